@@ -1,0 +1,39 @@
+// Command controlplane is a whole Kubernetes control plane in one program: it is the component whose name it is started as,
+// so a folder of symbolic links to one binary stands for etcd, kube-apiserver, kube-controller-manager, kube-scheduler,
+// kubectl and kwok. The components share nearly all of their code; as six binaries they would take six times as long to
+// link, and six times the disk.
+package main
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+)
+
+// components maps the name that the program is started as to the component's own main function.
+var components = map[string]func(){
+	"etcd":                    etcd,
+	"kube-apiserver":          apiserver,
+	"kube-controller-manager": controllerManager,
+	"kube-scheduler":          scheduler,
+	"kubectl":                 kubectl,
+	"kwok":                    kwok,
+}
+
+func main() {
+	name := filepath.Base(os.Args[0])
+	component, known := components[name]
+	if !known {
+		names := make([]string, 0, len(components))
+		for n := range components {
+			names = append(names, n)
+		}
+		slices.Sort(names)
+		fmt.Fprintf(os.Stderr, "controlplane was started as %q; start it through a link named as one of: %s\n",
+			name, strings.Join(names, ", "))
+		os.Exit(2)
+	}
+	component()
+}
