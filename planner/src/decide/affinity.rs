@@ -1,0 +1,218 @@
+//! Node selectors and required node affinity (contract P3).
+//!
+//! Terms are parsed once per `DaemonSet` and then matched against many nodes. A term that can't be parsed matches
+//! nothing and says why; the other terms go on. Mirrors `nodeaffinity.LazyErrorNodeSelector`.
+
+use std::fmt;
+
+use super::labels;
+use crate::model::{Node, Requirement, Term, Text};
+
+/// The one field of a node that a term may ask for.
+const NAME_FIELD: &str = "metadata.name";
+
+/// A term, ready to be matched.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ParsedTerm {
+    /// Requirements that must all be met.
+    All(Vec<Check>),
+    /// A term without requirements, which matches nothing.
+    Empty,
+    /// A term that can't be parsed, which matches nothing.
+    Malformed(Vec<SyntaxError>),
+}
+
+/// What is wrong with one requirement of a term.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SyntaxError {
+    /// Where in the term, such as `matchExpressions[0].values`.
+    pub field: String,
+    /// What is wrong and what would be right.
+    pub message: String,
+}
+
+/// One requirement, ready to be checked.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Check {
+    subject: Subject,
+    test: Test,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Subject {
+    Label(Text),
+    Name,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Test {
+    In(Vec<Text>),
+    NotIn(Vec<Text>),
+    Exists,
+    DoesNotExist,
+    Gt(i64),
+    Lt(i64),
+}
+
+impl ParsedTerm {
+    /// Parses a term.
+    pub fn new(term: &Term) -> Self {
+        if term.expressions.is_empty() && term.fields.is_empty() {
+            return Self::Empty;
+        }
+        let expressions = term.expressions.iter().enumerate().map(|(index, requirement)| {
+            parse_expression(requirement).map_err(|error| error.within(&format!("matchExpressions[{index}]")))
+        });
+        let fields = term.fields.iter().enumerate().map(|(index, requirement)| {
+            parse_field(requirement).map_err(|error| error.within(&format!("matchFields[{index}]")))
+        });
+        let (mut checks, mut errors) = (Vec::new(), Vec::new());
+        for parsed in expressions.chain(fields) {
+            match parsed {
+                Ok(check) => checks.push(check),
+                Err(error) => errors.push(error),
+            }
+        }
+        if errors.is_empty() { Self::All(checks) } else { Self::Malformed(errors) }
+    }
+
+    /// Whether the term matches the node.
+    pub fn matches(&self, node: &Node) -> bool {
+        match self {
+            Self::All(checks) => checks.iter().all(|check| check.holds(node)),
+            Self::Empty | Self::Malformed(_) => false,
+        }
+    }
+
+    /// Everything for which the term doesn't match the node; nothing when it does.
+    pub fn failures(&self, node: &Node) -> Vec<String> {
+        match self {
+            Self::All(checks) => {
+                checks.iter().filter(|check| !check.holds(node)).map(|check| check.failure(node)).collect()
+            }
+            Self::Empty => vec!["it is empty, which matches no node".to_owned()],
+            Self::Malformed(errors) => {
+                let text = |error: &SyntaxError| format!("it can't be parsed ({}: {})", error.field, error.message);
+                errors.iter().map(text).collect()
+            }
+        }
+    }
+}
+
+impl SyntaxError {
+    fn new(field: &str, message: String) -> Self {
+        Self { field: field.to_owned(), message }
+    }
+
+    fn within(mut self, parent: &str) -> Self {
+        self.field = format!("{parent}.{}", self.field);
+        self
+    }
+}
+
+fn parse_expression(requirement: &Requirement) -> Result<Check, SyntaxError> {
+    if let Some(fault) = labels::key_fault(&requirement.key) {
+        return Err(SyntaxError::new("key", format!("{:?} is no label key: {fault}", requirement.key)));
+    }
+    let values = &requirement.values;
+    for (index, value) in values.iter().enumerate() {
+        if let Some(fault) = labels::value_fault(value) {
+            let message = format!("{value:?} is no label value: {fault}");
+            return Err(SyntaxError::new(&format!("values[{index}]"), message));
+        }
+    }
+    let operator = requirement.operator.as_ref();
+    let none = |test| match values.as_slice() {
+        [] => Ok(test),
+        [..] => Err(SyntaxError::new("values", format!("must be empty for operator {operator}"))),
+    };
+    let some = |test: fn(Vec<Text>) -> Test| match values.as_slice() {
+        [] => Err(SyntaxError::new("values", format!("must not be empty for operator {operator}"))),
+        [..] => Ok(test(values.clone())),
+    };
+    let integer = |test: fn(i64) -> Test| match values.as_slice() {
+        [value] => value.parse().map(test).map_err(|_| {
+            SyntaxError::new("values[0]", format!("{value:?} must be an integer for operator {operator}"))
+        }),
+        [] | [..] => {
+            let found = values.len();
+            Err(SyntaxError::new("values", format!("must be one integer for operator {operator}, found {found}")))
+        }
+    };
+    let test = match operator {
+        "In" => some(Test::In)?,
+        "NotIn" => some(Test::NotIn)?,
+        "Exists" => none(Test::Exists)?,
+        "DoesNotExist" => none(Test::DoesNotExist)?,
+        "Gt" => integer(Test::Gt)?,
+        "Lt" => integer(Test::Lt)?,
+        other => {
+            let message = format!("{other:?} must be one of In, NotIn, Exists, DoesNotExist, Gt, Lt");
+            return Err(SyntaxError::new("operator", message));
+        }
+    };
+    Ok(Check { subject: Subject::Label(requirement.key.clone()), test })
+}
+
+fn parse_field(requirement: &Requirement) -> Result<Check, SyntaxError> {
+    if requirement.key.as_ref() != NAME_FIELD {
+        let message = format!("{:?} must be {NAME_FIELD}, the only field that can be asked for", requirement.key);
+        return Err(SyntaxError::new("key", message));
+    }
+    let [value] = requirement.values.as_slice() else {
+        let found = requirement.values.len();
+        return Err(SyntaxError::new("values", format!("must be one node name, found {found}")));
+    };
+    let test = match requirement.operator.as_ref() {
+        "In" => Test::In(vec![value.clone()]),
+        "NotIn" => Test::NotIn(vec![value.clone()]),
+        other => return Err(SyntaxError::new("operator", format!("{other:?} must be In or NotIn for a field"))),
+    };
+    Ok(Check { subject: Subject::Name, test })
+}
+
+impl Check {
+    fn holds(&self, node: &Node) -> bool {
+        let actual = self.actual(node);
+        let number = || actual.and_then(|value| value.parse::<i64>().ok());
+        match &self.test {
+            Test::In(values) => actual.is_some_and(|actual| values.contains(actual)),
+            Test::NotIn(values) => !actual.is_some_and(|actual| values.contains(actual)),
+            Test::Exists => actual.is_some(),
+            Test::DoesNotExist => actual.is_none(),
+            Test::Gt(bound) => number().is_some_and(|number| number > *bound),
+            Test::Lt(bound) => number().is_some_and(|number| number < *bound),
+        }
+    }
+
+    fn actual<'a>(&self, node: &'a Node) -> Option<&'a Text> {
+        match &self.subject {
+            Subject::Label(key) => node.labels.get(key),
+            Subject::Name => Some(&node.name),
+        }
+    }
+
+    fn failure(&self, node: &Node) -> String {
+        let key = match &self.subject {
+            Subject::Label(key) => key.as_ref(),
+            Subject::Name => NAME_FIELD,
+        };
+        match self.actual(node) {
+            Some(actual) => format!("{key} {} is wanted, the node has {key}={actual}", self.test),
+            None => format!("{key} {} is wanted, the node has no label {key}", self.test),
+        }
+    }
+}
+
+impl fmt::Display for Test {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::In(values) => write!(formatter, "In [{}]", values.join(", ")),
+            Self::NotIn(values) => write!(formatter, "NotIn [{}]", values.join(", ")),
+            Self::Exists => formatter.write_str("Exists"),
+            Self::DoesNotExist => formatter.write_str("DoesNotExist"),
+            Self::Gt(bound) => write!(formatter, "Gt {bound}"),
+            Self::Lt(bound) => write!(formatter, "Lt {bound}"),
+        }
+    }
+}

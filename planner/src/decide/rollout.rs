@@ -1,0 +1,99 @@
+//! How pods of an old template give way to new ones (contract R1 to R6). Mirrors `rollingUpdate`.
+//!
+//! Nodes are observed one after the other in the order of their names; what the budgets allow is then taken from the
+//! front, so the same state always gives the same plan.
+
+use super::{Cell, Rules, node::Settled};
+use crate::model::{Pod, Strategy, Text, Verdict};
+
+/// What was seen of the nodes so far.
+#[derive(Debug, Default)]
+pub struct Rollout<'a> {
+    /// Nodes that count as unavailable (without surge).
+    unavailable: usize,
+    /// Nodes with a pod that is available, old or new (with surge).
+    available: usize,
+    /// Nodes with a new pod that isn't available yet beside an old one, or about to get one (with surge).
+    surging: usize,
+    /// Old pods that go in any case.
+    replace: Vec<(&'a Text, &'a Pod)>,
+    /// Old available pods that go as far as the budget allows.
+    candidates: Vec<(&'a Text, &'a Pod)>,
+    /// Nodes that get a new pod beside an old one that isn't available.
+    surge_freely: Vec<(&'a Text, &'a Pod)>,
+    /// Old available pods on nodes that should no longer run one (with surge).
+    sunset: Vec<(&'a Text, &'a Pod)>,
+}
+
+/// What the budgets allow.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct Allowed<'a> {
+    /// Old pods to delete.
+    pub delete: Vec<(&'a Text, &'a Pod)>,
+    /// Nodes that get a new pod beside the old one named.
+    pub create: Vec<(&'a Text, &'a Pod)>,
+}
+
+impl<'a> Rollout<'a> {
+    /// Takes one node into account, as `settled` leaves it.
+    pub fn observe(&mut self, rules: &Rules<'_>, cell: &Cell<'_, 'a>, settled: &Settled<'a>) {
+        let Some(verdict @ (Verdict::Run | Verdict::Keep)) = cell.verdict else { return };
+        if rules.allows_surge() {
+            self.observe_surge(rules, cell, settled, verdict);
+        } else {
+            self.observe_replace(rules, cell, settled, verdict);
+        }
+    }
+
+    /// R4: an old pod is deleted first, and its successor comes when it is gone.
+    fn observe_replace(&mut self, rules: &Rules<'_>, cell: &Cell<'_, 'a>, settled: &Settled<'a>, verdict: Verdict) {
+        let Some(pod) = settled.live.first().or(settled.waiting.first()).copied() else {
+            self.unavailable += usize::from(verdict == Verdict::Run);
+            return;
+        };
+        let available = rules.is_available(pod) && !pod.is_terminal();
+        self.unavailable += usize::from(!available);
+        if !rules.is_current(pod) {
+            let list = if available { &mut self.candidates } else { &mut self.replace };
+            list.push((cell.node, pod));
+        }
+    }
+
+    /// R5: a new pod comes beside the old one, which goes when the new one is available.
+    fn observe_surge(&mut self, rules: &Rules<'_>, cell: &Cell<'_, 'a>, settled: &Settled<'a>, verdict: Verdict) {
+        let current = settled.live.iter().copied().find(|pod| rules.is_current(pod));
+        let old = settled.live.iter().copied().find(|pod| !rules.is_current(pod));
+        let counted = old.or(current);
+        self.available += usize::from(counted.is_some_and(|pod| rules.is_available(pod)));
+        let Some(old) = old else { return };
+        match (current, rules.is_available(old), verdict == Verdict::Run) {
+            // The node's own rule (N5) deletes the old pod as soon as it can go.
+            (Some(current), _, _) => self.surging += usize::from(!rules.is_available(current)),
+            (None, _, true) if cell.creating => self.surging += 1,
+            (None, false, true) => self.surge_freely.push((cell.node, old)),
+            (None, true, true) => self.candidates.push((cell.node, old)),
+            (None, false, false) => self.replace.push((cell.node, old)),
+            (None, true, false) => self.sunset.push((cell.node, old)),
+        }
+    }
+
+    /// What the budgets allow when `desired` nodes should run a pod.
+    pub fn allowed(self, rules: &Rules<'_>, desired: usize) -> Allowed<'a> {
+        let Strategy::RollingUpdate { max_unavailable, max_surge } = rules.daemon_set.strategy else {
+            return Allowed::default();
+        };
+        let (max_unavailable, max_surge) = (max_unavailable.of(desired), max_surge.of(desired));
+        if rules.allows_surge() {
+            let mut create = self.surge_freely;
+            create.extend(self.candidates.into_iter().take(max_surge.saturating_sub(self.surging)));
+            let mut delete = self.replace;
+            delete.extend(self.sunset.into_iter().take(self.available.saturating_sub(desired)));
+            return Allowed { delete, create };
+        }
+        // Both budgets 0 would never make progress (R3).
+        let max_unavailable = max_unavailable.max(1);
+        let mut delete = self.replace;
+        delete.extend(self.candidates.into_iter().take(max_unavailable.saturating_sub(self.unavailable)));
+        Allowed { delete, create: Vec::new() }
+    }
+}

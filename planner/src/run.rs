@@ -1,0 +1,157 @@
+//! Wiring: flags, logs, ports, readiness, drain.
+
+use std::{sync::Arc, time::Duration};
+
+use anyhow::Context;
+use clap::Parser;
+use everynode_proto::planner::v1::planner_service_server::{PlannerServiceServer, SERVICE_NAME};
+use tokio::{
+    net::TcpListener,
+    signal::unix::{SignalKind, signal},
+    sync::watch,
+};
+use tokio_stream::wrappers::TcpListenerStream;
+use tokio_util::sync::CancellationToken;
+use tonic::{body::Body, transport::{Server, server::Router}};
+use tonic_health::{ServingStatus, server::HealthReporter};
+use tower::{layer::util::{Identity, Stack}, util::MapResponseLayer};
+use tracing::{info, warn};
+use tracing_subscriber::EnvFilter;
+
+use crate::{
+    admin,
+    args::{Args, LogFormat},
+    limits::{self, MAX_MESSAGE_BYTES},
+    metrics::Metrics,
+    service::Planner,
+};
+
+/// The exit code for flags or configuration that can't be used (sysexits' `EX_USAGE`).
+pub const EXIT_USAGE: u8 = 64;
+
+/// How long calls in progress may take to end on shutdown.
+const DRAIN_DEADLINE: Duration = Duration::from_secs(10);
+/// A session idles for as long as its cluster does, so a lost peer is noticed by pings.
+const KEEPALIVE: Duration = Duration::from_secs(20);
+/// A full sync is a burst of megabytes; the default windows would halt it at every round trip.
+const STREAM_WINDOW_BYTES: u32 = 4 * 1024 * 1024;
+const CONNECTION_WINDOW_BYTES: u32 = 16 * 1024 * 1024;
+
+/// Runs the program and returns its exit code.
+pub fn main() -> u8 {
+    let args = match Args::try_parse() {
+        Ok(args) => args,
+        Err(error) => {
+            // Where there is no terminal to print to, the exit code still tells.
+            let _ = error.print();
+            return if error.use_stderr() { EXIT_USAGE } else { 0 };
+        }
+    };
+    let filter = match EnvFilter::try_new(&args.log) {
+        Ok(filter) => filter,
+        Err(error) => return complain(EXIT_USAGE, &format!("--log (or RUST_LOG) can't be used: {error}")),
+    };
+    start_logging(filter, args.log_format);
+    let runtime = match tokio::runtime::Runtime::new() {
+        Ok(runtime) => runtime,
+        Err(error) => return complain(1, &format!("can't start: {error}")),
+    };
+    match runtime.block_on(serve(args)) {
+        Ok(()) => 0,
+        Err(error) => complain(1, &format!("{error:#}")),
+    }
+}
+
+#[expect(clippy::print_stderr, reason = "what ends the program must be seen whatever is logged")]
+fn complain(code: u8, message: &str) -> u8 {
+    eprintln!("everynode-planner: {message}");
+    code
+}
+
+fn start_logging(filter: EnvFilter, format: LogFormat) {
+    let logs = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    match format {
+        LogFormat::Text => logs.init(),
+        LogFormat::Json => logs.json().init(),
+    }
+}
+
+async fn serve(args: Args) -> anyhow::Result<()> {
+    let bind = async |flag: &str, address| {
+        TcpListener::bind(address).await.with_context(|| format!("can't listen on {flag} {address}"))
+    };
+    let listener = bind("--listen", args.listen).await?;
+    let admin_listener = bind("--admin-listen", args.admin_listen).await?;
+    let (listen, admin_listen) = (listener.local_addr()?, admin_listener.local_addr()?);
+
+    let metrics = Arc::new(Metrics::default());
+    let shutdown = CancellationToken::new();
+    let (ready, is_ready) = watch::channel(false);
+    let (health, router) = router(Planner::new(metrics.clone(), shutdown.clone())).await?;
+    let admin = axum::serve(admin_listener, admin::router(metrics, is_ready)).into_future();
+    let incoming = TcpListenerStream::new(listener);
+    let grpc = router.serve_with_incoming_shutdown(incoming, shutdown.clone().cancelled_owned());
+
+    set_serving(&health, ServingStatus::Serving).await;
+    ready.send_replace(true);
+    info!(%listen, %admin_listen, version = env!("CARGO_PKG_VERSION"), "planner serves");
+
+    let stopping = async {
+        stop_signal().await?;
+        info!("planner stops");
+        ready.send_replace(false);
+        set_serving(&health, ServingStatus::NotServing).await;
+        shutdown.cancel();
+        tokio::time::sleep(DRAIN_DEADLINE).await;
+        warn!("calls in progress were cut off after {} s", DRAIN_DEADLINE.as_secs());
+        anyhow::Ok(())
+    };
+    tokio::select! {
+        end = grpc => end.context("the gRPC server failed"),
+        end = admin => end.context("the admin server failed"),
+        end = stopping => end,
+    }
+}
+
+type MapResponse = MapResponseLayer<fn(http::Response<Body>) -> http::Response<Body>>;
+
+/// The whole gRPC server: the planner, health (not serving yet) and reflection.
+///
+/// # Errors
+/// The descriptors for reflection can't be read, which a build should never let happen.
+pub async fn router(planner: Planner) -> anyhow::Result<(HealthReporter, Router<Stack<MapResponse, Identity>>)> {
+    let (health, health_service) = tonic_health::server::health_reporter();
+    set_serving(&health, ServingStatus::NotServing).await;
+    let reflection = || {
+        tonic_reflection::server::Builder::configure()
+            .register_encoded_file_descriptor_set(everynode_proto::FILE_DESCRIPTOR_SET)
+            .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
+    };
+    let service = PlannerServiceServer::new(planner)
+        .max_decoding_message_size(MAX_MESSAGE_BYTES)
+        .max_encoding_message_size(MAX_MESSAGE_BYTES);
+    let router = Server::builder()
+        .http2_keepalive_interval(Some(KEEPALIVE))
+        .initial_stream_window_size(STREAM_WINDOW_BYTES)
+        .initial_connection_window_size(CONNECTION_WINDOW_BYTES)
+        .layer(MapResponse::new(limits::rename_too_large))
+        .add_service(health_service)
+        .add_service(reflection().build_v1().context("reflection v1")?)
+        .add_service(reflection().build_v1alpha().context("reflection v1alpha")?)
+        .add_service(service);
+    Ok((health, router))
+}
+
+/// Sets what health says of the server as a whole and of the planner.
+pub async fn set_serving(health: &HealthReporter, status: ServingStatus) {
+    health.set_service_status("", status).await;
+    health.set_service_status(SERVICE_NAME, status).await;
+}
+
+async fn stop_signal() -> anyhow::Result<()> {
+    let mut terminate = signal(SignalKind::terminate()).context("can't listen for SIGTERM")?;
+    tokio::select! {
+        _ = terminate.recv() => Ok(()),
+        interrupt = tokio::signal::ctrl_c() => interrupt.context("can't listen for SIGINT"),
+    }
+}

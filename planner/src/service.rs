@@ -1,0 +1,154 @@
+//! The gRPC service: takes requests from the wire, hands them on, and sends what comes back. No rule lives here.
+
+use std::{pin::Pin, sync::Arc, time::Instant};
+
+use everynode_proto::planner::v1::{
+    ExplainRequest, ExplainResponse, GetInfoRequest, GetInfoResponse, PlanRequest, PlanResponse, SessionRequest,
+    SessionResponse, planner_service_server::PlannerService,
+};
+use futures::Stream;
+use tokio::sync::mpsc;
+use tokio_stream::wrappers::ReceiverStream;
+use tokio_util::sync::CancellationToken;
+use tonic::{Request, Response, Status, Streaming};
+use tracing::{Instrument, info, info_span, warn};
+
+use crate::{
+    decide::RULES_VERSION,
+    limits,
+    metrics::{Method, Metrics},
+    session::{self, Epochs, Lead, Session},
+    unary,
+};
+
+/// How many responses may wait for a slow executor before the planner stops reading its requests.
+const RESPONSES_AHEAD: usize = 16;
+
+/// The planner's service.
+#[derive(Debug, Clone)]
+pub struct Planner {
+    epochs: Arc<Epochs>,
+    metrics: Arc<Metrics>,
+    shutdown: CancellationToken,
+}
+
+impl Planner {
+    /// A planner whose sessions end when `shutdown` is cancelled.
+    pub fn new(metrics: Arc<Metrics>, shutdown: CancellationToken) -> Self {
+        Self { epochs: Arc::default(), metrics, shutdown }
+    }
+}
+
+#[tonic::async_trait]
+impl PlannerService for Planner {
+    type SessionStream = Pin<Box<dyn Stream<Item = Result<SessionResponse, Status>> + Send>>;
+
+    async fn get_info(&self, _: Request<GetInfoRequest>) -> Result<Response<GetInfoResponse>, Status> {
+        self.metrics.call(Method::GetInfo);
+        Ok(Response::new(GetInfoResponse {
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            rules_version: RULES_VERSION.to_owned(),
+            capabilities: ["plan", "explain", "session"].map(str::to_owned).to_vec(),
+            limits: Some(limits::limits()),
+        }))
+    }
+
+    async fn plan(&self, request: Request<PlanRequest>) -> Result<Response<PlanResponse>, Status> {
+        self.metrics.call(Method::Plan);
+        in_background(move || unary::plan(request.into_inner())).await
+    }
+
+    async fn explain(&self, request: Request<ExplainRequest>) -> Result<Response<ExplainResponse>, Status> {
+        self.metrics.call(Method::Explain);
+        in_background(move || unary::explain(request.into_inner())).await
+    }
+
+    async fn session(
+        &self,
+        request: Request<Streaming<SessionRequest>>,
+    ) -> Result<Response<Self::SessionStream>, Status> {
+        self.metrics.call(Method::Session);
+        let mut requests = request.into_inner();
+        let first = requests.message().await.map_err(limits::too_large)?;
+        let first = first.ok_or_else(|| Status::invalid_argument("the session ended before its first request"))?;
+        let hello = session::hello(&first)?;
+        let lead = self.epochs.enter(&hello.cluster, hello.epoch).map_err(|latest| deposed(hello.epoch, latest))?;
+        let span = info_span!("session", cluster = %hello.cluster, executor = %hello.identity, epoch = hello.epoch);
+        let (responses, receiver) = mpsc::channel(RESPONSES_AHEAD);
+        let served = Served { requests, responses, lead, metrics: self.metrics.clone(), session: Session::default() };
+        let shutdown = self.shutdown.clone();
+        tokio::spawn(async move { served.serve(first, shutdown).await }.instrument(span));
+        Ok(Response::new(Box::pin(ReceiverStream::new(receiver))))
+    }
+}
+
+/// Large requests are worked on where they don't hold up sessions.
+async fn in_background<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T, Status> + Send + 'static,
+) -> Result<Response<T>, Status> {
+    let answer = tokio::task::spawn_blocking(work).await;
+    answer.map_err(|error| Status::internal(format!("the planner failed: {error}")))?.map(Response::new)
+}
+
+fn deposed(epoch: u64, latest: u64) -> Status {
+    Status::failed_precondition(format!(
+        "a session of epoch {latest} has been seen for this cluster, this one is of epoch {epoch}: another executor leads"
+    ))
+}
+
+/// A session with its two directions.
+struct Served {
+    requests: Streaming<SessionRequest>,
+    responses: mpsc::Sender<Result<SessionResponse, Status>>,
+    lead: Lead,
+    metrics: Arc<Metrics>,
+    session: Session,
+}
+
+impl Served {
+    async fn serve(mut self, first: SessionRequest, shutdown: CancellationToken) {
+        info!("session began");
+        let metrics = self.metrics.clone();
+        let _open = metrics.session_open();
+        let end = tokio::select! {
+            () = shutdown.cancelled() => Some(Status::unavailable("the planner is shutting down")),
+            end = self.exchange(first) => end,
+        };
+        match end {
+            None => info!("session ended"),
+            Some(status) => {
+                warn!(code = ?status.code(), reason = status.message(), "session ended");
+                // An executor that has gone doesn't need to be told.
+                let _ = self.responses.send(Err(status)).await;
+            }
+        }
+    }
+
+    /// Serves until the executor ends the stream (`None`) or it has to be ended.
+    async fn exchange(&mut self, first: SessionRequest) -> Option<Status> {
+        let mut next = Some(first);
+        while let Some(request) = next {
+            if let Err(end) = self.answer(request).await {
+                return end;
+            }
+            next = tokio::select! {
+                latest = self.lead.superseded() => return Some(deposed(self.lead.epoch(), latest)),
+                request = self.requests.message() => match request {
+                    Ok(request) => request,
+                    Err(status) => return Some(limits::too_large(status)),
+                },
+            };
+        }
+        None
+    }
+
+    async fn answer(&mut self, request: SessionRequest) -> Result<(), Option<Status>> {
+        let began = Instant::now();
+        let outcome = self.session.take(request)?;
+        self.metrics.observe(&outcome, began.elapsed());
+        for response in outcome.responses {
+            self.responses.send(Ok(response)).await.map_err(|_| None)?;
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,172 @@
+//! The stream that serves an executor: facts in, plans out.
+//!
+//! [`Session`] is the whole of it without any IO: a request goes in, responses come out, the same for the same requests.
+//! [`Epochs`] is what sessions of the same cluster know of each other.
+
+mod epochs;
+
+use everynode_proto::planner::v1::{
+    self as wire, ProblemCode, SessionRequest, SessionResponse, fact::Fact, session_response::Message,
+};
+use tonic::Status;
+
+pub use self::epochs::{Epochs, Lead};
+use crate::{
+    convert::{self, FieldError},
+    decide::RULES_VERSION,
+    fleet::Fleet,
+    intern::Interner,
+    limits::{self, MAX_FACTS},
+    model::Millis,
+};
+
+/// The version of the session's protocol.
+pub const PROTOCOL: u32 = 1;
+
+/// One executor's session.
+#[derive(Debug, Default)]
+pub struct Session {
+    fleet: Fleet,
+    strings: Interner,
+    sequence: u64,
+    synced: bool,
+    last_plan: u64,
+}
+
+/// What one request led to.
+#[derive(Debug, Default)]
+pub struct Outcome {
+    /// What is to be sent, in this order.
+    pub responses: Vec<SessionResponse>,
+    /// How many facts were taken.
+    pub facts: usize,
+    /// How many pods are to be created.
+    pub creates: usize,
+    /// How many pods are to be deleted.
+    pub deletes: usize,
+    /// How many plans were made.
+    pub plans: usize,
+}
+
+/// Reads the first request of a stream.
+///
+/// # Errors
+/// `INVALID_ARGUMENT` when `hello` or one of its fields is missing, `FAILED_PRECONDITION` for another protocol.
+pub fn hello(request: &SessionRequest) -> Result<&wire::Hello, Status> {
+    let missing = |field: &str, message: &str| limits::invalid(&FieldError::new(field, message));
+    let hello = request.hello.as_ref().ok_or_else(|| missing("hello", "must be in the first request of a session"))?;
+    for (field, value) in [("hello.cluster", &hello.cluster), ("hello.identity", &hello.identity)] {
+        if value.is_empty() {
+            return Err(missing(field, "must not be empty"));
+        }
+    }
+    if hello.protocol != PROTOCOL {
+        let message = format!(
+            "this planner speaks session protocol {PROTOCOL}, the executor {}; upgrade the older of the two",
+            hello.protocol
+        );
+        return Err(Status::failed_precondition(message));
+    }
+    Ok(hello)
+}
+
+impl Session {
+    /// Takes a request and says what follows.
+    ///
+    /// # Errors
+    /// `INVALID_ARGUMENT` or `RESOURCE_EXHAUSTED` when the request as such can't be used; that ends the session. An
+    /// object in it that can't be used is a problem among the responses.
+    pub fn take(&mut self, request: SessionRequest) -> Result<Outcome, Status> {
+        let invalid = |field: &str, message: String| limits::invalid(&FieldError::new(field, message));
+        let expected = self.sequence + 1;
+        if request.sequence != expected {
+            return Err(invalid("sequence", format!("must be {expected}, found {}", request.sequence)));
+        }
+        if request.hello.is_some() != (expected == 1) {
+            return Err(invalid("hello", "must be in the first request of a session, and only there".to_owned()));
+        }
+        let Some(now) = request.now.map(convert::millis) else {
+            return Err(invalid("now", "must be set: it is the only clock that decisions know".to_owned()));
+        };
+        limits::check("facts", request.facts.len(), MAX_FACTS)?;
+        self.sequence = request.sequence;
+
+        let mut outcome = Outcome { facts: request.facts.len(), ..Outcome::default() };
+        if request.hello.is_some() {
+            outcome.responses.push(respond(Message::Welcome(welcome())));
+        }
+        for (index, fact) in request.facts.into_iter().filter_map(|fact| fact.fact).enumerate() {
+            if let Err(problem) = self.learn(fact, index) {
+                outcome.responses.push(respond(Message::Problem(problem)));
+            }
+        }
+        if self.synced {
+            self.plan(now, &mut outcome);
+        }
+        Ok(outcome)
+    }
+
+    fn learn(&mut self, fact: Fact, index: usize) -> Result<(), wire::Problem> {
+        let strings = &mut self.strings;
+        match fact {
+            Fact::NodeChanged(facts) => {
+                let node = convert::node(&facts, strings).map_err(|error| malformed("node", &facts.name, index, error))?;
+                self.fleet.node_changed(node);
+            }
+            Fact::NodeGone(gone) => self.fleet.node_gone(&gone.name),
+            Fact::DaemonSetChanged(facts) => {
+                let key = format!("{}/{}", facts.namespace, facts.name);
+                let daemon_set =
+                    convert::daemon_set(&facts, strings).map_err(|error| malformed("daemonset", &key, index, error))?;
+                self.fleet.daemon_set_changed(daemon_set);
+            }
+            Fact::DaemonSetGone(gone) => self.fleet.daemon_set_gone(&gone.uid),
+            Fact::PodChanged(facts) => {
+                let (daemon_set, pod) =
+                    convert::pod(&facts, strings).map_err(|error| malformed("pod", &facts.name, index, error))?;
+                self.fleet.pod_changed(&daemon_set, pod);
+            }
+            Fact::PodGone(gone) => self.fleet.pod_gone(&gone.uid),
+            Fact::ActionDone(done) => self.fleet.action_done(done.action_id),
+            Fact::SyncComplete(_) => self.synced = true,
+        }
+        Ok(())
+    }
+
+    fn plan(&mut self, now: Millis, outcome: &mut Outcome) {
+        for plan in self.fleet.plan(now) {
+            self.last_plan += 1;
+            let plan = convert::plan(plan, self.last_plan, self.sequence, now);
+            for action in plan.actions.iter().filter_map(|action| action.action.as_ref()) {
+                match action {
+                    wire::action::Action::Create(_) => outcome.creates += 1,
+                    wire::action::Action::Delete(_) => outcome.deletes += 1,
+                }
+            }
+            outcome.plans += 1;
+            outcome.responses.push(respond(Message::Plan(plan)));
+        }
+    }
+}
+
+fn respond(message: Message) -> SessionResponse {
+    SessionResponse { message: Some(message) }
+}
+
+fn welcome() -> wire::Welcome {
+    wire::Welcome {
+        planner_version: env!("CARGO_PKG_VERSION").to_owned(),
+        rules_version: RULES_VERSION.to_owned(),
+        max_facts_per_request: limits::limits().max_facts_per_request,
+    }
+}
+
+fn malformed(kind: &str, name: &str, index: usize, error: FieldError) -> wire::Problem {
+    let name = if name.is_empty() { format!("facts[{index}]") } else { name.to_owned() };
+    wire::Problem {
+        code: ProblemCode::Malformed.into(),
+        object: format!("{kind} {name}"),
+        field: error.field,
+        message: error.message,
+    }
+}

@@ -1,0 +1,200 @@
+//! The calls that are answered from one request: `Plan` and `Explain`, on Kubernetes objects as they are printed.
+
+use everynode_proto::{
+    facts::{self, json},
+    planner::v1 as wire,
+};
+use prost_types::Struct;
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+use tonic::Status;
+
+use crate::{
+    convert::{self, FieldError},
+    decide::placement::Placement,
+    fleet::Fleet,
+    intern::Interner,
+    limits::{self, MAX_DAEMON_SETS, MAX_NODES, MAX_PAIRS, MAX_PODS},
+    model::{DaemonSet, Millis, Node},
+};
+
+/// Stands for the uid of a `DaemonSet` that was never in a cluster.
+const NO_UID: &str = "(no uid)";
+
+/// Reads objects, and turns what can't be read into problems.
+#[derive(Debug, Default)]
+struct Reader {
+    strings: Interner,
+    problems: Vec<wire::Problem>,
+}
+
+impl Reader {
+    fn read_all<T: DeserializeOwned>(&mut self, kind: &str, objects: &[Value]) -> Vec<T> {
+        let numbered = objects.iter().enumerate();
+        let read = numbered.filter_map(|(index, object)| match json::read(kind, object) {
+            Ok(object) => Some(object),
+            Err(error) => {
+                let name = json::name_of(object, index);
+                self.problems.push(malformed(kind, &name, error.field, error.message));
+                None
+            }
+        });
+        read.collect()
+    }
+
+    fn nodes(&mut self, objects: &[Value]) -> Vec<Node> {
+        let mut nodes = Vec::with_capacity(objects.len());
+        for node in self.read_all::<facts::Node>("Node", objects) {
+            match convert::node(&node.facts(), &mut self.strings) {
+                Ok(node) => nodes.push(node),
+                Err(error) => self.problems.push(malformed("Node", "#?", metadata(&error), error.message)),
+            }
+        }
+        nodes
+    }
+
+    /// A `DaemonSet` that was never in a cluster lacks a uid and perhaps a namespace; both are filled in.
+    fn daemon_set(&mut self, mut object: facts::DaemonSet, revision: &str) -> Result<DaemonSet, FieldError> {
+        if object.metadata.uid.is_empty() {
+            NO_UID.clone_into(&mut object.metadata.uid);
+        }
+        if object.metadata.namespace.is_empty() {
+            "default".clone_into(&mut object.metadata.namespace);
+        }
+        let (facts, problems) = object.facts(&object.spec.template, revision);
+        self.problems.extend(problems);
+        convert::daemon_set(&facts, &mut self.strings)
+            .map_err(|error| FieldError::new(metadata(&error), error.message.clone()))
+    }
+}
+
+/// The path in the object of a fact's field.
+fn metadata(error: &FieldError) -> String {
+    match error.field.as_str() {
+        "min_ready_seconds" => "spec.minReadySeconds".to_owned(),
+        field => format!("metadata.{field}"),
+    }
+}
+
+fn malformed(kind: &str, name: &str, field: String, message: String) -> wire::Problem {
+    wire::Problem {
+        code: wire::ProblemCode::Malformed.into(),
+        object: format!("{} {name}", kind.to_lowercase()),
+        field,
+        message,
+    }
+}
+
+fn expand(field: &str, objects: Vec<Struct>, limit: usize) -> Result<Vec<Value>, Status> {
+    let objects = json::expand(objects);
+    limits::check(field, objects.len(), limit)?;
+    Ok(objects)
+}
+
+/// Decides once for one `DaemonSet`.
+///
+/// # Errors
+/// `INVALID_ARGUMENT` when the `DaemonSet` is missing or can't be read, `RESOURCE_EXHAUSTED` when there are too many
+/// objects. Nodes and pods that can't be read are problems in the answer.
+pub fn plan(request: wire::PlanRequest) -> Result<wire::PlanResponse, Status> {
+    let invalid = |error: FieldError| limits::invalid(&error.within("daemon_set"));
+    let mut reader = Reader::default();
+    let given = json::expand(request.daemon_set.into_iter().collect());
+    let [object] = given.as_slice() else {
+        let message = format!("must be one DaemonSet, found {}", given.len());
+        return Err(limits::invalid(&FieldError::new("daemon_set", message)));
+    };
+    let object = json::read::<facts::DaemonSet>("DaemonSet", object)
+        .map_err(|error| invalid(FieldError::new(error.field, error.message)))?;
+    let created = object.metadata.creation_timestamp;
+    let revision = request.update_revision.unwrap_or_default();
+    let daemon_set = reader.daemon_set(object, &revision).map_err(invalid)?;
+
+    let nodes = expand("nodes", request.nodes, MAX_NODES)?;
+    let pods = expand("pods", request.pods, MAX_PODS)?;
+    let nodes = reader.nodes(&nodes);
+    let pods = reader.read_all::<facts::Pod>("Pod", &pods);
+    let pods: Vec<_> = pods.iter().filter_map(facts::Pod::facts).collect();
+
+    let now = request.now.map_or_else(|| latest(created, &pods), convert::millis);
+    let uid = daemon_set.uid.clone();
+    let mut fleet = Fleet::default();
+    nodes.into_iter().for_each(|node| fleet.node_changed(node));
+    for facts in pods.iter().filter(|pod| pod.daemon_set_uid == uid.as_ref()) {
+        match convert::pod(facts, &mut reader.strings) {
+            Ok((owner, pod)) => fleet.pod_changed(&owner, pod),
+            Err(error) => reader.problems.push(malformed("Pod", &facts.name, metadata(&error), error.message)),
+        }
+    }
+    fleet.daemon_set_changed(daemon_set);
+    Ok(answer(&mut fleet, &uid, now, reader.problems))
+}
+
+fn answer(fleet: &mut Fleet, uid: &str, now: Millis, mut problems: Vec<wire::Problem>) -> wire::PlanResponse {
+    let plans = fleet.plan(now);
+    let mut response = wire::PlanResponse::default();
+    for plan in plans {
+        response.actions.extend(plan.actions.iter().map(|(_, action)| convert::action(0, action)));
+        // The first plan is the decision on what was given; later ones hold what found no room in it.
+        if response.status.is_none() {
+            response.status = plan.said.status.map(convert::status);
+            response.reconsider_after = convert::reconsider_after(plan.said.reconsider_at, now);
+            let object = format!("daemonset {}", plan.daemon_set);
+            problems.extend(plan.said.problems.iter().map(|problem| convert::problem(problem, &object)));
+        }
+    }
+    if let Some(known) = fleet.daemon_set(uid) {
+        let key = known.daemon_set.key();
+        response.verdicts = fleet.nodes().map(|node| verdict(&key, &known.placement, node)).collect();
+    }
+    response.problems = problems;
+    response
+}
+
+/// The latest time that the objects mention.
+fn latest(created: Option<jiff::Timestamp>, pods: &[wire::PodFacts]) -> Millis {
+    let created = created.map(|time| Millis(time.as_millisecond()));
+    let mentioned = pods.iter().flat_map(|pod| [pod.created, pod.ready_since]).flatten().map(convert::millis);
+    created.into_iter().chain(mentioned).max().unwrap_or_default()
+}
+
+fn verdict(key: &str, placement: &Placement, node: &Node) -> wire::NodeVerdict {
+    convert::verdict(key, &node.name, placement.verdict(node), placement.explain(node))
+}
+
+/// Says for each pair of `DaemonSet` and node whether a pod belongs there, with every reason.
+///
+/// # Errors
+/// `INVALID_ARGUMENT` when there is no `DaemonSet` or no node, `RESOURCE_EXHAUSTED` when there are too many.
+pub fn explain(request: wire::ExplainRequest) -> Result<wire::ExplainResponse, Status> {
+    let daemon_sets = expand("daemon_sets", request.daemon_sets, MAX_DAEMON_SETS)?;
+    let nodes = expand("nodes", request.nodes, MAX_NODES)?;
+    for (field, objects) in [("daemon_sets", &daemon_sets), ("nodes", &nodes)] {
+        if objects.is_empty() {
+            return Err(limits::invalid(&FieldError::new(field, "must hold at least one object")));
+        }
+    }
+    limits::check("daemon_sets × nodes", daemon_sets.len().saturating_mul(nodes.len()), MAX_PAIRS)?;
+
+    let mut reader = Reader::default();
+    let mut nodes = reader.nodes(&nodes);
+    nodes.sort_by(|a, b| a.name.cmp(&b.name));
+    let mut verdicts = Vec::new();
+    for object in reader.read_all::<facts::DaemonSet>("DaemonSet", &daemon_sets) {
+        let name = object.key();
+        // The revision plays no part in placement.
+        let daemon_set = match reader.daemon_set(object, "") {
+            Ok(daemon_set) => daemon_set,
+            Err(error) => {
+                reader.problems.push(malformed("DaemonSet", &name, error.field, error.message));
+                continue;
+            }
+        };
+        let placement = Placement::new(&daemon_set);
+        let key = daemon_set.key();
+        let object = format!("daemonset {key}");
+        reader.problems.extend(placement.problems().iter().map(|problem| convert::problem(problem, &object)));
+        verdicts.extend(nodes.iter().map(|node| verdict(&key, &placement, node)));
+    }
+    Ok(wire::ExplainResponse { verdicts, problems: reader.problems })
+}

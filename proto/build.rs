@@ -1,0 +1,22 @@
+//! Compiles the .proto files without protoc, and keeps the descriptor set for reflection.
+
+use std::{env, fs, path::PathBuf};
+
+use prost::Message;
+
+const PROTOS: [&str; 3] = [
+    "everynode/planner/v1/facts.proto",
+    "everynode/planner/v1/planner.proto",
+    "everynode/planner/v1/session.proto",
+];
+
+fn main() -> Result<(), Box<dyn std::error::Error>> {
+    let out_dir = PathBuf::from(env::var("OUT_DIR")?);
+    println!("cargo::rerun-if-changed=everynode");
+    let descriptors = protox::compile(PROTOS, ["."])?;
+    fs::write(out_dir.join("descriptors.bin"), descriptors.encode_to_vec())?;
+    tonic_prost_build::configure()
+        .btree_map(".")
+        .compile_fds(descriptors)?;
+    Ok(())
+}

@@ -1,0 +1,183 @@
+//! From slim types to facts.
+
+use prost_types::Timestamp as WireTimestamp;
+
+use super::{
+    DaemonSet, Node, Pod, PodTemplate, REVISION_LABEL, TEMPLATE_GENERATION_ANNOTATION, TEMPLATE_GENERATION_LABEL, object,
+};
+use crate::planner::v1::{
+    DaemonSetFacts, IntOrPercent, NodeFacts, NodeSelector, NodeSelectorRequirement, NodeSelectorTerm, PodFacts, PodPhase,
+    PodTemplateFacts, Problem, ProblemCode, Taint, Toleration, UpdateStrategy, int_or_percent, update_strategy,
+};
+
+/// A time as the wire has it.
+pub fn timestamp(time: jiff::Timestamp) -> WireTimestamp {
+    WireTimestamp { seconds: time.as_second(), nanos: time.subsec_nanosecond() }
+}
+
+impl Node {
+    /// The node's facts.
+    pub fn facts(&self) -> NodeFacts {
+        let taint = |taint: &object::Taint| Taint {
+            key: taint.key.clone(),
+            value: taint.value.clone(),
+            effect: taint.effect.clone(),
+        };
+        NodeFacts {
+            name: self.metadata.name.clone(),
+            labels: self.metadata.labels.clone(),
+            taints: self.spec.taints.iter().map(taint).collect(),
+        }
+    }
+}
+
+impl Pod {
+    /// The pod's facts, if a `DaemonSet` controls it.
+    pub fn facts(&self) -> Option<PodFacts> {
+        let owner = self.metadata.controller().filter(|owner| owner.is_daemon_set())?;
+        let label = |key| self.metadata.labels.get(key).cloned().unwrap_or_default();
+        Some(PodFacts {
+            uid: self.metadata.uid.clone(),
+            name: self.metadata.name.clone(),
+            daemon_set_uid: owner.uid.clone(),
+            node: self.target_node().unwrap_or_default().to_owned(),
+            bound: !self.spec.node_name.is_empty(),
+            phase: phase(&self.status.phase).into(),
+            ready_since: self.ready_since().map(timestamp),
+            created: self.metadata.creation_timestamp.map(timestamp),
+            deleting: self.metadata.deletion_timestamp.is_some(),
+            revision: label(REVISION_LABEL),
+            template_generation: label(TEMPLATE_GENERATION_LABEL),
+        })
+    }
+
+    /// The node that the pod is for: where it is bound, or the node that its required affinity names by the field
+    /// metadata.name. Mirrors `GetTargetNodeName`.
+    pub fn target_node(&self) -> Option<&str> {
+        if !self.spec.node_name.is_empty() {
+            return Some(&self.spec.node_name);
+        }
+        let terms = &self.spec.affinity.as_ref()?.required()?.node_selector_terms;
+        let fields = terms.iter().flat_map(|term| &term.match_fields);
+        let named = fields.into_iter().find(|field| field.key == "metadata.name" && field.operator == "In")?;
+        match named.values.as_slice() {
+            [node] => Some(node),
+            _ => None,
+        }
+    }
+
+    /// When the pod became ready, if it is. A condition without a time counts from the pod's creation.
+    pub fn ready_since(&self) -> Option<jiff::Timestamp> {
+        let ready = self.status.conditions.iter().find(|condition| condition.r#type == "Ready")?;
+        (ready.status == "True").then_some(())?;
+        Some(ready.last_transition_time.or(self.metadata.creation_timestamp).unwrap_or_default())
+    }
+}
+
+fn phase(phase: &str) -> PodPhase {
+    match phase {
+        "Pending" | "" => PodPhase::Pending,
+        "Running" => PodPhase::Running,
+        "Succeeded" => PodPhase::Succeeded,
+        "Failed" => PodPhase::Failed,
+        _ => PodPhase::Unknown,
+    }
+}
+
+impl<T> DaemonSet<T> {
+    /// The `DaemonSet`'s facts, with what is wrong with it. `template` is its template, `update_revision` the
+    /// controller-revision-hash of that.
+    pub fn facts(&self, template: &PodTemplate, update_revision: &str) -> (DaemonSetFacts, Vec<Problem>) {
+        let mut problems = Vec::new();
+        let mut problem = |field: &str, message: String| {
+            problems.push(Problem {
+                code: ProblemCode::Malformed.into(),
+                object: format!("daemonset {}", self.key()),
+                field: field.to_owned(),
+                message,
+            });
+        };
+        let generation = self.metadata.annotations.get(TEMPLATE_GENERATION_ANNOTATION);
+        let facts = DaemonSetFacts {
+            namespace: self.metadata.namespace.clone(),
+            name: self.metadata.name.clone(),
+            uid: self.metadata.uid.clone(),
+            generation: self.metadata.generation,
+            selects_everything: self.spec.selector.is_empty(),
+            template: Some(template.facts()),
+            update_strategy: Some(self.spec.update_strategy.facts(&mut problem)),
+            min_ready_seconds: self.spec.min_ready_seconds,
+            update_revision: update_revision.to_owned(),
+            template_generation: generation.and_then(|text| text.parse().ok()),
+        };
+        (facts, problems)
+    }
+}
+
+impl PodTemplate {
+    /// What placement reads of the template.
+    pub fn facts(&self) -> PodTemplateFacts {
+        let spec = &self.spec;
+        let toleration = |toleration: &object::Toleration| Toleration {
+            key: toleration.key.clone(),
+            operator: toleration.operator.clone(),
+            value: toleration.value.clone(),
+            effect: toleration.effect.clone(),
+        };
+        PodTemplateFacts {
+            node_name: spec.node_name.clone(),
+            node_selector: spec.node_selector.clone(),
+            required_node_affinity: spec.affinity.as_ref().and_then(object::Affinity::required).map(node_selector),
+            tolerations: spec.tolerations.iter().map(toleration).collect(),
+            host_network: spec.host_network,
+        }
+    }
+}
+
+fn node_selector(selector: &object::NodeSelector) -> NodeSelector {
+    let requirement = |requirement: &object::Requirement| NodeSelectorRequirement {
+        key: requirement.key.clone(),
+        operator: requirement.operator.clone(),
+        values: requirement.values.clone(),
+    };
+    let term = |term: &object::NodeSelectorTerm| NodeSelectorTerm {
+        match_expressions: term.match_expressions.iter().map(requirement).collect(),
+        match_fields: term.match_fields.iter().map(requirement).collect(),
+    };
+    NodeSelector { terms: selector.node_selector_terms.iter().map(term).collect() }
+}
+
+impl object::UpdateStrategy {
+    fn facts(&self, problem: &mut impl FnMut(&str, String)) -> UpdateStrategy {
+        let strategy = if self.r#type == "OnDelete" {
+            update_strategy::Strategy::OnDelete(update_strategy::OnDelete {})
+        } else {
+            let rolling = self.rolling_update.clone().unwrap_or_default();
+            let mut budget = |field: &str, value: Option<object::IntOrString>| {
+                int_or_percent(value?)
+                    .map_err(|message| problem(&format!("spec.updateStrategy.rollingUpdate.{field}"), message))
+                    .ok()
+            };
+            update_strategy::Strategy::RollingUpdate(update_strategy::RollingUpdate {
+                max_unavailable: budget("maxUnavailable", rolling.max_unavailable),
+                max_surge: budget("maxSurge", rolling.max_surge),
+            })
+        };
+        UpdateStrategy { strategy: Some(strategy) }
+    }
+}
+
+fn int_or_percent(value: object::IntOrString) -> Result<IntOrPercent, String> {
+    let value = match value {
+        object::IntOrString::Int(count) => int_or_percent::Value::Count(count),
+        object::IntOrString::String(text) => {
+            let percent = text.strip_suffix('%').and_then(|number| number.parse().ok());
+            let error = || format!("{text:?} is neither a number nor a percentage such as \"10%\"; it counts as not set");
+            int_or_percent::Value::Percent(percent.ok_or_else(error)?)
+        }
+    };
+    Ok(IntOrPercent { value: Some(value) })
+}
+
+#[cfg(test)]
+mod tests;
