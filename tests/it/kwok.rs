@@ -1,0 +1,165 @@
+//! What the stages for kwok promise to tests that want pods to misbehave.
+
+use std::time::Duration;
+
+use anyhow::{Result, ensure};
+use everynode_tests::nodes::{self, NodeBuilder};
+use everynode_tests::shared::Claim;
+use everynode_tests::wait::eventually;
+use k8s_openapi::api::core::v1::{Node, Pod};
+use kube::api::{DeleteParams, Patch, PatchParams, PostParams};
+use kube::{Api, Client};
+use serde_json::{Value, json};
+
+const DEADLINE: Duration = Duration::from_secs(20);
+
+/// A namespace with a node for pods.
+async fn claim() -> (Claim, Client, Api<Pod>) {
+    let claim = Claim::new().await.unwrap();
+    let client = claim.client().await.unwrap();
+    nodes::create_ready(&client, vec![NodeBuilder::new("node-1")])
+        .await
+        .unwrap();
+    let pods = Api::namespaced(client.clone(), claim.namespace());
+    (claim, client, pods)
+}
+
+async fn create(pods: &Api<Pod>, name: &str, image: &str, annotations: &Value) {
+    let pod = json!({
+        "metadata": {"name": name, "annotations": annotations},
+        "spec": {"nodeName": "node-1", "containers": [{"name": "main", "image": image}]},
+    });
+    pods.create(&PostParams::default(), &serde_json::from_value(pod).unwrap())
+        .await
+        .unwrap();
+}
+
+async fn annotate(pods: &Api<Pod>, name: &str, key: &str, value: Option<&str>) {
+    let patch = json!({"metadata": {"annotations": {key: value}}});
+    pods.patch(name, &PatchParams::default(), &Patch::Merge(patch))
+        .await
+        .unwrap();
+}
+
+/// Waits for a phase and a readiness, and for what the first container waits for.
+async fn is(pods: &Api<Pod>, name: &str, phase: &str, ready: bool) -> Pod {
+    eventually(
+        DEADLINE,
+        format!("{name} to be {phase}, ready: {ready}"),
+        async || -> Result<Pod> {
+            let pod = pods.get(name).await?;
+            let status = pod.status.clone().unwrap_or_default();
+            let conditions = status.conditions.unwrap_or_default();
+            let found = conditions
+                .iter()
+                .any(|condition| condition.type_ == "Ready" && condition.status == "True");
+            let containers = status.container_statuses.unwrap_or_default();
+            let phase_found = status.phase.unwrap_or_default();
+            ensure!(
+                phase_found == phase && found == ready,
+                "it is {phase_found}, ready: {found}"
+            );
+            ensure!(
+                containers.iter().all(|container| container.ready == ready),
+                "its containers say otherwise"
+            );
+            Ok(pod)
+        },
+    )
+    .await
+    .unwrap()
+}
+
+#[tokio::test]
+async fn pods_are_ready_or_fail_or_stay_as_their_annotations_and_images_say() {
+    let (_claim, _client, pods) = claim().await;
+    create(&pods, "plain", "nginx", &json!({})).await;
+    create(
+        &pods,
+        "unready",
+        "nginx",
+        &json!({"everynode.test/ready": "false"}),
+    )
+    .await;
+    create(
+        &pods,
+        "failed",
+        "nginx",
+        &json!({"everynode.test/phase": "Failed"}),
+    )
+    .await;
+    create(&pods, "no-image", "foo:non-existent", &json!({})).await;
+
+    let plain = is(&pods, "plain", "Running", true).await;
+    assert!(
+        plain.status.unwrap().pod_ip.is_some(),
+        "a running pod has an address"
+    );
+    is(&pods, "unready", "Running", false).await;
+    is(&pods, "failed", "Failed", false).await;
+    eventually(DEADLINE, "the missing image to be complained of", async || {
+        let pod = serde_json::to_value(pods.get("no-image").await?)?;
+        let reason = &pod["status"]["containerStatuses"][0]["state"]["waiting"]["reason"];
+        ensure!(
+            reason == "ImagePullBackOff" && pod["status"]["phase"] == "Pending",
+            "{}",
+            pod["status"]
+        );
+        Ok(())
+    })
+    .await
+    .unwrap();
+
+    annotate(&pods, "unready", "everynode.test/ready", None).await;
+    is(&pods, "unready", "Running", true).await;
+    annotate(&pods, "plain", "everynode.test/ready", Some("false")).await;
+    is(&pods, "plain", "Running", false).await;
+    annotate(&pods, "plain", "everynode.test/phase", Some("Failed")).await;
+    is(&pods, "plain", "Failed", false).await;
+}
+
+#[tokio::test]
+async fn deleted_pods_go_at_once_unless_they_are_told_to_stay() {
+    let (_claim, _client, pods) = claim().await;
+    create(&pods, "plain", "nginx", &json!({})).await;
+    create(
+        &pods,
+        "stays",
+        "nginx",
+        &json!({"everynode.test/terminate": "never"}),
+    )
+    .await;
+    for name in ["plain", "stays"] {
+        is(&pods, name, "Running", true).await;
+        pods.delete(name, &DeleteParams::default()).await.unwrap();
+    }
+    let gone = async |name: &str| {
+        eventually(DEADLINE, format!("{name} to be gone"), async || {
+            ensure!(pods.get_opt(name).await?.is_none(), "it is there");
+            Ok(())
+        })
+        .await
+        .unwrap();
+    };
+    gone("plain").await;
+    let stays = pods.get("stays").await.unwrap();
+    assert!(stays.metadata.deletion_timestamp.is_some(), "it is terminating");
+    annotate(&pods, "stays", "everynode.test/terminate", None).await;
+    gone("stays").await;
+}
+
+#[tokio::test]
+async fn a_node_can_stay_unready() {
+    let (_claim, client, _pods) = claim().await;
+    NodeBuilder::new("node-2")
+        .unready()
+        .create(&client)
+        .await
+        .unwrap();
+    // The one created after it becomes ready, so it has been passed over.
+    nodes::create_ready(&client, vec![NodeBuilder::new("node-3")])
+        .await
+        .unwrap();
+    let nodes: Api<Node> = Api::all(client);
+    assert!(!nodes::is_ready(&nodes.get("node-2").await.unwrap()));
+}

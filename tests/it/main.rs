@@ -1,0 +1,12 @@
+//! The integration tests: one program, so that all of them share one control plane.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test states what holds, and panics where it doesn't; its helpers too"
+)]
+
+mod control_plane;
+mod kwok;
+mod walk;

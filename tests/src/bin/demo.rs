@@ -1,0 +1,210 @@
+//! `cargo demo`: Everynode on a local cluster, from the creation of a `DaemonSet` to its deletion.
+
+use std::io::Write as _;
+use std::process::ExitCode;
+use std::time::Instant;
+
+use anyhow::{Context as _, Result};
+use clap::Parser;
+use everynode_tests::control_plane::{ControlPlane, Options};
+use everynode_tests::programs::{Profile, Programs};
+use everynode_tests::service::{Executor, Planner, ServiceOptions};
+use everynode_tests::terminal::{Terminal, Took};
+use everynode_tests::toolbox::Tool;
+use everynode_tests::walk::{Findings, Walk};
+use tokio::signal::unix::{SignalKind, signal};
+
+/// What `--help` says.
+const ABOUT: &str = "\
+Starts a Kubernetes control plane on this machine with one tainted control-plane node and three workers, runs Everynode's \
+planner and executor on it, and walks through the life of the DaemonSet in deploy/examples/ds-nginx.yaml: pods come, come \
+back, follow nodes and selectors, are updated and go.
+
+Neither root nor a container engine is needed. The control plane is the real one, built from source with Go on the first \
+run (about a quarter of an hour on two cores) and kept in the user's cache; the nodes are played by kwok. Set \
+KUBEBUILDER_ASSETS to a folder with the programs to use those instead.
+
+Exits with 0 when every step had the outcome that it should have, with 1 and the reason otherwise, and with 130 after \
+Ctrl-C, which stops everything at any time.";
+
+#[derive(Parser)]
+#[command(
+    bin_name = "cargo demo",
+    version,
+    about = "Walk through a DaemonSet's life with Everynode, on a local cluster",
+    long_about = ABOUT
+)]
+struct Args {
+    /// Leave the cluster up after the walk, say how to use it, and stop it on Ctrl-C.
+    #[arg(long)]
+    keep: bool,
+}
+
+/// What the walk needs. In the order in which it should be dropped.
+struct Stage {
+    executor: Executor,
+    planner: Planner,
+    control_plane: ControlPlane,
+}
+
+fn main() -> ExitCode {
+    let args = Args::parse();
+    let runtime = match tokio::runtime::Runtime::new() {
+        Ok(runtime) => runtime,
+        Err(error) => {
+            Terminal::stdout().failed(&format!("starting the runtime: {error}"));
+            return ExitCode::FAILURE;
+        }
+    };
+    let code = runtime.block_on(run(&args));
+    // A build that was interrupted goes on in a thread which nobody should wait for. Its compiler is on a leash.
+    runtime.shutdown_background();
+    code
+}
+
+async fn run(args: &Args) -> ExitCode {
+    let mut terminal = Terminal::stdout();
+    let outcome = tokio::select! {
+        outcome = demo(args, &mut terminal) => outcome,
+        // Everything that the demo holds is dropped here, and with it every process that it has started.
+        code = interrupted() => return code,
+    };
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            terminal.failed(&format!("{error:#}"));
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// Waits for Ctrl-C or `SIGTERM`, and gives the exit code that a shell would give.
+async fn interrupted() -> ExitCode {
+    let (Ok(mut interrupt), Ok(mut terminate)) =
+        (signal(SignalKind::interrupt()), signal(SignalKind::terminate()))
+    else {
+        // Without handlers the signals end the process, and the leashes everything else.
+        return std::future::pending().await;
+    };
+    let code = tokio::select! {
+        _ = interrupt.recv() => 130,
+        _ = terminate.recv() => 143,
+    };
+    let _ = writeln!(std::io::stderr(), "\nStopping everything.");
+    ExitCode::from(code)
+}
+
+async fn demo(args: &Args, terminal: &mut Terminal) -> Result<()> {
+    let stage = prepare(terminal).await?;
+    let findings = match walk(&stage, terminal).await {
+        Ok(findings) => findings,
+        Err(error) => {
+            for (name, log) in [
+                ("planner", stage.planner.log_tail(25)),
+                ("executor", stage.executor.log_tail(25)),
+            ] {
+                terminal.say(&format!("\nThe last lines of the {name}'s log:"));
+                terminal.output(&log);
+            }
+            return Err(error);
+        }
+    };
+    terminal.step("That was it");
+    terminal.say(&format!(
+        "A deleted pod's successor was created after {}, the pod of a new node after {},\n\
+         and a rolling update over four nodes took {}.",
+        Took(findings.successor),
+        Took(findings.pod_of_new_node),
+        Took(findings.rollout)
+    ));
+    if args.keep {
+        explain(&stage, terminal)?;
+        std::future::pending::<()>().await;
+    }
+    finish(stage, terminal).await
+}
+
+async fn prepare(terminal: &mut Terminal) -> Result<Stage> {
+    terminal.step("Start a cluster, and Everynode on it");
+    let start = Instant::now();
+    let programs = Programs::built(Profile::Dev).await?;
+    terminal.done("Built everynode-planner and everynode-executor", start.elapsed());
+    let start = Instant::now();
+    let control_plane = ControlPlane::start(Options::default()).await?;
+    terminal.done(
+        "The control plane runs, without kube-controller-manager's DaemonSet controller",
+        start.elapsed(),
+    );
+    let start = Instant::now();
+    Walk::create_nodes(&control_plane.client().await?).await?;
+    terminal.done(
+        "One control-plane node and three workers are ready",
+        start.elapsed(),
+    );
+    let start = Instant::now();
+    let planner = Planner::start(&programs, ServiceOptions::default()).await?;
+    let kubeconfig = control_plane.kubeconfig();
+    let executor = Executor::start(&programs, &planner.url(), kubeconfig, ServiceOptions::default()).await?;
+    terminal.done("Planner and executor are ready", start.elapsed());
+    let kubectl = control_plane.kubectl()?;
+    terminal.command("kubectl get nodes");
+    terminal.output(&kubectl.run(["get", "nodes"]).await?);
+    Ok(Stage {
+        executor,
+        planner,
+        control_plane,
+    })
+}
+
+async fn walk(stage: &Stage, terminal: &mut Terminal) -> Result<Findings> {
+    Walk::new(&stage.control_plane, "default", terminal)
+        .await?
+        .run()
+        .await
+}
+
+fn explain(stage: &Stage, terminal: &mut Terminal) -> Result<()> {
+    let toolbox = stage.control_plane.toolbox();
+    let (kubectl, grpcurl) = (toolbox.path(Tool::Kubectl)?, toolbox.path(Tool::Grpcurl)?);
+    terminal.step("Now it is yours, until Ctrl-C");
+    terminal.say("In another terminal, with kubectl:");
+    terminal.command(&format!(
+        "export KUBECONFIG={}",
+        stage.control_plane.kubeconfig().display()
+    ));
+    terminal.command(&format!(
+        "{} create -f deploy/examples/ds-nginx.yaml",
+        kubectl.display()
+    ));
+    terminal.command(&format!("{} get ds,po,nodes -owide", kubectl.display()));
+    terminal.say("The planner, with grpcurl:");
+    let address = stage.planner.address();
+    terminal.command(&format!("{} -plaintext {address} list", grpcurl.display()));
+    terminal.command(&format!(
+        "{} -plaintext {address} describe everynode.planner.v1.PlannerService",
+        grpcurl.display()
+    ));
+    terminal.say(&format!(
+        "Metrics and probes:\n  planner   http://{}/metrics\n  executor  http://{}/metrics\n\
+         Logs:\n  planner   {}\n  executor  {}\n  the rest  {}",
+        stage.planner.admin_address(),
+        stage.executor.admin_address(),
+        stage.planner.log().display(),
+        stage.executor.log().display(),
+        stage.control_plane.home().display()
+    ));
+    Ok(())
+}
+
+async fn finish(mut stage: Stage, terminal: &mut Terminal) -> Result<()> {
+    let start = Instant::now();
+    stage.executor.stop().await.context("stopping the executor")?;
+    stage.planner.stop().await.context("stopping the planner")?;
+    stage
+        .control_plane
+        .stop()
+        .await
+        .context("stopping the control plane")?;
+    terminal.done("Everything is stopped", start.elapsed());
+    Ok(())
+}

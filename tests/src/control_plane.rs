@@ -1,0 +1,373 @@
+//! A Kubernetes control plane on loopback ports: etcd, API server, controllers, scheduler, and kwok as every node's kubelet.
+
+mod component;
+mod identity;
+
+use std::path::Path;
+use std::time::Duration;
+
+use anyhow::{Context as _, Result, ensure};
+use k8s_openapi::api::core::v1::ServiceAccount;
+use kube::config::{KubeConfigOptions, Kubeconfig};
+use kube::{Api, Client, Config};
+
+pub use self::component::Component;
+use self::identity::Identity;
+use crate::kubectl::Kubectl;
+use crate::leash::{Home, Launch, Leash};
+use crate::ports::Port;
+use crate::toolbox::{Tool, Toolbox};
+use crate::wait::{GiveUp, eventually};
+
+/// How long a component may take until it is ready: long against the seconds that it takes, for machines that are busy.
+const READY: Duration = Duration::from_mins(1);
+
+/// What differs from one control plane to another.
+#[derive(Debug, Clone, Default)]
+pub struct Options {
+    /// Whether kube-controller-manager's own `DaemonSet` controller runs. Off, because Everynode takes its place.
+    pub daemonset_controller: bool,
+    /// Components that are left out at first. They can be started later.
+    pub without: Vec<Component>,
+    /// Flags on top of the usual ones, as `--name=value`. They win.
+    pub flags: Vec<(Component, String)>,
+}
+
+/// The ports are kept for the control plane's life, so that a component comes back where it was.
+#[derive(Debug)]
+struct Ports {
+    etcd: Port,
+    etcd_peer: Port,
+    api_server: Port,
+    scheduler: Port,
+}
+
+/// A running control plane. It ends when this value is dropped, or when this process ends.
+#[derive(Debug)]
+pub struct ControlPlane {
+    /// One for each component, in the order of [`Component::ALL`]; `None` when it isn't running.
+    running: Vec<(Component, Option<Leash>)>,
+    options: Options,
+    toolbox: Toolbox,
+    identity: Identity,
+    ports: Ports,
+    // Last: the folder goes when what writes into it is gone.
+    home: Home,
+}
+
+impl ControlPlane {
+    /// Starts a control plane and waits until it can be used: the API server is ready and the default namespace has its
+    /// service account, without which it would refuse pods.
+    ///
+    /// # Errors
+    /// When the programs can't be built, or one of them doesn't become ready: with the last lines of its log.
+    pub async fn start(options: Options) -> Result<Self> {
+        let toolbox = Toolbox::ensured().await?;
+        let home = Home::new("cluster")?;
+        let ports = Ports {
+            etcd: Port::claim()?,
+            etcd_peer: Port::claim()?,
+            api_server: Port::claim()?,
+            scheduler: Port::claim()?,
+        };
+        let identity = Identity::create(&home, &format!("https://{}", ports.api_server.address()))?;
+        for (name, content) in [
+            ("kwok.yaml", include_str!("../controlplane/stages/kwok.yaml")),
+            ("node.yaml", include_str!("../controlplane/stages/node.yaml")),
+            ("pod.yaml", include_str!("../controlplane/stages/pod.yaml")),
+        ] {
+            home.write(name, content)?;
+        }
+        let running = Component::ALL.map(|component| (component, None)).into();
+        let mut this = Self {
+            running,
+            options,
+            toolbox,
+            identity,
+            ports,
+            home,
+        };
+        // The API server retries etcd by itself. The others would give up on an API server that isn't there.
+        this.launch_wanted(&[Component::Etcd, Component::ApiServer])?;
+        this.wait_ready(Component::ApiServer).await?;
+        this.launch_wanted(&[
+            Component::ControllerManager,
+            Component::Scheduler,
+            Component::Kwok,
+        ])?;
+        for component in [
+            Component::ControllerManager,
+            Component::Scheduler,
+            Component::Kwok,
+        ] {
+            if this.is_running(component) {
+                this.wait_ready(component).await?;
+            }
+        }
+        Ok(this)
+    }
+
+    /// Stops everything in order and waits for it. Dropping does the same, but blocks the thread meanwhile.
+    ///
+    /// # Errors
+    /// When a process doesn't end.
+    pub async fn stop(mut self) -> Result<()> {
+        for component in Component::ALL.into_iter().rev() {
+            self.stop_component(component).await?;
+        }
+        Ok(())
+    }
+
+    /// Starts a component that isn't running, and waits until it is ready.
+    ///
+    /// # Errors
+    /// When it doesn't become ready: with the last lines of its log.
+    pub async fn start_component(&mut self, component: Component) -> Result<()> {
+        self.launch(component)?;
+        self.wait_ready(component).await
+    }
+
+    /// Stops a component and waits for its end. Does nothing when it isn't running.
+    ///
+    /// # Errors
+    /// When it doesn't end.
+    pub async fn stop_component(&mut self, component: Component) -> Result<()> {
+        match self.slot(component)?.take() {
+            Some(mut leash) => leash.stop().await,
+            None => Ok(()),
+        }
+    }
+
+    /// Ends a component as a crash would, and waits for its end. Does nothing when it isn't running.
+    ///
+    /// # Errors
+    /// When it doesn't end.
+    pub async fn kill9_component(&mut self, component: Component) -> Result<()> {
+        match self.slot(component)?.take() {
+            Some(mut leash) => leash.kill9().await,
+            None => Ok(()),
+        }
+    }
+
+    /// Stops the API server, waits for its end, starts it again on the same port and store, and waits until it is ready.
+    ///
+    /// # Errors
+    /// When it doesn't end or doesn't become ready.
+    pub async fn restart_apiserver(&mut self) -> Result<()> {
+        self.stop_apiserver().await?;
+        self.start_apiserver().await
+    }
+
+    /// Begins an outage: stops the API server and waits for its end.
+    ///
+    /// # Errors
+    /// When it doesn't end.
+    pub async fn stop_apiserver(&mut self) -> Result<()> {
+        self.stop_component(Component::ApiServer).await
+    }
+
+    /// Ends an outage.
+    ///
+    /// # Errors
+    /// When the API server doesn't become ready.
+    pub async fn start_apiserver(&mut self) -> Result<()> {
+        self.start_component(Component::ApiServer).await
+    }
+
+    /// Switches kube-controller-manager's own `DaemonSet` controller on or off, by restarting kube-controller-manager.
+    ///
+    /// # Errors
+    /// When it doesn't end or doesn't become ready.
+    pub async fn set_daemonset_controller(&mut self, on: bool) -> Result<()> {
+        self.stop_component(Component::ControllerManager).await?;
+        self.options.daemonset_controller = on;
+        self.start_component(Component::ControllerManager).await
+    }
+
+    /// Starts whatever has ended since, so that the control plane is as its options say.
+    ///
+    /// # Errors
+    /// When a component doesn't become ready.
+    pub async fn ensure_running(&mut self) -> Result<()> {
+        for component in Component::ALL {
+            if !self.options.without.contains(&component) && !self.is_running(component) {
+                self.start_component(component).await?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether the component's process is there.
+    pub fn is_running(&mut self, component: Component) -> bool {
+        let slot = self.slot(component).ok().and_then(Option::as_mut);
+        slot.is_some_and(|leash| leash.exit_status().is_none())
+    }
+
+    /// The process id of a running component.
+    pub fn pid(&self, component: Component) -> Option<i32> {
+        self.running
+            .iter()
+            .find(|(known, _)| *known == component)?
+            .1
+            .as_ref()
+            .map(Leash::pid)
+    }
+
+    /// A kubectl for this cluster.
+    ///
+    /// # Errors
+    /// When the program is missing.
+    pub fn kubectl(&self) -> Result<Kubectl> {
+        let program = self.toolbox.path(Tool::Kubectl)?;
+        Ok(Kubectl::new(
+            program,
+            self.identity.kubeconfig.clone(),
+            self.home.file("kubectl-cache"),
+        ))
+    }
+
+    /// A new client with all rights. It belongs to the runtime that it is made on, as its connections are tasks there.
+    ///
+    /// # Errors
+    /// When the kubeconfig can't be read.
+    pub async fn client(&self) -> Result<Client> {
+        Client::try_from(self.config().await?).context("making a client")
+    }
+
+    /// The configuration that [`ControlPlane::client`] is made from.
+    ///
+    /// # Errors
+    /// When the kubeconfig can't be read.
+    pub async fn config(&self) -> Result<Config> {
+        let kubeconfig = Kubeconfig::read_from(self.kubeconfig()).context("reading the kubeconfig")?;
+        Config::from_custom_kubeconfig(kubeconfig, &KubeConfigOptions::default())
+            .await
+            .context("reading the kubeconfig")
+    }
+
+    /// A kubeconfig with all rights.
+    pub fn kubeconfig(&self) -> &Path {
+        &self.identity.kubeconfig
+    }
+
+    /// The URL of the API server.
+    pub fn server(&self) -> String {
+        format!("https://{}", self.ports.api_server.address())
+    }
+
+    /// The folder with the logs and every other file of the control plane.
+    pub fn home(&self) -> &Path {
+        self.home.path()
+    }
+
+    /// The programs that the control plane is made of.
+    pub fn toolbox(&self) -> &Toolbox {
+        &self.toolbox
+    }
+
+    /// The last lines that a component has logged.
+    pub fn log_tail(&self, component: Component, lines: usize) -> String {
+        crate::leash::tail(&self.home.file(&format!("{}.log", component.name())), lines)
+    }
+
+    fn slot(&mut self, component: Component) -> Result<&mut Option<Leash>> {
+        let slot = self.running.iter_mut().find(|(known, _)| *known == component);
+        Ok(&mut slot.context("every component has a place")?.1)
+    }
+
+    fn launch_wanted(&mut self, components: &[Component]) -> Result<()> {
+        for component in components {
+            if !self.options.without.contains(component) {
+                self.launch(*component)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn launch(&mut self, component: Component) -> Result<()> {
+        ensure!(
+            !self.is_running(component),
+            "{} is running already",
+            component.name()
+        );
+        let leash = Leash::start(&Launch {
+            name: component.name().to_owned(),
+            program: self.toolbox.path(component.tool())?,
+            args: component.flags(self.home.path(), &self.ports, &self.identity, &self.options),
+            env: Vec::new(),
+            directory: Some(self.home.path().to_owned()),
+            log: self.home.log(component.name())?,
+            grace: component.grace(),
+        })?;
+        *self.slot(component)? = Some(leash);
+        Ok(())
+    }
+
+    async fn wait_ready(&mut self, component: Component) -> Result<()> {
+        let client = match component {
+            // Their effects are what can be waited for: kwok's are nodes that get ready.
+            Component::Etcd | Component::Kwok => return Ok(()),
+            Component::Scheduler => {
+                let mut config = self.config().await?;
+                config.cluster_url = format!("https://{}", self.ports.scheduler.address())
+                    .parse()
+                    .context("a URL")?;
+                Client::try_from(config).context("making a client of the scheduler")?
+            }
+            Component::ApiServer | Component::ControllerManager => self.client().await?,
+        };
+        let what = format!("{} to be ready", component.name());
+        let ready = eventually(READY, what, async || {
+            // The look at etcd is for the first start, where the API server waits for it for a long time.
+            for needed in [Component::Etcd, component] {
+                if !self.is_running(needed) {
+                    return Err(GiveUp::because(format!("{} has ended", needed.name())));
+                }
+            }
+            if component == Component::ControllerManager {
+                let accounts: Api<ServiceAccount> = Api::namespaced(client.clone(), "default");
+                accounts
+                    .get("default")
+                    .await
+                    .context("the default service account")?;
+            } else {
+                let request = http::Request::get("/readyz").body(Vec::new())?;
+                client.request_text(request).await?;
+            }
+            Ok(())
+        });
+        let ready = ready.await;
+        ready.with_context(|| {
+            let name = component.name();
+            let etcd = if self.is_running(Component::Etcd) {
+                String::new()
+            } else {
+                format!(
+                    "\nthe last lines of etcd's log:\n{}",
+                    self.log_tail(Component::Etcd, 20)
+                )
+            };
+            format!(
+                "the last lines of {name}'s log:\n{}{etcd}\n{name} did not start",
+                self.log_tail(component, 20)
+            )
+        })
+    }
+}
+
+impl Drop for ControlPlane {
+    fn drop(&mut self) {
+        // In the opposite order of starting. The clients of the API server can go at once; it and etcd are waited for one after
+        // the other, because an API server without its store takes its time to end.
+        for (component, leash) in &mut self.running {
+            if let Some(leash) = leash
+                && !matches!(component, Component::Etcd | Component::ApiServer)
+            {
+                leash.let_go();
+            }
+        }
+        for (_, leash) in self.running.iter_mut().rev() {
+            *leash = None;
+        }
+    }
+}

@@ -1,0 +1,179 @@
+//! The parts of a control plane and the flags that each is started with.
+
+use std::path::Path;
+use std::time::Duration;
+
+use super::identity::Identity;
+use super::{Options, Ports};
+use crate::ports::Port;
+use crate::toolbox::Tool;
+
+/// A process of the control plane.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Component {
+    /// The store.
+    Etcd,
+    /// The API server.
+    ApiServer,
+    /// The controllers, without the one for `DaemonSet`s unless [`Options::daemonset_controller`] is set.
+    ControllerManager,
+    /// The scheduler.
+    Scheduler,
+    /// The fake kubelet of every node.
+    Kwok,
+}
+
+impl Component {
+    /// In the order in which they are started. They are stopped in the opposite order.
+    pub const ALL: [Self; 5] = [
+        Self::Etcd,
+        Self::ApiServer,
+        Self::ControllerManager,
+        Self::Scheduler,
+        Self::Kwok,
+    ];
+
+    /// The program.
+    pub fn tool(self) -> Tool {
+        match self {
+            Self::Etcd => Tool::Etcd,
+            Self::ApiServer => Tool::ApiServer,
+            Self::ControllerManager => Tool::ControllerManager,
+            Self::Scheduler => Tool::Scheduler,
+            Self::Kwok => Tool::Kwok,
+        }
+    }
+
+    /// The name that its program and its log have.
+    pub fn name(self) -> &'static str {
+        self.tool().file_name()
+    }
+
+    /// How long it may take to end in order.
+    pub(super) fn grace(self) -> Duration {
+        match self {
+            // It would wait up to a minute for its clients to leave, who have no intention to.
+            Self::ApiServer => Duration::from_secs(1),
+            _ => Duration::from_secs(10),
+        }
+    }
+
+    /// Everything that the flags depend on lives as long as the control plane, so a restarted component gets the same ones.
+    pub(super) fn flags(
+        self,
+        home: &Path,
+        ports: &Ports,
+        identity: &Identity,
+        options: &Options,
+    ) -> Vec<String> {
+        let kubeconfig = format!("--kubeconfig={}", identity.kubeconfig.display());
+        let mut flags = match self {
+            Self::Etcd => etcd(home, ports),
+            Self::ApiServer => api_server(home, ports, identity),
+            Self::ControllerManager => controller_manager(identity, options),
+            Self::Scheduler => scheduler(ports, identity),
+            Self::Kwok => {
+                let file = |name: &str| format!("--config={}", home.join(name).display());
+                vec![file("kwok.yaml"), file("node.yaml"), file("pod.yaml")]
+            }
+        };
+        if !matches!(self, Self::Etcd | Self::ApiServer) {
+            flags.push(kubeconfig);
+        }
+        // Last, because the last of two equal flags counts.
+        flags.extend(
+            options
+                .flags
+                .iter()
+                .filter(|(component, _)| *component == self)
+                .map(|(_, flag)| flag.clone()),
+        );
+        flags
+    }
+}
+
+fn url(port: &Port) -> String {
+    format!("http://{}", port.address())
+}
+
+fn etcd(home: &Path, ports: &Ports) -> Vec<String> {
+    let (client, peer) = (url(&ports.etcd), url(&ports.etcd_peer));
+    vec![
+        format!("--data-dir={}", home.join("etcd").display()),
+        format!("--listen-client-urls={client}"),
+        format!("--advertise-client-urls={client}"),
+        format!("--listen-peer-urls={peer}"),
+        format!("--initial-advertise-peer-urls={peer}"),
+        format!("--initial-cluster=default={peer}"),
+        // The data is worth nothing after a power failure; waiting for the disk is most of what a write costs.
+        "--unsafe-no-fsync".to_owned(),
+        "--log-level=warn".to_owned(),
+    ]
+}
+
+fn api_server(home: &Path, ports: &Ports, identity: &Identity) -> Vec<String> {
+    vec![
+        format!("--etcd-servers={}", url(&ports.etcd)),
+        "--bind-address=127.0.0.1".to_owned(),
+        "--advertise-address=127.0.0.1".to_owned(),
+        format!("--secure-port={}", ports.api_server.number()),
+        format!("--cert-dir={}", home.display()),
+        format!("--tls-cert-file={}", identity.certificate.display()),
+        format!("--tls-private-key-file={}", identity.key.display()),
+        format!("--token-auth-file={}", identity.tokens.display()),
+        "--authorization-mode=Node,RBAC".to_owned(),
+        "--service-account-issuer=https://kubernetes.default.svc".to_owned(),
+        format!(
+            "--service-account-key-file={}",
+            identity.service_account_public_key.display()
+        ),
+        format!(
+            "--service-account-signing-key-file={}",
+            identity.service_account_key.display()
+        ),
+        "--service-cluster-ip-range=10.96.0.0/16".to_owned(),
+        "--allow-privileged=true".to_owned(),
+        // Nodes come and go by the thousand in the benchmark, and pods follow: what is measured are controllers.
+        "--max-requests-inflight=2000".to_owned(),
+        "--max-mutating-requests-inflight=1000".to_owned(),
+        "--profiling=false".to_owned(),
+        // The endpoints of the service `kubernetes` must not be loopback, which the server would complain of all the time.
+        "--endpoint-reconciler-type=none".to_owned(),
+    ]
+}
+
+fn controller_manager(identity: &Identity, options: &Options) -> Vec<String> {
+    let controllers = if options.daemonset_controller {
+        "*"
+    } else {
+        "*,-daemonset"
+    };
+    vec![
+        format!("--controllers={controllers}"),
+        format!("--root-ca-file={}", identity.authority.display()),
+        format!(
+            "--service-account-private-key-file={}",
+            identity.service_account_key.display()
+        ),
+        "--use-service-account-credentials=false".to_owned(),
+        "--leader-elect=false".to_owned(),
+        "--secure-port=0".to_owned(),
+        "--kube-api-qps=2000".to_owned(),
+        "--kube-api-burst=4000".to_owned(),
+        "--profiling=false".to_owned(),
+    ]
+}
+
+fn scheduler(ports: &Ports, identity: &Identity) -> Vec<String> {
+    vec![
+        "--leader-elect=false".to_owned(),
+        "--kube-api-qps=2000".to_owned(),
+        "--kube-api-burst=4000".to_owned(),
+        "--profiling=false".to_owned(),
+        "--bind-address=127.0.0.1".to_owned(),
+        format!("--secure-port={}", ports.scheduler.number()),
+        format!("--tls-cert-file={}", identity.certificate.display()),
+        format!("--tls-private-key-file={}", identity.key.display()),
+        "--authentication-skip-lookup".to_owned(),
+    ]
+}

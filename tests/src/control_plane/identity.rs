@@ -1,0 +1,84 @@
+//! Who is who in the cluster: certificates, keys, the admin's token, and the kubeconfig that puts them together.
+
+use std::path::PathBuf;
+
+use anyhow::{Context as _, Result};
+use rcgen::{
+    BasicConstraints, CertificateParams, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair,
+    KeyUsagePurpose,
+};
+
+use crate::leash::Home;
+
+/// The admin's token. The cluster listens on loopback and lives for minutes; the token is no secret.
+pub(super) const TOKEN: &str = "everynode-tests";
+
+/// The files that the components are given.
+#[derive(Debug)]
+pub(super) struct Identity {
+    pub(super) authority: PathBuf,
+    pub(super) certificate: PathBuf,
+    pub(super) key: PathBuf,
+    pub(super) service_account_key: PathBuf,
+    pub(super) service_account_public_key: PathBuf,
+    pub(super) tokens: PathBuf,
+    pub(super) kubeconfig: PathBuf,
+}
+
+impl Identity {
+    /// Makes everything anew. The API server could make its own certificate, but takes a second for it.
+    pub(super) fn create(home: &Home, server: &str) -> Result<Self> {
+        let mut params =
+            CertificateParams::new(Vec::new()).context("describing the certificate authority")?;
+        params
+            .distinguished_name
+            .push(DnType::CommonName, "everynode-tests");
+        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::DigitalSignature];
+        let authority_key = KeyPair::generate().context("making the authority's key")?;
+        let authority = params
+            .self_signed(&authority_key)
+            .context("making the certificate authority")?;
+        let issuer = Issuer::new(params, authority_key);
+
+        let names = [
+            "127.0.0.1",
+            "localhost",
+            "kubernetes",
+            "kubernetes.default",
+            "kubernetes.default.svc",
+        ];
+        let mut params = CertificateParams::new(names.map(str::to_owned))
+            .context("describing the servers' certificate")?;
+        params
+            .distinguished_name
+            .push(DnType::CommonName, "kube-apiserver");
+        params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
+        params.use_authority_key_identifier_extension = true;
+        let key = KeyPair::generate().context("making the servers' key")?;
+        let certificate = params
+            .signed_by(&key, &issuer)
+            .context("making the servers' certificate")?;
+
+        let accounts = KeyPair::generate().context("making the service accounts' key")?;
+        let authority = home.write("ca.crt", authority.pem())?;
+        let kubeconfig = format!(
+            "apiVersion: v1\n\
+             kind: Config\n\
+             current-context: everynode\n\
+             contexts: [{{name: everynode, context: {{cluster: everynode, user: admin}}}}]\n\
+             clusters: [{{name: everynode, cluster: {{server: \"{server}\", certificate-authority: \"{ca}\"}}}}]\n\
+             users: [{{name: admin, user: {{token: \"{TOKEN}\"}}}}]\n",
+            ca = authority.display(),
+        );
+        Ok(Self {
+            authority,
+            certificate: home.write("server.crt", certificate.pem())?,
+            key: home.write("server.key", key.serialize_pem())?,
+            service_account_key: home.write("service-accounts.key", accounts.serialize_pem())?,
+            service_account_public_key: home.write("service-accounts.pub", accounts.public_key_pem())?,
+            tokens: home.write("tokens.csv", format!("{TOKEN},admin,admin,\"system:masters\"\n"))?,
+            kubeconfig: home.write("kubeconfig", kubeconfig)?,
+        })
+    }
+}

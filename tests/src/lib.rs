@@ -1,0 +1,29 @@
+//! What Everynode's integration tests, demo and benchmark stand on: a real Kubernetes control plane on this machine, without
+//! containers and without root, and the two programs under test as processes beside it.
+//!
+//! Nodes and their kubelets are played by kwok; everything else is the real thing, built from its own sources. Nothing outlives
+//! the process that started it, however that process ends.
+//!
+//! In reading order:
+//! - [`toolbox`] finds or builds the programs of the control plane, [`programs`] the two under test;
+//! - [`leash`] starts a process such that it can't outlive us, [`ports`] finds it a place to listen;
+//! - [`control_plane`] puts a cluster together, [`kubectl`] talks to it as people do;
+//! - [`service`] runs planner and executor;
+//! - [`nodes`] and [`daemonsets`] make what a test is about, [`wait`] waits for what should come of it;
+//! - [`shared`] lends one control plane to all tests of a process, one after the other;
+//! - [`walk`] is the `DaemonSet`'s life from creation to deletion, which the demo shows on the
+//!   [`terminal`] and a test checks.
+
+pub mod control_plane;
+pub mod daemonsets;
+pub mod kubectl;
+pub mod leash;
+pub mod nodes;
+pub mod ports;
+pub mod programs;
+pub mod service;
+pub mod shared;
+pub mod terminal;
+pub mod toolbox;
+pub mod wait;
+pub mod walk;

@@ -1,0 +1,108 @@
+//! The two programs under test, built by the cargo that runs the tests.
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::sync::{Mutex, PoisonError};
+
+use anyhow::{Context as _, Result, ensure};
+use serde::Deserialize;
+
+/// How the programs are compiled.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Profile {
+    /// As `cargo build` does. For tests.
+    Dev,
+    /// As `cargo build --release` does. For measurements.
+    Release,
+}
+
+/// The paths of the programs.
+#[derive(Debug, Clone)]
+pub struct Programs {
+    /// `everynode-planner`.
+    pub planner: PathBuf,
+    /// `everynode-executor`.
+    pub executor: PathBuf,
+}
+
+/// A line of `cargo build --message-format=json`, as far as it matters here.
+#[derive(Deserialize)]
+struct Message {
+    executable: Option<PathBuf>,
+}
+
+impl Programs {
+    /// Builds both programs, once per process and profile, and says where they are.
+    ///
+    /// # Errors
+    /// When the build fails; cargo's own words are on standard error then.
+    pub fn build(profile: Profile) -> Result<Self> {
+        static BUILT: Mutex<Vec<(Profile, Programs)>> = Mutex::new(Vec::new());
+        let mut built = BUILT.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some((_, programs)) = built.iter().find(|(known, _)| *known == profile) {
+            return Ok(programs.clone());
+        }
+        let programs = Self::compile(profile)?;
+        built.push((profile, programs.clone()));
+        Ok(programs)
+    }
+
+    /// As [`Programs::build`], without blocking the runtime.
+    ///
+    /// # Errors
+    /// As [`Programs::build`].
+    pub async fn built(profile: Profile) -> Result<Self> {
+        tokio::task::spawn_blocking(move || Self::build(profile))
+            .await
+            .context("building the programs")?
+    }
+
+    fn compile(profile: Profile) -> Result<Self> {
+        let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+        let mut command = Command::new(&cargo);
+        command
+            .args([
+                "build",
+                "--package",
+                "everynode-planner",
+                "--package",
+                "everynode-executor",
+            ])
+            .args(["--bins", "--message-format=json-render-diagnostics"])
+            .current_dir(workspace())
+            .stdin(Stdio::null())
+            .stderr(Stdio::inherit());
+        if profile == Profile::Release {
+            command.arg("--release");
+        }
+        let output = command
+            .output()
+            .with_context(|| format!("starting {}", cargo.display()))?;
+        ensure!(
+            output.status.success(),
+            "`cargo build` of the planner and the executor failed"
+        );
+        let executables: Vec<PathBuf> = String::from_utf8_lossy(&output.stdout)
+            .lines()
+            .filter_map(|line| serde_json::from_str::<Message>(line).ok()?.executable)
+            .collect();
+        let find = |name: &str| {
+            let found = executables
+                .iter()
+                .find(|path| path.file_stem().is_some_and(|stem| stem == name));
+            found
+                .cloned()
+                .with_context(|| format!("cargo built no program called {name}"))
+        };
+        Ok(Self {
+            planner: find("everynode-planner")?,
+            executor: find("everynode-executor")?,
+        })
+    }
+}
+
+/// The root of the workspace, which the paths that people see are relative to.
+pub fn workspace() -> PathBuf {
+    let manifest = Path::new(env!("CARGO_MANIFEST_DIR"));
+    manifest.parent().unwrap_or(manifest).to_owned()
+}

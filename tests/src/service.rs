@@ -1,0 +1,333 @@
+//! The two programs under test as processes.
+
+use std::fmt;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use anyhow::{Context as _, Result, ensure};
+use rustix::process::Signal;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpStream;
+
+use crate::leash::{Home, Launch, Leash, tail};
+use crate::ports::Port;
+use crate::programs::Programs;
+use crate::wait::{GiveUp, eventually};
+
+/// How long a program may take until it says that it is ready.
+const READY: Duration = Duration::from_secs(30);
+/// How long a program may take to drain. Ours have to end well within it, or a test of draining couldn't tell.
+const GRACE: Duration = Duration::from_secs(20);
+
+/// The planner, as a process.
+pub type Planner = Service<PlannerRole>;
+/// The executor, as a process.
+pub type Executor = Service<ExecutorRole>;
+
+/// What differs from one process to another.
+#[derive(Debug, Clone, Default)]
+pub struct ServiceOptions {
+    /// Flags on top of the usual ones.
+    pub flags: Vec<String>,
+    /// Environment variables. `RUST_LOG` is `info` unless it is set here or for the harness.
+    pub env: Vec<(String, String)>,
+}
+
+/// What a program is called and started with.
+pub trait Role: fmt::Debug {
+    /// The name of the program and of its log.
+    const NAME: &str;
+
+    /// Its own flags, without the admin port's.
+    fn flags(&self) -> Vec<String>;
+
+    /// The port that it serves on besides the admin port.
+    fn port(&self) -> Option<&Port>;
+}
+
+/// What makes a process the planner.
+#[derive(Debug)]
+pub struct PlannerRole {
+    listen: Port,
+}
+
+impl Role for PlannerRole {
+    const NAME: &str = "everynode-planner";
+
+    fn flags(&self) -> Vec<String> {
+        vec![format!("--listen={}", self.listen.address())]
+    }
+
+    fn port(&self) -> Option<&Port> {
+        Some(&self.listen)
+    }
+}
+
+/// What makes a process the executor.
+#[derive(Debug)]
+pub struct ExecutorRole {
+    planner: String,
+    kubeconfig: PathBuf,
+}
+
+impl Role for ExecutorRole {
+    const NAME: &str = "everynode-executor";
+
+    fn flags(&self) -> Vec<String> {
+        vec![
+            format!("--planner={}", self.planner),
+            format!("--kubeconfig={}", self.kubeconfig.display()),
+        ]
+    }
+
+    fn port(&self) -> Option<&Port> {
+        None
+    }
+}
+
+/// A running program, on ports that stay its own when it is restarted. It ends when this value is dropped.
+#[derive(Debug)]
+pub struct Service<R: Role> {
+    leash: Option<Leash>,
+    role: R,
+    program: PathBuf,
+    options: ServiceOptions,
+    admin: Port,
+    log: PathBuf,
+    _home: Home,
+}
+
+impl Planner {
+    /// Starts a planner and waits until it is ready.
+    ///
+    /// # Errors
+    /// When it doesn't become ready: with the last lines of its log.
+    pub async fn start(programs: &Programs, options: ServiceOptions) -> Result<Self> {
+        let role = PlannerRole {
+            listen: Port::claim()?,
+        };
+        let mut planner = Self::launched(role, &programs.planner, options)?;
+        planner.wait_ready().await?;
+        Ok(planner)
+    }
+
+    /// The address that it serves gRPC on, as `HOST:PORT`.
+    pub fn address(&self) -> String {
+        self.role.listen.address().to_string()
+    }
+
+    /// The URL that it serves gRPC on.
+    pub fn url(&self) -> String {
+        format!("http://{}", self.address())
+    }
+}
+
+impl Executor {
+    /// Starts an executor and waits until it is ready.
+    ///
+    /// # Errors
+    /// When it doesn't become ready: with the last lines of its log.
+    pub async fn start(
+        programs: &Programs,
+        planner: &str,
+        kubeconfig: &Path,
+        options: ServiceOptions,
+    ) -> Result<Self> {
+        let mut executor = Self::spawn(programs, planner, kubeconfig, options)?;
+        executor.wait_ready().await?;
+        Ok(executor)
+    }
+
+    /// Starts an executor without waiting: for one that can't become ready yet, because there is no planner, or another
+    /// executor leads.
+    ///
+    /// # Errors
+    /// When the process can't be started.
+    pub fn spawn(
+        programs: &Programs,
+        planner: &str,
+        kubeconfig: &Path,
+        options: ServiceOptions,
+    ) -> Result<Self> {
+        let role = ExecutorRole {
+            planner: planner.to_owned(),
+            kubeconfig: kubeconfig.to_owned(),
+        };
+        Self::launched(role, &programs.executor, options)
+    }
+}
+
+impl<R: Role> Service<R> {
+    fn launched(role: R, program: &Path, options: ServiceOptions) -> Result<Self> {
+        let home = Home::new(R::NAME.trim_start_matches("everynode-"))?;
+        let mut this = Self {
+            leash: None,
+            role,
+            program: program.to_owned(),
+            options,
+            admin: Port::claim()?,
+            log: home.log(R::NAME)?,
+            _home: home,
+        };
+        this.launch()?;
+        Ok(this)
+    }
+
+    /// Starts the program again after it was stopped or killed, without waiting for it to be ready.
+    ///
+    /// # Errors
+    /// When it runs already or can't be started.
+    pub fn launch(&mut self) -> Result<()> {
+        ensure!(!self.is_running(), "{} is running already", R::NAME);
+        let mut env = self.options.env.clone();
+        if std::env::var_os("RUST_LOG").is_none() && !env.iter().any(|(name, _)| name == "RUST_LOG") {
+            env.push(("RUST_LOG".to_owned(), "info".to_owned()));
+        }
+        let mut args = self.role.flags();
+        args.push(format!("--admin-listen={}", self.admin.address()));
+        args.extend(self.options.flags.iter().cloned());
+        self.leash = Some(Leash::start(&Launch {
+            name: R::NAME.to_owned(),
+            program: self.program.clone(),
+            args,
+            env,
+            directory: None,
+            log: self.log.clone(),
+            grace: GRACE,
+        })?);
+        Ok(())
+    }
+
+    /// Waits until the program says that it is ready and, if it serves, accepts connections.
+    ///
+    /// # Errors
+    /// When it doesn't within half a minute, or ends: with the last lines of its log.
+    pub async fn wait_ready(&mut self) -> Result<()> {
+        let outcome = eventually(READY, format!("{} to be ready", R::NAME), async || {
+            if !self.is_running() {
+                return Err(GiveUp::because(format!("{} has ended", R::NAME)));
+            }
+            let (status, body) = self.get("/readyz").await?;
+            ensure!(status == 200, "/readyz says {status}: {}", body.trim());
+            if let Some(port) = self.role.port() {
+                TcpStream::connect(port.address())
+                    .await
+                    .context("connecting to its port")?;
+            }
+            Ok(())
+        });
+        let outcome = outcome.await;
+        outcome.with_context(|| format!("the last lines of {}'s log:\n{}", R::NAME, self.log_tail(20)))
+    }
+
+    /// Ends the program as a crash would, and waits for its end.
+    ///
+    /// # Errors
+    /// When it doesn't end.
+    pub async fn kill9(&mut self) -> Result<()> {
+        match self.leash.take() {
+            Some(mut leash) => leash.kill9().await,
+            None => Ok(()),
+        }
+    }
+
+    /// Ends the program in order (`SIGTERM`), and waits for its end.
+    ///
+    /// # Errors
+    /// When it doesn't end.
+    pub async fn stop(&mut self) -> Result<()> {
+        match self.leash.take() {
+            Some(mut leash) => leash.stop().await,
+            None => Ok(()),
+        }
+    }
+
+    /// Stops the program if it runs, starts it again on its ports, and waits until it is ready.
+    ///
+    /// # Errors
+    /// When it doesn't end or doesn't become ready.
+    pub async fn restart(&mut self) -> Result<()> {
+        self.stop().await?;
+        self.launch()?;
+        self.wait_ready().await
+    }
+
+    /// Sends a signal, for instance `SIGSTOP` to have it hang.
+    pub fn signal(&mut self, signal: Signal) {
+        if let Some(leash) = &mut self.leash {
+            leash.signal(signal);
+        }
+    }
+
+    /// Whether the process is there.
+    pub fn is_running(&mut self) -> bool {
+        self.leash
+            .as_mut()
+            .is_some_and(|leash| leash.exit_status().is_none())
+    }
+
+    /// The process id, while it runs.
+    pub fn pid(&self) -> Option<i32> {
+        self.leash.as_ref().map(Leash::pid)
+    }
+
+    /// The address of the admin port, as `HOST:PORT`.
+    pub fn admin_address(&self) -> String {
+        self.admin.address().to_string()
+    }
+
+    /// Asks the admin port for a path: the status and the body of its answer.
+    ///
+    /// # Errors
+    /// When nobody answers.
+    pub async fn get(&self, path: &str) -> Result<(u16, String)> {
+        // The answer to HTTP/1.0 ends with the connection, so reading it takes no client library.
+        let address = self.admin.address();
+        let mut stream = TcpStream::connect(address)
+            .await
+            .with_context(|| format!("connecting to {address}"))?;
+        let request = format!("GET {path} HTTP/1.0\r\nhost: {address}\r\nconnection: close\r\n\r\n");
+        stream
+            .write_all(request.as_bytes())
+            .await
+            .with_context(|| format!("asking {address} for {path}"))?;
+        let mut answer = String::new();
+        stream
+            .read_to_string(&mut answer)
+            .await
+            .with_context(|| format!("reading {address}'s {path}"))?;
+        let (head, body) = answer
+            .split_once("\r\n\r\n")
+            .context("an HTTP answer has a head")?;
+        let status = head.split(' ').nth(1).and_then(|status| status.parse().ok());
+        Ok((
+            status.with_context(|| format!("{head:?} has no status"))?,
+            body.to_owned(),
+        ))
+    }
+
+    /// The sum of a metric over its labels, or over those series whose labels contain `labels` (such as `outcome="ok"`); zero
+    /// when there is none.
+    ///
+    /// # Errors
+    /// When nobody answers.
+    pub async fn metric(&self, name: &str, labels: &str) -> Result<f64> {
+        let (_, body) = self.get("/metrics").await?;
+        let series = body.lines().filter_map(|line| {
+            let (series, value) = line.rsplit_once(' ')?;
+            let (found, found_labels) = series.split_once('{').unwrap_or((series, ""));
+            (found == name && found_labels.contains(labels)).then(|| value.parse::<f64>().ok())?
+        });
+        Ok(series.sum())
+    }
+
+    /// The last lines that it has logged, in all of its lives.
+    pub fn log_tail(&self, lines: usize) -> String {
+        tail(&self.log, lines)
+    }
+
+    /// The file that it logs to.
+    pub fn log(&self) -> &Path {
+        &self.log
+    }
+}

@@ -1,0 +1,230 @@
+//! One control plane for all tests of a process, lent to one test at a time.
+//!
+//! Starting one takes seconds and half a gigabyte, cleaning one up takes milliseconds. A test that changes how the control
+//! plane runs (stops the API server, say) may use it as well: what it leaves stopped is started for the next one.
+
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
+
+use anyhow::{Context as _, Result, ensure};
+use futures::future::try_join_all;
+use k8s_openapi::NamespaceResourceScope;
+use k8s_openapi::api::admissionregistration::v1::{
+    MutatingWebhookConfiguration, ValidatingAdmissionPolicy, ValidatingAdmissionPolicyBinding,
+    ValidatingWebhookConfiguration,
+};
+use k8s_openapi::api::apps::v1::{ControllerRevision, DaemonSet};
+use k8s_openapi::api::coordination::v1::Lease;
+use k8s_openapi::api::core::v1::{Namespace, Node, Pod, ResourceQuota, Service, ServiceAccount};
+use kube::api::{DeleteParams, ListParams, ObjectMeta, Patch, PatchParams, PostParams};
+use kube::{Api, Client, Resource, ResourceExt};
+use serde::de::DeserializeOwned;
+use serde_json::json;
+use tokio::sync::{MappedMutexGuard, Mutex, MutexGuard};
+
+use crate::control_plane::{ControlPlane, Options};
+use crate::wait::eventually;
+
+/// Never dropped, as statics aren't: the processes' leashes see to it that they end with this process.
+static SHARED: Mutex<Option<ControlPlane>> = Mutex::const_new(None);
+
+/// How long cleaning up may take. It waits for the garbage collector among others.
+const CLEAN: Duration = Duration::from_secs(30);
+
+/// The shared control plane, for as long as this value lives.
+#[derive(Debug)]
+pub struct Claim {
+    control_plane: MappedMutexGuard<'static, ControlPlane>,
+    namespace: String,
+}
+
+impl Claim {
+    /// Waits for its turn, starts the control plane if this is the first, removes what the test before has left, and makes a
+    /// fresh namespace in which pods can be created.
+    ///
+    /// # Errors
+    /// When the control plane doesn't start or can't be cleaned up.
+    pub async fn new() -> Result<Self> {
+        let mut guard = SHARED.lock().await;
+        match guard.as_mut() {
+            Some(control_plane) => control_plane.ensure_running().await?,
+            None => *guard = Some(ControlPlane::start(Options::default()).await?),
+        }
+        let control_plane = MutexGuard::try_map(guard, Option::as_mut)
+            .ok()
+            .context("it was started above")?;
+        let client = control_plane.client().await?;
+        clean(&client)
+            .await
+            .context("cleaning up after the test before")?;
+        let namespace = fresh_namespace(&client).await?;
+        Ok(Self {
+            control_plane,
+            namespace,
+        })
+    }
+
+    /// The control plane.
+    pub fn control_plane(&mut self) -> &mut ControlPlane {
+        &mut self.control_plane
+    }
+
+    /// A new client with all rights.
+    ///
+    /// # Errors
+    /// When it can't be made.
+    pub async fn client(&self) -> Result<Client> {
+        self.control_plane.client().await
+    }
+
+    /// A kubectl whose default namespace is the fresh one.
+    ///
+    /// # Errors
+    /// When the program is missing.
+    pub fn kubectl(&self) -> Result<crate::kubectl::Kubectl> {
+        Ok(self.control_plane.kubectl()?.in_namespace(&self.namespace))
+    }
+
+    /// The fresh namespace.
+    pub fn namespace(&self) -> &str {
+        &self.namespace
+    }
+}
+
+/// Makes a namespace with a new name, and waits for the service account without which no pod can be created in it.
+///
+/// # Errors
+/// When the API server refuses, or the service account doesn't come.
+pub async fn fresh_namespace(client: &Client) -> Result<String> {
+    static COUNT: AtomicU32 = AtomicU32::new(1);
+    let name = format!("test-{}", COUNT.fetch_add(1, Ordering::Relaxed));
+    let metadata = ObjectMeta {
+        name: Some(name.clone()),
+        ..ObjectMeta::default()
+    };
+    let namespaces: Api<Namespace> = Api::all(client.clone());
+    let namespace = Namespace {
+        metadata,
+        ..Namespace::default()
+    };
+    namespaces
+        .create(&PostParams::default(), &namespace)
+        .await
+        .context("making a namespace")?;
+    let accounts: Api<ServiceAccount> = Api::namespaced(client.clone(), &name);
+    eventually(
+        CLEAN,
+        format!("the service account of the namespace {name}"),
+        async || Ok(accounts.get("default").await?),
+    )
+    .await?;
+    Ok(name)
+}
+
+/// Removes what a test may have left and what would get in the way of the next one. Namespaces go by themselves, which takes
+/// seconds, and aren't waited for.
+async fn clean(client: &Client) -> Result<()> {
+    // First what could keep the rest from being deleted, then what would make new pods.
+    delete_all::<ValidatingWebhookConfiguration>(client).await?;
+    delete_all::<MutatingWebhookConfiguration>(client).await?;
+    delete_all::<ValidatingAdmissionPolicyBinding>(client).await?;
+    delete_all::<ValidatingAdmissionPolicy>(client).await?;
+    delete_namespaced::<DaemonSet>(client, |_| true).await?;
+    delete_namespaced::<Pod>(client, |_| true).await?;
+    delete_namespaced::<ControllerRevision>(client, |_| true).await?;
+    delete_namespaced::<ResourceQuota>(client, |_| true).await?;
+    delete_namespaced::<Service>(client, |service| service.name_any() != "kubernetes").await?;
+    // An executor that was killed holds its lease for a while, and the next one would wait for it to end.
+    delete_namespaced::<Lease>(client, |lease| lease.name_any().contains("everynode")).await?;
+    delete_all::<Node>(client).await?;
+    let namespaces: Api<Namespace> = Api::all(client.clone());
+    for namespace in namespaces
+        .list(&ListParams::default())
+        .await?
+        .iter()
+        .map(ResourceExt::name_any)
+    {
+        if namespace.starts_with("test-") {
+            // It may be on its way out already.
+            let _ = namespaces.delete(&namespace, &DeleteParams::default()).await;
+        }
+    }
+    Ok(())
+}
+
+async fn delete_all<K>(client: &Client) -> Result<()>
+where
+    K: Resource<DynamicType = ()> + Clone + std::fmt::Debug + DeserializeOwned,
+{
+    let api: Api<K> = Api::all(client.clone());
+    let kind = K::kind(&());
+    eventually(CLEAN, format!("every {kind} to be gone"), async || {
+        let left: Vec<_> = api
+            .list(&ListParams::default())
+            .await?
+            .iter()
+            .map(ResourceExt::name_any)
+            .collect();
+        for name in &left {
+            let _ = api.delete(name, &DeleteParams::default()).await;
+        }
+        ensure!(
+            left.is_empty(),
+            "{} are left, among them {:?}",
+            left.len(),
+            left.first()
+        );
+        Ok(())
+    })
+    .await
+}
+
+async fn delete_namespaced<K>(client: &Client, chosen: impl Fn(&K) -> bool) -> Result<()>
+where
+    K: Resource<DynamicType = (), Scope = NamespaceResourceScope>
+        + Clone
+        + std::fmt::Debug
+        + DeserializeOwned,
+{
+    let all: Api<K> = Api::all(client.clone());
+    let kind = K::kind(&());
+    eventually(CLEAN, format!("every {kind} to be gone"), async || {
+        let listed = all.list(&ListParams::default()).await?;
+        let left: Vec<_> = listed.iter().filter(|object| chosen(object)).collect();
+        try_join_all(left.iter().map(|object| remove(client, *object))).await?;
+        ensure!(
+            left.is_empty(),
+            "{} are left, among them {:?}",
+            left.len(),
+            left.first().map(|object| object.name_any())
+        );
+        Ok(())
+    })
+    .await
+}
+
+/// Deletes an object at once: without the time that a pod gets to end, and without its finalizers.
+async fn remove<K>(client: &Client, object: &K) -> Result<()>
+where
+    K: Resource<DynamicType = (), Scope = NamespaceResourceScope>
+        + Clone
+        + std::fmt::Debug
+        + DeserializeOwned,
+{
+    let api: Api<K> = Api::namespaced(client.clone(), &object.namespace().unwrap_or_default());
+    let name = object.name_any();
+    if !object.finalizers().is_empty() {
+        let patch = json!({"metadata": {"finalizers": null}});
+        let _ = api
+            .patch(&name, &PatchParams::default(), &Patch::Merge(&patch))
+            .await;
+    }
+    match api
+        .delete(&name, &DeleteParams::background().grace_period(0))
+        .await
+    {
+        Ok(_) => Ok(()),
+        Err(kube::Error::Api(status)) if status.code == 404 => Ok(()),
+        Err(error) => Err(error).with_context(|| format!("deleting the {} {name}", K::kind(&()))),
+    }
+}

@@ -1,0 +1,146 @@
+//! The programs of a Kubernetes control plane: from `KUBEBUILDER_ASSETS` when that is set, otherwise built from source once and
+//! kept in the user's cache.
+
+mod build;
+mod cache;
+
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context as _, Result, bail};
+
+/// The variable that names a folder with ready-made programs, as `setup-envtest` prints it.
+const ASSETS: &str = "KUBEBUILDER_ASSETS";
+
+/// A program that the toolbox holds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Tool {
+    /// The store of the API server.
+    Etcd,
+    /// The API server.
+    ApiServer,
+    /// The controllers.
+    ControllerManager,
+    /// The scheduler.
+    Scheduler,
+    /// The command line client.
+    Kubectl,
+    /// The fake kubelet of every node.
+    Kwok,
+    /// A command line client for any gRPC service.
+    Grpcurl,
+}
+
+impl Tool {
+    /// Every tool.
+    pub const ALL: [Self; 7] = [
+        Self::Etcd,
+        Self::ApiServer,
+        Self::ControllerManager,
+        Self::Scheduler,
+        Self::Kubectl,
+        Self::Kwok,
+        Self::Grpcurl,
+    ];
+
+    /// The file name that the program is known by.
+    pub fn file_name(self) -> &'static str {
+        match self {
+            Self::Etcd => "etcd",
+            Self::ApiServer => "kube-apiserver",
+            Self::ControllerManager => "kube-controller-manager",
+            Self::Scheduler => "kube-scheduler",
+            Self::Kubectl => "kubectl",
+            Self::Kwok => "kwok",
+            Self::Grpcurl => "grpcurl",
+        }
+    }
+}
+
+/// A folder with the programs.
+#[derive(Debug, Clone)]
+pub struct Toolbox {
+    folder: PathBuf,
+    given: bool,
+}
+
+impl Toolbox {
+    /// Finds the programs, and builds them when they aren't there. A first build takes about a quarter of an hour on two cores
+    /// and blocks for that long, with its progress on standard error.
+    ///
+    /// # Errors
+    /// When the cache can't be written, Go isn't installed, or the build fails.
+    pub fn ensure() -> Result<Self> {
+        match std::env::var_os(ASSETS).filter(|folder| !folder.is_empty()) {
+            Some(folder) => {
+                // The programs are started in other folders than this one.
+                let folder =
+                    std::path::absolute(&folder).with_context(|| format!("{ASSETS}={}", folder.display()))?;
+                Ok(Self { folder, given: true })
+            }
+            None => Ok(Self {
+                folder: cache::ensure(&cache::folder()?)?,
+                given: false,
+            }),
+        }
+    }
+
+    /// As [`Toolbox::ensure`], without blocking the runtime.
+    ///
+    /// # Errors
+    /// As [`Toolbox::ensure`].
+    pub async fn ensured() -> Result<Self> {
+        tokio::task::spawn_blocking(Self::ensure)
+            .await
+            .context("building the control plane")?
+    }
+
+    /// The path of a program.
+    ///
+    /// # Errors
+    /// When `KUBEBUILDER_ASSETS` names a folder without it.
+    pub fn path(&self, tool: Tool) -> Result<PathBuf> {
+        let path = self.folder.join(tool.file_name());
+        if path.exists() {
+            return Ok(path);
+        }
+        if self.given {
+            bail!(
+                "{} is missing: {ASSETS} names the folder {}, so nothing is built; put it there, or unset {ASSETS} to have \
+                 all programs built from source",
+                path.display(),
+                self.folder.display()
+            );
+        }
+        bail!(
+            "{} is missing although it was built; remove the folder to build it again",
+            path.display()
+        )
+    }
+
+    /// The folder with the programs.
+    pub fn folder(&self) -> &Path {
+        &self.folder
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_missing_program_is_named_together_with_the_variable() {
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::write(folder.path().join("etcd"), "").unwrap();
+        let toolbox = Toolbox {
+            folder: folder.path().to_owned(),
+            given: true,
+        };
+        assert_eq!(toolbox.path(Tool::Etcd).unwrap(), folder.path().join("etcd"));
+        let error = toolbox.path(Tool::Kwok).unwrap_err().to_string();
+        assert!(
+            error.contains(&folder.path().join("kwok").display().to_string()),
+            "{error}"
+        );
+        assert!(error.contains("KUBEBUILDER_ASSETS"), "{error}");
+    }
+}
