@@ -13,7 +13,10 @@ pub fn router(metrics: Arc<Metrics>, ready: watch::Receiver<bool>) -> Router {
         if *ready.borrow() {
             (StatusCode::OK, "ok\n")
         } else {
-            (StatusCode::SERVICE_UNAVAILABLE, "not serving: starting or shutting down\n")
+            (
+                StatusCode::SERVICE_UNAVAILABLE,
+                "not serving: starting or shutting down\n",
+            )
         }
     };
     Router::new()

@@ -12,11 +12,21 @@ use clap::{Parser, ValueEnum};
 #[command(name = "everynode-planner", version)]
 pub struct Args {
     /// Where to serve gRPC.
-    #[arg(long, env = "EVERYNODE_LISTEN", value_name = "ADDR", default_value = "0.0.0.0:50051")]
+    #[arg(
+        long,
+        env = "EVERYNODE_LISTEN",
+        value_name = "ADDR",
+        default_value = "0.0.0.0:50051"
+    )]
     pub listen: SocketAddr,
 
     /// Where to serve /livez, /readyz and /metrics over HTTP.
-    #[arg(long, env = "EVERYNODE_ADMIN_LISTEN", value_name = "ADDR", default_value = "0.0.0.0:9101")]
+    #[arg(
+        long,
+        env = "EVERYNODE_ADMIN_LISTEN",
+        value_name = "ADDR",
+        default_value = "0.0.0.0:9101"
+    )]
     pub admin_listen: SocketAddr,
 
     /// How log lines are written.

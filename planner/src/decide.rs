@@ -20,7 +20,8 @@ use std::cmp::Ordering;
 
 use self::{node::Settled, placement::Placement, rollout::Rollout, status::Counters};
 use crate::model::{
-    Action, Budget, DaemonSet, Decision, DeleteReason, Millis, Pod, Problem, ProblemCode, Strategy, Text, Verdict,
+    Action, Budget, DaemonSet, Decision, DeleteReason, Millis, Pod, Problem, ProblemCode, Strategy, Text,
+    Verdict,
 };
 
 /// The version of the rules: it rises when the same facts may give another plan.
@@ -78,9 +79,15 @@ pub struct Rules<'d> {
 impl Rules<'_> {
     /// R1: whether the pod is of the current template. When that can't be told, every pod is.
     pub fn is_current(&self, pod: &Pod) -> bool {
-        let DaemonSet { update_revision, template_generation, .. } = self.daemon_set;
+        let DaemonSet {
+            update_revision,
+            template_generation,
+            ..
+        } = self.daemon_set;
         let by_revision = !update_revision.is_empty() && pod.revision == *update_revision;
-        let by_generation = template_generation.as_ref().is_some_and(|generation| pod.template_generation == *generation);
+        let by_generation = template_generation
+            .as_ref()
+            .is_some_and(|generation| pod.template_generation == *generation);
         by_revision || by_generation || (update_revision.is_empty() && template_generation.is_none())
     }
 
@@ -143,9 +150,14 @@ impl<'d, 'a> Sweep<'d, 'a> {
             self.reconsider(available_at.filter(|at| *at > self.rules.now));
         }
         if self.settled.create {
-            self.actions.push(create(&self.rules, cell.node, predecessor(cell)));
+            self.actions
+                .push(create(&self.rules, cell.node, predecessor(cell)));
         }
-        let deletions = self.settled.delete.iter().map(|(pod, reason)| delete(cell.node, pod, *reason));
+        let deletions = self
+            .settled
+            .delete
+            .iter()
+            .map(|(pod, reason)| delete(cell.node, pod, *reason));
         self.actions.extend(deletions);
     }
 
@@ -155,24 +167,54 @@ impl<'d, 'a> Sweep<'d, 'a> {
 
     /// Ends the decision.
     pub fn finish(self) -> Decision {
-        let Self { rules, counters, rollout, mut actions, reconsider_at, .. } = self;
+        let Self {
+            rules,
+            counters,
+            rollout,
+            mut actions,
+            reconsider_at,
+            ..
+        } = self;
         if rules.daemon_set.selects_everything {
             return Decision::default();
         }
         let allowed = rollout.allowed(&rules, counters.desired());
-        actions.extend(allowed.create.iter().map(|(node, old)| create(&rules, node, Some(old.uid.clone()))));
-        actions.extend(allowed.delete.iter().map(|(node, pod)| delete(node, pod, DeleteReason::Update)));
+        actions.extend(
+            allowed
+                .create
+                .iter()
+                .map(|(node, old)| create(&rules, node, Some(old.uid.clone()))),
+        );
+        actions.extend(
+            allowed
+                .delete
+                .iter()
+                .map(|(node, pod)| delete(node, pod, DeleteReason::Update)),
+        );
         let status = counters.status(rules.daemon_set.generation);
-        Decision { actions, status: Some(status), reconsider_at }
+        Decision {
+            actions,
+            status: Some(status),
+            reconsider_at,
+        }
     }
 }
 
 fn create(rules: &Rules<'_>, node: &Text, succeeds: Option<Text>) -> Action {
-    Action::Create { node: node.clone(), revision: rules.daemon_set.update_revision.clone(), succeeds }
+    Action::Create {
+        node: node.clone(),
+        revision: rules.daemon_set.update_revision.clone(),
+        succeeds,
+    }
 }
 
 fn delete(node: &Text, pod: &Pod, reason: DeleteReason) -> Action {
-    Action::Delete { pod: pod.name.clone(), uid: pod.uid.clone(), node: node.clone(), reason }
+    Action::Delete {
+        pod: pod.name.clone(),
+        uid: pod.uid.clone(),
+        node: node.clone(),
+        reason,
+    }
 }
 
 /// The pod that a new one in the cell succeeds: the youngest that is still there, else the last that was.

@@ -104,7 +104,12 @@ impl Fleet {
     /// A `DaemonSet` is as told.
     pub fn daemon_set_changed(&mut self, daemon_set: DaemonSet) {
         let uid = daemon_set.uid.clone();
-        if self.rows.entry(uid.clone()).or_default().set(daemon_set, &self.nodes) {
+        if self
+            .rows
+            .entry(uid.clone())
+            .or_default()
+            .set(daemon_set, &self.nodes)
+        {
             self.dirty.insert(uid);
         }
     }
@@ -117,8 +122,12 @@ impl Fleet {
         }
         row.forget();
         self.dirty.remove(uid);
-        let in_flight: Vec<_> =
-            self.in_flight.iter().filter(|(_, action)| action.daemon_set.as_ref() == uid).map(|(id, _)| *id).collect();
+        let in_flight: Vec<_> = self
+            .in_flight
+            .iter()
+            .filter(|(_, action)| action.daemon_set.as_ref() == uid)
+            .map(|(id, _)| *id)
+            .collect();
         in_flight.into_iter().for_each(|id| self.action_done(id));
         self.dirty.remove(uid);
         self.drop_empty(uid);
@@ -132,7 +141,10 @@ impl Fleet {
 
     /// A pod of the `DaemonSet` with this uid is as told. The `DaemonSet` may not have been told yet.
     pub fn pod_changed(&mut self, daemon_set: &Text, pod: Pod) {
-        if let Some(place) = self.pods.get(&pod.uid).filter(|place| place.daemon_set == *daemon_set)
+        if let Some(place) = self
+            .pods
+            .get(&pod.uid)
+            .filter(|place| place.daemon_set == *daemon_set)
             && let Some(row) = self.rows.get_mut(daemon_set)
             && let Some((known, _)) = row.pod(place.index).filter(|(known, _)| known.node == pod.node)
         {
@@ -149,14 +161,26 @@ impl Fleet {
             return;
         }
         let node = self.nodes.refer(&pod.node);
-        let index = self.rows.entry(daemon_set.clone()).or_default().insert(pod, node, &self.nodes);
-        self.pods.insert(uid, Place { daemon_set: daemon_set.clone(), index });
+        let index = self
+            .rows
+            .entry(daemon_set.clone())
+            .or_default()
+            .insert(pod, node, &self.nodes);
+        self.pods.insert(
+            uid,
+            Place {
+                daemon_set: daemon_set.clone(),
+                index,
+            },
+        );
         self.dirty.insert(daemon_set.clone());
     }
 
     /// A pod is gone, or not a `DaemonSet`'s any more.
     pub fn pod_gone(&mut self, uid: &str) {
-        let Some(Place { daemon_set, index }) = self.pods.remove(uid) else { return };
+        let Some(Place { daemon_set, index }) = self.pods.remove(uid) else {
+            return;
+        };
         if let Some(node) = self.rows.get_mut(&daemon_set).and_then(|row| row.remove(index)) {
             self.nodes.release(node);
             self.reclaim(node);
@@ -167,7 +191,9 @@ impl Fleet {
 
     /// An action is not in flight any more. What it changed has been told before.
     pub fn action_done(&mut self, id: ActionId) {
-        let Some(InFlight { daemon_set, target }) = self.in_flight.remove(&id) else { return };
+        let Some(InFlight { daemon_set, target }) = self.in_flight.remove(&id) else {
+            return;
+        };
         let row = self.rows.get_mut(&daemon_set);
         match target {
             Target::Create(node) => {
@@ -230,8 +256,18 @@ impl Fleet {
             self.due.insert((at, uid.clone()));
         }
         row.said = said.clone();
-        let actions = decision.actions.into_iter().map(|action| (self.launch(uid, &action, now), action)).collect();
-        let plan = RowPlan { daemon_set: key, uid: uid.clone(), actions, said, added_tolerations };
+        let actions = decision
+            .actions
+            .into_iter()
+            .map(|action| (self.launch(uid, &action, now), action))
+            .collect();
+        let plan = RowPlan {
+            daemon_set: key,
+            uid: uid.clone(),
+            actions,
+            said,
+            added_tolerations,
+        };
         Some((is_new.then_some(plan), complete))
     }
 
@@ -246,7 +282,12 @@ impl Fleet {
                 }
                 Target::Create(index)
             }
-            Action::Delete { uid: pod, node, reason, .. } => {
+            Action::Delete {
+                uid: pod,
+                node,
+                reason,
+                ..
+            } => {
                 if let (Some(row), Some(place)) = (self.rows.get_mut(uid), self.pods.get(pod)) {
                     row.set_delete_in_flight(place.index, true);
                     if let (DeleteReason::Failed, Some(node)) = (*reason, self.nodes.find(node)) {
@@ -256,13 +297,22 @@ impl Fleet {
                 Target::Delete(pod.clone())
             }
         };
-        self.in_flight.insert(self.last_action, InFlight { daemon_set: uid.clone(), target });
+        self.in_flight.insert(
+            self.last_action,
+            InFlight {
+                daemon_set: uid.clone(),
+                target,
+            },
+        );
         self.last_action
     }
 
     /// The nodes in the cluster, in the order of their names.
     pub fn nodes(&self) -> impl Iterator<Item = &Node> {
-        self.nodes.in_order().iter().filter_map(|index| self.nodes.get(*index))
+        self.nodes
+            .in_order()
+            .iter()
+            .filter_map(|index| self.nodes.get(*index))
     }
 
     /// A `DaemonSet` that has been told.

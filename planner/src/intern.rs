@@ -42,7 +42,11 @@ mod tests {
         for number in 0..10_000 {
             interner.text(&number.to_string());
         }
-        assert!(interner.known.len() < 100, "{} strings are kept", interner.known.len());
+        assert!(
+            interner.known.len() < 100,
+            "{} strings are kept",
+            interner.known.len()
+        );
         assert!(Arc::ptr_eq(&held, &interner.text("held")));
     }
 }

@@ -67,7 +67,10 @@ pub fn too_large(status: Status) -> Status {
 pub fn rename_too_large(mut response: http::Response<Body>) -> http::Response<Body> {
     const STATUS: &str = "grpc-status";
     let out_of_range = i32::from(Code::OutOfRange).to_string();
-    if response.headers().get(STATUS).is_some_and(|status| status.as_bytes() == out_of_range.as_bytes())
+    if response
+        .headers()
+        .get(STATUS)
+        .is_some_and(|status| status.as_bytes() == out_of_range.as_bytes())
         && let Ok(code) = i32::from(Code::ResourceExhausted).to_string().parse()
     {
         response.headers_mut().insert(STATUS, code);

@@ -17,7 +17,10 @@ use crate::session::Outcome;
 
 /// The calls of the service.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, EncodeLabelValue)]
-#[allow(missing_docs, reason = "the variants are the service's calls, by their names there")]
+#[allow(
+    missing_docs,
+    reason = "the variants are the service's calls, by their names there"
+)]
 pub enum Method {
     GetInfo,
     Plan,
@@ -72,7 +75,15 @@ impl Default for Metrics {
             "From a session's request to the plans that follow from it",
             request_seconds.clone(),
         );
-        Self { registry, calls, sessions, facts, plans, actions, request_seconds }
+        Self {
+            registry,
+            calls,
+            sessions,
+            facts,
+            plans,
+            actions,
+            request_seconds,
+        }
     }
 }
 
@@ -93,8 +104,12 @@ impl Metrics {
         let count = |number: usize| u64::try_from(number).unwrap_or(u64::MAX);
         self.facts.inc_by(count(outcome.facts));
         self.plans.inc_by(count(outcome.plans));
-        self.actions.get_or_create(&KindLabel { kind: Kind::Create }).inc_by(count(outcome.creates));
-        self.actions.get_or_create(&KindLabel { kind: Kind::Delete }).inc_by(count(outcome.deletes));
+        self.actions
+            .get_or_create(&KindLabel { kind: Kind::Create })
+            .inc_by(count(outcome.creates));
+        self.actions
+            .get_or_create(&KindLabel { kind: Kind::Delete })
+            .inc_by(count(outcome.deletes));
         self.request_seconds.observe(took.as_secs_f64());
     }
 

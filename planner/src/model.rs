@@ -31,7 +31,10 @@ pub struct Labels(Box<[(Text, Text)]>);
 impl Labels {
     /// The value of a key.
     pub fn get(&self, key: &str) -> Option<&Text> {
-        let index = self.0.binary_search_by(|(candidate, _)| candidate.as_ref().cmp(key)).ok()?;
+        let index = self
+            .0
+            .binary_search_by(|(candidate, _)| candidate.as_ref().cmp(key))
+            .ok()?;
         self.0.get(index).map(|(_, value)| value)
     }
 
@@ -313,7 +316,10 @@ pub enum DeleteReason {
 
 /// The counters of a `DaemonSet`'s status.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-#[allow(missing_docs, reason = "the fields are those of the apps/v1 status, by their names there")]
+#[allow(
+    missing_docs,
+    reason = "the fields are those of the apps/v1 status, by their names there"
+)]
 pub struct Status {
     pub observed_generation: i64,
     pub desired_number_scheduled: i32,

@@ -12,9 +12,15 @@ use tokio::{
 };
 use tokio_stream::wrappers::TcpListenerStream;
 use tokio_util::sync::CancellationToken;
-use tonic::{body::Body, transport::{Server, server::Router}};
+use tonic::{
+    body::Body,
+    transport::{Server, server::Router},
+};
 use tonic_health::{ServingStatus, server::HealthReporter};
-use tower::{layer::util::{Identity, Stack}, util::MapResponseLayer};
+use tower::{
+    layer::util::{Identity, Stack},
+    util::MapResponseLayer,
+};
 use tracing::{info, warn};
 use tracing_subscriber::EnvFilter;
 
@@ -62,14 +68,19 @@ pub fn main() -> u8 {
     }
 }
 
-#[expect(clippy::print_stderr, reason = "what ends the program must be seen whatever is logged")]
+#[expect(
+    clippy::print_stderr,
+    reason = "what ends the program must be seen whatever is logged"
+)]
 fn complain(code: u8, message: &str) -> u8 {
     eprintln!("everynode-planner: {message}");
     code
 }
 
 fn start_logging(filter: EnvFilter, format: LogFormat) {
-    let logs = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    let logs = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr);
     match format {
         LogFormat::Text => logs.init(),
         LogFormat::Json => logs.json().init(),
@@ -78,7 +89,9 @@ fn start_logging(filter: EnvFilter, format: LogFormat) {
 
 async fn serve(args: Args) -> anyhow::Result<()> {
     let bind = async |flag: &str, address| {
-        TcpListener::bind(address).await.with_context(|| format!("can't listen on {flag} {address}"))
+        TcpListener::bind(address)
+            .await
+            .with_context(|| format!("can't listen on {flag} {address}"))
     };
     let listener = bind("--listen", args.listen).await?;
     let admin_listener = bind("--admin-listen", args.admin_listen).await?;
@@ -103,7 +116,10 @@ async fn serve(args: Args) -> anyhow::Result<()> {
         set_serving(&health, ServingStatus::NotServing).await;
         shutdown.cancel();
         tokio::time::sleep(DRAIN_DEADLINE).await;
-        warn!("calls in progress were cut off after {} s", DRAIN_DEADLINE.as_secs());
+        warn!(
+            "calls in progress were cut off after {} s",
+            DRAIN_DEADLINE.as_secs()
+        );
         anyhow::Ok(())
     };
     tokio::select! {
@@ -119,7 +135,9 @@ type MapResponse = MapResponseLayer<fn(http::Response<Body>) -> http::Response<B
 ///
 /// # Errors
 /// The descriptors for reflection can't be read, which a build should never let happen.
-pub async fn router(planner: Planner) -> anyhow::Result<(HealthReporter, Router<Stack<MapResponse, Identity>>)> {
+pub async fn router(
+    planner: Planner,
+) -> anyhow::Result<(HealthReporter, Router<Stack<MapResponse, Identity>>)> {
     let (health, health_service) = tonic_health::server::health_reporter();
     set_serving(&health, ServingStatus::NotServing).await;
     let reflection = || {

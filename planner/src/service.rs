@@ -3,8 +3,8 @@
 use std::{pin::Pin, sync::Arc, time::Instant};
 
 use everynode_proto::planner::v1::{
-    ExplainRequest, ExplainResponse, GetInfoRequest, GetInfoResponse, PlanRequest, PlanResponse, SessionRequest,
-    SessionResponse, planner_service_server::PlannerService,
+    ExplainRequest, ExplainResponse, GetInfoRequest, GetInfoResponse, PlanRequest, PlanResponse,
+    SessionRequest, SessionResponse, planner_service_server::PlannerService,
 };
 use futures::Stream;
 use tokio::sync::mpsc;
@@ -35,7 +35,11 @@ pub struct Planner {
 impl Planner {
     /// A planner whose sessions end when `shutdown` is cancelled.
     pub fn new(metrics: Arc<Metrics>, shutdown: CancellationToken) -> Self {
-        Self { epochs: Arc::default(), metrics, shutdown }
+        Self {
+            epochs: Arc::default(),
+            metrics,
+            shutdown,
+        }
     }
 }
 
@@ -70,12 +74,23 @@ impl PlannerService for Planner {
         self.metrics.call(Method::Session);
         let mut requests = request.into_inner();
         let first = requests.message().await.map_err(limits::too_large)?;
-        let first = first.ok_or_else(|| Status::invalid_argument("the session ended before its first request"))?;
+        let first =
+            first.ok_or_else(|| Status::invalid_argument("the session ended before its first request"))?;
         let hello = session::hello(&first)?;
-        let lead = self.epochs.enter(&hello.cluster, hello.epoch).map_err(|latest| deposed(hello.epoch, latest))?;
-        let span = info_span!("session", cluster = %hello.cluster, executor = %hello.identity, epoch = hello.epoch);
+        let lead = self
+            .epochs
+            .enter(&hello.cluster, hello.epoch)
+            .map_err(|latest| deposed(hello.epoch, latest))?;
+        let span =
+            info_span!("session", cluster = %hello.cluster, executor = %hello.identity, epoch = hello.epoch);
         let (responses, receiver) = mpsc::channel(RESPONSES_AHEAD);
-        let served = Served { requests, responses, lead, metrics: self.metrics.clone(), session: Session::default() };
+        let served = Served {
+            requests,
+            responses,
+            lead,
+            metrics: self.metrics.clone(),
+            session: Session::default(),
+        };
         let shutdown = self.shutdown.clone();
         tokio::spawn(async move { served.serve(first, shutdown).await }.instrument(span));
         Ok(Response::new(Box::pin(ReceiverStream::new(receiver))))
@@ -87,7 +102,9 @@ async fn in_background<T: Send + 'static>(
     work: impl FnOnce() -> Result<T, Status> + Send + 'static,
 ) -> Result<Response<T>, Status> {
     let answer = tokio::task::spawn_blocking(work).await;
-    answer.map_err(|error| Status::internal(format!("the planner failed: {error}")))?.map(Response::new)
+    answer
+        .map_err(|error| Status::internal(format!("the planner failed: {error}")))?
+        .map(Response::new)
 }
 
 fn deposed(epoch: u64, latest: u64) -> Status {

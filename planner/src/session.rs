@@ -54,8 +54,14 @@ pub struct Outcome {
 /// `INVALID_ARGUMENT` when `hello` or one of its fields is missing, `FAILED_PRECONDITION` for another protocol.
 pub fn hello(request: &SessionRequest) -> Result<&wire::Hello, Status> {
     let missing = |field: &str, message: &str| limits::invalid(&FieldError::new(field, message));
-    let hello = request.hello.as_ref().ok_or_else(|| missing("hello", "must be in the first request of a session"))?;
-    for (field, value) in [("hello.cluster", &hello.cluster), ("hello.identity", &hello.identity)] {
+    let hello = request
+        .hello
+        .as_ref()
+        .ok_or_else(|| missing("hello", "must be in the first request of a session"))?;
+    for (field, value) in [
+        ("hello.cluster", &hello.cluster),
+        ("hello.identity", &hello.identity),
+    ] {
         if value.is_empty() {
             return Err(missing(field, "must not be empty"));
         }
@@ -80,18 +86,30 @@ impl Session {
         let invalid = |field: &str, message: String| limits::invalid(&FieldError::new(field, message));
         let expected = self.sequence + 1;
         if request.sequence != expected {
-            return Err(invalid("sequence", format!("must be {expected}, found {}", request.sequence)));
+            return Err(invalid(
+                "sequence",
+                format!("must be {expected}, found {}", request.sequence),
+            ));
         }
         if request.hello.is_some() != (expected == 1) {
-            return Err(invalid("hello", "must be in the first request of a session, and only there".to_owned()));
+            return Err(invalid(
+                "hello",
+                "must be in the first request of a session, and only there".to_owned(),
+            ));
         }
         let Some(now) = request.now.map(convert::millis) else {
-            return Err(invalid("now", "must be set: it is the only clock that decisions know".to_owned()));
+            return Err(invalid(
+                "now",
+                "must be set: it is the only clock that decisions know".to_owned(),
+            ));
         };
         limits::check("facts", request.facts.len(), MAX_FACTS)?;
         self.sequence = request.sequence;
 
-        let mut outcome = Outcome { facts: request.facts.len(), ..Outcome::default() };
+        let mut outcome = Outcome {
+            facts: request.facts.len(),
+            ..Outcome::default()
+        };
         if request.hello.is_some() {
             outcome.responses.push(respond(Message::Welcome(welcome())));
         }
@@ -110,20 +128,21 @@ impl Session {
         let strings = &mut self.strings;
         match fact {
             Fact::NodeChanged(facts) => {
-                let node = convert::node(&facts, strings).map_err(|error| malformed("node", &facts.name, index, error))?;
+                let node = convert::node(&facts, strings)
+                    .map_err(|error| malformed("node", &facts.name, index, error))?;
                 self.fleet.node_changed(node);
             }
             Fact::NodeGone(gone) => self.fleet.node_gone(&gone.name),
             Fact::DaemonSetChanged(facts) => {
                 let key = format!("{}/{}", facts.namespace, facts.name);
-                let daemon_set =
-                    convert::daemon_set(&facts, strings).map_err(|error| malformed("daemonset", &key, index, error))?;
+                let daemon_set = convert::daemon_set(&facts, strings)
+                    .map_err(|error| malformed("daemonset", &key, index, error))?;
                 self.fleet.daemon_set_changed(daemon_set);
             }
             Fact::DaemonSetGone(gone) => self.fleet.daemon_set_gone(&gone.uid),
             Fact::PodChanged(facts) => {
-                let (daemon_set, pod) =
-                    convert::pod(&facts, strings).map_err(|error| malformed("pod", &facts.name, index, error))?;
+                let (daemon_set, pod) = convert::pod(&facts, strings)
+                    .map_err(|error| malformed("pod", &facts.name, index, error))?;
                 self.fleet.pod_changed(&daemon_set, pod);
             }
             Fact::PodGone(gone) => self.fleet.pod_gone(&gone.uid),
@@ -150,7 +169,9 @@ impl Session {
 }
 
 fn respond(message: Message) -> SessionResponse {
-    SessionResponse { message: Some(message) }
+    SessionResponse {
+        message: Some(message),
+    }
 }
 
 fn welcome() -> wire::Welcome {
@@ -162,7 +183,11 @@ fn welcome() -> wire::Welcome {
 }
 
 fn malformed(kind: &str, name: &str, index: usize, error: FieldError) -> wire::Problem {
-    let name = if name.is_empty() { format!("facts[{index}]") } else { name.to_owned() };
+    let name = if name.is_empty() {
+        format!("facts[{index}]")
+    } else {
+        name.to_owned()
+    };
     wire::Problem {
         code: ProblemCode::Malformed.into(),
         object: format!("{kind} {name}"),

@@ -35,7 +35,8 @@ impl Reader {
             Ok(object) => Some(object),
             Err(error) => {
                 let name = json::name_of(object, index);
-                self.problems.push(malformed(kind, &name, error.field, error.message));
+                self.problems
+                    .push(malformed(kind, &name, error.field, error.message));
                 None
             }
         });
@@ -47,7 +48,9 @@ impl Reader {
         for node in self.read_all::<facts::Node>("Node", objects) {
             match convert::node(&node.facts(), &mut self.strings) {
                 Ok(node) => nodes.push(node),
-                Err(error) => self.problems.push(malformed("Node", "#?", metadata(&error), error.message)),
+                Err(error) => self
+                    .problems
+                    .push(malformed("Node", "#?", metadata(&error), error.message)),
             }
         }
         nodes
@@ -116,14 +119,20 @@ pub fn plan(request: wire::PlanRequest) -> Result<wire::PlanResponse, Status> {
     let pods = reader.read_all::<facts::Pod>("Pod", &pods);
     let pods: Vec<_> = pods.iter().filter_map(facts::Pod::facts).collect();
 
-    let now = request.now.map_or_else(|| latest(created, &pods), convert::millis);
+    let now = request
+        .now
+        .map_or_else(|| latest(created, &pods), convert::millis);
     let uid = daemon_set.uid.clone();
     let mut fleet = Fleet::default();
     nodes.into_iter().for_each(|node| fleet.node_changed(node));
     for facts in pods.iter().filter(|pod| pod.daemon_set_uid == uid.as_ref()) {
         match convert::pod(facts, &mut reader.strings) {
             Ok((owner, pod)) => fleet.pod_changed(&owner, pod),
-            Err(error) => reader.problems.push(malformed("Pod", &facts.name, metadata(&error), error.message)),
+            Err(error) => {
+                reader
+                    .problems
+                    .push(malformed("Pod", &facts.name, metadata(&error), error.message))
+            }
         }
     }
     fleet.daemon_set_changed(daemon_set);
@@ -134,18 +143,28 @@ fn answer(fleet: &mut Fleet, uid: &str, now: Millis, mut problems: Vec<wire::Pro
     let plans = fleet.plan(now);
     let mut response = wire::PlanResponse::default();
     for plan in plans {
-        response.actions.extend(plan.actions.iter().map(|(_, action)| convert::action(0, action)));
+        response
+            .actions
+            .extend(plan.actions.iter().map(|(_, action)| convert::action(0, action)));
         // The first plan is the decision on what was given; later ones hold what found no room in it.
         if response.status.is_none() {
             response.status = plan.said.status.map(convert::status);
             response.reconsider_after = convert::reconsider_after(plan.said.reconsider_at, now);
             let object = format!("daemonset {}", plan.daemon_set);
-            problems.extend(plan.said.problems.iter().map(|problem| convert::problem(problem, &object)));
+            problems.extend(
+                plan.said
+                    .problems
+                    .iter()
+                    .map(|problem| convert::problem(problem, &object)),
+            );
         }
     }
     if let Some(known) = fleet.daemon_set(uid) {
         let key = known.daemon_set.key();
-        response.verdicts = fleet.nodes().map(|node| verdict(&key, &known.placement, node)).collect();
+        response.verdicts = fleet
+            .nodes()
+            .map(|node| verdict(&key, &known.placement, node))
+            .collect();
     }
     response.problems = problems;
     response
@@ -154,7 +173,11 @@ fn answer(fleet: &mut Fleet, uid: &str, now: Millis, mut problems: Vec<wire::Pro
 /// The latest time that the objects mention.
 fn latest(created: Option<jiff::Timestamp>, pods: &[wire::PodFacts]) -> Millis {
     let created = created.map(|time| Millis(time.as_millisecond()));
-    let mentioned = pods.iter().flat_map(|pod| [pod.created, pod.ready_since]).flatten().map(convert::millis);
+    let mentioned = pods
+        .iter()
+        .flat_map(|pod| [pod.created, pod.ready_since])
+        .flatten()
+        .map(convert::millis);
     created.into_iter().chain(mentioned).max().unwrap_or_default()
 }
 
@@ -171,10 +194,17 @@ pub fn explain(request: wire::ExplainRequest) -> Result<wire::ExplainResponse, S
     let nodes = expand("nodes", request.nodes, MAX_NODES)?;
     for (field, objects) in [("daemon_sets", &daemon_sets), ("nodes", &nodes)] {
         if objects.is_empty() {
-            return Err(limits::invalid(&FieldError::new(field, "must hold at least one object")));
+            return Err(limits::invalid(&FieldError::new(
+                field,
+                "must hold at least one object",
+            )));
         }
     }
-    limits::check("daemon_sets × nodes", daemon_sets.len().saturating_mul(nodes.len()), MAX_PAIRS)?;
+    limits::check(
+        "daemon_sets × nodes",
+        daemon_sets.len().saturating_mul(nodes.len()),
+        MAX_PAIRS,
+    )?;
 
     let mut reader = Reader::default();
     let mut nodes = reader.nodes(&nodes);
@@ -186,15 +216,25 @@ pub fn explain(request: wire::ExplainRequest) -> Result<wire::ExplainResponse, S
         let daemon_set = match reader.daemon_set(object, "") {
             Ok(daemon_set) => daemon_set,
             Err(error) => {
-                reader.problems.push(malformed("DaemonSet", &name, error.field, error.message));
+                reader
+                    .problems
+                    .push(malformed("DaemonSet", &name, error.field, error.message));
                 continue;
             }
         };
         let placement = Placement::new(&daemon_set);
         let key = daemon_set.key();
         let object = format!("daemonset {key}");
-        reader.problems.extend(placement.problems().iter().map(|problem| convert::problem(problem, &object)));
+        reader.problems.extend(
+            placement
+                .problems()
+                .iter()
+                .map(|problem| convert::problem(problem, &object)),
+        );
         verdicts.extend(nodes.iter().map(|node| verdict(&key, &placement, node)));
     }
-    Ok(wire::ExplainResponse { verdicts, problems: reader.problems })
+    Ok(wire::ExplainResponse {
+        verdicts,
+        problems: reader.problems,
+    })
 }

@@ -5,7 +5,10 @@ use everynode_proto::planner::v1 as wire;
 use crate::{
     decide,
     intern::Interner,
-    model::{Budget, DaemonSet, Labels, Millis, Node, Phase, Pod, PodTemplate, Requirement, Strategy, Taint, Term, Text, Toleration},
+    model::{
+        Budget, DaemonSet, Labels, Millis, Node, Phase, Pod, PodTemplate, Requirement, Strategy, Taint, Term,
+        Text, Toleration,
+    },
 };
 
 /// A field of a message that can't be used.
@@ -21,18 +24,28 @@ pub struct FieldError {
 impl FieldError {
     /// An error about a field.
     pub fn new(field: impl Into<String>, message: impl Into<String>) -> Self {
-        Self { field: field.into(), message: message.into() }
+        Self {
+            field: field.into(),
+            message: message.into(),
+        }
     }
 
     /// The same error, as seen from the message around.
     #[must_use]
     pub fn within(self, parent: &str) -> Self {
-        Self { field: format!("{parent}.{}", self.field), message: self.message }
+        Self {
+            field: format!("{parent}.{}", self.field),
+            message: self.message,
+        }
     }
 }
 
 fn required<'a>(field: &str, value: &'a str) -> Result<&'a str, FieldError> {
-    if value.is_empty() { Err(FieldError::new(field, "must not be empty")) } else { Ok(value) }
+    if value.is_empty() {
+        Err(FieldError::new(field, "must not be empty"))
+    } else {
+        Ok(value)
+    }
 }
 
 /// A time in milliseconds.
@@ -42,7 +55,9 @@ pub fn millis(time: prost_types::Timestamp) -> Millis {
 }
 
 fn labels(map: &std::collections::BTreeMap<String, String>, strings: &mut Interner) -> Labels {
-    map.iter().map(|(key, value)| (strings.text(key), strings.text(value))).collect()
+    map.iter()
+        .map(|(key, value)| (strings.text(key), strings.text(value)))
+        .collect()
 }
 
 /// A node.
@@ -100,8 +115,13 @@ pub fn daemon_set(facts: &wire::DaemonSetFacts, strings: &mut Interner) -> Resul
     if facts.min_ready_seconds < 0 {
         return Err(FieldError::new("min_ready_seconds", "must not be negative"));
     }
-    let template = facts.template.as_ref().map(|template| pod_template(template, strings));
-    let template_generation = facts.template_generation.map(|generation| strings.text(&generation.to_string()));
+    let template = facts
+        .template
+        .as_ref()
+        .map(|template| pod_template(template, strings));
+    let template_generation = facts
+        .template_generation
+        .map(|generation| strings.text(&generation.to_string()));
     Ok(DaemonSet {
         namespace: strings.text(required("namespace", &facts.namespace)?),
         name: strings.text(required("name", &facts.name)?),
@@ -144,7 +164,11 @@ fn requirements(requirements: &[wire::NodeSelectorRequirement], strings: &mut In
     let requirement = |requirement: &wire::NodeSelectorRequirement| Requirement {
         key: strings.text(&requirement.key),
         operator: strings.text(&requirement.operator),
-        values: requirement.values.iter().map(|value| strings.text(value)).collect(),
+        values: requirement
+            .values
+            .iter()
+            .map(|value| strings.text(value))
+            .collect(),
     };
     requirements.iter().map(requirement).collect()
 }

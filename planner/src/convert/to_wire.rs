@@ -4,13 +4,24 @@ use everynode_proto::planner::v1 as wire;
 
 use crate::{
     fleet::RowPlan,
-    model::{Action, DeleteReason, Millis, Problem, ProblemCode, Reason, ReasonCode, Status, Text, Toleration, Verdict},
+    model::{
+        Action, DeleteReason, Millis, Problem, ProblemCode, Reason, ReasonCode, Status, Text, Toleration,
+        Verdict,
+    },
 };
 
 /// A plan of a session.
 pub fn plan(plan: RowPlan, id: u64, based_on: u64, now: Millis) -> wire::Plan {
-    let RowPlan { daemon_set, uid, actions, said, added_tolerations } = plan;
-    let creates = actions.iter().any(|(_, action)| matches!(action, Action::Create { .. }));
+    let RowPlan {
+        daemon_set,
+        uid,
+        actions,
+        said,
+        added_tolerations,
+    } = plan;
+    let creates = actions
+        .iter()
+        .any(|(_, action)| matches!(action, Action::Create { .. }));
     let object = format!("daemonset {daemon_set}");
     wire::Plan {
         id,
@@ -20,7 +31,11 @@ pub fn plan(plan: RowPlan, id: u64, based_on: u64, now: Millis) -> wire::Plan {
         status: said.status.map(status),
         problems: said.problems.iter().map(|item| problem(item, &object)).collect(),
         reconsider_after: reconsider_after(said.reconsider_at, now),
-        added_tolerations: added_tolerations.iter().filter(|_| creates).map(toleration).collect(),
+        added_tolerations: added_tolerations
+            .iter()
+            .filter(|_| creates)
+            .map(toleration)
+            .collect(),
         daemon_set,
     }
 }
@@ -29,7 +44,10 @@ pub fn plan(plan: RowPlan, id: u64, based_on: u64, now: Millis) -> wire::Plan {
 pub fn reconsider_after(at: Option<Millis>, now: Millis) -> Option<prost_types::Duration> {
     let millis = at?.since(now).max(1);
     let nanos = i32::try_from(millis % 1_000 * 1_000_000).unwrap_or_default();
-    Some(prost_types::Duration { seconds: millis / 1_000, nanos })
+    Some(prost_types::Duration {
+        seconds: millis / 1_000,
+        nanos,
+    })
 }
 
 fn text(text: &Text) -> String {
@@ -39,19 +57,31 @@ fn text(text: &Text) -> String {
 /// An action.
 pub fn action(id: u64, action: &Action) -> wire::Action {
     let action = match action {
-        Action::Create { node, revision, succeeds } => wire::action::Action::Create(wire::CreatePod {
+        Action::Create {
+            node,
+            revision,
+            succeeds,
+        } => wire::action::Action::Create(wire::CreatePod {
             node: text(node),
             revision: text(revision),
             succeeds_uid: succeeds.as_ref().map(text).unwrap_or_default(),
         }),
-        Action::Delete { pod, uid, node, reason } => wire::action::Action::Delete(wire::DeletePod {
+        Action::Delete {
+            pod,
+            uid,
+            node,
+            reason,
+        } => wire::action::Action::Delete(wire::DeletePod {
             pod: text(pod),
             uid: text(uid),
             reason: delete_reason(*reason).into(),
             node: text(node),
         }),
     };
-    wire::Action { id, action: Some(action) }
+    wire::Action {
+        id,
+        action: Some(action),
+    }
 }
 
 fn delete_reason(reason: DeleteReason) -> wire::DeleteReason {
@@ -127,5 +157,8 @@ fn reason(reason: Reason) -> wire::Reason {
         ReasonCode::UntoleratedTaint => wire::ReasonCode::UntoleratedTaint,
         ReasonCode::SelectsEverything => wire::ReasonCode::SelectsEverything,
     };
-    wire::Reason { code: code.into(), message: reason.message }
+    wire::Reason {
+        code: code.into(),
+        message: reason.message,
+    }
 }

@@ -73,7 +73,11 @@ impl ParsedTerm {
                 Err(error) => errors.push(error),
             }
         }
-        if errors.is_empty() { Self::All(checks) } else { Self::Malformed(errors) }
+        if errors.is_empty() {
+            Self::All(checks)
+        } else {
+            Self::Malformed(errors)
+        }
     }
 
     /// Whether the term matches the node.
@@ -87,12 +91,15 @@ impl ParsedTerm {
     /// Everything for which the term doesn't match the node; nothing when it does.
     pub fn failures(&self, node: &Node) -> Vec<String> {
         match self {
-            Self::All(checks) => {
-                checks.iter().filter(|check| !check.holds(node)).map(|check| check.failure(node)).collect()
-            }
+            Self::All(checks) => checks
+                .iter()
+                .filter(|check| !check.holds(node))
+                .map(|check| check.failure(node))
+                .collect(),
             Self::Empty => vec!["it is empty, which matches no node".to_owned()],
             Self::Malformed(errors) => {
-                let text = |error: &SyntaxError| format!("it can't be parsed ({}: {})", error.field, error.message);
+                let text =
+                    |error: &SyntaxError| format!("it can't be parsed ({}: {})", error.field, error.message);
                 errors.iter().map(text).collect()
             }
         }
@@ -101,7 +108,10 @@ impl ParsedTerm {
 
 impl SyntaxError {
     fn new(field: &str, message: String) -> Self {
-        Self { field: field.to_owned(), message }
+        Self {
+            field: field.to_owned(),
+            message,
+        }
     }
 
     fn within(mut self, parent: &str) -> Self {
@@ -112,7 +122,10 @@ impl SyntaxError {
 
 fn parse_expression(requirement: &Requirement) -> Result<Check, SyntaxError> {
     if let Some(fault) = labels::key_fault(&requirement.key) {
-        return Err(SyntaxError::new("key", format!("{:?} is no label key: {fault}", requirement.key)));
+        return Err(SyntaxError::new(
+            "key",
+            format!("{:?} is no label key: {fault}", requirement.key),
+        ));
     }
     let values = &requirement.values;
     for (index, value) in values.iter().enumerate() {
@@ -124,19 +137,31 @@ fn parse_expression(requirement: &Requirement) -> Result<Check, SyntaxError> {
     let operator = requirement.operator.as_ref();
     let none = |test| match values.as_slice() {
         [] => Ok(test),
-        [..] => Err(SyntaxError::new("values", format!("must be empty for operator {operator}"))),
+        [..] => Err(SyntaxError::new(
+            "values",
+            format!("must be empty for operator {operator}"),
+        )),
     };
     let some = |test: fn(Vec<Text>) -> Test| match values.as_slice() {
-        [] => Err(SyntaxError::new("values", format!("must not be empty for operator {operator}"))),
+        [] => Err(SyntaxError::new(
+            "values",
+            format!("must not be empty for operator {operator}"),
+        )),
         [..] => Ok(test(values.clone())),
     };
     let integer = |test: fn(i64) -> Test| match values.as_slice() {
         [value] => value.parse().map(test).map_err(|_| {
-            SyntaxError::new("values[0]", format!("{value:?} must be an integer for operator {operator}"))
+            SyntaxError::new(
+                "values[0]",
+                format!("{value:?} must be an integer for operator {operator}"),
+            )
         }),
         [] | [..] => {
             let found = values.len();
-            Err(SyntaxError::new("values", format!("must be one integer for operator {operator}, found {found}")))
+            Err(SyntaxError::new(
+                "values",
+                format!("must be one integer for operator {operator}, found {found}"),
+            ))
         }
     };
     let test = match operator {
@@ -151,24 +176,41 @@ fn parse_expression(requirement: &Requirement) -> Result<Check, SyntaxError> {
             return Err(SyntaxError::new("operator", message));
         }
     };
-    Ok(Check { subject: Subject::Label(requirement.key.clone()), test })
+    Ok(Check {
+        subject: Subject::Label(requirement.key.clone()),
+        test,
+    })
 }
 
 fn parse_field(requirement: &Requirement) -> Result<Check, SyntaxError> {
     if requirement.key.as_ref() != NAME_FIELD {
-        let message = format!("{:?} must be {NAME_FIELD}, the only field that can be asked for", requirement.key);
+        let message = format!(
+            "{:?} must be {NAME_FIELD}, the only field that can be asked for",
+            requirement.key
+        );
         return Err(SyntaxError::new("key", message));
     }
     let [value] = requirement.values.as_slice() else {
         let found = requirement.values.len();
-        return Err(SyntaxError::new("values", format!("must be one node name, found {found}")));
+        return Err(SyntaxError::new(
+            "values",
+            format!("must be one node name, found {found}"),
+        ));
     };
     let test = match requirement.operator.as_ref() {
         "In" => Test::In(vec![value.clone()]),
         "NotIn" => Test::NotIn(vec![value.clone()]),
-        other => return Err(SyntaxError::new("operator", format!("{other:?} must be In or NotIn for a field"))),
+        other => {
+            return Err(SyntaxError::new(
+                "operator",
+                format!("{other:?} must be In or NotIn for a field"),
+            ));
+        }
     };
-    Ok(Check { subject: Subject::Name, test })
+    Ok(Check {
+        subject: Subject::Name,
+        test,
+    })
 }
 
 impl Check {

@@ -28,7 +28,9 @@ pub fn value_fault(value: &str) -> Option<&'static str> {
     }
     let inner = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.');
     if !value.bytes().all(inner) || !has_alphanumeric_ends(value) {
-        return Some("it must consist of letters, digits, '-', '_' and '.', with a letter or digit at both ends");
+        return Some(
+            "it must consist of letters, digits, '-', '_' and '.', with a letter or digit at both ends",
+        );
     }
     None
 }

@@ -26,7 +26,11 @@ impl<'a> Settled<'a> {
         self.live.clear();
         self.waiting.clear();
         self.reconsider_at = None;
-        let staying = cell.pods.iter().filter(|pod| !pod.is_deleting()).map(|pod| pod.pod);
+        let staying = cell
+            .pods
+            .iter()
+            .filter(|pod| !pod.is_deleting())
+            .map(|pod| pod.pod);
         match cell.verdict {
             // Bound pods of a node that is gone are the pod garbage collector's; it doesn't see unbound ones (N6).
             None => self.delete_all(staying.filter(|pod| !pod.bound), DeleteReason::NodeGone),
@@ -34,7 +38,11 @@ impl<'a> Settled<'a> {
             Some(verdict @ (Verdict::Run | Verdict::Keep)) => {
                 staying.for_each(|pod| self.sort_in(rules, cell, pod));
                 self.live.sort_by(|a, b| by_age(a, b));
-                if rules.allows_surge() { self.settle_surge(rules) } else { self.keep_oldest() }
+                if rules.allows_surge() {
+                    self.settle_surge(rules)
+                } else {
+                    self.keep_oldest()
+                }
                 self.create = verdict == Verdict::Run && !cell.creating && self.lacks_pod(rules, cell);
             }
         }
@@ -61,7 +69,11 @@ impl<'a> Settled<'a> {
 
     /// N4: without surge one pod stays, the oldest.
     fn keep_oldest(&mut self) {
-        self.delete.extend(self.live.drain(1.min(self.live.len())..).map(|pod| (pod, DeleteReason::Excess)));
+        self.delete.extend(
+            self.live
+                .drain(1.min(self.live.len())..)
+                .map(|pod| (pod, DeleteReason::Excess)),
+        );
     }
 
     /// N5: with surge the oldest current pod and the oldest old one stay, until one of them makes the other needless.
@@ -72,7 +84,11 @@ impl<'a> Settled<'a> {
         let current = self.live.iter().copied().find(|pod| rules.is_current(pod));
         let old = self.live.iter().copied().find(|pod| !rules.is_current(pod));
         let is = |kept: Option<&Pod>, pod: &Pod| kept.is_some_and(|kept| kept.uid == pod.uid);
-        let excess = self.live.iter().copied().filter(|pod| !is(current, pod) && !is(old, pod));
+        let excess = self
+            .live
+            .iter()
+            .copied()
+            .filter(|pod| !is(current, pod) && !is(old, pod));
         self.delete.extend(excess.map(|pod| (pod, DeleteReason::Excess)));
         if let (Some(current), Some(old)) = (current, old)
             && (old.ready_since.is_none() || rules.is_available(current))
@@ -80,7 +96,8 @@ impl<'a> Settled<'a> {
             self.delete.push((old, DeleteReason::Update));
         }
         let deleted = &self.delete;
-        self.live.retain(|pod| !deleted.iter().any(|(gone, _)| gone.uid == pod.uid));
+        self.live
+            .retain(|pod| !deleted.iter().any(|(gone, _)| gone.uid == pod.uid));
     }
 
     /// N1: a terminating pod still counts as there, unless it is over; with surge only a pod that stays does (N5).
@@ -88,6 +105,8 @@ impl<'a> Settled<'a> {
         if rules.allows_surge() {
             return self.live.is_empty() && self.waiting.is_empty();
         }
-        cell.pods.iter().all(|pod| pod.pod.is_terminal() && pod.pod.deleting)
+        cell.pods
+            .iter()
+            .all(|pod| pod.pod.is_terminal() && pod.pod.deleting)
     }
 }

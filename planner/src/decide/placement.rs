@@ -8,8 +8,7 @@ use crate::model::{
     DaemonSet, Labels, Node, Problem, ProblemCode, Reason, ReasonCode, Taint, Text, Toleration, Verdict,
 };
 
-const TERMS_FIELD: &str =
-    "spec.template.spec.affinity.nodeAffinity.requiredDuringSchedulingIgnoredDuringExecution.nodeSelectorTerms";
+const TERMS_FIELD: &str = "spec.template.spec.affinity.nodeAffinity.requiredDuringSchedulingIgnoredDuringExecution.nodeSelectorTerms";
 
 /// A `DaemonSet`'s conditions on nodes, parsed once and then asked about many.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -63,10 +62,16 @@ impl Placement {
 
     /// Whether a pod belongs on the node.
     pub fn verdict(&self, node: &Node) -> Verdict {
-        if self.selects_everything || !self.fits_name(node) || !self.fits_selector(node) || !self.fits_terms(node) {
+        if self.selects_everything
+            || !self.fits_name(node)
+            || !self.fits_selector(node)
+            || !self.fits_terms(node)
+        {
             return Verdict::Exclude;
         }
-        let worst = untolerated(&node.taints, &self.tolerations).map(|(_, effect)| effect).max();
+        let worst = untolerated(&node.taints, &self.tolerations)
+            .map(|(_, effect)| effect)
+            .max();
         match worst {
             None => Verdict::Run,
             Some(Effect::NoSchedule) => Verdict::Keep,
@@ -79,11 +84,17 @@ impl Placement {
     }
 
     fn fits_selector(&self, node: &Node) -> bool {
-        self.node_selector.iter().all(|(key, value)| node.labels.get(key).is_some_and(|actual| actual.as_ref() == value))
+        self.node_selector.iter().all(|(key, value)| {
+            node.labels
+                .get(key)
+                .is_some_and(|actual| actual.as_ref() == value)
+        })
     }
 
     fn fits_terms(&self, node: &Node) -> bool {
-        self.required_terms.as_ref().is_none_or(|terms| terms.iter().any(|term| term.matches(node)))
+        self.required_terms
+            .as_ref()
+            .is_none_or(|terms| terms.iter().any(|term| term.matches(node)))
     }
 
     /// Everything that speaks against a pod on the node, or that all fits.
@@ -98,10 +109,17 @@ impl Placement {
         if let Some(name) = self.node_name.as_ref().filter(|name| **name != node.name) {
             reasons.push(reason(
                 ReasonCode::NodeName,
-                format!("spec.nodeName of the template is {name}, the node is {}", node.name),
+                format!(
+                    "spec.nodeName of the template is {name}, the node is {}",
+                    node.name
+                ),
             ));
         }
-        reasons.extend(self.node_selector.iter().filter_map(|(key, value)| selector_reason(node, key, value)));
+        reasons.extend(
+            self.node_selector
+                .iter()
+                .filter_map(|(key, value)| selector_reason(node, key, value)),
+        );
         if !self.fits_terms(node) {
             reasons.extend(self.term_reasons(node));
         }
@@ -110,7 +128,8 @@ impl Placement {
         if reasons.is_empty() {
             reasons.push(reason(
                 ReasonCode::Fits,
-                "the node fits the nodeSelector and the required node affinity, and every taint is tolerated".to_owned(),
+                "the node fits the nodeSelector and the required node affinity, and every taint is tolerated"
+                    .to_owned(),
             ));
         }
         reasons
@@ -124,10 +143,13 @@ impl Placement {
         }
         let count = terms.len();
         let numbered = terms.iter().enumerate().flat_map(|(index, term)| {
-            let text = move |failure| format!("required node affinity, term {} of {count}: {failure}", index + 1);
+            let text =
+                move |failure| format!("required node affinity, term {} of {count}: {failure}", index + 1);
             term.failures(node).into_iter().map(text)
         });
-        numbered.map(|message| reason(ReasonCode::NodeAffinity, message)).collect()
+        numbered
+            .map(|message| reason(ReasonCode::NodeAffinity, message))
+            .collect()
     }
 }
 
@@ -141,12 +163,23 @@ fn selector_reason(node: &Node, key: &str, value: &str) -> Option<Reason> {
         Some(actual) => format!("the node has {key}={actual}"),
         None => format!("the node has no label {key}"),
     };
-    Some(reason(ReasonCode::NodeSelector, format!("nodeSelector wants {key}={value}, {found}")))
+    Some(reason(
+        ReasonCode::NodeSelector,
+        format!("nodeSelector wants {key}={value}, {found}"),
+    ))
 }
 
 fn taint_reason(taint: &Taint, effect: Effect) -> Reason {
-    let Taint { key, value, effect: name } = taint;
-    let shown = if value.is_empty() { format!("{key}:{name}") } else { format!("{key}={value}:{name}") };
+    let Taint {
+        key,
+        value,
+        effect: name,
+    } = taint;
+    let shown = if value.is_empty() {
+        format!("{key}:{name}")
+    } else {
+        format!("{key}={value}:{name}")
+    };
     let consequence = match effect {
         Effect::NoSchedule => "a pod that is there stays, none is created",
         Effect::NoExecute => "a pod that is there goes, none is created",

@@ -37,7 +37,9 @@ pub struct Allowed<'a> {
 impl<'a> Rollout<'a> {
     /// Takes one node into account, as `settled` leaves it.
     pub fn observe(&mut self, rules: &Rules<'_>, cell: &Cell<'_, 'a>, settled: &Settled<'a>) {
-        let Some(verdict @ (Verdict::Run | Verdict::Keep)) = cell.verdict else { return };
+        let Some(verdict @ (Verdict::Run | Verdict::Keep)) = cell.verdict else {
+            return;
+        };
         if rules.allows_surge() {
             self.observe_surge(rules, cell, settled, verdict);
         } else {
@@ -46,7 +48,13 @@ impl<'a> Rollout<'a> {
     }
 
     /// R4: an old pod is deleted first, and its successor comes when it is gone.
-    fn observe_replace(&mut self, rules: &Rules<'_>, cell: &Cell<'_, 'a>, settled: &Settled<'a>, verdict: Verdict) {
+    fn observe_replace(
+        &mut self,
+        rules: &Rules<'_>,
+        cell: &Cell<'_, 'a>,
+        settled: &Settled<'a>,
+        verdict: Verdict,
+    ) {
         let Some(pod) = settled.live.first().or(settled.waiting.first()).copied() else {
             self.unavailable += usize::from(verdict == Verdict::Run);
             return;
@@ -54,13 +62,23 @@ impl<'a> Rollout<'a> {
         let available = rules.is_available(pod) && !pod.is_terminal();
         self.unavailable += usize::from(!available);
         if !rules.is_current(pod) {
-            let list = if available { &mut self.candidates } else { &mut self.replace };
+            let list = if available {
+                &mut self.candidates
+            } else {
+                &mut self.replace
+            };
             list.push((cell.node, pod));
         }
     }
 
     /// R5: a new pod comes beside the old one, which goes when the new one is available.
-    fn observe_surge(&mut self, rules: &Rules<'_>, cell: &Cell<'_, 'a>, settled: &Settled<'a>, verdict: Verdict) {
+    fn observe_surge(
+        &mut self,
+        rules: &Rules<'_>,
+        cell: &Cell<'_, 'a>,
+        settled: &Settled<'a>,
+        verdict: Verdict,
+    ) {
         let current = settled.live.iter().copied().find(|pod| rules.is_current(pod));
         let old = settled.live.iter().copied().find(|pod| !rules.is_current(pod));
         let counted = old.or(current);
@@ -79,21 +97,40 @@ impl<'a> Rollout<'a> {
 
     /// What the budgets allow when `desired` nodes should run a pod.
     pub fn allowed(self, rules: &Rules<'_>, desired: usize) -> Allowed<'a> {
-        let Strategy::RollingUpdate { max_unavailable, max_surge } = rules.daemon_set.strategy else {
+        let Strategy::RollingUpdate {
+            max_unavailable,
+            max_surge,
+        } = rules.daemon_set.strategy
+        else {
             return Allowed::default();
         };
         let (max_unavailable, max_surge) = (max_unavailable.of(desired), max_surge.of(desired));
         if rules.allows_surge() {
             let mut create = self.surge_freely;
-            create.extend(self.candidates.into_iter().take(max_surge.saturating_sub(self.surging)));
+            create.extend(
+                self.candidates
+                    .into_iter()
+                    .take(max_surge.saturating_sub(self.surging)),
+            );
             let mut delete = self.replace;
-            delete.extend(self.sunset.into_iter().take(self.available.saturating_sub(desired)));
+            delete.extend(
+                self.sunset
+                    .into_iter()
+                    .take(self.available.saturating_sub(desired)),
+            );
             return Allowed { delete, create };
         }
         // Both budgets 0 would never make progress (R3).
         let max_unavailable = max_unavailable.max(1);
         let mut delete = self.replace;
-        delete.extend(self.candidates.into_iter().take(max_unavailable.saturating_sub(self.unavailable)));
-        Allowed { delete, create: Vec::new() }
+        delete.extend(
+            self.candidates
+                .into_iter()
+                .take(max_unavailable.saturating_sub(self.unavailable)),
+        );
+        Allowed {
+            delete,
+            create: Vec::new(),
+        }
     }
 }

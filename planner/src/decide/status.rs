@@ -18,7 +18,11 @@ impl Counters {
     /// Takes one node into account. A node that is gone counts for nothing, from that moment on (N7).
     pub fn count(&mut self, rules: &Rules<'_>, cell: &Cell<'_, '_>) {
         let Some(verdict) = cell.verdict else { return };
-        let there = cell.pods.iter().map(|pod| pod.pod).filter(|pod| !(pod.is_terminal() && pod.deleting));
+        let there = cell
+            .pods
+            .iter()
+            .map(|pod| pod.pod)
+            .filter(|pod| !(pod.is_terminal() && pod.deleting));
         let oldest = there.min_by(|a, b| by_age(a, b));
         if verdict != Verdict::Run {
             self.misscheduled += usize::from(oldest.is_some());

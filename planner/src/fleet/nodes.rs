@@ -101,7 +101,9 @@ impl Nodes {
 
     /// Gives the index to be used for another node, if nothing refers to it any more. Says whether it did.
     pub fn reclaim(&mut self, index: NodeIndex) -> bool {
-        let Some(slot) = self.slot_mut(index) else { return false };
+        let Some(slot) = self.slot_mut(index) else {
+            return false;
+        };
         if slot.facts.is_some() || slot.references > 0 {
             return false;
         }
@@ -120,7 +122,10 @@ impl Nodes {
         if let Some(index) = self.find(name) {
             return index;
         }
-        let slot = Slot { name: name.clone(), ..Slot::default() };
+        let slot = Slot {
+            name: name.clone(),
+            ..Slot::default()
+        };
         let index = match self.free.pop() {
             Some(index) => {
                 if let Some(free) = self.slot_mut(index) {
@@ -143,7 +148,11 @@ impl Nodes {
     /// Where a name stands in the order. An index whose name was just taken away is compared by the name given.
     fn position(&self, name: &Text, index: NodeIndex) -> Result<usize, usize> {
         self.order.binary_search_by(|candidate| {
-            let candidate = if *candidate == index { Some(name) } else { self.name(*candidate) };
+            let candidate = if *candidate == index {
+                Some(name)
+            } else {
+                self.name(*candidate)
+            };
             candidate.cmp(&Some(name))
         })
     }

@@ -63,7 +63,12 @@ struct Cell {
 
 impl Default for Cell {
     fn default() -> Self {
-        Self { last_uid: None, first_pod: NONE, verdict: None, creating: false }
+        Self {
+            last_uid: None,
+            first_pod: NONE,
+            verdict: None,
+            creating: false,
+        }
     }
 }
 
@@ -94,14 +99,25 @@ impl Row {
 
     /// Sets the `DaemonSet`. Says whether anything changed.
     pub fn set(&mut self, daemon_set: DaemonSet, nodes: &Nodes) -> bool {
-        if self.known.as_ref().is_some_and(|known| known.daemon_set == daemon_set) {
+        if self
+            .known
+            .as_ref()
+            .is_some_and(|known| known.daemon_set == daemon_set)
+        {
             return false;
         }
-        if self.known.as_ref().is_none_or(|known| known.daemon_set.generation != daemon_set.generation) {
+        if self
+            .known
+            .as_ref()
+            .is_none_or(|known| known.daemon_set.generation != daemon_set.generation)
+        {
             self.failures.clear();
         }
         let placement = Placement::new(&daemon_set);
-        self.known = Some(Known { daemon_set, placement });
+        self.known = Some(Known {
+            daemon_set,
+            placement,
+        });
         for index in nodes.in_order() {
             self.judge(*index, nodes);
         }
@@ -134,7 +150,8 @@ impl Row {
     fn cell(&mut self, index: NodeIndex, nodes: &Nodes) -> &mut Cell {
         let index = index as usize;
         if index >= self.cells.len() {
-            self.cells.resize(nodes.capacity().max(index + 1), Cell::default());
+            self.cells
+                .resize(nodes.capacity().max(index + 1), Cell::default());
         }
         // The resize above made room for the index.
         #[expect(clippy::indexing_slicing, reason = "the row was just made long enough")]
@@ -152,7 +169,12 @@ impl Row {
     /// Adds a pod to a node's cell.
     pub fn insert(&mut self, pod: Pod, node: NodeIndex, nodes: &Nodes) -> PodIndex {
         let next = self.cell(node, nodes).first_pod;
-        let entry = Entry { pod, node, next, delete_in_flight: false };
+        let entry = Entry {
+            pod,
+            node,
+            next,
+            delete_in_flight: false,
+        };
         let index = match self.free.pop() {
             Some(index) => {
                 if let Some(place) = self.pods.get_mut(index as usize) {
@@ -227,15 +249,25 @@ impl Row {
     /// Notes that a failed pod is deleted: the next one on the node waits longer (contract N3).
     pub fn note_failure(&mut self, index: NodeIndex, now: Millis) {
         let delay_millis = match self.failures.get(&index) {
-            Some(last) if now.since(last.at) <= QUIET_MILLIS => (last.delay_millis * 2).min(LONGEST_BACKOFF_MILLIS),
+            Some(last) if now.since(last.at) <= QUIET_MILLIS => {
+                (last.delay_millis * 2).min(LONGEST_BACKOFF_MILLIS)
+            }
             Some(_) | None => FIRST_BACKOFF_MILLIS,
         };
-        self.failures.insert(index, Failure { at: now, delay_millis });
+        self.failures.insert(
+            index,
+            Failure {
+                at: now,
+                delay_millis,
+            },
+        );
     }
 
     /// Decides, from all cells in the order of their nodes' names.
     pub fn decide(&self, nodes: &Nodes, now: Millis) -> Decision {
-        let Some(known) = &self.known else { return Decision::default() };
+        let Some(known) = &self.known else {
+            return Decision::default();
+        };
         let empty = Cell::default();
         let mut sweep = Sweep::new(&known.daemon_set, now);
         let mut pods = Vec::new();
@@ -244,7 +276,10 @@ impl Row {
             let cell = self.cells.get(*index as usize).unwrap_or(&empty);
             pods.clear();
             self.collect(cell.first_pod, &mut pods);
-            let failed_until = self.failures.get(index).map(|failure| failure.at.plus(failure.delay_millis));
+            let failed_until = self
+                .failures
+                .get(index)
+                .map(|failure| failure.at.plus(failure.delay_millis));
             sweep.visit(&decide::Cell {
                 node,
                 verdict: cell.verdict,
@@ -260,7 +295,10 @@ impl Row {
     fn collect<'a>(&'a self, first: PodIndex, pods: &mut Vec<CellPod<'a>>) {
         let mut at = first;
         while let Some(entry) = self.entry(at) {
-            pods.push(CellPod { pod: &entry.pod, delete_in_flight: entry.delete_in_flight });
+            pods.push(CellPod {
+                pod: &entry.pod,
+                delete_in_flight: entry.delete_in_flight,
+            });
             at = entry.next;
         }
     }

@@ -25,13 +25,18 @@ impl Epochs {
     /// A later term was seen; it is returned.
     pub fn enter(&self, cluster: &str, epoch: u64) -> Result<Lead, u64> {
         let mut clusters = self.latest.lock();
-        let latest = clusters.entry(cluster.to_owned()).or_insert_with(|| watch::Sender::new(epoch));
+        let latest = clusters
+            .entry(cluster.to_owned())
+            .or_insert_with(|| watch::Sender::new(epoch));
         let seen = *latest.borrow();
         if epoch < seen {
             return Err(seen);
         }
         latest.send_replace(epoch);
-        Ok(Lead { epoch, latest: latest.subscribe() })
+        Ok(Lead {
+            epoch,
+            latest: latest.subscribe(),
+        })
     }
 }
 
@@ -44,7 +49,11 @@ impl Lead {
     /// Waits until a session of a later term enters, and returns that term.
     pub async fn superseded(&mut self) -> u64 {
         let own = self.epoch;
-        let latest = self.latest.wait_for(|latest| *latest > own).await.map(|latest| *latest);
+        let latest = self
+            .latest
+            .wait_for(|latest| *latest > own)
+            .await
+            .map(|latest| *latest);
         match latest {
             Ok(latest) => latest,
             // The registry lives as long as the server; without it nothing can supersede the session.
@@ -64,7 +73,10 @@ mod tests {
         let _second = epochs.enter("a", 2).unwrap();
         assert_eq!(first.superseded().await, 2);
         assert_eq!(epochs.enter("a", 1).unwrap_err(), 2);
-        assert!(epochs.enter("b", 1).is_ok(), "another cluster has terms of its own");
+        assert!(
+            epochs.enter("b", 1).is_ok(),
+            "another cluster has terms of its own"
+        );
         assert!(epochs.enter("a", 2).is_ok(), "the same leader may come back");
     }
 }

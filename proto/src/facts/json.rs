@@ -15,7 +15,13 @@ pub struct ReadError {
 
 /// Turns a Struct into JSON. Whole numbers become integers again, which a Struct can't hold.
 pub fn from_struct(object: Struct) -> Value {
-    Value::Object(object.fields.into_iter().map(|(key, value)| (key, from_value(value))).collect::<Map<_, _>>())
+    Value::Object(
+        object
+            .fields
+            .into_iter()
+            .map(|(key, value)| (key, from_value(value)))
+            .collect::<Map<_, _>>(),
+    )
 }
 
 fn from_value(value: prost_types::Value) -> Value {
@@ -33,7 +39,10 @@ fn number(value: f64) -> Value {
     // Beyond 2^53 a float doesn't tell neighbouring integers apart, so there it stays a float.
     const EXACT: f64 = 9_007_199_254_740_992.0;
     if value.fract() == 0.0 && value.abs() <= EXACT {
-        #[expect(clippy::cast_possible_truncation, reason = "the value is whole and within the exact range")]
+        #[expect(
+            clippy::cast_possible_truncation,
+            reason = "the value is whole and within the exact range"
+        )]
         return Value::Number(Number::from(value as i64));
     }
     Number::from_f64(value).map_or(Value::Null, Value::Number)
@@ -84,7 +93,11 @@ pub fn read<T: DeserializeOwned>(kind: &str, object: &Value) -> Result<T, ReadEr
 /// What an object that may not be readable calls itself, for messages: its name, or its place in the request.
 pub fn name_of(object: &Value, index: usize) -> String {
     let metadata = object.get("metadata");
-    let text = |key| metadata.and_then(|metadata| metadata.get(key)).and_then(Value::as_str);
+    let text = |key| {
+        metadata
+            .and_then(|metadata| metadata.get(key))
+            .and_then(Value::as_str)
+    };
     match (text("namespace"), text("name")) {
         (Some(namespace), Some(name)) => format!("{namespace}/{name}"),
         (None, Some(name)) => name.to_owned(),
@@ -112,7 +125,12 @@ mod tests {
             prost_types::Value { kind: Some(kind) }
         }
         let fields = value.as_object().unwrap();
-        Struct { fields: fields.iter().map(|(key, value)| (key.clone(), convert(value))).collect() }
+        Struct {
+            fields: fields
+                .iter()
+                .map(|(key, value)| (key.clone(), convert(value)))
+                .collect(),
+        }
     }
 
     #[test]
@@ -139,7 +157,13 @@ mod tests {
     #[test]
     fn another_kind_is_refused() {
         let error = read::<Node>("Node", &serde_json::json!({"kind": "Pod"})).unwrap_err();
-        assert_eq!(error, ReadError { field: "kind".into(), message: "expected a Node, found a Pod".into() });
+        assert_eq!(
+            error,
+            ReadError {
+                field: "kind".into(),
+                message: "expected a Node, found a Pod".into()
+            }
+        );
     }
 
     #[test]

@@ -12,7 +12,9 @@ use serde::{
 };
 
 /// Reads an explicit `null` as the default, as Go's decoder does.
-fn nullable<'de, D: Deserializer<'de>, T: Deserialize<'de> + Default>(deserializer: D) -> Result<T, D::Error> {
+fn nullable<'de, D: Deserializer<'de>, T: Deserialize<'de> + Default>(
+    deserializer: D,
+) -> Result<T, D::Error> {
     Option::deserialize(deserializer).map(Option::unwrap_or_default)
 }
 
@@ -21,7 +23,11 @@ pub type StringMap = BTreeMap<String, String>;
 
 /// An object's metadata. Annotations are skipped unless `A` holds them.
 #[derive(Debug, Clone, Default, Deserialize)]
-#[serde(rename_all = "camelCase", default, bound(deserialize = "A: DeserializeOwned + Default"))]
+#[serde(
+    rename_all = "camelCase",
+    default,
+    bound(deserialize = "A: DeserializeOwned + Default")
+)]
 pub struct Meta<A = IgnoredAny> {
     /// metadata.name.
     pub name: String,
@@ -172,7 +178,10 @@ pub struct Affinity {
 impl Affinity {
     /// The required node affinity, if there is one.
     pub fn required(&self) -> Option<&NodeSelector> {
-        self.node_affinity.as_ref()?.required_during_scheduling_ignored_during_execution.as_ref()
+        self.node_affinity
+            .as_ref()?
+            .required_during_scheduling_ignored_during_execution
+            .as_ref()
     }
 }
 
@@ -288,7 +297,11 @@ impl<T> DaemonSet<T> {
 
 /// A `DaemonSet`'s spec.
 #[derive(Debug, Clone, Default, Deserialize)]
-#[serde(rename_all = "camelCase", default, bound(deserialize = "T: DeserializeOwned + Default"))]
+#[serde(
+    rename_all = "camelCase",
+    default,
+    bound(deserialize = "T: DeserializeOwned + Default")
+)]
 pub struct DaemonSetSpec<T> {
     /// spec.selector.
     #[serde(deserialize_with = "nullable")]
@@ -358,7 +371,10 @@ pub enum IntOrString {
 /// A `DaemonSet`'s status.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
-#[allow(missing_docs, reason = "the fields are those of the apps/v1 status, by their names there")]
+#[allow(
+    missing_docs,
+    reason = "the fields are those of the apps/v1 status, by their names there"
+)]
 pub struct DaemonSetStatus {
     pub observed_generation: i64,
     pub desired_number_scheduled: i32,

@@ -3,16 +3,21 @@
 use prost_types::Timestamp as WireTimestamp;
 
 use super::{
-    DaemonSet, Node, Pod, PodTemplate, REVISION_LABEL, TEMPLATE_GENERATION_ANNOTATION, TEMPLATE_GENERATION_LABEL, object,
+    DaemonSet, Node, Pod, PodTemplate, REVISION_LABEL, TEMPLATE_GENERATION_ANNOTATION,
+    TEMPLATE_GENERATION_LABEL, object,
 };
 use crate::planner::v1::{
-    DaemonSetFacts, IntOrPercent, NodeFacts, NodeSelector, NodeSelectorRequirement, NodeSelectorTerm, PodFacts, PodPhase,
-    PodTemplateFacts, Problem, ProblemCode, Taint, Toleration, UpdateStrategy, int_or_percent, update_strategy,
+    DaemonSetFacts, IntOrPercent, NodeFacts, NodeSelector, NodeSelectorRequirement, NodeSelectorTerm,
+    PodFacts, PodPhase, PodTemplateFacts, Problem, ProblemCode, Taint, Toleration, UpdateStrategy,
+    int_or_percent, update_strategy,
 };
 
 /// A time as the wire has it.
 pub fn timestamp(time: jiff::Timestamp) -> WireTimestamp {
-    WireTimestamp { seconds: time.as_second(), nanos: time.subsec_nanosecond() }
+    WireTimestamp {
+        seconds: time.as_second(),
+        nanos: time.subsec_nanosecond(),
+    }
 }
 
 impl Node {
@@ -59,7 +64,9 @@ impl Pod {
         }
         let terms = &self.spec.affinity.as_ref()?.required()?.node_selector_terms;
         let fields = terms.iter().flat_map(|term| &term.match_fields);
-        let named = fields.into_iter().find(|field| field.key == "metadata.name" && field.operator == "In")?;
+        let named = fields
+            .into_iter()
+            .find(|field| field.key == "metadata.name" && field.operator == "In")?;
         match named.values.as_slice() {
             [node] => Some(node),
             _ => None,
@@ -68,9 +75,18 @@ impl Pod {
 
     /// When the pod became ready, if it is. A condition without a time counts from the pod's creation.
     pub fn ready_since(&self) -> Option<jiff::Timestamp> {
-        let ready = self.status.conditions.iter().find(|condition| condition.r#type == "Ready")?;
+        let ready = self
+            .status
+            .conditions
+            .iter()
+            .find(|condition| condition.r#type == "Ready")?;
         (ready.status == "True").then_some(())?;
-        Some(ready.last_transition_time.or(self.metadata.creation_timestamp).unwrap_or_default())
+        Some(
+            ready
+                .last_transition_time
+                .or(self.metadata.creation_timestamp)
+                .unwrap_or_default(),
+        )
     }
 }
 
@@ -127,7 +143,11 @@ impl PodTemplate {
         PodTemplateFacts {
             node_name: spec.node_name.clone(),
             node_selector: spec.node_selector.clone(),
-            required_node_affinity: spec.affinity.as_ref().and_then(object::Affinity::required).map(node_selector),
+            required_node_affinity: spec
+                .affinity
+                .as_ref()
+                .and_then(object::Affinity::required)
+                .map(node_selector),
             tolerations: spec.tolerations.iter().map(toleration).collect(),
             host_network: spec.host_network,
         }
@@ -144,7 +164,9 @@ fn node_selector(selector: &object::NodeSelector) -> NodeSelector {
         match_expressions: term.match_expressions.iter().map(requirement).collect(),
         match_fields: term.match_fields.iter().map(requirement).collect(),
     };
-    NodeSelector { terms: selector.node_selector_terms.iter().map(term).collect() }
+    NodeSelector {
+        terms: selector.node_selector_terms.iter().map(term).collect(),
+    }
 }
 
 impl object::UpdateStrategy {
@@ -155,7 +177,9 @@ impl object::UpdateStrategy {
             let rolling = self.rolling_update.clone().unwrap_or_default();
             let mut budget = |field: &str, value: Option<object::IntOrString>| {
                 int_or_percent(value?)
-                    .map_err(|message| problem(&format!("spec.updateStrategy.rollingUpdate.{field}"), message))
+                    .map_err(|message| {
+                        problem(&format!("spec.updateStrategy.rollingUpdate.{field}"), message)
+                    })
                     .ok()
             };
             update_strategy::Strategy::RollingUpdate(update_strategy::RollingUpdate {
@@ -163,7 +187,9 @@ impl object::UpdateStrategy {
                 max_surge: budget("maxSurge", rolling.max_surge),
             })
         };
-        UpdateStrategy { strategy: Some(strategy) }
+        UpdateStrategy {
+            strategy: Some(strategy),
+        }
     }
 }
 
@@ -172,7 +198,9 @@ fn int_or_percent(value: object::IntOrString) -> Result<IntOrPercent, String> {
         object::IntOrString::Int(count) => int_or_percent::Value::Count(count),
         object::IntOrString::String(text) => {
             let percent = text.strip_suffix('%').and_then(|number| number.parse().ok());
-            let error = || format!("{text:?} is neither a number nor a percentage such as \"10%\"; it counts as not set");
+            let error = || {
+                format!("{text:?} is neither a number nor a percentage such as \"10%\"; it counts as not set")
+            };
             int_or_percent::Value::Percent(percent.ok_or_else(error)?)
         }
     };

@@ -32,10 +32,22 @@ fn n1_a_pod_is_for_the_node_it_is_bound_to_else_for_the_one_its_affinity_names()
 #[test]
 fn only_pods_that_a_daemon_set_controls_have_facts() {
     for (owner, expected) in [
-        (json!({"kind": "DaemonSet", "apiVersion": "apps/v1", "uid": "u", "controller": true}), true),
-        (json!({"kind": "DaemonSet", "apiVersion": "apps/v1", "uid": "u"}), false),
-        (json!({"kind": "DaemonSet", "apiVersion": "apps.example.com/v1", "uid": "u", "controller": true}), false),
-        (json!({"kind": "ReplicaSet", "apiVersion": "apps/v1", "uid": "u", "controller": true}), false),
+        (
+            json!({"kind": "DaemonSet", "apiVersion": "apps/v1", "uid": "u", "controller": true}),
+            true,
+        ),
+        (
+            json!({"kind": "DaemonSet", "apiVersion": "apps/v1", "uid": "u"}),
+            false,
+        ),
+        (
+            json!({"kind": "DaemonSet", "apiVersion": "apps.example.com/v1", "uid": "u", "controller": true}),
+            false,
+        ),
+        (
+            json!({"kind": "ReplicaSet", "apiVersion": "apps/v1", "uid": "u", "controller": true}),
+            false,
+        ),
     ] {
         let facts = pod(&json!({"metadata": {"ownerReferences": [owner]}})).facts();
         assert_eq!(facts.is_some(), expected, "{owner}");
@@ -49,7 +61,10 @@ fn readiness_has_the_time_of_its_condition() {
             {"type": "Ready", "status": status, "lastTransitionTime": "2026-01-02T03:04:05Z"},
         ]}})
     };
-    assert_eq!(pod(&conditions("True")).ready_since(), Some("2026-01-02T03:04:05Z".parse().unwrap()));
+    assert_eq!(
+        pod(&conditions("True")).ready_since(),
+        Some("2026-01-02T03:04:05Z".parse().unwrap())
+    );
     assert_eq!(pod(&conditions("False")).ready_since(), None);
     assert_eq!(pod(&json!({})).ready_since(), None);
 }
@@ -62,10 +77,14 @@ fn budgets_are_numbers_or_percentages_and_anything_else_is_a_problem() {
     });
     let daemon_set: DaemonSet = read("DaemonSet", &object).unwrap();
     let (facts, problems) = daemon_set.facts(&daemon_set.spec.template, "r");
-    let Some(update_strategy::Strategy::RollingUpdate(rolling)) = facts.update_strategy.unwrap().strategy else {
+    let Some(update_strategy::Strategy::RollingUpdate(rolling)) = facts.update_strategy.unwrap().strategy
+    else {
         panic!("a rolling update was asked for");
     };
-    assert_eq!(rolling.max_unavailable.unwrap().value, Some(int_or_percent::Value::Percent(10)));
+    assert_eq!(
+        rolling.max_unavailable.unwrap().value,
+        Some(int_or_percent::Value::Percent(10))
+    );
     assert_eq!(rolling.max_surge, None);
     assert_eq!(facts.template_generation, Some(3));
     let fields: Vec<_> = problems.iter().map(|problem| problem.field.as_str()).collect();
