@@ -18,6 +18,8 @@ impl Interner {
         }
         if self.known.len() == self.known.capacity() {
             self.known.retain(|text| Arc::strong_count(text) > 1);
+            // With hardly any room won, the next few strings would sweep the table again.
+            self.known.reserve(self.known.len().max(16));
         }
         let text: Text = text.into();
         self.known.insert(text.clone());
