@@ -7,7 +7,7 @@
 pub mod nodes;
 pub mod row;
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 use self::{
     nodes::{NodeIndex, Nodes},
@@ -31,7 +31,9 @@ pub struct Fleet {
     /// By uid, so that plans come in a fixed order.
     rows: BTreeMap<Text, Row>,
     pods: HashMap<Text, Place>,
-    in_flight: HashMap<ActionId, InFlight>,
+    in_flight: BTreeMap<ActionId, InFlight>,
+    /// The uids of the pods whose deletion is in flight, also of those that are not told at the moment.
+    deleting: HashSet<Text>,
     dirty: BTreeSet<Text>,
     /// When to decide again for which `DaemonSet`.
     due: BTreeSet<(Millis, Text)>,
@@ -114,7 +116,7 @@ impl Fleet {
         }
     }
 
-    /// A `DaemonSet` is gone or being deleted.
+    /// A `DaemonSet` is gone or being deleted. Nothing of it is in flight any more.
     pub fn daemon_set_gone(&mut self, uid: &str) {
         let Some(row) = self.rows.get_mut(uid) else { return };
         if let Some(at) = row.said.reconsider_at {
@@ -128,7 +130,9 @@ impl Fleet {
             .filter(|(_, action)| action.daemon_set.as_ref() == uid)
             .map(|(id, _)| *id)
             .collect();
-        in_flight.into_iter().for_each(|id| self.action_done(id));
+        for id in in_flight {
+            self.action_done(id);
+        }
         self.dirty.remove(uid);
         self.drop_empty(uid);
     }
@@ -161,11 +165,9 @@ impl Fleet {
             return;
         }
         let node = self.nodes.refer(&pod.node);
-        let index = self
-            .rows
-            .entry(daemon_set.clone())
-            .or_default()
-            .insert(pod, node, &self.nodes);
+        let row = self.rows.entry(daemon_set.clone()).or_default();
+        let index = row.insert(pod, node, &self.nodes);
+        row.set_delete_in_flight(index, self.deleting.contains(&uid));
         self.pods.insert(
             uid,
             Place {
@@ -194,22 +196,38 @@ impl Fleet {
         let Some(InFlight { daemon_set, target }) = self.in_flight.remove(&id) else {
             return;
         };
-        let row = self.rows.get_mut(&daemon_set);
         match target {
             Target::Create(node) => {
-                if let Some(row) = row {
+                if let Some(row) = self.rows.get_mut(&daemon_set) {
                     row.set_creating(node, false);
                 }
                 self.nodes.release(node);
                 self.reclaim(node);
             }
             Target::Delete(uid) => {
-                if let (Some(row), Some(place)) = (row, self.pods.get(&uid)) {
+                self.deleting.remove(&uid);
+                // The pod may have come to another DaemonSet in the meantime.
+                if let Some(place) = self.pods.get(&uid)
+                    && let Some(row) = self.rows.get_mut(&place.daemon_set)
+                {
                     row.set_delete_in_flight(place.index, false);
+                    self.dirty.insert(place.daemon_set.clone());
                 }
             }
         }
         self.dirty.insert(daemon_set);
+    }
+
+    /// Has the plan that is due next said again, with the time that is left. A clock that was set back, or a timer that
+    /// ran ahead of it, would otherwise wait for ever for a plan that isn't due yet (contract S3).
+    pub fn remind(&mut self) {
+        let Some((_, uid)) = self.due.pop_first() else {
+            return;
+        };
+        if let Some(row) = self.rows.get_mut(&uid) {
+            row.said.reconsider_at = None;
+        }
+        self.dirty.insert(uid);
     }
 
     /// Decides for every `DaemonSet` that a fact or the time has touched since the last call, and returns what is new:
@@ -294,6 +312,7 @@ impl Fleet {
                         row.note_failure(node, now);
                     }
                 }
+                self.deleting.insert(pod.clone());
                 Target::Delete(pod.clone())
             }
         };

@@ -126,18 +126,13 @@ impl Nodes {
             name: name.clone(),
             ..Slot::default()
         };
-        let index = match self.free.pop() {
-            Some(index) => {
-                if let Some(free) = self.slot_mut(index) {
-                    *free = slot;
-                }
-                index
-            }
-            None => {
-                self.slots.push(slot);
-                NodeIndex::try_from(self.slots.len() - 1).unwrap_or(NodeIndex::MAX)
-            }
-        };
+        let index = self.free.pop().unwrap_or_else(|| {
+            self.slots.push(Slot::default());
+            NodeIndex::try_from(self.slots.len() - 1).unwrap_or(NodeIndex::MAX)
+        });
+        if let Some(free) = self.slot_mut(index) {
+            *free = slot;
+        }
         self.by_name.insert(name.clone(), index);
         if let Err(position) = self.position(name, index) {
             self.order.insert(position, index);

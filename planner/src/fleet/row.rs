@@ -175,18 +175,13 @@ impl Row {
             next,
             delete_in_flight: false,
         };
-        let index = match self.free.pop() {
-            Some(index) => {
-                if let Some(place) = self.pods.get_mut(index as usize) {
-                    *place = Some(entry);
-                }
-                index
-            }
-            None => {
-                self.pods.push(Some(entry));
-                PodIndex::try_from(self.pods.len() - 1).unwrap_or(NONE)
-            }
-        };
+        let index = self.free.pop().unwrap_or_else(|| {
+            self.pods.push(None);
+            PodIndex::try_from(self.pods.len() - 1).unwrap_or(NONE)
+        });
+        if let Some(place) = self.pods.get_mut(index as usize) {
+            *place = Some(entry);
+        }
         self.cell(node, nodes).first_pod = index;
         index
     }
@@ -246,9 +241,11 @@ impl Row {
         }
     }
 
-    /// Notes that a failed pod is deleted: the next one on the node waits longer (contract N3).
+    /// Notes that a failed pod is deleted: the next one on the node waits longer (contract N3). Several that go at
+    /// once are one failure.
     pub fn note_failure(&mut self, index: NodeIndex, now: Millis) {
         let delay_millis = match self.failures.get(&index) {
+            Some(last) if last.at == now => return,
             Some(last) if now.since(last.at) <= QUIET_MILLIS => {
                 (last.delay_millis * 2).min(LONGEST_BACKOFF_MILLIS)
             }
@@ -274,7 +271,6 @@ impl Row {
         for index in nodes.in_order() {
             let Some(node) = nodes.name(*index) else { continue };
             let cell = self.cells.get(*index as usize).unwrap_or(&empty);
-            pods.clear();
             self.collect(cell.first_pod, &mut pods);
             let failed_until = self
                 .failures
@@ -293,6 +289,7 @@ impl Row {
     }
 
     fn collect<'a>(&'a self, first: PodIndex, pods: &mut Vec<CellPod<'a>>) {
+        pods.clear();
         let mut at = first;
         while let Some(entry) = self.entry(at) {
             pods.push(CellPod {
@@ -301,5 +298,7 @@ impl Row {
             });
             at = entry.next;
         }
+        // The order in which they were told must not matter.
+        pods.sort_by(|a, b| decide::by_age(a.pod, b.pod));
     }
 }
