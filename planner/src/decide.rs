@@ -34,7 +34,7 @@ pub struct Cell<'c, 'a> {
     pub node: &'a Text,
     /// Whether a pod belongs there; `None` when the node is not in the cluster (any more).
     pub verdict: Option<Verdict>,
-    /// The `DaemonSet`'s pods for the node.
+    /// The `DaemonSet`'s pods for the node, oldest first ([`by_age`]).
     pub pods: &'c [CellPod<'a>],
     /// Whether the creation of a pod for the node is in flight.
     pub creating: bool,
@@ -61,10 +61,14 @@ impl CellPod<'_> {
 }
 
 /// The order of a node's pods, oldest first: bound before unbound, then by creation, then by name (contract N4).
-/// Mirrors `podByCreationTimestampAndPhase`.
+/// Mirrors `podByCreationTimestampAndPhase`. The uid makes the order total: a pod may be told before its namesake is
+/// known to be gone.
 pub fn by_age(a: &Pod, b: &Pod) -> Ordering {
     let key = |pod: &Pod| (!pod.bound, pod.created);
-    key(a).cmp(&key(b)).then_with(|| a.name.cmp(&b.name))
+    key(a)
+        .cmp(&key(b))
+        .then_with(|| a.name.cmp(&b.name))
+        .then_with(|| a.uid.cmp(&b.uid))
 }
 
 /// A `DaemonSet` at a moment, with the rules that need no more than that.
@@ -96,10 +100,10 @@ impl Rules<'_> {
         self.available_at(pod).is_some_and(|at| at <= self.now)
     }
 
-    /// When the pod is or will be available if it stays ready; `None` while it isn't ready. Without minReadySeconds a
-    /// ready pod is available whatever the clocks say.
+    /// When the pod is or will be available if it stays ready; `None` while it isn't ready, or when it is over. Without
+    /// minReadySeconds a ready pod is available whatever the clocks say.
     fn available_at(&self, pod: &Pod) -> Option<Millis> {
-        let ready_since = pod.ready_since?;
+        let ready_since = pod.ready_since.filter(|_| !pod.is_terminal())?;
         match self.daemon_set.min_ready_millis {
             0 => Some(self.now.min(ready_since)),
             millis => Some(ready_since.plus(millis)),
@@ -145,7 +149,9 @@ impl<'d, 'a> Sweep<'d, 'a> {
         self.settled.decide(&self.rules, cell);
         self.rollout.observe(&self.rules, cell, &self.settled);
         self.reconsider(self.settled.reconsider_at);
-        for pod in cell.pods {
+        // Elsewhere it decides nothing whether a pod is available.
+        let decisive = matches!(cell.verdict, Some(Verdict::Run | Verdict::Keep));
+        for pod in cell.pods.iter().filter(|_| decisive) {
             let available_at = self.rules.available_at(pod.pod);
             self.reconsider(available_at.filter(|at| *at > self.rules.now));
         }
@@ -183,7 +189,7 @@ impl<'d, 'a> Sweep<'d, 'a> {
             allowed
                 .create
                 .iter()
-                .map(|(node, old)| create(&rules, node, Some(old.uid.clone()))),
+                .map(|(node, last)| create(&rules, node, Some(last.uid.clone()))),
         );
         actions.extend(
             allowed
@@ -219,8 +225,11 @@ fn delete(node: &Text, pod: &Pod, reason: DeleteReason) -> Action {
 
 /// The pod that a new one in the cell succeeds: the youngest that is still there, else the last that was.
 fn predecessor(cell: &Cell<'_, '_>) -> Option<Text> {
-    let youngest = cell.pods.iter().map(|pod| pod.pod).max_by(|a, b| by_age(a, b));
-    youngest.map(|pod| &pod.uid).or(cell.last_uid).cloned()
+    cell.pods
+        .last()
+        .map(|youngest| &youngest.pod.uid)
+        .or(cell.last_uid)
+        .cloned()
 }
 
 /// Everything that is wrong with a `DaemonSet`.

@@ -29,3 +29,6 @@ pub mod run;
 pub mod service;
 pub mod session;
 pub mod unary;
+
+#[cfg(test)]
+mod testing;

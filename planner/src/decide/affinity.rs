@@ -149,20 +149,18 @@ fn parse_expression(requirement: &Requirement) -> Result<Check, SyntaxError> {
         )),
         [..] => Ok(test(values.clone())),
     };
-    let integer = |test: fn(i64) -> Test| match values.as_slice() {
-        [value] => value.parse().map(test).map_err(|_| {
-            SyntaxError::new(
-                "values[0]",
-                format!("{value:?} must be an integer for operator {operator}"),
-            )
-        }),
-        [] | [..] => {
-            let found = values.len();
-            Err(SyntaxError::new(
-                "values",
-                format!("must be one integer for operator {operator}, found {found}"),
-            ))
-        }
+    let integer = |test: fn(i64) -> Test| {
+        let [value] = values.as_slice() else {
+            let message = format!(
+                "must be one integer for operator {operator}, found {}",
+                values.len()
+            );
+            return Err(SyntaxError::new("values", message));
+        };
+        value.parse().map(test).map_err(|_| {
+            let message = format!("{value:?} must be an integer for operator {operator}");
+            SyntaxError::new("values[0]", message)
+        })
     };
     let test = match operator {
         "In" => some(Test::In)?,
@@ -258,3 +256,6 @@ impl fmt::Display for Test {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,6 +1,6 @@
 //! What one node needs (contract N1 to N6): a pod created, kept or deleted. Mirrors `podsShouldBeOnNode`.
 
-use super::{Cell, Rules, by_age};
+use super::{Cell, Rules};
 use crate::model::{DeleteReason, Millis, Phase, Pod, Verdict};
 
 /// What a node needs, and what it has left after that.
@@ -37,11 +37,10 @@ impl<'a> Settled<'a> {
             Some(Verdict::Exclude) => self.delete_all(staying, DeleteReason::Excluded),
             Some(verdict @ (Verdict::Run | Verdict::Keep)) => {
                 staying.for_each(|pod| self.sort_in(rules, cell, pod));
-                self.live.sort_by(|a, b| by_age(a, b));
                 if rules.allows_surge() {
-                    self.settle_surge(rules)
+                    self.settle_surge(rules);
                 } else {
-                    self.keep_oldest()
+                    self.keep_oldest();
                 }
                 self.create = verdict == Verdict::Run && !cell.creating && self.lacks_pod(rules, cell);
             }
@@ -110,3 +109,6 @@ impl<'a> Settled<'a> {
             .all(|pod| pod.pod.is_terminal() && pod.pod.deleting)
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -190,3 +190,6 @@ fn taint_reason(taint: &Taint, effect: Effect) -> Reason {
     );
     reason(ReasonCode::UntoleratedTaint, message)
 }
+
+#[cfg(test)]
+mod tests;

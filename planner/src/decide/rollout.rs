@@ -17,10 +17,12 @@ pub struct Rollout<'a> {
     surging: usize,
     /// Old pods that go in any case.
     replace: Vec<(&'a Text, &'a Pod)>,
-    /// Old available pods that go as far as the budget allows.
+    /// Old available pods that go as far as the budget allows (without surge).
     candidates: Vec<(&'a Text, &'a Pod)>,
-    /// Nodes that get a new pod beside an old one that isn't available.
+    /// Nodes that get a new pod beside an old one that isn't available, each with the youngest pod there (with surge).
     surge_freely: Vec<(&'a Text, &'a Pod)>,
+    /// Nodes that get a new pod beside an available old one as far as the budget allows, likewise (with surge).
+    surge_candidates: Vec<(&'a Text, &'a Pod)>,
     /// Old available pods on nodes that should no longer run one (with surge).
     sunset: Vec<(&'a Text, &'a Pod)>,
 }
@@ -30,7 +32,7 @@ pub struct Rollout<'a> {
 pub struct Allowed<'a> {
     /// Old pods to delete.
     pub delete: Vec<(&'a Text, &'a Pod)>,
-    /// Nodes that get a new pod beside the old one named.
+    /// Nodes that get a new pod beside an old one, each with the youngest pod there, which the new one succeeds.
     pub create: Vec<(&'a Text, &'a Pod)>,
 }
 
@@ -59,7 +61,7 @@ impl<'a> Rollout<'a> {
             self.unavailable += usize::from(verdict == Verdict::Run);
             return;
         };
-        let available = rules.is_available(pod) && !pod.is_terminal();
+        let available = rules.is_available(pod);
         self.unavailable += usize::from(!available);
         if !rules.is_current(pod) {
             let list = if available {
@@ -71,7 +73,8 @@ impl<'a> Rollout<'a> {
         }
     }
 
-    /// R5: a new pod comes beside the old one, which goes when the new one is available.
+    /// R5: a new pod comes beside the old one, which goes when the new one is available. A failed pod that waits for
+    /// its deletion holds its place, or another would be made beside it again and again (N3).
     fn observe_surge(
         &mut self,
         rules: &Rules<'_>,
@@ -79,17 +82,20 @@ impl<'a> Rollout<'a> {
         settled: &Settled<'a>,
         verdict: Verdict,
     ) {
-        let current = settled.live.iter().copied().find(|pod| rules.is_current(pod));
-        let old = settled.live.iter().copied().find(|pod| !rules.is_current(pod));
+        let staying = || settled.live.iter().chain(&settled.waiting).copied();
+        let current = staying().find(|pod| rules.is_current(pod));
+        let old = staying().find(|pod| !rules.is_current(pod));
         let counted = old.or(current);
         self.available += usize::from(counted.is_some_and(|pod| rules.is_available(pod)));
-        let Some(old) = old else { return };
+        let (Some(old), Some(youngest)) = (old, cell.pods.last()) else {
+            return;
+        };
         match (current, rules.is_available(old), verdict == Verdict::Run) {
             // The node's own rule (N5) deletes the old pod as soon as it can go.
             (Some(current), _, _) => self.surging += usize::from(!rules.is_available(current)),
             (None, _, true) if cell.creating => self.surging += 1,
-            (None, false, true) => self.surge_freely.push((cell.node, old)),
-            (None, true, true) => self.candidates.push((cell.node, old)),
+            (None, false, true) => self.surge_freely.push((cell.node, youngest.pod)),
+            (None, true, true) => self.surge_candidates.push((cell.node, youngest.pod)),
             (None, false, false) => self.replace.push((cell.node, old)),
             (None, true, false) => self.sunset.push((cell.node, old)),
         }
@@ -108,7 +114,7 @@ impl<'a> Rollout<'a> {
         if rules.allows_surge() {
             let mut create = self.surge_freely;
             create.extend(
-                self.candidates
+                self.surge_candidates
                     .into_iter()
                     .take(max_surge.saturating_sub(self.surging)),
             );
@@ -120,8 +126,8 @@ impl<'a> Rollout<'a> {
             );
             return Allowed { delete, create };
         }
-        // Both budgets 0 would never make progress (R3).
-        let max_unavailable = max_unavailable.max(1);
+        // Both budgets 0 would never make progress (R3); where no pod should run, none has to be made.
+        let max_unavailable = max_unavailable.max(usize::from(desired > 0));
         let mut delete = self.replace;
         delete.extend(
             self.candidates
@@ -134,3 +140,6 @@ impl<'a> Rollout<'a> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

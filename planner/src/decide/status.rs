@@ -1,6 +1,6 @@
 //! The counters of a `DaemonSet`'s status (contract S1). Mirrors `updateDaemonSetStatus`.
 
-use super::{Cell, Rules, by_age};
+use super::{Cell, Rules};
 use crate::model::{Status, Verdict};
 
 /// Counts cell by cell.
@@ -18,12 +18,11 @@ impl Counters {
     /// Takes one node into account. A node that is gone counts for nothing, from that moment on (N7).
     pub fn count(&mut self, rules: &Rules<'_>, cell: &Cell<'_, '_>) {
         let Some(verdict) = cell.verdict else { return };
-        let there = cell
+        let oldest = cell
             .pods
             .iter()
             .map(|pod| pod.pod)
-            .filter(|pod| !(pod.is_terminal() && pod.deleting));
-        let oldest = there.min_by(|a, b| by_age(a, b));
+            .find(|pod| !(pod.is_terminal() && pod.deleting));
         if verdict != Verdict::Run {
             self.misscheduled += usize::from(oldest.is_some());
             return;
@@ -56,3 +55,6 @@ impl Counters {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

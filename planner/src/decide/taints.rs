@@ -69,3 +69,6 @@ pub fn untolerated<'a>(
         .filter_map(|taint| Effect::of(taint).map(|effect| (taint, effect)))
         .filter(|(taint, _)| !tolerations.iter().any(|toleration| tolerates(toleration, taint)))
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,416 @@
+use proptest::{collection::vec, option, prelude::*, sample::select};
+
+use super::*;
+use crate::{
+    model::{PodTemplate, Requirement, Term},
+    testing::{daemon_set, node, requirement, term, toleration, with_template},
+};
+
+#[track_caller]
+fn check(template: &PodTemplate, node: &Node, expected: Verdict) {
+    let placement = Placement::new(&with_template(template.clone()));
+    assert_eq!(placement.verdict(node), expected, "{template:?} on {node:?}");
+}
+
+fn codes(placement: &Placement, node: &Node) -> Vec<ReasonCode> {
+    placement.explain(node).iter().map(|reason| reason.code).collect()
+}
+
+#[test]
+fn p1_a_node_in_trouble_runs_its_pod() {
+    let on_host = PodTemplate {
+        host_network: true,
+        ..PodTemplate::default()
+    };
+    for (taint, plain, host_network) in [
+        (
+            "node.kubernetes.io/not-ready:NoExecute",
+            Verdict::Run,
+            Verdict::Run,
+        ),
+        (
+            "node.kubernetes.io/unreachable:NoExecute",
+            Verdict::Run,
+            Verdict::Run,
+        ),
+        (
+            "node.kubernetes.io/disk-pressure:NoSchedule",
+            Verdict::Run,
+            Verdict::Run,
+        ),
+        (
+            "node.kubernetes.io/memory-pressure:NoSchedule",
+            Verdict::Run,
+            Verdict::Run,
+        ),
+        (
+            "node.kubernetes.io/pid-pressure:NoSchedule",
+            Verdict::Run,
+            Verdict::Run,
+        ),
+        (
+            "node.kubernetes.io/unschedulable:NoSchedule",
+            Verdict::Run,
+            Verdict::Run,
+        ),
+        (
+            "node.kubernetes.io/network-unavailable:NoSchedule",
+            Verdict::Keep,
+            Verdict::Run,
+        ),
+        // The effect is part of what is tolerated.
+        (
+            "node.kubernetes.io/not-ready:NoSchedule",
+            Verdict::Keep,
+            Verdict::Keep,
+        ),
+        (
+            "node.kubernetes.io/unreachable:NoSchedule",
+            Verdict::Keep,
+            Verdict::Keep,
+        ),
+        (
+            "node.kubernetes.io/disk-pressure:NoExecute",
+            Verdict::Exclude,
+            Verdict::Exclude,
+        ),
+        (
+            "node.kubernetes.io/out-of-service=x:NoExecute",
+            Verdict::Exclude,
+            Verdict::Exclude,
+        ),
+    ] {
+        check(&PodTemplate::default(), &node("n", &[], &[taint]), plain);
+        check(&on_host, &node("n", &[], &[taint]), host_network);
+    }
+}
+
+#[test]
+fn p2_a_node_name_in_the_template_leaves_one_node() {
+    let template = PodTemplate {
+        node_name: Some("a".into()),
+        ..PodTemplate::default()
+    };
+    check(&template, &node("a", &[], &[]), Verdict::Run);
+    check(&template, &node("b", &[], &[]), Verdict::Exclude);
+    check(&template, &node("a", &[], &["x:NoSchedule"]), Verdict::Keep);
+}
+
+#[test]
+fn p3_every_label_of_the_node_selector_must_be_there() {
+    let selector = [("disk", "ssd"), ("zone", "")];
+    let pairs = selector
+        .iter()
+        .map(|(key, value)| ((*key).into(), (*value).into()));
+    let template = PodTemplate {
+        node_selector: pairs.collect(),
+        ..PodTemplate::default()
+    };
+    check(
+        &template,
+        &node("n", &["disk=ssd", "zone=", "more=1"], &[]),
+        Verdict::Run,
+    );
+    check(
+        &template,
+        &node("n", &["disk=ssd", "zone=1"], &[]),
+        Verdict::Exclude,
+    );
+    check(&template, &node("n", &["disk=ssd"], &[]), Verdict::Exclude);
+    check(
+        &template,
+        &node("n", &["disk=hdd", "zone="], &[]),
+        Verdict::Exclude,
+    );
+    check(&template, &node("n", &[], &[]), Verdict::Exclude);
+}
+
+#[test]
+fn p3_one_term_of_the_affinity_is_enough() {
+    let with = |terms: Option<&[Term]>| PodTemplate {
+        required_terms: terms.map(<[_]>::to_vec),
+        ..PodTemplate::default()
+    };
+    let exists = |key| term(&[requirement(key, "Exists", &[])]);
+    let malformed = term(&[requirement("a", "Near", &[])]);
+    let labelled = node("n", &["b="], &[]);
+    check(&with(None), &labelled, Verdict::Run);
+    check(&with(Some(&[])), &labelled, Verdict::Exclude);
+    check(&with(Some(&[Term::default()])), &labelled, Verdict::Exclude);
+    check(&with(Some(&[exists("a")])), &labelled, Verdict::Exclude);
+    check(&with(Some(&[exists("a"), exists("b")])), &labelled, Verdict::Run);
+    check(
+        &with(Some(std::slice::from_ref(&malformed))),
+        &labelled,
+        Verdict::Exclude,
+    );
+    check(
+        &with(Some(&[malformed, Term::default(), exists("b")])),
+        &labelled,
+        Verdict::Run,
+    );
+}
+
+#[test]
+fn p3_node_selector_and_affinity_must_both_match() {
+    let template = PodTemplate {
+        node_selector: [("a".into(), "1".into())].into_iter().collect(),
+        required_terms: Some(vec![term(&[requirement("b", "Exists", &[])])]),
+        ..PodTemplate::default()
+    };
+    check(&template, &node("n", &["a=1", "b="], &[]), Verdict::Run);
+    check(&template, &node("n", &["a=1"], &[]), Verdict::Exclude);
+    check(&template, &node("n", &["b="], &[]), Verdict::Exclude);
+}
+
+#[test]
+fn p3_a_malformed_term_is_a_problem_at_its_field() {
+    let terms = vec![
+        term(&[requirement("b", "Exists", &[])]),
+        term(&[requirement("b", "Exists", &[]), requirement("a", "Gt", &["x"])]),
+    ];
+    let daemon_set = with_template(PodTemplate {
+        required_terms: Some(terms),
+        ..PodTemplate::default()
+    });
+    let problems = Placement::new(&daemon_set).problems();
+    let [problem] = problems.as_slice() else {
+        panic!("one problem was expected: {problems:?}")
+    };
+    assert_eq!(problem.code, ProblemCode::MalformedTerm);
+    assert_eq!(
+        problem.field,
+        "spec.template.spec.affinity.nodeAffinity.requiredDuringSchedulingIgnoredDuringExecution\
+         .nodeSelectorTerms[1].matchExpressions[1].values[0]"
+    );
+    assert_eq!(
+        problem.message,
+        "\"x\" must be an integer for operator Gt; the term matches no node"
+    );
+}
+
+#[test]
+fn p4_what_a_taint_does_depends_on_its_effect() {
+    let tolerant = PodTemplate {
+        tolerations: vec![toleration(["a", "Exists", "", ""])],
+        ..PodTemplate::default()
+    };
+    for (taints, expected) in [
+        (&["b:NoSchedule"][..], Verdict::Keep),
+        (&["b:NoExecute"], Verdict::Exclude),
+        (&["b:NoSchedule", "c:NoExecute"], Verdict::Exclude),
+        (&["b:PreferNoSchedule"], Verdict::Run),
+        (&["a:NoSchedule", "a=1:NoExecute"], Verdict::Run),
+        (&["a:NoExecute", "b:NoSchedule"], Verdict::Keep),
+        (&["b:Unheard"], Verdict::Run),
+    ] {
+        check(&tolerant, &node("n", &[], taints), expected);
+    }
+}
+
+#[test]
+fn p5_a_cordoned_node_runs_its_pod() {
+    check(
+        &PodTemplate::default(),
+        &node(
+            "n",
+            &["node-role.kubernetes.io/control-plane="],
+            &["node.kubernetes.io/unschedulable:NoSchedule"],
+        ),
+        Verdict::Run,
+    );
+}
+
+#[test]
+fn p6_an_empty_selector_gets_no_pods_and_is_a_problem() {
+    let daemon_set = DaemonSet {
+        selects_everything: true,
+        ..daemon_set()
+    };
+    let placement = Placement::new(&daemon_set);
+    let anywhere = node("n", &[], &[]);
+    assert_eq!(placement.verdict(&anywhere), Verdict::Exclude);
+    assert_eq!(codes(&placement, &anywhere), [ReasonCode::SelectsEverything]);
+    let problems: Vec<_> = placement
+        .problems()
+        .into_iter()
+        .map(|problem| (problem.code, problem.field))
+        .collect();
+    assert_eq!(
+        problems,
+        [(ProblemCode::SelectsEverything, "spec.selector".to_owned())]
+    );
+}
+
+#[test]
+fn everything_that_speaks_against_a_node_is_a_reason() {
+    let template = PodTemplate {
+        node_name: Some("elsewhere".into()),
+        node_selector: [
+            ("a".into(), "1".into()),
+            ("b".into(), "2".into()),
+            ("c".into(), "3".into()),
+        ]
+        .into_iter()
+        .collect(),
+        required_terms: Some(vec![
+            term(&[
+                requirement("d", "Exists", &[]),
+                requirement("e", "In", &["x", "y"]),
+            ]),
+            Term::default(),
+            term(&[requirement("f", "Near", &[])]),
+        ]),
+        ..PodTemplate::default()
+    };
+    let placement = Placement::new(&with_template(template));
+    let node = node(
+        "here",
+        &["a=0", "c=3", "e=z"],
+        &["t=1:NoSchedule", "u:NoExecute", "v:PreferNoSchedule"],
+    );
+    let reasons = placement.explain(&node);
+    let found: Vec<_> = reasons
+        .iter()
+        .map(|reason| (reason.code, reason.message.as_str()))
+        .collect();
+    use ReasonCode::{NodeAffinity, NodeName, NodeSelector, UntoleratedTaint};
+    assert_eq!(
+        found,
+        [
+            (
+                NodeName,
+                "spec.nodeName of the template is elsewhere, the node is here"
+            ),
+            (NodeSelector, "nodeSelector wants a=1, the node has a=0"),
+            (NodeSelector, "nodeSelector wants b=2, the node has no label b"),
+            (
+                NodeAffinity,
+                "required node affinity, term 1 of 3: d Exists is wanted, the node has no label d"
+            ),
+            (
+                NodeAffinity,
+                "required node affinity, term 1 of 3: e In [x, y] is wanted, the node has e=z"
+            ),
+            (
+                NodeAffinity,
+                "required node affinity, term 2 of 3: it is empty, which matches no node"
+            ),
+            (
+                NodeAffinity,
+                "required node affinity, term 3 of 3: it can't be parsed (matchExpressions[0].operator: \"Near\" must be \
+             one of In, NotIn, Exists, DoesNotExist, Gt, Lt)"
+            ),
+            (
+                UntoleratedTaint,
+                "taint t=1:NoSchedule is not tolerated (a pod that is there stays, none is created); a toleration {key: t, \
+             operator: Exists, effect: NoSchedule} would admit it"
+            ),
+            (
+                UntoleratedTaint,
+                "taint u:NoExecute is not tolerated (a pod that is there goes, none is created); a toleration {key: u, \
+             operator: Exists, effect: NoExecute} would admit it"
+            ),
+        ]
+    );
+}
+
+#[test]
+fn an_affinity_without_terms_is_a_reason() {
+    let template = PodTemplate {
+        required_terms: Some(Vec::new()),
+        ..PodTemplate::default()
+    };
+    let placement = Placement::new(&with_template(template));
+    assert_eq!(
+        codes(&placement, &node("n", &[], &[])),
+        [ReasonCode::NodeAffinity]
+    );
+}
+
+fn any_requirement() -> impl Strategy<Value = Requirement> {
+    let key = select(vec!["a", "b", "-"]);
+    let operator = select(vec!["In", "NotIn", "Exists", "DoesNotExist", "Gt", "Lt", "Near"]);
+    (key, operator, vec(select(vec!["0", "1", "x"]), 0..3))
+        .prop_map(|(key, operator, values)| requirement(key, operator, &values))
+}
+
+fn any_field() -> impl Strategy<Value = Requirement> {
+    (
+        select(vec!["In", "NotIn", "Exists"]),
+        vec(select(vec!["m", "n"]), 0..2),
+    )
+        .prop_map(|(operator, values)| requirement("metadata.name", operator, &values))
+}
+
+fn any_term() -> impl Strategy<Value = Term> {
+    (vec(any_requirement(), 0..3), vec(any_field(), 0..2))
+        .prop_map(|(expressions, fields)| Term { expressions, fields })
+}
+
+fn any_template() -> impl Strategy<Value = PodTemplate> {
+    let tolerations = vec(
+        (
+            select(vec!["a", ""]),
+            select(vec!["", "Exists"]),
+            select(vec!["", "NoExecute"]),
+        ),
+        0..2,
+    );
+    (
+        option::weighted(0.2, select(vec!["m", "n"])),
+        vec((select(vec!["a", "b"]), select(vec!["0", "1"])), 0..2),
+        option::of(vec(any_term(), 0..3)),
+        tolerations,
+    )
+        .prop_map(|(node_name, selector, required_terms, tolerations)| PodTemplate {
+            node_name: node_name.map(Text::from),
+            node_selector: selector
+                .into_iter()
+                .map(|(key, value)| (key.into(), value.into()))
+                .collect(),
+            required_terms,
+            tolerations: tolerations
+                .into_iter()
+                .map(|(key, operator, effect)| toleration([key, operator, "", effect]))
+                .collect(),
+            host_network: false,
+        })
+}
+
+fn any_node() -> impl Strategy<Value = Node> {
+    let taints = select(vec![
+        "a:NoSchedule",
+        "a:NoExecute",
+        "b=1:NoSchedule",
+        "b:PreferNoSchedule",
+    ]);
+    let labels = select(vec!["a=0", "a=1", "b=0", "b=x"]);
+    (select(vec!["m", "n"]), vec(labels, 0..3), vec(taints, 0..3))
+        .prop_map(|(name, labels, taints)| node(name, &labels, &taints))
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(2_000) })]
+
+    #[test]
+    fn reasons_always_agree_with_the_verdict(template in any_template(), node in any_node()) {
+        let placement = Placement::new(&with_template(template));
+        let reasons = placement.explain(&node);
+        prop_assert!(!reasons.is_empty());
+        let placed = reasons.iter().all(|reason| {
+            matches!(reason.code, ReasonCode::Fits | ReasonCode::UntoleratedTaint)
+        });
+        let fits = reasons.iter().any(|reason| reason.code == ReasonCode::Fits);
+        let evicted = reasons.iter().any(|reason| {
+            reason.code == ReasonCode::UntoleratedTaint && reason.message.contains("a pod that is there goes")
+        });
+        prop_assert!(!fits || reasons.len() == 1);
+        let expected = match (fits, placed && !evicted) {
+            (true, _) => Verdict::Run,
+            (false, true) => Verdict::Keep,
+            (false, false) => Verdict::Exclude,
+        };
+        prop_assert_eq!(placement.verdict(&node), expected, "{:?}", reasons);
+    }
+}

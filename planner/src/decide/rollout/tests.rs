@@ -1,0 +1,383 @@
+use crate::{
+    decide::rolling_update,
+    model::{Action, Budget, DaemonSet, Pod, Strategy, Text},
+    testing::{
+        NOW, Square, Tweak, brief, check, daemon_set, decide, exclude, keep, max_surge, max_unavailable, pod,
+        run, seconds, with_strategy,
+    },
+};
+
+const NODES: [&str; 7] = ["a", "b", "c", "d", "e", "f", "g"];
+
+/// Nodes with one available old pod each, named like its node.
+fn old_on(nodes: usize) -> Vec<Square> {
+    NODES
+        .iter()
+        .take(nodes)
+        .map(|node| run(node, [pod(node, node).old()]))
+        .collect()
+}
+
+fn unavailable(daemon_set: DaemonSet) -> DaemonSet {
+    DaemonSet {
+        min_ready_millis: 10_000,
+        ..daemon_set
+    }
+}
+
+#[test]
+fn r2_on_delete_replaces_nothing() {
+    let on_delete = with_strategy(Strategy::OnDelete);
+    let squares = [
+        run("a", [pod("p", "a").old()]),
+        run("b", [pod("q", "b").old().unready()]),
+        run("c", []),
+        run("d", [pod("r", "d").old().failed()]),
+    ];
+    check(
+        &on_delete,
+        &squares,
+        &["create c", "delete r: Failed"],
+        "old pods stay, the rest goes on",
+    );
+}
+
+#[test]
+fn r3_budgets_are_numbers_or_percentages_rounded_up() {
+    for (budget, desired, expected) in [
+        (Budget::Count(2), 7, 2),
+        (Budget::Count(0), 7, 0),
+        (Budget::Count(-1), 7, 0),
+        (Budget::Percent(0), 7, 0),
+        (Budget::Percent(1), 7, 1),
+        (Budget::Percent(14), 7, 1),
+        (Budget::Percent(15), 7, 2),
+        (Budget::Percent(50), 7, 4),
+        (Budget::Percent(100), 7, 7),
+        (Budget::Percent(10), 0, 0),
+        (Budget::Percent(-5), 7, 0),
+        (Budget::Percent(i32::MAX), usize::MAX, usize::MAX / 100 + 1),
+    ] {
+        assert_eq!(budget.of(desired), expected, "{budget:?} of {desired}");
+    }
+}
+
+#[test]
+fn r3_as_many_old_pods_go_as_the_budget_allows() {
+    for (budget, expected) in [
+        (Budget::Count(1), 1),
+        (Budget::Count(3), 3),
+        (Budget::Count(9), 7),
+        (Budget::Percent(15), 2),
+        (Budget::Percent(100), 7),
+        // Both budgets 0 count as one unavailable.
+        (Budget::Count(0), 1),
+        (Budget::Percent(0), 1),
+    ] {
+        let daemon_set = with_strategy(rolling_update(Some(budget), None));
+        let actions = decide(&daemon_set, NOW, &old_on(7)).actions;
+        assert_eq!(actions.len(), expected, "{budget:?}: {actions:?}");
+    }
+    check(
+        &with_strategy(rolling_update(None, None)),
+        &old_on(2),
+        &["delete a: Update"],
+        "no budget is set at all",
+    );
+    let both_zero = with_strategy(rolling_update(Some(Budget::Count(0)), Some(Budget::Percent(0))));
+    check(&both_zero, &old_on(2), &["delete a: Update"], "both are 0");
+    check(
+        &both_zero,
+        &[keep("a", [pod("p", "a").old()])],
+        &[],
+        "none should run, so none has to be made",
+    );
+}
+
+#[test]
+fn r4_what_is_unavailable_uses_up_the_budget() {
+    let two = with_strategy(max_unavailable(2));
+    let with = |square: Square| [vec![square], old_on(7).split_off(1)].concat();
+    let one_left = ["delete b: Update"];
+    check(
+        &two,
+        &with(run("a", [pod("p", "a")])),
+        &["delete b: Update", "delete c: Update"],
+        "all are available",
+    );
+    check(
+        &two,
+        &with(run("a", [pod("p", "a").unready()])),
+        &one_left,
+        "a new pod that isn't ready",
+    );
+    check(
+        &two,
+        &with(run("a", [pod("p", "a").deleting()])),
+        &one_left,
+        "a node with only a terminating pod",
+    );
+    let asked = Square {
+        delete_in_flight: vec!["p"],
+        ..run("a", [pod("p", "a")])
+    };
+    check(
+        &two,
+        &with(asked),
+        &one_left,
+        "a node whose pod's deletion is in flight",
+    );
+    let creating = Square {
+        creating: true,
+        ..run("a", [])
+    };
+    check(&two, &with(creating), &one_left, "a node whose pod is on its way");
+    check(
+        &two,
+        &with(run("a", [])),
+        &["create a", "delete b: Update"],
+        "a node without a pod",
+    );
+    let waiting = Square {
+        failed_until: Some(seconds(NOW + 9)),
+        ..run("a", [pod("p", "a").failed()])
+    };
+    check(&two, &with(waiting), &one_left, "a node with a failed pod");
+    check(
+        &two,
+        &with(run("a", [pod("p", "a").failed()])),
+        &["delete p: Failed", "delete b: Update"],
+        "or one that goes",
+    );
+    check(
+        &two,
+        &with(keep("a", [])),
+        &["delete b: Update", "delete c: Update"],
+        "a node that should run none",
+    );
+    let spent = [
+        run("a", []),
+        run("b", [pod("b", "b").unready()]),
+        run("c", [pod("c", "c").old()]),
+    ];
+    check(&two, &spent, &["create a"], "nothing is left of it");
+    let early = run("a", [pod("p", "a").ready_since(NOW - 9)]);
+    check(
+        &unavailable(two.clone()),
+        &with(early),
+        &one_left,
+        "a new pod that wasn't ready for long enough",
+    );
+}
+
+#[test]
+fn r4_unavailable_old_pods_go_at_once_and_count() {
+    let one = with_strategy(max_unavailable(1));
+    let squares = [
+        run("a", [pod("a", "a").old()]),
+        run("b", [pod("b", "b").old().unready()]),
+        run("c", [pod("c", "c").old().unready()]),
+        run("d", [pod("d", "d").old().ready_since(NOW - 9)]),
+    ];
+    check(
+        &one,
+        &squares,
+        &["delete b: Update", "delete c: Update"],
+        "they are no loss, but use up the budget",
+    );
+    check(
+        &unavailable(one.clone()),
+        &squares,
+        &["delete b: Update", "delete c: Update", "delete d: Update"],
+        "one that wasn't ready for long enough is unavailable too",
+    );
+    let failed = Square {
+        failed_until: Some(seconds(NOW + 9)),
+        ..run("a", [pod("a", "a").old().failed()])
+    };
+    check(
+        &one,
+        &[failed],
+        &["delete a: Update"],
+        "an update doesn't wait for a failed old pod's backoff",
+    );
+}
+
+#[test]
+fn r4_old_pods_on_kept_nodes_go_too_and_nothing_comes_after_them() {
+    let one = with_strategy(max_unavailable(1));
+    check(
+        &one,
+        &[keep("a", [pod("p", "a").old()])],
+        &["delete p: Update"],
+        "as far as the budget allows",
+    );
+    let squares = [
+        keep("a", [pod("p", "a").unready()]),
+        run("b", [pod("q", "b").old()]),
+    ];
+    check(&one, &squares, &[], "an unavailable pod there counts");
+    check(&one, &[keep("a", [pod("p", "a")])], &[], "a current one stays");
+    check(
+        &one,
+        &[exclude("a", [pod("p", "a").old()])],
+        &["delete p: Excluded"],
+        "an excluded node needs no budget",
+    );
+}
+
+#[test]
+fn r4_of_several_pods_on_a_node_the_oldest_decides() {
+    let one = with_strategy(max_unavailable(1));
+    let pods = [pod("p", "a").old().created_at(1), pod("q", "a").created_at(2)];
+    check(
+        &one,
+        &[run("a", pods)],
+        &["delete q: Excess", "delete p: Update"],
+        "the oldest is old",
+    );
+    let pods = [pod("p", "a").created_at(1), pod("q", "a").old().created_at(2)];
+    let squares = [run("a", pods), run("b", [pod("r", "b").old()])];
+    check(
+        &one,
+        &squares,
+        &["delete q: Excess", "delete r: Update"],
+        "the oldest is current and available",
+    );
+}
+
+#[test]
+fn r5_new_pods_come_beside_available_old_ones_up_to_max_surge() {
+    check(
+        &with_strategy(max_surge(2)),
+        &old_on(4),
+        &["create a", "create b"],
+        "nothing is deleted before",
+    );
+    let percent = with_strategy(rolling_update(Some(Budget::Count(0)), Some(Budget::Percent(30))));
+    check(
+        &percent,
+        &old_on(7),
+        &["create a", "create b", "create c"],
+        "30% of 7, rounded up",
+    );
+    let one = with_strategy(max_surge(1));
+    let surging = |square| [vec![square], old_on(3).split_off(1)].concat();
+    let creating = Square {
+        creating: true,
+        ..run("a", [pod("p", "a").old()])
+    };
+    check(&one, &surging(creating), &[], "one is on its way");
+    let beside = run("a", [pod("p", "a").old(), pod("q", "a").created_at(5).unready()]);
+    check(&one, &surging(beside), &[], "one isn't available yet");
+    let done = run("a", [pod("p", "a").old(), pod("q", "a").created_at(5)]);
+    check(
+        &one,
+        &surging(done),
+        &["delete p: Update", "create b"],
+        "one is done, the next may come",
+    );
+    check(
+        &one,
+        &surging(run("a", [])),
+        &["create a", "create b"],
+        "an empty node is no surge",
+    );
+}
+
+#[test]
+fn r5_beside_unavailable_old_pods_new_ones_come_without_limit() {
+    let one = with_strategy(max_surge(1));
+    let squares = [
+        run("a", [pod("a", "a").old()]),
+        run("b", [pod("b", "b").old().unready()]),
+        run("c", [pod("c", "c").old().unready()]),
+    ];
+    check(
+        &one,
+        &squares,
+        &["create b", "create c", "create a"],
+        "and leave the budget to the others",
+    );
+    let failed = Square {
+        failed_until: Some(seconds(NOW + 9)),
+        ..run("a", [pod("a", "a").old().failed()])
+    };
+    check(
+        &one,
+        &[failed],
+        &["create a"],
+        "a failed old pod that waits for its deletion is unavailable",
+    );
+}
+
+#[test]
+fn r5_a_surging_pod_succeeds_the_youngest_on_the_node() {
+    let one = with_strategy(max_surge(1));
+    let succeeded = |pods: Vec<Pod>| match decide(&one, NOW, &[run("a", pods)]).actions.as_slice() {
+        [Action::Create { succeeds, .. }] => succeeds.clone(),
+        other => panic!("one creation was expected: {other:?}"),
+    };
+    assert_eq!(succeeded(vec![pod("p", "a").old()]), Some(Text::from("p-uid")));
+    let beside = pod("q", "a").created_at(5).deleting();
+    assert_eq!(
+        succeeded(vec![pod("p", "a").old(), beside]),
+        Some(Text::from("q-uid")),
+        "its name is still taken"
+    );
+}
+
+#[test]
+fn r5_on_nodes_that_should_no_longer_run_it_old_pods_wait_for_their_successors() {
+    let one = with_strategy(max_surge(1));
+    let moved = |successor: Pod| [keep("a", [pod("p", "a").old()]), run("b", [successor])];
+    check(
+        &one,
+        &moved(pod("q", "b").unready()),
+        &[],
+        "only one is available, and one is desired",
+    );
+    check(&one, &moved(pod("q", "b")), &["delete p: Update"], "two are");
+    let several = [
+        keep("a", [pod("p", "a").old()]),
+        keep("b", [pod("q", "b").old()]),
+        run("c", [pod("r", "c")]),
+        run("d", [pod("s", "d").unready()]),
+    ];
+    check(
+        &one,
+        &several,
+        &["delete p: Update"],
+        "three are available, two are desired",
+    );
+    check(
+        &one,
+        &[keep("a", [pod("p", "a").old().unready()])],
+        &["delete p: Update"],
+        "an unavailable one is no loss",
+    );
+    check(&one, &[keep("a", [pod("p", "a")])], &[], "a current one stays");
+}
+
+#[test]
+fn r6_the_order_is_that_of_the_nodes_names() {
+    let daemon_set = with_strategy(max_unavailable(3));
+    let expected = ["delete a: Update", "delete b: Update", "delete c: Update"];
+    for _ in 0..3 {
+        let actions: Vec<_> = decide(&daemon_set, NOW, &old_on(7))
+            .actions
+            .iter()
+            .map(brief)
+            .collect();
+        assert_eq!(actions, expected);
+    }
+}
+
+#[test]
+fn an_update_that_is_done_plans_nothing() {
+    let squares: Vec<_> = NODES.iter().map(|node| run(node, [pod(node, node)])).collect();
+    for strategy in [max_unavailable(1), max_surge(1), Strategy::OnDelete] {
+        check(&with_strategy(strategy), &squares, &[], format!("{strategy:?}"));
+    }
+    check(&daemon_set(), &[], &[], "nor does an empty cluster");
+}
