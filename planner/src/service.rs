@@ -77,6 +77,9 @@ impl PlannerService for Planner {
         let first =
             first.ok_or_else(|| Status::invalid_argument("the session ended before its first request"))?;
         let hello = session::hello(&first)?;
+        // Only a session that can begin may supersede another.
+        let session = Session::default();
+        session.check(&first)?;
         let lead = self
             .epochs
             .enter(&hello.cluster, hello.epoch)
@@ -87,12 +90,11 @@ impl PlannerService for Planner {
         let served = Served {
             requests,
             responses,
-            lead,
             metrics: self.metrics.clone(),
-            session: Session::default(),
+            session,
         };
         let shutdown = self.shutdown.clone();
-        tokio::spawn(async move { served.serve(first, shutdown).await }.instrument(span));
+        tokio::spawn(async move { served.serve(first, lead, shutdown).await }.instrument(span));
         Ok(Response::new(Box::pin(ReceiverStream::new(receiver))))
     }
 }
@@ -117,18 +119,20 @@ fn deposed(epoch: u64, latest: u64) -> Status {
 struct Served {
     requests: Streaming<SessionRequest>,
     responses: mpsc::Sender<Result<SessionResponse, Status>>,
-    lead: Lead,
     metrics: Arc<Metrics>,
     session: Session,
 }
 
 impl Served {
-    async fn serve(mut self, first: SessionRequest, shutdown: CancellationToken) {
+    async fn serve(mut self, first: SessionRequest, mut lead: Lead, shutdown: CancellationToken) {
         info!("session began");
         let metrics = self.metrics.clone();
         let _open = metrics.session_open();
+        // In this order: a session that has been superseded gets no more plans, whatever it still says.
         let end = tokio::select! {
+            biased;
             () = shutdown.cancelled() => Some(Status::unavailable("the planner is shutting down")),
+            latest = lead.superseded() => Some(deposed(lead.epoch(), latest)),
             end = self.exchange(first) => end,
         };
         match end {
@@ -148,12 +152,9 @@ impl Served {
             if let Err(end) = self.answer(request).await {
                 return end;
             }
-            next = tokio::select! {
-                latest = self.lead.superseded() => return Some(deposed(self.lead.epoch(), latest)),
-                request = self.requests.message() => match request {
-                    Ok(request) => request,
-                    Err(status) => return Some(limits::too_large(status)),
-                },
+            next = match self.requests.message().await {
+                Ok(request) => request,
+                Err(status) => return Some(limits::too_large(status)),
             };
         }
         None

@@ -83,6 +83,34 @@ impl Session {
     /// `INVALID_ARGUMENT` or `RESOURCE_EXHAUSTED` when the request as such can't be used; that ends the session. An
     /// object in it that can't be used is a problem among the responses.
     pub fn take(&mut self, request: SessionRequest) -> Result<Outcome, Status> {
+        let now = self.check(&request)?;
+        self.sequence = request.sequence;
+        let mut outcome = Outcome {
+            facts: request.facts.len(),
+            ..Outcome::default()
+        };
+        if request.hello.is_some() {
+            outcome.responses.push(respond(Message::Welcome(welcome())));
+        }
+        if request.facts.is_empty() {
+            self.fleet.remind();
+        }
+        for (index, fact) in request.facts.into_iter().enumerate() {
+            if let Err(problem) = self.learn(fact.fact, index) {
+                outcome.responses.push(respond(Message::Problem(problem)));
+            }
+        }
+        if self.synced {
+            self.plan(now, &mut outcome);
+        }
+        Ok(outcome)
+    }
+
+    /// Whether the request as such can be used, as the next of the session. Returns its time.
+    ///
+    /// # Errors
+    /// As `take`.
+    pub fn check(&self, request: &SessionRequest) -> Result<Millis, Status> {
         let invalid = |field: &str, message: String| limits::invalid(&FieldError::new(field, message));
         let expected = self.sequence + 1;
         if request.sequence != expected {
@@ -104,28 +132,15 @@ impl Session {
             ));
         };
         limits::check("facts", request.facts.len(), MAX_FACTS)?;
-        self.sequence = request.sequence;
-
-        let mut outcome = Outcome {
-            facts: request.facts.len(),
-            ..Outcome::default()
-        };
-        if request.hello.is_some() {
-            outcome.responses.push(respond(Message::Welcome(welcome())));
-        }
-        for (index, fact) in request.facts.into_iter().filter_map(|fact| fact.fact).enumerate() {
-            if let Err(problem) = self.learn(fact, index) {
-                outcome.responses.push(respond(Message::Problem(problem)));
-            }
-        }
-        if self.synced {
-            self.plan(now, &mut outcome);
-        }
-        Ok(outcome)
+        Ok(now)
     }
 
-    fn learn(&mut self, fact: Fact, index: usize) -> Result<(), wire::Problem> {
+    fn learn(&mut self, fact: Option<Fact>, index: usize) -> Result<(), wire::Problem> {
         let strings = &mut self.strings;
+        let Some(fact) = fact else {
+            let message = "must be set, to a kind of fact that this planner knows";
+            return Err(malformed("fact", "", index, FieldError::new("fact", message)));
+        };
         match fact {
             Fact::NodeChanged(facts) => {
                 let node = convert::node(&facts, strings)
@@ -134,9 +149,15 @@ impl Session {
             }
             Fact::NodeGone(gone) => self.fleet.node_gone(&gone.name),
             Fact::DaemonSetChanged(facts) => {
-                let key = format!("{}/{}", facts.namespace, facts.name);
-                let daemon_set = convert::daemon_set(&facts, strings)
-                    .map_err(|error| malformed("daemonset", &key, index, error))?;
+                let daemon_set = convert::daemon_set(&facts, strings).map_err(|error| {
+                    let named = !facts.name.is_empty();
+                    let key = if named {
+                        format!("{}/{}", facts.namespace, facts.name)
+                    } else {
+                        String::new()
+                    };
+                    malformed("daemonset", &key, index, error)
+                })?;
                 self.fleet.daemon_set_changed(daemon_set);
             }
             Fact::DaemonSetGone(gone) => self.fleet.daemon_set_gone(&gone.uid),
