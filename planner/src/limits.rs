@@ -44,6 +44,24 @@ pub fn check(field: &str, count: usize, limit: usize) -> Result<(), Status> {
     Err(refusal(Code::ResourceExhausted, &FieldError::new(field, message)))
 }
 
+/// Refuses more pairs of `DaemonSet` and node than an `Explain` may ask for.
+///
+/// # Errors
+/// `RESOURCE_EXHAUSTED`, naming the nodes' field.
+pub fn check_pairs(daemon_sets: usize, nodes: usize) -> Result<(), Status> {
+    let pairs = daemon_sets.saturating_mul(nodes);
+    if pairs <= MAX_PAIRS {
+        return Ok(());
+    }
+    let message = format!(
+        "makes {pairs} pairs with daemon_sets, at most {MAX_PAIRS} are taken at once; split the request"
+    );
+    Err(refusal(
+        Code::ResourceExhausted,
+        &FieldError::new("nodes", message),
+    ))
+}
+
 /// `INVALID_ARGUMENT`, naming the field.
 pub fn invalid(error: &FieldError) -> Status {
     refusal(Code::InvalidArgument, error)

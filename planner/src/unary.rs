@@ -14,7 +14,7 @@ use crate::{
     decide::placement::Placement,
     fleet::Fleet,
     intern::Interner,
-    limits::{self, MAX_DAEMON_SETS, MAX_NODES, MAX_PAIRS, MAX_PODS},
+    limits::{self, MAX_DAEMON_SETS, MAX_NODES, MAX_PODS},
     model::{DaemonSet, Millis, Node},
 };
 
@@ -29,15 +29,18 @@ struct Reader {
 }
 
 impl Reader {
-    fn read_all<T: DeserializeOwned>(&mut self, kind: &str, objects: &[Value]) -> Vec<T> {
+    /// The objects that can be read, each with what it is called in messages.
+    fn read_all<T: DeserializeOwned>(&mut self, kind: &str, objects: &[Value]) -> Vec<(String, T)> {
         let numbered = objects.iter().enumerate();
-        let read = numbered.filter_map(|(index, object)| match json::read(kind, object) {
-            Ok(object) => Some(object),
-            Err(error) => {
-                let name = json::name_of(object, index);
-                self.problems
-                    .push(malformed(kind, &name, error.field, error.message));
-                None
+        let read = numbered.filter_map(|(index, object)| {
+            let name = json::name_of(object, index);
+            match json::read(kind, object) {
+                Ok(object) => Some((name, object)),
+                Err(error) => {
+                    self.problems
+                        .push(malformed(kind, &name, error.field, error.message));
+                    None
+                }
             }
         });
         read.collect()
@@ -45,12 +48,12 @@ impl Reader {
 
     fn nodes(&mut self, objects: &[Value]) -> Vec<Node> {
         let mut nodes = Vec::with_capacity(objects.len());
-        for node in self.read_all::<facts::Node>("Node", objects) {
+        for (name, node) in self.read_all::<facts::Node>("Node", objects) {
             match convert::node(&node.facts(), &mut self.strings) {
                 Ok(node) => nodes.push(node),
                 Err(error) => self
                     .problems
-                    .push(malformed("Node", "#?", metadata(&error), error.message)),
+                    .push(malformed("Node", &name, metadata(&error), error.message)),
             }
         }
         nodes
@@ -110,6 +113,7 @@ pub fn plan(request: wire::PlanRequest) -> Result<wire::PlanResponse, Status> {
     let object = json::read::<facts::DaemonSet>("DaemonSet", object)
         .map_err(|error| invalid(FieldError::new(error.field, error.message)))?;
     let created = object.metadata.creation_timestamp;
+    let being_deleted = object.metadata.deletion_timestamp.is_some();
     let revision = request.update_revision.unwrap_or_default();
     let daemon_set = reader.daemon_set(object, &revision).map_err(invalid)?;
 
@@ -117,26 +121,39 @@ pub fn plan(request: wire::PlanRequest) -> Result<wire::PlanResponse, Status> {
     let pods = expand("pods", request.pods, MAX_PODS)?;
     let nodes = reader.nodes(&nodes);
     let pods = reader.read_all::<facts::Pod>("Pod", &pods);
-    let pods: Vec<_> = pods.iter().filter_map(facts::Pod::facts).collect();
+    let pods: Vec<_> = pods
+        .iter()
+        .filter_map(|(name, pod)| Some((name, pod.facts()?)))
+        .collect();
 
     let now = request
         .now
         .map_or_else(|| latest(created, &pods), convert::millis);
     let uid = daemon_set.uid.clone();
     let mut fleet = Fleet::default();
-    nodes.into_iter().for_each(|node| fleet.node_changed(node));
-    for facts in pods.iter().filter(|pod| pod.daemon_set_uid == uid.as_ref()) {
+    for node in nodes {
+        fleet.node_changed(node);
+    }
+    for (name, facts) in pods.iter().filter(|(_, pod)| pod.daemon_set_uid == uid.as_ref()) {
         match convert::pod(facts, &mut reader.strings) {
             Ok((owner, pod)) => fleet.pod_changed(&owner, pod),
             Err(error) => {
-                reader
-                    .problems
-                    .push(malformed("Pod", &facts.name, metadata(&error), error.message))
+                let problem = malformed("Pod", name, metadata(&error), error.message);
+                reader.problems.push(problem);
             }
         }
     }
     fleet.daemon_set_changed(daemon_set);
-    Ok(answer(&mut fleet, &uid, now, reader.problems))
+    let mut response = answer(&mut fleet, &uid, now, reader.problems);
+    if being_deleted {
+        // Its pods are the garbage collector's (contract A4).
+        response = wire::PlanResponse {
+            verdicts: response.verdicts,
+            problems: response.problems,
+            ..Default::default()
+        };
+    }
+    Ok(response)
 }
 
 fn answer(fleet: &mut Fleet, uid: &str, now: Millis, mut problems: Vec<wire::Problem>) -> wire::PlanResponse {
@@ -171,11 +188,11 @@ fn answer(fleet: &mut Fleet, uid: &str, now: Millis, mut problems: Vec<wire::Pro
 }
 
 /// The latest time that the objects mention.
-fn latest(created: Option<jiff::Timestamp>, pods: &[wire::PodFacts]) -> Millis {
+fn latest(created: Option<jiff::Timestamp>, pods: &[(&String, wire::PodFacts)]) -> Millis {
     let created = created.map(|time| Millis(time.as_millisecond()));
     let mentioned = pods
         .iter()
-        .flat_map(|pod| [pod.created, pod.ready_since])
+        .flat_map(|(_, pod)| [pod.created, pod.ready_since])
         .flatten()
         .map(convert::millis);
     created.into_iter().chain(mentioned).max().unwrap_or_default()
@@ -200,18 +217,13 @@ pub fn explain(request: wire::ExplainRequest) -> Result<wire::ExplainResponse, S
             )));
         }
     }
-    limits::check(
-        "daemon_sets × nodes",
-        daemon_sets.len().saturating_mul(nodes.len()),
-        MAX_PAIRS,
-    )?;
+    limits::check_pairs(daemon_sets.len(), nodes.len())?;
 
     let mut reader = Reader::default();
     let mut nodes = reader.nodes(&nodes);
     nodes.sort_by(|a, b| a.name.cmp(&b.name));
     let mut verdicts = Vec::new();
-    for object in reader.read_all::<facts::DaemonSet>("DaemonSet", &daemon_sets) {
-        let name = object.key();
+    for (name, object) in reader.read_all::<facts::DaemonSet>("DaemonSet", &daemon_sets) {
         // The revision plays no part in placement.
         let daemon_set = match reader.daemon_set(object, "") {
             Ok(daemon_set) => daemon_set,
