@@ -62,10 +62,16 @@ pub fn main() -> u8 {
         Ok(runtime) => runtime,
         Err(error) => return complain(1, &format!("can't start: {error}")),
     };
-    match runtime.block_on(serve(args)) {
-        Ok(()) => 0,
-        Err(error) => complain(1, &format!("{error:#}")),
-    }
+    runtime.block_on(async {
+        let ports = match Ports::bind(&args).await {
+            Ok(ports) => ports,
+            Err(error) => return complain(EXIT_USAGE, &format!("{error:#}")),
+        };
+        match serve(ports).await {
+            Ok(()) => 0,
+            Err(error) => complain(1, &format!("{error:#}")),
+        }
+    })
 }
 
 #[expect(
@@ -87,22 +93,34 @@ fn start_logging(filter: EnvFilter, format: LogFormat) {
     }
 }
 
-async fn serve(args: Args) -> anyhow::Result<()> {
-    let bind = async |flag: &str, address| {
-        TcpListener::bind(address)
-            .await
-            .with_context(|| format!("can't listen on {flag} {address}"))
-    };
-    let listener = bind("--listen", args.listen).await?;
-    let admin_listener = bind("--admin-listen", args.admin_listen).await?;
-    let (listen, admin_listen) = (listener.local_addr()?, admin_listener.local_addr()?);
+/// The ports that the flags ask for.
+struct Ports {
+    grpc: TcpListener,
+    admin: TcpListener,
+}
 
+impl Ports {
+    async fn bind(args: &Args) -> anyhow::Result<Self> {
+        let bind = async |flag: &str, address| {
+            TcpListener::bind(address)
+                .await
+                .with_context(|| format!("can't listen on {flag} {address}"))
+        };
+        Ok(Self {
+            grpc: bind("--listen", args.listen).await?,
+            admin: bind("--admin-listen", args.admin_listen).await?,
+        })
+    }
+}
+
+async fn serve(ports: Ports) -> anyhow::Result<()> {
+    let (listen, admin_listen) = (ports.grpc.local_addr()?, ports.admin.local_addr()?);
     let metrics = Arc::new(Metrics::default());
     let shutdown = CancellationToken::new();
     let (ready, is_ready) = watch::channel(false);
     let (health, router) = router(Planner::new(metrics.clone(), shutdown.clone())).await?;
-    let admin = axum::serve(admin_listener, admin::router(metrics, is_ready)).into_future();
-    let incoming = TcpListenerStream::new(listener);
+    let admin = axum::serve(ports.admin, admin::router(metrics, is_ready)).into_future();
+    let incoming = TcpListenerStream::new(ports.grpc);
     let grpc = router.serve_with_incoming_shutdown(incoming, shutdown.clone().cancelled_owned());
 
     set_serving(&health, ServingStatus::Serving).await;
