@@ -178,7 +178,7 @@ impl object::UpdateStrategy {
             let mut budget = |field: &str, value: Option<object::IntOrString>| {
                 int_or_percent(value?)
                     .map_err(|message| {
-                        problem(&format!("spec.updateStrategy.rollingUpdate.{field}"), message)
+                        problem(&format!("spec.updateStrategy.rollingUpdate.{field}"), message);
                     })
                     .ok()
             };
