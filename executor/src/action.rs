@@ -1,0 +1,138 @@
+//! One action, carried out. Both kinds can be repeated without harm (design: "acting twice is harmless").
+
+use std::{sync::Arc, time::Duration};
+
+use backon::{BackoffBuilder, ExponentialBuilder};
+use everynode_proto::{
+    facts::{Pod, REVISION_LABEL},
+    planner::v1::{CreatePod, DeletePod},
+};
+use tokio_util::sync::CancellationToken;
+
+use crate::{
+    api::{Api, ApiError},
+    pod::{self, Recipe},
+    watch::DaemonSet,
+};
+
+/// The waits between tries at a server that is busy or gives no clear answer.
+const FIRST_WAIT: Duration = Duration::from_millis(100);
+const LONGEST_WAIT: Duration = Duration::from_secs(5);
+/// How many names in a row may be taken by strangers.
+const MAX_NAMES: u32 = 16;
+
+/// What came of an action.
+#[derive(Debug)]
+pub enum Came {
+    /// The pod is there.
+    Created(Box<Pod>),
+    /// The pod is being deleted.
+    Deleting,
+    /// The pod is gone.
+    Gone,
+    /// The server refused.
+    Refused(ApiError),
+    /// The action was given up before the server had said anything clear.
+    GivenUp,
+}
+
+/// What came of an action, and whether the server made it wait.
+#[derive(Debug)]
+pub struct Carried {
+    /// What came of it.
+    pub came: Came,
+    /// Whether the server had to be asked several times.
+    pub with_pressure: bool,
+}
+
+/// Asks until the answer is clear, or `stop` is cancelled.
+async fn insist<T, F: Future<Output = Result<T, ApiError>>>(
+    stop: &CancellationToken,
+    with_pressure: &mut bool,
+    mut call: impl FnMut() -> F,
+) -> Option<Result<T, ApiError>> {
+    let mut waits = ExponentialBuilder::default()
+        .with_min_delay(FIRST_WAIT)
+        .with_max_delay(LONGEST_WAIT)
+        .with_jitter()
+        .without_max_times()
+        .build();
+    loop {
+        let retry_after = match call().await {
+            Err(ApiError::Busy { retry_after, .. }) => retry_after,
+            Err(ApiError::Unclear(_)) => None,
+            clear @ (Ok(_) | Err(ApiError::Refused(_))) => return Some(clear),
+        };
+        *with_pressure = true;
+        let wait = waits.next().unwrap_or(LONGEST_WAIT).max(retry_after.unwrap_or_default());
+        tokio::select! {
+            () = stop.cancelled() => return None,
+            () = tokio::time::sleep(wait) => {}
+        }
+    }
+}
+
+/// Creates a pod. A name that is taken by just the pod that was wanted means that it is there already; by another pod,
+/// the next name of the sequence is tried.
+pub async fn create(
+    api: Api,
+    daemon_set: Arc<DaemonSet>,
+    recipe: Arc<Recipe>,
+    action: CreatePod,
+    stop: CancellationToken,
+) -> Carried {
+    let mut with_pressure = false;
+    let came = try_names(&api, &daemon_set, &recipe, &action, &stop, &mut with_pressure).await;
+    Carried { came, with_pressure }
+}
+
+async fn try_names(
+    api: &Api,
+    daemon_set: &DaemonSet,
+    recipe: &Recipe,
+    action: &CreatePod,
+    stop: &CancellationToken,
+    with_pressure: &mut bool,
+) -> Came {
+    let namespace = &daemon_set.metadata.namespace;
+    let mut taken = None;
+    for attempt in 0..MAX_NAMES {
+        let name = pod::name(daemon_set, &action.node, &action.revision, &action.succeeds_uid, attempt);
+        let body = recipe.pod(&name, &action.node);
+        let refusal = match insist(stop, with_pressure, || api.create_pod(namespace, body.clone())).await {
+            None => return Came::GivenUp,
+            Some(Ok(pod)) => return Came::Created(Box::new(pod)),
+            Some(Err(error)) if error.is_already_exists() => error,
+            Some(Err(error)) => return Came::Refused(error),
+        };
+        match insist(stop, with_pressure, || api.get_pod(namespace, &name)).await {
+            None => return Came::GivenUp,
+            Some(Ok(pod)) if is_wanted(&pod, daemon_set, action) => return Came::Created(Box::new(pod)),
+            Some(Ok(_)) => taken = Some(refusal),
+            // It was there a moment ago; its successor gets a name of its own.
+            Some(Err(error)) if error.is_not_found() => taken = Some(refusal),
+            Some(Err(error)) => return Came::Refused(error),
+        }
+    }
+    taken.map_or(Came::GivenUp, Came::Refused)
+}
+
+fn is_wanted(pod: &Pod, daemon_set: &DaemonSet, action: &CreatePod) -> bool {
+    let owned = pod.metadata.controller().is_some_and(|owner| owner.uid == daemon_set.metadata.uid);
+    let revision = pod.metadata.labels.get(REVISION_LABEL).is_some_and(|label| *label == action.revision);
+    owned && revision && pod.target_node() == Some(&action.node)
+}
+
+/// Deletes a pod, if it still has the uid.
+pub async fn delete(api: Api, namespace: String, action: DeletePod, stop: CancellationToken) -> Carried {
+    let mut with_pressure = false;
+    let call = || api.delete_pod(&namespace, &action.pod, &action.uid);
+    let came = match insist(&stop, &mut with_pressure, call).await {
+        None => Came::GivenUp,
+        Some(Ok(())) => Came::Deleting,
+        // Another pod of the name means that the one that was meant is gone.
+        Some(Err(error)) if error.is_not_found() || error.is_conflict() => Came::Gone,
+        Some(Err(error)) => Came::Refused(error),
+    };
+    Carried { came, with_pressure }
+}

@@ -1,0 +1,29 @@
+//! The admin port: `/livez`, `/readyz` and `/metrics`.
+
+use std::sync::Arc;
+
+use axum::{Router, http::StatusCode, routing::get};
+
+use crate::{health::Health, metrics::Metrics};
+
+/// The pages of the admin port.
+pub fn router(metrics: Arc<Metrics>, health: Arc<Health>) -> Router {
+    let alive = health.clone();
+    let livez = move || async move {
+        if alive.is_alive() {
+            (StatusCode::OK, "ok\n".to_owned())
+        } else {
+            (StatusCode::INTERNAL_SERVER_ERROR, "the main loop is stuck\n".to_owned())
+        }
+    };
+    let readyz = move || async move {
+        match health.unready() {
+            None => (StatusCode::OK, "ok\n".to_owned()),
+            Some(reason) => (StatusCode::SERVICE_UNAVAILABLE, format!("not ready: {reason}\n")),
+        }
+    };
+    Router::new()
+        .route("/livez", get(livez))
+        .route("/readyz", get(readyz))
+        .route("/metrics", get(move || async move { metrics.encode() }))
+}

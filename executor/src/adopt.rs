@@ -1,0 +1,74 @@
+//! Which pods and revisions belong to a `DaemonSet` (contract A1 to A4): the patches that say so, and their reading.
+
+use std::collections::HashSet;
+
+use serde_json::{Value, json};
+
+use crate::{
+    cluster::{Cluster, Entry, Text},
+    pod::owner_reference,
+    watch::DaemonSet,
+};
+
+/// An object that is to be adopted or released.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Target {
+    /// metadata.name.
+    pub name: String,
+    /// metadata.uid.
+    pub uid: Text,
+}
+
+/// What a `DaemonSet` should adopt.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Orphans {
+    /// Pods.
+    pub pods: Vec<Target>,
+    /// `ControllerRevision`s.
+    pub revisions: Vec<Target>,
+}
+
+impl Orphans {
+    /// Whether there is nothing to adopt.
+    pub fn is_empty(&self) -> bool {
+        self.pods.is_empty() && self.revisions.is_empty()
+    }
+}
+
+/// Everything in the `DaemonSet`'s namespace that it selects and nothing controls (A1). What the server would not let
+/// it adopt is left alone, and so is what is being deleted.
+pub fn orphans(cluster: &Cluster, entry: &Entry, refused: &HashSet<Text>) -> Orphans {
+    let namespace = &entry.object.metadata.namespace;
+    let pods = cluster.pods().orphans().filter(|(uid, pod)| {
+        pod.namespace == *namespace && !pod.deleting && entry.selects(&pod.labels) && !refused.contains(*uid)
+    });
+    let revisions = cluster.revisions(namespace).filter(|revision| {
+        revision.owner.is_none() && entry.selects(&revision.labels) && !refused.contains(&revision.uid)
+    });
+    let mut orphans = Orphans {
+        pods: pods.map(|(uid, pod)| Target { name: pod.name.clone(), uid: uid.clone() }).collect(),
+        revisions: revisions
+            .map(|revision| Target { name: revision.name.clone(), uid: revision.uid.clone() })
+            .collect(),
+    };
+    orphans.pods.sort_by(|a, b| a.name.cmp(&b.name));
+    orphans
+}
+
+/// The `DaemonSet`'s pods that it doesn't select any more (A2).
+pub fn misfits(cluster: &Cluster, entry: &Entry, refused: &HashSet<Text>) -> Vec<Target> {
+    let pods = cluster.pods().of(&entry.object.metadata.uid);
+    let misfits = pods.filter(|(uid, pod)| !entry.selects(&pod.labels) && !refused.contains(*uid));
+    misfits.map(|(uid, pod)| Target { name: pod.name.clone(), uid: uid.clone() }).collect()
+}
+
+/// The strategic merge patch that makes the `DaemonSet` the object's controller, if the object is still the same.
+pub fn adoption(daemon_set: &DaemonSet, target: &Target) -> Value {
+    json!({"metadata": {"uid": *target.uid, "ownerReferences": [owner_reference(daemon_set)]}})
+}
+
+/// The strategic merge patch that takes the `DaemonSet` from the object's owners, if the object is still the same.
+pub fn release(daemon_set: &DaemonSet, target: &Target) -> Value {
+    let reference = json!({"$patch": "delete", "uid": daemon_set.metadata.uid});
+    json!({"metadata": {"uid": *target.uid, "ownerReferences": [reference]}})
+}

@@ -1,0 +1,360 @@
+//! What is known of the cluster: the executor's caches, fed by watches and by the answers to its own writes.
+//!
+//! Whatever changes is noted in [`Touched`], from where the facts go out. There is no IO here.
+
+mod listing;
+mod pods;
+
+use std::{collections::HashMap, sync::Arc};
+
+use everynode_proto::{
+    facts::{self, REVISION_LABEL, object::LabelSelector},
+    planner::v1::NodeFacts,
+};
+use indexmap::IndexSet;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1 as meta;
+use kube::core::{Selector, SelectorExt};
+
+use self::listing::Listing;
+pub use self::pods::{Pod, Pods};
+use crate::{
+    hash::Fingerprint,
+    history,
+    watch::{Change, DaemonSet, Event, Revision},
+};
+
+/// A shared string: a uid or a name.
+pub type Text = Arc<str>;
+
+/// What has changed since it was last looked at.
+#[derive(Debug, Default)]
+pub struct Touched {
+    /// Nodes, by name.
+    pub nodes: IndexSet<Text>,
+    /// Pods, by uid.
+    pub pods: IndexSet<Text>,
+    /// `DaemonSet`s, by uid.
+    pub daemon_sets: IndexSet<Text>,
+    /// `DaemonSet`s, by uid, whose pods or revisions may have to be adopted, released or put in order.
+    pub upkeep: IndexSet<Text>,
+}
+
+/// The caches.
+#[derive(Debug, Default)]
+pub struct Cluster {
+    nodes: HashMap<Text, NodeFacts>,
+    pods: Pods,
+    daemon_sets: HashMap<Text, Entry>,
+    revisions: HashMap<Text, Known>,
+    node_listing: Listing,
+    daemon_set_listing: Listing,
+    revision_listing: Listing,
+    /// What has changed.
+    pub touched: Touched,
+}
+
+/// A `DaemonSet` and what follows from it alone.
+#[derive(Debug, Clone)]
+pub struct Entry {
+    /// The object.
+    pub object: Arc<DaemonSet>,
+    /// Its template by meaning.
+    pub template: Fingerprint,
+    selector: Option<Selector>,
+}
+
+impl Entry {
+    fn new(object: DaemonSet) -> Self {
+        let template = history::template_fingerprint(&object);
+        let selector = selector(&object.spec.selector);
+        Self { object: Arc::new(object), template, selector }
+    }
+
+    /// Whether the `DaemonSet` selects something with these labels. An empty selector selects nothing (P6).
+    pub fn selects(&self, labels: &facts::object::StringMap) -> bool {
+        self.selector.as_ref().is_some_and(|selector| selector.matches(labels))
+    }
+}
+
+fn selector(selector: &LabelSelector) -> Option<Selector> {
+    if selector.is_empty() {
+        return None;
+    }
+    let expression = |requirement: &facts::object::Requirement| meta::LabelSelectorRequirement {
+        key: requirement.key.clone(),
+        operator: requirement.operator.clone(),
+        values: Some(requirement.values.clone()),
+    };
+    let selector = meta::LabelSelector {
+        match_labels: Some(selector.match_labels.clone()),
+        match_expressions: Some(selector.match_expressions.iter().map(expression).collect()),
+    };
+    // The API server lets no selector through that can't be parsed; one that is nevertheless so selects nothing.
+    selector.try_into().ok()
+}
+
+/// A `ControllerRevision`, without its data.
+#[derive(Debug, Clone)]
+pub struct Known {
+    /// metadata.name.
+    pub name: String,
+    /// metadata.namespace.
+    pub namespace: String,
+    /// metadata.uid.
+    pub uid: Text,
+    /// Its place in the history.
+    pub revision: i64,
+    /// The template in its data, by meaning.
+    pub template: Fingerprint,
+    /// Its own labels.
+    pub labels: facts::object::StringMap,
+    /// The uid of the `DaemonSet` that controls it; `None` when nothing controls it.
+    pub owner: Option<Text>,
+    /// metadata.resourceVersion.
+    pub version: u64,
+}
+
+impl Known {
+    /// The controller-revision-hash of pods of this revision, if it has been given one.
+    pub fn hash(&self) -> Option<&str> {
+        self.labels.get(REVISION_LABEL).map(String::as_str)
+    }
+}
+
+/// A resourceVersion as a number. They rise within a kind; what isn't a number counts as the oldest.
+pub fn version(text: &str) -> u64 {
+    text.parse().unwrap_or(0)
+}
+
+impl Cluster {
+    /// Whether everything has been listed at least once.
+    pub fn is_synced(&self) -> bool {
+        let listings = [&self.node_listing, &self.daemon_set_listing, &self.revision_listing, self.pods.listing()];
+        listings.into_iter().all(Listing::is_complete)
+    }
+
+    /// Takes in what a watch says.
+    pub fn apply(&mut self, change: Change) {
+        match change {
+            Change::Node(event) => self.node_event(event),
+            Change::Pod(event) => self.pod_event(event),
+            Change::DaemonSet(event) => self.daemon_set_event(event),
+            Change::Revision(event) => self.revision_event(event),
+        }
+    }
+
+    fn node_event(&mut self, event: Event<facts::Node>) {
+        match event {
+            Event::ListBegins => self.node_listing.begin(),
+            Event::Changed(node) => {
+                let name: Text = node.metadata.name.as_str().into();
+                self.node_listing.saw(&name);
+                let facts = node.facts();
+                if self.nodes.get(&name) != Some(&facts) {
+                    self.nodes.insert(name.clone(), facts);
+                    self.touched.nodes.insert(name);
+                }
+            }
+            Event::Gone(node) => self.forget_node(&node.metadata.name.into()),
+            Event::ListEnds => {
+                for name in self.node_listing.end(self.nodes.keys()) {
+                    self.forget_node(&name);
+                }
+            }
+        }
+    }
+
+    fn forget_node(&mut self, name: &Text) {
+        if self.nodes.remove(name).is_some() {
+            self.touched.nodes.insert(name.clone());
+        }
+    }
+
+    fn daemon_set_event(&mut self, event: Event<DaemonSet>) {
+        match event {
+            Event::ListBegins => self.daemon_set_listing.begin(),
+            Event::Changed(object) => {
+                self.daemon_set_listing.saw(&object.metadata.uid.as_str().into());
+                self.set_daemon_set(object);
+            }
+            Event::Gone(object) => self.forget_daemon_set(&object.metadata.uid.into()),
+            Event::ListEnds => {
+                for uid in self.daemon_set_listing.end(self.daemon_sets.keys()) {
+                    self.forget_daemon_set(&uid);
+                }
+            }
+        }
+    }
+
+    /// Takes in a `DaemonSet`, from a watch or as the answer to a write, unless a newer one is known.
+    pub fn set_daemon_set(&mut self, object: DaemonSet) {
+        let uid: Text = object.metadata.uid.as_str().into();
+        if let Some(known) = self.daemon_sets.get_mut(&uid) {
+            let before = &known.object.metadata;
+            if version(&object.metadata.resource_version) < version(&before.resource_version) {
+                return;
+            }
+            // Status writes come by often; what follows from the spec is worked out only when that changes.
+            if before.generation == object.metadata.generation
+                && before.deletion_timestamp == object.metadata.deletion_timestamp
+                && before.annotations == object.metadata.annotations
+                && known.object.status.collision_count == object.status.collision_count
+            {
+                known.object = Arc::new(object);
+                return;
+            }
+        }
+        if object.metadata.deletion_timestamp.is_some() {
+            // Its pods are the garbage collector's from here on (A4).
+            self.forget_daemon_set(&uid);
+            return;
+        }
+        self.daemon_sets.insert(uid.clone(), Entry::new(object));
+        self.touched.daemon_sets.insert(uid.clone());
+        self.touched.upkeep.insert(uid);
+    }
+
+    fn forget_daemon_set(&mut self, uid: &Text) {
+        if self.daemon_sets.remove(uid).is_some() {
+            self.touched.daemon_sets.insert(uid.clone());
+        }
+    }
+
+    fn revision_event(&mut self, event: Event<Revision>) {
+        match event {
+            Event::ListBegins => self.revision_listing.begin(),
+            Event::Changed(object) => {
+                self.revision_listing.saw(&object.metadata.uid.as_str().into());
+                self.set_revision(&object);
+            }
+            Event::Gone(object) => self.forget_revision(&object.metadata.uid),
+            Event::ListEnds => {
+                for uid in self.revision_listing.end(self.revisions.keys()) {
+                    self.forget_revision(&uid);
+                }
+            }
+        }
+    }
+
+    /// Takes in a `ControllerRevision`, from a watch or as the answer to a write, unless a newer one is known.
+    pub fn set_revision(&mut self, object: &Revision) {
+        let metadata = &object.metadata;
+        let owner = match metadata.controller() {
+            Some(owner) if owner.is_daemon_set() => Some(owner.uid.as_str().into()),
+            Some(_) => return self.forget_revision(&metadata.uid),
+            None => None,
+        };
+        if metadata.deletion_timestamp.is_some() {
+            return self.forget_revision(&metadata.uid);
+        }
+        let known = Known {
+            name: metadata.name.clone(),
+            namespace: metadata.namespace.clone(),
+            uid: metadata.uid.as_str().into(),
+            revision: object.revision,
+            template: history::data_fingerprint(object),
+            labels: metadata.labels.clone(),
+            owner,
+            version: version(&metadata.resource_version),
+        };
+        if self.revisions.get(&known.uid).is_some_and(|before| before.version > known.version) {
+            return;
+        }
+        self.touch_owners(&known);
+        self.revisions.insert(known.uid.clone(), known);
+    }
+
+    /// Takes out a `ControllerRevision` that is gone.
+    pub fn forget_revision(&mut self, uid: &str) {
+        if let Some(known) = self.revisions.remove(uid) {
+            self.touch_owners(&known);
+        }
+    }
+
+    fn touch_owners(&mut self, revision: &Known) {
+        let owners = self.daemon_sets.iter().filter(|(uid, entry)| match &revision.owner {
+            Some(owner) => owner == *uid,
+            None => entry.object.metadata.namespace == revision.namespace && entry.selects(&revision.labels),
+        });
+        self.touched.upkeep.extend(owners.map(|(uid, _)| uid.clone()));
+    }
+
+    fn pod_event(&mut self, event: Event<facts::Pod>) {
+        for uid in self.pods.event(event) {
+            self.touch_pod(uid);
+        }
+    }
+
+    /// Takes in a pod as the answer to a write. The answer can be older than what the watch has said since.
+    pub fn wrote_pod(&mut self, pod: &facts::Pod) {
+        if let Some(uid) = self.pods.wrote(pod) {
+            self.touch_pod(uid);
+        }
+    }
+
+    /// Takes in that a pod's deletion has begun, or that the pod is gone.
+    pub fn deleted_pod(&mut self, uid: &str, gone: bool) {
+        if let Some(uid) = self.pods.deleted(uid, gone) {
+            self.touch_pod(uid);
+        }
+    }
+
+    fn touch_pod(&mut self, uid: Text) {
+        if let Some(pod) = self.pods.get(&uid) {
+            match pod.owner() {
+                Some(owner) => {
+                    let misfit = self.daemon_sets.get(owner).is_some_and(|entry| !entry.selects(&pod.labels));
+                    self.touched.upkeep.extend(misfit.then(|| owner.clone()));
+                }
+                None => {
+                    let adopters: Vec<_> = self.adopters(pod).collect();
+                    self.touched.upkeep.extend(adopters);
+                }
+            }
+        }
+        self.touched.pods.insert(uid);
+    }
+
+    fn adopters<'a>(&'a self, pod: &'a Pod) -> impl Iterator<Item = Text> + 'a {
+        let fits = |entry: &Entry| entry.object.metadata.namespace == pod.namespace && entry.selects(&pod.labels);
+        self.daemon_sets.iter().filter(move |(_, entry)| fits(entry)).map(|(uid, _)| uid.clone())
+    }
+
+    /// A node's facts.
+    pub fn node(&self, name: &str) -> Option<&NodeFacts> {
+        self.nodes.get(name)
+    }
+
+    /// The pods.
+    pub fn pods(&self) -> &Pods {
+        &self.pods
+    }
+
+    /// The pods, to confirm or drop what only a write has told.
+    pub fn pods_mut(&mut self) -> &mut Pods {
+        &mut self.pods
+    }
+
+    /// A `DaemonSet` that is not being deleted.
+    pub fn daemon_set(&self, uid: &str) -> Option<&Entry> {
+        self.daemon_sets.get(uid)
+    }
+
+    /// The uids of all `DaemonSet`s that are not being deleted.
+    pub fn daemon_set_uids(&self) -> impl Iterator<Item = &Text> {
+        self.daemon_sets.keys()
+    }
+
+    /// The `ControllerRevision`s in a namespace that a `DaemonSet` controls, or that nothing controls.
+    pub fn revisions(&self, namespace: &str) -> impl Iterator<Item = &Known> {
+        self.revisions.values().filter(move |revision| revision.namespace == namespace)
+    }
+
+    /// Notes everything as changed, for a planner that knows nothing yet.
+    pub fn touch_all(&mut self) {
+        self.touched.nodes.extend(self.nodes.keys().cloned());
+        self.touched.pods.extend(self.pods.uids().cloned());
+        self.touched.daemon_sets.extend(self.daemon_sets.keys().cloned());
+    }
+}
+

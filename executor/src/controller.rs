@@ -1,0 +1,287 @@
+//! The loop that everything runs in.
+//!
+//! One task owns all state, so there are no locks to reason about and no order of events that another order could
+//! contradict. Calls to the API server run beside it and hand their answers back.
+
+mod actions;
+mod managed;
+mod plans;
+mod status;
+mod upkeep;
+
+use std::{collections::HashMap, sync::Arc, time::Instant};
+
+use anyhow::{Context, bail};
+use futures::StreamExt;
+use tokio::{sync::mpsc, task::JoinSet};
+use tokio_util::{
+    sync::CancellationToken,
+    time::{DelayQueue, delay_queue},
+};
+use tracing::info;
+
+use self::{actions::ActionEnded, managed::Managed, status::StatusWritten, upkeep::UpkeepEnded};
+use crate::{
+    api::{Api, ApiError},
+    apply::Lane,
+    cluster::{Cluster, Text},
+    events::Events,
+    health::{HEARTBEAT, Health},
+    metrics::Metrics,
+    outbox::{Announcement, Outbox},
+    session,
+    watch::Change,
+};
+
+/// How many changes are taken in before anything else gets its turn.
+const CHANGES_AT_ONCE: usize = 1_000;
+
+/// What the controller works with.
+#[derive(Debug)]
+pub struct Parts {
+    /// The API server.
+    pub api: Api,
+    /// Where events go.
+    pub events: Events,
+    /// What the admin port says.
+    pub health: Arc<Health>,
+    /// What is counted.
+    pub metrics: Arc<Metrics>,
+    /// What the watches say.
+    pub changes: mpsc::Receiver<Change>,
+    /// What the planner's session brings.
+    pub sessions: mpsc::Receiver<session::Event>,
+}
+
+/// The state of the loop.
+#[derive(Debug)]
+pub struct Controller {
+    parts: Parts,
+    cluster: Cluster,
+    outbox: Outbox,
+    planner: Option<Planner>,
+    /// Counts sessions: actions belong to the one that asked for them.
+    session: u64,
+    managed: HashMap<Text, Managed>,
+    calls: JoinSet<Answer>,
+    timers: DelayQueue<Timer>,
+    /// Ends calls that are still asking when the program stops.
+    stop: CancellationToken,
+}
+
+/// The planner that a session is open with.
+#[derive(Debug)]
+struct Planner {
+    requests: mpsc::Sender<everynode_proto::planner::v1::SessionRequest>,
+    limit: usize,
+}
+
+/// What comes back from a call.
+#[derive(Debug)]
+enum Answer {
+    Action(Box<ActionEnded>),
+    Upkeep(Box<UpkeepEnded>),
+    Status(Box<StatusWritten>),
+    /// A pod that should have been seen has been looked up.
+    Looked(Text, Box<Result<everynode_proto::facts::Pod, ApiError>>),
+}
+
+/// What is due at some time.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+enum Timer {
+    /// The planner wants to know that time has passed.
+    Reconsider(Text),
+    /// A lane of a `DaemonSet`'s actions opens again.
+    Open(Text, Lane),
+    /// Upkeep that failed is tried again.
+    Upkeep(Text),
+    /// A status may be written again.
+    Status(Text),
+}
+
+impl Controller {
+    /// A controller that knows nothing yet.
+    pub fn new(parts: Parts) -> Self {
+        Self {
+            parts,
+            cluster: Cluster::default(),
+            outbox: Outbox::default(),
+            planner: None,
+            session: 0,
+            managed: HashMap::new(),
+            calls: JoinSet::new(),
+            timers: DelayQueue::new(),
+            stop: CancellationToken::new(),
+        }
+    }
+
+    /// Runs until `shutdown` is cancelled, then lets the calls in progress end.
+    ///
+    /// # Errors
+    /// Something that must not end has ended.
+    pub async fn run(mut self, shutdown: CancellationToken) -> anyhow::Result<()> {
+        let mut heartbeat = tokio::time::interval(HEARTBEAT);
+        loop {
+            let may_complete = self.may_complete();
+            let requests = self.planner.as_ref().map(|planner| planner.requests.clone());
+            let is_due = self.cluster.is_synced() && self.outbox.is_due(may_complete);
+            tokio::select! {
+                () = shutdown.cancelled() => break,
+                change = self.parts.changes.recv() => self.take_in(change.context("the watches have ended")?),
+                event = self.parts.sessions.recv() => self.hear(event.context("the session's task has ended")?),
+                Some(answer) = self.calls.join_next() => self.hear_back(answer.context("a call failed")?),
+                Some(timer) = self.timers.next() => self.time(timer.into_inner()),
+                Ok(permit) = reserve(requests), if is_due => self.tell(permit, may_complete),
+                _ = heartbeat.tick() => self.look_after(),
+            }
+            self.settle();
+        }
+        self.stop.cancel();
+        info!(calls = self.calls.len(), "executor stops when the calls in progress have ended");
+        while self.calls.join_next().await.is_some() {}
+        Ok(())
+    }
+
+    fn take_in(&mut self, first: Change) {
+        self.cluster.apply(first);
+        for _ in 1..CHANGES_AT_ONCE {
+            match self.parts.changes.try_recv() {
+                Ok(change) => self.cluster.apply(change),
+                Err(_) => break,
+            }
+        }
+    }
+
+    /// A full sync is complete when what earlier plans began has ended and is among the facts: otherwise the new planner
+    /// would ask again for what is just being done.
+    fn may_complete(&self) -> bool {
+        self.managed.values().all(|managed| !managed.applier.is_busy())
+    }
+
+    fn hear(&mut self, event: session::Event) {
+        match event {
+            session::Event::Opened { requests, limit } => {
+                self.planner = Some(Planner { requests, limit });
+                self.session += 1;
+                self.parts.metrics.planner_found();
+                self.outbox.restart(session::HELLO_SEQUENCE);
+                self.cluster.touch_all();
+            }
+            session::Event::Plan(plan) => self.take_plan(*plan),
+            session::Event::Problem(problem) => self.report(&problem),
+            session::Event::Lost => {
+                self.planner = None;
+                self.parts.metrics.planner_lost();
+                self.parts.health.planner_lost();
+                self.void_plans();
+            }
+        }
+    }
+
+    fn hear_back(&mut self, answer: Answer) {
+        match answer {
+            Answer::Action(ended) => self.action_ended(*ended),
+            Answer::Upkeep(ended) => self.upkeep_ended(*ended),
+            Answer::Status(written) => self.status_written(*written),
+            Answer::Looked(uid, looked) => match *looked {
+                Ok(pod) if pod.metadata.uid == *uid => self.cluster.pods_mut().confirm(&uid),
+                Err(error) if !error.is_not_found() => {}
+                Ok(_) | Err(_) => self.cluster.deleted_pod(&uid, true),
+            },
+        }
+    }
+
+    fn time(&mut self, timer: Timer) {
+        match timer {
+            Timer::Reconsider(uid) => {
+                if let Some(managed) = self.managed.get_mut(&uid) {
+                    managed.reconsider = None;
+                    self.outbox.add_time();
+                }
+            }
+            Timer::Open(uid, lane) => self.open_lane(&uid, lane),
+            Timer::Upkeep(uid) => self.try_upkeep_again(&uid),
+            Timer::Status(uid) => self.rested(&uid),
+        }
+    }
+
+    fn tell(&mut self, permit: mpsc::OwnedPermit<everynode_proto::planner::v1::SessionRequest>, may_complete: bool) {
+        let Some(planner) = &self.planner else { return };
+        let (cluster, managed) = (&self.cluster, &self.managed);
+        let announce = |uid: &Text| match (cluster.daemon_set(uid), managed.get(uid)) {
+            (None, _) => Announcement::Gone,
+            (Some(_), Some(managed)) => managed.announcement(),
+            (Some(_), None) => Announcement::NotYet,
+        };
+        let was_synced = self.outbox.is_synced();
+        if let Some(request) = self.outbox.next_request(cluster, announce, planner.limit, may_complete) {
+            self.parts.metrics.facts(request.facts.len());
+            permit.send(request);
+        }
+        if self.outbox.is_synced() && !was_synced {
+            self.parts.health.planner_synced();
+            info!("the planner has been told everything");
+        }
+    }
+
+    /// Acts on everything that has changed.
+    fn settle(&mut self) {
+        if !self.cluster.is_synced() {
+            return;
+        }
+        self.parts.health.watches_synced();
+        let changed: Vec<_> = self.cluster.touched.daemon_sets.iter().cloned().collect();
+        for uid in changed {
+            if self.cluster.daemon_set(&uid).is_some() {
+                // What the server refused for the old spec it may grant for the new one.
+                self.manage(&uid).upkeep.refused.clear();
+            } else {
+                self.forget(&uid);
+            }
+        }
+        let due = std::mem::take(&mut self.cluster.touched.upkeep);
+        due.iter().for_each(|uid| self.keep_up(uid));
+        self.outbox.add(&mut self.cluster.touched);
+    }
+
+    fn manage(&mut self, uid: &Text) -> &mut Managed {
+        let stop = &self.stop;
+        self.managed.entry(uid.clone()).or_insert_with(|| Managed::new(stop.child_token()))
+    }
+
+    fn forget(&mut self, uid: &Text) {
+        if let Some(managed) = self.managed.remove(uid) {
+            // Its calls end: what they would make is the garbage collector's to delete.
+            managed.stop.cancel();
+            if let Some(key) = managed.reconsider {
+                self.timers.try_remove(&key);
+            }
+        }
+        self.parts.events.forget(uid);
+    }
+
+    /// What is done at times, whatever happens.
+    fn look_after(&mut self) {
+        self.parts.health.beat();
+        for uid in self.cluster.pods().overdue(Instant::now()) {
+            let Some(pod) = self.cluster.pods().get(&uid) else { continue };
+            let (api, namespace, name) = (self.parts.api.clone(), pod.namespace.clone(), pod.name.clone());
+            self.calls.spawn(async move {
+                let looked = api.get_pod(&namespace, &name).await;
+                Answer::Looked(uid, Box::new(looked))
+            });
+        }
+    }
+
+    fn set_timer(&mut self, timer: Timer, after: std::time::Duration) -> delay_queue::Key {
+        self.timers.insert(timer, after)
+    }
+}
+
+async fn reserve<T>(sender: Option<mpsc::Sender<T>>) -> anyhow::Result<mpsc::OwnedPermit<T>> {
+    match sender {
+        Some(sender) => Ok(sender.reserve_owned().await?),
+        None => bail!("no session"),
+    }
+}
+

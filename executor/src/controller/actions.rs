@@ -1,0 +1,164 @@
+//! Actions as they are started and as they end.
+
+use std::sync::Arc;
+
+use everynode_proto::planner::v1::{ActionOutcome, CreatePod, DeletePod};
+use tracing::{debug, info};
+
+use super::{Answer, Controller, Timer};
+use crate::{
+    action::{self, Came, Carried},
+    api::ApiError,
+    apply::{Ended, Lane, Ready},
+    cluster::Text,
+    events::Kind,
+    metrics::{ActionKind, Outcome},
+    pod::Recipe,
+    watch::DaemonSet,
+};
+
+/// An action's end.
+#[derive(Debug)]
+pub(super) struct ActionEnded {
+    daemon_set: Text,
+    /// The object that it was done for; it may be gone by now.
+    object: Arc<DaemonSet>,
+    lane: Lane,
+    id: u64,
+    /// Whether the planner that asked for it is still the same.
+    session: u64,
+    /// The pod, for a deletion.
+    pod: Option<DeletePod>,
+    carried: Carried,
+}
+
+impl Controller {
+    /// Starts what may start now.
+    pub(super) fn start_actions(&mut self, uid: &Text) {
+        while let Some(ready) = self.managed.get_mut(uid).and_then(|managed| managed.applier.next_create()) {
+            match self.recipe_for(uid, &ready.action) {
+                Some((object, recipe)) => self.start_create(uid, object, recipe, ready),
+                None => self.skip(uid, Lane::Create, ready.id),
+            }
+        }
+        while let Some(ready) = self.managed.get_mut(uid).and_then(|managed| managed.applier.next_delete()) {
+            match self.cluster.daemon_set(uid).map(|entry| entry.object.clone()) {
+                Some(object) => self.start_delete(uid, object, ready),
+                None => self.skip(uid, Lane::Delete, ready.id),
+            }
+        }
+    }
+
+    /// How to make the pod, if it is still wanted: its node may have gone or its template changed since the plan.
+    fn recipe_for(&self, uid: &str, action: &CreatePod) -> Option<(Arc<DaemonSet>, Arc<Recipe>)> {
+        let managed = self.managed.get(uid)?;
+        let announced = managed.announced.as_ref().filter(|announced| announced.revision == action.revision)?;
+        self.cluster.node(&action.node)?;
+        Some((announced.object.clone(), managed.recipe.clone()?))
+    }
+
+    fn skip(&mut self, uid: &Text, lane: Lane, id: u64) {
+        if let Some(managed) = self.managed.get_mut(uid) {
+            managed.applier.ended(lane, id, Ended::Needless);
+        }
+        self.parts.metrics.action(kind(lane), Outcome::Skipped);
+        self.outbox.add_done(id, ActionOutcome::Skipped);
+    }
+
+    fn start_create(&mut self, uid: &Text, object: Arc<DaemonSet>, recipe: Arc<Recipe>, ready: Ready<CreatePod>) {
+        let Some(managed) = self.managed.get(uid) else { return };
+        let (api, stop, uid) = (self.parts.api.clone(), managed.stop.clone(), uid.clone());
+        let session = self.session;
+        self.calls.spawn(async move {
+            let carried = action::create(api, object.clone(), recipe, ready.action, stop).await;
+            let (lane, id) = (Lane::Create, ready.id);
+            Answer::Action(Box::new(ActionEnded { daemon_set: uid, object, lane, id, session, pod: None, carried }))
+        });
+    }
+
+    fn start_delete(&mut self, uid: &Text, object: Arc<DaemonSet>, ready: Ready<DeletePod>) {
+        let Some(managed) = self.managed.get(uid) else { return };
+        let (api, stop, uid) = (self.parts.api.clone(), managed.stop.clone(), uid.clone());
+        let session = self.session;
+        self.calls.spawn(async move {
+            let (namespace, pod) = (object.metadata.namespace.clone(), Some(ready.action.clone()));
+            let carried = action::delete(api, namespace, ready.action, stop).await;
+            let (lane, id) = (Lane::Delete, ready.id);
+            Answer::Action(Box::new(ActionEnded { daemon_set: uid, object, lane, id, session, pod, carried }))
+        });
+    }
+
+    pub(super) fn action_ended(&mut self, ended: ActionEnded) {
+        let ActionEnded { daemon_set: uid, object, lane, id, session, pod, carried } = ended;
+        let smooth = if carried.with_pressure { Ended::WithPressure } else { Ended::Smoothly };
+        let (how, outcome) = match carried.came {
+            Came::Created(created) => {
+                self.cluster.wrote_pod(&created);
+                let note = format!("Created pod: {}", created.metadata.name);
+                self.parts.events.say(&object, Kind::Normal, "SuccessfulCreate", "CreatePod", note);
+                (smooth, Outcome::Done)
+            }
+            Came::Deleting | Came::Gone => {
+                if let Some(pod) = pod {
+                    self.cluster.deleted_pod(&pod.uid, matches!(carried.came, Came::Gone));
+                    let note = format!("Deleted pod: {}", pod.pod);
+                    self.parts.events.say(&object, Kind::Normal, "SuccessfulDelete", "DeletePod", note);
+                }
+                (smooth, Outcome::Done)
+            }
+            Came::Refused(error) => {
+                self.report_refusal(&object, lane, &error);
+                (Ended::Refused, Outcome::Refused)
+            }
+            Came::GivenUp => (Ended::Needless, Outcome::Skipped),
+        };
+        self.parts.metrics.action(kind(lane), outcome);
+        let is_current = session == self.session;
+        let Some(managed) = self.managed.get_mut(&uid) else { return };
+        if let Some(pause) = managed.applier.ended(lane, id, how) {
+            // Lanes of many DaemonSets that were closed together should not open together.
+            let pause = pause.mul_f64(0.8 + 0.4 * fastrand::f64());
+            debug!(daemon_set = object.key(), ?lane, ?pause, "the API server refuses; waiting");
+            self.set_timer(Timer::Open(uid.clone(), lane), pause);
+        }
+        if is_current {
+            match outcome {
+                Outcome::Done => self.outbox.add_done(id, ActionOutcome::Done),
+                Outcome::Skipped => self.outbox.add_done(id, ActionOutcome::Skipped),
+                // The planner hears of it when the lane opens again.
+                Outcome::Refused => {}
+            }
+        }
+        self.start_actions(&uid);
+    }
+
+    fn report_refusal(&mut self, object: &DaemonSet, lane: Lane, error: &ApiError) {
+        let key = object.key();
+        info!(daemon_set = key, ?lane, %error, "the API server refused");
+        if error.is_namespace_terminating() {
+            // Nothing can be written there any more, not even an event.
+            return;
+        }
+        let (reason, action, note) = match lane {
+            Lane::Create => ("FailedCreate", "CreatePod", format!("Error creating: {error}")),
+            Lane::Delete => ("FailedDelete", "DeletePod", format!("Error deleting: {error}")),
+        };
+        self.parts.events.say(object, Kind::Warning, reason, action, note);
+    }
+
+    /// Lets a lane try again.
+    pub(super) fn open_lane(&mut self, uid: &Text, lane: Lane) {
+        let Some(managed) = self.managed.get_mut(uid) else { return };
+        for id in managed.applier.open(lane) {
+            self.outbox.add_done(id, ActionOutcome::Failed);
+        }
+        self.start_actions(uid);
+    }
+}
+
+fn kind(lane: Lane) -> ActionKind {
+    match lane {
+        Lane::Create => ActionKind::Create,
+        Lane::Delete => ActionKind::Delete,
+    }
+}

@@ -1,0 +1,92 @@
+//! What the loop keeps of one `DaemonSet` beside the object itself.
+
+use std::{collections::HashSet, sync::Arc};
+
+use everynode_proto::{
+    facts::PodTemplate,
+    planner::v1::{DaemonSetFacts, DaemonSetStatus, Problem},
+};
+use tokio_util::{sync::CancellationToken, time::delay_queue};
+
+use crate::{apply::Applier, cluster::Text, outbox::Announcement, pod::Recipe, watch::DaemonSet};
+
+/// One `DaemonSet`.
+#[derive(Debug, Default)]
+pub(super) struct Managed {
+    /// What the planner is told of it, once everything is in order.
+    pub(super) announced: Option<Announced>,
+    /// The actions asked for.
+    pub(super) applier: Applier,
+    /// How to make its pods, as the last plan that makes some has it.
+    pub(super) recipe: Option<Arc<Recipe>>,
+    pub(super) upkeep: Upkeep,
+    pub(super) status: Status,
+    /// When the planner wants to be told that time has passed.
+    pub(super) reconsider: Option<delay_queue::Key>,
+    /// What has been said of it in events, so as not to say it with every plan.
+    pub(super) reported: Vec<Problem>,
+    /// Ends its calls when it is gone.
+    pub(super) stop: CancellationToken,
+}
+
+/// A `DaemonSet` as the planner is told of it.
+#[derive(Debug)]
+pub(super) struct Announced {
+    /// The object at that time.
+    pub(super) object: Arc<DaemonSet>,
+    /// The controller-revision-hash of its template.
+    pub(super) revision: String,
+    facts: DaemonSetFacts,
+    /// What is wrong with it, as far as reading shows.
+    pub(super) problems: Vec<Problem>,
+}
+
+/// Its upkeep.
+#[derive(Debug, Default)]
+pub(super) struct Upkeep {
+    /// Whether work is being done.
+    pub(super) is_running: bool,
+    /// Whether it waits to be tried again.
+    pub(super) is_waiting: bool,
+    /// How often it has failed in a row.
+    pub(super) failures: u32,
+    /// What the server would not let it adopt or release.
+    pub(super) refused: HashSet<Text>,
+}
+
+/// Its status.
+#[derive(Debug, Default)]
+pub(super) struct Status {
+    /// What the last plan counted.
+    pub(super) wanted: Option<DaemonSetStatus>,
+    /// Whether it is being written, or has just been.
+    pub(super) is_resting: bool,
+    /// How often writing has failed in a row.
+    pub(super) failures: u32,
+}
+
+impl Announced {
+    /// The `DaemonSet` with the revision of its template.
+    pub(super) fn new(object: Arc<DaemonSet>, revision: String) -> Self {
+        let raw = object.spec.template.as_ref().map_or("{}", |raw| raw.get());
+        // The API server has validated it; one that can't be read would be placed like an empty one.
+        let template: PodTemplate = serde_json::from_str(raw).unwrap_or_default();
+        let (facts, problems) = object.facts(&template, &revision);
+        Self { object, revision, facts, problems }
+    }
+}
+
+impl Managed {
+    /// A `DaemonSet` of which nothing is known but that it is there.
+    pub(super) fn new(stop: CancellationToken) -> Self {
+        Self { stop, ..Self::default() }
+    }
+
+    /// What the planner can be told.
+    pub(super) fn announcement(&self) -> Announcement {
+        match &self.announced {
+            Some(announced) => Announcement::Facts(Box::new(announced.facts.clone())),
+            None => Announcement::NotYet,
+        }
+    }
+}

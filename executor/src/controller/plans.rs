@@ -1,0 +1,134 @@
+//! Plans as they come in.
+
+use std::{sync::Arc, time::Duration};
+
+use everynode_proto::planner::v1::{
+    ActionOutcome, DeletePod, DeleteReason, Plan, Problem, ProblemCode, action::Action,
+};
+use tracing::{debug, warn};
+
+use super::{Controller, Timer};
+use crate::{cluster::Text, events::Kind, pod::Recipe};
+
+impl Controller {
+    pub(super) fn take_plan(&mut self, plan: Plan) {
+        self.parts.metrics.plan();
+        let uid: Text = plan.daemon_set_uid.as_str().into();
+        debug!(daemon_set = plan.daemon_set, plan = plan.id, actions = plan.actions.len(), "plan");
+        if !self.managed.contains_key(&uid) {
+            // It was deleted while the plan was on its way.
+            plan.actions.iter().for_each(|action| self.outbox.add_done(action.id, ActionOutcome::Skipped));
+            return;
+        }
+        self.report_all(&uid, &plan.problems);
+        self.remember_time(&uid, plan.reconsider_after);
+        if let Some(status) = plan.status
+            && let Some(managed) = self.managed.get_mut(&uid)
+        {
+            managed.status.wanted = Some(status);
+            self.write_status(&uid);
+        }
+        self.announce_deletions(&uid, &plan);
+        self.take_recipe(&uid, &plan);
+        if let Some(managed) = self.managed.get_mut(&uid) {
+            managed.applier.push(plan);
+        }
+        self.start_actions(&uid);
+    }
+
+    /// Prepares how the plan's pods are made. A template that no pod can be made of leaves the recipe out, and every
+    /// creation then fails with the reason in an event.
+    fn take_recipe(&mut self, uid: &Text, plan: &Plan) {
+        let creates = plan.actions.iter().any(|action| matches!(action.action, Some(Action::Create(_))));
+        let Some(managed) = self.managed.get_mut(uid).filter(|_| creates) else { return };
+        let Some(announced) = &managed.announced else { return };
+        match Recipe::new(&announced.object, &announced.revision, &plan.added_tolerations) {
+            Ok(recipe) => managed.recipe = Some(Arc::new(recipe)),
+            Err(fault) => {
+                managed.recipe = None;
+                let object = announced.object.clone();
+                let note = format!("no pod can be made from the template: {fault}");
+                self.parts.events.say(&object, Kind::Warning, "FailedCreate", "CreatePod", note);
+            }
+        }
+    }
+
+    fn remember_time(&mut self, uid: &Text, after: Option<prost_types::Duration>) {
+        let Some(managed) = self.managed.get_mut(uid) else { return };
+        if let Some(key) = managed.reconsider.take() {
+            self.timers.try_remove(&key);
+        }
+        if let Some(after) = after.and_then(|after| Duration::try_from(after).ok()) {
+            let key = self.set_timer(Timer::Reconsider(uid.clone()), after);
+            if let Some(managed) = self.managed.get_mut(uid) {
+                managed.reconsider = Some(key);
+            }
+        }
+    }
+
+    /// Says that pods are deleted because they are over (N3).
+    fn announce_deletions(&mut self, uid: &str, plan: &Plan) {
+        let Some(entry) = self.cluster.daemon_set(uid) else { return };
+        let object = entry.object.clone();
+        let namespace = &object.metadata.namespace;
+        for action in &plan.actions {
+            let Some(Action::Delete(delete)) = &action.action else { continue };
+            let DeletePod { pod, node, .. } = delete;
+            let (kind, reason, note) = match delete.reason() {
+                DeleteReason::Failed => (
+                    Kind::Warning,
+                    "FailedDaemonPod",
+                    format!("Found failed daemon pod {namespace}/{pod} on node {node}, will try to kill it"),
+                ),
+                DeleteReason::Succeeded => (
+                    Kind::Normal,
+                    "SucceededDaemonPod",
+                    format!("Found succeeded daemon pod {namespace}/{pod} on node {node}, will try to delete it"),
+                ),
+                DeleteReason::Unspecified
+                | DeleteReason::Excluded
+                | DeleteReason::Excess
+                | DeleteReason::Update
+                | DeleteReason::NodeGone => continue,
+            };
+            self.parts.events.say(&object, kind, reason, "DeletePod", note);
+        }
+    }
+
+    /// Says what is wrong with a `DaemonSet`, once for as long as it is.
+    fn report_all(&mut self, uid: &str, from_planner: &[Problem]) {
+        let Some(managed) = self.managed.get_mut(uid) else { return };
+        let Some(announced) = &managed.announced else { return };
+        let problems: Vec<_> = announced.problems.iter().chain(from_planner).cloned().collect();
+        let object = announced.object.clone();
+        let before = std::mem::replace(&mut managed.reported, problems.clone());
+        for problem in problems.iter().filter(|problem| !before.contains(problem)) {
+            let reason = match problem.code() {
+                ProblemCode::SelectsEverything => "SelectingAll",
+                ProblemCode::MalformedTerm => "MalformedNodeAffinity",
+                ProblemCode::Malformed => "MalformedField",
+                ProblemCode::UnknownRevision | ProblemCode::Unspecified => "PlannerProblem",
+            };
+            let note = format!("{}: {}", problem.field, problem.message);
+            warn!(object = problem.object, reason, note, "the planner has found a problem");
+            self.parts.events.say(&object, Kind::Warning, reason, "Plan", note);
+        }
+    }
+
+    /// Notes an object that the planner could not use at all.
+    #[expect(clippy::unused_self, reason = "one of the loop's answers to what a session brings")]
+    pub(super) fn report(&self, problem: &Problem) {
+        let Problem { object, field, message, .. } = problem;
+        warn!(object, field, message, "the planner can't use an object");
+    }
+
+    /// The planner that asked for it is gone: what has not been begun is not begun.
+    pub(super) fn void_plans(&mut self) {
+        for managed in self.managed.values_mut() {
+            managed.applier.clear();
+            if let Some(key) = managed.reconsider.take() {
+                self.timers.try_remove(&key);
+            }
+        }
+    }
+}

@@ -1,0 +1,124 @@
+//! Upkeep as it is started and as it ends; when there is none to do, the planner is told of the `DaemonSet`.
+
+use std::{sync::Arc, time::Duration};
+
+use tracing::{debug, warn};
+
+use super::{Answer, Controller, Timer, managed::Announced};
+use crate::{
+    api::ApiError,
+    apply::Lane,
+    cluster::Text,
+    events::Kind,
+    upkeep::{UpkeepError, Wrote, carry_out, next},
+    watch::DaemonSet,
+};
+
+const FIRST_WAIT: Duration = Duration::from_millis(200);
+const LONGEST_WAIT: Duration = Duration::from_secs(60);
+
+/// The end of a piece of work.
+#[derive(Debug)]
+pub(super) struct UpkeepEnded {
+    daemon_set: Text,
+    object: Arc<DaemonSet>,
+    failure_reason: &'static str,
+    wrote: Wrote,
+    result: Result<(), UpkeepError>,
+}
+
+impl Controller {
+    /// Looks whether a `DaemonSet` is in order, and does what is first if not.
+    pub(super) fn keep_up(&mut self, uid: &Text) {
+        let (Some(entry), Some(managed)) = (self.cluster.daemon_set(uid), self.managed.get_mut(uid)) else { return };
+        if managed.upkeep.is_running || managed.upkeep.is_waiting {
+            return;
+        }
+        let next = next(&self.cluster, entry, &managed.upkeep.refused);
+        let object = entry.object.clone();
+        if let Some(work) = next.work {
+            managed.upkeep.is_running = true;
+            let (api, object, daemon_set) = (self.parts.api.clone(), object.clone(), uid.clone());
+            debug!(daemon_set = object.key(), ?work, "upkeep");
+            self.calls.spawn(async move {
+                let failure_reason = work.failure_reason();
+                let (wrote, result) = carry_out(api, object.clone(), work).await;
+                Answer::Upkeep(Box::new(UpkeepEnded { daemon_set, object, failure_reason, wrote, result }))
+            });
+        }
+        if let Some(revision) = next.revision {
+            self.announce(uid, object, revision);
+        }
+    }
+
+    fn announce(&mut self, uid: &Text, object: Arc<DaemonSet>, revision: String) {
+        let Some(managed) = self.managed.get_mut(uid) else { return };
+        let before = managed.announced.as_ref();
+        if before.is_some_and(|before| before.revision == revision && same_spec(&before.object, &object)) {
+            return;
+        }
+        managed.announced = Some(Announced::new(object, revision));
+        self.outbox.add_daemon_set(uid.clone());
+        // What was refused for the old template may be granted for the new one.
+        for lane in [Lane::Create, Lane::Delete] {
+            self.open_lane(uid, lane);
+        }
+    }
+
+    pub(super) fn upkeep_ended(&mut self, ended: UpkeepEnded) {
+        let UpkeepEnded { daemon_set: uid, object, failure_reason, wrote, result } = ended;
+        let is_gone = wrote.is_gone;
+        self.take_in_writes(&uid, wrote);
+        let Some(managed) = self.managed.get_mut(&uid) else { return };
+        managed.upkeep.is_running = false;
+        let wait = match result {
+            Ok(()) if !is_gone => {
+                managed.upkeep.failures = 0;
+                self.keep_up(&uid);
+                return;
+            }
+            // The watch is about to tell.
+            Ok(()) => FIRST_WAIT,
+            Err(error) => {
+                let failures = managed.upkeep.failures;
+                managed.upkeep.failures = failures.saturating_add(1);
+                warn!(daemon_set = object.key(), %error, "upkeep failed");
+                let is_news = matches!(&error.source, ApiError::Refused(_)) && !error.source.is_conflict();
+                if is_news && !error.source.is_namespace_terminating() {
+                    self.parts.events.say(&object, Kind::Warning, failure_reason, "Upkeep", error.to_string());
+                }
+                FIRST_WAIT.saturating_mul(1 << failures.min(16)).min(LONGEST_WAIT)
+            }
+        };
+        if let Some(managed) = self.managed.get_mut(&uid) {
+            managed.upkeep.is_waiting = true;
+        }
+        self.set_timer(Timer::Upkeep(uid), wait);
+    }
+
+    /// What the server answered is known at once, before the watch tells of it.
+    fn take_in_writes(&mut self, uid: &Text, wrote: Wrote) {
+        if let Some(object) = wrote.daemon_set.filter(|object| object.metadata.uid == **uid) {
+            self.cluster.set_daemon_set(object);
+        }
+        wrote.pods.iter().for_each(|pod| self.cluster.wrote_pod(pod));
+        wrote.revisions.iter().for_each(|revision| self.cluster.set_revision(revision));
+        wrote.deleted_revisions.iter().for_each(|revision| self.cluster.forget_revision(revision));
+        if let Some(managed) = self.managed.get_mut(uid) {
+            managed.upkeep.refused.extend(wrote.refused);
+        }
+    }
+
+    /// The wait after a failure is over.
+    pub(super) fn try_upkeep_again(&mut self, uid: &Text) {
+        if let Some(managed) = self.managed.get_mut(uid) {
+            managed.upkeep.is_waiting = false;
+            self.keep_up(uid);
+        }
+    }
+}
+
+/// Whether nothing that facts are made of differs.
+fn same_spec(a: &DaemonSet, b: &DaemonSet) -> bool {
+    a.metadata.generation == b.metadata.generation && a.metadata.annotations == b.metadata.annotations
+}

@@ -1,0 +1,126 @@
+//! Events on `DaemonSet`s (contract C5): what was done and what went wrong, in the server's words.
+//!
+//! Events are news, not state: they are limited by `DaemonSet` and dropped rather than waited for.
+
+use std::{
+    collections::HashMap,
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use k8s_openapi::api::core::v1::ObjectReference;
+use kube::{
+    Client,
+    runtime::events::{Event, EventType, Recorder, Reporter},
+};
+use tokio::sync::mpsc;
+use tracing::debug;
+
+use crate::{metrics::Metrics, watch::DaemonSet};
+
+/// How many events may wait to be written.
+const WAITING: usize = 1_000;
+/// How many events a `DaemonSet` may have at once, as in client-go's spam filter.
+const BURST: f64 = 25.0;
+/// How long it takes until it may have another one after that.
+const REFILL: Duration = Duration::from_secs(10);
+/// The longest note that the API takes, in bytes.
+const MAX_NOTE: usize = 1_024;
+
+/// Whether an event is good or bad news.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// Something was done.
+    Normal,
+    /// Something is wrong.
+    Warning,
+}
+
+/// Where events go.
+#[derive(Debug)]
+pub struct Events {
+    waiting: mpsc::Sender<(Event, ObjectReference)>,
+    buckets: HashMap<String, Bucket>,
+    metrics: Arc<Metrics>,
+}
+
+#[derive(Debug)]
+struct Bucket {
+    tokens: f64,
+    filled: Instant,
+}
+
+impl Events {
+    /// Events that are written in the background for as long as this lives.
+    pub fn new(client: Client, instance: String, metrics: Arc<Metrics>) -> Self {
+        let (waiting, mut events) = mpsc::channel::<(Event, ObjectReference)>(WAITING);
+        let reporter = Reporter { controller: "everynode-executor".to_owned(), instance: Some(instance) };
+        let recorder = Recorder::new(client, reporter);
+        tokio::spawn(async move {
+            while let Some((event, about)) = events.recv().await {
+                if let Err(error) = recorder.publish(&event, &about).await {
+                    debug!(%error, reason = event.reason, "an event could not be written");
+                }
+            }
+        });
+        Self { waiting, buckets: HashMap::new(), metrics }
+    }
+
+    /// Says something about a `DaemonSet`. `action` is what was being done, `reason` why it is said; both are single
+    /// words.
+    pub fn say(&mut self, daemon_set: &DaemonSet, kind: Kind, reason: &str, action: &str, note: String) {
+        let metadata = &daemon_set.metadata;
+        if !self.may_say(&metadata.uid, Instant::now()) {
+            self.metrics.event_dropped();
+            return;
+        }
+        let event = Event {
+            type_: match kind {
+                Kind::Normal => EventType::Normal,
+                Kind::Warning => EventType::Warning,
+            },
+            reason: reason.to_owned(),
+            note: Some(shortened(note)),
+            action: action.to_owned(),
+            secondary: None,
+        };
+        let about = ObjectReference {
+            api_version: Some("apps/v1".to_owned()),
+            kind: Some("DaemonSet".to_owned()),
+            name: Some(metadata.name.clone()),
+            namespace: Some(metadata.namespace.clone()),
+            uid: Some(metadata.uid.clone()),
+            resource_version: Some(metadata.resource_version.clone()),
+            field_path: None,
+        };
+        if self.waiting.try_send((event, about)).is_err() {
+            self.metrics.event_dropped();
+        }
+    }
+
+    fn may_say(&mut self, uid: &str, now: Instant) -> bool {
+        let bucket = self.buckets.entry(uid.to_owned()).or_insert(Bucket { tokens: BURST, filled: now });
+        let refilled = now.duration_since(bucket.filled).as_secs_f64() / REFILL.as_secs_f64();
+        bucket.tokens = (bucket.tokens + refilled).min(BURST);
+        bucket.filled = now;
+        if bucket.tokens < 1.0 {
+            return false;
+        }
+        bucket.tokens -= 1.0;
+        true
+    }
+
+    /// A `DaemonSet` is gone.
+    pub fn forget(&mut self, uid: &str) {
+        self.buckets.remove(uid);
+    }
+}
+
+fn shortened(mut note: String) -> String {
+    if note.len() > MAX_NOTE {
+        let end = (0..=MAX_NOTE - '…'.len_utf8()).rev().find(|end| note.is_char_boundary(*end)).unwrap_or(0);
+        note.truncate(end);
+        note.push('…');
+    }
+    note
+}

@@ -1,0 +1,63 @@
+//! Short names from hashes.
+
+use sha2::{Digest, Sha256};
+
+/// The letters and digits of generated names: none that spell words, none that look alike. The same as in
+/// `k8s.io/apimachinery/pkg/util/rand`.
+const ALPHABET: &[u8; 27] = b"bcdfghjklmnpqrstvwxz2456789";
+
+/// How long a short hash is: 27^10 values, 47 bits.
+pub const SHORT_LENGTH: usize = 10;
+
+/// A hash of all parts, fit to be part of a name or a label.
+pub fn short(parts: &[&[u8]]) -> String {
+    let base = ALPHABET.len() as u128;
+    let mut number = u128::from_be_bytes(first_half(digest(parts)));
+    let mut name = String::with_capacity(SHORT_LENGTH);
+    for _ in 0..SHORT_LENGTH {
+        let letter = usize::try_from(number % base).ok().and_then(|index| ALPHABET.get(index));
+        name.extend(letter.copied().map(char::from));
+        number /= base;
+    }
+    name
+}
+
+/// A hash of one text, to tell texts apart by.
+pub fn fingerprint(text: &[u8]) -> Fingerprint {
+    Fingerprint(first_half(digest(&[text])))
+}
+
+/// Stands for a text: two texts with the same fingerprint are the same.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+pub struct Fingerprint([u8; 16]);
+
+fn digest(parts: &[&[u8]]) -> [u8; 32] {
+    let mut hasher = Sha256::new();
+    for part in parts {
+        // The length keeps ("ab", "c") apart from ("a", "bc").
+        hasher.update((part.len() as u64).to_be_bytes());
+        hasher.update(part);
+    }
+    hasher.finalize().into()
+}
+
+fn first_half(digest: [u8; 32]) -> [u8; 16] {
+    let mut half = [0; 16];
+    half.iter_mut().zip(digest).for_each(|(to, from)| *to = from);
+    half
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_short_hash_is_ten_characters_of_the_alphabet_and_depends_on_every_part() {
+        let hash = short(&[b"ab", b"c"]);
+        assert_eq!(hash.len(), SHORT_LENGTH);
+        assert!(hash.bytes().all(|byte| ALPHABET.contains(&byte)), "{hash}");
+        assert_eq!(hash, short(&[b"ab", b"c"]));
+        assert_ne!(hash, short(&[b"a", b"bc"]));
+        assert_ne!(hash, short(&[b"ab", b"c", b""]));
+    }
+}

@@ -1,0 +1,83 @@
+//! Whether the executor is alive and ready.
+
+use std::time::{Duration, Instant};
+
+use parking_lot::Mutex;
+
+/// How long the executor stays ready without a planner.
+const PLANNER_GRACE: Duration = Duration::from_secs(10);
+/// How often the loop shows that it runs.
+pub const HEARTBEAT: Duration = Duration::from_secs(5);
+/// How long the loop may not show it.
+const HEARTBEAT_GRACE: Duration = Duration::from_secs(60);
+
+/// What the admin port says of the executor.
+#[derive(Debug)]
+pub struct Health {
+    state: Mutex<State>,
+}
+
+#[derive(Debug)]
+struct State {
+    watches_synced: bool,
+    planner: Planner,
+    heartbeat: Instant,
+}
+
+#[derive(Debug, Clone, Copy)]
+enum Planner {
+    NeverSynced,
+    Synced,
+    LostAt(Instant),
+}
+
+impl Default for Health {
+    fn default() -> Self {
+        let state = State { watches_synced: false, planner: Planner::NeverSynced, heartbeat: Instant::now() };
+        Self { state: Mutex::new(state) }
+    }
+}
+
+impl Health {
+    /// The loop runs.
+    pub fn beat(&self) {
+        self.state.lock().heartbeat = Instant::now();
+    }
+
+    /// Every watch has listed everything.
+    pub fn watches_synced(&self) {
+        self.state.lock().watches_synced = true;
+    }
+
+    /// The planner has been told everything.
+    pub fn planner_synced(&self) {
+        self.state.lock().planner = Planner::Synced;
+    }
+
+    /// The planner is lost.
+    pub fn planner_lost(&self) {
+        let mut state = self.state.lock();
+        if matches!(state.planner, Planner::Synced) {
+            state.planner = Planner::LostAt(Instant::now());
+        }
+    }
+
+    /// Why the executor isn't ready, if it isn't.
+    pub fn unready(&self) -> Option<&'static str> {
+        let state = self.state.lock();
+        if !state.watches_synced {
+            return Some("the cluster has not been listed yet");
+        }
+        match state.planner {
+            Planner::Synced => None,
+            Planner::LostAt(since) if since.elapsed() < PLANNER_GRACE => None,
+            Planner::LostAt(_) => Some("the planner is lost; nothing is created or deleted until there is one"),
+            Planner::NeverSynced => Some("the planner has not been told everything yet"),
+        }
+    }
+
+    /// Whether the loop still runs.
+    pub fn is_alive(&self) -> bool {
+        self.state.lock().heartbeat.elapsed() < HEARTBEAT_GRACE
+    }
+}

@@ -1,0 +1,185 @@
+//! The history of a `DaemonSet`'s templates as `ControllerRevision`s (contract H1 to H3).
+//!
+//! Templates are compared by meaning, and stored byte for byte as kube-controller-manager would store them, so that
+//! either controller recognises the other's revisions.
+
+use everynode_proto::facts::REVISION_LABEL;
+use serde::Serialize;
+use serde_json::{Map, Value, json, value::RawValue};
+
+use crate::{
+    cluster::Known,
+    hash::{self, Fingerprint},
+    pod::owner_reference,
+    watch::{DaemonSet, Revision},
+};
+
+/// The longest name of an object.
+const MAX_NAME: usize = 253;
+
+/// The revisions kept beside the current one when the `DaemonSet` doesn't say.
+const DEFAULT_LIMIT: usize = 10;
+
+/// A `DaemonSet`'s template by meaning.
+pub fn template_fingerprint(daemon_set: &DaemonSet) -> Fingerprint {
+    let template = daemon_set.spec.template.as_ref().and_then(|raw| serde_json::from_str(raw.get()).ok());
+    meaning(template.unwrap_or_default())
+}
+
+/// The template in a revision's data by meaning.
+pub fn data_fingerprint(revision: &Revision) -> Fingerprint {
+    let data: Value = revision.data.as_ref().and_then(|raw| serde_json::from_str(raw.get()).ok()).unwrap_or_default();
+    let mut template = data.pointer("/spec/template").cloned().unwrap_or_default();
+    if let Value::Object(fields) = &mut template {
+        fields.remove("$patch");
+    }
+    meaning(template)
+}
+
+fn meaning(mut template: Value) -> Fingerprint {
+    drop_nulls(&mut template);
+    hash::fingerprint(template.to_string().as_bytes())
+}
+
+/// A field that is null says the same as one that isn't there (such as the creationTimestamp in older revisions).
+fn drop_nulls(value: &mut Value) {
+    match value {
+        Value::Object(fields) => {
+            fields.retain(|_, value| !value.is_null());
+            fields.values_mut().for_each(drop_nulls);
+        }
+        Value::Array(items) => items.iter_mut().for_each(drop_nulls),
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => {}
+    }
+}
+
+/// The patch that restores the template, as Go's encoding/json writes it (H2): keys sorted, compact, and with the
+/// characters escaped that are special to HTML and JavaScript.
+fn data(daemon_set: &DaemonSet) -> String {
+    let template = daemon_set.spec.template.as_ref().and_then(|raw| serde_json::from_str(raw.get()).ok());
+    let mut template: Map<String, Value> = template.unwrap_or_default();
+    template.insert("$patch".to_owned(), "replace".into());
+    let text = json!({"spec": {"template": template}}).to_string();
+    // These characters can only stand inside strings, so replacing them in the whole text is the same.
+    let mut escaped = String::with_capacity(text.len());
+    for character in text.chars() {
+        match character {
+            '<' | '>' | '&' | '\u{2028}' | '\u{2029}' => {
+                escaped.push_str(&format!("\\u{:04x}", u32::from(character)));
+            }
+            other => escaped.push(other),
+        }
+    }
+    escaped
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Body<'a> {
+    api_version: &'static str,
+    kind: &'static str,
+    metadata: Value,
+    data: &'a RawValue,
+    revision: i64,
+}
+
+/// A new `ControllerRevision` for a `DaemonSet`'s template: its name, and itself ready to be sent.
+///
+/// # Errors
+/// The template can't be written as JSON, which it was read from.
+pub fn new_revision(daemon_set: &DaemonSet, number: i64) -> Result<(String, Vec<u8>), serde_json::Error> {
+    let data = RawValue::from_string(data(daemon_set))?;
+    let collisions = daemon_set.status.collision_count.unwrap_or(0).to_string();
+    let hash = hash::short(&[data.get().as_bytes(), collisions.as_bytes()]);
+    let suffix = format!("-{hash}");
+    let stem: String = daemon_set.metadata.name.chars().take(MAX_NAME - suffix.len()).collect();
+    let name = format!("{stem}{suffix}");
+    let mut labels = template_labels(daemon_set);
+    labels.insert(REVISION_LABEL.to_owned(), hash.into());
+    let body = Body {
+        api_version: "apps/v1",
+        kind: "ControllerRevision",
+        metadata: json!({
+            "name": name,
+            "namespace": daemon_set.metadata.namespace,
+            "labels": labels,
+            "annotations": daemon_set.metadata.annotations,
+            "ownerReferences": [owner_reference(daemon_set)],
+        }),
+        data: &data,
+        revision: number,
+    };
+    Ok((name, serde_json::to_vec(&body)?))
+}
+
+fn template_labels(daemon_set: &DaemonSet) -> Map<String, Value> {
+    let template = daemon_set.spec.template.as_ref();
+    let template: Value = template.and_then(|raw| serde_json::from_str(raw.get()).ok()).unwrap_or_default();
+    template.pointer("/metadata/labels").and_then(Value::as_object).cloned().unwrap_or_default()
+}
+
+/// What a history needs next.
+#[derive(Debug, Clone)]
+pub enum Step {
+    /// The revision has no hash yet; its name serves as one.
+    Label(Known),
+    /// The template has no revision yet: record it under this number.
+    Record(i64),
+    /// Several revisions say the same: the first stays, pods of the others become its own.
+    Merge {
+        /// The revision that stays.
+        keep: Known,
+        /// Those that go.
+        duplicates: Vec<Known>,
+    },
+    /// The template is an older one again: its revision gets this number.
+    Renumber(Known, i64),
+}
+
+/// A history in order, or what it needs next.
+#[derive(Debug, Clone)]
+pub enum State {
+    /// The controller-revision-hash of the current template, and the other revisions.
+    Settled {
+        /// The hash.
+        hash: String,
+        /// The revisions of older templates.
+        old: Vec<Known>,
+    },
+    /// What is to be done first.
+    Needs(Step),
+}
+
+/// Looks at a `DaemonSet`'s revisions (H1).
+pub fn assess(template: Fingerprint, revisions: impl Iterator<Item = Known>) -> State {
+    let (mut current, old): (Vec<_>, Vec<_>) = revisions.partition(|revision| revision.template == template);
+    if let Some(unlabelled) = current.iter().chain(&old).find(|revision| revision.hash().is_none()) {
+        return State::Needs(Step::Label(unlabelled.clone()));
+    }
+    let next = old.iter().map(|revision| revision.revision).max().unwrap_or(0).saturating_add(1);
+    current.sort_by(|a, b| b.revision.cmp(&a.revision).then_with(|| a.name.cmp(&b.name)));
+    let mut current = current.into_iter();
+    let Some(keep) = current.next() else { return State::Needs(Step::Record(next)) };
+    let duplicates: Vec<_> = current.collect();
+    if !duplicates.is_empty() {
+        return State::Needs(Step::Merge { keep, duplicates });
+    }
+    if keep.revision < next {
+        return State::Needs(Step::Renumber(keep, next));
+    }
+    State::Settled { hash: keep.hash().unwrap_or_default().to_owned(), old }
+}
+
+/// The old revisions beyond the limit, oldest first, without those that a pod still carries (H3).
+pub fn surplus(limit: Option<i32>, mut old: Vec<Known>, is_carried: impl Fn(&str) -> bool) -> Vec<Known> {
+    let limit = limit.map_or(DEFAULT_LIMIT, |limit| usize::try_from(limit).unwrap_or(0));
+    let surplus = old.len().saturating_sub(limit);
+    if surplus == 0 {
+        return Vec::new();
+    }
+    old.sort_by_key(|revision| revision.revision);
+    old.retain(|revision| !revision.hash().is_some_and(&is_carried));
+    old.truncate(surplus);
+    old
+}
+

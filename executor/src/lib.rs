@@ -1,0 +1,37 @@
+//! Everynode's executor: watches a cluster, tells the planner what it sees, and carries out the planner's plans.
+//!
+//! It decides nothing about placement, rollouts or counters: it turns objects into facts and actions into API calls.
+//! What it owns is how a pod is made from a template, the history of templates, and which pods belong to whom.
+//!
+//! Data flows in a circle: watches → [`cluster`] (what is known) → [`outbox`] (facts that changed) → the planner, by
+//! [`session`] → plans → [`apply`] (what may be done now) → [`api`] → the cluster, whose answers go into [`cluster`] at once.
+//!
+//! In reading order:
+//! - [`controller`]: the loop that all of it runs in.
+//! - [`watch`], [`cluster`]: what is seen and known.
+//! - [`outbox`], [`session`]: facts out, plans in.
+//! - [`apply`], [`action`]: plans into API calls.
+//! - [`pod`], [`history`], [`adopt`], [`upkeep`], [`status`], [`events`]: one concern each.
+//! - [`api`]: the calls to the API server.
+//! - [`args`], [`run`], [`admin`], [`health`], [`metrics`]: the program.
+
+pub mod action;
+pub mod admin;
+pub mod adopt;
+pub mod api;
+pub mod apply;
+pub mod args;
+pub mod cluster;
+pub mod controller;
+pub mod events;
+pub mod hash;
+pub mod health;
+pub mod history;
+pub mod metrics;
+pub mod outbox;
+pub mod pod;
+pub mod run;
+pub mod session;
+pub mod status;
+pub mod upkeep;
+pub mod watch;

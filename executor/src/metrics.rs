@@ -1,0 +1,129 @@
+//! What the executor counts, for Prometheus.
+
+use prometheus_client::{
+    encoding::{EncodeLabelSet, EncodeLabelValue, text},
+    metrics::{counter::Counter, family::Family, gauge::Gauge},
+    registry::Registry,
+};
+
+/// The kinds of actions.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, EncodeLabelValue)]
+#[allow(missing_docs, reason = "the variants are the planner's actions, by their names there")]
+pub enum ActionKind {
+    Create,
+    Delete,
+}
+
+/// How actions end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, EncodeLabelValue)]
+pub enum Outcome {
+    /// Carried out.
+    Done,
+    /// Refused by the API server.
+    Refused,
+    /// Not needed any more.
+    Skipped,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct ActionLabels {
+    action: ActionKind,
+    outcome: Outcome,
+}
+
+/// All metrics of the executor.
+#[derive(Debug)]
+pub struct Metrics {
+    registry: Registry,
+    actions: Family<ActionLabels, Counter>,
+    plans: Counter,
+    facts: Counter,
+    planner_connected: Gauge,
+    planner_losses: Counter,
+    status_writes: Counter,
+    watch_errors: Counter,
+    events_dropped: Counter,
+}
+
+impl Default for Metrics {
+    fn default() -> Self {
+        let mut registry = Registry::with_prefix("everynode_executor");
+        let mut counter = |name: &str, help: &str| {
+            let counter = Counter::default();
+            registry.register(name, help, counter.clone());
+            counter
+        };
+        let plans = counter("plans", "Plans received");
+        let facts = counter("facts", "Facts sent to planners");
+        let planner_losses = counter("planner_losses", "Planner sessions that ended");
+        let status_writes = counter("status_writes", "DaemonSet statuses written");
+        let watch_errors = counter("watch_errors", "Interruptions of watches");
+        let events_dropped = counter("events_dropped", "Events not written, to spare the API server");
+        let actions = Family::default();
+        registry.register("actions", "Actions ended", actions.clone());
+        let planner_connected = Gauge::default();
+        registry.register("planner_connected", "Whether a planner session is open", planner_connected.clone());
+        Self {
+            registry,
+            actions,
+            plans,
+            facts,
+            planner_connected,
+            planner_losses,
+            status_writes,
+            watch_errors,
+            events_dropped,
+        }
+    }
+}
+
+impl Metrics {
+    /// An action has ended.
+    pub fn action(&self, action: ActionKind, outcome: Outcome) {
+        self.actions.get_or_create(&ActionLabels { action, outcome }).inc();
+    }
+
+    /// A plan has come.
+    pub fn plan(&self) {
+        self.plans.inc();
+    }
+
+    /// Facts have been sent.
+    pub fn facts(&self, count: usize) {
+        self.facts.inc_by(u64::try_from(count).unwrap_or(u64::MAX));
+    }
+
+    /// A planner session is open.
+    pub fn planner_found(&self) {
+        self.planner_connected.set(1);
+    }
+
+    /// The planner session has ended.
+    pub fn planner_lost(&self) {
+        self.planner_connected.set(0);
+        self.planner_losses.inc();
+    }
+
+    /// A status has been written.
+    pub fn status_write(&self) {
+        self.status_writes.inc();
+    }
+
+    /// A watch was interrupted.
+    pub fn watch_error(&self) {
+        self.watch_errors.inc();
+    }
+
+    /// An event was not written.
+    pub fn event_dropped(&self) {
+        self.events_dropped.inc();
+    }
+
+    /// Everything in Prometheus' text format.
+    pub fn encode(&self) -> String {
+        let mut page = String::new();
+        // Writing to a String can't fail.
+        let _ = text::encode(&mut page, &self.registry);
+        page
+    }
+}

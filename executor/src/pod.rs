@@ -1,0 +1,155 @@
+//! Pods from a `DaemonSet`'s template (contract C1 to C4).
+//!
+//! The template is handled as JSON from end to end, so a field that this program has never heard of reaches the pod.
+
+use everynode_proto::{
+    facts::{REVISION_LABEL, TEMPLATE_GENERATION_ANNOTATION, TEMPLATE_GENERATION_LABEL},
+    planner::v1::Toleration,
+};
+use serde_json::{Map, Value, json};
+
+use crate::{
+    hash::{self, SHORT_LENGTH},
+    watch::DaemonSet,
+};
+
+/// The longest name that a pod can have and still be its host's name.
+const MAX_NAME: usize = 63;
+
+/// The name of a pod. Whoever creates a pod of this revision for this node after this predecessor uses the same name,
+/// so of two creations one fails. `attempt` moves on from a name that is taken by another pod.
+pub fn name(daemon_set: &DaemonSet, node: &str, revision: &str, succeeds: &str, attempt: u32) -> String {
+    let uid = &daemon_set.metadata.uid;
+    let attempt = attempt.to_string();
+    let parts = [uid.as_str(), node, revision, succeeds, &attempt].map(str::as_bytes);
+    let prefix = generate_name(daemon_set);
+    // Names of Kubernetes objects are ASCII.
+    let prefix: String = prefix.chars().take(MAX_NAME - SHORT_LENGTH).collect();
+    format!("{prefix}{}", hash::short(&parts))
+}
+
+fn generate_name(daemon_set: &DaemonSet) -> String {
+    format!("{}-", daemon_set.metadata.name)
+}
+
+/// The reference of what a `DaemonSet` owns to the `DaemonSet`.
+pub fn owner_reference(daemon_set: &DaemonSet) -> Value {
+    json!({
+        "apiVersion": "apps/v1",
+        "kind": "DaemonSet",
+        "name": daemon_set.metadata.name,
+        "uid": daemon_set.metadata.uid,
+        "controller": true,
+        "blockOwnerDeletion": true,
+    })
+}
+
+/// Everything about a `DaemonSet`'s pods of one revision that is the same on every node.
+#[derive(Debug, Clone)]
+pub struct Recipe {
+    metadata: Map<String, Value>,
+    spec: Map<String, Value>,
+    affinity: Map<String, Value>,
+    node_affinity: Map<String, Value>,
+}
+
+impl Recipe {
+    /// Prepares the pods of a revision.
+    ///
+    /// # Errors
+    /// The template is not JSON of the right shape; says where.
+    pub fn new(daemon_set: &DaemonSet, revision: &str, added: &[Toleration]) -> Result<Self, String> {
+        let template = daemon_set.spec.template.as_ref().ok_or("spec.template is missing")?;
+        let mut template = object(serde_json::from_str(template.get()).unwrap_or_default(), "spec.template")?;
+        let given = object(take(&mut template, "metadata"), "spec.template.metadata")?;
+        let mut spec = object(take(&mut template, "spec"), "spec.template.spec")?;
+        let mut affinity = object(take(&mut spec, "affinity"), "spec.template.spec.affinity")?;
+        let node_affinity =
+            object(take(&mut affinity, "nodeAffinity"), "spec.template.spec.affinity.nodeAffinity")?;
+        add_tolerations(&mut spec, added);
+        Ok(Self { metadata: metadata(daemon_set, revision, given)?, spec, affinity, node_affinity })
+    }
+
+    /// The pod for a node, ready to be sent.
+    pub fn pod(&self, name: &str, node: &str) -> Vec<u8> {
+        let mut metadata = self.metadata.clone();
+        metadata.insert("name".to_owned(), name.into());
+        // A required affinity of the template has done its work in choosing the node (C3).
+        let mut node_affinity = self.node_affinity.clone();
+        let required = json!({"nodeSelectorTerms": [
+            {"matchFields": [{"key": "metadata.name", "operator": "In", "values": [node]}]},
+        ]});
+        node_affinity.insert("requiredDuringSchedulingIgnoredDuringExecution".to_owned(), required);
+        let mut affinity = self.affinity.clone();
+        affinity.insert("nodeAffinity".to_owned(), node_affinity.into());
+        let mut spec = self.spec.clone();
+        spec.insert("affinity".to_owned(), affinity.into());
+        let pod = json!({"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": spec});
+        pod.to_string().into_bytes()
+    }
+}
+
+fn take(map: &mut Map<String, Value>, key: &str) -> Value {
+    map.remove(key).unwrap_or_default()
+}
+
+/// An object; a missing one is empty.
+fn object(value: Value, path: &str) -> Result<Map<String, Value>, String> {
+    match value {
+        Value::Object(map) => Ok(map),
+        Value::Null => Ok(Map::new()),
+        Value::Bool(_) | Value::Number(_) | Value::String(_) | Value::Array(_) => {
+            Err(format!("{path} is not an object"))
+        }
+    }
+}
+
+fn metadata(
+    daemon_set: &DaemonSet,
+    revision: &str,
+    mut given: Map<String, Value>,
+) -> Result<Map<String, Value>, String> {
+    let mut labels = object(take(&mut given, "labels"), "spec.template.metadata.labels")?;
+    labels.insert(REVISION_LABEL.to_owned(), revision.into());
+    let generation = daemon_set.metadata.annotations.get(TEMPLATE_GENERATION_ANNOTATION);
+    if let Some(generation) = generation.filter(|text| text.parse::<i64>().is_ok()) {
+        labels.insert(TEMPLATE_GENERATION_LABEL.to_owned(), generation.as_str().into());
+    }
+    let mut metadata = Map::new();
+    metadata.insert("generateName".to_owned(), generate_name(daemon_set).into());
+    metadata.insert("namespace".to_owned(), daemon_set.metadata.namespace.as_str().into());
+    metadata.insert("labels".to_owned(), labels.into());
+    metadata.insert("ownerReferences".to_owned(), json!([owner_reference(daemon_set)]));
+    for key in ["annotations", "finalizers"] {
+        if let Some(value) = given.remove(key).filter(|value| !value.is_null()) {
+            metadata.insert(key.to_owned(), value);
+        }
+    }
+    Ok(metadata)
+}
+
+fn add_tolerations(spec: &mut Map<String, Value>, added: &[Toleration]) {
+    let mut tolerations = match take(spec, "tolerations") {
+        Value::Array(tolerations) => tolerations,
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) | Value::Object(_) => Vec::new(),
+    };
+    for toleration in added {
+        let mut fields = Map::new();
+        let Toleration { key, operator, value, effect } = toleration;
+        for (name, text) in [("key", key), ("operator", operator), ("value", value), ("effect", effect)] {
+            if !text.is_empty() {
+                fields.insert(name.to_owned(), text.as_str().into());
+            }
+        }
+        let same = |other: &Value| {
+            let text = |name| other.get(name).and_then(Value::as_str).unwrap_or_default();
+            text("key") == key && text("operator") == operator && text("value") == value && text("effect") == effect
+        };
+        match tolerations.iter_mut().find(|other| same(other)) {
+            Some(other) => *other = fields.into(),
+            None => tolerations.push(fields.into()),
+        }
+    }
+    spec.insert("tolerations".to_owned(), tolerations.into());
+}
+

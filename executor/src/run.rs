@@ -1,0 +1,203 @@
+//! Wiring: flags, logs, the cluster's client, and the tasks whose end is the program's.
+
+use std::{sync::Arc, time::Duration};
+
+use anyhow::{Context, anyhow};
+use backon::{ExponentialBuilder, Retryable};
+use clap::Parser;
+use k8s_openapi::api::core::v1::Namespace;
+use kube::{
+    Client, Config,
+    config::{KubeConfigOptions, Kubeconfig},
+};
+use tokio::{
+    net::TcpListener,
+    signal::unix::{SignalKind, signal},
+    sync::mpsc,
+};
+use tokio_util::sync::CancellationToken;
+use tonic::transport::Endpoint;
+use tracing::{info, warn};
+use tracing_subscriber::EnvFilter;
+
+use crate::{
+    admin,
+    api::Api,
+    args::{Args, LogFormat},
+    controller::{Controller, Parts},
+    events::Events,
+    health::Health,
+    metrics::Metrics,
+    session::{self, Identity},
+    watch::{Cause, watch_all},
+};
+
+/// The exit code for flags or configuration that can't be used (sysexits' `EX_USAGE`).
+const EXIT_USAGE: u8 = 64;
+/// How many changes may wait for the loop before a watch is held up.
+const CHANGES_AHEAD: usize = 4_096;
+/// How many messages of the planner may wait for the loop.
+const SESSION_EVENTS_AHEAD: usize = 64;
+/// How long connecting to the API server may take.
+const CONNECT_DEADLINE: Duration = Duration::from_secs(10);
+/// How long the calls in progress may take to end on shutdown.
+const STOP_DEADLINE: Duration = Duration::from_secs(10);
+
+/// Flags and configuration, found usable.
+struct Resolved {
+    planner: Endpoint,
+    config: Config,
+    identity: String,
+    args: Args,
+}
+
+/// Runs the program and returns its exit code.
+pub fn main() -> u8 {
+    let args = match Args::try_parse() {
+        Ok(args) => args,
+        Err(error) => {
+            // Where there is no terminal to print to, the exit code still tells.
+            let _ = error.print();
+            return if error.use_stderr() { EXIT_USAGE } else { 0 };
+        }
+    };
+    let filter = match EnvFilter::try_new(&args.log) {
+        Ok(filter) => filter,
+        Err(error) => return complain(EXIT_USAGE, &format!("--log (or RUST_LOG) can't be used: {error}")),
+    };
+    let logs = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    match args.log_format {
+        LogFormat::Text => logs.init(),
+        LogFormat::Json => logs.json().init(),
+    }
+    let runtime = match tokio::runtime::Runtime::new() {
+        Ok(runtime) => runtime,
+        Err(error) => return complain(1, &format!("can't start: {error}")),
+    };
+    let resolved = match runtime.block_on(resolve(args)) {
+        Ok(resolved) => resolved,
+        Err(error) => return complain(EXIT_USAGE, &format!("{error:#}")),
+    };
+    match runtime.block_on(execute(resolved)) {
+        Ok(()) => 0,
+        Err(error) => complain(1, &format!("{error:#}")),
+    }
+}
+
+#[expect(clippy::print_stderr, reason = "what ends the program must be seen whatever is logged")]
+fn complain(code: u8, message: &str) -> u8 {
+    eprintln!("everynode-executor: {message}");
+    code
+}
+
+async fn resolve(args: Args) -> anyhow::Result<Resolved> {
+    let planner = session::endpoint(&args.planner)
+        .map_err(|error| anyhow!("--planner {:?} can't be used: {}", args.planner, Cause(&error)))?;
+    if !matches!(planner.uri().scheme_str(), Some("http")) || planner.uri().host().is_none() {
+        return Err(anyhow!("--planner {:?} can't be used: it must be like http://HOST:PORT", args.planner));
+    }
+    let config = cluster_config(&args).await?;
+    let host = || std::env::var("HOSTNAME").ok().filter(|name| !name.is_empty());
+    let identity = args.identity.clone().or_else(host).unwrap_or_else(|| "everynode-executor".to_owned());
+    Ok(Resolved { planner, config, identity, args })
+}
+
+async fn cluster_config(args: &Args) -> anyhow::Result<Config> {
+    let options = KubeConfigOptions { context: args.context.clone(), ..KubeConfigOptions::default() };
+    let config = match &args.kubeconfig {
+        Some(path) => {
+            let unusable = || format!("--kubeconfig {} can't be used", path.display());
+            let kubeconfig = Kubeconfig::read_from(path).with_context(unusable)?;
+            Config::from_custom_kubeconfig(kubeconfig, &options).await.with_context(unusable)
+        }
+        None if args.context.is_some() => {
+            Config::from_kubeconfig(&options).await.context("--context can't be used with the kubeconfig found")
+        }
+        None => Config::infer().await.context(
+            "no cluster: --kubeconfig is not given, KUBECONFIG and ~/.kube/config can't be used, and this is no pod \
+             with a service account",
+        ),
+    };
+    let mut config = config?;
+    // The calls here know better which of them may be repeated, and when.
+    config.default_retry = false;
+    config.connect_timeout = Some(CONNECT_DEADLINE);
+    Ok(config)
+}
+
+async fn execute(resolved: Resolved) -> anyhow::Result<()> {
+    let Resolved { planner, config, identity, args } = resolved;
+    let admin_listen = args.admin_listen;
+    let admin_listener =
+        TcpListener::bind(admin_listen).await.with_context(|| format!("can't listen on --admin-listen {admin_listen}"))?;
+    let cluster_url = config.cluster_url.to_string();
+    let client = Client::try_from(config).context("can't make a client for the cluster")?;
+    info!(cluster = cluster_url, planner = args.planner, admin_listen = %admin_listener.local_addr()?,
+        version = env!("CARGO_PKG_VERSION"), "executor starts");
+
+    let (metrics, health) = (Arc::new(Metrics::default()), Arc::new(Health::default()));
+    let admin = axum::serve(admin_listener, admin::router(metrics.clone(), health.clone())).into_future();
+    let shutdown = CancellationToken::new();
+    let work = work(client, planner, identity, metrics, health, shutdown.clone());
+    let stopping = async {
+        stop_signal().await?;
+        shutdown.cancel();
+        tokio::time::sleep(STOP_DEADLINE).await;
+        warn!("calls in progress were cut off after {} s", STOP_DEADLINE.as_secs());
+        anyhow::Ok(())
+    };
+    tokio::select! {
+        end = work => end,
+        end = admin => end.context("the admin server failed"),
+        end = stopping => end,
+    }
+}
+
+async fn work(
+    client: Client,
+    planner: Endpoint,
+    executor: String,
+    metrics: Arc<Metrics>,
+    health: Arc<Health>,
+    shutdown: CancellationToken,
+) -> anyhow::Result<()> {
+    let cluster = tokio::select! {
+        cluster = cluster_uid(&client) => cluster?,
+        () = shutdown.cancelled() => return Ok(()),
+    };
+    let (changes, seen) = mpsc::channel(CHANGES_AHEAD);
+    let (sessions, heard) = mpsc::channel(SESSION_EVENTS_AHEAD);
+    let events = Events::new(client.clone(), executor.clone(), metrics.clone());
+    let parts =
+        Parts { api: Api::new(client.clone()), events, health, metrics: metrics.clone(), changes: seen, sessions: heard };
+    // Without a Lease there is one term for all time.
+    let identity = Identity { cluster, executor, epoch: 0 };
+    tokio::spawn(watch_all(client, changes, metrics));
+    let connect = move || {
+        let planner = planner.clone();
+        async move { planner.connect().await }
+    };
+    tokio::spawn(session::run(connect, identity, sessions));
+    Controller::new(parts).run(shutdown).await
+}
+
+/// What names the cluster: the uid of its kube-system namespace, which lives as long as the cluster.
+async fn cluster_uid(client: &Client) -> anyhow::Result<String> {
+    let namespaces = kube::Api::<Namespace>::all(client.clone());
+    let read = async || namespaces.get("kube-system").await;
+    let backoff = ExponentialBuilder::default().with_max_delay(Duration::from_secs(5)).with_jitter().without_max_times();
+    let namespace = read
+        .retry(backoff)
+        .sleep(tokio::time::sleep)
+        .notify(|error, _| warn!(error = %Cause(error), "the cluster can't be reached yet"))
+        .await?;
+    namespace.metadata.uid.context("the namespace kube-system has no uid")
+}
+
+async fn stop_signal() -> anyhow::Result<()> {
+    let mut terminate = signal(SignalKind::terminate()).context("can't listen for SIGTERM")?;
+    tokio::select! {
+        _ = terminate.recv() => Ok(()),
+        interrupt = tokio::signal::ctrl_c() => interrupt.context("can't listen for SIGINT"),
+    }
+}

@@ -1,0 +1,179 @@
+//! The stream to a planner: connect, open a session, pass messages on, and connect again when it ends.
+
+use std::time::{Duration, SystemTime};
+
+use backon::{BackoffBuilder, ExponentialBuilder};
+use everynode_proto::planner::v1::{
+    Hello, Plan, Problem, SessionRequest, SessionResponse, Welcome, planner_service_client::PlannerServiceClient,
+    session_response::Message,
+};
+use tokio::sync::mpsc;
+use tokio_stream::wrappers::ReceiverStream;
+use tonic::{
+    Status, Streaming,
+    transport::{Channel, Endpoint},
+};
+use tracing::{info, warn};
+
+/// The version of the session's protocol.
+const PROTOCOL: u32 = 1;
+/// The sequence of the first request, which says hello.
+pub const HELLO_SEQUENCE: u64 = 1;
+
+/// The waits between tries to connect.
+const FIRST_WAIT: Duration = Duration::from_millis(50);
+const LONGEST_WAIT: Duration = Duration::from_secs(5);
+/// How long connecting, and the planner's answer to hello, may take.
+const OPEN_DEADLINE: Duration = Duration::from_secs(5);
+/// A planner that hangs is noticed by pings.
+const PING_INTERVAL: Duration = Duration::from_secs(10);
+const PING_DEADLINE: Duration = Duration::from_secs(5);
+/// Requests that may wait for the transport; facts wait in the outbox, where they can still be overtaken by newer ones.
+const REQUESTS_AHEAD: usize = 2;
+/// The largest message that the planner may send: a plan of a thousand actions has some 200 KiB.
+const MAX_MESSAGE_BYTES: usize = 16 * 1024 * 1024;
+/// A burst of plans should not wait for window updates.
+const WINDOW_BYTES: u32 = 4 * 1024 * 1024;
+
+/// Who opens sessions.
+#[derive(Debug, Clone)]
+pub struct Identity {
+    /// The uid of the cluster's kube-system namespace.
+    pub cluster: String,
+    /// This executor's own name.
+    pub executor: String,
+    /// The term of leadership.
+    pub epoch: u64,
+}
+
+/// What a session brings.
+#[derive(Debug)]
+pub enum Event {
+    /// A session is open; the planner knows nothing yet.
+    Opened {
+        /// Where requests go, from sequence 2 on.
+        requests: mpsc::Sender<SessionRequest>,
+        /// The most facts in one request.
+        limit: usize,
+    },
+    /// A plan.
+    Plan(Box<Plan>),
+    /// An object that the planner could not use.
+    Problem(Problem),
+    /// The session has ended; what it asked for and was not begun is void.
+    Lost,
+}
+
+/// The planner at this address.
+///
+/// # Errors
+/// The address is no URL that can be connected to.
+pub fn endpoint(url: &str) -> Result<Endpoint, tonic::transport::Error> {
+    let endpoint = Endpoint::from_shared(url.to_owned())?
+        .connect_timeout(OPEN_DEADLINE)
+        .http2_keep_alive_interval(PING_INTERVAL)
+        .keep_alive_timeout(PING_DEADLINE)
+        .keep_alive_while_idle(true)
+        .initial_stream_window_size(WINDOW_BYTES)
+        .initial_connection_window_size(WINDOW_BYTES)
+        .tcp_nodelay(true);
+    Ok(endpoint)
+}
+
+/// Keeps a session open until nobody receives its events any more. `connect` makes a new connection each time, so that
+/// the address is looked up anew and another planner behind it can be found.
+pub async fn run<E: std::error::Error, F: Future<Output = Result<Channel, E>>>(
+    connect: impl Fn() -> F,
+    identity: Identity,
+    events: mpsc::Sender<Event>,
+) {
+    let backoff =
+        ExponentialBuilder::default().with_min_delay(FIRST_WAIT).with_max_delay(LONGEST_WAIT).with_jitter().without_max_times();
+    let mut waits = backoff.build();
+    while !events.is_closed() {
+        match open(&connect, &identity).await {
+            Ok(session) => {
+                waits = backoff.build();
+                let reason = session.pass_on(&events).await;
+                warn!(%reason, "planner session ended; nothing is created or deleted until there is another");
+                if events.send(Event::Lost).await.is_err() {
+                    return;
+                }
+            }
+            Err(reason) => warn!(%reason, "no planner session"),
+        }
+        tokio::time::sleep(waits.next().unwrap_or(LONGEST_WAIT)).await;
+    }
+}
+
+struct Open {
+    requests: mpsc::Sender<SessionRequest>,
+    responses: Streaming<SessionResponse>,
+    welcome: Welcome,
+}
+
+async fn open<E: std::error::Error, F: Future<Output = Result<Channel, E>>>(
+    connect: &impl Fn() -> F,
+    identity: &Identity,
+) -> Result<Open, String> {
+    let opening = async {
+        let channel = connect().await.map_err(|error| crate::watch::Cause(&error).to_string())?;
+        hello(channel, identity).await.map_err(|status| words(&status))
+    };
+    let late = |_| format!("the planner did not answer within {} s", OPEN_DEADLINE.as_secs());
+    tokio::time::timeout(OPEN_DEADLINE, opening).await.map_err(late)?
+}
+
+async fn hello(channel: Channel, identity: &Identity) -> Result<Open, Status> {
+    let (requests, receiver) = mpsc::channel(REQUESTS_AHEAD);
+    let hello = Hello {
+        cluster: identity.cluster.clone(),
+        identity: identity.executor.clone(),
+        epoch: identity.epoch,
+        protocol: PROTOCOL,
+    };
+    let first = SessionRequest {
+        sequence: HELLO_SEQUENCE,
+        now: Some(SystemTime::now().into()),
+        hello: Some(hello),
+        facts: Vec::new(),
+    };
+    requests.send(first).await.map_err(|_| Status::cancelled("the request stream is closed"))?;
+    let mut client = PlannerServiceClient::new(channel).max_decoding_message_size(MAX_MESSAGE_BYTES);
+    let mut responses = client.session(ReceiverStream::new(receiver)).await?.into_inner();
+    match responses.message().await?.and_then(|response| response.message) {
+        Some(Message::Welcome(welcome)) => Ok(Open { requests, responses, welcome }),
+        Some(Message::Plan(_) | Message::Problem(_)) | None => {
+            Err(Status::internal("the planner did not say welcome first"))
+        }
+    }
+}
+
+fn words(status: &Status) -> String {
+    format!("{} ({:?})", status.message(), status.code())
+}
+
+impl Open {
+    /// Passes on what the planner says until the session ends, and returns why it did.
+    async fn pass_on(mut self, events: &mpsc::Sender<Event>) -> String {
+        let Welcome { planner_version, rules_version, max_facts_per_request } = self.welcome;
+        info!(%planner_version, %rules_version, "planner session opened");
+        let limit = usize::try_from(max_facts_per_request).unwrap_or(usize::MAX).max(1);
+        if events.send(Event::Opened { requests: self.requests, limit }).await.is_err() {
+            return "the executor stops".to_owned();
+        }
+        loop {
+            let event = match self.responses.message().await {
+                Ok(Some(SessionResponse { message: Some(Message::Plan(plan)) })) => Event::Plan(Box::new(plan)),
+                Ok(Some(SessionResponse { message: Some(Message::Problem(problem)) })) => Event::Problem(problem),
+                // A second welcome, or a message that this executor doesn't know yet, asks for nothing.
+                Ok(Some(_)) => continue,
+                Ok(None) => return "the planner ended the stream".to_owned(),
+                Err(status) => return words(&status),
+            };
+            if events.send(event).await.is_err() {
+                return "the executor stops".to_owned();
+            }
+        }
+    }
+}
