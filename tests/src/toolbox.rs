@@ -64,7 +64,7 @@ pub struct Toolbox {
 }
 
 impl Toolbox {
-    /// Finds the programs, and builds them when they aren't there. A first build takes about a quarter of an hour on two cores
+    /// Finds the programs, and builds them when they aren't there. A first build takes about ten minutes on two cores
     /// and blocks for that long, with its progress on standard error.
     ///
     /// # Errors

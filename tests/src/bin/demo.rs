@@ -21,7 +21,7 @@ planner and executor on it, and walks through the life of the DaemonSet in deplo
 back, follow nodes and selectors, are updated and go.
 
 Neither root nor a container engine is needed. The control plane is the real one, built from source with Go on the first \
-run (about a quarter of an hour on two cores) and kept in the user's cache; the nodes are played by kwok. Set \
+run (about ten minutes on two cores) and kept in the user's cache; the nodes are played by kwok. Set \
 KUBEBUILDER_ASSETS to a folder with the programs to use those instead.
 
 Exits with 0 when every step had the outcome that it should have, with 1 and the reason otherwise, and with 130 after \
