@@ -97,6 +97,7 @@ pub fn name_of(object: &Value, index: usize) -> String {
         metadata
             .and_then(|metadata| metadata.get(key))
             .and_then(Value::as_str)
+            .filter(|text| !text.is_empty())
     };
     match (text("namespace"), text("name")) {
         (Some(namespace), Some(name)) => format!("{namespace}/{name}"),
@@ -164,6 +165,19 @@ mod tests {
                 message: "expected a Node, found a Pod".into()
             }
         );
+    }
+
+    #[test]
+    fn an_object_is_called_by_its_name_or_by_its_place() {
+        for (metadata, name) in [
+            (serde_json::json!({"namespace": "a", "name": "b"}), "a/b"),
+            (serde_json::json!({"name": "b"}), "b"),
+            (serde_json::json!({"namespace": "", "name": "b"}), "b"),
+            (serde_json::json!({"namespace": "a", "name": ""}), "#3"),
+            (serde_json::json!(null), "#3"),
+        ] {
+            assert_eq!(name_of(&serde_json::json!({"metadata": metadata}), 3), name);
+        }
     }
 
     #[test]
