@@ -38,8 +38,8 @@ pub struct Cell<'c, 'a> {
     pub pods: &'c [CellPod<'a>],
     /// Whether the creation of a pod for the node is in flight.
     pub creating: bool,
-    /// The uid of the last pod known to have been there.
-    pub last_uid: Option<&'a Text>,
+    /// When the youngest pod that is known to have been there was created, and its uid.
+    pub last: Option<(Millis, &'a Text)>,
     /// Until when a failed pod there is left alone.
     pub failed_until: Option<Millis>,
 }
@@ -189,7 +189,7 @@ impl<'d, 'a> Sweep<'d, 'a> {
             allowed
                 .create
                 .iter()
-                .map(|(node, last)| create(&rules, node, Some(last.uid.clone()))),
+                .map(|(node, succeeds)| create(&rules, node, Some(succeeds))),
         );
         actions.extend(
             allowed
@@ -206,11 +206,11 @@ impl<'d, 'a> Sweep<'d, 'a> {
     }
 }
 
-fn create(rules: &Rules<'_>, node: &Text, succeeds: Option<Text>) -> Action {
+fn create(rules: &Rules<'_>, node: &Text, succeeds: Option<&Text>) -> Action {
     Action::Create {
         node: node.clone(),
         revision: rules.daemon_set.update_revision.clone(),
-        succeeds,
+        succeeds: succeeds.cloned(),
     }
 }
 
@@ -223,13 +223,11 @@ fn delete(node: &Text, pod: &Pod, reason: DeleteReason) -> Action {
     }
 }
 
-/// The pod that a new one in the cell succeeds: the youngest that is still there, else the last that was.
-fn predecessor(cell: &Cell<'_, '_>) -> Option<Text> {
-    cell.pods
-        .last()
-        .map(|youngest| &youngest.pod.uid)
-        .or(cell.last_uid)
-        .cloned()
+/// The uid of the pod that a new one in the cell succeeds: the youngest ever known there. It stays the same until there
+/// is a younger one, so a creation that is asked for again, because its outcome was lost, gets the same name again.
+fn predecessor<'a>(cell: &Cell<'_, 'a>) -> Option<&'a Text> {
+    let there = cell.pods.iter().map(|pod| (pod.pod.created, &pod.pod.uid));
+    there.chain(cell.last).max().map(|(_, uid)| uid)
 }
 
 /// Everything that is wrong with a `DaemonSet`.

@@ -281,7 +281,7 @@ pub enum Action {
         node: Text,
         /// The revision that it gets.
         revision: Text,
-        /// The uid of the last pod known to have been on the node.
+        /// The uid of the youngest pod known to have been on the node.
         succeeds: Option<Text>,
     },
     /// Delete a pod.

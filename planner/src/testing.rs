@@ -201,7 +201,8 @@ pub(crate) struct Square {
     /// Names of pods whose deletion is in flight.
     pub(crate) delete_in_flight: Vec<&'static str>,
     pub(crate) creating: bool,
-    pub(crate) last_uid: Option<Text>,
+    /// When the youngest pod known was created, in seconds, and its uid.
+    pub(crate) last: Option<(i64, Text)>,
     pub(crate) failed_until: Option<Millis>,
 }
 
@@ -213,7 +214,7 @@ pub(crate) fn run(node: &str, pods: impl IntoIterator<Item = Pod>) -> Square {
         pods: pods.into_iter().collect(),
         delete_in_flight: Vec::new(),
         creating: false,
-        last_uid: None,
+        last: None,
         failed_until: None,
     }
 }
@@ -260,7 +261,7 @@ pub(crate) fn decide(daemon_set: &DaemonSet, at_seconds: i64, squares: &[Square]
             verdict: square.verdict,
             pods: &pods,
             creating: square.creating,
-            last_uid: square.last_uid.as_ref(),
+            last: square.last.as_ref().map(|(at, uid)| (seconds(*at), uid)),
             failed_until: square.failed_until,
         });
     }

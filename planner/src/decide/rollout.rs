@@ -3,7 +3,7 @@
 //! Nodes are observed one after the other in the order of their names; what the budgets allow is then taken from the
 //! front, so the same state always gives the same plan.
 
-use super::{Cell, Rules, node::Settled};
+use super::{Cell, Rules, node::Settled, predecessor};
 use crate::model::{Pod, Strategy, Text, Verdict};
 
 /// What was seen of the nodes so far.
@@ -19,10 +19,11 @@ pub struct Rollout<'a> {
     replace: Vec<(&'a Text, &'a Pod)>,
     /// Old available pods that go as far as the budget allows (without surge).
     candidates: Vec<(&'a Text, &'a Pod)>,
-    /// Nodes that get a new pod beside an old one that isn't available, each with the youngest pod there (with surge).
-    surge_freely: Vec<(&'a Text, &'a Pod)>,
+    /// Nodes that get a new pod beside an old one that isn't available, each with the uid that its pod succeeds (with
+    /// surge).
+    surge_freely: Vec<(&'a Text, &'a Text)>,
     /// Nodes that get a new pod beside an available old one as far as the budget allows, likewise (with surge).
-    surge_candidates: Vec<(&'a Text, &'a Pod)>,
+    surge_candidates: Vec<(&'a Text, &'a Text)>,
     /// Old available pods on nodes that should no longer run one (with surge).
     sunset: Vec<(&'a Text, &'a Pod)>,
 }
@@ -32,8 +33,8 @@ pub struct Rollout<'a> {
 pub struct Allowed<'a> {
     /// Old pods to delete.
     pub delete: Vec<(&'a Text, &'a Pod)>,
-    /// Nodes that get a new pod beside an old one, each with the youngest pod there, which the new one succeeds.
-    pub create: Vec<(&'a Text, &'a Pod)>,
+    /// Nodes that get a new pod beside an old one, each with the uid that the new one succeeds.
+    pub create: Vec<(&'a Text, &'a Text)>,
 }
 
 impl<'a> Rollout<'a> {
@@ -87,15 +88,15 @@ impl<'a> Rollout<'a> {
         let old = staying().find(|pod| !rules.is_current(pod));
         let counted = old.or(current);
         self.available += usize::from(counted.is_some_and(|pod| rules.is_available(pod)));
-        let (Some(old), Some(youngest)) = (old, cell.pods.last()) else {
+        let (Some(old), Some(youngest)) = (old, predecessor(cell)) else {
             return;
         };
         match (current, rules.is_available(old), verdict == Verdict::Run) {
             // The node's own rule (N5) deletes the old pod as soon as it can go.
             (Some(current), _, _) => self.surging += usize::from(!rules.is_available(current)),
             (None, _, true) if cell.creating => self.surging += 1,
-            (None, false, true) => self.surge_freely.push((cell.node, youngest.pod)),
-            (None, true, true) => self.surge_candidates.push((cell.node, youngest.pod)),
+            (None, false, true) => self.surge_freely.push((cell.node, youngest)),
+            (None, true, true) => self.surge_candidates.push((cell.node, youngest)),
             (None, false, false) => self.replace.push((cell.node, old)),
             (None, true, false) => self.sunset.push((cell.node, old)),
         }

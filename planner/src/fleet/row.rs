@@ -55,7 +55,8 @@ pub struct Known {
 
 #[derive(Debug, Clone)]
 struct Cell {
-    last_uid: Option<Text>,
+    /// Of the youngest pod that was there: when it was created, and its uid.
+    last: Option<(Millis, Text)>,
     first_pod: PodIndex,
     verdict: Option<Verdict>,
     creating: bool,
@@ -64,7 +65,7 @@ struct Cell {
 impl Default for Cell {
     fn default() -> Self {
         Self {
-            last_uid: None,
+            last: None,
             first_pod: NONE,
             verdict: None,
             creating: false,
@@ -211,7 +212,7 @@ impl Row {
         let entry = self.pods.get_mut(index as usize)?.take()?;
         self.free.push(index);
         let cell = self.cells.get_mut(entry.node as usize)?;
-        cell.last_uid = Some(entry.pod.uid);
+        cell.last = cell.last.take().max(Some((entry.pod.created, entry.pod.uid)));
         if cell.first_pod == index {
             cell.first_pod = entry.next;
             return Some(entry.node);
@@ -281,7 +282,7 @@ impl Row {
                 verdict: cell.verdict,
                 pods: &pods,
                 creating: cell.creating,
-                last_uid: cell.last_uid.as_ref(),
+                last: cell.last.as_ref().map(|(created, uid)| (*created, uid)),
                 failed_until,
             });
         }

@@ -1,8 +1,8 @@
-use proptest::{collection::vec, option, prelude::*, sample::select};
+mod agreement;
 
 use super::*;
 use crate::{
-    model::{PodTemplate, Requirement, Term},
+    model::{PodTemplate, Term},
     testing::{daemon_set, node, requirement, term, toleration, with_template},
 };
 
@@ -244,6 +244,7 @@ fn p6_an_empty_selector_gets_no_pods_and_is_a_problem() {
 
 #[test]
 fn everything_that_speaks_against_a_node_is_a_reason() {
+    use ReasonCode::{NodeAffinity, NodeName, NodeSelector, UntoleratedTaint};
     let template = PodTemplate {
         node_name: Some("elsewhere".into()),
         node_selector: [
@@ -274,7 +275,6 @@ fn everything_that_speaks_against_a_node_is_a_reason() {
         .iter()
         .map(|reason| (reason.code, reason.message.as_str()))
         .collect();
-    use ReasonCode::{NodeAffinity, NodeName, NodeSelector, UntoleratedTaint};
     assert_eq!(
         found,
         [
@@ -326,91 +326,4 @@ fn an_affinity_without_terms_is_a_reason() {
         codes(&placement, &node("n", &[], &[])),
         [ReasonCode::NodeAffinity]
     );
-}
-
-fn any_requirement() -> impl Strategy<Value = Requirement> {
-    let key = select(vec!["a", "b", "-"]);
-    let operator = select(vec!["In", "NotIn", "Exists", "DoesNotExist", "Gt", "Lt", "Near"]);
-    (key, operator, vec(select(vec!["0", "1", "x"]), 0..3))
-        .prop_map(|(key, operator, values)| requirement(key, operator, &values))
-}
-
-fn any_field() -> impl Strategy<Value = Requirement> {
-    (
-        select(vec!["In", "NotIn", "Exists"]),
-        vec(select(vec!["m", "n"]), 0..2),
-    )
-        .prop_map(|(operator, values)| requirement("metadata.name", operator, &values))
-}
-
-fn any_term() -> impl Strategy<Value = Term> {
-    (vec(any_requirement(), 0..3), vec(any_field(), 0..2))
-        .prop_map(|(expressions, fields)| Term { expressions, fields })
-}
-
-fn any_template() -> impl Strategy<Value = PodTemplate> {
-    let tolerations = vec(
-        (
-            select(vec!["a", ""]),
-            select(vec!["", "Exists"]),
-            select(vec!["", "NoExecute"]),
-        ),
-        0..2,
-    );
-    (
-        option::weighted(0.2, select(vec!["m", "n"])),
-        vec((select(vec!["a", "b"]), select(vec!["0", "1"])), 0..2),
-        option::of(vec(any_term(), 0..3)),
-        tolerations,
-    )
-        .prop_map(|(node_name, selector, required_terms, tolerations)| PodTemplate {
-            node_name: node_name.map(Text::from),
-            node_selector: selector
-                .into_iter()
-                .map(|(key, value)| (key.into(), value.into()))
-                .collect(),
-            required_terms,
-            tolerations: tolerations
-                .into_iter()
-                .map(|(key, operator, effect)| toleration([key, operator, "", effect]))
-                .collect(),
-            host_network: false,
-        })
-}
-
-fn any_node() -> impl Strategy<Value = Node> {
-    let taints = select(vec![
-        "a:NoSchedule",
-        "a:NoExecute",
-        "b=1:NoSchedule",
-        "b:PreferNoSchedule",
-    ]);
-    let labels = select(vec!["a=0", "a=1", "b=0", "b=x"]);
-    (select(vec!["m", "n"]), vec(labels, 0..3), vec(taints, 0..3))
-        .prop_map(|(name, labels, taints)| node(name, &labels, &taints))
-}
-
-proptest! {
-    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(2_000) })]
-
-    #[test]
-    fn reasons_always_agree_with_the_verdict(template in any_template(), node in any_node()) {
-        let placement = Placement::new(&with_template(template));
-        let reasons = placement.explain(&node);
-        prop_assert!(!reasons.is_empty());
-        let placed = reasons.iter().all(|reason| {
-            matches!(reason.code, ReasonCode::Fits | ReasonCode::UntoleratedTaint)
-        });
-        let fits = reasons.iter().any(|reason| reason.code == ReasonCode::Fits);
-        let evicted = reasons.iter().any(|reason| {
-            reason.code == ReasonCode::UntoleratedTaint && reason.message.contains("a pod that is there goes")
-        });
-        prop_assert!(!fits || reasons.len() == 1);
-        let expected = match (fits, placed && !evicted) {
-            (true, _) => Verdict::Run,
-            (false, true) => Verdict::Keep,
-            (false, false) => Verdict::Exclude,
-        };
-        prop_assert_eq!(placement.verdict(&node), expected, "{:?}", reasons);
-    }
 }
