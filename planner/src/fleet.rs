@@ -339,3 +339,6 @@ impl Fleet {
         self.rows.get(uid)?.known()
     }
 }
+
+#[cfg(test)]
+mod tests;
