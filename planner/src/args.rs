@@ -48,3 +48,44 @@ pub enum LogFormat {
     /// One JSON object a line.
     Json,
 }
+
+#[cfg(test)]
+mod tests {
+    use clap::{CommandFactory, error::ErrorKind};
+
+    use super::*;
+
+    #[test]
+    fn the_flags_are_consistent() {
+        Args::command().debug_assert();
+    }
+
+    #[test]
+    fn every_flag_is_read() {
+        let flags = [
+            "--listen=127.0.0.1:1",
+            "--admin-listen=[::1]:2",
+            "--log-format=json",
+            "--log=debug",
+        ];
+        let args = Args::try_parse_from(std::iter::once("planner").chain(flags)).unwrap();
+        assert_eq!(args.listen.to_string(), "127.0.0.1:1");
+        assert_eq!(args.admin_listen.to_string(), "[::1]:2");
+        assert_eq!((args.log_format, args.log.as_str()), (LogFormat::Json, "debug"));
+    }
+
+    #[test]
+    fn flags_that_cant_be_used_are_refused_and_named() {
+        for (flag, kind) in [
+            ("--unheard", ErrorKind::UnknownArgument),
+            ("--listen=localhost", ErrorKind::ValueValidation),
+            ("--admin-listen=:9", ErrorKind::ValueValidation),
+            ("--log-format=xml", ErrorKind::InvalidValue),
+        ] {
+            let error = Args::try_parse_from(["planner", flag]).unwrap_err();
+            assert_eq!(error.kind(), kind, "{flag}");
+            let name = flag.split('=').next().unwrap();
+            assert!(error.to_string().contains(name), "{error}");
+        }
+    }
+}

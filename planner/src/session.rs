@@ -216,3 +216,6 @@ fn malformed(kind: &str, name: &str, index: usize, error: FieldError) -> wire::P
         message: error.message,
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,96 @@
+//! The whole gRPC server over connections in memory: no ports, no sleeps.
+
+#![expect(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "what helps a test may fail it"
+)]
+
+mod objects;
+mod server;
+mod stream;
+mod unary;
+
+use std::{io, sync::Arc, time::Duration};
+
+use everynode_planner::{metrics::Metrics, run, service::Planner};
+use everynode_proto::planner::v1::planner_service_client::PlannerServiceClient;
+use hyper_util::rt::TokioIo;
+use tokio::{io::DuplexStream, sync::mpsc, task::JoinHandle};
+use tokio_stream::wrappers::UnboundedReceiverStream;
+use tokio_util::sync::CancellationToken;
+use tonic::{
+    Status,
+    transport::{Channel, Endpoint},
+};
+use tonic_health::server::HealthReporter;
+use tonic_types::StatusExt;
+
+/// What takes longer than this in memory hangs.
+const DEADLINE: Duration = Duration::from_secs(20);
+
+/// A planner that serves connections in memory.
+struct Server {
+    health: HealthReporter,
+    shutdown: CancellationToken,
+    connections: mpsc::UnboundedSender<io::Result<DuplexStream>>,
+    served: JoinHandle<Result<(), tonic::transport::Error>>,
+}
+
+impl Server {
+    async fn start() -> Self {
+        let shutdown = CancellationToken::new();
+        let planner = Planner::new(Arc::new(Metrics::default()), shutdown.clone());
+        let (health, router) = run::router(planner).await.unwrap();
+        let (connections, incoming) = mpsc::unbounded_channel();
+        let incoming = UnboundedReceiverStream::new(incoming);
+        let served =
+            tokio::spawn(router.serve_with_incoming_shutdown(incoming, shutdown.clone().cancelled_owned()));
+        Self {
+            health,
+            shutdown,
+            connections,
+            served,
+        }
+    }
+
+    async fn connect(&self) -> Channel {
+        let connections = self.connections.clone();
+        let connect = move |_| {
+            let (client, server) = tokio::io::duplex(1024 * 1024);
+            let sent = connections.send(Ok(server));
+            async move {
+                sent.map(|()| TokioIo::new(client))
+                    .map_err(|_| io::Error::from(io::ErrorKind::BrokenPipe))
+            }
+        };
+        Endpoint::from_static("http://planner")
+            .connect_with_connector(tower::service_fn(connect))
+            .await
+            .unwrap()
+    }
+
+    async fn client(&self) -> PlannerServiceClient<Channel> {
+        PlannerServiceClient::new(self.connect().await).max_decoding_message_size(usize::MAX)
+    }
+}
+
+/// Waits for what should come soon.
+async fn soon<T>(future: impl Future<Output = T>) -> T {
+    tokio::time::timeout(DEADLINE, future)
+        .await
+        .expect("it should not take this long")
+}
+
+/// The one field that a status complains of.
+#[track_caller]
+fn violation(status: &Status) -> String {
+    let details = status.get_error_details();
+    let violations = &details
+        .bad_request()
+        .unwrap_or_else(|| panic!("no field violation: {status}"))
+        .field_violations;
+    assert_eq!(violations.len(), 1, "{status}");
+    violations[0].field.clone()
+}

@@ -1,0 +1,165 @@
+use everynode_planner::run::set_serving;
+use everynode_proto::planner::v1::{PlanRequest, SessionRequest, planner_service_server::SERVICE_NAME};
+use tokio_stream::StreamExt;
+use tonic::Code;
+use tonic_health::{
+    ServingStatus,
+    pb::{HealthCheckRequest, health_check_response::ServingStatus as Served, health_client::HealthClient},
+};
+use tonic_reflection::pb::{v1, v1alpha};
+
+use super::{Server, objects::daemon_set, objects::to_struct, soon};
+
+#[tokio::test]
+async fn health_says_serving_once_the_planner_is_ready() {
+    let server = Server::start().await;
+    let mut health = HealthClient::new(server.connect().await);
+    let mut check = async |service: &str| {
+        let request = HealthCheckRequest {
+            service: service.to_owned(),
+        };
+        soon(health.check(request))
+            .await
+            .map(|response| response.into_inner().status())
+    };
+    for service in ["", SERVICE_NAME] {
+        assert_eq!(check(service).await.unwrap(), Served::NotServing, "{service}");
+    }
+    set_serving(&server.health, ServingStatus::Serving).await;
+    for service in ["", SERVICE_NAME] {
+        assert_eq!(check(service).await.unwrap(), Served::Serving, "{service}");
+    }
+    assert_eq!(check("unheard.of").await.unwrap_err().code(), Code::NotFound);
+    set_serving(&server.health, ServingStatus::NotServing).await;
+    assert_eq!(check("").await.unwrap(), Served::NotServing);
+}
+
+#[tokio::test]
+async fn health_can_be_watched() {
+    let server = Server::start().await;
+    let mut health = HealthClient::new(server.connect().await);
+    let request = HealthCheckRequest {
+        service: SERVICE_NAME.to_owned(),
+    };
+    let mut watch = soon(health.watch(request)).await.unwrap().into_inner();
+    assert_eq!(
+        soon(watch.message()).await.unwrap().unwrap().status(),
+        Served::NotServing
+    );
+    set_serving(&server.health, ServingStatus::Serving).await;
+    assert_eq!(
+        soon(watch.message()).await.unwrap().unwrap().status(),
+        Served::Serving
+    );
+}
+
+const SERVICES: [&str; 4] = [
+    "everynode.planner.v1.PlannerService",
+    "grpc.health.v1.Health",
+    "grpc.reflection.v1.ServerReflection",
+    "grpc.reflection.v1alpha.ServerReflection",
+];
+
+#[tokio::test]
+async fn reflection_v1_lists_the_services() {
+    use v1::server_reflection_response::MessageResponse;
+    use v1::{server_reflection_client::ServerReflectionClient, server_reflection_request::MessageRequest};
+    let server = Server::start().await;
+    let mut client = ServerReflectionClient::new(server.connect().await);
+    let ask = |request| v1::ServerReflectionRequest {
+        host: String::new(),
+        message_request: Some(request),
+    };
+    let requests = [
+        ask(MessageRequest::ListServices(String::new())),
+        ask(MessageRequest::FileContainingSymbol(
+            "everynode.planner.v1.NodeVerdict".to_owned(),
+        )),
+    ];
+    let mut answers = soon(client.server_reflection_info(tokio_stream::iter(requests)))
+        .await
+        .unwrap()
+        .into_inner();
+    let Some(MessageResponse::ListServicesResponse(list)) =
+        soon(answers.message()).await.unwrap().unwrap().message_response
+    else {
+        panic!("a list was expected")
+    };
+    let names: Vec<_> = list.service.iter().map(|service| service.name.as_str()).collect();
+    assert!(
+        names.contains(&SERVICES[0]) && names.contains(&SERVICES[1]),
+        "{names:?}"
+    );
+    let file = soon(answers.message()).await.unwrap().unwrap().message_response;
+    assert!(
+        matches!(file, Some(MessageResponse::FileDescriptorResponse(_))),
+        "{file:?}"
+    );
+}
+
+#[tokio::test]
+async fn reflection_v1alpha_lists_the_services_for_older_clients() {
+    use v1alpha::server_reflection_response::MessageResponse;
+    use v1alpha::{
+        server_reflection_client::ServerReflectionClient, server_reflection_request::MessageRequest,
+    };
+    let server = Server::start().await;
+    let mut client = ServerReflectionClient::new(server.connect().await);
+    let request = v1alpha::ServerReflectionRequest {
+        host: String::new(),
+        message_request: Some(MessageRequest::ListServices(String::new())),
+    };
+    let mut answers = soon(client.server_reflection_info(tokio_stream::once(request)))
+        .await
+        .unwrap()
+        .into_inner();
+    let Some(MessageResponse::ListServicesResponse(list)) =
+        soon(answers.message()).await.unwrap().unwrap().message_response
+    else {
+        panic!("a list was expected")
+    };
+    let names: Vec<_> = list.service.iter().map(|service| service.name.as_str()).collect();
+    assert!(names.contains(&SERVICES[0]), "{names:?}");
+}
+
+/// More than one message may hold.
+fn oversized() -> String {
+    "x".repeat(64 * 1024 * 1024 + 1)
+}
+
+#[tokio::test]
+async fn a_message_that_is_too_large_is_resource_exhausted() {
+    let server = Server::start().await;
+    let mut client = server.client().await;
+    let request = PlanRequest {
+        update_revision: Some(oversized()),
+        ..PlanRequest::default()
+    };
+    let status = soon(client.plan(request)).await.unwrap_err();
+    assert_eq!(status.code(), Code::ResourceExhausted, "{status}");
+    let mut small = PlanRequest {
+        daemon_set: Some(to_struct(&daemon_set("agent"))),
+        ..PlanRequest::default()
+    };
+    small.update_revision = Some("x".repeat(8 * 1024 * 1024));
+    soon(client.plan(small))
+        .await
+        .expect("more than tonic's usual 4 MiB are taken");
+}
+
+#[tokio::test]
+async fn a_session_message_that_is_too_large_is_resource_exhausted() {
+    let server = Server::start().await;
+    let mut client = server.client().await;
+    let mut request = SessionRequest {
+        sequence: 1,
+        ..SessionRequest::default()
+    };
+    request.hello = Some(everynode_proto::planner::v1::Hello {
+        cluster: oversized(),
+        ..Default::default()
+    });
+    let requests = tokio_stream::once(request).chain(tokio_stream::pending());
+    let status = soon(client.session(requests)).await.unwrap_err();
+    assert_eq!(status.code(), Code::ResourceExhausted, "{status}");
+}

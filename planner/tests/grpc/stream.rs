@@ -1,0 +1,264 @@
+use everynode_proto::planner::v1::{
+    ActionDone, ActionOutcome, DaemonSetFacts, Fact as Facts, Hello, NodeFacts, Plan, PodFacts, PodPhase,
+    PodTemplateFacts, ProblemCode, SessionRequest, SessionResponse, SyncComplete, action, fact::Fact,
+    planner_service_client::PlannerServiceClient, session_response::Message,
+};
+use prost_types::Timestamp;
+use tokio::sync::mpsc;
+use tokio_stream::wrappers::UnboundedReceiverStream;
+use tonic::{Code, Status, Streaming, transport::Channel};
+
+use super::{Server, soon, violation};
+
+/// An executor's end of a session.
+struct Executor {
+    requests: mpsc::UnboundedSender<SessionRequest>,
+    responses: Streaming<SessionResponse>,
+    sequence: u64,
+}
+
+fn first(cluster: &str, epoch: u64) -> SessionRequest {
+    SessionRequest {
+        sequence: 1,
+        now: Some(Timestamp {
+            seconds: 1_000_000,
+            nanos: 0,
+        }),
+        hello: Some(Hello {
+            cluster: cluster.into(),
+            identity: "executor-0".into(),
+            epoch,
+            protocol: 1,
+        }),
+        facts: Vec::new(),
+    }
+}
+
+impl Executor {
+    /// Opens a session with any first request, and returns it once it has been let in.
+    async fn open(client: &mut PlannerServiceClient<Channel>, first: SessionRequest) -> Result<Self, Status> {
+        let (requests, outgoing) = mpsc::unbounded_channel();
+        requests.send(first).unwrap();
+        let responses = soon(client.session(UnboundedReceiverStream::new(outgoing)))
+            .await?
+            .into_inner();
+        Ok(Self {
+            requests,
+            responses,
+            sequence: 1,
+        })
+    }
+
+    /// Opens a session and takes its welcome.
+    async fn begin(client: &mut PlannerServiceClient<Channel>, cluster: &str, epoch: u64) -> Self {
+        let mut executor = Self::open(client, first(cluster, epoch)).await.unwrap();
+        assert!(matches!(executor.next().await.unwrap(), Message::Welcome(_)));
+        executor
+    }
+
+    fn tell(&mut self, facts: impl IntoIterator<Item = Fact>) {
+        self.sequence += 1;
+        let request = SessionRequest {
+            sequence: self.sequence,
+            hello: None,
+            facts: facts.into_iter().map(|fact| Facts { fact: Some(fact) }).collect(),
+            ..first("", 0)
+        };
+        self.requests.send(request).unwrap();
+    }
+
+    async fn next(&mut self) -> Result<Message, Status> {
+        let response = soon(self.responses.message()).await?;
+        Ok(response.expect("the stream ended").message.expect("a message"))
+    }
+
+    async fn plan(&mut self) -> Plan {
+        match self.next().await.unwrap() {
+            Message::Plan(plan) => plan,
+            other => panic!("a plan was expected: {other:?}"),
+        }
+    }
+
+    /// Waits for the end of the session.
+    async fn end(&mut self) -> Result<(), Status> {
+        soon(async {
+            while self.responses.message().await?.is_some() {}
+            Ok(())
+        })
+        .await
+    }
+}
+
+fn node(name: &str) -> Fact {
+    Fact::NodeChanged(NodeFacts {
+        name: name.into(),
+        ..NodeFacts::default()
+    })
+}
+
+fn daemon_set() -> Fact {
+    Fact::DaemonSetChanged(DaemonSetFacts {
+        namespace: "default".into(),
+        name: "agent".into(),
+        uid: "agent-uid".into(),
+        generation: 1,
+        template: Some(PodTemplateFacts::default()),
+        update_revision: "new".into(),
+        ..DaemonSetFacts::default()
+    })
+}
+
+fn pod(name: &str, node: &str) -> Fact {
+    Fact::PodChanged(PodFacts {
+        uid: format!("{name}-uid"),
+        name: name.into(),
+        daemon_set_uid: "agent-uid".into(),
+        node: node.into(),
+        bound: true,
+        phase: PodPhase::Running.into(),
+        ready_since: Some(Timestamp {
+            seconds: 999_999,
+            nanos: 0,
+        }),
+        revision: "new".into(),
+        ..PodFacts::default()
+    })
+}
+
+#[tokio::test]
+async fn a_session_syncs_plans_and_takes_outcomes_end_to_end() {
+    let server = Server::start().await;
+    let mut executor = Executor::begin(&mut server.client().await, "c", 1).await;
+    executor.tell([node("a"), daemon_set()]);
+    executor.tell([Fact::SyncComplete(SyncComplete {}), node("")]);
+    match executor.next().await.unwrap() {
+        Message::Problem(problem) => assert_eq!(problem.code(), ProblemCode::Malformed),
+        other => panic!("a problem was expected: {other:?}"),
+    }
+    let plan = executor.plan().await;
+    assert_eq!(
+        (plan.id, plan.based_on, plan.daemon_set.as_str()),
+        (1, 3, "default/agent")
+    );
+    let [action] = plan.actions.as_slice() else {
+        panic!("{plan:?}")
+    };
+    assert!(matches!(&action.action, Some(action::Action::Create(create)) if create.node == "a"));
+    let done = ActionDone {
+        action_id: action.id,
+        outcome: ActionOutcome::Done.into(),
+    };
+    executor.tell([pod("agent-x", "a"), Fact::ActionDone(done)]);
+    let plan = executor.plan().await;
+    assert_eq!((plan.id, plan.based_on, plan.actions.len()), (2, 4, 0));
+    assert_eq!(plan.status.unwrap().number_available, 1);
+    drop(executor.requests);
+    let end = soon(executor.responses.message()).await.unwrap();
+    assert_eq!(
+        end, None,
+        "the session ends when the executor has nothing more to say"
+    );
+}
+
+#[tokio::test]
+async fn a_session_that_cant_begin_is_refused_at_once() {
+    let server = Server::start().await;
+    let mut client = server.client().await;
+    let mut strange = first("c", 9);
+    strange.hello.as_mut().unwrap().protocol = 7;
+    let refused = [
+        (
+            SessionRequest {
+                hello: None,
+                ..first("c", 9)
+            },
+            Code::InvalidArgument,
+            Some("hello"),
+        ),
+        (
+            SessionRequest {
+                now: None,
+                ..first("c", 9)
+            },
+            Code::InvalidArgument,
+            Some("now"),
+        ),
+        (
+            SessionRequest {
+                sequence: 5,
+                ..first("c", 9)
+            },
+            Code::InvalidArgument,
+            Some("sequence"),
+        ),
+        (
+            SessionRequest {
+                facts: vec![Facts::default(); 1_001],
+                ..first("c", 9)
+            },
+            Code::ResourceExhausted,
+            Some("facts"),
+        ),
+        (first("", 9), Code::InvalidArgument, Some("hello.cluster")),
+        (strange, Code::FailedPrecondition, None),
+    ];
+    let mut open = Executor::begin(&mut client, "c", 1).await;
+    for (request, code, field) in refused {
+        let status = Executor::open(&mut client, request)
+            .await
+            .err()
+            .expect("it should be refused");
+        assert_eq!(status.code(), code, "{status}");
+        if let Some(field) = field {
+            assert_eq!(violation(&status), field);
+        }
+    }
+    // None of them has superseded the session that was open.
+    open.tell([node("a"), daemon_set(), Fact::SyncComplete(SyncComplete {})]);
+    assert_eq!(open.plan().await.actions.len(), 1);
+}
+
+#[tokio::test]
+async fn a_request_that_cant_be_used_ends_the_session() {
+    let server = Server::start().await;
+    let mut executor = Executor::begin(&mut server.client().await, "c", 1).await;
+    executor.sequence += 1;
+    executor.tell([]);
+    let status = executor.end().await.unwrap_err();
+    assert_eq!(
+        (status.code(), violation(&status).as_str()),
+        (Code::InvalidArgument, "sequence")
+    );
+}
+
+#[tokio::test]
+async fn a_later_epoch_supersedes_and_an_earlier_one_is_refused() {
+    let server = Server::start().await;
+    let mut client = server.client().await;
+    let mut older = Executor::begin(&mut client, "c", 4).await;
+    let mut elsewhere = Executor::begin(&mut client, "d", 1).await;
+    let mut newer = Executor::begin(&mut server.client().await, "c", 5).await;
+    let status = older.end().await.unwrap_err();
+    assert_eq!(status.code(), Code::FailedPrecondition);
+    assert!(status.message().contains("epoch 5"), "{status}");
+    let status = Executor::open(&mut client, first("c", 4))
+        .await
+        .err()
+        .expect("it should be refused");
+    assert_eq!(status.code(), Code::FailedPrecondition);
+    let mut again = Executor::begin(&mut client, "c", 5).await;
+    for executor in [&mut newer, &mut elsewhere, &mut again] {
+        executor.tell([node("a"), daemon_set(), Fact::SyncComplete(SyncComplete {})]);
+        assert_eq!(executor.plan().await.actions.len(), 1);
+    }
+}
+
+#[tokio::test]
+async fn shutdown_ends_sessions_with_unavailable_and_then_the_server() {
+    let server = Server::start().await;
+    let mut executor = Executor::begin(&mut server.client().await, "c", 1).await;
+    server.shutdown.cancel();
+    assert_eq!(executor.end().await.unwrap_err().code(), Code::Unavailable);
+    drop(executor);
+    soon(server.served).await.unwrap().unwrap();
+}
