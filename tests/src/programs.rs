@@ -60,15 +60,10 @@ impl Programs {
     fn compile(profile: Profile) -> Result<Self> {
         let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
         let mut command = Command::new(&cargo);
+        // The whole workspace, because cargo would compile shared dependencies anew for a part of it.
         command
-            .args([
-                "build",
-                "--package",
-                "everynode-planner",
-                "--package",
-                "everynode-executor",
-            ])
-            .args(["--bins", "--message-format=json-render-diagnostics"])
+            .args(["build", "--workspace", "--bins"])
+            .arg("--message-format=json-render-diagnostics")
             .current_dir(workspace())
             .stdin(Stdio::null())
             .stderr(Stdio::inherit());
