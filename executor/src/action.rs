@@ -7,6 +7,7 @@ use everynode_proto::{
     facts::{Pod, REVISION_LABEL},
     planner::v1::{CreatePod, DeletePod},
 };
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use crate::{
@@ -18,6 +19,8 @@ use crate::{
 /// The waits between tries at a server that is busy or gives no clear answer.
 const FIRST_WAIT: Duration = Duration::from_millis(100);
 const LONGEST_WAIT: Duration = Duration::from_secs(5);
+/// After this long, an answer that is still not clear counts as a refusal. The planner may ask for the action again.
+const PATIENCE: Duration = Duration::from_secs(15);
 /// How many names in a row may be taken by strangers.
 const MAX_NAMES: u32 = 16;
 
@@ -45,7 +48,8 @@ pub struct Carried {
     pub with_pressure: bool,
 }
 
-/// Asks until the answer is clear, or `stop` is cancelled.
+/// Asks until the answer is clear, `stop` is cancelled, or patience ends: whoever keeps asking for what one bad webhook
+/// can't answer holds up everything behind it.
 async fn insist<T, F: Future<Output = Result<T, ApiError>>>(
     stop: &CancellationToken,
     with_pressure: &mut bool,
@@ -57,14 +61,22 @@ async fn insist<T, F: Future<Output = Result<T, ApiError>>>(
         .with_jitter()
         .without_max_times()
         .build();
+    let begun = Instant::now();
     loop {
-        let retry_after = match call().await {
-            Err(ApiError::Busy { retry_after, .. }) => retry_after,
+        let answer = call().await;
+        let retry_after = match &answer {
+            Err(ApiError::Busy { retry_after, .. }) => *retry_after,
             Err(ApiError::Unclear(_)) => None,
-            clear @ (Ok(_) | Err(ApiError::Refused(_))) => return Some(clear),
+            Ok(_) | Err(ApiError::Refused(_)) => return Some(answer),
         };
+        if begun.elapsed() >= PATIENCE {
+            return Some(answer);
+        }
         *with_pressure = true;
-        let wait = waits.next().unwrap_or(LONGEST_WAIT).max(retry_after.unwrap_or_default());
+        let wait = waits
+            .next()
+            .unwrap_or(LONGEST_WAIT)
+            .max(retry_after.unwrap_or_default());
         tokio::select! {
             () = stop.cancelled() => return None,
             () = tokio::time::sleep(wait) => {}
@@ -97,7 +109,13 @@ async fn try_names(
     let namespace = &daemon_set.metadata.namespace;
     let mut taken = None;
     for attempt in 0..MAX_NAMES {
-        let name = pod::name(daemon_set, &action.node, &action.revision, &action.succeeds_uid, attempt);
+        let name = pod::name(
+            daemon_set,
+            &action.node,
+            &action.revision,
+            &action.succeeds_uid,
+            attempt,
+        );
         let body = recipe.pod(&name, &action.node);
         let refusal = match insist(stop, with_pressure, || api.create_pod(namespace, body.clone())).await {
             None => return Came::GivenUp,
@@ -118,8 +136,15 @@ async fn try_names(
 }
 
 fn is_wanted(pod: &Pod, daemon_set: &DaemonSet, action: &CreatePod) -> bool {
-    let owned = pod.metadata.controller().is_some_and(|owner| owner.uid == daemon_set.metadata.uid);
-    let revision = pod.metadata.labels.get(REVISION_LABEL).is_some_and(|label| *label == action.revision);
+    let owned = pod
+        .metadata
+        .controller()
+        .is_some_and(|owner| owner.uid == daemon_set.metadata.uid);
+    let revision = pod
+        .metadata
+        .labels
+        .get(REVISION_LABEL)
+        .is_some_and(|label| *label == action.revision);
     owned && revision && pod.target_node() == Some(&action.node)
 }
 

@@ -13,7 +13,10 @@ pub fn router(metrics: Arc<Metrics>, health: Arc<Health>) -> Router {
         if alive.is_alive() {
             (StatusCode::OK, "ok\n".to_owned())
         } else {
-            (StatusCode::INTERNAL_SERVER_ERROR, "the main loop is stuck\n".to_owned())
+            (
+                StatusCode::INTERNAL_SERVER_ERROR,
+                "the main loop is stuck\n".to_owned(),
+            )
         }
     };
     let readyz = move || async move {

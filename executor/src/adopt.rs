@@ -46,9 +46,17 @@ pub fn orphans(cluster: &Cluster, entry: &Entry, refused: &HashSet<Text>) -> Orp
         revision.owner.is_none() && entry.selects(&revision.labels) && !refused.contains(&revision.uid)
     });
     let mut orphans = Orphans {
-        pods: pods.map(|(uid, pod)| Target { name: pod.name.clone(), uid: uid.clone() }).collect(),
+        pods: pods
+            .map(|(uid, pod)| Target {
+                name: pod.name.clone(),
+                uid: uid.clone(),
+            })
+            .collect(),
         revisions: revisions
-            .map(|revision| Target { name: revision.name.clone(), uid: revision.uid.clone() })
+            .map(|revision| Target {
+                name: revision.name.clone(),
+                uid: revision.uid.clone(),
+            })
             .collect(),
     };
     orphans.pods.sort_by(|a, b| a.name.cmp(&b.name));
@@ -57,9 +65,17 @@ pub fn orphans(cluster: &Cluster, entry: &Entry, refused: &HashSet<Text>) -> Orp
 
 /// The `DaemonSet`'s pods that it doesn't select any more (A2).
 pub fn misfits(cluster: &Cluster, entry: &Entry, refused: &HashSet<Text>) -> Vec<Target> {
+    if !entry.has_selector() {
+        return Vec::new();
+    }
     let pods = cluster.pods().of(&entry.object.metadata.uid);
     let misfits = pods.filter(|(uid, pod)| !entry.selects(&pod.labels) && !refused.contains(*uid));
-    misfits.map(|(uid, pod)| Target { name: pod.name.clone(), uid: uid.clone() }).collect()
+    misfits
+        .map(|(uid, pod)| Target {
+            name: pod.name.clone(),
+            uid: uid.clone(),
+        })
+        .collect()
 }
 
 /// The strategic merge patch that makes the `DaemonSet` the object's controller, if the object is still the same.

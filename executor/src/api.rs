@@ -3,9 +3,11 @@
 use std::time::Duration;
 
 use everynode_proto::facts::Pod;
+use http::header::RETRY_AFTER;
 use kube::{
     Client,
     api::{DeleteParams, GetParams, Patch, PatchParams, PostParams, Preconditions},
+    client::Body,
     core::{Request, Status, request},
 };
 use serde::de::DeserializeOwned;
@@ -36,6 +38,16 @@ pub enum ApiError {
 }
 
 impl ApiError {
+    /// Whether the server would refuse the same call again: it isn't just that somebody else was faster.
+    pub fn is_final(&self) -> bool {
+        matches!(self, Self::Refused(_)) && !self.is_conflict()
+    }
+
+    /// Whether the server finds the object wrong as it would be.
+    pub fn is_invalid(&self) -> bool {
+        matches!(self, Self::Refused(status) if status.code == 422)
+    }
+
     /// Whether the object isn't there.
     pub fn is_not_found(&self) -> bool {
         matches!(self, Self::Refused(status) if status.is_not_found())
@@ -55,19 +67,38 @@ impl ApiError {
     pub fn is_namespace_terminating(&self) -> bool {
         let Self::Refused(status) = self else { return false };
         let causes = status.details.iter().flat_map(|details| &details.causes);
-        causes.into_iter().any(|cause| cause.reason == "NamespaceTerminating")
+        causes
+            .into_iter()
+            .any(|cause| cause.reason == "NamespaceTerminating")
     }
 }
 
 impl From<kube::Error> for ApiError {
     fn from(error: kube::Error) -> Self {
-        let kube::Error::Api(status) = error else { return Self::Unclear(Cause(&error).to_string()) };
-        let seconds = status.details.as_ref().map_or(0, |details| details.retry_after_seconds);
-        let retry_after = (seconds > 0).then(|| Duration::from_secs(seconds.into()));
-        match status.code {
-            429 => Self::Busy { message: status.message, retry_after },
-            400..500 => Self::Refused(status),
-            _ => Self::Unclear(format!("{} ({})", status.message, status.code)),
+        Self::Unclear(Cause(&error).to_string())
+    }
+}
+
+impl ApiError {
+    /// What an answer that is no success means. Not every one comes from the API server itself, so its body may be
+    /// any text.
+    fn from_answer(code: u16, retry_after: Option<Duration>, body: &str) -> Self {
+        let status = serde_json::from_str::<Status>(body)
+            .unwrap_or_else(|_| Status::failure(body.trim(), "Unreadable").with_code(code));
+        let seconds = status
+            .details
+            .as_ref()
+            .map_or(0, |details| details.retry_after_seconds);
+        let retry_after = retry_after.or((seconds > 0).then(|| Duration::from_secs(seconds.into())));
+        match code {
+            429 | 503 => Self::Busy {
+                message: status.message,
+                retry_after,
+            },
+            // Neither credentials that have run out nor a request that took too long say anything about what was asked.
+            401 | 408 => Self::Unclear(format!("{} ({code})", status.message)),
+            400..500 => Self::Refused(Box::new(status)),
+            _ => Self::Unclear(format!("{} ({code})", status.message)),
         }
     }
 }
@@ -110,7 +141,9 @@ fn daemon_sets(namespace: &str) -> Request {
 }
 
 fn revisions(namespace: &str) -> Request {
-    Request::new(format!("/apis/apps/v1/namespaces/{namespace}/controllerrevisions"))
+    Request::new(format!(
+        "/apis/apps/v1/namespaces/{namespace}/controllerrevisions"
+    ))
 }
 
 fn patch(request: &Request, name: &str, kind: PatchKind, body: &Value) -> Built {
@@ -123,8 +156,14 @@ fn patch(request: &Request, name: &str, kind: PatchKind, body: &Value) -> Built 
 
 /// Deletes only the object with this uid. Without one, whatever has the name.
 fn delete_params(uid: &str) -> DeleteParams {
-    let preconditions = Preconditions { uid: Some(uid.to_owned()), ..Preconditions::default() };
-    DeleteParams { preconditions: Some(preconditions), ..DeleteParams::default() }
+    let preconditions = Preconditions {
+        uid: Some(uid.to_owned()),
+        ..Preconditions::default()
+    };
+    DeleteParams {
+        preconditions: Some(preconditions),
+        ..DeleteParams::default()
+    }
 }
 
 #[allow(clippy::missing_errors_doc, reason = "every call fails as ApiError says")]
@@ -135,23 +174,47 @@ impl Api {
     }
 
     async fn text(&self, request: Built) -> Result<String, ApiError> {
-        match tokio::time::timeout(CALL_DEADLINE, self.client.request_text(request?)).await {
-            Ok(answer) => Ok(answer?),
-            Err(_) => Err(ApiError::Unclear(format!("no answer within {} s", CALL_DEADLINE.as_secs()))),
+        match tokio::time::timeout(CALL_DEADLINE, self.answer(request?)).await {
+            Ok(answer) => answer,
+            Err(_) => Err(ApiError::Unclear(format!(
+                "no answer within {} s",
+                CALL_DEADLINE.as_secs()
+            ))),
         }
+    }
+
+    async fn answer(&self, request: http::Request<Vec<u8>>) -> Result<String, ApiError> {
+        let (head, body) = self.client.send(request.map(Body::from)).await?.into_parts();
+        let body = body.collect_bytes().await?;
+        let text = String::from_utf8_lossy(&body).into_owned();
+        if head.status.is_success() {
+            return Ok(text);
+        }
+        let seconds = head
+            .headers
+            .get(RETRY_AFTER)
+            .and_then(|value| value.to_str().ok()?.parse().ok());
+        Err(ApiError::from_answer(
+            head.status.as_u16(),
+            seconds.map(Duration::from_secs),
+            &text,
+        ))
     }
 
     async fn object<T: DeserializeOwned>(&self, request: Built) -> Result<T, ApiError> {
         let text = self.text(request).await?;
-        serde_json::from_str(&text).map_err(|error| ApiError::Unclear(format!("its answer can't be read: {error}")))
+        serde_json::from_str(&text)
+            .map_err(|error| ApiError::Unclear(format!("its answer can't be read: {error}")))
     }
 
     pub async fn create_pod(&self, namespace: &str, body: Vec<u8>) -> Result<Pod, ApiError> {
-        self.object(pods(namespace).create(&PostParams::default(), body)).await
+        self.object(pods(namespace).create(&PostParams::default(), body))
+            .await
     }
 
     pub async fn get_pod(&self, namespace: &str, name: &str) -> Result<Pod, ApiError> {
-        self.object(pods(namespace).get(name, &GetParams::default())).await
+        self.object(pods(namespace).get(name, &GetParams::default()))
+            .await
     }
 
     pub async fn patch_pod(
@@ -165,11 +228,14 @@ impl Api {
     }
 
     pub async fn delete_pod(&self, namespace: &str, name: &str, uid: &str) -> Result<(), ApiError> {
-        self.text(pods(namespace).delete(name, &delete_params(uid))).await.map(drop)
+        self.text(pods(namespace).delete(name, &delete_params(uid)))
+            .await
+            .map(drop)
     }
 
     pub async fn get_daemon_set(&self, namespace: &str, name: &str) -> Result<DaemonSet, ApiError> {
-        self.object(daemon_sets(namespace).get(name, &GetParams::default())).await
+        self.object(daemon_sets(namespace).get(name, &GetParams::default()))
+            .await
     }
 
     pub async fn patch_daemon_set_status(
@@ -179,15 +245,18 @@ impl Api {
         body: &Value,
     ) -> Result<DaemonSet, ApiError> {
         let params = PatchParams::default();
-        self.object(daemon_sets(namespace).patch_subresource("status", name, &params, &Patch::Merge(body))).await
+        self.object(daemon_sets(namespace).patch_subresource("status", name, &params, &Patch::Merge(body)))
+            .await
     }
 
     pub async fn create_revision(&self, namespace: &str, body: Vec<u8>) -> Result<Revision, ApiError> {
-        self.object(revisions(namespace).create(&PostParams::default(), body)).await
+        self.object(revisions(namespace).create(&PostParams::default(), body))
+            .await
     }
 
     pub async fn get_revision(&self, namespace: &str, name: &str) -> Result<Revision, ApiError> {
-        self.object(revisions(namespace).get(name, &GetParams::default())).await
+        self.object(revisions(namespace).get(name, &GetParams::default()))
+            .await
     }
 
     pub async fn patch_revision(
@@ -201,6 +270,8 @@ impl Api {
     }
 
     pub async fn delete_revision(&self, namespace: &str, name: &str, uid: &str) -> Result<(), ApiError> {
-        self.text(revisions(namespace).delete(name, &delete_params(uid))).await.map(drop)
+        self.text(revisions(namespace).delete(name, &delete_params(uid)))
+            .await
+            .map(drop)
     }
 }

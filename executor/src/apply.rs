@@ -59,7 +59,14 @@ struct Queue<T> {
 
 impl<T> Default for Queue<T> {
     fn default() -> Self {
-        Self { waiting: VecDeque::new(), in_progress: 0, window: 1, refusals: 0, closed: false, held: Vec::new() }
+        Self {
+            waiting: VecDeque::new(),
+            in_progress: 0,
+            window: 1,
+            refusals: 0,
+            closed: false,
+            held: Vec::new(),
+        }
     }
 }
 
@@ -73,7 +80,7 @@ impl<T> Queue<T> {
         Some(ready)
     }
 
-    fn ended(&mut self, id: u64, how: Ended) -> Option<Duration> {
+    fn ended(&mut self, id: Option<u64>, how: Ended) -> Option<Duration> {
         self.in_progress = self.in_progress.saturating_sub(1);
         match how {
             Ended::Smoothly => {
@@ -87,7 +94,7 @@ impl<T> Queue<T> {
             Ended::Needless => {}
             Ended::Refused => {
                 self.halve();
-                self.held.push(id);
+                self.held.extend(id);
                 if !self.closed {
                     self.closed = true;
                     let doublings = self.refusals.min(16);
@@ -146,8 +153,9 @@ impl Applier {
         self.deletes.next()
     }
 
-    /// An action has ended. If that closes its lane, returns for how long; `open` is to be called after that.
-    pub fn ended(&mut self, lane: Lane, id: u64, how: Ended) -> Option<Duration> {
+    /// An action has ended; without an id, it is one that the planner doesn't wait for any more. If that closes its lane,
+    /// returns for how long; `open` is to be called after that.
+    pub fn ended(&mut self, lane: Lane, id: Option<u64>, how: Ended) -> Option<Duration> {
         match lane {
             Lane::Create => self.creates.ended(id, how),
             Lane::Delete => self.deletes.ended(id, how),
@@ -174,3 +182,5 @@ impl Applier {
     }
 }
 
+#[cfg(test)]
+mod tests;

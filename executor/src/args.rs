@@ -25,7 +25,12 @@ pub struct Args {
     pub context: Option<String>,
 
     /// Where to serve /livez, /readyz and /metrics over HTTP.
-    #[arg(long, env = "EVERYNODE_ADMIN_LISTEN", value_name = "ADDR", default_value = "0.0.0.0:9102")]
+    #[arg(
+        long,
+        env = "EVERYNODE_ADMIN_LISTEN",
+        value_name = "ADDR",
+        default_value = "0.0.0.0:9102"
+    )]
     pub admin_listen: SocketAddr,
 
     /// The name by which this executor is known in events and to the planner; the host's name when not given.

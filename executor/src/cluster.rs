@@ -46,6 +46,8 @@ pub struct Cluster {
     pods: Pods,
     daemon_sets: HashMap<Text, Entry>,
     revisions: HashMap<Text, Known>,
+    /// The highest resourceVersion of a `ControllerRevision` that the watch has told of.
+    revisions_watched: u64,
     node_listing: Listing,
     daemon_set_listing: Listing,
     revision_listing: Listing,
@@ -67,12 +69,23 @@ impl Entry {
     fn new(object: DaemonSet) -> Self {
         let template = history::template_fingerprint(&object);
         let selector = selector(&object.spec.selector);
-        Self { object: Arc::new(object), template, selector }
+        Self {
+            object: Arc::new(object),
+            template,
+            selector,
+        }
+    }
+
+    /// Whether there is a selector to go by: one that is empty or can't be read says nothing about any pod.
+    pub fn has_selector(&self) -> bool {
+        self.selector.is_some()
     }
 
     /// Whether the `DaemonSet` selects something with these labels. An empty selector selects nothing (P6).
     pub fn selects(&self, labels: &facts::object::StringMap) -> bool {
-        self.selector.as_ref().is_some_and(|selector| selector.matches(labels))
+        self.selector
+            .as_ref()
+            .is_some_and(|selector| selector.matches(labels))
     }
 }
 
@@ -129,7 +142,12 @@ pub fn version(text: &str) -> u64 {
 impl Cluster {
     /// Whether everything has been listed at least once.
     pub fn is_synced(&self) -> bool {
-        let listings = [&self.node_listing, &self.daemon_set_listing, &self.revision_listing, self.pods.listing()];
+        let listings = [
+            &self.node_listing,
+            &self.daemon_set_listing,
+            &self.revision_listing,
+            self.pods.listing(),
+        ];
         listings.into_iter().all(Listing::is_complete)
     }
 
@@ -186,8 +204,15 @@ impl Cluster {
         }
     }
 
-    /// Takes in a `DaemonSet`, from a watch or as the answer to a write, unless a newer one is known.
-    pub fn set_daemon_set(&mut self, object: DaemonSet) {
+    /// Takes in a `DaemonSet` as the answer to a read or a write. One that isn't known has been deleted in the meantime.
+    pub fn wrote_daemon_set(&mut self, object: DaemonSet) {
+        if self.daemon_sets.contains_key(object.metadata.uid.as_str()) {
+            self.set_daemon_set(object);
+        }
+    }
+
+    /// Takes in a `DaemonSet`, unless a newer one is known.
+    fn set_daemon_set(&mut self, object: DaemonSet) {
         let uid: Text = object.metadata.uid.as_str().into();
         if let Some(known) = self.daemon_sets.get_mut(&uid) {
             let before = &known.object.metadata;
@@ -225,9 +250,13 @@ impl Cluster {
             Event::ListBegins => self.revision_listing.begin(),
             Event::Changed(object) => {
                 self.revision_listing.saw(&object.metadata.uid.as_str().into());
+                self.saw_revision(&object);
                 self.set_revision(&object);
             }
-            Event::Gone(object) => self.forget_revision(&object.metadata.uid),
+            Event::Gone(object) => {
+                self.saw_revision(&object);
+                self.forget_revision(&object.metadata.uid);
+            }
             Event::ListEnds => {
                 for uid in self.revision_listing.end(self.revisions.keys()) {
                     self.forget_revision(&uid);
@@ -236,8 +265,22 @@ impl Cluster {
         }
     }
 
-    /// Takes in a `ControllerRevision`, from a watch or as the answer to a write, unless a newer one is known.
-    pub fn set_revision(&mut self, object: &Revision) {
+    fn saw_revision(&mut self, object: &Revision) {
+        self.revisions_watched = self
+            .revisions_watched
+            .max(version(&object.metadata.resource_version));
+    }
+
+    /// Takes in a `ControllerRevision` as the answer to a read or a write. If the watch is past that point, it has told
+    /// all there is to know, perhaps that the revision is gone again.
+    pub fn wrote_revision(&mut self, object: &Revision) {
+        if version(&object.metadata.resource_version) > self.revisions_watched {
+            self.set_revision(object);
+        }
+    }
+
+    /// Takes in a `ControllerRevision`, unless a newer one is known.
+    fn set_revision(&mut self, object: &Revision) {
         let metadata = &object.metadata;
         let owner = match metadata.controller() {
             Some(owner) if owner.is_daemon_set() => Some(owner.uid.as_str().into()),
@@ -257,7 +300,11 @@ impl Cluster {
             owner,
             version: version(&metadata.resource_version),
         };
-        if self.revisions.get(&known.uid).is_some_and(|before| before.version > known.version) {
+        if self
+            .revisions
+            .get(&known.uid)
+            .is_some_and(|before| before.version > known.version)
+        {
             return;
         }
         self.touch_owners(&known);
@@ -272,10 +319,15 @@ impl Cluster {
     }
 
     fn touch_owners(&mut self, revision: &Known) {
-        let owners = self.daemon_sets.iter().filter(|(uid, entry)| match &revision.owner {
-            Some(owner) => owner == *uid,
-            None => entry.object.metadata.namespace == revision.namespace && entry.selects(&revision.labels),
-        });
+        let owners = self
+            .daemon_sets
+            .iter()
+            .filter(|(uid, entry)| match &revision.owner {
+                Some(owner) => owner == *uid,
+                None => {
+                    entry.object.metadata.namespace == revision.namespace && entry.selects(&revision.labels)
+                }
+            });
         self.touched.upkeep.extend(owners.map(|(uid, _)| uid.clone()));
     }
 
@@ -303,7 +355,8 @@ impl Cluster {
         if let Some(pod) = self.pods.get(&uid) {
             match pod.owner() {
                 Some(owner) => {
-                    let misfit = self.daemon_sets.get(owner).is_some_and(|entry| !entry.selects(&pod.labels));
+                    let is_misfit = |entry: &Entry| entry.has_selector() && !entry.selects(&pod.labels);
+                    let misfit = self.daemon_sets.get(owner).is_some_and(is_misfit);
                     self.touched.upkeep.extend(misfit.then(|| owner.clone()));
                 }
                 None => {
@@ -316,8 +369,12 @@ impl Cluster {
     }
 
     fn adopters<'a>(&'a self, pod: &'a Pod) -> impl Iterator<Item = Text> + 'a {
-        let fits = |entry: &Entry| entry.object.metadata.namespace == pod.namespace && entry.selects(&pod.labels);
-        self.daemon_sets.iter().filter(move |(_, entry)| fits(entry)).map(|(uid, _)| uid.clone())
+        let fits =
+            |entry: &Entry| entry.object.metadata.namespace == pod.namespace && entry.selects(&pod.labels);
+        self.daemon_sets
+            .iter()
+            .filter(move |(_, entry)| fits(entry))
+            .map(|(uid, _)| uid.clone())
     }
 
     /// A node's facts.
@@ -347,7 +404,9 @@ impl Cluster {
 
     /// The `ControllerRevision`s in a namespace that a `DaemonSet` controls, or that nothing controls.
     pub fn revisions(&self, namespace: &str) -> impl Iterator<Item = &Known> {
-        self.revisions.values().filter(move |revision| revision.namespace == namespace)
+        self.revisions
+            .values()
+            .filter(move |revision| revision.namespace == namespace)
     }
 
     /// Notes everything as changed, for a planner that knows nothing yet.
@@ -358,3 +417,5 @@ impl Cluster {
     }
 }
 
+#[cfg(test)]
+mod tests;

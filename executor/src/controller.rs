@@ -9,7 +9,11 @@ mod plans;
 mod status;
 mod upkeep;
 
-use std::{collections::HashMap, sync::Arc, time::Instant};
+use std::{
+    collections::HashMap,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use anyhow::{Context, bail};
 use futures::StreamExt;
@@ -35,6 +39,8 @@ use crate::{
 
 /// How many changes are taken in before anything else gets its turn.
 const CHANGES_AT_ONCE: usize = 1_000;
+/// The longest wait for anything.
+const LONGEST_TIMER: Duration = Duration::from_hours(1);
 
 /// What the controller works with.
 #[derive(Debug)]
@@ -60,7 +66,7 @@ pub struct Controller {
     cluster: Cluster,
     outbox: Outbox,
     planner: Option<Planner>,
-    /// Counts sessions: actions belong to the one that asked for them.
+    /// Counts sessions, from the end of each: actions belong to the one that asked for them.
     session: u64,
     managed: HashMap<Text, Managed>,
     calls: JoinSet<Answer>,
@@ -95,6 +101,8 @@ enum Timer {
     Open(Text, Lane),
     /// Upkeep that failed is tried again.
     Upkeep(Text),
+    /// What the server would not let a `DaemonSet` adopt or release may be tried again.
+    Forgive(Text),
     /// A status may be written again.
     Status(Text),
 }
@@ -137,7 +145,10 @@ impl Controller {
             self.settle();
         }
         self.stop.cancel();
-        info!(calls = self.calls.len(), "executor stops when the calls in progress have ended");
+        info!(
+            calls = self.calls.len(),
+            "executor stops when the calls in progress have ended"
+        );
         while self.calls.join_next().await.is_some() {}
         Ok(())
     }
@@ -162,7 +173,6 @@ impl Controller {
         match event {
             session::Event::Opened { requests, limit } => {
                 self.planner = Some(Planner { requests, limit });
-                self.session += 1;
                 self.parts.metrics.planner_found();
                 self.outbox.restart(session::HELLO_SEQUENCE);
                 self.cluster.touch_all();
@@ -171,6 +181,7 @@ impl Controller {
             session::Event::Problem(problem) => self.report(&problem),
             session::Event::Lost => {
                 self.planner = None;
+                self.session += 1;
                 self.parts.metrics.planner_lost();
                 self.parts.health.planner_lost();
                 self.void_plans();
@@ -201,11 +212,16 @@ impl Controller {
             }
             Timer::Open(uid, lane) => self.open_lane(&uid, lane),
             Timer::Upkeep(uid) => self.try_upkeep_again(&uid),
+            Timer::Forgive(uid) => self.forgive(&uid),
             Timer::Status(uid) => self.rested(&uid),
         }
     }
 
-    fn tell(&mut self, permit: mpsc::OwnedPermit<everynode_proto::planner::v1::SessionRequest>, may_complete: bool) {
+    fn tell(
+        &mut self,
+        permit: mpsc::OwnedPermit<everynode_proto::planner::v1::SessionRequest>,
+        may_complete: bool,
+    ) {
         let Some(planner) = &self.planner else { return };
         let (cluster, managed) = (&self.cluster, &self.managed);
         let announce = |uid: &Text| match (cluster.daemon_set(uid), managed.get(uid)) {
@@ -214,7 +230,10 @@ impl Controller {
             (Some(_), None) => Announcement::NotYet,
         };
         let was_synced = self.outbox.is_synced();
-        if let Some(request) = self.outbox.next_request(cluster, announce, planner.limit, may_complete) {
+        if let Some(request) = self
+            .outbox
+            .next_request(cluster, announce, planner.limit, may_complete)
+        {
             self.parts.metrics.facts(request.facts.len());
             permit.send(request);
         }
@@ -246,7 +265,9 @@ impl Controller {
 
     fn manage(&mut self, uid: &Text) -> &mut Managed {
         let stop = &self.stop;
-        self.managed.entry(uid.clone()).or_insert_with(|| Managed::new(stop.child_token()))
+        self.managed
+            .entry(uid.clone())
+            .or_insert_with(|| Managed::new(stop.child_token()))
     }
 
     fn forget(&mut self, uid: &Text) {
@@ -263,8 +284,13 @@ impl Controller {
     /// What is done at times, whatever happens.
     fn look_after(&mut self) {
         self.parts.health.beat();
+        // The timers run by another clock than plans do. Should the two drift apart, a plan is still not late for long.
+        self.outbox.add_time();
+        self.keep_up_held_up();
         for uid in self.cluster.pods().overdue(Instant::now()) {
-            let Some(pod) = self.cluster.pods().get(&uid) else { continue };
+            let Some(pod) = self.cluster.pods().get(&uid) else {
+                continue;
+            };
             let (api, namespace, name) = (self.parts.api.clone(), pod.namespace.clone(), pod.name.clone());
             self.calls.spawn(async move {
                 let looked = api.get_pod(&namespace, &name).await;
@@ -273,8 +299,9 @@ impl Controller {
         }
     }
 
-    fn set_timer(&mut self, timer: Timer, after: std::time::Duration) -> delay_queue::Key {
-        self.timers.insert(timer, after)
+    fn set_timer(&mut self, timer: Timer, after: Duration) -> delay_queue::Key {
+        // The queue takes no time that is years away. Whoever is told early looks again.
+        self.timers.insert(timer, after.min(LONGEST_TIMER))
     }
 }
 
@@ -284,4 +311,3 @@ async fn reserve<T>(sender: Option<mpsc::Sender<T>>) -> anyhow::Result<mpsc::Own
         None => bail!("no session"),
     }
 }
-

@@ -54,7 +54,10 @@ impl Events {
     /// Events that are written in the background for as long as this lives.
     pub fn new(client: Client, instance: String, metrics: Arc<Metrics>) -> Self {
         let (waiting, mut events) = mpsc::channel::<(Event, ObjectReference)>(WAITING);
-        let reporter = Reporter { controller: "everynode-executor".to_owned(), instance: Some(instance) };
+        let reporter = Reporter {
+            controller: "everynode-executor".to_owned(),
+            instance: Some(instance),
+        };
         let recorder = Recorder::new(client, reporter);
         tokio::spawn(async move {
             while let Some((event, about)) = events.recv().await {
@@ -63,7 +66,11 @@ impl Events {
                 }
             }
         });
-        Self { waiting, buckets: HashMap::new(), metrics }
+        Self {
+            waiting,
+            buckets: HashMap::new(),
+            metrics,
+        }
     }
 
     /// Says something about a `DaemonSet`. `action` is what was being done, `reason` why it is said; both are single
@@ -99,7 +106,10 @@ impl Events {
     }
 
     fn may_say(&mut self, uid: &str, now: Instant) -> bool {
-        let bucket = self.buckets.entry(uid.to_owned()).or_insert(Bucket { tokens: BURST, filled: now });
+        let bucket = self.buckets.entry(uid.to_owned()).or_insert(Bucket {
+            tokens: BURST,
+            filled: now,
+        });
         let refilled = now.duration_since(bucket.filled).as_secs_f64() / REFILL.as_secs_f64();
         bucket.tokens = (bucket.tokens + refilled).min(BURST);
         bucket.filled = now;
@@ -118,7 +128,10 @@ impl Events {
 
 fn shortened(mut note: String) -> String {
     if note.len() > MAX_NOTE {
-        let end = (0..=MAX_NOTE - '…'.len_utf8()).rev().find(|end| note.is_char_boundary(*end)).unwrap_or(0);
+        let end = (0..=MAX_NOTE - '…'.len_utf8())
+            .rev()
+            .find(|end| note.is_char_boundary(*end))
+            .unwrap_or(0);
         note.truncate(end);
         note.push('…');
     }

@@ -15,7 +15,9 @@ pub fn short(parts: &[&[u8]]) -> String {
     let mut number = u128::from_be_bytes(first_half(digest(parts)));
     let mut name = String::with_capacity(SHORT_LENGTH);
     for _ in 0..SHORT_LENGTH {
-        let letter = usize::try_from(number % base).ok().and_then(|index| ALPHABET.get(index));
+        let letter = usize::try_from(number % base)
+            .ok()
+            .and_then(|index| ALPHABET.get(index));
         name.extend(letter.copied().map(char::from));
         number /= base;
     }

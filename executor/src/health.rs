@@ -33,8 +33,14 @@ enum Planner {
 
 impl Default for Health {
     fn default() -> Self {
-        let state = State { watches_synced: false, planner: Planner::NeverSynced, heartbeat: Instant::now() };
-        Self { state: Mutex::new(state) }
+        let state = State {
+            watches_synced: false,
+            planner: Planner::NeverSynced,
+            heartbeat: Instant::now(),
+        };
+        Self {
+            state: Mutex::new(state),
+        }
     }
 }
 
@@ -71,7 +77,9 @@ impl Health {
         match state.planner {
             Planner::Synced => None,
             Planner::LostAt(since) if since.elapsed() < PLANNER_GRACE => None,
-            Planner::LostAt(_) => Some("the planner is lost; nothing is created or deleted until there is one"),
+            Planner::LostAt(_) => {
+                Some("the planner is lost; nothing is created or deleted until there is one")
+            }
             Planner::NeverSynced => Some("the planner has not been told everything yet"),
         }
     }

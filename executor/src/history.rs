@@ -22,13 +22,21 @@ const DEFAULT_LIMIT: usize = 10;
 
 /// A `DaemonSet`'s template by meaning.
 pub fn template_fingerprint(daemon_set: &DaemonSet) -> Fingerprint {
-    let template = daemon_set.spec.template.as_ref().and_then(|raw| serde_json::from_str(raw.get()).ok());
+    let template = daemon_set
+        .spec
+        .template
+        .as_ref()
+        .and_then(|raw| serde_json::from_str(raw.get()).ok());
     meaning(template.unwrap_or_default())
 }
 
 /// The template in a revision's data by meaning.
 pub fn data_fingerprint(revision: &Revision) -> Fingerprint {
-    let data: Value = revision.data.as_ref().and_then(|raw| serde_json::from_str(raw.get()).ok()).unwrap_or_default();
+    let data: Value = revision
+        .data
+        .as_ref()
+        .and_then(|raw| serde_json::from_str(raw.get()).ok())
+        .unwrap_or_default();
     let mut template = data.pointer("/spec/template").cloned().unwrap_or_default();
     if let Value::Object(fields) = &mut template {
         fields.remove("$patch");
@@ -38,6 +46,7 @@ pub fn data_fingerprint(revision: &Revision) -> Fingerprint {
 
 fn meaning(mut template: Value) -> Fingerprint {
     drop_nulls(&mut template);
+    round_numbers(&mut template);
     hash::fingerprint(template.to_string().as_bytes())
 }
 
@@ -53,13 +62,39 @@ fn drop_nulls(value: &mut Value) {
     }
 }
 
+/// Rounds integers as kube-controller-manager does, which reads every number as a float before it writes it to a
+/// revision (and shows too few digits of a large one to give it back).
+fn round_numbers(value: &mut Value) {
+    const EXACT: u64 = 1 << 53;
+    match value {
+        Value::Object(fields) => fields.values_mut().for_each(round_numbers),
+        Value::Array(items) => items.iter_mut().for_each(round_numbers),
+        Value::Number(number) => {
+            let size = number.as_i64().map(i64::unsigned_abs).or_else(|| number.as_u64());
+            let rounded = number.as_f64().map(|rounded| rounded.to_string());
+            if size.is_some_and(|size| size > EXACT)
+                && let Some(rounded) = rounded.and_then(|text| serde_json::from_str(&text).ok())
+            {
+                *number = rounded;
+            }
+        }
+        Value::Null | Value::Bool(_) | Value::String(_) => {}
+    }
+}
+
 /// The patch that restores the template, as Go's encoding/json writes it (H2): keys sorted, compact, and with the
 /// characters escaped that are special to HTML and JavaScript.
 fn data(daemon_set: &DaemonSet) -> String {
-    let template = daemon_set.spec.template.as_ref().and_then(|raw| serde_json::from_str(raw.get()).ok());
+    let template = daemon_set
+        .spec
+        .template
+        .as_ref()
+        .and_then(|raw| serde_json::from_str(raw.get()).ok());
     let mut template: Map<String, Value> = template.unwrap_or_default();
     template.insert("$patch".to_owned(), "replace".into());
-    let text = json!({"spec": {"template": template}}).to_string();
+    let mut patch = json!({"spec": {"template": template}});
+    round_numbers(&mut patch);
+    let text = patch.to_string();
     // These characters can only stand inside strings, so replacing them in the whole text is the same.
     let mut escaped = String::with_capacity(text.len());
     for character in text.chars() {
@@ -92,8 +127,13 @@ pub fn new_revision(daemon_set: &DaemonSet, number: i64) -> Result<(String, Vec<
     let collisions = daemon_set.status.collision_count.unwrap_or(0).to_string();
     let hash = hash::short(&[data.get().as_bytes(), collisions.as_bytes()]);
     let suffix = format!("-{hash}");
-    let stem: String = daemon_set.metadata.name.chars().take(MAX_NAME - suffix.len()).collect();
-    let name = format!("{stem}{suffix}");
+    let stem: String = daemon_set
+        .metadata
+        .name
+        .chars()
+        .take(MAX_NAME - suffix.len())
+        .collect();
+    let name = format!("{}{suffix}", stem.trim_end_matches(['.', '-']));
     let mut labels = template_labels(daemon_set);
     labels.insert(REVISION_LABEL.to_owned(), hash.into());
     let body = Body {
@@ -114,8 +154,14 @@ pub fn new_revision(daemon_set: &DaemonSet, number: i64) -> Result<(String, Vec<
 
 fn template_labels(daemon_set: &DaemonSet) -> Map<String, Value> {
     let template = daemon_set.spec.template.as_ref();
-    let template: Value = template.and_then(|raw| serde_json::from_str(raw.get()).ok()).unwrap_or_default();
-    template.pointer("/metadata/labels").and_then(Value::as_object).cloned().unwrap_or_default()
+    let template: Value = template
+        .and_then(|raw| serde_json::from_str(raw.get()).ok())
+        .unwrap_or_default();
+    template
+        .pointer("/metadata/labels")
+        .and_then(Value::as_object)
+        .cloned()
+        .unwrap_or_default()
 }
 
 /// What a history needs next.
@@ -153,13 +199,24 @@ pub enum State {
 /// Looks at a `DaemonSet`'s revisions (H1).
 pub fn assess(template: Fingerprint, revisions: impl Iterator<Item = Known>) -> State {
     let (mut current, old): (Vec<_>, Vec<_>) = revisions.partition(|revision| revision.template == template);
-    if let Some(unlabelled) = current.iter().chain(&old).find(|revision| revision.hash().is_none()) {
+    if let Some(unlabelled) = current
+        .iter()
+        .chain(&old)
+        .find(|revision| revision.hash().is_none())
+    {
         return State::Needs(Step::Label(unlabelled.clone()));
     }
-    let next = old.iter().map(|revision| revision.revision).max().unwrap_or(0).saturating_add(1);
+    let next = old
+        .iter()
+        .map(|revision| revision.revision)
+        .max()
+        .unwrap_or(0)
+        .saturating_add(1);
     current.sort_by(|a, b| b.revision.cmp(&a.revision).then_with(|| a.name.cmp(&b.name)));
     let mut current = current.into_iter();
-    let Some(keep) = current.next() else { return State::Needs(Step::Record(next)) };
+    let Some(keep) = current.next() else {
+        return State::Needs(Step::Record(next));
+    };
     let duplicates: Vec<_> = current.collect();
     if !duplicates.is_empty() {
         return State::Needs(Step::Merge { keep, duplicates });
@@ -167,19 +224,28 @@ pub fn assess(template: Fingerprint, revisions: impl Iterator<Item = Known>) -> 
     if keep.revision < next {
         return State::Needs(Step::Renumber(keep, next));
     }
-    State::Settled { hash: keep.hash().unwrap_or_default().to_owned(), old }
+    State::Settled {
+        hash: keep.hash().unwrap_or_default().to_owned(),
+        old,
+    }
 }
 
-/// The old revisions beyond the limit, oldest first, without those that a pod still carries (H3).
-pub fn surplus(limit: Option<i32>, mut old: Vec<Known>, is_carried: impl Fn(&str) -> bool) -> Vec<Known> {
+/// How many of the old revisions are beyond the limit (H3).
+pub fn excess(limit: Option<i32>, old: &[Known]) -> usize {
     let limit = limit.map_or(DEFAULT_LIMIT, |limit| usize::try_from(limit).unwrap_or(0));
-    let surplus = old.len().saturating_sub(limit);
-    if surplus == 0 {
+    old.len().saturating_sub(limit)
+}
+
+/// The oldest of the old revisions, up to `excess` of them, without those that a pod still carries (H3).
+pub fn surplus(excess: usize, mut old: Vec<Known>, is_carried: impl Fn(&str) -> bool) -> Vec<Known> {
+    if excess == 0 {
         return Vec::new();
     }
     old.sort_by_key(|revision| revision.revision);
     old.retain(|revision| !revision.hash().is_some_and(&is_carried));
-    old.truncate(surplus);
+    old.truncate(excess);
     old
 }
 
+#[cfg(test)]
+mod tests;

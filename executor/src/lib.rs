@@ -33,5 +33,7 @@ pub mod pod;
 pub mod run;
 pub mod session;
 pub mod status;
+#[cfg(test)]
+mod testing;
 pub mod upkeep;
 pub mod watch;

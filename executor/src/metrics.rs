@@ -8,7 +8,10 @@ use prometheus_client::{
 
 /// The kinds of actions.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, EncodeLabelValue)]
-#[allow(missing_docs, reason = "the variants are the planner's actions, by their names there")]
+#[allow(
+    missing_docs,
+    reason = "the variants are the planner's actions, by their names there"
+)]
 pub enum ActionKind {
     Create,
     Delete,
@@ -62,7 +65,11 @@ impl Default for Metrics {
         let actions = Family::default();
         registry.register("actions", "Actions ended", actions.clone());
         let planner_connected = Gauge::default();
-        registry.register("planner_connected", "Whether a planner session is open", planner_connected.clone());
+        registry.register(
+            "planner_connected",
+            "Whether a planner session is open",
+            planner_connected.clone(),
+        );
         Self {
             registry,
             actions,
@@ -80,7 +87,9 @@ impl Default for Metrics {
 impl Metrics {
     /// An action has ended.
     pub fn action(&self, action: ActionKind, outcome: Outcome) {
-        self.actions.get_or_create(&ActionLabels { action, outcome }).inc();
+        self.actions
+            .get_or_create(&ActionLabels { action, outcome })
+            .inc();
     }
 
     /// A plan has come.

@@ -6,8 +6,8 @@
 use std::time::SystemTime;
 
 use everynode_proto::planner::v1::{
-    ActionDone, ActionOutcome, DaemonSetFacts, DaemonSetGone, Fact, NodeGone, PodGone, SessionRequest, SyncComplete,
-    fact::Fact as Kind,
+    ActionDone, ActionOutcome, DaemonSetFacts, DaemonSetGone, Fact, NodeGone, PodGone, SessionRequest,
+    SyncComplete, fact::Fact as Kind,
 };
 use indexmap::IndexSet;
 
@@ -47,7 +47,11 @@ pub enum Announcement {
 impl Outbox {
     /// A stream has begun, whose first request had this sequence: everything is to be told again.
     pub fn restart(&mut self, sequence: u64) {
-        *self = Self { sequence, sync: Sync::Due, ..Self::default() };
+        *self = Self {
+            sequence,
+            sync: Sync::Due,
+            ..Self::default()
+        };
     }
 
     /// Things have changed.
@@ -64,7 +68,10 @@ impl Outbox {
 
     /// An action has ended.
     pub fn add_done(&mut self, action_id: u64, outcome: ActionOutcome) {
-        self.done.push(ActionDone { action_id, outcome: outcome.into() });
+        self.done.push(ActionDone {
+            action_id,
+            outcome: outcome.into(),
+        });
     }
 
     /// The planner asked to be told when this much time would have passed.
@@ -99,7 +106,9 @@ impl Outbox {
         for name in take(&mut self.nodes, limit) {
             facts.push(match cluster.node(&name) {
                 Some(node) => Kind::NodeChanged(node.clone()),
-                None => Kind::NodeGone(NodeGone { name: name.to_string() }),
+                None => Kind::NodeGone(NodeGone {
+                    name: name.to_string(),
+                }),
             });
         }
         for uid in take(&mut self.pods, limit - facts.len()) {
@@ -127,7 +136,12 @@ impl Outbox {
         self.time_has_passed = false;
         self.sequence += 1;
         let facts = facts.into_iter().map(|fact| Fact { fact: Some(fact) }).collect();
-        Some(SessionRequest { sequence: self.sequence, now: Some(SystemTime::now().into()), hello: None, facts })
+        Some(SessionRequest {
+            sequence: self.sequence,
+            now: Some(SystemTime::now().into()),
+            hello: None,
+            facts,
+        })
     }
 }
 
@@ -136,3 +150,5 @@ fn take(due: &mut IndexSet<Text>, limit: usize) -> Vec<Text> {
     due.drain(..due.len().min(limit)).collect()
 }
 
+#[cfg(test)]
+mod tests;

@@ -47,6 +47,8 @@ pub fn owner_reference(daemon_set: &DaemonSet) -> Value {
 /// Everything about a `DaemonSet`'s pods of one revision that is the same on every node.
 #[derive(Debug, Clone)]
 pub struct Recipe {
+    /// The controller-revision-hash that the pods get.
+    revision: String,
     metadata: Map<String, Value>,
     spec: Map<String, Value>,
     affinity: Map<String, Value>,
@@ -59,15 +61,35 @@ impl Recipe {
     /// # Errors
     /// The template is not JSON of the right shape; says where.
     pub fn new(daemon_set: &DaemonSet, revision: &str, added: &[Toleration]) -> Result<Self, String> {
-        let template = daemon_set.spec.template.as_ref().ok_or("spec.template is missing")?;
-        let mut template = object(serde_json::from_str(template.get()).unwrap_or_default(), "spec.template")?;
+        let template = daemon_set
+            .spec
+            .template
+            .as_ref()
+            .ok_or("spec.template is missing")?;
+        let mut template = object(
+            serde_json::from_str(template.get()).unwrap_or_default(),
+            "spec.template",
+        )?;
         let given = object(take(&mut template, "metadata"), "spec.template.metadata")?;
         let mut spec = object(take(&mut template, "spec"), "spec.template.spec")?;
         let mut affinity = object(take(&mut spec, "affinity"), "spec.template.spec.affinity")?;
-        let node_affinity =
-            object(take(&mut affinity, "nodeAffinity"), "spec.template.spec.affinity.nodeAffinity")?;
-        add_tolerations(&mut spec, added);
-        Ok(Self { metadata: metadata(daemon_set, revision, given)?, spec, affinity, node_affinity })
+        let node_affinity = object(
+            take(&mut affinity, "nodeAffinity"),
+            "spec.template.spec.affinity.nodeAffinity",
+        )?;
+        add_tolerations(&mut spec, added)?;
+        Ok(Self {
+            revision: revision.to_owned(),
+            metadata: metadata(daemon_set, revision, given)?,
+            spec,
+            affinity,
+            node_affinity,
+        })
+    }
+
+    /// The controller-revision-hash that the pods get.
+    pub fn revision(&self) -> &str {
+        &self.revision
     }
 
     /// The pod for a node, ready to be sent.
@@ -79,7 +101,10 @@ impl Recipe {
         let required = json!({"nodeSelectorTerms": [
             {"matchFields": [{"key": "metadata.name", "operator": "In", "values": [node]}]},
         ]});
-        node_affinity.insert("requiredDuringSchedulingIgnoredDuringExecution".to_owned(), required);
+        node_affinity.insert(
+            "requiredDuringSchedulingIgnoredDuringExecution".to_owned(),
+            required,
+        );
         let mut affinity = self.affinity.clone();
         affinity.insert("nodeAffinity".to_owned(), node_affinity.into());
         let mut spec = self.spec.clone();
@@ -111,13 +136,22 @@ fn metadata(
 ) -> Result<Map<String, Value>, String> {
     let mut labels = object(take(&mut given, "labels"), "spec.template.metadata.labels")?;
     labels.insert(REVISION_LABEL.to_owned(), revision.into());
-    let generation = daemon_set.metadata.annotations.get(TEMPLATE_GENERATION_ANNOTATION);
-    if let Some(generation) = generation.filter(|text| text.parse::<i64>().is_ok()) {
-        labels.insert(TEMPLATE_GENERATION_LABEL.to_owned(), generation.as_str().into());
+    let generation = daemon_set
+        .metadata
+        .annotations
+        .get(TEMPLATE_GENERATION_ANNOTATION);
+    if let Some(generation) = generation.and_then(|text| text.parse::<i64>().ok()) {
+        labels.insert(
+            TEMPLATE_GENERATION_LABEL.to_owned(),
+            generation.to_string().into(),
+        );
     }
     let mut metadata = Map::new();
     metadata.insert("generateName".to_owned(), generate_name(daemon_set).into());
-    metadata.insert("namespace".to_owned(), daemon_set.metadata.namespace.as_str().into());
+    metadata.insert(
+        "namespace".to_owned(),
+        daemon_set.metadata.namespace.as_str().into(),
+    );
     metadata.insert("labels".to_owned(), labels.into());
     metadata.insert("ownerReferences".to_owned(), json!([owner_reference(daemon_set)]));
     for key in ["annotations", "finalizers"] {
@@ -128,28 +162,47 @@ fn metadata(
     Ok(metadata)
 }
 
-fn add_tolerations(spec: &mut Map<String, Value>, added: &[Toleration]) {
+fn add_tolerations(spec: &mut Map<String, Value>, added: &[Toleration]) -> Result<(), String> {
     let mut tolerations = match take(spec, "tolerations") {
         Value::Array(tolerations) => tolerations,
-        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) | Value::Object(_) => Vec::new(),
+        Value::Null => Vec::new(),
+        Value::Bool(_) | Value::Number(_) | Value::String(_) | Value::Object(_) => {
+            return Err("spec.template.spec.tolerations is not a list".to_owned());
+        }
     };
     for toleration in added {
         let mut fields = Map::new();
-        let Toleration { key, operator, value, effect } = toleration;
-        for (name, text) in [("key", key), ("operator", operator), ("value", value), ("effect", effect)] {
+        let Toleration {
+            key,
+            operator,
+            value,
+            effect,
+        } = toleration;
+        for (name, text) in [
+            ("key", key),
+            ("operator", operator),
+            ("value", value),
+            ("effect", effect),
+        ] {
             if !text.is_empty() {
                 fields.insert(name.to_owned(), text.as_str().into());
             }
         }
         let same = |other: &Value| {
             let text = |name| other.get(name).and_then(Value::as_str).unwrap_or_default();
-            text("key") == key && text("operator") == operator && text("value") == value && text("effect") == effect
+            text("key") == key
+                && text("operator") == operator
+                && text("value") == value
+                && text("effect") == effect
         };
-        match tolerations.iter_mut().find(|other| same(other)) {
-            Some(other) => *other = fields.into(),
-            None => tolerations.push(fields.into()),
-        }
+        // What is left of a second one, such as its tolerationSeconds, would count as well.
+        let place = tolerations.iter().position(same).unwrap_or(tolerations.len());
+        tolerations.retain(|other| !same(other));
+        tolerations.insert(place, fields.into());
     }
     spec.insert("tolerations".to_owned(), tolerations.into());
+    Ok(())
 }
 
+#[cfg(test)]
+mod tests;

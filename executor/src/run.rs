@@ -65,7 +65,9 @@ pub fn main() -> u8 {
         Ok(filter) => filter,
         Err(error) => return complain(EXIT_USAGE, &format!("--log (or RUST_LOG) can't be used: {error}")),
     };
-    let logs = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    let logs = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr);
     match args.log_format {
         LogFormat::Text => logs.init(),
         LogFormat::Json => logs.json().init(),
@@ -84,7 +86,10 @@ pub fn main() -> u8 {
     }
 }
 
-#[expect(clippy::print_stderr, reason = "what ends the program must be seen whatever is logged")]
+#[expect(
+    clippy::print_stderr,
+    reason = "what ends the program must be seen whatever is logged"
+)]
 fn complain(code: u8, message: &str) -> u8 {
     eprintln!("everynode-executor: {message}");
     code
@@ -94,16 +99,31 @@ async fn resolve(args: Args) -> anyhow::Result<Resolved> {
     let planner = session::endpoint(&args.planner)
         .map_err(|error| anyhow!("--planner {:?} can't be used: {}", args.planner, Cause(&error)))?;
     if !matches!(planner.uri().scheme_str(), Some("http")) || planner.uri().host().is_none() {
-        return Err(anyhow!("--planner {:?} can't be used: it must be like http://HOST:PORT", args.planner));
+        return Err(anyhow!(
+            "--planner {:?} can't be used: it must be like http://HOST:PORT",
+            args.planner
+        ));
     }
     let config = cluster_config(&args).await?;
     let host = || std::env::var("HOSTNAME").ok().filter(|name| !name.is_empty());
-    let identity = args.identity.clone().or_else(host).unwrap_or_else(|| "everynode-executor".to_owned());
-    Ok(Resolved { planner, config, identity, args })
+    let identity = args
+        .identity
+        .clone()
+        .or_else(host)
+        .unwrap_or_else(|| "everynode-executor".to_owned());
+    Ok(Resolved {
+        planner,
+        config,
+        identity,
+        args,
+    })
 }
 
 async fn cluster_config(args: &Args) -> anyhow::Result<Config> {
-    let options = KubeConfigOptions { context: args.context.clone(), ..KubeConfigOptions::default() };
+    let options = KubeConfigOptions {
+        context: args.context.clone(),
+        ..KubeConfigOptions::default()
+    };
     let config = match &args.kubeconfig {
         Some(path) => {
             let unusable = || format!("--kubeconfig {} can't be used", path.display());
@@ -126,10 +146,16 @@ async fn cluster_config(args: &Args) -> anyhow::Result<Config> {
 }
 
 async fn execute(resolved: Resolved) -> anyhow::Result<()> {
-    let Resolved { planner, config, identity, args } = resolved;
+    let Resolved {
+        planner,
+        config,
+        identity,
+        args,
+    } = resolved;
     let admin_listen = args.admin_listen;
-    let admin_listener =
-        TcpListener::bind(admin_listen).await.with_context(|| format!("can't listen on --admin-listen {admin_listen}"))?;
+    let admin_listener = TcpListener::bind(admin_listen)
+        .await
+        .with_context(|| format!("can't listen on --admin-listen {admin_listen}"))?;
     let cluster_url = config.cluster_url.to_string();
     let client = Client::try_from(config).context("can't make a client for the cluster")?;
     info!(cluster = cluster_url, planner = args.planner, admin_listen = %admin_listener.local_addr()?,
@@ -143,7 +169,10 @@ async fn execute(resolved: Resolved) -> anyhow::Result<()> {
         stop_signal().await?;
         shutdown.cancel();
         tokio::time::sleep(STOP_DEADLINE).await;
-        warn!("calls in progress were cut off after {} s", STOP_DEADLINE.as_secs());
+        warn!(
+            "calls in progress were cut off after {} s",
+            STOP_DEADLINE.as_secs()
+        );
         anyhow::Ok(())
     };
     tokio::select! {
@@ -168,10 +197,20 @@ async fn work(
     let (changes, seen) = mpsc::channel(CHANGES_AHEAD);
     let (sessions, heard) = mpsc::channel(SESSION_EVENTS_AHEAD);
     let events = Events::new(client.clone(), executor.clone(), metrics.clone());
-    let parts =
-        Parts { api: Api::new(client.clone()), events, health, metrics: metrics.clone(), changes: seen, sessions: heard };
+    let parts = Parts {
+        api: Api::new(client.clone()),
+        events,
+        health,
+        metrics: metrics.clone(),
+        changes: seen,
+        sessions: heard,
+    };
     // Without a Lease there is one term for all time.
-    let identity = Identity { cluster, executor, epoch: 0 };
+    let identity = Identity {
+        cluster,
+        executor,
+        epoch: 0,
+    };
     tokio::spawn(watch_all(client, changes, metrics));
     let connect = move || {
         let planner = planner.clone();
@@ -185,13 +224,19 @@ async fn work(
 async fn cluster_uid(client: &Client) -> anyhow::Result<String> {
     let namespaces = kube::Api::<Namespace>::all(client.clone());
     let read = async || namespaces.get("kube-system").await;
-    let backoff = ExponentialBuilder::default().with_max_delay(Duration::from_secs(5)).with_jitter().without_max_times();
+    let backoff = ExponentialBuilder::default()
+        .with_max_delay(Duration::from_secs(5))
+        .with_jitter()
+        .without_max_times();
     let namespace = read
         .retry(backoff)
         .sleep(tokio::time::sleep)
         .notify(|error, _| warn!(error = %Cause(error), "the cluster can't be reached yet"))
         .await?;
-    namespace.metadata.uid.context("the namespace kube-system has no uid")
+    namespace
+        .metadata
+        .uid
+        .context("the namespace kube-system has no uid")
 }
 
 async fn stop_signal() -> anyhow::Result<()> {

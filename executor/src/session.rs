@@ -4,10 +4,10 @@ use std::time::{Duration, SystemTime};
 
 use backon::{BackoffBuilder, ExponentialBuilder};
 use everynode_proto::planner::v1::{
-    Hello, Plan, Problem, SessionRequest, SessionResponse, Welcome, planner_service_client::PlannerServiceClient,
-    session_response::Message,
+    Hello, Plan, Problem, SessionRequest, SessionResponse, Welcome,
+    planner_service_client::PlannerServiceClient, session_response::Message,
 };
-use tokio::sync::mpsc;
+use tokio::{sync::mpsc, time::Instant};
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{
     Status, Streaming,
@@ -87,14 +87,21 @@ pub async fn run<E: std::error::Error, F: Future<Output = Result<Channel, E>>>(
     identity: Identity,
     events: mpsc::Sender<Event>,
 ) {
-    let backoff =
-        ExponentialBuilder::default().with_min_delay(FIRST_WAIT).with_max_delay(LONGEST_WAIT).with_jitter().without_max_times();
+    let backoff = ExponentialBuilder::default()
+        .with_min_delay(FIRST_WAIT)
+        .with_max_delay(LONGEST_WAIT)
+        .with_jitter()
+        .without_max_times();
     let mut waits = backoff.build();
     while !events.is_closed() {
         match open(&connect, &identity).await {
             Ok(session) => {
-                waits = backoff.build();
+                let opened = Instant::now();
                 let reason = session.pass_on(&events).await;
+                // A planner that ends every session at once is not to be told everything over and over.
+                if opened.elapsed() >= LONGEST_WAIT {
+                    waits = backoff.build();
+                }
                 warn!(%reason, "planner session ended; nothing is created or deleted until there is another");
                 if events.send(Event::Lost).await.is_err() {
                     return;
@@ -117,7 +124,9 @@ async fn open<E: std::error::Error, F: Future<Output = Result<Channel, E>>>(
     identity: &Identity,
 ) -> Result<Open, String> {
     let opening = async {
-        let channel = connect().await.map_err(|error| crate::watch::Cause(&error).to_string())?;
+        let channel = connect()
+            .await
+            .map_err(|error| crate::watch::Cause(&error).to_string())?;
         hello(channel, identity).await.map_err(|status| words(&status))
     };
     let late = |_| format!("the planner did not answer within {} s", OPEN_DEADLINE.as_secs());
@@ -138,11 +147,18 @@ async fn hello(channel: Channel, identity: &Identity) -> Result<Open, Status> {
         hello: Some(hello),
         facts: Vec::new(),
     };
-    requests.send(first).await.map_err(|_| Status::cancelled("the request stream is closed"))?;
+    requests
+        .send(first)
+        .await
+        .map_err(|_| Status::cancelled("the request stream is closed"))?;
     let mut client = PlannerServiceClient::new(channel).max_decoding_message_size(MAX_MESSAGE_BYTES);
     let mut responses = client.session(ReceiverStream::new(receiver)).await?.into_inner();
     match responses.message().await?.and_then(|response| response.message) {
-        Some(Message::Welcome(welcome)) => Ok(Open { requests, responses, welcome }),
+        Some(Message::Welcome(welcome)) => Ok(Open {
+            requests,
+            responses,
+            welcome,
+        }),
         Some(Message::Plan(_) | Message::Problem(_)) | None => {
             Err(Status::internal("the planner did not say welcome first"))
         }
@@ -156,16 +172,33 @@ fn words(status: &Status) -> String {
 impl Open {
     /// Passes on what the planner says until the session ends, and returns why it did.
     async fn pass_on(mut self, events: &mpsc::Sender<Event>) -> String {
-        let Welcome { planner_version, rules_version, max_facts_per_request } = self.welcome;
+        let Welcome {
+            planner_version,
+            rules_version,
+            max_facts_per_request,
+        } = self.welcome;
         info!(%planner_version, %rules_version, "planner session opened");
-        let limit = usize::try_from(max_facts_per_request).unwrap_or(usize::MAX).max(1);
-        if events.send(Event::Opened { requests: self.requests, limit }).await.is_err() {
+        let limit = usize::try_from(max_facts_per_request)
+            .unwrap_or(usize::MAX)
+            .max(1);
+        if events
+            .send(Event::Opened {
+                requests: self.requests,
+                limit,
+            })
+            .await
+            .is_err()
+        {
             return "the executor stops".to_owned();
         }
         loop {
             let event = match self.responses.message().await {
-                Ok(Some(SessionResponse { message: Some(Message::Plan(plan)) })) => Event::Plan(Box::new(plan)),
-                Ok(Some(SessionResponse { message: Some(Message::Problem(problem)) })) => Event::Problem(problem),
+                Ok(Some(SessionResponse {
+                    message: Some(Message::Plan(plan)),
+                })) => Event::Plan(Box::new(plan)),
+                Ok(Some(SessionResponse {
+                    message: Some(Message::Problem(problem)),
+                })) => Event::Problem(problem),
                 // A second welcome, or a message that this executor doesn't know yet, asks for nothing.
                 Ok(Some(_)) => continue,
                 Ok(None) => return "the planner ended the stream".to_owned(),

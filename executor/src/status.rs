@@ -50,10 +50,16 @@ fn body(daemon_set: &DaemonSet, wanted: &DaemonSetStatus) -> Value {
 ///
 /// # Errors
 /// The server refused, or gave no clear answer. A `DaemonSet` that is gone, or another of the same name, is refused.
-pub async fn write(api: Api, daemon_set: Arc<DaemonSet>, wanted: DaemonSetStatus) -> Result<DaemonSet, ApiError> {
+pub async fn write(
+    api: Api,
+    daemon_set: Arc<DaemonSet>,
+    wanted: DaemonSetStatus,
+) -> Result<DaemonSet, ApiError> {
     let metadata = &daemon_set.metadata;
     let (namespace, name) = (&metadata.namespace, &metadata.name);
-    let mut answer = api.patch_daemon_set_status(namespace, name, &body(&daemon_set, &wanted)).await;
+    let mut answer = api
+        .patch_daemon_set_status(namespace, name, &body(&daemon_set, &wanted))
+        .await;
     for _ in 1..MAX_CONFLICTS {
         match &answer {
             Err(error) if error.is_conflict() => {}
@@ -63,7 +69,9 @@ pub async fn write(api: Api, daemon_set: Arc<DaemonSet>, wanted: DaemonSetStatus
         if fresh.metadata.uid != metadata.uid || !differs(&wanted, &fresh.status) {
             return Ok(fresh);
         }
-        answer = api.patch_daemon_set_status(namespace, name, &body(&fresh, &wanted)).await;
+        answer = api
+            .patch_daemon_set_status(namespace, name, &body(&fresh, &wanted))
+            .await;
     }
     answer
 }

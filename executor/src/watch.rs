@@ -68,8 +68,20 @@ macro_rules! watched {
 
 watched!(facts::Node, ClusterResourceScope, "", "Node", "nodes");
 watched!(facts::Pod, NamespaceResourceScope, "", "Pod", "pods");
-watched!(DaemonSet, NamespaceResourceScope, "apps", "DaemonSet", "daemonsets");
-watched!(Revision, NamespaceResourceScope, "apps", "ControllerRevision", "controllerrevisions");
+watched!(
+    DaemonSet,
+    NamespaceResourceScope,
+    "apps",
+    "DaemonSet",
+    "daemonsets"
+);
+watched!(
+    Revision,
+    NamespaceResourceScope,
+    "apps",
+    "ControllerRevision",
+    "controllerrevisions"
+);
 
 /// A slim object in the shape that kube's watcher wants.
 #[derive(Debug, Clone)]
@@ -82,9 +94,16 @@ pub struct Slim<T> {
 impl<'de, T: Watched> Deserialize<'de> for Slim<T> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let object = T::deserialize(deserializer)?;
-        let [name, namespace, uid, version] =
-            object.identity().map(|text| (!text.is_empty()).then(|| text.to_owned()));
-        let meta = ObjectMeta { name, namespace, uid, resource_version: version, ..ObjectMeta::default() };
+        let [name, namespace, uid, version] = object
+            .identity()
+            .map(|text| (!text.is_empty()).then(|| text.to_owned()));
+        let meta = ObjectMeta {
+            name,
+            namespace,
+            uid,
+            resource_version: version,
+            ..ObjectMeta::default()
+        };
         Ok(Self { meta, object })
     }
 }
@@ -160,9 +179,15 @@ pub async fn watch_all(client: Client, changes: mpsc::Sender<Change>, metrics: A
 /// Whether lists come as a stream, which spares both sides the whole list in memory. On by default since 1.34.
 async fn has_streaming_lists(client: &Client) -> bool {
     const SINCE_MINOR: u32 = 34;
-    let minor = |text: &str| text.trim_end_matches(|end: char| !end.is_ascii_digit()).parse::<u32>().ok();
+    let minor = |text: &str| {
+        text.trim_end_matches(|end: char| !end.is_ascii_digit())
+            .parse::<u32>()
+            .ok()
+    };
     match client.apiserver_version().await {
-        Ok(version) => version.major == "1" && minor(&version.minor).is_some_and(|minor| minor >= SINCE_MINOR),
+        Ok(version) => {
+            version.major == "1" && minor(&version.minor).is_some_and(|minor| minor >= SINCE_MINOR)
+        }
         Err(error) => {
             debug!(%error, "the API server doesn't tell its version; lists are paged");
             false
@@ -189,7 +214,10 @@ async fn watch<T: Watched>(
                     metrics.watch_error();
                     warn!(kind = T::KIND, error = %Cause(&error), "watch was interrupted and goes on");
                     if streaming && is_refusal(&error) {
-                        info!(kind = T::KIND, "the API server has no streaming lists; lists are paged");
+                        info!(
+                            kind = T::KIND,
+                            "the API server has no streaming lists; lists are paged"
+                        );
                         streaming = false;
                         break;
                     }
@@ -217,15 +245,24 @@ where
     Slim<T>: Resource<DynamicType = ()>,
 {
     let config = watcher::Config::default();
-    let config = if streaming { config.streaming_lists() } else { config };
-    let events: Box<dyn Stream<Item = _> + Send + Unpin> =
-        Box::new(watcher(kube::Api::<Slim<T>>::all(client), config).default_backoff().boxed());
+    let config = if streaming {
+        config.streaming_lists()
+    } else {
+        config
+    };
+    let events: Box<dyn Stream<Item = _> + Send + Unpin> = Box::new(
+        watcher(kube::Api::<Slim<T>>::all(client), config)
+            .default_backoff()
+            .boxed(),
+    );
     events.boxed()
 }
 
 /// What a server says that doesn't know `sendInitialEvents`, or has it switched off.
 fn is_refusal(error: &watcher::Error) -> bool {
-    let watcher::Error::WatchStartFailed(kube::Error::Api(status)) = error else { return false };
+    let watcher::Error::WatchStartFailed(kube::Error::Api(status)) = error else {
+        return false;
+    };
     matches!(status.code, 400 | 422)
 }
 
@@ -248,4 +285,3 @@ impl<E: std::error::Error> fmt::Display for Cause<'_, E> {
         formatter.write_str(&shown)
     }
 }
-

@@ -76,7 +76,16 @@ impl Pods {
             }
             Event::ListEnds => {
                 let gone = self.listing.end(self.by_uid.keys());
-                return gone.iter().filter_map(|uid| self.remove(uid)).collect();
+                // What only a write has told of may be younger than the list; it is looked up in time.
+                let gone = gone
+                    .iter()
+                    .filter(|uid| !self.unconfirmed.contains_key(*uid))
+                    .cloned();
+                return gone
+                    .collect::<Vec<_>>()
+                    .iter()
+                    .filter_map(|uid| self.remove(uid))
+                    .collect();
             }
         }
         Vec::new()
@@ -94,7 +103,6 @@ impl Pods {
             return None;
         }
         let uid: Text = pod.metadata.uid.as_str().into();
-        self.listing.saw(&uid);
         if !self.by_uid.contains_key(&uid) {
             self.unconfirmed.insert(uid.clone(), Instant::now());
         }
@@ -146,7 +154,12 @@ impl Pods {
             self.unlink(&uid);
         }
         match &owner {
-            Some(owner) => drop(self.by_owner.entry(owner.clone()).or_default().insert(uid.clone())),
+            Some(owner) => drop(
+                self.by_owner
+                    .entry(owner.clone())
+                    .or_default()
+                    .insert(uid.clone()),
+            ),
             None => drop(self.orphans.insert(uid.clone())),
         }
         let pod = Pod {
@@ -170,7 +183,9 @@ impl Pods {
 
     fn unlink(&mut self, uid: &str) {
         self.orphans.remove(uid);
-        let Some(owner) = self.by_uid.get(uid).and_then(|pod| pod.owner.as_ref()) else { return };
+        let Some(owner) = self.by_uid.get(uid).and_then(|pod| pod.owner.as_ref()) else {
+            return;
+        };
         if let Some(pods) = self.by_owner.get_mut(owner) {
             pods.swap_remove(uid);
             if pods.is_empty() {
@@ -182,7 +197,10 @@ impl Pods {
 
     /// The pods that have to be looked up, because the watch should have told of them long ago.
     pub fn overdue(&self, now: Instant) -> Vec<Text> {
-        let overdue = self.unconfirmed.iter().filter(|(_, since)| now.duration_since(**since) >= CONFIRM_AFTER);
+        let overdue = self
+            .unconfirmed
+            .iter()
+            .filter(|(_, since)| now.duration_since(**since) >= CONFIRM_AFTER);
         overdue.map(|(uid, _)| uid.clone()).collect()
     }
 
@@ -204,7 +222,9 @@ impl Pods {
 
     /// The pods that nothing controls.
     pub fn orphans(&self) -> impl Iterator<Item = (&Text, &Pod)> {
-        self.orphans.iter().filter_map(|uid| self.by_uid.get_key_value(uid))
+        self.orphans
+            .iter()
+            .filter_map(|uid| self.by_uid.get_key_value(uid))
     }
 
     /// All uids.

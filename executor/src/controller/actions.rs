@@ -35,13 +35,22 @@ pub(super) struct ActionEnded {
 impl Controller {
     /// Starts what may start now.
     pub(super) fn start_actions(&mut self, uid: &Text) {
-        while let Some(ready) = self.managed.get_mut(uid).and_then(|managed| managed.applier.next_create()) {
+        while let Some(ready) = self
+            .managed
+            .get_mut(uid)
+            .and_then(|managed| managed.applier.next_create())
+        {
             match self.recipe_for(uid, &ready.action) {
                 Some((object, recipe)) => self.start_create(uid, object, recipe, ready),
+                None if self.has_no_recipe(uid) => self.refuse(uid, Lane::Create, ready.id),
                 None => self.skip(uid, Lane::Create, ready.id),
             }
         }
-        while let Some(ready) = self.managed.get_mut(uid).and_then(|managed| managed.applier.next_delete()) {
+        while let Some(ready) = self
+            .managed
+            .get_mut(uid)
+            .and_then(|managed| managed.applier.next_delete())
+        {
             match self.cluster.daemon_set(uid).map(|entry| entry.object.clone()) {
                 Some(object) => self.start_delete(uid, object, ready),
                 None => self.skip(uid, Lane::Delete, ready.id),
@@ -52,57 +61,134 @@ impl Controller {
     /// How to make the pod, if it is still wanted: its node may have gone or its template changed since the plan.
     fn recipe_for(&self, uid: &str, action: &CreatePod) -> Option<(Arc<DaemonSet>, Arc<Recipe>)> {
         let managed = self.managed.get(uid)?;
-        let announced = managed.announced.as_ref().filter(|announced| announced.revision == action.revision)?;
+        let announced = managed
+            .announced
+            .as_ref()
+            .filter(|announced| announced.revision == action.revision)?;
         self.cluster.node(&action.node)?;
-        Some((announced.object.clone(), managed.recipe.clone()?))
+        // The template may have changed back and forth: the recipe must be of just this revision.
+        let recipe = managed
+            .recipe
+            .as_ref()
+            .filter(|recipe| recipe.revision() == action.revision)?;
+        Some((announced.object.clone(), recipe.clone()))
+    }
+
+    /// Whether the last plan that makes pods found a template that none can be made of.
+    fn has_no_recipe(&self, uid: &str) -> bool {
+        self.managed
+            .get(uid)
+            .is_some_and(|managed| managed.recipe.is_none())
+    }
+
+    /// Ends an action that can't be carried out as if the server had refused it, so that the planner doesn't ask for it
+    /// again at once.
+    fn refuse(&mut self, uid: &Text, lane: Lane, id: u64) {
+        self.parts.metrics.action(kind(lane), Outcome::Refused);
+        self.call_ended(uid, lane, Some(id), Ended::Refused);
+    }
+
+    fn call_ended(&mut self, uid: &Text, lane: Lane, id: Option<u64>, how: Ended) {
+        let Some(managed) = self.managed.get_mut(uid) else {
+            return;
+        };
+        if let Some(pause) = managed.applier.ended(lane, id, how) {
+            // Lanes of many DaemonSets that were closed together should not open together.
+            let pause = pause.mul_f64(0.8 + 0.4 * fastrand::f64());
+            debug!(%uid, ?lane, ?pause, "waiting after a refusal");
+            self.set_timer(Timer::Open(uid.clone(), lane), pause);
+        }
     }
 
     fn skip(&mut self, uid: &Text, lane: Lane, id: u64) {
         if let Some(managed) = self.managed.get_mut(uid) {
-            managed.applier.ended(lane, id, Ended::Needless);
+            managed.applier.ended(lane, Some(id), Ended::Needless);
         }
         self.parts.metrics.action(kind(lane), Outcome::Skipped);
         self.outbox.add_done(id, ActionOutcome::Skipped);
     }
 
-    fn start_create(&mut self, uid: &Text, object: Arc<DaemonSet>, recipe: Arc<Recipe>, ready: Ready<CreatePod>) {
-        let Some(managed) = self.managed.get(uid) else { return };
+    fn start_create(
+        &mut self,
+        uid: &Text,
+        object: Arc<DaemonSet>,
+        recipe: Arc<Recipe>,
+        ready: Ready<CreatePod>,
+    ) {
+        let Some(managed) = self.managed.get(uid) else {
+            return;
+        };
         let (api, stop, uid) = (self.parts.api.clone(), managed.stop.clone(), uid.clone());
         let session = self.session;
         self.calls.spawn(async move {
             let carried = action::create(api, object.clone(), recipe, ready.action, stop).await;
             let (lane, id) = (Lane::Create, ready.id);
-            Answer::Action(Box::new(ActionEnded { daemon_set: uid, object, lane, id, session, pod: None, carried }))
+            Answer::Action(Box::new(ActionEnded {
+                daemon_set: uid,
+                object,
+                lane,
+                id,
+                session,
+                pod: None,
+                carried,
+            }))
         });
     }
 
     fn start_delete(&mut self, uid: &Text, object: Arc<DaemonSet>, ready: Ready<DeletePod>) {
-        let Some(managed) = self.managed.get(uid) else { return };
+        let Some(managed) = self.managed.get(uid) else {
+            return;
+        };
         let (api, stop, uid) = (self.parts.api.clone(), managed.stop.clone(), uid.clone());
         let session = self.session;
         self.calls.spawn(async move {
             let (namespace, pod) = (object.metadata.namespace.clone(), Some(ready.action.clone()));
             let carried = action::delete(api, namespace, ready.action, stop).await;
             let (lane, id) = (Lane::Delete, ready.id);
-            Answer::Action(Box::new(ActionEnded { daemon_set: uid, object, lane, id, session, pod, carried }))
+            Answer::Action(Box::new(ActionEnded {
+                daemon_set: uid,
+                object,
+                lane,
+                id,
+                session,
+                pod,
+                carried,
+            }))
         });
     }
 
     pub(super) fn action_ended(&mut self, ended: ActionEnded) {
-        let ActionEnded { daemon_set: uid, object, lane, id, session, pod, carried } = ended;
-        let smooth = if carried.with_pressure { Ended::WithPressure } else { Ended::Smoothly };
+        let ActionEnded {
+            daemon_set: uid,
+            object,
+            lane,
+            id,
+            session,
+            pod,
+            carried,
+        } = ended;
+        let smooth = if carried.with_pressure {
+            Ended::WithPressure
+        } else {
+            Ended::Smoothly
+        };
         let (how, outcome) = match carried.came {
             Came::Created(created) => {
                 self.cluster.wrote_pod(&created);
                 let note = format!("Created pod: {}", created.metadata.name);
-                self.parts.events.say(&object, Kind::Normal, "SuccessfulCreate", "CreatePod", note);
+                self.parts
+                    .events
+                    .say(&object, Kind::Normal, "SuccessfulCreate", "CreatePod", note);
                 (smooth, Outcome::Done)
             }
             Came::Deleting | Came::Gone => {
                 if let Some(pod) = pod {
-                    self.cluster.deleted_pod(&pod.uid, matches!(carried.came, Came::Gone));
+                    self.cluster
+                        .deleted_pod(&pod.uid, matches!(carried.came, Came::Gone));
                     let note = format!("Deleted pod: {}", pod.pod);
-                    self.parts.events.say(&object, Kind::Normal, "SuccessfulDelete", "DeletePod", note);
+                    self.parts
+                        .events
+                        .say(&object, Kind::Normal, "SuccessfulDelete", "DeletePod", note);
                 }
                 (smooth, Outcome::Done)
             }
@@ -113,14 +199,12 @@ impl Controller {
             Came::GivenUp => (Ended::Needless, Outcome::Skipped),
         };
         self.parts.metrics.action(kind(lane), outcome);
-        let is_current = session == self.session;
-        let Some(managed) = self.managed.get_mut(&uid) else { return };
-        if let Some(pause) = managed.applier.ended(lane, id, how) {
-            // Lanes of many DaemonSets that were closed together should not open together.
-            let pause = pause.mul_f64(0.8 + 0.4 * fastrand::f64());
-            debug!(daemon_set = object.key(), ?lane, ?pause, "the API server refuses; waiting");
-            self.set_timer(Timer::Open(uid.clone(), lane), pause);
+        if !self.managed.contains_key(&uid) {
+            return;
         }
+        // Another planner has given its own actions the same ids.
+        let is_current = session == self.session;
+        self.call_ended(&uid, lane, is_current.then_some(id), how);
         if is_current {
             match outcome {
                 Outcome::Done => self.outbox.add_done(id, ActionOutcome::Done),
@@ -148,7 +232,9 @@ impl Controller {
 
     /// Lets a lane try again.
     pub(super) fn open_lane(&mut self, uid: &Text, lane: Lane) {
-        let Some(managed) = self.managed.get_mut(uid) else { return };
+        let Some(managed) = self.managed.get_mut(uid) else {
+            return;
+        };
         for id in managed.applier.open(lane) {
             self.outbox.add_done(id, ActionOutcome::Failed);
         }

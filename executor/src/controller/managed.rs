@@ -50,6 +50,8 @@ pub(super) struct Upkeep {
     pub(super) is_waiting: bool,
     /// How often it has failed in a row.
     pub(super) failures: u32,
+    /// Whether revisions beyond the limit wait for pods to go.
+    pub(super) is_held_up: bool,
     /// What the server would not let it adopt or release.
     pub(super) refused: HashSet<Text>,
 }
@@ -72,14 +74,22 @@ impl Announced {
         // The API server has validated it; one that can't be read would be placed like an empty one.
         let template: PodTemplate = serde_json::from_str(raw).unwrap_or_default();
         let (facts, problems) = object.facts(&template, &revision);
-        Self { object, revision, facts, problems }
+        Self {
+            object,
+            revision,
+            facts,
+            problems,
+        }
     }
 }
 
 impl Managed {
     /// A `DaemonSet` of which nothing is known but that it is there.
     pub(super) fn new(stop: CancellationToken) -> Self {
-        Self { stop, ..Self::default() }
+        Self {
+            stop,
+            ..Self::default()
+        }
     }
 
     /// What the planner can be told.

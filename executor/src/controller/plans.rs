@@ -14,10 +14,17 @@ impl Controller {
     pub(super) fn take_plan(&mut self, plan: Plan) {
         self.parts.metrics.plan();
         let uid: Text = plan.daemon_set_uid.as_str().into();
-        debug!(daemon_set = plan.daemon_set, plan = plan.id, actions = plan.actions.len(), "plan");
+        debug!(
+            daemon_set = plan.daemon_set,
+            plan = plan.id,
+            actions = plan.actions.len(),
+            "plan"
+        );
         if !self.managed.contains_key(&uid) {
             // It was deleted while the plan was on its way.
-            plan.actions.iter().for_each(|action| self.outbox.add_done(action.id, ActionOutcome::Skipped));
+            plan.actions
+                .iter()
+                .for_each(|action| self.outbox.add_done(action.id, ActionOutcome::Skipped));
             return;
         }
         self.report_all(&uid, &plan.problems);
@@ -39,22 +46,33 @@ impl Controller {
     /// Prepares how the plan's pods are made. A template that no pod can be made of leaves the recipe out, and every
     /// creation then fails with the reason in an event.
     fn take_recipe(&mut self, uid: &Text, plan: &Plan) {
-        let creates = plan.actions.iter().any(|action| matches!(action.action, Some(Action::Create(_))));
-        let Some(managed) = self.managed.get_mut(uid).filter(|_| creates) else { return };
-        let Some(announced) = &managed.announced else { return };
+        let creates = plan
+            .actions
+            .iter()
+            .any(|action| matches!(action.action, Some(Action::Create(_))));
+        let Some(managed) = self.managed.get_mut(uid).filter(|_| creates) else {
+            return;
+        };
+        let Some(announced) = &managed.announced else {
+            return;
+        };
         match Recipe::new(&announced.object, &announced.revision, &plan.added_tolerations) {
             Ok(recipe) => managed.recipe = Some(Arc::new(recipe)),
             Err(fault) => {
                 managed.recipe = None;
                 let object = announced.object.clone();
                 let note = format!("no pod can be made from the template: {fault}");
-                self.parts.events.say(&object, Kind::Warning, "FailedCreate", "CreatePod", note);
+                self.parts
+                    .events
+                    .say(&object, Kind::Warning, "FailedCreate", "CreatePod", note);
             }
         }
     }
 
     fn remember_time(&mut self, uid: &Text, after: Option<prost_types::Duration>) {
-        let Some(managed) = self.managed.get_mut(uid) else { return };
+        let Some(managed) = self.managed.get_mut(uid) else {
+            return;
+        };
         if let Some(key) = managed.reconsider.take() {
             self.timers.try_remove(&key);
         }
@@ -68,11 +86,15 @@ impl Controller {
 
     /// Says that pods are deleted because they are over (N3).
     fn announce_deletions(&mut self, uid: &str, plan: &Plan) {
-        let Some(entry) = self.cluster.daemon_set(uid) else { return };
+        let Some(entry) = self.cluster.daemon_set(uid) else {
+            return;
+        };
         let object = entry.object.clone();
         let namespace = &object.metadata.namespace;
         for action in &plan.actions {
-            let Some(Action::Delete(delete)) = &action.action else { continue };
+            let Some(Action::Delete(delete)) = &action.action else {
+                continue;
+            };
             let DeletePod { pod, node, .. } = delete;
             let (kind, reason, note) = match delete.reason() {
                 DeleteReason::Failed => (
@@ -83,7 +105,9 @@ impl Controller {
                 DeleteReason::Succeeded => (
                     Kind::Normal,
                     "SucceededDaemonPod",
-                    format!("Found succeeded daemon pod {namespace}/{pod} on node {node}, will try to delete it"),
+                    format!(
+                        "Found succeeded daemon pod {namespace}/{pod} on node {node}, will try to delete it"
+                    ),
                 ),
                 DeleteReason::Unspecified
                 | DeleteReason::Excluded
@@ -97,8 +121,12 @@ impl Controller {
 
     /// Says what is wrong with a `DaemonSet`, once for as long as it is.
     fn report_all(&mut self, uid: &str, from_planner: &[Problem]) {
-        let Some(managed) = self.managed.get_mut(uid) else { return };
-        let Some(announced) = &managed.announced else { return };
+        let Some(managed) = self.managed.get_mut(uid) else {
+            return;
+        };
+        let Some(announced) = &managed.announced else {
+            return;
+        };
         let problems: Vec<_> = announced.problems.iter().chain(from_planner).cloned().collect();
         let object = announced.object.clone();
         let before = std::mem::replace(&mut managed.reported, problems.clone());
@@ -110,15 +138,28 @@ impl Controller {
                 ProblemCode::UnknownRevision | ProblemCode::Unspecified => "PlannerProblem",
             };
             let note = format!("{}: {}", problem.field, problem.message);
-            warn!(object = problem.object, reason, note, "the planner has found a problem");
-            self.parts.events.say(&object, Kind::Warning, reason, "Plan", note);
+            warn!(
+                object = problem.object,
+                reason, note, "the planner has found a problem"
+            );
+            self.parts
+                .events
+                .say(&object, Kind::Warning, reason, "Plan", note);
         }
     }
 
     /// Notes an object that the planner could not use at all.
-    #[expect(clippy::unused_self, reason = "one of the loop's answers to what a session brings")]
+    #[expect(
+        clippy::unused_self,
+        reason = "one of the loop's answers to what a session brings"
+    )]
     pub(super) fn report(&self, problem: &Problem) {
-        let Problem { object, field, message, .. } = problem;
+        let Problem {
+            object,
+            field,
+            message,
+            ..
+        } = problem;
         warn!(object, field, message, "the planner can't use an object");
     }
 

@@ -28,9 +28,23 @@ pub(super) struct StatusWritten {
 impl Controller {
     /// Writes a `DaemonSet`'s status, if it differs and nothing is being written.
     pub(super) fn write_status(&mut self, uid: &Text) {
-        let Some(managed) = self.managed.get_mut(uid).filter(|managed| !managed.status.is_resting) else { return };
-        let Some(entry) = self.cluster.daemon_set(uid) else { return };
-        let Some(wanted) = managed.status.wanted.filter(|wanted| differs(wanted, &entry.object.status)) else { return };
+        let Some(managed) = self
+            .managed
+            .get_mut(uid)
+            .filter(|managed| !managed.status.is_resting)
+        else {
+            return;
+        };
+        let Some(entry) = self.cluster.daemon_set(uid) else {
+            return;
+        };
+        let Some(wanted) = managed
+            .status
+            .wanted
+            .filter(|wanted| differs(wanted, &entry.object.status))
+        else {
+            return;
+        };
         managed.status.is_resting = true;
         self.parts.metrics.status_write();
         let (api, object, daemon_set) = (self.parts.api.clone(), entry.object.clone(), uid.clone());
@@ -41,15 +55,17 @@ impl Controller {
     }
 
     pub(super) fn status_written(&mut self, written: StatusWritten) {
-        let StatusWritten { daemon_set: uid, result } = written;
-        let Some(managed) = self.managed.get_mut(&uid) else { return };
+        let StatusWritten {
+            daemon_set: uid,
+            result,
+        } = written;
+        let Some(managed) = self.managed.get_mut(&uid) else {
+            return;
+        };
         let rest = match result {
             Ok(object) => {
                 managed.status.failures = 0;
-                // One of the same name, made after this one was deleted, is the watch's to tell of.
-                if object.metadata.uid == *uid {
-                    self.cluster.set_daemon_set(object);
-                }
+                self.cluster.wrote_daemon_set(object);
                 REST
             }
             Err(error) => {

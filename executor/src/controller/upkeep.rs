@@ -10,12 +10,14 @@ use crate::{
     apply::Lane,
     cluster::Text,
     events::Kind,
-    upkeep::{UpkeepError, Wrote, carry_out, next},
+    upkeep::{Refusal, UpkeepError, Wrote, carry_out, next},
     watch::DaemonSet,
 };
 
 const FIRST_WAIT: Duration = Duration::from_millis(200);
 const LONGEST_WAIT: Duration = Duration::from_secs(60);
+/// After this long, what the server refused is tried again: somebody may have changed its mind.
+const FORGIVEN_AFTER: Duration = Duration::from_secs(60);
 
 /// The end of a piece of work.
 #[derive(Debug)]
@@ -30,11 +32,14 @@ pub(super) struct UpkeepEnded {
 impl Controller {
     /// Looks whether a `DaemonSet` is in order, and does what is first if not.
     pub(super) fn keep_up(&mut self, uid: &Text) {
-        let (Some(entry), Some(managed)) = (self.cluster.daemon_set(uid), self.managed.get_mut(uid)) else { return };
+        let (Some(entry), Some(managed)) = (self.cluster.daemon_set(uid), self.managed.get_mut(uid)) else {
+            return;
+        };
         if managed.upkeep.is_running || managed.upkeep.is_waiting {
             return;
         }
         let next = next(&self.cluster, entry, &managed.upkeep.refused);
+        managed.upkeep.is_held_up = next.is_held_up;
         let object = entry.object.clone();
         if let Some(work) = next.work {
             managed.upkeep.is_running = true;
@@ -43,7 +48,13 @@ impl Controller {
             self.calls.spawn(async move {
                 let failure_reason = work.failure_reason();
                 let (wrote, result) = carry_out(api, object.clone(), work).await;
-                Answer::Upkeep(Box::new(UpkeepEnded { daemon_set, object, failure_reason, wrote, result }))
+                Answer::Upkeep(Box::new(UpkeepEnded {
+                    daemon_set,
+                    object,
+                    failure_reason,
+                    wrote,
+                    result,
+                }))
             });
         }
         if let Some(revision) = next.revision {
@@ -52,7 +63,9 @@ impl Controller {
     }
 
     fn announce(&mut self, uid: &Text, object: Arc<DaemonSet>, revision: String) {
-        let Some(managed) = self.managed.get_mut(uid) else { return };
+        let Some(managed) = self.managed.get_mut(uid) else {
+            return;
+        };
         let before = managed.announced.as_ref();
         if before.is_some_and(|before| before.revision == revision && same_spec(&before.object, &object)) {
             return;
@@ -66,10 +79,20 @@ impl Controller {
     }
 
     pub(super) fn upkeep_ended(&mut self, ended: UpkeepEnded) {
-        let UpkeepEnded { daemon_set: uid, object, failure_reason, wrote, result } = ended;
+        let UpkeepEnded {
+            daemon_set: uid,
+            object,
+            failure_reason,
+            mut wrote,
+            result,
+        } = ended;
         let is_gone = wrote.is_gone;
-        self.take_in_writes(&uid, wrote);
-        let Some(managed) = self.managed.get_mut(&uid) else { return };
+        let refused = std::mem::take(&mut wrote.refused);
+        self.take_in_writes(wrote);
+        self.leave_alone(&uid, &object, failure_reason, refused);
+        let Some(managed) = self.managed.get_mut(&uid) else {
+            return;
+        };
         managed.upkeep.is_running = false;
         let wait = match result {
             Ok(()) if !is_gone => {
@@ -85,7 +108,13 @@ impl Controller {
                 warn!(daemon_set = object.key(), %error, "upkeep failed");
                 let is_news = matches!(&error.source, ApiError::Refused(_)) && !error.source.is_conflict();
                 if is_news && !error.source.is_namespace_terminating() {
-                    self.parts.events.say(&object, Kind::Warning, failure_reason, "Upkeep", error.to_string());
+                    self.parts.events.say(
+                        &object,
+                        Kind::Warning,
+                        failure_reason,
+                        "Upkeep",
+                        error.to_string(),
+                    );
                 }
                 FIRST_WAIT.saturating_mul(1 << failures.min(16)).min(LONGEST_WAIT)
             }
@@ -97,16 +126,62 @@ impl Controller {
     }
 
     /// What the server answered is known at once, before the watch tells of it.
-    fn take_in_writes(&mut self, uid: &Text, wrote: Wrote) {
-        if let Some(object) = wrote.daemon_set.filter(|object| object.metadata.uid == **uid) {
-            self.cluster.set_daemon_set(object);
+    fn take_in_writes(&mut self, wrote: Wrote) {
+        if let Some(object) = wrote.daemon_set {
+            self.cluster.wrote_daemon_set(object);
         }
         wrote.pods.iter().for_each(|pod| self.cluster.wrote_pod(pod));
-        wrote.revisions.iter().for_each(|revision| self.cluster.set_revision(revision));
-        wrote.deleted_revisions.iter().for_each(|revision| self.cluster.forget_revision(revision));
-        if let Some(managed) = self.managed.get_mut(uid) {
-            managed.upkeep.refused.extend(wrote.refused);
+        wrote
+            .gone_pods
+            .iter()
+            .for_each(|pod| self.cluster.deleted_pod(pod, true));
+        wrote
+            .revisions
+            .iter()
+            .for_each(|revision| self.cluster.wrote_revision(revision));
+        wrote
+            .deleted_revisions
+            .iter()
+            .for_each(|revision| self.cluster.forget_revision(revision));
+    }
+
+    /// What the server refused is left alone for a while, so that it doesn't keep the rest waiting.
+    fn leave_alone(&mut self, uid: &Text, object: &DaemonSet, reason: &str, refused: Vec<Refusal>) {
+        let Some(managed) = self.managed.get_mut(uid).filter(|_| !refused.is_empty()) else {
+            return;
+        };
+        managed
+            .upkeep
+            .refused
+            .extend(refused.iter().map(|refusal| refusal.uid.clone()));
+        for Refusal { error, .. } in refused {
+            warn!(daemon_set = object.key(), %error, "left alone for a while");
+            // Somebody else's adoption or release was faster where the server finds the owners invalid.
+            if !error.source.is_invalid() {
+                self.parts
+                    .events
+                    .say(object, Kind::Warning, reason, "Upkeep", error.to_string());
+            }
         }
+        self.set_timer(Timer::Forgive(uid.clone()), FORGIVEN_AFTER);
+    }
+
+    /// What was refused is tried again.
+    pub(super) fn forgive(&mut self, uid: &Text) {
+        if let Some(managed) = self.managed.get_mut(uid) {
+            managed.upkeep.refused.clear();
+            self.keep_up(uid);
+        }
+    }
+
+    /// Looks again at those whose old revisions wait for pods to go.
+    pub(super) fn keep_up_held_up(&mut self) {
+        let held_up = self
+            .managed
+            .iter()
+            .filter(|(_, managed)| managed.upkeep.is_held_up);
+        let held_up: Vec<_> = held_up.map(|(uid, _)| uid.clone()).collect();
+        held_up.iter().for_each(|uid| self.keep_up(uid));
     }
 
     /// The wait after a failure is over.

@@ -1,0 +1,212 @@
+mod ownership;
+mod pods;
+
+use everynode_proto::facts::Node;
+use serde_json::json;
+
+use super::*;
+use crate::testing::{
+    agent, agent_with, node, old_revision_json, owned_by, pod, read, revision, revision_json, with,
+};
+
+fn changed(cluster: &mut Cluster, object: DaemonSet) {
+    cluster.apply(Change::DaemonSet(Event::Changed(object)));
+}
+
+/// A cluster that has listed nothing but the agent, with nothing touched.
+fn with_agent() -> Cluster {
+    let mut cluster = Cluster::default();
+    changed(&mut cluster, agent());
+    cluster.touched = Touched::default();
+    cluster
+}
+
+fn touched(set: &IndexSet<Text>) -> Vec<&str> {
+    set.iter().map(|text| &**text).collect()
+}
+
+#[test]
+fn the_cluster_is_known_when_every_list_is_complete() {
+    let mut cluster = Cluster::default();
+    let ends = [
+        Change::Node(Event::ListEnds),
+        Change::Pod(Event::ListEnds),
+        Change::DaemonSet(Event::ListEnds),
+        Change::Revision(Event::ListEnds),
+    ];
+    for end in ends {
+        assert!(!cluster.is_synced());
+        cluster.apply(end);
+    }
+    assert!(cluster.is_synced());
+    cluster.apply(Change::Pod(Event::ListBegins));
+    assert!(
+        cluster.is_synced(),
+        "what is known stays known while a list comes in again"
+    );
+}
+
+#[test]
+fn a_node_is_touched_only_when_a_fact_changes() {
+    let mut cluster = Cluster::default();
+    cluster.apply(Change::Node(Event::Changed(node("n1"))));
+    assert_eq!(touched(&cluster.touched.nodes), ["n1"]);
+    cluster.touched = Touched::default();
+    let heartbeat: Node =
+        read(&json!({"metadata": {"name": "n1", "resourceVersion": "2"}, "status": {"x": 1}}));
+    cluster.apply(Change::Node(Event::Changed(heartbeat)));
+    assert!(cluster.touched.nodes.is_empty());
+    let cordoned =
+        json!({"metadata": {"name": "n1"}, "spec": {"taints": [{"key": "a", "effect": "NoSchedule"}]}});
+    cluster.apply(Change::Node(Event::Changed(read(&cordoned))));
+    assert_eq!(touched(&cluster.touched.nodes), ["n1"]);
+}
+
+#[test]
+fn what_a_list_leaves_out_is_gone_when_the_list_is_complete() {
+    let mut cluster = with_agent();
+    for name in ["n1", "n2"] {
+        cluster.apply(Change::Node(Event::Changed(node(name))));
+    }
+    cluster.touched = Touched::default();
+    cluster.apply(Change::Node(Event::ListBegins));
+    cluster.apply(Change::Node(Event::Changed(node("n2"))));
+    assert!(cluster.node("n1").is_some());
+    cluster.apply(Change::Node(Event::ListEnds));
+    assert_eq!(touched(&cluster.touched.nodes), ["n1"]);
+    assert!(cluster.node("n1").is_none() && cluster.node("n2").is_some());
+    cluster.apply(Change::DaemonSet(Event::ListBegins));
+    cluster.apply(Change::DaemonSet(Event::ListEnds));
+    assert!(cluster.daemon_set("ds-1").is_none());
+    assert_eq!(touched(&cluster.touched.daemon_sets), ["ds-1"]);
+}
+
+#[test]
+fn a4_a_daemon_set_that_is_being_deleted_is_gone() {
+    let mut cluster = with_agent();
+    let deleting =
+        json!({"metadata": {"resourceVersion": "11", "deletionTimestamp": "2026-01-01T00:00:00Z"}});
+    changed(&mut cluster, agent_with(deleting));
+    assert!(cluster.daemon_set("ds-1").is_none());
+    assert_eq!(touched(&cluster.touched.daemon_sets), ["ds-1"]);
+    assert!(cluster.touched.upkeep.is_empty());
+}
+
+#[test]
+fn the_answer_to_a_write_does_not_bring_a_deleted_daemon_set_back() {
+    let mut cluster = with_agent();
+    cluster.apply(Change::DaemonSet(Event::Gone(agent())));
+    cluster.touched = Touched::default();
+    cluster.wrote_daemon_set(agent_with(json!({"metadata": {"resourceVersion": "99"}})));
+    assert!(cluster.daemon_set("ds-1").is_none());
+    assert!(cluster.touched.daemon_sets.is_empty());
+}
+
+#[test]
+fn an_older_daemon_set_changes_nothing() {
+    let mut cluster = with_agent();
+    let newer = json!({"metadata": {"resourceVersion": "12", "generation": 2}});
+    cluster.wrote_daemon_set(agent_with(newer));
+    cluster.touched = Touched::default();
+    changed(
+        &mut cluster,
+        agent_with(json!({"metadata": {"resourceVersion": "11"}})),
+    );
+    assert_eq!(cluster.daemon_set("ds-1").unwrap().object.metadata.generation, 2);
+    assert!(cluster.touched.daemon_sets.is_empty());
+}
+
+#[test]
+fn a_new_status_is_known_without_touching_the_daemon_set_unless_its_collisions_count_more() {
+    let mut cluster = with_agent();
+    let status = json!({"metadata": {"resourceVersion": "11"}, "status": {"numberReady": 3}});
+    changed(&mut cluster, agent_with(status));
+    assert!(cluster.touched.daemon_sets.is_empty());
+    assert_eq!(cluster.daemon_set("ds-1").unwrap().object.status.number_ready, 3);
+    let collision = json!({"metadata": {"resourceVersion": "12"}, "status": {"collisionCount": 1}});
+    changed(&mut cluster, agent_with(collision));
+    assert_eq!(touched(&cluster.touched.upkeep), ["ds-1"]);
+}
+
+#[test]
+fn revisions_mark_their_daemon_set_for_upkeep() {
+    let mut cluster = with_agent();
+    cluster.apply(Change::Revision(Event::Changed(revision(&revision_json(
+        "r1", 1,
+    )))));
+    assert_eq!(touched(&cluster.touched.upkeep), ["ds-1"]);
+    cluster.touched = Touched::default();
+    let other = with(
+        revision_json("r9", 1),
+        json!({"metadata": {"ownerReferences": owned_by("ds-9")}}),
+    );
+    cluster.apply(Change::Revision(Event::Changed(revision(&other))));
+    assert!(cluster.touched.upkeep.is_empty());
+    cluster.apply(Change::Revision(Event::Gone(revision(&revision_json("r1", 1)))));
+    assert_eq!(touched(&cluster.touched.upkeep), ["ds-1"]);
+}
+
+#[test]
+fn a_revision_of_another_controller_or_in_deletion_is_not_there() {
+    let mut cluster = with_agent();
+    let stateful = json!([{"apiVersion": "apps/v1", "kind": "StatefulSet", "uid": "s", "controller": true}]);
+    let foreign = with(
+        revision_json("a", 1),
+        json!({"metadata": {"ownerReferences": stateful}}),
+    );
+    let deleting = json!({"metadata": {"deletionTimestamp": "2026-01-01T00:00:00Z"}});
+    for object in [foreign, with(revision_json("b", 1), deleting)] {
+        cluster.apply(Change::Revision(Event::Changed(revision(&object))));
+    }
+    assert_eq!(cluster.revisions("default").count(), 0);
+}
+
+#[test]
+fn the_answer_to_a_write_does_not_bring_a_deleted_revision_back() {
+    let mut cluster = with_agent();
+    let mut written = revision_json("r1", 1);
+    cluster.wrote_revision(&revision(&written));
+    assert_eq!(cluster.revisions("default").count(), 1);
+    written["metadata"]["resourceVersion"] = json!("9");
+    cluster.apply(Change::Revision(Event::Gone(revision(&written))));
+    cluster.wrote_revision(&revision(&revision_json("r1", 2)));
+    assert_eq!(cluster.revisions("default").count(), 0);
+}
+
+#[test]
+fn an_older_revision_changes_nothing() {
+    let mut cluster = with_agent();
+    let newer = with(
+        old_revision_json("r1", 4),
+        json!({"metadata": {"resourceVersion": "8"}}),
+    );
+    cluster.wrote_revision(&revision(&newer));
+    cluster.apply(Change::Revision(Event::Changed(revision(&old_revision_json(
+        "r1", 1,
+    )))));
+    let numbers: Vec<_> = cluster
+        .revisions("default")
+        .map(|revision| revision.revision)
+        .collect();
+    assert_eq!(numbers, [4]);
+}
+
+#[test]
+fn a_new_planner_is_to_be_told_everything() {
+    let mut cluster = with_agent();
+    cluster.apply(Change::Node(Event::Changed(node("n1"))));
+    cluster.apply(Change::Pod(Event::Changed(pod("p1", 3))));
+    cluster.touched = Touched::default();
+    cluster.touch_all();
+    let Touched {
+        nodes,
+        pods,
+        daemon_sets,
+        upkeep,
+    } = &cluster.touched;
+    assert_eq!(
+        (touched(nodes), touched(pods), touched(daemon_sets)),
+        (vec!["n1"], vec!["uid of p1"], vec!["ds-1"])
+    );
+    assert!(upkeep.is_empty());
+}

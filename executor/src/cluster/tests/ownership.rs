@@ -1,0 +1,155 @@
+//! Whose pods they are, and who is to look after them.
+
+use std::collections::HashSet;
+
+use everynode_proto::facts::Pod;
+
+use super::*;
+use crate::testing::{orphan_json, owned_by, pod_json};
+
+fn orphan(name: &str, version: u64) -> Pod {
+    read(&orphan_json(name, version))
+}
+
+fn saw(cluster: &mut Cluster, pod: Pod) {
+    cluster.apply(Change::Pod(Event::Changed(pod)));
+}
+
+#[test]
+fn a1_an_orphan_marks_the_daemon_sets_that_select_it() {
+    let mut cluster = with_agent();
+    changed(
+        &mut cluster,
+        agent_with(json!({
+            "metadata": {"name": "other", "uid": "ds-2"}, "spec": {"selector": {"matchLabels": {"app": "other"}}},
+        })),
+    );
+    changed(
+        &mut cluster,
+        agent_with(json!({"metadata": {"namespace": "elsewhere", "uid": "ds-3"}})),
+    );
+    cluster.touched = Touched::default();
+    saw(&mut cluster, orphan("p1", 3));
+    assert_eq!(touched(&cluster.touched.upkeep), ["ds-1"]);
+    assert_eq!(cluster.pods().orphans().count(), 1);
+}
+
+#[test]
+fn a2_a_pod_that_is_not_selected_any_more_marks_its_daemon_set() {
+    let mut cluster = with_agent();
+    saw(&mut cluster, pod("p1", 3));
+    assert!(cluster.touched.upkeep.is_empty());
+    saw(
+        &mut cluster,
+        read(&with(
+            pod_json("p1", 4),
+            json!({"metadata": {"labels": {"app": "else"}}}),
+        )),
+    );
+    assert_eq!(touched(&cluster.touched.upkeep), ["ds-1"]);
+}
+
+#[test]
+fn a3_pods_of_other_controllers_are_not_there() {
+    let mut cluster = with_agent();
+    let replica_set =
+        json!([{"apiVersion": "apps/v1", "kind": "ReplicaSet", "uid": "rs", "controller": true}]);
+    let foreign = with(
+        pod_json("p1", 4),
+        json!({"metadata": {"ownerReferences": replica_set}}),
+    );
+    saw(&mut cluster, read(&foreign));
+    assert!(cluster.touched.pods.is_empty() && cluster.touched.upkeep.is_empty());
+    assert!(cluster.pods().get("uid of p1").is_none());
+    let imposter =
+        json!([{"apiVersion": "example.com/v1", "kind": "DaemonSet", "uid": "ds-1", "controller": true}]);
+    saw(
+        &mut cluster,
+        read(&with(
+            pod_json("p2", 4),
+            json!({"metadata": {"ownerReferences": imposter}}),
+        )),
+    );
+    assert!(cluster.pods().get("uid of p2").is_none());
+}
+
+#[test]
+fn a3_a_pod_that_another_controller_has_taken_is_gone_for_the_planner() {
+    let mut cluster = with_agent();
+    saw(&mut cluster, orphan("p1", 3));
+    cluster.touched = Touched::default();
+    let replica_set =
+        json!([{"apiVersion": "apps/v1", "kind": "ReplicaSet", "uid": "rs", "controller": true}]);
+    saw(
+        &mut cluster,
+        read(&with(
+            orphan_json("p1", 4),
+            json!({"metadata": {"ownerReferences": replica_set}}),
+        )),
+    );
+    assert_eq!(touched(&cluster.touched.pods), ["uid of p1"]);
+    assert!(cluster.pods().get("uid of p1").is_none());
+    assert_eq!(cluster.pods().orphans().count(), 0);
+}
+
+#[test]
+fn a_pod_moves_from_orphan_to_its_owner_and_on() {
+    let mut cluster = with_agent();
+    saw(&mut cluster, orphan("p1", 3));
+    assert!(cluster.pods().get("uid of p1").unwrap().facts().is_none());
+    saw(&mut cluster, pod("p1", 4));
+    assert_eq!(
+        (
+            cluster.pods().orphans().count(),
+            cluster.pods().of("ds-1").count()
+        ),
+        (0, 1)
+    );
+    let moved = with(
+        pod_json("p1", 5),
+        json!({"metadata": {"ownerReferences": owned_by("ds-2")}}),
+    );
+    saw(&mut cluster, read(&moved));
+    assert_eq!(
+        (
+            cluster.pods().of("ds-1").count(),
+            cluster.pods().of("ds-2").count()
+        ),
+        (0, 1)
+    );
+}
+
+#[test]
+fn selectors_match_as_kubernetes_matches() {
+    let selects = |expressions: serde_json::Value, labels: &[(&str, &str)]| {
+        let selector = json!({"spec": {"selector": {"matchLabels": null, "matchExpressions": expressions}}});
+        let labels = labels
+            .iter()
+            .map(|(key, value)| ((*key).to_owned(), (*value).to_owned()))
+            .collect();
+        Entry::new(agent_with(selector)).selects(&labels)
+    };
+    let one = |operator: &str| json!([{"key": "a", "operator": operator, "values": ["x", "y"]}]);
+    let (x, z) = ([("a", "x")], [("a", "z")]);
+    assert!(selects(one("In"), &x) && !selects(one("In"), &z) && !selects(one("In"), &[]));
+    assert!(!selects(one("NotIn"), &x) && selects(one("NotIn"), &z) && selects(one("NotIn"), &[]));
+    assert!(selects(one("Exists"), &z) && !selects(one("Exists"), &[]));
+    assert!(!selects(one("DoesNotExist"), &z) && selects(one("DoesNotExist"), &[]));
+}
+
+#[test]
+fn p6_a_selector_that_is_empty_or_unreadable_selects_and_releases_nothing() {
+    let empty = json!({"spec": {"selector": {"matchLabels": null}}});
+    let unreadable = json!({"spec": {"selector": {"matchExpressions": [{"key": "a", "operator": "Near"}]}}});
+    for selector in [empty, unreadable] {
+        let mut cluster = Cluster::default();
+        changed(&mut cluster, agent_with(selector));
+        cluster.touched = Touched::default();
+        saw(&mut cluster, pod("p1", 3));
+        saw(&mut cluster, orphan("p2", 3));
+        assert!(cluster.touched.upkeep.is_empty());
+        let entry = cluster.daemon_set("ds-1").unwrap();
+        assert!(crate::adopt::orphans(&cluster, entry, &HashSet::new()).is_empty());
+        assert!(crate::adopt::misfits(&cluster, entry, &HashSet::new()).is_empty());
+    }
+}

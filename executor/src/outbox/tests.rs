@@ -1,0 +1,177 @@
+use super::*;
+use crate::{
+    testing::{agent, node, pod},
+    watch::{Change, Event},
+};
+
+/// What a request says, in short.
+fn said(request: Option<&SessionRequest>) -> Vec<String> {
+    let short = |fact: &Fact| match fact.fact.as_ref().unwrap() {
+        Kind::NodeChanged(node) => format!("node {}", node.name),
+        Kind::NodeGone(node) => format!("node {} gone", node.name),
+        Kind::DaemonSetChanged(daemon_set) => format!("ds {}", daemon_set.uid),
+        Kind::DaemonSetGone(daemon_set) => format!("ds {} gone", daemon_set.uid),
+        Kind::PodChanged(pod) => format!("pod {}", pod.name),
+        Kind::PodGone(pod) => format!("pod {} gone", pod.uid),
+        Kind::ActionDone(done) => format!("done {}", done.action_id),
+        Kind::SyncComplete(_) => "sync".to_owned(),
+    };
+    request
+        .map(|request| request.facts.iter().map(short).collect())
+        .unwrap_or_default()
+}
+
+fn facts_of(uid: &Text) -> Announcement {
+    Announcement::Facts(Box::new(DaemonSetFacts {
+        uid: uid.to_string(),
+        ..DaemonSetFacts::default()
+    }))
+}
+
+/// Two nodes, two pods and the agent, all to be told.
+fn cluster() -> (Cluster, Outbox) {
+    let mut cluster = Cluster::default();
+    for name in ["n1", "n2"] {
+        cluster.apply(Change::Node(Event::Changed(node(name))));
+    }
+    for name in ["p1", "p2"] {
+        cluster.apply(Change::Pod(Event::Changed(pod(name, 5))));
+    }
+    cluster.apply(Change::DaemonSet(Event::Changed(agent())));
+    let mut outbox = Outbox::default();
+    outbox.restart(1);
+    outbox.add(&mut cluster.touched);
+    (cluster, outbox)
+}
+
+#[test]
+fn a_full_sync_says_nodes_then_pods_then_daemon_sets_then_ends_then_that_it_is_complete() {
+    let (cluster, mut outbox) = cluster();
+    outbox.add_done(7, ActionOutcome::Done);
+    let request = outbox.next_request(&cluster, facts_of, 100, true);
+    assert_eq!(
+        said(request.as_ref()),
+        [
+            "node n1", "node n2", "pod p1", "pod p2", "ds ds-1", "done 7", "sync"
+        ]
+    );
+    assert!(outbox.is_synced());
+    assert!(!outbox.is_due(true));
+    assert_eq!(outbox.next_request(&cluster, facts_of, 100, true), None);
+}
+
+#[test]
+fn a_request_holds_no_more_facts_than_the_planner_takes() {
+    let (cluster, mut outbox) = cluster();
+    outbox.add_done(7, ActionOutcome::Done);
+    let mut requests = Vec::new();
+    while let Some(request) = outbox.next_request(&cluster, facts_of, 3, true) {
+        requests.push((request.sequence, said(Some(&request))));
+    }
+    let wanted = [
+        (2, vec!["node n1", "node n2", "pod p1"]),
+        (3, vec!["pod p2", "ds ds-1", "done 7"]),
+        (4, vec!["sync"]),
+    ];
+    let wanted: Vec<_> = wanted
+        .into_iter()
+        .map(|(sequence, facts)| (sequence, facts.into_iter().map(str::to_owned).collect()))
+        .collect();
+    assert_eq!(requests, wanted);
+}
+
+#[test]
+fn a_sync_is_not_complete_before_it_may_be() {
+    let (cluster, mut outbox) = cluster();
+    let request = outbox.next_request(&cluster, facts_of, 100, false);
+    assert!(!said(request.as_ref()).contains(&"sync".to_owned()));
+    assert!(!outbox.is_due(false));
+    assert!(!outbox.is_synced());
+    assert!(outbox.is_due(true));
+    assert_eq!(
+        said(outbox.next_request(&cluster, facts_of, 100, true).as_ref()),
+        ["sync"]
+    );
+}
+
+#[test]
+fn of_many_changes_to_one_object_only_the_last_is_said() {
+    let (mut cluster, mut outbox) = cluster();
+    outbox.next_request(&cluster, facts_of, 100, true);
+    for version in 6..9 {
+        let mut changed = pod("p1", version);
+        changed
+            .metadata
+            .labels
+            .insert("controller-revision-hash".to_owned(), format!("r{version}"));
+        cluster.apply(Change::Pod(Event::Changed(changed)));
+        outbox.add(&mut cluster.touched);
+    }
+    let request = outbox.next_request(&cluster, facts_of, 100, true).unwrap();
+    assert_eq!(said(Some(&request)), ["pod p1"]);
+    let Some(Kind::PodChanged(facts)) = &request.facts[0].fact else {
+        panic!()
+    };
+    assert_eq!(facts.revision, "r8");
+}
+
+#[test]
+fn what_is_not_there_any_more_is_said_to_be_gone() {
+    let (mut cluster, mut outbox) = cluster();
+    outbox.next_request(&cluster, facts_of, 100, true);
+    cluster.apply(Change::Node(Event::Gone(node("n1"))));
+    cluster.apply(Change::Pod(Event::Gone(pod("p1", 9))));
+    cluster.apply(Change::DaemonSet(Event::Gone(agent())));
+    outbox.add(&mut cluster.touched);
+    let request = outbox.next_request(&cluster, |_| Announcement::Gone, 100, true);
+    assert_eq!(
+        said(request.as_ref()),
+        ["node n1 gone", "pod uid of p1 gone", "ds ds-1 gone"]
+    );
+}
+
+#[test]
+fn a_daemon_set_that_is_not_in_order_is_told_when_it_is() {
+    let (cluster, mut outbox) = cluster();
+    let request = outbox.next_request(&cluster, |_| Announcement::NotYet, 100, true);
+    assert_eq!(
+        said(request.as_ref()),
+        ["node n1", "node n2", "pod p1", "pod p2", "sync"]
+    );
+    assert!(!outbox.is_due(true));
+    outbox.add_daemon_set("ds-1".into());
+    assert_eq!(
+        said(outbox.next_request(&cluster, facts_of, 100, true).as_ref()),
+        ["ds ds-1"]
+    );
+}
+
+#[test]
+fn time_that_has_passed_is_said_once_with_or_without_facts() {
+    let (cluster, mut outbox) = cluster();
+    outbox.next_request(&cluster, facts_of, 100, true);
+    outbox.add_time();
+    assert!(outbox.is_due(true));
+    let request = outbox.next_request(&cluster, facts_of, 100, true).unwrap();
+    assert!(request.facts.is_empty() && request.now.is_some());
+    outbox.add_time();
+    outbox.add_done(1, ActionOutcome::Done);
+    assert_eq!(
+        said(outbox.next_request(&cluster, facts_of, 100, true).as_ref()),
+        ["done 1"]
+    );
+    assert!(!outbox.is_due(true));
+}
+
+#[test]
+fn a_new_stream_begins_with_nothing_of_the_old_one() {
+    let (cluster, mut outbox) = cluster();
+    outbox.add_done(7, ActionOutcome::Done);
+    outbox.next_request(&cluster, facts_of, 2, true);
+    outbox.restart(1);
+    let request = outbox.next_request(&cluster, facts_of, 100, true).unwrap();
+    assert_eq!(
+        (request.sequence, said(Some(&request))),
+        (2, vec!["sync".to_owned()])
+    );
+}
