@@ -161,3 +161,6 @@ pub async fn delete(api: Api, namespace: String, action: DeletePod, stop: Cancel
     };
     Carried { came, with_pressure }
 }
+
+#[cfg(test)]
+mod tests;

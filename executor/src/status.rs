@@ -75,3 +75,6 @@ pub async fn write(
     }
     answer
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,135 @@
+use serde_json::json;
+
+use super::*;
+use crate::testing::{
+    AGENT, AGENT_STATUS, Line, agent, agent_json, conflict, not_found, on, refuse, scenario, with,
+};
+
+fn wanted() -> DaemonSetStatus {
+    DaemonSetStatus {
+        observed_generation: 3,
+        desired_number_scheduled: 5,
+        current_number_scheduled: 4,
+        number_misscheduled: 1,
+        number_ready: 2,
+        updated_number_scheduled: 3,
+        number_available: 2,
+        number_unavailable: 3,
+    }
+}
+
+fn sent(version: &str, observed: i64) -> Value {
+    json!({
+        "metadata": {"uid": "ds-1", "resourceVersion": version},
+        "status": {
+            "observedGeneration": observed, "desiredNumberScheduled": 5, "currentNumberScheduled": 4,
+            "numberMisscheduled": 1, "numberReady": 2, "updatedNumberScheduled": 3, "numberAvailable": 2,
+            "numberUnavailable": 3,
+        },
+    })
+}
+
+/// The agent as it is after someone else's write.
+fn fresh(version: &str, status: &Value) -> Value {
+    with(
+        agent_json(),
+        json!({"metadata": {"resourceVersion": version}, "status": status}),
+    )
+}
+
+async fn write_against(lines: Vec<Line>) -> Result<DaemonSet, ApiError> {
+    let (api, server) = scenario(lines);
+    let result = write(api, Arc::new(agent()), wanted()).await;
+    server.await.unwrap();
+    result
+}
+
+#[test]
+fn s2_a_status_differs_by_any_counter_but_not_by_a_higher_generation_or_the_collisions() {
+    let written: DaemonSet = crate::testing::read(&fresh("11", &sent("", 3)["status"]));
+    assert!(!differs(&wanted(), &written.status));
+    let later = object::DaemonSetStatus {
+        observed_generation: 9,
+        collision_count: Some(2),
+        ..written.status.clone()
+    };
+    assert!(!differs(&wanted(), &later));
+    assert!(differs(
+        &wanted(),
+        &object::DaemonSetStatus {
+            observed_generation: 2,
+            ..written.status.clone()
+        }
+    ));
+    assert!(differs(
+        &wanted(),
+        &object::DaemonSetStatus {
+            number_ready: 9,
+            ..written.status
+        }
+    ));
+}
+
+#[tokio::test]
+async fn s2_a_status_is_written_to_just_the_daemon_set_that_was_counted() {
+    let answer = fresh("11", &json!({"numberReady": 2}));
+    let written = write_against(vec![on("PATCH", AGENT_STATUS, answer).sent(sent("10", 3))])
+        .await
+        .unwrap();
+    assert_eq!(written.metadata.resource_version, "11");
+}
+
+#[tokio::test]
+async fn s2_a_conflict_is_tried_again_on_a_fresh_read_and_the_generation_never_falls() {
+    let lines = vec![
+        refuse("PATCH", AGENT_STATUS, conflict()).sent(sent("10", 3)),
+        on(
+            "GET",
+            AGENT,
+            fresh("12", &json!({"observedGeneration": 7, "collisionCount": 1})),
+        ),
+        refuse("PATCH", AGENT_STATUS, conflict()).sent(sent("12", 7)),
+        on("GET", AGENT, fresh("13", &json!({"observedGeneration": 7}))),
+        on("PATCH", AGENT_STATUS, fresh("14", &json!({}))).sent(sent("13", 7)),
+    ];
+    assert_eq!(
+        write_against(lines).await.unwrap().metadata.resource_version,
+        "14"
+    );
+}
+
+#[tokio::test]
+async fn s2_a_fresh_read_that_says_all_there_is_to_say_is_not_written_over() {
+    let lines = vec![
+        refuse("PATCH", AGENT_STATUS, conflict()),
+        on("GET", AGENT, fresh("12", &sent("", 4)["status"])),
+    ];
+    assert_eq!(
+        write_against(lines).await.unwrap().metadata.resource_version,
+        "12"
+    );
+}
+
+#[tokio::test]
+async fn s2_another_daemon_set_of_the_same_name_is_left_alone() {
+    let other = with(agent_json(), json!({"metadata": {"uid": "ds-2"}}));
+    let lines = vec![refuse("PATCH", AGENT_STATUS, conflict()), on("GET", AGENT, other)];
+    assert_eq!(write_against(lines).await.unwrap().metadata.uid, "ds-2");
+}
+
+#[tokio::test]
+async fn a_status_that_can_not_be_written_is_an_error() {
+    let error = write_against(vec![refuse("PATCH", AGENT_STATUS, not_found())])
+        .await
+        .unwrap_err();
+    assert!(error.is_not_found());
+    let again = || {
+        [
+            refuse("PATCH", AGENT_STATUS, conflict()),
+            on("GET", AGENT, agent_json()),
+        ]
+    };
+    let mut lines: Vec<_> = (1..MAX_CONFLICTS).flat_map(|_| again()).collect();
+    lines.push(refuse("PATCH", AGENT_STATUS, conflict()));
+    assert!(write_against(lines).await.unwrap_err().is_conflict());
+}
