@@ -161,6 +161,9 @@ impl Walk<'_> {
         const IMAGE: &str = "nginx:1.29-alpine";
         self.terminal
             .step("Change the image: a rolling update, one node after the other");
+        self.terminal.say("So that there is something to see, each pod has to be ready for a second before the next one goes.");
+        self.kubectl(&["patch", "ds", NAME, "-p", r#"{"spec":{"minReadySeconds":1}}"#])
+            .await?;
         let start = Instant::now();
         self.kubectl(&["set", "image", "ds", NAME, &format!("nginx={IMAGE}")])
             .await?;
