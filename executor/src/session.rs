@@ -210,3 +210,6 @@ impl Open {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -2,7 +2,10 @@
 
 use std::time::Duration;
 
-use everynode_proto::facts::{Node, Pod};
+use everynode_proto::{
+    facts::{Node, Pod},
+    planner::v1::{Fact, SessionRequest, fact::Fact as Kind},
+};
 use http::{Request, Response, StatusCode};
 use kube::{Client, client::Body};
 use serde::de::DeserializeOwned;
@@ -127,6 +130,22 @@ pub(crate) fn old_revision_json(name: &str, number: i64) -> Value {
 
 pub(crate) fn revision(json: &Value) -> Revision {
     read(json)
+}
+
+/// What a planner is told, in short.
+pub(crate) fn said(request: &SessionRequest) -> Vec<String> {
+    let short = |fact: &Fact| match fact.fact.as_ref().unwrap() {
+        Kind::NodeChanged(node) => format!("node {}", node.name),
+        Kind::NodeGone(node) => format!("node {} gone", node.name),
+        Kind::DaemonSetChanged(daemon_set) => format!("ds {}", daemon_set.uid),
+        Kind::DaemonSetGone(daemon_set) => format!("ds {} gone", daemon_set.uid),
+        Kind::PodChanged(pod) if pod.deleting => format!("pod {} deleting", pod.name),
+        Kind::PodChanged(pod) => format!("pod {}", pod.name),
+        Kind::PodGone(pod) => format!("pod {} gone", pod.uid),
+        Kind::ActionDone(done) => format!("done {} {:?}", done.action_id, done.outcome()),
+        Kind::SyncComplete(_) => "sync".to_owned(),
+    };
+    request.facts.iter().map(short).collect()
 }
 
 /// What the API server says when it refuses.

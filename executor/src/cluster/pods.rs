@@ -2,7 +2,7 @@
 
 use std::{
     collections::{HashMap, HashSet},
-    time::{Duration, Instant},
+    time::Duration,
 };
 
 use everynode_proto::{
@@ -10,6 +10,7 @@ use everynode_proto::{
     planner::v1::PodFacts,
 };
 use indexmap::IndexSet;
+use tokio::time::Instant;
 
 use super::{Text, listing::Listing, version};
 use crate::watch::Event;

@@ -1,24 +1,11 @@
 use super::*;
 use crate::{
-    testing::{agent, node, pod},
+    testing::{self, agent, node, pod},
     watch::{Change, Event},
 };
 
-/// What a request says, in short.
 fn said(request: Option<&SessionRequest>) -> Vec<String> {
-    let short = |fact: &Fact| match fact.fact.as_ref().unwrap() {
-        Kind::NodeChanged(node) => format!("node {}", node.name),
-        Kind::NodeGone(node) => format!("node {} gone", node.name),
-        Kind::DaemonSetChanged(daemon_set) => format!("ds {}", daemon_set.uid),
-        Kind::DaemonSetGone(daemon_set) => format!("ds {} gone", daemon_set.uid),
-        Kind::PodChanged(pod) => format!("pod {}", pod.name),
-        Kind::PodGone(pod) => format!("pod {} gone", pod.uid),
-        Kind::ActionDone(done) => format!("done {}", done.action_id),
-        Kind::SyncComplete(_) => "sync".to_owned(),
-    };
-    request
-        .map(|request| request.facts.iter().map(short).collect())
-        .unwrap_or_default()
+    request.map(testing::said).unwrap_or_default()
 }
 
 fn facts_of(uid: &Text) -> Announcement {
@@ -52,7 +39,13 @@ fn a_full_sync_says_nodes_then_pods_then_daemon_sets_then_ends_then_that_it_is_c
     assert_eq!(
         said(request.as_ref()),
         [
-            "node n1", "node n2", "pod p1", "pod p2", "ds ds-1", "done 7", "sync"
+            "node n1",
+            "node n2",
+            "pod p1",
+            "pod p2",
+            "ds ds-1",
+            "done 7 Done",
+            "sync"
         ]
     );
     assert!(outbox.is_synced());
@@ -70,7 +63,7 @@ fn a_request_holds_no_more_facts_than_the_planner_takes() {
     }
     let wanted = [
         (2, vec!["node n1", "node n2", "pod p1"]),
-        (3, vec!["pod p2", "ds ds-1", "done 7"]),
+        (3, vec!["pod p2", "ds ds-1", "done 7 Done"]),
         (4, vec!["sync"]),
     ];
     let wanted: Vec<_> = wanted
@@ -158,7 +151,7 @@ fn time_that_has_passed_is_said_once_with_or_without_facts() {
     outbox.add_done(1, ActionOutcome::Done);
     assert_eq!(
         said(outbox.next_request(&cluster, facts_of, 100, true).as_ref()),
-        ["done 1"]
+        ["done 1 Done"]
     );
     assert!(!outbox.is_due(true));
 }

@@ -1,8 +1,9 @@
 //! Pods between what the watch says and what the answers to writes say.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use everynode_proto::facts::Pod;
+use tokio::time::Instant;
 
 use super::*;
 use crate::testing::pod_json;
