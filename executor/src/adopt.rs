@@ -19,6 +19,9 @@ pub struct Target {
     pub uid: Text,
 }
 
+/// The uids of what the server would not let a `DaemonSet` adopt or release.
+pub type Refused = HashSet<Text>;
+
 /// What a `DaemonSet` should adopt.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Orphans {
@@ -37,7 +40,7 @@ impl Orphans {
 
 /// Everything in the `DaemonSet`'s namespace that it selects and nothing controls (A1). What the server would not let
 /// it adopt is left alone, and so is what is being deleted.
-pub fn orphans(cluster: &Cluster, entry: &Entry, refused: &HashSet<Text>) -> Orphans {
+pub fn orphans(cluster: &Cluster, entry: &Entry, refused: &Refused) -> Orphans {
     let namespace = &entry.object.metadata.namespace;
     let pods = cluster.pods().orphans().filter(|(uid, pod)| {
         pod.namespace == *namespace && !pod.deleting && entry.selects(&pod.labels) && !refused.contains(*uid)
@@ -64,7 +67,7 @@ pub fn orphans(cluster: &Cluster, entry: &Entry, refused: &HashSet<Text>) -> Orp
 }
 
 /// The `DaemonSet`'s pods that it doesn't select any more (A2).
-pub fn misfits(cluster: &Cluster, entry: &Entry, refused: &HashSet<Text>) -> Vec<Target> {
+pub fn misfits(cluster: &Cluster, entry: &Entry, refused: &Refused) -> Vec<Target> {
     if !entry.has_selector() {
         return Vec::new();
     }

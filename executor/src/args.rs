@@ -1,5 +1,7 @@
 //! The command line.
 
+#![expect(clippy::doc_markdown, reason = "the comments are what --help prints")]
+
 use std::{net::SocketAddr, path::PathBuf};
 
 use clap::{Parser, ValueEnum};

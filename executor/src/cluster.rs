@@ -2,23 +2,21 @@
 //!
 //! Whatever changes is noted in [`Touched`], from where the facts go out. There is no IO here.
 
+mod entry;
 mod listing;
 mod pods;
 
 use std::{collections::HashMap, sync::Arc};
 
-use everynode_proto::{
-    facts::{self, REVISION_LABEL, object::LabelSelector},
-    planner::v1::NodeFacts,
-};
+use everynode_proto::{facts, planner::v1::NodeFacts};
 use indexmap::IndexSet;
-use k8s_openapi::apimachinery::pkg::apis::meta::v1 as meta;
-use kube::core::{Selector, SelectorExt};
 
 use self::listing::Listing;
-pub use self::pods::{Pod, Pods};
+pub use self::{
+    entry::{Entry, Known},
+    pods::{Pod, Pods},
+};
 use crate::{
-    hash::Fingerprint,
     history,
     watch::{Change, DaemonSet, Event, Revision},
 };
@@ -53,85 +51,6 @@ pub struct Cluster {
     revision_listing: Listing,
     /// What has changed.
     pub touched: Touched,
-}
-
-/// A `DaemonSet` and what follows from it alone.
-#[derive(Debug, Clone)]
-pub struct Entry {
-    /// The object.
-    pub object: Arc<DaemonSet>,
-    /// Its template by meaning.
-    pub template: Fingerprint,
-    selector: Option<Selector>,
-}
-
-impl Entry {
-    fn new(object: DaemonSet) -> Self {
-        let template = history::template_fingerprint(&object);
-        let selector = selector(&object.spec.selector);
-        Self {
-            object: Arc::new(object),
-            template,
-            selector,
-        }
-    }
-
-    /// Whether there is a selector to go by: one that is empty or can't be read says nothing about any pod.
-    pub fn has_selector(&self) -> bool {
-        self.selector.is_some()
-    }
-
-    /// Whether the `DaemonSet` selects something with these labels. An empty selector selects nothing (P6).
-    pub fn selects(&self, labels: &facts::object::StringMap) -> bool {
-        self.selector
-            .as_ref()
-            .is_some_and(|selector| selector.matches(labels))
-    }
-}
-
-fn selector(selector: &LabelSelector) -> Option<Selector> {
-    if selector.is_empty() {
-        return None;
-    }
-    let expression = |requirement: &facts::object::Requirement| meta::LabelSelectorRequirement {
-        key: requirement.key.clone(),
-        operator: requirement.operator.clone(),
-        values: Some(requirement.values.clone()),
-    };
-    let selector = meta::LabelSelector {
-        match_labels: Some(selector.match_labels.clone()),
-        match_expressions: Some(selector.match_expressions.iter().map(expression).collect()),
-    };
-    // The API server lets no selector through that can't be parsed; one that is nevertheless so selects nothing.
-    selector.try_into().ok()
-}
-
-/// A `ControllerRevision`, without its data.
-#[derive(Debug, Clone)]
-pub struct Known {
-    /// metadata.name.
-    pub name: String,
-    /// metadata.namespace.
-    pub namespace: String,
-    /// metadata.uid.
-    pub uid: Text,
-    /// Its place in the history.
-    pub revision: i64,
-    /// The template in its data, by meaning.
-    pub template: Fingerprint,
-    /// Its own labels.
-    pub labels: facts::object::StringMap,
-    /// The uid of the `DaemonSet` that controls it; `None` when nothing controls it.
-    pub owner: Option<Text>,
-    /// metadata.resourceVersion.
-    pub version: u64,
-}
-
-impl Known {
-    /// The controller-revision-hash of pods of this revision, if it has been given one.
-    pub fn hash(&self) -> Option<&str> {
-        self.labels.get(REVISION_LABEL).map(String::as_str)
-    }
 }
 
 /// A resourceVersion as a number. They rise within a kind; what isn't a number counts as the oldest.
@@ -353,16 +272,13 @@ impl Cluster {
 
     fn touch_pod(&mut self, uid: Text) {
         if let Some(pod) = self.pods.get(&uid) {
-            match pod.owner() {
-                Some(owner) => {
-                    let is_misfit = |entry: &Entry| entry.has_selector() && !entry.selects(&pod.labels);
-                    let misfit = self.daemon_sets.get(owner).is_some_and(is_misfit);
-                    self.touched.upkeep.extend(misfit.then(|| owner.clone()));
-                }
-                None => {
-                    let adopters: Vec<_> = self.adopters(pod).collect();
-                    self.touched.upkeep.extend(adopters);
-                }
+            if let Some(owner) = pod.owner() {
+                let is_misfit = |entry: &Entry| entry.has_selector() && !entry.selects(&pod.labels);
+                let misfit = self.daemon_sets.get(owner).is_some_and(is_misfit);
+                self.touched.upkeep.extend(misfit.then(|| owner.clone()));
+            } else {
+                let adopters: Vec<_> = self.adopters(pod).collect();
+                self.touched.upkeep.extend(adopters);
             }
         }
         self.touched.pods.insert(uid);

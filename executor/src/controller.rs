@@ -307,3 +307,6 @@ async fn reserve<T>(sender: Option<mpsc::Sender<T>>) -> anyhow::Result<mpsc::Own
         None => bail!("no session"),
     }
 }
+
+#[cfg(test)]
+mod tests;

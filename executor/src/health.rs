@@ -9,7 +9,7 @@ const PLANNER_GRACE: Duration = Duration::from_secs(10);
 /// How often the loop shows that it runs.
 pub const HEARTBEAT: Duration = Duration::from_secs(5);
 /// How long the loop may not show it.
-const HEARTBEAT_GRACE: Duration = Duration::from_secs(60);
+const HEARTBEAT_GRACE: Duration = Duration::from_mins(1);
 
 /// What the admin port says of the executor.
 #[derive(Debug)]

@@ -3,6 +3,8 @@
 //! Templates are compared by meaning, and stored byte for byte as kube-controller-manager would store them, so that
 //! either controller recognises the other's revisions.
 
+use std::fmt::Write;
+
 use everynode_proto::facts::REVISION_LABEL;
 use serde::Serialize;
 use serde_json::{Map, Value, json, value::RawValue};
@@ -100,7 +102,8 @@ fn data(daemon_set: &DaemonSet) -> String {
     for character in text.chars() {
         match character {
             '<' | '>' | '&' | '\u{2028}' | '\u{2029}' => {
-                escaped.push_str(&format!("\\u{:04x}", u32::from(character)));
+                // Writing to a String can't fail.
+                let _ = write!(escaped, "\\u{:04x}", u32::from(character));
             }
             other => escaped.push(other),
         }

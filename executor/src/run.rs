@@ -63,7 +63,12 @@ pub fn main() -> u8 {
     };
     let filter = match EnvFilter::try_new(&args.log) {
         Ok(filter) => filter,
-        Err(error) => return complain(EXIT_USAGE, &format!("--log (or RUST_LOG) can't be used: {error}")),
+        Err(error) => {
+            return complain(
+                EXIT_USAGE,
+                &format!("--log (or RUST_LOG) {:?} can't be used: {error}", args.log),
+            );
+        }
     };
     let logs = tracing_subscriber::fmt()
         .with_env_filter(filter)

@@ -1,6 +1,6 @@
 //! What the loop keeps of one `DaemonSet` beside the object itself.
 
-use std::{collections::HashSet, sync::Arc};
+use std::sync::Arc;
 
 use everynode_proto::{
     facts::PodTemplate,
@@ -8,7 +8,7 @@ use everynode_proto::{
 };
 use tokio_util::{sync::CancellationToken, time::delay_queue};
 
-use crate::{apply::Applier, cluster::Text, outbox::Announcement, pod::Recipe, watch::DaemonSet};
+use crate::{adopt::Refused, apply::Applier, outbox::Announcement, pod::Recipe, watch::DaemonSet};
 
 /// One `DaemonSet`.
 #[derive(Debug, Default)]
@@ -53,7 +53,7 @@ pub(super) struct Upkeep {
     /// Whether revisions beyond the limit wait for pods to go.
     pub(super) is_held_up: bool,
     /// What the server would not let it adopt or release.
-    pub(super) refused: HashSet<Text>,
+    pub(super) refused: Refused,
 }
 
 /// Its status.

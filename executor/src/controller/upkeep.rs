@@ -15,9 +15,9 @@ use crate::{
 };
 
 const FIRST_WAIT: Duration = Duration::from_millis(200);
-const LONGEST_WAIT: Duration = Duration::from_secs(60);
+const LONGEST_WAIT: Duration = Duration::from_mins(1);
 /// After this long, what the server refused is tried again: somebody may have changed its mind.
-const FORGIVEN_AFTER: Duration = Duration::from_secs(60);
+const FORGIVEN_AFTER: Duration = Duration::from_mins(1);
 
 /// The end of a piece of work.
 #[derive(Debug)]
@@ -181,7 +181,9 @@ impl Controller {
             .iter()
             .filter(|(_, managed)| managed.upkeep.is_held_up);
         let held_up: Vec<_> = held_up.map(|(uid, _)| uid.clone()).collect();
-        held_up.iter().for_each(|uid| self.keep_up(uid));
+        for uid in &held_up {
+            self.keep_up(uid);
+        }
     }
 
     /// The wait after a failure is over.

@@ -17,11 +17,11 @@ fn made_from(daemon_set: &DaemonSet, added: &[Toleration]) -> Value {
     serde_json::from_slice(&pod).unwrap()
 }
 
-fn template(template: Value) -> DaemonSet {
+fn template(template: &Value) -> DaemonSet {
     agent_with(json!({"spec": {"template": template}}))
 }
 
-fn fault(template_json: Value) -> String {
+fn fault(template_json: &Value) -> String {
     Recipe::new(&template(template_json), "r1", &[]).unwrap_err()
 }
 
@@ -85,7 +85,7 @@ fn c1_metadata_is_generated_and_owned() {
 
 #[test]
 fn c2_annotations_and_finalizers_of_the_template_are_the_pods_and_its_name_is_not() {
-    let daemon_set = template(json!({"metadata": {
+    let daemon_set = template(&json!({"metadata": {
         "name": "odd", "namespace": "elsewhere", "annotations": {"a": "b"}, "finalizers": ["x/y"],
     }}));
     let metadata = &made_from(&daemon_set, &[])["metadata"];
@@ -116,7 +116,7 @@ fn c2_the_template_generation_becomes_a_label_only_when_it_is_a_number() {
 #[test]
 fn c3_required_affinity_is_replaced_by_the_node() {
     let terms = json!([{"matchExpressions": [{"key": "zone", "operator": "Exists"}]}]);
-    let daemon_set = template(json!({"spec": {"affinity": {"nodeAffinity": {
+    let daemon_set = template(&json!({"spec": {"affinity": {"nodeAffinity": {
         "requiredDuringSchedulingIgnoredDuringExecution": {"nodeSelectorTerms": terms},
     }}}}));
     let wanted = json!({"nodeAffinity": {"requiredDuringSchedulingIgnoredDuringExecution": {
@@ -126,7 +126,7 @@ fn c3_required_affinity_is_replaced_by_the_node() {
     }}});
     assert_eq!(made_from(&daemon_set, &[])["spec"]["affinity"], wanted);
     assert_eq!(made_from(&agent(), &[])["spec"]["affinity"], wanted);
-    let null = template(json!({"spec": {"affinity": null}}));
+    let null = template(&json!({"spec": {"affinity": null}}));
     assert_eq!(made_from(&null, &[])["spec"]["affinity"], wanted);
 }
 
@@ -135,7 +135,7 @@ fn c3_preferred_affinity_and_pod_affinity_stay() {
     let preferred =
         json!([{"weight": 1, "preference": {"matchExpressions": [{"key": "a", "operator": "Exists"}]}}]);
     let anti = json!({"requiredDuringSchedulingIgnoredDuringExecution": [{"topologyKey": "zone"}]});
-    let daemon_set = template(json!({"spec": {"affinity": {
+    let daemon_set = template(&json!({"spec": {"affinity": {
         "nodeAffinity": {"preferredDuringSchedulingIgnoredDuringExecution": preferred},
         "podAntiAffinity": anti,
     }}}));
@@ -154,7 +154,7 @@ fn c3_the_scheduler_is_left_to_bind_the_pod() {
 
 #[test]
 fn c3_added_tolerations_follow_those_of_the_template() {
-    let daemon_set = template(json!({"spec": {"tolerations": [{"key": "gpu", "operator": "Exists"}]}}));
+    let daemon_set = template(&json!({"spec": {"tolerations": [{"key": "gpu", "operator": "Exists"}]}}));
     let pod = made_from(
         &daemon_set,
         &[toleration("a", "NoSchedule"), toleration("b", "NoExecute")],
@@ -173,7 +173,7 @@ fn c3_added_tolerations_follow_those_of_the_template() {
 fn c3_an_added_toleration_replaces_every_equal_one_in_its_place() {
     let equal = json!({"key": "a", "operator": "Exists", "effect": "NoExecute", "tolerationSeconds": 300});
     let other = json!({"key": "a", "operator": "Exists", "effect": "NoSchedule"});
-    let daemon_set = template(json!({"spec": {"tolerations": [equal, other, equal]}}));
+    let daemon_set = template(&json!({"spec": {"tolerations": [equal, other, equal]}}));
     let pod = made_from(&daemon_set, &[toleration("a", "NoExecute")]);
     let wanted = json!([{"key": "a", "operator": "Exists", "effect": "NoExecute"}, other]);
     assert_eq!(pod["spec"]["tolerations"], wanted);
@@ -186,7 +186,7 @@ fn c4_fields_that_nobody_here_knows_reach_the_pod_untouched() {
         "terminationGracePeriodSeconds": i64::MAX,
         "containers": [{"name": "main", "image": "agent:1", "quantum": {"bits": u64::MAX, "empty": {}}}],
     });
-    let daemon_set = template(json!({"spec": spec}));
+    let daemon_set = template(&json!({"spec": spec}));
     let mut pod = made_from(&daemon_set, &[])["spec"].take();
     let fields = pod.as_object_mut().unwrap();
     fields.remove("affinity");
@@ -206,30 +206,30 @@ fn a_template_of_an_odd_shape_is_refused_by_the_path_of_what_is_odd() {
         Recipe::new(&none, "r1", &[]).unwrap_err(),
         "spec.template is missing"
     );
-    assert_eq!(fault(json!("text")), "spec.template is not an object");
+    assert_eq!(fault(&json!("text")), "spec.template is not an object");
     assert_eq!(
-        fault(json!({"metadata": []})),
+        fault(&json!({"metadata": []})),
         "spec.template.metadata is not an object"
     );
     assert_eq!(
-        fault(json!({"metadata": {"labels": 1}})),
+        fault(&json!({"metadata": {"labels": 1}})),
         "spec.template.metadata.labels is not an object"
     );
     assert_eq!(
-        fault(json!({"spec": true})),
+        fault(&json!({"spec": true})),
         "spec.template.spec is not an object"
     );
     assert_eq!(
-        fault(json!({"spec": {"affinity": "a"}})),
+        fault(&json!({"spec": {"affinity": "a"}})),
         "spec.template.spec.affinity is not an object"
     );
     let node_affinity = json!({"spec": {"affinity": {"nodeAffinity": []}}});
     assert_eq!(
-        fault(node_affinity),
+        fault(&node_affinity),
         "spec.template.spec.affinity.nodeAffinity is not an object"
     );
     assert_eq!(
-        fault(json!({"spec": {"tolerations": {}}})),
+        fault(&json!({"spec": {"tolerations": {}}})),
         "spec.template.spec.tolerations is not a list"
     );
 }

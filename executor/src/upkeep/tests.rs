@@ -1,7 +1,9 @@
 mod history;
 mod ownership;
 
-use serde_json::json;
+use std::sync::Arc;
+
+use serde_json::{Value, json};
 
 use super::*;
 use crate::{
@@ -10,18 +12,19 @@ use crate::{
         forbidden, not_found, old_revision_json, on, orphan_json, owned_by, pod_json, read, refusal, refuse,
         revision_json, scenario, with,
     },
-    watch::{Change, Event},
+    watch::{Change, DaemonSet, Event},
 };
 
 /// A cluster that holds the agent, these pods and these revisions.
 fn cluster(agent: DaemonSet, pods: &[Value], revisions: &[Value]) -> Cluster {
     let mut cluster = Cluster::default();
     cluster.apply(Change::DaemonSet(Event::Changed(agent)));
-    pods.iter()
-        .for_each(|pod| cluster.apply(Change::Pod(Event::Changed(read(pod)))));
-    revisions
-        .iter()
-        .for_each(|revision| cluster.apply(Change::Revision(Event::Changed(read(revision)))));
+    for pod in pods {
+        cluster.apply(Change::Pod(Event::Changed(read(pod))));
+    }
+    for revision in revisions {
+        cluster.apply(Change::Revision(Event::Changed(read(revision))));
+    }
     cluster
 }
 

@@ -1,0 +1,92 @@
+//! What is kept of a `DaemonSet` and of a `ControllerRevision`.
+
+use std::sync::Arc;
+
+use everynode_proto::facts::{
+    REVISION_LABEL,
+    object::{LabelSelector, Requirement, StringMap},
+};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1 as meta;
+use kube::core::{Selector, SelectorExt};
+
+use super::Text;
+use crate::{hash::Fingerprint, history, watch::DaemonSet};
+
+/// A `DaemonSet` and what follows from it alone.
+#[derive(Debug, Clone)]
+pub struct Entry {
+    /// The object.
+    pub object: Arc<DaemonSet>,
+    /// Its template by meaning.
+    pub template: Fingerprint,
+    selector: Option<Selector>,
+}
+
+impl Entry {
+    pub(super) fn new(object: DaemonSet) -> Self {
+        let template = history::template_fingerprint(&object);
+        let selector = selector(&object.spec.selector);
+        Self {
+            object: Arc::new(object),
+            template,
+            selector,
+        }
+    }
+
+    /// Whether there is a selector to go by: one that is empty or can't be read says nothing about any pod.
+    pub fn has_selector(&self) -> bool {
+        self.selector.is_some()
+    }
+
+    /// Whether the `DaemonSet` selects something with these labels. An empty selector selects nothing (P6).
+    pub fn selects(&self, labels: &StringMap) -> bool {
+        self.selector
+            .as_ref()
+            .is_some_and(|selector| selector.matches(labels))
+    }
+}
+
+fn selector(selector: &LabelSelector) -> Option<Selector> {
+    if selector.is_empty() {
+        return None;
+    }
+    let expression = |requirement: &Requirement| meta::LabelSelectorRequirement {
+        key: requirement.key.clone(),
+        operator: requirement.operator.clone(),
+        values: Some(requirement.values.clone()),
+    };
+    let selector = meta::LabelSelector {
+        match_labels: Some(selector.match_labels.clone()),
+        match_expressions: Some(selector.match_expressions.iter().map(expression).collect()),
+    };
+    // The API server lets no selector through that can't be parsed; one that is nevertheless so selects nothing.
+    selector.try_into().ok()
+}
+
+/// A `ControllerRevision`, without its data.
+#[derive(Debug, Clone)]
+pub struct Known {
+    /// metadata.name.
+    pub name: String,
+    /// metadata.namespace.
+    pub namespace: String,
+    /// metadata.uid.
+    pub uid: Text,
+    /// Its place in the history.
+    pub revision: i64,
+    /// The template in its data, by meaning.
+    pub template: Fingerprint,
+    /// Its own labels.
+    pub labels: StringMap,
+    /// The uid of the `DaemonSet` that controls it; `None` when nothing controls it.
+    pub owner: Option<Text>,
+    /// metadata.resourceVersion.
+    pub version: u64,
+}
+
+impl Known {
+    /// The controller-revision-hash of pods of this revision, if it has been given one.
+    pub fn hash(&self) -> Option<&str> {
+        self.labels.get(REVISION_LABEL).map(String::as_str)
+    }
+}

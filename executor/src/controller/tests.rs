@@ -1,0 +1,272 @@
+mod actions;
+mod facts;
+mod upkeep;
+
+use everynode_proto::planner::v1::{
+    Action as PlannedAction, CreatePod, DaemonSetStatus, DeletePod, DeleteReason, Plan, SessionRequest,
+    Toleration, action::Action,
+};
+use serde_json::{Value, json};
+use tokio::task::JoinHandle;
+
+use super::*;
+use crate::{
+    testing::{
+        AGENT, AGENT_STATUS, Call, PODS, REVISIONS, Server, agent, agent_json, agent_with, already_exists,
+        forbidden, node, not_found, old_revision_json, orphan_json, pod_json, read, refusal, revision_json,
+        said, server, with,
+    },
+    watch::{self, Change, DaemonSet},
+};
+
+/// Far longer than anything here takes; it passes at once when nothing else is left to do.
+const PATIENCE: Duration = Duration::from_mins(10);
+
+/// A controller between an API server, watches and a planner that are all the test's.
+struct Rig {
+    api: Server,
+    changes: mpsc::Sender<Change>,
+    sessions: mpsc::Sender<session::Event>,
+    /// The events written, as `reason: note`.
+    written: mpsc::UnboundedReceiver<String>,
+    health: Arc<Health>,
+    shutdown: CancellationToken,
+    run: JoinHandle<anyhow::Result<()>>,
+}
+
+fn rig() -> Rig {
+    let (client, api) = server();
+    let (changes, seen) = mpsc::channel(64);
+    let (sessions, heard) = mpsc::channel(64);
+    let (health, metrics) = (Arc::new(Health::default()), Arc::new(Metrics::default()));
+    let (events_client, events_server) = server();
+    let (written, receiver) = mpsc::unbounded_channel();
+    tokio::spawn(write_down(events_server, written));
+    let parts = Parts {
+        api: Api::new(client),
+        events: Events::new(events_client, "me".to_owned(), metrics.clone()),
+        health: health.clone(),
+        metrics,
+        changes: seen,
+        sessions: heard,
+    };
+    let shutdown = CancellationToken::new();
+    let run = tokio::spawn(Controller::new(parts).run(shutdown.clone()));
+    Rig {
+        api,
+        changes,
+        sessions,
+        written: receiver,
+        health,
+        shutdown,
+        run,
+    }
+}
+
+/// Takes every event.
+async fn write_down(mut server: Server, written: mpsc::UnboundedSender<String>) {
+    while let Some(call) = server.any_call().await {
+        let text = |field: &str| call.body[field].as_str().unwrap_or_default().to_owned();
+        let _ = written.send(format!("{}: {}", text("reason"), text("note")));
+        let body = call.body.clone();
+        call.answer(&body);
+    }
+}
+
+impl Rig {
+    async fn change(&self, change: Change) {
+        self.changes.send(change).await.unwrap();
+    }
+
+    /// Lists these nodes, pods and revisions, and the agent as this.
+    async fn list(&self, agent: DaemonSet, nodes: &[&str], pods: &[Value], revisions: &[Value]) {
+        self.change(Change::Node(watch::Event::ListBegins)).await;
+        for name in nodes {
+            self.change(Change::Node(watch::Event::Changed(node(name)))).await;
+        }
+        self.change(Change::Node(watch::Event::ListEnds)).await;
+        self.change(Change::Pod(watch::Event::ListBegins)).await;
+        for pod in pods {
+            self.saw_pod(pod).await;
+        }
+        self.change(Change::Pod(watch::Event::ListEnds)).await;
+        self.change(Change::DaemonSet(watch::Event::ListBegins)).await;
+        self.change(Change::DaemonSet(watch::Event::Changed(agent))).await;
+        self.change(Change::DaemonSet(watch::Event::ListEnds)).await;
+        self.change(Change::Revision(watch::Event::ListBegins)).await;
+        for revision in revisions {
+            self.change(Change::Revision(watch::Event::Changed(read(revision))))
+                .await;
+        }
+        self.change(Change::Revision(watch::Event::ListEnds)).await;
+    }
+
+    async fn saw_pod(&self, pod: &Value) {
+        self.change(Change::Pod(watch::Event::Changed(read(pod)))).await;
+    }
+
+    async fn lost_pod(&self, pod: &Value) {
+        self.change(Change::Pod(watch::Event::Gone(read(pod)))).await;
+    }
+
+    /// Opens a session that takes this many facts at a time.
+    async fn open(&self, limit: usize) -> Planned {
+        let (requests, receiver) = mpsc::channel(1);
+        self.sessions
+            .send(session::Event::Opened { requests, limit })
+            .await
+            .unwrap();
+        Planned {
+            requests: receiver,
+            sessions: self.sessions.clone(),
+            plans: 0,
+        }
+    }
+
+    /// The agent with its revision r1 on these nodes, and a session in which everything has been said.
+    async fn synced(nodes: &[&str], pods: &[Value]) -> (Self, Planned) {
+        let rig = rig();
+        rig.list(agent(), nodes, pods, &[revision_json("r1", 1)]).await;
+        let mut planner = rig.open(100).await;
+        let said = planner.until("sync").await;
+        assert!(said.contains(&"ds ds-1".to_owned()), "{said:?}");
+        (rig, planner)
+    }
+
+    async fn lose(&self, planner: Planned) {
+        drop(planner);
+        self.sessions.send(session::Event::Lost).await.unwrap();
+    }
+
+    /// The events written so far, when everything has had its turn.
+    async fn events(&mut self) -> Vec<String> {
+        tokio::time::sleep(Duration::from_millis(1)).await;
+        std::iter::from_fn(|| self.written.try_recv().ok()).collect()
+    }
+
+    async fn is_idle(&mut self) -> bool {
+        self.api.is_idle().await
+    }
+}
+
+/// A session as the planner has it.
+struct Planned {
+    requests: mpsc::Receiver<SessionRequest>,
+    sessions: mpsc::Sender<session::Event>,
+    plans: u64,
+}
+
+impl Planned {
+    /// The next request that says more than the time.
+    async fn request(&mut self) -> SessionRequest {
+        let waited = tokio::time::timeout(PATIENCE, self.with_facts()).await;
+        waited.expect("the planner waits for a request that doesn't come")
+    }
+
+    async fn with_facts(&mut self) -> SessionRequest {
+        loop {
+            let request = self.requests.recv().await.expect("the session is left");
+            if !request.facts.is_empty() {
+                return request;
+            }
+        }
+    }
+
+    /// What is said up to this fact.
+    async fn until(&mut self, last: &str) -> Vec<String> {
+        let mut all = Vec::new();
+        while all.last().map(String::as_str) != Some(last) {
+            all.extend(said(&self.request().await));
+        }
+        all
+    }
+
+    /// Whether nothing but the time is said for so long.
+    async fn is_silent(&mut self, within: Duration) -> bool {
+        tokio::time::timeout(within, self.with_facts()).await.is_err()
+    }
+
+    /// When the time is said in the next minute, as seconds from now; not the times at which it always is.
+    async fn times(&mut self) -> Vec<f64> {
+        let begun = Instant::now();
+        let mut times = Vec::new();
+        while begun.elapsed() < Duration::from_mins(1) {
+            let request = self.requests.recv().await.expect("the session is left");
+            assert!(request.now.is_some() && request.facts.is_empty());
+            times.push(begun.elapsed().as_secs_f64());
+        }
+        let always = HEARTBEAT.as_secs_f64();
+        times.retain(|time| (time / always - (time / always).round()).abs() > 0.01);
+        times
+    }
+
+    async fn plan(&mut self, actions: Vec<PlannedAction>) {
+        self.plan_as(Plan {
+            actions,
+            ..Plan::default()
+        })
+        .await;
+    }
+
+    async fn plan_as(&mut self, plan: Plan) {
+        self.plans += 1;
+        let (daemon_set, daemon_set_uid) = ("default/agent".to_owned(), "ds-1".to_owned());
+        let plan = Plan {
+            id: self.plans,
+            daemon_set,
+            daemon_set_uid,
+            ..plan
+        };
+        self.sessions
+            .send(session::Event::Plan(Box::new(plan)))
+            .await
+            .unwrap();
+    }
+}
+
+fn create(id: u64, node: &str) -> PlannedAction {
+    let create = CreatePod {
+        node: node.to_owned(),
+        revision: "r1".to_owned(),
+        succeeds_uid: String::new(),
+    };
+    PlannedAction {
+        id,
+        action: Some(Action::Create(create)),
+    }
+}
+
+fn delete(id: u64, pod: &str, reason: DeleteReason) -> PlannedAction {
+    let delete = DeletePod {
+        pod: pod.to_owned(),
+        uid: format!("uid of {pod}"),
+        reason: reason.into(),
+        node: "n1".to_owned(),
+    };
+    PlannedAction {
+        id,
+        action: Some(Action::Delete(delete)),
+    }
+}
+
+/// Answers a creation as the API server does, and returns the pod.
+fn accept(call: Call, version: u64) -> Value {
+    let name = call.body["metadata"]["name"].as_str().unwrap();
+    let mut pod = with(pod_json(name, version), json!({"spec": {"nodeName": ""}}));
+    pod["spec"]["affinity"] = call.body["spec"]["affinity"].clone();
+    pod["metadata"]["labels"] = call.body["metadata"]["labels"].clone();
+    call.answer(&pod);
+    pod
+}
+
+fn name_of(pod: &Value) -> &str {
+    pod["metadata"]["name"].as_str().unwrap()
+}
+
+fn node_of(call: &Call) -> &str {
+    let required = "/spec/affinity/nodeAffinity/requiredDuringSchedulingIgnoredDuringExecution";
+    let value = call
+        .body
+        .pointer(&format!("{required}/nodeSelectorTerms/0/matchFields/0/values/0"));
+    value.and_then(Value::as_str).unwrap()
+}

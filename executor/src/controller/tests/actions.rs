@@ -1,0 +1,268 @@
+//! Plans, carried out.
+
+use super::*;
+
+#[tokio::test(start_paused = true)]
+async fn a_pod_is_created_and_told_before_the_end_of_the_action() {
+    let (mut rig, mut planner) = Rig::synced(&["n1"], &[]).await;
+    let added = Toleration {
+        key: "a".to_owned(),
+        operator: "Exists".to_owned(),
+        ..Toleration::default()
+    };
+    let (actions, added_tolerations) = (vec![create(1, "n1")], vec![added]);
+    planner
+        .plan_as(Plan {
+            actions,
+            added_tolerations,
+            ..Plan::default()
+        })
+        .await;
+    let call = rig.api.expect("POST", PODS).await;
+    assert_eq!(call.body["metadata"]["labels"]["controller-revision-hash"], "r1");
+    assert_eq!(
+        call.body["spec"]["tolerations"],
+        json!([{"key": "a", "operator": "Exists"}])
+    );
+    let pod = accept(call, 20);
+    assert_eq!(
+        planner.until("done 1 Done").await,
+        [format!("pod {}", name_of(&pod)), "done 1 Done".to_owned()]
+    );
+    assert_eq!(
+        rig.events().await,
+        [format!("SuccessfulCreate: Created pod: {}", name_of(&pod))]
+    );
+    rig.saw_pod(&pod).await;
+    assert!(
+        planner.is_silent(Duration::from_secs(5)).await,
+        "the watch has nothing new to tell"
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_pod_is_deleted_and_told_before_the_end_of_the_action() {
+    let (mut rig, mut planner) = Rig::synced(&["n1"], &[pod_json("p1", 3)]).await;
+    planner.plan(vec![delete(1, "p1", DeleteReason::Failed)]).await;
+    let call = rig.api.expect("DELETE", &format!("{PODS}/p1")).await;
+    assert_eq!(call.body, json!({"preconditions": {"uid": "uid of p1"}}));
+    call.answer(&pod_json("p1", 9));
+    assert_eq!(
+        planner.until("done 1 Done").await,
+        ["pod p1 deleting", "done 1 Done"]
+    );
+    assert_eq!(
+        rig.events().await,
+        [
+            "FailedDaemonPod: Found failed daemon pod default/p1 on node n1, will try to kill it",
+            "SuccessfulDelete: Deleted pod: p1",
+        ]
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_pod_that_is_gone_already_is_told_to_be_gone() {
+    let (mut rig, mut planner) = Rig::synced(&["n1"], &[pod_json("p1", 3)]).await;
+    planner.plan(vec![delete(1, "p1", DeleteReason::Update)]).await;
+    let (code, body) = not_found();
+    rig.api
+        .expect("DELETE", &format!("{PODS}/p1"))
+        .await
+        .answer_with(code, &body);
+    assert_eq!(
+        planner.until("done 1 Done").await,
+        ["pod uid of p1 gone", "done 1 Done"]
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn creations_run_one_at_a_time_then_two_at_a_time() {
+    let (mut rig, mut planner) = Rig::synced(&["n1", "n2", "n3", "n4"], &[]).await;
+    planner
+        .plan(
+            ["n1", "n2", "n3", "n4"]
+                .into_iter()
+                .zip(1..)
+                .map(|(node, id)| create(id, node))
+                .collect(),
+        )
+        .await;
+    let first = rig.api.expect("POST", PODS).await;
+    assert_eq!(node_of(&first), "n1");
+    assert!(rig.is_idle().await);
+    accept(first, 20);
+    let second = rig.api.expect("POST", PODS).await;
+    let third = rig.api.expect("POST", PODS).await;
+    assert_eq!((node_of(&second), node_of(&third)), ("n2", "n3"));
+    assert!(rig.is_idle().await);
+}
+
+#[tokio::test(start_paused = true)]
+async fn c5_a_refused_creation_is_said_in_an_event_and_has_failed_when_the_pause_is_over() {
+    let (mut rig, mut planner) = Rig::synced(&["n1", "n2"], &[pod_json("p1", 3)]).await;
+    planner
+        .plan(vec![
+            create(1, "n1"),
+            create(2, "n2"),
+            delete(3, "p1", DeleteReason::Excess),
+        ])
+        .await;
+    let begun = Instant::now();
+    let (code, body) = forbidden("exceeded quota: pods");
+    rig.api.expect("POST", PODS).await.answer_with(code, &body);
+    let deletion = rig.api.expect("DELETE", &format!("{PODS}/p1")).await;
+    deletion.answer(&pod_json("p1", 9));
+    assert_eq!(
+        planner.until("done 3 Done").await,
+        ["pod p1 deleting", "done 3 Done"]
+    );
+    assert!(
+        rig.events()
+            .await
+            .contains(&"FailedCreate: Error creating: exceeded quota: pods".to_owned())
+    );
+    assert_eq!(said(&planner.request().await), ["done 1 Failed"]);
+    assert!(
+        begun.elapsed() >= Duration::from_millis(800),
+        "{:?}",
+        begun.elapsed()
+    );
+    assert_eq!(node_of(&rig.api.expect("POST", PODS).await), "n2");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_creation_for_a_node_that_is_gone_is_skipped() {
+    let (mut rig, mut planner) = Rig::synced(&["n1"], &[]).await;
+    rig.change(Change::Node(watch::Event::Gone(node("n1")))).await;
+    assert_eq!(said(&planner.request().await), ["node n1 gone"]);
+    planner.plan(vec![create(1, "n1")]).await;
+    assert_eq!(said(&planner.request().await), ["done 1 Skipped"]);
+    assert!(rig.is_idle().await);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_creation_of_a_revision_that_is_not_current_any_more_is_skipped() {
+    let (mut rig, mut planner) = Rig::synced(&["n1"], &[]).await;
+    let mut stale = create(1, "n1");
+    let Some(Action::Create(action)) = &mut stale.action else {
+        panic!()
+    };
+    action.revision = "r0".to_owned();
+    planner.plan(vec![stale]).await;
+    assert_eq!(said(&planner.request().await), ["done 1 Skipped"]);
+    assert!(rig.is_idle().await);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_template_that_no_pod_can_be_made_of_fails_after_a_pause() {
+    let mut rig = rig();
+    let odd = with(
+        agent_json(),
+        json!({"spec": {"template": {"spec": {"tolerations": {}}}}}),
+    );
+    let data = json!({"data": {"spec": {"template": {"spec": {"tolerations": {}}}}}});
+    rig.list(read(&odd), &["n1"], &[], &[with(revision_json("r1", 1), data)])
+        .await;
+    let mut planner = rig.open(100).await;
+    planner.until("sync").await;
+    let begun = Instant::now();
+    planner.plan(vec![create(1, "n1")]).await;
+    assert_eq!(said(&planner.request().await), ["done 1 Failed"]);
+    assert!(
+        begun.elapsed() >= Duration::from_millis(800),
+        "{:?}",
+        begun.elapsed()
+    );
+    let wanted =
+        "FailedCreate: no pod can be made from the template: spec.template.spec.tolerations is not a list";
+    assert!(rig.events().await.contains(&wanted.to_owned()));
+    assert!(rig.is_idle().await);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_a_lost_planner_asked_for_is_not_begun_and_the_next_sync_waits_for_what_was() {
+    let (mut rig, mut planner) = Rig::synced(&["n1", "n2"], &[]).await;
+    planner.plan(vec![create(1, "n1"), create(2, "n2")]).await;
+    let call = rig.api.expect("POST", PODS).await;
+    rig.lose(planner).await;
+    let mut planner = rig.open(100).await;
+    let said = planner.until("ds ds-1").await;
+    assert!(!said.contains(&"sync".to_owned()), "{said:?}");
+    assert!(planner.is_silent(Duration::from_secs(5)).await);
+    let pod = accept(call, 20);
+    let last = planner.until("sync").await;
+    assert_eq!(
+        last,
+        [format!("pod {}", name_of(&pod)), "sync".to_owned()],
+        "the end is told to nobody"
+    );
+    assert!(rig.is_idle().await);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_refusal_that_a_lost_planner_asked_for_is_not_told_to_the_next() {
+    let (mut rig, mut planner) = Rig::synced(&["n1"], &[]).await;
+    for is_open_before in [false, true] {
+        planner.plan(vec![create(1, "n1")]).await;
+        let call = rig.api.expect("POST", PODS).await;
+        rig.lose(planner).await;
+        planner = rig.open(100).await;
+        if is_open_before {
+            planner.until("ds ds-1").await;
+        }
+        let (code, body) = forbidden("no");
+        call.answer_with(code, &body);
+        planner.until("sync").await;
+        assert!(planner.is_silent(Duration::from_mins(1)).await);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_same_creation_by_two_executors_makes_one_pod() {
+    let (mut rig, mut planner) = Rig::synced(&["n1"], &[]).await;
+    planner.plan(vec![create(1, "n1")]).await;
+    let call = rig.api.expect("POST", PODS).await;
+    let name = call.body["metadata"]["name"].as_str().unwrap().to_owned();
+    let (code, body) = already_exists();
+    call.answer_with(code, &body);
+    rig.api
+        .expect("GET", &format!("{PODS}/{name}"))
+        .await
+        .answer(&pod_json(&name, 20));
+    assert_eq!(
+        planner.until("done 1 Done").await,
+        [format!("pod {name}"), "done 1 Done".to_owned()]
+    );
+    assert!(rig.is_idle().await);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_pod_that_the_watch_never_tells_of_is_looked_up() {
+    let (mut rig, mut planner) = Rig::synced(&["n1"], &[]).await;
+    planner.plan(vec![create(1, "n1")]).await;
+    let pod = accept(rig.api.expect("POST", PODS).await, 20);
+    planner.until("done 1 Done").await;
+    let path = format!("{PODS}/{}", name_of(&pod));
+    rig.api
+        .expect("GET", &path)
+        .await
+        .answer_with(500, &refusal(500, "InternalError", "oops"));
+    let (code, body) = not_found();
+    rig.api.expect("GET", &path).await.answer_with(code, &body);
+    assert_eq!(
+        said(&planner.request().await),
+        [format!("pod uid of {} gone", name_of(&pod))]
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn calls_in_progress_end_before_the_loop_does() {
+    let (mut rig, mut planner) = Rig::synced(&["n1"], &[]).await;
+    planner.plan(vec![create(1, "n1")]).await;
+    let call = rig.api.expect("POST", PODS).await;
+    rig.shutdown.cancel();
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    assert!(!rig.run.is_finished());
+    accept(call, 20);
+    rig.run.await.unwrap().unwrap();
+}

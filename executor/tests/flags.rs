@@ -1,0 +1,132 @@
+//! What the program says to flags that it can't use. Each run ends before anything is connected to.
+
+#![expect(clippy::unwrap_used, reason = "what helps a test may fail it")]
+
+use std::{
+    fs,
+    path::PathBuf,
+    process::{Command, Output},
+};
+
+const EX_USAGE: i32 = 64;
+
+fn run(flags: &[&str]) -> Output {
+    let mut program = Command::new(env!("CARGO_BIN_EXE_everynode-executor"));
+    // Nothing of the machine that the test runs on may be found.
+    program
+        .env_clear()
+        .env("HOME", "/nonexistent")
+        .args(flags)
+        .output()
+        .unwrap()
+}
+
+/// The exit code has to be that of flags that can't be used; returns what is said.
+fn refused(flags: &[&str]) -> String {
+    let output = run(flags);
+    let words = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(EX_USAGE), "{flags:?}: {words}");
+    assert!(output.stdout.is_empty(), "{flags:?}");
+    words
+}
+
+#[test]
+fn an_unknown_flag_is_named() {
+    let words = refused(&["--planner", "http://p:1", "--plannner-timeout", "3"]);
+    assert!(words.contains("--plannner-timeout"), "{words}");
+}
+
+#[test]
+fn the_planner_has_to_be_given() {
+    let words = refused(&[]);
+    assert!(words.contains("--planner <URL>"), "{words}");
+}
+
+#[test]
+fn a_planner_that_is_no_url_is_named() {
+    for planner in [
+        "",
+        "planner:50051",
+        "planner",
+        "ftp://planner",
+        "http://",
+        "http://a b",
+    ] {
+        let words = refused(&["--planner", planner]);
+        assert!(words.contains("--planner"), "{planner:?}: {words}");
+    }
+}
+
+#[test]
+fn a_kubeconfig_that_is_not_there_is_named() {
+    let words = refused(&["--planner", "http://p:1", "--kubeconfig", "/nonexistent/config"]);
+    assert!(words.contains("--kubeconfig /nonexistent/config"), "{words}");
+}
+
+#[test]
+fn a_kubeconfig_that_is_none_is_named() {
+    let path: PathBuf = [env!("CARGO_TARGET_TMPDIR"), "no-kubeconfig"].iter().collect();
+    fs::write(&path, "clusters: 7\n").unwrap();
+    let path = path.to_str().unwrap();
+    let words = refused(&["--planner", "http://p:1", "--kubeconfig", path]);
+    assert!(words.contains(&format!("--kubeconfig {path}")), "{words}");
+}
+
+#[test]
+fn a_context_that_is_not_there_is_named() {
+    let words = refused(&["--planner", "http://p:1", "--context", "nowhere"]);
+    assert!(words.contains("--context"), "{words}");
+    let path: PathBuf = [env!("CARGO_TARGET_TMPDIR"), "empty-kubeconfig"].iter().collect();
+    fs::write(
+        &path,
+        "apiVersion: v1\nkind: Config\nclusters: []\ncontexts: []\nusers: []\n",
+    )
+    .unwrap();
+    let path = path.to_str().unwrap();
+    let words = refused(&[
+        "--planner",
+        "http://p:1",
+        "--kubeconfig",
+        path,
+        "--context",
+        "nowhere",
+    ]);
+    assert!(words.contains("nowhere"), "{words}");
+}
+
+#[test]
+fn without_any_cluster_the_ways_to_name_one_are_said() {
+    let words = refused(&["--planner", "http://p:1"]);
+    assert!(
+        words.contains("--kubeconfig") && words.contains("KUBECONFIG"),
+        "{words}"
+    );
+}
+
+#[test]
+fn values_that_can_not_be_read_are_named_with_their_flag() {
+    let flags = [
+        ["--admin-listen", "nowhere"],
+        ["--log-format", "xml"],
+        ["--log", "everynode=loudest"],
+    ];
+    for [flag, value] in flags {
+        let words = refused(&["--planner", "http://p:1", flag, value]);
+        assert!(words.contains(flag) && words.contains(value), "{words}");
+    }
+}
+
+#[test]
+fn help_and_version_are_no_failures() {
+    let help = run(&["--help"]);
+    assert_eq!(help.status.code(), Some(0));
+    assert!(
+        String::from_utf8(help.stdout)
+            .unwrap()
+            .contains("--planner <URL>")
+    );
+    let version = run(&["--version"]);
+    assert_eq!(version.status.code(), Some(0));
+    let wanted = format!("everynode-executor {}\n", env!("CARGO_PKG_VERSION"));
+    assert_eq!(String::from_utf8(version.stdout).unwrap(), wanted);
+}
