@@ -8,5 +8,13 @@
 )]
 
 mod control_plane;
+mod crashes;
+mod history;
 mod kwok;
+mod outages;
+mod ownership;
+mod refusals;
+mod scale;
+mod tools;
 mod walk;
+mod world;

@@ -10,6 +10,7 @@
 //! - [`control_plane`] puts a cluster together, [`kubectl`] talks to it as people do;
 //! - [`service`] runs planner and executor;
 //! - [`nodes`] and [`daemonsets`] make what a test is about, [`wait`] waits for what should come of it;
+//! - [`monitor`] sees every state that pods go through;
 //! - [`shared`] lends one control plane to all tests of a process, one after the other;
 //! - [`walk`] is the `DaemonSet`'s life from creation to deletion, which the demo shows on the
 //!   [`terminal`] and a test checks.
@@ -18,6 +19,7 @@ pub mod control_plane;
 pub mod daemonsets;
 pub mod kubectl;
 pub mod leash;
+pub mod monitor;
 pub mod nodes;
 pub mod ports;
 pub mod programs;

@@ -164,6 +164,8 @@ impl Walk<'_> {
         self.terminal.say("So that there is something to see, each pod has to be ready for a second before the next one goes.");
         self.kubectl(&["patch", "ds", NAME, "-p", r#"{"spec":{"minReadySeconds":1}}"#])
             .await?;
+        // Pods that aren't available yet would all be replaced at once.
+        self.counted(4).await?;
         let start = Instant::now();
         self.kubectl(&["set", "image", "ds", NAME, &format!("nginx={IMAGE}")])
             .await?;

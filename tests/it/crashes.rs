@@ -1,0 +1,80 @@
+//! Either process killed at any moment.
+
+use std::time::Duration;
+
+use everynode_tests::daemonsets::{self, DaemonSetBuilder};
+use everynode_tests::monitor::Monitor;
+use everynode_tests::nodes::{self, NodeBuilder};
+use k8s_openapi::api::core::v1::Pod;
+use kube::api::DeleteParams;
+use kube::{Api, ResourceExt};
+use serde_json::json;
+
+use crate::world::{DEADLINE, World};
+
+/// How often a process is killed.
+const CRASHES: usize = 20;
+/// The work of a round makes about as many pod events; the crash comes after some of them.
+const EVENTS: usize = 30;
+
+#[tokio::test]
+async fn killed_20_times_at_random_moments_there_are_never_two_live_pods_on_a_node_and_none_missing_in_the_end() {
+    let seed = fastrand::u64(..);
+    println!("seed {seed}");
+    let mut random = fastrand::Rng::with_seed(seed);
+    let mut world = World::new(8).await;
+    DaemonSetBuilder::new("agent")
+        .rolling_update("50%", 0)
+        .create(&world.client, &world.namespace)
+        .await
+        .unwrap();
+    world.everywhere("agent").await;
+    let mut monitor = Monitor::start(&world.client, &world.namespace, "agent").await.unwrap();
+
+    for round in 1..=CRASHES {
+        work(&mut world, &mut random, round).await;
+        // A round whose work makes fewer events is cut off when they cease to come.
+        monitor.events(random.usize(0..EVENTS), Duration::from_millis(500)).await;
+        if random.bool() {
+            world.executor.kill9().await.unwrap();
+            world.executor.launch().unwrap();
+        } else {
+            world.planner.kill9().await.unwrap();
+            world.planner.launch().unwrap();
+        }
+        world.everywhere("agent").await;
+        let settled = daemonsets::wait_status(&world.client, &world.namespace, "agent", DEADLINE, "all updated", |status| {
+            status.desired_number_scheduled == i32::try_from(world.nodes.len()).unwrap()
+                && status.updated_number_scheduled == Some(status.desired_number_scheduled)
+                && status.number_available == Some(status.desired_number_scheduled)
+        });
+        settled.await.unwrap_or_else(|error| panic!("round {round}, seed {seed}: {error:#}\n{}", world.logs()));
+        monitor
+            .never_crowded()
+            .unwrap_or_else(|error| panic!("round {round}, seed {seed}: {error:#}\n{}", world.logs()));
+    }
+}
+
+/// Gives Everynode something to do.
+async fn work(world: &mut World, random: &mut fastrand::Rng, round: usize) {
+    match random.u8(0..3) {
+        0 => {
+            let pods: Api<Pod> = Api::namespaced(world.client.clone(), &world.namespace);
+            for pod in daemonsets::pods(&world.client, &world.namespace, "agent").await.unwrap() {
+                if random.bool() {
+                    pods.delete(&pod.name_any(), &DeleteParams::default()).await.unwrap();
+                }
+            }
+        }
+        1 => {
+            let image = format!("example/daemon:{}", round + 1);
+            let patch = json!({"spec": {"template": {"spec": {"containers": [{"name": "main", "image": image}]}}}});
+            daemonsets::patch(&world.client, &world.namespace, "agent", &patch).await.unwrap();
+        }
+        _ => {
+            let name = format!("late-{round:02}");
+            nodes::create_ready(&world.client, vec![NodeBuilder::new(&name)]).await.unwrap();
+            world.nodes.push(name);
+        }
+    }
+}

@@ -1,0 +1,102 @@
+//! Which pods are whose (contract A1 to A4).
+
+use everynode_tests::daemonsets::{self, DaemonSetBuilder};
+use everynode_tests::wait::eventually;
+use k8s_openapi::api::apps::v1::{ControllerRevision, DaemonSet};
+use k8s_openapi::api::core::v1::Pod;
+use kube::api::{DeleteParams, ListParams, Patch, PatchParams, PropagationPolicy};
+use kube::{Api, ResourceExt};
+use serde_json::json;
+
+use crate::world::{DEADLINE, World, identities};
+
+fn is_owned_by(pod: &Pod, uid: &str) -> bool {
+    pod.owner_references().iter().any(|owner| owner.uid == uid && owner.controller == Some(true))
+}
+
+#[tokio::test]
+async fn a1_orphaned_pods_and_their_revision_are_adopted_and_none_is_restarted() {
+    let world = World::new(3).await;
+    let (client, namespace) = (&world.client, &world.namespace);
+    DaemonSetBuilder::new("agent").create(client, namespace).await.unwrap();
+    let before = world.everywhere("agent").await;
+
+    let sets: Api<DaemonSet> = Api::namespaced(client.clone(), namespace);
+    let orphan = DeleteParams { propagation_policy: Some(PropagationPolicy::Orphan), ..DeleteParams::default() };
+    sets.delete("agent", &orphan).await.unwrap();
+    let orphaned = eventually(DEADLINE, "the DaemonSet to be gone and its pods to be orphans", async || {
+        anyhow::ensure!(sets.get_opt("agent").await?.is_none(), "the DaemonSet is there");
+        let pods = daemonsets::pods(client, namespace, "agent").await?;
+        let owned = pods.iter().filter(|pod| !pod.owner_references().is_empty()).count();
+        anyhow::ensure!(owned == 0, "{owned} pods have an owner");
+        Ok(pods)
+    });
+    assert_eq!(identities(&orphaned.await.unwrap()), identities(&before));
+
+    let created = DaemonSetBuilder::new("agent").create(client, namespace).await.unwrap();
+    let uid = created.uid().unwrap();
+    let adopted = eventually(DEADLINE, "the pods to be the new DaemonSet's", async || {
+        let pods = daemonsets::pods(client, namespace, "agent").await?;
+        let owned = pods.iter().filter(|pod| is_owned_by(pod, &uid)).count();
+        anyhow::ensure!(owned == 3 && pods.len() == 3, "{owned} of {} pods are", pods.len());
+        Ok(pods)
+    });
+    let adopted = adopted.await.unwrap_or_else(|error| panic!("{error:#}\n{}", world.logs()));
+    assert_eq!(identities(&adopted), identities(&before));
+    let status = daemonsets::wait_status(client, namespace, "agent", DEADLINE, "all current", |status| {
+        status.updated_number_scheduled == Some(3) && status.number_available == Some(3)
+    });
+    status.await.unwrap();
+    let revisions: Api<ControllerRevision> = Api::namespaced(client.clone(), namespace);
+    let revisions = revisions.list(&ListParams::default()).await.unwrap().items;
+    assert_eq!(revisions.len(), 1, "the old revision serves on");
+    assert_eq!(revisions[0].owner_references()[0].uid, uid);
+}
+
+#[tokio::test]
+async fn a2_a_pod_that_is_not_selected_any_more_is_released_and_its_node_gets_another() {
+    let world = World::new(2).await;
+    let (client, namespace) = (&world.client, &world.namespace);
+    DaemonSetBuilder::new("agent").create(client, namespace).await.unwrap();
+    let before = world.everywhere("agent").await;
+    let pods: Api<Pod> = Api::namespaced(client.clone(), namespace);
+    let relabel = |value: &str| Patch::Merge(json!({"metadata": {"labels": {"app": value}}}));
+    let name = before[0].name_any();
+    pods.patch(&name, &PatchParams::default(), &relabel("debug")).await.unwrap();
+
+    let after = world.everywhere("agent").await;
+    assert!(after.iter().all(|pod| pod.name_any() != name));
+    let released = eventually(DEADLINE, "the pod to be nobody's", async || {
+        let pod = pods.get(&name).await?;
+        anyhow::ensure!(pod.owner_references().is_empty(), "it has an owner");
+        Ok(pod)
+    });
+    let released = released.await.unwrap_or_else(|error| panic!("{error:#}\n{}", world.logs()));
+    assert_eq!(released.uid(), before[0].uid(), "it runs on");
+
+    // N4: selected again it is one too many, and as the older one it stays.
+    pods.patch(&name, &PatchParams::default(), &relabel("agent")).await.unwrap();
+    let back = world.everywhere("agent").await;
+    assert!(back.iter().any(|pod| pod.uid() == before[0].uid()), "{:?}", identities(&back));
+}
+
+#[tokio::test]
+async fn a4_a_daemonset_that_is_being_deleted_is_left_alone() {
+    let world = World::new(2).await;
+    let (client, namespace) = (&world.client, &world.namespace);
+    let finalizer = json!({"metadata": {"finalizers": ["example.com/wait"]}});
+    DaemonSetBuilder::new("agent").with(&finalizer).create(client, namespace).await.unwrap();
+    let pods = world.everywhere("agent").await;
+    daemonsets::delete(client, namespace, "agent").await.unwrap();
+    let api: Api<Pod> = Api::namespaced(client.clone(), namespace);
+    api.delete(&pods[0].name_any(), &DeleteParams::default()).await.unwrap();
+    // What comes after in the same namespace shows that the deletion has been seen and nothing was made of it.
+    DaemonSetBuilder::new("other").create(client, namespace).await.unwrap();
+    world.everywhere("other").await;
+    let left = daemonsets::pods(client, namespace, "agent").await.unwrap();
+    assert!(left.iter().all(|pod| pods.iter().any(|before| before.uid() == pod.uid())), "{:?}", identities(&left));
+    let free = json!({"metadata": {"finalizers": null}});
+    daemonsets::patch(client, namespace, "agent", &free).await.unwrap();
+    let nowhere: [&str; 0] = [];
+    daemonsets::wait_placed(client, namespace, "agent", &nowhere, DEADLINE).await.unwrap();
+}

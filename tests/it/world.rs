@@ -1,0 +1,78 @@
+//! What most tests begin with: the shared cluster with some nodes, and Everynode on it.
+
+use std::time::Duration;
+
+use everynode_tests::daemonsets;
+use everynode_tests::nodes::{self, NodeBuilder};
+use everynode_tests::programs::{Profile, Programs};
+use everynode_tests::service::{Executor, Planner, ServiceOptions};
+use everynode_tests::shared::Claim;
+use everynode_tests::wait::eventually;
+use k8s_openapi::api::core::v1::{Event, Pod};
+use kube::api::ListParams;
+use kube::{Api, Client, ResourceExt};
+
+/// How long anything may take that should take a moment.
+pub(crate) const DEADLINE: Duration = Duration::from_secs(30);
+
+/// A cluster with nodes `node-01`, `node-02`, …, planner and executor.
+pub(crate) struct World {
+    // Fields are dropped in this order: Everynode ends before the cluster is another test's.
+    pub(crate) executor: Executor,
+    pub(crate) planner: Planner,
+    pub(crate) claim: Claim,
+    pub(crate) client: Client,
+    pub(crate) namespace: String,
+    pub(crate) nodes: Vec<String>,
+    pub(crate) programs: Programs,
+}
+
+impl World {
+    pub(crate) async fn new(node_count: usize) -> Self {
+        let mut claim = Claim::new().await.unwrap();
+        let client = claim.client().await.unwrap();
+        let namespace = claim.namespace().to_owned();
+        let nodes: Vec<_> = (1..=node_count).map(|number| format!("node-{number:02}")).collect();
+        let builders = nodes.iter().map(|name| NodeBuilder::new(name)).collect();
+        nodes::create_ready(&client, builders).await.unwrap();
+        let programs = Programs::built(Profile::Dev).await.unwrap();
+        let planner = Planner::start(&programs, ServiceOptions::default()).await.unwrap();
+        let kubeconfig = claim.control_plane().kubeconfig().to_owned();
+        let url = planner.url();
+        let executor = Executor::start(&programs, &url, &kubeconfig, ServiceOptions::default()).await.unwrap();
+        Self { executor, planner, claim, client, namespace, nodes, programs }
+    }
+
+    /// Waits for one ready pod on every node, and none elsewhere.
+    pub(crate) async fn everywhere(&self, name: &str) -> Vec<Pod> {
+        let placed = daemonsets::wait_placed(&self.client, &self.namespace, name, &self.nodes, DEADLINE).await;
+        placed.unwrap_or_else(|error| panic!("{error:#}\n{}", self.logs()))
+    }
+
+    /// Waits for an event on the DaemonSet with this reason whose message contains the words.
+    pub(crate) async fn event(&self, name: &str, reason: &str, words: &str) {
+        let events: Api<Event> = Api::namespaced(self.client.clone(), &self.namespace);
+        let what = format!("an event {reason} on {name} that says {words:?}");
+        let found = eventually(DEADLINE, what, async || {
+            let fields = format!("involvedObject.name={name},reason={reason}");
+            let events = events.list(&ListParams::default().fields(&fields)).await?;
+            let messages: Vec<_> = events.iter().filter_map(|event| event.message.clone()).collect();
+            let said = messages.iter().any(|message| message.contains(words));
+            anyhow::ensure!(said, "the events say {messages:?}");
+            Ok(())
+        });
+        found.await.unwrap_or_else(|error| panic!("{error:#}\n{}", self.logs()));
+    }
+
+    pub(crate) fn logs(&self) -> String {
+        let (executor, planner) = (self.executor.log_tail(40), self.planner.log_tail(20));
+        format!("the executor's log:\n{executor}\nthe planner's log:\n{planner}")
+    }
+}
+
+/// Names with uids, sorted.
+pub(crate) fn identities(pods: &[Pod]) -> Vec<(String, String)> {
+    let mut identities: Vec<_> = pods.iter().map(|pod| (pod.name_any(), pod.uid().unwrap_or_default())).collect();
+    identities.sort();
+    identities
+}
