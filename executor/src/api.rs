@@ -84,7 +84,9 @@ impl ApiError {
     /// any text.
     fn from_answer(code: u16, retry_after: Option<Duration>, body: &str) -> Self {
         let status = serde_json::from_str::<Status>(body)
-            .unwrap_or_else(|_| Status::failure(body.trim(), "Unreadable").with_code(code));
+            .ok()
+            .filter(|status| status.code == code)
+            .unwrap_or_else(|| Status::failure(body.trim(), "Unreadable").with_code(code));
         let seconds = status
             .details
             .as_ref()

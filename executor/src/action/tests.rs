@@ -266,3 +266,22 @@ async fn a_deletion_that_may_not_be_is_refused() {
     let carried = delete_against(vec![refuse("DELETE", format!("{PODS}/p1"), forbidden("no"))]).await;
     assert!(matches!(carried.came, Came::Refused(_)), "{carried:?}");
 }
+
+#[tokio::test]
+async fn a_refusal_by_something_in_between_is_told_in_its_own_words() {
+    let answers = [
+        json!({"error": "blocked by the proxy"}),
+        json!("blocked by the proxy"),
+    ];
+    for answer in answers {
+        let carried = create_against(vec![refuse("POST", PODS, (403, answer.clone()))]).await;
+        let Came::Refused(error) = &carried.came else {
+            panic!("{carried:?}")
+        };
+        assert_eq!(error.to_string(), answer.to_string());
+    }
+    // Somebody else's 404 doesn't say that the pod is gone.
+    let missing = (404, json!({"error": "no such page"}));
+    let carried = delete_against(vec![refuse("DELETE", format!("{PODS}/p1"), missing)]).await;
+    assert!(matches!(carried.came, Came::Refused(_)), "{carried:?}");
+}
