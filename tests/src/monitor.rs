@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::{Context as _, Result, ensure};
+use anyhow::{Context as _, Result, bail, ensure};
 use futures::StreamExt as _;
 use k8s_openapi::api::core::v1::Pod;
 use kube::api::{ListParams, WatchEvent, WatchParams};
@@ -44,30 +44,22 @@ impl Monitor {
             .list(&ListParams::default().labels(&selector))
             .await
             .context("listing pods")?;
-        let version = listed.metadata.resource_version.clone().unwrap_or_default();
-        let params = WatchParams::default().labels(&selector);
-        let mut events = api.watch(&params, &version).await.context("watching pods")?.boxed();
         let (sender, seen) = watch::channel(Seen::default());
         let mut live = Live::default();
         listed.items.iter().for_each(|pod| drop(live.set(pod)));
+        let mut eye = Eye {
+            api,
+            params: WatchParams::default().labels(&selector),
+            version: listed.metadata.resource_version.unwrap_or_default(),
+            live,
+            sender,
+        };
         let task = tokio::spawn(async move {
-            while let Some(event) = events.next().await {
-                let outcome = match event {
-                    Ok(WatchEvent::Added(pod) | WatchEvent::Modified(pod)) => Ok(live.set(&pod)),
-                    Ok(WatchEvent::Deleted(pod)) => Ok(live.remove(&pod)),
-                    Ok(WatchEvent::Bookmark(_)) => continue,
-                    Ok(WatchEvent::Error(status)) => Err(status.message),
-                    Err(error) => Err(error.to_string()),
-                };
-                sender.send_modify(|seen| {
-                    seen.events += 1;
-                    match outcome {
-                        Ok(crowd) => seen.crowds.extend(crowd),
-                        Err(reason) => seen.blind = Some(reason),
-                    }
-                });
-            }
-            sender.send_modify(|seen| seen.blind = Some("the watch has ended".to_owned()));
+            let reason = match eye.look().await {
+                Ok(()) => "nobody is interested any more".to_owned(),
+                Err(error) => format!("{error:#}"),
+            };
+            eye.sender.send_modify(|seen| seen.blind = Some(reason));
         });
         Ok(Self { seen, task: task.abort_handle() })
     }
@@ -94,6 +86,48 @@ impl Monitor {
 impl Drop for Monitor {
     fn drop(&mut self) {
         self.task.abort();
+    }
+}
+
+struct Eye {
+    api: Api<Pod>,
+    params: WatchParams,
+    version: String,
+    live: Live,
+    sender: watch::Sender<Seen>,
+}
+
+impl Eye {
+    /// Watches until nobody is interested. The API server ends the watch of who is slow; it goes on where it was, so that
+    /// nothing is missed.
+    async fn look(&mut self) -> Result<()> {
+        while !self.sender.is_closed() {
+            let mut events = self.api.watch(&self.params, &self.version).await.context("watching pods")?.boxed();
+            while let Some(event) = events.next().await {
+                // A watch that is cut off in the middle of an event is taken up before it.
+                let Ok(event) = event else { break };
+                let crowd = match event {
+                    WatchEvent::Added(pod) | WatchEvent::Modified(pod) => {
+                        self.version = pod.resource_version().unwrap_or_default();
+                        self.live.set(&pod)
+                    }
+                    WatchEvent::Deleted(pod) => {
+                        self.version = pod.resource_version().unwrap_or_default();
+                        self.live.remove(&pod)
+                    }
+                    WatchEvent::Bookmark(bookmark) => {
+                        self.version = bookmark.metadata.resource_version;
+                        continue;
+                    }
+                    WatchEvent::Error(status) => bail!("the watch can't go on: {}", status.message),
+                };
+                self.sender.send_modify(|seen| {
+                    seen.events += 1;
+                    seen.crowds.extend(crowd);
+                });
+            }
+        }
+        Ok(())
     }
 }
 
