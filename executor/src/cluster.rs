@@ -33,6 +33,8 @@ pub struct Touched {
     pub pods: IndexSet<Text>,
     /// `DaemonSet`s, by uid.
     pub daemon_sets: IndexSet<Text>,
+    /// `DaemonSet`s, by uid, whose status has been written, by whomever.
+    pub statuses: IndexSet<Text>,
     /// `DaemonSet`s, by uid, whose pods or revisions may have to be adopted, released or put in order.
     pub upkeep: IndexSet<Text>,
 }
@@ -144,6 +146,9 @@ impl Cluster {
                 && before.annotations == object.metadata.annotations
                 && known.object.status.collision_count == object.status.collision_count
             {
+                if known.object.status != object.status {
+                    self.touched.statuses.insert(uid);
+                }
                 known.object = Arc::new(object);
                 return;
             }

@@ -254,6 +254,9 @@ impl Controller {
                 self.forget(&uid);
             }
         }
+        // A status that somebody else has overwritten is put right; after a write of our own there is nothing to do.
+        let written = std::mem::take(&mut self.cluster.touched.statuses);
+        written.iter().for_each(|uid| self.write_status(uid));
         let due = std::mem::take(&mut self.cluster.touched.upkeep);
         due.iter().for_each(|uid| self.keep_up(uid));
         self.outbox.add(&mut self.cluster.touched);

@@ -8,6 +8,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+use indexmap::IndexMap;
 use k8s_openapi::api::core::v1::ObjectReference;
 use kube::{
     Client,
@@ -24,6 +25,8 @@ const WAITING: usize = 1_000;
 const BURST: f64 = 25.0;
 /// How long it takes until it may have another one after that.
 const REFILL: Duration = Duration::from_secs(10);
+/// How many notes are remembered, so that a repetition is counted and not written anew.
+const NOTES: usize = 512;
 /// The longest note that the API takes, in bytes.
 const MAX_NOTE: usize = 1_024;
 
@@ -50,6 +53,24 @@ struct Bucket {
     filled: Instant,
 }
 
+/// A recorder counts events of the same reason as one and keeps only the first one's note. Here the note is the news (which
+/// pod, which of the server's words), so each note has a recorder of its own.
+struct Recorders {
+    client: Client,
+    reporter: Reporter,
+    by_note: IndexMap<String, Recorder>,
+}
+
+impl Recorders {
+    fn of(&mut self, note: &str) -> &Recorder {
+        if self.by_note.len() >= NOTES && !self.by_note.contains_key(note) {
+            self.by_note.shift_remove_index(0);
+        }
+        let new = || Recorder::new(self.client.clone(), self.reporter.clone());
+        self.by_note.entry(note.to_owned()).or_insert_with(new)
+    }
+}
+
 impl Events {
     /// Events that are written in the background for as long as this lives.
     pub fn new(client: Client, instance: String, metrics: Arc<Metrics>) -> Self {
@@ -58,9 +79,14 @@ impl Events {
             controller: "everynode-executor".to_owned(),
             instance: Some(instance),
         };
-        let recorder = Recorder::new(client, reporter);
+        let mut recorders = Recorders {
+            client,
+            reporter,
+            by_note: IndexMap::new(),
+        };
         tokio::spawn(async move {
             while let Some((event, about)) = events.recv().await {
+                let recorder = recorders.of(event.note.as_deref().unwrap_or_default());
                 if let Err(error) = recorder.publish(&event, &about).await {
                     debug!(%error, reason = event.reason, "an event could not be written");
                 }

@@ -49,7 +49,8 @@ fn body(daemon_set: &DaemonSet, wanted: &DaemonSetStatus) -> Value {
 /// Writes a status, on a fresh read where someone else was faster. Returns the `DaemonSet` as it is then.
 ///
 /// # Errors
-/// The server refused, or gave no clear answer. A `DaemonSet` that is gone, or another of the same name, is refused.
+/// The server refused, or gave no clear answer. Where the `DaemonSet` is gone and another has its name, nothing is
+/// written and the other one is returned.
 pub async fn write(
     api: Api,
     daemon_set: Arc<DaemonSet>,

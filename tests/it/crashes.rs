@@ -18,7 +18,8 @@ const CRASHES: usize = 20;
 const EVENTS: usize = 30;
 
 #[tokio::test]
-async fn killed_20_times_at_random_moments_there_are_never_two_live_pods_on_a_node_and_none_missing_in_the_end() {
+async fn killed_20_times_at_random_moments_there_are_never_two_live_pods_on_a_node_and_none_missing_in_the_end()
+ {
     let seed = fastrand::u64(..);
     println!("seed {seed}");
     let mut random = fastrand::Rng::with_seed(seed);
@@ -29,12 +30,16 @@ async fn killed_20_times_at_random_moments_there_are_never_two_live_pods_on_a_no
         .await
         .unwrap();
     world.everywhere("agent").await;
-    let mut monitor = Monitor::start(&world.client, &world.namespace, "agent").await.unwrap();
+    let mut monitor = Monitor::start(&world.client, &world.namespace, "agent")
+        .await
+        .unwrap();
 
     for round in 1..=CRASHES {
         work(&mut world, &mut random, round).await;
         // A round whose work makes fewer events is cut off when they cease to come.
-        monitor.events(random.usize(0..EVENTS), Duration::from_millis(500)).await;
+        monitor
+            .events(random.usize(0..EVENTS), Duration::from_millis(500))
+            .await;
         if random.bool() {
             world.executor.kill9().await.unwrap();
             world.executor.launch().unwrap();
@@ -43,12 +48,21 @@ async fn killed_20_times_at_random_moments_there_are_never_two_live_pods_on_a_no
             world.planner.launch().unwrap();
         }
         world.everywhere("agent").await;
-        let settled = daemonsets::wait_status(&world.client, &world.namespace, "agent", DEADLINE, "all updated", |status| {
-            status.desired_number_scheduled == i32::try_from(world.nodes.len()).unwrap()
-                && status.updated_number_scheduled == Some(status.desired_number_scheduled)
-                && status.number_available == Some(status.desired_number_scheduled)
-        });
-        settled.await.unwrap_or_else(|error| panic!("round {round}, seed {seed}: {error:#}\n{}", world.logs()));
+        let settled = daemonsets::wait_status(
+            &world.client,
+            &world.namespace,
+            "agent",
+            DEADLINE,
+            "all updated",
+            |status| {
+                status.desired_number_scheduled == i32::try_from(world.nodes.len()).unwrap()
+                    && status.updated_number_scheduled == Some(status.desired_number_scheduled)
+                    && status.number_available == Some(status.desired_number_scheduled)
+            },
+        );
+        settled
+            .await
+            .unwrap_or_else(|error| panic!("round {round}, seed {seed}: {error:#}\n{}", world.logs()));
         monitor
             .never_crowded()
             .unwrap_or_else(|error| panic!("round {round}, seed {seed}: {error:#}\n{}", world.logs()));
@@ -60,20 +74,30 @@ async fn work(world: &mut World, random: &mut fastrand::Rng, round: usize) {
     match random.u8(0..3) {
         0 => {
             let pods: Api<Pod> = Api::namespaced(world.client.clone(), &world.namespace);
-            for pod in daemonsets::pods(&world.client, &world.namespace, "agent").await.unwrap() {
+            for pod in daemonsets::pods(&world.client, &world.namespace, "agent")
+                .await
+                .unwrap()
+            {
                 if random.bool() {
-                    pods.delete(&pod.name_any(), &DeleteParams::default()).await.unwrap();
+                    pods.delete(&pod.name_any(), &DeleteParams::default())
+                        .await
+                        .unwrap();
                 }
             }
         }
         1 => {
             let image = format!("example/daemon:{}", round + 1);
-            let patch = json!({"spec": {"template": {"spec": {"containers": [{"name": "main", "image": image}]}}}});
-            daemonsets::patch(&world.client, &world.namespace, "agent", &patch).await.unwrap();
+            let patch =
+                json!({"spec": {"template": {"spec": {"containers": [{"name": "main", "image": image}]}}}});
+            daemonsets::patch(&world.client, &world.namespace, "agent", &patch)
+                .await
+                .unwrap();
         }
         _ => {
             let name = format!("late-{round:02}");
-            nodes::create_ready(&world.client, vec![NodeBuilder::new(&name)]).await.unwrap();
+            nodes::create_ready(&world.client, vec![NodeBuilder::new(&name)])
+                .await
+                .unwrap();
             world.nodes.push(name);
         }
     }

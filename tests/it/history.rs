@@ -9,16 +9,25 @@ use serde_json::json;
 use crate::world::{DEADLINE, World};
 
 async fn rolled_out(world: &World) {
-    let done = daemonsets::wait_status(&world.client, &world.namespace, "agent", DEADLINE, "rolled out", |status| {
-        status.updated_number_scheduled == Some(2) && status.number_available == Some(2)
-    });
-    done.await.unwrap_or_else(|error| panic!("{error:#}\n{}", world.logs()));
+    let done = daemonsets::wait_status(
+        &world.client,
+        &world.namespace,
+        "agent",
+        DEADLINE,
+        "rolled out",
+        |status| status.updated_number_scheduled == Some(2) && status.number_available == Some(2),
+    );
+    done.await
+        .unwrap_or_else(|error| panic!("{error:#}\n{}", world.logs()));
 }
 
 async fn revisions(world: &World) -> Vec<(i64, String)> {
     let api: Api<ControllerRevision> = Api::namespaced(world.client.clone(), &world.namespace);
     let listed = api.list(&ListParams::default()).await.unwrap();
-    let mut revisions: Vec<_> = listed.iter().map(|revision| (revision.revision.unwrap_or_default(), revision.name_any())).collect();
+    let mut revisions: Vec<_> = listed
+        .iter()
+        .map(|revision| (revision.revision.unwrap_or_default(), revision.name_any()))
+        .collect();
     revisions.sort();
     revisions
 }
@@ -26,13 +35,18 @@ async fn revisions(world: &World) -> Vec<(i64, String)> {
 #[tokio::test]
 async fn h1_an_old_template_that_comes_back_reuses_its_revision_with_a_new_number() {
     let world = World::new(2).await;
-    DaemonSetBuilder::new("agent").create(&world.client, &world.namespace).await.unwrap();
+    DaemonSetBuilder::new("agent")
+        .create(&world.client, &world.namespace)
+        .await
+        .unwrap();
     world.everywhere("agent").await;
     rolled_out(&world).await;
     let first = revisions(&world).await;
     assert_eq!(first.len(), 1);
     let image = json!({"spec": {"template": {"spec": {"containers": [{"name": "main", "image": "example/daemon:2"}]}}}});
-    daemonsets::patch(&world.client, &world.namespace, "agent", &image).await.unwrap();
+    daemonsets::patch(&world.client, &world.namespace, "agent", &image)
+        .await
+        .unwrap();
     rolled_out(&world).await;
     assert_eq!(revisions(&world).await.len(), 2);
 
@@ -42,38 +56,65 @@ async fn h1_an_old_template_that_comes_back_reuses_its_revision_with_a_new_numbe
     let after = revisions(&world).await;
     assert_eq!(after.len(), 2, "{after:?}");
     assert_eq!(after[1], (3, first[0].1.clone()));
-    let pods = daemonsets::pods(&world.client, &world.namespace, "agent").await.unwrap();
-    let image = |index: usize| pods[index].spec.as_ref().unwrap().containers[0].image.clone().unwrap();
+    let pods = daemonsets::pods(&world.client, &world.namespace, "agent")
+        .await
+        .unwrap();
+    let image = |index: usize| {
+        pods[index].spec.as_ref().unwrap().containers[0]
+            .image
+            .clone()
+            .unwrap()
+    };
     assert_eq!([image(0), image(1)], ["example/daemon:1", "example/daemon:1"]);
 }
 
 #[tokio::test]
 async fn h1_a_taken_name_raises_the_collision_count_and_the_rollout_goes_on() {
     let world = World::new(2).await;
-    DaemonSetBuilder::new("agent").create(&world.client, &world.namespace).await.unwrap();
+    DaemonSetBuilder::new("agent")
+        .create(&world.client, &world.namespace)
+        .await
+        .unwrap();
     rolled_out(&world).await;
     // The next revision's name isn't known before it is made, so the current one's is given to other data: the DaemonSet
     // is made anew with the same template, and finds its name taken by somebody else's revision.
     let api: Api<ControllerRevision> = Api::namespaced(world.client.clone(), &world.namespace);
     let name = revisions(&world).await[0].1.clone();
-    daemonsets::delete(&world.client, &world.namespace, "agent").await.unwrap();
+    daemonsets::delete(&world.client, &world.namespace, "agent")
+        .await
+        .unwrap();
     let nowhere: [&str; 0] = [];
-    daemonsets::wait_placed(&world.client, &world.namespace, "agent", &nowhere, DEADLINE).await.unwrap();
+    daemonsets::wait_placed(&world.client, &world.namespace, "agent", &nowhere, DEADLINE)
+        .await
+        .unwrap();
     let gone = everynode_tests::wait::eventually(DEADLINE, "the revision to be gone", async || {
         anyhow::ensure!(api.get_opt(&name).await?.is_none(), "it is there");
         Ok(())
     });
     gone.await.unwrap();
     let stranger: ControllerRevision =
-        serde_json::from_value(json!({"metadata": {"name": name}, "revision": 1, "data": {"other": true}})).unwrap();
-    api.create(&kube::api::PostParams::default(), &stranger).await.unwrap();
+        serde_json::from_value(json!({"metadata": {"name": name}, "revision": 1, "data": {"other": true}}))
+            .unwrap();
+    api.create(&kube::api::PostParams::default(), &stranger)
+        .await
+        .unwrap();
 
-    DaemonSetBuilder::new("agent").create(&world.client, &world.namespace).await.unwrap();
+    DaemonSetBuilder::new("agent")
+        .create(&world.client, &world.namespace)
+        .await
+        .unwrap();
     world.everywhere("agent").await;
-    let status = daemonsets::wait_status(&world.client, &world.namespace, "agent", DEADLINE, "one collision", |status| {
-        status.collision_count == Some(1) && status.number_available == Some(2)
-    });
-    status.await.unwrap_or_else(|error| panic!("{error:#}\n{}", world.logs()));
+    let status = daemonsets::wait_status(
+        &world.client,
+        &world.namespace,
+        "agent",
+        DEADLINE,
+        "one collision",
+        |status| status.collision_count == Some(1) && status.number_available == Some(2),
+    );
+    status
+        .await
+        .unwrap_or_else(|error| panic!("{error:#}\n{}", world.logs()));
     let after = revisions(&world).await;
     assert_eq!(after.len(), 2);
     assert!(after.iter().any(|(_, other)| *other != name), "{after:?}");

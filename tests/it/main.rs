@@ -15,6 +15,8 @@ mod outages;
 mod ownership;
 mod refusals;
 mod scale;
+mod status;
+mod tidy;
 mod tools;
 mod walk;
 mod world;

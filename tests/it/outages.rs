@@ -16,9 +16,14 @@ use crate::world::{DEADLINE, World, identities};
 
 async fn delete_pod(world: &World, pod: &Pod) {
     let pods: Api<Pod> = Api::namespaced(world.client.clone(), &world.namespace);
-    pods.delete(&pod.name_any(), &DeleteParams::default()).await.unwrap();
+    pods.delete(&pod.name_any(), &DeleteParams::default())
+        .await
+        .unwrap();
     let gone = eventually(DEADLINE, format!("{} to be gone", pod.name_any()), async || {
-        anyhow::ensure!(pods.get_opt(&pod.name_any()).await?.and_then(|pod| pod.uid()) != pod.uid(), "it is there");
+        anyhow::ensure!(
+            pods.get_opt(&pod.name_any()).await?.and_then(|pod| pod.uid()) != pod.uid(),
+            "it is there"
+        );
         Ok(())
     });
     gone.await.unwrap();
@@ -27,57 +32,102 @@ async fn delete_pod(world: &World, pod: &Pod) {
 #[tokio::test]
 async fn without_a_planner_nothing_changes_and_with_the_next_one_all_goes_on() {
     let mut world = World::new(3).await;
-    DaemonSetBuilder::new("agent").create(&world.client, &world.namespace).await.unwrap();
+    DaemonSetBuilder::new("agent")
+        .create(&world.client, &world.namespace)
+        .await
+        .unwrap();
     let pods = world.everywhere("agent").await;
 
     world.planner.kill9().await.unwrap();
     delete_pod(&world, &pods[0]).await;
-    nodes::create_ready(&world.client, vec![NodeBuilder::new("node-04")]).await.unwrap();
+    nodes::create_ready(&world.client, vec![NodeBuilder::new("node-04")])
+        .await
+        .unwrap();
     // The executor stays ready for a while, in case the planner is back soon; then it says what is missing.
-    let unready = eventually(DEADLINE, "the executor to say that the planner is lost", async || {
-        let (status, body) = world.executor.get("/readyz").await?;
-        anyhow::ensure!(status == 503 && body.contains("planner"), "{status}: {body}");
-        Ok(())
-    });
+    let unready = eventually(
+        DEADLINE,
+        "the executor to say that the planner is lost",
+        async || {
+            let (status, body) = world.executor.get("/readyz").await?;
+            anyhow::ensure!(status == 503 && body.contains("planner"), "{status}: {body}");
+            Ok(())
+        },
+    );
     unready.await.unwrap();
-    let left = daemonsets::pods(&world.client, &world.namespace, "agent").await.unwrap();
-    assert_eq!(identities(&left), identities(&pods[1..]), "pods were touched without a planner");
-    assert!(world.executor.metric("everynode_executor_planner_connected", "").await.unwrap() < 1.0);
+    let left = daemonsets::pods(&world.client, &world.namespace, "agent")
+        .await
+        .unwrap();
+    assert_eq!(
+        identities(&left),
+        identities(&pods[1..]),
+        "pods were touched without a planner"
+    );
+    assert!(
+        world
+            .executor
+            .metric("everynode_executor_planner_connected", "")
+            .await
+            .unwrap()
+            < 1.0
+    );
 
     world.planner.launch().unwrap();
     world.nodes.push("node-04".to_owned());
     let pods_after = world.everywhere("agent").await;
     world.executor.wait_ready().await.unwrap();
     for (name, _) in identities(&left) {
-        assert!(pods_after.iter().any(|pod| pod.name_any() == name), "{name} did not survive");
+        assert!(
+            pods_after.iter().any(|pod| pod.name_any() == name),
+            "{name} did not survive"
+        );
     }
 }
 
 #[tokio::test]
 async fn a_planner_that_stops_in_order_hands_over_in_the_middle_of_a_rollout() {
     let mut world = World::new(6).await;
-    DaemonSetBuilder::new("agent").create(&world.client, &world.namespace).await.unwrap();
+    DaemonSetBuilder::new("agent")
+        .create(&world.client, &world.namespace)
+        .await
+        .unwrap();
     world.everywhere("agent").await;
-    let mut monitor = Monitor::start(&world.client, &world.namespace, "agent").await.unwrap();
+    let mut monitor = Monitor::start(&world.client, &world.namespace, "agent")
+        .await
+        .unwrap();
     let image = json!({"spec": {"template": {"spec": {"containers": [{"name": "main", "image": "example/daemon:2"}]}}}});
-    daemonsets::patch(&world.client, &world.namespace, "agent", &image).await.unwrap();
-    assert!(monitor.events(6, DEADLINE).await, "the rollout did not begin\n{}", world.logs());
+    daemonsets::patch(&world.client, &world.namespace, "agent", &image)
+        .await
+        .unwrap();
+    assert!(
+        monitor.events(6, DEADLINE).await,
+        "the rollout did not begin\n{}",
+        world.logs()
+    );
     world.planner.restart().await.unwrap();
     wait_rolled_out(&world, 6).await;
     monitor.never_crowded().unwrap();
 }
 
 async fn wait_rolled_out(world: &World, nodes: i32) {
-    let done = daemonsets::wait_status(&world.client, &world.namespace, "agent", DEADLINE, "rolled out", |status| {
-        status.updated_number_scheduled == Some(nodes) && status.number_available == Some(nodes)
-    });
-    done.await.unwrap_or_else(|error| panic!("{error:#}\n{}", world.logs()));
+    let done = daemonsets::wait_status(
+        &world.client,
+        &world.namespace,
+        "agent",
+        DEADLINE,
+        "rolled out",
+        |status| status.updated_number_scheduled == Some(nodes) && status.number_available == Some(nodes),
+    );
+    done.await
+        .unwrap_or_else(|error| panic!("{error:#}\n{}", world.logs()));
 }
 
 #[tokio::test]
 async fn the_api_server_restarts_and_what_happened_before_and_after_is_put_right() {
     let mut world = World::new(3).await;
-    DaemonSetBuilder::new("agent").create(&world.client, &world.namespace).await.unwrap();
+    DaemonSetBuilder::new("agent")
+        .create(&world.client, &world.namespace)
+        .await
+        .unwrap();
     let pods = world.everywhere("agent").await;
     let pid = world.executor.pid();
 
@@ -87,7 +137,9 @@ async fn the_api_server_restarts_and_what_happened_before_and_after_is_put_right
     world.client = world.claim.client().await.unwrap();
     world.everywhere("agent").await;
 
-    let pods = daemonsets::pods(&world.client, &world.namespace, "agent").await.unwrap();
+    let pods = daemonsets::pods(&world.client, &world.namespace, "agent")
+        .await
+        .unwrap();
     delete_pod(&world, &pods[1]).await;
     world.everywhere("agent").await;
     assert!(world.executor.is_running());
@@ -97,26 +149,44 @@ async fn the_api_server_restarts_and_what_happened_before_and_after_is_put_right
 #[tokio::test]
 async fn an_executor_that_was_away_finds_what_changed_meanwhile() {
     let mut world = World::new(3).await;
-    DaemonSetBuilder::new("agent").create(&world.client, &world.namespace).await.unwrap();
-    DaemonSetBuilder::new("leaving").create(&world.client, &world.namespace).await.unwrap();
+    DaemonSetBuilder::new("agent")
+        .create(&world.client, &world.namespace)
+        .await
+        .unwrap();
+    DaemonSetBuilder::new("leaving")
+        .create(&world.client, &world.namespace)
+        .await
+        .unwrap();
     let pods = world.everywhere("agent").await;
     world.everywhere("leaving").await;
 
     world.executor.stop().await.unwrap();
     delete_pod(&world, &pods[0]).await;
-    daemonsets::delete(&world.client, &world.namespace, "leaving").await.unwrap();
-    DaemonSetBuilder::new("coming").create(&world.client, &world.namespace).await.unwrap();
-    nodes::create_ready(&world.client, vec![NodeBuilder::new("node-04")]).await.unwrap();
+    daemonsets::delete(&world.client, &world.namespace, "leaving")
+        .await
+        .unwrap();
+    DaemonSetBuilder::new("coming")
+        .create(&world.client, &world.namespace)
+        .await
+        .unwrap();
+    nodes::create_ready(&world.client, vec![NodeBuilder::new("node-04")])
+        .await
+        .unwrap();
     world.nodes.push("node-04".to_owned());
     world.executor.launch().unwrap();
 
     let after = world.everywhere("agent").await;
     world.everywhere("coming").await;
     for (name, _) in identities(&pods[1..]) {
-        assert!(after.iter().any(|pod| pod.name_any() == name), "{name} was replaced for nothing");
+        assert!(
+            after.iter().any(|pod| pod.name_any() == name),
+            "{name} was replaced for nothing"
+        );
     }
     let nowhere: [&str; 0] = [];
-    daemonsets::wait_placed(&world.client, &world.namespace, "leaving", &nowhere, DEADLINE).await.unwrap();
+    daemonsets::wait_placed(&world.client, &world.namespace, "leaving", &nowhere, DEADLINE)
+        .await
+        .unwrap();
 }
 
 #[tokio::test]
@@ -124,10 +194,17 @@ async fn two_executors_at_once_make_one_pod_a_node() {
     let mut world = World::new(10).await;
     let kubeconfig = world.claim.control_plane().kubeconfig().to_owned();
     let (programs, url) = (&world.programs, world.planner.url());
-    let second = Executor::start(programs, &url, &kubeconfig, ServiceOptions::default()).await.unwrap();
-    let monitor = Monitor::start(&world.client, &world.namespace, "agent").await.unwrap();
+    let second = Executor::start(programs, &url, &kubeconfig, ServiceOptions::default())
+        .await
+        .unwrap();
+    let monitor = Monitor::start(&world.client, &world.namespace, "agent")
+        .await
+        .unwrap();
 
-    DaemonSetBuilder::new("agent").create(&world.client, &world.namespace).await.unwrap();
+    DaemonSetBuilder::new("agent")
+        .create(&world.client, &world.namespace)
+        .await
+        .unwrap();
     for _ in 0..3 {
         let pods = world.everywhere("agent").await;
         for pod in &pods[..3] {
@@ -135,20 +212,32 @@ async fn two_executors_at_once_make_one_pod_a_node() {
         }
     }
     world.everywhere("agent").await;
-    monitor.never_crowded().unwrap_or_else(|error| panic!("{error:#}\n{}\n{}", world.logs(), second.log_tail(40)));
+    monitor
+        .never_crowded()
+        .unwrap_or_else(|error| panic!("{error:#}\n{}\n{}", world.logs(), second.log_tail(40)));
 }
 
 #[tokio::test]
 async fn a_hanging_planner_is_left_and_served_again_when_it_wakes_up() {
     let mut world = World::new(2).await;
-    DaemonSetBuilder::new("agent").create(&world.client, &world.namespace).await.unwrap();
+    DaemonSetBuilder::new("agent")
+        .create(&world.client, &world.namespace)
+        .await
+        .unwrap();
     let pods = world.everywhere("agent").await;
     world.planner.signal(rustix::process::Signal::STOP);
-    let lost = eventually(Duration::from_mins(1), "the executor to leave the planner", async || {
-        let losses = world.executor.metric("everynode_executor_planner_losses_total", "").await?;
-        anyhow::ensure!(losses > 0.0, "{losses} losses");
-        Ok(())
-    });
+    let lost = eventually(
+        Duration::from_mins(1),
+        "the executor to leave the planner",
+        async || {
+            let losses = world
+                .executor
+                .metric("everynode_executor_planner_losses_total", "")
+                .await?;
+            anyhow::ensure!(losses > 0.0, "{losses} losses");
+            Ok(())
+        },
+    );
     lost.await.unwrap();
     world.planner.signal(rustix::process::Signal::CONT);
     delete_pod(&world, &pods[0]).await;

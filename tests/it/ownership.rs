@@ -11,37 +11,61 @@ use serde_json::json;
 use crate::world::{DEADLINE, World, identities};
 
 fn is_owned_by(pod: &Pod, uid: &str) -> bool {
-    pod.owner_references().iter().any(|owner| owner.uid == uid && owner.controller == Some(true))
+    pod.owner_references()
+        .iter()
+        .any(|owner| owner.uid == uid && owner.controller == Some(true))
 }
 
 #[tokio::test]
 async fn a1_orphaned_pods_and_their_revision_are_adopted_and_none_is_restarted() {
     let world = World::new(3).await;
     let (client, namespace) = (&world.client, &world.namespace);
-    DaemonSetBuilder::new("agent").create(client, namespace).await.unwrap();
+    DaemonSetBuilder::new("agent")
+        .create(client, namespace)
+        .await
+        .unwrap();
     let before = world.everywhere("agent").await;
 
     let sets: Api<DaemonSet> = Api::namespaced(client.clone(), namespace);
-    let orphan = DeleteParams { propagation_policy: Some(PropagationPolicy::Orphan), ..DeleteParams::default() };
+    let orphan = DeleteParams {
+        propagation_policy: Some(PropagationPolicy::Orphan),
+        ..DeleteParams::default()
+    };
     sets.delete("agent", &orphan).await.unwrap();
-    let orphaned = eventually(DEADLINE, "the DaemonSet to be gone and its pods to be orphans", async || {
-        anyhow::ensure!(sets.get_opt("agent").await?.is_none(), "the DaemonSet is there");
-        let pods = daemonsets::pods(client, namespace, "agent").await?;
-        let owned = pods.iter().filter(|pod| !pod.owner_references().is_empty()).count();
-        anyhow::ensure!(owned == 0, "{owned} pods have an owner");
-        Ok(pods)
-    });
+    let orphaned = eventually(
+        DEADLINE,
+        "the DaemonSet to be gone and its pods to be orphans",
+        async || {
+            anyhow::ensure!(sets.get_opt("agent").await?.is_none(), "the DaemonSet is there");
+            let pods = daemonsets::pods(client, namespace, "agent").await?;
+            let owned = pods
+                .iter()
+                .filter(|pod| !pod.owner_references().is_empty())
+                .count();
+            anyhow::ensure!(owned == 0, "{owned} pods have an owner");
+            Ok(pods)
+        },
+    );
     assert_eq!(identities(&orphaned.await.unwrap()), identities(&before));
 
-    let created = DaemonSetBuilder::new("agent").create(client, namespace).await.unwrap();
+    let created = DaemonSetBuilder::new("agent")
+        .create(client, namespace)
+        .await
+        .unwrap();
     let uid = created.uid().unwrap();
     let adopted = eventually(DEADLINE, "the pods to be the new DaemonSet's", async || {
         let pods = daemonsets::pods(client, namespace, "agent").await?;
         let owned = pods.iter().filter(|pod| is_owned_by(pod, &uid)).count();
-        anyhow::ensure!(owned == 3 && pods.len() == 3, "{owned} of {} pods are", pods.len());
+        anyhow::ensure!(
+            owned == 3 && pods.len() == 3,
+            "{owned} of {} pods are",
+            pods.len()
+        );
         Ok(pods)
     });
-    let adopted = adopted.await.unwrap_or_else(|error| panic!("{error:#}\n{}", world.logs()));
+    let adopted = adopted
+        .await
+        .unwrap_or_else(|error| panic!("{error:#}\n{}", world.logs()));
     assert_eq!(identities(&adopted), identities(&before));
     let status = daemonsets::wait_status(client, namespace, "agent", DEADLINE, "all current", |status| {
         status.updated_number_scheduled == Some(3) && status.number_available == Some(3)
@@ -57,12 +81,17 @@ async fn a1_orphaned_pods_and_their_revision_are_adopted_and_none_is_restarted()
 async fn a2_a_pod_that_is_not_selected_any_more_is_released_and_its_node_gets_another() {
     let world = World::new(2).await;
     let (client, namespace) = (&world.client, &world.namespace);
-    DaemonSetBuilder::new("agent").create(client, namespace).await.unwrap();
+    DaemonSetBuilder::new("agent")
+        .create(client, namespace)
+        .await
+        .unwrap();
     let before = world.everywhere("agent").await;
     let pods: Api<Pod> = Api::namespaced(client.clone(), namespace);
     let relabel = |value: &str| Patch::Merge(json!({"metadata": {"labels": {"app": value}}}));
     let name = before[0].name_any();
-    pods.patch(&name, &PatchParams::default(), &relabel("debug")).await.unwrap();
+    pods.patch(&name, &PatchParams::default(), &relabel("debug"))
+        .await
+        .unwrap();
 
     let after = world.everywhere("agent").await;
     assert!(after.iter().all(|pod| pod.name_any() != name));
@@ -71,7 +100,9 @@ async fn a2_a_pod_that_is_not_selected_any_more_is_released_and_its_node_gets_an
         anyhow::ensure!(pod.owner_references().is_empty(), "it has an owner");
         Ok(pod)
     });
-    let released = released.await.unwrap_or_else(|error| panic!("{error:#}\n{}", world.logs()));
+    let released = released
+        .await
+        .unwrap_or_else(|error| panic!("{error:#}\n{}", world.logs()));
     assert_eq!(released.uid(), before[0].uid(), "it runs on");
 
     // N4: selected again it is one too many, and the older of the two stays. Times are in whole seconds; within one, the
@@ -80,9 +111,15 @@ async fn a2_a_pod_that_is_not_selected_any_more_is_released_and_its_node_gets_an
     let successor = after.iter().find(|pod| target_node(pod) == Some(node)).unwrap();
     let age = |pod: &&Pod| (pod.creation_timestamp(), pod.name_any());
     let older = [&before[0], successor].into_iter().min_by_key(age).unwrap();
-    pods.patch(&name, &PatchParams::default(), &relabel("agent")).await.unwrap();
+    pods.patch(&name, &PatchParams::default(), &relabel("agent"))
+        .await
+        .unwrap();
     let back = world.everywhere("agent").await;
-    assert!(back.iter().any(|pod| pod.uid() == older.uid()), "{:?}", identities(&back));
+    assert!(
+        back.iter().any(|pod| pod.uid() == older.uid()),
+        "{:?}",
+        identities(&back)
+    );
 }
 
 #[tokio::test]
@@ -90,18 +127,36 @@ async fn a4_a_daemonset_that_is_being_deleted_is_left_alone() {
     let world = World::new(2).await;
     let (client, namespace) = (&world.client, &world.namespace);
     let finalizer = json!({"metadata": {"finalizers": ["example.com/wait"]}});
-    DaemonSetBuilder::new("agent").with(&finalizer).create(client, namespace).await.unwrap();
+    DaemonSetBuilder::new("agent")
+        .with(&finalizer)
+        .create(client, namespace)
+        .await
+        .unwrap();
     let pods = world.everywhere("agent").await;
     daemonsets::delete(client, namespace, "agent").await.unwrap();
     let api: Api<Pod> = Api::namespaced(client.clone(), namespace);
-    api.delete(&pods[0].name_any(), &DeleteParams::default()).await.unwrap();
+    api.delete(&pods[0].name_any(), &DeleteParams::default())
+        .await
+        .unwrap();
     // What comes after in the same namespace shows that the deletion has been seen and nothing was made of it.
-    DaemonSetBuilder::new("other").create(client, namespace).await.unwrap();
+    DaemonSetBuilder::new("other")
+        .create(client, namespace)
+        .await
+        .unwrap();
     world.everywhere("other").await;
     let left = daemonsets::pods(client, namespace, "agent").await.unwrap();
-    assert!(left.iter().all(|pod| pods.iter().any(|before| before.uid() == pod.uid())), "{:?}", identities(&left));
+    assert!(
+        left.iter()
+            .all(|pod| pods.iter().any(|before| before.uid() == pod.uid())),
+        "{:?}",
+        identities(&left)
+    );
     let free = json!({"metadata": {"finalizers": null}});
-    daemonsets::patch(client, namespace, "agent", &free).await.unwrap();
+    daemonsets::patch(client, namespace, "agent", &free)
+        .await
+        .unwrap();
     let nowhere: [&str; 0] = [];
-    daemonsets::wait_placed(client, namespace, "agent", &nowhere, DEADLINE).await.unwrap();
+    daemonsets::wait_placed(client, namespace, "agent", &nowhere, DEADLINE)
+        .await
+        .unwrap();
 }

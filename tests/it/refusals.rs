@@ -13,24 +13,46 @@ use crate::world::{DEADLINE, World};
 #[tokio::test]
 async fn p3_a_malformed_daemonset_gets_an_event_and_the_others_get_their_pods() {
     let world = World::new(3).await;
-    let word = json!([{"matchExpressions": [{"key": "cores", "operator": "Gt", "values": ["many"]}]}]);
-    let required = json!({"requiredDuringSchedulingIgnoredDuringExecution": {"nodeSelectorTerms": word}});
-    DaemonSetBuilder::new("first").create(&world.client, &world.namespace).await.unwrap();
+    let terms = json!([{"matchExpressions": [{"key": "cores", "operator": "Gt", "values": ["many"]}]}]);
+    let required = json!({"requiredDuringSchedulingIgnoredDuringExecution": {"nodeSelectorTerms": terms}});
+    DaemonSetBuilder::new("first")
+        .create(&world.client, &world.namespace)
+        .await
+        .unwrap();
     DaemonSetBuilder::new("malformed")
         .pod_spec(&json!({"affinity": {"nodeAffinity": required}}))
         .create(&world.client, &world.namespace)
         .await
         .unwrap();
-    DaemonSetBuilder::new("last").create(&world.client, &world.namespace).await.unwrap();
+    DaemonSetBuilder::new("last")
+        .create(&world.client, &world.namespace)
+        .await
+        .unwrap();
 
     world.everywhere("first").await;
     world.everywhere("last").await;
-    world.event("malformed", "MalformedNodeAffinity", "\"many\" must be an integer").await;
-    let status = daemonsets::wait_status(&world.client, &world.namespace, "malformed", DEADLINE, "no pods", |status| {
-        status.desired_number_scheduled == 0
-    });
+    world
+        .event(
+            "malformed",
+            "MalformedNodeAffinity",
+            "\"many\" must be an integer",
+        )
+        .await;
+    let status = daemonsets::wait_status(
+        &world.client,
+        &world.namespace,
+        "malformed",
+        DEADLINE,
+        "no pods",
+        |status| status.desired_number_scheduled == 0,
+    );
     status.await.unwrap();
-    assert!(daemonsets::pods(&world.client, &world.namespace, "malformed").await.unwrap().is_empty());
+    assert!(
+        daemonsets::pods(&world.client, &world.namespace, "malformed")
+            .await
+            .unwrap()
+            .is_empty()
+    );
 }
 
 #[tokio::test]
@@ -38,28 +60,54 @@ async fn c5_a_quota_stops_one_daemonset_with_an_event_and_a_true_status_and_when
     let world = World::new(4).await;
     let quotas: Api<ResourceQuota> = Api::namespaced(world.client.clone(), &world.namespace);
     let quota: ResourceQuota =
-        serde_json::from_value(json!({"metadata": {"name": "few"}, "spec": {"hard": {"pods": "2"}}})).unwrap();
+        serde_json::from_value(json!({"metadata": {"name": "few"}, "spec": {"hard": {"pods": "2"}}}))
+            .unwrap();
     quotas.create(&PostParams::default(), &quota).await.unwrap();
     let counted = eventually(DEADLINE, "the quota to be in force", async || {
         let status = quotas.get("few").await?.status.unwrap_or_default();
-        anyhow::ensure!(status.hard.is_some_and(|hard| hard.contains_key("pods")), "it is not");
+        anyhow::ensure!(
+            status.hard.is_some_and(|hard| hard.contains_key("pods")),
+            "it is not"
+        );
         Ok(())
     });
     counted.await.unwrap();
 
-    DaemonSetBuilder::new("agent").create(&world.client, &world.namespace).await.unwrap();
+    DaemonSetBuilder::new("agent")
+        .create(&world.client, &world.namespace)
+        .await
+        .unwrap();
     world.event("agent", "FailedCreate", "exceeded quota: few").await;
-    let status = daemonsets::wait_status(&world.client, &world.namespace, "agent", DEADLINE, "two of four", |status| {
-        status.desired_number_scheduled == 4 && status.current_number_scheduled == 2 && status.number_ready == 2
-    });
-    status.await.unwrap_or_else(|error| panic!("{error:#}\n{}", world.logs()));
+    let status = daemonsets::wait_status(
+        &world.client,
+        &world.namespace,
+        "agent",
+        DEADLINE,
+        "two of four",
+        |status| {
+            status.desired_number_scheduled == 4
+                && status.current_number_scheduled == 2
+                && status.number_ready == 2
+        },
+    );
+    status
+        .await
+        .unwrap_or_else(|error| panic!("{error:#}\n{}", world.logs()));
 
     let elsewhere = fresh_namespace(&world.client).await.unwrap();
-    DaemonSetBuilder::new("other").create(&world.client, &elsewhere).await.unwrap();
-    daemonsets::wait_placed(&world.client, &elsewhere, "other", &world.nodes, DEADLINE).await.unwrap();
+    DaemonSetBuilder::new("other")
+        .create(&world.client, &elsewhere)
+        .await
+        .unwrap();
+    daemonsets::wait_placed(&world.client, &elsewhere, "other", &world.nodes, DEADLINE)
+        .await
+        .unwrap();
 
     let raised = json!({"spec": {"hard": {"pods": "10"}}});
-    quotas.patch("few", &PatchParams::default(), &Patch::Merge(&raised)).await.unwrap();
+    quotas
+        .patch("few", &PatchParams::default(), &Patch::Merge(&raised))
+        .await
+        .unwrap();
     let twice = DEADLINE * 2;
     let placed = daemonsets::wait_placed(&world.client, &world.namespace, "agent", &world.nodes, twice).await;
     placed.unwrap_or_else(|error| panic!("{error:#}\n{}", world.logs()));
@@ -69,12 +117,23 @@ async fn c5_a_quota_stops_one_daemonset_with_an_event_and_a_true_status_and_when
 async fn a_namespace_that_is_deleted_goes_and_holds_up_nothing_else() {
     let mut world = World::new(3).await;
     let leaving = fresh_namespace(&world.client).await.unwrap();
-    DaemonSetBuilder::new("agent").create(&world.client, &leaving).await.unwrap();
-    daemonsets::wait_placed(&world.client, &leaving, "agent", &world.nodes, DEADLINE).await.unwrap();
+    DaemonSetBuilder::new("agent")
+        .create(&world.client, &leaving)
+        .await
+        .unwrap();
+    daemonsets::wait_placed(&world.client, &leaving, "agent", &world.nodes, DEADLINE)
+        .await
+        .unwrap();
 
     let namespaces: Api<Namespace> = Api::all(world.client.clone());
-    namespaces.delete(&leaving, &DeleteParams::default()).await.unwrap();
-    DaemonSetBuilder::new("other").create(&world.client, &world.namespace).await.unwrap();
+    namespaces
+        .delete(&leaving, &DeleteParams::default())
+        .await
+        .unwrap();
+    DaemonSetBuilder::new("other")
+        .create(&world.client, &world.namespace)
+        .await
+        .unwrap();
     world.everywhere("other").await;
     let gone = eventually(DEADLINE * 2, "the namespace to be gone", async || {
         let left = namespaces.get_opt(&leaving).await?;
@@ -82,6 +141,7 @@ async fn a_namespace_that_is_deleted_goes_and_holds_up_nothing_else() {
         anyhow::ensure!(left.is_none(), "it is there: {why:?}");
         Ok(())
     });
-    gone.await.unwrap_or_else(|error| panic!("{error:#}\n{}", world.logs()));
+    gone.await
+        .unwrap_or_else(|error| panic!("{error:#}\n{}", world.logs()));
     assert!(world.executor.is_running());
 }

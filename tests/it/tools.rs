@@ -28,10 +28,17 @@ async fn grpcurl(world: &mut World, args: &[&str], request: Option<Value>) -> St
         .spawn()
         .unwrap();
     let mut stdin = child.stdin.take().unwrap();
-    stdin.write_all(request.unwrap_or_default().to_string().as_bytes()).await.unwrap();
+    stdin
+        .write_all(request.unwrap_or_default().to_string().as_bytes())
+        .await
+        .unwrap();
     drop(stdin);
     let output = child.wait_with_output().await.unwrap();
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    assert!(
+        output.status.success(),
+        "{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
     String::from_utf8(output.stdout).unwrap()
 }
 
@@ -49,12 +56,17 @@ async fn the_planner_answers_grpcurl_on_what_kubectl_prints() {
         .create(&world.client, &world.namespace)
         .await
         .unwrap();
-    daemonsets::wait_placed(&world.client, &world.namespace, "agent", &["node-02"], DEADLINE).await.unwrap();
+    daemonsets::wait_placed(&world.client, &world.namespace, "agent", &["node-02"], DEADLINE)
+        .await
+        .unwrap();
     let (set, nodes) = (get(&world, &["ds", "agent"]).await, get(&world, &["nodes"]).await);
     let pods = get(&world, &["pods"]).await;
 
     let services = grpcurl(&mut world, &["list"], None).await;
-    assert!(services.contains("everynode.planner.v1.PlannerService"), "{services}");
+    assert!(
+        services.contains("everynode.planner.v1.PlannerService"),
+        "{services}"
+    );
     assert!(services.contains("grpc.health.v1.Health"), "{services}");
 
     let call = ["everynode.planner.v1.PlannerService/Explain"];
@@ -63,7 +75,10 @@ async fn the_planner_answers_grpcurl_on_what_kubectl_prints() {
     assert_eq!(answer["verdicts"][0]["verdict"], "VERDICT_EXCLUDE");
     assert_eq!(answer["verdicts"][1]["verdict"], "VERDICT_RUN");
     let message = answer["verdicts"][0]["reasons"][0]["message"].as_str().unwrap();
-    assert!(message.contains("nodeSelector wants kubernetes.io/hostname=node-02"), "{message}");
+    assert!(
+        message.contains("nodeSelector wants kubernetes.io/hostname=node-02"),
+        "{message}"
+    );
 
     let call = ["everynode.planner.v1.PlannerService/Plan"];
     let plan = json!({"daemon_set": set, "nodes": [nodes], "pods": [pods]});
@@ -77,5 +92,8 @@ async fn the_planner_answers_grpcurl_on_what_kubectl_prints() {
     let call = ["grpc.health.v1.Health/Check"];
     let health = json!({"service": "everynode.planner.v1.PlannerService"});
     let answer = grpcurl(&mut world, &call, Some(health)).await;
-    assert!(answer.contains("SERVING") && !answer.contains("NOT_SERVING"), "{answer}");
+    assert!(
+        answer.contains("SERVING") && !answer.contains("NOT_SERVING"),
+        "{answer}"
+    );
 }

@@ -32,24 +32,39 @@ impl World {
         let mut claim = Claim::new().await.unwrap();
         let client = claim.client().await.unwrap();
         let namespace = claim.namespace().to_owned();
-        let nodes: Vec<_> = (1..=node_count).map(|number| format!("node-{number:02}")).collect();
+        let nodes: Vec<_> = (1..=node_count)
+            .map(|number| format!("node-{number:02}"))
+            .collect();
         let builders = nodes.iter().map(|name| NodeBuilder::new(name)).collect();
         nodes::create_ready(&client, builders).await.unwrap();
         let programs = Programs::built(Profile::Dev).await.unwrap();
-        let planner = Planner::start(&programs, ServiceOptions::default()).await.unwrap();
+        let planner = Planner::start(&programs, ServiceOptions::default())
+            .await
+            .unwrap();
         let kubeconfig = claim.control_plane().kubeconfig().to_owned();
         let url = planner.url();
-        let executor = Executor::start(&programs, &url, &kubeconfig, ServiceOptions::default()).await.unwrap();
-        Self { executor, planner, claim, client, namespace, nodes, programs }
+        let executor = Executor::start(&programs, &url, &kubeconfig, ServiceOptions::default())
+            .await
+            .unwrap();
+        Self {
+            executor,
+            planner,
+            claim,
+            client,
+            namespace,
+            nodes,
+            programs,
+        }
     }
 
     /// Waits for one ready pod on every node, and none elsewhere.
     pub(crate) async fn everywhere(&self, name: &str) -> Vec<Pod> {
-        let placed = daemonsets::wait_placed(&self.client, &self.namespace, name, &self.nodes, DEADLINE).await;
+        let placed =
+            daemonsets::wait_placed(&self.client, &self.namespace, name, &self.nodes, DEADLINE).await;
         placed.unwrap_or_else(|error| panic!("{error:#}\n{}", self.logs()))
     }
 
-    /// Waits for an event on the DaemonSet with this reason whose message contains the words.
+    /// Waits for an event on the `DaemonSet` with this reason whose message contains the words.
     pub(crate) async fn event(&self, name: &str, reason: &str, words: &str) {
         let events: Api<Event> = Api::namespaced(self.client.clone(), &self.namespace);
         let what = format!("an event {reason} on {name} that says {words:?}");
@@ -61,7 +76,9 @@ impl World {
             anyhow::ensure!(said, "the events say {messages:?}");
             Ok(())
         });
-        found.await.unwrap_or_else(|error| panic!("{error:#}\n{}", self.logs()));
+        found
+            .await
+            .unwrap_or_else(|error| panic!("{error:#}\n{}", self.logs()));
     }
 
     pub(crate) fn logs(&self) -> String {
@@ -72,7 +89,10 @@ impl World {
 
 /// Names with uids, sorted.
 pub(crate) fn identities(pods: &[Pod]) -> Vec<(String, String)> {
-    let mut identities: Vec<_> = pods.iter().map(|pod| (pod.name_any(), pod.uid().unwrap_or_default())).collect();
+    let mut identities: Vec<_> = pods
+        .iter()
+        .map(|pod| (pod.name_any(), pod.uid().unwrap_or_default()))
+        .collect();
     identities.sort();
     identities
 }

@@ -61,13 +61,18 @@ impl Monitor {
             };
             eye.sender.send_modify(|seen| seen.blind = Some(reason));
         });
-        Ok(Self { seen, task: task.abort_handle() })
+        Ok(Self {
+            seen,
+            task: task.abort_handle(),
+        })
     }
 
     /// Waits until so many more events have been seen, and says whether they came before the deadline.
     pub async fn events(&mut self, more: usize, deadline: Duration) -> bool {
         let target = self.seen.borrow().events + more;
-        let enough = self.seen.wait_for(|seen| seen.events >= target || seen.blind.is_some());
+        let enough = self
+            .seen
+            .wait_for(|seen| seen.events >= target || seen.blind.is_some());
         tokio::time::timeout(deadline, enough).await.is_ok()
     }
 
@@ -77,8 +82,16 @@ impl Monitor {
     /// When there were, or when the watch was interrupted and can't tell.
     pub fn never_crowded(&self) -> Result<()> {
         let seen = self.seen.borrow();
-        ensure!(seen.crowds.is_empty(), "several live pods on a node: {:?}", seen.crowds);
-        ensure!(seen.blind.is_none(), "the monitor saw nothing any more: {:?}", seen.blind);
+        ensure!(
+            seen.crowds.is_empty(),
+            "several live pods on a node: {:?}",
+            seen.crowds
+        );
+        ensure!(
+            seen.blind.is_none(),
+            "the monitor saw nothing any more: {:?}",
+            seen.blind
+        );
         Ok(())
     }
 }
@@ -102,7 +115,12 @@ impl Eye {
     /// nothing is missed.
     async fn look(&mut self) -> Result<()> {
         while !self.sender.is_closed() {
-            let mut events = self.api.watch(&self.params, &self.version).await.context("watching pods")?.boxed();
+            let mut events = self
+                .api
+                .watch(&self.params, &self.version)
+                .await
+                .context("watching pods")?
+                .boxed();
             while let Some(event) = events.next().await {
                 // A watch that is cut off in the middle of an event is taken up before it.
                 let Ok(event) = event else { break };

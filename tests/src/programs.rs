@@ -70,6 +70,14 @@ impl Programs {
         if profile == Profile::Release {
             command.arg("--release");
         }
+        // What cargo tells the program that it runs, it would take for changed settings itself, and build crates anew that
+        // look at them.
+        for (name, _) in std::env::vars_os() {
+            let text = name.to_string_lossy();
+            if text.starts_with("CARGO_PKG_") || text.starts_with("CARGO_MANIFEST_") {
+                command.env_remove(name);
+            }
+        }
         let output = command
             .output()
             .with_context(|| format!("starting {}", cargo.display()))?;

@@ -1,0 +1,109 @@
+//! What the status says, and when (contract N3, S2, S3).
+
+use everynode_tests::daemonsets::{self, DaemonSetBuilder, is_ready, target_node};
+use everynode_tests::wait::eventually;
+use k8s_openapi::api::apps::v1::DaemonSet;
+use k8s_openapi::api::core::v1::Pod;
+use kube::api::{DeleteParams, Patch, PatchParams};
+use kube::{Api, ResourceExt};
+use serde_json::json;
+
+use crate::world::{DEADLINE, World};
+
+#[tokio::test]
+async fn s2_a_status_that_somebody_else_overwrites_is_put_right() {
+    let world = World::new(2).await;
+    DaemonSetBuilder::new("agent")
+        .create(&world.client, &world.namespace)
+        .await
+        .unwrap();
+    let ready = async || {
+        let status = daemonsets::wait_status(
+            &world.client,
+            &world.namespace,
+            "agent",
+            DEADLINE,
+            "two ready",
+            |status| status.number_ready == 2 && status.number_available == Some(2),
+        );
+        status
+            .await
+            .unwrap_or_else(|error| panic!("{error:#}\n{}", world.logs()))
+    };
+    ready().await;
+    let sets: Api<DaemonSet> = Api::namespaced(world.client.clone(), &world.namespace);
+    let wrong = json!({"status": {"numberReady": 7, "collisionCount": 3}});
+    sets.patch_status("agent", &PatchParams::default(), &Patch::Merge(&wrong))
+        .await
+        .unwrap();
+    assert_eq!(
+        ready().await.collision_count,
+        Some(3),
+        "the collision count is not the planner's to say"
+    );
+}
+
+#[tokio::test]
+async fn s3_pods_become_available_when_the_time_has_passed_though_nothing_happens() {
+    let world = World::new(2).await;
+    DaemonSetBuilder::new("agent")
+        .min_ready_seconds(3)
+        .create(&world.client, &world.namespace)
+        .await
+        .unwrap();
+    let said = async |what: &str, available: i32| {
+        let status = daemonsets::wait_status(
+            &world.client,
+            &world.namespace,
+            "agent",
+            DEADLINE,
+            what,
+            |status| status.number_ready == 2 && status.number_available.unwrap_or_default() == available,
+        );
+        status
+            .await
+            .unwrap_or_else(|error| panic!("{error:#}\n{}", world.logs()))
+    };
+    said("ready and not yet available", 0).await;
+    said("available", 2).await;
+}
+
+#[tokio::test]
+async fn n3_pods_that_are_over_are_replaced_with_an_event() {
+    let world = World::new(2).await;
+    DaemonSetBuilder::new("agent")
+        .create(&world.client, &world.namespace)
+        .await
+        .unwrap();
+    let pods: Api<Pod> = Api::namespaced(world.client.clone(), &world.namespace);
+    for (phase, reason) in [("Failed", "FailedDaemonPod"), ("Succeeded", "SucceededDaemonPod")] {
+        let over = world.everywhere("agent").await[0].clone();
+        let end = json!({"metadata": {"annotations": {"everynode.test/phase": phase}}});
+        pods.patch(&over.name_any(), &PatchParams::default(), &Patch::Merge(&end))
+            .await
+            .unwrap();
+        world.event("agent", reason, &over.name_any()).await;
+        // N1: the successor doesn't wait for the kubelet to have cleared away what is over.
+        let successor = eventually(
+            DEADLINE,
+            format!("a successor of {}", over.name_any()),
+            async || {
+                let pods = daemonsets::pods(&world.client, &world.namespace, "agent").await?;
+                let there = pods
+                    .iter()
+                    .filter(|pod| target_node(pod) == target_node(&over) && is_ready(pod))
+                    .count();
+                anyhow::ensure!(there == 1, "{there} ready pods are on the node");
+                Ok(())
+            },
+        );
+        successor
+            .await
+            .unwrap_or_else(|error| panic!("{error:#}\n{}", world.logs()));
+        // A kubelet would have removed it; kwok sometimes overlooks a pod that ends and is deleted in the same moment.
+        let _ = pods
+            .delete(&over.name_any(), &DeleteParams::default().grace_period(0))
+            .await;
+    }
+    world.everywhere("agent").await;
+}

@@ -1,0 +1,165 @@
+//! What must stay true of the code as a whole.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use everynode_tests::programs::workspace;
+use serde_json::Value;
+
+/// The names of all crates that a workspace member is built from, itself included; those of its tests are not.
+fn built_from(member: &str) -> BTreeSet<String> {
+    let output = Command::new(env!("CARGO"))
+        .args(["metadata", "--format-version=1", "--locked"])
+        .current_dir(workspace())
+        .output()
+        .unwrap();
+    assert!(
+        output.status.success(),
+        "{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
+    let metadata: Value = serde_json::from_slice(&output.stdout).unwrap();
+    let text = |value: &Value| value.as_str().unwrap().to_owned();
+    let names: BTreeMap<_, _> = metadata["packages"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|package| (text(&package["id"]), text(&package["name"])))
+        .collect();
+    let needs: BTreeMap<_, Vec<_>> = metadata["resolve"]["nodes"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|node| {
+            let runtime = node["deps"].as_array().unwrap().iter().filter(|dependency| {
+                dependency["dep_kinds"]
+                    .as_array()
+                    .unwrap()
+                    .iter()
+                    .any(|kind| kind["kind"].is_null())
+            });
+            (
+                text(&node["id"]),
+                runtime.map(|dependency| text(&dependency["pkg"])).collect(),
+            )
+        })
+        .collect();
+    let root = names.iter().find(|(_, name)| *name == member).unwrap().0.clone();
+    let (mut found, mut due) = (BTreeSet::new(), vec![root]);
+    while let Some(id) = due.pop() {
+        if found.insert(id.clone()) {
+            due.extend(needs[&id].iter().cloned());
+        }
+    }
+    found.iter().map(|id| names[id].clone()).collect()
+}
+
+fn sources(folder: &Path) -> Vec<PathBuf> {
+    let mut files = Vec::new();
+    for entry in std::fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            files.extend(sources(&path));
+        } else if path.extension().is_some_and(|extension| extension == "rs") {
+            files.push(path);
+        }
+    }
+    files
+}
+
+#[test]
+fn the_planner_has_no_client_for_any_cluster() {
+    let crates = built_from("everynode-planner");
+    assert!(crates.contains("tonic"), "{crates:?}");
+    for forbidden in [
+        "kube",
+        "kube-client",
+        "kube-core",
+        "k8s-openapi",
+        "reqwest",
+        "everynode-executor",
+    ] {
+        assert!(
+            !crates.contains(forbidden),
+            "the planner is built from {forbidden}"
+        );
+    }
+    assert!(
+        !built_from("everynode-executor").contains("everynode-planner"),
+        "the executor holds no rule"
+    );
+}
+
+#[test]
+fn decisions_know_no_clock_no_io_no_randomness_and_no_wire() {
+    let planner = workspace().join("planner/src");
+    let mut files = sources(&planner.join("decide"));
+    files.extend(sources(&planner.join("fleet")));
+    files.extend(["decide.rs", "fleet.rs", "model.rs"].map(|file| planner.join(file)));
+    let files: Vec<_> = files
+        .into_iter()
+        .filter(|file| !file.ends_with("tests.rs"))
+        .collect();
+    assert!(files.len() > 8, "{files:?}");
+    for file in files
+        .iter()
+        .filter(|file| !file.components().any(|part| part.as_os_str() == "tests"))
+    {
+        let text = std::fs::read_to_string(file).unwrap();
+        let forbidden = [
+            "Instant",
+            "SystemTime",
+            "std::fs",
+            "std::net",
+            "tokio",
+            "tracing",
+            "rand",
+            "everynode_proto",
+            "serde",
+        ];
+        for word in forbidden {
+            let used = text
+                .lines()
+                .any(|line| line.contains(word) && !line.trim_start().starts_with("//"));
+            assert!(!used, "{} uses {word}", file.display());
+        }
+    }
+}
+
+#[test]
+fn every_source_file_is_part_of_a_crate() {
+    for member in ["proto", "planner", "executor", "tests"] {
+        let root = workspace().join(member).join("src");
+        let files = sources(&root);
+        let declared: BTreeSet<_> = files
+            .iter()
+            .flat_map(|file| {
+                let text = std::fs::read_to_string(file).unwrap();
+                let stem = file.file_stem().unwrap().to_str().unwrap().to_owned();
+                let is_root = matches!(stem.as_str(), "lib" | "main");
+                let base = if is_root {
+                    file.parent().unwrap().to_owned()
+                } else {
+                    file.with_extension("")
+                };
+                let names = text.lines().filter_map(|line| {
+                    let (_, name) = line.trim().split_once("mod ")?;
+                    Some(name.strip_suffix(';')?.to_owned())
+                });
+                names
+                    .map(|name| base.join(name).with_extension("rs"))
+                    .collect::<Vec<_>>()
+            })
+            .collect();
+        for file in &files {
+            let stem = file.file_stem().unwrap().to_str().unwrap();
+            let is_root = matches!(stem, "lib" | "main") || file.parent().unwrap().ends_with("bin");
+            assert!(
+                is_root || declared.contains(file),
+                "{} is in no module",
+                file.display()
+            );
+        }
+    }
+}
