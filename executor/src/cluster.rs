@@ -17,7 +17,7 @@ pub use self::{
     pods::{Pod, Pods},
 };
 use crate::{
-    history,
+    template,
     watch::{Change, DaemonSet, Event, Revision},
 };
 
@@ -219,7 +219,7 @@ impl Cluster {
             namespace: metadata.namespace.clone(),
             uid: metadata.uid.as_str().into(),
             revision: object.revision,
-            template: history::data_fingerprint(object),
+            template: template::data_fingerprint(object),
             labels: metadata.labels.clone(),
             owner,
             version: version(&metadata.resource_version),

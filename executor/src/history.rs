@@ -1,9 +1,4 @@
 //! The history of a `DaemonSet`'s templates as `ControllerRevision`s (contract H1 to H3).
-//!
-//! Templates are compared by meaning, and stored byte for byte as kube-controller-manager would store them, so that
-//! either controller recognises the other's revisions.
-
-use std::fmt::Write;
 
 use everynode_proto::facts::REVISION_LABEL;
 use serde::Serialize;
@@ -13,7 +8,8 @@ use crate::{
     cluster::Known,
     hash::{self, Fingerprint},
     pod::owner_reference,
-    watch::{DaemonSet, Revision},
+    template,
+    watch::DaemonSet,
 };
 
 /// The longest name of an object.
@@ -21,95 +17,6 @@ const MAX_NAME: usize = 253;
 
 /// The revisions kept beside the current one when the `DaemonSet` doesn't say.
 const DEFAULT_LIMIT: usize = 10;
-
-/// A `DaemonSet`'s template by meaning.
-pub fn template_fingerprint(daemon_set: &DaemonSet) -> Fingerprint {
-    let template = daemon_set
-        .spec
-        .template
-        .as_ref()
-        .and_then(|raw| serde_json::from_str(raw.get()).ok());
-    meaning(template.unwrap_or_default())
-}
-
-/// The template in a revision's data by meaning.
-pub fn data_fingerprint(revision: &Revision) -> Fingerprint {
-    let data: Value = revision
-        .data
-        .as_ref()
-        .and_then(|raw| serde_json::from_str(raw.get()).ok())
-        .unwrap_or_default();
-    let mut template = data.pointer("/spec/template").cloned().unwrap_or_default();
-    if let Value::Object(fields) = &mut template {
-        fields.remove("$patch");
-    }
-    meaning(template)
-}
-
-fn meaning(mut template: Value) -> Fingerprint {
-    drop_nulls(&mut template);
-    round_numbers(&mut template);
-    hash::fingerprint(template.to_string().as_bytes())
-}
-
-/// A field that is null says the same as one that isn't there (such as the creationTimestamp in older revisions).
-fn drop_nulls(value: &mut Value) {
-    match value {
-        Value::Object(fields) => {
-            fields.retain(|_, value| !value.is_null());
-            fields.values_mut().for_each(drop_nulls);
-        }
-        Value::Array(items) => items.iter_mut().for_each(drop_nulls),
-        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => {}
-    }
-}
-
-/// Rounds integers as kube-controller-manager does, which reads every number as a float before it writes it to a
-/// revision (and shows too few digits of a large one to give it back).
-fn round_numbers(value: &mut Value) {
-    const EXACT: u64 = 1 << 53;
-    match value {
-        Value::Object(fields) => fields.values_mut().for_each(round_numbers),
-        Value::Array(items) => items.iter_mut().for_each(round_numbers),
-        Value::Number(number) => {
-            let size = number.as_i64().map(i64::unsigned_abs).or_else(|| number.as_u64());
-            let rounded = number.as_f64().map(|rounded| rounded.to_string());
-            if size.is_some_and(|size| size > EXACT)
-                && let Some(rounded) = rounded.and_then(|text| serde_json::from_str(&text).ok())
-            {
-                *number = rounded;
-            }
-        }
-        Value::Null | Value::Bool(_) | Value::String(_) => {}
-    }
-}
-
-/// The patch that restores the template, as Go's encoding/json writes it (H2): keys sorted, compact, and with the
-/// characters escaped that are special to HTML and JavaScript.
-fn data(daemon_set: &DaemonSet) -> String {
-    let template = daemon_set
-        .spec
-        .template
-        .as_ref()
-        .and_then(|raw| serde_json::from_str(raw.get()).ok());
-    let mut template: Map<String, Value> = template.unwrap_or_default();
-    template.insert("$patch".to_owned(), "replace".into());
-    let mut patch = json!({"spec": {"template": template}});
-    round_numbers(&mut patch);
-    let text = patch.to_string();
-    // These characters can only stand inside strings, so replacing them in the whole text is the same.
-    let mut escaped = String::with_capacity(text.len());
-    for character in text.chars() {
-        match character {
-            '<' | '>' | '&' | '\u{2028}' | '\u{2029}' => {
-                // Writing to a String can't fail.
-                let _ = write!(escaped, "\\u{:04x}", u32::from(character));
-            }
-            other => escaped.push(other),
-        }
-    }
-    escaped
-}
 
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
@@ -126,7 +33,7 @@ struct Body<'a> {
 /// # Errors
 /// The template can't be written as JSON, which it was read from.
 pub fn new_revision(daemon_set: &DaemonSet, number: i64) -> Result<(String, Vec<u8>), serde_json::Error> {
-    let data = RawValue::from_string(data(daemon_set))?;
+    let data = RawValue::from_string(template::data(daemon_set))?;
     let collisions = daemon_set.status.collision_count.unwrap_or(0).to_string();
     let hash = hash::short(&[data.get().as_bytes(), collisions.as_bytes()]);
     let suffix = format!("-{hash}");

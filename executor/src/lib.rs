@@ -11,7 +11,7 @@
 //! - [`watch`], [`cluster`]: what is seen and known.
 //! - [`outbox`], [`session`]: facts out, plans in.
 //! - [`apply`], [`action`]: plans into API calls.
-//! - [`pod`], [`history`], [`adopt`], [`upkeep`], [`status`], [`events`]: one concern each.
+//! - [`pod`], [`template`], [`history`], [`adopt`], [`upkeep`], [`status`], [`events`]: one concern each.
 //! - [`api`]: the calls to the API server.
 //! - [`args`], [`run`], [`admin`], [`health`], [`metrics`]: the program.
 
@@ -33,6 +33,7 @@ pub mod pod;
 pub mod run;
 pub mod session;
 pub mod status;
+pub mod template;
 #[cfg(test)]
 mod testing;
 pub mod upkeep;

@@ -8,9 +8,8 @@ use everynode_tests::nodes::{self, NodeBuilder};
 use k8s_openapi::api::core::v1::Pod;
 use kube::api::DeleteParams;
 use kube::{Api, ResourceExt};
-use serde_json::json;
 
-use crate::world::{DEADLINE, World};
+use crate::world::World;
 
 /// How often a process is killed.
 const CRASHES: usize = 20;
@@ -48,21 +47,7 @@ async fn killed_20_times_at_random_moments_there_are_never_two_live_pods_on_a_no
             world.planner.launch().unwrap();
         }
         world.everywhere("agent").await;
-        let settled = daemonsets::wait_status(
-            &world.client,
-            &world.namespace,
-            "agent",
-            DEADLINE,
-            "all updated",
-            |status| {
-                status.desired_number_scheduled == i32::try_from(world.nodes.len()).unwrap()
-                    && status.updated_number_scheduled == Some(status.desired_number_scheduled)
-                    && status.number_available == Some(status.desired_number_scheduled)
-            },
-        );
-        settled
-            .await
-            .unwrap_or_else(|error| panic!("round {round}, seed {seed}: {error:#}\n{}", world.logs()));
+        world.rolled_out().await;
         monitor
             .never_crowded()
             .unwrap_or_else(|error| panic!("round {round}, seed {seed}: {error:#}\n{}", world.logs()));
@@ -86,12 +71,7 @@ async fn work(world: &mut World, random: &mut fastrand::Rng, round: usize) {
             }
         }
         1 => {
-            let image = format!("example/daemon:{}", round + 1);
-            let patch =
-                json!({"spec": {"template": {"spec": {"containers": [{"name": "main", "image": image}]}}}});
-            daemonsets::patch(&world.client, &world.namespace, "agent", &patch)
-                .await
-                .unwrap();
+            world.set_image(&format!("example/daemon:{}", round + 1)).await;
         }
         _ => {
             let name = format!("late-{round:02}");

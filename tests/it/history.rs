@@ -8,19 +8,6 @@ use serde_json::json;
 
 use crate::world::{DEADLINE, World};
 
-async fn rolled_out(world: &World) {
-    let done = daemonsets::wait_status(
-        &world.client,
-        &world.namespace,
-        "agent",
-        DEADLINE,
-        "rolled out",
-        |status| status.updated_number_scheduled == Some(2) && status.number_available == Some(2),
-    );
-    done.await
-        .unwrap_or_else(|error| panic!("{error:#}\n{}", world.logs()));
-}
-
 async fn revisions(world: &World) -> Vec<(i64, String)> {
     let api: Api<ControllerRevision> = Api::namespaced(world.client.clone(), &world.namespace);
     let listed = api.list(&ListParams::default()).await.unwrap();
@@ -34,25 +21,17 @@ async fn revisions(world: &World) -> Vec<(i64, String)> {
 
 #[tokio::test]
 async fn h1_an_old_template_that_comes_back_reuses_its_revision_with_a_new_number() {
-    let world = World::new(2).await;
-    DaemonSetBuilder::new("agent")
-        .create(&world.client, &world.namespace)
-        .await
-        .unwrap();
-    world.everywhere("agent").await;
-    rolled_out(&world).await;
+    let (world, _) = World::with_agent(2).await;
+    world.rolled_out().await;
     let first = revisions(&world).await;
     assert_eq!(first.len(), 1);
-    let image = json!({"spec": {"template": {"spec": {"containers": [{"name": "main", "image": "example/daemon:2"}]}}}});
-    daemonsets::patch(&world.client, &world.namespace, "agent", &image)
-        .await
-        .unwrap();
-    rolled_out(&world).await;
+    world.set_image("example/daemon:2").await;
+    world.rolled_out().await;
     assert_eq!(revisions(&world).await.len(), 2);
 
     let kubectl = world.claim.kubectl().unwrap();
     kubectl.run(["rollout", "undo", "ds/agent"]).await.unwrap();
-    rolled_out(&world).await;
+    world.rolled_out().await;
     let after = revisions(&world).await;
     assert_eq!(after.len(), 2, "{after:?}");
     assert_eq!(after[1], (3, first[0].1.clone()));
@@ -71,11 +50,8 @@ async fn h1_an_old_template_that_comes_back_reuses_its_revision_with_a_new_numbe
 #[tokio::test]
 async fn h1_a_taken_name_raises_the_collision_count_and_the_rollout_goes_on() {
     let world = World::new(2).await;
-    DaemonSetBuilder::new("agent")
-        .create(&world.client, &world.namespace)
-        .await
-        .unwrap();
-    rolled_out(&world).await;
+    world.create(DaemonSetBuilder::new("agent")).await;
+    world.rolled_out().await;
     // The next revision's name isn't known before it is made, so the current one's is given to other data: the DaemonSet
     // is made anew with the same template, and finds its name taken by somebody else's revision.
     let api: Api<ControllerRevision> = Api::namespaced(world.client.clone(), &world.namespace);
@@ -99,22 +75,13 @@ async fn h1_a_taken_name_raises_the_collision_count_and_the_rollout_goes_on() {
         .await
         .unwrap();
 
-    DaemonSetBuilder::new("agent")
-        .create(&world.client, &world.namespace)
-        .await
-        .unwrap();
+    world.create(DaemonSetBuilder::new("agent")).await;
     world.everywhere("agent").await;
-    let status = daemonsets::wait_status(
-        &world.client,
-        &world.namespace,
-        "agent",
-        DEADLINE,
-        "one collision",
-        |status| status.collision_count == Some(1) && status.number_available == Some(2),
-    );
-    status
-        .await
-        .unwrap_or_else(|error| panic!("{error:#}\n{}", world.logs()));
+    world
+        .status("agent", "one collision", |status| {
+            status.collision_count == Some(1) && status.number_available == Some(2)
+        })
+        .await;
     let after = revisions(&world).await;
     assert_eq!(after.len(), 2);
     assert!(after.iter().any(|(_, other)| *other != name), "{after:?}");

@@ -10,7 +10,6 @@ use everynode_tests::wait::eventually;
 use k8s_openapi::api::core::v1::Pod;
 use kube::api::DeleteParams;
 use kube::{Api, ResourceExt};
-use serde_json::json;
 
 use crate::world::{DEADLINE, World, identities};
 
@@ -31,12 +30,7 @@ async fn delete_pod(world: &World, pod: &Pod) {
 
 #[tokio::test]
 async fn without_a_planner_nothing_changes_and_with_the_next_one_all_goes_on() {
-    let mut world = World::new(3).await;
-    DaemonSetBuilder::new("agent")
-        .create(&world.client, &world.namespace)
-        .await
-        .unwrap();
-    let pods = world.everywhere("agent").await;
+    let (mut world, pods) = World::with_agent(3).await;
 
     world.planner.kill9().await.unwrap();
     delete_pod(&world, &pods[0]).await;
@@ -85,50 +79,24 @@ async fn without_a_planner_nothing_changes_and_with_the_next_one_all_goes_on() {
 
 #[tokio::test]
 async fn a_planner_that_stops_in_order_hands_over_in_the_middle_of_a_rollout() {
-    let mut world = World::new(6).await;
-    DaemonSetBuilder::new("agent")
-        .create(&world.client, &world.namespace)
-        .await
-        .unwrap();
-    world.everywhere("agent").await;
+    let (mut world, _) = World::with_agent(6).await;
     let mut monitor = Monitor::start(&world.client, &world.namespace, "agent")
         .await
         .unwrap();
-    let image = json!({"spec": {"template": {"spec": {"containers": [{"name": "main", "image": "example/daemon:2"}]}}}});
-    daemonsets::patch(&world.client, &world.namespace, "agent", &image)
-        .await
-        .unwrap();
+    world.set_image("example/daemon:2").await;
     assert!(
         monitor.events(6, DEADLINE).await,
         "the rollout did not begin\n{}",
         world.logs()
     );
     world.planner.restart().await.unwrap();
-    wait_rolled_out(&world, 6).await;
+    world.rolled_out().await;
     monitor.never_crowded().unwrap();
-}
-
-async fn wait_rolled_out(world: &World, nodes: i32) {
-    let done = daemonsets::wait_status(
-        &world.client,
-        &world.namespace,
-        "agent",
-        DEADLINE,
-        "rolled out",
-        |status| status.updated_number_scheduled == Some(nodes) && status.number_available == Some(nodes),
-    );
-    done.await
-        .unwrap_or_else(|error| panic!("{error:#}\n{}", world.logs()));
 }
 
 #[tokio::test]
 async fn the_api_server_restarts_and_what_happened_before_and_after_is_put_right() {
-    let mut world = World::new(3).await;
-    DaemonSetBuilder::new("agent")
-        .create(&world.client, &world.namespace)
-        .await
-        .unwrap();
-    let pods = world.everywhere("agent").await;
+    let (mut world, pods) = World::with_agent(3).await;
     let pid = world.executor.pid();
 
     delete_pod(&world, &pods[0]).await;
@@ -149,14 +117,8 @@ async fn the_api_server_restarts_and_what_happened_before_and_after_is_put_right
 #[tokio::test]
 async fn an_executor_that_was_away_finds_what_changed_meanwhile() {
     let mut world = World::new(3).await;
-    DaemonSetBuilder::new("agent")
-        .create(&world.client, &world.namespace)
-        .await
-        .unwrap();
-    DaemonSetBuilder::new("leaving")
-        .create(&world.client, &world.namespace)
-        .await
-        .unwrap();
+    world.create(DaemonSetBuilder::new("agent")).await;
+    world.create(DaemonSetBuilder::new("leaving")).await;
     let pods = world.everywhere("agent").await;
     world.everywhere("leaving").await;
 
@@ -165,10 +127,7 @@ async fn an_executor_that_was_away_finds_what_changed_meanwhile() {
     daemonsets::delete(&world.client, &world.namespace, "leaving")
         .await
         .unwrap();
-    DaemonSetBuilder::new("coming")
-        .create(&world.client, &world.namespace)
-        .await
-        .unwrap();
+    world.create(DaemonSetBuilder::new("coming")).await;
     nodes::create_ready(&world.client, vec![NodeBuilder::new("node-04")])
         .await
         .unwrap();
@@ -201,10 +160,7 @@ async fn two_executors_at_once_make_one_pod_a_node() {
         .await
         .unwrap();
 
-    DaemonSetBuilder::new("agent")
-        .create(&world.client, &world.namespace)
-        .await
-        .unwrap();
+    world.create(DaemonSetBuilder::new("agent")).await;
     for _ in 0..3 {
         let pods = world.everywhere("agent").await;
         for pod in &pods[..3] {
@@ -219,12 +175,7 @@ async fn two_executors_at_once_make_one_pod_a_node() {
 
 #[tokio::test]
 async fn a_hanging_planner_is_left_and_served_again_when_it_wakes_up() {
-    let mut world = World::new(2).await;
-    DaemonSetBuilder::new("agent")
-        .create(&world.client, &world.namespace)
-        .await
-        .unwrap();
-    let pods = world.everywhere("agent").await;
+    let (mut world, pods) = World::with_agent(2).await;
     world.planner.signal(rustix::process::Signal::STOP);
     let lost = eventually(
         Duration::from_mins(1),

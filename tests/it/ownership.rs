@@ -18,13 +18,8 @@ fn is_owned_by(pod: &Pod, uid: &str) -> bool {
 
 #[tokio::test]
 async fn a1_orphaned_pods_and_their_revision_are_adopted_and_none_is_restarted() {
-    let world = World::new(3).await;
+    let (world, before) = World::with_agent(3).await;
     let (client, namespace) = (&world.client, &world.namespace);
-    DaemonSetBuilder::new("agent")
-        .create(client, namespace)
-        .await
-        .unwrap();
-    let before = world.everywhere("agent").await;
 
     let sets: Api<DaemonSet> = Api::namespaced(client.clone(), namespace);
     let orphan = DeleteParams {
@@ -67,10 +62,11 @@ async fn a1_orphaned_pods_and_their_revision_are_adopted_and_none_is_restarted()
         .await
         .unwrap_or_else(|error| panic!("{error:#}\n{}", world.logs()));
     assert_eq!(identities(&adopted), identities(&before));
-    let status = daemonsets::wait_status(client, namespace, "agent", DEADLINE, "all current", |status| {
-        status.updated_number_scheduled == Some(3) && status.number_available == Some(3)
-    });
-    status.await.unwrap();
+    world
+        .status("agent", "all current", |status| {
+            status.updated_number_scheduled == Some(3) && status.number_available == Some(3)
+        })
+        .await;
     let revisions: Api<ControllerRevision> = Api::namespaced(client.clone(), namespace);
     let revisions = revisions.list(&ListParams::default()).await.unwrap().items;
     assert_eq!(revisions.len(), 1, "the old revision serves on");
@@ -79,13 +75,8 @@ async fn a1_orphaned_pods_and_their_revision_are_adopted_and_none_is_restarted()
 
 #[tokio::test]
 async fn a2_a_pod_that_is_not_selected_any_more_is_released_and_its_node_gets_another() {
-    let world = World::new(2).await;
+    let (world, before) = World::with_agent(2).await;
     let (client, namespace) = (&world.client, &world.namespace);
-    DaemonSetBuilder::new("agent")
-        .create(client, namespace)
-        .await
-        .unwrap();
-    let before = world.everywhere("agent").await;
     let pods: Api<Pod> = Api::namespaced(client.clone(), namespace);
     let relabel = |value: &str| Patch::Merge(json!({"metadata": {"labels": {"app": value}}}));
     let name = before[0].name_any();

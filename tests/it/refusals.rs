@@ -15,19 +15,13 @@ async fn p3_a_malformed_daemonset_gets_an_event_and_the_others_get_their_pods() 
     let world = World::new(3).await;
     let terms = json!([{"matchExpressions": [{"key": "cores", "operator": "Gt", "values": ["many"]}]}]);
     let required = json!({"requiredDuringSchedulingIgnoredDuringExecution": {"nodeSelectorTerms": terms}});
-    DaemonSetBuilder::new("first")
-        .create(&world.client, &world.namespace)
-        .await
-        .unwrap();
+    world.create(DaemonSetBuilder::new("first")).await;
     DaemonSetBuilder::new("malformed")
         .pod_spec(&json!({"affinity": {"nodeAffinity": required}}))
         .create(&world.client, &world.namespace)
         .await
         .unwrap();
-    DaemonSetBuilder::new("last")
-        .create(&world.client, &world.namespace)
-        .await
-        .unwrap();
+    world.create(DaemonSetBuilder::new("last")).await;
 
     world.everywhere("first").await;
     world.everywhere("last").await;
@@ -38,15 +32,11 @@ async fn p3_a_malformed_daemonset_gets_an_event_and_the_others_get_their_pods() 
             "\"many\" must be an integer",
         )
         .await;
-    let status = daemonsets::wait_status(
-        &world.client,
-        &world.namespace,
-        "malformed",
-        DEADLINE,
-        "no pods",
-        |status| status.desired_number_scheduled == 0,
-    );
-    status.await.unwrap();
+    world
+        .status("malformed", "no pods", |status| {
+            status.desired_number_scheduled == 0
+        })
+        .await;
     assert!(
         daemonsets::pods(&world.client, &world.namespace, "malformed")
             .await
@@ -73,26 +63,15 @@ async fn c5_a_quota_stops_one_daemonset_with_an_event_and_a_true_status_and_when
     });
     counted.await.unwrap();
 
-    DaemonSetBuilder::new("agent")
-        .create(&world.client, &world.namespace)
-        .await
-        .unwrap();
+    world.create(DaemonSetBuilder::new("agent")).await;
     world.event("agent", "FailedCreate", "exceeded quota: few").await;
-    let status = daemonsets::wait_status(
-        &world.client,
-        &world.namespace,
-        "agent",
-        DEADLINE,
-        "two of four",
-        |status| {
+    world
+        .status("agent", "two of four", |status| {
             status.desired_number_scheduled == 4
                 && status.current_number_scheduled == 2
                 && status.number_ready == 2
-        },
-    );
-    status
-        .await
-        .unwrap_or_else(|error| panic!("{error:#}\n{}", world.logs()));
+        })
+        .await;
 
     let elsewhere = fresh_namespace(&world.client).await.unwrap();
     DaemonSetBuilder::new("other")
@@ -130,10 +109,7 @@ async fn a_namespace_that_is_deleted_goes_and_holds_up_nothing_else() {
         .delete(&leaving, &DeleteParams::default())
         .await
         .unwrap();
-    DaemonSetBuilder::new("other")
-        .create(&world.client, &world.namespace)
-        .await
-        .unwrap();
+    world.create(DaemonSetBuilder::new("other")).await;
     world.everywhere("other").await;
     let gone = eventually(DEADLINE * 2, "the namespace to be gone", async || {
         let left = namespaces.get_opt(&leaving).await?;

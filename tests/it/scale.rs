@@ -18,10 +18,7 @@ async fn three_hundred_nodes_get_a_pod_each() {
         .await
         .unwrap();
     let began = Instant::now();
-    DaemonSetBuilder::new("agent")
-        .create(&world.client, &world.namespace)
-        .await
-        .unwrap();
+    world.create(DaemonSetBuilder::new("agent")).await;
     let created = eventually(DEADLINE, "300 pods to be created", async || {
         let count = world
             .executor

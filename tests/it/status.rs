@@ -13,22 +13,13 @@ use crate::world::{DEADLINE, World};
 #[tokio::test]
 async fn s2_a_status_that_somebody_else_overwrites_is_put_right() {
     let world = World::new(2).await;
-    DaemonSetBuilder::new("agent")
-        .create(&world.client, &world.namespace)
-        .await
-        .unwrap();
+    world.create(DaemonSetBuilder::new("agent")).await;
     let ready = async || {
-        let status = daemonsets::wait_status(
-            &world.client,
-            &world.namespace,
-            "agent",
-            DEADLINE,
-            "two ready",
-            |status| status.number_ready == 2 && status.number_available == Some(2),
-        );
-        status
+        world
+            .status("agent", "two ready", |status| {
+                status.number_ready == 2 && status.number_available == Some(2)
+            })
             .await
-            .unwrap_or_else(|error| panic!("{error:#}\n{}", world.logs()))
     };
     ready().await;
     let sets: Api<DaemonSet> = Api::namespaced(world.client.clone(), &world.namespace);
@@ -52,17 +43,11 @@ async fn s3_pods_become_available_when_the_time_has_passed_though_nothing_happen
         .await
         .unwrap();
     let said = async |what: &str, available: i32| {
-        let status = daemonsets::wait_status(
-            &world.client,
-            &world.namespace,
-            "agent",
-            DEADLINE,
-            what,
-            |status| status.number_ready == 2 && status.number_available.unwrap_or_default() == available,
-        );
-        status
+        world
+            .status("agent", what, |status| {
+                status.number_ready == 2 && status.number_available.unwrap_or_default() == available
+            })
             .await
-            .unwrap_or_else(|error| panic!("{error:#}\n{}", world.logs()))
     };
     said("ready and not yet available", 0).await;
     said("available", 2).await;
@@ -71,10 +56,7 @@ async fn s3_pods_become_available_when_the_time_has_passed_though_nothing_happen
 #[tokio::test]
 async fn n3_pods_that_are_over_are_replaced_with_an_event() {
     let world = World::new(2).await;
-    DaemonSetBuilder::new("agent")
-        .create(&world.client, &world.namespace)
-        .await
-        .unwrap();
+    world.create(DaemonSetBuilder::new("agent")).await;
     let pods: Api<Pod> = Api::namespaced(world.client.clone(), &world.namespace);
     for (phase, reason) in [("Failed", "FailedDaemonPod"), ("Succeeded", "SucceededDaemonPod")] {
         let over = world.everywhere("agent").await[0].clone();

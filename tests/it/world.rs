@@ -2,15 +2,17 @@
 
 use std::time::Duration;
 
-use everynode_tests::daemonsets;
+use everynode_tests::daemonsets::{self, DaemonSetBuilder};
 use everynode_tests::nodes::{self, NodeBuilder};
 use everynode_tests::programs::{Profile, Programs};
 use everynode_tests::service::{Executor, Planner, ServiceOptions};
 use everynode_tests::shared::Claim;
 use everynode_tests::wait::eventually;
+use k8s_openapi::api::apps::v1::{DaemonSet, DaemonSetStatus};
 use k8s_openapi::api::core::v1::{Event, Pod};
 use kube::api::ListParams;
 use kube::{Api, Client, ResourceExt};
+use serde_json::json;
 
 /// How long anything may take that should take a moment.
 pub(crate) const DEADLINE: Duration = Duration::from_secs(30);
@@ -55,6 +57,50 @@ impl World {
             nodes,
             programs,
         }
+    }
+
+    /// The same with the `DaemonSet` `agent` in place, and its pods.
+    pub(crate) async fn with_agent(node_count: usize) -> (Self, Vec<Pod>) {
+        let world = Self::new(node_count).await;
+        world.create(DaemonSetBuilder::new("agent")).await;
+        let pods = world.everywhere("agent").await;
+        (world, pods)
+    }
+
+    pub(crate) async fn create(&self, daemon_set: DaemonSetBuilder) -> DaemonSet {
+        daemon_set.create(&self.client, &self.namespace).await.unwrap()
+    }
+
+    /// Changes the image of `agent`, and so its template.
+    pub(crate) async fn set_image(&self, image: &str) {
+        let containers = json!([{"name": "main", "image": image}]);
+        let patch = json!({"spec": {"template": {"spec": {"containers": containers}}}});
+        daemonsets::patch(&self.client, &self.namespace, "agent", &patch)
+            .await
+            .unwrap();
+    }
+
+    /// Waits until the status is about the current generation and as wanted.
+    pub(crate) async fn status(
+        &self,
+        name: &str,
+        what: &str,
+        wanted: impl Fn(&DaemonSetStatus) -> bool,
+    ) -> DaemonSetStatus {
+        let status =
+            daemonsets::wait_status(&self.client, &self.namespace, name, DEADLINE, what, wanted).await;
+        status.unwrap_or_else(|error| panic!("{error:#}\n{}", self.logs()))
+    }
+
+    /// Waits until every node has an available pod of `agent`'s current template.
+    pub(crate) async fn rolled_out(&self) {
+        let nodes = i32::try_from(self.nodes.len()).unwrap();
+        self.status("agent", "rolled out", |status| {
+            status.desired_number_scheduled == nodes
+                && status.updated_number_scheduled == Some(nodes)
+                && status.number_available == Some(nodes)
+        })
+        .await;
     }
 
     /// Waits for one ready pod on every node, and none elsewhere.

@@ -10,7 +10,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1 as meta;
 use kube::core::{Selector, SelectorExt};
 
 use super::Text;
-use crate::{hash::Fingerprint, history, watch::DaemonSet};
+use crate::{hash::Fingerprint, template, watch::DaemonSet};
 
 /// A `DaemonSet` and what follows from it alone.
 #[derive(Debug, Clone)]
@@ -24,7 +24,7 @@ pub struct Entry {
 
 impl Entry {
     pub(super) fn new(object: DaemonSet) -> Self {
-        let template = history::template_fingerprint(&object);
+        let template = template::fingerprint(&object);
         let selector = selector(&object.spec.selector);
         Self {
             object: Arc::new(object),

@@ -12,6 +12,7 @@ use crate::{
     api::{Api, ApiError, PatchKind},
     cluster::{Known, Text},
     history::{self, Step},
+    template,
     watch::{DaemonSet, Revision},
 };
 
@@ -282,7 +283,7 @@ impl Run<'_> {
             .during(operation)?;
         let owner = existing.metadata.controller().map(|owner| owner.uid.as_str());
         let is_own = owner.is_none_or(|owner| owner == self.daemon_set.metadata.uid);
-        if !is_own || history::data_fingerprint(&existing) != history::template_fingerprint(self.daemon_set) {
+        if !is_own || template::data_fingerprint(&existing) != template::fingerprint(self.daemon_set) {
             return self.count_collision().await;
         }
         if existing.metadata.deletion_timestamp.is_some() {
