@@ -8,6 +8,7 @@ use clap::Parser;
 use k8s_openapi::api::core::v1::Namespace;
 use kube::{
     Client, Config,
+    client::ClientBuilder,
     config::{KubeConfigOptions, Kubeconfig},
 };
 use tokio::{
@@ -17,6 +18,7 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 use tonic::transport::Endpoint;
+use tower::util::MapRequestLayer;
 use tracing::{info, warn};
 use tracing_subscriber::EnvFilter;
 
@@ -29,7 +31,7 @@ use crate::{
     health::Health,
     metrics::Metrics,
     session::{self, Identity},
-    watch::{Cause, watch_all},
+    watch::{Cause, of_this_moment, watch_all},
 };
 
 /// The exit code for flags or configuration that can't be used (sysexits' `EX_USAGE`).
@@ -162,7 +164,8 @@ async fn execute(resolved: Resolved) -> anyhow::Result<()> {
         .await
         .with_context(|| format!("can't listen on --admin-listen {admin_listen}"))?;
     let cluster_url = config.cluster_url.to_string();
-    let client = Client::try_from(config).context("can't make a client for the cluster")?;
+    let client = ClientBuilder::try_from(config).context("can't make a client for the cluster")?;
+    let client = client.with_layer(&MapRequestLayer::new(of_this_moment)).build();
     info!(cluster = cluster_url, planner = args.planner, admin_listen = %admin_listener.local_addr()?,
         version = env!("CARGO_PKG_VERSION"), "executor starts");
 

@@ -195,6 +195,28 @@ async fn has_streaming_lists(client: &Client) -> bool {
     }
 }
 
+/// Has a streamed list be as new as the request, where kube's watcher would take one of any age (`resourceVersion=0`). An
+/// executor that starts from an old list doesn't see what the one before it has just done, and would do it again.
+pub fn of_this_moment<B>(mut request: http::Request<B>) -> http::Request<B> {
+    let uri = request.uri();
+    let Some(query) = uri
+        .query()
+        .filter(|query| query.contains("sendInitialEvents=true"))
+    else {
+        return request;
+    };
+    let pairs: Vec<_> = query
+        .split('&')
+        .filter(|pair| *pair != "resourceVersion=0")
+        .collect();
+    let mut parts = uri.clone().into_parts();
+    parts.path_and_query = format!("{}?{}", uri.path(), pairs.join("&")).parse().ok();
+    if let Ok(uri) = http::Uri::from_parts(parts) {
+        *request.uri_mut() = uri;
+    }
+    request
+}
+
 async fn watch<T: Watched>(
     client: &Client,
     mut streaming: bool,
@@ -283,5 +305,25 @@ impl<E: std::error::Error> fmt::Display for Cause<'_, E> {
             source = cause.source();
         }
         formatter.write_str(&shown)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_streamed_list_is_of_this_moment_and_other_requests_stay_as_they_are() {
+        let list = "/api/v1/pods?&watch=true&sendInitialEvents=true&resourceVersionMatch=NotOlderThan&resourceVersion=0";
+        let consistent = "/api/v1/pods?&watch=true&sendInitialEvents=true&resourceVersionMatch=NotOlderThan";
+        let resumed = "/api/v1/pods?&watch=true&resourceVersion=0";
+        for (before, after) in [
+            (list, consistent),
+            (resumed, resumed),
+            ("/api/v1/pods", "/api/v1/pods"),
+        ] {
+            let request = http::Request::builder().uri(before).body(()).unwrap();
+            assert_eq!(of_this_moment(request).uri(), after);
+        }
     }
 }
