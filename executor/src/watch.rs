@@ -309,21 +309,4 @@ impl<E: std::error::Error> fmt::Display for Cause<'_, E> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_streamed_list_is_of_this_moment_and_other_requests_stay_as_they_are() {
-        let list = "/api/v1/pods?&watch=true&sendInitialEvents=true&resourceVersionMatch=NotOlderThan&resourceVersion=0";
-        let consistent = "/api/v1/pods?&watch=true&sendInitialEvents=true&resourceVersionMatch=NotOlderThan";
-        let resumed = "/api/v1/pods?&watch=true&resourceVersion=0";
-        for (before, after) in [
-            (list, consistent),
-            (resumed, resumed),
-            ("/api/v1/pods", "/api/v1/pods"),
-        ] {
-            let request = http::Request::builder().uri(before).body(()).unwrap();
-            assert_eq!(of_this_moment(request).uri(), after);
-        }
-    }
-}
+mod tests;
