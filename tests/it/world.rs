@@ -110,6 +110,23 @@ impl World {
         placed.unwrap_or_else(|error| panic!("{error:#}\n{}", self.logs()))
     }
 
+    /// Waits for one pod on every node and none elsewhere, whether ready or not, not counting those that are being deleted.
+    pub(crate) async fn one_each(&self, name: &str) -> Vec<Pod> {
+        let what = format!("one pod of {name} on each of {:?}", self.nodes);
+        let placed = eventually(DEADLINE, what, async || {
+            let mut pods = daemonsets::pods(&self.client, &self.namespace, name).await?;
+            pods.retain(|pod| pod.metadata.deletion_timestamp.is_none());
+            let placed = daemonsets::by_node(&pods);
+            let nodes: Vec<_> = placed.keys().cloned().collect();
+            let single = placed.values().all(|pods| pods.len() == 1);
+            anyhow::ensure!(nodes == self.nodes && single, "they are placed so: {placed:?}");
+            Ok(pods)
+        });
+        placed
+            .await
+            .unwrap_or_else(|error| panic!("{error:#}\n{}", self.logs()))
+    }
+
     /// Waits for an event on the `DaemonSet` with this reason whose message contains the words.
     pub(crate) async fn event(&self, name: &str, reason: &str, words: &str) {
         let events: Api<Event> = Api::namespaced(self.client.clone(), &self.namespace);
