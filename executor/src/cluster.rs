@@ -318,11 +318,6 @@ impl Cluster {
         self.daemon_sets.get(uid)
     }
 
-    /// The uids of all `DaemonSet`s that are not being deleted.
-    pub fn daemon_set_uids(&self) -> impl Iterator<Item = &Text> {
-        self.daemon_sets.keys()
-    }
-
     /// The `ControllerRevision`s in a namespace that a `DaemonSet` controls, or that nothing controls.
     pub fn revisions(&self, namespace: &str) -> impl Iterator<Item = &Known> {
         self.revisions

@@ -262,17 +262,19 @@ impl Fleet {
             problems: decide::problems(&known.daemon_set, &known.placement),
             reconsider_at: decision.reconsider_at,
         };
-        let key = known.daemon_set.key();
-        let added_tolerations = added_tolerations(&known.daemon_set.template);
         let complete = decision.actions.len() <= MAX_ACTIONS;
         decision.actions.truncate(MAX_ACTIONS);
-        let is_new = said != row.said || !decision.actions.is_empty();
         if let Some(at) = row.said.reconsider_at {
             self.due.remove(&(at, uid.clone()));
         }
         if let Some(at) = said.reconsider_at {
             self.due.insert((at, uid.clone()));
         }
+        if said == row.said && decision.actions.is_empty() {
+            return Some((None, complete));
+        }
+        let key = known.daemon_set.key();
+        let added_tolerations = added_tolerations(&known.daemon_set.template);
         row.said = said.clone();
         let actions = decision
             .actions
@@ -286,7 +288,7 @@ impl Fleet {
             said,
             added_tolerations,
         };
-        Some((is_new.then_some(plan), complete))
+        Some((Some(plan), complete))
     }
 
     /// Puts an action in flight.

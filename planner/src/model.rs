@@ -2,7 +2,7 @@
 //!
 //! Strings are shared (`Arc<str>`): a session interns them, so a label that a thousand nodes carry is stored once.
 
-use std::{fmt, sync::Arc};
+use std::sync::Arc;
 
 /// A shared string.
 pub type Text = Arc<str>;
@@ -351,12 +351,6 @@ pub struct Problem {
     pub field: String,
     /// What is wrong and what would be right.
     pub message: String,
-}
-
-impl fmt::Display for Problem {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(formatter, "{}: {}", self.field, self.message)
-    }
 }
 
 /// What is to be done for a `DaemonSet`, and what is to be said of it.
