@@ -1,7 +1,7 @@
 // Command controlplane is a whole Kubernetes control plane in one program: it is the component whose name it is started as,
 // so a folder of symbolic links to one binary stands for etcd, kube-apiserver, kube-controller-manager, kube-scheduler,
-// kubectl and kwok. The components share nearly all of their code; as six binaries they would take six times as long to
-// link, and six times the disk.
+// kubectl, kwok, or the judge of placement. The components share nearly all of their code; as so many binaries they would take
+// as many times as long to link, and as much more disk.
 package main
 
 import (
@@ -20,6 +20,7 @@ var components = map[string]func(){
 	"kube-scheduler":          scheduler,
 	"kubectl":                 kubectl,
 	"kwok":                    kwok,
+	"judge":                   judge,
 }
 
 func main() {

@@ -28,11 +28,13 @@ pub enum Tool {
     Kwok,
     /// A command line client for any gRPC service.
     Grpcurl,
+    /// The placement rules of kube-controller-manager's `DaemonSet` controller, on objects from its standard input.
+    Judge,
 }
 
 impl Tool {
     /// Every tool.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 8] = [
         Self::Etcd,
         Self::ApiServer,
         Self::ControllerManager,
@@ -40,6 +42,7 @@ impl Tool {
         Self::Kubectl,
         Self::Kwok,
         Self::Grpcurl,
+        Self::Judge,
     ];
 
     /// The file name that the program is known by.
@@ -52,6 +55,7 @@ impl Tool {
             Self::Kubectl => "kubectl",
             Self::Kwok => "kwok",
             Self::Grpcurl => "grpcurl",
+            Self::Judge => "judge",
         }
     }
 }
