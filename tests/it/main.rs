@@ -9,6 +9,7 @@
 
 mod control_plane;
 mod crashes;
+mod differential;
 mod history;
 mod kwok;
 mod outages;
@@ -16,6 +17,7 @@ mod ownership;
 mod refusals;
 mod scale;
 mod status;
+mod takeover;
 mod tidy;
 mod tools;
 mod walk;

@@ -16,7 +16,7 @@ use crate::wait::eventually;
 /// The label and the taint of control-plane nodes that the example tolerates.
 pub const MASTER: &str = "node-role.kubernetes.io/master";
 
-/// Describes a node: with room for 110 pods, 32 CPUs and 256 GiB.
+/// Describes a node: with room for 110 pods, 32 CPUs, 256 GiB of memory and 1 TiB of disk.
 #[derive(Debug, Clone)]
 pub struct NodeBuilder {
     node: Node,
@@ -25,7 +25,12 @@ pub struct NodeBuilder {
 impl NodeBuilder {
     /// A node without taints, and with the labels that a kubelet would give it.
     pub fn new(name: &str) -> Self {
-        let capacity = [("cpu", "32"), ("memory", "256Gi"), ("pods", "110")];
+        let capacity = [
+            ("cpu", "32"),
+            ("memory", "256Gi"),
+            ("ephemeral-storage", "1Ti"),
+            ("pods", "110"),
+        ];
         let capacity: BTreeMap<_, _> = capacity
             .into_iter()
             .map(|(resource, size)| (resource.to_owned(), Quantity(size.to_owned())))

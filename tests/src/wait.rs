@@ -37,6 +37,19 @@ impl std::error::Error for GiveUp {}
 pub async fn eventually<T>(
     deadline: Duration,
     what: impl fmt::Display,
+    look: impl AsyncFnMut() -> Result<T>,
+) -> Result<T> {
+    eventually_every(INTERVAL, deadline, what, look).await
+}
+
+/// As [`eventually`], with another time between two looks than the usual 25 ms: for looks that cost many requests.
+///
+/// # Errors
+/// As [`eventually`].
+pub async fn eventually_every<T>(
+    interval: Duration,
+    deadline: Duration,
+    what: impl fmt::Display,
     mut look: impl AsyncFnMut() -> Result<T>,
 ) -> Result<T> {
     let end = Instant::now() + deadline;
@@ -47,10 +60,10 @@ pub async fn eventually<T>(
             Err(error) if error.is::<GiveUp>() => return Err(error.context(format!("waiting for {what}"))),
             Err(error) => seen = Some(error),
         }
-        if Instant::now() + INTERVAL >= end {
+        if Instant::now() + interval >= end {
             break;
         }
-        sleep(INTERVAL).await;
+        sleep(interval).await;
     }
     let seen = seen.map_or_else(
         || "the first look didn't come back".to_owned(),

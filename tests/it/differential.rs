@@ -1,0 +1,113 @@
+//! Everynode against kube-controller-manager's own `DaemonSet` controller: the same steps on two control planes, and the settled states
+//! compared.
+//!
+//! Where the two differ on purpose, the scenario names the clause: `in_any_order` stands for R6 (kube-controller-manager serves nodes
+//! in the order of a hash map), `nudge` for N7 (it doesn't look at a `DaemonSet` by itself when a node is deleted, when a node with a
+//! pod gets a taint that the pod may stay with, or when somebody adds a revision).
+
+mod history;
+mod nodes;
+mod ownership;
+mod placement;
+mod pods;
+mod rollout;
+mod surge;
+
+use anyhow::Result;
+use everynode_tests::control_plane::{ControlPlane, Options};
+use everynode_tests::daemonsets::DaemonSetBuilder;
+use everynode_tests::differential::{Lockstep, side::Control};
+use everynode_tests::programs::{Profile, Programs};
+use everynode_tests::service::{Executor, Planner, ServiceOptions};
+use everynode_tests::shared::Claim;
+use futures::future::LocalBoxFuture;
+use futures::{FutureExt as _, StreamExt as _, stream};
+
+/// How many scenarios run at a time: most of each is waiting.
+const AT_A_TIME: usize = 10;
+/// Picks scenarios by a part of their names, for looking into one.
+const ONLY: &str = "EVERYNODE_SCENARIO";
+
+type Run = for<'l> fn(&'l mut Lockstep) -> LocalBoxFuture<'l, Result<()>>;
+
+macro_rules! scenarios {
+    ($($module:ident: $($name:ident)*;)*) => {
+        [$($((stringify!($name), (|lockstep| $module::$name(lockstep).boxed_local()) as Run),)*)*]
+    };
+}
+
+fn scenarios() -> impl Iterator<Item = (String, Run)> {
+    let all = scenarios! {
+        placement: p1_host_network p1_known_tolerations p2_node_name p3_selector p3_affinity p3_numbers p4_no_schedule p4_no_execute
+            p5_cordoned;
+        nodes: n1_joins n2_moves n6_unbound n7_leaves;
+        pods: n1_deleted n1_terminating n3_failed n3_succeeded n3_fails_always n4_one_too_many c2_finalizers c4_rich_template
+            c5_quota c5_host_port s3_min_ready;
+        rollout: r1_restart r2_on_delete r2_becomes_rolling r2_becomes_on_delete r3_percent r3_all_at_once r4_image r4_unready
+            r4_failed r4_third_template r4_node_joins r4_node_leaves r4_selector_changes r4_min_ready;
+        surge: r5_one r5_percent r5_min_ready r5_undone r5_begins r5_ends r5_unready_old r5_node_excluded;
+        history: h1_collision h1_duplicate h1_labels h3_limit h3_none h3_in_use h4_undo h4_many;
+        ownership: a1_adopts a2_releases a3_foreign a4_foreground a4_finalizer a4_two;
+    };
+    let only = std::env::var(ONLY).unwrap_or_default();
+    all.into_iter()
+        .map(|(name, run)| (name.replace('_', "-"), run))
+        .filter(move |(name, _)| name.contains(&only))
+}
+
+fn agent() -> DaemonSetBuilder {
+    DaemonSetBuilder::new("agent")
+}
+
+#[tokio::test]
+async fn everynode_leaves_behind_what_kube_controller_manager_does() {
+    let mut claim = Claim::new().await.unwrap();
+    let options = Options {
+        daemonset_controller: true,
+        ..Options::default()
+    };
+    let reference = ControlPlane::start(options).await.unwrap();
+    let programs = Programs::built(Profile::Dev).await.unwrap();
+    let planner = Planner::start(&programs, ServiceOptions::default())
+        .await
+        .unwrap();
+    let kubeconfig = claim.control_plane().kubeconfig().to_owned();
+    let executor = Executor::start(&programs, &planner.url(), &kubeconfig, ServiceOptions::default())
+        .await
+        .unwrap();
+    let control = async |control_plane: &ControlPlane| Control {
+        client: control_plane.client().await.unwrap(),
+        kubectl: control_plane.kubectl().unwrap(),
+    };
+    let reference_control = control(&reference).await;
+    let everynode_control = control(claim.control_plane()).await;
+
+    let outcomes: Vec<_> = stream::iter(scenarios())
+        .map(|(name, run)| {
+            let (reference, everynode) = (&reference_control, &everynode_control);
+            async move {
+                let mut lockstep = Lockstep::new(&name, reference, everynode).await?;
+                run(&mut lockstep).await?;
+                anyhow::Ok(lockstep)
+            }
+        })
+        .buffer_unordered(AT_A_TIME)
+        .collect()
+        .await;
+    let mut differences = Vec::new();
+    for outcome in outcomes {
+        // What settled early had all the time until now to change again.
+        let outcome = match outcome {
+            Ok(lockstep) => lockstep.check().await,
+            Err(error) => Err(error),
+        };
+        differences.extend(outcome.err().map(|error| format!("{error:#}")));
+    }
+    assert!(
+        differences.is_empty(),
+        "{} scenarios differ:\n\n{}\n\nthe executor's log:\n{}",
+        differences.len(),
+        differences.join("\n\n"),
+        executor.log_tail(40)
+    );
+}

@@ -1,0 +1,241 @@
+//! Revisions: made, reused, merged, removed.
+
+use anyhow::{Context as _, Result, ensure};
+use everynode_tests::daemonsets::DaemonSetBuilder;
+use everynode_tests::differential::{Lockstep, side::Side, state::State};
+use k8s_openapi::api::apps::v1::ControllerRevision;
+use kube::api::{DeleteParams, ListParams, PostParams};
+use kube::{Api, ResourceExt};
+use serde_json::json;
+
+use super::agent;
+
+async fn begin(lockstep: &mut Lockstep, set: &DaemonSetBuilder) -> Result<()> {
+    lockstep.plain_nodes(2).await?;
+    let create = async |side: &Side| side.create(set.clone()).await;
+    lockstep
+        .step("create", create, |state| state.rolled_out("agent", 2))
+        .await
+}
+
+/// Has every pod replaced by one of another image.
+async fn update(lockstep: &mut Lockstep, number: u32, revisions: &[i64]) -> Result<()> {
+    let image = format!("example/daemon:{number}");
+    let change = async |side: &Side| side.set_image("agent", &image).await;
+    lockstep.step(&image, change, rolled_out_with(revisions)).await
+}
+
+fn rolled_out_with(revisions: &[i64]) -> impl Fn(&State) -> Result<()> {
+    move |state| {
+        let found = state.revisions("agent");
+        ensure!(
+            found == revisions,
+            "the revisions are {found:?}, not {revisions:?}"
+        );
+        state.rolled_out("agent", 2)
+    }
+}
+
+async fn revision(side: &Side, number: i64) -> Result<ControllerRevision> {
+    let api: Api<ControllerRevision> = side.api();
+    let found = api
+        .list(&ListParams::default())
+        .await?
+        .into_iter()
+        .find(|revision| revision.revision == Some(number));
+    found.with_context(|| format!("there is no revision {number}"))
+}
+
+pub(super) async fn h1_collision(lockstep: &mut Lockstep) -> Result<()> {
+    // A first DaemonSet shows which name its revision gets; then that name is taken by something else.
+    begin(lockstep, &agent()).await?;
+    let again = async |side: &Side| {
+        let mut taken = revision(side, 1).await?;
+        side.delete("agent", &DeleteParams::foreground()).await?;
+        let gone = everynode_tests::wait::eventually(
+            super::super::world::DEADLINE,
+            "everything to be gone",
+            async || {
+                ensure!(
+                    side.pods("agent").await?.is_empty() && revision(side, 1).await.is_err(),
+                    "something is left"
+                );
+                Ok(())
+            },
+        );
+        gone.await?;
+        taken.metadata.owner_references = None;
+        taken.metadata.resource_version = None;
+        taken.metadata.uid = None;
+        taken.metadata.labels = Some([("app".to_owned(), "another".to_owned())].into());
+        taken.data = serde_json::from_value(json!({"spec": {"template": {"$patch": "replace"}}}))?;
+        let api: Api<ControllerRevision> = side.api();
+        api.create(&PostParams::default(), &taken).await?;
+        side.create(agent()).await
+    };
+    let done = |state: &State| {
+        state.counts("agent", &[("collisionCount", 1)])?;
+        state.rolled_out("agent", 2)
+    };
+    lockstep.step("the name is taken", again, done).await
+}
+
+pub(super) async fn h1_duplicate(lockstep: &mut Lockstep) -> Result<()> {
+    begin(lockstep, &agent()).await?;
+    update(lockstep, 2, &[1, 2]).await?;
+    let add = async |side: &Side| {
+        let mut twin = revision(side, 2).await?;
+        twin.metadata.name = Some(format!("{}-twin", twin.name_any()));
+        twin.metadata.resource_version = None;
+        twin.metadata.uid = None;
+        twin.revision = Some(3);
+        let api: Api<ControllerRevision> = side.api();
+        api.create(&PostParams::default(), &twin).await?;
+        side.nudge("agent").await
+    };
+    // Which of the two is kept isn't said, only that it is one, with the highest number.
+    lockstep
+        .step("a twin of the current revision", add, rolled_out_with(&[1, 3]))
+        .await
+}
+
+pub(super) async fn h1_labels(lockstep: &mut Lockstep) -> Result<()> {
+    let annotations = json!({"metadata": {"annotations": {"note": "first"}}});
+    begin(lockstep, &agent().with(&annotations)).await?;
+    let annotate = async |side: &Side| {
+        side.patch(
+            "agent",
+            &json!({"metadata": {"annotations": {"note": "second"}, "labels": {"team": "a"}}}),
+        )
+        .await
+    };
+    lockstep
+        .step("another annotation", annotate, rolled_out_with(&[1]))
+        .await?;
+    let label = async |side: &Side| {
+        side.patch_template("agent", &json!({"metadata": {"labels": {"tier": "node"}}}))
+            .await
+    };
+    lockstep
+        .step("another label of the template", label, rolled_out_with(&[1, 2]))
+        .await
+}
+
+pub(super) async fn h3_limit(lockstep: &mut Lockstep) -> Result<()> {
+    begin(
+        lockstep,
+        &agent().with(&json!({"spec": {"revisionHistoryLimit": 1}})),
+    )
+    .await?;
+    update(lockstep, 2, &[1, 2]).await?;
+    update(lockstep, 3, &[2, 3]).await?;
+    update(lockstep, 4, &[3, 4]).await?;
+    let more = async |side: &Side| {
+        side.patch("agent", &json!({"spec": {"revisionHistoryLimit": 5}}))
+            .await
+    };
+    lockstep
+        .step("a higher limit", more, rolled_out_with(&[3, 4]))
+        .await?;
+    update(lockstep, 5, &[3, 4, 5]).await
+}
+
+pub(super) async fn h3_none(lockstep: &mut Lockstep) -> Result<()> {
+    begin(
+        lockstep,
+        &agent().with(&json!({"spec": {"revisionHistoryLimit": 0}})),
+    )
+    .await?;
+    update(lockstep, 2, &[2]).await?;
+    update(lockstep, 3, &[3]).await
+}
+
+pub(super) async fn h3_in_use(lockstep: &mut Lockstep) -> Result<()> {
+    begin(
+        lockstep,
+        &agent()
+            .on_delete()
+            .with(&json!({"spec": {"revisionHistoryLimit": 0}})),
+    )
+    .await?;
+    for (number, revisions) in [(2, vec![1, 2]), (3, vec![1, 3])] {
+        let image = format!("example/daemon:{number}");
+        let change = async |side: &Side| side.set_image("agent", &image).await;
+        let kept = |state: &State| {
+            let found = state.revisions("agent");
+            ensure!(
+                found == revisions,
+                "the revisions are {found:?}, not {revisions:?}"
+            );
+            state.counts("agent", &[("updatedNumberScheduled", 0), ("numberAvailable", 2)])
+        };
+        lockstep.step(&image, change, kept).await?;
+    }
+    let delete = async |side: &Side| {
+        side.delete_pod(&side.pod_on("agent", 1).await?).await?;
+        side.delete_pod(&side.pod_on("agent", 2).await?).await
+    };
+    lockstep
+        .step("nobody needs the first any more", delete, rolled_out_with(&[3]))
+        .await
+}
+
+pub(super) async fn h4_undo(lockstep: &mut Lockstep) -> Result<()> {
+    begin(lockstep, &agent()).await?;
+    update(lockstep, 2, &[1, 2]).await?;
+    update(lockstep, 3, &[1, 2, 3]).await?;
+    let undo = async |side: &Side| side.kubectl(&["rollout", "undo", "ds/agent"]).await.map(drop);
+    lockstep
+        .step("back to the last", undo, rolled_out_with(&[1, 3, 4]))
+        .await?;
+    let first = async |side: &Side| {
+        side.kubectl(&["rollout", "undo", "ds/agent", "--to-revision=1"])
+            .await
+            .map(drop)
+    };
+    lockstep
+        .step("back to the first", first, rolled_out_with(&[3, 4, 5]))
+        .await?;
+    let history = lockstep.same_output(&["rollout", "history", "ds/agent"]).await?;
+    ensure!(
+        history
+            .lines()
+            .filter(|line| line.starts_with(char::is_numeric))
+            .count()
+            == 3,
+        "{history}"
+    );
+    lockstep
+        .same_output(&["rollout", "history", "ds/agent", "--revision=4"])
+        .await?;
+    lockstep.same_output(&["rollout", "status", "ds/agent"]).await?;
+    Ok(())
+}
+
+pub(super) async fn h4_many(lockstep: &mut Lockstep) -> Result<()> {
+    begin(lockstep, &agent().rolling_update("100%", 0)).await?;
+    let all: Vec<i64> = (1..=6).collect();
+    let change = async |side: &Side| {
+        for number in 2..=6 {
+            side.patch(
+                "agent",
+                &json!({"metadata": {"annotations": {"kubernetes.io/change-cause": format!("v{number}")}}}),
+            )
+            .await?;
+            side.set_image("agent", &format!("example/daemon:{number}"))
+                .await?;
+            let known = everynode_tests::wait::eventually(
+                super::super::world::DEADLINE,
+                "the revision",
+                async || revision(side, number).await.map(drop),
+            );
+            known.await?;
+        }
+        Ok(())
+    };
+    lockstep
+        .step("one update after the other", change, rolled_out_with(&all))
+        .await?;
+    lockstep.same_output(&["rollout", "history", "ds/agent"]).await?;
+    Ok(())
+}

@@ -1,0 +1,88 @@
+//! Nodes that come and go.
+
+use anyhow::Result;
+use everynode_tests::differential::{Lockstep, SCENARIO, side::Side, state::State};
+use everynode_tests::nodes::{self, NodeBuilder};
+use serde_json::json;
+
+use super::agent;
+
+pub(super) async fn n1_joins(lockstep: &mut Lockstep) -> Result<()> {
+    let create = async |side: &Side| side.create(agent()).await;
+    lockstep
+        .step("before there is a node", create, |state| {
+            state.rolled_out("agent", 0)
+        })
+        .await?;
+    lockstep.plain_nodes(2).await?;
+    lockstep
+        .step(
+            "two nodes",
+            async |_| Ok(()),
+            |state| state.rolled_out("agent", 2),
+        )
+        .await?;
+    lockstep.nodes([NodeBuilder::new(&lockstep.node(3))]).await?;
+    lockstep
+        .step("a third", async |_| Ok(()), |state| state.rolled_out("agent", 3))
+        .await
+}
+
+pub(super) async fn n2_moves(lockstep: &mut Lockstep) -> Result<()> {
+    lockstep.plain_nodes(3).await?;
+    let create = async |side: &Side| side.create(agent()).await;
+    lockstep
+        .step("create", create, |state| state.rolled_out("agent", 3))
+        .await?;
+    let leave = async |side: &Side| {
+        nodes::label(side.client(), &side.node(1), SCENARIO, Some("another")).await?;
+        Ok(())
+    };
+    lockstep
+        .step("a node isn't selected any more", leave, |state| {
+            state.rolled_out("agent", 2)
+        })
+        .await
+}
+
+pub(super) async fn n6_unbound(lockstep: &mut Lockstep) -> Result<()> {
+    lockstep.plain_nodes(2).await?;
+    let create = async |side: &Side| side.create(agent().requests(&json!({"cpu": "900"}))).await;
+    let pending = |nodes: usize| {
+        move |state: &State| {
+            let count = i64::try_from(nodes)?;
+            let counts = [
+                ("desiredNumberScheduled", count),
+                ("currentNumberScheduled", count),
+                ("numberReady", 0),
+            ];
+            state.counts("agent", &counts)?;
+            state.has_pods("agent", nodes)
+        }
+    };
+    lockstep.step("pods that fit nowhere", create, pending(2)).await?;
+    let leave = async |side: &Side| {
+        nodes::delete(side.client(), &side.node(1)).await?;
+        side.nudge("agent").await
+    };
+    lockstep
+        .step("one of their nodes is deleted", leave, pending(1))
+        .await
+}
+
+pub(super) async fn n7_leaves(lockstep: &mut Lockstep) -> Result<()> {
+    lockstep.plain_nodes(3).await?;
+    let create = async |side: &Side| side.create(agent()).await;
+    lockstep
+        .step("create", create, |state| state.rolled_out("agent", 3))
+        .await?;
+    let leave = async |side: &Side| {
+        let pod = side.pod_on("agent", 3).await?;
+        nodes::delete(side.client(), &side.node(3)).await?;
+        // The pod garbage collector waits for 40 seconds.
+        side.remove_pod(&pod).await
+    };
+    lockstep
+        .step("a node is deleted", leave, |state| state.rolled_out("agent", 2))
+        .await
+}

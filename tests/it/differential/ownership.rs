@@ -1,0 +1,161 @@
+//! Whose pods they are.
+
+use anyhow::{Result, ensure};
+use everynode_tests::daemonsets::DaemonSetBuilder;
+use everynode_tests::differential::{Lockstep, side::Side, state::State};
+use k8s_openapi::api::apps::v1::DaemonSet;
+use k8s_openapi::api::core::v1::{ConfigMap, Pod};
+use kube::api::{DeleteParams, PostParams};
+use kube::{Api, ResourceExt};
+use serde_json::json;
+
+use super::agent;
+
+async fn two_agents(lockstep: &mut Lockstep) -> Result<()> {
+    lockstep.plain_nodes(2).await?;
+    let create = async |side: &Side| side.create(agent()).await;
+    lockstep
+        .step("create", create, |state| state.rolled_out("agent", 2))
+        .await
+}
+
+async fn is_gone(side: &Side, name: &str) -> Result<()> {
+    let api: Api<DaemonSet> = side.api();
+    let gone = everynode_tests::wait::eventually(
+        super::super::world::DEADLINE,
+        "the DaemonSet to be gone",
+        async || {
+            ensure!(api.get_opt(name).await?.is_none(), "it is there");
+            Ok(())
+        },
+    );
+    gone.await
+}
+
+pub(super) async fn a1_adopts(lockstep: &mut Lockstep) -> Result<()> {
+    two_agents(lockstep).await?;
+    let orphan = async |side: &Side| {
+        side.kubectl(&["delete", "ds/agent", "--cascade=orphan"]).await?;
+        is_gone(side, "agent").await
+    };
+    let left = |state: &State| {
+        ensure!(state.daemon_set("agent").is_err(), "it is there");
+        state.has_pods("agent", 2)
+    };
+    lockstep.step("its pods are left behind", orphan, left).await?;
+    let again = async |side: &Side| side.create(agent()).await;
+    let adopted = |state: &State| {
+        let owned = |pod: &&&serde_json::Value| pod.pointer("/metadata/ownerReferences/0").is_some();
+        ensure!(
+            state.pods("agent").iter().filter(owned).count() == 2,
+            "not both are adopted"
+        );
+        ensure!(state.revisions("agent") == [1], "the revision isn't adopted");
+        state.rolled_out("agent", 2)
+    };
+    lockstep.step("and adopted by the next", again, adopted).await
+}
+
+pub(super) async fn a2_releases(lockstep: &mut Lockstep) -> Result<()> {
+    two_agents(lockstep).await?;
+    let relabel = async |side: &Side| {
+        let pod = side.pod_on("agent", 1).await?;
+        side.patch_pod(&pod, &json!({"metadata": {"labels": {"app": "debug"}}}))
+            .await
+    };
+    let released = |state: &State| {
+        let debug = state.pods("debug");
+        let free = debug
+            .iter()
+            .all(|pod| pod.pointer("/metadata/ownerReferences").is_none());
+        ensure!(debug.len() == 1 && free, "it isn't released");
+        state.rolled_out("agent", 2)
+    };
+    lockstep
+        .step("a pod isn't selected any more", relabel, released)
+        .await
+}
+
+pub(super) async fn a3_foreign(lockstep: &mut Lockstep) -> Result<()> {
+    lockstep.plain_nodes(2).await?;
+    let both = async |side: &Side| {
+        let owner = json!({"metadata": {"name": "owner"}});
+        let maps: Api<ConfigMap> = side.api();
+        let owner = maps
+            .create(&PostParams::default(), &serde_json::from_value(owner)?)
+            .await?;
+        let reference = json!({
+            "apiVersion": "v1", "kind": "ConfigMap", "name": "owner", "uid": owner.uid(), "controller": true,
+        });
+        let pod = json!({
+            "metadata": {"name": "foreign", "labels": {"app": "agent"}, "ownerReferences": [reference]},
+            "spec": {"nodeName": side.node(1), "containers": [{"name": "main", "image": "example/daemon:1"}]},
+        });
+        let pods: Api<Pod> = side.api();
+        pods.create(&PostParams::default(), &serde_json::from_value(pod)?)
+            .await?;
+        side.create(agent()).await
+    };
+    let three = |state: &State| {
+        state.counts("agent", &[("desiredNumberScheduled", 2), ("numberAvailable", 2)])?;
+        state.has_pods("agent", 3)
+    };
+    lockstep.step("another's pod has the labels", both, three).await
+}
+
+pub(super) async fn a4_foreground(lockstep: &mut Lockstep) -> Result<()> {
+    two_agents(lockstep).await?;
+    let delete = async |side: &Side| {
+        side.delete("agent", &DeleteParams::foreground()).await?;
+        is_gone(side, "agent").await
+    };
+    lockstep
+        .step("deleted with everything", delete, |state| {
+            state.has_pods("agent", 0)
+        })
+        .await
+}
+
+pub(super) async fn a4_finalizer(lockstep: &mut Lockstep) -> Result<()> {
+    lockstep.plain_nodes(2).await?;
+    let create = async |side: &Side| {
+        side.create(agent().with(&json!({"metadata": {"finalizers": ["example.com/wait"]}})))
+            .await
+    };
+    lockstep
+        .step("with a finalizer", create, |state| state.rolled_out("agent", 2))
+        .await?;
+    let delete = async |side: &Side| {
+        side.delete("agent", &DeleteParams::background()).await?;
+        side.delete_pod(&side.pod_on("agent", 1).await?).await
+    };
+    lockstep
+        .step("being deleted, it makes no pods", delete, |state| {
+            state.has_pods("agent", 1)
+        })
+        .await?;
+    let free = async |side: &Side| {
+        side.patch("agent", &json!({"metadata": {"finalizers": null}}))
+            .await?;
+        is_gone(side, "agent").await
+    };
+    lockstep
+        .step("gone", free, |state| state.has_pods("agent", 0))
+        .await
+}
+
+pub(super) async fn a4_two(lockstep: &mut Lockstep) -> Result<()> {
+    two_agents(lockstep).await?;
+    let other = async |side: &Side| side.create(DaemonSetBuilder::new("other")).await;
+    let both = |state: &State| {
+        state.rolled_out("agent", 2)?;
+        state.rolled_out("other", 2)
+    };
+    lockstep.step("a second one", other, both).await?;
+    let delete = async |side: &Side| side.delete("agent", &DeleteParams::background()).await;
+    let one = |state: &State| {
+        state.has_pods("agent", 0)?;
+        state.rolled_out("other", 2)
+    };
+    lockstep.step("the first goes", delete, one).await
+}

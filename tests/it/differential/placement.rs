@@ -1,0 +1,259 @@
+//! Which nodes get a pod.
+
+use anyhow::Result;
+use everynode_tests::differential::{Lockstep, side::Side, state::State};
+use everynode_tests::nodes::{self, NodeBuilder, taint};
+use serde_json::json;
+
+use super::agent;
+
+pub(super) async fn p1_host_network(lockstep: &mut Lockstep) -> Result<()> {
+    lockstep.plain_nodes(2).await?;
+    let create = async |side: &Side| side.create(agent().pod_spec(&json!({"hostNetwork": true}))).await;
+    lockstep
+        .step("with the host's network", create, |state| {
+            state.rolled_out("agent", 2)
+        })
+        .await?;
+    let change = async |side: &Side| {
+        side.patch_template("agent", &json!({"spec": {"hostNetwork": null}}))
+            .await
+    };
+    lockstep
+        .step("with a network of its own", change, |state| {
+            state.rolled_out("agent", 2)
+        })
+        .await
+}
+
+pub(super) async fn p1_known_tolerations(lockstep: &mut Lockstep) -> Result<()> {
+    lockstep.plain_nodes(2).await?;
+    let create = async |side: &Side| {
+        let known =
+            json!({"key": "node.kubernetes.io/unschedulable", "operator": "Exists", "effect": "NoSchedule"});
+        let brief = json!({"key": "node.kubernetes.io/not-ready", "operator": "Exists", "effect": "NoExecute", "tolerationSeconds": 9});
+        let wide = json!({"key": "node.kubernetes.io/disk-pressure", "operator": "Exists"});
+        let other = json!({"key": "dedicated", "value": "daemons", "effect": "NoSchedule"});
+        let set = [known, brief, wide, other]
+            .iter()
+            .fold(agent(), |set, toleration| set.tolerate(toleration));
+        side.create(set).await
+    };
+    lockstep
+        .step("tolerates by itself what is tolerated anyway", create, |state| {
+            state.rolled_out("agent", 2)
+        })
+        .await?;
+    let taints = [taint("dedicated", "daemons", "NoSchedule")];
+    let change = async |side: &Side| {
+        nodes::set_taints(side.client(), &side.node(1), &taints).await?;
+        side.delete_pod(&side.pod_on("agent", 1).await?).await
+    };
+    lockstep
+        .step("a node with such taints", change, |state| {
+            state.rolled_out("agent", 2)
+        })
+        .await
+}
+
+pub(super) async fn p2_node_name(lockstep: &mut Lockstep) -> Result<()> {
+    lockstep.plain_nodes(3).await?;
+    let create = async |side: &Side| {
+        side.create(agent().pod_spec(&json!({"nodeName": side.node(2)})))
+            .await
+    };
+    lockstep
+        .step("one node by name", create, |state| state.rolled_out("agent", 1))
+        .await?;
+    let change = async |side: &Side| {
+        side.patch_template("agent", &json!({"spec": {"nodeName": side.node(3)}}))
+            .await
+    };
+    lockstep
+        .step("another node by name", change, |state| {
+            state.rolled_out("agent", 1)
+        })
+        .await
+}
+
+pub(super) async fn p3_selector(lockstep: &mut Lockstep) -> Result<()> {
+    let node = |lockstep: &Lockstep, number| NodeBuilder::new(&lockstep.node(number));
+    let labelled = [1, 2].map(|number| node(lockstep, number).label("disk", "ssd"));
+    lockstep.nodes(labelled).await?;
+    lockstep.nodes([node(lockstep, 3).label("disk", "")]).await?;
+    let create = async |side: &Side| side.create(agent().node_selector("disk", "ssd")).await;
+    lockstep
+        .step("two of three nodes", create, |state| state.rolled_out("agent", 2))
+        .await?;
+    let gain = async |side: &Side| {
+        nodes::label(side.client(), &side.node(3), "disk", Some("ssd")).await?;
+        Ok(())
+    };
+    lockstep
+        .step("the third gets the label", gain, |state| {
+            state.rolled_out("agent", 3)
+        })
+        .await?;
+    let lose = async |side: &Side| {
+        nodes::label(side.client(), &side.node(1), "disk", None).await?;
+        Ok(())
+    };
+    lockstep
+        .step("the first loses it", lose, |state| state.rolled_out("agent", 2))
+        .await
+}
+
+pub(super) async fn p3_affinity(lockstep: &mut Lockstep) -> Result<()> {
+    let node = |number| NodeBuilder::new(&lockstep.node(number));
+    let builders = [
+        node(1).label("zone", "a").label("disk", ""),
+        node(2).label("zone", "a"),
+        node(3),
+        node(4).label("zone", "b").label("disk", "ssd"),
+    ];
+    lockstep.nodes(builders).await?;
+    let create = async |side: &Side| {
+        let terms = json!([
+            {"matchExpressions": [{"key": "zone", "operator": "In", "values": ["a", "c"]}, {"key": "disk", "operator": "Exists"}]},
+            {"matchFields": [{"key": "metadata.name", "operator": "In", "values": [side.node(3)]}]},
+        ]);
+        let preferred = json!([
+            {"weight": 5, "preference": {"matchExpressions": [{"key": "zone", "operator": "In", "values": ["a"]}]}},
+        ]);
+        let affinity = json!({"nodeAffinity": {
+            "requiredDuringSchedulingIgnoredDuringExecution": {"nodeSelectorTerms": terms},
+            "preferredDuringSchedulingIgnoredDuringExecution": preferred,
+        }});
+        side.create(agent().pod_spec(&json!({"affinity": affinity})))
+            .await
+    };
+    lockstep
+        .step("two terms", create, |state| state.rolled_out("agent", 2))
+        .await?;
+    let change = async |side: &Side| {
+        let terms = json!([
+            {"matchExpressions": [{"key": "zone", "operator": "NotIn", "values": ["a"]}]},
+            {"matchExpressions": [{"key": "disk", "operator": "DoesNotExist"}, {"key": "zone", "operator": "Exists"}]},
+        ]);
+        let required =
+            json!({"requiredDuringSchedulingIgnoredDuringExecution": {"nodeSelectorTerms": terms}});
+        side.patch_template(
+            "agent",
+            &json!({"spec": {"affinity": {"nodeAffinity": required}}}),
+        )
+        .await
+    };
+    lockstep
+        .step("other terms", change, |state| state.rolled_out("agent", 3))
+        .await
+}
+
+pub(super) async fn p3_numbers(lockstep: &mut Lockstep) -> Result<()> {
+    let node = |number, cores: &str| NodeBuilder::new(&lockstep.node(number)).label("cores", cores);
+    lockstep
+        .nodes([node(1, "2"), node(2, "16"), node(3, "many"), node(4, "007")])
+        .await?;
+    let create = async |side: &Side| {
+        let terms = json!([
+            {"matchExpressions": [{"key": "cores", "operator": "Gt", "values": ["4"]}, {"key": "cores", "operator": "Lt", "values": ["32"]}]},
+        ]);
+        let required =
+            json!({"requiredDuringSchedulingIgnoredDuringExecution": {"nodeSelectorTerms": terms}});
+        side.create(agent().pod_spec(&json!({"affinity": {"nodeAffinity": required}})))
+            .await
+    };
+    lockstep
+        .step("a range", create, |state| state.rolled_out("agent", 2))
+        .await
+}
+
+pub(super) async fn p4_no_schedule(lockstep: &mut Lockstep) -> Result<()> {
+    lockstep.plain_nodes(3).await?;
+    let create = async |side: &Side| side.create(agent()).await;
+    lockstep
+        .step("create", create, |state| state.rolled_out("agent", 3))
+        .await?;
+    let taints = [
+        taint("dedicated", "x", "NoSchedule"),
+        taint("soft", "", "PreferNoSchedule"),
+    ];
+    let change = async |side: &Side| {
+        nodes::set_taints(side.client(), &side.node(1), &taints).await?;
+        side.nudge("agent").await
+    };
+    lockstep
+        .step("the pod there stays", change, |state| counts(state, 2, 1))
+        .await?;
+    let delete = async |side: &Side| side.delete_pod(&side.pod_on("agent", 1).await?).await;
+    lockstep
+        .step("and isn't replaced", delete, |state| state.rolled_out("agent", 2))
+        .await?;
+    let free = async |side: &Side| {
+        nodes::set_taints(side.client(), &side.node(1), &[]).await?;
+        Ok(())
+    };
+    lockstep
+        .step("the taint goes", free, |state| state.rolled_out("agent", 3))
+        .await
+}
+
+pub(super) async fn p4_no_execute(lockstep: &mut Lockstep) -> Result<()> {
+    // The taint eviction controller deletes the pod as well, and whoever comes second has nothing to tell of.
+    lockstep.without_event("SuccessfulDelete");
+    lockstep.plain_nodes(3).await?;
+    let create = async |side: &Side| side.create(agent()).await;
+    lockstep
+        .step("create", create, |state| state.rolled_out("agent", 3))
+        .await?;
+    let change = async |side: &Side| {
+        nodes::set_taints(side.client(), &side.node(2), &[taint("broken", "", "NoExecute")]).await?;
+        Ok(())
+    };
+    lockstep
+        .step("the pod there goes", change, |state| state.rolled_out("agent", 2))
+        .await?;
+    let tolerate = async |side: &Side| {
+        let tolerations = json!([{"key": "broken", "operator": "Exists", "effect": "NoExecute"}]);
+        side.patch_template("agent", &json!({"spec": {"tolerations": tolerations}}))
+            .await
+    };
+    lockstep
+        .step("and comes when it is tolerated", tolerate, |state| {
+            state.rolled_out("agent", 3)
+        })
+        .await
+}
+
+pub(super) async fn p5_cordoned(lockstep: &mut Lockstep) -> Result<()> {
+    lockstep.plain_nodes(2).await?;
+    let create = async |side: &Side| {
+        side.kubectl(&["cordon", &side.node(1)]).await?;
+        side.create(agent()).await
+    };
+    lockstep
+        .step("a cordoned node", create, |state| state.rolled_out("agent", 2))
+        .await?;
+    let delete = async |side: &Side| {
+        side.delete_pod(&side.pod_on("agent", 1).await?).await?;
+        side.kubectl(&["uncordon", &side.node(1)]).await.map(drop)
+    };
+    lockstep
+        .step("not cordoned any more", delete, |state| {
+            state.rolled_out("agent", 2)
+        })
+        .await
+}
+
+/// So many nodes should run a pod, and so many others have one.
+fn counts(state: &State, desired: i64, misscheduled: i64) -> Result<()> {
+    state.counts(
+        "agent",
+        &[
+            ("desiredNumberScheduled", desired),
+            ("numberAvailable", desired),
+            ("updatedNumberScheduled", desired),
+            ("numberMisscheduled", misscheduled),
+        ],
+    )?;
+    state.has_pods("agent", usize::try_from(desired + misscheduled)?)
+}

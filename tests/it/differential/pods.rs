@@ -1,0 +1,263 @@
+//! What pods are made of, and what happens when they go.
+
+use anyhow::{Result, ensure};
+use everynode_tests::differential::{Lockstep, side::Side, state::State};
+use k8s_openapi::api::core::v1::{Pod, ResourceQuota};
+use kube::Api;
+use kube::api::{Patch, PatchParams, PostParams};
+use serde_json::{Value, json};
+
+use super::agent;
+use crate::takeover::rich;
+
+async fn two_agents(lockstep: &mut Lockstep) -> Result<()> {
+    lockstep.plain_nodes(2).await?;
+    let create = async |side: &Side| side.create(agent()).await;
+    lockstep
+        .step("create", create, |state| state.rolled_out("agent", 2))
+        .await
+}
+
+pub(super) async fn n1_deleted(lockstep: &mut Lockstep) -> Result<()> {
+    two_agents(lockstep).await?;
+    let delete = async |side: &Side| side.delete_pod(&side.pod_on("agent", 2).await?).await;
+    lockstep
+        .step("a pod is deleted", delete, |state| state.rolled_out("agent", 2))
+        .await
+}
+
+pub(super) async fn n1_terminating(lockstep: &mut Lockstep) -> Result<()> {
+    two_agents(lockstep).await?;
+    let delete = async |side: &Side| {
+        let pod = side.pod_on("agent", 2).await?;
+        side.steer(&pod, "terminate", Some("never")).await?;
+        side.delete_pod(&pod).await
+    };
+    let leaving = |state: &State| {
+        ensure!(
+            state.has_pods("agent", 2).is_err() && state.pods("agent").len() == 2,
+            "it is gone"
+        );
+        state.status("agent").map(drop)
+    };
+    lockstep
+        .step("a pod is deleted and stays", delete, leaving)
+        .await?;
+    let go = async |side: &Side| {
+        side.steer(&side.pod_on("agent", 2).await?, "terminate", None)
+            .await
+    };
+    lockstep
+        .step("it goes", go, |state| state.rolled_out("agent", 2))
+        .await
+}
+
+pub(super) async fn n3_failed(lockstep: &mut Lockstep) -> Result<()> {
+    two_agents(lockstep).await?;
+    let fail = async |side: &Side| {
+        side.steer(&side.pod_on("agent", 1).await?, "phase", Some("Failed"))
+            .await
+    };
+    let replaced = |state: &State| {
+        state.event("agent", "FailedDaemonPod")?;
+        state.rolled_out("agent", 2)
+    };
+    lockstep.step("a pod fails", fail, replaced).await
+}
+
+pub(super) async fn n3_succeeded(lockstep: &mut Lockstep) -> Result<()> {
+    two_agents(lockstep).await?;
+    let end = async |side: &Side| {
+        side.steer(&side.pod_on("agent", 1).await?, "phase", Some("Succeeded"))
+            .await
+    };
+    let replaced = |state: &State| {
+        state.event("agent", "SucceededDaemonPod")?;
+        state.rolled_out("agent", 2)
+    };
+    lockstep.step("a pod ends well", end, replaced).await
+}
+
+pub(super) async fn n3_fails_always(lockstep: &mut Lockstep) -> Result<()> {
+    lockstep.plain_nodes(2).await?;
+    let create = async |side: &Side| {
+        side.create(agent().pod_annotation("everynode.test/phase", "Failed"))
+            .await
+    };
+    lockstep
+        .pass("pods that fail", create, |state| {
+            state.event("agent", "FailedDaemonPod")
+        })
+        .await?;
+    let mend = async |side: &Side| {
+        let annotations = json!({"everynode.test/phase": null});
+        side.patch_template("agent", &json!({"metadata": {"annotations": annotations}}))
+            .await
+    };
+    lockstep
+        .step("pods that don't", mend, |state| state.rolled_out("agent", 2))
+        .await
+}
+
+pub(super) async fn n4_one_too_many(lockstep: &mut Lockstep) -> Result<()> {
+    two_agents(lockstep).await?;
+    let add = async |side: &Side| {
+        // Among pods of one second the names decide.
+        let pod = json!({
+            "metadata": {"name": "zz-by-hand", "labels": {"app": "agent"}},
+            "spec": {"nodeName": side.node(1), "containers": [{"name": "main", "image": "example/daemon:1"}]},
+        });
+        let pods: Api<Pod> = side.api();
+        pods.create(&PostParams::default(), &serde_json::from_value(pod)?)
+            .await?;
+        Ok(())
+    };
+    let alone = |state: &State| {
+        state.event("agent", "SuccessfulDelete")?;
+        state.rolled_out("agent", 2)
+    };
+    lockstep
+        .step("a pod made by hand is adopted, and one too many", add, alone)
+        .await
+}
+
+pub(super) async fn c2_finalizers(lockstep: &mut Lockstep) -> Result<()> {
+    lockstep.plain_nodes(2).await?;
+    let create = async |side: &Side| {
+        let metadata = json!({
+            "annotations": {"example.com/note": "kept"},
+            "labels": {"tier": "node"},
+            "finalizers": ["example.com/wait"],
+        });
+        side.create(agent().with(&json!({"spec": {"template": {"metadata": metadata}}})))
+            .await
+    };
+    lockstep
+        .step("pods with finalizers", create, |state| {
+            state.rolled_out("agent", 2)
+        })
+        .await?;
+    let delete = async |side: &Side| side.delete_pod(&side.pod_on("agent", 1).await?).await;
+    let held = |state: &State| {
+        ensure!(
+            state.has_pods("agent", 2).is_err() && state.pods("agent").len() == 2,
+            "it is gone"
+        );
+        Ok(())
+    };
+    lockstep.step("one is deleted and held", delete, held).await?;
+    let free = async |side: &Side| {
+        let pod = side.pod_on("agent", 1).await?;
+        side.patch_pod(&pod, &json!({"metadata": {"finalizers": null}}))
+            .await
+    };
+    lockstep
+        .step("its finalizer goes", free, |state| state.rolled_out("agent", 2))
+        .await
+}
+
+pub(super) async fn c4_rich_template(lockstep: &mut Lockstep) -> Result<()> {
+    lockstep.plain_nodes(2).await?;
+    let create = async |side: &Side| side.create(rich("agent")).await;
+    lockstep
+        .step("a template of everything", create, |state| {
+            state.rolled_out("agent", 2)
+        })
+        .await
+}
+
+pub(super) async fn c5_quota(lockstep: &mut Lockstep) -> Result<()> {
+    lockstep.in_any_order();
+    lockstep.plain_nodes(3).await?;
+    let create = async |side: &Side| {
+        let quota = json!({"metadata": {"name": "pods"}, "spec": {"hard": {"pods": "1"}}});
+        let quotas: Api<ResourceQuota> = side.api();
+        quotas
+            .create(&PostParams::default(), &serde_json::from_value(quota)?)
+            .await?;
+        let counted = everynode_tests::wait::eventually(
+            super::super::world::DEADLINE,
+            "the quota to count",
+            async || {
+                let status = quotas.get("pods").await?.status.unwrap_or_default();
+                ensure!(status.hard.is_some(), "it doesn't yet");
+                Ok(())
+            },
+        );
+        counted.await?;
+        side.create(agent()).await
+    };
+    let one = |state: &State| {
+        state.event("agent", "FailedCreate")?;
+        let counts = [
+            ("desiredNumberScheduled", 3),
+            ("currentNumberScheduled", 1),
+            ("numberAvailable", 1),
+        ];
+        state.counts("agent", &counts)?;
+        state.has_pods("agent", 1)
+    };
+    lockstep.step("room for one pod", create, one).await?;
+    let raise = async |side: &Side| {
+        let quotas: Api<ResourceQuota> = side.api();
+        let patch = Patch::Merge(json!({"spec": {"hard": {"pods": "5"}}}));
+        quotas.patch("pods", &PatchParams::default(), &patch).await?;
+        Ok(())
+    };
+    lockstep
+        .step("room for all", raise, |state| state.rolled_out("agent", 3))
+        .await
+}
+
+pub(super) async fn c5_host_port(lockstep: &mut Lockstep) -> Result<()> {
+    lockstep.plain_nodes(2).await?;
+    let create = async |side: &Side| side.create(agent().host_port(9100)).await;
+    lockstep
+        .step("a port of the host", create, |state| state.rolled_out("agent", 2))
+        .await?;
+    let other = async |side: &Side| {
+        let other = everynode_tests::daemonsets::DaemonSetBuilder::new("other");
+        side.create(other.host_port(9100)).await
+    };
+    let waiting = |state: &State| {
+        let counts = [
+            ("desiredNumberScheduled", 2),
+            ("currentNumberScheduled", 2),
+            ("numberReady", 0),
+        ];
+        state.counts("other", &counts)?;
+        state.has_pods("other", 2)
+    };
+    lockstep.step("another wants the same", other, waiting).await
+}
+
+pub(super) async fn s3_min_ready(lockstep: &mut Lockstep) -> Result<()> {
+    lockstep.plain_nodes(2).await?;
+    let create = async |side: &Side| side.create(agent().min_ready_seconds(3)).await;
+    lockstep
+        .step("available after a while", create, |state| {
+            state.rolled_out("agent", 2)
+        })
+        .await?;
+    let unready = async |side: &Side| {
+        side.steer(&side.pod_on("agent", 1).await?, "ready", Some("false"))
+            .await
+    };
+    let one = |state: &State| {
+        state.counts(
+            "agent",
+            &[
+                ("numberReady", 1),
+                ("numberAvailable", 1),
+                ("numberUnavailable", 1),
+            ],
+        )
+    };
+    lockstep.step("one isn't ready", unready, one).await?;
+    let patch: Value = json!({"spec": {"minReadySeconds": 600}});
+    let longer = async |side: &Side| side.patch("agent", &patch).await;
+    let none = |state: &State| state.counts("agent", &[("numberReady", 1), ("numberAvailable", 0)]);
+    lockstep
+        .step("and for the other it takes longer now", longer, none)
+        .await
+}

@@ -1,0 +1,272 @@
+//! Updates that replace a pod by another.
+
+use anyhow::{Result, ensure};
+use everynode_tests::daemonsets::DaemonSetBuilder;
+use everynode_tests::differential::{Lockstep, side::Side, state::State};
+use everynode_tests::nodes::{self, NodeBuilder, taint};
+use serde_json::{Value, json};
+
+use super::agent;
+
+const NEW: &str = "example/daemon:2";
+const NEWER: &str = "example/daemon:3";
+/// An image that never starts.
+const BROKEN: &str = "example/non-existent:1";
+
+async fn begin(lockstep: &mut Lockstep, nodes: usize, set: &DaemonSetBuilder) -> Result<()> {
+    lockstep.plain_nodes(nodes).await?;
+    let create = async |side: &Side| side.create(set.clone()).await;
+    lockstep
+        .step("create", create, |state| state.rolled_out("agent", nodes))
+        .await
+}
+
+async fn set_image(lockstep: &mut Lockstep, image: &str, nodes: usize) -> Result<()> {
+    let change = async |side: &Side| side.set_image("agent", image).await;
+    let done = |state: &State| {
+        ensure!(
+            state.with_image("agent", image) == nodes,
+            "not every pod has the image {image}"
+        );
+        state.rolled_out("agent", nodes)
+    };
+    lockstep.step(image, change, done).await
+}
+
+/// Sets an image that never starts, and waits until as many pods of it are there as may be.
+async fn get_stuck(lockstep: &mut Lockstep, nodes: usize, broken: usize) -> Result<()> {
+    lockstep.in_any_order();
+    let change = async |side: &Side| side.set_image("agent", BROKEN).await;
+    lockstep
+        .step(BROKEN, change, |state| stuck(state, nodes, broken))
+        .await
+}
+
+fn stuck(state: &State, nodes: usize, broken: usize) -> Result<()> {
+    let (all, out) = (i64::try_from(nodes)?, i64::try_from(broken)?);
+    ensure!(
+        state.with_image("agent", BROKEN) == broken,
+        "another number of pods has the broken image"
+    );
+    let counts = [
+        ("desiredNumberScheduled", all),
+        ("updatedNumberScheduled", out),
+        ("numberAvailable", all - out),
+        ("numberUnavailable", out),
+    ];
+    state.counts("agent", &counts)?;
+    state.has_pods("agent", nodes)
+}
+
+fn strategy(kind: &str) -> Value {
+    let rolling = if kind == "OnDelete" {
+        Value::Null
+    } else {
+        json!({"maxUnavailable": 1, "maxSurge": 0})
+    };
+    json!({"spec": {"updateStrategy": {"type": kind, "rollingUpdate": rolling}}})
+}
+
+pub(super) async fn r1_restart(lockstep: &mut Lockstep) -> Result<()> {
+    begin(lockstep, 2, &agent()).await?;
+    let restart = async |side: &Side| side.kubectl(&["rollout", "restart", "ds/agent"]).await.map(drop);
+    let done = |state: &State| {
+        ensure!(state.revisions("agent") == [1, 2], "there is no second revision");
+        state.rolled_out("agent", 2)
+    };
+    lockstep.step("restart", restart, done).await
+}
+
+pub(super) async fn r2_on_delete(lockstep: &mut Lockstep) -> Result<()> {
+    begin(lockstep, 3, &agent().on_delete()).await?;
+    let change = async |side: &Side| side.set_image("agent", NEW).await;
+    let updated = |count| {
+        move |state: &State| {
+            ensure!(state.revisions("agent") == [1, 2], "there is no second revision");
+            state.counts(
+                "agent",
+                &[("updatedNumberScheduled", count), ("numberAvailable", 3)],
+            )?;
+            state.has_pods("agent", 3)
+        }
+    };
+    lockstep.step("nothing is replaced", change, updated(0)).await?;
+    let delete = async |side: &Side| side.delete_pod(&side.pod_on("agent", 2).await?).await;
+    lockstep.step("but what is deleted", delete, updated(1)).await?;
+    let again = async |side: &Side| side.set_image("agent", NEWER).await;
+    let third = |state: &State| {
+        state.counts("agent", &[("updatedNumberScheduled", 0), ("numberAvailable", 3)])?;
+        ensure!(
+            state.revisions("agent") == [1, 2, 3],
+            "there is no third revision"
+        );
+        Ok(())
+    };
+    lockstep.step("three revisions", again, third).await
+}
+
+pub(super) async fn r2_becomes_rolling(lockstep: &mut Lockstep) -> Result<()> {
+    begin(lockstep, 3, &agent().on_delete()).await?;
+    let change = async |side: &Side| side.set_image("agent", NEW).await;
+    let waiting =
+        |state: &State| state.counts("agent", &[("updatedNumberScheduled", 0), ("numberAvailable", 3)]);
+    lockstep.step("nothing is replaced", change, waiting).await?;
+    let roll = async |side: &Side| side.patch("agent", &strategy("RollingUpdate")).await;
+    lockstep
+        .step("until it rolls", roll, |state| state.rolled_out("agent", 3))
+        .await
+}
+
+pub(super) async fn r2_becomes_on_delete(lockstep: &mut Lockstep) -> Result<()> {
+    begin(lockstep, 3, &agent()).await?;
+    get_stuck(lockstep, 3, 1).await?;
+    let hold = async |side: &Side| {
+        side.patch("agent", &strategy("OnDelete")).await?;
+        side.set_image("agent", NEW).await
+    };
+    let held = |state: &State| {
+        ensure!(
+            state.revisions("agent") == [1, 2, 3],
+            "there is no third revision"
+        );
+        state.counts("agent", &[("updatedNumberScheduled", 0), ("numberAvailable", 2)])?;
+        state.has_pods("agent", 3)
+    };
+    lockstep.step("held in the middle", hold, held).await
+}
+
+pub(super) async fn r3_percent(lockstep: &mut Lockstep) -> Result<()> {
+    begin(lockstep, 4, &agent().rolling_update("30%", 0)).await?;
+    // 30 % of 4, rounded up.
+    get_stuck(lockstep, 4, 2).await?;
+    set_image(lockstep, NEW, 4).await
+}
+
+pub(super) async fn r3_all_at_once(lockstep: &mut Lockstep) -> Result<()> {
+    begin(lockstep, 3, &agent().rolling_update("100%", 0)).await?;
+    get_stuck(lockstep, 3, 3).await?;
+    lockstep.in_order();
+    set_image(lockstep, NEW, 3).await
+}
+
+pub(super) async fn r4_image(lockstep: &mut Lockstep) -> Result<()> {
+    begin(lockstep, 3, &agent()).await?;
+    set_image(lockstep, NEW, 3).await?;
+    set_image(lockstep, NEWER, 3).await
+}
+
+pub(super) async fn r4_unready(lockstep: &mut Lockstep) -> Result<()> {
+    begin(lockstep, 3, &agent()).await?;
+    let unready = async |side: &Side| {
+        side.steer(&side.pod_on("agent", 1).await?, "ready", Some("false"))
+            .await?;
+        side.steer(&side.pod_on("agent", 3).await?, "ready", Some("false"))
+            .await
+    };
+    let one = |state: &State| state.counts("agent", &[("numberAvailable", 1), ("numberUnavailable", 2)]);
+    lockstep.step("two of three are unready", unready, one).await?;
+    // Unavailable pods go at once; the available one waits until the others are available again.
+    set_image(lockstep, NEW, 3).await
+}
+
+pub(super) async fn r4_failed(lockstep: &mut Lockstep) -> Result<()> {
+    begin(lockstep, 3, &agent()).await?;
+    let both = async |side: &Side| {
+        side.steer(&side.pod_on("agent", 2).await?, "phase", Some("Failed"))
+            .await?;
+        side.set_image("agent", NEW).await
+    };
+    let done = |state: &State| {
+        state.event("agent", "FailedDaemonPod")?;
+        ensure!(
+            state.with_image("agent", NEW) == 3,
+            "not every pod has the new image"
+        );
+        state.rolled_out("agent", 3)
+    };
+    // Whether the failed pod's end or the update comes first decides who deletes it.
+    lockstep.without_event("FailedDaemonPod");
+    lockstep
+        .step("a pod fails as the update begins", both, move |state| {
+            done(state).or_else(|_| {
+                ensure!(
+                    state.with_image("agent", NEW) == 3,
+                    "not every pod has the new image"
+                );
+                state.rolled_out("agent", 3)
+            })
+        })
+        .await
+}
+
+pub(super) async fn r4_third_template(lockstep: &mut Lockstep) -> Result<()> {
+    begin(lockstep, 4, &agent().rolling_update(2, 0)).await?;
+    get_stuck(lockstep, 4, 2).await?;
+    lockstep.in_order();
+    set_image(lockstep, NEW, 4).await
+}
+
+pub(super) async fn r4_node_joins(lockstep: &mut Lockstep) -> Result<()> {
+    begin(lockstep, 3, &agent()).await?;
+    get_stuck(lockstep, 3, 1).await?;
+    lockstep.nodes([NodeBuilder::new(&lockstep.node(4))]).await?;
+    lockstep
+        .step(
+            "a node joins meanwhile",
+            async |_| Ok(()),
+            |state| stuck(state, 4, 2),
+        )
+        .await?;
+    set_image(lockstep, NEW, 4).await
+}
+
+pub(super) async fn r4_node_leaves(lockstep: &mut Lockstep) -> Result<()> {
+    begin(lockstep, 4, &agent()).await?;
+    get_stuck(lockstep, 4, 1).await?;
+    let leave = async |side: &Side| {
+        let pods = side.pods("agent").await?;
+        let broken = pods.iter().find(|pod| {
+            let containers = pod
+                .spec
+                .as_ref()
+                .map(|spec| spec.containers.as_slice())
+                .unwrap_or_default();
+            containers
+                .iter()
+                .any(|container| container.image.as_deref() == Some(BROKEN))
+        });
+        let pod = broken.expect("one pod has the broken image");
+        nodes::delete(
+            side.client(),
+            everynode_tests::daemonsets::target_node(pod).unwrap_or_default(),
+        )
+        .await?;
+        side.remove_pod(pod).await
+    };
+    // Another one is broken in its stead.
+    lockstep
+        .step("the node with the broken pod leaves", leave, |state| {
+            stuck(state, 3, 1)
+        })
+        .await
+}
+
+pub(super) async fn r4_selector_changes(lockstep: &mut Lockstep) -> Result<()> {
+    begin(lockstep, 3, &agent()).await?;
+    let change = async |side: &Side| {
+        nodes::label(side.client(), &side.node(2), "pool", Some("b")).await?;
+        nodes::set_taints(side.client(), &side.node(3), &[taint("t", "", "NoSchedule")]).await?;
+        side.patch_template("agent", &json!({"spec": {"nodeSelector": {"pool": "b"}}}))
+            .await
+    };
+    lockstep
+        .step("other nodes with the new template", change, |state| {
+            state.rolled_out("agent", 1)
+        })
+        .await
+}
+
+pub(super) async fn r4_min_ready(lockstep: &mut Lockstep) -> Result<()> {
+    begin(lockstep, 2, &agent().min_ready_seconds(2)).await?;
+    set_image(lockstep, NEW, 2).await
+}

@@ -1,0 +1,180 @@
+//! Updates that bring a pod beside another.
+
+use anyhow::{Result, ensure};
+use everynode_tests::daemonsets::DaemonSetBuilder;
+use everynode_tests::differential::{Lockstep, side::Side, state::State};
+use everynode_tests::nodes::{self, taint};
+use serde_json::json;
+
+use super::agent;
+
+const NEW: &str = "example/daemon:2";
+/// An image that never starts.
+const BROKEN: &str = "example/non-existent:1";
+
+async fn begin(lockstep: &mut Lockstep, nodes: usize, set: &DaemonSetBuilder) -> Result<()> {
+    lockstep.plain_nodes(nodes).await?;
+    let create = async |side: &Side| side.create(set.clone()).await;
+    // Pods are told apart by the second in which they were made, and kube-controller-manager leaves it to chance which of two of
+    // one second is the older.
+    lockstep
+        .step("create", create, |state| {
+            ensure!(
+                state.is_a_second_old("agent"),
+                "the second isn't over in which they were made"
+            );
+            state.rolled_out("agent", nodes)
+        })
+        .await
+}
+
+async fn set_image(lockstep: &mut Lockstep, image: &str, nodes: usize) -> Result<()> {
+    let change = async |side: &Side| side.set_image("agent", image).await;
+    let done = |state: &State| {
+        ensure!(
+            state.with_image("agent", image) == nodes,
+            "not every pod has the image {image}"
+        );
+        state.rolled_out("agent", nodes)
+    };
+    lockstep.step(image, change, done).await
+}
+
+/// Sets an image that never starts, and waits until as many pods of it are beside old ones as may be.
+async fn get_stuck(lockstep: &mut Lockstep, nodes: usize, broken: usize) -> Result<()> {
+    lockstep.in_any_order();
+    let change = async |side: &Side| side.set_image("agent", BROKEN).await;
+    lockstep
+        .step(BROKEN, change, |state| stuck(state, nodes, broken))
+        .await
+}
+
+fn stuck(state: &State, nodes: usize, broken: usize) -> Result<()> {
+    ensure!(
+        state.with_image("agent", BROKEN) == broken,
+        "another number of pods has the broken image"
+    );
+    let all = i64::try_from(nodes)?;
+    state.counts(
+        "agent",
+        &[
+            ("desiredNumberScheduled", all),
+            ("numberAvailable", all),
+            ("updatedNumberScheduled", 0),
+        ],
+    )?;
+    state.has_pods("agent", nodes + broken)
+}
+
+pub(super) async fn r5_one(lockstep: &mut Lockstep) -> Result<()> {
+    begin(lockstep, 3, &agent().rolling_update(0, 1)).await?;
+    set_image(lockstep, NEW, 3).await
+}
+
+pub(super) async fn r5_percent(lockstep: &mut Lockstep) -> Result<()> {
+    begin(lockstep, 4, &agent().rolling_update(0, "30%")).await?;
+    get_stuck(lockstep, 4, 2).await?;
+    set_image(lockstep, NEW, 4).await
+}
+
+pub(super) async fn r5_min_ready(lockstep: &mut Lockstep) -> Result<()> {
+    // One node: of two pods that become ready within minReadySeconds, kube-controller-manager looks in time after the first only, and
+    // may then wait for the next event for ever.
+    begin(lockstep, 1, &agent().rolling_update(0, 1).min_ready_seconds(2)).await?;
+    set_image(lockstep, NEW, 1).await
+}
+
+pub(super) async fn r5_undone(lockstep: &mut Lockstep) -> Result<()> {
+    begin(lockstep, 3, &agent().rolling_update(0, 2)).await?;
+    get_stuck(lockstep, 3, 2).await?;
+    let undo = async |side: &Side| side.kubectl(&["rollout", "undo", "ds/agent"]).await.map(drop);
+    let done = |state: &State| {
+        ensure!(state.with_image("agent", BROKEN) == 0, "broken pods are left");
+        state.rolled_out("agent", 3)
+    };
+    lockstep.step("undo", undo, done).await
+}
+
+pub(super) async fn r5_begins(lockstep: &mut Lockstep) -> Result<()> {
+    begin(lockstep, 3, &agent()).await?;
+    lockstep.in_any_order();
+    let broken = async |side: &Side| side.set_image("agent", BROKEN).await;
+    let one = |state: &State| {
+        ensure!(state.with_image("agent", BROKEN) == 1, "not one pod is broken");
+        state.counts("agent", &[("updatedNumberScheduled", 1), ("numberAvailable", 2)])?;
+        state.has_pods("agent", 3)
+    };
+    lockstep.step("stuck without surge", broken, one).await?;
+    let surge = async |side: &Side| {
+        let bounds = json!({"maxUnavailable": 0, "maxSurge": 1});
+        side.patch(
+            "agent",
+            &json!({"spec": {"updateStrategy": {"rollingUpdate": bounds}}}),
+        )
+        .await
+    };
+    let beside = |state: &State| {
+        ensure!(state.with_image("agent", BROKEN) == 2, "not two pods are broken");
+        state.counts("agent", &[("numberAvailable", 2)])?;
+        state.has_pods("agent", 4)
+    };
+    lockstep.step("then surge", surge, beside).await?;
+    set_image(lockstep, NEW, 3).await
+}
+
+pub(super) async fn r5_ends(lockstep: &mut Lockstep) -> Result<()> {
+    begin(lockstep, 3, &agent().rolling_update(0, 2)).await?;
+    get_stuck(lockstep, 3, 2).await?;
+    let replace = async |side: &Side| {
+        let bounds = json!({"maxUnavailable": 1, "maxSurge": 0});
+        side.patch(
+            "agent",
+            &json!({"spec": {"updateStrategy": {"rollingUpdate": bounds}}}),
+        )
+        .await
+    };
+    let one = |state: &State| {
+        ensure!(state.with_image("agent", BROKEN) == 1, "not one pod is broken");
+        state.counts("agent", &[("numberAvailable", 2)])?;
+        state.has_pods("agent", 3)
+    };
+    lockstep.step("then without surge", replace, one).await?;
+    set_image(lockstep, NEW, 3).await
+}
+
+pub(super) async fn r5_unready_old(lockstep: &mut Lockstep) -> Result<()> {
+    begin(lockstep, 3, &agent().rolling_update(0, 1)).await?;
+    let unready = async |side: &Side| {
+        side.steer(&side.pod_on("agent", 1).await?, "ready", Some("false"))
+            .await?;
+        side.steer(&side.pod_on("agent", 2).await?, "ready", Some("false"))
+            .await
+    };
+    lockstep
+        .step("two are unready", unready, |state| {
+            state.counts("agent", &[("numberAvailable", 1)])
+        })
+        .await?;
+    set_image(lockstep, NEW, 3).await
+}
+
+pub(super) async fn r5_node_excluded(lockstep: &mut Lockstep) -> Result<()> {
+    begin(lockstep, 3, &agent().rolling_update(0, 1)).await?;
+    let taint_one = async |side: &Side| {
+        nodes::set_taints(side.client(), &side.node(1), &[taint("t", "", "NoSchedule")]).await?;
+        side.nudge("agent").await
+    };
+    let misscheduled = |state: &State| {
+        state.counts(
+            "agent",
+            &[("desiredNumberScheduled", 2), ("numberMisscheduled", 1)],
+        )
+    };
+    lockstep
+        .step("a node that should not run it any more", taint_one, misscheduled)
+        .await?;
+    let change = async |side: &Side| side.set_image("agent", NEW).await;
+    lockstep
+        .step("loses its old pod", change, |state| state.rolled_out("agent", 2))
+        .await
+}

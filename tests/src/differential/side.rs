@@ -1,0 +1,235 @@
+//! One of the two control planes, as a scenario uses it.
+
+use std::fmt;
+
+use anyhow::{Context as _, Result};
+use k8s_openapi::api::apps::v1::DaemonSet;
+use k8s_openapi::api::core::v1::{Namespace, Pod, ServiceAccount};
+use kube::api::{DeleteParams, ObjectMeta, Patch, PatchParams, PostParams};
+use kube::{Api, Client, ResourceExt};
+use serde_json::{Value, json};
+
+use super::state::State;
+use super::{SCENARIO, node_name};
+use crate::daemonsets::{self, DaemonSetBuilder, target_node};
+use crate::kubectl::Kubectl;
+use crate::wait::eventually;
+
+/// What a side is reached by.
+#[derive(Clone)]
+pub struct Control {
+    /// A client with all rights.
+    pub client: Client,
+    /// A kubectl with all rights.
+    pub kubectl: Kubectl,
+}
+
+impl fmt::Debug for Control {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Control")
+            .field("kubectl", &self.kubectl)
+            .finish_non_exhaustive()
+    }
+}
+
+/// A scenario's namespace and nodes on one of the two control planes.
+#[derive(Debug)]
+pub struct Side {
+    scenario: String,
+    controller: &'static str,
+    control: Control,
+    namespace: String,
+}
+
+impl Side {
+    pub(super) async fn new(scenario: &str, controller: &'static str, control: &Control) -> Result<Self> {
+        let namespace = format!("test-{scenario}");
+        let metadata = ObjectMeta {
+            name: Some(namespace.clone()),
+            ..ObjectMeta::default()
+        };
+        let object = Namespace {
+            metadata,
+            ..Namespace::default()
+        };
+        let client = control.client.clone();
+        let namespaces: Api<Namespace> = Api::all(client.clone());
+        let created = namespaces.create(&PostParams::default(), &object).await;
+        created.with_context(|| format!("making the namespace {namespace}"))?;
+        let accounts: Api<ServiceAccount> = Api::namespaced(client.clone(), &namespace);
+        let ready = eventually(super::SETTLED, "the default service account", async || {
+            Ok(accounts.get("default").await?)
+        });
+        ready.await?;
+        Ok(Self {
+            scenario: scenario.to_owned(),
+            controller,
+            control: Control {
+                kubectl: control.kubectl.in_namespace(&namespace),
+                client,
+            },
+            namespace,
+        })
+    }
+
+    /// Who controls `DaemonSet`s here.
+    pub fn controller(&self) -> &'static str {
+        self.controller
+    }
+
+    /// A client with all rights.
+    pub fn client(&self) -> &Client {
+        &self.control.client
+    }
+
+    /// The scenario's namespace.
+    pub fn namespace(&self) -> &str {
+        &self.namespace
+    }
+
+    /// The name of the scenario's node with this number.
+    pub fn node(&self, number: usize) -> String {
+        node_name(&self.scenario, number)
+    }
+
+    /// An API of the scenario's namespace.
+    pub fn api<K>(&self) -> Api<K>
+    where
+        K: kube::Resource<Scope = k8s_openapi::NamespaceResourceScope, DynamicType = ()>,
+    {
+        Api::namespaced(self.control.client.clone(), &self.namespace)
+    }
+
+    /// Runs kubectl in the scenario's namespace.
+    ///
+    /// # Errors
+    /// When it fails: with its standard error.
+    pub async fn kubectl(&self, args: &[&str]) -> Result<String> {
+        self.control.kubectl.run(args).await
+    }
+
+    /// Creates a `DaemonSet` that selects the scenario's nodes.
+    ///
+    /// # Errors
+    /// When the API server refuses.
+    pub async fn create(&self, daemon_set: DaemonSetBuilder) -> Result<()> {
+        let selecting = daemon_set.node_selector(SCENARIO, &self.scenario);
+        selecting.create(&self.control.client, &self.namespace).await?;
+        Ok(())
+    }
+
+    /// Changes a `DaemonSet` by a JSON merge patch.
+    ///
+    /// # Errors
+    /// When the API server refuses.
+    pub async fn patch(&self, name: &str, patch: &Value) -> Result<()> {
+        daemonsets::patch(&self.control.client, &self.namespace, name, patch).await?;
+        Ok(())
+    }
+
+    /// Changes an annotation of a `DaemonSet`, for a controller that doesn't look by itself.
+    ///
+    /// # Errors
+    /// When the API server refuses.
+    pub async fn nudge(&self, name: &str) -> Result<()> {
+        self.patch(name, &json!({"metadata": {"annotations": {"nudged": "yes"}}}))
+            .await
+    }
+
+    /// Changes the pods' template by a JSON merge patch.
+    ///
+    /// # Errors
+    /// When the API server refuses.
+    pub async fn patch_template(&self, name: &str, patch: &Value) -> Result<()> {
+        self.patch(name, &json!({"spec": {"template": patch}})).await
+    }
+
+    /// Changes the image of the only container.
+    ///
+    /// # Errors
+    /// When the API server refuses.
+    pub async fn set_image(&self, name: &str, image: &str) -> Result<()> {
+        let containers = json!([{"name": "main", "image": image}]);
+        self.patch_template(name, &json!({"spec": {"containers": containers}}))
+            .await
+    }
+
+    /// The pods of a `DaemonSet`, by the label that its builder gives them.
+    ///
+    /// # Errors
+    /// When the API server doesn't answer.
+    pub async fn pods(&self, name: &str) -> Result<Vec<Pod>> {
+        daemonsets::pods(&self.control.client, &self.namespace, name).await
+    }
+
+    /// The first pod of a `DaemonSet` on the scenario's node with this number.
+    ///
+    /// # Errors
+    /// When there is none.
+    pub async fn pod_on(&self, name: &str, number: usize) -> Result<Pod> {
+        let (pods, node) = (self.pods(name).await?, self.node(number));
+        let found = pods.into_iter().find(|pod| target_node(pod) == Some(&node));
+        found.with_context(|| format!("no pod of {name} is on {node}"))
+    }
+
+    /// Changes a pod by a JSON merge patch.
+    ///
+    /// # Errors
+    /// When the API server refuses.
+    pub async fn patch_pod(&self, pod: &Pod, patch: &Value) -> Result<()> {
+        let api: Api<Pod> = self.api();
+        let patched = api
+            .patch(&pod.name_any(), &PatchParams::default(), &Patch::Merge(patch))
+            .await;
+        patched.with_context(|| format!("patching the pod {} with {patch}", pod.name_any()))?;
+        Ok(())
+    }
+
+    /// Gives a pod an annotation by which kwok can be steered.
+    ///
+    /// # Errors
+    /// When the API server refuses.
+    pub async fn steer(&self, pod: &Pod, knob: &str, value: Option<&str>) -> Result<()> {
+        let annotation = format!("everynode.test/{knob}");
+        self.patch_pod(pod, &json!({"metadata": {"annotations": {annotation: value}}}))
+            .await
+    }
+
+    /// Deletes a pod as `kubectl delete pod` does.
+    ///
+    /// # Errors
+    /// When the API server refuses.
+    pub async fn delete_pod(&self, pod: &Pod) -> Result<()> {
+        let api: Api<Pod> = self.api();
+        let deleted = api.delete(&pod.name_any(), &DeleteParams::default()).await;
+        deleted.with_context(|| format!("deleting the pod {}", pod.name_any()))?;
+        Ok(())
+    }
+
+    /// Removes a pod at once, as the pod garbage collector does with those of a node that is gone.
+    ///
+    /// # Errors
+    /// When the API server refuses.
+    pub async fn remove_pod(&self, pod: &Pod) -> Result<()> {
+        let api: Api<Pod> = self.api();
+        let at_once = DeleteParams::default().grace_period(0);
+        let deleted = api.delete(&pod.name_any(), &at_once).await;
+        deleted.with_context(|| format!("removing the pod {}", pod.name_any()))?;
+        Ok(())
+    }
+
+    /// Deletes a `DaemonSet`. What becomes of its pods is the garbage collector's to see to.
+    ///
+    /// # Errors
+    /// When the API server refuses.
+    pub async fn delete(&self, name: &str, how: &DeleteParams) -> Result<()> {
+        let api: Api<DaemonSet> = self.api();
+        let deleted = api.delete(name, how).await;
+        deleted.with_context(|| format!("deleting the DaemonSet {name}"))?;
+        Ok(())
+    }
+
+    pub(super) async fn state(&self) -> Result<State> {
+        State::read(&self.control.client, &self.namespace).await
+    }
+}
