@@ -1,7 +1,237 @@
-//! From kube-controller-manager's controller to Everynode and back.
+//! From kube-controller-manager's controller to Everynode and back, on a cluster that runs.
 
-use everynode_tests::daemonsets::DaemonSetBuilder;
+use std::collections::BTreeMap;
+
+use everynode_tests::daemonsets::{self, DaemonSetBuilder};
+use everynode_tests::wait::eventually;
+use k8s_openapi::api::apps::v1::ControllerRevision;
+use k8s_openapi::api::core::v1::Pod;
+use kube::api::ListParams;
+use kube::{Api, ResourceExt};
 use serde_json::json;
+
+use crate::world::{DEADLINE, World, identities};
+
+const NODES: usize = 3;
+const ALL: [&str; 4] = ["rich", "surge", "careful", "stuck"];
+
+/// Who controls `DaemonSet`s.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Controller {
+    Everynode,
+    Reference,
+}
+
+/// What a change of the controller must not change: every pod, and every revision with its number and its data.
+type Kept = BTreeMap<&'static str, (Vec<(String, String)>, Vec<(String, i64, String)>)>;
+
+/// Hands the cluster over, and waits until the new controller has acted on every `DaemonSet`: on a change of the spec that asks for
+/// nothing.
+async fn hand_over(world: &mut World, to: Controller, limit: u32) {
+    world.executor.stop().await.unwrap();
+    let control_plane = world.claim.control_plane();
+    control_plane
+        .set_daemonset_controller(to == Controller::Reference)
+        .await
+        .unwrap();
+    if to == Controller::Everynode {
+        world.executor.launch().unwrap();
+        world.executor.wait_ready().await.unwrap();
+    }
+    for name in ALL {
+        let patch = json!({"spec": {"revisionHistoryLimit": limit}});
+        daemonsets::patch(&world.client, &world.namespace, name, &patch)
+            .await
+            .unwrap();
+    }
+    for name in ALL {
+        world.status(name, "acted on", |_| true).await;
+    }
+}
+
+async fn kept(world: &World) -> Kept {
+    let mut kept = Kept::new();
+    for name in ALL {
+        let pods: Vec<Pod> = daemonsets::pods(&world.client, &world.namespace, name)
+            .await
+            .unwrap();
+        let revisions: Api<ControllerRevision> = Api::namespaced(world.client.clone(), &world.namespace);
+        let revisions = revisions
+            .list(&ListParams::default().labels(&format!("app={name}")))
+            .await
+            .unwrap();
+        let mut revisions: Vec<_> = revisions
+            .into_iter()
+            .map(|revision| {
+                let data = serde_json::to_string(&revision.data).unwrap();
+                (revision.name_any(), revision.revision.unwrap_or_default(), data)
+            })
+            .collect();
+        revisions.sort();
+        kept.insert(name, (identities(&pods), revisions));
+    }
+    kept
+}
+
+/// No two revisions of a `DaemonSet` say the same.
+fn assert_no_twins(kept: &Kept) {
+    for (name, (_, revisions)) in kept {
+        let mut data: Vec<_> = revisions.iter().map(|(_, _, data)| data).collect();
+        data.sort();
+        data.dedup();
+        assert_eq!(
+            data.len(),
+            revisions.len(),
+            "two revisions of {name} say the same: {revisions:#?}"
+        );
+    }
+}
+
+async fn set_image(world: &World, name: &str, image: &str) {
+    // A strategic merge patch, so that the container keeps the rest of it.
+    let patch = json!({"spec": {"template": {"spec": {"containers": [{"name": "main", "image": image}]}}}})
+        .to_string();
+    let kubectl = world.claim.kubectl().unwrap();
+    kubectl.run(["patch", "ds", name, "-p", &patch]).await.unwrap();
+}
+
+async fn rolled_out(world: &World, name: &str, image: &str) {
+    let count = i32::try_from(NODES).unwrap();
+    world
+        .status(name, "rolled out", |status| {
+            status.updated_number_scheduled == Some(count) && status.number_available == Some(count)
+        })
+        .await;
+    let pods = world.everywhere(name).await;
+    let has_image = |pod: &Pod| {
+        pod.spec
+            .as_ref()
+            .is_some_and(|spec| spec.containers[0].image.as_deref() == Some(image))
+    };
+    assert!(
+        pods.iter().all(has_image),
+        "{name} is rolled out with another image than {image}"
+    );
+}
+
+/// A rollout that is stuck: one pod has an image that never starts, the others wait.
+async fn stuck(world: &World) {
+    world
+        .status("stuck", "stuck", |status| {
+            status.updated_number_scheduled == Some(1) && status.number_available == Some(2)
+        })
+        .await;
+    let placed = eventually(
+        DEADLINE,
+        "three pods of which none is being deleted",
+        async || {
+            let pods = daemonsets::pods(&world.client, &world.namespace, "stuck").await?;
+            let leaving = pods.iter().any(|pod| pod.metadata.deletion_timestamp.is_some());
+            anyhow::ensure!(pods.len() == NODES && !leaving, "there are {}", pods.len());
+            Ok(())
+        },
+    );
+    placed.await.unwrap();
+}
+
+#[tokio::test]
+async fn h2_taking_over_and_handing_back_restarts_no_pod_and_adds_no_revision() {
+    let mut world = World::new(NODES).await;
+    world.executor.stop().await.unwrap();
+    world
+        .claim
+        .control_plane()
+        .set_daemonset_controller(true)
+        .await
+        .unwrap();
+    world.create(rich("rich")).await;
+    world
+        .create(DaemonSetBuilder::new("surge").rolling_update(0, "50%"))
+        .await;
+    world
+        .create(
+            DaemonSetBuilder::new("careful")
+                .min_ready_seconds(1)
+                .with(&odd_fields()),
+        )
+        .await;
+    world.create(DaemonSetBuilder::new("stuck")).await;
+    for name in ALL {
+        world.everywhere(name).await;
+    }
+    for name in ["rich", "surge", "careful"] {
+        set_image(&world, name, "example/daemon:2").await;
+        rolled_out(&world, name, "example/daemon:2").await;
+    }
+    set_image(&world, "stuck", "example/non-existent:1").await;
+    stuck(&world).await;
+
+    let mut before = kept(&world).await;
+    assert_no_twins(&before);
+    for (round, to) in [
+        Controller::Everynode,
+        Controller::Reference,
+        Controller::Everynode,
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        let round = u32::try_from(round).unwrap();
+        hand_over(&mut world, to, 20 + round).await;
+        stuck(&world).await;
+        assert_eq!(
+            kept(&world).await,
+            before,
+            "{to:?} has changed something by taking over"
+        );
+
+        // A rollout to a new template, and one back to a template that the other controller has made a revision of.
+        let image = format!("example/daemon:{}", 3 + round);
+        for name in ["rich", "surge"] {
+            set_image(&world, name, &image).await;
+            rolled_out(&world, name, &image).await;
+        }
+        let back = if round % 2 == 0 {
+            "example/daemon:1"
+        } else {
+            "example/daemon:2"
+        };
+        set_image(&world, "careful", back).await;
+        rolled_out(&world, "careful", back).await;
+
+        let after = kept(&world).await;
+        assert_no_twins(&after);
+        let numbers = |kept: &Kept, name| {
+            kept[name]
+                .1
+                .iter()
+                .map(|(_, number, _)| *number)
+                .collect::<Vec<_>>()
+        };
+        assert_eq!(
+            numbers(&after, "rich").len(),
+            numbers(&before, "rich").len() + 1,
+            "one revision a template"
+        );
+        assert_eq!(
+            numbers(&after, "careful").len(),
+            2,
+            "both templates have had a revision before"
+        );
+        assert_eq!(after["stuck"], before["stuck"]);
+        before = after;
+    }
+}
+
+/// Fields that are there and empty.
+fn odd_fields() -> serde_json::Value {
+    let container = json!({
+        "name": "main", "image": "example/daemon:1", "command": [], "env": [], "resources": {}, "securityContext": {},
+        "volumeMounts": [], "imagePullPolicy": "Always",
+    });
+    let spec = json!({"containers": [container], "volumes": [], "tolerations": [], "affinity": {}, "nodeSelector": {}});
+    json!({"spec": {"template": {"metadata": {"annotations": {}}, "spec": spec}}})
+}
 
 /// A `DaemonSet` whose template has what is easily lost or changed on the way: characters that encoders escape, empty and null fields,
 /// quantities in several notations, volumes of many kinds, init containers and sidecars.

@@ -174,11 +174,14 @@ impl ControlPlane {
         self.start_component(Component::ApiServer).await
     }
 
-    /// Switches kube-controller-manager's own `DaemonSet` controller on or off, by restarting kube-controller-manager.
+    /// Switches kube-controller-manager's own `DaemonSet` controller on or off, by restarting kube-controller-manager if need be.
     ///
     /// # Errors
     /// When it doesn't end or doesn't become ready.
     pub async fn set_daemonset_controller(&mut self, on: bool) -> Result<()> {
+        if self.options.daemonset_controller == on {
+            return Ok(());
+        }
         self.stop_component(Component::ControllerManager).await?;
         self.options.daemonset_controller = on;
         self.start_component(Component::ControllerManager).await

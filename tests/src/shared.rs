@@ -47,7 +47,10 @@ impl Claim {
     pub async fn new() -> Result<Self> {
         let mut guard = SHARED.lock().await;
         match guard.as_mut() {
-            Some(control_plane) => control_plane.ensure_running().await?,
+            Some(control_plane) => {
+                control_plane.set_daemonset_controller(false).await?;
+                control_plane.ensure_running().await?;
+            }
             None => *guard = Some(ControlPlane::start(Options::default()).await?),
         }
         let control_plane = MutexGuard::try_map(guard, Option::as_mut)

@@ -52,18 +52,7 @@ pub(super) async fn h1_collision(lockstep: &mut Lockstep) -> Result<()> {
     let again = async |side: &Side| {
         let mut taken = revision(side, 1).await?;
         side.delete("agent", &DeleteParams::foreground()).await?;
-        let gone = everynode_tests::wait::eventually(
-            super::super::world::DEADLINE,
-            "everything to be gone",
-            async || {
-                ensure!(
-                    side.pods("agent").await?.is_empty() && revision(side, 1).await.is_err(),
-                    "something is left"
-                );
-                Ok(())
-            },
-        );
-        gone.await?;
+        side.is_gone("agent").await?;
         taken.metadata.owner_references = None;
         taken.metadata.resource_version = None;
         taken.metadata.uid = None;

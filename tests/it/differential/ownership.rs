@@ -3,7 +3,6 @@
 use anyhow::{Result, ensure};
 use everynode_tests::daemonsets::DaemonSetBuilder;
 use everynode_tests::differential::{Lockstep, side::Side, state::State};
-use k8s_openapi::api::apps::v1::DaemonSet;
 use k8s_openapi::api::core::v1::{ConfigMap, Pod};
 use kube::api::{DeleteParams, PostParams};
 use kube::{Api, ResourceExt};
@@ -19,24 +18,11 @@ async fn two_agents(lockstep: &mut Lockstep) -> Result<()> {
         .await
 }
 
-async fn is_gone(side: &Side, name: &str) -> Result<()> {
-    let api: Api<DaemonSet> = side.api();
-    let gone = everynode_tests::wait::eventually(
-        super::super::world::DEADLINE,
-        "the DaemonSet to be gone",
-        async || {
-            ensure!(api.get_opt(name).await?.is_none(), "it is there");
-            Ok(())
-        },
-    );
-    gone.await
-}
-
 pub(super) async fn a1_adopts(lockstep: &mut Lockstep) -> Result<()> {
     two_agents(lockstep).await?;
     let orphan = async |side: &Side| {
         side.kubectl(&["delete", "ds/agent", "--cascade=orphan"]).await?;
-        is_gone(side, "agent").await
+        side.is_gone("agent").await
     };
     let left = |state: &State| {
         ensure!(state.daemon_set("agent").is_err(), "it is there");
@@ -107,7 +93,7 @@ pub(super) async fn a4_foreground(lockstep: &mut Lockstep) -> Result<()> {
     two_agents(lockstep).await?;
     let delete = async |side: &Side| {
         side.delete("agent", &DeleteParams::foreground()).await?;
-        is_gone(side, "agent").await
+        side.is_gone("agent").await
     };
     lockstep
         .step("deleted with everything", delete, |state| {
@@ -137,7 +123,7 @@ pub(super) async fn a4_finalizer(lockstep: &mut Lockstep) -> Result<()> {
     let free = async |side: &Side| {
         side.patch("agent", &json!({"metadata": {"finalizers": null}}))
             .await?;
-        is_gone(side, "agent").await
+        side.is_gone("agent").await
     };
     lockstep
         .step("gone", free, |state| state.has_pods("agent", 0))

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, ensure};
 use k8s_openapi::api::apps::v1::DaemonSet;
 use k8s_openapi::api::core::v1::{Namespace, Pod, ServiceAccount};
 use kube::api::{DeleteParams, ObjectMeta, Patch, PatchParams, PostParams};
@@ -227,6 +227,23 @@ impl Side {
         let deleted = api.delete(name, how).await;
         deleted.with_context(|| format!("deleting the DaemonSet {name}"))?;
         Ok(())
+    }
+
+    /// Waits until there is no `DaemonSet` of the name any more.
+    ///
+    /// # Errors
+    /// When it stays.
+    pub async fn is_gone(&self, name: &str) -> Result<()> {
+        let api: Api<DaemonSet> = self.api();
+        let gone = eventually(
+            super::SETTLED,
+            format!("the DaemonSet {name} to be gone"),
+            async || {
+                ensure!(api.get_opt(name).await?.is_none(), "it is there");
+                Ok(())
+            },
+        );
+        gone.await
     }
 
     pub(super) async fn state(&self) -> Result<State> {
