@@ -17,7 +17,7 @@ pub use self::{
     pods::{Pod, Pods},
 };
 use crate::{
-    template,
+    pod, template,
     watch::{Change, DaemonSet, Event, Revision},
 };
 
@@ -35,6 +35,8 @@ pub struct Touched {
     pub daemon_sets: IndexSet<Text>,
     /// `DaemonSet`s, by uid, whose status has been written, by whomever.
     pub statuses: IndexSet<Text>,
+    /// Pods that somebody else has made for a `DaemonSet`, each with the `DaemonSet`'s uid and its own name.
+    pub strangers: Vec<(Text, String)>,
     /// `DaemonSet`s, by uid, whose pods or revisions may have to be adopted, released or put in order.
     pub upkeep: IndexSet<Text>,
 }
@@ -256,9 +258,26 @@ impl Cluster {
     }
 
     fn pod_event(&mut self, event: Event<facts::Pod>) {
+        if let Event::Changed(pod) = &event {
+            self.look_at_origin(pod);
+        }
         for uid in self.pods.event(event) {
             self.touch_pod(uid);
         }
+    }
+
+    /// Notes a pod that is owned by a `DaemonSet` from the first moment, and that is not named as this program names pods. What was
+    /// there before this program doesn't count: it may be from before a takeover.
+    fn look_at_origin(&mut self, pod: &facts::Pod) {
+        let metadata = &pod.metadata;
+        let is_new = self.pods.listing().is_complete() && self.pods.get(&metadata.uid).is_none();
+        let owner = metadata
+            .controller()
+            .filter(|owner| is_new && owner.is_daemon_set());
+        let stranger = owner.filter(|owner| !pod::is_derived(&metadata.name, &owner.name));
+        self.touched
+            .strangers
+            .extend(stranger.map(|owner| (owner.uid.as_str().into(), metadata.name.clone())));
     }
 
     /// Takes in a pod as the answer to a write. The answer can be older than what the watch has said since.

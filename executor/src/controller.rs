@@ -6,6 +6,7 @@
 mod actions;
 mod managed;
 mod plans;
+mod rivals;
 mod status;
 mod upkeep;
 
@@ -20,7 +21,9 @@ use tokio_util::{
 };
 use tracing::info;
 
-use self::{actions::ActionEnded, managed::Managed, status::StatusWritten, upkeep::UpkeepEnded};
+use self::{
+    actions::ActionEnded, managed::Managed, rivals::Trace, status::StatusWritten, upkeep::UpkeepEnded,
+};
 use crate::{
     api::{Api, ApiError},
     apply::Lane,
@@ -256,7 +259,14 @@ impl Controller {
         }
         // A status that somebody else has overwritten is put right; after a write of our own there is nothing to do.
         let written = std::mem::take(&mut self.cluster.touched.statuses);
-        written.iter().for_each(|uid| self.write_status(uid));
+        for uid in &written {
+            self.look_at_status(uid);
+            self.write_status(uid);
+        }
+        let strangers = std::mem::take(&mut self.cluster.touched.strangers);
+        strangers
+            .iter()
+            .for_each(|(uid, pod)| self.rival(uid, &Trace::Pod(pod)));
         let due = std::mem::take(&mut self.cluster.touched.upkeep);
         due.iter().for_each(|uid| self.keep_up(uid));
         self.outbox.add(&mut self.cluster.touched);

@@ -24,6 +24,11 @@ pub fn short(parts: &[&[u8]]) -> String {
     name
 }
 
+/// Whether a text looks like a short hash.
+pub fn is_short(text: &str) -> bool {
+    text.len() == SHORT_LENGTH && text.bytes().all(|byte| ALPHABET.contains(&byte))
+}
+
 /// A hash of one text, to tell texts apart by.
 pub fn fingerprint(text: &[u8]) -> Fingerprint {
     Fingerprint(first_half(digest(&[text])))
@@ -56,8 +61,8 @@ mod tests {
     #[test]
     fn a_short_hash_is_ten_characters_of_the_alphabet_and_depends_on_every_part() {
         let hash = short(&[b"ab", b"c"]);
-        assert_eq!(hash.len(), SHORT_LENGTH);
-        assert!(hash.bytes().all(|byte| ALPHABET.contains(&byte)), "{hash}");
+        assert!(is_short(&hash), "{hash}");
+        assert!(!is_short("bcdfg") && !is_short("bcdfghjkla"));
         assert_eq!(hash, short(&[b"ab", b"c"]));
         assert_ne!(hash, short(&[b"a", b"bc"]));
         assert_ne!(hash, short(&[b"ab", b"c", b""]));

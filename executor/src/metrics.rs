@@ -28,6 +28,20 @@ pub enum Outcome {
     Skipped,
 }
 
+/// What another controller has done to a `DaemonSet` of ours.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, EncodeLabelValue)]
+pub enum RivalWork {
+    /// Created a pod.
+    Pod,
+    /// Written the status.
+    Status,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct RivalLabels {
+    work: RivalWork,
+}
+
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct ActionLabels {
     action: ActionKind,
@@ -46,6 +60,7 @@ pub struct Metrics {
     status_writes: Counter,
     watch_errors: Counter,
     events_dropped: Counter,
+    rivals: Family<RivalLabels, Counter>,
 }
 
 impl Default for Metrics {
@@ -64,6 +79,9 @@ impl Default for Metrics {
         let events_dropped = counter("events_dropped", "Events not written, to spare the API server");
         let actions = Family::default();
         registry.register("actions", "Actions ended", actions.clone());
+        let rivals = Family::default();
+        let help = "Traces of another controller at work on the same DaemonSets";
+        registry.register("competing_controller", help, rivals.clone());
         let planner_connected = Gauge::default();
         registry.register(
             "planner_connected",
@@ -80,11 +98,17 @@ impl Default for Metrics {
             status_writes,
             watch_errors,
             events_dropped,
+            rivals,
         }
     }
 }
 
 impl Metrics {
+    /// Another controller was seen at work.
+    pub fn rival(&self, work: RivalWork) {
+        self.rivals.get_or_create(&RivalLabels { work }).inc();
+    }
+
     /// An action has ended.
     pub fn action(&self, action: ActionKind, outcome: Outcome) {
         self.actions

@@ -28,6 +28,15 @@ pub fn name(daemon_set: &DaemonSet, node: &str, revision: &str, succeeds: &str, 
     format!("{prefix}{}", hash::short(&parts))
 }
 
+/// Whether [`name`] may have made a name, by its looks: the same prefix, and a short hash after it.
+pub fn is_derived(pod: &str, daemon_set: &str) -> bool {
+    let prefix: String = format!("{daemon_set}-")
+        .chars()
+        .take(MAX_NAME - SHORT_LENGTH)
+        .collect();
+    pod.strip_prefix(&prefix).is_some_and(hash::is_short)
+}
+
 fn generate_name(daemon_set: &DaemonSet) -> String {
     format!("{}-", daemon_set.metadata.name)
 }

@@ -203,11 +203,12 @@ fn a_new_planner_is_to_be_told_everything() {
         pods,
         daemon_sets,
         statuses,
+        strangers,
         upkeep,
     } = &cluster.touched;
     assert_eq!(
         (touched(nodes), touched(pods), touched(daemon_sets)),
         (vec!["n1"], vec!["uid of p1"], vec!["ds-1"])
     );
-    assert!(upkeep.is_empty() && statuses.is_empty());
+    assert!(upkeep.is_empty() && statuses.is_empty() && strangers.is_empty());
 }

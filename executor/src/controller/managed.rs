@@ -6,6 +6,7 @@ use everynode_proto::{
     facts::PodTemplate,
     planner::v1::{DaemonSetFacts, DaemonSetStatus, Problem},
 };
+use tokio::time::Instant;
 use tokio_util::{sync::CancellationToken, time::delay_queue};
 
 use crate::{adopt::Refused, apply::Applier, outbox::Announcement, pod::Recipe, watch::DaemonSet};
@@ -25,6 +26,8 @@ pub(super) struct Managed {
     pub(super) reconsider: Option<delay_queue::Key>,
     /// What has been said of it in events, so as not to say it with every plan.
     pub(super) reported: Vec<Problem>,
+    /// When another controller has last been seen at work on it.
+    pub(super) rival_seen: Option<Instant>,
     /// Ends its calls when it is gone.
     pub(super) stop: CancellationToken,
 }
@@ -61,6 +64,8 @@ pub(super) struct Upkeep {
 pub(super) struct Status {
     /// What the last plan counted.
     pub(super) wanted: Option<DaemonSetStatus>,
+    /// What was last written, whatever came of it.
+    pub(super) written: Option<DaemonSetStatus>,
     /// Whether it is being written, or has just been.
     pub(super) is_resting: bool,
     /// How often writing has failed in a row.

@@ -46,6 +46,7 @@ impl Controller {
             return;
         };
         managed.status.is_resting = true;
+        managed.status.written = Some(wanted);
         self.parts.metrics.status_write();
         let (api, object, daemon_set) = (self.parts.api.clone(), entry.object.clone(), uid.clone());
         self.calls.spawn(async move {

@@ -1,5 +1,6 @@
 mod actions;
 mod facts;
+mod rivals;
 mod upkeep;
 
 use everynode_proto::planner::v1::{
@@ -30,6 +31,7 @@ struct Rig {
     /// The events written, as `reason: note`.
     written: mpsc::UnboundedReceiver<String>,
     health: Arc<Health>,
+    metrics: Arc<Metrics>,
     shutdown: CancellationToken,
     run: JoinHandle<anyhow::Result<()>>,
 }
@@ -46,7 +48,7 @@ fn rig() -> Rig {
         api: Api::new(client),
         events: Events::new(events_client, "me".to_owned(), metrics.clone()),
         health: health.clone(),
-        metrics,
+        metrics: metrics.clone(),
         changes: seen,
         sessions: heard,
     };
@@ -58,6 +60,7 @@ fn rig() -> Rig {
         sessions,
         written: receiver,
         health,
+        metrics,
         shutdown,
         run,
     }

@@ -1,0 +1,65 @@
+//! Another controller that takes itself to be in charge of the same `DaemonSet`s.
+//!
+//! Both come to the same pods in the end, each undoing on the way what the other has done twice. It is nearly always a
+//! kube-controller-manager that still runs its own controller, so this is said, with what to do about it: once for each
+//! `DaemonSet`, until there has been peace for a while.
+
+use std::time::Duration;
+
+use tokio::time::Instant;
+use tracing::warn;
+
+use super::Controller;
+use crate::{cluster::Text, events::Kind, metrics::RivalWork, status::differs};
+
+/// After so long without a trace of another controller, the next one is news again: as long as the API server keeps events.
+const PEACE: Duration = Duration::from_hours(1);
+
+/// What another controller has left behind.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Trace<'t> {
+    /// A pod, by name.
+    Pod(&'t str),
+    /// A status other than ours.
+    Status,
+}
+
+impl Controller {
+    /// Looks whether a status that has come in is somebody else's: its counters are not those that were last written here.
+    pub(super) fn look_at_status(&mut self, uid: &Text) {
+        let written = self.managed.get(uid).and_then(|managed| managed.status.written);
+        let is_foreign = match (written, self.cluster.daemon_set(uid)) {
+            (Some(written), Some(entry)) => differs(&written, &entry.object.status),
+            (None, _) | (_, None) => false,
+        };
+        if is_foreign {
+            self.rival(uid, &Trace::Status);
+        }
+    }
+
+    /// Says that another controller is at work on a `DaemonSet`, unless it has been said.
+    pub(super) fn rival(&mut self, uid: &Text, trace: &Trace<'_>) {
+        let (Some(managed), Some(entry)) = (self.managed.get_mut(uid), self.cluster.daemon_set(uid)) else {
+            return;
+        };
+        let now = Instant::now();
+        let before = managed.rival_seen.replace(now);
+        let (work, what) = match trace {
+            Trace::Pod(name) => (RivalWork::Pod, format!("the pod {name} was created")),
+            Trace::Status => (RivalWork::Status, "the status was overwritten".to_owned()),
+        };
+        self.parts.metrics.rival(work);
+        if before.is_some_and(|before| now.duration_since(before) < PEACE) {
+            return;
+        }
+        let object = entry.object.clone();
+        let note = format!(
+            "{what} by another DaemonSet controller, which works against Everynode: run kube-controller-manager with \
+             --controllers=*,-daemonset, or stop whatever else controls DaemonSets"
+        );
+        let daemon_set = format!("{}/{}", object.metadata.namespace, object.metadata.name);
+        warn!(daemon_set, "{note}");
+        let events = &mut self.parts.events;
+        events.say(&object, Kind::Warning, "CompetingController", "Watch", note);
+    }
+}

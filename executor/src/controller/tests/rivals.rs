@@ -1,0 +1,105 @@
+//! Another controller at work on the same `DaemonSet`s.
+
+use super::*;
+
+const REMEDY: &str = "by another DaemonSet controller, which works against Everynode: run kube-controller-manager with \
+                      --controllers=*,-daemonset, or stop whatever else controls DaemonSets";
+
+#[tokio::test(start_paused = true)]
+async fn a_pod_that_somebody_else_makes_is_said_once_with_the_remedy() {
+    let (mut rig, mut planner) = Rig::synced(&["n1", "n2"], &[pod_json("agent-x7bq2", 12)]).await;
+    assert!(
+        rig.events().await.is_empty(),
+        "what was there before is nobody's fault"
+    );
+    for (name, version) in [("agent-4zt9q", 15), ("agent-kk2d8", 16)] {
+        rig.saw_pod(&pod_json(name, version)).await;
+        assert_eq!(said(&planner.request().await), [format!("pod {name}")]);
+    }
+    let first = format!("CompetingController: the pod agent-4zt9q was created {REMEDY}");
+    assert_eq!(rig.events().await, [first]);
+    // Peace, and then war again.
+    tokio::time::sleep(Duration::from_hours(2)).await;
+    rig.saw_pod(&pod_json("agent-d5f6g", 17)).await;
+    assert_eq!(said(&planner.request().await), ["pod agent-d5f6g"]);
+    assert_eq!(rig.events().await.len(), 1);
+    let page = rig.metrics.encode();
+    assert!(
+        page.contains("everynode_executor_competing_controller_total{work=\"Pod\"} 3"),
+        "{page}"
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn own_pods_are_no_trace_of_another_controller_whichever_way_they_become_known() {
+    let (mut rig, mut planner) = Rig::synced(&["n1", "n2"], &[]).await;
+    planner.plan(vec![create(1, "n1")]).await;
+    let call = rig.api.expect("POST", PODS).await;
+    // The watch is faster than the answer.
+    let mut pod = call.body.clone();
+    let name = name_of(&pod).to_owned();
+    pod = with(
+        pod_json(&name, 15),
+        json!({"metadata": {"labels": pod["metadata"]["labels"]}}),
+    );
+    rig.saw_pod(&pod).await;
+    call.answer(&pod);
+    assert_eq!(said(&planner.request().await)[0], format!("pod {name}"));
+    let events = rig.events().await;
+    assert!(
+        !events.iter().any(|event| event.starts_with("Competing")),
+        "{events:?}"
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_status_that_somebody_else_overwrites_is_said_once_and_put_right() {
+    let (mut rig, mut planner) = Rig::synced(&["n1"], &[]).await;
+    let status = DaemonSetStatus {
+        observed_generation: 1,
+        desired_number_scheduled: 1,
+        ..DaemonSetStatus::default()
+    };
+    planner
+        .plan_as(Plan {
+            status: Some(status),
+            ..Plan::default()
+        })
+        .await;
+    let mut written = agent_json();
+    for version in ["21", "23", "25"] {
+        let call = rig.api.expect("PATCH", AGENT_STATUS).await;
+        let change = json!({"metadata": {"resourceVersion": version}, "status": call.body["status"]});
+        written = with(agent_json(), change);
+        call.answer(&written);
+        // The watch says it again, which is no news.
+        rig.change(Change::DaemonSet(watch::Event::Changed(read(&written))))
+            .await;
+        let later = (version.parse::<u64>().unwrap() + 1).to_string();
+        let foreign =
+            json!({"metadata": {"resourceVersion": later}, "status": {"desiredNumberScheduled": 7}});
+        let foreign = with(written.clone(), foreign);
+        if version != "25" {
+            rig.change(Change::DaemonSet(watch::Event::Changed(read(&foreign))))
+                .await;
+        }
+    }
+    assert_eq!(
+        rig.events().await,
+        [format!(
+            "CompetingController: the status was overwritten {REMEDY}"
+        )]
+    );
+    // Conditions are for everybody to write.
+    let condition = json!({"metadata": {"resourceVersion": "30"}, "status": {"conditions": [{"type": "Nice", "status": "True"}]}});
+    rig.change(Change::DaemonSet(watch::Event::Changed(read(&with(
+        written, condition,
+    )))))
+    .await;
+    assert!(rig.is_idle().await);
+    let page = rig.metrics.encode();
+    assert!(
+        page.contains("everynode_executor_competing_controller_total{work=\"Status\"} 2"),
+        "{page}"
+    );
+}
