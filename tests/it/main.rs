@@ -15,6 +15,7 @@ mod kwok;
 mod outages;
 mod ownership;
 mod refusals;
+mod rivals;
 mod scale;
 mod status;
 mod takeover;
