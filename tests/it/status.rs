@@ -35,6 +35,36 @@ async fn s2_a_status_that_somebody_else_overwrites_is_put_right() {
 }
 
 #[tokio::test]
+async fn s2_a_rollout_is_never_called_done_before_it_is() {
+    let (world, _) = World::with_agent(3).await;
+    let kubectl = world.claim.kubectl().unwrap();
+    for number in 2..8 {
+        let image = format!("example/daemon:{number}");
+        world.set_image(&image).await;
+        // It goes by observedGeneration and the counters; were one ahead of the other, it would return at once.
+        kubectl
+            .run(["rollout", "status", "ds/agent", "--timeout=30s"])
+            .await
+            .unwrap_or_else(|error| panic!("{error:#}\n{}", world.logs()));
+        let mut pods = daemonsets::pods(&world.client, &world.namespace, "agent")
+            .await
+            .unwrap();
+        pods.retain(|pod| pod.metadata.deletion_timestamp.is_none());
+        let images: Vec<_> = pods
+            .iter()
+            .map(|pod| {
+                pod.spec.as_ref().unwrap().containers[0]
+                    .image
+                    .as_deref()
+                    .unwrap_or_default()
+            })
+            .collect();
+        assert_eq!(images, [image.as_str(); 3], "kubectl says that it is rolled out");
+        assert!(pods.iter().all(is_ready));
+    }
+}
+
+#[tokio::test]
 async fn s3_pods_become_available_when_the_time_has_passed_though_nothing_happens() {
     let world = World::new(2).await;
     DaemonSetBuilder::new("agent")

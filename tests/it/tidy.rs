@@ -55,7 +55,8 @@ fn built_from(member: &str) -> BTreeSet<String> {
     found.iter().map(|id| names[id].clone()).collect()
 }
 
-fn sources(folder: &Path) -> Vec<PathBuf> {
+/// All Rust files in a folder and below it, sorted.
+pub(crate) fn sources(folder: &Path) -> Vec<PathBuf> {
     let mut files = Vec::new();
     for entry in std::fs::read_dir(folder).unwrap() {
         let path = entry.unwrap().path();
@@ -65,6 +66,7 @@ fn sources(folder: &Path) -> Vec<PathBuf> {
             files.push(path);
         }
     }
+    files.sort();
     files
 }
 

@@ -4,8 +4,8 @@ mod rivals;
 mod upkeep;
 
 use everynode_proto::planner::v1::{
-    Action as PlannedAction, CreatePod, DaemonSetStatus, DeletePod, DeleteReason, Plan, SessionRequest,
-    Toleration, action::Action,
+    Action as PlannedAction, CreatePod, DaemonSetStatus, DeletePod, DeleteReason, Plan, Problem, ProblemCode,
+    SessionRequest, Toleration, action::Action,
 };
 use serde_json::{Value, json};
 use tokio::task::JoinHandle;

@@ -98,6 +98,41 @@ async fn creations_run_one_at_a_time_then_two_at_a_time() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn c5_a_refused_deletion_is_said_in_an_event_with_the_servers_words() {
+    let (mut rig, mut planner) = Rig::synced(&["n1"], &[pod_json("p1", 3)]).await;
+    planner.plan(vec![delete(1, "p1", DeleteReason::Excess)]).await;
+    let (code, body) = forbidden("not today");
+    let call = rig.api.expect("DELETE", &format!("{PODS}/p1")).await;
+    call.answer_with(code, &body);
+    assert_eq!(rig.events().await, ["FailedDelete: Error deleting: not today"]);
+    assert_eq!(said(&planner.request().await), ["done 1 Failed"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn p6_a_problem_of_a_plan_is_said_in_an_event_and_not_again_with_the_next_plan() {
+    let (mut rig, mut planner) = Rig::synced(&["n1"], &[]).await;
+    let problem = Problem {
+        object: "default/agent".to_owned(),
+        field: "spec.selector".to_owned(),
+        code: ProblemCode::SelectsEverything.into(),
+        message: "an empty selector selects nothing".to_owned(),
+    };
+    for _ in 0..2 {
+        let problems = vec![problem.clone()];
+        planner
+            .plan_as(Plan {
+                problems,
+                ..Plan::default()
+            })
+            .await;
+    }
+    assert_eq!(
+        rig.events().await,
+        ["SelectingAll: spec.selector: an empty selector selects nothing"]
+    );
+}
+
+#[tokio::test(start_paused = true)]
 async fn c5_a_refused_creation_is_said_in_an_event_and_has_failed_when_the_pause_is_over() {
     let (mut rig, mut planner) = Rig::synced(&["n1", "n2"], &[pod_json("p1", 3)]).await;
     planner
