@@ -59,7 +59,9 @@ impl<'a> Rollout<'a> {
         verdict: Verdict,
     ) {
         let Some(pod) = settled.live.first().or(settled.waiting.first()).copied() else {
-            self.unavailable += usize::from(verdict == Verdict::Run);
+            // What goes on a node that only may keep a pod counts until it is gone, or the next look would spend the
+            // same budget again.
+            self.unavailable += usize::from(verdict == Verdict::Run || !cell.pods.is_empty());
             return;
         };
         let available = rules.is_available(pod);
