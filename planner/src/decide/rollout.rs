@@ -96,7 +96,7 @@ impl<'a> Rollout<'a> {
         match (current, rules.is_available(old), verdict == Verdict::Run) {
             // The node's own rule (N5) deletes the old pod as soon as it can go.
             (Some(current), _, _) => self.surging += usize::from(!rules.is_available(current)),
-            (None, _, true) if cell.creating => self.surging += 1,
+            (None, _, _) if cell.creating => self.surging += 1,
             (None, false, true) => self.surge_freely.push((cell.node, youngest)),
             (None, true, true) => self.surge_candidates.push((cell.node, youngest)),
             (None, false, false) => self.replace.push((cell.node, old)),
