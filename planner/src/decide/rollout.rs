@@ -77,7 +77,8 @@ impl<'a> Rollout<'a> {
     }
 
     /// R5: a new pod comes beside the old one, which goes when the new one is available. A failed pod that waits for
-    /// its deletion holds its place, or another would be made beside it again and again (N3).
+    /// its deletion holds its place, or another would be made beside it again and again (N3). So does a pod of yet
+    /// another revision until it is known to be terminating, or three might be there at once (N5).
     fn observe_surge(
         &mut self,
         rules: &Rules<'_>,
@@ -96,7 +97,7 @@ impl<'a> Rollout<'a> {
         match (current, rules.is_available(old), verdict == Verdict::Run) {
             // The node's own rule (N5) deletes the old pod as soon as it can go.
             (Some(current), _, _) => self.surging += usize::from(!rules.is_available(current)),
-            (None, _, _) if cell.creating => self.surging += 1,
+            (None, _, _) if cell.creating || cell.standing() > 1 => self.surging += 1,
             (None, false, true) => self.surge_freely.push((cell.node, youngest)),
             (None, true, true) => self.surge_candidates.push((cell.node, youngest)),
             (None, false, false) => self.replace.push((cell.node, old)),
