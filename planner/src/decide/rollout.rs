@@ -89,8 +89,7 @@ impl<'a> Rollout<'a> {
         let staying = || settled.live.iter().chain(&settled.waiting).copied();
         let current = staying().find(|pod| rules.is_current(pod));
         let old = staying().find(|pod| !rules.is_current(pod));
-        let counted = old.or(current);
-        self.available += usize::from(counted.is_some_and(|pod| rules.is_available(pod)));
+        self.available += usize::from(staying().any(|pod| rules.is_available(pod)));
         let (Some(old), Some(youngest)) = (old, predecessor(cell)) else {
             return;
         };
