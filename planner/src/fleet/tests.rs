@@ -1,5 +1,6 @@
 mod invariants;
 mod properties;
+mod rollout;
 mod simulation;
 
 use super::*;
