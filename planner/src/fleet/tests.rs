@@ -1,5 +1,6 @@
 mod invariants;
 mod properties;
+mod rest;
 mod rollout;
 mod simulation;
 
