@@ -1,4 +1,4 @@
-//! What must hold after every plan of a simulation. Nothing here asks the rules, but for R1 and for availability.
+//! What must hold after every plan of a simulation. Nothing here asks the rules but those of placement.
 
 mod budgets;
 mod crowds;
@@ -11,14 +11,15 @@ use super::{
     simulation::{Cluster, Simulation},
 };
 use crate::{
-    decide::{Rules, placement::Placement},
+    decide::placement::Placement,
     model::{Budget, Phase, Strategy as Update, Verdict},
     testing::seconds,
 };
 
 /// One `DaemonSet`'s nodes and pods as someone sees them.
 struct View<'s> {
-    rules: Rules<'s>,
+    daemon_set: &'s DaemonSet,
+    now: Millis,
     verdicts: BTreeMap<&'s Text, Verdict>,
     pods: Vec<&'s Pod>,
     /// The uids of pods whose deletion is in flight.
@@ -43,8 +44,19 @@ impl<'s> View<'s> {
         self.standing(node).filter(|pod| !self.leaving.contains(&pod.uid))
     }
 
+    /// R1; pods of a simulation have no pod-template-generation.
+    fn is_current(&self, pod: &Pod) -> bool {
+        pod.revision == self.daemon_set.update_revision
+    }
+
+    /// R3.
+    fn pod_is_available(&self, pod: &Pod) -> bool {
+        let long_enough = |since: Millis| self.now.since(since) >= self.daemon_set.min_ready_millis;
+        !pod.is_terminal() && pod.ready_since.is_some_and(long_enough)
+    }
+
     fn is_available(&self, node: &Text) -> bool {
-        self.live(node).any(|pod| self.rules.is_available(pod))
+        self.live(node).any(|pod| self.pod_is_available(pod))
     }
 
     /// The nodes that should run a pod or may keep one.
@@ -92,9 +104,7 @@ impl Simulation {
     }
 
     fn check_actions(&self, plan: &RowPlan) {
-        self.check_unavailability(plan);
-        self.check_surge(plan);
-        self.check_sunset(plan);
+        self.check_budgets(plan);
         let view = self.view(&plan.uid);
         for (_, action) in &plan.actions {
             self.check_first(&plan.uid, action);
@@ -105,7 +115,15 @@ impl Simulation {
     /// What is asked for is as good as done: the next look at everything finds nothing to add.
     fn check_second_look(&mut self) {
         self.fleet.dirty.extend(self.fleet.rows.keys().cloned());
-        assert_eq!(self.fleet.plan(seconds(self.now)), [], "nothing has changed");
+        for plan in self.fleet.plan(seconds(self.now)) {
+            assert_eq!(plan.actions, [], "nothing has changed");
+            // A wait for a backoff may have ended, as an update doesn't wait for it.
+            let said = self.said.insert(plan.uid, plan.said.clone()).unwrap();
+            assert_eq!(
+                (plan.said.status, plan.said.problems),
+                (said.status, said.problems)
+            );
+        }
     }
 
     fn check_first(&self, daemon_set: &Text, action: &Action) {
@@ -141,10 +159,8 @@ impl Simulation {
         };
         let pods = cluster.pods.values();
         View {
-            rules: Rules {
-                daemon_set,
-                now: seconds(self.now),
-            },
+            daemon_set,
+            now: seconds(self.now),
             verdicts: nodes.map(|node| (&node.name, placement.verdict(node))).collect(),
             pods: pods
                 .filter(|(owner, _)| owner == uid)
@@ -161,10 +177,9 @@ fn check_reason(view: &View<'_>, plan: &RowPlan, action: &Action) {
     let (uid, node, reason) = match action {
         Action::Create { node, revision, .. } => {
             assert_eq!(view.verdicts.get(node), Some(&Verdict::Run), "{action:?}");
-            assert_eq!(revision, &view.rules.daemon_set.update_revision, "{action:?}");
+            assert_eq!(revision, &view.daemon_set.update_revision, "{action:?}");
             assert!(
-                surges(view.rules.daemon_set)
-                    || view.pods_on(node).all(|pod| pod.deleting && pod.is_terminal()),
+                surges(view.daemon_set) || view.pods_on(node).all(|pod| pod.deleting && pod.is_terminal()),
                 "{action:?} though there is one: {:#?}",
                 view.pods
             );
@@ -183,7 +198,7 @@ fn check_reason(view: &View<'_>, plan: &RowPlan, action: &Action) {
             .iter()
             .all(|(_, action)| deleted(action).as_ref() != Some(&other.uid))
     };
-    let update = matches!(view.rules.daemon_set.strategy, Update::RollingUpdate { .. });
+    let update = matches!(view.daemon_set.strategy, Update::RollingUpdate { .. });
     let on_it = matches!(verdict, Some(Verdict::Run | Verdict::Keep));
     let holds = match reason {
         DeleteReason::Excluded => verdict == Some(Verdict::Exclude),
@@ -193,10 +208,10 @@ fn check_reason(view: &View<'_>, plan: &RowPlan, action: &Action) {
         DeleteReason::Excess => {
             // Another one stays, or gives way to an update.
             let others = view.live(node).filter(|other| other.uid != *uid);
-            let mut others = others.filter(|other| stays(other) || !view.rules.is_current(other));
+            let mut others = others.filter(|other| stays(other) || !view.is_current(other));
             on_it && others.next().is_some()
         }
-        DeleteReason::Update => on_it && update && !view.rules.is_current(pod),
+        DeleteReason::Update => on_it && update && !view.is_current(pod),
     };
     assert!(holds, "{action:?} has no reason: {verdict:?} {:#?}", view.pods);
 }

@@ -19,10 +19,9 @@ fn number(budget: Budget, desired: usize) -> usize {
 }
 
 impl Simulation {
-    /// R4, without surge: when an available pod goes by an update, no more nodes are left without an available pod
-    /// than the budget says; nodes that only may keep one count when theirs is taken. It holds for what the planner
-    /// was told, and for what the cluster really holds but for nodes of which it hasn't heard the latest yet.
-    pub(super) fn check_unavailability(&self, plan: &RowPlan) {
+    /// Both budgets hold for what the planner was told, and for what the cluster really holds but for nodes of which
+    /// it hasn't heard the latest yet.
+    pub(super) fn check_budgets(&self, plan: &RowPlan) {
         let news = self.pods_with_news();
         let news: BTreeSet<_> = [&self.told, &self.cluster]
             .into_iter()
@@ -30,12 +29,17 @@ impl Simulation {
             .filter(|(uid, _)| news.contains(uid))
             .map(|(_, (_, pod))| &pod.node)
             .collect();
-        self.check_unavailability_of(self.view(&plan.uid), plan, &BTreeSet::new());
-        self.check_unavailability_of(self.view_of(&self.cluster, &plan.uid), plan, &news);
+        for (cluster, excused) in [(&self.told, &BTreeSet::new()), (&self.cluster, &news)] {
+            self.check_unavailability(self.view_of(cluster, &plan.uid), plan, excused);
+            check_surge(self.view_of(cluster, &plan.uid), plan, excused);
+        }
+        check_sunset(self.view(&plan.uid), plan);
     }
 
-    fn check_unavailability_of(&self, mut view: View<'_>, plan: &RowPlan, excused: &BTreeSet<&Text>) {
-        let daemon_set = view.rules.daemon_set;
+    /// R4, without surge: when an available pod goes by an update, no more nodes are left without an available pod
+    /// than the budget says; nodes that only may keep one count when theirs is taken.
+    fn check_unavailability(&self, mut view: View<'_>, plan: &RowPlan, excused: &BTreeSet<&Text>) {
+        let daemon_set = view.daemon_set;
         let Update::RollingUpdate { max_unavailable, .. } = daemon_set.strategy else {
             return;
         };
@@ -67,77 +71,76 @@ impl Simulation {
             self.cluster
         );
     }
+}
 
-    /// R5: when a pod is asked for beside an old one that is available, no more nodes than `max_surge` have an
-    /// available old pod that stays and beside it one that isn't available (yet): asked for, there, or not yet known
-    /// to be terminating.
-    pub(super) fn check_surge(&self, plan: &RowPlan) {
-        let mut view = self.view(&plan.uid);
-        let daemon_set = view.rules.daemon_set;
-        let Update::RollingUpdate { max_surge, .. } = daemon_set.strategy else {
-            return;
-        };
-        if !surges(daemon_set) {
-            return;
-        }
-        let (updates, others) = deletions(plan);
-        view.leaving.extend(updates.into_iter().chain(others));
-        let new: BTreeSet<_> = plan
-            .actions
-            .iter()
-            .filter_map(|(_, action)| created(action))
-            .collect();
-        let has_old = |node: &Text| {
-            view.live(node)
-                .any(|pod| !view.rules.is_current(pod) && view.rules.is_available(pod))
-        };
-        let in_surplus = |node: &Text| {
-            let beside = view.standing(node).filter(|pod| !view.rules.is_available(pod));
-            view.creating.contains(node) || new.contains(node) || beside.count() > 0
-        };
-        let surging: Vec<_> = view
-            .nodes()
-            .map(|(node, _)| node)
-            .filter(|node| has_old(node) && in_surplus(node))
-            .collect();
-        let allowed = number(max_surge, view.wanted().count());
-        assert!(
-            !new.iter().any(has_old) || surging.len() <= allowed,
-            "{surging:?} surge, {allowed} may, after {plan:#?}"
-        );
-        for node in &new {
-            let there = view.standing(node).count();
-            assert!(
-                there <= 1,
-                "{there} pods may be on {node} when its next one comes"
-            );
-        }
+/// R5: when a pod is asked for beside an old one that is available, no more nodes than `max_surge` have an
+/// available old pod that stays and beside it one that isn't available (yet): asked for, there, or not yet known
+/// to be terminating.
+fn check_surge(mut view: View<'_>, plan: &RowPlan, excused: &BTreeSet<&Text>) {
+    let daemon_set = view.daemon_set;
+    let Update::RollingUpdate { max_surge, .. } = daemon_set.strategy else {
+        return;
+    };
+    if !surges(daemon_set) {
+        return;
     }
-
-    /// R5: no available old pod goes by an update before its successor is available; where no pod should run, it may
-    /// go without one when as many nodes as desired have an available pod after that.
-    pub(super) fn check_sunset(&self, plan: &RowPlan) {
-        let mut view = self.view(&plan.uid);
-        if !surges(view.rules.daemon_set) {
-            return;
-        }
-        let (updates, others) = deletions(plan);
-        view.leaving.extend(others);
-        let before: Vec<_> = view.nodes().filter(|(node, _)| view.is_available(node)).collect();
-        view.leaving.extend(updates);
-        let lost: Vec<_> = before
-            .iter()
-            .filter(|(node, _)| !view.is_available(node))
-            .collect();
+    let (updates, others) = deletions(plan);
+    view.leaving.extend(updates.into_iter().chain(others));
+    let new: BTreeSet<_> = plan
+        .actions
+        .iter()
+        .filter_map(|(_, action)| created(action))
+        .filter(|node| !excused.contains(node))
+        .collect();
+    let has_old = |node: &Text| {
+        view.live(node)
+            .any(|pod| !view.is_current(pod) && view.pod_is_available(pod))
+    };
+    let in_surplus = |node: &Text| {
+        let beside = view.standing(node).filter(|pod| !view.pod_is_available(pod));
+        view.creating.contains(node) || new.contains(node) || beside.count() > 0
+    };
+    let surging: Vec<_> = view
+        .nodes()
+        .map(|(node, _)| node)
+        .filter(|node| !excused.contains(node) && has_old(node) && in_surplus(node))
+        .collect();
+    let allowed = number(max_surge, view.wanted().count());
+    assert!(
+        !new.iter().any(has_old) || surging.len() <= allowed,
+        "{surging:?} surge, {allowed} may, after {plan:#?}"
+    );
+    for node in &new {
+        let there = view.standing(node).count();
         assert!(
-            lost.iter().all(|(_, verdict)| *verdict == Verdict::Keep),
-            "{lost:?} have lost their pods by {plan:#?}\n{:#?}",
-            view.pods
-        );
-        let (left, desired) = (before.len() - lost.len(), view.wanted().count());
-        assert!(
-            lost.is_empty() || left >= desired,
-            "{left} available pods are left of {desired} by {plan:#?}"
+            there <= 1,
+            "{there} pods may be on {node} when its next one comes"
         );
     }
+}
+
+/// R5: no available old pod goes by an update before its successor is available; where no pod should run, it may
+/// go without one when as many nodes as desired have an available pod after that.
+fn check_sunset(mut view: View<'_>, plan: &RowPlan) {
+    if !surges(view.daemon_set) {
+        return;
+    }
+    let (updates, others) = deletions(plan);
+    view.leaving.extend(others);
+    let before: Vec<_> = view.nodes().filter(|(node, _)| view.is_available(node)).collect();
+    view.leaving.extend(updates);
+    let lost: Vec<_> = before
+        .iter()
+        .filter(|(node, _)| !view.is_available(node))
+        .collect();
+    assert!(
+        lost.iter().all(|(_, verdict)| *verdict == Verdict::Keep),
+        "{lost:?} have lost their pods by {plan:#?}\n{:#?}",
+        view.pods
+    );
+    let (left, desired) = (before.len() - lost.len(), view.wanted().count());
+    assert!(
+        lost.is_empty() || left >= desired,
+        "{left} available pods are left of {desired} by {plan:#?}"
+    );
 }

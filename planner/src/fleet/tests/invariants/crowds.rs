@@ -73,8 +73,7 @@ impl Simulation {
         for (uid, daemon_set) in &self.told.daemon_sets {
             let view = self.view(uid);
             for (node, verdict) in &view.verdicts {
-                let (current, old): (Vec<_>, Vec<_>) =
-                    view.live(node).partition(|pod| view.rules.is_current(pod));
+                let (current, old): (Vec<_>, Vec<_>) = view.live(node).partition(|pod| view.is_current(pod));
                 let fits = match (verdict, surges(daemon_set)) {
                     (Verdict::Exclude, _) => current.len() + old.len() == 0,
                     (_, true) => current.len() <= 1 && old.len() <= 1,
