@@ -206,10 +206,13 @@ fn check_reason(view: &View<'_>, plan: &RowPlan, action: &Action) {
         DeleteReason::Failed => on_it && pod.phase == Phase::Failed,
         DeleteReason::Succeeded => on_it && pod.phase == Phase::Succeeded,
         DeleteReason::Excess => {
-            // Another one stays, or gives way to an update.
-            let others = view.live(node).filter(|other| other.uid != *uid);
-            let mut others = others.filter(|other| stays(other) || !view.is_current(other));
-            on_it && others.next().is_some()
+            // An older one stays, or gives way to an update; with surge, one that is as current or as old.
+            let age = |pod: &Pod| (!pod.bound, pod.created, pod.name.clone());
+            let mut older = view.live(node).filter(|other| {
+                let alike = view.is_current(other) == view.is_current(pod);
+                age(other) < age(pod) && (alike || !surges(view.daemon_set))
+            });
+            on_it && older.any(|older| stays(older) || !view.is_current(older))
         }
         DeleteReason::Update => on_it && update && !view.is_current(pod),
     };

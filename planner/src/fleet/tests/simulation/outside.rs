@@ -161,6 +161,8 @@ impl Simulation {
             5 if pod.bound => (pod.phase, pod.ready_since) = (Phase::Failed, None),
             6 if pod.bound => (pod.phase, pod.ready_since) = (Phase::Succeeded, None),
             7 => pod.deleting = true,
+            // The kubelet may fail a pod and leave it at being ready.
+            10 if pod.bound => pod.phase = Phase::Failed,
             // The kubelet has ended it, or the pod garbage collector has taken it.
             _ if pod.deleting || (pod.bound && !node_is_there) => {
                 self.set_pod(uid, None);

@@ -50,7 +50,7 @@ pub(crate) fn any_step() -> impl Strategy<Value = Step> {
         1 => (0..DAEMON_SETS * 8).prop_map(Step::DropDaemonSet),
         1 => (sets(), 0..NODES, 0..outside::TEMPLATES)
             .prop_map(|(set, node, template)| Step::Adopt(set, node, template)),
-        16 => (any::<usize>(), 0..10_usize).prop_map(|(pod, fate)| Step::MovePod(pod, fate)),
+        16 => (any::<usize>(), 0..11_usize).prop_map(|(pod, fate)| Step::MovePod(pod, fate)),
         16 => (any::<usize>(), 0..8_usize).prop_map(|(action, how)| Step::Execute(action, how)),
         2 => any::<usize>().prop_map(Step::Repeat),
         12 => (0..3_usize, 1..6_usize).prop_map(|(kind, count)| Step::Deliver(kind, count)),
