@@ -44,6 +44,15 @@ pub struct Cell<'c, 'a> {
     pub failed_until: Option<Millis>,
 }
 
+impl Cell<'_, '_> {
+    /// How many pods may be on the node that are neither over nor known to be terminating. A deletion in flight may
+    /// come late or fail, so its pod counts still.
+    pub fn standing(&self) -> usize {
+        let pods = self.pods.iter().map(|pod| pod.pod);
+        pods.filter(|pod| !pod.deleting && !pod.is_terminal()).count()
+    }
+}
+
 /// A pod in a cell.
 #[derive(Debug, Clone, Copy)]
 pub struct CellPod<'a> {

@@ -99,10 +99,11 @@ impl<'a> Settled<'a> {
             .retain(|pod| !deleted.iter().any(|(gone, _)| gone.uid == pod.uid));
     }
 
-    /// N1: a terminating pod still counts as there, unless it is over; with surge only a pod that stays does (N5).
+    /// N1: a terminating pod still counts as there, unless it is over; with surge only a pod that stays does, but of two
+    /// that are to go one has to be known to be terminating first, or there might be three (N5).
     fn lacks_pod(&self, rules: &Rules<'_>, cell: &Cell<'_, '_>) -> bool {
         if rules.allows_surge() {
-            return self.live.is_empty() && self.waiting.is_empty();
+            return self.live.is_empty() && self.waiting.is_empty() && cell.standing() < 2;
         }
         cell.pods
             .iter()

@@ -59,7 +59,9 @@ impl<'a> Rollout<'a> {
         verdict: Verdict,
     ) {
         let Some(pod) = settled.live.first().or(settled.waiting.first()).copied() else {
-            self.unavailable += usize::from(verdict == Verdict::Run);
+            // What goes on a node that only may keep a pod counts until it is gone, or the next look would spend the
+            // same budget again.
+            self.unavailable += usize::from(verdict == Verdict::Run || !cell.pods.is_empty());
             return;
         };
         let available = rules.is_available(pod);
@@ -75,7 +77,8 @@ impl<'a> Rollout<'a> {
     }
 
     /// R5: a new pod comes beside the old one, which goes when the new one is available. A failed pod that waits for
-    /// its deletion holds its place, or another would be made beside it again and again (N3).
+    /// its deletion holds its place, or another would be made beside it again and again (N3). So does a pod of yet
+    /// another revision until it is known to be terminating, or three might be there at once (N5).
     fn observe_surge(
         &mut self,
         rules: &Rules<'_>,
@@ -86,15 +89,14 @@ impl<'a> Rollout<'a> {
         let staying = || settled.live.iter().chain(&settled.waiting).copied();
         let current = staying().find(|pod| rules.is_current(pod));
         let old = staying().find(|pod| !rules.is_current(pod));
-        let counted = old.or(current);
-        self.available += usize::from(counted.is_some_and(|pod| rules.is_available(pod)));
+        self.available += usize::from(staying().any(|pod| rules.is_available(pod)));
         let (Some(old), Some(youngest)) = (old, predecessor(cell)) else {
             return;
         };
         match (current, rules.is_available(old), verdict == Verdict::Run) {
             // The node's own rule (N5) deletes the old pod as soon as it can go.
             (Some(current), _, _) => self.surging += usize::from(!rules.is_available(current)),
-            (None, _, true) if cell.creating => self.surging += 1,
+            (None, _, _) if cell.creating || cell.standing() > 1 => self.surging += 1,
             (None, false, true) => self.surge_freely.push((cell.node, youngest)),
             (None, true, true) => self.surge_candidates.push((cell.node, youngest)),
             (None, false, false) => self.replace.push((cell.node, old)),

@@ -1,5 +1,7 @@
 mod invariants;
 mod properties;
+mod rest;
+mod rollout;
 mod simulation;
 
 use super::*;

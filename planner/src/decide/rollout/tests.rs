@@ -1,3 +1,5 @@
+mod midway;
+
 use crate::{
     decide::rolling_update,
     model::{Action, Budget, DaemonSet, Pod, Strategy, Text},

@@ -1,29 +1,129 @@
-//! What must hold after every plan of a simulation.
+//! What must hold after every plan of a simulation. Nothing here asks the rules but those of placement.
 
-use std::collections::BTreeSet;
+mod budgets;
+mod crowds;
 
-use super::{super::*, simulation::Simulation};
+use std::collections::{BTreeMap, BTreeSet};
+
+pub(super) use self::crowds::Crowds;
+use super::{
+    super::*,
+    simulation::{Cluster, Simulation},
+};
 use crate::{
-    decide::{Rules, placement::Placement},
-    model::{Budget, Strategy as Update, Verdict},
+    decide::placement::Placement,
+    model::{Budget, Phase, Strategy as Update, Verdict},
     testing::seconds,
 };
+
+/// One `DaemonSet`'s nodes and pods as someone sees them.
+struct View<'s> {
+    daemon_set: &'s DaemonSet,
+    now: Millis,
+    verdicts: BTreeMap<&'s Text, Verdict>,
+    pods: Vec<&'s Pod>,
+    /// The uids of pods whose deletion is in flight.
+    leaving: BTreeSet<Text>,
+    /// The nodes for which a creation is in flight.
+    creating: BTreeSet<Text>,
+}
+
+impl<'s> View<'s> {
+    fn pods_on(&self, node: &Text) -> impl Iterator<Item = &'s Pod> {
+        self.pods.iter().copied().filter(move |pod| pod.node == *node)
+    }
+
+    /// The pods of a node that are neither over nor known to be terminating.
+    fn standing(&self, node: &Text) -> impl Iterator<Item = &'s Pod> {
+        self.pods_on(node)
+            .filter(|pod| !pod.deleting && !pod.is_terminal())
+    }
+
+    /// Of those, the ones whose deletion isn't asked for either.
+    fn live(&self, node: &Text) -> impl Iterator<Item = &'s Pod> {
+        self.standing(node).filter(|pod| !self.leaving.contains(&pod.uid))
+    }
+
+    /// R1; pods of a simulation have no pod-template-generation.
+    fn is_current(&self, pod: &Pod) -> bool {
+        pod.revision == self.daemon_set.update_revision
+    }
+
+    /// R3.
+    fn pod_is_available(&self, pod: &Pod) -> bool {
+        let long_enough = |since: Millis| self.now.since(since) >= self.daemon_set.min_ready_millis;
+        !pod.is_terminal() && pod.ready_since.is_some_and(long_enough)
+    }
+
+    fn is_available(&self, node: &Text) -> bool {
+        self.live(node).any(|pod| self.pod_is_available(pod))
+    }
+
+    /// The nodes that should run a pod or may keep one.
+    fn nodes(&self) -> impl Iterator<Item = (&'s Text, Verdict)> {
+        let nodes = self.verdicts.iter().map(|(node, verdict)| (*node, *verdict));
+        nodes.filter(|(_, verdict)| *verdict != Verdict::Exclude)
+    }
+
+    fn wanted(&self) -> impl Iterator<Item = &'s Text> {
+        self.nodes()
+            .filter(|(_, verdict)| *verdict == Verdict::Run)
+            .map(|(node, _)| node)
+    }
+}
+
+/// Whether new pods come beside old ones.
+fn surges(daemon_set: &DaemonSet) -> bool {
+    match daemon_set.strategy {
+        Update::OnDelete => false,
+        Update::RollingUpdate { max_surge, .. } => {
+            !matches!(max_surge, Budget::Count(0) | Budget::Percent(0))
+        }
+    }
+}
 
 impl Simulation {
     /// Has the fleet plan, and holds the plans against what must always hold. Returns how many actions there were.
     pub(super) fn plan(&mut self) -> usize {
         let mut count = 0;
         for plan in self.fleet.plan(seconds(self.now)) {
-            self.check_budget(&plan);
+            if !plan.actions.is_empty() {
+                self.check_actions(&plan);
+            }
             for (id, action) in plan.actions {
                 count += 1;
-                self.check_first(&plan.uid, &action);
                 self.pending.insert(id, (plan.uid.clone(), action));
             }
             self.said.insert(plan.uid, plan.said);
         }
-        self.check_one_pod_per_node();
+        self.check_told_crowds();
+        if self.looks_twice {
+            self.check_second_look();
+        }
         count
+    }
+
+    fn check_actions(&self, plan: &RowPlan) {
+        self.check_budgets(plan);
+        let view = self.view(&plan.uid);
+        for (_, action) in &plan.actions {
+            self.check_first(&plan.uid, action);
+            check_reason(&view, plan, action);
+        }
+    }
+
+    /// What is asked for is as good as done: the next look at everything finds nothing to add.
+    fn check_second_look(&mut self) {
+        self.fleet.dirty.extend(self.fleet.rows.keys().cloned());
+        for plan in self.fleet.plan(seconds(self.now)) {
+            assert_eq!(plan.actions, [], "nothing has changed");
+            // A wait for a backoff may have ended, as an update doesn't wait for it.
+            let said = self.said.insert(plan.uid, plan.said.clone()).unwrap();
+            assert_eq!(
+                (plan.said.status, plan.said.problems),
+                (said.status, said.problems)
+            );
+        }
     }
 
     fn check_first(&self, daemon_set: &Text, action: &Action) {
@@ -39,87 +139,116 @@ impl Simulation {
         assert_eq!(twice, None, "{action:?} is in flight already");
     }
 
-    /// Nothing but surge puts two pods on a node.
-    fn check_one_pod_per_node(&self) {
-        let mut seen = BTreeSet::new();
-        for (owner, pod) in self.cluster.pods.values() {
-            if owner.as_ref() != "ds2" && !pod.is_terminal() {
-                assert!(
-                    seen.insert((owner, &pod.node)),
-                    "two pods of {owner} on {}: {:#?}",
-                    pod.node,
-                    self.cluster.pods
-                );
-            }
-        }
+    /// What the planner has been told of a `DaemonSet`, with what is in flight.
+    fn view(&self, daemon_set: &Text) -> View<'_> {
+        self.view_of(&self.told, daemon_set)
     }
 
-    /// R4: no available pod goes by which more nodes would be without one than `max_unavailable`.
-    fn check_budget(&self, plan: &RowPlan) {
-        let Some(daemon_set) = self.told.daemon_sets.get(&plan.uid) else {
-            panic!("a plan for {}", plan.uid)
-        };
-        let Update::RollingUpdate {
-            max_unavailable,
-            max_surge: Budget::Count(0),
-        } = daemon_set.strategy
-        else {
-            return;
-        };
-        let rules = Rules {
-            daemon_set,
-            now: seconds(self.now),
+    /// The pods of a cluster, beside what the planner has been told of the `DaemonSet` and the nodes.
+    fn view_of<'s>(&'s self, cluster: &'s Cluster, uid: &Text) -> View<'s> {
+        let Some(daemon_set) = self.told.daemon_sets.get(uid) else {
+            panic!("a plan for {uid}, which hasn't been told")
         };
         let placement = Placement::new(daemon_set);
-        let mut leaving: BTreeSet<_> = self
-            .pending
-            .values()
-            .filter_map(|(_, action)| deleted(action, None))
-            .collect();
-        let available = |leaving: &BTreeSet<Text>| -> BTreeSet<Text> {
-            let pods = self.told.pods.values().filter(|(owner, pod)| {
-                *owner == plan.uid && !pod.deleting && !leaving.contains(&pod.uid) && rules.is_available(pod)
-            });
-            pods.map(|(_, pod)| pod.node.clone()).collect()
+        let nodes = self.told.nodes.values();
+        let in_flight = || {
+            self.pending
+                .values()
+                .filter(|(owner, _)| owner == uid)
+                .map(|(_, action)| action)
         };
-        let updated: Vec<_> = plan
-            .actions
-            .iter()
-            .filter_map(|(_, action)| deleted(action, Some(DeleteReason::Update)))
-            .collect();
-        leaving.extend(
-            plan.actions
-                .iter()
-                .filter_map(|(_, action)| deleted(action, None)),
-        );
-        leaving.retain(|uid| !updated.contains(uid));
-        let before = available(&leaving);
-        leaving.extend(updated);
-        let after = available(&leaving);
-        let runs = |node: &&Node| placement.verdict(node) == Verdict::Run;
-        let wanted: BTreeSet<_> = self
-            .told
-            .nodes
-            .values()
-            .filter(runs)
-            .map(|node| node.name.clone())
-            .collect();
-        let lost = before
-            .difference(&after)
-            .filter(|node| wanted.contains(*node))
-            .count();
-        let unavailable = wanted.difference(&after).count();
-        let allowed = max_unavailable.of(wanted.len()).max(1);
-        assert!(
-            lost == 0 || unavailable <= allowed,
-            "{unavailable} of {allowed} unavailable after {plan:#?}"
-        );
+        let pods = cluster.pods.values();
+        View {
+            daemon_set,
+            now: seconds(self.now),
+            verdicts: nodes.map(|node| (&node.name, placement.verdict(node))).collect(),
+            pods: pods
+                .filter(|(owner, _)| owner == uid)
+                .map(|(_, pod)| pod)
+                .collect(),
+            leaving: in_flight().filter_map(deleted).collect(),
+            creating: in_flight().filter_map(created).collect(),
+        }
     }
 }
 
-fn deleted(action: &Action, only: Option<DeleteReason>) -> Option<Text> {
+/// Every action has its reason: N1 to N6, R2, and that nothing else makes a pod go or come.
+fn check_reason(view: &View<'_>, plan: &RowPlan, action: &Action) {
+    let (uid, node, reason) = match action {
+        Action::Create { node, revision, .. } => {
+            assert_eq!(view.verdicts.get(node), Some(&Verdict::Run), "{action:?}");
+            assert_eq!(revision, &view.daemon_set.update_revision, "{action:?}");
+            assert!(
+                surges(view.daemon_set) || view.pods_on(node).all(|pod| pod.deleting && pod.is_terminal()),
+                "{action:?} though there is one: {:#?}",
+                view.pods
+            );
+            return;
+        }
+        Action::Delete {
+            uid, node, reason, ..
+        } => (uid, node, *reason),
+    };
+    let found = view.pods.iter().find(|pod| pod.uid == *uid);
+    let pod = found.unwrap_or_else(|| panic!("{action:?} of a pod that isn't known"));
+    assert!(!pod.deleting && pod.node == *node, "{action:?} of {pod:?}");
+    let verdict = view.verdicts.get(node).copied();
+    let stays = |other: &Pod| {
+        plan.actions
+            .iter()
+            .all(|(_, action)| deleted(action).as_ref() != Some(&other.uid))
+    };
+    let update = matches!(view.daemon_set.strategy, Update::RollingUpdate { .. });
+    let on_it = matches!(verdict, Some(Verdict::Run | Verdict::Keep));
+    let holds = match reason {
+        DeleteReason::Excluded => verdict == Some(Verdict::Exclude),
+        DeleteReason::NodeGone => verdict.is_none() && !pod.bound,
+        DeleteReason::Failed => on_it && pod.phase == Phase::Failed,
+        DeleteReason::Succeeded => on_it && pod.phase == Phase::Succeeded,
+        DeleteReason::Excess => {
+            // An older one stays, or gives way to an update; with surge, one that is as current or as old.
+            let age = |pod: &Pod| (!pod.bound, pod.created, pod.name.clone());
+            let mut older = view.live(node).filter(|other| {
+                let alike = view.is_current(other) == view.is_current(pod);
+                age(other) < age(pod) && (alike || !surges(view.daemon_set))
+            });
+            on_it && older.any(|older| stays(older) || !view.is_current(older))
+        }
+        DeleteReason::Update => on_it && update && !view.is_current(pod),
+    };
+    assert!(holds, "{action:?} has no reason: {verdict:?} {:#?}", view.pods);
+}
+
+fn deleted(action: &Action) -> Option<Text> {
     match action {
-        Action::Delete { uid, reason, .. } if only.is_none_or(|only| only == *reason) => Some(uid.clone()),
-        Action::Delete { .. } | Action::Create { .. } => None,
+        Action::Delete { uid, .. } => Some(uid.clone()),
+        Action::Create { .. } => None,
     }
+}
+
+fn created(action: &Action) -> Option<Text> {
+    match action {
+        Action::Create { node, .. } => Some(node.clone()),
+        Action::Delete { .. } => None,
+    }
+}
+
+/// The uids of the pods that a plan deletes for an update, and of those that it deletes for other reasons.
+fn deletions(plan: &RowPlan) -> (BTreeSet<Text>, BTreeSet<Text>) {
+    let (updates, others) = plan
+        .actions
+        .iter()
+        .map(|(_, action)| action)
+        .filter(|action| deleted(action).is_some())
+        .partition::<Vec<_>, _>(|action| {
+            matches!(
+                action,
+                Action::Delete {
+                    reason: DeleteReason::Update,
+                    ..
+                }
+            )
+        });
+    let uids = |actions: Vec<&Action>| actions.into_iter().filter_map(deleted).collect();
+    (uids(updates), uids(others))
 }

@@ -1,22 +1,24 @@
-use std::collections::BTreeMap;
+use std::{cell::Cell, collections::BTreeMap};
 
-use proptest::{collection::vec, prelude::*, test_runner::RngSeed};
+use proptest::{
+    collection::vec,
+    prelude::*,
+    test_runner::{RngSeed, TestRunner},
+};
 
 use super::{
     super::*,
+    rest::{check_at_rest, run_to_rest},
     simulation::{Cluster, Simulation, Step, any_step},
 };
-use crate::{
-    decide::placement::Placement,
-    model::{Phase, Pod, Strategy as Update, Verdict},
-    testing::{brief, seconds},
-};
+use crate::testing::{brief, seconds};
 
 /// The same sequences in every run, so that a failure is a change's fault.
 fn config(cases: u32) -> ProptestConfig {
     ProptestConfig {
         failure_persistence: None,
         rng_seed: RngSeed::Fixed(1),
+        max_shrink_iters: 4_000,
         ..ProptestConfig::with_cases(cases)
     }
 }
@@ -79,7 +81,7 @@ fn said(plans: &[RowPlan]) -> BTreeMap<Text, Said> {
 
 /// Ends everything in flight without any effect, lets every backoff end, and compares with a fleet that is told the
 /// same cluster for the first time.
-fn check_like_a_fresh_fleet(mut simulation: Simulation, seed: u64) -> Result<(), TestCaseError> {
+fn check_like_a_fresh_fleet(simulation: &mut Simulation, seed: u64) -> Result<(), TestCaseError> {
     simulation.settle_watches();
     for id in std::mem::take(&mut simulation.pending).into_keys() {
         simulation.fleet.action_done(id);
@@ -89,97 +91,78 @@ fn check_like_a_fresh_fleet(mut simulation: Simulation, seed: u64) -> Result<(),
     simulation.said.extend(said(&plans));
     let fresh = told(&simulation.cluster, seed).plan(now);
     prop_assert_eq!(actions(&plans), actions(&fresh));
-    prop_assert_eq!(simulation.said, said(&fresh));
+    prop_assert_eq!(simulation.said.clone(), said(&fresh));
     Ok(())
 }
 
-/// Lets everything that can happen happen, every pod become ready and every action succeed, until nothing is planned.
-fn run_to_rest(simulation: &mut Simulation) {
-    for _ in 0..500 {
-        simulation.settle_watches();
-        let planned = simulation.plan();
-        while let Some(id) = simulation.pending.keys().next().copied() {
-            simulation.execute(id, 0);
-        }
-        let pods = simulation.cluster.pods.len();
-        for which in 0..pods {
-            // Bound, then ready, or gone if it is terminating.
-            let unready =
-                |pod: &Pod| pod.ready_since.is_none() && !pod.deleting && pod.phase == Phase::Active;
-            let (_, pod) = simulation.cluster.pods.values().nth(which).unwrap();
-            if unready(pod) {
-                simulation.step(&Step::MovePod(which, 3));
-                simulation.step(&Step::MovePod(which, 0));
-            }
-        }
-        for which in (0..pods).rev() {
-            simulation.step(&Step::MovePod(which, 9));
-        }
-        simulation.settle_watches();
-        simulation.now += 1_000;
-        if planned == 0 && simulation.plan() == 0 {
-            return;
-        }
+/// Runs simulations of up to so many steps, each with a seed, and returns how many steps had something to do. Half of
+/// them begin with nothing, half with a cluster at work.
+#[track_caller]
+fn simulate(
+    cases: u32,
+    most_steps: usize,
+    check: impl Fn(&mut Simulation, &[Step], u64) -> Result<(), TestCaseError>,
+) -> usize {
+    let executed = Cell::new(0);
+    let sequences = (vec(any_step(), 0..most_steps), any::<u64>());
+    let result = TestRunner::new(config(cases)).run(&sequences, |(steps, seed)| {
+        let mut simulation = if seed.is_multiple_of(2) {
+            Simulation::new()
+        } else {
+            Simulation::at_work()
+        };
+        let result = check(&mut simulation, &steps, seed);
+        executed.set(executed.get() + simulation.executed);
+        result
+    });
+    if let Err(error) = result {
+        panic!("{error}");
     }
-    panic!("no rest: {simulation:#?}");
+    executed.get()
 }
 
-fn check_at_rest(simulation: &Simulation) -> Result<(), TestCaseError> {
-    let Cluster {
-        nodes,
-        daemon_sets,
-        pods,
-    } = &simulation.cluster;
-    for (uid, daemon_set) in daemon_sets {
-        let placement = Placement::new(daemon_set);
-        for node in nodes.values() {
-            let there: Vec<_> = pods
-                .values()
-                .filter(|(owner, pod)| owner == uid && pod.node == node.name)
-                .map(|(_, pod)| pod)
-                .collect();
-            let on_delete = daemon_set.strategy == Update::OnDelete;
-            let current = |pod: &&&Pod| pod.revision == daemon_set.update_revision || on_delete;
-            let current = there.iter().filter(current).count();
-            let expected = match placement.verdict(node) {
-                Verdict::Run => 1..=1,
-                Verdict::Keep => 0..=1,
-                Verdict::Exclude => 0..=0,
-            };
-            prop_assert!(expected.contains(&there.len()), "{uid} on {node:?}: {there:#?}");
-            // An available old pod stays on a kept node while none may be missing.
-            prop_assert!(
-                current == there.len() || placement.verdict(node) == Verdict::Keep,
-                "{there:#?}"
-            );
-        }
-        let unbound = pods
-            .values()
-            .find(|(_, pod)| !pod.bound && !nodes.contains_key(&pod.node));
-        prop_assert_eq!(unbound, None, "nothing waits for a node that is gone");
-        let status = simulation.said[uid].status.unwrap();
-        prop_assert_eq!(status.number_unavailable, 0);
-        prop_assert_eq!(status.number_available, status.desired_number_scheduled);
-    }
-    Ok(())
+#[test]
+fn what_must_always_hold_holds_and_the_end_is_as_told_afresh() {
+    let executed = simulate(2_500, 200, |simulation, steps, seed| {
+        simulation.steps(steps);
+        check_like_a_fresh_fleet(simulation, seed)
+    });
+    assert!(executed >= 150_000, "only {executed} steps had something to do");
 }
 
-proptest! {
-    #![proptest_config(config(1_000))]
+#[test]
+fn plans_come_to_rest_with_what_was_asked_for() {
+    let executed = simulate(3_000, 120, |simulation, steps, seed| {
+        simulation.steps(steps);
+        run_to_rest(simulation);
+        check_at_rest(simulation)?;
+        let fresh = told(&simulation.cluster, seed).plan(seconds(simulation.now));
+        prop_assert_eq!(
+            actions(&fresh),
+            BTreeMap::new(),
+            "a plan that was applied is a fixed point"
+        );
+        prop_assert_eq!(said(&fresh), simulation.said.clone());
+        Ok(())
+    });
+    assert!(executed >= 100_000, "only {executed} steps had something to do");
+}
 
-    #[test]
-    fn what_must_always_hold_holds_and_the_end_is_as_told_afresh(steps in vec(any_step(), 0..120), seed: u64) {
-        let mut simulation = Simulation::new();
-        simulation.steps(&steps);
-        check_like_a_fresh_fleet(simulation, seed)?;
-    }
+#[test]
+fn a_second_look_asks_for_nothing_more() {
+    simulate(500, 120, |simulation, steps, _| {
+        simulation.looks_twice = true;
+        simulation.steps(steps);
+        Ok(())
+    });
+}
 
-    #[test]
-    fn plans_that_are_never_applied_leave_nothing_behind(steps in vec(any_step(), 0..120), seed: u64) {
-        let mut simulation = Simulation::new();
-        for step in &steps {
+#[test]
+fn plans_that_are_never_applied_leave_nothing_behind() {
+    simulate(500, 120, |simulation, steps, seed| {
+        for step in steps {
             match step {
-                Step::Execute(..) | Step::Repeat(_) => {}
+                Step::Execute(..) | Step::Repeat(_) | Step::Calm(_) => {}
                 Step::Plan(_) => {
                     simulation.step(step);
                     for id in std::mem::take(&mut simulation.pending).into_keys() {
@@ -189,26 +172,17 @@ proptest! {
                 _ => simulation.step(step),
             }
         }
-        check_like_a_fresh_fleet(simulation, seed)?;
-    }
+        check_like_a_fresh_fleet(simulation, seed)
+    });
+}
 
-    #[test]
-    fn the_order_of_input_doesnt_matter(steps in vec(any_step(), 0..120), seed: u64, other: u64) {
-        let mut simulation = Simulation::new();
-        simulation.steps(&steps);
+#[test]
+fn the_order_of_input_doesnt_matter() {
+    simulate(500, 120, |simulation, steps, seed| {
+        simulation.steps(steps);
         let now = seconds(simulation.now);
         let one = told(&simulation.cluster, seed).plan(now);
-        prop_assert_eq!(one, told(&simulation.cluster, other).plan(now));
-    }
-
-    #[test]
-    fn plans_come_to_rest_with_what_was_asked_for(steps in vec(any_step(), 0..80), seed: u64) {
-        let mut simulation = Simulation::new();
-        simulation.steps(&steps);
-        run_to_rest(&mut simulation);
-        check_at_rest(&simulation)?;
-        let fresh = told(&simulation.cluster, seed).plan(seconds(simulation.now));
-        prop_assert_eq!(actions(&fresh), BTreeMap::new(), "a plan that was applied is a fixed point");
-        prop_assert_eq!(said(&fresh), simulation.said);
-    }
+        prop_assert_eq!(one, told(&simulation.cluster, !seed).plan(now));
+        Ok(())
+    });
 }

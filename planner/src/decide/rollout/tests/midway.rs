@@ -1,0 +1,362 @@
+//! What is done when something changes in the middle of a rollout.
+
+use super::old_on;
+use crate::{
+    decide::rolling_update,
+    model::{Budget, DaemonSet, Pod, Strategy},
+    testing::{
+        NOW, Square, Tweak, check, daemon_set, exclude, gone, keep, max_surge, max_unavailable, pod, run,
+        seconds, with_strategy,
+    },
+};
+
+/// A pod of a revision that was current between the old one and the new one.
+fn middle(name: &str, node: &str) -> Pod {
+    Pod {
+        revision: "middle".into(),
+        ..pod(name, node).created_at(5)
+    }
+}
+
+/// Back to the old revision.
+fn rolled_back(strategy: Strategy) -> DaemonSet {
+    DaemonSet {
+        update_revision: "old".into(),
+        ..with_strategy(strategy)
+    }
+}
+
+fn deleting(pod: &'static str, square: Square) -> Square {
+    Square {
+        delete_in_flight: vec![pod],
+        ..square
+    }
+}
+
+#[test]
+fn r3_a_percentage_is_of_the_nodes_that_should_run_a_pod() {
+    let others = [
+        keep("w", [pod("w", "w")]),
+        exclude("x", []),
+        gone("y", [pod("y", "y").old()]),
+    ];
+    for (percent, expected) in [
+        (1, &["a"][..]),
+        (33, &["a"]),
+        (34, &["a", "b"]),
+        (67, &["a", "b", "c"]),
+    ] {
+        let squares = [old_on(3), others.to_vec()].concat();
+        let budget = Some(Budget::Percent(percent));
+        let unavailable: Vec<_> = expected
+            .iter()
+            .map(|node| format!("delete {node}: Update"))
+            .collect();
+        let surging: Vec<_> = expected.iter().map(|node| format!("create {node}")).collect();
+        for (strategy, expected) in [
+            (rolling_update(budget, None), unavailable),
+            (rolling_update(Some(Budget::Count(0)), budget), surging),
+        ] {
+            let expected: Vec<_> = expected.iter().map(String::as_str).collect();
+            check(
+                &with_strategy(strategy),
+                &squares,
+                &expected,
+                format!("{percent}% of 3"),
+            );
+        }
+    }
+}
+
+#[test]
+fn r3_a_budget_that_shrinks_or_grows_counts_from_then_on() {
+    let begun = |first: Square, second: Square| [vec![first, second], old_on(5).split_off(2)].concat();
+    let two_are_gone = || {
+        begun(
+            run("a", [pod("a", "a").unready()]),
+            run("b", [pod("b", "b").deleting()]),
+        )
+    };
+    for (strategy, expected) in [
+        (max_unavailable(1), &[][..]),
+        (max_unavailable(2), &[]),
+        (max_unavailable(3), &["delete c: Update"]),
+        (rolling_update(Some(Budget::Percent(40)), None), &[]),
+        (
+            rolling_update(Some(Budget::Percent(61)), None),
+            &["delete c: Update", "delete d: Update"],
+        ),
+    ] {
+        check(
+            &with_strategy(strategy),
+            &two_are_gone(),
+            expected,
+            format!("{strategy:?}"),
+        );
+    }
+    let beside = |node| {
+        let new = pod("new", node).created_at(5).unready();
+        run(node, [pod(node, node).old(), new])
+    };
+    for (strategy, expected) in [
+        (max_surge(1), &[][..]),
+        (max_surge(3), &["create c"]),
+        (
+            rolling_update(Some(Budget::Count(0)), Some(Budget::Percent(61))),
+            &["create c", "create d"],
+        ),
+    ] {
+        check(
+            &with_strategy(strategy),
+            &begun(beside("a"), beside("b")),
+            expected,
+            format!("{strategy:?}"),
+        );
+    }
+}
+
+#[test]
+fn r2_on_delete_in_the_middle_of_a_rollout_stops_it_where_it_is() {
+    let on_delete = with_strategy(Strategy::OnDelete);
+    let replaced = [
+        run("a", [pod("a", "a")]),
+        run("b", []),
+        run("c", [pod("c", "c").old()]),
+        run("d", [pod("d", "d").old().unready()]),
+    ];
+    check(&on_delete, &replaced, &["create b"], "what has gone is succeeded");
+    let surged = [
+        run("a", [pod("a", "a").old(), pod("n", "a").created_at(5)]),
+        run("b", [pod("b", "b").old()]),
+    ];
+    check(
+        &on_delete,
+        &surged,
+        &["delete n: Excess"],
+        "the older one stays (N4)",
+    );
+}
+
+#[test]
+fn r4_a_rollout_that_surged_goes_on_without_surge() {
+    let one = with_strategy(max_unavailable(1));
+    let beside = |node| {
+        run(
+            node,
+            [pod(node, node).old(), pod("n", node).created_at(5).unready()],
+        )
+    };
+    check(
+        &one,
+        &[beside("a"), run("b", [pod("b", "b").old()])],
+        &["delete n: Excess", "delete a: Update"],
+        "one stays on the node, and the budget decides of it",
+    );
+    let landing = Square {
+        creating: true,
+        ..run("a", [pod("a", "a").old().unready()])
+    };
+    check(
+        &one,
+        &[landing, run("b", [pod("b", "b").old()])],
+        &["delete a: Update"],
+        "a new one is on its way, and its node is the one that may be unavailable",
+    );
+}
+
+#[test]
+fn r5_a_rollout_that_replaced_goes_on_with_surge() {
+    let one = with_strategy(max_surge(1));
+    let old = || run("b", [pod("b", "b").old()]);
+    check(
+        &one,
+        &[run("a", [pod("a", "a").old().deleting()]), old()],
+        &["create a", "create b"],
+        "a pod that is terminating is succeeded at once, and that is no surge",
+    );
+    check(
+        &one,
+        &[deleting("a", run("a", [pod("a", "a").old()])), old()],
+        &["create a", "create b"],
+        "so is one whose deletion is in flight",
+    );
+    check(
+        &one,
+        &[run("a", [pod("a", "a").unready()]), old()],
+        &["create b"],
+        "a new pod alone on its node is no surge either",
+    );
+}
+
+#[test]
+fn r4_a_template_that_changes_again_finds_all_others_old() {
+    let squares = [
+        run("a", [middle("a", "a")]),
+        run("b", [middle("b", "b").unready()]),
+        run("c", [pod("c", "c").old()]),
+    ];
+    check(
+        &with_strategy(max_unavailable(1)),
+        &squares,
+        &["delete b: Update"],
+        "the one that isn't available is no loss, but counts",
+    );
+    check(
+        &with_strategy(max_unavailable(2)),
+        &squares,
+        &["delete b: Update", "delete a: Update"],
+        "neither comes first because of its age",
+    );
+    check(
+        &rolled_back(max_unavailable(1)),
+        &[
+            run("a", [pod("a", "a").unready()]),
+            run("b", [pod("b", "b")]),
+            run("c", [pod("c", "c").old()]),
+        ],
+        &["delete a: Update"],
+        "back to the old one, whose pods may stay",
+    );
+}
+
+#[test]
+fn n5_a_third_revision_comes_when_the_second_is_terminating() {
+    let one = with_strategy(max_surge(1));
+    let beside = |second: Pod| run("a", [pod("p", "a").old(), second]);
+    let squares = |square: Square| [square, run("b", [pod("r", "b").old()])];
+    check(
+        &one,
+        &squares(beside(middle("q", "a").unready())),
+        &["delete q: Excess"],
+        "it goes, and until then it takes up the surge",
+    );
+    check(
+        &one,
+        &squares(deleting("q", beside(middle("q", "a").unready()))),
+        &[],
+        "its deletion is in flight",
+    );
+    check(
+        &one,
+        &squares(beside(middle("q", "a").unready().deleting())),
+        &["create a"],
+        "it is terminating",
+    );
+    let both = || [pod("p", "a").old(), middle("q", "a")];
+    let both_asked = Square {
+        delete_in_flight: vec!["p", "q"],
+        ..run("a", both())
+    };
+    check(&one, &[both_asked], &[], "neither is known to be terminating");
+    let [first, second] = both();
+    check(
+        &one,
+        &[deleting("q", run("a", [first.deleting(), second]))],
+        &["create a"],
+        "one is, the other is asked to",
+    );
+}
+
+#[test]
+fn r5_rolling_back_keeps_the_old_pods() {
+    let back = rolled_back(max_surge(1));
+    let beside = |old: Pod, new: Pod| [run("a", [old, new.created_at(5)])];
+    let (old, new) = (|| pod("p", "a").old(), || pod("q", "a"));
+    check(
+        &back,
+        &beside(old(), new().unready()),
+        &["delete q: Update"],
+        "the one beside it isn't needed",
+    );
+    check(
+        &back,
+        &beside(old(), new()),
+        &["delete q: Update"],
+        "available or not",
+    );
+    check(
+        &back,
+        &beside(old().unready(), new()),
+        &[],
+        "but it stays until the one to keep is available",
+    );
+}
+
+#[test]
+fn r4_what_goes_on_a_kept_node_counts_until_it_is_gone() {
+    let one = with_strategy(max_unavailable(1));
+    let squares = |kept: Square| [kept, run("b", [pod("b", "b").old()])];
+    let kept = || keep("a", [pod("a", "a").old()]);
+    check(
+        &one,
+        &squares(kept()),
+        &["delete a: Update"],
+        "it takes the budget",
+    );
+    check(
+        &one,
+        &squares(deleting("a", kept())),
+        &[],
+        "its deletion is in flight",
+    );
+    check(
+        &one,
+        &squares(keep("a", [pod("a", "a").old().deleting()])),
+        &[],
+        "it is terminating",
+    );
+    check(
+        &one,
+        &squares(keep("a", [])),
+        &["delete b: Update"],
+        "it is gone, and none should be there",
+    );
+}
+
+#[test]
+fn r5_a_new_pod_on_its_way_counts_on_a_node_that_has_become_a_kept_one() {
+    let one = with_strategy(max_surge(1));
+    let landing = Square {
+        creating: true,
+        ..keep("a", [pod("a", "a").old()])
+    };
+    let squares = [landing, run("b", [pod("b", "b").old()])];
+    check(
+        &one,
+        &squares,
+        &[],
+        "it was asked for within the budget, and takes it up",
+    );
+}
+
+#[test]
+fn r5_a_failed_old_pod_hides_no_available_new_one() {
+    let failed = Square {
+        failed_until: Some(seconds(NOW + 9)),
+        ..run("b", [pod("q", "b").old().failed(), pod("r", "b").created_at(5)])
+    };
+    check(
+        &with_strategy(max_surge(1)),
+        &[keep("a", [pod("p", "a").old()]), failed],
+        &["delete p: Update"],
+        "two are available, one is desired",
+    );
+}
+
+#[test]
+fn r4_failed_pods_count_as_unavailable_whatever_their_revision() {
+    let waiting = |pod: Pod| Square {
+        failed_until: Some(seconds(NOW + 9)),
+        ..run("a", [pod])
+    };
+    for (square, expected) in [
+        (waiting(pod("a", "a").failed()), &[][..]),
+        (waiting(pod("a", "a").old().failed()), &["delete a: Update"]),
+        (run("a", [pod("a", "a").failed()]), &["delete a: Failed"]),
+        (run("a", [pod("a", "a").succeeded()]), &["delete a: Succeeded"]),
+        (run("a", [pod("a", "a").failed().deleting()]), &["create a"]),
+    ] {
+        let squares = [square, run("b", [pod("b", "b").old()])];
+        check(&daemon_set(), &squares, expected, "the budget of one is spent");
+    }
+}

@@ -1,0 +1,146 @@
+//! R4's and R5's budgets.
+
+use std::collections::BTreeSet;
+
+use super::{RowPlan, Simulation, Text, Update, Verdict, View, created, deletions, surges};
+use crate::model::Budget;
+
+/// R3 in other words than the rule's: the least number that isn't less than the percentage.
+fn number(budget: Budget, desired: usize) -> usize {
+    match budget {
+        Budget::Count(count) => usize::try_from(count).unwrap(),
+        Budget::Percent(percent) => {
+            let percent = usize::try_from(percent).unwrap();
+            (0..=desired)
+                .find(|number| number * 100 >= percent * desired)
+                .unwrap()
+        }
+    }
+}
+
+impl Simulation {
+    /// Both budgets hold for what the planner was told, and for what the cluster really holds but for nodes of which
+    /// it hasn't heard the latest yet.
+    pub(super) fn check_budgets(&self, plan: &RowPlan) {
+        let news = self.pods_with_news();
+        let news: BTreeSet<_> = [&self.told, &self.cluster]
+            .into_iter()
+            .flat_map(|cluster| &cluster.pods)
+            .filter(|(uid, _)| news.contains(uid))
+            .map(|(_, (_, pod))| &pod.node)
+            .collect();
+        for (cluster, excused) in [(&self.told, &BTreeSet::new()), (&self.cluster, &news)] {
+            self.check_unavailability(self.view_of(cluster, &plan.uid), plan, excused);
+            check_surge(self.view_of(cluster, &plan.uid), plan, excused);
+        }
+        check_sunset(self.view(&plan.uid), plan);
+    }
+
+    /// R4, without surge: when an available pod goes by an update, no more nodes are left without an available pod
+    /// than the budget says; nodes that only may keep one count when theirs is taken.
+    fn check_unavailability(&self, mut view: View<'_>, plan: &RowPlan, excused: &BTreeSet<&Text>) {
+        let daemon_set = view.daemon_set;
+        let Update::RollingUpdate { max_unavailable, .. } = daemon_set.strategy else {
+            return;
+        };
+        if surges(daemon_set) {
+            return;
+        }
+        let available = |view: &View<'_>| -> BTreeSet<Text> {
+            let nodes = view.nodes().map(|(node, _)| node);
+            nodes.filter(|node| view.is_available(node)).cloned().collect()
+        };
+        let (updates, others) = deletions(plan);
+        view.leaving.extend(others);
+        let before = available(&view);
+        view.leaving.extend(updates);
+        let after = available(&view);
+        let lost: BTreeSet<_> = before
+            .difference(&after)
+            .filter(|node| !excused.contains(node))
+            .collect();
+        let missing = view.wanted().filter(|node| !after.contains(*node));
+        let unavailable: BTreeSet<_> = missing
+            .filter(|node| !excused.contains(node))
+            .chain(lost.iter().copied())
+            .collect();
+        let allowed = number(max_unavailable, view.wanted().count()).max(1);
+        assert!(
+            lost.is_empty() || unavailable.len() <= allowed,
+            "{unavailable:?} are unavailable, {allowed} may be, after {plan:#?}\n{:#?}",
+            self.cluster
+        );
+    }
+}
+
+/// R5: when a pod is asked for beside an old one that is available, no more nodes than `max_surge` have an
+/// available old pod that stays and beside it one that isn't available (yet): asked for, there, or not yet known
+/// to be terminating.
+fn check_surge(mut view: View<'_>, plan: &RowPlan, excused: &BTreeSet<&Text>) {
+    let daemon_set = view.daemon_set;
+    let Update::RollingUpdate { max_surge, .. } = daemon_set.strategy else {
+        return;
+    };
+    if !surges(daemon_set) {
+        return;
+    }
+    let (updates, others) = deletions(plan);
+    view.leaving.extend(updates.into_iter().chain(others));
+    let new: BTreeSet<_> = plan
+        .actions
+        .iter()
+        .filter_map(|(_, action)| created(action))
+        .filter(|node| !excused.contains(node))
+        .collect();
+    let has_old = |node: &Text| {
+        view.live(node)
+            .any(|pod| !view.is_current(pod) && view.pod_is_available(pod))
+    };
+    let in_surplus = |node: &Text| {
+        let beside = view.standing(node).filter(|pod| !view.pod_is_available(pod));
+        view.creating.contains(node) || new.contains(node) || beside.count() > 0
+    };
+    let surging: Vec<_> = view
+        .nodes()
+        .map(|(node, _)| node)
+        .filter(|node| !excused.contains(node) && has_old(node) && in_surplus(node))
+        .collect();
+    let allowed = number(max_surge, view.wanted().count());
+    assert!(
+        !new.iter().any(has_old) || surging.len() <= allowed,
+        "{surging:?} surge, {allowed} may, after {plan:#?}"
+    );
+    for node in &new {
+        let there = view.standing(node).count();
+        assert!(
+            there <= 1,
+            "{there} pods may be on {node} when its next one comes"
+        );
+    }
+}
+
+/// R5: no available old pod goes by an update before its successor is available; where no pod should run, it may
+/// go without one when as many nodes as desired have an available pod after that.
+fn check_sunset(mut view: View<'_>, plan: &RowPlan) {
+    if !surges(view.daemon_set) {
+        return;
+    }
+    let (updates, others) = deletions(plan);
+    view.leaving.extend(others);
+    let before: Vec<_> = view.nodes().filter(|(node, _)| view.is_available(node)).collect();
+    view.leaving.extend(updates);
+    let lost: Vec<_> = before
+        .iter()
+        .filter(|(node, _)| !view.is_available(node))
+        .collect();
+    assert!(
+        lost.iter().all(|(_, verdict)| *verdict == Verdict::Keep),
+        "{lost:?} have lost their pods by {plan:#?}\n{:#?}",
+        view.pods
+    );
+    let (left, desired) = (before.len() - lost.len(), view.wanted().count());
+    assert!(
+        lost.is_empty() || left >= desired,
+        "{left} available pods are left of {desired} by {plan:#?}"
+    );
+}

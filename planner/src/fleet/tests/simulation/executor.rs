@@ -1,0 +1,140 @@
+//! The executor: what it does to the cluster, and what it tells of it.
+
+use super::{Event, Simulation};
+use crate::{
+    fleet::{ActionId, Fleet},
+    model::{Action, Phase, Pod, Text},
+    testing::seconds,
+};
+
+impl Simulation {
+    pub(super) fn execute(&mut self, id: ActionId, how: usize) {
+        let (daemon_set, action) = self.pending[&id].clone();
+        // Refused by the API server, or not tried; not so when an earlier try may have done it.
+        if how != 6 || self.tried.contains(&id) {
+            match &action {
+                Action::Create {
+                    node,
+                    revision,
+                    succeeds,
+                } => {
+                    let name = format!("{daemon_set}-{node}-{revision}-{succeeds:?}");
+                    self.create(&daemon_set, name.into(), node, revision);
+                }
+                Action::Delete { uid, .. } => self.delete(uid),
+            }
+            if how == 7 {
+                // The response is lost, so the executor can't say how it ended. It tries again later and meets its own
+                // write; until then the watch may have told of it.
+                self.tried.insert(id);
+                self.check_crowds();
+                return;
+            }
+            let own = self.watches[2].back().cloned().unwrap();
+            self.tell(own);
+        }
+        self.pending.remove(&id);
+        self.fleet.action_done(id);
+        self.outcomes.push(id);
+        self.check_crowds();
+    }
+
+    /// Creates a pod, or finds that there is one of the name.
+    fn create(&mut self, daemon_set: &Text, name: Text, node: &Text, revision: &Text) {
+        let found = self
+            .cluster
+            .pods
+            .values()
+            .find(|(_, pod)| pod.name == name)
+            .cloned();
+        let (owner, pod) = found.unwrap_or_else(|| (daemon_set.clone(), self.birth(name, node, revision)));
+        self.set_pod(&pod.uid.clone(), Some((owner, pod)));
+    }
+
+    /// Asks for a pod's deletion: an unbound or finished one goes at once, others when the kubelet says so.
+    fn delete(&mut self, uid: &Text) {
+        let there = self.cluster.pods.get(uid).cloned();
+        let terminating = there
+            .filter(|(_, pod)| pod.bound && !pod.is_terminal())
+            .map(|(owner, pod)| {
+                let pod = Pod {
+                    deleting: true,
+                    ..pod
+                };
+                (owner, pod)
+            });
+        self.set_pod(uid, terminating);
+    }
+
+    pub(super) fn birth(&self, name: Text, node: &Text, revision: &Text) -> Pod {
+        Pod {
+            uid: format!("u{:05}", self.versions).into(),
+            name,
+            node: node.clone(),
+            bound: false,
+            phase: Phase::Active,
+            ready_since: None,
+            created: seconds(self.now),
+            deleting: false,
+            revision: revision.clone(),
+            template_generation: Text::default(),
+        }
+    }
+
+    /// Writes a pod, or removes it, and has the watch say so.
+    pub(super) fn set_pod(&mut self, uid: &Text, pod: Option<(Text, Pod)>) {
+        match &pod {
+            Some(pod) => self.cluster.pods.insert(uid.clone(), pod.clone()),
+            None => self.cluster.pods.remove(uid),
+        };
+        self.versions += 1;
+        self.watches[2].push_back(Event::Pod(uid.clone(), self.versions, pod));
+    }
+
+    /// A new session begins when the calls of the last one have ended, with all that is known, and forgets the rest.
+    pub(super) fn restart(&mut self) -> bool {
+        for id in std::mem::take(&mut self.tried) {
+            if self.pending.contains_key(&id) {
+                self.execute(id, 0);
+            }
+        }
+        self.pending.clear();
+        self.outcomes.clear();
+        self.said.clear();
+        self.settle_watches();
+        self.fleet = Fleet::default();
+        for daemon_set in self.told.daemon_sets.values() {
+            self.fleet.daemon_set_changed(daemon_set.clone());
+        }
+        for node in self.told.nodes.values() {
+            self.fleet.node_changed(node.clone());
+        }
+        for (owner, pod) in self.told.pods.values() {
+            self.fleet.pod_changed(owner, pod.clone());
+        }
+        true
+    }
+
+    /// A round in which all events and outcomes arrive, every action succeeds, every pod is bound and becomes ready,
+    /// and what is terminating goes. Returns how many actions were planned.
+    pub(in super::super) fn calm(&mut self) -> usize {
+        self.settle_watches();
+        let planned = self.plan();
+        while let Some(id) = self.pending.keys().next().copied() {
+            self.execute(id, 0);
+        }
+        let pods = self.cluster.pods.len();
+        for which in 0..pods {
+            let (_, pod) = self.cluster.pods.values().nth(which).unwrap();
+            if pod.ready_since.is_none() && !pod.deleting && pod.phase == Phase::Active {
+                self.move_pod(which, 3);
+                self.move_pod(which, 0);
+            }
+        }
+        for which in (0..pods).rev() {
+            self.move_pod(which, 9);
+        }
+        self.settle_watches();
+        planned
+    }
+}
