@@ -7,6 +7,7 @@
     reason = "a test states what holds, and panics where it doesn't; its helpers too"
 )]
 
+mod conformance;
 mod control_plane;
 mod crashes;
 mod history;
