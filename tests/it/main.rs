@@ -8,6 +8,7 @@
 )]
 
 mod clauses;
+mod conformance;
 mod control_plane;
 mod crashes;
 mod differential;

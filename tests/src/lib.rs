@@ -12,10 +12,12 @@
 //! - [`nodes`] and [`daemonsets`] make what a test is about, [`wait`] waits for what should come of it;
 //! - [`monitor`] sees every state that pods go through;
 //! - [`differential`] does the same under kube-controller-manager's controller and under Everynode, and compares;
+//! - [`conformance`] runs Kubernetes' own specs;
 //! - [`shared`] lends one control plane to all tests of a process, one after the other;
 //! - [`walk`] is the `DaemonSet`'s life from creation to deletion, which the demo shows on the
 //!   [`terminal`] and a test checks.
 
+pub mod conformance;
 pub mod control_plane;
 pub mod daemonsets;
 pub mod differential;

@@ -1,5 +1,5 @@
-//! The programs of a Kubernetes control plane: from `KUBEBUILDER_ASSETS` when that is set, otherwise built from source once and
-//! kept in the user's cache.
+//! The programs of a Kubernetes control plane, and its own specs: from `KUBEBUILDER_ASSETS` when that is set, otherwise built
+//! from source once and kept in the user's cache.
 
 mod build;
 mod cache;
@@ -8,8 +8,13 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result, bail};
 
+use self::build::Product;
+
 /// The variable that names a folder with ready-made programs, as `setup-envtest` prints it.
 const ASSETS: &str = "KUBEBUILDER_ASSETS";
+
+/// The file name of the program with Kubernetes' own specs.
+const CONFORMANCE: &str = "conformance";
 
 /// A program that the toolbox holds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -82,7 +87,7 @@ impl Toolbox {
                 Ok(Self { folder, given: true })
             }
             None => Ok(Self {
-                folder: cache::ensure(&cache::folder()?)?,
+                folder: cache::ensure(&cache::folder()?, Product::ControlPlane)?,
                 given: false,
             }),
         }
@@ -103,7 +108,25 @@ impl Toolbox {
     /// # Errors
     /// When `KUBEBUILDER_ASSETS` names a folder without it.
     pub fn path(&self, tool: Tool) -> Result<PathBuf> {
-        let path = self.folder.join(tool.file_name());
+        self.find(&self.folder, tool.file_name())
+    }
+
+    /// The path of the program with Kubernetes' own end-to-end specs of `DaemonSet`s. It is built when it is asked for and isn't
+    /// there, because that takes minutes and little needs it. Doesn't block the runtime.
+    ///
+    /// # Errors
+    /// When `KUBEBUILDER_ASSETS` names a folder without it, and as [`Toolbox::ensure`].
+    pub async fn conformance(&self) -> Result<PathBuf> {
+        if self.given {
+            return self.find(&self.folder, CONFORMANCE);
+        }
+        let built = tokio::task::spawn_blocking(|| cache::ensure(&cache::folder()?, Product::Conformance));
+        let folder = built.await.context("building Kubernetes' own specs")??;
+        self.find(&folder, CONFORMANCE)
+    }
+
+    fn find(&self, folder: &Path, name: &str) -> Result<PathBuf> {
+        let path = folder.join(name);
         if path.exists() {
             return Ok(path);
         }
@@ -112,7 +135,7 @@ impl Toolbox {
                 "{} is missing: {ASSETS} names the folder {}, so nothing is built; put it there, or unset {ASSETS} to have \
                  all programs built from source",
                 path.display(),
-                self.folder.display()
+                folder.display()
             );
         }
         bail!(

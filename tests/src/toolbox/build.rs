@@ -1,4 +1,4 @@
-//! Building the control plane with Go, with progress on the terminal.
+//! Building with Go, with progress on the terminal.
 
 use std::fs;
 use std::io::{IsTerminal as _, Write as _, stderr};
@@ -9,33 +9,118 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, bail};
 
-use super::Tool;
+use super::{CONFORMANCE, Tool};
 use crate::leash::{Launch, Leash};
 
 /// Without the stamp the components don't know their own version, and kubectl can't parse theirs.
 const KUBERNETES_VERSION: &str = "v1.36.3";
 const GRPCURL: &str = "github.com/fullstorydev/grpcurl/cmd/grpcurl";
-/// Roughly the packages that a build with an empty cache compiles; only for a feeling of how far it is.
-const PACKAGES: usize = 2100;
+const STRIPPED: &str = "-s -w";
+/// What builds a package's tests into a program.
+const TEST: [&str; 2] = ["test", "-c"];
+
+/// What is built together, into one folder of the cache.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Product {
+    /// Every [`Tool`].
+    ControlPlane,
+    /// Kubernetes' own end-to-end specs. By themselves, because they take minutes and gigabytes to build, and only two tests
+    /// need them.
+    Conformance,
+}
+
+impl Product {
+    /// What its folders in the cache are called, up to the hash.
+    pub(super) fn name(self) -> &'static str {
+        match self {
+            Self::ControlPlane => "controlplane",
+            Self::Conformance => CONFORMANCE,
+        }
+    }
+
+    /// Where in the Go module its own sources are.
+    pub(super) fn folder(self) -> &'static str {
+        match self {
+            Self::ControlPlane => "",
+            Self::Conformance => CONFORMANCE,
+        }
+    }
+
+    /// How it is built, as far as it isn't in the sources: part of the cache's hash.
+    pub(super) fn recipe(self) -> Vec<String> {
+        let rest = match self {
+            Self::ControlPlane => [control_plane_flags(), GRPCURL.to_owned()],
+            Self::Conformance => [TEST.join(" "), STRIPPED.to_owned()],
+        };
+        let mut recipe = vec!["CGO_ENABLED=0".to_owned()];
+        recipe.extend(rest);
+        recipe
+    }
+
+    /// Builds it from `sources` into `target`.
+    pub(super) fn build(self, sources: &Path, target: &Path) -> Result<()> {
+        require_go()?;
+        let start = Instant::now();
+        match self {
+            Self::ControlPlane => {
+                say(
+                    "Building etcd, the Kubernetes control plane and kwok. The first time this takes about ten minutes.",
+                );
+                let control_plane = Compilation {
+                    command: &["build", "-v"],
+                    output: "controlplane",
+                    package: ".",
+                    flags: &control_plane_flags(),
+                    // Roughly what a build with an empty cache compiles; only for a feeling of how far it is.
+                    packages: Some(2100),
+                };
+                control_plane.run(sources, target, start)?;
+                let grpcurl = Compilation {
+                    output: "grpcurl",
+                    package: GRPCURL,
+                    flags: STRIPPED,
+                    packages: None,
+                    ..control_plane
+                };
+                grpcurl.run(sources, target, start)?;
+                for tool in Tool::ALL {
+                    if tool != Tool::Grpcurl {
+                        symlink("controlplane", target.join(tool.file_name()))
+                            .with_context(|| format!("linking {}", tool.file_name()))?;
+                    }
+                }
+                say(&format!(
+                    "Built the control plane in {} s.",
+                    start.elapsed().as_secs()
+                ));
+            }
+            Self::Conformance => {
+                say(
+                    "Building Kubernetes' own specs of DaemonSets. The first time this takes two to seven minutes.",
+                );
+                let specs = Compilation {
+                    command: &TEST,
+                    output: CONFORMANCE,
+                    package: "./conformance",
+                    flags: STRIPPED,
+                    packages: None,
+                };
+                specs.run(sources, target, start)?;
+                say(&format!("Built the specs in {} s.", start.elapsed().as_secs()));
+            }
+        }
+        Ok(())
+    }
+}
 
 fn control_plane_flags() -> String {
-    format!("-s -w -X k8s.io/component-base/version.gitVersion={KUBERNETES_VERSION}")
+    format!("{STRIPPED} -X k8s.io/component-base/version.gitVersion={KUBERNETES_VERSION}")
 }
 
-/// How the programs are built, as far as it isn't in the sources: part of the cache's hash.
-pub(super) fn recipe() -> Vec<String> {
-    vec![
-        "CGO_ENABLED=0".to_owned(),
-        control_plane_flags(),
-        GRPCURL.to_owned(),
-    ]
-}
-
-/// Builds every program from `sources` into `target`.
-pub(super) fn build(sources: &Path, target: &Path) -> Result<()> {
+fn require_go() -> Result<()> {
     let go = Command::new("go").arg("version").stdin(Stdio::null()).output();
     match go {
-        Ok(output) if output.status.success() => {}
+        Ok(output) if output.status.success() => Ok(()),
         Ok(output) => bail!(
             "`go version` failed: {}",
             String::from_utf8_lossy(&output.stderr).trim()
@@ -45,84 +130,64 @@ pub(super) fn build(sources: &Path, target: &Path) -> Result<()> {
              {error}; install Go, or set KUBEBUILDER_ASSETS to a folder with the programs"
         ),
     }
-    say("Building etcd, the Kubernetes control plane and kwok. The first time this takes about ten minutes.");
-    let start = Instant::now();
-    compile(
-        sources,
-        target,
-        "controlplane",
-        ".",
-        &control_plane_flags(),
-        start,
-    )?;
-    compile(sources, target, "grpcurl", GRPCURL, "-s -w", start)?;
-    for tool in Tool::ALL {
-        if tool != Tool::Grpcurl {
-            symlink("controlplane", target.join(tool.file_name()))
-                .with_context(|| format!("linking {}", tool.file_name()))?;
-        }
-    }
-    say(&format!(
-        "Built the control plane in {} s.",
-        start.elapsed().as_secs()
-    ));
-    Ok(())
 }
 
-fn compile(
-    sources: &Path,
-    target: &Path,
-    output: &str,
-    package: &str,
-    flags: &str,
-    start: Instant,
-) -> Result<()> {
-    let log = target.join(format!("{output}.log"));
-    fs::write(&log, "").with_context(|| format!("making {}", log.display()))?;
-    let path = target.join(output);
-    let args = [
-        "build",
-        "-v",
-        "-ldflags",
-        flags,
-        "-o",
-        &path.to_string_lossy(),
-        package,
-    ];
-    // On a leash as well: a build whose harness was interrupted shouldn't go on for minutes.
-    let mut go = Leash::start(&Launch {
-        name: format!("go build of {output}"),
-        program: "go".into(),
-        args: args.map(str::to_owned).to_vec(),
-        env: vec![("CGO_ENABLED".to_owned(), "0".to_owned())],
-        directory: Some(sources.to_owned()),
-        log: log.clone(),
-        grace: Duration::from_secs(1),
-    })?;
-    let mut progress = Progress::new(output, start);
-    let status = loop {
-        if let Some(status) = go.exit_status() {
-            break status;
-        }
-        progress.show(&log);
-        std::thread::sleep(Duration::from_millis(200));
-    };
-    progress.clear();
-    if !status.success() {
-        bail!(
-            "building {output} failed; the last lines of `go build -v` in {}:\n{}",
-            sources.display(),
-            go.tail(30)
-        );
-    }
-    let _ = fs::remove_file(&log);
-    let _ = fs::remove_file(log.with_added_extension("pid"));
-    Ok(())
-}
-
-/// `go build -v` names each package when it is compiled, so its log's length is how far it is.
-struct Progress<'a> {
+/// One call of the Go compiler.
+#[derive(Clone, Copy)]
+struct Compilation<'a> {
+    command: &'a [&'a str],
     output: &'a str,
+    package: &'a str,
+    flags: &'a str,
+    /// How many packages it is about, when that is known.
+    packages: Option<usize>,
+}
+
+impl Compilation<'_> {
+    fn run(self, sources: &Path, target: &Path, start: Instant) -> Result<()> {
+        let output = self.output;
+        let log = target.join(format!("{output}.log"));
+        fs::write(&log, "").with_context(|| format!("making {}", log.display()))?;
+        let path = target.join(output);
+        let path = path.to_string_lossy();
+        let mut args = self.command.to_vec();
+        args.extend(["-ldflags", self.flags, "-o", &path, self.package]);
+        // On a leash as well: a build whose harness was interrupted shouldn't go on for minutes.
+        let mut go = Leash::start(&Launch {
+            name: format!("go {} of {output}", self.command.join(" ")),
+            program: "go".into(),
+            args: args.into_iter().map(str::to_owned).collect(),
+            env: vec![("CGO_ENABLED".to_owned(), "0".to_owned())],
+            directory: Some(sources.to_owned()),
+            log: log.clone(),
+            grace: Duration::from_secs(1),
+        })?;
+        let mut progress = Progress::new(self, start);
+        let status = loop {
+            if let Some(status) = go.exit_status() {
+                break status;
+            }
+            progress.show(&log);
+            std::thread::sleep(Duration::from_millis(200));
+        };
+        progress.clear();
+        if !status.success() {
+            bail!(
+                "building {output} failed; the last lines of `go {}` in {}:\n{}",
+                self.command.join(" "),
+                sources.display(),
+                go.tail(30)
+            );
+        }
+        let _ = fs::remove_file(&log);
+        let _ = fs::remove_file(log.with_added_extension("pid"));
+        Ok(())
+    }
+}
+
+/// `go build -v` names each package when it is compiled, so its log's length is how far it is. `go test -c` says nothing.
+struct Progress<'a> {
+    of: Compilation<'a>,
     start: Instant,
     terminal: bool,
     next: Instant,
@@ -130,12 +195,12 @@ struct Progress<'a> {
 }
 
 impl<'a> Progress<'a> {
-    fn new(output: &'a str, start: Instant) -> Self {
+    fn new(of: Compilation<'a>, start: Instant) -> Self {
         let terminal = stderr().is_terminal();
         // The first line for a log file comes after a while only: a build from Go's own cache is over before.
         let next = Instant::now() + Duration::from_secs(if terminal { 0 } else { 15 });
         Self {
-            output,
+            of,
             start,
             terminal,
             next,
@@ -150,12 +215,12 @@ impl<'a> Progress<'a> {
         let text = fs::read_to_string(log).unwrap_or_default();
         let packages = text.lines().filter(|line| !line.starts_with("go: ")).count();
         let seconds = self.start.elapsed().as_secs();
-        let of = if self.output == "controlplane" {
-            format!(" of about {PACKAGES}")
-        } else {
-            String::new()
+        let packages = match (packages, self.of.packages) {
+            (0, None) => String::new(),
+            (packages, None) => format!("{packages} packages, "),
+            (packages, Some(all)) => format!("{packages} packages of about {all}, "),
         };
-        let line = format!("  {}: {packages} packages{of}, {seconds} s", self.output);
+        let line = format!("  {}: {packages}{seconds} s", self.of.output);
         if self.terminal {
             let _ = write!(stderr(), "\r{line:width$}", width = self.width);
             self.width = line.len();

@@ -1,4 +1,4 @@
-//! The cache of built control planes: one folder per state of the sources, `controlplane-HASH`.
+//! The cache of what is built with Go: one folder per product and state of its sources, `PRODUCT-HASH`.
 
 use std::fs::{self, File, TryLockError};
 use std::path::{Path, PathBuf};
@@ -7,10 +7,9 @@ use std::time::SystemTime;
 use anyhow::{Context as _, Result, bail};
 use sha2::{Digest as _, Sha256};
 
-use super::build;
+use super::build::{self, Product};
 
-const PREFIX: &str = "controlplane-";
-/// So that going back and forth between two branches doesn't build each time.
+/// Of each product, so that going back and forth between two branches doesn't build each time.
 const KEPT: usize = 2;
 
 /// Where the Go module lies.
@@ -28,25 +27,26 @@ pub(super) fn folder() -> Result<PathBuf> {
     match (set("XDG_CACHE_HOME"), set("HOME")) {
         (Some(cache), _) => Ok(cache.join("everynode")),
         (None, Some(home)) => Ok(home.join(".cache").join("everynode")),
-        (None, None) => bail!("neither XDG_CACHE_HOME nor HOME says where to keep the built control plane"),
+        (None, None) => bail!("neither XDG_CACHE_HOME nor HOME says where to keep what is built"),
     }
 }
 
-/// The folder with the programs that belong to the sources as they are now; built if need be.
-pub(super) fn ensure(cache: &Path) -> Result<PathBuf> {
+/// The folder with what belongs to the sources as they are now; built if need be.
+pub(super) fn ensure(cache: &Path, product: Product) -> Result<PathBuf> {
     let sources = sources();
-    let folder = cache.join(format!("{PREFIX}{}", hash(&sources)?));
+    let folder = cache.join(format!("{}-{}", product.name(), hash(&sources, product)?));
     // The folder gets its name once everything is in it, so its existence says that it is complete.
     if folder.exists() {
         return Ok(folder);
     }
     fs::create_dir_all(cache).with_context(|| format!("making the cache folder {}", cache.display()))?;
+    // One lock for all products, because two builds at once would only take each other's processors.
     let path = cache.join("lock");
     let lock = File::create(&path).with_context(|| format!("making {}", path.display()))?;
     match lock.try_lock() {
         Ok(()) => {}
         Err(TryLockError::WouldBlock) => {
-            build::say("Another process is building the control plane: waiting for it.");
+            build::say("Another build is running: waiting for it.");
             lock.lock()
                 .with_context(|| format!("locking {}", path.display()))?;
         }
@@ -61,29 +61,31 @@ pub(super) fn ensure(cache: &Path) -> Result<PathBuf> {
         .prefix("unfinished-")
         .tempdir_in(cache)
         .with_context(|| format!("making a folder in {}", cache.display()))?;
-    build::build(&sources, unfinished.path())?;
+    product.build(&sources, unfinished.path())?;
     let unfinished = unfinished.keep();
     fs::rename(&unfinished, &folder)
         .with_context(|| format!("renaming {} to {}", unfinished.display(), folder.display()))?;
-    prune(cache);
+    prune(cache, product);
     Ok(folder)
 }
 
 /// A hash of everything that the build depends on: what is built, how, and from which sources.
-fn hash(sources: &Path) -> Result<String> {
+fn hash(sources: &Path, product: Product) -> Result<String> {
     let mut files = Vec::new();
-    for entry in fs::read_dir(sources).with_context(|| format!("reading {}", sources.display()))? {
+    for name in ["go.mod", "go.sum"] {
+        let path = sources.join(name);
+        if path.exists() {
+            files.push((name.to_owned(), path));
+        }
+    }
+    let folder = sources.join(product.folder());
+    for entry in fs::read_dir(&folder).with_context(|| format!("reading {}", folder.display()))? {
         let path = entry
-            .with_context(|| format!("reading {}", sources.display()))?
+            .with_context(|| format!("reading {}", folder.display()))?
             .path();
-        let name = path
-            .file_name()
-            .unwrap_or_default()
-            .to_string_lossy()
-            .into_owned();
-        let extension = path.extension().unwrap_or_default();
-        if extension == "go" || name == "go.mod" || name == "go.sum" {
-            files.push((name, path));
+        if path.extension().is_some_and(|extension| extension == "go") {
+            let name = path.strip_prefix(sources).unwrap_or(&path);
+            files.push((name.to_string_lossy().into_owned(), path));
         }
     }
     files.sort();
@@ -93,7 +95,7 @@ fn hash(sources: &Path) -> Result<String> {
         hash.update(part.len().to_le_bytes());
         hash.update(part);
     };
-    for part in build::recipe() {
+    for part in product.recipe() {
         add(part.as_bytes());
     }
     for (name, path) in files {
@@ -105,15 +107,16 @@ fn hash(sources: &Path) -> Result<String> {
     Ok(text)
 }
 
-/// Removes all but the newest builds, and what interrupted builds have left. Called under the lock. Failures are of no
+/// Removes all but the newest builds of a product, and what interrupted builds have left. Called under the lock. Failures are of no
 /// consequence: the next build tries again.
-fn prune(cache: &Path) {
+fn prune(cache: &Path, product: Product) {
+    let prefix = format!("{}-", product.name());
     let Ok(entries) = fs::read_dir(cache) else { return };
     let mut builds: Vec<(SystemTime, PathBuf)> = Vec::new();
     for entry in entries.flatten() {
         let name = entry.file_name();
         let name = name.to_string_lossy();
-        if name.starts_with(PREFIX) {
+        if name.starts_with(&prefix) {
             let built = entry
                 .metadata()
                 .and_then(|metadata| metadata.modified())
@@ -135,33 +138,50 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_hash_changes_with_every_file_of_the_build_and_with_no_other() {
+    fn each_product_s_hash_changes_with_every_file_of_its_build_and_with_no_other() {
         let sources = tempfile::tempdir().unwrap();
         let write = |name: &str, text: &str| fs::write(sources.path().join(name), text).unwrap();
+        let hashes = || {
+            [Product::ControlPlane, Product::Conformance]
+                .map(|product| hash(sources.path(), product).unwrap())
+        };
+        fs::create_dir(sources.path().join("conformance")).unwrap();
         write("main.go", "package main");
         write("go.mod", "module m");
-        let first = hash(sources.path()).unwrap();
-        assert_eq!(first.len(), 16);
-        write("README.md", "words");
-        assert_eq!(hash(sources.path()).unwrap(), first);
-        for (name, text) in [
-            ("go.sum", ""),
-            ("kwok.go", "package main"),
-            ("main.go", "package other"),
+        let first = hashes();
+        assert_eq!(first.each_ref().map(String::len), [16, 16]);
+        assert_ne!(first[0], first[1]);
+        for (name, text, changed) in [
+            ("README.md", "words", [false, false]),
+            ("conformance/README.md", "words", [false, false]),
+            ("go.mod", "module n", [true, true]),
+            ("go.sum", "", [true, true]),
+            ("kwok.go", "package main", [true, false]),
+            ("main.go", "package other", [true, false]),
+            ("conformance/a_test.go", "package a", [false, true]),
+            ("conformance/a_test.go", "package b", [false, true]),
         ] {
-            let before = hash(sources.path()).unwrap();
+            let before = hashes();
             write(name, text);
-            assert_ne!(hash(sources.path()).unwrap(), before, "{name}");
+            let after = hashes();
+            assert_eq!(
+                [0, 1].map(|product| before[product] != after[product]),
+                changed,
+                "{name}"
+            );
         }
     }
 
     #[test]
-    fn the_two_newest_builds_are_kept() {
+    fn the_two_newest_builds_of_the_product_are_kept_and_everything_else() {
         let cache = tempfile::tempdir().unwrap();
         for (age, name) in [
             (3, "controlplane-c"),
             (1, "controlplane-a"),
             (2, "controlplane-b"),
+            (7, "conformance-c"),
+            (8, "conformance-d"),
+            (9, "conformance-e"),
             (9, "other"),
         ] {
             let path = cache.path().join(name);
@@ -170,12 +190,24 @@ mod tests {
             File::open(&path).unwrap().set_modified(time).unwrap();
         }
         fs::create_dir(cache.path().join("unfinished-x")).unwrap();
-        prune(cache.path());
-        let mut left: Vec<_> = fs::read_dir(cache.path())
-            .unwrap()
-            .map(|entry| entry.unwrap().file_name().into_string().unwrap())
-            .collect();
-        left.sort();
-        assert_eq!(left, ["controlplane-a", "controlplane-b", "other"]);
+        let left = || {
+            let mut left: Vec<_> = fs::read_dir(cache.path())
+                .unwrap()
+                .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+                .collect();
+            left.sort();
+            left
+        };
+        let specs = ["conformance-c", "conformance-d", "conformance-e"];
+        prune(cache.path(), Product::ControlPlane);
+        assert_eq!(
+            left(),
+            [&specs[..], &["controlplane-a", "controlplane-b", "other"]].concat()
+        );
+        prune(cache.path(), Product::Conformance);
+        assert_eq!(
+            left(),
+            [&specs[..2], &["controlplane-a", "controlplane-b", "other"]].concat()
+        );
     }
 }

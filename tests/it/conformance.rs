@@ -1,0 +1,40 @@
+//! Kubernetes' own specs of `DaemonSet`s and `ControllerRevision`s, with Everynode and with what it replaces.
+
+use everynode_tests::conformance::{self, Outcome};
+use everynode_tests::control_plane::{Component, ControlPlane, Options};
+use everynode_tests::nodes::{self, NodeBuilder};
+
+use crate::world::World;
+
+/// How many there are in the release that the control plane is built from.
+const SPECS: usize = 11;
+
+fn all_passed(outcome: anyhow::Result<Outcome>, logs: &str) {
+    let outcome = outcome.unwrap_or_else(|error| panic!("{error:#}\n{logs}"));
+    let failed = outcome.failed.join("\n\n");
+    assert!(failed.is_empty(), "{failed}\n{logs}");
+    assert_eq!(outcome.passed.len(), SPECS, "{:#?}", outcome.passed);
+}
+
+#[tokio::test]
+async fn kubernetes_own_specs_pass_with_everynode() {
+    let mut world = World::new(3).await;
+    let outcome = conformance::run(world.claim.control_plane()).await;
+    all_passed(outcome, &world.logs());
+}
+
+/// On a control plane of its own, so that it can run at the same time as the one above.
+#[tokio::test]
+async fn they_pass_with_kubernetes_own_daemonset_controller_as_well() {
+    let options = Options {
+        daemonset_controller: true,
+        ..Options::default()
+    };
+    let control_plane = ControlPlane::start(options).await.unwrap();
+    let client = control_plane.client().await.unwrap();
+    let nodes = ["node-01", "node-02", "node-03"].map(NodeBuilder::new);
+    nodes::create_ready(&client, nodes.into()).await.unwrap();
+    let outcome = conformance::run(&control_plane).await;
+    all_passed(outcome, &control_plane.log_tail(Component::ControllerManager, 40));
+    control_plane.stop().await.unwrap();
+}
