@@ -2,13 +2,14 @@
 
 use std::collections::BTreeMap;
 
+use anyhow::Context as _;
 use everynode_tests::daemonsets::{self, DaemonSetBuilder};
 use everynode_tests::wait::eventually;
 use k8s_openapi::api::apps::v1::ControllerRevision;
 use k8s_openapi::api::core::v1::Pod;
-use kube::api::ListParams;
+use kube::api::{DeleteParams, ListParams, PostParams};
 use kube::{Api, ResourceExt};
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::world::{DEADLINE, World, identities};
 
@@ -144,7 +145,7 @@ async fn h2_taking_over_and_handing_back_restarts_no_pod_and_adds_no_revision() 
         .set_daemonset_controller(true)
         .await
         .unwrap();
-    world.create(rich("rich")).await;
+    create_with_nulls(&world, rich("rich")).await;
     world
         .create(DaemonSetBuilder::new("surge").rolling_update(0, "50%"))
         .await;
@@ -223,8 +224,51 @@ async fn h2_taking_over_and_handing_back_restarts_no_pod_and_adds_no_revision() 
     }
 }
 
+/// Creates a `DaemonSet` as some tools write it: with fields that are null.
+async fn create_with_nulls(world: &World, set: DaemonSetBuilder) {
+    let mut object = set.build();
+    let template = &mut object["spec"]["template"];
+    template["metadata"]["creationTimestamp"] = Value::Null;
+    template["spec"]["runtimeClassName"] = Value::Null;
+    template["spec"]["containers"][0]["lifecycle"] = Value::Null;
+    template["spec"]["containers"][0]["envFrom"] = Value::Null;
+    let kubectl = world.claim.kubectl().unwrap();
+    let created = kubectl.run_with_input(["create", "-f", "-"], &object.to_string()).await;
+    created.unwrap();
+}
+
+#[tokio::test]
+async fn h2_a_revision_that_an_older_release_has_written_is_recognised_by_its_meaning() {
+    let (world, before) = World::with_agent(2).await;
+    let kubectl = world.claim.kubectl().unwrap();
+    kubectl.run(["delete", "ds/agent", "--cascade=orphan"]).await.unwrap();
+    let revisions: Api<ControllerRevision> = Api::namespaced(world.client.clone(), &world.namespace);
+    let released = eventually(DEADLINE, "the revision to be released", async || {
+        let mut all = revisions.list(&ListParams::default()).await?.items;
+        let revision = all.pop().context("it is gone")?;
+        anyhow::ensure!(revision.owner_references().is_empty(), "it is owned");
+        Ok(revision)
+    });
+    let mut older = released.await.unwrap();
+    // Older releases wrote the zero time of the template's metadata.
+    revisions.delete(&older.name_any(), &DeleteParams::default()).await.unwrap();
+    let mut data = serde_json::to_value(&older.data).unwrap();
+    data["spec"]["template"]["metadata"]["creationTimestamp"] = Value::Null;
+    older.data = serde_json::from_value(data).unwrap();
+    (older.metadata.uid, older.metadata.resource_version) = (None, None);
+    revisions.create(&PostParams::default(), &older).await.unwrap();
+
+    world.create(DaemonSetBuilder::new("agent")).await;
+    let after = world.everywhere("agent").await;
+    world.status("agent", "all current", |status| status.updated_number_scheduled == Some(2)).await;
+    assert_eq!(identities(&after), identities(&before));
+    let all = revisions.list(&ListParams::default()).await.unwrap().items;
+    assert_eq!(all.len(), 1, "{all:#?}");
+    assert_eq!(all[0].name_any(), older.name_any());
+}
+
 /// Fields that are there and empty.
-fn odd_fields() -> serde_json::Value {
+fn odd_fields() -> Value {
     let container = json!({
         "name": "main", "image": "example/daemon:1", "command": [], "env": [], "resources": {}, "securityContext": {},
         "volumeMounts": [], "imagePullPolicy": "Always",
@@ -286,7 +330,6 @@ pub(crate) fn rich(name: &str) -> DaemonSetBuilder {
         ]},
     });
     let metadata = json!({
-        "creationTimestamp": null,
         "annotations": {"example.com/html": "<a href=\"/?x=1&y=2\">\u{2028}</a>", "example.com/empty": ""},
         "labels": {"tier": "", "app.kubernetes.io/part-of": "node"},
     });
