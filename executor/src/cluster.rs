@@ -226,14 +226,16 @@ impl Cluster {
             owner,
             version: version(&metadata.resource_version),
         };
-        if self
-            .revisions
-            .get(&known.uid)
-            .is_some_and(|before| before.version > known.version)
-        {
+        let before = self.revisions.get(&known.uid);
+        if before.is_some_and(|before| before.version > known.version) {
             return;
         }
-        self.touch_owners(&known);
+        // Whoever makes a revision for a `DaemonSet` may go on to work with it. As in kube-controller-manager (mirrors
+        // addHistory) it is put in order when something else happens, so that a duplicate isn't gone before it can be
+        // looked at.
+        if before.is_some() || known.owner.is_none() {
+            self.touch_owners(&known);
+        }
         self.revisions.insert(known.uid.clone(), known);
     }
 

@@ -129,20 +129,30 @@ fn a_new_status_is_known_without_touching_the_daemon_set_unless_its_collisions_c
 }
 
 #[test]
-fn revisions_mark_their_daemon_set_for_upkeep() {
+fn revisions_mark_their_daemon_set_for_upkeep_but_not_when_they_come_with_an_owner() {
     let mut cluster = with_agent();
-    cluster.apply(Change::Revision(Event::Changed(revision(&revision_json(
-        "r1", 1,
-    )))));
-    assert_eq!(touched(&cluster.touched.upkeep), ["ds-1"]);
-    cluster.touched = Touched::default();
+    let saw = |cluster: &mut Cluster, json: &serde_json::Value| {
+        cluster.apply(Change::Revision(Event::Changed(revision(json))));
+        touched(&std::mem::take(&mut cluster.touched).upkeep).join(" ")
+    };
+    let owned = revision_json("r1", 1);
+    assert_eq!(saw(&mut cluster, &owned), "", "its maker may not be done with it");
+    let changed = with(
+        owned.clone(),
+        json!({"metadata": {"resourceVersion": "6", "labels": {"a": "b"}}}),
+    );
+    assert_eq!(saw(&mut cluster, &changed), "ds-1");
+    let orphan = with(
+        revision_json("r2", 1),
+        json!({"metadata": {"ownerReferences": []}}),
+    );
+    assert_eq!(saw(&mut cluster, &orphan), "ds-1");
     let other = with(
         revision_json("r9", 1),
         json!({"metadata": {"ownerReferences": owned_by("ds-9")}}),
     );
-    cluster.apply(Change::Revision(Event::Changed(revision(&other))));
-    assert!(cluster.touched.upkeep.is_empty());
-    cluster.apply(Change::Revision(Event::Gone(revision(&revision_json("r1", 1)))));
+    assert_eq!(saw(&mut cluster, &other), "");
+    cluster.apply(Change::Revision(Event::Gone(revision(&owned))));
     assert_eq!(touched(&cluster.touched.upkeep), ["ds-1"]);
 }
 

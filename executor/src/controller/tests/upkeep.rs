@@ -125,6 +125,27 @@ async fn h3_a_revision_beyond_the_limit_goes_when_the_last_pod_that_carries_it_h
 }
 
 #[tokio::test(start_paused = true)]
+async fn h1_a_duplicate_of_a_revision_stays_until_something_else_happens() {
+    let (mut rig, _planner) = Rig::synced(&["n1"], &[]).await;
+    let duplicate = with(
+        revision_json("r2", 2),
+        json!({"metadata": {"resourceVersion": "20"}}),
+    );
+    rig.change(Change::Revision(watch::Event::Changed(read(&duplicate))))
+        .await;
+    tokio::time::sleep(Duration::from_mins(1)).await;
+    assert!(rig.is_idle().await);
+    let labelled = with(
+        duplicate,
+        json!({"metadata": {"resourceVersion": "21", "labels": {"a": "b"}}}),
+    );
+    rig.change(Change::Revision(watch::Event::Changed(read(&labelled))))
+        .await;
+    let call = rig.api.expect("DELETE", &format!("{REVISIONS}/r1")).await;
+    call.answer(&json!({}));
+}
+
+#[tokio::test(start_paused = true)]
 async fn h1_a_collision_is_counted_and_the_template_recorded_under_another_name() {
     let mut rig = rig();
     rig.list(agent(), &["n1"], &[], &[]).await;
