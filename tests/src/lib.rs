@@ -10,6 +10,7 @@
 //! - [`control_plane`] puts a cluster together, [`kubectl`] talks to it as people do;
 //! - [`service`] runs planner and executor;
 //! - [`nodes`] and [`daemonsets`] make what a test is about, [`wait`] waits for what should come of it;
+//! - [`questions`] makes up `DaemonSet`s and nodes, and [`judge`] says what kube-controller-manager makes of them;
 //! - [`monitor`] sees every state that pods go through;
 //! - [`shared`] lends one control plane to all tests of a process, one after the other;
 //! - [`walk`] is the `DaemonSet`'s life from creation to deletion, which the demo shows on the
@@ -17,12 +18,14 @@
 
 pub mod control_plane;
 pub mod daemonsets;
+pub mod judge;
 pub mod kubectl;
 pub mod leash;
 pub mod monitor;
 pub mod nodes;
 pub mod ports;
 pub mod programs;
+pub mod questions;
 pub mod service;
 pub mod shared;
 pub mod terminal;
