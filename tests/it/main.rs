@@ -13,6 +13,7 @@ mod history;
 mod kwok;
 mod outages;
 mod ownership;
+mod placement;
 mod refusals;
 mod scale;
 mod status;
