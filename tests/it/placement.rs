@@ -54,7 +54,7 @@ impl Comparison {
         for (daemon_set, row) in question.daemon_sets.iter().zip(reference) {
             for ((node, expected), found) in question.nodes.iter().zip(row).zip(&mut answers) {
                 assert_eq!(node["metadata"]["name"], found.node.as_str());
-                // Left out for the reason given there; and no pod comes to a node by the planner's mistake.
+                // Left out for the reason given there. Where the two differ, the planner has to be the one that places nothing.
                 if mistakes_a_field(daemon_set) {
                     let slipped = found.verdict() != *expected;
                     self.slips += usize::from(slipped);
