@@ -10,11 +10,13 @@ use tokio::{
     signal::unix::{SignalKind, signal},
     sync::watch,
 };
-use tokio_stream::wrappers::TcpListenerStream;
 use tokio_util::sync::CancellationToken;
 use tonic::{
     body::Body,
-    transport::{Server, server::Router},
+    transport::{
+        Server,
+        server::{Router, TcpIncoming},
+    },
 };
 use tonic_health::{ServingStatus, server::HealthReporter};
 use tower::{
@@ -120,7 +122,8 @@ async fn serve(ports: Ports) -> anyhow::Result<()> {
     let (ready, is_ready) = watch::channel(false);
     let (health, router) = router(Planner::new(metrics.clone(), shutdown.clone())).await?;
     let admin = axum::serve(ports.admin, admin::router(metrics, is_ready)).into_future();
-    let incoming = TcpListenerStream::new(ports.grpc);
+    // A session's messages are small, and each is waited for.
+    let incoming = TcpIncoming::from(ports.grpc).with_nodelay(Some(true));
     let grpc = router.serve_with_incoming_shutdown(incoming, shutdown.clone().cancelled_owned());
 
     set_serving(&health, ServingStatus::Serving).await;

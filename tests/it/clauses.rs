@@ -72,8 +72,8 @@ const CLAUSES: [(&str, &str, &[(&str, &str)]); 7] = [
             ),
             (
                 "N7",
-                "Better than kube-controller-manager: the counters follow at once when a node is deleted, when a taint comes that \
-                 the pod there may stay with, and when somebody adds a revision.",
+                "Better than kube-controller-manager: the counters follow at once when a node is deleted, and when a taint comes that \
+                 the pod there may stay with.",
             ),
         ],
     ),

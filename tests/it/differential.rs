@@ -2,8 +2,8 @@
 //! compared.
 //!
 //! Where the two differ on purpose, the scenario names the clause: `in_any_order` stands for R6 (kube-controller-manager serves nodes
-//! in the order of a hash map), `nudge` for N7 (it doesn't look at a `DaemonSet` by itself when a node is deleted, when a node with a
-//! pod gets a taint that the pod may stay with, or when somebody adds a revision).
+//! in the order of a hash map), `nudge` for N7 (it doesn't look at a `DaemonSet` by itself when a node is deleted, or when a node with
+//! a pod gets a taint that the pod may stay with) and once for S3.
 
 mod history;
 mod nodes;

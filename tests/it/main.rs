@@ -16,6 +16,7 @@ mod history;
 mod kwok;
 mod outages;
 mod ownership;
+mod placement;
 mod refusals;
 mod rivals;
 mod scale;

@@ -138,7 +138,14 @@ async fn agreed(world: &World, name: &str) -> Vec<Pod> {
         anyhow::ensure!(ready == pods.len(), "{ready} of {} are ready", pods.len());
         Ok(pods)
     });
-    agreed
-        .await
-        .unwrap_or_else(|error| panic!("{error:#}\n{}", world.logs()))
+    match agreed.await {
+        Ok(pods) => pods,
+        Err(error) => panic!(
+            "{error:#}
+{}
+{}",
+            world.picture().await,
+            world.logs()
+        ),
+    }
 }

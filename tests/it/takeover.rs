@@ -233,7 +233,9 @@ async fn create_with_nulls(world: &World, set: DaemonSetBuilder) {
     template["spec"]["containers"][0]["lifecycle"] = Value::Null;
     template["spec"]["containers"][0]["envFrom"] = Value::Null;
     let kubectl = world.claim.kubectl().unwrap();
-    let created = kubectl.run_with_input(["create", "-f", "-"], &object.to_string()).await;
+    let created = kubectl
+        .run_with_input(["create", "-f", "-"], &object.to_string())
+        .await;
     created.unwrap();
 }
 
@@ -241,7 +243,10 @@ async fn create_with_nulls(world: &World, set: DaemonSetBuilder) {
 async fn h2_a_revision_that_an_older_release_has_written_is_recognised_by_its_meaning() {
     let (world, before) = World::with_agent(2).await;
     let kubectl = world.claim.kubectl().unwrap();
-    kubectl.run(["delete", "ds/agent", "--cascade=orphan"]).await.unwrap();
+    kubectl
+        .run(["delete", "ds/agent", "--cascade=orphan"])
+        .await
+        .unwrap();
     let revisions: Api<ControllerRevision> = Api::namespaced(world.client.clone(), &world.namespace);
     let released = eventually(DEADLINE, "the revision to be released", async || {
         let mut all = revisions.list(&ListParams::default()).await?.items;
@@ -251,7 +256,10 @@ async fn h2_a_revision_that_an_older_release_has_written_is_recognised_by_its_me
     });
     let mut older = released.await.unwrap();
     // Older releases wrote the zero time of the template's metadata.
-    revisions.delete(&older.name_any(), &DeleteParams::default()).await.unwrap();
+    revisions
+        .delete(&older.name_any(), &DeleteParams::default())
+        .await
+        .unwrap();
     let mut data = serde_json::to_value(&older.data).unwrap();
     data["spec"]["template"]["metadata"]["creationTimestamp"] = Value::Null;
     older.data = serde_json::from_value(data).unwrap();
@@ -260,7 +268,11 @@ async fn h2_a_revision_that_an_older_release_has_written_is_recognised_by_its_me
 
     world.create(DaemonSetBuilder::new("agent")).await;
     let after = world.everywhere("agent").await;
-    world.status("agent", "all current", |status| status.updated_number_scheduled == Some(2)).await;
+    world
+        .status("agent", "all current", |status| {
+            status.updated_number_scheduled == Some(2)
+        })
+        .await;
     assert_eq!(identities(&after), identities(&before));
     let all = revisions.list(&ListParams::default()).await.unwrap().items;
     assert_eq!(all.len(), 1, "{all:#?}");

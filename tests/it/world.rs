@@ -144,6 +144,18 @@ impl World {
             .unwrap_or_else(|error| panic!("{error:#}\n{}", self.logs()));
     }
 
+    /// What a person would look at first: `DaemonSet`s, revisions and pods as kubectl shows them.
+    pub(crate) async fn picture(&self) -> String {
+        let kubectl = self.claim.kubectl().unwrap();
+        let hash = "-Lcontroller-revision-hash";
+        let mut picture = String::new();
+        for kind in ["daemonsets", "controllerrevisions", "pods"] {
+            let shown = kubectl.run(["get", kind, "-owide", hash]).await;
+            picture += &shown.unwrap_or_else(|error| format!("{error:#}"));
+        }
+        picture
+    }
+
     pub(crate) fn logs(&self) -> String {
         let (executor, planner) = (self.executor.log_tail(40), self.planner.log_tail(20));
         format!("the executor's log:\n{executor}\nthe planner's log:\n{planner}")

@@ -8,6 +8,7 @@
 )]
 
 mod objects;
+mod placement;
 mod server;
 mod stream;
 mod unary;

@@ -1,30 +1,11 @@
 //! Objects as `kubectl get -o json` prints them, and the way into a request.
 
-use prost_types::{ListValue, Struct, Value as Wire, value::Kind};
+use everynode_proto::facts;
+use prost_types::Struct;
 use serde_json::{Value, json};
 
 pub(crate) fn to_struct(value: &Value) -> Struct {
-    let fields = value.as_object().expect("an object");
-    Struct {
-        fields: fields
-            .iter()
-            .map(|(key, value)| (key.clone(), to_wire(value)))
-            .collect(),
-    }
-}
-
-fn to_wire(value: &Value) -> Wire {
-    let kind = match value {
-        Value::Null => Kind::NullValue(0),
-        Value::Bool(value) => Kind::BoolValue(*value),
-        Value::Number(value) => Kind::NumberValue(value.as_f64().unwrap()),
-        Value::String(value) => Kind::StringValue(value.clone()),
-        Value::Array(values) => Kind::ListValue(ListValue {
-            values: values.iter().map(to_wire).collect(),
-        }),
-        Value::Object(_) => Kind::StructValue(to_struct(value)),
-    };
-    Wire { kind: Some(kind) }
+    facts::json::to_struct(value.as_object().expect("an object"))
 }
 
 pub(crate) fn list(items: impl IntoIterator<Item = Value>) -> Value {

@@ -1,6 +1,6 @@
-//! From `google.protobuf.Struct` to single Kubernetes objects.
+//! From `google.protobuf.Struct` to single Kubernetes objects, and back.
 
-use prost_types::{Struct, value::Kind};
+use prost_types::{ListValue, Struct, value::Kind};
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Number, Value};
 
@@ -46,6 +46,28 @@ fn number(value: f64) -> Value {
         return Value::Number(Number::from(value as i64));
     }
     Number::from_f64(value).map_or(Value::Null, Value::Number)
+}
+
+/// Turns JSON into a Struct, as a client does who asks the planner about it.
+pub fn to_struct(object: &Map<String, Value>) -> Struct {
+    let field = |(key, value): (&String, &Value)| (key.clone(), to_value(value));
+    Struct {
+        fields: object.iter().map(field).collect(),
+    }
+}
+
+fn to_value(value: &Value) -> prost_types::Value {
+    let kind = match value {
+        Value::Null => Kind::NullValue(0),
+        Value::Bool(value) => Kind::BoolValue(*value),
+        Value::String(value) => Kind::StringValue(value.clone()),
+        Value::Number(value) => value.as_f64().map_or(Kind::NullValue(0), Kind::NumberValue),
+        Value::Object(value) => Kind::StructValue(to_struct(value)),
+        Value::Array(values) => Kind::ListValue(ListValue {
+            values: values.iter().map(to_value).collect(),
+        }),
+    };
+    prost_types::Value { kind: Some(kind) }
 }
 
 /// Replaces each list (what `kubectl get -o json` prints for several objects) by its items.
@@ -112,26 +134,7 @@ mod tests {
     use crate::facts::Node;
 
     fn to_struct(value: &Value) -> Struct {
-        fn convert(value: &Value) -> prost_types::Value {
-            let kind = match value {
-                Value::Null => Kind::NullValue(0),
-                Value::Bool(value) => Kind::BoolValue(*value),
-                Value::Number(value) => Kind::NumberValue(value.as_f64().unwrap()),
-                Value::String(value) => Kind::StringValue(value.clone()),
-                Value::Array(values) => Kind::ListValue(prost_types::ListValue {
-                    values: values.iter().map(convert).collect(),
-                }),
-                Value::Object(_) => Kind::StructValue(to_struct(value)),
-            };
-            prost_types::Value { kind: Some(kind) }
-        }
-        let fields = value.as_object().unwrap();
-        Struct {
-            fields: fields
-                .iter()
-                .map(|(key, value)| (key.clone(), convert(value)))
-                .collect(),
-        }
+        super::to_struct(value.as_object().unwrap())
     }
 
     #[test]
@@ -188,5 +191,16 @@ mod tests {
         });
         let node = read::<Node>("Node", &object).unwrap();
         assert_eq!(node.metadata.name, "a");
+    }
+
+    #[test]
+    fn null_is_read_as_empty_in_taints_and_requirements() {
+        let taint = serde_json::json!({"key": null, "value": null, "effect": null});
+        let node = serde_json::json!({"metadata": {"name": "a"}, "spec": {"taints": [taint]}});
+        let node = read::<Node>("Node", &node).unwrap().facts();
+        assert_eq!(node.taints, [crate::planner::v1::Taint::default()]);
+        let requirement = serde_json::json!({"key": null, "operator": null, "values": null});
+        let requirement: crate::facts::object::Requirement = serde_json::from_value(requirement).unwrap();
+        assert_eq!(requirement, crate::facts::object::Requirement::default());
     }
 }

@@ -110,11 +110,13 @@ pub struct NodeSpec {
 #[serde(default)]
 pub struct Taint {
     /// The taint's key.
+    #[serde(deserialize_with = "nullable")]
     pub key: String,
     /// The taint's value.
     #[serde(deserialize_with = "nullable")]
     pub value: String,
     /// `NoSchedule`, `PreferNoSchedule` or `NoExecute`.
+    #[serde(deserialize_with = "nullable")]
     pub effect: String,
 }
 
@@ -219,8 +221,10 @@ pub struct NodeSelectorTerm {
 #[serde(default)]
 pub struct Requirement {
     /// The label's or field's key.
+    #[serde(deserialize_with = "nullable")]
     pub key: String,
     /// In, `NotIn`, Exists, `DoesNotExist`, Gt or Lt.
+    #[serde(deserialize_with = "nullable")]
     pub operator: String,
     /// The operator's values.
     #[serde(deserialize_with = "nullable")]

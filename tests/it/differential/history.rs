@@ -213,11 +213,10 @@ pub(super) async fn h4_many(lockstep: &mut Lockstep) -> Result<()> {
             .await?;
             side.set_image("agent", &format!("example/daemon:{number}"))
                 .await?;
-            let known = everynode_tests::wait::eventually(
-                super::super::world::DEADLINE,
-                "the revision",
-                async || revision(side, number).await.map(drop),
-            );
+            let known =
+                everynode_tests::wait::eventually(crate::world::DEADLINE, "the revision", async || {
+                    revision(side, number).await.map(drop)
+                });
             known.await?;
         }
         Ok(())

@@ -175,15 +175,12 @@ pub(super) async fn c5_quota(lockstep: &mut Lockstep) -> Result<()> {
         quotas
             .create(&PostParams::default(), &serde_json::from_value(quota)?)
             .await?;
-        let counted = everynode_tests::wait::eventually(
-            super::super::world::DEADLINE,
-            "the quota to count",
-            async || {
+        let counted =
+            everynode_tests::wait::eventually(crate::world::DEADLINE, "the quota to count", async || {
                 let status = quotas.get("pods").await?.status.unwrap_or_default();
                 ensure!(status.hard.is_some(), "it doesn't yet");
                 Ok(())
-            },
-        );
+            });
         counted.await?;
         side.create(agent()).await
     };

@@ -1,12 +1,17 @@
 //! Updates that bring a pod beside another.
 
-use anyhow::{Result, ensure};
+use std::time::Duration;
+
+use anyhow::{Result, bail, ensure};
 use everynode_tests::daemonsets::DaemonSetBuilder;
 use everynode_tests::differential::{Lockstep, side::Side, state::State};
 use everynode_tests::nodes::{self, taint};
+use everynode_tests::wait::eventually_every;
+use k8s_openapi::api::core::v1::Pod;
 use serde_json::json;
 
 use super::agent;
+use crate::world::DEADLINE;
 
 const NEW: &str = "example/daemon:2";
 /// An image that never starts.
@@ -78,10 +83,34 @@ pub(super) async fn r5_percent(lockstep: &mut Lockstep) -> Result<()> {
 }
 
 pub(super) async fn r5_min_ready(lockstep: &mut Lockstep) -> Result<()> {
-    // One node: of two pods that become ready within minReadySeconds, kube-controller-manager looks in time after the first only, and
-    // may then wait for the next event for ever.
-    begin(lockstep, 1, &agent().rolling_update(0, 1).min_ready_seconds(2)).await?;
-    set_image(lockstep, NEW, 1).await
+    begin(lockstep, 2, &agent().rolling_update(0, 1).min_ready_seconds(2)).await?;
+    let change = async |side: &Side| {
+        side.set_image("agent", NEW).await?;
+        // kube-controller-manager keeps one time only at which to look at a DaemonSet again, the earliest, and may then not look when
+        // a pod becomes available (S3).
+        let nudged = eventually_every(
+            Duration::from_secs(1),
+            DEADLINE,
+            "the rollout's end",
+            async || {
+                let pods = side.pods("agent").await?;
+                let new = |pod: &&Pod| {
+                    pod.spec
+                        .as_ref()
+                        .is_some_and(|spec| spec.containers[0].image.as_deref() == Some(NEW))
+                };
+                if pods.len() == 2 && pods.iter().filter(new).count() == 2 {
+                    return Ok(());
+                }
+                side.nudge("agent").await?;
+                bail!("it goes on")
+            },
+        );
+        nudged.await
+    };
+    lockstep
+        .step(NEW, change, |state| state.rolled_out("agent", 2))
+        .await
 }
 
 pub(super) async fn r5_undone(lockstep: &mut Lockstep) -> Result<()> {

@@ -127,13 +127,16 @@ impl Side {
         Ok(())
     }
 
-    /// Changes an annotation of a `DaemonSet`, for a controller that doesn't look by itself.
+    /// Changes an annotation of a `DaemonSet` and changes it back, for a controller that doesn't look by itself.
     ///
     /// # Errors
     /// When the API server refuses.
     pub async fn nudge(&self, name: &str) -> Result<()> {
-        self.patch(name, &json!({"metadata": {"annotations": {"nudged": "yes"}}}))
-            .await
+        for value in [Some("yes"), None] {
+            let annotations = json!({"metadata": {"annotations": {"nudged": value}}});
+            self.patch(name, &annotations).await?;
+        }
+        Ok(())
     }
 
     /// Changes the pods' template by a JSON merge patch.

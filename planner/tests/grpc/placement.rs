@@ -1,0 +1,65 @@
+//! Explain against a kept sample of what kube-controller-manager says. The sample is made by the integration tests, from the
+//! questions of which they ask many more.
+
+use everynode_proto::planner::v1::{ExplainRequest, Verdict};
+use serde::Deserialize;
+use serde_json::Value;
+
+use super::{Server, objects::to_struct, soon};
+
+const SAMPLE: &str = include_str!("../data/placement.jsonl");
+
+/// Some `DaemonSet`s and nodes, and for each `DaemonSet` the first letters of the verdicts on its nodes.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Question {
+    daemon_sets: Vec<Value>,
+    nodes: Vec<Value>,
+    verdicts: Vec<String>,
+}
+
+fn letter(verdict: Verdict) -> char {
+    match verdict {
+        Verdict::Run => 'R',
+        Verdict::Keep => 'K',
+        Verdict::Exclude => 'E',
+        Verdict::Unspecified => '?',
+    }
+}
+
+#[tokio::test]
+async fn p1_p2_p3_p4_p5_explain_says_what_kube_controller_manager_does() {
+    let server = Server::start().await;
+    let mut client = server.client().await;
+    let mut letters = String::new();
+    for line in SAMPLE.lines() {
+        let question: Question = serde_json::from_str(line).unwrap();
+        let request = ExplainRequest {
+            daemon_sets: question.daemon_sets.iter().map(to_struct).collect(),
+            nodes: question.nodes.iter().map(to_struct).collect(),
+        };
+        let answer = soon(client.explain(request)).await.unwrap().into_inner();
+        let mut answers = answer.verdicts.iter();
+        for (daemon_set, verdicts) in question.daemon_sets.iter().zip(&question.verdicts) {
+            for ((node, expected), found) in question.nodes.iter().zip(verdicts.chars()).zip(&mut answers) {
+                assert_eq!(
+                    letter(found.verdict()),
+                    expected,
+                    "{daemon_set} on {node}: {:?}",
+                    found.reasons
+                );
+                letters.push(expected);
+            }
+        }
+        assert_eq!(answers.next(), None, "{:?}", answer.problems);
+    }
+    assert!(letters.len() >= 2_000, "{}", letters.len());
+    for verdict in ['R', 'K', 'E'] {
+        let count = letters.chars().filter(|letter| *letter == verdict).count();
+        assert!(
+            count * 10 > letters.len(),
+            "{verdict} is rare: {count} of {}",
+            letters.len()
+        );
+    }
+}
