@@ -163,3 +163,6 @@ fn shortened(mut note: String) -> String {
     }
     note
 }
+
+#[cfg(test)]
+mod tests;
