@@ -264,9 +264,9 @@ impl Controller {
             self.write_status(uid);
         }
         let strangers = std::mem::take(&mut self.cluster.touched.strangers);
-        strangers
-            .iter()
-            .for_each(|(uid, pod)| self.rival(uid, &Trace::Pod(pod)));
+        for (uid, pod) in &strangers {
+            self.rival(uid, Trace::Pod(pod));
+        }
         let due = std::mem::take(&mut self.cluster.touched.upkeep);
         due.iter().for_each(|uid| self.keep_up(uid));
         self.outbox.add(&mut self.cluster.touched);

@@ -1,4 +1,4 @@
-//! The integration tests: one program, so that all of them share one control plane.
+//! The integration tests: one program, so that they share their control planes.
 
 #![allow(
     clippy::unwrap_used,

@@ -7,12 +7,13 @@
 //! pin down which node is served first (contract R6), the order of the nodes.
 //!
 //! - [`side`] is one of the two with what a step does there;
-//! - [`state`] is what is to be seen of a scenario on one side, without what has to differ;
+//! - [`state`] is what is to be seen of a scenario on one side, and `view` leaves out of it what has to differ;
 //! - [`diff`] says what differs.
 
 pub mod diff;
 pub mod side;
 pub mod state;
+mod view;
 
 use std::time::Duration;
 
@@ -21,6 +22,7 @@ use futures::try_join;
 
 use self::side::{Control, Side};
 use self::state::State;
+use self::view::View;
 use crate::nodes::{self, NodeBuilder};
 use crate::wait::eventually_every;
 
@@ -40,13 +42,6 @@ pub struct Lockstep {
     everynode: Side,
     view: View,
     steps: Vec<String>,
-}
-
-/// What of a state counts when two are compared.
-#[derive(Debug, Clone, Copy, Default)]
-struct View {
-    any_node: bool,
-    without_event: Option<&'static str>,
 }
 
 impl Lockstep {
@@ -127,7 +122,7 @@ impl Lockstep {
         self.steps.push(what.to_owned());
         let at = format!("scenario {:?} at {:?}", self.name, self.steps);
         let do_it = async |side: &Side| {
-            act(side)
+            Box::pin(act(side))
                 .await
                 .with_context(|| format!("under {}", side.controller()))
         };
@@ -155,7 +150,7 @@ impl Lockstep {
         self.steps.push(what.to_owned());
         let at = format!("scenario {:?} at {:?}", self.name, self.steps);
         let pass = async |side: &Side| {
-            act(side).await?;
+            Box::pin(act(side)).await?;
             eventually_every(INTERVAL, SETTLED, "what is expected", async || {
                 seen(&side.state().await?)
             })
@@ -203,8 +198,7 @@ impl Lockstep {
         for (side, state) in [(&self.reference, reference), (&self.everynode, everynode)] {
             settled(state).with_context(|| format!("not settled under {}", side.controller()))?;
         }
-        let view = |state: &State| state.comparable(self.view.any_node, self.view.without_event);
-        let differences = diff::differences(&view(reference), &view(everynode));
+        let differences = diff::differences(&self.view.of(reference), &self.view.of(everynode));
         ensure!(
             differences.is_empty(),
             "under kube-controller-manager (-) and Everynode (+):\n{}",

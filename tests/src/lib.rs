@@ -14,7 +14,7 @@
 //! - [`monitor`] sees every state that pods go through;
 //! - [`differential`] does the same under kube-controller-manager's controller and under Everynode, and compares;
 //! - [`conformance`] runs Kubernetes' own specs;
-//! - [`shared`] lends one control plane to all tests of a process, one after the other;
+//! - [`shared`] lends control planes to the tests of a process, each to one test at a time;
 //! - [`walk`] is the `DaemonSet`'s life from creation to deletion, which the demo shows on the
 //!   [`terminal`] and a test checks.
 

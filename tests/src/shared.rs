@@ -1,7 +1,8 @@
-//! One control plane for all tests of a process, lent to one test at a time.
+//! Two control planes for all tests of a process, each lent to one test at a time.
 //!
-//! Starting one takes seconds and half a gigabyte, cleaning one up takes milliseconds. A test that changes how the control
-//! plane runs (stops the API server, say) may use it as well: what it leaves stopped is started for the next one.
+//! Starting one takes seconds and half a gigabyte, cleaning one up takes milliseconds. Two, because tests wait most of the time,
+//! and two of them wait in half the time. A test that changes how the control plane runs (stops the API server, say) may use it
+//! as well: what it leaves stopped is started for the next one.
 
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
@@ -26,12 +27,12 @@ use crate::control_plane::{ControlPlane, Options};
 use crate::wait::eventually;
 
 /// Never dropped, as statics aren't: the processes' leashes see to it that they end with this process.
-static SHARED: Mutex<Option<ControlPlane>> = Mutex::const_new(None);
+static SHARED: [Mutex<Option<ControlPlane>>; 2] = [const { Mutex::const_new(None) }; 2];
 
 /// How long cleaning up may take. It waits for the garbage collector among others.
 const CLEAN: Duration = Duration::from_secs(30);
 
-/// The shared control plane, for as long as this value lives.
+/// One of the shared control planes, for as long as this value lives.
 #[derive(Debug)]
 pub struct Claim {
     control_plane: MappedMutexGuard<'static, ControlPlane>,
@@ -45,7 +46,12 @@ impl Claim {
     /// # Errors
     /// When the control plane doesn't start or can't be cleaned up.
     pub async fn new() -> Result<Self> {
-        let mut guard = SHARED.lock().await;
+        let [first, second] = &SHARED;
+        let mut guard = tokio::select! {
+            biased;
+            guard = first.lock() => guard,
+            guard = second.lock() => guard,
+        };
         match guard.as_mut() {
             Some(control_plane) => {
                 control_plane.set_daemonset_controller(false).await?;

@@ -33,12 +33,12 @@ impl Controller {
             (None, _) | (_, None) => false,
         };
         if is_foreign {
-            self.rival(uid, &Trace::Status);
+            self.rival(uid, Trace::Status);
         }
     }
 
     /// Says that another controller is at work on a `DaemonSet`, unless it has been said.
-    pub(super) fn rival(&mut self, uid: &Text, trace: &Trace<'_>) {
+    pub(super) fn rival(&mut self, uid: &Text, trace: Trace<'_>) {
         let (Some(managed), Some(entry)) = (self.managed.get_mut(uid), self.cluster.daemon_set(uid)) else {
             return;
         };

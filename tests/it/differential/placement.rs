@@ -1,6 +1,7 @@
 //! Which nodes get a pod.
 
 use anyhow::Result;
+use everynode_tests::daemonsets::DaemonSetBuilder;
 use everynode_tests::differential::{Lockstep, side::Side, state::State};
 use everynode_tests::nodes::{self, NodeBuilder, taint};
 use serde_json::json;
@@ -36,7 +37,7 @@ pub(super) async fn p1_known_tolerations(lockstep: &mut Lockstep) -> Result<()> 
         let other = json!({"key": "dedicated", "value": "daemons", "effect": "NoSchedule"});
         let set = [known, brief, wide, other]
             .iter()
-            .fold(agent(), |set, toleration| set.tolerate(toleration));
+            .fold(agent(), DaemonSetBuilder::tolerate);
         side.create(set).await
     };
     lockstep

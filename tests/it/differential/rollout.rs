@@ -120,7 +120,7 @@ pub(super) async fn r2_becomes_rolling(lockstep: &mut Lockstep) -> Result<()> {
 pub(super) async fn r2_becomes_on_delete(lockstep: &mut Lockstep) -> Result<()> {
     begin(lockstep, 3, &agent()).await?;
     get_stuck(lockstep, 3, 1).await?;
-    let hold = async |side: &Side| {
+    let stop = async |side: &Side| {
         side.patch("agent", &strategy("OnDelete")).await?;
         side.set_image("agent", NEW).await
     };
@@ -132,7 +132,7 @@ pub(super) async fn r2_becomes_on_delete(lockstep: &mut Lockstep) -> Result<()> 
         state.counts("agent", &[("updatedNumberScheduled", 0), ("numberAvailable", 2)])?;
         state.has_pods("agent", 3)
     };
-    lockstep.step("held in the middle", hold, held).await
+    lockstep.step("held in the middle", stop, held).await
 }
 
 pub(super) async fn r3_percent(lockstep: &mut Lockstep) -> Result<()> {
@@ -171,31 +171,22 @@ pub(super) async fn r4_unready(lockstep: &mut Lockstep) -> Result<()> {
 
 pub(super) async fn r4_failed(lockstep: &mut Lockstep) -> Result<()> {
     begin(lockstep, 3, &agent()).await?;
+    // Whether the failure or the update is seen first decides for what the pod is deleted.
+    lockstep.without_event("FailedDaemonPod");
     let both = async |side: &Side| {
-        side.steer(&side.pod_on("agent", 2).await?, "phase", Some("Failed"))
-            .await?;
+        let failing = side.pod_on("agent", 2).await?;
+        side.steer(&failing, "phase", Some("Failed")).await?;
         side.set_image("agent", NEW).await
     };
     let done = |state: &State| {
-        state.event("agent", "FailedDaemonPod")?;
         ensure!(
             state.with_image("agent", NEW) == 3,
             "not every pod has the new image"
         );
         state.rolled_out("agent", 3)
     };
-    // Whether the failed pod's end or the update comes first decides who deletes it.
-    lockstep.without_event("FailedDaemonPod");
     lockstep
-        .step("a pod fails as the update begins", both, move |state| {
-            done(state).or_else(|_| {
-                ensure!(
-                    state.with_image("agent", NEW) == 3,
-                    "not every pod has the new image"
-                );
-                state.rolled_out("agent", 3)
-            })
-        })
+        .step("a pod fails as the update begins", both, done)
         .await
 }
 
