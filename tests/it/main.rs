@@ -22,6 +22,7 @@ mod rivals;
 mod scale;
 mod status;
 mod takeover;
+mod templates;
 mod tidy;
 mod tools;
 mod walk;

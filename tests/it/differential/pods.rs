@@ -8,7 +8,7 @@ use kube::api::{Patch, PatchParams, PostParams};
 use serde_json::{Value, json};
 
 use super::agent;
-use crate::takeover::rich;
+use crate::templates::rich;
 
 async fn two_agents(lockstep: &mut Lockstep) -> Result<()> {
     lockstep.plain_nodes(2).await?;
