@@ -64,8 +64,9 @@ pub(super) struct Upkeep {
 pub(super) struct Status {
     /// What the last plan counted.
     pub(super) wanted: Option<DaemonSetStatus>,
-    /// What was last written, whatever came of it.
-    pub(super) written: Option<DaemonSetStatus>,
+    /// What has been written, up to the last write that the server has confirmed: a write without an answer may still come
+    /// to be.
+    pub(super) written: Vec<DaemonSetStatus>,
     /// Whether it is being written, or has just been.
     pub(super) is_resting: bool,
     /// How often writing has failed in a row.

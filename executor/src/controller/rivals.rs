@@ -25,14 +25,14 @@ pub(super) enum Trace<'t> {
 }
 
 impl Controller {
-    /// Looks whether a status that has come in is somebody else's: its counters are not those that were last written here.
+    /// Looks whether a status that has come in is somebody else's: its counters are none that were written here.
     pub(super) fn look_at_status(&mut self, uid: &Text) {
-        let written = self.managed.get(uid).and_then(|managed| managed.status.written);
-        let is_foreign = match (written, self.cluster.daemon_set(uid)) {
-            (Some(written), Some(entry)) => differs(&written, &entry.object.status),
-            (None, _) | (_, None) => false,
+        let (Some(managed), Some(entry)) = (self.managed.get(uid), self.cluster.daemon_set(uid)) else {
+            return;
         };
-        if is_foreign {
+        let written = &managed.status.written;
+        let is_foreign = |status| written.iter().all(|written| differs(written, status));
+        if !written.is_empty() && is_foreign(&entry.object.status) {
             self.rival(uid, Trace::Status);
         }
     }

@@ -15,6 +15,8 @@ use crate::{
 
 /// The rest between two writes of the same status. Faster than anyone reads, slower than a burst of creations.
 const REST: Duration = Duration::from_millis(100);
+/// How many writes without an answer are remembered.
+const MAX_UNCONFIRMED: usize = 16;
 /// The longest wait after failures.
 const LONGEST_REST: Duration = Duration::from_secs(30);
 
@@ -46,7 +48,11 @@ impl Controller {
             return;
         };
         managed.status.is_resting = true;
-        managed.status.written = Some(wanted);
+        let written = &mut managed.status.written;
+        written.retain(|before| *before != wanted);
+        written.push(wanted);
+        let forgotten = written.len().saturating_sub(MAX_UNCONFIRMED);
+        written.drain(..forgotten);
         self.parts.metrics.status_write();
         let (api, object, daemon_set) = (self.parts.api.clone(), entry.object.clone(), uid.clone());
         self.calls.spawn(async move {
@@ -66,6 +72,8 @@ impl Controller {
         let rest = match result {
             Ok(object) => {
                 managed.status.failures = 0;
+                let written = &mut managed.status.written;
+                written.drain(..written.len().saturating_sub(1));
                 self.cluster.wrote_daemon_set(object);
                 REST
             }

@@ -103,3 +103,41 @@ async fn a_status_that_somebody_else_overwrites_is_said_once_and_put_right() {
         "{page}"
     );
 }
+
+#[tokio::test(start_paused = true)]
+async fn an_own_status_whose_write_got_no_answer_is_no_trace_of_another_controller() {
+    let (mut rig, mut planner) = Rig::synced(&["n1"], &[]).await;
+    let count = |ready| DaemonSetStatus {
+        number_ready: ready,
+        ..DaemonSetStatus::default()
+    };
+    planner
+        .plan_as(Plan {
+            status: Some(count(1)),
+            ..Plan::default()
+        })
+        .await;
+    let call = rig.api.expect("PATCH", AGENT_STATUS).await;
+    let late = with(
+        agent_json(),
+        json!({"metadata": {"resourceVersion": "21"}, "status": call.body["status"]}),
+    );
+    planner
+        .plan_as(Plan {
+            status: Some(count(2)),
+            ..Plan::default()
+        })
+        .await;
+    call.answer_with(504, &refusal(504, "Timeout", "no answer"));
+    // The next write is on its way when the watch tells that the first one has come to be.
+    let call = rig.api.expect("PATCH", AGENT_STATUS).await;
+    rig.change(Change::DaemonSet(watch::Event::Changed(read(&late))))
+        .await;
+    let status = call.body["status"].clone();
+    call.answer(&with(
+        agent_json(),
+        json!({"metadata": {"resourceVersion": "22"}, "status": status}),
+    ));
+    assert!(rig.is_idle().await);
+    assert!(rig.events().await.is_empty());
+}
