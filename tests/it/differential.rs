@@ -11,6 +11,7 @@ mod ownership;
 mod placement;
 mod pods;
 mod rollout;
+mod steps;
 mod surge;
 
 use anyhow::Result;

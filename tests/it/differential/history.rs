@@ -1,7 +1,6 @@
 //! Revisions: made, reused, merged, removed.
 
 use anyhow::{Context as _, Result, ensure};
-use everynode_tests::daemonsets::DaemonSetBuilder;
 use everynode_tests::differential::{Lockstep, side::Side, state::State};
 use k8s_openapi::api::apps::v1::ControllerRevision;
 use kube::api::{DeleteParams, ListParams, PostParams};
@@ -9,14 +8,7 @@ use kube::{Api, ResourceExt};
 use serde_json::json;
 
 use super::agent;
-
-async fn begin(lockstep: &mut Lockstep, set: &DaemonSetBuilder) -> Result<()> {
-    lockstep.plain_nodes(2).await?;
-    let create = async |side: &Side| side.create(set.clone()).await;
-    lockstep
-        .step("create", create, |state| state.rolled_out("agent", 2))
-        .await
-}
+use super::steps::begin;
 
 /// Has every pod replaced by one of another image.
 async fn update(lockstep: &mut Lockstep, number: u32, revisions: &[i64]) -> Result<()> {
@@ -48,7 +40,7 @@ async fn revision(side: &Side, number: i64) -> Result<ControllerRevision> {
 
 pub(super) async fn h1_collision(lockstep: &mut Lockstep) -> Result<()> {
     // A first DaemonSet shows which name its revision gets; then that name is taken by something else.
-    begin(lockstep, &agent()).await?;
+    begin(lockstep, 2, &agent()).await?;
     let again = async |side: &Side| {
         let mut taken = revision(side, 1).await?;
         side.delete("agent", &DeleteParams::foreground()).await?;
@@ -70,7 +62,7 @@ pub(super) async fn h1_collision(lockstep: &mut Lockstep) -> Result<()> {
 }
 
 pub(super) async fn h1_duplicate(lockstep: &mut Lockstep) -> Result<()> {
-    begin(lockstep, &agent()).await?;
+    begin(lockstep, 2, &agent()).await?;
     update(lockstep, 2, &[1, 2]).await?;
     let add = async |side: &Side| {
         let mut twin = revision(side, 2).await?;
@@ -90,7 +82,7 @@ pub(super) async fn h1_duplicate(lockstep: &mut Lockstep) -> Result<()> {
 
 pub(super) async fn h1_labels(lockstep: &mut Lockstep) -> Result<()> {
     let annotations = json!({"metadata": {"annotations": {"note": "first"}}});
-    begin(lockstep, &agent().with(&annotations)).await?;
+    begin(lockstep, 2, &agent().with(&annotations)).await?;
     let annotate = async |side: &Side| {
         side.patch(
             "agent",
@@ -113,6 +105,7 @@ pub(super) async fn h1_labels(lockstep: &mut Lockstep) -> Result<()> {
 pub(super) async fn h3_limit(lockstep: &mut Lockstep) -> Result<()> {
     begin(
         lockstep,
+        2,
         &agent().with(&json!({"spec": {"revisionHistoryLimit": 1}})),
     )
     .await?;
@@ -132,6 +125,7 @@ pub(super) async fn h3_limit(lockstep: &mut Lockstep) -> Result<()> {
 pub(super) async fn h3_none(lockstep: &mut Lockstep) -> Result<()> {
     begin(
         lockstep,
+        2,
         &agent().with(&json!({"spec": {"revisionHistoryLimit": 0}})),
     )
     .await?;
@@ -142,6 +136,7 @@ pub(super) async fn h3_none(lockstep: &mut Lockstep) -> Result<()> {
 pub(super) async fn h3_in_use(lockstep: &mut Lockstep) -> Result<()> {
     begin(
         lockstep,
+        2,
         &agent()
             .on_delete()
             .with(&json!({"spec": {"revisionHistoryLimit": 0}})),
@@ -170,7 +165,7 @@ pub(super) async fn h3_in_use(lockstep: &mut Lockstep) -> Result<()> {
 }
 
 pub(super) async fn h4_undo(lockstep: &mut Lockstep) -> Result<()> {
-    begin(lockstep, &agent()).await?;
+    begin(lockstep, 2, &agent()).await?;
     update(lockstep, 2, &[1, 2]).await?;
     update(lockstep, 3, &[1, 2, 3]).await?;
     let undo = async |side: &Side| side.kubectl(&["rollout", "undo", "ds/agent"]).await.map(drop);
@@ -202,7 +197,7 @@ pub(super) async fn h4_undo(lockstep: &mut Lockstep) -> Result<()> {
 }
 
 pub(super) async fn h4_many(lockstep: &mut Lockstep) -> Result<()> {
-    begin(lockstep, &agent().rolling_update("100%", 0)).await?;
+    begin(lockstep, 2, &agent().rolling_update("100%", 0)).await?;
     let all: Vec<i64> = (1..=6).collect();
     let change = async |side: &Side| {
         for number in 2..=6 {

@@ -9,17 +9,10 @@ use kube::{Api, ResourceExt};
 use serde_json::json;
 
 use super::agent;
-
-async fn two_agents(lockstep: &mut Lockstep) -> Result<()> {
-    lockstep.plain_nodes(2).await?;
-    let create = async |side: &Side| side.create(agent()).await;
-    lockstep
-        .step("create", create, |state| state.rolled_out("agent", 2))
-        .await
-}
+use super::steps::begin;
 
 pub(super) async fn a1_adopts(lockstep: &mut Lockstep) -> Result<()> {
-    two_agents(lockstep).await?;
+    begin(lockstep, 2, &agent()).await?;
     let orphan = async |side: &Side| {
         side.kubectl(&["delete", "ds/agent", "--cascade=orphan"]).await?;
         side.is_gone("agent").await
@@ -43,7 +36,7 @@ pub(super) async fn a1_adopts(lockstep: &mut Lockstep) -> Result<()> {
 }
 
 pub(super) async fn a2_releases(lockstep: &mut Lockstep) -> Result<()> {
-    two_agents(lockstep).await?;
+    begin(lockstep, 2, &agent()).await?;
     let relabel = async |side: &Side| {
         let pod = side.pod_on("agent", 1).await?;
         side.patch_pod(&pod, &json!({"metadata": {"labels": {"app": "debug"}}}))
@@ -90,7 +83,7 @@ pub(super) async fn a3_foreign(lockstep: &mut Lockstep) -> Result<()> {
 }
 
 pub(super) async fn a4_foreground(lockstep: &mut Lockstep) -> Result<()> {
-    two_agents(lockstep).await?;
+    begin(lockstep, 2, &agent()).await?;
     let delete = async |side: &Side| {
         side.delete("agent", &DeleteParams::foreground()).await?;
         side.is_gone("agent").await
@@ -131,7 +124,7 @@ pub(super) async fn a4_finalizer(lockstep: &mut Lockstep) -> Result<()> {
 }
 
 pub(super) async fn a4_two(lockstep: &mut Lockstep) -> Result<()> {
-    two_agents(lockstep).await?;
+    begin(lockstep, 2, &agent()).await?;
     let other = async |side: &Side| side.create(DaemonSetBuilder::new("other")).await;
     let both = |state: &State| {
         state.rolled_out("agent", 2)?;

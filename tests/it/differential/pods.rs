@@ -8,18 +8,11 @@ use kube::api::{Patch, PatchParams, PostParams};
 use serde_json::{Value, json};
 
 use super::agent;
+use super::steps::begin;
 use crate::templates::rich;
 
-async fn two_agents(lockstep: &mut Lockstep) -> Result<()> {
-    lockstep.plain_nodes(2).await?;
-    let create = async |side: &Side| side.create(agent()).await;
-    lockstep
-        .step("create", create, |state| state.rolled_out("agent", 2))
-        .await
-}
-
 pub(super) async fn n1_deleted(lockstep: &mut Lockstep) -> Result<()> {
-    two_agents(lockstep).await?;
+    begin(lockstep, 2, &agent()).await?;
     let delete = async |side: &Side| side.delete_pod(&side.pod_on("agent", 2).await?).await;
     lockstep
         .step("a pod is deleted", delete, |state| state.rolled_out("agent", 2))
@@ -27,7 +20,7 @@ pub(super) async fn n1_deleted(lockstep: &mut Lockstep) -> Result<()> {
 }
 
 pub(super) async fn n1_terminating(lockstep: &mut Lockstep) -> Result<()> {
-    two_agents(lockstep).await?;
+    begin(lockstep, 2, &agent()).await?;
     let delete = async |side: &Side| {
         let pod = side.pod_on("agent", 2).await?;
         side.steer(&pod, "terminate", Some("never")).await?;
@@ -53,7 +46,7 @@ pub(super) async fn n1_terminating(lockstep: &mut Lockstep) -> Result<()> {
 }
 
 pub(super) async fn n3_failed(lockstep: &mut Lockstep) -> Result<()> {
-    two_agents(lockstep).await?;
+    begin(lockstep, 2, &agent()).await?;
     let fail = async |side: &Side| {
         side.steer(&side.pod_on("agent", 1).await?, "phase", Some("Failed"))
             .await
@@ -66,7 +59,7 @@ pub(super) async fn n3_failed(lockstep: &mut Lockstep) -> Result<()> {
 }
 
 pub(super) async fn n3_succeeded(lockstep: &mut Lockstep) -> Result<()> {
-    two_agents(lockstep).await?;
+    begin(lockstep, 2, &agent()).await?;
     let end = async |side: &Side| {
         side.steer(&side.pod_on("agent", 1).await?, "phase", Some("Succeeded"))
             .await
@@ -100,7 +93,7 @@ pub(super) async fn n3_fails_always(lockstep: &mut Lockstep) -> Result<()> {
 }
 
 pub(super) async fn n4_one_too_many(lockstep: &mut Lockstep) -> Result<()> {
-    two_agents(lockstep).await?;
+    begin(lockstep, 2, &agent()).await?;
     let add = async |side: &Side| {
         // Among pods of one second the names decide.
         let pod = json!({

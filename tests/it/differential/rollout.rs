@@ -1,37 +1,12 @@
 //! Updates that replace a pod by another.
 
 use anyhow::{Result, ensure};
-use everynode_tests::daemonsets::DaemonSetBuilder;
 use everynode_tests::differential::{Lockstep, side::Side, state::State};
 use everynode_tests::nodes::{self, NodeBuilder, taint};
 use serde_json::{Value, json};
 
 use super::agent;
-
-const NEW: &str = "example/daemon:2";
-const NEWER: &str = "example/daemon:3";
-/// An image that never starts.
-const BROKEN: &str = "example/non-existent:1";
-
-async fn begin(lockstep: &mut Lockstep, nodes: usize, set: &DaemonSetBuilder) -> Result<()> {
-    lockstep.plain_nodes(nodes).await?;
-    let create = async |side: &Side| side.create(set.clone()).await;
-    lockstep
-        .step("create", create, |state| state.rolled_out("agent", nodes))
-        .await
-}
-
-async fn set_image(lockstep: &mut Lockstep, image: &str, nodes: usize) -> Result<()> {
-    let change = async |side: &Side| side.set_image("agent", image).await;
-    let done = |state: &State| {
-        ensure!(
-            state.with_image("agent", image) == nodes,
-            "not every pod has the image {image}"
-        );
-        state.rolled_out("agent", nodes)
-    };
-    lockstep.step(image, change, done).await
-}
+use super::steps::{BROKEN, NEW, NEWER, begin, set_image};
 
 /// Sets an image that never starts, and waits until as many pods of it are there as may be.
 async fn get_stuck(lockstep: &mut Lockstep, nodes: usize, broken: usize) -> Result<()> {

@@ -3,7 +3,6 @@
 use std::time::Duration;
 
 use anyhow::{Result, bail, ensure};
-use everynode_tests::daemonsets::DaemonSetBuilder;
 use everynode_tests::differential::{Lockstep, side::Side, state::State};
 use everynode_tests::nodes::{self, taint};
 use everynode_tests::wait::eventually_every;
@@ -11,39 +10,8 @@ use k8s_openapi::api::core::v1::Pod;
 use serde_json::json;
 
 use super::agent;
+use super::steps::{BROKEN, NEW, begin, set_image};
 use crate::world::DEADLINE;
-
-const NEW: &str = "example/daemon:2";
-/// An image that never starts.
-const BROKEN: &str = "example/non-existent:1";
-
-async fn begin(lockstep: &mut Lockstep, nodes: usize, set: &DaemonSetBuilder) -> Result<()> {
-    lockstep.plain_nodes(nodes).await?;
-    let create = async |side: &Side| side.create(set.clone()).await;
-    // Pods are told apart by the second in which they were made, and kube-controller-manager leaves it to chance which of two of
-    // one second is the older.
-    lockstep
-        .step("create", create, |state| {
-            ensure!(
-                state.is_a_second_old("agent"),
-                "the second isn't over in which they were made"
-            );
-            state.rolled_out("agent", nodes)
-        })
-        .await
-}
-
-async fn set_image(lockstep: &mut Lockstep, image: &str, nodes: usize) -> Result<()> {
-    let change = async |side: &Side| side.set_image("agent", image).await;
-    let done = |state: &State| {
-        ensure!(
-            state.with_image("agent", image) == nodes,
-            "not every pod has the image {image}"
-        );
-        state.rolled_out("agent", nodes)
-    };
-    lockstep.step(image, change, done).await
-}
 
 /// Sets an image that never starts, and waits until as many pods of it are beside old ones as may be.
 async fn get_stuck(lockstep: &mut Lockstep, nodes: usize, broken: usize) -> Result<()> {
