@@ -39,6 +39,14 @@ fn stuck(state: &State, nodes: usize, broken: usize) -> Result<()> {
     state.has_pods("agent", nodes + broken)
 }
 
+fn has_image(pod: &Pod, image: &str) -> bool {
+    let containers = pod.spec.as_ref().map(|spec| spec.containers.as_slice());
+    let containers = containers.unwrap_or_default();
+    containers
+        .iter()
+        .any(|container| container.image.as_deref() == Some(image))
+}
+
 pub(super) async fn r5_one(lockstep: &mut Lockstep) -> Result<()> {
     begin(lockstep, 3, &agent().rolling_update(0, 1)).await?;
     set_image(lockstep, NEW, 3).await
@@ -54,27 +62,22 @@ pub(super) async fn r5_min_ready(lockstep: &mut Lockstep) -> Result<()> {
     begin(lockstep, 2, &agent().rolling_update(0, 1).min_ready_seconds(2)).await?;
     let change = async |side: &Side| {
         side.set_image("agent", NEW).await?;
-        // kube-controller-manager keeps one time only at which to look at a DaemonSet again, the earliest, and may then not look when
-        // a pod becomes available (S3).
-        let nudged = eventually_every(
-            Duration::from_secs(1),
-            DEADLINE,
-            "the rollout's end",
-            async || {
-                let pods = side.pods("agent").await?;
-                let new = |pod: &&Pod| {
-                    pod.spec
-                        .as_ref()
-                        .is_some_and(|spec| spec.containers[0].image.as_deref() == Some(NEW))
-                };
-                if pods.len() == 2 && pods.iter().filter(new).count() == 2 {
-                    return Ok(());
-                }
+        let end = "the rollout's end";
+        eventually_every(Duration::from_secs(1), DEADLINE, end, async || {
+            let pods = side.pods("agent").await?;
+            let new = pods.iter().filter(|pod| has_image(pod, NEW)).count();
+            if pods.len() == 2 && new == 2 {
+                return Ok(());
+            }
+            // kube-controller-manager keeps one time only at which to look at a DaemonSet again, the earliest, and may then not
+            // look when a pod becomes available (S3). A revision is made with the annotations of its moment, so nobody is nudged
+            // before it is there.
+            if new > 0 {
                 side.nudge("agent").await?;
-                bail!("it goes on")
-            },
-        );
-        nudged.await
+            }
+            bail!("{new} of {} pods are new", pods.len())
+        })
+        .await
     };
     lockstep
         .step(NEW, change, |state| state.rolled_out("agent", 2))
