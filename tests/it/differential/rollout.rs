@@ -19,10 +19,8 @@ async fn get_stuck(lockstep: &mut Lockstep, nodes: usize, broken: usize) -> Resu
 
 fn stuck(state: &State, nodes: usize, broken: usize) -> Result<()> {
     let (all, out) = (i64::try_from(nodes)?, i64::try_from(broken)?);
-    ensure!(
-        state.with_image("agent", BROKEN) == broken,
-        "another number of pods has the broken image"
-    );
+    let found = state.with_image("agent", BROKEN);
+    ensure!(found == broken, "{found} pods are broken, not {broken}");
     let counts = [
         ("desiredNumberScheduled", all),
         ("updatedNumberScheduled", out),

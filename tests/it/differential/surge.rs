@@ -23,10 +23,8 @@ async fn get_stuck(lockstep: &mut Lockstep, nodes: usize, broken: usize) -> Resu
 }
 
 fn stuck(state: &State, nodes: usize, broken: usize) -> Result<()> {
-    ensure!(
-        state.with_image("agent", BROKEN) == broken,
-        "another number of pods has the broken image"
-    );
+    let found = state.with_image("agent", BROKEN);
+    ensure!(found == broken, "{found} pods are broken, not {broken}");
     let all = i64::try_from(nodes)?;
     state.counts(
         "agent",
@@ -100,7 +98,8 @@ pub(super) async fn r5_begins(lockstep: &mut Lockstep) -> Result<()> {
     lockstep.in_any_order();
     let broken = async |side: &Side| side.set_image("agent", BROKEN).await;
     let one = |state: &State| {
-        ensure!(state.with_image("agent", BROKEN) == 1, "not one pod is broken");
+        let broken = state.with_image("agent", BROKEN);
+        ensure!(broken == 1, "{broken} pods are broken, not one");
         state.counts("agent", &[("updatedNumberScheduled", 1), ("numberAvailable", 2)])?;
         state.has_pods("agent", 3)
     };
@@ -114,7 +113,8 @@ pub(super) async fn r5_begins(lockstep: &mut Lockstep) -> Result<()> {
         .await
     };
     let beside = |state: &State| {
-        ensure!(state.with_image("agent", BROKEN) == 2, "not two pods are broken");
+        let broken = state.with_image("agent", BROKEN);
+        ensure!(broken == 2, "{broken} pods are broken, not two");
         state.counts("agent", &[("numberAvailable", 2)])?;
         state.has_pods("agent", 4)
     };
@@ -127,18 +127,20 @@ pub(super) async fn r5_ends(lockstep: &mut Lockstep) -> Result<()> {
     get_stuck(lockstep, 3, 2).await?;
     let replace = async |side: &Side| {
         let bounds = json!({"maxUnavailable": 1, "maxSurge": 0});
-        side.patch(
-            "agent",
-            &json!({"spec": {"updateStrategy": {"rollingUpdate": bounds}}}),
-        )
-        .await
+        let patch = json!({"spec": {"updateStrategy": {"rollingUpdate": bounds}}});
+        side.patch("agent", &patch).await
     };
-    let one = |state: &State| {
-        ensure!(state.with_image("agent", BROKEN) == 1, "not one pod is broken");
-        state.counts("agent", &[("numberAvailable", 2)])?;
+    // kube-controller-manager sometimes has one pod more replaced than may be unavailable (R4).
+    let few = |state: &State| {
+        let broken = state.with_image("agent", BROKEN);
+        ensure!(
+            (1..=2).contains(&broken),
+            "{broken} pods are broken, not one or two"
+        );
+        state.status("agent")?;
         state.has_pods("agent", 3)
     };
-    lockstep.step("then without surge", replace, one).await?;
+    lockstep.pass("then without surge", replace, few).await?;
     set_image(lockstep, NEW, 3).await
 }
 
