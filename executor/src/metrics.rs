@@ -54,6 +54,7 @@ pub struct Metrics {
     registry: Registry,
     actions: Family<ActionLabels, Counter>,
     plans: Counter,
+    actions_planned: Counter,
     facts: Counter,
     planner_connected: Gauge,
     planner_losses: Counter,
@@ -72,6 +73,7 @@ impl Default for Metrics {
             counter
         };
         let plans = counter("plans", "Plans received");
+        let actions_planned = counter("actions_planned", "Actions that planners have asked for");
         let facts = counter("facts", "Facts sent to planners");
         let planner_losses = counter("planner_losses", "Planner sessions that ended");
         let status_writes = counter("status_writes", "DaemonSet statuses written");
@@ -92,6 +94,7 @@ impl Default for Metrics {
             registry,
             actions,
             plans,
+            actions_planned,
             facts,
             planner_connected,
             planner_losses,
@@ -116,9 +119,11 @@ impl Metrics {
             .inc();
     }
 
-    /// A plan has come.
-    pub fn plan(&self) {
+    /// A plan has come that asks for so many actions.
+    pub fn plan(&self, actions: usize) {
         self.plans.inc();
+        self.actions_planned
+            .inc_by(u64::try_from(actions).unwrap_or(u64::MAX));
     }
 
     /// Facts have been sent.

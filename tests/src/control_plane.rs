@@ -51,6 +51,7 @@ pub struct ControlPlane {
     toolbox: Toolbox,
     identity: Identity,
     ports: Ports,
+    worn: bool,
     // Last: the folder goes when what writes into it is gone.
     home: Home,
 }
@@ -85,6 +86,7 @@ impl ControlPlane {
             toolbox,
             identity,
             ports,
+            worn: false,
             home,
         };
         // The API server retries etcd by itself. The others would give up on an API server that isn't there.
@@ -132,6 +134,7 @@ impl ControlPlane {
     /// # Errors
     /// When it doesn't end.
     pub async fn stop_component(&mut self, component: Component) -> Result<()> {
+        self.wear(component);
         match self.slot(component)?.take() {
             Some(mut leash) => leash.stop().await,
             None => Ok(()),
@@ -143,6 +146,7 @@ impl ControlPlane {
     /// # Errors
     /// When it doesn't end.
     pub async fn kill9_component(&mut self, component: Component) -> Result<()> {
+        self.wear(component);
         match self.slot(component)?.take() {
             Some(mut leash) => leash.kill9().await,
             None => Ok(()),
@@ -198,6 +202,16 @@ impl ControlPlane {
             }
         }
         Ok(())
+    }
+
+    /// Whether anything but kube-controller-manager has been stopped since the start. What watches the API server can then take more
+    /// than half a minute until it is back at work.
+    pub fn is_worn(&self) -> bool {
+        self.worn
+    }
+
+    fn wear(&mut self, component: Component) {
+        self.worn |= component != Component::ControllerManager;
     }
 
     /// Whether the component's process is there.

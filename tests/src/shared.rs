@@ -2,7 +2,7 @@
 //!
 //! Starting one takes seconds and half a gigabyte, cleaning one up takes milliseconds. Two, because tests wait most of the time,
 //! and two of them wait in half the time. A test that changes how the control plane runs (stops the API server, say) may use it
-//! as well: what it leaves stopped is started for the next one.
+//! as well: the next one gets another.
 
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
@@ -52,6 +52,9 @@ impl Claim {
             guard = first.lock() => guard,
             guard = second.lock() => guard,
         };
+        if let Some(worn) = guard.take_if(|control_plane| control_plane.is_worn()) {
+            worn.stop().await?;
+        }
         match guard.as_mut() {
             Some(control_plane) => {
                 control_plane.set_daemonset_controller(false).await?;

@@ -12,7 +12,7 @@ use crate::{cluster::Text, events::Kind, pod::Recipe};
 
 impl Controller {
     pub(super) fn take_plan(&mut self, plan: Plan) {
-        self.parts.metrics.plan();
+        self.parts.metrics.plan(plan.actions.len());
         let uid: Text = plan.daemon_set_uid.as_str().into();
         debug!(
             daemon_set = plan.daemon_set,
