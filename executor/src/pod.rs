@@ -22,19 +22,20 @@ pub fn name(daemon_set: &DaemonSet, node: &str, revision: &str, succeeds: &str, 
     let uid = &daemon_set.metadata.uid;
     let attempt = attempt.to_string();
     let parts = [uid.as_str(), node, revision, succeeds, &attempt].map(str::as_bytes);
-    let prefix = generate_name(daemon_set);
-    // Names of Kubernetes objects are ASCII.
-    let prefix: String = prefix.chars().take(MAX_NAME - SHORT_LENGTH).collect();
+    let prefix = prefix(&daemon_set.metadata.name);
     format!("{prefix}{}", hash::short(&parts))
 }
 
 /// Whether [`name`] may have made a name, by its looks: the same prefix, and a short hash after it.
 pub fn is_derived(pod: &str, daemon_set: &str) -> bool {
-    let prefix: String = format!("{daemon_set}-")
-        .chars()
-        .take(MAX_NAME - SHORT_LENGTH)
-        .collect();
-    pod.strip_prefix(&prefix).is_some_and(hash::is_short)
+    pod.strip_prefix(&prefix(daemon_set)).is_some_and(hash::is_short)
+}
+
+/// What the name of a pod begins with: the `DaemonSet`'s name and a dash, as far as there is room.
+fn prefix(daemon_set: &str) -> String {
+    // Names of Kubernetes objects are ASCII.
+    let generate_name = format!("{daemon_set}-");
+    generate_name.chars().take(MAX_NAME - SHORT_LENGTH).collect()
 }
 
 fn generate_name(daemon_set: &DaemonSet) -> String {

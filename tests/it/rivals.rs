@@ -9,7 +9,7 @@ use k8s_openapi::api::core::v1::{Event, Pod};
 use kube::api::{DeleteParams, ListParams};
 use kube::{Api, ResourceExt};
 
-use crate::world::{DEADLINE, World};
+use crate::world::{DEADLINE, World, identities};
 
 /// The two may undo each other's work a few times before they agree.
 const AGREED: Duration = Duration::from_mins(1);
@@ -36,11 +36,7 @@ async fn two_controllers_at_once_converge_and_everynode_says_so_once_with_the_re
         world.nodes.push(node);
         let image = format!("example/daemon:{round}");
         for name in ["agent", "surge"] {
-            let containers = serde_json::json!([{"name": "main", "image": image}]);
-            let patch = serde_json::json!({"spec": {"template": {"spec": {"containers": containers}}}});
-            daemonsets::patch(&world.client, &world.namespace, name, &patch)
-                .await
-                .unwrap();
+            world.set_image_of(name, &image).await;
             let pods = daemonsets::pods(&world.client, &world.namespace, name)
                 .await
                 .unwrap();
@@ -107,10 +103,7 @@ async fn two_controllers_at_once_converge_and_everynode_says_so_once_with_the_re
         .await
         .unwrap();
     let after = agreed(&world, "agent").await;
-    assert_eq!(
-        crate::world::identities(&before),
-        crate::world::identities(&after)
-    );
+    assert_eq!(identities(&before), identities(&after));
 }
 
 /// Waits until there is one ready pod of the current template on every node, and the status says so.
@@ -140,12 +133,6 @@ async fn agreed(world: &World, name: &str) -> Vec<Pod> {
     });
     match agreed.await {
         Ok(pods) => pods,
-        Err(error) => panic!(
-            "{error:#}
-{}
-{}",
-            world.picture().await,
-            world.logs()
-        ),
+        Err(error) => panic!("{error:#}\n{}\n{}", world.picture().await, world.logs()),
     }
 }

@@ -50,15 +50,7 @@ async fn s2_a_rollout_is_never_called_done_before_it_is() {
             .await
             .unwrap();
         pods.retain(|pod| pod.metadata.deletion_timestamp.is_none());
-        let images: Vec<_> = pods
-            .iter()
-            .map(|pod| {
-                pod.spec.as_ref().unwrap().containers[0]
-                    .image
-                    .as_deref()
-                    .unwrap_or_default()
-            })
-            .collect();
+        let images: Vec<_> = pods.iter().filter_map(daemonsets::image).collect();
         assert_eq!(images, [image.as_str(); 3], "kubectl says that it is rolled out");
         assert!(pods.iter().all(is_ready));
     }

@@ -105,13 +105,8 @@ async fn rolled_out(world: &World, name: &str, image: &str) {
         })
         .await;
     let pods = world.everywhere(name).await;
-    let has_image = |pod: &Pod| {
-        pod.spec
-            .as_ref()
-            .is_some_and(|spec| spec.containers[0].image.as_deref() == Some(image))
-    };
     assert!(
-        pods.iter().all(has_image),
+        pods.iter().all(|pod| daemonsets::image(pod) == Some(image)),
         "{name} is rolled out with another image than {image}"
     );
 }

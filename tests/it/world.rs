@@ -73,9 +73,14 @@ impl World {
 
     /// Changes the image of `agent`, and so its template.
     pub(crate) async fn set_image(&self, image: &str) {
+        self.set_image_of("agent", image).await;
+    }
+
+    /// Changes the image of a `DaemonSet`, and so its template.
+    pub(crate) async fn set_image_of(&self, name: &str, image: &str) {
         let containers = json!([{"name": "main", "image": image}]);
         let patch = json!({"spec": {"template": {"spec": {"containers": containers}}}});
-        daemonsets::patch(&self.client, &self.namespace, "agent", &patch)
+        daemonsets::patch(&self.client, &self.namespace, name, &patch)
             .await
             .unwrap();
     }

@@ -234,6 +234,12 @@ pub fn is_ready(pod: &Pod) -> bool {
             .any(|condition| condition.type_ == "Ready" && condition.status == "True")
 }
 
+/// The image of a pod's first container.
+pub fn image(pod: &Pod) -> Option<&str> {
+    let container = pod.spec.as_ref()?.containers.first()?;
+    container.image.as_deref()
+}
+
 /// The names of the pods on each node; of those that are meant for no node, under the empty name.
 pub fn by_node(pods: &[Pod]) -> BTreeMap<String, Vec<String>> {
     let mut nodes: BTreeMap<String, Vec<String>> = BTreeMap::new();

@@ -150,14 +150,14 @@ impl Lockstep {
         self.steps.push(what.to_owned());
         let at = format!("scenario {:?} at {:?}", self.name, self.steps);
         let pass = async |side: &Side| {
-            Box::pin(act(side)).await?;
-            eventually_every(INTERVAL, SETTLED, "what is expected", async || {
-                seen(&side.state().await?)
-            })
-            .await
-        };
-        let pass = async |side: &Side| {
-            pass(side)
+            let passed = async {
+                Box::pin(act(side)).await?;
+                eventually_every(INTERVAL, SETTLED, "what is expected", async || {
+                    seen(&side.state().await?)
+                })
+                .await
+            };
+            passed
                 .await
                 .with_context(|| format!("under {}", side.controller()))
         };

@@ -6,6 +6,7 @@ use everynode_tests::nodes::{self, NodeBuilder};
 use serde_json::json;
 
 use super::agent;
+use super::steps::begin;
 
 pub(super) async fn n1_joins(lockstep: &mut Lockstep) -> Result<()> {
     let create = async |side: &Side| side.create(agent()).await;
@@ -29,11 +30,7 @@ pub(super) async fn n1_joins(lockstep: &mut Lockstep) -> Result<()> {
 }
 
 pub(super) async fn n2_moves(lockstep: &mut Lockstep) -> Result<()> {
-    lockstep.plain_nodes(3).await?;
-    let create = async |side: &Side| side.create(agent()).await;
-    lockstep
-        .step("create", create, |state| state.rolled_out("agent", 3))
-        .await?;
+    begin(lockstep, 3, &agent()).await?;
     let leave = async |side: &Side| {
         nodes::label(side.client(), &side.node(1), SCENARIO, Some("another")).await?;
         Ok(())
@@ -71,11 +68,7 @@ pub(super) async fn n6_unbound(lockstep: &mut Lockstep) -> Result<()> {
 }
 
 pub(super) async fn n7_leaves(lockstep: &mut Lockstep) -> Result<()> {
-    lockstep.plain_nodes(3).await?;
-    let create = async |side: &Side| side.create(agent()).await;
-    lockstep
-        .step("create", create, |state| state.rolled_out("agent", 3))
-        .await?;
+    begin(lockstep, 3, &agent()).await?;
     let leave = async |side: &Side| {
         let pod = side.pod_on("agent", 3).await?;
         nodes::delete(side.client(), &side.node(3)).await?;

@@ -7,15 +7,10 @@ use everynode_tests::nodes::{self, NodeBuilder, taint};
 use serde_json::json;
 
 use super::agent;
+use super::steps::begin;
 
 pub(super) async fn p1_host_network(lockstep: &mut Lockstep) -> Result<()> {
-    lockstep.plain_nodes(2).await?;
-    let create = async |side: &Side| side.create(agent().pod_spec(&json!({"hostNetwork": true}))).await;
-    lockstep
-        .step("with the host's network", create, |state| {
-            state.rolled_out("agent", 2)
-        })
-        .await?;
+    begin(lockstep, 2, &agent().pod_spec(&json!({"hostNetwork": true}))).await?;
     let change = async |side: &Side| {
         side.patch_template("agent", &json!({"spec": {"hostNetwork": null}}))
             .await
@@ -169,11 +164,7 @@ pub(super) async fn p3_numbers(lockstep: &mut Lockstep) -> Result<()> {
 }
 
 pub(super) async fn p4_no_schedule(lockstep: &mut Lockstep) -> Result<()> {
-    lockstep.plain_nodes(3).await?;
-    let create = async |side: &Side| side.create(agent()).await;
-    lockstep
-        .step("create", create, |state| state.rolled_out("agent", 3))
-        .await?;
+    begin(lockstep, 3, &agent()).await?;
     let taints = [
         taint("dedicated", "x", "NoSchedule"),
         taint("soft", "", "PreferNoSchedule"),
@@ -201,11 +192,7 @@ pub(super) async fn p4_no_schedule(lockstep: &mut Lockstep) -> Result<()> {
 pub(super) async fn p4_no_execute(lockstep: &mut Lockstep) -> Result<()> {
     // The taint eviction controller deletes the pod as well, and whoever comes second has nothing to tell of.
     lockstep.without_event("SuccessfulDelete");
-    lockstep.plain_nodes(3).await?;
-    let create = async |side: &Side| side.create(agent()).await;
-    lockstep
-        .step("create", create, |state| state.rolled_out("agent", 3))
-        .await?;
+    begin(lockstep, 3, &agent()).await?;
     let change = async |side: &Side| {
         nodes::set_taints(side.client(), &side.node(2), &[taint("broken", "", "NoExecute")]).await?;
         Ok(())

@@ -6,17 +6,9 @@ use everynode_tests::nodes::{self, NodeBuilder, taint};
 use serde_json::{Value, json};
 
 use super::agent;
-use super::steps::{BROKEN, NEW, NEWER, begin, set_image};
+use super::steps::{BROKEN, NEW, NEWER, begin, get_stuck, set_image};
 
-/// Sets an image that never starts, and waits until as many pods of it are there as may be.
-async fn get_stuck(lockstep: &mut Lockstep, nodes: usize, broken: usize) -> Result<()> {
-    lockstep.in_any_order();
-    let change = async |side: &Side| side.set_image("agent", BROKEN).await;
-    lockstep
-        .step(BROKEN, change, |state| stuck(state, nodes, broken))
-        .await
-}
-
+/// So many nodes have a pod, and so many of these never start.
 fn stuck(state: &State, nodes: usize, broken: usize) -> Result<()> {
     let (all, out) = (i64::try_from(nodes)?, i64::try_from(broken)?);
     let found = state.with_image("agent", BROKEN);
@@ -92,7 +84,7 @@ pub(super) async fn r2_becomes_rolling(lockstep: &mut Lockstep) -> Result<()> {
 
 pub(super) async fn r2_becomes_on_delete(lockstep: &mut Lockstep) -> Result<()> {
     begin(lockstep, 3, &agent()).await?;
-    get_stuck(lockstep, 3, 1).await?;
+    get_stuck(lockstep, |state| stuck(state, 3, 1)).await?;
     let stop = async |side: &Side| {
         side.patch("agent", &strategy("OnDelete")).await?;
         side.set_image("agent", NEW).await
@@ -111,13 +103,13 @@ pub(super) async fn r2_becomes_on_delete(lockstep: &mut Lockstep) -> Result<()> 
 pub(super) async fn r3_percent(lockstep: &mut Lockstep) -> Result<()> {
     begin(lockstep, 4, &agent().rolling_update("30%", 0)).await?;
     // 30 % of 4, rounded up.
-    get_stuck(lockstep, 4, 2).await?;
+    get_stuck(lockstep, |state| stuck(state, 4, 2)).await?;
     set_image(lockstep, NEW, 4).await
 }
 
 pub(super) async fn r3_all_at_once(lockstep: &mut Lockstep) -> Result<()> {
     begin(lockstep, 3, &agent().rolling_update("100%", 0)).await?;
-    get_stuck(lockstep, 3, 3).await?;
+    get_stuck(lockstep, |state| stuck(state, 3, 3)).await?;
     lockstep.in_order();
     set_image(lockstep, NEW, 3).await
 }
@@ -165,14 +157,14 @@ pub(super) async fn r4_failed(lockstep: &mut Lockstep) -> Result<()> {
 
 pub(super) async fn r4_third_template(lockstep: &mut Lockstep) -> Result<()> {
     begin(lockstep, 4, &agent().rolling_update(2, 0)).await?;
-    get_stuck(lockstep, 4, 2).await?;
+    get_stuck(lockstep, |state| stuck(state, 4, 2)).await?;
     lockstep.in_order();
     set_image(lockstep, NEW, 4).await
 }
 
 pub(super) async fn r4_node_joins(lockstep: &mut Lockstep) -> Result<()> {
     begin(lockstep, 3, &agent()).await?;
-    get_stuck(lockstep, 3, 1).await?;
+    get_stuck(lockstep, |state| stuck(state, 3, 1)).await?;
     lockstep.nodes([NodeBuilder::new(&lockstep.node(4))]).await?;
     lockstep
         .step(
@@ -186,7 +178,7 @@ pub(super) async fn r4_node_joins(lockstep: &mut Lockstep) -> Result<()> {
 
 pub(super) async fn r4_node_leaves(lockstep: &mut Lockstep) -> Result<()> {
     begin(lockstep, 4, &agent()).await?;
-    get_stuck(lockstep, 4, 1).await?;
+    get_stuck(lockstep, |state| stuck(state, 4, 1)).await?;
     let leave = async |side: &Side| {
         let pods = side.pods("agent").await?;
         let broken = pods.iter().find(|pod| {

@@ -40,3 +40,10 @@ pub(super) async fn set_image(lockstep: &mut Lockstep, image: &str, nodes: usize
     };
     lockstep.step(image, change, done).await
 }
+
+/// Sets an image that never starts, and waits until as many pods of it are there as may be. Which nodes have them isn't said (R6).
+pub(super) async fn get_stuck(lockstep: &mut Lockstep, stuck: impl Fn(&State) -> Result<()>) -> Result<()> {
+    lockstep.in_any_order();
+    let change = async |side: &Side| side.set_image("agent", BROKEN).await;
+    lockstep.step(BROKEN, change, stuck).await
+}

@@ -3,25 +3,17 @@
 use std::time::Duration;
 
 use anyhow::{Result, bail, ensure};
+use everynode_tests::daemonsets::image;
 use everynode_tests::differential::{Lockstep, side::Side, state::State};
 use everynode_tests::nodes::{self, taint};
 use everynode_tests::wait::eventually_every;
-use k8s_openapi::api::core::v1::Pod;
 use serde_json::json;
 
 use super::agent;
-use super::steps::{BROKEN, NEW, begin, set_image};
+use super::steps::{BROKEN, NEW, begin, get_stuck, set_image};
 use crate::world::DEADLINE;
 
-/// Sets an image that never starts, and waits until as many pods of it are beside old ones as may be.
-async fn get_stuck(lockstep: &mut Lockstep, nodes: usize, broken: usize) -> Result<()> {
-    lockstep.in_any_order();
-    let change = async |side: &Side| side.set_image("agent", BROKEN).await;
-    lockstep
-        .step(BROKEN, change, |state| stuck(state, nodes, broken))
-        .await
-}
-
+/// So many nodes have a pod, and so many of them one beside it that never starts.
 fn stuck(state: &State, nodes: usize, broken: usize) -> Result<()> {
     let found = state.with_image("agent", BROKEN);
     ensure!(found == broken, "{found} pods are broken, not {broken}");
@@ -37,14 +29,6 @@ fn stuck(state: &State, nodes: usize, broken: usize) -> Result<()> {
     state.has_pods("agent", nodes + broken)
 }
 
-fn has_image(pod: &Pod, image: &str) -> bool {
-    let containers = pod.spec.as_ref().map(|spec| spec.containers.as_slice());
-    let containers = containers.unwrap_or_default();
-    containers
-        .iter()
-        .any(|container| container.image.as_deref() == Some(image))
-}
-
 pub(super) async fn r5_one(lockstep: &mut Lockstep) -> Result<()> {
     begin(lockstep, 3, &agent().rolling_update(0, 1)).await?;
     set_image(lockstep, NEW, 3).await
@@ -52,7 +36,7 @@ pub(super) async fn r5_one(lockstep: &mut Lockstep) -> Result<()> {
 
 pub(super) async fn r5_percent(lockstep: &mut Lockstep) -> Result<()> {
     begin(lockstep, 4, &agent().rolling_update(0, "30%")).await?;
-    get_stuck(lockstep, 4, 2).await?;
+    get_stuck(lockstep, |state| stuck(state, 4, 2)).await?;
     set_image(lockstep, NEW, 4).await
 }
 
@@ -63,7 +47,7 @@ pub(super) async fn r5_min_ready(lockstep: &mut Lockstep) -> Result<()> {
         let end = "the rollout's end";
         eventually_every(Duration::from_secs(1), DEADLINE, end, async || {
             let pods = side.pods("agent").await?;
-            let new = pods.iter().filter(|pod| has_image(pod, NEW)).count();
+            let new = pods.iter().filter(|pod| image(pod) == Some(NEW)).count();
             if pods.len() == 2 && new == 2 {
                 return Ok(());
             }
@@ -84,7 +68,7 @@ pub(super) async fn r5_min_ready(lockstep: &mut Lockstep) -> Result<()> {
 
 pub(super) async fn r5_undone(lockstep: &mut Lockstep) -> Result<()> {
     begin(lockstep, 3, &agent().rolling_update(0, 2)).await?;
-    get_stuck(lockstep, 3, 2).await?;
+    get_stuck(lockstep, |state| stuck(state, 3, 2)).await?;
     let undo = async |side: &Side| side.kubectl(&["rollout", "undo", "ds/agent"]).await.map(drop);
     let done = |state: &State| {
         ensure!(state.with_image("agent", BROKEN) == 0, "broken pods are left");
@@ -124,7 +108,7 @@ pub(super) async fn r5_begins(lockstep: &mut Lockstep) -> Result<()> {
 
 pub(super) async fn r5_ends(lockstep: &mut Lockstep) -> Result<()> {
     begin(lockstep, 3, &agent().rolling_update(0, 2)).await?;
-    get_stuck(lockstep, 3, 2).await?;
+    get_stuck(lockstep, |state| stuck(state, 3, 2)).await?;
     let replace = async |side: &Side| {
         let bounds = json!({"maxUnavailable": 1, "maxSurge": 0});
         let patch = json!({"spec": {"updateStrategy": {"rollingUpdate": bounds}}});
