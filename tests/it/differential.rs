@@ -19,7 +19,7 @@ use everynode_tests::control_plane::{ControlPlane, Options};
 use everynode_tests::daemonsets::DaemonSetBuilder;
 use everynode_tests::differential::{Lockstep, side::Control};
 use everynode_tests::programs::{Profile, Programs};
-use everynode_tests::service::{Executor, Planner, ServiceOptions};
+use everynode_tests::service::start_both;
 use everynode_tests::shared::Claim;
 use futures::future::LocalBoxFuture;
 use futures::{FutureExt as _, StreamExt as _, stream};
@@ -69,13 +69,8 @@ async fn everynode_leaves_behind_what_kube_controller_manager_does() {
     };
     let reference = ControlPlane::start(options).await.unwrap();
     let programs = Programs::built(Profile::Dev).await.unwrap();
-    let planner = Planner::start(&programs, ServiceOptions::default())
-        .await
-        .unwrap();
-    let kubeconfig = claim.control_plane().kubeconfig().to_owned();
-    let executor = Executor::start(&programs, &planner.url(), &kubeconfig, ServiceOptions::default())
-        .await
-        .unwrap();
+    let kubeconfig = claim.control_plane().kubeconfig();
+    let (_planner, executor) = start_both(&programs, kubeconfig).await.unwrap();
     let control = async |control_plane: &ControlPlane| Control {
         client: control_plane.client().await.unwrap(),
         kubectl: control_plane.kubectl().unwrap(),

@@ -1,7 +1,7 @@
 //! The walk that `cargo demo` shows.
 
 use everynode_tests::programs::{Profile, Programs};
-use everynode_tests::service::{Executor, Planner, ServiceOptions};
+use everynode_tests::service::start_both;
 use everynode_tests::shared::Claim;
 use everynode_tests::terminal::Terminal;
 use everynode_tests::walk::Walk;
@@ -13,13 +13,8 @@ async fn every_step_of_the_demo_has_its_outcome() {
     let client = claim.client().await.unwrap();
     Walk::create_nodes(&client).await.unwrap();
     let programs = Programs::built(Profile::Dev).await.unwrap();
-    let planner = Planner::start(&programs, ServiceOptions::default())
-        .await
-        .unwrap();
-    let kubeconfig = claim.control_plane().kubeconfig().to_owned();
-    let executor = Executor::start(&programs, &planner.url(), &kubeconfig, ServiceOptions::default())
-        .await
-        .unwrap();
+    let kubeconfig = claim.control_plane().kubeconfig();
+    let (planner, executor) = start_both(&programs, kubeconfig).await.unwrap();
     let mut terminal = Terminal::plain(std::io::sink());
     let walk = Walk::new(claim.control_plane(), &namespace, &mut terminal)
         .await

@@ -5,7 +5,7 @@ use std::time::Duration;
 use everynode_tests::daemonsets::{self, DaemonSetBuilder};
 use everynode_tests::nodes::{self, NodeBuilder};
 use everynode_tests::programs::{Profile, Programs};
-use everynode_tests::service::{Executor, Planner, ServiceOptions};
+use everynode_tests::service::{Executor, Planner, start_both};
 use everynode_tests::shared::Claim;
 use everynode_tests::wait::eventually;
 use k8s_openapi::api::apps::v1::{DaemonSet, DaemonSetStatus};
@@ -40,14 +40,8 @@ impl World {
         let builders = nodes.iter().map(|name| NodeBuilder::new(name)).collect();
         nodes::create_ready(&client, builders).await.unwrap();
         let programs = Programs::built(Profile::Dev).await.unwrap();
-        let planner = Planner::start(&programs, ServiceOptions::default())
-            .await
-            .unwrap();
-        let kubeconfig = claim.control_plane().kubeconfig().to_owned();
-        let url = planner.url();
-        let executor = Executor::start(&programs, &url, &kubeconfig, ServiceOptions::default())
-            .await
-            .unwrap();
+        let kubeconfig = claim.control_plane().kubeconfig();
+        let (planner, executor) = start_both(&programs, kubeconfig).await.unwrap();
         Self {
             executor,
             planner,

@@ -97,6 +97,17 @@ pub struct Service<R: Role> {
     _home: Home,
 }
 
+/// Starts a planner, and an executor of a cluster that is served by it, and waits until both are ready. The executor should be
+/// dropped first.
+///
+/// # Errors
+/// When one doesn't become ready: with the last lines of its log.
+pub async fn start_both(programs: &Programs, kubeconfig: &Path) -> Result<(Planner, Executor)> {
+    let planner = Planner::start(programs, ServiceOptions::default()).await?;
+    let executor = Executor::start(programs, &planner.url(), kubeconfig, ServiceOptions::default()).await?;
+    Ok((planner, executor))
+}
+
 impl Planner {
     /// Starts a planner and waits until it is ready.
     ///
