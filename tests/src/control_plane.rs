@@ -3,7 +3,8 @@
 mod component;
 mod identity;
 
-use std::path::Path;
+use std::net::SocketAddrV4;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
@@ -12,6 +13,7 @@ use kube::config::{KubeConfigOptions, Kubeconfig};
 use kube::{Api, Client, Config};
 
 pub use self::component::Component;
+pub use self::identity::CONTENDER;
 use self::identity::Identity;
 use crate::kubectl::Kubectl;
 use crate::leash::{Home, Launch, Leash};
@@ -22,6 +24,9 @@ use crate::wait::{GiveUp, eventually};
 /// How long a component may take until it is ready: long against the seconds that it takes, for machines that are busy.
 const READY: Duration = Duration::from_mins(1);
 
+/// The folder of etcd's data.
+const STORE: &str = "etcd";
+
 /// What differs from one control plane to another.
 #[derive(Debug, Clone, Default)]
 pub struct Options {
@@ -31,6 +36,8 @@ pub struct Options {
     pub without: Vec<Component>,
     /// Flags on top of the usual ones, as `--name=value`. They win.
     pub flags: Vec<(Component, String)>,
+    /// A folder with the store of another control plane ([`ControlPlane::stop_keeping_store`]), which is copied and started from.
+    pub store: Option<PathBuf>,
 }
 
 /// The ports are kept for the control plane's life, so that a component comes back where it was.
@@ -72,6 +79,9 @@ impl ControlPlane {
             scheduler: Port::claim()?,
         };
         let identity = Identity::create(&home, &format!("https://{}", ports.api_server.address()))?;
+        if let Some(store) = &options.store {
+            copy_folder(store, &home.file(STORE)).await?;
+        }
         for (name, content) in [
             ("kwok.yaml", include_str!("../controlplane/stages/kwok.yaml")),
             ("node.yaml", include_str!("../controlplane/stages/node.yaml")),
@@ -118,6 +128,18 @@ impl ControlPlane {
             self.stop_component(component).await?;
         }
         Ok(())
+    }
+
+    /// As [`ControlPlane::stop`], but keeps what is stored, in a folder that doesn't exist yet. Another control plane can start
+    /// from a copy of it ([`Options::store`]), as often as one likes.
+    ///
+    /// # Errors
+    /// When a process doesn't end, or the folder can't be moved there.
+    pub async fn stop_keeping_store(mut self, folder: &Path) -> Result<()> {
+        for component in Component::ALL.into_iter().rev() {
+            self.stop_component(component).await?;
+        }
+        copy_folder(&self.home.file(STORE), folder).await
     }
 
     /// Starts a component that isn't running, and waits until it is ready.
@@ -267,6 +289,19 @@ impl ControlPlane {
         &self.identity.kubeconfig
     }
 
+    /// Writes a kubeconfig for [`CONTENDER`] into the control plane's folder: by another address of the API server, if given.
+    ///
+    /// # Errors
+    /// When the file can't be written.
+    pub fn contender_kubeconfig(&self, server: &str) -> Result<PathBuf> {
+        self.identity.contender_kubeconfig(&self.home, server)
+    }
+
+    /// The port of the API server, on loopback.
+    pub fn api_server_address(&self) -> SocketAddrV4 {
+        self.ports.api_server.address()
+    }
+
     /// The URL of the API server.
     pub fn server(&self) -> String {
         format!("https://{}", self.ports.api_server.address())
@@ -387,4 +422,20 @@ impl Drop for ControlPlane {
             *leash = None;
         }
     }
+}
+
+async fn copy_folder(from: &Path, to: &Path) -> Result<()> {
+    let status = tokio::process::Command::new("cp")
+        .args(["-a", "--"])
+        .args([from, to])
+        .status()
+        .await
+        .context("starting cp")?;
+    ensure!(
+        status.success(),
+        "copying {} to {} failed",
+        from.display(),
+        to.display()
+    );
+    Ok(())
 }

@@ -177,6 +177,27 @@ pub async fn patch(client: &Client, namespace: &str, name: &str, patch: &Value) 
     patched.with_context(|| format!("patching the DaemonSet {namespace}/{name} with {patch}"))
 }
 
+/// Gives a container of the pods another image, and leaves everything else as it is.
+///
+/// # Errors
+/// When the API server refuses.
+pub async fn set_image(
+    client: &Client,
+    namespace: &str,
+    name: &str,
+    container: &str,
+    image: &str,
+) -> Result<()> {
+    let containers = json!([{"name": container, "image": image}]);
+    let patch = json!({"spec": {"template": {"spec": {"containers": containers}}}});
+    let patched = api(client, namespace)
+        .patch(name, &PatchParams::default(), &Patch::Strategic(patch))
+        .await;
+    patched
+        .map(drop)
+        .with_context(|| format!("setting the image of {namespace}/{name}"))
+}
+
 /// Deletes a `DaemonSet`, and its pods in the background.
 ///
 /// # Errors

@@ -16,8 +16,10 @@
 //! - [`conformance`] runs Kubernetes' own specs;
 //! - [`shared`] lends control planes to the tests of a process, each to one test at a time;
 //! - [`walk`] is the `DaemonSet`'s life from creation to deletion, which the demo shows on the
-//!   [`terminal`] and a test checks.
+//!   [`terminal`] and a test checks;
+//! - [`bench`] measures Everynode and kube-controller-manager's controller at the same work.
 
+pub mod bench;
 pub mod conformance;
 pub mod control_plane;
 pub mod daemonsets;

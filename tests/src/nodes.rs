@@ -98,6 +98,13 @@ impl NodeBuilder {
         self
     }
 
+    /// Changes the status that it is created with.
+    #[must_use]
+    pub fn status(mut self, change: impl FnOnce(&mut NodeStatus)) -> Self {
+        change(self.node.status.get_or_insert_default());
+        self
+    }
+
     /// Makes it a node that never becomes ready.
     #[must_use]
     pub fn unready(self) -> Self {

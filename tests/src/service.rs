@@ -114,12 +114,20 @@ impl Planner {
     /// # Errors
     /// When it doesn't become ready: with the last lines of its log.
     pub async fn start(programs: &Programs, options: ServiceOptions) -> Result<Self> {
+        let mut planner = Self::spawn(programs, options)?;
+        planner.wait_ready().await?;
+        Ok(planner)
+    }
+
+    /// Starts a planner without waiting.
+    ///
+    /// # Errors
+    /// When the process can't be started.
+    pub fn spawn(programs: &Programs, options: ServiceOptions) -> Result<Self> {
         let role = PlannerRole {
             listen: Port::claim()?,
         };
-        let mut planner = Self::launched(role, &programs.planner, options)?;
-        planner.wait_ready().await?;
-        Ok(planner)
+        Self::launched(role, &programs.planner, options)
     }
 
     /// The address that it serves gRPC on, as `HOST:PORT`.

@@ -1,8 +1,12 @@
-//! How the demo speaks: steps, commands, their output, and how long it took until what was expected came.
+//! How the demo and the benchmark speak and end: steps, commands, their output, and how long it took until what was expected came.
 
 use std::fmt;
 use std::io::{self, IsTerminal as _, Write};
+use std::process::ExitCode;
 use std::time::Duration;
+
+use anyhow::Result;
+use tokio::signal::unix::{SignalKind, signal};
 
 /// Where a story is told. With colours only for people, and only for those who haven't asked for none (`NO_COLOR`).
 pub struct Terminal {
@@ -107,6 +111,52 @@ impl fmt::Debug for Terminal {
             .field("steps", &self.steps)
             .finish_non_exhaustive()
     }
+}
+
+/// Runs a program's work, and says what came of it: the exit code is 0, 1 after an error, which is shown, and 130 or 143 when
+/// Ctrl-C or `SIGTERM` put an end to it.
+pub fn run_until_interrupted(work: impl AsyncFnOnce(&mut Terminal) -> Result<()>) -> ExitCode {
+    let mut terminal = Terminal::stdout();
+    let runtime = match tokio::runtime::Runtime::new() {
+        Ok(runtime) => runtime,
+        Err(error) => {
+            terminal.failed(&format!("starting the runtime: {error}"));
+            return ExitCode::FAILURE;
+        }
+    };
+    let code = runtime.block_on(async {
+        let outcome = tokio::select! {
+            outcome = work(&mut terminal) => outcome,
+            // Everything that the work holds is dropped here, and with it every process that it has started.
+            code = interrupted() => return code,
+        };
+        match outcome {
+            Ok(()) => ExitCode::SUCCESS,
+            Err(error) => {
+                terminal.failed(&format!("{error:#}"));
+                ExitCode::FAILURE
+            }
+        }
+    });
+    // A build that was interrupted goes on in a thread which nobody should wait for. Its compiler is on a leash.
+    runtime.shutdown_background();
+    code
+}
+
+/// Waits for Ctrl-C or `SIGTERM`, and gives the exit code that a shell would give.
+async fn interrupted() -> ExitCode {
+    let (Ok(mut interrupt), Ok(mut terminate)) =
+        (signal(SignalKind::interrupt()), signal(SignalKind::terminate()))
+    else {
+        // Without handlers the signals end the process, and the leashes everything else.
+        return std::future::pending().await;
+    };
+    let code = tokio::select! {
+        _ = interrupt.recv() => 130,
+        _ = terminate.recv() => 143,
+    };
+    let _ = writeln!(io::stderr(), "\nStopping everything.");
+    ExitCode::from(code)
 }
 
 /// A duration for people: milliseconds below a second, tenths of a second above.

@@ -1,6 +1,5 @@
 //! `cargo demo`: Everynode on a local cluster, from the creation of a `DaemonSet` to its deletion.
 
-use std::io::Write as _;
 use std::process::ExitCode;
 use std::time::Instant;
 
@@ -9,10 +8,9 @@ use clap::Parser;
 use everynode_tests::control_plane::{ControlPlane, Options};
 use everynode_tests::programs::{Profile, Programs};
 use everynode_tests::service::{Executor, Planner, ServiceOptions};
-use everynode_tests::terminal::{Terminal, Took};
+use everynode_tests::terminal::{Terminal, Took, run_until_interrupted};
 use everynode_tests::toolbox::Tool;
 use everynode_tests::walk::{Findings, Walk};
-use tokio::signal::unix::{SignalKind, signal};
 
 /// What `--help` says.
 const ABOUT: &str = "\
@@ -49,49 +47,7 @@ struct Stage {
 
 fn main() -> ExitCode {
     let args = Args::parse();
-    let runtime = match tokio::runtime::Runtime::new() {
-        Ok(runtime) => runtime,
-        Err(error) => {
-            Terminal::stdout().failed(&format!("starting the runtime: {error}"));
-            return ExitCode::FAILURE;
-        }
-    };
-    let code = runtime.block_on(run(&args));
-    // A build that was interrupted goes on in a thread which nobody should wait for. Its compiler is on a leash.
-    runtime.shutdown_background();
-    code
-}
-
-async fn run(args: &Args) -> ExitCode {
-    let mut terminal = Terminal::stdout();
-    let outcome = tokio::select! {
-        outcome = demo(args, &mut terminal) => outcome,
-        // Everything that the demo holds is dropped here, and with it every process that it has started.
-        code = interrupted() => return code,
-    };
-    match outcome {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            terminal.failed(&format!("{error:#}"));
-            ExitCode::FAILURE
-        }
-    }
-}
-
-/// Waits for Ctrl-C or `SIGTERM`, and gives the exit code that a shell would give.
-async fn interrupted() -> ExitCode {
-    let (Ok(mut interrupt), Ok(mut terminate)) =
-        (signal(SignalKind::interrupt()), signal(SignalKind::terminate()))
-    else {
-        // Without handlers the signals end the process, and the leashes everything else.
-        return std::future::pending().await;
-    };
-    let code = tokio::select! {
-        _ = interrupt.recv() => 130,
-        _ = terminate.recv() => 143,
-    };
-    let _ = writeln!(std::io::stderr(), "\nStopping everything.");
-    ExitCode::from(code)
+    run_until_interrupted(async |terminal| demo(&args, terminal).await)
 }
 
 async fn demo(args: &Args, terminal: &mut Terminal) -> Result<()> {

@@ -99,7 +99,7 @@ fn url(port: &Port) -> String {
 fn etcd(home: &Path, ports: &Ports) -> Vec<String> {
     let (client, peer) = (url(&ports.etcd), url(&ports.etcd_peer));
     vec![
-        format!("--data-dir={}", home.join("etcd").display()),
+        format!("--data-dir={}", home.join(super::STORE).display()),
         format!("--listen-client-urls={client}"),
         format!("--advertise-client-urls={client}"),
         format!("--listen-peer-urls={peer}"),

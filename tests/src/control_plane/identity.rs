@@ -1,6 +1,6 @@
 //! Who is who in the cluster: certificates, keys, the admin's token, and the kubeconfig that puts them together.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result};
 use rcgen::{
@@ -12,6 +12,10 @@ use crate::leash::Home;
 
 /// The admin's token. The cluster listens on loopback and lives for minutes; the token is no secret.
 pub(super) const TOKEN: &str = "everynode-tests";
+
+/// The user by which the requests of a program that is measured can be told from all others.
+pub const CONTENDER: &str = "contender";
+const CONTENDER_TOKEN: &str = "everynode-contender";
 
 /// The files that the components are given.
 #[derive(Debug)]
@@ -62,23 +66,35 @@ impl Identity {
 
         let accounts = KeyPair::generate().context("making the service accounts' key")?;
         let authority = home.write("ca.crt", authority.pem())?;
-        let kubeconfig = format!(
-            "apiVersion: v1\n\
-             kind: Config\n\
-             current-context: everynode\n\
-             contexts: [{{name: everynode, context: {{cluster: everynode, user: admin}}}}]\n\
-             clusters: [{{name: everynode, cluster: {{server: \"{server}\", certificate-authority: \"{ca}\"}}}}]\n\
-             users: [{{name: admin, user: {{token: \"{TOKEN}\"}}}}]\n",
-            ca = authority.display(),
+        let tokens = format!(
+            "{TOKEN},admin,admin,\"system:masters\"\n{CONTENDER_TOKEN},{CONTENDER},{CONTENDER},\"system:masters\"\n"
         );
         Ok(Self {
-            authority,
             certificate: home.write("server.crt", certificate.pem())?,
             key: home.write("server.key", key.serialize_pem())?,
             service_account_key: home.write("service-accounts.key", accounts.serialize_pem())?,
             service_account_public_key: home.write("service-accounts.pub", accounts.public_key_pem())?,
-            tokens: home.write("tokens.csv", format!("{TOKEN},admin,admin,\"system:masters\"\n"))?,
-            kubeconfig: home.write("kubeconfig", kubeconfig)?,
+            tokens: home.write("tokens.csv", tokens)?,
+            kubeconfig: home.write("kubeconfig", kubeconfig(&authority, server, "admin", TOKEN))?,
+            authority,
         })
     }
+
+    /// A kubeconfig for [`CONTENDER`].
+    pub(super) fn contender_kubeconfig(&self, home: &Home, server: &str) -> Result<PathBuf> {
+        let content = kubeconfig(&self.authority, server, CONTENDER, CONTENDER_TOKEN);
+        home.write("contender.kubeconfig", content)
+    }
+}
+
+fn kubeconfig(authority: &Path, server: &str, user: &str, token: &str) -> String {
+    format!(
+        "apiVersion: v1\n\
+         kind: Config\n\
+         current-context: everynode\n\
+         contexts: [{{name: everynode, context: {{cluster: everynode, user: {user}}}}}]\n\
+         clusters: [{{name: everynode, cluster: {{server: \"{server}\", certificate-authority: \"{ca}\"}}}}]\n\
+         users: [{{name: {user}, user: {{token: \"{token}\"}}}}]\n",
+        ca = authority.display(),
+    )
 }

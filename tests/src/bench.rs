@@ -1,0 +1,99 @@
+//! Everynode and kube-controller-manager's `DaemonSet` controller side by side: the same work on identical control planes, one after
+//! the other, and what each took for it.
+//!
+//! In reading order:
+//! - [`scenario`] says what is to be done and what is measured of it;
+//! - [`contender`] starts those who do it, [`stage`] the control plane that they do it on, with what [`population`] makes;
+//! - [`trial`] puts one on the other and measures: with [`meter`] (processor and memory), [`audit`] (requests) and [`relay`] (bytes);
+//! - [`report`] compares, [`plot`] draws.
+
+pub mod audit;
+pub mod contender;
+pub mod meter;
+pub mod plot;
+pub mod population;
+pub mod relay;
+pub mod report;
+pub mod scenario;
+pub mod stage;
+pub mod trial;
+
+use std::time::Instant;
+
+use anyhow::{Context as _, Result};
+
+use self::contender::Contender;
+use self::report::{Outcome, Report};
+use self::scenario::Scenario;
+use crate::programs::Profile;
+use crate::terminal::Terminal;
+
+/// What to compare.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// The work.
+    pub scenario: Scenario,
+    /// Who does it, one after the other.
+    pub contenders: Vec<Contender>,
+    /// How many nodes there are.
+    pub nodes: usize,
+    /// How many `DaemonSet`s there are, each for every node.
+    pub daemonsets: usize,
+    /// The peer's limit of requests in a second, with bursts of twice as many; its default (20 and 30) when not given.
+    pub peer_qps: Option<u32>,
+    /// How many events come in a second, in [`Scenario::Churn`].
+    pub rate: u32,
+    /// For how many seconds they come.
+    pub seconds: u32,
+    /// How many nodes join, in [`Scenario::Join`].
+    pub joins: usize,
+    /// By how much the pods' specs are bigger than usual.
+    pub padding_bytes: usize,
+    /// How often everything is done. What is reported are medians.
+    pub repeat: usize,
+    /// How planner and executor are compiled.
+    pub profile: Profile,
+}
+
+/// Runs a scenario under each contender, and reports.
+///
+/// # Errors
+/// When a control plane doesn't start, or a contender doesn't do what it should.
+pub async fn run(settings: &Settings, terminal: &mut Terminal) -> Result<Report> {
+    let store = if settings.scenario.starts_at_rest() {
+        terminal.step(&format!(
+            "Prepare {} nodes with {} ready pods each",
+            settings.nodes, settings.daemonsets
+        ));
+        let start = Instant::now();
+        let store = stage::prepare(settings).await.context("preparing the cluster")?;
+        terminal.done("The cluster is kept for both", start.elapsed());
+        Some(store)
+    } else {
+        None
+    };
+    let store = store.as_ref().map(|store| store.file("etcd"));
+    let mut rounds = vec![Vec::new(); settings.contenders.len()];
+    let mut raw = Vec::new();
+    for round in 1..=settings.repeat.max(1) {
+        for (contender, outcomes) in settings.contenders.iter().zip(&mut rounds) {
+            terminal.step(&format!("{}, round {round}", contender.name()));
+            let start = Instant::now();
+            let outcome = scenario::run(settings, *contender, store.as_deref())
+                .await
+                .with_context(|| format!("{} under {}", settings.scenario, contender.name()))?;
+            terminal.done(&outcome.headline(), start.elapsed());
+            outcomes.push(outcome);
+        }
+        if settings.scenario == Scenario::Create {
+            terminal.step(&format!("A bare client, round {round}"));
+            let start = Instant::now();
+            let outcome = scenario::create::raw(settings).await?;
+            terminal.done(&outcome.headline(), start.elapsed());
+            raw.push(outcome);
+        }
+    }
+    rounds.push(raw);
+    let outcomes = rounds.into_iter().filter_map(Outcome::median).collect();
+    Ok(Report::new(settings, outcomes))
+}

@@ -1,0 +1,201 @@
+//! What the API server says that was asked of it, when and by whom: its audit log.
+
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::io::{BufRead as _, BufReader, Seek as _, SeekFrom};
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context as _, Result};
+use k8s_openapi::jiff::Timestamp;
+use serde::Deserialize;
+
+use crate::control_plane::CONTENDER;
+
+/// Everything that the contender asks, and what the benchmark itself does to nodes and `DaemonSet`s.
+pub const POLICY: &str = r#"apiVersion: audit.k8s.io/v1
+kind: Policy
+omitStages: [RequestReceived]
+rules:
+- level: Metadata
+  users: [contender]
+- level: Metadata
+  users: [admin]
+  verbs: [create, patch]
+  resources:
+  - {group: "", resources: [nodes]}
+  - {group: apps, resources: [daemonsets]}
+- level: None
+"#;
+
+/// A request that was answered, or a watch that has begun.
+#[derive(Debug, Clone)]
+pub struct Request {
+    /// Whether the contender asked, and not the benchmark.
+    pub by_contender: bool,
+    /// Such as `create`.
+    pub verb: String,
+    /// The resource and, after a slash, its part: `pods`, `daemonsets/status`.
+    pub resource: String,
+    /// The object's name, if the request had one.
+    pub name: String,
+    /// The HTTP status.
+    pub code: u16,
+    /// When the API server began to read it.
+    pub received: Timestamp,
+    /// When it was answered.
+    pub answered: Timestamp,
+}
+
+impl Request {
+    /// Whether a pod was created.
+    pub fn created_pod(&self) -> bool {
+        self.verb == "create" && self.resource == "pods" && self.code == 201
+    }
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Line {
+    stage: String,
+    verb: String,
+    user: User,
+    object_ref: Option<ObjectRef>,
+    response_status: Option<Status>,
+    request_received_timestamp: Timestamp,
+    stage_timestamp: Timestamp,
+}
+
+#[derive(Deserialize)]
+struct User {
+    username: String,
+}
+
+#[derive(Deserialize, Default)]
+#[serde(default)]
+struct ObjectRef {
+    resource: String,
+    subresource: String,
+    name: String,
+}
+
+#[derive(Deserialize)]
+struct Status {
+    #[serde(default)]
+    code: u16,
+}
+
+/// Reads an audit log from where it was read before.
+#[derive(Debug)]
+pub struct Audit {
+    path: PathBuf,
+    offset: u64,
+}
+
+impl Audit {
+    /// Of a log that may not be there yet.
+    pub fn new(path: &Path) -> Self {
+        Self {
+            path: path.to_owned(),
+            offset: 0,
+        }
+    }
+
+    /// What was logged since the last call.
+    ///
+    /// # Errors
+    /// When the log can't be read.
+    pub fn read(&mut self) -> Result<Vec<Request>> {
+        let mut requests = Vec::new();
+        if !self.path.exists() {
+            return Ok(requests);
+        }
+        let mut file = File::open(&self.path).context("opening the audit log")?;
+        file.seek(SeekFrom::Start(self.offset))
+            .context("reading the audit log")?;
+        let mut reader = BufReader::new(file);
+        let mut line = String::new();
+        while reader.read_line(&mut line).context("reading the audit log")? > 0 {
+            // The last line may be on its way.
+            if !line.ends_with('\n') {
+                break;
+            }
+            self.offset += line.len() as u64;
+            requests.extend(parse(&line)?);
+            line.clear();
+        }
+        Ok(requests)
+    }
+}
+
+fn parse(line: &str) -> Result<Option<Request>> {
+    let line: Line = serde_json::from_str(line).with_context(|| format!("an audit event: {line}"))?;
+    let watch = line.verb == "watch";
+    // A watch is logged when it begins and when it ends.
+    if watch != (line.stage == "ResponseStarted") {
+        return Ok(None);
+    }
+    let object = line.object_ref.unwrap_or_default();
+    let resource = if object.subresource.is_empty() {
+        object.resource
+    } else {
+        format!("{}/{}", object.resource, object.subresource)
+    };
+    Ok(Some(Request {
+        by_contender: line.user.username == CONTENDER,
+        verb: line.verb,
+        resource,
+        name: object.name,
+        code: line.response_status.map_or(0, |status| status.code),
+        received: line.request_received_timestamp,
+        answered: line.stage_timestamp,
+    }))
+}
+
+/// How many requests the contender made, by verb and resource such as `create pods`.
+pub fn by_verb(requests: &[Request]) -> BTreeMap<String, u64> {
+    let mut counts = BTreeMap::new();
+    for request in requests.iter().filter(|request| request.by_contender) {
+        *counts
+            .entry(format!("{} {}", request.verb, request.resource))
+            .or_default() += 1;
+    }
+    counts
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use super::*;
+
+    fn event(stage: &str, verb: &str, user: &str, resource: &str) -> String {
+        format!(
+            r#"{{"stage":"{stage}","verb":"{verb}","user":{{"username":"{user}"}},"objectRef":{{"resource":"{resource}"}},"responseStatus":{{"code":201}},"requestReceivedTimestamp":"2026-01-01T00:00:00.000001Z","stageTimestamp":"2026-01-01T00:00:00.000003Z"}}"#
+        )
+    }
+
+    #[test]
+    fn each_request_counts_once_and_a_line_on_its_way_later() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("audit.log");
+        let mut audit = Audit::new(&path);
+        assert!(audit.read().unwrap().is_empty());
+        let whole = [
+            event("ResponseStarted", "watch", "contender", "pods"),
+            event("ResponseComplete", "watch", "contender", "pods"),
+            event("ResponseComplete", "create", "contender", "pods"),
+            event("ResponseComplete", "create", "admin", "nodes"),
+            event("ResponseComplete", "create", "contender", "pods"),
+        ]
+        .join("\n");
+        let (first, rest) = whole.split_at(whole.len() - 20);
+        fs::write(&path, first).unwrap();
+        let requests = audit.read().unwrap();
+        let expected = [("create pods".to_owned(), 1), ("watch pods".to_owned(), 1)];
+        assert_eq!(by_verb(&requests), BTreeMap::from(expected));
+        assert_eq!(requests.len(), 3);
+        fs::write(&path, format!("{first}{rest}\n")).unwrap();
+        let requests = audit.read().unwrap();
+        assert!(matches!(&requests[..], [request] if request.created_pod()));
+    }
+}

@@ -1,0 +1,115 @@
+//! What processes take of the machine: processor time and memory, as the kernel accounts for them.
+
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context as _, Result};
+use procfs::process::Process;
+use serde::{Deserialize, Serialize};
+use tokio::task::AbortHandle;
+
+/// How often the processes are looked at.
+const INTERVAL: Duration = Duration::from_millis(100);
+
+/// What one process has taken so far.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Usage {
+    /// Processor time, of all threads, in user and kernel mode.
+    pub cpu_seconds: f64,
+    /// Resident memory.
+    pub rss_bytes: u64,
+    /// The most resident memory since the process was started.
+    pub peak_rss_bytes: u64,
+}
+
+/// What a process takes.
+///
+/// # Errors
+/// When there is no such process.
+pub fn usage(pid: i32) -> Result<Usage> {
+    let read = || {
+        let process = Process::new(pid)?;
+        let (stat, status) = (process.stat()?, process.status()?);
+        Ok::<_, procfs::ProcError>((stat, status))
+    };
+    let (stat, status) = read().with_context(|| format!("looking at process {pid}"))?;
+    #[expect(clippy::cast_precision_loss, reason = "a process has few ticks")]
+    let ticks = (stat.utime + stat.stime) as f64 / procfs::ticks_per_second() as f64;
+    Ok(Usage {
+        cpu_seconds: ticks,
+        rss_bytes: status.vmrss.unwrap_or(0) * 1024,
+        peak_rss_bytes: status.vmhwm.unwrap_or(0) * 1024,
+    })
+}
+
+/// What several processes took together, at one time.
+#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
+pub struct Sample {
+    /// Since the meter was started.
+    pub seconds: f64,
+    /// Processor time since the processes were started.
+    pub cpu_seconds: f64,
+    /// Resident memory.
+    pub rss_bytes: u64,
+}
+
+/// Looks at processes from time to time. It ends when this value is dropped.
+#[derive(Debug)]
+pub struct Meter {
+    samples: Arc<Mutex<Vec<Sample>>>,
+    looking: AbortHandle,
+}
+
+impl Meter {
+    /// Begins to look.
+    pub fn start(pids: Vec<i32>) -> Self {
+        let samples = Arc::new(Mutex::new(Vec::new()));
+        let (began, seen) = (Instant::now(), samples.clone());
+        let looking = tokio::spawn(async move {
+            let mut ticks = tokio::time::interval(INTERVAL);
+            loop {
+                ticks.tick().await;
+                let mut sample = Sample {
+                    seconds: began.elapsed().as_secs_f64(),
+                    cpu_seconds: 0.0,
+                    rss_bytes: 0,
+                };
+                // A process that is gone is missed by those who wait for what it should do.
+                for usage in pids.iter().filter_map(|pid| usage(*pid).ok()) {
+                    sample.cpu_seconds += usage.cpu_seconds;
+                    sample.rss_bytes += usage.rss_bytes;
+                }
+                seen.lock().unwrap_or_else(PoisonError::into_inner).push(sample);
+            }
+        });
+        Self {
+            samples,
+            looking: looking.abort_handle(),
+        }
+    }
+
+    /// What was seen so far, in order.
+    pub fn samples(&self) -> Vec<Sample> {
+        self.samples
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
+    }
+}
+
+impl Drop for Meter {
+    fn drop(&mut self) {
+        self.looking.abort();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn this_process_takes_memory() {
+        let usage = usage(std::process::id().cast_signed()).unwrap();
+        assert!(usage.rss_bytes > 0 && usage.peak_rss_bytes >= usage.rss_bytes);
+    }
+}

@@ -1,0 +1,125 @@
+//! Counts what a contender reads from the API server: a TCP relay between the two, which knows nothing of what it relays.
+
+use std::net::{Ipv4Addr, SocketAddr};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use anyhow::{Context as _, Result};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::task::AbortHandle;
+
+/// How much is read at once. As much as a TLS record holds, several times over.
+const BUFFER: usize = 64 << 10;
+
+/// A running relay. It ends when this value is dropped.
+#[derive(Debug)]
+pub struct Relay {
+    address: SocketAddr,
+    received: Arc<AtomicU64>,
+    accepting: AbortHandle,
+}
+
+impl Relay {
+    /// Listens on a free port and relays every connection to the server.
+    ///
+    /// # Errors
+    /// When there is no free port.
+    pub async fn start(server: SocketAddr) -> Result<Self> {
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))
+            .await
+            .context("listening for the contender")?;
+        let address = listener.local_addr().context("a listener has an address")?;
+        let received = Arc::new(AtomicU64::new(0));
+        let accepting = tokio::spawn(accept(listener, server, received.clone())).abort_handle();
+        Ok(Self {
+            address,
+            received,
+            accepting,
+        })
+    }
+
+    /// The URL by which the API server is reached through the relay.
+    pub fn url(&self) -> String {
+        format!("https://{}", self.address)
+    }
+
+    /// How many bytes have gone from the server to the contender so far, as TCP carries them: encrypted, and compressed where the
+    /// two have agreed on that.
+    pub fn received_bytes(&self) -> u64 {
+        self.received.load(Ordering::Relaxed)
+    }
+}
+
+impl Drop for Relay {
+    fn drop(&mut self) {
+        self.accepting.abort();
+    }
+}
+
+async fn accept(listener: TcpListener, server: SocketAddr, received: Arc<AtomicU64>) {
+    // Connections end with this task: the set aborts what it holds.
+    let mut connections = tokio::task::JoinSet::new();
+    loop {
+        tokio::select! {
+            accepted = listener.accept() => {
+                let Ok((contender, _)) = accepted else { continue };
+                let received = received.clone();
+                connections.spawn(async move {
+                    // A connection that breaks is the contender's to deal with, as it would be without the relay.
+                    let _ = relay(contender, server, &received).await;
+                });
+            }
+            Some(_) = connections.join_next() => {}
+        }
+    }
+}
+
+async fn relay(contender: TcpStream, server: SocketAddr, received: &AtomicU64) -> std::io::Result<()> {
+    let server = TcpStream::connect(server).await?;
+    for stream in [&contender, &server] {
+        stream.set_nodelay(true)?;
+    }
+    let (mut from_contender, mut to_contender) = contender.into_split();
+    let (mut from_server, mut to_server) = server.into_split();
+    let up = async {
+        tokio::io::copy(&mut from_contender, &mut to_server).await?;
+        to_server.shutdown().await
+    };
+    let down = async {
+        let mut buffer = vec![0; BUFFER];
+        loop {
+            let length = from_server.read(&mut buffer).await?;
+            if length == 0 {
+                return to_contender.shutdown().await;
+            }
+            received.fetch_add(length as u64, Ordering::Relaxed);
+            to_contender
+                .write_all(buffer.get(..length).unwrap_or_default())
+                .await?;
+        }
+    };
+    tokio::try_join!(up, down).map(drop)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn what_the_server_sends_arrives_and_is_counted() {
+        let server = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
+        let relay = Relay::start(server.local_addr().unwrap()).await.unwrap();
+        let mut contender = TcpStream::connect(relay.address).await.unwrap();
+        let (mut accepted, _) = server.accept().await.unwrap();
+        contender.write_all(b"ask").await.unwrap();
+        let mut asked = [0; 3];
+        accepted.read_exact(&mut asked).await.unwrap();
+        accepted.write_all(&[7; 100_000]).await.unwrap();
+        drop(accepted);
+        let mut answer = Vec::new();
+        contender.read_to_end(&mut answer).await.unwrap();
+        assert_eq!((&asked, answer.len()), (b"ask", 100_000));
+        assert_eq!(relay.received_bytes(), 100_000);
+    }
+}

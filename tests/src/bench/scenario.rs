@@ -1,0 +1,74 @@
+//! What the contenders are to do.
+
+pub mod churn;
+pub mod create;
+pub mod join;
+pub mod restart;
+pub mod rollout;
+
+use std::fmt;
+use std::path::Path;
+
+use anyhow::{Context as _, Result};
+
+use super::Settings;
+use super::contender::Contender;
+use super::report::Outcome;
+
+/// A kind of work.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Scenario {
+    /// `DaemonSet`s are created on a cluster of empty nodes, where nobody schedules or starts their pods.
+    Create,
+    /// `DaemonSet`s get another image and replace their pods, at most a tenth at a time.
+    Rollout,
+    /// A cluster at rest, where pods get ready and unready and nodes change labels and taints.
+    Churn,
+    /// Nodes join a cluster at rest, one after the other.
+    Join,
+    /// The contender is started on a cluster where one pod is missing.
+    Restart,
+}
+
+impl Scenario {
+    /// All of them.
+    pub const ALL: [Self; 5] = [
+        Self::Create,
+        Self::Rollout,
+        Self::Churn,
+        Self::Join,
+        Self::Restart,
+    ];
+
+    /// Whether it starts on a cluster where every pod is there and ready.
+    pub fn starts_at_rest(self) -> bool {
+        matches!(self, Self::Churn | Self::Join | Self::Restart)
+    }
+}
+
+impl fmt::Display for Scenario {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(match self {
+            Self::Create => "create",
+            Self::Rollout => "rollout",
+            Self::Churn => "churn",
+            Self::Join => "join",
+            Self::Restart => "restart",
+        })
+    }
+}
+
+/// Has a contender do the work once, on a control plane of its own that starts from a copy of the store.
+///
+/// # Errors
+/// When it doesn't do it.
+pub async fn run(settings: &Settings, contender: Contender, store: Option<&Path>) -> Result<Outcome> {
+    let prepared = || store.context("the scenario starts from a prepared cluster");
+    match settings.scenario {
+        Scenario::Create => create::run(settings, contender).await,
+        Scenario::Rollout => rollout::run(settings, contender).await,
+        Scenario::Churn => churn::run(settings, contender, prepared()?).await,
+        Scenario::Join => join::run(settings, contender, prepared()?).await,
+        Scenario::Restart => restart::run(settings, contender, prepared()?).await,
+    }
+}

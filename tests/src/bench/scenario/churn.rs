@@ -1,0 +1,200 @@
+//! A cluster at rest, where things change all the time without anything to do: pods get unready and ready again, nodes change
+//! labels that nobody selects by, and now and then a taint that is tolerated comes or goes.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::time::Duration;
+
+use anyhow::{Result, ensure};
+use k8s_openapi::api::apps::v1::DaemonSet;
+use k8s_openapi::api::core::v1::Pod;
+use kube::api::ListParams;
+use kube::{Api, Client, ResourceExt};
+use tokio::sync::mpsc;
+use tokio::task::JoinSet;
+
+use crate::bench::Settings;
+use crate::bench::contender::Contender;
+use crate::bench::population::{self, NAMESPACE, node_name};
+use crate::bench::report::{Figure, Outcome, Unit};
+use crate::bench::stage::Stage;
+use crate::bench::trial::Trial;
+use crate::nodes;
+
+/// Of a hundred events, so many are a node's label and a node's taint. The rest is pods'.
+const LABELS: usize = 8;
+const TAINTS: usize = 2;
+
+/// How many changes are under way at most. What changes one object comes to the same worker, so the last that is drawn is the last
+/// that is made.
+const WORKERS: usize = 32;
+
+/// What changes, in the same order for everybody.
+#[derive(Debug)]
+struct Churn {
+    random: fastrand::Rng,
+    pods: Vec<(String, bool)>,
+    nodes: Vec<(String, bool, bool)>,
+}
+
+/// A change that is to be made.
+#[derive(Debug, Clone)]
+enum Event {
+    Pod { name: String, ready: bool },
+    Label { node: String, there: bool },
+    Taint { node: String, there: bool },
+}
+
+impl Churn {
+    /// What changes next, and the number of its object.
+    fn next(&mut self) -> (usize, Event) {
+        let kind = self.random.usize(..100);
+        if kind < LABELS + TAINTS {
+            let index = self.random.usize(..self.nodes.len());
+            #[expect(clippy::indexing_slicing, reason = "the index was just drawn from its range")]
+            let (name, label, taint) = &mut self.nodes[index];
+            let node = name.clone();
+            let event = if kind < LABELS {
+                *label = !*label;
+                Event::Label { node, there: *label }
+            } else {
+                *taint = !*taint;
+                Event::Taint { node, there: *taint }
+            };
+            (index, event)
+        } else {
+            let index = self.random.usize(..self.pods.len());
+            #[expect(clippy::indexing_slicing, reason = "the index was just drawn from its range")]
+            let (name, ready) = &mut self.pods[index];
+            *ready = !*ready;
+            let event = Event::Pod {
+                name: name.clone(),
+                ready: *ready,
+            };
+            (index, event)
+        }
+    }
+
+    /// How many pods of each `DaemonSet` are ready.
+    fn ready(&self) -> BTreeMap<&str, i32> {
+        let mut ready = BTreeMap::new();
+        for (name, is_ready) in &self.pods {
+            let daemon_set = name.rsplit_once('-').map_or("", |(daemon_set, _)| daemon_set);
+            *ready.entry(daemon_set).or_default() += i32::from(*is_ready);
+        }
+        ready
+    }
+}
+
+async fn work(client: Client, mut events: mpsc::UnboundedReceiver<Event>) -> Result<()> {
+    while let Some(event) = events.recv().await {
+        apply(client.clone(), event).await?;
+    }
+    Ok(())
+}
+
+async fn apply(client: Client, event: Event) -> Result<()> {
+    match event {
+        Event::Pod { name, ready } => {
+            let pods: Api<Pod> = Api::namespaced(client, NAMESPACE);
+            population::patch_pod_status(&pods, &name, &population::pod_status(ready)).await
+        }
+        Event::Label { node, there } => nodes::label(&client, &node, "bench/flip", there.then_some("on"))
+            .await
+            .map(drop),
+        Event::Taint { node, there } => {
+            let taint = nodes::taint("bench/flip", "", "NoSchedule");
+            let taints: Vec<_> = there.then_some(taint).into_iter().collect();
+            nodes::set_taints(&client, &node, &taints).await.map(drop)
+        }
+    }
+}
+
+/// Measures what a contender takes while events come in at a rate, and until the statuses tell the last of them.
+///
+/// # Errors
+/// When a status isn't right in the end.
+pub async fn run(settings: &Settings, contender: Contender, store: &Path) -> Result<Outcome> {
+    let stage = Stage::start(&[], Some(store)).await?;
+    let client = stage.client.clone();
+    let mut trial = Trial::start(stage, contender, settings).await?;
+    trial.warm_up().await?;
+    let pods = population::pod_names(&client).await?;
+    let mut churn = Churn {
+        random: fastrand::Rng::with_seed(7),
+        pods: pods.into_iter().map(|name| (name, true)).collect(),
+        nodes: (0..settings.nodes)
+            .map(|index| (node_name(index), false, false))
+            .collect(),
+    };
+    trial.begin()?;
+    let mut workers = JoinSet::new();
+    let queues: Vec<_> = (0..WORKERS)
+        .map(|_| {
+            let (sender, events) = mpsc::unbounded_channel();
+            workers.spawn(work(client.clone(), events));
+            sender
+        })
+        .collect();
+    let mut ticks = tokio::time::interval(Duration::from_secs(1) / settings.rate.max(1));
+    for _ in 0..settings.rate * settings.seconds {
+        ticks.tick().await;
+        let (object, event) = churn.next();
+        // A worker that has failed says so below.
+        let _ = queues.get(object % WORKERS).map(|queue| queue.send(event));
+    }
+    drop(queues);
+    while let Some(worked) = workers.join_next().await {
+        worked??;
+    }
+    let ready = churn.ready();
+    trial
+        .until("every status to tell how many pods are ready", async || {
+            check(&client, &ready).await
+        })
+        .await?;
+    let window = trial.end(Vec::new())?;
+    let figures = vec![
+        Figure::new("wall", Unit::Seconds, f64::from(settings.seconds)),
+        Figure::count("events", u64::from(settings.rate * settings.seconds)),
+    ];
+    trial.stop().await?;
+    Ok(window.outcome(figures))
+}
+
+async fn check(client: &Client, ready: &BTreeMap<&str, i32>) -> Result<()> {
+    let api: Api<DaemonSet> = Api::namespaced(client.clone(), NAMESPACE);
+    let daemon_sets = api.list(&ListParams::default().labels("bench=true")).await?;
+    for daemon_set in daemon_sets {
+        let name = daemon_set.name_any();
+        let told = daemon_set.status.map_or(0, |status| status.number_ready);
+        let expected = ready.get(name.as_str()).copied().unwrap_or_default();
+        ensure!(told == expected, "{name}: {told} of {expected} are ready");
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::bench::population::daemon_set_name;
+
+    #[test]
+    fn the_same_happens_to_everybody() {
+        let churn = || Churn {
+            random: fastrand::Rng::with_seed(7),
+            pods: (0..10)
+                .map(|index| (format!("{}-abcde{index}", daemon_set_name(index % 2)), true))
+                .collect(),
+            nodes: vec![(node_name(0), false, false)],
+        };
+        let (mut one, mut other) = (churn(), churn());
+        for _ in 0..500 {
+            assert_eq!(format!("{:?}", one.next()), format!("{:?}", other.next()));
+        }
+        let ready: i32 = one.ready().values().sum();
+        let counted = one.pods.iter().filter(|(_, ready)| *ready).count();
+        assert_eq!(ready, i32::try_from(counted).unwrap());
+        assert_eq!(one.ready().len(), 2);
+    }
+}

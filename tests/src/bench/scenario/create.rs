@@ -1,0 +1,90 @@
+//! `DaemonSet`s are created on a cluster of empty nodes.
+
+use std::collections::BTreeSet;
+use std::time::Instant;
+
+use anyhow::{Result, ensure};
+
+use crate::bench::Settings;
+use crate::bench::contender::Contender;
+use crate::bench::population::{
+    self, Expected, NAMESPACE, create_nodes, daemon_set, daemon_set_name, node_name, pod, post_pods,
+};
+use crate::bench::report::{Figure, Outcome, Unit};
+use crate::bench::stage::Stage;
+use crate::bench::trial::Trial;
+use crate::daemonsets;
+
+/// How many requests of one `DaemonSet` the executor has under way at most; the bare client does as much.
+const LANE: usize = 32;
+
+/// Measures from the creation of the first `DaemonSet` until every status is right.
+///
+/// # Errors
+/// When a pod is missing in the end, or there is one too many.
+pub async fn run(settings: &Settings, contender: Contender) -> Result<Outcome> {
+    let stage = Stage::start(&[], None).await?;
+    create_nodes(&stage.client, (0..settings.nodes).map(node_name)).await?;
+    let mut trial = Trial::start(stage, contender, settings).await?;
+    trial.warm_up().await?;
+    trial.begin()?;
+    let names: Vec<_> = (0..settings.daemonsets).map(daemon_set_name).collect();
+    let client = trial.stage.client.clone();
+    for name in &names {
+        daemon_set(name, settings.padding_bytes)
+            .create(&client, NAMESPACE)
+            .await?;
+    }
+    let expected = Expected {
+        daemon_sets: settings.daemonsets,
+        nodes: settings.nodes,
+        available: false,
+    };
+    trial.until_statuses(expected).await?;
+    let window = trial.end(Vec::new())?;
+    for name in &names {
+        let pods = daemonsets::pods(&client, NAMESPACE, name).await?;
+        let targets: BTreeSet<_> = pods.iter().filter_map(daemonsets::target_node).collect();
+        ensure!(
+            pods.len() == settings.nodes && targets.len() == settings.nodes,
+            "{name} has {} pods for {} nodes",
+            pods.len(),
+            targets.len()
+        );
+    }
+    let figures = vec![
+        Figure::new("wall, to the last pod", Unit::Seconds, window.last_pod()?),
+        Figure::new("wall, to the last status", Unit::Seconds, window.last_status()?),
+    ];
+    trial.stop().await?;
+    Ok(window.outcome(figures))
+}
+
+/// What a client takes that does nothing but create the same pods: as much of it at once as the executor does at most.
+///
+/// # Errors
+/// When the API server refuses a pod.
+pub async fn raw(settings: &Settings) -> Result<Outcome> {
+    let stage = Stage::start(&[], None).await?;
+    let mut bodies = Vec::new();
+    for index in 0..settings.daemonsets {
+        let builder = daemon_set(&daemon_set_name(index), settings.padding_bytes);
+        let daemon_set = builder.create(&stage.client, NAMESPACE).await?;
+        for node in 0..settings.nodes {
+            bodies.push(pod(&daemon_set, "9bd8f6f5c", &node_name(node), false)?);
+        }
+    }
+    // The first connections are made before, as they are for a contender that is ready.
+    let spare = bodies.len().min(LANE * settings.daemonsets);
+    population::create_nodes(&stage.client, (0..spare).map(node_name)).await?;
+    let start = Instant::now();
+    post_pods(&stage.client, bodies, LANE * settings.daemonsets).await?;
+    let wall = start.elapsed().as_secs_f64();
+    stage.control_plane.stop().await?;
+    Ok(Outcome {
+        contender: "bare client".to_owned(),
+        figures: vec![Figure::new("wall, to the last pod", Unit::Seconds, wall)],
+        samples: Vec::new(),
+        created: Vec::new(),
+    })
+}

@@ -1,0 +1,68 @@
+//! Nodes join a cluster at rest, one after the other.
+
+use std::path::Path;
+use std::time::Duration;
+
+use anyhow::{Context as _, Result, ensure};
+
+use crate::bench::Settings;
+use crate::bench::contender::Contender;
+use crate::bench::population::{node, node_name};
+use crate::bench::report::{Figure, Outcome, Unit, percentile};
+use crate::bench::stage::Stage;
+use crate::bench::trial::{Trial, seconds_between};
+use crate::wait::eventually_every;
+
+/// Not a limit on speed, but on patience.
+const DEADLINE: Duration = Duration::from_mins(5);
+
+/// Measures, for each node, from when its creation was answered until the request for its last pod has come in.
+///
+/// # Errors
+/// When a node doesn't get its pods.
+pub async fn run(settings: &Settings, contender: Contender, store: &Path) -> Result<Outcome> {
+    let stage = Stage::start(&[], Some(store)).await?;
+    let client = stage.client.clone();
+    let mut trial = Trial::start(stage, contender, settings).await?;
+    trial.warm_up().await?;
+    trial.begin()?;
+    let mut requests = Vec::new();
+    let (mut asked, mut answered) = (Vec::new(), Vec::new());
+    for index in 0..settings.joins {
+        let name = node_name(settings.nodes + index);
+        let from = requests.len();
+        node(&name).create(&client).await?;
+        let what = format!("the pods of {name}");
+        eventually_every(Duration::from_millis(5), DEADLINE, what, async || {
+            requests.extend(trial.requests()?);
+            let new = requests.get(from..).unwrap_or_default();
+            let created = new.iter().filter(|request| request.created_pod()).count();
+            ensure!(created >= settings.daemonsets, "{created} were created");
+            Ok(())
+        })
+        .await?;
+        let new = requests.get(from..).unwrap_or_default();
+        let join = new
+            .iter()
+            .find(|request| !request.by_contender && request.resource == "nodes" && request.verb == "create")
+            .context("the audit log doesn't have the node's creation")?;
+        let pods = || new.iter().filter(|request| request.created_pod());
+        let last_asked = pods().map(|pod| pod.received).max().context("no pod")?;
+        let last_answered = pods().map(|pod| pod.answered).max().context("no pod")?;
+        asked.push(seconds_between(join.answered, last_asked));
+        answered.push(seconds_between(join.answered, last_answered));
+        trial.settle().await?;
+    }
+    let window = trial.end(requests)?;
+    let figure = |name: &str, latencies: &[f64], share: f64| {
+        Figure::new(name, Unit::Seconds, percentile(latencies, share))
+    };
+    let figures = vec![
+        figure("to the last pod's request, p50", &asked, 0.5),
+        figure("to the last pod's request, p99", &asked, 0.99),
+        figure("to the last pod's answer, p50", &answered, 0.5),
+        figure("to the last pod's answer, p99", &answered, 0.99),
+    ];
+    trial.stop().await?;
+    Ok(window.outcome(figures))
+}

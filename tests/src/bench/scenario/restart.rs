@@ -1,0 +1,44 @@
+//! The contender is started on a cluster where one pod is missing.
+
+use std::path::Path;
+
+use anyhow::{Context as _, Result};
+use k8s_openapi::api::core::v1::Pod;
+use kube::Api;
+use kube::api::DeleteParams;
+
+use crate::bench::Settings;
+use crate::bench::contender::Contender;
+use crate::bench::population::{NAMESPACE, pod_names};
+use crate::bench::report::{Figure, Outcome, Unit};
+use crate::bench::stage::Stage;
+use crate::bench::trial::{Trial, seconds_between};
+
+/// Measures from the start of the processes until they ask for the missing pod, and what they have taken when they are at rest.
+///
+/// # Errors
+/// When the pod doesn't come.
+pub async fn run(settings: &Settings, contender: Contender, store: &Path) -> Result<Outcome> {
+    let stage = Stage::start(&[], Some(store)).await?;
+    // The API server has read all pods from its store when it has answered this.
+    let names = pod_names(&stage.client).await?;
+    let middle = names.get(names.len() / 2).context("there are no pods")?;
+    let pods: Api<Pod> = Api::namespaced(stage.client.clone(), NAMESPACE);
+    let at_once = DeleteParams {
+        grace_period_seconds: Some(0),
+        ..DeleteParams::default()
+    };
+    pods.delete(middle, &at_once).await.context("deleting a pod")?;
+    let mut trial = Trial::start(stage, contender, settings).await?;
+    let mut requests = Vec::new();
+    let created = trial.created_pod(&mut requests).await?;
+    trial.settle().await?;
+    let window = trial.end(requests)?;
+    let figures = vec![Figure::new(
+        "to the missing pod's request",
+        Unit::Seconds,
+        seconds_between(window.began, created),
+    )];
+    trial.stop().await?;
+    Ok(window.outcome(figures))
+}

@@ -1,0 +1,52 @@
+//! `DaemonSet`s get another image; the scheduler and kwok are there to bind the new pods and to start them.
+
+use anyhow::Result;
+
+use crate::bench::Settings;
+use crate::bench::contender::Contender;
+use crate::bench::population::{
+    Expected, NAMESPACE, NEXT_IMAGE, create_nodes, daemon_set, daemon_set_name, node_name,
+};
+use crate::bench::report::{Figure, Outcome, Unit};
+use crate::bench::stage::Stage;
+use crate::bench::trial::Trial;
+use crate::control_plane::Component;
+use crate::daemonsets;
+
+/// Measures from the change of the first image until every status says that all pods are updated and available.
+///
+/// # Errors
+/// When that doesn't happen.
+pub async fn run(settings: &Settings, contender: Contender) -> Result<Outcome> {
+    let stage = Stage::start(&[Component::Scheduler, Component::Kwok], None).await?;
+    let client = stage.client.clone();
+    create_nodes(&client, (0..settings.nodes).map(node_name)).await?;
+    let mut trial = Trial::start(stage, contender, settings).await?;
+    trial.warm_up().await?;
+    let names: Vec<_> = (0..settings.daemonsets).map(daemon_set_name).collect();
+    for name in &names {
+        daemon_set(name, settings.padding_bytes)
+            .create(&client, NAMESPACE)
+            .await?;
+    }
+    let expected = Expected {
+        daemon_sets: settings.daemonsets,
+        nodes: settings.nodes,
+        available: true,
+    };
+    trial.until_statuses(expected).await?;
+    trial.settle().await?;
+    trial.begin()?;
+    for name in &names {
+        daemonsets::set_image(&client, NAMESPACE, name, "agent", NEXT_IMAGE).await?;
+    }
+    trial.until_statuses(expected).await?;
+    let window = trial.end(Vec::new())?;
+    let figures = vec![Figure::new(
+        "wall, to the last status",
+        Unit::Seconds,
+        window.last_status()?,
+    )];
+    trial.stop().await?;
+    Ok(window.outcome(figures))
+}

@@ -1,0 +1,335 @@
+//! One contender at work on one stage, and what it takes from the beginning of what is measured to its end.
+
+use std::fmt;
+use std::time::Duration;
+
+use anyhow::{Context as _, Result, ensure};
+use k8s_openapi::api::core::v1::Pod;
+use k8s_openapi::jiff::Timestamp;
+use kube::Api;
+use kube::api::DeleteParams;
+
+use super::Settings;
+use super::audit::{Audit, Request, by_verb};
+use super::contender::{Contender, Running};
+use super::meter::{Meter, Sample, Usage, usage};
+use super::population::{self, Expected};
+use super::report::{Figure, Outcome, Unit};
+use super::stage::Stage;
+use crate::daemonsets::{self, DaemonSetBuilder};
+use crate::wait::{GiveUp, eventually_every};
+
+/// Not a limit on speed, but on patience.
+const DEADLINE: Duration = Duration::from_mins(10);
+/// How often statuses are looked at. Every look costs the API server something.
+const INTERVAL: Duration = Duration::from_millis(50);
+/// The label of the node that the first `DaemonSet` is for.
+const PROBE: &str = "bench/probe";
+
+/// A contender at work.
+pub struct Trial {
+    /// What it works on.
+    pub stage: Stage,
+    contender: Contender,
+    running: Running,
+    meter: Meter,
+    audit: Audit,
+    began: Mark,
+}
+
+impl fmt::Debug for Trial {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter
+            .debug_struct("Trial")
+            .field("stage", &self.stage)
+            .field("contender", &self.contender)
+            .finish_non_exhaustive()
+    }
+}
+
+#[derive(Debug)]
+struct Mark {
+    /// Since the meter was started.
+    seconds: f64,
+    at: Timestamp,
+    usages: Vec<Usage>,
+    received_bytes: u64,
+}
+
+/// What a contender took for what was measured.
+#[derive(Debug)]
+pub struct Window {
+    /// When it began.
+    pub began: Timestamp,
+    /// Every request of the contender, and those of the benchmark that the audit log has.
+    pub requests: Vec<Request>,
+    outcome: Outcome,
+}
+
+impl Trial {
+    /// Starts the contender, without waiting for it to be ready. What is measured begins here unless [`Trial::begin`] is called.
+    ///
+    /// # Errors
+    /// When it can't be started.
+    pub async fn start(stage: Stage, contender: Contender, settings: &Settings) -> Result<Self> {
+        let at = Timestamp::now();
+        let received_bytes = stage.relay.received_bytes();
+        let running = Running::start(contender, &stage.control_plane, &stage.kubeconfig, settings).await?;
+        let processes = running.processes()?;
+        let meter = Meter::start(processes.iter().map(|(_, pid)| *pid).collect());
+        let audit = stage.audit();
+        Ok(Self {
+            stage,
+            contender,
+            running,
+            meter,
+            audit,
+            began: Mark {
+                seconds: 0.0,
+                at,
+                usages: vec![Usage::default(); processes.len()],
+                received_bytes,
+            },
+        })
+    }
+
+    /// Has the contender place one pod, by which it shows that it is ready, and waits until it has nothing to do any more.
+    ///
+    /// # Errors
+    /// When it doesn't get there.
+    pub async fn warm_up(&self) -> Result<()> {
+        let client = &self.stage.client;
+        crate::nodes::label(client, &population::node_name(0), PROBE, Some("here")).await?;
+        let probe = DaemonSetBuilder::new("probe").node_selector(PROBE, "here");
+        probe.create(client, population::NAMESPACE).await?;
+        let pods: Api<Pod> = Api::namespaced(client.clone(), population::NAMESPACE);
+        let pod = self
+            .until("the contender's first pod", async || {
+                let pods = daemonsets::pods(client, population::NAMESPACE, "probe").await?;
+                pods.into_iter().next().context("there is none")
+            })
+            .await?;
+        daemonsets::delete(client, population::NAMESPACE, "probe").await?;
+        self.settle().await?;
+        let name = pod.metadata.name.unwrap_or_default();
+        let params = DeleteParams {
+            grace_period_seconds: Some(0),
+            ..DeleteParams::default()
+        };
+        pods.delete(&name, &params)
+            .await
+            .context("deleting the probe's pod")?;
+        self.settle().await
+    }
+
+    /// Waits until the contender has nothing to do any more: until it hardly takes any processor time.
+    ///
+    /// # Errors
+    /// When it goes on and on.
+    pub async fn settle(&self) -> Result<()> {
+        let mut before = f64::MAX;
+        eventually_every(
+            Duration::from_millis(500),
+            DEADLINE,
+            "the contender to come to rest",
+            async || {
+                let now: f64 = self.usages()?.iter().map(|usage| usage.cpu_seconds).sum();
+                let taken = now - std::mem::replace(&mut before, now);
+                ensure!(
+                    (0.0..=0.02).contains(&taken),
+                    "it took {taken} s in half a second"
+                );
+                Ok(())
+            },
+        )
+        .await
+    }
+
+    /// Waits for what the contender should do, at the pace that statuses are looked at.
+    ///
+    /// # Errors
+    /// When it doesn't: with the last lines of its log.
+    pub async fn until<T>(&self, what: &str, mut look: impl AsyncFnMut() -> Result<T>) -> Result<T> {
+        let outcome = eventually_every(INTERVAL, DEADLINE, what, async || {
+            self.usages().map_err(GiveUp::because)?;
+            look().await
+        });
+        outcome
+            .await
+            .with_context(|| format!("{}\n{}", self.running.log_tail(20), self.contender.name()))
+    }
+
+    /// Waits until every status is right.
+    ///
+    /// # Errors
+    /// When that doesn't happen: with the last lines of the contender's log.
+    pub async fn until_statuses(&self, expected: Expected) -> Result<()> {
+        self.until("every status to be right", async || {
+            population::check_statuses(&self.stage.client, expected).await
+        })
+        .await
+    }
+
+    /// What is measured begins now.
+    ///
+    /// # Errors
+    /// When a process of the contender has ended, or the audit log can't be read.
+    pub fn begin(&mut self) -> Result<()> {
+        self.audit.read()?;
+        self.began = Mark {
+            seconds: self.meter.samples().last().map_or(0.0, |sample| sample.seconds),
+            at: Timestamp::now(),
+            usages: self.usages()?,
+            received_bytes: self.stage.relay.received_bytes(),
+        };
+        Ok(())
+    }
+
+    /// What was asked of the API server since the last call.
+    ///
+    /// # Errors
+    /// When the audit log can't be read.
+    pub fn requests(&mut self) -> Result<Vec<Request>> {
+        self.audit.read()
+    }
+
+    /// Waits for the contender to ask for a pod, and says when the API server was asked. What else it is asked is added to
+    /// `requests`.
+    ///
+    /// # Errors
+    /// When it doesn't ask.
+    pub async fn created_pod(&mut self, requests: &mut Vec<Request>) -> Result<Timestamp> {
+        eventually_every(INTERVAL, DEADLINE, "a pod to be created", async || {
+            self.usages().map_err(GiveUp::because)?;
+            requests.extend(self.audit.read()?);
+            let created = requests.iter().find(|request| request.created_pod());
+            created
+                .map(|request| request.received)
+                .context("none was created")
+        })
+        .await
+        .with_context(|| self.running.log_tail(20))
+    }
+
+    /// What is measured ends now. `earlier` are the requests that were read in the meantime.
+    ///
+    /// # Errors
+    /// When a process of the contender has ended, or the audit log can't be read.
+    pub fn end(&mut self, earlier: Vec<Request>) -> Result<Window> {
+        let usages = self.usages()?;
+        let mut requests = earlier;
+        requests.extend(self.audit.read()?);
+        let received = self.stage.relay.received_bytes() - self.began.received_bytes;
+        let names: Vec<_> = self
+            .running
+            .processes()?
+            .into_iter()
+            .map(|(name, _)| name)
+            .collect();
+        let cpu: Vec<_> = usages
+            .iter()
+            .zip(&self.began.usages)
+            .map(|(now, before)| now.cpu_seconds - before.cpu_seconds)
+            .collect();
+        let peak: Vec<_> = usages.iter().map(|usage| usage.peak_rss_bytes).collect();
+        let mut figures = vec![
+            Figure::new("CPU", Unit::Seconds, cpu.iter().sum()),
+            Figure::bytes("peak RSS", peak.iter().sum()),
+            Figure::bytes("RSS in the end", usages.iter().map(|usage| usage.rss_bytes).sum()),
+            Figure::bytes("read from the API server", received),
+        ];
+        if names.len() > 1 {
+            for ((name, cpu), usage) in names.iter().zip(&cpu).zip(&usages) {
+                figures.push(Figure::new(&format!("CPU, {name}"), Unit::Seconds, *cpu));
+                figures.push(Figure::bytes(&format!("peak RSS, {name}"), usage.peak_rss_bytes));
+                figures.push(Figure::bytes(&format!("RSS in the end, {name}"), usage.rss_bytes));
+            }
+        }
+        let counts = by_verb(&requests);
+        figures.push(Figure::count("requests", counts.values().sum()));
+        for (verb, count) in counts {
+            figures.push(Figure::count(&format!("requests, {verb}"), count));
+        }
+        let created = requests.iter().filter(|request| request.created_pod());
+        let mut created: Vec<f64> = created
+            .map(|request| seconds_between(self.began.at, request.answered))
+            .collect();
+        created.sort_by(f64::total_cmp);
+        Ok(Window {
+            began: self.began.at,
+            requests,
+            outcome: Outcome {
+                contender: self.contender.name().to_owned(),
+                figures,
+                samples: self.samples(),
+                created,
+            },
+        })
+    }
+
+    fn samples(&self) -> Vec<Sample> {
+        let cpu_before: f64 = self.began.usages.iter().map(|usage| usage.cpu_seconds).sum();
+        let samples = self.meter.samples().into_iter();
+        samples
+            .filter(|sample| sample.seconds >= self.began.seconds)
+            .map(|sample| Sample {
+                seconds: sample.seconds - self.began.seconds,
+                cpu_seconds: sample.cpu_seconds - cpu_before,
+                ..sample
+            })
+            .collect()
+    }
+
+    fn usages(&self) -> Result<Vec<Usage>> {
+        let processes = self.running.processes()?;
+        processes.into_iter().map(|(_, pid)| usage(pid)).collect()
+    }
+
+    /// Stops the contender and the control plane.
+    ///
+    /// # Errors
+    /// When a process doesn't end.
+    pub async fn stop(self) -> Result<()> {
+        self.running.stop().await?;
+        self.stage.control_plane.stop().await
+    }
+}
+
+impl Window {
+    /// When the last pod was created, after the beginning.
+    ///
+    /// # Errors
+    /// When none was.
+    pub fn last_pod(&self) -> Result<f64> {
+        let last = self.outcome.created.last();
+        last.copied().context("no pod was created")
+    }
+
+    /// When the last status was written, after the beginning.
+    ///
+    /// # Errors
+    /// When none was.
+    pub fn last_status(&self) -> Result<f64> {
+        let writes = self
+            .requests
+            .iter()
+            .filter(|request| request.by_contender && request.resource == "daemonsets/status");
+        let last = writes.map(|request| request.answered).max();
+        Ok(seconds_between(
+            self.began,
+            last.context("no status was written")?,
+        ))
+    }
+
+    /// What comes of it, with the scenario's own figures first.
+    pub fn outcome(mut self, mut first: Vec<Figure>) -> Outcome {
+        first.append(&mut self.outcome.figures);
+        self.outcome.figures = first;
+        self.outcome
+    }
+}
+
+/// How many seconds after the first the second is.
+pub fn seconds_between(first: Timestamp, second: Timestamp) -> f64 {
+    second.duration_since(first).as_secs_f64()
+}
