@@ -12,7 +12,7 @@
 //! - [`outbox`], [`session`]: facts out, plans in.
 //! - [`apply`], [`action`]: plans into API calls.
 //! - [`pod`], [`template`], [`history`], [`adopt`], [`upkeep`], [`status`], [`events`]: one concern each.
-//! - [`api`]: the calls to the API server.
+//! - [`api`], [`client`]: the calls to the API server, and the connections that they go by.
 //! - [`args`], [`run`], [`admin`], [`health`], [`metrics`]: the program.
 
 pub mod action;
@@ -21,6 +21,7 @@ pub mod adopt;
 pub mod api;
 pub mod apply;
 pub mod args;
+pub mod client;
 pub mod cluster;
 pub mod controller;
 pub mod events;

@@ -8,7 +8,6 @@ use clap::Parser;
 use k8s_openapi::api::core::v1::Namespace;
 use kube::{
     Client, Config,
-    client::ClientBuilder,
     config::{KubeConfigOptions, Kubeconfig},
 };
 use tokio::{
@@ -18,7 +17,6 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 use tonic::transport::Endpoint;
-use tower::util::MapRequestLayer;
 use tracing::{info, warn};
 use tracing_subscriber::EnvFilter;
 
@@ -26,12 +24,13 @@ use crate::{
     admin,
     api::Api,
     args::{Args, LogFormat},
+    client,
     controller::{Controller, Parts},
     events::Events,
     health::Health,
     metrics::Metrics,
     session::{self, Identity},
-    watch::{Cause, of_this_moment, watch_all},
+    watch::{Cause, watch_all},
 };
 
 /// The exit code for flags or configuration that can't be used (sysexits' `EX_USAGE`).
@@ -40,8 +39,6 @@ const EXIT_USAGE: u8 = 64;
 const CHANGES_AHEAD: usize = 4_096;
 /// How many messages of the planner may wait for the loop.
 const SESSION_EVENTS_AHEAD: usize = 64;
-/// How long connecting to the API server may take.
-const CONNECT_DEADLINE: Duration = Duration::from_secs(10);
 /// How long the calls in progress may take to end on shutdown.
 const STOP_DEADLINE: Duration = Duration::from_secs(10);
 
@@ -131,7 +128,7 @@ async fn cluster_config(args: &Args) -> anyhow::Result<Config> {
         context: args.context.clone(),
         ..KubeConfigOptions::default()
     };
-    let config = match &args.kubeconfig {
+    match &args.kubeconfig {
         Some(path) => {
             let unusable = || format!("--kubeconfig {} can't be used", path.display());
             let kubeconfig = Kubeconfig::read_from(path).with_context(unusable)?;
@@ -144,12 +141,7 @@ async fn cluster_config(args: &Args) -> anyhow::Result<Config> {
             "no cluster: --kubeconfig is not given, KUBECONFIG and ~/.kube/config can't be used, and this is no pod \
              with a service account",
         ),
-    };
-    let mut config = config?;
-    // The calls here know better which of them may be repeated, and when.
-    config.default_retry = false;
-    config.connect_timeout = Some(CONNECT_DEADLINE);
-    Ok(config)
+    }
 }
 
 async fn execute(resolved: Resolved) -> anyhow::Result<()> {
@@ -164,15 +156,25 @@ async fn execute(resolved: Resolved) -> anyhow::Result<()> {
         .await
         .with_context(|| format!("can't listen on --admin-listen {admin_listen}"))?;
     let cluster_url = config.cluster_url.to_string();
-    let client = ClientBuilder::try_from(config).context("can't make a client for the cluster")?;
-    let client = client.with_layer(&MapRequestLayer::new(of_this_moment)).build();
+    // A long list that is being read must not hold up a call, so the watches have a connection of their own.
+    let unusable = "can't make a client for the cluster";
+    let watches = client::connect(&config).context(unusable)?;
+    let calls = client::connect(&config).context(unusable)?;
     info!(cluster = cluster_url, planner = args.planner, admin_listen = %admin_listener.local_addr()?,
         version = env!("CARGO_PKG_VERSION"), "executor starts");
 
     let (metrics, health) = (Arc::new(Metrics::default()), Arc::new(Health::default()));
     let admin = axum::serve(admin_listener, admin::router(metrics.clone(), health.clone())).into_future();
     let shutdown = CancellationToken::new();
-    let work = work(client, planner, identity, metrics, health, shutdown.clone());
+    let work = work(
+        watches,
+        calls,
+        planner,
+        identity,
+        metrics,
+        health,
+        shutdown.clone(),
+    );
     let stopping = async {
         stop_signal().await?;
         shutdown.cancel();
@@ -191,7 +193,8 @@ async fn execute(resolved: Resolved) -> anyhow::Result<()> {
 }
 
 async fn work(
-    client: Client,
+    watches: Client,
+    calls: Client,
     planner: Endpoint,
     executor: String,
     metrics: Arc<Metrics>,
@@ -199,14 +202,14 @@ async fn work(
     shutdown: CancellationToken,
 ) -> anyhow::Result<()> {
     let cluster = tokio::select! {
-        cluster = cluster_uid(&client) => cluster?,
+        cluster = cluster_uid(&calls) => cluster?,
         () = shutdown.cancelled() => return Ok(()),
     };
     let (changes, seen) = mpsc::channel(CHANGES_AHEAD);
     let (sessions, heard) = mpsc::channel(SESSION_EVENTS_AHEAD);
-    let events = Events::new(client.clone(), executor.clone(), metrics.clone());
+    let events = Events::new(calls.clone(), executor.clone(), metrics.clone());
     let parts = Parts {
-        api: Api::new(client.clone()),
+        api: Api::new(calls),
         events,
         health,
         metrics: metrics.clone(),
@@ -219,7 +222,7 @@ async fn work(
         executor,
         epoch: 0,
     };
-    tokio::spawn(watch_all(client, changes, metrics));
+    tokio::spawn(watch_all(watches, changes, metrics));
     let connect = move || {
         let planner = planner.clone();
         async move { planner.connect().await }

@@ -1,0 +1,91 @@
+//! Connections to the API server: HTTP/2 where it is spoken, so that hundreds of calls share one connection, and a connection that
+//! has died is noticed.
+
+use std::time::Duration;
+
+use anyhow::{Context, bail};
+use hyper_rustls::{FixedServerNameResolver, HttpsConnectorBuilder};
+use hyper_util::{
+    client::legacy::{self, connect::HttpConnector},
+    rt::{TokioExecutor, TokioTimer},
+};
+use kube::{
+    Client, Config,
+    client::{Body, ClientBuilder, ConfigExt},
+};
+use tower::{BoxError, ServiceBuilder, util::MapRequestLayer};
+
+use crate::watch::of_this_moment;
+
+/// How long connecting to the API server may take.
+const CONNECT_DEADLINE: Duration = Duration::from_secs(10);
+/// After how much silence the server is asked whether it is still there, and how long it may take to answer (client-go's values).
+const PING_AFTER: Duration = Duration::from_secs(30);
+const PING_DEADLINE: Duration = Duration::from_secs(15);
+/// How much of one answer may be on its way. Lists are long, and the usual 64 KiB would have the server wait for every acknowledgement.
+const STREAM_WINDOW_BYTES: u32 = 1 << 20;
+/// How much of all answers of a connection may be on its way.
+const CONNECTION_WINDOW_BYTES: u32 = 4 << 20;
+
+/// A client with connections of its own.
+///
+/// # Errors
+/// The configuration names certificates, credentials or a proxy that can't be used.
+pub fn connect(config: &Config) -> anyhow::Result<Client> {
+    if config.proxy_url.is_some() {
+        bail!("a proxy for the API server (proxy-url in the kubeconfig, or HTTPS_PROXY) isn't supported");
+    }
+    let mut connector = HttpConnector::new();
+    // The connector for TLS decides what is encrypted.
+    connector.enforce_http(false);
+    connector.set_nodelay(true);
+    connector.set_connect_timeout(Some(CONNECT_DEADLINE));
+    let mut https = HttpsConnectorBuilder::new()
+        .with_tls_config(config.rustls_client_config()?)
+        .https_or_http();
+    if let Some(name) = &config.tls_server_name {
+        let name = name
+            .clone()
+            .try_into()
+            .with_context(|| format!("tls-server-name {name:?} isn't a server's name"))?;
+        https = https.with_server_name_resolver(FixedServerNameResolver::new(name));
+    }
+    let client: legacy::Client<_, Body> = legacy::Builder::new(TokioExecutor::new())
+        .timer(TokioTimer::new())
+        .pool_timer(TokioTimer::new())
+        .http2_initial_stream_window_size(STREAM_WINDOW_BYTES)
+        .http2_initial_connection_window_size(CONNECTION_WINDOW_BYTES)
+        .http2_keep_alive_interval(PING_AFTER)
+        .http2_keep_alive_timeout(PING_DEADLINE)
+        .http2_keep_alive_while_idle(true)
+        .build(https.enable_all_versions().wrap_connector(connector));
+    let service = ServiceBuilder::new()
+        .layer(MapRequestLayer::new(of_this_moment))
+        .layer(config.base_uri_layer())
+        .option_layer(config.auth_layer()?)
+        .layer(config.extra_headers_layer()?)
+        .map_err(BoxError::from)
+        .service(client);
+    Ok(ClientBuilder::new(service, config.default_namespace.clone()).build())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn config() -> Config {
+        Config::new("https://127.0.0.1:1".parse().unwrap())
+    }
+
+    #[tokio::test]
+    async fn a_configuration_that_cant_be_used_is_named() {
+        assert!(connect(&config()).is_ok());
+        let mut config = config();
+        config.tls_server_name = Some("no server's name".to_owned());
+        let error = connect(&config).err().unwrap();
+        assert!(error.to_string().contains("tls-server-name"), "{error:#}");
+        config.proxy_url = Some("http://127.0.0.1:2".parse().unwrap());
+        let error = connect(&config).err().unwrap();
+        assert!(error.to_string().contains("proxy-url"), "{error:#}");
+    }
+}
