@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use axum::body::Bytes;
 use everynode_proto::facts::Pod;
 use http::header::RETRY_AFTER;
 use kube::{
@@ -175,7 +176,7 @@ impl Api {
         Self { client }
     }
 
-    async fn text(&self, request: Built) -> Result<String, ApiError> {
+    async fn send(&self, request: Built) -> Result<Bytes, ApiError> {
         match tokio::time::timeout(CALL_DEADLINE, self.answer(request?)).await {
             Ok(answer) => answer,
             Err(_) => Err(ApiError::Unclear(format!(
@@ -185,12 +186,11 @@ impl Api {
         }
     }
 
-    async fn answer(&self, request: http::Request<Vec<u8>>) -> Result<String, ApiError> {
+    async fn answer(&self, request: http::Request<Vec<u8>>) -> Result<Bytes, ApiError> {
         let (head, body) = self.client.send(request.map(Body::from)).await?.into_parts();
         let body = body.collect_bytes().await?;
-        let text = String::from_utf8_lossy(&body).into_owned();
         if head.status.is_success() {
-            return Ok(text);
+            return Ok(body);
         }
         let seconds = head
             .headers
@@ -199,13 +199,13 @@ impl Api {
         Err(ApiError::from_answer(
             head.status.as_u16(),
             seconds.map(Duration::from_secs),
-            &text,
+            &String::from_utf8_lossy(&body),
         ))
     }
 
     async fn object<T: DeserializeOwned>(&self, request: Built) -> Result<T, ApiError> {
-        let text = self.text(request).await?;
-        serde_json::from_str(&text)
+        let body = self.send(request).await?;
+        serde_json::from_slice(&body)
             .map_err(|error| ApiError::Unclear(format!("its answer can't be read: {error}")))
     }
 
@@ -230,7 +230,7 @@ impl Api {
     }
 
     pub async fn delete_pod(&self, namespace: &str, name: &str, uid: &str) -> Result<(), ApiError> {
-        self.text(pods(namespace).delete(name, &delete_params(uid)))
+        self.send(pods(namespace).delete(name, &delete_params(uid)))
             .await
             .map(drop)
     }
@@ -272,7 +272,7 @@ impl Api {
     }
 
     pub async fn delete_revision(&self, namespace: &str, name: &str, uid: &str) -> Result<(), ApiError> {
-        self.text(revisions(namespace).delete(name, &delete_params(uid)))
+        self.send(revisions(namespace).delete(name, &delete_params(uid)))
             .await
             .map(drop)
     }

@@ -38,6 +38,9 @@ use crate::{
 
 /// How many changes are taken in before anything else gets its turn.
 const CHANGES_AT_ONCE: usize = 1_000;
+/// The shortest time between two requests to the planner. The first news after a rest goes out at once; when thousands of pods
+/// change in a second, some go together.
+const PACE: Duration = Duration::from_millis(5);
 /// The longest wait for anything.
 const LONGEST_TIMER: Duration = Duration::from_hours(1);
 
@@ -79,6 +82,8 @@ pub struct Controller {
 struct Planner {
     requests: mpsc::Sender<everynode_proto::planner::v1::SessionRequest>,
     limit: usize,
+    /// When it was told something.
+    told: Option<Instant>,
 }
 
 /// What comes back from a call.
@@ -132,13 +137,14 @@ impl Controller {
             let may_complete = self.may_complete();
             let requests = self.planner.as_ref().map(|planner| planner.requests.clone());
             let is_due = self.cluster.is_synced() && self.outbox.is_due(may_complete);
+            let pace = self.pace();
             tokio::select! {
                 () = shutdown.cancelled() => break,
                 change = self.parts.changes.recv() => self.take_in(change.context("the watches have ended")?),
                 event = self.parts.sessions.recv() => self.hear(event.context("the session's task has ended")?),
                 Some(answer) = self.calls.join_next() => self.hear_back(answer.context("a call failed")?),
                 Some(timer) = self.timers.next() => self.time(timer.into_inner()),
-                Ok(permit) = reserve(requests), if is_due => self.tell(permit, may_complete),
+                Ok(permit) = reserve(requests, pace), if is_due => self.tell(permit, may_complete),
                 _ = heartbeat.tick() => self.look_after(),
             }
             self.settle();
@@ -171,7 +177,11 @@ impl Controller {
     fn hear(&mut self, event: session::Event) {
         match event {
             session::Event::Opened { requests, limit } => {
-                self.planner = Some(Planner { requests, limit });
+                self.planner = Some(Planner {
+                    requests,
+                    limit,
+                    told: None,
+                });
                 self.parts.metrics.planner_found();
                 self.outbox.restart(session::HELLO_SEQUENCE);
                 self.cluster.touch_all();
@@ -216,12 +226,20 @@ impl Controller {
         }
     }
 
+    /// When the planner may be told more: at once when it doesn't know everything yet, or when a whole request is waiting.
+    fn pace(&self) -> Option<Instant> {
+        let planner = self.planner.as_ref()?;
+        let waits = self.outbox.is_synced() && self.outbox.len() < planner.limit;
+        planner.told.filter(|_| waits).map(|told| told + PACE)
+    }
+
     fn tell(
         &mut self,
         permit: mpsc::OwnedPermit<everynode_proto::planner::v1::SessionRequest>,
         may_complete: bool,
     ) {
-        let Some(planner) = &self.planner else { return };
+        let Some(planner) = &mut self.planner else { return };
+        planner.told = Some(Instant::now());
         let (cluster, managed) = (&self.cluster, &self.managed);
         let announce = |uid: &Text| match (cluster.daemon_set(uid), managed.get(uid)) {
             (None, _) => Announcement::Gone,
@@ -314,9 +332,17 @@ impl Controller {
     }
 }
 
-async fn reserve<T>(sender: Option<mpsc::Sender<T>>) -> anyhow::Result<mpsc::OwnedPermit<T>> {
+async fn reserve<T>(
+    sender: Option<mpsc::Sender<T>>,
+    pace: Option<Instant>,
+) -> anyhow::Result<mpsc::OwnedPermit<T>> {
     match sender {
-        Some(sender) => Ok(sender.reserve_owned().await?),
+        Some(sender) => {
+            if let Some(pace) = pace {
+                tokio::time::sleep_until(pace).await;
+            }
+            Ok(sender.reserve_owned().await?)
+        }
         None => bail!("no session"),
     }
 }

@@ -79,6 +79,16 @@ impl Outbox {
         self.time_has_passed = true;
     }
 
+    /// How many facts are due.
+    pub fn len(&self) -> usize {
+        self.nodes.len() + self.pods.len() + self.daemon_sets.len() + self.done.len()
+    }
+
+    /// Whether no fact is due.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
     /// Whether the planner has been told everything at least once.
     pub fn is_synced(&self) -> bool {
         self.sync == Sync::Said
@@ -86,8 +96,7 @@ impl Outbox {
 
     /// Whether there is something to say.
     pub fn is_due(&self, may_complete: bool) -> bool {
-        let changed = !(self.nodes.is_empty() && self.pods.is_empty() && self.daemon_sets.is_empty());
-        changed || !self.done.is_empty() || self.time_has_passed || (self.sync == Sync::Due && may_complete)
+        !self.is_empty() || self.time_has_passed || (self.sync == Sync::Due && may_complete)
     }
 
     /// The next request, with at most `limit` facts; `None` when there is nothing to say. A full sync is complete only

@@ -15,6 +15,8 @@ use crate::{
 
 /// The longest name that a pod can have and still be its host's name.
 const MAX_NAME: usize = 63;
+/// The field by which a pod is meant for a node.
+const REQUIRED: &str = "requiredDuringSchedulingIgnoredDuringExecution";
 
 /// The name of a pod. Whoever creates a pod of this revision for this node after this predecessor uses the same name,
 /// so of two creations one fails. `attempt` moves on from a name that is taken by another pod.
@@ -55,15 +57,19 @@ pub fn owner_reference(daemon_set: &DaemonSet) -> Value {
 }
 
 /// Everything about a `DaemonSet`'s pods of one revision that is the same on every node.
+///
+/// It is kept as the text of the pod, cut where a pod's own values go: thousands of pods are made of one template, and all of them
+/// are nearly the same text.
 #[derive(Debug, Clone)]
 pub struct Recipe {
     /// The controller-revision-hash that the pods get.
     revision: String,
-    metadata: Map<String, Value>,
-    spec: Map<String, Value>,
-    affinity: Map<String, Value>,
-    node_affinity: Map<String, Value>,
+    before_name: String,
+    before_node: String,
 }
+
+/// What follows a pod's node.
+const AFTER_NODE: &str = "]}]}]}}}}}";
 
 impl Recipe {
     /// Prepares the pods of a revision.
@@ -83,17 +89,28 @@ impl Recipe {
         let given = object(take(&mut template, "metadata"), "spec.template.metadata")?;
         let mut spec = object(take(&mut template, "spec"), "spec.template.spec")?;
         let mut affinity = object(take(&mut spec, "affinity"), "spec.template.spec.affinity")?;
-        let node_affinity = object(
+        let mut node_affinity = object(
             take(&mut affinity, "nodeAffinity"),
             "spec.template.spec.affinity.nodeAffinity",
         )?;
         add_tolerations(&mut spec, added)?;
+        // A required affinity of the template has done its work in choosing the node (C3).
+        node_affinity.remove(REQUIRED);
+        let metadata = metadata(daemon_set, revision, given)?;
+        let before_name = format!(
+            r#"{{"apiVersion":"v1","kind":"Pod","metadata":{}"name":"#,
+            opened(metadata)
+        );
+        let before_node = format!(
+            r#"}},"spec":{}"affinity":{}"nodeAffinity":{}"{REQUIRED}":{{"nodeSelectorTerms":[{{"matchFields":[{{"key":"metadata.name","operator":"In","values":["#,
+            opened(spec),
+            opened(affinity),
+            opened(node_affinity),
+        );
         Ok(Self {
             revision: revision.to_owned(),
-            metadata: metadata(daemon_set, revision, given)?,
-            spec,
-            affinity,
-            node_affinity,
+            before_name,
+            before_node,
         })
     }
 
@@ -104,24 +121,21 @@ impl Recipe {
 
     /// The pod for a node, ready to be sent.
     pub fn pod(&self, name: &str, node: &str) -> Vec<u8> {
-        let mut metadata = self.metadata.clone();
-        metadata.insert("name".to_owned(), name.into());
-        // A required affinity of the template has done its work in choosing the node (C3).
-        let mut node_affinity = self.node_affinity.clone();
-        let required = json!({"nodeSelectorTerms": [
-            {"matchFields": [{"key": "metadata.name", "operator": "In", "values": [node]}]},
-        ]});
-        node_affinity.insert(
-            "requiredDuringSchedulingIgnoredDuringExecution".to_owned(),
-            required,
-        );
-        let mut affinity = self.affinity.clone();
-        affinity.insert("nodeAffinity".to_owned(), node_affinity.into());
-        let mut spec = self.spec.clone();
-        spec.insert("affinity".to_owned(), affinity.into());
-        let pod = json!({"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": spec});
-        pod.to_string().into_bytes()
+        let [name, node] = [name, node].map(|text| Value::from(text).to_string());
+        let parts = [&self.before_name, &name, &self.before_node, &node, AFTER_NODE];
+        parts.concat().into_bytes()
     }
+}
+
+/// An object's text without its end, ready for one more field.
+fn opened(map: Map<String, Value>) -> String {
+    let is_empty = map.is_empty();
+    let mut text = Value::Object(map).to_string();
+    text.pop();
+    if !is_empty {
+        text.push(',');
+    }
+    text
 }
 
 fn take(map: &mut Map<String, Value>, key: &str) -> Value {

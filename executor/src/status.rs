@@ -29,6 +29,12 @@ pub fn differs(wanted: &DaemonSetStatus, written: &object::DaemonSetStatus) -> b
     counters != *written
 }
 
+/// Whether every pod that should be there is updated and available: nothing more is to be expected.
+pub fn is_settled(wanted: &DaemonSetStatus) -> bool {
+    let desired = wanted.desired_number_scheduled;
+    wanted.updated_number_scheduled == desired && wanted.number_available == desired
+}
+
 fn body(daemon_set: &DaemonSet, wanted: &DaemonSetStatus) -> Value {
     let metadata = &daemon_set.metadata;
     json!({

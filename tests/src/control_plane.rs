@@ -270,7 +270,7 @@ impl ControlPlane {
     /// # Errors
     /// When the kubeconfig can't be read.
     pub async fn client(&self) -> Result<Client> {
-        Client::try_from(self.config().await?).context("making a client")
+        client_of(self.kubeconfig()).await
     }
 
     /// The configuration that [`ControlPlane::client`] is made from.
@@ -278,10 +278,7 @@ impl ControlPlane {
     /// # Errors
     /// When the kubeconfig can't be read.
     pub async fn config(&self) -> Result<Config> {
-        let kubeconfig = Kubeconfig::read_from(self.kubeconfig()).context("reading the kubeconfig")?;
-        Config::from_custom_kubeconfig(kubeconfig, &KubeConfigOptions::default())
-            .await
-            .context("reading the kubeconfig")
+        config_of(self.kubeconfig()).await
     }
 
     /// A kubeconfig with all rights.
@@ -422,6 +419,21 @@ impl Drop for ControlPlane {
             *leash = None;
         }
     }
+}
+
+/// A new client of whoever a kubeconfig is for.
+///
+/// # Errors
+/// When the kubeconfig can't be read.
+pub async fn client_of(kubeconfig: &Path) -> Result<Client> {
+    Client::try_from(config_of(kubeconfig).await?).context("making a client")
+}
+
+async fn config_of(kubeconfig: &Path) -> Result<Config> {
+    let kubeconfig = Kubeconfig::read_from(kubeconfig).context("reading the kubeconfig")?;
+    Config::from_custom_kubeconfig(kubeconfig, &KubeConfigOptions::default())
+        .await
+        .context("reading the kubeconfig")
 }
 
 async fn copy_folder(from: &Path, to: &Path) -> Result<()> {

@@ -69,6 +69,9 @@ pub(super) struct Status {
     pub(super) written: Vec<DaemonSetStatus>,
     /// Whether it is being written, or has just been.
     pub(super) is_resting: bool,
+    /// How many rests there are after each write for now, and how many are left after the last.
+    pub(super) rests: u32,
+    pub(super) rests_left: u32,
     /// How often writing has failed in a row.
     pub(super) failures: u32,
 }

@@ -1,5 +1,5 @@
-//! Statuses as they are written: one write of a `DaemonSet` at a time, with a short rest after each, so that of many
-//! changes in a rollout only some are written and always the last.
+//! Statuses as they are written: one write of a `DaemonSet` at a time, with a rest after each that grows while there is always more
+//! to write. So of many changes in a rollout only some are written, the last one always and soon.
 
 use std::time::Duration;
 
@@ -9,12 +9,14 @@ use super::{Answer, Controller, Timer};
 use crate::{
     api::ApiError,
     cluster::Text,
-    status::{differs, write},
+    status::{differs, is_settled, write},
     watch::DaemonSet,
 };
 
-/// The rest between two writes of the same status. Faster than anyone reads, slower than a burst of creations.
+/// The shortest rest between two writes of the same status. Faster than anyone reads, slower than a burst of creations.
 const REST: Duration = Duration::from_millis(100);
+/// The longest rest while things move, in rests.
+const MOST_RESTS: u32 = 10;
 /// How many writes without an answer are remembered.
 const MAX_UNCONFIRMED: usize = 16;
 /// The longest wait after failures.
@@ -74,12 +76,14 @@ impl Controller {
                 managed.status.failures = 0;
                 let written = &mut managed.status.written;
                 written.drain(..written.len().saturating_sub(1));
+                managed.status.rests_left = managed.status.rests;
                 self.cluster.wrote_daemon_set(object);
                 REST
             }
             Err(error) => {
                 let failures = managed.status.failures;
                 managed.status.failures = failures.saturating_add(1);
+                managed.status.rests_left = 1;
                 if error.is_not_found() {
                     debug!(%uid, "a DaemonSet was gone before its status could be written");
                 } else {
@@ -91,11 +95,30 @@ impl Controller {
         self.set_timer(Timer::Status(uid), rest);
     }
 
-    /// The rest after a write is over.
+    /// A rest after a write is over. There are more of them while the status is on its way to somewhere; where it is for now at an
+    /// end, someone may be waiting for just that.
     pub(super) fn rested(&mut self, uid: &Text) {
-        if let Some(managed) = self.managed.get_mut(uid) {
-            managed.status.is_resting = false;
-            self.write_status(uid);
+        let (Some(managed), Some(entry)) = (self.managed.get_mut(uid), self.cluster.daemon_set(uid)) else {
+            return;
+        };
+        let status = &mut managed.status;
+        status.rests_left = status.rests_left.saturating_sub(1);
+        let due = status
+            .wanted
+            .filter(|wanted| differs(wanted, &entry.object.status));
+        match due {
+            None => {
+                status.is_resting = false;
+                status.rests = (status.rests / 2).max(1);
+            }
+            Some(wanted) if status.rests_left == 0 || is_settled(&wanted) => {
+                status.is_resting = false;
+                status.rests = (status.rests * 2).clamp(1, MOST_RESTS);
+                self.write_status(uid);
+            }
+            Some(_) => {
+                self.set_timer(Timer::Status(uid.clone()), REST);
+            }
         }
     }
 }

@@ -16,6 +16,7 @@ use super::meter::{Meter, Sample, Usage, usage};
 use super::population::{self, Expected};
 use super::report::{Figure, Outcome, Unit};
 use super::stage::Stage;
+use crate::control_plane::Component;
 use crate::daemonsets::{self, DaemonSetBuilder};
 use crate::wait::{GiveUp, eventually_every};
 
@@ -53,6 +54,8 @@ struct Mark {
     seconds: f64,
     at: Timestamp,
     usages: Vec<Usage>,
+    /// Processor time of the control plane's processes.
+    others: Vec<f64>,
     received_bytes: u64,
 }
 
@@ -78,7 +81,7 @@ impl Trial {
         let processes = running.processes()?;
         let meter = Meter::start(processes.iter().map(|(_, pid)| *pid).collect());
         let audit = stage.audit();
-        Ok(Self {
+        let mut trial = Self {
             stage,
             contender,
             running,
@@ -88,9 +91,12 @@ impl Trial {
                 seconds: 0.0,
                 at,
                 usages: vec![Usage::default(); processes.len()],
+                others: Vec::new(),
                 received_bytes,
             },
-        })
+        };
+        trial.began.others = trial.others()?.into_iter().map(|(_, cpu)| cpu).collect();
+        Ok(trial)
     }
 
     /// Has the contender place one pod, by which it shows that it is ready, and waits until it has nothing to do any more.
@@ -180,6 +186,7 @@ impl Trial {
             seconds: self.meter.samples().last().map_or(0.0, |sample| sample.seconds),
             at: Timestamp::now(),
             usages: self.usages()?,
+            others: self.others()?.into_iter().map(|(_, cpu)| cpu).collect(),
             received_bytes: self.stage.relay.received_bytes(),
         };
         Ok(())
@@ -238,6 +245,14 @@ impl Trial {
             Figure::bytes("RSS in the end", usages.iter().map(|usage| usage.rss_bytes).sum()),
             Figure::bytes("read from the API server", received),
         ];
+        let others = self.others()?.into_iter().zip(&self.began.others);
+        for ((component, now), before) in others {
+            figures.push(Figure::new(
+                &format!("CPU, {}", component.name()),
+                Unit::Seconds,
+                now - before,
+            ));
+        }
         if names.len() > 1 {
             for ((name, cpu), usage) in names.iter().zip(&cpu).zip(&usages) {
                 figures.push(Figure::new(&format!("CPU, {name}"), Unit::Seconds, *cpu));
@@ -277,6 +292,16 @@ impl Trial {
                 cpu_seconds: sample.cpu_seconds - cpu_before,
                 ..sample
             })
+            .collect()
+    }
+
+    /// What the control plane's processes have taken of the processor.
+    fn others(&self) -> Result<Vec<(Component, f64)>> {
+        let running = Component::ALL
+            .into_iter()
+            .filter_map(|component| Some((component, self.stage.control_plane.pid(component)?)));
+        running
+            .map(|(component, pid)| Ok((component, usage(pid)?.cpu_seconds)))
             .collect()
     }
 

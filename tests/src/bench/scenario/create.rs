@@ -3,16 +3,18 @@
 use std::collections::BTreeSet;
 use std::time::Instant;
 
-use anyhow::{Result, ensure};
+use anyhow::{Context as _, Result, ensure};
 
 use crate::bench::Settings;
 use crate::bench::contender::Contender;
+use crate::bench::meter::usage;
 use crate::bench::population::{
-    self, Expected, NAMESPACE, create_nodes, daemon_set, daemon_set_name, node_name, pod, post_pods,
+    Expected, NAMESPACE, create_nodes, daemon_set, daemon_set_name, node_name, pod, post_pods,
 };
 use crate::bench::report::{Figure, Outcome, Unit};
 use crate::bench::stage::Stage;
 use crate::bench::trial::Trial;
+use crate::control_plane::Component;
 use crate::daemonsets;
 
 /// How many requests of one `DaemonSet` the executor has under way at most; the bare client does as much.
@@ -74,16 +76,22 @@ pub async fn raw(settings: &Settings) -> Result<Outcome> {
             bodies.push(pod(&daemon_set, "9bd8f6f5c", &node_name(node), false)?);
         }
     }
-    // The first connections are made before, as they are for a contender that is ready.
-    let spare = bodies.len().min(LANE * settings.daemonsets);
-    population::create_nodes(&stage.client, (0..spare).map(node_name)).await?;
-    let start = Instant::now();
-    post_pods(&stage.client, bodies, LANE * settings.daemonsets).await?;
-    let wall = start.elapsed().as_secs_f64();
+    // By the contenders' way, with all that is counted on it.
+    let client = crate::control_plane::client_of(&stage.kubeconfig).await?;
+    let api_server = || -> Result<f64> {
+        let pid = stage.control_plane.pid(Component::ApiServer);
+        Ok(usage(pid.context("the API server runs")?)?.cpu_seconds)
+    };
+    let (start, before) = (Instant::now(), api_server()?);
+    post_pods(&client, bodies, LANE * settings.daemonsets).await?;
+    let (wall, cpu) = (start.elapsed().as_secs_f64(), api_server()? - before);
     stage.control_plane.stop().await?;
     Ok(Outcome {
         contender: "bare client".to_owned(),
-        figures: vec![Figure::new("wall, to the last pod", Unit::Seconds, wall)],
+        figures: vec![
+            Figure::new("wall, to the last pod", Unit::Seconds, wall),
+            Figure::new("CPU, kube-apiserver", Unit::Seconds, cpu),
+        ],
         samples: Vec::new(),
         created: Vec::new(),
     })
