@@ -2,19 +2,24 @@
 
 use std::time::Duration;
 
-use axum::body::Bytes;
 use everynode_proto::facts::Pod;
-use http::header::RETRY_AFTER;
+use http::{
+    HeaderValue,
+    header::{ACCEPT, CONTENT_TYPE, RETRY_AFTER},
+};
 use kube::{
     Client,
     api::{DeleteParams, GetParams, Patch, PatchParams, PostParams, Preconditions},
     client::Body,
     core::{Request, Status, request},
 };
-use serde::de::DeserializeOwned;
+use prost::bytes::Bytes;
 use serde_json::Value;
 
-use crate::watch::{Cause, DaemonSet, Revision};
+use crate::watch::{
+    Cause, DaemonSet, Revision,
+    read::{self, Encoding, PROTOBUF_OR_JSON, Watched},
+};
 
 /// How long one call may take. The API server's own limit is a minute; a call that takes so long is better repeated.
 const CALL_DEADLINE: Duration = Duration::from_secs(20);
@@ -83,11 +88,23 @@ impl From<kube::Error> for ApiError {
 impl ApiError {
     /// What an answer that is no success means. Not every one comes from the API server itself, so its body may be
     /// any text.
-    fn from_answer(code: u16, retry_after: Option<Duration>, body: &str) -> Self {
-        let status = serde_json::from_str::<Status>(body)
-            .ok()
+    pub(crate) fn from_answer(head: &http::response::Parts, body: &Bytes) -> Self {
+        let code = head.status.as_u16();
+        let seconds = head
+            .headers
+            .get(RETRY_AFTER)
+            .and_then(|value| value.to_str().ok()?.parse().ok());
+        let status = read::status(body, Encoding::of(&head.headers))
             .filter(|status| status.code == code)
-            .unwrap_or_else(|| Status::failure(body.trim(), "Unreadable").with_code(code));
+            .unwrap_or_else(|| {
+                Status::failure(String::from_utf8_lossy(body).trim(), "Unreadable").with_code(code)
+            });
+        Self::of(status, seconds.map(Duration::from_secs))
+    }
+
+    /// What a failure means that the server has described.
+    pub(crate) fn of(status: Status, retry_after: Option<Duration>) -> Self {
+        let code = status.code;
         let seconds = status
             .details
             .as_ref()
@@ -176,7 +193,7 @@ impl Api {
         Self { client }
     }
 
-    async fn send(&self, request: Built) -> Result<Bytes, ApiError> {
+    async fn send(&self, request: Built) -> Result<(Encoding, Bytes), ApiError> {
         match tokio::time::timeout(CALL_DEADLINE, self.answer(request?)).await {
             Ok(answer) => answer,
             Err(_) => Err(ApiError::Unclear(format!(
@@ -186,32 +203,42 @@ impl Api {
         }
     }
 
-    async fn answer(&self, request: http::Request<Vec<u8>>) -> Result<Bytes, ApiError> {
+    async fn answer(&self, request: http::Request<Vec<u8>>) -> Result<(Encoding, Bytes), ApiError> {
         let (head, body) = self.client.send(request.map(Body::from)).await?.into_parts();
         let body = body.collect_bytes().await?;
         if head.status.is_success() {
-            return Ok(body);
+            return Ok((Encoding::of(&head.headers), body));
         }
-        let seconds = head
-            .headers
-            .get(RETRY_AFTER)
-            .and_then(|value| value.to_str().ok()?.parse().ok());
-        Err(ApiError::from_answer(
-            head.status.as_u16(),
-            seconds.map(Duration::from_secs),
-            &String::from_utf8_lossy(&body),
-        ))
+        Err(ApiError::from_answer(&head, &body))
     }
 
-    async fn object<T: DeserializeOwned>(&self, request: Built) -> Result<T, ApiError> {
-        let body = self.send(request).await?;
-        serde_json::from_slice(&body)
+    async fn object<T: Watched>(&self, request: Built) -> Result<T, ApiError> {
+        let mut request = request?;
+        request
+            .headers_mut()
+            .insert(ACCEPT, HeaderValue::from_static(T::ACCEPT));
+        let (encoding, body) = self.send(Ok(request)).await?;
+        read::object(&body, encoding)
             .map_err(|error| ApiError::Unclear(format!("its answer can't be read: {error}")))
     }
 
+    /// Deletes a single object. What the server says of it, it says in few words.
+    async fn delete(&self, request: Built) -> Result<(), ApiError> {
+        let mut request = request?;
+        request
+            .headers_mut()
+            .insert(ACCEPT, HeaderValue::from_static(PROTOBUF_OR_JSON));
+        self.send(Ok(request)).await.map(drop)
+    }
+
     pub async fn create_pod(&self, namespace: &str, body: Vec<u8>) -> Result<Pod, ApiError> {
-        self.object(pods(namespace).create(&PostParams::default(), body))
-            .await
+        // The template was validated when the DaemonSet was written; the server need not look for unknown fields in every pod.
+        let request = http::Request::post(format!(
+            "/api/v1/namespaces/{namespace}/pods?fieldValidation=Ignore"
+        ))
+        .header(CONTENT_TYPE, "application/json")
+        .body(body);
+        self.object(request.map_err(request::Error::BuildRequest)).await
     }
 
     pub async fn get_pod(&self, namespace: &str, name: &str) -> Result<Pod, ApiError> {
@@ -230,9 +257,8 @@ impl Api {
     }
 
     pub async fn delete_pod(&self, namespace: &str, name: &str, uid: &str) -> Result<(), ApiError> {
-        self.send(pods(namespace).delete(name, &delete_params(uid)))
+        self.delete(pods(namespace).delete(name, &delete_params(uid)))
             .await
-            .map(drop)
     }
 
     pub async fn get_daemon_set(&self, namespace: &str, name: &str) -> Result<DaemonSet, ApiError> {
@@ -272,8 +298,7 @@ impl Api {
     }
 
     pub async fn delete_revision(&self, namespace: &str, name: &str, uid: &str) -> Result<(), ApiError> {
-        self.send(revisions(namespace).delete(name, &delete_params(uid)))
+        self.delete(revisions(namespace).delete(name, &delete_params(uid)))
             .await
-            .map(drop)
     }
 }

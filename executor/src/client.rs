@@ -13,9 +13,7 @@ use kube::{
     Client, Config,
     client::{Body, ClientBuilder, ConfigExt},
 };
-use tower::{BoxError, ServiceBuilder, util::MapRequestLayer};
-
-use crate::watch::of_this_moment;
+use tower::{BoxError, ServiceBuilder};
 
 /// How long connecting to the API server may take.
 const CONNECT_DEADLINE: Duration = Duration::from_secs(10);
@@ -60,7 +58,6 @@ pub fn connect(config: &Config) -> anyhow::Result<Client> {
         .http2_keep_alive_while_idle(true)
         .build(https.enable_all_versions().wrap_connector(connector));
     let service = ServiceBuilder::new()
-        .layer(MapRequestLayer::new(of_this_moment))
         .layer(config.base_uri_layer())
         .option_layer(config.auth_layer()?)
         .layer(config.extra_headers_layer()?)

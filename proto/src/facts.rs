@@ -1,14 +1,16 @@
 //! Kubernetes objects as far as Everynode reads them, and the facts they turn into.
 //!
-//! Data flows one way: JSON → [`Node`], [`Pod`], [`DaemonSet`] (slim types that skip everything they don't name while
+//! Data flows one way: JSON or protobuf → [`Node`], [`Pod`], [`DaemonSet`] (slim types that skip everything they don't name while
 //! it is parsed) → [`NodeFacts`](crate::planner::v1::NodeFacts) and the like.
 //!
 //! - [`object`]: the slim types.
 //! - [`json`]: from `google.protobuf.Struct` and lists to single objects, with errors that name the field.
+//! - [`protobuf`]: nodes and pods in Kubernetes' own protobuf encoding.
 //! - [`wire`]: from slim types to facts.
 
 pub mod json;
 pub mod object;
+pub mod protobuf;
 pub mod wire;
 
 pub use object::{DaemonSet, Meta, Node, Pod, PodTemplate};

@@ -131,19 +131,3 @@ async fn a_server_that_refuses_to_stream_lists_is_asked_for_pages() {
         ["default/agent"]
     );
 }
-
-#[test]
-fn a_streamed_list_is_of_this_moment_and_other_requests_stay_as_they_are() {
-    let list =
-        "/api/v1/pods?&watch=true&sendInitialEvents=true&resourceVersionMatch=NotOlderThan&resourceVersion=0";
-    let consistent = "/api/v1/pods?&watch=true&sendInitialEvents=true&resourceVersionMatch=NotOlderThan";
-    let resumed = "/api/v1/pods?&watch=true&resourceVersion=0";
-    for (before, after) in [
-        (list, consistent),
-        (resumed, resumed),
-        ("/api/v1/pods", "/api/v1/pods"),
-    ] {
-        let request = Request::builder().uri(before).body(()).unwrap();
-        assert_eq!(of_this_moment(request).uri(), after);
-    }
-}

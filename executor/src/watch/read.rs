@@ -1,0 +1,278 @@
+//! What a watch or a list says, in either of the API server's encodings.
+
+use std::{collections::HashMap, fmt};
+
+use everynode_proto::facts::{self, protobuf};
+use http::{HeaderMap, header::CONTENT_TYPE};
+use kube::core::Status;
+use prost::{DecodeError, bytes::Bytes};
+use serde::{Deserialize, de::DeserializeOwned};
+use serde_json::value::RawValue;
+
+use super::{DaemonSet, Revision};
+
+/// The annotation of the bookmark that ends a streamed list.
+const INITIAL_EVENTS_END: &str = "k8s.io/initial-events-end";
+
+/// Why something can't be read.
+#[derive(Debug, thiserror::Error)]
+pub enum Unreadable {
+    /// It isn't the JSON that was expected.
+    #[error("unexpected JSON: {0}")]
+    Json(#[from] serde_json::Error),
+    /// It isn't the message that was expected.
+    #[error("unexpected protobuf: {0}")]
+    Protobuf(#[from] DecodeError),
+    /// The server has chosen an encoding that it wasn't offered.
+    #[error("protobuf wasn't asked for")]
+    NotOffered,
+    /// There is no such type of event.
+    #[error("{0:?} is no type of event")]
+    EventType(String),
+}
+
+/// How objects are encoded.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Encoding {
+    /// As text.
+    Json,
+    /// As messages.
+    Protobuf,
+}
+
+impl Encoding {
+    /// What an answer is encoded in.
+    pub fn of(headers: &HeaderMap) -> Self {
+        let content_type = headers
+            .get(CONTENT_TYPE)
+            .map_or(&[][..], |value| value.as_bytes());
+        if content_type.starts_with(protobuf::CONTENT_TYPE.as_bytes()) {
+            Self::Protobuf
+        } else {
+            Self::Json
+        }
+    }
+}
+
+/// What is taken in answers about nodes and pods: protobuf, or else JSON, in which a proxy may answer.
+pub const PROTOBUF_OR_JSON: &str = "application/vnd.kubernetes.protobuf,application/json";
+
+/// A kind that is watched.
+pub trait Watched: DeserializeOwned + fmt::Debug + Send + 'static {
+    /// The kind.
+    const KIND: &'static str;
+    /// Where all of them are found.
+    const PATH: &'static str;
+    /// The encodings that the server may choose from.
+    const ACCEPT: &'static str = "application/json";
+
+    /// Reads an object in protobuf.
+    ///
+    /// # Errors
+    /// It can't be read, or the encoding wasn't offered for the kind.
+    fn from_protobuf(_object: Bytes) -> Result<Self, Unreadable> {
+        Err(Unreadable::NotOffered)
+    }
+
+    /// Its metadata.resourceVersion.
+    fn version(&self) -> &str;
+}
+
+impl Watched for facts::Node {
+    const KIND: &'static str = "Node";
+    const PATH: &'static str = "/api/v1/nodes";
+    const ACCEPT: &'static str = PROTOBUF_OR_JSON;
+
+    fn from_protobuf(object: Bytes) -> Result<Self, Unreadable> {
+        Ok(protobuf::node(object)?)
+    }
+
+    fn version(&self) -> &str {
+        &self.metadata.resource_version
+    }
+}
+
+impl Watched for facts::Pod {
+    const KIND: &'static str = "Pod";
+    const PATH: &'static str = "/api/v1/pods";
+    const ACCEPT: &'static str = PROTOBUF_OR_JSON;
+
+    fn from_protobuf(object: Bytes) -> Result<Self, Unreadable> {
+        Ok(protobuf::pod(object)?)
+    }
+
+    fn version(&self) -> &str {
+        &self.metadata.resource_version
+    }
+}
+
+// A template must reach the pods as it is, with fields that are in no definition here, so these stay text.
+
+impl Watched for DaemonSet {
+    const KIND: &'static str = "DaemonSet";
+    const PATH: &'static str = "/apis/apps/v1/daemonsets";
+
+    fn version(&self) -> &str {
+        &self.metadata.resource_version
+    }
+}
+
+impl Watched for Revision {
+    const KIND: &'static str = "ControllerRevision";
+    const PATH: &'static str = "/apis/apps/v1/controllerrevisions";
+
+    fn version(&self) -> &str {
+        &self.metadata.resource_version
+    }
+}
+
+/// One event of a watch.
+#[derive(Debug)]
+pub enum Heard<T> {
+    /// The object is as shown.
+    Changed(T),
+    /// The object is gone; it is shown as it was last.
+    Gone(T),
+    /// Nothing happened up to this version.
+    Bookmark {
+        /// The version.
+        version: String,
+        /// Whether the list ends here.
+        ends_list: bool,
+    },
+    /// The server ends the watch.
+    Error(Box<Status>),
+}
+
+#[derive(Deserialize)]
+struct JsonEvent<'a> {
+    r#type: String,
+    #[serde(borrow)]
+    object: &'a RawValue,
+}
+
+#[derive(Deserialize)]
+struct JsonBookmark {
+    metadata: JsonBookmarkMeta,
+}
+
+#[derive(Deserialize, Default)]
+#[serde(rename_all = "camelCase", default)]
+struct JsonBookmarkMeta {
+    resource_version: String,
+    annotations: HashMap<String, String>,
+}
+
+/// Reads one event of a watch.
+///
+/// # Errors
+/// It, or its object, can't be read.
+pub fn event<T: Watched>(frame: Bytes, encoding: Encoding) -> Result<Heard<T>, Unreadable> {
+    match encoding {
+        Encoding::Json => {
+            let JsonEvent { r#type, object } = serde_json::from_slice(&frame)?;
+            json_event(r#type, object.get())
+        }
+        Encoding::Protobuf => {
+            let (kind, object) = protobuf::watch_event(frame)?;
+            protobuf_event(kind, object)
+        }
+    }
+}
+
+fn json_event<T: Watched>(kind: String, object: &str) -> Result<Heard<T>, Unreadable> {
+    Ok(match kind.as_str() {
+        "ADDED" | "MODIFIED" => Heard::Changed(serde_json::from_str(object)?),
+        "DELETED" => Heard::Gone(serde_json::from_str(object)?),
+        "BOOKMARK" => {
+            let JsonBookmark { metadata } = serde_json::from_str(object)?;
+            bookmark(metadata.resource_version, &metadata.annotations)
+        }
+        "ERROR" => Heard::Error(serde_json::from_str(object)?),
+        _ => return Err(Unreadable::EventType(kind)),
+    })
+}
+
+fn protobuf_event<T: Watched>(kind: String, object: Bytes) -> Result<Heard<T>, Unreadable> {
+    Ok(match kind.as_str() {
+        "ADDED" | "MODIFIED" => Heard::Changed(T::from_protobuf(object)?),
+        "DELETED" => Heard::Gone(T::from_protobuf(object)?),
+        "BOOKMARK" => {
+            let (version, annotations) = protobuf::bookmark(object)?;
+            bookmark(version, &annotations)
+        }
+        "ERROR" => Heard::Error(serde_json::from_value(protobuf::status(object)?)?),
+        _ => return Err(Unreadable::EventType(kind)),
+    })
+}
+
+fn bookmark<T>(version: String, annotations: &HashMap<String, String>) -> Heard<T> {
+    let ends_list = annotations
+        .get(INITIAL_EVENTS_END)
+        .is_some_and(|value| value == "true");
+    Heard::Bookmark { version, ends_list }
+}
+
+/// A page of a list.
+#[derive(Debug, Deserialize)]
+#[serde(bound = "T: DeserializeOwned")]
+pub struct Page<T> {
+    /// The list's own metadata.
+    pub metadata: PageMeta,
+    /// The objects.
+    #[serde(default = "Vec::new")]
+    pub items: Vec<T>,
+}
+
+/// The metadata of a list.
+#[derive(Debug, Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct PageMeta {
+    /// From where a watch goes on.
+    pub resource_version: String,
+    /// What the next page is asked for with; empty on the last.
+    pub r#continue: String,
+}
+
+/// Reads a page of a list.
+///
+/// # Errors
+/// It, or an object in it, can't be read.
+pub fn page<T: Watched>(body: &Bytes, encoding: Encoding) -> Result<Page<T>, Unreadable> {
+    match encoding {
+        Encoding::Json => Ok(serde_json::from_slice(body)?),
+        Encoding::Protobuf => {
+            let page = protobuf::page(body)?;
+            let items: Result<_, _> = page.items.into_iter().map(T::from_protobuf).collect();
+            Ok(Page {
+                metadata: PageMeta {
+                    resource_version: page.resource_version,
+                    r#continue: page.r#continue,
+                },
+                items: items?,
+            })
+        }
+    }
+}
+
+/// Reads a single object.
+///
+/// # Errors
+/// It can't be read.
+pub fn object<T: Watched>(body: &Bytes, encoding: Encoding) -> Result<T, Unreadable> {
+    match encoding {
+        Encoding::Json => Ok(serde_json::from_slice(body)?),
+        Encoding::Protobuf => T::from_protobuf(protobuf::unwrapped(body)?),
+    }
+}
+
+/// Reads a failure; `None` when it isn't one of the API server's.
+pub fn status(body: &Bytes, encoding: Encoding) -> Option<Status> {
+    match encoding {
+        Encoding::Json => serde_json::from_slice(body).ok(),
+        Encoding::Protobuf => {
+            let object = protobuf::unwrapped(body).ok()?;
+            serde_json::from_value(protobuf::status(object).ok()?).ok()
+        }
+    }
+}

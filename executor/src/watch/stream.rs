@@ -1,0 +1,290 @@
+//! One kind's watch, for ever: a list, what happens after it, and a new list when the server has forgotten where we were.
+//!
+//! kube has such a watcher too, but one that speaks JSON only, which costs the API server and this program several times as much for
+//! each pod. The rules are client-go's (mirrors Reflector).
+
+use std::time::Duration;
+
+use backon::{BackoffBuilder, ExponentialBuilder};
+use futures::{Stream, StreamExt, TryStreamExt};
+use http::{Request, header::ACCEPT};
+use http_body_util::BodyExt;
+use kube::{Client, client::Body};
+use prost::bytes::{Bytes, BytesMut};
+use tokio::{sync::mpsc, time::Instant};
+use tokio_util::{
+    codec::{AnyDelimiterCodec, FramedRead, LengthDelimitedCodec},
+    io::StreamReader,
+};
+use tracing::{info, warn};
+
+use super::{
+    Cause, Change, Event,
+    read::{self, Encoding, Heard, Unreadable, Watched},
+};
+use crate::{api::ApiError, metrics::Metrics};
+
+/// The waits after failures, as client-go's.
+const FIRST_WAIT: Duration = Duration::from_millis(800);
+const LONGEST_WAIT: Duration = Duration::from_secs(30);
+/// A watch that has lived this long has been a success.
+const A_WHILE: Duration = Duration::from_secs(10);
+/// For how long a watch is asked for, in seconds: between this and twice this, so that not all end together (client-go's values).
+const SHORTEST_WATCH_SECONDS: u32 = 300;
+/// How long a watch may outlive what was asked for. One that does is dead, and nobody has said so.
+const OVERTIME: Duration = Duration::from_secs(30);
+/// How long an answer may take to begin.
+const ANSWER_DEADLINE: Duration = Duration::from_mins(1);
+/// How many objects come on a page.
+const PAGE: u32 = 500;
+/// The longest event. An object is at most 1.5 MiB in etcd, and more as text.
+const LONGEST_EVENT_BYTES: usize = 32 << 20;
+
+/// Why a watch has ended.
+#[derive(Debug, thiserror::Error)]
+enum Ended {
+    /// Nobody wants to hear it any more.
+    #[error("nobody listens")]
+    Unwanted,
+    /// As watches end: the time is over, or the server wants to be asked anew.
+    #[error("the server has ended it")]
+    Closed,
+    /// The server has forgotten what happened since the version that was asked from.
+    #[error("the server has forgotten: {0}")]
+    Expired(String),
+    /// The server has no streaming lists.
+    #[error("lists aren't streamed: {0}")]
+    NotStreamed(String),
+    /// No connection, or a broken one.
+    #[error(transparent)]
+    Failed(#[from] ApiError),
+}
+
+impl From<Unreadable> for Ended {
+    fn from(error: Unreadable) -> Self {
+        Self::Failed(ApiError::Unclear(error.to_string()))
+    }
+}
+
+/// One kind's watch.
+pub(super) struct Watch<'a, T> {
+    pub(super) client: &'a Client,
+    pub(super) streaming: bool,
+    pub(super) changes: &'a mpsc::Sender<Change>,
+    pub(super) metrics: &'a Metrics,
+    pub(super) wrap: fn(Event<T>) -> Change,
+}
+
+impl<T: Watched> Watch<'_, T> {
+    /// Watches until nobody wants to hear of it any more.
+    pub(super) async fn run(mut self) {
+        let backoff = ExponentialBuilder::default()
+            .with_min_delay(FIRST_WAIT)
+            .with_max_delay(LONGEST_WAIT)
+            .with_jitter()
+            .without_max_times();
+        let mut waits = backoff.build();
+        // Up to where everything is known; nothing is, while it is `None`.
+        let mut version = None;
+        loop {
+            let begun = Instant::now();
+            let ended = match self.once(&mut version).await {
+                Ok(never) => match never {},
+                Err(ended) => ended,
+            };
+            let kind = T::KIND;
+            if begun.elapsed() >= A_WHILE {
+                waits = backoff.build();
+            }
+            match ended {
+                Ended::Unwanted => return,
+                Ended::Closed if begun.elapsed() >= FIRST_WAIT => continue,
+                Ended::Closed => {}
+                Ended::Expired(_) => {
+                    info!(kind, "the watch is too old to go on and begins anew");
+                    version = None;
+                }
+                Ended::NotStreamed(reason) if self.streaming => {
+                    info!(
+                        kind,
+                        reason, "the API server has no streaming lists; lists are paged"
+                    );
+                    self.streaming = false;
+                    continue;
+                }
+                Ended::NotStreamed(_) | Ended::Failed(_) => {
+                    self.metrics.watch_error();
+                    warn!(kind, error = %Cause(&ended), "watch was interrupted and goes on");
+                }
+            }
+            tokio::time::sleep(waits.next().unwrap_or(LONGEST_WAIT)).await;
+        }
+    }
+
+    async fn once(&self, version: &mut Option<String>) -> Result<std::convert::Infallible, Ended> {
+        if version.is_none() && !self.streaming {
+            self.list_pages(version).await?;
+        }
+        self.follow(version).await
+    }
+
+    /// Lists everything, page by page, at one version.
+    async fn list_pages(&self, version: &mut Option<String>) -> Result<(), Ended> {
+        self.say(Event::ListBegins).await?;
+        let mut next = String::new();
+        loop {
+            let path = format!("{}?limit={PAGE}{next}", T::PATH);
+            let (encoding, body) = self.answer(&path).await?;
+            let collected = tokio::time::timeout(ANSWER_DEADLINE, body.collect()).await;
+            let body = collected
+                .map_err(|_| ApiError::Unclear("the list didn't come to an end".to_owned()))?
+                .map_err(|error| ApiError::Unclear(Cause(&error).to_string()))?
+                .to_bytes();
+            let page = read::page::<T>(&body, encoding)?;
+            for object in page.items {
+                self.say(Event::Changed(object)).await?;
+            }
+            if page.metadata.r#continue.is_empty() {
+                *version = Some(page.metadata.resource_version);
+                return self.say(Event::ListEnds).await;
+            }
+            next = format!("&continue={}", encoded(&page.metadata.r#continue));
+        }
+    }
+
+    /// Follows what happens from a version on; from a streamed list on when there is none.
+    async fn follow(&self, version: &mut Option<String>) -> Result<std::convert::Infallible, Ended> {
+        let seconds = fastrand::u32(SHORTEST_WATCH_SECONDS..2 * SHORTEST_WATCH_SECONDS);
+        let mut path = format!(
+            "{}?watch=true&allowWatchBookmarks=true&timeoutSeconds={seconds}",
+            T::PATH
+        );
+        let mut listing = version.is_none();
+        match version {
+            Some(version) => path.push_str(&format!("&resourceVersion={}", encoded(version))),
+            // Without a version the list is of this moment. With `resourceVersion=0`, as some clients ask, it may be of any age, and
+            // an executor that starts from an old list doesn't see what the one before it has just done, and does it again.
+            None => path.push_str("&sendInitialEvents=true&resourceVersionMatch=NotOlderThan"),
+        }
+        let (encoding, body) = self.answer(&path).await?;
+        if listing {
+            self.say(Event::ListBegins).await?;
+        }
+        let deadline = Instant::now() + Duration::from_secs(seconds.into()) + OVERTIME;
+        let mut frames = frames(body, encoding);
+        loop {
+            let next = tokio::time::timeout_at(deadline, frames.next()).await;
+            let Some(frame) = next.map_err(|_| ApiError::Unclear("it is long past its time".to_owned()))?
+            else {
+                return Err(Ended::Closed);
+            };
+            let frame = frame.map_err(|error| ApiError::Unclear(Cause(&error).to_string()))?;
+            let heard = match read::event::<T>(frame, encoding) {
+                Ok(heard) => heard,
+                Err(error) => {
+                    // One odd object must not keep the others from being seen.
+                    self.metrics.watch_error();
+                    warn!(kind = T::KIND, %error, "an event can't be read and is left out");
+                    continue;
+                }
+            };
+            match heard {
+                Heard::Changed(object) => {
+                    note(version, &object, listing);
+                    self.say(Event::Changed(object)).await?;
+                }
+                Heard::Gone(object) => {
+                    note(version, &object, listing);
+                    self.say(Event::Gone(object)).await?;
+                }
+                Heard::Bookmark {
+                    version: seen,
+                    ends_list,
+                } => {
+                    if listing && ends_list {
+                        listing = false;
+                        self.say(Event::ListEnds).await?;
+                    }
+                    if !listing {
+                        *version = Some(seen);
+                    }
+                }
+                Heard::Error(status) if status.code == 410 => return Err(Ended::Expired(status.message)),
+                Heard::Error(status) => return Err(ApiError::of(*status, None).into()),
+            }
+        }
+    }
+
+    async fn say(&self, event: Event<T>) -> Result<(), Ended> {
+        let sent = self.changes.send((self.wrap)(event)).await;
+        sent.map_err(|_| Ended::Unwanted)
+    }
+
+    /// Asks, and gives the answer's body if it is one that can be used.
+    async fn answer(&self, path: &str) -> Result<(Encoding, Body), Ended> {
+        let request = Request::get(path)
+            .header(ACCEPT, T::ACCEPT)
+            .body(Body::empty())
+            .map_err(|error| ApiError::Unclear(error.to_string()))?;
+        let late = |_| ApiError::Unclear("the server doesn't answer".to_owned());
+        let answer = tokio::time::timeout(ANSWER_DEADLINE, self.client.send(request));
+        let (head, body) = answer.await.map_err(late)?.map_err(ApiError::from)?.into_parts();
+        let encoding = Encoding::of(&head.headers);
+        if head.status.is_success() {
+            return Ok((encoding, body));
+        }
+        let body = tokio::time::timeout(ANSWER_DEADLINE, body.collect()).await;
+        let body = body
+            .map_err(late)?
+            .map_or_else(|_| Bytes::new(), |body| body.to_bytes());
+        let error = ApiError::from_answer(&head, &body);
+        Err(match (head.status.as_u16(), path.contains("sendInitialEvents")) {
+            (410, _) => Ended::Expired(error.to_string()),
+            // What a server says that doesn't know the parameter, or has it switched off.
+            (400 | 422, true) => Ended::NotStreamed(error.to_string()),
+            _ => error.into(),
+        })
+    }
+}
+
+/// Notes how far a watch has come. The objects of a list come in any order, so until its end nothing is known whole.
+fn note<T: Watched>(version: &mut Option<String>, object: &T, listing: bool) {
+    if !listing {
+        *version = Some(object.version().to_owned());
+    }
+}
+
+/// A value in a query.
+fn encoded(text: &str) -> String {
+    form_urlencoded::byte_serialize(text.as_bytes()).collect()
+}
+
+/// A watch's body, cut into events.
+fn frames(body: Body, encoding: Encoding) -> impl Stream<Item = Result<Bytes, FrameError>> + Unpin {
+    let chunks = body.into_data_stream().map_err(std::io::Error::other);
+    let reader = StreamReader::new(chunks);
+    match encoding {
+        Encoding::Json => {
+            let lines = AnyDelimiterCodec::new_with_max_length(b"\n".into(), Vec::new(), LONGEST_EVENT_BYTES);
+            FramedRead::new(reader, lines).map_err(FrameError::from).boxed()
+        }
+        Encoding::Protobuf => {
+            let messages = LengthDelimitedCodec::builder()
+                .max_frame_length(LONGEST_EVENT_BYTES)
+                .new_codec();
+            FramedRead::new(reader, messages)
+                .map_ok(BytesMut::freeze)
+                .map_err(FrameError::from)
+                .boxed()
+        }
+    }
+}
+
+/// Why no further event can be told from the next.
+#[derive(Debug, thiserror::Error)]
+enum FrameError {
+    #[error("the connection broke: {0}")]
+    Io(#[from] std::io::Error),
+    #[error("an event is too long: {0}")]
+    Line(#[from] tokio_util::codec::AnyDelimiterCodecError),
+}

@@ -1,0 +1,201 @@
+use serde_json::json;
+
+use super::*;
+
+/// As the API server wraps objects; with a field that isn't read, as most aren't.
+fn wrapped(object: &impl Message) -> Bytes {
+    let unknown = Unknown {
+        raw: object.encode_to_vec().into(),
+    };
+    let type_meta: &[u8] = &[0x0a, 0x04, 0x0a, 0x02, b'v', b'1'];
+    [MAGIC, type_meta, &unknown.encode_to_vec()].concat().into()
+}
+
+fn meta_message() -> ObjectMeta {
+    ObjectMeta {
+        name: "agent-1".to_owned(),
+        namespace: "default".to_owned(),
+        uid: "u1".to_owned(),
+        resource_version: "7".to_owned(),
+        generation: 2,
+        creation_timestamp: Some(Time {
+            seconds: 1_767_225_600,
+            nanos: 0,
+        }),
+        deletion_timestamp: None,
+        labels: [("app".to_owned(), "agent".to_owned())].into(),
+        owner_references: vec![OwnerReference {
+            kind: "DaemonSet".to_owned(),
+            name: "agent".to_owned(),
+            uid: "ds-1".to_owned(),
+            api_version: "apps/v1".to_owned(),
+            controller: true,
+        }],
+    }
+}
+
+fn meta_json() -> serde_json::Value {
+    json!({
+        "name": "agent-1", "namespace": "default", "uid": "u1", "resourceVersion": "7", "generation": 2,
+        "creationTimestamp": "2026-01-01T00:00:00Z", "labels": {"app": "agent"},
+        "ownerReferences": [{
+            "apiVersion": "apps/v1", "kind": "DaemonSet", "name": "agent", "uid": "ds-1", "controller": true,
+        }],
+    })
+}
+
+#[test]
+fn a_pod_is_read_as_from_json() {
+    let requirement = Requirement {
+        key: "metadata.name".to_owned(),
+        operator: "In".to_owned(),
+        values: vec!["n1".to_owned()],
+    };
+    let term = NodeSelectorTerm {
+        match_expressions: Vec::new(),
+        match_fields: vec![requirement],
+    };
+    let message = Pod {
+        metadata: Some(meta_message()),
+        spec: Some(PodSpec {
+            node_name: "n1".to_owned(),
+            affinity: Some(Affinity {
+                node_affinity: Some(NodeAffinity {
+                    required: Some(NodeSelector { terms: vec![term] }),
+                }),
+            }),
+        }),
+        status: Some(PodStatus {
+            phase: "Running".to_owned(),
+            conditions: vec![Condition {
+                r#type: "Ready".to_owned(),
+                status: "True".to_owned(),
+                last_transition_time: Some(Time {
+                    seconds: 1_767_225_601,
+                    nanos: 0,
+                }),
+            }],
+        }),
+    };
+    let json = json!({
+        "metadata": meta_json(),
+        "spec": {"nodeName": "n1", "affinity": {"nodeAffinity": {"requiredDuringSchedulingIgnoredDuringExecution": {
+            "nodeSelectorTerms": [{"matchFields": [{"key": "metadata.name", "operator": "In", "values": ["n1"]}]}],
+        }}}},
+        "status": {"phase": "Running", "conditions": [
+            {"type": "Ready", "status": "True", "lastTransitionTime": "2026-01-01T00:00:01Z"},
+        ]},
+    });
+    let read = pod(unwrapped(&wrapped(&message)).unwrap()).unwrap();
+    let expected: object::Pod = serde_json::from_value(json).unwrap();
+    assert_eq!(format!("{read:?}"), format!("{expected:?}"));
+}
+
+#[test]
+fn a_node_is_read_as_from_json() {
+    let message = Node {
+        metadata: Some(meta_message()),
+        spec: Some(NodeSpec {
+            taints: vec![Taint {
+                key: "k".to_owned(),
+                value: "v".to_owned(),
+                effect: "NoSchedule".to_owned(),
+            }],
+        }),
+    };
+    let json = json!({
+        "metadata": meta_json(), "spec": {"taints": [{"key": "k", "value": "v", "effect": "NoSchedule"}]},
+    });
+    let read = node(unwrapped(&wrapped(&message)).unwrap()).unwrap();
+    let expected: object::Node = serde_json::from_value(json).unwrap();
+    assert_eq!(format!("{read:?}"), format!("{expected:?}"));
+}
+
+#[test]
+fn a_time_that_nobody_has_set_is_none() {
+    assert_eq!(time(None), None);
+    assert_eq!(time(Some(Time::default())), None);
+    // Go's zero of time, the first of January in the year 1.
+    assert_eq!(
+        time(Some(Time {
+            seconds: -62_135_596_800,
+            nanos: 0
+        })),
+        None
+    );
+}
+
+#[test]
+fn a_watch_event_has_its_type_and_its_object() {
+    let event = WatchEvent {
+        r#type: "BOOKMARK".to_owned(),
+        object: Some(RawExtension {
+            raw: wrapped(&Bookmark {
+                metadata: Some(BookmarkMeta {
+                    resource_version: "9".to_owned(),
+                    annotations: [("k8s.io/initial-events-end".to_owned(), "true".to_owned())].into(),
+                }),
+            }),
+        }),
+    };
+    let (kind, object) = watch_event(event.encode_to_vec().into()).unwrap();
+    let (version, annotations) = bookmark(object).unwrap();
+    assert_eq!((kind.as_str(), version.as_str()), ("BOOKMARK", "9"));
+    assert_eq!(annotations.get("k8s.io/initial-events-end").unwrap(), "true");
+}
+
+#[test]
+fn a_page_has_its_items_and_where_to_go_on() {
+    let list = List {
+        metadata: Some(ListMeta {
+            resource_version: "12".to_owned(),
+            r#continue: "next".to_owned(),
+        }),
+        items: vec![
+            Node {
+                metadata: Some(meta_message()),
+                spec: None,
+            }
+            .encode_to_vec()
+            .into(),
+        ],
+    };
+    let page = page(&wrapped(&list)).unwrap();
+    assert_eq!(
+        (page.resource_version.as_str(), page.r#continue.as_str()),
+        ("12", "next")
+    );
+    assert_eq!(node(page.items[0].clone()).unwrap().metadata.name, "agent-1");
+}
+
+#[test]
+fn a_status_is_as_json_has_it() {
+    let message = Status {
+        status: "Failure".to_owned(),
+        message: "being terminated".to_owned(),
+        reason: "Forbidden".to_owned(),
+        details: Some(StatusDetails {
+            causes: vec![StatusCause {
+                reason: "NamespaceTerminating".to_owned(),
+                ..StatusCause::default()
+            }],
+            retry_after_seconds: 3,
+            ..StatusDetails::default()
+        }),
+        code: 403,
+    };
+    let read = status(unwrapped(&wrapped(&message)).unwrap()).unwrap();
+    assert_eq!(
+        (&read["code"], &read["reason"]),
+        (&json!(403), &json!("Forbidden"))
+    );
+    assert_eq!(read["details"]["causes"][0]["reason"], "NamespaceTerminating");
+    assert_eq!(read["details"]["retryAfterSeconds"], 3);
+}
+
+#[test]
+fn what_is_no_object_is_an_error() {
+    assert!(unwrapped(&Bytes::from_static(b"<html>")).is_err());
+    assert!(watch_event(Bytes::from_static(b"\xff\xff")).is_err());
+    assert!(pod(Bytes::from_static(b"\x0a\x7f")).is_err());
+}
