@@ -69,6 +69,8 @@ pub(super) struct Status {
     pub(super) written: Vec<DaemonSetStatus>,
     /// Whether it is being written, or has just been.
     pub(super) is_resting: bool,
+    /// Whether actions were in progress when it was last written.
+    pub(super) moves: bool,
     /// How many rests there are after each write for now, and how many are left after the last.
     pub(super) rests: u32,
     pub(super) rests_left: u32,

@@ -50,6 +50,7 @@ impl Controller {
             return;
         };
         managed.status.is_resting = true;
+        managed.status.moves = managed.applier.is_busy();
         let written = &mut managed.status.written;
         written.retain(|before| *before != wanted);
         written.push(wanted);
@@ -103,6 +104,7 @@ impl Controller {
         };
         let status = &mut managed.status;
         status.rests_left = status.rests_left.saturating_sub(1);
+        let has_come_to_rest = status.moves && !managed.applier.is_busy();
         let due = status
             .wanted
             .filter(|wanted| differs(wanted, &entry.object.status));
@@ -111,7 +113,7 @@ impl Controller {
                 status.is_resting = false;
                 status.rests = (status.rests / 2).max(1);
             }
-            Some(wanted) if status.rests_left == 0 || is_settled(&wanted) => {
+            Some(wanted) if status.rests_left == 0 || is_settled(&wanted) || has_come_to_rest => {
                 status.is_resting = false;
                 status.rests = (status.rests * 2).clamp(1, MOST_RESTS);
                 self.write_status(uid);

@@ -288,3 +288,6 @@ enum FrameError {
     #[error("an event is too long: {0}")]
     Line(#[from] tokio_util::codec::AnyDelimiterCodecError),
 }
+
+#[cfg(test)]
+mod tests;
