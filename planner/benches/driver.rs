@@ -155,9 +155,7 @@ impl Driver {
         self.finished = 0;
         self.revision = format!("{:08x}bb", self.generation);
         for daemon_set in 0..self.scene.daemon_sets {
-            let facts = self
-                .scene
-                .daemon_set(daemon_set, self.generation, &self.revision);
+            let facts = self.scene.daemon_set(daemon_set, self.generation, &self.revision);
             let (_, plans) = self.tell(vec![Kind::DaemonSetChanged(facts)]);
             self.follow(plans);
         }
@@ -192,8 +190,7 @@ impl Driver {
                     Action::Create(create) => {
                         self.life += 1;
                         let node = self.nodes[&create.node];
-                        let pod =
-                            |ready| Scene::pod(node, daemon_set, self.life, &create.revision, ready);
+                        let pod = |ready| Scene::pod(node, daemon_set, self.life, &create.revision, ready);
                         self.due.push_back(vec![Kind::PodChanged(pod(false)), done]);
                         self.due.push_back(vec![Kind::PodChanged(pod(true))]);
                     }

@@ -33,7 +33,9 @@ impl Facts {
         let nodes = (0..scene.nodes).filter_map(|node| convert::node(&Scene::node(node), &mut strings).ok());
         let nodes = nodes.collect();
         let pods = scene.pods().filter(|_| with_pods);
-        let pods = pods.filter_map(|pod| convert::pod(&pod, &mut strings).ok()).collect();
+        let pods = pods
+            .filter_map(|pod| convert::pod(&pod, &mut strings).ok())
+            .collect();
         let mut facts = scene.daemon_set(0, 1, FIRST_REVISION);
         if let Some(template) = &mut facts.template
             && !scene.six_terms

@@ -7,8 +7,8 @@
 )]
 
 use everynode_proto::planner::v1::{
-    self as wire, Fact, Hello, IntOrPercent, SessionRequest, SyncComplete, fact::Fact as Kind, int_or_percent,
-    update_strategy,
+    self as wire, Fact, Hello, IntOrPercent, SessionRequest, SyncComplete, fact::Fact as Kind,
+    int_or_percent, update_strategy,
 };
 use prost_types::Timestamp;
 
@@ -116,7 +116,11 @@ impl Scene {
 
     /// The name of a node.
     pub(crate) fn node_name(node: usize) -> String {
-        format!("ip-10-{:02}-{:03}.eu-west-1.compute.internal", node / 250, node % 250)
+        format!(
+            "ip-10-{:02}-{:03}.eu-west-1.compute.internal",
+            node / 250,
+            node % 250
+        )
     }
 
     /// A node; some of its labels are its own, most are shared.
@@ -173,7 +177,12 @@ impl Scene {
     }
 
     /// A `DaemonSet` at a revision, a tenth of whose pods may be unavailable.
-    pub(crate) fn daemon_set(&self, daemon_set: usize, generation: i64, revision: &str) -> wire::DaemonSetFacts {
+    pub(crate) fn daemon_set(
+        &self,
+        daemon_set: usize,
+        generation: i64,
+        revision: &str,
+    ) -> wire::DaemonSetFacts {
         let selector = [("wanted".to_owned(), "yes".to_owned())];
         wire::DaemonSetFacts {
             namespace: "kube-system".to_owned(),
@@ -205,7 +214,13 @@ impl Scene {
     }
 
     /// The pod of a cell; `life` tells those apart that follow each other.
-    pub(crate) fn pod(node: usize, daemon_set: usize, life: u64, revision: &str, ready: bool) -> wire::PodFacts {
+    pub(crate) fn pod(
+        node: usize,
+        daemon_set: usize,
+        life: u64,
+        revision: &str,
+        ready: bool,
+    ) -> wire::PodFacts {
         let number = (life << 40) | ((daemon_set as u64) << 20) | node as u64;
         let uid = uid(number);
         wire::PodFacts {

@@ -2,7 +2,11 @@
 //!
 //! Strings are shared (`Arc<str>`): a session interns them, so a label that a thousand nodes carry is stored once.
 
+mod uid;
+
 use std::sync::Arc;
+
+pub use self::uid::Uid;
 
 /// A shared string.
 pub type Text = Arc<str>;
@@ -228,6 +232,15 @@ pub struct Pod {
     pub template_generation: Text,
 }
 
+/// What tells of which template a pod is.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Stamp {
+    /// Its controller-revision-hash.
+    pub revision: Text,
+    /// Its pod-template-generation; empty without one.
+    pub template_generation: Text,
+}
+
 impl Pod {
     /// Whether the pod is over: it will never be ready again.
     pub fn is_terminal(&self) -> bool {
@@ -351,15 +364,4 @@ pub struct Problem {
     pub field: String,
     /// What is wrong and what would be right.
     pub message: String,
-}
-
-/// What is to be done for a `DaemonSet`, and what is to be said of it.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct Decision {
-    /// In a fixed order.
-    pub actions: Vec<Action>,
-    /// `None` while there is nothing to say.
-    pub status: Option<Status>,
-    /// When to decide again though nothing has changed.
-    pub reconsider_at: Option<Millis>,
 }

@@ -1,6 +1,8 @@
 //! The nodes of a fleet, each with an index that rows of cells are addressed by.
 
-use std::collections::HashMap;
+use std::hash::BuildHasher;
+
+use hashbrown::{DefaultHashBuilder, HashTable};
 
 use crate::model::{Node, Text};
 
@@ -11,7 +13,9 @@ pub type NodeIndex = u32;
 #[derive(Debug, Default)]
 pub struct Nodes {
     slots: Vec<Slot>,
-    by_name: HashMap<Text, NodeIndex>,
+    /// Indices by name; the name itself is in the slot.
+    by_name: HashTable<NodeIndex>,
+    hasher: DefaultHashBuilder,
     /// The indices in use, in the order of their nodes' names.
     order: Vec<NodeIndex>,
     free: Vec<NodeIndex>,
@@ -19,7 +23,8 @@ pub struct Nodes {
 
 #[derive(Debug, Default)]
 struct Slot {
-    name: Text,
+    /// `None` while the index is not in use.
+    name: Option<Text>,
     /// `None` while the node is not in the cluster.
     facts: Option<Node>,
     /// How many pods and actions in flight refer to the node.
@@ -39,7 +44,7 @@ impl Nodes {
 
     /// The name of a node in use.
     pub fn name(&self, index: NodeIndex) -> Option<&Text> {
-        self.slot(index).map(|slot| &slot.name)
+        self.slot(index)?.name.as_ref()
     }
 
     /// The node, if it is in the cluster.
@@ -49,7 +54,8 @@ impl Nodes {
 
     /// The index of a name, if it is in use.
     pub fn find(&self, name: &str) -> Option<NodeIndex> {
-        self.by_name.get(name).copied()
+        let is_it = |index: &NodeIndex| self.name(*index).is_some_and(|known| known.as_ref() == name);
+        self.by_name.find(self.hasher.hash_one(name), is_it).copied()
     }
 
     fn slot(&self, index: NodeIndex) -> Option<&Slot> {
@@ -107,12 +113,18 @@ impl Nodes {
         if slot.facts.is_some() || slot.references > 0 {
             return false;
         }
-        let name = std::mem::take(&mut slot.name);
-        if self.by_name.remove(&name).is_none() {
+        let Some(name) = slot.name.clone() else {
             return false;
-        }
-        if let Ok(position) = self.position(&name, index) {
+        };
+        if let Ok(position) = self.position(&name) {
             self.order.remove(position);
+        }
+        let hash = self.hasher.hash_one(name.as_ref());
+        if let Ok(found) = self.by_name.find_entry(hash, |candidate| *candidate == index) {
+            found.remove();
+        }
+        if let Some(slot) = self.slot_mut(index) {
+            slot.name = None;
         }
         self.free.push(index);
         true
@@ -122,33 +134,33 @@ impl Nodes {
         if let Some(index) = self.find(name) {
             return index;
         }
-        let slot = Slot {
-            name: name.clone(),
-            ..Slot::default()
+        let last = self.order.last().and_then(|index| self.name(*index));
+        let position = if last < Some(name) {
+            // A list of nodes is sorted by name most of the time.
+            self.order.len()
+        } else {
+            self.position(name).unwrap_or_else(|position| position)
         };
         let index = self.free.pop().unwrap_or_else(|| {
             self.slots.push(Slot::default());
             NodeIndex::try_from(self.slots.len() - 1).unwrap_or(NodeIndex::MAX)
         });
-        if let Some(free) = self.slot_mut(index) {
-            *free = slot;
+        self.order.insert(position, index);
+        if let Some(slot) = self.slot_mut(index) {
+            slot.name = Some(name.clone());
         }
-        self.by_name.insert(name.clone(), index);
-        if let Err(position) = self.position(name, index) {
-            self.order.insert(position, index);
-        }
+        let (slots, hasher) = (&self.slots, &self.hasher);
+        let hash = |name: &Text| hasher.hash_one(name.as_ref());
+        self.by_name.insert_unique(hash(name), index, |index| {
+            let name = slots.get(*index as usize).and_then(|slot| slot.name.as_ref());
+            name.map_or(0, hash)
+        });
         index
     }
 
-    /// Where a name stands in the order. An index whose name was just taken away is compared by the name given.
-    fn position(&self, name: &Text, index: NodeIndex) -> Result<usize, usize> {
-        self.order.binary_search_by(|candidate| {
-            let candidate = if *candidate == index {
-                Some(name)
-            } else {
-                self.name(*candidate)
-            };
-            candidate.cmp(&Some(name))
-        })
+    /// Where a name stands in the order, or would.
+    fn position(&self, name: &Text) -> Result<usize, usize> {
+        self.order
+            .binary_search_by(|candidate| self.name(*candidate).cmp(&Some(name)))
     }
 }
