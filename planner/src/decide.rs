@@ -96,9 +96,8 @@ pub struct Decision {
     pub reconsider_at: Option<Millis>,
 }
 
-/// Decides for a `DaemonSet`, after a look at the cells that were touched. There are at most `most` actions; what is
-/// beyond is found again when those are in flight.
-pub fn decide<C: Cells>(rules: &Rules<'_>, ledger: &mut Ledger, cells: &C, most: usize) -> Decision {
+/// Decides for a `DaemonSet`, after a look at the cells that were touched.
+pub fn decide<C: Cells>(rules: &Rules<'_>, ledger: &mut Ledger, cells: &C) -> Decision {
     if rules.daemon_set.selects_everything {
         return Decision::default();
     }
@@ -106,12 +105,11 @@ pub fn decide<C: Cells>(rules: &Rules<'_>, ledger: &mut Ledger, cells: &C, most:
     let tally = ledger.tally();
     let mut actions = Vec::new();
     let (mut settled, mut pods) = (Settled::default(), Vec::new());
-    let parts = [(Mark::Acts, most)]
+    let parts = [(Mark::Acts, usize::MAX)]
         .into_iter()
         .chain(rollout::allowed(rules, tally));
-    for (mark, allowed) in parts {
-        let room = most.saturating_sub(actions.len());
-        let indices = ledger.first(mark, cells, allowed.min(room));
+    for (mark, most) in parts {
+        let indices = ledger.first(mark, cells, most);
         actions.reserve(indices.len());
         for index in indices {
             let Some(cell) = cells.cell(index, &mut pods) else {
@@ -123,7 +121,6 @@ pub fn decide<C: Cells>(rules: &Rules<'_>, ledger: &mut Ledger, cells: &C, most:
             });
         }
     }
-    actions.truncate(most);
     Decision {
         actions,
         status: Some(status::status(tally, rules.daemon_set.generation)),
@@ -168,7 +165,7 @@ fn create(rules: &Rules<'_>, cell: &Cell<'_, '_>) -> Action {
 
 fn delete(cell: &Cell<'_, '_>, pod: &PodRecord, reason: DeleteReason) -> Action {
     Action::Delete {
-        pod: pod.name.clone(),
+        pod: pod.name.as_ref().into(),
         uid: pod.uid.text(),
         node: cell.node.clone(),
         reason,

@@ -22,7 +22,10 @@ use self::{
     rows::{RowIndex, Rows},
 };
 use crate::{
-    decide::cell::{CellIndex, PodRecord},
+    decide::{
+        Decision,
+        cell::{CellIndex, PodRecord},
+    },
     intern::Pool,
     model::{Action, DaemonSet, DeleteReason, Millis, Node, Pod, Stamp, Text, Toleration, Uid},
 };
@@ -77,9 +80,17 @@ pub struct RowPlan {
 }
 
 impl Fleet {
+    /// A fleet with room for so many nodes and pods. It takes more all the same.
+    pub fn with_capacity(nodes: usize, pods: usize) -> Self {
+        let mut fleet = Self::default();
+        fleet.nodes.reserve(nodes);
+        fleet.pods.reserve(pods);
+        fleet
+    }
+
     /// A node is as told.
-    pub fn node_changed(&mut self, node: Node) {
-        if let Some(index) = self.nodes.set(node) {
+    pub fn node_changed(&mut self, node: impl Into<Box<Node>>) {
+        if let Some(index) = self.nodes.set(node.into()) {
             self.judge(index);
         }
     }
@@ -287,28 +298,30 @@ impl Fleet {
         dirty.sort_unstable();
         let mut plans = Vec::new();
         for (_, index) in dirty {
-            while let Some((plan, complete)) = self.plan_row(index, now) {
-                plans.extend(plan);
-                if complete {
-                    break;
-                }
-            }
+            self.plan_row(index, now, &mut plans);
         }
         plans
     }
 
-    /// Decides for one `DaemonSet`; also says whether all its actions found room in the plan.
-    fn plan_row(&mut self, index: RowIndex, now: Millis) -> Option<(Option<RowPlan>, bool)> {
-        let row = self.rows.get_mut(index)?;
-        let mut decision = row.decide(&self.nodes, &self.pods, now, MAX_ACTIONS + 1)?;
-        let known = row.known()?;
+    /// Decides for one `DaemonSet` as [`Fleet::plan`] does, but puts nothing in flight: for those who only ask.
+    pub fn decide(&mut self, uid: &str, now: Millis) -> Option<Decision> {
+        let index = self.rows.find(uid)?;
+        self.rows.get_mut(index)?.decide(&self.nodes, &self.pods, now)
+    }
+
+    fn plan_row(&mut self, index: RowIndex, now: Millis, plans: &mut Vec<RowPlan>) {
+        let Some(row) = self.rows.get_mut(index) else {
+            return;
+        };
+        let Some(decision) = row.decide(&self.nodes, &self.pods, now) else {
+            return;
+        };
+        let Some(known) = row.known() else { return };
         let said = Said {
             status: decision.status,
             problems: known.problems.clone(),
             reconsider_at: decision.reconsider_at,
         };
-        let complete = decision.actions.len() <= MAX_ACTIONS;
-        decision.actions.truncate(MAX_ACTIONS);
         if row.said.reconsider_at != said.reconsider_at {
             if let Some(at) = row.said.reconsider_at {
                 self.due.remove(&(at, row.uid.clone()));
@@ -318,21 +331,30 @@ impl Fleet {
             }
         }
         if said == row.said && decision.actions.is_empty() {
-            return Some((None, complete));
+            return;
         }
-        let mut plan = RowPlan {
+        let empty = RowPlan {
             daemon_set: known.daemon_set.key(),
             uid: row.uid.clone(),
-            actions: Vec::with_capacity(decision.actions.len()),
+            actions: Vec::new(),
             said: said.clone(),
             added_tolerations: known.added_tolerations.clone(),
         };
         row.said = said;
-        for (cell, action) in decision.actions {
-            plan.actions
-                .push((self.launch(index, cell, &action, now), action));
+        self.in_flight.reserve(decision.actions.len());
+        let mut rest = decision.actions.into_iter();
+        loop {
+            let mut plan = empty.clone();
+            plan.actions.reserve_exact(rest.len().min(MAX_ACTIONS));
+            for (cell, action) in rest.by_ref().take(MAX_ACTIONS) {
+                plan.actions
+                    .push((self.launch(index, cell, &action, now), action));
+            }
+            plans.push(plan);
+            if rest.len() == 0 {
+                return;
+            }
         }
-        Some((Some(plan), complete))
     }
 
     /// Puts an action in flight.

@@ -326,7 +326,7 @@ pub(crate) fn decide(daemon_set: &DaemonSet, at_seconds: i64, squares: &[Square]
         daemon_set,
         now: seconds(at_seconds),
     };
-    let decision = decide::decide(&rules, &mut Ledger::default(), &Board::new(squares), usize::MAX);
+    let decision = decide::decide(&rules, &mut Ledger::default(), &Board::new(squares));
     Decision {
         actions: decision.actions.into_iter().map(|(_, action)| action).collect(),
         status: decision.status,

@@ -6,7 +6,7 @@
 use std::fmt;
 
 use super::labels;
-use crate::model::{Node, Requirement, Term, Text};
+use crate::model::{LabelKey, Node, Requirement, Term, Text, same};
 
 /// The one field of a node that a term may ask for.
 const NAME_FIELD: &str = "metadata.name";
@@ -40,7 +40,7 @@ pub struct Check {
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum Subject {
-    Label(Text),
+    Label(LabelKey),
     Name,
 }
 
@@ -175,7 +175,7 @@ fn parse_expression(requirement: &Requirement) -> Result<Check, SyntaxError> {
         }
     };
     Ok(Check {
-        subject: Subject::Label(requirement.key.clone()),
+        subject: Subject::Label(LabelKey::new(requirement.key.clone())),
         test,
     })
 }
@@ -215,9 +215,11 @@ impl Check {
     fn holds(&self, node: &Node) -> bool {
         let actual = self.actual(node);
         let number = || actual.and_then(|value| value.parse::<i64>().ok());
+        let is_among =
+            |values: &[Text]| actual.is_some_and(|actual| values.iter().any(|value| same(value, actual)));
         match &self.test {
-            Test::In(values) => actual.is_some_and(|actual| values.contains(actual)),
-            Test::NotIn(values) => !actual.is_some_and(|actual| values.contains(actual)),
+            Test::In(values) => is_among(values),
+            Test::NotIn(values) => !is_among(values),
             Test::Exists => actual.is_some(),
             Test::DoesNotExist => actual.is_none(),
             Test::Gt(bound) => number().is_some_and(|number| number > *bound),
@@ -234,7 +236,7 @@ impl Check {
 
     fn failure(&self, node: &Node) -> String {
         let key = match &self.subject {
-            Subject::Label(key) => key.as_ref(),
+            Subject::Label(key) => key.text().as_ref(),
             Subject::Name => NAME_FIELD,
         };
         match self.actual(node) {

@@ -13,7 +13,7 @@ pub struct PodRecord {
     /// metadata.uid.
     pub uid: Uid,
     /// metadata.name.
-    pub name: Text,
+    pub name: Box<str>,
     /// What tells of its template.
     pub stamp: Arc<Stamp>,
     /// metadata.creationTimestamp.

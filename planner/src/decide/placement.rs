@@ -5,7 +5,8 @@ use super::{
     taints::{Effect, added_tolerations, untolerated},
 };
 use crate::model::{
-    DaemonSet, Labels, Node, Problem, ProblemCode, Reason, ReasonCode, Taint, Text, Toleration, Verdict,
+    DaemonSet, LabelKey, Node, Problem, ProblemCode, Reason, ReasonCode, Taint, Text, Toleration, Verdict,
+    same,
 };
 
 const TERMS_FIELD: &str = "spec.template.spec.affinity.nodeAffinity.requiredDuringSchedulingIgnoredDuringExecution.nodeSelectorTerms";
@@ -15,7 +16,7 @@ const TERMS_FIELD: &str = "spec.template.spec.affinity.nodeAffinity.requiredDuri
 pub struct Placement {
     selects_everything: bool,
     node_name: Option<Text>,
-    node_selector: Labels,
+    node_selector: Vec<(LabelKey, Text)>,
     required_terms: Option<Vec<ParsedTerm>>,
     tolerations: Vec<Toleration>,
 }
@@ -30,7 +31,11 @@ impl Placement {
         Self {
             selects_everything: daemon_set.selects_everything,
             node_name: template.node_name.clone(),
-            node_selector: template.node_selector.clone(),
+            node_selector: template
+                .node_selector
+                .iter()
+                .map(|(key, value)| (LabelKey::new(key.clone()), value.clone()))
+                .collect(),
             required_terms: template.required_terms.as_ref().map(parse),
             tolerations,
         }
@@ -85,9 +90,8 @@ impl Placement {
 
     fn fits_selector(&self, node: &Node) -> bool {
         self.node_selector.iter().all(|(key, value)| {
-            node.labels
-                .get(key)
-                .is_some_and(|actual| actual.as_ref() == value)
+            let actual = node.labels.get(key);
+            actual.is_some_and(|actual| same(actual, value))
         })
     }
 
@@ -157,15 +161,16 @@ fn reason(code: ReasonCode, message: String) -> Reason {
     Reason { code, message }
 }
 
-fn selector_reason(node: &Node, key: &str, value: &str) -> Option<Reason> {
+fn selector_reason(node: &Node, key: &LabelKey, value: &Text) -> Option<Reason> {
+    let name = key.text();
     let found = match node.labels.get(key) {
-        Some(actual) if actual.as_ref() == value => return None,
-        Some(actual) => format!("the node has {key}={actual}"),
-        None => format!("the node has no label {key}"),
+        Some(actual) if actual == value => return None,
+        Some(actual) => format!("the node has {name}={actual}"),
+        None => format!("the node has no label {name}"),
     };
     Some(reason(
         ReasonCode::NodeSelector,
-        format!("nodeSelector wants {key}={value}, {found}"),
+        format!("nodeSelector wants {name}={value}, {found}"),
     ))
 }
 

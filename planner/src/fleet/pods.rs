@@ -37,6 +37,14 @@ pub struct Pods {
 }
 
 impl Pods {
+    /// Makes room for so many more pods.
+    pub fn reserve(&mut self, more: usize) {
+        let (entries, hasher) = (&self.entries, &self.hasher);
+        self.by_uid
+            .reserve(more, |index| hash_of(entries, hasher, *index));
+        self.entries.reserve(more);
+    }
+
     /// The index of the pod with this uid.
     pub fn find(&self, uid: &Uid) -> Option<PodIndex> {
         let is_it = |index: &PodIndex| self.get(*index).is_some_and(|entry| entry.record.uid == *uid);
@@ -56,18 +64,18 @@ impl Pods {
     /// Adds a pod whose uid isn't known yet.
     pub fn insert(&mut self, entry: Entry) -> PodIndex {
         let hash = self.hasher.hash_one(&entry.record.uid);
-        let index = self.free.pop().unwrap_or_else(|| {
-            self.entries.push(None);
+        let index = if let Some(index) = self.free.pop() {
+            if let Some(place) = self.entries.get_mut(index as usize) {
+                *place = Some(entry);
+            }
+            index
+        } else {
+            self.entries.push(Some(entry));
             PodIndex::try_from(self.entries.len() - 1).unwrap_or(NONE)
-        });
-        if let Some(place) = self.entries.get_mut(index as usize) {
-            *place = Some(entry);
-        }
+        };
         let (entries, hasher) = (&self.entries, &self.hasher);
-        self.by_uid.insert_unique(hash, index, |index| {
-            let entry = entries.get(*index as usize).and_then(Option::as_ref);
-            entry.map_or(0, |entry| hasher.hash_one(&entry.record.uid))
-        });
+        self.by_uid
+            .insert_unique(hash, index, |index| hash_of(entries, hasher, *index));
         index
     }
 
@@ -91,4 +99,9 @@ impl Pods {
             Some(&entry.record)
         })
     }
+}
+
+fn hash_of(entries: &[Option<Entry>], hasher: &DefaultHashBuilder, index: PodIndex) -> u64 {
+    let entry = entries.get(index as usize).and_then(Option::as_ref);
+    entry.map_or(0, |entry| hasher.hash_one(&entry.record.uid))
 }

@@ -289,8 +289,8 @@ impl Row {
         self.touch(index);
     }
 
-    /// Decides, with at most so many actions; `None` while the `DaemonSet` hasn't been told.
-    pub fn decide(&mut self, nodes: &Nodes, pods: &Pods, now: Millis, most: usize) -> Option<Decision> {
+    /// Decides; `None` while the `DaemonSet` hasn't been told.
+    pub fn decide(&mut self, nodes: &Nodes, pods: &Pods, now: Millis) -> Option<Decision> {
         let Self {
             known,
             cells,
@@ -310,7 +310,7 @@ impl Row {
             nodes,
             pods,
         };
-        Some(decide::decide(&rules, ledger, &view, most))
+        Some(decide::decide(&rules, ledger, &view))
     }
 }
 

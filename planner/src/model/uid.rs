@@ -1,6 +1,10 @@
 //! An object's uid in few bytes.
 
-use std::{cmp::Ordering, fmt};
+use std::{
+    cmp::Ordering,
+    fmt,
+    hash::{Hash, Hasher},
+};
 
 use super::Text;
 
@@ -15,7 +19,7 @@ const DIGITS: [u8; 16] = *b"0123456789abcdef";
 #[derive(Clone, PartialEq, Eq, Hash)]
 pub struct Uid(Form);
 
-#[derive(Clone, PartialEq, Eq, Hash)]
+#[derive(Clone, PartialEq, Eq)]
 enum Form {
     Uuid([u8; 16]),
     Other(Text),
@@ -55,28 +59,48 @@ fn digit(value: u8) -> u8 {
     DIGITS.get(usize::from(value)).copied().unwrap_or_default()
 }
 
+/// What a character is worth as a digit; more than 15 if it is none.
+const VALUES: [u8; 256] = {
+    let mut values = [0xFF; 256];
+    let mut value = 0;
+    while value < DIGITS.len() {
+        #[expect(clippy::indexing_slicing, reason = "evaluated by the compiler")]
+        #[expect(clippy::cast_possible_truncation, reason = "there are sixteen")]
+        {
+            values[DIGITS[value] as usize] = value as u8;
+        }
+        value += 1;
+    }
+    values
+};
+/// Where the pairs of digits are.
+const PAIRS: [usize; 16] = [0, 2, 4, 6, 9, 11, 14, 16, 19, 21, 24, 26, 28, 30, 32, 34];
+
 /// The UUID that a text is, if it is one as API servers write them: lower case, with hyphens.
 fn parse(text: &str) -> Option<[u8; 16]> {
     let text: &[u8; TEXT_BYTES] = text.as_bytes().try_into().ok()?;
-    let mut bytes = [0; 16];
-    let mut half = 0;
-    for (place, character) in text.iter().enumerate() {
-        if HYPHENS.contains(&place) {
-            if *character != b'-' {
-                return None;
-            }
-            continue;
+    let value = |place: usize| {
+        let character = text.get(place).copied().unwrap_or_default();
+        VALUES.get(usize::from(character)).copied().unwrap_or(0xFF)
+    };
+    let mut seen = 0;
+    let bytes = PAIRS.map(|place| {
+        let (high, low) = (value(place), value(place + 1));
+        seen |= high | low;
+        high << 4 | low & 0xF
+    });
+    let hyphens = HYPHENS.iter().all(|place| text.get(*place) == Some(&b'-'));
+    (hyphens && seen <= 0xF).then_some(bytes)
+}
+
+impl Hash for Form {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        match self {
+            // A number is hashed faster than a slice.
+            Self::Uuid(bytes) => state.write_u128(u128::from_ne_bytes(*bytes)),
+            Self::Other(text) => text.hash(state),
         }
-        let value = match character {
-            b'0'..=b'9' => character - b'0',
-            b'a'..=b'f' => character - b'a' + 10,
-            _ => return None,
-        };
-        let byte: &mut u8 = bytes.get_mut(half / 2)?;
-        *byte = *byte << 4 | value;
-        half += 1;
     }
-    Some(bytes)
 }
 
 impl Ord for Uid {

@@ -45,7 +45,7 @@ impl Simulation {
             .cluster
             .pods
             .values()
-            .find(|(_, pod)| pod.name == name)
+            .find(|(_, pod)| *pod.name == *name)
             .cloned();
         let (owner, pod) = found.unwrap_or_else(|| (daemon_set.clone(), self.birth(name, node, revision)));
         self.set_pod(&pod.uid.clone(), Some((owner, pod)));
@@ -67,9 +67,16 @@ impl Simulation {
     }
 
     pub(super) fn birth(&self, name: Text, node: &Text, revision: &Text) -> Pod {
+        // Not every uid has to be a UUID.
+        let version = self.versions;
+        let uid = if version.is_multiple_of(2) {
+            format!("{version:08x}-7a0c-4358-8350-2b90a5f1e7d6")
+        } else {
+            format!("u{version:05}")
+        };
         Pod {
-            uid: format!("u{:05}", self.versions).into(),
-            name,
+            uid: uid.into(),
+            name: name.as_ref().into(),
             node: node.clone(),
             bound: false,
             phase: Phase::Active,
