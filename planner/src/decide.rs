@@ -44,9 +44,24 @@ pub struct Rules<'d> {
     pub daemon_set: &'d DaemonSet,
     /// The moment.
     pub now: Millis,
+    /// Worked out once, because every cell asks.
+    allows_surge: bool,
 }
 
-impl Rules<'_> {
+impl<'d> Rules<'d> {
+    /// The rules of a `DaemonSet` at a moment.
+    pub fn new(daemon_set: &'d DaemonSet, now: Millis) -> Self {
+        let allows_surge = match daemon_set.strategy {
+            Strategy::OnDelete => false,
+            Strategy::RollingUpdate { max_surge, .. } => max_surge.of(1) > 0,
+        };
+        Self {
+            daemon_set,
+            now,
+            allows_surge,
+        }
+    }
+
     /// R1: whether the pod is of the current template. When that can't be told, every pod is.
     pub fn is_current(&self, pod: &PodRecord) -> bool {
         let DaemonSet {
@@ -78,10 +93,7 @@ impl Rules<'_> {
 
     /// Whether a node may have a new pod beside an old one.
     pub fn allows_surge(&self) -> bool {
-        match self.daemon_set.strategy {
-            Strategy::OnDelete => false,
-            Strategy::RollingUpdate { max_surge, .. } => max_surge.of(1) > 0,
-        }
+        self.allows_surge
     }
 }
 

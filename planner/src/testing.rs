@@ -322,10 +322,7 @@ pub(crate) struct Decision {
 
 /// Decides for a `DaemonSet` at a time in seconds.
 pub(crate) fn decide(daemon_set: &DaemonSet, at_seconds: i64, squares: &[Square]) -> Decision {
-    let rules = Rules {
-        daemon_set,
-        now: seconds(at_seconds),
-    };
+    let rules = Rules::new(daemon_set, seconds(at_seconds));
     let decision = decide::decide(&rules, &mut Ledger::default(), &Board::new(squares));
     Decision {
         actions: decision.actions.into_iter().map(|(_, action)| action).collect(),

@@ -1,7 +1,7 @@
 //! Whether a `DaemonSet`'s pod belongs on a node (contract P1 to P6). Mirrors `NodeShouldRunDaemonPod`.
 
 use super::{
-    affinity::ParsedTerm,
+    affinity::{ParsedTerm, Terms},
     taints::{Effect, added_tolerations, untolerated},
 };
 use crate::model::{
@@ -17,7 +17,7 @@ pub struct Placement {
     selects_everything: bool,
     node_name: Option<Text>,
     node_selector: Vec<(LabelKey, Text)>,
-    required_terms: Option<Vec<ParsedTerm>>,
+    required_terms: Option<Terms>,
     tolerations: Vec<Toleration>,
 }
 
@@ -25,7 +25,6 @@ impl Placement {
     /// Parses a `DaemonSet`'s conditions.
     pub fn new(daemon_set: &DaemonSet) -> Self {
         let template = &daemon_set.template;
-        let parse = |terms: &Vec<_>| terms.iter().map(ParsedTerm::new).collect();
         let mut tolerations = template.tolerations.clone();
         tolerations.extend(added_tolerations(template));
         Self {
@@ -36,7 +35,7 @@ impl Placement {
                 .iter()
                 .map(|(key, value)| (LabelKey::new(key.clone()), value.clone()))
                 .collect(),
-            required_terms: template.required_terms.as_ref().map(parse),
+            required_terms: template.required_terms.as_deref().map(Terms::new),
             tolerations,
         }
     }
@@ -53,7 +52,7 @@ impl Placement {
                     .to_owned(),
             });
         }
-        for (index, term) in self.required_terms.iter().flatten().enumerate() {
+        for (index, term) in self.terms().enumerate() {
             if let ParsedTerm::Malformed(errors) = term {
                 problems.extend(errors.iter().map(|error| Problem {
                     code: ProblemCode::MalformedTerm,
@@ -95,10 +94,14 @@ impl Placement {
         })
     }
 
+    fn terms(&self) -> impl Iterator<Item = &ParsedTerm> {
+        self.required_terms.iter().flat_map(Terms::iter)
+    }
+
     fn fits_terms(&self, node: &Node) -> bool {
         self.required_terms
             .as_ref()
-            .is_none_or(|terms| terms.iter().any(|term| term.matches(node)))
+            .is_none_or(|terms| terms.match_node(node))
     }
 
     /// Everything that speaks against a pod on the node, or that all fits.
@@ -140,13 +143,12 @@ impl Placement {
     }
 
     fn term_reasons(&self, node: &Node) -> Vec<Reason> {
-        let terms = self.required_terms.as_deref().unwrap_or_default();
-        if terms.is_empty() {
+        let count = self.terms().count();
+        if count == 0 {
             let message = "the required node affinity has no terms, which matches no node".to_owned();
             return vec![reason(ReasonCode::NodeAffinity, message)];
         }
-        let count = terms.len();
-        let numbered = terms.iter().enumerate().flat_map(|(index, term)| {
+        let numbered = self.terms().enumerate().flat_map(|(index, term)| {
             let text =
                 move |failure| format!("required node affinity, term {} of {count}: {failure}", index + 1);
             term.failures(node).into_iter().map(text)

@@ -63,3 +63,36 @@ impl PartialEq for CellSet {
 }
 
 impl Eq for CellSet {}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use proptest::{collection::vec, prelude::*};
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn the_first_cells_are_those_that_come_first_in_the_order(
+            puts in vec((0..300_u32, any::<bool>()), 0..400),
+            order in Just((0..300_u32).collect::<Vec<_>>()).prop_shuffle(),
+            limit in 0..320_usize,
+        ) {
+            let (mut set, mut expected) = (CellSet::default(), BTreeSet::new());
+            for (index, is_in) in puts {
+                set.put(index, is_in);
+                if is_in {
+                    expected.insert(index);
+                } else {
+                    expected.remove(&index);
+                }
+            }
+            let members = order.iter().copied().filter(|index| expected.contains(index));
+            prop_assert_eq!(set.first(&order, limit), members.take(limit).collect::<Vec<_>>());
+            let mut anew = CellSet::default();
+            expected.iter().for_each(|index| anew.put(*index, true));
+            prop_assert_eq!(set, anew, "what was in and went leaves nothing behind");
+        }
+    }
+}

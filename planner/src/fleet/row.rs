@@ -299,10 +299,7 @@ impl Row {
             ledger,
             ..
         } = self;
-        let rules = Rules {
-            daemon_set: &known.as_ref()?.daemon_set,
-            now,
-        };
+        let rules = Rules::new(&known.as_ref()?.daemon_set, now);
         let view = View {
             cells,
             failures,

@@ -13,10 +13,7 @@ impl Row {
     pub fn ledgers(&self, nodes: &Nodes, pods: &Pods, now: Millis) -> [Ledger; 2] {
         let [mut kept, mut found] = [self.ledger.clone(), Ledger::default()];
         if let Some(known) = &self.known {
-            let rules = Rules {
-                daemon_set: &known.daemon_set,
-                now,
-            };
+            let rules = Rules::new(&known.daemon_set, now);
             let view = View {
                 cells: &self.cells,
                 failures: &self.failures,

@@ -113,12 +113,14 @@ impl Simulation {
         }
     }
 
-    /// What is kept from look to look equals what a first look finds.
+    /// What is kept from look to look equals what a first look finds, now, later, and after a clock was set back.
     fn check_ledgers(&self) {
         let fleet = &self.fleet;
         for row in fleet.rows.iter() {
-            let [kept, found] = row.ledgers(&fleet.nodes, &fleet.pods, seconds(self.now));
-            assert_eq!(kept, found, "{row:#?}");
+            for at in [self.now - 50, self.now, self.now + 50] {
+                let [kept, found] = row.ledgers(&fleet.nodes, &fleet.pods, seconds(at));
+                assert_eq!(kept, found, "at {at}: {row:#?}");
+            }
         }
     }
 
