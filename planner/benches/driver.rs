@@ -2,6 +2,7 @@
 
 #![allow(dead_code, reason = "each benchmark uses its part of it")]
 #![allow(
+    clippy::indexing_slicing,
     clippy::unwrap_used,
     reason = "a benchmark that goes wrong is to stop at once"
 )]

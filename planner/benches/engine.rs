@@ -24,6 +24,7 @@ use self::{
 #[derive(Clone)]
 struct Facts {
     daemon_set: DaemonSet,
+    #[expect(clippy::vec_box, reason = "a fleet takes them as they are")]
     nodes: Vec<Box<Node>>,
     pods: Vec<(Text, Pod)>,
 }

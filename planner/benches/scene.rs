@@ -3,7 +3,8 @@
 #![allow(dead_code, reason = "each benchmark uses its part of it")]
 #![allow(
     clippy::cast_possible_truncation,
-    reason = "numbers of nodes and of DaemonSets are small"
+    clippy::indexing_slicing,
+    reason = "numbers of nodes and of DaemonSets are small, and taken modulo what there is"
 )]
 
 use everynode_proto::planner::v1::{

@@ -129,7 +129,7 @@ pub fn decide<C: Cells>(rules: &Rules<'_>, ledger: &mut Ledger, cells: &C) -> De
             };
             settled.decide(rules, &cell);
             act(rules, mark, &cell, &settled, |action| {
-                actions.push((index, action))
+                actions.push((index, action));
             });
         }
     }

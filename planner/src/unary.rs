@@ -46,6 +46,10 @@ impl Reader {
         read.collect()
     }
 
+    #[expect(
+        clippy::vec_box,
+        reason = "a fleet keeps nodes boxed, and takes them as they are"
+    )]
     fn nodes(&mut self, objects: &[Value]) -> Vec<Box<Node>> {
         let mut nodes = Vec::with_capacity(objects.len());
         for (name, node) in self.read_all::<facts::Node>("Node", objects) {

@@ -91,7 +91,9 @@ mod tests {
             let members = order.iter().copied().filter(|index| expected.contains(index));
             prop_assert_eq!(set.first(&order, limit), members.take(limit).collect::<Vec<_>>());
             let mut anew = CellSet::default();
-            expected.iter().for_each(|index| anew.put(*index, true));
+            for index in &expected {
+                anew.put(*index, true);
+            }
             prop_assert_eq!(set, anew, "what was in and went leaves nothing behind");
         }
     }

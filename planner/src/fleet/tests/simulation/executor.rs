@@ -19,7 +19,7 @@ impl Simulation {
                     succeeds,
                 } => {
                     let name = format!("{daemon_set}-{node}-{revision}-{succeeds:?}");
-                    self.create(&daemon_set, name.into(), node, revision);
+                    self.create(&daemon_set, &name, node, revision);
                 }
                 Action::Delete { uid, .. } => self.delete(uid),
             }
@@ -40,7 +40,7 @@ impl Simulation {
     }
 
     /// Creates a pod, or finds that there is one of the name.
-    fn create(&mut self, daemon_set: &Text, name: Text, node: &Text, revision: &Text) {
+    fn create(&mut self, daemon_set: &Text, name: &str, node: &Text, revision: &Text) {
         let found = self
             .cluster
             .pods
@@ -66,7 +66,7 @@ impl Simulation {
         self.set_pod(uid, terminating);
     }
 
-    pub(super) fn birth(&self, name: Text, node: &Text, revision: &Text) -> Pod {
+    pub(super) fn birth(&self, name: &str, node: &Text, revision: &Text) -> Pod {
         // Not every uid has to be a UUID.
         let version = self.versions;
         let uid = if version.is_multiple_of(2) {
@@ -76,7 +76,7 @@ impl Simulation {
         };
         Pod {
             uid: uid.into(),
-            name: name.as_ref().into(),
+            name: name.into(),
             node: node.clone(),
             bound: false,
             phase: Phase::Active,
