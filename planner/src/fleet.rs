@@ -309,6 +309,7 @@ impl Fleet {
         self.rows.get_mut(index)?.decide(&self.nodes, &self.pods, now)
     }
 
+    /// Decides for one `DaemonSet`, and puts what is to be done in flight.
     fn plan_row(&mut self, index: RowIndex, now: Millis, plans: &mut Vec<RowPlan>) {
         let Some(row) = self.rows.get_mut(index) else {
             return;
