@@ -1,21 +1,33 @@
 //! A session's picture of a cluster: nodes, `DaemonSet`s, their pods, and what is in flight.
 //!
-//! Facts go in one by one and mark what they may change; [`Fleet::plan`] then decides for just that. A pod event costs
-//! one `DaemonSet`'s scan of compact cells, a node event one cell for each `DaemonSet`. The one-shot `Plan` call goes
-//! through a fleet too, so folding deltas and looking once can't differ.
+//! Facts go in one by one and touch the cells that they may change; [`Fleet::plan`] then decides for just the
+//! `DaemonSet`s of those, and looks at no other cell. A pod event costs one cell, a node event one cell for each
+//! `DaemonSet`. The one-shot `Plan` call goes through a fleet too, so folding deltas and looking once can't differ.
+//!
+//! Hash tables are for look-ups only: nothing that is said depends on their order, which differs between processes.
 
 pub mod nodes;
+pub mod pods;
 pub mod row;
+pub mod rows;
 
-use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::{collections::BTreeSet, sync::Arc};
+
+use hashbrown::{HashMap, HashSet};
 
 use self::{
     nodes::{NodeIndex, Nodes},
-    row::{PodIndex, Row, Said},
+    pods::{Entry, NONE, PodIndex, Pods},
+    row::Said,
+    rows::{RowIndex, Rows},
 };
 use crate::{
-    decide::{self, taints::added_tolerations},
-    model::{Action, DaemonSet, DeleteReason, Millis, Node, Pod, Text, Toleration},
+    decide::{
+        Decision,
+        cell::{CellIndex, PodRecord},
+    },
+    intern::Pool,
+    model::{Action, DaemonSet, DeleteReason, Millis, Node, Pod, Stamp, Text, Toleration, Uid},
 };
 
 /// Names an action in flight.
@@ -28,34 +40,28 @@ const MAX_ACTIONS: usize = 1_000;
 #[derive(Debug, Default)]
 pub struct Fleet {
     nodes: Nodes,
-    /// By uid, so that plans come in a fixed order.
-    rows: BTreeMap<Text, Row>,
-    pods: HashMap<Text, Place>,
-    in_flight: BTreeMap<ActionId, InFlight>,
+    rows: Rows,
+    pods: Pods,
+    stamps: Pool<Stamp>,
+    in_flight: HashMap<ActionId, InFlight>,
     /// The uids of the pods whose deletion is in flight, also of those that are not told at the moment.
-    deleting: HashSet<Text>,
-    dirty: BTreeSet<Text>,
+    deleting: HashSet<Uid>,
+    dirty: BTreeSet<RowIndex>,
     /// When to decide again for which `DaemonSet`.
     due: BTreeSet<(Millis, Text)>,
     last_action: ActionId,
 }
 
 #[derive(Debug)]
-struct Place {
-    daemon_set: Text,
-    index: PodIndex,
-}
-
-#[derive(Debug)]
 struct InFlight {
-    daemon_set: Text,
+    row: RowIndex,
     target: Target,
 }
 
 #[derive(Debug)]
 enum Target {
     Create(NodeIndex),
-    Delete(Text),
+    Delete(Uid),
 }
 
 /// What is to be done for one `DaemonSet`, and what is to be said of it.
@@ -70,13 +76,21 @@ pub struct RowPlan {
     /// Status, problems and when to decide again.
     pub said: Said,
     /// The tolerations that created pods get beside the template's.
-    pub added_tolerations: Vec<Toleration>,
+    pub added_tolerations: Arc<[Toleration]>,
 }
 
 impl Fleet {
+    /// A fleet with room for so many nodes and pods. It takes more all the same.
+    pub fn with_capacity(nodes: usize, pods: usize) -> Self {
+        let mut fleet = Self::default();
+        fleet.nodes.reserve(nodes);
+        fleet.pods.reserve(pods);
+        fleet
+    }
+
     /// A node is as told.
-    pub fn node_changed(&mut self, node: Node) {
-        if let Some(index) = self.nodes.set(node) {
+    pub fn node_changed(&mut self, node: impl Into<Box<Node>>) {
+        if let Some(index) = self.nodes.set(node.into()) {
             self.judge(index);
         }
     }
@@ -89,116 +103,154 @@ impl Fleet {
         }
     }
 
-    fn judge(&mut self, index: NodeIndex) {
-        for (uid, row) in &mut self.rows {
-            if row.judge(index, &self.nodes) {
-                self.dirty.insert(uid.clone());
+    fn judge(&mut self, node: NodeIndex) {
+        for (index, row) in self.rows.iter_mut() {
+            if row.judge(node, &self.nodes) {
+                self.dirty.insert(index);
             }
         }
     }
 
-    fn reclaim(&mut self, index: NodeIndex) {
-        if self.nodes.reclaim(index) {
-            self.rows.values_mut().for_each(|row| row.clear_cell(index));
+    fn reclaim(&mut self, node: NodeIndex) {
+        if self.nodes.reclaim(node) {
+            self.rows.iter_mut().for_each(|(_, row)| row.clear_cell(node));
         }
     }
 
     /// A `DaemonSet` is as told.
     pub fn daemon_set_changed(&mut self, daemon_set: DaemonSet) {
-        let uid = daemon_set.uid.clone();
-        if self
-            .rows
-            .entry(uid.clone())
-            .or_default()
-            .set(daemon_set, &self.nodes)
+        let index = self.rows.index_of(&daemon_set.uid);
+        if let Some(row) = self.rows.get_mut(index)
+            && row.set(daemon_set, &self.nodes)
         {
-            self.dirty.insert(uid);
+            self.dirty.insert(index);
         }
     }
 
     /// A `DaemonSet` is gone or being deleted. Nothing of it is in flight any more.
     pub fn daemon_set_gone(&mut self, uid: &str) {
-        let Some(row) = self.rows.get_mut(uid) else { return };
-        if let Some(at) = row.said.reconsider_at {
-            self.due.remove(&(at, uid.into()));
+        let Some(index) = self.rows.find(uid) else { return };
+        if let Some(row) = self.rows.get_mut(index) {
+            if let Some(at) = row.said.reconsider_at {
+                self.due.remove(&(at, row.uid.clone()));
+            }
+            row.forget();
         }
-        row.forget();
-        self.dirty.remove(uid);
-        let in_flight: Vec<_> = self
-            .in_flight
-            .iter()
-            .filter(|(_, action)| action.daemon_set.as_ref() == uid)
+        let in_flight = self.in_flight.iter();
+        let mut in_flight: Vec<_> = in_flight
+            .filter(|(_, action)| action.row == index)
             .map(|(id, _)| *id)
             .collect();
+        in_flight.sort_unstable();
         for id in in_flight {
             self.action_done(id);
         }
-        self.dirty.remove(uid);
-        self.drop_empty(uid);
-    }
-
-    fn drop_empty(&mut self, uid: &str) {
-        if self.rows.get(uid).is_some_and(Row::is_empty) {
-            self.rows.remove(uid);
-        }
+        self.dirty.remove(&index);
+        self.rows.drop_empty(index);
     }
 
     /// A pod of the `DaemonSet` with this uid is as told. The `DaemonSet` may not have been told yet.
-    pub fn pod_changed(&mut self, daemon_set: &Text, pod: Pod) {
-        if let Some(place) = self
-            .pods
-            .get(&pod.uid)
-            .filter(|place| place.daemon_set == *daemon_set)
-            && let Some(row) = self.rows.get_mut(daemon_set)
-            && let Some((known, _)) = row.pod(place.index).filter(|(known, _)| known.node == pod.node)
-        {
-            if *known != pod {
-                row.replace(place.index, pod);
-                self.dirty.insert(daemon_set.clone());
+    pub fn pod_changed(&mut self, daemon_set: &Text, mut pod: Pod) {
+        let uid = Uid::new(&pod.uid);
+        let stamp = self.stamps.share(Stamp {
+            revision: std::mem::take(&mut pod.revision),
+            template_generation: std::mem::take(&mut pod.template_generation),
+        });
+        let node_name = std::mem::take(&mut pod.node);
+        let delete_in_flight = self.deleting.contains(&uid);
+        let record = PodRecord::new(pod, uid, stamp, delete_in_flight);
+        if let Some(index) = self.pods.find(&record.uid) {
+            if self.change_pod(index, daemon_set, &node_name, &record) {
+                return;
             }
-            return;
+            self.remove_pod(index);
         }
-        let uid = pod.uid.clone();
-        self.pod_gone(&uid);
-        if pod.node.is_empty() {
+        if node_name.is_empty() {
             // No node can be told from it, so it counts for none (N1).
             return;
         }
-        let node = self.nodes.refer(&pod.node);
-        let row = self.rows.entry(daemon_set.clone()).or_default();
-        let index = row.insert(pod, node, &self.nodes);
-        row.set_delete_in_flight(index, self.deleting.contains(&uid));
-        self.pods.insert(
-            uid,
-            Place {
-                daemon_set: daemon_set.clone(),
-                index,
-            },
-        );
-        self.dirty.insert(daemon_set.clone());
+        let (node, row) = (self.nodes.refer(&node_name), self.rows.index_of(daemon_set));
+        let index = self.pods.insert(Entry {
+            record,
+            row,
+            node,
+            next: NONE,
+        });
+        if let Some(row) = self.rows.get_mut(row)
+            && let Some(entry) = self.pods.get_mut(index)
+        {
+            entry.next = row.link(index, &entry.record, node);
+        }
+        self.dirty.insert(row);
+    }
+
+    /// Changes a pod where it is. Says whether it is still there.
+    fn change_pod(
+        &mut self,
+        index: PodIndex,
+        daemon_set: &Text,
+        node_name: &Text,
+        record: &PodRecord,
+    ) -> bool {
+        let Some(entry) = self.pods.get_mut(index) else {
+            return false;
+        };
+        let Some(row) = self.rows.get_mut(entry.row).filter(|row| row.uid == *daemon_set) else {
+            return false;
+        };
+        if self.nodes.name(entry.node) != Some(node_name) {
+            return false;
+        }
+        if entry.record != *record {
+            entry.record = record.clone();
+            row.touch(entry.node);
+            self.dirty.insert(entry.row);
+        }
+        true
     }
 
     /// A pod is gone, or not a `DaemonSet`'s any more.
     pub fn pod_gone(&mut self, uid: &str) {
-        let Some(Place { daemon_set, index }) = self.pods.remove(uid) else {
+        if let Some(index) = self.pods.find(&Uid::new(uid)) {
+            self.remove_pod(index);
+        }
+    }
+
+    fn remove_pod(&mut self, index: PodIndex) {
+        let Some(Entry {
+            record,
+            row: row_index,
+            node,
+            next,
+        }) = self.pods.remove(index)
+        else {
             return;
         };
-        if let Some(node) = self.rows.get_mut(&daemon_set).and_then(|row| row.remove(index)) {
-            self.nodes.release(node);
-            self.reclaim(node);
+        if let Some(row) = self.rows.get_mut(row_index) {
+            row.unlink(index, record, node, next, &mut self.pods);
         }
-        self.dirty.insert(daemon_set.clone());
-        self.drop_empty(&daemon_set);
+        self.nodes.release(node);
+        self.reclaim(node);
+        self.dirty.insert(row_index);
+        self.rows.drop_empty(row_index);
+    }
+
+    /// Marks that a pod's deletion is in flight, or not any more, if the pod is told. Returns its row.
+    fn set_delete_in_flight(&mut self, uid: &Uid, in_flight: bool) -> Option<RowIndex> {
+        let entry = self.pods.get_mut(self.pods.find(uid)?)?;
+        entry.record.delete_in_flight = in_flight;
+        self.rows.get_mut(entry.row)?.touch(entry.node);
+        Some(entry.row)
     }
 
     /// An action is not in flight any more. What it changed has been told before.
     pub fn action_done(&mut self, id: ActionId) {
-        let Some(InFlight { daemon_set, target }) = self.in_flight.remove(&id) else {
+        let Some(InFlight { row, target }) = self.in_flight.remove(&id) else {
             return;
         };
         match target {
             Target::Create(node) => {
-                if let Some(row) = self.rows.get_mut(&daemon_set) {
+                if let Some(row) = self.rows.get_mut(row) {
                     row.set_creating(node, false);
                 }
                 self.nodes.release(node);
@@ -207,15 +259,11 @@ impl Fleet {
             Target::Delete(uid) => {
                 self.deleting.remove(&uid);
                 // The pod may have come to another DaemonSet in the meantime.
-                if let Some(place) = self.pods.get(&uid)
-                    && let Some(row) = self.rows.get_mut(&place.daemon_set)
-                {
-                    row.set_delete_in_flight(place.index, false);
-                    self.dirty.insert(place.daemon_set.clone());
-                }
+                let row = self.set_delete_in_flight(&uid, false);
+                self.dirty.extend(row);
             }
         }
-        self.dirty.insert(daemon_set);
+        self.dirty.insert(row);
     }
 
     /// Has the plan that is due next said again, with the time that is left. A clock that was set back, or a timer that
@@ -224,10 +272,12 @@ impl Fleet {
         let Some((_, uid)) = self.due.pop_first() else {
             return;
         };
-        if let Some(row) = self.rows.get_mut(&uid) {
-            row.said.reconsider_at = None;
+        if let Some(index) = self.rows.find(&uid) {
+            if let Some(row) = self.rows.get_mut(index) {
+                row.said.reconsider_at = None;
+            }
+            self.dirty.insert(index);
         }
-        self.dirty.insert(uid);
     }
 
     /// Decides for every `DaemonSet` that a fact or the time has touched since the last call, and returns what is new:
@@ -238,93 +288,100 @@ impl Fleet {
                 self.due.insert((at, uid));
                 break;
             }
-            self.dirty.insert(uid);
+            self.dirty.extend(self.rows.find(&uid));
         }
+        let rows = std::mem::take(&mut self.dirty).into_iter();
+        let mut dirty: Vec<_> = rows
+            .filter_map(|index| Some((self.rows.get(index)?.uid.clone(), index)))
+            .collect();
+        // An index says which row came first, the uid doesn't.
+        dirty.sort_unstable();
         let mut plans = Vec::new();
-        for uid in std::mem::take(&mut self.dirty) {
-            while let Some((plan, complete)) = self.plan_row(&uid, now) {
-                plans.extend(plan);
-                if complete {
-                    break;
-                }
-            }
+        for (_, index) in dirty {
+            self.plan_row(index, now, &mut plans);
         }
         plans
     }
 
-    /// Decides for one `DaemonSet`; also says whether all its actions found room in the plan.
-    fn plan_row(&mut self, uid: &Text, now: Millis) -> Option<(Option<RowPlan>, bool)> {
-        let row = self.rows.get_mut(uid)?;
-        let mut decision = row.decide(&self.nodes, now);
-        let known = row.known()?;
+    /// Decides for one `DaemonSet` as [`Fleet::plan`] does, but puts nothing in flight: for those who only ask.
+    pub fn decide(&mut self, uid: &str, now: Millis) -> Option<Decision> {
+        let index = self.rows.find(uid)?;
+        self.rows.get_mut(index)?.decide(&self.nodes, &self.pods, now)
+    }
+
+    /// Decides for one `DaemonSet`, and puts what is to be done in flight.
+    fn plan_row(&mut self, index: RowIndex, now: Millis, plans: &mut Vec<RowPlan>) {
+        let Some(row) = self.rows.get_mut(index) else {
+            return;
+        };
+        let Some(decision) = row.decide(&self.nodes, &self.pods, now) else {
+            return;
+        };
+        let Some(known) = row.known() else { return };
         let said = Said {
             status: decision.status,
-            problems: decide::problems(&known.daemon_set, &known.placement),
+            problems: known.problems.clone(),
             reconsider_at: decision.reconsider_at,
         };
-        let complete = decision.actions.len() <= MAX_ACTIONS;
-        decision.actions.truncate(MAX_ACTIONS);
-        if let Some(at) = row.said.reconsider_at {
-            self.due.remove(&(at, uid.clone()));
-        }
-        if let Some(at) = said.reconsider_at {
-            self.due.insert((at, uid.clone()));
+        if row.said.reconsider_at != said.reconsider_at {
+            if let Some(at) = row.said.reconsider_at {
+                self.due.remove(&(at, row.uid.clone()));
+            }
+            if let Some(at) = said.reconsider_at {
+                self.due.insert((at, row.uid.clone()));
+            }
         }
         if said == row.said && decision.actions.is_empty() {
-            return Some((None, complete));
+            return;
         }
-        let key = known.daemon_set.key();
-        let added_tolerations = added_tolerations(&known.daemon_set.template);
-        row.said = said.clone();
-        let actions = decision
-            .actions
-            .into_iter()
-            .map(|action| (self.launch(uid, &action, now), action))
-            .collect();
-        let plan = RowPlan {
-            daemon_set: key,
-            uid: uid.clone(),
-            actions,
-            said,
-            added_tolerations,
+        let empty = RowPlan {
+            daemon_set: known.daemon_set.key(),
+            uid: row.uid.clone(),
+            actions: Vec::new(),
+            said: said.clone(),
+            added_tolerations: known.added_tolerations.clone(),
         };
-        Some((Some(plan), complete))
+        row.said = said;
+        self.in_flight.reserve(decision.actions.len());
+        let mut rest = decision.actions.into_iter();
+        loop {
+            let mut plan = empty.clone();
+            plan.actions.reserve_exact(rest.len().min(MAX_ACTIONS));
+            for (cell, action) in rest.by_ref().take(MAX_ACTIONS) {
+                plan.actions
+                    .push((self.launch(index, cell, &action, now), action));
+            }
+            plans.push(plan);
+            if rest.len() == 0 {
+                return;
+            }
+        }
     }
 
     /// Puts an action in flight.
-    fn launch(&mut self, uid: &Text, action: &Action, now: Millis) -> ActionId {
+    fn launch(&mut self, index: RowIndex, cell: CellIndex, action: &Action, now: Millis) -> ActionId {
         self.last_action += 1;
+        let row = self.rows.get_mut(index);
         let target = match action {
-            Action::Create { node, .. } => {
-                let index = self.nodes.refer(node);
-                if let Some(row) = self.rows.get_mut(uid) {
-                    row.set_creating(index, true);
+            Action::Create { .. } => {
+                self.nodes.refer_index(cell);
+                if let Some(row) = row {
+                    row.set_creating(cell, true);
                 }
-                Target::Create(index)
+                Target::Create(cell)
             }
-            Action::Delete {
-                uid: pod,
-                node,
-                reason,
-                ..
-            } => {
-                if let (Some(row), Some(place)) = (self.rows.get_mut(uid), self.pods.get(pod)) {
-                    row.set_delete_in_flight(place.index, true);
-                    if let (DeleteReason::Failed, Some(node)) = (*reason, self.nodes.find(node)) {
-                        row.note_failure(node, now);
-                    }
+            Action::Delete { uid, reason, .. } => {
+                let uid = Uid::new(uid);
+                if let Some(row) = row.filter(|_| *reason == DeleteReason::Failed) {
+                    row.note_failure(cell, now);
                 }
-                self.deleting.insert(pod.clone());
-                Target::Delete(pod.clone())
+                self.deleting.insert(uid.clone());
+                self.set_delete_in_flight(&uid, true);
+                Target::Delete(uid)
             }
         };
-        self.in_flight.insert(
-            self.last_action,
-            InFlight {
-                daemon_set: uid.clone(),
-                target,
-            },
-        );
+        self.in_flight
+            .insert(self.last_action, InFlight { row: index, target });
         self.last_action
     }
 
@@ -338,7 +395,7 @@ impl Fleet {
 
     /// A `DaemonSet` that has been told.
     pub fn daemon_set(&self, uid: &str) -> Option<&row::Known> {
-        self.rows.get(uid)?.known()
+        self.rows.get(self.rows.find(uid)?)?.known()
     }
 }
 

@@ -1,29 +1,56 @@
-//! One copy of each string that a session has seen.
+//! One copy of each thing that many hold.
 
-use std::{collections::HashSet, sync::Arc};
+use std::{hash::Hash, sync::Arc};
+
+use hashbrown::HashSet;
 
 use crate::model::Text;
 
-/// Hands out shared strings. Those that nobody else holds any more are dropped when the table would grow.
+/// Hands out shared things, each equal one only once. Those that nobody else holds any more are dropped when the table
+/// would grow.
+///
+/// Nobody ever asks for the table's order, so it may differ from process to process: the hash's seed does, which keeps
+/// those away who would choose labels that collide.
+#[derive(Debug)]
+pub struct Pool<T: ?Sized> {
+    known: HashSet<Arc<T>>,
+}
+
+impl<T: ?Sized> Default for Pool<T> {
+    fn default() -> Self {
+        Self {
+            known: HashSet::default(),
+        }
+    }
+}
+
+impl<T: ?Sized + Eq + Hash> Pool<T> {
+    /// The shared copy of a thing, made when there is none yet.
+    pub fn share<B: std::borrow::Borrow<T> + Into<Arc<T>>>(&mut self, thing: B) -> Arc<T> {
+        if let Some(known) = self.known.get(thing.borrow()) {
+            return known.clone();
+        }
+        if self.known.len() == self.known.capacity() {
+            self.known.retain(|thing| Arc::strong_count(thing) > 1);
+            // With hardly any room won, the next few would sweep the table again.
+            self.known.reserve(self.known.len().max(16));
+        }
+        let thing: Arc<T> = thing.into();
+        self.known.insert(thing.clone());
+        thing
+    }
+}
+
+/// One copy of each string that a session has seen.
 #[derive(Debug, Default)]
 pub struct Interner {
-    known: HashSet<Text>,
+    strings: Pool<str>,
 }
 
 impl Interner {
     /// The shared copy of a string.
     pub fn text(&mut self, text: &str) -> Text {
-        if let Some(known) = self.known.get(text) {
-            return known.clone();
-        }
-        if self.known.len() == self.known.capacity() {
-            self.known.retain(|text| Arc::strong_count(text) > 1);
-            // With hardly any room won, the next few strings would sweep the table again.
-            self.known.reserve(self.known.len().max(16));
-        }
-        let text: Text = text.into();
-        self.known.insert(text.clone());
-        text
+        self.strings.share(text)
     }
 }
 
@@ -44,11 +71,8 @@ mod tests {
         for number in 0..10_000 {
             interner.text(&number.to_string());
         }
-        assert!(
-            interner.known.len() < 100,
-            "{} strings are kept",
-            interner.known.len()
-        );
+        let kept = interner.strings.known.len();
+        assert!(kept < 100, "{kept} strings are kept");
         assert!(Arc::ptr_eq(&held, &interner.text("held")));
     }
 }

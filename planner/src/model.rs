@@ -2,7 +2,15 @@
 //!
 //! Strings are shared (`Arc<str>`): a session interns them, so a label that a thousand nodes carry is stored once.
 
+mod labels;
+mod uid;
+
 use std::sync::Arc;
+
+pub use self::{
+    labels::{LabelKey, Labels, same},
+    uid::Uid,
+};
 
 /// A shared string.
 pub type Text = Arc<str>;
@@ -21,35 +29,6 @@ impl Millis {
     /// How many milliseconds `self` is after `earlier`; negative when it is before.
     pub fn since(self, earlier: Self) -> i64 {
         self.0.saturating_sub(earlier.0)
-    }
-}
-
-/// Keys with values, sorted by key.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct Labels(Box<[(Text, Text)]>);
-
-impl Labels {
-    /// The value of a key.
-    pub fn get(&self, key: &str) -> Option<&Text> {
-        let index = self
-            .0
-            .binary_search_by(|(candidate, _)| candidate.as_ref().cmp(key))
-            .ok()?;
-        self.0.get(index).map(|(_, value)| value)
-    }
-
-    /// All pairs, in the order of their keys.
-    pub fn iter(&self) -> impl Iterator<Item = (&str, &str)> {
-        self.0.iter().map(|(key, value)| (key.as_ref(), value.as_ref()))
-    }
-}
-
-impl FromIterator<(Text, Text)> for Labels {
-    fn from_iter<I: IntoIterator<Item = (Text, Text)>>(pairs: I) -> Self {
-        let mut pairs: Vec<_> = pairs.into_iter().collect();
-        pairs.sort_by(|(a, _), (b, _)| a.cmp(b));
-        pairs.dedup_by(|(a, _), (b, _)| a == b);
-        Self(pairs.into())
     }
 }
 
@@ -208,8 +187,8 @@ pub enum Phase {
 pub struct Pod {
     /// metadata.uid.
     pub uid: Text,
-    /// metadata.name.
-    pub name: Text,
+    /// metadata.name. A pod's name is its own, so it isn't shared.
+    pub name: Box<str>,
     /// The node that the pod is for; empty when unknown.
     pub node: Text,
     /// Whether it is bound to that node.
@@ -222,6 +201,15 @@ pub struct Pod {
     pub created: Millis,
     /// Whether it is being deleted.
     pub deleting: bool,
+    /// Its controller-revision-hash.
+    pub revision: Text,
+    /// Its pod-template-generation; empty without one.
+    pub template_generation: Text,
+}
+
+/// What tells of which template a pod is.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Stamp {
     /// Its controller-revision-hash.
     pub revision: Text,
     /// Its pod-template-generation; empty without one.
@@ -351,15 +339,4 @@ pub struct Problem {
     pub field: String,
     /// What is wrong and what would be right.
     pub message: String,
-}
-
-/// What is to be done for a `DaemonSet`, and what is to be said of it.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct Decision {
-    /// In a fixed order.
-    pub actions: Vec<Action>,
-    /// `None` while there is nothing to say.
-    pub status: Option<Status>,
-    /// When to decide again though nothing has changed.
-    pub reconsider_at: Option<Millis>,
 }

@@ -3,10 +3,15 @@
 use std::fmt;
 
 use crate::{
-    decide::{self, Sweep, by_age, rolling_update},
+    decide::{
+        self, Rules,
+        cell::{Cell, CellIndex, Cells, PodRecord, by_age},
+        ledger::Ledger,
+        rolling_update,
+    },
     model::{
-        Action, Budget, DaemonSet, Decision, Millis, Node, Phase, Pod, PodTemplate, Requirement, Strategy,
-        Taint, Term, Text, Toleration, Verdict,
+        Action, Budget, DaemonSet, Millis, Node, Phase, Pod, PodTemplate, Requirement, Stamp, Status,
+        Strategy, Taint, Term, Text, Toleration, Uid, Verdict,
     },
 };
 
@@ -243,29 +248,87 @@ pub(crate) fn gone(node: &str, pods: impl IntoIterator<Item = Pod>) -> Square {
     }
 }
 
-/// Decides for a `DaemonSet` at a time in seconds.
-pub(crate) fn decide(daemon_set: &DaemonSet, at_seconds: i64, squares: &[Square]) -> Decision {
-    let mut sweep = Sweep::new(daemon_set, seconds(at_seconds));
-    for square in squares {
-        let mut pods: Vec<_> = square
-            .pods
-            .iter()
-            .map(|pod| decide::CellPod {
-                pod,
-                delete_in_flight: square.delete_in_flight.contains(&pod.name.as_ref()),
-            })
-            .collect();
-        pods.sort_by(|a, b| by_age(a.pod, b.pod));
-        sweep.visit(&decide::Cell {
+/// A pod as a cell keeps it.
+pub(crate) fn record(pod: &Pod) -> PodRecord {
+    let stamp = Stamp {
+        revision: pod.revision.clone(),
+        template_generation: pod.template_generation.clone(),
+    };
+    PodRecord::new(pod.clone(), Uid::new(&pod.uid), stamp.into(), false)
+}
+
+/// The cells of squares, in the order in which those are.
+struct Board<'s> {
+    order: Vec<CellIndex>,
+    squares: &'s [Square],
+    pods: Vec<Vec<PodRecord>>,
+    last: Vec<Option<(Millis, Uid)>>,
+}
+
+impl<'s> Board<'s> {
+    fn new(squares: &'s [Square]) -> Self {
+        let pods = squares.iter().map(|square| {
+            let mut pods: Vec<_> = square.pods.iter().map(record).collect();
+            for pod in &mut pods {
+                pod.delete_in_flight = square.delete_in_flight.contains(&pod.name.as_ref());
+            }
+            pods.sort_by(by_age);
+            pods
+        });
+        let last = squares.iter().map(|square| square.last.as_ref());
+        Self {
+            order: (0..u32::try_from(squares.len()).unwrap()).collect(),
+            squares,
+            pods: pods.collect(),
+            last: last
+                .map(|last| last.map(|(at, uid)| (seconds(*at), Uid::new(uid))))
+                .collect(),
+        }
+    }
+}
+
+impl Cells for Board<'_> {
+    fn capacity(&self) -> usize {
+        self.squares.len()
+    }
+
+    fn in_order(&self) -> &[CellIndex] {
+        &self.order
+    }
+
+    fn cell<'c, 'a>(&'a self, index: CellIndex, pods: &'c mut Vec<&'a PodRecord>) -> Option<Cell<'c, 'a>> {
+        let index = index as usize;
+        let square = self.squares.get(index)?;
+        pods.clear();
+        pods.extend(&self.pods[index]);
+        Some(Cell {
             node: &square.node,
             verdict: square.verdict,
-            pods: &pods,
+            pods,
             creating: square.creating,
-            last: square.last.as_ref().map(|(at, uid)| (seconds(*at), uid)),
+            last: self.last[index].as_ref(),
             failed_until: square.failed_until,
-        });
+        })
     }
-    sweep.finish()
+}
+
+/// What a decision says.
+#[derive(Debug, PartialEq, Eq, Default)]
+pub(crate) struct Decision {
+    pub(crate) actions: Vec<Action>,
+    pub(crate) status: Option<Status>,
+    pub(crate) reconsider_at: Option<Millis>,
+}
+
+/// Decides for a `DaemonSet` at a time in seconds.
+pub(crate) fn decide(daemon_set: &DaemonSet, at_seconds: i64, squares: &[Square]) -> Decision {
+    let rules = Rules::new(daemon_set, seconds(at_seconds));
+    let decision = decide::decide(&rules, &mut Ledger::default(), &Board::new(squares));
+    Decision {
+        actions: decision.actions.into_iter().map(|(_, action)| action).collect(),
+        status: decision.status,
+        reconsider_at: decision.reconsider_at,
+    }
 }
 
 /// An action in short: `create NODE` or `delete POD: Reason`.

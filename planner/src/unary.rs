@@ -46,7 +46,11 @@ impl Reader {
         read.collect()
     }
 
-    fn nodes(&mut self, objects: &[Value]) -> Vec<Node> {
+    #[expect(
+        clippy::vec_box,
+        reason = "a fleet keeps nodes boxed, and takes them as they are"
+    )]
+    fn nodes(&mut self, objects: &[Value]) -> Vec<Box<Node>> {
         let mut nodes = Vec::with_capacity(objects.len());
         for (name, node) in self.read_all::<facts::Node>("Node", objects) {
             match convert::node(&node.facts(), &mut self.strings) {
@@ -130,7 +134,7 @@ pub fn plan(request: wire::PlanRequest) -> Result<wire::PlanResponse, Status> {
         .now
         .map_or_else(|| latest(created, &pods), convert::millis);
     let uid = daemon_set.uid.clone();
-    let mut fleet = Fleet::default();
+    let mut fleet = Fleet::with_capacity(nodes.len(), pods.len());
     for node in nodes {
         fleet.node_changed(node);
     }
@@ -157,27 +161,18 @@ pub fn plan(request: wire::PlanRequest) -> Result<wire::PlanResponse, Status> {
 }
 
 fn answer(fleet: &mut Fleet, uid: &str, now: Millis, mut problems: Vec<wire::Problem>) -> wire::PlanResponse {
-    let plans = fleet.plan(now);
     let mut response = wire::PlanResponse::default();
-    for plan in plans {
-        response
-            .actions
-            .extend(plan.actions.iter().map(|(_, action)| convert::action(0, action)));
-        // The first plan is the decision on what was given; later ones hold what found no room in it.
-        if response.status.is_none() {
-            response.status = plan.said.status.map(convert::status);
-            response.reconsider_after = convert::reconsider_after(plan.said.reconsider_at, now);
-            let object = format!("daemonset {}", plan.daemon_set);
-            problems.extend(
-                plan.said
-                    .problems
-                    .iter()
-                    .map(|problem| convert::problem(problem, &object)),
-            );
-        }
+    if let Some(decision) = fleet.decide(uid, now) {
+        let actions = decision.actions.iter();
+        response.actions = actions.map(|(_, action)| convert::action(0, action)).collect();
+        response.status = decision.status.map(convert::status);
+        response.reconsider_after = convert::reconsider_after(decision.reconsider_at, now);
     }
     if let Some(known) = fleet.daemon_set(uid) {
         let key = known.daemon_set.key();
+        let object = format!("daemonset {key}");
+        let found = known.problems.iter();
+        problems.extend(found.map(|problem| convert::problem(problem, &object)));
         response.verdicts = fleet
             .nodes()
             .map(|node| verdict(&key, &known.placement, node))

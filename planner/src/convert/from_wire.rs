@@ -64,18 +64,18 @@ fn labels(map: &std::collections::BTreeMap<String, String>, strings: &mut Intern
 ///
 /// # Errors
 /// The name is empty.
-pub fn node(facts: &wire::NodeFacts, strings: &mut Interner) -> Result<Node, FieldError> {
+pub fn node(facts: &wire::NodeFacts, strings: &mut Interner) -> Result<Box<Node>, FieldError> {
     let taint = |taint: &wire::Taint| Taint {
         key: strings.text(&taint.key),
         value: strings.text(&taint.value),
         effect: strings.text(&taint.effect),
     };
     let taints = facts.taints.iter().map(taint).collect();
-    Ok(Node {
+    Ok(Box::new(Node {
         name: strings.text(required("name", &facts.name)?),
         labels: labels(&facts.labels, strings),
         taints,
-    })
+    }))
 }
 
 /// A pod and the uid of its `DaemonSet`.

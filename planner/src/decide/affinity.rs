@@ -6,7 +6,7 @@
 use std::fmt;
 
 use super::labels;
-use crate::model::{Node, Requirement, Term, Text};
+use crate::model::{LabelKey, Node, Requirement, Term, Text, same};
 
 /// The one field of a node that a term may ask for.
 const NAME_FIELD: &str = "metadata.name";
@@ -36,12 +36,72 @@ pub struct SyntaxError {
 pub struct Check {
     subject: Subject,
     test: Test,
+    /// Where a node's value is among those that [`Terms`] look up.
+    place: usize,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum Subject {
-    Label(Text),
+    Label(LabelKey),
     Name,
+}
+
+impl Subject {
+    fn of<'n>(&self, node: &'n Node) -> Option<&'n Text> {
+        match self {
+            Self::Label(key) => node.labels.get(key),
+            Self::Name => Some(&node.name),
+        }
+    }
+}
+
+/// How many of a node's values [`Terms`] look up beforehand.
+const LOOKED_UP: usize = 8;
+
+/// All terms of a node affinity. They tend to ask for the same few labels again and again, so each of those is looked up
+/// once for a node.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Terms {
+    terms: Vec<ParsedTerm>,
+    subjects: Vec<Subject>,
+}
+
+impl Terms {
+    /// Parses terms.
+    pub fn new(terms: &[Term]) -> Self {
+        let mut terms: Vec<_> = terms.iter().map(ParsedTerm::new).collect();
+        let mut subjects = Vec::new();
+        let all = terms.iter_mut().filter_map(|term| match term {
+            ParsedTerm::All(checks) => Some(checks),
+            ParsedTerm::Empty | ParsedTerm::Malformed(_) => None,
+        });
+        for check in all.flatten() {
+            let known = subjects.iter().position(|subject| *subject == check.subject);
+            check.place = known.unwrap_or(subjects.len());
+            if known.is_none() {
+                subjects.push(check.subject.clone());
+            }
+        }
+        Self { terms, subjects }
+    }
+
+    /// The terms one by one.
+    pub fn iter(&self) -> impl ExactSizeIterator<Item = &ParsedTerm> {
+        self.terms.iter()
+    }
+
+    /// Whether one of the terms matches the node.
+    pub fn match_node(&self, node: &Node) -> bool {
+        let mut values = [None; LOOKED_UP];
+        for (value, subject) in values.iter_mut().zip(&self.subjects) {
+            *value = subject.of(node);
+        }
+        let value = |check: &Check| match values.get(check.place) {
+            Some(value) => *value,
+            None => check.subject.of(node),
+        };
+        self.terms.iter().any(|term| term.holds_for(value))
+    }
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -82,8 +142,13 @@ impl ParsedTerm {
 
     /// Whether the term matches the node.
     pub fn matches(&self, node: &Node) -> bool {
+        self.holds_for(|check| check.subject.of(node))
+    }
+
+    /// Whether the term matches a node with these values.
+    fn holds_for<'n>(&self, value: impl Fn(&Check) -> Option<&'n Text>) -> bool {
         match self {
-            Self::All(checks) => checks.iter().all(|check| check.holds(node)),
+            Self::All(checks) => checks.iter().all(|check| check.test.holds(value(check))),
             Self::Empty | Self::Malformed(_) => false,
         }
     }
@@ -93,7 +158,7 @@ impl ParsedTerm {
         match self {
             Self::All(checks) => checks
                 .iter()
-                .filter(|check| !check.holds(node))
+                .filter(|check| !check.test.holds(check.subject.of(node)))
                 .map(|check| check.failure(node))
                 .collect(),
             Self::Empty => vec!["it is empty, which matches no node".to_owned()],
@@ -175,8 +240,9 @@ fn parse_expression(requirement: &Requirement) -> Result<Check, SyntaxError> {
         }
     };
     Ok(Check {
-        subject: Subject::Label(requirement.key.clone()),
+        subject: Subject::Label(LabelKey::new(requirement.key.clone())),
         test,
+        place: 0,
     })
 }
 
@@ -208,36 +274,33 @@ fn parse_field(requirement: &Requirement) -> Result<Check, SyntaxError> {
     Ok(Check {
         subject: Subject::Name,
         test,
+        place: 0,
     })
 }
 
-impl Check {
-    fn holds(&self, node: &Node) -> bool {
-        let actual = self.actual(node);
+impl Test {
+    fn holds(&self, actual: Option<&Text>) -> bool {
         let number = || actual.and_then(|value| value.parse::<i64>().ok());
-        match &self.test {
-            Test::In(values) => actual.is_some_and(|actual| values.contains(actual)),
-            Test::NotIn(values) => !actual.is_some_and(|actual| values.contains(actual)),
-            Test::Exists => actual.is_some(),
-            Test::DoesNotExist => actual.is_none(),
-            Test::Gt(bound) => number().is_some_and(|number| number > *bound),
-            Test::Lt(bound) => number().is_some_and(|number| number < *bound),
+        let is_among =
+            |values: &[Text]| actual.is_some_and(|actual| values.iter().any(|value| same(value, actual)));
+        match self {
+            Self::In(values) => is_among(values),
+            Self::NotIn(values) => !is_among(values),
+            Self::Exists => actual.is_some(),
+            Self::DoesNotExist => actual.is_none(),
+            Self::Gt(bound) => number().is_some_and(|number| number > *bound),
+            Self::Lt(bound) => number().is_some_and(|number| number < *bound),
         }
     }
+}
 
-    fn actual<'a>(&self, node: &'a Node) -> Option<&'a Text> {
-        match &self.subject {
-            Subject::Label(key) => node.labels.get(key),
-            Subject::Name => Some(&node.name),
-        }
-    }
-
+impl Check {
     fn failure(&self, node: &Node) -> String {
         let key = match &self.subject {
-            Subject::Label(key) => key.as_ref(),
+            Subject::Label(key) => key.text().as_ref(),
             Subject::Name => NAME_FIELD,
         };
-        match self.actual(node) {
+        match self.subject.of(node) {
             Some(actual) => format!("{key} {} is wanted, the node has {key}={actual}", self.test),
             None => format!("{key} {} is wanted, the node has no label {key}", self.test),
         }

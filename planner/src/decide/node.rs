@@ -1,7 +1,10 @@
 //! What one node needs (contract N1 to N6): a pod created, kept or deleted. Mirrors `podsShouldBeOnNode`.
 
-use super::{Cell, Rules};
-use crate::model::{DeleteReason, Millis, Phase, Pod, Verdict};
+use super::{
+    Rules,
+    cell::{Cell, PodRecord},
+};
+use crate::model::{DeleteReason, Millis, Phase, Verdict};
 
 /// What a node needs, and what it has left after that.
 #[derive(Debug, Default)]
@@ -9,11 +12,11 @@ pub struct Settled<'a> {
     /// Whether a pod is to be created.
     pub create: bool,
     /// The pods to delete.
-    pub delete: Vec<(&'a Pod, DeleteReason)>,
+    pub delete: Vec<(&'a PodRecord, DeleteReason)>,
     /// The pods that stay, oldest first: neither over, nor being deleted, nor in `delete`.
-    pub live: Vec<&'a Pod>,
+    pub live: Vec<&'a PodRecord>,
     /// Failed pods that stay until their backoff is over.
-    pub waiting: Vec<&'a Pod>,
+    pub waiting: Vec<&'a PodRecord>,
     /// When the first of those may go.
     pub reconsider_at: Option<Millis>,
 }
@@ -26,11 +29,7 @@ impl<'a> Settled<'a> {
         self.live.clear();
         self.waiting.clear();
         self.reconsider_at = None;
-        let staying = cell
-            .pods
-            .iter()
-            .filter(|pod| !pod.is_deleting())
-            .map(|pod| pod.pod);
+        let staying = cell.pods.iter().copied().filter(|pod| !pod.is_leaving());
         match cell.verdict {
             // Bound pods of a node that is gone are the pod garbage collector's; it doesn't see unbound ones (N6).
             None => self.delete_all(staying.filter(|pod| !pod.bound), DeleteReason::NodeGone),
@@ -47,12 +46,12 @@ impl<'a> Settled<'a> {
         }
     }
 
-    fn delete_all(&mut self, pods: impl Iterator<Item = &'a Pod>, reason: DeleteReason) {
+    fn delete_all(&mut self, pods: impl Iterator<Item = &'a PodRecord>, reason: DeleteReason) {
         self.delete.extend(pods.map(|pod| (pod, reason)));
     }
 
     /// N3: pods that are over go, failed ones with a backoff, because whatever made them fail may do so again.
-    fn sort_in(&mut self, rules: &Rules<'_>, cell: &Cell<'_, 'a>, pod: &'a Pod) {
+    fn sort_in(&mut self, rules: &Rules<'_>, cell: &Cell<'_, 'a>, pod: &'a PodRecord) {
         match pod.phase {
             Phase::Active => self.live.push(pod),
             Phase::Succeeded => self.delete.push((pod, DeleteReason::Succeeded)),
@@ -82,7 +81,7 @@ impl<'a> Settled<'a> {
         }
         let current = self.live.iter().copied().find(|pod| rules.is_current(pod));
         let old = self.live.iter().copied().find(|pod| !rules.is_current(pod));
-        let is = |kept: Option<&Pod>, pod: &Pod| kept.is_some_and(|kept| kept.uid == pod.uid);
+        let is = |kept: Option<&PodRecord>, pod: &PodRecord| kept.is_some_and(|kept| kept.uid == pod.uid);
         let excess = self
             .live
             .iter()
@@ -105,9 +104,12 @@ impl<'a> Settled<'a> {
         if rules.allows_surge() {
             return self.live.is_empty() && self.waiting.is_empty() && cell.standing() < 2;
         }
-        cell.pods
-            .iter()
-            .all(|pod| pod.pod.is_terminal() && pod.pod.deleting)
+        cell.pods.iter().all(|pod| pod.is_terminal() && pod.deleting)
+    }
+
+    /// The pods that stay, those that may yet do their work first.
+    pub fn staying(&self) -> impl Iterator<Item = &'a PodRecord> {
+        self.live.iter().chain(&self.waiting).copied()
     }
 }
 

@@ -1,11 +1,12 @@
 //! Whether a `DaemonSet`'s pod belongs on a node (contract P1 to P6). Mirrors `NodeShouldRunDaemonPod`.
 
 use super::{
-    affinity::ParsedTerm,
+    affinity::{ParsedTerm, Terms},
     taints::{Effect, added_tolerations, untolerated},
 };
 use crate::model::{
-    DaemonSet, Labels, Node, Problem, ProblemCode, Reason, ReasonCode, Taint, Text, Toleration, Verdict,
+    DaemonSet, LabelKey, Node, Problem, ProblemCode, Reason, ReasonCode, Taint, Text, Toleration, Verdict,
+    same,
 };
 
 const TERMS_FIELD: &str = "spec.template.spec.affinity.nodeAffinity.requiredDuringSchedulingIgnoredDuringExecution.nodeSelectorTerms";
@@ -15,8 +16,8 @@ const TERMS_FIELD: &str = "spec.template.spec.affinity.nodeAffinity.requiredDuri
 pub struct Placement {
     selects_everything: bool,
     node_name: Option<Text>,
-    node_selector: Labels,
-    required_terms: Option<Vec<ParsedTerm>>,
+    node_selector: Vec<(LabelKey, Text)>,
+    required_terms: Option<Terms>,
     tolerations: Vec<Toleration>,
 }
 
@@ -24,14 +25,17 @@ impl Placement {
     /// Parses a `DaemonSet`'s conditions.
     pub fn new(daemon_set: &DaemonSet) -> Self {
         let template = &daemon_set.template;
-        let parse = |terms: &Vec<_>| terms.iter().map(ParsedTerm::new).collect();
         let mut tolerations = template.tolerations.clone();
         tolerations.extend(added_tolerations(template));
         Self {
             selects_everything: daemon_set.selects_everything,
             node_name: template.node_name.clone(),
-            node_selector: template.node_selector.clone(),
-            required_terms: template.required_terms.as_ref().map(parse),
+            node_selector: template
+                .node_selector
+                .iter()
+                .map(|(key, value)| (LabelKey::new(key.clone()), value.clone()))
+                .collect(),
+            required_terms: template.required_terms.as_deref().map(Terms::new),
             tolerations,
         }
     }
@@ -48,7 +52,7 @@ impl Placement {
                     .to_owned(),
             });
         }
-        for (index, term) in self.required_terms.iter().flatten().enumerate() {
+        for (index, term) in self.terms().enumerate() {
             if let ParsedTerm::Malformed(errors) = term {
                 problems.extend(errors.iter().map(|error| Problem {
                     code: ProblemCode::MalformedTerm,
@@ -85,16 +89,19 @@ impl Placement {
 
     fn fits_selector(&self, node: &Node) -> bool {
         self.node_selector.iter().all(|(key, value)| {
-            node.labels
-                .get(key)
-                .is_some_and(|actual| actual.as_ref() == value)
+            let actual = node.labels.get(key);
+            actual.is_some_and(|actual| same(actual, value))
         })
+    }
+
+    fn terms(&self) -> impl Iterator<Item = &ParsedTerm> {
+        self.required_terms.iter().flat_map(Terms::iter)
     }
 
     fn fits_terms(&self, node: &Node) -> bool {
         self.required_terms
             .as_ref()
-            .is_none_or(|terms| terms.iter().any(|term| term.matches(node)))
+            .is_none_or(|terms| terms.match_node(node))
     }
 
     /// Everything that speaks against a pod on the node, or that all fits.
@@ -136,13 +143,12 @@ impl Placement {
     }
 
     fn term_reasons(&self, node: &Node) -> Vec<Reason> {
-        let terms = self.required_terms.as_deref().unwrap_or_default();
-        if terms.is_empty() {
+        let count = self.terms().count();
+        if count == 0 {
             let message = "the required node affinity has no terms, which matches no node".to_owned();
             return vec![reason(ReasonCode::NodeAffinity, message)];
         }
-        let count = terms.len();
-        let numbered = terms.iter().enumerate().flat_map(|(index, term)| {
+        let numbered = self.terms().enumerate().flat_map(|(index, term)| {
             let text =
                 move |failure| format!("required node affinity, term {} of {count}: {failure}", index + 1);
             term.failures(node).into_iter().map(text)
@@ -157,15 +163,16 @@ fn reason(code: ReasonCode, message: String) -> Reason {
     Reason { code, message }
 }
 
-fn selector_reason(node: &Node, key: &str, value: &str) -> Option<Reason> {
+fn selector_reason(node: &Node, key: &LabelKey, value: &Text) -> Option<Reason> {
+    let name = key.text();
     let found = match node.labels.get(key) {
-        Some(actual) if actual.as_ref() == value => return None,
-        Some(actual) => format!("the node has {key}={actual}"),
-        None => format!("the node has no label {key}"),
+        Some(actual) if actual == value => return None,
+        Some(actual) => format!("the node has {name}={actual}"),
+        None => format!("the node has no label {name}"),
     };
     Some(reason(
         ReasonCode::NodeSelector,
-        format!("nodeSelector wants {key}={value}, {found}"),
+        format!("nodeSelector wants {name}={value}, {found}"),
     ))
 }
 

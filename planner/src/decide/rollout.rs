@@ -1,147 +1,111 @@
 //! How pods of an old template give way to new ones (contract R1 to R6). Mirrors `rollingUpdate`.
 //!
-//! Nodes are observed one after the other in the order of their names; what the budgets allow is then taken from the
-//! front, so the same state always gives the same plan.
+//! Each node is marked with its part. What the budgets allow is then taken from the front, in the order of the nodes'
+//! names, so the same state always gives the same plan.
 
-use super::{Cell, Rules, node::Settled, predecessor};
-use crate::model::{Pod, Strategy, Text, Verdict};
+use super::{
+    Rules,
+    cell::{Cell, PodRecord},
+    ledger::Tally,
+    node::Settled,
+    share::{Mark, Share},
+};
+use crate::model::{Strategy, Verdict};
 
-/// What was seen of the nodes so far.
-#[derive(Debug, Default)]
-pub struct Rollout<'a> {
-    /// Nodes that count as unavailable (without surge).
-    unavailable: usize,
-    /// Nodes with a pod that is available, old or new (with surge).
-    available: usize,
-    /// Nodes with a new pod that isn't available yet beside an old one, or about to get one (with surge).
-    surging: usize,
-    /// Old pods that go in any case.
-    replace: Vec<(&'a Text, &'a Pod)>,
-    /// Old available pods that go as far as the budget allows (without surge).
-    candidates: Vec<(&'a Text, &'a Pod)>,
-    /// Nodes that get a new pod beside an old one that isn't available, each with the uid that its pod succeeds (with
-    /// surge).
-    surge_freely: Vec<(&'a Text, &'a Text)>,
-    /// Nodes that get a new pod beside an available old one as far as the budget allows, likewise (with surge).
-    surge_candidates: Vec<(&'a Text, &'a Text)>,
-    /// Old available pods on nodes that should no longer run one (with surge).
-    sunset: Vec<(&'a Text, &'a Pod)>,
+/// All nodes of a kind.
+const ALL: usize = usize::MAX;
+
+/// Marks a cell's part in a rolling update, as `settled` leaves it.
+pub fn mark(rules: &Rules<'_>, cell: &Cell<'_, '_>, settled: &Settled<'_>, share: &mut Share) {
+    let Some(verdict @ (Verdict::Run | Verdict::Keep)) = cell.verdict else {
+        return;
+    };
+    if rules.allows_surge() {
+        mark_surge(rules, cell, settled, verdict, share);
+    } else {
+        mark_replace(rules, cell, settled, verdict, share);
+    }
 }
 
-/// What the budgets allow.
-#[derive(Debug, Default, PartialEq, Eq)]
-pub struct Allowed<'a> {
-    /// Old pods to delete.
-    pub delete: Vec<(&'a Text, &'a Pod)>,
-    /// Nodes that get a new pod beside an old one, each with the uid that the new one succeeds.
-    pub create: Vec<(&'a Text, &'a Text)>,
-}
-
-impl<'a> Rollout<'a> {
-    /// Takes one node into account, as `settled` leaves it.
-    pub fn observe(&mut self, rules: &Rules<'_>, cell: &Cell<'_, 'a>, settled: &Settled<'a>) {
-        let Some(verdict @ (Verdict::Run | Verdict::Keep)) = cell.verdict else {
-            return;
-        };
-        if rules.allows_surge() {
-            self.observe_surge(rules, cell, settled, verdict);
+/// R4: an old pod is deleted first, and its successor comes when it is gone.
+fn mark_replace(
+    rules: &Rules<'_>,
+    cell: &Cell<'_, '_>,
+    settled: &Settled<'_>,
+    verdict: Verdict,
+    share: &mut Share,
+) {
+    let Some(pod) = settled.staying().next() else {
+        // What goes on a node that only may keep a pod counts until it is gone, or the next look would spend the
+        // same budget again.
+        share.put(Mark::Lacking, verdict == Verdict::Run || !cell.pods.is_empty());
+        return;
+    };
+    let available = rules.is_available(pod);
+    share.put(Mark::Lacking, !available);
+    if !rules.is_current(pod) {
+        let way = if available {
+            Mark::GoesInTurn
         } else {
-            self.observe_replace(rules, cell, settled, verdict);
-        }
-    }
-
-    /// R4: an old pod is deleted first, and its successor comes when it is gone.
-    fn observe_replace(
-        &mut self,
-        rules: &Rules<'_>,
-        cell: &Cell<'_, 'a>,
-        settled: &Settled<'a>,
-        verdict: Verdict,
-    ) {
-        let Some(pod) = settled.live.first().or(settled.waiting.first()).copied() else {
-            // What goes on a node that only may keep a pod counts until it is gone, or the next look would spend the
-            // same budget again.
-            self.unavailable += usize::from(verdict == Verdict::Run || !cell.pods.is_empty());
-            return;
+            Mark::GoesFreely
         };
-        let available = rules.is_available(pod);
-        self.unavailable += usize::from(!available);
-        if !rules.is_current(pod) {
-            let list = if available {
-                &mut self.candidates
-            } else {
-                &mut self.replace
-            };
-            list.push((cell.node, pod));
-        }
+        share.put(way, true);
     }
+}
 
-    /// R5: a new pod comes beside the old one, which goes when the new one is available. A failed pod that waits for
-    /// its deletion holds its place, or another would be made beside it again and again (N3). So does a pod of yet
-    /// another revision until it is known to be terminating, or three might be there at once (N5).
-    fn observe_surge(
-        &mut self,
-        rules: &Rules<'_>,
-        cell: &Cell<'_, 'a>,
-        settled: &Settled<'a>,
-        verdict: Verdict,
-    ) {
-        let staying = || settled.live.iter().chain(&settled.waiting).copied();
-        let current = staying().find(|pod| rules.is_current(pod));
-        let old = staying().find(|pod| !rules.is_current(pod));
-        self.available += usize::from(staying().any(|pod| rules.is_available(pod)));
-        let (Some(old), Some(youngest)) = (old, predecessor(cell)) else {
-            return;
-        };
-        match (current, rules.is_available(old), verdict == Verdict::Run) {
-            // The node's own rule (N5) deletes the old pod as soon as it can go.
-            (Some(current), _, _) => self.surging += usize::from(!rules.is_available(current)),
-            (None, _, _) if cell.creating || cell.standing() > 1 => self.surging += 1,
-            (None, false, true) => self.surge_freely.push((cell.node, youngest)),
-            (None, true, true) => self.surge_candidates.push((cell.node, youngest)),
-            (None, false, false) => self.replace.push((cell.node, old)),
-            (None, true, false) => self.sunset.push((cell.node, old)),
-        }
+/// R5: a new pod comes beside the old one, which goes when the new one is available. A failed pod that waits for its
+/// deletion holds its place, or another would be made beside it again and again (N3). So does a pod of yet another
+/// revision until it is known to be terminating, or three might be there at once (N5).
+fn mark_surge(
+    rules: &Rules<'_>,
+    cell: &Cell<'_, '_>,
+    settled: &Settled<'_>,
+    verdict: Verdict,
+    share: &mut Share,
+) {
+    share.put(Mark::Served, settled.staying().any(|pod| rules.is_available(pod)));
+    let Some(old) = old_pod(rules, settled) else {
+        return;
+    };
+    let current = settled.staying().find(|pod| rules.is_current(pod));
+    match (current, rules.is_available(old), verdict == Verdict::Run) {
+        // The node's own rule (N5) deletes the old pod as soon as it can go.
+        (Some(current), _, _) => share.put(Mark::Surging, !rules.is_available(current)),
+        (None, _, _) if cell.creating || cell.standing() > 1 => share.put(Mark::Surging, true),
+        (None, false, true) => share.put(Mark::SurgesFreely, true),
+        (None, true, true) => share.put(Mark::SurgesInTurn, true),
+        (None, false, false) => share.put(Mark::GoesFreely, true),
+        (None, true, false) => share.put(Mark::GoesInTurn, true),
     }
+}
 
-    /// What the budgets allow when `desired` nodes should run a pod.
-    pub fn allowed(self, rules: &Rules<'_>, desired: usize) -> Allowed<'a> {
-        let Strategy::RollingUpdate {
-            max_unavailable,
-            max_surge,
-        } = rules.daemon_set.strategy
-        else {
-            return Allowed::default();
-        };
-        let (max_unavailable, max_surge) = (max_unavailable.of(desired), max_surge.of(desired));
-        if rules.allows_surge() {
-            let mut create = self.surge_freely;
-            create.extend(
-                self.surge_candidates
-                    .into_iter()
-                    .take(max_surge.saturating_sub(self.surging)),
-            );
-            let mut delete = self.replace;
-            delete.extend(
-                self.sunset
-                    .into_iter()
-                    .take(self.available.saturating_sub(desired)),
-            );
-            return Allowed { delete, create };
+/// The pod that a rolling update takes from a node, when it takes one.
+pub fn old_pod<'a>(rules: &Rules<'_>, settled: &Settled<'a>) -> Option<&'a PodRecord> {
+    settled.staying().find(|pod| !rules.is_current(pod))
+}
+
+/// What the budgets allow: of which nodes how many, in the order of the plan.
+pub fn allowed(rules: &Rules<'_>, tally: &Tally) -> [(Mark, usize); 4] {
+    let desired = tally.count(Mark::Desired);
+    let (freely, surge_in_turn, go_in_turn) = match rules.daemon_set.strategy {
+        Strategy::OnDelete => (0, 0, 0),
+        Strategy::RollingUpdate { max_surge, .. } if rules.allows_surge() => {
+            let surge = max_surge.of(desired).saturating_sub(tally.count(Mark::Surging));
+            let spare = tally.count(Mark::Served).saturating_sub(desired);
+            (ALL, surge, spare)
         }
-        // Both budgets 0 would never make progress (R3); where no pod should run, none has to be made.
-        let max_unavailable = max_unavailable.max(usize::from(desired > 0));
-        let mut delete = self.replace;
-        delete.extend(
-            self.candidates
-                .into_iter()
-                .take(max_unavailable.saturating_sub(self.unavailable)),
-        );
-        Allowed {
-            delete,
-            create: Vec::new(),
+        Strategy::RollingUpdate { max_unavailable, .. } => {
+            // Both budgets 0 would never make progress (R3); where no pod should run, none has to be made.
+            let most = max_unavailable.of(desired).max(usize::from(desired > 0));
+            (ALL, 0, most.saturating_sub(tally.count(Mark::Lacking)))
         }
-    }
+    };
+    [
+        (Mark::SurgesFreely, freely),
+        (Mark::SurgesInTurn, surge_in_turn),
+        (Mark::GoesFreely, freely),
+        (Mark::GoesInTurn, go_in_turn),
+    ]
 }
 
 #[cfg(test)]

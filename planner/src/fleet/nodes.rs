@@ -1,6 +1,8 @@
 //! The nodes of a fleet, each with an index that rows of cells are addressed by.
 
-use std::collections::HashMap;
+use std::hash::BuildHasher;
+
+use hashbrown::{DefaultHashBuilder, HashTable, hash_table::Entry};
 
 use crate::model::{Node, Text};
 
@@ -11,7 +13,9 @@ pub type NodeIndex = u32;
 #[derive(Debug, Default)]
 pub struct Nodes {
     slots: Vec<Slot>,
-    by_name: HashMap<Text, NodeIndex>,
+    /// Indices by name; the name itself is in the slot.
+    by_name: HashTable<NodeIndex>,
+    hasher: DefaultHashBuilder,
     /// The indices in use, in the order of their nodes' names.
     order: Vec<NodeIndex>,
     free: Vec<NodeIndex>,
@@ -19,14 +23,47 @@ pub struct Nodes {
 
 #[derive(Debug, Default)]
 struct Slot {
-    name: Text,
-    /// `None` while the node is not in the cluster.
-    facts: Option<Node>,
+    holds: Holds,
     /// How many pods and actions in flight refer to the node.
-    references: usize,
+    references: u32,
+}
+
+#[derive(Debug, Default)]
+enum Holds {
+    /// The index is free.
+    #[default]
+    Nothing,
+    /// The name of a node that is not in the cluster.
+    Name(Text),
+    /// A node that is.
+    Node(Box<Node>),
+}
+
+impl Slot {
+    fn name(&self) -> Option<&Text> {
+        match &self.holds {
+            Holds::Nothing => None,
+            Holds::Name(name) => Some(name),
+            Holds::Node(node) => Some(&node.name),
+        }
+    }
+}
+
+fn name_of(slots: &[Slot], index: NodeIndex) -> Option<&Text> {
+    slots.get(index as usize)?.name()
 }
 
 impl Nodes {
+    /// Makes room for so many more nodes.
+    pub fn reserve(&mut self, more: usize) {
+        let (slots, hasher) = (&self.slots, &self.hasher);
+        self.by_name.reserve(more, |index| {
+            name_of(slots, *index).map_or(0, |name| hasher.hash_one(name.as_ref()))
+        });
+        self.slots.reserve(more);
+        self.order.reserve(more);
+    }
+
     /// How long a row of cells must be.
     pub fn capacity(&self) -> usize {
         self.slots.len()
@@ -39,21 +76,21 @@ impl Nodes {
 
     /// The name of a node in use.
     pub fn name(&self, index: NodeIndex) -> Option<&Text> {
-        self.slot(index).map(|slot| &slot.name)
+        name_of(&self.slots, index)
     }
 
     /// The node, if it is in the cluster.
     pub fn get(&self, index: NodeIndex) -> Option<&Node> {
-        self.slot(index)?.facts.as_ref()
+        match &self.slots.get(index as usize)?.holds {
+            Holds::Node(node) => Some(node),
+            Holds::Nothing | Holds::Name(_) => None,
+        }
     }
 
     /// The index of a name, if it is in use.
     pub fn find(&self, name: &str) -> Option<NodeIndex> {
-        self.by_name.get(name).copied()
-    }
-
-    fn slot(&self, index: NodeIndex) -> Option<&Slot> {
-        self.slots.get(index as usize)
+        let is_it = |index: &NodeIndex| self.name(*index).is_some_and(|known| known.as_ref() == name);
+        self.by_name.find(self.hasher.hash_one(name), is_it).copied()
     }
 
     fn slot_mut(&mut self, index: NodeIndex) -> Option<&mut Slot> {
@@ -61,26 +98,39 @@ impl Nodes {
     }
 
     /// Sets a node's facts; `None` when they were the same already.
-    pub fn set(&mut self, node: Node) -> Option<NodeIndex> {
-        let index = self.index_of(&node.name);
-        let slot = self.slot_mut(index)?;
-        if slot.facts.as_ref() == Some(&node) {
+    pub fn set(&mut self, node: Box<Node>) -> Option<NodeIndex> {
+        let known = self.entry(&node.name);
+        let index = match known {
+            Ok(index) => index,
+            Err(index) => {
+                self.put_in_order(index, &node.name);
+                index
+            }
+        };
+        if known.is_ok() && self.get(index) == Some(&*node) {
             return None;
         }
-        slot.facts = Some(node);
+        self.slot_mut(index)?.holds = Holds::Node(node);
         Some(index)
     }
 
     /// Takes a node out of the cluster; `None` when it wasn't there.
     pub fn remove(&mut self, name: &str) -> Option<NodeIndex> {
         let index = self.find(name)?;
-        self.slot_mut(index)?.facts.take()?;
+        let name = self.get(index)?.name.clone();
+        self.slot_mut(index)?.holds = Holds::Name(name);
         Some(index)
     }
 
     /// The index of a name, which stays in use until it is released.
     pub fn refer(&mut self, name: &Text) -> NodeIndex {
-        let index = self.index_of(name);
+        let index = self.entry(name).unwrap_or_else(|index| {
+            self.put_in_order(index, name);
+            if let Some(slot) = self.slot_mut(index) {
+                slot.holds = Holds::Name(name.clone());
+            }
+            index
+        });
         self.refer_index(index);
         index
     }
@@ -101,54 +151,61 @@ impl Nodes {
 
     /// Gives the index to be used for another node, if nothing refers to it any more. Says whether it did.
     pub fn reclaim(&mut self, index: NodeIndex) -> bool {
-        let Some(slot) = self.slot_mut(index) else {
+        let Some(Slot {
+            holds: Holds::Name(name),
+            references: 0,
+        }) = self.slots.get(index as usize)
+        else {
             return false;
         };
-        if slot.facts.is_some() || slot.references > 0 {
-            return false;
-        }
-        let name = std::mem::take(&mut slot.name);
-        if self.by_name.remove(&name).is_none() {
-            return false;
-        }
-        if let Ok(position) = self.position(&name, index) {
+        if let Ok(position) = self.position(name) {
             self.order.remove(position);
+        }
+        let hash = self.hasher.hash_one(name.as_ref());
+        if let Ok(found) = self.by_name.find_entry(hash, |candidate| *candidate == index) {
+            found.remove();
+        }
+        if let Some(slot) = self.slot_mut(index) {
+            slot.holds = Holds::Nothing;
         }
         self.free.push(index);
         true
     }
 
-    fn index_of(&mut self, name: &Text) -> NodeIndex {
-        if let Some(index) = self.find(name) {
-            return index;
-        }
-        let slot = Slot {
-            name: name.clone(),
-            ..Slot::default()
+    /// The index of a name, or one that was taken for it just now.
+    fn entry(&mut self, name: &Text) -> Result<NodeIndex, NodeIndex> {
+        let (slots, hasher) = (&self.slots, &self.hasher);
+        let hash = |name: &Text| hasher.hash_one(name.as_ref());
+        let vacant = match self.by_name.entry(
+            hash(name),
+            |index| name_of(slots, *index) == Some(name),
+            |index| name_of(slots, *index).map_or(0, hash),
+        ) {
+            Entry::Occupied(known) => return Ok(*known.get()),
+            Entry::Vacant(vacant) => vacant,
         };
         let index = self.free.pop().unwrap_or_else(|| {
             self.slots.push(Slot::default());
             NodeIndex::try_from(self.slots.len() - 1).unwrap_or(NodeIndex::MAX)
         });
-        if let Some(free) = self.slot_mut(index) {
-            *free = slot;
-        }
-        self.by_name.insert(name.clone(), index);
-        if let Err(position) = self.position(name, index) {
-            self.order.insert(position, index);
-        }
-        index
+        vacant.insert(index);
+        Err(index)
     }
 
-    /// Where a name stands in the order. An index whose name was just taken away is compared by the name given.
-    fn position(&self, name: &Text, index: NodeIndex) -> Result<usize, usize> {
-        self.order.binary_search_by(|candidate| {
-            let candidate = if *candidate == index {
-                Some(name)
-            } else {
-                self.name(*candidate)
-            };
-            candidate.cmp(&Some(name))
-        })
+    fn put_in_order(&mut self, index: NodeIndex, name: &Text) {
+        let last = self.order.last().and_then(|index| self.name(*index));
+        let position = if last < Some(name) {
+            // A list of nodes is sorted by name most of the time.
+            self.order.len()
+        } else {
+            self.position(name).unwrap_or_else(|position| position)
+        };
+        self.order.insert(position, index);
+    }
+
+    /// Where a name stands in the order, or would.
+    fn position(&self, name: &Text) -> Result<usize, usize> {
+        self.order
+            .binary_search_by(|candidate| self.name(*candidate).cmp(&Some(name)))
     }
 }

@@ -1,11 +1,22 @@
-//! One `DaemonSet`'s row of cells: a few dozen bytes for each node, and the pods.
+//! One `DaemonSet`'s row of cells: eight bytes for each node, and what they come to.
 
-use std::collections::HashMap;
+use std::sync::Arc;
 
-use super::nodes::{NodeIndex, Nodes};
+use hashbrown::HashMap;
+
+use super::{
+    nodes::{NodeIndex, Nodes},
+    pods::{NONE, PodIndex, Pods},
+};
 use crate::{
-    decide::{self, CellPod, Sweep, placement::Placement},
-    model::{DaemonSet, Decision, Millis, Pod, Problem, Status, Text, Verdict},
+    decide::{
+        self, Decision, Rules,
+        cell::{self, CellIndex, Cells, PodRecord, by_age},
+        ledger::Ledger,
+        placement::Placement,
+        taints::added_tolerations,
+    },
+    model::{DaemonSet, Millis, Problem, Status, Text, Toleration, Uid, Verdict},
 };
 
 /// The first wait after a failed pod was deleted, in milliseconds (contract N3).
@@ -15,20 +26,20 @@ const LONGEST_BACKOFF_MILLIS: i64 = 15 * 60 * 1_000;
 /// After this long without a failure, the next one counts as the first.
 const QUIET_MILLIS: i64 = 2 * LONGEST_BACKOFF_MILLIS;
 
-/// A pod's place among its row's pods.
-pub type PodIndex = u32;
-
-/// No pod.
-const NONE: PodIndex = PodIndex::MAX;
-
 /// A row of cells.
 #[derive(Debug, Default)]
 pub struct Row {
+    /// The `DaemonSet`'s uid.
+    pub uid: Text,
     known: Option<Known>,
     cells: Vec<Cell>,
-    pods: Vec<Option<Entry>>,
-    free: Vec<PodIndex>,
+    /// How many pods are in the cells.
+    pods: usize,
     failures: HashMap<NodeIndex, Failure>,
+    /// Of the youngest pod that was in a cell and isn't any more: when it was created, and its uid. Left out where a
+    /// younger one is in the cell.
+    last: HashMap<NodeIndex, (Millis, Uid)>,
+    ledger: Ledger,
     /// What was last said of the `DaemonSet`.
     pub said: Said,
 }
@@ -39,7 +50,7 @@ pub struct Said {
     /// The counters.
     pub status: Option<Status>,
     /// What is wrong.
-    pub problems: Vec<Problem>,
+    pub problems: Arc<[Problem]>,
     /// When to decide again.
     pub reconsider_at: Option<Millis>,
 }
@@ -51,12 +62,14 @@ pub struct Known {
     pub daemon_set: DaemonSet,
     /// Its conditions on nodes.
     pub placement: Placement,
+    /// What is wrong with it.
+    pub problems: Arc<[Problem]>,
+    /// The tolerations that its pods get beside the template's.
+    pub added_tolerations: Arc<[Toleration]>,
 }
 
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 struct Cell {
-    /// Of the youngest pod that was there: when it was created, and its uid.
-    last: Option<(Millis, Text)>,
     first_pod: PodIndex,
     verdict: Option<Verdict>,
     creating: bool,
@@ -65,20 +78,11 @@ struct Cell {
 impl Default for Cell {
     fn default() -> Self {
         Self {
-            last: None,
             first_pod: NONE,
             verdict: None,
             creating: false,
         }
     }
-}
-
-#[derive(Debug)]
-struct Entry {
-    pod: Pod,
-    node: NodeIndex,
-    next: PodIndex,
-    delete_in_flight: bool,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -87,7 +91,56 @@ struct Failure {
     delay_millis: i64,
 }
 
+/// A row's cells as decisions read them.
+struct View<'r> {
+    cells: &'r [Cell],
+    failures: &'r HashMap<NodeIndex, Failure>,
+    last: &'r HashMap<NodeIndex, (Millis, Uid)>,
+    nodes: &'r Nodes,
+    pods: &'r Pods,
+}
+
+impl Cells for View<'_> {
+    fn capacity(&self) -> usize {
+        self.nodes.capacity()
+    }
+
+    fn in_order(&self) -> &[CellIndex] {
+        self.nodes.in_order()
+    }
+
+    fn cell<'c, 'a>(
+        &'a self,
+        index: CellIndex,
+        pods: &'c mut Vec<&'a PodRecord>,
+    ) -> Option<cell::Cell<'c, 'a>> {
+        let node = self.nodes.name(index)?;
+        let cell = self.cells.get(index as usize).cloned().unwrap_or_default();
+        pods.clear();
+        pods.extend(self.pods.chain(cell.first_pod));
+        // The order in which they were told must not matter.
+        pods.sort_by(|a, b| by_age(a, b));
+        let failure = self.failures.get(&index);
+        Some(cell::Cell {
+            node,
+            verdict: cell.verdict,
+            pods,
+            creating: cell.creating,
+            last: self.last.get(&index),
+            failed_until: failure.map(|failure| failure.at.plus(failure.delay_millis)),
+        })
+    }
+}
+
 impl Row {
+    /// A row for the `DaemonSet` with this uid.
+    pub fn new(uid: Text) -> Self {
+        Self {
+            uid,
+            ..Self::default()
+        }
+    }
+
     /// The `DaemonSet`, once it has been told.
     pub fn known(&self) -> Option<&Known> {
         self.known.as_ref()
@@ -95,33 +148,31 @@ impl Row {
 
     /// Whether nothing is left to remember.
     pub fn is_empty(&self) -> bool {
-        self.known.is_none() && self.pods.len() == self.free.len()
+        self.known.is_none() && self.pods == 0
     }
 
     /// Sets the `DaemonSet`. Says whether anything changed.
     pub fn set(&mut self, daemon_set: DaemonSet, nodes: &Nodes) -> bool {
-        if self
-            .known
-            .as_ref()
-            .is_some_and(|known| known.daemon_set == daemon_set)
-        {
+        let before = self.known.as_ref().map(|known| &known.daemon_set);
+        if before == Some(&daemon_set) {
             return false;
         }
-        if self
-            .known
-            .as_ref()
-            .is_none_or(|known| known.daemon_set.generation != daemon_set.generation)
-        {
+        if before.is_none_or(|before| before.generation != daemon_set.generation) {
             self.failures.clear();
         }
         let placement = Placement::new(&daemon_set);
-        self.known = Some(Known {
-            daemon_set,
-            placement,
-        });
+        self.cells.resize(nodes.capacity(), Cell::default());
         for index in nodes.in_order() {
-            self.judge(*index, nodes);
+            let verdict = nodes.get(*index).map(|node| placement.verdict(node));
+            self.cell_mut(*index).verdict = verdict;
         }
+        self.known = Some(Known {
+            problems: decide::problems(&daemon_set, &placement).into(),
+            added_tolerations: added_tolerations(&daemon_set.template).into(),
+            placement,
+            daemon_set,
+        });
+        self.ledger.touch_all();
         true
     }
 
@@ -130,29 +181,25 @@ impl Row {
         self.known = None;
         self.said = Said::default();
         self.failures.clear();
-        for cell in &mut self.cells {
-            cell.creating = false;
-        }
-        for entry in self.pods.iter_mut().flatten() {
-            entry.delete_in_flight = false;
-        }
+        self.ledger = Ledger::default();
     }
 
-    /// Judges a node anew. Says whether a decision may be another one now.
+    /// Judges a node anew. Says whether the verdict is another one now.
     pub fn judge(&mut self, index: NodeIndex, nodes: &Nodes) -> bool {
         let Some(known) = &self.known else { return false };
         let verdict = nodes.get(index).map(|node| known.placement.verdict(node));
-        let cell = self.cell(index, nodes);
-        let before = std::mem::replace(&mut cell.verdict, verdict);
-        let matters = cell.first_pod != NONE || [before, verdict].contains(&Some(Verdict::Run));
-        before != verdict && matters
+        let cell = self.cell_mut(index);
+        if std::mem::replace(&mut cell.verdict, verdict) == verdict {
+            return false;
+        }
+        self.ledger.touch(index);
+        true
     }
 
-    fn cell(&mut self, index: NodeIndex, nodes: &Nodes) -> &mut Cell {
+    fn cell_mut(&mut self, index: NodeIndex) -> &mut Cell {
         let index = index as usize;
         if index >= self.cells.len() {
-            self.cells
-                .resize(nodes.capacity().max(index + 1), Cell::default());
+            self.cells.resize(index + 1, Cell::default());
         }
         // The resize above made room for the index.
         #[expect(clippy::indexing_slicing, reason = "the row was just made long enough")]
@@ -165,81 +212,61 @@ impl Row {
             *cell = Cell::default();
         }
         self.failures.remove(&index);
+        self.last.remove(&index);
     }
 
-    /// Adds a pod to a node's cell.
-    pub fn insert(&mut self, pod: Pod, node: NodeIndex, nodes: &Nodes) -> PodIndex {
-        let next = self.cell(node, nodes).first_pod;
-        let entry = Entry {
-            pod,
-            node,
-            next,
-            delete_in_flight: false,
-        };
-        let index = self.free.pop().unwrap_or_else(|| {
-            self.pods.push(None);
-            PodIndex::try_from(self.pods.len() - 1).unwrap_or(NONE)
-        });
-        if let Some(place) = self.pods.get_mut(index as usize) {
-            *place = Some(entry);
+    /// A pod in a node's cell has changed.
+    pub fn touch(&mut self, node: NodeIndex) {
+        self.ledger.touch(node);
+    }
+
+    /// Puts a pod first in a node's cell. Returns the one that was first before.
+    pub fn link(&mut self, index: PodIndex, record: &PodRecord, node: NodeIndex) -> PodIndex {
+        self.pods += 1;
+        let is_younger = |(created, uid): &(Millis, Uid)| (*created, uid) < (record.created, &record.uid);
+        if self.last.get(&node).is_some_and(is_younger) {
+            self.last.remove(&node);
         }
-        self.cell(node, nodes).first_pod = index;
-        index
+        self.touch(node);
+        std::mem::replace(&mut self.cell_mut(node).first_pod, index)
     }
 
-    fn entry(&self, index: PodIndex) -> Option<&Entry> {
-        self.pods.get(index as usize)?.as_ref()
-    }
-
-    fn entry_mut(&mut self, index: PodIndex) -> Option<&mut Entry> {
-        self.pods.get_mut(index as usize)?.as_mut()
-    }
-
-    /// A pod and the node that it is for.
-    pub fn pod(&self, index: PodIndex) -> Option<(&Pod, NodeIndex)> {
-        self.entry(index).map(|entry| (&entry.pod, entry.node))
-    }
-
-    /// Replaces a pod that is for the same node as before.
-    pub fn replace(&mut self, index: PodIndex, pod: Pod) {
-        if let Some(entry) = self.entry_mut(index) {
-            entry.pod = pod;
+    /// Takes a pod, which was taken from all pods just now, out of a node's cell. The cell remembers its uid for its
+    /// successor.
+    pub fn unlink(
+        &mut self,
+        index: PodIndex,
+        record: PodRecord,
+        node: NodeIndex,
+        next: PodIndex,
+        pods: &mut Pods,
+    ) {
+        self.pods -= 1;
+        self.touch(node);
+        let gone = (record.created, record.uid);
+        let last = self.last.entry(node).or_insert_with(|| gone.clone());
+        if *last < gone {
+            *last = gone;
         }
-    }
-
-    /// Takes a pod out and returns the node that it was for. The cell remembers its uid for the pod's successor.
-    pub fn remove(&mut self, index: PodIndex) -> Option<NodeIndex> {
-        let entry = self.pods.get_mut(index as usize)?.take()?;
-        self.free.push(index);
-        let cell = self.cells.get_mut(entry.node as usize)?;
-        cell.last = cell.last.take().max(Some((entry.pod.created, entry.pod.uid)));
+        let cell = self.cell_mut(node);
         if cell.first_pod == index {
-            cell.first_pod = entry.next;
-            return Some(entry.node);
+            cell.first_pod = next;
+            return;
         }
         let mut at = cell.first_pod;
-        while let Some(before) = self.entry_mut(at) {
+        while let Some(before) = pods.get_mut(at) {
             if before.next == index {
-                before.next = entry.next;
-                break;
+                before.next = next;
+                return;
             }
             at = before.next;
         }
-        Some(entry.node)
     }
 
     /// Marks that the creation of a pod is in flight, or not any more.
     pub fn set_creating(&mut self, index: NodeIndex, creating: bool) {
-        if let Some(cell) = self.cells.get_mut(index as usize) {
-            cell.creating = creating;
-        }
-    }
-
-    /// Marks that a pod's deletion is in flight, or not any more.
-    pub fn set_delete_in_flight(&mut self, index: PodIndex, in_flight: bool) {
-        if let Some(entry) = self.entry_mut(index) {
-            entry.delete_in_flight = in_flight;
-        }
+        self.cell_mut(index).creating = creating;
+        self.touch(index);
     }
 
     /// Notes that a failed pod is deleted: the next one on the node waits longer (contract N3). Several that go at
@@ -259,47 +286,30 @@ impl Row {
                 delay_millis,
             },
         );
+        self.touch(index);
     }
 
-    /// Decides, from all cells in the order of their nodes' names.
-    pub fn decide(&self, nodes: &Nodes, now: Millis) -> Decision {
-        let Some(known) = &self.known else {
-            return Decision::default();
+    /// Decides; `None` while the `DaemonSet` hasn't been told.
+    pub fn decide(&mut self, nodes: &Nodes, pods: &Pods, now: Millis) -> Option<Decision> {
+        let Self {
+            known,
+            cells,
+            failures,
+            last,
+            ledger,
+            ..
+        } = self;
+        let rules = Rules::new(&known.as_ref()?.daemon_set, now);
+        let view = View {
+            cells,
+            failures,
+            last,
+            nodes,
+            pods,
         };
-        let empty = Cell::default();
-        let mut sweep = Sweep::new(&known.daemon_set, now);
-        let mut pods = Vec::new();
-        for index in nodes.in_order() {
-            let Some(node) = nodes.name(*index) else { continue };
-            let cell = self.cells.get(*index as usize).unwrap_or(&empty);
-            self.collect(cell.first_pod, &mut pods);
-            let failed_until = self
-                .failures
-                .get(index)
-                .map(|failure| failure.at.plus(failure.delay_millis));
-            sweep.visit(&decide::Cell {
-                node,
-                verdict: cell.verdict,
-                pods: &pods,
-                creating: cell.creating,
-                last: cell.last.as_ref().map(|(created, uid)| (*created, uid)),
-                failed_until,
-            });
-        }
-        sweep.finish()
-    }
-
-    fn collect<'a>(&'a self, first: PodIndex, pods: &mut Vec<CellPod<'a>>) {
-        pods.clear();
-        let mut at = first;
-        while let Some(entry) = self.entry(at) {
-            pods.push(CellPod {
-                pod: &entry.pod,
-                delete_in_flight: entry.delete_in_flight,
-            });
-            at = entry.next;
-        }
-        // The order in which they were told must not matter.
-        pods.sort_by(|a, b| decide::by_age(a.pod, b.pod));
+        Some(decide::decide(&rules, ledger, &view))
     }
 }
+
+#[cfg(test)]
+mod look;

@@ -186,3 +186,26 @@ fn p3_prefixed_keys_and_odd_but_valid_values_are_parsed() {
         assert!(matches!(parsed, ParsedTerm::All(_)), "{key}: {parsed:?}");
     }
 }
+
+#[test]
+fn p3_terms_that_ask_for_many_labels_match_like_each_of_them() {
+    let keys: Vec<_> = (0..12).map(|number| format!("k{number}")).collect();
+    let terms: Vec<_> = keys
+        .chunks(3)
+        .map(|keys| {
+            let requirements: Vec<_> = keys.iter().map(|key| requirement(key, "In", &["yes"])).collect();
+            term(&requirements)
+        })
+        .collect();
+    let parsed = Terms::new(&terms);
+    assert!(!parsed.match_node(&node("n", &[], &[])));
+    for (number, chunk) in keys.chunks(3).enumerate() {
+        let labels: Vec<_> = chunk.iter().map(|key| format!("{key}=yes")).collect();
+        let labels: Vec<_> = labels.iter().map(String::as_str).collect();
+        let fits = node("n", &labels, &[]);
+        assert!(parsed.match_node(&fits), "by term {number}");
+        let alone: Vec<_> = parsed.iter().map(|term| term.matches(&fits)).collect();
+        assert_eq!(alone, [0, 1, 2, 3].map(|other| other == number));
+        assert!(!parsed.match_node(&node("n", &labels[1..], &[])));
+    }
+}

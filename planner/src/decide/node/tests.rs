@@ -1,11 +1,11 @@
 mod surge;
 
 use crate::{
-    decide::by_age,
+    decide::cell::by_age,
     model::{Action, DaemonSet, Pod, Strategy},
     testing::{
-        NOW, Square, Tweak, check, daemon_set, decide, exclude, gone, keep, max_surge, pod, run, seconds,
-        with_strategy,
+        Decision, NOW, Square, Tweak, check, daemon_set, decide, exclude, gone, keep, max_surge, pod, record,
+        run, seconds, with_strategy,
     },
 };
 
@@ -297,9 +297,11 @@ fn n4_the_oldest_pod_stays() {
 
 #[test]
 fn n4_age_is_a_total_order() {
-    let twin = |uid: &str| Pod {
-        uid: uid.into(),
-        ..pod("p", "a")
+    let twin = |uid: &str| {
+        record(&Pod {
+            uid: uid.into(),
+            ..pod("p", "a")
+        })
     };
     assert!(by_age(&twin("1"), &twin("2")).is_lt(), "a pod and its namesake");
     let in_order = [
@@ -307,7 +309,8 @@ fn n4_age_is_a_total_order() {
         pod("p", "a").created_at(2),
         pod("q", "a").created_at(2),
         pod("a", "a").created_at(0).unbound(),
-    ];
+    ]
+    .map(|pod| record(&pod));
     assert!(in_order.is_sorted_by(|a, b| by_age(a, b).is_lt()));
 }
 
@@ -343,5 +346,5 @@ fn p6_a_daemon_set_that_selects_everything_is_left_alone() {
             gone("b", [pod("q", "b").unbound()]),
         ],
     );
-    assert_eq!(decision, crate::model::Decision::default());
+    assert_eq!(decision, Decision::default());
 }

@@ -97,6 +97,7 @@ impl Simulation {
             self.said.insert(plan.uid, plan.said);
         }
         self.check_told_crowds();
+        self.check_ledgers();
         if self.looks_twice {
             self.check_second_look();
         }
@@ -112,9 +113,23 @@ impl Simulation {
         }
     }
 
+    /// What is kept from look to look equals what a first look finds, now, later, and after a clock was set back.
+    fn check_ledgers(&self) {
+        let fleet = &self.fleet;
+        for row in fleet.rows.iter() {
+            for at in [self.now - 50, self.now, self.now + 50] {
+                let [kept, found] = row.ledgers(&fleet.nodes, &fleet.pods, seconds(at));
+                assert_eq!(kept, found, "at {at}: {row:#?}");
+            }
+        }
+    }
+
     /// What is asked for is as good as done: the next look at everything finds nothing to add.
     fn check_second_look(&mut self) {
-        self.fleet.dirty.extend(self.fleet.rows.keys().cloned());
+        for (index, row) in self.fleet.rows.iter_mut() {
+            row.touch_all();
+            self.fleet.dirty.insert(index);
+        }
         for plan in self.fleet.plan(seconds(self.now)) {
             assert_eq!(plan.actions, [], "nothing has changed");
             // A wait for a backoff may have ended, as an update doesn't wait for it.

@@ -19,7 +19,7 @@ impl Simulation {
                     succeeds,
                 } => {
                     let name = format!("{daemon_set}-{node}-{revision}-{succeeds:?}");
-                    self.create(&daemon_set, name.into(), node, revision);
+                    self.create(&daemon_set, &name, node, revision);
                 }
                 Action::Delete { uid, .. } => self.delete(uid),
             }
@@ -40,12 +40,12 @@ impl Simulation {
     }
 
     /// Creates a pod, or finds that there is one of the name.
-    fn create(&mut self, daemon_set: &Text, name: Text, node: &Text, revision: &Text) {
+    fn create(&mut self, daemon_set: &Text, name: &str, node: &Text, revision: &Text) {
         let found = self
             .cluster
             .pods
             .values()
-            .find(|(_, pod)| pod.name == name)
+            .find(|(_, pod)| *pod.name == *name)
             .cloned();
         let (owner, pod) = found.unwrap_or_else(|| (daemon_set.clone(), self.birth(name, node, revision)));
         self.set_pod(&pod.uid.clone(), Some((owner, pod)));
@@ -66,10 +66,17 @@ impl Simulation {
         self.set_pod(uid, terminating);
     }
 
-    pub(super) fn birth(&self, name: Text, node: &Text, revision: &Text) -> Pod {
+    pub(super) fn birth(&self, name: &str, node: &Text, revision: &Text) -> Pod {
+        // Not every uid has to be a UUID.
+        let version = self.versions;
+        let uid = if version.is_multiple_of(2) {
+            format!("{version:08x}-7a0c-4358-8350-2b90a5f1e7d6")
+        } else {
+            format!("u{version:05}")
+        };
         Pod {
-            uid: format!("u{:05}", self.versions).into(),
-            name,
+            uid: uid.into(),
+            name: name.into(),
             node: node.clone(),
             bound: false,
             phase: Phase::Active,

@@ -137,7 +137,7 @@ impl Simulation {
         let pod = Pod {
             bound: true,
             ..self.birth(
-                format!("adopted-{}", self.versions).into(),
+                &format!("adopted-{}", self.versions),
                 &node,
                 &format!("r{template}").into(),
             )

@@ -1,0 +1,58 @@
+//! How long the slowest of many events take, from a request's bytes to the plans' bytes: the percentiles, which a mean
+//! doesn't show.
+
+#![allow(clippy::print_stdout, reason = "what is printed is the result")]
+
+mod driver;
+mod scene;
+
+use std::time::Duration;
+
+use self::{driver::Driver, scene::Scene};
+
+/// How many events of a kind are measured.
+const EVENTS: usize = 20_000;
+
+fn report(what: &str, mut times: Vec<Duration>) {
+    times.sort();
+    let at = |percent: f64| {
+        #[expect(
+            clippy::cast_possible_truncation,
+            clippy::cast_sign_loss,
+            clippy::cast_precision_loss,
+            reason = "a position among a few thousand times"
+        )]
+        let position = (times.len() as f64 * percent / 100.0) as usize;
+        let time = times.get(position).or(times.last()).copied().unwrap_or_default();
+        format!("{:8.1} µs", time.as_secs_f64() * 1e6)
+    };
+    println!(
+        "{what:<44} p50 {}  p99 {}  p99.9 {}  ({} events)",
+        at(50.0),
+        at(99.0),
+        at(99.9),
+        times.len()
+    );
+}
+
+fn main() {
+    for (nodes, daemon_sets) in [(1_000, 5), (1_000, 50), (5_000, 5), (5_000, 50)] {
+        let mut driver = Driver::new(Scene::new(nodes, daemon_sets));
+        let mut measure = |what: &str, events: usize, event: fn(&mut Driver) -> [Duration; 2]| {
+            let mut round = || event(&mut driver);
+            // What comes first brings memory into the caches and isn't counted.
+            for _ in 0..events / 20 {
+                round();
+            }
+            report(
+                &format!("{nodes}x{daemon_sets} {what}"),
+                (0..events / 2).flat_map(|_| round()).collect(),
+            );
+        };
+        measure("pod readiness", EVENTS, Driver::pod_flips);
+        measure("node label", EVENTS / 10, Driver::label_flips);
+        measure("node taint", EVENTS / 10, Driver::taint_flips);
+        let rolling = |driver: &mut Driver| [driver.rolls_on(), driver.rolls_on()];
+        measure("pod in a rolling update", EVENTS * 3, rolling);
+    }
+}

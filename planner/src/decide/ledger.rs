@@ -1,0 +1,146 @@
+//! What a `DaemonSet`'s cells come to, kept cell by cell, so that a decision costs what has changed.
+//!
+//! A ledger is a cache without rules of its own: it asks [`Share::of`] about cells that were touched, or whose time has
+//! come, and keeps the counts of all marks and the sets of nodes that a plan takes from. It always equals one that is
+//! made anew from the same cells at the same time.
+
+use std::collections::BTreeSet;
+
+use hashbrown::HashMap;
+
+use super::{
+    Rules,
+    cell::{CellIndex, Cells},
+    node::Settled,
+    set::CellSet,
+    share::{MARKS, Mark, Share},
+};
+use crate::model::Millis;
+
+/// How many cells each mark holds of.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Tally([usize; MARKS]);
+
+impl Tally {
+    /// How many cells a mark holds of.
+    pub fn count(&self, mark: Mark) -> usize {
+        self.0.get(mark as usize).copied().unwrap_or_default()
+    }
+}
+
+/// The marks whose cells a plan takes from, the first of them in [`Ledger::sets`].
+const FIRST_LISTED: usize = Mark::Acts as usize;
+const LISTED: usize = MARKS - FIRST_LISTED;
+
+/// What all cells of a `DaemonSet` come to.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Ledger {
+    shares: Vec<Share>,
+    tally: Tally,
+    /// Of the marks from [`Mark::Acts`] on: where they hold.
+    sets: [CellSet; LISTED],
+    /// When a cell may come to something else though nothing happens to it, in the order of these times, and by cell.
+    due: BTreeSet<(Millis, CellIndex)>,
+    due_by_cell: HashMap<CellIndex, Millis>,
+    /// The cells that were touched since the last look.
+    touched: Vec<CellIndex>,
+    /// When the last look was; `None` when every cell has to be looked at.
+    looked_at: Option<Millis>,
+}
+
+impl Ledger {
+    /// Something has changed in a cell.
+    pub fn touch(&mut self, index: CellIndex) {
+        if self.looked_at.is_some() {
+            self.touched.push(index);
+        }
+    }
+
+    /// Something has changed that concerns every cell.
+    pub fn touch_all(&mut self) {
+        self.looked_at = None;
+        self.touched.clear();
+    }
+
+    /// How many cells each mark holds of, as of the last look.
+    pub fn tally(&self) -> &Tally {
+        &self.tally
+    }
+
+    /// When the first cell may come to something else though nothing happens.
+    pub fn reconsider_at(&self) -> Option<Millis> {
+        self.due.first().map(|(at, _)| *at)
+    }
+
+    /// The first cells of which a listed mark holds, in the order of the nodes' names, at most `limit`.
+    pub fn first(&self, mark: Mark, cells: &impl Cells, limit: usize) -> Vec<CellIndex> {
+        let set = (mark as usize)
+            .checked_sub(FIRST_LISTED)
+            .and_then(|number| self.sets.get(number));
+        set.map(|set| set.first(cells.in_order(), limit))
+            .unwrap_or_default()
+    }
+
+    /// Looks at the cells that may have come to something else since the last look.
+    pub fn look<C: Cells>(&mut self, rules: &Rules<'_>, cells: &C) {
+        let (mut settled, mut pods) = (Settled::default(), Vec::new());
+        // A clock that was set back unmakes what the time had made.
+        let all = self.looked_at.is_none_or(|at| at > rules.now);
+        if all {
+            *self = Self::default();
+        } else {
+            while let Some((at, index)) = self.due.pop_first() {
+                if at > rules.now {
+                    self.due.insert((at, index));
+                    break;
+                }
+                self.due_by_cell.remove(&index);
+                self.touched.push(index);
+            }
+        }
+        self.shares.resize(cells.capacity(), Share::default());
+        self.looked_at = Some(rules.now);
+        let touched = std::mem::take(&mut self.touched);
+        for index in if all { cells.in_order() } else { &touched } {
+            let (share, due) = match cells.cell(*index, &mut pods) {
+                Some(cell) => Share::of(rules, &cell, &mut settled),
+                None => (Share::default(), None),
+            };
+            self.put(*index, share, due);
+        }
+    }
+
+    fn put(&mut self, index: CellIndex, share: Share, due: Option<Millis>) {
+        let Some(place) = self.shares.get_mut(index as usize) else {
+            return;
+        };
+        let before = std::mem::replace(place, share);
+        for number in before.differing(share) {
+            let holds = share.holds(number);
+            if let Some(count) = self.tally.0.get_mut(number) {
+                *count = if holds {
+                    *count + 1
+                } else {
+                    count.saturating_sub(1)
+                };
+            }
+            let listed = number.checked_sub(FIRST_LISTED);
+            if let Some(set) = listed.and_then(|number| self.sets.get_mut(number)) {
+                set.put(index, holds);
+            }
+        }
+        let before = match due {
+            Some(at) => self.due_by_cell.insert(index, at),
+            None if self.due_by_cell.is_empty() => None,
+            None => self.due_by_cell.remove(&index),
+        };
+        if before != due {
+            if let Some(at) = before {
+                self.due.remove(&(at, index));
+            }
+            if let Some(at) = due {
+                self.due.insert((at, index));
+            }
+        }
+    }
+}

@@ -1,0 +1,107 @@
+//! The pods of a fleet: those of one cell form a list.
+
+use std::hash::BuildHasher;
+
+use hashbrown::{DefaultHashBuilder, HashTable};
+
+use super::{nodes::NodeIndex, rows::RowIndex};
+use crate::{decide::cell::PodRecord, model::Uid};
+
+/// A pod's place among all pods.
+pub type PodIndex = u32;
+
+/// No pod.
+pub const NONE: PodIndex = PodIndex::MAX;
+
+/// A pod, and the cell that it is in.
+#[derive(Debug)]
+pub struct Entry {
+    /// The pod.
+    pub record: PodRecord,
+    /// Whose it is.
+    pub row: RowIndex,
+    /// Which node it is for.
+    pub node: NodeIndex,
+    /// The next pod of the cell.
+    pub next: PodIndex,
+}
+
+/// Pods by index and by uid.
+#[derive(Debug, Default)]
+pub struct Pods {
+    entries: Vec<Option<Entry>>,
+    free: Vec<PodIndex>,
+    /// Indices by uid; the uid itself is in the entry.
+    by_uid: HashTable<PodIndex>,
+    hasher: DefaultHashBuilder,
+}
+
+impl Pods {
+    /// Makes room for so many more pods.
+    pub fn reserve(&mut self, more: usize) {
+        let (entries, hasher) = (&self.entries, &self.hasher);
+        self.by_uid
+            .reserve(more, |index| hash_of(entries, hasher, *index));
+        self.entries.reserve(more);
+    }
+
+    /// The index of the pod with this uid.
+    pub fn find(&self, uid: &Uid) -> Option<PodIndex> {
+        let is_it = |index: &PodIndex| self.get(*index).is_some_and(|entry| entry.record.uid == *uid);
+        self.by_uid.find(self.hasher.hash_one(uid), is_it).copied()
+    }
+
+    /// A pod.
+    pub fn get(&self, index: PodIndex) -> Option<&Entry> {
+        self.entries.get(index as usize)?.as_ref()
+    }
+
+    /// A pod, to be changed in all but its uid.
+    pub fn get_mut(&mut self, index: PodIndex) -> Option<&mut Entry> {
+        self.entries.get_mut(index as usize)?.as_mut()
+    }
+
+    /// Adds a pod whose uid isn't known yet.
+    pub fn insert(&mut self, entry: Entry) -> PodIndex {
+        let hash = self.hasher.hash_one(&entry.record.uid);
+        let index = if let Some(index) = self.free.pop() {
+            if let Some(place) = self.entries.get_mut(index as usize) {
+                *place = Some(entry);
+            }
+            index
+        } else {
+            self.entries.push(Some(entry));
+            PodIndex::try_from(self.entries.len() - 1).unwrap_or(NONE)
+        };
+        let (entries, hasher) = (&self.entries, &self.hasher);
+        self.by_uid
+            .insert_unique(hash, index, |index| hash_of(entries, hasher, *index));
+        index
+    }
+
+    /// Takes a pod out.
+    pub fn remove(&mut self, index: PodIndex) -> Option<Entry> {
+        let entry = self.entries.get_mut(index as usize)?.take()?;
+        let hash = self.hasher.hash_one(&entry.record.uid);
+        if let Ok(found) = self.by_uid.find_entry(hash, |candidate| *candidate == index) {
+            found.remove();
+        }
+        self.free.push(index);
+        Some(entry)
+    }
+
+    /// The pods of a cell, from its first one on.
+    pub fn chain(&self, first: PodIndex) -> impl Iterator<Item = &PodRecord> {
+        let mut at = first;
+        std::iter::from_fn(move || {
+            let entry = self.get(at)?;
+            at = entry.next;
+            Some(&entry.record)
+        })
+    }
+}
+
+fn hash_of(entries: &[Option<Entry>], hasher: &DefaultHashBuilder, index: PodIndex) -> u64 {
+    let entry = entries.get(index as usize).and_then(Option::as_ref);
+    entry.map_or(0, |entry| hasher.hash_one(&entry.record.uid))
+}

@@ -1,0 +1,78 @@
+//! The rows of a fleet, each with an index that pods and actions refer to.
+
+use std::collections::BTreeMap;
+
+use super::row::Row;
+use crate::model::Text;
+
+/// A row's place among all rows.
+pub type RowIndex = u32;
+
+/// Rows by index and by their `DaemonSet`s' uids.
+#[derive(Debug, Default)]
+pub struct Rows {
+    slots: Vec<Row>,
+    by_uid: BTreeMap<Text, RowIndex>,
+    free: Vec<RowIndex>,
+}
+
+impl Rows {
+    /// The index of a `DaemonSet`'s row.
+    pub fn find(&self, uid: &str) -> Option<RowIndex> {
+        self.by_uid.get(uid).copied()
+    }
+
+    /// A row.
+    pub fn get(&self, index: RowIndex) -> Option<&Row> {
+        self.slots.get(index as usize)
+    }
+
+    /// A row, to be changed.
+    pub fn get_mut(&mut self, index: RowIndex) -> Option<&mut Row> {
+        self.slots.get_mut(index as usize)
+    }
+
+    /// The index of a `DaemonSet`'s row, which is made when there is none.
+    pub fn index_of(&mut self, uid: &Text) -> RowIndex {
+        if let Some(index) = self.find(uid) {
+            return index;
+        }
+        let index = self.free.pop().unwrap_or_else(|| {
+            self.slots.push(Row::default());
+            RowIndex::try_from(self.slots.len() - 1).unwrap_or(RowIndex::MAX)
+        });
+        if let Some(row) = self.get_mut(index) {
+            *row = Row::new(uid.clone());
+        }
+        self.by_uid.insert(uid.clone(), index);
+        index
+    }
+
+    /// Drops a row that has nothing to remember.
+    pub fn drop_empty(&mut self, index: RowIndex) {
+        if let Some(row) = self.get_mut(index).filter(|row| row.is_empty()) {
+            let row = std::mem::take(row);
+            if self.by_uid.remove(&row.uid).is_some() {
+                self.free.push(index);
+            }
+        }
+    }
+
+    /// All rows with their indices, in no order that anything may depend on. A place that is free holds an empty one.
+    pub fn iter_mut(&mut self) -> impl Iterator<Item = (RowIndex, &mut Row)> {
+        let rows = self.slots.iter_mut().enumerate();
+        rows.filter_map(|(index, row)| Some((RowIndex::try_from(index).ok()?, row)))
+    }
+
+    /// All rows.
+    #[cfg(test)]
+    pub fn iter(&self) -> impl Iterator<Item = &Row> {
+        self.slots.iter()
+    }
+
+    /// Whether there is no row.
+    #[cfg(test)]
+    pub fn is_empty(&self) -> bool {
+        self.by_uid.is_empty()
+    }
+}

@@ -1,0 +1,75 @@
+//! Labels, and the keys by which they are asked for again and again.
+
+use std::sync::Arc;
+
+use super::Text;
+
+/// Keys with values, sorted by key.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Labels {
+    pairs: Box<[(Text, Text)]>,
+    /// The digests of the keys, in the same order: one cache line says where a key may be.
+    digests: Box<[u32]>,
+}
+
+/// A label's key that many nodes are asked about.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LabelKey {
+    text: Text,
+    digest: u32,
+}
+
+impl LabelKey {
+    /// A key.
+    pub fn new(text: Text) -> Self {
+        Self {
+            digest: digest(&text),
+            text,
+        }
+    }
+
+    /// The key's text.
+    pub fn text(&self) -> &Text {
+        &self.text
+    }
+}
+
+/// Whether two texts are the same. Those of one session mostly are one and the same string.
+pub fn same(a: &Text, b: &Text) -> bool {
+    Arc::ptr_eq(a, b) || a == b
+}
+
+/// FNV-1a, which is short and the same everywhere. Keys that collide are told apart by their texts.
+fn digest(key: &str) -> u32 {
+    key.bytes().fold(0x811C_9DC5, |digest, byte| {
+        (digest ^ u32::from(byte)).wrapping_mul(0x0100_0193)
+    })
+}
+
+impl Labels {
+    /// The value of a key.
+    pub fn get(&self, key: &LabelKey) -> Option<&Text> {
+        let candidates = self.digests.iter().zip(&self.pairs);
+        let mut candidates = candidates.filter(|(digest, _)| **digest == key.digest);
+        candidates
+            .find(|(_, (candidate, _))| same(candidate, &key.text))
+            .map(|(_, (_, value))| value)
+    }
+
+    /// All pairs, in the order of their keys.
+    pub fn iter(&self) -> impl Iterator<Item = (&Text, &Text)> {
+        self.pairs.iter().map(|(key, value)| (key, value))
+    }
+}
+
+impl FromIterator<(Text, Text)> for Labels {
+    fn from_iter<I: IntoIterator<Item = (Text, Text)>>(pairs: I) -> Self {
+        let mut pairs: Vec<_> = pairs.into_iter().collect();
+        pairs.sort_by(|(a, _), (b, _)| a.cmp(b));
+        pairs.dedup_by(|(a, _), (b, _)| a == b);
+        Self {
+            digests: pairs.iter().map(|(key, _)| digest(key)).collect(),
+            pairs: pairs.into(),
+        }
+    }
+}

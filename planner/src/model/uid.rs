@@ -1,0 +1,159 @@
+//! An object's uid in few bytes.
+
+use std::{
+    cmp::Ordering,
+    fmt,
+    hash::{Hash, Hasher},
+};
+
+use super::Text;
+
+/// How long a UUID is as text.
+const TEXT_BYTES: usize = 36;
+/// Where the hyphens are in it.
+const HYPHENS: [usize; 4] = [8, 13, 18, 23];
+const DIGITS: [u8; 16] = *b"0123456789abcdef";
+
+/// A uid. An API server gives UUIDs, which take 16 bytes instead of a shared string's 50; whatever else somebody calls a
+/// uid is kept as it is. Every uid has one form only, and the order is that of the texts.
+#[derive(Clone, PartialEq, Eq, Hash)]
+pub struct Uid(Form);
+
+#[derive(Clone, PartialEq, Eq)]
+enum Form {
+    Uuid([u8; 16]),
+    Other(Text),
+}
+
+impl Uid {
+    /// The uid of this text.
+    pub fn new(text: &str) -> Self {
+        Self(parse(text).map_or_else(|| Form::Other(text.into()), Form::Uuid))
+    }
+
+    /// The text again.
+    pub fn text(&self) -> Text {
+        self.with_text(|text| text.into())
+    }
+
+    fn with_text<R>(&self, look: impl FnOnce(&str) -> R) -> R {
+        match &self.0 {
+            Form::Other(text) => look(text),
+            Form::Uuid(bytes) => {
+                let digits = bytes
+                    .iter()
+                    .flat_map(|byte| [digit(byte >> 4), digit(byte & 0xF)]);
+                let mut text = [b'-'; TEXT_BYTES];
+                let places = text
+                    .iter_mut()
+                    .enumerate()
+                    .filter(|(place, _)| !HYPHENS.contains(place));
+                places.zip(digits).for_each(|((_, place), digit)| *place = digit);
+                look(std::str::from_utf8(&text).unwrap_or_default())
+            }
+        }
+    }
+}
+
+fn digit(value: u8) -> u8 {
+    DIGITS.get(usize::from(value)).copied().unwrap_or_default()
+}
+
+/// What a character is worth as a digit; more than 15 if it is none.
+const VALUES: [u8; 256] = {
+    let mut values = [0xFF; 256];
+    let mut value = 0;
+    while value < DIGITS.len() {
+        #[expect(clippy::indexing_slicing, reason = "evaluated by the compiler")]
+        #[expect(clippy::cast_possible_truncation, reason = "there are sixteen")]
+        {
+            values[DIGITS[value] as usize] = value as u8;
+        }
+        value += 1;
+    }
+    values
+};
+/// Where the pairs of digits are.
+const PAIRS: [usize; 16] = [0, 2, 4, 6, 9, 11, 14, 16, 19, 21, 24, 26, 28, 30, 32, 34];
+
+/// The UUID that a text is, if it is one as API servers write them: lower case, with hyphens.
+fn parse(text: &str) -> Option<[u8; 16]> {
+    let text: &[u8; TEXT_BYTES] = text.as_bytes().try_into().ok()?;
+    let value = |place: usize| {
+        let character = text.get(place).copied().unwrap_or_default();
+        VALUES.get(usize::from(character)).copied().unwrap_or(0xFF)
+    };
+    let mut seen = 0;
+    let bytes = PAIRS.map(|place| {
+        let (high, low) = (value(place), value(place + 1));
+        seen |= high | low;
+        high << 4 | low & 0xF
+    });
+    let hyphens = HYPHENS.iter().all(|place| text.get(*place) == Some(&b'-'));
+    (hyphens && seen <= 0xF).then_some(bytes)
+}
+
+impl Hash for Form {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        match self {
+            // A number is hashed faster than a slice.
+            Self::Uuid(bytes) => state.write_u128(u128::from_ne_bytes(*bytes)),
+            Self::Other(text) => text.hash(state),
+        }
+    }
+}
+
+impl Ord for Uid {
+    fn cmp(&self, other: &Self) -> Ordering {
+        match (&self.0, &other.0) {
+            // The hyphens are at the same places, and digits come before letters in ASCII too.
+            (Form::Uuid(own), Form::Uuid(others)) => own.cmp(others),
+            _ => self.with_text(|own| other.with_text(|others| own.cmp(others))),
+        }
+    }
+}
+
+impl PartialOrd for Uid {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl fmt::Debug for Uid {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.with_text(|text| fmt::Debug::fmt(text, formatter))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn any_text() -> impl Strategy<Value = String> {
+        prop_oneof![
+            "[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}",
+            "[0-9a-fA-F]{8}-[0-9a-g]{4}-[0-9a-f]{4}-[0-9a-f-]{4}-[0-9a-f]{12}",
+            "[0-9a-f]{36}",
+            "\\PC{0,40}",
+        ]
+    }
+
+    proptest! {
+        #[test]
+        fn a_uid_is_its_text(one in any_text(), other in any_text()) {
+            let (uid, another) = (Uid::new(&one), Uid::new(&other));
+            prop_assert_eq!(&*uid.text(), one.as_str());
+            prop_assert_eq!(uid.cmp(&another), one.cmp(&other));
+            prop_assert_eq!(uid == another, one == other);
+        }
+    }
+
+    #[test]
+    fn a_uuid_is_kept_without_a_string() {
+        let uid = Uid::new("0190b7c2-5f5e-4c3e-8a44-9d2f00ab12cd");
+        assert!(matches!(uid.0, Form::Uuid(_)));
+        assert!(size_of::<Uid>() <= 24);
+    }
+}
