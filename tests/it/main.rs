@@ -7,6 +7,7 @@
     reason = "a test states what holds, and panics where it doesn't; its helpers too"
 )]
 
+mod bench;
 mod clauses;
 mod conformance;
 mod control_plane;

@@ -71,7 +71,7 @@ struct BookmarkMeta {
 #[derive(Message)]
 struct Status {
     #[prost(string, tag = "2")]
-    status: String,
+    outcome: String,
     #[prost(string, tag = "3")]
     message: String,
     #[prost(string, tag = "4")]
@@ -314,7 +314,7 @@ pub fn status(object: Bytes) -> Result<serde_json::Value, DecodeError> {
         .map(|cause| serde_json::json!({"reason": cause.reason, "message": cause.message, "field": cause.field}))
         .collect();
     Ok(serde_json::json!({
-        "status": status.status,
+        "status": status.outcome,
         "message": status.message,
         "reason": status.reason,
         "code": status.code,

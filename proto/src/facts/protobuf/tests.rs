@@ -171,7 +171,7 @@ fn a_page_has_its_items_and_where_to_go_on() {
 #[test]
 fn a_status_is_as_json_has_it() {
     let message = Status {
-        status: "Failure".to_owned(),
+        outcome: "Failure".to_owned(),
         message: "being terminated".to_owned(),
         reason: "Forbidden".to_owned(),
         details: Some(StatusDetails {

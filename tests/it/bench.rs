@@ -1,0 +1,120 @@
+//! The benchmark in short: whether it measures what it says, not what comes out of it.
+
+use std::time::Instant;
+
+use everynode_tests::bench::contender::Contender;
+use everynode_tests::bench::report::{Outcome, Report};
+use everynode_tests::bench::scenario::Scenario;
+use everynode_tests::bench::{self, Settings, plot};
+use everynode_tests::programs::Profile;
+use everynode_tests::terminal::Terminal;
+
+/// A scenario that takes seconds.
+async fn report(scenario: Scenario) -> Report {
+    let settings = Settings {
+        scenario,
+        contenders: vec![Contender::Peer, Contender::Everynode],
+        nodes: 20,
+        daemonsets: 2,
+        peer_qps: Some(2_000),
+        rate: 50,
+        seconds: 1,
+        joins: 3,
+        padding_bytes: 100,
+        repeat: 1,
+        profile: Profile::Dev,
+    };
+    let mut terminal = Terminal::plain(std::io::sink());
+    let began = Instant::now();
+    let report = bench::run(&settings, &mut terminal).await;
+    let report = report.unwrap_or_else(|error| panic!("{error:#}"));
+    println!("{report}\n{:.1} s", began.elapsed().as_secs_f64());
+    report
+}
+
+fn value(outcome: &Outcome, figure: &str) -> f64 {
+    let found = outcome.figure(figure);
+    found
+        .unwrap_or_else(|| panic!("{} has no {figure}", outcome.contender))
+        .value
+}
+
+/// What every scenario has to tell of both.
+fn check(report: &Report, figures: &[&str]) {
+    for contender in [Contender::Peer, Contender::Everynode] {
+        let outcome = report.outcome(contender).unwrap();
+        let all = ["peak RSS", "RSS in the end", "read from the API server"];
+        for figure in all.iter().chain(figures) {
+            assert!(value(outcome, figure) > 0.0, "{} {figure}", outcome.contender);
+        }
+        assert!(!outcome.samples.is_empty(), "{}", outcome.contender);
+    }
+    for figure in figures {
+        assert!(report.ratio(figure).is_some(), "no ratio of {figure}");
+    }
+    let again: Report = serde_json::from_str(&serde_json::to_string(report).unwrap()).unwrap();
+    assert_eq!(again.title, report.title);
+    assert!(plot::svg(report).unwrap().ends_with("</svg>\n"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn create_counts_every_pod_once() {
+    let report = report(Scenario::Create).await;
+    check(
+        &report,
+        &["wall, to the last pod", "wall, to the last status", "requests"],
+    );
+    for outcome in &report.outcomes {
+        if outcome.contender == "bare client" {
+            assert!(value(outcome, "wall, to the last pod") > 0.0);
+        } else {
+            assert!((value(outcome, "requests, create pods") - 40.0).abs() < 0.5);
+            assert_eq!(outcome.created.len(), 40);
+        }
+    }
+    assert_eq!(report.outcomes.len(), 3);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn rollout_replaces_every_pod_once() {
+    let report = report(Scenario::Rollout).await;
+    check(&report, &["wall, to the last status", "requests"]);
+    for outcome in &report.outcomes {
+        for requests in ["requests, create pods", "requests, delete pods"] {
+            assert!(
+                (value(outcome, requests) - 40.0).abs() < 0.5,
+                "{}",
+                outcome.contender
+            );
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn churn_makes_and_deletes_no_pod() {
+    let report = report(Scenario::Churn).await;
+    check(&report, &["events", "requests"]);
+    for outcome in &report.outcomes {
+        for requests in ["requests, create pods", "requests, delete pods"] {
+            assert!(outcome.figure(requests).is_none(), "{}", outcome.contender);
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn join_gives_each_new_node_its_pods() {
+    let report = report(Scenario::Join).await;
+    check(&report, &["to the last pod's request, p99", "requests"]);
+    for outcome in &report.outcomes {
+        assert!((value(outcome, "requests, create pods") - 6.0).abs() < 0.5);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn restart_makes_the_missing_pod() {
+    let report = report(Scenario::Restart).await;
+    check(&report, &["to the missing pod's request", "requests"]);
+    for outcome in &report.outcomes {
+        assert!((value(outcome, "requests, create pods") - 1.0).abs() < 0.5);
+    }
+}
