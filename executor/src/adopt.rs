@@ -43,7 +43,10 @@ impl Orphans {
 pub fn orphans(cluster: &Cluster, entry: &Entry, refused: &Refused) -> Orphans {
     let namespace = &entry.object.metadata.namespace;
     let pods = cluster.pods().orphans().filter(|(uid, pod)| {
-        pod.namespace == *namespace && !pod.deleting && entry.selects(&pod.labels) && !refused.contains(*uid)
+        *pod.namespace == **namespace
+            && !pod.deleting
+            && entry.selects(&pod.labels)
+            && !refused.contains(*uid)
     });
     let revisions = cluster.revisions(namespace).filter(|revision| {
         revision.owner.is_none() && entry.selects(&revision.labels) && !refused.contains(&revision.uid)
@@ -51,7 +54,7 @@ pub fn orphans(cluster: &Cluster, entry: &Entry, refused: &Refused) -> Orphans {
     let mut orphans = Orphans {
         pods: pods
             .map(|(uid, pod)| Target {
-                name: pod.name.clone(),
+                name: pod.name.to_string(),
                 uid: uid.clone(),
             })
             .collect(),
@@ -75,7 +78,7 @@ pub fn misfits(cluster: &Cluster, entry: &Entry, refused: &Refused) -> Vec<Targe
     let misfits = pods.filter(|(uid, pod)| !entry.selects(&pod.labels) && !refused.contains(*uid));
     misfits
         .map(|(uid, pod)| Target {
-            name: pod.name.clone(),
+            name: pod.name.to_string(),
             uid: uid.clone(),
         })
         .collect()

@@ -312,7 +312,7 @@ impl Cluster {
 
     fn adopters<'a>(&'a self, pod: &'a Pod) -> impl Iterator<Item = Text> + 'a {
         let fits =
-            |entry: &Entry| entry.object.metadata.namespace == pod.namespace && entry.selects(&pod.labels);
+            |entry: &Entry| *entry.object.metadata.namespace == *pod.namespace && entry.selects(&pod.labels);
         self.daemon_sets
             .iter()
             .filter(move |(_, entry)| fits(entry))

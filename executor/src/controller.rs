@@ -40,7 +40,7 @@ use crate::{
 const CHANGES_AT_ONCE: usize = 1_000;
 /// The shortest time between two requests to the planner. The first news after a rest goes out at once; when thousands of pods
 /// change in a second, some go together.
-const PACE: Duration = Duration::from_millis(5);
+const PACE: Duration = Duration::from_millis(10);
 /// The longest wait for anything.
 const LONGEST_TIMER: Duration = Duration::from_hours(1);
 

@@ -121,8 +121,8 @@ impl Outbox {
             });
         }
         for uid in take(&mut self.pods, limit - facts.len()) {
-            facts.push(match cluster.pods().get(&uid).and_then(|pod| pod.facts()) {
-                Some(pod) => Kind::PodChanged(pod.clone()),
+            facts.push(match cluster.pods().get(&uid).and_then(|pod| pod.facts(&uid)) {
+                Some(pod) => Kind::PodChanged(pod),
                 None => Kind::PodGone(PodGone { uid: uid.to_string() }),
             });
         }

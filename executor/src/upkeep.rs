@@ -120,7 +120,7 @@ fn relabelled(cluster: &Cluster, daemon_set: &str, step: &Step) -> Vec<Target> {
     };
     let pods = pods.filter(|(_, pod)| carries(&pod.labels));
     pods.map(|(uid, pod)| Target {
-        name: pod.name.clone(),
+        name: pod.name.to_string(),
         uid: uid.clone(),
     })
     .collect()

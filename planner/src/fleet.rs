@@ -13,6 +13,7 @@ pub mod rows;
 
 use std::{collections::BTreeSet, sync::Arc};
 
+use everynode_proto::facts::pool::Pool;
 use hashbrown::{HashMap, HashSet};
 
 use self::{
@@ -26,7 +27,6 @@ use crate::{
         Decision,
         cell::{CellIndex, PodRecord},
     },
-    intern::Pool,
     model::{Action, DaemonSet, DeleteReason, Millis, Node, Pod, Stamp, Text, Toleration, Uid},
 };
 

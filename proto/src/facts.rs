@@ -6,10 +6,12 @@
 //! - [`object`]: the slim types.
 //! - [`json`]: from `google.protobuf.Struct` and lists to single objects, with errors that name the field.
 //! - [`protobuf`]: nodes and pods in Kubernetes' own protobuf encoding.
+//! - [`pool`]: keeps what many facts have in common once.
 //! - [`wire`]: from slim types to facts.
 
 pub mod json;
 pub mod object;
+pub mod pool;
 pub mod protobuf;
 pub mod wire;
 

@@ -12,7 +12,7 @@ use everynode_tests::terminal::Terminal;
 /// A scenario that takes seconds.
 async fn report(scenario: Scenario) -> Report {
     let settings = Settings {
-        scenario,
+        scenarios: vec![scenario],
         contenders: vec![Contender::Peer, Contender::Everynode],
         nodes: 20,
         daemonsets: 2,
@@ -26,8 +26,9 @@ async fn report(scenario: Scenario) -> Report {
     };
     let mut terminal = Terminal::plain(std::io::sink());
     let began = Instant::now();
-    let report = bench::run(&settings, &mut terminal).await;
-    let report = report.unwrap_or_else(|error| panic!("{error:#}"));
+    let reports = bench::run(&settings, &mut terminal).await;
+    let mut reports = reports.unwrap_or_else(|error| panic!("{error:#}"));
+    let report = reports.pop().unwrap();
     println!("{report}\n{:.1} s", began.elapsed().as_secs_f64());
     report
 }
@@ -54,7 +55,11 @@ fn check(report: &Report, figures: &[&str]) {
     }
     let again: Report = serde_json::from_str(&serde_json::to_string(report).unwrap()).unwrap();
     assert_eq!(again.title, report.title);
-    assert!(plot::svg(report).unwrap().ends_with("</svg>\n"));
+    assert!(
+        plot::svg(std::slice::from_ref(report))
+            .unwrap()
+            .ends_with("</svg>\n")
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]

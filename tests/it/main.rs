@@ -13,6 +13,7 @@ mod conformance;
 mod control_plane;
 mod crashes;
 mod differential;
+mod encodings;
 mod history;
 mod kwok;
 mod outages;

@@ -18,6 +18,7 @@ pub mod scenario;
 pub mod stage;
 pub mod trial;
 
+use std::path::Path;
 use std::time::Instant;
 
 use anyhow::{Context as _, Result};
@@ -31,8 +32,8 @@ use crate::terminal::Terminal;
 /// What to compare.
 #[derive(Debug, Clone)]
 pub struct Settings {
-    /// The work.
-    pub scenario: Scenario,
+    /// The work, one after the other.
+    pub scenarios: Vec<Scenario>,
     /// Who does it, one after the other.
     pub contenders: Vec<Contender>,
     /// How many nodes there are.
@@ -55,38 +56,55 @@ pub struct Settings {
     pub profile: Profile,
 }
 
-/// Runs a scenario under each contender, and reports.
+/// Runs scenarios under each contender, and reports on each.
 ///
 /// # Errors
 /// When a control plane doesn't start, or a contender doesn't do what it should.
-pub async fn run(settings: &Settings, terminal: &mut Terminal) -> Result<Report> {
-    let store = if settings.scenario.starts_at_rest() {
+pub async fn run(settings: &Settings, terminal: &mut Terminal) -> Result<Vec<Report>> {
+    let at_rest = settings
+        .scenarios
+        .iter()
+        .any(|scenario| scenario.starts_at_rest());
+    let store = if at_rest {
         terminal.step(&format!(
             "Prepare {} nodes with {} ready pods each",
             settings.nodes, settings.daemonsets
         ));
         let start = Instant::now();
         let store = stage::prepare(settings).await.context("preparing the cluster")?;
-        terminal.done("The cluster is kept for both", start.elapsed());
+        terminal.done("The cluster is kept for everybody", start.elapsed());
         Some(store)
     } else {
         None
     };
     let store = store.as_ref().map(|store| store.file("etcd"));
+    let mut reports = Vec::new();
+    for scenario in &settings.scenarios {
+        reports.push(compare(settings, *scenario, store.as_deref(), terminal).await?);
+    }
+    Ok(reports)
+}
+
+async fn compare(
+    settings: &Settings,
+    scenario: Scenario,
+    store: Option<&Path>,
+    terminal: &mut Terminal,
+) -> Result<Report> {
     let mut rounds = vec![Vec::new(); settings.contenders.len()];
     let mut raw = Vec::new();
     for round in 1..=settings.repeat.max(1) {
         for (contender, outcomes) in settings.contenders.iter().zip(&mut rounds) {
-            terminal.step(&format!("{}, round {round}", contender.name()));
+            terminal.step(&format!("{scenario}: {}, round {round}", contender.name()));
             let start = Instant::now();
-            let outcome = scenario::run(settings, *contender, store.as_deref())
+            let outcome = scenario::run(settings, scenario, *contender, store)
                 .await
-                .with_context(|| format!("{} under {}", settings.scenario, contender.name()))?;
+                .with_context(|| format!("{scenario} under {}", contender.name()))?;
             terminal.done(&outcome.headline(), start.elapsed());
             outcomes.push(outcome);
         }
-        if settings.scenario == Scenario::Create {
-            terminal.step(&format!("A bare client, round {round}"));
+        if scenario == Scenario::Create {
+            terminal.step(&format!("{scenario}: a bare client, round {round}"));
             let start = Instant::now();
             let outcome = scenario::create::raw(settings).await?;
             terminal.done(&outcome.headline(), start.elapsed());
@@ -95,5 +113,5 @@ pub async fn run(settings: &Settings, terminal: &mut Terminal) -> Result<Report>
     }
     rounds.push(raw);
     let outcomes = rounds.into_iter().filter_map(Outcome::median).collect();
-    Ok(Report::new(settings, outcomes))
+    Ok(Report::new(settings, scenario, outcomes))
 }

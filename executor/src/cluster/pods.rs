@@ -2,14 +2,16 @@
 
 use std::{
     collections::{HashMap, HashSet},
+    sync::Arc,
     time::Duration,
 };
 
 use everynode_proto::{
-    facts::{self, object::StringMap},
+    facts::{self, object::StringMap, pool::Pool},
     planner::v1::PodFacts,
 };
 use indexmap::IndexSet;
+use prost_types::Timestamp;
 use tokio::time::Instant;
 
 use super::{Text, listing::Listing, version};
@@ -19,19 +21,33 @@ use crate::watch::Event;
 const CONFIRM_AFTER: Duration = Duration::from_secs(10);
 
 /// A pod.
-#[derive(Debug, Clone)]
+///
+/// There are as many as nodes times `DaemonSet`s, so what the pods of a `DaemonSet` or of a node have in common is kept once.
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Pod {
     /// metadata.namespace.
-    pub namespace: String,
+    pub namespace: Text,
     /// metadata.name.
-    pub name: String,
+    pub name: Box<str>,
     /// metadata.labels.
-    pub labels: StringMap,
+    pub labels: Arc<StringMap>,
     /// Whether it is being deleted.
     pub deleting: bool,
-    version: u64,
     owner: Option<Text>,
-    facts: Option<PodFacts>,
+    /// What the planner is told beside that, if a `DaemonSet` controls the pod.
+    told: Option<Told>,
+}
+
+/// The facts of a pod that aren't kept by other names.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Told {
+    node: Text,
+    revision: Text,
+    template_generation: Text,
+    bound: bool,
+    phase: i32,
+    ready_since: Option<Timestamp>,
+    created: Option<Timestamp>,
 }
 
 impl Pod {
@@ -40,16 +56,38 @@ impl Pod {
         self.owner.as_ref()
     }
 
-    /// What the planner is told of the pod, if a `DaemonSet` controls it.
-    pub fn facts(&self) -> Option<&PodFacts> {
-        self.facts.as_ref()
+    /// What the planner is told of the pod, which has this uid, if a `DaemonSet` controls it.
+    pub fn facts(&self, uid: &str) -> Option<PodFacts> {
+        let (told, owner) = (self.told.as_ref()?, self.owner.as_ref()?);
+        Some(PodFacts {
+            uid: uid.to_owned(),
+            name: self.name.to_string(),
+            daemon_set_uid: owner.to_string(),
+            node: told.node.to_string(),
+            bound: told.bound,
+            phase: told.phase,
+            ready_since: told.ready_since,
+            created: told.created,
+            deleting: self.deleting,
+            revision: told.revision.to_string(),
+            template_generation: told.template_generation.to_string(),
+        })
     }
+}
+
+/// A pod, and of which version it is known.
+#[derive(Debug)]
+struct Known {
+    pod: Pod,
+    version: u64,
 }
 
 /// All such pods, by uid.
 #[derive(Debug, Default)]
 pub struct Pods {
-    by_uid: HashMap<Text, Pod>,
+    by_uid: HashMap<Text, Known>,
+    texts: Pool<str>,
+    labels: Pool<StringMap>,
     by_owner: HashMap<Text, IndexSet<Text>>,
     orphans: HashSet<Text>,
     listing: Listing,
@@ -68,7 +106,7 @@ impl Pods {
                 let uid = pod.metadata.uid.as_str().into();
                 self.listing.saw(&uid);
                 self.saw(&pod, &uid);
-                return self.set(&pod, uid).into_iter().collect();
+                return self.set(pod, uid).into_iter().collect();
             }
             Event::Gone(pod) => {
                 let uid: Text = pod.metadata.uid.as_str().into();
@@ -107,7 +145,7 @@ impl Pods {
         if !self.by_uid.contains_key(&uid) {
             self.unconfirmed.insert(uid.clone(), Instant::now());
         }
-        self.set(pod, uid)
+        self.set(pod.clone(), uid)
     }
 
     /// Takes in that a pod's deletion has begun, or that the pod is gone. Neither is ever taken back.
@@ -117,44 +155,50 @@ impl Pods {
         }
         let (uid, _) = self.by_uid.get_key_value(uid)?;
         let uid = uid.clone();
-        let pod = self.by_uid.get_mut(&uid)?;
-        if std::mem::replace(&mut pod.deleting, true) {
-            return None;
-        }
-        if let Some(facts) = &mut pod.facts {
-            facts.deleting = true;
-        }
-        Some(uid)
+        let known = self.by_uid.get_mut(&uid)?;
+        let was_deleting = std::mem::replace(&mut known.pod.deleting, true);
+        (!was_deleting).then_some(uid)
     }
 
-    fn set(&mut self, object: &facts::Pod, uid: Text) -> Option<Text> {
-        let metadata = &object.metadata;
+    fn set(&mut self, object: facts::Pod, uid: Text) -> Option<Text> {
+        let facts = object.facts();
+        let metadata = object.metadata;
         let owner = match metadata.controller() {
-            Some(owner) if owner.is_daemon_set() => Some(Text::from(owner.uid.as_str())),
+            Some(owner) if owner.is_daemon_set() => Some(self.texts.share(owner.uid.as_str())),
             Some(_) => return self.remove(&uid),
             None => None,
         };
+        let told = facts.map(|facts| Told {
+            node: self.texts.share(facts.node.as_str()),
+            revision: self.texts.share(facts.revision.as_str()),
+            template_generation: self.texts.share(facts.template_generation.as_str()),
+            bound: facts.bound,
+            phase: facts.phase,
+            ready_since: facts.ready_since,
+            created: facts.created,
+        });
+        let mut pod = Pod {
+            namespace: self.texts.share(metadata.namespace.as_str()),
+            name: metadata.name.as_str().into(),
+            labels: self.labels.share(metadata.labels),
+            deleting: metadata.deletion_timestamp.is_some(),
+            owner,
+            told,
+        };
         let version = version(&metadata.resource_version);
-        let mut facts = object.facts();
-        let mut deleting = metadata.deletion_timestamp.is_some();
-        if let Some(before) = self.by_uid.get(&uid) {
+        if let Some(before) = self.by_uid.get_mut(&uid) {
             if before.version > version {
                 return None;
             }
+            before.version = version;
             // A deletion that has begun may be known before the watch has come to it.
-            deleting |= before.deleting;
-            if let Some(facts) = &mut facts {
-                facts.deleting = deleting;
-            }
-            if before.owner == owner && before.facts == facts && before.labels == metadata.labels {
-                if let Some(before) = self.by_uid.get_mut(&uid) {
-                    before.version = version;
-                }
+            pod.deleting |= before.pod.deleting;
+            if before.pod == pod {
                 return None;
             }
             self.unlink(&uid);
         }
-        match &owner {
+        match &pod.owner {
             Some(owner) => drop(
                 self.by_owner
                     .entry(owner.clone())
@@ -163,16 +207,7 @@ impl Pods {
             ),
             None => drop(self.orphans.insert(uid.clone())),
         }
-        let pod = Pod {
-            namespace: metadata.namespace.clone(),
-            name: metadata.name.clone(),
-            labels: metadata.labels.clone(),
-            deleting,
-            version,
-            owner,
-            facts,
-        };
-        self.by_uid.insert(uid.clone(), pod);
+        self.by_uid.insert(uid.clone(), Known { pod, version });
         Some(uid)
     }
 
@@ -184,7 +219,7 @@ impl Pods {
 
     fn unlink(&mut self, uid: &str) {
         self.orphans.remove(uid);
-        let Some(owner) = self.by_uid.get(uid).and_then(|pod| pod.owner.as_ref()) else {
+        let Some(owner) = self.by_uid.get(uid).and_then(|known| known.pod.owner.as_ref()) else {
             return;
         };
         if let Some(pods) = self.by_owner.get_mut(owner) {
@@ -212,20 +247,23 @@ impl Pods {
 
     /// A pod.
     pub fn get(&self, uid: &str) -> Option<&Pod> {
-        self.by_uid.get(uid)
+        self.by_uid.get(uid).map(|known| &known.pod)
     }
 
     /// The pods that a `DaemonSet` controls.
     pub fn of<'a>(&'a self, daemon_set: &str) -> impl Iterator<Item = (&'a Text, &'a Pod)> + use<'a> {
         let uids = self.by_owner.get(daemon_set).into_iter().flatten();
-        uids.filter_map(|uid| self.by_uid.get_key_value(uid))
+        uids.filter_map(|uid| self.entry(uid))
     }
 
     /// The pods that nothing controls.
     pub fn orphans(&self) -> impl Iterator<Item = (&Text, &Pod)> {
-        self.orphans
-            .iter()
-            .filter_map(|uid| self.by_uid.get_key_value(uid))
+        self.orphans.iter().filter_map(|uid| self.entry(uid))
+    }
+
+    fn entry(&self, uid: &str) -> Option<(&Text, &Pod)> {
+        let (uid, known) = self.by_uid.get_key_value(uid)?;
+        Some((uid, &known.pod))
     }
 
     /// All uids.

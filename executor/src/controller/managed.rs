@@ -4,12 +4,14 @@ use std::sync::Arc;
 
 use everynode_proto::{
     facts::PodTemplate,
-    planner::v1::{DaemonSetFacts, DaemonSetStatus, Problem},
+    planner::v1::{DaemonSetFacts, DaemonSetStatus, Problem, Toleration},
 };
 use tokio::time::Instant;
 use tokio_util::{sync::CancellationToken, time::delay_queue};
 
-use crate::{adopt::Refused, apply::Applier, outbox::Announcement, pod::Recipe, watch::DaemonSet};
+use crate::{
+    adopt::Refused, apply::Applier, outbox::Announcement, pod::Recipe, status::differs, watch::DaemonSet,
+};
 
 /// One `DaemonSet`.
 #[derive(Debug, Default)]
@@ -20,6 +22,8 @@ pub(super) struct Managed {
     pub(super) applier: Applier,
     /// How to make its pods, as the last plan that makes some has it.
     pub(super) recipe: Option<Arc<Recipe>>,
+    /// What it was made of, or was to be made of.
+    pub(super) ingredients: Option<Ingredients>,
     pub(super) upkeep: Upkeep,
     pub(super) status: Status,
     /// When the planner wants to be told that time has passed.
@@ -30,6 +34,22 @@ pub(super) struct Managed {
     pub(super) rival_seen: Option<Instant>,
     /// Ends its calls when it is gone.
     pub(super) stop: CancellationToken,
+}
+
+/// Everything that goes into a recipe.
+#[derive(Debug)]
+pub(super) struct Ingredients {
+    pub(super) object: Arc<DaemonSet>,
+    pub(super) revision: String,
+    pub(super) added: Vec<Toleration>,
+}
+
+impl PartialEq for Ingredients {
+    fn eq(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.object, &other.object)
+            && self.revision == other.revision
+            && self.added == other.added
+    }
 }
 
 /// A `DaemonSet` as the planner is told of it.
@@ -69,6 +89,8 @@ pub(super) struct Status {
     pub(super) written: Vec<DaemonSetStatus>,
     /// Whether it is being written, or has just been.
     pub(super) is_resting: bool,
+    /// When it was last written, or tried to be.
+    pub(super) last_write: Option<Instant>,
     /// Whether actions were in progress when it was last written.
     pub(super) moves: bool,
     /// How many rests there are after each write for now, and how many are left after the last.
@@ -76,6 +98,13 @@ pub(super) struct Status {
     pub(super) rests_left: u32,
     /// How often writing has failed in a row.
     pub(super) failures: u32,
+}
+
+impl Status {
+    /// What has to be written, if it isn't what the object says.
+    pub(super) fn due(&self, object: &DaemonSet) -> Option<DaemonSetStatus> {
+        self.wanted.filter(|wanted| differs(wanted, &object.status))
+    }
 }
 
 impl Announced {

@@ -7,7 +7,7 @@ use everynode_proto::planner::v1::{
 };
 use tracing::{debug, warn};
 
-use super::{Controller, Timer};
+use super::{Controller, Timer, managed::Ingredients};
 use crate::{cluster::Text, events::Kind, pod::Recipe};
 
 impl Controller {
@@ -56,7 +56,21 @@ impl Controller {
         let Some(announced) = &managed.announced else {
             return;
         };
-        match Recipe::new(&announced.object, &announced.revision, &plan.added_tolerations) {
+        // Nearly all plans are about the template of the one before.
+        let ingredients = Ingredients {
+            object: announced.object.clone(),
+            revision: announced.revision.clone(),
+            added: plan.added_tolerations.clone(),
+        };
+        if managed.recipe.is_some() && managed.ingredients.as_ref() == Some(&ingredients) {
+            return;
+        }
+        let Ingredients {
+            object,
+            revision,
+            added,
+        } = managed.ingredients.insert(ingredients);
+        match Recipe::new(object, revision, added) {
             Ok(recipe) => managed.recipe = Some(Arc::new(recipe)),
             Err(fault) => {
                 managed.recipe = None;

@@ -3,13 +3,14 @@
 
 use std::time::Duration;
 
+use tokio::time::Instant;
 use tracing::{debug, warn};
 
 use super::{Answer, Controller, Timer};
 use crate::{
     api::ApiError,
     cluster::Text,
-    status::{differs, is_settled, write},
+    status::{is_settled, write},
     watch::DaemonSet,
 };
 
@@ -17,6 +18,8 @@ use crate::{
 const REST: Duration = Duration::from_millis(100);
 /// The longest rest while things move, in rests.
 const MOST_RESTS: u32 = 10;
+/// After this long without a write, things have come to rest.
+const QUIET: Duration = Duration::from_secs(2);
 /// How many writes without an answer are remembered.
 const MAX_UNCONFIRMED: usize = 16;
 /// The longest wait after failures.
@@ -30,32 +33,45 @@ pub(super) struct StatusWritten {
 }
 
 impl Controller {
-    /// Writes a `DaemonSet`'s status, if it differs and nothing is being written.
+    /// Has a `DaemonSet`'s status written, if it differs and nothing is being written. While something is being done for the
+    /// `DaemonSet` that takes a short rest first: what the status says now is about to be outdated.
     pub(super) fn write_status(&mut self, uid: &Text) {
-        let Some(managed) = self
-            .managed
-            .get_mut(uid)
-            .filter(|managed| !managed.status.is_resting)
-        else {
+        let (Some(managed), Some(entry)) = (self.managed.get_mut(uid), self.cluster.daemon_set(uid)) else {
             return;
         };
-        let Some(entry) = self.cluster.daemon_set(uid) else {
+        let status = &mut managed.status;
+        if status.is_resting || status.due(&entry.object).is_none() {
+            return;
+        }
+        if managed.applier.is_busy() {
+            status.is_resting = true;
+            status.rests_left = 1;
+            self.set_timer(Timer::Status(uid.clone()), REST);
+        } else {
+            self.put_status(uid);
+        }
+    }
+
+    fn put_status(&mut self, uid: &Text) {
+        let (Some(managed), Some(entry)) = (self.managed.get_mut(uid), self.cluster.daemon_set(uid)) else {
             return;
         };
-        let Some(wanted) = managed
-            .status
-            .wanted
-            .filter(|wanted| differs(wanted, &entry.object.status))
-        else {
+        let status = &mut managed.status;
+        let Some(wanted) = status.due(&entry.object) else {
             return;
         };
-        managed.status.is_resting = true;
-        managed.status.moves = managed.applier.is_busy();
-        let written = &mut managed.status.written;
-        written.retain(|before| *before != wanted);
-        written.push(wanted);
-        let forgotten = written.len().saturating_sub(MAX_UNCONFIRMED);
-        written.drain(..forgotten);
+        let now = Instant::now();
+        let last = status.last_write.replace(now);
+        status.rests = match last {
+            Some(last) if now.duration_since(last) < QUIET => (status.rests * 2).clamp(1, MOST_RESTS),
+            Some(_) | None => 1,
+        };
+        status.is_resting = true;
+        status.moves = managed.applier.is_busy();
+        status.written.retain(|before| *before != wanted);
+        status.written.push(wanted);
+        let forgotten = status.written.len().saturating_sub(MAX_UNCONFIRMED);
+        status.written.drain(..forgotten);
         self.parts.metrics.status_write();
         let (api, object, daemon_set) = (self.parts.api.clone(), entry.object.clone(), uid.clone());
         self.calls.spawn(async move {
@@ -102,23 +118,15 @@ impl Controller {
         let (Some(managed), Some(entry)) = (self.managed.get_mut(uid), self.cluster.daemon_set(uid)) else {
             return;
         };
+        let has_come_to_rest = managed.status.moves && !managed.applier.is_busy();
         let status = &mut managed.status;
         status.rests_left = status.rests_left.saturating_sub(1);
-        let has_come_to_rest = status.moves && !managed.applier.is_busy();
-        let due = status
-            .wanted
-            .filter(|wanted| differs(wanted, &entry.object.status));
-        match due {
-            None => {
-                status.is_resting = false;
-                status.rests = (status.rests / 2).max(1);
-            }
+        match status.due(&entry.object) {
+            None if status.rests_left == 0 => status.is_resting = false,
             Some(wanted) if status.rests_left == 0 || is_settled(&wanted) || has_come_to_rest => {
-                status.is_resting = false;
-                status.rests = (status.rests * 2).clamp(1, MOST_RESTS);
-                self.write_status(uid);
+                self.put_status(uid);
             }
-            Some(_) => {
+            None | Some(_) => {
                 self.set_timer(Timer::Status(uid.clone()), REST);
             }
         }

@@ -1,6 +1,6 @@
 //! Draws outcomes side by side over time.
 
-use anyhow::{Result, anyhow};
+use anyhow::{Context as _, Result, anyhow};
 use plotters::coord::Shift;
 use plotters::prelude::*;
 
@@ -59,15 +59,20 @@ fn memory(outcome: &Outcome) -> Line {
         .collect()
 }
 
-/// The drawing, as SVG.
+/// A drawing of each scenario below the one before, as SVG.
 ///
 /// # Errors
 /// When something can't be drawn.
-pub fn svg(report: &Report) -> Result<String> {
+pub fn svg(reports: &[Report]) -> Result<String> {
     let mut svg = String::new();
     {
-        let area = SVGBackend::with_string(&mut svg, SIZE).into_drawing_area();
-        draw(&area, report).map_err(|error| anyhow!("drawing: {error}"))?;
+        let (width, height) = SIZE;
+        let count = u32::try_from(reports.len()).context("there are only so many scenarios")?;
+        let area = SVGBackend::with_string(&mut svg, (width, height * count)).into_drawing_area();
+        area.fill(&WHITE).map_err(|error| anyhow!("drawing: {error}"))?;
+        for (area, report) in area.split_evenly((reports.len(), 1)).iter().zip(reports) {
+            draw(area, report).map_err(|error| anyhow!("drawing: {error}"))?;
+        }
     }
     Ok(svg)
 }
@@ -76,7 +81,6 @@ fn draw(
     area: &DrawingArea<SVGBackend<'_>, Shift>,
     report: &Report,
 ) -> Result<(), Box<dyn std::error::Error>> {
-    area.fill(&WHITE)?;
     let area = area.titled(&report.title, ("sans-serif", 18))?;
     for (part, panel) in area.split_evenly((PANELS.len(), 1)).iter().zip(&PANELS) {
         let lines: Vec<_> = report
@@ -140,7 +144,7 @@ mod tests {
             title: "create".to_owned(),
             outcomes: vec![outcome("one"), outcome("other")],
         };
-        let svg = svg(&report).unwrap();
+        let svg = svg(&[report]).unwrap();
         for part in ["<svg", "create", "one", "other", "CPU seconds", "</svg>"] {
             assert!(svg.contains(part), "{part} is missing in {svg}");
         }

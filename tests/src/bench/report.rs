@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use super::Settings;
 use super::contender::Contender;
 use super::meter::Sample;
+use super::scenario::Scenario;
 
 /// What a figure counts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -144,13 +145,12 @@ pub struct Report {
 
 impl Report {
     /// Puts outcomes together.
-    pub fn new(settings: &Settings, outcomes: Vec<Outcome>) -> Self {
+    pub fn new(settings: &Settings, scenario: Scenario, outcomes: Vec<Outcome>) -> Self {
         let qps = settings
             .peer_qps
             .map_or_else(|| "its default".to_owned(), |qps| qps.to_string());
         let title = format!(
-            "{}: {} nodes × {} DaemonSets, peer's QPS {qps}, {} rounds",
-            settings.scenario,
+            "{scenario}: {} nodes × {} DaemonSets, peer's QPS {qps}, {} rounds",
             settings.nodes,
             settings.daemonsets,
             settings.repeat.max(1)

@@ -62,9 +62,14 @@ impl fmt::Display for Scenario {
 ///
 /// # Errors
 /// When it doesn't do it.
-pub async fn run(settings: &Settings, contender: Contender, store: Option<&Path>) -> Result<Outcome> {
+pub async fn run(
+    settings: &Settings,
+    scenario: Scenario,
+    contender: Contender,
+    store: Option<&Path>,
+) -> Result<Outcome> {
     let prepared = || store.context("the scenario starts from a prepared cluster");
-    match settings.scenario {
+    match scenario {
         Scenario::Create => create::run(settings, contender).await,
         Scenario::Rollout => rollout::run(settings, contender).await,
         Scenario::Churn => churn::run(settings, contender, prepared()?).await,

@@ -31,9 +31,15 @@ Exits with 0 when everything was measured, with 1 and the reason otherwise, and 
     long_about = ABOUT
 )]
 struct Args {
-    /// What is to be done.
-    #[arg(long, value_enum, default_value_t = ScenarioArg::Create)]
-    scenario: ScenarioArg,
+    /// What is to be done; several, separated by commas, are done one after the other.
+    #[arg(
+        long,
+        value_enum,
+        value_name = "SCENARIO",
+        value_delimiter = ',',
+        default_value = "create"
+    )]
+    scenario: Vec<ScenarioArg>,
 
     /// How many nodes there are.
     #[arg(long, value_name = "N", default_value_t = 1_000, value_parser = clap::value_parser!(u32).range(1..))]
@@ -95,6 +101,18 @@ enum ScenarioArg {
     Restart,
 }
 
+impl ScenarioArg {
+    fn resolve(self) -> Scenario {
+        match self {
+            Self::Create => Scenario::Create,
+            Self::Rollout => Scenario::Rollout,
+            Self::Churn => Scenario::Churn,
+            Self::Join => Scenario::Join,
+            Self::Restart => Scenario::Restart,
+        }
+    }
+}
+
 #[derive(Clone, Copy, ValueEnum)]
 enum ContenderArg {
     /// kube-controller-manager.
@@ -112,13 +130,7 @@ impl Args {
             Some(ContenderArg::Everynode) => vec![Contender::Everynode],
         };
         Settings {
-            scenario: match self.scenario {
-                ScenarioArg::Create => Scenario::Create,
-                ScenarioArg::Rollout => Scenario::Rollout,
-                ScenarioArg::Churn => Scenario::Churn,
-                ScenarioArg::Join => Scenario::Join,
-                ScenarioArg::Restart => Scenario::Restart,
-            },
+            scenarios: self.scenario.iter().map(|scenario| scenario.resolve()).collect(),
             contenders,
             nodes: size(self.nodes),
             daemonsets: size(self.daemonsets),
@@ -136,20 +148,22 @@ impl Args {
 fn main() -> ExitCode {
     let args = Args::parse();
     run_until_interrupted(async |terminal| {
-        let report = bench::run(&args.settings(), terminal).await?;
+        let reports = bench::run(&args.settings(), terminal).await?;
         terminal.step("The figures");
-        terminal.say(&format!("\n{report}"));
-        write(&args, &report)
+        for report in &reports {
+            terminal.say(&format!("\n{report}"));
+        }
+        write(&args, &reports)
     })
 }
 
-fn write(args: &Args, report: &Report) -> Result<()> {
+fn write(args: &Args, reports: &[Report]) -> Result<()> {
     if let Some(path) = &args.json {
-        let json = serde_json::to_string_pretty(report).context("the report as JSON")?;
+        let json = serde_json::to_string_pretty(reports).context("the reports as JSON")?;
         std::fs::write(path, json + "\n").with_context(|| format!("writing {}", path.display()))?;
     }
     if let Some(path) = &args.plot {
-        std::fs::write(path, plot::svg(report)?).with_context(|| format!("writing {}", path.display()))?;
+        std::fs::write(path, plot::svg(reports)?).with_context(|| format!("writing {}", path.display()))?;
     }
     Ok(())
 }

@@ -96,7 +96,14 @@ fn a3_a_pod_that_another_controller_has_taken_is_gone_for_the_planner() {
 fn a_pod_moves_from_orphan_to_its_owner_and_on() {
     let mut cluster = with_agent();
     saw(&mut cluster, orphan("p1", 3));
-    assert!(cluster.pods().get("uid of p1").unwrap().facts().is_none());
+    assert!(
+        cluster
+            .pods()
+            .get("uid of p1")
+            .unwrap()
+            .facts("uid of p1")
+            .is_none()
+    );
     saw(&mut cluster, pod("p1", 4));
     assert_eq!(
         (

@@ -26,13 +26,14 @@ fn marked(name: &str, version: u64) -> Pod {
 }
 
 fn known(cluster: &Cluster, name: &str) -> Option<String> {
-    let pod = cluster.pods().get(&format!("uid of {name}"))?;
-    Some(pod.facts()?.revision.clone())
+    let uid = format!("uid of {name}");
+    Some(cluster.pods().get(&uid)?.facts(&uid)?.revision)
 }
 
 fn is_deleting(cluster: &Cluster, name: &str) -> bool {
-    let pod = cluster.pods().get(&format!("uid of {name}")).unwrap();
-    assert_eq!(pod.deleting, pod.facts().unwrap().deleting);
+    let uid = format!("uid of {name}");
+    let pod = cluster.pods().get(&uid).unwrap();
+    assert_eq!(pod.deleting, pod.facts(&uid).unwrap().deleting);
     pod.deleting
 }
 

@@ -1,0 +1,72 @@
+//! The API server's two encodings of the same objects.
+
+use std::time::Duration;
+
+use everynode_executor::watch::read::{Encoding, PROTOBUF_OR_JSON, Page, Watched, page};
+use everynode_proto::facts::{Node, Pod};
+use everynode_tests::daemonsets::{self, DaemonSetBuilder};
+use everynode_tests::nodes;
+use kube::client::Body;
+use serde_json::json;
+
+use crate::world::World;
+
+const DEADLINE: Duration = Duration::from_secs(30);
+
+/// All objects of a kind, in the encoding that the server chooses.
+async fn list<T: Watched>(world: &World, accept: &str) -> (Encoding, Page<T>) {
+    let request = http::Request::get(T::PATH)
+        .header("accept", accept)
+        .body(Body::empty())
+        .unwrap();
+    let (head, body) = world.client.send(request).await.unwrap().into_parts();
+    let encoding = Encoding::of(&head.headers);
+    let body = body.collect_bytes().await.unwrap();
+    (encoding, page(&body, encoding).unwrap())
+}
+
+/// Compares what is read of each object.
+async fn agree<T: Watched>(world: &World) -> usize {
+    // Things change meanwhile: compared is what has the same version in both.
+    let (encoding, messages) = list::<T>(world, PROTOBUF_OR_JSON).await;
+    assert_eq!(encoding, Encoding::Protobuf);
+    let (encoding, text) = list::<T>(world, "application/json").await;
+    assert_eq!(encoding, Encoding::Json);
+    let mut compared = 0;
+    for message in &messages.items {
+        if let Some(same) = text
+            .items
+            .iter()
+            .find(|other| other.version() == message.version())
+        {
+            assert_eq!(format!("{message:?}"), format!("{same:?}"));
+            compared += 1;
+        }
+    }
+    compared
+}
+
+#[tokio::test]
+async fn what_is_read_of_nodes_and_pods_is_the_same_in_protobuf_and_in_json() {
+    let world = World::new(3).await;
+    let taint = nodes::taint("example.com/odd", "v", "PreferNoSchedule");
+    nodes::set_taints(&world.client, &world.nodes[0], &[taint])
+        .await
+        .unwrap();
+    let preferred =
+        json!([{"weight": 1, "preference": {"matchExpressions": [{"key": "a", "operator": "Exists"}]}}]);
+    let affinity =
+        json!({"affinity": {"nodeAffinity": {"preferredDuringSchedulingIgnoredDuringExecution": preferred}}});
+    world
+        .create(
+            DaemonSetBuilder::new("agent")
+                .pod_spec(&affinity)
+                .pod_annotation("example.com/long", &"x".repeat(1_000)),
+        )
+        .await;
+    daemonsets::wait_placed(&world.client, &world.namespace, "agent", &world.nodes, DEADLINE)
+        .await
+        .unwrap();
+    assert!(agree::<Node>(&world).await >= 2);
+    assert!(agree::<Pod>(&world).await >= 2);
+}
