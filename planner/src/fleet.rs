@@ -13,7 +13,6 @@ pub mod rows;
 
 use std::{collections::BTreeSet, sync::Arc};
 
-use everynode_proto::facts::pool::Pool;
 use hashbrown::{HashMap, HashSet};
 
 use self::{
@@ -27,6 +26,7 @@ use crate::{
         Decision,
         cell::{CellIndex, PodRecord},
     },
+    intern::Pool,
     model::{Action, DaemonSet, DeleteReason, Millis, Node, Pod, Stamp, Text, Toleration, Uid},
 };
 

@@ -1,6 +1,6 @@
 //! One copy of each string that a session has seen.
 
-use everynode_proto::facts::pool::Pool;
+pub use everynode_proto::facts::pool::Pool;
 
 use crate::model::Text;
 
