@@ -50,6 +50,12 @@ struct Resolved {
     args: Args,
 }
 
+/// Two clients of the same cluster.
+struct Clients {
+    watches: Client,
+    calls: Client,
+}
+
 /// Runs the program and returns its exit code.
 pub fn main() -> u8 {
     let args = match Args::try_parse() {
@@ -158,23 +164,17 @@ async fn execute(resolved: Resolved) -> anyhow::Result<()> {
     let cluster_url = config.cluster_url.to_string();
     // A long list that is being read must not hold up a call, so the watches have a connection of their own.
     let unusable = "can't make a client for the cluster";
-    let watches = client::connect(&config).context(unusable)?;
-    let calls = client::connect(&config).context(unusable)?;
+    let clients = Clients {
+        watches: client::connect(&config).context(unusable)?,
+        calls: client::connect(&config).context(unusable)?,
+    };
     info!(cluster = cluster_url, planner = args.planner, admin_listen = %admin_listener.local_addr()?,
         version = env!("CARGO_PKG_VERSION"), "executor starts");
 
     let (metrics, health) = (Arc::new(Metrics::default()), Arc::new(Health::default()));
     let admin = axum::serve(admin_listener, admin::router(metrics.clone(), health.clone())).into_future();
     let shutdown = CancellationToken::new();
-    let work = work(
-        watches,
-        calls,
-        planner,
-        identity,
-        metrics,
-        health,
-        shutdown.clone(),
-    );
+    let work = work(clients, planner, identity, metrics, health, shutdown.clone());
     let stopping = async {
         stop_signal().await?;
         shutdown.cancel();
@@ -193,8 +193,7 @@ async fn execute(resolved: Resolved) -> anyhow::Result<()> {
 }
 
 async fn work(
-    watches: Client,
-    calls: Client,
+    Clients { watches, calls }: Clients,
     planner: Endpoint,
     executor: String,
     metrics: Arc<Metrics>,

@@ -1,7 +1,5 @@
 //! The benchmark in short: whether it measures what it says, not what comes out of it.
 
-use std::time::Instant;
-
 use everynode_tests::bench::contender::Contender;
 use everynode_tests::bench::report::{Outcome, Report};
 use everynode_tests::bench::scenario::Scenario;
@@ -25,12 +23,9 @@ async fn report(scenario: Scenario) -> Report {
         profile: Profile::Dev,
     };
     let mut terminal = Terminal::plain(std::io::sink());
-    let began = Instant::now();
     let reports = bench::run(&settings, &mut terminal).await;
     let mut reports = reports.unwrap_or_else(|error| panic!("{error:#}"));
-    let report = reports.pop().unwrap();
-    println!("{report}\n{:.1} s", began.elapsed().as_secs_f64());
-    report
+    reports.pop().unwrap()
 }
 
 fn value(outcome: &Outcome, figure: &str) -> f64 {

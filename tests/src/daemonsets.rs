@@ -143,7 +143,8 @@ impl DaemonSetBuilder {
     }
 }
 
-fn merge(target: &mut Value, patch: &Value) {
+/// Merges a patch into any JSON (RFC 7396: objects are merged, lists replaced, null removes).
+pub fn merge(target: &mut Value, patch: &Value) {
     let Value::Object(patch) = patch else {
         *target = patch.clone();
         return;

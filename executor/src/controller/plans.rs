@@ -29,18 +29,15 @@ impl Controller {
         }
         self.report_all(&uid, &plan.problems);
         self.remember_time(&uid, plan.reconsider_after);
-        if let Some(status) = plan.status
-            && let Some(managed) = self.managed.get_mut(&uid)
-        {
-            managed.status.wanted = Some(status);
-            self.write_status(&uid);
-        }
+        let status = plan.status;
         self.announce_deletions(&uid, &plan);
         self.take_recipe(&uid, &plan);
         if let Some(managed) = self.managed.get_mut(&uid) {
             managed.applier.push(plan);
+            managed.status.wanted = status.or(managed.status.wanted);
         }
         self.start_actions(&uid);
+        self.write_status(&uid);
     }
 
     /// Prepares how the plan's pods are made. A template that no pod can be made of leaves the recipe out, and every

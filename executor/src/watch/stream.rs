@@ -8,7 +8,7 @@ use std::time::Duration;
 use backon::{BackoffBuilder, ExponentialBuilder};
 use futures::{Stream, StreamExt, TryStreamExt};
 use http::{Request, header::ACCEPT};
-use http_body_util::BodyExt;
+use http_body_util::{BodyExt, Collected};
 use kube::{Client, client::Body};
 use prost::bytes::{Bytes, BytesMut};
 use tokio::{sync::mpsc, time::Instant};
@@ -155,17 +155,17 @@ impl<T: Watched> Watch<'_, T> {
     /// Follows what happens from a version on; from a streamed list on when there is none.
     async fn follow(&self, version: &mut Option<String>) -> Result<std::convert::Infallible, Ended> {
         let seconds = fastrand::u32(SHORTEST_WATCH_SECONDS..2 * SHORTEST_WATCH_SECONDS);
-        let mut path = format!(
-            "{}?watch=true&allowWatchBookmarks=true&timeoutSeconds={seconds}",
-            T::PATH
-        );
         let mut listing = version.is_none();
-        match version {
-            Some(version) => path.push_str(&format!("&resourceVersion={}", encoded(version))),
+        let from = match version {
+            Some(version) => format!("resourceVersion={}", encoded(version)),
             // Without a version the list is of this moment. With `resourceVersion=0`, as some clients ask, it may be of any age, and
             // an executor that starts from an old list doesn't see what the one before it has just done, and does it again.
-            None => path.push_str("&sendInitialEvents=true&resourceVersionMatch=NotOlderThan"),
-        }
+            None => "sendInitialEvents=true&resourceVersionMatch=NotOlderThan".to_owned(),
+        };
+        let path = format!(
+            "{}?watch=true&allowWatchBookmarks=true&timeoutSeconds={seconds}&{from}",
+            T::PATH
+        );
         let (encoding, body) = self.answer(&path).await?;
         if listing {
             self.say(Event::ListBegins).await?;
@@ -236,7 +236,7 @@ impl<T: Watched> Watch<'_, T> {
         let body = tokio::time::timeout(ANSWER_DEADLINE, body.collect()).await;
         let body = body
             .map_err(late)?
-            .map_or_else(|_| Bytes::new(), |body| body.to_bytes());
+            .map_or_else(|_| Bytes::new(), Collected::to_bytes);
         let error = ApiError::from_answer(&head, &body);
         Err(match (head.status.as_u16(), path.contains("sendInitialEvents")) {
             (410, _) => Ended::Expired(error.to_string()),

@@ -44,9 +44,9 @@ pub enum Running {
     /// Of [`Contender::Everynode`].
     Everynode {
         /// Who acts. Before the planner, so that it goes first.
-        executor: Executor,
+        executor: Box<Executor>,
         /// Who decides.
-        planner: Planner,
+        planner: Box<Planner>,
     },
 }
 
@@ -68,7 +68,10 @@ impl Running {
                 let planner = Planner::spawn(&programs, ServiceOptions::default())?;
                 let options = ServiceOptions::default();
                 let executor = Executor::spawn(&programs, &planner.url(), kubeconfig, options)?;
-                Ok(Self::Everynode { executor, planner })
+                Ok(Self::Everynode {
+                    executor: Box::new(executor),
+                    planner: Box::new(planner),
+                })
             }
         }
     }

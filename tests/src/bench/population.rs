@@ -12,7 +12,7 @@ use kube::api::{ListParams, Patch, PatchParams};
 use kube::{Api, Client, ResourceExt};
 use serde_json::{Value, json};
 
-use crate::daemonsets::DaemonSetBuilder;
+use crate::daemonsets::{DaemonSetBuilder, merge};
 use crate::nodes::NodeBuilder;
 
 /// Where everything is.
@@ -31,7 +31,7 @@ pub fn node_name(index: usize) -> String {
 
 /// A node with the labels, conditions and images that a kubelet would report.
 pub fn node(name: &str) -> NodeBuilder {
-    let zone = name.bytes().fold(0_u8, |sum, byte| sum.wrapping_add(byte)) % 3;
+    let zone = name.bytes().fold(0, u8::wrapping_add) % 3;
     let labels = [
         ("node.kubernetes.io/instance-type", "m5.2xlarge".to_owned()),
         ("topology.kubernetes.io/region", "region-1".to_owned()),
@@ -115,36 +115,45 @@ pub fn daemon_set(name: &str, padding_bytes: usize) -> DaemonSetBuilder {
 }
 
 /// A pod as a controller makes it for a node; bound to it already if asked.
+///
+/// # Errors
+/// When the `DaemonSet` has no template.
 pub fn pod(daemon_set: &DaemonSet, revision: &str, node: &str, bound: bool) -> Result<Vec<u8>> {
-    let mut pod = serde_json::to_value(&daemon_set.spec.template).context("a template is JSON")?;
     let name = daemon_set.name_any();
     let toleration = |key: &str, effect: &str| json!({"key": format!("node.kubernetes.io/{key}"), "operator": "Exists", "effect": effect});
+    let mut pod = serde_json::to_value(&daemon_set.spec.template).context("a template is JSON")?;
+    let given = pod.pointer("/spec/tolerations").and_then(Value::as_array);
+    let added = [
+        toleration("not-ready", "NoExecute"),
+        toleration("unreachable", "NoExecute"),
+        toleration("disk-pressure", "NoSchedule"),
+        toleration("memory-pressure", "NoSchedule"),
+        toleration("pid-pressure", "NoSchedule"),
+        toleration("unschedulable", "NoSchedule"),
+    ];
+    let tolerations: Vec<_> = given
+        .cloned()
+        .unwrap_or_default()
+        .into_iter()
+        .chain(added)
+        .collect();
     let affinity = json!({"nodeAffinity": {"requiredDuringSchedulingIgnoredDuringExecution": {"nodeSelectorTerms": [
         {"matchFields": [{"key": "metadata.name", "operator": "In", "values": [node]}]},
     ]}}});
-    pod["kind"] = json!("Pod");
-    pod["apiVersion"] = json!("v1");
-    pod["metadata"]["generateName"] = json!(format!("{name}-"));
-    pod["metadata"]["labels"]["controller-revision-hash"] = json!(revision);
-    pod["metadata"]["labels"]["pod-template-generation"] = json!("1");
-    pod["metadata"]["ownerReferences"] = json!([{
-        "apiVersion": "apps/v1", "kind": "DaemonSet", "name": name, "uid": daemon_set.uid(),
-        "controller": true, "blockOwnerDeletion": true,
-    }]);
-    pod["spec"]["affinity"] = affinity;
-    if bound {
-        pod["spec"]["nodeName"] = json!(node);
-    }
-    if let Some(tolerations) = pod["spec"]["tolerations"].as_array_mut() {
-        tolerations.extend([
-            toleration("not-ready", "NoExecute"),
-            toleration("unreachable", "NoExecute"),
-            toleration("disk-pressure", "NoSchedule"),
-            toleration("memory-pressure", "NoSchedule"),
-            toleration("pid-pressure", "NoSchedule"),
-            toleration("unschedulable", "NoSchedule"),
-        ]);
-    }
+    let change = json!({
+        "apiVersion": "v1",
+        "kind": "Pod",
+        "metadata": {
+            "generateName": format!("{name}-"),
+            "labels": {"controller-revision-hash": revision, "pod-template-generation": "1"},
+            "ownerReferences": [{
+                "apiVersion": "apps/v1", "kind": "DaemonSet", "name": name, "uid": daemon_set.uid(),
+                "controller": true, "blockOwnerDeletion": true,
+            }],
+        },
+        "spec": {"affinity": affinity, "tolerations": tolerations, "nodeName": bound.then_some(node)},
+    });
+    merge(&mut pod, &change);
     serde_json::to_vec(&pod).context("a pod is JSON")
 }
 

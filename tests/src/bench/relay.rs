@@ -115,7 +115,7 @@ mod tests {
         contender.write_all(b"ask").await.unwrap();
         let mut asked = [0; 3];
         accepted.read_exact(&mut asked).await.unwrap();
-        accepted.write_all(&[7; 100_000]).await.unwrap();
+        accepted.write_all(&vec![7; 100_000]).await.unwrap();
         drop(accepted);
         let mut answer = Vec::new();
         contender.read_to_end(&mut answer).await.unwrap();

@@ -1,5 +1,7 @@
 //! `cargo bench-peer`: Everynode and kube-controller-manager's `DaemonSet` controller side by side.
 
+#![expect(clippy::doc_markdown, reason = "the comments are what --help prints")]
+
 use std::path::PathBuf;
 use std::process::ExitCode;
 

@@ -177,6 +177,90 @@ async fn s2_a_status_is_written_and_of_many_in_a_burst_only_the_first_and_the_la
     assert!(rig.is_idle().await);
 }
 
+fn ready(number_ready: i32) -> Plan {
+    let status = DaemonSetStatus {
+        number_ready,
+        desired_number_scheduled: 1_000,
+        ..DaemonSetStatus::default()
+    };
+    Plan {
+        status: Some(status),
+        ..Plan::default()
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_status_that_keeps_changing_is_written_less_and_less_often() {
+    const LAST: i32 = 200;
+    let (mut rig, mut planner) = Rig::synced(&["n1"], &[]).await;
+    let changes = async {
+        for number in 1..=LAST {
+            planner.plan_as(ready(number)).await;
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+        Instant::now()
+    };
+    let writes = async {
+        let mut times = Vec::new();
+        loop {
+            let call = rig.api.expect("PATCH", AGENT_STATUS).await;
+            times.push(Instant::now());
+            let written = call.body["status"].clone();
+            let change =
+                json!({"metadata": {"resourceVersion": (10 + times.len()).to_string()}, "status": written});
+            call.answer(&with(agent_json(), change));
+            if written["numberReady"] == LAST {
+                return times;
+            }
+        }
+    };
+    let (last_change, times) = tokio::join!(changes, writes);
+    let gaps: Vec<_> = times.windows(2).map(|pair| pair[1] - pair[0]).collect();
+    assert!(gaps[0] < Duration::from_millis(200), "{gaps:?}");
+    assert!(gaps.iter().any(|gap| *gap >= Duration::from_secs(1)), "{gaps:?}");
+    // Ten seconds of changes, twenty a second.
+    assert!((8..=16).contains(&times.len()), "{gaps:?}");
+    assert!(times.last().unwrap().duration_since(last_change) <= Duration::from_secs(1));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_status_is_written_when_what_is_being_done_is_done() {
+    let (mut rig, mut planner) = Rig::synced(&["n1"], &[]).await;
+    planner
+        .plan_as(Plan {
+            actions: vec![create(1, "n1")],
+            ..ready(0)
+        })
+        .await;
+    accept(rig.api.expect("POST", PODS).await, 20);
+    planner.until("done 1 Done").await;
+    planner.plan_as(ready(1)).await;
+    let call = rig.api.expect("PATCH", AGENT_STATUS).await;
+    assert_eq!(
+        call.body["status"]["numberReady"], 1,
+        "what was outdated was written"
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_status_does_not_wait_for_long_for_what_is_being_done() {
+    let (mut rig, mut planner) = Rig::synced(&["n1"], &[]).await;
+    planner
+        .plan_as(Plan {
+            actions: vec![create(1, "n1")],
+            ..ready(1)
+        })
+        .await;
+    let _unanswered = rig.api.expect("POST", PODS).await;
+    let begun = Instant::now();
+    rig.api.expect("PATCH", AGENT_STATUS).await.answer(&agent_json());
+    assert!(
+        begun.elapsed() <= Duration::from_millis(200),
+        "{:?}",
+        begun.elapsed()
+    );
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_status_that_can_not_be_written_is_tried_again() {
     let (mut rig, mut planner) = Rig::synced(&["n1"], &[]).await;
