@@ -13,10 +13,12 @@ use kube::{
     Client, Config,
     client::{Body, ClientBuilder, ConfigExt},
 };
-use tower::{BoxError, ServiceBuilder};
+use tower::{BoxError, ServiceBuilder, timeout::TimeoutLayer};
 
 /// How long connecting to the API server may take.
 const CONNECT_DEADLINE: Duration = Duration::from_secs(10);
+/// How long any answer may take to begin: above the API server's own limit for what it can't get done.
+const ANSWER_DEADLINE: Duration = Duration::from_secs(70);
 /// After how much silence the server is asked whether it is still there, and how long it may take to answer (client-go's values).
 const PING_AFTER: Duration = Duration::from_secs(30);
 const PING_DEADLINE: Duration = Duration::from_secs(15);
@@ -58,6 +60,7 @@ pub fn connect(config: &Config) -> anyhow::Result<Client> {
         .http2_keep_alive_while_idle(true)
         .build(https.enable_all_versions().wrap_connector(connector));
     let service = ServiceBuilder::new()
+        .layer(TimeoutLayer::new(ANSWER_DEADLINE))
         .layer(config.base_uri_layer())
         .option_layer(config.auth_layer()?)
         .layer(config.extra_headers_layer()?)

@@ -1,5 +1,6 @@
 //! A Kubernetes control plane on loopback ports: etcd, API server, controllers, scheduler, and kwok as every node's kubelet.
 
+mod access;
 mod component;
 mod identity;
 
@@ -9,9 +10,10 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
 use k8s_openapi::api::core::v1::ServiceAccount;
-use kube::config::{KubeConfigOptions, Kubeconfig};
 use kube::{Api, Client, Config};
 
+pub use self::access::client_of;
+use self::access::config_of;
 pub use self::component::Component;
 pub use self::identity::CONTENDER;
 use self::identity::Identity;
@@ -419,21 +421,6 @@ impl Drop for ControlPlane {
             *leash = None;
         }
     }
-}
-
-/// A new client of whoever a kubeconfig is for.
-///
-/// # Errors
-/// When the kubeconfig can't be read.
-pub async fn client_of(kubeconfig: &Path) -> Result<Client> {
-    Client::try_from(config_of(kubeconfig).await?).context("making a client")
-}
-
-async fn config_of(kubeconfig: &Path) -> Result<Config> {
-    let kubeconfig = Kubeconfig::read_from(kubeconfig).context("reading the kubeconfig")?;
-    Config::from_custom_kubeconfig(kubeconfig, &KubeConfigOptions::default())
-        .await
-        .context("reading the kubeconfig")
 }
 
 async fn copy_folder(from: &Path, to: &Path) -> Result<()> {

@@ -33,8 +33,8 @@ const A_WHILE: Duration = Duration::from_secs(10);
 const SHORTEST_WATCH_SECONDS: u32 = 300;
 /// How long a watch may outlive what was asked for. One that does is dead, and nobody has said so.
 const OVERTIME: Duration = Duration::from_secs(30);
-/// How long an answer may take to begin.
-const ANSWER_DEADLINE: Duration = Duration::from_mins(1);
+/// How long the rest of an answer may take that isn't a watch's.
+const BODY_DEADLINE: Duration = Duration::from_mins(1);
 /// How many objects come on a page.
 const PAGE: u32 = 500;
 /// The longest event. An object is at most 1.5 MiB in etcd, and more as text.
@@ -135,12 +135,7 @@ impl<T: Watched> Watch<'_, T> {
         loop {
             let path = format!("{}?limit={PAGE}{next}", T::PATH);
             let (encoding, body) = self.answer(&path).await?;
-            let collected = tokio::time::timeout(ANSWER_DEADLINE, body.collect()).await;
-            let body = collected
-                .map_err(|_| ApiError::Unclear("the list didn't come to an end".to_owned()))?
-                .map_err(|error| ApiError::Unclear(Cause(&error).to_string()))?
-                .to_bytes();
-            let page = read::page::<T>(&body, encoding)?;
+            let page = read::page::<T>(&whole(body).await?, encoding)?;
             for object in page.items {
                 self.say(Event::Changed(object)).await?;
             }
@@ -226,24 +221,29 @@ impl<T: Watched> Watch<'_, T> {
             .header(ACCEPT, T::ACCEPT)
             .body(Body::empty())
             .map_err(|error| ApiError::Unclear(error.to_string()))?;
-        let late = |_| ApiError::Unclear("the server doesn't answer".to_owned());
-        let answer = tokio::time::timeout(ANSWER_DEADLINE, self.client.send(request));
-        let (head, body) = answer.await.map_err(late)?.map_err(ApiError::from)?.into_parts();
+        let answer = self.client.send(request).await;
+        let (head, body) = answer.map_err(ApiError::from)?.into_parts();
         let encoding = Encoding::of(&head.headers);
         if head.status.is_success() {
             return Ok((encoding, body));
         }
-        let body = tokio::time::timeout(ANSWER_DEADLINE, body.collect()).await;
-        let body = body
-            .map_err(late)?
-            .map_or_else(|_| Bytes::new(), Collected::to_bytes);
-        let error = ApiError::from_answer(&head, &body);
+        let error = ApiError::from_answer(&head, &whole(body).await.unwrap_or_default());
         Err(match (head.status.as_u16(), path.contains("sendInitialEvents")) {
             (410, _) => Ended::Expired(error.to_string()),
             // What a server says that doesn't know the parameter, or has it switched off.
             (400 | 422, true) => Ended::NotStreamed(error.to_string()),
             _ => error.into(),
         })
+    }
+}
+
+/// An answer's whole body.
+async fn whole(body: Body) -> Result<Bytes, ApiError> {
+    match tokio::time::timeout(BODY_DEADLINE, body.collect()).await {
+        Ok(body) => body
+            .map(Collected::to_bytes)
+            .map_err(|error| ApiError::Unclear(Cause(&error).to_string())),
+        Err(_) => Err(ApiError::Unclear("an answer didn't come to its end".to_owned())),
     }
 }
 

@@ -1,13 +1,19 @@
 //! Kubernetes' protobuf encoding of the objects that come by the thousand: nodes and pods. It costs the API server and the reader
 //! a fraction of what JSON does, and gives the same slim types.
 //!
-//! Fields are numbered as in Kubernetes' generated.proto files; those that aren't named here are skipped unread.
+//! Fields that [`messages`] doesn't name are skipped unread.
+
+mod messages;
 
 use std::collections::HashMap;
 
 use jiff::Timestamp;
 use prost::{DecodeError, Message, bytes::Bytes};
 
+use self::messages::{
+    Bookmark, Condition, List, Node, NodeAffinity, NodeSelectorTerm, ObjectMeta, OwnerReference, Pod,
+    Requirement, Status, Taint, Time, Unknown, WatchEvent,
+};
 use super::object;
 
 /// The content type of one encoded object.
@@ -15,238 +21,6 @@ pub const CONTENT_TYPE: &str = "application/vnd.kubernetes.protobuf";
 
 /// What an encoded object begins with.
 const MAGIC: &[u8] = b"k8s\0";
-
-/// k8s.io/apimachinery/pkg/runtime: Unknown, in which every object is wrapped.
-#[derive(Message)]
-struct Unknown {
-    #[prost(bytes = "bytes", tag = "2")]
-    raw: Bytes,
-}
-
-/// k8s.io/apimachinery/pkg/apis/meta/v1: `WatchEvent`.
-#[derive(Message)]
-struct WatchEvent {
-    #[prost(string, tag = "1")]
-    r#type: String,
-    #[prost(message, optional, tag = "2")]
-    object: Option<RawExtension>,
-}
-
-#[derive(Message)]
-struct RawExtension {
-    #[prost(bytes = "bytes", tag = "1")]
-    raw: Bytes,
-}
-
-#[derive(Message)]
-struct List {
-    #[prost(message, optional, tag = "1")]
-    metadata: Option<ListMeta>,
-    #[prost(bytes = "bytes", repeated, tag = "2")]
-    items: Vec<Bytes>,
-}
-
-#[derive(Message)]
-struct ListMeta {
-    #[prost(string, tag = "2")]
-    resource_version: String,
-    #[prost(string, tag = "3")]
-    r#continue: String,
-}
-
-#[derive(Message)]
-struct Bookmark {
-    #[prost(message, optional, tag = "1")]
-    metadata: Option<BookmarkMeta>,
-}
-
-#[derive(Message)]
-struct BookmarkMeta {
-    #[prost(string, tag = "6")]
-    resource_version: String,
-    #[prost(map = "string, string", tag = "12")]
-    annotations: HashMap<String, String>,
-}
-
-#[derive(Message)]
-struct Status {
-    #[prost(string, tag = "2")]
-    outcome: String,
-    #[prost(string, tag = "3")]
-    message: String,
-    #[prost(string, tag = "4")]
-    reason: String,
-    #[prost(message, optional, tag = "5")]
-    details: Option<StatusDetails>,
-    #[prost(int32, tag = "6")]
-    code: i32,
-}
-
-#[derive(Message)]
-struct StatusDetails {
-    #[prost(string, tag = "1")]
-    name: String,
-    #[prost(string, tag = "2")]
-    group: String,
-    #[prost(string, tag = "3")]
-    kind: String,
-    #[prost(message, repeated, tag = "4")]
-    causes: Vec<StatusCause>,
-    #[prost(int32, tag = "5")]
-    retry_after_seconds: i32,
-    #[prost(string, tag = "6")]
-    uid: String,
-}
-
-#[derive(Message)]
-struct StatusCause {
-    #[prost(string, tag = "1")]
-    reason: String,
-    #[prost(string, tag = "2")]
-    message: String,
-    #[prost(string, tag = "3")]
-    field: String,
-}
-
-#[derive(Message)]
-struct ObjectMeta {
-    #[prost(string, tag = "1")]
-    name: String,
-    #[prost(string, tag = "3")]
-    namespace: String,
-    #[prost(string, tag = "5")]
-    uid: String,
-    #[prost(string, tag = "6")]
-    resource_version: String,
-    #[prost(int64, tag = "7")]
-    generation: i64,
-    #[prost(message, optional, tag = "8")]
-    creation_timestamp: Option<Time>,
-    #[prost(message, optional, tag = "9")]
-    deletion_timestamp: Option<Time>,
-    #[prost(btree_map = "string, string", tag = "11")]
-    labels: object::StringMap,
-    #[prost(message, repeated, tag = "13")]
-    owner_references: Vec<OwnerReference>,
-}
-
-#[derive(Message)]
-struct Time {
-    #[prost(int64, tag = "1")]
-    seconds: i64,
-    #[prost(int32, tag = "2")]
-    nanos: i32,
-}
-
-#[derive(Message)]
-struct OwnerReference {
-    #[prost(string, tag = "1")]
-    kind: String,
-    #[prost(string, tag = "3")]
-    name: String,
-    #[prost(string, tag = "4")]
-    uid: String,
-    #[prost(string, tag = "5")]
-    api_version: String,
-    #[prost(bool, tag = "6")]
-    controller: bool,
-}
-
-#[derive(Message)]
-struct Node {
-    #[prost(message, optional, tag = "1")]
-    metadata: Option<ObjectMeta>,
-    #[prost(message, optional, tag = "2")]
-    spec: Option<NodeSpec>,
-}
-
-#[derive(Message)]
-struct NodeSpec {
-    #[prost(message, repeated, tag = "5")]
-    taints: Vec<Taint>,
-}
-
-#[derive(Message)]
-struct Taint {
-    #[prost(string, tag = "1")]
-    key: String,
-    #[prost(string, tag = "2")]
-    value: String,
-    #[prost(string, tag = "3")]
-    effect: String,
-}
-
-#[derive(Message)]
-struct Pod {
-    #[prost(message, optional, tag = "1")]
-    metadata: Option<ObjectMeta>,
-    #[prost(message, optional, tag = "2")]
-    spec: Option<PodSpec>,
-    #[prost(message, optional, tag = "3")]
-    status: Option<PodStatus>,
-}
-
-#[derive(Message)]
-struct PodSpec {
-    #[prost(string, tag = "10")]
-    node_name: String,
-    #[prost(message, optional, tag = "18")]
-    affinity: Option<Affinity>,
-}
-
-#[derive(Message)]
-struct Affinity {
-    #[prost(message, optional, tag = "1")]
-    node_affinity: Option<NodeAffinity>,
-}
-
-#[derive(Message)]
-struct NodeAffinity {
-    #[prost(message, optional, tag = "1")]
-    required: Option<NodeSelector>,
-}
-
-#[derive(Message)]
-struct NodeSelector {
-    #[prost(message, repeated, tag = "1")]
-    terms: Vec<NodeSelectorTerm>,
-}
-
-#[derive(Message)]
-struct NodeSelectorTerm {
-    #[prost(message, repeated, tag = "1")]
-    match_expressions: Vec<Requirement>,
-    #[prost(message, repeated, tag = "2")]
-    match_fields: Vec<Requirement>,
-}
-
-#[derive(Message)]
-struct Requirement {
-    #[prost(string, tag = "1")]
-    key: String,
-    #[prost(string, tag = "2")]
-    operator: String,
-    #[prost(string, repeated, tag = "3")]
-    values: Vec<String>,
-}
-
-#[derive(Message)]
-struct PodStatus {
-    #[prost(string, tag = "1")]
-    phase: String,
-    #[prost(message, repeated, tag = "2")]
-    conditions: Vec<Condition>,
-}
-
-#[derive(Message)]
-struct Condition {
-    #[prost(string, tag = "1")]
-    r#type: String,
-    #[prost(string, tag = "2")]
-    status: String,
-    #[prost(message, optional, tag = "4")]
-    last_transition_time: Option<Time>,
-}
 
 /// The object in its wrapping, as every answer of the API server has one.
 ///

@@ -73,6 +73,7 @@ pub fn svg(reports: &[Report]) -> Result<String> {
         for (area, report) in area.split_evenly((reports.len(), 1)).iter().zip(reports) {
             draw(area, report).map_err(|error| anyhow!("drawing: {error}"))?;
         }
+        area.present().map_err(|error| anyhow!("drawing: {error}"))?;
     }
     Ok(svg)
 }
@@ -113,11 +114,10 @@ fn draw(
         }
         chart
             .configure_series_labels()
-            .position(SeriesLabelPosition::LowerRight)
+            .position(SeriesLabelPosition::UpperLeft)
             .background_style(WHITE.mix(0.8))
             .draw()?;
     }
-    area.present()?;
     Ok(())
 }
 
@@ -144,7 +144,8 @@ mod tests {
             title: "create".to_owned(),
             outcomes: vec![outcome("one"), outcome("other")],
         };
-        let svg = svg(&[report]).unwrap();
+        let svg = svg(&[report.clone(), report]).unwrap();
+        assert_eq!(svg.matches("</svg>").count(), 1, "{svg}");
         for part in ["<svg", "create", "one", "other", "CPU seconds", "</svg>"] {
             assert!(svg.contains(part), "{part} is missing in {svg}");
         }

@@ -1,6 +1,12 @@
 use serde_json::json;
 
-use super::*;
+use super::{
+    messages::{
+        Affinity, BookmarkMeta, ListMeta, NodeSelector, NodeSpec, PodSpec, PodStatus, RawExtension,
+        StatusCause, StatusDetails,
+    },
+    *,
+};
 
 /// As the API server wraps objects; with a field that isn't read, as most aren't.
 fn wrapped(object: &impl Message) -> Bytes {
