@@ -149,11 +149,13 @@ impl Report {
         let qps = settings
             .peer_qps
             .map_or_else(|| "its default".to_owned(), |qps| qps.to_string());
+        let rounds = match settings.repeat {
+            0 | 1 => "1 round".to_owned(),
+            rounds => format!("{rounds} rounds"),
+        };
         let title = format!(
-            "{scenario}: {} nodes × {} DaemonSets, peer's QPS {qps}, {} rounds",
-            settings.nodes,
-            settings.daemonsets,
-            settings.repeat.max(1)
+            "{scenario}: {} nodes × {} DaemonSets, peer's QPS {qps}, {rounds}",
+            settings.nodes, settings.daemonsets,
         );
         Self { title, outcomes }
     }
