@@ -11,9 +11,10 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    api::{Api, ApiError},
+    api::Api,
+    failure::ApiError,
+    objects::DaemonSet,
     pod::{self, Recipe},
-    watch::DaemonSet,
 };
 
 /// The waits between tries at a server that is busy or gives no clear answer.

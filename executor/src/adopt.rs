@@ -6,8 +6,8 @@ use serde_json::{Value, json};
 
 use crate::{
     cluster::{Cluster, Entry, Text},
+    objects::DaemonSet,
     pod::owner_reference,
-    watch::DaemonSet,
 };
 
 /// An object that is to be adopted or released.

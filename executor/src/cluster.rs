@@ -17,8 +17,9 @@ pub use self::{
     pods::{Pod, Pods},
 };
 use crate::{
+    objects::{DaemonSet, Revision},
     pod, template,
-    watch::{Change, DaemonSet, Event, Revision},
+    watch::{Change, Event},
 };
 
 /// A shared string: a uid or a name.

@@ -25,10 +25,11 @@ use self::{
     actions::ActionEnded, managed::Managed, rivals::Trace, status::StatusWritten, upkeep::UpkeepEnded,
 };
 use crate::{
-    api::{Api, ApiError},
+    api::Api,
     apply::Lane,
     cluster::{Cluster, Text},
     events::Events,
+    failure::ApiError,
     health::{HEARTBEAT, Health},
     metrics::Metrics,
     outbox::{Announcement, Outbox},

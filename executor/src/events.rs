@@ -17,7 +17,7 @@ use kube::{
 use tokio::sync::mpsc;
 use tracing::debug;
 
-use crate::{metrics::Metrics, watch::DaemonSet};
+use crate::{metrics::Metrics, objects::DaemonSet};
 
 /// How many events may wait to be written.
 const WAITING: usize = 1_000;

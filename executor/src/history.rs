@@ -7,9 +7,9 @@ use serde_json::{Map, Value, json, value::RawValue};
 use crate::{
     cluster::Known,
     hash::{self, Fingerprint},
+    objects::DaemonSet,
     pod::owner_reference,
     template,
-    watch::DaemonSet,
 };
 
 /// The longest name of an object.

@@ -8,11 +8,11 @@
 //!
 //! In reading order:
 //! - [`controller`]: the loop that all of it runs in.
-//! - [`watch`], [`cluster`]: what is seen and known.
+//! - [`objects`], [`watch`], [`cluster`]: what is read, seen and known.
 //! - [`outbox`], [`session`]: facts out, plans in.
 //! - [`apply`], [`action`]: plans into API calls.
 //! - [`pod`], [`template`], [`history`], [`adopt`], [`upkeep`], [`status`], [`events`]: one concern each.
-//! - [`api`], [`client`]: the calls to the API server, and the connections that they go by.
+//! - [`api`], [`failure`], [`client`]: the calls to the API server, why they fail, and the connections that they go by.
 //! - [`args`], [`run`], [`admin`], [`health`], [`metrics`]: the program.
 
 pub mod action;
@@ -25,10 +25,12 @@ pub mod client;
 pub mod cluster;
 pub mod controller;
 pub mod events;
+pub mod failure;
 pub mod hash;
 pub mod health;
 pub mod history;
 pub mod metrics;
+pub mod objects;
 pub mod outbox;
 pub mod pod;
 pub mod run;

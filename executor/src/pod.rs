@@ -10,7 +10,7 @@ use serde_json::{Map, Value, json};
 
 use crate::{
     hash::{self, SHORT_LENGTH},
-    watch::DaemonSet,
+    objects::DaemonSet,
 };
 
 /// The longest name that a pod can have and still be its host's name.

@@ -27,10 +27,11 @@ use crate::{
     client,
     controller::{Controller, Parts},
     events::Events,
+    failure::Cause,
     health::Health,
     metrics::Metrics,
     session::{self, Identity},
-    watch::{Cause, watch_all},
+    watch::watch_all,
 };
 
 /// The exit code for flags or configuration that can't be used (sysexits' `EX_USAGE`).

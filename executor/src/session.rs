@@ -126,7 +126,7 @@ async fn open<E: std::error::Error, F: Future<Output = Result<Channel, E>>>(
     let opening = async {
         let channel = connect()
             .await
-            .map_err(|error| crate::watch::Cause(&error).to_string())?;
+            .map_err(|error| crate::failure::Cause(&error).to_string())?;
         hello(channel, identity).await.map_err(|status| words(&status))
     };
     let late = |_| format!("the planner did not answer within {} s", OPEN_DEADLINE.as_secs());

@@ -5,10 +5,7 @@ use std::sync::Arc;
 use everynode_proto::{facts::object, planner::v1::DaemonSetStatus};
 use serde_json::{Value, json};
 
-use crate::{
-    api::{Api, ApiError},
-    watch::DaemonSet,
-};
+use crate::{api::Api, failure::ApiError, objects::DaemonSet};
 
 /// How often a write is tried against someone else's.
 const MAX_CONFLICTS: usize = 5;

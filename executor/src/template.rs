@@ -9,7 +9,7 @@ use serde_json::{Map, Value, json};
 
 use crate::{
     hash::{self, Fingerprint},
-    watch::{DaemonSet, Revision},
+    objects::{DaemonSet, Revision},
 };
 
 /// A `DaemonSet`'s template by meaning.

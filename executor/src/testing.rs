@@ -15,7 +15,7 @@ use tower_test::mock::{self, Handle, SendResponse};
 
 use crate::{
     api::Api,
-    watch::{DaemonSet, Revision},
+    objects::{DaemonSet, Revision},
 };
 
 /// Far longer than anything here takes; with the paused clock it passes at once when nothing else is left to do.

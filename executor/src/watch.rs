@@ -1,34 +1,19 @@
 //! The cluster as slim types: only what a decision or an action needs is ever decoded.
 
-pub mod read;
 mod stream;
 
-use std::{fmt, sync::Arc};
+use std::sync::Arc;
 
-use everynode_proto::facts::{self, Meta};
+use everynode_proto::facts;
 use kube::Client;
-use serde::Deserialize;
-use serde_json::value::RawValue;
 use tokio::sync::mpsc;
 use tracing::{debug, info};
 
 use self::stream::Watch;
-use crate::metrics::Metrics;
-
-/// A `DaemonSet` whose template is kept as the API server gave it.
-pub type DaemonSet = facts::DaemonSet<Option<Box<RawValue>>>;
-
-/// A `ControllerRevision`.
-#[derive(Debug, Clone, Default, Deserialize)]
-#[serde(default)]
-pub struct Revision {
-    /// metadata.
-    pub metadata: Meta,
-    /// Its place in the history: higher is newer.
-    pub revision: i64,
-    /// The patch that restores the template, as stored.
-    pub data: Option<Box<RawValue>>,
-}
+use crate::{
+    metrics::Metrics,
+    objects::{DaemonSet, Revision},
+};
 
 /// What a watch says.
 #[derive(Debug)]
@@ -101,26 +86,6 @@ async fn has_streaming_lists(client: &Client) -> bool {
             debug!(%error, "the API server doesn't tell its version; lists are paged");
             false
         }
-    }
-}
-
-/// An error with all its causes on one line.
-#[derive(Debug)]
-pub struct Cause<'a, E>(pub &'a E);
-
-impl<E: std::error::Error> fmt::Display for Cause<'_, E> {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let mut shown = self.0.to_string();
-        let mut source = self.0.source();
-        while let Some(cause) = source {
-            let text = cause.to_string();
-            // Many errors repeat their cause in their own text.
-            if !shown.contains(&text) {
-                shown = format!("{shown}: {text}");
-            }
-            source = cause.source();
-        }
-        formatter.write_str(&shown)
     }
 }
 

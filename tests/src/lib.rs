@@ -17,7 +17,7 @@
 //! - [`shared`] lends control planes to the tests of a process, each to one test at a time;
 //! - [`walk`] is the `DaemonSet`'s life from creation to deletion, which the demo shows on the
 //!   [`terminal`] and a test checks;
-//! - [`bench`] measures Everynode and kube-controller-manager's controller at the same work.
+//! - [`mod@bench`] measures Everynode and kube-controller-manager's controller at the same work.
 
 pub mod bench;
 pub mod conformance;

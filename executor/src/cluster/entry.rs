@@ -10,7 +10,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1 as meta;
 use kube::core::{Selector, SelectorExt};
 
 use super::Text;
-use crate::{hash::Fingerprint, template, watch::DaemonSet};
+use crate::{hash::Fingerprint, objects::DaemonSet, template};
 
 /// A `DaemonSet` and what follows from it alone.
 #[derive(Debug, Clone)]

@@ -8,13 +8,13 @@ use tracing::{debug, info};
 use super::{Answer, Controller, Timer};
 use crate::{
     action::{self, Came, Carried},
-    api::ApiError,
     apply::{Ended, Lane, Ready},
     cluster::Text,
     events::Kind,
+    failure::ApiError,
     metrics::{ActionKind, Outcome},
+    objects::DaemonSet,
     pod::Recipe,
-    watch::DaemonSet,
 };
 
 /// An action's end.

@@ -10,7 +10,7 @@ use tokio::time::Instant;
 use tokio_util::{sync::CancellationToken, time::delay_queue};
 
 use crate::{
-    adopt::Refused, apply::Applier, outbox::Announcement, pod::Recipe, status::differs, watch::DaemonSet,
+    adopt::Refused, apply::Applier, objects::DaemonSet, outbox::Announcement, pod::Recipe, status::differs,
 };
 
 /// One `DaemonSet`.

@@ -8,10 +8,10 @@ use tracing::{debug, warn};
 
 use super::{Answer, Controller, Timer};
 use crate::{
-    api::ApiError,
     cluster::Text,
+    failure::ApiError,
+    objects::DaemonSet,
     status::{is_settled, write},
-    watch::DaemonSet,
 };
 
 /// The shortest rest between two writes of the same status. Faster than anyone reads, slower than a burst of creations.

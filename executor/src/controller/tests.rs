@@ -12,12 +12,13 @@ use tokio::task::JoinHandle;
 
 use super::*;
 use crate::{
+    objects::DaemonSet,
     testing::{
         AGENT, AGENT_STATUS, Call, PODS, REVISIONS, Server, agent, agent_json, agent_with, already_exists,
         forbidden, node, not_found, old_revision_json, orphan_json, pod_json, read, refusal, revision_json,
         said, server, with,
     },
-    watch::{self, Change, DaemonSet},
+    watch::{self, Change},
 };
 
 /// Far longer than anything here takes; it passes at once when nothing else is left to do.

@@ -6,12 +6,12 @@ use tracing::{debug, warn};
 
 use super::{Answer, Controller, Timer, managed::Announced};
 use crate::{
-    api::ApiError,
     apply::Lane,
     cluster::Text,
     events::Kind,
+    failure::ApiError,
+    objects::DaemonSet,
     upkeep::{Refusal, UpkeepError, Wrote, carry_out, next},
-    watch::DaemonSet,
 };
 
 const FIRST_WAIT: Duration = Duration::from_millis(200);

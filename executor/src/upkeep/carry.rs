@@ -9,11 +9,12 @@ use serde_json::{Value, json};
 use super::Work;
 use crate::{
     adopt::{self, Orphans, Target},
-    api::{Api, ApiError, PatchKind},
+    api::{Api, PatchKind},
     cluster::{Known, Text},
+    failure::ApiError,
     history::{self, Step},
+    objects::{DaemonSet, Revision},
     template,
-    watch::{DaemonSet, Revision},
 };
 
 /// How many pods are patched at the same time.

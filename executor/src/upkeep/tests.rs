@@ -7,12 +7,13 @@ use serde_json::{Value, json};
 
 use super::*;
 use crate::{
+    objects::DaemonSet,
     testing::{
         AGENT, AGENT_STATUS, Line, PODS, REVISIONS, agent, agent_json, agent_with, already_exists, conflict,
         forbidden, not_found, old_revision_json, on, orphan_json, owned_by, pod_json, read, refusal, refuse,
         revision_json, scenario, with,
     },
-    watch::{Change, DaemonSet, Event},
+    watch::{Change, Event},
 };
 
 /// A cluster that holds the agent, these pods and these revisions.

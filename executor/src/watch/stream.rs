@@ -18,11 +18,12 @@ use tokio_util::{
 };
 use tracing::{info, warn};
 
-use super::{
-    Cause, Change, Event,
-    read::{self, Encoding, Heard, Unreadable, Watched},
+use super::{Change, Event};
+use crate::{
+    failure::{ApiError, Cause},
+    metrics::Metrics,
+    objects::{self, Encoding, Heard, Unreadable, Watched},
 };
-use crate::{api::ApiError, metrics::Metrics};
 
 /// The waits after failures, as client-go's.
 const FIRST_WAIT: Duration = Duration::from_millis(800);
@@ -135,7 +136,7 @@ impl<T: Watched> Watch<'_, T> {
         loop {
             let path = format!("{}?limit={PAGE}{next}", T::PATH);
             let (encoding, body) = self.answer(&path).await?;
-            let page = read::page::<T>(&whole(body).await?, encoding)?;
+            let page = objects::page::<T>(&whole(body).await?, encoding)?;
             for object in page.items {
                 self.say(Event::Changed(object)).await?;
             }
@@ -174,7 +175,7 @@ impl<T: Watched> Watch<'_, T> {
                 return Err(Ended::Closed);
             };
             let frame = frame.map_err(|error| ApiError::Unclear(Cause(&error).to_string()))?;
-            let heard = match read::event::<T>(frame, encoding) {
+            let heard = match objects::event::<T>(frame, encoding) {
                 Ok(heard) => heard,
                 Err(error) => {
                     // One odd object must not keep the others from being seen.

@@ -1,7 +1,7 @@
 //! Kubernetes' protobuf encoding of the objects that come by the thousand: nodes and pods. It costs the API server and the reader
 //! a fraction of what JSON does, and gives the same slim types.
 //!
-//! Fields that [`messages`] doesn't name are skipped unread.
+//! Fields that aren't named in the messages here are skipped unread.
 
 mod messages;
 

@@ -256,6 +256,6 @@ async fn a_watch_that_nobody_listens_to_ends() {
 #[test]
 fn only_kinds_that_offer_it_take_protobuf() {
     assert!(Node::from_protobuf(Bytes::new()).is_ok());
-    let error = crate::watch::DaemonSet::from_protobuf(Bytes::new()).unwrap_err();
+    let error = crate::objects::DaemonSet::from_protobuf(Bytes::new()).unwrap_err();
     assert_eq!(error.to_string(), "protobuf wasn't asked for");
 }

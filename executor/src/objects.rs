@@ -1,15 +1,28 @@
-//! What a watch or a list says, in either of the API server's encodings.
+//! The objects that are read, and what a watch, a list or an answer says of them, in either of the API server's encodings.
 
 use std::{collections::HashMap, fmt};
 
-use everynode_proto::facts::{self, protobuf};
+use everynode_proto::facts::{self, Meta, protobuf};
 use http::{HeaderMap, header::CONTENT_TYPE};
 use kube::core::Status;
 use prost::{DecodeError, bytes::Bytes};
 use serde::{Deserialize, de::DeserializeOwned};
 use serde_json::value::RawValue;
 
-use super::{DaemonSet, Revision};
+/// A `DaemonSet` whose template is kept as the API server gave it.
+pub type DaemonSet = facts::DaemonSet<Option<Box<RawValue>>>;
+
+/// A `ControllerRevision`.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(default)]
+pub struct Revision {
+    /// metadata.
+    pub metadata: Meta,
+    /// Its place in the history: higher is newer.
+    pub revision: i64,
+    /// The patch that restores the template, as stored.
+    pub data: Option<Box<RawValue>>,
+}
 
 /// The annotation of the bookmark that ends a streamed list.
 const INITIAL_EVENTS_END: &str = "k8s.io/initial-events-end";

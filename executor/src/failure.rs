@@ -1,0 +1,134 @@
+//! Why a call has not succeeded, and what that means for it.
+
+use std::{fmt, time::Duration};
+
+use http::header::RETRY_AFTER;
+use kube::core::{Status, request};
+use prost::bytes::Bytes;
+
+use crate::objects::{self, Encoding};
+
+/// Why a call has not succeeded.
+#[derive(Debug, thiserror::Error)]
+pub enum ApiError {
+    /// The server has refused it for good: the same call will be refused again until something changes.
+    #[error("{}", .0.message)]
+    Refused(Box<Status>),
+    /// The server has too much to do and has not carried it out.
+    #[error("the API server is busy: {message}")]
+    Busy {
+        /// The server's words.
+        message: String,
+        /// When the server wants to be asked again.
+        retry_after: Option<Duration>,
+    },
+    /// There is no answer, or none that says whether it was carried out.
+    #[error("the API server gave no clear answer: {0}")]
+    Unclear(String),
+}
+
+impl ApiError {
+    /// Whether the server would refuse the same call again: it isn't just that somebody else was faster.
+    pub fn is_final(&self) -> bool {
+        matches!(self, Self::Refused(_)) && !self.is_conflict()
+    }
+
+    /// Whether the server finds the object wrong as it would be.
+    pub fn is_invalid(&self) -> bool {
+        matches!(self, Self::Refused(status) if status.code == 422)
+    }
+
+    /// Whether the object isn't there.
+    pub fn is_not_found(&self) -> bool {
+        matches!(self, Self::Refused(status) if status.is_not_found())
+    }
+
+    /// Whether the object was changed by someone else, or is another one of the same name.
+    pub fn is_conflict(&self) -> bool {
+        matches!(self, Self::Refused(status) if status.is_conflict() && !status.is_already_exists())
+    }
+
+    /// Whether there is an object of that name already.
+    pub fn is_already_exists(&self) -> bool {
+        matches!(self, Self::Refused(status) if status.is_already_exists())
+    }
+
+    /// Whether the namespace is being deleted, so that nothing can be created in it.
+    pub fn is_namespace_terminating(&self) -> bool {
+        let Self::Refused(status) = self else { return false };
+        let causes = status.details.iter().flat_map(|details| &details.causes);
+        causes
+            .into_iter()
+            .any(|cause| cause.reason == "NamespaceTerminating")
+    }
+}
+
+impl From<kube::Error> for ApiError {
+    fn from(error: kube::Error) -> Self {
+        Self::Unclear(Cause(&error).to_string())
+    }
+}
+
+impl ApiError {
+    /// What an answer that is no success means. Not every one comes from the API server itself, so its body may be
+    /// any text.
+    pub(crate) fn from_answer(head: &http::response::Parts, body: &Bytes) -> Self {
+        let code = head.status.as_u16();
+        let seconds = head
+            .headers
+            .get(RETRY_AFTER)
+            .and_then(|value| value.to_str().ok()?.parse().ok());
+        let status = objects::status(body, Encoding::of(&head.headers))
+            .filter(|status| status.code == code)
+            .unwrap_or_else(|| {
+                Status::failure(String::from_utf8_lossy(body).trim(), "Unreadable").with_code(code)
+            });
+        Self::of(status, seconds.map(Duration::from_secs))
+    }
+
+    /// What a failure means that the server has described.
+    pub(crate) fn of(status: Status, retry_after: Option<Duration>) -> Self {
+        let code = status.code;
+        let seconds = status
+            .details
+            .as_ref()
+            .map_or(0, |details| details.retry_after_seconds);
+        let retry_after = retry_after.or((seconds > 0).then(|| Duration::from_secs(seconds.into())));
+        match code {
+            429 | 503 => Self::Busy {
+                message: status.message,
+                retry_after,
+            },
+            // Neither credentials that have run out nor a request that took too long say anything about what was asked.
+            401 | 408 => Self::Unclear(format!("{} ({code})", status.message)),
+            400..500 => Self::Refused(Box::new(status)),
+            _ => Self::Unclear(format!("{} ({code})", status.message)),
+        }
+    }
+}
+
+impl From<request::Error> for ApiError {
+    fn from(error: request::Error) -> Self {
+        Self::Unclear(Cause(&error).to_string())
+    }
+}
+
+/// An error with all its causes on one line.
+#[derive(Debug)]
+pub struct Cause<'a, E>(pub &'a E);
+
+impl<E: std::error::Error> fmt::Display for Cause<'_, E> {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut shown = self.0.to_string();
+        let mut source = self.0.source();
+        while let Some(cause) = source {
+            let text = cause.to_string();
+            // Many errors repeat their cause in their own text.
+            if !shown.contains(&text) {
+                shown = format!("{shown}: {text}");
+            }
+            source = cause.source();
+        }
+        formatter.write_str(&shown)
+    }
+}
