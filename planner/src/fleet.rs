@@ -17,9 +17,9 @@ use hashbrown::{HashMap, HashSet};
 
 use self::{
     nodes::{NodeIndex, Nodes},
-    pods::{Entry, NONE, PodIndex, Pods},
+    pods::{Entry, NONE, PodIndex, Pods, RowIndex},
     row::Said,
-    rows::{RowIndex, Rows},
+    rows::Rows,
 };
 use crate::{
     decide::{

@@ -1,6 +1,6 @@
 //! What a `DaemonSet`'s cells come to, kept cell by cell, so that a decision costs what has changed.
 //!
-//! A ledger is a cache without rules of its own: it asks [`Share::of`] about cells that were touched, or whose time has
+//! A ledger is a cache without rules of its own: it asks the rules about cells that were touched, or whose time has
 //! come, and keeps the counts of all marks and the sets of nodes that a plan takes from. It always equals one that is
 //! made anew from the same cells at the same time.
 
@@ -10,23 +10,14 @@ use hashbrown::HashMap;
 
 use super::{
     Rules,
-    cell::{CellIndex, Cells},
+    cell::{Cell, CellIndex, Cells},
     node::Settled,
+    rollout,
     set::CellSet,
-    share::{MARKS, Mark, Share},
+    share::{MARKS, Mark, Share, Tally},
+    status,
 };
-use crate::model::Millis;
-
-/// How many cells each mark holds of.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct Tally([usize; MARKS]);
-
-impl Tally {
-    /// How many cells a mark holds of.
-    pub fn count(&self, mark: Mark) -> usize {
-        self.0.get(mark as usize).copied().unwrap_or_default()
-    }
-}
+use crate::model::{Millis, Verdict};
 
 /// The marks whose cells a plan takes from, the first of them in [`Ledger::sets`].
 const FIRST_LISTED: usize = Mark::Acts as usize;
@@ -103,7 +94,7 @@ impl Ledger {
         let touched = std::mem::take(&mut self.touched);
         for index in if all { cells.in_order() } else { &touched } {
             let (share, due) = match cells.cell(*index, &mut pods) {
-                Some(cell) => Share::of(rules, &cell, &mut settled),
+                Some(cell) => share_of(rules, &cell, &mut settled),
                 None => (Share::default(), None),
             };
             self.put(*index, share, due);
@@ -117,13 +108,7 @@ impl Ledger {
         let before = std::mem::replace(place, share);
         for number in before.differing(share) {
             let holds = share.holds(number);
-            if let Some(count) = self.tally.0.get_mut(number) {
-                *count = if holds {
-                    *count + 1
-                } else {
-                    count.saturating_sub(1)
-                };
-            }
+            self.tally.add(number, holds);
             let listed = number.checked_sub(FIRST_LISTED);
             if let Some(set) = listed.and_then(|number| self.sets.get_mut(number)) {
                 set.put(index, holds);
@@ -143,4 +128,27 @@ impl Ledger {
             }
         }
     }
+}
+
+/// What a cell comes to, and when it may come to something else though nothing happens. `settled` is left as the
+/// cell's own rules have it.
+fn share_of<'a>(
+    rules: &Rules<'_>,
+    cell: &Cell<'_, 'a>,
+    settled: &mut Settled<'a>,
+) -> (Share, Option<Millis>) {
+    settled.decide(rules, cell);
+    let mut share = Share::default();
+    status::mark(rules, cell, &mut share);
+    rollout::mark(rules, cell, settled, &mut share);
+    share.put(Mark::Acts, settled.create || !settled.delete.is_empty());
+    // Elsewhere it decides nothing whether a pod is available.
+    let decisive = matches!(cell.verdict, Some(Verdict::Run | Verdict::Keep));
+    let pods = cell.pods.iter().filter(|_| decisive);
+    let until = pods
+        .filter_map(|pod| rules.available_at(pod))
+        .filter(|at| *at > rules.now)
+        .chain(settled.reconsider_at)
+        .min();
+    (share, until)
 }

@@ -6,9 +6,8 @@
 use super::{
     Rules,
     cell::{Cell, PodRecord},
-    ledger::Tally,
     node::Settled,
-    share::{Mark, Share},
+    share::{Mark, Share, Tally},
 };
 use crate::model::{Strategy, Verdict};
 

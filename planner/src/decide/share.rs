@@ -1,8 +1,5 @@
 //! What one cell comes to: a few marks, which a decision then counts.
 
-use super::{Rules, cell::Cell, node::Settled, rollout, status};
-use crate::model::{Millis, Verdict};
-
 /// Something that may hold of a cell.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(u8)]
@@ -70,27 +67,26 @@ impl Share {
     pub fn holds(self, number: usize) -> bool {
         self.0 >> number & 1 != 0
     }
+}
 
-    /// What a cell comes to, and when it may come to something else though nothing happens. `settled` is left as the
-    /// cell's own rules have it.
-    pub fn of<'a>(
-        rules: &Rules<'_>,
-        cell: &Cell<'_, 'a>,
-        settled: &mut Settled<'a>,
-    ) -> (Self, Option<Millis>) {
-        settled.decide(rules, cell);
-        let mut share = Self::default();
-        status::mark(rules, cell, &mut share);
-        rollout::mark(rules, cell, settled, &mut share);
-        share.put(Mark::Acts, settled.create || !settled.delete.is_empty());
-        // Elsewhere it decides nothing whether a pod is available.
-        let decisive = matches!(cell.verdict, Some(Verdict::Run | Verdict::Keep));
-        let pods = cell.pods.iter().filter(|_| decisive);
-        let until = pods
-            .filter_map(|pod| rules.available_at(pod))
-            .filter(|at| *at > rules.now)
-            .chain(settled.reconsider_at)
-            .min();
-        (share, until)
+/// How many cells each mark holds of.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Tally([usize; MARKS]);
+
+impl Tally {
+    /// How many cells a mark holds of.
+    pub fn count(&self, mark: Mark) -> usize {
+        self.0.get(mark as usize).copied().unwrap_or_default()
+    }
+
+    /// Counts one cell more or less for the mark of this number.
+    pub fn add(&mut self, number: usize, holds: bool) {
+        if let Some(count) = self.0.get_mut(number) {
+            *count = if holds {
+                *count + 1
+            } else {
+                count.saturating_sub(1)
+            };
+        }
     }
 }

@@ -3,8 +3,7 @@
 use super::{
     Rules,
     cell::Cell,
-    ledger::Tally,
-    share::{Mark, Share},
+    share::{Mark, Share, Tally},
 };
 use crate::model::{Status, Verdict};
 

@@ -4,11 +4,14 @@ use std::hash::BuildHasher;
 
 use hashbrown::{DefaultHashBuilder, HashTable};
 
-use super::{nodes::NodeIndex, rows::RowIndex};
+use super::nodes::NodeIndex;
 use crate::{decide::cell::PodRecord, model::Uid};
 
 /// A pod's place among all pods.
 pub type PodIndex = u32;
+
+/// A row's place among all rows.
+pub type RowIndex = u32;
 
 /// No pod.
 pub const NONE: PodIndex = PodIndex::MAX;

@@ -2,11 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use super::row::Row;
+use super::{pods::RowIndex, row::Row};
 use crate::model::Text;
-
-/// A row's place among all rows.
-pub type RowIndex = u32;
 
 /// Rows by index and by their `DaemonSet`s' uids.
 #[derive(Debug, Default)]
