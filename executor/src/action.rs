@@ -2,7 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use backon::{BackoffBuilder, ExponentialBuilder};
+use backon::BackoffBuilder;
 use everynode_proto::{
     facts::{Pod, REVISION_LABEL},
     planner::v1::{CreatePod, DeletePod},
@@ -12,6 +12,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     api::Api,
+    backoff,
     failure::ApiError,
     objects::DaemonSet,
     pod::{self, Recipe},
@@ -56,12 +57,7 @@ async fn insist<T, F: Future<Output = Result<T, ApiError>>>(
     with_pressure: &mut bool,
     mut call: impl FnMut() -> F,
 ) -> Option<Result<T, ApiError>> {
-    let mut waits = ExponentialBuilder::default()
-        .with_min_delay(FIRST_WAIT)
-        .with_max_delay(LONGEST_WAIT)
-        .with_jitter()
-        .without_max_times()
-        .build();
+    let mut waits = backoff::between(FIRST_WAIT, LONGEST_WAIT).build();
     let begun = Instant::now();
     loop {
         let answer = call().await;

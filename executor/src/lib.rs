@@ -12,7 +12,7 @@
 //! - [`outbox`], [`session`]: facts out, plans in.
 //! - [`apply`], [`action`]: plans into API calls.
 //! - [`pod`], [`template`], [`history`], [`adopt`], [`upkeep`], [`status`], [`events`]: one concern each.
-//! - [`api`], [`failure`], [`client`]: the calls to the API server, why they fail, and the connections that they go by.
+//! - [`api`], [`failure`], [`client`]: the calls to the API server, why they fail, and the connections that they go by; [`backoff`]: when they are repeated.
 //! - [`args`], [`run`], [`admin`], [`health`], [`metrics`]: the program.
 
 pub mod action;
@@ -21,6 +21,7 @@ pub mod adopt;
 pub mod api;
 pub mod apply;
 pub mod args;
+pub mod backoff;
 pub mod client;
 pub mod cluster;
 pub mod controller;

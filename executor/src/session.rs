@@ -2,7 +2,7 @@
 
 use std::time::{Duration, SystemTime};
 
-use backon::{BackoffBuilder, ExponentialBuilder};
+use backon::BackoffBuilder;
 use everynode_proto::planner::v1::{
     Hello, Plan, Problem, SessionRequest, SessionResponse, Welcome,
     planner_service_client::PlannerServiceClient, session_response::Message,
@@ -14,6 +14,8 @@ use tonic::{
     transport::{Channel, Endpoint},
 };
 use tracing::{info, warn};
+
+use crate::backoff;
 
 /// The version of the session's protocol.
 const PROTOCOL: u32 = 1;
@@ -87,11 +89,7 @@ pub async fn run<E: std::error::Error, F: Future<Output = Result<Channel, E>>>(
     identity: Identity,
     events: mpsc::Sender<Event>,
 ) {
-    let backoff = ExponentialBuilder::default()
-        .with_min_delay(FIRST_WAIT)
-        .with_max_delay(LONGEST_WAIT)
-        .with_jitter()
-        .without_max_times();
+    let backoff = backoff::between(FIRST_WAIT, LONGEST_WAIT);
     let mut waits = backoff.build();
     while !events.is_closed() {
         match open(&connect, &identity).await {

@@ -126,10 +126,7 @@ impl ControlPlane {
     /// # Errors
     /// When a process doesn't end.
     pub async fn stop(mut self) -> Result<()> {
-        for component in Component::ALL.into_iter().rev() {
-            self.stop_component(component).await?;
-        }
-        Ok(())
+        self.stop_all().await
     }
 
     /// As [`ControlPlane::stop`], but keeps what is stored, in a folder that doesn't exist yet. Another control plane can start
@@ -138,10 +135,15 @@ impl ControlPlane {
     /// # Errors
     /// When a process doesn't end, or the folder can't be moved there.
     pub async fn stop_keeping_store(mut self, folder: &Path) -> Result<()> {
+        self.stop_all().await?;
+        copy_folder(&self.home.file(STORE), folder).await
+    }
+
+    async fn stop_all(&mut self) -> Result<()> {
         for component in Component::ALL.into_iter().rev() {
             self.stop_component(component).await?;
         }
-        copy_folder(&self.home.file(STORE), folder).await
+        Ok(())
     }
 
     /// Starts a component that isn't running, and waits until it is ready.

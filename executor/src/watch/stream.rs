@@ -5,7 +5,7 @@
 
 use std::time::Duration;
 
-use backon::{BackoffBuilder, ExponentialBuilder};
+use backon::BackoffBuilder;
 use futures::{Stream, StreamExt, TryStreamExt};
 use http::{Request, header::ACCEPT};
 use http_body_util::{BodyExt, Collected};
@@ -20,6 +20,7 @@ use tracing::{info, warn};
 
 use super::{Change, Event};
 use crate::{
+    backoff,
     failure::{ApiError, Cause},
     metrics::Metrics,
     objects::{self, Encoding, Heard, Unreadable, Watched},
@@ -79,11 +80,7 @@ pub(super) struct Watch<'a, T> {
 impl<T: Watched> Watch<'_, T> {
     /// Watches until nobody wants to hear of it any more.
     pub(super) async fn run(mut self) {
-        let backoff = ExponentialBuilder::default()
-            .with_min_delay(FIRST_WAIT)
-            .with_max_delay(LONGEST_WAIT)
-            .with_jitter()
-            .without_max_times();
+        let backoff = backoff::between(FIRST_WAIT, LONGEST_WAIT);
         let mut waits = backoff.build();
         // Up to where everything is known; nothing is, while it is `None`.
         let mut version = None;

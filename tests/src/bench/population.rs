@@ -12,6 +12,7 @@ use kube::api::{ListParams, Patch, PatchParams};
 use kube::{Api, Client, ResourceExt};
 use serde_json::{Value, json};
 
+use super::Settings;
 use crate::daemonsets::{DaemonSetBuilder, merge};
 use crate::nodes::NodeBuilder;
 
@@ -297,6 +298,19 @@ pub async fn patch_pod_status(pods: &Api<Pod>, name: &str, patch: &Value) -> Res
         .with_context(|| format!("patching the status of the pod {name}"))
 }
 
+/// Creates as many `DaemonSet`s as are wanted.
+///
+/// # Errors
+/// When the API server refuses one.
+pub async fn create_daemon_sets(client: &Client, settings: &Settings) -> Result<Vec<DaemonSet>> {
+    let mut created = Vec::new();
+    for index in 0..settings.daemonsets {
+        let builder = daemon_set(&daemon_set_name(index), settings.padding_bytes);
+        created.push(builder.create(client, NAMESPACE).await?);
+    }
+    Ok(created)
+}
+
 /// What the statuses of the benchmark's `DaemonSet`s have to say.
 #[derive(Debug, Clone, Copy)]
 pub struct Expected {
@@ -306,6 +320,17 @@ pub struct Expected {
     pub nodes: usize,
     /// Whether the pods have to be available too.
     pub available: bool,
+}
+
+impl Expected {
+    /// That every `DaemonSet` has a pod on every node, available if asked.
+    pub fn everywhere(settings: &Settings, available: bool) -> Self {
+        Self {
+            daemon_sets: settings.daemonsets,
+            nodes: settings.nodes,
+            available,
+        }
+    }
 }
 
 /// Whether every status is as it should be.

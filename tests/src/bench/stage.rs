@@ -10,9 +10,7 @@ use kube::Client;
 use super::Settings;
 use super::audit::{self, Audit};
 use super::contender::{Contender, Running};
-use super::population::{
-    self, Expected, create_nodes, daemon_set, daemon_set_name, node_name, pod, post_pods,
-};
+use super::population::{self, Expected, create_daemon_sets, create_nodes, node_name, pod, post_pods};
 use super::relay::Relay;
 use crate::control_plane::{Component, ControlPlane, Options};
 use crate::leash::Home;
@@ -110,11 +108,7 @@ impl Stage {
 /// When the cluster doesn't come to that.
 pub async fn prepare(settings: &Settings) -> Result<Home> {
     let stage = Stage::start(&[], None).await?;
-    let mut daemon_sets = Vec::new();
-    for index in 0..settings.daemonsets {
-        let builder = daemon_set(&daemon_set_name(index), settings.padding_bytes);
-        daemon_sets.push(builder.create(&stage.client, population::NAMESPACE).await?);
-    }
+    let daemon_sets = create_daemon_sets(&stage.client, settings).await?;
     let start = async || {
         Running::start(
             Contender::Everynode,
@@ -153,11 +147,7 @@ pub async fn prepare(settings: &Settings) -> Result<Home> {
     }
     population::have_pods_ready(&stage.client).await?;
     let everynode = start().await?;
-    let expected = Expected {
-        daemon_sets: settings.daemonsets,
-        nodes: settings.nodes,
-        available: true,
-    };
+    let expected = Expected::everywhere(settings, true);
     eventually_every(
         Duration::from_millis(200),
         Duration::from_mins(2),

@@ -55,7 +55,7 @@ struct Mark {
     at: Timestamp,
     usages: Vec<Usage>,
     /// Processor time of the control plane's processes.
-    others: Vec<f64>,
+    others: Vec<(Component, f64)>,
     received_bytes: u64,
 }
 
@@ -95,7 +95,7 @@ impl Trial {
                 received_bytes,
             },
         };
-        trial.began.others = trial.others()?.into_iter().map(|(_, cpu)| cpu).collect();
+        trial.began.others = trial.others()?;
         Ok(trial)
     }
 
@@ -118,11 +118,7 @@ impl Trial {
         daemonsets::delete(client, population::NAMESPACE, "probe").await?;
         self.settle().await?;
         let name = pod.metadata.name.unwrap_or_default();
-        let params = DeleteParams {
-            grace_period_seconds: Some(0),
-            ..DeleteParams::default()
-        };
-        pods.delete(&name, &params)
+        pods.delete(&name, &DeleteParams::default().grace_period(0))
             .await
             .context("deleting the probe's pod")?;
         self.settle().await
@@ -186,7 +182,7 @@ impl Trial {
             seconds: self.meter.samples().last().map_or(0.0, |sample| sample.seconds),
             at: Timestamp::now(),
             usages: self.usages()?,
-            others: self.others()?.into_iter().map(|(_, cpu)| cpu).collect(),
+            others: self.others()?,
             received_bytes: self.stage.relay.received_bytes(),
         };
         Ok(())
@@ -246,7 +242,7 @@ impl Trial {
             Figure::bytes("read from the API server", received),
         ];
         let others = self.others()?.into_iter().zip(&self.began.others);
-        for ((component, now), before) in others {
+        for ((component, now), (_, before)) in others {
             figures.push(Figure::new(
                 &format!("CPU, {}", component.name()),
                 Unit::Seconds,

@@ -9,7 +9,7 @@ use crate::bench::Settings;
 use crate::bench::contender::Contender;
 use crate::bench::meter::usage;
 use crate::bench::population::{
-    Expected, NAMESPACE, create_nodes, daemon_set, daemon_set_name, node_name, pod, post_pods,
+    Expected, NAMESPACE, create_daemon_sets, create_nodes, daemon_set_name, node_name, pod, post_pods,
 };
 use crate::bench::report::{Figure, Outcome, Unit};
 use crate::bench::stage::Stage;
@@ -32,17 +32,10 @@ pub async fn run(settings: &Settings, contender: Contender) -> Result<Outcome> {
     trial.begin()?;
     let names: Vec<_> = (0..settings.daemonsets).map(daemon_set_name).collect();
     let client = trial.stage.client.clone();
-    for name in &names {
-        daemon_set(name, settings.padding_bytes)
-            .create(&client, NAMESPACE)
-            .await?;
-    }
-    let expected = Expected {
-        daemon_sets: settings.daemonsets,
-        nodes: settings.nodes,
-        available: false,
-    };
-    trial.until_statuses(expected).await?;
+    create_daemon_sets(&client, settings).await?;
+    trial
+        .until_statuses(Expected::everywhere(settings, false))
+        .await?;
     let window = trial.end(Vec::new())?;
     for name in &names {
         let pods = daemonsets::pods(&client, NAMESPACE, name).await?;
@@ -69,9 +62,7 @@ pub async fn run(settings: &Settings, contender: Contender) -> Result<Outcome> {
 pub async fn raw(settings: &Settings) -> Result<Outcome> {
     let stage = Stage::start(&[], None).await?;
     let mut bodies = Vec::new();
-    for index in 0..settings.daemonsets {
-        let builder = daemon_set(&daemon_set_name(index), settings.padding_bytes);
-        let daemon_set = builder.create(&stage.client, NAMESPACE).await?;
+    for daemon_set in create_daemon_sets(&stage.client, settings).await? {
         for node in 0..settings.nodes {
             bodies.push(pod(&daemon_set, "9bd8f6f5c", &node_name(node), false)?);
         }

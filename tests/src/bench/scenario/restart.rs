@@ -24,10 +24,7 @@ pub async fn run(settings: &Settings, contender: Contender, store: &Path) -> Res
     let names = pod_names(&stage.client).await?;
     let middle = names.get(names.len() / 2).context("there are no pods")?;
     let pods: Api<Pod> = Api::namespaced(stage.client.clone(), NAMESPACE);
-    let at_once = DeleteParams {
-        grace_period_seconds: Some(0),
-        ..DeleteParams::default()
-    };
+    let at_once = DeleteParams::default().grace_period(0);
     pods.delete(middle, &at_once).await.context("deleting a pod")?;
     let mut trial = Trial::start(stage, contender, settings).await?;
     let mut requests = Vec::new();

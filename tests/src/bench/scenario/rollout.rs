@@ -5,7 +5,7 @@ use anyhow::Result;
 use crate::bench::Settings;
 use crate::bench::contender::Contender;
 use crate::bench::population::{
-    Expected, NAMESPACE, NEXT_IMAGE, create_nodes, daemon_set, daemon_set_name, node_name,
+    Expected, NAMESPACE, NEXT_IMAGE, create_daemon_sets, create_nodes, daemon_set_name, node_name,
 };
 use crate::bench::report::{Figure, Outcome, Unit};
 use crate::bench::stage::Stage;
@@ -24,16 +24,8 @@ pub async fn run(settings: &Settings, contender: Contender) -> Result<Outcome> {
     let mut trial = Trial::start(stage, contender, settings).await?;
     trial.warm_up().await?;
     let names: Vec<_> = (0..settings.daemonsets).map(daemon_set_name).collect();
-    for name in &names {
-        daemon_set(name, settings.padding_bytes)
-            .create(&client, NAMESPACE)
-            .await?;
-    }
-    let expected = Expected {
-        daemon_sets: settings.daemonsets,
-        nodes: settings.nodes,
-        available: true,
-    };
+    create_daemon_sets(&client, settings).await?;
+    let expected = Expected::everywhere(settings, true);
     trial.until_statuses(expected).await?;
     trial.settle().await?;
     trial.begin()?;
