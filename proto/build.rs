@@ -4,7 +4,8 @@ use std::{env, fs, path::PathBuf};
 
 use prost::Message;
 
-const PROTOS: [&str; 3] = [
+const PROTOS: [&str; 4] = [
+    "everynode/executor/v1/executor.proto",
     "everynode/planner/v1/facts.proto",
     "everynode/planner/v1/planner.proto",
     "everynode/planner/v1/session.proto",
@@ -17,6 +18,8 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     fs::write(out_dir.join("descriptors.bin"), descriptors.encode_to_vec())?;
     tonic_prost_build::configure()
         .btree_map(".")
+        // Kubernetes objects are read straight from the wire.
+        .extern_path(".google.protobuf.Struct", "crate::facts::Unread")
         .compile_fds(descriptors)?;
     Ok(())
 }

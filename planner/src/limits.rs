@@ -29,6 +29,7 @@ pub fn limits() -> Limits {
         max_pods: number(MAX_PODS),
         max_pairs: number(MAX_PAIRS),
         max_message_bytes: number(MAX_MESSAGE_BYTES),
+        ..Limits::default()
     }
 }
 

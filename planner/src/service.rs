@@ -4,7 +4,8 @@ use std::{pin::Pin, sync::Arc, time::Instant};
 
 use everynode_proto::planner::v1::{
     ExplainRequest, ExplainResponse, GetInfoRequest, GetInfoResponse, PlanRequest, PlanResponse,
-    SessionRequest, SessionResponse, planner_service_server::PlannerService,
+    SessionRequest, SessionResponse, SimulateNodesRequest, SimulateNodesResponse,
+    planner_service_server::PlannerService,
 };
 use futures::Stream;
 use tokio::sync::mpsc;
@@ -65,6 +66,13 @@ impl PlannerService for Planner {
     async fn explain(&self, request: Request<ExplainRequest>) -> Result<Response<ExplainResponse>, Status> {
         self.metrics.call(Method::Explain);
         in_background(move || unary::explain(request.into_inner())).await
+    }
+
+    async fn simulate_nodes(
+        &self,
+        _request: Request<SimulateNodesRequest>,
+    ) -> Result<Response<SimulateNodesResponse>, Status> {
+        Err(Status::unimplemented(""))
     }
 
     async fn session(

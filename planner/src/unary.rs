@@ -1,12 +1,13 @@
 //! The calls that are answered from one request: `Plan` and `Explain`, on Kubernetes objects as they are printed.
 
 use everynode_proto::{
-    facts::{self, json},
+    facts::{
+        self, Unread,
+        unread::{self, Item},
+    },
     planner::v1 as wire,
 };
-use prost_types::Struct;
 use serde::de::DeserializeOwned;
-use serde_json::Value;
 use tonic::Status;
 
 use crate::{
@@ -30,11 +31,11 @@ struct Reader {
 
 impl Reader {
     /// The objects that can be read, each with what it is called in messages.
-    fn read_all<T: DeserializeOwned>(&mut self, kind: &str, objects: &[Value]) -> Vec<(String, T)> {
+    fn read_all<T: DeserializeOwned>(&mut self, kind: &str, objects: &[Item]) -> Vec<(String, T)> {
         let numbered = objects.iter().enumerate();
         let read = numbered.filter_map(|(index, object)| {
-            let name = json::name_of(object, index);
-            match json::read(kind, object) {
+            let name = object.name(index);
+            match object.read(kind) {
                 Ok(object) => Some((name, object)),
                 Err(error) => {
                     self.problems
@@ -50,7 +51,7 @@ impl Reader {
         clippy::vec_box,
         reason = "a fleet keeps nodes boxed, and takes them as they are"
     )]
-    fn nodes(&mut self, objects: &[Value]) -> Vec<Box<Node>> {
+    fn nodes(&mut self, objects: &[Item]) -> Vec<Box<Node>> {
         let mut nodes = Vec::with_capacity(objects.len());
         for (name, node) in self.read_all::<facts::Node>("Node", objects) {
             match convert::node(&node.facts(), &mut self.strings) {
@@ -95,8 +96,8 @@ fn malformed(kind: &str, name: &str, field: String, message: String) -> wire::Pr
     }
 }
 
-fn expand(field: &str, objects: Vec<Struct>, limit: usize) -> Result<Vec<Value>, Status> {
-    let objects = json::expand(objects);
+fn expand(field: &str, objects: Vec<Unread>, limit: usize) -> Result<Vec<Item>, Status> {
+    let objects = unread::expand(objects);
     limits::check(field, objects.len(), limit)?;
     Ok(objects)
 }
@@ -109,12 +110,13 @@ fn expand(field: &str, objects: Vec<Struct>, limit: usize) -> Result<Vec<Value>,
 pub fn plan(request: wire::PlanRequest) -> Result<wire::PlanResponse, Status> {
     let invalid = |error: FieldError| limits::invalid(&error.within("daemon_set"));
     let mut reader = Reader::default();
-    let given = json::expand(request.daemon_set.into_iter().collect());
+    let given = unread::expand(request.daemon_set.into_iter().collect());
     let [object] = given.as_slice() else {
         let message = format!("must be one DaemonSet, found {}", given.len());
         return Err(limits::invalid(&FieldError::new("daemon_set", message)));
     };
-    let object = json::read::<facts::DaemonSet>("DaemonSet", object)
+    let object = object
+        .read::<facts::DaemonSet>("DaemonSet")
         .map_err(|error| invalid(FieldError::new(error.field, error.message)))?;
     let created = object.metadata.creation_timestamp;
     let being_deleted = object.metadata.deletion_timestamp.is_some();
@@ -243,5 +245,6 @@ pub fn explain(request: wire::ExplainRequest) -> Result<wire::ExplainResponse, S
     Ok(wire::ExplainResponse {
         verdicts,
         problems: reader.problems,
+        summaries: Vec::new(),
     })
 }

@@ -4,18 +4,19 @@
 //! it is parsed) → [`NodeFacts`](crate::planner::v1::NodeFacts) and the like.
 //!
 //! - [`object`]: the slim types.
-//! - [`json`]: from `google.protobuf.Struct` and lists to single objects, with errors that name the field.
+//! - [`unread`]: from `google.protobuf.Struct` and lists to single objects, with errors that name the field.
 //! - [`protobuf`]: nodes and pods in Kubernetes' own protobuf encoding.
 //! - [`pool`]: keeps what many facts have in common once.
 //! - [`wire`]: from slim types to facts.
 
-pub mod json;
 pub mod object;
 pub mod pool;
 pub mod protobuf;
+pub mod unread;
 pub mod wire;
 
 pub use object::{DaemonSet, Meta, Node, Pod, PodTemplate};
+pub use unread::Unread;
 
 /// The label that names the `ControllerRevision` a pod was made from.
 pub const REVISION_LABEL: &str = "controller-revision-hash";

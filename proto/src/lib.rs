@@ -1,12 +1,31 @@
 //! The wire between Everynode's planner, executor and their callers.
 //!
-//! - [`planner`]: the messages, client and server of `everynode.planner.v1`, generated from the .proto files.
+//! - [`planner`], [`executor`]: the messages, clients and servers of `everynode.planner.v1` and `everynode.executor.v1`,
+//!   generated from the .proto files.
 //! - [`facts`]: the one place that reads Kubernetes JSON, and the way from there to the wire's facts. The executor's
 //!   watches and the planner's unary calls both go through it, so a fact means the same in both.
 //!
 //! No rule lives here: what follows from a fact is the planner's to say.
 
 pub mod facts;
+
+/// The package `everynode.executor.v1`.
+pub mod executor {
+    /// Version 1 of the package.
+    #[allow(
+        clippy::pedantic,
+        clippy::indexing_slicing,
+        clippy::use_self,
+        clippy::unwrap_used,
+        clippy::allow_attributes_without_reason,
+        missing_docs,
+        unreachable_pub,
+        reason = "generated code is not held to the rules of written code"
+    )]
+    pub mod v1 {
+        tonic::include_proto!("everynode.executor.v1");
+    }
+}
 
 /// The package `everynode.planner.v1`.
 pub mod planner {

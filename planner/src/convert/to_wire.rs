@@ -160,5 +160,6 @@ fn reason(reason: Reason) -> wire::Reason {
     wire::Reason {
         code: code.into(),
         message: reason.message,
+        ..wire::Reason::default()
     }
 }

@@ -1,11 +1,10 @@
 //! Objects as `kubectl get -o json` prints them, and the way into a request.
 
-use everynode_proto::facts;
-use prost_types::Struct;
+use everynode_proto::facts::Unread;
 use serde_json::{Value, json};
 
-pub(crate) fn to_struct(value: &Value) -> Struct {
-    facts::json::to_struct(value.as_object().expect("an object"))
+pub(crate) fn unread(value: &Value) -> Unread {
+    value.as_object().expect("an object").into()
 }
 
 pub(crate) fn list(items: impl IntoIterator<Item = Value>) -> Value {

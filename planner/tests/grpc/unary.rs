@@ -8,15 +8,15 @@ use tonic::Code;
 
 use super::{
     Server,
-    objects::{daemon_set, list, node, pod, to_struct},
+    objects::{daemon_set, list, node, pod, unread},
     soon, violation,
 };
 
 fn plan_request(daemon_set: &Value, nodes: &[Value], pods: &[Value]) -> PlanRequest {
     PlanRequest {
-        daemon_set: Some(to_struct(daemon_set)),
-        nodes: nodes.iter().map(to_struct).collect(),
-        pods: pods.iter().map(to_struct).collect(),
+        daemon_set: Some(unread(daemon_set)),
+        nodes: nodes.iter().map(unread).collect(),
+        pods: pods.iter().map(unread).collect(),
         update_revision: None,
         now: None,
     }
@@ -24,8 +24,8 @@ fn plan_request(daemon_set: &Value, nodes: &[Value], pods: &[Value]) -> PlanRequ
 
 fn explain_request(daemon_sets: &[Value], nodes: &[Value]) -> ExplainRequest {
     ExplainRequest {
-        daemon_sets: daemon_sets.iter().map(to_struct).collect(),
-        nodes: nodes.iter().map(to_struct).collect(),
+        daemon_sets: daemon_sets.iter().map(unread).collect(),
+        nodes: nodes.iter().map(unread).collect(),
     }
 }
 
@@ -142,7 +142,7 @@ async fn plan_takes_the_time_and_the_revision_of_the_request() {
         (2, None)
     );
 
-    request.daemon_set = Some(to_struct(&{
+    request.daemon_set = Some(unread(&{
         let mut bare = daemon_set("agent");
         bare["metadata"]["annotations"] = Value::Null;
         bare

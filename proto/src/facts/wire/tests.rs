@@ -1,7 +1,12 @@
 use serde_json::{Value, json};
 
 use super::*;
-use crate::facts::json::read;
+use crate::facts::unread::{Unread, expand};
+
+fn read<T: serde::de::DeserializeOwned>(kind: &str, object: &Value) -> Result<T, String> {
+    let items = expand(vec![Unread::from(object.as_object().unwrap())]);
+    items[0].read(kind).map_err(|error| error.message)
+}
 
 fn pod(object: &Value) -> Pod {
     read("Pod", object).unwrap()

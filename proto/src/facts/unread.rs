@@ -1,0 +1,188 @@
+//! Kubernetes objects as they come in a call, as `google.protobuf.Struct`, and how they are read.
+//!
+//! A call may hold tens of thousands of objects, of which most fields decide nothing. So they stay as they are encoded,
+//! and are read straight from there: what nobody asks for is stepped over, and nothing is built in between.
+
+mod value;
+
+use prost::{
+    DecodeError, Message,
+    bytes::{Buf, BufMut, Bytes},
+    encoding::{self, DecodeContext, WireType},
+};
+use prost_types::{ListValue, Struct, value::Kind};
+use serde::de::{DeserializeOwned, IntoDeserializer};
+use serde_json::{Map, Value};
+
+use self::value::{Fields, Raw};
+
+/// The number of `google.protobuf.Struct`'s one field.
+const FIELDS: u32 = 1;
+
+/// A `google.protobuf.Struct` that has not been read: a Kubernetes object, or a list of them.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Unread {
+    /// The object's fields, each a key and a value, as encoded.
+    fields: Vec<Bytes>,
+}
+
+impl Message for Unread {
+    fn encode_raw(&self, buffer: &mut impl BufMut) {
+        encoding::bytes::encode_repeated(FIELDS, &self.fields, buffer);
+    }
+
+    fn merge_field(
+        &mut self,
+        tag: u32,
+        wire_type: WireType,
+        buffer: &mut impl Buf,
+        context: DecodeContext,
+    ) -> Result<(), DecodeError> {
+        match tag {
+            FIELDS => encoding::bytes::merge_repeated(wire_type, &mut self.fields, buffer, context),
+            _ => encoding::skip_field(wire_type, tag, buffer, context),
+        }
+    }
+
+    fn encoded_len(&self) -> usize {
+        encoding::bytes::encoded_len_repeated(FIELDS, &self.fields)
+    }
+
+    fn clear(&mut self) {
+        self.fields.clear();
+    }
+}
+
+impl From<&Map<String, Value>> for Unread {
+    fn from(object: &Map<String, Value>) -> Self {
+        // Encoding can't fail, and what has been encoded is a Struct.
+        Self::decode(Bytes::from(to_struct(object).encode_to_vec())).unwrap_or_default()
+    }
+}
+
+fn to_struct(object: &Map<String, Value>) -> Struct {
+    let field = |(key, value): (&String, &Value)| (key.clone(), to_value(value));
+    Struct {
+        fields: object.iter().map(field).collect(),
+    }
+}
+
+fn to_value(value: &Value) -> prost_types::Value {
+    let kind = match value {
+        Value::Null => Kind::NullValue(0),
+        Value::Bool(value) => Kind::BoolValue(*value),
+        Value::String(value) => Kind::StringValue(value.clone()),
+        Value::Number(value) => value.as_f64().map_or(Kind::NullValue(0), Kind::NumberValue),
+        Value::Object(value) => Kind::StructValue(to_struct(value)),
+        Value::Array(values) => Kind::ListValue(ListValue {
+            values: values.iter().map(to_value).collect(),
+        }),
+    };
+    prost_types::Value { kind: Some(kind) }
+}
+
+/// Why an object could not be read.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ReadError {
+    /// The path of the field, such as `spec.taints[0].key`; empty for the object itself.
+    pub field: String,
+    /// What is wrong with it.
+    pub message: String,
+}
+
+/// One object of a call, or what stands where there should be one.
+#[derive(Debug, Clone)]
+pub struct Item(Inner);
+
+#[derive(Debug, Clone)]
+enum Inner {
+    Object(Unread),
+    /// Something that came in a list, as a `google.protobuf.Value` is encoded.
+    Listed(Bytes),
+}
+
+/// Replaces each list (what `kubectl get -o json` prints for several objects) by its items.
+pub fn expand(objects: Vec<Unread>) -> Vec<Item> {
+    let mut items = Vec::with_capacity(objects.len());
+    for object in objects {
+        match object.items() {
+            Some(listed) => items.extend(listed),
+            None => items.push(Item(Inner::Object(object))),
+        }
+    }
+    items
+}
+
+impl Unread {
+    /// The items, if this is a list.
+    fn items(&self) -> Option<Vec<Item>> {
+        let kind = self.raw().text("kind").unwrap_or_default();
+        let items = self.raw().get("items").filter(Raw::is_list)?;
+        if !kind.is_empty() && !kind.ends_with("List") {
+            return None;
+        }
+        // Each item is within one of the fields, and so shares its memory.
+        let shared = |slice: &[u8]| {
+            let holds = |field: &&Bytes| field.as_ptr_range().contains(&slice.as_ptr());
+            let field = self.fields.iter().find(holds);
+            field.map_or_else(|| Bytes::copy_from_slice(slice), |field| field.slice_ref(slice))
+        };
+        let listed = |encoded: &[u8]| Item(Inner::Listed(shared(encoded)));
+        items.elements().map(|elements| elements.map(listed).collect())
+    }
+
+    fn raw(&self) -> Raw<'_> {
+        Raw::object(Fields::Apart(self.fields.iter()))
+    }
+}
+
+impl Item {
+    fn raw(&self) -> Raw<'_> {
+        match &self.0 {
+            Inner::Object(object) => object.raw(),
+            Inner::Listed(encoded) => Raw::value(encoded),
+        }
+    }
+
+    /// Its `kind`, if it has one.
+    pub fn kind(&self) -> Option<&str> {
+        self.raw().text("kind")
+    }
+
+    /// What an object that may not be readable calls itself, for messages: its name, or its place in the request.
+    pub fn name(&self, index: usize) -> String {
+        let metadata = self.raw().get("metadata");
+        let text = |key| {
+            let text = metadata.as_ref().and_then(|metadata| metadata.text(key));
+            text.filter(|text| !text.is_empty())
+        };
+        match (text("namespace"), text("name")) {
+            (Some(namespace), Some(name)) => format!("{namespace}/{name}"),
+            (None, Some(name)) => name.to_owned(),
+            (_, None) => format!("#{index}"),
+        }
+    }
+
+    /// Reads the object.
+    ///
+    /// # Errors
+    /// The object is of another kind than `kind`, or one of its fields has the wrong type.
+    pub fn read<T: DeserializeOwned>(&self, kind: &str) -> Result<T, ReadError> {
+        if let Some(actual) = self.kind().filter(|actual| *actual != kind) {
+            return Err(ReadError {
+                field: "kind".to_owned(),
+                message: format!("expected a {kind}, found a {actual}"),
+            });
+        }
+        serde_path_to_error::deserialize(self.raw().into_deserializer()).map_err(|error| {
+            let path = error.path().to_string();
+            ReadError {
+                field: if path == "." { String::new() } else { path },
+                message: error.into_inner().to_string(),
+            }
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,345 @@
+//! `google.protobuf.Value` as it is encoded, read by serde.
+
+use std::{fmt, slice, str};
+
+use prost::{
+    bytes::{Buf, Bytes},
+    encoding::{WireType, decode_key, decode_varint},
+};
+use serde::{
+    Deserializer,
+    de::{self, DeserializeSeed, Error as _, IntoDeserializer, MapAccess, SeqAccess, Visitor},
+    forward_to_deserialize_any,
+};
+
+/// How deep values may lie in one another: deeper than any object of Kubernetes, and no strain on the stack.
+const MAX_DEPTH: u8 = 100;
+
+/// The numbers of the fields.
+mod tag {
+    /// `google.protobuf.Struct` and `ListValue`.
+    pub(super) const ELEMENTS: u32 = 1;
+    /// An entry of a map.
+    pub(super) const KEY: u32 = 1;
+    pub(super) const VALUE: u32 = 2;
+    /// The kinds of a `google.protobuf.Value`; null is 1, and what no kind is given for is null too.
+    pub(super) const NUMBER: u32 = 2;
+    pub(super) const STRING: u32 = 3;
+    pub(super) const BOOL: u32 = 4;
+    pub(super) const STRUCT: u32 = 5;
+    pub(super) const LIST: u32 = 6;
+}
+
+/// Why a value can't be read.
+#[derive(Debug)]
+pub(super) struct Error(String);
+
+impl Error {
+    fn encoding() -> Self {
+        Self("it is not encoded as a google.protobuf.Value is".to_owned())
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(&self.0)
+    }
+}
+
+impl std::error::Error for Error {}
+
+impl de::Error for Error {
+    fn custom<T: fmt::Display>(message: T) -> Self {
+        Self(message.to_string())
+    }
+}
+
+/// One field of a message, as encoded.
+enum Part<'a> {
+    Number(u64),
+    Bytes(&'a [u8]),
+}
+
+/// The next field of a message with its number; `None` at its end.
+fn next_part<'a>(encoded: &mut &'a [u8]) -> Option<Result<(u32, Part<'a>), Error>> {
+    (!encoded.is_empty()).then(|| part(encoded))
+}
+
+fn part<'a>(encoded: &mut &'a [u8]) -> Result<(u32, Part<'a>), Error> {
+    let number = |encoded: &mut &'a [u8]| decode_varint(encoded).map_err(|_| Error::encoding());
+    let (tag, wire_type) = decode_key(encoded).map_err(|_| Error::encoding())?;
+    let part = match wire_type {
+        WireType::Varint => Part::Number(number(encoded)?),
+        WireType::SixtyFourBit => Part::Number(encoded.try_get_u64_le().map_err(|_| Error::encoding())?),
+        WireType::ThirtyTwoBit => {
+            Part::Number(encoded.try_get_u32_le().map_err(|_| Error::encoding())?.into())
+        }
+        WireType::LengthDelimited => {
+            let length = usize::try_from(number(encoded)?).map_err(|_| Error::encoding())?;
+            let (bytes, rest) = encoded.split_at_checked(length).ok_or_else(Error::encoding)?;
+            *encoded = rest;
+            Part::Bytes(bytes)
+        }
+        WireType::StartGroup | WireType::EndGroup => return Err(Error::encoding()),
+    };
+    Ok((tag, part))
+}
+
+fn text(bytes: &[u8]) -> Result<&str, Error> {
+    str::from_utf8(bytes).map_err(|_| Error("it is not text in UTF-8".to_owned()))
+}
+
+/// The fields of an object: one after the other as encoded, or each by itself.
+#[derive(Debug, Clone)]
+pub(super) enum Fields<'a> {
+    Encoded(&'a [u8]),
+    Apart(slice::Iter<'a, Bytes>),
+}
+
+impl<'a> Iterator for Fields<'a> {
+    type Item = Result<(&'a str, &'a [u8]), Error>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        match self {
+            Self::Encoded(encoded) => next_element(encoded).map(|element| element.and_then(entry)),
+            Self::Apart(fields) => fields.next().map(|field| entry(field)),
+        }
+    }
+}
+
+/// The next element of a Struct or a `ListValue`.
+fn next_element<'a>(encoded: &mut &'a [u8]) -> Option<Result<&'a [u8], Error>> {
+    loop {
+        return match next_part(encoded)? {
+            Ok((tag::ELEMENTS, Part::Bytes(element))) => Some(Ok(element)),
+            Ok(_) => continue,
+            Err(error) => Some(Err(error)),
+        };
+    }
+}
+
+/// A field of an object: its key and its value, as encoded.
+fn entry(mut encoded: &[u8]) -> Result<(&str, &[u8]), Error> {
+    let (mut key, mut value) = ("", &[][..]);
+    while let Some(part) = next_part(&mut encoded) {
+        match part? {
+            (tag::KEY, Part::Bytes(bytes)) => key = text(bytes)?,
+            (tag::VALUE, Part::Bytes(bytes)) => value = bytes,
+            _ => {}
+        }
+    }
+    Ok((key, value))
+}
+
+/// A value that has not been read.
+#[derive(Debug, Clone)]
+pub(super) struct Raw<'a> {
+    inner: Inner<'a>,
+    depth: u8,
+}
+
+#[derive(Debug, Clone)]
+enum Inner<'a> {
+    /// A `google.protobuf.Value`.
+    Value(&'a [u8]),
+    /// The fields of an object.
+    Object(Fields<'a>),
+}
+
+/// What a value is.
+enum Kind<'a> {
+    Null,
+    Number(f64),
+    Text(&'a [u8]),
+    Bool(bool),
+    Object(Fields<'a>),
+    List(&'a [u8]),
+}
+
+impl<'a> Raw<'a> {
+    /// A value as encoded.
+    pub(super) fn value(encoded: &'a [u8]) -> Self {
+        Self {
+            inner: Inner::Value(encoded),
+            depth: 0,
+        }
+    }
+
+    /// An object.
+    pub(super) fn object(fields: Fields<'a>) -> Self {
+        Self {
+            inner: Inner::Object(fields),
+            depth: 0,
+        }
+    }
+
+    fn kind(&self) -> Result<Kind<'a>, Error> {
+        let mut encoded = match &self.inner {
+            Inner::Value(encoded) => *encoded,
+            Inner::Object(fields) => return Ok(Kind::Object(fields.clone())),
+        };
+        let mut kind = Kind::Null;
+        // As everywhere in protobuf, the last one counts.
+        while let Some(part) = next_part(&mut encoded) {
+            kind = match part? {
+                (tag::NUMBER, Part::Number(bits)) => Kind::Number(f64::from_bits(bits)),
+                (tag::STRING, Part::Bytes(bytes)) => Kind::Text(bytes),
+                (tag::BOOL, Part::Number(value)) => Kind::Bool(value != 0),
+                (tag::STRUCT, Part::Bytes(bytes)) => Kind::Object(Fields::Encoded(bytes)),
+                (tag::LIST, Part::Bytes(bytes)) => Kind::List(bytes),
+                _ => Kind::Null,
+            };
+        }
+        Ok(kind)
+    }
+
+    /// An object's field. Of several with one key the last counts.
+    pub(super) fn get(&self, key: &str) -> Option<Raw<'a>> {
+        let Ok(Kind::Object(fields)) = self.kind() else {
+            return None;
+        };
+        let found = fields.filter_map(Result::ok).filter(|(found, _)| *found == key);
+        found.last().map(|(_, value)| Raw::value(value))
+    }
+
+    /// The text in an object's field.
+    pub(super) fn text(&self, key: &str) -> Option<&'a str> {
+        match self.get(key)?.kind() {
+            Ok(Kind::Text(bytes)) => text(bytes).ok(),
+            Ok(_) | Err(_) => None,
+        }
+    }
+
+    /// Whether it is a list.
+    pub(super) fn is_list(&self) -> bool {
+        matches!(self.kind(), Ok(Kind::List(_)))
+    }
+
+    /// The elements of a list, each as encoded, up to where it can't be read any further.
+    pub(super) fn elements(&self) -> Option<impl Iterator<Item = &'a [u8]> + use<'a>> {
+        let Ok(Kind::List(mut encoded)) = self.kind() else {
+            return None;
+        };
+        let element = move || next_element(&mut encoded)?.ok();
+        Some(std::iter::from_fn(element))
+    }
+
+    fn within(&self, encoded: &'a [u8]) -> Self {
+        Self {
+            inner: Inner::Value(encoded),
+            depth: self.depth + 1,
+        }
+    }
+}
+
+impl<'de> IntoDeserializer<'de, Error> for Raw<'de> {
+    type Deserializer = Self;
+
+    fn into_deserializer(self) -> Self {
+        self
+    }
+}
+
+impl<'de> Deserializer<'de> for Raw<'de> {
+    type Error = Error;
+
+    fn deserialize_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Error> {
+        if self.depth >= MAX_DEPTH {
+            return Err(Error::custom(format!("it lies deeper than {MAX_DEPTH} levels")));
+        }
+        match self.kind()? {
+            Kind::Null => visitor.visit_unit(),
+            Kind::Number(number) => visit_number(number, visitor),
+            Kind::Text(bytes) => visitor.visit_borrowed_str(text(bytes)?),
+            Kind::Bool(value) => visitor.visit_bool(value),
+            Kind::Object(fields) => visitor.visit_map(Entries {
+                fields,
+                value: None,
+                parent: self,
+            }),
+            Kind::List(encoded) => visitor.visit_seq(Elements {
+                encoded,
+                parent: self,
+            }),
+        }
+    }
+
+    fn deserialize_option<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Error> {
+        match self.kind()? {
+            Kind::Null => visitor.visit_none(),
+            _ => visitor.visit_some(self),
+        }
+    }
+
+    fn deserialize_newtype_struct<V: Visitor<'de>>(
+        self,
+        _name: &'static str,
+        visitor: V,
+    ) -> Result<V::Value, Error> {
+        visitor.visit_newtype_struct(self)
+    }
+
+    fn deserialize_ignored_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Error> {
+        visitor.visit_unit()
+    }
+
+    forward_to_deserialize_any! {
+        bool i8 i16 i32 i64 i128 u8 u16 u32 u64 u128 f32 f64 char str string bytes byte_buf unit unit_struct seq tuple
+        tuple_struct map struct enum identifier
+    }
+}
+
+/// Whole numbers become integers again, which a Struct can't hold.
+fn visit_number<'de, V: Visitor<'de>>(number: f64, visitor: V) -> Result<V::Value, Error> {
+    // Beyond 2^53 a float doesn't tell neighbouring integers apart, so there it stays a float.
+    const EXACT: f64 = 9_007_199_254_740_992.0;
+    if number.fract() == 0.0 && number.abs() <= EXACT {
+        #[expect(
+            clippy::cast_possible_truncation,
+            reason = "the number is whole and within the exact range"
+        )]
+        return visitor.visit_i64(number as i64);
+    }
+    visitor.visit_f64(number)
+}
+
+struct Entries<'de> {
+    fields: Fields<'de>,
+    value: Option<&'de [u8]>,
+    parent: Raw<'de>,
+}
+
+impl<'de> MapAccess<'de> for Entries<'de> {
+    type Error = Error;
+
+    fn next_key_seed<K: DeserializeSeed<'de>>(&mut self, seed: K) -> Result<Option<K::Value>, Error> {
+        let Some(field) = self.fields.next() else {
+            return Ok(None);
+        };
+        let (key, value) = field?;
+        self.value = Some(value);
+        seed.deserialize(de::value::BorrowedStrDeserializer::new(key))
+            .map(Some)
+    }
+
+    fn next_value_seed<S: DeserializeSeed<'de>>(&mut self, seed: S) -> Result<S::Value, Error> {
+        let value = self.value.take().unwrap_or_default();
+        seed.deserialize(self.parent.within(value))
+    }
+}
+
+struct Elements<'de> {
+    encoded: &'de [u8],
+    parent: Raw<'de>,
+}
+
+impl<'de> SeqAccess<'de> for Elements<'de> {
+    type Error = Error;
+
+    fn next_element_seed<S: DeserializeSeed<'de>>(&mut self, seed: S) -> Result<Option<S::Value>, Error> {
+        match next_element(&mut self.encoded) {
+            Some(element) => seed.deserialize(self.parent.within(element?)).map(Some),
+            None => Ok(None),
+        }
+    }
+}
