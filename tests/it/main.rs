@@ -12,6 +12,7 @@ mod clauses;
 mod conformance;
 mod control_plane;
 mod crashes;
+mod demand;
 mod differential;
 mod encodings;
 mod history;

@@ -89,3 +89,10 @@ fn what_is_left_may_be_negative() {
     assert_eq!(left.to_string(), "-512Mi");
     assert_eq!(quantity("0").less(quantity("2Gi")).to_string(), "-2Gi");
 }
+
+#[test]
+fn what_is_finer_than_a_thousandth_is_rounded_up() {
+    for (text, rounded) in [("1n", "1m"), ("1000001u", "1001m"), ("1m", "1m"), ("2", "2")] {
+        assert_eq!(quantity(text).in_thousandths().to_string(), rounded, "{text}");
+    }
+}
