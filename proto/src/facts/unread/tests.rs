@@ -167,3 +167,17 @@ fn fields_that_a_struct_does_not_have_are_passed_over() {
     let object = Unread::decode(Bytes::from(encoded)).unwrap();
     assert_eq!(expand(vec![object])[0].kind(), Some("Node"));
 }
+
+#[test]
+fn a_value_of_a_newer_caller_is_what_is_known_of_it() {
+    let mut value = prost_types::Value {
+        kind: Some(Kind::StringValue("a".to_owned())),
+    }
+    .encode_to_vec();
+    encode_key(9, WireType::Varint, &mut value);
+    value.push(1);
+    encode_key(10, WireType::StartGroup, &mut value);
+    encode_key(10, WireType::EndGroup, &mut value);
+    let item = Item(Inner::Listed(Bytes::from(value)));
+    assert_eq!(item.read::<String>("Any").unwrap(), "a");
+}
