@@ -1,0 +1,83 @@
+//! Runs a target on many inputs.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::time::{Duration, Instant};
+
+use fastrand::Rng;
+
+use crate::ALLOCATED;
+
+/// How many inputs each target gets.
+const INPUTS: &str = "EVERYNODE_FUZZ_INPUTS";
+/// What the first input is made from.
+const SEED: &str = "EVERYNODE_FUZZ_SEED";
+/// From one input's seed to the next one's.
+const STEP: u64 = 0x9E37_79B9_7F4A_7C15;
+/// No input is longer than some tens of kilobytes, so all targets together never need this much.
+const MOST_MEGABYTES: f32 = 256.0;
+/// Nor this long, however busy the machine is.
+const LONGEST: Duration = Duration::from_secs(10);
+
+/// What a target is given: the messages of a stream, or just one.
+pub(crate) type Input = Vec<Vec<u8>>;
+
+/// Gives a target its inputs: as many as `EVERYNODE_FUZZ_INPUTS` says, or else `few`.
+pub(crate) fn fuzz(target: &str, few: u64, make: impl Fn(&mut Rng) -> Input, look: impl Fn(&Input)) {
+    let first = number(SEED).unwrap_or_default();
+    match number(INPUTS) {
+        None => run(target, first, few, make, look),
+        Some(inputs) => {
+            let begun = Instant::now();
+            run(target, first, inputs, make, look);
+            let megabytes = ALLOCATED.peak_usage_as_mb();
+            eprintln!(
+                "{target}: {inputs} inputs in {:?}, at most {megabytes:.0} MB",
+                begun.elapsed()
+            );
+        }
+    }
+}
+
+fn run(target: &str, first: u64, inputs: u64, make: impl Fn(&mut Rng) -> Input, look: impl Fn(&Input)) {
+    for index in 0..inputs {
+        let seed = first.wrapping_add(index.wrapping_mul(STEP));
+        let input = make(&mut Rng::with_seed(seed));
+        let looked = Instant::now();
+        let outcome = catch_unwind(AssertUnwindSafe(|| look(&input)));
+        let (took, megabytes) = (looked.elapsed(), ALLOCATED.peak_usage_as_mb());
+        assert!(
+            outcome.is_ok() && took < LONGEST && megabytes < MOST_MEGABYTES,
+            "{target}: an input fails, or took {took:?}, or {megabytes} MB were needed by then; {INPUTS}=1 {SEED}={seed} is it \
+             alone:\n{}",
+            hex(&input)
+        );
+    }
+}
+
+fn number(variable: &str) -> Option<u64> {
+    let text = std::env::var(variable).ok()?;
+    Some(
+        text.parse()
+            .unwrap_or_else(|_| panic!("{variable}={text} is no number")),
+    )
+}
+
+fn hex(input: &Input) -> String {
+    let line = |bytes: &Vec<u8>| bytes.iter().map(|byte| format!("{byte:02x}")).collect::<String>();
+    input.iter().map(line).collect::<Vec<_>>().join("\n")
+}
+
+#[test]
+fn an_input_that_fails_is_shown_with_the_seed_that_makes_it() {
+    let make = |random: &mut Rng| vec![vec![random.u8(..)]];
+    let wanted = make(&mut Rng::with_seed(7));
+    let look = |input: &Input| assert_eq!(*input, wanted, "another one");
+    run("a target", 7, 1, make, look);
+    let failure = catch_unwind(AssertUnwindSafe(|| run("a target", 7, 100, make, look))).unwrap_err();
+    let words = failure.downcast_ref::<String>().unwrap();
+    let (_, rest) = words.split_once(&format!("{SEED}=")).unwrap();
+    let (seed, shown) = rest.split_once(" is it alone:\n").unwrap();
+    let made = make(&mut Rng::with_seed(seed.parse().unwrap()));
+    assert_eq!(shown, hex(&made));
+    assert_ne!(made, wanted);
+}
