@@ -4,7 +4,7 @@ use everynode_executor::apply::{Applier, Ended, Lane};
 use everynode_executor::objects::{self, DaemonSet, Encoding, Heard, Revision, Watched};
 use everynode_executor::pod::{self, Recipe};
 use everynode_executor::{history, session, status, template};
-use everynode_proto::facts::{Node, Pod};
+use everynode_proto::facts::{Node, Pod, object};
 use everynode_proto::planner::v1::{Plan, SessionResponse, session_response::Message as Said};
 use fastrand::Rng;
 use prost::Message;
@@ -59,19 +59,25 @@ fn nothing_that_an_api_server_says_panics() {
     let make = move |random: &mut Rng| vec![mutated(random, &valid)];
     fuzz("answers of API servers", 4_000, make, |input| {
         let bytes = Bytes::from(input[0].clone());
-        read::<Node>(&bytes).iter().for_each(|node| drop(node.facts()));
-        read::<Pod>(&bytes).iter().for_each(|pod| drop(pod.facts()));
+        let (nodes, pods) = (read::<Node>(&bytes), read::<Pod>(&bytes));
+        for node in &nodes {
+            node.facts();
+        }
+        for pod in &pods {
+            pod.facts();
+        }
         read::<DaemonSet>(&bytes).iter().for_each(use_daemon_set);
         for revision in read::<Revision>(&bytes) {
             template::data_fingerprint(&revision);
         }
+        !nodes.is_empty() || !pods.is_empty()
     });
 }
 
 /// Carries out a plan that nobody would make.
 fn carry_out(plan: Plan) {
     if let Some(wanted) = &plan.status {
-        status::differs(wanted, &Default::default());
+        status::differs(wanted, &object::DaemonSetStatus::default());
         status::is_settled(wanted);
     }
     plan.reconsider_after.and_then(session::wait);
@@ -100,11 +106,12 @@ fn nothing_that_a_planner_says_panics() {
     let valid = seeds::responses();
     let make = move |random: &mut Rng| vec![mutated(random, &valid)];
     fuzz("answers of planners", 20_000, make, |input| {
-        if let Ok(SessionResponse {
-            message: Some(Said::Plan(plan)),
-        }) = SessionResponse::decode(input[0].as_slice())
-        {
+        let Ok(response) = SessionResponse::decode(input[0].as_slice()) else {
+            return false;
+        };
+        if let Some(Said::Plan(plan)) = response.message {
             carry_out(plan);
         }
+        true
     });
 }

@@ -1,5 +1,7 @@
 //! Sessions that are made up: any facts about few objects, in any order.
 
+use std::collections::BTreeMap;
+
 use everynode_proto::planner::v1::{
     ActionDone, DaemonSetFacts, DaemonSetGone, Fact, Hello, IntOrPercent, NodeFacts, NodeGone, NodeSelector,
     NodeSelectorRequirement, NodeSelectorTerm, PodFacts, PodGone, PodTemplateFacts, SessionRequest,
@@ -88,7 +90,7 @@ fn some<T>(random: &mut Rng, most: usize, mut one: impl FnMut(&mut Rng) -> T) ->
     (0..random.usize(..=most)).map(|_| one(random)).collect()
 }
 
-fn labels(random: &mut Rng) -> std::collections::BTreeMap<String, String> {
+fn labels(random: &mut Rng) -> BTreeMap<String, String> {
     let label = |random: &mut Rng| {
         (
             name(random, "l"),
@@ -191,7 +193,7 @@ fn daemon_set(random: &mut Rng) -> DaemonSetFacts {
         selects_everything: random.u8(..20) == 0,
         template: (random.u8(..10) > 0).then(|| PodTemplateFacts {
             node_name: sometimes(random, 8, |random| name(random, "n"), |_| String::new()),
-            node_selector: sometimes(random, 3, labels, |_| Default::default()),
+            node_selector: sometimes(random, 3, labels, |_| BTreeMap::default()),
             required_node_affinity: (random.u8(..3) == 0).then(|| NodeSelector {
                 terms: some(random, 2, term),
             }),

@@ -116,6 +116,10 @@ impl Writer {
         self.bytes(number, text.as_bytes())
     }
 
+    #[expect(
+        clippy::needless_pass_by_value,
+        reason = "a message is written once, where it belongs"
+    )]
     fn message(self, number: u32, message: Self) -> Self {
         self.bytes(number, &message.0)
     }
