@@ -2,6 +2,9 @@
 
 use std::fmt::Write as _;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::mpsc::{self, RecvTimeoutError};
 use std::time::{Duration, Instant};
 
 use fastrand::Rng;
@@ -49,9 +52,11 @@ fn run(
     make: impl Fn(&mut Rng) -> Input,
     look: impl Fn(&Input) -> bool,
 ) -> u64 {
-    let mut understood = 0;
+    let (current, mut understood) = (Arc::new(AtomicU64::new(first)), 0);
+    let _watched = watch(target, current.clone());
     for index in 0..inputs {
         let seed = first.wrapping_add(index.wrapping_mul(STEP));
+        current.store(seed, Ordering::Relaxed);
         let input = make(&mut Rng::with_seed(seed));
         let looked = Instant::now();
         let outcome = catch_unwind(AssertUnwindSafe(|| look(&input)));
@@ -65,6 +70,25 @@ fn run(
         understood += u64::from(outcome.unwrap_or_default());
     }
     understood
+}
+
+/// Ends the tests when a target is at the same input for too long: it may be for ever. Watches until what it returns is dropped.
+fn watch(target: &str, current: Arc<AtomicU64>) -> mpsc::Sender<()> {
+    let (watched, ends) = mpsc::channel();
+    let target = target.to_owned();
+    std::thread::spawn(move || {
+        let mut seen = None;
+        while ends.recv_timeout(LONGEST) == Err(RecvTimeoutError::Timeout) {
+            let seed = current.load(Ordering::Relaxed);
+            if seen.replace(seed) == Some(seed) {
+                eprintln!(
+                    "{target}: an input takes longer than {LONGEST:?}; {INPUTS}=1 {SEED}={seed} is it alone"
+                );
+                std::process::exit(1);
+            }
+        }
+    });
+    watched
 }
 
 fn number(variable: &str) -> Option<u64> {

@@ -63,9 +63,10 @@ enum Part<'a> {
     Group,
 }
 
-/// The next field of a message with its number; `None` at its end.
+/// The next field of a message with its number; `None` at its end, and after an error: where the next one would begin can't
+/// be told, and what can't be read may not have been taken.
 fn next_part<'a>(encoded: &mut &'a [u8]) -> Option<Result<(u32, Part<'a>), Error>> {
-    (!encoded.is_empty()).then(|| part(encoded))
+    (!encoded.is_empty()).then(|| part(encoded).inspect_err(|_| *encoded = &[]))
 }
 
 fn part<'a>(encoded: &mut &'a [u8]) -> Result<(u32, Part<'a>), Error> {
