@@ -77,10 +77,10 @@ fn watch(target: &str, current: Arc<AtomicU64>) -> mpsc::Sender<()> {
     let (watched, ends) = mpsc::channel();
     let target = target.to_owned();
     std::thread::spawn(move || {
-        let mut seen = None;
+        let mut before = None;
         while ends.recv_timeout(LONGEST) == Err(RecvTimeoutError::Timeout) {
             let seed = current.load(Ordering::Relaxed);
-            if seen.replace(seed) == Some(seed) {
+            if before.replace(seed) == Some(seed) {
                 eprintln!(
                     "{target}: an input takes longer than {LONGEST:?}; {INPUTS}=1 {SEED}={seed} is it alone"
                 );

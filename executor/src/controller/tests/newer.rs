@@ -7,8 +7,8 @@ use super::*;
 /// A value that no enumeration has yet.
 const UNHEARD_OF: i32 = 99;
 
-fn newer(plan: Plan) -> Plan {
-    from_newer("everynode.planner.v1.Plan", &plan)
+fn newer(plan: &Plan) -> Plan {
+    from_newer("everynode.planner.v1.Plan", plan)
 }
 
 /// An action of a kind that this executor doesn't know.
@@ -41,7 +41,7 @@ async fn of_a_newer_plan_is_done_what_is_known() {
         added_tolerations: vec![added],
         ..Plan::default()
     };
-    planner.plan_as(newer(plan)).await;
+    planner.plan_as(newer(&plan)).await;
     let call = rig.api.expect("POST", PODS).await;
     assert_eq!(node_of(&call), "n2");
     assert_eq!(
@@ -67,7 +67,7 @@ async fn of_a_newer_plan_is_done_what_is_known() {
 async fn an_action_of_an_unknown_kind_has_failed_after_a_pause() {
     let (mut rig, mut planner) = Rig::synced(&["n1"], &[]).await;
     planner
-        .plan_as(newer(Plan {
+        .plan_as(newer(&Plan {
             actions: vec![unknown(1), unknown(2)],
             ..Plan::default()
         }))
