@@ -104,6 +104,8 @@ enum Timer {
     Reconsider(Text),
     /// A lane of a `DaemonSet`'s actions opens again.
     Open(Text, Lane),
+    /// Actions of kinds that this executor doesn't know have been kept for long enough.
+    GiveBack(Text),
     /// Upkeep that failed is tried again.
     Upkeep(Text),
     /// What the server would not let a `DaemonSet` adopt or release may be tried again.
@@ -221,6 +223,7 @@ impl Controller {
                 }
             }
             Timer::Open(uid, lane) => self.open_lane(&uid, lane),
+            Timer::GiveBack(uid) => self.give_back(&uid),
             Timer::Upkeep(uid) => self.try_upkeep_again(&uid),
             Timer::Forgive(uid) => self.forgive(&uid),
             Timer::Status(uid) => self.rested(&uid),

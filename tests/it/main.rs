@@ -29,4 +29,5 @@ mod templates;
 mod tidy;
 mod tools;
 mod walk;
+mod wire;
 mod world;

@@ -240,6 +240,16 @@ impl Controller {
         }
         self.start_actions(uid);
     }
+
+    /// Tells the planner of the actions that can't be carried out, as if the server had refused them.
+    pub(super) fn give_back(&mut self, uid: &Text) {
+        let Some(managed) = self.managed.get_mut(uid) else {
+            return;
+        };
+        for id in managed.applier.give_back() {
+            self.outbox.add_done(id, ActionOutcome::Failed);
+        }
+    }
 }
 
 fn kind(lane: Lane) -> ActionKind {

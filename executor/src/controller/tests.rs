@@ -1,5 +1,6 @@
 mod actions;
 mod facts;
+mod newer;
 mod rivals;
 mod upkeep;
 

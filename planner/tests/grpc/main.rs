@@ -7,6 +7,7 @@
     reason = "what helps a test may fail it"
 )]
 
+mod newer;
 mod objects;
 mod placement;
 mod server;
