@@ -1,10 +1,8 @@
-use everynode_planner::run::set_serving;
 use everynode_proto::planner::v1::{PlanRequest, SessionRequest, planner_service_server::SERVICE_NAME};
 use tokio_stream::StreamExt;
 use tonic::Code;
-use tonic_health::{
-    ServingStatus,
-    pb::{HealthCheckRequest, health_check_response::ServingStatus as Served, health_client::HealthClient},
+use tonic_health::pb::{
+    HealthCheckRequest, health_check_response::ServingStatus as Served, health_client::HealthClient,
 };
 use tonic_reflection::pb::{v1, v1alpha};
 
@@ -25,12 +23,12 @@ async fn health_says_serving_once_the_planner_is_ready() {
     for service in ["", SERVICE_NAME] {
         assert_eq!(check(service).await.unwrap(), Served::NotServing, "{service}");
     }
-    set_serving(&server.health, ServingStatus::Serving).await;
+    server.health.set_serving(true).await;
     for service in ["", SERVICE_NAME] {
         assert_eq!(check(service).await.unwrap(), Served::Serving, "{service}");
     }
     assert_eq!(check("unheard.of").await.unwrap_err().code(), Code::NotFound);
-    set_serving(&server.health, ServingStatus::NotServing).await;
+    server.health.set_serving(false).await;
     assert_eq!(check("").await.unwrap(), Served::NotServing);
 }
 
@@ -46,7 +44,7 @@ async fn health_can_be_watched() {
         soon(watch.message()).await.unwrap().unwrap().status(),
         Served::NotServing
     );
-    set_serving(&server.health, ServingStatus::Serving).await;
+    server.health.set_serving(true).await;
     assert_eq!(
         soon(watch.message()).await.unwrap().unwrap().status(),
         Served::Serving
