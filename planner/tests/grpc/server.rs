@@ -161,3 +161,29 @@ async fn a_session_message_that_is_too_large_is_resource_exhausted() {
     let status = soon(client.session(requests)).await.unwrap_err();
     assert_eq!(status.code(), Code::ResourceExhausted, "{status}");
 }
+
+#[tokio::test]
+async fn a_watch_of_health_hears_of_the_shutdown_and_doesnt_hold_it_up() {
+    let server = Server::start().await;
+    server.health.set_serving(true).await;
+    let mut health = HealthClient::new(server.connect().await);
+    let request = HealthCheckRequest {
+        service: SERVICE_NAME.to_owned(),
+    };
+    let mut watch = soon(health.watch(request)).await.unwrap().into_inner();
+    assert_eq!(
+        soon(watch.message()).await.unwrap().unwrap().status(),
+        Served::Serving
+    );
+    server.health.set_serving(false).await;
+    server.shutdown.cancel();
+    assert_eq!(
+        soon(watch.message()).await.unwrap().unwrap().status(),
+        Served::NotServing
+    );
+    let end = soon(watch.message()).await.unwrap_err();
+    assert_eq!(end.code(), Code::Unavailable, "{end}");
+    // The client is still connected.
+    soon(server.served).await.unwrap().unwrap();
+    drop(health);
+}

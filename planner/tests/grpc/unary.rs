@@ -1,5 +1,5 @@
 use everynode_proto::planner::v1::{
-    Action, DaemonSetStatus, ExplainRequest, GetInfoRequest, NodeVerdict, PlanRequest, PlanResponse,
+    Action, DaemonSetStatus, ExplainRequest, GetInfoRequest, Limits, NodeVerdict, PlanRequest, PlanResponse,
     ProblemCode, ReasonCode, Verdict, action,
 };
 use prost_types::{Duration, Timestamp};
@@ -62,10 +62,23 @@ async fn get_info_says_what_this_planner_can_do_and_how_much_it_takes() {
     assert!(!info.rules_version.is_empty());
     assert_eq!(info.capabilities, ["plan", "explain", "session"]);
     let limits = info.limits.unwrap();
-    assert_eq!(
-        (limits.max_facts_per_request, limits.max_message_bytes),
-        (1_000, 64 * 1024 * 1024)
-    );
+    let expected = Limits {
+        max_facts_per_request: 1_000,
+        max_daemon_sets: 1_000,
+        max_nodes: 20_000,
+        max_pods: 200_000,
+        max_pairs: 100_000,
+        max_message_bytes: 64 * 1024 * 1024,
+        max_node_templates: 10_000,
+        max_concurrent_calls: 16,
+        max_sessions: 64,
+        call_deadline: Some(Duration {
+            seconds: 30,
+            nanos: 0,
+        }),
+        max_request_bytes: 256 * 1024 * 1024,
+    };
+    assert_eq!(limits, expected);
 }
 
 #[tokio::test]

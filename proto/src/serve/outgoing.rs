@@ -22,9 +22,15 @@ use super::{
     room::{Place, Room},
 };
 
+/// What is handed on at once. HTTP/2 takes whatever it is given though the caller's window is full, and the body would
+/// be through while it is still all there; of pieces it takes one more at most.
+const PIECE_BYTES: usize = 64 * 1024;
+
 /// The body of an answer.
 pub(super) struct Outgoing {
     body: Body,
+    /// What has come from the body and hasn't been handed on.
+    rest: Bytes,
     room: Arc<Room>,
     _place: Option<Place>,
     /// With a stream.
@@ -51,6 +57,7 @@ impl Outgoing {
         });
         Self {
             body,
+            rest: Bytes::new(),
             room,
             _place: Some(place),
             shutdown: None,
@@ -68,11 +75,18 @@ impl Outgoing {
     ) -> Self {
         Self {
             body,
+            rest: Bytes::new(),
             room,
             _place: place,
             shutdown: Some(Box::pin(shutdown.cancelled_owned())),
             _watchdog: None,
         }
+    }
+}
+
+impl Outgoing {
+    fn piece(&mut self) -> Frame<Bytes> {
+        Frame::data(self.rest.split_to(self.rest.len().min(PIECE_BYTES)))
     }
 }
 
@@ -85,13 +99,25 @@ impl http_body::Body for Outgoing {
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, Status>>> {
         let this = &mut *self;
+        if !this.rest.is_empty() {
+            return Poll::Ready(Some(Ok(this.piece())));
+        }
         match Pin::new(&mut this.body).poll_frame(context) {
-            Poll::Ready(Some(Ok(mut frame))) => {
-                if let Some(trailers) = frame.trailers_mut()
-                    && rename_too_large(trailers, &this.room.limits)
-                {
-                    this.room.observer.refused(Refusal::MessageSize);
-                }
+            Poll::Ready(Some(Ok(frame))) => {
+                let frame = match frame.into_data() {
+                    Ok(bytes) => {
+                        this.rest = bytes;
+                        this.piece()
+                    }
+                    Err(mut frame) => {
+                        if let Some(trailers) = frame.trailers_mut()
+                            && rename_too_large(trailers, &this.room.limits)
+                        {
+                            this.room.observer.refused(Refusal::MessageSize);
+                        }
+                        frame
+                    }
+                };
                 Poll::Ready(Some(Ok(frame)))
             }
             Poll::Pending
@@ -111,6 +137,6 @@ impl http_body::Body for Outgoing {
     }
 
     fn is_end_stream(&self) -> bool {
-        self.body.is_end_stream()
+        self.rest.is_empty() && self.body.is_end_stream()
     }
 }

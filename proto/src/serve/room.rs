@@ -96,7 +96,7 @@ impl Room {
     pub(super) fn new(limits: Limits, observer: Arc<dyn Observer>, shutdown: CancellationToken) -> Self {
         let semaphore = |count: usize| Arc::new(Semaphore::new(count.min(Semaphore::MAX_PERMITS)));
         let places = |count: u32| semaphore(usize::try_from(count).unwrap_or(usize::MAX));
-        let units = usize::try_from(limits.max_request_bytes()).unwrap_or(usize::MAX) / MEMORY_UNIT_BYTES;
+        let memory = usize::try_from(limits.max_request_bytes()).unwrap_or(usize::MAX);
         let processors = thread::available_parallelism().map_or(1, usize::from);
         Self {
             limits,
@@ -104,7 +104,7 @@ impl Room {
             shutdown,
             calls: places(limits.max_concurrent_calls),
             streams: places(limits.max_streams),
-            memory: semaphore(units),
+            memory: semaphore(memory.div_ceil(MEMORY_UNIT_BYTES)),
             processors: semaphore(processors),
         }
     }
