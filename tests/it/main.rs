@@ -14,6 +14,7 @@ mod control_plane;
 mod crashes;
 mod differential;
 mod encodings;
+mod flood;
 mod history;
 mod kwok;
 mod outages;
