@@ -26,6 +26,7 @@ pub enum Method {
     GetInfo,
     Plan,
     Explain,
+    SimulateNodes,
     Session,
 }
 

@@ -11,6 +11,7 @@ mod limits;
 mod objects;
 mod placement;
 mod server;
+mod simulate;
 mod stream;
 mod unary;
 
