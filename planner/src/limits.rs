@@ -1,6 +1,7 @@
 //! How much one call or one message may hold.
 
 use everynode_proto::{planner::v1::Limits, serve, serve::refusal};
+use prost::Message;
 use tonic::Status;
 
 use crate::convert::FieldError;
@@ -67,6 +68,32 @@ pub fn check_pairs(field: &str, daemon_sets: usize, nodes: usize) -> Result<(), 
         "makes {pairs} pairs with daemon_sets, at most {MAX_PAIRS} are taken at once; split the request"
     );
     Err(refusal::too_many(field, &message))
+}
+
+/// How large an answer has become. One that is larger than a message may be isn't made to its end: what a request of
+/// many taints and terms asks for could be a hundred times as large.
+#[derive(Debug, Default)]
+pub struct AnswerSize {
+    bytes: usize,
+}
+
+impl AnswerSize {
+    /// Counts a part of the answer. Whether the answer is still small enough to go on.
+    pub fn takes(&mut self, part: &impl Message) -> bool {
+        self.bytes = self.bytes.saturating_add(part.encoded_len());
+        self.bytes <= MAX_MESSAGE_BYTES
+    }
+
+    /// Refuses an answer that isn't small enough.
+    ///
+    /// # Errors
+    /// `RESOURCE_EXHAUSTED`.
+    pub fn check(&self) -> Result<(), Status> {
+        if self.bytes <= MAX_MESSAGE_BYTES {
+            return Ok(());
+        }
+        Err(refusal::answer_too_large(MAX_MESSAGE_BYTES))
+    }
 }
 
 /// `INVALID_ARGUMENT`, naming the field.

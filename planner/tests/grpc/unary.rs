@@ -1,6 +1,7 @@
 use everynode_proto::planner::v1::{
-    Action, DaemonSetStatus, ExplainRequest, GetInfoRequest, Limits, NodeVerdict, PlanRequest, PlanResponse,
-    ProblemCode, ReasonCode, Verdict, action,
+    Action, DaemonSetStatus, ExplainRequest, FailedRequirement, GetInfoRequest, Limits, NodeVerdict,
+    PlanRequest, PlanResponse, ProblemCode, ReasonCode, Taint, Toleration, UntoleratedTaint, Verdict,
+    VerdictSummary, action, reason::Detail,
 };
 use prost_types::{Duration, Timestamp};
 use serde_json::{Value, json};
@@ -60,7 +61,10 @@ async fn get_info_says_what_this_planner_can_do_and_how_much_it_takes() {
         .into_inner();
     assert_eq!(info.version, env!("CARGO_PKG_VERSION"));
     assert!(!info.rules_version.is_empty());
-    assert_eq!(info.capabilities, ["plan", "explain", "simulate_nodes", "session"]);
+    assert_eq!(
+        info.capabilities,
+        ["plan", "explain", "simulate_nodes", "session"]
+    );
     let limits = info.limits.unwrap();
     let expected = Limits {
         max_facts_per_request: 1_000,
@@ -276,6 +280,98 @@ async fn explain_answers_every_pair_in_order_and_with_every_reason() {
         ]
     );
     assert_eq!(response.problems, []);
+    let counts = response.summaries.iter().map(|summary| {
+        let VerdictSummary {
+            daemon_set,
+            run_nodes,
+            keep_nodes,
+            exclude_nodes,
+            reasons,
+        } = summary;
+        let conditions: Vec<_> = reasons
+            .iter()
+            .map(|reason| (reason.condition.as_str(), reason.nodes))
+            .collect();
+        (
+            daemon_set.as_str(),
+            [*run_nodes, *keep_nodes, *exclude_nodes],
+            conditions,
+        )
+    });
+    assert_eq!(
+        counts.collect::<Vec<_>>(),
+        [
+            (
+                "monitoring/agent",
+                [1, 0, 1],
+                vec![("taint a:NoSchedule", 1), ("taint b=1:NoExecute", 1)]
+            ),
+            (
+                "monitoring/windows",
+                [0, 0, 2],
+                vec![
+                    ("nodeSelector kubernetes.io/os=windows", 2),
+                    ("taint a:NoSchedule", 1),
+                    ("taint b=1:NoExecute", 1),
+                ]
+            ),
+        ]
+    );
+}
+
+#[tokio::test]
+async fn a_reason_says_for_programs_what_is_wanted_and_what_the_node_has() {
+    let server = Server::start().await;
+    let mut object = daemon_set("agent");
+    object["spec"]["template"]["spec"] = json!({
+        "nodeSelector": {"kubernetes.io/os": "windows"},
+        "affinity": {"nodeAffinity": {"requiredDuringSchedulingIgnoredDuringExecution": {"nodeSelectorTerms": [
+            {"matchExpressions": [{"key": "zone", "operator": "In", "values": ["a", "b"]}]},
+        ]}}},
+    });
+    let tainted = node(
+        "n",
+        &json!([{"effect": "NoSchedule", "key": "dedicated", "value": "db"}]),
+    );
+    let request = explain_request(&[object], &[tainted]);
+    let response = soon(server.client().await.explain(request))
+        .await
+        .unwrap()
+        .into_inner();
+    let details = response.verdicts[0]
+        .reasons
+        .iter()
+        .map(|reason| reason.detail.clone().unwrap());
+    let wanted = |term, key: &str, values: &[&str], actual: Option<&str>| {
+        Detail::Requirement(FailedRequirement {
+            term,
+            key: key.to_owned(),
+            operator: "In".to_owned(),
+            values: values.iter().map(ToString::to_string).collect(),
+            actual: actual.map(str::to_owned),
+        })
+    };
+    let text = str::to_owned;
+    assert_eq!(
+        details.collect::<Vec<_>>(),
+        [
+            wanted(0, "kubernetes.io/os", &["windows"], Some("linux")),
+            wanted(1, "zone", &["a", "b"], None),
+            Detail::Taint(UntoleratedTaint {
+                taint: Some(Taint {
+                    key: text("dedicated"),
+                    value: text("db"),
+                    effect: text("NoSchedule"),
+                }),
+                admitted_by: Some(Toleration {
+                    key: text("dedicated"),
+                    operator: text("Exists"),
+                    value: String::new(),
+                    effect: text("NoSchedule"),
+                }),
+            }),
+        ]
+    );
 }
 
 #[tokio::test]
@@ -395,4 +491,26 @@ async fn bad_input_is_refused_and_names_the_field() {
             "{status}"
         );
     }
+}
+
+#[tokio::test]
+async fn an_answer_that_would_be_too_large_is_refused_and_not_made_to_its_end() {
+    let server = Server::start().await;
+    let mut client = server.client().await;
+    let taints: Vec<_> = (0..300)
+        .map(|index| json!({"key": format!("taint-{index}"), "effect": "NoExecute"}))
+        .collect();
+    let nodes: Vec<_> = (0..1_000)
+        .map(|index| node(&format!("node-{index}"), &json!(taints)))
+        .collect();
+    let sets: Vec<_> = (0..100)
+        .map(|index| daemon_set(&format!("agent-{index}")))
+        .collect();
+    let explain = client.explain(explain_request(&sets, &nodes));
+    let refused = soon(explain).await.unwrap_err();
+    assert_eq!(refused.code(), Code::ResourceExhausted, "{refused}");
+    assert!(refused.message().contains("ask for less at once"), "{refused}");
+    let few = explain_request(&sets[..1], &nodes);
+    let answer = soon(client.explain(few)).await.unwrap().into_inner();
+    assert_eq!(answer.verdicts.len(), 1_000);
 }
