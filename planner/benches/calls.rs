@@ -12,8 +12,9 @@ mod objects;
 
 use std::{hint::black_box, sync::Arc};
 
+use clap::Parser;
 use criterion::{BatchSize, Criterion, Throughput};
-use everynode_planner::{metrics::Metrics, run, service::Planner, unary};
+use everynode_planner::{args::Args, metrics::Metrics, run, unary};
 use everynode_proto::planner::v1::{
     ExplainRequest, NodeTemplate, PlanRequest, SimulateNodesRequest, Taint,
     planner_service_client::PlannerServiceClient,
@@ -22,7 +23,7 @@ use prost::Message;
 use serde_json::{Value, json};
 use tokio::{net::TcpListener, runtime::Runtime};
 use tokio_util::sync::CancellationToken;
-use tonic::transport::{Channel, Endpoint, server::TcpIncoming};
+use tonic::transport::{Channel, Endpoint};
 
 use self::objects::{daemon_set, list, node, pod, unread};
 
@@ -116,10 +117,9 @@ fn simulate_request(daemon_sets: usize, templates: usize) -> SimulateNodesReques
 async fn serve() -> PlannerServiceClient<Channel> {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
-    let planner = Planner::new(Arc::new(Metrics::default()), CancellationToken::new());
-    let (_, router) = run::router(planner).await.unwrap();
-    let incoming = TcpIncoming::from(listener).with_nodelay(Some(true));
-    tokio::spawn(router.serve_with_incoming(incoming));
+    let limits = Args::parse_from(["planner"]).limits();
+    let server = run::server(Arc::new(Metrics::default()), limits, CancellationToken::new());
+    tokio::spawn(server.await.unwrap().serve_tcp(listener));
     let endpoint = Endpoint::from_shared(format!("http://{address}")).unwrap();
     PlannerServiceClient::new(endpoint.tcp_nodelay(true).connect().await.unwrap())
         .max_decoding_message_size(MAX_MESSAGE_BYTES)

@@ -2,9 +2,12 @@
 
 #![expect(clippy::doc_markdown, reason = "the comments are what --help prints")]
 
-use std::net::SocketAddr;
+use std::{net::SocketAddr, time::Duration};
 
-use clap::{Parser, ValueEnum};
+use clap::{Parser, ValueEnum, value_parser};
+use everynode_proto::serve::{self, Limits};
+
+use crate::limits::MAX_MESSAGE_BYTES;
 
 /// Decides which nodes get a DaemonSet's pods, over gRPC and without access to any cluster.
 ///
@@ -31,6 +34,41 @@ pub struct Args {
     )]
     pub admin_listen: SocketAddr,
 
+    /// How many calls, without sessions, are worked on at the same time. One more waits for its turn for a second, and
+    /// is then refused with RESOURCE_EXHAUSTED and the time after which to try again.
+    #[arg(
+        long,
+        env = "EVERYNODE_MAX_CONCURRENT_CALLS",
+        value_name = "COUNT",
+        default_value_t = serve::DEFAULT_MAX_CONCURRENT_CALLS,
+        value_parser = value_parser!(u32).range(1..=MOST),
+        allow_negative_numbers = true
+    )]
+    pub max_concurrent_calls: u32,
+
+    /// How many sessions are open at the same time. One more waits and is refused as a call is.
+    #[arg(
+        long,
+        env = "EVERYNODE_MAX_SESSIONS",
+        value_name = "COUNT",
+        default_value_t = serve::DEFAULT_MAX_STREAMS,
+        value_parser = value_parser!(u32).range(1..=MOST),
+        allow_negative_numbers = true
+    )]
+    pub max_sessions: u32,
+
+    /// The longest that a call may take, such as 30s or 1m 30s, or a number of seconds. It ends with DEADLINE_EXCEEDED
+    /// then, or before when its caller sets a shorter deadline. A session has to begin within it, and may then last.
+    #[arg(
+        long,
+        env = "EVERYNODE_CALL_DEADLINE",
+        value_name = "TIME",
+        default_value = serve::DEFAULT_CALL_DEADLINE,
+        value_parser = serve::call_deadline,
+        allow_hyphen_values = true
+    )]
+    pub call_deadline: Duration,
+
     /// How log lines are written.
     #[arg(long, env = "EVERYNODE_LOG_FORMAT", value_enum, default_value_t = LogFormat::Text)]
     pub log_format: LogFormat,
@@ -38,6 +76,22 @@ pub struct Args {
     /// What is logged, such as info, debug or everynode_planner=debug.
     #[arg(long, env = "RUST_LOG", value_name = "FILTER", default_value = "info")]
     pub log: String,
+}
+
+/// The highest count that a flag takes: more was a slip.
+const MOST: i64 = 10_000;
+
+impl Args {
+    /// How much is served at the same time, and for how long.
+    pub fn limits(&self) -> Limits {
+        Limits {
+            max_concurrent_calls: self.max_concurrent_calls,
+            max_streams: self.max_sessions,
+            streams: "sessions",
+            call_deadline: self.call_deadline,
+            max_message_bytes: MAX_MESSAGE_BYTES,
+        }
+    }
 }
 
 /// How log lines are written.
@@ -65,13 +119,27 @@ mod tests {
         let flags = [
             "--listen=127.0.0.1:1",
             "--admin-listen=[::1]:2",
+            "--max-concurrent-calls=3",
+            "--max-sessions=4",
+            "--call-deadline=1m 5s",
             "--log-format=json",
             "--log=debug",
         ];
         let args = Args::try_parse_from(std::iter::once("planner").chain(flags)).unwrap();
         assert_eq!(args.listen.to_string(), "127.0.0.1:1");
         assert_eq!(args.admin_listen.to_string(), "[::1]:2");
+        let limits = args.limits();
+        assert_eq!((limits.max_concurrent_calls, limits.max_streams), (3, 4));
+        assert_eq!(limits.call_deadline, Duration::from_secs(65));
         assert_eq!((args.log_format, args.log.as_str()), (LogFormat::Json, "debug"));
+    }
+
+    #[test]
+    fn limits_have_defaults() {
+        let limits = Args::parse_from(["planner"]).limits();
+        assert_eq!((limits.max_concurrent_calls, limits.max_streams), (16, 64));
+        assert_eq!(limits.call_deadline, Duration::from_secs(30));
+        assert_eq!(limits.max_request_bytes(), 256 * 1024 * 1024);
     }
 
     #[test]
@@ -80,6 +148,11 @@ mod tests {
             ("--unheard", ErrorKind::UnknownArgument),
             ("--listen=localhost", ErrorKind::ValueValidation),
             ("--admin-listen=:9", ErrorKind::ValueValidation),
+            ("--max-concurrent-calls=0", ErrorKind::ValueValidation),
+            ("--max-sessions=-1", ErrorKind::ValueValidation),
+            ("--max-sessions=many", ErrorKind::ValueValidation),
+            ("--call-deadline=0", ErrorKind::ValueValidation),
+            ("--call-deadline=soon", ErrorKind::ValueValidation),
             ("--log-format=xml", ErrorKind::InvalidValue),
         ] {
             let error = Args::try_parse_from(["planner", flag]).unwrap_err();

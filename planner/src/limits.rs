@@ -1,8 +1,8 @@
 //! How much one call or one message may hold.
 
-use everynode_proto::planner::v1::Limits;
-use tonic::{Code, Status, body::Body};
-use tonic_types::{ErrorDetails, StatusExt};
+use everynode_proto::{planner::v1::Limits, serve, serve::refusal};
+use prost::Message;
+use tonic::Status;
 
 use crate::convert::FieldError;
 
@@ -21,19 +21,26 @@ pub const MAX_PAIRS: usize = 100_000;
 /// Bytes of one message.
 pub const MAX_MESSAGE_BYTES: usize = 64 * 1024 * 1024;
 
-/// All limits, as `GetInfo` tells them.
-pub fn limits() -> Limits {
-    let number = |limit: usize| u32::try_from(limit).unwrap_or(u32::MAX);
+/// All limits, as `GetInfo` tells them: those of single calls, and those that the planner is served with.
+pub fn limits(served: &serve::Limits) -> Limits {
     Limits {
         max_facts_per_request: number(MAX_FACTS),
         max_daemon_sets: number(MAX_DAEMON_SETS),
         max_nodes: number(MAX_NODES),
         max_pods: number(MAX_PODS),
         max_pairs: number(MAX_PAIRS),
-        max_message_bytes: number(MAX_MESSAGE_BYTES),
+        max_message_bytes: number(served.max_message_bytes),
         max_node_templates: number(MAX_NODE_TEMPLATES),
-        ..Limits::default()
+        max_concurrent_calls: served.max_concurrent_calls,
+        max_sessions: served.max_streams,
+        call_deadline: prost_types::Duration::try_from(served.call_deadline).ok(),
+        max_request_bytes: served.max_request_bytes(),
     }
+}
+
+/// A limit as it is told.
+pub fn number(limit: usize) -> u32 {
+    u32::try_from(limit).unwrap_or(u32::MAX)
 }
 
 /// Refuses more objects in a field than a call may hold.
@@ -45,7 +52,7 @@ pub fn check(field: &str, count: usize, limit: usize) -> Result<(), Status> {
         return Ok(());
     }
     let message = format!("holds {count}, at most {limit} are taken at once; split the request");
-    Err(refusal(Code::ResourceExhausted, &FieldError::new(field, message)))
+    Err(refusal::too_many(field, &message))
 }
 
 /// Refuses more pairs of `DaemonSet` and node than a call may ask for.
@@ -60,39 +67,36 @@ pub fn check_pairs(field: &str, daemon_sets: usize, nodes: usize) -> Result<(), 
     let message = format!(
         "makes {pairs} pairs with daemon_sets, at most {MAX_PAIRS} are taken at once; split the request"
     );
-    Err(refusal(Code::ResourceExhausted, &FieldError::new(field, message)))
+    Err(refusal::too_many(field, &message))
+}
+
+/// How large an answer has become. One that is larger than a message may be isn't made to its end: what a request of
+/// many taints and terms asks for could be a hundred times as large.
+#[derive(Debug, Default)]
+pub struct AnswerSize {
+    bytes: usize,
+}
+
+impl AnswerSize {
+    /// Counts a part of the answer. Whether the answer is still small enough to go on.
+    pub fn takes(&mut self, part: &impl Message) -> bool {
+        self.bytes = self.bytes.saturating_add(part.encoded_len());
+        self.bytes <= MAX_MESSAGE_BYTES
+    }
+
+    /// Refuses an answer that isn't small enough.
+    ///
+    /// # Errors
+    /// `RESOURCE_EXHAUSTED`.
+    pub fn check(&self) -> Result<(), Status> {
+        if self.bytes <= MAX_MESSAGE_BYTES {
+            return Ok(());
+        }
+        Err(refusal::answer_too_large(MAX_MESSAGE_BYTES))
+    }
 }
 
 /// `INVALID_ARGUMENT`, naming the field.
 pub fn invalid(error: &FieldError) -> Status {
-    refusal(Code::InvalidArgument, error)
-}
-
-fn refusal(code: Code, error: &FieldError) -> Status {
-    let details = ErrorDetails::with_bad_request_violation(&error.field, &error.message);
-    Status::with_error_details(code, error.to_string(), details)
-}
-
-/// tonic says `OUT_OF_RANGE` of a message over the limit; gRPC's own word for it is `RESOURCE_EXHAUSTED`.
-pub fn too_large(status: Status) -> Status {
-    if status.code() == Code::OutOfRange {
-        let message = format!("the message is larger than {MAX_MESSAGE_BYTES} bytes; split the request");
-        return Status::new(Code::ResourceExhausted, message);
-    }
-    status
-}
-
-/// The same for a whole HTTP response, where the status is in the headers.
-pub fn rename_too_large(mut response: http::Response<Body>) -> http::Response<Body> {
-    const STATUS: &str = "grpc-status";
-    let out_of_range = i32::from(Code::OutOfRange).to_string();
-    if response
-        .headers()
-        .get(STATUS)
-        .is_some_and(|status| status.as_bytes() == out_of_range.as_bytes())
-        && let Ok(code) = i32::from(Code::ResourceExhausted).to_string().parse()
-    {
-        response.headers_mut().insert(STATUS, code);
-    }
-    response
+    refusal::invalid(&error.field, &error.message)
 }

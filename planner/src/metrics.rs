@@ -2,6 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
+use everynode_proto::serve::{self, Refusal};
 use prometheus_client::{
     encoding::{EncodeLabelSet, EncodeLabelValue, text},
     metrics::{
@@ -45,11 +46,18 @@ enum Kind {
     Delete,
 }
 
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct ReasonLabel {
+    reason: &'static str,
+}
+
 /// All metrics of the planner.
 #[derive(Debug)]
 pub struct Metrics {
     registry: Registry,
     calls: Family<MethodLabel, Counter>,
+    calls_in_progress: Gauge,
+    refused_calls: Family<ReasonLabel, Counter>,
     sessions: Gauge,
     facts: Counter,
     plans: Counter,
@@ -62,6 +70,24 @@ impl Default for Metrics {
         let mut registry = Registry::with_prefix("everynode_planner");
         let calls = Family::default();
         registry.register("calls", "gRPC calls begun", calls.clone());
+        let calls_in_progress = Gauge::default();
+        registry.register(
+            "calls_in_progress",
+            "gRPC calls that are worked on, without sessions",
+            calls_in_progress.clone(),
+        );
+        let refused_calls = Family::<ReasonLabel, Counter>::default();
+        registry.register(
+            "refused_calls",
+            "gRPC calls and connections that were refused or given up, because of a limit",
+            refused_calls.clone(),
+        );
+        for refusal in Refusal::ALL {
+            // A series that is there from the start shows its first increase.
+            let _ = refused_calls.get_or_create(&ReasonLabel {
+                reason: refusal.as_str(),
+            });
+        }
         let sessions = Gauge::default();
         registry.register("sessions", "Sessions open", sessions.clone());
         let facts = Counter::default();
@@ -79,6 +105,8 @@ impl Default for Metrics {
         Self {
             registry,
             calls,
+            calls_in_progress,
+            refused_calls,
             sessions,
             facts,
             plans,
@@ -120,6 +148,25 @@ impl Metrics {
         // Writing to a String can't fail.
         let _ = text::encode(&mut page, &self.registry);
         page
+    }
+}
+
+impl serve::Observer for Metrics {
+    fn began(&self, kind: serve::Kind) {
+        if kind == serve::Kind::Call {
+            self.calls_in_progress.inc();
+        }
+    }
+
+    fn ended(&self, kind: serve::Kind) {
+        if kind == serve::Kind::Call {
+            self.calls_in_progress.dec();
+        }
+    }
+
+    fn refused(&self, why: Refusal) {
+        let reason = why.as_str();
+        self.refused_calls.get_or_create(&ReasonLabel { reason }).inc();
     }
 }
 

@@ -4,32 +4,22 @@ use std::{sync::Arc, time::Duration};
 
 use anyhow::Context;
 use clap::Parser;
-use everynode_proto::planner::v1::planner_service_server::{PlannerServiceServer, SERVICE_NAME};
+use everynode_proto::{
+    planner::v1::planner_service_server::PlannerServiceServer,
+    serve::{self, Limits, Server},
+};
 use tokio::{
     net::TcpListener,
     signal::unix::{SignalKind, signal},
     sync::watch,
 };
 use tokio_util::sync::CancellationToken;
-use tonic::{
-    body::Body,
-    transport::{
-        Server,
-        server::{Router, TcpIncoming},
-    },
-};
-use tonic_health::{ServingStatus, server::HealthReporter};
-use tower::{
-    layer::util::{Identity, Stack},
-    util::MapResponseLayer,
-};
 use tracing::{info, warn};
 use tracing_subscriber::EnvFilter;
 
 use crate::{
     admin,
     args::{Args, LogFormat},
-    limits::{self, MAX_MESSAGE_BYTES},
     metrics::Metrics,
     service::Planner,
 };
@@ -39,11 +29,6 @@ pub const EXIT_USAGE: u8 = 64;
 
 /// How long calls in progress may take to end on shutdown.
 const DRAIN_DEADLINE: Duration = Duration::from_secs(10);
-/// A session idles for as long as its cluster does, so a lost peer is noticed by pings.
-const KEEPALIVE: Duration = Duration::from_secs(20);
-/// A full sync is a burst of megabytes; the default windows would halt it at every round trip.
-const STREAM_WINDOW_BYTES: u32 = 4 * 1024 * 1024;
-const CONNECTION_WINDOW_BYTES: u32 = 16 * 1024 * 1024;
 
 /// Runs the program and returns its exit code.
 pub fn main() -> u8 {
@@ -69,7 +54,7 @@ pub fn main() -> u8 {
             Ok(ports) => ports,
             Err(error) => return complain(EXIT_USAGE, &format!("{error:#}")),
         };
-        match serve(ports).await {
+        match serve(ports, args.limits()).await {
             Ok(()) => 0,
             Err(error) => complain(1, &format!("{error:#}")),
         }
@@ -115,18 +100,17 @@ impl Ports {
     }
 }
 
-async fn serve(ports: Ports) -> anyhow::Result<()> {
+async fn serve(ports: Ports, limits: Limits) -> anyhow::Result<()> {
     let (listen, admin_listen) = (ports.grpc.local_addr()?, ports.admin.local_addr()?);
     let metrics = Arc::new(Metrics::default());
     let shutdown = CancellationToken::new();
     let (ready, is_ready) = watch::channel(false);
-    let (health, router) = router(Planner::new(metrics.clone(), shutdown.clone())).await?;
+    let server = server(metrics.clone(), limits, shutdown.clone()).await?;
+    let health = server.health();
     let admin = axum::serve(ports.admin, admin::router(metrics, is_ready)).into_future();
-    // A session's messages are small, and each is waited for.
-    let incoming = TcpIncoming::from(ports.grpc).with_nodelay(Some(true));
-    let grpc = router.serve_with_incoming_shutdown(incoming, shutdown.clone().cancelled_owned());
+    let grpc = server.serve_tcp(ports.grpc);
 
-    set_serving(&health, ServingStatus::Serving).await;
+    health.set_serving(true).await;
     ready.send_replace(true);
     info!(%listen, %admin_listen, version = env!("CARGO_PKG_VERSION"), "planner serves");
 
@@ -134,7 +118,7 @@ async fn serve(ports: Ports) -> anyhow::Result<()> {
         stop_signal().await?;
         info!("planner stops");
         ready.send_replace(false);
-        set_serving(&health, ServingStatus::NotServing).await;
+        health.set_serving(false).await;
         shutdown.cancel();
         tokio::time::sleep(DRAIN_DEADLINE).await;
         warn!(
@@ -150,41 +134,21 @@ async fn serve(ports: Ports) -> anyhow::Result<()> {
     }
 }
 
-type MapResponse = MapResponseLayer<fn(http::Response<Body>) -> http::Response<Body>>;
-
 /// The whole gRPC server: the planner, health (not serving yet) and reflection.
 ///
 /// # Errors
-/// The descriptors for reflection can't be read, which a build should never let happen.
-pub async fn router(
-    planner: Planner,
-) -> anyhow::Result<(HealthReporter, Router<Stack<MapResponse, Identity>>)> {
-    let (health, health_service) = tonic_health::server::health_reporter();
-    set_serving(&health, ServingStatus::NotServing).await;
-    let reflection = || {
-        tonic_reflection::server::Builder::configure()
-            .register_encoded_file_descriptor_set(everynode_proto::FILE_DESCRIPTOR_SET)
-            .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
-    };
+/// The descriptors can't be read, which a build should never let happen.
+pub async fn server(
+    metrics: Arc<Metrics>,
+    limits: Limits,
+    shutdown: CancellationToken,
+) -> Result<Server, serve::Error> {
+    let planner = Planner::new(metrics.clone(), limits, shutdown.clone());
     let service = PlannerServiceServer::new(planner)
-        .max_decoding_message_size(MAX_MESSAGE_BYTES)
-        .max_encoding_message_size(MAX_MESSAGE_BYTES);
-    let router = Server::builder()
-        .http2_keepalive_interval(Some(KEEPALIVE))
-        .initial_stream_window_size(STREAM_WINDOW_BYTES)
-        .initial_connection_window_size(CONNECTION_WINDOW_BYTES)
-        .layer(MapResponse::new(limits::rename_too_large))
-        .add_service(health_service)
-        .add_service(reflection().build_v1().context("reflection v1")?)
-        .add_service(reflection().build_v1alpha().context("reflection v1alpha")?)
-        .add_service(service);
-    Ok((health, router))
-}
-
-/// Sets what health says of the server as a whole and of the planner.
-pub async fn set_serving(health: &HealthReporter, status: ServingStatus) {
-    health.set_service_status("", status).await;
-    health.set_service_status(SERVICE_NAME, status).await;
+        .max_decoding_message_size(limits.max_message_bytes)
+        .max_encoding_message_size(limits.max_message_bytes);
+    let server = Server::new(service, limits, shutdown).await?;
+    Ok(server.observed_by(metrics))
 }
 
 async fn stop_signal() -> anyhow::Result<()> {

@@ -2,10 +2,13 @@
 
 use std::{pin::Pin, sync::Arc, time::Instant};
 
-use everynode_proto::planner::v1::{
-    ExplainRequest, ExplainResponse, GetInfoRequest, GetInfoResponse, PlanRequest, PlanResponse,
-    SessionRequest, SessionResponse, SimulateNodesRequest, SimulateNodesResponse,
-    planner_service_server::PlannerService,
+use everynode_proto::{
+    planner::v1::{
+        ExplainRequest, ExplainResponse, GetInfoRequest, GetInfoResponse, PlanRequest, PlanResponse,
+        SessionRequest, SessionResponse, SimulateNodesRequest, SimulateNodesResponse,
+        planner_service_server::PlannerService,
+    },
+    serve::{self, Leave, in_background, refusal},
 };
 use futures::Stream;
 use tokio::sync::mpsc;
@@ -30,15 +33,17 @@ const RESPONSES_AHEAD: usize = 16;
 pub struct Planner {
     epochs: Arc<Epochs>,
     metrics: Arc<Metrics>,
+    limits: serve::Limits,
     shutdown: CancellationToken,
 }
 
 impl Planner {
-    /// A planner whose sessions end when `shutdown` is cancelled.
-    pub fn new(metrics: Arc<Metrics>, shutdown: CancellationToken) -> Self {
+    /// A planner that is served with these limits, whose sessions end when `shutdown` is cancelled.
+    pub fn new(metrics: Arc<Metrics>, limits: serve::Limits, shutdown: CancellationToken) -> Self {
         Self {
             epochs: Arc::default(),
             metrics,
+            limits,
             shutdown,
         }
     }
@@ -56,18 +61,18 @@ impl PlannerService for Planner {
             capabilities: ["plan", "explain", "simulate_nodes", "session"]
                 .map(str::to_owned)
                 .to_vec(),
-            limits: Some(limits::limits()),
+            limits: Some(limits::limits(&self.limits)),
         }))
     }
 
     async fn plan(&self, request: Request<PlanRequest>) -> Result<Response<PlanResponse>, Status> {
         self.metrics.call(Method::Plan);
-        in_background(move || unary::plan(request.into_inner())).await
+        in_background(request, unary::plan).await
     }
 
     async fn explain(&self, request: Request<ExplainRequest>) -> Result<Response<ExplainResponse>, Status> {
         self.metrics.call(Method::Explain);
-        in_background(move || unary::explain(request.into_inner())).await
+        in_background(request, unary::explain).await
     }
 
     async fn simulate_nodes(
@@ -75,16 +80,17 @@ impl PlannerService for Planner {
         request: Request<SimulateNodesRequest>,
     ) -> Result<Response<SimulateNodesResponse>, Status> {
         self.metrics.call(Method::SimulateNodes);
-        in_background(move || unary::simulate_nodes(request.into_inner())).await
+        in_background(request, unary::simulate_nodes).await
     }
 
     async fn session(
         &self,
-        request: Request<Streaming<SessionRequest>>,
+        mut request: Request<Streaming<SessionRequest>>,
     ) -> Result<Response<Self::SessionStream>, Status> {
         self.metrics.call(Method::Session);
+        let leave = Leave::of(&mut request);
         let mut requests = request.into_inner();
-        let first = requests.message().await.map_err(limits::too_large)?;
+        let first = requests.message().await?;
         let first =
             first.ok_or_else(|| Status::invalid_argument("the session ended before its first request"))?;
         let hello = session::hello(&first)?;
@@ -103,21 +109,12 @@ impl PlannerService for Planner {
             responses,
             metrics: self.metrics.clone(),
             session,
+            _leave: leave,
         };
         let shutdown = self.shutdown.clone();
         tokio::spawn(async move { served.serve(first, lead, shutdown).await }.instrument(span));
         Ok(Response::new(Box::pin(ReceiverStream::new(receiver))))
     }
-}
-
-/// Large requests are worked on where they don't hold up sessions.
-async fn in_background<T: Send + 'static>(
-    work: impl FnOnce() -> Result<T, Status> + Send + 'static,
-) -> Result<Response<T>, Status> {
-    let answer = tokio::task::spawn_blocking(work).await;
-    answer
-        .map_err(|error| Status::internal(format!("the planner failed: {error}")))?
-        .map(Response::new)
 }
 
 fn deposed(epoch: u64, latest: u64) -> Status {
@@ -132,6 +129,8 @@ struct Served {
     responses: mpsc::Sender<Result<SessionResponse, Status>>,
     metrics: Arc<Metrics>,
     session: Session,
+    /// What the session remembers is there until it has ended here, whatever the executor has seen of it.
+    _leave: Option<Leave>,
 }
 
 impl Served {
@@ -142,7 +141,7 @@ impl Served {
         // In this order: a session that has been superseded gets no more plans, whatever it still says.
         let end = tokio::select! {
             biased;
-            () = shutdown.cancelled() => Some(Status::unavailable("the planner is shutting down")),
+            () = shutdown.cancelled() => Some(refusal::shutting_down()),
             latest = lead.superseded() => Some(deposed(lead.epoch(), latest)),
             end = self.exchange(first) => end,
         };
@@ -165,7 +164,7 @@ impl Served {
             }
             next = match self.requests.message().await {
                 Ok(request) => request,
-                Err(status) => return Some(limits::too_large(status)),
+                Err(status) => return Some(status),
             };
         }
         None

@@ -199,7 +199,7 @@ fn welcome() -> wire::Welcome {
     wire::Welcome {
         planner_version: env!("CARGO_PKG_VERSION").to_owned(),
         rules_version: RULES_VERSION.to_owned(),
-        max_facts_per_request: limits::limits().max_facts_per_request,
+        max_facts_per_request: limits::number(MAX_FACTS),
     }
 }
 

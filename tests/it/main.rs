@@ -15,6 +15,7 @@ mod crashes;
 mod demand;
 mod differential;
 mod encodings;
+mod flood;
 mod history;
 mod kwok;
 mod outages;

@@ -7,7 +7,7 @@ use super::reader::{Reader, expand, require};
 use crate::{
     convert,
     decide::{placement::Placement, summary::Summary},
-    limits::{self, MAX_DAEMON_SETS, MAX_NODES},
+    limits::{self, AnswerSize, MAX_DAEMON_SETS, MAX_NODES},
     model::Node,
 };
 
@@ -18,10 +18,12 @@ pub(super) struct Verdicts {
 }
 
 impl Verdicts {
+    /// The verdicts as far as the answer may hold them.
     pub(super) fn of<'n>(
         key: &str,
         placement: &Placement,
         nodes: impl IntoIterator<Item = &'n Node>,
+        size: &mut AnswerSize,
     ) -> Self {
         let mut summary = Summary::default();
         let verdict = |node: &Node| {
@@ -29,7 +31,8 @@ impl Verdicts {
             summary.add(verdict, &reasons);
             convert::verdict(key, &node.name, verdict, reasons)
         };
-        let verdicts = nodes.into_iter().map(verdict).collect();
+        let verdicts = nodes.into_iter().map(verdict);
+        let verdicts = verdicts.take_while(|verdict| size.takes(verdict)).collect();
         Self {
             verdicts,
             summary: convert::summary(key, summary),
@@ -40,7 +43,8 @@ impl Verdicts {
 /// Says for each pair of `DaemonSet` and node whether a pod belongs there, with every reason.
 ///
 /// # Errors
-/// `INVALID_ARGUMENT` when there is no `DaemonSet` or no node, `RESOURCE_EXHAUSTED` when there are too many.
+/// `INVALID_ARGUMENT` when there is no `DaemonSet` or no node, `RESOURCE_EXHAUSTED` when there are too many or when the
+/// answer would be too large.
 pub fn explain(request: wire::ExplainRequest) -> Result<wire::ExplainResponse, Status> {
     let daemon_sets = expand("daemon_sets", request.daemon_sets, MAX_DAEMON_SETS)?;
     let nodes = expand("nodes", request.nodes, MAX_NODES)?;
@@ -51,18 +55,19 @@ pub fn explain(request: wire::ExplainRequest) -> Result<wire::ExplainResponse, S
     let mut reader = Reader::default();
     let mut nodes = reader.nodes(&nodes);
     nodes.sort_by(|a, b| a.name.cmp(&b.name));
-    let mut response = wire::ExplainResponse::default();
+    let (mut response, mut size) = (wire::ExplainResponse::default(), AnswerSize::default());
     reader.each("daemonset", &daemon_sets, |reader, object| {
         // The revision plays no part in placement.
         let daemon_set = reader.daemon_set(object.read("DaemonSet")?, "")?;
         let placement = Placement::new(&daemon_set);
         let key = daemon_set.key();
         reader.say(&key, &placement.problems());
-        let verdicts = Verdicts::of(&key, &placement, nodes.iter().map(AsRef::as_ref));
+        let verdicts = Verdicts::of(&key, &placement, nodes.iter().map(AsRef::as_ref), &mut size);
         response.verdicts.extend(verdicts.verdicts);
         response.summaries.push(verdicts.summary);
         Ok(())
     });
+    size.check()?;
     response.problems = reader.problems;
     Ok(response)
 }

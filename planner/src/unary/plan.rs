@@ -13,7 +13,7 @@ use super::{
 use crate::{
     convert::{self, FieldError},
     fleet::Fleet,
-    limits::{self, MAX_NODES, MAX_PODS},
+    limits::{self, AnswerSize, MAX_NODES, MAX_PODS},
     model::Millis,
 };
 
@@ -21,7 +21,7 @@ use crate::{
 ///
 /// # Errors
 /// `INVALID_ARGUMENT` when the `DaemonSet` is missing or can't be read, `RESOURCE_EXHAUSTED` when there are too many
-/// objects. Nodes and pods that can't be read are problems in the answer.
+/// objects or when the answer would be too large. Nodes and pods that can't be read are problems in the answer.
 pub fn plan(request: wire::PlanRequest) -> Result<wire::PlanResponse, Status> {
     let invalid = |error: FieldError| limits::invalid(&error.within("daemon_set"));
     let mut reader = Reader::default();
@@ -63,7 +63,7 @@ pub fn plan(request: wire::PlanRequest) -> Result<wire::PlanResponse, Status> {
     });
     let now = request.now.map_or(latest, convert::millis);
     fleet.daemon_set_changed(daemon_set);
-    let mut response = answer(&mut fleet, &uid, now, reader);
+    let mut response = answer(&mut fleet, &uid, now, reader)?;
     if being_deleted {
         // Its pods are the garbage collector's (contract A4).
         response = wire::PlanResponse {
@@ -76,8 +76,13 @@ pub fn plan(request: wire::PlanRequest) -> Result<wire::PlanResponse, Status> {
     Ok(response)
 }
 
-fn answer(fleet: &mut Fleet, uid: &str, now: Millis, mut reader: Reader) -> wire::PlanResponse {
-    let mut response = wire::PlanResponse::default();
+fn answer(
+    fleet: &mut Fleet,
+    uid: &str,
+    now: Millis,
+    mut reader: Reader,
+) -> Result<wire::PlanResponse, Status> {
+    let (mut response, mut size) = (wire::PlanResponse::default(), AnswerSize::default());
     if let Some(decision) = fleet.decide(uid, now) {
         let actions = decision.actions.iter();
         response.actions = actions.map(|(_, action)| convert::action(0, action)).collect();
@@ -87,10 +92,11 @@ fn answer(fleet: &mut Fleet, uid: &str, now: Millis, mut reader: Reader) -> wire
     if let Some(known) = fleet.daemon_set(uid) {
         let key = known.daemon_set.key();
         reader.say(&key, &known.problems);
-        let verdicts = Verdicts::of(&key, &known.placement, fleet.nodes());
+        let verdicts = Verdicts::of(&key, &known.placement, fleet.nodes(), &mut size);
+        size.check()?;
         response.verdicts = verdicts.verdicts;
         response.summary = Some(verdicts.summary);
     }
     response.problems = reader.problems;
-    response
+    Ok(response)
 }

@@ -8,6 +8,7 @@
 )]
 
 mod newer;
+mod limits;
 mod objects;
 mod placement;
 mod server;
@@ -17,8 +18,12 @@ mod unary;
 
 use std::{io, sync::Arc, time::Duration};
 
-use everynode_planner::{metrics::Metrics, run, service::Planner};
-use everynode_proto::planner::v1::planner_service_client::PlannerServiceClient;
+use clap::Parser;
+use everynode_planner::{args::Args, metrics::Metrics, run};
+use everynode_proto::{
+    planner::v1::planner_service_client::PlannerServiceClient,
+    serve::{Health, Limits},
+};
 use hyper_util::rt::TokioIo;
 use tokio::{io::DuplexStream, sync::mpsc, task::JoinHandle};
 use tokio_stream::wrappers::UnboundedReceiverStream;
@@ -27,7 +32,6 @@ use tonic::{
     Status,
     transport::{Channel, Endpoint},
 };
-use tonic_health::server::HealthReporter;
 use tonic_types::StatusExt;
 
 /// What takes longer than this in memory hangs.
@@ -35,7 +39,8 @@ const DEADLINE: Duration = Duration::from_secs(20);
 
 /// A planner that serves connections in memory.
 struct Server {
-    health: HealthReporter,
+    health: Health,
+    metrics: Arc<Metrics>,
     shutdown: CancellationToken,
     connections: mpsc::UnboundedSender<io::Result<DuplexStream>>,
     served: JoinHandle<Result<(), tonic::transport::Error>>,
@@ -43,15 +48,21 @@ struct Server {
 
 impl Server {
     async fn start() -> Self {
+        Self::with(Args::parse_from(["planner"]).limits()).await
+    }
+
+    async fn with(limits: Limits) -> Self {
         let shutdown = CancellationToken::new();
-        let planner = Planner::new(Arc::new(Metrics::default()), shutdown.clone());
-        let (health, router) = run::router(planner).await.unwrap();
+        let metrics = Arc::new(Metrics::default());
+        let server = run::server(metrics.clone(), limits, shutdown.clone())
+            .await
+            .unwrap();
+        let health = server.health();
         let (connections, incoming) = mpsc::unbounded_channel();
-        let incoming = UnboundedReceiverStream::new(incoming);
-        let served =
-            tokio::spawn(router.serve_with_incoming_shutdown(incoming, shutdown.clone().cancelled_owned()));
+        let served = tokio::spawn(server.serve(UnboundedReceiverStream::new(incoming)));
         Self {
             health,
+            metrics,
             shutdown,
             connections,
             served,

@@ -1,10 +1,8 @@
-use everynode_planner::run::set_serving;
 use everynode_proto::planner::v1::{PlanRequest, SessionRequest, planner_service_server::SERVICE_NAME};
 use tokio_stream::StreamExt;
 use tonic::Code;
-use tonic_health::{
-    ServingStatus,
-    pb::{HealthCheckRequest, health_check_response::ServingStatus as Served, health_client::HealthClient},
+use tonic_health::pb::{
+    HealthCheckRequest, health_check_response::ServingStatus as Served, health_client::HealthClient,
 };
 use tonic_reflection::pb::{v1, v1alpha};
 
@@ -25,12 +23,12 @@ async fn health_says_serving_once_the_planner_is_ready() {
     for service in ["", SERVICE_NAME] {
         assert_eq!(check(service).await.unwrap(), Served::NotServing, "{service}");
     }
-    set_serving(&server.health, ServingStatus::Serving).await;
+    server.health.set_serving(true).await;
     for service in ["", SERVICE_NAME] {
         assert_eq!(check(service).await.unwrap(), Served::Serving, "{service}");
     }
     assert_eq!(check("unheard.of").await.unwrap_err().code(), Code::NotFound);
-    set_serving(&server.health, ServingStatus::NotServing).await;
+    server.health.set_serving(false).await;
     assert_eq!(check("").await.unwrap(), Served::NotServing);
 }
 
@@ -46,7 +44,7 @@ async fn health_can_be_watched() {
         soon(watch.message()).await.unwrap().unwrap().status(),
         Served::NotServing
     );
-    set_serving(&server.health, ServingStatus::Serving).await;
+    server.health.set_serving(true).await;
     assert_eq!(
         soon(watch.message()).await.unwrap().unwrap().status(),
         Served::Serving
@@ -162,4 +160,30 @@ async fn a_session_message_that_is_too_large_is_resource_exhausted() {
     let requests = tokio_stream::once(request).chain(tokio_stream::pending());
     let status = soon(client.session(requests)).await.unwrap_err();
     assert_eq!(status.code(), Code::ResourceExhausted, "{status}");
+}
+
+#[tokio::test]
+async fn a_watch_of_health_hears_of_the_shutdown_and_doesnt_hold_it_up() {
+    let server = Server::start().await;
+    server.health.set_serving(true).await;
+    let mut health = HealthClient::new(server.connect().await);
+    let request = HealthCheckRequest {
+        service: SERVICE_NAME.to_owned(),
+    };
+    let mut watch = soon(health.watch(request)).await.unwrap().into_inner();
+    assert_eq!(
+        soon(watch.message()).await.unwrap().unwrap().status(),
+        Served::Serving
+    );
+    server.health.set_serving(false).await;
+    server.shutdown.cancel();
+    assert_eq!(
+        soon(watch.message()).await.unwrap().unwrap().status(),
+        Served::NotServing
+    );
+    let end = soon(watch.message()).await.unwrap_err();
+    assert_eq!(end.code(), Code::Unavailable, "{end}");
+    // The client is still connected.
+    soon(server.served).await.unwrap().unwrap();
+    drop(health);
 }

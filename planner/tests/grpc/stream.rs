@@ -11,13 +11,13 @@ use tonic::{Code, Status, Streaming, transport::Channel};
 use super::{Server, soon, violation};
 
 /// An executor's end of a session.
-struct Executor {
-    requests: mpsc::UnboundedSender<SessionRequest>,
-    responses: Streaming<SessionResponse>,
+pub(super) struct Executor {
+    pub(super) requests: mpsc::UnboundedSender<SessionRequest>,
+    pub(super) responses: Streaming<SessionResponse>,
     sequence: u64,
 }
 
-fn first(cluster: &str, epoch: u64) -> SessionRequest {
+pub(super) fn first(cluster: &str, epoch: u64) -> SessionRequest {
     SessionRequest {
         sequence: 1,
         now: Some(Timestamp {
@@ -36,7 +36,10 @@ fn first(cluster: &str, epoch: u64) -> SessionRequest {
 
 impl Executor {
     /// Opens a session with any first request, and returns it once it has been let in.
-    async fn open(client: &mut PlannerServiceClient<Channel>, first: SessionRequest) -> Result<Self, Status> {
+    pub(super) async fn open(
+        client: &mut PlannerServiceClient<Channel>,
+        first: SessionRequest,
+    ) -> Result<Self, Status> {
         let (requests, outgoing) = mpsc::unbounded_channel();
         requests.send(first).unwrap();
         let responses = soon(client.session(UnboundedReceiverStream::new(outgoing)))
@@ -50,13 +53,13 @@ impl Executor {
     }
 
     /// Opens a session and takes its welcome.
-    async fn begin(client: &mut PlannerServiceClient<Channel>, cluster: &str, epoch: u64) -> Self {
+    pub(super) async fn begin(client: &mut PlannerServiceClient<Channel>, cluster: &str, epoch: u64) -> Self {
         let mut executor = Self::open(client, first(cluster, epoch)).await.unwrap();
         assert!(matches!(executor.next().await.unwrap(), Message::Welcome(_)));
         executor
     }
 
-    fn tell(&mut self, facts: impl IntoIterator<Item = Fact>) {
+    pub(super) fn tell(&mut self, facts: impl IntoIterator<Item = Fact>) {
         self.sequence += 1;
         let request = SessionRequest {
             sequence: self.sequence,
@@ -72,7 +75,7 @@ impl Executor {
         Ok(response.expect("the stream ended").message.expect("a message"))
     }
 
-    async fn plan(&mut self) -> Plan {
+    pub(super) async fn plan(&mut self) -> Plan {
         match self.next().await.unwrap() {
             Message::Plan(plan) => plan,
             other => panic!("a plan was expected: {other:?}"),
@@ -89,14 +92,14 @@ impl Executor {
     }
 }
 
-fn node(name: &str) -> Fact {
+pub(super) fn node(name: &str) -> Fact {
     Fact::NodeChanged(NodeFacts {
         name: name.into(),
         ..NodeFacts::default()
     })
 }
 
-fn daemon_set() -> Fact {
+pub(super) fn daemon_set() -> Fact {
     Fact::DaemonSetChanged(DaemonSetFacts {
         namespace: "default".into(),
         name: "agent".into(),

@@ -1,7 +1,7 @@
 use everynode_proto::planner::v1::{
-    Action, DaemonSetStatus, ExplainRequest, FailedRequirement, GetInfoRequest, NodeVerdict, PlanRequest,
-    PlanResponse, ProblemCode, ReasonCode, Taint, Toleration, UntoleratedTaint, Verdict, VerdictSummary,
-    action, reason::Detail,
+    Action, DaemonSetStatus, ExplainRequest, FailedRequirement, GetInfoRequest, Limits, NodeVerdict,
+    PlanRequest, PlanResponse, ProblemCode, ReasonCode, Taint, Toleration, UntoleratedTaint, Verdict,
+    VerdictSummary, action, reason::Detail,
 };
 use prost_types::{Duration, Timestamp};
 use serde_json::{Value, json};
@@ -66,10 +66,23 @@ async fn get_info_says_what_this_planner_can_do_and_how_much_it_takes() {
         ["plan", "explain", "simulate_nodes", "session"]
     );
     let limits = info.limits.unwrap();
-    assert_eq!(
-        (limits.max_facts_per_request, limits.max_message_bytes),
-        (1_000, 64 * 1024 * 1024)
-    );
+    let expected = Limits {
+        max_facts_per_request: 1_000,
+        max_daemon_sets: 1_000,
+        max_nodes: 20_000,
+        max_pods: 200_000,
+        max_pairs: 100_000,
+        max_message_bytes: 64 * 1024 * 1024,
+        max_node_templates: 10_000,
+        max_concurrent_calls: 16,
+        max_sessions: 64,
+        call_deadline: Some(Duration {
+            seconds: 30,
+            nanos: 0,
+        }),
+        max_request_bytes: 256 * 1024 * 1024,
+    };
+    assert_eq!(limits, expected);
 }
 
 #[tokio::test]
@@ -478,4 +491,26 @@ async fn bad_input_is_refused_and_names_the_field() {
             "{status}"
         );
     }
+}
+
+#[tokio::test]
+async fn an_answer_that_would_be_too_large_is_refused_and_not_made_to_its_end() {
+    let server = Server::start().await;
+    let mut client = server.client().await;
+    let taints: Vec<_> = (0..300)
+        .map(|index| json!({"key": format!("taint-{index}"), "effect": "NoExecute"}))
+        .collect();
+    let nodes: Vec<_> = (0..1_000)
+        .map(|index| node(&format!("node-{index}"), &json!(taints)))
+        .collect();
+    let sets: Vec<_> = (0..100)
+        .map(|index| daemon_set(&format!("agent-{index}")))
+        .collect();
+    let explain = client.explain(explain_request(&sets, &nodes));
+    let refused = soon(explain).await.unwrap_err();
+    assert_eq!(refused.code(), Code::ResourceExhausted, "{refused}");
+    assert!(refused.message().contains("ask for less at once"), "{refused}");
+    let few = explain_request(&sets[..1], &nodes);
+    let answer = soon(client.explain(few)).await.unwrap().into_inner();
+    assert_eq!(answer.verdicts.len(), 1_000);
 }

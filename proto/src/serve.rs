@@ -1,0 +1,48 @@
+//! How both programs serve their services: what is the same whatever is asked.
+//!
+//! A [`Server`] puts one service, health and reflection on a port, and stands in front of them as a gate that goes by
+//! the path of a request alone:
+//! - at most so many unary calls are worked on and so many streams are open at the same time; one more waits for a
+//!   moment, and is then refused with the time after which to try again;
+//! - a unary call has a deadline, the server's or the caller's if that is shorter;
+//! - the messages of unary calls share a budget of memory, since a message is read as a whole before anybody sees it;
+//! - connections, streams on each of them and headers are bounded;
+//! - on shutdown streams end, unary calls are still answered.
+//!
+//! Health and reflection pass without limits: what asks whether a busy server lives must hear that it does.
+//!
+//! A call's place is taken before its body is read, and is given back when its work has really ended, even if the caller
+//! has gone before: a handler hands its work and its request to [`in_background`], or keeps the [`Leave`] that it finds
+//! in the request. In reading order:
+//! - [`Limits`], [`Refusal`]: how much, and what is said of more;
+//! - `gate`: the way of a request, with `methods` (what is a stream), `room` (places and [`Leave`]), `deadline`, and
+//!   `incoming` and `outgoing` (bodies);
+//! - [`in_background`]: work that takes a while;
+//! - `connections`, [`Health`], [`Server`]: the port.
+
+mod background;
+mod connections;
+mod deadline;
+mod gate;
+mod health;
+mod incoming;
+mod limits;
+mod methods;
+mod outgoing;
+pub mod refusal;
+mod room;
+mod server;
+
+#[cfg(test)]
+mod tests;
+
+pub use self::{
+    background::in_background,
+    health::Health,
+    limits::{
+        DEFAULT_CALL_DEADLINE, DEFAULT_MAX_CONCURRENT_CALLS, DEFAULT_MAX_STREAMS, Limits, call_deadline,
+    },
+    refusal::Refusal,
+    room::{Kind, Leave, Observer, Unobserved},
+    server::{Error, Server},
+};

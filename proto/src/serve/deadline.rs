@@ -1,0 +1,131 @@
+//! How long a call may take.
+
+use std::{future::poll_fn, pin::pin, task::Poll, time::Duration};
+
+use http::HeaderMap;
+use tokio::time::{Instant, sleep_until};
+
+/// The header by which a caller says how long it waits.
+const GRPC_TIMEOUT: &str = "grpc-timeout";
+
+/// The end of a call's time.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Deadline {
+    at: Instant,
+    /// How long the call had.
+    pub(super) after: Duration,
+    /// Whether it was the caller who set it.
+    pub(super) by_caller: bool,
+}
+
+/// The deadline has passed.
+#[derive(Debug)]
+pub(super) struct Passed;
+
+impl Deadline {
+    /// The deadline of a call that begins now: the server's own, or the caller's if that is shorter.
+    pub(super) fn of(headers: &HeaderMap, own: Duration) -> Self {
+        let callers = headers
+            .get(GRPC_TIMEOUT)
+            .and_then(|value| parse(value.to_str().ok()?))
+            .filter(|callers| *callers < own);
+        let after = callers.unwrap_or(own);
+        Self {
+            at: Instant::now() + after,
+            after,
+            by_caller: callers.is_some(),
+        }
+    }
+
+    /// The future's outcome, if it comes in time.
+    ///
+    /// tonic has a timer of its own for the caller's deadline, which ends a call with `CANCELLED` and was started after
+    /// this one. It asks its future first, and that looks at the clock; so this one always comes first.
+    pub(super) async fn cut<T>(self, future: impl Future<Output = T>) -> Result<T, Passed> {
+        let mut future = pin!(future);
+        let mut end = pin!(sleep_until(self.at));
+        poll_fn(|context| match future.as_mut().poll(context) {
+            Poll::Ready(outcome) => Poll::Ready(Ok(outcome)),
+            Poll::Pending if end.as_mut().poll(context).is_ready() || Instant::now() >= self.at => {
+                Poll::Ready(Err(Passed))
+            }
+            Poll::Pending => Poll::Pending,
+        })
+        .await
+    }
+}
+
+/// Reads a `grpc-timeout`: at most eight digits and a unit.
+fn parse(text: &str) -> Option<Duration> {
+    let (digits, unit) = text.split_at_checked(text.len().checked_sub(1)?)?;
+    if digits.len() > 8 || !digits.bytes().all(|digit| digit.is_ascii_digit()) {
+        return None;
+    }
+    let value: u64 = digits.parse().ok()?;
+    match unit {
+        "H" => Some(Duration::from_secs(value * 60 * 60)),
+        "M" => Some(Duration::from_secs(value * 60)),
+        "S" => Some(Duration::from_secs(value)),
+        "m" => Some(Duration::from_millis(value)),
+        "u" => Some(Duration::from_micros(value)),
+        "n" => Some(Duration::from_nanos(value)),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn deadline(callers: &str) -> Deadline {
+        let headers = HeaderMap::from_iter([(
+            http::HeaderName::from_static(GRPC_TIMEOUT),
+            callers.parse().unwrap(),
+        )]);
+        Deadline::of(&headers, Duration::from_secs(30))
+    }
+
+    #[tokio::test]
+    async fn the_shorter_deadline_holds() {
+        for (callers, millis) in [("2S", 2_000), ("250m", 250), ("1000u", 1), ("29999m", 29_999)] {
+            let deadline = deadline(callers);
+            assert_eq!(
+                (deadline.after, deadline.by_caller),
+                (Duration::from_millis(millis), true)
+            );
+        }
+        for longer in [
+            "31S",
+            "30S",
+            "1M",
+            "99999999H",
+            "123456789n",
+            "",
+            "S",
+            "-1S",
+            "5x",
+            "1é",
+        ] {
+            let headers = http::HeaderValue::from_bytes(longer.as_bytes()).unwrap();
+            let headers = HeaderMap::from_iter([(http::HeaderName::from_static(GRPC_TIMEOUT), headers)]);
+            let deadline = Deadline::of(&headers, Duration::from_secs(30));
+            assert_eq!(
+                (deadline.after, deadline.by_caller),
+                (Duration::from_secs(30), false),
+                "{longer}"
+            );
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_comes_in_time_is_not_cut() {
+        let deadline = deadline("1S");
+        let in_time = tokio::time::sleep(Duration::from_millis(900));
+        assert!(deadline.cut(in_time).await.is_ok());
+        assert!(deadline.cut(std::future::pending::<()>()).await.is_err());
+        assert!(
+            deadline.cut(async {}).await.is_ok(),
+            "what is there already is taken even when it is late"
+        );
+    }
+}

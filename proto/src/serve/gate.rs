@@ -1,0 +1,160 @@
+//! The gate in front of all services of a server: a tower layer that goes by a request's path.
+
+use std::{
+    convert::Infallible,
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll},
+};
+
+use http::{Request, Response};
+use tokio::time::Instant;
+use tonic::body::Body;
+use tower::{Layer, Service, ServiceExt};
+
+use super::{
+    Kind, Refusal, connections,
+    deadline::{Deadline, Passed},
+    incoming::Incoming,
+    limits::PATIENCE,
+    methods::Methods,
+    outgoing::Outgoing,
+    refusal::{self, rename_too_large},
+    room::Room,
+};
+
+/// Puts the gate in front of a service.
+#[derive(Debug, Clone)]
+pub(super) struct GateLayer {
+    room: Arc<Room>,
+    methods: Arc<Methods>,
+}
+
+impl GateLayer {
+    pub(super) fn new(room: Room, methods: Methods) -> Self {
+        Self {
+            room: Arc::new(room),
+            methods: Arc::new(methods),
+        }
+    }
+}
+
+impl<S> Layer<S> for GateLayer {
+    type Service = Gate<S>;
+
+    fn layer(&self, inner: S) -> Gate<S> {
+        Gate {
+            inner,
+            room: self.room.clone(),
+            methods: self.methods.clone(),
+        }
+    }
+}
+
+/// The gate and what is behind it.
+#[derive(Debug, Clone)]
+pub(super) struct Gate<S> {
+    inner: S,
+    room: Arc<Room>,
+    methods: Arc<Methods>,
+}
+
+type Answered = Result<Response<Body>, Infallible>;
+
+impl<S> Service<Request<Body>> for Gate<S>
+where
+    S: Service<Request<Body>, Response = Response<Body>, Error = Infallible> + Clone + Send + 'static,
+    S::Future: Send,
+{
+    type Response = Response<Body>;
+    type Error = Infallible;
+    type Future = Pin<Box<dyn Future<Output = Answered> + Send>>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, request: Request<Body>) -> Self::Future {
+        let (room, inner) = (self.room.clone(), self.inner.clone());
+        // Time counts from here, not from when somebody gets round to it.
+        let deadline = Deadline::of(request.headers(), room.limits.call_deadline);
+        match self.methods.kind(request.uri().path()) {
+            Some(Kind::Call) => Box::pin(call(room, inner, request, deadline)),
+            Some(Kind::Stream) => Box::pin(stream(room, inner, request, deadline)),
+            None => Box::pin(unlimited(room, inner, request)),
+        }
+    }
+}
+
+async fn call<S>(room: Arc<Room>, inner: S, mut request: Request<Body>, deadline: Deadline) -> Answered
+where
+    S: Service<Request<Body>, Response = Response<Body>, Error = Infallible>,
+{
+    let leave = match deadline.cut(room.enter(Kind::Call)).await {
+        Ok(Ok(leave)) => leave,
+        Ok(Err(refused)) => return Ok(refused.into_http()),
+        Err(Passed) => return Ok(late(&room, deadline)),
+    };
+    let (place, memory) = (leave.place(), leave.memory());
+    let connection = request.extensions().get::<connections::Handle>().cloned();
+    request.extensions_mut().insert(leave);
+    let request = request.map(|body| Body::new(Incoming::new(body, memory)));
+    // The caller's own deadline cuts nobody off: the caller does that itself.
+    let end = Instant::now() + room.limits.call_deadline + PATIENCE;
+    match deadline.cut(inner.oneshot(request)).await {
+        Ok(response) => Ok(checked(&room, response?)
+            .map(|body| Body::new(Outgoing::of_call(body, room, place, connection, end)))),
+        Err(Passed) => Ok(late(&room, deadline)),
+    }
+}
+
+async fn stream<S>(room: Arc<Room>, inner: S, mut request: Request<Body>, deadline: Deadline) -> Answered
+where
+    S: Service<Request<Body>, Response = Response<Body>, Error = Infallible>,
+{
+    let shutdown = room.shutdown.clone();
+    let begun = async {
+        let leave = match room.enter(Kind::Stream).await {
+            Ok(leave) => leave,
+            Err(refused) => return Ok((refused.into_http(), None)),
+        };
+        let place = leave.place();
+        request.extensions_mut().insert(leave);
+        Ok::<_, Infallible>((inner.oneshot(request).await?, Some(place)))
+    };
+    let (response, place) = tokio::select! {
+        biased;
+        begun = deadline.cut(begun) => match begun {
+            Ok(begun) => begun?,
+            Err(Passed) => return Ok(late(&room, deadline)),
+        },
+        () = shutdown.cancelled() => return Ok(refusal::shutting_down().into_http()),
+    };
+    Ok(checked(&room, response).map(|body| Body::new(Outgoing::of_stream(body, room, place, shutdown))))
+}
+
+/// Health and reflection, and what nobody serves. Of these too none may outlive the server.
+async fn unlimited<S>(room: Arc<Room>, inner: S, request: Request<Body>) -> Answered
+where
+    S: Service<Request<Body>, Response = Response<Body>, Error = Infallible>,
+{
+    let shutdown = room.shutdown.clone();
+    let response = tokio::select! {
+        biased;
+        response = inner.oneshot(request) => response?,
+        () = shutdown.cancelled() => return Ok(refusal::shutting_down().into_http()),
+    };
+    Ok(response.map(|body| Body::new(Outgoing::of_stream(body, room, None, shutdown))))
+}
+
+fn late(room: &Room, deadline: Deadline) -> Response<Body> {
+    let status = refusal::deadline_exceeded(deadline.after, deadline.by_caller);
+    room.refuse(Refusal::Deadline, status).into_http()
+}
+
+fn checked(room: &Room, mut response: Response<Body>) -> Response<Body> {
+    if rename_too_large(response.headers_mut(), &room.limits) {
+        room.observer.refused(Refusal::MessageSize);
+    }
+    response
+}

@@ -1,0 +1,57 @@
+//! Which calls there are, and which of them are streams: as the .proto files say, so that a new call needs no entry
+//! anywhere.
+
+use std::collections::HashMap;
+
+use prost::{DecodeError, Message};
+use prost_types::FileDescriptorSet;
+
+use super::Kind;
+
+/// What is limited, by path. What isn't listed, such as health and reflection, isn't.
+#[derive(Debug)]
+pub(super) struct Methods(HashMap<String, Kind>);
+
+impl Methods {
+    /// Those of all services in an encoded `FileDescriptorSet`.
+    pub(super) fn described_in(descriptors: &[u8]) -> Result<Self, DecodeError> {
+        let mut methods = HashMap::new();
+        for file in FileDescriptorSet::decode(descriptors)?.file {
+            for service in &file.service {
+                for method in &service.method {
+                    let path = format!("/{}.{}/{}", file.package(), service.name(), method.name());
+                    let streams = method.client_streaming() || method.server_streaming();
+                    methods.insert(path, if streams { Kind::Stream } else { Kind::Call });
+                }
+            }
+        }
+        Ok(Self(methods))
+    }
+
+    pub(super) fn kind(&self, path: &str) -> Option<Kind> {
+        self.0.get(path).copied()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_descriptors_tell_streams_from_calls() {
+        let methods = Methods::described_in(crate::FILE_DESCRIPTOR_SET).unwrap();
+        for (path, kind) in [
+            ("/everynode.planner.v1.PlannerService/Explain", Some(Kind::Call)),
+            ("/everynode.planner.v1.PlannerService/Session", Some(Kind::Stream)),
+            ("/everynode.executor.v1.ExecutorService/GetInfo", Some(Kind::Call)),
+            (
+                "/everynode.executor.v1.ExecutorService/WatchPlans",
+                Some(Kind::Stream),
+            ),
+            ("/everynode.planner.v1.PlannerService/Unheard", None),
+            ("/grpc.health.v1.Health/Watch", None),
+        ] {
+            assert_eq!(methods.kind(path), kind, "{path}");
+        }
+    }
+}

@@ -1,0 +1,240 @@
+use http_body_util::{BodyExt, StreamBody};
+use prost::{
+    Message,
+    bytes::{BufMut, Bytes, BytesMut},
+};
+use tonic::body::Body;
+use tower::Service;
+
+use super::*;
+
+/// A message as it is sent.
+fn encoded(message: &impl Message) -> Bytes {
+    let mut bytes = BytesMut::new();
+    bytes.put_u8(0);
+    bytes.put_u32(u32::try_from(message.encoded_len()).unwrap());
+    bytes.put_slice(&message.encode_to_vec());
+    bytes.freeze()
+}
+
+fn request(method: &str, body: Body) -> http::Request<Body> {
+    http::Request::post(format!(
+        "http://executor/everynode.executor.v1.ExecutorService/{method}"
+    ))
+    .header("content-type", "application/grpc")
+    .body(body)
+    .unwrap()
+}
+
+fn frames(frames: impl Stream<Item = Bytes> + Send + 'static) -> Body {
+    Body::new(StreamBody::new(
+        frames.map(|bytes| Ok::<_, Status>(http_body::Frame::data(bytes))),
+    ))
+}
+
+/// What a call with this body comes to.
+async fn outcome(scene: &Scene, method: &str, body: Body) -> Result<(), Status> {
+    let response = scene.gate.clone().call(request(method, body)).await.unwrap();
+    let headers = response.headers().clone();
+    let trailers = response
+        .into_body()
+        .collect()
+        .await
+        .unwrap()
+        .trailers()
+        .cloned()
+        .unwrap_or_default();
+    let status = [headers, trailers]
+        .iter()
+        .find_map(Status::from_header_map)
+        .unwrap();
+    if status.code() == Code::Ok {
+        Ok(())
+    } else {
+        Err(status)
+    }
+}
+
+fn list(name: &str) -> ListDaemonSetsRequest {
+    ListDaemonSetsRequest {
+        name: name.to_owned(),
+        ..ListDaemonSetsRequest::default()
+    }
+}
+
+/// A request of so many bytes, for a small answer.
+fn list_of(bytes: usize) -> ListDaemonSetsRequest {
+    ListDaemonSetsRequest {
+        namespace: "x".repeat(bytes - 7),
+        name: "1".to_owned(),
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_body_is_not_read_before_its_call_has_a_place() {
+    let scene = Scene::with(LIMITS);
+    let first = scene.call();
+    scene.entered().await;
+    let body = frames(stream::poll_fn(|_| panic!("it was read")));
+    let refused = outcome(&scene, "ListDaemonSets", body).await.unwrap_err();
+    assert_try_again(&refused, Code::ResourceExhausted, "--max-concurrent-calls");
+    first.abort();
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_caller_who_doesnt_send_its_request_is_cut_at_the_deadline() {
+    let scene = Scene::with(LIMITS);
+    for begun in [
+        Bytes::new(),
+        Bytes::from_static(&[0, 0]),
+        encoded(&list("1")).slice(..6),
+    ] {
+        let body = frames(stream::once(async { begun }).chain(stream::pending()));
+        let late = outcome(&scene, "ListDaemonSets", body).await.unwrap_err();
+        assert_try_again(&late, Code::DeadlineExceeded, "longer than 30 s");
+    }
+}
+
+#[tokio::test]
+async fn a_message_may_come_in_pieces() {
+    let scene = Scene::with(LIMITS);
+    let message = encoded(&list("7"));
+    for size in 1..=message.len() {
+        let pieces: Vec<_> = message.chunks(size).map(Bytes::copy_from_slice).collect();
+        outcome(&scene, "ListDaemonSets", frames(stream::iter(pieces)))
+            .await
+            .unwrap_or_else(|status| panic!("pieces of {size}: {status}"));
+    }
+}
+
+#[tokio::test]
+async fn a_broken_request_is_an_error_and_gives_its_place_back() {
+    let scene = Scene::with(LIMITS);
+    let message = encoded(&list("7"));
+    for cut in 1..message.len() {
+        let body = frames(stream::iter([message.slice(..cut)]));
+        let failed = outcome(&scene, "ListDaemonSets", body).await.unwrap_err();
+        assert_eq!(failed.code(), Code::Internal, "cut after {cut}: {failed}");
+    }
+    let twice = frames(stream::iter([message.clone(), message]));
+    let refused = outcome(&scene, "ListDaemonSets", twice).await.unwrap_err();
+    assert_eq!(refused.code(), Code::InvalidArgument, "{refused}");
+    scene.client().list_daemon_sets(list("7")).await.unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_requests_in_work_share_a_budget_of_memory() {
+    let scene = Scene::with(Limits {
+        max_concurrent_calls: 16,
+        ..LIMITS
+    });
+    // Four of the largest fit. What they still wait for is the end of their bodies.
+    let largest = encoded(&list_of(LIMITS.max_message_bytes));
+    let mut held = Vec::new();
+    for _ in 0..4 {
+        let body = frames(stream::once(std::future::ready(largest.clone())).chain(stream::pending()));
+        let mut gate = scene.gate.clone();
+        held.push(tokio::spawn(gate.call(request("ListDaemonSets", body))));
+    }
+    tokio::task::yield_now().await;
+    let refused = scene.client().list_daemon_sets(list("1")).await.unwrap_err();
+    assert_try_again(
+        &refused,
+        Code::ResourceExhausted,
+        "hold 262144 bytes together, and no more",
+    );
+    // A request that holds nothing needs none.
+    scene.fake.go.add_permits(1);
+    scene.call().await.unwrap().unwrap();
+    held.pop().unwrap().abort();
+    scene.client().list_daemon_sets(list("1")).await.unwrap();
+    assert!(scene.told().contains(&"memory".to_owned()));
+}
+
+#[tokio::test(start_paused = true)]
+async fn work_in_the_background_holds_its_memory_until_it_ends() {
+    let scene = Scene::with(Limits {
+        max_concurrent_calls: 16,
+        // One kibibyte for all.
+        max_message_bytes: 256,
+        ..LIMITS
+    });
+    let mut client = scene.client();
+    let request = ExplainRequest {
+        node: "n".repeat(200),
+        ..ExplainRequest::default()
+    };
+    let gone = tokio::spawn(async move { client.explain(request).await });
+    scene.entered().await;
+    gone.abort();
+    let mut client = scene.client();
+    let refused = tokio::spawn(async move { client.list_daemon_sets(list("1")).await });
+    tokio::task::yield_now().await;
+    tokio::time::advance(Duration::from_secs(1)).await;
+    let refused = refused.await.unwrap().unwrap_err();
+    assert_try_again(&refused, Code::ResourceExhausted, "hold 1024 bytes together");
+    scene.finish.send(()).unwrap();
+    scene.client().list_daemon_sets(list("1")).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_message_that_is_too_large_is_resource_exhausted_with_a_sentence() {
+    let scene = Scene::with(Limits {
+        max_streams: 2,
+        ..LIMITS
+    });
+    let mut client = scene.client();
+    let limit = LIMITS.max_message_bytes;
+    client.list_daemon_sets(list_of(limit)).await.unwrap();
+    let watch = |name: &str| WatchPlansRequest {
+        name: name.to_owned(),
+        namespace: String::new(),
+    };
+    let mut watched = client.watch_plans(watch("70000")).await.unwrap().into_inner();
+    let refusals = [
+        (
+            client.list_daemon_sets(list_of(limit + 1)).await.unwrap_err(),
+            "split the request",
+        ),
+        (
+            client.list_daemon_sets(list("65536")).await.unwrap_err(),
+            "ask for less at once",
+        ),
+        (
+            client
+                .get_node_overhead(GetNodeOverheadRequest { node: "65536".into() })
+                .await
+                .unwrap_err(),
+            "ask for less at once",
+        ),
+        (watched.message().await.unwrap_err(), "ask for less at once"),
+        (
+            client.watch_plans(watch(&"7".repeat(limit))).await.unwrap_err(),
+            "split the request",
+        ),
+    ];
+    for (refused, words) in refusals {
+        assert_eq!(refused.code(), Code::ResourceExhausted, "{refused}");
+        assert!(
+            refused.message().contains("larger than 65536 bytes") && refused.message().contains(words),
+            "{refused}"
+        );
+    }
+    client
+        .get_node_overhead(GetNodeOverheadRequest { node: "60000".into() })
+        .await
+        .unwrap();
+}
+
+#[tokio::test]
+async fn a_compressed_message_is_refused_by_name() {
+    let scene = Scene::with(LIMITS);
+    let mut compressed = request("ListDaemonSets", frames(stream::iter([encoded(&list("1"))])));
+    compressed
+        .headers_mut()
+        .insert("grpc-encoding", "gzip".parse().unwrap());
+    let response = scene.gate.clone().call(compressed).await.unwrap();
+    let refused = Status::from_header_map(response.headers()).unwrap();
+    assert_eq!(refused.code(), Code::Unimplemented);
+    assert!(refused.message().contains("gzip"), "{refused}");
+}

@@ -1,0 +1,204 @@
+//! A service on a server, as a program has it: what is only there with connections.
+
+#![expect(clippy::unwrap_used, reason = "what helps a test may fail it")]
+
+use std::{io, time::Duration};
+
+use everynode_proto::{
+    executor::v1::{
+        ExplainRequest, ExplainResponse, GetInfoRequest, GetInfoResponse, GetNodeOverheadRequest,
+        GetNodeOverheadResponse, ListDaemonSetsRequest, ListDaemonSetsResponse, Placement, WatchPlansRequest,
+        WatchPlansResponse,
+        executor_service_client::ExecutorServiceClient,
+        executor_service_server::{ExecutorService, ExecutorServiceServer, SERVICE_NAME},
+    },
+    serve::{Health, Limits, Server, in_background},
+};
+use http_body_util::{BodyExt, Full};
+use hyper_util::rt::TokioIo;
+use prost::bytes::Bytes;
+use tokio::{io::DuplexStream, sync::mpsc, task::JoinHandle, time::Instant};
+use tokio_stream::wrappers::UnboundedReceiverStream;
+use tokio_util::sync::CancellationToken;
+use tonic::{
+    Code, Request, Response, Status,
+    body::Body,
+    transport::{Channel, Endpoint},
+};
+use tonic_health::pb::{
+    HealthCheckRequest, health_check_response::ServingStatus, health_client::HealthClient,
+};
+use tower::{Service, ServiceExt};
+
+const LIMITS: Limits = Limits {
+    max_concurrent_calls: 1,
+    max_streams: 1,
+    streams: "watches",
+    call_deadline: Duration::from_secs(30),
+    max_message_bytes: 4 * 1024 * 1024,
+};
+
+/// A service that answers at once: small by `GetInfo`, large by `Explain`.
+struct Fake;
+
+#[tonic::async_trait]
+impl ExecutorService for Fake {
+    async fn get_info(&self, _: Request<GetInfoRequest>) -> Result<Response<GetInfoResponse>, Status> {
+        Ok(Response::new(GetInfoResponse::default()))
+    }
+
+    async fn list_daemon_sets(
+        &self,
+        _: Request<ListDaemonSetsRequest>,
+    ) -> Result<Response<ListDaemonSetsResponse>, Status> {
+        Err(Status::unimplemented("not needed"))
+    }
+
+    async fn explain(&self, request: Request<ExplainRequest>) -> Result<Response<ExplainResponse>, Status> {
+        in_background(request, |_| {
+            Ok(ExplainResponse {
+                placements: vec![Placement::default(); 1024 * 1024],
+                ..ExplainResponse::default()
+            })
+        })
+        .await
+    }
+
+    async fn get_node_overhead(
+        &self,
+        _: Request<GetNodeOverheadRequest>,
+    ) -> Result<Response<GetNodeOverheadResponse>, Status> {
+        Err(Status::unimplemented("not needed"))
+    }
+
+    type WatchPlansStream = tokio_stream::Pending<Result<WatchPlansResponse, Status>>;
+
+    async fn watch_plans(
+        &self,
+        _: Request<WatchPlansRequest>,
+    ) -> Result<Response<Self::WatchPlansStream>, Status> {
+        Ok(Response::new(tokio_stream::pending()))
+    }
+}
+
+/// A server on connections in memory.
+struct Served {
+    health: Health,
+    shutdown: CancellationToken,
+    connections: mpsc::UnboundedSender<io::Result<DuplexStream>>,
+    end: JoinHandle<Result<(), tonic::transport::Error>>,
+}
+
+impl Served {
+    async fn start() -> Self {
+        let shutdown = CancellationToken::new();
+        let service = ExecutorServiceServer::new(Fake)
+            .max_decoding_message_size(LIMITS.max_message_bytes)
+            .max_encoding_message_size(LIMITS.max_message_bytes);
+        let server = Server::new(service, LIMITS, shutdown.clone()).await.unwrap();
+        let health = server.health();
+        let (connections, incoming) = mpsc::unbounded_channel();
+        let end = tokio::spawn(server.serve(UnboundedReceiverStream::new(incoming)));
+        Self {
+            health,
+            shutdown,
+            connections,
+            end,
+        }
+    }
+
+    async fn connect(&self) -> Channel {
+        let connections = self.connections.clone();
+        let connect = move |_| {
+            let (client, server) = tokio::io::duplex(64 * 1024);
+            connections.send(Ok(server)).unwrap();
+            async { Ok::<_, io::Error>(TokioIo::new(client)) }
+        };
+        Endpoint::from_static("http://executor")
+            .initial_stream_window_size(65_535)
+            .connect_with_connector(tower::service_fn(connect))
+            .await
+            .unwrap()
+    }
+
+    async fn client(&self) -> ExecutorServiceClient<Channel> {
+        ExecutorServiceClient::new(self.connect().await)
+    }
+}
+
+#[tokio::test]
+async fn a_server_has_health_and_answers_and_ends_with_everything_on_it_when_it_is_shut_down() {
+    let served = Served::start().await;
+    let mut health = HealthClient::new(served.connect().await);
+    let request = HealthCheckRequest {
+        service: SERVICE_NAME.to_owned(),
+    };
+    let before = health.check(request.clone()).await.unwrap().into_inner();
+    assert_eq!(before.status(), ServingStatus::NotServing);
+    served.health.set_serving(true).await;
+    let after = health.check(request.clone()).await.unwrap().into_inner();
+    assert_eq!(after.status(), ServingStatus::Serving);
+
+    let mut client = served.client().await;
+    client.get_info(GetInfoRequest {}).await.unwrap();
+    let plans = client.watch_plans(WatchPlansRequest::default()).await;
+    let mut plans = plans.unwrap().into_inner();
+    let mut healths = health.watch(request).await.unwrap().into_inner();
+    assert!(healths.message().await.unwrap().is_some());
+    served.shutdown.cancel();
+    assert_eq!(plans.message().await.unwrap_err().code(), Code::Unavailable);
+    assert_eq!(healths.message().await.unwrap_err().code(), Code::Unavailable);
+    served.end.await.unwrap().unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_caller_who_doesnt_take_its_answer_is_cut_off_with_its_connection() {
+    let served = Served::start().await;
+    let mut channel = served.connect().await;
+    let empty_message = Body::new(Full::new(Bytes::from_static(&[0; 5])));
+    let request = http::Request::post("http://executor/everynode.executor.v1.ExecutorService/Explain")
+        .header("content-type", "application/grpc")
+        .body(empty_message)
+        .unwrap();
+    let began = Instant::now();
+    let answer = channel.ready().await.unwrap().call(request).await.unwrap();
+    // Only the beginning of it is on its way, and so its call still has the only place.
+    let mut other = served.client().await;
+    while let Err(refused) = other.get_info(GetInfoRequest {}).await {
+        assert_eq!(refused.code(), Code::ResourceExhausted, "{refused}");
+    }
+    let took = began.elapsed().as_secs();
+    assert!((30..35).contains(&took), "after {took} s");
+    assert!(answer.into_body().collect().await.is_err());
+}
+
+#[tokio::test]
+async fn one_connection_more_is_closed_at_once_and_the_others_go_on() {
+    let served = Served::start().await;
+    let mut open = Vec::new();
+    for _ in 0..LIMITS.max_connections() {
+        let mut client = served.client().await;
+        client.get_info(GetInfoRequest {}).await.unwrap();
+        open.push(client);
+    }
+    let mut surplus = served.client().await;
+    surplus.get_info(GetInfoRequest {}).await.unwrap_err();
+    let mut first = open.swap_remove(0);
+    first.get_info(GetInfoRequest {}).await.unwrap();
+    drop(first);
+    // A channel that has lost its connection makes another for its next call.
+    while surplus.get_info(GetInfoRequest {}).await.is_err() {
+        tokio::task::yield_now().await;
+    }
+}
+
+#[tokio::test]
+async fn headers_that_are_too_large_are_refused() {
+    let served = Served::start().await;
+    let mut client = served.client().await;
+    let mut request = Request::new(GetInfoRequest {});
+    let large = "x".repeat(20 * 1024).parse().unwrap();
+    request.metadata_mut().insert("large", large);
+    client.get_info(request).await.unwrap_err();
+    client.get_info(GetInfoRequest {}).await.unwrap();
+}

@@ -1,0 +1,286 @@
+//! Many large calls at once: a real planner stays within its memory, and keeps serving.
+
+use std::{
+    sync::Arc,
+    sync::atomic::{AtomicBool, AtomicUsize, Ordering},
+    time::Duration,
+};
+
+use everynode_proto::facts::Unread;
+use everynode_proto::planner::v1::fact::Fact;
+use everynode_proto::planner::v1::planner_service_client::PlannerServiceClient;
+use everynode_proto::planner::v1::session_response::Message;
+use everynode_proto::planner::v1::{
+    DaemonSetFacts, ExplainRequest, ExplainResponse, Fact as Facts, Hello, NodeFacts, PlanRequest,
+    PlanResponse, PodTemplateFacts, SessionRequest, SyncComplete,
+};
+use everynode_tests::programs::{Profile, Programs};
+use everynode_tests::service::{Planner, ServiceOptions};
+use everynode_tests::wait::eventually;
+use futures::StreamExt as _;
+use futures::channel::mpsc;
+use procfs::process::Process;
+use serde_json::{Value, json};
+use tokio::time::timeout;
+use tonic::transport::Channel;
+use tonic::{Code, Status};
+
+use crate::world::DEADLINE;
+
+/// What the planner may take, in MiB: the requests that it holds at the same time (256), what comes of those that it works
+/// on (one for each processor), and answers on their way.
+const BOUND_MIB: u64 = 768;
+/// Connections, and callers on each: more requests than would fit into the bound.
+const CONNECTIONS: usize = 8;
+const CALLERS: usize = 6;
+/// How often each of them calls.
+const ROUNDS: usize = 3;
+const NODES: usize = 1_000;
+/// A node's annotations make up most of it, as in a real cluster, and decide nothing.
+const ANNOTATION_BYTES: usize = 24 * 1024;
+
+fn unread(object: Value) -> Unread {
+    let Value::Object(object) = object else {
+        panic!("no object")
+    };
+    Unread::from(&object)
+}
+
+fn node(index: usize) -> Unread {
+    let taints = json!([{"key": "dedicated", "value": "db", "effect": "NoSchedule"}]);
+    unread(json!({
+        "kind": "Node",
+        "metadata": {
+            "name": format!("node-{index:04}"),
+            "labels": {"zone": format!("zone-{}", index % 3)},
+            "annotations": {"padding": "x".repeat(ANNOTATION_BYTES)},
+        },
+        "spec": if index.is_multiple_of(2) { json!({}) } else { json!({"taints": taints}) },
+    }))
+}
+
+fn daemon_set(index: usize) -> Unread {
+    let zone = json!({"zone": format!("zone-{}", index % 3)});
+    let labels = json!({"app": "agent"});
+    unread(json!({
+        "kind": "DaemonSet",
+        "metadata": {"name": format!("agent-{index:02}"), "namespace": "default", "uid": format!("uid-{index}")},
+        "spec": {
+            "selector": {"matchLabels": labels},
+            "template": {"metadata": {"labels": labels}, "spec": {"nodeSelector": zone, "containers": []}},
+        },
+    }))
+}
+
+/// What callers ask, and what is right.
+struct Questions {
+    explain: ExplainRequest,
+    explained: ExplainResponse,
+    plan: PlanRequest,
+    planned: PlanResponse,
+}
+
+type Client = PlannerServiceClient<Channel>;
+
+async fn connect(url: &str) -> Client {
+    let channel = Channel::from_shared(url.to_owned()).unwrap().connect().await;
+    Client::new(channel.unwrap()).max_decoding_message_size(usize::MAX)
+}
+
+impl Questions {
+    /// Asks once while nobody else does.
+    async fn new(client: &mut Client) -> Self {
+        let nodes: Vec<_> = (0..NODES).map(node).collect();
+        let explain = ExplainRequest {
+            daemon_sets: (0..30).map(daemon_set).collect(),
+            nodes: nodes.clone(),
+        };
+        let plan = PlanRequest {
+            daemon_set: Some(daemon_set(0)),
+            nodes,
+            ..PlanRequest::default()
+        };
+        let explained = client.explain(explain.clone()).await.unwrap().into_inner();
+        let planned = client.plan(plan.clone()).await.unwrap().into_inner();
+        assert_eq!(explained.verdicts.len(), 30 * NODES);
+        assert!(!planned.actions.is_empty());
+        Self {
+            explain,
+            explained,
+            plan,
+            planned,
+        }
+    }
+
+    /// Whether the call was answered; if it was refused, then as it should be.
+    async fn ask(&self, client: &mut Client, explain: bool) -> bool {
+        let refused = if explain {
+            let answer = client.explain(self.explain.clone()).await;
+            answer.map(|answer| assert!(answer.into_inner() == self.explained, "another answer than alone"))
+        } else {
+            let answer = client.plan(self.plan.clone()).await;
+            answer.map(|answer| assert!(answer.into_inner() == self.planned, "another plan than alone"))
+        };
+        let Err(status) = refused else { return true };
+        assert_refusal(&status);
+        false
+    }
+}
+
+#[track_caller]
+fn assert_refusal(status: &Status) {
+    let expected = [Code::ResourceExhausted, Code::DeadlineExceeded].contains(&status.code());
+    assert!(expected, "{status}");
+    assert!(status.message().contains("try again in 1 s"), "{status}");
+    assert!(
+        status.details().windows(9).any(|window| window == b"RetryInfo"),
+        "no time for programs: {status}"
+    );
+}
+
+/// Goes on adding nodes in a session, each of which must get its plan, and returns how many did.
+async fn session(mut client: Client, until: Arc<AtomicBool>) -> usize {
+    let (requests, outgoing) = mpsc::unbounded();
+    let send = |sequence, hello, facts: Vec<Fact>| {
+        let facts = facts.into_iter().map(|fact| Facts { fact: Some(fact) });
+        let request = SessionRequest {
+            sequence,
+            hello,
+            now: Some(prost_types::Timestamp {
+                seconds: 1_000_000,
+                nanos: 0,
+            }),
+            facts: facts.collect(),
+        };
+        requests.unbounded_send(request).unwrap();
+    };
+    let hello = Hello {
+        cluster: "flooded".to_owned(),
+        identity: "executor".to_owned(),
+        epoch: 1,
+        protocol: 1,
+    };
+    let daemon_set = DaemonSetFacts {
+        namespace: "default".to_owned(),
+        name: "agent".to_owned(),
+        uid: "uid".to_owned(),
+        template: Some(PodTemplateFacts::default()),
+        ..DaemonSetFacts::default()
+    };
+    let facts = vec![
+        Fact::DaemonSetChanged(daemon_set),
+        Fact::SyncComplete(SyncComplete {}),
+    ];
+    send(1, Some(hello), facts);
+    let mut responses = client.session(outgoing).await.unwrap().into_inner();
+    let mut served = 0;
+    while !until.load(Ordering::Relaxed) {
+        let name = format!("node-{served}");
+        let node = NodeFacts {
+            name: name.clone(),
+            ..NodeFacts::default()
+        };
+        send(2 + served as u64, None, vec![Fact::NodeChanged(node)]);
+        let planned = async {
+            loop {
+                let response = responses.next().await.expect("the session goes on").unwrap();
+                if let Some(Message::Plan(plan)) = response.message
+                    && plan
+                        .actions
+                        .iter()
+                        .any(|action| format!("{action:?}").contains(&name))
+                {
+                    break;
+                }
+            }
+        };
+        timeout(DEADLINE, planned).await.expect("the session is served");
+        served += 1;
+    }
+    served
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_flood_of_large_calls_is_refused_in_part_within_memory_and_holds_up_no_session() {
+    let programs = Programs::built(Profile::Dev).await.unwrap();
+    let planner = Planner::start(&programs, ServiceOptions::default())
+        .await
+        .unwrap();
+    let process = Process::new(planner.pid().unwrap()).unwrap();
+    let peak_mib = || process.status().unwrap().vmhwm.unwrap() / 1024;
+    let mut client = connect(&planner.url()).await;
+    let questions = Arc::new(Questions::new(&mut client).await);
+    println!("one call after the other takes {} MiB", peak_mib());
+
+    let over = Arc::new(AtomicBool::new(false));
+    let session = tokio::spawn(session(connect(&planner.url()).await, over.clone()));
+    let (right, refused) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
+    let mut callers = Vec::new();
+    for _ in 0..CONNECTIONS {
+        let client = connect(&planner.url()).await;
+        for caller in 0..CALLERS {
+            let (mut client, questions) = (client.clone(), questions.clone());
+            let (right, refused) = (right.clone(), refused.clone());
+            callers.push(tokio::spawn(async move {
+                for round in 0..ROUNDS {
+                    let answered = questions.ask(&mut client, (caller + round) % 2 == 0).await;
+                    let count = if answered { &right } else { &refused };
+                    count.fetch_add(1, Ordering::Relaxed);
+                }
+            }));
+        }
+    }
+    for caller in callers {
+        caller
+            .await
+            .unwrap_or_else(|error| panic!("{error}\n{}", planner.log_tail(20)));
+    }
+    over.store(true, Ordering::Relaxed);
+    let served = session.await.unwrap();
+    let (right, refused) = (right.load(Ordering::Relaxed), refused.load(Ordering::Relaxed));
+    let peak = peak_mib();
+    println!("{right} answers, {refused} refusals, {served} plans in the session, {peak} MiB");
+    assert!(right > 0 && refused > 0, "{right} answers, {refused} refusals");
+    assert!(served > 10, "{served} plans in the session");
+    assert!(peak < BOUND_MIB, "the planner took {peak} MiB");
+
+    assert!(questions.ask(&mut client, true).await && questions.ask(&mut client, false).await);
+    let counted = planner.metric("everynode_planner_refused_calls_total", "").await;
+    assert!(counted.unwrap() >= f64::from(u32::try_from(refused).unwrap()));
+    eventually(DEADLINE, "all calls to have ended", async || {
+        let open = planner.metric("everynode_planner_calls_in_progress", "").await?;
+        anyhow::ensure!(open.abs() < 0.5, "{open} are in progress");
+        Ok(())
+    })
+    .await
+    .unwrap();
+}
+
+#[tokio::test]
+async fn a_watch_of_health_doesnt_hold_up_a_planner_that_stops() {
+    use tonic_health::pb::{HealthCheckRequest, health_client::HealthClient};
+    let programs = Programs::built(Profile::Dev).await.unwrap();
+    let mut planner = Planner::start(&programs, ServiceOptions::default())
+        .await
+        .unwrap();
+    let channel = Channel::from_shared(planner.url())
+        .unwrap()
+        .connect()
+        .await
+        .unwrap();
+    let watch = HealthClient::new(channel)
+        .watch(HealthCheckRequest::default())
+        .await;
+    let mut watch = watch.unwrap().into_inner();
+    assert!(watch.message().await.unwrap().is_some());
+    let began = std::time::Instant::now();
+    planner.stop().await.unwrap();
+    let took = began.elapsed();
+    // Calls are cut off after ten seconds.
+    assert!(took < Duration::from_secs(8), "it took {took:?}");
+    assert!(
+        !planner.log_tail(20).contains("cut off"),
+        "{}",
+        planner.log_tail(20)
+    );
+}
