@@ -4,9 +4,11 @@
 //!   generated from the .proto files.
 //! - [`facts`]: the one place that reads Kubernetes JSON, and the way from there to the wire's facts. The executor's
 //!   watches and the planner's unary calls both go through it, so a fact means the same in both.
+//! - [`answers`]: the answers of both services, printed for people and for programs.
 //!
 //! No rule lives here: what follows from a fact is the planner's to say.
 
+pub mod answers;
 pub mod facts;
 
 /// The package `everynode.executor.v1`.

@@ -194,7 +194,7 @@ impl<'a> Raw<'a> {
     }
 
     /// An object's field. Of several with one key the last counts.
-    pub(super) fn get(&self, key: &str) -> Option<Raw<'a>> {
+    pub(super) fn get(&self, key: &str) -> Option<Self> {
         let Ok(Kind::Object(fields)) = self.kind() else {
             return None;
         };
