@@ -3,8 +3,12 @@
 use std::{sync::Arc, time::Duration};
 
 use anyhow::Context;
-use clap::Parser;
-use everynode_proto::planner::v1::planner_service_server::{PlannerServiceServer, SERVICE_NAME};
+use clap::{CommandFactory, Parser};
+use clap_complete::Shell;
+use everynode_proto::{
+    answers,
+    planner::v1::planner_service_server::{PlannerServiceServer, SERVICE_NAME},
+};
 use tokio::{
     net::TcpListener,
     signal::unix::{SignalKind, signal},
@@ -28,9 +32,10 @@ use tracing_subscriber::EnvFilter;
 
 use crate::{
     admin,
-    args::{Args, LogFormat},
+    args::{Args, Cli, Command, LogFormat},
     limits::{self, MAX_MESSAGE_BYTES},
     metrics::Metrics,
+    offline,
     service::Planner,
 };
 
@@ -47,14 +52,26 @@ const CONNECTION_WINDOW_BYTES: u32 = 16 * 1024 * 1024;
 
 /// Runs the program and returns its exit code.
 pub fn main() -> u8 {
-    let args = match Args::try_parse() {
-        Ok(args) => args,
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
         Err(error) => {
             // Where there is no terminal to print to, the exit code still tells.
             let _ = error.print();
             return if error.use_stderr() { EXIT_USAGE } else { 0 };
         }
     };
+    match cli.command {
+        None => start(&cli.serve),
+        Some(Command::Serve(args)) => start(&args),
+        Some(Command::Explain(args)) => offline::explain(&args),
+        Some(Command::Plan(args)) => offline::plan(&args),
+        Some(Command::Simulate(args)) => offline::simulate(&args),
+        Some(Command::Completions { shell }) => complete(shell),
+    }
+}
+
+/// Serves until it is told to stop; returns the exit code.
+fn start(args: &Args) -> u8 {
     let filter = match EnvFilter::try_new(&args.log) {
         Ok(filter) => filter,
         Err(error) => return complain(EXIT_USAGE, &format!("--log (or RUST_LOG) can't be used: {error}")),
@@ -65,7 +82,7 @@ pub fn main() -> u8 {
         Err(error) => return complain(1, &format!("can't start: {error}")),
     };
     runtime.block_on(async {
-        let ports = match Ports::bind(&args).await {
+        let ports = match Ports::bind(args).await {
             Ok(ports) => ports,
             Err(error) => return complain(EXIT_USAGE, &format!("{error:#}")),
         };
@@ -83,6 +100,19 @@ pub fn main() -> u8 {
 fn complain(code: u8, message: &str) -> u8 {
     eprintln!("everynode-planner: {message}");
     code
+}
+
+/// Prints a shell's script for completion.
+fn complete(shell: Shell) -> u8 {
+    let mut script = Vec::new();
+    clap_complete::generate(shell, &mut Cli::command(), env!("CARGO_PKG_NAME"), &mut script);
+    match answers::print(&String::from_utf8_lossy(&script)) {
+        Ok(()) => 0,
+        Err(error) => complain(
+            answers::exit::SOFTWARE,
+            &format!("the script can't be written: {error}"),
+        ),
+    }
 }
 
 fn start_logging(filter: EnvFilter, format: LogFormat) {
