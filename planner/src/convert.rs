@@ -1,7 +1,9 @@
-//! From wire facts to the model, and from plans to the wire. Errors name the field.
+//! From wire facts and objects to the model, and from decisions to the wire. Errors name the field.
 
+mod from_object;
 mod from_wire;
 mod to_wire;
 
+pub use from_object::{node_as_template, node_template, resources, workload};
 pub use from_wire::{FieldError, daemon_set, millis, node, pod};
-pub use to_wire::{action, plan, problem, reconsider_after, status, verdict};
+pub use to_wire::{action, demand, plan, problem, reconsider_after, simulation, status, summary, verdict};

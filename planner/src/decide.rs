@@ -8,11 +8,15 @@
 //! - [`rollout`] says which old pods give way;
 //! - [`status`] counts.
 //!
+//! Beside it, of nodes that needn't exist: [`demand`] says what a pod takes of its node, [`simulate`] what becomes of a
+//! node with all of its daemon pods. [`summary`] counts verdicts for people.
+//!
 //! What a cell comes to is its [`share`], a handful of marks, which depends on that cell alone. A [`ledger`] keeps the
 //! shares of all cells with their sums, and looks again only at those that were touched.
 
 pub mod affinity;
 pub mod cell;
+pub mod demand;
 pub mod labels;
 pub mod ledger;
 pub mod node;
@@ -20,7 +24,9 @@ pub mod placement;
 pub mod rollout;
 pub mod set;
 pub mod share;
+pub mod simulate;
 pub mod status;
+pub mod summary;
 pub mod taints;
 
 use self::{

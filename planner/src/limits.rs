@@ -14,7 +14,9 @@ pub const MAX_DAEMON_SETS: usize = 1_000;
 pub const MAX_NODES: usize = 20_000;
 /// Pods in one unary call.
 pub const MAX_PODS: usize = 200_000;
-/// Pairs of `DaemonSet` and node in one `Explain`.
+/// Node templates in one unary call.
+pub const MAX_NODE_TEMPLATES: usize = 10_000;
+/// Pairs of `DaemonSet` and node, or node template, in one unary call.
 pub const MAX_PAIRS: usize = 100_000;
 /// Bytes of one message.
 pub const MAX_MESSAGE_BYTES: usize = 64 * 1024 * 1024;
@@ -29,6 +31,7 @@ pub fn limits() -> Limits {
         max_pods: number(MAX_PODS),
         max_pairs: number(MAX_PAIRS),
         max_message_bytes: number(MAX_MESSAGE_BYTES),
+        max_node_templates: number(MAX_NODE_TEMPLATES),
         ..Limits::default()
     }
 }
@@ -45,11 +48,11 @@ pub fn check(field: &str, count: usize, limit: usize) -> Result<(), Status> {
     Err(refusal(Code::ResourceExhausted, &FieldError::new(field, message)))
 }
 
-/// Refuses more pairs of `DaemonSet` and node than an `Explain` may ask for.
+/// Refuses more pairs of `DaemonSet` and node than a call may ask for.
 ///
 /// # Errors
 /// `RESOURCE_EXHAUSTED`, naming the nodes' field.
-pub fn check_pairs(daemon_sets: usize, nodes: usize) -> Result<(), Status> {
+pub fn check_pairs(field: &str, daemon_sets: usize, nodes: usize) -> Result<(), Status> {
     let pairs = daemon_sets.saturating_mul(nodes);
     if pairs <= MAX_PAIRS {
         return Ok(());
@@ -57,10 +60,7 @@ pub fn check_pairs(daemon_sets: usize, nodes: usize) -> Result<(), Status> {
     let message = format!(
         "makes {pairs} pairs with daemon_sets, at most {MAX_PAIRS} are taken at once; split the request"
     );
-    Err(refusal(
-        Code::ResourceExhausted,
-        &FieldError::new("nodes", message),
-    ))
+    Err(refusal(Code::ResourceExhausted, &FieldError::new(field, message)))
 }
 
 /// `INVALID_ARGUMENT`, naming the field.

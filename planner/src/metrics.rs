@@ -25,6 +25,7 @@ pub enum Method {
     GetInfo,
     Plan,
     Explain,
+    SimulateNodes,
     Session,
 }
 

@@ -2,13 +2,17 @@
 //!
 //! Strings are shared (`Arc<str>`): a session interns them, so a label that a thousand nodes carry is stored once.
 
+mod demand;
 mod labels;
+mod quantity;
 mod uid;
 
 use std::sync::Arc;
 
 pub use self::{
+    demand::{Container, Demand, HostPort, NodeTemplate, Requirements, Resources, Workload},
     labels::{LabelKey, Labels, same},
+    quantity::{NoQuantity, Quantity},
     uid::Uid,
 };
 
@@ -224,7 +228,7 @@ impl Pod {
 }
 
 /// Whether a `DaemonSet`'s pod belongs on a node.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Verdict {
     /// A pod should run there.
     Run,
@@ -235,7 +239,7 @@ pub enum Verdict {
 }
 
 /// What a reason is about.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum ReasonCode {
     /// Everything fits.
     Fits,
@@ -258,6 +262,31 @@ pub struct Reason {
     pub code: ReasonCode,
     /// A sentence for people.
     pub message: String,
+    /// The condition that isn't met, without what the node has instead; empty when all fits.
+    pub condition: String,
+    /// The same for programs.
+    pub detail: Option<ReasonDetail>,
+}
+
+/// What exactly isn't met.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ReasonDetail {
+    /// A requirement on the node's labels or name.
+    Requirement {
+        /// The place, from 1, of the node affinity's term; 0 for the nodeSelector.
+        term: usize,
+        /// The requirement.
+        requirement: Requirement,
+        /// What the node has, if anything.
+        actual: Option<Text>,
+    },
+    /// A taint that isn't tolerated.
+    Taint {
+        /// The taint.
+        taint: Taint,
+        /// A toleration that would admit it.
+        admitted_by: Toleration,
+    },
 }
 
 /// One thing to do.

@@ -53,7 +53,9 @@ impl PlannerService for Planner {
         Ok(Response::new(GetInfoResponse {
             version: env!("CARGO_PKG_VERSION").to_owned(),
             rules_version: RULES_VERSION.to_owned(),
-            capabilities: ["plan", "explain", "session"].map(str::to_owned).to_vec(),
+            capabilities: ["plan", "explain", "simulate_nodes", "session"]
+                .map(str::to_owned)
+                .to_vec(),
             limits: Some(limits::limits()),
         }))
     }
@@ -70,9 +72,10 @@ impl PlannerService for Planner {
 
     async fn simulate_nodes(
         &self,
-        _request: Request<SimulateNodesRequest>,
+        request: Request<SimulateNodesRequest>,
     ) -> Result<Response<SimulateNodesResponse>, Status> {
-        Err(Status::unimplemented(""))
+        self.metrics.call(Method::SimulateNodes);
+        in_background(move || unary::simulate_nodes(request.into_inner())).await
     }
 
     async fn session(

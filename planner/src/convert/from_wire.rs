@@ -1,6 +1,6 @@
 //! Wire facts as the model has them.
 
-use everynode_proto::planner::v1 as wire;
+use everynode_proto::{facts::unread::ReadError, planner::v1 as wire};
 
 use crate::{
     decide,
@@ -37,6 +37,12 @@ impl FieldError {
             field: format!("{parent}.{}", self.field),
             message: self.message,
         }
+    }
+}
+
+impl From<ReadError> for FieldError {
+    fn from(error: ReadError) -> Self {
+        Self::new(error.field, error.message)
     }
 }
 

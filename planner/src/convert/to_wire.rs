@@ -1,12 +1,18 @@
 //! Plans, verdicts and problems as the wire has them.
 
+use std::collections::BTreeMap;
+
 use everynode_proto::planner::v1 as wire;
 
 use crate::{
+    decide::{
+        simulate::{Conflict, Simulation, Undecided},
+        summary::{Count, Summary},
+    },
     fleet::RowPlan,
     model::{
-        Action, DeleteReason, Millis, Problem, ProblemCode, Reason, ReasonCode, Status, Text, Toleration,
-        Verdict,
+        Action, DeleteReason, Demand, HostPort, Millis, Problem, ProblemCode, Reason, ReasonCode,
+        ReasonDetail, Resources, Status, Text, Toleration, Verdict,
     },
 };
 
@@ -134,32 +140,131 @@ pub fn problem(problem: &Problem, object: &str) -> wire::Problem {
 }
 
 /// The verdict on a pair.
-pub fn verdict(daemon_set: &str, node: &Text, verdict: Verdict, reasons: Vec<Reason>) -> wire::NodeVerdict {
-    let verdict = match verdict {
-        Verdict::Run => wire::Verdict::Run,
-        Verdict::Keep => wire::Verdict::Keep,
-        Verdict::Exclude => wire::Verdict::Exclude,
-    };
+pub fn verdict(daemon_set: &str, node: &Text, of_pair: Verdict, reasons: Vec<Reason>) -> wire::NodeVerdict {
     wire::NodeVerdict {
         daemon_set: daemon_set.to_owned(),
         node: text(node),
-        verdict: verdict.into(),
+        verdict: verdict_of(of_pair).into(),
         reasons: reasons.into_iter().map(reason).collect(),
     }
 }
 
-fn reason(reason: Reason) -> wire::Reason {
-    let code = match reason.code {
+fn verdict_of(verdict: Verdict) -> wire::Verdict {
+    match verdict {
+        Verdict::Run => wire::Verdict::Run,
+        Verdict::Keep => wire::Verdict::Keep,
+        Verdict::Exclude => wire::Verdict::Exclude,
+    }
+}
+
+fn reason_code(code: ReasonCode) -> wire::ReasonCode {
+    match code {
         ReasonCode::Fits => wire::ReasonCode::Fits,
         ReasonCode::NodeName => wire::ReasonCode::NodeName,
         ReasonCode::NodeSelector => wire::ReasonCode::NodeSelector,
         ReasonCode::NodeAffinity => wire::ReasonCode::NodeAffinity,
         ReasonCode::UntoleratedTaint => wire::ReasonCode::UntoleratedTaint,
         ReasonCode::SelectsEverything => wire::ReasonCode::SelectsEverything,
-    };
+    }
+}
+
+fn reason(reason: Reason) -> wire::Reason {
     wire::Reason {
-        code: code.into(),
+        code: reason_code(reason.code).into(),
         message: reason.message,
-        ..wire::Reason::default()
+        condition: reason.condition,
+        detail: reason.detail.map(detail),
+    }
+}
+
+fn detail(detail: ReasonDetail) -> wire::reason::Detail {
+    match detail {
+        ReasonDetail::Requirement {
+            term,
+            requirement,
+            actual,
+        } => wire::reason::Detail::Requirement(wire::FailedRequirement {
+            term: u32::try_from(term).unwrap_or(u32::MAX),
+            key: text(&requirement.key),
+            operator: text(&requirement.operator),
+            values: requirement.values.iter().map(text).collect(),
+            actual: actual.as_ref().map(text),
+        }),
+        ReasonDetail::Taint { taint, admitted_by } => wire::reason::Detail::Taint(wire::UntoleratedTaint {
+            taint: Some(wire::Taint {
+                key: text(&taint.key),
+                value: text(&taint.value),
+                effect: text(&taint.effect),
+            }),
+            admitted_by: Some(toleration(&admitted_by)),
+        }),
+    }
+}
+
+/// Verdicts, counted.
+pub fn summary(daemon_set: &str, summary: Summary) -> wire::VerdictSummary {
+    let count = |count: Count| wire::ReasonCount {
+        code: reason_code(count.code).into(),
+        condition: count.condition,
+        verdict: verdict_of(count.verdict).into(),
+        nodes: count.nodes,
+    };
+    wire::VerdictSummary {
+        daemon_set: daemon_set.to_owned(),
+        run_nodes: summary.run,
+        keep_nodes: summary.keep,
+        exclude_nodes: summary.exclude,
+        reasons: summary.into_counts().into_iter().map(count).collect(),
+    }
+}
+
+fn quantities(resources: &Resources) -> BTreeMap<String, String> {
+    let written = resources.iter();
+    written
+        .map(|(name, amount)| (text(name), amount.to_string()))
+        .collect()
+}
+
+fn host_port(port: &HostPort) -> wire::HostPort {
+    wire::HostPort {
+        ip: text(&port.ip),
+        protocol: text(&port.protocol),
+        port: port.port.into(),
+    }
+}
+
+/// What one pod takes.
+pub fn demand(daemon_set: &str, demand: &Demand) -> wire::DaemonSetDemand {
+    wire::DaemonSetDemand {
+        daemon_set: daemon_set.to_owned(),
+        requests: quantities(&demand.requests),
+        host_ports: demand.host_ports.iter().map(host_port).collect(),
+    }
+}
+
+/// What becomes of a node template. `keys` are the `DaemonSet`s' names.
+pub fn simulation(simulation: &Simulation, template: &Text, keys: &[String]) -> wire::NodeSimulation {
+    let key = |place: &usize| keys.get(*place).cloned().unwrap_or_default();
+    let undecided = |undecided: &Undecided| wire::Undecided {
+        daemon_set: key(&undecided.daemon_set),
+        unknown_labels: undecided.labels.iter().map(text).collect(),
+        message: format!(
+            "it runs there if the node has {}, and not otherwise",
+            undecided.condition
+        ),
+    };
+    let conflict = |conflict: &Conflict| wire::HostPortConflict {
+        host_port: Some(host_port(&conflict.host_port)),
+        daemon_sets: conflict.daemon_sets.iter().map(key).collect(),
+    };
+    wire::NodeSimulation {
+        node_template: text(template),
+        daemon_sets: simulation.runs.iter().map(key).collect(),
+        requests: quantities(&simulation.requests),
+        host_ports: simulation.host_ports.iter().map(host_port).collect(),
+        conflicts: simulation.conflicts.iter().map(conflict).collect(),
+        left: quantities(&simulation.left),
+        exceeded: simulation.exceeded.iter().map(text).collect(),
+        undecided: simulation.undecided.iter().map(undecided).collect(),
     }
 }

@@ -3,9 +3,10 @@
 //! Terms are parsed once per `DaemonSet` and then matched against many nodes. A term that can't be parsed matches
 //! nothing and says why; the other terms go on. Mirrors `nodeaffinity.LazyErrorNodeSelector`.
 
+mod parse;
+
 use std::fmt;
 
-use super::labels;
 use crate::model::{LabelKey, Node, Requirement, Term, Text, same};
 
 /// The one field of a node that a term may ask for.
@@ -31,6 +32,27 @@ pub struct SyntaxError {
     pub message: String,
 }
 
+/// Why a term doesn't match a node.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Failure {
+    /// What is wanted.
+    pub condition: String,
+    /// What is wanted, and what the node has.
+    pub message: String,
+    /// The requirement and what the node has, unless it is the term as such that matches nothing.
+    pub requirement: Option<(Requirement, Option<Text>)>,
+}
+
+impl Failure {
+    fn of_term(message: String) -> Self {
+        Self {
+            condition: message.clone(),
+            message,
+            requirement: None,
+        }
+    }
+}
+
 /// One requirement, ready to be checked.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Check {
@@ -43,14 +65,15 @@ pub struct Check {
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum Subject {
     Label(LabelKey),
-    Name,
+    /// The node's name, by the name of its field.
+    Name(Text),
 }
 
 impl Subject {
     fn of<'n>(&self, node: &'n Node) -> Option<&'n Text> {
         match self {
             Self::Label(key) => node.labels.get(key),
-            Self::Name => Some(&node.name),
+            Self::Name(_) => Some(&node.name),
         }
     }
 }
@@ -121,10 +144,11 @@ impl ParsedTerm {
             return Self::Empty;
         }
         let expressions = term.expressions.iter().enumerate().map(|(index, requirement)| {
-            parse_expression(requirement).map_err(|error| error.within(&format!("matchExpressions[{index}]")))
+            parse::expression(requirement)
+                .map_err(|error| error.within(&format!("matchExpressions[{index}]")))
         });
         let fields = term.fields.iter().enumerate().map(|(index, requirement)| {
-            parse_field(requirement).map_err(|error| error.within(&format!("matchFields[{index}]")))
+            parse::field(requirement).map_err(|error| error.within(&format!("matchFields[{index}]")))
         });
         let (mut checks, mut errors) = (Vec::new(), Vec::new());
         for parsed in expressions.chain(fields) {
@@ -153,19 +177,42 @@ impl ParsedTerm {
         }
     }
 
+    /// Whether the term matches a node that has all that is known, and of the unknown labels nobody knows what; `None` when
+    /// that depends on them.
+    pub fn may_match(&self, node: &Node, unknown: &[Text]) -> Option<bool> {
+        let Self::All(checks) = self else {
+            return Some(false);
+        };
+        let (open, known): (Vec<_>, Vec<_>) = checks.iter().partition(|check| check.is_among(unknown));
+        if !known.iter().all(|check| check.test.holds(check.subject.of(node))) {
+            return Some(false);
+        }
+        open.is_empty().then_some(true)
+    }
+
+    /// The requirements of the term on labels that are unknown.
+    pub fn open(&self, unknown: &[Text]) -> impl Iterator<Item = &Check> {
+        let checks = match self {
+            Self::All(checks) => checks.as_slice(),
+            Self::Empty | Self::Malformed(_) => &[],
+        };
+        checks.iter().filter(|check| check.is_among(unknown))
+    }
+
     /// Everything for which the term doesn't match the node; nothing when it does.
-    pub fn failures(&self, node: &Node) -> Vec<String> {
+    pub fn failures(&self, node: &Node) -> Vec<Failure> {
         match self {
-            Self::All(checks) => checks
-                .iter()
-                .filter(|check| !check.test.holds(check.subject.of(node)))
-                .map(|check| check.failure(node))
-                .collect(),
-            Self::Empty => vec!["it is empty, which matches no node".to_owned()],
+            Self::All(checks) => {
+                let failed = checks
+                    .iter()
+                    .filter(|check| !check.test.holds(check.subject.of(node)));
+                failed.map(|check| check.failure(node)).collect()
+            }
+            Self::Empty => vec![Failure::of_term("it is empty, which matches no node".to_owned())],
             Self::Malformed(errors) => {
                 let text =
                     |error: &SyntaxError| format!("it can't be parsed ({}: {})", error.field, error.message);
-                errors.iter().map(text).collect()
+                errors.iter().map(|error| Failure::of_term(text(error))).collect()
             }
         }
     }
@@ -185,100 +232,20 @@ impl SyntaxError {
     }
 }
 
-fn parse_expression(requirement: &Requirement) -> Result<Check, SyntaxError> {
-    if let Some(fault) = labels::key_fault(&requirement.key) {
-        return Err(SyntaxError::new(
-            "key",
-            format!("{:?} is no label key: {fault}", requirement.key),
-        ));
-    }
-    let values = &requirement.values;
-    for (index, value) in values.iter().enumerate() {
-        if let Some(fault) = labels::value_fault(value) {
-            let message = format!("{value:?} is no label value: {fault}");
-            return Err(SyntaxError::new(&format!("values[{index}]"), message));
-        }
-    }
-    let operator = requirement.operator.as_ref();
-    let none = |test| match values.as_slice() {
-        [] => Ok(test),
-        [..] => Err(SyntaxError::new(
-            "values",
-            format!("must be empty for operator {operator}"),
-        )),
-    };
-    let some = |test: fn(Vec<Text>) -> Test| match values.as_slice() {
-        [] => Err(SyntaxError::new(
-            "values",
-            format!("must not be empty for operator {operator}"),
-        )),
-        [..] => Ok(test(values.clone())),
-    };
-    let integer = |test: fn(i64) -> Test| {
-        let [value] = values.as_slice() else {
-            let message = format!(
-                "must be one integer for operator {operator}, found {}",
-                values.len()
-            );
-            return Err(SyntaxError::new("values", message));
-        };
-        value.parse().map(test).map_err(|_| {
-            let message = format!("{value:?} must be an integer for operator {operator}");
-            SyntaxError::new("values[0]", message)
-        })
-    };
-    let test = match operator {
-        "In" => some(Test::In)?,
-        "NotIn" => some(Test::NotIn)?,
-        "Exists" => none(Test::Exists)?,
-        "DoesNotExist" => none(Test::DoesNotExist)?,
-        "Gt" => integer(Test::Gt)?,
-        "Lt" => integer(Test::Lt)?,
-        other => {
-            let message = format!("{other:?} must be one of In, NotIn, Exists, DoesNotExist, Gt, Lt");
-            return Err(SyntaxError::new("operator", message));
-        }
-    };
-    Ok(Check {
-        subject: Subject::Label(LabelKey::new(requirement.key.clone())),
-        test,
-        place: 0,
-    })
-}
-
-fn parse_field(requirement: &Requirement) -> Result<Check, SyntaxError> {
-    if requirement.key.as_ref() != NAME_FIELD {
-        let message = format!(
-            "{:?} must be {NAME_FIELD}, the only field that can be asked for",
-            requirement.key
-        );
-        return Err(SyntaxError::new("key", message));
-    }
-    let [value] = requirement.values.as_slice() else {
-        let found = requirement.values.len();
-        return Err(SyntaxError::new(
-            "values",
-            format!("must be one node name, found {found}"),
-        ));
-    };
-    let test = match requirement.operator.as_ref() {
-        "In" => Test::In(vec![value.clone()]),
-        "NotIn" => Test::NotIn(vec![value.clone()]),
-        other => {
-            return Err(SyntaxError::new(
-                "operator",
-                format!("{other:?} must be In or NotIn for a field"),
-            ));
-        }
-    };
-    Ok(Check {
-        subject: Subject::Name,
-        test,
-        place: 0,
-    })
-}
-
 impl Test {
+    /// The operator and its values, as they were written.
+    fn parts(&self) -> (&'static str, Vec<Text>) {
+        let number = |bound: &i64| vec![bound.to_string().into()];
+        match self {
+            Self::In(values) => ("In", values.clone()),
+            Self::NotIn(values) => ("NotIn", values.clone()),
+            Self::Exists => ("Exists", Vec::new()),
+            Self::DoesNotExist => ("DoesNotExist", Vec::new()),
+            Self::Gt(bound) => ("Gt", number(bound)),
+            Self::Lt(bound) => ("Lt", number(bound)),
+        }
+    }
+
     fn holds(&self, actual: Option<&Text>) -> bool {
         let number = || actual.and_then(|value| value.parse::<i64>().ok());
         let is_among =
@@ -295,27 +262,52 @@ impl Test {
 }
 
 impl Check {
-    fn failure(&self, node: &Node) -> String {
-        let key = match &self.subject {
-            Subject::Label(key) => key.text().as_ref(),
-            Subject::Name => NAME_FIELD,
-        };
-        match self.subject.of(node) {
-            Some(actual) => format!("{key} {} is wanted, the node has {key}={actual}", self.test),
-            None => format!("{key} {} is wanted, the node has no label {key}", self.test),
+    /// The label's key, or the field's name.
+    pub fn key(&self) -> &Text {
+        match &self.subject {
+            Subject::Label(key) => key.text(),
+            Subject::Name(field) => field,
         }
+    }
+
+    fn is_among(&self, unknown: &[Text]) -> bool {
+        matches!(self.subject, Subject::Label(_)) && unknown.contains(self.key())
+    }
+
+    fn failure(&self, node: &Node) -> Failure {
+        let key = self.key();
+        let actual = self.subject.of(node);
+        let message = match actual {
+            Some(actual) => format!("{self} is wanted, the node has {key}={actual}"),
+            None => format!("{self} is wanted, the node has no label {key}"),
+        };
+        let (operator, values) = self.test.parts();
+        let requirement = Requirement {
+            key: key.clone(),
+            operator: operator.into(),
+            values,
+        };
+        Failure {
+            condition: self.to_string(),
+            message,
+            requirement: Some((requirement, actual.cloned())),
+        }
+    }
+}
+
+impl fmt::Display for Check {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "{} {}", self.key(), self.test)
     }
 }
 
 impl fmt::Display for Test {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (operator, values) = self.parts();
         match self {
-            Self::In(values) => write!(formatter, "In [{}]", values.join(", ")),
-            Self::NotIn(values) => write!(formatter, "NotIn [{}]", values.join(", ")),
-            Self::Exists => formatter.write_str("Exists"),
-            Self::DoesNotExist => formatter.write_str("DoesNotExist"),
-            Self::Gt(bound) => write!(formatter, "Gt {bound}"),
-            Self::Lt(bound) => write!(formatter, "Lt {bound}"),
+            Self::In(_) | Self::NotIn(_) => write!(formatter, "{operator} [{}]", values.join(", ")),
+            Self::Exists | Self::DoesNotExist => formatter.write_str(operator),
+            Self::Gt(bound) | Self::Lt(bound) => write!(formatter, "{operator} {bound}"),
         }
     }
 }

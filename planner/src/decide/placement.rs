@@ -1,15 +1,29 @@
 //! Whether a `DaemonSet`'s pod belongs on a node (contract P1 to P6). Mirrors `NodeShouldRunDaemonPod`.
 
 use super::{
-    affinity::{ParsedTerm, Terms},
+    affinity::{Check, Failure, ParsedTerm, Terms},
     taints::{Effect, added_tolerations, untolerated},
 };
 use crate::model::{
-    DaemonSet, LabelKey, Node, Problem, ProblemCode, Reason, ReasonCode, Taint, Text, Toleration, Verdict,
-    same,
+    DaemonSet, LabelKey, Node, Problem, ProblemCode, Reason, ReasonCode, ReasonDetail, Requirement, Taint,
+    Text, Toleration, Verdict, same,
 };
 
 const TERMS_FIELD: &str = "spec.template.spec.affinity.nodeAffinity.requiredDuringSchedulingIgnoredDuringExecution.nodeSelectorTerms";
+
+/// What can be said of a node of which not everything is known.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Outlook {
+    /// Whatever the unknown labels are, this is the verdict, or one that keeps the pod away as well.
+    Decided(Verdict),
+    /// A pod would belong there if this holds, and not otherwise.
+    Open {
+        /// The unknown labels that it depends on, sorted.
+        labels: Vec<Text>,
+        /// What would have to hold.
+        condition: String,
+    },
+}
 
 /// A `DaemonSet`'s conditions on nodes, parsed once and then asked about many.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -73,6 +87,10 @@ impl Placement {
         {
             return Verdict::Exclude;
         }
+        self.by_taints(node)
+    }
+
+    fn by_taints(&self, node: &Node) -> Verdict {
         let worst = untolerated(&node.taints, &self.tolerations)
             .map(|(_, effect)| effect)
             .max();
@@ -94,6 +112,71 @@ impl Placement {
         })
     }
 
+    /// Whether a pod would belong on the node, of whose labels these are unknown.
+    pub fn outlook(&self, node: &Node, unknown: &[Text]) -> Outlook {
+        if unknown.is_empty() {
+            return Outlook::Decided(self.verdict(node));
+        }
+        let is_unknown = |key: &LabelKey| unknown.contains(key.text());
+        let (open, known): (Vec<_>, Vec<_>) = self.node_selector.iter().partition(|(key, _)| is_unknown(key));
+        let has = |key, value| node.labels.get(key).is_some_and(|actual| same(actual, value));
+        if self.selects_everything
+            || !self.fits_name(node)
+            || !known.iter().all(|(key, value)| has(key, value))
+        {
+            return Outlook::Decided(Verdict::Exclude);
+        }
+        let open_terms = match self.open_terms(node, unknown) {
+            Some(terms) => terms,
+            None => return Outlook::Decided(Verdict::Exclude),
+        };
+        let verdict = self.by_taints(node);
+        // What isn't tolerated keeps the pod away whatever the labels will be.
+        if verdict != Verdict::Run || (open.is_empty() && open_terms.is_empty()) {
+            return Outlook::Decided(verdict);
+        }
+        let asked = open.iter().map(|(key, _)| key.text());
+        let mut labels: Vec<_> = asked
+            .chain(open_terms.iter().flatten().map(|check| check.key()))
+            .cloned()
+            .collect();
+        labels.sort();
+        labels.dedup();
+        let all_of = |checks: &Vec<&Check>| {
+            let texts: Vec<_> = checks.iter().map(ToString::to_string).collect();
+            texts.join(" and ")
+        };
+        let mut conditions: Vec<_> = open
+            .iter()
+            .map(|(key, value)| format!("{}={value}", key.text()))
+            .collect();
+        if !open_terms.is_empty() {
+            let alternatives: Vec<_> = open_terms.iter().map(all_of).collect();
+            conditions.push(alternatives.join(", or "));
+        }
+        Outlook::Open {
+            labels,
+            condition: conditions.join("; "),
+        }
+    }
+
+    /// For each term that may yet match the requirements that this depends on; none when there is nothing more to ask for,
+    /// and `None` when no term can match.
+    fn open_terms(&self, node: &Node, unknown: &[Text]) -> Option<Vec<Vec<&Check>>> {
+        if self.required_terms.is_none() {
+            return Some(Vec::new());
+        }
+        let mut open = Vec::new();
+        for term in self.terms() {
+            match term.may_match(node, unknown) {
+                Some(true) => return Some(Vec::new()),
+                Some(false) => {}
+                None => open.push(term.open(unknown).collect()),
+            }
+        }
+        (!open.is_empty()).then_some(open)
+    }
+
     fn terms(&self) -> impl Iterator<Item = &ParsedTerm> {
         self.required_terms.iter().flat_map(Terms::iter)
     }
@@ -108,19 +191,24 @@ impl Placement {
     pub fn explain(&self, node: &Node) -> Vec<Reason> {
         let mut reasons = Vec::new();
         if self.selects_everything {
-            reasons.push(reason(
-                ReasonCode::SelectsEverything,
-                "spec.selector is empty and would select every pod, so the DaemonSet gets none".to_owned(),
-            ));
+            reasons.push(Reason {
+                code: ReasonCode::SelectsEverything,
+                message: "spec.selector is empty and would select every pod, so the DaemonSet gets none"
+                    .to_owned(),
+                condition: "a selector that isn't empty".to_owned(),
+                detail: None,
+            });
         }
         if let Some(name) = self.node_name.as_ref().filter(|name| **name != node.name) {
-            reasons.push(reason(
-                ReasonCode::NodeName,
-                format!(
+            reasons.push(Reason {
+                code: ReasonCode::NodeName,
+                message: format!(
                     "spec.nodeName of the template is {name}, the node is {}",
                     node.name
                 ),
-            ));
+                condition: format!("spec.nodeName {name}"),
+                detail: None,
+            });
         }
         reasons.extend(
             self.node_selector
@@ -133,11 +221,13 @@ impl Placement {
         let taints = untolerated(&node.taints, &self.tolerations);
         reasons.extend(taints.map(|(taint, effect)| taint_reason(taint, effect)));
         if reasons.is_empty() {
-            reasons.push(reason(
-                ReasonCode::Fits,
-                "the node fits the nodeSelector and the required node affinity, and every taint is tolerated"
+            reasons.push(Reason {
+                code: ReasonCode::Fits,
+                message: "the node fits the nodeSelector and the required node affinity, and every taint is tolerated"
                     .to_owned(),
-            ));
+                condition: String::new(),
+                detail: None,
+            });
         }
         reasons
     }
@@ -145,35 +235,57 @@ impl Placement {
     fn term_reasons(&self, node: &Node) -> Vec<Reason> {
         let count = self.terms().count();
         if count == 0 {
-            let message = "the required node affinity has no terms, which matches no node".to_owned();
-            return vec![reason(ReasonCode::NodeAffinity, message)];
+            return vec![Reason {
+                code: ReasonCode::NodeAffinity,
+                message: "the required node affinity has no terms, which matches no node".to_owned(),
+                condition: "a required node affinity with terms".to_owned(),
+                detail: None,
+            }];
         }
-        let numbered = self.terms().enumerate().flat_map(|(index, term)| {
-            let text =
-                move |failure| format!("required node affinity, term {} of {count}: {failure}", index + 1);
-            term.failures(node).into_iter().map(text)
-        });
-        numbered
-            .map(|message| reason(ReasonCode::NodeAffinity, message))
-            .collect()
+        let of_term = |(index, term): (usize, &ParsedTerm)| {
+            let number = index + 1;
+            let place = format!("required node affinity, term {number} of {count}");
+            let reason = move |failure: Failure| Reason {
+                code: ReasonCode::NodeAffinity,
+                message: format!("{place}: {}", failure.message),
+                condition: format!("{place}: {}", failure.condition),
+                detail: failure
+                    .requirement
+                    .map(|(requirement, actual)| ReasonDetail::Requirement {
+                        term: number,
+                        requirement,
+                        actual,
+                    }),
+            };
+            term.failures(node).into_iter().map(reason)
+        };
+        self.terms().enumerate().flat_map(of_term).collect()
     }
-}
-
-fn reason(code: ReasonCode, message: String) -> Reason {
-    Reason { code, message }
 }
 
 fn selector_reason(node: &Node, key: &LabelKey, value: &Text) -> Option<Reason> {
     let name = key.text();
-    let found = match node.labels.get(key) {
+    let actual = node.labels.get(key);
+    let found = match actual {
         Some(actual) if actual == value => return None,
         Some(actual) => format!("the node has {name}={actual}"),
         None => format!("the node has no label {name}"),
     };
-    Some(reason(
-        ReasonCode::NodeSelector,
-        format!("nodeSelector wants {name}={value}, {found}"),
-    ))
+    let requirement = Requirement {
+        key: name.clone(),
+        operator: "In".into(),
+        values: vec![value.clone()],
+    };
+    Some(Reason {
+        code: ReasonCode::NodeSelector,
+        message: format!("nodeSelector wants {name}={value}, {found}"),
+        condition: format!("nodeSelector {name}={value}"),
+        detail: Some(ReasonDetail::Requirement {
+            term: 0,
+            requirement,
+            actual: actual.cloned(),
+        }),
+    })
 }
 
 fn taint_reason(taint: &Taint, effect: Effect) -> Reason {
@@ -183,19 +295,32 @@ fn taint_reason(taint: &Taint, effect: Effect) -> Reason {
         effect: name,
     } = taint;
     let shown = if value.is_empty() {
-        format!("{key}:{name}")
+        format!("taint {key}:{name}")
     } else {
-        format!("{key}={value}:{name}")
+        format!("taint {key}={value}:{name}")
     };
     let consequence = match effect {
         Effect::NoSchedule => "a pod that is there stays, none is created",
         Effect::NoExecute => "a pod that is there goes, none is created",
     };
-    let message = format!(
-        "taint {shown} is not tolerated ({consequence}); a toleration {{key: {key}, operator: Exists, effect: {name}}} \
-         would admit it"
-    );
-    reason(ReasonCode::UntoleratedTaint, message)
+    let admitted_by = Toleration {
+        key: key.clone(),
+        operator: "Exists".into(),
+        value: Text::default(),
+        effect: name.clone(),
+    };
+    Reason {
+        code: ReasonCode::UntoleratedTaint,
+        message: format!(
+            "{shown} is not tolerated ({consequence}); a toleration {{key: {key}, operator: Exists, effect: {name}}} \
+             would admit it"
+        ),
+        condition: shown,
+        detail: Some(ReasonDetail::Taint {
+            taint: taint.clone(),
+            admitted_by,
+        }),
+    }
 }
 
 #[cfg(test)]

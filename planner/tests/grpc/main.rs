@@ -10,6 +10,7 @@
 mod objects;
 mod placement;
 mod server;
+mod simulate;
 mod stream;
 mod unary;
 

@@ -3,6 +3,8 @@
 //! Everything is optional and unknown operators or phases are kept as text, because one odd object must not keep the
 //! others from being read.
 
+pub mod demand;
+
 use std::collections::BTreeMap;
 
 use jiff::Timestamp;

@@ -67,6 +67,36 @@ fn p3_in_and_not_in_over_the_nodes_name() {
     check("NotIn", "m", true);
 }
 
+fn messages(failures: &[Failure]) -> Vec<&str> {
+    failures.iter().map(|failure| failure.message.as_str()).collect()
+}
+
+#[test]
+fn a_failure_has_the_requirement_as_it_was_written_and_what_the_node_has() {
+    for (operator, values, condition) in [
+        ("In", &["x", "y"][..], "a In [x, y]"),
+        ("NotIn", &["1"], "a NotIn [1]"),
+        ("Exists", &[], "a Exists"),
+        ("DoesNotExist", &[], "a DoesNotExist"),
+        ("Gt", &["7"], "a Gt 7"),
+        ("Lt", &["0"], "a Lt 0"),
+    ] {
+        let written = requirement("a", operator, values);
+        let node = match operator {
+            "Exists" => node("n", &[], &[]),
+            _ => node("n", &["a=1"], &[]),
+        };
+        let failures = ParsedTerm::new(&term(std::slice::from_ref(&written))).failures(&node);
+        let [failure] = failures.as_slice() else {
+            panic!("{operator}: {failures:?}")
+        };
+        assert_eq!(failure.condition, condition);
+        let (requirement, actual) = failure.requirement.as_ref().unwrap();
+        assert_eq!(*requirement, written);
+        assert_eq!(actual.as_deref(), (operator != "Exists").then_some("1"));
+    }
+}
+
 #[test]
 fn p3_requirements_are_anded_over_labels_and_fields() {
     let both = Term {
@@ -80,7 +110,7 @@ fn p3_requirements_are_anded_over_labels_and_fields() {
     assert!(!both.matches(&node("m", &["a=", "b=1"], &[])));
     let failures = both.failures(&node("m", &["b=2"], &[]));
     assert_eq!(
-        failures,
+        messages(&failures),
         [
             "a Exists is wanted, the node has no label a",
             "b In [1] is wanted, the node has b=2",
@@ -95,7 +125,7 @@ fn p3_an_empty_term_matches_nothing() {
     assert_eq!(empty, ParsedTerm::Empty);
     assert!(!empty.matches(&node("n", &["a=1"], &[])));
     assert_eq!(
-        empty.failures(&node("n", &[], &[])),
+        messages(&empty.failures(&node("n", &[], &[]))),
         ["it is empty, which matches no node"]
     );
 }

@@ -1,0 +1,175 @@
+//! What simulations read of Kubernetes objects, as the model has it. Sessions know nothing of it, so it is on no wire.
+
+use everynode_proto::{
+    facts::object::demand::{self as object, Quantities},
+    planner::v1 as wire,
+};
+
+use super::{FieldError, from_wire};
+use crate::{
+    intern::Interner,
+    model::{Container, HostPort, Node, NodeTemplate, Quantity, Requirements, Resources, Workload},
+};
+
+/// What the scheduler reads of a template. A template that names a `RuntimeClass` has that one's overhead, unless it has one
+/// of its own.
+///
+/// # Errors
+/// A quantity can't be read; the field's path begins in the template's spec.
+pub fn workload(
+    spec: &object::SchedulingSpec,
+    of_runtime_class: Option<&Resources>,
+    strings: &mut Interner,
+) -> Result<Workload, FieldError> {
+    let overhead = match &spec.overhead {
+        Some(overhead) => resources("overhead", overhead, strings)?,
+        None => of_runtime_class.cloned().unwrap_or_default(),
+    };
+    Ok(Workload {
+        init_containers: containers(
+            "initContainers",
+            &spec.init_containers,
+            spec.host_network,
+            strings,
+        )?,
+        containers: containers("containers", &spec.containers, spec.host_network, strings)?,
+        pod: requirements("resources", &spec.resources, strings)?,
+        overhead,
+    })
+}
+
+fn containers(
+    field: &str,
+    containers: &[object::Container],
+    on_host_network: bool,
+    strings: &mut Interner,
+) -> Result<Vec<Container>, FieldError> {
+    let numbered = containers.iter().enumerate();
+    let read = numbered.map(|(index, container)| {
+        Ok(Container {
+            resources: requirements(
+                &format!("{field}[{index}].resources"),
+                &container.resources,
+                strings,
+            )?,
+            is_sidecar: container.restart_policy == "Always",
+            host_ports: host_ports(&container.ports, on_host_network, strings),
+        })
+    });
+    read.collect()
+}
+
+/// On the host's network a container's ports are the host's (mirrors `defaultHostNetworkPorts`).
+fn host_ports(
+    ports: &[object::ContainerPort],
+    on_host_network: bool,
+    strings: &mut Interner,
+) -> Vec<HostPort> {
+    let port = |port: &object::ContainerPort| {
+        let number = match port.host_port {
+            0 if on_host_network => port.container_port,
+            number => number,
+        };
+        let protocol = Some(port.protocol.as_str()).filter(|protocol| !protocol.is_empty());
+        let ip = Some(port.host_ip.as_str()).filter(|ip| *ip != "0.0.0.0");
+        (number != 0).then(|| HostPort {
+            port: number,
+            protocol: strings.text(protocol.unwrap_or("TCP")),
+            ip: strings.text(ip.unwrap_or_default()),
+        })
+    };
+    ports.iter().filter_map(port).collect()
+}
+
+fn requirements(
+    field: &str,
+    requirements: &object::ResourceRequirements,
+    strings: &mut Interner,
+) -> Result<Requirements, FieldError> {
+    Ok(Requirements {
+        requests: resources(&format!("{field}.requests"), &requirements.requests, strings)?,
+        limits: resources(&format!("{field}.limits"), &requirements.limits, strings)?,
+    })
+}
+
+/// Amounts by resource.
+///
+/// # Errors
+/// A quantity can't be read or is negative; the field's path begins with `field`.
+pub fn resources(
+    field: &str,
+    quantities: &Quantities,
+    strings: &mut Interner,
+) -> Result<Resources, FieldError> {
+    let written = quantities
+        .iter()
+        .map(|(name, quantity)| (name, quantity.0.as_str()));
+    amounts(field, written, strings)
+}
+
+fn amounts<'q>(
+    field: &str,
+    written: impl Iterator<Item = (&'q String, &'q str)>,
+    strings: &mut Interner,
+) -> Result<Resources, FieldError> {
+    let amount = |(name, text): (&String, &str)| {
+        let error = |message: String| FieldError::new(format!("{field}.{name}"), message);
+        let amount: Quantity = text
+            .parse()
+            .map_err(|fault: crate::model::NoQuantity| error(fault.to_string()))?;
+        if amount.is_negative() {
+            return Err(error(format!("must not be negative, found {text}")));
+        }
+        Ok((strings.text(name), amount))
+    };
+    written.map(amount).collect()
+}
+
+/// A node that there is, as a template.
+///
+/// # Errors
+/// A quantity can't be read.
+pub fn node_as_template(
+    node: Node,
+    status: &object::NodeStatus,
+    strings: &mut Interner,
+) -> Result<NodeTemplate, FieldError> {
+    let capacity = if status.allocatable.is_empty() {
+        resources("status.capacity", &status.capacity, strings)
+    } else {
+        resources("status.allocatable", &status.allocatable, strings)
+    };
+    Ok(NodeTemplate {
+        node,
+        unknown_labels: Vec::new(),
+        capacity: capacity?,
+    })
+}
+
+/// A node as it would be.
+///
+/// # Errors
+/// The name is empty, or a quantity can't be read.
+pub fn node_template(
+    template: wire::NodeTemplate,
+    strings: &mut Interner,
+) -> Result<NodeTemplate, FieldError> {
+    let unknown = template.unknown_labels.iter();
+    let unknown_labels = unknown.map(|key| strings.text(key)).collect();
+    let written = template.capacity.iter();
+    let written = written.map(|(name, quantity)| (name, quantity.as_str()));
+    let capacity = amounts("capacity", written, strings)?;
+    let node = from_wire::node(
+        &wire::NodeFacts {
+            name: template.name,
+            labels: template.labels,
+            taints: template.taints,
+        },
+        strings,
+    )?;
+    Ok(NodeTemplate {
+        node: *node,
+        unknown_labels,
+        capacity,
+    })
+}

@@ -1,0 +1,164 @@
+use super::*;
+
+/// `cpu=100m memory=1Gi`.
+fn resources(text: &str) -> Resources {
+    let pairs = text.split_whitespace().map(|pair| pair.split_once('=').unwrap());
+    pairs
+        .map(|(name, amount)| (name.into(), amount.parse().unwrap()))
+        .collect()
+}
+
+fn requirements(requests: &str, limits: &str) -> Requirements {
+    Requirements {
+        requests: resources(requests),
+        limits: resources(limits),
+    }
+}
+
+fn container(requests: &str) -> Container {
+    Container {
+        resources: requirements(requests, ""),
+        ..Container::default()
+    }
+}
+
+fn sidecar(requests: &str) -> Container {
+    Container {
+        is_sidecar: true,
+        ..container(requests)
+    }
+}
+
+fn port(number: u16, protocol: &str, ip: &str) -> HostPort {
+    HostPort {
+        port: number,
+        protocol: protocol.into(),
+        ip: ip.into(),
+    }
+}
+
+#[track_caller]
+fn check(workload: &Workload, expected: &str) {
+    let mut expected = resources(expected);
+    *expected.entry(&"pods".into()) = Quantity::ONE;
+    assert_eq!(demand(workload).requests, expected);
+}
+
+#[test]
+fn a_pod_without_requests_takes_its_place_and_nothing_else() {
+    check(&Workload::default(), "");
+}
+
+#[test]
+fn containers_run_together() {
+    let workload = Workload {
+        containers: vec![
+            container("cpu=100m memory=64Mi"),
+            container("cpu=50m example.com/gpu=1"),
+        ],
+        ..Workload::default()
+    };
+    check(&workload, "cpu=150m memory=64Mi example.com/gpu=1");
+}
+
+#[test]
+fn init_containers_run_one_by_one_before_them() {
+    let workload = Workload {
+        init_containers: vec![container("cpu=1 memory=10Mi"), container("cpu=200m memory=1Gi")],
+        containers: vec![container("cpu=100m memory=64Mi"), container("cpu=100m")],
+        ..Workload::default()
+    };
+    check(&workload, "cpu=1 memory=1Gi");
+}
+
+#[test]
+fn a_sidecar_runs_beside_what_comes_after_it() {
+    let workload = Workload {
+        init_containers: vec![
+            container("cpu=500m"),
+            sidecar("cpu=100m memory=32Mi"),
+            container("cpu=450m"),
+            sidecar("cpu=50m"),
+        ],
+        containers: vec![container("cpu=200m memory=64Mi")],
+        ..Workload::default()
+    };
+    // While the third starts: 100m + 450m; when all run: 100m + 50m + 200m.
+    check(&workload, "cpu=550m memory=96Mi");
+}
+
+#[test]
+fn a_limit_is_the_request_where_there_is_none() {
+    let workload = Workload {
+        containers: vec![Container {
+            resources: requirements("cpu=100m", "cpu=1 memory=64Mi"),
+            ..Container::default()
+        }],
+        ..Workload::default()
+    };
+    check(&workload, "cpu=100m memory=64Mi");
+}
+
+#[test]
+fn what_the_pod_requests_as_a_whole_counts_instead() {
+    let workload = Workload {
+        containers: vec![container("cpu=100m memory=64Mi ephemeral-storage=1Gi")],
+        pod: requirements("cpu=1 ephemeral-storage=9Gi", "memory=1Gi hugepages-2Mi=4Mi"),
+        ..Workload::default()
+    };
+    check(
+        &workload,
+        "cpu=1 memory=64Mi ephemeral-storage=1Gi hugepages-2Mi=4Mi",
+    );
+}
+
+#[test]
+fn a_limit_of_the_pod_is_its_request_of_what_no_container_requests() {
+    let workload = Workload {
+        containers: vec![container("cpu=100m hugepages-2Mi=2Mi")],
+        pod: requirements("", "cpu=2 memory=1Gi hugepages-2Mi=4Mi"),
+        ..Workload::default()
+    };
+    check(&workload, "cpu=100m memory=1Gi hugepages-2Mi=4Mi");
+}
+
+#[test]
+fn overhead_comes_on_top() {
+    let workload = Workload {
+        containers: vec![container("cpu=100m")],
+        pod: requirements("cpu=1", ""),
+        overhead: resources("cpu=250m memory=120Mi"),
+        ..Workload::default()
+    };
+    check(&workload, "cpu=1250m memory=120Mi");
+}
+
+#[test]
+fn host_ports_are_those_of_what_runs_for_as_long_as_the_pod() {
+    let with_ports = |container: Container, numbers: &[u16]| Container {
+        host_ports: numbers.iter().map(|number| port(*number, "TCP", "")).collect(),
+        ..container
+    };
+    let workload = Workload {
+        init_containers: vec![with_ports(container(""), &[1]), with_ports(sidecar(""), &[9100])],
+        containers: vec![with_ports(container(""), &[80, 9100])],
+        ..Workload::default()
+    };
+    let ports = demand(&workload).host_ports;
+    assert_eq!(ports, [port(80, "TCP", ""), port(9100, "TCP", "")]);
+}
+
+#[test]
+fn ports_conflict_on_the_same_address_or_on_all() {
+    for (one, other, expected) in [
+        (port(80, "TCP", ""), port(80, "TCP", ""), true),
+        (port(80, "TCP", "10.0.0.1"), port(80, "TCP", ""), true),
+        (port(80, "TCP", "10.0.0.1"), port(80, "TCP", "10.0.0.1"), true),
+        (port(80, "TCP", "10.0.0.1"), port(80, "TCP", "10.0.0.2"), false),
+        (port(80, "TCP", ""), port(80, "UDP", ""), false),
+        (port(80, "TCP", ""), port(81, "TCP", ""), false),
+    ] {
+        assert_eq!(conflict(&one, &other), expected, "{one:?} {other:?}");
+        assert_eq!(conflict(&other, &one), expected, "{other:?} {one:?}");
+    }
+}

@@ -1,0 +1,197 @@
+use super::*;
+use crate::{
+    model::{PodTemplate, Term},
+    testing::{node, requirement, term, with_template},
+};
+
+fn resources(text: &str) -> Resources {
+    let pairs = text.split_whitespace().map(|pair| pair.split_once('=').unwrap());
+    pairs
+        .map(|(name, amount)| (name.into(), amount.parse().unwrap()))
+        .collect()
+}
+
+fn port(number: u16, ip: &str) -> HostPort {
+    HostPort {
+        port: number,
+        protocol: "TCP".into(),
+        ip: ip.into(),
+    }
+}
+
+fn candidate(template: PodTemplate, requests: &str, host_ports: &[HostPort]) -> Candidate {
+    Candidate {
+        placement: Placement::new(&with_template(template)),
+        demand: Demand {
+            requests: resources(requests),
+            host_ports: host_ports.to_vec(),
+        },
+    }
+}
+
+fn everywhere(requests: &str, host_ports: &[HostPort]) -> Candidate {
+    candidate(PodTemplate::default(), requests, host_ports)
+}
+
+fn selecting(labels: &[&str]) -> PodTemplate {
+    PodTemplate {
+        node_selector: node("any", labels, &[]).labels,
+        ..PodTemplate::default()
+    }
+}
+
+fn requiring(terms: &[Term]) -> PodTemplate {
+    PodTemplate {
+        required_terms: Some(terms.to_vec()),
+        ..PodTemplate::default()
+    }
+}
+
+fn template(labels: &[&str], taints: &[&str], unknown: &[&str], capacity: &str) -> NodeTemplate {
+    NodeTemplate {
+        node: node("template", labels, taints),
+        unknown_labels: unknown.iter().map(|key| Text::from(*key)).collect(),
+        capacity: resources(capacity),
+    }
+}
+
+/// What is said of one `DaemonSet`: whether it runs, or on which labels and what that depends.
+fn outcome(of: PodTemplate, on: &NodeTemplate) -> Result<bool, (Vec<String>, String)> {
+    let simulation = simulate(&[candidate(of, "", &[])], on);
+    match simulation.undecided.as_slice() {
+        [] => Ok(simulation.runs == [0]),
+        [undecided] => {
+            assert!(simulation.runs.is_empty());
+            let labels = undecided.labels.iter().map(ToString::to_string).collect();
+            Err((labels, undecided.condition.clone()))
+        }
+        more => panic!("{more:?}"),
+    }
+}
+
+#[track_caller]
+fn check_depends(of: PodTemplate, on: &NodeTemplate, labels: &[&str], condition: &str) {
+    let labels = labels.iter().map(ToString::to_string).collect();
+    assert_eq!(outcome(of, on), Err((labels, condition.to_owned())));
+}
+
+#[test]
+fn requests_add_up_and_the_rest_is_left() {
+    let sets = [
+        everywhere("cpu=100m memory=1Gi pods=1", &[]),
+        candidate(selecting(&["disk=ssd"]), "cpu=8 pods=1", &[]),
+        everywhere("cpu=250m example.com/nic=1 pods=1", &[]),
+    ];
+    let simulation = simulate(&sets, &template(&[], &[], &[], "cpu=2 memory=1Gi pods=110"));
+    assert_eq!(simulation.runs, [0, 2]);
+    assert_eq!(
+        simulation.requests,
+        resources("cpu=350m memory=1Gi example.com/nic=1 pods=2")
+    );
+    let left: Vec<_> = simulation
+        .left
+        .iter()
+        .map(|(name, left)| format!("{name}={left}"))
+        .collect();
+    assert_eq!(left, ["cpu=1650m", "example.com/nic=-1", "memory=0", "pods=108"]);
+    assert_eq!(simulation.exceeded, ["example.com/nic".into()]);
+}
+
+#[test]
+fn of_an_unknown_capacity_nothing_is_left_or_exceeded() {
+    let simulation = simulate(&[everywhere("cpu=100", &[])], &template(&[], &[], &[], ""));
+    assert!(simulation.left.is_empty() && simulation.exceeded.is_empty());
+}
+
+#[test]
+fn host_ports_that_several_want_are_conflicts() {
+    let sets = [
+        everywhere("", &[port(9100, ""), port(80, "10.0.0.1")]),
+        everywhere("", &[port(80, "10.0.0.2")]),
+        everywhere("", &[port(9100, "")]),
+        candidate(selecting(&["disk=ssd"]), "", &[port(9100, "")]),
+    ];
+    let simulation = simulate(&sets, &template(&[], &[], &[], ""));
+    assert_eq!(
+        simulation.host_ports,
+        [port(80, "10.0.0.1"), port(80, "10.0.0.2"), port(9100, "")]
+    );
+    let conflict = Conflict {
+        host_port: port(9100, ""),
+        daemon_sets: vec![0, 2],
+    };
+    assert_eq!(simulation.conflicts, [conflict]);
+}
+
+#[test]
+fn one_that_wants_all_addresses_conflicts_with_each() {
+    let sets = [
+        everywhere("", &[port(80, "10.0.0.1")]),
+        everywhere("", &[port(80, "10.0.0.2")]),
+        everywhere("", &[port(80, "")]),
+    ];
+    let found = simulate(&sets, &template(&[], &[], &[], "")).conflicts;
+    let rivals: Vec<_> = found.into_iter().map(|conflict| conflict.daemon_sets).collect();
+    assert_eq!(rivals, [vec![0, 2], vec![1, 2], vec![0, 1, 2]]);
+}
+
+#[test]
+fn what_asks_for_no_unknown_label_is_decided() {
+    let on = template(&["disk=ssd"], &[], &["zone"], "");
+    assert_eq!(outcome(PodTemplate::default(), &on), Ok(true));
+    assert_eq!(outcome(selecting(&["disk=ssd"]), &on), Ok(true));
+    assert_eq!(outcome(selecting(&["disk=hdd"]), &on), Ok(false));
+    assert_eq!(outcome(selecting(&["absent=1"]), &on), Ok(false));
+}
+
+#[test]
+fn what_asks_for_an_unknown_label_depends_on_it() {
+    let on = template(&["disk=ssd"], &[], &["zone", "rack"], "");
+    check_depends(selecting(&["zone=a", "disk=ssd"]), &on, &["zone"], "zone=a");
+    let term_of = |requirements: &[_]| requiring(&[term(requirements)]);
+    check_depends(
+        term_of(&[
+            requirement("zone", "NotIn", &["a"]),
+            requirement("disk", "Exists", &[]),
+        ]),
+        &on,
+        &["zone"],
+        "zone NotIn [a]",
+    );
+    check_depends(
+        requiring(&[
+            term(&[
+                requirement("zone", "In", &["a"]),
+                requirement("rack", "Gt", &["3"]),
+            ]),
+            term(&[requirement("disk", "In", &["hdd"])]),
+            term(&[requirement("zone", "Exists", &[])]),
+        ]),
+        &on,
+        &["rack", "zone"],
+        "zone In [a] and rack Gt 3, or zone Exists",
+    );
+}
+
+#[test]
+fn what_is_known_decides_where_it_is_enough() {
+    let on = template(&["disk=ssd"], &[], &["zone"], "");
+    let zone = || requirement("zone", "In", &["a"]);
+    let hdd = requirement("disk", "In", &["hdd"]);
+    let ssd = requirement("disk", "In", &["ssd"]);
+    // One known requirement that fails is enough for a term to fail, and one term that holds is enough for all.
+    assert_eq!(outcome(requiring(&[term(&[zone(), hdd])]), &on), Ok(false));
+    assert_eq!(
+        outcome(requiring(&[term(&[zone()]), term(&[ssd])]), &on),
+        Ok(true)
+    );
+    assert_eq!(outcome(selecting(&["zone=a", "disk=hdd"]), &on), Ok(false));
+}
+
+#[test]
+fn an_untolerated_taint_keeps_the_pod_away_whatever_the_labels_are() {
+    for taint in ["dedicated=db:NoSchedule", "dedicated=db:NoExecute"] {
+        let on = template(&[], &[taint], &["zone"], "");
+        assert_eq!(outcome(selecting(&["zone=a"]), &on), Ok(false), "{taint}");
+    }
+}

@@ -1,0 +1,238 @@
+//! Kubernetes' quantities: `100m`, `1.5Gi`, `2e3`.
+
+use std::{fmt, ops::AddAssign, str::FromStr};
+
+/// The smallest part that a quantity may have: a billionth. What is finer is rounded up, as in Kubernetes.
+const NANOS: i128 = 1_000_000_000;
+/// The largest quantity that Kubernetes knows; what is larger counts as this.
+const MAX: i128 = i64::MAX as i128 * NANOS;
+/// More digits than the largest quantity has with all of its parts: reading on would change nothing.
+const MAX_DIGITS: usize = 30;
+
+/// How a quantity is written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+enum Notation {
+    /// With k, M, G…, or m, u, n.
+    #[default]
+    Decimal,
+    /// With Ki, Mi, Gi…
+    Binary,
+    /// With an exponent.
+    Exponent,
+}
+
+/// An amount of a resource: exact to a billionth, and written as it was read. Mirrors `resource.Quantity`.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Quantity {
+    nanos: i128,
+    notation: Notation,
+}
+
+/// A text that is no quantity.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{0:?} is no quantity such as 100m, 1.5, 2e3 or 512Mi")]
+pub struct NoQuantity(String);
+
+/// The suffixes of each notation with their power of 10 or of 2, from the largest.
+const DECIMAL: [(&str, u32); 10] = [
+    ("E", 27),
+    ("P", 24),
+    ("T", 21),
+    ("G", 18),
+    ("M", 15),
+    ("k", 12),
+    ("", 9),
+    ("m", 6),
+    ("u", 3),
+    ("n", 0),
+];
+const BINARY: [(&str, u32); 6] = [
+    ("Ei", 60),
+    ("Pi", 50),
+    ("Ti", 40),
+    ("Gi", 30),
+    ("Mi", 20),
+    ("Ki", 10),
+];
+
+impl Quantity {
+    /// Nothing.
+    pub const ZERO: Self = Self {
+        nanos: 0,
+        notation: Notation::Decimal,
+    };
+    /// One of something.
+    pub const ONE: Self = Self {
+        nanos: NANOS,
+        notation: Notation::Decimal,
+    };
+
+    /// Whether it is below zero.
+    pub fn is_negative(self) -> bool {
+        self.nanos < 0
+    }
+
+    /// What is left when so much is taken; written as this one.
+    #[must_use]
+    pub fn less(self, taken: Self) -> Self {
+        Self {
+            nanos: self.nanos.saturating_sub(taken.nanos),
+            notation: if self.nanos == 0 {
+                taken.notation
+            } else {
+                self.notation
+            },
+        }
+    }
+
+    /// The larger of two.
+    #[must_use]
+    pub fn max(self, other: Self) -> Self {
+        if other.nanos > self.nanos { other } else { self }
+    }
+}
+
+impl PartialEq for Quantity {
+    fn eq(&self, other: &Self) -> bool {
+        self.nanos == other.nanos
+    }
+}
+
+impl Eq for Quantity {}
+
+/// A sum is written as its first part that isn't zero.
+impl AddAssign for Quantity {
+    fn add_assign(&mut self, other: Self) {
+        if self.nanos == 0 {
+            self.notation = other.notation;
+        }
+        self.nanos = self.nanos.saturating_add(other.nanos).min(MAX);
+    }
+}
+
+impl FromStr for Quantity {
+    type Err = NoQuantity;
+
+    fn from_str(text: &str) -> Result<Self, NoQuantity> {
+        parse(text).ok_or_else(|| NoQuantity(text.chars().take(64).collect()))
+    }
+}
+
+fn parse(text: &str) -> Option<Quantity> {
+    let (negative, unsigned) = match text.strip_prefix('-') {
+        Some(rest) => (true, rest),
+        None => (false, text.strip_prefix('+').unwrap_or(text)),
+    };
+    let is_part = |character: char| character.is_ascii_digit() || character == '.';
+    let (number, suffix) = unsigned.split_at(
+        unsigned
+            .find(|character| !is_part(character))
+            .unwrap_or(unsigned.len()),
+    );
+    let (whole, fraction) = number.split_once('.').unwrap_or((number, ""));
+    if (whole.is_empty() && fraction.is_empty()) || fraction.contains('.') {
+        return None;
+    }
+    let (notation, power) = suffix_of(suffix)?;
+    let digits = format!("{whole}{fraction}");
+    let digits = digits.trim_start_matches('0');
+    let behind_point = i64::try_from(fraction.len()).ok()?;
+    let nanos = match power {
+        Power::OfTen(power) => scaled(digits, power.checked_sub(behind_point)?, 1),
+        Power::OfTwo(power) => scaled(digits, 9_i64.checked_sub(behind_point)?, 1_i128 << power),
+    };
+    Some(Quantity {
+        nanos: if negative { -nanos } else { nanos },
+        notation,
+    })
+}
+
+enum Power {
+    /// Of ten, counted in billionths.
+    OfTen(i64),
+    OfTwo(u32),
+}
+
+fn suffix_of(suffix: &str) -> Option<(Notation, Power)> {
+    let found = |table: &[(&str, u32)]| {
+        table
+            .iter()
+            .find(|(known, _)| *known == suffix)
+            .map(|(_, power)| *power)
+    };
+    if let Some(power) = found(&DECIMAL) {
+        return Some((Notation::Decimal, Power::OfTen(power.into())));
+    }
+    if let Some(power) = found(&BINARY) {
+        return Some((Notation::Binary, Power::OfTwo(power)));
+    }
+    let exponent = suffix.strip_prefix(['e', 'E'])?;
+    let exponent: i32 = exponent.parse().ok()?;
+    Some((Notation::Exponent, Power::OfTen(i64::from(exponent) + 9)))
+}
+
+/// These digits times `factor` times ten to this power, rounded up, and at most [`MAX`].
+fn scaled(digits: &str, power: i64, factor: i128) -> i128 {
+    if digits.is_empty() {
+        return 0;
+    }
+    let len = i64::try_from(digits.len()).unwrap_or(i64::MAX);
+    if len.saturating_add(power) > i64::try_from(MAX_DIGITS).unwrap_or(i64::MAX) {
+        return MAX;
+    }
+    if len.saturating_add(power) < -20 {
+        // Even times the largest factor it is less than a billionth.
+        return 1;
+    }
+    let (kept, cut) = digits.split_at(digits.len().min(MAX_DIGITS));
+    let lost = i64::try_from(cut.len()).unwrap_or(i64::MAX);
+    let value: i128 = kept.parse().unwrap_or(MAX);
+    let power = power.saturating_add(lost);
+    let ten = |power: i64| {
+        u32::try_from(power)
+            .ok()
+            .and_then(|power| 10_i128.checked_pow(power))
+    };
+    if power >= 0 {
+        let product = ten(power).and_then(|scale| value.checked_mul(scale)?.checked_mul(factor));
+        return product.map_or(MAX, |nanos| nanos.min(MAX));
+    }
+    let Some(scale) = ten(power.saturating_neg()) else {
+        return 1;
+    };
+    let Some(product) = value.checked_mul(factor) else {
+        // So large that what is behind the point doesn't matter.
+        return (value / scale).saturating_mul(factor).min(MAX);
+    };
+    let rest = product % scale != 0 || cut.bytes().any(|digit| digit != b'0');
+    (product / scale + i128::from(rest)).min(MAX)
+}
+
+impl fmt::Display for Quantity {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { nanos, notation } = *self;
+        let is_whole = nanos % NANOS == 0;
+        let units = nanos / NANOS;
+        if notation == Notation::Binary && is_whole && units.abs() >= 1024 {
+            let fits = |(_, power): &&(&str, u32)| units % (1_i128 << power) == 0;
+            return match BINARY.iter().find(fits) {
+                Some((suffix, power)) => write!(formatter, "{}{suffix}", units >> power),
+                None => write!(formatter, "{units}"),
+            };
+        }
+        if nanos == 0 {
+            return formatter.write_str("0");
+        }
+        let fits = |(_, power): &&(&str, u32)| nanos % 10_i128.pow(*power) == 0;
+        let (suffix, power) = DECIMAL.iter().find(fits).copied().unwrap_or(("n", 0));
+        let number = nanos / 10_i128.pow(power);
+        match (notation, i64::from(power) - 9) {
+            (Notation::Exponent, 0) => write!(formatter, "{number}"),
+            (Notation::Exponent, exponent) => write!(formatter, "{number}e{exponent}"),
+            (Notation::Decimal | Notation::Binary, _) => write!(formatter, "{number}{suffix}"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,91 @@
+use super::*;
+
+fn quantity(text: &str) -> Quantity {
+    text.parse().unwrap()
+}
+
+/// What Kubernetes' own `resource.MustParse(text).String()` prints.
+#[test]
+fn a_quantity_is_written_as_kubernetes_writes_it() {
+    for (text, written) in [
+        ("0", "0"),
+        ("100m", "100m"),
+        ("0.1", "100m"),
+        (".5", "500m"),
+        ("5.", "5"),
+        ("+1", "1"),
+        ("-1500m", "-1500m"),
+        ("2000m", "2"),
+        ("1.5", "1500m"),
+        ("1000", "1k"),
+        ("128974848", "128974848"),
+        ("1e3", "1e3"),
+        ("1E3", "1e3"),
+        ("129e6", "129e6"),
+        ("5e0", "5"),
+        ("1E", "1E"),
+        ("123Mi", "123Mi"),
+        ("1024Ki", "1Mi"),
+        ("1.5Gi", "1536Mi"),
+        ("0.5Ki", "512"),
+        ("1000Ki", "1000Ki"),
+        ("0.1Ki", "102400m"),
+        ("1n", "1n"),
+        ("0.1n", "1n"),
+        ("1.00000000001", "1000000001n"),
+        ("0.0000000000000000000000000000001", "1n"),
+        (
+            "100000000000000000000000000000000000000000000",
+            "9223372036854775807",
+        ),
+        ("99999E", "9223372036854775807"),
+        ("1e2147483647", "9223372036854775807e0"),
+    ] {
+        let written = written.trim_end_matches("e0");
+        assert_eq!(quantity(text).to_string(), written, "{text}");
+    }
+}
+
+#[test]
+fn what_is_no_quantity_is_an_error_that_says_so() {
+    for text in [
+        "",
+        "m",
+        "1 Gi",
+        "1.2.3",
+        "1gi",
+        "1KI",
+        "--1",
+        "1e",
+        "1e99999999999",
+        "one",
+        "1mi",
+        "0x10",
+        "e3",
+    ] {
+        let error = text.parse::<Quantity>().unwrap_err();
+        assert!(error.to_string().contains("is no quantity"), "{text}: {error}");
+    }
+}
+
+#[test]
+fn a_sum_is_written_as_its_first_part_that_isnt_zero() {
+    for (parts, sum) in [
+        (["0", "1Gi", "1G"], "2073741824"),
+        (["1Gi", "1Gi", "0"], "2Gi"),
+        (["100m", "1", "0"], "1100m"),
+        (["512Mi", "512M", "0"], "1024288Ki"),
+    ] {
+        let mut total = Quantity::ZERO;
+        parts.iter().for_each(|part| total += quantity(part));
+        assert_eq!(total.to_string(), sum, "{parts:?}");
+    }
+}
+
+#[test]
+fn what_is_left_may_be_negative() {
+    let left = quantity("1Gi").less(quantity("1536Mi"));
+    assert!(left.is_negative());
+    assert_eq!(left.to_string(), "-512Mi");
+    assert_eq!(quantity("0").less(quantity("2Gi")).to_string(), "-2Gi");
+}

@@ -1,0 +1,169 @@
+//! What the scheduler reads of a pod template, and what a node has for its pods.
+//!
+//! Only simulations ask for these, so no watch reads them.
+
+use std::{collections::BTreeMap, fmt};
+
+use serde::{
+    Deserialize, Deserializer,
+    de::{self, Visitor},
+};
+
+use super::{Meta, nullable};
+
+/// A quantity as written; numbers count as their digits, as in YAML that people write.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Quantity(pub String);
+
+impl<'de> Deserialize<'de> for Quantity {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Written;
+
+        impl Visitor<'_> for Written {
+            type Value = Quantity;
+
+            fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+                formatter.write_str("a quantity such as \"100m\" or \"1Gi\"")
+            }
+
+            fn visit_str<E: de::Error>(self, text: &str) -> Result<Quantity, E> {
+                Ok(Quantity(text.to_owned()))
+            }
+
+            fn visit_i64<E: de::Error>(self, number: i64) -> Result<Quantity, E> {
+                Ok(Quantity(number.to_string()))
+            }
+
+            fn visit_u64<E: de::Error>(self, number: u64) -> Result<Quantity, E> {
+                Ok(Quantity(number.to_string()))
+            }
+
+            fn visit_f64<E: de::Error>(self, number: f64) -> Result<Quantity, E> {
+                Ok(Quantity(number.to_string()))
+            }
+        }
+
+        deserializer.deserialize_any(Written)
+    }
+}
+
+/// Quantities by resource.
+pub type Quantities = BTreeMap<String, Quantity>;
+
+/// What the scheduler reads of a pod template.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(default)]
+pub struct SchedulingTemplate {
+    /// template.spec.
+    #[serde(deserialize_with = "nullable")]
+    pub spec: SchedulingSpec,
+}
+
+/// What the scheduler reads of a pod template's spec.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct SchedulingSpec {
+    /// spec.initContainers.
+    #[serde(deserialize_with = "nullable")]
+    pub init_containers: Vec<Container>,
+    /// spec.containers.
+    #[serde(deserialize_with = "nullable")]
+    pub containers: Vec<Container>,
+    /// spec.resources: of the pod as a whole.
+    #[serde(deserialize_with = "nullable")]
+    pub resources: ResourceRequirements,
+    /// spec.overhead.
+    pub overhead: Option<Quantities>,
+    /// spec.runtimeClassName.
+    #[serde(deserialize_with = "nullable")]
+    pub runtime_class_name: String,
+    /// spec.hostNetwork.
+    #[serde(deserialize_with = "nullable")]
+    pub host_network: bool,
+}
+
+/// One of a pod's containers.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct Container {
+    /// The container's restartPolicy: Always makes an init container a sidecar.
+    #[serde(deserialize_with = "nullable")]
+    pub restart_policy: String,
+    /// The container's ports.
+    #[serde(deserialize_with = "nullable")]
+    pub ports: Vec<ContainerPort>,
+    /// The container's resources.
+    #[serde(deserialize_with = "nullable")]
+    pub resources: ResourceRequirements,
+}
+
+/// One of a container's ports.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct ContainerPort {
+    /// hostPort; 0 when there is none.
+    #[serde(deserialize_with = "nullable")]
+    pub host_port: u16,
+    /// containerPort.
+    #[serde(deserialize_with = "nullable")]
+    pub container_port: u16,
+    /// hostIP.
+    #[serde(rename = "hostIP", deserialize_with = "nullable")]
+    pub host_ip: String,
+    /// protocol: TCP (also when empty), UDP or SCTP.
+    #[serde(deserialize_with = "nullable")]
+    pub protocol: String,
+}
+
+/// Requests and limits.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(default)]
+pub struct ResourceRequirements {
+    /// requests.
+    #[serde(deserialize_with = "nullable")]
+    pub requests: Quantities,
+    /// limits.
+    #[serde(deserialize_with = "nullable")]
+    pub limits: Quantities,
+}
+
+/// A node, as far as what it has for pods.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(default)]
+pub struct NodeCapacity {
+    /// status.
+    #[serde(deserialize_with = "nullable")]
+    pub status: NodeStatus,
+}
+
+/// A node's status, as far as what it has for pods.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(default)]
+pub struct NodeStatus {
+    /// status.allocatable.
+    #[serde(deserialize_with = "nullable")]
+    pub allocatable: Quantities,
+    /// status.capacity.
+    #[serde(deserialize_with = "nullable")]
+    pub capacity: Quantities,
+}
+
+/// A node.k8s.io `RuntimeClass`.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(default)]
+pub struct RuntimeClass {
+    /// metadata.
+    pub metadata: Meta,
+    /// overhead.
+    #[serde(deserialize_with = "nullable")]
+    pub overhead: Overhead,
+}
+
+/// What running a pod takes beside its containers.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct Overhead {
+    /// overhead.podFixed.
+    #[serde(deserialize_with = "nullable")]
+    pub pod_fixed: Quantities,
+}
