@@ -60,7 +60,10 @@ async fn get_info_says_what_this_planner_can_do_and_how_much_it_takes() {
         .into_inner();
     assert_eq!(info.version, env!("CARGO_PKG_VERSION"));
     assert!(!info.rules_version.is_empty());
-    assert_eq!(info.capabilities, ["plan", "explain", "simulate_nodes", "session"]);
+    assert_eq!(
+        info.capabilities,
+        ["plan", "explain", "simulate_nodes", "session"]
+    );
     let limits = info.limits.unwrap();
     assert_eq!(
         (limits.max_facts_per_request, limits.max_message_bytes),
