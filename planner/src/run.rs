@@ -107,7 +107,7 @@ fn complete(shell: Shell) -> u8 {
     let mut script = Vec::new();
     clap_complete::generate(shell, &mut Cli::command(), env!("CARGO_PKG_NAME"), &mut script);
     match answers::print(&String::from_utf8_lossy(&script)) {
-        Ok(()) => 0,
+        Ok(_) => 0,
         Err(error) => complain(
             answers::exit::SOFTWARE,
             &format!("the script can't be written: {error}"),

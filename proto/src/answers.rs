@@ -41,15 +41,16 @@ pub fn render(
     }
 }
 
-/// Writes to standard output. That nobody reads on (as with `| head`) is no failure.
+/// Writes to standard output, and says whether anybody reads it; that nobody does any more (as with `| head`) is no failure.
 ///
 /// # Errors
 /// Standard output can't be written to.
-pub fn print(text: &str) -> io::Result<()> {
+pub fn print(text: &str) -> io::Result<bool> {
     let mut out = io::stdout().lock();
     match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
-        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(error),
-        Ok(()) | Err(_) => Ok(()),
+        Ok(()) => Ok(true),
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(false),
+        Err(error) => Err(error),
     }
 }
 

@@ -146,13 +146,12 @@ impl Objects {
             });
         }
         let kind = kind.ok_or_else(|| refuse("has no kind"))?;
-        match Kind::of(&kind, api_version.as_deref()) {
-            Some(kind) => self.known.entry(kind).or_default().push(object),
-            None => {
-                let group = api_version.as_deref().filter(|version| version.contains('/'));
-                let name = group.map_or_else(|| kind.clone(), |version| format!("{kind} of {version}"));
-                *self.others.entry(name).or_default() += 1;
-            }
+        if let Some(known) = Kind::of(&kind, api_version.as_deref()) {
+            self.known.entry(known).or_default().push(object);
+        } else {
+            let group = api_version.filter(|version| version.contains('/'));
+            let name = group.map_or_else(|| kind.clone(), |version| format!("{kind} of {version}"));
+            *self.others.entry(name).or_default() += 1;
         }
         Ok(())
     }
