@@ -7,12 +7,14 @@
 //! - [`kubectl`]: kubectl as a child process; [`forward`]: its port-forward.
 //! - [`connection`]: the way to an executor, and to the one that leads.
 //! - [`ask`]: one question, one answer; [`watch`]: events as they happen.
+//! - [`complete`]: what may come next on the command line.
 //! - [`error`]: why there is no answer, and the exit codes for that.
 
 #![expect(clippy::doc_markdown, reason = "DaemonSets are the users' word here")]
 
 pub mod args;
 pub mod ask;
+pub mod complete;
 pub mod connection;
 pub mod error;
 pub mod forward;
@@ -21,11 +23,12 @@ pub mod names;
 pub mod watch;
 
 use clap::{CommandFactory, Parser};
+use clap_complete::Shell;
 use everynode_proto::answers::{self, exit};
 use tokio::signal::unix::{SignalKind, signal};
 
 use self::{
-    args::{Cli, Command},
+    args::{Cli, Command, Completer},
     ask::Asker,
     error::Error,
 };
@@ -44,7 +47,7 @@ pub fn main() -> u8 {
         }
     };
     if let Command::Completions { shell } = cli.command {
-        return finish(complete(shell));
+        return finish(print_completions(shell));
     }
     let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
         Ok(runtime) => runtime,
@@ -67,14 +70,27 @@ async fn run(cli: Cli) -> Result<u8, Error> {
         Command::Watch(args) => watch::watch(&asker, &args).await,
         Command::Overhead(args) => asker.overhead(&args).await,
         Command::Version(args) => asker.version(&args).await,
-        Command::Completions { shell } => complete(shell),
+        Command::Completions { shell } => print_completions(shell),
+        Command::Complete { words } => {
+            answers::print(&complete::complete(&words).await)?;
+            Ok(exit::AS_WISHED)
+        }
     }
 }
 
-fn complete(shell: clap_complete::Shell) -> Result<u8, Error> {
-    let mut script = Vec::new();
-    clap_complete::generate(shell, &mut Cli::command(), args::PROGRAM, &mut script);
-    answers::print(&String::from_utf8_lossy(&script))?;
+fn print_completions(completer: Completer) -> Result<u8, Error> {
+    let shell = match completer {
+        Completer::Kubectl => None,
+        Completer::Bash => Some(Shell::Bash),
+        Completer::Zsh => Some(Shell::Zsh),
+        Completer::Fish => Some(Shell::Fish),
+    };
+    let script = shell.map(|shell| {
+        let mut script = Vec::new();
+        clap_complete::generate(shell, &mut Cli::command(), args::PROGRAM, &mut script);
+        String::from_utf8_lossy(&script).into_owned()
+    });
+    answers::print(script.as_deref().unwrap_or(complete::SCRIPT))?;
     Ok(exit::AS_WISHED)
 }
 

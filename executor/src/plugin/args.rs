@@ -3,10 +3,9 @@
 use std::path::PathBuf;
 
 use clap::{
-    Args, Parser, Subcommand,
+    Args, Parser, Subcommand, ValueEnum,
     builder::{PossibleValuesParser, TypedValueParser},
 };
-use clap_complete::Shell;
 use everynode_proto::answers::Format;
 
 /// The program's name: with it on the PATH, kubectl has the command `everynode`.
@@ -95,12 +94,42 @@ pub enum Command {
     Overhead(OverheadArgs),
     /// Print the versions of this program, of the executor, and of its planner.
     Version(VersionArgs),
-    /// Print a script that completes the flags of kubectl-everynode in a shell.
+    /// Print a script that completes commands, flags and names in a shell.
+    #[command(after_long_help = COMPLETIONS_HELP)]
     Completions {
-        /// The shell. `source <(kubectl everynode completions bash)` uses the script at once.
-        shell: Shell,
+        /// Whose completion.
+        shell: Completer,
+    },
+    /// Print what the last word may become, as kubectl asks for it.
+    #[command(hide = true)]
+    Complete {
+        /// The words after `kubectl everynode`.
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        words: Vec<String>,
     },
 }
+
+/// Who completes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Completer {
+    /// kubectl itself, and with it every shell that it serves: completes `kubectl everynode`, names too.
+    Kubectl,
+    /// Completes kubectl-everynode in bash.
+    Bash,
+    /// Completes kubectl-everynode in zsh.
+    Zsh,
+    /// Completes kubectl-everynode in fish.
+    Fish,
+}
+
+const COMPLETIONS_HELP: &str = "\
+Examples:
+  # kubectl completes `kubectl everynode` by this executable, if it is on the PATH
+  kubectl everynode completions kubectl > ~/.local/bin/kubectl_complete-everynode
+  chmod +x ~/.local/bin/kubectl_complete-everynode
+
+  # kubectl-everynode, typed as one word
+  source <(kubectl everynode completions bash)";
 
 /// How an answer is printed.
 #[derive(Debug, Clone, Default, Args)]

@@ -82,7 +82,8 @@ impl Connector {
             return self.server(server).await;
         }
         let namespace = &self.cluster.everynode_namespace;
-        let pods = self.kubectl.executors(namespace).await?;
+        let pods = self.kubectl.executors(namespace).await;
+        let pods = pods.map_err(|error| Error::not_found(namespace, error))?;
         let mut tried = Vec::new();
         for pod in &pods {
             match self.pod(pod).await {

@@ -20,6 +20,16 @@ pub enum Error {
     /// kubectl isn't there, or refuses.
     #[error(transparent)]
     Kubectl(#[from] KubectlError),
+    /// The executors' pods can't be found.
+    #[error(
+        "no executor can be reached: its pods in namespace {namespace} can't be found: {error}; --server names an executor's address"
+    )]
+    NotFound {
+        /// Where was looked.
+        namespace: String,
+        /// Why not.
+        error: KubectlError,
+    },
     /// No pod of an executor runs.
     #[error(
         "no executor can be reached: in namespace {namespace} no pod with the label {label} runs; \
@@ -62,9 +72,11 @@ impl Error {
         match self {
             Self::Usage(_) => exit::USAGE,
             Self::NoDaemonSet(_) => exit::NO_INPUT,
-            Self::Kubectl(_) | Self::NoExecutor { .. } | Self::Unreachable(_) | Self::Connect { .. } => {
-                exit::UNAVAILABLE
-            }
+            Self::Kubectl(_)
+            | Self::NotFound { .. }
+            | Self::NoExecutor { .. }
+            | Self::Unreachable(_)
+            | Self::Connect { .. } => exit::UNAVAILABLE,
             Self::Call(status) => match status.code() {
                 Code::InvalidArgument => exit::USAGE,
                 Code::NotFound => exit::NO_INPUT,
@@ -77,6 +89,19 @@ impl Error {
                 _ => exit::SOFTWARE,
             },
             Self::Print(_) | Self::System(_) => exit::SOFTWARE,
+        }
+    }
+}
+
+impl Error {
+    /// That executors' pods can't be found. Without kubectl there is another remedy, which its own words name.
+    pub(super) fn not_found(namespace: &str, error: KubectlError) -> Self {
+        match error {
+            KubectlError::Run { .. } => Self::Kubectl(error),
+            KubectlError::Failed { .. } => Self::NotFound {
+                namespace: namespace.to_owned(),
+                error,
+            },
         }
     }
 }

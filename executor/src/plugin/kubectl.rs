@@ -15,7 +15,8 @@ pub const LABEL: &str = "app.kubernetes.io/name=everynode-executor";
 
 /// Where a context's namespace is in what `kubectl config view --minify` prints.
 const CONTEXT_NAMESPACE: &str = "jsonpath={.contexts[0].context.namespace}";
-const POD_NAMES: &str = "jsonpath={range .items[*]}{.metadata.name}{\"\\n\"}{end}";
+/// Where the names are in what `kubectl get` prints.
+const NAMES: &str = "jsonpath={.items[*].metadata.name}";
 
 /// Why kubectl is of no help.
 #[derive(Debug, Error)]
@@ -112,32 +113,46 @@ impl Kubectl {
         })
     }
 
+    /// The names of all objects of a kind, each with something before it; none when they can't be listed.
+    pub(super) async fn names(&self, kind: &str, before: &str, namespace: Option<&str>) -> Vec<String> {
+        let mut args = vec!["get", kind, "-o", NAMES];
+        args.extend(namespace.into_iter().flat_map(|namespace| ["-n", namespace]));
+        let names = self.output(&args).await.unwrap_or_default();
+        names
+            .split_whitespace()
+            .map(|name| format!("{before}{name}"))
+            .collect()
+    }
+
     /// The names of the executors' pods that run.
     ///
     /// # Errors
     /// kubectl refuses, as when the user may not list pods there.
     pub async fn executors(&self, namespace: &str) -> Result<Vec<String>, KubectlError> {
         let running = "--field-selector=status.phase=Running";
-        let args = [
-            "get", "pods", "-n", namespace, "-l", LABEL, running, "-o", POD_NAMES,
-        ];
+        let args = ["get", "pods", "-n", namespace, "-l", LABEL, running, "-o", NAMES];
         let names = self.output(&args).await?;
         Ok(names.split_whitespace().map(str::to_owned).collect())
     }
 }
 
-/// kubectl's own words, in one line.
+/// kubectl's own words, in one line, without its log where it says something beside it.
 pub(super) fn words(stderr: &[u8]) -> String {
     let text = String::from_utf8_lossy(stderr);
-    let lines: Vec<_> = text
-        .lines()
-        .map(str::trim)
-        .filter(|line| !line.is_empty())
-        .collect();
-    if lines.is_empty() {
-        return "it has failed without a word".to_owned();
+    let lines = text.lines().map(str::trim).filter(|line| !line.is_empty());
+    let (logged, said): (Vec<_>, Vec<_>) = lines.partition(|line| is_logged(line));
+    match (said.as_slice(), logged.as_slice()) {
+        ([], []) => "it has failed without a word".to_owned(),
+        ([], logged) => logged.join("; "),
+        (said, _) => said.join("; "),
     }
-    lines.join("; ")
+}
+
+/// Whether a line is one of a log, such as `E1125 00:57:36.569793 28593 memcache.go:265] …`.
+fn is_logged(line: &str) -> bool {
+    let rest = line.strip_prefix(['I', 'W', 'E', 'F']).unwrap_or_default();
+    let digits = rest.bytes().take_while(u8::is_ascii_digit).count();
+    digits == 4 && rest.contains("] ")
 }
 
 #[cfg(test)]
@@ -159,6 +174,9 @@ mod tests {
     #[test]
     fn kubectls_words_are_put_in_one_line() {
         assert_eq!(words(b"error: a\n\n  b\n"), "error: a; b");
+        let logged = "E1125 00:57:36.569793   28593 memcache.go:265] \"Unhandled Error\"";
+        assert_eq!(words(format!("{logged}\nrefused\n").as_bytes()), "refused");
+        assert_eq!(words(logged.as_bytes()), logged);
         assert_eq!(words(b""), "it has failed without a word");
     }
 }

@@ -60,10 +60,10 @@ impl Fake {
             answers: Arc::clone(&answers),
             asked: Arc::clone(&asked),
         };
-        let served = Server::builder()
+        let router = Server::builder()
             .add_service(ExecutorServiceServer::new(service))
             .serve_with_incoming(TcpIncoming::from(listener));
-        let server = tokio::spawn(async { served.await.unwrap() });
+        let server = tokio::spawn(async { router.await.unwrap() });
         Self {
             port,
             answers,

@@ -80,4 +80,6 @@ async fn shells_get_their_completions() {
         assert!(run.out.contains("everynode-namespace"), "{shell}");
         assert_eq!((run.err.as_str(), run.code), ("", 0));
     }
+    let script = run(&["completions", "kubectl"]).await.out;
+    assert_eq!(script, "#!/bin/sh\nexec kubectl-everynode complete -- \"$@\"\n");
 }

@@ -17,12 +17,13 @@ use crate::{
 /// Writes down what it is asked, knows the pods in the file `pods`, and forwards to those that have a file with a port.
 const SCRIPT: &str = r#"#!/bin/sh
 cd "${0%/*}" || exit 9
-echo "$*" >> asked
+printf '%s\n' "$*" >> asked
 case "$1" in
 config)
     if [ -f refuse ]; then echo 'error: context "nowhere" does not exist' >&2; exit 1; fi
     printf '%s' "$(cat namespace)" ;;
 get)
+    if [ -f refuse ]; then echo 'error: you must be logged in' >&2; exit 1; fi
     cat pods ;;
 port-forward)
     if [ ! -f "port-${6#pod/}" ]; then
@@ -115,7 +116,7 @@ async fn an_executors_pod_is_found_and_its_port_forwarded_and_given_up_again() {
             format!("config view --minify -o jsonpath={{.contexts[0].context.namespace}} {flags}"),
             format!(
                 "get pods -n everynode-system -l app.kubernetes.io/name=everynode-executor \
-                 --field-selector=status.phase=Running -o jsonpath={{range .items[*]}}{{.metadata.name}}{{\"\\n\"}}{{end}} {flags}"
+                 --field-selector=status.phase=Running -o jsonpath={{.items[*].metadata.name}} {flags}"
             ),
             format!("port-forward -n everynode-system --address 127.0.0.1 pod/executor-a :50052 {flags}"),
         ]
@@ -183,6 +184,27 @@ async fn when_none_can_be_reached_it_is_said_what_was_tried_in_kubectls_words() 
 }
 
 #[tokio::test]
+async fn names_are_completed_by_what_kubectl_knows() {
+    let kubectl = Kubectl::new("complete", &["a", "b"]);
+    for (words, wanted) in [
+        (&["explain", ""][..], "ds/a\nds/b\nnode/a\nnode/b\n:4\n"),
+        (&["explain", "ds/a", "node/"], "node/a\nnode/b\n:4\n"),
+        (&["status", "-n", "x", "ds/b"], "ds/b\n:4\n"),
+        (&["overhead", ""], "node/a\nnode/b\n:4\n"),
+    ] {
+        let run = kubectl.run(&[&["complete", "--"], words].concat()).await;
+        assert_eq!(
+            (run.out.as_str(), run.err.as_str(), run.code),
+            (wanted, "", 0),
+            "{words:?}"
+        );
+    }
+    let asked = kubectl.asked();
+    let wanted = "get daemonsets -o jsonpath={.items[*].metadata.name} -n x".to_owned();
+    assert!(asked.contains(&wanted), "{asked:?}");
+}
+
+#[tokio::test]
 async fn without_kubectl_the_remedies_are_said() {
     let run = finish(
         plugin(&["status", "-A"])
@@ -201,13 +223,20 @@ async fn without_kubectl_the_remedies_are_said() {
 }
 
 #[tokio::test]
-async fn a_context_that_isnt_there_is_said_in_kubectls_words() {
+async fn what_kubectl_refuses_is_said_in_its_own_words() {
     let kubectl = Kubectl::new("context", &[]);
     fs::write(kubectl.file("refuse"), "").unwrap();
     let run = kubectl.run(&["status", "--context", "nowhere"]).await;
     assert_eq!(
         run.err,
         "kubectl everynode: kubectl config view: error: context \"nowhere\" does not exist\n"
+    );
+    assert_eq!(run.code, 69);
+    let run = kubectl.run(&["status", "-A"]).await;
+    assert_eq!(
+        run.err,
+        "kubectl everynode: no executor can be reached: its pods in namespace everynode-system can't be found: kubectl get \
+         pods: error: you must be logged in; --server names an executor's address\n"
     );
     assert_eq!(run.code, 69);
 }

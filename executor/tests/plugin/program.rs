@@ -12,7 +12,7 @@ use tokio::{
 };
 
 /// How long anything may take.
-pub(crate) const DEADLINE: Duration = Duration::from_secs(60);
+pub(crate) const DEADLINE: Duration = Duration::from_mins(1);
 
 /// What a run printed, and how it ended.
 #[derive(Debug, PartialEq, Eq)]

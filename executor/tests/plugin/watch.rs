@@ -15,24 +15,24 @@ use crate::{
     program::{DEADLINE, finish, plugin, run},
 };
 
-fn event(event: Event) -> Result<WatchPlansResponse, Status> {
-    Ok(WatchPlansResponse {
+fn event(event: Event) -> WatchPlansResponse {
+    WatchPlansResponse {
         time: Some(prost_types::Timestamp {
             seconds: 1_700_000_000,
             nanos: 0,
         }),
         event: Some(event),
-    })
+    }
 }
 
-fn began() -> Result<WatchPlansResponse, Status> {
+fn began() -> WatchPlansResponse {
     event(Event::Began(WatchBegan {
         identity: "executor-a".to_owned(),
         planner: None,
     }))
 }
 
-fn ended(message: &str) -> Result<WatchPlansResponse, Status> {
+fn ended(message: &str) -> WatchPlansResponse {
     event(Event::ActionEnded(ActionEnded {
         daemon_set: "default/agent".to_owned(),
         action_id: 7,
@@ -54,11 +54,11 @@ async fn each_event_is_a_line_and_a_lost_connection_is_made_again_with_a_notice(
     let answers = Answers {
         watches: [
             vec![
-                began(),
-                ended("first"),
+                Ok(began()),
+                Ok(ended("first")),
                 Err(Status::unavailable("the executor is shutting down")),
             ],
-            vec![began(), ended("second")],
+            vec![Ok(began()), Ok(ended("second"))],
         ]
         .into(),
         ..Answers::default()
@@ -102,14 +102,14 @@ async fn events_are_printed_for_programs_one_by_one() {
             "yaml",
             &[
                 "---",
-                "time: 2023-11-14T22:13:20Z",
+                "time: \"2023-11-14T22:13:20Z\"",
                 "began:",
                 "  identity: executor-a",
             ],
         ),
     ] {
         let answers = Answers {
-            watches: [vec![began()]].into(),
+            watches: [vec![Ok(began())]].into(),
             ..Answers::default()
         };
         let fake = Fake::start(answers).await;
@@ -143,7 +143,7 @@ async fn a_watch_that_is_refused_from_the_start_is_not_begun_again_and_again() {
 async fn a_watch_that_nobody_reads_ends() {
     let many = std::iter::once(began()).chain((0..10_000).map(|_| ended("once more")));
     let answers = Answers {
-        watches: [many.collect()].into(),
+        watches: [many.map(Ok).collect()].into(),
         ..Answers::default()
     };
     let fake = Fake::start(answers).await;
