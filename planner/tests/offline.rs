@@ -57,7 +57,7 @@ fn run(folder: &Path, args: &[&str], stdin: &str) -> Run {
     }
 }
 
-/// A folder with the DaemonSet and the nodes, for one test.
+/// A folder with the `DaemonSet` and the nodes, for one test.
 fn folder(test: &str) -> PathBuf {
     let folder: PathBuf = [env!("CARGO_TARGET_TMPDIR"), "offline", test].iter().collect();
     fs::create_dir_all(&folder).unwrap();
@@ -188,7 +188,7 @@ default/agent   1     1      1
     assert_eq!(run.code, 1);
 }
 
-/// A pod of the DaemonSet that has been ready since noon.
+/// A pod of the `DaemonSet` that has been ready since noon.
 const POD: &str = "
 kind: Pod
 metadata:

@@ -134,7 +134,8 @@ Examples:
 /// How an answer is printed.
 #[derive(Debug, Clone, Default, Args)]
 pub struct Output {
-    /// How the answer is printed: columns for people, or JSON or YAML exactly as grpcurl has it.
+    /// How the answer is printed: columns for people (wide: more of them, where there are more), or JSON or YAML exactly as
+    /// grpcurl has it.
     #[arg(
         short,
         long,

@@ -19,7 +19,8 @@ pub struct Input {
     #[arg(short = 'f', long = "filename", value_name = "FILE", required = true)]
     pub files: Vec<String>,
 
-    /// How the answer is printed: columns for people, or JSON or YAML exactly as grpcurl has it.
+    /// How the answer is printed: columns for people (wide: more of them, where there are more), or JSON or YAML exactly as
+    /// grpcurl has it.
     #[arg(
         short,
         long,
