@@ -2,7 +2,7 @@
 //!
 //! The planner's commands and the kubectl plugin print through this, so an answer looks the same whoever gave it.
 //!
-//! - [`format`]: what `-o` asks for, and what the terminal can show.
+//! - [`mod@format`]: what `-o` asks for, and what the terminal can show.
 //! - [`message`]: any message in protobuf's JSON mapping.
 //! - [`table`]: columns as kubectl prints them.
 //! - [`explain`], [`plan`], [`simulate`], [`live`]: the tables of each answer; [`words`]: what they have in common.

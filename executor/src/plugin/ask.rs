@@ -113,7 +113,7 @@ impl Asker {
         let missing = if self.connector.cluster().server.is_some() {
             "it isn't the one that --server names".to_owned()
         } else {
-            match self.connector.pod(&answer.ask_leader).await {
+            match self.connector.named(&answer.ask_leader).await {
                 Ok(mut leader) => return ask(&mut leader).await,
                 Err(error) => error.to_string(),
             }

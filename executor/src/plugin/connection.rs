@@ -82,8 +82,7 @@ impl Connector {
             return self.server(server).await;
         }
         let namespace = &self.cluster.everynode_namespace;
-        let pods = self.kubectl.executors(namespace).await;
-        let pods = pods.map_err(|error| Error::not_found(namespace, error))?;
+        let pods = self.pods().await?;
         let mut tried = Vec::new();
         for pod in &pods {
             match self.pod(pod).await {
@@ -108,9 +107,38 @@ impl Connector {
     pub async fn leader(&self) -> Result<Connection, Error> {
         let any = self.any().await?;
         match any.other_leader() {
-            Some(leader) if self.cluster.server.is_none() => self.pod(leader).await,
+            Some(leader) if self.cluster.server.is_none() => self.named(leader).await,
             _ => Ok(any),
         }
+    }
+
+    /// Connects to the executor of that name, which is its pod's unless it was given another one.
+    ///
+    /// # Errors
+    /// It doesn't run, or can't be reached.
+    pub async fn named(&self, name: &str) -> Result<Connection, Error> {
+        let mut pods = self.pods().await?;
+        if pods.iter().any(|pod| pod == name) {
+            pods.retain(|pod| pod == name);
+        }
+        let mut tried = Vec::new();
+        for pod in &pods {
+            match self.pod(pod).await {
+                Ok(connection) if connection.info.identity == name => return Ok(connection),
+                Ok(connection) => tried.push(format!("pod {pod} is {}", connection.info.identity)),
+                Err(error) => tried.push(error.to_string()),
+            }
+        }
+        Err(Error::NoLeader {
+            name: name.to_owned(),
+            tried,
+        })
+    }
+
+    async fn pods(&self) -> Result<Vec<String>, Error> {
+        let namespace = &self.cluster.everynode_namespace;
+        let pods = self.kubectl.executors(namespace).await;
+        pods.map_err(|error| Error::not_found(namespace, error))
     }
 
     async fn server(&self, server: &str) -> Result<Connection, Error> {
@@ -126,11 +154,7 @@ impl Connector {
         open(endpoint, None).await.map_err(failed)
     }
 
-    /// Connects to the executor in a pod.
-    ///
-    /// # Errors
-    /// kubectl refuses, or nobody answers.
-    pub async fn pod(&self, pod: &str) -> Result<Connection, Error> {
+    async fn pod(&self, pod: &str) -> Result<Connection, Error> {
         let Cluster {
             everynode_namespace: namespace,
             everynode_port: port,

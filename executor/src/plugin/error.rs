@@ -47,6 +47,14 @@ pub enum Error {
         .0.join("; ")
     )]
     Unreachable(Vec<String>),
+    /// The executor that leads can't be reached.
+    #[error("{name}, which leads, can't be reached: {}", .tried.join("; "))]
+    NoLeader {
+        /// Its name.
+        name: String,
+        /// What was tried.
+        tried: Vec<String>,
+    },
     /// The address can't be connected to.
     #[error("no executor can be reached at --server {server}: {words}")]
     Connect {
@@ -76,6 +84,7 @@ impl Error {
             | Self::NotFound { .. }
             | Self::NoExecutor { .. }
             | Self::Unreachable(_)
+            | Self::NoLeader { .. }
             | Self::Connect { .. } => exit::UNAVAILABLE,
             Self::Call(status) => match status.code() {
                 Code::InvalidArgument => exit::USAGE,

@@ -271,6 +271,19 @@ async fn what_only_the_leader_knows_is_asked_of_the_leader() {
 }
 
 #[tokio::test]
+async fn a_leader_may_have_another_name_than_its_pod() {
+    let kubectl = Kubectl::new("alias", &["pod-a", "pod-b"]);
+    let mut follower = executor("a", "b");
+    follower.daemon_sets.ask_leader = "b".to_owned();
+    let (follower, leader) = (Fake::start(follower).await, Fake::start(executor("b", "b")).await);
+    kubectl.forward("pod-a", &follower);
+    kubectl.forward("pod-b", &leader);
+    let run = kubectl.run(&["status", "-A"]).await;
+    assert_eq!(run.err, "kubectl everynode: there are no DaemonSets\n");
+    assert_eq!(leader.asked().len(), 1);
+}
+
+#[tokio::test]
 async fn a_leader_that_cant_be_reached_leaves_the_rest_of_the_answer() {
     let kubectl = Kubectl::new("lost-leader", &["executor-a"]);
     let mut follower = executor("executor-a", "executor-b");
@@ -278,13 +291,14 @@ async fn a_leader_that_cant_be_reached_leaves_the_rest_of_the_answer() {
     let follower = Fake::start(follower).await;
     kubectl.forward("executor-a", &follower);
     let run = kubectl.run(&["status", "-A"]).await;
-    assert!(
-        run.err.starts_with(
-            "kubectl everynode: note: what follows from plans is missing, because only executor-b knows them: kubectl \
-             port-forward pod/executor-b: error: unable"
-        ),
-        "{run:?}"
-    );
+    let note = "kubectl everynode: note: what follows from plans is missing, because only executor-b knows them: \
+                executor-b, which leads, can't be reached: ";
+    let words = format!("{note}pod executor-a is executor-a\n");
+    assert!(run.err.starts_with(&words), "{run:?}");
+    fs::write(kubectl.file("pods"), "executor-a executor-b").unwrap();
+    let run = kubectl.run(&["status", "-A"]).await;
+    let words = format!("{note}kubectl port-forward pod/executor-b: error: unable");
+    assert!(run.err.starts_with(&words), "{run:?}");
     assert_eq!(run.code, 0);
 }
 
