@@ -1,6 +1,6 @@
 //! `Explain`, and what a plan has of it.
 
-use everynode_proto::{facts, planner::v1 as wire};
+use everynode_proto::planner::v1 as wire;
 use tonic::Status;
 
 use super::reader::{Reader, expand, require};
@@ -52,28 +52,17 @@ pub fn explain(request: wire::ExplainRequest) -> Result<wire::ExplainResponse, S
     let mut nodes = reader.nodes(&nodes);
     nodes.sort_by(|a, b| a.name.cmp(&b.name));
     let mut response = wire::ExplainResponse::default();
-    for (name, object) in reader.read_all::<facts::DaemonSet>("DaemonSet", &daemon_sets) {
+    reader.each("daemonset", &daemon_sets, |reader, object| {
         // The revision plays no part in placement.
-        let daemon_set = match reader.daemon_set(object, "") {
-            Ok(daemon_set) => daemon_set,
-            Err(error) => {
-                reader.malformed("DaemonSet", &name, error.field, error.message);
-                continue;
-            }
-        };
+        let daemon_set = reader.daemon_set(object.read("DaemonSet")?, "")?;
         let placement = Placement::new(&daemon_set);
         let key = daemon_set.key();
-        let object = format!("daemonset {key}");
-        reader.problems.extend(
-            placement
-                .problems()
-                .iter()
-                .map(|problem| convert::problem(problem, &object)),
-        );
+        reader.say(&key, &placement.problems());
         let verdicts = Verdicts::of(&key, &placement, nodes.iter().map(AsRef::as_ref));
         response.verdicts.extend(verdicts.verdicts);
         response.summaries.push(verdicts.summary);
-    }
+        Ok(())
+    });
     response.problems = reader.problems;
     Ok(response)
 }

@@ -38,31 +38,32 @@ pub fn plan(request: wire::PlanRequest) -> Result<wire::PlanResponse, Status> {
 
     let nodes = expand("nodes", request.nodes, MAX_NODES)?;
     let pods = expand("pods", request.pods, MAX_PODS)?;
-    let nodes = reader.nodes(&nodes);
-    let pods = reader.read_all::<facts::Pod>("Pod", &pods);
-    let pods: Vec<_> = pods
-        .iter()
-        .filter_map(|(name, pod)| Some((name, pod.facts()?)))
-        .collect();
-
-    let now = request
-        .now
-        .map_or_else(|| latest(created, &pods), convert::millis);
     let uid = daemon_set.uid.clone();
     let mut fleet = Fleet::with_capacity(nodes.len(), pods.len());
-    for node in nodes {
+    for node in reader.nodes(&nodes) {
         fleet.node_changed(node);
     }
-    for (name, facts) in pods.iter().filter(|(_, pod)| pod.daemon_set_uid == uid.as_ref()) {
-        match convert::pod(facts, &mut reader.strings).map_err(in_metadata) {
-            Ok((owner, pod)) => fleet.pod_changed(&owner, pod),
-            Err(error) => {
-                reader.malformed("Pod", name, error.field, error.message);
-            }
+    let mut latest = created.map_or_else(Millis::default, |time| Millis(time.as_millisecond()));
+    reader.each("pod", &pods, |reader, object| {
+        let pod: facts::Pod = object.read("Pod")?;
+        let Some(facts) = pod.facts() else {
+            return Ok(());
+        };
+        let mentioned = [facts.created, facts.ready_since];
+        latest = mentioned
+            .into_iter()
+            .flatten()
+            .map(convert::millis)
+            .fold(latest, Ord::max);
+        if facts.daemon_set_uid == uid.as_ref() {
+            let (owner, pod) = convert::pod(&facts, &mut reader.strings).map_err(in_metadata)?;
+            fleet.pod_changed(&owner, pod);
         }
-    }
+        Ok(())
+    });
+    let now = request.now.map_or(latest, convert::millis);
     fleet.daemon_set_changed(daemon_set);
-    let mut response = answer(&mut fleet, &uid, now, reader.problems);
+    let mut response = answer(&mut fleet, &uid, now, reader);
     if being_deleted {
         // Its pods are the garbage collector's (contract A4).
         response = wire::PlanResponse {
@@ -75,7 +76,7 @@ pub fn plan(request: wire::PlanRequest) -> Result<wire::PlanResponse, Status> {
     Ok(response)
 }
 
-fn answer(fleet: &mut Fleet, uid: &str, now: Millis, mut problems: Vec<wire::Problem>) -> wire::PlanResponse {
+fn answer(fleet: &mut Fleet, uid: &str, now: Millis, mut reader: Reader) -> wire::PlanResponse {
     let mut response = wire::PlanResponse::default();
     if let Some(decision) = fleet.decide(uid, now) {
         let actions = decision.actions.iter();
@@ -85,24 +86,11 @@ fn answer(fleet: &mut Fleet, uid: &str, now: Millis, mut problems: Vec<wire::Pro
     }
     if let Some(known) = fleet.daemon_set(uid) {
         let key = known.daemon_set.key();
-        let object = format!("daemonset {key}");
-        let found = known.problems.iter();
-        problems.extend(found.map(|problem| convert::problem(problem, &object)));
+        reader.say(&key, &known.problems);
         let verdicts = Verdicts::of(&key, &known.placement, fleet.nodes());
         response.verdicts = verdicts.verdicts;
         response.summary = Some(verdicts.summary);
     }
-    response.problems = problems;
+    response.problems = reader.problems;
     response
-}
-
-/// The latest time that the objects mention.
-fn latest(created: Option<jiff::Timestamp>, pods: &[(&String, wire::PodFacts)]) -> Millis {
-    let created = created.map(|time| Millis(time.as_millisecond()));
-    let mentioned = pods
-        .iter()
-        .flat_map(|(_, pod)| [pod.created, pod.ready_since])
-        .flatten()
-        .map(convert::millis);
-    created.into_iter().chain(mentioned).max().unwrap_or_default()
 }

@@ -7,14 +7,13 @@ use everynode_proto::{
     },
     planner::v1 as wire,
 };
-use serde::de::DeserializeOwned;
 use tonic::Status;
 
 use crate::{
     convert::{self, FieldError},
     intern::Interner,
     limits,
-    model::{DaemonSet, Node},
+    model::{DaemonSet, Node, Problem},
 };
 
 /// Stands for the uid of a `DaemonSet` that was never in a cluster.
@@ -28,21 +27,26 @@ pub(super) struct Reader {
 }
 
 impl Reader {
-    /// The objects that can be read, each with what it is called in messages.
-    pub(super) fn read_all<T: DeserializeOwned>(&mut self, kind: &str, objects: &[Item]) -> Vec<(String, T)> {
-        let numbered = objects.iter().enumerate();
-        let read = numbered.filter_map(|(index, object)| {
-            let object_or_error = object.read(kind);
-            let name = object.name(index);
-            match object_or_error {
-                Ok(object) => Some((name, object)),
-                Err(error) => {
-                    self.malformed(kind, &name, error.field, error.message);
-                    None
-                }
+    /// Reads objects one by one. What can't be used becomes a problem, and the others are taken all the same.
+    pub(super) fn each<T>(
+        &mut self,
+        kind: &str,
+        objects: &[Item],
+        mut take: impl FnMut(&mut Self, &Item) -> Result<T, FieldError>,
+    ) -> Vec<T> {
+        let mut taken = Vec::with_capacity(objects.len());
+        for (index, object) in objects.iter().enumerate() {
+            match take(self, object) {
+                Ok(thing) => taken.push(thing),
+                Err(FieldError { field, message }) => self.problems.push(wire::Problem {
+                    code: wire::ProblemCode::Malformed.into(),
+                    object: format!("{kind} {}", object.name(index)),
+                    field,
+                    message,
+                }),
             }
-        });
-        read.collect()
+        }
+        taken
     }
 
     #[expect(
@@ -50,14 +54,12 @@ impl Reader {
         reason = "a fleet keeps nodes boxed, and takes them as they are"
     )]
     pub(super) fn nodes(&mut self, objects: &[Item]) -> Vec<Box<Node>> {
-        let mut nodes = Vec::with_capacity(objects.len());
-        for (name, node) in self.read_all::<facts::Node>("Node", objects) {
-            match convert::node(&node.facts(), &mut self.strings).map_err(in_metadata) {
-                Ok(node) => nodes.push(node),
-                Err(error) => self.malformed("Node", &name, error.field, error.message),
-            }
-        }
-        nodes
+        self.each("node", objects, Self::node)
+    }
+
+    pub(super) fn node(&mut self, object: &Item) -> Result<Box<Node>, FieldError> {
+        let node: facts::Node = object.read("Node")?;
+        convert::node(&node.facts(), &mut self.strings).map_err(in_metadata)
     }
 
     /// A `DaemonSet` that was never in a cluster lacks a uid and perhaps a namespace; both are filled in.
@@ -77,14 +79,11 @@ impl Reader {
         convert::daemon_set(&facts, &mut self.strings).map_err(in_metadata)
     }
 
-    /// Notes an object that can't be used.
-    pub(super) fn malformed(&mut self, kind: &str, name: &str, field: String, message: String) {
-        self.problems.push(wire::Problem {
-            code: wire::ProblemCode::Malformed.into(),
-            object: format!("{} {name}", kind.to_lowercase()),
-            field,
-            message,
-        });
+    /// Notes what is wrong with a `DaemonSet` that is answered for all the same.
+    pub(super) fn say(&mut self, daemon_set: &str, problems: &[Problem]) {
+        let object = format!("daemonset {daemon_set}");
+        let told = problems.iter().map(|problem| convert::problem(problem, &object));
+        self.problems.extend(told);
     }
 }
 

@@ -12,7 +12,7 @@ use everynode_proto::{
 };
 use tonic::Status;
 
-use super::reader::{Reader, expand, in_metadata, require};
+use super::reader::{Reader, expand, require};
 use crate::{
     convert::{self, FieldError},
     decide::{
@@ -49,9 +49,13 @@ pub fn simulate_nodes(request: wire::SimulateNodesRequest) -> Result<wire::Simul
             .map_err(|error| limits::invalid(&error.within(&format!("node_templates[{index}]"))))?;
         templates.push(template);
     }
-    templates.extend(reader.templates(&nodes));
-    let overheads = reader.overheads(&classes);
-    let (keys, candidates) = reader.candidates(&daemon_sets, &overheads);
+    templates.extend(reader.each("node", &nodes, Reader::template));
+    let overheads = reader.each("runtimeclass", &classes, Reader::overhead);
+    let overheads: HashMap<_, _> = overheads.into_iter().collect();
+    let candidates = reader.each("daemonset", &daemon_sets, |reader, object| {
+        reader.candidate(object, &overheads)
+    });
+    let (keys, candidates): (Vec<_>, Vec<_>) = candidates.into_iter().unzip();
 
     let demands = keys.iter().zip(&candidates);
     let simulated = templates.iter().map(|template| {
@@ -68,80 +72,40 @@ pub fn simulate_nodes(request: wire::SimulateNodesRequest) -> Result<wire::Simul
 }
 
 impl Reader {
-    /// Nodes as templates.
-    fn templates(&mut self, objects: &[Item]) -> Vec<NodeTemplate> {
-        let mut templates = Vec::with_capacity(objects.len());
-        for (index, object) in objects.iter().enumerate() {
-            match self.template(object) {
-                Ok(template) => templates.push(template),
-                Err(error) => self.malformed("Node", &object.name(index), error.field, error.message),
-            }
-        }
-        templates
-    }
-
+    /// A node as a template.
     fn template(&mut self, object: &Item) -> Result<NodeTemplate, FieldError> {
-        let node: facts::Node = object.read("Node")?;
-        let node = convert::node(&node.facts(), &mut self.strings).map_err(in_metadata)?;
+        let node = self.node(object)?;
         let capacity: NodeCapacity = object.read("Node")?;
         convert::node_as_template(*node, &capacity.status, &mut self.strings)
     }
 
-    /// What running a pod of each `RuntimeClass` takes.
-    fn overheads(&mut self, objects: &[Item]) -> HashMap<String, Resources> {
-        let mut overheads = HashMap::new();
-        for (name, class) in self.read_all::<RuntimeClass>("RuntimeClass", objects) {
-            match convert::resources("overhead.podFixed", &class.overhead.pod_fixed, &mut self.strings) {
-                Ok(overhead) => drop(overheads.insert(class.metadata.name, overhead)),
-                Err(error) => self.malformed("RuntimeClass", &name, error.field, error.message),
-            }
-        }
-        overheads
+    /// The name of a `RuntimeClass`, and what running a pod of it takes.
+    fn overhead(&mut self, object: &Item) -> Result<(String, Resources), FieldError> {
+        let class: RuntimeClass = object.read("RuntimeClass")?;
+        let overhead = convert::resources("overhead.podFixed", &class.overhead.pod_fixed, &mut self.strings)?;
+        Ok((class.metadata.name, overhead))
     }
 
-    /// The `DaemonSet`s that can be read, each with its key.
-    fn candidates(
-        &mut self,
-        objects: &[Item],
-        overheads: &HashMap<String, Resources>,
-    ) -> (Vec<String>, Vec<Candidate>) {
-        let (mut keys, mut candidates) = (Vec::new(), Vec::new());
-        for (index, object) in objects.iter().enumerate() {
-            let name = object.name(index);
-            match self.candidate(object, overheads) {
-                Ok((key, candidate)) => {
-                    keys.push(key);
-                    candidates.push(candidate);
-                }
-                Err(error) => self.malformed("DaemonSet", &name, error.field, error.message),
-            }
-        }
-        (keys, candidates)
-    }
-
+    /// A `DaemonSet` with its key.
     fn candidate(
         &mut self,
         object: &Item,
         overheads: &HashMap<String, Resources>,
     ) -> Result<(String, Candidate), FieldError> {
-        let read: facts::DaemonSet = object.read("DaemonSet")?;
         // The revision plays no part here.
-        let daemon_set = self.daemon_set(read, "")?;
+        let daemon_set = self.daemon_set(object.read("DaemonSet")?, "")?;
         let key = daemon_set.key();
         let placement = Placement::new(&daemon_set);
-        let about = format!("daemonset {key}");
-        let found = placement.problems();
-        self.problems
-            .extend(found.iter().map(|problem| convert::problem(problem, &about)));
-        let demand = self.demand(object, overheads, about)?;
+        let demand = self.demand(&key, object, overheads)?;
+        self.say(&key, &placement.problems());
         Ok((key, Candidate { placement, demand }))
     }
 
     fn demand(
         &mut self,
+        daemon_set: &str,
         object: &Item,
         overheads: &HashMap<String, Resources>,
-        about: String,
     ) -> Result<Demand, FieldError> {
         let read: facts::DaemonSet<SchedulingTemplate> = object.read("DaemonSet")?;
         let spec = read.spec.template.spec;
@@ -150,7 +114,7 @@ impl Reader {
         if spec.overhead.is_none() && overhead.is_none() && !class.is_empty() {
             self.problems.push(wire::Problem {
                 code: wire::ProblemCode::UnknownOverhead.into(),
-                object: about,
+                object: format!("daemonset {daemon_set}"),
                 field: format!("{SPEC}.runtimeClassName"),
                 message: format!(
                     "the RuntimeClass {class} is not among runtime_classes, so its overhead counts as none"

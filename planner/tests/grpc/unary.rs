@@ -1,6 +1,7 @@
 use everynode_proto::planner::v1::{
-    Action, DaemonSetStatus, ExplainRequest, GetInfoRequest, NodeVerdict, PlanRequest, PlanResponse,
-    ProblemCode, ReasonCode, Verdict, action,
+    Action, DaemonSetStatus, ExplainRequest, FailedRequirement, GetInfoRequest, NodeVerdict, PlanRequest,
+    PlanResponse, ProblemCode, ReasonCode, Taint, Toleration, UntoleratedTaint, Verdict, VerdictSummary,
+    action, reason::Detail,
 };
 use prost_types::{Duration, Timestamp};
 use serde_json::{Value, json};
@@ -266,6 +267,98 @@ async fn explain_answers_every_pair_in_order_and_with_every_reason() {
         ]
     );
     assert_eq!(response.problems, []);
+    let counts = response.summaries.iter().map(|summary| {
+        let VerdictSummary {
+            daemon_set,
+            run_nodes,
+            keep_nodes,
+            exclude_nodes,
+            reasons,
+        } = summary;
+        let conditions: Vec<_> = reasons
+            .iter()
+            .map(|reason| (reason.condition.as_str(), reason.nodes))
+            .collect();
+        (
+            daemon_set.as_str(),
+            [*run_nodes, *keep_nodes, *exclude_nodes],
+            conditions,
+        )
+    });
+    assert_eq!(
+        counts.collect::<Vec<_>>(),
+        [
+            (
+                "monitoring/agent",
+                [1, 0, 1],
+                vec![("taint a:NoSchedule", 1), ("taint b=1:NoExecute", 1)]
+            ),
+            (
+                "monitoring/windows",
+                [0, 0, 2],
+                vec![
+                    ("nodeSelector kubernetes.io/os=windows", 2),
+                    ("taint a:NoSchedule", 1),
+                    ("taint b=1:NoExecute", 1),
+                ]
+            ),
+        ]
+    );
+}
+
+#[tokio::test]
+async fn a_reason_says_for_programs_what_is_wanted_and_what_the_node_has() {
+    let server = Server::start().await;
+    let mut object = daemon_set("agent");
+    object["spec"]["template"]["spec"] = json!({
+        "nodeSelector": {"kubernetes.io/os": "windows"},
+        "affinity": {"nodeAffinity": {"requiredDuringSchedulingIgnoredDuringExecution": {"nodeSelectorTerms": [
+            {"matchExpressions": [{"key": "zone", "operator": "In", "values": ["a", "b"]}]},
+        ]}}},
+    });
+    let tainted = node(
+        "n",
+        &json!([{"effect": "NoSchedule", "key": "dedicated", "value": "db"}]),
+    );
+    let request = explain_request(&[object], &[tainted]);
+    let response = soon(server.client().await.explain(request))
+        .await
+        .unwrap()
+        .into_inner();
+    let details = response.verdicts[0]
+        .reasons
+        .iter()
+        .map(|reason| reason.detail.clone().unwrap());
+    let wanted = |term, key: &str, values: &[&str], actual: Option<&str>| {
+        Detail::Requirement(FailedRequirement {
+            term,
+            key: key.to_owned(),
+            operator: "In".to_owned(),
+            values: values.iter().map(ToString::to_string).collect(),
+            actual: actual.map(str::to_owned),
+        })
+    };
+    let text = str::to_owned;
+    assert_eq!(
+        details.collect::<Vec<_>>(),
+        [
+            wanted(0, "kubernetes.io/os", &["windows"], Some("linux")),
+            wanted(1, "zone", &["a", "b"], None),
+            Detail::Taint(UntoleratedTaint {
+                taint: Some(Taint {
+                    key: text("dedicated"),
+                    value: text("db"),
+                    effect: text("NoSchedule"),
+                }),
+                admitted_by: Some(Toleration {
+                    key: text("dedicated"),
+                    operator: text("Exists"),
+                    value: String::new(),
+                    effect: text("NoSchedule"),
+                }),
+            }),
+        ]
+    );
 }
 
 #[tokio::test]

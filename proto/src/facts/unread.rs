@@ -11,7 +11,7 @@ use prost::{
     encoding::{self, DecodeContext, WireType},
 };
 use prost_types::{ListValue, Struct, value::Kind};
-use serde::de::{DeserializeOwned, IntoDeserializer};
+use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 
 use self::value::{Fields, Raw};
@@ -174,13 +174,25 @@ impl Item {
                 message: format!("expected a {kind}, found a {actual}"),
             });
         }
-        serde_path_to_error::deserialize(self.raw().into_deserializer()).map_err(|error| {
-            let path = error.path().to_string();
-            ReadError {
-                field: if path == "." { String::new() } else { path },
-                message: error.into_inner().to_string(),
+        T::deserialize(self.raw()).map_err(|_| self.fault::<T>())
+    }
+
+    /// Why the object can't be read. To keep note of where one is takes several times as long as reading, so that is done
+    /// only for the few that need it.
+    fn fault<T: DeserializeOwned>(&self) -> ReadError {
+        match serde_path_to_error::deserialize::<_, T>(self.raw()) {
+            Ok(_) => ReadError {
+                field: String::new(),
+                message: "it can't be read".to_owned(),
+            },
+            Err(error) => {
+                let path = error.path().to_string();
+                ReadError {
+                    field: if path == "." { String::new() } else { path },
+                    message: error.into_inner().to_string(),
+                }
             }
-        })
+        }
     }
 }
 

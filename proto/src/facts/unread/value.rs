@@ -8,7 +8,7 @@ use prost::{
 };
 use serde::{
     Deserializer,
-    de::{self, DeserializeSeed, Error as _, IntoDeserializer, MapAccess, SeqAccess, Visitor},
+    de::{self, DeserializeSeed, Error as _, MapAccess, SeqAccess, Visitor},
     forward_to_deserialize_any,
 };
 
@@ -66,8 +66,14 @@ fn next_part<'a>(encoded: &mut &'a [u8]) -> Option<Result<(u32, Part<'a>), Error
 }
 
 fn part<'a>(encoded: &mut &'a [u8]) -> Result<(u32, Part<'a>), Error> {
-    let number = |encoded: &mut &'a [u8]| decode_varint(encoded).map_err(|_| Error::encoding());
-    let (tag, wire_type) = decode_key(encoded).map_err(|_| Error::encoding())?;
+    let (tag, wire_type) = match encoded {
+        // Nearly all fields: a number below 16, and bytes.
+        [key, rest @ ..] if *key < 0x80 && key & 7 == 2 => {
+            *encoded = rest;
+            (u32::from(*key >> 3), WireType::LengthDelimited)
+        }
+        _ => decode_key(encoded).map_err(|_| Error::encoding())?,
+    };
     let part = match wire_type {
         WireType::Varint => Part::Number(number(encoded)?),
         WireType::SixtyFourBit => Part::Number(encoded.try_get_u64_le().map_err(|_| Error::encoding())?),
@@ -83,6 +89,17 @@ fn part<'a>(encoded: &mut &'a [u8]) -> Result<(u32, Part<'a>), Error> {
         WireType::StartGroup | WireType::EndGroup => return Err(Error::encoding()),
     };
     Ok((tag, part))
+}
+
+fn number(encoded: &mut &[u8]) -> Result<u64, Error> {
+    match encoded {
+        [byte, rest @ ..] if *byte < 0x80 => {
+            let number = u64::from(*byte);
+            *encoded = rest;
+            Ok(number)
+        }
+        _ => decode_varint(encoded).map_err(|_| Error::encoding()),
+    }
 }
 
 fn text(bytes: &[u8]) -> Result<&str, Error> {
@@ -229,14 +246,6 @@ impl<'a> Raw<'a> {
             inner: Inner::Value(encoded),
             depth: self.depth + 1,
         }
-    }
-}
-
-impl<'de> IntoDeserializer<'de, Error> for Raw<'de> {
-    type Deserializer = Self;
-
-    fn into_deserializer(self) -> Self {
-        self
     }
 }
 
