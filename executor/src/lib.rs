@@ -14,6 +14,7 @@
 //! - [`pod`], [`template`], [`history`], [`adopt`], [`upkeep`], [`status`], [`events`]: one concern each.
 //! - [`api`], [`failure`], [`client`]: the calls to the API server, why they fail, and the connections that they go by; [`backoff`]: when they are repeated.
 //! - [`args`], [`run`], [`admin`], [`health`], [`metrics`]: the program.
+//! - [`plugin`]: another program, the kubectl plugin that asks executors.
 
 pub mod action;
 pub mod admin;
@@ -33,6 +34,7 @@ pub mod history;
 pub mod metrics;
 pub mod objects;
 pub mod outbox;
+pub mod plugin;
 pub mod pod;
 pub mod run;
 pub mod session;

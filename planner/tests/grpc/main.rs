@@ -7,8 +7,8 @@
     reason = "what helps a test may fail it"
 )]
 
-mod newer;
 mod limits;
+mod newer;
 mod objects;
 mod placement;
 mod server;

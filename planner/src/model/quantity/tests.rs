@@ -77,7 +77,9 @@ fn a_sum_is_written_as_its_first_part_that_isnt_zero() {
         (["512Mi", "512M", "0"], "1024288Ki"),
     ] {
         let mut total = Quantity::ZERO;
-        parts.iter().for_each(|part| total += quantity(part));
+        for part in parts {
+            total += quantity(part);
+        }
         assert_eq!(total.to_string(), sum, "{parts:?}");
     }
 }
