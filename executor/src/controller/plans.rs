@@ -146,7 +146,9 @@ impl Controller {
                 ProblemCode::SelectsEverything => "SelectingAll",
                 ProblemCode::MalformedTerm => "MalformedNodeAffinity",
                 ProblemCode::Malformed => "MalformedField",
-                ProblemCode::UnknownRevision | ProblemCode::Unspecified => "PlannerProblem",
+                ProblemCode::UnknownRevision | ProblemCode::UnknownOverhead | ProblemCode::Unspecified => {
+                    "PlannerProblem"
+                }
             };
             let note = format!("{}: {}", problem.field, problem.message);
             warn!(

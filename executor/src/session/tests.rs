@@ -8,6 +8,7 @@ use std::{
 
 use everynode_proto::planner::v1::{
     ExplainRequest, ExplainResponse, GetInfoRequest, GetInfoResponse, PlanRequest, PlanResponse,
+    SimulateNodesRequest, SimulateNodesResponse,
     planner_service_server::{PlannerService, PlannerServiceServer},
 };
 use hyper_util::rt::TokioIo;
@@ -42,6 +43,13 @@ impl PlannerService for Planner {
     }
 
     async fn explain(&self, _: Request<ExplainRequest>) -> Result<Response<ExplainResponse>, Status> {
+        Err(Status::unimplemented("only sessions"))
+    }
+
+    async fn simulate_nodes(
+        &self,
+        _: Request<SimulateNodesRequest>,
+    ) -> Result<Response<SimulateNodesResponse>, Status> {
         Err(Status::unimplemented("only sessions"))
     }
 
