@@ -30,15 +30,18 @@ pub mod failure;
 pub mod hash;
 pub mod health;
 pub mod history;
+pub mod leadership;
 pub mod metrics;
 pub mod objects;
 pub mod outbox;
 pub mod pod;
 pub mod run;
+pub mod service;
 pub mod session;
 pub mod status;
 pub mod template;
 #[cfg(test)]
 mod testing;
 pub mod upkeep;
+pub mod view;
 pub mod watch;

@@ -10,7 +10,7 @@ use everynode_proto::planner::v1::{
 use serde_json::{Value, json};
 use tokio::task::JoinHandle;
 
-use super::*;
+use super::{questions::Asker, *};
 use crate::{
     objects::DaemonSet,
     testing::{
@@ -33,6 +33,7 @@ struct Rig {
     written: mpsc::UnboundedReceiver<String>,
     health: Arc<Health>,
     metrics: Arc<Metrics>,
+    asker: Asker,
     shutdown: CancellationToken,
     run: JoinHandle<anyhow::Result<()>>,
 }
@@ -45,6 +46,7 @@ fn rig() -> Rig {
     let (events_client, events_server) = server();
     let (written, receiver) = mpsc::unbounded_channel();
     tokio::spawn(write_down(events_server, written));
+    let (asker, questions) = Asker::new();
     let parts = Parts {
         api: Api::new(client),
         events: Events::new(events_client, "me".to_owned(), metrics.clone()),
@@ -52,6 +54,7 @@ fn rig() -> Rig {
         metrics: metrics.clone(),
         changes: seen,
         sessions: heard,
+        questions,
     };
     let shutdown = CancellationToken::new();
     let run = tokio::spawn(Controller::new(parts).run(shutdown.clone()));
@@ -62,6 +65,7 @@ fn rig() -> Rig {
         written: receiver,
         health,
         metrics,
+        asker,
         shutdown,
         run,
     }
@@ -117,7 +121,12 @@ impl Rig {
     async fn open(&self, limit: usize) -> Planned {
         let (requests, receiver) = mpsc::channel(1);
         self.sessions
-            .send(session::Event::Opened { requests, limit })
+            .send(session::Event::Opened {
+                requests,
+                limit,
+                planner_version: "0.1.0".to_owned(),
+                rules_version: "1".to_owned(),
+            })
             .await
             .unwrap();
         Planned {
