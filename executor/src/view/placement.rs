@@ -81,12 +81,12 @@ fn cause(
         format!("{what}, and nothing has been asked for yet")
     } else {
         let doing = match code {
-            WaitCode::Deletion => "deletions",
-            _ => "creations",
+            WaitCode::Deletion => "deleted",
+            _ => "created",
         };
+        let pods = words::pods(lane.in_progress, "is", "are");
         format!(
-            "{what} yet: {} of this DaemonSet are in progress, {} wait for their turn",
-            format_args!("{} {doing}", lane.in_progress),
+            "{what}; of this DaemonSet {pods} being {doing}, and {} wait for their turn",
             lane.queued
         )
     };
