@@ -371,4 +371,4 @@ async fn reserve<T>(
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

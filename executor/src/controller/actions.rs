@@ -51,8 +51,10 @@ impl Controller {
         {
             match self.recipe_for(uid, &ready.action) {
                 Some((object, recipe)) => self.start_create(uid, object, recipe, ready),
-                None if self.has_no_recipe(uid) => self.refuse(uid, Lane::Create, ready.id),
-                None => self.skip(uid, Lane::Create, ready.id),
+                None if self.has_no_recipe(uid) => {
+                    self.refuse(uid, Lane::Create, ready.id, &ready.action.node)
+                }
+                None => self.skip(uid, Lane::Create, ready.id, &ready.action.node),
             }
         }
         while let Some(ready) = self
@@ -62,7 +64,7 @@ impl Controller {
         {
             match self.cluster.daemon_set(uid).map(|entry| entry.object.clone()) {
                 Some(object) => self.start_delete(uid, object, ready),
-                None => self.skip(uid, Lane::Delete, ready.id),
+                None => self.skip(uid, Lane::Delete, ready.id, &ready.action.node),
             }
         }
     }
@@ -92,11 +94,11 @@ impl Controller {
 
     /// Ends an action that can't be carried out as if the server had refused it, so that the planner doesn't ask for it
     /// again at once.
-    fn refuse(&mut self, uid: &Text, lane: Lane, id: u64) {
+    fn refuse(&mut self, uid: &Text, lane: Lane, id: u64, node: &str) {
         self.parts.metrics.action(kind(lane), Outcome::Refused);
         self.tell_end(uid, id, ActionOutcome::Failed, |managed| {
-            let refused = managed.refusals.get(lane);
-            refused.map_or_else(String::new, |refused| refused.words.clone())
+            let words = managed.refusals.get(lane).map(|refused| refused.words.as_str());
+            format!("Error creating: {} (node {node})", words.unwrap_or_default())
         });
         self.call_ended(uid, lane, Some(id), Ended::Refused);
     }
@@ -119,12 +121,14 @@ impl Controller {
         }
     }
 
-    fn skip(&mut self, uid: &Text, lane: Lane, id: u64) {
+    fn skip(&mut self, uid: &Text, lane: Lane, id: u64, node: &str) {
         if let Some(managed) = self.managed.get_mut(uid) {
             managed.applier.ended(lane, Some(id), Ended::Needless);
         }
         self.parts.metrics.action(kind(lane), Outcome::Skipped);
-        self.tell_end(uid, id, ActionOutcome::Skipped, |_| NEEDLESS.to_owned());
+        self.tell_end(uid, id, ActionOutcome::Skipped, |_| {
+            format!("{NEEDLESS} (node {node})")
+        });
         self.outbox.add_done(id, ActionOutcome::Skipped);
     }
 
@@ -208,14 +212,18 @@ impl Controller {
         let is_current = session == self.session;
         let tell = |news: &News, outcome, words: &dyn fmt::Display| {
             if is_current {
-                news.tell(|| ended(&object, id, outcome, format!("{words} on node {node}")));
+                news.tell(|| ended(&object, id, outcome, words.to_string()));
             }
         };
         let (how, outcome) = match carried.came {
             Came::Created(created) => {
                 self.cluster.wrote_pod(&created);
                 let note = format!("Created pod: {}", created.metadata.name);
-                tell(&self.news, ActionOutcome::Done, &note);
+                tell(
+                    &self.news,
+                    ActionOutcome::Done,
+                    &format_args!("{note} on node {node}"),
+                );
                 self.parts
                     .events
                     .say(&object, Kind::Normal, "SuccessfulCreate", "CreatePod", note);
@@ -226,7 +234,11 @@ impl Controller {
                     self.cluster
                         .deleted_pod(&pod.uid, matches!(carried.came, Came::Gone));
                     let note = format!("Deleted pod: {}", pod.pod);
-                    tell(&self.news, ActionOutcome::Done, &note);
+                    tell(
+                        &self.news,
+                        ActionOutcome::Done,
+                        &format_args!("{note} on node {node}"),
+                    );
                     self.parts
                         .events
                         .say(&object, Kind::Normal, "SuccessfulDelete", "DeletePod", note);
@@ -235,7 +247,11 @@ impl Controller {
             }
             Came::Refused(error) => {
                 let note = note(lane, &error);
-                tell(&self.news, ActionOutcome::Failed, &note);
+                tell(
+                    &self.news,
+                    ActionOutcome::Failed,
+                    &format_args!("{note} (node {node})"),
+                );
                 self.report_refusal(&object, lane, &error, note);
                 if let Some(managed) = self.managed.get_mut(&uid).filter(|_| is_current) {
                     managed.refusals.note(lane, words(&error));
@@ -243,7 +259,11 @@ impl Controller {
                 (Ended::Refused, Outcome::Refused)
             }
             Came::GivenUp => {
-                tell(&self.news, ActionOutcome::Skipped, &NEEDLESS);
+                tell(
+                    &self.news,
+                    ActionOutcome::Skipped,
+                    &format_args!("{NEEDLESS} (node {node})"),
+                );
                 (Ended::Needless, Outcome::Skipped)
             }
         };

@@ -69,11 +69,11 @@ fn selector(selector: &LabelSelector) -> Value {
     json!({"matchLabels": selector.match_labels, "matchExpressions": expressions})
 }
 
-/// A `DaemonSet`'s template, read. One that can't be read is for the planner to report.
+/// A `DaemonSet`'s template, read. The API server has validated it; one that can't be read would be placed like an empty one.
 pub(super) fn template(daemon_set: &DaemonSet) -> Value {
     let raw = daemon_set.spec.template.as_ref();
     raw.and_then(|raw| serde_json::from_str(raw.get()).ok())
-        .unwrap_or_default()
+        .unwrap_or_else(|| json!({}))
 }
 
 /// The `RuntimeClass` that a template names.
