@@ -27,6 +27,19 @@ pub enum Lane {
     Delete,
 }
 
+/// How much a lane has to do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Load {
+    /// Actions that wait for their turn.
+    pub waiting: usize,
+    /// Actions in progress.
+    pub in_progress: usize,
+    /// Refused actions that wait for the next try.
+    pub held: usize,
+    /// Whether nothing is started for a while.
+    pub is_closed: bool,
+}
+
 /// An action that may be started.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Ready<T> {
@@ -118,6 +131,15 @@ impl<T> Queue<T> {
         std::mem::take(&mut self.held)
     }
 
+    fn load(&self) -> Load {
+        Load {
+            waiting: self.waiting.len(),
+            in_progress: self.in_progress,
+            held: self.held.len(),
+            is_closed: self.closed,
+        }
+    }
+
     fn clear(&mut self) {
         self.waiting.clear();
         self.held.clear();
@@ -188,6 +210,14 @@ impl Applier {
         self.creates.clear();
         self.deletes.clear();
         self.unknown.clear();
+    }
+
+    /// How much a lane has to do.
+    pub fn load(&self, lane: Lane) -> Load {
+        match lane {
+            Lane::Create => self.creates.load(),
+            Lane::Delete => self.deletes.load(),
+        }
     }
 
     /// Whether a call is in progress.

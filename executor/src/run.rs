@@ -1,6 +1,11 @@
 //! Wiring: flags, logs, the cluster's client, and the tasks whose end is the program's.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    net::{SocketAddr, TcpListener},
+    sync::Arc,
+    thread,
+    time::Duration,
+};
 
 use anyhow::{Context, anyhow};
 use backon::{ExponentialBuilder, Retryable};
@@ -11,9 +16,8 @@ use kube::{
     config::{KubeConfigOptions, Kubeconfig},
 };
 use tokio::{
-    net::TcpListener,
     signal::unix::{SignalKind, signal},
-    sync::mpsc,
+    sync::{mpsc, oneshot, watch},
 };
 use tokio_util::sync::CancellationToken;
 use tonic::transport::Endpoint;
@@ -25,11 +29,16 @@ use crate::{
     api::Api,
     args::{Args, LogFormat},
     client,
-    controller::{Controller, Parts},
+    controller::{
+        Controller, Parts,
+        questions::{Asker, Question},
+    },
     events::Events,
     failure::Cause,
     health::Health,
+    leadership::Leadership,
     metrics::Metrics,
+    service::{Executor, planner::Planner, server},
     session::{self, Identity},
     watch::watch_all,
 };
@@ -48,10 +57,32 @@ struct Resolved {
     planner: Endpoint,
     config: Config,
     identity: String,
+    ports: Ports,
     args: Args,
 }
 
-/// Two clients of the same cluster.
+/// The ports that the flags ask for.
+struct Ports {
+    grpc: TcpListener,
+    admin: TcpListener,
+}
+
+impl Ports {
+    fn bind(args: &Args) -> anyhow::Result<Self> {
+        let bind = |flag: &str, address: SocketAddr| {
+            let listener =
+                TcpListener::bind(address).with_context(|| format!("can't listen on {flag} {address}"))?;
+            listener.set_nonblocking(true)?;
+            anyhow::Ok(listener)
+        };
+        Ok(Self {
+            grpc: bind("--listen", args.listen)?,
+            admin: bind("--admin-listen", args.admin_listen)?,
+        })
+    }
+}
+
+/// Clients of the same cluster, each with a connection of its own.
 struct Clients {
     watches: Client,
     calls: Client,
@@ -122,10 +153,12 @@ async fn resolve(args: Args) -> anyhow::Result<Resolved> {
         .clone()
         .or_else(host)
         .unwrap_or_else(|| "everynode-executor".to_owned());
+    let ports = Ports::bind(&args)?;
     Ok(Resolved {
         planner,
         config,
         identity,
+        ports,
         args,
     })
 }
@@ -156,12 +189,10 @@ async fn execute(resolved: Resolved) -> anyhow::Result<()> {
         planner,
         config,
         identity,
+        ports,
         args,
     } = resolved;
-    let admin_listen = args.admin_listen;
-    let admin_listener = TcpListener::bind(admin_listen)
-        .await
-        .with_context(|| format!("can't listen on --admin-listen {admin_listen}"))?;
+    let (listen, admin_listen) = (ports.grpc.local_addr()?, ports.admin.local_addr()?);
     let cluster_url = config.cluster_url.to_string();
     // A long list that is being read must not hold up a call, so the watches have a connection of their own.
     let unusable = "can't make a client for the cluster";
@@ -169,13 +200,40 @@ async fn execute(resolved: Resolved) -> anyhow::Result<()> {
         watches: client::connect(&config).context(unusable)?,
         calls: client::connect(&config).context(unusable)?,
     };
-    info!(cluster = cluster_url, planner = args.planner, admin_listen = %admin_listener.local_addr()?,
+    info!(cluster = cluster_url, planner = args.planner, %listen, %admin_listen,
         version = env!("CARGO_PKG_VERSION"), "executor starts");
 
     let (metrics, health) = (Arc::new(Metrics::default()), Arc::new(Health::default()));
+    let admin_listener = tokio::net::TcpListener::from_std(ports.admin)?;
     let admin = axum::serve(admin_listener, admin::router(metrics.clone(), health.clone())).into_future();
     let shutdown = CancellationToken::new();
-    let work = work(clients, planner, identity, metrics, health, shutdown.clone());
+    let (asker, questions) = Asker::new();
+    let (_leads, leadership) = watch::channel(Leadership::ours(&identity));
+    let view = View {
+        listener: ports.grpc,
+        config,
+        planner: planner.clone(),
+        identity: identity.clone(),
+        leadership,
+        asker,
+        health: health.clone(),
+        metrics: metrics.clone(),
+    };
+    let view = view.start(shutdown.clone())?;
+    let work = work(
+        clients,
+        planner,
+        identity,
+        questions,
+        metrics,
+        health,
+        shutdown.clone(),
+    );
+    let work = async {
+        tokio::try_join!(work, async {
+            view.await.context("the gRPC server's thread has ended")?
+        })
+    };
     let stopping = async {
         stop_signal().await?;
         shutdown.cancel();
@@ -187,9 +245,55 @@ async fn execute(resolved: Resolved) -> anyhow::Result<()> {
         anyhow::Ok(())
     };
     tokio::select! {
-        end = work => end,
+        end = work => end.map(|_| ()),
         end = admin => end.context("the admin server failed"),
         end = stopping => end,
+    }
+}
+
+/// What the live view is served with.
+struct View {
+    listener: TcpListener,
+    config: Config,
+    planner: Endpoint,
+    identity: String,
+    leadership: watch::Receiver<Leadership>,
+    asker: Asker,
+    health: Arc<Health>,
+    metrics: Arc<Metrics>,
+}
+
+impl View {
+    /// Serves on a thread of its own: what is put together and encoded for those who ask takes no time from the loop. Returns
+    /// what tells of its end.
+    fn start(self, shutdown: CancellationToken) -> anyhow::Result<oneshot::Receiver<anyhow::Result<()>>> {
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()?;
+        let (ended, end) = oneshot::channel();
+        let serve = move || {
+            let served = runtime.block_on(self.serve(shutdown));
+            // If nobody hears it, the program has ended already.
+            let _ = ended.send(served);
+        };
+        thread::Builder::new().name("view".to_owned()).spawn(serve)?;
+        Ok(end)
+    }
+
+    async fn serve(self, shutdown: CancellationToken) -> anyhow::Result<()> {
+        // A connection belongs to the thread that made it.
+        let client = client::connect(&self.config).context("can't make a client for the cluster")?;
+        let executor = Executor {
+            identity: self.identity,
+            leadership: self.leadership,
+            asker: self.asker,
+            planner: Planner::new(self.planner.connect_lazy()),
+            api: Api::new(client),
+            health: self.health,
+            metrics: self.metrics,
+            shutdown: CancellationToken::new(),
+        };
+        server::serve(self.listener, executor, shutdown).await
     }
 }
 
@@ -197,6 +301,7 @@ async fn work(
     Clients { watches, calls }: Clients,
     planner: Endpoint,
     executor: String,
+    questions: mpsc::Receiver<Question>,
     metrics: Arc<Metrics>,
     health: Arc<Health>,
     shutdown: CancellationToken,
@@ -215,6 +320,7 @@ async fn work(
         metrics: metrics.clone(),
         changes: seen,
         sessions: heard,
+        questions,
     };
     // Without a Lease there is one term for all time.
     let identity = Identity {

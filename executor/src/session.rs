@@ -57,6 +57,10 @@ pub enum Event {
         requests: mpsc::Sender<SessionRequest>,
         /// The most facts in one request.
         limit: usize,
+        /// The planner's version.
+        planner_version: String,
+        /// The version of its decision rules.
+        rules_version: String,
     },
     /// A plan.
     Plan(Box<Plan>),
@@ -195,6 +199,8 @@ impl Open {
             .send(Event::Opened {
                 requests: self.requests,
                 limit,
+                planner_version,
+                rules_version,
             })
             .await
             .is_err()

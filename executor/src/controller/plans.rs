@@ -2,17 +2,22 @@
 
 use std::sync::Arc;
 
-use everynode_proto::planner::v1::{
-    ActionOutcome, DeletePod, DeleteReason, Plan, Problem, ProblemCode, action::Action,
+use everynode_proto::{
+    executor::v1::watch_plans_response::Event,
+    planner::v1::{ActionOutcome, DeletePod, DeleteReason, Plan, Problem, ProblemCode, action::Action},
 };
 use tracing::{debug, warn};
 
-use super::{Controller, Timer, managed::Ingredients};
-use crate::{cluster::Text, events::Kind, pod::Recipe, session};
+use super::{
+    Controller, Timer,
+    managed::{Ingredients, Refusals},
+};
+use crate::{apply::Lane, cluster::Text, events::Kind, pod::Recipe, session};
 
 impl Controller {
     pub(super) fn take_plan(&mut self, plan: Plan) {
         self.parts.metrics.plan(plan.actions.len());
+        self.news.tell(|| Event::Plan(plan.clone()));
         let uid: Text = plan.daemon_set_uid.as_str().into();
         debug!(
             daemon_set = plan.daemon_set,
@@ -91,6 +96,8 @@ impl Controller {
                 managed.recipe = None;
                 let object = announced.object.clone();
                 let note = format!("no pod can be made from the template: {fault}");
+                let words = format!("none can be made from the template: {fault}");
+                managed.refusals.note(Lane::Create, words);
                 self.parts
                     .events
                     .say(&object, Kind::Warning, "FailedCreate", "CreatePod", note);
@@ -198,6 +205,7 @@ impl Controller {
     pub(super) fn void_plans(&mut self) {
         for managed in self.managed.values_mut() {
             managed.applier.clear();
+            managed.refusals = Refusals::default();
             if let Some(key) = managed.reconsider.take() {
                 self.timers.try_remove(&key);
             }
