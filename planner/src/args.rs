@@ -204,7 +204,7 @@ mod tests {
 
     #[test]
     fn limits_have_defaults() {
-        let limits = Args::parse_from(["planner"]).limits();
+        let limits = Cli::parse_from(["planner"]).serve.limits();
         assert_eq!((limits.max_concurrent_calls, limits.max_streams), (16, 64));
         assert_eq!(limits.call_deadline, Duration::from_secs(30));
         assert_eq!(limits.max_request_bytes(), 256 * 1024 * 1024);
