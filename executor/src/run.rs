@@ -1,9 +1,10 @@
 //! Wiring: flags, logs, the cluster's client, and the tasks whose end is the program's.
 
+mod view;
+
 use std::{
     net::{SocketAddr, TcpListener},
     sync::Arc,
-    thread,
     time::Duration,
 };
 
@@ -17,13 +18,14 @@ use kube::{
 };
 use tokio::{
     signal::unix::{SignalKind, signal},
-    sync::{mpsc, oneshot, watch},
+    sync::{mpsc, watch},
 };
 use tokio_util::sync::CancellationToken;
 use tonic::transport::Endpoint;
 use tracing::{info, warn};
 use tracing_subscriber::EnvFilter;
 
+use self::view::View;
 use crate::{
     admin,
     api::Api,
@@ -38,7 +40,6 @@ use crate::{
     health::Health,
     leadership::Leadership,
     metrics::Metrics,
-    service::{Executor, planner::Planner, server},
     session::{self, Identity},
     watch::watch_all,
 };
@@ -86,6 +87,13 @@ impl Ports {
 struct Clients {
     watches: Client,
     calls: Client,
+}
+
+/// What shows how the program fares.
+#[derive(Clone, Default)]
+struct Signs {
+    metrics: Arc<Metrics>,
+    health: Arc<Health>,
 }
 
 /// Runs the program and returns its exit code.
@@ -203,9 +211,13 @@ async fn execute(resolved: Resolved) -> anyhow::Result<()> {
     info!(cluster = cluster_url, planner = args.planner, %listen, %admin_listen,
         version = env!("CARGO_PKG_VERSION"), "executor starts");
 
-    let (metrics, health) = (Arc::new(Metrics::default()), Arc::new(Health::default()));
+    let signs = Signs::default();
     let admin_listener = tokio::net::TcpListener::from_std(ports.admin)?;
-    let admin = axum::serve(admin_listener, admin::router(metrics.clone(), health.clone())).into_future();
+    let admin = axum::serve(
+        admin_listener,
+        admin::router(signs.metrics.clone(), signs.health.clone()),
+    )
+    .into_future();
     let shutdown = CancellationToken::new();
     let (asker, questions) = Asker::new();
     let (_leads, leadership) = watch::channel(Leadership::ours(&identity));
@@ -216,24 +228,12 @@ async fn execute(resolved: Resolved) -> anyhow::Result<()> {
         identity: identity.clone(),
         leadership,
         asker,
-        health: health.clone(),
-        metrics: metrics.clone(),
+        signs: signs.clone(),
     };
     let view = view.start(shutdown.clone())?;
-    let work = work(
-        clients,
-        planner,
-        identity,
-        questions,
-        metrics,
-        health,
-        shutdown.clone(),
-    );
-    let work = async {
-        tokio::try_join!(work, async {
-            view.await.context("the gRPC server's thread has ended")?
-        })
-    };
+    let work = work(clients, planner, identity, questions, signs, shutdown.clone());
+    let view = async { view.await.context("the gRPC server's thread has ended")? };
+    let work = async { tokio::try_join!(work, view) };
     let stopping = async {
         stop_signal().await?;
         shutdown.cancel();
@@ -245,55 +245,9 @@ async fn execute(resolved: Resolved) -> anyhow::Result<()> {
         anyhow::Ok(())
     };
     tokio::select! {
-        end = work => end.map(|_| ()),
+        end = work => end.map(|((), ())| ()),
         end = admin => end.context("the admin server failed"),
         end = stopping => end,
-    }
-}
-
-/// What the live view is served with.
-struct View {
-    listener: TcpListener,
-    config: Config,
-    planner: Endpoint,
-    identity: String,
-    leadership: watch::Receiver<Leadership>,
-    asker: Asker,
-    health: Arc<Health>,
-    metrics: Arc<Metrics>,
-}
-
-impl View {
-    /// Serves on a thread of its own: what is put together and encoded for those who ask takes no time from the loop. Returns
-    /// what tells of its end.
-    fn start(self, shutdown: CancellationToken) -> anyhow::Result<oneshot::Receiver<anyhow::Result<()>>> {
-        let runtime = tokio::runtime::Builder::new_current_thread()
-            .enable_all()
-            .build()?;
-        let (ended, end) = oneshot::channel();
-        let serve = move || {
-            let served = runtime.block_on(self.serve(shutdown));
-            // If nobody hears it, the program has ended already.
-            let _ = ended.send(served);
-        };
-        thread::Builder::new().name("view".to_owned()).spawn(serve)?;
-        Ok(end)
-    }
-
-    async fn serve(self, shutdown: CancellationToken) -> anyhow::Result<()> {
-        // A connection belongs to the thread that made it.
-        let client = client::connect(&self.config).context("can't make a client for the cluster")?;
-        let executor = Executor {
-            identity: self.identity,
-            leadership: self.leadership,
-            asker: self.asker,
-            planner: Planner::new(self.planner.connect_lazy()),
-            api: Api::new(client),
-            health: self.health,
-            metrics: self.metrics,
-            shutdown: CancellationToken::new(),
-        };
-        server::serve(self.listener, executor, shutdown).await
     }
 }
 
@@ -302,14 +256,14 @@ async fn work(
     planner: Endpoint,
     executor: String,
     questions: mpsc::Receiver<Question>,
-    metrics: Arc<Metrics>,
-    health: Arc<Health>,
+    signs: Signs,
     shutdown: CancellationToken,
 ) -> anyhow::Result<()> {
     let cluster = tokio::select! {
         cluster = cluster_uid(&calls) => cluster?,
         () = shutdown.cancelled() => return Ok(()),
     };
+    let Signs { metrics, health } = signs;
     let (changes, seen) = mpsc::channel(CHANGES_AHEAD);
     let (sessions, heard) = mpsc::channel(SESSION_EVENTS_AHEAD);
     let events = Events::new(calls.clone(), executor.clone(), metrics.clone());

@@ -73,9 +73,10 @@ impl ExecutorService for Executor {
         self.metrics.view_call(Method::GetInfo);
         let cluster_is_listed = self.health.is_listed();
         // Until then the loop may not even run, and a planner could not be told anything.
-        let planner = match cluster_is_listed {
-            true => self.overview().await?.planner,
-            false => None,
+        let planner = if cluster_is_listed {
+            self.overview().await?.planner
+        } else {
+            None
         };
         Ok(Response::new(GetInfoResponse {
             version: env!("CARGO_PKG_VERSION").to_owned(),

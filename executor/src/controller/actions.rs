@@ -52,7 +52,7 @@ impl Controller {
             match self.recipe_for(uid, &ready.action) {
                 Some((object, recipe)) => self.start_create(uid, object, recipe, ready),
                 None if self.has_no_recipe(uid) => {
-                    self.refuse(uid, Lane::Create, ready.id, &ready.action.node)
+                    self.refuse(uid, Lane::Create, ready.id, &ready.action.node);
                 }
                 None => self.skip(uid, Lane::Create, ready.id, &ready.action.node),
             }

@@ -26,7 +26,7 @@ pub(super) async fn explain(executor: &Executor, request: ExplainRequest) -> Res
         let which = pair.node.clone().map_or(Which::All, Which::OnNode);
         // One that has gone since isn't asked for.
         if let Some(sketch) = executor.sketch(object, which).await? {
-            asked.push(objects::daemon_set(object, objects::template(object)));
+            asked.push(objects::daemon_set(object, &objects::template(object)));
             scenes.insert(object.key(), sketch);
         }
     }

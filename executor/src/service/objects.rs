@@ -24,7 +24,7 @@ fn object(value: Value) -> Object {
 }
 
 /// A `DaemonSet` with its template as it is. `template` is that, read.
-pub(super) fn daemon_set(daemon_set: &DaemonSet, template: Value) -> Unread {
+pub(super) fn daemon_set(daemon_set: &DaemonSet, template: &Value) -> Unread {
     let (metadata, spec) = (&daemon_set.metadata, &daemon_set.spec);
     let budget = |budget: &IntOrString| match budget {
         IntOrString::Int(count) => json!(count),

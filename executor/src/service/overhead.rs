@@ -35,7 +35,7 @@ pub(super) async fn node_overhead(
     for object in sorted(&overview) {
         let template = objects::template(object);
         runtime_classes.extend(objects::runtime_class(&template).map(str::to_owned));
-        daemon_sets.push(objects::daemon_set(object, template));
+        daemon_sets.push(objects::daemon_set(object, &template));
     }
     if daemon_sets.is_empty() {
         let untouched = NodeSimulation {

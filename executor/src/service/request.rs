@@ -42,9 +42,10 @@ impl Filter {
         let given = [("namespace", &namespace), ("name", &name)];
         let given = given.into_iter().filter(|(_, text)| !text.is_empty());
         let violations: Vec<_> = given.filter_map(|(field, text)| fault(field, text)).collect();
-        match violations.is_empty() {
-            true => Ok(Self { namespace, name }),
-            false => Err(invalid(violations)),
+        if violations.is_empty() {
+            Ok(Self { namespace, name })
+        } else {
+            Err(invalid(violations))
         }
     }
 
@@ -88,9 +89,10 @@ impl Pair {
             let words = "a DaemonSet, a node or both have to be given";
             violations.extend(["daemon_set", "node"].map(|field| FieldViolation::new(field, words)));
         }
-        match violations.is_empty() {
-            true => Ok(Self { daemon_set, node }),
-            false => Err(invalid(violations)),
+        if violations.is_empty() {
+            Ok(Self { daemon_set, node })
+        } else {
+            Err(invalid(violations))
         }
     }
 }

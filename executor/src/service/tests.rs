@@ -31,7 +31,7 @@ use crate::{
 };
 
 /// What takes longer than this in memory hangs.
-const DEADLINE: Duration = Duration::from_secs(60);
+const DEADLINE: Duration = Duration::from_mins(1);
 
 /// The service of a rig.
 struct View {

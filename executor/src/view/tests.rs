@@ -70,11 +70,11 @@ fn at(seconds: i64) -> Timestamp {
     Timestamp { seconds, nanos: 0 }
 }
 
-fn refusal(words: &str, seconds: u64) -> Option<Refusal> {
-    Some(Refusal {
+fn refusal(words: &str, seconds: u64) -> Refusal {
+    Refusal {
         words: words.to_owned(),
         again: Duration::from_secs(seconds),
-    })
+    }
 }
 
 /// This executor leads, with a planner that has been told everything.

@@ -87,7 +87,7 @@ fn creation(lane: &Lane) -> Option<Wait> {
     }
     let mut message = words::pods(lane.in_progress, "is being created", "are being created");
     if lane.queued > 0 {
-        message += &format!(", {} wait for their turn", lane.queued);
+        message = format!("{message}, {} wait for their turn", lane.queued);
     }
     Some(wait(WaitCode::Creation, message, words::number(lane.len())))
 }
@@ -101,7 +101,7 @@ fn deletion(lane: &Lane, pods: &[&PodFacts]) -> Option<Wait> {
     let mut message = words::pods(lane.len(), "is to be deleted", "are to be deleted");
     let mut nodes = words::number(lane.len());
     if let Some(terminating) = terminating {
-        message += &format!(", {}", terminating.message);
+        message = format!("{message}, {}", terminating.message);
         nodes = nodes.saturating_add(terminating.nodes);
     }
     Some(wait(WaitCode::Deletion, message, nodes))

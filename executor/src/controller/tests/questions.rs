@@ -39,12 +39,12 @@ fn names(sketch: &Sketch) -> Vec<&str> {
     names
 }
 
-fn info(is_synced: bool) -> Option<PlannerInfo> {
-    Some(PlannerInfo {
+fn info(is_synced: bool) -> PlannerInfo {
+    PlannerInfo {
         version: "0.1.0".to_owned(),
         rules_version: "1".to_owned(),
         is_synced,
-    })
+    }
 }
 
 /// What has been told, in short.
@@ -81,7 +81,7 @@ async fn what_is_there_is_told_with_the_planner() {
     tokio::time::sleep(Duration::from_millis(1)).await;
     planner.until("sync").await;
     let overview = rig.asker.overview().await.unwrap();
-    assert_eq!(overview.planner, info(true));
+    assert_eq!(overview.planner, Some(info(true)));
     assert_eq!(overview.daemon_sets[0].key(), "default/agent");
     let nodes: Vec<Arc<NodeFacts>> = rig.asker.nodes().await.unwrap();
     let nodes: Vec<_> = nodes.iter().map(|node| node.name.as_str()).collect();
@@ -230,7 +230,7 @@ async fn a_refusal_is_past_when_nothing_is_asked_for_any_more_or_the_planner_is_
 async fn those_who_watch_are_told_of_plans_and_of_what_becomes_of_them() {
     let (mut rig, mut planner) = Rig::synced(&["n1", "n2"], &[pod_json("p1", 3)]).await;
     let mut watch = rig.watch().await;
-    assert_eq!(watch.planner, info(true));
+    assert_eq!(watch.planner, Some(info(true)));
     let gone = create(4, "n9");
     let actions = vec![
         create(1, "n1"),

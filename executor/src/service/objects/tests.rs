@@ -21,7 +21,7 @@ fn a_daemonset_goes_with_its_template_as_it_is() {
     }));
     let template = template(&object);
     assert_eq!(runtime_class(&template), Some("gvisor"));
-    let unread = daemon_set(&object, template.clone());
+    let unread = daemon_set(&object, &template);
     let told: facts::DaemonSet<Value> = read(unread.clone(), "DaemonSet");
     assert_eq!(
         told.spec.template["spec"]["unheardOf"]["deep"][0].as_f64(),
@@ -47,7 +47,7 @@ fn a_daemonset_goes_with_its_template_as_it_is() {
 fn a_daemonset_that_selects_everything_still_does() {
     let mut object = agent_with(json!({}));
     object.spec.selector = LabelSelector::default();
-    let told: facts::DaemonSet = read(daemon_set(&object, json!({})), "DaemonSet");
+    let told: facts::DaemonSet = read(daemon_set(&object, &json!({})), "DaemonSet");
     assert!(told.spec.selector.is_empty());
 }
 

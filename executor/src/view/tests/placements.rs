@@ -36,7 +36,7 @@ fn run_with_a_ready_pod_and_exclude_without_any_wait_for_nothing() {
 fn run_without_a_pod_names_what_stands_in_the_way() {
     let refused = |words: &str| {
         let mut sketch = sketch([1, 0, 0, 0]);
-        sketch.creations.refusal = refusal(words, 2);
+        sketch.creations.refusal = Some(refusal(words, 2));
         sketch
     };
     let cases = [
@@ -143,7 +143,7 @@ fn exclude_with_a_pod_says_why_it_is_still_there() {
     let waits = placed(Verdict::Exclude, &here, &sketch, &leading());
     let going = "the pod is still there; of this DaemonSet 1 pod is being deleted, and 0 wait for their turn";
     assert_eq!(short(&waits), [(WaitCode::Deletion, going, 1)]);
-    sketch.deletions.refusal = refusal("the API server refuses: not today", 1);
+    sketch.deletions.refusal = Some(refusal("the API server refuses: not today", 1));
     let waits = placed(Verdict::Exclude, &here, &sketch, &leading());
     let refused = "the pod is still there, because the API server refuses: not today; the next try is in 1 s";
     assert_eq!(short(&waits), [(WaitCode::Refused, refused, 1)]);

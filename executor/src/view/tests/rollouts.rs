@@ -58,7 +58,7 @@ fn a_rollout_is_blocked_by_what_nothing_goes_on_without() {
     blocked(&open, &no_planner);
     blocked(&open, &following(""));
     let mut refused = open.clone();
-    refused.creations.refusal = refusal("exceeded quota", 1);
+    refused.creations.refusal = Some(refusal("exceeded quota", 1));
     blocked(&refused, &leading());
     let mut stranded = open.clone();
     stranded.upkeep = Upkeep::Failing("forbidden".to_owned());

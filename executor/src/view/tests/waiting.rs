@@ -56,13 +56,13 @@ fn a_refusal_is_said_in_the_servers_words_with_the_time_to_the_next_try() {
         queued: 2,
         in_progress: 0,
         refused: 1,
-        refusal: refusal("the API server refuses: exceeded quota: few", 3),
+        refusal: Some(refusal("the API server refuses: exceeded quota: few", 3)),
     };
     sketch.deletions = Lane {
         queued: 0,
         in_progress: 1,
         refused: 0,
-        refusal: refusal("the API server refuses: not today", 0),
+        refusal: Some(refusal("the API server refuses: not today", 0)),
     };
     let found = waits(&sketch);
     let create = "pods can't be created: the API server refuses: exceeded quota: few; the next try is in 3 s";
