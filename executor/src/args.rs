@@ -2,9 +2,12 @@
 
 #![expect(clippy::doc_markdown, reason = "the comments are what --help prints")]
 
-use std::{net::SocketAddr, path::PathBuf};
+use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
-use clap::{Parser, ValueEnum};
+use clap::{Parser, ValueEnum, value_parser};
+use everynode_proto::serve::{self, Limits};
+
+use crate::service::server::MAX_REQUEST_BYTES;
 
 /// Watches a cluster, asks the planner what its DaemonSets need, and carries it out.
 ///
@@ -49,6 +52,41 @@ pub struct Args {
     #[arg(long, env = "EVERYNODE_IDENTITY", value_name = "NAME")]
     pub identity: Option<String>,
 
+    /// How many calls, without watches, are worked on at the same time. One more waits for its turn for a second, and is
+    /// then refused with RESOURCE_EXHAUSTED and the time after which to try again.
+    #[arg(
+        long,
+        env = "EVERYNODE_EXECUTOR_MAX_CONCURRENT_CALLS",
+        value_name = "COUNT",
+        default_value_t = serve::DEFAULT_MAX_CONCURRENT_CALLS,
+        value_parser = value_parser!(u32).range(1..=MOST),
+        allow_negative_numbers = true
+    )]
+    pub max_concurrent_calls: u32,
+
+    /// How many watches of plans are open at the same time. One more waits and is refused as a call is.
+    #[arg(
+        long,
+        env = "EVERYNODE_EXECUTOR_MAX_WATCHES",
+        value_name = "COUNT",
+        default_value_t = serve::DEFAULT_MAX_STREAMS,
+        value_parser = value_parser!(u32).range(1..=MOST),
+        allow_negative_numbers = true
+    )]
+    pub max_watches: u32,
+
+    /// The longest that a call may take, such as 30s or 1m 30s, or a number of seconds. It ends with DEADLINE_EXCEEDED
+    /// then, or before when its caller sets a shorter deadline. A watch has to begin within it, and may then last.
+    #[arg(
+        long,
+        env = "EVERYNODE_EXECUTOR_CALL_DEADLINE",
+        value_name = "TIME",
+        default_value = serve::DEFAULT_CALL_DEADLINE,
+        value_parser = serve::call_deadline,
+        allow_hyphen_values = true
+    )]
+    pub call_deadline: Duration,
+
     /// How log lines are written.
     #[arg(long, env = "EVERYNODE_LOG_FORMAT", value_enum, default_value_t = LogFormat::Text)]
     pub log_format: LogFormat,
@@ -56,6 +94,22 @@ pub struct Args {
     /// What is logged, such as info, debug or everynode_executor=debug.
     #[arg(long, env = "RUST_LOG", value_name = "FILTER", default_value = "info")]
     pub log: String,
+}
+
+/// The highest count that a flag takes: more was a slip.
+const MOST: i64 = 10_000;
+
+impl Args {
+    /// How much is served at the same time, and for how long.
+    pub fn limits(&self) -> Limits {
+        Limits {
+            max_concurrent_calls: self.max_concurrent_calls,
+            max_streams: self.max_watches,
+            streams: "watches",
+            call_deadline: self.call_deadline,
+            max_message_bytes: MAX_REQUEST_BYTES,
+        }
+    }
 }
 
 /// How log lines are written.

@@ -1,5 +1,6 @@
 //! What the executor counts, for Prometheus.
 
+use everynode_proto::serve::{self, Refusal};
 use prometheus_client::{
     encoding::{EncodeLabelSet, EncodeLabelValue, text},
     metrics::{counter::Counter, family::Family, gauge::Gauge},
@@ -52,6 +53,11 @@ pub enum Method {
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct ReasonLabels {
+    reason: &'static str,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct MethodLabels {
     method: Method,
 }
@@ -82,6 +88,7 @@ pub struct Metrics {
     events_dropped: Counter,
     rivals: Family<RivalLabels, Counter>,
     view_calls: Family<MethodLabels, Counter>,
+    view_refused_calls: Family<ReasonLabels, Counter>,
 }
 
 impl Default for Metrics {
@@ -106,6 +113,18 @@ impl Default for Metrics {
         registry.register("competing_controller", help, rivals.clone());
         let view_calls = Family::default();
         registry.register("view_calls", "Calls to the live view", view_calls.clone());
+        let view_refused_calls = Family::<ReasonLabels, Counter>::default();
+        registry.register(
+            "view_refused_calls",
+            "Calls and connections to the live view that were refused or given up, because of a limit",
+            view_refused_calls.clone(),
+        );
+        for refusal in Refusal::ALL {
+            // A series that is there from the start shows its first increase.
+            let _ = view_refused_calls.get_or_create(&ReasonLabels {
+                reason: refusal.as_str(),
+            });
+        }
         let planner_connected = Gauge::default();
         registry.register(
             "planner_connected",
@@ -125,6 +144,7 @@ impl Default for Metrics {
             events_dropped,
             rivals,
             view_calls,
+            view_refused_calls,
         }
     }
 }
@@ -191,5 +211,18 @@ impl Metrics {
         // Writing to a String can't fail.
         let _ = text::encode(&mut page, &self.registry);
         page
+    }
+}
+
+impl serve::Observer for Metrics {
+    fn began(&self, _: serve::Kind) {}
+
+    fn ended(&self, _: serve::Kind) {}
+
+    fn refused(&self, why: Refusal) {
+        let reason = why.as_str();
+        self.view_refused_calls
+            .get_or_create(&ReasonLabels { reason })
+            .inc();
     }
 }

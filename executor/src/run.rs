@@ -223,6 +223,7 @@ async fn execute(resolved: Resolved) -> anyhow::Result<()> {
     let (_leads, leadership) = watch::channel(Leadership::ours(&identity));
     let view = View {
         listener: ports.grpc,
+        limits: args.limits(),
         config,
         planner: planner.clone(),
         identity: identity.clone(),

@@ -3,6 +3,7 @@
 use std::{net::TcpListener, thread};
 
 use anyhow::Context;
+use everynode_proto::serve::Limits;
 use kube::Config;
 use tokio::sync::{oneshot, watch};
 use tokio_util::sync::CancellationToken;
@@ -20,6 +21,7 @@ use crate::{
 /// What the live view is served with.
 pub(super) struct View {
     pub(super) listener: TcpListener,
+    pub(super) limits: Limits,
     pub(super) config: Config,
     pub(super) planner: Endpoint,
     pub(super) identity: String,
@@ -60,6 +62,6 @@ impl View {
             metrics: self.signs.metrics,
             shutdown: CancellationToken::new(),
         };
-        server::serve(self.listener, executor, shutdown).await
+        server::serve(self.listener, executor, self.limits, shutdown).await
     }
 }

@@ -8,12 +8,15 @@ mod watching;
 
 use std::{io, time::Duration};
 
+use clap::Parser;
 use everynode_proto::executor::v1::{
     PlannerInfo, WaitCode, executor_service_client::ExecutorServiceClient, watch_plans_response::Event,
 };
+use futures::Stream;
 use hyper_util::rt::TokioIo;
 use serde_json::{Value, json};
-use tokio::task::JoinHandle;
+use tokio::{io::DuplexStream, task::JoinHandle};
+use tokio_stream::wrappers::UnboundedReceiverStream;
 use tonic::{
     Code,
     transport::{Channel, Endpoint, Server as Serving, server::Router},
@@ -23,6 +26,7 @@ use tower::service_fn;
 use self::planner::FakePlanner;
 use super::*;
 use crate::{
+    args::Args,
     controller::tests::{Planned, Rig, accept, create, rig},
     testing::{
         PODS, Server, agent, agent_json, agent_with, forbidden, not_found, pod_json, read, revision_json,
@@ -56,14 +60,17 @@ impl View {
             identity: "me".to_owned(),
             leadership,
             asker: rig.asker.clone(),
-            planner: Planner::new(in_memory(planner.router())),
+            planner: Planner::new(served_in_memory(planner.router())),
             api: Api::new(client),
             health: rig.health.clone(),
             metrics: rig.metrics.clone(),
             shutdown: calls_end.clone(),
         };
-        let (health, router) = server::router(executor).await.unwrap();
-        let channel = in_memory(router);
+        let limits = Args::parse_from(["executor", "--planner=http://planner"]).limits();
+        let server = server::server(executor, limits).await.unwrap();
+        let health = server.health();
+        let (channel, incoming) = in_memory();
+        tokio::spawn(server.serve(incoming));
         let follow = server::follow(health, rig.health.clone(), stop.clone());
         let served = tokio::spawn(async move {
             follow.await;
@@ -121,20 +128,25 @@ impl View {
     }
 }
 
-/// Serves connections in memory.
-fn in_memory(router: Router) -> Channel {
+/// Connections in memory, and who takes them.
+fn in_memory() -> (Channel, impl Stream<Item = io::Result<DuplexStream>>) {
     let (connections, incoming) = tokio::sync::mpsc::unbounded_channel();
-    let incoming = tokio_stream::wrappers::UnboundedReceiverStream::new(incoming);
-    tokio::spawn(router.serve_with_incoming(incoming));
     let connect = move |_| {
         let (client, server) = tokio::io::duplex(1024 * 1024);
-        let sent = connections.send(Ok::<_, io::Error>(server));
+        let sent = connections.send(Ok(server));
         async move {
             sent.map(|()| TokioIo::new(client))
                 .map_err(|_| io::Error::from(io::ErrorKind::BrokenPipe))
         }
     };
-    Endpoint::from_static("http://memory").connect_with_connector_lazy(service_fn(connect))
+    let channel = Endpoint::from_static("http://memory").connect_with_connector_lazy(service_fn(connect));
+    (channel, UnboundedReceiverStream::new(incoming))
+}
+
+fn served_in_memory(router: Router) -> Channel {
+    let (channel, incoming) = in_memory();
+    tokio::spawn(router.serve_with_incoming(incoming));
+    channel
 }
 
 async fn soon<T>(future: impl Future<Output = T>) -> T {
