@@ -36,7 +36,8 @@ pub struct Limits {
 }
 
 impl Limits {
-    /// Bytes of all unary requests together that are held at the same time: four of the largest.
+    /// Bytes of all unary requests together that are held at the same time: four of the largest. The answers to them
+    /// that are on their way have as much again.
     pub fn max_request_bytes(&self) -> u64 {
         u64::try_from(self.max_message_bytes)
             .unwrap_or(u64::MAX)
