@@ -14,7 +14,7 @@ pub const DEFAULT_CALL_DEADLINE: &str = "30s";
 pub(super) const PATIENCE: Duration = Duration::from_secs(1);
 
 /// A day: what is longer was a slip.
-const LONGEST_DEADLINE: Duration = Duration::from_secs(24 * 60 * 60);
+const LONGEST_DEADLINE: Duration = Duration::from_hours(24);
 /// How many of the largest requests are held at the same time.
 const LARGEST_REQUESTS: u64 = 4;
 /// Connections beside those that streams come on.
