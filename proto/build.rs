@@ -16,10 +16,13 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     println!("cargo::rerun-if-changed=everynode");
     let descriptors = protox::compile(PROTOS, ["."])?;
     fs::write(out_dir.join("descriptors.bin"), descriptors.encode_to_vec())?;
+    let mut config = prost_build::Config::new();
+    // An answer is printed by its descriptor, which is found by the message's name.
+    config.enable_type_names();
     tonic_prost_build::configure()
         .btree_map(".")
         // Kubernetes objects are read straight from the wire.
         .extern_path(".google.protobuf.Struct", "crate::facts::Unread")
-        .compile_fds(descriptors)?;
+        .compile_fds_with_config(descriptors, config)?;
     Ok(())
 }

@@ -14,7 +14,7 @@ use kube::{
     core::{Request, request},
 };
 use prost::bytes::Bytes;
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 use crate::{
     failure::ApiError,
@@ -117,6 +117,13 @@ impl Api {
             .map_err(|error| ApiError::Unclear(format!("its answer can't be read: {error}")))
     }
 
+    /// An object of which there is no type here, as it is.
+    async fn any(&self, request: Built) -> Result<Map<String, Value>, ApiError> {
+        let (_, body) = self.send(request).await?;
+        serde_json::from_slice(&body)
+            .map_err(|error| ApiError::Unclear(format!("its answer can't be read: {error}")))
+    }
+
     /// Deletes a single object. What the server says of it, it says in few words.
     async fn delete(&self, request: Built) -> Result<(), ApiError> {
         let mut request = request?;
@@ -124,6 +131,16 @@ impl Api {
             .headers_mut()
             .insert(ACCEPT, HeaderValue::from_static(PROTOBUF_OR_JSON));
         self.send(Ok(request)).await.map(drop)
+    }
+
+    pub async fn get_node(&self, name: &str) -> Result<Map<String, Value>, ApiError> {
+        let nodes = Request::new("/api/v1/nodes");
+        self.any(nodes.get(name, &GetParams::default())).await
+    }
+
+    pub async fn get_runtime_class(&self, name: &str) -> Result<Map<String, Value>, ApiError> {
+        let classes = Request::new("/apis/node.k8s.io/v1/runtimeclasses");
+        self.any(classes.get(name, &GetParams::default())).await
     }
 
     pub async fn create_pod(&self, namespace: &str, body: Vec<u8>) -> Result<Pod, ApiError> {

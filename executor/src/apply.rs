@@ -14,6 +14,9 @@ const MAX_WINDOW: usize = 32;
 const FIRST_PAUSE: Duration = Duration::from_secs(1);
 /// The longest it is closed.
 const LONGEST_PAUSE: Duration = Duration::from_secs(30);
+/// How long actions of an unknown kind are kept before the planner hears that they can't be carried out. It may ask for
+/// them again, so not at once.
+const UNKNOWN_PAUSE: Duration = LONGEST_PAUSE;
 
 /// Which lane.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -22,6 +25,19 @@ pub enum Lane {
     Create,
     /// Deletions.
     Delete,
+}
+
+/// How much a lane has to do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Load {
+    /// Actions that wait for their turn.
+    pub waiting: usize,
+    /// Actions in progress.
+    pub in_progress: usize,
+    /// Refused actions that wait for the next try.
+    pub held: usize,
+    /// Whether nothing is started for a while.
+    pub is_closed: bool,
 }
 
 /// An action that may be started.
@@ -115,6 +131,15 @@ impl<T> Queue<T> {
         std::mem::take(&mut self.held)
     }
 
+    fn load(&self) -> Load {
+        Load {
+            waiting: self.waiting.len(),
+            in_progress: self.in_progress,
+            held: self.held.len(),
+            is_closed: self.closed,
+        }
+    }
+
     fn clear(&mut self) {
         self.waiting.clear();
         self.held.clear();
@@ -127,20 +152,30 @@ impl<T> Queue<T> {
 pub struct Applier {
     creates: Queue<CreatePod>,
     deletes: Queue<DeletePod>,
+    /// Actions of kinds that this executor doesn't know.
+    unknown: Vec<u64>,
 }
 
 impl Applier {
-    /// Takes in a plan's actions.
-    pub fn push(&mut self, plan: Plan) {
+    /// Takes in a plan's actions. If some are of a kind that this executor doesn't know and none of that sort were waiting
+    /// already, returns after how long `give_back` is to be called.
+    pub fn push(&mut self, plan: Plan) -> Option<Duration> {
+        let waited = !self.unknown.is_empty();
         for action in plan.actions {
             let id = action.id;
             match action.action {
                 Some(Action::Create(action)) => self.creates.waiting.push_back(Ready { id, action }),
                 Some(Action::Delete(action)) => self.deletes.waiting.push_back(Ready { id, action }),
-                // A kind of action that this executor doesn't know yet; it stays in flight, so nothing repeats it.
-                None => {}
+                // A newer planner's. Should it stay in flight, nothing else would be done where it belongs.
+                None => self.unknown.push(id),
             }
         }
+        (!waited && !self.unknown.is_empty()).then_some(UNKNOWN_PAUSE)
+    }
+
+    /// The actions that can't be carried out because their kind is unknown. The planner may hear of them now.
+    pub fn give_back(&mut self) -> Vec<u64> {
+        std::mem::take(&mut self.unknown)
     }
 
     /// The next creation that may start now; it counts as in progress.
@@ -174,6 +209,15 @@ impl Applier {
     pub fn clear(&mut self) {
         self.creates.clear();
         self.deletes.clear();
+        self.unknown.clear();
+    }
+
+    /// How much a lane has to do.
+    pub fn load(&self, lane: Lane) -> Load {
+        match lane {
+            Lane::Create => self.creates.load(),
+            Lane::Delete => self.deletes.load(),
+        }
     }
 
     /// Whether a call is in progress.

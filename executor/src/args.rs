@@ -26,6 +26,16 @@ pub struct Args {
     #[arg(long, value_name = "NAME")]
     pub context: Option<String>,
 
+    /// Where to serve gRPC: what DaemonSets are up to, for people and programs in the cluster (everynode.executor.v1, with
+    /// health and reflection).
+    #[arg(
+        long,
+        env = "EVERYNODE_EXECUTOR_LISTEN",
+        value_name = "ADDR",
+        default_value = "0.0.0.0:50052"
+    )]
+    pub listen: SocketAddr,
+
     /// Where to serve /livez, /readyz and /metrics over HTTP.
     #[arg(
         long,

@@ -45,7 +45,7 @@ pub struct Touched {
 /// The caches.
 #[derive(Debug, Default)]
 pub struct Cluster {
-    nodes: HashMap<Text, NodeFacts>,
+    nodes: HashMap<Text, Arc<NodeFacts>>,
     pods: Pods,
     daemon_sets: HashMap<Text, Entry>,
     revisions: HashMap<Text, Known>,
@@ -92,8 +92,8 @@ impl Cluster {
                 let name: Text = node.metadata.name.as_str().into();
                 self.node_listing.saw(&name);
                 let facts = node.facts();
-                if self.nodes.get(&name) != Some(&facts) {
-                    self.nodes.insert(name.clone(), facts);
+                if self.nodes.get(&name).is_none_or(|before| **before != facts) {
+                    self.nodes.insert(name.clone(), Arc::new(facts));
                     self.touched.nodes.insert(name);
                 }
             }
@@ -322,7 +322,12 @@ impl Cluster {
 
     /// A node's facts.
     pub fn node(&self, name: &str) -> Option<&NodeFacts> {
-        self.nodes.get(name)
+        self.nodes.get(name).map(Arc::as_ref)
+    }
+
+    /// All nodes' facts, in no order.
+    pub fn nodes(&self) -> impl Iterator<Item = &Arc<NodeFacts>> {
+        self.nodes.values()
     }
 
     /// The pods.
@@ -338,6 +343,11 @@ impl Cluster {
     /// A `DaemonSet` that is not being deleted.
     pub fn daemon_set(&self, uid: &str) -> Option<&Entry> {
         self.daemon_sets.get(uid)
+    }
+
+    /// All `DaemonSet`s that are not being deleted, in no order.
+    pub fn daemon_sets(&self) -> impl Iterator<Item = &Entry> {
+        self.daemon_sets.values()
     }
 
     /// The `ControllerRevision`s in a namespace that a `DaemonSet` controls, or that nothing controls.

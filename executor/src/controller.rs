@@ -5,7 +5,9 @@
 
 mod actions;
 mod managed;
+mod news;
 mod plans;
+pub mod questions;
 mod rivals;
 mod status;
 mod upkeep;
@@ -22,7 +24,8 @@ use tokio_util::{
 use tracing::info;
 
 use self::{
-    actions::ActionEnded, managed::Managed, rivals::Trace, status::StatusWritten, upkeep::UpkeepEnded,
+    actions::ActionEnded, managed::Managed, news::News, questions::Question, rivals::Trace,
+    status::StatusWritten, upkeep::UpkeepEnded,
 };
 use crate::{
     api::Api,
@@ -60,6 +63,8 @@ pub struct Parts {
     pub changes: mpsc::Receiver<Change>,
     /// What the planner's session brings.
     pub sessions: mpsc::Receiver<session::Event>,
+    /// What those ask who want to know what is known.
+    pub questions: mpsc::Receiver<Question>,
 }
 
 /// The state of the loop.
@@ -74,6 +79,7 @@ pub struct Controller {
     managed: HashMap<Text, Managed>,
     calls: JoinSet<Answer>,
     timers: DelayQueue<Timer>,
+    news: News,
     /// Ends calls that are still asking when the program stops.
     stop: CancellationToken,
 }
@@ -83,6 +89,8 @@ pub struct Controller {
 struct Planner {
     requests: mpsc::Sender<everynode_proto::planner::v1::SessionRequest>,
     limit: usize,
+    version: String,
+    rules_version: String,
     /// When it was told something.
     told: Option<Instant>,
 }
@@ -104,6 +112,8 @@ enum Timer {
     Reconsider(Text),
     /// A lane of a `DaemonSet`'s actions opens again.
     Open(Text, Lane),
+    /// Actions of kinds that this executor doesn't know have been kept for long enough.
+    GiveBack(Text),
     /// Upkeep that failed is tried again.
     Upkeep(Text),
     /// What the server would not let a `DaemonSet` adopt or release may be tried again.
@@ -124,6 +134,7 @@ impl Controller {
             managed: HashMap::new(),
             calls: JoinSet::new(),
             timers: DelayQueue::new(),
+            news: News::default(),
             stop: CancellationToken::new(),
         }
     }
@@ -144,6 +155,7 @@ impl Controller {
                 change = self.parts.changes.recv() => self.take_in(change.context("the watches have ended")?),
                 event = self.parts.sessions.recv() => self.hear(event.context("the session's task has ended")?),
                 Some(answer) = self.calls.join_next() => self.hear_back(answer.context("a call failed")?),
+                Some(question) = self.parts.questions.recv() => self.answer(question),
                 Some(timer) = self.timers.next() => self.time(timer.into_inner()),
                 Ok(permit) = reserve(requests, pace), if is_due => self.tell(permit, may_complete),
                 _ = heartbeat.tick() => self.look_after(),
@@ -177,15 +189,23 @@ impl Controller {
 
     fn hear(&mut self, event: session::Event) {
         match event {
-            session::Event::Opened { requests, limit } => {
+            session::Event::Opened {
+                requests,
+                limit,
+                planner_version,
+                rules_version,
+            } => {
                 self.planner = Some(Planner {
                     requests,
                     limit,
+                    version: planner_version,
+                    rules_version,
                     told: None,
                 });
                 self.parts.metrics.planner_found();
                 self.outbox.restart(session::HELLO_SEQUENCE);
                 self.cluster.touch_all();
+                self.planner_changed();
             }
             session::Event::Plan(plan) => self.take_plan(*plan),
             session::Event::Problem(problem) => self.report(&problem),
@@ -195,6 +215,7 @@ impl Controller {
                 self.parts.metrics.planner_lost();
                 self.parts.health.planner_lost();
                 self.void_plans();
+                self.planner_changed();
             }
         }
     }
@@ -221,6 +242,7 @@ impl Controller {
                 }
             }
             Timer::Open(uid, lane) => self.open_lane(&uid, lane),
+            Timer::GiveBack(uid) => self.give_back(&uid),
             Timer::Upkeep(uid) => self.try_upkeep_again(&uid),
             Timer::Forgive(uid) => self.forgive(&uid),
             Timer::Status(uid) => self.rested(&uid),
@@ -258,6 +280,7 @@ impl Controller {
         if self.outbox.is_synced() && !was_synced {
             self.parts.health.planner_synced();
             info!("the planner has been told everything");
+            self.planner_changed();
         }
     }
 
@@ -271,7 +294,9 @@ impl Controller {
         for uid in changed {
             if self.cluster.daemon_set(&uid).is_some() {
                 // What the server refused for the old spec it may grant for the new one.
-                self.manage(&uid).upkeep.refused.clear();
+                let upkeep = &mut self.manage(&uid).upkeep;
+                upkeep.refused.clear();
+                upkeep.trouble = None;
             } else {
                 self.forget(&uid);
             }
@@ -349,4 +374,4 @@ async fn reserve<T>(
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

@@ -3,6 +3,7 @@
 use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
+use tokio::sync::watch;
 
 /// How long the executor stays ready without a planner.
 const PLANNER_GRACE: Duration = Duration::from_secs(10);
@@ -15,11 +16,11 @@ const HEARTBEAT_GRACE: Duration = Duration::from_mins(1);
 #[derive(Debug)]
 pub struct Health {
     state: Mutex<State>,
+    listed: watch::Sender<bool>,
 }
 
 #[derive(Debug)]
 struct State {
-    watches_synced: bool,
     planner: Planner,
     heartbeat: Instant,
 }
@@ -34,12 +35,12 @@ enum Planner {
 impl Default for Health {
     fn default() -> Self {
         let state = State {
-            watches_synced: false,
             planner: Planner::NeverSynced,
             heartbeat: Instant::now(),
         };
         Self {
             state: Mutex::new(state),
+            listed: watch::Sender::new(false),
         }
     }
 }
@@ -52,7 +53,19 @@ impl Health {
 
     /// Every watch has listed everything.
     pub fn watches_synced(&self) {
-        self.state.lock().watches_synced = true;
+        self.listed
+            .send_if_modified(|listed| !std::mem::replace(listed, true));
+    }
+
+    /// Whether every watch has listed everything.
+    pub fn is_listed(&self) -> bool {
+        *self.listed.borrow()
+    }
+
+    /// Waits until every watch has listed everything.
+    pub async fn listed(&self) {
+        // The sender lives as long as this.
+        let _ = self.listed.subscribe().wait_for(|listed| *listed).await;
     }
 
     /// The planner has been told everything.
@@ -71,7 +84,7 @@ impl Health {
     /// Why the executor isn't ready, if it isn't.
     pub fn unready(&self) -> Option<&'static str> {
         let state = self.state.lock();
-        if !state.watches_synced {
+        if !self.is_listed() {
             return Some("the cluster has not been listed yet");
         }
         match state.planner {

@@ -12,8 +12,11 @@
 //! - [`outbox`], [`session`]: facts out, plans in.
 //! - [`apply`], [`action`]: plans into API calls.
 //! - [`pod`], [`template`], [`history`], [`adopt`], [`upkeep`], [`status`], [`events`]: one concern each.
+//! - [`view`], [`service`]: what is said to those who ask, and the gRPC service that says it; [`leadership`]: who else to ask. It asks the
+//!   loop by [`controller::questions`].
 //! - [`api`], [`failure`], [`client`]: the calls to the API server, why they fail, and the connections that they go by; [`backoff`]: when they are repeated.
 //! - [`args`], [`run`], [`admin`], [`health`], [`metrics`]: the program.
+//! - [`plugin`]: another program, the kubectl plugin that asks executors.
 
 pub mod action;
 pub mod admin;
@@ -30,15 +33,19 @@ pub mod failure;
 pub mod hash;
 pub mod health;
 pub mod history;
+pub mod leadership;
 pub mod metrics;
 pub mod objects;
 pub mod outbox;
+pub mod plugin;
 pub mod pod;
 pub mod run;
+pub mod service;
 pub mod session;
 pub mod status;
 pub mod template;
 #[cfg(test)]
 mod testing;
 pub mod upkeep;
+pub mod view;
 pub mod watch;

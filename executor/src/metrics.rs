@@ -37,6 +37,25 @@ pub enum RivalWork {
     Status,
 }
 
+/// The calls of the live view.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, EncodeLabelValue)]
+#[allow(
+    missing_docs,
+    reason = "the variants are the service's methods, by their names there"
+)]
+pub enum Method {
+    GetInfo,
+    ListDaemonSets,
+    Explain,
+    GetNodeOverhead,
+    WatchPlans,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct MethodLabels {
+    method: Method,
+}
+
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct RivalLabels {
     work: RivalWork,
@@ -62,6 +81,7 @@ pub struct Metrics {
     watch_errors: Counter,
     events_dropped: Counter,
     rivals: Family<RivalLabels, Counter>,
+    view_calls: Family<MethodLabels, Counter>,
 }
 
 impl Default for Metrics {
@@ -84,6 +104,8 @@ impl Default for Metrics {
         let rivals = Family::default();
         let help = "Traces of another controller at work on the same DaemonSets";
         registry.register("competing_controller", help, rivals.clone());
+        let view_calls = Family::default();
+        registry.register("view_calls", "Calls to the live view", view_calls.clone());
         let planner_connected = Gauge::default();
         registry.register(
             "planner_connected",
@@ -102,6 +124,7 @@ impl Default for Metrics {
             watch_errors,
             events_dropped,
             rivals,
+            view_calls,
         }
     }
 }
@@ -110,6 +133,11 @@ impl Metrics {
     /// Another controller was seen at work.
     pub fn rival(&self, work: RivalWork) {
         self.rivals.get_or_create(&RivalLabels { work }).inc();
+    }
+
+    /// Somebody has asked the live view.
+    pub fn view_call(&self, method: Method) {
+        self.view_calls.get_or_create(&MethodLabels { method }).inc();
     }
 
     /// An action has ended.

@@ -1,6 +1,12 @@
 //! Wiring: flags, logs, the cluster's client, and the tasks whose end is the program's.
 
-use std::{sync::Arc, time::Duration};
+mod view;
+
+use std::{
+    net::{SocketAddr, TcpListener},
+    sync::Arc,
+    time::Duration,
+};
 
 use anyhow::{Context, anyhow};
 use backon::{ExponentialBuilder, Retryable};
@@ -11,24 +17,28 @@ use kube::{
     config::{KubeConfigOptions, Kubeconfig},
 };
 use tokio::{
-    net::TcpListener,
     signal::unix::{SignalKind, signal},
-    sync::mpsc,
+    sync::{mpsc, watch},
 };
 use tokio_util::sync::CancellationToken;
 use tonic::transport::Endpoint;
 use tracing::{info, warn};
 use tracing_subscriber::EnvFilter;
 
+use self::view::View;
 use crate::{
     admin,
     api::Api,
     args::{Args, LogFormat},
     client,
-    controller::{Controller, Parts},
+    controller::{
+        Controller, Parts,
+        questions::{Asker, Question},
+    },
     events::Events,
     failure::Cause,
     health::Health,
+    leadership::Leadership,
     metrics::Metrics,
     session::{self, Identity},
     watch::watch_all,
@@ -48,13 +58,42 @@ struct Resolved {
     planner: Endpoint,
     config: Config,
     identity: String,
+    ports: Ports,
     args: Args,
 }
 
-/// Two clients of the same cluster.
+/// The ports that the flags ask for.
+struct Ports {
+    grpc: TcpListener,
+    admin: TcpListener,
+}
+
+impl Ports {
+    fn bind(args: &Args) -> anyhow::Result<Self> {
+        let bind = |flag: &str, address: SocketAddr| {
+            let listener =
+                TcpListener::bind(address).with_context(|| format!("can't listen on {flag} {address}"))?;
+            listener.set_nonblocking(true)?;
+            anyhow::Ok(listener)
+        };
+        Ok(Self {
+            grpc: bind("--listen", args.listen)?,
+            admin: bind("--admin-listen", args.admin_listen)?,
+        })
+    }
+}
+
+/// Clients of the same cluster, each with a connection of its own.
 struct Clients {
     watches: Client,
     calls: Client,
+}
+
+/// What shows how the program fares.
+#[derive(Clone, Default)]
+struct Signs {
+    metrics: Arc<Metrics>,
+    health: Arc<Health>,
 }
 
 /// Runs the program and returns its exit code.
@@ -122,10 +161,12 @@ async fn resolve(args: Args) -> anyhow::Result<Resolved> {
         .clone()
         .or_else(host)
         .unwrap_or_else(|| "everynode-executor".to_owned());
+    let ports = Ports::bind(&args)?;
     Ok(Resolved {
         planner,
         config,
         identity,
+        ports,
         args,
     })
 }
@@ -156,12 +197,10 @@ async fn execute(resolved: Resolved) -> anyhow::Result<()> {
         planner,
         config,
         identity,
+        ports,
         args,
     } = resolved;
-    let admin_listen = args.admin_listen;
-    let admin_listener = TcpListener::bind(admin_listen)
-        .await
-        .with_context(|| format!("can't listen on --admin-listen {admin_listen}"))?;
+    let (listen, admin_listen) = (ports.grpc.local_addr()?, ports.admin.local_addr()?);
     let cluster_url = config.cluster_url.to_string();
     // A long list that is being read must not hold up a call, so the watches have a connection of their own.
     let unusable = "can't make a client for the cluster";
@@ -169,13 +208,32 @@ async fn execute(resolved: Resolved) -> anyhow::Result<()> {
         watches: client::connect(&config).context(unusable)?,
         calls: client::connect(&config).context(unusable)?,
     };
-    info!(cluster = cluster_url, planner = args.planner, admin_listen = %admin_listener.local_addr()?,
+    info!(cluster = cluster_url, planner = args.planner, %listen, %admin_listen,
         version = env!("CARGO_PKG_VERSION"), "executor starts");
 
-    let (metrics, health) = (Arc::new(Metrics::default()), Arc::new(Health::default()));
-    let admin = axum::serve(admin_listener, admin::router(metrics.clone(), health.clone())).into_future();
+    let signs = Signs::default();
+    let admin_listener = tokio::net::TcpListener::from_std(ports.admin)?;
+    let admin = axum::serve(
+        admin_listener,
+        admin::router(signs.metrics.clone(), signs.health.clone()),
+    )
+    .into_future();
     let shutdown = CancellationToken::new();
-    let work = work(clients, planner, identity, metrics, health, shutdown.clone());
+    let (asker, questions) = Asker::new();
+    let (_leads, leadership) = watch::channel(Leadership::ours(&identity));
+    let view = View {
+        listener: ports.grpc,
+        config,
+        planner: planner.clone(),
+        identity: identity.clone(),
+        leadership,
+        asker,
+        signs: signs.clone(),
+    };
+    let view = view.start(shutdown.clone())?;
+    let work = work(clients, planner, identity, questions, signs, shutdown.clone());
+    let view = async { view.await.context("the gRPC server's thread has ended")? };
+    let work = async { tokio::try_join!(work, view) };
     let stopping = async {
         stop_signal().await?;
         shutdown.cancel();
@@ -187,7 +245,7 @@ async fn execute(resolved: Resolved) -> anyhow::Result<()> {
         anyhow::Ok(())
     };
     tokio::select! {
-        end = work => end,
+        end = work => end.map(|((), ())| ()),
         end = admin => end.context("the admin server failed"),
         end = stopping => end,
     }
@@ -197,14 +255,15 @@ async fn work(
     Clients { watches, calls }: Clients,
     planner: Endpoint,
     executor: String,
-    metrics: Arc<Metrics>,
-    health: Arc<Health>,
+    questions: mpsc::Receiver<Question>,
+    signs: Signs,
     shutdown: CancellationToken,
 ) -> anyhow::Result<()> {
     let cluster = tokio::select! {
         cluster = cluster_uid(&calls) => cluster?,
         () = shutdown.cancelled() => return Ok(()),
     };
+    let Signs { metrics, health } = signs;
     let (changes, seen) = mpsc::channel(CHANGES_AHEAD);
     let (sessions, heard) = mpsc::channel(SESSION_EVENTS_AHEAD);
     let events = Events::new(calls.clone(), executor.clone(), metrics.clone());
@@ -215,6 +274,7 @@ async fn work(
         metrics: metrics.clone(),
         changes: seen,
         sessions: heard,
+        questions,
     };
     // Without a Lease there is one term for all time.
     let identity = Identity {

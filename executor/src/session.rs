@@ -57,6 +57,10 @@ pub enum Event {
         requests: mpsc::Sender<SessionRequest>,
         /// The most facts in one request.
         limit: usize,
+        /// The planner's version.
+        planner_version: String,
+        /// The version of its decision rules.
+        rules_version: String,
     },
     /// A plan.
     Plan(Box<Plan>),
@@ -64,6 +68,13 @@ pub enum Event {
     Problem(Problem),
     /// The session has ended; what it asked for and was not begun is void.
     Lost,
+}
+
+/// How long the planner wants it to be waited; `None` for what can't be waited, such as a negative time. prost's own
+/// conversion computes the absolute value of any number, which the least one doesn't have.
+pub fn wait(wanted: prost_types::Duration) -> Option<Duration> {
+    let (seconds, nanos) = (wanted.seconds.try_into().ok()?, wanted.nanos.try_into().ok()?);
+    Some(Duration::new(seconds, nanos))
 }
 
 /// The planner at this address.
@@ -151,16 +162,21 @@ async fn hello(channel: Channel, identity: &Identity) -> Result<Open, Status> {
         .map_err(|_| Status::cancelled("the request stream is closed"))?;
     let mut client = PlannerServiceClient::new(channel).max_decoding_message_size(MAX_MESSAGE_BYTES);
     let mut responses = client.session(ReceiverStream::new(receiver)).await?.into_inner();
-    match responses.message().await?.and_then(|response| response.message) {
-        Some(Message::Welcome(welcome)) => Ok(Open {
-            requests,
-            responses,
-            welcome,
-        }),
-        Some(Message::Plan(_) | Message::Problem(_)) | None => {
-            Err(Status::internal("the planner did not say welcome first"))
+    // What this executor doesn't know yet asks for nothing, before the welcome as after it.
+    while let Some(response) = responses.message().await? {
+        match response.message {
+            Some(Message::Welcome(welcome)) => {
+                return Ok(Open {
+                    requests,
+                    responses,
+                    welcome,
+                });
+            }
+            Some(Message::Plan(_) | Message::Problem(_)) => break,
+            None => {}
         }
     }
+    Err(Status::internal("the planner did not say welcome first"))
 }
 
 fn words(status: &Status) -> String {
@@ -183,6 +199,8 @@ impl Open {
             .send(Event::Opened {
                 requests: self.requests,
                 limit,
+                planner_version,
+                rules_version,
             })
             .await
             .is_err()

@@ -4,6 +4,7 @@
 
 use std::{
     fs,
+    net::TcpListener,
     path::PathBuf,
     process::{Command, Output},
 };
@@ -106,6 +107,7 @@ fn without_any_cluster_the_ways_to_name_one_are_said() {
 #[test]
 fn values_that_can_not_be_read_are_named_with_their_flag() {
     let flags = [
+        ["--listen", "localhost"],
         ["--admin-listen", "nowhere"],
         ["--log-format", "xml"],
         ["--log", "everynode=loudest"],
@@ -113,6 +115,40 @@ fn values_that_can_not_be_read_are_named_with_their_flag() {
     for [flag, value] in flags {
         let words = refused(&["--planner", "http://p:1", flag, value]);
         assert!(words.contains(flag) && words.contains(value), "{words}");
+    }
+}
+
+#[test]
+fn a_port_that_is_taken_is_named_before_anything_starts() {
+    let path: PathBuf = [env!("CARGO_TARGET_TMPDIR"), "unreachable-kubeconfig"]
+        .iter()
+        .collect();
+    let cluster = "clusters: [{name: c, cluster: {server: \"http://127.0.0.1:1\"}}]";
+    let context = "contexts: [{name: c, context: {cluster: c, user: u}}]\ncurrent-context: c";
+    fs::write(
+        &path,
+        format!("apiVersion: v1\nkind: Config\n{cluster}\nusers: [{{name: u, user: {{}}}}]\n{context}\n"),
+    )
+    .unwrap();
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let taken = listener.local_addr().unwrap().to_string();
+    let free = "127.0.0.1:0";
+    for (listen, admin_listen, flag) in [(&*taken, free, "--listen"), (free, &*taken, "--admin-listen")] {
+        let words = refused(&[
+            "--planner",
+            "http://p:1",
+            "--kubeconfig",
+            path.to_str().unwrap(),
+            "--listen",
+            listen,
+            "--admin-listen",
+            admin_listen,
+        ]);
+        assert!(
+            words.contains(&format!("can't listen on {flag} {taken}")),
+            "{words}"
+        );
+        assert!(!words.contains("executor starts"), "{words}");
     }
 }
 

@@ -14,7 +14,7 @@ use std::{hint::black_box, sync::Arc};
 
 use clap::Parser;
 use criterion::{BatchSize, Criterion, Throughput};
-use everynode_planner::{args::Args, metrics::Metrics, run, unary};
+use everynode_planner::{args::Cli, metrics::Metrics, run, unary};
 use everynode_proto::planner::v1::{
     ExplainRequest, NodeTemplate, PlanRequest, SimulateNodesRequest, Taint,
     planner_service_client::PlannerServiceClient,
@@ -117,7 +117,7 @@ fn simulate_request(daemon_sets: usize, templates: usize) -> SimulateNodesReques
 async fn serve() -> PlannerServiceClient<Channel> {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
-    let limits = Args::parse_from(["planner"]).limits();
+    let limits = Cli::parse_from(["planner"]).serve.limits();
     let server = run::server(Arc::new(Metrics::default()), limits, CancellationToken::new());
     tokio::spawn(server.await.unwrap().serve_tcp(listener));
     let endpoint = Endpoint::from_shared(format!("http://{address}")).unwrap();

@@ -4,17 +4,72 @@
 
 use std::{net::SocketAddr, time::Duration};
 
-use clap::{Parser, ValueEnum, value_parser};
+use clap::{Parser, Subcommand, ValueEnum, value_parser};
+use clap_complete::Shell;
 use everynode_proto::serve::{self, Limits};
 
-use crate::limits::MAX_MESSAGE_BYTES;
+use crate::{
+    limits::MAX_MESSAGE_BYTES,
+    offline::args::{ExplainArgs, PlanArgs, SimulateArgs},
+};
 
 /// Decides which nodes get a DaemonSet's pods, over gRPC and without access to any cluster.
 ///
-/// Executors connect to it; autoscalers, drain controllers and people ask it (Plan, Explain, GetInfo; health and
-/// reflection are on the same port). It keeps no state beyond a session, so any number of planners can run side by side.
+/// Without a command it serves: executors connect to it; autoscalers, drain controllers and people ask it (Plan, Explain,
+/// SimulateNodes, GetInfo; health and reflection are on the same port). It keeps no state beyond a session, so any number of
+/// planners can run side by side. The commands answer the same questions from files, without a server.
 #[derive(Debug, Clone, Parser)]
-#[command(name = "everynode-planner", version)]
+#[command(
+    name = "everynode-planner",
+    version,
+    args_conflicts_with_subcommands = true,
+    after_long_help = HELP
+)]
+pub struct Cli {
+    /// What to do; to serve when not given.
+    #[command(subcommand)]
+    pub command: Option<Command>,
+
+    /// How to serve without a command.
+    #[command(flatten)]
+    pub serve: Args,
+}
+
+const HELP: &str = "\
+Examples:
+  # Serve executors and everybody else
+  everynode-planner
+
+  # On which nodes would this DaemonSet run, and why not on the others?
+  kubectl get nodes -o json | everynode-planner explain -f ds.yaml -f -
+
+Exit codes of a server:
+  0   it was told to stop, and has stopped
+  1   it can't go on
+  64  the flags can't be used, or a port is taken
+
+Those of a command are in its own --help.";
+
+/// What to do.
+#[derive(Debug, Clone, Subcommand)]
+pub enum Command {
+    /// Serve gRPC, as without a command.
+    Serve(Args),
+    /// Say which DaemonSets run on which nodes, and why not elsewhere.
+    Explain(ExplainArgs),
+    /// Say what is to be done for a DaemonSet.
+    Plan(PlanArgs),
+    /// Say what DaemonSets would take of nodes that needn't exist yet.
+    Simulate(SimulateArgs),
+    /// Print a script that completes the flags in a shell.
+    Completions {
+        /// The shell. `source <(everynode-planner completions bash)` uses the script at once.
+        shell: Shell,
+    },
+}
+
+/// How to serve.
+#[derive(Debug, Clone, clap::Args)]
 pub struct Args {
     /// Where to serve gRPC.
     #[arg(
@@ -111,7 +166,18 @@ mod tests {
 
     #[test]
     fn the_flags_are_consistent() {
-        Args::command().debug_assert();
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn serving_can_be_asked_for_by_name_and_takes_the_same_flags() {
+        let cli = Cli::try_parse_from(["planner", "serve", "--listen=127.0.0.1:1"]).unwrap();
+        let Some(Command::Serve(args)) = cli.command else {
+            panic!("{cli:?}");
+        };
+        assert_eq!(args.listen.to_string(), "127.0.0.1:1");
+        let cli = Cli::try_parse_from(["planner"]).unwrap();
+        assert!(cli.command.is_none());
     }
 
     #[test]
@@ -125,7 +191,9 @@ mod tests {
             "--log-format=json",
             "--log=debug",
         ];
-        let args = Args::try_parse_from(std::iter::once("planner").chain(flags)).unwrap();
+        let args = Cli::try_parse_from(std::iter::once("planner").chain(flags))
+            .unwrap()
+            .serve;
         assert_eq!(args.listen.to_string(), "127.0.0.1:1");
         assert_eq!(args.admin_listen.to_string(), "[::1]:2");
         let limits = args.limits();
@@ -136,7 +204,7 @@ mod tests {
 
     #[test]
     fn limits_have_defaults() {
-        let limits = Args::parse_from(["planner"]).limits();
+        let limits = Cli::parse_from(["planner"]).serve.limits();
         assert_eq!((limits.max_concurrent_calls, limits.max_streams), (16, 64));
         assert_eq!(limits.call_deadline, Duration::from_secs(30));
         assert_eq!(limits.max_request_bytes(), 256 * 1024 * 1024);
@@ -155,7 +223,7 @@ mod tests {
             ("--call-deadline=soon", ErrorKind::ValueValidation),
             ("--log-format=xml", ErrorKind::InvalidValue),
         ] {
-            let error = Args::try_parse_from(["planner", flag]).unwrap_err();
+            let error = Cli::try_parse_from(["planner", flag]).unwrap_err();
             assert_eq!(error.kind(), kind, "{flag}");
             let name = flag.split('=').next().unwrap();
             assert!(error.to_string().contains(name), "{error}");

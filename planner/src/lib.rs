@@ -14,6 +14,7 @@
 //! - [`unary`]: the calls that are answered from one request.
 //! - [`session`]: the stream that serves an executor.
 //! - [`service`], [`limits`]: gRPC.
+//! - [`offline`]: the same answers as commands, from files and without a server.
 //! - [`args`], [`run`], [`admin`], [`metrics`]: the program.
 
 pub mod admin;
@@ -25,6 +26,7 @@ pub mod intern;
 pub mod limits;
 pub mod metrics;
 pub mod model;
+pub mod offline;
 pub mod run;
 pub mod service;
 pub mod session;

@@ -3,8 +3,10 @@
 use std::{sync::Arc, time::Duration};
 
 use anyhow::Context;
-use clap::Parser;
+use clap::{CommandFactory, Parser};
+use clap_complete::Shell;
 use everynode_proto::{
+    answers,
     planner::v1::planner_service_server::PlannerServiceServer,
     serve::{self, Limits, Server},
 };
@@ -19,8 +21,9 @@ use tracing_subscriber::EnvFilter;
 
 use crate::{
     admin,
-    args::{Args, LogFormat},
+    args::{Args, Cli, Command, LogFormat},
     metrics::Metrics,
+    offline,
     service::Planner,
 };
 
@@ -32,14 +35,26 @@ const DRAIN_DEADLINE: Duration = Duration::from_secs(10);
 
 /// Runs the program and returns its exit code.
 pub fn main() -> u8 {
-    let args = match Args::try_parse() {
-        Ok(args) => args,
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
         Err(error) => {
             // Where there is no terminal to print to, the exit code still tells.
             let _ = error.print();
             return if error.use_stderr() { EXIT_USAGE } else { 0 };
         }
     };
+    match cli.command {
+        None => start(&cli.serve),
+        Some(Command::Serve(args)) => start(&args),
+        Some(Command::Explain(args)) => offline::explain(&args),
+        Some(Command::Plan(args)) => offline::plan(&args),
+        Some(Command::Simulate(args)) => offline::simulate(&args),
+        Some(Command::Completions { shell }) => complete(shell),
+    }
+}
+
+/// Serves until it is told to stop; returns the exit code.
+fn start(args: &Args) -> u8 {
     let filter = match EnvFilter::try_new(&args.log) {
         Ok(filter) => filter,
         Err(error) => return complain(EXIT_USAGE, &format!("--log (or RUST_LOG) can't be used: {error}")),
@@ -50,7 +65,7 @@ pub fn main() -> u8 {
         Err(error) => return complain(1, &format!("can't start: {error}")),
     };
     runtime.block_on(async {
-        let ports = match Ports::bind(&args).await {
+        let ports = match Ports::bind(args).await {
             Ok(ports) => ports,
             Err(error) => return complain(EXIT_USAGE, &format!("{error:#}")),
         };
@@ -68,6 +83,19 @@ pub fn main() -> u8 {
 fn complain(code: u8, message: &str) -> u8 {
     eprintln!("everynode-planner: {message}");
     code
+}
+
+/// Prints a shell's script for completion.
+fn complete(shell: Shell) -> u8 {
+    let mut script = Vec::new();
+    clap_complete::generate(shell, &mut Cli::command(), env!("CARGO_PKG_NAME"), &mut script);
+    match answers::print(&String::from_utf8_lossy(&script)) {
+        Ok(_) => 0,
+        Err(error) => complain(
+            answers::exit::SOFTWARE,
+            &format!("the script can't be written: {error}"),
+        ),
+    }
 }
 
 fn start_logging(filter: EnvFilter, format: LogFormat) {

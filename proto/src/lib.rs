@@ -4,12 +4,17 @@
 //!   generated from the .proto files.
 //! - [`facts`]: the one place that reads Kubernetes JSON, and the way from there to the wire's facts. The executor's
 //!   watches and the planner's unary calls both go through it, so a fact means the same in both.
+//! - `testing`: what the tests of the wire share; not in any program.
 //! - [`serve`]: how both programs serve their services: limits, deadlines, health, reflection, shutdown.
+//! - [`answers`]: the answers of both services, printed for people and for programs.
 //!
 //! No rule lives here: what follows from a fact is the planner's to say.
 
+pub mod answers;
 pub mod facts;
 pub mod serve;
+#[cfg(feature = "testing")]
+pub mod testing;
 
 /// The package `everynode.executor.v1`.
 pub mod executor {

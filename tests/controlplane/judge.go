@@ -9,19 +9,36 @@ import (
 
 	apps "k8s.io/api/apps/v1"
 	core "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/resource"
+	helpers "k8s.io/component-helpers/resource"
 	"k8s.io/klog/v2"
+	defaults "k8s.io/kubernetes/pkg/apis/core/v1"
 	"k8s.io/kubernetes/pkg/controller/daemon"
+	"k8s.io/kubernetes/pkg/scheduler/util"
 )
 
-// question is one JSON value of judge's input: every DaemonSet is judged on every node.
+// question is one JSON value of judge's input: every DaemonSet is judged on every node, or every pod template is weighed.
 type question struct {
-	DaemonSets []apps.DaemonSet `json:"daemonSets"`
-	Nodes      []core.Node      `json:"nodes"`
+	DaemonSets []apps.DaemonSet       `json:"daemonSets"`
+	Nodes      []core.Node            `json:"nodes"`
+	Templates  []core.PodTemplateSpec `json:"templates"`
+}
+
+// demand is what the scheduler takes a pod of a template to need.
+type demand struct {
+	Requests  map[core.ResourceName]string `json:"requests"`
+	HostPorts []hostPort                   `json:"hostPorts"`
+}
+
+type hostPort struct {
+	IP       string        `json:"ip"`
+	Protocol core.Protocol `json:"protocol"`
+	Port     int32         `json:"port"`
 }
 
 // judge says what kube-controller-manager's own DaemonSet controller would: for each question on standard input a line with a list
 // for each DaemonSet, in which each node has its verdict: "RUN" (it should run a pod), "KEEP" (a pod that is there may stay) or
-// "EXCLUDE".
+// "EXCLUDE". For a question of templates the line is a list with the demand of each.
 func judge() {
 	if err := judgeAll(os.Stdin, os.Stdout); err != nil {
 		fmt.Fprintln(os.Stderr, err)
@@ -36,6 +53,16 @@ func judgeAll(input io.Reader, output io.Writer) error {
 		var asked question
 		if err := decoder.Decode(&asked); err != nil {
 			return fmt.Errorf("question %d: %w", number, err)
+		}
+		if asked.Templates != nil {
+			demands := make([]demand, 0, len(asked.Templates))
+			for i := range asked.Templates {
+				demands = append(demands, weigh(&asked.Templates[i]))
+			}
+			if err := encoder.Encode(demands); err != nil {
+				return fmt.Errorf("answer %d: %w", number, err)
+			}
+			continue
 		}
 		verdicts := make([][]string, 0, len(asked.DaemonSets))
 		for i := range asked.DaemonSets {
@@ -62,4 +89,20 @@ func verdict(set *apps.DaemonSet, node *core.Node) string {
 	default:
 		return "EXCLUDE"
 	}
+}
+
+// weigh makes a pod of the template, as the API server defaults it, and asks the scheduler's own functions about it.
+func weigh(template *core.PodTemplateSpec) demand {
+	pod := core.Pod{Spec: template.Spec}
+	defaults.SetObjectDefaults_Pod(&pod)
+	found := demand{Requests: map[core.ResourceName]string{}, HostPorts: []hostPort{}}
+	for name, quantity := range helpers.PodRequests(&pod, helpers.PodResourcesOptions{}) {
+		// A quantity that was only parsed prints as it was written; adding nothing makes it forget that.
+		quantity.Add(resource.Quantity{})
+		found.Requests[name] = quantity.String()
+	}
+	for _, port := range util.GetHostPorts(&pod) {
+		found.HostPorts = append(found.HostPorts, hostPort{IP: port.HostIP, Protocol: port.Protocol, Port: port.HostPort})
+	}
+	return found
 }

@@ -1,9 +1,12 @@
-//! kube-controller-manager's own answers to questions about placement.
+//! Kubernetes' own answers: kube-controller-manager's on placement, the scheduler's on what pods need.
 
+use std::collections::BTreeMap;
 use std::process::Stdio;
 
-use anyhow::{Context as _, Result, ensure};
+use anyhow::{Context as _, Result, bail, ensure};
 use everynode_proto::planner::v1::Verdict;
+use serde::Deserialize;
+use serde_json::{Value, json};
 use tokio::io::AsyncWriteExt as _;
 use tokio::process::Command;
 
@@ -13,11 +16,51 @@ use crate::toolbox::{Tool, Toolbox};
 /// The verdicts on one question: a row for each `DaemonSet`, with each node's verdict.
 pub type Verdicts = Vec<Vec<Verdict>>;
 
-/// Asks the reference, which answers in the order of the questions.
+/// What the scheduler takes a pod to need.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Demand {
+    /// By resource, in Kubernetes' notation.
+    pub requests: BTreeMap<String, String>,
+    /// The ports of the node that it takes, in the order of the template.
+    pub host_ports: Vec<HostPort>,
+}
+
+/// A port of a node.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Deserialize)]
+pub struct HostPort {
+    /// The port's number.
+    pub port: u32,
+    /// TCP, UDP or SCTP.
+    pub protocol: String,
+    /// The node's address that it is bound to; empty for all.
+    pub ip: String,
+}
+
+/// Asks the reference about placement, which answers in the order of the questions.
 ///
 /// # Errors
 /// When it isn't there or fails: with its words.
 pub async fn judge(toolbox: &Toolbox, questions: &[Question]) -> Result<Vec<Verdicts>> {
+    let lines = ask(toolbox, questions.iter().map(Question::to_json).collect()).await?;
+    lines.iter().map(|line| answer(line)).collect()
+}
+
+/// Asks the reference what pods of these templates need, and gets the answers in the same order.
+///
+/// # Errors
+/// When it isn't there or fails: with its words.
+pub async fn weigh(toolbox: &Toolbox, templates: &[Value]) -> Result<Vec<Demand>> {
+    let lines = ask(toolbox, vec![json!({"templates": templates})]).await?;
+    let [line] = lines.as_slice() else {
+        bail!("there is one answer to one question")
+    };
+    serde_json::from_str(line).context("reading the judge's answer")
+}
+
+/// Asks questions; each has a line for its answer.
+async fn ask(toolbox: &Toolbox, questions: Vec<Value>) -> Result<Vec<String>> {
+    let asked_for = questions.len();
     let mut child = Command::new(toolbox.path(Tool::Judge)?)
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
@@ -29,7 +72,7 @@ pub async fn judge(toolbox: &Toolbox, questions: &[Question]) -> Result<Vec<Verd
     // It answers while it reads, so both have to go on at the same time, or both pipes fill up.
     let ask = async move {
         for question in questions {
-            stdin.write_all(question.to_json().to_string().as_bytes()).await?;
+            stdin.write_all(question.to_string().as_bytes()).await?;
         }
         Ok::<_, std::io::Error>(())
     };
@@ -41,16 +84,12 @@ pub async fn judge(toolbox: &Toolbox, questions: &[Question]) -> Result<Vec<Verd
         String::from_utf8_lossy(&output.stderr).trim()
     );
     asked.context("asking the judge")?;
-    let answers: Vec<_> = String::from_utf8(output.stdout)
-        .context("the judge's answers are text")?
-        .lines()
-        .map(answer)
-        .collect::<Result<_>>()?;
+    let answers = String::from_utf8(output.stdout).context("the judge's answers are text")?;
+    let answers: Vec<_> = answers.lines().map(str::to_owned).collect();
     ensure!(
-        answers.len() == questions.len(),
-        "the judge answered {} of {} questions",
+        answers.len() == asked_for,
+        "the judge answered {} of {asked_for} questions",
         answers.len(),
-        questions.len()
     );
     Ok(answers)
 }

@@ -14,6 +14,7 @@
 //! There are few keys and values, so that what is asked for is often there.
 
 mod affinity;
+pub mod demand;
 mod taints;
 
 use std::iter::repeat_with;

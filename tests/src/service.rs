@@ -41,8 +41,8 @@ pub trait Role: fmt::Debug {
     /// Its own flags, without the admin port's.
     fn flags(&self) -> Vec<String>;
 
-    /// The port that it serves on besides the admin port.
-    fn port(&self) -> Option<&Port>;
+    /// The port that it serves gRPC on.
+    fn port(&self) -> &Port;
 }
 
 /// What makes a process the planner.
@@ -58,14 +58,15 @@ impl Role for PlannerRole {
         vec![format!("--listen={}", self.listen.address())]
     }
 
-    fn port(&self) -> Option<&Port> {
-        Some(&self.listen)
+    fn port(&self) -> &Port {
+        &self.listen
     }
 }
 
 /// What makes a process the executor.
 #[derive(Debug)]
 pub struct ExecutorRole {
+    listen: Port,
     planner: String,
     kubeconfig: PathBuf,
 }
@@ -75,13 +76,14 @@ impl Role for ExecutorRole {
 
     fn flags(&self) -> Vec<String> {
         vec![
+            format!("--listen={}", self.listen.address()),
             format!("--planner={}", self.planner),
             format!("--kubeconfig={}", self.kubeconfig.display()),
         ]
     }
 
-    fn port(&self) -> Option<&Port> {
-        None
+    fn port(&self) -> &Port {
+        &self.listen
     }
 }
 
@@ -129,16 +131,6 @@ impl Planner {
         };
         Self::launched(role, &programs.planner, options)
     }
-
-    /// The address that it serves gRPC on, as `HOST:PORT`.
-    pub fn address(&self) -> String {
-        self.role.listen.address().to_string()
-    }
-
-    /// The URL that it serves gRPC on.
-    pub fn url(&self) -> String {
-        format!("http://{}", self.address())
-    }
 }
 
 impl Executor {
@@ -169,6 +161,7 @@ impl Executor {
         options: ServiceOptions,
     ) -> Result<Self> {
         let role = ExecutorRole {
+            listen: Port::claim()?,
             planner: planner.to_owned(),
             kubeconfig: kubeconfig.to_owned(),
         };
@@ -217,7 +210,7 @@ impl<R: Role> Service<R> {
         Ok(())
     }
 
-    /// Waits until the program says that it is ready and, if it serves, accepts connections.
+    /// Waits until the program says that it is ready and accepts connections.
     ///
     /// # Errors
     /// When it doesn't within half a minute, or ends: with the last lines of its log.
@@ -228,11 +221,9 @@ impl<R: Role> Service<R> {
             }
             let (status, body) = self.get("/readyz").await?;
             ensure!(status == 200, "/readyz says {status}: {}", body.trim());
-            if let Some(port) = self.role.port() {
-                TcpStream::connect(port.address())
-                    .await
-                    .context("connecting to its port")?;
-            }
+            TcpStream::connect(self.role.port().address())
+                .await
+                .context("connecting to its port")?;
             Ok(())
         });
         let outcome = outcome.await;
@@ -288,6 +279,16 @@ impl<R: Role> Service<R> {
     /// The process id, while it runs.
     pub fn pid(&self) -> Option<i32> {
         self.leash.as_ref().map(Leash::pid)
+    }
+
+    /// The address that it serves gRPC on, as `HOST:PORT`.
+    pub fn address(&self) -> String {
+        self.role.port().address().to_string()
+    }
+
+    /// The URL that it serves gRPC on.
+    pub fn url(&self) -> String {
+        format!("http://{}", self.address())
     }
 
     /// The address of the admin port, as `HOST:PORT`.

@@ -1,5 +1,5 @@
-//! The programs of a Kubernetes control plane, and its own specs: from `KUBEBUILDER_ASSETS` when that is set, otherwise built
-//! from source once and kept in the user's cache.
+//! The programs of a Kubernetes control plane, its own specs, and buf: from `KUBEBUILDER_ASSETS` when that is set, otherwise
+//! built from source once and kept in the user's cache.
 
 mod build;
 mod cache;
@@ -15,6 +15,9 @@ const ASSETS: &str = "KUBEBUILDER_ASSETS";
 
 /// The file name of the program with Kubernetes' own specs.
 const CONFORMANCE: &str = "conformance";
+
+/// The file name of the program that checks .proto files.
+const BUF: &str = "buf";
 
 /// A program that the toolbox holds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -79,6 +82,11 @@ impl Toolbox {
     /// # Errors
     /// When the cache can't be written, Go isn't installed, or the build fails.
     pub fn ensure() -> Result<Self> {
+        Self::with(Product::ControlPlane)
+    }
+
+    /// The folder with what is built together.
+    fn with(product: Product) -> Result<Self> {
         match std::env::var_os(ASSETS).filter(|folder| !folder.is_empty()) {
             Some(folder) => {
                 // The programs are started in other folders than this one.
@@ -87,7 +95,7 @@ impl Toolbox {
                 Ok(Self { folder, given: true })
             }
             None => Ok(Self {
-                folder: cache::ensure(&cache::folder()?, Product::ControlPlane)?,
+                folder: cache::ensure(&cache::folder()?, product)?,
                 given: false,
             }),
         }
@@ -123,6 +131,17 @@ impl Toolbox {
         let built = tokio::task::spawn_blocking(|| cache::ensure(&cache::folder()?, Product::Conformance));
         let folder = built.await.context("building Kubernetes' own specs")??;
         self.find(&folder, CONFORMANCE)
+    }
+
+    /// The path of buf, which checks .proto files. It is built when it is asked for and isn't there, which takes some two
+    /// minutes. Doesn't block the runtime.
+    ///
+    /// # Errors
+    /// As [`Toolbox::ensure`], and when `KUBEBUILDER_ASSETS` names a folder without it.
+    pub async fn buf() -> Result<PathBuf> {
+        let toolbox = tokio::task::spawn_blocking(|| Self::with(Product::Buf));
+        let toolbox = toolbox.await.context("building buf")??;
+        toolbox.find(&toolbox.folder, BUF)
     }
 
     fn find(&self, folder: &Path, name: &str) -> Result<PathBuf> {

@@ -16,12 +16,16 @@ fn delete(id: u64) -> PlannedAction {
     }
 }
 
-fn applier(actions: Vec<PlannedAction>) -> Applier {
-    let mut applier = Applier::default();
-    applier.push(Plan {
+fn plan(actions: Vec<PlannedAction>) -> Plan {
+    Plan {
         actions,
         ..Plan::default()
-    });
+    }
+}
+
+fn applier(actions: Vec<PlannedAction>) -> Applier {
+    let mut applier = Applier::default();
+    assert_eq!(applier.push(plan(actions)), None);
     applier
 }
 
@@ -170,15 +174,20 @@ fn clearing_opens_closed_lanes_and_tells_of_nothing() {
     applier.ended(Lane::Create, Some(1), Ended::Refused);
     applier.clear();
     assert!(applier.open(Lane::Create).is_empty());
-    applier.push(Plan {
-        actions: vec![create(2)],
-        ..Plan::default()
-    });
+    applier.push(plan(vec![create(2)]));
     assert_eq!(applier.next_create().map(|ready| ready.id), Some(2));
 }
 
 #[test]
-fn an_action_of_an_unknown_kind_is_passed_over() {
-    let mut applier = applier(vec![PlannedAction { id: 1, action: None }, create(2)]);
+fn actions_of_unknown_kinds_hold_up_nothing_and_are_given_back_after_a_pause() {
+    let unknown = |id| PlannedAction { id, action: None };
+    let mut applier = Applier::default();
+    let pause = applier.push(plan(vec![unknown(1), create(2), unknown(3)]));
+    assert_eq!(pause, Some(UNKNOWN_PAUSE));
     assert_eq!(start(&mut applier), [2]);
+    assert_eq!(applier.push(plan(vec![unknown(4)])), None, "the pause has begun");
+    assert_eq!(applier.give_back(), [1, 3, 4]);
+    assert_eq!(applier.push(plan(vec![unknown(5)])), Some(UNKNOWN_PAUSE));
+    applier.clear();
+    assert!(applier.give_back().is_empty(), "nobody waits for it any more");
 }

@@ -8,7 +8,7 @@ use std::{
 
 use everynode_proto::{
     facts::{self, object::StringMap, pool::Pool},
-    planner::v1::PodFacts,
+    planner::v1::{PodFacts, PodPhase},
 };
 use indexmap::IndexSet;
 use prost_types::Timestamp;
@@ -54,6 +54,26 @@ impl Pod {
     /// The uid of the `DaemonSet` that controls the pod; `None` when nothing controls it.
     pub fn owner(&self) -> Option<&Text> {
         self.owner.as_ref()
+    }
+
+    /// The node that the pod is for, if a `DaemonSet` controls the pod and its node is known.
+    pub fn node(&self) -> Option<&str> {
+        self.told
+            .as_ref()
+            .map(|told| &*told.node)
+            .filter(|node| !node.is_empty())
+    }
+
+    /// Since when the pod has run on its node, ready, with nothing else in store for it, if it does.
+    pub fn settled_since(&self) -> Option<Timestamp> {
+        let told = self.told.as_ref()?;
+        let settled = told.bound && !self.deleting && told.phase == PodPhase::Running as i32;
+        told.ready_since.filter(|_| settled)
+    }
+
+    /// The pod's controller-revision-hash; empty without one.
+    pub fn revision(&self) -> &str {
+        self.told.as_ref().map_or("", |told| &told.revision)
     }
 
     /// What the planner is told of the pod, which has this uid, if a `DaemonSet` controls it.

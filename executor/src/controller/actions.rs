@@ -1,11 +1,15 @@
 //! Actions as they are started and as they end.
 
-use std::sync::Arc;
+use std::{fmt, sync::Arc};
 
-use everynode_proto::planner::v1::{ActionOutcome, CreatePod, DeletePod};
+use everynode_proto::{
+    executor::v1::{self as wire, watch_plans_response::Event},
+    planner::v1::{ActionOutcome, CreatePod, DeletePod},
+};
+use tokio::time::Instant;
 use tracing::{debug, info};
 
-use super::{Answer, Controller, Timer};
+use super::{Answer, Controller, Timer, managed::Managed, news::News};
 use crate::{
     action::{self, Came, Carried},
     apply::{Ended, Lane, Ready},
@@ -17,6 +21,9 @@ use crate::{
     pod::Recipe,
 };
 
+/// What is said of an action that was not tried.
+const NEEDLESS: &str = "Not needed any more";
+
 /// An action's end.
 #[derive(Debug)]
 pub(super) struct ActionEnded {
@@ -27,6 +34,8 @@ pub(super) struct ActionEnded {
     id: u64,
     /// Whether the planner that asked for it is still the same.
     session: u64,
+    /// The node that it is about.
+    node: String,
     /// The pod, for a deletion.
     pod: Option<DeletePod>,
     carried: Carried,
@@ -42,8 +51,10 @@ impl Controller {
         {
             match self.recipe_for(uid, &ready.action) {
                 Some((object, recipe)) => self.start_create(uid, object, recipe, ready),
-                None if self.has_no_recipe(uid) => self.refuse(uid, Lane::Create, ready.id),
-                None => self.skip(uid, Lane::Create, ready.id),
+                None if self.has_no_recipe(uid) => {
+                    self.refuse(uid, Lane::Create, ready.id, &ready.action.node);
+                }
+                None => self.skip(uid, Lane::Create, ready.id, &ready.action.node),
             }
         }
         while let Some(ready) = self
@@ -53,7 +64,7 @@ impl Controller {
         {
             match self.cluster.daemon_set(uid).map(|entry| entry.object.clone()) {
                 Some(object) => self.start_delete(uid, object, ready),
-                None => self.skip(uid, Lane::Delete, ready.id),
+                None => self.skip(uid, Lane::Delete, ready.id, &ready.action.node),
             }
         }
     }
@@ -83,8 +94,12 @@ impl Controller {
 
     /// Ends an action that can't be carried out as if the server had refused it, so that the planner doesn't ask for it
     /// again at once.
-    fn refuse(&mut self, uid: &Text, lane: Lane, id: u64) {
+    fn refuse(&mut self, uid: &Text, lane: Lane, id: u64, node: &str) {
         self.parts.metrics.action(kind(lane), Outcome::Refused);
+        self.tell_end(uid, id, ActionOutcome::Failed, |managed| {
+            let words = managed.refusals.get(lane).map(|refused| refused.words.as_str());
+            format!("Error creating: {} (node {node})", words.unwrap_or_default())
+        });
         self.call_ended(uid, lane, Some(id), Ended::Refused);
     }
 
@@ -92,20 +107,38 @@ impl Controller {
         let Some(managed) = self.managed.get_mut(uid) else {
             return;
         };
+        if matches!(how, Ended::Smoothly | Ended::WithPressure) {
+            *managed.refusals.of(lane) = None;
+        }
         if let Some(pause) = managed.applier.ended(lane, id, how) {
             // Lanes of many DaemonSets that were closed together should not open together.
             let pause = pause.mul_f64(0.8 + 0.4 * fastrand::f64());
             debug!(%uid, ?lane, ?pause, "waiting after a refusal");
+            if let Some(refused) = managed.refusals.of(lane) {
+                refused.until = Instant::now() + pause;
+            }
             self.set_timer(Timer::Open(uid.clone(), lane), pause);
         }
     }
 
-    fn skip(&mut self, uid: &Text, lane: Lane, id: u64) {
+    fn skip(&mut self, uid: &Text, lane: Lane, id: u64, node: &str) {
         if let Some(managed) = self.managed.get_mut(uid) {
             managed.applier.ended(lane, Some(id), Ended::Needless);
         }
         self.parts.metrics.action(kind(lane), Outcome::Skipped);
+        self.tell_end(uid, id, ActionOutcome::Skipped, |_| {
+            format!("{NEEDLESS} (node {node})")
+        });
         self.outbox.add_done(id, ActionOutcome::Skipped);
+    }
+
+    /// Tells those who watch that an action has ended that was never begun.
+    fn tell_end(&self, uid: &str, id: u64, outcome: ActionOutcome, words: impl FnOnce(&Managed) -> String) {
+        let (Some(managed), Some(entry)) = (self.managed.get(uid), self.cluster.daemon_set(uid)) else {
+            return;
+        };
+        self.news
+            .tell(|| ended(&entry.object, id, outcome, words(managed)));
     }
 
     fn start_create(
@@ -119,7 +152,7 @@ impl Controller {
             return;
         };
         let (api, stop, uid) = (self.parts.api.clone(), managed.stop.clone(), uid.clone());
-        let session = self.session;
+        let (session, node) = (self.session, ready.action.node.clone());
         self.calls.spawn(async move {
             let carried = action::create(api, object.clone(), recipe, ready.action, stop).await;
             let (lane, id) = (Lane::Create, ready.id);
@@ -129,6 +162,7 @@ impl Controller {
                 lane,
                 id,
                 session,
+                node,
                 pod: None,
                 carried,
             }))
@@ -140,7 +174,7 @@ impl Controller {
             return;
         };
         let (api, stop, uid) = (self.parts.api.clone(), managed.stop.clone(), uid.clone());
-        let session = self.session;
+        let (session, node) = (self.session, ready.action.node.clone());
         self.calls.spawn(async move {
             let (namespace, pod) = (object.metadata.namespace.clone(), Some(ready.action.clone()));
             let carried = action::delete(api, namespace, ready.action, stop).await;
@@ -151,31 +185,45 @@ impl Controller {
                 lane,
                 id,
                 session,
+                node,
                 pod,
                 carried,
             }))
         });
     }
 
-    pub(super) fn action_ended(&mut self, ended: ActionEnded) {
+    pub(super) fn action_ended(&mut self, action: ActionEnded) {
         let ActionEnded {
             daemon_set: uid,
             object,
             lane,
             id,
             session,
+            node,
             pod,
             carried,
-        } = ended;
+        } = action;
         let smooth = if carried.with_pressure {
             Ended::WithPressure
         } else {
             Ended::Smoothly
         };
+        // Another planner has given its own actions the same ids.
+        let is_current = session == self.session;
+        let tell = |news: &News, outcome, words: &dyn fmt::Display| {
+            if is_current {
+                news.tell(|| ended(&object, id, outcome, words.to_string()));
+            }
+        };
         let (how, outcome) = match carried.came {
             Came::Created(created) => {
                 self.cluster.wrote_pod(&created);
                 let note = format!("Created pod: {}", created.metadata.name);
+                tell(
+                    &self.news,
+                    ActionOutcome::Done,
+                    &format_args!("{note} on node {node}"),
+                );
                 self.parts
                     .events
                     .say(&object, Kind::Normal, "SuccessfulCreate", "CreatePod", note);
@@ -186,6 +234,11 @@ impl Controller {
                     self.cluster
                         .deleted_pod(&pod.uid, matches!(carried.came, Came::Gone));
                     let note = format!("Deleted pod: {}", pod.pod);
+                    tell(
+                        &self.news,
+                        ActionOutcome::Done,
+                        &format_args!("{note} on node {node}"),
+                    );
                     self.parts
                         .events
                         .say(&object, Kind::Normal, "SuccessfulDelete", "DeletePod", note);
@@ -193,17 +246,31 @@ impl Controller {
                 (smooth, Outcome::Done)
             }
             Came::Refused(error) => {
-                self.report_refusal(&object, lane, &error);
+                let note = note(lane, &error);
+                tell(
+                    &self.news,
+                    ActionOutcome::Failed,
+                    &format_args!("{note} (node {node})"),
+                );
+                self.report_refusal(&object, lane, &error, note);
+                if let Some(managed) = self.managed.get_mut(&uid).filter(|_| is_current) {
+                    managed.refusals.note(lane, words(&error));
+                }
                 (Ended::Refused, Outcome::Refused)
             }
-            Came::GivenUp => (Ended::Needless, Outcome::Skipped),
+            Came::GivenUp => {
+                tell(
+                    &self.news,
+                    ActionOutcome::Skipped,
+                    &format_args!("{NEEDLESS} (node {node})"),
+                );
+                (Ended::Needless, Outcome::Skipped)
+            }
         };
         self.parts.metrics.action(kind(lane), outcome);
         if !self.managed.contains_key(&uid) {
             return;
         }
-        // Another planner has given its own actions the same ids.
-        let is_current = session == self.session;
         self.call_ended(&uid, lane, is_current.then_some(id), how);
         if is_current {
             match outcome {
@@ -216,16 +283,16 @@ impl Controller {
         self.start_actions(&uid);
     }
 
-    fn report_refusal(&mut self, object: &DaemonSet, lane: Lane, error: &ApiError) {
+    fn report_refusal(&mut self, object: &DaemonSet, lane: Lane, error: &ApiError, note: String) {
         let key = object.key();
         info!(daemon_set = key, ?lane, %error, "the API server refused");
         if error.is_namespace_terminating() {
             // Nothing can be written there any more, not even an event.
             return;
         }
-        let (reason, action, note) = match lane {
-            Lane::Create => ("FailedCreate", "CreatePod", format!("Error creating: {error}")),
-            Lane::Delete => ("FailedDelete", "DeletePod", format!("Error deleting: {error}")),
+        let (reason, action) = match lane {
+            Lane::Create => ("FailedCreate", "CreatePod"),
+            Lane::Delete => ("FailedDelete", "DeletePod"),
         };
         self.parts.events.say(object, Kind::Warning, reason, action, note);
     }
@@ -240,6 +307,42 @@ impl Controller {
         }
         self.start_actions(uid);
     }
+
+    /// Tells the planner of the actions that can't be carried out, as if the server had refused them.
+    pub(super) fn give_back(&mut self, uid: &Text) {
+        let Some(managed) = self.managed.get_mut(uid) else {
+            return;
+        };
+        for id in managed.applier.give_back() {
+            self.outbox.add_done(id, ActionOutcome::Failed);
+        }
+    }
+}
+
+/// What stands in an action's way, for events and for those who watch.
+fn note(lane: Lane, error: &ApiError) -> String {
+    match lane {
+        Lane::Create => format!("Error creating: {error}"),
+        Lane::Delete => format!("Error deleting: {error}"),
+    }
+}
+
+/// The same as the reason why there is no pod, or still one.
+fn words(error: &ApiError) -> String {
+    match error {
+        ApiError::Refused(_) => format!("the API server refuses: {error}"),
+        // These say themselves whose answer it was.
+        ApiError::Busy { .. } | ApiError::Unclear(_) => error.to_string(),
+    }
+}
+
+fn ended(object: &DaemonSet, action_id: u64, outcome: ActionOutcome, message: String) -> Event {
+    Event::ActionEnded(wire::ActionEnded {
+        daemon_set: object.key(),
+        action_id,
+        outcome: outcome.into(),
+        message,
+    })
 }
 
 fn kind(lane: Lane) -> ActionKind {

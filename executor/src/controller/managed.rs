@@ -10,7 +10,12 @@ use tokio::time::Instant;
 use tokio_util::{sync::CancellationToken, time::delay_queue};
 
 use crate::{
-    adopt::Refused, apply::Applier, objects::DaemonSet, outbox::Announcement, pod::Recipe, status::differs,
+    adopt,
+    apply::{Applier, Lane},
+    objects::DaemonSet,
+    outbox::Announcement,
+    pod::Recipe,
+    status::differs,
 };
 
 /// One `DaemonSet`.
@@ -24,6 +29,8 @@ pub(super) struct Managed {
     pub(super) recipe: Option<Arc<Recipe>>,
     /// What it was made of, or was to be made of.
     pub(super) ingredients: Option<Ingredients>,
+    /// Why its creations and deletions were last refused.
+    pub(super) refusals: Refusals,
     pub(super) upkeep: Upkeep,
     pub(super) status: Status,
     /// When the planner wants to be told that time has passed.
@@ -64,6 +71,45 @@ pub(super) struct Announced {
     pub(super) problems: Vec<Problem>,
 }
 
+/// The last refusal in each lane, until something succeeds there.
+#[derive(Debug, Default)]
+pub(super) struct Refusals {
+    create: Option<Refused>,
+    delete: Option<Refused>,
+}
+
+/// A refusal.
+#[derive(Debug)]
+pub(super) struct Refused {
+    /// What the server said.
+    pub(super) words: String,
+    /// When the lane opens again.
+    pub(super) until: Instant,
+}
+
+impl Refusals {
+    pub(super) fn of(&mut self, lane: Lane) -> &mut Option<Refused> {
+        match lane {
+            Lane::Create => &mut self.create,
+            Lane::Delete => &mut self.delete,
+        }
+    }
+
+    pub(super) fn get(&self, lane: Lane) -> Option<&Refused> {
+        match lane {
+            Lane::Create => self.create.as_ref(),
+            Lane::Delete => self.delete.as_ref(),
+        }
+    }
+
+    /// Something was refused, in these words.
+    pub(super) fn note(&mut self, lane: Lane, words: String) {
+        let refused = self.of(lane);
+        let until = refused.as_ref().map_or_else(Instant::now, |before| before.until);
+        *refused = Some(Refused { words, until });
+    }
+}
+
 /// Its upkeep.
 #[derive(Debug, Default)]
 pub(super) struct Upkeep {
@@ -76,7 +122,9 @@ pub(super) struct Upkeep {
     /// Whether revisions beyond the limit wait for pods to go.
     pub(super) is_held_up: bool,
     /// What the server would not let it adopt or release.
-    pub(super) refused: Refused,
+    pub(super) refused: adopt::Refused,
+    /// What it last failed with, until it succeeds.
+    pub(super) trouble: Option<String>,
 }
 
 /// Its status.

@@ -1,18 +1,23 @@
 //! Plans as they come in.
 
-use std::{sync::Arc, time::Duration};
+use std::sync::Arc;
 
-use everynode_proto::planner::v1::{
-    ActionOutcome, DeletePod, DeleteReason, Plan, Problem, ProblemCode, action::Action,
+use everynode_proto::{
+    executor::v1::watch_plans_response::Event,
+    planner::v1::{ActionOutcome, DeletePod, DeleteReason, Plan, Problem, ProblemCode, action::Action},
 };
 use tracing::{debug, warn};
 
-use super::{Controller, Timer, managed::Ingredients};
-use crate::{cluster::Text, events::Kind, pod::Recipe};
+use super::{
+    Controller, Timer,
+    managed::{Ingredients, Refusals},
+};
+use crate::{apply::Lane, cluster::Text, events::Kind, pod::Recipe, session};
 
 impl Controller {
     pub(super) fn take_plan(&mut self, plan: Plan) {
         self.parts.metrics.plan(plan.actions.len());
+        self.news.tell(|| Event::Plan(plan.clone()));
         let uid: Text = plan.daemon_set_uid.as_str().into();
         debug!(
             daemon_set = plan.daemon_set,
@@ -33,11 +38,29 @@ impl Controller {
         self.announce_deletions(&uid, &plan);
         self.take_recipe(&uid, &plan);
         if let Some(managed) = self.managed.get_mut(&uid) {
-            managed.applier.push(plan);
+            let pause = managed.applier.push(plan);
             managed.status.wanted = status.or(managed.status.wanted);
+            if let Some(pause) = pause {
+                self.say_unknown(&uid);
+                self.set_timer(Timer::GiveBack(uid.clone()), pause);
+            }
         }
         self.start_actions(&uid);
         self.write_status(&uid);
+    }
+
+    /// Says that a newer planner asks for what can't be done here.
+    fn say_unknown(&mut self, uid: &str) {
+        let Some(entry) = self.cluster.daemon_set(uid) else {
+            return;
+        };
+        let object = entry.object.clone();
+        let note =
+            "the planner asks for a kind of action that this executor doesn't know: upgrade the executor";
+        warn!(daemon_set = object.key(), note, "an action can't be carried out");
+        self.parts
+            .events
+            .say(&object, Kind::Warning, "UnknownAction", "Plan", note.to_owned());
     }
 
     /// Prepares how the plan's pods are made. A template that no pod can be made of leaves the recipe out, and every
@@ -73,6 +96,8 @@ impl Controller {
                 managed.recipe = None;
                 let object = announced.object.clone();
                 let note = format!("no pod can be made from the template: {fault}");
+                let words = format!("none can be made from the template: {fault}");
+                managed.refusals.note(Lane::Create, words);
                 self.parts
                     .events
                     .say(&object, Kind::Warning, "FailedCreate", "CreatePod", note);
@@ -87,7 +112,7 @@ impl Controller {
         if let Some(key) = managed.reconsider.take() {
             self.timers.try_remove(&key);
         }
-        if let Some(after) = after.and_then(|after| Duration::try_from(after).ok()) {
+        if let Some(after) = after.and_then(session::wait) {
             let key = self.set_timer(Timer::Reconsider(uid.clone()), after);
             if let Some(managed) = self.managed.get_mut(uid) {
                 managed.reconsider = Some(key);
@@ -180,6 +205,7 @@ impl Controller {
     pub(super) fn void_plans(&mut self) {
         for managed in self.managed.values_mut() {
             managed.applier.clear();
+            managed.refusals = Refusals::default();
             if let Some(key) = managed.reconsider.take() {
                 self.timers.try_remove(&key);
             }

@@ -1,5 +1,7 @@
 mod actions;
 mod facts;
+mod newer;
+mod questions;
 mod rivals;
 mod upkeep;
 
@@ -10,7 +12,7 @@ use everynode_proto::planner::v1::{
 use serde_json::{Value, json};
 use tokio::task::JoinHandle;
 
-use super::*;
+use super::{questions::Asker, *};
 use crate::{
     objects::DaemonSet,
     testing::{
@@ -25,19 +27,20 @@ use crate::{
 const PATIENCE: Duration = Duration::from_mins(10);
 
 /// A controller between an API server, watches and a planner that are all the test's.
-struct Rig {
-    api: Server,
+pub(crate) struct Rig {
+    pub(crate) api: Server,
     changes: mpsc::Sender<Change>,
     sessions: mpsc::Sender<session::Event>,
     /// The events written, as `reason: note`.
     written: mpsc::UnboundedReceiver<String>,
-    health: Arc<Health>,
-    metrics: Arc<Metrics>,
+    pub(crate) health: Arc<Health>,
+    pub(crate) metrics: Arc<Metrics>,
+    pub(crate) asker: Asker,
     shutdown: CancellationToken,
     run: JoinHandle<anyhow::Result<()>>,
 }
 
-fn rig() -> Rig {
+pub(crate) fn rig() -> Rig {
     let (client, api) = server();
     let (changes, seen) = mpsc::channel(64);
     let (sessions, heard) = mpsc::channel(64);
@@ -45,6 +48,7 @@ fn rig() -> Rig {
     let (events_client, events_server) = server();
     let (written, receiver) = mpsc::unbounded_channel();
     tokio::spawn(write_down(events_server, written));
+    let (asker, questions) = Asker::new();
     let parts = Parts {
         api: Api::new(client),
         events: Events::new(events_client, "me".to_owned(), metrics.clone()),
@@ -52,6 +56,7 @@ fn rig() -> Rig {
         metrics: metrics.clone(),
         changes: seen,
         sessions: heard,
+        questions,
     };
     let shutdown = CancellationToken::new();
     let run = tokio::spawn(Controller::new(parts).run(shutdown.clone()));
@@ -62,6 +67,7 @@ fn rig() -> Rig {
         written: receiver,
         health,
         metrics,
+        asker,
         shutdown,
         run,
     }
@@ -83,7 +89,7 @@ impl Rig {
     }
 
     /// Lists these nodes, pods and revisions, and the agent as this.
-    async fn list(&self, agent: DaemonSet, nodes: &[&str], pods: &[Value], revisions: &[Value]) {
+    pub(crate) async fn list(&self, agent: DaemonSet, nodes: &[&str], pods: &[Value], revisions: &[Value]) {
         self.change(Change::Node(watch::Event::ListBegins)).await;
         for name in nodes {
             self.change(Change::Node(watch::Event::Changed(node(name)))).await;
@@ -105,6 +111,17 @@ impl Rig {
         self.change(Change::Revision(watch::Event::ListEnds)).await;
     }
 
+    pub(crate) async fn saw_daemon_set(&self, daemon_set: DaemonSet) {
+        self.change(Change::DaemonSet(watch::Event::Changed(daemon_set)))
+            .await;
+    }
+
+    /// Stops the loop, and waits for its end.
+    pub(crate) async fn stop(&mut self) {
+        self.shutdown.cancel();
+        (&mut self.run).await.unwrap().unwrap();
+    }
+
     async fn saw_pod(&self, pod: &Value) {
         self.change(Change::Pod(watch::Event::Changed(read(pod)))).await;
     }
@@ -114,10 +131,15 @@ impl Rig {
     }
 
     /// Opens a session that takes this many facts at a time.
-    async fn open(&self, limit: usize) -> Planned {
+    pub(crate) async fn open(&self, limit: usize) -> Planned {
         let (requests, receiver) = mpsc::channel(1);
         self.sessions
-            .send(session::Event::Opened { requests, limit })
+            .send(session::Event::Opened {
+                requests,
+                limit,
+                planner_version: "0.1.0".to_owned(),
+                rules_version: "1".to_owned(),
+            })
             .await
             .unwrap();
         Planned {
@@ -128,7 +150,7 @@ impl Rig {
     }
 
     /// The agent with its revision r1 on these nodes, and a session in which everything has been said.
-    async fn synced(nodes: &[&str], pods: &[Value]) -> (Self, Planned) {
+    pub(crate) async fn synced(nodes: &[&str], pods: &[Value]) -> (Self, Planned) {
         let rig = rig();
         rig.list(agent(), nodes, pods, &[revision_json("r1", 1)]).await;
         let mut planner = rig.open(100).await;
@@ -137,7 +159,7 @@ impl Rig {
         (rig, planner)
     }
 
-    async fn lose(&self, planner: Planned) {
+    pub(crate) async fn lose(&self, planner: Planned) {
         drop(planner);
         self.sessions.send(session::Event::Lost).await.unwrap();
     }
@@ -154,7 +176,7 @@ impl Rig {
 }
 
 /// A session as the planner has it.
-struct Planned {
+pub(crate) struct Planned {
     requests: mpsc::Receiver<SessionRequest>,
     sessions: mpsc::Sender<session::Event>,
     plans: u64,
@@ -177,7 +199,7 @@ impl Planned {
     }
 
     /// What is said up to this fact.
-    async fn until(&mut self, last: &str) -> Vec<String> {
+    pub(crate) async fn until(&mut self, last: &str) -> Vec<String> {
         let mut all = Vec::new();
         while all.last().map(String::as_str) != Some(last) {
             all.extend(said(&self.request().await));
@@ -204,7 +226,7 @@ impl Planned {
         times
     }
 
-    async fn plan(&mut self, actions: Vec<PlannedAction>) {
+    pub(crate) async fn plan(&mut self, actions: Vec<PlannedAction>) {
         self.plan_as(Plan {
             actions,
             ..Plan::default()
@@ -212,7 +234,7 @@ impl Planned {
         .await;
     }
 
-    async fn plan_as(&mut self, plan: Plan) {
+    pub(crate) async fn plan_as(&mut self, plan: Plan) {
         self.plans += 1;
         let (daemon_set, daemon_set_uid) = ("default/agent".to_owned(), "ds-1".to_owned());
         let plan = Plan {
@@ -228,7 +250,7 @@ impl Planned {
     }
 }
 
-fn create(id: u64, node: &str) -> PlannedAction {
+pub(crate) fn create(id: u64, node: &str) -> PlannedAction {
     let create = CreatePod {
         node: node.to_owned(),
         revision: "r1".to_owned(),
@@ -254,7 +276,7 @@ fn delete(id: u64, pod: &str, reason: DeleteReason) -> PlannedAction {
 }
 
 /// Answers a creation as the API server does, and returns the pod.
-fn accept(call: Call, version: u64) -> Value {
+pub(crate) fn accept(call: Call, version: u64) -> Value {
     let name = call.body["metadata"]["name"].as_str().unwrap();
     let mut pod = with(pod_json(name, version), json!({"spec": {"nodeName": ""}}));
     pod["spec"]["affinity"] = call.body["spec"]["affinity"].clone();

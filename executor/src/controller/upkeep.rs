@@ -97,6 +97,9 @@ impl Controller {
         let wait = match result {
             Ok(()) if !is_gone => {
                 managed.upkeep.failures = 0;
+                if managed.upkeep.refused.is_empty() {
+                    managed.upkeep.trouble = None;
+                }
                 self.keep_up(&uid);
                 return;
             }
@@ -105,6 +108,7 @@ impl Controller {
             Err(error) => {
                 let failures = managed.upkeep.failures;
                 managed.upkeep.failures = failures.saturating_add(1);
+                managed.upkeep.trouble = Some(error.to_string());
                 warn!(daemon_set = object.key(), %error, "upkeep failed");
                 let is_news = matches!(&error.source, ApiError::Refused(_)) && !error.source.is_conflict();
                 if is_news && !error.source.is_namespace_terminating() {
@@ -154,6 +158,7 @@ impl Controller {
             .upkeep
             .refused
             .extend(refused.iter().map(|refusal| refusal.uid.clone()));
+        managed.upkeep.trouble = refused.last().map(|refusal| refusal.error.to_string());
         for Refusal { error, .. } in refused {
             warn!(daemon_set = object.key(), %error, "left alone for a while");
             // Somebody else's adoption or release was faster where the server finds the owners invalid.
@@ -170,6 +175,7 @@ impl Controller {
     pub(super) fn forgive(&mut self, uid: &Text) {
         if let Some(managed) = self.managed.get_mut(uid) {
             managed.upkeep.refused.clear();
+            managed.upkeep.trouble = None;
             self.keep_up(uid);
         }
     }

@@ -6,10 +6,13 @@ use std::{
     },
 };
 
-use everynode_proto::planner::v1::{
-    ExplainRequest, ExplainResponse, GetInfoRequest, GetInfoResponse, PlanRequest, PlanResponse,
-    SimulateNodesRequest, SimulateNodesResponse,
-    planner_service_server::{PlannerService, PlannerServiceServer},
+use everynode_proto::{
+    planner::v1::{
+        ExplainRequest, ExplainResponse, GetInfoRequest, GetInfoResponse, PlanRequest, PlanResponse,
+        SimulateNodesRequest, SimulateNodesResponse,
+        planner_service_server::{PlannerService, PlannerServiceServer},
+    },
+    testing::from_newer,
 };
 use hyper_util::rt::TokioIo;
 use tokio::task::JoinHandle;
@@ -164,6 +167,17 @@ fn plan(id: u64) -> Message {
     })
 }
 
+#[test]
+fn a_time_to_wait_may_be_any_and_a_negative_one_is_none() {
+    let wanted = |seconds, nanos| wait(prost_types::Duration { seconds, nanos });
+    assert_eq!(wanted(3, 5), Some(Duration::new(3, 5)));
+    let longest = Duration::new(i64::MAX.unsigned_abs() + 2, 147_483_647);
+    assert_eq!(wanted(i64::MAX, i32::MAX), Some(longest));
+    for (seconds, nanos) in [(-1, 0), (0, -1), (i64::MIN, i32::MIN), (i64::MIN, 1)] {
+        assert_eq!(wanted(seconds, nanos), None);
+    }
+}
+
 #[tokio::test(start_paused = true)]
 async fn hello_is_first_and_says_who_opens() {
     let mut rig = rig();
@@ -240,6 +254,32 @@ async fn plans_and_problems_are_passed_on_and_what_is_unknown_is_passed_over() {
     assert!(matches!(rig.event().await, Event::Plan(plan) if plan.id == 1));
     assert!(matches!(rig.event().await, Event::Problem(problem) if problem.field == "x"));
     assert!(matches!(rig.event().await, Event::Plan(plan) if plan.id == 2));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_newer_planner_is_understood_as_far_as_this_executor_goes() {
+    let newer = |message| {
+        Ok(from_newer(
+            "everynode.planner.v1.SessionResponse",
+            &SessionResponse { message },
+        ))
+    };
+    let mut rig = rig();
+    let stream = rig.stream().await;
+    // A kind of message that isn't known asks for nothing, whenever it comes.
+    for message in [None, Some(welcome(500)), None, Some(plan(1)), None] {
+        stream.answers.send(newer(message)).await.unwrap();
+    }
+    let problem = Problem {
+        code: 99,
+        field: "x".to_owned(),
+        ..Problem::default()
+    };
+    let problem = newer(Some(Message::Problem(problem)));
+    stream.answers.send(problem).await.unwrap();
+    assert!(matches!(rig.event().await, Event::Opened { limit: 500, .. }));
+    assert!(matches!(rig.event().await, Event::Plan(plan) if plan.id == 1));
+    assert!(matches!(rig.event().await, Event::Problem(problem) if problem.field == "x"));
 }
 
 #[tokio::test(start_paused = true)]

@@ -120,7 +120,8 @@ fn amounts<'q>(
         if amount.is_negative() {
             return Err(error(format!("must not be negative, found {text}")));
         }
-        Ok((strings.text(name), amount))
+        // The API server keeps no finer ones (mirrors `SetDefaults_ResourceList`).
+        Ok((strings.text(name), amount.in_thousandths()))
     };
     written.map(amount).collect()
 }

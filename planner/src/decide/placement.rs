@@ -126,9 +126,8 @@ impl Placement {
         {
             return Outlook::Decided(Verdict::Exclude);
         }
-        let open_terms = match self.open_terms(node, unknown) {
-            Some(terms) => terms,
-            None => return Outlook::Decided(Verdict::Exclude),
+        let Some(open_terms) = self.open_terms(node, unknown) else {
+            return Outlook::Decided(Verdict::Exclude);
         };
         let verdict = self.by_taints(node);
         // What isn't tolerated keeps the pod away whatever the labels will be.

@@ -72,6 +72,21 @@ impl Quantity {
         self.nanos < 0
     }
 
+    /// The same, with what is finer than a thousandth rounded up.
+    #[must_use]
+    pub fn in_thousandths(self) -> Self {
+        const THOUSANDTH: i128 = NANOS / 1_000;
+        let nanos = self.nanos.div_euclid(THOUSANDTH) * THOUSANDTH;
+        Self {
+            nanos: if nanos == self.nanos {
+                nanos
+            } else {
+                nanos + THOUSANDTH
+            },
+            notation: self.notation,
+        }
+    }
+
     /// What is left when so much is taken; written as this one.
     #[must_use]
     pub fn less(self, taken: Self) -> Self {

@@ -8,6 +8,7 @@
 )]
 
 mod limits;
+mod newer;
 mod objects;
 mod placement;
 mod server;
@@ -18,7 +19,7 @@ mod unary;
 use std::{io, sync::Arc, time::Duration};
 
 use clap::Parser;
-use everynode_planner::{args::Args, metrics::Metrics, run};
+use everynode_planner::{args::Cli, metrics::Metrics, run};
 use everynode_proto::{
     planner::v1::planner_service_client::PlannerServiceClient,
     serve::{Health, Limits},
@@ -47,7 +48,7 @@ struct Server {
 
 impl Server {
     async fn start() -> Self {
-        Self::with(Args::parse_from(["planner"]).limits()).await
+        Self::with(Cli::parse_from(["planner"]).serve.limits()).await
     }
 
     async fn with(limits: Limits) -> Self {

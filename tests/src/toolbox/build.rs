@@ -9,12 +9,13 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, bail};
 
-use super::{CONFORMANCE, Tool};
+use super::{BUF, CONFORMANCE, Tool};
 use crate::leash::{Launch, Leash};
 
 /// Without the stamp the components don't know their own version, and kubectl can't parse theirs.
 const KUBERNETES_VERSION: &str = "v1.36.3";
 const GRPCURL: &str = "github.com/fullstorydev/grpcurl/cmd/grpcurl";
+const BUF_PACKAGE: &str = "github.com/bufbuild/buf/cmd/buf";
 const STRIPPED: &str = "-s -w";
 /// What builds a package's tests into a program.
 const TEST: [&str; 2] = ["test", "-c"];
@@ -27,6 +28,8 @@ pub(super) enum Product {
     /// Kubernetes' own end-to-end specs. By themselves, because they take minutes and gigabytes to build, and only two tests
     /// need them.
     Conformance,
+    /// What checks .proto files. From a module of its own, so that its dependencies and those of Kubernetes don't have to agree.
+    Buf,
 }
 
 impl Product {
@@ -35,13 +38,22 @@ impl Product {
         match self {
             Self::ControlPlane => "controlplane",
             Self::Conformance => CONFORMANCE,
+            Self::Buf => BUF,
+        }
+    }
+
+    /// The folder of its Go module.
+    pub(super) fn module(self) -> &'static str {
+        match self {
+            Self::ControlPlane | Self::Conformance => "controlplane",
+            Self::Buf => "buf",
         }
     }
 
     /// Where in the Go module its own sources are.
     pub(super) fn folder(self) -> &'static str {
         match self {
-            Self::ControlPlane => "",
+            Self::ControlPlane | Self::Buf => "",
             Self::Conformance => CONFORMANCE,
         }
     }
@@ -51,6 +63,7 @@ impl Product {
         let rest = match self {
             Self::ControlPlane => [control_plane_flags(), GRPCURL.to_owned()],
             Self::Conformance => [TEST.join(" "), STRIPPED.to_owned()],
+            Self::Buf => [BUF_PACKAGE.to_owned(), STRIPPED.to_owned()],
         };
         let mut recipe = vec!["CGO_ENABLED=0".to_owned()];
         recipe.extend(rest);
@@ -108,6 +121,20 @@ impl Product {
                 specs.run(sources, target, start)?;
                 say(&format!("Built the specs in {} s.", start.elapsed().as_secs()));
             }
+            Self::Buf => {
+                say(
+                    "Building buf, which checks the .proto files. The first time this takes about two minutes.",
+                );
+                let buf = Compilation {
+                    command: &["build", "-v"],
+                    output: BUF,
+                    package: BUF_PACKAGE,
+                    flags: STRIPPED,
+                    packages: Some(900),
+                };
+                buf.run(sources, target, start)?;
+                say(&format!("Built buf in {} s.", start.elapsed().as_secs()));
+            }
         }
         Ok(())
     }
@@ -126,8 +153,8 @@ fn require_go() -> Result<()> {
             String::from_utf8_lossy(&output.stderr).trim()
         ),
         Err(error) => bail!(
-            "the tests run against a real control plane, which is built with Go 1.26 or newer, and `go` can't be started: \
-             {error}; install Go, or set KUBEBUILDER_ASSETS to a folder with the programs"
+            "the control plane that the tests run against, and what else they need, is built with Go 1.26 or newer, and `go` \
+             can't be started: {error}; install Go, or set KUBEBUILDER_ASSETS to a folder with the programs"
         ),
     }
 }

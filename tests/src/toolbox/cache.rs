@@ -12,9 +12,9 @@ use super::build::{self, Product};
 /// Of each product, so that going back and forth between two branches doesn't build each time.
 const KEPT: usize = 2;
 
-/// Where the Go module lies.
-pub(super) fn sources() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("controlplane")
+/// Where a product's Go module lies.
+fn sources(product: Product) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join(product.module())
 }
 
 /// `$XDG_CACHE_HOME/everynode`, or `~/.cache/everynode`.
@@ -33,7 +33,7 @@ pub(super) fn folder() -> Result<PathBuf> {
 
 /// The folder with what belongs to the sources as they are now; built if need be.
 pub(super) fn ensure(cache: &Path, product: Product) -> Result<PathBuf> {
-    let sources = sources();
+    let sources = sources(product);
     let folder = cache.join(format!("{}-{}", product.name(), hash(&sources, product)?));
     // The folder gets its name once everything is in it, so its existence says that it is complete.
     if folder.exists() {
@@ -142,30 +142,30 @@ mod tests {
         let sources = tempfile::tempdir().unwrap();
         let write = |name: &str, text: &str| fs::write(sources.path().join(name), text).unwrap();
         let hashes = || {
-            [Product::ControlPlane, Product::Conformance]
+            [Product::ControlPlane, Product::Conformance, Product::Buf]
                 .map(|product| hash(sources.path(), product).unwrap())
         };
         fs::create_dir(sources.path().join("conformance")).unwrap();
         write("main.go", "package main");
         write("go.mod", "module m");
         let first = hashes();
-        assert_eq!(first.each_ref().map(String::len), [16, 16]);
-        assert_ne!(first[0], first[1]);
+        assert_eq!(first.each_ref().map(String::len), [16, 16, 16]);
+        assert!(first[0] != first[1] && first[0] != first[2]);
         for (name, text, changed) in [
-            ("README.md", "words", [false, false]),
-            ("conformance/README.md", "words", [false, false]),
-            ("go.mod", "module n", [true, true]),
-            ("go.sum", "", [true, true]),
-            ("kwok.go", "package main", [true, false]),
-            ("main.go", "package other", [true, false]),
-            ("conformance/a_test.go", "package a", [false, true]),
-            ("conformance/a_test.go", "package b", [false, true]),
+            ("README.md", "words", [false, false, false]),
+            ("conformance/README.md", "words", [false, false, false]),
+            ("go.mod", "module n", [true, true, true]),
+            ("go.sum", "", [true, true, true]),
+            ("kwok.go", "package main", [true, false, true]),
+            ("main.go", "package other", [true, false, true]),
+            ("conformance/a_test.go", "package a", [false, true, false]),
+            ("conformance/a_test.go", "package b", [false, true, false]),
         ] {
             let before = hashes();
             write(name, text);
             let after = hashes();
             assert_eq!(
-                [0, 1].map(|product| before[product] != after[product]),
+                [0, 1, 2].map(|product| before[product] != after[product]),
                 changed,
                 "{name}"
             );

@@ -77,7 +77,9 @@ fn a_sum_is_written_as_its_first_part_that_isnt_zero() {
         (["512Mi", "512M", "0"], "1024288Ki"),
     ] {
         let mut total = Quantity::ZERO;
-        parts.iter().for_each(|part| total += quantity(part));
+        for part in parts {
+            total += quantity(part);
+        }
         assert_eq!(total.to_string(), sum, "{parts:?}");
     }
 }
@@ -88,4 +90,11 @@ fn what_is_left_may_be_negative() {
     assert!(left.is_negative());
     assert_eq!(left.to_string(), "-512Mi");
     assert_eq!(quantity("0").less(quantity("2Gi")).to_string(), "-2Gi");
+}
+
+#[test]
+fn what_is_finer_than_a_thousandth_is_rounded_up() {
+    for (text, rounded) in [("1n", "1m"), ("1000001u", "1001m"), ("1m", "1m"), ("2", "2")] {
+        assert_eq!(quantity(text).in_thousandths().to_string(), rounded, "{text}");
+    }
 }

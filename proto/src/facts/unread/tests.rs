@@ -167,3 +167,36 @@ fn fields_that_a_struct_does_not_have_are_passed_over() {
     let object = Unread::decode(Bytes::from(encoded)).unwrap();
     assert_eq!(expand(vec![object])[0].kind(), Some("Node"));
 }
+
+#[test]
+fn a_value_of_a_newer_caller_is_what_is_known_of_it() {
+    let mut value = prost_types::Value {
+        kind: Some(Kind::StringValue("a".to_owned())),
+    }
+    .encode_to_vec();
+    encode_key(9, WireType::Varint, &mut value);
+    value.push(1);
+    encode_key(10, WireType::StartGroup, &mut value);
+    encode_key(10, WireType::EndGroup, &mut value);
+    let item = Item(Inner::Listed(Bytes::from(value)));
+    assert_eq!(item.read::<String>("Any").unwrap(), "a");
+}
+
+#[test]
+fn nothing_is_looked_for_after_what_can_not_be_read() {
+    // A number that is longer than any. It isn't taken from the input when it can't be read.
+    let endless = [0xFF; 11];
+    // As an object and as a list.
+    for tag in [5, 6] {
+        let mut value = Vec::new();
+        encode_key(tag, WireType::LengthDelimited, &mut value);
+        value.push(11);
+        value.extend(endless);
+        let item = Item(Inner::Listed(Bytes::from(value)));
+        assert_eq!((item.kind(), item.name(1).as_str()), (None, "#1"));
+        assert!(item.read::<Value>("Any").is_err());
+    }
+    let item = Item(Inner::Listed(Bytes::copy_from_slice(&endless)));
+    assert_eq!(item.kind(), None);
+    assert!(item.read::<Node>("Node").is_err());
+}

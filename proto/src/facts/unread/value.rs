@@ -4,7 +4,7 @@ use std::{fmt, slice, str};
 
 use prost::{
     bytes::{Buf, Bytes},
-    encoding::{WireType, decode_key, decode_varint},
+    encoding::{DecodeContext, WireType, decode_key, decode_varint, skip_field},
 };
 use serde::{
     Deserializer,
@@ -22,7 +22,8 @@ mod tag {
     /// An entry of a map.
     pub(super) const KEY: u32 = 1;
     pub(super) const VALUE: u32 = 2;
-    /// The kinds of a `google.protobuf.Value`; null is 1, and what no kind is given for is null too.
+    /// The kinds of a `google.protobuf.Value`; what no kind is given for is null too.
+    pub(super) const NULL: u32 = 1;
     pub(super) const NUMBER: u32 = 2;
     pub(super) const STRING: u32 = 3;
     pub(super) const BOOL: u32 = 4;
@@ -58,11 +59,14 @@ impl de::Error for Error {
 enum Part<'a> {
     Number(u64),
     Bytes(&'a [u8]),
+    /// A group, which no message here has.
+    Group,
 }
 
-/// The next field of a message with its number; `None` at its end.
+/// The next field of a message with its number; `None` at its end, and after an error: where the next one would begin can't
+/// be told, and what can't be read may not have been taken.
 fn next_part<'a>(encoded: &mut &'a [u8]) -> Option<Result<(u32, Part<'a>), Error>> {
-    (!encoded.is_empty()).then(|| part(encoded))
+    (!encoded.is_empty()).then(|| part(encoded).inspect_err(|_| *encoded = &[]))
 }
 
 fn part<'a>(encoded: &mut &'a [u8]) -> Result<(u32, Part<'a>), Error> {
@@ -86,7 +90,12 @@ fn part<'a>(encoded: &mut &'a [u8]) -> Result<(u32, Part<'a>), Error> {
             *encoded = rest;
             Part::Bytes(bytes)
         }
-        WireType::StartGroup | WireType::EndGroup => return Err(Error::encoding()),
+        WireType::StartGroup => {
+            let skipped = skip_field(wire_type, tag, encoded, DecodeContext::default());
+            skipped.map_err(|_| Error::encoding())?;
+            Part::Group
+        }
+        WireType::EndGroup => return Err(Error::encoding()),
     };
     Ok((tag, part))
 }
@@ -196,7 +205,7 @@ impl<'a> Raw<'a> {
             Inner::Object(fields) => return Ok(Kind::Object(fields.clone())),
         };
         let mut kind = Kind::Null;
-        // As everywhere in protobuf, the last one counts.
+        // As everywhere in protobuf, the last one counts, and what isn't known is passed over.
         while let Some(part) = next_part(&mut encoded) {
             kind = match part? {
                 (tag::NUMBER, Part::Number(bits)) => Kind::Number(f64::from_bits(bits)),
@@ -204,14 +213,15 @@ impl<'a> Raw<'a> {
                 (tag::BOOL, Part::Number(value)) => Kind::Bool(value != 0),
                 (tag::STRUCT, Part::Bytes(bytes)) => Kind::Object(Fields::Encoded(bytes)),
                 (tag::LIST, Part::Bytes(bytes)) => Kind::List(bytes),
-                _ => Kind::Null,
+                (tag::NULL, Part::Number(_)) => Kind::Null,
+                _ => continue,
             };
         }
         Ok(kind)
     }
 
     /// An object's field. Of several with one key the last counts.
-    pub(super) fn get(&self, key: &str) -> Option<Raw<'a>> {
+    pub(super) fn get(&self, key: &str) -> Option<Self> {
         let Ok(Kind::Object(fields)) = self.kind() else {
             return None;
         };

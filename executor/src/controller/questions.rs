@@ -1,0 +1,279 @@
+//! What is asked of the loop, and how it answers: it copies out what it has and goes on. Whoever asks works on that
+//! elsewhere.
+
+use std::{sync::Arc, time::Duration};
+
+use everynode_proto::{
+    executor::v1::{PlannerChanged, PlannerInfo, watch_plans_response::Event},
+    planner::v1::{NodeFacts, PodFacts},
+};
+use prost_types::Timestamp;
+use tokio::{
+    sync::{broadcast, mpsc, oneshot},
+    time::Instant,
+};
+
+pub use super::news::Happened;
+use super::{Controller, managed::Managed};
+use crate::{
+    apply,
+    cluster::{Entry, Pod},
+    objects::DaemonSet,
+    view,
+};
+
+/// How many questions may wait for the loop.
+const QUESTIONS_AHEAD: usize = 16;
+/// How long an answer may take. The loop answers between two of its turns, so this is far above what it needs.
+const ANSWER_DEADLINE: Duration = Duration::from_secs(5);
+/// For so long after a lane has opened again, its refusal still holds: the planner is asking anew.
+const REFUSAL_LINGERS: Duration = Duration::from_secs(2);
+
+/// A question, with where the answer goes.
+#[derive(Debug)]
+pub enum Question {
+    /// What is there.
+    Overview(oneshot::Sender<Overview>),
+    /// All nodes.
+    Nodes(oneshot::Sender<Vec<Arc<NodeFacts>>>),
+    /// One `DaemonSet`, by uid, with some of its pods; `None` if it isn't there.
+    DaemonSet(String, Which, oneshot::Sender<Option<Known>>),
+    /// Whatever happens from now on.
+    Watch(oneshot::Sender<Watch>),
+}
+
+/// What is there.
+#[derive(Debug)]
+pub struct Overview {
+    /// The planner that a session is open with.
+    pub planner: Option<PlannerInfo>,
+    /// The `DaemonSet`s that are not being deleted, in no order.
+    pub daemon_sets: Vec<Arc<DaemonSet>>,
+}
+
+/// Which pods of a `DaemonSet`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Which {
+    /// All of them.
+    All,
+    /// Those on a node, or for it.
+    OnNode(String),
+    /// Those of which there is more to say than that they run: all but ready ones of the current template.
+    Remarkable,
+}
+
+/// What is known of a `DaemonSet`.
+#[derive(Debug)]
+pub struct Known {
+    /// All but its pods.
+    sketch: view::Sketch,
+    pods: Vec<Pod>,
+}
+
+/// Whatever happens from now on.
+#[derive(Debug)]
+pub struct Watch {
+    /// The planner that a session is open with now.
+    pub planner: Option<PlannerInfo>,
+    /// What happens.
+    pub events: broadcast::Receiver<Happened>,
+}
+
+/// The loop doesn't answer.
+#[derive(Debug, thiserror::Error)]
+#[error("the executor's loop doesn't answer; it is starting, or about to stop")]
+pub struct Silent;
+
+/// Asks the loop.
+#[derive(Debug, Clone)]
+pub struct Asker(mpsc::Sender<Question>);
+
+impl Asker {
+    /// An asker, and where the loop hears it.
+    pub fn new() -> (Self, mpsc::Receiver<Question>) {
+        let (sender, questions) = mpsc::channel(QUESTIONS_AHEAD);
+        (Self(sender), questions)
+    }
+
+    async fn ask<T>(&self, question: impl FnOnce(oneshot::Sender<T>) -> Question) -> Result<T, Silent> {
+        let (reply, answer) = oneshot::channel();
+        let ask = async {
+            self.0.send(question(reply)).await.map_err(|_| Silent)?;
+            answer.await.map_err(|_| Silent)
+        };
+        tokio::time::timeout(ANSWER_DEADLINE, ask)
+            .await
+            .map_err(|_| Silent)?
+    }
+
+    /// What is there.
+    ///
+    /// # Errors
+    /// The loop doesn't answer.
+    pub async fn overview(&self) -> Result<Overview, Silent> {
+        self.ask(Question::Overview).await
+    }
+
+    /// All nodes, in the order of their names.
+    ///
+    /// # Errors
+    /// The loop doesn't answer.
+    pub async fn nodes(&self) -> Result<Vec<Arc<NodeFacts>>, Silent> {
+        let mut nodes = self.ask(Question::Nodes).await?;
+        nodes.sort_unstable_by(|a, b| a.name.cmp(&b.name));
+        Ok(nodes)
+    }
+
+    /// What is known of a `DaemonSet`, with some of its pods; `None` if it isn't there.
+    ///
+    /// # Errors
+    /// The loop doesn't answer.
+    pub async fn daemon_set(&self, uid: &str, which: Which) -> Result<Option<view::Sketch>, Silent> {
+        let known = self
+            .ask(|reply| Question::DaemonSet(uid.to_owned(), which, reply))
+            .await?;
+        Ok(known.map(Known::sketch))
+    }
+
+    /// Whatever happens from now on.
+    ///
+    /// # Errors
+    /// The loop doesn't answer.
+    pub async fn watch(&self) -> Result<Watch, Silent> {
+        self.ask(Question::Watch).await
+    }
+}
+
+impl Known {
+    fn sketch(self) -> view::Sketch {
+        // Nothing that is said of a pod is said by its uid.
+        let facts: Vec<PodFacts> = self.pods.iter().filter_map(|pod| pod.facts("")).collect();
+        view::Sketch {
+            pods: facts,
+            ..self.sketch
+        }
+    }
+}
+
+impl Controller {
+    /// Answers a question. Nobody minds when the one who asked has gone.
+    pub(super) fn answer(&self, question: Question) {
+        match question {
+            Question::Overview(reply) => {
+                let daemon_sets = self.cluster.daemon_sets();
+                let _ = reply.send(Overview {
+                    planner: self.planner_info(),
+                    daemon_sets: daemon_sets.map(|entry| entry.object.clone()).collect(),
+                });
+            }
+            Question::Nodes(reply) => {
+                let _ = reply.send(self.cluster.nodes().cloned().collect());
+            }
+            Question::DaemonSet(uid, which, reply) => {
+                let _ = reply.send(self.known(&uid, &which));
+            }
+            Question::Watch(reply) => {
+                let _ = reply.send(Watch {
+                    planner: self.planner_info(),
+                    events: self.news.listen(),
+                });
+            }
+        }
+    }
+
+    fn planner_info(&self) -> Option<PlannerInfo> {
+        self.planner.as_ref().map(|planner| PlannerInfo {
+            version: planner.version.clone(),
+            rules_version: planner.rules_version.clone(),
+            is_synced: self.outbox.is_synced(),
+        })
+    }
+
+    /// Tells those who watch that there is a planner, that it knows everything, or that there is none any more.
+    pub(super) fn planner_changed(&self) {
+        self.news.tell(|| {
+            Event::PlannerChanged(PlannerChanged {
+                planner: self.planner_info(),
+            })
+        });
+    }
+
+    fn known(&self, uid: &str, which: &Which) -> Option<Known> {
+        let (entry, managed) = (self.cluster.daemon_set(uid)?, self.managed.get(uid)?);
+        let sketch = sketch(entry, managed);
+        let pods = self.cluster.pods().of(uid).map(|(_, pod)| pod);
+        let pods = match which {
+            Which::All => pods.cloned().collect(),
+            Which::OnNode(node) => pods.filter(|pod| pod.node() == Some(node)).cloned().collect(),
+            Which::Remarkable => {
+                let is_remarkable = remarkable(&sketch, Timestamp::from(std::time::SystemTime::now()));
+                pods.filter(|pod| is_remarkable(pod)).cloned().collect()
+            }
+        };
+        Some(Known { sketch, pods })
+    }
+}
+
+fn sketch(entry: &Entry, managed: &Managed) -> view::Sketch {
+    let announced = managed.announced.as_ref();
+    let current = announced
+        .filter(|announced| announced.object.metadata.generation == entry.object.metadata.generation);
+    let upkeep = match &managed.upkeep.trouble {
+        Some(words) => view::Upkeep::Failing(words.clone()),
+        None if current.is_none() => view::Upkeep::InProgress,
+        None => view::Upkeep::Done,
+    };
+    let problems = match (managed.reported.as_slice(), announced) {
+        ([], Some(announced)) => announced.problems.clone(),
+        (reported, _) => reported.to_vec(),
+    };
+    view::Sketch {
+        object: entry.object.clone(),
+        revision: current.map(|announced| announced.revision.clone()),
+        counted: managed.status.wanted,
+        problems,
+        upkeep,
+        creations: lane(managed, apply::Lane::Create),
+        deletions: lane(managed, apply::Lane::Delete),
+        pods: Vec::new(),
+    }
+}
+
+fn lane(managed: &Managed, lane: apply::Lane) -> view::Lane {
+    let load = managed.applier.load(lane);
+    let now = Instant::now();
+    // A refusal is past when what was refused isn't asked for any more.
+    let holds = |until: Instant| {
+        load.is_closed || load.waiting + load.in_progress > 0 || now < until + REFUSAL_LINGERS
+    };
+    let refusal = managed.refusals.get(lane).filter(|refused| holds(refused.until));
+    view::Lane {
+        queued: load.waiting,
+        in_progress: load.in_progress,
+        refused: load.held,
+        refusal: refusal.map(|refused| view::Refusal {
+            words: refused.words.clone(),
+            again: refused.until.saturating_duration_since(now),
+        }),
+    }
+}
+
+/// Whether there is more to say of a pod than that it runs.
+fn remarkable(sketch: &view::Sketch, now: Timestamp) -> impl Fn(&Pod) -> bool {
+    let youngest = now
+        .seconds
+        .saturating_sub(i64::from(sketch.object.spec.min_ready_seconds));
+    let revision = sketch
+        .revision
+        .clone()
+        .filter(|_| view::is_on_delete(&sketch.object));
+    move |pod| {
+        let is_young = |since: Timestamp| since.seconds >= youngest;
+        let is_old = || {
+            revision
+                .as_ref()
+                .is_some_and(|revision| pod.revision() != revision)
+        };
+        pod.settled_since().is_none_or(is_young) || is_old()
+    }
+}

@@ -1,0 +1,103 @@
+//! Plans of a planner that knows more than this executor, or less.
+
+use everynode_proto::testing::from_newer;
+
+use super::*;
+
+/// A value that no enumeration has yet.
+const UNHEARD_OF: i32 = 99;
+
+fn newer(plan: &Plan) -> Plan {
+    from_newer("everynode.planner.v1.Plan", plan)
+}
+
+/// An action of a kind that this executor doesn't know.
+fn unknown(id: u64) -> PlannedAction {
+    PlannedAction { id, action: None }
+}
+
+#[tokio::test(start_paused = true)]
+async fn of_a_newer_plan_is_done_what_is_known() {
+    let (mut rig, mut planner) = Rig::synced(&["n1", "n2"], &[pod_json("p1", 3)]).await;
+    let mut deletion = delete(1, "p1", DeleteReason::Unspecified);
+    if let Some(Action::Delete(delete)) = &mut deletion.action {
+        delete.reason = UNHEARD_OF;
+    }
+    let problem = Problem {
+        code: UNHEARD_OF,
+        field: "spec".to_owned(),
+        message: "it is odd".to_owned(),
+        ..Problem::default()
+    };
+    let added = Toleration {
+        key: "a".to_owned(),
+        operator: "Someday".to_owned(),
+        ..Toleration::default()
+    };
+    let plan = Plan {
+        actions: vec![deletion, unknown(2), create(3, "n2")],
+        status: Some(DaemonSetStatus::default()),
+        problems: vec![problem],
+        added_tolerations: vec![added],
+        ..Plan::default()
+    };
+    planner.plan_as(newer(&plan)).await;
+    let call = rig.api.expect("POST", PODS).await;
+    assert_eq!(node_of(&call), "n2");
+    assert_eq!(
+        call.body["spec"]["tolerations"],
+        json!([{"key": "a", "operator": "Someday"}])
+    );
+    let pod = accept(call, 20);
+    let call = rig.api.expect("DELETE", &format!("{PODS}/p1")).await;
+    assert_eq!(call.body, json!({"preconditions": {"uid": "uid of p1"}}));
+    call.answer(&pod_json("p1", 21));
+    let events = rig.events().await;
+    for event in [
+        "PlannerProblem: spec: it is odd",
+        "UnknownAction: the planner asks for a kind of action that this executor doesn't know: upgrade the executor",
+        &format!("SuccessfulCreate: Created pod: {}", name_of(&pod)),
+        "SuccessfulDelete: Deleted pod: p1",
+    ] {
+        assert!(events.contains(&event.to_owned()), "{event}: {events:?}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_action_of_an_unknown_kind_has_failed_after_a_pause() {
+    let (mut rig, mut planner) = Rig::synced(&["n1"], &[]).await;
+    planner
+        .plan_as(newer(&Plan {
+            actions: vec![unknown(1), unknown(2)],
+            ..Plan::default()
+        }))
+        .await;
+    // Said at once, it would be asked for again at once.
+    assert!(planner.is_silent(Duration::from_secs(20)).await);
+    assert_eq!(said(&planner.request().await), ["done 1 Failed", "done 2 Failed"]);
+    assert!(rig.is_idle().await);
+}
+
+#[tokio::test(start_paused = true)]
+async fn actions_of_unknown_kinds_that_a_lost_planner_asked_for_are_not_told_to_the_next() {
+    let (rig, mut planner) = Rig::synced(&["n1"], &[]).await;
+    planner.plan(vec![unknown(1)]).await;
+    assert!(planner.is_silent(Duration::from_secs(5)).await);
+    rig.lose(planner).await;
+    let mut next = rig.open(100).await;
+    next.until("sync").await;
+    assert!(next.is_silent(Duration::from_mins(2)).await);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_plan_that_says_only_what_is_required_is_carried_out() {
+    let (mut rig, mut planner) = Rig::synced(&["n1"], &[]).await;
+    planner.plan(vec![create(1, "n1")]).await;
+    let call = rig.api.expect("POST", PODS).await;
+    assert_eq!(call.body["spec"]["tolerations"], json!([]));
+    let pod = accept(call, 20);
+    assert_eq!(
+        planner.until("done 1 Done").await,
+        [format!("pod {}", name_of(&pod)), "done 1 Done".to_owned()]
+    );
+}

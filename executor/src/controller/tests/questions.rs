@@ -1,0 +1,280 @@
+//! What the loop answers, and what it tells those who watch.
+
+use std::sync::Arc;
+
+use everynode_proto::{
+    executor::v1::{PlannerInfo, watch_plans_response::Event},
+    planner::v1::NodeFacts,
+};
+
+use super::{
+    super::questions::{Overview, Watch, Which},
+    *,
+};
+use crate::view::{Lane, Refusal, Sketch, Upkeep};
+
+impl Rig {
+    /// What is known of the agent, when everything has had its turn.
+    async fn sketch(&self, which: Which) -> Sketch {
+        tokio::time::sleep(Duration::from_millis(1)).await;
+        self.asker.daemon_set("ds-1", which).await.unwrap().unwrap()
+    }
+
+    async fn watch(&self) -> Watch {
+        self.asker.watch().await.unwrap()
+    }
+}
+
+fn ready_json(name: &str, revision: &str) -> Value {
+    let ready = json!([{"type": "Ready", "status": "True", "lastTransitionTime": "2026-01-01T00:00:00Z"}]);
+    with(
+        pod_json(name, 3),
+        json!({"metadata": {"labels": {"controller-revision-hash": revision}}, "status": {"conditions": ready}}),
+    )
+}
+
+fn names(sketch: &Sketch) -> Vec<&str> {
+    let mut names: Vec<_> = sketch.pods.iter().map(|pod| pod.name.as_str()).collect();
+    names.sort_unstable();
+    names
+}
+
+fn info(is_synced: bool) -> PlannerInfo {
+    PlannerInfo {
+        version: "0.1.0".to_owned(),
+        rules_version: "1".to_owned(),
+        is_synced,
+    }
+}
+
+/// What has been told, in short.
+fn told(watch: &mut Watch) -> Vec<String> {
+    let mut told = Vec::new();
+    while let Ok(happened) = watch.events.try_recv() {
+        assert!(happened.time.is_some());
+        told.push(match happened.event.as_ref().unwrap() {
+            Event::Plan(plan) => format!("plan {} of {}", plan.id, plan.daemon_set),
+            Event::ActionEnded(ended) => {
+                let outcome = ended.outcome();
+                format!(
+                    "{} {} {outcome:?}: {}",
+                    ended.daemon_set, ended.action_id, ended.message
+                )
+            }
+            Event::PlannerChanged(changed) => {
+                format!("planner {:?}", changed.planner.as_ref().map(|p| p.is_synced))
+            }
+            event => panic!("{event:?}"),
+        });
+    }
+    told
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_there_is_told_with_the_planner() {
+    let rig = rig();
+    let Overview { planner, daemon_sets } = rig.asker.overview().await.unwrap();
+    assert_eq!((planner, daemon_sets.len()), (None, 0));
+    rig.list(agent(), &["n2", "n1"], &[], &[revision_json("r1", 1)])
+        .await;
+    let mut planner = rig.open(100).await;
+    tokio::time::sleep(Duration::from_millis(1)).await;
+    planner.until("sync").await;
+    let overview = rig.asker.overview().await.unwrap();
+    assert_eq!(overview.planner, Some(info(true)));
+    assert_eq!(overview.daemon_sets[0].key(), "default/agent");
+    let nodes: Vec<Arc<NodeFacts>> = rig.asker.nodes().await.unwrap();
+    let nodes: Vec<_> = nodes.iter().map(|node| node.name.as_str()).collect();
+    assert_eq!(nodes, ["n1", "n2"]);
+    assert!(rig.asker.daemon_set("ds-2", Which::All).await.unwrap().is_none());
+    rig.lose(planner).await;
+    tokio::time::sleep(Duration::from_millis(1)).await;
+    assert_eq!(rig.asker.overview().await.unwrap().planner, None);
+}
+
+#[tokio::test(start_paused = true)]
+async fn of_many_pods_those_are_told_that_are_asked_for() {
+    let pods = [
+        ready_json("ready", "r1"),
+        pod_json("unready", 4),
+        with(ready_json("elsewhere", "r0"), json!({"spec": {"nodeName": "n2"}})),
+        with(
+            ready_json("leaving", "r1"),
+            json!({"metadata": {"deletionTimestamp": "2026-01-01T00:00:00Z"}}),
+        ),
+    ];
+    let (rig, _planner) = Rig::synced(&["n1", "n2"], &pods).await;
+    let all = ["elsewhere", "leaving", "ready", "unready"];
+    assert_eq!(names(&rig.sketch(Which::All).await), all);
+    assert_eq!(
+        names(&rig.sketch(Which::Remarkable).await),
+        ["leaving", "unready"]
+    );
+    let there = Which::OnNode("n2".to_owned());
+    assert_eq!(names(&rig.sketch(there).await), ["elsewhere"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn old_pods_are_remarkable_under_on_delete_and_ready_ones_for_min_ready_seconds() {
+    let pods = [ready_json("current", "r1"), ready_json("old", "r0")];
+    let spec = json!({"spec": {"updateStrategy": {"type": "OnDelete"}}});
+    let rig = rig();
+    rig.list(agent_with(spec), &["n1"], &pods, &[revision_json("r1", 1)])
+        .await;
+    assert_eq!(names(&rig.sketch(Which::Remarkable).await), ["old"]);
+    let spec = json!({"metadata": {"generation": 2, "resourceVersion": "11"}, "spec": {"minReadySeconds": i32::MAX}});
+    rig.change(Change::DaemonSet(watch::Event::Changed(agent_with(spec))))
+        .await;
+    assert_eq!(names(&rig.sketch(Which::Remarkable).await), ["current", "old"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_last_plan_is_told_with_its_counters_problems_and_revision() {
+    let (rig, mut planner) = Rig::synced(&["n1"], &[]).await;
+    let before = rig.sketch(Which::All).await;
+    assert_eq!((before.counted, before.revision.as_deref()), (None, Some("r1")));
+    assert_eq!(before.upkeep, Upkeep::Done);
+    let status = Some(DaemonSetStatus {
+        desired_number_scheduled: 7,
+        ..DaemonSetStatus::default()
+    });
+    let problems = vec![Problem {
+        message: "odd".to_owned(),
+        ..Problem::default()
+    }];
+    planner
+        .plan_as(Plan {
+            status,
+            problems: problems.clone(),
+            ..Plan::default()
+        })
+        .await;
+    let after = rig.sketch(Which::All).await;
+    assert_eq!((after.counted, after.problems), (status, problems));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_template_without_a_revision_is_upkeep_that_goes_on_and_then_fails() {
+    let mut rig = rig();
+    rig.list(agent(), &["n1"], &[], &[]).await;
+    let sketch = rig.sketch(Which::All).await;
+    assert_eq!((sketch.revision, sketch.upkeep), (None, Upkeep::InProgress));
+    let (code, body) = forbidden("no revisions for you");
+    rig.api.expect("POST", REVISIONS).await.answer_with(code, &body);
+    let sketch = rig.sketch(Which::All).await;
+    let Upkeep::Failing(words) = sketch.upkeep else {
+        panic!("{sketch:?}")
+    };
+    assert!(words.contains("no revisions for you"), "{words}");
+    let call = rig.api.expect("POST", REVISIONS).await;
+    let name = call.body["metadata"]["name"].as_str().unwrap().to_owned();
+    let made = with(
+        call.body.clone(),
+        json!({"metadata": {"uid": "made", "resourceVersion": "9"}}),
+    );
+    call.answer(&made);
+    let sketch = rig.sketch(Which::All).await;
+    assert_eq!(sketch.upkeep, Upkeep::Done);
+    assert!(name.ends_with(&sketch.revision.unwrap()), "{name}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_refusal_is_told_until_something_succeeds() {
+    let (mut rig, mut planner) = Rig::synced(&["n1", "n2"], &[]).await;
+    planner.plan(vec![create(1, "n1"), create(2, "n2")]).await;
+    let call = rig.api.expect("POST", PODS).await;
+    let begun = rig.sketch(Which::All).await.creations;
+    let in_progress = Lane {
+        queued: 1,
+        in_progress: 1,
+        ..Lane::default()
+    };
+    assert_eq!(begun, in_progress);
+    let (code, body) = forbidden("exceeded quota: few");
+    call.answer_with(code, &body);
+    let closed = rig.sketch(Which::All).await.creations;
+    assert_eq!((closed.queued, closed.in_progress, closed.refused), (1, 0, 1));
+    let Refusal { words, again } = closed.refusal.unwrap();
+    assert_eq!(words, "the API server refuses: exceeded quota: few");
+    assert!(again > Duration::from_millis(700), "{again:?}");
+    // The next try is on its way.
+    let call = rig.api.expect("POST", PODS).await;
+    let trying = rig.sketch(Which::All).await.creations;
+    assert_eq!(trying.refusal.unwrap().again, Duration::ZERO);
+    accept(call, 20);
+    assert_eq!(rig.sketch(Which::All).await.creations, Lane::default());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_refusal_is_past_when_nothing_is_asked_for_any_more_or_the_planner_is_lost() {
+    let (mut rig, mut planner) = Rig::synced(&["n1"], &[]).await;
+    planner.plan(vec![create(1, "n1")]).await;
+    let (code, body) = forbidden("no");
+    rig.api.expect("POST", PODS).await.answer_with(code, &body);
+    assert!(rig.sketch(Which::All).await.creations.refusal.is_some());
+    planner.until("done 1 Failed").await;
+    assert!(
+        rig.sketch(Which::All).await.creations.refusal.is_some(),
+        "it is asked for again at once"
+    );
+    tokio::time::sleep(Duration::from_secs(3)).await;
+    assert_eq!(rig.sketch(Which::All).await.creations, Lane::default());
+    planner.plan(vec![create(2, "n1")]).await;
+    rig.api.expect("POST", PODS).await.answer_with(code, &body);
+    assert!(rig.sketch(Which::All).await.creations.refusal.is_some());
+    rig.lose(planner).await;
+    assert_eq!(rig.sketch(Which::All).await.creations, Lane::default());
+}
+
+#[tokio::test(start_paused = true)]
+async fn those_who_watch_are_told_of_plans_and_of_what_becomes_of_them() {
+    let (mut rig, mut planner) = Rig::synced(&["n1", "n2"], &[pod_json("p1", 3)]).await;
+    let mut watch = rig.watch().await;
+    assert_eq!(watch.planner, Some(info(true)));
+    let gone = create(4, "n9");
+    let actions = vec![
+        create(1, "n1"),
+        create(2, "n2"),
+        gone,
+        delete(3, "p1", DeleteReason::Excess),
+    ];
+    planner.plan(actions).await;
+    let call = rig.api.expect("POST", PODS).await;
+    let deletion = rig.api.expect("DELETE", &format!("{PODS}/p1")).await;
+    let pod = accept(call, 20);
+    deletion.answer(&pod_json("p1", 9));
+    let (code, body) = forbidden("not on n2");
+    rig.api.expect("POST", PODS).await.answer_with(code, &body);
+    tokio::time::sleep(Duration::from_millis(1)).await;
+    let mut told = told(&mut watch);
+    assert_eq!(told.remove(0), "plan 1 of default/agent");
+    told.sort();
+    assert_eq!(
+        told,
+        [
+            format!("default/agent 1 Done: Created pod: {} on node n1", name_of(&pod)),
+            "default/agent 2 Failed: Error creating: not on n2 (node n2)".to_owned(),
+            "default/agent 3 Done: Deleted pod: p1 on node n1".to_owned(),
+            "default/agent 4 Skipped: Not needed any more (node n9)".to_owned(),
+        ]
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn those_who_watch_are_told_of_planners_that_come_and_go() {
+    let (rig, planner) = Rig::synced(&["n1"], &[]).await;
+    let mut watch = rig.watch().await;
+    rig.lose(planner).await;
+    let mut planner = rig.open(100).await;
+    planner.until("sync").await;
+    let wanted = ["planner None", "planner Some(false)", "planner Some(true)"];
+    assert_eq!(told(&mut watch), wanted);
+}
+
+#[tokio::test(start_paused = true)]
+async fn whoever_asks_when_the_loop_has_ended_is_told_so() {
+    let (rig, _planner) = Rig::synced(&["n1"], &[]).await;
+    rig.shutdown.cancel();
+    rig.run.await.unwrap().unwrap();
+    assert!(rig.asker.overview().await.is_err());
+}

@@ -1,0 +1,118 @@
+//! The kubectl plugin: `kubectl everynode` asks a cluster's executor what DaemonSets are up to.
+//!
+//! It needs no access to the cluster of its own: kubectl, which knows the user's configuration and login, forwards a port to
+//! an executor's pod, and the questions go there.
+//!
+//! - [`args`]: the flags; [`names`]: what `ds/agent` and `node/worker-1` mean.
+//! - [`kubectl`]: kubectl as a child process; [`forward`]: its port-forward.
+//! - [`connection`]: the way to an executor, and to the one that leads.
+//! - [`ask`]: one question, one answer; [`watch`]: events as they happen.
+//! - [`complete`]: what may come next on the command line.
+//! - [`error`]: why there is no answer, and the exit codes for that.
+
+#![expect(clippy::doc_markdown, reason = "DaemonSets are the users' word here")]
+
+pub mod args;
+pub mod ask;
+pub mod complete;
+pub mod connection;
+pub mod error;
+pub mod forward;
+pub mod kubectl;
+pub mod names;
+pub mod watch;
+
+use clap::{CommandFactory, Parser};
+use clap_complete::Shell;
+use everynode_proto::answers::{self, exit};
+use tokio::signal::unix::{SignalKind, signal};
+
+use self::{
+    args::{Cli, Command, Completer},
+    ask::Asker,
+    error::Error,
+};
+
+/// How a shell says that a program was ended by a signal.
+const SIGNALLED: u8 = 128;
+
+/// Runs the program and returns its exit code.
+pub fn main() -> u8 {
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => {
+            // Where there is no terminal to print to, the exit code still tells.
+            let _ = error.print();
+            return if error.use_stderr() { exit::USAGE } else { 0 };
+        }
+    };
+    if let Command::Completions { shell } = cli.command {
+        return finish(print_completions(shell));
+    }
+    let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => return finish(Err(error.into())),
+    };
+    // What was begun is dropped with the runtime, the port-forward too, however this ends.
+    finish(runtime.block_on(async {
+        tokio::select! {
+            code = run(cli) => code,
+            code = interrupted() => code,
+        }
+    }))
+}
+
+async fn run(cli: Cli) -> Result<u8, Error> {
+    let asker = Asker::new(cli.cluster);
+    match cli.command {
+        Command::Explain(args) => asker.explain(&args).await,
+        Command::Status(args) => asker.status(&args).await,
+        Command::Watch(args) => watch::watch(&asker, &args).await,
+        Command::Overhead(args) => asker.overhead(&args).await,
+        Command::Version(args) => asker.version(&args).await,
+        Command::Completions { shell } => print_completions(shell),
+        Command::Complete { words } => {
+            answers::print(&complete::complete(&words).await)?;
+            Ok(exit::AS_WISHED)
+        }
+    }
+}
+
+fn print_completions(completer: Completer) -> Result<u8, Error> {
+    let shell = match completer {
+        Completer::Kubectl => None,
+        Completer::Bash => Some(Shell::Bash),
+        Completer::Zsh => Some(Shell::Zsh),
+        Completer::Fish => Some(Shell::Fish),
+    };
+    let script = shell.map(|shell| {
+        let mut script = Vec::new();
+        clap_complete::generate(shell, &mut Cli::command(), args::PROGRAM, &mut script);
+        String::from_utf8_lossy(&script).into_owned()
+    });
+    answers::print(script.as_deref().unwrap_or(complete::SCRIPT))?;
+    Ok(exit::AS_WISHED)
+}
+
+async fn interrupted() -> Result<u8, Error> {
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    let mut terminate = signal(SignalKind::terminate())?;
+    let signal = tokio::select! {
+        _ = interrupt.recv() => SignalKind::interrupt(),
+        _ = terminate.recv() => SignalKind::terminate(),
+    };
+    Ok(SIGNALLED.saturating_add(u8::try_from(signal.as_raw_value()).unwrap_or_default()))
+}
+
+fn finish(answer: Result<u8, Error>) -> u8 {
+    answer.unwrap_or_else(|error| {
+        let code = error.exit_code();
+        say(&format!("{:#}", anyhow::Error::from(error)));
+        code
+    })
+}
+
+#[expect(clippy::print_stderr, reason = "the answer alone goes to standard output")]
+fn say(text: &str) {
+    eprintln!("kubectl everynode: {text}");
+}

@@ -1,0 +1,205 @@
+//! The way to an executor: by its address, or through a port-forward to its pod.
+
+use std::time::Duration;
+
+use everynode_proto::executor::v1::{
+    GetInfoRequest, GetInfoResponse, executor_service_client::ExecutorServiceClient,
+};
+use tonic::{
+    Request, Status,
+    transport::{Channel, Endpoint},
+};
+
+use super::{
+    args::Cluster,
+    error::Error,
+    forward::Forward,
+    kubectl::{Kubectl, LABEL},
+};
+use crate::failure::Cause;
+
+/// How long connecting may take.
+const CONNECT_DEADLINE: Duration = Duration::from_secs(10);
+/// How long an answer may take.
+const ANSWER_DEADLINE: Duration = Duration::from_mins(1);
+/// A watch may be silent for hours, so an executor that is lost is noticed by pings.
+const PING_INTERVAL: Duration = Duration::from_secs(10);
+const PING_DEADLINE: Duration = Duration::from_secs(10);
+/// The largest answer: every DaemonSet on every node of a large cluster.
+const MAX_MESSAGE_BYTES: usize = 256 * 1024 * 1024;
+
+/// An executor that answers.
+#[derive(Debug)]
+pub struct Connection {
+    /// Asks it.
+    pub client: ExecutorServiceClient<Channel>,
+    /// What it says of itself.
+    pub info: GetInfoResponse,
+    /// Kept for as long as the connection is.
+    _forward: Option<Forward>,
+}
+
+impl Connection {
+    /// The executor that leads, if it is known and another one.
+    pub fn other_leader(&self) -> Option<&str> {
+        let leader = self.info.leader.as_str();
+        (!leader.is_empty() && leader != self.info.identity).then_some(leader)
+    }
+}
+
+/// Finds the way.
+#[derive(Debug)]
+pub struct Connector {
+    cluster: Cluster,
+    kubectl: Kubectl,
+}
+
+impl Connector {
+    /// What the flags say.
+    pub fn new(cluster: Cluster) -> Self {
+        Self {
+            kubectl: Kubectl::new(&cluster),
+            cluster,
+        }
+    }
+
+    /// The flags.
+    pub fn cluster(&self) -> &Cluster {
+        &self.cluster
+    }
+
+    /// kubectl, for the same cluster.
+    pub fn kubectl(&self) -> &Kubectl {
+        &self.kubectl
+    }
+
+    /// Connects to any executor.
+    ///
+    /// # Errors
+    /// None runs, or none can be reached.
+    pub async fn any(&self) -> Result<Connection, Error> {
+        if let Some(server) = &self.cluster.server {
+            return self.server(server).await;
+        }
+        let namespace = &self.cluster.everynode_namespace;
+        let pods = self.pods().await?;
+        let mut tried = Vec::new();
+        for pod in &pods {
+            match self.pod(pod).await {
+                Ok(connection) => return Ok(connection),
+                Err(error) => tried.push(format!("pod {namespace}/{pod}: {error}")),
+            }
+        }
+        Err(if tried.is_empty() {
+            Error::NoExecutor {
+                namespace: namespace.clone(),
+                label: LABEL,
+            }
+        } else {
+            Error::Unreachable(tried)
+        })
+    }
+
+    /// Connects to the executor that leads; to any one when none is known to lead, or when one was named by its address.
+    ///
+    /// # Errors
+    /// None runs, or it can't be reached.
+    pub async fn leader(&self) -> Result<Connection, Error> {
+        let any = self.any().await?;
+        match any.other_leader() {
+            Some(leader) if self.cluster.server.is_none() => self.named(leader).await,
+            _ => Ok(any),
+        }
+    }
+
+    /// Connects to the executor of that name, which is its pod's unless it was given another one.
+    ///
+    /// # Errors
+    /// It doesn't run, or can't be reached.
+    pub async fn named(&self, name: &str) -> Result<Connection, Error> {
+        let mut pods = self.pods().await?;
+        if pods.iter().any(|pod| pod == name) {
+            pods.retain(|pod| pod == name);
+        }
+        let mut tried = Vec::new();
+        for pod in &pods {
+            match self.pod(pod).await {
+                Ok(connection) if connection.info.identity == name => return Ok(connection),
+                Ok(connection) => tried.push(format!("pod {pod} is {}", connection.info.identity)),
+                Err(error) => tried.push(error.to_string()),
+            }
+        }
+        Err(Error::NoLeader {
+            name: name.to_owned(),
+            tried,
+        })
+    }
+
+    async fn pods(&self) -> Result<Vec<String>, Error> {
+        let namespace = &self.cluster.everynode_namespace;
+        let pods = self.kubectl.executors(namespace).await;
+        pods.map_err(|error| Error::not_found(namespace, error))
+    }
+
+    async fn server(&self, server: &str) -> Result<Connection, Error> {
+        let usage = || Error::Usage(format!("--server {server}: expected HOST:PORT"));
+        let endpoint = Endpoint::from_shared(format!("http://{server}")).map_err(|_| usage())?;
+        if endpoint.uri().port().is_none() {
+            return Err(usage());
+        }
+        let failed = |words: String| Error::Connect {
+            server: server.to_owned(),
+            words,
+        };
+        open(endpoint, None).await.map_err(failed)
+    }
+
+    async fn pod(&self, pod: &str) -> Result<Connection, Error> {
+        let Cluster {
+            everynode_namespace: namespace,
+            everynode_port: port,
+            ..
+        } = &self.cluster;
+        let forward = Forward::begin(&self.kubectl, namespace, pod, port).await?;
+        let unreachable =
+            |words| Error::Unreachable(vec![format!("port {port} of pod {namespace}/{pod}: {words}")]);
+        let endpoint = Endpoint::from_shared(format!("http://127.0.0.1:{}", forward.port))
+            .map_err(|error| unreachable(error.to_string()))?;
+        open(endpoint, Some(forward)).await.map_err(unreachable)
+    }
+}
+
+/// Connects, and asks who is there: a port-forward accepts connections whether or not anybody listens behind it.
+async fn open(endpoint: Endpoint, forward: Option<Forward>) -> Result<Connection, String> {
+    let endpoint = endpoint
+        .connect_timeout(CONNECT_DEADLINE)
+        .http2_keep_alive_interval(PING_INTERVAL)
+        .keep_alive_timeout(PING_DEADLINE)
+        .keep_alive_while_idle(true);
+    let channel = endpoint
+        .connect()
+        .await
+        .map_err(|error| Cause(&error).to_string())?;
+    let mut client = ExecutorServiceClient::new(channel).max_decoding_message_size(MAX_MESSAGE_BYTES);
+    let info = client.get_info(request(GetInfoRequest {})).await;
+    let info = info.map_err(|status| nobody(&status))?.into_inner();
+    Ok(Connection {
+        client,
+        info,
+        _forward: forward,
+    })
+}
+
+fn nobody(status: &Status) -> String {
+    match status.code() {
+        tonic::Code::Unimplemented => "what answers there is no executor".to_owned(),
+        _ => Cause(status).to_string(),
+    }
+}
+
+/// A request whose answer is waited for only so long.
+pub(super) fn request<T>(message: T) -> Request<T> {
+    let mut request = Request::new(message);
+    request.set_timeout(ANSWER_DEADLINE);
+    request
+}

@@ -1,0 +1,176 @@
+//! The live view over gRPC: takes requests from the wire, asks the loop what is known and the planner for verdicts, and
+//! puts both together. No rule lives here, and nothing can be changed from here.
+//!
+//! It runs on a thread of its own, so that a long answer takes no time from the loop.
+//!
+//! - [`request`]: what requests may hold; [`status`]: why one is refused.
+//! - [`planner`]: the planner's unary calls; [`objects`]: what they are told.
+//! - [`explain`], [`overhead`], [`watch`]: the longer answers.
+//! - [`server`]: the service with health and reflection on a port.
+
+mod explain;
+mod objects;
+mod overhead;
+pub mod planner;
+mod request;
+pub mod server;
+mod status;
+mod watch;
+
+use std::{
+    pin::Pin,
+    sync::Arc,
+    time::{SystemTime, UNIX_EPOCH},
+};
+
+use everynode_proto::executor::v1::{
+    ExplainRequest, ExplainResponse, GetInfoRequest, GetInfoResponse, GetNodeOverheadRequest,
+    GetNodeOverheadResponse, ListDaemonSetsRequest, ListDaemonSetsResponse, WatchPlansRequest,
+    WatchPlansResponse, executor_service_server::ExecutorService,
+};
+use futures::Stream;
+use tokio::sync::watch as state;
+use tokio_util::sync::CancellationToken;
+use tonic::{Request, Response, Status};
+
+use self::{planner::Planner, request::Filter};
+use crate::{
+    api::Api,
+    controller::questions::{Asker, Overview, Which},
+    health::Health,
+    leadership::Leadership,
+    metrics::{Method, Metrics},
+    objects::DaemonSet,
+    view::{self, Circumstances, Sketch},
+};
+
+/// The executor's service.
+#[derive(Debug)]
+pub struct Executor {
+    /// This executor's name.
+    pub identity: String,
+    /// Who leads.
+    pub leadership: state::Receiver<Leadership>,
+    /// Asks the loop.
+    pub asker: Asker,
+    /// Asks the planner.
+    pub planner: Planner,
+    /// Asks the API server for what isn't watched.
+    pub api: Api,
+    /// Whether the cluster is listed.
+    pub health: Arc<Health>,
+    /// What is counted.
+    pub metrics: Arc<Metrics>,
+    /// Ends watches.
+    pub shutdown: CancellationToken,
+}
+
+#[tonic::async_trait]
+impl ExecutorService for Executor {
+    type WatchPlansStream = Pin<Box<dyn Stream<Item = Result<WatchPlansResponse, Status>> + Send>>;
+
+    async fn get_info(&self, _: Request<GetInfoRequest>) -> Result<Response<GetInfoResponse>, Status> {
+        self.metrics.view_call(Method::GetInfo);
+        let cluster_is_listed = self.health.is_listed();
+        // Until then the loop may not even run, and a planner could not be told anything.
+        let planner = if cluster_is_listed {
+            self.overview().await?.planner
+        } else {
+            None
+        };
+        Ok(Response::new(GetInfoResponse {
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            identity: self.identity.clone(),
+            leader: self.leadership.borrow().leader.clone(),
+            cluster_is_listed,
+            planner,
+        }))
+    }
+
+    async fn list_daemon_sets(
+        &self,
+        request: Request<ListDaemonSetsRequest>,
+    ) -> Result<Response<ListDaemonSetsResponse>, Status> {
+        self.metrics.view_call(Method::ListDaemonSets);
+        let ListDaemonSetsRequest { namespace, name } = request.into_inner();
+        let filter = Filter::new(namespace, name)?;
+        let overview = self.overview().await?;
+        let circumstances = self.circumstances(&overview);
+        let is_wanted = |object: &DaemonSet| filter.fits(&object.metadata.namespace, &object.metadata.name);
+        let mut daemon_sets = Vec::new();
+        for object in sorted(&overview).into_iter().filter(|object| is_wanted(object)) {
+            if let Some(sketch) = self.sketch(object, Which::Remarkable).await? {
+                daemon_sets.push(view::daemon_set(&sketch, &circumstances));
+            }
+        }
+        Ok(Response::new(ListDaemonSetsResponse {
+            daemon_sets,
+            ask_leader: circumstances.leadership.other().to_owned(),
+        }))
+    }
+
+    async fn explain(&self, request: Request<ExplainRequest>) -> Result<Response<ExplainResponse>, Status> {
+        self.metrics.view_call(Method::Explain);
+        explain::explain(self, request.into_inner())
+            .await
+            .map(Response::new)
+    }
+
+    async fn get_node_overhead(
+        &self,
+        request: Request<GetNodeOverheadRequest>,
+    ) -> Result<Response<GetNodeOverheadResponse>, Status> {
+        self.metrics.view_call(Method::GetNodeOverhead);
+        overhead::node_overhead(self, request.into_inner())
+            .await
+            .map(Response::new)
+    }
+
+    async fn watch_plans(
+        &self,
+        request: Request<WatchPlansRequest>,
+    ) -> Result<Response<Self::WatchPlansStream>, Status> {
+        self.metrics.view_call(Method::WatchPlans);
+        let events = watch::watch(self, request.into_inner()).await?;
+        Ok(Response::new(Box::pin(events)))
+    }
+}
+
+impl Executor {
+    /// What is there, once everything is known.
+    async fn overview(&self) -> Result<Overview, Status> {
+        if !self.health.is_listed() {
+            return Err(Status::unavailable(
+                "the cluster has not been listed yet; try again in a moment",
+            ));
+        }
+        self.asker.overview().await.map_err(status::silent)
+    }
+
+    async fn sketch(&self, object: &DaemonSet, which: Which) -> Result<Option<Sketch>, Status> {
+        let known = self.asker.daemon_set(&object.metadata.uid, which).await;
+        known.map_err(status::silent)
+    }
+
+    fn circumstances(&self, overview: &Overview) -> Circumstances {
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        Circumstances {
+            leadership: self.leadership.borrow().clone(),
+            planner: overview.planner.clone(),
+            now: i64::try_from(now.as_secs()).unwrap_or(i64::MAX),
+        }
+    }
+}
+
+/// The `DaemonSet`s in the order of namespace and name.
+fn sorted(overview: &Overview) -> Vec<&DaemonSet> {
+    let mut daemon_sets: Vec<&DaemonSet> = overview.daemon_sets.iter().map(AsRef::as_ref).collect();
+    daemon_sets.sort_by(|a, b| {
+        let name = |object: &DaemonSet| (object.metadata.namespace.clone(), object.metadata.name.clone());
+        name(a).cmp(&name(b))
+    });
+    daemon_sets
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,177 @@
+//! The planner's unary calls. They go over a connection of their own, which is made when it is needed: a session is
+//! somebody else's, and whoever asks for a verdict should get it from any planner.
+
+use std::time::Duration;
+
+use everynode_proto::{
+    facts::Unread,
+    planner::v1::{
+        ExplainRequest, ExplainResponse, SimulateNodesRequest, SimulateNodesResponse, VerdictSummary,
+        planner_service_client::PlannerServiceClient,
+    },
+};
+use prost::Message;
+use tonic::{Code, Request, Response, Status, transport::Channel};
+
+/// How long a call may take.
+const DEADLINE: Duration = Duration::from_secs(10);
+/// The largest message that goes either way, by the planner's limit.
+const MAX_MESSAGE_BYTES: usize = 64 * 1024 * 1024;
+
+/// How much is asked at once: below the planner's limits, and little enough for an answer of one piece to take no time to
+/// speak of. Nodes times `DaemonSet`s are at most 100,000.
+const NODES_AT_ONCE: usize = 2_000;
+const DAEMON_SETS_AT_ONCE: usize = 50;
+const BYTES_AT_ONCE: usize = 16 * 1024 * 1024;
+
+/// Where planners are asked.
+#[derive(Debug, Clone)]
+pub struct Planner {
+    client: PlannerServiceClient<Channel>,
+}
+
+impl Planner {
+    /// The planners at the other end of a channel.
+    pub fn new(channel: Channel) -> Self {
+        let client = PlannerServiceClient::new(channel)
+            .max_decoding_message_size(MAX_MESSAGE_BYTES)
+            .max_encoding_message_size(MAX_MESSAGE_BYTES);
+        Self { client }
+    }
+
+    /// The verdict on each pair. What is too much for one call goes in several.
+    ///
+    /// # Errors
+    /// `UNAVAILABLE` when no planner answers; whatever else a planner says.
+    pub async fn explain(
+        &self,
+        daemon_sets: Vec<Unread>,
+        nodes: Vec<Unread>,
+    ) -> Result<ExplainResponse, Status> {
+        let mut whole = ExplainResponse::default();
+        let nodes = pieces(nodes, NODES_AT_ONCE);
+        for daemon_sets in pieces(daemon_sets, DAEMON_SETS_AT_ONCE) {
+            for nodes in &nodes {
+                let request = ExplainRequest {
+                    daemon_sets: daemon_sets.clone(),
+                    nodes: nodes.clone(),
+                };
+                let mut client = self.client.clone();
+                add(
+                    &mut whole,
+                    asked(async |request| client.explain(request).await, request).await?,
+                );
+            }
+        }
+        for summary in &mut whole.summaries {
+            summary
+                .reasons
+                .sort_by_key(|reason| std::cmp::Reverse(reason.nodes));
+        }
+        Ok(whole)
+    }
+
+    /// What becomes of a node.
+    ///
+    /// # Errors
+    /// `UNAVAILABLE` when no planner answers; whatever else a planner says.
+    pub async fn simulate(&self, request: SimulateNodesRequest) -> Result<SimulateNodesResponse, Status> {
+        let mut client = self.client.clone();
+        asked(async |request| client.simulate_nodes(request).await, request).await
+    }
+}
+
+async fn asked<Q, A>(
+    call: impl AsyncFnOnce(Request<Q>) -> Result<Response<A>, Status>,
+    request: Q,
+) -> Result<A, Status> {
+    let mut request = Request::new(request);
+    // The planner needn't go on after that either.
+    request.set_timeout(DEADLINE);
+    match tokio::time::timeout(DEADLINE, call(request)).await {
+        Ok(answer) => answer.map(Response::into_inner).map_err(explained),
+        Err(_) => Err(unavailable(&format!("no answer within {} s", DEADLINE.as_secs()))),
+    }
+}
+
+fn unavailable(words: &str) -> Status {
+    Status::unavailable(format!(
+        "no planner answers, and verdicts are the planner's to give: {words}"
+    ))
+}
+
+/// What a planner's refusal means for whoever asked us.
+#[expect(clippy::needless_pass_by_value, reason = "maps an error")]
+fn explained(status: Status) -> Status {
+    let words = status.message();
+    match status.code() {
+        Code::Unavailable | Code::DeadlineExceeded | Code::Cancelled | Code::Unknown => unavailable(words),
+        Code::Unimplemented => Status::unimplemented(format!("the planner can't do this yet: {words}")),
+        // It says itself when to try again.
+        Code::ResourceExhausted => Status::with_details_and_metadata(
+            Code::ResourceExhausted,
+            format!("the planner has refused: {words}"),
+            status.details().to_vec().into(),
+            status.metadata().clone(),
+        ),
+        code => Status::internal(format!(
+            "the planner has refused what it was asked: {words} ({code:?})"
+        )),
+    }
+}
+
+/// Cuts objects into pieces that can be asked for at once.
+fn pieces(objects: Vec<Unread>, most: usize) -> Vec<Vec<Unread>> {
+    let mut pieces: Vec<Vec<Unread>> = Vec::new();
+    let mut bytes = 0;
+    for object in objects {
+        let size = object.encoded_len();
+        match pieces.last_mut() {
+            Some(piece) if piece.len() < most && bytes + size <= BYTES_AT_ONCE => {
+                bytes += size;
+                piece.push(object);
+            }
+            _ => {
+                bytes = size;
+                pieces.push(vec![object]);
+            }
+        }
+    }
+    pieces
+}
+
+/// Adds one answer to those before.
+fn add(whole: &mut ExplainResponse, piece: ExplainResponse) {
+    whole.verdicts.extend(piece.verdicts);
+    for problem in piece.problems {
+        // What is wrong with a DaemonSet is said in each answer.
+        if !whole.problems.contains(&problem) {
+            whole.problems.push(problem);
+        }
+    }
+    for summary in piece.summaries {
+        let of_same = |before: &&mut VerdictSummary| before.daemon_set == summary.daemon_set;
+        match whole.summaries.iter_mut().find(of_same) {
+            Some(before) => sum(before, summary),
+            None => whole.summaries.push(summary),
+        }
+    }
+}
+
+fn sum(before: &mut VerdictSummary, summary: VerdictSummary) {
+    before.run_nodes += summary.run_nodes;
+    before.keep_nodes += summary.keep_nodes;
+    before.exclude_nodes += summary.exclude_nodes;
+    for reason in summary.reasons {
+        let same = before.reasons.iter_mut().find(|other| {
+            (other.code, &other.condition, other.verdict) == (reason.code, &reason.condition, reason.verdict)
+        });
+        match same {
+            Some(same) => same.nodes += reason.nodes,
+            None => before.reasons.push(reason),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

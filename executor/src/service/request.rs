@@ -1,0 +1,118 @@
+//! What requests may hold.
+
+use tonic::Status;
+use tonic_types::FieldViolation;
+
+use super::status::invalid;
+
+/// The longest name that Kubernetes takes.
+const LONGEST_NAME: usize = 253;
+
+/// Whether something can be a name: a DNS subdomain.
+pub(super) fn is_name(text: &str) -> bool {
+    let is_alphanumeric = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit();
+    let is_part = |part: &str| {
+        let bytes = part.as_bytes();
+        bytes.first().copied().is_some_and(is_alphanumeric)
+            && bytes.last().copied().is_some_and(is_alphanumeric)
+            && bytes.iter().all(|byte| is_alphanumeric(*byte) || *byte == b'-')
+    };
+    text.len() <= LONGEST_NAME && text.split('.').all(is_part)
+}
+
+/// What is wrong with a name, if anything is.
+fn fault(field: &str, text: &str) -> Option<FieldViolation> {
+    let words = || format!("{text:?} can't be a name: those are of a-z, 0-9, - and . only");
+    (!is_name(text)).then(|| FieldViolation::new(field, words()))
+}
+
+/// The `DaemonSet`s that are asked for.
+#[derive(Debug)]
+pub(super) struct Filter {
+    namespace: String,
+    name: String,
+}
+
+impl Filter {
+    /// Only those of this namespace and of this name, where they aren't empty.
+    ///
+    /// # Errors
+    /// `INVALID_ARGUMENT` when one is no name.
+    pub(super) fn new(namespace: String, name: String) -> Result<Self, Status> {
+        let given = [("namespace", &namespace), ("name", &name)];
+        let given = given.into_iter().filter(|(_, text)| !text.is_empty());
+        let violations: Vec<_> = given.filter_map(|(field, text)| fault(field, text)).collect();
+        if violations.is_empty() {
+            Ok(Self { namespace, name })
+        } else {
+            Err(invalid(violations))
+        }
+    }
+
+    /// Whether it is one of them.
+    pub(super) fn fits(&self, namespace: &str, name: &str) -> bool {
+        (self.namespace.is_empty() || self.namespace == namespace)
+            && (self.name.is_empty() || self.name == name)
+    }
+
+    /// Whether `namespace/name` is one of them.
+    pub(super) fn fits_key(&self, key: &str) -> bool {
+        let (namespace, name) = key.split_once('/').unwrap_or_default();
+        self.fits(namespace, name)
+    }
+}
+
+/// A `DaemonSet` and a node, of which one may be left out.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Pair {
+    /// `namespace/name`.
+    pub(super) daemon_set: Option<String>,
+    /// The node's name.
+    pub(super) node: Option<String>,
+}
+
+impl Pair {
+    /// # Errors
+    /// `INVALID_ARGUMENT` when both are empty, or one is malformed.
+    pub(super) fn new(daemon_set: String, node: String) -> Result<Self, Status> {
+        let (daemon_set, node) = (given(daemon_set), given(node));
+        let mut violations = Vec::new();
+        if let Some(key) = &daemon_set {
+            let is_key = key
+                .split_once('/')
+                .is_some_and(|(namespace, name)| is_name(namespace) && is_name(name));
+            let words = format!("{key:?} is not namespace/name");
+            violations.extend((!is_key).then(|| FieldViolation::new("daemon_set", words)));
+        }
+        violations.extend(node.as_ref().and_then(|node| fault("node", node)));
+        if daemon_set.is_none() && node.is_none() {
+            let words = "a DaemonSet, a node or both have to be given";
+            violations.extend(["daemon_set", "node"].map(|field| FieldViolation::new(field, words)));
+        }
+        if violations.is_empty() {
+            Ok(Self { daemon_set, node })
+        } else {
+            Err(invalid(violations))
+        }
+    }
+}
+
+fn given(text: String) -> Option<String> {
+    (!text.is_empty()).then_some(text)
+}
+
+/// The name of a node.
+///
+/// # Errors
+/// `INVALID_ARGUMENT` when it is missing, or no name.
+pub(super) fn node(name: String) -> Result<String, Status> {
+    let missing = || FieldViolation::new("node", "has to be given");
+    let violation = match name.as_str() {
+        "" => Some(missing()),
+        name => fault("node", name),
+    };
+    violation.map_or(Ok(name), |violation| Err(invalid(vec![violation])))
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,113 @@
+//! What `DaemonSet`s take of a node.
+
+use everynode_proto::facts::{self, unread};
+
+use super::*;
+
+const NODE: &str = "/api/v1/nodes/n1";
+const CLASSES: &str = "/apis/node.k8s.io/v1/runtimeclasses";
+
+fn node_json() -> Value {
+    json!({
+        "metadata": {"name": "n1", "labels": {"zone": "a"}},
+        "spec": {"taints": [{"key": "dedicated", "effect": "NoSchedule"}]},
+        "status": {"allocatable": {"cpu": "4", "pods": "110"}, "capacity": {"cpu": "8"}},
+    })
+}
+
+/// Two `DaemonSet`s that name the same `RuntimeClass` and one that isn't there.
+async fn with_classes() -> View {
+    let class = |name: &str, uid: &str, class: &str| {
+        let spec = json!({"template": {"spec": {"runtimeClassName": class}}});
+        let change = json!({"metadata": {"name": name, "uid": uid}, "spec": spec});
+        read(&with(agent_json(), change))
+    };
+    let rig = rig();
+    rig.list(agent_with(json!({})), &["n1"], &[], &[revision_json("r1", 1)])
+        .await;
+    for daemon_set in [
+        class("b", "ds-2", "gvisor"),
+        class("c", "ds-3", "gvisor"),
+        class("d", "ds-4", "missing"),
+        class("e", "ds-5", "secret"),
+    ] {
+        rig.saw_daemon_set(daemon_set).await;
+    }
+    tokio::time::sleep(Duration::from_millis(1)).await;
+    View::of(rig).await
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_node_and_the_runtime_classes_are_read_when_they_are_asked_for() {
+    let mut view = with_classes().await;
+    let mut client = view.client.clone();
+    let request = GetNodeOverheadRequest {
+        node: "n1".to_owned(),
+    };
+    let asked = tokio::spawn(async move { client.get_node_overhead(request).await });
+    view.api.expect("GET", NODE).await.answer(&node_json());
+    let gvisor = json!({"metadata": {"name": "gvisor"}, "overhead": {"podFixed": {"cpu": "250m"}}});
+    view.api
+        .expect("GET", &format!("{CLASSES}/gvisor"))
+        .await
+        .answer(&gvisor);
+    for (name, (code, body)) in [("missing", not_found()), ("secret", forbidden("not yours"))] {
+        let call = view.api.expect("GET", &format!("{CLASSES}/{name}")).await;
+        call.answer_with(code, &body);
+    }
+    let answer = soon(asked).await.unwrap().unwrap().into_inner();
+    let node = answer.node.unwrap();
+    assert_eq!(
+        (node.node_template.as_str(), node.daemon_sets.as_slice()),
+        ("n1", &["default/agent".to_owned()][..])
+    );
+    let demands: Vec<_> = answer
+        .daemon_sets
+        .iter()
+        .map(|demand| demand.daemon_set.as_str())
+        .collect();
+    assert_eq!(demands, ["default/agent"], "only of those that run there");
+    assert_eq!(answer.allocatable["cpu"], "4");
+
+    let request = view.planner.simulated();
+    assert_eq!(request.daemon_sets.len(), 5);
+    let read = |objects| unread::expand(objects)[0].clone();
+    let node: Value = read(request.nodes).read("Node").unwrap();
+    assert_eq!(node["status"]["allocatable"], json!({"cpu": "4", "pods": "110"}));
+    let node: facts::Node = serde_json::from_value(node).unwrap();
+    assert_eq!(node.facts().taints[0].key, "dedicated");
+    assert_eq!(request.runtime_classes.len(), 1);
+    let class: Value = read(request.runtime_classes).read("RuntimeClass").unwrap();
+    assert_eq!(class, gvisor);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_node_that_is_not_there_is_named_with_near_ones() {
+    let (mut view, _planned) = View::synced(&["worker-1"], &[]).await;
+    for (answer, code, words) in [
+        (
+            not_found(),
+            Code::NotFound,
+            "there is no node worker-2; did you mean worker-1?",
+        ),
+        (
+            forbidden("not yours"),
+            Code::FailedPrecondition,
+            "the API server refuses to show the node worker-2: not yours",
+        ),
+    ] {
+        let mut client = view.client.clone();
+        let request = GetNodeOverheadRequest {
+            node: "worker-2".to_owned(),
+        };
+        let asked = tokio::spawn(async move { client.get_node_overhead(request).await });
+        let (status, body) = answer;
+        view.api
+            .expect("GET", "/api/v1/nodes/worker-2")
+            .await
+            .answer_with(status, &body);
+        let refusal = soon(asked).await.unwrap().unwrap_err();
+        assert_eq!((refusal.code(), refusal.message()), (code, words));
+    }
+    assert_eq!(view.overhead("").await.unwrap_err().code(), Code::InvalidArgument);
+}

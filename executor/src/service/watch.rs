@@ -1,0 +1,99 @@
+//! Plans and what becomes of them, as it happens.
+
+use std::{sync::Arc, time::SystemTime};
+
+use everynode_proto::executor::v1::{
+    EventsLost, WatchBegan, WatchPlansRequest, WatchPlansResponse, watch_plans_response::Event,
+};
+use futures::{Stream, StreamExt, stream};
+use tokio::sync::{
+    broadcast::{self, error::RecvError},
+    watch as state,
+};
+use tokio_util::sync::CancellationToken;
+use tonic::Status;
+
+use super::{Executor, request::Filter, status};
+use crate::{
+    controller::questions::{Happened, Watch},
+    leadership::{self, Leadership},
+};
+
+/// Begins a watch. It ends with `UNAVAILABLE` when the executor stops, and with `FAILED_PRECONDITION` when it doesn't lead
+/// any more.
+pub(super) async fn watch(
+    executor: &Executor,
+    request: WatchPlansRequest,
+) -> Result<impl Stream<Item = Result<WatchPlansResponse, Status>> + Send + use<>, Status> {
+    let filter = Filter::new(request.namespace, request.name)?;
+    executor.overview().await?;
+    let leadership = executor.leadership.clone();
+    let now = leadership.borrow().clone();
+    if !now.is_us {
+        return Err(status::not_leading(&now));
+    }
+    let Watch { planner, events } = executor.asker.watch().await.map_err(status::silent)?;
+    let began = response(Event::Began(WatchBegan {
+        identity: executor.identity.clone(),
+        planner,
+    }));
+    let listener = Listener {
+        events,
+        filter,
+        leadership,
+        shutdown: executor.shutdown.clone(),
+    };
+    let rest = stream::unfold(Some(listener), |listener| async {
+        let mut listener = listener?;
+        match listener.next().await {
+            Ok(event) => Some((Ok(event), Some(listener))),
+            Err(end) => Some((Err(end), None)),
+        }
+    });
+    Ok(stream::iter([Ok(began)]).chain(rest))
+}
+
+fn response(event: Event) -> WatchPlansResponse {
+    WatchPlansResponse {
+        time: Some(SystemTime::now().into()),
+        event: Some(event),
+    }
+}
+
+/// One who watches. Nothing is read ahead: while the transport has no room, events wait for as long as the loop keeps them.
+struct Listener {
+    events: broadcast::Receiver<Happened>,
+    filter: Filter,
+    leadership: state::Receiver<Leadership>,
+    shutdown: CancellationToken,
+}
+
+impl Listener {
+    /// The next event that is asked for, or why there is none any more.
+    async fn next(&mut self) -> Result<WatchPlansResponse, Status> {
+        loop {
+            let event = tokio::select! {
+                biased;
+                () = self.shutdown.cancelled() => return Err(status::stopping()),
+                now = leadership::lost(&mut self.leadership) => return Err(status::not_leading(&now)),
+                event = self.events.recv() => event,
+            };
+            match event {
+                Ok(happened) if self.is_wanted(&happened) => return Ok(Arc::unwrap_or_clone(happened)),
+                Ok(_) => {}
+                Err(RecvError::Lagged(count)) => {
+                    return Ok(response(Event::EventsLost(EventsLost { count })));
+                }
+                Err(RecvError::Closed) => return Err(status::stopping()),
+            }
+        }
+    }
+
+    fn is_wanted(&self, happened: &WatchPlansResponse) -> bool {
+        match &happened.event {
+            Some(Event::Plan(plan)) => self.filter.fits_key(&plan.daemon_set),
+            Some(Event::ActionEnded(ended)) => self.filter.fits_key(&ended.daemon_set),
+            Some(Event::Began(_) | Event::PlannerChanged(_) | Event::EventsLost(_)) | None => true,
+        }
+    }
+}

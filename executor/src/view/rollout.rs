@@ -1,0 +1,59 @@
+//! How far the current template has come, by the counters.
+
+use everynode_proto::{
+    executor::v1::{Rollout, RolloutState, Wait, WaitCode},
+    planner::v1::DaemonSetStatus,
+};
+
+use super::{Sketch, Upkeep};
+use crate::status::is_settled;
+
+/// The rollout of a `DaemonSet` with these counters, which waits for this.
+pub fn of(sketch: &Sketch, status: &DaemonSetStatus, waits: &[Wait]) -> Rollout {
+    Rollout {
+        state: state(sketch, status, waits).into(),
+        update_revision: sketch.revision.clone().unwrap_or_default(),
+        message: message(sketch, status),
+    }
+}
+
+fn is_counted(sketch: &Sketch, status: &DaemonSetStatus) -> bool {
+    status.observed_generation >= sketch.object.metadata.generation
+}
+
+fn state(sketch: &Sketch, status: &DaemonSetStatus, waits: &[Wait]) -> RolloutState {
+    let waits_for = |code| waits.iter().any(|wait| wait.code() == code);
+    if is_counted(sketch, status) && is_settled(status) {
+        RolloutState::Complete
+    } else if waits_for(WaitCode::Planner)
+        || waits_for(WaitCode::Refused)
+        || (sketch.revision.is_none() && matches!(sketch.upkeep, Upkeep::Failing(_)))
+    {
+        RolloutState::Blocked
+    } else if waits_for(WaitCode::UserDeletion) {
+        RolloutState::WaitingForDeletion
+    } else {
+        RolloutState::Progressing
+    }
+}
+
+fn message(sketch: &Sketch, status: &DaemonSetStatus) -> String {
+    let DaemonSetStatus {
+        desired_number_scheduled: desired,
+        updated_number_scheduled: updated,
+        number_available: available,
+        ..
+    } = *status;
+    if !is_counted(sketch, status) {
+        return "the current spec has not been planned for yet".to_owned();
+    }
+    match desired {
+        0 => "no node should run a pod".to_owned(),
+        1 if is_settled(status) => "the pod is of the current template and available".to_owned(),
+        _ if is_settled(status) => {
+            format!("all {desired} pods are of the current template and available")
+        }
+        1 => format!("{updated} of 1 pod is of the current template, {available} available"),
+        _ => format!("{updated} of {desired} pods are of the current template, {available} available"),
+    }
+}

@@ -1,0 +1,184 @@
+mod placements;
+mod rollouts;
+mod waiting;
+
+use everynode_proto::{
+    executor::v1::{PlannerInfo, RolloutState, Wait, WaitCode},
+    planner::v1::{NodeVerdict, Verdict},
+};
+use prost_types::Timestamp;
+use serde_json::{Value, json};
+
+use super::{pod as pod_shown, *};
+use crate::testing::{agent, agent_with};
+
+const NOW: i64 = 1_000;
+
+/// The agent as a planner that knows everything counts it, with all in order.
+fn sketch(counted: [i32; 4]) -> Sketch {
+    let [desired, current, updated, available] = counted;
+    Sketch {
+        object: Arc::new(agent()),
+        revision: Some("r1".to_owned()),
+        counted: Some(DaemonSetStatus {
+            observed_generation: 1,
+            desired_number_scheduled: desired,
+            current_number_scheduled: current,
+            number_ready: available,
+            updated_number_scheduled: updated,
+            number_available: available,
+            number_unavailable: desired - available,
+            ..DaemonSetStatus::default()
+        }),
+        problems: Vec::new(),
+        upkeep: Upkeep::Done,
+        creations: Lane::default(),
+        deletions: Lane::default(),
+        pods: Vec::new(),
+    }
+}
+
+fn of_spec(spec: &Value, sketch: Sketch) -> Sketch {
+    Sketch {
+        object: Arc::new(agent_with(json!({"spec": spec}))),
+        ..sketch
+    }
+}
+
+/// A pod that has long been ready.
+fn pod(name: &str, node: &str) -> PodFacts {
+    PodFacts {
+        name: name.to_owned(),
+        node: node.to_owned(),
+        bound: true,
+        phase: PodPhase::Running.into(),
+        ready_since: Some(at(0)),
+        revision: "r1".to_owned(),
+        ..PodFacts::default()
+    }
+}
+
+fn pending(name: &str, node: &str) -> PodFacts {
+    PodFacts {
+        phase: PodPhase::Pending.into(),
+        ready_since: None,
+        ..pod(name, node)
+    }
+}
+
+fn at(seconds: i64) -> Timestamp {
+    Timestamp { seconds, nanos: 0 }
+}
+
+fn refusal(words: &str, seconds: u64) -> Refusal {
+    Refusal {
+        words: words.to_owned(),
+        again: Duration::from_secs(seconds),
+    }
+}
+
+/// This executor leads, with a planner that has been told everything.
+fn leading() -> Circumstances {
+    Circumstances {
+        leadership: Leadership::ours("me"),
+        planner: Some(PlannerInfo {
+            is_synced: true,
+            ..PlannerInfo::default()
+        }),
+        now: NOW,
+    }
+}
+
+/// Another executor leads.
+fn following(leader: &str) -> Circumstances {
+    Circumstances {
+        leadership: Leadership::of(leader),
+        planner: None,
+        now: NOW,
+    }
+}
+
+/// Waits as (code, message, nodes).
+fn short(waits: &[Wait]) -> Vec<(WaitCode, &str, u32)> {
+    waits
+        .iter()
+        .map(|wait| (wait.code(), wait.message.as_str(), wait.nodes))
+        .collect()
+}
+
+#[test]
+fn what_the_last_plan_counted_goes_before_what_was_written() {
+    let mut sketch = sketch([3, 3, 3, 2]);
+    let written = json!({"status": {"desiredNumberScheduled": 7, "numberReady": 5, "observedGeneration": 1}});
+    sketch.object = Arc::new(agent_with(written));
+    assert_eq!(status(&sketch).desired_number_scheduled, 3);
+    sketch.counted = None;
+    let status = status(&sketch);
+    assert_eq!((status.desired_number_scheduled, status.number_ready), (7, 5));
+}
+
+#[test]
+fn a_daemonset_is_shown_with_all_that_is_said_of_it() {
+    let mut sketch = sketch([2, 2, 2, 1]);
+    sketch.pods = vec![pending("agent-a", "n1")];
+    sketch.problems = vec![Problem {
+        message: "odd".to_owned(),
+        ..Problem::default()
+    }];
+    let shown = daemon_set(&sketch, &leading());
+    assert_eq!(
+        (shown.namespace.as_str(), shown.name.as_str()),
+        ("default", "agent")
+    );
+    assert_eq!((shown.uid.as_str(), shown.generation), ("ds-1", 1));
+    assert_eq!(shown.status, sketch.counted);
+    let rollout = shown.rollout.unwrap();
+    assert_eq!(rollout.state(), RolloutState::Progressing);
+    assert_eq!(rollout.update_revision, "r1");
+    let wait = (
+        WaitCode::Readiness,
+        "1 pod isn't ready: agent-a on n1 (Pending)",
+        1,
+    );
+    assert_eq!(short(&shown.waits), [wait]);
+    assert_eq!(shown.problems, sketch.problems);
+}
+
+#[test]
+fn a_pod_is_shown_as_kubernetes_words_it() {
+    let facts = PodFacts {
+        created: Some(at(7)),
+        ..pending("agent-a", "n1")
+    };
+    let shown = pod_shown(&facts);
+    assert_eq!(
+        (shown.name.as_str(), shown.phase.as_str()),
+        ("agent-a", "Pending")
+    );
+    assert!(shown.is_bound && !shown.is_ready && !shown.is_deleting);
+    assert_eq!((shown.revision.as_str(), shown.created), ("r1", Some(at(7))));
+    let unheard_of = PodFacts { phase: 99, ..facts };
+    assert_eq!(phase(&unheard_of), "Unknown");
+}
+
+#[test]
+fn near_names_are_proposed_and_far_ones_are_not() {
+    let names = [
+        "default/agent",
+        "kube-system/proxy",
+        "other/agent",
+        "default/agents",
+    ];
+    assert_eq!(
+        near::near("default/agnet", names),
+        ["default/agent", "default/agents"]
+    );
+    assert_eq!(
+        near::missing("DaemonSet", "monitoring/proxy", names),
+        "there is no DaemonSet monitoring/proxy; did you mean kube-system/proxy?"
+    );
+    assert_eq!(
+        near::missing("node", "worker-1", ["db-7"]),
+        "there is no node worker-1"
+    );
+}

@@ -1,0 +1,66 @@
+//! Pods and numbers in sentences.
+
+use std::{collections::BTreeSet, fmt, time::Duration};
+
+use everynode_proto::planner::v1::PodFacts;
+
+/// How many pods a sentence names.
+const NAMED: usize = 3;
+
+/// Pods as a sentence counts them: `pods(1, "is", "are")` is "1 pod is".
+pub fn pods(count: usize, one: &str, many: &str) -> String {
+    match count {
+        1 => format!("1 pod {one}"),
+        _ => format!("{count} pods {many}"),
+    }
+}
+
+/// Names some pods by `what`, in the order of their nodes.
+pub fn named(pods: &[&PodFacts], what: impl Fn(&PodFacts) -> String) -> String {
+    let mut sorted = pods.to_vec();
+    sorted.sort_by(|a, b| (&a.node, &a.name).cmp(&(&b.node, &b.name)));
+    let mut names: Vec<_> = sorted.iter().take(NAMED).map(|pod| what(pod)).collect();
+    let more = sorted.len().saturating_sub(NAMED);
+    if more > 0 {
+        names.push(format!("and {more} more"));
+    }
+    names.join(", ")
+}
+
+/// A pod with its node, such as "agent-7bd5c on node-1".
+pub fn on_node(pod: &PodFacts) -> String {
+    match pod.node.as_str() {
+        "" => pod.name.clone(),
+        node => format!("{} on {node}", pod.name),
+    }
+}
+
+/// How many nodes pods are on.
+pub fn nodes(pods: &[&PodFacts]) -> u32 {
+    let nodes: BTreeSet<_> = pods
+        .iter()
+        .map(|pod| pod.node.as_str())
+        .filter(|node| !node.is_empty())
+        .collect();
+    number(nodes.len())
+}
+
+/// As the wire counts.
+pub fn number(count: usize) -> u32 {
+    u32::try_from(count).unwrap_or(u32::MAX)
+}
+
+/// When something is tried again.
+#[derive(Debug, Clone, Copy)]
+pub struct Again(pub Duration);
+
+impl fmt::Display for Again {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.0.is_zero() {
+            return formatter.write_str("it is being tried again");
+        }
+        // Rounded up: "in 0 s" would be no answer.
+        let seconds = self.0.as_millis().div_ceil(1000);
+        write!(formatter, "the next try is in {seconds} s")
+    }
+}

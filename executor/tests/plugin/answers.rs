@@ -1,0 +1,230 @@
+//! Questions that are answered, by an executor whose address is given.
+
+use everynode_proto::{
+    executor::v1::{
+        DaemonSet, ExplainResponse, GetInfoResponse, GetNodeOverheadResponse, ListDaemonSetsResponse,
+        Placement, PlannerInfo, Pod, Rollout, RolloutState, Wait,
+    },
+    planner::v1::{DaemonSetStatus, NodeSimulation, NodeVerdict, Problem, Reason, Verdict},
+};
+
+use crate::{
+    fake::{Answers, Fake},
+    program::{Run, run},
+};
+
+fn answers() -> Answers {
+    let verdict = NodeVerdict {
+        daemon_set: "default/agent".to_owned(),
+        node: "worker-3".to_owned(),
+        verdict: Verdict::Run.into(),
+        reasons: vec![Reason {
+            message: "the node fits".to_owned(),
+            ..Reason::default()
+        }],
+    };
+    let pod = Pod {
+        name: "agent-x1".to_owned(),
+        phase: "Running".to_owned(),
+        is_bound: true,
+        is_ready: true,
+        ..Pod::default()
+    };
+    Answers {
+        info: GetInfoResponse {
+            version: "0.1.0".to_owned(),
+            identity: "executor-a".to_owned(),
+            leader: "executor-a".to_owned(),
+            cluster_is_listed: true,
+            planner: Some(PlannerInfo {
+                version: "0.1.0".to_owned(),
+                rules_version: "3".to_owned(),
+                is_synced: true,
+            }),
+        },
+        daemon_sets: ListDaemonSetsResponse {
+            daemon_sets: vec![daemon_set()],
+            ask_leader: String::new(),
+        },
+        explain: Some(ExplainResponse {
+            placements: vec![Placement {
+                verdict: Some(verdict),
+                pods: vec![pod],
+                waits: Vec::new(),
+            }],
+            ..ExplainResponse::default()
+        }),
+        overhead: GetNodeOverheadResponse {
+            node: Some(NodeSimulation {
+                node_template: "worker-3".to_owned(),
+                exceeded: vec!["memory".to_owned()],
+                ..NodeSimulation::default()
+            }),
+            ..GetNodeOverheadResponse::default()
+        },
+        ..Answers::default()
+    }
+}
+
+fn daemon_set() -> DaemonSet {
+    DaemonSet {
+        namespace: "default".to_owned(),
+        name: "agent".to_owned(),
+        status: Some(DaemonSetStatus {
+            desired_number_scheduled: 1,
+            ..DaemonSetStatus::default()
+        }),
+        rollout: Some(Rollout {
+            state: RolloutState::Complete.into(),
+            ..Rollout::default()
+        }),
+        ..DaemonSet::default()
+    }
+}
+
+/// Asks an executor at its address.
+async fn ask(fake: &Fake, args: &[&str]) -> Run {
+    run(&[args, &["--server", &fake.address()]].concat()).await
+}
+
+#[tokio::test]
+async fn explain_asks_for_the_pair_and_shows_verdict_pods_and_reasons() {
+    let fake = Fake::start(answers()).await;
+    let wanted = "\
+DAEMONSET       NODE       VERDICT   POD                         REASON
+default/agent   worker-3   RUN       agent-x1 (Running, ready)   the node fits
+";
+    for (args, daemon_set, node) in [
+        (
+            &["explain", "ds/agent", "node/worker-3"][..],
+            "default/agent",
+            "worker-3",
+        ),
+        (&["explain", "agent", "-n", "other"], "other/agent", ""),
+        (&["explain", "node/worker-3"], "", "worker-3"),
+        (
+            &["explain", "kube-system/agent", "worker-3"],
+            "kube-system/agent",
+            "worker-3",
+        ),
+    ] {
+        let Run { out, err, code } = ask(&fake, args).await;
+        assert_eq!((out.as_str(), err.as_str(), code), (wanted, "", 0), "{args:?}");
+        let question = format!("ExplainRequest {{ daemon_set: {daemon_set:?}, node: {node:?} }}");
+        assert_eq!(fake.asked().pop().unwrap(), question);
+    }
+}
+
+#[tokio::test]
+async fn json_and_yaml_are_the_executors_own_answer() {
+    let fake = Fake::start(answers()).await;
+    let json = ask(&fake, &["explain", "ds/agent", "-o", "json"]).await;
+    assert!(json.out.contains("\"verdict\": \"VERDICT_RUN\""), "{json:?}");
+    let yaml = ask(&fake, &["explain", "ds/agent", "-o", "yaml"]).await;
+    assert!(yaml.out.contains("verdict: VERDICT_RUN\n"), "{yaml:?}");
+    let json = ask(&fake, &["version", "-o", "json"]).await;
+    assert!(json.out.starts_with("{\n  \"version\": \"0.1.0\""), "{json:?}");
+}
+
+#[tokio::test]
+async fn what_isnt_there_is_said_in_the_executors_words_and_ends_with_66() {
+    let mut absent = answers();
+    absent.explain = None;
+    absent.daemon_sets.daemon_sets.clear();
+    let fake = Fake::start(absent).await;
+    let run = ask(&fake, &["explain", "ds/agent", "node/worker-9"]).await;
+    let words = "kubectl everynode: there is no node worker-9; there is worker-3\n";
+    assert_eq!((run.out.as_str(), run.err.as_str(), run.code), ("", words, 66));
+    let run = ask(&fake, &["status", "ds/agent"]).await;
+    let words = "kubectl everynode: there is no DaemonSet default/agent\n";
+    assert_eq!((run.out.as_str(), run.err.as_str(), run.code), ("", words, 66));
+    let run = ask(&fake, &["status"]).await;
+    let words = "kubectl everynode: there are no DaemonSets in namespace default\n";
+    assert_eq!((run.out.as_str(), run.err.as_str(), run.code), ("", words, 0));
+}
+
+#[tokio::test]
+async fn status_ends_with_0_when_all_is_there_and_with_1_when_something_is_waited_for() {
+    let fake = Fake::start(answers()).await;
+    let complete = ask(&fake, &["status", "-A"]).await;
+    assert_eq!(
+        complete.out,
+        "\
+DAEMONSET       DESIRED   CURRENT   READY   UP-TO-DATE   AVAILABLE   MISSCHEDULED   ROLLOUT    WAITS FOR
+default/agent   1         0         0       0            0           0              complete
+"
+    );
+    assert_eq!((complete.err.as_str(), complete.code), ("", 0));
+    assert_eq!(
+        fake.asked(),
+        ["ListDaemonSetsRequest { namespace: \"\", name: \"\" }"]
+    );
+    fake.change(|answers| {
+        let daemon_set = &mut answers.daemon_sets.daemon_sets[0];
+        daemon_set.waits.push(Wait {
+            message: "a pod isn't ready".to_owned(),
+            nodes: 1,
+            ..Wait::default()
+        });
+        daemon_set.problems.push(Problem {
+            object: "daemonset default/agent".to_owned(),
+            field: "spec.selector".to_owned(),
+            message: "is empty".to_owned(),
+            ..Problem::default()
+        });
+    });
+    let waiting = ask(&fake, &["status", "daemonset/agent"]).await;
+    assert!(
+        waiting.out.ends_with("\nWaits: a pod isn't ready (1 node)\n"),
+        "{waiting:?}"
+    );
+    assert_eq!(
+        waiting.err,
+        "kubectl everynode: daemonset default/agent: spec.selector: is empty\n"
+    );
+    assert_eq!(waiting.code, 1);
+}
+
+#[tokio::test]
+async fn an_executor_that_doesnt_lead_is_noted_when_it_is_the_one_that_was_named() {
+    let mut follower = answers();
+    follower.daemon_sets.ask_leader = "executor-b".to_owned();
+    let fake = Fake::start(follower).await;
+    let run = ask(&fake, &["status"]).await;
+    assert!(run.out.contains("default/agent"), "{run:?}");
+    assert_eq!(
+        run.err,
+        "kubectl everynode: note: what follows from plans is missing, because only executor-b knows them: \
+         it isn't the one that --server names\n"
+    );
+}
+
+#[tokio::test]
+async fn overhead_that_doesnt_fit_ends_with_1() {
+    let fake = Fake::start(answers()).await;
+    let run = ask(&fake, &["overhead", "node/worker-3"]).await;
+    assert_eq!(
+        run.out,
+        "Node worker-3\nNo DaemonSet would run there.\nexceeded: memory\n"
+    );
+    assert_eq!(run.code, 1);
+    assert_eq!(fake.asked(), ["GetNodeOverheadRequest { node: \"worker-3\" }"]);
+}
+
+#[tokio::test]
+async fn version_names_this_program_and_the_executor() {
+    let fake = Fake::start(answers()).await;
+    let run = ask(&fake, &["version"]).await;
+    let version = env!("CARGO_PKG_VERSION");
+    assert_eq!(
+        run.out,
+        format!(
+            "\
+kubectl-everynode {version}
+EXECUTOR     VERSION   LEADER   CLUSTER   PLANNER
+executor-a   0.1.0     itself   known     0.1.0 (rules 3)
+"
+        )
+    );
+    assert_eq!((run.err.as_str(), run.code), ("", 0));
+}

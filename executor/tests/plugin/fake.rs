@@ -1,0 +1,144 @@
+//! An executor that answers as the test says.
+
+use std::{
+    collections::VecDeque,
+    fmt::Debug,
+    pin::Pin,
+    sync::{Arc, Mutex},
+};
+
+use everynode_proto::executor::v1::{
+    ExplainRequest, ExplainResponse, GetInfoRequest, GetInfoResponse, GetNodeOverheadRequest,
+    GetNodeOverheadResponse, ListDaemonSetsRequest, ListDaemonSetsResponse, WatchPlansRequest,
+    WatchPlansResponse,
+    executor_service_server::{ExecutorService, ExecutorServiceServer},
+};
+use futures::{Stream, StreamExt, stream};
+use tokio::{net::TcpListener, task::JoinHandle};
+use tonic::{
+    Request, Response, Status,
+    transport::{Server, server::TcpIncoming},
+};
+
+/// What one watch tells before its stream ends.
+pub(crate) type Told = Vec<Result<WatchPlansResponse, Status>>;
+
+/// What is answered.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Answers {
+    pub(crate) info: GetInfoResponse,
+    pub(crate) daemon_sets: ListDaemonSetsResponse,
+    /// `None`: the object isn't there.
+    pub(crate) explain: Option<ExplainResponse>,
+    pub(crate) overhead: GetNodeOverheadResponse,
+    /// One after the other; a watch after the last one tells nothing, and stays.
+    pub(crate) watches: VecDeque<Told>,
+}
+
+/// The executor.
+#[derive(Debug, Clone)]
+pub(crate) struct Fake {
+    pub(crate) port: u16,
+    answers: Arc<Mutex<Answers>>,
+    asked: Arc<Mutex<Vec<String>>>,
+    server: Arc<JoinHandle<()>>,
+}
+
+#[derive(Debug, Clone)]
+struct Service {
+    answers: Arc<Mutex<Answers>>,
+    asked: Arc<Mutex<Vec<String>>>,
+}
+
+impl Fake {
+    /// Serves on a port of its own.
+    pub(crate) async fn start(answers: Answers) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let port = listener.local_addr().unwrap().port();
+        let (answers, asked) = (Arc::new(Mutex::new(answers)), Arc::default());
+        let service = Service {
+            answers: Arc::clone(&answers),
+            asked: Arc::clone(&asked),
+        };
+        let router = Server::builder()
+            .add_service(ExecutorServiceServer::new(service))
+            .serve_with_incoming(TcpIncoming::from(listener));
+        let server = tokio::spawn(async { router.await.unwrap() });
+        Self {
+            port,
+            answers,
+            asked,
+            server: Arc::new(server),
+        }
+    }
+
+    pub(crate) fn address(&self) -> String {
+        format!("127.0.0.1:{}", self.port)
+    }
+
+    /// The questions so far, but for those who it is.
+    pub(crate) fn asked(&self) -> Vec<String> {
+        self.asked.lock().unwrap().clone()
+    }
+
+    pub(crate) fn change(&self, change: impl FnOnce(&mut Answers)) {
+        change(&mut self.answers.lock().unwrap());
+    }
+}
+
+impl Drop for Fake {
+    fn drop(&mut self) {
+        if Arc::strong_count(&self.server) == 1 {
+            self.server.abort();
+        }
+    }
+}
+
+impl Service {
+    fn answer<T>(&self, question: &impl Debug, read: impl FnOnce(&mut Answers) -> T) -> T {
+        self.asked.lock().unwrap().push(format!("{question:?}"));
+        read(&mut self.answers.lock().unwrap())
+    }
+}
+
+#[tonic::async_trait]
+impl ExecutorService for Service {
+    type WatchPlansStream = Pin<Box<dyn Stream<Item = Result<WatchPlansResponse, Status>> + Send>>;
+
+    async fn get_info(&self, _: Request<GetInfoRequest>) -> Result<Response<GetInfoResponse>, Status> {
+        Ok(Response::new(self.answers.lock().unwrap().info.clone()))
+    }
+
+    async fn list_daemon_sets(
+        &self,
+        request: Request<ListDaemonSetsRequest>,
+    ) -> Result<Response<ListDaemonSetsResponse>, Status> {
+        let read = |answers: &mut Answers| answers.daemon_sets.clone();
+        Ok(Response::new(self.answer(request.get_ref(), read)))
+    }
+
+    async fn explain(&self, request: Request<ExplainRequest>) -> Result<Response<ExplainResponse>, Status> {
+        let answer = self.answer(request.get_ref(), |answers| answers.explain.clone());
+        let missing = || Status::not_found("there is no node worker-9; there is worker-3");
+        answer.map(Response::new).ok_or_else(missing)
+    }
+
+    async fn get_node_overhead(
+        &self,
+        request: Request<GetNodeOverheadRequest>,
+    ) -> Result<Response<GetNodeOverheadResponse>, Status> {
+        let read = |answers: &mut Answers| answers.overhead.clone();
+        Ok(Response::new(self.answer(request.get_ref(), read)))
+    }
+
+    async fn watch_plans(
+        &self,
+        request: Request<WatchPlansRequest>,
+    ) -> Result<Response<Self::WatchPlansStream>, Status> {
+        let told = self.answer(request.get_ref(), |answers| answers.watches.pop_front());
+        Ok(Response::new(match told {
+            Some(told) => Box::pin(stream::iter(told)),
+            None => Box::pin(stream::pending().fuse()),
+        }))
+    }
+}

@@ -1,0 +1,115 @@
+//! The commands for people: the answers of the unary calls, from objects in files and without a server.
+//!
+//! Data flows one way: files → [`documents`] → [`objects`] (sorted by kind) → [`requests`] → [`crate::unary`], which answers
+//! the service's calls too → everynode-proto's `answers`, which print.
+//!
+//! - [`args`]: the flags.
+//! - [`error`]: why a command can't be answered, and the exit codes for that.
+
+pub mod args;
+pub mod documents;
+pub mod error;
+pub mod objects;
+pub mod requests;
+
+use everynode_proto::{
+    answers::{self, exit, explain, plan, simulate, words},
+    planner::v1::Problem,
+};
+
+use self::{
+    args::{ExplainArgs, PlanArgs, SimulateArgs},
+    error::Error,
+    objects::{Kind, Objects},
+};
+use crate::unary;
+
+/// Says which `DaemonSet`s run where; returns the exit code.
+pub fn explain(args: &ExplainArgs) -> u8 {
+    finish(try_explain(args))
+}
+
+/// Says what is to be done for a `DaemonSet`; returns the exit code.
+pub fn plan(args: &PlanArgs) -> u8 {
+    finish(try_plan(args))
+}
+
+/// Says what `DaemonSet`s would take of nodes; returns the exit code.
+pub fn simulate(args: &SimulateArgs) -> u8 {
+    finish(try_simulate(args))
+}
+
+fn try_explain(args: &ExplainArgs) -> Result<u8, Error> {
+    let objects = read(&args.input.files, &[Kind::DaemonSet, Kind::Node])?;
+    let answer = unary::explain(requests::explain(&objects)?)?;
+    tell(&answer.problems);
+    let text = answers::render(&answer, args.input.output, |view| {
+        explain::table(&answer, args.all, view)
+    })?;
+    answers::print(&text)?;
+    Ok(exit::answered(explain::is_as_wished(&answer)))
+}
+
+fn try_plan(args: &PlanArgs) -> Result<u8, Error> {
+    let objects = read(&args.input.files, &[Kind::DaemonSet, Kind::Node, Kind::Pod])?;
+    for (kind, consequence) in [
+        (Kind::Node, "every pod waits for a node that is gone"),
+        (Kind::Pod, "every node lacks a pod"),
+    ] {
+        if objects.of(kind).is_empty() {
+            note(&format!("there are no {kind}s in the input, so {consequence}"));
+        }
+    }
+    let answer = unary::plan(requests::plan(&objects, args)?)?;
+    tell(&answer.problems);
+    let text = answers::render(&answer, args.input.output, |view| plan::table(&answer, view))?;
+    answers::print(&text)?;
+    Ok(exit::answered(plan::is_as_wished(&answer)))
+}
+
+fn try_simulate(args: &SimulateArgs) -> Result<u8, Error> {
+    let objects = read(
+        &args.input.files,
+        &[Kind::DaemonSet, Kind::Node, Kind::RuntimeClass],
+    )?;
+    let (request, capacities) = requests::simulate(&objects, &args.unknown_labels)?;
+    let answer = unary::simulate_nodes(request)?;
+    tell(&answer.problems);
+    let text = answers::render(&answer, args.input.output, |view| {
+        simulate::table(&answer, &capacities, view)
+    })?;
+    answers::print(&text)?;
+    Ok(exit::answered(simulate::is_as_wished(&answer)))
+}
+
+/// Reads the files, and says which of their objects play no part.
+fn read(files: &[String], kinds: &[Kind]) -> Result<Objects, Error> {
+    let objects = Objects::read(files)?;
+    if let Some(others) = objects.beside(kinds) {
+        note(&format!("passed over, because they play no part here: {others}"));
+    }
+    Ok(objects)
+}
+
+fn tell(problems: &[Problem]) {
+    for problem in problems {
+        say(&words::problem(problem));
+    }
+}
+
+fn note(text: &str) {
+    say(&format!("note: {text}"));
+}
+
+#[expect(clippy::print_stderr, reason = "the answer alone goes to standard output")]
+fn say(text: &str) {
+    eprintln!("everynode-planner: {text}");
+}
+
+fn finish(answer: Result<u8, Error>) -> u8 {
+    answer.unwrap_or_else(|error| {
+        let code = error.exit_code();
+        say(&format!("{:#}", anyhow::Error::from(error)));
+        code
+    })
+}

@@ -1,0 +1,177 @@
+//! From files to documents: JSON or YAML, one document or many.
+
+use std::{
+    fmt, fs,
+    io::{self, Read as _},
+    sync::Arc,
+};
+
+use serde_json::Value;
+use serde_saphyr::{SnippetMode, Spanned, UserMessageFormatter};
+
+use super::error::Error;
+
+/// Stands for standard input.
+const STDIN: &str = "-";
+
+/// Where something stands.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Place {
+    /// The file, as it was given.
+    pub file: Arc<str>,
+    /// The document, counted from 1; those without content don't count.
+    pub document: usize,
+    /// The line on which the document's content begins, from 1.
+    pub line: u64,
+}
+
+impl fmt::Display for Place {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { file, document, line } = self;
+        write!(formatter, "{file}, document {document} (line {line})")
+    }
+}
+
+/// A document with its place.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Document {
+    /// What it holds.
+    pub value: Value,
+    /// Where it begins.
+    pub place: Place,
+}
+
+/// Reads a file, or standard input for `-`.
+///
+/// # Errors
+/// The file isn't there, can't be read, or is neither JSON nor YAML.
+pub fn read(file: &str) -> Result<Vec<Document>, Error> {
+    let bytes = if file == STDIN {
+        let mut bytes = Vec::new();
+        io::stdin().read_to_end(&mut bytes).map(|_| bytes)
+    } else {
+        fs::read(file)
+    };
+    let name = if file == STDIN { "standard input" } else { file };
+    let file = || name.to_owned();
+    let bytes = bytes.map_err(|error| match error.kind() {
+        io::ErrorKind::NotFound => Error::NotFound { file: file() },
+        _ => Error::Unreadable { file: file(), error },
+    })?;
+    let text = String::from_utf8(bytes).map_err(|_| Error::NotText { file: file() })?;
+    parse(name, &text)
+}
+
+/// Reads a text: JSON objects, one after the other, then YAML documents; of either there may be none.
+///
+/// # Errors
+/// The text is neither.
+pub fn parse(file: &str, text: &str) -> Result<Vec<Document>, Error> {
+    let mut parser = Parser {
+        file: file.into(),
+        rest: text.trim_start_matches('\u{feff}'),
+        lines_before: 0,
+        documents: Vec::new(),
+    };
+    while is_json(parser.skip_blank()) {
+        parser.json()?;
+    }
+    parser.yaml()?;
+    Ok(parser.documents)
+}
+
+struct Parser<'a> {
+    file: Arc<str>,
+    rest: &'a str,
+    /// How many lines end before the rest.
+    lines_before: u64,
+    documents: Vec<Document>,
+}
+
+impl<'a> Parser<'a> {
+    fn skip_blank(&mut self) -> &'a str {
+        let blank = self.rest.len() - self.rest.trim_start().len();
+        self.skip(blank);
+        self.rest
+    }
+
+    fn skip(&mut self, bytes: usize) {
+        let (skipped, rest) = self.rest.split_at_checked(bytes).unwrap_or((self.rest, ""));
+        self.lines_before += newlines(skipped);
+        self.rest = rest;
+    }
+
+    fn add(&mut self, value: Value, line: u64) {
+        self.documents.push(Document {
+            value,
+            place: Place {
+                file: self.file.clone(),
+                document: self.documents.len() + 1,
+                line,
+            },
+        });
+    }
+
+    fn broken(&self, message: String) -> Error {
+        Error::Syntax {
+            file: self.file.to_string(),
+            document: self.documents.len() + 1,
+            message,
+        }
+    }
+
+    /// One JSON object. It is read as such though YAML would do, because that is many times as fast.
+    fn json(&mut self) -> Result<(), Error> {
+        let mut stream = serde_json::Deserializer::from_str(self.rest).into_iter();
+        match stream.next() {
+            Some(Ok(value)) => {
+                let end = stream.byte_offset();
+                self.add(value, self.lines_before + 1);
+                self.skip(end);
+                Ok(())
+            }
+            Some(Err(error)) => {
+                let line = self.lines_before + error.line() as u64;
+                // The error's own words end with a line that counts from where the document begins.
+                let words = error.to_string();
+                let place = format!(" at line {} column {}", error.line(), error.column());
+                let words = words.strip_suffix(&place).unwrap_or(&words);
+                Err(self.broken(format!("{words} at line {line}, column {}", error.column())))
+            }
+            None => Ok(()),
+        }
+    }
+
+    /// All that is left, as YAML.
+    fn yaml(&mut self) -> Result<(), Error> {
+        // The files are the caller's own, and as large as their cluster.
+        let options = serde_saphyr::options! { budget: None };
+        let mut bytes = self.rest.as_bytes();
+        for document in serde_saphyr::read_with_options::<_, Spanned<Value>>(&mut bytes, options) {
+            let document = document.map_err(|error| {
+                let words = error.render_with_options(serde_saphyr::render_options! {
+                    formatter: &UserMessageFormatter,
+                    snippets: SnippetMode::Off,
+                    line_offset: self.lines_before,
+                });
+                self.broken(words)
+            })?;
+            let line = self.lines_before + document.referenced.line();
+            self.add(document.value, line);
+        }
+        Ok(())
+    }
+}
+
+/// JSON's objects begin unlike any that YAML's writers write: keys have quotes.
+fn is_json(text: &str) -> bool {
+    let inner = text.strip_prefix('{').map(str::trim_start);
+    inner.is_some_and(|inner| inner.starts_with(['"', '}']))
+}
+
+fn newlines(text: &str) -> u64 {
+    text.bytes().filter(|byte| *byte == b'\n').count() as u64
+}
+
+#[cfg(test)]
+mod tests;

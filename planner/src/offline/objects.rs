@@ -1,0 +1,167 @@
+//! Documents taken apart into objects, and those sorted by kind: in which order and in how many lists they come doesn't matter.
+
+use std::{collections::BTreeMap, fmt};
+
+use serde_json::{Map, Value};
+
+use super::{
+    documents::{self, Document, Place},
+    error::Error,
+};
+
+/// A Kubernetes object.
+pub type Object = Map<String, Value>;
+
+/// The kinds that play a part in an answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Kind {
+    /// apps/v1.
+    DaemonSet,
+    /// v1.
+    Node,
+    /// v1.
+    Pod,
+    /// node.k8s.io/v1.
+    RuntimeClass,
+}
+
+impl Kind {
+    const ALL: [Self; 4] = [Self::DaemonSet, Self::Node, Self::Pod, Self::RuntimeClass];
+
+    fn name(self) -> &'static str {
+        match self {
+            Self::DaemonSet => "DaemonSet",
+            Self::Node => "Node",
+            Self::Pod => "Pod",
+            Self::RuntimeClass => "RuntimeClass",
+        }
+    }
+
+    fn group(self) -> &'static str {
+        match self {
+            Self::DaemonSet => "apps",
+            Self::Node | Self::Pod => "",
+            Self::RuntimeClass => "node.k8s.io",
+        }
+    }
+
+    /// The kind of that name, unless it is another API group's.
+    fn of(name: &str, api_version: Option<&str>) -> Option<Self> {
+        let kind = Self::ALL.into_iter().find(|kind| kind.name() == name)?;
+        let group = |version: &str| version.split_once('/').map_or("", |(group, _)| group).to_owned();
+        api_version
+            .is_none_or(|version| group(version) == kind.group())
+            .then_some(kind)
+    }
+}
+
+impl fmt::Display for Kind {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(self.name())
+    }
+}
+
+/// Objects by kind, each kind in the order in which they came.
+#[derive(Debug, Default)]
+pub struct Objects {
+    known: BTreeMap<Kind, Vec<Object>>,
+    /// How many there are of every other kind.
+    others: BTreeMap<String, usize>,
+}
+
+impl Objects {
+    /// Reads files.
+    ///
+    /// # Errors
+    /// One of them isn't there, can't be read, or holds something that is no object.
+    pub fn read(files: &[String]) -> Result<Self, Error> {
+        let mut objects = Self::default();
+        for file in files {
+            objects.add_all(documents::read(file)?)?;
+        }
+        Ok(objects)
+    }
+
+    pub(super) fn add_all(&mut self, documents: Vec<Document>) -> Result<(), Error> {
+        documents
+            .into_iter()
+            .try_for_each(|document| self.add(document.value, &document.place, "", None))
+    }
+
+    /// The objects of a kind.
+    pub fn of(&self, kind: Kind) -> &[Object] {
+        self.known.get(&kind).map_or(&[], Vec::as_slice)
+    }
+
+    /// Which objects are of none of these kinds, such as `ConfigMap (2), Pod (1)`; `None` when there are none.
+    pub fn beside(&self, kinds: &[Kind]) -> Option<String> {
+        let known = self.known.iter().filter(|(kind, _)| !kinds.contains(kind));
+        let mut counts = self.others.clone();
+        counts.extend(known.map(|(kind, objects)| (kind.to_string(), objects.len())));
+        let words: Vec<_> = counts
+            .iter()
+            .map(|(kind, count)| format!("{kind} ({count})"))
+            .collect();
+        (!words.is_empty()).then(|| words.join(", "))
+    }
+
+    /// Adds an object, or the items of a list. In a list of one kind, as the API server gives it, items don't say their own.
+    fn add(
+        &mut self,
+        value: Value,
+        place: &Place,
+        path: &str,
+        listed_as: Option<&Listed>,
+    ) -> Result<(), Error> {
+        let refuse = |message: &str| {
+            let separator = if path.is_empty() { "" } else { ": " };
+            Error::NoObject {
+                place: place.clone(),
+                message: format!("{path}{separator}{message}"),
+            }
+        };
+        let Value::Object(mut object) = value else {
+            return Err(refuse("is no Kubernetes object"));
+        };
+        let text = |key: &str| object.get(key).and_then(Value::as_str).map(str::to_owned);
+        let kind = text("kind").or_else(|| listed_as.map(|listed| listed.kind.clone()));
+        let api_version =
+            text("apiVersion").or_else(|| listed_as.and_then(|listed| listed.api_version.clone()));
+        let list_of = kind.as_deref().map_or(Some(""), |kind| kind.strip_suffix("List"));
+        if let Some(item_kind) = list_of
+            && let Some(Value::Array(_)) = object.get("items")
+            && let Some(Value::Array(items)) = object.remove("items")
+        {
+            let listed = (!item_kind.is_empty()).then(|| Listed {
+                kind: item_kind.to_owned(),
+                api_version,
+            });
+            return items.into_iter().enumerate().try_for_each(|(index, item)| {
+                let path = if path.is_empty() {
+                    format!("items[{index}]")
+                } else {
+                    format!("{path}.items[{index}]")
+                };
+                self.add(item, place, &path, listed.as_ref())
+            });
+        }
+        let kind = kind.ok_or_else(|| refuse("has no kind"))?;
+        if let Some(known) = Kind::of(&kind, api_version.as_deref()) {
+            self.known.entry(known).or_default().push(object);
+        } else {
+            let group = api_version.filter(|version| version.contains('/'));
+            let name = group.map_or_else(|| kind.clone(), |version| format!("{kind} of {version}"));
+            *self.others.entry(name).or_default() += 1;
+        }
+        Ok(())
+    }
+}
+
+/// What the items of a list are.
+struct Listed {
+    kind: String,
+    api_version: Option<String>,
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,161 @@
+//! From objects to the requests that the service would get.
+
+use std::collections::BTreeMap;
+
+use everynode_proto::{
+    answers::simulate::Resources,
+    facts::{self, Unread, unread},
+    planner::v1::{ExplainRequest, NodeTemplate, PlanRequest, SimulateNodesRequest},
+};
+use serde_json::Value;
+
+use super::{
+    args::PlanArgs,
+    error::Error,
+    objects::{Kind, Object, Objects},
+};
+
+const GET_DAEMON_SETS: &str = "kubectl get daemonsets -A -o json prints those of a cluster";
+const GET_NODES: &str = "kubectl get nodes -o json prints those of a cluster";
+
+/// What `Explain` is asked.
+///
+/// # Errors
+/// There is no `DaemonSet`, or no node.
+pub fn explain(objects: &Objects) -> Result<ExplainRequest, Error> {
+    Ok(ExplainRequest {
+        daemon_sets: some(objects, Kind::DaemonSet, GET_DAEMON_SETS)?,
+        nodes: some(objects, Kind::Node, GET_NODES)?,
+    })
+}
+
+/// What `Plan` is asked.
+///
+/// # Errors
+/// There is no `DaemonSet`, or several of which none is chosen.
+pub fn plan(objects: &Objects, args: &PlanArgs) -> Result<PlanRequest, Error> {
+    let daemon_set = choose(objects.of(Kind::DaemonSet), args.daemon_set.as_deref())?;
+    Ok(PlanRequest {
+        daemon_set: Some(daemon_set.into()),
+        nodes: unread_all(objects, Kind::Node),
+        pods: unread_all(objects, Kind::Pod),
+        update_revision: args.update_revision.clone(),
+        now: args.now.map(|now| prost_types::Timestamp {
+            seconds: now.as_second(),
+            nanos: now.subsec_nanosecond(),
+        }),
+    })
+}
+
+/// What `SimulateNodes` is asked, and what each template has, by its name.
+///
+/// # Errors
+/// There is no `DaemonSet` or no node, or, with unknown labels, a node can't be read.
+pub fn simulate(
+    objects: &Objects,
+    unknown_labels: &[String],
+) -> Result<(SimulateNodesRequest, BTreeMap<String, Resources>), Error> {
+    let mut request = SimulateNodesRequest {
+        daemon_sets: some(objects, Kind::DaemonSet, GET_DAEMON_SETS)?,
+        nodes: some(objects, Kind::Node, GET_NODES)?,
+        runtime_classes: unread_all(objects, Kind::RuntimeClass),
+        ..SimulateNodesRequest::default()
+    };
+    let nodes = objects.of(Kind::Node);
+    if !unknown_labels.is_empty() {
+        // A Node can't say which of its labels nobody knows yet; a template can.
+        request.nodes.clear();
+        let templates = nodes.iter().map(|node| template(node, unknown_labels));
+        request.node_templates = templates.collect::<Result<_, _>>()?;
+    }
+    let capacities = nodes.iter().map(|node| (name(node).to_owned(), capacity(node)));
+    Ok((request, capacities.collect()))
+}
+
+fn unread_all(objects: &Objects, kind: Kind) -> Vec<Unread> {
+    objects.of(kind).iter().map(Unread::from).collect()
+}
+
+fn some(objects: &Objects, kind: Kind, remedy: &'static str) -> Result<Vec<Unread>, Error> {
+    let found = unread_all(objects, kind);
+    if found.is_empty() {
+        return Err(Error::Missing { kind, remedy });
+    }
+    Ok(found)
+}
+
+/// The `DaemonSet` that is called `wanted` (NAME or NAMESPACE/NAME), or else the only one.
+fn choose<'a>(daemon_sets: &'a [Object], wanted: Option<&str>) -> Result<&'a Object, Error> {
+    let found = || daemon_sets.iter().map(key).collect();
+    let is_wanted = |object: &&Object| match wanted {
+        None => true,
+        Some(wanted) if wanted.contains('/') => key(object) == wanted,
+        Some(wanted) => name(object) == wanted,
+    };
+    let chosen: Vec<_> = daemon_sets.iter().filter(is_wanted).collect();
+    match (chosen.as_slice(), wanted) {
+        ([chosen], _) => Ok(chosen),
+        ([], Some(wanted)) if !daemon_sets.is_empty() => Err(Error::NotAmong {
+            wanted: wanted.to_owned(),
+            found: found(),
+        }),
+        ([], _) => Err(Error::Missing {
+            kind: Kind::DaemonSet,
+            remedy: GET_DAEMON_SETS,
+        }),
+        _ => Err(Error::Several(found())),
+    }
+}
+
+fn metadata<'a>(object: &'a Object, key: &str) -> &'a str {
+    let metadata = object.get("metadata").and_then(|metadata| metadata.get(key));
+    metadata.and_then(Value::as_str).unwrap_or_default()
+}
+
+fn name(object: &Object) -> &str {
+    metadata(object, "name")
+}
+
+/// namespace/name, as the answers have it.
+fn key(object: &Object) -> String {
+    let namespace = match metadata(object, "namespace") {
+        "" => "default",
+        namespace => namespace,
+    };
+    format!("{namespace}/{}", name(object))
+}
+
+fn template(node: &Object, unknown_labels: &[String]) -> Result<NodeTemplate, Error> {
+    let items = unread::expand(vec![node.into()]);
+    let facts = items.first().map(|item| item.read::<facts::Node>("Node"));
+    let facts = facts
+        .transpose()
+        .map_err(|error| Error::template(name(node), error))?;
+    let mut facts = facts.unwrap_or_default().facts();
+    // What this node has there says nothing of the next of its kind.
+    facts.labels.retain(|key, _| !unknown_labels.contains(key));
+    Ok(NodeTemplate {
+        name: facts.name,
+        labels: facts.labels,
+        taints: facts.taints,
+        capacity: capacity(node),
+        unknown_labels: unknown_labels.to_vec(),
+    })
+}
+
+/// What the node's status says that pods may request.
+fn capacity(node: &Object) -> Resources {
+    let status = |key: &str| node.get("status")?.get(key)?.as_object();
+    let quantities = status("allocatable").or_else(|| status("capacity"));
+    let text = |(resource, quantity): (&String, &Value)| {
+        let quantity = match quantity {
+            Value::String(text) => text.clone(),
+            other => other.to_string(),
+        };
+        (resource.clone(), quantity)
+    };
+    quantities.into_iter().flatten().map(text).collect()
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,466 @@
+//! The commands for people, on the program itself: whole outputs and exit codes.
+
+#![expect(clippy::unwrap_used, reason = "what helps a test may fail it")]
+
+use std::{
+    fs,
+    io::Write as _,
+    path::{Path, PathBuf},
+    process::{Command, Stdio},
+};
+
+const DAEMON_SET: &str = "
+apiVersion: apps/v1
+kind: DaemonSet
+metadata: {name: agent, uid: u1, generation: 3, annotations: {deprecated.daemonset.template.generation: '1'}}
+spec:
+  selector: {matchLabels: {app: agent}}
+  template:
+    metadata: {labels: {app: agent}}
+    spec: {nodeSelector: {disk: ssd}}
+";
+
+const NODES: &str = r#"{"kind": "List", "items": [
+  {"kind": "Node", "metadata": {"name": "worker-2", "labels": {"disk": "hdd"}}},
+  {"kind": "Node", "metadata": {"name": "worker-1", "labels": {"disk": "ssd"}}},
+  {"kind": "Node", "metadata": {"name": "worker-3", "labels": {"disk": "ssd"}},
+   "spec": {"taints": [{"key": "dedicated", "value": "db", "effect": "NoSchedule"}]}}
+]}"#;
+
+/// What a run printed, and how it ended.
+#[derive(Debug, PartialEq, Eq)]
+struct Run {
+    out: String,
+    err: String,
+    code: i32,
+}
+
+/// Runs the planner in a folder with something on its standard input.
+fn run(folder: &Path, args: &[&str], stdin: &str) -> Run {
+    let mut planner = Command::new(env!("CARGO_BIN_EXE_everynode-planner"));
+    let mut child = planner
+        .args(args)
+        .env_clear()
+        .current_dir(folder)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    // A program that doesn't read its input may have ended.
+    let _ = child.stdin.take().unwrap().write_all(stdin.as_bytes());
+    let output = child.wait_with_output().unwrap();
+    Run {
+        out: String::from_utf8(output.stdout).unwrap(),
+        err: String::from_utf8(output.stderr).unwrap(),
+        code: output.status.code().unwrap(),
+    }
+}
+
+/// A folder with the `DaemonSet` and the nodes, for one test.
+fn folder(test: &str) -> PathBuf {
+    let folder: PathBuf = [env!("CARGO_TARGET_TMPDIR"), "offline", test].iter().collect();
+    fs::create_dir_all(&folder).unwrap();
+    fs::write(folder.join("ds.yaml"), DAEMON_SET).unwrap();
+    fs::write(folder.join("nodes.json"), NODES).unwrap();
+    folder
+}
+
+#[test]
+fn explain_says_every_reason_and_ends_with_1_when_a_pair_doesnt_run() {
+    let folder = folder("explain");
+    let run = run(&folder, &["explain", "-f", "ds.yaml", "-f", "nodes.json"], "");
+    assert_eq!(
+        run.out,
+        "\
+DAEMONSET       NODE       VERDICT   REASON
+default/agent   worker-1   RUN       the node fits the nodeSelector and the required node affinity, and every taint is tolerated
+default/agent   worker-2   EXCLUDE   nodeSelector wants disk=ssd, the node has disk=hdd
+default/agent   worker-3   KEEP      taint dedicated=db:NoSchedule is not tolerated (a pod that is there stays, none is created); a toleration {key: dedicated, operator: Exists, effect: NoSchedule} would admit it
+
+DAEMONSET       VERDICT   NODES   CONDITION THAT ISN'T MET
+default/agent   EXCLUDE   1       nodeSelector disk=ssd
+default/agent   KEEP      1       taint dedicated=db:NoSchedule
+
+DAEMONSET       RUN   KEEP   EXCLUDE
+default/agent   1     1      1
+"
+    );
+    assert_eq!((run.err.as_str(), run.code), ("", 1));
+}
+
+#[test]
+fn explain_ends_with_0_when_every_pair_runs_wherever_the_objects_come_from() {
+    let folder = folder("runs");
+    let node = "kind: Node\nmetadata: {name: a, labels: {disk: ssd}}\n";
+    let wanted = "\
+DAEMONSET       NODE   VERDICT   REASON
+default/agent   a      RUN       the node fits the nodeSelector and the required node affinity, and every taint is tolerated
+";
+    for (args, stdin) in [
+        (&["explain", "-f", "ds.yaml", "-f", "-"][..], node.to_owned()),
+        (&["explain", "-f", "-", "-f", "ds.yaml"], node.to_owned()),
+        (&["explain", "--filename=-"], format!("{node}---{DAEMON_SET}")),
+        (&["explain", "-f-"], format!("{DAEMON_SET}---\n{node}")),
+    ] {
+        let run = run(&folder, args, &stdin);
+        assert_eq!(
+            (run.out.as_str(), run.err.as_str(), run.code),
+            (wanted, "", 0),
+            "{args:?}"
+        );
+    }
+}
+
+#[test]
+fn json_and_yaml_are_the_services_own_answer() {
+    let folder = folder("formats");
+    let node = "kind: Node\nmetadata: {name: a, labels: {disk: hdd}}\n";
+    let json = run(
+        &folder,
+        &["explain", "-f", "ds.yaml", "-f", "-", "-o", "json"],
+        node,
+    );
+    let json: serde_json::Value = serde_json::from_str(&json.out).unwrap();
+    assert_eq!(json["verdicts"][0]["verdict"], "VERDICT_EXCLUDE");
+    assert_eq!(
+        json["verdicts"][0]["reasons"][0]["code"],
+        "REASON_CODE_NODE_SELECTOR"
+    );
+    let yaml = run(
+        &folder,
+        &["explain", "-f", "ds.yaml", "-f", "-", "-o", "yaml"],
+        node,
+    );
+    let yaml: serde_json::Value = serde_saphyr::from_str(&yaml.out).unwrap();
+    assert_eq!(yaml, json);
+}
+
+#[test]
+fn what_plays_no_part_is_noted_and_what_is_wrong_is_said_beside_the_answer() {
+    let folder = folder("notes");
+    let stdin = "
+{kind: Service, apiVersion: v1}
+---
+{kind: Node, metadata: {name: a, labels: {disk: ssd}}}
+---
+{kind: Node, metadata: {name: b, labels: {disk: 7}}}
+";
+    let run = run(&folder, &["explain", "-f", "ds.yaml", "-f", "-"], stdin);
+    assert!(run.out.contains("default/agent   a      RUN"), "{run:?}");
+    let lines: Vec<_> = run.err.lines().collect();
+    assert_eq!(
+        lines[0],
+        "everynode-planner: note: passed over, because they play no part here: Service (1)"
+    );
+    assert!(
+        lines[1].starts_with("everynode-planner: node b: metadata.labels.disk: "),
+        "{run:?}"
+    );
+    assert_eq!(run.code, 1);
+}
+
+#[test]
+fn plan_says_what_is_to_be_done_and_ends_with_1_when_there_is_something() {
+    let folder = folder("plan");
+    let run = run(&folder, &["plan", "-f", "ds.yaml", "-f", "nodes.json"], "");
+    assert_eq!(
+        run.out,
+        "\
+ACTION   NODE       POD   REASON
+create   worker-1   -     a pod belongs on the node
+
+DESIRED   CURRENT   READY   UP-TO-DATE   AVAILABLE   MISSCHEDULED
+1         0         0       0            0           0
+
+DAEMONSET       VERDICT   NODES   CONDITION THAT ISN'T MET
+default/agent   EXCLUDE   1       nodeSelector disk=ssd
+default/agent   KEEP      1       taint dedicated=db:NoSchedule
+
+DAEMONSET       RUN   KEEP   EXCLUDE
+default/agent   1     1      1
+"
+    );
+    assert_eq!(
+        run.err,
+        "everynode-planner: note: there are no Pods in the input, so every node lacks a pod\n"
+    );
+    assert_eq!(run.code, 1);
+}
+
+/// A pod of the `DaemonSet` that has been ready since noon.
+const POD: &str = "
+kind: Pod
+metadata:
+  name: agent-1
+  uid: p1
+  creationTimestamp: '2026-01-31T11:59:00Z'
+  labels: {controller-revision-hash: abc, pod-template-generation: '1'}
+  ownerReferences: [{apiVersion: apps/v1, kind: DaemonSet, name: agent, uid: u1, controller: true}]
+spec: {nodeName: worker-1}
+status:
+  phase: Running
+  conditions: [{type: Ready, status: 'True', lastTransitionTime: '2026-01-31T12:00:00Z'}]
+";
+
+#[test]
+fn plan_ends_with_0_when_nothing_is_to_be_done() {
+    let folder = folder("settled");
+    let args = ["plan", "-f", "ds.yaml", "-f", "nodes.json", "-f", "-"];
+    let run = run(&folder, &args, POD);
+    assert!(run.out.starts_with("Nothing to do.\n"), "{run:?}");
+    assert_eq!((run.err.as_str(), run.code), ("", 0), "{run:?}");
+}
+
+#[test]
+fn plan_decides_for_the_revision_and_the_time_that_are_given() {
+    let folder = folder("time");
+    let daemon_set = DAEMON_SET.replace("spec:\n  selector", "spec:\n  minReadySeconds: 60\n  selector");
+    fs::write(folder.join("ds.yaml"), daemon_set).unwrap();
+    let args = ["plan", "-f", "ds.yaml", "-f", "nodes.json", "-f", "-"];
+    let soon = run(
+        &folder,
+        &[&args[..], &["--now", "2026-01-31T12:00:30Z"]].concat(),
+        POD,
+    );
+    assert!(
+        soon.out
+            .ends_with("\nLook again in 30 s, though nothing changes.\n"),
+        "{soon:?}"
+    );
+    let later = run(
+        &folder,
+        &[&args[..], &["--now", "2026-01-31T12:01:00Z"]].concat(),
+        POD,
+    );
+    assert!(!later.out.contains("Look again"), "{later:?}");
+    let newer = [
+        &args[..],
+        &["--now", "2026-01-31T12:01:00Z", "--update-revision", "def"],
+    ]
+    .concat();
+    let daemon_set = fs::read_to_string(folder.join("ds.yaml")).unwrap();
+    let without = daemon_set.replace(
+        ", annotations: {deprecated.daemonset.template.generation: '1'}",
+        "",
+    );
+    fs::write(folder.join("ds.yaml"), without).unwrap();
+    let newer = run(&folder, &newer, POD);
+    assert!(
+        newer
+            .out
+            .contains("delete   worker-1   agent-1   it is of an old template"),
+        "{newer:?}"
+    );
+    assert_eq!(newer.code, 1);
+}
+
+#[test]
+fn plan_wants_one_of_several_daemonsets_named() {
+    let folder = folder("several");
+    let other = DAEMON_SET.replace("name: agent", "name: other");
+    let args = ["plan", "-f", "ds.yaml", "-f", "-", "-f", "nodes.json"];
+    let none = run(&folder, &args, &other);
+    assert_eq!(none.code, 65);
+    assert!(
+        none.err.contains("--daemon-set: default/agent, default/other"),
+        "{none:?}"
+    );
+    let chosen = run(&folder, &[&args[..], &["--daemon-set", "other"]].concat(), &other);
+    assert!(chosen.out.contains("create   worker-1"), "{chosen:?}");
+}
+
+/// Two `DaemonSet`s that want one host port, and more memory than a small node has.
+const DEMANDING: &str = "
+kind: DaemonSet
+metadata: {name: a}
+spec:
+  selector: {matchLabels: {app: a}}
+  template:
+    metadata: {labels: {app: a}}
+    spec:
+      runtimeClassName: sandboxed
+      containers:
+      - {name: a, resources: {requests: {cpu: 100m, memory: 1Gi}}, ports: [{containerPort: 80, hostPort: 9100}]}
+---
+kind: DaemonSet
+metadata: {name: b}
+spec:
+  selector: {matchLabels: {app: b}}
+  template:
+    metadata: {labels: {app: b}}
+    spec:
+      nodeSelector: {zone: z1}
+      containers:
+      - {name: b, resources: {requests: {cpu: 1, memory: 3Gi}}, ports: [{containerPort: 80, hostPort: 9100}]}
+---
+kind: RuntimeClass
+apiVersion: node.k8s.io/v1
+metadata: {name: sandboxed}
+handler: sandboxed
+overhead: {podFixed: {cpu: 50m}}
+";
+
+const TEMPLATE: &str = "
+kind: Node
+metadata: {name: small, labels: {zone: z1}}
+status: {allocatable: {cpu: 2, memory: 3Gi, pods: 110}}
+";
+
+#[test]
+fn simulate_says_what_is_taken_and_what_is_wrong_with_that() {
+    let folder = folder("simulate");
+    fs::write(folder.join("demanding.yaml"), DEMANDING).unwrap();
+    let run = run(
+        &folder,
+        &["simulate", "-f", "demanding.yaml", "-f", "-"],
+        TEMPLATE,
+    );
+    assert_eq!(
+        run.out,
+        "\
+Node template small
+DAEMONSET   CPU     MEMORY   PODS   HOST PORTS
+default/a   150m    1Gi      1      9100/TCP
+default/b   1       3Gi      1      9100/TCP
+requested   1150m   4Gi      2
+capacity    2       3Gi      110
+left        850m    -1Gi     108
+exceeded: memory
+conflict: host port 9100/TCP is wanted by default/a, default/b
+"
+    );
+    assert_eq!((run.err.as_str(), run.code), ("", 1));
+}
+
+#[test]
+fn simulate_says_what_depends_on_labels_that_nobody_knows_yet() {
+    let folder = folder("unknown");
+    fs::write(folder.join("demanding.yaml"), DEMANDING).unwrap();
+    let args = [
+        "simulate",
+        "-f",
+        "demanding.yaml",
+        "-f",
+        "-",
+        "--unknown-label",
+        "zone",
+    ];
+    let run = run(&folder, &args, TEMPLATE);
+    assert_eq!(
+        run.out,
+        "\
+Node template small
+DAEMONSET   CPU     MEMORY   PODS   HOST PORTS
+default/a   150m    1Gi      1      9100/TCP
+requested   150m    1Gi      1
+capacity    2       3Gi      110
+left        1850m   2Gi      109
+undecided: default/b: it runs there if the node has zone=z1, and not otherwise
+"
+    );
+    assert_eq!((run.err.as_str(), run.code), ("", 1));
+}
+
+#[test]
+fn simulate_ends_with_0_when_everything_fits_and_is_decided() {
+    let folder = folder("fits");
+    fs::write(folder.join("demanding.yaml"), DEMANDING).unwrap();
+    let larger = TEMPLATE.replace("zone: z1", "zone: z2");
+    let run = run(&folder, &["simulate", "-f", "demanding.yaml", "-f", "-"], &larger);
+    assert_eq!((run.err.as_str(), run.code), ("", 0), "{run:?}");
+}
+
+#[test]
+fn input_that_cant_be_used_is_named_with_its_place_and_its_own_exit_code() {
+    let folder = folder("input");
+    fs::write(
+        folder.join("broken.yaml"),
+        "kind: Node\n---\nkind: Node\n  a: b\n",
+    )
+    .unwrap();
+    fs::write(folder.join("binary"), [0xff, 0xfe, 0xff]).unwrap();
+    for (file, code, words) in [
+        (
+            "missing.yaml",
+            66,
+            "everynode-planner: missing.yaml: no such file\n",
+        ),
+        (
+            ".",
+            65,
+            "everynode-planner: .: can't be read: Is a directory (os error 21)\n",
+        ),
+        ("binary", 65, "everynode-planner: binary: isn't text in UTF-8\n"),
+    ] {
+        let run = run(&folder, &["explain", "-f", "ds.yaml", "-f", file], "");
+        assert_eq!((run.out.as_str(), run.err.as_str(), run.code), ("", words, code));
+    }
+    let broken = run(&folder, &["explain", "-f", "broken.yaml"], "");
+    assert!(
+        broken
+            .err
+            .starts_with("everynode-planner: broken.yaml, document 2: ")
+            && broken.err.contains("line 4"),
+        "{broken:?}"
+    );
+    assert_eq!(broken.code, 65);
+    let empty = run(&folder, &["explain", "-f", "ds.yaml", "-f", "-"], "");
+    assert_eq!(
+        empty.err,
+        "everynode-planner: there is no Node in the input; kubectl get nodes -o json prints those of a cluster\n"
+    );
+    assert_eq!(empty.code, 65);
+    let stdin = run(&folder, &["explain", "-f", "-"], "kind: 7");
+    assert_eq!(
+        stdin.err,
+        "everynode-planner: standard input, document 1 (line 1): has no kind\n"
+    );
+}
+
+#[test]
+fn flags_that_cant_be_used_end_it_with_64_and_are_named() {
+    let folder = folder("flags");
+    for (args, named) in [
+        (&["explain"][..], "--filename"),
+        (&["explain", "-f", "ds.yaml", "-o", "xml"], "--output"),
+        (&["explain", "-f", "ds.yaml", "--some"], "--some"),
+        (&["plan", "-f", "ds.yaml", "--now", "noon"], "--now"),
+        (
+            &["simulate", "-f", "ds.yaml", "--unknown-label"],
+            "--unknown-label",
+        ),
+        (&["completions", "tcsh"], "tcsh"),
+        (
+            &["--listen", "127.0.0.1:1", "explain", "-f", "ds.yaml"],
+            "--listen",
+        ),
+    ] {
+        let run = run(&folder, args, "");
+        assert!(run.err.contains(named), "{args:?}: {run:?}");
+        assert_eq!((run.out.as_str(), run.code), ("", 64), "{args:?}");
+    }
+}
+
+#[test]
+fn every_command_has_help_with_examples_and_exit_codes() {
+    let folder = folder("help");
+    for command in ["explain", "plan", "simulate"] {
+        let run = run(&folder, &[command, "--help"], "");
+        assert!(
+            run.out.contains("Examples:") && run.out.contains("Exit codes:"),
+            "{run:?}"
+        );
+        assert_eq!(run.code, 0);
+    }
+}
+
+#[test]
+fn shells_get_their_completions() {
+    let folder = folder("completions");
+    for shell in ["bash", "zsh", "fish"] {
+        let run = run(&folder, &["completions", shell], "");
+        assert!(run.out.contains("unknown-label"), "{shell}");
+        assert_eq!((run.err.as_str(), run.code), ("", 0));
+    }
+}

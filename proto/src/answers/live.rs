@@ -1,0 +1,238 @@
+//! The executor's answers: what `DaemonSet`s are up to in one cluster.
+
+pub mod events;
+
+use std::iter;
+
+use super::{
+    View, explain,
+    explain::FEW_PAIRS,
+    simulate,
+    table::{Cell, Table, Tone},
+    words,
+};
+use crate::{
+    executor::v1::{
+        DaemonSet, ExplainResponse, GetInfoResponse, GetNodeOverheadResponse, ListDaemonSetsResponse,
+        Placement, PlannerInfo, Pod, Rollout, RolloutState,
+    },
+    planner::v1::{NodeVerdict, Verdict},
+};
+
+/// Which executor it is, who leads, and whether there is a planner.
+pub fn info(answer: &GetInfoResponse, view: View) -> String {
+    let mut table = Table::new(["EXECUTOR", "VERSION", "LEADER", "CLUSTER", "PLANNER"]);
+    let leader = match answer.leader.as_str() {
+        "" => Cell::toned("nobody", Tone::Doubtful),
+        leader if leader == answer.identity => "itself".into(),
+        leader => leader.into(),
+    };
+    let cluster = if answer.cluster_is_listed {
+        Cell::toned("known", Tone::Good)
+    } else {
+        Cell::toned("being read", Tone::Doubtful)
+    };
+    let (identity, version) = (answer.identity.as_str(), answer.version.as_str());
+    let planner = planner(answer.planner.as_ref()).into();
+    table.row([identity.into(), version.into(), leader, cluster, planner]);
+    table.render(view)
+}
+
+/// A planner in words.
+fn planner(planner: Option<&PlannerInfo>) -> String {
+    let Some(planner) = planner else {
+        return "none".to_owned();
+    };
+    let synced = if planner.is_synced {
+        ""
+    } else {
+        ", not told everything yet"
+    };
+    format!("{} (rules {}{synced})", planner.version, planner.rules_version)
+}
+
+/// `DaemonSet`s with their status, rollout and what they wait for; of a single one, everything that it waits for.
+pub fn daemon_sets(answer: &ListDaemonSetsResponse, view: View) -> String {
+    let mut headings = vec!["DAEMONSET"];
+    headings.extend(words::STATUS_HEADINGS);
+    if view.wide {
+        headings.push("REVISION");
+    }
+    headings.extend(["ROLLOUT", "WAITS FOR"]);
+    let mut table = Table::new(headings);
+    for daemon_set in &answer.daemon_sets {
+        let revision = daemon_set
+            .rollout
+            .as_ref()
+            .map(|rollout| rollout.update_revision.clone());
+        let cells = iter::once(name(daemon_set).into())
+            .chain(words::status(daemon_set.status.as_ref()))
+            .chain(view.wide.then(|| revision.unwrap_or_default().into()))
+            .chain([rollout(daemon_set), first_wait(daemon_set).into()]);
+        table.row(cells);
+    }
+    let mut text = table.render(view);
+    if let [daemon_set] = answer.daemon_sets.as_slice() {
+        text.push_str(&details(daemon_set));
+    }
+    text
+}
+
+/// Whether every `DaemonSet` has all its pods, and waits for nothing.
+pub fn are_as_wished(answer: &ListDaemonSetsResponse) -> bool {
+    answer.daemon_sets.iter().all(|daemon_set| {
+        let state = daemon_set.rollout.as_ref().map(Rollout::state);
+        state == Some(RolloutState::Complete) && daemon_set.waits.is_empty() && daemon_set.problems.is_empty()
+    })
+}
+
+fn name(daemon_set: &DaemonSet) -> String {
+    format!("{}/{}", daemon_set.namespace, daemon_set.name)
+}
+
+fn rollout(daemon_set: &DaemonSet) -> Cell {
+    let state = daemon_set.rollout.as_ref().map(Rollout::state);
+    match state.unwrap_or_default() {
+        RolloutState::Unspecified => "-".into(),
+        RolloutState::Complete => Cell::toned("complete", Tone::Good),
+        RolloutState::Progressing => Cell::toned("progressing", Tone::Doubtful),
+        RolloutState::WaitingForDeletion => Cell::toned("waiting for deletion", Tone::Doubtful),
+        RolloutState::Blocked => Cell::toned("blocked", Tone::Bad),
+    }
+}
+
+fn first_wait(daemon_set: &DaemonSet) -> String {
+    match daemon_set.waits.as_slice() {
+        [] => String::new(),
+        [wait] => wait.message.clone(),
+        [wait, others @ ..] => format!("{} (and {} more)", wait.message, others.len()),
+    }
+}
+
+fn details(daemon_set: &DaemonSet) -> String {
+    let rollout = daemon_set.rollout.as_ref().map_or("", |rollout| &rollout.message);
+    let rollout = (!rollout.is_empty()).then(|| format!("Rollout: {rollout}\n"));
+    let waits = daemon_set.waits.iter().map(|wait| {
+        let nodes = match wait.nodes {
+            0 => String::new(),
+            nodes => format!(" ({})", words::count(nodes, "node")),
+        };
+        format!("Waits: {}{nodes}\n", wait.message)
+    });
+    let lines: String = rollout.into_iter().chain(waits).collect();
+    if lines.is_empty() {
+        lines
+    } else {
+        format!("\n{lines}")
+    }
+}
+
+/// The verdicts with the pods that are there, and below them the summary. Of many pairs only some that aren't as they should be
+/// are shown, unless `all` are asked for.
+pub fn explain(answer: &ExplainResponse, all: bool, view: View) -> String {
+    let placements = &answer.placements;
+    let few = all || placements.len() <= FEW_PAIRS;
+    let is_shown = |placement: &&Placement| few || !is_settled(placement);
+    let limit = if few { usize::MAX } else { FEW_PAIRS };
+    let mut table = Table::new(["DAEMONSET", "NODE", "VERDICT", "POD", "REASON"]);
+    for placement in placements.iter().filter(is_shown).take(limit) {
+        for row in rows(placement, view) {
+            table.row(row);
+        }
+    }
+    let mut text = if table.is_empty() {
+        String::new()
+    } else {
+        table.render(view)
+    };
+    let hidden = placements.iter().filter(is_shown).count().saturating_sub(limit);
+    if hidden > 0 {
+        let more = words::count(hidden as u64, "more pair");
+        let note = format!("({more} not running or waiting; --all shows every pair)\n");
+        text.push_str(&note);
+    }
+    if placements.len() > 1 {
+        let summary = explain::summary(&answer.summaries, view);
+        if !text.is_empty() && !summary.is_empty() {
+            text.push('\n');
+        }
+        text.push_str(&summary);
+    }
+    text
+}
+
+/// Whether every pair runs.
+pub fn is_explained_as_wished(answer: &ExplainResponse) -> bool {
+    answer.problems.is_empty() && answer.placements.iter().all(runs)
+}
+
+fn runs(placement: &Placement) -> bool {
+    let verdict = placement.verdict.as_ref().map(NodeVerdict::verdict);
+    verdict == Some(Verdict::Run)
+}
+
+fn is_settled(placement: &Placement) -> bool {
+    runs(placement) && placement.waits.is_empty()
+}
+
+/// A line for each reason and for each thing that is waited for.
+fn rows(placement: &Placement, view: View) -> Vec<[Cell; 5]> {
+    let Some(verdict) = &placement.verdict else {
+        return Vec::new();
+    };
+    let pods: Vec<_> = placement.pods.iter().map(|pod| pod_text(pod, view)).collect();
+    let pods = if pods.is_empty() {
+        "-".to_owned()
+    } else {
+        pods.join(", ")
+    };
+    let reasons = verdict.reasons.iter().map(|reason| reason.message.clone());
+    let waits = placement
+        .waits
+        .iter()
+        .map(|wait| format!("waits: {}", wait.message));
+    let mut reasons: Vec<_> = reasons.chain(waits).collect();
+    if reasons.is_empty() {
+        reasons.push(String::new());
+    }
+    let row = |reason: String| {
+        let [daemon_set, node, word] = explain::head(verdict);
+        [daemon_set, node, word, pods.as_str().into(), reason.into()]
+    };
+    reasons.into_iter().map(row).collect()
+}
+
+/// A pod with its state, such as `agent-7bd5c (Running, ready)`.
+fn pod_text(pod: &Pod, view: View) -> String {
+    let state = match pod {
+        Pod {
+            is_deleting: true, ..
+        } => "being deleted",
+        Pod { is_bound: false, .. } => "not bound",
+        Pod { is_ready: true, .. } => "ready",
+        Pod { is_ready: false, .. } => "not ready",
+    };
+    let revision = if view.wide && !pod.revision.is_empty() {
+        format!(", revision {}", pod.revision)
+    } else {
+        String::new()
+    };
+    format!("{} ({}, {state}{revision})", pod.name, pod.phase)
+}
+
+/// What `DaemonSet`s take of a node.
+pub fn overhead(answer: &GetNodeOverheadResponse, view: View) -> String {
+    let Some(node) = &answer.node else {
+        return String::new();
+    };
+    let table = simulate::node_table(node, &answer.daemon_sets, &answer.allocatable, view);
+    format!("Node {}\n{table}", node.node_template)
+}
+
+/// Whether everything fits on the node.
+pub fn is_overhead_as_wished(answer: &GetNodeOverheadResponse) -> bool {
+    answer.problems.is_empty() && answer.node.as_ref().is_some_and(simulate::fits)
+}
+
+#[cfg(test)]
+mod tests;

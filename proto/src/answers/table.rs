@@ -1,0 +1,174 @@
+//! Columns as kubectl prints them: headings in capitals, each column as wide as its widest cell, three spaces between.
+//!
+//! Where lines have a limit, the last column is wrapped within itself; the others hold names, which are only of use in one piece.
+
+use std::iter;
+
+use super::View;
+
+const GAP: usize = 3;
+/// A last column that would be narrower than this is not wrapped: the terminal's own wrapping is easier to read then.
+const NARROWEST: usize = 24;
+
+/// How a word is meant. Only colours show it.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Tone {
+    /// Just said.
+    #[default]
+    Plain,
+    /// As one wishes.
+    Good,
+    /// Not yet, or not quite.
+    Doubtful,
+    /// Not as one wishes.
+    Bad,
+}
+
+impl Tone {
+    /// The text in this tone's colour, where there are colours.
+    pub fn paint(self, text: &str, view: View) -> String {
+        let code = match self {
+            Self::Good => 32,
+            Self::Doubtful => 33,
+            Self::Bad => 31,
+            Self::Plain => return text.to_owned(),
+        };
+        if !view.colours || text.is_empty() {
+            return text.to_owned();
+        }
+        format!("\u{1b}[{code}m{text}\u{1b}[0m")
+    }
+}
+
+/// One cell.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Cell {
+    text: String,
+    tone: Tone,
+}
+
+impl Cell {
+    /// A cell in a tone.
+    pub fn toned(text: impl Into<String>, tone: Tone) -> Self {
+        Self {
+            text: text.into(),
+            tone,
+        }
+    }
+}
+
+impl<T: Into<String>> From<T> for Cell {
+    fn from(text: T) -> Self {
+        Self::toned(text, Tone::Plain)
+    }
+}
+
+/// Rows under headings.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Table {
+    headings: Vec<String>,
+    rows: Vec<Vec<Cell>>,
+}
+
+impl Table {
+    /// A table without rows.
+    pub fn new<T: Into<String>>(headings: impl IntoIterator<Item = T>) -> Self {
+        Self {
+            headings: headings.into_iter().map(Into::into).collect(),
+            rows: Vec::new(),
+        }
+    }
+
+    /// Adds a row.
+    pub fn row(&mut self, cells: impl IntoIterator<Item = Cell>) {
+        self.rows.push(cells.into_iter().collect());
+    }
+
+    /// Whether there is no row.
+    pub fn is_empty(&self) -> bool {
+        self.rows.is_empty()
+    }
+
+    /// The table's lines, each with a newline at its end.
+    pub fn render(&self, view: View) -> String {
+        let headings = self.headings.iter().map(Cell::from).collect();
+        let rows: Vec<&Vec<Cell>> = iter::once(&headings).chain(&self.rows).collect();
+        let mut widths = vec![0; self.headings.len()];
+        for row in &rows {
+            for (width, cell) in widths.iter_mut().zip(row.iter()) {
+                *width = (*width).max(length(&cell.text));
+            }
+        }
+        let before_last: usize = widths.iter().rev().skip(1).map(|width| width + GAP).sum();
+        let room = view.width.and_then(|width| width.checked_sub(before_last));
+        let room = room.filter(|room| *room >= NARROWEST);
+        let mut text = String::new();
+        for row in rows {
+            line(&mut text, row, &widths, room, view);
+        }
+        text
+    }
+}
+
+fn line(text: &mut String, row: &[Cell], widths: &[usize], room: Option<usize>, view: View) {
+    let mut line = String::new();
+    // Spaces are due only when something follows.
+    let mut due = 0;
+    let mut column = 0;
+    let last = widths.len().saturating_sub(1);
+    for (index, (cell, width)) in row.iter().zip(widths).enumerate() {
+        let pieces = match room {
+            Some(room) if index == last => wrap(&cell.text, room),
+            _ => vec![cell.text.as_str()],
+        };
+        for (number, piece) in pieces.iter().enumerate() {
+            if number > 0 {
+                line.push('\n');
+                due = column;
+            }
+            if !piece.is_empty() {
+                line.extend(iter::repeat_n(' ', due));
+                due = 0;
+                line.push_str(&cell.tone.paint(piece, view));
+            }
+        }
+        due += width.saturating_sub(pieces.last().map_or(0, |piece| length(piece))) + GAP;
+        column += width + GAP;
+    }
+    text.push_str(&line);
+    text.push('\n');
+}
+
+/// Names are ASCII; in messages, characters are near enough.
+fn length(text: &str) -> usize {
+    text.chars().count()
+}
+
+/// Breaks a text between words into pieces of at most `room` characters; a longer word stays in one piece.
+fn wrap(text: &str, room: usize) -> Vec<&str> {
+    let mut pieces = Vec::new();
+    let mut rest = text;
+    while length(rest) > room {
+        let limit = rest
+            .char_indices()
+            .nth(room)
+            .map_or(rest.len(), |(index, _)| index);
+        let (fitting, beyond) = rest.split_at(limit);
+        let end = if beyond.starts_with(' ') {
+            Some(limit)
+        } else {
+            fitting.rfind(' ')
+        };
+        let Some(end) = end.or_else(|| rest.find(' ')) else {
+            break;
+        };
+        let (piece, after) = rest.split_at(end);
+        pieces.push(piece);
+        rest = after.trim_start();
+    }
+    pieces.push(rest);
+    pieces
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,117 @@
+//! What the API server and the planner send to the executor.
+
+use everynode_executor::apply::{Applier, Ended, Lane};
+use everynode_executor::objects::{self, DaemonSet, Encoding, Heard, Revision, Watched};
+use everynode_executor::pod::{self, Recipe};
+use everynode_executor::{history, session, status, template};
+use everynode_proto::facts::{Node, Pod, object};
+use everynode_proto::planner::v1::{Plan, SessionResponse, session_response::Message as Said};
+use fastrand::Rng;
+use prost::Message;
+use prost::bytes::Bytes;
+use serde_json::Value;
+
+use crate::driver::fuzz;
+use crate::mutate::mutated;
+use crate::seeds;
+
+/// Everything of a kind that can be read from these bytes.
+fn read<T: Watched>(bytes: &Bytes) -> Vec<T> {
+    let mut found = Vec::new();
+    for encoding in [Encoding::Json, Encoding::Protobuf] {
+        if let Ok(Heard::Changed(object) | Heard::Gone(object)) = objects::event(bytes.clone(), encoding) {
+            found.push(object);
+        }
+        found.extend(
+            objects::page(bytes, encoding)
+                .into_iter()
+                .flat_map(|page| page.items),
+        );
+        found.extend(objects::object(bytes, encoding));
+        let _ = objects::status(bytes, encoding);
+    }
+    found
+}
+
+fn is_json(text: &[u8]) {
+    let read = serde_json::from_slice::<Value>(text);
+    assert!(read.is_ok(), "{read:?}: {}", String::from_utf8_lossy(text));
+}
+
+/// Does what is done with a `DaemonSet`.
+fn use_daemon_set(daemon_set: &DaemonSet) {
+    template::fingerprint(daemon_set);
+    is_json(template::data(daemon_set).as_bytes());
+    let (name, body) = history::new_revision(daemon_set, i64::MAX).unwrap();
+    assert!(name.chars().count() <= 253);
+    is_json(&body);
+    let name = pod::name(daemon_set, "n1", "r1", "", u32::MAX);
+    assert!(pod::is_derived(&name, &daemon_set.metadata.name));
+    assert!(name.chars().count() <= 63);
+    if let Ok(recipe) = Recipe::new(daemon_set, "r1", &seeds::tolerations()) {
+        is_json(&recipe.pod(&name, "n\"1"));
+    }
+}
+
+#[test]
+fn nothing_that_an_api_server_says_panics() {
+    let valid = seeds::answers();
+    let make = move |random: &mut Rng| vec![mutated(random, &valid)];
+    fuzz("answers of API servers", 4_000, make, |input| {
+        let bytes = Bytes::from(input[0].clone());
+        let (nodes, pods) = (read::<Node>(&bytes), read::<Pod>(&bytes));
+        for node in &nodes {
+            node.facts();
+        }
+        for pod in &pods {
+            pod.facts();
+        }
+        read::<DaemonSet>(&bytes).iter().for_each(use_daemon_set);
+        for revision in read::<Revision>(&bytes) {
+            template::data_fingerprint(&revision);
+        }
+        !nodes.is_empty() || !pods.is_empty()
+    });
+}
+
+/// Carries out a plan that nobody would make.
+fn carry_out(plan: Plan) {
+    if let Some(wanted) = &plan.status {
+        status::differs(wanted, &object::DaemonSetStatus::default());
+        status::is_settled(wanted);
+    }
+    plan.reconsider_after.and_then(session::wait);
+    let mut waiting: Vec<_> = plan.actions.iter().map(|action| action.id).collect();
+    let mut applier = Applier::default();
+    applier.push(plan);
+    let mut ended = applier.give_back();
+    for lane in [Lane::Create, Lane::Delete] {
+        loop {
+            let next = match lane {
+                Lane::Create => applier.next_create().map(|ready| ready.id),
+                Lane::Delete => applier.next_delete().map(|ready| ready.id),
+            };
+            let Some(id) = next else { break };
+            applier.ended(lane, Some(id), Ended::Refused);
+            ended.extend(applier.open(lane));
+        }
+    }
+    waiting.sort_unstable();
+    ended.sort_unstable();
+    assert_eq!(waiting, ended, "every action has its end");
+}
+
+#[test]
+fn nothing_that_a_planner_says_panics() {
+    let valid = seeds::responses();
+    let make = move |random: &mut Rng| vec![mutated(random, &valid)];
+    fuzz("answers of planners", 20_000, make, |input| {
+        let Ok(response) = SessionResponse::decode(input[0].as_slice()) else {
+            return false;
+        };
+        if let Some(Said::Plan(plan)) = response.message {
+            carry_out(plan);
+        }
+        true
+    });
+}

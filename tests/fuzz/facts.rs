@@ -1,0 +1,62 @@
+//! Kubernetes objects, as callers send them and as API servers encode them.
+
+use everynode_proto::facts::{DaemonSet, Node, Pod, Unread, protobuf, unread};
+use fastrand::Rng;
+use prost::Message;
+use prost::bytes::Bytes;
+use serde_json::Value;
+
+use crate::driver::{Input, fuzz};
+use crate::mutate::mutated;
+use crate::seeds;
+
+fn read_all(input: &Input) -> bool {
+    let Ok(object) = Unread::decode(input[0].as_slice()) else {
+        return false;
+    };
+    assert_eq!(
+        Unread::decode(object.encode_to_vec().as_slice()).as_ref(),
+        Ok(&object)
+    );
+    let mut understood = false;
+    for (index, item) in unread::expand(vec![object]).iter().enumerate() {
+        item.name(index);
+        understood |= item.read::<Value>(item.kind().unwrap_or_default()).is_ok();
+        let _ = item.read::<Node>("Node").map(|node| node.facts());
+        let _ = item.read::<Pod>("Pod").map(|pod| pod.facts());
+        if let Ok(daemon_set) = item.read::<DaemonSet>("DaemonSet") {
+            let (_, problems) = daemon_set.facts(&daemon_set.spec.template, "r1");
+            assert!(problems.len() <= 3, "{problems:?}");
+        }
+    }
+    understood
+}
+
+#[test]
+fn no_object_of_a_call_panics() {
+    let (sets, nodes, pods) = seeds::requests();
+    let valid: Vec<_> = [sets, nodes, pods]
+        .concat()
+        .iter()
+        .map(Message::encode_to_vec)
+        .collect();
+    let make = move |random: &mut Rng| vec![mutated(random, &valid)];
+    fuzz("objects of calls", 8_000, make, read_all);
+}
+
+#[test]
+fn no_object_in_kubernetes_protobuf_panics() {
+    let valid = seeds::protobuf();
+    let make = move |random: &mut Rng| vec![mutated(random, &valid)];
+    fuzz("objects in protobuf", 20_000, make, |input| {
+        let object = Bytes::from(input[0].clone());
+        let node = protobuf::node(object.clone()).map(|node| node.facts());
+        let pod = protobuf::pod(object.clone()).map(|pod| pod.facts());
+        let bookmark = protobuf::bookmark(object.clone());
+        let status = protobuf::status(object.clone());
+        let event = protobuf::watch_event(object.clone());
+        let (page, unwrapped) = (protobuf::page(&object), protobuf::unwrapped(&object));
+        let object = node.is_ok() || pod.is_ok() || bookmark.is_ok() || status.is_ok();
+        object || event.is_ok() || page.is_ok() || unwrapped.is_ok()
+    });
+}

@@ -1,0 +1,84 @@
+//! What pods need of a node, by the planner and by the scheduler's own functions.
+
+use everynode_proto::facts::Unread;
+use everynode_proto::planner::v1::planner_service_client::PlannerServiceClient;
+use everynode_proto::planner::v1::{DaemonSetDemand, NodeTemplate, SimulateNodesRequest};
+use everynode_tests::judge::{HostPort, weigh};
+use everynode_tests::programs::{Profile, Programs};
+use everynode_tests::questions::demand::templates;
+use everynode_tests::service::{Planner, ServiceOptions};
+use everynode_tests::toolbox::Toolbox;
+use serde_json::{Value, json};
+
+/// As many as one call may ask about.
+const AT_ONCE: usize = 1_000;
+
+/// The planner's host ports as the scheduler counts them: every address is written as none.
+fn host_ports(demand: &DaemonSetDemand) -> Vec<HostPort> {
+    let port = |port: &everynode_proto::planner::v1::HostPort| HostPort {
+        port: port.port,
+        protocol: port.protocol.clone(),
+        ip: port.ip.clone(),
+    };
+    demand.host_ports.iter().map(port).collect()
+}
+
+fn distinct(mut ports: Vec<HostPort>) -> Vec<HostPort> {
+    for port in &mut ports {
+        if port.ip == "0.0.0.0" {
+            port.ip.clear();
+        }
+    }
+    ports.sort();
+    ports.dedup();
+    ports
+}
+
+fn daemon_set(template: &Value) -> Unread {
+    let object = json!({
+        "apiVersion": "apps/v1", "kind": "DaemonSet", "metadata": {"name": "agent"},
+        "spec": {"selector": {"matchLabels": {"app": "agent"}}, "template": template},
+    });
+    Unread::from(object.as_object().unwrap())
+}
+
+#[tokio::test]
+async fn what_a_pod_takes_is_what_the_scheduler_counts_for_10_000_random_templates() {
+    let programs = Programs::built(Profile::Dev).await.unwrap();
+    let mut planner = Planner::start(&programs, ServiceOptions::default())
+        .await
+        .unwrap();
+    let mut client = PlannerServiceClient::connect(planner.url())
+        .await
+        .unwrap()
+        .max_decoding_message_size(usize::MAX);
+    let toolbox = Toolbox::ensured().await.unwrap();
+
+    let templates = templates(1, 10_000);
+    let mut host_ports_seen = 0;
+    for templates in templates.chunks(AT_ONCE) {
+        let reference = weigh(&toolbox, templates).await.unwrap();
+        let request = SimulateNodesRequest {
+            daemon_sets: templates.iter().map(daemon_set).collect(),
+            node_templates: vec![NodeTemplate {
+                name: "node".to_owned(),
+                ..NodeTemplate::default()
+            }],
+            ..SimulateNodesRequest::default()
+        };
+        let answer = client.simulate_nodes(request).await.unwrap().into_inner();
+        assert_eq!(answer.problems, []);
+        assert_eq!(answer.daemon_sets.len(), reference.len());
+        for ((template, found), mut expected) in templates.iter().zip(&answer.daemon_sets).zip(reference) {
+            expected.requests.insert("pods".to_owned(), "1".to_owned());
+            assert_eq!(found.requests, expected.requests, "{template}");
+            let ports = distinct(expected.host_ports);
+            host_ports_seen += ports.len();
+            assert_eq!(host_ports(found), ports, "{template}");
+        }
+    }
+    assert!(host_ports_seen > 1_000, "{host_ports_seen}");
+    // A planner that stops waits for its clients to leave.
+    drop(client);
+    planner.stop().await.unwrap();
+}

@@ -1,0 +1,226 @@
+//! The wire as buf judges it: written by its rules, and compatible with the last release.
+//!
+//! `proto/released` holds one file, `VERSION.binpb`: the descriptor set of the last release. Peers of that release have to
+//! be understood, so what breaks it fails here. At a release, when the workspace has the new version,
+//! `EVERYNODE_RELEASE=VERSION cargo test -p everynode-tests --test it -- wire` puts the wire as it is in its place.
+//! Versions that are not newer are refused, and so is a wire that breaks the release before. The next change of the wire
+//! then wants a newer version.
+
+use std::path::{Path, PathBuf};
+
+use everynode_tests::programs::workspace;
+use everynode_tests::toolbox::Toolbox;
+use tokio::process::Command;
+
+/// Set to the workspace's version, it has the wire kept as that of this release.
+const RELEASE: &str = "EVERYNODE_RELEASE";
+/// Nobody answers there: buf has to do with what is on this machine.
+const NOWHERE: &str = "http://127.0.0.1:9";
+
+fn proto() -> PathBuf {
+    workspace().join("proto")
+}
+
+/// Runs buf in a folder; its words are the error when it isn't content.
+async fn buf(folder: &Path, args: &[&str]) -> Result<(), String> {
+    let cache = tempfile::tempdir().unwrap();
+    let output = Command::new(Toolbox::buf().await.unwrap())
+        .args(args)
+        .current_dir(folder)
+        .env("BUF_CACHE_DIR", cache.path())
+        .env("HTTP_PROXY", NOWHERE)
+        .env("HTTPS_PROXY", NOWHERE)
+        .output()
+        .await
+        .unwrap();
+    let words = [output.stdout, output.stderr].map(|bytes| String::from_utf8_lossy(&bytes).into_owned());
+    output.status.success().then_some(()).ok_or(words.concat())
+}
+
+async fn breaking(folder: &Path, released: &Released) -> Result<(), String> {
+    buf(
+        folder,
+        &["breaking", "--against", released.path.to_str().unwrap()],
+    )
+    .await
+}
+
+/// The wire as it is, without comments.
+async fn descriptors() -> Vec<u8> {
+    let target = tempfile::tempdir().unwrap();
+    let path = target.path().join("wire.binpb");
+    let args = ["build", "--exclude-source-info", "-o", path.to_str().unwrap()];
+    buf(&proto(), &args).await.unwrap();
+    std::fs::read(&path).unwrap()
+}
+
+/// The last release.
+#[derive(Debug)]
+struct Released {
+    version: Version,
+    path: PathBuf,
+}
+
+impl Released {
+    fn last() -> Self {
+        let folder = proto().join("released");
+        let mut paths = std::fs::read_dir(&folder)
+            .unwrap()
+            .map(|entry| entry.unwrap().path());
+        let path = paths.next().expect("there is a release");
+        assert!(paths.next().is_none(), "{} holds just one", folder.display());
+        let version = Version::read(path.file_stem().unwrap().to_str().unwrap());
+        Self { version, path }
+    }
+}
+
+/// Major, minor, patch.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+struct Version([u64; 3]);
+
+impl Version {
+    fn read(text: &str) -> Self {
+        let numbers: Vec<_> = text.split('.').map(|number| number.parse().unwrap()).collect();
+        Self(numbers.try_into().unwrap())
+    }
+
+    fn of_workspace() -> Self {
+        Self::read(env!("CARGO_PKG_VERSION"))
+    }
+}
+
+/// Why a version can't be released after another.
+fn objection(released: Version, workspace: Version, wanted: Version) -> Option<String> {
+    if wanted != workspace {
+        return Some(format!(
+            "{RELEASE} says {wanted:?}, the workspace is {workspace:?}"
+        ));
+    }
+    (wanted <= released).then(|| format!("{wanted:?} is not newer than {released:?}, which is released"))
+}
+
+#[tokio::test]
+async fn the_wire_is_written_by_bufs_rules() {
+    if let Err(words) = buf(&proto(), &["lint"]).await {
+        panic!("{words}");
+    }
+}
+
+#[tokio::test]
+async fn the_wire_is_compatible_with_the_last_release_and_newer_where_it_differs() {
+    let (released, workspace) = (Released::last(), Version::of_workspace());
+    if let Err(words) = breaking(&proto(), &released).await {
+        panic!(
+            "peers of {:?} would not be understood:\n{words}",
+            released.version
+        );
+    }
+    let wire = descriptors().await;
+    if let Ok(wanted) = std::env::var(RELEASE) {
+        let objection = objection(released.version, workspace, Version::read(&wanted));
+        assert_eq!(objection, None);
+        // Another test may look at the same time: there is one file at every moment.
+        std::fs::write(&released.path, wire).unwrap();
+        std::fs::rename(
+            &released.path,
+            released.path.with_file_name(format!("{wanted}.binpb")),
+        )
+        .unwrap();
+        return;
+    }
+    let is_same = std::fs::read(&released.path).unwrap() == wire;
+    assert!(
+        is_same || workspace > released.version,
+        "the wire is another one than that of {:?}: raise the workspace's version",
+        released.version
+    );
+}
+
+/// The .proto files with one of them changed.
+fn changed(file: &str, from: &str, to: &str) -> tempfile::TempDir {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::copy(proto().join("buf.yaml"), folder.path().join("buf.yaml")).unwrap();
+    for package in ["everynode/executor/v1", "everynode/planner/v1"] {
+        let copy = folder.path().join(package);
+        std::fs::create_dir_all(&copy).unwrap();
+        for entry in std::fs::read_dir(proto().join(package)).unwrap() {
+            let path = entry.unwrap().path();
+            let name = path.file_name().unwrap();
+            let mut text = std::fs::read_to_string(&path).unwrap();
+            if name == file {
+                assert_eq!(text.matches(from).count(), 1, "{file}: {from}");
+                text = text.replace(from, to);
+            }
+            std::fs::write(copy.join(name), text).unwrap();
+        }
+    }
+    folder
+}
+
+#[tokio::test]
+async fn what_breaks_the_released_wire_is_named() {
+    let released = Released::last();
+    for (file, from, to, named) in [
+        (
+            "facts.proto",
+            "  bool bound = 5;\n",
+            "",
+            r#"field "5" with name "bound" on message "PodFacts" was deleted"#,
+        ),
+        (
+            "facts.proto",
+            "bool bound = 5;",
+            "string bound = 5;",
+            r#"Field "5" with name "bound" on message "PodFacts" changed type"#,
+        ),
+        (
+            "session.proto",
+            "  ACTION_OUTCOME_SKIPPED = 3;\n",
+            "",
+            r#"enum value "3" on enum "ActionOutcome" was deleted"#,
+        ),
+        (
+            "planner.proto",
+            "rpc Explain(",
+            "rpc Judge(",
+            r#"RPC "Explain" on service "PlannerService" was deleted"#,
+        ),
+    ] {
+        let folder = changed(file, from, to);
+        let words = breaking(folder.path(), &released).await.unwrap_err();
+        assert!(words.contains(named), "{named}: {words}");
+    }
+    let same = changed("facts.proto", "bool bound = 5;", "bool bound = 5; // As ever.");
+    assert_eq!(breaking(same.path(), &released).await, Ok(()));
+}
+
+#[tokio::test]
+async fn what_is_written_by_other_rules_is_named() {
+    for (file, from, to, named) in [
+        (
+            "facts.proto",
+            "POD_PHASE_FAILED = 4",
+            "FAILED = 4",
+            r#"Enum value name "FAILED" should be prefixed with "POD_PHASE_""#,
+        ),
+        (
+            "facts.proto",
+            "bool bound = 5;",
+            "bool isBound = 5;",
+            r#"Field name "isBound" should be lower_snake_case"#,
+        ),
+    ] {
+        let folder = changed(file, from, to);
+        let words = buf(folder.path(), &["lint"]).await.unwrap_err();
+        assert!(words.contains(named), "{named}: {words}");
+    }
+}
+
+#[test]
+fn only_a_newer_version_that_is_the_workspaces_can_be_released() {
+    let [old, new, newer] = ["0.9.0", "0.10.0", "1.0.0"].map(Version::read);
+    assert_eq!(objection(old, new, new), None);
+    assert!(objection(new, new, new).is_some());
+    assert!(objection(new, old, old).is_some());
+    assert!(objection(old, new, newer).is_some());
+}
