@@ -27,5 +27,6 @@ mod takeover;
 mod templates;
 mod tidy;
 mod tools;
+mod view;
 mod walk;
 mod world;
