@@ -29,6 +29,7 @@ mod takeover;
 mod templates;
 mod tidy;
 mod tools;
+mod view;
 mod walk;
 mod wire;
 mod world;
