@@ -21,6 +21,7 @@ mod kwok;
 mod outages;
 mod ownership;
 mod placement;
+mod plugin;
 mod refusals;
 mod rivals;
 mod scale;
