@@ -256,6 +256,7 @@ async fn a_watch_sees_the_plan_of_a_creation_and_its_outcome_and_ends_with_the_e
     let words = format!("Created pod: {} on node node-01", pods[0].name_any());
     assert_eq!(ended.message, words);
 
+    view.shows(&world, RolloutState::Complete, None).await;
     world.planner.kill9().await.unwrap();
     let lost = loop {
         if let Event::PlannerChanged(changed) = next(&mut watch).await.unwrap() {
