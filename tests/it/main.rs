@@ -22,6 +22,7 @@ mod outages;
 mod ownership;
 mod placement;
 mod plugin;
+mod readme;
 mod refusals;
 mod rivals;
 mod scale;
