@@ -5,7 +5,6 @@ use std::time::Duration;
 
 use everynode_tests::daemonsets::DaemonSetBuilder;
 use everynode_tests::programs::{Profile, Programs};
-use everynode_tests::toolbox::Tool;
 use everynode_tests::wait::eventually;
 use kube::api::{Patch, PatchParams};
 use serde_json::json;
@@ -18,7 +17,7 @@ use crate::world::{DEADLINE, World};
 /// `kubectl everynode` with these arguments.
 async fn command(world: &World, args: &[&str]) -> Command {
     let programs = Programs::built(Profile::Dev).await.unwrap();
-    let kubectl = world.claim.control_plane().toolbox().path(Tool::Kubectl).unwrap();
+    let kubectl = world.claim.kubectl().unwrap().program().to_owned();
     let path = std::env::var_os("PATH").unwrap_or_default();
     let folders = std::env::split_paths(&path);
     let plugin = programs.plugin.parent().unwrap().to_owned();
@@ -37,7 +36,6 @@ async fn command(world: &World, args: &[&str]) -> Command {
             std::env::join_paths(std::iter::once(plugin).chain(folders)).unwrap(),
         )
         .env("KUBECTL_PATH", &kubectl)
-        .env("KUBECONFIG", world.claim.control_plane().kubeconfig())
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
