@@ -7,6 +7,7 @@
     reason = "a test states what holds, and panics where it doesn't; its helpers too"
 )]
 
+mod api;
 mod bench;
 mod clauses;
 mod conformance;
@@ -20,6 +21,7 @@ mod history;
 mod kwok;
 mod outages;
 mod ownership;
+mod page;
 mod placement;
 mod plugin;
 mod readme;

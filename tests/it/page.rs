@@ -1,0 +1,188 @@
+//! Pages whose commands are run: a ```sh block holds commands after `$ `, each with what it prints below it.
+//!
+//! A command goes on in the next line after a `\`, or up to `EOF` when its input stands below it. One that ends in ` &` is a
+//! watch: it goes on while the commands below it run, and the JSON that stands below those is its own. How much of it to wait
+//! for is what the page shows, so a new one begins with as many `{}`.
+//!
+//! With `EVERYNODE_BLESS=1` what is no longer so is written anew. What differs from run to run only (see [`same`]) stays.
+
+mod answer;
+mod parse;
+mod watch;
+
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+use std::time::Duration;
+
+use everynode_tests::programs::workspace;
+use tokio::process::Command;
+use tokio::time::timeout;
+
+use self::answer::{Part, parts, same};
+use self::parse::{Block, blocks};
+use self::watch::Watch;
+
+/// Set to have the answers written anew instead of compared.
+const BLESS: &str = "EVERYNODE_BLESS";
+/// How long a command may take: Go compiles in one.
+const PATIENCE: Duration = Duration::from_mins(5);
+
+/// Where the commands of a page run.
+#[derive(Debug, Default)]
+pub(crate) struct Shell {
+    folder: PathBuf,
+    variables: Vec<(String, OsString)>,
+    programs: Vec<PathBuf>,
+    /// What the page calls the servers, and where they are.
+    servers: Vec<(&'static str, String)>,
+}
+
+impl Shell {
+    pub(crate) fn new(folder: &Path) -> Self {
+        Self {
+            folder: folder.to_owned(),
+            ..Self::default()
+        }
+    }
+
+    pub(crate) fn variable(mut self, name: &str, value: impl Into<OsString>) -> Self {
+        self.variables.push((name.to_owned(), value.into()));
+        self
+    }
+
+    /// Has programs found in a folder.
+    pub(crate) fn programs(mut self, folder: &Path) -> Self {
+        self.programs.push(folder.to_owned());
+        self
+    }
+
+    /// Says where a server is that the page knows by another address.
+    pub(crate) fn server(mut self, name: &'static str, address: String) -> Self {
+        self.servers.push((name, address));
+        self
+    }
+
+    /// A command as a process that is about to start.
+    fn command(&self, command: &str) -> Command {
+        let line = self
+            .servers
+            .iter()
+            .fold(command.to_owned(), |line, (name, address)| {
+                line.replace(name, address)
+            });
+        let path = std::env::var_os("PATH").unwrap_or_default();
+        let folders = self.programs.iter().cloned().chain(std::env::split_paths(&path));
+        let mut shell = Command::new("sh");
+        shell
+            .args(["-c", &line])
+            .current_dir(&self.folder)
+            .env("PATH", std::env::join_paths(folders).unwrap())
+            .envs(self.variables.iter().map(|(name, value)| (name, value)))
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .kill_on_drop(true);
+        shell
+    }
+
+    /// Runs a command to its end: what it prints, with its complaints if it fails.
+    pub(crate) async fn run(&self, command: &str) -> (bool, String) {
+        let output = timeout(PATIENCE, self.command(command).output()).await;
+        let output = output
+            .unwrap_or_else(|_| panic!("`{command}` doesn't come to an end"))
+            .unwrap();
+        let mut printed = output.stdout;
+        if !output.status.success() {
+            printed.extend(output.stderr);
+        }
+        (
+            output.status.success(),
+            self.renamed(&String::from_utf8(printed).unwrap()),
+        )
+    }
+
+    /// What was printed, with the servers called as the page calls them.
+    fn renamed(&self, printed: &str) -> String {
+        let renamed = self
+            .servers
+            .iter()
+            .fold(printed.to_owned(), |text, (name, address)| {
+                text.replace(address, name)
+            });
+        renamed.trim_end().to_owned()
+    }
+}
+
+/// A page of the documentation.
+#[derive(Debug)]
+pub(crate) struct Page {
+    path: PathBuf,
+    lines: Vec<String>,
+    blocks: Vec<Block>,
+}
+
+impl Page {
+    /// Reads a page by its path in the workspace.
+    pub(crate) fn read(path: &str) -> Self {
+        let path = workspace().join(path);
+        let text = std::fs::read_to_string(&path).unwrap();
+        let lines: Vec<_> = text.lines().map(str::to_owned).collect();
+        let blocks = blocks(&lines);
+        assert!(!blocks.is_empty(), "{} has no commands", path.display());
+        Self { path, lines, blocks }
+    }
+
+    /// The commands of each block.
+    pub(crate) fn commands(&self) -> Vec<Vec<String>> {
+        let of = |block: &Block| block.steps.iter().map(|step| step.command.clone()).collect();
+        self.blocks.iter().map(of).collect()
+    }
+
+    /// Runs all blocks but the first `skipped`, and compares what is printed with what stands there.
+    pub(crate) async fn hold(mut self, shell: &Shell, skipped: usize) {
+        let mut differences = Vec::new();
+        let mut answers = Vec::new();
+        for block in self.blocks.iter().skip(skipped) {
+            let mut watch: Option<Watch> = None;
+            for step in &block.steps {
+                let shown = self.lines[step.answer.clone()].join("\n");
+                let mut found = String::new();
+                match step.command.strip_suffix(" &") {
+                    Some(command) => watch = Some(Watch::start(shell.command(command))),
+                    None => found = shell.run(&step.command).await.1,
+                }
+                if let Some(watch) = &mut watch {
+                    let messages = parts(&shown)
+                        .iter()
+                        .filter(|part| matches!(part, Part::Json(_)))
+                        .count();
+                    let seen = watch.next(messages).await;
+                    found = shell.renamed(&[found, seen].join("\n"));
+                }
+                let found = found.trim().to_owned();
+                if !same(&shown, &found) {
+                    differences.push(format!(
+                        "$ {}\nthe page shows:\n{shown}\nand it prints:\n{found}\n",
+                        step.command
+                    ));
+                    answers.push((step.answer.clone(), found));
+                }
+            }
+        }
+        if differences.is_empty() {
+            return;
+        }
+        assert!(
+            std::env::var_os(BLESS).is_some(),
+            "{}: {BLESS}=1 writes anew what differs:\n{}",
+            self.path.display(),
+            differences.join("\n")
+        );
+        // From the end, so that the places of the others stay.
+        for (place, answer) in answers.into_iter().rev() {
+            self.lines.splice(place, answer.lines().map(str::to_owned));
+        }
+        std::fs::write(&self.path, self.lines.join("\n") + "\n").unwrap();
+    }
+}
