@@ -184,8 +184,8 @@ Examples:
   kubectl everynode explain node/worker-3
 
 Exit codes:
-  0   every pair runs
-  1   a pair doesn't run, or a DaemonSet has a problem (named on standard error)
+  0   every pair runs, and its pod is as it should be
+  1   a pair doesn't run or waits for something, or a DaemonSet has a problem (named on standard error)
   For what is from 64 on, see kubectl everynode --help.";
 
 /// Flags of `status`.

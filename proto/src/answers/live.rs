@@ -161,18 +161,14 @@ pub fn explain(answer: &ExplainResponse, all: bool, view: View) -> String {
     text
 }
 
-/// Whether every pair runs.
+/// Whether every pair runs, and its pod is as it should be.
 pub fn is_explained_as_wished(answer: &ExplainResponse) -> bool {
-    answer.problems.is_empty() && answer.placements.iter().all(runs)
-}
-
-fn runs(placement: &Placement) -> bool {
-    let verdict = placement.verdict.as_ref().map(NodeVerdict::verdict);
-    verdict == Some(Verdict::Run)
+    answer.problems.is_empty() && answer.placements.iter().all(is_settled)
 }
 
 fn is_settled(placement: &Placement) -> bool {
-    runs(placement) && placement.waits.is_empty()
+    let verdict = placement.verdict.as_ref().map(NodeVerdict::verdict);
+    verdict == Some(Verdict::Run) && placement.waits.is_empty()
 }
 
 /// A line for each reason and for each thing that is waited for.

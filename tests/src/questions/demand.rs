@@ -7,7 +7,7 @@ use super::{Dice, object};
 const RESOURCES: [&str; 4] = ["cpu", "memory", "ephemeral-storage", "example.com/gpu"];
 /// What is requested of these has to be what is limited, so there are only limits, which the requests then follow.
 const HUGE_PAGES: [&str; 2] = ["hugepages-2Mi", "hugepages-1Gi"];
-const QUANTITIES: [&str; 16] = [
+const QUANTITIES: [&str; 15] = [
     "0",
     "1",
     "2",
@@ -22,7 +22,6 @@ const QUANTITIES: [&str; 16] = [
     "0.5Ki",
     "1e3",
     "128974848",
-    "1n",
     "12345678901",
 ];
 const PROTOCOLS: [&str; 3] = ["TCP", "UDP", "SCTP"];
