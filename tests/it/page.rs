@@ -1,4 +1,4 @@
-//! Pages whose commands are run: a ```sh block holds commands after `$ `, each with what it prints below it.
+//! Pages whose commands are run: a block with the tag `sh` holds commands after `$ `, each with what it prints below it.
 //!
 //! A command goes on in the next line after a `\`, or up to `EOF` when its input stands below it. One that ends in ` &` is a
 //! watch: it goes on while the commands below it run, and the JSON that stands below those is its own. How much of it to wait
