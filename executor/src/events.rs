@@ -152,7 +152,8 @@ impl Events {
     }
 }
 
-fn shortened(mut note: String) -> String {
+/// A note, cut to the length that the API takes.
+pub(crate) fn shortened(mut note: String) -> String {
     if note.len() > MAX_NOTE {
         let end = (0..=MAX_NOTE - '…'.len_utf8())
             .rev()

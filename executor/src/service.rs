@@ -3,9 +3,9 @@
 //!
 //! It runs on a thread of its own, so that a long answer takes no time from the loop.
 //!
-//! - [`request`]: what requests may hold; [`status`]: why one is refused.
-//! - [`planner`]: the planner's unary calls; [`objects`]: what they are told.
-//! - [`explain`], [`overhead`], [`watch`]: the longer answers.
+//! - `request`: what requests may hold; `status`: why one is refused.
+//! - [`planner`]: the planner's unary calls; `objects`: what they are told.
+//! - `explain`, `overhead`, `watch`: the longer answers.
 //! - [`server`]: the service with health and reflection on a port.
 
 mod explain;

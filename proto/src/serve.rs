@@ -5,7 +5,8 @@
 //! - at most so many unary calls are worked on and so many streams are open at the same time; one more waits for a
 //!   moment, and is then refused with the time after which to try again;
 //! - a unary call has a deadline, the server's or the caller's if that is shorter;
-//! - the messages of unary calls share a budget of memory, since a message is read as a whole before anybody sees it;
+//! - the requests of unary calls share a budget of memory, since a message is read as a whole before anybody sees it; so
+//!   do the answers that were made by [`in_background`] and wait for their callers to take them;
 //! - connections, streams on each of them and headers are bounded;
 //! - on shutdown streams end, unary calls are still answered.
 //!

@@ -3,9 +3,9 @@
 use everynode_tests::daemonsets::{self, DaemonSetBuilder};
 use everynode_tests::shared::fresh_namespace;
 use everynode_tests::wait::eventually;
-use k8s_openapi::api::core::v1::{Namespace, ResourceQuota};
+use k8s_openapi::api::core::v1::Namespace;
 use kube::Api;
-use kube::api::{DeleteParams, Patch, PatchParams, PostParams};
+use kube::api::{DeleteParams, Patch, PatchParams};
 use serde_json::{Value, json};
 
 use crate::world::{DEADLINE, World};
@@ -48,21 +48,7 @@ async fn p3_a_malformed_daemonset_gets_an_event_and_the_others_get_their_pods() 
 #[tokio::test]
 async fn c5_a_quota_stops_one_daemonset_with_an_event_and_a_true_status_and_when_it_is_raised_all_goes_on() {
     let world = World::new(4).await;
-    let quotas: Api<ResourceQuota> = Api::namespaced(world.client.clone(), &world.namespace);
-    let quota: ResourceQuota =
-        serde_json::from_value(json!({"metadata": {"name": "few"}, "spec": {"hard": {"pods": "2"}}}))
-            .unwrap();
-    quotas.create(&PostParams::default(), &quota).await.unwrap();
-    let counted = eventually(DEADLINE, "the quota to be in force", async || {
-        let status = quotas.get("few").await?.status.unwrap_or_default();
-        anyhow::ensure!(
-            status.hard.is_some_and(|hard| hard.contains_key("pods")),
-            "it is not"
-        );
-        Ok(())
-    });
-    counted.await.unwrap();
-
+    let quotas = world.quota(2).await;
     world.create(DaemonSetBuilder::new("agent")).await;
     world.event("agent", "FailedCreate", "exceeded quota: few").await;
     world

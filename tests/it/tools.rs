@@ -10,9 +10,13 @@ use tokio::process::Command;
 
 use crate::world::{DEADLINE, World};
 
-/// Calls the planner with the real grpcurl, which finds the service by reflection.
-async fn grpcurl(world: &mut World, args: &[&str], request: Option<Value>) -> String {
-    let address = world.planner.address();
+/// Calls a server with the real grpcurl, which finds the service by reflection.
+pub(crate) async fn grpcurl(
+    world: &mut World,
+    address: &str,
+    args: &[&str],
+    request: Option<Value>,
+) -> String {
     let program = world.claim.control_plane().toolbox().path(Tool::Grpcurl).unwrap();
     let mut command = Command::new(program);
     command.arg("-plaintext");
@@ -62,7 +66,8 @@ async fn the_planner_answers_grpcurl_on_what_kubectl_prints() {
     let (set, nodes) = (get(&world, &["ds", "agent"]).await, get(&world, &["nodes"]).await);
     let pods = get(&world, &["pods"]).await;
 
-    let services = grpcurl(&mut world, &["list"], None).await;
+    let planner = world.planner.address();
+    let services = grpcurl(&mut world, &planner, &["list"], None).await;
     assert!(
         services.contains("everynode.planner.v1.PlannerService"),
         "{services}"
@@ -71,7 +76,8 @@ async fn the_planner_answers_grpcurl_on_what_kubectl_prints() {
 
     let call = ["everynode.planner.v1.PlannerService/Explain"];
     let explain = json!({"daemon_sets": [set], "nodes": [nodes]});
-    let answer: Value = serde_json::from_str(&grpcurl(&mut world, &call, Some(explain)).await).unwrap();
+    let answer: Value =
+        serde_json::from_str(&grpcurl(&mut world, &planner, &call, Some(explain)).await).unwrap();
     assert_eq!(answer["verdicts"][0]["verdict"], "VERDICT_EXCLUDE");
     assert_eq!(answer["verdicts"][1]["verdict"], "VERDICT_RUN");
     let message = answer["verdicts"][0]["reasons"][0]["message"].as_str().unwrap();
@@ -82,16 +88,18 @@ async fn the_planner_answers_grpcurl_on_what_kubectl_prints() {
 
     let call = ["everynode.planner.v1.PlannerService/Plan"];
     let plan = json!({"daemon_set": set, "nodes": [nodes], "pods": [pods]});
-    let answer: Value = serde_json::from_str(&grpcurl(&mut world, &call, Some(plan)).await).unwrap();
+    let answer: Value =
+        serde_json::from_str(&grpcurl(&mut world, &planner, &call, Some(plan)).await).unwrap();
     assert_eq!(answer.get("actions"), None, "all is as it should be: {answer}");
     assert_eq!(answer["status"]["desiredNumberScheduled"], 1);
     let plan = json!({"daemon_set": set, "nodes": [nodes]});
-    let answer: Value = serde_json::from_str(&grpcurl(&mut world, &call, Some(plan)).await).unwrap();
+    let answer: Value =
+        serde_json::from_str(&grpcurl(&mut world, &planner, &call, Some(plan)).await).unwrap();
     assert_eq!(answer["actions"][0]["create"]["node"], "node-02");
 
     let call = ["grpc.health.v1.Health/Check"];
     let health = json!({"service": "everynode.planner.v1.PlannerService"});
-    let answer = grpcurl(&mut world, &call, Some(health)).await;
+    let answer = grpcurl(&mut world, &planner, &call, Some(health)).await;
     assert!(
         answer.contains("SERVING") && !answer.contains("NOT_SERVING"),
         "{answer}"

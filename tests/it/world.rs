@@ -9,8 +9,8 @@ use everynode_tests::service::{Executor, Planner, start_both};
 use everynode_tests::shared::Claim;
 use everynode_tests::wait::eventually;
 use k8s_openapi::api::apps::v1::{DaemonSet, DaemonSetStatus};
-use k8s_openapi::api::core::v1::{Event, Pod};
-use kube::api::ListParams;
+use k8s_openapi::api::core::v1::{Event, Pod, ResourceQuota};
+use kube::api::{ListParams, PostParams};
 use kube::{Api, Client, ResourceExt};
 use serde_json::json;
 
@@ -63,6 +63,25 @@ impl World {
 
     pub(crate) async fn create(&self, daemon_set: DaemonSetBuilder) -> DaemonSet {
         daemon_set.create(&self.client, &self.namespace).await.unwrap()
+    }
+
+    /// Has the namespace take so many pods and no more, by the quota `few`.
+    pub(crate) async fn quota(&self, pods: u32) -> Api<ResourceQuota> {
+        let quotas: Api<ResourceQuota> = Api::namespaced(self.client.clone(), &self.namespace);
+        let hard = json!({"pods": pods.to_string()});
+        let quota = json!({"metadata": {"name": "few"}, "spec": {"hard": hard}});
+        let quota = serde_json::from_value(quota).unwrap();
+        quotas.create(&PostParams::default(), &quota).await.unwrap();
+        let counted = eventually(DEADLINE, "the quota to be in force", async || {
+            let status = quotas.get("few").await?.status.unwrap_or_default();
+            anyhow::ensure!(
+                status.hard.is_some_and(|hard| hard.contains_key("pods")),
+                "it is not"
+            );
+            Ok(())
+        });
+        counted.await.unwrap();
+        quotas
     }
 
     /// Changes the image of `agent`, and so its template.

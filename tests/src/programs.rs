@@ -1,4 +1,4 @@
-//! The two programs under test, built by the cargo that runs the tests.
+//! The programs under test, built by the cargo that runs the tests.
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -23,6 +23,8 @@ pub struct Programs {
     pub planner: PathBuf,
     /// `everynode-executor`.
     pub executor: PathBuf,
+    /// `kubectl-everynode`.
+    pub plugin: PathBuf,
 }
 
 /// A line of `cargo build --message-format=json`, as far as it matters here.
@@ -32,7 +34,7 @@ struct Message {
 }
 
 impl Programs {
-    /// Builds both programs, once per process and profile, and says where they are.
+    /// Builds the programs, once per process and profile, and says where they are.
     ///
     /// # Errors
     /// When the build fails; cargo's own words are on standard error then.
@@ -100,6 +102,7 @@ impl Programs {
         Ok(Self {
             planner: find("everynode-planner")?,
             executor: find("everynode-executor")?,
+            plugin: find("kubectl-everynode")?,
         })
     }
 }

@@ -107,7 +107,9 @@ impl Controller {
         let Some(managed) = self.managed.get_mut(uid) else {
             return;
         };
-        if matches!(how, Ended::Smoothly | Ended::WithPressure) {
+        let has_succeeded = matches!(how, Ended::Smoothly | Ended::WithPressure);
+        // What was begun before the lane was closed says nothing of what it was closed for.
+        if has_succeeded && !managed.applier.load(lane).is_closed {
             *managed.refusals.of(lane) = None;
         }
         if let Some(pause) = managed.applier.ended(lane, id, how) {

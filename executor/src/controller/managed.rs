@@ -12,6 +12,7 @@ use tokio_util::{sync::CancellationToken, time::delay_queue};
 use crate::{
     adopt,
     apply::{Applier, Lane},
+    events::shortened,
     objects::DaemonSet,
     outbox::Announcement,
     pod::Recipe,
@@ -106,6 +107,7 @@ impl Refusals {
     pub(super) fn note(&mut self, lane: Lane, words: String) {
         let refused = self.of(lane);
         let until = refused.as_ref().map_or_else(Instant::now, |before| before.until);
+        let words = shortened(words);
         *refused = Some(Refused { words, until });
     }
 }

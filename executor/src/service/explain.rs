@@ -33,10 +33,9 @@ pub(super) async fn explain(executor: &Executor, request: ExplainRequest) -> Res
     if asked.is_empty() || nodes.is_empty() {
         return Ok(ExplainResponse::default());
     }
+    let circumstances = executor.circumstances(&overview);
     let nodes = nodes.iter().map(|facts| objects::node(facts)).collect();
     let answer = executor.planner.explain(asked, nodes).await?;
-    // The verdicts have taken a moment; who leads and plans may have changed, but the pods are those from before.
-    let circumstances = executor.circumstances(&overview);
     Ok(ExplainResponse {
         placements: placements(answer.verdicts, &scenes, &circumstances),
         summaries: answer.summaries,

@@ -13,7 +13,10 @@ pub struct Summary {
     pub keep: u32,
     /// Nodes that should have none.
     pub exclude: u32,
+    nodes: u32,
     counts: Vec<Count>,
+    /// The node that each was counted for last: two taints of a node may differ in nothing that a condition says.
+    counted_for: Vec<u32>,
     /// Where each count is.
     places: HashMap<(ReasonCode, Verdict), HashMap<String, usize>>,
 }
@@ -34,6 +37,7 @@ pub struct Count {
 impl Summary {
     /// Counts one node.
     pub fn add(&mut self, verdict: Verdict, reasons: &[Reason]) {
+        self.nodes += 1;
         match verdict {
             Verdict::Run => {
                 self.run += 1;
@@ -42,27 +46,23 @@ impl Summary {
             Verdict::Keep => self.keep += 1,
             Verdict::Exclude => self.exclude += 1,
         }
-        for (index, reason) in reasons.iter().enumerate() {
-            // Two taints of a node may differ in nothing that a condition says.
-            let said = reasons.iter().take(index);
-            if said
-                .into_iter()
-                .all(|before| before.condition != reason.condition)
-            {
-                self.count(verdict, reason);
-            }
+        for reason in reasons {
+            self.count(verdict, reason);
         }
     }
 
     fn count(&mut self, verdict: Verdict, reason: &Reason) {
         let places = self.places.entry((reason.code, verdict)).or_default();
         if let Some(place) = places.get(reason.condition.as_str()) {
-            if let Some(count) = self.counts.get_mut(*place) {
+            if let (Some(count), Some(last)) = (self.counts.get_mut(*place), self.counted_for.get_mut(*place))
+                && std::mem::replace(last, self.nodes) != self.nodes
+            {
                 count.nodes += 1;
             }
             return;
         }
         places.insert(reason.condition.clone(), self.counts.len());
+        self.counted_for.push(self.nodes);
         self.counts.push(Count {
             code: reason.code,
             condition: reason.condition.clone(),

@@ -112,7 +112,7 @@ async fn one_session_more_is_refused_until_one_has_ended() {
 async fn a_session_that_idles_for_hours_goes_on() {
     let server = Server::with(LIMITS).await;
     let mut executor = Executor::begin(&mut server.client().await, "c", 1).await;
-    let idle = tokio::time::timeout(Duration::from_secs(3 * 60 * 60), executor.responses.message()).await;
+    let idle = tokio::time::timeout(Duration::from_hours(3), executor.responses.message()).await;
     assert!(idle.is_err(), "the session has ended: {idle:?}");
     executor.tell([node("a"), daemon_set(), Fact::SyncComplete(SyncComplete {})]);
     assert_eq!(executor.plan().await.actions.len(), 1);

@@ -57,15 +57,13 @@ impl Server {
         let server = run::server(metrics.clone(), limits, shutdown.clone())
             .await
             .unwrap();
-        let health = server.health();
         let (connections, incoming) = mpsc::unbounded_channel();
-        let served = tokio::spawn(server.serve(UnboundedReceiverStream::new(incoming)));
         Self {
-            health,
+            health: server.health(),
             metrics,
             shutdown,
             connections,
-            served,
+            served: tokio::spawn(server.serve(UnboundedReceiverStream::new(incoming))),
         }
     }
 

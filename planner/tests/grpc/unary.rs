@@ -510,7 +510,7 @@ async fn an_answer_that_would_be_too_large_is_refused_and_not_made_to_its_end() 
     let refused = soon(explain).await.unwrap_err();
     assert_eq!(refused.code(), Code::ResourceExhausted, "{refused}");
     assert!(refused.message().contains("ask for less at once"), "{refused}");
-    let few = explain_request(&sets[..1], &nodes);
+    let few = explain_request(&sets[..1], &nodes[..100]);
     let answer = soon(client.explain(few)).await.unwrap().into_inner();
-    assert_eq!(answer.verdicts.len(), 1_000);
+    assert_eq!(answer.verdicts.len(), 100);
 }

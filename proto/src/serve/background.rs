@@ -30,16 +30,21 @@ where
     let request = request.into_inner();
     let work = tokio::task::spawn_blocking(move || {
         let answer = work(request);
-        let limit = leave.as_ref().map(|leave| leave.limits().max_message_bytes);
-        // Only now, with the request and all that was made of it gone, may the next have its place.
-        drop((processor, leave));
-        let answer = answer?;
-        match limit {
-            Some(limit) if answer.encoded_len() > limit => Err(refusal::answer_too_large(limit)),
-            _ => Ok(Response::new(answer)),
-        }
+        // The memory of the request goes back with the request; the place is kept until the answer has gone out.
+        (answer, leave.map(Leave::into_place), processor)
     });
-    AbortOnDropHandle::new(work)
+    let (answer, place, processor) = AbortOnDropHandle::new(work)
         .await
-        .map_err(|error| Status::internal(format!("the server failed: {error}")))?
+        .map_err(|error| Status::internal(format!("the server failed: {error}")))?;
+    let answer = answer?;
+    if let Some(place) = place {
+        let (bytes, limit) = (answer.encoded_len(), place.limits().max_message_bytes);
+        if bytes > limit {
+            return Err(refusal::answer_too_large(limit));
+        }
+        place.hold_answer(bytes).await?;
+    }
+    // No other work begins before there is room for this answer, or answers would heap up that nobody counts.
+    drop(processor);
+    Ok(Response::new(answer))
 }

@@ -14,7 +14,7 @@ pub const DEFAULT_CALL_DEADLINE: &str = "30s";
 pub(super) const PATIENCE: Duration = Duration::from_secs(1);
 
 /// A day: what is longer was a slip.
-const LONGEST_DEADLINE: Duration = Duration::from_secs(24 * 60 * 60);
+const LONGEST_DEADLINE: Duration = Duration::from_hours(24);
 /// How many of the largest requests are held at the same time.
 const LARGEST_REQUESTS: u64 = 4;
 /// Connections beside those that streams come on.
@@ -36,7 +36,8 @@ pub struct Limits {
 }
 
 impl Limits {
-    /// Bytes of all unary requests together that are held at the same time: four of the largest.
+    /// Bytes of all unary requests together that are held at the same time: four of the largest. The answers to them
+    /// that are on their way have as much again.
     pub fn max_request_bytes(&self) -> u64 {
         u64::try_from(self.max_message_bytes)
             .unwrap_or(u64::MAX)

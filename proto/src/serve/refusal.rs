@@ -17,7 +17,7 @@ pub enum Refusal {
     Streams,
     /// As many connections as may be are open.
     Connections,
-    /// The requests that are worked on take as much memory as they may.
+    /// The requests that are worked on, or the answers that are on their way, take as much memory as they may.
     Memory,
     /// A message is larger than one may be.
     MessageSize,
@@ -97,11 +97,11 @@ pub(super) fn too_many_streams(limits: &Limits) -> Status {
     )
 }
 
-pub(super) fn memory_full(limits: &Limits) -> Status {
+pub(super) fn memory_full(limits: &Limits, of: &str) -> Status {
     try_again(
         Code::ResourceExhausted,
         &format!(
-            "the requests that are being worked on hold {} bytes together, and no more at the same time",
+            "the {of} of other calls hold up to {} bytes together, and no more at the same time",
             limits.max_request_bytes()
         ),
     )

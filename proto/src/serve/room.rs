@@ -61,7 +61,8 @@ pub(super) struct Room {
     pub(super) shutdown: CancellationToken,
     calls: Arc<Semaphore>,
     streams: Arc<Semaphore>,
-    memory: Arc<Semaphore>,
+    requests: Arc<Semaphore>,
+    answers: Arc<Semaphore>,
     processors: Arc<Semaphore>,
 }
 
@@ -83,9 +84,10 @@ struct Taken {
     room: Arc<Room>,
     kind: Kind,
     _permit: OwnedSemaphorePermit,
+    answer: OnceLock<OwnedSemaphorePermit>,
 }
 
-/// A call's share of the memory, taken when the size of its message is known.
+/// A request's share of the memory, taken when the size of its message is known.
 #[derive(Debug, Clone)]
 pub(super) struct Memory {
     room: Arc<Room>,
@@ -104,7 +106,8 @@ impl Room {
             shutdown,
             calls: places(limits.max_concurrent_calls),
             streams: places(limits.max_streams),
-            memory: semaphore(memory.div_ceil(MEMORY_UNIT_BYTES)),
+            requests: semaphore(memory.div_ceil(MEMORY_UNIT_BYTES)),
+            answers: semaphore(memory.div_ceil(MEMORY_UNIT_BYTES)),
             processors: semaphore(processors),
         }
     }
@@ -113,6 +116,20 @@ impl Room {
         self.observer.refused(why);
         tracing::debug!(reason = why.as_str(), "{}", status.message());
         status
+    }
+
+    /// Waits until so much of the memory for requests or for answers is free, and takes it.
+    async fn hold(
+        &self,
+        memory: &Arc<Semaphore>,
+        of: &str,
+        bytes: usize,
+    ) -> Result<OwnedSemaphorePermit, Status> {
+        let units = u32::try_from(bytes.div_ceil(MEMORY_UNIT_BYTES)).unwrap_or(u32::MAX);
+        match timeout(PATIENCE, memory.clone().acquire_many_owned(units)).await {
+            Ok(Ok(permit)) => Ok(permit),
+            _ => Err(self.refuse(Refusal::Memory, refusal::memory_full(&self.limits, of))),
+        }
     }
 
     /// Waits for a place, and takes it.
@@ -135,6 +152,7 @@ impl Room {
             room: self.clone(),
             kind,
             _permit: permit,
+            answer: OnceLock::new(),
         };
         Ok(Leave {
             place: Place(Arc::new(taken)),
@@ -160,8 +178,8 @@ impl Leave {
         self.memory.clone()
     }
 
-    pub(super) fn limits(&self) -> &Limits {
-        &self.place.0.room.limits
+    pub(super) fn into_place(self) -> Place {
+        self.place
     }
 
     /// Waits until a processor is free for work that takes a while: more such work than processors would only make all
@@ -181,18 +199,28 @@ impl Memory {
     /// # Errors
     /// `RESOURCE_EXHAUSTED` when the others still take too much after a while.
     pub(super) async fn take(self, bytes: usize) -> Result<(), Status> {
-        let units = u32::try_from(bytes.div_ceil(MEMORY_UNIT_BYTES)).unwrap_or(u32::MAX);
-        let memory = self.room.memory.clone();
-        match timeout(PATIENCE, memory.acquire_many_owned(units)).await {
-            Ok(Ok(permit)) => {
-                // A call has one message, so there is none yet.
-                let _ = self.permit.set(permit);
-                Ok(())
-            }
-            _ => Err(self
-                .room
-                .refuse(Refusal::Memory, refusal::memory_full(&self.room.limits))),
-        }
+        let permit = self.room.hold(&self.room.requests, "requests", bytes).await?;
+        // A call has one message, so there is none yet.
+        let _ = self.permit.set(permit);
+        Ok(())
+    }
+}
+
+impl Place {
+    pub(super) fn limits(&self) -> &Limits {
+        &self.0.room.limits
+    }
+
+    /// Waits until an answer of this size may be on its way, which it is as long as the call has its place.
+    ///
+    /// # Errors
+    /// `RESOURCE_EXHAUSTED` when the others still take too much after a while.
+    pub(super) async fn hold_answer(&self, bytes: usize) -> Result<(), Status> {
+        let room = &self.0.room;
+        let permit = room.hold(&room.answers, "answers", bytes).await?;
+        // A call has one answer, so there is none yet.
+        let _ = self.0.answer.set(permit);
+        Ok(())
     }
 }
 

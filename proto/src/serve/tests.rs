@@ -256,7 +256,7 @@ async fn a_call_ends_at_the_servers_deadline_or_at_the_callers_if_that_is_shorte
     assert_eq!(began.elapsed().as_secs(), 31);
 
     let mut request = Request::new(GetInfoRequest {});
-    request.set_timeout(Duration::from_secs(3_600));
+    request.set_timeout(Duration::from_hours(1));
     let late = scene.client().get_info(request).await.unwrap_err();
     assert_try_again(&late, Code::DeadlineExceeded, "longer than 30 s, the server's");
 }

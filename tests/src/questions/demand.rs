@@ -4,14 +4,9 @@ use serde_json::{Map, Value, json};
 
 use super::{Dice, object};
 
-const RESOURCES: [&str; 6] = [
-    "cpu",
-    "memory",
-    "ephemeral-storage",
-    "hugepages-2Mi",
-    "hugepages-1Gi",
-    "example.com/gpu",
-];
+const RESOURCES: [&str; 4] = ["cpu", "memory", "ephemeral-storage", "example.com/gpu"];
+/// What is requested of these has to be what is limited, so there are only limits, which the requests then follow.
+const HUGE_PAGES: [&str; 2] = ["hugepages-2Mi", "hugepages-1Gi"];
 const QUANTITIES: [&str; 16] = [
     "0",
     "1",
@@ -48,7 +43,7 @@ fn template(dice: &mut Dice) -> Value {
         ),
         ("containers", Some(containers(dice, 1..4, false))),
         ("resources", dice.maybe(40, requirements)),
-        ("overhead", dice.maybe(20, quantities)),
+        ("overhead", dice.maybe(20, |dice| quantities(dice, &[]))),
     ]);
     json!({"spec": spec})
 }
@@ -69,16 +64,16 @@ fn containers(dice: &mut Dice, count: std::ops::Range<usize>, init: bool) -> Val
 
 fn requirements(dice: &mut Dice) -> Value {
     object([
-        ("requests", dice.maybe(60, quantities)),
-        ("limits", dice.maybe(60, quantities)),
+        ("requests", dice.maybe(60, |dice| quantities(dice, &[]))),
+        ("limits", dice.maybe(60, |dice| quantities(dice, &HUGE_PAGES))),
     ])
 }
 
-fn quantities(dice: &mut Dice) -> Value {
+fn quantities(dice: &mut Dice, beside: &[&str]) -> Value {
     let mut named = Map::new();
-    for resource in RESOURCES {
+    for resource in RESOURCES.iter().chain(beside) {
         if dice.chance(40) {
-            named.insert(resource.to_owned(), json!(dice.pick(&QUANTITIES)));
+            named.insert((*resource).to_owned(), json!(dice.pick(&QUANTITIES)));
         }
     }
     Value::Object(named)

@@ -206,6 +206,24 @@ async fn a_refusal_is_told_until_something_succeeds() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_success_that_was_begun_before_a_refusal_takes_nothing_back() {
+    let (mut rig, mut planner) = Rig::synced(&["n1", "n2", "n3"], &[]).await;
+    let actions = vec![create(1, "n1"), create(2, "n2"), create(3, "n3")];
+    planner.plan(actions).await;
+    accept(rig.api.expect("POST", PODS).await, 20);
+    let (second, third) = (
+        rig.api.expect("POST", PODS).await,
+        rig.api.expect("POST", PODS).await,
+    );
+    let (code, body) = forbidden("exceeded quota: few");
+    third.answer_with(code, &body);
+    assert!(rig.sketch(Which::All).await.creations.refusal.is_some());
+    accept(second, 21);
+    let after = rig.sketch(Which::All).await.creations;
+    assert_eq!((after.refused, after.refusal.is_some()), (1, true));
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_refusal_is_past_when_nothing_is_asked_for_any_more_or_the_planner_is_lost() {
     let (mut rig, mut planner) = Rig::synced(&["n1"], &[]).await;
     planner.plan(vec![create(1, "n1")]).await;

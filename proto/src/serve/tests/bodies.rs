@@ -141,7 +141,7 @@ async fn the_requests_in_work_share_a_budget_of_memory() {
     assert_try_again(
         &refused,
         Code::ResourceExhausted,
-        "hold 262144 bytes together, and no more",
+        "the requests of other calls hold up to 262144 bytes together",
     );
     // A request that holds nothing needs none.
     scene.fake.go.add_permits(1);
@@ -172,9 +172,36 @@ async fn work_in_the_background_holds_its_memory_until_it_ends() {
     tokio::task::yield_now().await;
     tokio::time::advance(Duration::from_secs(1)).await;
     let refused = refused.await.unwrap().unwrap_err();
-    assert_try_again(&refused, Code::ResourceExhausted, "hold 1024 bytes together");
+    assert_try_again(
+        &refused,
+        Code::ResourceExhausted,
+        "hold up to 1024 bytes together",
+    );
     scene.finish.send(()).unwrap();
     scene.client().list_daemon_sets(list("1")).await.unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn answers_that_are_on_their_way_share_a_budget_of_memory_too() {
+    let scene = Scene::with(Limits {
+        max_concurrent_calls: 16,
+        ..LIMITS
+    });
+    let large = GetNodeOverheadRequest { node: "64000".into() };
+    let mut on_their_way = Vec::new();
+    for _ in 0..4 {
+        let body = frames(stream::iter([encoded(&large)]));
+        let answer = scene.gate.clone().call(request("GetNodeOverhead", body)).await;
+        on_their_way.push(answer.unwrap());
+    }
+    let refused = scene.client().get_node_overhead(large.clone()).await.unwrap_err();
+    assert_try_again(
+        &refused,
+        Code::ResourceExhausted,
+        "the answers of other calls hold up to 262144 bytes together",
+    );
+    on_their_way.pop();
+    scene.client().get_node_overhead(large).await.unwrap();
 }
 
 #[tokio::test]

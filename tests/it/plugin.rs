@@ -1,0 +1,143 @@
+//! People with `kubectl everynode`: the real kubectl, which finds the plugin on its PATH, and a real executor.
+
+use std::process::{Output, Stdio};
+use std::time::Duration;
+
+use everynode_tests::daemonsets::DaemonSetBuilder;
+use everynode_tests::programs::{Profile, Programs};
+use everynode_tests::wait::eventually;
+use kube::api::{Patch, PatchParams};
+use serde_json::json;
+use tokio::io::{AsyncBufReadExt as _, BufReader};
+use tokio::process::Command;
+use tokio::time::timeout;
+
+use crate::world::{DEADLINE, World};
+
+/// `kubectl everynode` with these arguments.
+async fn command(world: &World, args: &[&str]) -> Command {
+    let programs = Programs::built(Profile::Dev).await.unwrap();
+    let kubectl = world.claim.kubectl().unwrap().program().to_owned();
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let folders = std::env::split_paths(&path);
+    let plugin = programs.plugin.parent().unwrap().to_owned();
+    let mut command = Command::new(&kubectl);
+    command
+        .arg("everynode")
+        .args(args)
+        .args([
+            "--server",
+            &world.executor.address(),
+            "--namespace",
+            &world.namespace,
+        ])
+        .env(
+            "PATH",
+            std::env::join_paths(std::iter::once(plugin).chain(folders)).unwrap(),
+        )
+        .env("KUBECTL_PATH", &kubectl)
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .kill_on_drop(true);
+    command
+}
+
+async fn everynode(world: &World, args: &[&str]) -> Output {
+    let output = command(world, args).await.output();
+    timeout(DEADLINE, output).await.expect("it ends").unwrap()
+}
+
+fn text(output: &Output) -> String {
+    let [out, err] = [&output.stdout, &output.stderr].map(|text| String::from_utf8_lossy(text).into_owned());
+    format!("{:?}\n{out}\n{err}", output.status.code())
+}
+
+#[tokio::test]
+async fn kubectl_everynode_says_why_there_is_no_pod_and_what_is_waited_for() {
+    let world = World::new(2).await;
+    let quotas = world.quota(1).await;
+    world.create(DaemonSetBuilder::new("agent")).await;
+    world.event("agent", "FailedCreate", "exceeded quota").await;
+
+    let refused = eventually(
+        DEADLINE,
+        "the status to say that a creation is refused",
+        async || {
+            let output = everynode(&world, &["status", "ds/agent"]).await;
+            let shown = text(&output);
+            anyhow::ensure!(
+                output.status.code() == Some(1) && shown.contains("exceeded quota"),
+                "{shown}"
+            );
+            Ok(())
+        },
+    );
+    refused.await.unwrap();
+    let output = everynode(&world, &["explain", "ds/agent"]).await;
+    let shown = text(&output);
+    assert_eq!(output.status.code(), Some(1), "{shown}");
+    for words in ["node-01", "node-02", "RUN", "exceeded quota"] {
+        assert!(shown.contains(words), "{words}: {shown}");
+    }
+    println!("{shown}");
+
+    let patch = Patch::Merge(json!({"spec": {"hard": {"pods": "10"}}}));
+    quotas
+        .patch("few", &PatchParams::default(), &patch)
+        .await
+        .unwrap();
+    world.everywhere("agent").await;
+    let settled = eventually(DEADLINE, "the status to be as one wishes", async || {
+        let output = everynode(&world, &["status", "ds/agent"]).await;
+        anyhow::ensure!(output.status.success(), "{}", text(&output));
+        Ok(text(&output))
+    });
+    println!("{}", settled.await.unwrap());
+    let output = everynode(&world, &["explain", "ds/agent", "node/node-01"]).await;
+    assert!(output.status.success(), "{}", text(&output));
+    println!("{}", text(&output));
+    let output = everynode(&world, &["explain", "ds/agnet"]).await;
+    let shown = text(&output);
+    assert_eq!(output.status.code(), Some(66), "{shown}");
+    assert!(shown.contains("agent"), "a near name is offered: {shown}");
+}
+
+#[tokio::test]
+async fn kubectl_everynode_says_what_daemons_take_of_a_node() {
+    let world = World::new(1).await;
+    world
+        .create(DaemonSetBuilder::new("agent").requests(&json!({"cpu": "100m"})))
+        .await;
+    world.everywhere("agent").await;
+    let output = everynode(&world, &["overhead", "node/node-01"]).await;
+    let shown = text(&output);
+    assert!(output.status.success(), "{shown}");
+    for words in ["agent", "100m"] {
+        assert!(shown.contains(words), "{words}: {shown}");
+    }
+    println!("{shown}");
+}
+
+#[tokio::test]
+async fn kubectl_everynode_watches_what_is_done() {
+    let world = World::new(1).await;
+    let mut watch = command(&world, &["watch"]).await.spawn().unwrap();
+    let mut lines = BufReader::new(watch.stdout.take().unwrap()).lines();
+    let mut until = async |words: &str| {
+        loop {
+            let line = timeout(Duration::from_secs(60), lines.next_line()).await;
+            let line = line.expect("it goes on").unwrap().expect("it lasts");
+            if line.contains(words) {
+                return line;
+            }
+        }
+    };
+    // The first line says that the watch has begun, so nothing that comes is missed.
+    until("").await;
+    world.create(DaemonSetBuilder::new("agent")).await;
+    let line = until("Created pod: agent-").await;
+    assert!(line.contains("node-01"), "{line}");
+    world.set_image("registry.k8s.io/pause:3.10").await;
+    until("Deleted pod: agent-").await;
+}

@@ -1,0 +1,32 @@
+//! The README's commands on files, and what they print.
+
+use everynode_tests::programs::{Profile, Programs, workspace};
+use tokio::process::Command;
+
+/// The commands on files that a page shows, each with what it prints.
+fn shown(page: &str) -> Vec<(String, String)> {
+    let blocks = page.split("```").skip(1).step_by(2);
+    let commands = blocks.filter_map(|block| {
+        let block = block.split_once('\n').map_or(block, |(_language, rest)| rest);
+        let (command, printed) = block.strip_prefix("$ everynode-planner ")?.split_once('\n')?;
+        Some((command.to_owned(), printed.to_owned()))
+    });
+    commands.collect()
+}
+
+#[tokio::test]
+async fn the_commands_on_files_print_what_the_readme_shows() {
+    let programs = Programs::built(Profile::Dev).await.unwrap();
+    let page = std::fs::read_to_string(workspace().join("README.md")).unwrap();
+    let commands = shown(&page);
+    assert!(commands.len() >= 2, "{commands:?}");
+    for (args, printed) in commands {
+        let output = Command::new(&programs.planner)
+            .args(args.split_whitespace())
+            .current_dir(workspace())
+            .output()
+            .await
+            .unwrap();
+        assert_eq!(String::from_utf8_lossy(&output.stdout), printed, "{args}");
+    }
+}
