@@ -54,7 +54,7 @@ async fn every_call_of_the_page_about_the_api_answers_what_stands_there() {
         .variable("KUBERC", "off")
         .server("localhost:50051", planner.address())
         .server("localhost:50052", executor.address());
-    Page::read("docs/api.md").hold(&shell, 0).await;
+    Page::read("docs/api.md").hold(&shell, ..).await;
 }
 
 #[test]

@@ -10,6 +10,7 @@
 mod api;
 mod bench;
 mod clauses;
+mod clients;
 mod conformance;
 mod control_plane;
 mod crashes;

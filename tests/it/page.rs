@@ -1,4 +1,4 @@
-//! Pages whose commands are run: a ```sh block holds commands after `$ `, each with what it prints below it.
+//! Pages whose commands are run: a block with the tag `sh` holds commands after `$ `, each with what it prints below it.
 //!
 //! A command goes on in the next line after a `\`, or up to `EOF` when its input stands below it. One that ends in ` &` is a
 //! watch: it goes on while the commands below it run, and the JSON that stands below those is its own. How much of it to wait
@@ -11,6 +11,7 @@ mod parse;
 mod watch;
 
 use std::ffi::OsString;
+use std::ops::RangeBounds;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::Duration;
@@ -139,17 +140,19 @@ impl Page {
         self.blocks.iter().map(of).collect()
     }
 
-    /// Runs all blocks but the first `skipped`, and compares what is printed with what stands there.
-    pub(crate) async fn hold(mut self, shell: &Shell, skipped: usize) {
+    /// Runs some of the blocks, `..` for all, and compares what is printed with what stands there.
+    pub(crate) async fn hold(mut self, shell: &Shell, which: impl RangeBounds<usize>) {
         let mut differences = Vec::new();
         let mut answers = Vec::new();
-        for block in self.blocks.iter().skip(skipped) {
+        let blocks = self.blocks.iter().enumerate();
+        for (_, block) in blocks.filter(|(number, _)| which.contains(number)) {
             let mut watch: Option<Watch> = None;
             for step in &block.steps {
                 let shown = self.lines[step.answer.clone()].join("\n");
                 let mut found = String::new();
                 match step.command.strip_suffix(" &") {
-                    Some(command) => watch = Some(Watch::start(shell.command(command))),
+                    // The shell gives way to the command, or the command would outlive the watch.
+                    Some(command) => watch = Some(Watch::start(shell.command(&format!("exec {command}")))),
                     None => found = shell.run(&step.command).await.1,
                 }
                 if let Some(watch) = &mut watch {
@@ -158,7 +161,7 @@ impl Page {
                         .filter(|part| matches!(part, Part::Json(_)))
                         .count();
                     let seen = watch.next(messages).await;
-                    found = shell.renamed(&[found, seen].join("\n"));
+                    found = shell.renamed(&[&found, seen.trim()].join("\n"));
                 }
                 let found = found.trim().to_owned();
                 if !same(&shown, &found) {

@@ -1,8 +1,9 @@
-//! The programs of a Kubernetes control plane, its own specs, and buf: from `KUBEBUILDER_ASSETS` when that is set, otherwise
+//! The programs of a Kubernetes control plane, its own specs, buf, and Python with packages: from `KUBEBUILDER_ASSETS` when that is set, otherwise
 //! built from source once and kept in the user's cache.
 
 mod build;
 mod cache;
+mod python;
 
 use std::path::{Path, PathBuf};
 
@@ -142,6 +143,17 @@ impl Toolbox {
         let toolbox = tokio::task::spawn_blocking(|| Self::with(Product::Buf));
         let toolbox = toolbox.await.context("building buf")??;
         toolbox.find(&toolbox.folder, BUF)
+    }
+
+    /// A folder that holds what commands make of a file that names Python packages, such as an environment `.venv`. They
+    /// run when it isn't there, in a folder with a copy of the file. Doesn't block the runtime.
+    ///
+    /// # Errors
+    /// When there is no Python 3, a command fails, or the cache can't be written.
+    pub async fn python(requirements: PathBuf, commands: Vec<String>) -> Result<PathBuf> {
+        let made =
+            tokio::task::spawn_blocking(move || python::ensure(&cache::folder()?, &requirements, &commands));
+        made.await.context("making a Python environment")?
     }
 
     fn find(&self, folder: &Path, name: &str) -> Result<PathBuf> {

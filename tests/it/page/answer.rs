@@ -2,9 +2,12 @@
 
 use serde_json::{Deserializer, Value};
 
+/// Whether a value looks as it should.
+type Look = fn(&str) -> bool;
+
 /// Which fields of an answer differ from run to run, and what they hold in any: such a value is as good as another one.
 /// Everything else has to be as the page shows it.
-const VARYING: [(&str, fn(&str) -> bool); 15] = [
+const VARYING: [(&str, Look); 15] = [
     ("version", is_version),
     ("rulesVersion", is_count),
     ("identity", is_name),

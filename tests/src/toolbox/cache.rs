@@ -1,4 +1,4 @@
-//! The cache of what is built with Go: one folder per product and state of its sources, `PRODUCT-HASH`.
+//! The cache of what is built: one folder per product and state of its sources, `PRODUCT-HASH`.
 
 use std::fs::{self, File, TryLockError};
 use std::path::{Path, PathBuf};
@@ -34,7 +34,20 @@ pub(super) fn folder() -> Result<PathBuf> {
 /// The folder with what belongs to the sources as they are now; built if need be.
 pub(super) fn ensure(cache: &Path, product: Product) -> Result<PathBuf> {
     let sources = sources(product);
-    let folder = cache.join(format!("{}-{}", product.name(), hash(&sources, product)?));
+    let hash = hash(&sources, product)?;
+    kept(cache, product.name(), &hash, |target| {
+        product.build(&sources, target)
+    })
+}
+
+/// The folder with what has this name and this hash; made if need be.
+pub(super) fn kept(
+    cache: &Path,
+    name: &str,
+    hash: &str,
+    make: impl FnOnce(&Path) -> Result<()>,
+) -> Result<PathBuf> {
+    let folder = cache.join(format!("{name}-{hash}"));
     // The folder gets its name once everything is in it, so its existence says that it is complete.
     if folder.exists() {
         return Ok(folder);
@@ -61,11 +74,11 @@ pub(super) fn ensure(cache: &Path, product: Product) -> Result<PathBuf> {
         .prefix("unfinished-")
         .tempdir_in(cache)
         .with_context(|| format!("making a folder in {}", cache.display()))?;
-    product.build(&sources, unfinished.path())?;
+    make(unfinished.path())?;
     let unfinished = unfinished.keep();
     fs::rename(&unfinished, &folder)
         .with_context(|| format!("renaming {} to {}", unfinished.display(), folder.display()))?;
-    prune(cache, product);
+    prune(cache, name);
     Ok(folder)
 }
 
@@ -89,28 +102,31 @@ fn hash(sources: &Path, product: Product) -> Result<String> {
         }
     }
     files.sort();
+    let mut parts: Vec<Vec<u8>> = product.recipe().into_iter().map(String::into_bytes).collect();
+    for (name, path) in files {
+        parts.push(name.into_bytes());
+        parts.push(fs::read(&path).with_context(|| format!("reading {}", path.display()))?);
+    }
+    Ok(hash_of(&parts))
+}
+
+/// A hash of parts, short enough for a name.
+pub(super) fn hash_of(parts: &[Vec<u8>]) -> String {
     let mut hash = Sha256::new();
-    let mut add = |part: &[u8]| {
+    for part in parts {
         // With their lengths, so that what moves from one part to the next changes the hash.
         hash.update(part.len().to_le_bytes());
         hash.update(part);
-    };
-    for part in product.recipe() {
-        add(part.as_bytes());
-    }
-    for (name, path) in files {
-        add(name.as_bytes());
-        add(&fs::read(&path).with_context(|| format!("reading {}", path.display()))?);
     }
     let mut text = format!("{:x}", hash.finalize());
     text.truncate(16);
-    Ok(text)
+    text
 }
 
 /// Removes all but the newest builds of a product, and what interrupted builds have left. Called under the lock. Failures are of no
 /// consequence: the next build tries again.
-fn prune(cache: &Path, product: Product) {
-    let prefix = format!("{}-", product.name());
+fn prune(cache: &Path, name: &str) {
+    let prefix = format!("{name}-");
     let Ok(entries) = fs::read_dir(cache) else { return };
     let mut builds: Vec<(SystemTime, PathBuf)> = Vec::new();
     for entry in entries.flatten() {
@@ -199,12 +215,12 @@ mod tests {
             left
         };
         let specs = ["conformance-c", "conformance-d", "conformance-e"];
-        prune(cache.path(), Product::ControlPlane);
+        prune(cache.path(), Product::ControlPlane.name());
         assert_eq!(
             left(),
             [&specs[..], &["controlplane-a", "controlplane-b", "other"]].concat()
         );
-        prune(cache.path(), Product::Conformance);
+        prune(cache.path(), Product::Conformance.name());
         assert_eq!(
             left(),
             [&specs[..2], &["controlplane-a", "controlplane-b", "other"]].concat()

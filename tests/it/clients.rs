@@ -1,0 +1,125 @@
+//! The clients of `docs/examples/clients`: built and run as their README.md says, against a planner, and against one that is
+//! busy and newer than they are.
+
+mod relay;
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use everynode_tests::programs::{Profile, Programs, workspace};
+use everynode_tests::service::{Planner, ServiceOptions};
+use everynode_tests::toolbox::Toolbox;
+use tempfile::TempDir;
+
+use self::relay::Relay;
+use crate::page::{Page, Shell};
+
+/// What the README.md calls the planner.
+const PLANNER: &str = "localhost:50051";
+/// How long a busy planner asks to wait.
+const DELAY: Duration = Duration::from_millis(300);
+/// What a client says in the end.
+const CHOICE: &str = "a pod with cpu 1500m, memory 2Gi, pods 1 fits on g5.xlarge";
+
+/// A client in a copy of what it needs of the workspace, so that nothing is generated into the workspace itself.
+struct Client {
+    planner: Planner,
+    folder: PathBuf,
+    page: String,
+    _copy: TempDir,
+}
+
+impl Client {
+    async fn new(language: &str) -> Self {
+        let programs = Programs::built(Profile::Dev).await.unwrap();
+        let planner = Planner::start(&programs, ServiceOptions::default())
+            .await
+            .unwrap();
+        let copied = tempfile::tempdir().unwrap();
+        for part in ["proto/everynode", "proto/buf.yaml", "docs/examples"] {
+            copy(&workspace().join(part), &copied.path().join(part));
+        }
+        let folder = format!("docs/examples/clients/{language}");
+        Self {
+            planner,
+            folder: copied.path().join(&folder),
+            page: format!("{folder}/README.md"),
+            _copy: copied,
+        }
+    }
+
+    /// The page, whose last command asks.
+    fn page(&self) -> Page {
+        Page::read(&self.page)
+    }
+
+    /// What the client makes of a planner that is busy at first, and answers with a code that no client knows; and of one
+    /// that refuses what it can't take.
+    async fn copes(&self, shell: impl Fn() -> Shell) {
+        let commands = self.page().commands().concat();
+        let asks = commands.last().unwrap().replace("../../daemonsets.json", "-");
+        let asks = format!("{asks} < ../../daemonsets.json 2>&1");
+
+        let relay = Relay::start(&self.planner, [relay::busy(DELAY)]).await;
+        let shell_there = shell().server(PLANNER, relay.address());
+        let (succeeded, printed) = shell_there.run(&asks).await;
+        assert!(succeeded && printed.contains(CHOICE), "{printed}");
+        assert!(printed.contains("asking again in"), "{printed}");
+        let news = format!("{} {}: {}", relay::CODE, relay::OBJECT, relay::MESSAGE);
+        assert!(printed.lines().any(|line| line == news), "{printed}");
+        let calls = relay.calls();
+        assert!(calls.len() == 2 && calls[1] - calls[0] >= DELAY, "{calls:?}");
+
+        let relay = Relay::start(&self.planner, [relay::too_large()]).await;
+        let shell_there = shell().server(PLANNER, relay.address());
+        let (succeeded, printed) = shell_there.run(&asks).await;
+        assert!(!succeeded && printed.contains("split the request"), "{printed}");
+        assert_eq!(relay.calls().len(), 1, "waiting doesn't help");
+    }
+}
+
+/// Copies a file or a folder, without what was generated into it.
+fn copy(from: &Path, to: &Path) {
+    if !from.is_dir() {
+        fs::create_dir_all(to.parent().unwrap()).unwrap();
+        fs::copy(from, to).unwrap();
+        return;
+    }
+    for entry in fs::read_dir(from).unwrap() {
+        let name = entry.unwrap().file_name();
+        if name != "gen" && name != ".venv" {
+            copy(&from.join(&name), &to.join(&name));
+        }
+    }
+}
+
+#[tokio::test]
+async fn the_client_in_go_does_what_its_page_shows_waits_as_told_and_shows_codes_that_it_does_not_know() {
+    let client = Client::new("go").await;
+    let buf = Toolbox::buf().await.unwrap();
+    let cache = tempfile::tempdir().unwrap();
+    let shell = || {
+        Shell::new(&client.folder)
+            .programs(buf.parent().unwrap())
+            .variable("BUF_CACHE_DIR", cache.path())
+    };
+    let there = shell().server(PLANNER, client.planner.address());
+    client.page().hold(&there, ..).await;
+    client.copes(shell).await;
+}
+
+#[tokio::test]
+async fn the_client_in_python_does_what_its_page_shows_waits_as_told_and_shows_codes_that_it_does_not_know() {
+    let client = Client::new("python").await;
+    let installs = client.page().commands()[0].clone();
+    let made = Toolbox::python(client.folder.join("requirements.txt"), installs)
+        .await
+        .unwrap();
+    std::os::unix::fs::symlink(made.join(".venv"), client.folder.join(".venv")).unwrap();
+    // Unlike Go's, Python's gRPC would ask a proxy for an address of this machine.
+    let shell = || Shell::new(&client.folder).variable("no_grpc_proxy", "localhost,127.0.0.1");
+    let there = shell().server(PLANNER, client.planner.address());
+    client.page().hold(&there, 1..).await;
+    client.copes(shell).await;
+}

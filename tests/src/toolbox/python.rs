@@ -1,0 +1,67 @@
+//! Python with packages, as commands of the documentation install it.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use anyhow::{Context as _, Result, bail};
+
+use super::{build, cache};
+
+/// What its folders in the cache are called, up to the hash.
+const NAME: &str = "python";
+/// What an environment is made for: it is of no use to another Python.
+const WHICH: &str = "import sys; print(sys.version, sys.base_prefix)";
+/// What to do without it.
+const REMEDY: &str = "install Python 3.10 or newer, with pip and venv (Debian: python3 and python3-venv)";
+
+/// The folder in which the commands have run beside a copy of `requirements`.
+pub(super) fn ensure(cache: &Path, requirements: &Path, commands: &[String]) -> Result<PathBuf> {
+    let wanted = fs::read(requirements).with_context(|| format!("reading {}", requirements.display()))?;
+    let mut parts = vec![which()?, wanted];
+    parts.extend(commands.iter().map(|command| command.clone().into_bytes()));
+    cache::kept(cache, NAME, &cache::hash_of(&parts), |target| {
+        build::say("Installing Python packages for the client in Python.");
+        let copy = target.join(requirements.file_name().unwrap_or_default());
+        fs::copy(requirements, &copy).with_context(|| format!("making {}", copy.display()))?;
+        for command in commands {
+            run(command, target)?;
+        }
+        Ok(())
+    })
+}
+
+fn which() -> Result<Vec<u8>> {
+    let python = Command::new("python3")
+        .args(["-c", WHICH])
+        .stdin(Stdio::null())
+        .output();
+    match python {
+        Ok(output) if output.status.success() => Ok(output.stdout),
+        Ok(output) => bail!(
+            "`python3` fails: {}; {REMEDY}",
+            String::from_utf8_lossy(&output.stderr).trim()
+        ),
+        Err(error) => {
+            bail!("the client in Python is tested too, and `python3` can't be started: {error}; {REMEDY}")
+        }
+    }
+}
+
+fn run(command: &str, folder: &Path) -> Result<()> {
+    let output = Command::new("sh")
+        .args(["-c", command])
+        .current_dir(folder)
+        .env("PIP_DISABLE_PIP_VERSION_CHECK", "1")
+        .stdin(Stdio::null())
+        .output()
+        .context("starting a shell")?;
+    if output.status.success() {
+        return Ok(());
+    }
+    let said = [output.stdout, output.stderr].concat();
+    bail!(
+        "`{command}` failed: {}\n{REMEDY}, or look why packages can't be installed",
+        String::from_utf8_lossy(&said).trim()
+    )
+}
