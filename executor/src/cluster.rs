@@ -91,7 +91,7 @@ impl Cluster {
             Event::Changed(node) => {
                 let name: Text = node.metadata.name.as_str().into();
                 self.node_listing.saw(&name);
-                let facts = node.facts();
+                let facts = node.into_facts();
                 if self.nodes.get(&name).is_none_or(|before| **before != facts) {
                     self.nodes.insert(name.clone(), Arc::new(facts));
                     self.touched.nodes.insert(name);

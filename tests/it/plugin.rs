@@ -126,7 +126,7 @@ async fn kubectl_everynode_watches_what_is_done() {
     let mut lines = BufReader::new(watch.stdout.take().unwrap()).lines();
     let mut until = async |words: &str| {
         loop {
-            let line = timeout(Duration::from_secs(60), lines.next_line()).await;
+            let line = timeout(Duration::from_mins(1), lines.next_line()).await;
             let line = line.expect("it goes on").unwrap().expect("it lasts");
             if line.contains(words) {
                 return line;

@@ -67,10 +67,10 @@ impl View {
             shutdown: calls_end.clone(),
         };
         let limits = Args::parse_from(["executor", "--planner=http://planner"]).limits();
-        let server = server::server(executor, limits).await.unwrap();
-        let health = server.health();
+        let whole = server::server(executor, limits).await.unwrap();
+        let health = whole.health();
         let (channel, incoming) = in_memory();
-        tokio::spawn(server.serve(incoming));
+        tokio::spawn(whole.serve(incoming));
         let follow = server::follow(health, rig.health.clone(), stop.clone());
         let served = tokio::spawn(async move {
             follow.await;

@@ -271,7 +271,10 @@ impl Check {
     }
 
     fn is_among(&self, unknown: &[Text]) -> bool {
-        matches!(self.subject, Subject::Label(_)) && unknown.contains(self.key())
+        match &self.subject {
+            Subject::Label(key) => unknown.iter().any(|unknown| same(unknown, key.text())),
+            Subject::Name(_) => false,
+        }
     }
 
     fn failure(&self, node: &Node) -> Failure {

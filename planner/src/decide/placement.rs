@@ -114,10 +114,11 @@ impl Placement {
 
     /// Whether a pod would belong on the node, of whose labels these are unknown.
     pub fn outlook(&self, node: &Node, unknown: &[Text]) -> Outlook {
-        if unknown.is_empty() {
+        // Most ask for none of them.
+        if !self.asks_for(unknown) {
             return Outlook::Decided(self.verdict(node));
         }
-        let is_unknown = |key: &LabelKey| unknown.contains(key.text());
+        let is_unknown = |key: &LabelKey| unknown.iter().any(|unknown| same(unknown, key.text()));
         let (open, known): (Vec<_>, Vec<_>) = self.node_selector.iter().partition(|(key, _)| is_unknown(key));
         let has = |key, value| node.labels.get(key).is_some_and(|actual| same(actual, value));
         if self.selects_everything
@@ -157,6 +158,13 @@ impl Placement {
             labels,
             condition: conditions.join("; "),
         }
+    }
+
+    /// Whether the nodeSelector or a term is about one of these labels.
+    fn asks_for(&self, unknown: &[Text]) -> bool {
+        let is_unknown = |key: &Text| unknown.iter().any(|unknown| same(unknown, key));
+        self.node_selector.iter().any(|(key, _)| is_unknown(key.text()))
+            || self.terms().any(|term| term.open(unknown).next().is_some())
     }
 
     /// For each term that may yet match the requirements that this depends on; none when there is nothing more to ask for,

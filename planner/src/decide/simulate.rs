@@ -97,8 +97,12 @@ pub fn simulate(candidates: &[Candidate], template: &NodeTemplate) -> Simulation
 /// The conflicts among those that want one port of one protocol: a group for each address with several of them. One that
 /// wants all addresses is in every group.
 fn conflicts(wanted: &[(&HostPort, usize)]) -> Vec<Conflict> {
-    let mut found: Vec<Conflict> = Vec::new();
+    let (mut found, mut addresses) = (Vec::<Conflict>::new(), Vec::new());
     for (port, _) in wanted {
+        if addresses.contains(&&port.ip) {
+            continue;
+        }
+        addresses.push(&port.ip);
         let rivals = wanted.iter().filter(|(other, _)| conflict(port, other));
         let mut daemon_sets: Vec<_> = rivals.map(|(_, place)| *place).collect();
         daemon_sets.dedup();

@@ -226,27 +226,48 @@ fn scaled(digits: &str, power: i64, factor: i128) -> i128 {
 impl fmt::Display for Quantity {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { nanos, notation } = *self;
-        let is_whole = nanos % NANOS == 0;
-        let units = nanos / NANOS;
-        if notation == Notation::Binary && is_whole && units.abs() >= 1024 {
-            let fits = |(_, power): &&(&str, u32)| units % (1_i128 << power) == 0;
+        if nanos == 0 {
+            return formatter.write_str("0");
+        }
+        let (units, rest) = (nanos / NANOS, nanos % NANOS);
+        if notation == Notation::Binary && rest == 0 && units.abs() >= 1024 {
+            let fits = |(_, power): &&(&str, u32)| *power <= units.trailing_zeros();
             return match BINARY.iter().find(fits) {
                 Some((suffix, power)) => write!(formatter, "{}{suffix}", units >> power),
                 None => write!(formatter, "{units}"),
             };
         }
-        if nanos == 0 {
-            return formatter.write_str("0");
-        }
-        let fits = |(_, power): &&(&str, u32)| nanos % 10_i128.pow(*power) == 0;
-        let (suffix, power) = DECIMAL.iter().find(fits).copied().unwrap_or(("n", 0));
-        let number = nanos / 10_i128.pow(power);
+        let (number, thousands) = if rest == 0 {
+            shortened(units, 3)
+        } else {
+            shortened(nanos, 0)
+        };
+        let (suffix, power) = DECIMAL.iter().rev().nth(thousands).copied().unwrap_or(("n", 0));
         match (notation, i64::from(power) - 9) {
             (Notation::Exponent, 0) => write!(formatter, "{number}"),
             (Notation::Exponent, exponent) => write!(formatter, "{number}e{exponent}"),
             (Notation::Decimal | Notation::Binary, _) => write!(formatter, "{number}{suffix}"),
         }
     }
+}
+
+/// The number without the zeros for which there is a suffix, three by three; they are counted from `thousands` on.
+fn shortened(number: i128, mut thousands: usize) -> (i128, usize) {
+    let most = DECIMAL.len() - 1;
+    // Nearly all numbers are small, and 64 bits are divided many times as fast.
+    if let Ok(mut small) = i64::try_from(number) {
+        while thousands < most && small % 1_000 == 0 {
+            small /= 1_000;
+            thousands += 1;
+        }
+        return (small.into(), thousands);
+    }
+    let mut large = number;
+    while thousands < most && large % 1_000 == 0 {
+        large /= 1_000;
+        thousands += 1;
+    }
+    (large, thousands)
 }
 
 #[cfg(test)]

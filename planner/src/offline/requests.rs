@@ -131,7 +131,7 @@ fn template(node: &Object, unknown_labels: &[String]) -> Result<NodeTemplate, Er
     let facts = facts
         .transpose()
         .map_err(|error| Error::template(name(node), error))?;
-    let mut facts = facts.unwrap_or_default().facts();
+    let mut facts = facts.unwrap_or_default().into_facts();
     // What this node has there says nothing of the next of its kind.
     facts.labels.retain(|key, _| !unknown_labels.contains(key));
     Ok(NodeTemplate {

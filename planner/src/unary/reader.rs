@@ -59,7 +59,7 @@ impl Reader {
 
     pub(super) fn node(&mut self, object: &Item) -> Result<Box<Node>, FieldError> {
         let node: facts::Node = object.read("Node")?;
-        convert::node(&node.facts(), &mut self.strings).map_err(in_metadata)
+        convert::node(&node.into_facts(), &mut self.strings).map_err(in_metadata)
     }
 
     /// A `DaemonSet` that was never in a cluster lacks a uid and perhaps a namespace; both are filled in.

@@ -22,16 +22,12 @@ pub fn timestamp(time: jiff::Timestamp) -> WireTimestamp {
 
 impl Node {
     /// The node's facts.
-    pub fn facts(&self) -> NodeFacts {
-        let taint = |taint: &object::Taint| Taint {
-            key: taint.key.clone(),
-            value: taint.value.clone(),
-            effect: taint.effect.clone(),
-        };
+    pub fn into_facts(self) -> NodeFacts {
+        let taint = |object::Taint { key, value, effect }| Taint { key, value, effect };
         NodeFacts {
-            name: self.metadata.name.clone(),
-            labels: self.metadata.labels.clone(),
-            taints: self.spec.taints.iter().map(taint).collect(),
+            name: self.metadata.name,
+            labels: self.metadata.labels,
+            taints: self.spec.taints.into_iter().map(taint).collect(),
         }
     }
 }

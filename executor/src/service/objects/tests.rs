@@ -64,7 +64,7 @@ fn a_node_goes_with_what_placement_sees() {
         taints: vec![taint],
     };
     let told: facts::Node = read(node(&facts), "Node");
-    assert_eq!(told.facts(), facts);
+    assert_eq!(told.into_facts(), facts);
 }
 
 #[test]

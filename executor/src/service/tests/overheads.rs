@@ -75,7 +75,7 @@ async fn the_node_and_the_runtime_classes_are_read_when_they_are_asked_for() {
     let node: Value = read(request.nodes).read("Node").unwrap();
     assert_eq!(node["status"]["allocatable"], json!({"cpu": "4", "pods": "110"}));
     let node: facts::Node = serde_json::from_value(node).unwrap();
-    assert_eq!(node.facts().taints[0].key, "dedicated");
+    assert_eq!(node.clone().into_facts().taints[0].key, "dedicated");
     assert_eq!(request.runtime_classes.len(), 1);
     let class: Value = read(request.runtime_classes).read("RuntimeClass").unwrap();
     assert_eq!(class, gvisor);

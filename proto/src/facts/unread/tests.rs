@@ -116,7 +116,7 @@ fn null_is_read_as_absent() {
     });
     let node: Node = item(&object).read("Node").unwrap();
     assert_eq!(node.metadata.name, "a");
-    assert_eq!(node.facts().taints, [crate::planner::v1::Taint::default()]);
+    assert_eq!(node.into_facts().taints, [crate::planner::v1::Taint::default()]);
     let node: Node = item(&json!({"spec": {"taints": null}})).read("Node").unwrap();
     assert!(node.spec.taints.is_empty());
 }
