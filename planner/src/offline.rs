@@ -4,12 +4,15 @@
 //! the service's calls too → everynode-proto's `answers`, which print.
 //!
 //! - [`args`]: the flags.
+//! - [`kind`], [`place`]: what is known, and where it stands.
 //! - [`error`]: why a command can't be answered, and the exit codes for that.
 
 pub mod args;
 pub mod documents;
 pub mod error;
+pub mod kind;
 pub mod objects;
+pub mod place;
 pub mod requests;
 
 use everynode_proto::{
@@ -20,7 +23,8 @@ use everynode_proto::{
 use self::{
     args::{ExplainArgs, PlanArgs, SimulateArgs},
     error::Error,
-    objects::{Kind, Objects},
+    kind::Kind,
+    objects::Objects,
 };
 use crate::unary;
 

@@ -61,7 +61,7 @@ fn nothing_that_an_api_server_says_panics() {
         let bytes = Bytes::from(input[0].clone());
         let (nodes, pods) = (read::<Node>(&bytes), read::<Pod>(&bytes));
         for node in &nodes {
-            node.into_facts();
+            node.clone().into_facts();
         }
         for pod in &pods {
             pod.facts();

@@ -22,7 +22,7 @@ fn read_all(input: &Input) -> bool {
     for (index, item) in unread::expand(vec![object]).iter().enumerate() {
         item.name(index);
         understood |= item.read::<Value>(item.kind().unwrap_or_default()).is_ok();
-        let _ = item.read::<Node>("Node").map(|node| node.into_facts());
+        let _ = item.read::<Node>("Node").map(Node::into_facts);
         let _ = item.read::<Pod>("Pod").map(|pod| pod.facts());
         if let Ok(daemon_set) = item.read::<DaemonSet>("DaemonSet") {
             let (_, problems) = daemon_set.facts(&daemon_set.spec.template, "r1");
@@ -50,7 +50,7 @@ fn no_object_in_kubernetes_protobuf_panics() {
     let make = move |random: &mut Rng| vec![mutated(random, &valid)];
     fuzz("objects in protobuf", 20_000, make, |input| {
         let object = Bytes::from(input[0].clone());
-        let node = protobuf::node(object.clone()).map(|node| node.into_facts());
+        let node = protobuf::node(object.clone()).map(Node::into_facts);
         let pod = protobuf::pod(object.clone()).map(|pod| pod.facts());
         let bookmark = protobuf::bookmark(object.clone());
         let status = protobuf::status(object.clone());

@@ -1,7 +1,7 @@
 //! From files to documents: JSON or YAML, one document or many.
 
 use std::{
-    fmt, fs,
+    fs,
     io::{self, Read as _},
     sync::Arc,
 };
@@ -9,28 +9,10 @@ use std::{
 use serde_json::Value;
 use serde_saphyr::{SnippetMode, Spanned, UserMessageFormatter};
 
-use super::error::Error;
+use super::{error::Error, place::Place};
 
 /// Stands for standard input.
 const STDIN: &str = "-";
-
-/// Where something stands.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Place {
-    /// The file, as it was given.
-    pub file: Arc<str>,
-    /// The document, counted from 1; those without content don't count.
-    pub document: usize,
-    /// The line on which the document's content begins, from 1.
-    pub line: u64,
-}
-
-impl fmt::Display for Place {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { file, document, line } = self;
-        write!(formatter, "{file}, document {document} (line {line})")
-    }
-}
 
 /// A document with its place.
 #[derive(Debug, Clone, PartialEq)]

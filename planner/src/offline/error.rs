@@ -9,7 +9,7 @@ use everynode_proto::{
 use thiserror::Error;
 use tonic::{Code, Status};
 
-use super::{documents::Place, objects::Kind};
+use super::{kind::Kind, place::Place};
 
 /// Why a command can't be answered.
 #[derive(Debug, Error)]

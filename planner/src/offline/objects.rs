@@ -1,65 +1,18 @@
 //! Documents taken apart into objects, and those sorted by kind: in which order and in how many lists they come doesn't matter.
 
-use std::{collections::BTreeMap, fmt};
+use std::collections::BTreeMap;
 
 use serde_json::{Map, Value};
 
 use super::{
-    documents::{self, Document, Place},
+    documents::{self, Document},
     error::Error,
+    kind::Kind,
+    place::Place,
 };
 
 /// A Kubernetes object.
 pub type Object = Map<String, Value>;
-
-/// The kinds that play a part in an answer.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Kind {
-    /// apps/v1.
-    DaemonSet,
-    /// v1.
-    Node,
-    /// v1.
-    Pod,
-    /// node.k8s.io/v1.
-    RuntimeClass,
-}
-
-impl Kind {
-    const ALL: [Self; 4] = [Self::DaemonSet, Self::Node, Self::Pod, Self::RuntimeClass];
-
-    fn name(self) -> &'static str {
-        match self {
-            Self::DaemonSet => "DaemonSet",
-            Self::Node => "Node",
-            Self::Pod => "Pod",
-            Self::RuntimeClass => "RuntimeClass",
-        }
-    }
-
-    fn group(self) -> &'static str {
-        match self {
-            Self::DaemonSet => "apps",
-            Self::Node | Self::Pod => "",
-            Self::RuntimeClass => "node.k8s.io",
-        }
-    }
-
-    /// The kind of that name, unless it is another API group's.
-    fn of(name: &str, api_version: Option<&str>) -> Option<Self> {
-        let kind = Self::ALL.into_iter().find(|kind| kind.name() == name)?;
-        let group = |version: &str| version.split_once('/').map_or("", |(group, _)| group).to_owned();
-        api_version
-            .is_none_or(|version| group(version) == kind.group())
-            .then_some(kind)
-    }
-}
-
-impl fmt::Display for Kind {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.write_str(self.name())
-    }
-}
 
 /// Objects by kind, each kind in the order in which they came.
 #[derive(Debug, Default)]

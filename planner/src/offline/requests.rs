@@ -12,7 +12,8 @@ use serde_json::Value;
 use super::{
     args::PlanArgs,
     error::Error,
-    objects::{Kind, Object, Objects},
+    kind::Kind,
+    objects::{Object, Objects},
 };
 
 const GET_DAEMON_SETS: &str = "kubectl get daemonsets -A -o json prints those of a cluster";

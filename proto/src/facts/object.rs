@@ -3,14 +3,15 @@
 //! Everything is optional and unknown operators or phases are kept as text, because one odd object must not keep the
 //! others from being read.
 
+mod conditions;
 pub mod demand;
 
-use std::{borrow::Cow, collections::BTreeMap};
+use std::collections::BTreeMap;
 
 use jiff::Timestamp;
 use serde::{
     Deserialize, Deserializer,
-    de::{self, DeserializeOwned, IgnoredAny},
+    de::{DeserializeOwned, IgnoredAny},
 };
 
 /// Reads an explicit `null` as the default, as Go's decoder does.
@@ -155,34 +156,8 @@ pub struct PodStatus {
     #[serde(deserialize_with = "nullable")]
     pub phase: String,
     /// The Ready one of status.conditions, if there is one: the others decide nothing.
-    #[serde(deserialize_with = "ready_only")]
+    #[serde(deserialize_with = "conditions::ready_only")]
     pub conditions: Vec<Condition>,
-}
-
-/// Steps over all conditions but Ready ones, without keeping their texts and times.
-fn ready_only<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<Condition>, D::Error> {
-    #[derive(Default, Deserialize)]
-    #[serde(rename_all = "camelCase", default)]
-    struct Seen<'a> {
-        #[serde(borrow)]
-        r#type: Cow<'a, str>,
-        #[serde(borrow)]
-        status: Cow<'a, str>,
-        #[serde(borrow)]
-        last_transition_time: Option<Cow<'a, str>>,
-    }
-
-    let seen: Vec<Seen<'de>> = nullable(deserializer)?;
-    let ready = seen.into_iter().filter(|seen| seen.r#type == "Ready");
-    let condition = |seen: Seen<'de>| {
-        let time = seen.last_transition_time.map(|time| time.parse());
-        Ok(Condition {
-            r#type: seen.r#type.into_owned(),
-            status: seen.status.into_owned(),
-            last_transition_time: time.transpose().map_err(de::Error::custom)?,
-        })
-    };
-    ready.map(condition).collect()
 }
 
 /// One of a pod's status.conditions.
