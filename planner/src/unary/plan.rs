@@ -1,7 +1,12 @@
 //! `Plan`.
 
+use std::thread;
+
 use everynode_proto::{
-    facts::{self, unread},
+    facts::{
+        self,
+        unread::{self, Item},
+    },
     planner::v1 as wire,
 };
 use tonic::Status;
@@ -14,8 +19,11 @@ use crate::{
     convert::{self, FieldError},
     fleet::Fleet,
     limits::{self, AnswerSize, MAX_NODES, MAX_PODS},
-    model::Millis,
+    model::{Millis, Pod, Text},
 };
+
+/// From so many pods on they are read beside the nodes, on a thread of their own.
+const MANY_PODS: usize = 1_000;
 
 /// Decides once for one `DaemonSet`.
 ///
@@ -40,27 +48,23 @@ pub fn plan(request: wire::PlanRequest) -> Result<wire::PlanResponse, Status> {
     let pods = expand("pods", request.pods, MAX_PODS)?;
     let uid = daemon_set.uid.clone();
     let mut fleet = Fleet::with_capacity(nodes.len(), pods.len());
-    for node in reader.nodes(&nodes) {
+    let (nodes, told) = thread::scope(|scope| {
+        let read = || Told::read(&pods, &uid);
+        let beside = (pods.len() >= MANY_PODS).then(|| thread::Builder::new().spawn_scoped(scope, read));
+        let nodes = reader.nodes(&nodes);
+        let told = beside.and_then(Result::ok).and_then(|beside| beside.join().ok());
+        // Where there is no other thread to be had, it is done on this one.
+        (nodes, told.unwrap_or_else(read))
+    });
+    for node in nodes {
         fleet.node_changed(node);
     }
-    let mut latest = created.map_or_else(Millis::default, |time| Millis(time.as_millisecond()));
-    reader.each("pod", &pods, |reader, object| {
-        let pod: facts::Pod = object.read("Pod")?;
-        let Some(facts) = pod.facts() else {
-            return Ok(());
-        };
-        let mentioned = [facts.created, facts.ready_since];
-        latest = mentioned
-            .into_iter()
-            .flatten()
-            .map(convert::millis)
-            .fold(latest, Ord::max);
-        if facts.daemon_set_uid == uid.as_ref() {
-            let (owner, pod) = convert::pod(&facts, &mut reader.strings).map_err(in_metadata)?;
-            fleet.pod_changed(&owner, pod);
-        }
-        Ok(())
-    });
+    for (owner, pod) in told.pods {
+        fleet.pod_changed(&owner, pod);
+    }
+    reader.problems.extend(told.problems);
+    let created = created.map_or_else(Millis::default, |time| Millis(time.as_millisecond()));
+    let latest = created.max(told.latest);
     let now = request.now.map_or(latest, convert::millis);
     fleet.daemon_set_changed(daemon_set);
     let mut response = answer(&mut fleet, &uid, now, reader)?;
@@ -74,6 +78,45 @@ pub fn plan(request: wire::PlanRequest) -> Result<wire::PlanResponse, Status> {
         };
     }
     Ok(response)
+}
+
+/// What the pods of a request tell.
+struct Told {
+    /// Those of the `DaemonSet`, each with that one's uid.
+    pods: Vec<(Text, Pod)>,
+    /// The latest time that any of them mentions.
+    latest: Millis,
+    problems: Vec<wire::Problem>,
+}
+
+impl Told {
+    fn read(objects: &[Item], uid: &str) -> Self {
+        let mut reader = Reader::default();
+        let mut latest = Millis::default();
+        let pods = reader.each("pod", objects, |reader, object| {
+            let pod: facts::Pod = object.read("Pod")?;
+            let Some(facts) = pod.facts() else {
+                return Ok(None);
+            };
+            let mentioned = [facts.created, facts.ready_since];
+            latest = mentioned
+                .into_iter()
+                .flatten()
+                .map(convert::millis)
+                .fold(latest, Ord::max);
+            if facts.daemon_set_uid != uid {
+                return Ok(None);
+            }
+            convert::pod(&facts, &mut reader.strings)
+                .map_err(in_metadata)
+                .map(Some)
+        });
+        Self {
+            pods: pods.into_iter().flatten().collect(),
+            latest,
+            problems: reader.problems,
+        }
+    }
 }
 
 fn answer(

@@ -145,7 +145,13 @@ pub fn pod(object: Bytes) -> Result<object::Pod, DecodeError> {
         },
         status: object::PodStatus {
             phase: status.phase,
-            conditions: status.conditions.into_iter().map(condition).collect(),
+            // As in JSON: the others decide nothing.
+            conditions: status
+                .conditions
+                .into_iter()
+                .filter(|condition| condition.r#type == "Ready")
+                .map(condition)
+                .collect(),
         },
     })
 }
