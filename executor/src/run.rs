@@ -11,6 +11,7 @@ use std::{
 use anyhow::{Context, anyhow};
 use backon::{ExponentialBuilder, Retryable};
 use clap::Parser;
+use everynode_proto::answers::exit;
 use k8s_openapi::api::core::v1::Namespace;
 use kube::{
     Client, Config,
@@ -44,8 +45,6 @@ use crate::{
     watch::watch_all,
 };
 
-/// The exit code for flags or configuration that can't be used (sysexits' `EX_USAGE`).
-const EXIT_USAGE: u8 = 64;
 /// How many changes may wait for the loop before a watch is held up.
 const CHANGES_AHEAD: usize = 4_096;
 /// How many messages of the planner may wait for the loop.
@@ -103,14 +102,14 @@ pub fn main() -> u8 {
         Err(error) => {
             // Where there is no terminal to print to, the exit code still tells.
             let _ = error.print();
-            return if error.use_stderr() { EXIT_USAGE } else { 0 };
+            return if error.use_stderr() { exit::USAGE } else { 0 };
         }
     };
     let filter = match EnvFilter::try_new(&args.log) {
         Ok(filter) => filter,
         Err(error) => {
             return complain(
-                EXIT_USAGE,
+                exit::USAGE,
                 &format!("--log (or RUST_LOG) {:?} can't be used: {error}", args.log),
             );
         }
@@ -128,7 +127,7 @@ pub fn main() -> u8 {
     };
     let resolved = match runtime.block_on(resolve(args)) {
         Ok(resolved) => resolved,
-        Err(error) => return complain(EXIT_USAGE, &format!("{error:#}")),
+        Err(error) => return complain(exit::USAGE, &format!("{error:#}")),
     };
     match runtime.block_on(execute(resolved)) {
         Ok(()) => 0,

@@ -6,7 +6,7 @@ use anyhow::Context;
 use clap::{CommandFactory, Parser};
 use clap_complete::Shell;
 use everynode_proto::{
-    answers,
+    answers::{self, exit},
     planner::v1::planner_service_server::PlannerServiceServer,
     serve::{self, Limits, Server},
 };
@@ -27,9 +27,6 @@ use crate::{
     service::Planner,
 };
 
-/// The exit code for flags or configuration that can't be used (sysexits' `EX_USAGE`).
-pub const EXIT_USAGE: u8 = 64;
-
 /// How long calls in progress may take to end on shutdown.
 const DRAIN_DEADLINE: Duration = Duration::from_secs(10);
 
@@ -40,7 +37,7 @@ pub fn main() -> u8 {
         Err(error) => {
             // Where there is no terminal to print to, the exit code still tells.
             let _ = error.print();
-            return if error.use_stderr() { EXIT_USAGE } else { 0 };
+            return if error.use_stderr() { exit::USAGE } else { 0 };
         }
     };
     match cli.command {
@@ -57,7 +54,12 @@ pub fn main() -> u8 {
 fn start(args: &Args) -> u8 {
     let filter = match EnvFilter::try_new(&args.log) {
         Ok(filter) => filter,
-        Err(error) => return complain(EXIT_USAGE, &format!("--log (or RUST_LOG) can't be used: {error}")),
+        Err(error) => {
+            return complain(
+                exit::USAGE,
+                &format!("--log (or RUST_LOG) can't be used: {error}"),
+            );
+        }
     };
     start_logging(filter, args.log_format);
     let runtime = match tokio::runtime::Runtime::new() {
@@ -67,7 +69,7 @@ fn start(args: &Args) -> u8 {
     runtime.block_on(async {
         let ports = match Ports::bind(args).await {
             Ok(ports) => ports,
-            Err(error) => return complain(EXIT_USAGE, &format!("{error:#}")),
+            Err(error) => return complain(exit::USAGE, &format!("{error:#}")),
         };
         match serve(ports, args.limits()).await {
             Ok(()) => 0,
@@ -91,10 +93,7 @@ fn complete(shell: Shell) -> u8 {
     clap_complete::generate(shell, &mut Cli::command(), env!("CARGO_PKG_NAME"), &mut script);
     match answers::print(&String::from_utf8_lossy(&script)) {
         Ok(_) => 0,
-        Err(error) => complain(
-            answers::exit::SOFTWARE,
-            &format!("the script can't be written: {error}"),
-        ),
+        Err(error) => complain(exit::SOFTWARE, &format!("the script can't be written: {error}")),
     }
 }
 

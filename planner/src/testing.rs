@@ -10,8 +10,8 @@ use crate::{
         rolling_update,
     },
     model::{
-        Action, Budget, DaemonSet, Millis, Node, Phase, Pod, PodTemplate, Requirement, Stamp, Status,
-        Strategy, Taint, Term, Text, Toleration, Uid, Verdict,
+        Action, Budget, DaemonSet, Millis, Node, Phase, Pod, PodTemplate, Requirement, Resources, Stamp,
+        Status, Strategy, Taint, Term, Text, Toleration, Uid, Verdict,
     },
 };
 
@@ -90,6 +90,14 @@ pub(crate) fn toleration([key, operator, value, effect]: [&str; 4]) -> Toleratio
         value: value.into(),
         effect: effect.into(),
     }
+}
+
+/// Amounts such as `cpu=100m memory=1Gi`.
+pub(crate) fn resources(text: &str) -> Resources {
+    let pairs = text.split_whitespace().map(|pair| pair.split_once('=').unwrap());
+    pairs
+        .map(|(name, amount)| (name.into(), amount.parse().unwrap()))
+        .collect()
 }
 
 pub(crate) fn requirement(key: &str, operator: &str, values: &[&str]) -> Requirement {

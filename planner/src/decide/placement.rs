@@ -106,10 +106,7 @@ impl Placement {
     }
 
     fn fits_selector(&self, node: &Node) -> bool {
-        self.node_selector.iter().all(|(key, value)| {
-            let actual = node.labels.get(key);
-            actual.is_some_and(|actual| same(actual, value))
-        })
+        self.node_selector.iter().all(|label| has(node, label))
     }
 
     /// Whether a pod would belong on the node, of whose labels these are unknown.
@@ -120,10 +117,9 @@ impl Placement {
         }
         let is_unknown = |key: &LabelKey| unknown.iter().any(|unknown| same(unknown, key.text()));
         let (open, known): (Vec<_>, Vec<_>) = self.node_selector.iter().partition(|(key, _)| is_unknown(key));
-        let has = |key, value| node.labels.get(key).is_some_and(|actual| same(actual, value));
         if self.selects_everything
             || !self.fits_name(node)
-            || !known.iter().all(|(key, value)| has(key, value))
+            || !known.into_iter().all(|label| has(node, label))
         {
             return Outlook::Decided(Verdict::Exclude);
         }
@@ -268,6 +264,12 @@ impl Placement {
         };
         self.terms().enumerate().flat_map(of_term).collect()
     }
+}
+
+/// Whether the node has the label.
+fn has(node: &Node, (key, value): &(LabelKey, Text)) -> bool {
+    let actual = node.labels.get(key);
+    actual.is_some_and(|actual| same(actual, value))
 }
 
 fn selector_reason(node: &Node, key: &LabelKey, value: &Text) -> Option<Reason> {

@@ -1,12 +1,5 @@
 use super::*;
-
-/// `cpu=100m memory=1Gi`.
-fn resources(text: &str) -> Resources {
-    let pairs = text.split_whitespace().map(|pair| pair.split_once('=').unwrap());
-    pairs
-        .map(|(name, amount)| (name.into(), amount.parse().unwrap()))
-        .collect()
-}
+use crate::testing::resources;
 
 fn requirements(requests: &str, limits: &str) -> Requirements {
     Requirements {

@@ -1,15 +1,8 @@
 use super::*;
 use crate::{
     model::{PodTemplate, Term},
-    testing::{node, requirement, term, with_template},
+    testing::{node, requirement, resources, term, with_template},
 };
-
-fn resources(text: &str) -> Resources {
-    let pairs = text.split_whitespace().map(|pair| pair.split_once('=').unwrap());
-    pairs
-        .map(|(name, amount)| (name.into(), amount.parse().unwrap()))
-        .collect()
-}
 
 fn port(number: u16, ip: &str) -> HostPort {
     HostPort {
