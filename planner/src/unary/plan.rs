@@ -1,7 +1,5 @@
 //! `Plan`.
 
-use std::thread;
-
 use everynode_proto::{
     facts::{
         self,
@@ -21,9 +19,6 @@ use crate::{
     limits::{self, AnswerSize, MAX_NODES, MAX_PODS},
     model::{Millis, Pod, Text},
 };
-
-/// From so many pods on they are read beside the nodes, on a thread of their own.
-const MANY_PODS: usize = 1_000;
 
 /// Decides once for one `DaemonSet`.
 ///
@@ -48,14 +43,7 @@ pub fn plan(request: wire::PlanRequest) -> Result<wire::PlanResponse, Status> {
     let pods = expand("pods", request.pods, MAX_PODS)?;
     let uid = daemon_set.uid.clone();
     let mut fleet = Fleet::with_capacity(nodes.len(), pods.len());
-    let (nodes, told) = thread::scope(|scope| {
-        let read = || Told::read(&pods, &uid);
-        let beside = (pods.len() >= MANY_PODS).then(|| thread::Builder::new().spawn_scoped(scope, read));
-        let nodes = reader.nodes(&nodes);
-        let told = beside.and_then(Result::ok).and_then(|beside| beside.join().ok());
-        // Where there is no other thread to be had, it is done on this one.
-        (nodes, told.unwrap_or_else(read))
-    });
+    let (nodes, told) = rayon::join(|| reader.nodes(&nodes), || Told::read(&pods, &uid));
     for node in nodes {
         fleet.node_changed(node);
     }
@@ -92,28 +80,22 @@ struct Told {
 impl Told {
     fn read(objects: &[Item], uid: &str) -> Self {
         let mut reader = Reader::default();
-        let mut latest = Millis::default();
-        let pods = reader.each("pod", objects, |reader, object| {
+        let pods = reader.each_of_many("pod", objects, |reader, object| {
             let pod: facts::Pod = object.read("Pod")?;
             let Some(facts) = pod.facts() else {
-                return Ok(None);
+                return Ok((Millis::default(), None));
             };
-            let mentioned = [facts.created, facts.ready_since];
-            latest = mentioned
-                .into_iter()
-                .flatten()
-                .map(convert::millis)
-                .fold(latest, Ord::max);
+            let mentioned = [facts.created, facts.ready_since].into_iter().flatten();
+            let latest = mentioned.map(convert::millis).max().unwrap_or_default();
             if facts.daemon_set_uid != uid {
-                return Ok(None);
+                return Ok((latest, None));
             }
-            convert::pod(&facts, &mut reader.strings)
-                .map_err(in_metadata)
-                .map(Some)
+            let pod = convert::pod(&facts, &mut reader.strings).map_err(in_metadata)?;
+            Ok((latest, Some(pod)))
         });
         Self {
-            pods: pods.into_iter().flatten().collect(),
-            latest,
+            latest: pods.iter().map(|(latest, _)| *latest).max().unwrap_or_default(),
+            pods: pods.into_iter().filter_map(|(_, pod)| pod).collect(),
             problems: reader.problems,
         }
     }

@@ -7,6 +7,7 @@ use everynode_proto::{
     },
     planner::v1 as wire,
 };
+use rayon::prelude::*;
 use tonic::Status;
 
 use crate::{
@@ -19,14 +20,44 @@ use crate::{
 /// Stands for the uid of a `DaemonSet` that was never in a cluster.
 const NO_UID: &str = "(no uid)";
 
+/// So many objects are read in one go by one thread.
+const PART: usize = 256;
+
 /// Reads objects, and turns what can't be read into problems.
 #[derive(Debug, Default)]
 pub(super) struct Reader {
     pub(super) strings: Interner,
     pub(super) problems: Vec<wire::Problem>,
+    /// The place of the first object in its request.
+    first: usize,
 }
 
 impl Reader {
+    /// Reads many objects, several at a time: reading is most of what a large call takes. Results and problems come in the
+    /// order of the objects, however many threads there are.
+    pub(super) fn each_of_many<T: Send>(
+        &mut self,
+        kind: &str,
+        objects: &[Item],
+        take: impl Fn(&mut Self, &Item) -> Result<T, FieldError> + Sync,
+    ) -> Vec<T> {
+        let read = |(part, objects)| {
+            let mut reader = Self {
+                first: part * PART,
+                ..Self::default()
+            };
+            let taken = reader.each(kind, objects, &take);
+            (taken, reader.problems)
+        };
+        let parts: Vec<_> = objects.par_chunks(PART).enumerate().map(read).collect();
+        let mut taken = Vec::with_capacity(objects.len());
+        for (part, problems) in parts {
+            taken.extend(part);
+            self.problems.extend(problems);
+        }
+        taken
+    }
+
     /// Reads objects one by one. What can't be used becomes a problem, and the others are taken all the same.
     pub(super) fn each<T>(
         &mut self,
@@ -40,7 +71,7 @@ impl Reader {
                 Ok(thing) => taken.push(thing),
                 Err(FieldError { field, message }) => self.problems.push(wire::Problem {
                     code: wire::ProblemCode::Malformed.into(),
-                    object: format!("{kind} {}", object.name(index)),
+                    object: format!("{kind} {}", object.name(self.first + index)),
                     field,
                     message,
                 }),
@@ -54,7 +85,7 @@ impl Reader {
         reason = "a fleet keeps nodes boxed, and takes them as they are"
     )]
     pub(super) fn nodes(&mut self, objects: &[Item]) -> Vec<Box<Node>> {
-        self.each("node", objects, Self::node)
+        self.each_of_many("node", objects, Self::node)
     }
 
     pub(super) fn node(&mut self, object: &Item) -> Result<Box<Node>, FieldError> {

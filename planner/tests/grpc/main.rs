@@ -7,10 +7,12 @@
     reason = "what helps a test may fail it"
 )]
 
+mod explain;
 mod limits;
 mod newer;
 mod objects;
 mod placement;
+mod plan;
 mod server;
 mod simulate;
 mod stream;

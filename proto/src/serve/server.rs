@@ -28,6 +28,8 @@ const KEEPALIVE: Duration = Duration::from_secs(20);
 /// halt at every round trip; but each connection may make the server hold as much.
 const STREAM_WINDOW_BYTES: u32 = 1024 * 1024;
 const CONNECTION_WINDOW_BYTES: u32 = 4 * 1024 * 1024;
+/// What comes in one piece. Of a message of megabytes the usual 16 KiB make a thousand pieces, each with its own cost.
+const MAX_FRAME_BYTES: u32 = 256 * 1024;
 /// Calls and streams on one connection. A client keeps what is more to itself until others have ended.
 const MAX_STREAMS_PER_CONNECTION: u32 = 128;
 /// Names and values of a request's headers together.
@@ -130,6 +132,7 @@ impl Server {
         let room = Room::new(self.limits, self.observer, self.shutdown.clone());
         tonic::transport::Server::builder()
             .http2_keepalive_interval(Some(KEEPALIVE))
+            .max_frame_size(MAX_FRAME_BYTES)
             .initial_stream_window_size(STREAM_WINDOW_BYTES)
             .initial_connection_window_size(CONNECTION_WINDOW_BYTES)
             .max_concurrent_streams(MAX_STREAMS_PER_CONNECTION)

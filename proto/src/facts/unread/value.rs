@@ -65,19 +65,34 @@ enum Part<'a> {
 
 /// The next field of a message with its number; `None` at its end, and after an error: where the next one would begin can't
 /// be told, and what can't be read may not have been taken.
+#[inline]
 fn next_part<'a>(encoded: &mut &'a [u8]) -> Option<Result<(u32, Part<'a>), Error>> {
     (!encoded.is_empty()).then(|| part(encoded).inspect_err(|_| *encoded = &[]))
 }
 
+#[inline]
 fn part<'a>(encoded: &mut &'a [u8]) -> Result<(u32, Part<'a>), Error> {
-    let (tag, wire_type) = match encoded {
-        // Nearly all fields: a number below 16, and bytes.
-        [key, rest @ ..] if *key < 0x80 && key & 7 == 2 => {
-            *encoded = rest;
-            (u32::from(*key >> 3), WireType::LengthDelimited)
+    // Nearly all fields: a number below 16, and less than 16 KiB of bytes.
+    let (key, length, rest) = match *encoded {
+        [key, length, rest @ ..] if *length < 0x80 => (*key, usize::from(*length), rest),
+        [key, low, high, rest @ ..] if *high < 0x80 => {
+            (*key, usize::from(*low & 0x7f) | usize::from(*high) << 7, rest)
         }
-        _ => decode_key(encoded).map_err(|_| Error::encoding())?,
+        _ => return any_part(encoded),
     };
+    if key < 0x80
+        && key & 7 == 2
+        && let Some((bytes, rest)) = rest.split_at_checked(length)
+    {
+        *encoded = rest;
+        return Ok((u32::from(key >> 3), Part::Bytes(bytes)));
+    }
+    any_part(encoded)
+}
+
+#[cold]
+fn any_part<'a>(encoded: &mut &'a [u8]) -> Result<(u32, Part<'a>), Error> {
+    let (tag, wire_type) = decode_key(encoded).map_err(|_| Error::encoding())?;
     let part = match wire_type {
         WireType::Varint => Part::Number(number(encoded)?),
         WireType::SixtyFourBit => Part::Number(encoded.try_get_u64_le().map_err(|_| Error::encoding())?),
@@ -101,14 +116,7 @@ fn part<'a>(encoded: &mut &'a [u8]) -> Result<(u32, Part<'a>), Error> {
 }
 
 fn number(encoded: &mut &[u8]) -> Result<u64, Error> {
-    match encoded {
-        [byte, rest @ ..] if *byte < 0x80 => {
-            let number = u64::from(*byte);
-            *encoded = rest;
-            Ok(number)
-        }
-        _ => decode_varint(encoded).map_err(|_| Error::encoding()),
-    }
+    decode_varint(encoded).map_err(|_| Error::encoding())
 }
 
 fn text(bytes: &[u8]) -> Result<&str, Error> {
@@ -123,7 +131,8 @@ pub(super) enum Fields<'a> {
 }
 
 impl<'a> Iterator for Fields<'a> {
-    type Item = Result<(&'a str, &'a [u8]), Error>;
+    /// A key, of which it isn't known yet whether it is text, and a value.
+    type Item = Result<(&'a [u8], &'a [u8]), Error>;
 
     fn next(&mut self) -> Option<Self::Item> {
         match self {
@@ -145,11 +154,11 @@ fn next_element<'a>(encoded: &mut &'a [u8]) -> Option<Result<&'a [u8], Error>> {
 }
 
 /// A field of an object: its key and its value, as encoded.
-fn entry(mut encoded: &[u8]) -> Result<(&str, &[u8]), Error> {
-    let (mut key, mut value) = ("", &[][..]);
+fn entry(mut encoded: &[u8]) -> Result<(&[u8], &[u8]), Error> {
+    let (mut key, mut value) = (&[][..], &[][..]);
     while let Some(part) = next_part(&mut encoded) {
         match part? {
-            (tag::KEY, Part::Bytes(bytes)) => key = text(bytes)?,
+            (tag::KEY, Part::Bytes(bytes)) => key = bytes,
             (tag::VALUE, Part::Bytes(bytes)) => value = bytes,
             _ => {}
         }
@@ -168,11 +177,12 @@ pub(super) struct Raw<'a> {
 enum Inner<'a> {
     /// A `google.protobuf.Value`.
     Value(&'a [u8]),
-    /// The fields of an object.
-    Object(Fields<'a>),
+    /// A value of which it is known what it is.
+    Known(Kind<'a>),
 }
 
 /// What a value is.
+#[derive(Debug, Clone)]
 enum Kind<'a> {
     Null,
     Number(f64),
@@ -194,7 +204,7 @@ impl<'a> Raw<'a> {
     /// An object.
     pub(super) fn object(fields: Fields<'a>) -> Self {
         Self {
-            inner: Inner::Object(fields),
+            inner: Inner::Known(Kind::Object(fields)),
             depth: 0,
         }
     }
@@ -202,7 +212,7 @@ impl<'a> Raw<'a> {
     fn kind(&self) -> Result<Kind<'a>, Error> {
         let mut encoded = match &self.inner {
             Inner::Value(encoded) => *encoded,
-            Inner::Object(fields) => return Ok(Kind::Object(fields.clone())),
+            Inner::Known(kind) => return Ok(kind.clone()),
         };
         let mut kind = Kind::Null;
         // As everywhere in protobuf, the last one counts, and what isn't known is passed over.
@@ -225,7 +235,9 @@ impl<'a> Raw<'a> {
         let Ok(Kind::Object(fields)) = self.kind() else {
             return None;
         };
-        let found = fields.filter_map(Result::ok).filter(|(found, _)| *found == key);
+        let found = fields
+            .filter_map(Result::ok)
+            .filter(|(found, _)| *found == key.as_bytes());
         found.last().map(|(_, value)| Raw::value(value))
     }
 
@@ -286,7 +298,10 @@ impl<'de> Deserializer<'de> for Raw<'de> {
     fn deserialize_option<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Error> {
         match self.kind()? {
             Kind::Null => visitor.visit_none(),
-            _ => visitor.visit_some(self),
+            kind => visitor.visit_some(Self {
+                inner: Inner::Known(kind),
+                depth: self.depth,
+            }),
         }
     }
 
@@ -337,7 +352,7 @@ impl<'de> MapAccess<'de> for Entries<'de> {
         };
         let (key, value) = field?;
         self.value = Some(value);
-        seed.deserialize(de::value::BorrowedStrDeserializer::new(key))
+        seed.deserialize(de::value::BorrowedStrDeserializer::new(text(key)?))
             .map(Some)
     }
 
