@@ -180,7 +180,7 @@ impl Item {
     /// Why the object can't be read. To keep note of where one is takes several times as long as reading, so that is done
     /// only for the few that need it.
     fn fault<T: DeserializeOwned>(&self) -> ReadError {
-        match serde_path_to_error::deserialize::<_, T>(self.raw()) {
+        match serde_path_to_error::deserialize::<_, T>(self.raw().with_names()) {
             Ok(_) => ReadError {
                 field: String::new(),
                 message: "it can't be read".to_owned(),

@@ -1,16 +1,14 @@
 //! `google.protobuf.Value` as it is encoded, read by serde.
 
+mod read;
+
 use std::{fmt, slice, str};
 
 use prost::{
     bytes::{Buf, Bytes},
     encoding::{DecodeContext, WireType, decode_key, decode_varint, skip_field},
 };
-use serde::{
-    Deserializer,
-    de::{self, DeserializeSeed, Error as _, MapAccess, SeqAccess, Visitor},
-    forward_to_deserialize_any,
-};
+use serde::de;
 
 /// How deep values may lie in one another: deeper than any object of Kubernetes, and no strain on the stack.
 const MAX_DEPTH: u8 = 100;
@@ -171,6 +169,17 @@ fn entry(mut encoded: &[u8]) -> Result<(&[u8], &[u8]), Error> {
 pub(super) struct Raw<'a> {
     inner: Inner<'a>,
     depth: u8,
+    names: Names,
+}
+
+/// How a reader that knows an object's fields is told their names.
+#[derive(Debug, Clone, Copy, Default)]
+enum Names {
+    /// As they are encoded. They are compared with those that are known, for which they needn't be known to be text.
+    #[default]
+    AsEncoded,
+    /// As text, for a reader that keeps them.
+    AsText,
 }
 
 #[derive(Debug, Clone)]
@@ -198,6 +207,7 @@ impl<'a> Raw<'a> {
         Self {
             inner: Inner::Value(encoded),
             depth: 0,
+            names: Names::default(),
         }
     }
 
@@ -206,6 +216,15 @@ impl<'a> Raw<'a> {
         Self {
             inner: Inner::Known(Kind::Object(fields)),
             depth: 0,
+            names: Names::default(),
+        }
+    }
+
+    /// The same for a reader that keeps the names of fields.
+    pub(super) fn with_names(self) -> Self {
+        Self {
+            names: Names::AsText,
+            ..self
         }
     }
 
@@ -267,113 +286,7 @@ impl<'a> Raw<'a> {
         Self {
             inner: Inner::Value(encoded),
             depth: self.depth + 1,
-        }
-    }
-}
-
-impl<'de> Deserializer<'de> for Raw<'de> {
-    type Error = Error;
-
-    fn deserialize_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Error> {
-        if self.depth >= MAX_DEPTH {
-            return Err(Error::custom(format!("it lies deeper than {MAX_DEPTH} levels")));
-        }
-        match self.kind()? {
-            Kind::Null => visitor.visit_unit(),
-            Kind::Number(number) => visit_number(number, visitor),
-            Kind::Text(bytes) => visitor.visit_borrowed_str(text(bytes)?),
-            Kind::Bool(value) => visitor.visit_bool(value),
-            Kind::Object(fields) => visitor.visit_map(Entries {
-                fields,
-                value: None,
-                parent: self,
-            }),
-            Kind::List(encoded) => visitor.visit_seq(Elements {
-                encoded,
-                parent: self,
-            }),
-        }
-    }
-
-    fn deserialize_option<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Error> {
-        match self.kind()? {
-            Kind::Null => visitor.visit_none(),
-            kind => visitor.visit_some(Self {
-                inner: Inner::Known(kind),
-                depth: self.depth,
-            }),
-        }
-    }
-
-    fn deserialize_newtype_struct<V: Visitor<'de>>(
-        self,
-        _name: &'static str,
-        visitor: V,
-    ) -> Result<V::Value, Error> {
-        visitor.visit_newtype_struct(self)
-    }
-
-    fn deserialize_ignored_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Error> {
-        visitor.visit_unit()
-    }
-
-    forward_to_deserialize_any! {
-        bool i8 i16 i32 i64 i128 u8 u16 u32 u64 u128 f32 f64 char str string bytes byte_buf unit unit_struct seq tuple
-        tuple_struct map struct enum identifier
-    }
-}
-
-/// Whole numbers become integers again, which a Struct can't hold.
-fn visit_number<'de, V: Visitor<'de>>(number: f64, visitor: V) -> Result<V::Value, Error> {
-    // Beyond 2^53 a float doesn't tell neighbouring integers apart, so there it stays a float.
-    const EXACT: f64 = 9_007_199_254_740_992.0;
-    if number.fract() == 0.0 && number.abs() <= EXACT {
-        #[expect(
-            clippy::cast_possible_truncation,
-            reason = "the number is whole and within the exact range"
-        )]
-        return visitor.visit_i64(number as i64);
-    }
-    visitor.visit_f64(number)
-}
-
-struct Entries<'de> {
-    fields: Fields<'de>,
-    value: Option<&'de [u8]>,
-    parent: Raw<'de>,
-}
-
-impl<'de> MapAccess<'de> for Entries<'de> {
-    type Error = Error;
-
-    fn next_key_seed<K: DeserializeSeed<'de>>(&mut self, seed: K) -> Result<Option<K::Value>, Error> {
-        let Some(field) = self.fields.next() else {
-            return Ok(None);
-        };
-        let (key, value) = field?;
-        self.value = Some(value);
-        seed.deserialize(de::value::BorrowedStrDeserializer::new(text(key)?))
-            .map(Some)
-    }
-
-    fn next_value_seed<S: DeserializeSeed<'de>>(&mut self, seed: S) -> Result<S::Value, Error> {
-        let value = self.value.take().unwrap_or_default();
-        seed.deserialize(self.parent.within(value))
-    }
-}
-
-struct Elements<'de> {
-    encoded: &'de [u8],
-    parent: Raw<'de>,
-}
-
-impl<'de> SeqAccess<'de> for Elements<'de> {
-    type Error = Error;
-
-    fn next_element_seed<S: DeserializeSeed<'de>>(&mut self, seed: S) -> Result<Option<S::Value>, Error> {
-        match next_element(&mut self.encoded) {
-            Some(element) => seed.deserialize(self.parent.within(element?)).map(Some),
-            None => Ok(None),
+            names: self.names,
         }
     }
 }
