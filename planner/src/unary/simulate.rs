@@ -10,6 +10,7 @@ use everynode_proto::{
     },
     planner::v1 as wire,
 };
+use rayon::prelude::*;
 use tonic::Status;
 
 use super::reader::{Reader, expand, require};
@@ -49,7 +50,7 @@ pub fn simulate_nodes(request: wire::SimulateNodesRequest) -> Result<wire::Simul
             .map_err(|error| limits::invalid(&error.within(&format!("node_templates[{index}]"))))?;
         templates.push(template);
     }
-    templates.extend(reader.each("node", &nodes, Reader::template));
+    templates.extend(reader.each_of_many("node", &nodes, Reader::template));
     let overheads = reader.each("runtimeclass", &classes, Reader::overhead);
     let overheads: HashMap<_, _> = overheads.into_iter().collect();
     let candidates = reader.each("daemonset", &daemon_sets, |reader, object| {
@@ -58,7 +59,7 @@ pub fn simulate_nodes(request: wire::SimulateNodesRequest) -> Result<wire::Simul
     let (keys, candidates): (Vec<_>, Vec<_>) = candidates.into_iter().unzip();
 
     let demands = keys.iter().zip(&candidates);
-    let simulated = templates.iter().map(|template| {
+    let simulated = templates.par_iter().map(|template| {
         let simulation = simulate(&candidates, template);
         convert::simulation(&simulation, &template.node.name, &keys)
     });
