@@ -2,7 +2,6 @@
 
 use std::{sync::Arc, time::Duration};
 
-use backon::BackoffBuilder;
 use everynode_proto::{
     facts::{Pod, REVISION_LABEL},
     planner::v1::{CreatePod, DeletePod},
@@ -12,7 +11,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     api::Api,
-    backoff,
+    backoff::Waits,
     failure::ApiError,
     objects::DaemonSet,
     pod::{self, Recipe},
@@ -57,7 +56,7 @@ async fn insist<T, F: Future<Output = Result<T, ApiError>>>(
     with_pressure: &mut bool,
     mut call: impl FnMut() -> F,
 ) -> Option<Result<T, ApiError>> {
-    let mut waits = backoff::between(FIRST_WAIT, LONGEST_WAIT).build();
+    let mut waits = Waits::between(FIRST_WAIT, LONGEST_WAIT);
     let begun = Instant::now();
     loop {
         let answer = call().await;
@@ -70,10 +69,7 @@ async fn insist<T, F: Future<Output = Result<T, ApiError>>>(
             return Some(answer);
         }
         *with_pressure = true;
-        let wait = waits
-            .next()
-            .unwrap_or(LONGEST_WAIT)
-            .max(retry_after.unwrap_or_default());
+        let wait = waits.next_wait().max(retry_after.unwrap_or_default());
         tokio::select! {
             () = stop.cancelled() => return None,
             () = tokio::time::sleep(wait) => {}

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use backon::ExponentialBuilder;
+use backon::{BackoffBuilder, ExponentialBackoff, ExponentialBuilder};
 
 /// Waits that double from the first to the longest, each somewhat longer by chance, without end.
 pub fn between(first: Duration, longest: Duration) -> ExponentialBuilder {
@@ -11,4 +11,34 @@ pub fn between(first: Duration, longest: Duration) -> ExponentialBuilder {
         .with_max_delay(longest)
         .with_jitter()
         .without_max_times()
+}
+
+/// The same for a loop that asks for each wait, and begins again with the first one after a success.
+#[derive(Debug)]
+pub struct Waits {
+    pattern: ExponentialBuilder,
+    ahead: ExponentialBackoff,
+    longest: Duration,
+}
+
+impl Waits {
+    /// Waits from the first to the longest.
+    pub fn between(first: Duration, longest: Duration) -> Self {
+        let pattern = between(first, longest);
+        Self {
+            pattern,
+            ahead: pattern.build(),
+            longest,
+        }
+    }
+
+    /// How long the next one is.
+    pub fn next_wait(&mut self) -> Duration {
+        self.ahead.next().unwrap_or(self.longest)
+    }
+
+    /// The next one is the first again.
+    pub fn start_over(&mut self) {
+        self.ahead = self.pattern.build();
+    }
 }

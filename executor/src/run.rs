@@ -9,7 +9,7 @@ use std::{
 };
 
 use anyhow::{Context, anyhow};
-use backon::{ExponentialBuilder, Retryable};
+use backon::Retryable;
 use clap::Parser;
 use everynode_proto::answers::exit;
 use k8s_openapi::api::core::v1::Namespace;
@@ -31,7 +31,7 @@ use crate::{
     admin,
     api::Api,
     args::{Args, LogFormat},
-    client,
+    backoff, client,
     controller::{
         Controller, Parts,
         questions::{Asker, Question},
@@ -295,10 +295,7 @@ async fn work(
 async fn cluster_uid(client: &Client) -> anyhow::Result<String> {
     let namespaces = kube::Api::<Namespace>::all(client.clone());
     let read = async || namespaces.get("kube-system").await;
-    let backoff = ExponentialBuilder::default()
-        .with_max_delay(Duration::from_secs(5))
-        .with_jitter()
-        .without_max_times();
+    let backoff = backoff::between(Duration::from_secs(1), Duration::from_secs(5));
     let namespace = read
         .retry(backoff)
         .sleep(tokio::time::sleep)

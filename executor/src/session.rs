@@ -2,7 +2,6 @@
 
 use std::time::{Duration, SystemTime};
 
-use backon::BackoffBuilder;
 use everynode_proto::planner::v1::{
     Hello, Plan, Problem, SessionRequest, SessionResponse, Welcome,
     planner_service_client::PlannerServiceClient, session_response::Message,
@@ -15,7 +14,7 @@ use tonic::{
 };
 use tracing::{info, warn};
 
-use crate::backoff;
+use crate::backoff::Waits;
 
 /// The version of the session's protocol.
 const PROTOCOL: u32 = 1;
@@ -100,8 +99,7 @@ pub async fn run<E: std::error::Error, F: Future<Output = Result<Channel, E>>>(
     identity: Identity,
     events: mpsc::Sender<Event>,
 ) {
-    let backoff = backoff::between(FIRST_WAIT, LONGEST_WAIT);
-    let mut waits = backoff.build();
+    let mut waits = Waits::between(FIRST_WAIT, LONGEST_WAIT);
     while !events.is_closed() {
         match open(&connect, &identity).await {
             Ok(session) => {
@@ -109,7 +107,7 @@ pub async fn run<E: std::error::Error, F: Future<Output = Result<Channel, E>>>(
                 let reason = session.pass_on(&events).await;
                 // A planner that ends every session at once is not to be told everything over and over.
                 if opened.elapsed() >= LONGEST_WAIT {
-                    waits = backoff.build();
+                    waits.start_over();
                 }
                 warn!(%reason, "planner session ended; nothing is created or deleted until there is another");
                 if events.send(Event::Lost).await.is_err() {
@@ -118,7 +116,7 @@ pub async fn run<E: std::error::Error, F: Future<Output = Result<Channel, E>>>(
             }
             Err(reason) => warn!(%reason, "no planner session"),
         }
-        tokio::time::sleep(waits.next().unwrap_or(LONGEST_WAIT)).await;
+        tokio::time::sleep(waits.next_wait()).await;
     }
 }
 

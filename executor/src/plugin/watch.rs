@@ -2,7 +2,6 @@
 
 use std::time::Duration;
 
-use backon::BackoffBuilder;
 use everynode_proto::{
     answers::{self, Format, View, exit, live, message},
     executor::v1::{WatchPlansRequest, WatchPlansResponse},
@@ -16,7 +15,7 @@ use super::{
     error::Error,
     say,
 };
-use crate::backoff;
+use crate::backoff::Waits;
 
 /// The waits between tries to connect again.
 const FIRST_WAIT: Duration = Duration::from_millis(200);
@@ -37,14 +36,14 @@ enum End {
 pub async fn watch(asker: &Asker, args: &WatchArgs) -> Result<u8, Error> {
     let filter = asker.filter(args.daemon_set.as_deref()).await?;
     let format = args.output.output;
-    let mut waits = waits();
+    let mut waits = Waits::between(FIRST_WAIT, LONGEST_WAIT);
     let mut has_begun = false;
     let mut noticed = None;
     loop {
         let end = match asker.connector().leader().await {
             Ok(mut connection) => {
                 follow(&mut connection, &filter, format, &mut has_begun, || {
-                    waits = self::waits();
+                    waits.start_over();
                     noticed = None;
                 })
                 .await?
@@ -61,12 +60,8 @@ pub async fn watch(asker: &Asker, args: &WatchArgs) -> Result<u8, Error> {
             say(&format!("the connection is lost, and made again: {lost}"));
             noticed = Some(lost);
         }
-        tokio::time::sleep(waits.next().unwrap_or(LONGEST_WAIT)).await;
+        tokio::time::sleep(waits.next_wait()).await;
     }
-}
-
-fn waits() -> backon::ExponentialBackoff {
-    backoff::between(FIRST_WAIT, LONGEST_WAIT).build()
 }
 
 /// Prints events until the connection is lost; calls `first` at the first one.

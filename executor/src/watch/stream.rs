@@ -5,7 +5,6 @@
 
 use std::time::Duration;
 
-use backon::BackoffBuilder;
 use futures::{Stream, StreamExt, TryStreamExt};
 use http::{Request, header::ACCEPT};
 use http_body_util::{BodyExt, Collected};
@@ -20,7 +19,7 @@ use tracing::{info, warn};
 
 use super::{Change, Event};
 use crate::{
-    backoff,
+    backoff::Waits,
     failure::{ApiError, Cause},
     metrics::Metrics,
     objects::{self, Encoding, Heard, Unreadable, Watched},
@@ -80,8 +79,7 @@ pub(super) struct Watch<'a, T> {
 impl<T: Watched> Watch<'_, T> {
     /// Watches until nobody wants to hear of it any more.
     pub(super) async fn run(mut self) {
-        let backoff = backoff::between(FIRST_WAIT, LONGEST_WAIT);
-        let mut waits = backoff.build();
+        let mut waits = Waits::between(FIRST_WAIT, LONGEST_WAIT);
         // Up to where everything is known; nothing is, while it is `None`.
         let mut version = None;
         loop {
@@ -92,7 +90,7 @@ impl<T: Watched> Watch<'_, T> {
             };
             let kind = T::KIND;
             if begun.elapsed() >= A_WHILE {
-                waits = backoff.build();
+                waits.start_over();
             }
             match ended {
                 Ended::Unwanted => return,
@@ -115,7 +113,7 @@ impl<T: Watched> Watch<'_, T> {
                     warn!(kind, error = %Cause(&ended), "watch was interrupted and goes on");
                 }
             }
-            tokio::time::sleep(waits.next().unwrap_or(LONGEST_WAIT)).await;
+            tokio::time::sleep(waits.next_wait()).await;
         }
     }
 

@@ -28,8 +28,6 @@ const PART: usize = 256;
 pub(super) struct Reader {
     pub(super) strings: Interner,
     pub(super) problems: Vec<wire::Problem>,
-    /// The place of the first object in its request.
-    first: usize,
 }
 
 impl Reader {
@@ -42,11 +40,8 @@ impl Reader {
         take: impl Fn(&mut Self, &Item) -> Result<T, FieldError> + Sync,
     ) -> Vec<T> {
         let read = |(part, objects)| {
-            let mut reader = Self {
-                first: part * PART,
-                ..Self::default()
-            };
-            let taken = reader.each(kind, objects, &take);
+            let mut reader = Self::default();
+            let taken = reader.each_from(part * PART, kind, objects, &take);
             (taken, reader.problems)
         };
         let parts: Vec<_> = objects.par_chunks(PART).enumerate().map(read).collect();
@@ -63,6 +58,17 @@ impl Reader {
         &mut self,
         kind: &str,
         objects: &[Item],
+        take: impl FnMut(&mut Self, &Item) -> Result<T, FieldError>,
+    ) -> Vec<T> {
+        self.each_from(0, kind, objects, take)
+    }
+
+    /// The same, where `first` is the place of the first object in its request.
+    fn each_from<T>(
+        &mut self,
+        first: usize,
+        kind: &str,
+        objects: &[Item],
         mut take: impl FnMut(&mut Self, &Item) -> Result<T, FieldError>,
     ) -> Vec<T> {
         let mut taken = Vec::with_capacity(objects.len());
@@ -71,7 +77,7 @@ impl Reader {
                 Ok(thing) => taken.push(thing),
                 Err(FieldError { field, message }) => self.problems.push(wire::Problem {
                     code: wire::ProblemCode::Malformed.into(),
-                    object: format!("{kind} {}", object.name(self.first + index)),
+                    object: format!("{kind} {}", object.name(first + index)),
                     field,
                     message,
                 }),

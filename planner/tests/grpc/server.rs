@@ -1,8 +1,9 @@
 use everynode_proto::planner::v1::{PlanRequest, SessionRequest, planner_service_server::SERVICE_NAME};
 use tokio_stream::StreamExt;
-use tonic::Code;
+use tonic::{Code, Streaming, transport::Channel};
 use tonic_health::pb::{
-    HealthCheckRequest, health_check_response::ServingStatus as Served, health_client::HealthClient,
+    HealthCheckRequest, HealthCheckResponse, health_check_response::ServingStatus as Served,
+    health_client::HealthClient,
 };
 use tonic_reflection::pb::{v1, v1alpha};
 
@@ -32,14 +33,20 @@ async fn health_says_serving_once_the_planner_is_ready() {
     assert_eq!(check("").await.unwrap(), Served::NotServing);
 }
 
-#[tokio::test]
-async fn health_can_be_watched() {
-    let server = Server::start().await;
-    let mut health = HealthClient::new(server.connect().await);
+/// A watch of the planner's health, with the client that it belongs to.
+async fn watch_health(server: &Server) -> (Streaming<HealthCheckResponse>, HealthClient<Channel>) {
+    let mut client = HealthClient::new(server.connect().await);
     let request = HealthCheckRequest {
         service: SERVICE_NAME.to_owned(),
     };
-    let mut watch = soon(health.watch(request)).await.unwrap().into_inner();
+    let watch = soon(client.watch(request)).await.unwrap().into_inner();
+    (watch, client)
+}
+
+#[tokio::test]
+async fn health_can_be_watched() {
+    let server = Server::start().await;
+    let (mut watch, _client) = watch_health(&server).await;
     assert_eq!(
         soon(watch.message()).await.unwrap().unwrap().status(),
         Served::NotServing
@@ -166,11 +173,7 @@ async fn a_session_message_that_is_too_large_is_resource_exhausted() {
 async fn a_watch_of_health_hears_of_the_shutdown_and_doesnt_hold_it_up() {
     let server = Server::start().await;
     server.health.set_serving(true).await;
-    let mut health = HealthClient::new(server.connect().await);
-    let request = HealthCheckRequest {
-        service: SERVICE_NAME.to_owned(),
-    };
-    let mut watch = soon(health.watch(request)).await.unwrap().into_inner();
+    let (mut watch, _client) = watch_health(&server).await;
     assert_eq!(
         soon(watch.message()).await.unwrap().unwrap().status(),
         Served::Serving
@@ -185,5 +188,4 @@ async fn a_watch_of_health_hears_of_the_shutdown_and_doesnt_hold_it_up() {
     assert_eq!(end.code(), Code::Unavailable, "{end}");
     // The client is still connected.
     soon(server.served).await.unwrap().unwrap();
-    drop(health);
 }
