@@ -4,8 +4,11 @@
 
 use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
-use clap::{Parser, ValueEnum, value_parser};
-use everynode_proto::serve::{self, Limits};
+use clap::{Parser, value_parser};
+use everynode_proto::{
+    program::logs::LogArgs,
+    serve::{self, Limits},
+};
 
 use crate::service::server::MAX_REQUEST_BYTES;
 
@@ -87,13 +90,9 @@ pub struct Args {
     )]
     pub call_deadline: Duration,
 
-    /// How log lines are written.
-    #[arg(long, env = "EVERYNODE_LOG_FORMAT", value_enum, default_value_t = LogFormat::Text)]
-    pub log_format: LogFormat,
-
-    /// What is logged, such as info, debug or everynode_executor=debug.
-    #[arg(long, env = "RUST_LOG", value_name = "FILTER", default_value = "info")]
-    pub log: String,
+    /// What is logged, and how.
+    #[command(flatten)]
+    pub logs: LogArgs,
 }
 
 /// The highest count that a flag takes: more was a slip.
@@ -110,13 +109,4 @@ impl Args {
             max_message_bytes: MAX_REQUEST_BYTES,
         }
     }
-}
-
-/// How log lines are written.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum LogFormat {
-    /// For people.
-    Text,
-    /// One JSON object a line.
-    Json,
 }

@@ -10,27 +10,22 @@ use std::{
 
 use anyhow::{Context, anyhow};
 use backon::Retryable;
-use clap::Parser;
-use everynode_proto::answers::exit;
+use everynode_proto::{answers::exit, program};
 use k8s_openapi::api::core::v1::Namespace;
 use kube::{
     Client, Config,
     config::{KubeConfigOptions, Kubeconfig},
 };
-use tokio::{
-    signal::unix::{SignalKind, signal},
-    sync::{mpsc, watch},
-};
+use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
 use tonic::transport::Endpoint;
 use tracing::{info, warn};
-use tracing_subscriber::EnvFilter;
 
 use self::view::View;
 use crate::{
     admin,
     api::Api,
-    args::{Args, LogFormat},
+    args::Args,
     backoff, client,
     controller::{
         Controller, Parts,
@@ -97,29 +92,12 @@ struct Signs {
 
 /// Runs the program and returns its exit code.
 pub fn main() -> u8 {
-    let args = match Args::try_parse() {
+    let args: Args = match program::parse() {
         Ok(args) => args,
-        Err(error) => {
-            // Where there is no terminal to print to, the exit code still tells.
-            let _ = error.print();
-            return if error.use_stderr() { exit::USAGE } else { 0 };
-        }
+        Err(code) => return code,
     };
-    let filter = match EnvFilter::try_new(&args.log) {
-        Ok(filter) => filter,
-        Err(error) => {
-            return complain(
-                exit::USAGE,
-                &format!("--log (or RUST_LOG) {:?} can't be used: {error}", args.log),
-            );
-        }
-    };
-    let logs = tracing_subscriber::fmt()
-        .with_env_filter(filter)
-        .with_writer(std::io::stderr);
-    match args.log_format {
-        LogFormat::Text => logs.init(),
-        LogFormat::Json => logs.json().init(),
+    if let Err(error) = args.logs.start() {
+        return complain(exit::USAGE, &error.to_string());
     }
     let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
         Ok(runtime) => runtime,
@@ -135,13 +113,8 @@ pub fn main() -> u8 {
     }
 }
 
-#[expect(
-    clippy::print_stderr,
-    reason = "what ends the program must be seen whatever is logged"
-)]
 fn complain(code: u8, message: &str) -> u8 {
-    eprintln!("everynode-executor: {message}");
-    code
+    program::complain(env!("CARGO_PKG_NAME"), code, message)
 }
 
 async fn resolve(args: Args) -> anyhow::Result<Resolved> {
@@ -235,7 +208,9 @@ async fn execute(resolved: Resolved) -> anyhow::Result<()> {
     let view = async { view.await.context("the gRPC server's thread has ended")? };
     let work = async { tokio::try_join!(work, view) };
     let stopping = async {
-        stop_signal().await?;
+        program::stop_signal()
+            .await
+            .context("signals can't be listened for")?;
         shutdown.cancel();
         tokio::time::sleep(STOP_DEADLINE).await;
         warn!(
@@ -305,12 +280,4 @@ async fn cluster_uid(client: &Client) -> anyhow::Result<String> {
         .metadata
         .uid
         .context("the namespace kube-system has no uid")
-}
-
-async fn stop_signal() -> anyhow::Result<()> {
-    let mut terminate = signal(SignalKind::terminate()).context("can't listen for SIGTERM")?;
-    tokio::select! {
-        _ = terminate.recv() => Ok(()),
-        interrupt = tokio::signal::ctrl_c() => interrupt.context("can't listen for SIGINT"),
-    }
 }

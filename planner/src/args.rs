@@ -4,9 +4,12 @@
 
 use std::{net::SocketAddr, time::Duration};
 
-use clap::{Parser, Subcommand, ValueEnum, value_parser};
+use clap::{Parser, Subcommand, value_parser};
 use clap_complete::Shell;
-use everynode_proto::serve::{self, Limits};
+use everynode_proto::{
+    program::logs::LogArgs,
+    serve::{self, Limits},
+};
 
 use crate::{
     limits::MAX_MESSAGE_BYTES,
@@ -124,13 +127,9 @@ pub struct Args {
     )]
     pub call_deadline: Duration,
 
-    /// How log lines are written.
-    #[arg(long, env = "EVERYNODE_LOG_FORMAT", value_enum, default_value_t = LogFormat::Text)]
-    pub log_format: LogFormat,
-
-    /// What is logged, such as info, debug or everynode_planner=debug.
-    #[arg(long, env = "RUST_LOG", value_name = "FILTER", default_value = "info")]
-    pub log: String,
+    /// What is logged, and how.
+    #[command(flatten)]
+    pub logs: LogArgs,
 }
 
 /// The highest count that a flag takes: more was a slip.
@@ -149,18 +148,10 @@ impl Args {
     }
 }
 
-/// How log lines are written.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum LogFormat {
-    /// For people.
-    Text,
-    /// One JSON object a line.
-    Json,
-}
-
 #[cfg(test)]
 mod tests {
     use clap::{CommandFactory, error::ErrorKind};
+    use everynode_proto::program::logs::LogFormat;
 
     use super::*;
 
@@ -199,7 +190,10 @@ mod tests {
         let limits = args.limits();
         assert_eq!((limits.max_concurrent_calls, limits.max_streams), (3, 4));
         assert_eq!(limits.call_deadline, Duration::from_secs(65));
-        assert_eq!((args.log_format, args.log.as_str()), (LogFormat::Json, "debug"));
+        assert_eq!(
+            (args.logs.log_format, args.logs.log.as_str()),
+            (LogFormat::Json, "debug")
+        );
     }
 
     #[test]

@@ -3,25 +3,21 @@
 use std::{sync::Arc, time::Duration};
 
 use anyhow::Context;
-use clap::{CommandFactory, Parser};
+use clap::CommandFactory;
 use clap_complete::Shell;
 use everynode_proto::{
     answers::{self, exit},
     planner::v1::planner_service_server::PlannerServiceServer,
+    program,
     serve::{self, Limits, Server},
 };
-use tokio::{
-    net::TcpListener,
-    signal::unix::{SignalKind, signal},
-    sync::watch,
-};
+use tokio::{net::TcpListener, sync::watch};
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
-use tracing_subscriber::EnvFilter;
 
 use crate::{
     admin,
-    args::{Args, Cli, Command, LogFormat},
+    args::{Args, Cli, Command},
     metrics::Metrics,
     offline,
     service::Planner,
@@ -32,13 +28,9 @@ const DRAIN_DEADLINE: Duration = Duration::from_secs(10);
 
 /// Runs the program and returns its exit code.
 pub fn main() -> u8 {
-    let cli = match Cli::try_parse() {
+    let cli: Cli = match program::parse() {
         Ok(cli) => cli,
-        Err(error) => {
-            // Where there is no terminal to print to, the exit code still tells.
-            let _ = error.print();
-            return if error.use_stderr() { exit::USAGE } else { 0 };
-        }
+        Err(code) => return code,
     };
     match cli.command {
         None => start(&cli.serve),
@@ -52,16 +44,9 @@ pub fn main() -> u8 {
 
 /// Serves until it is told to stop; returns the exit code.
 fn start(args: &Args) -> u8 {
-    let filter = match EnvFilter::try_new(&args.log) {
-        Ok(filter) => filter,
-        Err(error) => {
-            return complain(
-                exit::USAGE,
-                &format!("--log (or RUST_LOG) can't be used: {error}"),
-            );
-        }
-    };
-    start_logging(filter, args.log_format);
+    if let Err(error) = args.logs.start() {
+        return complain(exit::USAGE, &error.to_string());
+    }
     let runtime = match tokio::runtime::Runtime::new() {
         Ok(runtime) => runtime,
         Err(error) => return complain(1, &format!("can't start: {error}")),
@@ -78,13 +63,8 @@ fn start(args: &Args) -> u8 {
     })
 }
 
-#[expect(
-    clippy::print_stderr,
-    reason = "what ends the program must be seen whatever is logged"
-)]
 fn complain(code: u8, message: &str) -> u8 {
-    eprintln!("everynode-planner: {message}");
-    code
+    program::complain(env!("CARGO_PKG_NAME"), code, message)
 }
 
 /// Prints a shell's script for completion.
@@ -94,16 +74,6 @@ fn complete(shell: Shell) -> u8 {
     match answers::print(&String::from_utf8_lossy(&script)) {
         Ok(_) => 0,
         Err(error) => complain(exit::SOFTWARE, &format!("the script can't be written: {error}")),
-    }
-}
-
-fn start_logging(filter: EnvFilter, format: LogFormat) {
-    let logs = tracing_subscriber::fmt()
-        .with_env_filter(filter)
-        .with_writer(std::io::stderr);
-    match format {
-        LogFormat::Text => logs.init(),
-        LogFormat::Json => logs.json().init(),
     }
 }
 
@@ -142,7 +112,9 @@ async fn serve(ports: Ports, limits: Limits) -> anyhow::Result<()> {
     info!(%listen, %admin_listen, version = env!("CARGO_PKG_VERSION"), "planner serves");
 
     let stopping = async {
-        stop_signal().await?;
+        program::stop_signal()
+            .await
+            .context("signals can't be listened for")?;
         info!("planner stops");
         ready.send_replace(false);
         health.set_serving(false).await;
@@ -176,12 +148,4 @@ pub async fn server(
         .max_encoding_message_size(limits.max_message_bytes);
     let server = Server::new(service, limits, shutdown).await?;
     Ok(server.observed_by(metrics))
-}
-
-async fn stop_signal() -> anyhow::Result<()> {
-    let mut terminate = signal(SignalKind::terminate()).context("can't listen for SIGTERM")?;
-    tokio::select! {
-        _ = terminate.recv() => Ok(()),
-        interrupt = tokio::signal::ctrl_c() => interrupt.context("can't listen for SIGINT"),
-    }
 }

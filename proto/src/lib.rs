@@ -6,12 +6,14 @@
 //!   watches and the planner's unary calls both go through it, so a fact means the same in both.
 //! - `testing`: what the tests of the wire share; not in any program.
 //! - [`serve`]: how both programs serve their services: limits, deadlines, health, reflection, shutdown.
+//! - [`program`]: what both programs are, whatever they do: flags, logs, and how they end.
 //! - [`answers`]: the answers of both services, printed for people and for programs.
 //!
 //! No rule lives here: what follows from a fact is the planner's to say.
 
 pub mod answers;
 pub mod facts;
+pub mod program;
 pub mod serve;
 #[cfg(feature = "testing")]
 pub mod testing;
