@@ -2,6 +2,8 @@
 
 #![expect(clippy::doc_markdown, reason = "the comments are what --help prints")]
 
+pub mod leader_elect;
+
 use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
 use clap::{Parser, value_parser};
@@ -10,6 +12,8 @@ use everynode_proto::{
     serve::{self, Limits},
 };
 
+use self::leader_elect::LeaderElectArgs;
+
 use crate::service::server::MAX_REQUEST_BYTES;
 
 /// Watches a cluster, asks the planner what its DaemonSets need, and carries it out.
@@ -17,7 +21,7 @@ use crate::service::server::MAX_REQUEST_BYTES;
 /// It takes the place of the DaemonSet controller in kube-controller-manager, which has to be switched off there with
 /// --controllers=*,-daemonset. While no planner can be reached it changes nothing.
 #[derive(Debug, Clone, Parser)]
-#[command(name = "everynode-executor", version)]
+#[command(name = "everynode-executor", version, args_override_self = true)]
 pub struct Args {
     /// Where the planner serves gRPC, such as http://everynode-planner:50051.
     #[arg(long, env = "EVERYNODE_PLANNER", value_name = "URL")]
@@ -54,6 +58,10 @@ pub struct Args {
     /// The name by which this executor is known in events and to the planner; the host's name when not given.
     #[arg(long, env = "EVERYNODE_IDENTITY", value_name = "NAME")]
     pub identity: Option<String>,
+
+    /// How one of several executors is chosen to lead.
+    #[command(flatten)]
+    pub leader_elect: LeaderElectArgs,
 
     /// How many calls, without watches, are worked on at the same time. One more waits for its turn for a second, and is
     /// then refused with RESOURCE_EXHAUSTED and the time after which to try again.

@@ -11,9 +11,14 @@ use hyper_util::{
 };
 use kube::{
     Client, Config,
-    client::{Body, ClientBuilder, ConfigExt},
+    client::{ClientBuilder, ConfigExt},
 };
 use tower::{BoxError, ServiceBuilder, timeout::TimeoutLayer};
+
+use crate::lease::{
+    Claim,
+    gate::{Claimed, GateLayer},
+};
 
 /// How long connecting to the API server may take.
 const CONNECT_DEADLINE: Duration = Duration::from_secs(10);
@@ -32,6 +37,14 @@ const CONNECTION_WINDOW_BYTES: u32 = 4 << 20;
 /// # Errors
 /// The configuration names certificates, credentials or a proxy that can't be used.
 pub fn connect(config: &Config) -> anyhow::Result<Client> {
+    connect_with(config, Claim::forever())
+}
+
+/// The same, but nothing is written without a current claim to lead.
+///
+/// # Errors
+/// As [`connect`].
+pub fn connect_with(config: &Config, claim: Claim) -> anyhow::Result<Client> {
     if config.proxy_url.is_some() {
         bail!("a proxy for the API server (proxy-url in the kubeconfig, or HTTPS_PROXY) isn't supported");
     }
@@ -50,7 +63,7 @@ pub fn connect(config: &Config) -> anyhow::Result<Client> {
             .with_context(|| format!("tls-server-name {name:?} isn't a server's name"))?;
         https = https.with_server_name_resolver(FixedServerNameResolver::new(name));
     }
-    let client: legacy::Client<_, Body> = legacy::Builder::new(TokioExecutor::new())
+    let client: legacy::Client<_, Claimed> = legacy::Builder::new(TokioExecutor::new())
         .timer(TokioTimer::new())
         .pool_timer(TokioTimer::new())
         .http2_initial_stream_window_size(STREAM_WINDOW_BYTES)
@@ -65,6 +78,7 @@ pub fn connect(config: &Config) -> anyhow::Result<Client> {
         .option_layer(config.auth_layer()?)
         .layer(config.extra_headers_layer()?)
         .map_err(BoxError::from)
+        .layer(GateLayer::new(claim))
         .service(client);
     Ok(ClientBuilder::new(service, config.default_namespace.clone()).build())
 }

@@ -363,6 +363,12 @@ impl Cluster {
         self.touched.pods.extend(self.pods.uids().cloned());
         self.touched.daemon_sets.extend(self.daemon_sets.keys().cloned());
     }
+
+    /// Has every `DaemonSet` put in order, whoever has looked after it until now.
+    pub fn look_after_all(&mut self) {
+        self.touched.daemon_sets.extend(self.daemon_sets.keys().cloned());
+        self.touched.upkeep.extend(self.daemon_sets.keys().cloned());
+    }
 }
 
 #[cfg(test)]

@@ -10,13 +10,18 @@ mod plans;
 pub mod questions;
 mod rivals;
 mod status;
+mod term;
 mod upkeep;
 
 use std::{collections::HashMap, sync::Arc, time::Duration};
 
 use anyhow::{Context, bail};
 use futures::StreamExt;
-use tokio::{sync::mpsc, task::JoinSet, time::Instant};
+use tokio::{
+    sync::{mpsc, watch},
+    task::JoinSet,
+    time::Instant,
+};
 use tokio_util::{
     sync::CancellationToken,
     time::{DelayQueue, delay_queue},
@@ -24,19 +29,26 @@ use tokio_util::{
 use tracing::info;
 
 use self::{
-    actions::ActionEnded, managed::Managed, news::News, questions::Question, rivals::Trace,
-    status::StatusWritten, upkeep::UpkeepEnded,
+    actions::ActionEnded,
+    managed::Managed,
+    news::News,
+    questions::Question,
+    rivals::Trace,
+    status::StatusWritten,
+    term::{Term, brought},
+    upkeep::UpkeepEnded,
 };
 use crate::{
     api::Api,
     apply::Lane,
-    cluster::{Cluster, Text},
+    cluster::{Cluster, Text, Touched},
     events::Events,
     failure::ApiError,
     health::{HEARTBEAT, Health},
+    leadership::Leadership,
     metrics::Metrics,
     outbox::{Announcement, Outbox},
-    session,
+    session::{self, Opener},
     watch::Change,
 };
 
@@ -61,8 +73,10 @@ pub struct Parts {
     pub metrics: Arc<Metrics>,
     /// What the watches say.
     pub changes: mpsc::Receiver<Change>,
-    /// What the planner's session brings.
-    pub sessions: mpsc::Receiver<session::Event>,
+    /// Who leads. Only while this executor does, it has a session and writes anything.
+    pub leadership: watch::Receiver<Leadership>,
+    /// Where its sessions come from then.
+    pub opener: Opener,
     /// What those ask who want to know what is known.
     pub questions: mpsc::Receiver<Question>,
 }
@@ -73,6 +87,7 @@ pub struct Controller {
     parts: Parts,
     cluster: Cluster,
     outbox: Outbox,
+    term: Option<Term>,
     planner: Option<Planner>,
     /// Counts sessions, from the end of each: actions belong to the one that asked for them.
     session: u64,
@@ -129,6 +144,7 @@ impl Controller {
             parts,
             cluster: Cluster::default(),
             outbox: Outbox::default(),
+            term: None,
             planner: None,
             session: 0,
             managed: HashMap::new(),
@@ -145,6 +161,7 @@ impl Controller {
     /// Something that must not end has ended.
     pub async fn run(mut self, shutdown: CancellationToken) -> anyhow::Result<()> {
         let mut heartbeat = tokio::time::interval(HEARTBEAT);
+        self.follow_leadership();
         loop {
             let may_complete = self.may_complete();
             let requests = self.planner.as_ref().map(|planner| planner.requests.clone());
@@ -153,13 +170,15 @@ impl Controller {
             tokio::select! {
                 () = shutdown.cancelled() => break,
                 change = self.parts.changes.recv() => self.take_in(change.context("the watches have ended")?),
-                event = self.parts.sessions.recv() => self.hear(event.context("the session's task has ended")?),
+                changed = self.parts.leadership.changed() => changed.context("the election has ended")?,
+                event = brought(&mut self.term) => self.hear(event.context("the session's task has ended")?),
                 Some(answer) = self.calls.join_next() => self.hear_back(answer.context("a call failed")?),
                 Some(question) = self.parts.questions.recv() => self.answer(question),
                 Some(timer) = self.timers.next() => self.time(timer.into_inner()),
                 Ok(permit) = reserve(requests, pace), if is_due => self.tell(permit, may_complete),
                 _ = heartbeat.tick() => self.look_after(),
             }
+            self.follow_leadership();
             self.settle();
         }
         self.stop.cancel();
@@ -290,6 +309,11 @@ impl Controller {
             return;
         }
         self.parts.health.watches_synced();
+        if self.term.is_none() {
+            // Whoever begins to lead looks at everything.
+            self.cluster.touched = Touched::default();
+            return;
+        }
         let changed: Vec<_> = self.cluster.touched.daemon_sets.iter().cloned().collect();
         for uid in changed {
             if self.cluster.daemon_set(&uid).is_some() {

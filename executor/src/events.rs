@@ -146,6 +146,11 @@ impl Events {
         true
     }
 
+    /// Somebody else looks after all of them.
+    pub fn forget_all(&mut self) {
+        self.buckets.clear();
+    }
+
     /// A `DaemonSet` is gone.
     pub fn forget(&mut self, uid: &str) {
         self.buckets.remove(uid);

@@ -27,6 +27,8 @@ struct State {
 
 #[derive(Debug, Clone, Copy)]
 enum Planner {
+    /// There is nothing to be told: another executor leads, or none yet.
+    NotOurs,
     NeverSynced,
     Synced,
     LostAt(Instant),
@@ -35,7 +37,7 @@ enum Planner {
 impl Default for Health {
     fn default() -> Self {
         let state = State {
-            planner: Planner::NeverSynced,
+            planner: Planner::NotOurs,
             heartbeat: Instant::now(),
         };
         Self {
@@ -68,6 +70,22 @@ impl Health {
         let _ = self.listed.subscribe().wait_for(|listed| *listed).await;
     }
 
+    /// This executor leads from now on, and has to have a planner.
+    pub fn leads(&self) {
+        let mut state = self.state.lock();
+        // One that took over from another is not unready for the moment that it takes to find the planner.
+        state.planner = match state.planner {
+            Planner::NotOurs if self.is_listed() => Planner::LostAt(Instant::now()),
+            Planner::NotOurs | Planner::NeverSynced => Planner::NeverSynced,
+            Planner::Synced | Planner::LostAt(_) => state.planner,
+        };
+    }
+
+    /// This executor doesn't lead any more, and needs no planner.
+    pub fn stands_by(&self) {
+        self.state.lock().planner = Planner::NotOurs;
+    }
+
     /// The planner has been told everything.
     pub fn planner_synced(&self) {
         self.state.lock().planner = Planner::Synced;
@@ -88,7 +106,7 @@ impl Health {
             return Some("the cluster has not been listed yet");
         }
         match state.planner {
-            Planner::Synced => None,
+            Planner::NotOurs | Planner::Synced => None,
             Planner::LostAt(since) if since.elapsed() < PLANNER_GRACE => None,
             Planner::LostAt(_) => {
                 Some("the planner is lost; nothing is created or deleted until there is one")

@@ -9,22 +9,30 @@ pub struct Leadership {
     pub leader: String,
     /// Whether that is this one.
     pub is_us: bool,
+    /// The term that this executor leads in, if it does. Whoever leads later has a higher one.
+    pub term: u64,
 }
 
 impl Leadership {
-    /// This executor leads, by this name.
+    /// This executor leads, by this name, in the only term that there is.
     pub fn ours(identity: &str) -> Self {
+        Self::ours_in(identity, 0)
+    }
+
+    /// This executor leads, by this name, in this term.
+    pub fn ours_in(identity: &str, term: u64) -> Self {
         Self {
             leader: identity.to_owned(),
             is_us: true,
+            term,
         }
     }
 
-    /// Another executor leads.
+    /// Another executor leads; none that is known, when the name is empty.
     pub fn of(leader: &str) -> Self {
         Self {
             leader: leader.to_owned(),
-            is_us: false,
+            ..Self::default()
         }
     }
 

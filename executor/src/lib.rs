@@ -12,7 +12,7 @@
 //! - [`outbox`], [`session`]: facts out, plans in.
 //! - [`apply`], [`action`]: plans into API calls.
 //! - [`pod`], [`template`], [`history`], [`adopt`], [`upkeep`], [`status`], [`events`]: one concern each.
-//! - [`view`], [`service`]: what is said to those who ask, and the gRPC service that says it; [`leadership`]: who else to ask. It asks the
+//! - [`view`], [`service`]: what is said to those who ask, and the gRPC service that says it; [`leadership`]: who else to ask; [`lease`]: how it is decided. It asks the
 //!   loop by [`controller::questions`].
 //! - [`api`], [`failure`], [`client`]: the calls to the API server, why they fail, and the connections that they go by; [`backoff`]: when they are repeated.
 //! - [`args`], [`run`], [`admin`], [`health`], [`metrics`]: the program.
@@ -34,6 +34,7 @@ pub mod hash;
 pub mod health;
 pub mod history;
 pub mod leadership;
+pub mod lease;
 pub mod metrics;
 pub mod objects;
 pub mod outbox;

@@ -81,6 +81,7 @@ pub struct Metrics {
     plans: Counter,
     actions_planned: Counter,
     facts: Counter,
+    leader: Gauge,
     planner_connected: Gauge,
     planner_losses: Counter,
     status_writes: Counter,
@@ -125,6 +126,8 @@ impl Default for Metrics {
                 reason: refusal.as_str(),
             });
         }
+        let leader = Gauge::default();
+        registry.register("leader", "Whether this executor leads", leader.clone());
         let planner_connected = Gauge::default();
         registry.register(
             "planner_connected",
@@ -137,6 +140,7 @@ impl Default for Metrics {
             plans,
             actions_planned,
             facts,
+            leader,
             planner_connected,
             planner_losses,
             status_writes,
@@ -177,6 +181,11 @@ impl Metrics {
     /// Facts have been sent.
     pub fn facts(&self, count: usize) {
         self.facts.inc_by(u64::try_from(count).unwrap_or(u64::MAX));
+    }
+
+    /// Whether this executor leads from now on.
+    pub fn leading(&self, leads: bool) {
+        self.leader.set(i64::from(leads));
     }
 
     /// A planner session is open.

@@ -3,6 +3,7 @@
 mod view;
 
 use std::{
+    fs,
     net::{SocketAddr, TcpListener},
     sync::Arc,
     time::Duration,
@@ -35,8 +36,9 @@ use crate::{
     failure::Cause,
     health::Health,
     leadership::Leadership,
+    lease::{self, Claim, Election},
     metrics::Metrics,
-    session::{self, Identity},
+    session::{self, Identity, Opener},
     watch::watch_all,
 };
 
@@ -52,6 +54,7 @@ struct Resolved {
     planner: Endpoint,
     config: Config,
     identity: String,
+    election: Option<lease::Settings>,
     ports: Ports,
     args: Args,
 }
@@ -81,6 +84,18 @@ impl Ports {
 struct Clients {
     watches: Client,
     calls: Client,
+    /// Renewing a Lease must not wait for anything.
+    lease: Client,
+}
+
+/// How this executor stands to the others of the cluster.
+struct Candidate {
+    /// What names it to people.
+    executor: String,
+    /// How one is chosen to lead; without it this is the only one.
+    election: Option<lease::Settings>,
+    claim: Claim,
+    leads: watch::Sender<Leadership>,
 }
 
 /// What shows how the program fares.
@@ -133,14 +148,22 @@ async fn resolve(args: Args) -> anyhow::Result<Resolved> {
         .clone()
         .or_else(host)
         .unwrap_or_else(|| "everynode-executor".to_owned());
+    let election = args.leader_elect.settings(own_namespace())?;
     let ports = Ports::bind(&args)?;
     Ok(Resolved {
         planner,
         config,
         identity,
+        election,
         ports,
         args,
     })
+}
+
+/// The namespace of the pod that this runs in, if it does.
+fn own_namespace() -> Option<String> {
+    let namespace = fs::read_to_string("/var/run/secrets/kubernetes.io/serviceaccount/namespace").ok()?;
+    Some(namespace.trim().to_owned()).filter(|namespace| !namespace.is_empty())
 }
 
 async fn cluster_config(args: &Args) -> anyhow::Result<Config> {
@@ -169,16 +192,22 @@ async fn execute(resolved: Resolved) -> anyhow::Result<()> {
         planner,
         config,
         identity,
+        election,
         ports,
         args,
     } = resolved;
     let (listen, admin_listen) = (ports.grpc.local_addr()?, ports.admin.local_addr()?);
     let cluster_url = config.cluster_url.to_string();
     // A long list that is being read must not hold up a call, so the watches have a connection of their own.
+    let (claim, leadership) = match &election {
+        Some(_) => (Claim::none(), Leadership::default()),
+        None => (Claim::forever(), Leadership::ours(&identity)),
+    };
     let unusable = "can't make a client for the cluster";
     let clients = Clients {
         watches: client::connect(&config).context(unusable)?,
-        calls: client::connect(&config).context(unusable)?,
+        calls: client::connect_with(&config, claim.clone()).context(unusable)?,
+        lease: client::connect(&config).context(unusable)?,
     };
     info!(cluster = cluster_url, planner = args.planner, %listen, %admin_listen,
         version = env!("CARGO_PKG_VERSION"), "executor starts");
@@ -192,7 +221,7 @@ async fn execute(resolved: Resolved) -> anyhow::Result<()> {
     .into_future();
     let shutdown = CancellationToken::new();
     let (asker, questions) = Asker::new();
-    let (_leads, leadership) = watch::channel(Leadership::ours(&identity));
+    let (leads, leadership) = watch::channel(leadership);
     let view = View {
         listener: ports.grpc,
         limits: args.limits(),
@@ -204,7 +233,13 @@ async fn execute(resolved: Resolved) -> anyhow::Result<()> {
         signs: signs.clone(),
     };
     let view = view.start(shutdown.clone())?;
-    let work = work(clients, planner, identity, questions, signs, shutdown.clone());
+    let candidate = Candidate {
+        executor: identity,
+        election,
+        claim,
+        leads,
+    };
+    let work = work(clients, planner, candidate, questions, signs, shutdown.clone());
     let view = async { view.await.context("the gRPC server's thread has ended")? };
     let work = async { tokio::try_join!(work, view) };
     let stopping = async {
@@ -227,9 +262,13 @@ async fn execute(resolved: Resolved) -> anyhow::Result<()> {
 }
 
 async fn work(
-    Clients { watches, calls }: Clients,
+    Clients {
+        watches,
+        calls,
+        lease,
+    }: Clients,
     planner: Endpoint,
-    executor: String,
+    candidate: Candidate,
     questions: mpsc::Receiver<Question>,
     signs: Signs,
     shutdown: CancellationToken,
@@ -238,32 +277,53 @@ async fn work(
         cluster = cluster_uid(&calls) => cluster?,
         () = shutdown.cancelled() => return Ok(()),
     };
+    let Candidate {
+        executor,
+        election,
+        claim,
+        leads,
+    } = candidate;
     let Signs { metrics, health } = signs;
     let (changes, seen) = mpsc::channel(CHANGES_AHEAD);
-    let (sessions, heard) = mpsc::channel(SESSION_EVENTS_AHEAD);
     let events = Events::new(calls.clone(), executor.clone(), metrics.clone());
+    let identity = executor.clone();
+    let opener = Opener::new(SESSION_EVENTS_AHEAD, move |epoch, sessions| {
+        let identity = Identity {
+            cluster: cluster.clone(),
+            executor: identity.clone(),
+            epoch,
+        };
+        let planner = planner.clone();
+        let connect = move || {
+            let planner = planner.clone();
+            async move { planner.connect().await }
+        };
+        session::run(connect, identity, sessions)
+    });
     let parts = Parts {
         api: Api::new(calls),
         events,
         health,
         metrics: metrics.clone(),
         changes: seen,
-        sessions: heard,
+        leadership: leads.subscribe(),
+        opener,
         questions,
     };
-    // Without a Lease there is one term for all time.
-    let identity = Identity {
-        cluster,
-        executor,
-        epoch: 0,
-    };
     tokio::spawn(watch_all(watches, changes, metrics));
-    let connect = move || {
-        let planner = planner.clone();
-        async move { planner.connect().await }
+    let controller = Controller::new(parts).run(shutdown);
+    let Some(settings) = election else {
+        return controller.await;
     };
-    tokio::spawn(session::run(connect, identity, sessions));
-    Controller::new(parts).run(shutdown).await
+    // The Lease is kept until the last call has ended, and given up then.
+    let stop = CancellationToken::new();
+    let election = Election::new(lease, settings, executor, claim, leads).run(stop.clone());
+    let controller = async {
+        let ended = controller.await;
+        stop.cancel();
+        ended
+    };
+    tokio::join!(controller, election).0
 }
 
 /// What names the cluster: the uid of its kube-system namespace, which lives as long as the cluster.

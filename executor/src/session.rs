@@ -1,6 +1,9 @@
 //! The stream to a planner: connect, open a session, pass messages on, and connect again when it ends.
 
-use std::time::{Duration, SystemTime};
+use std::{
+    fmt,
+    time::{Duration, SystemTime},
+};
 
 use everynode_proto::planner::v1::{
     Hello, Plan, Problem, SessionRequest, SessionResponse, Welcome,
@@ -8,6 +11,7 @@ use everynode_proto::planner::v1::{
 };
 use tokio::{sync::mpsc, time::Instant};
 use tokio_stream::wrappers::ReceiverStream;
+use tokio_util::task::AbortOnDropHandle;
 use tonic::{
     Status, Streaming,
     transport::{Channel, Endpoint},
@@ -67,6 +71,50 @@ pub enum Event {
     Problem(Problem),
     /// The session has ended; what it asked for and was not begun is void.
     Lost,
+}
+
+/// The sessions of one term of leadership, one after the other. They end when this is dropped.
+#[derive(Debug)]
+pub struct Sessions {
+    events: mpsc::Receiver<Event>,
+    _task: AbortOnDropHandle<()>,
+}
+
+impl Sessions {
+    /// The next thing that they bring; `None` when the task has ended that keeps them open, which it never should.
+    pub async fn next(&mut self) -> Option<Event> {
+        self.events.recv().await
+    }
+}
+
+/// Begins the sessions of a term.
+pub struct Opener(Box<dyn FnMut(u64) -> Sessions + Send>);
+
+impl Opener {
+    /// Sessions that `task` keeps open for a term, which hands on what they bring; `ahead` events may wait.
+    pub fn new<F: Future<Output = ()> + Send + 'static>(
+        ahead: usize,
+        mut task: impl FnMut(u64, mpsc::Sender<Event>) -> F + Send + 'static,
+    ) -> Self {
+        Self(Box::new(move |term| {
+            let (sender, events) = mpsc::channel(ahead);
+            Sessions {
+                events,
+                _task: AbortOnDropHandle::new(tokio::spawn(task(term, sender))),
+            }
+        }))
+    }
+
+    /// Begins those of this term.
+    pub fn open(&mut self, term: u64) -> Sessions {
+        (self.0)(term)
+    }
+}
+
+impl fmt::Debug for Opener {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.debug_struct("Opener").finish_non_exhaustive()
+    }
 }
 
 /// How long the planner wants it to be waited; `None` for what can't be waited, such as a negative time. prost's own

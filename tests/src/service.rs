@@ -79,6 +79,9 @@ impl Role for ExecutorRole {
             format!("--listen={}", self.listen.address()),
             format!("--planner={}", self.planner),
             format!("--kubeconfig={}", self.kubeconfig.display()),
+            // One that is killed and started again would wait for its own Lease to run out. A flag given twice counts
+            // as it is given last.
+            "--leader-elect=false".to_owned(),
         ]
     }
 

@@ -199,8 +199,12 @@ impl Controller {
     }
 
     fn known(&self, uid: &str, which: &Which) -> Option<Known> {
-        let (entry, managed) = (self.cluster.daemon_set(uid)?, self.managed.get(uid)?);
-        let sketch = sketch(entry, managed);
+        let entry = self.cluster.daemon_set(uid)?;
+        // Whoever doesn't lead knows what is there, but not what is done about it.
+        let sketch = match self.managed.get(uid) {
+            Some(managed) => sketch(entry, managed),
+            None => sketch(entry, &Managed::default()),
+        };
         let pods = self.cluster.pods().of(uid).map(|(_, pod)| pod);
         let pods = match which {
             Which::All => pods.cloned().collect(),

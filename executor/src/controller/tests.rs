@@ -3,6 +3,7 @@ mod facts;
 mod newer;
 mod questions;
 mod rivals;
+mod terms;
 mod upkeep;
 
 use everynode_proto::planner::v1::{
@@ -10,7 +11,7 @@ use everynode_proto::planner::v1::{
     SessionRequest, Toleration, action::Action,
 };
 use serde_json::{Value, json};
-use tokio::task::JoinHandle;
+use tokio::{sync::watch as state, task::JoinHandle};
 
 use super::{questions::Asker, *};
 use crate::{
@@ -30,7 +31,9 @@ const PATIENCE: Duration = Duration::from_mins(10);
 pub(crate) struct Rig {
     pub(crate) api: Server,
     changes: mpsc::Sender<Change>,
-    sessions: mpsc::Sender<session::Event>,
+    pub(crate) leads: state::Sender<Leadership>,
+    /// The last term that has begun, and where what its sessions bring comes from.
+    begun: state::Receiver<Option<(u64, mpsc::Sender<session::Event>)>>,
     /// The events written, as `reason: note`.
     written: mpsc::UnboundedReceiver<String>,
     pub(crate) health: Arc<Health>,
@@ -43,19 +46,25 @@ pub(crate) struct Rig {
 pub(crate) fn rig() -> Rig {
     let (client, api) = server();
     let (changes, seen) = mpsc::channel(64);
-    let (sessions, heard) = mpsc::channel(64);
     let (health, metrics) = (Arc::new(Health::default()), Arc::new(Metrics::default()));
     let (events_client, events_server) = server();
     let (written, receiver) = mpsc::unbounded_channel();
     tokio::spawn(write_down(events_server, written));
     let (asker, questions) = Asker::new();
+    let (leads, leadership) = state::channel(Leadership::ours("me"));
+    let (begins, begun) = state::channel(None);
+    let opener = Opener::new(64, move |term, sessions| {
+        begins.send_replace(Some((term, sessions)));
+        std::future::pending()
+    });
     let parts = Parts {
         api: Api::new(client),
         events: Events::new(events_client, "me".to_owned(), metrics.clone()),
         health: health.clone(),
         metrics: metrics.clone(),
         changes: seen,
-        sessions: heard,
+        leadership,
+        opener,
         questions,
     };
     let shutdown = CancellationToken::new();
@@ -63,7 +72,8 @@ pub(crate) fn rig() -> Rig {
     Rig {
         api,
         changes,
-        sessions,
+        leads,
+        begun,
         written: receiver,
         health,
         metrics,
@@ -130,10 +140,19 @@ impl Rig {
         self.change(Change::Pod(watch::Event::Gone(read(pod)))).await;
     }
 
+    /// Where what the sessions of the term bring comes from.
+    async fn sessions(&self) -> mpsc::Sender<session::Event> {
+        let mut begun = self.begun.clone();
+        let begun = begun.wait_for(|begun| begun.as_ref().is_some_and(|(_, sessions)| !sessions.is_closed()));
+        let (_, sessions) = begun.await.unwrap().clone().unwrap();
+        sessions
+    }
+
     /// Opens a session that takes this many facts at a time.
     pub(crate) async fn open(&self, limit: usize) -> Planned {
         let (requests, receiver) = mpsc::channel(1);
-        self.sessions
+        let sessions = self.sessions().await;
+        sessions
             .send(session::Event::Opened {
                 requests,
                 limit,
@@ -144,7 +163,7 @@ impl Rig {
             .unwrap();
         Planned {
             requests: receiver,
-            sessions: self.sessions.clone(),
+            sessions,
             plans: 0,
         }
     }
@@ -161,7 +180,7 @@ impl Rig {
 
     pub(crate) async fn lose(&self, planner: Planned) {
         drop(planner);
-        self.sessions.send(session::Event::Lost).await.unwrap();
+        self.sessions().await.send(session::Event::Lost).await.unwrap();
     }
 
     /// The events written so far, when everything has had its turn.

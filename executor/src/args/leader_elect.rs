@@ -1,0 +1,150 @@
+//! How one of several executors is chosen to lead. The flags are those of Kubernetes' own controllers.
+
+use std::time::Duration;
+
+use clap::ArgAction;
+use everynode_proto::serve::call_deadline as time;
+
+use crate::lease::Settings;
+
+/// The flags of leader election.
+#[derive(Debug, Clone, clap::Args)]
+#[command(next_help_heading = "Leader election")]
+pub struct LeaderElectArgs {
+    /// Whether only the executor that holds a Lease acts, while others stand by with warm caches. Without it there must never
+    /// be more than one executor in a cluster.
+    #[arg(
+        long,
+        env = "EVERYNODE_LEADER_ELECT",
+        value_name = "BOOL",
+        default_value_t = true,
+        action = ArgAction::Set,
+        num_args = 0..=1,
+        require_equals = true,
+        default_missing_value = "true"
+    )]
+    pub leader_elect: bool,
+
+    /// After how long without a sign of the leader another executor takes over, in whole seconds.
+    #[arg(
+        long,
+        env = "EVERYNODE_LEADER_ELECT_LEASE_DURATION",
+        value_name = "TIME",
+        default_value = "15s",
+        value_parser = time,
+        allow_hyphen_values = true
+    )]
+    pub leader_elect_lease_duration: Duration,
+
+    /// How long the leader goes on when it can't renew the Lease. After that it writes nothing until it leads again.
+    #[arg(
+        long,
+        env = "EVERYNODE_LEADER_ELECT_RENEW_DEADLINE",
+        value_name = "TIME",
+        default_value = "10s",
+        value_parser = time,
+        allow_hyphen_values = true
+    )]
+    pub leader_elect_renew_deadline: Duration,
+
+    /// How often the Lease is renewed.
+    #[arg(
+        long,
+        env = "EVERYNODE_LEADER_ELECT_RETRY_PERIOD",
+        value_name = "TIME",
+        default_value = "2s",
+        value_parser = time,
+        allow_hyphen_values = true
+    )]
+    pub leader_elect_retry_period: Duration,
+
+    /// The name of the Lease.
+    #[arg(
+        long,
+        env = "EVERYNODE_LEADER_ELECT_RESOURCE_NAME",
+        value_name = "NAME",
+        default_value = "everynode-executor"
+    )]
+    pub leader_elect_resource_name: String,
+
+    /// The namespace of the Lease; when not given, that of the pod that this runs in, or else kube-system.
+    #[arg(
+        long,
+        env = "EVERYNODE_LEADER_ELECT_RESOURCE_NAMESPACE",
+        value_name = "NAMESPACE"
+    )]
+    pub leader_elect_resource_namespace: Option<String>,
+}
+
+impl LeaderElectArgs {
+    /// The settings of the election, if there is one. `own_namespace` is that of the pod that this runs in.
+    ///
+    /// # Errors
+    /// The times don't go together.
+    pub fn settings(&self, own_namespace: Option<String>) -> anyhow::Result<Option<Settings>> {
+        if !self.leader_elect {
+            return Ok(None);
+        }
+        let namespace = self.leader_elect_resource_namespace.clone().or(own_namespace);
+        let settings = Settings {
+            name: self.leader_elect_resource_name.clone(),
+            namespace: namespace.unwrap_or_else(|| "kube-system".to_owned()),
+            duration: self.leader_elect_lease_duration,
+            renew_deadline: self.leader_elect_renew_deadline,
+            retry_period: self.leader_elect_retry_period,
+        };
+        settings.check()?;
+        Ok(Some(settings))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+
+    use crate::args::Args;
+
+    fn settings(flags: &[&str]) -> anyhow::Result<Option<super::Settings>> {
+        let flags = ["executor", "--planner=http://planner:1"].iter().chain(flags);
+        Args::parse_from(flags)
+            .leader_elect
+            .settings(Some("own".to_owned()))
+    }
+
+    #[test]
+    fn there_is_an_election_in_the_own_namespace_unless_something_else_is_said() {
+        let usual = settings(&[]).unwrap().unwrap();
+        assert_eq!(
+            (usual.namespace.as_str(), usual.name.as_str()),
+            ("own", "everynode-executor")
+        );
+        assert_eq!(
+            [usual.duration, usual.renew_deadline, usual.retry_period].map(|time| time.as_secs()),
+            [15, 10, 2]
+        );
+        assert_eq!(settings(&["--leader-elect"]).unwrap(), Some(usual));
+        assert_eq!(settings(&["--leader-elect=false"]).unwrap(), None);
+        let elsewhere = settings(&["--leader-elect-resource-namespace=elsewhere"])
+            .unwrap()
+            .unwrap();
+        assert_eq!(elsewhere.namespace, "elsewhere");
+    }
+
+    #[test]
+    fn times_that_dont_go_together_are_named() {
+        for (flag, named) in [
+            (
+                "--leader-elect-lease-duration=10s",
+                "--leader-elect-lease-duration",
+            ),
+            ("--leader-elect-lease-duration=15500ms", "whole seconds"),
+            (
+                "--leader-elect-renew-deadline=2s",
+                "--leader-elect-renew-deadline",
+            ),
+        ] {
+            let error = settings(&[flag]).unwrap_err().to_string();
+            assert!(error.contains(named), "{flag}: {error}");
+        }
+    }
+}

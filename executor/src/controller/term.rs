@@ -1,0 +1,66 @@
+//! Terms of leadership, as they begin and end.
+
+use std::future::pending;
+
+use tokio_util::sync::CancellationToken;
+use tracing::info;
+
+use super::Controller;
+use crate::session::{Event, Sessions};
+
+/// A term in which this executor leads.
+#[derive(Debug)]
+pub(super) struct Term {
+    number: u64,
+    sessions: Sessions,
+}
+
+impl Controller {
+    /// Leads, or stands by, as the election has it.
+    pub(super) fn follow_leadership(&mut self) {
+        let leadership = self.parts.leadership.borrow_and_update().clone();
+        let ours = leadership.is_us.then_some(leadership.term);
+        if self.term.as_ref().is_some_and(|term| ours != Some(term.number)) {
+            self.stand_by();
+        }
+        // What an earlier term has begun has to have ended, or the planner would ask for it again.
+        if let (Some(number), None, true) = (ours, &self.term, self.calls.is_empty()) {
+            self.lead(number);
+        }
+    }
+
+    /// Begins a term: with the caches as they are, and all else from the beginning.
+    fn lead(&mut self, number: u64) {
+        let sessions = self.parts.opener.open(number);
+        self.term = Some(Term { number, sessions });
+        self.parts.metrics.leading(true);
+        self.parts.health.leads();
+        self.cluster.look_after_all();
+    }
+
+    /// Ends the term: nothing more is begun, and nothing is left of what was asked for.
+    fn stand_by(&mut self) {
+        info!(calls = self.calls.len(), "this executor stands by");
+        self.term = None;
+        if self.planner.take().is_some() {
+            self.parts.metrics.planner_lost();
+        }
+        self.session += 1;
+        self.stop.cancel();
+        self.stop = CancellationToken::new();
+        self.managed.clear();
+        self.timers.clear();
+        self.parts.events.forget_all();
+        self.parts.metrics.leading(false);
+        self.parts.health.stands_by();
+        self.planner_changed();
+    }
+}
+
+/// What a term's sessions bring next; nothing, while there is no term.
+pub(super) async fn brought(term: &mut Option<Term>) -> Option<Event> {
+    match term {
+        Some(term) => term.sessions.next().await,
+        None => pending().await,
+    }
+}

@@ -1,0 +1,150 @@
+//! What stands in the Lease, by client-go's rules.
+
+use std::time::Duration;
+
+use k8s_openapi::{
+    api::coordination::v1::{Lease, LeaseSpec},
+    apimachinery::pkg::apis::meta::v1::{MicroTime, ObjectMeta},
+    jiff::Timestamp,
+};
+use tokio::time::Instant;
+
+use super::Settings;
+
+/// What separates an executor's name from what makes the process unique, as in client-go. No pod's name has it.
+const SEPARATOR: char = '_';
+
+/// A name for this process alone.
+pub(super) fn unique(identity: &str) -> String {
+    format!("{identity}{SEPARATOR}{:016x}", fastrand::u64(..))
+}
+
+/// The executor's own name.
+pub(super) fn shown(holder: &str) -> &str {
+    holder.rsplit_once(SEPARATOR).map_or(holder, |(name, _)| name)
+}
+
+/// Who holds the Lease; empty when nobody does.
+pub(super) fn holder(lease: &Lease) -> &str {
+    let spec = lease.spec.as_ref();
+    spec.and_then(|spec| spec.holder_identity.as_deref())
+        .unwrap_or_default()
+}
+
+/// The term that began with this write.
+pub(super) fn term(lease: &Lease) -> u64 {
+    let version = lease.metadata.resource_version.as_deref();
+    version
+        .and_then(|version| version.parse().ok())
+        .unwrap_or_default()
+}
+
+/// The first Lease.
+pub(super) fn new(settings: &Settings, holder: &str) -> Lease {
+    let nobodys = Lease {
+        metadata: ObjectMeta {
+            name: Some(settings.name.clone()),
+            namespace: Some(settings.namespace.clone()),
+            ..ObjectMeta::default()
+        },
+        spec: None,
+    };
+    let mut lease = taken(&nobodys, settings, holder);
+    if let Some(spec) = &mut lease.spec {
+        spec.lease_transitions = Some(0);
+    }
+    lease
+}
+
+/// The Lease in the hands of `holder`.
+pub(super) fn taken(lease: &Lease, settings: &Settings, holder: &str) -> Lease {
+    let spec = lease.spec.clone().unwrap_or_default();
+    let transitions = spec.lease_transitions.unwrap_or_default();
+    let now = now();
+    let seconds = i32::try_from(settings.duration.as_secs()).unwrap_or(i32::MAX);
+    Lease {
+        metadata: lease.metadata.clone(),
+        spec: Some(LeaseSpec {
+            holder_identity: Some(holder.to_owned()),
+            lease_duration_seconds: Some(seconds),
+            acquire_time: Some(now.clone()),
+            renew_time: Some(now),
+            lease_transitions: Some(transitions.saturating_add(1)),
+            ..spec
+        }),
+    }
+}
+
+/// The Lease with a new sign of its holder.
+pub(super) fn renewed(lease: &Lease) -> Lease {
+    let spec = lease.spec.clone().unwrap_or_default();
+    Lease {
+        metadata: lease.metadata.clone(),
+        spec: Some(LeaseSpec {
+            renew_time: Some(now()),
+            ..spec
+        }),
+    }
+}
+
+/// The Lease in nobody's hands.
+pub(super) fn released(lease: &Lease) -> Lease {
+    let spec = lease.spec.clone().unwrap_or_default();
+    Lease {
+        metadata: lease.metadata.clone(),
+        spec: Some(LeaseSpec {
+            holder_identity: Some(String::new()),
+            lease_duration_seconds: Some(1),
+            renew_time: Some(now()),
+            ..spec
+        }),
+    }
+}
+
+fn now() -> MicroTime {
+    MicroTime(Timestamp::now())
+}
+
+/// What a standby has seen of the Lease, and when.
+#[derive(Debug, Default)]
+pub(super) struct Seen(Option<Look>);
+
+#[derive(Debug)]
+struct Look {
+    lease: Option<Lease>,
+    since: Instant,
+}
+
+impl Seen {
+    /// This is what the Lease is. Only what its holder writes is a sign of it.
+    pub(super) fn look(&mut self, lease: Option<Lease>) {
+        let same = self.0.as_ref().filter(|seen| match (&seen.lease, &lease) {
+            (Some(seen), Some(lease)) => seen.metadata.uid == lease.metadata.uid && seen.spec == lease.spec,
+            (None, None) => true,
+            (Some(_), None) | (None, Some(_)) => false,
+        });
+        let since = same.map_or_else(Instant::now, |seen| seen.since);
+        self.0 = Some(Look { lease, since });
+    }
+
+    /// The Lease as it was last seen.
+    pub(super) fn lease(&self) -> Option<&Lease> {
+        self.0.as_ref().and_then(|seen| seen.lease.as_ref())
+    }
+
+    /// From when on the Lease can be had, if it doesn't change; `None` while it has not been seen.
+    pub(super) fn free_at(&self, us: &str) -> Option<Instant> {
+        let seen = self.0.as_ref()?;
+        let Some(lease) = &seen.lease else {
+            return Some(seen.since);
+        };
+        if ["", us].contains(&holder(lease)) {
+            return Some(seen.since);
+        }
+        let seconds = lease.spec.as_ref().and_then(|spec| spec.lease_duration_seconds);
+        let seconds = seconds
+            .and_then(|seconds| seconds.try_into().ok())
+            .unwrap_or_default();
+        Some(seen.since + Duration::from_secs(seconds))
+    }
+}
