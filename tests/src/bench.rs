@@ -4,10 +4,9 @@
 //! In reading order:
 //! - [`scenario`] says what is to be done and what is measured of it;
 //! - [`contender`] starts those who do it, [`stage`] the control plane that they do it on, with what [`population`] makes;
-//! - [`trial`] puts one on the other and measures: with [`meter`] (processor and memory), [`audit`] (requests) and [`relay`] (bytes);
+//! - [`trial`] puts one on the other and measures: with [`meter`] (processor and memory), [`crate::audit`] (requests) and [`relay`] (bytes);
 //! - [`report`] compares, [`plot`] draws.
 
-pub mod audit;
 pub mod contender;
 pub mod meter;
 pub mod plot;

@@ -7,7 +7,7 @@
 //! In reading order:
 //! - [`toolbox`] finds or builds the programs of the control plane, [`programs`] the two under test;
 //! - [`leash`] starts a process such that it can't outlive us, [`ports`] finds it a place to listen;
-//! - [`control_plane`] puts a cluster together, [`kubectl`] talks to it as people do;
+//! - [`control_plane`] puts a cluster together, [`kubectl`] talks to it as people do, [`audit`] says what was asked of it;
 //! - [`service`] runs planner and executor;
 //! - [`nodes`] and [`daemonsets`] make what a test is about, [`wait`] waits for what should come of it;
 //! - [`questions`] makes up `DaemonSet`s and nodes, and [`judge`] says what kube-controller-manager makes of them;
@@ -19,6 +19,7 @@
 //!   [`terminal`] and a test checks;
 //! - [`mod@bench`] measures Everynode and kube-controller-manager's controller at the same work.
 
+pub mod audit;
 pub mod bench;
 pub mod conformance;
 pub mod control_plane;

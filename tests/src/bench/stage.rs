@@ -8,13 +8,30 @@ use anyhow::{Context as _, Result, ensure};
 use kube::Client;
 
 use super::Settings;
-use super::audit::{self, Audit};
 use super::contender::{Contender, Running};
 use super::population::{self, Expected, create_daemon_sets, create_nodes, node_name, pod, post_pods};
 use super::relay::Relay;
+use crate::audit::{Audit, AuditLog};
 use crate::control_plane::{Component, ControlPlane, Options};
 use crate::leash::Home;
 use crate::wait::eventually_every;
+
+/// What the API server's audit log holds: everything that the contender asks, and what the benchmark itself does to nodes and
+/// `DaemonSet`s.
+const POLICY: &str = r#"apiVersion: audit.k8s.io/v1
+kind: Policy
+omitStages: [RequestReceived]
+rules:
+- level: Metadata
+  users: [contender]
+- level: Metadata
+  users: [admin]
+  verbs: [create, patch]
+  resources:
+  - {group: "", resources: [nodes]}
+  - {group: apps, resources: [daemonsets]}
+- level: None
+"#;
 
 /// A running control plane with the contender's way to it.
 pub struct Stage {
@@ -26,8 +43,7 @@ pub struct Stage {
     pub relay: Relay,
     /// The contender's kubeconfig.
     pub kubeconfig: PathBuf,
-    audit_log: PathBuf,
-    _files: Home,
+    audit_log: AuditLog,
 }
 
 impl fmt::Debug for Stage {
@@ -45,39 +61,28 @@ impl Stage {
     /// # Errors
     /// When one doesn't become ready.
     pub async fn start(with: &[Component], store: Option<&Path>) -> Result<Self> {
-        let files = Home::new("bench")?;
-        let policy = files.write("audit-policy.yaml", audit::POLICY)?;
-        let audit_log = files.file("audit.log");
-        let flag = |component, flag: String| (component, flag);
+        let audit_log = AuditLog::new(POLICY)?;
         let optional = [
             Component::ControllerManager,
             Component::Scheduler,
             Component::Kwok,
         ];
+        let mut flags = audit_log.flags();
+        flags.extend([
+            // Both would need other controllers to run: one that makes service accounts, one that takes taints away.
+            (
+                Component::ApiServer,
+                "--disable-admission-plugins=ServiceAccount,TaintNodesByCondition".to_owned(),
+            ),
+            // In bytes. Hundreds of thousands of changes are more than the usual 2 GB hold.
+            (Component::Etcd, "--quota-backend-bytes=8000000000".to_owned()),
+        ]);
         let options = Options {
             without: optional
                 .into_iter()
                 .filter(|component| !with.contains(component))
                 .collect(),
-            flags: vec![
-                // Both would need other controllers to run: one that makes service accounts, one that takes taints away.
-                flag(
-                    Component::ApiServer,
-                    "--disable-admission-plugins=ServiceAccount,TaintNodesByCondition".to_owned(),
-                ),
-                flag(
-                    Component::ApiServer,
-                    format!("--audit-policy-file={}", policy.display()),
-                ),
-                flag(
-                    Component::ApiServer,
-                    format!("--audit-log-path={}", audit_log.display()),
-                ),
-                // In MB. The log must stay one file.
-                flag(Component::ApiServer, "--audit-log-maxsize=100000".to_owned()),
-                // In bytes. Hundreds of thousands of changes are more than the usual 2 GB hold.
-                flag(Component::Etcd, "--quota-backend-bytes=8000000000".to_owned()),
-            ],
+            flags,
             store: store.map(Path::to_owned),
             ..Options::default()
         };
@@ -91,13 +96,12 @@ impl Stage {
             relay,
             kubeconfig,
             audit_log,
-            _files: files,
         })
     }
 
     /// The account of the requests.
     pub fn audit(&self) -> Audit {
-        Audit::new(&self.audit_log)
+        self.audit_log.read()
     }
 }
 

@@ -10,13 +10,13 @@ use kube::Api;
 use kube::api::DeleteParams;
 
 use super::Settings;
-use super::audit::{Audit, Request, by_verb};
 use super::contender::{Contender, Running};
 use super::meter::{Meter, Sample, Usage, usage};
 use super::population::{self, Expected};
 use super::report::{Figure, Outcome, Unit};
 use super::stage::Stage;
-use crate::control_plane::Component;
+use crate::audit::{Audit, Request, by_verb};
+use crate::control_plane::{CONTENDER, Component};
 use crate::daemonsets::{self, DaemonSetBuilder};
 use crate::wait::{GiveUp, eventually_every};
 
@@ -256,7 +256,7 @@ impl Trial {
                 figures.push(Figure::bytes(&format!("RSS in the end, {name}"), usage.rss_bytes));
             }
         }
-        let counts = by_verb(&requests);
+        let counts = by_verb(&requests, CONTENDER);
         figures.push(Figure::count("requests", counts.values().sum()));
         for (verb, count) in counts {
             figures.push(Figure::count(&format!("requests, {verb}"), count));
@@ -334,7 +334,7 @@ impl Window {
         let writes = self
             .requests
             .iter()
-            .filter(|request| request.by_contender && request.resource == "daemonsets/status");
+            .filter(|request| request.user == CONTENDER && request.resource == "daemonsets/status");
         let last = writes.map(|request| request.answered).max();
         Ok(seconds_between(
             self.began,

@@ -1,10 +1,33 @@
 //! Clients by kubeconfig.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result};
+use k8s_openapi::api::authentication::v1::TokenRequest;
+use k8s_openapi::api::core::v1::ServiceAccount;
+use kube::api::PostParams;
 use kube::config::{KubeConfigOptions, Kubeconfig};
-use kube::{Client, Config};
+use kube::{Api, Client, Config};
+
+use super::ControlPlane;
+
+impl ControlPlane {
+    /// Writes a kubeconfig for a `ServiceAccount` into the control plane's folder, with a token such as its pods have.
+    ///
+    /// # Errors
+    /// When there is no such `ServiceAccount`, or the file can't be written.
+    pub async fn service_account_kubeconfig(&self, namespace: &str, name: &str) -> Result<PathBuf> {
+        let accounts: Api<ServiceAccount> = Api::namespaced(self.client().await?, namespace);
+        let answer = accounts
+            .create_token_request(name, &PostParams::default(), &TokenRequest::default())
+            .await
+            .with_context(|| format!("asking for a token of {namespace}/{name}"))?;
+        let token = answer.status.and_then(|status| status.token);
+        let token = token.context("the answer has a token")?;
+        self.identity
+            .kubeconfig_of(&self.home, &self.server(), name, &token)
+    }
+}
 
 /// A new client of whoever a kubeconfig is for.
 ///

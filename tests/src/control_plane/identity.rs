@@ -82,8 +82,19 @@ impl Identity {
 
     /// A kubeconfig for [`CONTENDER`].
     pub(super) fn contender_kubeconfig(&self, home: &Home, server: &str) -> Result<PathBuf> {
-        let content = kubeconfig(&self.authority, server, CONTENDER, CONTENDER_TOKEN);
-        home.write("contender.kubeconfig", content)
+        self.kubeconfig_of(home, server, CONTENDER, CONTENDER_TOKEN)
+    }
+
+    /// A kubeconfig for whoever has the token.
+    pub(super) fn kubeconfig_of(
+        &self,
+        home: &Home,
+        server: &str,
+        user: &str,
+        token: &str,
+    ) -> Result<PathBuf> {
+        let content = kubeconfig(&self.authority, server, user, token);
+        home.write(&format!("{user}.kubeconfig"), content)
     }
 }
 

@@ -11,6 +11,7 @@ use crate::bench::population::{node, node_name};
 use crate::bench::report::{Figure, Outcome, Unit, percentile};
 use crate::bench::stage::Stage;
 use crate::bench::trial::{Trial, seconds_between};
+use crate::control_plane::CONTENDER;
 use crate::wait::eventually_every;
 
 /// Not a limit on speed, but on patience.
@@ -44,7 +45,9 @@ pub async fn run(settings: &Settings, contender: Contender, store: &Path) -> Res
         let new = requests.get(from..).unwrap_or_default();
         let join = new
             .iter()
-            .find(|request| !request.by_contender && request.resource == "nodes" && request.verb == "create")
+            .find(|request| {
+                request.user != CONTENDER && request.resource == "nodes" && request.verb == "create"
+            })
             .context("the audit log doesn't have the node's creation")?;
         let pods = || new.iter().filter(|request| request.created_pod());
         let last_asked = pods().map(|pod| pod.received).max().context("no pod")?;

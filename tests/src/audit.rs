@@ -9,33 +9,63 @@ use anyhow::{Context as _, Result};
 use k8s_openapi::jiff::Timestamp;
 use serde::Deserialize;
 
-use crate::control_plane::CONTENDER;
+use crate::control_plane::Component;
+use crate::leash::Home;
 
-/// Everything that the contender asks, and what the benchmark itself does to nodes and `DaemonSet`s.
-pub const POLICY: &str = r#"apiVersion: audit.k8s.io/v1
-kind: Policy
-omitStages: [RequestReceived]
-rules:
-- level: Metadata
-  users: [contender]
-- level: Metadata
-  users: [admin]
-  verbs: [create, patch]
-  resources:
-  - {group: "", resources: [nodes]}
-  - {group: apps, resources: [daemonsets]}
-- level: None
-"#;
+/// An API server's audit log, from before the API server is started.
+#[derive(Debug)]
+pub struct AuditLog {
+    files: Home,
+    policy: PathBuf,
+}
+
+impl AuditLog {
+    /// A log of what a policy says.
+    ///
+    /// # Errors
+    /// When the policy can't be written into a folder of its own.
+    pub fn new(policy: &str) -> Result<Self> {
+        let files = Home::new("audit")?;
+        Ok(Self {
+            policy: files.write("policy.yaml", policy)?,
+            files,
+        })
+    }
+
+    /// What the API server has to be started with.
+    pub fn flags(&self) -> Vec<(Component, String)> {
+        let flags = [
+            format!("--audit-policy-file={}", self.policy.display()),
+            format!("--audit-log-path={}", self.path().display()),
+            // In MB. The log must stay one file.
+            "--audit-log-maxsize=100000".to_owned(),
+        ];
+        flags.map(|flag| (Component::ApiServer, flag)).into()
+    }
+
+    /// Reads it from its beginning.
+    pub fn read(&self) -> Audit {
+        Audit::new(&self.path())
+    }
+
+    fn path(&self) -> PathBuf {
+        self.files.file("audit.log")
+    }
+}
 
 /// A request that was answered, or a watch that has begun.
 #[derive(Debug, Clone)]
 pub struct Request {
-    /// Whether the contender asked, and not the benchmark.
-    pub by_contender: bool,
+    /// Who asked.
+    pub user: String,
     /// Such as `create`.
     pub verb: String,
+    /// The resource's API group, empty for the core's.
+    pub group: String,
     /// The resource and, after a slash, its part: `pods`, `daemonsets/status`.
     pub resource: String,
+    /// The object's namespace; empty for all of them, and where there is none.
+    pub namespace: String,
     /// The object's name, if the request had one.
     pub name: String,
     /// The HTTP status.
@@ -71,10 +101,12 @@ struct User {
 }
 
 #[derive(Deserialize, Default)]
-#[serde(default)]
+#[serde(rename_all = "camelCase", default)]
 struct ObjectRef {
+    api_group: String,
     resource: String,
     subresource: String,
+    namespace: String,
     name: String,
 }
 
@@ -141,9 +173,11 @@ fn parse(line: &str) -> Result<Option<Request>> {
         format!("{}/{}", object.resource, object.subresource)
     };
     Ok(Some(Request {
-        by_contender: line.user.username == CONTENDER,
+        user: line.user.username,
         verb: line.verb,
+        group: object.api_group,
         resource,
+        namespace: object.namespace,
         name: object.name,
         code: line.response_status.map_or(0, |status| status.code),
         received: line.request_received_timestamp,
@@ -151,10 +185,10 @@ fn parse(line: &str) -> Result<Option<Request>> {
     }))
 }
 
-/// How many requests the contender made, by verb and resource such as `create pods`.
-pub fn by_verb(requests: &[Request]) -> BTreeMap<String, u64> {
+/// How many requests a user made, by verb and resource such as `create pods`.
+pub fn by_verb(requests: &[Request], user: &str) -> BTreeMap<String, u64> {
     let mut counts = BTreeMap::new();
-    for request in requests.iter().filter(|request| request.by_contender) {
+    for request in requests.iter().filter(|request| request.user == user) {
         *counts
             .entry(format!("{} {}", request.verb, request.resource))
             .or_default() += 1;
@@ -192,7 +226,7 @@ mod tests {
         fs::write(&path, first).unwrap();
         let requests = audit.read().unwrap();
         let expected = [("create pods".to_owned(), 1), ("watch pods".to_owned(), 1)];
-        assert_eq!(by_verb(&requests), BTreeMap::from(expected));
+        assert_eq!(by_verb(&requests, "contender"), BTreeMap::from(expected));
         assert_eq!(requests.len(), 3);
         fs::write(&path, format!("{first}{rest}\n")).unwrap();
         let requests = audit.read().unwrap();
