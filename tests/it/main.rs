@@ -20,6 +20,7 @@ mod encodings;
 mod flood;
 mod history;
 mod kwok;
+mod leaders;
 mod outages;
 mod ownership;
 mod page;

@@ -1,0 +1,227 @@
+//! Several executors at once: one leads, the others stand by.
+
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use everynode_tests::audit::{AuditLog, Request};
+use everynode_tests::control_plane::{ControlPlane, Options};
+use everynode_tests::daemonsets::{self, DaemonSetBuilder};
+use everynode_tests::monitor::Monitor;
+use everynode_tests::nodes::{self, NodeBuilder};
+use everynode_tests::programs::{Profile, Programs};
+use everynode_tests::service::{Executor, Planner, ServiceOptions};
+use everynode_tests::shared::fresh_namespace;
+use everynode_tests::wait::eventually;
+use k8s_openapi::api::apps::v1::DaemonSetStatus;
+use k8s_openapi::api::coordination::v1::Lease;
+use kube::Api;
+use rustix::process::Signal;
+use serde_json::json;
+
+use crate::world::{DEADLINE, World};
+
+/// The time after which a leader that gives no sign is succeeded, unless something else is asked for.
+const LEASE_DURATION: Duration = Duration::from_secs(15);
+
+/// Flags for an executor in an election of this test alone.
+fn elected(namespace: &str, identity: &str) -> ServiceOptions {
+    let flags = [
+        "--leader-elect=true".to_owned(),
+        format!("--leader-elect-resource-namespace={namespace}"),
+        format!("--identity={identity}"),
+    ];
+    ServiceOptions {
+        flags: flags.to_vec(),
+        ..ServiceOptions::default()
+    }
+}
+
+/// An executor that takes part in the election and is ready.
+async fn candidate(world: &mut World, identity: &str) -> Executor {
+    let options = elected(&world.namespace, identity);
+    let kubeconfig = world.claim.control_plane().kubeconfig();
+    let started = Executor::start(&world.programs, &world.planner.url(), kubeconfig, options).await;
+    started.unwrap()
+}
+
+async fn leads(executor: &Executor) -> bool {
+    executor.metric("everynode_executor_leader", "").await.unwrap() > 0.5
+}
+
+/// Waits until an executor leads.
+async fn to_lead(executor: &Executor) {
+    let led = eventually(DEADLINE, "the executor to lead", async || {
+        anyhow::ensure!(leads(executor).await, "it doesn't");
+        Ok(())
+    });
+    led.await.unwrap();
+}
+
+async fn lease(world: &World) -> Lease {
+    let leases: Api<Lease> = Api::namespaced(world.client.clone(), &world.namespace);
+    leases.get("everynode-executor").await.unwrap()
+}
+
+/// A world with `nodes` nodes, whose only executors are a leader and a standby, named `first` and `second`.
+async fn with_standby(nodes: usize) -> (World, Executor) {
+    let mut world = World::new(nodes).await;
+    world.executor.stop().await.unwrap();
+    world.executor = candidate(&mut world, "first").await;
+    to_lead(&world.executor).await;
+    let standby = candidate(&mut world, "second").await;
+    assert!(!leads(&standby).await);
+    (world, standby)
+}
+
+#[tokio::test]
+async fn when_the_leader_is_killed_the_standby_acts_within_the_lease_duration_and_a_second() {
+    let (mut world, standby) = with_standby(3).await;
+    let agent = DaemonSetBuilder::new("agent");
+    world.create(agent).await;
+    let before = world.everywhere("agent").await;
+    let mut monitor = Monitor::start(&world.client, &world.namespace, "agent")
+        .await
+        .unwrap();
+
+    world.executor.kill9().await.unwrap();
+    let killed = Instant::now();
+    nodes::create_ready(&world.client, vec![NodeBuilder::new("node-04")])
+        .await
+        .unwrap();
+    world.nodes.push("node-04".to_owned());
+    assert!(
+        monitor.events(1, DEADLINE).await,
+        "no pod came\n{}",
+        standby.log_tail(30)
+    );
+    let waited = killed.elapsed();
+    assert!(
+        waited <= LEASE_DURATION + Duration::from_secs(1),
+        "the successor acted after {waited:?}\n{}",
+        standby.log_tail(30)
+    );
+    let after = world.everywhere("agent").await;
+    assert!(
+        before
+            .iter()
+            .all(|pod| after.iter().any(|now| now.metadata.uid == pod.metadata.uid))
+    );
+    monitor.never_crowded().unwrap();
+    let spec = lease(&world).await.spec.unwrap();
+    assert!(spec.holder_identity.unwrap().starts_with("second_"));
+    assert_eq!(
+        (spec.lease_duration_seconds, spec.lease_transitions),
+        (Some(15), Some(1))
+    );
+    drop(standby);
+}
+
+#[tokio::test]
+async fn a_leader_that_stops_in_order_is_succeeded_at_once_in_the_middle_of_a_rollout() {
+    let (mut world, standby) = with_standby(6).await;
+    world.create(DaemonSetBuilder::new("agent")).await;
+    world.everywhere("agent").await;
+    let mut monitor = Monitor::start(&world.client, &world.namespace, "agent")
+        .await
+        .unwrap();
+    world.set_image("example/daemon:2").await;
+    assert!(monitor.events(4, DEADLINE).await);
+    world.executor.stop().await.unwrap();
+    let stopped = Instant::now();
+    to_lead(&standby).await;
+    assert!(stopped.elapsed() < LEASE_DURATION, "{:?}", stopped.elapsed());
+    world.rolled_out().await;
+    monitor.never_crowded().unwrap();
+    drop(standby);
+}
+
+/// Everything that the executor with a user of its own asks.
+const POLICY: &str = r"apiVersion: audit.k8s.io/v1
+kind: Policy
+omitStages: [RequestReceived]
+rules:
+- level: Metadata
+  users: [contender]
+- level: None
+";
+
+#[tokio::test]
+async fn a_leader_that_was_frozen_writes_nothing_when_it_wakes_up() {
+    let log = AuditLog::new(POLICY).unwrap();
+    let options = Options {
+        flags: log.flags(),
+        ..Options::default()
+    };
+    let control_plane = ControlPlane::start(options).await.unwrap();
+    let client = control_plane.client().await.unwrap();
+    let namespace = fresh_namespace(&client).await.unwrap();
+    let nodes: Vec<_> = (1..=8).map(|number| format!("node-{number:02}")).collect();
+    let builders = nodes.iter().map(|name| NodeBuilder::new(name)).collect();
+    nodes::create_ready(&client, builders).await.unwrap();
+    let programs = Programs::built(Profile::Dev).await.unwrap();
+    let planner = Planner::start(&programs, ServiceOptions::default())
+        .await
+        .unwrap();
+    let start = async |kubeconfig: &Path, identity: &str| {
+        let options = elected(&namespace, identity);
+        let started = Executor::start(&programs, &planner.url(), kubeconfig, options).await;
+        started.unwrap()
+    };
+    let own = control_plane
+        .contender_kubeconfig(&control_plane.server())
+        .unwrap();
+    let mut frozen = start(&own, "frozen").await;
+    to_lead(&frozen).await;
+    let standby = start(control_plane.kubeconfig(), "standby").await;
+
+    DaemonSetBuilder::new("agent")
+        .create(&client, &namespace)
+        .await
+        .unwrap();
+    let placed = async || daemonsets::wait_placed(&client, &namespace, "agent", &nodes, DEADLINE).await;
+    placed().await.unwrap();
+    let rolled_out = async |image: &str| {
+        let containers = json!([{"name": "main", "image": image}]);
+        let patch = json!({"spec": {"template": {"spec": {"containers": containers}}}});
+        daemonsets::patch(&client, &namespace, "agent", &patch)
+            .await
+            .unwrap();
+        let updated = |status: &DaemonSetStatus| {
+            status.updated_number_scheduled == Some(8) && status.number_available == Some(8)
+        };
+        let wanted = daemonsets::wait_status(&client, &namespace, "agent", DEADLINE, image, updated);
+        wanted.await.unwrap();
+    };
+    let mut monitor = Monitor::start(&client, &namespace, "agent").await.unwrap();
+
+    // It is frozen with a rollout half done, and calls on their way.
+    let containers = json!([{"name": "main", "image": "example/daemon:2"}]);
+    let patch = json!({"spec": {"template": {"spec": {"containers": containers}}}});
+    daemonsets::patch(&client, &namespace, "agent", &patch)
+        .await
+        .unwrap();
+    assert!(monitor.events(3, DEADLINE).await);
+    frozen.signal(Signal::STOP);
+    to_lead(&standby).await;
+    rolled_out("example/daemon:2").await;
+    let mut audit = log.read();
+    assert!(audit.read().unwrap().iter().any(is_write), "it has led before");
+
+    frozen.signal(Signal::CONT);
+    eventually(DEADLINE, "the one that was frozen to stand by", async || {
+        anyhow::ensure!(!leads(&frozen).await, "it thinks that it leads");
+        Ok(())
+    })
+    .await
+    .unwrap();
+    // There is work again, which only one of them does.
+    rolled_out("example/daemon:3").await;
+    placed().await.unwrap();
+    let writes: Vec<_> = audit.read().unwrap().into_iter().filter(is_write).collect();
+    assert!(writes.is_empty(), "{writes:?}\n{}", frozen.log_tail(30));
+    monitor.never_crowded().unwrap();
+}
+
+fn is_write(request: &Request) -> bool {
+    !["get", "list", "watch"].contains(&request.verb.as_str())
+}
