@@ -15,6 +15,7 @@ mod conformance;
 mod control_plane;
 mod crashes;
 mod demand;
+mod deploy;
 mod differential;
 mod encodings;
 mod flood;

@@ -68,6 +68,8 @@ pub struct Request {
     pub namespace: String,
     /// The object's name, if the request had one.
     pub name: String,
+    /// Whether the authorizer has refused it. Admission may refuse what the authorizer lets pass, with the same status.
+    pub is_unauthorized: bool,
     /// The HTTP status.
     pub code: u16,
     /// When the API server began to read it.
@@ -91,8 +93,16 @@ struct Line {
     user: User,
     object_ref: Option<ObjectRef>,
     response_status: Option<Status>,
+    #[serde(default)]
+    annotations: Annotations,
     request_received_timestamp: Timestamp,
     stage_timestamp: Timestamp,
+}
+
+#[derive(Deserialize, Default)]
+struct Annotations {
+    #[serde(rename = "authorization.k8s.io/decision", default)]
+    decision: String,
 }
 
 #[derive(Deserialize)]
@@ -179,6 +189,7 @@ fn parse(line: &str) -> Result<Option<Request>> {
         resource,
         namespace: object.namespace,
         name: object.name,
+        is_unauthorized: line.annotations.decision == "forbid",
         code: line.response_status.map_or(0, |status| status.code),
         received: line.request_received_timestamp,
         answered: line.stage_timestamp,

@@ -1,0 +1,79 @@
+//! The manifests as kustomize puts them together.
+
+use everynode_planner::offline::documents;
+use everynode_tests::kubectl::Kubectl;
+use everynode_tests::programs::workspace;
+use serde_json::Value;
+
+/// The namespace that they make.
+pub(super) const NAMESPACE: &str = "everynode-system";
+
+/// Kinds of other projects that some of them have objects of. Nothing is said of what those may hold: that is for those projects'
+/// own servers to check.
+const FOREIGN_KINDS: [(&str, &str, &str); 3] = [
+    ("cert-manager.io", "Issuer", "issuers"),
+    ("cert-manager.io", "Certificate", "certificates"),
+    ("monitoring.coreos.com", "PodMonitor", "podmonitors"),
+];
+
+/// The folders that can be applied, without any that was forgotten here.
+pub(super) fn overlays() -> Vec<String> {
+    let mut folders = vec!["deploy/base".to_owned()];
+    for entry in std::fs::read_dir(workspace().join("deploy/overlays")).unwrap() {
+        let name = entry.unwrap().file_name().into_string().unwrap();
+        folders.push(format!("deploy/overlays/{name}"));
+    }
+    folders.sort();
+    folders
+}
+
+/// Every object of a folder.
+pub(super) async fn built(kubectl: &Kubectl, folder: &str) -> Vec<Value> {
+    let text = kubectl.run(["kustomize", folder]).await.unwrap();
+    let documents = documents::parse(folder, &text).unwrap();
+    documents.into_iter().map(|document| document.value).collect()
+}
+
+/// Has the API server know [`FOREIGN_KINDS`].
+pub(super) async fn define_foreign_kinds(kubectl: &Kubectl) {
+    let definitions = FOREIGN_KINDS.map(|(group, kind, plural)| {
+        let singular = kind.to_lowercase();
+        format!(
+            "apiVersion: apiextensions.k8s.io/v1\n\
+             kind: CustomResourceDefinition\n\
+             metadata: {{name: {plural}.{group}}}\n\
+             spec:\n\
+             \x20 group: {group}\n\
+             \x20 scope: Namespaced\n\
+             \x20 names: {{kind: {kind}, plural: {plural}, singular: {singular}}}\n\
+             \x20 versions:\n\
+             \x20 - name: v1\n\
+             \x20   served: true\n\
+             \x20   storage: true\n\
+             \x20   schema:\n\
+             \x20     openAPIV3Schema: {{type: object, x-kubernetes-preserve-unknown-fields: true}}\n"
+        )
+    });
+    kubectl
+        .run_with_input(["create", "-f", "-"], &definitions.join("---\n"))
+        .await
+        .unwrap();
+    kubectl
+        .run([
+            "wait",
+            "--for=condition=Established",
+            "crd",
+            "--all",
+            "--timeout=30s",
+        ])
+        .await
+        .unwrap();
+}
+
+/// Applies a folder. A warning of the API server is a failure.
+pub(super) async fn apply(kubectl: &Kubectl, folder: &str) {
+    kubectl
+        .run(["apply", "--warnings-as-errors", "-k", folder])
+        .await
+        .unwrap();
+}

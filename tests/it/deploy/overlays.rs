@@ -1,0 +1,107 @@
+//! Every folder that can be applied.
+
+use everynode_tests::control_plane::{ControlPlane, Options};
+use everynode_tests::kubectl::Kubectl;
+use everynode_tests::nodes::{self, NodeBuilder};
+use everynode_tests::wait::eventually;
+use k8s_openapi::api::apps::v1::Deployment;
+use k8s_openapi::api::core::v1::Pod;
+use kube::api::ListParams;
+use kube::{Api, Client, ResourceExt as _};
+
+use super::manifests::{NAMESPACE, apply, define_foreign_kinds, overlays};
+use crate::world::DEADLINE;
+
+/// The overlay whose pods are on the network of their nodes.
+const ON_THE_NODES_NETWORK: &str = "deploy/overlays/control-plane";
+
+fn nodes() -> Vec<NodeBuilder> {
+    let zone = "topology.kubernetes.io/zone";
+    let role = "node-role.kubernetes.io/control-plane";
+    let worker = |name: &str| NodeBuilder::new(name).label(zone, &format!("zone-of-{name}"));
+    let control_plane = |name: &str| worker(name).label(role, "").taint(role, "", "NoSchedule");
+    let mut nodes = ["worker-1", "worker-2", "worker-3"].map(worker).to_vec();
+    nodes.extend(["control-plane-1", "control-plane-2"].map(control_plane));
+    nodes
+}
+
+/// Waits until each Deployment has as many ready pods as it should, all of them of its last template.
+async fn come_up(client: &Client, folder: &str) {
+    let deployments: Api<Deployment> = Api::namespaced(client.clone(), NAMESPACE);
+    let up = eventually(DEADLINE, format!("the pods of {folder}"), async || {
+        for deployment in deployments.list(&ListParams::default()).await? {
+            let wanted = deployment.spec.replicas;
+            let status = deployment.status.clone().unwrap_or_default();
+            anyhow::ensure!(
+                status.available_replicas == wanted && status.updated_replicas == wanted,
+                "{}: {status:?}",
+                deployment.name_any()
+            );
+        }
+        Ok(())
+    });
+    up.await.unwrap();
+}
+
+/// Whether a pod can call the API server.
+fn has_token(pod: &Pod) -> bool {
+    let volumes = pod.spec.as_ref().and_then(|spec| spec.volumes.as_deref());
+    volumes.unwrap_or_default().iter().any(|volume| {
+        let projected = volume.projected.as_ref();
+        let sources = projected.and_then(|projected| projected.sources.as_deref());
+        let mut sources = sources.unwrap_or_default().iter();
+        sources.any(|source| source.service_account_token.is_some())
+    })
+}
+
+async fn check_pods(client: &Client, kubectl: &Kubectl, folder: &str) {
+    let pods: Api<Pod> = Api::namespaced(client.clone(), NAMESPACE);
+    for pod in pods.list(&ListParams::default()).await.unwrap() {
+        let name = pod.name_any();
+        let is_executor = name.starts_with("everynode-executor-");
+        assert!(is_executor || name.starts_with("everynode-planner-"), "{name}");
+        assert_eq!(has_token(&pod), is_executor, "{name} of {folder}");
+        let priority = pod.spec.and_then(|spec| spec.priority);
+        assert!(
+            priority >= Some(2_000_000_000),
+            "{name} of {folder}: {priority:?}"
+        );
+    }
+    let other = [
+        "run",
+        "other",
+        "--image=example",
+        "--dry-run=server",
+        "-n",
+        NAMESPACE,
+    ];
+    let other = kubectl.run(other).await;
+    if folder == ON_THE_NODES_NETWORK {
+        other.unwrap();
+    } else {
+        let refusal = other.unwrap_err().to_string();
+        assert!(
+            refusal.contains(r#"violates PodSecurity "restricted"#),
+            "{refusal}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn every_overlay_is_applied_without_a_warning_and_its_pods_are_admitted_and_come_up() {
+    let control_plane = ControlPlane::start(Options::default()).await.unwrap();
+    let (client, kubectl) = (
+        control_plane.client().await.unwrap(),
+        control_plane.kubectl().unwrap(),
+    );
+    nodes::create_ready(&client, nodes()).await.unwrap();
+    define_foreign_kinds(&kubectl).await;
+    for folder in overlays() {
+        apply(&kubectl, &folder).await;
+        come_up(&client, &folder).await;
+        check_pods(&client, &kubectl, &folder).await;
+        // Waits until the namespace is gone.
+        kubectl.run(["delete", "-k", &folder]).await.unwrap();
+    }
+    control_plane.stop().await.unwrap();
+}

@@ -1,0 +1,187 @@
+//! What the executor may do in the cluster.
+
+use everynode_tests::audit::{AuditLog, Request};
+use everynode_tests::control_plane::{Component, ControlPlane, Options, client_of};
+use everynode_tests::programs::{Profile, Programs};
+use everynode_tests::service::{Executor, Planner, ServiceOptions};
+use everynode_tests::shared::fresh_namespace;
+use everynode_tests::terminal::Terminal;
+use everynode_tests::wait::eventually;
+use everynode_tests::walk::Walk;
+use k8s_openapi::api::apps::v1::DaemonSet;
+use k8s_openapi::api::core::v1::Pod;
+use kube::api::PostParams;
+use kube::{Api, Client, ResourceExt as _};
+use serde_json::json;
+
+use super::grants::{Account, Grant, roles_of};
+use super::manifests::{NAMESPACE, apply, define_foreign_kinds};
+use super::work::{Requests, Work};
+use crate::world::DEADLINE;
+
+const EXECUTOR: Account = Account {
+    namespace: NAMESPACE,
+    name: "everynode-executor",
+};
+
+/// The role that this is about. Its others are for what isn't switched on here: leader election, and callers with tokens.
+const ROLE: &str = "everynode-executor";
+
+/// Everything that the executor asks.
+const POLICY: &str = "\
+apiVersion: audit.k8s.io/v1
+kind: Policy
+omitStages: [RequestReceived]
+rules:
+- level: Metadata
+  users: [system:serviceaccount:everynode-system:everynode-executor]
+- level: None
+";
+
+/// An API server that looks at more than usual: at who may hold up the deletion of an owner. And at less: it has no streaming lists, so
+/// that the executor lists what it otherwise only watches.
+async fn control_plane(audit: &AuditLog) -> ControlPlane {
+    let mut flags = audit.flags();
+    let more = [
+        "--enable-admission-plugins=OwnerReferencesPermissionEnforcement",
+        "--feature-gates=WatchList=false",
+    ];
+    flags.extend(more.map(|flag| (Component::ApiServer, flag.to_owned())));
+    let options = Options {
+        flags,
+        ..Options::default()
+    };
+    ControlPlane::start(options).await.unwrap()
+}
+
+/// Has somebody create a pod that holds up the deletion of a `DaemonSet`, without anything being created.
+async fn hold_up(client: &Client, daemon_set: &Request, uid: &str) -> kube::Result<Pod> {
+    let owner = json!({
+        "apiVersion": "apps/v1",
+        "kind": "DaemonSet",
+        "name": daemon_set.name,
+        "uid": uid,
+        "blockOwnerDeletion": true,
+    });
+    let pod = json!({
+        "metadata": {"name": "dry", "ownerReferences": [owner]},
+        "spec": {"containers": [{"name": "main", "image": "example"}]},
+    });
+    let pod = serde_json::from_value(pod).unwrap();
+    let dry_run = PostParams {
+        dry_run: true,
+        ..PostParams::default()
+    };
+    let pods: Api<Pod> = Api::namespaced(client.clone(), &daemon_set.namespace);
+    pods.create(&dry_run, &pod).await
+}
+
+/// Every verb that is granted is needed: taken away alone, it makes the API server refuse something that the executor has done.
+async fn check_each(grants: &[Grant<'_>], client: &Client, requests: &[Request]) {
+    for grant in grants {
+        let request = requests.iter().find(|request| grant.covers(request));
+        let request = request.unwrap_or_else(|| panic!("nothing needs {grant}"));
+        let is_allowed = EXECUTOR.may(client, request).await;
+        assert!(is_allowed, "{grant} doesn't allow {request:?}");
+        grant.take_away(client).await;
+        let refused = eventually(DEADLINE, format!("{request:?} to be refused"), async || {
+            anyhow::ensure!(
+                !EXECUTOR.may(client, request).await,
+                "it is allowed without {grant}"
+            );
+            Ok(())
+        });
+        refused.await.unwrap();
+    }
+}
+
+/// That pods may hold up their owner's deletion is asked of the authorizer by an admission plugin, and is no request by itself.
+async fn check_owners(grant: &Grant<'_>, client: &Client, executor: &Client, agent: &Request) -> Request {
+    let daemon_sets: Api<DaemonSet> = Api::namespaced(client.clone(), &agent.namespace);
+    let uid = daemon_sets.get(&agent.name).await.unwrap().uid().unwrap();
+    hold_up(executor, agent, &uid).await.unwrap();
+    grant.take_away(client).await;
+    let refused = eventually(
+        DEADLINE,
+        "a pod with an owner to be refused",
+        async || match hold_up(executor, agent, &uid).await {
+            Err(kube::Error::Api(status)) if status.message.contains("blockOwnerDeletion") => Ok(()),
+            other => anyhow::bail!("{other:?}"),
+        },
+    );
+    refused.await.unwrap();
+    Request {
+        verb: "update".to_owned(),
+        resource: "daemonsets/finalizers".to_owned(),
+        ..agent.clone()
+    }
+}
+
+#[tokio::test]
+async fn the_executor_may_do_all_that_it_does_and_no_verb_more() {
+    let audit = AuditLog::new(POLICY).unwrap();
+    let control_plane = control_plane(&audit).await;
+    let (client, kubectl) = (
+        control_plane.client().await.unwrap(),
+        control_plane.kubectl().unwrap(),
+    );
+    Walk::create_nodes(&client).await.unwrap();
+    define_foreign_kinds(&kubectl).await;
+    apply(&kubectl, "deploy/overlays/production").await;
+
+    let kubeconfig = control_plane.service_account_kubeconfig(EXECUTOR.namespace, EXECUTOR.name);
+    let kubeconfig = kubeconfig.await.unwrap();
+    let programs = Programs::built(Profile::Dev).await.unwrap();
+    let planner = Planner::start(&programs, ServiceOptions::default())
+        .await
+        .unwrap();
+    let options = ServiceOptions::default();
+    let mut executor = Executor::start(&programs, &planner.url(), &kubeconfig, options)
+        .await
+        .unwrap();
+    let mut requests = Requests {
+        audit: audit.read(),
+        user: EXECUTOR.user(),
+        seen: Vec::new(),
+    };
+    let namespace = fresh_namespace(&client).await.unwrap();
+    let mut terminal = Terminal::plain(std::io::sink());
+    let walk = Walk::new(&control_plane, &namespace, &mut terminal)
+        .await
+        .unwrap();
+    let walked = walk.run().await;
+    walked.unwrap_or_else(|error| panic!("{error:#}\n{}", executor.log_tail(30)));
+    let work = Work {
+        client: client.clone(),
+        kubectl: kubectl.in_namespace(&namespace),
+        namespace,
+        executor: &mut executor,
+        requests: &mut requests,
+    };
+    work.run().await;
+    executor.stop().await.unwrap();
+    requests.read();
+
+    let mut requests = requests.seen;
+    let refused: Vec<_> = requests
+        .iter()
+        .filter(|request| request.is_unauthorized)
+        .collect();
+    assert!(refused.is_empty(), "{refused:#?}");
+    let mut roles = roles_of(&client, EXECUTOR).await;
+    roles.retain(|role| role.is_cluster_role(ROLE));
+    let [role] = roles.as_slice() else {
+        panic!("{roles:?}");
+    };
+    let grants = role.grants();
+    let owners = grants.iter().find(|grant| grant.is_of("daemonsets/finalizers"));
+    let agent = requests
+        .iter()
+        .rfind(|request| request.resource == "daemonsets/status" && request.name == "agent");
+    let as_executor = client_of(&kubeconfig).await.unwrap();
+    let update = check_owners(owners.unwrap(), &client, &as_executor, agent.unwrap()).await;
+    requests.push(update);
+    role.restore(&client).await;
+    check_each(&grants, &client, &requests).await;
+    control_plane.stop().await.unwrap();
+}

@@ -1,0 +1,199 @@
+//! Work that takes every right that the executor has, beyond what the walk takes.
+
+use everynode_executor::{objects, pod};
+use everynode_proto::executor::v1::GetNodeOverheadRequest;
+use everynode_proto::executor::v1::executor_service_client::ExecutorServiceClient;
+use everynode_tests::audit::{Audit, Request};
+use everynode_tests::daemonsets::{self, DaemonSetBuilder, target_node};
+use everynode_tests::kubectl::Kubectl;
+use everynode_tests::service::Executor;
+use everynode_tests::wait::eventually;
+use k8s_openapi::api::apps::v1::DaemonSet;
+use k8s_openapi::api::core::v1::Pod;
+use kube::{Api, Client, ResourceExt};
+use serde_json::json;
+
+use crate::world::DEADLINE;
+
+/// The nodes of the walk that everything runs on.
+const NODES: [&str; 3] = ["worker-1", "worker-2", "worker-3"];
+
+const RUNTIME_CLASS: &str =
+    "apiVersion: node.k8s.io/v1\nkind: RuntimeClass\nmetadata: {name: plain}\nhandler: plain\n";
+
+/// What the executor has asked of the API server.
+#[derive(Debug)]
+pub(super) struct Requests {
+    pub(super) audit: Audit,
+    pub(super) user: String,
+    pub(super) seen: Vec<Request>,
+}
+
+impl Requests {
+    /// Reads what has come in the meantime.
+    pub(super) fn read(&mut self) {
+        let requests = self.audit.read().unwrap();
+        self.seen
+            .extend(requests.into_iter().filter(|request| request.user == self.user));
+    }
+
+    /// Waits for a request that has been allowed.
+    async fn until(&mut self, verb: &str, resource: &str) {
+        let what = format!("the executor to {verb} {resource}");
+        let seen = eventually(DEADLINE, what, async || {
+            self.read();
+            let is_wanted = |request: &Request| request.verb == verb && request.resource == resource;
+            anyhow::ensure!(self.seen.iter().any(is_wanted), "it hasn't yet");
+            Ok(())
+        });
+        seen.await.unwrap();
+    }
+}
+
+/// Where the work is done, and by whom.
+pub(super) struct Work<'a> {
+    pub(super) client: Client,
+    /// Of the namespace.
+    pub(super) kubectl: Kubectl,
+    pub(super) namespace: String,
+    pub(super) executor: &'a mut Executor,
+    pub(super) requests: &'a mut Requests,
+}
+
+impl Work<'_> {
+    pub(super) async fn run(mut self) {
+        self.overhead().await;
+        self.history().await;
+        self.adoption().await;
+        self.repeated_event().await;
+        self.collision().await;
+        self.taken_name().await;
+    }
+
+    fn agent() -> DaemonSetBuilder {
+        DaemonSetBuilder::new("agent")
+            .pod_spec(&json!({"runtimeClassName": "plain"}))
+            .with(&json!({"spec": {"revisionHistoryLimit": 1}}))
+    }
+
+    async fn create(&self, daemon_set: DaemonSetBuilder) {
+        daemon_set.create(&self.client, &self.namespace).await.unwrap();
+    }
+
+    async fn placed(&self, name: &str) -> Vec<Pod> {
+        let placed = daemonsets::wait_placed(&self.client, &self.namespace, name, &NODES, DEADLINE).await;
+        placed.unwrap_or_else(|error| panic!("{error:#}\n{}", self.executor.log_tail(30)))
+    }
+
+    async fn run_kubectl(&self, args: &[&str]) -> String {
+        self.kubectl.run(args).await.unwrap()
+    }
+
+    /// What daemons take of a node.
+    async fn overhead(&mut self) {
+        self.kubectl
+            .run_with_input(["create", "-f", "-"], RUNTIME_CLASS)
+            .await
+            .unwrap();
+        self.create(Self::agent()).await;
+        self.placed("agent").await;
+        let mut view = ExecutorServiceClient::connect(self.executor.url()).await.unwrap();
+        let request = GetNodeOverheadRequest {
+            node: NODES[0].to_owned(),
+        };
+        let overhead = view.get_node_overhead(request).await.unwrap().into_inner();
+        assert_eq!(overhead.problems, []);
+        assert_eq!(overhead.daemon_sets.len(), 1);
+    }
+
+    /// Templates that come, go, and come back: revisions are made, deleted and renumbered.
+    async fn history(&mut self) {
+        for image in [2, 3, 2] {
+            let image = format!("main=example/daemon:{image}");
+            self.run_kubectl(&["set", "image", "ds/agent", &image]).await;
+            self.run_kubectl(&["rollout", "status", "ds/agent", "--timeout=30s"])
+                .await;
+        }
+        self.requests.until("delete", "controllerrevisions").await;
+        self.requests.until("patch", "controllerrevisions").await;
+    }
+
+    /// Pods that were left behind are taken over, and one is let go.
+    async fn adoption(&mut self) {
+        let before = self.placed("agent").await;
+        self.run_kubectl(&["delete", "ds/agent", "--cascade=orphan"])
+            .await;
+        self.create(Self::agent().image("example/daemon:2")).await;
+        self.requests.until("get", "daemonsets").await;
+        self.requests.until("patch", "pods").await;
+        self.run_kubectl(&["rollout", "status", "ds/agent", "--timeout=30s"])
+            .await;
+        let after = self.placed("agent").await;
+        let names = |pods: &[Pod]| pods.iter().map(ResourceExt::name_any).collect::<Vec<_>>();
+        assert_eq!(names(&after), names(&before));
+        self.run_kubectl(&["label", "pod", &before[0].name_any(), "app=debug", "--overwrite"])
+            .await;
+        self.placed("agent").await;
+        self.run_kubectl(&["delete", "pod", &before[0].name_any()]).await;
+    }
+
+    /// What goes wrong in the same words twice is one event that counts.
+    async fn repeated_event(&mut self) {
+        self.run_kubectl(&["create", "quota", "few", "--hard=pods=3"])
+            .await;
+        let in_force = ["wait", "quota/few", "--for=jsonpath={.status.hard.pods}=3"];
+        self.run_kubectl(&in_force).await;
+        self.create(DaemonSetBuilder::new("more")).await;
+        self.requests.until("patch", "events").await;
+        self.run_kubectl(&["delete", "ds/more", "quota/few"]).await;
+    }
+
+    /// The name of a revision is somebody else's.
+    async fn collision(&mut self) {
+        self.create(DaemonSetBuilder::new("other")).await;
+        self.placed("other").await;
+        let selector = ["get", "controllerrevisions", "-lapp=other", "-oname"];
+        let revision = self.run_kubectl(&selector).await.trim().to_owned();
+        self.run_kubectl(&["delete", "ds/other"]).await;
+        self.run_kubectl(&["wait", "--for=delete", &revision, "--timeout=30s"])
+            .await;
+        let (_, name) = revision.split_once('/').unwrap();
+        let stranger = json!({
+            "apiVersion": "apps/v1",
+            "kind": "ControllerRevision",
+            "metadata": {"name": name},
+            "revision": 1,
+            "data": {"other": true},
+        });
+        self.kubectl
+            .run_with_input(["create", "-f", "-"], &stranger.to_string())
+            .await
+            .unwrap();
+        self.create(DaemonSetBuilder::new("other")).await;
+        self.placed("other").await;
+        self.requests.until("get", "controllerrevisions").await;
+    }
+
+    /// The name of a pod is somebody else's.
+    async fn taken_name(&mut self) {
+        let pods = self.placed("agent").await;
+        self.executor.stop().await.unwrap();
+        let pod = pods
+            .iter()
+            .find(|pod| target_node(pod) == Some(NODES[0]))
+            .unwrap();
+        self.run_kubectl(&["delete", "pod", &pod.name_any(), "--now"])
+            .await;
+        let sets: Api<DaemonSet> = Api::namespaced(self.client.clone(), &self.namespace);
+        let agent = serde_json::to_string(&sets.get("agent").await.unwrap()).unwrap();
+        let agent: objects::DaemonSet = serde_json::from_str(&agent).unwrap();
+        let revision = &pod.labels()["controller-revision-hash"];
+        // Nothing tells an executor that has just started which pod the new one succeeds.
+        let name = pod::name(&agent, NODES[0], revision, "", 0);
+        self.run_kubectl(&["run", &name, "--image=stranger"]).await;
+        self.executor.launch().unwrap();
+        self.executor.wait_ready().await.unwrap();
+        self.placed("agent").await;
+        self.requests.until("get", "pods").await;
+    }
+}
