@@ -8,6 +8,9 @@ use serde_json::Value;
 /// The namespace that they make.
 pub(super) const NAMESPACE: &str = "everynode-system";
 
+/// What everything else is made from.
+pub(super) const BASE: &str = "deploy/base";
+
 /// Kinds of other projects that some of them have objects of. Nothing is said of what those may hold: that is for those projects'
 /// own servers to check.
 const FOREIGN_KINDS: [(&str, &str, &str); 3] = [
@@ -18,7 +21,7 @@ const FOREIGN_KINDS: [(&str, &str, &str); 3] = [
 
 /// The folders that can be applied, without any that was forgotten here.
 pub(super) fn overlays() -> Vec<String> {
-    let mut folders = vec!["deploy/base".to_owned()];
+    let mut folders = vec![BASE.to_owned()];
     for entry in std::fs::read_dir(workspace().join("deploy/overlays")).unwrap() {
         let name = entry.unwrap().file_name().into_string().unwrap();
         folders.push(format!("deploy/overlays/{name}"));
@@ -27,10 +30,9 @@ pub(super) fn overlays() -> Vec<String> {
     folders
 }
 
-/// Every object of a folder.
-pub(super) async fn built(kubectl: &Kubectl, folder: &str) -> Vec<Value> {
-    let text = kubectl.run(["kustomize", folder]).await.unwrap();
-    let documents = documents::parse(folder, &text).unwrap();
+/// The objects of a folder, of what kustomize makes of it.
+pub(super) fn documents(folder: &str, built: &str) -> Vec<Value> {
+    let documents = documents::parse(folder, built).unwrap();
     documents.into_iter().map(|document| document.value).collect()
 }
 

@@ -9,7 +9,8 @@ use k8s_openapi::api::core::v1::Pod;
 use kube::api::ListParams;
 use kube::{Api, Client, ResourceExt as _};
 
-use super::manifests::{NAMESPACE, apply, define_foreign_kinds, overlays};
+use super::manifests::{BASE, NAMESPACE, apply, define_foreign_kinds, overlays};
+use super::viewer;
 use crate::world::DEADLINE;
 
 /// The overlay whose pods are on the network of their nodes.
@@ -18,7 +19,15 @@ const ON_THE_NODES_NETWORK: &str = "deploy/overlays/control-plane";
 fn nodes() -> Vec<NodeBuilder> {
     let zone = "topology.kubernetes.io/zone";
     let role = "node-role.kubernetes.io/control-plane";
-    let worker = |name: &str| NodeBuilder::new(name).label(zone, &format!("zone-of-{name}"));
+    let worker = |name: &str| {
+        let node = NodeBuilder::new(name).label(zone, &format!("zone-of-{name}"));
+        // Whoever asks for a kubelet finds at once that there is none.
+        node.status(|status| {
+            for address in status.addresses.iter_mut().flatten() {
+                "127.0.0.1".clone_into(&mut address.address);
+            }
+        })
+    };
     let control_plane = |name: &str| worker(name).label(role, "").taint(role, "", "NoSchedule");
     let mut nodes = ["worker-1", "worker-2", "worker-3"].map(worker).to_vec();
     nodes.extend(["control-plane-1", "control-plane-2"].map(control_plane));
@@ -100,6 +109,9 @@ async fn every_overlay_is_applied_without_a_warning_and_its_pods_are_admitted_an
         apply(&kubectl, &folder).await;
         come_up(&client, &folder).await;
         check_pods(&client, &kubectl, &folder).await;
+        if folder == BASE {
+            viewer::check(&control_plane).await;
+        }
         // Waits until the namespace is gone.
         kubectl.run(["delete", "-k", &folder]).await.unwrap();
     }

@@ -1,0 +1,53 @@
+//! What the manifests say of the containers, against what the programs say of themselves.
+
+use everynode_proto::executor::v1::executor_service_server::SERVICE_NAME as EXECUTOR;
+use everynode_proto::planner::v1::planner_service_server::SERVICE_NAME as PLANNER;
+use everynode_tests::programs::workspace;
+use everynode_tests::toolbox::{Tool, Toolbox};
+use serde_json::Value;
+use std::process::Command;
+
+use super::manifests::{documents, overlays};
+
+/// Every container of every folder, with the folder.
+fn containers() -> Vec<(String, Value)> {
+    let kubectl = Toolbox::ensure().unwrap().path(Tool::Kubectl).unwrap();
+    let mut containers = Vec::new();
+    for folder in overlays() {
+        let output = Command::new(&kubectl)
+            .args(["kustomize", &folder])
+            .current_dir(workspace())
+            .output()
+            .unwrap();
+        assert!(output.status.success(), "{output:?}");
+        for object in documents(&folder, &String::from_utf8_lossy(&output.stdout)) {
+            let found = object.pointer("/spec/template/spec/containers");
+            let found = found.and_then(Value::as_array).into_iter().flatten();
+            containers.extend(found.map(|container| (folder.clone(), container.clone())));
+        }
+    }
+    containers
+}
+
+/// The name of the service in every gRPC probe of a container.
+fn probed(container: &Value) -> Vec<&str> {
+    ["startupProbe", "readinessProbe", "livenessProbe"]
+        .iter()
+        .filter_map(|probe| container[probe]["grpc"]["service"].as_str())
+        .collect()
+}
+
+#[test]
+fn every_container_is_of_this_version_and_is_asked_for_a_service_that_it_has() {
+    let containers = containers();
+    assert!(containers.len() >= 10, "{containers:?}");
+    for (folder, container) in &containers {
+        let name = container["name"].as_str().unwrap();
+        let image = format!("everynode-{name}:{}", env!("CARGO_PKG_VERSION"));
+        assert_eq!(container["image"], image.as_str(), "in {folder}");
+        let service = if name == "planner" { PLANNER } else { EXECUTOR };
+        for probed in probed(container) {
+            assert_eq!(probed, service, "{name} in {folder}");
+        }
+    }
+}

@@ -1,0 +1,56 @@
+//! People who may use `kubectl everynode` and nothing else.
+
+use std::path::Path;
+use std::process::Stdio;
+
+use everynode_tests::control_plane::ControlPlane;
+use everynode_tests::kubectl::Kubectl;
+use everynode_tests::programs::{Profile, Programs};
+use tokio::process::Command;
+use tokio::time::timeout;
+
+use super::manifests::NAMESPACE;
+use crate::world::DEADLINE;
+
+/// What the plugin says to somebody.
+async fn status(kubectl: &Kubectl, kubeconfig: &Path) -> String {
+    let programs = Programs::built(Profile::Dev).await.unwrap();
+    let output = Command::new(&programs.plugin)
+        .args(["status", "--all-namespaces", "--kubeconfig"])
+        .arg(kubeconfig)
+        .env("KUBECTL_PATH", kubectl.program())
+        .stdin(Stdio::null())
+        .kill_on_drop(true)
+        .output();
+    let output = timeout(DEADLINE, output).await.expect("it ends").unwrap();
+    String::from_utf8_lossy(&output.stderr).into_owned()
+}
+
+/// With the role, and not without it, the plugin gets as far as to the kubelet, which is none here.
+pub(super) async fn check(control_plane: &ControlPlane) {
+    let kubectl = control_plane.kubectl().unwrap();
+    kubectl
+        .run(["create", "serviceaccount", "viewer", "-n", "default"])
+        .await
+        .unwrap();
+    let kubeconfig = control_plane.service_account_kubeconfig("default", "viewer");
+    let kubeconfig = kubeconfig.await.unwrap();
+    let said = status(&kubectl, &kubeconfig).await;
+    assert!(said.contains("forbidden"), "{said}");
+    let binding = [
+        "create",
+        "rolebinding",
+        "viewer",
+        "--clusterrole=everynode-viewer",
+        "--serviceaccount=default:viewer",
+        "-n",
+        NAMESPACE,
+    ];
+    kubectl.run(binding).await.unwrap();
+    let said = status(&kubectl, &kubeconfig).await;
+    assert!(
+        said.contains("port-forward") && !said.contains("forbidden"),
+        "{said}"
+    );
+    println!("{said}");
+}
