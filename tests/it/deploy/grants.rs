@@ -166,8 +166,8 @@ impl Bound {
         grants
     }
 
-    async fn write(&self, client: &Client, rules: &[PolicyRule]) {
-        let patch = Patch::Merge(json!({"rules": rules}));
+    async fn write(&self, client: &Client, granted: &[PolicyRule]) {
+        let patch = Patch::Merge(json!({"rules": granted}));
         let params = PatchParams::default();
         if self.is_cluster_role {
             let roles: Api<ClusterRole> = Api::all(client.clone());

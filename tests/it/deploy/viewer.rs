@@ -52,5 +52,4 @@ pub(super) async fn check(control_plane: &ControlPlane) {
         said.contains("port-forward") && !said.contains("forbidden"),
         "{said}"
     );
-    println!("{said}");
 }
