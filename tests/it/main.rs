@@ -32,6 +32,7 @@ mod refusals;
 mod rivals;
 mod scale;
 mod status;
+mod supply;
 mod takeover;
 mod templates;
 mod tidy;

@@ -130,6 +130,36 @@ fn decisions_know_no_clock_no_io_no_randomness_and_no_wire() {
 }
 
 #[test]
+fn every_crate_has_the_workspaces_lints_and_they_forbid_unsafe_code() {
+    let read = |file: &str| std::fs::read_to_string(workspace().join(file)).unwrap();
+    let root = read("Cargo.toml");
+    let members = root.lines().find_map(|line| line.strip_prefix("members = "));
+    let members: Vec<String> = serde_json::from_str(members.unwrap()).unwrap();
+    assert!(members.len() >= 4, "{members:?}");
+    for member in members {
+        let manifest = read(&format!("{member}/Cargo.toml"));
+        assert!(manifest.contains("\n[lints]\nworkspace = true\n"), "{member}");
+    }
+    assert!(root.contains("\nunsafe_code = \"forbid\"\n"));
+}
+
+#[test]
+fn the_toolchain_is_pinned_to_one_version_that_the_manifest_asks_for_too() {
+    let read = |file: &str| std::fs::read_to_string(workspace().join(file)).unwrap();
+    let pinned = read("rust-toolchain.toml");
+    let channel = pinned.lines().find_map(|line| line.strip_prefix("channel = \""));
+    let channel = channel.unwrap().trim_end_matches('"');
+    let numbers: Vec<&str> = channel.split('.').collect();
+    assert_eq!(numbers.len(), 3, "{channel} may change its meaning");
+    assert!(
+        numbers.iter().all(|number| number.parse::<u32>().is_ok()),
+        "{channel}"
+    );
+    let (minor, _) = channel.rsplit_once('.').unwrap();
+    assert!(read("Cargo.toml").contains(&format!("\nrust-version = \"{minor}\"\n")));
+}
+
+#[test]
 fn every_source_file_is_part_of_a_crate() {
     for member in ["proto", "planner", "executor", "tests"] {
         let root = workspace().join(member).join("src");
