@@ -141,9 +141,9 @@ async fn bound(client: &Client, role: &RoleRef, namespace: Option<String>) -> Bo
 }
 
 impl Bound {
-    /// Whether it is the `ClusterRole` of that name.
-    pub(super) fn is_cluster_role(&self, name: &str) -> bool {
-        self.is_cluster_role && self.name == name
+    /// Whether it has this name.
+    pub(super) fn is_called(&self, name: &str) -> bool {
+        self.name == name
     }
 
     /// Every verb of every rule. A rule has one resource, so that none is granted what another one needs.

@@ -14,7 +14,7 @@ use kube::api::PostParams;
 use kube::{Api, Client, ResourceExt as _};
 use serde_json::json;
 
-use super::grants::{Account, Grant, roles_of};
+use super::grants::{Account, Bound, Grant, roles_of};
 use super::manifests::{NAMESPACE, apply, define_foreign_kinds};
 use super::work::{Requests, Work};
 use crate::world::DEADLINE;
@@ -24,7 +24,7 @@ const EXECUTOR: Account = Account {
     name: "everynode-executor",
 };
 
-/// The role that this is about. Its others are for what isn't switched on here: leader election, and callers with tokens.
+/// The roles that this is about. Another one is for what isn't switched on here: callers with tokens.
 const ROLE: &str = "everynode-executor";
 
 /// Everything that the executor asks.
@@ -135,7 +135,13 @@ async fn the_executor_may_do_all_that_it_does_and_no_verb_more() {
     let planner = Planner::start(&programs, ServiceOptions::default())
         .await
         .unwrap();
-    let options = ServiceOptions::default();
+    let options = ServiceOptions {
+        flags: vec![
+            "--leader-elect".to_owned(),
+            format!("--leader-elect-resource-namespace={NAMESPACE}"),
+        ],
+        ..ServiceOptions::default()
+    };
     let mut executor = Executor::start(&programs, &planner.url(), &kubeconfig, options)
         .await
         .unwrap();
@@ -169,11 +175,8 @@ async fn the_executor_may_do_all_that_it_does_and_no_verb_more() {
         .collect();
     assert!(refused.is_empty(), "{refused:#?}");
     let mut roles = roles_of(&client, EXECUTOR).await;
-    roles.retain(|role| role.is_cluster_role(ROLE));
-    let [role] = roles.as_slice() else {
-        panic!("{roles:?}");
-    };
-    let grants = role.grants();
+    roles.retain(|role| role.is_called(ROLE));
+    let grants: Vec<_> = roles.iter().flat_map(Bound::grants).collect();
     let owners = grants.iter().find(|grant| grant.is_of("daemonsets/finalizers"));
     let agent = requests
         .iter()
@@ -181,7 +184,9 @@ async fn the_executor_may_do_all_that_it_does_and_no_verb_more() {
     let as_executor = client_of(&kubeconfig).await.unwrap();
     let update = check_owners(owners.unwrap(), &client, &as_executor, agent.unwrap()).await;
     requests.push(update);
-    role.restore(&client).await;
+    for role in &roles {
+        role.restore(&client).await;
+    }
     check_each(&grants, &client, &requests).await;
     control_plane.stop().await.unwrap();
 }

@@ -13,6 +13,7 @@ use k8s_openapi::api::core::v1::Pod;
 use kube::{Api, Client, ResourceExt};
 use serde_json::json;
 
+use super::manifests::NAMESPACE;
 use crate::world::DEADLINE;
 
 /// The nodes of the walk that everything runs on.
@@ -68,6 +69,7 @@ impl Work<'_> {
         self.repeated_event().await;
         self.collision().await;
         self.taken_name().await;
+        self.lease().await;
     }
 
     fn agent() -> DaemonSetBuilder {
@@ -195,5 +197,13 @@ impl Work<'_> {
         self.executor.wait_ready().await.unwrap();
         self.placed("agent").await;
         self.requests.until("get", "pods").await;
+    }
+
+    /// Somebody else has written to the Lease, so that the leader has to look whether it still is.
+    async fn lease(&mut self) {
+        let annotate = ["annotate", "lease/everynode-executor", "touched=yes"];
+        let elsewhere = self.kubectl.in_namespace(NAMESPACE);
+        elsewhere.run(annotate).await.unwrap();
+        self.requests.until("get", "leases").await;
     }
 }
