@@ -1,11 +1,12 @@
 //! What the manifests say of the containers, against what the programs say of themselves.
 
+use std::process::Command;
+
 use everynode_proto::executor::v1::executor_service_server::SERVICE_NAME as EXECUTOR;
 use everynode_proto::planner::v1::planner_service_server::SERVICE_NAME as PLANNER;
 use everynode_tests::programs::workspace;
 use everynode_tests::toolbox::{Tool, Toolbox};
 use serde_json::Value;
-use std::process::Command;
 
 use super::manifests::{documents, overlays};
 
