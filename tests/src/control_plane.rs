@@ -4,7 +4,7 @@ mod access;
 mod component;
 mod identity;
 
-use std::net::SocketAddrV4;
+use std::net::{Ipv4Addr, SocketAddrV4};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -30,8 +30,10 @@ const READY: Duration = Duration::from_mins(1);
 const STORE: &str = "etcd";
 
 /// What differs from one control plane to another.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone)]
 pub struct Options {
+    /// The address of this machine that the API server listens on: loopback, unless pods have to reach it.
+    pub address: Ipv4Addr,
     /// Whether kube-controller-manager's own `DaemonSet` controller runs. Off, because Everynode takes its place.
     pub daemonset_controller: bool,
     /// Components that are left out at first. They can be started later.
@@ -40,6 +42,18 @@ pub struct Options {
     pub flags: Vec<(Component, String)>,
     /// A folder with the store of another control plane ([`ControlPlane::stop_keeping_store`]), which is copied and started from.
     pub store: Option<PathBuf>,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            address: Ipv4Addr::LOCALHOST,
+            daemonset_controller: false,
+            without: Vec::new(),
+            flags: Vec::new(),
+            store: None,
+        }
+    }
 }
 
 /// The ports are kept for the control plane's life, so that a component comes back where it was.
@@ -80,7 +94,8 @@ impl ControlPlane {
             api_server: Port::claim()?,
             scheduler: Port::claim()?,
         };
-        let identity = Identity::create(&home, &format!("https://{}", ports.api_server.address()))?;
+        let api_server = SocketAddrV4::new(options.address, ports.api_server.number());
+        let identity = Identity::create(&home, api_server)?;
         if let Some(store) = &options.store {
             copy_folder(store, &home.file(STORE)).await?;
         }
@@ -298,14 +313,14 @@ impl ControlPlane {
         self.identity.contender_kubeconfig(&self.home, server)
     }
 
-    /// The port of the API server, on loopback.
+    /// Where the API server listens.
     pub fn api_server_address(&self) -> SocketAddrV4 {
-        self.ports.api_server.address()
+        SocketAddrV4::new(self.options.address, self.ports.api_server.number())
     }
 
     /// The URL of the API server.
     pub fn server(&self) -> String {
-        format!("https://{}", self.ports.api_server.address())
+        format!("https://{}", self.api_server_address())
     }
 
     /// The folder with the logs and every other file of the control plane.

@@ -17,6 +17,7 @@ pub struct Kubectl {
     kubeconfig: PathBuf,
     cache: PathBuf,
     namespace: Option<String>,
+    plugins: Option<PathBuf>,
 }
 
 impl Kubectl {
@@ -26,6 +27,7 @@ impl Kubectl {
             kubeconfig,
             cache,
             namespace: None,
+            plugins: None,
         }
     }
 
@@ -34,6 +36,15 @@ impl Kubectl {
     pub fn in_namespace(&self, namespace: &str) -> Self {
         Self {
             namespace: Some(namespace.to_owned()),
+            ..self.clone()
+        }
+    }
+
+    /// The same kubectl, which finds plugins in a folder.
+    #[must_use]
+    pub fn with_plugins(&self, folder: &Path) -> Self {
+        Self {
+            plugins: Some(folder.to_owned()),
             ..self.clone()
         }
     }
@@ -108,6 +119,16 @@ impl Kubectl {
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
             .kill_on_drop(true);
+        if let Some(plugins) = &self.plugins {
+            let path = std::env::var_os("PATH").unwrap_or_default();
+            let folders = std::iter::once(plugins.clone()).chain(std::env::split_paths(&path));
+            command
+                .env(
+                    "PATH",
+                    std::env::join_paths(folders).context("a folder with plugins")?,
+                )
+                .env("KUBECTL_PATH", &self.program);
+        }
         command
             .spawn()
             .with_context(|| format!("starting {}", self.program.display()))

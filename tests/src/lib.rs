@@ -17,8 +17,10 @@
 //! - [`shared`] lends control planes to the tests of a process, each to one test at a time;
 //! - [`walk`] is the `DaemonSet`'s life from creation to deletion, which the demo shows on the
 //!   [`terminal`] and a test checks;
+//! - [`real_node`] is a node that is one, with pods that run; it takes root;
 //! - [`mod@bench`] measures Everynode and kube-controller-manager's controller at the same work.
 
+pub mod ask;
 pub mod audit;
 pub mod bench;
 pub mod conformance;
@@ -33,6 +35,7 @@ pub mod nodes;
 pub mod ports;
 pub mod programs;
 pub mod questions;
+pub mod real_node;
 pub mod service;
 pub mod shared;
 pub mod terminal;

@@ -6,9 +6,9 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
 use rustix::process::Signal;
-use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 
+use crate::ask;
 use crate::leash::{Home, Launch, Leash, tail};
 use crate::ports::Port;
 use crate::programs::Programs;
@@ -304,29 +304,7 @@ impl<R: Role> Service<R> {
     /// # Errors
     /// When nobody answers.
     pub async fn get(&self, path: &str) -> Result<(u16, String)> {
-        // The answer to HTTP/1.0 ends with the connection, so reading it takes no client library.
-        let address = self.admin.address();
-        let mut stream = TcpStream::connect(address)
-            .await
-            .with_context(|| format!("connecting to {address}"))?;
-        let request = format!("GET {path} HTTP/1.0\r\nhost: {address}\r\nconnection: close\r\n\r\n");
-        stream
-            .write_all(request.as_bytes())
-            .await
-            .with_context(|| format!("asking {address} for {path}"))?;
-        let mut answer = String::new();
-        stream
-            .read_to_string(&mut answer)
-            .await
-            .with_context(|| format!("reading {address}'s {path}"))?;
-        let (head, body) = answer
-            .split_once("\r\n\r\n")
-            .context("an HTTP answer has a head")?;
-        let status = head.split(' ').nth(1).and_then(|status| status.parse().ok());
-        Ok((
-            status.with_context(|| format!("{head:?} has no status"))?,
-            body.to_owned(),
-        ))
+        ask::get(self.admin.address(), path).await
     }
 
     /// The sum of a metric over its labels, or over those series whose labels contain `labels` (such as `outcome="ok"`); zero

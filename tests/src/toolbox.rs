@@ -20,6 +20,15 @@ const CONFORMANCE: &str = "conformance";
 /// The file name of the program that checks .proto files.
 const BUF: &str = "buf";
 
+/// The module of what runs on a real node, and the file name of its program.
+const NODE: &str = "node";
+
+/// What that program can be started as.
+const NODE_PROGRAMS: [&str; 3] = ["kubelet", "kube-proxy", "coredns"];
+
+/// The file name of the web server that pods of a real node run.
+const WEB: &str = "web";
+
 /// A program that the toolbox holds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Tool {
@@ -143,6 +152,25 @@ impl Toolbox {
         let toolbox = tokio::task::spawn_blocking(|| Self::with(Product::Buf));
         let toolbox = toolbox.await.context("building buf")??;
         toolbox.find(&toolbox.folder, BUF)
+    }
+
+    /// A folder with `kubelet`, `kube-proxy` and `coredns`. They are built when they are asked for and aren't there, which takes some
+    /// five minutes. Doesn't block the runtime.
+    ///
+    /// # Errors
+    /// As [`Toolbox::ensure`].
+    pub async fn node() -> Result<PathBuf> {
+        let toolbox = tokio::task::spawn_blocking(|| Self::with(Product::Node));
+        Ok(toolbox.await.context("building the programs of a node")??.folder)
+    }
+
+    /// A folder with `web`, the static web server that pods of a real node run. Doesn't block the runtime.
+    ///
+    /// # Errors
+    /// As [`Toolbox::ensure`].
+    pub async fn web() -> Result<PathBuf> {
+        let toolbox = tokio::task::spawn_blocking(|| Self::with(Product::Web));
+        Ok(toolbox.await.context("building the web server")??.folder)
     }
 
     /// A folder that holds what commands make of a file that names Python packages, such as an environment `.venv`. They

@@ -69,7 +69,7 @@ impl Component {
         let kubeconfig = format!("--kubeconfig={}", identity.kubeconfig.display());
         let mut flags = match self {
             Self::Etcd => etcd(home, ports),
-            Self::ApiServer => api_server(home, ports, identity),
+            Self::ApiServer => api_server(home, ports, identity, options),
             Self::ControllerManager => controller_manager(identity, options),
             Self::Scheduler => scheduler(ports, identity),
             Self::Kwok => {
@@ -111,11 +111,11 @@ fn etcd(home: &Path, ports: &Ports) -> Vec<String> {
     ]
 }
 
-fn api_server(home: &Path, ports: &Ports, identity: &Identity) -> Vec<String> {
+fn api_server(home: &Path, ports: &Ports, identity: &Identity, options: &Options) -> Vec<String> {
     vec![
         format!("--etcd-servers={}", url(&ports.etcd)),
-        "--bind-address=127.0.0.1".to_owned(),
-        "--advertise-address=127.0.0.1".to_owned(),
+        format!("--bind-address={}", options.address),
+        format!("--advertise-address={}", options.address),
         format!("--secure-port={}", ports.api_server.number()),
         format!("--cert-dir={}", home.display()),
         format!("--tls-cert-file={}", identity.certificate.display()),

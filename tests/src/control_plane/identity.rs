@@ -1,5 +1,6 @@
 //! Who is who in the cluster: certificates, keys, the admin's token, and the kubeconfig that puts them together.
 
+use std::net::SocketAddrV4;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result};
@@ -12,6 +13,9 @@ use crate::leash::Home;
 
 /// The admin's token. The cluster listens on loopback and lives for minutes; the token is no secret.
 pub(super) const TOKEN: &str = "everynode-tests";
+
+/// The Service `kubernetes`, by which pods reach the API server.
+const SERVICE: &str = "10.96.0.1";
 
 /// The user by which the requests of a program that is measured can be told from all others.
 pub const CONTENDER: &str = "contender";
@@ -31,7 +35,7 @@ pub(super) struct Identity {
 
 impl Identity {
     /// Makes everything anew. The API server could make its own certificate, but takes a second for it.
-    pub(super) fn create(home: &Home, server: &str) -> Result<Self> {
+    pub(super) fn create(home: &Home, api_server: SocketAddrV4) -> Result<Self> {
         let mut params =
             CertificateParams::new(Vec::new()).context("describing the certificate authority")?;
         params
@@ -51,6 +55,8 @@ impl Identity {
             "kubernetes",
             "kubernetes.default",
             "kubernetes.default.svc",
+            SERVICE,
+            &api_server.ip().to_string(),
         ];
         let mut params = CertificateParams::new(names.map(str::to_owned))
             .context("describing the servers' certificate")?;
@@ -64,6 +70,7 @@ impl Identity {
             .signed_by(&key, &issuer)
             .context("making the servers' certificate")?;
 
+        let server = format!("https://{api_server}");
         let accounts = KeyPair::generate().context("making the service accounts' key")?;
         let authority = home.write("ca.crt", authority.pem())?;
         let tokens = format!(
@@ -75,7 +82,7 @@ impl Identity {
             service_account_key: home.write("service-accounts.key", accounts.serialize_pem())?,
             service_account_public_key: home.write("service-accounts.pub", accounts.public_key_pem())?,
             tokens: home.write("tokens.csv", tokens)?,
-            kubeconfig: home.write("kubeconfig", kubeconfig(&authority, server, "admin", TOKEN))?,
+            kubeconfig: home.write("kubeconfig", kubeconfig(&authority, &server, "admin", TOKEN))?,
             authority,
         })
     }

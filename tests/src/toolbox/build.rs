@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, bail};
 
-use super::{BUF, CONFORMANCE, Tool};
+use super::{BUF, CONFORMANCE, NODE, NODE_PROGRAMS, Tool, WEB};
 use crate::leash::{Launch, Leash};
 
 /// Without the stamp the components don't know their own version, and kubectl can't parse theirs.
@@ -30,6 +30,10 @@ pub(super) enum Product {
     Conformance,
     /// What checks .proto files. From a module of its own, so that its dependencies and those of Kubernetes don't have to agree.
     Buf,
+    /// kubelet, kube-proxy and CoreDNS. From a module of its own, so that CoreDNS changes nothing of the control plane.
+    Node,
+    /// The web server that runs in pods of a real node. It takes seconds, and nothing but the standard library.
+    Web,
 }
 
 impl Product {
@@ -39,6 +43,8 @@ impl Product {
             Self::ControlPlane => "controlplane",
             Self::Conformance => CONFORMANCE,
             Self::Buf => BUF,
+            Self::Node => NODE,
+            Self::Web => WEB,
         }
     }
 
@@ -47,23 +53,27 @@ impl Product {
         match self {
             Self::ControlPlane | Self::Conformance => "controlplane",
             Self::Buf => "buf",
+            Self::Node | Self::Web => NODE,
         }
     }
 
     /// Where in the Go module its own sources are.
     pub(super) fn folder(self) -> &'static str {
         match self {
-            Self::ControlPlane | Self::Buf => "",
+            Self::ControlPlane | Self::Buf | Self::Node => "",
             Self::Conformance => CONFORMANCE,
+            Self::Web => WEB,
         }
     }
 
     /// How it is built, as far as it isn't in the sources: part of the cache's hash.
     pub(super) fn recipe(self) -> Vec<String> {
         let rest = match self {
-            Self::ControlPlane => [control_plane_flags(), GRPCURL.to_owned()],
+            Self::ControlPlane => [kubernetes_flags(), GRPCURL.to_owned()],
             Self::Conformance => [TEST.join(" "), STRIPPED.to_owned()],
             Self::Buf => [BUF_PACKAGE.to_owned(), STRIPPED.to_owned()],
+            Self::Node => [kubernetes_flags(), NODE_PROGRAMS.join(" ")],
+            Self::Web => [WEB.to_owned(), STRIPPED.to_owned()],
         };
         let mut recipe = vec!["CGO_ENABLED=0".to_owned()];
         recipe.extend(rest);
@@ -83,7 +93,7 @@ impl Product {
                     command: &["build", "-v"],
                     output: "controlplane",
                     package: ".",
-                    flags: &control_plane_flags(),
+                    flags: &kubernetes_flags(),
                     // Roughly what a build with an empty cache compiles; only for a feeling of how far it is.
                     packages: Some(2100),
                 };
@@ -98,8 +108,7 @@ impl Product {
                 grpcurl.run(sources, target, start)?;
                 for tool in Tool::ALL {
                     if tool != Tool::Grpcurl {
-                        symlink("controlplane", target.join(tool.file_name()))
-                            .with_context(|| format!("linking {}", tool.file_name()))?;
+                        link("controlplane", target, tool.file_name())?;
                     }
                 }
                 say(&format!(
@@ -135,12 +144,44 @@ impl Product {
                 buf.run(sources, target, start)?;
                 say(&format!("Built buf in {} s.", start.elapsed().as_secs()));
             }
+            Self::Node => {
+                say("Building kubelet, kube-proxy and CoreDNS. The first time this takes some five minutes.");
+                let node = Compilation {
+                    command: &["build", "-v"],
+                    output: NODE,
+                    package: ".",
+                    flags: &kubernetes_flags(),
+                    packages: Some(1500),
+                };
+                node.run(sources, target, start)?;
+                for name in NODE_PROGRAMS {
+                    link(NODE, target, name)?;
+                }
+                say(&format!(
+                    "Built the node's programs in {} s.",
+                    start.elapsed().as_secs()
+                ));
+            }
+            Self::Web => {
+                let web = Compilation {
+                    command: &["build"],
+                    output: WEB,
+                    package: "./web",
+                    flags: STRIPPED,
+                    packages: None,
+                };
+                web.run(sources, target, start)?;
+            }
         }
         Ok(())
     }
 }
 
-fn control_plane_flags() -> String {
+fn link(program: &str, folder: &Path, name: &str) -> Result<()> {
+    symlink(program, folder.join(name)).with_context(|| format!("linking {name}"))
+}
+
+fn kubernetes_flags() -> String {
     format!("{STRIPPED} -X k8s.io/component-base/version.gitVersion={KUBERNETES_VERSION}")
 }
 

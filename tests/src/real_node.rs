@@ -1,0 +1,200 @@
+//! A node that is one: kubelet, kube-proxy, containerd and the cluster's DNS on this machine, with pods that run.
+//!
+//! kwok's nodes show what Everynode asks of the API server; here the images start, the probes are kubelet's, and what a
+//! `DaemonSet`'s pods serve is reached in every way that Kubernetes knows. It takes root, and leaves nothing behind but installed
+//! packages: the node is a machine of its own, made of namespaces.
+//!
+//! In reading order: [`mod@ground`] says whether this machine will do, `machine` makes the namespaces, `cgroups` tidies up
+//! the only thing they leave, `config` holds what the
+//! programs are told, `images` builds images without a registry, [`mod@walk`] shows what has to hold.
+
+mod cgroups;
+mod config;
+pub mod ground;
+mod images;
+mod machine;
+pub mod walk;
+
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context as _, Result};
+
+use self::images::Image;
+use self::machine::{HOST, Machine, Resident};
+use crate::control_plane::{Component, ControlPlane, Options};
+use crate::nodes;
+use crate::programs::Programs;
+use crate::terminal::Terminal;
+use crate::toolbox::Toolbox;
+use crate::wait::eventually;
+
+/// The node's name.
+const NAME: &str = "real-node";
+/// The image of every pod's own container.
+const PAUSE: &str = "docker.io/library/pause:1";
+/// The image of the web server.
+const WEB: &str = "docker.io/library/web:1";
+/// Where the images of both are described.
+const WEB_IMAGES: &str = "tests/node/web/Dockerfile";
+/// Everynode's images.
+const IMAGES: &str = "deploy/Dockerfile";
+/// How long a part of the node may take until it is ready, on machines that are busy.
+const READY: Duration = Duration::from_mins(1);
+
+/// A cluster of one real node.
+#[derive(Debug)]
+pub struct RealNode {
+    dns: Resident,
+    proxy: Resident,
+    kubelet: Resident,
+    containerd: Resident,
+    machine: Machine,
+    control_plane: ControlPlane,
+    programs: Programs,
+}
+
+impl RealNode {
+    /// Builds what is needed, starts the cluster and waits until the node is ready.
+    ///
+    /// # Errors
+    /// When something can't be built or doesn't become ready: with the last lines of its log.
+    pub async fn start(terminal: &mut Terminal) -> Result<Self> {
+        let start = Instant::now();
+        let programs = tokio::task::spawn_blocking(Programs::build_static);
+        let programs = programs.await.context("building Everynode")??;
+        let (tools, web) = (Toolbox::node().await?, Toolbox::web().await?);
+        terminal.done(
+            "Built what runs on a node, and Everynode linked statically",
+            start.elapsed(),
+        );
+
+        let start = Instant::now();
+        let machine = Machine::start().await?;
+        let control_plane = ControlPlane::start(Options {
+            address: HOST,
+            without: vec![Component::Kwok],
+            // The Service `kubernetes` leads pods to the API server.
+            flags: vec![(
+                Component::ApiServer,
+                "--endpoint-reconciler-type=lease".to_owned(),
+            )],
+            ..Options::default()
+        })
+        .await?;
+        terminal.done(
+            "The control plane runs, without kube-controller-manager's DaemonSet controller",
+            start.elapsed(),
+        );
+
+        let start = Instant::now();
+        let home = machine.home();
+        let kubeconfig = control_plane.kubeconfig();
+        let toml = home.write("containerd.toml", config::containerd(home.path()))?;
+        std::fs::create_dir(home.file("cni")).context("making a folder")?;
+        home.write("cni/pods.conflist", config::network().to_string())?;
+        home.write("resolv.conf", "")?;
+        let kubelet_config = home.write("kubelet.json", config::kubelet(home.path()).to_string())?;
+        let corefile = home.write("Corefile", config::corefile(kubeconfig))?;
+
+        let mut containerd = machine.launch(
+            Path::new("/usr/bin/containerd"),
+            vec![format!("--config={}", toml.display())],
+        )?;
+        eventually(READY, "containerd to answer", async || {
+            containerd.ensure_running()?;
+            machine
+                .run("ctr", &["--address", config::SOCKET, "version"])
+                .await
+        })
+        .await?;
+        for (name, target) in [(PAUSE, "pause"), (WEB, "web")] {
+            let image = Image {
+                name,
+                dockerfile: WEB_IMAGES,
+                target,
+                context: &web,
+            };
+            image.install(&machine).await?;
+        }
+        let flags = config::kubelet_flags(home.path(), &kubelet_config, kubeconfig);
+        let mut kubelet = machine.launch(&tools.join("kubelet"), flags)?;
+        let proxy = machine.launch(&tools.join("kube-proxy"), config::proxy_flags(kubeconfig))?;
+        let dns = machine.launch(
+            &tools.join("coredns"),
+            vec![format!("-conf={}", corefile.display())],
+        )?;
+        let client = control_plane.client().await?;
+        let ready = eventually(READY, "the node to be ready", async || {
+            kubelet.ensure_running()?;
+            nodes::wait_ready(&client, &[NAME.to_owned()], Duration::from_secs(1)).await
+        });
+        ready
+            .await
+            .with_context(|| format!("the last lines of kubelet's log:\n{}", kubelet.tail(20)))?;
+        let kubectl = control_plane.kubectl()?;
+        kubectl
+            .run_with_input(["apply", "-f", "-"], &config::dns())
+            .await?;
+        terminal.done(
+            "containerd, kubelet, kube-proxy and CoreDNS run, and the node is ready",
+            start.elapsed(),
+        );
+        Ok(Self {
+            dns,
+            proxy,
+            kubelet,
+            containerd,
+            machine,
+            control_plane,
+            programs,
+        })
+    }
+
+    /// Builds Everynode's images and gives them to containerd.
+    ///
+    /// # Errors
+    /// With buildah's or containerd's words.
+    pub async fn install_everynode(&self) -> Result<()> {
+        for (target, program) in [
+            ("planner", &self.programs.planner),
+            ("executor", &self.programs.executor),
+        ] {
+            let name = format!(
+                "docker.io/library/everynode-{target}:{}",
+                env!("CARGO_PKG_VERSION")
+            );
+            let context = program.parent().context("a program lies in a folder")?;
+            let image = Image {
+                name: &name,
+                dockerfile: IMAGES,
+                target,
+                context,
+            };
+            image.install(&self.machine).await?;
+        }
+        Ok(())
+    }
+
+    /// The last lines of the logs by which one sees what is wrong with a pod.
+    pub fn log_tails(&self, lines: usize) -> Vec<(&'static str, String)> {
+        vec![
+            ("kubelet", self.kubelet.tail(lines)),
+            ("containerd", self.containerd.tail(lines)),
+            ("kube-proxy", self.proxy.tail(lines)),
+            ("CoreDNS", self.dns.tail(lines)),
+        ]
+    }
+
+    /// Ends everything in order: what is in the way of a clean end has to be deleted before. Dropping ends everything at once.
+    ///
+    /// # Errors
+    /// When a part doesn't end.
+    pub async fn stop(self) -> Result<()> {
+        for resident in [self.kubelet, self.proxy, self.dns, self.containerd] {
+            resident.stop().await?;
+        }
+        self.machine.stop().await?;
+        self.control_plane.stop().await
+    }
+}

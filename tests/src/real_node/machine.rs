@@ -1,0 +1,246 @@
+//! A machine for the node: namespaces of its own for mounts, processes and the network, and a cable to it.
+//!
+//! Whatever kubelet, containerd and kube-proxy mount, start or set, they do in there; when the first process in there ends, the
+//! kernel takes all of it away, however that came about. The API server and whoever else talks to pods stay outside, as on another
+//! machine.
+
+use std::fs::File;
+use std::net::Ipv4Addr;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use anyhow::{Context as _, Result, bail, ensure};
+use rustix::process::{Pid, Signal, kill_process};
+use tokio::process::Command;
+
+use super::cgroups::Cgroups;
+use crate::leash::{Home, Launch, Leash, tail};
+use crate::wait::{GiveUp, eventually};
+
+/// Our end of the cable.
+pub(super) const HOST: Ipv4Addr = Ipv4Addr::new(10, 219, 0, 1);
+/// The machine's end, which is the node's address.
+pub(super) const NODE: Ipv4Addr = Ipv4Addr::new(10, 219, 0, 2);
+/// How many of the addresses' bits both ends share.
+const PREFIX: u8 = 30;
+/// The pods' addresses.
+pub(super) const PODS: &str = "10.244.0.0/24";
+/// The name of our end.
+const CABLE: &str = "everynode-node";
+
+/// How long the machine takes, and a program in it to end.
+const SOON: Duration = Duration::from_secs(20);
+
+/// The machine. It and everything in it ends when this value is dropped, or when this process ends.
+#[derive(Debug)]
+pub(super) struct Machine {
+    leash: Leash,
+    init: Pid,
+    /// After the leash: they go when nothing is in them.
+    _cgroups: Cgroups,
+    home: Home,
+    /// One at a time, because of the addresses and the cable's name.
+    _lock: File,
+}
+
+impl Machine {
+    /// Starts it and connects it.
+    pub(super) async fn start() -> Result<Self> {
+        let path = std::env::temp_dir().join("everynode-real-node.lock");
+        let lock = File::create(&path).with_context(|| format!("making {}", path.display()))?;
+        ensure!(
+            lock.try_lock().is_ok(),
+            "another real node runs on this machine; it holds {}",
+            path.display()
+        );
+        let home = Home::new("node")?;
+        let script = home.write("machine.sh", include_str!("machine.sh"))?;
+        let unshare = [
+            "--net",
+            "--mount",
+            "--pid",
+            "--fork",
+            "--kill-child",
+            "--mount-proc",
+            "sh",
+        ];
+        let mut args: Vec<String> = unshare.map(str::to_owned).into();
+        args.push(script.display().to_string());
+        args.push(home.path().display().to_string());
+        let mut leash = Leash::start(&Launch {
+            name: "the machine".to_owned(),
+            program: "unshare".into(),
+            args,
+            env: Vec::new(),
+            directory: Some(home.path().to_owned()),
+            log: home.log("machine")?,
+            // unshare doesn't listen while its child runs, and has nothing to put in order.
+            grace: Duration::ZERO,
+        })?;
+        let log = home.file("machine.log");
+        let ready = eventually(SOON, "namespaces of its own for the node", async || {
+            let said = tail(&log, 20);
+            if leash.exit_status().is_some() {
+                return Err(GiveUp::because(format!("unshare has failed: {said}")));
+            }
+            ensure!(said.lines().any(|line| line == "ready"), "{said}");
+            Ok(())
+        });
+        ready.await?;
+        let init = child_of(leash.pid())?.context("unshare has a child")?;
+        let this = Self {
+            leash,
+            init,
+            _cgroups: Cgroups,
+            home,
+            _lock: lock,
+        };
+        this.connect().await?;
+        Ok(this)
+    }
+
+    async fn connect(&self) -> Result<()> {
+        let init = self.init.as_raw_nonzero().to_string();
+        let [ours, its] = [HOST, NODE].map(|address| format!("{address}/{PREFIX}"));
+        let (host, node) = (HOST.to_string(), NODE.to_string());
+        for line in [
+            &[
+                "link", "add", CABLE, "type", "veth", "peer", "name", "eth0", "netns", &init,
+            ][..],
+            &["address", "add", &ours, "dev", CABLE],
+            &["link", "set", CABLE, "up"],
+            &["route", "add", PODS, "via", &node],
+        ] {
+            run("ip", line).await?;
+        }
+        for line in [
+            &["address", "add", &its, "dev", "eth0"][..],
+            &["link", "set", "eth0", "up"],
+            &["route", "add", "default", "via", &host],
+        ] {
+            self.run("ip", line).await?;
+        }
+        Ok(())
+    }
+
+    /// Runs a program in the machine until it ends, and returns what it printed.
+    pub(super) async fn run(&self, program: &str, args: &[&str]) -> Result<String> {
+        let mut all = self.way_in();
+        all.push(program.to_owned());
+        all.extend(args.iter().map(|&arg| arg.to_owned()));
+        run("nsenter", &all).await
+    }
+
+    /// Starts a program in the machine.
+    pub(super) fn launch(&self, program: &Path, args: Vec<String>) -> Result<Resident> {
+        let name = program
+            .file_name()
+            .context("a program has a name")?
+            .to_string_lossy();
+        let mut all = self.way_in();
+        all.push(program.display().to_string());
+        all.extend(args);
+        let leash = Leash::start(&Launch {
+            name: name.to_string(),
+            program: "nsenter".into(),
+            args: all,
+            env: Vec::new(),
+            directory: Some(self.home.path().to_owned()),
+            log: self.home.log(&name)?,
+            grace: Duration::ZERO,
+        })?;
+        Ok(Resident { leash })
+    }
+
+    fn way_in(&self) -> Vec<String> {
+        let target = format!("--target={}", self.init.as_raw_nonzero());
+        let mut args = vec![target];
+        args.extend(["--net", "--mount", "--pid", "--"].map(str::to_owned));
+        args
+    }
+
+    /// The folder for the files of what runs in it, which is the same in there and out here.
+    pub(super) fn home(&self) -> &Home {
+        &self.home
+    }
+
+    /// Ends it.
+    pub(super) async fn stop(mut self) -> Result<()> {
+        self.leash.stop().await?;
+        // The cable goes with the last process in there, a moment after the first has.
+        let cable = PathBuf::from("/sys/class/net").join(CABLE);
+        eventually(SOON, "the machine's network to be gone", async || {
+            ensure!(!cable.exists(), "{} is there", cable.display());
+            Ok(())
+        })
+        .await
+    }
+}
+
+/// A program that runs in the machine. Should it be dropped without having been stopped, it ends with the machine.
+#[derive(Debug)]
+pub(super) struct Resident {
+    leash: Leash,
+}
+
+impl Resident {
+    /// Asks the program to end, and waits for it.
+    pub(super) async fn stop(mut self) -> Result<()> {
+        // nsenter passes no signal on, and ends when its child does.
+        if let Some(program) = child_of(self.leash.pid())? {
+            let _ = kill_process(program, Signal::TERM);
+        }
+        let what = format!("the end of {}", self.leash.name());
+        eventually(SOON, what, async || {
+            ensure!(self.leash.exit_status().is_some(), "it is still running");
+            Ok(())
+        })
+        .await
+    }
+
+    /// Complains when the program has ended by itself.
+    pub(super) fn ensure_running(&mut self) -> Result<()> {
+        if self.leash.exit_status().is_some() {
+            let (name, log) = (self.leash.name(), self.leash.tail(20));
+            return Err(GiveUp::because(format!(
+                "{name} has ended; the last lines of its log:\n{log}"
+            )));
+        }
+        Ok(())
+    }
+
+    /// The last lines of the program's output.
+    pub(super) fn tail(&self, lines: usize) -> String {
+        self.leash.tail(lines)
+    }
+}
+
+/// Runs a program until it ends, and returns what it printed.
+pub(super) async fn run<A: AsRef<std::ffi::OsStr>>(program: &str, args: &[A]) -> Result<String> {
+    let output = Command::new(program)
+        .args(args)
+        .kill_on_drop(true)
+        .output()
+        .await
+        .with_context(|| format!("starting {program}"))?;
+    if !output.status.success() {
+        let line: Vec<_> = args.iter().map(|arg| arg.as_ref().to_string_lossy()).collect();
+        bail!(
+            "`{program} {}` failed ({}): {}",
+            line.join(" "),
+            output.status,
+            String::from_utf8_lossy(&output.stderr).trim()
+        );
+    }
+    Ok(String::from_utf8_lossy(&output.stdout).into_owned())
+}
+
+/// The one child of a process; `None` when it has none.
+fn child_of(pid: i32) -> Result<Option<Pid>> {
+    let processes = procfs::process::all_processes().context("listing processes")?;
+    let child = processes
+        .flatten()
+        .filter_map(|process| process.stat().ok())
+        .find(|stat| stat.ppid == pid);
+    Ok(child.and_then(|stat| Pid::from_raw(stat.pid)))
+}

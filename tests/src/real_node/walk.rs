@@ -1,0 +1,121 @@
+//! What has to hold on a real node, step by step, as a person with kubectl would look at it.
+
+mod mailbox;
+mod steps;
+
+use std::fmt::{self, Display};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context as _, Result, ensure};
+use k8s_openapi::api::core::v1::Pod;
+use kube::{Client, ResourceExt};
+
+use self::mailbox::Mailbox;
+use super::{NAME, RealNode};
+use crate::daemonsets;
+use crate::kubectl::Kubectl;
+use crate::terminal::Terminal;
+use crate::wait::eventually;
+
+/// The `DaemonSet`, which is its Service too, and the value of its pods' label `app`.
+const WEB: &str = "web";
+/// Its namespace.
+const NAMESPACE: &str = "default";
+/// Everynode's namespace.
+const EVERYNODE: &str = "everynode-system";
+/// What brings Everynode up, as seen from the workspace's root.
+const OVERLAY: &str = "tests/node/everynode";
+/// How long each outcome may take: containers start and probes are asked every few seconds.
+const SOON: Duration = Duration::from_mins(1);
+
+/// A walk over a cluster of one real node.
+pub struct Walk<'a> {
+    node: &'a RealNode,
+    terminal: &'a mut Terminal,
+    kubectl: Kubectl,
+    client: Client,
+    mailbox: Mailbox,
+}
+
+impl<'a> Walk<'a> {
+    /// Prepares a walk.
+    ///
+    /// # Errors
+    /// When the cluster can't be reached, or nothing can listen for what pods send.
+    pub async fn new(node: &'a RealNode, terminal: &'a mut Terminal) -> Result<Self> {
+        let plugins = node
+            .programs
+            .plugin
+            .parent()
+            .context("the plugin lies in a folder")?;
+        Ok(Self {
+            node,
+            terminal,
+            kubectl: node.control_plane.kubectl()?.with_plugins(plugins),
+            client: node.control_plane.client().await?,
+            mailbox: Mailbox::open().await?,
+        })
+    }
+
+    /// Goes through all steps. In the end no pod is left.
+    ///
+    /// # Errors
+    /// The first step whose outcome doesn't come: what was awaited and what was seen instead.
+    pub async fn run(mut self) -> Result<()> {
+        self.deploy().await.context("bringing Everynode up")?;
+        self.create().await.context("creating the DaemonSet")?;
+        self.ask_the_plugin()
+            .await
+            .context("asking by kubectl everynode")?;
+        self.delete_a_pod().await.context("deleting a pod")?;
+        self.update().await.context("updating the DaemonSet")?;
+        for program in ["planner", "executor"] {
+            let kill = self.kill(program).await;
+            kill.with_context(|| format!("killing the {program}"))?;
+        }
+        self.delete().await.context("deleting everything")
+    }
+
+    /// Shows a kubectl command line, runs it, and shows what it printed.
+    async fn kubectl(&mut self, args: &[&str]) -> Result<String> {
+        self.terminal.command(&format!("kubectl {}", args.join(" ")));
+        let output = self.kubectl.run(args).await?;
+        self.terminal.output(&output);
+        Ok(output)
+    }
+
+    /// The pod of the `DaemonSet`, once it is ready and the only one.
+    async fn pod(&self) -> Result<Pod> {
+        let pods = daemonsets::wait_placed(&self.client, NAMESPACE, WEB, &[NAME], SOON).await;
+        match pods {
+            Ok(pods) => pods.into_iter().next().context("the node has a pod"),
+            Err(error) => {
+                // Why a container doesn't start stands in the events.
+                let events = self.kubectl.run(["get", "events", "--all-namespaces"]).await;
+                Err(error.context(events.unwrap_or_default()))
+            }
+        }
+    }
+
+    /// The same, once it is another one than `old`.
+    async fn successor(&self, old: &Pod) -> Result<Pod> {
+        eventually(SOON, "another pod", async || {
+            let pod = self.pod().await?;
+            ensure!(pod.uid() != old.uid(), "{} is still there", old.name_any());
+            Ok(pod)
+        })
+        .await
+    }
+
+    fn done(&mut self, since: Instant, text: impl Display) {
+        self.terminal.done(&text.to_string(), since.elapsed());
+    }
+}
+
+impl fmt::Debug for Walk<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Walk")
+            .field("node", &self.node)
+            .finish_non_exhaustive()
+    }
+}
