@@ -39,6 +39,8 @@ const WEB: &str = "docker.io/library/web:1";
 const WEB_IMAGES: &str = "tests/node/web/Dockerfile";
 /// Everynode's images.
 const IMAGES: &str = "deploy/Dockerfile";
+/// Everynode's namespace.
+const EVERYNODE: &str = "everynode-system";
 /// How long a part of the node may take until it is ready, on machines that are busy.
 const READY: Duration = Duration::from_mins(1);
 
@@ -176,14 +178,23 @@ impl RealNode {
         Ok(())
     }
 
-    /// The last lines of the logs by which one sees what is wrong with a pod.
-    pub fn log_tails(&self, lines: usize) -> Vec<(&'static str, String)> {
-        vec![
+    /// The last lines of the logs by which one sees what is wrong.
+    pub async fn log_tails(&self, lines: usize) -> Vec<(&'static str, String)> {
+        let mut tails = vec![
             ("kubelet", self.kubelet.tail(lines)),
             ("containerd", self.containerd.tail(lines)),
             ("kube-proxy", self.proxy.tail(lines)),
             ("CoreDNS", self.dns.tail(lines)),
-        ]
+        ];
+        for name in ["everynode-planner", "everynode-executor"] {
+            let (pods, tail) = (format!("deployment/{name}"), format!("--tail={lines}"));
+            let logs = match self.control_plane.kubectl() {
+                Ok(kubectl) => kubectl.run(["logs", "-n", EVERYNODE, &pods, &tail]).await,
+                Err(error) => Err(error),
+            };
+            tails.push((name, logs.unwrap_or_else(|error| format!("{error:#}"))));
+        }
+        tails
     }
 
     /// Ends everything in order: what is in the way of a clean end has to be deleted before. Dropping ends everything at once.

@@ -60,7 +60,7 @@ async fn real_node(terminal: &mut Terminal) -> Result<()> {
     terminal.step("Start a cluster with a real node");
     let node = RealNode::start(terminal).await?;
     if let Err(error) = Walk::new(&node, terminal).await?.run().await {
-        for (name, log) in node.log_tails(25) {
+        for (name, log) in node.log_tails(25).await {
             terminal.say(&format!("\nThe last lines of {name}'s log:"));
             terminal.output(&log);
         }

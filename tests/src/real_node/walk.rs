@@ -11,7 +11,7 @@ use k8s_openapi::api::core::v1::Pod;
 use kube::{Client, ResourceExt};
 
 use self::mailbox::Mailbox;
-use super::{NAME, RealNode};
+use super::{EVERYNODE, NAME, RealNode};
 use crate::daemonsets;
 use crate::kubectl::Kubectl;
 use crate::terminal::Terminal;
@@ -21,8 +21,6 @@ use crate::wait::eventually;
 const WEB: &str = "web";
 /// Its namespace.
 const NAMESPACE: &str = "default";
-/// Everynode's namespace.
-const EVERYNODE: &str = "everynode-system";
 /// What brings Everynode up, as seen from the workspace's root.
 const OVERLAY: &str = "tests/node/everynode";
 /// How long each outcome may take: containers start and probes are asked every few seconds.
