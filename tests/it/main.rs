@@ -17,6 +17,7 @@ mod crashes;
 mod demand;
 mod differential;
 mod encodings;
+mod faults;
 mod flood;
 mod history;
 mod kwok;

@@ -130,8 +130,13 @@ impl World {
 
     /// Waits until every node has an available pod of `agent`'s current template.
     pub(crate) async fn rolled_out(&self) {
+        self.rolled_out_after("a change").await;
+    }
+
+    /// The same, which tells what it was after should it not come to that.
+    pub(crate) async fn rolled_out_after(&self, what: &str) {
         let nodes = i32::try_from(self.nodes.len()).unwrap();
-        self.status("agent", "rolled out", |status| {
+        self.status("agent", &format!("rolled out after {what}"), |status| {
             status.desired_number_scheduled == nodes
                 && status.updated_number_scheduled == Some(nodes)
                 && status.number_available == Some(nodes)

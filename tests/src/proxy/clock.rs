@@ -57,9 +57,9 @@ impl Clock {
         })
     }
 
-    /// The URL that it serves sessions on.
-    pub fn url(&self) -> String {
-        format!("http://{}", self.address)
+    /// Where it serves sessions.
+    pub fn address(&self) -> SocketAddr {
+        self.address
     }
 
     /// Sets the clock so many seconds ahead of the true time, or behind it when negative.
