@@ -18,6 +18,7 @@ mod demand;
 mod deploy;
 mod differential;
 mod encodings;
+mod faults;
 mod flood;
 mod history;
 mod kwok;

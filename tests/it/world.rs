@@ -1,11 +1,13 @@
 //! What most tests begin with: the shared cluster with some nodes, and Everynode on it.
 
+use std::path::PathBuf;
 use std::time::Duration;
 
+use everynode_tests::control_plane::ControlPlane;
 use everynode_tests::daemonsets::{self, DaemonSetBuilder};
 use everynode_tests::nodes::{self, NodeBuilder};
 use everynode_tests::programs::{Profile, Programs};
-use everynode_tests::service::{Executor, Planner, start_both};
+use everynode_tests::service::{Executor, Planner, ServiceOptions};
 use everynode_tests::shared::Claim;
 use everynode_tests::wait::eventually;
 use k8s_openapi::api::apps::v1::{DaemonSet, DaemonSetStatus};
@@ -31,6 +33,17 @@ pub(crate) struct World {
 
 impl World {
     pub(crate) async fn new(node_count: usize) -> Self {
+        let directly = async |control_plane: &ControlPlane, planner: &Planner| {
+            (planner.url(), control_plane.kubeconfig().to_owned())
+        };
+        Self::through(node_count, directly).await
+    }
+
+    /// The same with an executor that reaches the planner and the API server on other ways: by this URL and this kubeconfig.
+    pub(crate) async fn through(
+        node_count: usize,
+        ways: impl AsyncFnOnce(&ControlPlane, &Planner) -> (String, PathBuf),
+    ) -> Self {
         let mut claim = Claim::new().await.unwrap();
         let client = claim.client().await.unwrap();
         let namespace = claim.namespace().to_owned();
@@ -40,8 +53,13 @@ impl World {
         let builders = nodes.iter().map(|name| NodeBuilder::new(name)).collect();
         nodes::create_ready(&client, builders).await.unwrap();
         let programs = Programs::built(Profile::Dev).await.unwrap();
-        let kubeconfig = claim.control_plane().kubeconfig();
-        let (planner, executor) = start_both(&programs, kubeconfig).await.unwrap();
+        let planner = Planner::start(&programs, ServiceOptions::default())
+            .await
+            .unwrap();
+        let (url, kubeconfig) = ways(claim.control_plane(), &planner).await;
+        let executor = Executor::start(&programs, &url, &kubeconfig, ServiceOptions::default())
+            .await
+            .unwrap();
         Self {
             executor,
             planner,
@@ -112,8 +130,13 @@ impl World {
 
     /// Waits until every node has an available pod of `agent`'s current template.
     pub(crate) async fn rolled_out(&self) {
+        self.rolled_out_after("a change").await;
+    }
+
+    /// The same, which tells what it was after should it not come to that.
+    pub(crate) async fn rolled_out_after(&self, what: &str) {
         let nodes = i32::try_from(self.nodes.len()).unwrap();
-        self.status("agent", "rolled out", |status| {
+        self.status("agent", &format!("rolled out after {what}"), |status| {
             status.desired_number_scheduled == nodes
                 && status.updated_number_scheduled == Some(nodes)
                 && status.number_available == Some(nodes)

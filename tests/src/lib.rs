@@ -12,6 +12,7 @@
 //! - [`nodes`] and [`daemonsets`] make what a test is about, [`wait`] waits for what should come of it;
 //! - [`questions`] makes up `DaemonSet`s and nodes, and [`judge`] says what kube-controller-manager makes of them;
 //! - [`monitor`] sees every state that pods go through;
+//! - [`proxy`] makes trouble between the programs under test and what they talk to;
 //! - [`differential`] does the same under kube-controller-manager's controller and under Everynode, and compares;
 //! - [`conformance`] runs Kubernetes' own specs;
 //! - [`shared`] lends control planes to the tests of a process, each to one test at a time;
@@ -34,6 +35,7 @@ pub mod monitor;
 pub mod nodes;
 pub mod ports;
 pub mod programs;
+pub mod proxy;
 pub mod questions;
 pub mod real_node;
 pub mod service;

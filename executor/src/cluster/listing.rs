@@ -32,6 +32,11 @@ impl Listing {
         known.filter(|key| !seen.contains(*key)).cloned().collect()
     }
 
+    /// Whether a list has begun that isn't complete yet.
+    pub(super) fn is_under_way(&self) -> bool {
+        self.seen.is_some()
+    }
+
     /// Whether there has been a complete list.
     pub(super) fn is_complete(&self) -> bool {
         self.complete

@@ -17,7 +17,7 @@ use tokio::time::Instant;
 use super::{Text, listing::Listing, version};
 use crate::watch::Event;
 
-/// After this long, a pod that only the answer to a write has told of is looked up.
+/// After this long, a pod that only the answer to a write has told of, or the watch out of turn, is looked up.
 const CONFIRM_AFTER: Duration = Duration::from_secs(10);
 
 /// A pod.
@@ -113,7 +113,7 @@ pub struct Pods {
     listing: Listing,
     /// The highest resourceVersion that the watch has told of.
     watched: u64,
-    /// Pods that only the answer to a write has told of so far.
+    /// Pods that only the answer to a write has told of so far, or the watch out of turn.
     unconfirmed: HashMap<Text, Instant>,
 }
 
@@ -126,6 +126,12 @@ impl Pods {
                 let uid = pod.metadata.uid.as_str().into();
                 self.listing.saw(&uid);
                 self.saw(&pod, &uid);
+                // Outside of a list versions rise. What is new and yet older than what has been told may be gone already.
+                let is_late =
+                    version(&pod.metadata.resource_version) < self.watched && !self.listing.is_under_way();
+                if is_late && !self.by_uid.contains_key(&uid) {
+                    self.unconfirmed.insert(uid.clone(), Instant::now());
+                }
                 return self.set(pod, uid).into_iter().collect();
             }
             Event::Gone(pod) => {

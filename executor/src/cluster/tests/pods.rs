@@ -183,3 +183,29 @@ fn a_pod_that_turns_out_to_be_gone_is_gone() {
     cluster.deleted_pod("never seen", false);
     assert_eq!(touched(&cluster.touched.pods), ["uid of p1"]);
 }
+
+#[test]
+fn a_pod_that_the_watch_tells_of_out_of_turn_is_overdue_after_a_while() {
+    let mut cluster = with_agent();
+    cluster.apply(Change::Pod(Event::ListBegins));
+    saw(&mut cluster, "p1", 9);
+    saw(&mut cluster, "p2", 3);
+    cluster.apply(Change::Pod(Event::ListEnds));
+    assert_eq!(overdue(&cluster, 3600), 0, "a list is in no order");
+
+    saw(&mut cluster, "p2", 4);
+    assert_eq!(overdue(&cluster, 3600), 0, "it has been there before");
+    gone(&mut cluster, "p1", 12);
+    saw(&mut cluster, "p1", 11);
+    assert!(
+        known(&cluster, "p1").is_some(),
+        "nobody knows yet whether it is gone"
+    );
+    assert_eq!((overdue(&cluster, 5), overdue(&cluster, 11)), (0, 1));
+    saw(&mut cluster, "p3", 13);
+    assert_eq!(
+        overdue(&cluster, 3600),
+        1,
+        "what comes in turn is taken at its word"
+    );
+}

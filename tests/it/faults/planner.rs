@@ -1,0 +1,72 @@
+//! The line to the planner.
+
+use std::time::Duration;
+
+use everynode_tests::proxy::{Traffic, Weather};
+
+use super::Scene;
+
+#[tokio::test]
+async fn a_line_to_the_planner_that_is_cut_garbled_or_refused_costs_no_pod() {
+    let mut scene = Scene::new().await;
+    scene.work().await;
+    scene.planner_line.cut();
+    scene.is_whole("a cut").await;
+
+    for traffic in [Traffic::Noise, Traffic::Refused] {
+        let losses = scene.count("planner_losses_total").await;
+        scene.planner_line.set_traffic(traffic);
+        if traffic == Traffic::Refused {
+            scene.planner_line.cut();
+        }
+        scene.work().await;
+        scene.counts("planner_losses_total", losses).await;
+        scene.nothing_was_touched().await;
+        scene.planner_line.set_traffic(Traffic::Flows);
+        scene.is_whole(&format!("{traffic:?}")).await;
+    }
+}
+
+#[tokio::test]
+async fn a_line_to_the_planner_that_is_slow_or_narrow_makes_things_late_and_not_wrong() {
+    let mut scene = Scene::new().await;
+    let delay = Duration::from_millis(500);
+    for weather in [
+        Weather {
+            delay,
+            ..Weather::default()
+        },
+        Weather {
+            bytes_per_second: Some(4000),
+            ..Weather::default()
+        },
+    ] {
+        scene.planner_line.set(weather);
+        // The full sync goes over the bad line too.
+        scene.planner_line.cut();
+        scene.work().await;
+        scene.is_whole(&format!("{weather:?}")).await;
+    }
+}
+
+#[tokio::test]
+async fn a_line_to_the_planner_that_falls_silent_is_given_up() {
+    let mut scene = Scene::new().await;
+    let losses = scene.count("planner_losses_total").await;
+    scene.planner_line.set_traffic(Traffic::Silent);
+    scene.work().await;
+    scene.counts("planner_losses_total", losses).await;
+    scene.nothing_was_touched().await;
+    scene.planner_line.set_traffic(Traffic::Flows);
+    scene.is_whole("silence").await;
+}
+
+#[tokio::test]
+async fn a_session_that_only_the_planner_sees_end_is_given_up() {
+    let mut scene = Scene::new().await;
+    let losses = scene.count("planner_losses_total").await;
+    scene.planner_line.strand();
+    scene.work().await;
+    scene.counts("planner_losses_total", losses).await;
+    scene.is_whole("a half-open session").await;
+}

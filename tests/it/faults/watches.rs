@@ -1,0 +1,51 @@
+//! What watches say, and how they end.
+
+use std::time::Duration;
+
+use everynode_tests::proxy::{Fault, Interruption, Speech};
+
+use super::Scene;
+
+#[tokio::test]
+async fn watches_that_end_in_the_middle_or_are_too_old_go_on_without_a_loss() {
+    let mut scene = Scene::new().await;
+    for how in [Interruption::Closed, Interruption::Torn, Interruption::Expired] {
+        scene.gateway.interrupt(how);
+        scene.work().await;
+        scene.is_whole(&format!("{how:?}")).await;
+    }
+    let gone = Fault::Refused {
+        code: 410,
+        retry_after: None,
+    };
+    scene.gateway.fail(|call| call.is_watch, gone, 4);
+    scene.gateway.interrupt(Interruption::Closed);
+    scene.work().await;
+    scene.all_befell("410 Gone").await;
+    scene.is_whole("410 Gone").await;
+}
+
+#[tokio::test]
+async fn watches_that_lag_or_stammer_make_no_second_pod() {
+    let mut scene = Scene::new().await;
+    let late = Speech::Late(Duration::from_millis(300));
+    for (version, speech) in (2..).zip([late, Speech::Twice]) {
+        scene.gateway.speak(speech);
+        scene.work().await;
+        scene.is_whole(&format!("{speech:?}")).await;
+        scene.new_template(version).await;
+        scene.is_whole(&format!("a rollout, {speech:?}")).await;
+    }
+}
+
+#[tokio::test]
+async fn watches_that_tell_things_in_the_wrong_order_are_put_right() {
+    let mut scene = Scene::new().await;
+    scene.gateway.speak(Speech::Backwards);
+    for version in 2..5 {
+        scene.work().await;
+        scene.is_whole("events in the wrong order").await;
+        scene.new_template(version).await;
+        scene.is_whole("a rollout, events in the wrong order").await;
+    }
+}

@@ -1,0 +1,126 @@
+//! A planner's sessions, with another time in them: the executor's clock is the only one that the planner knows, so this is what
+//! a clock that was set looks like to it.
+
+use std::net::{Ipv4Addr, SocketAddr};
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
+
+use anyhow::{Context as _, Result};
+use everynode_proto::planner::v1::planner_service_client::PlannerServiceClient;
+use everynode_proto::planner::v1::planner_service_server::{PlannerService, PlannerServiceServer};
+use everynode_proto::planner::v1::{
+    ExplainRequest, ExplainResponse, GetInfoRequest, GetInfoResponse, PlanRequest, PlanResponse,
+    SessionRequest, SessionResponse, SimulateNodesRequest, SimulateNodesResponse,
+};
+use futures::{Stream, StreamExt as _};
+use tokio::net::TcpListener;
+use tokio::task::AbortHandle;
+use tonic::transport::server::TcpIncoming;
+use tonic::transport::{Channel, Server};
+use tonic::{Request, Response, Status, Streaming};
+
+/// A running proxy of a planner, whose clock is right at first. It ends when this value is dropped.
+#[derive(Debug)]
+pub struct Clock {
+    address: SocketAddr,
+    ahead: Arc<AtomicI64>,
+    serving: AbortHandle,
+}
+
+impl Clock {
+    /// Serves sessions on a free port of loopback, and has them answered by the planner at this URL.
+    ///
+    /// # Errors
+    /// When the planner can't be reached, or there is no free port.
+    pub async fn start(planner: String) -> Result<Self> {
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))
+            .await
+            .context("listening for sessions")?;
+        let address = listener.local_addr().context("a listener has an address")?;
+        let ahead = Arc::new(AtomicI64::new(0));
+        let sessions = Sessions {
+            planner: PlannerServiceClient::connect(planner)
+                .await
+                .context("connecting to the planner")?,
+            ahead: ahead.clone(),
+        };
+        let server = Server::builder().add_service(PlannerServiceServer::new(sessions));
+        let serving = tokio::spawn(async move {
+            // Without it the executor finds no planner, and says so.
+            let _ = server.serve_with_incoming(TcpIncoming::from(listener)).await;
+        });
+        Ok(Self {
+            address,
+            ahead,
+            serving: serving.abort_handle(),
+        })
+    }
+
+    /// Where it serves sessions.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Sets the clock so many seconds ahead of the true time, or behind it when negative.
+    pub fn set_ahead(&self, seconds: i64) {
+        self.ahead.store(seconds, Ordering::Relaxed);
+    }
+}
+
+impl Drop for Clock {
+    fn drop(&mut self) {
+        self.serving.abort();
+    }
+}
+
+struct Sessions {
+    planner: PlannerServiceClient<Channel>,
+    ahead: Arc<AtomicI64>,
+}
+
+fn not_relayed<T>() -> Result<Response<T>, Status> {
+    Err(Status::unimplemented("only sessions are relayed"))
+}
+
+#[tonic::async_trait]
+impl PlannerService for Sessions {
+    type SessionStream = Pin<Box<dyn Stream<Item = Result<SessionResponse, Status>> + Send>>;
+
+    async fn session(
+        &self,
+        request: Request<Streaming<SessionRequest>>,
+    ) -> Result<Response<Self::SessionStream>, Status> {
+        let ahead = self.ahead.clone();
+        let requests = request.into_inner();
+        let requests = requests
+            .filter_map(|request| std::future::ready(request.ok()))
+            .map(move |mut request| {
+                if let Some(now) = &mut request.now {
+                    now.seconds += ahead.load(Ordering::Relaxed);
+                }
+                request
+            });
+        let responses = self.planner.clone().session(requests).await?;
+        Ok(responses.map(|responses| responses.boxed() as Self::SessionStream))
+    }
+
+    async fn get_info(&self, _: Request<GetInfoRequest>) -> Result<Response<GetInfoResponse>, Status> {
+        not_relayed()
+    }
+
+    async fn plan(&self, _: Request<PlanRequest>) -> Result<Response<PlanResponse>, Status> {
+        not_relayed()
+    }
+
+    async fn explain(&self, _: Request<ExplainRequest>) -> Result<Response<ExplainResponse>, Status> {
+        not_relayed()
+    }
+
+    async fn simulate_nodes(
+        &self,
+        _: Request<SimulateNodesRequest>,
+    ) -> Result<Response<SimulateNodesResponse>, Status> {
+        not_relayed()
+    }
+}
