@@ -6,6 +6,7 @@
 //!   watches and the planner's unary calls both go through it, so a fact means the same in both.
 //! - `testing`: what the tests of the wire share; not in any program.
 //! - [`serve`]: how both programs serve their services: limits, deadlines, health, reflection, shutdown.
+//! - [`tls`] holds certificates: who both programs are, and whom they trust.
 //! - [`program`]: what both programs are, whatever they do: flags, logs, and how they end.
 //! - [`answers`]: the answers of both services, printed for people and for programs.
 //!
@@ -17,6 +18,7 @@ pub mod program;
 pub mod serve;
 #[cfg(feature = "testing")]
 pub mod testing;
+pub mod tls;
 
 /// The package `everynode.executor.v1`.
 pub mod executor {

@@ -72,7 +72,8 @@ async fn health_has_no_limit_but_ends_on_shutdown() {
         health.reporter(),
     ));
     let methods = Methods::described_in(crate::FILE_DESCRIPTOR_SET).unwrap();
-    let gate = GateLayer::new(Room::new(LIMITS, tally.clone(), shutdown.clone()), methods).layer(service);
+    let gate =
+        GateLayer::new(Room::new(LIMITS, tally.clone(), shutdown.clone()), methods, None).layer(service);
     let mut client = HealthClient::new(gate);
     let mut watches = Vec::new();
     for _ in 0..10 {
