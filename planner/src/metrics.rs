@@ -149,8 +149,7 @@ impl Metrics {
         let not_after = condition.not_after.duration_since(UNIX_EPOCH).unwrap_or_default();
         self.certificate_not_after
             .set(not_after.as_secs().try_into().unwrap_or(i64::MAX));
-        self.certificate_files_refused
-            .set((!condition.is_usable).into());
+        self.certificate_files_refused.set((!condition.is_usable).into());
     }
 
     /// A session is open until the answer is dropped.

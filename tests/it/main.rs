@@ -33,6 +33,7 @@ mod status;
 mod takeover;
 mod templates;
 mod tidy;
+mod tls;
 mod tools;
 mod view;
 mod walk;

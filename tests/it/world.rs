@@ -5,7 +5,7 @@ use std::time::Duration;
 use everynode_tests::daemonsets::{self, DaemonSetBuilder};
 use everynode_tests::nodes::{self, NodeBuilder};
 use everynode_tests::programs::{Profile, Programs};
-use everynode_tests::service::{Executor, Planner, start_both};
+use everynode_tests::service::{Executor, Planner, ServiceOptions};
 use everynode_tests::shared::Claim;
 use everynode_tests::wait::eventually;
 use k8s_openapi::api::apps::v1::{DaemonSet, DaemonSetStatus};
@@ -31,6 +31,11 @@ pub(crate) struct World {
 
 impl World {
     pub(crate) async fn new(node_count: usize) -> Self {
+        Self::with(node_count, ServiceOptions::default(), ServiceOptions::default()).await
+    }
+
+    /// The same with planner and executor as wanted.
+    pub(crate) async fn with(node_count: usize, planner: ServiceOptions, executor: ServiceOptions) -> Self {
         let mut claim = Claim::new().await.unwrap();
         let client = claim.client().await.unwrap();
         let namespace = claim.namespace().to_owned();
@@ -41,7 +46,10 @@ impl World {
         nodes::create_ready(&client, builders).await.unwrap();
         let programs = Programs::built(Profile::Dev).await.unwrap();
         let kubeconfig = claim.control_plane().kubeconfig();
-        let (planner, executor) = start_both(&programs, kubeconfig).await.unwrap();
+        let planner = Planner::start(&programs, planner).await.unwrap();
+        let executor = Executor::start(&programs, &planner.url(), kubeconfig, executor)
+            .await
+            .unwrap();
         Self {
             executor,
             planner,

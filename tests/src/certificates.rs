@@ -59,7 +59,7 @@ impl Authority {
     /// # Errors
     /// When the name isn't one, or the certificate can't be made.
     pub fn issue(&self, name: &str) -> Result<Issued> {
-        self.sign(params(name)?)
+        self.sign(&params(name)?)
     }
 
     /// The same, of a certificate that has expired long ago.
@@ -70,10 +70,10 @@ impl Authority {
         let mut params = params(name)?;
         params.not_before = rcgen::date_time_ymd(2001, 1, 1);
         params.not_after = rcgen::date_time_ymd(2002, 1, 1);
-        self.sign(params)
+        self.sign(&params)
     }
 
-    fn sign(&self, params: CertificateParams) -> Result<Issued> {
+    fn sign(&self, params: &CertificateParams) -> Result<Issued> {
         let key = KeyPair::generate().context("making a key")?;
         let certificate = params
             .signed_by(&key, &self.issuer)

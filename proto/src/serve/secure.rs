@@ -91,6 +91,8 @@ impl Security {
                 };
                 return Some(Served::Secure(Box::new(stream), identity));
             }
+            // Somebody wanted to know whether the port is open.
+            Ok(Err(error)) if error.kind() == io::ErrorKind::UnexpectedEof => return None,
             Ok(Err(error)) => explained(&error),
             Err(_) => format!("it took longer than {} s", HANDSHAKE_DEADLINE.as_secs()),
         };

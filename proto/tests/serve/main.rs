@@ -3,7 +3,11 @@
 #![expect(clippy::unwrap_used, reason = "what helps a test may fail it")]
 
 // The integration tests of the programs need the same certificates.
-#[expect(dead_code, unreachable_pub, reason = "it is a part of the harness, whose own crate shows it")]
+#[expect(
+    dead_code,
+    unreachable_pub,
+    reason = "it is a part of the harness, whose own crate shows it"
+)]
 #[path = "../../../tests/src/certificates.rs"]
 mod certificates;
 mod tls;

@@ -79,7 +79,7 @@ struct Scene {
     authority: Authority,
     server: Holder,
     refused: Arc<Refused>,
-    served: Served,
+    running: Served,
 }
 
 impl Scene {
@@ -89,12 +89,12 @@ impl Scene {
         let refused = Arc::new(Refused::default());
         let (credentials, observer) = (server.credentials.clone(), refused.clone());
         let secure = |whole: Server| whole.for_certified(credentials, clients()).observed_by(observer);
-        let served = Served::start_as(secure).await;
+        let running = Served::start_as(secure).await;
         Self {
             authority,
             server,
             refused,
-            served,
+            running,
         }
     }
 
@@ -103,7 +103,7 @@ impl Scene {
     }
 
     async fn connect(&self, config: Arc<ClientConfig>) -> Result<Channel, tonic::transport::Error> {
-        let connections = self.served.connections.clone();
+        let connections = self.running.connections.clone();
         let connect = move |_| {
             let (client, server) = tokio::io::duplex(64 * 1024);
             connections.send(Ok(server)).unwrap();
@@ -322,7 +322,7 @@ async fn a_client_that_never_ends_its_handshake_holds_up_nobody_and_is_closed() 
     // One place is left.
     for _ in 1..LIMITS.max_connections() {
         let (client, server) = tokio::io::duplex(64 * 1024);
-        scene.served.connections.send(Ok(server)).unwrap();
+        scene.running.connections.send(Ok(server)).unwrap();
         silent.push(client);
     }
     let began = Instant::now();
