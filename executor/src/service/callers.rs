@@ -235,3 +235,6 @@ fn unasked(error: ApiError) -> Status {
         )),
     }
 }
+
+#[cfg(test)]
+mod tests;

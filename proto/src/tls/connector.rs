@@ -3,6 +3,7 @@
 use std::{
     future::poll_fn,
     io,
+    path::Path,
     pin::Pin,
     sync::Arc,
     task::{Context, Poll},
@@ -23,7 +24,7 @@ use tokio_rustls::{
 };
 use tower::Service;
 
-use super::Credentials;
+use super::{Credentials, Error, load::client_without_certificate};
 
 /// How long a server may take to say something. Ours do so at once; one that waits for its client is let wait no longer.
 const FIRST_WORD: Duration = Duration::from_secs(1);
@@ -93,10 +94,17 @@ where
     }
 }
 
+/// As whom it connects.
+#[derive(Debug, Clone)]
+enum Own {
+    Certified(Credentials),
+    Nobody(Arc<ClientConfig>),
+}
+
 /// Connects to servers, each time with the credentials of that moment.
 #[derive(Debug, Clone)]
 pub struct Connector {
-    credentials: Credentials,
+    own: Own,
     /// The name that a server's certificate has to bear, if it isn't the host's.
     server_name: Option<ServerName<'static>>,
 }
@@ -112,8 +120,19 @@ impl Connector {
             .map(|name| ServerName::try_from(name.to_owned()).map_err(|_| NameError(name.to_owned())))
             .transpose()?;
         Ok(Self {
-            credentials,
+            own: Own::Certified(credentials),
             server_name,
+        })
+    }
+
+    /// Connects to servers of the authorities in a file, without a certificate.
+    ///
+    /// # Errors
+    /// The file can't be used.
+    pub fn without_certificate(authorities: &Path) -> Result<Self, Error> {
+        Ok(Self {
+            own: Own::Nobody(client_without_certificate(authorities)?),
+            server_name: None,
         })
     }
 
@@ -141,7 +160,11 @@ impl Connector {
             address: address(),
             error,
         })?;
-        let tls = handshake(self.credentials.client(), name, tcp);
+        let config = match &self.own {
+            Own::Certified(credentials) => credentials.client(),
+            Own::Nobody(config) => config.clone(),
+        };
+        let tls = handshake(config, name, tcp);
         let tls = tls.await.map_err(|error| ConnectError::Handshake {
             address: address(),
             error,

@@ -24,6 +24,10 @@ const PROTOCOL: &[u8] = b"h2";
 /// How often files are read that change meanwhile.
 const READS: usize = 5;
 
+fn content(file: &Path) -> Result<Vec<u8>, Error> {
+    fs::read(file).map_err(|error| unusable(file, format!("can't be read: {error}")))
+}
+
 /// What is in the files.
 #[derive(PartialEq, Eq)]
 pub(super) struct Contents {
@@ -58,12 +62,10 @@ pub(super) fn read(files: &Files) -> Result<Contents, Error> {
 }
 
 fn read_once(files: &Files) -> Result<Contents, Error> {
-    let read =
-        |file: &Path| fs::read(file).map_err(|error| unusable(file, format!("can't be read: {error}")));
     Ok(Contents {
-        certificate: read(&files.certificate)?,
-        key: read(&files.key)?,
-        authorities: read(&files.authorities)?,
+        certificate: content(&files.certificate)?,
+        key: content(&files.key)?,
+        authorities: content(&files.authorities)?,
     })
 }
 
@@ -108,19 +110,33 @@ impl Loaded {
     }
 }
 
+/// Connects to servers of these authorities, without a certificate.
+pub(super) fn client_without_certificate(file: &Path) -> Result<Arc<ClientConfig>, Error> {
+    let client = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
+        .with_protocol_versions(&[&TLS13])
+        .map_err(|error| unusable(file, error.to_string()))?
+        .with_root_certificates(authorities(&content(file)?, file)?)
+        .with_no_client_auth();
+    Ok(Arc::new(connecting(client)))
+}
+
 fn client(
     provider: Arc<CryptoProvider>,
     authorities: Arc<RootCertStore>,
     chain: Vec<CertificateDer<'static>>,
     key: PrivateKeyDer<'static>,
 ) -> Result<ClientConfig, rustls::Error> {
-    let mut client = ClientConfig::builder_with_provider(provider)
+    let client = ClientConfig::builder_with_provider(provider)
         .with_protocol_versions(&[&TLS13])?
         .with_root_certificates(authorities)
         .with_client_auth_cert(chain, key)?;
+    Ok(connecting(client))
+}
+
+fn connecting(mut client: ClientConfig) -> ClientConfig {
     client.alpn_protocols = vec![PROTOCOL.to_vec()];
     client.resumption = Resumption::disabled();
-    Ok(client)
+    client
 }
 
 fn served(mut server: ServerConfig) -> Arc<ServerConfig> {
