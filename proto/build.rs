@@ -21,6 +21,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     config.enable_type_names();
     tonic_prost_build::configure()
         .btree_map(".")
+        .codec_path("crate::codec::Counting")
         // Kubernetes objects are read straight from the wire.
         .extern_path(".google.protobuf.Struct", "crate::facts::Unread")
         .compile_fds_with_config(descriptors, config)?;

@@ -1,13 +1,14 @@
-//! The admin port: `/livez`, `/readyz` and `/metrics`.
+//! The admin port: `/livez`, `/readyz` and `/metrics`, and health over gRPC.
 
 use std::sync::Arc;
 
 use axum::{Router, http::StatusCode, routing::get};
+use everynode_proto::serve;
 
 use crate::{health::Health, metrics::Metrics};
 
-/// The pages of the admin port.
-pub fn router(metrics: Arc<Metrics>, health: Arc<Health>) -> Router {
+/// The pages of the admin port. Over gRPC it tells what the port of the live view does.
+pub fn router(metrics: Arc<Metrics>, health: Arc<Health>, served: &serve::Health) -> Router {
     let alive = health.clone();
     let livez = move || async move {
         if alive.is_alive() {
@@ -29,4 +30,5 @@ pub fn router(metrics: Arc<Metrics>, health: Arc<Health>) -> Router {
         .route("/livez", get(livez))
         .route("/readyz", get(readyz))
         .route("/metrics", get(move || async move { metrics.encode() }))
+        .route_service(serve::Health::ROUTE, served.service())
 }

@@ -7,6 +7,10 @@ use http::{
     HeaderValue,
     header::{ACCEPT, CONTENT_TYPE},
 };
+use k8s_openapi::api::{
+    authentication::v1::{TokenReview, TokenReviewSpec, TokenReviewStatus},
+    authorization::v1::{SubjectAccessReview, SubjectAccessReviewSpec, SubjectAccessReviewStatus},
+};
 use kube::{
     Client,
     api::{DeleteParams, GetParams, Patch, PatchParams, PostParams, Preconditions},
@@ -14,6 +18,7 @@ use kube::{
     core::{Request, request},
 };
 use prost::bytes::Bytes;
+use serde::{Serialize, de::DeserializeOwned};
 use serde_json::{Map, Value};
 
 use crate::{
@@ -141,6 +146,43 @@ impl Api {
     pub async fn get_runtime_class(&self, name: &str) -> Result<Map<String, Value>, ApiError> {
         let classes = Request::new("/apis/node.k8s.io/v1/runtimeclasses");
         self.any(classes.get(name, &GetParams::default())).await
+    }
+
+    pub async fn review_token(&self, token: &str) -> Result<TokenReviewStatus, ApiError> {
+        let review = TokenReview {
+            spec: TokenReviewSpec {
+                token: token.to_owned(),
+                ..TokenReviewSpec::default()
+            },
+            ..TokenReview::default()
+        };
+        let review: TokenReview = self
+            .review("/apis/authentication.k8s.io/v1/tokenreviews", &review)
+            .await?;
+        Ok(review.status.unwrap_or_default())
+    }
+
+    pub async fn review_access(
+        &self,
+        spec: SubjectAccessReviewSpec,
+    ) -> Result<SubjectAccessReviewStatus, ApiError> {
+        let review = SubjectAccessReview {
+            spec,
+            ..SubjectAccessReview::default()
+        };
+        let review: SubjectAccessReview = self
+            .review("/apis/authorization.k8s.io/v1/subjectaccessreviews", &review)
+            .await?;
+        Ok(review.status.unwrap_or_default())
+    }
+
+    /// Has the API server judge something. Nothing is stored.
+    async fn review<T: Serialize + DeserializeOwned>(&self, path: &str, review: &T) -> Result<T, ApiError> {
+        let body = serde_json::to_vec(review).map_err(request::Error::SerializeBody)?;
+        let request = Request::new(path).create(&PostParams::default(), body);
+        let (_, body) = self.send(request).await?;
+        serde_json::from_slice(&body)
+            .map_err(|error| ApiError::Unclear(format!("its answer can't be read: {error}")))
     }
 
     pub async fn create_pod(&self, namespace: &str, body: Vec<u8>) -> Result<Pod, ApiError> {

@@ -2,6 +2,7 @@
 
 #![expect(clippy::doc_markdown, reason = "the comments are what --help prints")]
 
+pub mod access;
 pub mod leader_elect;
 
 use std::{net::SocketAddr, path::PathBuf, time::Duration};
@@ -12,7 +13,7 @@ use everynode_proto::{
     serve::{self, Limits},
 };
 
-use self::leader_elect::LeaderElectArgs;
+use self::{access::AccessArgs, leader_elect::LeaderElectArgs};
 
 use crate::service::server::MAX_REQUEST_BYTES;
 
@@ -21,9 +22,9 @@ use crate::service::server::MAX_REQUEST_BYTES;
 /// It takes the place of the DaemonSet controller in kube-controller-manager, which has to be switched off there with
 /// --controllers=*,-daemonset. While no planner can be reached it changes nothing.
 #[derive(Debug, Clone, Parser)]
-#[command(name = "everynode-executor", version, args_override_self = true)]
+#[command(name = "everynode-executor", version, args_override_self = true, after_long_help = HELP)]
 pub struct Args {
-    /// Where the planner serves gRPC, such as http://everynode-planner:50051.
+    /// Where the planner serves gRPC, such as https://everynode-planner:50051; http:// with --plaintext.
     #[arg(long, env = "EVERYNODE_PLANNER", value_name = "URL")]
     pub planner: String,
 
@@ -58,6 +59,10 @@ pub struct Args {
     /// The name by which this executor is known in events and to the planner; the host's name when not given.
     #[arg(long, env = "EVERYNODE_IDENTITY", value_name = "NAME")]
     pub identity: Option<String>,
+
+    /// How connections are secured, and who may ask.
+    #[command(flatten)]
+    pub access: AccessArgs,
 
     /// How one of several executors is chosen to lead.
     #[command(flatten)]
@@ -102,6 +107,19 @@ pub struct Args {
     #[command(flatten)]
     pub logs: LogArgs,
 }
+
+const HELP: &str = "\
+Examples:
+  # With certificates, which cert-manager issues and renews
+  everynode-executor --planner https://everynode-planner:50051 --tls-cert tls.crt --tls-key tls.key --tls-ca ca.crt
+
+  # Ask it with a certificate, or with --callers=tokens by a token of the cluster
+  grpcurl -cacert ca.crt -cert tls.crt -key tls.key HOST:50052 everynode.executor.v1.ExecutorService/GetInfo
+  grpcurl -cacert ca.crt -H \"authorization: Bearer $(kubectl create token NAME)\" HOST:50052 \
+    everynode.executor.v1.ExecutorService/GetInfo
+
+  # In plain text, where everybody who reaches the ports may be trusted
+  everynode-executor --planner http://127.0.0.1:50051 --plaintext";
 
 /// The highest count that a flag takes: more was a slip.
 const MOST: i64 = 10_000;

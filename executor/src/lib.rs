@@ -9,7 +9,7 @@
 //! In reading order:
 //! - [`controller`]: the loop that all of it runs in.
 //! - [`objects`], [`watch`], [`cluster`]: what is read, seen and known.
-//! - [`outbox`], [`session`]: facts out, plans in.
+//! - [`outbox`], [`session`]: facts out, plans in; [`link`]: the way to planners.
 //! - [`apply`], [`action`]: plans into API calls.
 //! - [`pod`], [`template`], [`history`], [`adopt`], [`upkeep`], [`status`], [`events`]: one concern each.
 //! - [`view`], [`service`]: what is said to those who ask, and the gRPC service that says it; [`leadership`]: who else to ask; [`lease`]: how it is decided. It asks the
@@ -35,6 +35,7 @@ pub mod health;
 pub mod history;
 pub mod leadership;
 pub mod lease;
+pub mod link;
 pub mod metrics;
 pub mod objects;
 pub mod outbox;

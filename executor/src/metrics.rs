@@ -1,6 +1,11 @@
 //! What the executor counts, for Prometheus.
 
-use everynode_proto::serve::{self, Refusal};
+use std::time::UNIX_EPOCH;
+
+use everynode_proto::{
+    serve::{self, Refusal},
+    tls::Condition,
+};
 use prometheus_client::{
     encoding::{EncodeLabelSet, EncodeLabelValue, text},
     metrics::{counter::Counter, family::Family, gauge::Gauge},
@@ -90,6 +95,8 @@ pub struct Metrics {
     rivals: Family<RivalLabels, Counter>,
     view_calls: Family<MethodLabels, Counter>,
     view_refused_calls: Family<ReasonLabels, Counter>,
+    certificate_not_after: Gauge,
+    certificate_files_refused: Gauge,
 }
 
 impl Default for Metrics {
@@ -117,7 +124,7 @@ impl Default for Metrics {
         let view_refused_calls = Family::<ReasonLabels, Counter>::default();
         registry.register(
             "view_refused_calls",
-            "Calls and connections to the live view that were refused or given up, because of a limit",
+            "Calls and connections to the live view that were refused or given up, because of a limit or of who made them",
             view_refused_calls.clone(),
         );
         for refusal in Refusal::ALL {
@@ -134,6 +141,18 @@ impl Default for Metrics {
             "Whether a planner session is open",
             planner_connected.clone(),
         );
+        let certificate_not_after = Gauge::default();
+        registry.register(
+            "certificate_not_after_seconds",
+            "Until when the certificate in use is valid, in Unix time; 0 without TLS",
+            certificate_not_after.clone(),
+        );
+        let certificate_files_refused = Gauge::default();
+        registry.register(
+            "certificate_files_refused",
+            "1 while what the certificates' files hold can't be used, and what they held before is",
+            certificate_files_refused.clone(),
+        );
         Self {
             registry,
             actions,
@@ -149,6 +168,8 @@ impl Default for Metrics {
             rivals,
             view_calls,
             view_refused_calls,
+            certificate_not_after,
+            certificate_files_refused,
         }
     }
 }
@@ -212,6 +233,14 @@ impl Metrics {
     /// An event was not written.
     pub fn event_dropped(&self) {
         self.events_dropped.inc();
+    }
+
+    /// How the certificates fare.
+    pub fn certificates(&self, condition: Condition) {
+        let not_after = condition.not_after.duration_since(UNIX_EPOCH).unwrap_or_default();
+        self.certificate_not_after
+            .set(not_after.as_secs().try_into().unwrap_or(i64::MAX));
+        self.certificate_files_refused.set((!condition.is_usable).into());
     }
 
     /// Everything in Prometheus' text format.

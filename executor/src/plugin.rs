@@ -20,6 +20,7 @@ pub mod error;
 pub mod forward;
 pub mod kubectl;
 pub mod names;
+pub mod secure;
 pub mod watch;
 
 use clap::{CommandFactory, Parser};

@@ -3,15 +3,18 @@
 mod view;
 
 use std::{
-    fs,
+    convert::Infallible,
+    fs, future,
     net::{SocketAddr, TcpListener},
     sync::Arc,
     time::Duration,
 };
 
-use anyhow::{Context, anyhow};
+use anyhow::Context;
 use backon::Retryable;
-use everynode_proto::{answers::exit, program};
+use everynode_proto::{
+    answers::exit, executor::v1::executor_service_server::SERVICE_NAME, program, serve, tls::Credentials,
+};
 use k8s_openapi::api::core::v1::Namespace;
 use kube::{
     Client, Config,
@@ -19,7 +22,6 @@ use kube::{
 };
 use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
-use tonic::transport::Endpoint;
 use tracing::{info, warn};
 
 use self::view::View;
@@ -37,7 +39,9 @@ use crate::{
     health::Health,
     leadership::Leadership,
     lease::{self, Claim, Election},
+    link::Link,
     metrics::Metrics,
+    service::{callers::Callers, server::Door},
     session::{self, Identity, Opener},
     watch::watch_all,
 };
@@ -51,7 +55,9 @@ const STOP_DEADLINE: Duration = Duration::from_secs(10);
 
 /// Flags and configuration, found usable.
 struct Resolved {
-    planner: Endpoint,
+    planner: Link,
+    credentials: Option<Credentials>,
+    callers: Callers,
     config: Config,
     identity: String,
     election: Option<lease::Settings>,
@@ -62,6 +68,7 @@ struct Resolved {
 /// The ports that the flags ask for.
 struct Ports {
     grpc: TcpListener,
+    local: Option<TcpListener>,
     admin: TcpListener,
 }
 
@@ -75,6 +82,11 @@ impl Ports {
         };
         Ok(Self {
             grpc: bind("--listen", args.listen)?,
+            local: args
+                .access
+                .local_listen
+                .map(|address| bind("--local-listen", address))
+                .transpose()?,
             admin: bind("--admin-listen", args.admin_listen)?,
         })
     }
@@ -133,14 +145,11 @@ fn complain(code: u8, message: &str) -> u8 {
 }
 
 async fn resolve(args: Args) -> anyhow::Result<Resolved> {
-    let planner = session::endpoint(&args.planner)
-        .map_err(|error| anyhow!("--planner {:?} can't be used: {}", args.planner, Cause(&error)))?;
-    if !matches!(planner.uri().scheme_str(), Some("http")) || planner.uri().host().is_none() {
-        return Err(anyhow!(
-            "--planner {:?} can't be used: it must be like http://HOST:PORT",
-            args.planner
-        ));
-    }
+    let access = &args.access;
+    let credentials = access.tls.credentials()?;
+    let callers = access.callers(credentials.clone()).map_err(anyhow::Error::msg)?;
+    let server_name = access.planner_server_name.as_deref();
+    let planner = Link::new(&args.planner, credentials.clone(), server_name)?;
     let config = cluster_config(&args).await?;
     let host = || std::env::var("HOSTNAME").ok().filter(|name| !name.is_empty());
     let identity = args
@@ -152,6 +161,8 @@ async fn resolve(args: Args) -> anyhow::Result<Resolved> {
     let ports = Ports::bind(&args)?;
     Ok(Resolved {
         planner,
+        credentials,
+        callers,
         config,
         identity,
         election,
@@ -190,6 +201,8 @@ async fn cluster_config(args: &Args) -> anyhow::Result<Config> {
 async fn execute(resolved: Resolved) -> anyhow::Result<()> {
     let Resolved {
         planner,
+        credentials,
+        callers,
         config,
         identity,
         election,
@@ -209,21 +222,25 @@ async fn execute(resolved: Resolved) -> anyhow::Result<()> {
         calls: client::connect_with(&config, claim.clone()).context(unusable)?,
         lease: client::connect(&config).context(unusable)?,
     };
-    info!(cluster = cluster_url, planner = args.planner, %listen, %admin_listen,
+    info!(cluster = cluster_url, planner = args.planner, %listen, %admin_listen, tls = credentials.is_some(),
         version = env!("CARGO_PKG_VERSION"), "executor starts");
 
     let signs = Signs::default();
     let admin_listener = tokio::net::TcpListener::from_std(ports.admin)?;
-    let admin = axum::serve(
-        admin_listener,
-        admin::router(signs.metrics.clone(), signs.health.clone()),
-    )
-    .into_future();
+    let health = serve::Health::of(SERVICE_NAME).await;
+    let admin = admin::router(signs.metrics.clone(), signs.health.clone(), &health);
+    let admin = axum::serve(admin_listener, admin).into_future();
+    let renewing = keep_fresh(credentials, signs.metrics.clone());
     let shutdown = CancellationToken::new();
     let (asker, questions) = Asker::new();
     let (leads, leadership) = watch::channel(leadership);
     let view = View {
-        listener: ports.grpc,
+        door: Door {
+            listener: ports.grpc,
+            local: ports.local,
+            callers,
+            health,
+        },
         limits: args.limits(),
         config,
         planner: planner.clone(),
@@ -258,6 +275,19 @@ async fn execute(resolved: Resolved) -> anyhow::Result<()> {
         end = work => end.map(|((), ())| ()),
         end = admin => end.context("the admin server failed"),
         end = stopping => end,
+        never = renewing => match never {},
+    }
+}
+
+/// Has the certificates renewed while the program runs.
+async fn keep_fresh(credentials: Option<Credentials>, metrics: Arc<Metrics>) -> Infallible {
+    match credentials {
+        Some(credentials) => {
+            credentials
+                .keep_fresh(|condition| metrics.certificates(condition))
+                .await
+        }
+        None => future::pending().await,
     }
 }
 
@@ -267,7 +297,7 @@ async fn work(
         calls,
         lease,
     }: Clients,
-    planner: Endpoint,
+    planner: Link,
     candidate: Candidate,
     questions: mpsc::Receiver<Question>,
     signs: Signs,

@@ -3,11 +3,13 @@
 //!
 //! It runs on a thread of its own, so that a long answer takes no time from the loop.
 //!
+//! - [`callers`]: who may ask.
 //! - `request`: what requests may hold; `status`: why one is refused.
 //! - [`planner`]: the planner's unary calls; `objects`: what they are told.
 //! - `explain`, `overhead`, `watch`: the longer answers.
 //! - [`server`]: the service with health and reflection on a port.
 
+pub mod callers;
 mod explain;
 mod objects;
 mod overhead;
@@ -33,7 +35,11 @@ use tokio::sync::watch as state;
 use tokio_util::sync::CancellationToken;
 use tonic::{Request, Response, Status};
 
-use self::{planner::Planner, request::Filter};
+use self::{
+    callers::{Tokens, Wish},
+    planner::Planner,
+    request::Filter,
+};
 use crate::{
     api::Api,
     controller::questions::{Asker, Overview, Which},
@@ -57,6 +63,8 @@ pub struct Executor {
     pub planner: Planner,
     /// Asks the API server for what isn't watched.
     pub api: Api,
+    /// Knows callers by their tokens, if they have to have any.
+    pub tokens: Option<Tokens>,
     /// Whether the cluster is listed.
     pub health: Arc<Health>,
     /// What is counted.
@@ -69,8 +77,9 @@ pub struct Executor {
 impl ExecutorService for Executor {
     type WatchPlansStream = Pin<Box<dyn Stream<Item = Result<WatchPlansResponse, Status>> + Send>>;
 
-    async fn get_info(&self, _: Request<GetInfoRequest>) -> Result<Response<GetInfoResponse>, Status> {
+    async fn get_info(&self, request: Request<GetInfoRequest>) -> Result<Response<GetInfoResponse>, Status> {
         self.metrics.view_call(Method::GetInfo);
+        self.admit(&request, None).await?;
         let cluster_is_listed = self.health.is_listed();
         // Until then the loop may not even run, and a planner could not be told anything.
         let planner = if cluster_is_listed {
@@ -92,6 +101,9 @@ impl ExecutorService for Executor {
         request: Request<ListDaemonSetsRequest>,
     ) -> Result<Response<ListDaemonSetsResponse>, Status> {
         self.metrics.view_call(Method::ListDaemonSets);
+        let asked = request.get_ref();
+        self.admit(&request, Some(Wish::see(&asked.namespace, &asked.name)))
+            .await?;
         let ListDaemonSetsRequest { namespace, name } = request.into_inner();
         let filter = Filter::new(namespace, name)?;
         let overview = self.overview().await?;
@@ -111,6 +123,8 @@ impl ExecutorService for Executor {
 
     async fn explain(&self, request: Request<ExplainRequest>) -> Result<Response<ExplainResponse>, Status> {
         self.metrics.view_call(Method::Explain);
+        self.admit(&request, Some(Wish::see_key(&request.get_ref().daemon_set)))
+            .await?;
         explain::explain(self, request.into_inner())
             .await
             .map(Response::new)
@@ -121,6 +135,7 @@ impl ExecutorService for Executor {
         request: Request<GetNodeOverheadRequest>,
     ) -> Result<Response<GetNodeOverheadResponse>, Status> {
         self.metrics.view_call(Method::GetNodeOverhead);
+        self.admit(&request, Some(Wish::see("", ""))).await?;
         overhead::node_overhead(self, request.into_inner())
             .await
             .map(Response::new)
@@ -131,12 +146,23 @@ impl ExecutorService for Executor {
         request: Request<WatchPlansRequest>,
     ) -> Result<Response<Self::WatchPlansStream>, Status> {
         self.metrics.view_call(Method::WatchPlans);
+        let asked = request.get_ref();
+        self.admit(&request, Some(Wish::watch(&asked.namespace, &asked.name)))
+            .await?;
         let events = watch::watch(self, request.into_inner()).await?;
         Ok(Response::new(Box::pin(events)))
     }
 }
 
 impl Executor {
+    /// Lets a caller in who may do what they wish.
+    async fn admit<T>(&self, request: &Request<T>, wish: Option<Wish<'_>>) -> Result<(), Status> {
+        match &self.tokens {
+            Some(tokens) => tokens.admit(request, wish).await,
+            None => Ok(()),
+        }
+    }
+
     /// What is there, once everything is known.
     async fn overview(&self) -> Result<Overview, Status> {
         if !self.health.is_listed() {

@@ -33,7 +33,13 @@ fn refused(flags: &[&str]) -> String {
 
 #[test]
 fn an_unknown_flag_is_named() {
-    let words = refused(&["--planner", "http://p:1", "--plannner-timeout", "3"]);
+    let words = refused(&[
+        "--plaintext",
+        "--planner",
+        "http://p:1",
+        "--plannner-timeout",
+        "3",
+    ]);
     assert!(words.contains("--plannner-timeout"), "{words}");
 }
 
@@ -53,14 +59,20 @@ fn a_planner_that_is_no_url_is_named() {
         "http://",
         "http://a b",
     ] {
-        let words = refused(&["--planner", planner]);
+        let words = refused(&["--plaintext", "--planner", planner]);
         assert!(words.contains("--planner"), "{planner:?}: {words}");
     }
 }
 
 #[test]
 fn a_kubeconfig_that_is_not_there_is_named() {
-    let words = refused(&["--planner", "http://p:1", "--kubeconfig", "/nonexistent/config"]);
+    let words = refused(&[
+        "--plaintext",
+        "--planner",
+        "http://p:1",
+        "--kubeconfig",
+        "/nonexistent/config",
+    ]);
     assert!(words.contains("--kubeconfig /nonexistent/config"), "{words}");
 }
 
@@ -69,13 +81,13 @@ fn a_kubeconfig_that_is_none_is_named() {
     let path: PathBuf = [env!("CARGO_TARGET_TMPDIR"), "no-kubeconfig"].iter().collect();
     fs::write(&path, "clusters: 7\n").unwrap();
     let path = path.to_str().unwrap();
-    let words = refused(&["--planner", "http://p:1", "--kubeconfig", path]);
+    let words = refused(&["--plaintext", "--planner", "http://p:1", "--kubeconfig", path]);
     assert!(words.contains(&format!("--kubeconfig {path}")), "{words}");
 }
 
 #[test]
 fn a_context_that_is_not_there_is_named() {
-    let words = refused(&["--planner", "http://p:1", "--context", "nowhere"]);
+    let words = refused(&["--plaintext", "--planner", "http://p:1", "--context", "nowhere"]);
     assert!(words.contains("--context"), "{words}");
     let path: PathBuf = [env!("CARGO_TARGET_TMPDIR"), "empty-kubeconfig"].iter().collect();
     fs::write(
@@ -85,6 +97,7 @@ fn a_context_that_is_not_there_is_named() {
     .unwrap();
     let path = path.to_str().unwrap();
     let words = refused(&[
+        "--plaintext",
         "--planner",
         "http://p:1",
         "--kubeconfig",
@@ -97,7 +110,7 @@ fn a_context_that_is_not_there_is_named() {
 
 #[test]
 fn without_any_cluster_the_ways_to_name_one_are_said() {
-    let words = refused(&["--planner", "http://p:1"]);
+    let words = refused(&["--plaintext", "--planner", "http://p:1"]);
     assert!(
         words.contains("--kubeconfig") && words.contains("KUBECONFIG"),
         "{words}"
@@ -111,9 +124,10 @@ fn values_that_can_not_be_read_are_named_with_their_flag() {
         ["--admin-listen", "nowhere"],
         ["--log-format", "xml"],
         ["--log", "everynode=loudest"],
+        ["--local-listen", "0.0.0.0:50053"],
     ];
     for [flag, value] in flags {
-        let words = refused(&["--planner", "http://p:1", flag, value]);
+        let words = refused(&["--plaintext", "--planner", "http://p:1", flag, value]);
         assert!(words.contains(flag) && words.contains(value), "{words}");
     }
 }
@@ -135,6 +149,7 @@ fn a_port_that_is_taken_is_named_before_anything_starts() {
     let free = "127.0.0.1:0";
     for (listen, admin_listen, flag) in [(&*taken, free, "--listen"), (free, &*taken, "--admin-listen")] {
         let words = refused(&[
+            "--plaintext",
             "--planner",
             "http://p:1",
             "--kubeconfig",
@@ -150,6 +165,29 @@ fn a_port_that_is_taken_is_named_before_anything_starts() {
         );
         assert!(!words.contains("executor starts"), "{words}");
     }
+}
+
+#[test]
+fn how_connections_are_secured_has_to_be_chosen() {
+    let planner = ["--planner", "https://p:1"];
+    let files = ["--tls-cert=a", "--tls-key=b", "--tls-ca=c"];
+    let neither = refused(&planner);
+    let both = refused(&[&planner[..], &["--plaintext"], &files].concat());
+    for words in [neither, both] {
+        assert!(
+            words.contains("--tls-cert") && words.contains("--plaintext"),
+            "{words}"
+        );
+    }
+    let words = refused(&[&planner[..], &files].concat());
+    assert!(words.contains("a: can't be read"), "{words}");
+    let words = refused(&[&planner[..], &["--plaintext"]].concat());
+    assert!(
+        words.contains("--planner") && words.contains("http://"),
+        "{words}"
+    );
+    let words = refused(&[&planner[..], &["--plaintext", "--callers=tokens"]].concat());
+    assert!(words.contains("--callers"), "{words}");
 }
 
 #[test]

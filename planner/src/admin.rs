@@ -1,14 +1,15 @@
-//! The admin port: `/livez`, `/readyz` and `/metrics`.
+//! The admin port: `/livez`, `/readyz` and `/metrics`, and health over gRPC.
 
 use std::sync::Arc;
 
 use axum::{Router, http::StatusCode, routing::get};
+use everynode_proto::serve::Health;
 use tokio::sync::watch;
 
 use crate::metrics::Metrics;
 
 /// The pages of the admin port. The planner is ready while `ready` says so.
-pub fn router(metrics: Arc<Metrics>, ready: watch::Receiver<bool>) -> Router {
+pub fn router(metrics: Arc<Metrics>, ready: watch::Receiver<bool>, health: &Health) -> Router {
     let readyz = move || async move {
         if *ready.borrow() {
             (StatusCode::OK, "ok\n")
@@ -23,4 +24,5 @@ pub fn router(metrics: Arc<Metrics>, ready: watch::Receiver<bool>) -> Router {
         .route("/livez", get(|| async { "ok\n" }))
         .route("/readyz", get(readyz))
         .route("/metrics", get(move || async move { metrics.encode() }))
+        .route_service(Health::ROUTE, health.service())
 }

@@ -7,8 +7,8 @@ use std::{net::SocketAddr, time::Duration};
 use clap::{Parser, Subcommand, value_parser};
 use clap_complete::Shell;
 use everynode_proto::{
-    program::logs::LogArgs,
-    serve::{self, Limits},
+    program::{logs::LogArgs, tls::TlsArgs},
+    serve::{self, Allowed, Clients, Limits},
 };
 
 use crate::{
@@ -40,8 +40,14 @@ pub struct Cli {
 
 const HELP: &str = "\
 Examples:
-  # Serve executors and everybody else
-  everynode-planner
+  # Serve executors and everybody else who has a certificate of that authority
+  everynode-planner --tls-cert tls.crt --tls-key tls.key --tls-ca ca.crt
+
+  # Ask it
+  grpcurl -cacert ca.crt -cert tls.crt -key tls.key HOST:50051 everynode.planner.v1.PlannerService/GetInfo
+
+  # Serve everybody who reaches the port, in plain text
+  everynode-planner --plaintext
 
   # On which nodes would this DaemonSet run, and why not on the others?
   kubectl get nodes -o json | everynode-planner explain -f ds.yaml -f -
@@ -127,6 +133,35 @@ pub struct Args {
     )]
     pub call_deadline: Duration,
 
+    /// How connections are secured.
+    #[command(flatten)]
+    pub tls: TlsArgs,
+
+    /// The names of which a client's certificate has to bear one to open sessions, as executors do: its common name, DNS
+    /// names and URIs count; * stands for every certificate of the authorities.
+    #[arg(
+        long,
+        env = "EVERYNODE_SESSION_CLIENTS",
+        value_name = "NAME,…",
+        default_value = "everynode-executor",
+        value_delimiter = ',',
+        conflicts_with = "plaintext",
+        help_heading = "TLS"
+    )]
+    pub session_clients: Vec<String>,
+
+    /// The same for all other calls.
+    #[arg(
+        long,
+        env = "EVERYNODE_CALL_CLIENTS",
+        value_name = "NAME,…",
+        default_value = "*",
+        value_delimiter = ',',
+        conflicts_with = "plaintext",
+        help_heading = "TLS"
+    )]
+    pub call_clients: Vec<String>,
+
     /// What is logged, and how.
     #[command(flatten)]
     pub logs: LogArgs,
@@ -144,6 +179,18 @@ impl Args {
             streams: "sessions",
             call_deadline: self.call_deadline,
             max_message_bytes: MAX_MESSAGE_BYTES,
+        }
+    }
+
+    /// Who may ask for what under TLS.
+    pub fn clients(&self) -> Clients {
+        let allowed = |flag, names: &[String]| Allowed {
+            flag,
+            names: names.to_vec(),
+        };
+        Clients {
+            calls: allowed("--call-clients", &self.call_clients),
+            streams: allowed("--session-clients", &self.session_clients),
         }
     }
 }
@@ -179,6 +226,11 @@ mod tests {
             "--max-concurrent-calls=3",
             "--max-sessions=4",
             "--call-deadline=1m 5s",
+            "--tls-cert=a",
+            "--tls-key=b",
+            "--tls-ca=c",
+            "--session-clients=d,e",
+            "--call-clients=f",
             "--log-format=json",
             "--log=debug",
         ];
@@ -190,6 +242,9 @@ mod tests {
         let limits = args.limits();
         assert_eq!((limits.max_concurrent_calls, limits.max_streams), (3, 4));
         assert_eq!(limits.call_deadline, Duration::from_secs(65));
+        let clients = args.clients();
+        assert_eq!(clients.streams.names, ["d", "e"]);
+        assert_eq!(clients.calls.names, ["f"]);
         assert_eq!(
             (args.logs.log_format, args.logs.log.as_str()),
             (LogFormat::Json, "debug")
@@ -216,6 +271,7 @@ mod tests {
             ("--call-deadline=0", ErrorKind::ValueValidation),
             ("--call-deadline=soon", ErrorKind::ValueValidation),
             ("--log-format=xml", ErrorKind::InvalidValue),
+            ("--tls-cert=a", ErrorKind::MissingRequiredArgument),
         ] {
             let error = Cli::try_parse_from(["planner", flag]).unwrap_err();
             assert_eq!(error.kind(), kind, "{flag}");

@@ -1,13 +1,11 @@
 //! How much one call or one message may hold.
 
-use everynode_proto::{planner::v1::Limits, serve, serve::refusal};
+use everynode_proto::{codec::MAX_FACTS, planner::v1::Limits, serve, serve::refusal};
 use prost::Message;
 use tonic::Status;
 
 use crate::convert::FieldError;
 
-/// Facts in one `SessionRequest`.
-pub const MAX_FACTS: usize = 1_000;
 /// `DaemonSet`s in one unary call.
 pub const MAX_DAEMON_SETS: usize = 1_000;
 /// Nodes in one unary call.

@@ -1,8 +1,14 @@
 //! What the planner counts, for Prometheus.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::Arc,
+    time::{Duration, UNIX_EPOCH},
+};
 
-use everynode_proto::serve::{self, Refusal};
+use everynode_proto::{
+    serve::{self, Refusal},
+    tls::Condition,
+};
 use prometheus_client::{
     encoding::{EncodeLabelSet, EncodeLabelValue, text},
     metrics::{
@@ -58,6 +64,8 @@ pub struct Metrics {
     calls: Family<MethodLabel, Counter>,
     calls_in_progress: Gauge,
     refused_calls: Family<ReasonLabel, Counter>,
+    certificate_not_after: Gauge,
+    certificate_files_refused: Gauge,
     sessions: Gauge,
     facts: Counter,
     plans: Counter,
@@ -79,7 +87,7 @@ impl Default for Metrics {
         let refused_calls = Family::<ReasonLabel, Counter>::default();
         registry.register(
             "refused_calls",
-            "gRPC calls and connections that were refused or given up, because of a limit",
+            "gRPC calls and connections that were refused or given up, because of a limit or of who made them",
             refused_calls.clone(),
         );
         for refusal in Refusal::ALL {
@@ -88,6 +96,18 @@ impl Default for Metrics {
                 reason: refusal.as_str(),
             });
         }
+        let certificate_not_after = Gauge::default();
+        registry.register(
+            "certificate_not_after_seconds",
+            "Until when the certificate in use is valid, in Unix time; 0 without TLS",
+            certificate_not_after.clone(),
+        );
+        let certificate_files_refused = Gauge::default();
+        registry.register(
+            "certificate_files_refused",
+            "1 while what the certificates' files hold can't be used, and what they held before is",
+            certificate_files_refused.clone(),
+        );
         let sessions = Gauge::default();
         registry.register("sessions", "Sessions open", sessions.clone());
         let facts = Counter::default();
@@ -107,6 +127,8 @@ impl Default for Metrics {
             calls,
             calls_in_progress,
             refused_calls,
+            certificate_not_after,
+            certificate_files_refused,
             sessions,
             facts,
             plans,
@@ -120,6 +142,14 @@ impl Metrics {
     /// A call began.
     pub fn call(&self, method: Method) {
         self.calls.get_or_create(&MethodLabel { method }).inc();
+    }
+
+    /// How the certificates fare.
+    pub fn certificates(&self, condition: Condition) {
+        let not_after = condition.not_after.duration_since(UNIX_EPOCH).unwrap_or_default();
+        self.certificate_not_after
+            .set(not_after.as_secs().try_into().unwrap_or(i64::MAX));
+        self.certificate_files_refused.set((!condition.is_usable).into());
     }
 
     /// A session is open until the answer is dropped.

@@ -1,6 +1,6 @@
 //! Wiring: flags, logs, ports, readiness, drain.
 
-use std::{sync::Arc, time::Duration};
+use std::{future, sync::Arc, time::Duration};
 
 use anyhow::Context;
 use clap::CommandFactory;
@@ -10,6 +10,7 @@ use everynode_proto::{
     planner::v1::planner_service_server::PlannerServiceServer,
     program,
     serve::{self, Limits, Server},
+    tls::Credentials,
 };
 use tokio::{net::TcpListener, sync::watch};
 use tokio_util::sync::CancellationToken;
@@ -47,6 +48,10 @@ fn start(args: &Args) -> u8 {
     if let Err(error) = args.logs.start() {
         return complain(exit::USAGE, &error.to_string());
     }
+    let credentials = match args.tls.credentials() {
+        Ok(credentials) => credentials,
+        Err(error) => return complain(exit::USAGE, &error.to_string()),
+    };
     let runtime = match tokio::runtime::Runtime::new() {
         Ok(runtime) => runtime,
         Err(error) => return complain(1, &format!("can't start: {error}")),
@@ -56,7 +61,7 @@ fn start(args: &Args) -> u8 {
             Ok(ports) => ports,
             Err(error) => return complain(exit::USAGE, &format!("{error:#}")),
         };
-        match serve(ports, args.limits()).await {
+        match serve(ports, args, credentials).await {
             Ok(()) => 0,
             Err(error) => complain(1, &format!("{error:#}")),
         }
@@ -97,19 +102,23 @@ impl Ports {
     }
 }
 
-async fn serve(ports: Ports, limits: Limits) -> anyhow::Result<()> {
+async fn serve(ports: Ports, args: &Args, credentials: Option<Credentials>) -> anyhow::Result<()> {
     let (listen, admin_listen) = (ports.grpc.local_addr()?, ports.admin.local_addr()?);
     let metrics = Arc::new(Metrics::default());
     let shutdown = CancellationToken::new();
     let (ready, is_ready) = watch::channel(false);
-    let server = server(metrics.clone(), limits, shutdown.clone()).await?;
+    let mut server = server(metrics.clone(), args.limits(), shutdown.clone()).await?;
+    if let Some(credentials) = &credentials {
+        server = server.for_certified(credentials.clone(), args.clients());
+    }
     let health = server.health();
-    let admin = axum::serve(ports.admin, admin::router(metrics, is_ready)).into_future();
+    let admin = admin::router(metrics.clone(), is_ready, &health);
+    let admin = axum::serve(ports.admin, admin).into_future();
     let grpc = server.serve_tcp(ports.grpc);
 
     health.set_serving(true).await;
     ready.send_replace(true);
-    info!(%listen, %admin_listen, version = env!("CARGO_PKG_VERSION"), "planner serves");
+    info!(%listen, %admin_listen, tls = credentials.is_some(), version = env!("CARGO_PKG_VERSION"), "planner serves");
 
     let stopping = async {
         program::stop_signal()
@@ -126,10 +135,21 @@ async fn serve(ports: Ports, limits: Limits) -> anyhow::Result<()> {
         );
         anyhow::Ok(())
     };
+    let renewing = async {
+        match credentials {
+            Some(credentials) => {
+                credentials
+                    .keep_fresh(|condition| metrics.certificates(condition))
+                    .await
+            }
+            None => future::pending().await,
+        }
+    };
     tokio::select! {
         end = grpc => end.context("the gRPC server failed"),
         end = admin => end.context("the admin server failed"),
         end = stopping => end,
+        never = renewing => match never {},
     }
 }
 

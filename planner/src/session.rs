@@ -5,8 +5,11 @@
 
 mod epochs;
 
-use everynode_proto::planner::v1::{
-    self as wire, ProblemCode, SessionRequest, SessionResponse, fact::Fact, session_response::Message,
+use everynode_proto::{
+    codec::{self, MAX_FACTS},
+    planner::v1::{
+        self as wire, ProblemCode, SessionRequest, SessionResponse, fact::Fact, session_response::Message,
+    },
 };
 use tonic::Status;
 
@@ -16,7 +19,7 @@ use crate::{
     decide::RULES_VERSION,
     fleet::Fleet,
     intern::Interner,
-    limits::{self, MAX_FACTS},
+    limits,
     model::Millis,
 };
 
@@ -131,7 +134,7 @@ impl Session {
                 "must be set: it is the only clock that decisions know".to_owned(),
             ));
         };
-        limits::check("facts", request.facts.len(), MAX_FACTS)?;
+        codec::check_facts(request.facts.len())?;
         Ok(now)
     }
 

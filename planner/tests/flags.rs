@@ -14,6 +14,12 @@ fn refused(flags: &[&str]) -> String {
         "EVERYNODE_MAX_CONCURRENT_CALLS",
         "EVERYNODE_MAX_SESSIONS",
         "EVERYNODE_CALL_DEADLINE",
+        "EVERYNODE_TLS_CERT",
+        "EVERYNODE_TLS_KEY",
+        "EVERYNODE_TLS_CA",
+        "EVERYNODE_PLAINTEXT",
+        "EVERYNODE_SESSION_CLIENTS",
+        "EVERYNODE_CALL_CLIENTS",
         "EVERYNODE_LOG_FORMAT",
         "RUST_LOG",
     ] {
@@ -53,13 +59,36 @@ fn flags_that_cant_be_used_end_it_with_64_and_are_named() {
 fn a_port_that_is_taken_is_named_with_its_flag() {
     let taken = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = taken.local_addr().unwrap().to_string();
-    let said = refused(&["--listen", &address]);
+    let said = refused(&["--plaintext", "--listen", &address]);
     assert!(said.contains("--listen") && said.contains(&address), "{said}");
-    let said = refused(&["--listen", "127.0.0.1:0", "--admin-listen", &address]);
+    let said = refused(&[
+        "--plaintext",
+        "--listen",
+        "127.0.0.1:0",
+        "--admin-listen",
+        &address,
+    ]);
     assert!(
         said.contains("--admin-listen") && said.contains(&address),
         "{said}"
     );
+}
+
+#[test]
+fn how_connections_are_secured_has_to_be_chosen() {
+    let neither = refused(&[]);
+    let files = ["--tls-cert=a", "--tls-key=b", "--tls-ca=c"];
+    let both = refused(&[&["--plaintext"][..], &files].concat());
+    for said in [neither, both] {
+        assert!(
+            said.contains("--tls-cert") && said.contains("--plaintext"),
+            "{said}"
+        );
+    }
+    let said = refused(&["--plaintext", "--session-clients=a"]);
+    assert!(said.contains("--session-clients"), "{said}");
+    let said = refused(&files);
+    assert!(said.contains("a: can't be read"), "{said}");
 }
 
 #[test]

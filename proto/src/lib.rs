@@ -5,18 +5,22 @@
 //! - [`facts`]: the one place that reads Kubernetes JSON, and the way from there to the wire's facts. The executor's
 //!   watches and the planner's unary calls both go through it, so a fact means the same in both.
 //! - `testing`: what the tests of the wire share; not in any program.
+//! - [`codec`]: how messages are read from the wire.
 //! - [`serve`]: how both programs serve their services: limits, deadlines, health, reflection, shutdown.
+//! - [`tls`] holds certificates: who both programs are, and whom they trust.
 //! - [`program`]: what both programs are, whatever they do: flags, logs, and how they end.
 //! - [`answers`]: the answers of both services, printed for people and for programs.
 //!
 //! No rule lives here: what follows from a fact is the planner's to say.
 
 pub mod answers;
+pub mod codec;
 pub mod facts;
 pub mod program;
 pub mod serve;
 #[cfg(feature = "testing")]
 pub mod testing;
+pub mod tls;
 
 /// The package `everynode.executor.v1`.
 pub mod executor {

@@ -2,8 +2,10 @@
 //!
 //! - [`parse`], [`complain`], [`stop_signal`]: the beginning and the end.
 //! - [`logs`]: log lines, and the flags for them.
+//! - [`tls`]: the flags for certificates.
 
 pub mod logs;
+pub mod tls;
 
 use std::io;
 

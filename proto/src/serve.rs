@@ -8,6 +8,7 @@
 //! - the requests of unary calls share a budget of memory, since a message is read as a whole before anybody sees it; so
 //!   do the answers that were made by [`in_background`] and wait for their callers to take them;
 //! - connections, streams on each of them and headers are bounded;
+//! - under TLS a client's certificate has to bear a name that may ask for it;
 //! - on shutdown streams end, unary calls are still answered.
 //!
 //! Health and reflection pass without limits: what asks whether a busy server lives must hear that it does.
@@ -19,7 +20,8 @@
 //! - `gate`: the way of a request, with `methods` (what is a stream), `room` (places and [`Leave`]), `deadline`, and
 //!   `incoming` and `outgoing` (bodies);
 //! - [`in_background`]: work that takes a while;
-//! - `connections`, [`Health`], [`Server`]: the port.
+//! - [`Clients`], [`Peer`]: who may ask for what, and who does;
+//! - `connections`, `secure` (TLS), [`Health`], [`Server`]: the port.
 
 mod background;
 mod connections;
@@ -30,8 +32,10 @@ mod incoming;
 mod limits;
 mod methods;
 mod outgoing;
+mod peer;
 pub mod refusal;
 mod room;
+mod secure;
 mod server;
 
 #[cfg(test)]
@@ -43,6 +47,7 @@ pub use self::{
     limits::{
         DEFAULT_CALL_DEADLINE, DEFAULT_MAX_CONCURRENT_CALLS, DEFAULT_MAX_STREAMS, Limits, call_deadline,
     },
+    peer::{Allowed, Clients, Identity, Peer},
     refusal::Refusal,
     room::{Kind, Leave, Observer, Unobserved},
     server::{Error, Server},

@@ -37,6 +37,7 @@ mod supply;
 mod takeover;
 mod templates;
 mod tidy;
+mod tls;
 mod tools;
 mod view;
 mod walk;

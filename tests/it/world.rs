@@ -33,15 +33,30 @@ pub(crate) struct World {
 
 impl World {
     pub(crate) async fn new(node_count: usize) -> Self {
+        Self::with(node_count, ServiceOptions::default(), ServiceOptions::default()).await
+    }
+
+    /// The same with planner and executor as wanted.
+    pub(crate) async fn with(node_count: usize, planner: ServiceOptions, executor: ServiceOptions) -> Self {
         let directly = async |control_plane: &ControlPlane, planner: &Planner| {
             (planner.url(), control_plane.kubeconfig().to_owned())
         };
-        Self::through(node_count, directly).await
+        Self::start(node_count, planner, executor, directly).await
     }
 
     /// The same with an executor that reaches the planner and the API server on other ways: by this URL and this kubeconfig.
     pub(crate) async fn through(
         node_count: usize,
+        ways: impl AsyncFnOnce(&ControlPlane, &Planner) -> (String, PathBuf),
+    ) -> Self {
+        let usual = ServiceOptions::default;
+        Self::start(node_count, usual(), usual(), ways).await
+    }
+
+    async fn start(
+        node_count: usize,
+        planner: ServiceOptions,
+        executor: ServiceOptions,
         ways: impl AsyncFnOnce(&ControlPlane, &Planner) -> (String, PathBuf),
     ) -> Self {
         let mut claim = Claim::new().await.unwrap();
@@ -53,11 +68,9 @@ impl World {
         let builders = nodes.iter().map(|name| NodeBuilder::new(name)).collect();
         nodes::create_ready(&client, builders).await.unwrap();
         let programs = Programs::built(Profile::Dev).await.unwrap();
-        let planner = Planner::start(&programs, ServiceOptions::default())
-            .await
-            .unwrap();
+        let planner = Planner::start(&programs, planner).await.unwrap();
         let (url, kubeconfig) = ways(claim.control_plane(), &planner).await;
-        let executor = Executor::start(&programs, &url, &kubeconfig, ServiceOptions::default())
+        let executor = Executor::start(&programs, &url, &kubeconfig, executor)
             .await
             .unwrap();
         Self {

@@ -8,7 +8,7 @@
 //! - [`toolbox`] finds or builds the programs of the control plane, [`programs`] the two under test;
 //! - [`leash`] starts a process such that it can't outlive us, [`ports`] finds it a place to listen;
 //! - [`control_plane`] puts a cluster together, [`kubectl`] talks to it as people do, [`audit`] says what was asked of it;
-//! - [`service`] runs planner and executor;
+//! - [`service`] runs planner and executor, [`certificates`] what they trust one another by;
 //! - [`nodes`] and [`daemonsets`] make what a test is about, [`wait`] waits for what should come of it;
 //! - [`questions`] makes up `DaemonSet`s and nodes, and [`judge`] says what kube-controller-manager makes of them;
 //! - [`monitor`] sees every state that pods go through;
@@ -24,6 +24,7 @@
 pub mod ask;
 pub mod audit;
 pub mod bench;
+pub mod certificates;
 pub mod conformance;
 pub mod control_plane;
 pub mod daemonsets;

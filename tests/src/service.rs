@@ -9,6 +9,7 @@ use rustix::process::Signal;
 use tokio::net::TcpStream;
 
 use crate::ask;
+use crate::certificates::Mount;
 use crate::leash::{Home, Launch, Leash, tail};
 use crate::ports::Port;
 use crate::programs::Programs;
@@ -27,6 +28,8 @@ pub type Executor = Service<ExecutorRole>;
 /// What differs from one process to another.
 #[derive(Debug, Clone, Default)]
 pub struct ServiceOptions {
+    /// The folder with certificates for TLS; plain text without.
+    pub certificates: Option<Mount>,
     /// Flags on top of the usual ones.
     pub flags: Vec<String>,
     /// Environment variables. `RUST_LOG` is `info` unless it is set here or for the harness.
@@ -200,6 +203,10 @@ impl<R: Role> Service<R> {
         }
         let mut args = self.role.flags();
         args.push(format!("--admin-listen={}", self.admin.address()));
+        match &self.options.certificates {
+            Some(mount) => args.extend(mount.flags()),
+            None => args.push("--plaintext".to_owned()),
+        }
         args.extend(self.options.flags.iter().cloned());
         self.leash = Some(Leash::start(&Launch {
             name: R::NAME.to_owned(),
@@ -291,7 +298,12 @@ impl<R: Role> Service<R> {
 
     /// The URL that it serves gRPC on.
     pub fn url(&self) -> String {
-        format!("http://{}", self.address())
+        let scheme = if self.options.certificates.is_some() {
+            "https"
+        } else {
+            "http"
+        };
+        format!("{scheme}://{}", self.address())
     }
 
     /// The address of the admin port, as `HOST:PORT`.

@@ -56,6 +56,22 @@ pub struct Cluster {
     #[arg(long, global = true, value_name = "HOST:PORT")]
     pub server: Option<String>,
 
+    /// With --server: speaks TLS, with executors whose certificates come from these authorities. Without it: plain text.
+    #[arg(long, global = true, value_name = "FILE")]
+    pub tls_ca: Option<PathBuf>,
+
+    /// With --tls-ca: one's own certificate, in PEM, for executors that ask for one.
+    #[arg(long, global = true, value_name = "FILE")]
+    pub tls_cert: Option<PathBuf>,
+
+    /// The key of one's own certificate.
+    #[arg(long, global = true, value_name = "FILE")]
+    pub tls_key: Option<PathBuf>,
+
+    /// With --tls-ca: a token of the cluster, for executors that ask for one (kubectl create token prints one).
+    #[arg(long, global = true, value_name = "TOKEN")]
+    pub token: Option<String>,
+
     /// The kubeconfig file.
     #[arg(long, global = true, value_name = "FILE")]
     pub kubeconfig: Option<PathBuf>,
@@ -76,9 +92,10 @@ pub struct Cluster {
     #[arg(long, global = true, value_name = "NAME", default_value = "everynode-system")]
     pub everynode_namespace: String,
 
-    /// The gRPC port of the executor's pods, by number or by name.
-    #[arg(long, global = true, value_name = "PORT", default_value = "50052")]
-    pub everynode_port: String,
+    /// The gRPC port of the executor's pods, by number or by name; it has to be in plain text. When not given: that with the
+    /// name local, which executors have beside TLS, or else 50052.
+    #[arg(long, global = true, value_name = "PORT")]
+    pub everynode_port: Option<String>,
 }
 
 /// What to ask.

@@ -7,17 +7,21 @@ use everynode_proto::executor::v1::{
 };
 use tonic::{
     Request, Status,
-    transport::{Channel, Endpoint},
+    service::interceptor::InterceptedService,
+    transport::{self, Channel, Endpoint},
 };
 
 use super::{
     args::Cluster,
     error::Error,
     forward::Forward,
-    kubectl::{Kubectl, LABEL},
+    kubectl::{ExecutorPod, Kubectl, LABEL},
+    secure::{Bearer, Security},
 };
 use crate::failure::Cause;
 
+/// The executor's port for gRPC, unless it is given another one.
+const USUAL_PORT: &str = "50052";
 /// How long connecting may take.
 const CONNECT_DEADLINE: Duration = Duration::from_secs(10);
 /// How long an answer may take.
@@ -28,11 +32,14 @@ const PING_DEADLINE: Duration = Duration::from_secs(10);
 /// The largest answer: every DaemonSet on every node of a large cluster.
 const MAX_MESSAGE_BYTES: usize = 256 * 1024 * 1024;
 
+/// What executors are asked by.
+pub type Client = ExecutorServiceClient<InterceptedService<Channel, Bearer>>;
+
 /// An executor that answers.
 #[derive(Debug)]
 pub struct Connection {
     /// Asks it.
-    pub client: ExecutorServiceClient<Channel>,
+    pub client: Client,
     /// What it says of itself.
     pub info: GetInfoResponse,
     /// Kept for as long as the connection is.
@@ -87,7 +94,7 @@ impl Connector {
         for pod in &pods {
             match self.pod(pod).await {
                 Ok(connection) => return Ok(connection),
-                Err(error) => tried.push(format!("pod {namespace}/{pod}: {error}")),
+                Err(error) => tried.push(format!("pod {namespace}/{}: {error}", pod.name)),
             }
         }
         Err(if tried.is_empty() {
@@ -118,14 +125,14 @@ impl Connector {
     /// It doesn't run, or can't be reached.
     pub async fn named(&self, name: &str) -> Result<Connection, Error> {
         let mut pods = self.pods().await?;
-        if pods.iter().any(|pod| pod == name) {
-            pods.retain(|pod| pod == name);
+        if pods.iter().any(|pod| pod.name == name) {
+            pods.retain(|pod| pod.name == name);
         }
         let mut tried = Vec::new();
         for pod in &pods {
             match self.pod(pod).await {
                 Ok(connection) if connection.info.identity == name => return Ok(connection),
-                Ok(connection) => tried.push(format!("pod {pod} is {}", connection.info.identity)),
+                Ok(connection) => tried.push(format!("pod {} is {}", pod.name, connection.info.identity)),
                 Err(error) => tried.push(error.to_string()),
             }
         }
@@ -135,7 +142,7 @@ impl Connector {
         })
     }
 
-    async fn pods(&self) -> Result<Vec<String>, Error> {
+    async fn pods(&self) -> Result<Vec<ExecutorPod>, Error> {
         let namespace = &self.cluster.everynode_namespace;
         let pods = self.kubectl.executors(namespace).await;
         pods.map_err(|error| Error::not_found(namespace, error))
@@ -143,7 +150,9 @@ impl Connector {
 
     async fn server(&self, server: &str) -> Result<Connection, Error> {
         let usage = || Error::Usage(format!("--server {server}: expected HOST:PORT"));
-        let endpoint = Endpoint::from_shared(format!("http://{server}")).map_err(|_| usage())?;
+        let Security { connector, bearer } = Security::of(&self.cluster)?;
+        let scheme = if connector.is_some() { "https" } else { "http" };
+        let endpoint = Endpoint::from_shared(format!("{scheme}://{server}")).map_err(|_| usage())?;
         if endpoint.uri().port().is_none() {
             return Err(usage());
         }
@@ -151,36 +160,47 @@ impl Connector {
             server: server.to_owned(),
             words,
         };
-        open(endpoint, None).await.map_err(failed)
+        let channel = match connector {
+            Some(connector) => prepared(endpoint).connect_with_connector(connector).await,
+            None => prepared(endpoint).connect().await,
+        };
+        greet(channel, bearer, None).await.map_err(failed)
     }
 
-    async fn pod(&self, pod: &str) -> Result<Connection, Error> {
-        let Cluster {
-            everynode_namespace: namespace,
-            everynode_port: port,
-            ..
-        } = &self.cluster;
+    async fn pod(&self, pod: &ExecutorPod) -> Result<Connection, Error> {
+        let namespace = &self.cluster.everynode_namespace;
+        let named = self.cluster.everynode_port.as_deref();
+        let port = named.or(pod.local_port).unwrap_or(USUAL_PORT);
+        let pod = pod.name.as_str();
         let forward = Forward::begin(&self.kubectl, namespace, pod, port).await?;
         let unreachable =
             |words| Error::Unreachable(vec![format!("port {port} of pod {namespace}/{pod}: {words}")]);
         let endpoint = Endpoint::from_shared(format!("http://127.0.0.1:{}", forward.port))
             .map_err(|error| unreachable(error.to_string()))?;
-        open(endpoint, Some(forward)).await.map_err(unreachable)
+        let channel = prepared(endpoint).connect().await;
+        greet(channel, Bearer::default(), Some(forward))
+            .await
+            .map_err(unreachable)
     }
 }
 
-/// Connects, and asks who is there: a port-forward accepts connections whether or not anybody listens behind it.
-async fn open(endpoint: Endpoint, forward: Option<Forward>) -> Result<Connection, String> {
-    let endpoint = endpoint
+fn prepared(endpoint: Endpoint) -> Endpoint {
+    endpoint
         .connect_timeout(CONNECT_DEADLINE)
         .http2_keep_alive_interval(PING_INTERVAL)
         .keep_alive_timeout(PING_DEADLINE)
-        .keep_alive_while_idle(true);
-    let channel = endpoint
-        .connect()
-        .await
-        .map_err(|error| Cause(&error).to_string())?;
-    let mut client = ExecutorServiceClient::new(channel).max_decoding_message_size(MAX_MESSAGE_BYTES);
+        .keep_alive_while_idle(true)
+}
+
+/// Asks who is there: a port-forward accepts connections whether or not anybody listens behind it.
+async fn greet(
+    channel: Result<Channel, transport::Error>,
+    bearer: Bearer,
+    forward: Option<Forward>,
+) -> Result<Connection, String> {
+    let channel = channel.map_err(|error| Cause(&error).to_string())?;
+    let mut client =
+        ExecutorServiceClient::with_interceptor(channel, bearer).max_decoding_message_size(MAX_MESSAGE_BYTES);
     let info = client.get_info(request(GetInfoRequest {})).await;
     let info = info.map_err(|status| nobody(&status))?.into_inner();
     Ok(Connection {

@@ -94,6 +94,8 @@ impl Error {
                 | Code::Cancelled
                 | Code::FailedPrecondition
                 | Code::ResourceExhausted
+                | Code::Unauthenticated
+                | Code::PermissionDenied
                 | Code::Unimplemented => exit::UNAVAILABLE,
                 _ => exit::SOFTWARE,
             },

@@ -15,6 +15,11 @@ pub const LABEL: &str = "app.kubernetes.io/name=everynode-executor";
 
 /// Where a context's namespace is in what `kubectl config view --minify` prints.
 const CONTEXT_NAMESPACE: &str = "jsonpath={.contexts[0].context.namespace}";
+/// A pod of each line, with the names of its ports.
+const PODS: &str =
+    r#"jsonpath={range .items[*]}{.metadata.name} {.spec.containers[*].ports[*].name}{"\n"}{end}"#;
+/// What the executor's port for `kubectl port-forward` is called, where it has one beside that for TLS.
+const LOCAL_PORT: &str = "local";
 /// Where the names are in what `kubectl get` prints.
 const NAMES: &str = "jsonpath={.items[*].metadata.name}";
 
@@ -40,6 +45,26 @@ pub enum KubectlError {
         /// Its own words.
         words: String,
     },
+}
+
+/// A pod of an executor.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ExecutorPod {
+    /// Its name.
+    pub name: String,
+    /// Its port in plain text, by name, if it has one beside that for TLS.
+    pub local_port: Option<&'static str>,
+}
+
+impl ExecutorPod {
+    /// Reads a line of names: the pod's, and its ports'.
+    fn read(line: &str) -> Option<Self> {
+        let mut names = line.split_whitespace();
+        Some(Self {
+            name: names.next()?.to_owned(),
+            local_port: names.any(|port| port == LOCAL_PORT).then_some(LOCAL_PORT),
+        })
+    }
 }
 
 /// kubectl with the flags that say which cluster.
@@ -124,15 +149,15 @@ impl Kubectl {
             .collect()
     }
 
-    /// The names of the executors' pods that run.
+    /// The executors' pods that run.
     ///
     /// # Errors
     /// kubectl refuses, as when the user may not list pods there.
-    pub async fn executors(&self, namespace: &str) -> Result<Vec<String>, KubectlError> {
+    pub async fn executors(&self, namespace: &str) -> Result<Vec<ExecutorPod>, KubectlError> {
         let running = "--field-selector=status.phase=Running";
-        let args = ["get", "pods", "-n", namespace, "-l", LABEL, running, "-o", NAMES];
-        let names = self.output(&args).await?;
-        Ok(names.split_whitespace().map(str::to_owned).collect())
+        let args = ["get", "pods", "-n", namespace, "-l", LABEL, running, "-o", PODS];
+        let pods = self.output(&args).await?;
+        Ok(pods.lines().filter_map(ExecutorPod::read).collect())
     }
 }
 

@@ -1,13 +1,12 @@
 //! The live view, on a thread of its own: what is put together and encoded for those who ask takes no time from the loop.
 
-use std::{net::TcpListener, thread};
+use std::thread;
 
 use anyhow::Context;
 use everynode_proto::serve::Limits;
 use kube::Config;
 use tokio::sync::{oneshot, watch};
 use tokio_util::sync::CancellationToken;
-use tonic::transport::Endpoint;
 
 use super::Signs;
 use crate::{
@@ -15,15 +14,21 @@ use crate::{
     client,
     controller::questions::Asker,
     leadership::Leadership,
-    service::{Executor, planner::Planner, server},
+    link::Link,
+    service::{
+        Executor,
+        callers::{Callers, Tokens},
+        planner::Planner,
+        server::{self, Door},
+    },
 };
 
 /// What the live view is served with.
 pub(super) struct View {
-    pub(super) listener: TcpListener,
+    pub(super) door: Door,
     pub(super) limits: Limits,
     pub(super) config: Config,
-    pub(super) planner: Endpoint,
+    pub(super) planner: Link,
     pub(super) identity: String,
     pub(super) leadership: watch::Receiver<Leadership>,
     pub(super) asker: Asker,
@@ -52,16 +57,19 @@ impl View {
     async fn serve(self, shutdown: CancellationToken) -> anyhow::Result<()> {
         // A connection belongs to the thread that made it.
         let client = client::connect(&self.config).context("can't make a client for the cluster")?;
+        let api = Api::new(client);
+        let tokens = matches!(self.door.callers, Callers::WithTokens { .. });
         let executor = Executor {
             identity: self.identity,
             leadership: self.leadership,
             asker: self.asker,
             planner: Planner::new(self.planner.connect_lazy()),
-            api: Api::new(client),
+            tokens: tokens.then(|| Tokens::new(api.clone())),
+            api,
             health: self.signs.health,
             metrics: self.signs.metrics,
             shutdown: CancellationToken::new(),
         };
-        server::serve(self.listener, executor, self.limits, shutdown).await
+        server::serve(self.door, executor, self.limits, shutdown).await
     }
 }

@@ -5,12 +5,12 @@ use std::{net, sync::Arc};
 use anyhow::Context;
 use everynode_proto::{
     executor::v1::executor_service_server::ExecutorServiceServer,
-    serve::{self, Limits, Server},
+    serve::{self, Allowed, Clients, Limits, Server},
 };
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
-use super::Executor;
+use super::{Executor, callers::Callers};
 use crate::health::Health;
 
 /// The largest request: a few names.
@@ -38,21 +38,61 @@ pub async fn follow(health: serve::Health, state: Arc<Health>, shutdown: Cancell
     health.set_serving(false).await;
 }
 
+/// Where the service is, and who may come in.
+#[derive(Debug)]
+pub struct Door {
+    /// The port.
+    pub listener: net::TcpListener,
+    /// A port in plain text for this machine alone.
+    pub local: Option<net::TcpListener>,
+    /// Who may ask.
+    pub callers: Callers,
+    /// Where it is said whether the executor serves.
+    pub health: serve::Health,
+}
+
+/// The server as it has to ask who its callers are.
+fn guarded(server: Server, callers: Callers) -> Server {
+    match callers {
+        Callers::Anybody => server,
+        Callers::Certified { credentials, names } => {
+            let flag = "--caller-names";
+            let allowed = Allowed { flag, names };
+            let clients = Clients {
+                calls: allowed.clone(),
+                streams: allowed,
+            };
+            server.for_certified(credentials, clients)
+        }
+        Callers::WithTokens { credentials } => server.for_uncertified(credentials),
+    }
+}
+
 /// Serves until `shutdown`, and then until every call has ended. Health says first that it is over.
 ///
 /// # Errors
 /// The server fails.
 pub async fn serve(
-    listener: net::TcpListener,
+    door: Door,
     executor: Executor,
     limits: Limits,
     shutdown: CancellationToken,
 ) -> anyhow::Result<()> {
+    let Door {
+        listener,
+        local,
+        callers,
+        health,
+    } = door;
     listener.set_nonblocking(true)?;
     let listener = TcpListener::from_std(listener)?;
     let (state, calls_end) = (executor.health.clone(), executor.shutdown.clone());
-    let server = server(executor, limits).await?;
-    let health = server.health();
+    let server = server(executor, limits).await?.with_health(health.clone());
+    let mut server = guarded(server, callers);
+    if let Some(local) = local {
+        local.set_nonblocking(true)?;
+        server = server.with_local(TcpListener::from_std(local)?);
+    }
     let following = async {
         follow(health, state, shutdown).await;
         calls_end.cancel();

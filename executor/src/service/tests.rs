@@ -62,6 +62,7 @@ impl View {
             asker: rig.asker.clone(),
             planner: Planner::new(served_in_memory(planner.router())),
             api: Api::new(client),
+            tokens: None,
             health: rig.health.clone(),
             metrics: rig.metrics.clone(),
             shutdown: calls_end.clone(),

@@ -116,7 +116,8 @@ async fn an_executors_pod_is_found_and_its_port_forwarded_and_given_up_again() {
             format!("config view --minify -o jsonpath={{.contexts[0].context.namespace}} {flags}"),
             format!(
                 "get pods -n everynode-system -l app.kubernetes.io/name=everynode-executor \
-                 --field-selector=status.phase=Running -o jsonpath={{.items[*].metadata.name}} {flags}"
+                 --field-selector=status.phase=Running -o jsonpath={{range .items[*]}}{{.metadata.name}} \
+                 {{.spec.containers[*].ports[*].name}}{{\"\\n\"}}{{end}} {flags}"
             ),
             format!("port-forward -n everynode-system --address 127.0.0.1 pod/executor-a :50052 {flags}"),
         ]
@@ -149,6 +150,17 @@ async fn another_kubectl_another_namespace_and_another_port_can_be_named() {
         asked[1],
         "port-forward -n daemons --address 127.0.0.1 pod/executor-a :grpc"
     );
+}
+
+#[tokio::test]
+async fn the_port_in_plain_text_beside_tls_is_found_by_its_name() {
+    let kubectl = Kubectl::new("local", &["executor-a grpc local admin"]);
+    let fake = Fake::start(executor("executor-a", "executor-a")).await;
+    kubectl.forward("executor-a", &fake);
+    let run = kubectl.run(&["status", "-A"]).await;
+    assert_eq!(run.code, 0, "{run:?}");
+    let forwarded = "port-forward -n everynode-system --address 127.0.0.1 pod/executor-a :local";
+    assert_eq!(kubectl.asked().last().unwrap(), forwarded);
 }
 
 #[tokio::test]

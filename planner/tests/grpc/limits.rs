@@ -109,6 +109,19 @@ async fn one_session_more_is_refused_until_one_has_ended() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_message_of_too_many_facts_ends_the_session_and_names_the_field() {
+    let server = Server::with(LIMITS).await;
+    let mut executor = Executor::begin(&mut server.client().await, "c", 1).await;
+    executor.tell(vec![Fact::SyncComplete(SyncComplete {}); 1_001]);
+    let refused = executor.responses.message().await.unwrap_err();
+    assert_eq!(refused.code(), Code::ResourceExhausted, "{refused}");
+    assert!(
+        refused.message().starts_with("facts: holds 1001, at most 1000"),
+        "{refused}"
+    );
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_session_that_idles_for_hours_goes_on() {
     let server = Server::with(LIMITS).await;
     let mut executor = Executor::begin(&mut server.client().await, "c", 1).await;

@@ -1,7 +1,9 @@
 //! The connections of a server: so many at most, and each can be cut.
 
 use std::{
+    any::Any,
     future, io,
+    net::SocketAddr,
     pin::Pin,
     sync::Arc,
     task::{Context, Poll},
@@ -13,7 +15,7 @@ use tokio::{
     sync::{OwnedSemaphorePermit, Semaphore},
 };
 use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
-use tonic::transport::server::Connected;
+use tonic::transport::server::{Connected, TcpConnectInfo};
 
 use super::{Observer, Refusal};
 
@@ -21,13 +23,14 @@ use super::{Observer, Refusal};
 #[derive(Debug)]
 pub(super) struct Connection<IO> {
     io: IO,
+    address: Option<SocketAddr>,
     handle: Handle,
     cut: Pin<Box<WaitForCancellationFutureOwned>>,
     _permit: OwnedSemaphorePermit,
 }
 
 /// What the requests of a connection know of it.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 pub(super) struct Handle(CancellationToken);
 
 impl Handle {
@@ -37,43 +40,69 @@ impl Handle {
     }
 }
 
-/// The connections that come in, while there are fewer than `most`. One more is closed at once: its caller then tries
-/// another server, or again later, where it would otherwise hang.
-pub(super) fn at_most<IO>(
+/// The places of all connections of a server.
+#[derive(Debug, Clone)]
+pub(super) struct Places {
     most: u32,
+    free: Arc<Semaphore>,
     observer: Arc<dyn Observer>,
-    incoming: impl Stream<Item = io::Result<IO>>,
-) -> impl Stream<Item = io::Result<Connection<IO>>> {
-    let places = Arc::new(Semaphore::new(usize::try_from(most).unwrap_or(usize::MAX)));
-    incoming.filter_map(move |io| {
-        future::ready(match (io, places.clone().try_acquire_owned()) {
-            (Err(error), _) => Some(Err(error)),
-            (Ok(io), Ok(permit)) => {
-                let token = CancellationToken::new();
-                Some(Ok(Connection {
-                    io,
-                    cut: Box::pin(token.clone().cancelled_owned()),
-                    handle: Handle(token),
-                    _permit: permit,
-                }))
-            }
-            (Ok(_), Err(_)) => {
-                observer.refused(Refusal::Connections);
-                tracing::debug!(
-                    most,
-                    "a connection was closed, because there are as many as may be"
-                );
-                None
-            }
-        })
-    })
 }
 
-impl<IO> Connected for Connection<IO> {
-    type ConnectInfo = Handle;
+impl Places {
+    pub(super) fn new(most: u32, observer: Arc<dyn Observer>) -> Self {
+        let free = Arc::new(Semaphore::new(usize::try_from(most).unwrap_or(usize::MAX)));
+        Self { most, free, observer }
+    }
 
-    fn connect_info(&self) -> Handle {
+    /// The connections that come in, while there is a place for them. One more is closed at once: its caller then tries
+    /// another server, or again later, where it would otherwise hang.
+    pub(super) fn for_each<IO: Connected>(
+        self,
+        incoming: impl Stream<Item = io::Result<IO>>,
+    ) -> impl Stream<Item = io::Result<Connection<IO>>> {
+        incoming.filter_map(move |io| {
+            future::ready(match (io, self.free.clone().try_acquire_owned()) {
+                (Err(error), _) => Some(Err(error)),
+                (Ok(io), Ok(permit)) => Some(Ok(Connection::new(io, permit))),
+                (Ok(_), Err(_)) => {
+                    self.observer.refused(Refusal::Connections);
+                    tracing::debug!(
+                        most = self.most,
+                        "a connection was closed, because there are as many as may be"
+                    );
+                    None
+                }
+            })
+        })
+    }
+}
+
+impl<IO> Connection<IO> {
+    fn new(io: IO, permit: OwnedSemaphorePermit) -> Self
+    where
+        IO: Connected,
+    {
+        let token = CancellationToken::new();
+        let info = io.connect_info();
+        let tcp = (&info as &dyn Any).downcast_ref::<TcpConnectInfo>();
+        Self {
+            address: tcp.and_then(TcpConnectInfo::remote_addr),
+            io,
+            cut: Box::pin(token.clone().cancelled_owned()),
+            handle: Handle(token),
+            _permit: permit,
+        }
+    }
+
+    /// Closes the connection from elsewhere.
+    pub(super) fn handle(&self) -> Handle {
         self.handle.clone()
+    }
+
+    /// Where it comes from, for people.
+    pub(super) fn address(&self) -> String {
+        self.address
+            .map_or_else(|| "unknown".to_owned(), |address| address.to_string())
     }
 }
 

@@ -2,6 +2,7 @@
 
 use std::{
     convert::Infallible,
+    future,
     pin::Pin,
     sync::Arc,
     task::{Context, Poll},
@@ -13,7 +14,7 @@ use tonic::body::Body;
 use tower::{Layer, Service, ServiceExt};
 
 use super::{
-    Kind, Refusal, connections,
+    Clients, Kind, Peer, Refusal,
     deadline::{Deadline, Passed},
     incoming::Incoming,
     limits::PATIENCE,
@@ -28,13 +29,16 @@ use super::{
 pub(super) struct GateLayer {
     room: Arc<Room>,
     methods: Arc<Methods>,
+    clients: Option<Arc<Clients>>,
 }
 
 impl GateLayer {
-    pub(super) fn new(room: Room, methods: Methods) -> Self {
+    /// Without `clients` everybody may ask for everything, as far as the gate is concerned.
+    pub(super) fn new(room: Room, methods: Methods, clients: Option<Clients>) -> Self {
         Self {
             room: Arc::new(room),
             methods: Arc::new(methods),
+            clients: clients.map(Arc::new),
         }
     }
 }
@@ -47,6 +51,7 @@ impl<S> Layer<S> for GateLayer {
             inner,
             room: self.room.clone(),
             methods: self.methods.clone(),
+            clients: self.clients.clone(),
         }
     }
 }
@@ -57,6 +62,7 @@ pub(super) struct Gate<S> {
     inner: S,
     room: Arc<Room>,
     methods: Arc<Methods>,
+    clients: Option<Arc<Clients>>,
 }
 
 type Answered = Result<Response<Body>, Infallible>;
@@ -78,7 +84,14 @@ where
         let (room, inner) = (self.room.clone(), self.inner.clone());
         // Time counts from here, not from when somebody gets round to it.
         let deadline = Deadline::of(request.headers(), room.limits.call_deadline);
-        match self.methods.kind(request.uri().path()) {
+        let kind = self.methods.kind(request.uri().path());
+        if let (Some(clients), Some(kind)) = (&self.clients, kind)
+            && let Err(status) = clients.check(kind, request.extensions().get::<Peer>())
+        {
+            let refused = room.refuse(Refusal::Forbidden, status).into_http();
+            return Box::pin(future::ready(Ok(refused)));
+        }
+        match kind {
             Some(Kind::Call) => Box::pin(call(room, inner, request, deadline)),
             Some(Kind::Stream) => Box::pin(stream(room, inner, request, deadline)),
             None => Box::pin(unlimited(room, inner, request)),
@@ -96,7 +109,7 @@ where
         Err(Passed) => return Ok(late(&room, deadline)),
     };
     let (place, memory) = (leave.place(), leave.memory());
-    let connection = request.extensions().get::<connections::Handle>().cloned();
+    let connection = request.extensions().get::<Peer>().map(|peer| peer.handle.clone());
     request.extensions_mut().insert(leave);
     let request = request.map(|body| Body::new(Incoming::new(body, memory)));
     // The caller's own deadline cuts nobody off: the caller does that itself.

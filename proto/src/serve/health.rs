@@ -1,6 +1,10 @@
 //! What `grpc.health.v1.Health` says of a server.
 
-use tonic_health::{ServingStatus, server::HealthReporter};
+use tonic_health::{
+    ServingStatus,
+    pb::health_server::HealthServer,
+    server::{HealthReporter, HealthService},
+};
 
 /// Says whether a server serves: of itself as a whole, and of its service by name. At first it doesn't.
 #[derive(Debug, Clone)]
@@ -10,7 +14,11 @@ pub struct Health {
 }
 
 impl Health {
-    pub(super) async fn of(service: &'static str) -> Self {
+    /// What the paths of its calls begin with, as axum writes it.
+    pub const ROUTE: &str = "/grpc.health.v1.Health/{*call}";
+
+    /// Of a server whose service has this name.
+    pub async fn of(service: &'static str) -> Self {
         let this = Self {
             reporter: HealthReporter::new(),
             service,
@@ -31,7 +39,8 @@ impl Health {
         }
     }
 
-    pub(super) fn reporter(&self) -> HealthReporter {
-        self.reporter.clone()
+    /// The service that says it. An admin port has it too: the kubelet's gRPC probes speak no TLS.
+    pub fn service(&self) -> HealthServer<HealthService> {
+        HealthServer::new(HealthService::from_health_reporter(self.reporter.clone()))
     }
 }

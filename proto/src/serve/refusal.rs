@@ -23,17 +23,23 @@ pub enum Refusal {
     MessageSize,
     /// The deadline has passed.
     Deadline,
+    /// A TLS handshake has failed.
+    Handshake,
+    /// The client's certificate is not among those that may ask for it.
+    Forbidden,
 }
 
 impl Refusal {
     /// All of them.
-    pub const ALL: [Self; 6] = [
+    pub const ALL: [Self; 8] = [
         Self::Calls,
         Self::Streams,
         Self::Connections,
         Self::Memory,
         Self::MessageSize,
         Self::Deadline,
+        Self::Handshake,
+        Self::Forbidden,
     ];
 
     /// The name, for metrics.
@@ -45,6 +51,8 @@ impl Refusal {
             Self::Memory => "memory",
             Self::MessageSize => "message_size",
             Self::Deadline => "deadline",
+            Self::Handshake => "handshake",
+            Self::Forbidden => "forbidden",
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use std::{convert::Infallible, fmt, io, sync::Arc, time::Duration};
 
-use futures::Stream;
+use futures::{Stream, StreamExt, stream};
 use http::{Request, Response};
 use tokio::{
     io::{AsyncRead, AsyncWrite},
@@ -15,12 +15,18 @@ use tonic::{
     service::Routes,
     transport::server::{Connected, TcpIncoming},
 };
-use tonic_health::{pb::health_server::HealthServer, server::HealthService};
 use tower::Service;
 
 use super::{
-    Health, Observer, Unobserved, connections, gate::GateLayer, limits::Limits, methods::Methods, room::Room,
+    Clients, Health, Observer, Unobserved,
+    connections::Places,
+    gate::GateLayer,
+    limits::Limits,
+    methods::Methods,
+    room::Room,
+    secure::{Security, secured},
 };
+use crate::tls::{ClientCertificates, Credentials};
 
 /// A stream idles for as long as nothing happens, so a lost peer is noticed by pings.
 const KEEPALIVE: Duration = Duration::from_secs(20);
@@ -54,6 +60,9 @@ pub struct Server {
     health: Health,
     methods: Methods,
     routes: Routes,
+    security: Option<Security>,
+    clients: Option<Clients>,
+    local: Option<TcpListener>,
 }
 
 impl Server {
@@ -79,9 +88,7 @@ impl Server {
                 .register_encoded_file_descriptor_set(crate::FILE_DESCRIPTOR_SET)
                 .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
         };
-        let health_service = HealthService::from_health_reporter(health.reporter());
         let routes = Routes::new(service)
-            .add_service(HealthServer::new(health_service))
             .add_service(reflection().build_v1()?)
             .add_service(reflection().build_v1alpha()?);
         Ok(Self {
@@ -91,7 +98,44 @@ impl Server {
             health,
             methods,
             routes,
+            security: None,
+            clients: None,
+            local: None,
         })
+    }
+
+    /// Has TLS spoken, with clients that show by their certificates who they are.
+    #[must_use]
+    pub fn for_certified(mut self, credentials: Credentials, clients: Clients) -> Self {
+        let required = ClientCertificates::Required;
+        self.security = Some(Security {
+            credentials,
+            clients: required,
+        });
+        self.clients = Some(clients);
+        self
+    }
+
+    /// Has TLS spoken, and leaves it to the service to find out who its clients are.
+    #[must_use]
+    pub fn for_uncertified(mut self, credentials: Credentials) -> Self {
+        let clients = ClientCertificates::None;
+        self.security = Some(Security { credentials, clients });
+        self
+    }
+
+    /// Has another port served too, in plain text and for whoever reaches it.
+    #[must_use]
+    pub fn with_local(mut self, listener: TcpListener) -> Self {
+        self.local = Some(listener);
+        self
+    }
+
+    /// Has the server tell of its health what another part of the program says.
+    #[must_use]
+    pub fn with_health(mut self, health: Health) -> Self {
+        self.health = health;
+        self
     }
 
     /// Has everything told to an observer.
@@ -110,10 +154,11 @@ impl Server {
     ///
     /// # Errors
     /// As [`Server::serve`].
-    pub async fn serve_tcp(self, listener: TcpListener) -> Result<(), tonic::transport::Error> {
+    pub async fn serve_tcp(mut self, listener: TcpListener) -> Result<(), tonic::transport::Error> {
         // Messages are small, and each is waited for.
-        self.serve(TcpIncoming::from(listener).with_nodelay(Some(true)))
-            .await
+        let incoming = |listener| TcpIncoming::from(listener).with_nodelay(Some(true));
+        let local = stream::iter(self.local.take().map(incoming)).flatten();
+        self.serve_beside(incoming(listener), local).await
     }
 
     /// Serves connections until the server has shut down: until the connections that were there have ended, which they
@@ -128,7 +173,23 @@ impl Server {
     where
         IO: AsyncRead + AsyncWrite + Connected + Unpin + Send + 'static,
     {
-        let incoming = connections::at_most(self.limits.max_connections(), self.observer.clone(), incoming);
+        self.serve_beside(incoming, stream::empty()).await
+    }
+
+    /// Serves connections as they are meant to come, and some beside them that are plain text in any case.
+    async fn serve_beside<IO>(
+        self,
+        incoming: impl Stream<Item = io::Result<IO>>,
+        local: impl Stream<Item = io::Result<IO>>,
+    ) -> Result<(), tonic::transport::Error>
+    where
+        IO: AsyncRead + AsyncWrite + Connected + Unpin + Send + 'static,
+    {
+        let places = Places::new(self.limits.max_connections(), self.observer.clone());
+        let observer = self.observer.clone();
+        let incoming = secured(places.clone().for_each(incoming), self.security, observer.clone());
+        let local = secured(places.for_each(local), None, observer);
+        let both = stream::select(Box::pin(incoming), Box::pin(local));
         let room = Room::new(self.limits, self.observer, self.shutdown.clone());
         tonic::transport::Server::builder()
             .http2_keepalive_interval(Some(KEEPALIVE))
@@ -137,9 +198,9 @@ impl Server {
             .initial_connection_window_size(CONNECTION_WINDOW_BYTES)
             .max_concurrent_streams(MAX_STREAMS_PER_CONNECTION)
             .http2_max_header_list_size(MAX_HEADER_LIST_BYTES)
-            .layer(GateLayer::new(room, self.methods))
-            .add_routes(self.routes)
-            .serve_with_incoming_shutdown(incoming, self.shutdown.cancelled_owned())
+            .layer(GateLayer::new(room, self.methods, self.clients))
+            .add_routes(self.routes.add_service(self.health.service()))
+            .serve_with_incoming_shutdown(both, self.shutdown.cancelled_owned())
             .await
     }
 }

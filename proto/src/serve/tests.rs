@@ -160,7 +160,8 @@ impl Scene {
             .max_decoding_message_size(limits.max_message_bytes)
             .max_encoding_message_size(limits.max_message_bytes);
         let methods = Methods::described_in(crate::FILE_DESCRIPTOR_SET).unwrap();
-        let gate = GateLayer::new(Room::new(limits, tally.clone(), shutdown.clone()), methods).layer(service);
+        let gate =
+            GateLayer::new(Room::new(limits, tally.clone(), shutdown.clone()), methods, None).layer(service);
         Self {
             fake,
             finish,

@@ -1,4 +1,4 @@
-use tonic_health::pb::{HealthCheckRequest, health_client::HealthClient, health_server::HealthServer};
+use tonic_health::pb::{HealthCheckRequest, health_client::HealthClient};
 
 use super::*;
 
@@ -68,11 +68,10 @@ async fn on_shutdown_streams_end_with_unavailable_after_what_was_said_and_calls_
 async fn health_has_no_limit_but_ends_on_shutdown() {
     let (tally, shutdown) = (Arc::new(Tally::default()), CancellationToken::new());
     let health = Health::of("service").await;
-    let service = HealthServer::new(tonic_health::server::HealthService::from_health_reporter(
-        health.reporter(),
-    ));
+    let service = health.service();
     let methods = Methods::described_in(crate::FILE_DESCRIPTOR_SET).unwrap();
-    let gate = GateLayer::new(Room::new(LIMITS, tally.clone(), shutdown.clone()), methods).layer(service);
+    let gate =
+        GateLayer::new(Room::new(LIMITS, tally.clone(), shutdown.clone()), methods, None).layer(service);
     let mut client = HealthClient::new(gate);
     let mut watches = Vec::new();
     for _ in 0..10 {

@@ -2,6 +2,16 @@
 
 #![expect(clippy::unwrap_used, reason = "what helps a test may fail it")]
 
+// The integration tests of the programs need the same certificates.
+#[expect(
+    dead_code,
+    unreachable_pub,
+    reason = "it is a part of the harness, whose own crate shows it"
+)]
+#[path = "../../../tests/src/certificates.rs"]
+mod certificates;
+mod tls;
+
 use std::{io, time::Duration};
 
 use everynode_proto::{
@@ -91,11 +101,15 @@ struct Served {
 
 impl Served {
     async fn start() -> Self {
+        Self::start_as(|server| server).await
+    }
+
+    async fn start_as(how: impl FnOnce(Server) -> Server) -> Self {
         let shutdown = CancellationToken::new();
         let service = ExecutorServiceServer::new(Fake)
             .max_decoding_message_size(LIMITS.max_message_bytes)
             .max_encoding_message_size(LIMITS.max_message_bytes);
-        let server = Server::new(service, LIMITS, shutdown.clone()).await.unwrap();
+        let server = how(Server::new(service, LIMITS, shutdown.clone()).await.unwrap());
         let health = server.health();
         let (connections, incoming) = mpsc::unbounded_channel();
         let end = tokio::spawn(server.serve(UnboundedReceiverStream::new(incoming)));
@@ -154,7 +168,11 @@ async fn a_server_has_health_and_answers_and_ends_with_everything_on_it_when_it_
 #[tokio::test(start_paused = true)]
 async fn a_caller_who_doesnt_take_its_answer_is_cut_off_with_its_connection() {
     let served = Served::start().await;
-    let mut channel = served.connect().await;
+    is_cut_off(served.connect().await, served.connect().await).await;
+}
+
+/// Asks for much by a channel and takes nothing; another channel of the same server has to see that it is cut off.
+async fn is_cut_off(mut channel: Channel, other: Channel) {
     let empty_message = Body::new(Full::new(Bytes::from_static(&[0; 5])));
     let request = http::Request::post("http://executor/everynode.executor.v1.ExecutorService/Explain")
         .header("content-type", "application/grpc")
@@ -163,7 +181,7 @@ async fn a_caller_who_doesnt_take_its_answer_is_cut_off_with_its_connection() {
     let began = Instant::now();
     let answer = channel.ready().await.unwrap().call(request).await.unwrap();
     // Only the beginning of it is on its way, and so its call still has the only place.
-    let mut other = served.client().await;
+    let mut other = ExecutorServiceClient::new(other);
     while let Err(refused) = other.get_info(GetInfoRequest {}).await {
         assert_eq!(refused.code(), Code::ResourceExhausted, "{refused}");
     }

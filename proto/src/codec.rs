@@ -1,0 +1,116 @@
+//! How messages are read from the wire: as prost does it, but of a session's message the facts are counted first. An empty
+//! fact has two bytes there and some two hundred in memory, so a message of them would grow to gigabytes before anybody could
+//! refuse it.
+
+use std::marker::PhantomData;
+
+use prost::{
+    DecodeError, Message, Name,
+    bytes::Buf,
+    encoding::{DecodeContext, decode_key, skip_field},
+};
+use tonic::{
+    Status,
+    codec::{Codec, DecodeBuf, Decoder},
+};
+use tonic_prost::{ProstCodec, ProstDecoder, ProstEncoder};
+
+use crate::{planner::v1::SessionRequest, serve::refusal};
+
+/// Facts in one `SessionRequest`.
+pub const MAX_FACTS: usize = 1_000;
+/// The number of `SessionRequest.facts`.
+const FACTS: u32 = 4;
+
+/// The codec of all services.
+#[derive(Debug)]
+pub struct Counting<T, U>(PhantomData<(T, U)>);
+
+impl<T, U> Default for Counting<T, U> {
+    fn default() -> Self {
+        Self(PhantomData)
+    }
+}
+
+impl<T, U> Codec for Counting<T, U>
+where
+    T: Message + Send + 'static,
+    U: Message + Name + Default + Send + 'static,
+{
+    type Encode = T;
+    type Decode = U;
+    type Encoder = ProstEncoder<T>;
+    type Decoder = CountingDecoder<U>;
+
+    fn encoder(&mut self) -> Self::Encoder {
+        ProstCodec::<T, U>::default().encoder()
+    }
+
+    fn decoder(&mut self) -> Self::Decoder {
+        CountingDecoder(ProstCodec::<T, U>::default().decoder())
+    }
+}
+
+/// Counts before it decodes.
+#[derive(Debug)]
+pub struct CountingDecoder<U>(ProstDecoder<U>);
+
+impl<U: Message + Name + Default> Decoder for CountingDecoder<U> {
+    type Item = U;
+    type Error = Status;
+
+    fn decode(&mut self, message: &mut DecodeBuf<'_>) -> Result<Option<U>, Status> {
+        if U::full_name() == SessionRequest::full_name() {
+            // What can't be read is prost's to refuse. The whole message is in one piece.
+            let facts = count(FACTS, message.chunk()).unwrap_or_default();
+            check_facts(facts)?;
+        }
+        self.0.decode(message)
+    }
+}
+
+/// Refuses more facts than one `SessionRequest` may hold.
+///
+/// # Errors
+/// `RESOURCE_EXHAUSTED`, naming the field.
+pub fn check_facts(count: usize) -> Result<(), Status> {
+    if count <= MAX_FACTS {
+        return Ok(());
+    }
+    let message = format!("holds {count}, at most {MAX_FACTS} are taken at once; split the request");
+    Err(refusal::too_many("facts", &message))
+}
+
+/// How often a message has a field, without what is within it.
+fn count(field: u32, mut message: &[u8]) -> Result<usize, DecodeError> {
+    let mut found = 0;
+    while message.has_remaining() {
+        let (number, wire_type) = decode_key(&mut message)?;
+        if number == field {
+            found += 1;
+        }
+        skip_field(wire_type, number, &mut message, DecodeContext::default())?;
+    }
+    Ok(found)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::planner::v1::Fact;
+
+    #[test]
+    fn facts_are_counted_as_they_are_encoded() {
+        for facts in [0, 1, 1_000, 1_001] {
+            let request = SessionRequest {
+                sequence: 7,
+                facts: vec![Fact::default(); facts],
+                ..SessionRequest::default()
+            };
+            assert_eq!(count(FACTS, &request.encode_to_vec()).unwrap(), facts);
+            assert_eq!(check_facts(facts).is_ok(), facts <= MAX_FACTS);
+        }
+        // A length that leads beyond the end.
+        assert!(count(FACTS, &[0x22, 0x7F]).is_err());
+    }
+}

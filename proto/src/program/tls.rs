@@ -1,0 +1,129 @@
+//! The flags for certificates.
+
+use std::path::PathBuf;
+
+use clap::{Args, builder::BoolishValueParser};
+
+use crate::tls::{Credentials, Error, Files};
+
+/// How connections are secured. One of the two ways has to be chosen.
+#[derive(Debug, Clone, Args)]
+#[command(next_help_heading = "TLS")]
+pub struct TlsArgs {
+    /// This program's certificate, with which it serves and connects, in PEM. With the key and the authorities it is read
+    /// again when it changes; open connections go on.
+    #[arg(
+        long,
+        env = "EVERYNODE_TLS_CERT",
+        value_name = "FILE",
+        requires_all = ["tls_key", "tls_ca"],
+        conflicts_with = "plaintext"
+    )]
+    pub tls_cert: Option<PathBuf>,
+
+    /// The key of the certificate.
+    #[arg(
+        long,
+        env = "EVERYNODE_TLS_KEY",
+        value_name = "FILE",
+        requires_all = ["tls_cert", "tls_ca"],
+        conflicts_with = "plaintext"
+    )]
+    pub tls_key: Option<PathBuf>,
+
+    /// The authorities that the other side's certificates have to come from. While they are replaced: the old ones and the
+    /// new ones together.
+    #[arg(
+        long,
+        env = "EVERYNODE_TLS_CA",
+        value_name = "FILE",
+        requires_all = ["tls_cert", "tls_key"],
+        conflicts_with = "plaintext"
+    )]
+    pub tls_ca: Option<PathBuf>,
+
+    /// No TLS: everything is sent in plain text, and whoever reaches the port may ask for everything.
+    #[arg(long, env = "EVERYNODE_PLAINTEXT", value_parser = BoolishValueParser::new())]
+    pub plaintext: bool,
+}
+
+/// The flags for certificates can't be used.
+#[derive(Debug, thiserror::Error)]
+pub enum TlsError {
+    /// There are none.
+    #[error(
+        "neither TLS nor plain text is chosen: give --tls-cert, --tls-key and --tls-ca, or --plaintext where everybody who \
+         reaches the port may be trusted"
+    )]
+    NotChosen,
+    /// A file can't be used.
+    #[error("the certificates can't be used: {0}")]
+    Files(#[from] Error),
+}
+
+impl TlsArgs {
+    /// Reads the certificates; `None` when plain text was asked for.
+    ///
+    /// # Errors
+    /// Neither was asked for, or a file can't be used.
+    pub fn credentials(&self) -> Result<Option<Credentials>, TlsError> {
+        let Self {
+            tls_cert,
+            tls_key,
+            tls_ca,
+            plaintext,
+        } = self;
+        match (tls_cert, tls_key, tls_ca) {
+            (Some(certificate), Some(key), Some(authorities)) => Ok(Some(Credentials::load(Files {
+                certificate: certificate.clone(),
+                key: key.clone(),
+                authorities: authorities.clone(),
+            })?)),
+            _ if *plaintext => Ok(None),
+            _ => Err(TlsError::NotChosen),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::{Parser, error::ErrorKind};
+
+    use super::*;
+
+    #[derive(Debug, Parser)]
+    struct Cli {
+        #[command(flatten)]
+        tls: TlsArgs,
+    }
+
+    fn parsed(flags: &[&str]) -> Result<TlsArgs, clap::Error> {
+        let flags = std::iter::once("program").chain(flags.iter().copied());
+        Cli::try_parse_from(flags).map(|cli| cli.tls)
+    }
+
+    #[test]
+    fn one_of_the_two_ways_has_to_be_chosen() {
+        let error = parsed(&[]).unwrap().credentials().unwrap_err().to_string();
+        assert!(
+            error.contains("--tls-cert") && error.contains("--plaintext"),
+            "{error}"
+        );
+        assert!(parsed(&["--plaintext"]).unwrap().credentials().unwrap().is_none());
+        for flag in ["--tls-cert=a", "--tls-key=a", "--tls-ca=a"] {
+            let error = parsed(&["--plaintext", flag]).unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::ArgumentConflict);
+            let (error, name) = (error.to_string(), &flag[..flag.len() - 2]);
+            assert!(error.contains("--plaintext") && error.contains(name), "{error}");
+        }
+    }
+
+    #[test]
+    fn the_three_files_go_together_and_one_that_cant_be_used_is_named() {
+        let error = parsed(&["--tls-cert=a", "--tls-key=b"]).unwrap_err();
+        assert!(error.to_string().contains("--tls-ca"), "{error}");
+        let args = parsed(&["--tls-cert=/no/cert", "--tls-key=/no/key", "--tls-ca=/no/ca"]).unwrap();
+        let error = args.credentials().unwrap_err().to_string();
+        assert!(error.contains("/no/cert"), "{error}");
+    }
+}

@@ -1,0 +1,200 @@
+//! From files to what rustls takes.
+
+use std::{
+    fs,
+    path::Path,
+    sync::Arc,
+    time::{Duration, SystemTime, UNIX_EPOCH},
+};
+
+use tokio_rustls::rustls::{
+    self, ClientConfig, RootCertStore, ServerConfig,
+    client::Resumption,
+    crypto::{CryptoProvider, ring},
+    pki_types::{CertificateDer, PrivateKeyDer, pem, pem::PemObject},
+    server::{NoServerSessionStorage, WebPkiClientVerifier},
+    version::TLS13,
+};
+use x509_parser::parse_x509_certificate;
+
+use super::{Error, Files};
+
+/// gRPC is spoken over HTTP/2.
+const PROTOCOL: &[u8] = b"h2";
+/// How often files are read that change meanwhile.
+const READS: usize = 5;
+
+fn content(file: &Path) -> Result<Vec<u8>, Error> {
+    fs::read(file).map_err(|error| unusable(file, format!("can't be read: {error}")))
+}
+
+/// What is in the files.
+#[derive(PartialEq, Eq)]
+pub(super) struct Contents {
+    certificate: Vec<u8>,
+    key: Vec<u8>,
+    authorities: Vec<u8>,
+}
+
+/// What can be made of it.
+pub(super) struct Loaded {
+    pub(super) contents: Contents,
+    /// Asks clients for certificates.
+    pub(super) asking_server: Arc<ServerConfig>,
+    /// Doesn't.
+    pub(super) server: Arc<ServerConfig>,
+    pub(super) client: Arc<ClientConfig>,
+    /// Until when the certificate is valid.
+    pub(super) not_after: SystemTime,
+}
+
+/// Reads the files, all of the same moment: a certificate with the key of the one before it would be of no use.
+pub(super) fn read(files: &Files) -> Result<Contents, Error> {
+    let mut contents = read_once(files)?;
+    for _ in 0..READS {
+        let again = read_once(files)?;
+        if again == contents {
+            break;
+        }
+        contents = again;
+    }
+    Ok(contents)
+}
+
+fn read_once(files: &Files) -> Result<Contents, Error> {
+    Ok(Contents {
+        certificate: content(&files.certificate)?,
+        key: content(&files.key)?,
+        authorities: content(&files.authorities)?,
+    })
+}
+
+impl Loaded {
+    pub(super) fn new(contents: Contents, files: &Files) -> Result<Self, Error> {
+        let chain = certificates(&contents.certificate, &files.certificate)?;
+        let key = || key(&contents.key, &files.key);
+        let authorities = Arc::new(authorities(&contents.authorities, &files.authorities)?);
+        let not_after = not_after(&chain, &files.certificate)?;
+        let provider = Arc::new(ring::default_provider());
+        let no_pair = |error: rustls::Error| {
+            let key = files.key.display();
+            unusable(
+                &files.certificate,
+                format!("can't be used with the key {key}: {error}"),
+            )
+        };
+        let verifier = WebPkiClientVerifier::builder_with_provider(authorities.clone(), provider.clone())
+            .build()
+            .map_err(|error| unusable(&files.authorities, error.to_string()))?;
+        let builder = || {
+            ServerConfig::builder_with_provider(provider.clone())
+                .with_protocol_versions(&[&TLS13])
+                .map_err(no_pair)
+        };
+        let asking_server = builder()?
+            .with_client_cert_verifier(verifier)
+            .with_single_cert(chain.clone(), key()?)
+            .map_err(no_pair)?;
+        let server = builder()?
+            .with_no_client_auth()
+            .with_single_cert(chain.clone(), key()?)
+            .map_err(no_pair)?;
+        let client = client(provider.clone(), authorities, chain, key()?).map_err(no_pair)?;
+        Ok(Self {
+            asking_server: served(asking_server),
+            server: served(server),
+            client: Arc::new(client),
+            not_after,
+            contents,
+        })
+    }
+}
+
+/// Connects to servers of these authorities, without a certificate.
+pub(super) fn client_without_certificate(file: &Path) -> Result<Arc<ClientConfig>, Error> {
+    let client = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
+        .with_protocol_versions(&[&TLS13])
+        .map_err(|error| unusable(file, error.to_string()))?
+        .with_root_certificates(authorities(&content(file)?, file)?)
+        .with_no_client_auth();
+    Ok(Arc::new(connecting(client)))
+}
+
+fn client(
+    provider: Arc<CryptoProvider>,
+    authorities: Arc<RootCertStore>,
+    chain: Vec<CertificateDer<'static>>,
+    key: PrivateKeyDer<'static>,
+) -> Result<ClientConfig, rustls::Error> {
+    let client = ClientConfig::builder_with_provider(provider)
+        .with_protocol_versions(&[&TLS13])?
+        .with_root_certificates(authorities)
+        .with_client_auth_cert(chain, key)?;
+    Ok(connecting(client))
+}
+
+fn connecting(mut client: ClientConfig) -> ClientConfig {
+    client.alpn_protocols = vec![PROTOCOL.to_vec()];
+    client.resumption = Resumption::disabled();
+    client
+}
+
+fn served(mut server: ServerConfig) -> Arc<ServerConfig> {
+    server.alpn_protocols = vec![PROTOCOL.to_vec()];
+    server.session_storage = Arc::new(NoServerSessionStorage {});
+    server.send_tls13_tickets = 0;
+    Arc::new(server)
+}
+
+fn certificates(pem: &[u8], file: &Path) -> Result<Vec<CertificateDer<'static>>, Error> {
+    let found: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(pem).collect();
+    let found = found.map_err(|error| unreadable(file, &error))?;
+    if found.is_empty() {
+        return Err(unusable(file, "holds no certificate"));
+    }
+    Ok(found)
+}
+
+fn key(pem: &[u8], file: &Path) -> Result<PrivateKeyDer<'static>, Error> {
+    PrivateKeyDer::from_pem_slice(pem).map_err(|error| match error {
+        pem::Error::NoItemsFound => unusable(file, "holds no private key"),
+        error => unreadable(file, &error),
+    })
+}
+
+fn authorities(pem: &[u8], file: &Path) -> Result<RootCertStore, Error> {
+    let mut store = RootCertStore::empty();
+    for (index, certificate) in certificates(pem, file)?.into_iter().enumerate() {
+        store.add(certificate).map_err(|error| {
+            let which = index.saturating_add(1);
+            unusable(
+                file,
+                format!("certificate {which} can't be an authority: {error}"),
+            )
+        })?;
+    }
+    Ok(store)
+}
+
+fn not_after(chain: &[CertificateDer<'_>], file: &Path) -> Result<SystemTime, Error> {
+    let own = chain.first().map(|own| parse_x509_certificate(own));
+    let Some(Ok((_, own))) = own else {
+        return Err(unusable(file, "its first certificate can't be read"));
+    };
+    let seconds = own
+        .validity()
+        .not_after
+        .timestamp()
+        .try_into()
+        .unwrap_or_default();
+    Ok(UNIX_EPOCH + Duration::from_secs(seconds))
+}
+
+fn unreadable(file: &Path, error: &pem::Error) -> Error {
+    unusable(file, format!("can't be read as PEM: {error}"))
+}
+
+fn unusable(file: &Path, reason: impl Into<String>) -> Error {
+    let (file, reason) = (file.to_owned(), reason.into());
+    Error { file, reason }
+}

@@ -1,0 +1,353 @@
+//! Who may connect under TLS, who may ask for what, and certificates that change under open connections.
+
+use std::{
+    path::PathBuf,
+    sync::{Arc, Mutex},
+};
+
+use everynode_proto::{
+    serve::{Allowed, Clients, Kind, Observer, Refusal},
+    tls::{Connector, Credentials, Error, Files, handshake},
+};
+use tempfile::TempDir;
+use tokio::{io::AsyncReadExt, net::TcpListener};
+use tokio_rustls::rustls::{ClientConfig, RootCertStore, crypto::ring, pki_types::pem::PemObject};
+
+use super::{
+    certificates::{Authority, Issued, Mount},
+    *,
+};
+
+const SERVER: &str = "server.test";
+const CLIENT: &str = "client.test";
+
+/// Somebody's files.
+struct Holder {
+    _folder: TempDir,
+    mount: Mount,
+    credentials: Credentials,
+}
+
+impl Holder {
+    fn new(own: &Issued, authorities: &[&Authority]) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let mount = Mount::new(&folder.path().join("tls")).unwrap();
+        mount.put(own, authorities).unwrap();
+        let credentials = Credentials::load(files(&mount)).unwrap();
+        Self {
+            _folder: folder,
+            mount,
+            credentials,
+        }
+    }
+}
+
+fn files(mount: &Mount) -> Files {
+    let [certificate, key, authorities] = mount.files();
+    Files {
+        certificate,
+        key,
+        authorities,
+    }
+}
+
+fn clients() -> Clients {
+    let allowed = |flag, name: &str| Allowed {
+        flag,
+        names: vec![name.to_owned()],
+    };
+    Clients {
+        calls: allowed("--call-clients", "*"),
+        streams: allowed("--session-clients", CLIENT),
+    }
+}
+
+/// Counts handshakes that fail, and calls that are forbidden.
+#[derive(Debug, Default)]
+struct Refused(Mutex<Vec<Refusal>>);
+
+impl Observer for Refused {
+    fn began(&self, _: Kind) {}
+    fn ended(&self, _: Kind) {}
+    fn refused(&self, why: Refusal) {
+        self.0.lock().unwrap().push(why);
+    }
+}
+
+/// A server with a certificate of an authority, and clients of the same one.
+struct Scene {
+    authority: Authority,
+    server: Holder,
+    refused: Arc<Refused>,
+    running: Served,
+}
+
+impl Scene {
+    async fn new() -> Self {
+        let authority = Authority::new("first").unwrap();
+        let server = Holder::new(&authority.issue(SERVER).unwrap(), &[&authority]);
+        let refused = Arc::new(Refused::default());
+        let (credentials, observer) = (server.credentials.clone(), refused.clone());
+        let secure = |whole: Server| whole.for_certified(credentials, clients()).observed_by(observer);
+        let running = Served::start_as(secure).await;
+        Self {
+            authority,
+            server,
+            refused,
+            running,
+        }
+    }
+
+    fn client(&self, name: &str) -> Holder {
+        Holder::new(&self.authority.issue(name).unwrap(), &[&self.authority])
+    }
+
+    async fn connect(&self, config: Arc<ClientConfig>) -> Result<Channel, tonic::transport::Error> {
+        let connections = self.running.connections.clone();
+        let connect = move |_| {
+            let (client, server) = tokio::io::duplex(64 * 1024);
+            connections.send(Ok(server)).unwrap();
+            let tls = handshake(config.clone(), SERVER.try_into().unwrap(), client);
+            async { Ok::<_, io::Error>(TokioIo::new(tls.await?)) }
+        };
+        Endpoint::from_static("https://executor")
+            .initial_stream_window_size(65_535)
+            .connect_with_connector(tower::service_fn(connect))
+            .await
+    }
+
+    async fn ask(&self, config: Arc<ClientConfig>) -> Result<(), String> {
+        let channel = self.connect(config).await.map_err(|error| chain(&error))?;
+        let mut client = ExecutorServiceClient::new(channel);
+        let answer = client.get_info(GetInfoRequest {}).await;
+        answer.map(drop).map_err(|status| chain(&status))
+    }
+}
+
+/// An error with all its causes.
+fn chain(error: &dyn std::error::Error) -> String {
+    let causes = std::iter::successors(Some(error), |error| error.source());
+    causes.map(ToString::to_string).collect::<Vec<_>>().join(": ")
+}
+
+#[tokio::test]
+async fn both_sides_know_each_other_by_their_certificates() {
+    let scene = Scene::new().await;
+    scene
+        .ask(scene.client("anybody").credentials.client())
+        .await
+        .unwrap();
+    assert!(scene.refused.0.lock().unwrap().is_empty());
+}
+
+#[tokio::test]
+async fn a_client_without_a_valid_certificate_of_the_authority_is_refused() {
+    let scene = Scene::new().await;
+    let other = Authority::new("other").unwrap();
+    let foreign = Holder::new(&other.issue(CLIENT).unwrap(), &[&scene.authority]);
+    let expired = Holder::new(
+        &scene.authority.issue_expired(CLIENT).unwrap(),
+        &[&scene.authority],
+    );
+    let mut authorities = RootCertStore::empty();
+    let pem = scene.authority.pem.as_bytes();
+    authorities.add(PemObject::from_pem_slice(pem).unwrap()).unwrap();
+    let nobody = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .with_root_certificates(authorities)
+        .with_no_client_auth();
+    for (config, word) in [
+        (foreign.credentials.client(), "UnknownCA"),
+        (expired.credentials.client(), "CertificateExpired"),
+        (Arc::new(nobody), "CertificateRequired"),
+    ] {
+        let error = scene.ask(config).await.unwrap_err();
+        assert!(error.contains(word), "{word}: {error}");
+        assert_eq!(scene.refused.0.lock().unwrap().pop(), Some(Refusal::Handshake));
+    }
+    scene
+        .ask(scene.client(CLIENT).credentials.client())
+        .await
+        .unwrap();
+}
+
+#[tokio::test]
+async fn a_server_that_is_another_one_or_of_another_authority_is_refused_by_the_client() {
+    let scene = Scene::new().await;
+    let other = Authority::new("other").unwrap();
+    let trusts_another = Holder::new(&scene.authority.issue(CLIENT).unwrap(), &[&other]);
+    let error = scene.ask(trusts_another.credentials.client()).await.unwrap_err();
+    assert!(error.contains("UnknownIssuer"), "{error}");
+
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let server = Server::new(ExecutorServiceServer::new(Fake), LIMITS, CancellationToken::new());
+    let server = server.await.unwrap();
+    let server = server.for_certified(scene.server.credentials.clone(), clients());
+    tokio::spawn(server.serve_tcp(listener));
+    let client = scene.client(CLIENT);
+    let connect = async |host: &str, name: Option<&str>| {
+        let connector = Connector::new(client.credentials.clone(), name).unwrap();
+        let url = format!("https://{host}:{}", address.port());
+        let endpoint = Endpoint::from_shared(url).unwrap();
+        let channel = endpoint.connect_with_connector(connector).await;
+        channel
+            .map(ExecutorServiceClient::new)
+            .map_err(|error| chain(&error))
+    };
+    for (host, name) in [
+        ("localhost", None),
+        ("127.0.0.1", None),
+        ("127.0.0.1", Some(SERVER)),
+    ] {
+        let mut client = connect(host, name).await.unwrap();
+        client.get_info(GetInfoRequest {}).await.unwrap();
+    }
+    let error = connect("127.0.0.1", Some("other.test")).await.unwrap_err();
+    assert!(error.contains("other.test") && error.contains(SERVER), "{error}");
+    let foreign = Holder::new(&other.issue(CLIENT).unwrap(), &[&scene.authority]);
+    let connector = Connector::new(foreign.credentials.clone(), Some(SERVER)).unwrap();
+    let endpoint = Endpoint::from_shared(format!("https://{address}")).unwrap();
+    let error = chain(&endpoint.connect_with_connector(connector).await.unwrap_err());
+    assert!(error.contains("of no authority that is trusted there"), "{error}");
+    assert!(Connector::new(client.credentials.clone(), Some("no name")).is_err());
+}
+
+#[tokio::test]
+async fn streams_are_for_those_who_are_named_and_health_is_for_all_who_have_a_certificate() {
+    let scene = Scene::new().await;
+    let watch = async |name: &str| {
+        let channel = scene
+            .connect(scene.client(name).credentials.client())
+            .await
+            .unwrap();
+        let mut health = HealthClient::new(channel.clone());
+        health.check(HealthCheckRequest::default()).await.unwrap();
+        let mut client = ExecutorServiceClient::new(channel);
+        client.get_info(GetInfoRequest {}).await.unwrap();
+        client.watch_plans(WatchPlansRequest::default()).await.map(drop)
+    };
+    watch(CLIENT).await.unwrap();
+    let refused = watch("other.test").await.unwrap_err();
+    assert_eq!(refused.code(), Code::PermissionDenied);
+    assert_eq!(
+        refused.message(),
+        "a certificate for \"other.test\", \"localhost\", \"spiffe://everynode/other.test\" isn't among those that may \
+         open streams here: --session-clients client.test"
+    );
+    assert_eq!(*scene.refused.0.lock().unwrap(), [Refusal::Forbidden]);
+}
+
+#[tokio::test]
+async fn certificates_and_authorities_are_renewed_under_an_open_stream() {
+    let scene = Scene::new().await;
+    let before = scene.client(CLIENT);
+    let channel = scene.connect(before.credentials.client()).await.unwrap();
+    let mut open = ExecutorServiceClient::new(channel);
+    let plans = open.watch_plans(WatchPlansRequest::default()).await.unwrap();
+
+    // First everybody trusts both, then one after the other has a certificate of the new one.
+    let next = Authority::new("next").unwrap();
+    let both = [&scene.authority, &next];
+    let (server, mount) = (&scene.server.credentials, &scene.server.mount);
+    mount.put(&scene.authority.issue(SERVER).unwrap(), &both).unwrap();
+    assert!(server.renew().unwrap());
+    let after = Holder::new(&next.issue(CLIENT).unwrap(), &both);
+    scene.ask(after.credentials.client()).await.unwrap();
+    mount.put(&next.issue(SERVER).unwrap(), &[&next]).unwrap();
+    assert!(server.renew().unwrap());
+    assert!(!server.renew().unwrap(), "there is nothing new");
+    scene.ask(after.credentials.client()).await.unwrap();
+    let error = scene.ask(before.credentials.client()).await.unwrap_err();
+    assert!(error.contains("UnknownIssuer"), "{error}");
+
+    open.get_info(GetInfoRequest {}).await.unwrap();
+    drop(plans);
+}
+
+#[tokio::test]
+async fn what_cant_be_used_changes_nothing_and_the_file_is_named() {
+    let scene = Scene::new().await;
+    let Holder {
+        mount, credentials, ..
+    } = &scene.server;
+    let [certificate, key, authorities] = mount.files();
+    let good = scene.authority.issue(SERVER).unwrap();
+    let other = scene.authority.issue(SERVER).unwrap();
+    let (own, secret, pem) = (&*good.certificate, &*good.key, &*scene.authority.pem);
+    let garbage = "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n";
+    let cases: [([&str; 3], &PathBuf, &str); 8] = [
+        (["", secret, pem], &certificate, "holds no certificate"),
+        (["garbage", secret, pem], &certificate, "holds no certificate"),
+        ([garbage, secret, pem], &certificate, "can't be read"),
+        ([own, "", pem], &key, "holds no private key"),
+        ([own, own, pem], &key, "holds no private key"),
+        ([own, &other.key, pem], &certificate, "can't be used with the key"),
+        ([own, secret, ""], &authorities, "holds no certificate"),
+        (
+            [own, secret, garbage],
+            &authorities,
+            "certificate 1 can't be an authority",
+        ),
+    ];
+    for (contents, file, words) in cases {
+        mount.put_raw(contents).unwrap();
+        let Error { file: named, reason } = credentials.renew().unwrap_err();
+        assert_eq!(
+            (&named, reason.contains(words)),
+            (file, true),
+            "{words}: {reason}"
+        );
+    }
+    scene
+        .ask(scene.client(CLIENT).credentials.client())
+        .await
+        .unwrap();
+    std::fs::remove_file(&key).unwrap();
+    assert!(
+        credentials
+            .renew()
+            .unwrap_err()
+            .to_string()
+            .contains("can't be read")
+    );
+    assert!(Credentials::load(files(mount)).is_err());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_client_that_never_ends_its_handshake_holds_up_nobody_and_is_closed() {
+    let scene = Scene::new().await;
+    let mut silent = Vec::new();
+    // One place is left.
+    for _ in 1..LIMITS.max_connections() {
+        let (client, server) = tokio::io::duplex(64 * 1024);
+        scene.running.connections.send(Ok(server)).unwrap();
+        silent.push(client);
+    }
+    let began = Instant::now();
+    let client = scene.client(CLIENT);
+    let channel = scene.connect(client.credentials.client()).await.unwrap();
+    let mut asker = ExecutorServiceClient::new(channel);
+    asker.get_info(GetInfoRequest {}).await.unwrap();
+    let error = scene.ask(client.credentials.client()).await;
+    assert!(error.is_err(), "connections count during their handshake");
+    assert!(began.elapsed() < Duration::from_secs(10));
+    for mut client in silent {
+        assert_eq!(
+            client.read(&mut [0; 16]).await.unwrap(),
+            0,
+            "the connection is closed"
+        );
+    }
+    assert!((10..12).contains(&began.elapsed().as_secs()));
+    scene.ask(client.credentials.client()).await.unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_caller_who_doesnt_take_its_answer_is_cut_off_under_tls_too() {
+    let scene = Scene::new().await;
+    let client = scene.client(CLIENT);
+    let channel = scene.connect(client.credentials.client()).await.unwrap();
+    is_cut_off(channel, scene.connect(client.credentials.client()).await.unwrap()).await;
+}
