@@ -2,6 +2,9 @@
 
 use std::process::Command;
 
+use clap::Parser as _;
+use everynode_executor::args::Args;
+use everynode_planner::args::Cli;
 use everynode_proto::executor::v1::executor_service_server::SERVICE_NAME as EXECUTOR;
 use everynode_proto::planner::v1::planner_service_server::SERVICE_NAME as PLANNER;
 use everynode_tests::programs::workspace;
@@ -50,5 +53,19 @@ fn every_container_is_of_this_version_and_is_asked_for_a_service_that_it_has() {
         for probed in probed(container) {
             assert_eq!(probed, service, "{name} in {folder}");
         }
+    }
+}
+
+#[test]
+fn every_containers_flags_are_taken_by_its_program() {
+    for (folder, container) in containers() {
+        let args: Vec<String> = serde_json::from_value(container["args"].clone()).unwrap();
+        let line = std::iter::once("program".to_owned()).chain(args);
+        let parsed = if container["name"] == "planner" {
+            Cli::try_parse_from(line).map(drop)
+        } else {
+            Args::try_parse_from(line).map(drop)
+        };
+        parsed.unwrap_or_else(|error| panic!("in {folder}: {error}"));
     }
 }
