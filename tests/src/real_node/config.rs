@@ -109,7 +109,7 @@ pub(super) fn proxy_flags(kubeconfig: &Path) -> Vec<String> {
     flags
 }
 
-/// CoreDNS' configuration.
+/// `CoreDNS`' configuration.
 pub(super) fn corefile(kubeconfig: &Path) -> String {
     format!(
         "cluster.local {{\n    bind {NODE}\n    errors\n    ready {NODE}:8181\n    kubernetes cluster.local {{\n        \
@@ -118,7 +118,7 @@ pub(super) fn corefile(kubeconfig: &Path) -> String {
     )
 }
 
-/// The Service of the cluster's DNS and where it leads: CoreDNS is a program of the node, not a pod.
+/// The Service of the cluster's DNS and where it leads: `CoreDNS` is a program of the node, not a pod.
 pub(super) fn dns() -> String {
     format!(
         "apiVersion: v1

@@ -30,7 +30,7 @@ pub(super) enum Product {
     Conformance,
     /// What checks .proto files. From a module of its own, so that its dependencies and those of Kubernetes don't have to agree.
     Buf,
-    /// kubelet, kube-proxy and CoreDNS. From a module of its own, so that CoreDNS changes nothing of the control plane.
+    /// kubelet, kube-proxy and `CoreDNS`. From a module of its own, so that `CoreDNS` changes nothing of the control plane.
     Node,
     /// The web server that runs in pods of a real node. It takes seconds, and nothing but the standard library.
     Web,
