@@ -12,11 +12,13 @@
 //! - [`nodes`] and [`daemonsets`] make what a test is about, [`wait`] waits for what should come of it;
 //! - [`questions`] makes up `DaemonSet`s and nodes, and [`judge`] says what kube-controller-manager makes of them;
 //! - [`monitor`] sees every state that pods go through;
+//! - [`proxy`] makes trouble between the programs under test and what they talk to;
 //! - [`differential`] does the same under kube-controller-manager's controller and under Everynode, and compares;
 //! - [`conformance`] runs Kubernetes' own specs;
 //! - [`shared`] lends control planes to the tests of a process, each to one test at a time;
 //! - [`walk`] is the `DaemonSet`'s life from creation to deletion, which the demo shows on the
 //!   [`terminal`] and a test checks;
+//! - [`soak`] lets everything go wrong for as long as one likes, and has a checker watch that Everynode goes right;
 //! - [`mod@bench`] measures Everynode and kube-controller-manager's controller at the same work.
 
 pub mod audit;
@@ -32,9 +34,11 @@ pub mod monitor;
 pub mod nodes;
 pub mod ports;
 pub mod programs;
+pub mod proxy;
 pub mod questions;
 pub mod service;
 pub mod shared;
+pub mod soak;
 pub mod terminal;
 pub mod toolbox;
 pub mod wait;
