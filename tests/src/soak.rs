@@ -78,6 +78,7 @@ pub async fn run(settings: &Settings, mut say: impl FnMut(String)) -> Result<Rep
         stage,
         random,
         pending: Vec::new(),
+        by_us: HashSet::new(),
         by_others: HashSet::new(),
         actions: BTreeMap::new(),
         deletions: BTreeMap::new(),
@@ -117,7 +118,9 @@ struct Soak {
     random: Rng,
     /// Deletions by Everynode that are still to be judged, and since when.
     pending: Vec<(String, Instant)>,
-    /// Pods that somebody else has asked to be deleted.
+    /// Pods that Everynode has asked to be deleted.
+    by_us: HashSet<String>,
+    /// Pods that somebody else has asked to be deleted before.
     by_others: HashSet<String>,
     actions: BTreeMap<String, u64>,
     deletions: BTreeMap<&'static str, u64>,
@@ -223,9 +226,10 @@ impl Soak {
                 .entry(format!("{} {}", request.verb, request.resource))
                 .or_default() += 1;
             if deletes {
+                self.by_us.insert(request.name.clone());
                 self.pending.push((request.name, Instant::now()));
             }
-        } else if deletes {
+        } else if deletes && !self.by_us.contains(&request.name) {
             self.by_others.insert(request.name);
         }
     }

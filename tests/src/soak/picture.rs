@@ -78,6 +78,11 @@ impl PodView {
         !self.deleting && self.state != State::Over
     }
 
+    /// Whether it waits for a node that isn't there.
+    pub(super) fn is_homeless(&self, nodes: &BTreeMap<String, Site>) -> bool {
+        !self.bound && !nodes.contains_key(&self.node)
+    }
+
     pub(super) fn is_available(&self) -> bool {
         !self.deleting && self.state == State::Ready
     }

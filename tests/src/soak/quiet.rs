@@ -45,12 +45,13 @@ fn of_one(picture: &Picture, uid: &str, set: &SetView) -> Vec<String> {
             counts.misscheduled += i32::from(!pods.is_empty());
         }
     }
+    // What is bound to a node that is gone is the pod garbage collector's, which takes its time.
     let homeless = picture
         .pods
         .values()
-        .filter(|pod| pod.set == uid && !picture.nodes.contains_key(&pod.node));
+        .filter(|pod| pod.set == uid && pod.is_homeless(&picture.nodes));
     for pod in homeless {
-        fault(format!("{pod:?} is on no node that there is"));
+        fault(format!("{pod:?} is for a node that there isn't"));
     }
     let status = &set.status;
     let said = Counts {
