@@ -31,6 +31,7 @@ mod readme;
 mod refusals;
 mod rivals;
 mod scale;
+mod soak;
 mod status;
 mod supply;
 mod takeover;
