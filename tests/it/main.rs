@@ -32,6 +32,7 @@ mod readme;
 mod refusals;
 mod rivals;
 mod scale;
+mod soak;
 mod status;
 mod supply;
 mod takeover;

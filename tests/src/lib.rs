@@ -19,6 +19,7 @@
 //! - [`walk`] is the `DaemonSet`'s life from creation to deletion, which the demo shows on the
 //!   [`terminal`] and a test checks;
 //! - [`real_node`] is a node that is one, with pods that run; it takes root;
+//! - [`soak`] lets everything go wrong for as long as one likes, and has a checker watch that Everynode goes right;
 //! - [`mod@bench`] measures Everynode and kube-controller-manager's controller at the same work.
 
 pub mod ask;
@@ -41,6 +42,7 @@ pub mod questions;
 pub mod real_node;
 pub mod service;
 pub mod shared;
+pub mod soak;
 pub mod terminal;
 pub mod toolbox;
 pub mod wait;

@@ -45,6 +45,7 @@ pub enum Traffic {
 #[derive(Debug)]
 pub struct Line {
     address: SocketAddr,
+    server: watch::Sender<SocketAddr>,
     state: watch::Sender<State>,
     accepting: AbortHandle,
 }
@@ -69,9 +70,11 @@ impl Line {
             .context("listening for connections to relay")?;
         let address = listener.local_addr().context("a listener has an address")?;
         let (state, seen) = watch::channel(State::default());
-        let accepting = tokio::spawn(accept(listener, server, seen)).abort_handle();
+        let (server, aim) = watch::channel(server);
+        let accepting = tokio::spawn(accept(listener, aim, seen)).abort_handle();
         Ok(Self {
             address,
+            server,
             state,
             accepting,
         })
@@ -80,6 +83,11 @@ impl Line {
     /// Where it listens.
     pub fn address(&self) -> SocketAddr {
         self.address
+    }
+
+    /// Has new connections go to another server.
+    pub fn aim(&self, server: SocketAddr) {
+        self.server.send_replace(server);
     }
 
     /// Changes how all connections behave.
@@ -113,13 +121,14 @@ impl Drop for Line {
     }
 }
 
-async fn accept(listener: TcpListener, server: SocketAddr, state: watch::Receiver<State>) {
+async fn accept(listener: TcpListener, server: watch::Receiver<SocketAddr>, state: watch::Receiver<State>) {
     // Connections end with this task: the set aborts what it holds.
     let mut connections = JoinSet::new();
     loop {
         tokio::select! {
             accepted = listener.accept() => {
                 let Ok((client, _)) = accepted else { continue };
+                let server = *server.borrow();
                 if state.borrow().weather.traffic != Traffic::Refused {
                     connections.spawn(connection(client, server, state.clone()));
                 }

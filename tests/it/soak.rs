@@ -1,0 +1,24 @@
+//! Two minutes of everything going wrong. `cargo soak` goes on for as long as one likes.
+
+use everynode_tests::soak::{self, Settings};
+
+#[tokio::test]
+async fn in_two_minutes_of_trouble_the_checker_finds_nothing_wrong() {
+    let settings = Settings {
+        minutes: 2.0,
+        seed: fastrand::u64(..),
+    };
+    println!("seed {}", settings.seed);
+    let report = soak::run(&settings, |text| println!("{text}")).await.unwrap();
+    println!("{}", report.markdown(&settings));
+    assert!(
+        report.violations.is_empty(),
+        "seed {}: {:?}",
+        report.seed,
+        report.violations
+    );
+    assert!(
+        !report.faults.is_empty() && !report.deletions.is_empty(),
+        "nothing has happened"
+    );
+}

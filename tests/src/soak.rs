@@ -1,0 +1,257 @@
+//! A soak: for as long as one likes, people change a cluster while everything goes wrong that can, and a checker looks on.
+//!
+//! - [`stage`]: a real control plane, two planners, two executors, and lines between them that can be spoilt;
+//! - [`life`] is what people do, [`trouble`] what goes wrong, both by a seed;
+//! - the checker knows nothing of Everynode's code: [`eye`] watches the cluster, [`picture`] finds what is wrong at once, with
+//!   the API server's audit log for who deleted what, [`placement`] says where pods belong, and [`quiet`] what a cluster at rest
+//!   looks like;
+//! - [`report`]: what it came to.
+
+mod eye;
+mod life;
+mod picture;
+mod placement;
+mod quiet;
+mod report;
+mod stage;
+mod trouble;
+
+use std::collections::{BTreeMap, HashSet};
+use std::time::Duration;
+
+use anyhow::Result;
+use fastrand::Rng;
+use k8s_openapi::api::coordination::v1::Lease;
+use kube::Api;
+use tokio::time::{Instant, sleep};
+
+use self::eye::{Eye, Shared};
+use self::life::Life;
+pub use self::report::{Memory, Report};
+use self::stage::Stage;
+use self::trouble::Trouble;
+use crate::audit::{Audit, Request};
+use crate::control_plane::CONTENDER;
+
+/// How long a soak is, and what its random numbers begin with.
+#[derive(Debug, Clone, Copy)]
+pub struct Settings {
+    /// How long it goes on.
+    pub minutes: f64,
+    /// What random numbers begin with.
+    pub seed: u64,
+}
+
+/// For how long there is trouble before the cluster is left in peace.
+const STORM: Duration = Duration::from_secs(40);
+/// How long the cluster may take to come to rest.
+const REST: Duration = Duration::from_secs(30);
+/// How often the checker looks at the audit log.
+const LOOK: Duration = Duration::from_millis(250);
+/// How long the checker's watches may be behind the audit log.
+const LAG: Duration = Duration::from_secs(10);
+/// How often the API server is restarted: once in so many storms.
+const RESTART_EVERY: u64 = 6;
+
+/// Runs a soak until its time is over or something is wrong, and says what it came to. `say` hears how it goes.
+///
+/// # Errors
+/// The control plane, or a program, can't be started, or doesn't recover by itself.
+pub async fn run(settings: &Settings, mut say: impl FnMut(String)) -> Result<Report> {
+    let mut random = Rng::with_seed(settings.seed);
+    let stage = Stage::start().await?;
+    let picture = Shared::default();
+    let eye = Eye::open(&stage.client, &stage.namespace, &picture);
+    let life = Life::new(
+        stage.client.clone(),
+        &stage.namespace,
+        picture.clone(),
+        random.fork(),
+    );
+    let trouble = Trouble::new(random.fork());
+    let mut soak = Soak {
+        _eye: eye,
+        audit: stage.audit_log.read(),
+        life,
+        trouble,
+        picture,
+        stage,
+        random,
+        pending: Vec::new(),
+        by_us: HashSet::new(),
+        by_others: HashSet::new(),
+        actions: BTreeMap::new(),
+        deletions: BTreeMap::new(),
+        memory: (Vec::new(), Vec::new()),
+        rests: Vec::new(),
+    };
+    soak.life.begin().await?;
+    let begun = Instant::now();
+    let mut violations = soak.come_to_rest().await?;
+    let mut storms = 0;
+    while violations.is_empty() && begun.elapsed().as_secs_f64() < settings.minutes * 60.0 {
+        storms += 1;
+        soak.storm(storms % RESTART_EVERY == 0).await?;
+        violations = soak.come_to_rest().await?;
+        say(format!(
+            "{:>5.1} min: storm {storms}, at rest after {:.1} s; {} faults, {} operations, {} deletions judged",
+            begun.elapsed().as_secs_f64() / 60.0,
+            soak.rests.last().copied().unwrap_or_default(),
+            soak.trouble.done.values().sum::<u64>(),
+            soak.life.done.values().sum::<u64>(),
+            soak.deletions.values().sum::<u64>(),
+        ));
+    }
+    if !violations.is_empty() {
+        say(soak.stage.logs(40));
+    }
+    Ok(soak.report(settings, begun.elapsed(), violations).await)
+}
+
+struct Soak {
+    _eye: Eye,
+    audit: Audit,
+    life: Life,
+    trouble: Trouble,
+    picture: Shared,
+    stage: Stage,
+    random: Rng,
+    /// Deletions by Everynode that are still to be judged, and since when.
+    pending: Vec<(String, Instant)>,
+    /// Pods that Everynode has asked to be deleted.
+    by_us: HashSet<String>,
+    /// Pods that somebody else has asked to be deleted before.
+    by_others: HashSet<String>,
+    actions: BTreeMap<String, u64>,
+    deletions: BTreeMap<&'static str, u64>,
+    memory: (Vec<u64>, Vec<u64>),
+    rests: Vec<f64>,
+}
+
+impl Soak {
+    /// Trouble and life for a while.
+    async fn storm(&mut self, with_restart: bool) -> Result<()> {
+        let end = Instant::now() + STORM;
+        let mut next_trouble = Instant::now();
+        let mut restart = with_restart.then(|| Instant::now() + STORM / 2);
+        while Instant::now() < end && self.picture.lock().violations.is_empty() {
+            // People who are refused try something else.
+            let _ = self.life.go_on().await;
+            self.trouble.put_right(&mut self.stage)?;
+            if Instant::now() >= next_trouble {
+                self.trouble.make(&mut self.stage).await?;
+                next_trouble = Instant::now() + Duration::from_millis(self.random.u64(300..4_000));
+            }
+            if restart.is_some_and(|when| when <= Instant::now()) {
+                restart = None;
+                *self.trouble.done.entry("API server restarted").or_default() += 1;
+                self.stage.control_plane.restart_apiserver().await?;
+                let nodes: Vec<_> = self.picture.lock().nodes.keys().cloned().collect();
+                self.stage.healthy(&nodes).await?;
+            }
+            self.look()?;
+            sleep(Duration::from_millis(self.random.u64(20..600))).await;
+        }
+        Ok(())
+    }
+
+    /// Leaves the cluster in peace, and returns what is wrong with it when it should have come to rest.
+    async fn come_to_rest(&mut self) -> Result<Vec<String>> {
+        self.stage.mend()?;
+        self.trouble.forget();
+        let nodes: Vec<_> = self.picture.lock().nodes.keys().cloned().collect();
+        self.stage.healthy(&nodes).await?;
+        self.life.calm().await?;
+        let begun = Instant::now();
+        loop {
+            self.look()?;
+            let found = std::mem::take(&mut self.picture.lock().violations);
+            if !found.is_empty() {
+                return Ok(found);
+            }
+            let faults = quiet::faults(&self.picture.lock());
+            if faults.is_empty() && self.pending.is_empty() {
+                self.rests.push(begun.elapsed().as_secs_f64());
+                return Ok(Vec::new());
+            }
+            if begun.elapsed() >= REST {
+                return Ok(faults
+                    .into_iter()
+                    .map(|fault| format!("not at rest after 30 s: {fault}"))
+                    .collect());
+            }
+            sleep(LOOK).await;
+        }
+    }
+
+    /// Reads on in the audit log, and judges what Everynode has deleted.
+    fn look(&mut self) -> Result<()> {
+        for request in self.audit.read()? {
+            self.note(request);
+        }
+        let mut picture = self.picture.lock();
+        let (deletions, by_others) = (&mut self.deletions, &self.by_others);
+        self.pending.retain(|(name, since)| {
+            if by_others.contains(name) {
+                *deletions
+                    .entry("somebody else had deleted it before")
+                    .or_default() += 1;
+                return false;
+            }
+            match picture.judge_deletion(name) {
+                Some(Ok(reason)) => *deletions.entry(reason).or_default() += 1,
+                Some(Err(fault)) => picture
+                    .violations
+                    .push(format!("a deletion without a reason: {fault}")),
+                None if since.elapsed() < LAG => return true,
+                None => picture
+                    .violations
+                    .push(format!("a pod {name} was deleted that nobody has ever seen")),
+            }
+            false
+        });
+        drop(picture);
+        let (planners, executors) = self.stage.memory();
+        self.memory.0.extend(planners);
+        self.memory.1.extend(executors);
+        Ok(())
+    }
+
+    fn note(&mut self, request: Request) {
+        let deletes =
+            request.verb == "delete" && request.resource == "pods" && (200..300).contains(&request.code);
+        if request.user == CONTENDER {
+            *self
+                .actions
+                .entry(format!("{} {}", request.verb, request.resource))
+                .or_default() += 1;
+            if deletes {
+                self.by_us.insert(request.name.clone());
+                self.pending.push((request.name, Instant::now()));
+            }
+        } else if deletes && !self.by_us.contains(&request.name) {
+            self.by_others.insert(request.name);
+        }
+    }
+
+    async fn report(self, settings: &Settings, took: Duration, violations: Vec<String>) -> Report {
+        let leases: Api<Lease> = Api::namespaced(self.stage.client.clone(), &self.stage.namespace);
+        let lease = leases.get("everynode-executor").await.ok();
+        let transitions = lease.and_then(|lease| lease.spec?.lease_transitions);
+        Report {
+            seed: settings.seed,
+            seconds: took.as_secs(),
+            faults: self.trouble.done,
+            operations: self.life.done,
+            actions: self.actions,
+            deletions: self.deletions,
+            rests: self.rests,
+            terms: transitions.map_or(0, |transitions| {
+                u64::try_from(transitions).unwrap_or_default() + 1
+            }),
+            violations,
+            planner_memory: report::by_part(&self.memory.0),
+            executor_memory: report::by_part(&self.memory.1),
+        }
+    }
+}

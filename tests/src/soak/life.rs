@@ -1,0 +1,330 @@
+//! What people do to a cluster: `DaemonSet`s, nodes and pods come, change and go.
+
+use std::collections::{BTreeMap, HashMap};
+
+use anyhow::{Context as _, Result};
+use fastrand::Rng;
+use k8s_openapi::api::apps::v1::DaemonSet;
+use k8s_openapi::api::core::v1::Pod;
+use kube::api::{DeleteParams, Patch, PatchParams};
+use kube::{Api, Client, ResourceExt as _};
+use serde_json::{Value, json};
+
+use super::eye::Shared;
+use super::picture::VERSION;
+use crate::daemonsets::DaemonSetBuilder;
+use crate::nodes::{self, NodeBuilder};
+
+const ZONES: [&str; 3] = ["a", "b", "c"];
+const MOST_SETS: usize = 6;
+const FEWEST_SETS: usize = 2;
+const MOST_NODES: usize = 14;
+const FEWEST_NODES: usize = 5;
+/// How often pods are made to fail on one node: the pause before the next one doubles, and the cluster has to come to rest in time.
+const MOST_FAILURES: u32 = 2;
+/// By which pods are made to end in a phase, or not to be ready.
+const PHASE: &str = "everynode.test/phase";
+const READY: &str = "everynode.test/ready";
+
+/// Those who use the cluster.
+pub(super) struct Life {
+    client: Client,
+    namespace: String,
+    picture: Shared,
+    random: Rng,
+    born: u32,
+    versions: BTreeMap<String, u32>,
+    failures: HashMap<(String, String), u32>,
+    /// What was done, by kind.
+    pub(super) done: BTreeMap<&'static str, u64>,
+}
+
+impl Life {
+    pub(super) fn new(client: Client, namespace: &str, picture: Shared, random: Rng) -> Self {
+        Self {
+            client,
+            namespace: namespace.to_owned(),
+            picture,
+            random,
+            born: 0,
+            versions: BTreeMap::new(),
+            failures: HashMap::new(),
+            done: BTreeMap::new(),
+        }
+    }
+
+    /// Nodes and `DaemonSet`s to begin with.
+    pub(super) async fn begin(&mut self) -> Result<()> {
+        let nodes = (0..FEWEST_NODES + 3).map(|_| self.node()).collect();
+        nodes::create_ready(&self.client, nodes).await?;
+        for _ in 0..=FEWEST_SETS {
+            self.create_set().await?;
+        }
+        Ok(())
+    }
+
+    /// Does something. What the API server refuses, or is not there any more, is left undone.
+    pub(super) async fn go_on(&mut self) -> Result<()> {
+        let (sets, nodes) = {
+            let picture = self.picture.lock();
+            let sets: Vec<_> = picture
+                .sets
+                .values()
+                .filter(|set| !set.deleting)
+                .map(|set| set.name.clone())
+                .collect();
+            (sets, picture.nodes.keys().cloned().collect::<Vec<_>>())
+        };
+        match self.random.u8(..100) {
+            0..8 if sets.len() < MOST_SETS => self.create_set().await,
+            8..12 if sets.len() > FEWEST_SETS => self.delete_set(&sets).await,
+            12..32 => self.new_version(&sets).await,
+            32..38 => self.roll_back(&sets).await,
+            38..46 => self.change_strategy(&sets).await,
+            46..54 => self.change_placement(&sets).await,
+            54..66 => self.delete_pod().await,
+            66..71 => self.end_pod().await,
+            71..76 => self.unready_pod().await,
+            76..83 if nodes.len() < MOST_NODES => {
+                let node = self.node();
+                self.note("node added");
+                node.create(&self.client).await.map(drop)
+            }
+            83..88 if nodes.len() > FEWEST_NODES => {
+                let name = self.one(&nodes);
+                self.note("node removed");
+                nodes::delete(&self.client, &name).await
+            }
+            88..94 => self.taint(&nodes).await,
+            94..97 => self.move_node(&nodes).await,
+            _ => self.cordon(&nodes).await,
+        }
+    }
+
+    fn note(&mut self, what: &'static str) {
+        *self.done.entry(what).or_default() += 1;
+    }
+
+    fn one(&mut self, of: &[String]) -> String {
+        self.random.choice(of).cloned().unwrap_or_default()
+    }
+
+    fn zone(&mut self) -> &'static str {
+        self.random.choice(ZONES).unwrap_or("a")
+    }
+
+    /// kwok doesn't end the pods of a node that comes again by its name, so each has a new one.
+    fn node(&mut self) -> NodeBuilder {
+        self.born += 1;
+        let zone = self.zone();
+        NodeBuilder::new(&format!("node-{:04}", self.born)).label("zone", zone)
+    }
+
+    fn strategy(&mut self) -> Value {
+        let bounds = match self.random.u8(..6) {
+            0 => return json!({"type": "OnDelete", "rollingUpdate": null}),
+            1 => json!({"maxUnavailable": 2, "maxSurge": 0}),
+            2 => json!({"maxUnavailable": "30%", "maxSurge": 0}),
+            3 => json!({"maxUnavailable": 0, "maxSurge": 1}),
+            4 => json!({"maxUnavailable": 0, "maxSurge": "50%"}),
+            _ => json!({"maxUnavailable": 1, "maxSurge": 0}),
+        };
+        json!({"type": "RollingUpdate", "rollingUpdate": bounds})
+    }
+
+    fn placement(&mut self) -> Value {
+        let affinity = |operator: &str, zones: &[&str]| {
+            let requirement = json!({"key": "zone", "operator": operator, "values": zones});
+            let terms = json!({"nodeSelectorTerms": [{"matchExpressions": [requirement]}]});
+            json!({"nodeAffinity": {"requiredDuringSchedulingIgnoredDuringExecution": terms}})
+        };
+        let zone = self.zone();
+        let (selector, affinity) = match self.random.u8(..6) {
+            0 => (json!({"zone": zone}), Value::Null),
+            1 => (Value::Null, affinity("In", &[zone, "a"])),
+            2 => (Value::Null, affinity("NotIn", &[zone])),
+            _ => (Value::Null, Value::Null),
+        };
+        let tolerations = if self.random.bool() {
+            json!([{"key": "soak/own", "operator": "Exists"}])
+        } else {
+            Value::Null
+        };
+        json!({"nodeSelector": selector, "affinity": affinity, "tolerations": tolerations})
+    }
+
+    fn template(version: u32) -> Value {
+        json!({"metadata": {"labels": {VERSION: version.to_string()}}})
+    }
+
+    async fn create_set(&mut self) -> Result<()> {
+        self.born += 1;
+        let name = format!("set-{:04}", self.born);
+        let placement = self.placement();
+        let more = json!({"spec": {"updateStrategy": self.strategy(), "template": Self::template(1)}});
+        self.versions.insert(name.clone(), 1);
+        self.note("DaemonSet created");
+        let set = DaemonSetBuilder::new(&name).pod_spec(&placement).with(&more);
+        set.create(&self.client, &self.namespace).await.map(drop)
+    }
+
+    async fn delete_set(&mut self, sets: &[String]) -> Result<()> {
+        let name = self.one(sets);
+        self.note("DaemonSet deleted");
+        let api: Api<DaemonSet> = Api::namespaced(self.client.clone(), &self.namespace);
+        api.delete(&name, &DeleteParams::default())
+            .await
+            .map(drop)
+            .context("deleting a DaemonSet")
+    }
+
+    async fn patch(&mut self, what: &'static str, name: &str, patch: &Value) -> Result<()> {
+        self.note(what);
+        crate::daemonsets::patch(&self.client, &self.namespace, name, patch)
+            .await
+            .map(drop)
+    }
+
+    async fn new_version(&mut self, sets: &[String]) -> Result<()> {
+        let name = self.one(sets);
+        let version = self.versions.entry(name.clone()).or_default();
+        *version += 1;
+        let patch = json!({"spec": {"template": Self::template(*version)}});
+        self.patch("template changed", &name, &patch).await
+    }
+
+    /// Back to the template before, as `kubectl rollout undo` does.
+    async fn roll_back(&mut self, sets: &[String]) -> Result<()> {
+        let name = self.one(sets);
+        let before = self
+            .versions
+            .get(&name)
+            .copied()
+            .unwrap_or(1)
+            .saturating_sub(1)
+            .max(1);
+        let patch = json!({"spec": {"template": Self::template(before)}});
+        self.patch("rolled back", &name, &patch).await
+    }
+
+    async fn change_strategy(&mut self, sets: &[String]) -> Result<()> {
+        let name = self.one(sets);
+        let patch = json!({"spec": {"updateStrategy": self.strategy()}});
+        self.patch("strategy changed", &name, &patch).await
+    }
+
+    /// Where the pods go is part of the template, so this is a new version too.
+    async fn change_placement(&mut self, sets: &[String]) -> Result<()> {
+        let name = self.one(sets);
+        let placement = self.placement();
+        let version = self.versions.entry(name.clone()).or_default();
+        *version += 1;
+        // A merge patch takes null for "take it away", which is what is meant.
+        let patch = json!({"spec": {"template": {"metadata": {"labels": {VERSION: version.to_string()}}, "spec": placement}}});
+        self.patch("placement changed", &name, &patch).await
+    }
+
+    fn some_pod(&mut self) -> Option<(String, String, String)> {
+        let picture = self.picture.lock();
+        let mut pods: Vec<_> = picture
+            .pods
+            .values()
+            .filter(|pod| pod.is_available())
+            .map(|pod| (pod.name.clone(), pod.set.clone(), pod.node.clone()))
+            .collect();
+        drop(picture);
+        // A hash map's order is not the seed's.
+        pods.sort();
+        self.random.choice(pods)
+    }
+
+    fn pods(&self) -> Api<Pod> {
+        Api::namespaced(self.client.clone(), &self.namespace)
+    }
+
+    async fn delete_pod(&mut self) -> Result<()> {
+        let Some((name, ..)) = self.some_pod() else {
+            return Ok(());
+        };
+        self.note("pod deleted");
+        let deleted = self.pods().delete(&name, &DeleteParams::default()).await;
+        deleted.map(drop).context("deleting a pod")
+    }
+
+    async fn annotate(&mut self, what: &'static str, name: &str, key: &str, value: &str) -> Result<()> {
+        self.note(what);
+        let patch = json!({"metadata": {"annotations": {key: value}}});
+        let patched = self
+            .pods()
+            .patch(name, &PatchParams::default(), &Patch::Merge(patch))
+            .await;
+        patched.map(drop).context("annotating a pod")
+    }
+
+    /// Has a pod fail or succeed.
+    async fn end_pod(&mut self) -> Result<()> {
+        let Some((name, set, node)) = self.some_pod() else {
+            return Ok(());
+        };
+        let failures = self.failures.entry((set, node)).or_default();
+        if self.random.bool() {
+            return self.annotate("pod succeeded", &name, PHASE, "Succeeded").await;
+        }
+        if *failures >= MOST_FAILURES {
+            return Ok(());
+        }
+        *failures += 1;
+        self.annotate("pod failed", &name, PHASE, "Failed").await
+    }
+
+    async fn unready_pod(&mut self) -> Result<()> {
+        let Some((name, ..)) = self.some_pod() else {
+            return Ok(());
+        };
+        self.annotate("pod unready", &name, READY, "false").await
+    }
+
+    async fn taint(&mut self, nodes: &[String]) -> Result<()> {
+        let name = self.one(nodes);
+        let taints = match self.random.u8(..4) {
+            0 => vec![nodes::taint("soak/own", "x", "NoSchedule")],
+            1 => vec![nodes::taint("soak/own", "x", "NoExecute")],
+            _ => Vec::new(),
+        };
+        self.note("node tainted, or not any more");
+        nodes::set_taints(&self.client, &name, &taints).await.map(drop)
+    }
+
+    async fn move_node(&mut self, nodes: &[String]) -> Result<()> {
+        let (name, zone) = (self.one(nodes), self.zone());
+        self.note("node in another zone");
+        nodes::label(&self.client, &name, "zone", Some(zone))
+            .await
+            .map(drop)
+    }
+
+    async fn cordon(&mut self, nodes: &[String]) -> Result<()> {
+        let (name, cordoned) = (self.one(nodes), self.random.bool());
+        self.note("node cordoned, or not any more");
+        let patch = json!({"spec": {"unschedulable": cordoned}});
+        nodes::patch(&self.client, &name, &patch).await.map(drop)
+    }
+
+    /// Puts an end to what doesn't end by itself: pods that were made unready are made ready again.
+    pub(super) async fn calm(&mut self) -> Result<()> {
+        let api = self.pods();
+        for pod in api.list(&kube::api::ListParams::default()).await?.items {
+            if pod.annotations().contains_key(READY) {
+                let patch = json!({"metadata": {"annotations": {READY: null}}});
+                let patched = api
+                    .patch(&pod.name_any(), &PatchParams::default(), &Patch::Merge(patch))
+                    .await;
+                match patched {
+                    Err(kube::Error::Api(status)) if status.code == 404 => {}
+                    other => drop(other?),
+                }
+            }
+        }
+        Ok(())
+    }
+}

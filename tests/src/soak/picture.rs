@@ -1,0 +1,500 @@
+//! What the checker knows of the cluster, and what it finds wrong in it at once.
+//!
+//! It hears of everything by watches of its own and of each kind in the order in which it happened. Between kinds there is no
+//! order, and Everynode may act on what was true a moment ago; so whatever gives a reason to act counts for a while after it is over.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
+use std::time::{Duration, Instant};
+
+use k8s_openapi::api::apps::v1::{DaemonSet, DaemonSetStatus};
+use k8s_openapi::api::core::v1::{Node, Pod};
+use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
+use kube::ResourceExt as _;
+
+use super::placement::{Place, Site, Wish};
+use crate::daemonsets::target_node;
+
+/// The label of the pods' template that says which version of it they are of.
+pub(super) const VERSION: &str = "soak/version";
+/// For how long a reason to act counts after it is over: longer than Everynode may be kept from hearing of it.
+const LINGERS: Duration = Duration::from_mins(1);
+/// For how long pods that are gone are remembered.
+const REMEMBERED: Duration = Duration::from_mins(3);
+
+/// A pod of a `DaemonSet`.
+#[derive(Debug, Clone)]
+pub(super) struct PodView {
+    pub(super) name: String,
+    pub(super) set: String,
+    pub(super) node: String,
+    pub(super) version: String,
+    bound: bool,
+    pub(super) state: State,
+    deleting: bool,
+}
+
+/// How far a pod is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum State {
+    Unready,
+    Ready,
+    /// Succeeded or Failed.
+    Over,
+}
+
+impl PodView {
+    fn of(pod: &Pod) -> Option<Self> {
+        let owners = pod.metadata.owner_references.as_deref().unwrap_or_default();
+        let owner = owners.iter().find(|owner| owner.kind == "DaemonSet")?;
+        let status = pod.status.as_ref();
+        let conditions = status
+            .and_then(|status| status.conditions.as_deref())
+            .unwrap_or_default();
+        let bound = pod.spec.as_ref().is_some_and(|spec| spec.node_name.is_some());
+        let over = matches!(
+            status.and_then(|status| status.phase.as_deref()),
+            Some("Failed" | "Succeeded")
+        );
+        let ready = conditions
+            .iter()
+            .any(|condition| condition.type_ == "Ready" && condition.status == "True");
+        Some(Self {
+            name: pod.name_any(),
+            set: owner.uid.clone(),
+            node: target_node(pod).unwrap_or_default().to_owned(),
+            version: pod.labels().get(VERSION).cloned().unwrap_or_default(),
+            bound,
+            state: match (over, ready) {
+                (true, _) => State::Over,
+                (false, true) => State::Ready,
+                (false, false) => State::Unready,
+            },
+            deleting: pod.metadata.deletion_timestamp.is_some(),
+        })
+    }
+
+    /// Whether it counts as there: not being deleted and not over.
+    pub(super) fn is_live(&self) -> bool {
+        !self.deleting && self.state != State::Over
+    }
+
+    /// Whether it waits for a node that isn't there.
+    pub(super) fn is_homeless(&self, nodes: &BTreeMap<String, Site>) -> bool {
+        !self.bound && !nodes.contains_key(&self.node)
+    }
+
+    pub(super) fn is_available(&self) -> bool {
+        !self.deleting && self.state == State::Ready
+    }
+}
+
+/// How many pods a rolling update may do without, or have beside the old ones.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Strategy {
+    OnDelete,
+    Replace,
+    Surge,
+}
+
+/// A `DaemonSet`.
+#[derive(Debug, Clone)]
+pub(super) struct SetView {
+    pub(super) name: String,
+    pub(super) wish: Wish,
+    pub(super) version: String,
+    pub(super) strategy: Strategy,
+    max_unavailable: IntOrString,
+    pub(super) generation: i64,
+    pub(super) status: DaemonSetStatus,
+    pub(super) deleting: bool,
+}
+
+impl SetView {
+    fn of(set: &DaemonSet) -> Self {
+        let spec = &set.spec;
+        let update = spec.update_strategy.as_ref();
+        let rolling = update.and_then(|update| update.rolling_update.as_ref());
+        let surge = rolling.and_then(|rolling| rolling.max_surge.as_ref());
+        let surges = surge.is_some_and(|surge| {
+            !matches!(surge, IntOrString::Int(0)) && surge != &IntOrString::String("0%".to_owned())
+        });
+        let on_delete = update.is_some_and(|update| update.type_.as_deref() == Some("OnDelete"));
+        let labels = spec
+            .template
+            .metadata
+            .as_ref()
+            .and_then(|metadata| metadata.labels.as_ref());
+        let unavailable = rolling.and_then(|rolling| rolling.max_unavailable.clone());
+        Self {
+            name: set.name_any(),
+            wish: Wish::of(set),
+            version: labels
+                .and_then(|labels| labels.get(VERSION))
+                .cloned()
+                .unwrap_or_default(),
+            strategy: match (on_delete, surges) {
+                (true, _) => Strategy::OnDelete,
+                (false, true) => Strategy::Surge,
+                (false, false) => Strategy::Replace,
+            },
+            max_unavailable: unavailable.unwrap_or(IntOrString::Int(1)),
+            generation: set.metadata.generation.unwrap_or_default(),
+            status: set.status.clone().unwrap_or_default(),
+            deleting: set.metadata.deletion_timestamp.is_some(),
+        }
+    }
+
+    /// How many of so many pods may be missing by R3.
+    fn may_miss(&self, desired: usize) -> usize {
+        let most = match &self.max_unavailable {
+            IntOrString::Int(number) => usize::try_from(*number).unwrap_or_default(),
+            IntOrString::String(percent) => {
+                let percent: usize = percent.trim_end_matches('%').parse().unwrap_or_default();
+                (desired * percent).div_ceil(100)
+            }
+        };
+        most.max(1)
+    }
+}
+
+/// A moment in the past that counts for a while.
+#[derive(Debug, Clone, Copy, Default)]
+struct Lately(Option<Instant>);
+
+impl Lately {
+    fn note(&mut self, now: Instant) {
+        self.0 = Some(now);
+    }
+
+    fn counts(self, now: Instant) -> bool {
+        self.0.is_some_and(|then| now.duration_since(then) < LINGERS)
+    }
+}
+
+/// What was true of a `DaemonSet` a while ago.
+#[derive(Debug, Default)]
+struct Past {
+    /// When its template was another one.
+    other_version: Lately,
+    /// When it might surge.
+    surging: Lately,
+    /// When its updates replaced no pods before the new one was there, or none at all.
+    replacing: Lately,
+    /// What its budget has been.
+    budgets: VecDeque<(Instant, usize)>,
+    /// The nodes that lack an available pod because Everynode has deleted one for an update.
+    taken_out: BTreeSet<String>,
+}
+
+/// What was true of a `DaemonSet` on a node a while ago.
+#[derive(Debug, Default, Clone, Copy)]
+struct CellPast {
+    /// When no pod belonged there.
+    forbidden: Lately,
+    /// When there was more than one pod.
+    crowded: Lately,
+    /// When a pod was available there.
+    served: Lately,
+}
+
+/// The cluster as the checker sees it.
+#[derive(Debug, Default)]
+pub(super) struct Picture {
+    pub(super) nodes: BTreeMap<String, Site>,
+    pub(super) sets: BTreeMap<String, SetView>,
+    pub(super) pods: HashMap<String, PodView>,
+    past: HashMap<String, Past>,
+    cells: HashMap<(String, String), CellPast>,
+    /// Pods by name as they were before they were deleted, and when that was seen.
+    graves: HashMap<String, (PodView, Instant)>,
+    pub(super) violations: Vec<String>,
+}
+
+impl Picture {
+    pub(super) fn saw_node(&mut self, node: &Node) {
+        self.place(&node.name_any(), Some(Site::of(node)));
+    }
+
+    pub(super) fn lost_node(&mut self, name: &str) {
+        self.place(name, None);
+    }
+
+    fn place(&mut self, name: &str, site: Option<Site>) {
+        if self.nodes.get(name) == site.as_ref() {
+            return;
+        }
+        self.note_forbidden(|_, node| node == name);
+        if let Some(site) = site {
+            self.nodes.insert(name.to_owned(), site);
+        } else {
+            self.nodes.remove(name);
+            let now = Instant::now();
+            for set in self.sets.keys() {
+                let cell = self.cells.entry((set.clone(), name.to_owned())).or_default();
+                cell.forbidden.note(now);
+            }
+        }
+        self.note_forbidden(|_, node| node == name);
+        self.note_budgets();
+    }
+
+    pub(super) fn saw_set(&mut self, set: &DaemonSet) {
+        let Some(uid) = set.uid() else { return };
+        let view = SetView::of(set);
+        let now = Instant::now();
+        self.note_forbidden(|set, _| set == uid);
+        let past = self.past.entry(uid.clone()).or_default();
+        if let Some(before) = self.sets.get(&uid) {
+            if before.version != view.version {
+                past.other_version.note(now);
+            }
+            past.note_strategy(before.strategy, now);
+        }
+        past.note_strategy(view.strategy, now);
+        self.sets.insert(uid.clone(), view);
+        self.note_forbidden(|set, _| set == uid);
+        self.note_budgets();
+    }
+
+    pub(super) fn lost_set(&mut self, uid: &str) {
+        self.sets.remove(uid);
+        self.past.remove(uid);
+        self.cells.retain(|(set, _), _| set != uid);
+    }
+
+    /// Notes where no pod belongs now, of the cells that are meant.
+    fn note_forbidden(&mut self, meant: impl Fn(&str, &str) -> bool) {
+        let now = Instant::now();
+        for (uid, set) in &self.sets {
+            for (name, site) in &self.nodes {
+                if meant(uid, name) && set.wish.on(site) == Place::Forbidden {
+                    let cell = self.cells.entry((uid.clone(), name.clone())).or_default();
+                    cell.forbidden.note(now);
+                }
+            }
+        }
+    }
+
+    fn note_budgets(&mut self) {
+        let now = Instant::now();
+        for (uid, set) in &self.sets {
+            let desired = self
+                .nodes
+                .values()
+                .filter(|site| set.wish.on(site) == Place::Wanted);
+            let budget = set.may_miss(desired.count());
+            let past = self.past.entry(uid.clone()).or_default();
+            // The last one that is old enough was in force when the window began.
+            while past
+                .budgets
+                .get(1)
+                .is_some_and(|(then, _)| now.duration_since(*then) > LINGERS)
+            {
+                past.budgets.pop_front();
+            }
+            if past.budgets.back().is_none_or(|(_, last)| *last != budget) {
+                past.budgets.push_back((now, budget));
+            }
+        }
+    }
+
+    pub(super) fn saw_pod(&mut self, pod: &Pod) {
+        let (Some(uid), Some(view)) = (pod.uid(), PodView::of(pod)) else {
+            return;
+        };
+        let now = Instant::now();
+        let before = self.pods.insert(uid, view.clone());
+        if let Some(before) = before.filter(|before| view.deleting && !before.deleting) {
+            self.graves.insert(before.name.clone(), (before, now));
+        }
+        let live = self.live(&view.set, &view.node);
+        let cell = self
+            .cells
+            .entry((view.set.clone(), view.node.clone()))
+            .or_default();
+        if live.len() > 1 {
+            cell.crowded.note(now);
+        }
+        if view.is_available() {
+            cell.served.note(now);
+            if let Some(past) = self.past.get_mut(&view.set) {
+                past.taken_out.remove(&view.node);
+            }
+        }
+        let surging = self
+            .past
+            .get(&view.set)
+            .is_some_and(|past| past.surging.counts(now))
+            || self
+                .sets
+                .get(&view.set)
+                .is_some_and(|set| set.strategy == Strategy::Surge);
+        if live.len() > if surging { 2 } else { 1 } && view.is_live() {
+            self.violations.push(format!(
+                "{} live pods of one DaemonSet on {}: {live:?}",
+                live.len(),
+                view.node
+            ));
+        }
+    }
+
+    pub(super) fn lost_pod(&mut self, pod: &Pod) {
+        let Some(uid) = pod.uid() else { return };
+        let now = Instant::now();
+        if let Some(view) = self.pods.remove(&uid)
+            && !view.deleting
+        {
+            self.graves.insert(view.name.clone(), (view, now));
+        }
+        self.graves
+            .retain(|_, (_, since)| now.duration_since(*since) < REMEMBERED);
+    }
+
+    /// A list has begun anew: what isn't on it is gone.
+    pub(super) fn keep_pods(&mut self, pods: &[Pod]) {
+        let there: BTreeSet<_> = pods.iter().filter_map(kube::ResourceExt::uid).collect();
+        let now = Instant::now();
+        let gone: Vec<_> = self
+            .pods
+            .keys()
+            .filter(|uid| !there.contains(*uid))
+            .cloned()
+            .collect();
+        for uid in gone {
+            if let Some(view) = self.pods.remove(&uid)
+                && !view.deleting
+            {
+                self.graves.insert(view.name.clone(), (view, now));
+            }
+        }
+        for pod in pods {
+            self.saw_pod(pod);
+        }
+    }
+
+    pub(super) fn keep_nodes(&mut self, nodes: &[Node]) {
+        let there: BTreeSet<_> = nodes.iter().map(kube::ResourceExt::name_any).collect();
+        let gone: Vec<_> = self
+            .nodes
+            .keys()
+            .filter(|name| !there.contains(*name))
+            .cloned()
+            .collect();
+        for name in &gone {
+            self.lost_node(name);
+        }
+        for node in nodes {
+            self.saw_node(node);
+        }
+    }
+
+    pub(super) fn keep_sets(&mut self, sets: &[DaemonSet]) {
+        let there: BTreeSet<_> = sets.iter().filter_map(kube::ResourceExt::uid).collect();
+        let gone: Vec<_> = self
+            .sets
+            .keys()
+            .filter(|uid| !there.contains(*uid))
+            .cloned()
+            .collect();
+        for uid in &gone {
+            self.lost_set(uid);
+        }
+        for set in sets {
+            self.saw_set(set);
+        }
+    }
+
+    fn live(&self, set: &str, node: &str) -> Vec<String> {
+        let pods = self.pods.values();
+        let live = pods.filter(|pod| pod.set == set && pod.node == node && pod.is_live());
+        live.map(|pod| pod.name.clone()).collect()
+    }
+
+    /// Looks at a deletion of Everynode's own. Returns why it was right; `None` while the pod has not been seen yet.
+    pub(super) fn judge_deletion(&mut self, name: &str) -> Option<Result<&'static str, String>> {
+        let grave = self.graves.get(name).map(|(pod, _)| pod.clone());
+        let pod = grave.or_else(|| self.pods.values().find(|pod| pod.name == name).cloned())?;
+        Some(
+            self.reason(&pod)
+                .map_err(|fault| format!("{name} on {}: {fault}", pod.node)),
+        )
+    }
+
+    fn reason(&mut self, pod: &PodView) -> Result<&'static str, String> {
+        let now = Instant::now();
+        let key = (pod.set.clone(), pod.node.clone());
+        let cell = self.cells.get(&key).copied().unwrap_or_default();
+        let Some(set) = self.sets.get(&pod.set).filter(|set| !set.deleting) else {
+            return Ok("its DaemonSet is gone");
+        };
+        if pod.state == State::Over {
+            return Ok("over (N3)");
+        }
+        let place = self.nodes.get(&pod.node).map(|site| set.wish.on(site));
+        if cell.forbidden.counts(now) || place == Some(Place::Forbidden) {
+            return Ok("excluded (N2)");
+        }
+        if place.is_none() {
+            return if pod.bound {
+                Err("bound to a node that is gone, which is the garbage collector's".to_owned())
+            } else {
+                Ok("its node is gone (N6)")
+            };
+        }
+        let strategy = set.strategy;
+        let Some(past) = self.past.get_mut(&pod.set) else {
+            return Err("nothing is known of its DaemonSet".to_owned());
+        };
+        let is_old = pod.version != set.version || past.other_version.counts(now);
+        if !is_old {
+            return if cell.crowded.counts(now) {
+                Ok("one too many (N4)")
+            } else {
+                Err(format!(
+                    "it is of the current version {}, alone, and where it belongs",
+                    pod.version
+                ))
+            };
+        }
+        if !pod.is_available() {
+            return Ok("old and unavailable (R4, R5)");
+        }
+        past.note_strategy(strategy, now);
+        if !past.surging.counts(now) && !past.replacing.counts(now) {
+            return Err("updates are only on deletion".to_owned());
+        }
+        if past.replacing.counts(now) {
+            let available = self.pods.values().any(|other| {
+                other.name != pod.name
+                    && (&other.set, &other.node) == (&pod.set, &pod.node)
+                    && other.is_available()
+            });
+            if !available && place == Some(Place::Wanted) {
+                past.taken_out.insert(pod.node.clone());
+            }
+            past.taken_out.retain(|node| self.nodes.contains_key(node));
+            let budget = past.budgets.iter().map(|(_, budget)| *budget).max().unwrap_or(1);
+            if past.taken_out.len() > budget && !past.surging.counts(now) {
+                return Err(format!(
+                    "with it, updates have taken pods from {:?}, and at most {budget} may be missing",
+                    past.taken_out
+                ));
+            }
+            return Ok("old, within the budget (R4)");
+        }
+        if cell.crowded.counts(now) && cell.served.counts(now) || place != Some(Place::Wanted) {
+            return Ok("old, beside a new one (R5)");
+        }
+        Err("old, and available, with no new one beside it, though updates surge".to_owned())
+    }
+}
+
+impl Past {
+    fn note_strategy(&mut self, strategy: Strategy, now: Instant) {
+        match strategy {
+            Strategy::Surge => self.surging.note(now),
+            Strategy::Replace => self.replacing.note(now),
+            Strategy::OnDelete => {}
+        }
+    }
+}

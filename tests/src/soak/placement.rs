@@ -1,0 +1,211 @@
+//! Where a `DaemonSet`'s pods belong, read from its template by the checker itself: as much of the rules as the soak's own
+//! `DaemonSet`s make use of, and nothing that Everynode has written.
+
+use std::collections::BTreeMap;
+
+use k8s_openapi::api::apps::v1::DaemonSet;
+use k8s_openapi::api::core::v1::{Node, NodeSelectorRequirement, Taint, Toleration};
+
+/// What is to become of a pod on a node.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Place {
+    /// There should be one.
+    Wanted,
+    /// None is made, and one that is there stays.
+    Tolerated,
+    /// There should be none.
+    Forbidden,
+}
+
+/// What placement reads of a node.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub(super) struct Site {
+    labels: BTreeMap<String, String>,
+    taints: Vec<Taint>,
+}
+
+impl Site {
+    pub(super) fn of(node: &Node) -> Self {
+        Self {
+            labels: node.metadata.labels.clone().unwrap_or_default(),
+            taints: node
+                .spec
+                .as_ref()
+                .and_then(|spec| spec.taints.clone())
+                .unwrap_or_default(),
+        }
+    }
+}
+
+/// What placement reads of a `DaemonSet`.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub(super) struct Wish {
+    selector: BTreeMap<String, String>,
+    /// Each list of requirements is one way to be chosen; none at all chooses every node.
+    terms: Vec<Vec<NodeSelectorRequirement>>,
+    tolerations: Vec<Toleration>,
+}
+
+/// What every daemon pod tolerates: key and effect.
+const TOLERATED: [(&str, &str); 6] = [
+    ("not-ready", "NoExecute"),
+    ("unreachable", "NoExecute"),
+    ("disk-pressure", "NoSchedule"),
+    ("memory-pressure", "NoSchedule"),
+    ("pid-pressure", "NoSchedule"),
+    ("unschedulable", "NoSchedule"),
+];
+
+impl Wish {
+    pub(super) fn of(daemon_set: &DaemonSet) -> Self {
+        let Some(pod) = daemon_set.spec.template.spec.as_ref() else {
+            return Self::default();
+        };
+        let terms = pod
+            .affinity
+            .as_ref()
+            .and_then(|affinity| affinity.node_affinity.as_ref())
+            .and_then(|affinity| {
+                affinity
+                    .required_during_scheduling_ignored_during_execution
+                    .as_ref()
+            })
+            .map(|selector| {
+                let terms = selector.node_selector_terms.iter();
+                terms
+                    .map(|term| term.match_expressions.clone().unwrap_or_default())
+                    .collect()
+            });
+        Self {
+            selector: pod.node_selector.clone().unwrap_or_default(),
+            terms: terms.unwrap_or_default(),
+            tolerations: pod.tolerations.clone().unwrap_or_default(),
+        }
+    }
+
+    /// What is to become of a pod on this node.
+    pub(super) fn on(&self, site: &Site) -> Place {
+        let selected = self
+            .selector
+            .iter()
+            .all(|(key, value)| site.labels.get(key) == Some(value));
+        let chosen = self.terms.is_empty()
+            || self
+                .terms
+                .iter()
+                .any(|term| term.iter().all(|requirement| holds(requirement, site)));
+        if !selected || !chosen {
+            return Place::Forbidden;
+        }
+        let bad = |effect: &str| {
+            site.taints
+                .iter()
+                .any(|taint| taint.effect == effect && !self.tolerates(taint))
+        };
+        if bad("NoExecute") {
+            Place::Forbidden
+        } else if bad("NoSchedule") {
+            Place::Tolerated
+        } else {
+            Place::Wanted
+        }
+    }
+
+    fn tolerates(&self, taint: &Taint) -> bool {
+        let by_default = TOLERATED.iter().any(|(key, effect)| {
+            taint.key.strip_prefix("node.kubernetes.io/") == Some(key) && taint.effect == *effect
+        });
+        by_default
+            || self.tolerations.iter().any(|toleration| {
+                let key = toleration.key.as_deref().unwrap_or_default();
+                let effect = toleration.effect.as_deref().unwrap_or_default();
+                let exists = toleration.operator.as_deref() == Some("Exists");
+                (key == taint.key || (key.is_empty() && exists))
+                    && (effect == taint.effect || effect.is_empty())
+                    && (exists || toleration.value == taint.value)
+            })
+    }
+}
+
+fn holds(requirement: &NodeSelectorRequirement, site: &Site) -> bool {
+    let value = site.labels.get(&requirement.key);
+    let values = requirement.values.as_deref().unwrap_or_default();
+    let is_listed = value.is_some_and(|value| values.contains(value));
+    match requirement.operator.as_str() {
+        "In" => is_listed,
+        "NotIn" => !is_listed,
+        "Exists" => value.is_some(),
+        "DoesNotExist" => value.is_none(),
+        _ => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    fn place(pod: &Value, labels: &Value, taints: &Value) -> Place {
+        let daemon_set = json!({"metadata": {}, "spec": {"selector": {}, "template": {"spec": pod}}});
+        let node = json!({"metadata": {"labels": labels}, "spec": {"taints": taints}});
+        let daemon_set = serde_json::from_value(daemon_set).unwrap();
+        Wish::of(&daemon_set).on(&Site::of(&serde_json::from_value(node).unwrap()))
+    }
+
+    fn spec(more: &Value) -> Value {
+        let mut spec = json!({"containers": []});
+        crate::daemonsets::merge(&mut spec, more);
+        spec
+    }
+
+    #[test]
+    fn selector_and_affinity_choose_nodes() {
+        let by_selector = spec(&json!({"nodeSelector": {"zone": "a"}}));
+        assert_eq!(
+            place(&by_selector, &json!({"zone": "a"}), &json!([])),
+            Place::Wanted
+        );
+        assert_eq!(place(&by_selector, &json!({}), &json!([])), Place::Forbidden);
+        let term = |operator: &str| {
+            let requirement = json!({"key": "zone", "operator": operator, "values": ["a", "b"]});
+            let terms = json!({"nodeSelectorTerms": [{"matchExpressions": [requirement]}]});
+            let required = json!({"requiredDuringSchedulingIgnoredDuringExecution": terms});
+            spec(&json!({"affinity": {"nodeAffinity": required}}))
+        };
+        assert_eq!(
+            place(&term("In"), &json!({"zone": "b"}), &json!([])),
+            Place::Wanted
+        );
+        assert_eq!(
+            place(&term("In"), &json!({"zone": "c"}), &json!([])),
+            Place::Forbidden
+        );
+        assert_eq!(place(&term("NotIn"), &json!({}), &json!([])), Place::Wanted);
+    }
+
+    #[test]
+    fn taints_keep_pods_away_or_drive_them_out() {
+        let taint = |key: &str, effect: &str| json!([{"key": key, "value": "x", "effect": effect}]);
+        let plain = spec(&json!({}));
+        assert_eq!(
+            place(&plain, &json!({}), &taint("own", "NoSchedule")),
+            Place::Tolerated
+        );
+        assert_eq!(
+            place(&plain, &json!({}), &taint("own", "NoExecute")),
+            Place::Forbidden
+        );
+        assert_eq!(
+            place(&plain, &json!({}), &taint("own", "PreferNoSchedule")),
+            Place::Wanted
+        );
+        let cordoned = taint("node.kubernetes.io/unschedulable", "NoSchedule");
+        assert_eq!(place(&plain, &json!({}), &cordoned), Place::Wanted);
+        let tolerant = spec(&json!({"tolerations": [{"key": "own", "operator": "Exists"}]}));
+        assert_eq!(
+            place(&tolerant, &json!({}), &taint("own", "NoExecute")),
+            Place::Wanted
+        );
+    }
+}

@@ -1,0 +1,178 @@
+//! The cluster with two planners and two executors, and the lines between them.
+
+use std::fmt::Write as _;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use anyhow::{Context as _, Result};
+use kube::Client;
+use rustix::process::Signal;
+
+use crate::audit::AuditLog;
+use crate::bench::meter::usage;
+use crate::control_plane::{ControlPlane, Options};
+use crate::programs::{Profile, Programs};
+use crate::proxy::line::{Line, Weather};
+use crate::service::{Executor, Planner, ServiceOptions};
+use crate::shared::fresh_namespace;
+
+/// What the API server writes down: what Everynode does, and who else deletes pods.
+const POLICY: &str = r#"apiVersion: audit.k8s.io/v1
+kind: Policy
+omitStages: [RequestReceived]
+rules:
+- level: Metadata
+  users: [contender]
+  verbs: [create, delete, patch, update]
+- level: Metadata
+  verbs: [delete, deletecollection]
+  resources:
+  - {group: "", resources: [pods]}
+- level: None
+"#;
+
+/// A shorter lease than usual, so that there are more terms.
+const ELECTION: [&str; 5] = [
+    "--leader-elect=true",
+    "--leader-elect-lease-duration=4s",
+    "--leader-elect-renew-deadline=3s",
+    "--leader-elect-retry-period=500ms",
+    "--log=info",
+];
+
+/// An executor and its ways to the others.
+#[derive(Debug)]
+pub(super) struct Seat {
+    pub(super) executor: Executor,
+    pub(super) to_planner: Line,
+    pub(super) to_api: Line,
+}
+
+/// Everything that runs. Dropped in this order.
+pub(super) struct Stage {
+    pub(super) seats: Vec<Seat>,
+    pub(super) planners: Vec<Planner>,
+    pub(super) control_plane: ControlPlane,
+    pub(super) client: Client,
+    pub(super) namespace: String,
+    pub(super) audit_log: AuditLog,
+}
+
+impl Stage {
+    pub(super) async fn start() -> Result<Self> {
+        let audit_log = AuditLog::new(POLICY)?;
+        let options = Options {
+            flags: audit_log.flags(),
+            ..Options::default()
+        };
+        let control_plane = ControlPlane::start(options).await?;
+        let client = control_plane.client().await?;
+        let namespace = fresh_namespace(&client).await?;
+        let programs = Programs::built(Profile::Dev).await?;
+        let mut planners = Vec::new();
+        for _ in 0..2 {
+            planners.push(Planner::start(&programs, ServiceOptions::default()).await?);
+        }
+        let mut seats = Vec::new();
+        for (number, planner) in planners.iter().enumerate() {
+            let to_planner = Line::start(address(planner)?).await?;
+            let to_api = Line::start(control_plane.api_server_address().into()).await?;
+            let kubeconfig = kubeconfig(&control_plane, to_api.address())?;
+            let mut flags: Vec<_> = ELECTION.map(str::to_owned).into();
+            flags.push(format!("--identity=executor-{number}"));
+            flags.push(format!("--leader-elect-resource-namespace={namespace}"));
+            let options = ServiceOptions {
+                flags,
+                ..ServiceOptions::default()
+            };
+            let planner = format!("http://{}", to_planner.address());
+            let executor = Executor::start(&programs, &planner, &kubeconfig, options).await?;
+            seats.push(Seat {
+                executor,
+                to_planner,
+                to_api,
+            });
+        }
+        Ok(Self {
+            seats,
+            planners,
+            control_plane,
+            client,
+            namespace,
+            audit_log,
+        })
+    }
+
+    /// Has every way be good and every process run, whatever was done to them.
+    pub(super) fn mend(&mut self) -> Result<()> {
+        for seat in &mut self.seats {
+            seat.to_planner.set(Weather::default());
+            seat.to_api.set(Weather::default());
+            if seat.executor.is_running() {
+                seat.executor.signal(Signal::CONT);
+            } else {
+                seat.executor.launch()?;
+            }
+        }
+        for planner in &mut self.planners {
+            if planner.is_running() {
+                planner.signal(Signal::CONT);
+            } else {
+                planner.launch()?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Resident bytes of each planner and executor that runs.
+    pub(super) fn memory(&self) -> (Vec<u64>, Vec<u64>) {
+        let bytes = |pid: Option<i32>| pid.and_then(|pid| usage(pid).ok()).map(|usage| usage.rss_bytes);
+        (
+            self.planners
+                .iter()
+                .filter_map(|planner| bytes(planner.pid()))
+                .collect(),
+            self.seats
+                .iter()
+                .filter_map(|seat| bytes(seat.executor.pid()))
+                .collect(),
+        )
+    }
+
+    /// The last lines of all logs.
+    pub(super) fn logs(&self, lines: usize) -> String {
+        let mut logs = String::new();
+        let planners = self
+            .planners
+            .iter()
+            .map(|planner| ("planner", planner.log_tail(lines)));
+        let executors = self
+            .seats
+            .iter()
+            .map(|seat| ("executor", seat.executor.log_tail(lines)));
+        for (name, tail) in planners.chain(executors) {
+            let _ = writeln!(logs, "--- {name}\n{tail}");
+        }
+        logs
+    }
+
+    /// Waits until the API server answers, and the nodes are ready.
+    pub(super) async fn healthy(&mut self, nodes: &[String]) -> Result<()> {
+        self.control_plane.ensure_running().await?;
+        crate::nodes::wait_ready(&self.client, nodes, Duration::from_mins(3)).await
+    }
+}
+
+/// Where a planner serves.
+pub(super) fn address(planner: &Planner) -> Result<SocketAddr> {
+    planner.address().parse().context("a planner's address")
+}
+
+fn kubeconfig(control_plane: &ControlPlane, server: SocketAddr) -> Result<PathBuf> {
+    let written = control_plane.contender_kubeconfig(&format!("https://{server}"))?;
+    // Each executor has a way of its own, and so a file of its own.
+    let own = written.with_extension(format!("{}.kubeconfig", server.port()));
+    std::fs::copy(&written, &own).context("copying a kubeconfig")?;
+    Ok(own)
+}
