@@ -45,7 +45,7 @@ fn main() -> ExitCode {
     let mut unfit = false;
     let code = run_until_interrupted(async |terminal| {
         let prepared = ground::prepare(install).await;
-        unfit = prepared.as_ref().is_err_and(|error| error.is::<Unfit>());
+        unfit = prepared.as_ref().is_err_and(anyhow::Error::is::<Unfit>);
         prepared?;
         real_node(terminal).await
     });

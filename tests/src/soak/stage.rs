@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result};
 use kube::Client;
-use rustix::process::Signal;
 
+use super::trouble::revive;
 use crate::audit::AuditLog;
 use crate::bench::meter::usage;
 use crate::control_plane::{ControlPlane, Options};
@@ -41,6 +41,9 @@ const ELECTION: [&str; 5] = [
     "--log=info",
 ];
 
+/// How many planners and how many executors there are.
+pub(super) const SEATS: usize = 2;
+
 /// An executor and its ways to the others.
 #[derive(Debug)]
 pub(super) struct Seat {
@@ -71,7 +74,7 @@ impl Stage {
         let namespace = fresh_namespace(&client).await?;
         let programs = Programs::built(Profile::Dev).await?;
         let mut planners = Vec::new();
-        for _ in 0..2 {
+        for _ in 0..SEATS {
             planners.push(Planner::start(&programs, ServiceOptions::default()).await?);
         }
         let mut seats = Vec::new();
@@ -109,20 +112,18 @@ impl Stage {
         for seat in &mut self.seats {
             seat.to_planner.set(Weather::default());
             seat.to_api.set(Weather::default());
-            if seat.executor.is_running() {
-                seat.executor.signal(Signal::CONT);
-            } else {
-                seat.executor.launch()?;
-            }
+            revive(&mut seat.executor)?;
         }
-        for planner in &mut self.planners {
-            if planner.is_running() {
-                planner.signal(Signal::CONT);
-            } else {
-                planner.launch()?;
-            }
-        }
-        Ok(())
+        self.planners.iter_mut().try_for_each(revive)
+    }
+
+    /// An executor with its ways.
+    pub(super) fn seat(&mut self, which: usize) -> Result<&mut Seat> {
+        self.seats.get_mut(which).context("there is no such executor")
+    }
+
+    pub(super) fn planner(&mut self, which: usize) -> Result<&mut Planner> {
+        self.planners.get_mut(which).context("there is no such planner")
     }
 
     /// Resident bytes of each planner and executor that runs.

@@ -8,11 +8,32 @@ use fastrand::Rng;
 use rustix::process::Signal;
 use tokio::time::Instant;
 
-use super::stage::{Stage, address};
+use super::stage::{SEATS, Stage, address};
 use crate::proxy::line::{Line, Traffic, Weather};
+use crate::service::{Role, Service};
 
 /// The longest that something stays wrong. The waits between tries have to stay short enough for the cluster to come to rest in time.
 const LONGEST_MILLIS: u64 = 8_000;
+
+/// How the report calls what is done: to a program, and to a way.
+const EXECUTOR: [&str; 3] = ["executor killed", "executor stopped", "executor frozen"];
+const PLANNER: [&str; 3] = ["planner killed", "planner stopped", "planner frozen"];
+const TO_PLANNER: [&str; 6] = [
+    "planner: connections cut",
+    "planner: slow",
+    "planner: noise",
+    "planner: silence",
+    "planner: refused",
+    "planner: connections half open",
+];
+const TO_API: [&str; 6] = [
+    "API server: connections cut",
+    "API server: slow",
+    "API server: noise",
+    "API server: silence",
+    "API server: refused",
+    "API server: connections half open",
+];
 
 /// Who makes trouble.
 pub(super) struct Trouble {
@@ -43,31 +64,16 @@ impl Trouble {
     /// Puts right what has been wrong for long enough.
     pub(super) fn put_right(&mut self, stage: &mut Stage) -> Result<()> {
         let now = Instant::now();
-        let (due, left) = std::mem::take(&mut self.due)
+        let (due, left): (Vec<_>, Vec<_>) = std::mem::take(&mut self.due)
             .into_iter()
             .partition(|(when, _)| *when <= now);
         self.due = left;
-        let due: Vec<(Instant, Remedy)> = due;
         for (_, remedy) in due {
             match remedy {
-                Remedy::Executor(which) => {
-                    let executor = &mut stage.seats[which].executor;
-                    if executor.is_running() {
-                        executor.signal(Signal::CONT);
-                    } else {
-                        executor.launch()?;
-                    }
-                }
-                Remedy::Planner(which) => {
-                    let planner = &mut stage.planners[which];
-                    if planner.is_running() {
-                        planner.signal(Signal::CONT);
-                    } else {
-                        planner.launch()?;
-                    }
-                }
-                Remedy::WayToPlanner(which) => stage.seats[which].to_planner.set(Weather::default()),
-                Remedy::WayToApi(which) => stage.seats[which].to_api.set(Weather::default()),
+                Remedy::Executor(which) => revive(&mut stage.seat(which)?.executor)?,
+                Remedy::Planner(which) => revive(stage.planner(which)?)?,
+                Remedy::WayToPlanner(which) => stage.seat(which)?.to_planner.set(Weather::default()),
+                Remedy::WayToApi(which) => stage.seat(which)?.to_api.set(Weather::default()),
             }
         }
         Ok(())
@@ -89,115 +95,100 @@ impl Trouble {
 
     /// Makes trouble once.
     pub(super) async fn make(&mut self, stage: &mut Stage) -> Result<()> {
-        let which = self.random.usize(..stage.seats.len());
+        let which = self.random.usize(..SEATS);
         match self.random.u8(..12) {
-            0..3 => self.hurt_executor(stage, which).await,
-            3..5 => self.hurt_planner(stage, which).await,
+            0..3 => {
+                let executor = &mut stage.seat(which)?.executor;
+                self.hurt(executor, EXECUTOR).await?;
+                self.later(Remedy::Executor(which));
+            }
+            3..5 => {
+                let planner = stage.planner(which)?;
+                self.hurt(planner, PLANNER).await?;
+                self.later(Remedy::Planner(which));
+            }
             5..9 => {
-                let other = self.random.usize(..stage.planners.len());
-                let seat = &stage.seats[which];
                 // A name that leads to several planners leads to another one now and then.
-                seat.to_planner.aim(address(&stage.planners[other])?);
-                if self.worsen(
-                    &stage.seats[which].to_planner,
-                    [
-                        "cut from the planner",
-                        "slow to the planner",
-                        "noise from the planner",
-                        "silence of the planner",
-                        "refused by the planner",
-                        "stranded by the planner",
-                    ],
-                ) {
-                    self.later(Remedy::WayToPlanner(which));
-                }
-                Ok(())
+                let planner = address(stage.planner(self.random.usize(..SEATS))?)?;
+                let line = &stage.seat(which)?.to_planner;
+                line.aim(planner);
+                self.worsen(line, TO_PLANNER);
+                self.later(Remedy::WayToPlanner(which));
             }
             _ => {
-                if self.worsen(
-                    &stage.seats[which].to_api,
-                    [
-                        "cut from the API server",
-                        "slow to the API server",
-                        "noise from the API server",
-                        "silence of the API server",
-                        "refused by the API server",
-                        "stranded by the API server",
-                    ],
-                ) {
-                    self.later(Remedy::WayToApi(which));
-                }
-                Ok(())
+                self.worsen(&stage.seat(which)?.to_api, TO_API);
+                self.later(Remedy::WayToApi(which));
             }
         }
-    }
-
-    async fn hurt_executor(&mut self, stage: &mut Stage, which: usize) -> Result<()> {
-        let executor = &mut stage.seats[which].executor;
-        if !executor.is_running() {
-            return Ok(());
-        }
-        match self.random.u8(..3) {
-            0 => {
-                self.note("executor killed");
-                executor.kill9().await?;
-            }
-            1 => {
-                self.note("executor stopped");
-                executor.signal(Signal::CONT);
-                executor.stop().await?;
-            }
-            _ => {
-                self.note("executor frozen");
-                executor.signal(Signal::STOP);
-            }
-        }
-        self.later(Remedy::Executor(which));
         Ok(())
     }
 
-    async fn hurt_planner(&mut self, stage: &mut Stage, which: usize) -> Result<()> {
-        let planner = &mut stage.planners[which];
-        if !planner.is_running() {
+    /// Kills, stops or freezes a program that runs.
+    async fn hurt<R: Role>(&mut self, program: &mut Service<R>, kinds: [&'static str; 3]) -> Result<()> {
+        if !program.is_running() {
             return Ok(());
         }
+        let [killed, stopped, frozen] = kinds;
         match self.random.u8(..3) {
             0 => {
-                self.note("planner killed");
-                planner.kill9().await?;
+                self.note(killed);
+                program.kill9().await
             }
             1 => {
-                self.note("planner stopped");
-                planner.signal(Signal::CONT);
-                planner.stop().await?;
+                self.note(stopped);
+                program.signal(Signal::CONT);
+                program.stop().await
             }
             _ => {
-                self.note("planner frozen");
-                planner.signal(Signal::STOP);
+                self.note(frozen);
+                program.signal(Signal::STOP);
+                Ok(())
             }
         }
-        self.later(Remedy::Planner(which));
-        Ok(())
     }
 
-    /// Makes a way worse, by one of these kinds. Says whether it has to be put right.
-    fn worsen(&mut self, line: &Line, kinds: [&'static str; 6]) -> bool {
-        let kind = self.random.usize(..kinds.len());
-        self.note(kinds[kind]);
-        match kind {
-            0 => line.cut(),
-            5 => line.strand(),
-            1 => line.set(Weather {
-                delay: Duration::from_millis(self.random.u64(20..400)),
-                ..Weather::default()
-            }),
-            2 => line.set_traffic(Traffic::Noise),
-            3 => line.set_traffic(Traffic::Silent),
-            _ => {
+    /// Makes a way worse.
+    fn worsen(&mut self, line: &Line, kinds: [&'static str; 6]) {
+        let [cut, slow, noise, silence, refused, stranded] = kinds;
+        match self.random.u8(..6) {
+            0 => {
+                self.note(cut);
+                line.cut();
+            }
+            1 => {
+                self.note(slow);
+                line.set(Weather {
+                    delay: Duration::from_millis(self.random.u64(20..400)),
+                    ..Weather::default()
+                });
+            }
+            2 => {
+                self.note(noise);
+                line.set_traffic(Traffic::Noise);
+            }
+            3 => {
+                self.note(silence);
+                line.set_traffic(Traffic::Silent);
+            }
+            4 => {
+                self.note(refused);
                 line.set_traffic(Traffic::Refused);
                 line.cut();
             }
+            _ => {
+                self.note(stranded);
+                line.strand();
+            }
         }
-        !matches!(kind, 0 | 5)
+    }
+}
+
+/// Has a program run again, whatever was done to it.
+pub(super) fn revive<R: Role>(program: &mut Service<R>) -> Result<()> {
+    if program.is_running() {
+        program.signal(Signal::CONT);
+        Ok(())
+    } else {
+        program.launch()
     }
 }
