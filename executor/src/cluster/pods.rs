@@ -125,11 +125,12 @@ impl Pods {
             Event::Changed(pod) => {
                 let uid = pod.metadata.uid.as_str().into();
                 self.listing.saw(&uid);
-                self.saw(&pod, &uid);
-                // Outside of a list versions rise. What is new and yet older than what has been told may be gone already.
-                let is_late =
-                    version(&pod.metadata.resource_version) < self.watched && !self.listing.is_under_way();
-                if is_late && !self.by_uid.contains_key(&uid) {
+                // Outside of a list versions rise. What comes out of turn confirms nothing: a pod that isn't known may be gone
+                // already.
+                let is_late = version(&pod.metadata.resource_version) < self.watched;
+                if !is_late || self.listing.is_under_way() {
+                    self.saw(&pod, &uid);
+                } else if !self.by_uid.contains_key(&uid) {
                     self.unconfirmed.insert(uid.clone(), Instant::now());
                 }
                 return self.set(pod, uid).into_iter().collect();

@@ -197,6 +197,7 @@ fn a_pod_that_the_watch_tells_of_out_of_turn_is_overdue_after_a_while() {
     assert_eq!(overdue(&cluster, 3600), 0, "it has been there before");
     gone(&mut cluster, "p1", 12);
     saw(&mut cluster, "p1", 11);
+    saw(&mut cluster, "p1", 10);
     assert!(
         known(&cluster, "p1").is_some(),
         "nobody knows yet whether it is gone"
