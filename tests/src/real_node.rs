@@ -76,11 +76,14 @@ impl RealNode {
         let control_plane = ControlPlane::start(Options {
             address: HOST,
             without: vec![Component::Kwok],
-            // The Service `kubernetes` leads pods to the API server.
-            flags: vec![(
-                Component::ApiServer,
-                "--endpoint-reconciler-type=lease".to_owned(),
-            )],
+            flags: [
+                // The Service `kubernetes` leads pods to the API server.
+                "--endpoint-reconciler-type=lease",
+                // The node's name is in no DNS.
+                "--kubelet-preferred-address-types=InternalIP",
+            ]
+            .map(|flag| (Component::ApiServer, flag.to_owned()))
+            .into(),
             ..Options::default()
         })
         .await?;
