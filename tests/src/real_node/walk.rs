@@ -22,7 +22,7 @@ const WEB: &str = "web";
 /// Its namespace.
 const NAMESPACE: &str = "default";
 /// What brings Everynode up, as seen from the workspace's root.
-const OVERLAY: &str = "tests/node/everynode";
+const OVERLAY: &str = "deploy/overlays/single";
 /// How long each outcome may take: containers start and probes are asked every few seconds.
 const SOON: Duration = Duration::from_mins(1);
 
