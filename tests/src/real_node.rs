@@ -4,9 +4,9 @@
 //! `DaemonSet`'s pods serve is reached in every way that Kubernetes knows. It takes root, and leaves nothing behind but installed
 //! packages: the node is a machine of its own, made of namespaces.
 //!
-//! In reading order: [`mod@ground`] says whether this machine will do, `machine` makes the namespaces, `cgroups` tidies up
-//! the only thing they leave, `config` holds what the
-//! programs are told, `images` builds images without a registry, [`mod@walk`] shows what has to hold.
+//! In reading order: [`mod@ground`] says whether this machine will do, `machine` makes the namespaces and `cgroups` tidies up the one
+//! thing that outlasts them, `config` holds what the programs are told, `images` builds images without a registry, [`mod@walk`] shows
+//! what has to hold.
 
 mod cgroups;
 mod config;
