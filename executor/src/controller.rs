@@ -77,6 +77,8 @@ pub struct Parts {
     pub leadership: watch::Receiver<Leadership>,
     /// Where its sessions come from then.
     pub opener: Opener,
+    /// Whether statuses get conditions; without, those that are there are removed.
+    pub status_conditions: bool,
     /// What those ask who want to know what is known.
     pub questions: mpsc::Receiver<Question>,
 }
@@ -364,6 +366,7 @@ impl Controller {
         // The timers run by another clock than plans do. Should the two drift apart, a plan is still not late for long.
         self.outbox.add_time();
         self.keep_up_held_up();
+        self.look_at_troubles();
         for uid in self.cluster.pods().overdue(Instant::now()) {
             let Some(pod) = self.cluster.pods().get(&uid) else {
                 continue;

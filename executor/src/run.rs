@@ -256,7 +256,15 @@ async fn execute(resolved: Resolved) -> anyhow::Result<()> {
         claim,
         leads,
     };
-    let work = work(clients, planner, candidate, questions, signs, shutdown.clone());
+    let work = work(
+        clients,
+        planner,
+        candidate,
+        questions,
+        args.status_conditions,
+        signs,
+        shutdown.clone(),
+    );
     let view = async { view.await.context("the gRPC server's thread has ended")? };
     let work = async { tokio::try_join!(work, view) };
     let stopping = async {
@@ -300,6 +308,7 @@ async fn work(
     planner: Link,
     candidate: Candidate,
     questions: mpsc::Receiver<Question>,
+    status_conditions: bool,
     signs: Signs,
     shutdown: CancellationToken,
 ) -> anyhow::Result<()> {
@@ -338,6 +347,7 @@ async fn work(
         changes: seen,
         leadership: leads.subscribe(),
         opener,
+        status_conditions,
         questions,
     };
     tokio::spawn(watch_all(watches, changes, metrics));

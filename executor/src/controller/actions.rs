@@ -101,6 +101,7 @@ impl Controller {
             format!("Error creating: {} (node {node})", words.unwrap_or_default())
         });
         self.call_ended(uid, lane, Some(id), Ended::Refused);
+        self.write_status(uid);
     }
 
     fn call_ended(&mut self, uid: &Text, lane: Lane, id: Option<u64>, how: Ended) {
@@ -274,6 +275,9 @@ impl Controller {
             return;
         }
         self.call_ended(&uid, lane, is_current.then_some(id), how);
+        if is_current && outcome == Outcome::Refused {
+            self.write_status(&uid);
+        }
         if is_current {
             match outcome {
                 Outcome::Done => self.outbox.add_done(id, ActionOutcome::Done),

@@ -15,7 +15,7 @@ use super::{
 use crate::{apply::Lane, cluster::Text, events::Kind, pod::Recipe, session};
 
 impl Controller {
-    pub(super) fn take_plan(&mut self, plan: Plan) {
+    pub(super) fn take_plan(&mut self, mut plan: Plan) {
         self.parts.metrics.plan(plan.actions.len());
         self.news.tell(|| Event::Plan(plan.clone()));
         let uid: Text = plan.daemon_set_uid.as_str().into();
@@ -34,12 +34,14 @@ impl Controller {
         }
         self.report_all(&uid, &plan.problems);
         self.remember_time(&uid, plan.reconsider_after);
-        let status = plan.status;
         self.announce_deletions(&uid, &plan);
         self.take_recipe(&uid, &plan);
         if let Some(managed) = self.managed.get_mut(&uid) {
+            if let Some(status) = plan.status {
+                managed.status.wanted = Some(status);
+                managed.status.conditions = std::mem::take(&mut plan.conditions);
+            }
             let pause = managed.applier.push(plan);
-            managed.status.wanted = status.or(managed.status.wanted);
             if let Some(pause) = pause {
                 self.say_unknown(&uid);
                 self.set_timer(Timer::GiveBack(uid.clone()), pause);
@@ -167,14 +169,7 @@ impl Controller {
         let object = announced.object.clone();
         let before = std::mem::replace(&mut managed.reported, problems.clone());
         for problem in problems.iter().filter(|problem| !before.contains(problem)) {
-            let reason = match problem.code() {
-                ProblemCode::SelectsEverything => "SelectingAll",
-                ProblemCode::MalformedTerm => "MalformedNodeAffinity",
-                ProblemCode::Malformed => "MalformedField",
-                ProblemCode::UnknownRevision | ProblemCode::UnknownOverhead | ProblemCode::Unspecified => {
-                    "PlannerProblem"
-                }
-            };
+            let reason = reason(problem);
             let note = format!("{}: {}", problem.field, problem.message);
             warn!(
                 object = problem.object,
@@ -209,6 +204,18 @@ impl Controller {
             if let Some(key) = managed.reconsider.take() {
                 self.timers.try_remove(&key);
             }
+        }
+    }
+}
+
+/// What a problem is called in events and conditions.
+pub(super) fn reason(problem: &Problem) -> &'static str {
+    match problem.code() {
+        ProblemCode::SelectsEverything => "SelectingAll",
+        ProblemCode::MalformedTerm => "MalformedNodeAffinity",
+        ProblemCode::Malformed => "MalformedField",
+        ProblemCode::UnknownRevision | ProblemCode::UnknownOverhead | ProblemCode::Unspecified => {
+            "PlannerProblem"
         }
     }
 }

@@ -1,4 +1,5 @@
 mod actions;
+mod conditions;
 mod facts;
 mod newer;
 mod questions;
@@ -43,7 +44,12 @@ pub(crate) struct Rig {
     run: JoinHandle<anyhow::Result<()>>,
 }
 
+/// One that writes no conditions, so that of a status there are just the counters.
 pub(crate) fn rig() -> Rig {
+    rig_with(false)
+}
+
+pub(crate) fn rig_with(status_conditions: bool) -> Rig {
     let (client, api) = server();
     let (changes, seen) = mpsc::channel(64);
     let (health, metrics) = (Arc::new(Health::default()), Arc::new(Metrics::default()));
@@ -65,6 +71,7 @@ pub(crate) fn rig() -> Rig {
         changes: seen,
         leadership,
         opener,
+        status_conditions,
         questions,
     };
     let shutdown = CancellationToken::new();
@@ -170,7 +177,16 @@ impl Rig {
 
     /// The agent with its revision r1 on these nodes, and a session in which everything has been said.
     pub(crate) async fn synced(nodes: &[&str], pods: &[Value]) -> (Self, Planned) {
-        let rig = rig();
+        Self::synced_with(false, nodes, pods).await
+    }
+
+    /// The same, with conditions in statuses or without.
+    pub(crate) async fn synced_with(
+        status_conditions: bool,
+        nodes: &[&str],
+        pods: &[Value],
+    ) -> (Self, Planned) {
+        let rig = rig_with(status_conditions);
         rig.list(agent(), nodes, pods, &[revision_json("r1", 1)]).await;
         let mut planner = rig.open(100).await;
         let said = planner.until("sync").await;
