@@ -82,6 +82,20 @@ pub struct Args {
     )]
     pub status_conditions: bool,
 
+    /// Whether /metrics has gauges of each DaemonSet: nodes that should run it and do, ready, updated and available pods, and
+    /// whether a rollout is in progress. That is eight series for each.
+    #[arg(
+        long,
+        env = "EVERYNODE_PER_DAEMON_SET_METRICS",
+        value_name = "BOOL",
+        default_value_t = false,
+        num_args = 0..=1,
+        require_equals = true,
+        default_missing_value = "true",
+        action = ArgAction::Set
+    )]
+    pub per_daemon_set_metrics: bool,
+
     /// How many calls, without watches, are worked on at the same time. One more waits for its turn for a second, and is
     /// then refused with RESOURCE_EXHAUSTED and the time after which to try again.
     #[arg(

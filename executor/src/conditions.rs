@@ -39,6 +39,12 @@ pub fn is_degraded(written: &object::DaemonSetStatus) -> bool {
     find(written, "Degraded").is_some_and(|condition| condition.status == word(true))
 }
 
+/// Whether pods of the current template are still to come, by what the planner says.
+pub fn rolls_out(said: &[DaemonSetCondition]) -> bool {
+    said.iter()
+        .any(|condition| condition.reason == "RolloutInProgress")
+}
+
 /// Whether what is written differs from what should be by more than a message.
 pub fn differ(wanted: &[DaemonSetCondition], written: &object::DaemonSetStatus) -> bool {
     OURS.iter().any(|kind| {

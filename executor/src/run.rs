@@ -111,7 +111,7 @@ struct Candidate {
 }
 
 /// What shows how the program fares.
-#[derive(Clone, Default)]
+#[derive(Clone)]
 struct Signs {
     metrics: Arc<Metrics>,
     health: Arc<Health>,
@@ -225,7 +225,10 @@ async fn execute(resolved: Resolved) -> anyhow::Result<()> {
     info!(cluster = cluster_url, planner = args.planner, %listen, %admin_listen, tls = credentials.is_some(),
         version = env!("CARGO_PKG_VERSION"), "executor starts");
 
-    let signs = Signs::default();
+    let signs = Signs {
+        metrics: Arc::new(Metrics::new(args.per_daemon_set_metrics)),
+        health: Arc::default(),
+    };
     let admin_listener = tokio::net::TcpListener::from_std(ports.admin)?;
     let health = serve::Health::of(SERVICE_NAME).await;
     let admin = admin::router(signs.metrics.clone(), signs.health.clone(), &health);

@@ -10,11 +10,13 @@ pub mod nodes;
 pub mod pods;
 pub mod row;
 pub mod rows;
+mod size;
 
 use std::{collections::BTreeSet, sync::Arc};
 
 use hashbrown::{HashMap, HashSet};
 
+pub use self::size::Size;
 use self::{
     nodes::{NodeIndex, Nodes},
     pods::{Entry, NONE, PodIndex, Pods, RowIndex},

@@ -38,6 +38,8 @@ pub(super) struct ActionEnded {
     node: String,
     /// The pod, for a deletion.
     pod: Option<DeletePod>,
+    /// When the event was read that it follows from, if it follows from one.
+    event_read: Option<Instant>,
     carried: Carried,
 }
 
@@ -158,7 +160,7 @@ impl Controller {
         let (session, node) = (self.session, ready.action.node.clone());
         self.calls.spawn(async move {
             let carried = action::create(api, object.clone(), recipe, ready.action, stop).await;
-            let (lane, id) = (Lane::Create, ready.id);
+            let (lane, id, event_read) = (Lane::Create, ready.id, ready.event_read);
             Answer::Action(Box::new(ActionEnded {
                 daemon_set: uid,
                 object,
@@ -167,6 +169,7 @@ impl Controller {
                 session,
                 node,
                 pod: None,
+                event_read,
                 carried,
             }))
         });
@@ -181,7 +184,7 @@ impl Controller {
         self.calls.spawn(async move {
             let (namespace, pod) = (object.metadata.namespace.clone(), Some(ready.action.clone()));
             let carried = action::delete(api, namespace, ready.action, stop).await;
-            let (lane, id) = (Lane::Delete, ready.id);
+            let (lane, id, event_read) = (Lane::Delete, ready.id, ready.event_read);
             Answer::Action(Box::new(ActionEnded {
                 daemon_set: uid,
                 object,
@@ -190,6 +193,7 @@ impl Controller {
                 session,
                 node,
                 pod,
+                event_read,
                 carried,
             }))
         });
@@ -204,6 +208,7 @@ impl Controller {
             session,
             node,
             pod,
+            event_read,
             carried,
         } = action;
         let smooth = if carried.with_pressure {
@@ -271,6 +276,9 @@ impl Controller {
             }
         };
         self.parts.metrics.action(kind(lane), outcome);
+        if let (Some(read), Outcome::Done) = (event_read, outcome) {
+            self.parts.metrics.event_to_action(read.elapsed());
+        }
         if !self.managed.contains_key(&uid) {
             return;
         }

@@ -176,6 +176,12 @@ impl Announced {
             problems,
         }
     }
+
+    /// Its namespace and its name.
+    pub(super) fn names(&self) -> (&str, &str) {
+        let metadata = &self.object.metadata;
+        (&metadata.namespace, &metadata.name)
+    }
 }
 
 impl Managed {

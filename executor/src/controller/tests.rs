@@ -22,7 +22,7 @@ use crate::{
         forbidden, node, not_found, old_revision_json, orphan_json, pod_json, read, refusal, revision_json,
         said, server, with,
     },
-    watch::{self, Change},
+    watch::{self, Change, Read},
 };
 
 /// Far longer than anything here takes; it passes at once when nothing else is left to do.
@@ -31,7 +31,7 @@ const PATIENCE: Duration = Duration::from_mins(10);
 /// A controller between an API server, watches and a planner that are all the test's.
 pub(crate) struct Rig {
     pub(crate) api: Server,
-    changes: mpsc::Sender<Change>,
+    changes: mpsc::Sender<Read>,
     pub(crate) leads: state::Sender<Leadership>,
     /// The last term that has begun, and where what its sessions bring comes from.
     begun: state::Receiver<Option<(u64, mpsc::Sender<session::Event>)>>,
@@ -102,7 +102,7 @@ async fn write_down(mut server: Server, written: mpsc::UnboundedSender<String>) 
 
 impl Rig {
     async fn change(&self, change: Change) {
-        self.changes.send(change).await.unwrap();
+        self.changes.send(change.into()).await.unwrap();
     }
 
     /// Lists these nodes, pods and revisions, and the agent as this.
