@@ -14,6 +14,7 @@ mod rivals;
 mod status;
 mod term;
 mod upkeep;
+mod waiting;
 
 use std::{collections::HashMap, sync::Arc, time::Duration};
 
@@ -49,7 +50,7 @@ use crate::{
     failure::ApiError,
     health::{HEARTBEAT, Health},
     leadership::Leadership,
-    metrics::{Actions, Metrics, Waiting},
+    metrics::Metrics,
     outbox::{Announcement, Outbox},
     session::{self, Opener},
     watch::Read,
@@ -396,26 +397,6 @@ impl Controller {
                 let looked = api.get_pod(&namespace, &name).await;
                 Answer::Looked(uid, Box::new(looked))
             });
-        }
-    }
-
-    /// How much waits now.
-    fn waiting(&self) -> Waiting {
-        let actions = |lane| {
-            let mut all = Actions::default();
-            for load in self.managed.values().map(|managed| managed.applier.load(lane)) {
-                all.waiting += load.waiting;
-                all.in_progress += load.in_progress;
-                all.paused += usize::from(load.is_closed);
-            }
-            all
-        };
-        Waiting {
-            changes: self.parts.changes.len(),
-            facts: self.outbox.len(),
-            creates: actions(Lane::Create),
-            deletes: actions(Lane::Delete),
-            calls: self.calls.len(),
         }
     }
 

@@ -115,6 +115,8 @@ struct Candidate {
 struct Signs {
     metrics: Arc<Metrics>,
     health: Arc<Health>,
+    /// Whether statuses show it too.
+    status_conditions: bool,
 }
 
 /// Runs the program and returns its exit code.
@@ -228,6 +230,7 @@ async fn execute(resolved: Resolved) -> anyhow::Result<()> {
     let signs = Signs {
         metrics: Arc::new(Metrics::new(args.per_daemon_set_metrics)),
         health: Arc::default(),
+        status_conditions: args.status_conditions,
     };
     let admin_listener = tokio::net::TcpListener::from_std(ports.admin)?;
     let health = serve::Health::of(SERVICE_NAME).await;
@@ -259,15 +262,7 @@ async fn execute(resolved: Resolved) -> anyhow::Result<()> {
         claim,
         leads,
     };
-    let work = work(
-        clients,
-        planner,
-        candidate,
-        questions,
-        args.status_conditions,
-        signs,
-        shutdown.clone(),
-    );
+    let work = work(clients, planner, candidate, questions, signs, shutdown.clone());
     let view = async { view.await.context("the gRPC server's thread has ended")? };
     let work = async { tokio::try_join!(work, view) };
     let stopping = async {
@@ -311,7 +306,6 @@ async fn work(
     planner: Link,
     candidate: Candidate,
     questions: mpsc::Receiver<Question>,
-    status_conditions: bool,
     signs: Signs,
     shutdown: CancellationToken,
 ) -> anyhow::Result<()> {
@@ -325,7 +319,11 @@ async fn work(
         claim,
         leads,
     } = candidate;
-    let Signs { metrics, health } = signs;
+    let Signs {
+        metrics,
+        health,
+        status_conditions,
+    } = signs;
     let (changes, seen) = mpsc::channel(CHANGES_AHEAD);
     let events = Events::new(calls.clone(), executor.clone(), metrics.clone());
     let identity = executor.clone();

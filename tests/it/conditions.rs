@@ -24,9 +24,9 @@ async fn condition(world: &World, kind: &str, status: &str, reason: &str) -> Dae
             .unwrap_or_default()
             .conditions;
         let conditions = conditions.unwrap_or_default();
-        let found = conditions
-            .iter()
-            .find(|it| it.type_ == kind && it.status == status && it.reason.as_deref() == Some(reason));
+        let found = conditions.iter().find(|it| {
+            [&it.type_, &it.status, &it.reason].map(Option::as_deref) == [kind, status, reason].map(Some)
+        });
         anyhow::ensure!(found.is_some(), "the conditions are {conditions:?}");
         Ok(found.cloned())
     });
@@ -99,7 +99,7 @@ async fn conditions_of_others_stay_and_ours_go_when_they_are_switched_off() {
         let kinds: Vec<_> = conditions
             .unwrap_or_default()
             .into_iter()
-            .map(|it| it.type_)
+            .filter_map(|it| it.type_)
             .collect();
         anyhow::ensure!(kinds == ["Theirs"], "there are {kinds:?}");
         Ok(())

@@ -163,7 +163,7 @@ spec:
     .to_owned();
     let groups = text("alerts.yaml");
     for line in groups.lines().filter(|line| !line.starts_with('#')) {
-        rules += &format!("  {line}\n");
+        rules.extend(["  ", line, "\n"]);
     }
     if std::env::var_os("EVERYNODE_BLESS").is_some() {
         std::fs::write(monitoring().join("rules.yaml"), &rules).unwrap();

@@ -94,7 +94,7 @@ impl Pods {
     }
 
     /// How many there are.
-    pub fn len(&self) -> usize {
+    pub fn count(&self) -> usize {
         self.by_uid.len()
     }
 

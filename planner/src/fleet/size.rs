@@ -18,11 +18,11 @@ pub struct Size {
 impl Fleet {
     /// How much it holds.
     pub fn size(&self) -> Size {
-        let (nodes, daemon_sets) = (self.nodes.in_order().len(), self.rows.len());
+        let (nodes, daemon_sets) = (self.nodes.in_order().len(), self.rows.count());
         Size {
             nodes,
             daemon_sets,
-            pods: self.pods.len(),
+            pods: self.pods.count(),
             cells: nodes * daemon_sets,
         }
     }
