@@ -15,6 +15,9 @@ use self::process::Process;
 /// The content type of [`page`].
 pub const CONTENT_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
 
+/// The commit that the program was built from, where whoever built it has said so.
+const REVISION: Option<&str> = option_env!("EVERYNODE_REVISION");
+
 /// A registry with what every process tells, what the program was built from, and what `register` adds of its own, by names
 /// that begin with `prefix`.
 pub fn registry(
@@ -27,8 +30,11 @@ pub fn registry(
     registry.register_collector(Box::new(Process));
     let own = registry.sub_registry_with_prefix(prefix);
     let build = Family::<Vec<(String, String)>, Gauge>::default();
-    let labels = [("version", version)].into_iter().chain(labels.iter().copied());
-    let labels = labels.map(|(name, value)| (name.to_owned(), value.to_owned()));
+    let build_labels = [("version", version), ("revision", REVISION.unwrap_or("unknown"))];
+    let labels = build_labels
+        .iter()
+        .chain(labels)
+        .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
     build.get_or_create(&labels.collect()).set(1);
     own.register("build_info", "What the program was built from; always 1", build);
     register(own);
