@@ -91,37 +91,7 @@ impl Product {
         require_go()?;
         let start = Instant::now();
         match self {
-            Self::ControlPlane => {
-                say(
-                    "Building etcd, the Kubernetes control plane and kwok. The first time this takes about ten minutes.",
-                );
-                let control_plane = Compilation {
-                    command: &["build", "-v"],
-                    output: "controlplane",
-                    package: ".",
-                    flags: &kubernetes_flags(),
-                    // Roughly what a build with an empty cache compiles; only for a feeling of how far it is.
-                    packages: Some(2100),
-                };
-                control_plane.run(sources, target, start)?;
-                let grpcurl = Compilation {
-                    output: "grpcurl",
-                    package: GRPCURL,
-                    flags: STRIPPED,
-                    packages: None,
-                    ..control_plane
-                };
-                grpcurl.run(sources, target, start)?;
-                for tool in Tool::ALL {
-                    if tool != Tool::Grpcurl {
-                        link("controlplane", target, tool.file_name())?;
-                    }
-                }
-                say(&format!(
-                    "Built the control plane in {} s.",
-                    start.elapsed().as_secs()
-                ));
-            }
+            Self::ControlPlane => build_control_plane(sources, target, start)?,
             Self::Conformance => {
                 say(
                     "Building Kubernetes' own specs of DaemonSets. The first time this takes two to seven minutes.",
@@ -199,6 +169,37 @@ impl Product {
 
 fn link(program: &str, folder: &Path, name: &str) -> Result<()> {
     symlink(program, folder.join(name)).with_context(|| format!("linking {name}"))
+}
+
+fn build_control_plane(sources: &Path, target: &Path, start: Instant) -> Result<()> {
+    say("Building etcd, the Kubernetes control plane and kwok. The first time this takes about ten minutes.");
+    let control_plane = Compilation {
+        command: &["build", "-v"],
+        output: "controlplane",
+        package: ".",
+        flags: &kubernetes_flags(),
+        // Roughly what a build with an empty cache compiles; only for a feeling of how far it is.
+        packages: Some(2100),
+    };
+    control_plane.run(sources, target, start)?;
+    let grpcurl = Compilation {
+        output: "grpcurl",
+        package: GRPCURL,
+        flags: STRIPPED,
+        packages: None,
+        ..control_plane
+    };
+    grpcurl.run(sources, target, start)?;
+    for tool in Tool::ALL {
+        if tool != Tool::Grpcurl {
+            link("controlplane", target, tool.file_name())?;
+        }
+    }
+    say(&format!(
+        "Built the control plane in {} s.",
+        start.elapsed().as_secs()
+    ));
+    Ok(())
 }
 
 fn kubernetes_flags() -> String {
