@@ -2,8 +2,12 @@
 
 use std::sync::Arc;
 
-use axum::{Router, http::StatusCode, routing::get};
-use everynode_proto::serve;
+use axum::{
+    Router,
+    http::{StatusCode, header::CONTENT_TYPE},
+    routing::get,
+};
+use everynode_proto::{program, serve};
 
 use crate::{health::Health, metrics::Metrics};
 
@@ -26,9 +30,10 @@ pub fn router(metrics: Arc<Metrics>, health: Arc<Health>, served: &serve::Health
             Some(reason) => (StatusCode::SERVICE_UNAVAILABLE, format!("not ready: {reason}\n")),
         }
     };
+    let page = move || async move { ([(CONTENT_TYPE, program::metrics::CONTENT_TYPE)], metrics.encode()) };
     Router::new()
         .route("/livez", get(livez))
         .route("/readyz", get(readyz))
-        .route("/metrics", get(move || async move { metrics.encode() }))
+        .route("/metrics", get(page))
         .route_service(serve::Health::ROUTE, served.service())
 }

@@ -227,8 +227,13 @@ impl Api {
         body: &Value,
     ) -> Result<DaemonSet, ApiError> {
         let params = PatchParams::default();
-        self.object(daemon_sets(namespace).patch_subresource("status", name, &params, &Patch::Merge(body)))
-            .await
+        self.object(daemon_sets(namespace).patch_subresource(
+            "status",
+            name,
+            &params,
+            &Patch::Strategic(body),
+        ))
+        .await
     }
 
     pub async fn create_revision(&self, namespace: &str, body: Vec<u8>) -> Result<Revision, ApiError> {

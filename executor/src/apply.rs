@@ -7,6 +7,7 @@
 use std::{collections::VecDeque, time::Duration};
 
 use everynode_proto::planner::v1::{CreatePod, DeletePod, Plan, action::Action};
+use tokio::time::Instant;
 
 /// The most calls in progress for one lane of one `DaemonSet`. More would only queue in the API server.
 const MAX_WINDOW: usize = 32;
@@ -47,6 +48,8 @@ pub struct Ready<T> {
     pub id: u64,
     /// The action.
     pub action: T,
+    /// When the event was read that it follows from, if it follows from one.
+    pub event_read: Option<Instant>,
 }
 
 /// How a call ended, as far as the lane is concerned.
@@ -158,14 +161,22 @@ pub struct Applier {
 
 impl Applier {
     /// Takes in a plan's actions. If some are of a kind that this executor doesn't know and none of that sort were waiting
-    /// already, returns after how long `give_back` is to be called.
-    pub fn push(&mut self, plan: Plan) -> Option<Duration> {
+    /// already, returns after how long `give_back` is to be called. `event_read` goes with each of them.
+    pub fn push(&mut self, plan: Plan, event_read: Option<Instant>) -> Option<Duration> {
         let waited = !self.unknown.is_empty();
         for action in plan.actions {
             let id = action.id;
             match action.action {
-                Some(Action::Create(action)) => self.creates.waiting.push_back(Ready { id, action }),
-                Some(Action::Delete(action)) => self.deletes.waiting.push_back(Ready { id, action }),
+                Some(Action::Create(action)) => self.creates.waiting.push_back(Ready {
+                    id,
+                    action,
+                    event_read,
+                }),
+                Some(Action::Delete(action)) => self.deletes.waiting.push_back(Ready {
+                    id,
+                    action,
+                    event_read,
+                }),
                 // A newer planner's. Should it stay in flight, nothing else would be done where it belongs.
                 None => self.unknown.push(id),
             }

@@ -7,7 +7,7 @@ pub mod leader_elect;
 
 use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
-use clap::{Parser, value_parser};
+use clap::{ArgAction, Parser, value_parser};
 use everynode_proto::{
     program::logs::LogArgs,
     serve::{self, Limits},
@@ -67,6 +67,34 @@ pub struct Args {
     /// How one of several executors is chosen to lead.
     #[command(flatten)]
     pub leader_elect: LeaderElectArgs,
+
+    /// Whether the status of a DaemonSet gets the conditions Available, Progressing and Degraded, as a Deployment's does.
+    /// With false, those that are there are removed.
+    #[arg(
+        long,
+        env = "EVERYNODE_STATUS_CONDITIONS",
+        value_name = "BOOL",
+        default_value_t = true,
+        num_args = 0..=1,
+        require_equals = true,
+        default_missing_value = "true",
+        action = ArgAction::Set
+    )]
+    pub status_conditions: bool,
+
+    /// Whether /metrics has gauges of each DaemonSet: nodes that should run it and do, ready, updated and available pods, and
+    /// whether a rollout is in progress. That is eight series for each.
+    #[arg(
+        long,
+        env = "EVERYNODE_PER_DAEMON_SET_METRICS",
+        value_name = "BOOL",
+        default_value_t = false,
+        num_args = 0..=1,
+        require_equals = true,
+        default_missing_value = "true",
+        action = ArgAction::Set
+    )]
+    pub per_daemon_set_metrics: bool,
 
     /// How many calls, without watches, are worked on at the same time. One more waits for its turn for a second, and is
     /// then refused with RESOURCE_EXHAUSTED and the time after which to try again.

@@ -42,6 +42,13 @@ pub struct Touched {
     pub upkeep: IndexSet<Text>,
 }
 
+impl Touched {
+    /// Whether there is something that planners are told of.
+    pub fn has_facts(&self) -> bool {
+        !(self.nodes.is_empty() && self.pods.is_empty() && self.daemon_sets.is_empty())
+    }
+}
+
 /// The caches.
 #[derive(Debug, Default)]
 pub struct Cluster {

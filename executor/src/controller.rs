@@ -4,6 +4,8 @@
 //! contradict. Calls to the API server run beside it and hand their answers back.
 
 mod actions;
+mod digest;
+mod latency;
 mod managed;
 mod news;
 mod plans;
@@ -12,6 +14,7 @@ mod rivals;
 mod status;
 mod term;
 mod upkeep;
+mod waiting;
 
 use std::{collections::HashMap, sync::Arc, time::Duration};
 
@@ -30,6 +33,7 @@ use tracing::info;
 
 use self::{
     actions::ActionEnded,
+    latency::Latency,
     managed::Managed,
     news::News,
     questions::Question,
@@ -49,7 +53,7 @@ use crate::{
     metrics::Metrics,
     outbox::{Announcement, Outbox},
     session::{self, Opener},
-    watch::Change,
+    watch::Read,
 };
 
 /// How many changes are taken in before anything else gets its turn.
@@ -72,11 +76,13 @@ pub struct Parts {
     /// What is counted.
     pub metrics: Arc<Metrics>,
     /// What the watches say.
-    pub changes: mpsc::Receiver<Change>,
+    pub changes: mpsc::Receiver<Read>,
     /// Who leads. Only while this executor does, it has a session and writes anything.
     pub leadership: watch::Receiver<Leadership>,
     /// Where its sessions come from then.
     pub opener: Opener,
+    /// Whether statuses get conditions; without, those that are there are removed.
+    pub status_conditions: bool,
     /// What those ask who want to know what is known.
     pub questions: mpsc::Receiver<Question>,
 }
@@ -95,6 +101,7 @@ pub struct Controller {
     calls: JoinSet<Answer>,
     timers: DelayQueue<Timer>,
     news: News,
+    latency: Latency,
     /// Ends calls that are still asking when the program stops.
     stop: CancellationToken,
 }
@@ -151,6 +158,7 @@ impl Controller {
             calls: JoinSet::new(),
             timers: DelayQueue::new(),
             news: News::default(),
+            latency: Latency::default(),
             stop: CancellationToken::new(),
         }
     }
@@ -190,11 +198,12 @@ impl Controller {
         Ok(())
     }
 
-    fn take_in(&mut self, first: Change) {
-        self.cluster.apply(first);
+    fn take_in(&mut self, first: Read) {
+        self.latency.took_in(first.at);
+        self.cluster.apply(first.change);
         for _ in 1..CHANGES_AT_ONCE {
             match self.parts.changes.try_recv() {
-                Ok(change) => self.cluster.apply(change),
+                Ok(next) => self.cluster.apply(next.change),
                 Err(_) => break,
             }
         }
@@ -224,6 +233,7 @@ impl Controller {
                 self.parts.metrics.planner_found();
                 self.outbox.restart(session::HELLO_SEQUENCE);
                 self.cluster.touch_all();
+                self.latency.forget();
                 self.planner_changed();
             }
             session::Event::Plan(plan) => self.take_plan(*plan),
@@ -294,10 +304,16 @@ impl Controller {
             .next_request(cluster, announce, planner.limit, may_complete)
         {
             self.parts.metrics.facts(request.facts.len());
+            if was_synced {
+                self.latency.told(request.sequence, !self.outbox.is_empty());
+            }
             permit.send(request);
         }
         if self.outbox.is_synced() && !was_synced {
             self.parts.health.planner_synced();
+            self.parts.metrics.full_sync();
+            // What is told of from now on are changes.
+            self.latency.forget();
             info!("the planner has been told everything");
             self.planner_changed();
         }
@@ -306,12 +322,14 @@ impl Controller {
     /// Acts on everything that has changed.
     fn settle(&mut self) {
         if !self.cluster.is_synced() {
+            self.latency.forget();
             return;
         }
         self.parts.health.watches_synced();
         if self.term.is_none() {
             // Whoever begins to lead looks at everything.
             self.cluster.touched = Touched::default();
+            self.latency.forget();
             return;
         }
         let changed: Vec<_> = self.cluster.touched.daemon_sets.iter().cloned().collect();
@@ -337,6 +355,7 @@ impl Controller {
         }
         let due = std::mem::take(&mut self.cluster.touched.upkeep);
         due.iter().for_each(|uid| self.keep_up(uid));
+        self.latency.settled(self.cluster.touched.has_facts());
         self.outbox.add(&mut self.cluster.touched);
     }
 
@@ -349,6 +368,9 @@ impl Controller {
 
     fn forget(&mut self, uid: &Text) {
         if let Some(managed) = self.managed.remove(uid) {
+            if let Some(announced) = &managed.announced {
+                self.parts.metrics.forget_daemon_set(announced.names());
+            }
             // Its calls end: what they would make is the garbage collector's to delete.
             managed.stop.cancel();
             if let Some(key) = managed.reconsider {
@@ -361,9 +383,11 @@ impl Controller {
     /// What is done at times, whatever happens.
     fn look_after(&mut self) {
         self.parts.health.beat();
+        self.parts.metrics.waiting(&self.waiting());
         // The timers run by another clock than plans do. Should the two drift apart, a plan is still not late for long.
         self.outbox.add_time();
         self.keep_up_held_up();
+        self.look_at_troubles();
         for uid in self.cluster.pods().overdue(Instant::now()) {
             let Some(pod) = self.cluster.pods().get(&uid) else {
                 continue;

@@ -11,7 +11,7 @@
 //! - [`objects`], [`watch`], [`cluster`]: what is read, seen and known.
 //! - [`outbox`], [`session`]: facts out, plans in; [`link`]: the way to planners.
 //! - [`apply`], [`action`]: plans into API calls.
-//! - [`pod`], [`template`], [`history`], [`adopt`], [`upkeep`], [`status`], [`events`]: one concern each.
+//! - [`pod`], [`template`], [`history`], [`adopt`], [`upkeep`], [`status`], [`conditions`], [`events`]: one concern each.
 //! - [`view`], [`service`]: what is said to those who ask, and the gRPC service that says it; [`leadership`]: who else to ask; [`lease`]: how it is decided. It asks the
 //!   loop by [`controller::questions`].
 //! - [`api`], [`failure`], [`client`]: the calls to the API server, why they fail, and the connections that they go by; [`backoff`]: when they are repeated.
@@ -27,6 +27,7 @@ pub mod args;
 pub mod backoff;
 pub mod client;
 pub mod cluster;
+pub mod conditions;
 pub mod controller;
 pub mod events;
 pub mod failure;

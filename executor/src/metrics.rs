@@ -1,82 +1,36 @@
 //! What the executor counts, for Prometheus.
 
-use std::time::UNIX_EPOCH;
+mod daemon_sets;
+mod labels;
+mod queues;
+
+use std::time::Duration;
 
 use everynode_proto::{
+    planner::v1::DaemonSetStatus,
+    program::{self, metrics::Certificates},
     serve::{self, Refusal},
     tls::Condition,
 };
 use prometheus_client::{
-    encoding::{EncodeLabelSet, EncodeLabelValue, text},
-    metrics::{counter::Counter, family::Family, gauge::Gauge},
+    metrics::{
+        counter::Counter,
+        family::Family,
+        gauge::Gauge,
+        histogram::{Histogram, exponential_buckets},
+    },
     registry::Registry,
 };
 
-/// The kinds of actions.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, EncodeLabelValue)]
-#[allow(
-    missing_docs,
-    reason = "the variants are the planner's actions, by their names there"
-)]
-pub enum ActionKind {
-    Create,
-    Delete,
-}
-
-/// How actions end.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, EncodeLabelValue)]
-pub enum Outcome {
-    /// Carried out.
-    Done,
-    /// Refused by the API server.
-    Refused,
-    /// Not needed any more.
-    Skipped,
-}
-
-/// What another controller has done to a `DaemonSet` of ours.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, EncodeLabelValue)]
-pub enum RivalWork {
-    /// Created a pod.
-    Pod,
-    /// Written the status.
-    Status,
-}
-
-/// The calls of the live view.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, EncodeLabelValue)]
-#[allow(
-    missing_docs,
-    reason = "the variants are the service's methods, by their names there"
-)]
-pub enum Method {
-    GetInfo,
-    ListDaemonSets,
-    Explain,
-    GetNodeOverhead,
-    WatchPlans,
-}
-
-#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct ReasonLabels {
-    reason: &'static str,
-}
-
-#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct MethodLabels {
-    method: Method,
-}
-
-#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct RivalLabels {
-    work: RivalWork,
-}
-
-#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct ActionLabels {
-    action: ActionKind,
-    outcome: Outcome,
-}
+use self::{
+    daemon_sets::DaemonSets,
+    labels::{ActionLabels, KindLabel, MethodLabel, ReasonLabel, RivalLabel},
+    queues::Queues,
+};
+pub use self::{
+    labels::{ActionKind, Method, Outcome, RivalWork},
+    queues::{Actions, Waiting},
+};
 
 /// All metrics of the executor.
 #[derive(Debug)]
@@ -85,104 +39,185 @@ pub struct Metrics {
     actions: Family<ActionLabels, Counter>,
     plans: Counter,
     actions_planned: Counter,
+    event_to_plan: Histogram,
+    event_to_action: Histogram,
     facts: Counter,
     leader: Gauge,
     planner_connected: Gauge,
+    planner_sessions: Counter,
     planner_losses: Counter,
+    full_syncs: Counter,
     status_writes: Counter,
-    watch_errors: Counter,
+    watch_errors: Family<KindLabel, Counter>,
+    watches: Family<KindLabel, Counter>,
+    lists: Family<KindLabel, Counter>,
     events_dropped: Counter,
-    rivals: Family<RivalLabels, Counter>,
-    view_calls: Family<MethodLabels, Counter>,
-    view_refused_calls: Family<ReasonLabels, Counter>,
-    certificate_not_after: Gauge,
-    certificate_files_refused: Gauge,
+    rivals: Family<RivalLabel, Counter>,
+    view_calls: Family<MethodLabel, Counter>,
+    view_refused_calls: Family<ReasonLabel, Counter>,
+    certificates: Certificates,
+    queues: Queues,
+    daemon_sets: Option<DaemonSets>,
 }
 
 impl Default for Metrics {
     fn default() -> Self {
-        let mut registry = Registry::with_prefix("everynode_executor");
-        let mut counter = |name: &str, help: &str| {
-            let counter = Counter::default();
-            registry.register(name, help, counter.clone());
-            counter
-        };
-        let plans = counter("plans", "Plans received");
-        let actions_planned = counter("actions_planned", "Actions that planners have asked for");
-        let facts = counter("facts", "Facts sent to planners");
-        let planner_losses = counter("planner_losses", "Planner sessions that ended");
-        let status_writes = counter("status_writes", "DaemonSet statuses written");
-        let watch_errors = counter("watch_errors", "Interruptions of watches");
-        let events_dropped = counter("events_dropped", "Events not written, to spare the API server");
-        let actions = Family::default();
-        registry.register("actions", "Actions ended", actions.clone());
-        let rivals = Family::default();
-        let help = "Traces of another controller at work on the same DaemonSets";
-        registry.register("competing_controller", help, rivals.clone());
-        let view_calls = Family::default();
-        registry.register("view_calls", "Calls to the live view", view_calls.clone());
-        let view_refused_calls = Family::<ReasonLabels, Counter>::default();
-        registry.register(
-            "view_refused_calls",
-            "Calls and connections to the live view that were refused or given up, because of a limit or of who made them",
-            view_refused_calls.clone(),
-        );
-        for refusal in Refusal::ALL {
-            // A series that is there from the start shows its first increase.
-            let _ = view_refused_calls.get_or_create(&ReasonLabels {
-                reason: refusal.as_str(),
-            });
-        }
-        let leader = Gauge::default();
-        registry.register("leader", "Whether this executor leads", leader.clone());
-        let planner_connected = Gauge::default();
-        registry.register(
-            "planner_connected",
-            "Whether a planner session is open",
-            planner_connected.clone(),
-        );
-        let certificate_not_after = Gauge::default();
-        registry.register(
-            "certificate_not_after_seconds",
-            "Until when the certificate in use is valid, in Unix time; 0 without TLS",
-            certificate_not_after.clone(),
-        );
-        let certificate_files_refused = Gauge::default();
-        registry.register(
-            "certificate_files_refused",
-            "1 while what the certificates' files hold can't be used, and what they held before is",
-            certificate_files_refused.clone(),
-        );
-        Self {
-            registry,
-            actions,
-            plans,
-            actions_planned,
-            facts,
-            leader,
-            planner_connected,
-            planner_losses,
-            status_writes,
-            watch_errors,
-            events_dropped,
-            rivals,
-            view_calls,
-            view_refused_calls,
-            certificate_not_after,
-            certificate_files_refused,
-        }
+        Self::new(false)
     }
 }
 
 impl Metrics {
+    /// Everything at zero; with gauges for each `DaemonSet`, or without.
+    pub fn new(per_daemon_set: bool) -> Self {
+        // From a millisecond to a minute.
+        let latency = || Histogram::new(exponential_buckets(0.001, 2.0, 17));
+        let mut metrics = Self {
+            registry: Registry::default(),
+            actions: Family::default(),
+            plans: Counter::default(),
+            actions_planned: Counter::default(),
+            event_to_plan: latency(),
+            event_to_action: latency(),
+            facts: Counter::default(),
+            leader: Gauge::default(),
+            planner_connected: Gauge::default(),
+            planner_sessions: Counter::default(),
+            planner_losses: Counter::default(),
+            full_syncs: Counter::default(),
+            status_writes: Counter::default(),
+            watch_errors: Family::default(),
+            watches: Family::default(),
+            lists: Family::default(),
+            events_dropped: Counter::default(),
+            rivals: Family::default(),
+            view_calls: Family::default(),
+            view_refused_calls: Family::default(),
+            certificates: Certificates::default(),
+            queues: Queues::default(),
+            daemon_sets: per_daemon_set.then(DaemonSets::default),
+        };
+        metrics.begin();
+        let version = env!("CARGO_PKG_VERSION");
+        metrics.registry = program::metrics::registry("everynode_executor", version, &[], |registry| {
+            metrics.register(registry);
+        });
+        metrics
+    }
+
+    /// Makes the series of closed sets: one that is there from the start shows its first increase.
+    fn begin(&self) {
+        for action in ActionKind::ALL {
+            for outcome in Outcome::ALL {
+                let _ = self.actions.get_or_create(&ActionLabels { action, outcome });
+            }
+        }
+        for work in RivalWork::ALL {
+            let _ = self.rivals.get_or_create(&RivalLabel { work });
+        }
+        for method in Method::ALL {
+            let _ = self.view_calls.get_or_create(&MethodLabel { method });
+        }
+        for refusal in Refusal::ALL {
+            let reason = refusal.as_str();
+            let _ = self.view_refused_calls.get_or_create(&ReasonLabel { reason });
+        }
+    }
+
+    fn register(&self, registry: &mut Registry) {
+        for (name, help, counter) in [
+            ("plans", "Plans received", &self.plans),
+            (
+                "actions_planned",
+                "Actions that planners have asked for",
+                &self.actions_planned,
+            ),
+            ("facts", "Facts sent to planners", &self.facts),
+            (
+                "planner_sessions",
+                "Planner sessions that were opened",
+                &self.planner_sessions,
+            ),
+            (
+                "planner_losses",
+                "Planner sessions that ended",
+                &self.planner_losses,
+            ),
+            (
+                "full_syncs",
+                "Times that a planner has been told everything",
+                &self.full_syncs,
+            ),
+            ("status_writes", "DaemonSet statuses written", &self.status_writes),
+            (
+                "events_dropped",
+                "Events not written, to spare the API server",
+                &self.events_dropped,
+            ),
+        ] {
+            registry.register(name, help, counter.clone());
+        }
+        for (name, help, family) in [
+            (
+                "watch_errors",
+                "Interruptions of watches, and events that can't be read",
+                &self.watch_errors,
+            ),
+            (
+                "watches_begun",
+                "Watches that were begun: one of each kind, and one more whenever one has to begin again",
+                &self.watches,
+            ),
+            (
+                "lists",
+                "Lists of all objects of a kind that were read",
+                &self.lists,
+            ),
+        ] {
+            registry.register(name, help, family.clone());
+        }
+        registry.register("actions", "Actions ended", self.actions.clone());
+        registry.register(
+            "event_to_plan_seconds",
+            "From the first event of a watch that the planner is told of to each plan that follows",
+            self.event_to_plan.clone(),
+        );
+        registry.register(
+            "event_to_action_seconds",
+            "From there to the API server's answer to each action of these plans",
+            self.event_to_action.clone(),
+        );
+        registry.register("leader", "Whether this executor leads", self.leader.clone());
+        registry.register(
+            "planner_connected",
+            "Whether a planner session is open",
+            self.planner_connected.clone(),
+        );
+        registry.register(
+            "competing_controller",
+            "Traces of another controller at work on the same DaemonSets",
+            self.rivals.clone(),
+        );
+        registry.register("view_calls", "Calls to the live view", self.view_calls.clone());
+        registry.register(
+            "view_refused_calls",
+            "Calls and connections to the live view that were refused or given up, because of a limit or of who made them",
+            self.view_refused_calls.clone(),
+        );
+        self.certificates.register(registry);
+        self.queues.register(registry);
+        if let Some(daemon_sets) = &self.daemon_sets {
+            daemon_sets.register(registry);
+        }
+    }
+
     /// Another controller was seen at work.
     pub fn rival(&self, work: RivalWork) {
-        self.rivals.get_or_create(&RivalLabels { work }).inc();
+        self.rivals.get_or_create(&RivalLabel { work }).inc();
     }
 
     /// Somebody has asked the live view.
     pub fn view_call(&self, method: Method) {
-        self.view_calls.get_or_create(&MethodLabels { method }).inc();
+        self.view_calls.get_or_create(&MethodLabel { method }).inc();
     }
 
     /// An action has ended.
@@ -199,6 +234,16 @@ impl Metrics {
             .inc_by(u64::try_from(actions).unwrap_or(u64::MAX));
     }
 
+    /// So long after an event was read, a plan has come that follows from it.
+    pub fn event_to_plan(&self, took: Duration) {
+        self.event_to_plan.observe(took.as_secs_f64());
+    }
+
+    /// So long after an event was read, the API server has answered to an action that follows from it.
+    pub fn event_to_action(&self, took: Duration) {
+        self.event_to_action.observe(took.as_secs_f64());
+    }
+
     /// Facts have been sent.
     pub fn facts(&self, count: usize) {
         self.facts.inc_by(u64::try_from(count).unwrap_or(u64::MAX));
@@ -212,6 +257,7 @@ impl Metrics {
     /// A planner session is open.
     pub fn planner_found(&self) {
         self.planner_connected.set(1);
+        self.planner_sessions.inc();
     }
 
     /// The planner session has ended.
@@ -220,14 +266,33 @@ impl Metrics {
         self.planner_losses.inc();
     }
 
+    /// The planner has been told everything.
+    pub fn full_sync(&self) {
+        self.full_syncs.inc();
+    }
+
     /// A status has been written.
     pub fn status_write(&self) {
         self.status_writes.inc();
     }
 
+    /// A watch begins, for the first time or again.
+    pub fn watch_begins(&self, kind: &'static str) {
+        let label = KindLabel { kind };
+        self.watches.get_or_create(&label).inc();
+        for family in [&self.watch_errors, &self.lists] {
+            let _ = family.get_or_create(&label);
+        }
+    }
+
     /// A watch was interrupted.
-    pub fn watch_error(&self) {
-        self.watch_errors.inc();
+    pub fn watch_error(&self, kind: &'static str) {
+        self.watch_errors.get_or_create(&KindLabel { kind }).inc();
+    }
+
+    /// All objects of a kind have been listed.
+    pub fn list(&self, kind: &'static str) {
+        self.lists.get_or_create(&KindLabel { kind }).inc();
     }
 
     /// An event was not written.
@@ -237,18 +302,38 @@ impl Metrics {
 
     /// How the certificates fare.
     pub fn certificates(&self, condition: Condition) {
-        let not_after = condition.not_after.duration_since(UNIX_EPOCH).unwrap_or_default();
-        self.certificate_not_after
-            .set(not_after.as_secs().try_into().unwrap_or(i64::MAX));
-        self.certificate_files_refused.set((!condition.is_usable).into());
+        self.certificates.set(condition);
+    }
+
+    /// How much waits now.
+    pub fn waiting(&self, now: &Waiting) {
+        self.queues.set(now);
+    }
+
+    /// What a `DaemonSet`, given by namespace and name, counts now, and whether a rollout is in progress.
+    pub fn daemon_set(&self, key: (&str, &str), status: &DaemonSetStatus, rolls_out: bool) {
+        if let Some(daemon_sets) = &self.daemon_sets {
+            daemon_sets.set(key, status, rolls_out);
+        }
+    }
+
+    /// A `DaemonSet` is gone.
+    pub fn forget_daemon_set(&self, key: (&str, &str)) {
+        if let Some(daemon_sets) = &self.daemon_sets {
+            daemon_sets.forget(key);
+        }
+    }
+
+    /// Nothing is counted any more: another executor does.
+    pub fn forget_daemon_sets(&self) {
+        if let Some(daemon_sets) = &self.daemon_sets {
+            daemon_sets.forget_all();
+        }
     }
 
     /// Everything in Prometheus' text format.
     pub fn encode(&self) -> String {
-        let mut page = String::new();
-        // Writing to a String can't fail.
-        let _ = text::encode(&mut page, &self.registry);
-        page
+        program::metrics::page(&self.registry)
     }
 }
 
@@ -260,7 +345,10 @@ impl serve::Observer for Metrics {
     fn refused(&self, why: Refusal) {
         let reason = why.as_str();
         self.view_refused_calls
-            .get_or_create(&ReasonLabels { reason })
+            .get_or_create(&ReasonLabel { reason })
             .inc();
     }
 }
+
+#[cfg(test)]
+mod tests;

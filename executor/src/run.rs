@@ -111,10 +111,12 @@ struct Candidate {
 }
 
 /// What shows how the program fares.
-#[derive(Clone, Default)]
+#[derive(Clone)]
 struct Signs {
     metrics: Arc<Metrics>,
     health: Arc<Health>,
+    /// Whether statuses show it too.
+    status_conditions: bool,
 }
 
 /// Runs the program and returns its exit code.
@@ -225,7 +227,11 @@ async fn execute(resolved: Resolved) -> anyhow::Result<()> {
     info!(cluster = cluster_url, planner = args.planner, %listen, %admin_listen, tls = credentials.is_some(),
         version = env!("CARGO_PKG_VERSION"), "executor starts");
 
-    let signs = Signs::default();
+    let signs = Signs {
+        metrics: Arc::new(Metrics::new(args.per_daemon_set_metrics)),
+        health: Arc::default(),
+        status_conditions: args.status_conditions,
+    };
     let admin_listener = tokio::net::TcpListener::from_std(ports.admin)?;
     let health = serve::Health::of(SERVICE_NAME).await;
     let admin = admin::router(signs.metrics.clone(), signs.health.clone(), &health);
@@ -313,7 +319,11 @@ async fn work(
         claim,
         leads,
     } = candidate;
-    let Signs { metrics, health } = signs;
+    let Signs {
+        metrics,
+        health,
+        status_conditions,
+    } = signs;
     let (changes, seen) = mpsc::channel(CHANGES_AHEAD);
     let events = Events::new(calls.clone(), executor.clone(), metrics.clone());
     let identity = executor.clone();
@@ -338,6 +348,7 @@ async fn work(
         changes: seen,
         leadership: leads.subscribe(),
         opener,
+        status_conditions,
         questions,
     };
     tokio::spawn(watch_all(watches, changes, metrics));

@@ -1,29 +1,48 @@
-//! Writes a `DaemonSet`'s status as the planner counts it (contract S2).
+//! Writes a `DaemonSet`'s status as the planner counts it (contract S2), with its conditions.
 
 use std::sync::Arc;
 
-use everynode_proto::{facts::object, planner::v1::DaemonSetStatus};
+use everynode_proto::{
+    facts::object,
+    planner::v1::{DaemonSetCondition, DaemonSetStatus},
+};
+use k8s_openapi::jiff::Timestamp;
 use serde_json::{Value, json};
 
-use crate::{api::Api, failure::ApiError, objects::DaemonSet};
+use crate::{api::Api, conditions, failure::ApiError, objects::DaemonSet};
 
 /// How often a write is tried against someone else's.
 const MAX_CONFLICTS: usize = 5;
 
-/// Whether what is written differs from what should be. observedGeneration only ever rises.
+/// What a status should say.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Wanted {
+    /// The counters.
+    pub counters: DaemonSetStatus,
+    /// The conditions that are this program's to write.
+    pub conditions: Vec<DaemonSetCondition>,
+}
+
+impl Wanted {
+    /// Whether it has to be written where this is.
+    pub fn is_due(&self, written: &object::DaemonSetStatus) -> bool {
+        differs(&self.counters, written) || conditions::differ(&self.conditions, written)
+    }
+}
+
+/// Whether the counters that are written differ from what they should be. observedGeneration only ever rises.
 pub fn differs(wanted: &DaemonSetStatus, written: &object::DaemonSetStatus) -> bool {
-    let counters = object::DaemonSetStatus {
-        observed_generation: wanted.observed_generation.max(written.observed_generation),
-        desired_number_scheduled: wanted.desired_number_scheduled,
-        current_number_scheduled: wanted.current_number_scheduled,
-        number_misscheduled: wanted.number_misscheduled,
-        number_ready: wanted.number_ready,
-        updated_number_scheduled: wanted.updated_number_scheduled,
-        number_available: wanted.number_available,
-        number_unavailable: wanted.number_unavailable,
-        collision_count: written.collision_count,
-    };
-    counters != *written
+    let counters = [
+        (wanted.desired_number_scheduled, written.desired_number_scheduled),
+        (wanted.current_number_scheduled, written.current_number_scheduled),
+        (wanted.number_misscheduled, written.number_misscheduled),
+        (wanted.number_ready, written.number_ready),
+        (wanted.updated_number_scheduled, written.updated_number_scheduled),
+        (wanted.number_available, written.number_available),
+        (wanted.number_unavailable, written.number_unavailable),
+    ];
+    wanted.observed_generation > written.observed_generation
+        || counters.iter().any(|(wanted, written)| wanted != written)
 }
 
 /// Whether every pod that should be there is updated and available: nothing more is to be expected.
@@ -32,21 +51,32 @@ pub fn is_settled(wanted: &DaemonSetStatus) -> bool {
     wanted.updated_number_scheduled == desired && wanted.number_available == desired
 }
 
-fn body(daemon_set: &DaemonSet, wanted: &DaemonSetStatus) -> Value {
+fn body(daemon_set: &DaemonSet, wanted: &Wanted) -> Value {
     let metadata = &daemon_set.metadata;
-    json!({
+    let counters = &wanted.counters;
+    let mut body = json!({
         "metadata": {"uid": metadata.uid, "resourceVersion": metadata.resource_version},
         "status": {
-            "observedGeneration": wanted.observed_generation.max(daemon_set.status.observed_generation),
-            "desiredNumberScheduled": wanted.desired_number_scheduled,
-            "currentNumberScheduled": wanted.current_number_scheduled,
-            "numberMisscheduled": wanted.number_misscheduled,
-            "numberReady": wanted.number_ready,
-            "updatedNumberScheduled": wanted.updated_number_scheduled,
-            "numberAvailable": wanted.number_available,
-            "numberUnavailable": wanted.number_unavailable,
+            "observedGeneration": counters.observed_generation.max(daemon_set.status.observed_generation),
+            "desiredNumberScheduled": counters.desired_number_scheduled,
+            "currentNumberScheduled": counters.current_number_scheduled,
+            "numberMisscheduled": counters.number_misscheduled,
+            "numberReady": counters.number_ready,
+            "updatedNumberScheduled": counters.updated_number_scheduled,
+            "numberAvailable": counters.number_available,
+            "numberUnavailable": counters.number_unavailable,
         },
-    })
+    });
+    let now = Timestamp::now().strftime("%Y-%m-%dT%H:%M:%SZ").to_string();
+    let conditions = conditions::patch(&wanted.conditions, &daemon_set.status, &now);
+    if let Some(status) = body
+        .get_mut("status")
+        .and_then(Value::as_object_mut)
+        .filter(|_| !conditions.is_empty())
+    {
+        status.insert("conditions".to_owned(), conditions.into());
+    }
+    body
 }
 
 /// Writes a status, on a fresh read where someone else was faster. Returns the `DaemonSet` as it is then.
@@ -54,11 +84,7 @@ fn body(daemon_set: &DaemonSet, wanted: &DaemonSetStatus) -> Value {
 /// # Errors
 /// The server refused, or gave no clear answer. Where the `DaemonSet` is gone and another has its name, nothing is
 /// written and the other one is returned.
-pub async fn write(
-    api: Api,
-    daemon_set: Arc<DaemonSet>,
-    wanted: DaemonSetStatus,
-) -> Result<DaemonSet, ApiError> {
+pub async fn write(api: Api, daemon_set: Arc<DaemonSet>, wanted: Wanted) -> Result<DaemonSet, ApiError> {
     let metadata = &daemon_set.metadata;
     let (namespace, name) = (&metadata.namespace, &metadata.name);
     let mut answer = api
@@ -70,7 +96,7 @@ pub async fn write(
             Ok(_) | Err(_) => break,
         }
         let fresh = api.get_daemon_set(namespace, name).await?;
-        if fresh.metadata.uid != metadata.uid || !differs(&wanted, &fresh.status) {
+        if fresh.metadata.uid != metadata.uid || !wanted.is_due(&fresh.status) {
             return Ok(fresh);
         }
         answer = api

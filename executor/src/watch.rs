@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use everynode_proto::facts;
 use kube::Client;
-use tokio::sync::mpsc;
+use tokio::{sync::mpsc, time::Instant};
 use tracing::{debug, info};
 
 use self::stream::Watch;
@@ -41,8 +41,25 @@ pub enum Change {
     Revision(Event<Revision>),
 }
 
+/// What one of the watches says, and when it was read.
+#[derive(Debug)]
+pub struct Read {
+    /// What it says.
+    pub change: Change,
+    /// When it was read.
+    pub at: Instant,
+}
+
+impl From<Change> for Read {
+    /// What is read now.
+    fn from(change: Change) -> Self {
+        let at = Instant::now();
+        Self { change, at }
+    }
+}
+
 /// Watches nodes, pods, `DaemonSet`s and `ControllerRevision`s until the receiver of the changes is dropped.
-pub async fn watch_all(client: Client, changes: mpsc::Sender<Change>, metrics: Arc<Metrics>) {
+pub async fn watch_all(client: Client, changes: mpsc::Sender<Read>, metrics: Arc<Metrics>) {
     let streaming = has_streaming_lists(&client).await;
     info!(streaming, "watches begin");
     let (client, changes, metrics) = (&client, &changes, &metrics);
@@ -57,7 +74,7 @@ pub async fn watch_all(client: Client, changes: mpsc::Sender<Change>, metrics: A
 fn watch<'a, T>(
     client: &'a Client,
     streaming: bool,
-    changes: &'a mpsc::Sender<Change>,
+    changes: &'a mpsc::Sender<Read>,
     metrics: &'a Metrics,
     wrap: fn(Event<T>) -> Change,
 ) -> Watch<'a, T> {

@@ -2,8 +2,12 @@
 
 use std::sync::Arc;
 
-use axum::{Router, http::StatusCode, routing::get};
-use everynode_proto::serve::Health;
+use axum::{
+    Router,
+    http::{StatusCode, header::CONTENT_TYPE},
+    routing::get,
+};
+use everynode_proto::{program, serve::Health};
 use tokio::sync::watch;
 
 use crate::metrics::Metrics;
@@ -20,9 +24,10 @@ pub fn router(metrics: Arc<Metrics>, ready: watch::Receiver<bool>, health: &Heal
             )
         }
     };
+    let page = move || async move { ([(CONTENT_TYPE, program::metrics::CONTENT_TYPE)], metrics.encode()) };
     Router::new()
         .route("/livez", get(|| async { "ok\n" }))
         .route("/readyz", get(readyz))
-        .route("/metrics", get(move || async move { metrics.encode() }))
+        .route("/metrics", get(page))
         .route_service(Health::ROUTE, health.service())
 }

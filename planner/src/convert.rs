@@ -1,5 +1,6 @@
 //! From wire facts and objects to the model, and from decisions to the wire. Errors name the field.
 
+mod conditions;
 mod from_object;
 mod from_wire;
 mod to_wire;

@@ -6,7 +6,7 @@
 //! - [`placement`] says whether a pod belongs on a node, with [`affinity`], [`labels`] and [`taints`];
 //! - [`node`] says what one node needs;
 //! - [`rollout`] says which old pods give way;
-//! - [`status`] counts.
+//! - [`status`] counts, and [`standing`] says what follows from that for the conditions.
 //!
 //! Beside it, of nodes that needn't exist: [`demand`] says what a pod takes of its node, [`simulate`] what becomes of a
 //! node with all of its daemon pods. [`summary`] counts verdicts for people.
@@ -25,6 +25,7 @@ pub mod rollout;
 pub mod set;
 pub mod share;
 pub mod simulate;
+pub mod standing;
 pub mod status;
 pub mod summary;
 pub mod taints;

@@ -10,11 +10,13 @@ pub mod nodes;
 pub mod pods;
 pub mod row;
 pub mod rows;
+mod size;
 
 use std::{collections::BTreeSet, sync::Arc};
 
 use hashbrown::{HashMap, HashSet};
 
+pub use self::size::Size;
 use self::{
     nodes::{NodeIndex, Nodes},
     pods::{Entry, NONE, PodIndex, Pods, RowIndex},
@@ -25,9 +27,10 @@ use crate::{
     decide::{
         Decision,
         cell::{CellIndex, PodRecord},
+        standing::standing,
     },
     intern::Pool,
-    model::{Action, DaemonSet, DeleteReason, Millis, Node, Pod, Stamp, Text, Toleration, Uid},
+    model::{Action, DaemonSet, DeleteReason, Millis, Node, Pod, Stamp, Standing, Text, Toleration, Uid},
 };
 
 /// Names an action in flight.
@@ -75,6 +78,8 @@ pub struct RowPlan {
     pub actions: Vec<(ActionId, Action)>,
     /// Status, problems and when to decide again.
     pub said: Said,
+    /// How it stands by that status.
+    pub standing: Option<Standing>,
     /// The tolerations that created pods get beside the template's.
     pub added_tolerations: Arc<[Toleration]>,
 }
@@ -339,6 +344,7 @@ impl Fleet {
             uid: row.uid.clone(),
             actions: Vec::new(),
             said: said.clone(),
+            standing: said.status.map(|status| standing(&known.daemon_set, status)),
             added_tolerations: known.added_tolerations.clone(),
         };
         row.said = said;

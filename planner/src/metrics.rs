@@ -1,16 +1,14 @@
 //! What the planner counts, for Prometheus.
 
-use std::{
-    sync::Arc,
-    time::{Duration, UNIX_EPOCH},
-};
+use std::{sync::Arc, time::Duration};
 
 use everynode_proto::{
+    program::{self, metrics::Certificates},
     serve::{self, Refusal},
     tls::Condition,
 };
 use prometheus_client::{
-    encoding::{EncodeLabelSet, EncodeLabelValue, text},
+    encoding::{EncodeLabelSet, EncodeLabelValue},
     metrics::{
         counter::Counter,
         family::Family,
@@ -20,7 +18,7 @@ use prometheus_client::{
     registry::Registry,
 };
 
-use crate::session::Outcome;
+use crate::{decide::RULES_VERSION, fleet::Size, session::Outcome};
 
 /// The calls of the service.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, EncodeLabelValue)]
@@ -34,6 +32,16 @@ pub enum Method {
     Explain,
     SimulateNodes,
     Session,
+}
+
+impl Method {
+    const ALL: [Self; 5] = [
+        Self::GetInfo,
+        Self::Plan,
+        Self::Explain,
+        Self::SimulateNodes,
+        Self::Session,
+    ];
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -64,76 +72,123 @@ pub struct Metrics {
     calls: Family<MethodLabel, Counter>,
     calls_in_progress: Gauge,
     refused_calls: Family<ReasonLabel, Counter>,
-    certificate_not_after: Gauge,
-    certificate_files_refused: Gauge,
+    certificates: Certificates,
     sessions: Gauge,
     facts: Counter,
+    full_syncs: Counter,
     plans: Counter,
     actions: Family<KindLabel, Counter>,
     request_seconds: Histogram,
+    fleets: Fleets,
+}
+
+/// What all sessions have been told together.
+#[derive(Debug, Default)]
+struct Fleets {
+    nodes: Gauge,
+    daemon_sets: Gauge,
+    pods: Gauge,
+    cells: Gauge,
+}
+
+impl Fleets {
+    fn register(&self, registry: &mut Registry) {
+        for (name, help, gauge) in [
+            ("nodes", "Nodes that open sessions have told of", &self.nodes),
+            (
+                "daemon_sets",
+                "DaemonSets that open sessions have told of",
+                &self.daemon_sets,
+            ),
+            ("pods", "Pods that open sessions have told of", &self.pods),
+            (
+                "cells",
+                "Pairs of a DaemonSet and a node that open sessions keep",
+                &self.cells,
+            ),
+        ] {
+            registry.register(name, help, gauge.clone());
+        }
+    }
+
+    /// One of them has grown from one size to another.
+    fn change(&self, from: Size, to: Size) {
+        let change = |gauge: &Gauge, from: usize, to: usize| {
+            let signed = |size: usize| i64::try_from(size).unwrap_or(i64::MAX);
+            gauge.inc_by(signed(to) - signed(from));
+        };
+        change(&self.nodes, from.nodes, to.nodes);
+        change(&self.daemon_sets, from.daemon_sets, to.daemon_sets);
+        change(&self.pods, from.pods, to.pods);
+        change(&self.cells, from.cells, to.cells);
+    }
 }
 
 impl Default for Metrics {
     fn default() -> Self {
-        let mut registry = Registry::with_prefix("everynode_planner");
-        let calls = Family::default();
-        registry.register("calls", "gRPC calls begun", calls.clone());
+        let calls = Family::<MethodLabel, Counter>::default();
         let calls_in_progress = Gauge::default();
-        registry.register(
-            "calls_in_progress",
-            "gRPC calls that are worked on, without sessions",
-            calls_in_progress.clone(),
-        );
         let refused_calls = Family::<ReasonLabel, Counter>::default();
-        registry.register(
-            "refused_calls",
-            "gRPC calls and connections that were refused or given up, because of a limit or of who made them",
-            refused_calls.clone(),
-        );
-        for refusal in Refusal::ALL {
-            // A series that is there from the start shows its first increase.
-            let _ = refused_calls.get_or_create(&ReasonLabel {
-                reason: refusal.as_str(),
-            });
-        }
-        let certificate_not_after = Gauge::default();
-        registry.register(
-            "certificate_not_after_seconds",
-            "Until when the certificate in use is valid, in Unix time; 0 without TLS",
-            certificate_not_after.clone(),
-        );
-        let certificate_files_refused = Gauge::default();
-        registry.register(
-            "certificate_files_refused",
-            "1 while what the certificates' files hold can't be used, and what they held before is",
-            certificate_files_refused.clone(),
-        );
         let sessions = Gauge::default();
-        registry.register("sessions", "Sessions open", sessions.clone());
-        let facts = Counter::default();
-        registry.register("facts", "Facts taken in sessions", facts.clone());
-        let plans = Counter::default();
-        registry.register("plans", "Plans sent in sessions", plans.clone());
-        let actions = Family::default();
-        registry.register("actions", "Actions in those plans", actions.clone());
+        let (facts, full_syncs, plans) = (Counter::default(), Counter::default(), Counter::default());
+        let actions = Family::<KindLabel, Counter>::default();
         let request_seconds = Histogram::new(exponential_buckets(0.000_01, 4.0, 10));
-        registry.register(
-            "session_request_seconds",
-            "From a session's request to the plans that follow from it",
-            request_seconds.clone(),
-        );
+        let (certificates, fleets) = (Certificates::default(), Fleets::default());
+        // A series that is there from the start shows its first increase.
+        for method in Method::ALL {
+            let _ = calls.get_or_create(&MethodLabel { method });
+        }
+        for refusal in Refusal::ALL {
+            let reason = refusal.as_str();
+            let _ = refused_calls.get_or_create(&ReasonLabel { reason });
+        }
+        for kind in [Kind::Create, Kind::Delete] {
+            let _ = actions.get_or_create(&KindLabel { kind });
+        }
+        let labels = [("rules_version", RULES_VERSION)];
+        let version = env!("CARGO_PKG_VERSION");
+        let registry = program::metrics::registry("everynode_planner", version, &labels, |registry| {
+            registry.register("calls", "gRPC calls begun", calls.clone());
+            registry.register(
+                "calls_in_progress",
+                "gRPC calls that are worked on, without sessions",
+                calls_in_progress.clone(),
+            );
+            registry.register(
+                "refused_calls",
+                "gRPC calls and connections that were refused or given up, because of a limit or of who made them",
+                refused_calls.clone(),
+            );
+            registry.register("sessions", "Sessions open", sessions.clone());
+            registry.register("facts", "Facts taken in sessions", facts.clone());
+            registry.register(
+                "full_syncs",
+                "Sessions that have told everything once",
+                full_syncs.clone(),
+            );
+            registry.register("plans", "Plans sent in sessions", plans.clone());
+            registry.register("actions", "Actions in those plans", actions.clone());
+            registry.register(
+                "session_request_seconds",
+                "From a session's request to the plans that follow from it",
+                request_seconds.clone(),
+            );
+            certificates.register(registry);
+            fleets.register(registry);
+        });
         Self {
             registry,
             calls,
             calls_in_progress,
             refused_calls,
-            certificate_not_after,
-            certificate_files_refused,
+            certificates,
             sessions,
             facts,
+            full_syncs,
             plans,
             actions,
             request_seconds,
+            fleets,
         }
     }
 }
@@ -146,38 +201,21 @@ impl Metrics {
 
     /// How the certificates fare.
     pub fn certificates(&self, condition: Condition) {
-        let not_after = condition.not_after.duration_since(UNIX_EPOCH).unwrap_or_default();
-        self.certificate_not_after
-            .set(not_after.as_secs().try_into().unwrap_or(i64::MAX));
-        self.certificate_files_refused.set((!condition.is_usable).into());
+        self.certificates.set(condition);
     }
 
     /// A session is open until the answer is dropped.
-    pub fn session_open(self: &Arc<Self>) -> impl Drop + use<> {
+    pub fn session_open(self: &Arc<Self>) -> OpenSession {
         self.sessions.inc();
-        SessionOpen(self.clone())
-    }
-
-    /// A session's request has been answered.
-    pub fn observe(&self, outcome: &Outcome, took: Duration) {
-        let count = |number: usize| u64::try_from(number).unwrap_or(u64::MAX);
-        self.facts.inc_by(count(outcome.facts));
-        self.plans.inc_by(count(outcome.plans));
-        self.actions
-            .get_or_create(&KindLabel { kind: Kind::Create })
-            .inc_by(count(outcome.creates));
-        self.actions
-            .get_or_create(&KindLabel { kind: Kind::Delete })
-            .inc_by(count(outcome.deletes));
-        self.request_seconds.observe(took.as_secs_f64());
+        OpenSession {
+            metrics: self.clone(),
+            size: Size::default(),
+        }
     }
 
     /// Everything in Prometheus' text format.
     pub fn encode(&self) -> String {
-        let mut page = String::new();
-        // Writing to a String can't fail.
-        let _ = text::encode(&mut page, &self.registry);
-        page
+        program::metrics::page(&self.registry)
     }
 }
 
@@ -200,10 +238,36 @@ impl serve::Observer for Metrics {
     }
 }
 
-struct SessionOpen(Arc<Metrics>);
+/// What is counted of a session while it is open.
+#[derive(Debug)]
+pub struct OpenSession {
+    metrics: Arc<Metrics>,
+    /// What it has been told so far.
+    size: Size,
+}
 
-impl Drop for SessionOpen {
+impl OpenSession {
+    /// A request has been answered.
+    pub fn observe(&mut self, outcome: &Outcome, took: Duration) {
+        let count = |number: usize| u64::try_from(number).unwrap_or(u64::MAX);
+        let actions = |kind, number| {
+            let actions = self.metrics.actions.get_or_create(&KindLabel { kind });
+            actions.inc_by(count(number));
+        };
+        actions(Kind::Create, outcome.creates);
+        actions(Kind::Delete, outcome.deletes);
+        self.metrics.facts.inc_by(count(outcome.facts));
+        self.metrics.full_syncs.inc_by(u64::from(outcome.has_synced));
+        self.metrics.plans.inc_by(count(outcome.plans));
+        self.metrics.request_seconds.observe(took.as_secs_f64());
+        let before = std::mem::replace(&mut self.size, outcome.size);
+        self.metrics.fleets.change(before, outcome.size);
+    }
+}
+
+impl Drop for OpenSession {
     fn drop(&mut self) {
-        self.0.sessions.dec();
+        self.metrics.sessions.dec();
+        self.metrics.fleets.change(self.size, Size::default());
     }
 }

@@ -348,6 +348,28 @@ pub struct Status {
     pub number_unavailable: i32,
 }
 
+/// How a `DaemonSet` stands by its counters.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Standing {
+    /// The counters.
+    pub status: Status,
+    /// How many nodes need an available pod for it to be available.
+    pub fewest_available: i32,
+    /// How far the current template has come.
+    pub progress: Progress,
+}
+
+/// How far a template has come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Progress {
+    /// Every node that should run a pod has an available one of it.
+    Complete,
+    /// Not yet.
+    InProgress,
+    /// Old pods stay until somebody deletes them; all else is done.
+    WaitsForDeletion,
+}
+
 /// The kinds of problems.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ProblemCode {

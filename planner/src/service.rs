@@ -6,7 +6,7 @@ use everynode_proto::{
     planner::v1::{
         ExplainRequest, ExplainResponse, GetInfoRequest, GetInfoResponse, PlanRequest, PlanResponse,
         SessionRequest, SessionResponse, SimulateNodesRequest, SimulateNodesResponse,
-        planner_service_server::PlannerService,
+        planner_service_server::PlannerService, session_response::Message,
     },
     serve::{self, Leave, in_background, refusal},
 };
@@ -15,12 +15,12 @@ use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
 use tokio_util::sync::CancellationToken;
 use tonic::{Request, Response, Status, Streaming};
-use tracing::{Instrument, info, info_span, warn};
+use tracing::{Instrument, debug, info, info_span, warn};
 
 use crate::{
     decide::RULES_VERSION,
     limits,
-    metrics::{Method, Metrics},
+    metrics::{Method, Metrics, OpenSession},
     session::{self, Epochs, Lead, Session},
     unary,
 };
@@ -107,7 +107,7 @@ impl PlannerService for Planner {
         let served = Served {
             requests,
             responses,
-            metrics: self.metrics.clone(),
+            open: self.metrics.session_open(),
             session,
             _leave: leave,
         };
@@ -127,7 +127,7 @@ fn deposed(epoch: u64, latest: u64) -> Status {
 struct Served {
     requests: Streaming<SessionRequest>,
     responses: mpsc::Sender<Result<SessionResponse, Status>>,
-    metrics: Arc<Metrics>,
+    open: OpenSession,
     session: Session,
     /// What the session remembers is there until it has ended here, whatever the executor has seen of it.
     _leave: Option<Leave>,
@@ -136,8 +136,6 @@ struct Served {
 impl Served {
     async fn serve(mut self, first: SessionRequest, mut lead: Lead, shutdown: CancellationToken) {
         info!("session began");
-        let metrics = self.metrics.clone();
-        let _open = metrics.session_open();
         // In this order: a session that has been superseded gets no more plans, whatever it still says.
         let end = tokio::select! {
             biased;
@@ -173,8 +171,12 @@ impl Served {
     async fn answer(&mut self, request: SessionRequest) -> Result<(), Option<Status>> {
         let began = Instant::now();
         let outcome = self.session.take(request)?;
-        self.metrics.observe(&outcome, began.elapsed());
+        self.open.observe(&outcome, began.elapsed());
         for response in outcome.responses {
+            if let Some(Message::Plan(plan)) = &response.message {
+                let (daemon_set, actions) = (&plan.daemon_set, plan.actions.len());
+                debug!(daemon_set, plan = plan.id, plan.based_on, actions, "plan");
+            }
             self.responses.send(Ok(response)).await.map_err(|_| None)?;
         }
         Ok(())

@@ -17,7 +17,7 @@ pub use self::epochs::{Epochs, Lead};
 use crate::{
     convert::{self, FieldError},
     decide::RULES_VERSION,
-    fleet::Fleet,
+    fleet::{Fleet, Size},
     intern::Interner,
     limits,
     model::Millis,
@@ -49,6 +49,10 @@ pub struct Outcome {
     pub deletes: usize,
     /// How many plans were made.
     pub plans: usize,
+    /// Whether everything has been told now for the first time.
+    pub has_synced: bool,
+    /// What the session has been told so far.
+    pub size: Size,
 }
 
 /// Reads the first request of a stream.
@@ -98,6 +102,7 @@ impl Session {
         if request.facts.is_empty() {
             self.fleet.remind();
         }
+        let was_synced = self.synced;
         for (index, fact) in request.facts.into_iter().enumerate() {
             if let Err(problem) = self.learn(fact.fact, index) {
                 outcome.responses.push(respond(Message::Problem(problem)));
@@ -106,6 +111,8 @@ impl Session {
         if self.synced {
             self.plan(now, &mut outcome);
         }
+        outcome.has_synced = self.synced && !was_synced;
+        outcome.size = self.fleet.size();
         Ok(outcome)
     }
 

@@ -2,9 +2,11 @@
 //!
 //! - [`parse`], [`complain`], [`stop_signal`]: the beginning and the end.
 //! - [`logs`]: log lines, and the flags for them.
+//! - [`metrics`]: what Prometheus is told, and how.
 //! - [`tls`]: the flags for certificates.
 
 pub mod logs;
+pub mod metrics;
 pub mod tls;
 
 use std::io;

@@ -20,6 +20,7 @@
 //! - `gate`: the way of a request, with `methods` (what is a stream), `room` (places and [`Leave`]), `deadline`, and
 //!   `incoming` and `outgoing` (bodies);
 //! - [`in_background`]: work that takes a while;
+//! - [`trace`]: whose call is made for whom;
 //! - [`Clients`], [`Peer`]: who may ask for what, and who does;
 //! - `connections`, `secure` (TLS), [`Health`], [`Server`]: the port.
 
@@ -37,6 +38,7 @@ pub mod refusal;
 mod room;
 mod secure;
 mod server;
+pub mod trace;
 
 #[cfg(test)]
 mod tests;

@@ -83,7 +83,7 @@ fn carry_out(plan: Plan) {
     plan.reconsider_after.and_then(session::wait);
     let mut waiting: Vec<_> = plan.actions.iter().map(|action| action.id).collect();
     let mut applier = Applier::default();
-    applier.push(plan);
+    applier.push(plan, None);
     let mut ended = applier.give_back();
     for lane in [Lane::Create, Lane::Delete] {
         loop {

@@ -2,8 +2,8 @@
 
 use everynode_proto::facts::Unread;
 use everynode_proto::planner::v1::{
-    Action, CreatePod, DaemonSetStatus, DeletePod, Plan, Problem, SessionResponse, Toleration, Welcome,
-    action::Action as Kind, session_response::Message as Said,
+    Action, CreatePod, DaemonSetCondition, DaemonSetStatus, DeletePod, Plan, Problem, SessionResponse,
+    Toleration, Welcome, action::Action as Kind, session_response::Message as Said,
 };
 use prost::Message;
 use prost::encoding::{WireType, encode_key, encode_varint};
@@ -266,6 +266,12 @@ pub(crate) fn responses() -> Vec<Vec<u8>> {
         object: "daemonset default/agent".to_owned(),
         ..Problem::default()
     };
+    let condition = DaemonSetCondition {
+        r#type: "Available".to_owned(),
+        status: true,
+        reason: "MinimumReplicasAvailable".to_owned(),
+        message: "1 of 1 node has an available pod".to_owned(),
+    };
     let plan = Plan {
         id: 1,
         daemon_set: "default/agent".to_owned(),
@@ -288,6 +294,7 @@ pub(crate) fn responses() -> Vec<Vec<u8>> {
             nanos: 1_000_000,
         }),
         added_tolerations: tolerations(),
+        conditions: vec![condition],
     };
     let welcome = Welcome {
         max_facts_per_request: 1_000,

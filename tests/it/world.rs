@@ -92,6 +92,19 @@ impl World {
         (world, pods)
     }
 
+    /// Another executor takes over, which is started with these flags.
+    pub(crate) async fn hand_over(&mut self, flags: &[&str]) {
+        self.executor.stop().await.unwrap();
+        let options = ServiceOptions {
+            flags: flags.iter().copied().map(str::to_owned).collect(),
+            ..ServiceOptions::default()
+        };
+        let kubeconfig = self.claim.control_plane().kubeconfig();
+        self.executor = Executor::start(&self.programs, &self.planner.url(), kubeconfig, options)
+            .await
+            .unwrap();
+    }
+
     pub(crate) async fn create(&self, daemon_set: DaemonSetBuilder) -> DaemonSet {
         daemon_set.create(&self.client, &self.namespace).await.unwrap()
     }

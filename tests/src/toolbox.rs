@@ -1,4 +1,4 @@
-//! The programs of a Kubernetes control plane, its own specs, buf, and Python with packages: from `KUBEBUILDER_ASSETS` when that is set, otherwise
+//! The programs of a Kubernetes control plane, its own specs, buf, promtool, and Python with packages: from `KUBEBUILDER_ASSETS` when that is set, otherwise
 //! built from source once and kept in the user's cache.
 
 mod build;
@@ -19,6 +19,9 @@ const CONFORMANCE: &str = "conformance";
 
 /// The file name of the program that checks .proto files.
 const BUF: &str = "buf";
+
+/// The file name of the program that checks metrics and alerts.
+const PROMTOOL: &str = "promtool";
 
 /// The module of what runs on a real node, and the file name of its program.
 const NODE: &str = "node";
@@ -171,6 +174,17 @@ impl Toolbox {
     pub async fn web() -> Result<PathBuf> {
         let toolbox = tokio::task::spawn_blocking(|| Self::with(Product::Web));
         Ok(toolbox.await.context("building the web server")??.folder)
+    }
+
+    /// The path of promtool, which checks metrics and alerts. It is built when it is asked for and isn't there, which takes some
+    /// minutes. Doesn't block the runtime.
+    ///
+    /// # Errors
+    /// As [`Toolbox::ensure`], and when `KUBEBUILDER_ASSETS` names a folder without it.
+    pub async fn promtool() -> Result<PathBuf> {
+        let toolbox = tokio::task::spawn_blocking(|| Self::with(Product::Promtool));
+        let toolbox = toolbox.await.context("building promtool")??;
+        toolbox.find(&toolbox.folder, PROMTOOL)
     }
 
     /// A folder that holds what commands make of a file that names Python packages, such as an environment `.venv`. They

@@ -38,6 +38,8 @@ pub(super) struct ActionEnded {
     node: String,
     /// The pod, for a deletion.
     pod: Option<DeletePod>,
+    /// When the event was read that it follows from, if it follows from one.
+    event_read: Option<Instant>,
     carried: Carried,
 }
 
@@ -101,6 +103,7 @@ impl Controller {
             format!("Error creating: {} (node {node})", words.unwrap_or_default())
         });
         self.call_ended(uid, lane, Some(id), Ended::Refused);
+        self.write_status(uid);
     }
 
     fn call_ended(&mut self, uid: &Text, lane: Lane, id: Option<u64>, how: Ended) {
@@ -157,7 +160,7 @@ impl Controller {
         let (session, node) = (self.session, ready.action.node.clone());
         self.calls.spawn(async move {
             let carried = action::create(api, object.clone(), recipe, ready.action, stop).await;
-            let (lane, id) = (Lane::Create, ready.id);
+            let (lane, id, event_read) = (Lane::Create, ready.id, ready.event_read);
             Answer::Action(Box::new(ActionEnded {
                 daemon_set: uid,
                 object,
@@ -166,6 +169,7 @@ impl Controller {
                 session,
                 node,
                 pod: None,
+                event_read,
                 carried,
             }))
         });
@@ -180,7 +184,7 @@ impl Controller {
         self.calls.spawn(async move {
             let (namespace, pod) = (object.metadata.namespace.clone(), Some(ready.action.clone()));
             let carried = action::delete(api, namespace, ready.action, stop).await;
-            let (lane, id) = (Lane::Delete, ready.id);
+            let (lane, id, event_read) = (Lane::Delete, ready.id, ready.event_read);
             Answer::Action(Box::new(ActionEnded {
                 daemon_set: uid,
                 object,
@@ -189,6 +193,7 @@ impl Controller {
                 session,
                 node,
                 pod,
+                event_read,
                 carried,
             }))
         });
@@ -203,6 +208,7 @@ impl Controller {
             session,
             node,
             pod,
+            event_read,
             carried,
         } = action;
         let smooth = if carried.with_pressure {
@@ -270,10 +276,16 @@ impl Controller {
             }
         };
         self.parts.metrics.action(kind(lane), outcome);
+        if let (Some(read), Outcome::Done) = (event_read, outcome) {
+            self.parts.metrics.event_to_action(read.elapsed());
+        }
         if !self.managed.contains_key(&uid) {
             return;
         }
         self.call_ended(&uid, lane, is_current.then_some(id), how);
+        if is_current && outcome == Outcome::Refused {
+            self.write_status(&uid);
+        }
         if is_current {
             match outcome {
                 Outcome::Done => self.outbox.add_done(id, ActionOutcome::Done),

@@ -1,23 +1,33 @@
 //! What the loop keeps of one `DaemonSet` beside the object itself.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use everynode_proto::{
+    answers,
     facts::PodTemplate,
-    planner::v1::{DaemonSetFacts, DaemonSetStatus, Problem, Toleration},
+    planner::v1::{DaemonSetCondition, DaemonSetFacts, DaemonSetStatus, Problem, Toleration},
 };
 use tokio::time::Instant;
 use tokio_util::{sync::CancellationToken, time::delay_queue};
 
+use super::{
+    plans::reason,
+    rivals::{COMPETING, PEACE, REMEDY},
+};
 use crate::{
     adopt,
     apply::{Applier, Lane},
+    conditions::{Trouble, degraded},
     events::shortened,
     objects::DaemonSet,
     outbox::Announcement,
     pod::Recipe,
-    status::differs,
+    status::Wanted,
+    view::words,
 };
+
+/// For so long after a lane has opened again, its refusal still holds: the planner is asking anew.
+const REFUSAL_LINGERS: Duration = Duration::from_secs(2);
 
 /// One `DaemonSet`.
 #[derive(Debug, Default)]
@@ -134,6 +144,8 @@ pub(super) struct Upkeep {
 pub(super) struct Status {
     /// What the last plan counted.
     pub(super) wanted: Option<DaemonSetStatus>,
+    /// What that plan says follows from it.
+    pub(super) conditions: Vec<DaemonSetCondition>,
     /// What has been written, up to the last write that the server has confirmed: a write without an answer may still come
     /// to be.
     pub(super) written: Vec<DaemonSetStatus>,
@@ -150,13 +162,6 @@ pub(super) struct Status {
     pub(super) failures: u32,
 }
 
-impl Status {
-    /// What has to be written, if it isn't what the object says.
-    pub(super) fn due(&self, object: &DaemonSet) -> Option<DaemonSetStatus> {
-        self.wanted.filter(|wanted| differs(wanted, &object.status))
-    }
-}
-
 impl Announced {
     /// The `DaemonSet` with the revision of its template.
     pub(super) fn new(object: Arc<DaemonSet>, revision: String) -> Self {
@@ -171,6 +176,12 @@ impl Announced {
             problems,
         }
     }
+
+    /// Its namespace and its name.
+    pub(super) fn names(&self) -> (&str, &str) {
+        let metadata = &self.object.metadata;
+        (&metadata.namespace, &metadata.name)
+    }
 }
 
 impl Managed {
@@ -180,6 +191,81 @@ impl Managed {
             stop,
             ..Self::default()
         }
+    }
+
+    /// What its status should say, if the last plan has counted anything.
+    fn wanted(&self, with_conditions: bool) -> Option<Wanted> {
+        let counters = self.status.wanted?;
+        let mut conditions = Vec::new();
+        if with_conditions {
+            conditions.clone_from(&self.status.conditions);
+            conditions.push(degraded(self.trouble(Instant::now())));
+        }
+        Some(Wanted { counters, conditions })
+    }
+
+    /// What has to be written, if it isn't what the object says.
+    pub(super) fn due(&self, object: &DaemonSet, with_conditions: bool) -> Option<Wanted> {
+        self.wanted(with_conditions)
+            .filter(|wanted| wanted.is_due(&object.status))
+    }
+
+    /// Why a lane's last action was refused, as long as that holds. It is past when what was refused isn't asked for any more.
+    pub(super) fn refusal(&self, lane: Lane, now: Instant) -> Option<&Refused> {
+        let load = self.applier.load(lane);
+        let is_asked_for = load.is_closed || load.waiting + load.in_progress > 0;
+        self.refusals
+            .get(lane)
+            .filter(|refused| is_asked_for || now < refused.until + REFUSAL_LINGERS)
+    }
+
+    /// What is wrong with it, as far as reading shows or the planner has said.
+    pub(super) fn problems(&self) -> &[Problem] {
+        match (self.reported.as_slice(), &self.announced) {
+            ([], Some(announced)) => &announced.problems,
+            (reported, _) => reported,
+        }
+    }
+
+    /// What stands in its way, most important first.
+    fn trouble(&self, now: Instant) -> Option<Trouble> {
+        let refused = |lane, reason, what| {
+            let words = &self.refusal(lane, now)?.words;
+            Some(Trouble {
+                reason,
+                message: words::refused(what, words),
+            })
+        };
+        let has_bad_template = self.ingredients.is_some() && self.recipe.is_none();
+        let create = if has_bad_template {
+            "InvalidTemplate"
+        } else {
+            "CreateRefused"
+        };
+        let upkeep = || {
+            self.upkeep.trouble.as_deref().map(|trouble| Trouble {
+                reason: "UpkeepFailing",
+                message: words::upkeep_fails(trouble),
+            })
+        };
+        let problem = || {
+            self.problems().first().map(|problem| Trouble {
+                reason: reason(problem),
+                message: answers::words::problem(problem),
+            })
+        };
+        let rival = || {
+            let seen = self.rival_seen?;
+            (now.duration_since(seen) < PEACE).then(|| Trouble {
+                reason: COMPETING,
+                message: format!("its pods or its status are written {REMEDY}"),
+            })
+        };
+        refused(Lane::Create, create, "created")
+            .or_else(|| refused(Lane::Delete, "DeleteRefused", "deleted"))
+            .or_else(upkeep)
+            .or_else(problem)
+            .or_else(rival)
     }
 
     /// What the planner can be told.

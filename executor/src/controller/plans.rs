@@ -6,25 +6,24 @@ use everynode_proto::{
     executor::v1::watch_plans_response::Event,
     planner::v1::{ActionOutcome, DeletePod, DeleteReason, Plan, Problem, ProblemCode, action::Action},
 };
-use tracing::{debug, warn};
+use tracing::warn;
 
 use super::{
-    Controller, Timer,
+    Controller, Timer, digest,
     managed::{Ingredients, Refusals},
 };
-use crate::{apply::Lane, cluster::Text, events::Kind, pod::Recipe, session};
+use crate::{apply::Lane, cluster::Text, conditions, events::Kind, pod::Recipe, session};
 
 impl Controller {
-    pub(super) fn take_plan(&mut self, plan: Plan) {
+    pub(super) fn take_plan(&mut self, mut plan: Plan) {
         self.parts.metrics.plan(plan.actions.len());
+        let event_read = self.latency.of(plan.based_on);
+        if let Some(read) = event_read {
+            self.parts.metrics.event_to_plan(read.elapsed());
+        }
         self.news.tell(|| Event::Plan(plan.clone()));
         let uid: Text = plan.daemon_set_uid.as_str().into();
-        debug!(
-            daemon_set = plan.daemon_set,
-            plan = plan.id,
-            actions = plan.actions.len(),
-            "plan"
-        );
+        digest::log(&plan);
         if !self.managed.contains_key(&uid) {
             // It was deleted while the plan was on its way.
             plan.actions
@@ -34,12 +33,20 @@ impl Controller {
         }
         self.report_all(&uid, &plan.problems);
         self.remember_time(&uid, plan.reconsider_after);
-        let status = plan.status;
         self.announce_deletions(&uid, &plan);
         self.take_recipe(&uid, &plan);
         if let Some(managed) = self.managed.get_mut(&uid) {
-            let pause = managed.applier.push(plan);
-            managed.status.wanted = status.or(managed.status.wanted);
+            if let Some(status) = plan.status {
+                if let Some(announced) = &managed.announced {
+                    let rolls_out = conditions::rolls_out(&plan.conditions);
+                    self.parts
+                        .metrics
+                        .daemon_set(announced.names(), &status, rolls_out);
+                }
+                managed.status.wanted = Some(status);
+                managed.status.conditions = std::mem::take(&mut plan.conditions);
+            }
+            let pause = managed.applier.push(plan, event_read);
             if let Some(pause) = pause {
                 self.say_unknown(&uid);
                 self.set_timer(Timer::GiveBack(uid.clone()), pause);
@@ -167,14 +174,7 @@ impl Controller {
         let object = announced.object.clone();
         let before = std::mem::replace(&mut managed.reported, problems.clone());
         for problem in problems.iter().filter(|problem| !before.contains(problem)) {
-            let reason = match problem.code() {
-                ProblemCode::SelectsEverything => "SelectingAll",
-                ProblemCode::MalformedTerm => "MalformedNodeAffinity",
-                ProblemCode::Malformed => "MalformedField",
-                ProblemCode::UnknownRevision | ProblemCode::UnknownOverhead | ProblemCode::Unspecified => {
-                    "PlannerProblem"
-                }
-            };
+            let reason = reason(problem);
             let note = format!("{}: {}", problem.field, problem.message);
             warn!(
                 object = problem.object,
@@ -209,6 +209,18 @@ impl Controller {
             if let Some(key) = managed.reconsider.take() {
                 self.timers.try_remove(&key);
             }
+        }
+    }
+}
+
+/// What a problem is called in events and conditions.
+pub(super) fn reason(problem: &Problem) -> &'static str {
+    match problem.code() {
+        ProblemCode::SelectsEverything => "SelectingAll",
+        ProblemCode::MalformedTerm => "MalformedNodeAffinity",
+        ProblemCode::Malformed => "MalformedField",
+        ProblemCode::UnknownRevision | ProblemCode::UnknownOverhead | ProblemCode::Unspecified => {
+            "PlannerProblem"
         }
     }
 }

@@ -26,8 +26,6 @@ use crate::{
 const QUESTIONS_AHEAD: usize = 16;
 /// How long an answer may take. The loop answers between two of its turns, so this is far above what it needs.
 const ANSWER_DEADLINE: Duration = Duration::from_secs(5);
-/// For so long after a lane has opened again, its refusal still holds: the planner is asking anew.
-const REFUSAL_LINGERS: Duration = Duration::from_secs(2);
 
 /// A question, with where the answer goes.
 #[derive(Debug)]
@@ -227,15 +225,11 @@ fn sketch(entry: &Entry, managed: &Managed) -> view::Sketch {
         None if current.is_none() => view::Upkeep::InProgress,
         None => view::Upkeep::Done,
     };
-    let problems = match (managed.reported.as_slice(), announced) {
-        ([], Some(announced)) => announced.problems.clone(),
-        (reported, _) => reported.to_vec(),
-    };
     view::Sketch {
         object: entry.object.clone(),
         revision: current.map(|announced| announced.revision.clone()),
         counted: managed.status.wanted,
-        problems,
+        problems: managed.problems().to_vec(),
         upkeep,
         creations: lane(managed, apply::Lane::Create),
         deletions: lane(managed, apply::Lane::Delete),
@@ -246,11 +240,7 @@ fn sketch(entry: &Entry, managed: &Managed) -> view::Sketch {
 fn lane(managed: &Managed, lane: apply::Lane) -> view::Lane {
     let load = managed.applier.load(lane);
     let now = Instant::now();
-    // A refusal is past when what was refused isn't asked for any more.
-    let holds = |until: Instant| {
-        load.is_closed || load.waiting + load.in_progress > 0 || now < until + REFUSAL_LINGERS
-    };
-    let refusal = managed.refusals.get(lane).filter(|refused| holds(refused.until));
+    let refusal = managed.refusal(lane, now);
     view::Lane {
         queued: load.waiting,
         in_progress: load.in_progress,

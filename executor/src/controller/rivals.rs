@@ -13,7 +13,14 @@ use super::Controller;
 use crate::{cluster::Text, events::Kind, metrics::RivalWork, status::differs};
 
 /// After so long without a trace of another controller, the next one is news again: as long as the API server keeps events.
-const PEACE: Duration = Duration::from_hours(1);
+pub(super) const PEACE: Duration = Duration::from_hours(1);
+
+/// What it is called in events and conditions.
+pub(super) const COMPETING: &str = "CompetingController";
+
+/// Who does it, and what to do about it.
+pub(super) const REMEDY: &str = "by another DaemonSet controller, which works against Everynode: run kube-controller-manager \
+                                 with --controllers=*,-daemonset, or stop whatever else controls DaemonSets";
 
 /// What another controller has left behind.
 #[derive(Debug, Clone, Copy)]
@@ -53,13 +60,11 @@ impl Controller {
             return;
         }
         let object = entry.object.clone();
-        let note = format!(
-            "{what} by another DaemonSet controller, which works against Everynode: run kube-controller-manager with \
-             --controllers=*,-daemonset, or stop whatever else controls DaemonSets"
-        );
+        let note = format!("{what} {REMEDY}");
         let daemon_set = format!("{}/{}", object.metadata.namespace, object.metadata.name);
         warn!(daemon_set, "{note}");
         let events = &mut self.parts.events;
-        events.say(&object, Kind::Warning, "CompetingController", "Watch", note);
+        events.say(&object, Kind::Warning, COMPETING, "Watch", note);
+        self.write_status(uid);
     }
 }

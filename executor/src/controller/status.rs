@@ -9,6 +9,7 @@ use tracing::{debug, warn};
 use super::{Answer, Controller, Timer};
 use crate::{
     cluster::Text,
+    conditions::is_degraded,
     failure::ApiError,
     objects::DaemonSet,
     status::{is_settled, write},
@@ -39,10 +40,11 @@ impl Controller {
         let (Some(managed), Some(entry)) = (self.managed.get_mut(uid), self.cluster.daemon_set(uid)) else {
             return;
         };
-        let status = &mut managed.status;
-        if status.is_resting || status.due(&entry.object).is_none() {
+        let with_conditions = self.parts.status_conditions;
+        if managed.status.is_resting || managed.due(&entry.object, with_conditions).is_none() {
             return;
         }
+        let status = &mut managed.status;
         if managed.applier.is_busy() {
             status.is_resting = true;
             status.rests_left = 1;
@@ -56,10 +58,10 @@ impl Controller {
         let (Some(managed), Some(entry)) = (self.managed.get_mut(uid), self.cluster.daemon_set(uid)) else {
             return;
         };
-        let status = &mut managed.status;
-        let Some(wanted) = status.due(&entry.object) else {
+        let Some(wanted) = managed.due(&entry.object, self.parts.status_conditions) else {
             return;
         };
+        let status = &mut managed.status;
         let now = Instant::now();
         let last = status.last_write.replace(now);
         status.rests = match last {
@@ -68,8 +70,8 @@ impl Controller {
         };
         status.is_resting = true;
         status.moves = managed.applier.is_busy();
-        status.written.retain(|before| *before != wanted);
-        status.written.push(wanted);
+        status.written.retain(|before| *before != wanted.counters);
+        status.written.push(wanted.counters);
         let forgotten = status.written.len().saturating_sub(MAX_UNCONFIRMED);
         status.written.drain(..forgotten);
         self.parts.metrics.status_write();
@@ -119,16 +121,30 @@ impl Controller {
             return;
         };
         let has_come_to_rest = managed.status.moves && !managed.applier.is_busy();
+        let due = managed.due(&entry.object, self.parts.status_conditions);
         let status = &mut managed.status;
         status.rests_left = status.rests_left.saturating_sub(1);
-        match status.due(&entry.object) {
+        match due {
             None if status.rests_left == 0 => status.is_resting = false,
-            Some(wanted) if status.rests_left == 0 || is_settled(&wanted) || has_come_to_rest => {
+            Some(wanted) if status.rests_left == 0 || is_settled(&wanted.counters) || has_come_to_rest => {
                 self.put_status(uid);
             }
             None | Some(_) => {
                 self.set_timer(Timer::Status(uid.clone()), REST);
             }
+        }
+    }
+
+    /// Looks again at those of which it is written that something stands in their way: some troubles end without a sign.
+    pub(super) fn look_at_troubles(&mut self) {
+        let troubled = self.managed.keys().filter(|uid| {
+            self.cluster
+                .daemon_set(uid)
+                .is_some_and(|entry| is_degraded(&entry.object.status))
+        });
+        let troubled: Vec<_> = troubled.cloned().collect();
+        for uid in &troubled {
+            self.write_status(uid);
         }
     }
 }

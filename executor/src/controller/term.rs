@@ -52,6 +52,7 @@ impl Controller {
         self.timers.clear();
         self.parts.events.forget_all();
         self.parts.metrics.leading(false);
+        self.parts.metrics.forget_daemon_sets();
         self.parts.health.stands_by();
         self.planner_changed();
     }

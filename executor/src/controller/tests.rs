@@ -1,4 +1,5 @@
 mod actions;
+mod conditions;
 mod facts;
 mod newer;
 mod questions;
@@ -21,7 +22,7 @@ use crate::{
         forbidden, node, not_found, old_revision_json, orphan_json, pod_json, read, refusal, revision_json,
         said, server, with,
     },
-    watch::{self, Change},
+    watch::{self, Change, Read},
 };
 
 /// Far longer than anything here takes; it passes at once when nothing else is left to do.
@@ -30,7 +31,7 @@ const PATIENCE: Duration = Duration::from_mins(10);
 /// A controller between an API server, watches and a planner that are all the test's.
 pub(crate) struct Rig {
     pub(crate) api: Server,
-    changes: mpsc::Sender<Change>,
+    changes: mpsc::Sender<Read>,
     pub(crate) leads: state::Sender<Leadership>,
     /// The last term that has begun, and where what its sessions bring comes from.
     begun: state::Receiver<Option<(u64, mpsc::Sender<session::Event>)>>,
@@ -43,7 +44,12 @@ pub(crate) struct Rig {
     run: JoinHandle<anyhow::Result<()>>,
 }
 
+/// One that writes no conditions, so that of a status there are just the counters.
 pub(crate) fn rig() -> Rig {
+    rig_with(false)
+}
+
+pub(crate) fn rig_with(status_conditions: bool) -> Rig {
     let (client, api) = server();
     let (changes, seen) = mpsc::channel(64);
     let (health, metrics) = (Arc::new(Health::default()), Arc::new(Metrics::default()));
@@ -65,6 +71,7 @@ pub(crate) fn rig() -> Rig {
         changes: seen,
         leadership,
         opener,
+        status_conditions,
         questions,
     };
     let shutdown = CancellationToken::new();
@@ -95,7 +102,7 @@ async fn write_down(mut server: Server, written: mpsc::UnboundedSender<String>) 
 
 impl Rig {
     async fn change(&self, change: Change) {
-        self.changes.send(change).await.unwrap();
+        self.changes.send(change.into()).await.unwrap();
     }
 
     /// Lists these nodes, pods and revisions, and the agent as this.
@@ -170,7 +177,16 @@ impl Rig {
 
     /// The agent with its revision r1 on these nodes, and a session in which everything has been said.
     pub(crate) async fn synced(nodes: &[&str], pods: &[Value]) -> (Self, Planned) {
-        let rig = rig();
+        Self::synced_with(false, nodes, pods).await
+    }
+
+    /// The same, with conditions in statuses or without.
+    pub(crate) async fn synced_with(
+        status_conditions: bool,
+        nodes: &[&str],
+        pods: &[Value],
+    ) -> (Self, Planned) {
+        let rig = rig_with(status_conditions);
         rig.list(agent(), nodes, pods, &[revision_json("r1", 1)]).await;
         let mut planner = rig.open(100).await;
         let said = planner.until("sync").await;

@@ -126,6 +126,7 @@ impl Controller {
         if let Some(managed) = self.managed.get_mut(&uid) {
             managed.upkeep.is_waiting = true;
         }
+        self.write_status(&uid);
         self.set_timer(Timer::Upkeep(uid), wait);
     }
 
@@ -168,6 +169,7 @@ impl Controller {
                     .say(object, Kind::Warning, reason, "Upkeep", error.to_string());
             }
         }
+        self.write_status(uid);
         self.set_timer(Timer::Forgive(uid.clone()), FORGIVEN_AFTER);
     }
 

@@ -9,6 +9,7 @@ use everynode_proto::{
         ExplainRequest, ExplainResponse, SimulateNodesRequest, SimulateNodesResponse, VerdictSummary,
         planner_service_client::PlannerServiceClient,
     },
+    serve::trace,
 };
 use prost::Message;
 use tonic::{Code, Request, Response, Status, transport::Channel};
@@ -88,6 +89,7 @@ async fn asked<Q, A>(
     let mut request = Request::new(request);
     // The planner needn't go on after that either.
     request.set_timeout(DEADLINE);
+    trace::carry(&mut request);
     match tokio::time::timeout(DEADLINE, call(request)).await {
         Ok(answer) => answer.map(Response::into_inner).map_err(explained),
         Err(_) => Err(unavailable(&format!("no answer within {} s", DEADLINE.as_secs()))),

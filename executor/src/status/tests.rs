@@ -18,6 +18,13 @@ fn wanted() -> DaemonSetStatus {
     }
 }
 
+fn without_conditions() -> Wanted {
+    Wanted {
+        counters: wanted(),
+        conditions: Vec::new(),
+    }
+}
+
 fn sent(version: &str, observed: i64) -> Value {
     json!({
         "metadata": {"uid": "ds-1", "resourceVersion": version},
@@ -39,7 +46,7 @@ fn fresh(version: &str, status: &Value) -> Value {
 
 async fn write_against(lines: Vec<Line>) -> Result<DaemonSet, ApiError> {
     let (api, server) = scenario(lines);
-    let result = write(api, Arc::new(agent()), wanted()).await;
+    let result = write(api, Arc::new(agent()), without_conditions()).await;
     server.await.unwrap();
     result
 }

@@ -1,6 +1,7 @@
 //! How far the current template has come, by the counters.
 
 use everynode_proto::{
+    answers::words,
     executor::v1::{Rollout, RolloutState, Wait, WaitCode},
     planner::v1::DaemonSetStatus,
 };
@@ -38,22 +39,9 @@ fn state(sketch: &Sketch, status: &DaemonSetStatus, waits: &[Wait]) -> RolloutSt
 }
 
 fn message(sketch: &Sketch, status: &DaemonSetStatus) -> String {
-    let DaemonSetStatus {
-        desired_number_scheduled: desired,
-        updated_number_scheduled: updated,
-        number_available: available,
-        ..
-    } = *status;
-    if !is_counted(sketch, status) {
-        return "the current spec has not been planned for yet".to_owned();
-    }
-    match desired {
-        0 => "no node should run a pod".to_owned(),
-        1 if is_settled(status) => "the pod is of the current template and available".to_owned(),
-        _ if is_settled(status) => {
-            format!("all {desired} pods are of the current template and available")
-        }
-        1 => format!("{updated} of 1 pod is of the current template, {available} available"),
-        _ => format!("{updated} of {desired} pods are of the current template, {available} available"),
+    if is_counted(sketch, status) {
+        words::progress(status)
+    } else {
+        "the current spec has not been planned for yet".to_owned()
     }
 }

@@ -68,16 +68,14 @@ fn upkeep(sketch: &Sketch) -> Option<Wait> {
     let message = match &sketch.upkeep {
         Upkeep::Done => return None,
         Upkeep::InProgress => "its history and the ownership of its pods are being put in order".to_owned(),
-        Upkeep::Failing(words) => {
-            format!("its history and the ownership of its pods can't be put in order: {words}")
-        }
+        Upkeep::Failing(words) => words::upkeep_fails(words),
     };
     Some(wait(WaitCode::Upkeep, message, 0))
 }
 
 fn refused(lane: &Lane, refusal: &Refusal, what: &str) -> Wait {
     let Refusal { words, again } = refusal;
-    let message = format!("pods can't be {what}: {words}; {}", words::Again(*again));
+    let message = format!("{}; {}", words::refused(what, words), words::Again(*again));
     wait(WaitCode::Refused, message, words::number(lane.len()))
 }
 

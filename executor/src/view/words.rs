@@ -15,6 +15,16 @@ pub fn pods(count: usize, one: &str, many: &str) -> String {
     }
 }
 
+/// That actions are refused; `what` pods can't be, such as "created".
+pub fn refused(what: &str, words: &str) -> String {
+    format!("pods can't be {what}: {words}")
+}
+
+/// That upkeep fails.
+pub fn upkeep_fails(words: &str) -> String {
+    format!("its history and the ownership of its pods can't be put in order: {words}")
+}
+
 /// Names some pods by `what`, in the order of their nodes.
 pub fn named(pods: &[&PodFacts], what: impl Fn(&PodFacts) -> String) -> String {
     let mut sorted = pods.to_vec();

@@ -17,7 +17,7 @@ use tokio_util::{
 };
 use tracing::{info, warn};
 
-use super::{Change, Event};
+use super::{Change, Event, Read};
 use crate::{
     backoff::Waits,
     failure::{ApiError, Cause},
@@ -71,7 +71,7 @@ impl From<Unreadable> for Ended {
 pub(super) struct Watch<'a, T> {
     pub(super) client: &'a Client,
     pub(super) streaming: bool,
-    pub(super) changes: &'a mpsc::Sender<Change>,
+    pub(super) changes: &'a mpsc::Sender<Read>,
     pub(super) metrics: &'a Metrics,
     pub(super) wrap: fn(Event<T>) -> Change,
 }
@@ -84,6 +84,7 @@ impl<T: Watched> Watch<'_, T> {
         let mut version = None;
         loop {
             let begun = Instant::now();
+            self.metrics.watch_begins(T::KIND);
             let ended = match self.once(&mut version).await {
                 Ok(never) => match never {},
                 Err(ended) => ended,
@@ -109,7 +110,7 @@ impl<T: Watched> Watch<'_, T> {
                     continue;
                 }
                 Ended::NotStreamed(_) | Ended::Failed(_) => {
-                    self.metrics.watch_error();
+                    self.metrics.watch_error(T::KIND);
                     warn!(kind, error = %Cause(&ended), "watch was interrupted and goes on");
                 }
             }
@@ -137,7 +138,7 @@ impl<T: Watched> Watch<'_, T> {
             }
             if page.metadata.r#continue.is_empty() {
                 *version = Some(page.metadata.resource_version);
-                return self.say(Event::ListEnds).await;
+                return self.list_ends().await;
             }
             next = format!("&continue={}", encoded(&page.metadata.r#continue));
         }
@@ -174,7 +175,7 @@ impl<T: Watched> Watch<'_, T> {
                 Ok(heard) => heard,
                 Err(error) => {
                     // One odd object must not keep the others from being seen.
-                    self.metrics.watch_error();
+                    self.metrics.watch_error(T::KIND);
                     warn!(kind = T::KIND, %error, "an event can't be read and is left out");
                     continue;
                 }
@@ -194,7 +195,7 @@ impl<T: Watched> Watch<'_, T> {
                 } => {
                     if listing && ends_list {
                         listing = false;
-                        self.say(Event::ListEnds).await?;
+                        self.list_ends().await?;
                     }
                     if !listing {
                         *version = Some(seen);
@@ -206,8 +207,13 @@ impl<T: Watched> Watch<'_, T> {
         }
     }
 
+    async fn list_ends(&self) -> Result<(), Ended> {
+        self.metrics.list(T::KIND);
+        self.say(Event::ListEnds).await
+    }
+
     async fn say(&self, event: Event<T>) -> Result<(), Ended> {
-        let sent = self.changes.send((self.wrap)(event)).await;
+        let sent = self.changes.send((self.wrap)(event).into()).await;
         sent.map_err(|_| Ended::Unwanted)
     }
 

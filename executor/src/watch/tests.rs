@@ -39,7 +39,7 @@ async fn listed(client: Client) -> Vec<Change> {
     let watches = tokio::spawn(watch_all(client, sender, Arc::default()));
     let (mut changes, mut ends) = (Vec::new(), 0);
     while ends < 4 {
-        let change = receiver.recv().await.unwrap();
+        let Read { change, .. } = receiver.recv().await.unwrap();
         let is_end = matches!(
             change,
             Change::Node(Event::ListEnds)

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use everynode_proto::planner::v1 as wire;
 
+use super::conditions::conditions;
 use crate::{
     decide::{
         simulate::{Conflict, Simulation, Undecided},
@@ -23,6 +24,7 @@ pub fn plan(plan: RowPlan, id: u64, based_on: u64, now: Millis) -> wire::Plan {
         uid,
         actions,
         said,
+        standing,
         added_tolerations,
     } = plan;
     let creates = actions
@@ -42,6 +44,7 @@ pub fn plan(plan: RowPlan, id: u64, based_on: u64, now: Millis) -> wire::Plan {
             .filter(|_| creates)
             .map(toleration)
             .collect(),
+        conditions: standing.as_ref().map(conditions).unwrap_or_default(),
         daemon_set,
     }
 }

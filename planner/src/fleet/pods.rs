@@ -93,6 +93,11 @@ impl Pods {
         Some(entry)
     }
 
+    /// How many there are.
+    pub fn count(&self) -> usize {
+        self.by_uid.len()
+    }
+
     /// The pods of a cell, from its first one on.
     pub fn chain(&self, first: PodIndex) -> impl Iterator<Item = &PodRecord> {
         let mut at = first;

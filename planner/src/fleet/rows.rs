@@ -61,6 +61,11 @@ impl Rows {
         rows.filter_map(|(index, row)| Some((RowIndex::try_from(index).ok()?, row)))
     }
 
+    /// How many rows there are.
+    pub fn count(&self) -> usize {
+        self.by_uid.len()
+    }
+
     /// All rows.
     #[cfg(test)]
     pub fn iter(&self) -> impl Iterator<Item = &Row> {

@@ -392,4 +392,20 @@ pub struct DaemonSetStatus {
     pub number_available: i32,
     pub number_unavailable: i32,
     pub collision_count: Option<i32>,
+    #[serde(deserialize_with = "nullable")]
+    pub conditions: Vec<DaemonSetCondition>,
+}
+
+/// One of a `DaemonSet`'s status.conditions.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+#[serde(default)]
+pub struct DaemonSetCondition {
+    /// The condition's type, such as Available.
+    pub r#type: String,
+    /// True, False or Unknown.
+    pub status: String,
+    /// One word for why.
+    pub reason: String,
+    /// The same as a sentence.
+    pub message: String,
 }

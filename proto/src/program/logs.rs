@@ -35,7 +35,8 @@ pub struct FilterError {
 }
 
 impl LogArgs {
-    /// Has everything logged to standard error from now on. To be called once.
+    /// Has everything logged to standard error from now on. To be called once. Lines that can't be written, as when a disk is full, are
+    /// lost, and nothing else is.
     ///
     /// # Errors
     /// The filter can't be used.
@@ -46,7 +47,9 @@ impl LogArgs {
         })?;
         let logs = tracing_subscriber::fmt()
             .with_env_filter(filter)
-            .with_writer(io::stderr);
+            .with_writer(io::stderr)
+            // It would say so on standard error, and panic where that is just what can't be written to.
+            .log_internal_errors(false);
         match self.log_format {
             LogFormat::Text => logs.init(),
             LogFormat::Json => logs.json().init(),

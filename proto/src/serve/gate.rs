@@ -22,6 +22,7 @@ use super::{
     outgoing::Outgoing,
     refusal::{self, rename_too_large},
     room::Room,
+    trace::Trace,
 };
 
 /// Puts the gate in front of a service.
@@ -84,17 +85,23 @@ where
         let (room, inner) = (self.room.clone(), self.inner.clone());
         // Time counts from here, not from when somebody gets round to it.
         let deadline = Deadline::of(request.headers(), room.limits.call_deadline);
-        let kind = self.methods.kind(request.uri().path());
+        let path = request.uri().path();
+        let kind = self.methods.kind(path);
         if let (Some(clients), Some(kind)) = (&self.clients, kind)
             && let Err(status) = clients.check(kind, request.extensions().get::<Peer>())
         {
             let refused = room.refuse(Refusal::Forbidden, status).into_http();
             return Box::pin(future::ready(Ok(refused)));
         }
-        match kind {
+        let traced = Trace::of(request.headers()).map(|trace| (trace, path.to_owned()));
+        let answered: Self::Future = match kind {
             Some(Kind::Call) => Box::pin(call(room, inner, request, deadline)),
             Some(Kind::Stream) => Box::pin(stream(room, inner, request, deadline)),
             None => Box::pin(unlimited(room, inner, request)),
+        };
+        match traced {
+            Some((trace, path)) => Box::pin(trace.follow(path, answered)),
+            None => answered,
         }
     }
 }

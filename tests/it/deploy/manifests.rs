@@ -13,10 +13,11 @@ pub(super) const BASE: &str = "deploy/base";
 
 /// Kinds of other projects that some of them have objects of. Nothing is said of what those may hold: that is for those projects'
 /// own servers to check.
-const FOREIGN_KINDS: [(&str, &str, &str); 3] = [
+const FOREIGN_KINDS: [(&str, &str, &str); 4] = [
     ("cert-manager.io", "Issuer", "issuers"),
     ("cert-manager.io", "Certificate", "certificates"),
     ("monitoring.coreos.com", "PodMonitor", "podmonitors"),
+    ("monitoring.coreos.com", "PrometheusRule", "prometheusrules"),
 ];
 
 /// The folders that can be applied, without any that was forgotten here.

@@ -149,8 +149,13 @@ fn owner(revision: &Revision) -> &str {
     text(&revision.metadata, "/ownerReferences/0/name")
 }
 
+/// A `DaemonSet` without the conditions of its status, which only Everynode writes.
 fn daemon_set(object: &Value) -> Value {
     let metadata = at(object, "/metadata");
+    let mut status = at(object, "/status").clone();
+    if let Some(fields) = status.as_object_mut() {
+        fields.remove("conditions");
+    }
     let mut spec = at(object, "/spec").clone();
     if let Some(template) = spec.pointer_mut("/template/metadata") {
         mask_restart(template);
@@ -162,7 +167,7 @@ fn daemon_set(object: &Value) -> Value {
         "generation": at(metadata, "/generation"),
         "deleting": !at(metadata, "/deletionTimestamp").is_null(),
         "spec": spec,
-        "status": at(object, "/status"),
+        "status": status,
     })
 }
 

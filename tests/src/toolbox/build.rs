@@ -9,13 +9,14 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, bail};
 
-use super::{BUF, CONFORMANCE, NODE, NODE_PROGRAMS, Tool, WEB};
+use super::{BUF, CONFORMANCE, NODE, NODE_PROGRAMS, PROMTOOL, Tool, WEB};
 use crate::leash::{Launch, Leash};
 
 /// Without the stamp the components don't know their own version, and kubectl can't parse theirs.
 const KUBERNETES_VERSION: &str = "v1.36.3";
 const GRPCURL: &str = "github.com/fullstorydev/grpcurl/cmd/grpcurl";
 const BUF_PACKAGE: &str = "github.com/bufbuild/buf/cmd/buf";
+const PROMTOOL_PACKAGE: &str = "github.com/prometheus/prometheus/cmd/promtool";
 const STRIPPED: &str = "-s -w";
 /// What builds a package's tests into a program.
 const TEST: [&str; 2] = ["test", "-c"];
@@ -34,6 +35,8 @@ pub(super) enum Product {
     Node,
     /// The web server that runs in pods of a real node. It takes seconds, and nothing but the standard library.
     Web,
+    /// What checks metrics and alerts. From a module of its own, for the same reason.
+    Promtool,
 }
 
 impl Product {
@@ -45,6 +48,7 @@ impl Product {
             Self::Buf => BUF,
             Self::Node => NODE,
             Self::Web => WEB,
+            Self::Promtool => PROMTOOL,
         }
     }
 
@@ -54,13 +58,14 @@ impl Product {
             Self::ControlPlane | Self::Conformance => "controlplane",
             Self::Buf => "buf",
             Self::Node | Self::Web => NODE,
+            Self::Promtool => "promtool",
         }
     }
 
     /// Where in the Go module its own sources are.
     pub(super) fn folder(self) -> &'static str {
         match self {
-            Self::ControlPlane | Self::Buf | Self::Node => "",
+            Self::ControlPlane | Self::Buf | Self::Node | Self::Promtool => "",
             Self::Conformance => CONFORMANCE,
             Self::Web => WEB,
         }
@@ -74,6 +79,7 @@ impl Product {
             Self::Buf => [BUF_PACKAGE.to_owned(), STRIPPED.to_owned()],
             Self::Node => [kubernetes_flags(), NODE_PROGRAMS.join(" ")],
             Self::Web => [WEB.to_owned(), STRIPPED.to_owned()],
+            Self::Promtool => [PROMTOOL_PACKAGE.to_owned(), STRIPPED.to_owned()],
         };
         let mut recipe = vec!["CGO_ENABLED=0".to_owned()];
         recipe.extend(rest);
@@ -85,37 +91,7 @@ impl Product {
         require_go()?;
         let start = Instant::now();
         match self {
-            Self::ControlPlane => {
-                say(
-                    "Building etcd, the Kubernetes control plane and kwok. The first time this takes about ten minutes.",
-                );
-                let control_plane = Compilation {
-                    command: &["build", "-v"],
-                    output: "controlplane",
-                    package: ".",
-                    flags: &kubernetes_flags(),
-                    // Roughly what a build with an empty cache compiles; only for a feeling of how far it is.
-                    packages: Some(2100),
-                };
-                control_plane.run(sources, target, start)?;
-                let grpcurl = Compilation {
-                    output: "grpcurl",
-                    package: GRPCURL,
-                    flags: STRIPPED,
-                    packages: None,
-                    ..control_plane
-                };
-                grpcurl.run(sources, target, start)?;
-                for tool in Tool::ALL {
-                    if tool != Tool::Grpcurl {
-                        link("controlplane", target, tool.file_name())?;
-                    }
-                }
-                say(&format!(
-                    "Built the control plane in {} s.",
-                    start.elapsed().as_secs()
-                ));
-            }
+            Self::ControlPlane => build_control_plane(sources, target, start)?,
             Self::Conformance => {
                 say(
                     "Building Kubernetes' own specs of DaemonSets. The first time this takes two to seven minutes.",
@@ -172,6 +148,20 @@ impl Product {
                 };
                 web.run(sources, target, start)?;
             }
+            Self::Promtool => {
+                say(
+                    "Building promtool, which checks metrics and alerts. The first time this takes some minutes.",
+                );
+                let promtool = Compilation {
+                    command: &["build", "-v"],
+                    output: PROMTOOL,
+                    package: PROMTOOL_PACKAGE,
+                    flags: STRIPPED,
+                    packages: Some(1400),
+                };
+                promtool.run(sources, target, start)?;
+                say(&format!("Built promtool in {} s.", start.elapsed().as_secs()));
+            }
         }
         Ok(())
     }
@@ -179,6 +169,37 @@ impl Product {
 
 fn link(program: &str, folder: &Path, name: &str) -> Result<()> {
     symlink(program, folder.join(name)).with_context(|| format!("linking {name}"))
+}
+
+fn build_control_plane(sources: &Path, target: &Path, start: Instant) -> Result<()> {
+    say("Building etcd, the Kubernetes control plane and kwok. The first time this takes about ten minutes.");
+    let control_plane = Compilation {
+        command: &["build", "-v"],
+        output: "controlplane",
+        package: ".",
+        flags: &kubernetes_flags(),
+        // Roughly what a build with an empty cache compiles; only for a feeling of how far it is.
+        packages: Some(2100),
+    };
+    control_plane.run(sources, target, start)?;
+    let grpcurl = Compilation {
+        output: "grpcurl",
+        package: GRPCURL,
+        flags: STRIPPED,
+        packages: None,
+        ..control_plane
+    };
+    grpcurl.run(sources, target, start)?;
+    for tool in Tool::ALL {
+        if tool != Tool::Grpcurl {
+            link("controlplane", target, tool.file_name())?;
+        }
+    }
+    say(&format!(
+        "Built the control plane in {} s.",
+        start.elapsed().as_secs()
+    ));
+    Ok(())
 }
 
 fn kubernetes_flags() -> String {

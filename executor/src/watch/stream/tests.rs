@@ -15,7 +15,7 @@ type Answer = (u16, &'static str, Vec<u8>);
 
 /// A watch of nodes that is answered from a script, and what was asked. When the script is at its end, answers don't come.
 struct Scene {
-    changes: mpsc::Receiver<Change>,
+    changes: mpsc::Receiver<Read>,
     asked: Arc<Mutex<Vec<String>>>,
     metrics: Arc<Metrics>,
     watch: tokio::task::JoinHandle<()>,
@@ -66,7 +66,11 @@ impl Scene {
     async fn hear(&mut self, count: usize) -> String {
         let mut heard = Vec::new();
         for _ in 0..count {
-            let Some(Change::Node(event)) = self.changes.recv().await else {
+            let Some(Read {
+                change: Change::Node(event),
+                ..
+            }) = self.changes.recv().await
+            else {
                 panic!("nothing more after {heard:?}");
             };
             heard.push(match event {
@@ -176,7 +180,10 @@ async fn failures_are_waited_out_and_counted() {
     assert_eq!(scene.hear(2).await, "[ ]");
     assert!(begun.elapsed() >= FIRST_WAIT, "it was asked again at once");
     let page = scene.metrics.encode();
-    assert!(page.contains("everynode_executor_watch_errors_total 2"), "{page}");
+    assert!(
+        page.contains("everynode_executor_watch_errors_total{kind=\"Node\"} 2"),
+        "{page}"
+    );
 }
 
 #[tokio::test(start_paused = true)]

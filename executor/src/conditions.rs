@@ -1,0 +1,96 @@
+//! The conditions of a `DaemonSet`'s status: those that follow from its counters, as the planner says them, and whether something
+//! stands in its way.
+//!
+//! What is written changes with a status or a reason. A message that alone has changed waits for the next write, so that the
+//! server's words, which may name another pod at each try, cause none.
+
+use everynode_proto::{facts::object, planner::v1::DaemonSetCondition};
+use serde_json::{Value, json};
+
+/// The types that are this program's to write, and to remove.
+const OURS: [&str; 3] = ["Available", "Progressing", "Degraded"];
+
+/// What stands in a `DaemonSet`'s way.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Trouble {
+    /// One word.
+    pub reason: &'static str,
+    /// A sentence.
+    pub message: String,
+}
+
+/// Whether something stands in the way, as a condition.
+pub fn degraded(trouble: Option<Trouble>) -> DaemonSetCondition {
+    let status = trouble.is_some();
+    let trouble = trouble.unwrap_or_else(|| Trouble {
+        reason: "AsExpected",
+        message: "nothing stands in the way of its pods".to_owned(),
+    });
+    DaemonSetCondition {
+        r#type: "Degraded".to_owned(),
+        status,
+        reason: trouble.reason.to_owned(),
+        message: trouble.message,
+    }
+}
+
+/// Whether it is written that something stands in the way.
+pub fn is_degraded(written: &object::DaemonSetStatus) -> bool {
+    find(written, "Degraded").is_some_and(|condition| condition.status == word(true))
+}
+
+/// Whether pods of the current template are still to come, by what the planner says.
+pub fn rolls_out(said: &[DaemonSetCondition]) -> bool {
+    said.iter()
+        .any(|condition| condition.reason == "RolloutInProgress")
+}
+
+/// Whether what is written differs from what should be by more than a message.
+pub fn differ(wanted: &[DaemonSetCondition], written: &object::DaemonSetStatus) -> bool {
+    OURS.iter().any(|kind| {
+        let wanted = wanted.iter().find(|condition| condition.r#type == *kind);
+        let wanted = wanted.map(|condition| (word(condition.status), condition.reason.as_str()));
+        let written = find(written, kind);
+        wanted != written.map(|condition| (condition.status.as_str(), condition.reason.as_str()))
+    })
+}
+
+/// The conditions as a strategic merge patch has them, which leaves those of other types alone. `now` is the time of what
+/// turns to true or false by it, in RFC 3339.
+pub fn patch(wanted: &[DaemonSetCondition], written: &object::DaemonSetStatus, now: &str) -> Vec<Value> {
+    let set = wanted.iter().map(|condition| {
+        let status = word(condition.status);
+        let mut set = json!({
+            "type": condition.r#type,
+            "status": status,
+            "reason": condition.reason,
+            "message": condition.message,
+        });
+        let turns = find(written, &condition.r#type).is_none_or(|before| before.status != status);
+        if let Some(fields) = set.as_object_mut().filter(|_| turns) {
+            fields.insert("lastTransitionTime".to_owned(), now.into());
+        }
+        set
+    });
+    let is_wanted = |kind: &str| wanted.iter().any(|condition| condition.r#type == kind);
+    let removed = OURS
+        .iter()
+        .filter(|kind| !is_wanted(kind) && find(written, kind).is_some())
+        .map(|kind| json!({"$patch": "delete", "type": kind}));
+    set.chain(removed).collect()
+}
+
+fn find<'s>(written: &'s object::DaemonSetStatus, kind: &str) -> Option<&'s object::DaemonSetCondition> {
+    written
+        .conditions
+        .iter()
+        .find(|condition| condition.r#type == kind)
+}
+
+/// A condition's status, as Kubernetes spells it.
+fn word(status: bool) -> &'static str {
+    if status { "True" } else { "False" }
+}
+
+#[cfg(test)]
+mod tests;

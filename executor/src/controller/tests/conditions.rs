@@ -1,0 +1,108 @@
+//! The conditions of a status.
+
+use everynode_proto::planner::v1::DaemonSetCondition;
+
+use super::*;
+
+fn counted(actions: Vec<PlannedAction>) -> Plan {
+    let available = DaemonSetCondition {
+        r#type: "Available".to_owned(),
+        status: true,
+        reason: "MinimumReplicasAvailable".to_owned(),
+        message: "0 of 0".to_owned(),
+    };
+    Plan {
+        status: Some(DaemonSetStatus {
+            number_ready: 1,
+            ..DaemonSetStatus::default()
+        }),
+        conditions: vec![available],
+        actions,
+        ..Plan::default()
+    }
+}
+
+/// Takes a write of the status, and returns its conditions as `type status reason: message`.
+async fn written(rig: &mut Rig, version: &str) -> Vec<String> {
+    let call = rig.api.expect("PATCH", AGENT_STATUS).await;
+    let change = json!({"metadata": {"resourceVersion": version}, "status": call.body["status"]});
+    let conditions: Vec<Value> = serde_json::from_value(call.body["status"]["conditions"].clone()).unwrap();
+    call.answer(&with(agent_json(), change));
+    let text = |condition: &Value, field: &str| condition[field].as_str().unwrap().to_owned();
+    conditions
+        .iter()
+        .map(|it| {
+            let [kind, status, reason, message] =
+                ["type", "status", "reason", "message"].map(|field| text(it, field));
+            format!("{kind} {status} {reason}: {message}")
+        })
+        .collect()
+}
+
+const AVAILABLE: &str = "Available True MinimumReplicasAvailable: 0 of 0";
+const FINE: &str = "Degraded False AsExpected: nothing stands in the way of its pods";
+
+#[tokio::test(start_paused = true)]
+async fn conditions_are_the_planners_and_whether_something_stands_in_the_way() {
+    let (mut rig, mut planner) = Rig::synced_with(true, &["n1"], &[]).await;
+    planner.plan_as(counted(Vec::new())).await;
+    assert_eq!(written(&mut rig, "11").await, [AVAILABLE, FINE]);
+    tokio::time::sleep(Duration::from_mins(1)).await;
+    assert!(rig.is_idle().await, "what is written is not written again");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_refused_creation_degrades_with_the_servers_words_until_one_is_granted() {
+    let (mut rig, mut planner) = Rig::synced_with(true, &["n1"], &[]).await;
+    planner.plan_as(counted(Vec::new())).await;
+    assert_eq!(written(&mut rig, "11").await, [AVAILABLE, FINE]);
+    planner.plan(vec![create(1, "n1")]).await;
+    let (code, body) = forbidden("not today");
+    rig.api.expect("POST", PODS).await.answer_with(code, &body);
+    let refused = "Degraded True CreateRefused: pods can't be created: the API server refuses: not today";
+    assert_eq!(written(&mut rig, "12").await, [AVAILABLE, refused]);
+    // Other words for the same refusal are no reason to write again.
+    planner.until("done 1 Failed").await;
+    planner.plan(vec![create(2, "n1")]).await;
+    let (code, body) = forbidden("not tomorrow");
+    rig.api.expect("POST", PODS).await.answer_with(code, &body);
+    planner.until("done 2 Failed").await;
+    assert!(rig.is_idle().await);
+    planner.plan(vec![create(3, "n1")]).await;
+    accept(rig.api.expect("POST", PODS).await, 20);
+    assert_eq!(written(&mut rig, "21").await, [AVAILABLE, FINE]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_refusal_of_what_is_not_asked_for_any_more_is_past_though_nothing_says_so() {
+    let (mut rig, mut planner) = Rig::synced_with(true, &["n1"], &[]).await;
+    planner.plan_as(counted(vec![create(1, "n1")])).await;
+    let (code, body) = forbidden("not today");
+    rig.api.expect("POST", PODS).await.answer_with(code, &body);
+    let conditions = written(&mut rig, "11").await;
+    assert!(
+        conditions[1].starts_with("Degraded True CreateRefused"),
+        "{conditions:?}"
+    );
+    planner.until("done 1 Failed").await;
+    assert_eq!(written(&mut rig, "12").await, [AVAILABLE, FINE]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn conditions_that_are_switched_off_are_removed() {
+    let mut rig = rig();
+    let conditions = json!([
+        {"type": "Theirs", "status": "True"},
+        {"type": "Degraded", "status": "False", "reason": "AsExpected"},
+    ]);
+    let agent = agent_with(json!({"status": {"numberReady": 1, "conditions": conditions}}));
+    rig.list(agent, &["n1"], &[], &[revision_json("r1", 1)]).await;
+    let mut planner = rig.open(100).await;
+    planner.until("sync").await;
+    planner.plan_as(counted(Vec::new())).await;
+    let call = rig.api.expect("PATCH", AGENT_STATUS).await;
+    assert_eq!(
+        call.body["status"]["conditions"],
+        json!([{"$patch": "delete", "type": "Degraded"}])
+    );
+}

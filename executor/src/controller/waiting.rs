@@ -1,0 +1,29 @@
+//! How much waits, for the metrics.
+
+use super::Controller;
+use crate::{
+    apply::Lane,
+    metrics::{Actions, Waiting},
+};
+
+impl Controller {
+    /// How much waits now.
+    pub(super) fn waiting(&self) -> Waiting {
+        let actions = |lane| {
+            let mut all = Actions::default();
+            for load in self.managed.values().map(|managed| managed.applier.load(lane)) {
+                all.waiting += load.waiting;
+                all.in_progress += load.in_progress;
+                all.paused += usize::from(load.is_closed);
+            }
+            all
+        };
+        Waiting {
+            changes: self.parts.changes.len(),
+            facts: self.outbox.len(),
+            creates: actions(Lane::Create),
+            deletes: actions(Lane::Delete),
+            calls: self.calls.len(),
+        }
+    }
+}

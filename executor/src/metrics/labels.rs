@@ -1,0 +1,102 @@
+//! The labels of the metrics: each of a closed set.
+
+use prometheus_client::encoding::{EncodeLabelSet, EncodeLabelValue};
+
+/// The kinds of actions.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, EncodeLabelValue)]
+#[allow(
+    missing_docs,
+    reason = "the variants are the planner's actions, by their names there"
+)]
+pub enum ActionKind {
+    Create,
+    Delete,
+}
+
+impl ActionKind {
+    pub(super) const ALL: [Self; 2] = [Self::Create, Self::Delete];
+}
+
+/// How actions end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, EncodeLabelValue)]
+pub enum Outcome {
+    /// Carried out.
+    Done,
+    /// Refused by the API server.
+    Refused,
+    /// Not needed any more.
+    Skipped,
+}
+
+impl Outcome {
+    pub(super) const ALL: [Self; 3] = [Self::Done, Self::Refused, Self::Skipped];
+}
+
+/// What another controller has done to a `DaemonSet` of ours.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, EncodeLabelValue)]
+pub enum RivalWork {
+    /// Created a pod.
+    Pod,
+    /// Written the status.
+    Status,
+}
+
+impl RivalWork {
+    pub(super) const ALL: [Self; 2] = [Self::Pod, Self::Status];
+}
+
+/// The calls of the live view.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, EncodeLabelValue)]
+#[allow(
+    missing_docs,
+    reason = "the variants are the service's methods, by their names there"
+)]
+pub enum Method {
+    GetInfo,
+    ListDaemonSets,
+    Explain,
+    GetNodeOverhead,
+    WatchPlans,
+}
+
+impl Method {
+    pub(super) const ALL: [Self; 5] = [
+        Self::GetInfo,
+        Self::ListDaemonSets,
+        Self::Explain,
+        Self::GetNodeOverhead,
+        Self::WatchPlans,
+    ];
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub(super) struct ReasonLabel {
+    pub(super) reason: &'static str,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub(super) struct MethodLabel {
+    pub(super) method: Method,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub(super) struct RivalLabel {
+    pub(super) work: RivalWork,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub(super) struct ActionLabels {
+    pub(super) action: ActionKind,
+    pub(super) outcome: Outcome,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub(super) struct ActionLabel {
+    pub(super) action: ActionKind,
+}
+
+/// The kind of objects that a watch is about.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub(super) struct KindLabel {
+    pub(super) kind: &'static str,
+}

@@ -1,0 +1,54 @@
+use super::*;
+
+const AGENT: (&str, &str) = ("ns", "agent");
+
+#[test]
+fn a_daemon_set_has_series_from_its_first_status_until_it_is_gone() {
+    let metrics = Metrics::new(true);
+    let series = || {
+        let page = metrics.encode();
+        let lines = page.lines().filter(|line| line.contains("daemonset=\"agent\""));
+        lines.map(str::to_owned).collect::<Vec<_>>()
+    };
+    assert_eq!(series(), [""; 0]);
+    let status = DaemonSetStatus {
+        desired_number_scheduled: 5,
+        ..DaemonSetStatus::default()
+    };
+    metrics.daemon_set(AGENT, &status, true);
+    let said = series();
+    assert_eq!(said.len(), 8, "{said:?}");
+    for line in [
+        "everynode_executor_daemonset_desired{namespace=\"ns\",daemonset=\"agent\"} 5",
+        "everynode_executor_daemonset_rollout_in_progress{namespace=\"ns\",daemonset=\"agent\"} 1",
+    ] {
+        assert!(said.iter().any(|said| said == line), "{line}: {said:?}");
+    }
+    metrics.forget_daemon_set(AGENT);
+    assert_eq!(series(), [""; 0]);
+    metrics.daemon_set(AGENT, &status, false);
+    metrics.forget_daemon_sets();
+    assert_eq!(series(), [""; 0]);
+}
+
+#[test]
+fn nothing_is_kept_of_a_daemon_set_where_that_is_not_wanted() {
+    let metrics = Metrics::default();
+    metrics.daemon_set(AGENT, &DaemonSetStatus::default(), true);
+    assert!(!metrics.encode().contains("daemonset_"));
+}
+
+#[test]
+fn series_of_closed_sets_are_there_from_the_start() {
+    let page = Metrics::default().encode();
+    for series in [
+        "everynode_executor_actions_total{action=\"Delete\",outcome=\"Refused\"} 0",
+        "everynode_executor_actions_waiting{action=\"Create\"} 0",
+        "everynode_executor_competing_controller_total{work=\"Pod\"} 0",
+        "everynode_executor_view_calls_total{method=\"Explain\"} 0",
+        "everynode_executor_event_to_action_seconds_count 0",
+        "everynode_executor_leader 0",
+    ] {
+        assert!(page.lines().any(|line| line == series), "{series}: {page}");
+    }
+}

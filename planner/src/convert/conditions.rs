@@ -1,0 +1,123 @@
+//! The conditions of a status, in words.
+
+use everynode_proto::{answers::words, planner::v1::DaemonSetCondition};
+
+use super::to_wire::status;
+use crate::model::{Progress, Standing};
+
+/// What is said of a `DaemonSet` that stands so.
+pub(super) fn conditions(standing: &Standing) -> Vec<DaemonSetCondition> {
+    vec![available(standing), progressing(standing)]
+}
+
+fn available(standing: &Standing) -> DaemonSetCondition {
+    let (desired, available) = (
+        standing.status.desired_number_scheduled,
+        standing.status.number_available,
+    );
+    let fewest = standing.fewest_available;
+    let holds = available >= fewest;
+    let reason = if holds {
+        "MinimumReplicasAvailable"
+    } else {
+        "MinimumReplicasUnavailable"
+    };
+    let message = match desired {
+        0 => words::NOWHERE.to_owned(),
+        1 => format!("{available} of 1 node has an available pod"),
+        _ => format!("{available} of {desired} nodes have an available pod, and at least {fewest} must"),
+    };
+    condition("Available", holds, reason, message)
+}
+
+fn progressing(standing: &Standing) -> DaemonSetCondition {
+    let counted = words::progress(&status(standing.status));
+    match standing.progress {
+        Progress::Complete => condition("Progressing", true, "NewRevisionAvailable", counted),
+        Progress::InProgress => condition("Progressing", true, "RolloutInProgress", counted),
+        Progress::WaitsForDeletion => {
+            let message =
+                format!("{counted}; the others stay until somebody deletes them (strategy OnDelete)");
+            condition("Progressing", false, "WaitingForDeletion", message)
+        }
+    }
+}
+
+fn condition(kind: &str, status: bool, reason: &str, message: String) -> DaemonSetCondition {
+    DaemonSetCondition {
+        r#type: kind.to_owned(),
+        status,
+        reason: reason.to_owned(),
+        message,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::Status;
+
+    fn said(desired: i32, available: i32, fewest_available: i32, progress: Progress) -> [String; 2] {
+        let standing = Standing {
+            status: Status {
+                desired_number_scheduled: desired,
+                updated_number_scheduled: available,
+                number_available: available,
+                ..Status::default()
+            },
+            fewest_available,
+            progress,
+        };
+        let said = conditions(&standing).into_iter().map(|condition| {
+            let DaemonSetCondition {
+                r#type,
+                status,
+                reason,
+                message,
+            } = condition;
+            format!("{type} {status} {reason}: {message}", r#type = r#type)
+        });
+        said.collect::<Vec<_>>().try_into().unwrap()
+    }
+
+    #[test]
+    fn a_daemon_set_is_available_when_as_many_nodes_have_a_pod_as_must() {
+        let available = |desired, available, fewest| {
+            let [said, _] = said(desired, available, fewest, Progress::InProgress);
+            said
+        };
+        assert_eq!(
+            available(8, 7, 7),
+            "Available true MinimumReplicasAvailable: 7 of 8 nodes have an available pod, and at least 7 must"
+        );
+        assert_eq!(
+            available(1, 0, 1),
+            "Available false MinimumReplicasUnavailable: 0 of 1 node has an available pod"
+        );
+        assert_eq!(
+            available(0, 0, 0),
+            "Available true MinimumReplicasAvailable: no node should run a pod"
+        );
+    }
+
+    #[test]
+    fn a_rollout_progresses_unless_it_waits_for_somebody() {
+        let progressing = |desired, updated, progress| {
+            let [_, said] = said(desired, updated, 0, progress);
+            said
+        };
+        assert_eq!(
+            progressing(3, 3, Progress::Complete),
+            "Progressing true NewRevisionAvailable: all 3 pods are of the current template and available"
+        );
+        assert_eq!(
+            progressing(3, 2, Progress::InProgress),
+            "Progressing true RolloutInProgress: 2 of 3 pods are of the current template, 2 available"
+        );
+        assert_eq!(
+            progressing(3, 2, Progress::WaitsForDeletion),
+            "Progressing false WaitingForDeletion: 2 of 3 pods are of the current template, 2 available; the others stay \
+             until somebody deletes them (strategy OnDelete)"
+        );
+    }
+}

@@ -1,0 +1,44 @@
+//! How a `DaemonSet` stands by its counters, for the conditions of its status. There are none in kube-controller-manager; the
+//! rules are those of a Deployment's conditions as far as they fit.
+
+use crate::model::{DaemonSet, Progress, Standing, Status, Strategy};
+
+/// How a `DaemonSet` with these counters stands.
+pub fn standing(daemon_set: &DaemonSet, status: Status) -> Standing {
+    Standing {
+        status,
+        fewest_available: fewest_available(daemon_set, status.desired_number_scheduled),
+        progress: progress(daemon_set, &status),
+    }
+}
+
+/// As many as a rolling update leaves, and never none: `maxUnavailable` is 1 when nothing else is said, and on a single node
+/// a `DaemonSet` without any pod isn't available.
+fn fewest_available(daemon_set: &DaemonSet, desired: i32) -> i32 {
+    let count = usize::try_from(desired).unwrap_or(0);
+    let spared = match daemon_set.strategy {
+        Strategy::OnDelete => 0,
+        Strategy::RollingUpdate { max_unavailable, .. } => max_unavailable.of(count),
+    };
+    let fewest = count.saturating_sub(spared).max(usize::from(count > 0));
+    i32::try_from(fewest).unwrap_or(desired)
+}
+
+fn progress(daemon_set: &DaemonSet, status: &Status) -> Progress {
+    let Status {
+        desired_number_scheduled: desired,
+        current_number_scheduled: current,
+        updated_number_scheduled: updated,
+        number_available: available,
+        ..
+    } = *status;
+    let has_all = current == desired && available == desired;
+    match (has_all, updated == desired, daemon_set.strategy) {
+        (true, true, _) => Progress::Complete,
+        (true, false, Strategy::OnDelete) => Progress::WaitsForDeletion,
+        _ => Progress::InProgress,
+    }
+}
+
+#[cfg(test)]
+mod tests;

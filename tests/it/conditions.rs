@@ -1,0 +1,110 @@
+//! The conditions of a status, which tell people and `kubectl wait` how a `DaemonSet` stands.
+
+use everynode_tests::daemonsets::DaemonSetBuilder;
+use everynode_tests::wait::eventually;
+use k8s_openapi::api::apps::v1::{DaemonSet, DaemonSetCondition};
+use kube::Api;
+use kube::api::{Patch, PatchParams};
+use serde_json::json;
+
+use crate::world::{DEADLINE, World};
+
+fn sets(world: &World) -> Api<DaemonSet> {
+    Api::namespaced(world.client.clone(), &world.namespace)
+}
+
+/// A condition of `agent`, when it has this status and reason.
+async fn condition(world: &World, kind: &str, status: &str, reason: &str) -> DaemonSetCondition {
+    let what = format!("{kind} to be {status}, {reason}");
+    let found = eventually(DEADLINE, what, async || {
+        let conditions = sets(world)
+            .get("agent")
+            .await?
+            .status
+            .unwrap_or_default()
+            .conditions;
+        let conditions = conditions.unwrap_or_default();
+        let found = conditions.iter().find(|it| {
+            [&it.type_, &it.status, &it.reason].map(Option::as_deref) == [kind, status, reason].map(Some)
+        });
+        anyhow::ensure!(found.is_some(), "the conditions are {conditions:?}");
+        Ok(found.cloned())
+    });
+    let found = found.await;
+    found
+        .unwrap_or_else(|error| panic!("{error:#}\n{}", world.logs()))
+        .unwrap()
+}
+
+#[tokio::test]
+async fn kubectl_waits_for_conditions_and_a_rollout_leaves_their_times_alone() {
+    let (world, _) = World::with_agent(3).await;
+    let kubectl = world.claim.kubectl().unwrap();
+    kubectl
+        .run(["wait", "--for=condition=Available", "ds/agent", "--timeout=30s"])
+        .await
+        .unwrap();
+    kubectl.run(["describe", "ds/agent"]).await.unwrap();
+    let before = condition(&world, "Progressing", "True", "NewRevisionAvailable").await;
+    assert!(before.last_transition_time.is_some(), "{before:?}");
+
+    world.set_image("example/daemon:2").await;
+    world.rolled_out().await;
+    let after = condition(&world, "Progressing", "True", "NewRevisionAvailable").await;
+    assert_eq!(
+        after.last_transition_time, before.last_transition_time,
+        "it was true all the time"
+    );
+    condition(&world, "Degraded", "False", "AsExpected").await;
+}
+
+#[tokio::test]
+async fn a_full_quota_degrades_with_the_servers_words_until_there_is_room() {
+    let world = World::new(3).await;
+    let quotas = world.quota(1).await;
+    world.create(DaemonSetBuilder::new("agent")).await;
+    let degraded = condition(&world, "Degraded", "True", "CreateRefused").await;
+    let message = degraded.message.unwrap_or_default();
+    assert!(message.contains("exceeded quota: few"), "{message}");
+    condition(&world, "Available", "False", "MinimumReplicasUnavailable").await;
+
+    let raised = json!({"spec": {"hard": {"pods": "9"}}});
+    quotas
+        .patch("few", &PatchParams::default(), &Patch::Merge(&raised))
+        .await
+        .unwrap();
+    condition(&world, "Available", "True", "MinimumReplicasAvailable").await;
+    condition(&world, "Degraded", "False", "AsExpected").await;
+}
+
+#[tokio::test]
+async fn conditions_of_others_stay_and_ours_go_when_they_are_switched_off() {
+    let (mut world, _) = World::with_agent(2).await;
+    condition(&world, "Available", "True", "MinimumReplicasAvailable").await;
+    let theirs = json!({"type": "Theirs", "status": "True"});
+    let theirs = json!({"status": {"conditions": [theirs]}});
+    sets(&world)
+        .patch_status("agent", &PatchParams::default(), &Patch::Strategic(&theirs))
+        .await
+        .unwrap();
+
+    world.hand_over(&["--status-conditions=false"]).await;
+    let alone = eventually(DEADLINE, "just the other's condition", async || {
+        let conditions = sets(&world)
+            .get("agent")
+            .await?
+            .status
+            .unwrap_or_default()
+            .conditions;
+        let kinds: Vec<_> = conditions
+            .unwrap_or_default()
+            .into_iter()
+            .filter_map(|it| it.type_)
+            .collect();
+        anyhow::ensure!(kinds == ["Theirs"], "there are {kinds:?}");
+        Ok(())
+    });
+    alone
+        .await
+        .unwrap_or_else(|error| panic!("{error:#}\n{}", world.logs()));
+}

@@ -1,0 +1,172 @@
+//! What the programs tell Prometheus, and what is made of it: alerts and a dashboard.
+//!
+//! `rules.yaml` wraps `alerts.yaml` for the Prometheus operator. `EVERYNODE_BLESS=1 cargo test -p everynode-tests --test it -- metrics`
+//! writes it anew.
+
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+
+use everynode_tests::programs::workspace;
+use everynode_tests::toolbox::Toolbox;
+use everynode_tests::wait::eventually;
+use k8s_openapi::api::apps::v1::DaemonSet;
+use kube::Api;
+use kube::api::DeleteParams;
+use tokio::io::AsyncWriteExt as _;
+use tokio::process::Command;
+
+use crate::world::{DEADLINE, World};
+
+fn monitoring() -> PathBuf {
+    workspace().join("deploy/components/monitoring")
+}
+
+fn text(name: &str) -> String {
+    std::fs::read_to_string(monitoring().join(name)).unwrap()
+}
+
+/// Runs promtool; its words, and whether it is content.
+async fn promtool(folder: &Path, args: &[&str], input: &str) -> (bool, String) {
+    let mut promtool = Command::new(Toolbox::promtool().await.unwrap())
+        .args(args)
+        .current_dir(folder)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut stdin = promtool.stdin.take().unwrap();
+    stdin.write_all(input.as_bytes()).await.unwrap();
+    drop(stdin);
+    let output = promtool.wait_with_output().await.unwrap();
+    let words = [output.stdout, output.stderr].map(|bytes| String::from_utf8_lossy(&bytes).into_owned());
+    (output.status.success(), words.concat())
+}
+
+/// The names of the programs' metrics that a text is about.
+fn named(text: &str) -> BTreeSet<String> {
+    let words = text.split(|end: char| !(end.is_ascii_alphanumeric() || end == '_'));
+    let ours = words.filter(|word| {
+        ["everynode_executor_", "everynode_planner_", "process_"]
+            .iter()
+            .any(|prefix| word.starts_with(prefix))
+    });
+    ours.map(str::to_owned).collect()
+}
+
+/// The names of the series on a page.
+fn exported(page: &str) -> BTreeSet<String> {
+    let series = page.lines().filter(|line| !line.starts_with('#'));
+    let names = series.filter_map(|line| line.split(['{', ' ']).next());
+    names.map(str::to_owned).collect()
+}
+
+#[tokio::test]
+async fn what_is_exported_is_well_formed_and_all_that_alerts_and_dashboard_name() {
+    let (mut world, _) = World::with_agent(2).await;
+    world.hand_over(&["--per-daemon-set-metrics"]).await;
+    world.set_image("example/daemon:2").await;
+    world.rolled_out().await;
+    let counted = eventually(DEADLINE, "what was done to be counted", async || {
+        for name in [
+            "event_to_plan_seconds_count",
+            "event_to_action_seconds_count",
+            "daemonset_available",
+        ] {
+            let value = world
+                .executor
+                .metric(&format!("everynode_executor_{name}"), "")
+                .await?;
+            anyhow::ensure!(value > 0.0, "{name} is {value}");
+        }
+        Ok(())
+    });
+    counted
+        .await
+        .unwrap_or_else(|error| panic!("{error:#}\n{}", world.logs()));
+    let took = world
+        .executor
+        .metric("everynode_executor_event_to_action_seconds_sum", "")
+        .await;
+    assert!(took.unwrap() > 0.0);
+    for (name, least) in [
+        ("nodes", 2.0),
+        ("daemon_sets", 1.0),
+        ("pods", 2.0),
+        ("cells", 2.0),
+        ("sessions", 1.0),
+    ] {
+        let value = world
+            .planner
+            .metric(&format!("everynode_planner_{name}"), "")
+            .await
+            .unwrap();
+        assert!(value >= least, "{name} is {value}");
+    }
+
+    let (_, executor) = world.executor.get("/metrics").await.unwrap();
+    let (_, planner) = world.planner.get("/metrics").await.unwrap();
+    for page in [&executor, &planner] {
+        let (content, words) = promtool(&workspace(), &["check", "metrics"], page).await;
+        assert!(content && words.is_empty(), "{words}\n{page}");
+    }
+    let exported = exported(&(executor + &planner));
+    let named = named(&(text("alerts.yaml") + &text("dashboard.json")));
+    let missing: Vec<_> = named.difference(&exported).collect();
+    assert!(missing.is_empty(), "{missing:?} are named and not exported");
+
+    let sets: Api<DaemonSet> = Api::namespaced(world.client.clone(), &world.namespace);
+    sets.delete("agent", &DeleteParams::default()).await.unwrap();
+    let forgotten = eventually(DEADLINE, "the series of the DaemonSet to go", async || {
+        let (_, page) = world.executor.get("/metrics").await?;
+        anyhow::ensure!(!page.contains("daemonset=\"agent\""), "they are there");
+        Ok(())
+    });
+    forgotten
+        .await
+        .unwrap_or_else(|error| panic!("{error:#}\n{}", world.logs()));
+}
+
+#[tokio::test]
+async fn alerts_fire_when_they_should_and_only_then() {
+    for args in [
+        &["check", "rules", "alerts.yaml"][..],
+        &["test", "rules", "alerts.test.yaml"],
+    ] {
+        let (content, words) = promtool(&monitoring(), args, "").await;
+        assert!(content, "{words}");
+    }
+}
+
+#[test]
+fn every_alert_says_what_to_do() {
+    let alerts = text("alerts.yaml");
+    let count = |word: &str| alerts.matches(word).count();
+    assert!(count("- alert: ") > 10);
+    for word in ["summary: ", "description: ", "severity: "] {
+        assert_eq!(count(word), count("- alert: "), "{word}");
+    }
+}
+
+#[test]
+fn the_operators_rules_are_the_same() {
+    let mut rules = "\
+# alerts.yaml for the Prometheus operator; made from it by a test.
+apiVersion: monitoring.coreos.com/v1
+kind: PrometheusRule
+metadata:
+  name: everynode
+  namespace: everynode-system
+spec:
+"
+    .to_owned();
+    let groups = text("alerts.yaml");
+    for line in groups.lines().filter(|line| !line.starts_with('#')) {
+        rules.extend(["  ", line, "\n"]);
+    }
+    if std::env::var_os("EVERYNODE_BLESS").is_some() {
+        std::fs::write(monitoring().join("rules.yaml"), &rules).unwrap();
+    }
+    assert_eq!(text("rules.yaml"), rules, "see the top of this module");
+}
