@@ -145,7 +145,7 @@ pub struct Args {
         value_name = "NAME,…",
         default_value = "everynode-executor",
         value_delimiter = ',',
-        conflicts_with = "plaintext",
+        requires = "tls_cert",
         help_heading = "TLS"
     )]
     pub session_clients: Vec<String>,
@@ -157,7 +157,7 @@ pub struct Args {
         value_name = "NAME,…",
         default_value = "*",
         value_delimiter = ',',
-        conflicts_with = "plaintext",
+        requires = "tls_cert",
         help_heading = "TLS"
     )]
     pub call_clients: Vec<String>,

@@ -20,7 +20,7 @@ pub struct AccessArgs {
         long,
         env = "EVERYNODE_PLANNER_SERVER_NAME",
         value_name = "NAME",
-        conflicts_with = "plaintext"
+        requires = "tls_cert"
     )]
     pub planner_server_name: Option<String>,
 
@@ -30,7 +30,7 @@ pub struct AccessArgs {
         env = "EVERYNODE_CALLERS",
         value_enum,
         default_value_t = CallersArg::Certificates,
-        conflicts_with = "plaintext"
+        requires = "tls_cert"
     )]
     pub callers: CallersArg,
 
@@ -41,7 +41,7 @@ pub struct AccessArgs {
         env = "EVERYNODE_CALLER_NAMES",
         value_name = "NAME,…",
         value_delimiter = ',',
-        conflicts_with = "plaintext"
+        requires = "tls_cert"
     )]
     pub caller_names: Vec<String>,
 

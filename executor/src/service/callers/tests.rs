@@ -6,8 +6,8 @@ use tonic::{Code, Request, Status};
 use super::*;
 use crate::testing::{Line, forbidden, on, refusal, refuse, scenario};
 
-const TOKENS: &str = "/apis/authentication.k8s.io/v1/tokenreviews?";
-const ACCESS: &str = "/apis/authorization.k8s.io/v1/subjectaccessreviews?";
+const TOKENS: &str = "/apis/authentication.k8s.io/v1/tokenreviews";
+const ACCESS: &str = "/apis/authorization.k8s.io/v1/subjectaccessreviews";
 
 fn request(authorization: &str) -> Request<()> {
     let mut request = Request::new(());
