@@ -307,7 +307,7 @@ async fn a_leader_that_cant_be_reached_leaves_the_rest_of_the_answer() {
                 executor-b, which leads, can't be reached: ";
     let words = format!("{note}pod executor-a is executor-a\n");
     assert!(run.err.starts_with(&words), "{run:?}");
-    fs::write(kubectl.file("pods"), "executor-a executor-b").unwrap();
+    fs::write(kubectl.file("pods"), "executor-a\nexecutor-b").unwrap();
     let run = kubectl.run(&["status", "-A"]).await;
     let words = format!("{note}kubectl port-forward pod/executor-b: error: unable");
     assert!(run.err.starts_with(&words), "{run:?}");
