@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "what helps a test may fail it")]
 
 use std::{
+    io::{Read as _, Write as _},
     net::{SocketAddr, TcpListener, TcpStream},
     process::{Child, Command},
     thread,
@@ -28,6 +29,15 @@ fn free_address() -> SocketAddr {
     TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap()
 }
 
+/// Once it answers so it also listens for signals.
+fn is_ready(admin: SocketAddr) -> Option<()> {
+    let mut stream = TcpStream::connect(admin).ok()?;
+    stream.write_all(b"GET /readyz HTTP/1.0\r\n\r\n").ok()?;
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).ok()?;
+    answer.lines().next()?.contains(" 200 ").then_some(())
+}
+
 fn until<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> T {
     let begun = Instant::now();
     loop {
@@ -41,21 +51,21 @@ fn until<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> T {
 
 /// Serves with standard error as the shell says, and is told to stop.
 fn serves_without_log(redirection: &str, format: &str) {
-    let address = free_address();
+    let (address, admin) = (free_address(), free_address());
     let script = format!("exec \"$0\" \"$@\" {redirection}");
     let mut program = Command::new("sh");
     program
         .args(["-c", &script, env!("CARGO_BIN_EXE_everynode-planner")])
         .args([
             format!("--listen={address}").as_str(),
-            "--admin-listen=127.0.0.1:0",
+            &format!("--admin-listen={admin}"),
             "--log=debug",
             format,
         ])
         .env_clear()
         .env("EVERYNODE_PLAINTEXT", "true");
     let mut planner = Running(program.spawn().unwrap());
-    until("it serves", || TcpStream::connect(address).ok());
+    until("it serves", || is_ready(admin));
     let pid = Pid::from_child(&planner.0);
     kill_process(pid, Signal::TERM).unwrap();
     let status = until("it ends", || planner.0.try_wait().unwrap());
