@@ -17,6 +17,7 @@ use tower::{BoxError, ServiceBuilder, timeout::TimeoutLayer};
 
 use crate::lease::{
     Claim,
+    connection::Connector,
     gate::{Claimed, GateLayer},
 };
 
@@ -40,7 +41,7 @@ pub fn connect(config: &Config) -> anyhow::Result<Client> {
     connect_with(config, Claim::forever())
 }
 
-/// The same, but nothing is written without a current claim to lead.
+/// The same, but nothing is written without a current claim to lead, and nothing that was arrives when the claim is over.
 ///
 /// # Errors
 /// As [`connect`].
@@ -53,6 +54,9 @@ pub fn connect_with(config: &Config, claim: Claim) -> anyhow::Result<Client> {
     connector.enforce_http(false);
     connector.set_nodelay(true);
     connector.set_connect_timeout(Some(CONNECT_DEADLINE));
+    // What the server hasn't acknowledged by then, the kernel gives up, whether this process can say so or is frozen.
+    connector.set_tcp_user_timeout(claim.margin());
+    let connector = Connector::new(connector, claim.clone());
     let mut https = HttpsConnectorBuilder::new()
         .with_tls_config(config.rustls_client_config()?)
         .https_or_http();

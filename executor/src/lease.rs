@@ -6,12 +6,13 @@
 //!
 //! Two things are different. A standby watches the Lease instead of asking for it now and then, so that it takes over
 //! when the time is up, not up to a period later. And the holder writes nothing that its [`Claim`] doesn't cover, which
-//! ends by itself: [`gate`].
+//! ends by itself: [`gate`]. Nor does anything that was written under it arrive later: [`connection`].
 //!
 //! A term is named by the Lease's resourceVersion at its beginning. It rises with every term, and, unlike the
 //! number of transitions, still does when the Lease is deleted and made anew.
 
 mod claim;
+pub mod connection;
 pub mod gate;
 mod record;
 
@@ -76,6 +77,11 @@ impl Settings {
             "--leader-elect-lease-duration must be whole seconds: a Lease has no others"
         );
         Ok(())
+    }
+
+    /// For how long nobody acts when the holder has stopped to.
+    pub fn margin(&self) -> Duration {
+        self.duration.saturating_sub(self.renew_deadline)
     }
 }
 
@@ -218,8 +224,9 @@ impl Election {
         self.leads.send_replace(Leadership::ours_in(&self.identity, term));
         let mut renewed = held.since;
         loop {
-            sleep_until(Instant::now() + self.settings.retry_period).await;
             let deadline = renewed.monotonic + self.settings.renew_deadline;
+            let next_try = Instant::now() + self.settings.retry_period;
+            sleep_until(next_try.min(deadline)).await;
             let now = Moment::now();
             // Who was frozen until now doesn't even try.
             if !self.claim.is_current() || now.monotonic >= deadline {

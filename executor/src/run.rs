@@ -215,7 +215,7 @@ async fn execute(resolved: Resolved) -> anyhow::Result<()> {
     let cluster_url = config.cluster_url.to_string();
     // A long list that is being read must not hold up a call, so the watches have a connection of their own.
     let (claim, leadership) = match &election {
-        Some(_) => (Claim::none(), Leadership::default()),
+        Some(settings) => (Claim::none(settings.margin()), Leadership::default()),
         None => (Claim::forever(), Leadership::ours(&identity)),
     };
     let unusable = "can't make a client for the cluster";

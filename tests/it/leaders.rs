@@ -24,7 +24,7 @@ use crate::world::{DEADLINE, World};
 const LEASE_DURATION: Duration = Duration::from_secs(15);
 
 /// Flags for an executor in an election of this test alone.
-fn elected(namespace: &str, identity: &str) -> ServiceOptions {
+pub(crate) fn elected(namespace: &str, identity: &str) -> ServiceOptions {
     let flags = [
         "--leader-elect=true".to_owned(),
         format!("--leader-elect-resource-namespace={namespace}"),
@@ -49,7 +49,7 @@ async fn leads(executor: &Executor) -> bool {
 }
 
 /// Waits until an executor leads.
-async fn to_lead(executor: &Executor) {
+pub(crate) async fn to_lead(executor: &Executor) {
     let led = eventually(DEADLINE, "the executor to lead", async || {
         anyhow::ensure!(leads(executor).await, "it doesn't");
         Ok(())

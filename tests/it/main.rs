@@ -42,6 +42,7 @@ mod templates;
 mod tidy;
 mod tls;
 mod tools;
+mod upgrades;
 mod view;
 mod walk;
 mod wire;

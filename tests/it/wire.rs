@@ -9,6 +9,7 @@
 use std::path::{Path, PathBuf};
 
 use everynode_tests::programs::workspace;
+use everynode_tests::proxy::last_release;
 use everynode_tests::toolbox::Toolbox;
 use tokio::process::Command;
 
@@ -63,12 +64,7 @@ struct Released {
 
 impl Released {
     fn last() -> Self {
-        let folder = proto().join("released");
-        let mut paths = std::fs::read_dir(&folder)
-            .unwrap()
-            .map(|entry| entry.unwrap().path());
-        let path = paths.next().expect("there is a release");
-        assert!(paths.next().is_none(), "{} holds just one", folder.display());
+        let path = last_release::wire().unwrap();
         let version = Version::read(path.file_stem().unwrap().to_str().unwrap());
         Self { version, path }
     }

@@ -1,7 +1,7 @@
 //! An eye on a `DaemonSet`'s pods that never blinks: it sees every state that the API server has been through, also those
 //! that last for a moment only.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -13,7 +13,7 @@ use kube::{Api, Client, ResourceExt};
 use tokio::sync::watch;
 use tokio::task::AbortHandle;
 
-use crate::daemonsets::target_node;
+use crate::daemonsets::{is_ready, target_node};
 
 /// Watches the pods with the label `app=NAME` until it is dropped.
 #[derive(Debug)]
@@ -26,6 +26,10 @@ pub struct Monitor {
 #[derive(Debug, Clone, Default)]
 struct Seen {
     events: usize,
+    /// The uids of all pods that ever were.
+    pods: BTreeSet<String>,
+    /// The fewest live pods that were ready at a moment.
+    fewest_ready: usize,
     /// Moments at which a node had more than one live pod.
     crowds: Vec<String>,
     /// Why the watch has ended.
@@ -44,9 +48,13 @@ impl Monitor {
             .list(&ListParams::default().labels(&selector))
             .await
             .context("listing pods")?;
-        let (sender, seen) = watch::channel(Seen::default());
         let mut live = Live::default();
         listed.items.iter().for_each(|pod| drop(live.set(pod)));
+        let (sender, seen) = watch::channel(Seen {
+            pods: listed.items.iter().filter_map(ResourceExt::uid).collect(),
+            fewest_ready: live.ready(),
+            ..Seen::default()
+        });
         let mut eye = Eye {
             api,
             params: WatchParams::default().labels(&selector),
@@ -94,6 +102,16 @@ impl Monitor {
         );
         Ok(())
     }
+
+    /// How many pods there have ever been.
+    pub fn pods_seen(&self) -> usize {
+        self.seen.borrow().pods.len()
+    }
+
+    /// The fewest pods that were alive and ready at any moment.
+    pub fn fewest_ready(&self) -> usize {
+        self.seen.borrow().fewest_ready
+    }
 }
 
 impl Drop for Monitor {
@@ -124,14 +142,14 @@ impl Eye {
             while let Some(event) = events.next().await {
                 // A watch that is cut off in the middle of an event is taken up before it.
                 let Ok(event) = event else { break };
-                let crowd = match event {
+                let (pod, crowd) = match event {
                     WatchEvent::Added(pod) | WatchEvent::Modified(pod) => {
-                        self.version = pod.resource_version().unwrap_or_default();
-                        self.live.set(&pod)
+                        let crowd = self.live.set(&pod);
+                        (pod, crowd)
                     }
                     WatchEvent::Deleted(pod) => {
-                        self.version = pod.resource_version().unwrap_or_default();
-                        self.live.remove(&pod)
+                        self.live.remove(&pod);
+                        (pod, None)
                     }
                     WatchEvent::Bookmark(bookmark) => {
                         self.version = bookmark.metadata.resource_version;
@@ -139,8 +157,11 @@ impl Eye {
                     }
                     WatchEvent::Error(status) => bail!("the watch can't go on: {}", status.message),
                 };
+                self.version = pod.resource_version().unwrap_or_default();
                 self.sender.send_modify(|seen| {
                     seen.events += 1;
+                    seen.pods.extend(pod.uid());
+                    seen.fewest_ready = seen.fewest_ready.min(self.live.ready());
                     seen.crowds.extend(crowd);
                 });
             }
@@ -149,28 +170,45 @@ impl Eye {
     }
 }
 
-/// The live pods of each node.
+/// The live pods of each node, by uid.
 #[derive(Debug, Default)]
 struct Live {
-    nodes: BTreeMap<Arc<str>, BTreeMap<String, String>>,
+    nodes: BTreeMap<Arc<str>, BTreeMap<String, LivePod>>,
+}
+
+#[derive(Debug)]
+struct LivePod {
+    name: String,
+    is_ready: bool,
 }
 
 impl Live {
+    /// Says whether the node has several of them then.
     fn set(&mut self, pod: &Pod) -> Option<String> {
         let phase = pod.status.as_ref().and_then(|status| status.phase.as_deref());
         let over = matches!(phase, Some("Succeeded" | "Failed"));
         if pod.metadata.deletion_timestamp.is_some() || over {
-            return self.remove(pod);
+            self.remove(pod);
+            return None;
         }
         let node: Arc<str> = target_node(pod).unwrap_or_default().into();
         let pods = self.nodes.entry(node.clone()).or_default();
-        pods.insert(pod.uid().unwrap_or_default(), pod.name_any());
-        (pods.len() > 1).then(|| format!("{node}: {:?}", pods.values().collect::<Vec<_>>()))
+        let live = LivePod {
+            name: pod.name_any(),
+            is_ready: is_ready(pod),
+        };
+        pods.insert(pod.uid().unwrap_or_default(), live);
+        let names = || pods.values().map(|pod| &pod.name).collect::<Vec<_>>();
+        (pods.len() > 1).then(|| format!("{node}: {:?}", names()))
     }
 
-    fn remove(&mut self, pod: &Pod) -> Option<String> {
+    fn remove(&mut self, pod: &Pod) {
         let uid = pod.uid().unwrap_or_default();
         self.nodes.values_mut().for_each(|pods| drop(pods.remove(&uid)));
-        None
+    }
+
+    fn ready(&self) -> usize {
+        let pods = self.nodes.values().flat_map(BTreeMap::values);
+        pods.filter(|pod| pod.is_ready).count()
     }
 }

@@ -1,3 +1,4 @@
+mod connection;
 mod server;
 
 use tokio::{task::JoinHandle, time::advance};
@@ -28,7 +29,7 @@ struct Candidate {
 
 impl Candidate {
     fn start(client: Client, name: &str) -> Self {
-        let (claim, stop) = (Claim::none(), CancellationToken::new());
+        let (claim, stop) = (Claim::none(Duration::from_secs(5)), CancellationToken::new());
         let (leads, leadership) = watch::channel(Leadership::default());
         let election = Election::new(client, settings(), name.to_owned(), claim.clone(), leads);
         Self {
@@ -251,7 +252,7 @@ mod gate {
 
     #[tokio::test(start_paused = true)]
     async fn nothing_is_written_without_a_claim_and_everything_can_be_read() {
-        let claim = Claim::none();
+        let claim = Claim::none(Duration::from_secs(5));
         for method in [Method::POST, Method::PUT, Method::PATCH, Method::DELETE] {
             let error = send(&claim, method, || {}).await.unwrap_err();
             assert!(error.to_string().contains("doesn't lead"), "{error}");
@@ -265,7 +266,7 @@ mod gate {
 
     #[tokio::test(start_paused = true)]
     async fn a_request_that_waited_until_the_claim_was_over_loses_its_body() {
-        let claim = Claim::none();
+        let claim = Claim::none(Duration::from_secs(5));
         claim.hold(Moment::now(), Duration::from_secs(1));
         let ends = claim.clone();
         let error = send(&claim, Method::POST, move || ends.give_up())

@@ -53,6 +53,8 @@ pub struct Line {
 #[derive(Debug, Clone, Copy, Default)]
 struct State {
     weather: Weather,
+    /// How long anything may be underway.
+    patience: Option<Duration>,
     /// How often everything was cut.
     cuts: u64,
     /// How often everything was stranded.
@@ -101,6 +103,12 @@ impl Line {
             traffic,
             ..Weather::default()
         });
+    }
+
+    /// Has connections end on which something was held up for longer than this, as TCP does when nothing is acknowledged for the
+    /// time that its user has set.
+    pub fn give_up_after(&self, patience: Duration) {
+        self.state.send_modify(|state| state.patience = Some(patience));
     }
 
     /// Cuts all connections, on both sides. New ones can be made.
@@ -201,9 +209,15 @@ async fn carry(
             let open = state
                 .wait_for(|state| state.weather.traffic != Traffic::Silent)
                 .await;
-            let Ok(weather) = open.map(|state| state.weather) else {
+            let Ok(State {
+                weather, patience, ..
+            }) = open.map(|state| *state)
+            else {
                 return Ok(());
             };
+            if patience.is_some_and(|patience| due.elapsed() > patience) {
+                return Err(std::io::ErrorKind::TimedOut.into());
+            }
             if let Some(rate) = weather.bytes_per_second {
                 sleep(Duration::from_secs(1) * u32::try_from(chunk.len()).unwrap_or(u32::MAX) / rate.max(1))
                     .await;

@@ -13,6 +13,7 @@ use crate::audit::AuditLog;
 use crate::bench::meter::usage;
 use crate::control_plane::{ControlPlane, Options};
 use crate::programs::{Profile, Programs};
+use crate::proxy::LastRelease;
 use crate::proxy::line::{Line, Weather};
 use crate::service::{Executor, Planner, ServiceOptions};
 use crate::shared::fresh_namespace;
@@ -41,6 +42,10 @@ const ELECTION: [&str; 5] = [
     "--log=info",
 ];
 
+/// What an executor has sent may be underway for so long: the lease's duration less the renew deadline. It tells TCP so, which a
+/// line has to heed in its stead.
+const MARGIN: Duration = Duration::from_secs(1);
+
 /// How many planners and how many executors there are.
 pub(super) const SEATS: usize = 2;
 
@@ -56,6 +61,8 @@ pub(super) struct Seat {
 pub(super) struct Stage {
     pub(super) seats: Vec<Seat>,
     pub(super) planners: Vec<Planner>,
+    /// Each planner as it was at the last release.
+    older: Vec<LastRelease>,
     pub(super) control_plane: ControlPlane,
     pub(super) client: Client,
     pub(super) namespace: String,
@@ -73,14 +80,17 @@ impl Stage {
         let client = control_plane.client().await?;
         let namespace = fresh_namespace(&client).await?;
         let programs = Programs::built(Profile::Dev).await?;
-        let mut planners = Vec::new();
+        let (mut planners, mut older) = (Vec::new(), Vec::new());
         for _ in 0..SEATS {
-            planners.push(Planner::start(&programs, ServiceOptions::default()).await?);
+            let planner = Planner::start(&programs, ServiceOptions::default()).await?;
+            older.push(LastRelease::start(planner.url()).await?);
+            planners.push(planner);
         }
         let mut seats = Vec::new();
         for (number, planner) in planners.iter().enumerate() {
             let to_planner = Line::start(address(planner)?).await?;
             let to_api = Line::start(control_plane.api_server_address().into()).await?;
+            to_api.give_up_after(MARGIN);
             let kubeconfig = kubeconfig(&control_plane, to_api.address())?;
             let mut flags: Vec<_> = ELECTION.map(str::to_owned).into();
             flags.push(format!("--identity=executor-{number}"));
@@ -100,6 +110,7 @@ impl Stage {
         Ok(Self {
             seats,
             planners,
+            older,
             control_plane,
             client,
             namespace,
@@ -124,6 +135,12 @@ impl Stage {
 
     pub(super) fn planner(&mut self, which: usize) -> Result<&mut Planner> {
         self.planners.get_mut(which).context("there is no such planner")
+    }
+
+    /// Where a planner is found as it was at the last release.
+    pub(super) fn older_planner(&self, which: usize) -> Result<SocketAddr> {
+        let older = self.older.get(which).context("there is no such planner")?;
+        Ok(older.address())
     }
 
     /// Resident bytes of each planner and executor that runs.

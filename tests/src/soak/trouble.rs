@@ -35,6 +35,10 @@ const TO_API: [&str; 6] = [
     "API server: connections half open",
 ];
 
+/// How the report calls it that an executor is led to a planner as it was at the last release, or a planner gets to do with such
+/// an executor.
+const OLDER: &str = "planner: of the last release";
+
 /// Who makes trouble.
 pub(super) struct Trouble {
     random: Rng,
@@ -108,8 +112,15 @@ impl Trouble {
                 self.later(Remedy::Planner(which));
             }
             5..9 => {
-                // A name that leads to several planners leads to another one now and then.
-                let planner = address(stage.planner(self.random.usize(..SEATS))?)?;
+                // A name that leads to several planners leads to another one now and then, and in the middle of an upgrade to one of
+                // another release.
+                let next = self.random.usize(..SEATS);
+                let planner = if self.random.bool() {
+                    self.note(OLDER);
+                    stage.older_planner(next)?
+                } else {
+                    address(stage.planner(next)?)?
+                };
                 let line = &stage.seat(which)?.to_planner;
                 line.aim(planner);
                 self.worsen(line, TO_PLANNER);

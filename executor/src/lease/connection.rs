@@ -1,0 +1,159 @@
+//! Connections that end with the claim. A request that the gate has let through may still be on its way out of this machine when
+//! the claim ends: in a buffer here, or in one of the kernel's, which sends it again and again while the network is broken. It must
+//! not arrive when somebody else leads.
+
+use std::{
+    io::{self, IoSlice},
+    pin::Pin,
+    task::{Context, Poll},
+};
+
+use futures::FutureExt;
+use http::Uri;
+use hyper_util::{
+    client::legacy::connect::{Connected, Connection, HttpConnector},
+    rt::TokioIo,
+};
+use tokio::{
+    io::{AsyncRead, AsyncWrite, ReadBuf},
+    net::TcpStream,
+};
+use tower::{BoxError, Service};
+
+use super::{Claim, gate::NotLeading};
+
+type Pending<T> = Pin<Box<dyn Future<Output = T> + Send>>;
+
+/// Makes connections that end with the claim.
+#[derive(Debug, Clone)]
+pub struct Connector {
+    inner: HttpConnector,
+    claim: Claim,
+}
+
+impl Connector {
+    /// Connections by this connector, under this claim.
+    pub fn new(inner: HttpConnector, claim: Claim) -> Self {
+        Self { inner, claim }
+    }
+}
+
+impl Service<Uri> for Connector {
+    type Response = TokioIo<Claimed<TcpStream>>;
+    type Error = BoxError;
+    type Future = Pending<Result<Self::Response, BoxError>>;
+
+    fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), BoxError>> {
+        self.inner.poll_ready(context).map_err(Into::into)
+    }
+
+    fn call(&mut self, uri: Uri) -> Self::Future {
+        let (connecting, claim) = (self.inner.call(uri), self.claim.clone());
+        Box::pin(async move {
+            let stream = connecting.await?.into_inner();
+            // However this process lets go of it, what has not been sent by then is not sent any more.
+            stream.set_zero_linger()?;
+            Ok(TokioIo::new(Claimed::new(stream, claim)))
+        })
+    }
+}
+
+/// A connection that ends when the claim under which something was written is over.
+pub struct Claimed<S> {
+    stream: S,
+    claim: Claim,
+    given_up: Pending<()>,
+    /// Whether something was written under the claim.
+    is_used: bool,
+}
+
+impl<S> Claimed<S> {
+    pub(super) fn new(stream: S, claim: Claim) -> Self {
+        Self {
+            stream,
+            given_up: Box::pin(claim.given_up()),
+            claim,
+            is_used: false,
+        }
+    }
+
+    /// Whether something may be written. Who doesn't lead may still ask.
+    fn check(&mut self) -> io::Result<()> {
+        let is_current = self.claim.is_current();
+        if self.is_used && !is_current {
+            return Err(over());
+        }
+        self.is_used = is_current;
+        Ok(())
+    }
+}
+
+fn over() -> io::Error {
+    io::Error::new(io::ErrorKind::ConnectionAborted, NotLeading)
+}
+
+impl<S: AsyncRead + Unpin> AsyncRead for Claimed<S> {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        // Connections are read from all the time, so this is where the end is noticed while nothing is written.
+        if self.given_up.poll_unpin(context).is_ready() {
+            if self.is_used {
+                return Poll::Ready(Err(over()));
+            }
+            self.given_up = Box::pin(self.claim.given_up());
+            context.waker().wake_by_ref();
+        }
+        Pin::new(&mut self.stream).poll_read(context, buffer)
+    }
+}
+
+impl<S: AsyncWrite + Unpin> AsyncWrite for Claimed<S> {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        buffer: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        self.check()?;
+        Pin::new(&mut self.stream).poll_write(context, buffer)
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        buffers: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        self.check()?;
+        Pin::new(&mut self.stream).poll_write_vectored(context, buffers)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.stream.is_write_vectored()
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_flush(context)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_shutdown(context)
+    }
+}
+
+impl<S: Connection> Connection for Claimed<S> {
+    fn connected(&self) -> Connected {
+        self.stream.connected()
+    }
+}
+
+impl<S: std::fmt::Debug> std::fmt::Debug for Claimed<S> {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter
+            .debug_struct("Claimed")
+            .field("stream", &self.stream)
+            .field("claim", &self.claim)
+            .finish_non_exhaustive()
+    }
+}
