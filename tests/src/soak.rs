@@ -16,7 +16,7 @@ mod report;
 mod stage;
 mod trouble;
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, HashSet, VecDeque};
 use std::time::Duration;
 
 use anyhow::Result;
@@ -50,6 +50,8 @@ const REST: Duration = Duration::from_secs(30);
 const LOOK: Duration = Duration::from_millis(250);
 /// How long the checker's watches may be behind the audit log.
 const LAG: Duration = Duration::from_secs(10);
+/// How many of Everynode's last requests for pods are remembered.
+const TRAIL: usize = 2_000;
 /// How often the API server is restarted: once in so many storms.
 const RESTART_EVERY: u64 = 6;
 
@@ -78,6 +80,7 @@ pub async fn run(settings: &Settings, mut say: impl FnMut(String)) -> Result<Rep
         stage,
         random,
         pending: Vec::new(),
+        trail: VecDeque::new(),
         by_us: HashSet::new(),
         by_others: HashSet::new(),
         actions: BTreeMap::new(),
@@ -104,6 +107,7 @@ pub async fn run(settings: &Settings, mut say: impl FnMut(String)) -> Result<Rep
     }
     if !violations.is_empty() {
         say(soak.stage.logs(40));
+        say(soak.trail_of(&violations));
     }
     Ok(soak.report(settings, begun.elapsed(), violations).await)
 }
@@ -118,6 +122,8 @@ struct Soak {
     random: Rng,
     /// Deletions by Everynode that are still to be judged, and since when.
     pending: Vec<(String, Instant)>,
+    /// Everynode's last requests for pods.
+    trail: VecDeque<Request>,
     /// Pods that Everynode has asked to be deleted.
     by_us: HashSet<String>,
     /// Pods that somebody else has asked to be deleted before.
@@ -225,6 +231,10 @@ impl Soak {
                 .actions
                 .entry(format!("{} {}", request.verb, request.resource))
                 .or_default() += 1;
+            if request.resource == "pods" {
+                self.trail.truncate(TRAIL);
+                self.trail.push_front(request.clone());
+            }
             if deletes {
                 self.by_us.insert(request.name.clone());
                 self.pending.push((request.name, Instant::now()));
@@ -232,6 +242,24 @@ impl Soak {
         } else if deletes && !self.by_us.contains(&request.name) {
             self.by_others.insert(request.name);
         }
+    }
+
+    /// What Everynode has asked for the pods that are named in the violations, a line for each request.
+    fn trail_of(&self, violations: &[String]) -> String {
+        let is_named = |name: &str| violations.iter().any(|violation| violation.contains(name));
+        let lines = self.trail.iter().filter(|request| is_named(&request.name));
+        let lines = lines.map(|request| {
+            let Request {
+                verb,
+                name,
+                code,
+                received,
+                answered,
+                ..
+            } = request;
+            format!("{received} to {answered}: {verb} {name}: {code}")
+        });
+        lines.collect::<Vec<_>>().join("\n")
     }
 
     async fn report(self, settings: &Settings, took: Duration, violations: Vec<String>) -> Report {
