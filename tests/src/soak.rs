@@ -217,9 +217,9 @@ impl Soak {
             false
         });
         drop(picture);
-        let (planners, executors) = self.stage.memory();
-        self.memory.0.extend(planners);
-        self.memory.1.extend(executors);
+        let (planner, executor) = self.stage.memory()?;
+        self.memory.0.push(planner);
+        self.memory.1.push(executor);
         Ok(())
     }
 

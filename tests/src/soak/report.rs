@@ -28,9 +28,9 @@ pub struct Report {
     pub terms: u64,
     /// What was wrong. The soak ends with the first.
     pub violations: Vec<String>,
-    /// Resident MiB of planners and of executors in each part of the time: the median and the most.
+    /// Resident MiB of the planner that was never restarted, in each part of the time: the median and the most.
     pub planner_memory: Vec<Memory>,
-    /// The same of the executors.
+    /// The same of the executor.
     pub executor_memory: Vec<Memory>,
 }
 
@@ -103,7 +103,7 @@ impl Report {
             }
             line(format!("| together | {sum} |"));
         }
-        line("\n| memory, MiB: median (most) in each sixth of the time | | | | | | |\n|---|--:|--:|--:|--:|--:|--:|".to_owned());
+        line("\n| memory of the planner and the executor that were never restarted, MiB: median (most) in each sixth of the time | | | | | | |\n|---|--:|--:|--:|--:|--:|--:|".to_owned());
         for (name, parts) in [
             ("planner", &self.planner_memory),
             ("executor", &self.executor_memory),

@@ -48,6 +48,8 @@ const MARGIN: Duration = Duration::from_secs(1);
 
 /// How many planners and how many executors there are.
 pub(super) const SEATS: usize = 2;
+/// The planner and the executor that are never killed or stopped: what leaks, leaks there.
+pub(super) const LIVES_ON: usize = 1;
 
 /// An executor and its ways to the others.
 #[derive(Debug)]
@@ -143,19 +145,16 @@ impl Stage {
         Ok(older.address())
     }
 
-    /// Resident bytes of each planner and executor that runs.
-    pub(super) fn memory(&self) -> (Vec<u64>, Vec<u64>) {
-        let bytes = |pid: Option<i32>| pid.and_then(|pid| usage(pid).ok()).map(|usage| usage.rss_bytes);
-        (
-            self.planners
-                .iter()
-                .filter_map(|planner| bytes(planner.pid()))
-                .collect(),
-            self.seats
-                .iter()
-                .filter_map(|seat| bytes(seat.executor.pid()))
-                .collect(),
-        )
+    /// Resident bytes of the planner and the executor that live on.
+    pub(super) fn memory(&self) -> Result<(u64, u64)> {
+        let planner = self.planners.get(LIVES_ON).and_then(Planner::pid);
+        let executor = self.seats.get(LIVES_ON).and_then(|seat| seat.executor.pid());
+        let bytes =
+            |pid: Option<i32>| Ok::<_, anyhow::Error>(usage(pid.context("it doesn't run")?)?.rss_bytes);
+        Ok((
+            bytes(planner).context("the planner that lives on")?,
+            bytes(executor).context("the executor that lives on")?,
+        ))
     }
 
     /// The last lines of all logs.

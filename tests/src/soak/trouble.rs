@@ -8,7 +8,7 @@ use fastrand::Rng;
 use rustix::process::Signal;
 use tokio::time::Instant;
 
-use super::stage::{SEATS, Stage, address};
+use super::stage::{LIVES_ON, SEATS, Stage, address};
 use crate::proxy::line::{Line, Traffic, Weather};
 use crate::service::{Role, Service};
 
@@ -103,12 +103,12 @@ impl Trouble {
         match self.random.u8(..12) {
             0..3 => {
                 let executor = &mut stage.seat(which)?.executor;
-                self.hurt(executor, EXECUTOR).await?;
+                self.hurt(executor, EXECUTOR, which).await?;
                 self.later(Remedy::Executor(which));
             }
             3..5 => {
                 let planner = stage.planner(which)?;
-                self.hurt(planner, PLANNER).await?;
+                self.hurt(planner, PLANNER, which).await?;
                 self.later(Remedy::Planner(which));
             }
             5..9 => {
@@ -134,13 +134,19 @@ impl Trouble {
         Ok(())
     }
 
-    /// Kills, stops or freezes a program that runs.
-    async fn hurt<R: Role>(&mut self, program: &mut Service<R>, kinds: [&'static str; 3]) -> Result<()> {
+    /// Kills, stops or freezes a program that runs; one that is to live on is only frozen.
+    async fn hurt<R: Role>(
+        &mut self,
+        program: &mut Service<R>,
+        kinds: [&'static str; 3],
+        which: usize,
+    ) -> Result<()> {
         if !program.is_running() {
             return Ok(());
         }
         let [killed, stopped, frozen] = kinds;
-        match self.random.u8(..3) {
+        let how = if which == LIVES_ON { 2 } else { self.random.u8(..3) };
+        match how {
             0 => {
                 self.note(killed);
                 program.kill9().await
