@@ -70,7 +70,11 @@ impl LogArgs {
     /// The flags can't be used.
     #[cfg_attr(
         not(feature = "otlp"),
-        expect(unused_variables, reason = "log lines name no program")
+        expect(
+            unused_variables,
+            unused_mut,
+            reason = "log lines name no program, and are all there is"
+        )
     )]
     pub fn start(&self, program: &'static str) -> Result<Logging, StartError> {
         let unusable = |reason| StartError::Filter {
