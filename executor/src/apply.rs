@@ -8,6 +8,7 @@ use std::{collections::VecDeque, time::Duration};
 
 use everynode_proto::planner::v1::{CreatePod, DeletePod, Plan, action::Action};
 use tokio::time::Instant;
+use tracing::Span;
 
 /// The most calls in progress for one lane of one `DaemonSet`. More would only queue in the API server.
 const MAX_WINDOW: usize = 32;
@@ -50,6 +51,8 @@ pub struct Ready<T> {
     pub action: T,
     /// When the event was read that it follows from, if it follows from one.
     pub event_read: Option<Instant>,
+    /// The span of the plan that asks for it, which lasts as long as its actions.
+    pub plan: Span,
 }
 
 /// How a call ended, as far as the lane is concerned.
@@ -161,8 +164,8 @@ pub struct Applier {
 
 impl Applier {
     /// Takes in a plan's actions. If some are of a kind that this executor doesn't know and none of that sort were waiting
-    /// already, returns after how long `give_back` is to be called. `event_read` goes with each of them.
-    pub fn push(&mut self, plan: Plan, event_read: Option<Instant>) -> Option<Duration> {
+    /// already, returns after how long `give_back` is to be called. `event_read` and `span`, the plan's, go with each of them.
+    pub fn push(&mut self, plan: Plan, event_read: Option<Instant>, span: &Span) -> Option<Duration> {
         let waited = !self.unknown.is_empty();
         for action in plan.actions {
             let id = action.id;
@@ -171,11 +174,13 @@ impl Applier {
                     id,
                     action,
                     event_read,
+                    plan: span.clone(),
                 }),
                 Some(Action::Delete(action)) => self.deletes.waiting.push_back(Ready {
                     id,
                     action,
                     event_read,
+                    plan: span.clone(),
                 }),
                 // A newer planner's. Should it stay in flight, nothing else would be done where it belongs.
                 None => self.unknown.push(id),

@@ -8,9 +8,11 @@ mod digest;
 mod latency;
 mod managed;
 mod news;
+mod planner;
 mod plans;
 pub mod questions;
 mod rivals;
+mod spans;
 mod status;
 mod term;
 mod upkeep;
@@ -18,7 +20,7 @@ mod waiting;
 
 use std::{collections::HashMap, sync::Arc, time::Duration};
 
-use anyhow::{Context, bail};
+use anyhow::Context;
 use futures::StreamExt;
 use tokio::{
     sync::{mpsc, watch},
@@ -36,6 +38,7 @@ use self::{
     latency::Latency,
     managed::Managed,
     news::News,
+    planner::{Planner, reserve},
     questions::Question,
     rivals::Trace,
     status::StatusWritten,
@@ -51,16 +54,13 @@ use crate::{
     health::{HEARTBEAT, Health},
     leadership::Leadership,
     metrics::Metrics,
-    outbox::{Announcement, Outbox},
+    outbox::Outbox,
     session::{self, Opener},
     watch::Read,
 };
 
 /// How many changes are taken in before anything else gets its turn.
 const CHANGES_AT_ONCE: usize = 1_000;
-/// The shortest time between two requests to the planner. The first news after a rest goes out at once; when thousands of pods
-/// change in a second, some go together.
-const PACE: Duration = Duration::from_millis(10);
 /// The longest wait for anything.
 const LONGEST_TIMER: Duration = Duration::from_hours(1);
 
@@ -104,17 +104,6 @@ pub struct Controller {
     latency: Latency,
     /// Ends calls that are still asking when the program stops.
     stop: CancellationToken,
-}
-
-/// The planner that a session is open with.
-#[derive(Debug)]
-struct Planner {
-    requests: mpsc::Sender<everynode_proto::planner::v1::SessionRequest>,
-    limit: usize,
-    version: String,
-    rules_version: String,
-    /// When it was told something.
-    told: Option<Instant>,
 }
 
 /// What comes back from a call.
@@ -209,12 +198,6 @@ impl Controller {
         }
     }
 
-    /// A full sync is complete when what earlier plans began has ended and is among the facts: otherwise the new planner
-    /// would ask again for what is just being done.
-    fn may_complete(&self) -> bool {
-        self.managed.values().all(|managed| !managed.applier.is_busy())
-    }
-
     fn hear(&mut self, event: session::Event) {
         match event {
             session::Event::Opened {
@@ -275,47 +258,6 @@ impl Controller {
             Timer::Upkeep(uid) => self.try_upkeep_again(&uid),
             Timer::Forgive(uid) => self.forgive(&uid),
             Timer::Status(uid) => self.rested(&uid),
-        }
-    }
-
-    /// When the planner may be told more: at once when it doesn't know everything yet, or when a whole request is waiting.
-    fn pace(&self) -> Option<Instant> {
-        let planner = self.planner.as_ref()?;
-        let waits = self.outbox.is_synced() && self.outbox.len() < planner.limit;
-        planner.told.filter(|_| waits).map(|told| told + PACE)
-    }
-
-    fn tell(
-        &mut self,
-        permit: mpsc::OwnedPermit<everynode_proto::planner::v1::SessionRequest>,
-        may_complete: bool,
-    ) {
-        let Some(planner) = &mut self.planner else { return };
-        planner.told = Some(Instant::now());
-        let (cluster, managed) = (&self.cluster, &self.managed);
-        let announce = |uid: &Text| match (cluster.daemon_set(uid), managed.get(uid)) {
-            (None, _) => Announcement::Gone,
-            (Some(_), Some(managed)) => managed.announcement(),
-            (Some(_), None) => Announcement::NotYet,
-        };
-        let was_synced = self.outbox.is_synced();
-        if let Some(request) = self
-            .outbox
-            .next_request(cluster, announce, planner.limit, may_complete)
-        {
-            self.parts.metrics.facts(request.facts.len());
-            if was_synced {
-                self.latency.told(request.sequence, !self.outbox.is_empty());
-            }
-            permit.send(request);
-        }
-        if self.outbox.is_synced() && !was_synced {
-            self.parts.health.planner_synced();
-            self.parts.metrics.full_sync();
-            // What is told of from now on are changes.
-            self.latency.forget();
-            info!("the planner has been told everything");
-            self.planner_changed();
         }
     }
 
@@ -403,21 +345,6 @@ impl Controller {
     fn set_timer(&mut self, timer: Timer, after: Duration) -> delay_queue::Key {
         // The queue takes no time that is years away. Whoever is told early looks again.
         self.timers.insert(timer, after.min(LONGEST_TIMER))
-    }
-}
-
-async fn reserve<T>(
-    sender: Option<mpsc::Sender<T>>,
-    pace: Option<Instant>,
-) -> anyhow::Result<mpsc::OwnedPermit<T>> {
-    match sender {
-        Some(sender) => {
-            if let Some(pace) = pace {
-                tokio::time::sleep_until(pace).await;
-            }
-            Ok(sender.reserve_owned().await?)
-        }
-        None => bail!("no session"),
     }
 }
 

@@ -125,9 +125,10 @@ pub fn main() -> u8 {
         Ok(args) => args,
         Err(code) => return code,
     };
-    if let Err(error) = args.logs.start() {
-        return complain(exit::USAGE, &error.to_string());
-    }
+    let _logging = match args.logs.start(env!("CARGO_PKG_NAME")) {
+        Ok(logging) => logging,
+        Err(error) => return complain(exit::USAGE, &error.to_string()),
+    };
     let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => return complain(1, &format!("can't start: {error}")),

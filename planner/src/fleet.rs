@@ -6,6 +6,7 @@
 //!
 //! Hash tables are for look-ups only: nothing that is said depends on their order, which differs between processes.
 
+mod in_flight;
 pub mod nodes;
 pub mod pods;
 pub mod row;
@@ -18,19 +19,16 @@ use hashbrown::{HashMap, HashSet};
 
 pub use self::size::Size;
 use self::{
+    in_flight::InFlight,
     nodes::{NodeIndex, Nodes},
     pods::{Entry, NONE, PodIndex, Pods, RowIndex},
     row::Said,
     rows::Rows,
 };
 use crate::{
-    decide::{
-        Decision,
-        cell::{CellIndex, PodRecord},
-        standing::standing,
-    },
+    decide::{Decision, cell::PodRecord, standing::standing},
     intern::Pool,
-    model::{Action, DaemonSet, DeleteReason, Millis, Node, Pod, Stamp, Standing, Text, Toleration, Uid},
+    model::{Action, DaemonSet, Millis, Node, Pod, Stamp, Standing, Text, Toleration, Uid},
 };
 
 /// Names an action in flight.
@@ -53,18 +51,6 @@ pub struct Fleet {
     /// When to decide again for which `DaemonSet`.
     due: BTreeSet<(Millis, Text)>,
     last_action: ActionId,
-}
-
-#[derive(Debug)]
-struct InFlight {
-    row: RowIndex,
-    target: Target,
-}
-
-#[derive(Debug)]
-enum Target {
-    Create(NodeIndex),
-    Delete(Uid),
 }
 
 /// What is to be done for one `DaemonSet`, and what is to be said of it.
@@ -240,37 +226,6 @@ impl Fleet {
         self.rows.drop_empty(row_index);
     }
 
-    /// Marks that a pod's deletion is in flight, or not any more, if the pod is told. Returns its row.
-    fn set_delete_in_flight(&mut self, uid: &Uid, in_flight: bool) -> Option<RowIndex> {
-        let entry = self.pods.get_mut(self.pods.find(uid)?)?;
-        entry.record.delete_in_flight = in_flight;
-        self.rows.get_mut(entry.row)?.touch(entry.node);
-        Some(entry.row)
-    }
-
-    /// An action is not in flight any more. What it changed has been told before.
-    pub fn action_done(&mut self, id: ActionId) {
-        let Some(InFlight { row, target }) = self.in_flight.remove(&id) else {
-            return;
-        };
-        match target {
-            Target::Create(node) => {
-                if let Some(row) = self.rows.get_mut(row) {
-                    row.set_creating(node, false);
-                }
-                self.nodes.release(node);
-                self.reclaim(node);
-            }
-            Target::Delete(uid) => {
-                self.deleting.remove(&uid);
-                // The pod may have come to another DaemonSet in the meantime.
-                let row = self.set_delete_in_flight(&uid, false);
-                self.dirty.extend(row);
-            }
-        }
-        self.dirty.insert(row);
-    }
-
     /// Has the plan that is due next said again, with the time that is left. A clock that was set back, or a timer that
     /// ran ahead of it, would otherwise wait for ever for a plan that isn't due yet (contract S3).
     pub fn remind(&mut self) {
@@ -362,33 +317,6 @@ impl Fleet {
                 return;
             }
         }
-    }
-
-    /// Puts an action in flight.
-    fn launch(&mut self, index: RowIndex, cell: CellIndex, action: &Action, now: Millis) -> ActionId {
-        self.last_action += 1;
-        let row = self.rows.get_mut(index);
-        let target = match action {
-            Action::Create { .. } => {
-                self.nodes.refer_index(cell);
-                if let Some(row) = row {
-                    row.set_creating(cell, true);
-                }
-                Target::Create(cell)
-            }
-            Action::Delete { uid, reason, .. } => {
-                let uid = Uid::new(uid);
-                if let Some(row) = row.filter(|_| *reason == DeleteReason::Failed) {
-                    row.note_failure(cell, now);
-                }
-                self.deleting.insert(uid.clone());
-                self.set_delete_in_flight(&uid, true);
-                Target::Delete(uid)
-            }
-        };
-        self.in_flight
-            .insert(self.last_action, InFlight { row: index, target });
-        self.last_action
     }
 
     /// The nodes in the cluster, in the order of their names.

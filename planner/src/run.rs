@@ -45,9 +45,10 @@ pub fn main() -> u8 {
 
 /// Serves until it is told to stop; returns the exit code.
 fn start(args: &Args) -> u8 {
-    if let Err(error) = args.logs.start() {
-        return complain(exit::USAGE, &error.to_string());
-    }
+    let _logging = match args.logs.start(env!("CARGO_PKG_NAME")) {
+        Ok(logging) => logging,
+        Err(error) => return complain(exit::USAGE, &error.to_string()),
+    };
     let credentials = match args.tls.credentials() {
         Ok(credentials) => credentials,
         Err(error) => return complain(exit::USAGE, &error.to_string()),

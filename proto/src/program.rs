@@ -3,10 +3,13 @@
 //! - [`parse`], [`complain`], [`stop_signal`]: the beginning and the end.
 //! - [`logs`]: log lines, and the flags for them.
 //! - [`metrics`]: what Prometheus is told, and how.
+//! - `otlp`: where spans go; only with the feature of that name.
 //! - [`tls`]: the flags for certificates.
 
 pub mod logs;
 pub mod metrics;
+#[cfg(feature = "otlp")]
+pub mod otlp;
 pub mod tls;
 
 use std::io;

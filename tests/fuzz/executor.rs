@@ -10,6 +10,7 @@ use fastrand::Rng;
 use prost::Message;
 use prost::bytes::Bytes;
 use serde_json::Value;
+use tracing::Span;
 
 use crate::driver::fuzz;
 use crate::mutate::mutated;
@@ -83,7 +84,7 @@ fn carry_out(plan: Plan) {
     plan.reconsider_after.and_then(session::wait);
     let mut waiting: Vec<_> = plan.actions.iter().map(|action| action.id).collect();
     let mut applier = Applier::default();
-    applier.push(plan, None);
+    applier.push(plan, None, &Span::none());
     let mut ended = applier.give_back();
     for lane in [Lane::Create, Lane::Delete] {
         loop {

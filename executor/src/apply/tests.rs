@@ -25,7 +25,7 @@ fn plan(actions: Vec<PlannedAction>) -> Plan {
 
 fn applier(actions: Vec<PlannedAction>) -> Applier {
     let mut applier = Applier::default();
-    assert_eq!(applier.push(plan(actions), None), None);
+    assert_eq!(applier.push(plan(actions), None, &Span::none()), None);
     applier
 }
 
@@ -174,7 +174,7 @@ fn clearing_opens_closed_lanes_and_tells_of_nothing() {
     applier.ended(Lane::Create, Some(1), Ended::Refused);
     applier.clear();
     assert!(applier.open(Lane::Create).is_empty());
-    applier.push(plan(vec![create(2)]), None);
+    applier.push(plan(vec![create(2)]), None, &Span::none());
     assert_eq!(applier.next_create().map(|ready| ready.id), Some(2));
 }
 
@@ -182,16 +182,19 @@ fn clearing_opens_closed_lanes_and_tells_of_nothing() {
 fn actions_of_unknown_kinds_hold_up_nothing_and_are_given_back_after_a_pause() {
     let unknown = |id| PlannedAction { id, action: None };
     let mut applier = Applier::default();
-    let pause = applier.push(plan(vec![unknown(1), create(2), unknown(3)]), None);
+    let pause = applier.push(plan(vec![unknown(1), create(2), unknown(3)]), None, &Span::none());
     assert_eq!(pause, Some(UNKNOWN_PAUSE));
     assert_eq!(start(&mut applier), [2]);
     assert_eq!(
-        applier.push(plan(vec![unknown(4)]), None),
+        applier.push(plan(vec![unknown(4)]), None, &Span::none()),
         None,
         "the pause has begun"
     );
     assert_eq!(applier.give_back(), [1, 3, 4]);
-    assert_eq!(applier.push(plan(vec![unknown(5)]), None), Some(UNKNOWN_PAUSE));
+    assert_eq!(
+        applier.push(plan(vec![unknown(5)]), None, &Span::none()),
+        Some(UNKNOWN_PAUSE)
+    );
     applier.clear();
     assert!(applier.give_back().is_empty(), "nobody waits for it any more");
 }

@@ -7,9 +7,9 @@ use everynode_proto::{
     planner::v1::{ActionOutcome, CreatePod, DeletePod},
 };
 use tokio::time::Instant;
-use tracing::{debug, info};
+use tracing::{Instrument, debug, info};
 
-use super::{Answer, Controller, Timer, managed::Managed, news::News};
+use super::{Answer, Controller, Timer, managed::Managed, news::News, spans};
 use crate::{
     action::{self, Came, Carried},
     apply::{Ended, Lane, Ready},
@@ -158,8 +158,12 @@ impl Controller {
         };
         let (api, stop, uid) = (self.parts.api.clone(), managed.stop.clone(), uid.clone());
         let (session, node) = (self.session, ready.action.node.clone());
+        let span = spans::create(&ready);
         self.calls.spawn(async move {
-            let carried = action::create(api, object.clone(), recipe, ready.action, stop).await;
+            let carried = action::create(api, object.clone(), recipe, ready.action, stop)
+                .instrument(span.clone())
+                .await;
+            spans::came(&span, &carried);
             let (lane, id, event_read) = (Lane::Create, ready.id, ready.event_read);
             Answer::Action(Box::new(ActionEnded {
                 daemon_set: uid,
@@ -181,9 +185,13 @@ impl Controller {
         };
         let (api, stop, uid) = (self.parts.api.clone(), managed.stop.clone(), uid.clone());
         let (session, node) = (self.session, ready.action.node.clone());
+        let span = spans::delete(&ready);
         self.calls.spawn(async move {
             let (namespace, pod) = (object.metadata.namespace.clone(), Some(ready.action.clone()));
-            let carried = action::delete(api, namespace, ready.action, stop).await;
+            let carried = action::delete(api, namespace, ready.action, stop)
+                .instrument(span.clone())
+                .await;
+            spans::came(&span, &carried);
             let (lane, id, event_read) = (Lane::Delete, ready.id, ready.event_read);
             Answer::Action(Box::new(ActionEnded {
                 daemon_set: uid,

@@ -11,6 +11,7 @@ use tracing::warn;
 use super::{
     Controller, Timer, digest,
     managed::{Ingredients, Refusals},
+    spans,
 };
 use crate::{apply::Lane, cluster::Text, conditions, events::Kind, pod::Recipe, session};
 
@@ -35,6 +36,7 @@ impl Controller {
         self.remember_time(&uid, plan.reconsider_after);
         self.announce_deletions(&uid, &plan);
         self.take_recipe(&uid, &plan);
+        let span = spans::plan(&plan);
         if let Some(managed) = self.managed.get_mut(&uid) {
             if let Some(status) = plan.status {
                 if let Some(announced) = &managed.announced {
@@ -46,7 +48,7 @@ impl Controller {
                 managed.status.wanted = Some(status);
                 managed.status.conditions = std::mem::take(&mut plan.conditions);
             }
-            let pause = managed.applier.push(plan, event_read);
+            let pause = managed.applier.push(plan, event_read, &span);
             if let Some(pause) = pause {
                 self.say_unknown(&uid);
                 self.set_timer(Timer::GiveBack(uid.clone()), pause);

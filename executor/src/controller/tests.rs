@@ -4,6 +4,7 @@ mod facts;
 mod newer;
 mod questions;
 mod rivals;
+mod spans;
 mod terms;
 mod upkeep;
 

@@ -22,7 +22,7 @@ use super::{
     outgoing::Outgoing,
     refusal::{self, rename_too_large},
     room::Room,
-    trace::Trace,
+    trace,
 };
 
 /// Puts the gate in front of a service.
@@ -93,14 +93,14 @@ where
             let refused = room.refuse(Refusal::Forbidden, status).into_http();
             return Box::pin(future::ready(Ok(refused)));
         }
-        let traced = Trace::of(request.headers()).map(|trace| (trace, path.to_owned()));
+        let traced = trace::Call::begin(request.headers(), path, kind.is_none());
         let answered: Self::Future = match kind {
             Some(Kind::Call) => Box::pin(call(room, inner, request, deadline)),
             Some(Kind::Stream) => Box::pin(stream(room, inner, request, deadline)),
             None => Box::pin(unlimited(room, inner, request)),
         };
         match traced {
-            Some((trace, path)) => Box::pin(trace.follow(path, answered)),
+            Some(call) => Box::pin(call.follow(answered)),
             None => answered,
         }
     }

@@ -1,13 +1,17 @@
 //! W3C trace context: by it, what several programs have done for one call is found together.
 //!
 //! A call that comes with a `traceparent` has a span with its ids, which all log lines of the call show, and calls that are
-//! made for it carry the trace on, by [`carry`]. No trace begins here.
+//! made for it carry the trace on, by [`carry`]. Where spans are exported, a trace begins with a call that comes without, and
+//! what the logs show are the ids of what is exported.
 
-use std::fmt;
+use std::{convert::Infallible, fmt};
 
-use http::HeaderMap;
-use tonic::{Request, metadata::MetadataValue};
-use tracing::{Instrument, debug, info_span};
+use http::{HeaderMap, Response};
+use tonic::{Code, Request, Status, body::Body, metadata::MetadataValue};
+use tracing::{Instrument, Span, debug, field::Empty, info_span};
+
+/// The target of spans that are there to be exported. No log line shows them, and where nothing is exported they cost nothing.
+pub const EXPORTED: &str = "everynode_trace";
 
 const HEADER: &str = "traceparent";
 
@@ -15,9 +19,121 @@ tokio::task_local! {
     static CURRENT: Trace;
 }
 
+/// A call that is traced.
+#[derive(Debug)]
+pub(super) struct Call {
+    here: Trace,
+    logged: Span,
+    exported: Span,
+}
+
+impl Call {
+    /// Begins a call. There is nothing to trace when its caller does not and no trace is to begin here, because it `is_minor`
+    /// or because nothing is exported.
+    pub(super) fn begin(headers: &HeaderMap, path: &str, is_minor: bool) -> Option<Self> {
+        let parent = Trace::of(headers);
+        if parent.is_none() && is_minor {
+            return None;
+        }
+        let exported = info_span!(
+            target: EXPORTED,
+            "call",
+            "otel.name" = path.trim_start_matches('/'),
+            "otel.kind" = "server",
+            "otel.status_code" = Empty,
+            "rpc.grpc.status_code" = Empty,
+        );
+        let here = place(&exported, parent).or_else(|| parent.map(Trace::next))?;
+        let trace_id = format!("{:032x}", here.id);
+        let span_id = format!("{:016x}", here.span);
+        let logged = info_span!("call", path, trace_id, span_id, parent_id = Empty);
+        if let Some(parent) = parent {
+            logged.record("parent_id", format!("{:016x}", parent.span));
+        }
+        Some(Self {
+            here,
+            logged,
+            exported,
+        })
+    }
+
+    /// Does the call's work.
+    pub(super) async fn follow(
+        self,
+        work: impl Future<Output = Result<Response<Body>, Infallible>>,
+    ) -> Result<Response<Body>, Infallible> {
+        let Self {
+            here,
+            logged,
+            exported,
+        } = self;
+        let work = async {
+            let answer = work.await;
+            debug!("the call has its answer");
+            answer
+        };
+        let answer = CURRENT.scope(here, work.instrument(logged)).await?;
+        if let Some(status) = Status::from_header_map(answer.headers()) {
+            exported.record("rpc.grpc.status_code", i32::from(status.code()));
+            if is_fault(status.code()) {
+                exported.record("otel.status_code", "ERROR");
+            }
+        }
+        Ok(answer)
+    }
+}
+
+/// Whether the server is to blame.
+fn is_fault(code: Code) -> bool {
+    matches!(
+        code,
+        Code::Unknown
+            | Code::DeadlineExceeded
+            | Code::Unimplemented
+            | Code::Internal
+            | Code::Unavailable
+            | Code::DataLoss
+    )
+}
+
+/// The place of a span that is exported, which follows on its parent's.
+#[cfg(feature = "otlp")]
+fn place(exported: &Span, parent: Option<Trace>) -> Option<Trace> {
+    use opentelemetry::{
+        Context,
+        trace::{SpanContext, SpanId, TraceContextExt, TraceFlags, TraceId, TraceState},
+    };
+    use tracing_opentelemetry::OpenTelemetrySpanExt;
+
+    if let Some(Trace { id, span, flags }) = parent {
+        let parent = SpanContext::new(
+            TraceId::from_bytes(id.to_be_bytes()),
+            SpanId::from_bytes(span.to_be_bytes()),
+            TraceFlags::new(flags),
+            true,
+            TraceState::default(),
+        );
+        // It fails where nothing is exported, and there is no place then.
+        let _ = exported.set_parent(Context::new().with_remote_span_context(parent));
+    }
+    let context = exported.context();
+    let context = context.span().span_context().clone();
+    context.is_valid().then(|| Trace {
+        id: u128::from_be_bytes(context.trace_id().to_bytes()),
+        span: u64::from_be_bytes(context.span_id().to_bytes()),
+        flags: context.trace_flags().to_u8(),
+    })
+}
+
+/// Nothing is exported.
+#[cfg(not(feature = "otlp"))]
+fn place(_: &Span, _: Option<Trace>) -> Option<Trace> {
+    None
+}
+
 /// A place in a trace.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Trace {
+struct Trace {
     id: u128,
     span: u64,
     flags: u8,
@@ -25,7 +141,7 @@ pub(super) struct Trace {
 
 impl Trace {
     /// The caller's, when it has one. What can't be read counts as none, as the standard wants it.
-    pub(super) fn of(headers: &HeaderMap) -> Option<Self> {
+    fn of(headers: &HeaderMap) -> Option<Self> {
         Self::read(headers.get(HEADER)?.to_str().ok()?)
     }
 
@@ -44,21 +160,12 @@ impl Trace {
         .filter(|_| is_valid)
     }
 
-    /// Does a call's work as the next place after this one.
-    pub(super) async fn follow<F: Future>(self, path: String, work: F) -> F::Output {
-        let here = Self {
+    /// The next place after this one.
+    fn next(self) -> Self {
+        Self {
             span: fastrand::u64(1..),
             ..self
-        };
-        let trace_id = format!("{:032x}", self.id);
-        let (span_id, parent_id) = (format!("{:016x}", here.span), format!("{:016x}", self.span));
-        let span = info_span!("call", path, trace_id, span_id, parent_id);
-        let work = async {
-            let answer = work.await;
-            debug!("the call has its answer");
-            answer
-        };
-        CURRENT.scope(here, work.instrument(span)).await
+        }
     }
 }
 
@@ -88,6 +195,9 @@ pub fn carry<T>(request: &mut Request<T>) {
 
 #[cfg(test)]
 mod tests {
+    use http::HeaderName;
+    use parking_lot::Mutex;
+
     use super::*;
 
     const PARENT: &str = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
@@ -122,12 +232,22 @@ mod tests {
             value.map(|value| value.to_str().unwrap().to_owned())
         };
         assert_eq!(carried(), None);
+        let headers = HeaderMap::from_iter([(HeaderName::from_static(HEADER), PARENT.parse().unwrap())]);
+        let call = Call::begin(&headers, "/service/Method", true).unwrap();
+        let header = Mutex::default();
+        let work = async {
+            *header.lock() = carried();
+            Ok(Response::new(Body::empty()))
+        };
+        call.follow(work).await.unwrap();
+        let here = Trace::read(&header.into_inner().unwrap()).unwrap();
         let parent = Trace::read(PARENT).unwrap();
-        let header = parent
-            .follow("/service/Method".to_owned(), async { carried() })
-            .await;
-        let here = Trace::read(&header.unwrap()).unwrap();
         assert_eq!((here.id, here.flags), (parent.id, parent.flags));
         assert_ne!(here.span, parent.span);
+    }
+
+    #[test]
+    fn without_a_caller_that_traces_or_a_place_to_export_to_no_trace_begins() {
+        assert!(Call::begin(&HeaderMap::new(), "/service/Method", false).is_none());
     }
 }

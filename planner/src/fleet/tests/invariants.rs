@@ -12,7 +12,7 @@ use super::{
 };
 use crate::{
     decide::placement::Placement,
-    model::{Budget, Phase, Strategy as Update, Verdict},
+    model::{Budget, DeleteReason, Phase, Strategy as Update, Verdict},
     testing::seconds,
 };
 

@@ -1,0 +1,85 @@
+//! What a trace shows of plans: one span for each plan that asks for something, and in it one for each action.
+//!
+//! A plan's span lasts until the last of its actions has ended. Where nothing is exported there is none, and nothing is made
+//! for it.
+
+use everynode_proto::{
+    planner::v1::{CreatePod, DeletePod, Plan, action::Action},
+    serve::trace::EXPORTED,
+};
+use tracing::{Span, field::Empty, info_span};
+
+use crate::{
+    action::{Came, Carried},
+    apply::Ready,
+};
+
+/// The span of a plan.
+pub(super) fn plan(plan: &Plan) -> Span {
+    if plan.actions.is_empty() {
+        return Span::none();
+    }
+    let actions = || plan.actions.iter().filter_map(|action| action.action.as_ref());
+    info_span!(
+        target: EXPORTED,
+        "plan",
+        daemon_set = plan.daemon_set,
+        plan = plan.id,
+        based_on = plan.based_on,
+        revision = actions().find_map(revision),
+        creates = actions().filter(|action| matches!(action, Action::Create(_))).count(),
+        deletes = actions().filter(|action| matches!(action, Action::Delete(_))).count(),
+    )
+}
+
+/// The revision of the pods that an action makes.
+fn revision(action: &Action) -> Option<&str> {
+    match action {
+        Action::Create(create) => Some(&create.revision),
+        Action::Delete(_) => None,
+    }
+}
+
+/// The span of a creation.
+pub(super) fn create(ready: &Ready<CreatePod>) -> Span {
+    info_span!(
+        target: EXPORTED,
+        parent: &ready.plan,
+        "create pod",
+        "otel.kind" = "client",
+        "otel.status_code" = Empty,
+        "otel.status_description" = Empty,
+        action = ready.id,
+        node = ready.action.node,
+        pod = Empty,
+    )
+}
+
+/// The span of a deletion.
+pub(super) fn delete(ready: &Ready<DeletePod>) -> Span {
+    info_span!(
+        target: EXPORTED,
+        parent: &ready.plan,
+        "delete pod",
+        "otel.kind" = "client",
+        "otel.status_code" = Empty,
+        "otel.status_description" = Empty,
+        action = ready.id,
+        node = ready.action.node,
+        pod = ready.action.pod,
+    )
+}
+
+/// Notes in an action's span what came of it.
+pub(super) fn came(span: &Span, carried: &Carried) {
+    match &carried.came {
+        Came::Created(pod) => {
+            span.record("pod", pod.metadata.name.as_str());
+        }
+        Came::Refused(error) => {
+            span.record("otel.status_code", "ERROR");
+            span.record("otel.status_description", tracing::field::display(error));
+        }
+        Came::Deleting | Came::Gone | Came::GivenUp => {}
+    }
+}
