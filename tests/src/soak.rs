@@ -2,7 +2,7 @@
 //!
 //! - [`stage`]: a real control plane, two planners, two executors, and lines between them that can be spoilt;
 //! - [`life`] is what people do, [`trouble`] what goes wrong, both by a seed;
-//! - the checker knows nothing of Everynode's code: [`eye`] watches the cluster, [`picture`] finds what is wrong at once, with
+//! - the checker knows nothing of Everynode's code: [`eye`] watches the cluster, [`picture`], made of [`views`], finds what is wrong at once, with
 //!   the API server's audit log for who deleted what, [`placement`] says where pods belong, and [`quiet`] what a cluster at rest
 //!   looks like;
 //! - [`report`]: what it came to.
@@ -15,6 +15,7 @@ mod quiet;
 mod report;
 mod stage;
 mod trouble;
+mod views;
 
 use std::collections::{BTreeMap, HashSet, VecDeque};
 use std::time::Duration;

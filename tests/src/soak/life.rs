@@ -11,7 +11,7 @@ use kube::{Api, Client, ResourceExt as _};
 use serde_json::{Value, json};
 
 use super::eye::Shared;
-use super::picture::VERSION;
+use super::views::VERSION;
 use crate::daemonsets::DaemonSetBuilder;
 use crate::nodes::{self, NodeBuilder};
 

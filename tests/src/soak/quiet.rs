@@ -1,7 +1,8 @@
 //! What a cluster that has come to rest looks like.
 
-use super::picture::{Picture, SetView, Strategy};
+use super::picture::Picture;
 use super::placement::Place;
+use super::views::{SetView, Strategy};
 
 /// What is not as it should be once nothing happens any more; empty when all is well.
 pub(super) fn faults(picture: &Picture) -> Vec<String> {
