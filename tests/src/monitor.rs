@@ -1,7 +1,7 @@
 //! An eye on a `DaemonSet`'s pods that never blinks: it sees every state that the API server has been through, also those
 //! that last for a moment only.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -13,7 +13,7 @@ use kube::{Api, Client, ResourceExt};
 use tokio::sync::watch;
 use tokio::task::AbortHandle;
 
-use crate::daemonsets::target_node;
+use crate::daemonsets::{is_ready, target_node};
 
 /// Watches the pods with the label `app=NAME` until it is dropped.
 #[derive(Debug)]
@@ -26,10 +26,20 @@ pub struct Monitor {
 #[derive(Debug, Clone, Default)]
 struct Seen {
     events: usize,
-    /// Moments at which a node had more than one live pod.
-    crowds: Vec<String>,
+    wrongs: Wrongs,
     /// Why the watch has ended.
     blind: Option<String>,
+}
+
+/// What is not to be.
+#[derive(Debug, Clone, Default)]
+struct Wrongs {
+    /// Moments at which a node had more than one live pod.
+    crowds: Vec<String>,
+    /// Moments at which a node had more than two live pods, or two of the same revision.
+    surpluses: Vec<String>,
+    /// Moments at which the deletion of a ready pod began where no other was ready.
+    gaps: Vec<String>,
 }
 
 impl Monitor {
@@ -46,7 +56,7 @@ impl Monitor {
             .context("listing pods")?;
         let (sender, seen) = watch::channel(Seen::default());
         let mut live = Live::default();
-        listed.items.iter().for_each(|pod| drop(live.set(pod)));
+        listed.items.iter().for_each(|pod| live.set(pod));
         let mut eye = Eye {
             api,
             params: WatchParams::default().labels(&selector),
@@ -82,16 +92,32 @@ impl Monitor {
     /// When there were, or when the watch was interrupted and can't tell.
     pub fn never_crowded(&self) -> Result<()> {
         let seen = self.seen.borrow();
+        let crowds = &seen.wrongs.crowds;
+        ensure!(crowds.is_empty(), "several live pods on a node: {crowds:?}");
+        seen.check_sight()
+    }
+
+    /// Says whether a node never had more than one live pod of each of two revisions, and never lost a ready pod to a deletion while it
+    /// had no other.
+    ///
+    /// # Errors
+    /// As [`Monitor::never_crowded`].
+    pub fn surged_in_order(&self) -> Result<()> {
+        let seen = self.seen.borrow();
+        let Wrongs { surpluses, gaps, .. } = &seen.wrongs;
         ensure!(
-            seen.crowds.is_empty(),
-            "several live pods on a node: {:?}",
-            seen.crowds
+            surpluses.is_empty(),
+            "too many live pods on a node: {surpluses:?}"
         );
-        ensure!(
-            seen.blind.is_none(),
-            "the monitor saw nothing any more: {:?}",
-            seen.blind
-        );
+        ensure!(gaps.is_empty(), "a node lost its only ready pod: {gaps:?}");
+        seen.check_sight()
+    }
+}
+
+impl Seen {
+    fn check_sight(&self) -> Result<()> {
+        let blind = &self.blind;
+        ensure!(blind.is_none(), "the monitor saw nothing any more: {blind:?}");
         Ok(())
     }
 }
@@ -124,24 +150,24 @@ impl Eye {
             while let Some(event) = events.next().await {
                 // A watch that is cut off in the middle of an event is taken up before it.
                 let Ok(event) = event else { break };
-                let crowd = match event {
+                match event {
                     WatchEvent::Added(pod) | WatchEvent::Modified(pod) => {
                         self.version = pod.resource_version().unwrap_or_default();
-                        self.live.set(&pod)
+                        self.live.set(&pod);
                     }
                     WatchEvent::Deleted(pod) => {
                         self.version = pod.resource_version().unwrap_or_default();
-                        self.live.remove(&pod)
+                        self.live.remove(&pod);
                     }
                     WatchEvent::Bookmark(bookmark) => {
                         self.version = bookmark.metadata.resource_version;
                         continue;
                     }
                     WatchEvent::Error(status) => bail!("the watch can't go on: {}", status.message),
-                };
+                }
                 self.sender.send_modify(|seen| {
                     seen.events += 1;
-                    seen.crowds.extend(crowd);
+                    seen.wrongs.clone_from(&self.live.wrongs);
                 });
             }
         }
@@ -149,28 +175,65 @@ impl Eye {
     }
 }
 
-/// The live pods of each node.
+/// The live pods of each node, by uid.
 #[derive(Debug, Default)]
 struct Live {
-    nodes: BTreeMap<Arc<str>, BTreeMap<String, String>>,
+    nodes: BTreeMap<Arc<str>, BTreeMap<String, LivePod>>,
+    wrongs: Wrongs,
+}
+
+#[derive(Debug)]
+struct LivePod {
+    name: String,
+    revision: Option<String>,
+    ready: bool,
 }
 
 impl Live {
-    fn set(&mut self, pod: &Pod) -> Option<String> {
+    fn set(&mut self, pod: &Pod) {
         let phase = pod.status.as_ref().and_then(|status| status.phase.as_deref());
-        let over = matches!(phase, Some("Succeeded" | "Failed"));
-        if pod.metadata.deletion_timestamp.is_some() || over {
+        if matches!(phase, Some("Succeeded" | "Failed")) {
+            self.take(pod);
+            return;
+        }
+        if pod.metadata.deletion_timestamp.is_some() {
             return self.remove(pod);
         }
         let node: Arc<str> = target_node(pod).unwrap_or_default().into();
         let pods = self.nodes.entry(node.clone()).or_default();
-        pods.insert(pod.uid().unwrap_or_default(), pod.name_any());
-        (pods.len() > 1).then(|| format!("{node}: {:?}", pods.values().collect::<Vec<_>>()))
+        let live = LivePod {
+            name: pod.name_any(),
+            revision: pod.labels().get("controller-revision-hash").cloned(),
+            ready: is_ready(pod),
+        };
+        pods.insert(pod.uid().unwrap_or_default(), live);
+        let revisions: BTreeSet<_> = pods.values().map(|pod| &pod.revision).collect();
+        let names: Vec<_> = pods.values().map(|pod| &pod.name).collect();
+        let moment = format!("{node}: {names:?}");
+        if revisions.len() < pods.len() || pods.len() > 2 {
+            self.wrongs.surpluses.push(moment.clone());
+        }
+        if pods.len() > 1 {
+            self.wrongs.crowds.push(moment);
+        }
     }
 
-    fn remove(&mut self, pod: &Pod) -> Option<String> {
+    /// A pod's deletion has begun, or is done.
+    fn remove(&mut self, pod: &Pod) {
+        let Some((gone, others_ready)) = self.take(pod) else {
+            return;
+        };
+        if gone.ready && !others_ready {
+            self.wrongs.gaps.push(gone.name);
+        }
+    }
+
+    /// Takes a pod out, and says whether another is ready on its node.
+    fn take(&mut self, pod: &Pod) -> Option<(LivePod, bool)> {
         let uid = pod.uid().unwrap_or_default();
-        self.nodes.values_mut().for_each(|pods| drop(pods.remove(&uid)));
-        None
+        self.nodes.values_mut().find_map(|pods| {
+            let gone = pods.remove(&uid)?;
+            Some((gone, pods.values().any(|pod| pod.ready)))
+        })
     }
 }
