@@ -143,6 +143,11 @@ impl Api {
         self.any(nodes.get(name, &GetParams::default())).await
     }
 
+    pub async fn get_namespace(&self, name: &str) -> Result<Map<String, Value>, ApiError> {
+        let namespaces = Request::new("/api/v1/namespaces");
+        self.any(namespaces.get(name, &GetParams::default())).await
+    }
+
     pub async fn get_runtime_class(&self, name: &str) -> Result<Map<String, Value>, ApiError> {
         let classes = Request::new("/apis/node.k8s.io/v1/runtimeclasses");
         self.any(classes.get(name, &GetParams::default())).await

@@ -25,9 +25,10 @@ use crate::lease::{
 const CONNECT_DEADLINE: Duration = Duration::from_secs(10);
 /// How long any answer may take to begin: above the API server's own limit for what it can't get done.
 const ANSWER_DEADLINE: Duration = Duration::from_secs(70);
-/// After how much silence the server is asked whether it is still there, and how long it may take to answer (client-go's values).
-const PING_AFTER: Duration = Duration::from_secs(30);
-const PING_DEADLINE: Duration = Duration::from_secs(15);
+/// After how much silence the server is asked whether it is still there, and how long it may take to answer. Together that is as long as a
+/// call may take: until a line that is dead without a sign is given up, nothing that happens in the cluster is known.
+const PING_AFTER: Duration = Duration::from_secs(10);
+const PING_DEADLINE: Duration = Duration::from_secs(10);
 /// How much of one answer may be on its way. Lists are long, and the usual 64 KiB would have the server wait for every acknowledgement.
 const STREAM_WINDOW_BYTES: u32 = 1 << 20;
 /// How much of all answers of a connection may be on its way.

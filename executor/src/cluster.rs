@@ -5,16 +5,18 @@
 mod entry;
 mod listing;
 mod pods;
+mod version;
 
 use std::{collections::HashMap, sync::Arc};
 
 use everynode_proto::{facts, planner::v1::NodeFacts};
 use indexmap::IndexSet;
 
-use self::listing::Listing;
+use self::{entry::Node, listing::Listing};
 pub use self::{
     entry::{Entry, Known},
     pods::{Pod, Pods},
+    version::Version,
 };
 use crate::{
     objects::{DaemonSet, Revision},
@@ -52,22 +54,15 @@ impl Touched {
 /// The caches.
 #[derive(Debug, Default)]
 pub struct Cluster {
-    nodes: HashMap<Text, Arc<NodeFacts>>,
+    nodes: HashMap<Text, Node>,
     pods: Pods,
     daemon_sets: HashMap<Text, Entry>,
     revisions: HashMap<Text, Known>,
-    /// The highest resourceVersion of a `ControllerRevision` that the watch has told of.
-    revisions_watched: u64,
     node_listing: Listing,
     daemon_set_listing: Listing,
     revision_listing: Listing,
     /// What has changed.
     pub touched: Touched,
-}
-
-/// A resourceVersion as a number. They rise within a kind; what isn't a number counts as the oldest.
-pub fn version(text: &str) -> u64 {
-    text.parse().unwrap_or(0)
 }
 
 impl Cluster {
@@ -97,14 +92,31 @@ impl Cluster {
             Event::ListBegins => self.node_listing.begin(),
             Event::Changed(node) => {
                 let name: Text = node.metadata.name.as_str().into();
-                self.node_listing.saw(&name);
+                let version = Version::of(&node.metadata.resource_version);
+                let known = self.nodes.get_mut(&name);
+                let known_version = known.as_ref().map(|known| &known.version);
+                if !self.node_listing.shows(&name, &version, known_version) {
+                    return;
+                }
                 let facts = node.into_facts();
-                if self.nodes.get(&name).is_none_or(|before| **before != facts) {
-                    self.nodes.insert(name.clone(), Arc::new(facts));
-                    self.touched.nodes.insert(name);
+                match known {
+                    Some(known) if *known.facts == facts => known.version = version,
+                    Some(_) | None => {
+                        let facts = Arc::new(facts);
+                        self.nodes.insert(name.clone(), Node { facts, version });
+                        self.touched.nodes.insert(name);
+                    }
                 }
             }
-            Event::Gone(node) => self.forget_node(&node.metadata.name.into()),
+            Event::Gone(node) => {
+                // A node that is made anew has the same name, and may be known already.
+                let name: Text = node.metadata.name.into();
+                let version = Version::of(&node.metadata.resource_version);
+                let known = self.nodes.get(&name).map(|known| &known.version);
+                if self.node_listing.loses(&name, version, known) {
+                    self.forget_node(&name);
+                }
+            }
             Event::ListEnds => {
                 for name in self.node_listing.end(self.nodes.keys()) {
                     self.forget_node(&name);
@@ -123,10 +135,20 @@ impl Cluster {
         match event {
             Event::ListBegins => self.daemon_set_listing.begin(),
             Event::Changed(object) => {
-                self.daemon_set_listing.saw(&object.metadata.uid.as_str().into());
-                self.set_daemon_set(object);
+                let uid: Text = object.metadata.uid.as_str().into();
+                let known = self.daemon_sets.get(&uid).map(Entry::version);
+                let version = Version::of(&object.metadata.resource_version);
+                if self.daemon_set_listing.shows(&uid, &version, known.as_ref()) {
+                    self.set_daemon_set(object);
+                }
             }
-            Event::Gone(object) => self.forget_daemon_set(&object.metadata.uid.into()),
+            Event::Gone(object) => {
+                let uid: Text = object.metadata.uid.into();
+                let version = Version::of(&object.metadata.resource_version);
+                // A uid is never used again, so this is the last of it, whatever is known.
+                self.daemon_set_listing.loses(&uid, version, None);
+                self.forget_daemon_set(&uid);
+            }
             Event::ListEnds => {
                 for uid in self.daemon_set_listing.end(self.daemon_sets.keys()) {
                     self.forget_daemon_set(&uid);
@@ -135,21 +157,19 @@ impl Cluster {
         }
     }
 
-    /// Takes in a `DaemonSet` as the answer to a read or a write. One that isn't known has been deleted in the meantime.
+    /// Takes in a `DaemonSet` as the answer to a read or a write, unless a newer one is known. One that isn't known has been deleted
+    /// in the meantime.
     pub fn wrote_daemon_set(&mut self, object: DaemonSet) {
-        if self.daemon_sets.contains_key(object.metadata.uid.as_str()) {
+        let known = self.daemon_sets.get(object.metadata.uid.as_str());
+        if known.is_some_and(|known| Version::of(&object.metadata.resource_version) >= known.version()) {
             self.set_daemon_set(object);
         }
     }
 
-    /// Takes in a `DaemonSet`, unless a newer one is known.
     fn set_daemon_set(&mut self, object: DaemonSet) {
         let uid: Text = object.metadata.uid.as_str().into();
         if let Some(known) = self.daemon_sets.get_mut(&uid) {
             let before = &known.object.metadata;
-            if version(&object.metadata.resource_version) < version(&before.resource_version) {
-                return;
-            }
             // Status writes come by often; what follows from the spec is worked out only when that changes.
             if before.generation == object.metadata.generation
                 && before.deletion_timestamp == object.metadata.deletion_timestamp
@@ -164,7 +184,9 @@ impl Cluster {
             }
         }
         if object.metadata.deletion_timestamp.is_some() {
-            // Its pods are the garbage collector's from here on (A4).
+            // Its pods are the garbage collector's from here on (A4), also when what is told next is from before.
+            let version = Version::of(&object.metadata.resource_version);
+            self.daemon_set_listing.bury(uid.clone(), version);
             self.forget_daemon_set(&uid);
             return;
         }
@@ -183,13 +205,18 @@ impl Cluster {
         match event {
             Event::ListBegins => self.revision_listing.begin(),
             Event::Changed(object) => {
-                self.revision_listing.saw(&object.metadata.uid.as_str().into());
-                self.saw_revision(&object);
-                self.set_revision(&object);
+                let uid: Text = object.metadata.uid.as_str().into();
+                let known = self.revisions.get(&uid).map(|known| &known.version);
+                let version = Version::of(&object.metadata.resource_version);
+                if self.revision_listing.shows(&uid, &version, known) {
+                    self.set_revision(&object);
+                }
             }
             Event::Gone(object) => {
-                self.saw_revision(&object);
-                self.forget_revision(&object.metadata.uid);
+                let uid: Text = object.metadata.uid.into();
+                let version = Version::of(&object.metadata.resource_version);
+                self.revision_listing.loses(&uid, version, None);
+                self.forget_revision(&uid);
             }
             Event::ListEnds => {
                 for uid in self.revision_listing.end(self.revisions.keys()) {
@@ -199,21 +226,17 @@ impl Cluster {
         }
     }
 
-    fn saw_revision(&mut self, object: &Revision) {
-        self.revisions_watched = self
-            .revisions_watched
-            .max(version(&object.metadata.resource_version));
-    }
-
     /// Takes in a `ControllerRevision` as the answer to a read or a write. If the watch is past that point, it has told
     /// all there is to know, perhaps that the revision is gone again.
     pub fn wrote_revision(&mut self, object: &Revision) {
-        if version(&object.metadata.resource_version) > self.revisions_watched {
+        let version = Version::of(&object.metadata.resource_version);
+        let known = self.revisions.get(object.metadata.uid.as_str());
+        let is_newer = known.is_none_or(|known| version >= known.version);
+        if is_newer && version > *self.revision_listing.watched() {
             self.set_revision(object);
         }
     }
 
-    /// Takes in a `ControllerRevision`, unless a newer one is known.
     fn set_revision(&mut self, object: &Revision) {
         let metadata = &object.metadata;
         let owner = match metadata.controller() {
@@ -232,12 +255,9 @@ impl Cluster {
             template: template::data_fingerprint(object),
             labels: metadata.labels.clone(),
             owner,
-            version: version(&metadata.resource_version),
+            version: Version::of(&metadata.resource_version),
         };
         let before = self.revisions.get(&known.uid);
-        if before.is_some_and(|before| before.version > known.version) {
-            return;
-        }
         // Whoever makes a revision for a `DaemonSet` may go on to work with it. As in kube-controller-manager (mirrors
         // addHistory) it is put in order when something else happens, so that a duplicate isn't gone before it can be
         // looked at.
@@ -329,12 +349,12 @@ impl Cluster {
 
     /// A node's facts.
     pub fn node(&self, name: &str) -> Option<&NodeFacts> {
-        self.nodes.get(name).map(Arc::as_ref)
+        self.nodes.get(name).map(|known| &*known.facts)
     }
 
     /// All nodes' facts, in no order.
     pub fn nodes(&self) -> impl Iterator<Item = &Arc<NodeFacts>> {
-        self.nodes.values()
+        self.nodes.values().map(|known| &known.facts)
     }
 
     /// The pods.

@@ -1,9 +1,9 @@
 //! Whether the executor is alive and ready.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use parking_lot::Mutex;
-use tokio::sync::watch;
+use tokio::{sync::watch, time::Instant};
 
 /// How long the executor stays ready without a planner.
 const PLANNER_GRACE: Duration = Duration::from_secs(10);
@@ -22,7 +22,9 @@ pub struct Health {
 #[derive(Debug)]
 struct State {
     planner: Planner,
-    heartbeat: Instant,
+    /// When the loop has last shown that it runs; `None` until it begins, for which the API server has to be there. A program that was
+    /// started again would have to wait for it just as long.
+    heartbeat: Option<Instant>,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -38,7 +40,7 @@ impl Default for Health {
     fn default() -> Self {
         let state = State {
             planner: Planner::NotOurs,
-            heartbeat: Instant::now(),
+            heartbeat: None,
         };
         Self {
             state: Mutex::new(state),
@@ -50,7 +52,7 @@ impl Default for Health {
 impl Health {
     /// The loop runs.
     pub fn beat(&self) {
-        self.state.lock().heartbeat = Instant::now();
+        self.state.lock().heartbeat = Some(Instant::now());
     }
 
     /// Every watch has listed everything.
@@ -115,8 +117,29 @@ impl Health {
         }
     }
 
-    /// Whether the loop still runs.
+    /// Whether the loop still runs, or has yet to begin.
     pub fn is_alive(&self) -> bool {
-        self.state.lock().heartbeat.elapsed() < HEARTBEAT_GRACE
+        let heartbeat = self.state.lock().heartbeat;
+        heartbeat.is_none_or(|heartbeat| heartbeat.elapsed() < HEARTBEAT_GRACE)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn the_executor_is_alive_while_it_waits_for_the_api_server_and_then_while_its_loop_runs() {
+        let health = Health::default();
+        tokio::time::advance(Duration::from_hours(1)).await;
+        assert!(health.is_alive(), "the loop has not begun");
+        assert!(health.unready().is_some());
+        health.beat();
+        tokio::time::advance(HEARTBEAT_GRACE / 2).await;
+        assert!(health.is_alive());
+        tokio::time::advance(HEARTBEAT_GRACE / 2).await;
+        assert!(!health.is_alive(), "the loop hangs");
+        health.beat();
+        assert!(health.is_alive());
     }
 }

@@ -15,7 +15,6 @@ use backon::Retryable;
 use everynode_proto::{
     answers::exit, executor::v1::executor_service_server::SERVICE_NAME, program, serve, tls::Credentials,
 };
-use k8s_openapi::api::core::v1::Namespace;
 use kube::{
     Client, Config,
     config::{KubeConfigOptions, Kubeconfig},
@@ -310,8 +309,9 @@ async fn work(
     signs: Signs,
     shutdown: CancellationToken,
 ) -> anyhow::Result<()> {
+    let api = Api::new(calls.clone());
     let cluster = tokio::select! {
-        cluster = cluster_uid(&calls) => cluster?,
+        cluster = cluster_uid(&api) => cluster?,
         () = shutdown.cancelled() => return Ok(()),
     };
     let Candidate {
@@ -326,7 +326,7 @@ async fn work(
         status_conditions,
     } = signs;
     let (changes, seen) = mpsc::channel(CHANGES_AHEAD);
-    let events = Events::new(calls.clone(), executor.clone(), metrics.clone());
+    let events = Events::new(calls, executor.clone(), metrics.clone());
     let identity = executor.clone();
     let opener = Opener::new(SESSION_EVENTS_AHEAD, move |epoch, sessions| {
         let identity = Identity {
@@ -342,7 +342,7 @@ async fn work(
         session::run(connect, identity, sessions)
     });
     let parts = Parts {
-        api: Api::new(calls),
+        api,
         events,
         health,
         metrics: metrics.clone(),
@@ -369,17 +369,17 @@ async fn work(
 }
 
 /// What names the cluster: the uid of its kube-system namespace, which lives as long as the cluster.
-async fn cluster_uid(client: &Client) -> anyhow::Result<String> {
-    let namespaces = kube::Api::<Namespace>::all(client.clone());
-    let read = async || namespaces.get("kube-system").await;
+async fn cluster_uid(api: &Api) -> anyhow::Result<String> {
+    let read = async || api.get_namespace("kube-system").await;
     let backoff = backoff::between(Duration::from_secs(1), Duration::from_secs(5));
     let namespace = read
         .retry(backoff)
         .sleep(tokio::time::sleep)
         .notify(|error, _| warn!(error = %Cause(error), "the cluster can't be reached yet"))
         .await?;
-    namespace
-        .metadata
-        .uid
+    let uid = namespace
+        .get("metadata")
+        .and_then(|metadata| metadata.get("uid")?.as_str());
+    uid.map(str::to_owned)
         .context("the namespace kube-system has no uid")
 }

@@ -42,7 +42,7 @@ use crate::model::{
 };
 
 /// The version of the rules: it rises when the same facts may give another plan.
-pub const RULES_VERSION: &str = "1";
+pub const RULES_VERSION: &str = "2";
 
 /// A `DaemonSet` at a moment, with the rules that need no more than that.
 #[derive(Debug, Clone, Copy)]
@@ -96,6 +96,25 @@ impl<'d> Rules<'d> {
             0 => Some(self.now.min(ready_since)),
             millis => Some(ready_since.plus(millis)),
         }
+    }
+
+    /// Whether an update has to wait for the pod's turn: it is available, or it became ready at a time that hasn't come yet. Then a
+    /// clock was set back or isn't right, and the pod may have been available for long (S3).
+    pub fn is_spared(&self, pod: &PodRecord) -> bool {
+        self.is_available(pod) || self.is_ready_ahead(pod)
+    }
+
+    fn is_ready_ahead(&self, pod: &PodRecord) -> bool {
+        let waits = self.daemon_set.min_ready_millis > 0 && !pod.is_terminal();
+        waits && pod.ready_since.is_some_and(|since| since > self.now)
+    }
+
+    /// When the pod may come to count for something else though nothing happens to it.
+    fn changes_at(&self, pod: &PodRecord) -> Option<Millis> {
+        if self.is_ready_ahead(pod) && !self.is_current(pod) {
+            return pod.ready_since;
+        }
+        self.available_at(pod).filter(|at| *at > self.now)
     }
 
     /// Whether a node may have a new pod beside an old one.

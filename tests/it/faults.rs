@@ -6,6 +6,7 @@
 mod calls;
 mod clock;
 mod planner;
+mod surge;
 mod watches;
 
 use everynode_tests::control_plane::ControlPlane;

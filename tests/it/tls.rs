@@ -23,16 +23,16 @@ use crate::world::{DEADLINE, World};
 const RENEWED: &str = "the certificates have been renewed";
 
 /// The certificates of everybody, by one authority at first.
-struct Certificates {
+pub(crate) struct Certificates {
     authority: Authority,
-    planner: Mount,
-    executor: Mount,
-    caller: Mount,
+    pub(crate) planner: Mount,
+    pub(crate) executor: Mount,
+    pub(crate) caller: Mount,
     _folder: TempDir,
 }
 
 impl Certificates {
-    fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let folder = tempfile::tempdir().unwrap();
         let authority = Authority::new("first").unwrap();
         let mount = |name: &str| {
@@ -61,7 +61,7 @@ impl Certificates {
 }
 
 /// Connects as whoever has these certificates.
-async fn connect(mount: &Mount, url: &str) -> Result<Channel, tonic::transport::Error> {
+pub(crate) async fn connect(mount: &Mount, url: &str) -> Result<Channel, tonic::transport::Error> {
     let [certificate, key, authorities] = mount.files();
     let files = Files {
         certificate,

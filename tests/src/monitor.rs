@@ -26,14 +26,24 @@ pub struct Monitor {
 #[derive(Debug, Clone, Default)]
 struct Seen {
     events: usize,
-    /// The uids of all pods that ever were.
-    pods: BTreeSet<String>,
+    wrongs: Wrongs,
+    /// How many pods there have ever been.
+    pods: usize,
     /// The fewest live pods that were ready at a moment.
     fewest_ready: usize,
-    /// Moments at which a node had more than one live pod.
-    crowds: Vec<String>,
     /// Why the watch has ended.
     blind: Option<String>,
+}
+
+/// What is not to be.
+#[derive(Debug, Clone, Default)]
+struct Wrongs {
+    /// Moments at which a node had more than one live pod.
+    crowds: Vec<String>,
+    /// Moments at which a node had more than two live pods, or two of the same revision.
+    surpluses: Vec<String>,
+    /// Moments at which the deletion of a ready pod began where no other was ready.
+    gaps: Vec<String>,
 }
 
 impl Monitor {
@@ -49,9 +59,9 @@ impl Monitor {
             .await
             .context("listing pods")?;
         let mut live = Live::default();
-        listed.items.iter().for_each(|pod| drop(live.set(pod)));
+        listed.items.iter().for_each(|pod| live.set(pod));
         let (sender, seen) = watch::channel(Seen {
-            pods: listed.items.iter().filter_map(ResourceExt::uid).collect(),
+            pods: live.known.len(),
             fewest_ready: live.ready(),
             ..Seen::default()
         });
@@ -90,27 +100,43 @@ impl Monitor {
     /// When there were, or when the watch was interrupted and can't tell.
     pub fn never_crowded(&self) -> Result<()> {
         let seen = self.seen.borrow();
+        let crowds = &seen.wrongs.crowds;
+        ensure!(crowds.is_empty(), "several live pods on a node: {crowds:?}");
+        seen.check_sight()
+    }
+
+    /// Says whether a node never had more than one live pod of each of two revisions, and never lost a ready pod to a deletion while it
+    /// had no other.
+    ///
+    /// # Errors
+    /// As [`Monitor::never_crowded`].
+    pub fn surged_in_order(&self) -> Result<()> {
+        let seen = self.seen.borrow();
+        let Wrongs { surpluses, gaps, .. } = &seen.wrongs;
         ensure!(
-            seen.crowds.is_empty(),
-            "several live pods on a node: {:?}",
-            seen.crowds
+            surpluses.is_empty(),
+            "too many live pods on a node: {surpluses:?}"
         );
-        ensure!(
-            seen.blind.is_none(),
-            "the monitor saw nothing any more: {:?}",
-            seen.blind
-        );
-        Ok(())
+        ensure!(gaps.is_empty(), "a node lost its only ready pod: {gaps:?}");
+        seen.check_sight()
     }
 
     /// How many pods there have ever been.
     pub fn pods_seen(&self) -> usize {
-        self.seen.borrow().pods.len()
+        self.seen.borrow().pods
     }
 
     /// The fewest pods that were alive and ready at any moment.
     pub fn fewest_ready(&self) -> usize {
         self.seen.borrow().fewest_ready
+    }
+}
+
+impl Seen {
+    fn check_sight(&self) -> Result<()> {
+        let blind = &self.blind;
+        ensure!(blind.is_none(), "the monitor saw nothing any more: {blind:?}");
+        Ok(())
     }
 }
 
@@ -142,27 +168,26 @@ impl Eye {
             while let Some(event) = events.next().await {
                 // A watch that is cut off in the middle of an event is taken up before it.
                 let Ok(event) = event else { break };
-                let (pod, crowd) = match event {
+                match event {
                     WatchEvent::Added(pod) | WatchEvent::Modified(pod) => {
-                        let crowd = self.live.set(&pod);
-                        (pod, crowd)
+                        self.version = pod.resource_version().unwrap_or_default();
+                        self.live.set(&pod);
                     }
                     WatchEvent::Deleted(pod) => {
+                        self.version = pod.resource_version().unwrap_or_default();
                         self.live.remove(&pod);
-                        (pod, None)
                     }
                     WatchEvent::Bookmark(bookmark) => {
                         self.version = bookmark.metadata.resource_version;
                         continue;
                     }
                     WatchEvent::Error(status) => bail!("the watch can't go on: {}", status.message),
-                };
-                self.version = pod.resource_version().unwrap_or_default();
+                }
                 self.sender.send_modify(|seen| {
                     seen.events += 1;
-                    seen.pods.extend(pod.uid());
+                    seen.wrongs.clone_from(&self.live.wrongs);
+                    seen.pods = self.live.known.len();
                     seen.fewest_ready = seen.fewest_ready.min(self.live.ready());
-                    seen.crowds.extend(crowd);
                 });
             }
         }
@@ -174,41 +199,69 @@ impl Eye {
 #[derive(Debug, Default)]
 struct Live {
     nodes: BTreeMap<Arc<str>, BTreeMap<String, LivePod>>,
+    /// The uids of all pods that ever were.
+    known: BTreeSet<String>,
+    wrongs: Wrongs,
 }
 
 #[derive(Debug)]
 struct LivePod {
     name: String,
-    is_ready: bool,
+    revision: Option<String>,
+    ready: bool,
 }
 
 impl Live {
-    /// Says whether the node has several of them then.
-    fn set(&mut self, pod: &Pod) -> Option<String> {
+    fn set(&mut self, pod: &Pod) {
+        self.known.extend(pod.uid());
         let phase = pod.status.as_ref().and_then(|status| status.phase.as_deref());
-        let over = matches!(phase, Some("Succeeded" | "Failed"));
-        if pod.metadata.deletion_timestamp.is_some() || over {
-            self.remove(pod);
-            return None;
+        if matches!(phase, Some("Succeeded" | "Failed")) {
+            self.take(pod);
+            return;
+        }
+        if pod.metadata.deletion_timestamp.is_some() {
+            return self.remove(pod);
         }
         let node: Arc<str> = target_node(pod).unwrap_or_default().into();
         let pods = self.nodes.entry(node.clone()).or_default();
         let live = LivePod {
             name: pod.name_any(),
-            is_ready: is_ready(pod),
+            revision: pod.labels().get("controller-revision-hash").cloned(),
+            ready: is_ready(pod),
         };
         pods.insert(pod.uid().unwrap_or_default(), live);
-        let names = || pods.values().map(|pod| &pod.name).collect::<Vec<_>>();
-        (pods.len() > 1).then(|| format!("{node}: {:?}", names()))
-    }
-
-    fn remove(&mut self, pod: &Pod) {
-        let uid = pod.uid().unwrap_or_default();
-        self.nodes.values_mut().for_each(|pods| drop(pods.remove(&uid)));
+        let revisions: BTreeSet<_> = pods.values().map(|pod| &pod.revision).collect();
+        let names: Vec<_> = pods.values().map(|pod| &pod.name).collect();
+        let moment = format!("{node}: {names:?}");
+        if revisions.len() < pods.len() || pods.len() > 2 {
+            self.wrongs.surpluses.push(moment.clone());
+        }
+        if pods.len() > 1 {
+            self.wrongs.crowds.push(moment);
+        }
     }
 
     fn ready(&self) -> usize {
         let pods = self.nodes.values().flat_map(BTreeMap::values);
-        pods.filter(|pod| pod.is_ready).count()
+        pods.filter(|pod| pod.ready).count()
+    }
+
+    /// A pod's deletion has begun, or is done.
+    fn remove(&mut self, pod: &Pod) {
+        let Some((gone, others_ready)) = self.take(pod) else {
+            return;
+        };
+        if gone.ready && !others_ready {
+            self.wrongs.gaps.push(gone.name);
+        }
+    }
+
+    /// Takes a pod out, and says whether another is ready on its node.
+    fn take(&mut self, pod: &Pod) -> Option<(LivePod, bool)> {
+        let uid = pod.uid().unwrap_or_default();
+        self.nodes.values_mut().find_map(|pods| {
+            let gone = pods.remove(&uid)?;
+            Some((gone, pods.values().any(|pod| pod.ready)))
+        })
     }
 }

@@ -1,16 +1,26 @@
-//! What is kept of a `DaemonSet` and of a `ControllerRevision`.
+//! What is kept of a node, of a `DaemonSet` and of a `ControllerRevision`.
 
 use std::sync::Arc;
 
-use everynode_proto::facts::{
-    REVISION_LABEL,
-    object::{LabelSelector, Requirement, StringMap},
+use everynode_proto::{
+    facts::{
+        REVISION_LABEL,
+        object::{LabelSelector, Requirement, StringMap},
+    },
+    planner::v1::NodeFacts,
 };
 use k8s_openapi::apimachinery::pkg::apis::meta::v1 as meta;
 use kube::core::{Selector, SelectorExt};
 
-use super::Text;
+use super::{Text, Version};
 use crate::{hash::Fingerprint, objects::DaemonSet, template};
+
+/// A node.
+#[derive(Debug)]
+pub(super) struct Node {
+    pub(super) facts: Arc<NodeFacts>,
+    pub(super) version: Version,
+}
 
 /// A `DaemonSet` and what follows from it alone.
 #[derive(Debug, Clone)]
@@ -31,6 +41,10 @@ impl Entry {
             template,
             selector,
         }
+    }
+
+    pub(super) fn version(&self) -> Version {
+        Version::of(&self.object.metadata.resource_version)
     }
 
     /// Whether there is a selector to go by: one that is empty or can't be read says nothing about any pod.
@@ -81,7 +95,7 @@ pub struct Known {
     /// The uid of the `DaemonSet` that controls it; `None` when nothing controls it.
     pub owner: Option<Text>,
     /// metadata.resourceVersion.
-    pub version: u64,
+    pub version: Version,
 }
 
 impl Known {

@@ -1,28 +1,72 @@
-//! What a list leaves out is gone, but only once the list is complete.
+//! What a list leaves out is gone, but only once the list is complete; and what comes out of turn is known by its version.
 
 use std::collections::HashSet;
 
-use super::Text;
+use indexmap::IndexMap;
 
-/// The lists of one watch.
+use super::{Text, version::Version};
+
+/// How many of those that went last are remembered. Events come late by moments, not by hours.
+const MOST_GONE: usize = 1_000;
+
+/// One watch, with its lists.
 #[derive(Debug, Default)]
 pub(super) struct Listing {
     /// What the list that is coming in has named so far.
     seen: Option<HashSet<Text>>,
     complete: bool,
+    /// The highest version that the watch has told of.
+    watched: Version,
+    /// What has gone since the last list began, and as of which version: an older event doesn't bring it back.
+    gone: IndexMap<Text, Version>,
 }
 
 impl Listing {
     /// A list begins.
     pub(super) fn begin(&mut self) {
         self.seen = Some(HashSet::new());
+        self.gone.clear();
     }
 
-    /// Something is there.
-    pub(super) fn saw(&mut self, key: &Text) {
-        if let Some(seen) = &mut self.seen {
-            seen.insert(key.clone());
+    /// The watch shows something as of this version. Says whether that counts: not when something newer is `known` of it, or when it
+    /// has gone since.
+    pub(super) fn shows(&mut self, key: &Text, version: &Version, known: Option<&Version>) -> bool {
+        self.told(version);
+        let is_listed = self.seen.as_mut().is_some_and(|seen| seen.insert(key.clone()));
+        // A list counts, even where its versions are lower than before, as in a cluster that was restored from a backup. Only what
+        // nothing but an answer has told of may be younger than it.
+        let known = known.filter(|known| !is_listed || **known > self.watched);
+        known.max(self.gone.get(key)).is_none_or(|known| version >= known)
+    }
+
+    /// The watch shows something as of this version that is gone. Says whether that counts: not when something newer is `known`.
+    pub(super) fn loses(&mut self, key: &Text, version: Version, known: Option<&Version>) -> bool {
+        self.told(&version);
+        let counts = known.is_none_or(|known| version >= *known);
+        if counts {
+            self.bury(key.clone(), version);
         }
+        counts
+    }
+
+    /// Something has gone as of this version.
+    pub(super) fn bury(&mut self, key: Text, version: Version) {
+        self.gone.insert(key, version);
+        if self.gone.len() > MOST_GONE {
+            self.gone.shift_remove_index(0);
+        }
+    }
+
+    /// The watch has come to this version.
+    pub(super) fn told(&mut self, version: &Version) {
+        if *version > self.watched {
+            self.watched = version.clone();
+        }
+    }
+
+    /// The highest version that the watch has told of.
+    pub(super) fn watched(&self) -> &Version {
+        &self.watched
     }
 
     /// The list is complete: returns what was known and is not in it.

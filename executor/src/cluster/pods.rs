@@ -14,7 +14,7 @@ use indexmap::IndexSet;
 use prost_types::Timestamp;
 use tokio::time::Instant;
 
-use super::{Text, listing::Listing, version};
+use super::{Text, Version, listing::Listing};
 use crate::watch::Event;
 
 /// After this long, a pod that only the answer to a write has told of, or the watch out of turn, is looked up.
@@ -99,7 +99,7 @@ impl Pod {
 #[derive(Debug)]
 struct Known {
     pod: Pod,
-    version: u64,
+    version: Version,
 }
 
 /// All such pods, by uid.
@@ -111,8 +111,6 @@ pub struct Pods {
     by_owner: HashMap<Text, IndexSet<Text>>,
     orphans: HashSet<Text>,
     listing: Listing,
-    /// The highest resourceVersion that the watch has told of.
-    watched: u64,
     /// Pods that only the answer to a write has told of so far, or the watch out of turn.
     unconfirmed: HashMap<Text, Instant>,
 }
@@ -123,22 +121,24 @@ impl Pods {
         match event {
             Event::ListBegins => self.listing.begin(),
             Event::Changed(pod) => {
-                let uid = pod.metadata.uid.as_str().into();
-                self.listing.saw(&uid);
+                let uid: Text = pod.metadata.uid.as_str().into();
+                let version = Version::of(&pod.metadata.resource_version);
+                let known = self.by_uid.get(&uid).map(|known| &known.version);
+                let is_known = known.is_some();
                 // Outside of a list versions rise. What comes out of turn confirms nothing: a pod that isn't known may be gone
                 // already.
-                let is_late = version(&pod.metadata.resource_version) < self.watched;
+                let is_late = version < *self.listing.watched();
+                let counts = self.listing.shows(&uid, &version, known);
                 if !is_late || self.listing.is_under_way() {
-                    self.saw(&pod, &uid);
-                } else if !self.by_uid.contains_key(&uid) {
+                    self.unconfirmed.remove(&uid);
+                } else if !is_known {
                     self.unconfirmed.insert(uid.clone(), Instant::now());
                 }
-                return self.set(pod, uid).into_iter().collect();
+                return counts.then(|| self.set(pod, uid)).flatten().into_iter().collect();
             }
             Event::Gone(pod) => {
-                let uid: Text = pod.metadata.uid.as_str().into();
-                self.saw(&pod, &uid);
-                return self.remove(&uid).into_iter().collect();
+                self.listing.told(&Version::of(&pod.metadata.resource_version));
+                return self.remove(&pod.metadata.uid).into_iter().collect();
             }
             Event::ListEnds => {
                 let gone = self.listing.end(self.by_uid.keys());
@@ -157,20 +157,18 @@ impl Pods {
         Vec::new()
     }
 
-    fn saw(&mut self, pod: &facts::Pod, uid: &Text) {
-        self.watched = self.watched.max(version(&pod.metadata.resource_version));
-        self.unconfirmed.remove(uid);
-    }
-
     /// Takes in a pod as the answer to a write. If the watch is past that point, it has told all there is to know,
     /// perhaps that the pod is gone again.
     pub fn wrote(&mut self, pod: &facts::Pod) -> Option<Text> {
-        if version(&pod.metadata.resource_version) <= self.watched {
+        let version = Version::of(&pod.metadata.resource_version);
+        if version <= *self.listing.watched() {
             return None;
         }
         let uid: Text = pod.metadata.uid.as_str().into();
-        if !self.by_uid.contains_key(&uid) {
-            self.unconfirmed.insert(uid.clone(), Instant::now());
+        match self.by_uid.get(&uid) {
+            Some(known) if known.version > version => return None,
+            Some(_) => {}
+            None => drop(self.unconfirmed.insert(uid.clone(), Instant::now())),
         }
         self.set(pod.clone(), uid)
     }
@@ -212,12 +210,9 @@ impl Pods {
             owner,
             told,
         };
-        let version = version(&metadata.resource_version);
+        let version = Version::of(&metadata.resource_version);
         if let Some(before) = self.by_uid.get_mut(&uid) {
-            if before.version > version {
-                return None;
-            }
-            before.version = version;
+            before.version = version.clone();
             // A deletion that has begun may be known before the watch has come to it.
             pod.deleting |= before.pod.deleting;
             if before.pod == pod {

@@ -1,12 +1,13 @@
 mod ownership;
 mod pods;
+mod turns;
 
 use everynode_proto::facts::Node;
 use serde_json::json;
 
 use super::*;
 use crate::testing::{
-    agent, agent_with, node, old_revision_json, owned_by, pod, read, revision, revision_json, with,
+    agent, agent_with, node, old_revision_json, owned_by, pod, pod_json, read, revision, revision_json, with,
 };
 
 fn changed(cluster: &mut Cluster, object: DaemonSet) {
@@ -56,8 +57,10 @@ fn a_node_is_touched_only_when_a_fact_changes() {
         read(&json!({"metadata": {"name": "n1", "resourceVersion": "2"}, "status": {"x": 1}}));
     cluster.apply(Change::Node(Event::Changed(heartbeat)));
     assert!(cluster.touched.nodes.is_empty());
-    let cordoned =
-        json!({"metadata": {"name": "n1"}, "spec": {"taints": [{"key": "a", "effect": "NoSchedule"}]}});
+    let cordoned = json!({
+        "metadata": {"name": "n1", "resourceVersion": "3"},
+        "spec": {"taints": [{"key": "a", "effect": "NoSchedule"}]},
+    });
     cluster.apply(Change::Node(Event::Changed(read(&cordoned))));
     assert_eq!(touched(&cluster.touched.nodes), ["n1"]);
 }

@@ -1,7 +1,10 @@
 use serde_json::json;
 
 use super::*;
-use crate::{cluster::Text, testing::agent_with};
+use crate::{
+    cluster::{Text, Version},
+    testing::agent_with,
+};
 
 fn known(name: &str, number: i64, template: Fingerprint) -> Known {
     Known {
@@ -12,7 +15,7 @@ fn known(name: &str, number: i64, template: Fingerprint) -> Known {
         template,
         labels: [(REVISION_LABEL.to_owned(), name.to_owned())].into(),
         owner: Some("ds-1".into()),
-        version: 1,
+        version: Version::Short(1),
     }
 }
 

@@ -146,8 +146,7 @@ fn share_of<'a>(
     let decisive = matches!(cell.verdict, Some(Verdict::Run | Verdict::Keep));
     let pods = cell.pods.iter().filter(|_| decisive);
     let until = pods
-        .filter_map(|pod| rules.available_at(pod))
-        .filter(|at| *at > rules.now)
+        .filter_map(|pod| rules.changes_at(pod))
         .chain(settled.reconsider_at)
         .min();
     (share, until)

@@ -26,7 +26,8 @@ pub fn mark(rules: &Rules<'_>, cell: &Cell<'_, '_>, settled: &Settled<'_>, share
     }
 }
 
-/// R4: an old pod is deleted first, and its successor comes when it is gone.
+/// R4: an old pod is deleted first, and its successor comes when it is gone. One that isn't available goes in any case, unless that
+/// may be the clock's fault: by a clock that was set back none of the pods is available, and all would go at once.
 fn mark_replace(
     rules: &Rules<'_>,
     cell: &Cell<'_, '_>,
@@ -40,10 +41,9 @@ fn mark_replace(
         share.put(Mark::Lacking, verdict == Verdict::Run || !cell.pods.is_empty());
         return;
     };
-    let available = rules.is_available(pod);
-    share.put(Mark::Lacking, !available);
+    share.put(Mark::Lacking, !rules.is_available(pod));
     if !rules.is_current(pod) {
-        let way = if available {
+        let way = if rules.is_spared(pod) {
             Mark::GoesInTurn
         } else {
             Mark::GoesFreely
@@ -67,7 +67,7 @@ fn mark_surge(
         return;
     };
     let current = settled.staying().find(|pod| rules.is_current(pod));
-    match (current, rules.is_available(old), verdict == Verdict::Run) {
+    match (current, rules.is_spared(old), verdict == Verdict::Run) {
         // The node's own rule (N5) deletes the old pod as soon as it can go.
         (Some(current), _, _) => share.put(Mark::Surging, !rules.is_available(current)),
         (None, _, _) if cell.creating || cell.standing() > 1 => share.put(Mark::Surging, true),

@@ -141,11 +141,6 @@ async fn bound(client: &Client, role: &RoleRef, namespace: Option<String>) -> Bo
 }
 
 impl Bound {
-    /// Whether it has this name.
-    pub(super) fn is_called(&self, name: &str) -> bool {
-        self.name == name
-    }
-
     /// Every verb of every rule. A rule has one resource, so that none is granted what another one needs.
     pub(super) fn grants(&self) -> Vec<Grant<'_>> {
         let mut grants = Vec::new();

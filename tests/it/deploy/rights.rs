@@ -17,15 +17,13 @@ use serde_json::json;
 use super::grants::{Account, Bound, Grant, roles_of};
 use super::manifests::{NAMESPACE, apply, define_foreign_kinds};
 use super::work::{Requests, Work};
+use crate::tls::Certificates;
 use crate::world::DEADLINE;
 
 const EXECUTOR: Account = Account {
     namespace: NAMESPACE,
     name: "everynode-executor",
 };
-
-/// The roles that this is about. Another one is for what isn't switched on here: callers with tokens.
-const ROLE: &str = "everynode-executor";
 
 /// Everything that the executor asks.
 const POLICY: &str = "\
@@ -132,11 +130,16 @@ async fn the_executor_may_do_all_that_it_does_and_no_verb_more() {
     let kubeconfig = control_plane.service_account_kubeconfig(EXECUTOR.namespace, EXECUTOR.name);
     let kubeconfig = kubeconfig.await.unwrap();
     let programs = Programs::built(Profile::Dev).await.unwrap();
-    let planner = Planner::start(&programs, ServiceOptions::default())
-        .await
-        .unwrap();
+    let certificates = Certificates::new();
     let options = ServiceOptions {
+        certificates: Some(certificates.planner.clone()),
+        ..ServiceOptions::default()
+    };
+    let planner = Planner::start(&programs, options).await.unwrap();
+    let options = ServiceOptions {
+        certificates: Some(certificates.executor.clone()),
         flags: vec![
+            "--callers=tokens".to_owned(),
             "--leader-elect".to_owned(),
             format!("--leader-elect-resource-namespace={NAMESPACE}"),
         ],
@@ -162,6 +165,7 @@ async fn the_executor_may_do_all_that_it_does_and_no_verb_more() {
         kubectl: kubectl.in_namespace(&namespace),
         namespace,
         executor: &mut executor,
+        caller: &certificates.caller,
         requests: &mut requests,
     };
     work.run().await;
@@ -174,8 +178,7 @@ async fn the_executor_may_do_all_that_it_does_and_no_verb_more() {
         .filter(|request| request.is_unauthorized)
         .collect();
     assert!(refused.is_empty(), "{refused:#?}");
-    let mut roles = roles_of(&client, EXECUTOR).await;
-    roles.retain(|role| role.is_called(ROLE));
+    let roles = roles_of(&client, EXECUTOR).await;
     let grants: Vec<_> = roles.iter().flat_map(Bound::grants).collect();
     let owners = grants.iter().find(|grant| grant.is_of("daemonsets/finalizers"));
     let agent = requests

@@ -3,7 +3,8 @@
 use everynode_executor::{objects, pod};
 use everynode_proto::executor::v1::GetNodeOverheadRequest;
 use everynode_proto::executor::v1::executor_service_client::ExecutorServiceClient;
-use everynode_tests::audit::{Audit, Request};
+use everynode_tests::audit::{self, Audit};
+use everynode_tests::certificates::Mount;
 use everynode_tests::daemonsets::{self, DaemonSetBuilder, target_node};
 use everynode_tests::kubectl::Kubectl;
 use everynode_tests::service::Executor;
@@ -12,8 +13,10 @@ use k8s_openapi::api::apps::v1::DaemonSet;
 use k8s_openapi::api::core::v1::Pod;
 use kube::{Api, Client, ResourceExt};
 use serde_json::json;
+use tonic::Request;
 
 use super::manifests::NAMESPACE;
+use crate::tls::connect;
 use crate::world::DEADLINE;
 
 /// The nodes of the walk that everything runs on.
@@ -27,7 +30,7 @@ const RUNTIME_CLASS: &str =
 pub(super) struct Requests {
     pub(super) audit: Audit,
     pub(super) user: String,
-    pub(super) seen: Vec<Request>,
+    pub(super) seen: Vec<audit::Request>,
 }
 
 impl Requests {
@@ -43,7 +46,7 @@ impl Requests {
         let what = format!("the executor to {verb} {resource}");
         let seen = eventually(DEADLINE, what, async || {
             self.read();
-            let is_wanted = |request: &Request| request.verb == verb && request.resource == resource;
+            let is_wanted = |request: &audit::Request| request.verb == verb && request.resource == resource;
             anyhow::ensure!(self.seen.iter().any(is_wanted), "it hasn't yet");
             Ok(())
         });
@@ -58,12 +61,14 @@ pub(super) struct Work<'a> {
     pub(super) kubectl: Kubectl,
     pub(super) namespace: String,
     pub(super) executor: &'a mut Executor,
+    /// The certificates of somebody who asks the executor.
+    pub(super) caller: &'a Mount,
     pub(super) requests: &'a mut Requests,
 }
 
 impl Work<'_> {
     pub(super) async fn run(mut self) {
-        self.overhead().await;
+        self.overhead_by_token().await;
         self.history().await;
         self.adoption().await;
         self.repeated_event().await;
@@ -91,18 +96,32 @@ impl Work<'_> {
         self.kubectl.run(args).await.unwrap()
     }
 
-    /// What daemons take of a node.
-    async fn overhead(&mut self) {
+    /// What daemons take of a node, asked by somebody who has a token.
+    async fn overhead_by_token(&mut self) {
         self.kubectl
             .run_with_input(["create", "-f", "-"], RUNTIME_CLASS)
             .await
             .unwrap();
         self.create(Self::agent()).await;
         self.placed("agent").await;
-        let mut view = ExecutorServiceClient::connect(self.executor.url()).await.unwrap();
-        let request = GetNodeOverheadRequest {
+        self.run_kubectl(&["create", "serviceaccount", "reader"]).await;
+        let account = format!("--serviceaccount={}:reader", self.namespace);
+        self.run_kubectl(&[
+            "create",
+            "clusterrolebinding",
+            "reader",
+            "--clusterrole=view",
+            &account,
+        ])
+        .await;
+        let token = self.run_kubectl(&["create", "token", "reader"]).await;
+        let channel = connect(self.caller, &self.executor.url()).await.unwrap();
+        let mut view = ExecutorServiceClient::new(channel);
+        let mut request = Request::new(GetNodeOverheadRequest {
             node: NODES[0].to_owned(),
-        };
+        });
+        let bearer = format!("Bearer {}", token.trim()).parse().unwrap();
+        request.metadata_mut().insert("authorization", bearer);
         let overhead = view.get_node_overhead(request).await.unwrap().into_inner();
         assert_eq!(overhead.problems, []);
         assert_eq!(overhead.daemon_sets.len(), 1);

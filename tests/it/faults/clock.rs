@@ -7,7 +7,7 @@ use super::Scene;
 const HOUR: i64 = 3600;
 
 #[tokio::test]
-async fn a_clock_that_is_set_forward_or_back_replaces_no_pod_and_rollouts_go_on_when_it_is_right() {
+async fn s3_a_clock_that_is_set_forward_or_back_replaces_no_pod_and_rollouts_go_on_when_it_is_right() {
     let agent = DaemonSetBuilder::new("agent")
         .rolling_update("50%", 0)
         .min_ready_seconds(1);
@@ -21,4 +21,12 @@ async fn a_clock_that_is_set_forward_or_back_replaces_no_pod_and_rollouts_go_on_
         scene.new_template(version).await;
         scene.is_whole("a rollout at the right time").await;
     }
+
+    scene.clock.set_ahead(-HOUR);
+    scene.world.set_image("example/daemon:4").await;
+    scene.world.status("agent", "acted on", |_| true).await;
+    scene.nothing_was_touched().await;
+    scene.staying.clear();
+    scene.clock.set_ahead(0);
+    scene.is_whole("a rollout that a clock has held up").await;
 }

@@ -1,4 +1,4 @@
-//! The line to the planner.
+//! The line to the planner, and both lines at once.
 
 use std::time::Duration;
 
@@ -62,11 +62,15 @@ async fn a_line_to_the_planner_that_falls_silent_is_given_up() {
 }
 
 #[tokio::test]
-async fn a_session_that_only_the_planner_sees_end_is_given_up() {
+async fn half_open_lines_to_the_planner_and_to_the_api_server_are_given_up_and_made_anew() {
     let mut scene = Scene::new().await;
     let losses = scene.count("planner_losses_total").await;
+    let errors = scene.count("watch_errors_total").await;
     scene.planner_line.strand();
+    scene.api_line.strand();
     scene.work().await;
+    // Nothing but pings can tell.
     scene.counts("planner_losses_total", losses).await;
-    scene.is_whole("a half-open session").await;
+    scene.counts("watch_errors_total", errors).await;
+    scene.is_whole("half-open lines").await;
 }

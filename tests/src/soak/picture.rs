@@ -15,12 +15,15 @@ use super::views::{PodView, SetView, State, Strategy};
 
 /// For how long a reason to act counts after it is over: longer than Everynode may be kept from hearing of it.
 const LINGERS: Duration = Duration::from_mins(1);
+/// For how long a pod that has become ready may still be taken for one that isn't: the longest that connections are spoilt, and a
+/// little more. A longer time would excuse too much, since every pod begins so.
+const READY_LINGERS: Duration = Duration::from_secs(10);
 /// For how long pods that are gone are remembered.
 const REMEMBERED: Duration = Duration::from_mins(3);
 
 /// A moment in the past that counts for a while.
 #[derive(Debug, Clone, Copy, Default)]
-struct Lately(Option<Instant>);
+pub(super) struct Lately(Option<Instant>);
 
 impl Lately {
     fn note(&mut self, now: Instant) {
@@ -28,7 +31,11 @@ impl Lately {
     }
 
     fn counts(self, now: Instant) -> bool {
-        self.0.is_some_and(|then| now.duration_since(then) < LINGERS)
+        self.is_within(LINGERS, now)
+    }
+
+    fn is_within(self, time: Duration, now: Instant) -> bool {
+        self.0.is_some_and(|then| now.duration_since(then) < time)
     }
 }
 
@@ -160,10 +167,16 @@ impl Picture {
     }
 
     pub(super) fn saw_pod(&mut self, pod: &Pod) {
-        let (Some(uid), Some(view)) = (pod.uid(), PodView::of(pod)) else {
+        let (Some(uid), Some(mut view)) = (pod.uid(), PodView::of(pod)) else {
             return;
         };
         let now = Instant::now();
+        if let Some(before) = self.pods.get(&uid) {
+            view.unready = before.unready;
+        }
+        if view.state == State::Unready {
+            view.unready.note(now);
+        }
         let before = self.pods.insert(uid, view.clone());
         if let Some(before) = before.filter(|before| view.deleting && !before.deleting) {
             self.graves.insert(before.name.clone(), (before, now));
@@ -319,6 +332,9 @@ impl Picture {
         }
         if !pod.is_available() {
             return Ok("old and unavailable (R4, R5)");
+        }
+        if pod.unready.is_within(READY_LINGERS, now) {
+            return Ok("old, and unavailable a moment ago (R4, R5)");
         }
         past.note_strategy(strategy, now);
         if !past.surging.counts(now) && !past.replacing.counts(now) {

@@ -7,6 +7,7 @@ use k8s_openapi::api::core::v1::Pod;
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 use kube::ResourceExt as _;
 
+use super::picture::Lately;
 use super::placement::{Site, Wish};
 use crate::daemonsets::target_node;
 
@@ -23,6 +24,8 @@ pub(super) struct PodView {
     pub(super) bound: bool,
     pub(super) state: State,
     pub(super) deleting: bool,
+    /// When it was last seen not to be ready.
+    pub(super) unready: Lately,
 }
 
 /// How far a pod is.
@@ -62,6 +65,7 @@ impl PodView {
                 (false, false) => State::Unready,
             },
             deleting: pod.metadata.deletion_timestamp.is_some(),
+            unready: Lately::default(),
         })
     }
 

@@ -6,7 +6,6 @@ use everynode_proto::facts::Pod;
 use tokio::time::Instant;
 
 use super::*;
-use crate::testing::pod_json;
 
 fn saw(cluster: &mut Cluster, name: &str, version: u64) {
     cluster.apply(Change::Pod(Event::Changed(pod(name, version))));

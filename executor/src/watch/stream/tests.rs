@@ -23,6 +23,19 @@ struct Scene {
 
 impl Scene {
     fn new(streaming: bool, answers: Vec<Answer>) -> Self {
+        Self::answering(streaming, answers, axum::body::Body::from)
+    }
+
+    /// The same, but no answer comes to its end: the line falls silent.
+    fn falling_silent(answers: Vec<Answer>) -> Self {
+        Self::answering(true, answers, |body| {
+            let pieces = futures::stream::iter([Ok::<_, Infallible>(body)]);
+            let silence = pieces.chain(futures::stream::pending());
+            axum::body::Body::from_stream(silence)
+        })
+    }
+
+    fn answering(streaming: bool, answers: Vec<Answer>, body_of: fn(Vec<u8>) -> axum::body::Body) -> Self {
         let asked: Arc<Mutex<Vec<String>>> = Arc::default();
         let script = Arc::new(Mutex::new(VecDeque::from(answers)));
         let heard = asked.clone();
@@ -36,7 +49,7 @@ impl Scene {
                 let response = Response::builder()
                     .status(status)
                     .header("content-type", content_type)
-                    .body(Body::from(body));
+                    .body(body_of(body));
                 Ok::<_, Infallible>(response.unwrap())
             }
         });
@@ -145,6 +158,21 @@ async fn a_watch_that_the_server_ends_goes_on_where_it_was() {
         scene.queries(3).await,
         [STREAMED, "resourceVersion=7", "resourceVersion=9"]
     );
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_watch_that_falls_silent_is_given_up_soon_after_its_time_and_goes_on_where_it_was() {
+    let first = [event("ADDED", &node("a", "1")), end_of_list("5")];
+    let second = [event("MODIFIED", &node("a", "7"))];
+    let mut scene = Scene::falling_silent(vec![lines(&first), lines(&second)]);
+    assert_eq!(scene.hear(3).await, "[ +a ]");
+    let begun = Instant::now();
+    assert_eq!(scene.hear(1).await, "+a");
+    let asked_for = Duration::from_secs(SHORTEST_WATCH_SECONDS.into());
+    let silence = begun.elapsed();
+    assert!(silence >= asked_for, "{silence:?}");
+    assert!(silence <= 2 * (asked_for + FIRST_WAIT) + OVERTIME, "{silence:?}");
+    assert_eq!(scene.queries(2).await, [STREAMED, "resourceVersion=5"]);
 }
 
 #[tokio::test(start_paused = true)]

@@ -1,3 +1,4 @@
+mod clocks;
 mod midway;
 
 use crate::{

@@ -73,6 +73,44 @@ fn r5_a_new_pod_that_becomes_unready_has_to_be_ready_for_the_whole_time_again() 
 }
 
 #[test]
+fn s3_a_clock_that_is_set_back_in_a_rollout_holds_it_up_until_it_is_right_again() {
+    const HOUR: i64 = 3_600;
+    let nodes = ["a", "b", "c", "d"];
+    for (strategy, back, right) in [
+        (
+            max_unavailable(2),
+            &[][..],
+            &["delete a: Update", "delete b: Update"][..],
+        ),
+        (
+            max_surge(2),
+            &["create a", "create b"],
+            &["delete a: Update", "delete b: Update", "create c", "create d"],
+        ),
+    ] {
+        let waits = |update_revision: &str, generation: i64| DaemonSet {
+            min_ready_millis: 30_000,
+            update_revision: update_revision.into(),
+            generation,
+            ..with_strategy(strategy)
+        };
+        let mut fleet = fleet(waits("old", 1), &nodes);
+        for name in nodes {
+            tell(&mut fleet, pod(name, name).old().ready_since(NOW - 60));
+        }
+        check(&mut fleet, NOW, &[]);
+        fleet.daemon_set_changed(waits("new", 2));
+        let ids = check(&mut fleet, NOW - HOUR, back);
+        for (id, node) in ids.into_iter().zip(nodes) {
+            let new = pod(&format!("{node}2"), node).created_at(NOW);
+            came(&mut fleet, new.ready_since(NOW + 5), id);
+        }
+        check(&mut fleet, NOW - HOUR + 60, &[]);
+        check(&mut fleet, NOW + 60, right);
+    }
+}
+
+#[test]
 fn r4_a_new_pod_that_fails_holds_up_the_rollout_until_its_successor_is_available() {
     let mut fleet = old_fleet(max_unavailable(1), &["a", "b"]);
     let ids = check(&mut fleet, NOW, &["delete a: Update"]);

@@ -1,0 +1,73 @@
+//! resourceVersions, which rise within a kind.
+
+use std::cmp::Ordering;
+
+/// A resourceVersion, which is a number of any length (mirrors `CompareResourceVersion`). What is none counts as the oldest.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Version {
+    /// As all are for the time being.
+    Short(u64),
+    /// The digits of a longer one.
+    Long(Box<str>),
+}
+
+impl Version {
+    /// Reads one.
+    pub fn of(text: &str) -> Self {
+        let is_number = text.bytes().all(|byte| byte.is_ascii_digit()) && !text.starts_with('0');
+        if text.is_empty() || !is_number {
+            return Self::default();
+        }
+        text.parse().map_or_else(|_| Self::Long(text.into()), Self::Short)
+    }
+}
+
+impl Default for Version {
+    fn default() -> Self {
+        Self::Short(0)
+    }
+}
+
+impl Ord for Version {
+    fn cmp(&self, other: &Self) -> Ordering {
+        match (self, other) {
+            (Self::Short(one), Self::Short(other)) => one.cmp(other),
+            (Self::Short(_), Self::Long(_)) => Ordering::Less,
+            (Self::Long(_), Self::Short(_)) => Ordering::Greater,
+            // Of two numbers without leading zeros the longer one is higher.
+            (Self::Long(one), Self::Long(other)) => one.len().cmp(&other.len()).then_with(|| one.cmp(other)),
+        }
+    }
+}
+
+impl PartialOrd for Version {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn versions_are_numbers_of_any_length_and_what_is_none_is_the_oldest() {
+        let rising = [
+            "1",
+            "9",
+            "10",
+            "18446744073709551615",
+            "18446744073709551616",
+            "99999999999999999999",
+            "100000000000000000000",
+            "100000000000000000001",
+        ];
+        for pair in rising.windows(2) {
+            assert!(Version::of(pair[0]) < Version::of(pair[1]), "{pair:?}");
+        }
+        for odd in ["", "0", "01", "-1", "+1", "1.5", "x", "99999999999999999999x"] {
+            assert_eq!(Version::of(odd), Version::default(), "{odd:?}");
+        }
+        assert_eq!(size_of::<Version>(), 16, "there is one for each pod");
+    }
+}

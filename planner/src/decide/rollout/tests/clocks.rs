@@ -1,0 +1,125 @@
+//! Rollouts by a clock that was set, or that runs ahead of the kubelets' clocks or behind them.
+
+use super::{NODES, old_on};
+use crate::{
+    model::{DaemonSet, Strategy},
+    testing::{
+        NOW, Square, Tweak, brief, check, decide, keep, max_surge, max_unavailable, pod, run, seconds,
+        with_strategy,
+    },
+};
+
+const HOUR: i64 = 3_600;
+
+fn waiting(strategy: Strategy) -> DaemonSet {
+    DaemonSet {
+        min_ready_millis: 30_000,
+        ..with_strategy(strategy)
+    }
+}
+
+/// Nodes whose old pods were ready long before the clock was set back by an hour.
+fn ready_ahead(nodes: &[&str]) -> Vec<Square> {
+    let old = |node: &&str| run(node, [pod(node, node).old().ready_since(NOW + HOUR - 60)]);
+    nodes.iter().map(old).collect()
+}
+
+#[test]
+fn s3_a_clock_that_was_set_back_lets_no_available_pod_go_before_its_turn() {
+    for budget in [1, 2, 7] {
+        check(
+            &waiting(max_unavailable(budget)),
+            &ready_ahead(&NODES),
+            &[],
+            format!("all seven count as unavailable, {budget} may be"),
+        );
+    }
+    let two = waiting(max_unavailable(2));
+    let one_ahead = [ready_ahead(&["a"]), old_on(3).split_off(1)].concat();
+    check(
+        &two,
+        &one_ahead,
+        &["delete a: Update"],
+        "a node whose clock is ahead for ever has its turn too",
+    );
+    let unready = [
+        ready_ahead(&["a", "b"]),
+        vec![run("c", [pod("c", "c").old().unready()])],
+    ]
+    .concat();
+    check(
+        &two,
+        &unready,
+        &["delete c: Update"],
+        "one that isn't ready is no loss",
+    );
+    check(
+        &two,
+        &[
+            keep("a", [pod("a", "a").old().ready_since(NOW + 1)]),
+            run("b", []),
+            run("c", []),
+        ],
+        &["create b", "create c"],
+        "where a pod may only stay, it waits for its turn too",
+    );
+}
+
+#[test]
+fn s3_a_clock_that_was_set_back_makes_no_more_pods_than_may_surge() {
+    let one = waiting(max_surge(1));
+    check(
+        &one,
+        &ready_ahead(&["a", "b", "c"]),
+        &["create a"],
+        "by the budget",
+    );
+    let beside = [
+        pod("a", "a").old().ready_since(NOW + HOUR - 60),
+        pod("a2", "a").created_at(5).ready_since(NOW + HOUR),
+    ];
+    let squares = [vec![run("a", beside)], ready_ahead(&["b", "c"])].concat();
+    check(
+        &one,
+        &squares,
+        &[],
+        "the old one stays until the new one is available",
+    );
+    let kept = keep("d", [pod("d", "d").old().ready_since(NOW + HOUR - 60)]);
+    check(&one, &[squares, vec![kept]].concat(), &[], "and no other goes");
+}
+
+#[test]
+fn s3_a_rollout_goes_on_when_the_clock_is_right_again() {
+    for (strategy, expected) in [(max_unavailable(2), "delete"), (max_surge(2), "create")] {
+        let decision = decide(&waiting(strategy), NOW + HOUR, &ready_ahead(&NODES));
+        let actions: Vec<_> = decision.actions.iter().map(brief).collect();
+        assert_eq!(actions.len(), 2, "{strategy:?}: {actions:?}");
+        assert!(
+            actions.iter().all(|action| action.starts_with(expected)),
+            "{actions:?}"
+        );
+    }
+}
+
+#[test]
+fn s3_when_the_clock_comes_to_an_old_pods_time_it_is_looked_at_again() {
+    let one = waiting(max_unavailable(1));
+    let ahead = [
+        run("a", [pod("a", "a").old().ready_since(NOW + 5)]),
+        run("b", [pod("b", "b").ready_since(NOW + 2)]),
+    ];
+    let decision = decide(&one, NOW, &ahead);
+    assert_eq!(
+        (decision.actions, decision.reconsider_at),
+        (Vec::new(), Some(seconds(NOW + 5))),
+        "a current pod's time changes nothing yet"
+    );
+    let decision = decide(&one, NOW + 5, &ahead);
+    let actions: Vec<_> = decision.actions.iter().map(brief).collect();
+    assert_eq!(
+        actions,
+        ["delete a: Update"],
+        "it has only just become ready (R4)"
+    );
+}

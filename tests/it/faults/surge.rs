@@ -1,0 +1,29 @@
+//! Rollouts that make the new pod first.
+
+use everynode_tests::daemonsets::DaemonSetBuilder;
+
+use super::Scene;
+use crate::world::DEADLINE;
+
+/// How often both lines are cut in the middle of a rollout, and after how many events each time: less than a rollout is made of.
+const CUTS: usize = 5;
+const EVENTS_BETWEEN: usize = 3;
+
+#[tokio::test]
+async fn r5_a_rollout_with_surge_through_lines_that_are_cut_keeps_a_ready_pod_and_makes_one_new_one_a_node() {
+    let agent = DaemonSetBuilder::new("agent").rolling_update(0, "50%");
+    let mut scene = Scene::with(agent).await;
+    for version in 2..4 {
+        scene.new_template(version).await;
+        for _ in 0..CUTS {
+            let moves = scene.monitor.events(EVENTS_BETWEEN, DEADLINE).await;
+            assert!(moves, "the rollout stands still\n{}", scene.world.logs());
+            scene.planner_line.cut();
+            scene.api_line.cut();
+        }
+        scene.world.rolled_out_after("cuts").await;
+        scene.world.everywhere("agent").await;
+        let in_order = scene.monitor.surged_in_order();
+        in_order.unwrap_or_else(|error| panic!("{error:#}\n{}", scene.world.logs()));
+    }
+}
