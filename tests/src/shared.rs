@@ -1,7 +1,7 @@
-//! Two control planes for all tests of a process, each lent to one test at a time.
+//! Three control planes for all tests of a process, each lent to one test at a time.
 //!
-//! Starting one takes seconds and half a gigabyte, cleaning one up takes milliseconds. Two, because tests wait most of the time,
-//! and two of them wait in half the time. A test that changes how the control plane runs (stops the API server, say) may use it
+//! Starting one takes seconds and half a gigabyte, cleaning one up takes milliseconds. Three, because tests wait most of the time,
+//! and so many of them run at once (`.cargo/config.toml`). A test that changes how the control plane runs (stops the API server, say) may use it
 //! as well: the next one gets another.
 
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -27,7 +27,7 @@ use crate::control_plane::{ControlPlane, Options};
 use crate::wait::eventually;
 
 /// Never dropped, as statics aren't: the processes' leashes see to it that they end with this process.
-static SHARED: [Mutex<Option<ControlPlane>>; 2] = [const { Mutex::const_new(None) }; 2];
+static SHARED: [Mutex<Option<ControlPlane>>; 3] = [const { Mutex::const_new(None) }; 3];
 
 /// How long cleaning up may take. It waits for the garbage collector among others.
 const CLEAN: Duration = Duration::from_secs(30);
@@ -46,11 +46,12 @@ impl Claim {
     /// # Errors
     /// When the control plane doesn't start or can't be cleaned up.
     pub async fn new() -> Result<Self> {
-        let [first, second] = &SHARED;
+        let [first, second, third] = &SHARED;
         let mut guard = tokio::select! {
             biased;
             guard = first.lock() => guard,
             guard = second.lock() => guard,
+            guard = third.lock() => guard,
         };
         if let Some(worn) = guard.take_if(|control_plane| control_plane.is_worn()) {
             worn.stop().await?;

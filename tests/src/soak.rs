@@ -1,11 +1,11 @@
 //! A soak: for as long as one likes, people change a cluster while everything goes wrong that can, and a checker looks on.
 //!
-//! - [`stage`]: a real control plane, two planners, two executors, and lines between them that can be spoilt;
-//! - [`life`] is what people do, [`trouble`] what goes wrong, both by a seed;
-//! - the checker knows nothing of Everynode's code: [`eye`] watches the cluster, [`picture`], made of [`views`], finds what is wrong at once, with
-//!   the API server's audit log for who deleted what, [`placement`] says where pods belong, and [`quiet`] what a cluster at rest
+//! - `stage`: a real control plane, two planners, two executors, and lines between them that can be spoilt;
+//! - `life` is what people do, `trouble` what goes wrong, both by a seed;
+//! - the checker knows nothing of Everynode's code: `eye` watches the cluster, `picture`, made of `views`, finds what is wrong at once, with
+//!   the API server's audit log for who deleted what, `placement` says where pods belong, and `quiet` what a cluster at rest
 //!   looks like;
-//! - [`report`]: what it came to.
+//! - `report`: what it came to.
 
 mod eye;
 mod life;
