@@ -153,8 +153,7 @@ impl Soak {
                 restart = None;
                 *self.trouble.done.entry("API server restarted").or_default() += 1;
                 self.stage.control_plane.restart_apiserver().await?;
-                let nodes: Vec<_> = self.picture.lock().nodes.keys().cloned().collect();
-                self.stage.healthy(&nodes).await?;
+                self.stage.healthy().await?;
             }
             self.look()?;
             sleep(Duration::from_millis(self.random.u64(20..600))).await;
@@ -166,8 +165,7 @@ impl Soak {
     async fn come_to_rest(&mut self) -> Result<Vec<String>> {
         self.stage.mend()?;
         self.trouble.forget();
-        let nodes: Vec<_> = self.picture.lock().nodes.keys().cloned().collect();
-        self.stage.healthy(&nodes).await?;
+        self.stage.healthy().await?;
         self.life.calm().await?;
         let begun = Instant::now();
         loop {

@@ -5,18 +5,23 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use anyhow::{Context as _, Result};
-use kube::Client;
+use anyhow::{Context as _, Result, ensure};
+use k8s_openapi::api::core::v1::Node;
+use kube::api::ListParams;
+use kube::{Api, Client, ResourceExt};
+use serde_json::json;
 
 use super::trouble::revive;
 use crate::audit::AuditLog;
 use crate::bench::meter::usage;
 use crate::control_plane::{ControlPlane, Options};
+use crate::nodes;
 use crate::programs::{Profile, Programs};
 use crate::proxy::LastRelease;
 use crate::proxy::line::{Line, Weather};
 use crate::service::{Executor, Planner, ServiceOptions};
 use crate::shared::fresh_namespace;
+use crate::wait::eventually;
 
 /// What the API server writes down: what Everynode does, and who else deletes pods.
 const POLICY: &str = r#"apiVersion: audit.k8s.io/v1
@@ -46,6 +51,9 @@ const ELECTION: [&str; 5] = [
 /// line has to heed in its stead.
 const MARGIN: Duration = Duration::from_secs(1);
 
+/// How long nodes may take to be ready again after the API server was away, and how often they may take that long.
+const RECOVERY: Duration = Duration::from_secs(20);
+const RECOVERIES: u32 = 9;
 /// How many planners and how many executors there are.
 pub(super) const SEATS: usize = 2;
 /// The planner and the executor that are never killed or stopped: what leaks, leaks there.
@@ -174,10 +182,35 @@ impl Stage {
         logs
     }
 
-    /// Waits until the API server answers, and the nodes are ready.
-    pub(super) async fn healthy(&mut self, nodes: &[String]) -> Result<()> {
+    /// Waits until the API server answers, and all nodes that there are are ready.
+    pub(super) async fn healthy(&mut self) -> Result<()> {
         self.control_plane.ensure_running().await?;
-        crate::nodes::wait_ready(&self.client, nodes, Duration::from_mins(3)).await
+        let mut tries = 0;
+        loop {
+            let recovered = eventually(RECOVERY, "all nodes to be ready", async || {
+                let unready = self.unready().await?;
+                ensure!(unready.is_empty(), "not ready: {unready:?}");
+                Ok(())
+            });
+            let Err(error) = recovered.await else {
+                return Ok(());
+            };
+            tries += 1;
+            ensure!(tries < RECOVERIES, error);
+            // kube-controller-manager tries once to take the taint off a node that has become ready. When just then the API server
+            // was away, it waits for the next change of the node.
+            for name in self.unready().await? {
+                let change = json!({"metadata": {"annotations": {"soak/tries": tries.to_string()}}});
+                nodes::patch(&self.client, &name, &change).await?;
+            }
+        }
+    }
+
+    async fn unready(&self) -> Result<Vec<String>> {
+        let nodes: Api<Node> = Api::all(self.client.clone());
+        let nodes = nodes.list(&ListParams::default()).await?;
+        let unready = nodes.iter().filter(|node| !nodes::is_ready(node));
+        Ok(unready.map(ResourceExt::name_any).collect())
     }
 }
 
