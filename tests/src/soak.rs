@@ -28,6 +28,7 @@ use tokio::time::{Instant, sleep};
 
 use self::eye::{Eye, Shared};
 use self::life::Life;
+use self::picture::{Doubt, LAG};
 pub use self::report::{Memory, Report};
 use self::stage::Stage;
 use self::trouble::Trouble;
@@ -49,8 +50,6 @@ const STORM: Duration = Duration::from_secs(40);
 const REST: Duration = Duration::from_secs(30);
 /// How often the checker looks at the audit log.
 const LOOK: Duration = Duration::from_millis(250);
-/// How long the checker's watches may be behind the audit log.
-const LAG: Duration = Duration::from_secs(10);
 /// How many of Everynode's last requests for pods are remembered.
 const TRAIL: usize = 2_000;
 /// How often the API server is restarted: once in so many storms.
@@ -121,8 +120,8 @@ struct Soak {
     picture: Shared,
     stage: Stage,
     random: Rng,
-    /// Deletions by Everynode that are still to be judged, and since when.
-    pending: Vec<(String, Instant)>,
+    /// Deletions by Everynode that are still to be judged.
+    pending: Vec<Pending>,
     /// Everynode's last requests for pods.
     trail: VecDeque<Request>,
     /// Pods that Everynode has asked to be deleted.
@@ -133,6 +132,15 @@ struct Soak {
     deletions: BTreeMap<&'static str, u64>,
     memory: (Vec<u64>, Vec<u64>),
     rests: Vec<f64>,
+}
+
+/// A deletion by Everynode.
+struct Pending {
+    /// Of the pod.
+    name: String,
+    since: Instant,
+    /// Why it seemed wrong when it was first looked at.
+    doubt: Option<Doubt>,
 }
 
 impl Soak {
@@ -175,11 +183,12 @@ impl Soak {
                 return Ok(found);
             }
             let faults = quiet::faults(&self.picture.lock());
-            if faults.is_empty() && self.pending.is_empty() {
+            let is_judged = self.pending.is_empty() && !self.picture.lock().has_doubts();
+            if faults.is_empty() && is_judged {
                 self.rests.push(begun.elapsed().as_secs_f64());
                 return Ok(Vec::new());
             }
-            if begun.elapsed() >= REST {
+            if !faults.is_empty() && begun.elapsed() >= REST {
                 return Ok(faults
                     .into_iter()
                     .map(|fault| format!("not at rest after 30 s: {fault}"))
@@ -196,19 +205,26 @@ impl Soak {
         }
         let mut picture = self.picture.lock();
         let (deletions, by_others) = (&mut self.deletions, &self.by_others);
-        self.pending.retain(|(name, since)| {
+        picture.judge_crowds();
+        self.pending.retain_mut(|pending| {
+            let Pending { name, since, doubt } = pending;
             if by_others.contains(name) {
                 *deletions
                     .entry("somebody else had deleted it before")
                     .or_default() += 1;
                 return false;
             }
-            match picture.judge_deletion(name) {
+            let is_late = since.elapsed() >= LAG;
+            match picture.judge_deletion(name, doubt.as_ref()) {
                 Some(Ok(reason)) => *deletions.entry(reason).or_default() += 1,
-                Some(Err(fault)) => picture
+                None if !is_late => return true,
+                Some(Err(found)) if !is_late => {
+                    doubt.get_or_insert(found);
+                    return true;
+                }
+                Some(Err(doubt)) => picture
                     .violations
-                    .push(format!("a deletion without a reason: {fault}")),
-                None if since.elapsed() < LAG => return true,
+                    .push(format!("a deletion without a reason: {}", doubt.words)),
                 None => picture
                     .violations
                     .push(format!("a pod {name} was deleted that nobody has ever seen")),
@@ -236,7 +252,11 @@ impl Soak {
             }
             if deletes {
                 self.by_us.insert(request.name.clone());
-                self.pending.push((request.name, Instant::now()));
+                self.pending.push(Pending {
+                    name: request.name,
+                    since: Instant::now(),
+                    doubt: None,
+                });
             }
         } else if deletes && !self.by_us.contains(&request.name) {
             self.by_others.insert(request.name);

@@ -1,7 +1,12 @@
-//! What the checker knows of the cluster, and what it finds wrong in it at once.
+//! What the checker knows of the cluster, and what it finds wrong in it: at once, or, as far as it depends on what it may not have
+//! heard of yet, when it must have heard.
+//!
+//! - `deletions`: the reasons there are for one.
 //!
 //! It hears of everything by watches of its own and of each kind in the order in which it happened. Between kinds there is no
 //! order, and Everynode may act on what was true a moment ago; so whatever gives a reason to act counts for a while after it is over.
+
+mod deletions;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 use std::time::{Duration, Instant};
@@ -10,11 +15,15 @@ use k8s_openapi::api::apps::v1::DaemonSet;
 use k8s_openapi::api::core::v1::{Node, Pod};
 use kube::ResourceExt as _;
 
+pub(super) use self::deletions::Doubt;
 use super::placement::{Place, Site};
 use super::views::{PodView, SetView, State, Strategy};
 
 /// For how long a reason to act counts after it is over: longer than Everynode may be kept from hearing of it.
 const LINGERS: Duration = Duration::from_mins(1);
+/// How long the checker's own watches may be behind one another, and behind the audit log: they find their way back when the API server
+/// was away.
+pub(super) const LAG: Duration = Duration::from_secs(15);
 /// For how long a pod that has become ready may still be taken for one that isn't: the longest that connections are spoilt, and a
 /// little more. A longer time would excuse too much, since every pod begins so.
 const READY_LINGERS: Duration = Duration::from_secs(10);
@@ -75,6 +84,8 @@ pub(super) struct Picture {
     cells: HashMap<(String, String), CellPast>,
     /// Pods by name as they were before they were deleted, and when that was seen.
     graves: HashMap<String, (PodView, Instant)>,
+    /// Nodes with two live pods of a `DaemonSet` that doesn't surge as far as is known, and when that was seen.
+    crowds: Vec<(Instant, String, String)>,
     pub(super) violations: Vec<String>,
 }
 
@@ -195,21 +206,43 @@ impl Picture {
                 past.taken_out.remove(&view.node);
             }
         }
-        let surging = self
-            .past
-            .get(&view.set)
-            .is_some_and(|past| past.surging.counts(now))
-            || self
-                .sets
-                .get(&view.set)
-                .is_some_and(|set| set.strategy == Strategy::Surge);
-        if live.len() > if surging { 2 } else { 1 } && view.is_live() {
-            self.violations.push(format!(
+        if live.len() > 1 && view.is_live() {
+            let words = format!(
                 "{} live pods of one DaemonSet on {}: {live:?}",
                 live.len(),
                 view.node
-            ));
+            );
+            if live.len() > 2 {
+                self.violations.push(words);
+            } else if !self.surges(&view.set, now) {
+                self.crowds.push((now, view.set, words));
+            }
         }
+    }
+
+    /// Whether a `DaemonSet` may have had two pods on a node a moment ago.
+    fn surges(&self, set: &str, now: Instant) -> bool {
+        let lately = self.past.get(set).is_some_and(|past| past.surging.counts(now));
+        let set = self.sets.get(set);
+        lately || set.is_some_and(|set| set.strategy == Strategy::Surge)
+    }
+
+    /// Two live pods on a node are wrong if nothing has been heard of a surge `LAG` later.
+    pub(super) fn judge_crowds(&mut self) {
+        let now = Instant::now();
+        let is_due = |(since, ..): &(Instant, String, String)| now.duration_since(*since) >= LAG;
+        let (due, waiting): (Vec<_>, Vec<_>) = std::mem::take(&mut self.crowds).into_iter().partition(is_due);
+        self.crowds = waiting;
+        for (_, set, words) in due {
+            if !self.surges(&set, now) {
+                self.violations.push(words);
+            }
+        }
+    }
+
+    /// Whether something is still to be judged.
+    pub(super) fn has_doubts(&self) -> bool {
+        !self.crowds.is_empty()
     }
 
     pub(super) fn lost_pod(&mut self, pod: &Pod) {
@@ -282,87 +315,6 @@ impl Picture {
         let pods = self.pods.values();
         let live = pods.filter(|pod| pod.set == set && pod.node == node && pod.is_live());
         live.map(|pod| pod.name.clone()).collect()
-    }
-
-    /// Looks at a deletion of Everynode's own. Returns why it was right; `None` while the pod has not been seen yet.
-    pub(super) fn judge_deletion(&mut self, name: &str) -> Option<Result<&'static str, String>> {
-        let grave = self.graves.get(name).map(|(pod, _)| pod.clone());
-        let pod = grave.or_else(|| self.pods.values().find(|pod| pod.name == name).cloned())?;
-        Some(
-            self.reason(&pod)
-                .map_err(|fault| format!("{name} on {}: {fault}", pod.node)),
-        )
-    }
-
-    fn reason(&mut self, pod: &PodView) -> Result<&'static str, String> {
-        let now = Instant::now();
-        let key = (pod.set.clone(), pod.node.clone());
-        let cell = self.cells.get(&key).copied().unwrap_or_default();
-        let Some(set) = self.sets.get(&pod.set).filter(|set| !set.deleting) else {
-            return Ok("its DaemonSet is gone");
-        };
-        if pod.state == State::Over {
-            return Ok("over (N3)");
-        }
-        let place = self.nodes.get(&pod.node).map(|site| set.wish.on(site));
-        if cell.forbidden.counts(now) || place == Some(Place::Forbidden) {
-            return Ok("excluded (N2)");
-        }
-        if place.is_none() {
-            return if pod.bound {
-                Err("bound to a node that is gone, which is the garbage collector's".to_owned())
-            } else {
-                Ok("its node is gone (N6)")
-            };
-        }
-        let strategy = set.strategy;
-        let Some(past) = self.past.get_mut(&pod.set) else {
-            return Err("nothing is known of its DaemonSet".to_owned());
-        };
-        let is_old = pod.version != set.version || past.other_version.counts(now);
-        if !is_old {
-            return if cell.crowded.counts(now) {
-                Ok("one too many (N4)")
-            } else {
-                Err(format!(
-                    "it is of the current version {}, alone, and where it belongs",
-                    pod.version
-                ))
-            };
-        }
-        if !pod.is_available() {
-            return Ok("old and unavailable (R4, R5)");
-        }
-        if pod.unready.is_within(READY_LINGERS, now) {
-            return Ok("old, and unavailable a moment ago (R4, R5)");
-        }
-        past.note_strategy(strategy, now);
-        if !past.surging.counts(now) && !past.replacing.counts(now) {
-            return Err("updates are only on deletion".to_owned());
-        }
-        if past.replacing.counts(now) {
-            let available = self.pods.values().any(|other| {
-                other.name != pod.name
-                    && (&other.set, &other.node) == (&pod.set, &pod.node)
-                    && other.is_available()
-            });
-            if !available && place == Some(Place::Wanted) {
-                past.taken_out.insert(pod.node.clone());
-            }
-            past.taken_out.retain(|node| self.nodes.contains_key(node));
-            let budget = past.budgets.iter().map(|(_, budget)| *budget).max().unwrap_or(1);
-            if past.taken_out.len() > budget && !past.surging.counts(now) {
-                return Err(format!(
-                    "with it, updates have taken pods from {:?}, and at most {budget} may be missing",
-                    past.taken_out
-                ));
-            }
-            return Ok("old, within the budget (R4)");
-        }
-        if cell.crowded.counts(now) && cell.served.counts(now) || place != Some(Place::Wanted) {
-            return Ok("old, beside a new one (R5)");
-        }
-        Err("old, and available, with no new one beside it, though updates surge".to_owned())
     }
 }
 
