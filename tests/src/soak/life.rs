@@ -165,7 +165,9 @@ impl Life {
         self.versions.insert(name.clone(), 1);
         self.note("DaemonSet created");
         let set = DaemonSetBuilder::new(&name).pod_spec(&placement).with(&more);
-        set.create(&self.client, &self.namespace).await.map(drop)
+        let created = set.create(&self.client, &self.namespace).await?;
+        self.picture.lock().changed_set(&created);
+        Ok(())
     }
 
     async fn delete_set(&mut self, sets: &[String]) -> Result<()> {
@@ -180,9 +182,9 @@ impl Life {
 
     async fn patch(&mut self, what: &'static str, name: &str, patch: &Value) -> Result<()> {
         self.note(what);
-        crate::daemonsets::patch(&self.client, &self.namespace, name, patch)
-            .await
-            .map(drop)
+        let patched = crate::daemonsets::patch(&self.client, &self.namespace, name, patch).await?;
+        self.picture.lock().changed_set(&patched);
+        Ok(())
     }
 
     async fn new_version(&mut self, sets: &[String]) -> Result<()> {

@@ -120,6 +120,10 @@ impl Picture {
     pub(super) fn saw_set(&mut self, set: &DaemonSet) {
         let Some(uid) = set.uid() else { return };
         let view = SetView::of(set);
+        let known = self.sets.get(&uid);
+        if known.is_some_and(|known| known.generation > view.generation) {
+            return;
+        }
         let now = Instant::now();
         self.note_forbidden(|set, _| set == uid);
         let past = self.past.entry(uid.clone()).or_default();
@@ -135,7 +139,20 @@ impl Picture {
         self.note_budgets();
     }
 
+    /// Who changes a `DaemonSet` is told what it has become before the watch tells, and Everynode may be faster than that watch.
+    pub(super) fn changed_set(&mut self, set: &DaemonSet) {
+        let uid = set.uid().unwrap_or_default();
+        let known = self.sets.get(&uid).map(|known| known.generation);
+        // Of a generation that is known, the watch may have told a later status.
+        if known < set.metadata.generation {
+            self.saw_set(set);
+        }
+    }
+
     pub(super) fn lost_set(&mut self, uid: &str) {
+        if self.surges(uid, Instant::now()) {
+            self.crowds.retain(|(_, set, _)| set != uid);
+        }
         self.sets.remove(uid);
         self.past.remove(uid);
         self.cells.retain(|(set, _), _| set != uid);
