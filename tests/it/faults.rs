@@ -133,6 +133,17 @@ impl Scene {
             .unwrap_or_else(|error| panic!("{error:#}\n{}", self.world.logs()));
     }
 
+    /// Waits until there is a session, without which there is none to lose.
+    async fn has_session(&self) {
+        let opened = eventually(DEADLINE, "a session with the planner", async || {
+            anyhow::ensure!(self.count("planner_connected").await > 0.5, "there is none");
+            Ok(())
+        });
+        opened
+            .await
+            .unwrap_or_else(|error| panic!("{error:#}\n{}", self.world.logs()));
+    }
+
     /// Waits until every fault that was asked for has befallen a call.
     async fn all_befell(&self, what: &str) {
         let befell = eventually(DEADLINE, format!("calls to be befallen by {what}"), async || {

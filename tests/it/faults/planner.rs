@@ -14,6 +14,7 @@ async fn a_line_to_the_planner_that_is_cut_garbled_or_refused_costs_no_pod() {
     scene.is_whole("a cut").await;
 
     for traffic in [Traffic::Noise, Traffic::Refused] {
+        scene.has_session().await;
         let losses = scene.count("planner_losses_total").await;
         scene.planner_line.set_traffic(traffic);
         if traffic == Traffic::Refused {
