@@ -50,6 +50,8 @@ const STORM: Duration = Duration::from_secs(40);
 const REST: Duration = Duration::from_secs(30);
 /// How often the checker looks at the audit log.
 const LOOK: Duration = Duration::from_millis(250);
+/// How many lines of each log are shown when something is wrong.
+const LOG_LINES: usize = 500;
 /// How many of Everynode's last requests for pods are remembered.
 const TRAIL: usize = 2_000;
 /// How often the API server is restarted: once in so many storms.
@@ -106,7 +108,11 @@ pub async fn run(settings: &Settings, mut say: impl FnMut(String)) -> Result<Rep
         ));
     }
     if !violations.is_empty() {
-        say(soak.stage.logs(40));
+        say(soak.stage.logs(LOG_LINES));
+        say(soak.life.said().join(
+            "
+",
+        ));
         say(soak.trail_of(&violations));
     }
     Ok(soak.report(settings, begun.elapsed(), violations).await)

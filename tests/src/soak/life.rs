@@ -1,11 +1,12 @@
 //! What people do to a cluster: `DaemonSet`s, nodes and pods come, change and go.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, VecDeque};
 
 use anyhow::{Context as _, Result};
 use fastrand::Rng;
 use k8s_openapi::api::apps::v1::DaemonSet;
 use k8s_openapi::api::core::v1::Pod;
+use k8s_openapi::jiff::Timestamp;
 use kube::api::{DeleteParams, Patch, PatchParams};
 use kube::{Api, Client, ResourceExt as _};
 use serde_json::{Value, json};
@@ -15,6 +16,8 @@ use super::views::VERSION;
 use crate::daemonsets::DaemonSetBuilder;
 use crate::nodes::{self, NodeBuilder};
 
+/// How many of the last changes of `DaemonSet`s are remembered.
+const TRAIL: usize = 300;
 const ZONES: [&str; 3] = ["a", "b", "c"];
 const MOST_SETS: usize = 6;
 const FEWEST_SETS: usize = 2;
@@ -37,6 +40,8 @@ pub(super) struct Life {
     failures: HashMap<(String, String), u32>,
     /// What was done, by kind.
     pub(super) done: BTreeMap<&'static str, u64>,
+    /// What was last done to `DaemonSet`s, when, and to which generation that led.
+    trail: VecDeque<String>,
 }
 
 impl Life {
@@ -50,6 +55,7 @@ impl Life {
             versions: BTreeMap::new(),
             failures: HashMap::new(),
             done: BTreeMap::new(),
+            trail: VecDeque::new(),
         }
     }
 
@@ -99,6 +105,11 @@ impl Life {
             94..97 => self.move_node(&nodes).await,
             _ => self.cordon(&nodes).await,
         }
+    }
+
+    /// The last changes of `DaemonSet`s, from the earliest on.
+    pub(super) fn said(&self) -> Vec<&str> {
+        self.trail.iter().rev().map(String::as_str).collect()
     }
 
     fn note(&mut self, what: &'static str) {
@@ -165,14 +176,15 @@ impl Life {
         self.versions.insert(name.clone(), 1);
         self.note("DaemonSet created");
         let set = DaemonSetBuilder::new(&name).pod_spec(&placement).with(&more);
-        let created = set.create(&self.client, &self.namespace).await?;
-        self.picture.lock().changed_set(&created);
-        Ok(())
+        let created = set.create(&self.client, &self.namespace).await;
+        self.changed(&name, &more, created)
     }
 
     async fn delete_set(&mut self, sets: &[String]) -> Result<()> {
         let name = self.one(sets);
         self.note("DaemonSet deleted");
+        self.trail
+            .push_front(format!("{} {name}: deleted", Timestamp::now()));
         let api: Api<DaemonSet> = Api::namespaced(self.client.clone(), &self.namespace);
         api.delete(&name, &DeleteParams::default())
             .await
@@ -182,8 +194,17 @@ impl Life {
 
     async fn patch(&mut self, what: &'static str, name: &str, patch: &Value) -> Result<()> {
         self.note(what);
-        let patched = crate::daemonsets::patch(&self.client, &self.namespace, name, patch).await?;
-        self.picture.lock().changed_set(&patched);
+        let patched = crate::daemonsets::patch(&self.client, &self.namespace, name, patch).await;
+        self.changed(name, patch, patched)
+    }
+
+    /// Tells the checker what a `DaemonSet` has become.
+    fn changed(&mut self, name: &str, change: &Value, changed: Result<DaemonSet>) -> Result<()> {
+        let generation = changed.as_ref().map(|set| set.metadata.generation);
+        self.trail.truncate(TRAIL);
+        self.trail
+            .push_front(format!("{} {name}: {change}: {generation:?}", Timestamp::now()));
+        self.picture.lock().changed_set(&changed?);
         Ok(())
     }
 
