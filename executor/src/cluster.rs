@@ -232,7 +232,8 @@ impl Cluster {
         let version = Version::of(&object.metadata.resource_version);
         let known = self.revisions.get(object.metadata.uid.as_str());
         let is_newer = known.is_none_or(|known| version >= known.version);
-        if is_newer && version > *self.revision_listing.watched() {
+        let listing = &self.revision_listing;
+        if is_newer && (version > *listing.watched() || listing.awaits(&object.metadata.uid)) {
             self.set_revision(object);
         }
     }

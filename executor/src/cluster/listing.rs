@@ -76,6 +76,11 @@ impl Listing {
         known.filter(|key| !seen.contains(*key)).cloned().collect()
     }
 
+    /// Whether a list is coming in that may still name this.
+    pub(super) fn awaits(&self, key: &str) -> bool {
+        self.seen.as_ref().is_some_and(|seen| !seen.contains(key))
+    }
+
     /// Whether a list has begun that isn't complete yet.
     pub(super) fn is_under_way(&self) -> bool {
         self.seen.is_some()

@@ -158,10 +158,10 @@ impl Pods {
     }
 
     /// Takes in a pod as the answer to a write. If the watch is past that point, it has told all there is to know,
-    /// perhaps that the pod is gone again.
+    /// perhaps that the pod is gone again. A list that is coming in tells in no order, so of that only its end is past anything.
     pub fn wrote(&mut self, pod: &facts::Pod) -> Option<Text> {
         let version = Version::of(&pod.metadata.resource_version);
-        if version <= *self.listing.watched() {
+        if version <= *self.listing.watched() && !self.listing.awaits(&pod.metadata.uid) {
             return None;
         }
         let uid: Text = pod.metadata.uid.as_str().into();

@@ -74,6 +74,23 @@ fn a_write_that_is_older_than_an_event_changes_nothing() {
 }
 
 #[test]
+fn a_write_is_known_while_a_list_comes_in_that_has_told_of_younger_pods_only() {
+    let mut cluster = with_agent();
+    cluster.apply(Change::Pod(Event::ListBegins));
+    saw(&mut cluster, "p2", 9);
+    cluster.wrote_pod(&marked("p1", 7));
+    assert_eq!(known(&cluster, "p1").as_deref(), Some("7"));
+    cluster.apply(Change::Pod(Event::Changed(marked("p1", 8))));
+    cluster.wrote_pod(&marked("p1", 7));
+    cluster.apply(Change::Pod(Event::ListEnds));
+    assert_eq!(known(&cluster, "p1").as_deref(), Some("8"));
+    assert_eq!(overdue(&cluster, 60), 0);
+    // Where it is past its end, it would have told of this one.
+    cluster.wrote_pod(&marked("p3", 6));
+    assert_eq!(known(&cluster, "p3"), None);
+}
+
+#[test]
 fn a_created_pod_does_not_come_back_when_the_watch_has_told_of_its_deletion() {
     let mut cluster = with_agent();
     saw(&mut cluster, "p1", 7);
