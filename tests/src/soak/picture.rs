@@ -51,6 +51,8 @@ impl Lately {
 /// What was true of a `DaemonSet` a while ago.
 #[derive(Debug, Default)]
 struct Past {
+    /// When it was deleted.
+    gone: Option<Instant>,
     /// When its template was another one.
     other_version: Lately,
     /// When it might surge.
@@ -150,12 +152,15 @@ impl Picture {
     }
 
     pub(super) fn lost_set(&mut self, uid: &str) {
-        if self.surges(uid, Instant::now()) {
-            self.crowds.retain(|(_, set, _)| set != uid);
-        }
         self.sets.remove(uid);
-        self.past.remove(uid);
         self.cells.retain(|(set, _), _| set != uid);
+        // The watch of pods may be behind, and show what happened before.
+        let now = Instant::now();
+        self.past
+            .retain(|_, past| past.gone.is_none_or(|gone| now.duration_since(gone) < REMEMBERED));
+        if let Some(past) = self.past.get_mut(uid) {
+            past.gone = Some(now);
+        }
     }
 
     /// Notes where no pod belongs now, of the cells that are meant.

@@ -95,9 +95,12 @@ fn two_live_pods_are_right_after_all_if_news_of_a_surge_was_late() {
     let mut surging = set("2", &rolling(0, 1));
     surging.metadata.generation = Some(2);
     picture.changed_set(&surging);
-    // The watch is behind, and then the DaemonSet is gone altogether.
+    // The watch is behind, and then the DaemonSet is gone altogether before its pods are seen.
     picture.saw_set(&set("1", &rolling(1, 0)));
     picture.lost_set(UID);
+    picture.saw_pod(&pod("next-b", "b", "2"));
+    picture.crowds[0].0 -= LAG;
+    picture.judge_crowds();
     assert!(!picture.has_doubts());
     assert_eq!(picture.violations, [""; 0]);
 }
