@@ -2,6 +2,8 @@
 
 use tokio::sync::watch;
 
+use crate::watch::Freshness;
+
 /// Who leads, as far as this executor knows.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Leadership {
@@ -42,6 +44,30 @@ impl Leadership {
     }
 }
 
+/// Tells on who has won the election; of this executor, once it knows what the leader before has done. Ends with the election.
+pub async fn once_fresh(
+    mut won: watch::Receiver<Leadership>,
+    leads: watch::Sender<Leadership>,
+    mut freshness: Freshness,
+) {
+    loop {
+        let now = won.borrow_and_update().clone();
+        if now.is_us {
+            tokio::select! {
+                () = freshness.reached() => {}
+                changed = won.changed() => match changed {
+                    Ok(()) => continue,
+                    Err(_) => return,
+                },
+            }
+        }
+        leads.send_replace(now);
+        if won.changed().await.is_err() {
+            return;
+        }
+    }
+}
+
 /// Waits until this executor doesn't lead any more, and says who does.
 pub async fn lost(leadership: &mut watch::Receiver<Leadership>) -> Leadership {
     let now = leadership.wait_for(|now| !now.is_us).await;
@@ -50,5 +76,26 @@ pub async fn lost(leadership: &mut watch::Receiver<Leadership>) -> Leadership {
         Some(now) => now,
         // Nobody is left to change it.
         None => std::future::pending().await,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::watch::freshness;
+
+    #[tokio::test]
+    async fn who_wins_leads_when_the_watches_are_fresh_and_who_loses_stops_at_once() {
+        let (freshness, _proofs) = freshness();
+        let (wins, won) = watch::channel(Leadership::default());
+        let (leads, mut seen) = watch::channel(Leadership::of("other"));
+        let telling = tokio::spawn(once_fresh(won, leads, freshness));
+        wins.send_replace(Leadership::ours_in("me", 7));
+        // The watches never say that they are fresh, so nothing comes of it.
+        wins.send_replace(Leadership::of("third"));
+        let now = seen.wait_for(|now| now.leader == "third").await.unwrap().clone();
+        assert!(!now.is_us);
+        drop(wins);
+        telling.await.unwrap();
     }
 }

@@ -36,13 +36,13 @@ use crate::{
     events::Events,
     failure::Cause,
     health::Health,
-    leadership::Leadership,
+    leadership::{self, Leadership},
     lease::{self, Claim, Election},
     link::Link,
     metrics::Metrics,
     service::{callers::Callers, server::Door},
     session::{self, Identity, Opener},
-    watch::watch_all,
+    watch::{freshness, watch_all},
 };
 
 /// How many changes may wait for the loop before a watch is held up.
@@ -211,6 +211,7 @@ async fn execute(resolved: Resolved) -> anyhow::Result<()> {
         ports,
         args,
     } = resolved;
+    let told_to_stop = program::stop_signal().context("signals can't be listened for")?;
     let (listen, admin_listen) = (ports.grpc.local_addr()?, ports.admin.local_addr()?);
     let cluster_url = config.cluster_url.to_string();
     // A long list that is being read must not hold up a call, so the watches have a connection of their own.
@@ -266,9 +267,7 @@ async fn execute(resolved: Resolved) -> anyhow::Result<()> {
     let view = async { view.await.context("the gRPC server's thread has ended")? };
     let work = async { tokio::try_join!(work, view) };
     let stopping = async {
-        program::stop_signal()
-            .await
-            .context("signals can't be listened for")?;
+        told_to_stop.await;
         shutdown.cancel();
         tokio::time::sleep(STOP_DEADLINE).await;
         warn!(
@@ -352,20 +351,23 @@ async fn work(
         status_conditions,
         questions,
     };
-    tokio::spawn(watch_all(watches, changes, metrics));
+    let (freshness, proofs) = freshness();
+    tokio::spawn(watch_all(watches, changes, metrics, proofs));
     let controller = Controller::new(parts).run(shutdown);
     let Some(settings) = election else {
         return controller.await;
     };
     // The Lease is kept until the last call has ended, and given up then.
     let stop = CancellationToken::new();
-    let election = Election::new(lease, settings, executor, claim, leads).run(stop.clone());
+    let (wins, won) = watch::channel(Leadership::default());
+    let election = Election::new(lease, settings, executor, claim, wins).run(stop.clone());
+    let telling = leadership::once_fresh(won, leads, freshness);
     let controller = async {
         let ended = controller.await;
         stop.cancel();
         ended
     };
-    tokio::join!(controller, election).0
+    tokio::join!(controller, election, telling).0
 }
 
 /// What names the cluster: the uid of its kube-system namespace, which lives as long as the cluster.

@@ -6,7 +6,10 @@ use std::sync::Arc;
 
 use everynode_proto::facts;
 use kube::Client;
-use tokio::{sync::mpsc, time::Instant};
+use tokio::{
+    sync::{mpsc, watch},
+    time::Instant,
+};
 use tracing::{debug, info};
 
 use self::stream::Watch;
@@ -58,32 +61,91 @@ impl From<Change> for Read {
     }
 }
 
-/// Watches nodes, pods, `DaemonSet`s and `ControllerRevision`s until the receiver of the changes is dropped.
-pub async fn watch_all(client: Client, changes: mpsc::Sender<Read>, metrics: Arc<Metrics>) {
-    let streaming = has_streaming_lists(&client).await;
-    info!(streaming, "watches begin");
-    let (client, changes, metrics) = (&client, &changes, &metrics);
-    tokio::join!(
-        watch(client, streaming, changes, metrics, Change::Node).run(),
-        watch(client, streaming, changes, metrics, Change::Pod).run(),
-        watch(client, streaming, changes, metrics, Change::DaemonSet).run(),
-        watch(client, streaming, changes, metrics, Change::Revision).run(),
-    );
+/// Whether all that had happened in the cluster by some moment has been said.
+#[derive(Debug)]
+pub struct Freshness {
+    asked: watch::Sender<u64>,
+    proofs: [watch::Receiver<u64>; 4],
 }
 
-fn watch<'a, T>(
-    client: &'a Client,
-    streaming: bool,
-    changes: &'a mpsc::Sender<Read>,
-    metrics: &'a Metrics,
-    wrap: fn(Event<T>) -> Change,
-) -> Watch<'a, T> {
-    Watch {
+/// The watches' side of it.
+#[derive(Debug)]
+pub struct Proofs {
+    asked: watch::Receiver<u64>,
+    proofs: [watch::Sender<u64>; 4],
+}
+
+/// A way to know whether the watches are fresh, and what they say so with.
+pub fn freshness() -> (Freshness, Proofs) {
+    let (questions, asked) = watch::channel(0);
+    let senders: [watch::Sender<u64>; 4] = Default::default();
+    let freshness = Freshness {
+        asked: questions,
+        proofs: senders.each_ref().map(watch::Sender::subscribe),
+    };
+    let proofs = Proofs {
+        asked,
+        proofs: senders,
+    };
+    (freshness, proofs)
+}
+
+impl Freshness {
+    /// Waits until every watch has said what had happened when this was called: a watch that is interrupted, or whose line is dead,
+    /// is behind for as long as that lasts.
+    pub async fn reached(&mut self) {
+        self.asked.send_modify(|asked| *asked += 1);
+        let now = *self.asked.borrow();
+        for proof in &mut self.proofs {
+            if proof.wait_for(|proved| *proved >= now).await.is_err() {
+                // Nobody is left to say so.
+                std::future::pending::<()>().await;
+            }
+        }
+    }
+}
+
+/// Watches nodes, pods, `DaemonSet`s and `ControllerRevision`s until the receiver of the changes is dropped.
+pub async fn watch_all(client: Client, changes: mpsc::Sender<Read>, metrics: Arc<Metrics>, proofs: Proofs) {
+    let streaming = has_streaming_lists(&client).await;
+    info!(streaming, "watches begin");
+    let Proofs { asked, proofs } = proofs;
+    let [nodes, pods, daemon_sets, revisions] = proofs;
+    let all = All {
         client,
         streaming,
         changes,
         metrics,
-        wrap,
+        asked,
+    };
+    tokio::join!(
+        all.watch(Change::Node, nodes).run(),
+        all.watch(Change::Pod, pods).run(),
+        all.watch(Change::DaemonSet, daemon_sets).run(),
+        all.watch(Change::Revision, revisions).run(),
+    );
+}
+
+/// What all watches have in common.
+struct All {
+    client: Client,
+    streaming: bool,
+    changes: mpsc::Sender<Read>,
+    metrics: Arc<Metrics>,
+    asked: watch::Receiver<u64>,
+}
+
+impl All {
+    fn watch<T>(&self, wrap: fn(Event<T>) -> Change, proof: watch::Sender<u64>) -> Watch<'_, T> {
+        Watch {
+            client: &self.client,
+            streaming: self.streaming,
+            changes: &self.changes,
+            metrics: &self.metrics,
+            wrap,
+            asked: self.asked.clone(),
+            proof,
+        }
     }
 }
 

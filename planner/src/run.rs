@@ -104,6 +104,7 @@ impl Ports {
 }
 
 async fn serve(ports: Ports, args: &Args, credentials: Option<Credentials>) -> anyhow::Result<()> {
+    let told_to_stop = program::stop_signal().context("signals can't be listened for")?;
     let (listen, admin_listen) = (ports.grpc.local_addr()?, ports.admin.local_addr()?);
     let metrics = Arc::new(Metrics::default());
     let shutdown = CancellationToken::new();
@@ -122,9 +123,7 @@ async fn serve(ports: Ports, args: &Args, credentials: Option<Credentials>) -> a
     info!(%listen, %admin_listen, tls = credentials.is_some(), version = env!("CARGO_PKG_VERSION"), "planner serves");
 
     let stopping = async {
-        program::stop_signal()
-            .await
-            .context("signals can't be listened for")?;
+        told_to_stop.await;
         info!("planner stops");
         ready.send_replace(false);
         health.set_serving(false).await;

@@ -40,15 +40,18 @@ pub fn complain(program: &str, code: u8, message: &str) -> u8 {
     code
 }
 
-/// Waits until the program is told to stop, by SIGTERM or SIGINT.
+/// Listens from now on for being told to stop, by SIGTERM or SIGINT, and waits for it. To be called before anybody can take the
+/// program for one that runs: until then, it would end at once.
 ///
 /// # Errors
 /// Signals can't be listened for.
-pub async fn stop_signal() -> io::Result<()> {
+pub fn stop_signal() -> io::Result<impl Future<Output = ()>> {
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
-    tokio::select! {
-        _ = terminate.recv() => Ok(()),
-        _ = interrupt.recv() => Ok(()),
-    }
+    Ok(async move {
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
+        }
+    })
 }

@@ -3,14 +3,17 @@
 //! kube has such a watcher too, but one that speaks JSON only, which costs the API server and this program several times as much for
 //! each pod. The rules are client-go's (mirrors Reflector).
 
-use std::time::Duration;
+use std::{pin::pin, time::Duration};
 
 use futures::{Stream, StreamExt, TryStreamExt};
 use http::{Request, header::ACCEPT};
 use http_body_util::{BodyExt, Collected};
 use kube::{Client, client::Body};
 use prost::bytes::{Bytes, BytesMut};
-use tokio::{sync::mpsc, time::Instant};
+use tokio::{
+    sync::{mpsc, watch},
+    time::Instant,
+};
 use tokio_util::{
     codec::{AnyDelimiterCodec, FramedRead, LengthDelimitedCodec},
     io::StreamReader,
@@ -36,6 +39,10 @@ const SHORTEST_WATCH_SECONDS: u32 = 300;
 const OVERTIME: Duration = Duration::from_secs(30);
 /// How long the rest of an answer may take that isn't a watch's.
 const BODY_DEADLINE: Duration = Duration::from_mins(1);
+/// How long the server may take to show that a watch's line is alive.
+const PROOF_DEADLINE: Duration = Duration::from_secs(5);
+/// How long what the server knows may be on its way to a watch.
+const MOMENT: Duration = Duration::from_millis(50);
 /// How many objects come on a page.
 const PAGE: u32 = 500;
 /// The longest event. An object is at most 1.5 MiB in etcd, and more as text.
@@ -74,6 +81,10 @@ pub(super) struct Watch<'a, T> {
     pub(super) changes: &'a mpsc::Sender<Read>,
     pub(super) metrics: &'a Metrics,
     pub(super) wrap: fn(Event<T>) -> Change,
+    /// Counts how often it was asked whether everything has been said.
+    pub(super) asked: watch::Receiver<u64>,
+    /// Up to which of these it has.
+    pub(super) proof: watch::Sender<u64>,
 }
 
 impl<T: Watched> Watch<'_, T> {
@@ -164,8 +175,18 @@ impl<T: Watched> Watch<'_, T> {
         }
         let deadline = Instant::now() + Duration::from_secs(seconds.into()) + OVERTIME;
         let mut frames = frames(body, encoding);
+        let mut proof = pin!(self.proof());
         loop {
-            let next = tokio::time::timeout_at(deadline, frames.next()).await;
+            let next = tokio::select! {
+                // What is here already comes before what is said of it.
+                biased;
+                next = tokio::time::timeout_at(deadline, frames.next()) => next,
+                proved = &mut proof, if !listing => {
+                    self.proof.send_replace(proved?);
+                    proof.set(self.proof());
+                    continue;
+                }
+            };
             let Some(frame) = next.map_err(|_| ApiError::Unclear("it is long past its time".to_owned()))?
             else {
                 return Err(Ended::Closed);
@@ -205,6 +226,24 @@ impl<T: Watched> Watch<'_, T> {
                 Heard::Error(status) => return Err(ApiError::of(*status, None).into()),
             }
         }
+    }
+
+    /// Waits until it is asked whether everything has been said, and then until it has: the server has been asked, and has answered
+    /// after everything it knew of, on the same line.
+    async fn proof(&self) -> Result<u64, Ended> {
+        let proved = *self.proof.borrow();
+        let mut questions = self.asked.clone();
+        let asked = questions.wait_for(|asked| *asked > proved).await;
+        let asked = asked.map(|asked| *asked).map_err(|_| Ended::Unwanted)?;
+        let ask = async {
+            // Without a version, the answer is of this moment.
+            let (_, body) = self.answer(&format!("{}?limit=1", T::PATH)).await?;
+            whole(body).await.map_err(Ended::from)
+        };
+        let answer = tokio::time::timeout(PROOF_DEADLINE, ask).await;
+        answer.map_err(|_| ApiError::Unclear("the server doesn't answer".to_owned()))??;
+        tokio::time::sleep(MOMENT).await;
+        Ok(asked)
     }
 
     async fn list_ends(&self) -> Result<(), Ended> {

@@ -36,7 +36,7 @@ fn client(answer: fn(&http::Uri) -> Option<(u16, String)>) -> Client {
 /// All changes until every kind has been listed.
 async fn listed(client: Client) -> Vec<Change> {
     let (sender, mut receiver) = mpsc::channel(100);
-    let watches = tokio::spawn(watch_all(client, sender, Arc::default()));
+    let watches = tokio::spawn(watch_all(client, sender, Arc::default(), freshness().1));
     let (mut changes, mut ends) = (Vec::new(), 0);
     while ends < 4 {
         let Read { change, .. } = receiver.recv().await.unwrap();

@@ -18,6 +18,8 @@ struct Scene {
     changes: mpsc::Receiver<Read>,
     asked: Arc<Mutex<Vec<String>>>,
     metrics: Arc<Metrics>,
+    asks: watch::Sender<u64>,
+    proof: watch::Receiver<u64>,
     watch: tokio::task::JoinHandle<()>,
 }
 
@@ -57,6 +59,8 @@ impl Scene {
         let metrics: Arc<Metrics> = Arc::default();
         let (sender, changes) = mpsc::channel(100);
         let counted = metrics.clone();
+        let (asks, asked_for) = watch::channel(0);
+        let (proof, proved) = watch::channel(0);
         let watch = tokio::spawn(async move {
             let watch = Watch {
                 client: &client,
@@ -64,6 +68,8 @@ impl Scene {
                 changes: &sender,
                 metrics: &counted,
                 wrap: Change::Node,
+                asked: asked_for,
+                proof,
             };
             watch.run().await;
         });
@@ -71,6 +77,8 @@ impl Scene {
             changes,
             asked,
             metrics,
+            asks,
+            proof: proved,
             watch,
         }
     }
@@ -158,6 +166,54 @@ async fn a_watch_that_the_server_ends_goes_on_where_it_was() {
         scene.queries(3).await,
         [STREAMED, "resourceVersion=7", "resourceVersion=9"]
     );
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_watch_is_fresh_when_the_server_has_answered_and_not_while_it_is_interrupted() {
+    let first = [event("ADDED", &node("a", "1")), end_of_list("5")];
+    let second = [event("MODIFIED", &node("a", "7"))];
+    let page = json!({"kind": "NodeList", "metadata": {"resourceVersion": "9"}, "items": []});
+    let page = (200, JSON, page.to_string().into_bytes());
+    let refusal = (503, JSON, gone().to_string().into_bytes());
+    let answers = vec![lines(&first), refusal, lines(&second), page];
+    let mut scene = Scene::falling_silent(answers);
+    assert_eq!(scene.hear(3).await, "[ +a ]");
+    scene.asks.send_replace(1);
+    // The first answer is a refusal, so the watch begins again where it was, and is fresh when there is another one.
+    assert_eq!(scene.hear(1).await, "+a");
+    assert_eq!(*scene.proof.borrow(), 0);
+    assert_eq!(
+        scene.queries(4).await,
+        [STREAMED, "limit=1", "resourceVersion=5", "limit=1"]
+    );
+    assert!(scene.proof.has_changed().is_ok_and(|changed| !changed));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_watch_says_that_it_is_fresh_after_what_was_there_before() {
+    let first = [
+        event("ADDED", &node("a", "1")),
+        end_of_list("5"),
+        event("MODIFIED", &node("a", "7")),
+    ];
+    let page = json!({"kind": "NodeList", "metadata": {"resourceVersion": "9"}, "items": []});
+    let mut scene = Scene::answering(
+        true,
+        vec![lines(&first), (200, JSON, page.to_string().into_bytes())],
+        |body| {
+            let is_page = body.starts_with(b"{\"items");
+            let pieces = futures::stream::iter([Ok::<_, Infallible>(body)]);
+            if is_page {
+                axum::body::Body::from_stream(pieces)
+            } else {
+                axum::body::Body::from_stream(pieces.chain(futures::stream::pending()))
+            }
+        },
+    );
+    scene.asks.send_replace(1);
+    scene.proof.wait_for(|proved| *proved == 1).await.unwrap();
+    assert_eq!(scene.changes.len(), 4, "all of it was said before");
+    assert_eq!(scene.hear(4).await, "[ +a ] +a");
 }
 
 #[tokio::test(start_paused = true)]
