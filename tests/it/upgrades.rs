@@ -162,12 +162,13 @@ async fn a_rolling_upgrade_of_both_and_one_back_in_the_middle_of_rollouts_take_n
         to_planner.cut();
     };
     upgrade.during("the planner's upgrade", to_newer).await;
-    let to_newer = async |world: &mut World| {
-        let newer = executor(world, &newer_way, "newer").await;
+    let succeed = async |world: &mut World, way: &str, identity: &str| {
+        let successor = executor(world, way, identity).await;
         world.executor.stop().await.unwrap();
-        world.executor = newer;
+        world.executor = successor;
         to_lead(&world.executor).await;
     };
+    let to_newer = async |world: &mut World| succeed(world, &newer_way, "newer").await;
     upgrade.during("the executor's upgrade", to_newer).await;
     let to_older = async |world: &mut World| {
         world.planner.launch().unwrap();
@@ -176,11 +177,6 @@ async fn a_rolling_upgrade_of_both_and_one_back_in_the_middle_of_rollouts_take_n
         newer_planner.stop().await.unwrap();
     };
     upgrade.during("the planner's way back", to_older).await;
-    let to_older = async |world: &mut World| {
-        let older = executor(world, &older_way, "older-again").await;
-        world.executor.stop().await.unwrap();
-        world.executor = older;
-        to_lead(&world.executor).await;
-    };
+    let to_older = async |world: &mut World| succeed(world, &older_way, "older-again").await;
     upgrade.during("the executor's way back", to_older).await;
 }

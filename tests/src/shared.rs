@@ -1,8 +1,8 @@
 //! Three control planes for all tests of a process, each lent to one test at a time.
 //!
 //! Starting one takes seconds and half a gigabyte, cleaning one up takes milliseconds. Three, because tests wait most of the time,
-//! and so many of them run at once (`.cargo/config.toml`). A test that changes how the control plane runs (stops the API server, say) may use it
-//! as well: the next one gets another.
+//! and so many of them run at once (`.cargo/config.toml`). A test that changes how the control plane runs (stops the API server,
+//! say) may use it as well: the next one gets another.
 
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;

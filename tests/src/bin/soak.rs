@@ -11,10 +11,11 @@ use everynode_tests::terminal::{Terminal, run_until_interrupted};
 /// What `--help` says.
 const ABOUT: &str = "\
 Runs two planners and two executors on a real control plane, changes DaemonSets, nodes and pods at random, and meanwhile kills, stops \
-and freezes the programs, cuts, delays, garbles and silences their connections, leads executors to planners of the last release, and restarts the API server. A checker that shares no code with \
-Everynode looks at every state of the cluster and at the API server's audit log. It puts an end to the soak with the first thing that is wrong: \
-two live pods of a DaemonSet on a node where there may be one, a pod deleted without a reason, an update that takes more pods than it may, a \
-cluster that isn't as it should be within 30 s of being left in peace.
+and freezes the programs, cuts, delays, garbles and silences their connections, leads executors to planners of the last release, and \
+restarts the API server. A checker that shares no code with Everynode looks at every state of the cluster and at the API server's audit \
+log. It puts an end to the soak with the first thing that is wrong: two live pods of a DaemonSet on a node where there may be one, a \
+pod deleted without a reason, an update that takes more pods than it may, a cluster that isn't as it should be within 30 s of being \
+left in peace.
 
 Exits with 0 when nothing was wrong, and with 1 and what was otherwise.";
 
