@@ -16,8 +16,8 @@ use super::views::VERSION;
 use crate::daemonsets::DaemonSetBuilder;
 use crate::nodes::{self, NodeBuilder};
 
-/// How many of the last changes of `DaemonSet`s are remembered.
-const TRAIL: usize = 300;
+/// How many of the last changes of `DaemonSet`s and nodes are remembered.
+const TRAIL: usize = 400;
 const ZONES: [&str; 3] = ["a", "b", "c"];
 const MOST_SETS: usize = 6;
 const FEWEST_SETS: usize = 2;
@@ -40,7 +40,7 @@ pub(super) struct Life {
     failures: HashMap<(String, String), u32>,
     /// What was done, by kind.
     pub(super) done: BTreeMap<&'static str, u64>,
-    /// What was last done to `DaemonSet`s, when, and to which generation that led.
+    /// What was last done to `DaemonSet`s and nodes, when, and what came of it: of a `DaemonSet`, its generation.
     trail: VecDeque<String>,
 }
 
@@ -99,6 +99,7 @@ impl Life {
             83..88 if nodes.len() > FEWEST_NODES => {
                 let name = self.one(&nodes);
                 self.note("node removed");
+                self.remember(&format!("{name}: removed"));
                 nodes::delete(&self.client, &name).await
             }
             88..94 => self.taint(&nodes).await,
@@ -107,9 +108,14 @@ impl Life {
         }
     }
 
-    /// The last changes of `DaemonSet`s, from the earliest on.
+    /// The last changes of `DaemonSet`s and nodes, from the earliest on.
     pub(super) fn said(&self) -> Vec<&str> {
         self.trail.iter().rev().map(String::as_str).collect()
+    }
+
+    fn remember(&mut self, change: &str) {
+        self.trail.truncate(TRAIL);
+        self.trail.push_front(format!("{} {change}", Timestamp::now()));
     }
 
     fn note(&mut self, what: &'static str) {
@@ -183,8 +189,7 @@ impl Life {
     async fn delete_set(&mut self, sets: &[String]) -> Result<()> {
         let name = self.one(sets);
         self.note("DaemonSet deleted");
-        self.trail
-            .push_front(format!("{} {name}: deleted", Timestamp::now()));
+        self.remember(&format!("{name}: deleted"));
         let api: Api<DaemonSet> = Api::namespaced(self.client.clone(), &self.namespace);
         api.delete(&name, &DeleteParams::default())
             .await
@@ -201,9 +206,7 @@ impl Life {
     /// Tells the checker what a `DaemonSet` has become.
     fn changed(&mut self, name: &str, change: &Value, changed: Result<DaemonSet>) -> Result<()> {
         let generation = changed.as_ref().map(|set| set.metadata.generation);
-        self.trail.truncate(TRAIL);
-        self.trail
-            .push_front(format!("{} {name}: {change}: {generation:?}", Timestamp::now()));
+        self.remember(&format!("{name}: {change}: {generation:?}"));
         self.picture.lock().changed_set(&changed?);
         Ok(())
     }
@@ -315,15 +318,18 @@ impl Life {
             _ => Vec::new(),
         };
         self.note("node tainted, or not any more");
-        nodes::set_taints(&self.client, &name, &taints).await.map(drop)
+        let tainted = nodes::set_taints(&self.client, &name, &taints).await;
+        let effects: Vec<_> = taints.iter().map(|taint| &*taint.effect).collect();
+        self.remember(&format!("{name}: taints {effects:?}: {}", how(&tainted)));
+        tainted.map(drop)
     }
 
     async fn move_node(&mut self, nodes: &[String]) -> Result<()> {
         let (name, zone) = (self.one(nodes), self.zone());
         self.note("node in another zone");
-        nodes::label(&self.client, &name, "zone", Some(zone))
-            .await
-            .map(drop)
+        let moved = nodes::label(&self.client, &name, "zone", Some(zone)).await;
+        self.remember(&format!("{name}: zone {zone}: {}", how(&moved)));
+        moved.map(drop)
     }
 
     async fn cordon(&mut self, nodes: &[String]) -> Result<()> {
@@ -350,4 +356,8 @@ impl Life {
         }
         Ok(())
     }
+}
+
+fn how<T>(done: &Result<T>) -> &'static str {
+    if done.is_ok() { "done" } else { "failed" }
 }

@@ -24,9 +24,9 @@ const LINGERS: Duration = Duration::from_mins(1);
 /// How long the checker's own watches may be behind one another, and behind the audit log: they find their way back when the API server
 /// was away.
 pub(super) const LAG: Duration = Duration::from_secs(15);
-/// For how long a pod that has become ready may still be taken for one that isn't: the longest that connections are spoilt, and a
-/// little more. A longer time would excuse too much, since every pod begins so.
-const READY_LINGERS: Duration = Duration::from_secs(10);
+/// For how long a pod that has become ready, or a node where one is wanted again, may still be taken for one that isn't: the longest
+/// that connections are spoilt, and a little more. A longer time would excuse too much: every pod begins so, and taints come and go.
+const LINGERS_BRIEFLY: Duration = Duration::from_secs(10);
 /// For how long pods that are gone are remembered.
 const REMEMBERED: Duration = Duration::from_mins(3);
 
@@ -70,6 +70,8 @@ struct Past {
 struct CellPast {
     /// When no pod belonged there.
     forbidden: Lately,
+    /// When none was to be made there, whether one that is there may stay or not.
+    unwanted: Lately,
     /// When there was more than one pod.
     crowded: Lately,
     /// When a pod was available there.
@@ -104,7 +106,7 @@ impl Picture {
         if self.nodes.get(name) == site.as_ref() {
             return;
         }
-        self.note_forbidden(|_, node| node == name);
+        self.note_places(|_, node| node == name);
         if let Some(site) = site {
             self.nodes.insert(name.to_owned(), site);
         } else {
@@ -113,9 +115,10 @@ impl Picture {
             for set in self.sets.keys() {
                 let cell = self.cells.entry((set.clone(), name.to_owned())).or_default();
                 cell.forbidden.note(now);
+                cell.unwanted.note(now);
             }
         }
-        self.note_forbidden(|_, node| node == name);
+        self.note_places(|_, node| node == name);
         self.note_budgets();
     }
 
@@ -127,7 +130,7 @@ impl Picture {
             return;
         }
         let now = Instant::now();
-        self.note_forbidden(|set, _| set == uid);
+        self.note_places(|set, _| set == uid);
         let past = self.past.entry(uid.clone()).or_default();
         if let Some(before) = self.sets.get(&uid) {
             if before.version != view.version {
@@ -137,7 +140,7 @@ impl Picture {
         }
         past.note_strategy(view.strategy, now);
         self.sets.insert(uid.clone(), view);
-        self.note_forbidden(|set, _| set == uid);
+        self.note_places(|set, _| set == uid);
         self.note_budgets();
     }
 
@@ -163,13 +166,18 @@ impl Picture {
         }
     }
 
-    /// Notes where no pod belongs now, of the cells that are meant.
-    fn note_forbidden(&mut self, meant: impl Fn(&str, &str) -> bool) {
+    /// Notes where no pod belongs now, and where none is to be made, of the cells that are meant.
+    fn note_places(&mut self, meant: impl Fn(&str, &str) -> bool) {
         let now = Instant::now();
         for (uid, set) in &self.sets {
-            for (name, site) in &self.nodes {
-                if meant(uid, name) && set.wish.on(site) == Place::Forbidden {
-                    let cell = self.cells.entry((uid.clone(), name.clone())).or_default();
+            for (name, site) in self.nodes.iter().filter(|(name, _)| meant(uid, name)) {
+                let place = set.wish.on(site);
+                if place == Place::Wanted {
+                    continue;
+                }
+                let cell = self.cells.entry((uid.clone(), name.clone())).or_default();
+                cell.unwanted.note(now);
+                if place == Place::Forbidden {
                     cell.forbidden.note(now);
                 }
             }

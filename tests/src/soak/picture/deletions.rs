@@ -1,8 +1,9 @@
 //! Why Everynode may have deleted a pod.
 
-use std::time::Instant;
+use std::collections::BTreeSet;
+use std::time::{Duration, Instant};
 
-use super::{Picture, READY_LINGERS};
+use super::{LAG, LINGERS_BRIEFLY, Picture};
 use crate::soak::placement::Place;
 use crate::soak::views::{PodView, State};
 
@@ -10,9 +11,9 @@ use crate::soak::views::{PodView, State};
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(in crate::soak) struct Doubt {
     pub(in crate::soak) words: String,
-    /// With it, updates have taken pods from so many nodes: it is right only if as many may be missing. What has become of those
-    /// nodes later doesn't count.
-    taken: Option<(String, usize)>,
+    /// With it, updates of this `DaemonSet` have taken pods from these nodes: it is right only if as many may be missing. That they
+    /// have been replaced later doesn't count.
+    taken: Option<(String, BTreeSet<String>)>,
 }
 
 impl Doubt {
@@ -35,7 +36,10 @@ impl Picture {
         if let Some(doubt) = doubt
             && let Some((set, taken)) = &doubt.taken
         {
-            let is_right = self.budget(set) >= *taken;
+            let missed = taken
+                .iter()
+                .filter(|node| self.is_missed(set, node, LAG + LINGERS_BRIEFLY));
+            let is_right = self.budget(set) >= missed.count();
             return Some(
                 is_right
                     .then_some("old, within the budget (R4)")
@@ -45,7 +49,7 @@ impl Picture {
         let grave = self.graves.get(name).map(|(pod, _)| pod.clone());
         let pod = grave.or_else(|| self.pods.values().find(|pod| pod.name == name).cloned())?;
         let reason = self.reason(&pod).or_else(|doubt| {
-            let lately = pod.unready.is_within(READY_LINGERS, Instant::now());
+            let lately = pod.unready.is_within(LINGERS_BRIEFLY, Instant::now());
             let excuse = "old, and unavailable a moment ago (R4, R5)";
             (self.is_old(&pod) && lately).then_some(excuse).ok_or(doubt)
         });
@@ -61,6 +65,15 @@ impl Picture {
         budgets
             .and_then(|budgets| budgets.map(|(_, budget)| *budget).max())
             .unwrap_or(1)
+    }
+
+    /// Whether a node lacks a pod when it has none: where none is wanted, or was a moment ago, none is missing (R3).
+    fn is_missed(&self, set: &str, node: &str, moment: Duration) -> bool {
+        let cell = self.cells.get(&(set.to_owned(), node.to_owned()));
+        let was_unwanted = cell.is_some_and(|cell| cell.unwanted.is_within(moment, Instant::now()));
+        let wish = self.sets.get(set).map(|set| &set.wish);
+        let place = wish.and_then(|wish| self.nodes.get(node).map(|site| wish.on(site)));
+        !was_unwanted && place.is_none_or(|place| place == Place::Wanted)
     }
 
     fn is_old(&self, pod: &PodView) -> bool {
@@ -129,15 +142,18 @@ impl Picture {
                 past.taken_out.insert(pod.node.clone());
             }
             past.taken_out.retain(|node| self.nodes.contains_key(node));
-            if past.taken_out.len() > budget && !surging {
-                let nodes = past.taken_out.clone();
+            let mut nodes = past.taken_out.clone();
+            nodes.retain(|node| self.is_missed(&pod.set, node, LINGERS_BRIEFLY));
+            if nodes.len() > budget && !surging {
                 // Whatever comes of it, the next deletion isn't to be blamed for this one.
-                past.taken_out.remove(&pod.node);
+                if let Some(past) = self.past.get_mut(&pod.set) {
+                    past.taken_out.remove(&pod.node);
+                }
                 return Err(Doubt {
                     words: format!(
                         "with it, updates have taken pods from {nodes:?}, and at most {budget} may be missing"
                     ),
-                    taken: Some((pod.set.clone(), nodes.len())),
+                    taken: Some((pod.set.clone(), nodes)),
                 });
             }
             return Ok("old, within the budget (R4)");

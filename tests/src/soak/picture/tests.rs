@@ -166,6 +166,32 @@ fn an_update_may_take_as_many_pods_as_may_be_missing_and_no_more() {
 }
 
 #[test]
+fn a_pod_that_an_update_took_isnt_missing_while_none_is_wanted_there() {
+    let mut picture = at_rest(&rolling(1, 0));
+    picture.saw_set(&set("2", &rolling(1, 0)));
+    assert!(judged(&mut picture, "on-a").is_ok());
+    picture.lost_pod(&pod("on-a", "a", "1"));
+    // Before its successor was made, the node got a taint.
+    let taints = json!([{"key": "out", "effect": "NoSchedule"}]);
+    picture.saw_node(&node("a", &taints));
+    assert_eq!(judged(&mut picture, "on-b"), Ok("old, within the budget (R4)"));
+    picture.saw_pod(&terminating(pod("on-b", "b", "1")));
+    picture.saw_pod(&pod("next-b", "b", "2"));
+    // Without it, the node lacks a pod again; Everynode may hear of that a little later.
+    picture.saw_node(&node("a", &json!([])));
+    let pod_of = |name: &str| (UID.to_owned(), name.to_owned());
+    let unwanted = |picture: &Picture| picture.cells[&pod_of("a")].unwanted;
+    assert!(unwanted(&picture).is_within(LINGERS_BRIEFLY, Instant::now()));
+    let cell = picture.cells.get_mut(&pod_of("a")).unwrap();
+    cell.unwanted = Lately::default();
+    let doubt = picture.judge_deletion("on-c", None).unwrap().unwrap_err();
+    assert!(picture.judge_deletion("on-c", Some(&doubt)).unwrap().is_err());
+    // Unless it had got another taint, and news of that was late.
+    picture.saw_node(&node("a", &taints));
+    assert!(picture.judge_deletion("on-c", Some(&doubt)).unwrap().is_ok());
+}
+
+#[test]
 fn updates_on_deletion_delete_nothing_and_those_that_surge_nothing_without_a_successor() {
     let mut picture = at_rest(&json!({"type": "OnDelete"}));
     picture.saw_set(&set("2", &json!({"type": "OnDelete"})));
