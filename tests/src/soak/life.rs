@@ -36,12 +36,38 @@ pub(super) struct Life {
     picture: Shared,
     random: Rng,
     born: u32,
-    versions: BTreeMap<String, u32>,
+    templates: BTreeMap<String, Templates>,
     failures: HashMap<(String, String), u32>,
     /// What was done, by kind.
     pub(super) done: BTreeMap<&'static str, u64>,
     /// What was last done to `DaemonSet`s and nodes, when, and what came of it: of a `DaemonSet`, its generation.
     trail: VecDeque<String>,
+}
+
+/// The templates that a `DaemonSet` has had. Whatever is in one follows from its version, as the checker takes for granted.
+#[derive(Debug, Default)]
+struct Templates {
+    /// Where pods of each version go: the first one is of version 1.
+    placements: Vec<Value>,
+    /// The place of the current one.
+    current: usize,
+}
+
+impl Templates {
+    fn add(&mut self, placement: Value) {
+        self.current = self.placements.len();
+        self.placements.push(placement);
+    }
+
+    fn placement(&self) -> Value {
+        self.placements.get(self.current).cloned().unwrap_or_default()
+    }
+
+    /// The current one, as a merge patch has it: it takes null for "take it away", which is what is meant.
+    fn patch(&self) -> Value {
+        let version = (self.current + 1).to_string();
+        json!({"metadata": {"labels": {VERSION: version}}, "spec": self.placement()})
+    }
 }
 
 impl Life {
@@ -52,7 +78,7 @@ impl Life {
             picture,
             random,
             born: 0,
-            versions: BTreeMap::new(),
+            templates: BTreeMap::new(),
             failures: HashMap::new(),
             done: BTreeMap::new(),
             trail: VecDeque::new(),
@@ -170,18 +196,15 @@ impl Life {
         json!({"nodeSelector": selector, "affinity": affinity, "tolerations": tolerations})
     }
 
-    fn template(version: u32) -> Value {
-        json!({"metadata": {"labels": {VERSION: version.to_string()}}})
-    }
-
     async fn create_set(&mut self) -> Result<()> {
         self.born += 1;
         let name = format!("set-{:04}", self.born);
-        let placement = self.placement();
-        let more = json!({"spec": {"updateStrategy": self.strategy(), "template": Self::template(1)}});
-        self.versions.insert(name.clone(), 1);
+        let mut templates = Templates::default();
+        templates.add(self.placement());
+        let more = json!({"spec": {"updateStrategy": self.strategy(), "template": templates.patch()}});
+        self.templates.insert(name.clone(), templates);
         self.note("DaemonSet created");
-        let set = DaemonSetBuilder::new(&name).pod_spec(&placement).with(&more);
+        let set = DaemonSetBuilder::new(&name).with(&more);
         let created = set.create(&self.client, &self.namespace).await;
         self.changed(&name, &more, created)
     }
@@ -213,24 +236,23 @@ impl Life {
 
     async fn new_version(&mut self, sets: &[String]) -> Result<()> {
         let name = self.one(sets);
-        let version = self.versions.entry(name.clone()).or_default();
-        *version += 1;
-        let patch = json!({"spec": {"template": Self::template(*version)}});
-        self.patch("template changed", &name, &patch).await
+        let templates = self.templates.entry(name.clone()).or_default();
+        templates.add(templates.placement());
+        self.apply_template("template changed", &name).await
     }
 
-    /// Back to the template before, as `kubectl rollout undo` does.
+    /// Back to the template before the last one, as `kubectl rollout undo` does.
     async fn roll_back(&mut self, sets: &[String]) -> Result<()> {
         let name = self.one(sets);
-        let before = self
-            .versions
-            .get(&name)
-            .copied()
-            .unwrap_or(1)
-            .saturating_sub(1)
-            .max(1);
-        let patch = json!({"spec": {"template": Self::template(before)}});
-        self.patch("rolled back", &name, &patch).await
+        let templates = self.templates.entry(name.clone()).or_default();
+        templates.current = templates.placements.len().saturating_sub(2);
+        self.apply_template("rolled back", &name).await
+    }
+
+    async fn apply_template(&mut self, what: &'static str, name: &str) -> Result<()> {
+        let template = self.templates.get(name).map(Templates::patch);
+        let patch = json!({"spec": {"template": template}});
+        self.patch(what, name, &patch).await
     }
 
     async fn change_strategy(&mut self, sets: &[String]) -> Result<()> {
@@ -243,11 +265,8 @@ impl Life {
     async fn change_placement(&mut self, sets: &[String]) -> Result<()> {
         let name = self.one(sets);
         let placement = self.placement();
-        let version = self.versions.entry(name.clone()).or_default();
-        *version += 1;
-        // A merge patch takes null for "take it away", which is what is meant.
-        let patch = json!({"spec": {"template": {"metadata": {"labels": {VERSION: version.to_string()}}, "spec": placement}}});
-        self.patch("placement changed", &name, &patch).await
+        self.templates.entry(name.clone()).or_default().add(placement);
+        self.apply_template("placement changed", &name).await
     }
 
     fn some_pod(&mut self) -> Option<(String, String, String)> {
