@@ -4,11 +4,12 @@ use std::time::Duration;
 
 use backon::{BackoffBuilder, ExponentialBackoff, ExponentialBuilder};
 
-/// Waits that double from the first to the longest, each somewhat longer by chance, without end.
+/// Waits that double from the first to the longest, without end. Each is longer by chance, by up to as much again, and none is longer
+/// than the longest.
 pub fn between(first: Duration, longest: Duration) -> ExponentialBuilder {
     ExponentialBuilder::default()
         .with_min_delay(first)
-        .with_max_delay(longest)
+        .with_max_delay(longest / 2)
         .with_jitter()
         .without_max_times()
 }
@@ -40,5 +41,25 @@ impl Waits {
     /// The next one is the first again.
     pub fn start_over(&mut self) {
         self.ahead = self.pattern.build();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn waits_grow_up_to_the_longest_and_no_further() {
+        let (first, longest) = (Duration::from_millis(100), Duration::from_secs(5));
+        let mut waits = Waits::between(first, longest);
+        let taken: Vec<_> = (0..1_000).map(|_| waits.next_wait()).collect();
+        assert!(taken[0] >= first && taken[0] <= 2 * first, "{:?}", taken[0]);
+        let late = &taken[10..];
+        assert!(
+            late.iter().all(|wait| *wait >= longest / 2 && *wait <= longest),
+            "{late:?}"
+        );
+        waits.start_over();
+        assert!(waits.next_wait() <= 2 * first);
     }
 }

@@ -8,6 +8,9 @@ use prost::bytes::Bytes;
 
 use crate::objects::{self, Encoding};
 
+/// The longest wait after a call without a clear answer: the server may be back at any time.
+const LONGEST_WAIT_FOR_AN_ANSWER: Duration = Duration::from_secs(5);
+
 /// Why a call has not succeeded.
 #[derive(Debug, thiserror::Error)]
 pub enum ApiError {
@@ -31,6 +34,15 @@ impl ApiError {
     /// Whether the server would refuse the same call again: it isn't just that somebody else was faster.
     pub fn is_final(&self) -> bool {
         matches!(self, Self::Refused(_)) && !self.is_conflict()
+    }
+
+    /// The longest wait before the same is tried again, when it is `refused` after a refusal: then somebody has to change something
+    /// first.
+    pub fn longest_wait(&self, refused: Duration) -> Duration {
+        match self {
+            Self::Refused(_) => refused,
+            Self::Busy { .. } | Self::Unclear(_) => refused.min(LONGEST_WAIT_FOR_AN_ANSWER),
+        }
     }
 
     /// Whether the server finds the object wrong as it would be.
@@ -130,5 +142,22 @@ impl<E: std::error::Error> fmt::Display for Cause<'_, E> {
             source = cause.source();
         }
         formatter.write_str(&shown)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_refusals_are_waited_out_for_long() {
+        let minute = Duration::from_mins(1);
+        let refusal = |code| ApiError::of(Status::failure("no", "Reason").with_code(code), None);
+        assert_eq!(refusal(403).longest_wait(minute), minute);
+        for passing in [429, 500, 503, 408] {
+            assert_eq!(refusal(passing).longest_wait(minute), LONGEST_WAIT_FOR_AN_ANSWER);
+        }
+        let short = Duration::from_secs(1);
+        assert_eq!(refusal(500).longest_wait(short), short);
     }
 }

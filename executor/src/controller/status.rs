@@ -23,7 +23,7 @@ const MOST_RESTS: u32 = 10;
 const QUIET: Duration = Duration::from_secs(2);
 /// How many writes without an answer are remembered.
 const MAX_UNCONFIRMED: usize = 16;
-/// The longest wait after failures.
+/// The longest wait after refusals.
 const LONGEST_REST: Duration = Duration::from_secs(30);
 
 /// A write's end.
@@ -108,7 +108,8 @@ impl Controller {
                 } else {
                     warn!(%uid, %error, "a status could not be written");
                 }
-                REST.saturating_mul(1 << failures.min(16)).min(LONGEST_REST)
+                REST.saturating_mul(1 << failures.min(16))
+                    .min(error.longest_wait(LONGEST_REST))
             }
         };
         self.set_timer(Timer::Status(uid), rest);

@@ -15,6 +15,7 @@ use crate::{
 };
 
 const FIRST_WAIT: Duration = Duration::from_millis(200);
+/// The longest wait after a refusal.
 const LONGEST_WAIT: Duration = Duration::from_mins(1);
 /// After this long, what the server refused is tried again: somebody may have changed its mind.
 const FORGIVEN_AFTER: Duration = Duration::from_mins(1);
@@ -120,7 +121,8 @@ impl Controller {
                         error.to_string(),
                     );
                 }
-                FIRST_WAIT.saturating_mul(1 << failures.min(16)).min(LONGEST_WAIT)
+                let longest = error.source.longest_wait(LONGEST_WAIT);
+                FIRST_WAIT.saturating_mul(1 << failures.min(16)).min(longest)
             }
         };
         if let Some(managed) = self.managed.get_mut(&uid) {

@@ -5,7 +5,7 @@
 
 use std::{pin::pin, time::Duration};
 
-use futures::{Stream, StreamExt, TryStreamExt};
+use futures::{FutureExt, Stream, StreamExt, TryStreamExt};
 use http::{Request, header::ACCEPT};
 use http_body_util::{BodyExt, Collected};
 use kube::{Client, client::Body};
@@ -28,9 +28,12 @@ use crate::{
     objects::{self, Encoding, Heard, Unreadable, Watched},
 };
 
-/// The waits after failures, as client-go's.
+/// The waits after failures. The first is client-go's, the longest isn't (30 s there, for the sake of thousands of kubelets): for as long
+/// as a watch waits, nothing that happens in the cluster is known, and there are few executors.
 const FIRST_WAIT: Duration = Duration::from_millis(800);
-const LONGEST_WAIT: Duration = Duration::from_secs(30);
+const LONGEST_WAIT: Duration = Duration::from_secs(10);
+/// The longest wait while somebody wants to hear that everything has been said: who has won the Lease does nothing until then.
+const LONGEST_URGENT_WAIT: Duration = Duration::from_secs(1);
 /// A watch that has lived this long has been a success.
 const A_WHILE: Duration = Duration::from_secs(10);
 /// For how long a watch is asked for, in seconds: between this and twice this, so that not all end together (client-go's values).
@@ -110,7 +113,10 @@ impl<T: Watched> Watch<'_, T> {
                 Ended::Closed => {}
                 Ended::Expired(_) => {
                     info!(kind, "the watch is too old to go on and begins anew");
-                    version = None;
+                    // It is the place that is wrong, and not the time; a list, though, that is too old before its end may be so again.
+                    if version.take().is_some() {
+                        continue;
+                    }
                 }
                 Ended::NotStreamed(reason) if self.streaming => {
                     info!(
@@ -125,7 +131,24 @@ impl<T: Watched> Watch<'_, T> {
                     warn!(kind, error = %Cause(&ended), "watch was interrupted and goes on");
                 }
             }
-            tokio::time::sleep(waits.next_wait()).await;
+            self.rest(waits.next_wait()).await;
+        }
+    }
+
+    /// Waits, and not for long while it is asked whether everything has been said.
+    async fn rest(&self, wait: Duration) {
+        let proved = *self.proof.borrow();
+        let mut questions = self.asked.clone();
+        let asked = async {
+            if questions.wait_for(|asked| *asked > proved).await.is_err() {
+                // Nobody is left to ask.
+                std::future::pending::<()>().await;
+            }
+        };
+        let urgent = asked.then(|()| tokio::time::sleep(LONGEST_URGENT_WAIT));
+        tokio::select! {
+            () = tokio::time::sleep(wait) => {}
+            () = urgent => {}
         }
     }
 

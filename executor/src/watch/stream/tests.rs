@@ -239,7 +239,14 @@ async fn what_the_server_has_forgotten_is_listed_anew() {
     let third = [end_of_list("30")];
     let script = vec![lines(&first), lines(&second), refused, lines(&third)];
     let mut scene = Scene::new(true, script);
-    assert_eq!(scene.hear(7).await, "[ ] [ +b ] [ ]");
+    assert_eq!(scene.hear(2).await, "[ ]");
+    let begun = Instant::now();
+    assert_eq!(scene.hear(3).await, "[ +b ]");
+    assert!(
+        begun.elapsed() < FIRST_WAIT,
+        "a watch that only was too old waited"
+    );
+    assert_eq!(scene.hear(2).await, "[ ]");
     assert_eq!(
         scene.queries(4).await,
         [STREAMED, STREAMED, "resourceVersion=21", STREAMED]
@@ -267,6 +274,25 @@ async fn failures_are_waited_out_and_counted() {
     assert!(
         page.contains("everynode_executor_watch_errors_total{kind=\"Node\"} 2"),
         "{page}"
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn waits_are_cut_short_while_it_is_asked_whether_everything_has_been_said() {
+    let broken = || (500, "text/plain", b"<html>".to_vec());
+    let scene = Scene::new(true, (0..30).map(|_| broken()).collect());
+    scene.queries(10).await;
+    let begun = Instant::now();
+    scene.queries(12).await;
+    assert!(begun.elapsed() >= LONGEST_WAIT / 2, "{:?}", begun.elapsed());
+    // In the middle of a wait, and for as long as there is no answer.
+    scene.asks.send_replace(1);
+    let begun = Instant::now();
+    scene.queries(16).await;
+    assert!(
+        begun.elapsed() <= 5 * LONGEST_URGENT_WAIT,
+        "{:?}",
+        begun.elapsed()
     );
 }
 
