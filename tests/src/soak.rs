@@ -231,6 +231,10 @@ impl Soak {
                 Some(Err(doubt)) => picture
                     .violations
                     .push(format!("a deletion without a reason: {}", doubt.words)),
+                None if picture.may_have_missed_a_pod(since.elapsed() + LAG) => {
+                    let excuse = "made and deleted while the checker's own watch was interrupted";
+                    *deletions.entry(excuse).or_default() += 1;
+                }
                 None => picture
                     .violations
                     .push(format!("a pod {name} was deleted that nobody has ever seen")),

@@ -90,6 +90,8 @@ pub(super) struct Picture {
     graves: HashMap<String, (PodView, Instant)>,
     /// Nodes with two live pods of a `DaemonSet` that doesn't surge as far as is known, and when that was seen.
     crowds: Vec<(Instant, String, String)>,
+    /// When pods were listed anew: some that were made and deleted before that may never have been seen.
+    listed: Lately,
     pub(super) violations: Vec<String>,
 }
 
@@ -287,8 +289,14 @@ impl Picture {
             .retain(|_, (_, since)| now.duration_since(*since) < REMEMBERED);
     }
 
+    /// Whether a pod may have come and gone in so long without having been seen, because the watch was interrupted.
+    pub(super) fn may_have_missed_a_pod(&self, time: Duration) -> bool {
+        self.listed.is_within(time, Instant::now())
+    }
+
     /// A list has begun anew: what isn't on it is gone.
     pub(super) fn keep_pods(&mut self, pods: &[Pod]) {
+        self.listed.note(Instant::now());
         let there: BTreeSet<_> = pods.iter().filter_map(kube::ResourceExt::uid).collect();
         let now = Instant::now();
         let gone: Vec<_> = self

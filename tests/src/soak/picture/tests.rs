@@ -119,6 +119,7 @@ fn a_deletion_of_the_only_pod_of_the_current_template_has_no_reason() {
     let mut picture = at_rest(&rolling(1, 0));
     assert!(judged(&mut picture, "on-a").is_err());
     assert_eq!(picture.judge_deletion("never-seen", None), None);
+    assert!(!picture.may_have_missed_a_pod(LAG));
     // Nor has it when the pod is gone by the time that it is judged.
     picture.saw_pod(&terminating(pod("on-a", "a", "1")));
     picture.lost_pod(&pod("on-a", "a", "1"));
@@ -189,6 +190,14 @@ fn a_pod_that_an_update_took_isnt_missing_while_none_is_wanted_there() {
     // Unless it had got another taint, and news of that was late.
     picture.saw_node(&node("a", &taints));
     assert!(picture.judge_deletion("on-c", Some(&doubt)).unwrap().is_ok());
+}
+
+#[test]
+fn pods_may_have_been_missed_when_they_are_listed_anew() {
+    let mut picture = at_rest(&rolling(1, 0));
+    picture.keep_pods(&[pod("on-a", "a", "1")]);
+    assert!(picture.may_have_missed_a_pod(LAG));
+    assert!(!picture.may_have_missed_a_pod(Duration::ZERO));
 }
 
 #[test]
