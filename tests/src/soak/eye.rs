@@ -2,16 +2,21 @@
 
 use std::fmt::Debug;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use futures::{StreamExt as _, pin_mut};
 use k8s_openapi::api::apps::v1::DaemonSet;
 use k8s_openapi::api::core::v1::{Node, Pod};
-use kube::runtime::{WatchStreamExt as _, watcher};
+use kube::runtime::watcher;
 use kube::{Api, Client, ResourceExt};
 use serde::de::DeserializeOwned;
 use tokio::task::JoinSet;
 
 use super::picture::Picture;
+
+/// When a watch that has failed is tried again: sooner than Everynode does, so as to miss little of what that does when the API server
+/// is back.
+const WAIT: Duration = Duration::from_millis(200);
 
 /// The picture, which several tasks draw and read.
 #[derive(Debug, Clone, Default)]
@@ -68,12 +73,15 @@ async fn watch<K>(
 ) where
     K: kube::Resource + Clone + Debug + DeserializeOwned + Send + 'static,
 {
-    let events = watcher::watcher(api, watcher::Config::default()).default_backoff();
+    let events = watcher::watcher(api, watcher::Config::default());
     pin_mut!(events);
     let mut listed = Vec::new();
     while let Some(event) = events.next().await {
         // What a watch missed while the API server was away is on the list that follows.
-        let Ok(event) = event else { continue };
+        let Ok(event) = event else {
+            tokio::time::sleep(WAIT).await;
+            continue;
+        };
         let mut picture = picture.lock();
         match event {
             watcher::Event::Init => listed.clear(),
