@@ -61,8 +61,7 @@ async fn insist<T, F: Future<Output = Result<T, ApiError>>>(
     loop {
         let answer = call().await;
         let retry_after = match &answer {
-            Err(ApiError::Busy { retry_after, .. }) => *retry_after,
-            Err(ApiError::Unclear(_)) => None,
+            Err(error @ (ApiError::Busy { .. } | ApiError::Unclear(_))) => error.retry_after(),
             Ok(_) | Err(ApiError::Refused(_)) => return Some(answer),
         };
         if begun.elapsed() >= PATIENCE {

@@ -36,12 +36,22 @@ impl ApiError {
         matches!(self, Self::Refused(_)) && !self.is_conflict()
     }
 
-    /// The longest wait before the same is tried again, when it is `refused` after a refusal: then somebody has to change something
-    /// first.
-    pub fn longest_wait(&self, refused: Duration) -> Duration {
+    /// How long to wait before the same is tried again: from the first wait on twice as long after each failure before, and not shorter than
+    /// the server asks for. After a refusal somebody has to change something first, so only those are waited out for the longest.
+    pub fn wait(&self, failures: u32, first: Duration, longest: Duration) -> Duration {
+        let longest = match self {
+            Self::Refused(_) => longest,
+            Self::Busy { .. } | Self::Unclear(_) => longest.min(LONGEST_WAIT_FOR_AN_ANSWER),
+        };
+        let wait = first.saturating_mul(1 << failures.min(16)).min(longest);
+        wait.max(self.retry_after().unwrap_or_default())
+    }
+
+    /// How long the server wants to be left alone.
+    pub fn retry_after(&self) -> Option<Duration> {
         match self {
-            Self::Refused(_) => refused,
-            Self::Busy { .. } | Self::Unclear(_) => refused.min(LONGEST_WAIT_FOR_AN_ANSWER),
+            Self::Busy { retry_after, .. } => *retry_after,
+            Self::Refused(_) | Self::Unclear(_) => None,
         }
     }
 
@@ -150,14 +160,20 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_refusals_are_waited_out_for_long() {
-        let minute = Duration::from_mins(1);
-        let refusal = |code| ApiError::of(Status::failure("no", "Reason").with_code(code), None);
-        assert_eq!(refusal(403).longest_wait(minute), minute);
+    fn only_refusals_are_waited_out_for_long_and_never_less_than_the_server_asks_for() {
+        let (first, minute) = (Duration::from_millis(200), Duration::from_mins(1));
+        let error = |code| ApiError::of(Status::failure("no", "Reason").with_code(code), None);
+        assert_eq!(error(403).wait(0, first, minute), first);
+        assert_eq!(error(403).wait(1_000, first, minute), minute);
         for passing in [429, 500, 503, 408] {
-            assert_eq!(refusal(passing).longest_wait(minute), LONGEST_WAIT_FOR_AN_ANSWER);
+            assert_eq!(
+                error(passing).wait(1_000, first, minute),
+                LONGEST_WAIT_FOR_AN_ANSWER
+            );
+            assert_eq!(error(passing).wait(1_000, first, first), first);
         }
-        let short = Duration::from_secs(1);
-        assert_eq!(refusal(500).longest_wait(short), short);
+        let busy = Status::failure("busy", "Reason").with_code(429);
+        let busy = ApiError::of(busy, Some(Duration::from_secs(7)));
+        assert_eq!(busy.wait(0, first, minute), Duration::from_secs(7));
     }
 }

@@ -108,8 +108,7 @@ impl Controller {
                 } else {
                     warn!(%uid, %error, "a status could not be written");
                 }
-                REST.saturating_mul(1 << failures.min(16))
-                    .min(error.longest_wait(LONGEST_REST))
+                error.wait(failures, REST, LONGEST_REST)
             }
         };
         self.set_timer(Timer::Status(uid), rest);

@@ -121,8 +121,7 @@ impl Controller {
                         error.to_string(),
                     );
                 }
-                let longest = error.source.longest_wait(LONGEST_WAIT);
-                FIRST_WAIT.saturating_mul(1 << failures.min(16)).min(longest)
+                error.source.wait(failures, FIRST_WAIT, LONGEST_WAIT)
             }
         };
         if let Some(managed) = self.managed.get_mut(&uid) {

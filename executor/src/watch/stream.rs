@@ -129,6 +129,11 @@ impl<T: Watched> Watch<'_, T> {
                 Ended::NotStreamed(_) | Ended::Failed(_) => {
                     self.metrics.watch_error(T::KIND);
                     warn!(kind, error = %Cause(&ended), "watch was interrupted and goes on");
+                    if let Ended::Failed(error) = &ended
+                        && let Some(after) = error.retry_after()
+                    {
+                        tokio::time::sleep(after).await;
+                    }
                 }
             }
             self.rest(waits.next_wait()).await;

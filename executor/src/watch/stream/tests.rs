@@ -264,12 +264,17 @@ async fn a_streamed_list_that_breaks_off_begins_anew() {
 
 #[tokio::test(start_paused = true)]
 async fn failures_are_waited_out_and_counted() {
-    let busy = (429, JSON, b"slow down".to_vec());
+    let busy = json!({"kind": "Status", "code": 429, "message": "busy", "details": {"retryAfterSeconds": 7}});
+    let busy = (429, JSON, busy.to_string().into_bytes());
     let broken = (500, "text/plain", b"<html>".to_vec());
     let mut scene = Scene::new(true, vec![busy, broken, lines(&[end_of_list("3")])]);
     let begun = Instant::now();
     assert_eq!(scene.hear(2).await, "[ ]");
-    assert!(begun.elapsed() >= FIRST_WAIT, "it was asked again at once");
+    let waited = begun.elapsed();
+    assert!(
+        waited >= Duration::from_secs(7) + 2 * FIRST_WAIT,
+        "it was asked again after {waited:?}"
+    );
     let page = scene.metrics.encode();
     assert!(
         page.contains("everynode_executor_watch_errors_total{kind=\"Node\"} 2"),
