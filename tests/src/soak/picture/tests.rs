@@ -157,6 +157,13 @@ fn an_update_may_take_as_many_pods_as_may_be_missing_and_no_more() {
     assert!(picture.judge_deletion("on-b", Some(&doubt)).unwrap().is_err());
     picture.saw_set(&set("2", &rolling(2, 0)));
     assert!(picture.judge_deletion("on-b", Some(&doubt)).unwrap().is_ok());
+    // So does that nobody knows when it was replaced.
+    let mut picture = at_rest(&rolling(1, 0));
+    picture.saw_set(&set("2", &rolling(1, 0)));
+    assert!(judged(&mut picture, "on-a").is_ok());
+    let doubt = picture.judge_deletion("on-b", None).unwrap().unwrap_err();
+    picture.keep_pods(&[pod("next-a", "a", "2"), pod("on-c", "c", "1")]);
+    assert!(picture.judge_deletion("on-b", Some(&doubt)).unwrap().is_ok());
     // The next may go when the first has been replaced.
     let mut picture = at_rest(&rolling(1, 0));
     picture.saw_set(&set("2", &rolling(1, 0)));
