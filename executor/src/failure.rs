@@ -11,6 +11,9 @@ use crate::objects::{self, Encoding};
 /// The longest wait after a call without a clear answer: the server may be back at any time.
 const LONGEST_WAIT_FOR_AN_ANSWER: Duration = Duration::from_secs(5);
 
+/// The longest that a server is left alone because it asks for it. What stands before it may ask for anything.
+const LONGEST_RETRY_AFTER: Duration = Duration::from_mins(1);
+
 /// Why a call has not succeeded.
 #[derive(Debug, thiserror::Error)]
 pub enum ApiError {
@@ -47,10 +50,10 @@ impl ApiError {
         wait.max(self.retry_after().unwrap_or_default())
     }
 
-    /// How long the server wants to be left alone.
+    /// How long the server wants to be left alone, but no longer than a minute.
     pub fn retry_after(&self) -> Option<Duration> {
         match self {
-            Self::Busy { retry_after, .. } => *retry_after,
+            Self::Busy { retry_after, .. } => retry_after.map(|after| after.min(LONGEST_RETRY_AFTER)),
             Self::Refused(_) | Self::Unclear(_) => None,
         }
     }
@@ -172,8 +175,11 @@ mod tests {
             );
             assert_eq!(error(passing).wait(1_000, first, first), first);
         }
-        let busy = Status::failure("busy", "Reason").with_code(429);
-        let busy = ApiError::of(busy, Some(Duration::from_secs(7)));
-        assert_eq!(busy.wait(0, first, minute), Duration::from_secs(7));
+        let busy = |seconds| {
+            let status = Status::failure("busy", "Reason").with_code(429);
+            ApiError::of(status, Some(Duration::from_secs(seconds)))
+        };
+        assert_eq!(busy(7).wait(0, first, minute), Duration::from_secs(7));
+        assert_eq!(busy(86_400).wait(0, first, minute), LONGEST_RETRY_AFTER);
     }
 }
