@@ -190,7 +190,12 @@ impl Controller {
     fn take_in(&mut self, first: Read) {
         self.latency.took_in(first.at);
         self.cluster.apply(first.change);
-        for _ in 1..CHANGES_AT_ONCE {
+        self.take_in_waiting(CHANGES_AT_ONCE - 1);
+    }
+
+    /// Takes in changes that have been read, but no more than so many.
+    fn take_in_waiting(&mut self, most: usize) {
+        for _ in 0..most {
             match self.parts.changes.try_recv() {
                 Ok(next) => self.cluster.apply(next.change),
                 Err(_) => break,

@@ -32,9 +32,7 @@ impl Controller {
     /// Begins a term: with the caches as they are, and all else from the beginning.
     fn lead(&mut self, number: u64) {
         // What the watches have said by now, the leader before may have done.
-        while let Ok(next) = self.parts.changes.try_recv() {
-            self.cluster.apply(next.change);
-        }
+        self.take_in_waiting(self.parts.changes.len());
         let sessions = self.parts.opener.open(number);
         self.term = Some(Term { number, sessions });
         self.parts.metrics.leading(true);

@@ -5,7 +5,7 @@
 
 use std::{pin::pin, time::Duration};
 
-use futures::{FutureExt, Stream, StreamExt, TryStreamExt};
+use futures::{Stream, StreamExt, TryStreamExt};
 use http::{Request, header::ACCEPT};
 use http_body_util::{BodyExt, Collected};
 use kube::{Client, client::Body};
@@ -142,18 +142,14 @@ impl<T: Watched> Watch<'_, T> {
 
     /// Waits, and not for long while it is asked whether everything has been said.
     async fn rest(&self, wait: Duration) {
-        let proved = *self.proof.borrow();
-        let mut questions = self.asked.clone();
-        let asked = async {
-            if questions.wait_for(|asked| *asked > proved).await.is_err() {
-                // Nobody is left to ask.
-                std::future::pending::<()>().await;
-            }
+        let urgent = async {
+            self.question().await?;
+            tokio::time::sleep(LONGEST_URGENT_WAIT).await;
+            Ok::<_, Ended>(())
         };
-        let urgent = asked.then(|()| tokio::time::sleep(LONGEST_URGENT_WAIT));
         tokio::select! {
             () = tokio::time::sleep(wait) => {}
-            () = urgent => {}
+            Ok(()) = urgent => {}
         }
     }
 
@@ -256,13 +252,18 @@ impl<T: Watched> Watch<'_, T> {
         }
     }
 
-    /// Waits until it is asked whether everything has been said, and then until it has: the server has been asked, and has answered
-    /// after everything it knew of, on the same line.
-    async fn proof(&self) -> Result<u64, Ended> {
+    /// Waits until it is asked whether everything has been said, unless it is already, and says how often it was.
+    async fn question(&self) -> Result<u64, Ended> {
         let proved = *self.proof.borrow();
         let mut questions = self.asked.clone();
         let asked = questions.wait_for(|asked| *asked > proved).await;
-        let asked = asked.map(|asked| *asked).map_err(|_| Ended::Unwanted)?;
+        asked.map(|asked| *asked).map_err(|_| Ended::Unwanted)
+    }
+
+    /// Waits until it is asked whether everything has been said, and then until it has: the server has been asked, and has answered
+    /// after everything it knew of, on the same line.
+    async fn proof(&self) -> Result<u64, Ended> {
+        let asked = self.question().await?;
         let ask = async {
             // Without a version, the answer is of this moment.
             let (_, body) = self.answer(&format!("{}?limit=1", T::PATH)).await?;

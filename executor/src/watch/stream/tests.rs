@@ -147,6 +147,12 @@ fn lines(lines: &[String]) -> Answer {
     (200, JSON, lines.concat().into_bytes())
 }
 
+/// A page without a node, as an answer to whoever only wants one.
+fn page() -> Answer {
+    let page = json!({"kind": "NodeList", "metadata": {"resourceVersion": "9"}, "items": []});
+    (200, JSON, page.to_string().into_bytes())
+}
+
 fn gone() -> Value {
     json!({"kind": "Status", "status": "Failure", "code": 410, "reason": "Expired", "message": "too old"})
 }
@@ -172,10 +178,8 @@ async fn a_watch_that_the_server_ends_goes_on_where_it_was() {
 async fn a_watch_is_fresh_when_the_server_has_answered_and_not_while_it_is_interrupted() {
     let first = [event("ADDED", &node("a", "1")), end_of_list("5")];
     let second = [event("MODIFIED", &node("a", "7"))];
-    let page = json!({"kind": "NodeList", "metadata": {"resourceVersion": "9"}, "items": []});
-    let page = (200, JSON, page.to_string().into_bytes());
     let refusal = (503, JSON, gone().to_string().into_bytes());
-    let answers = vec![lines(&first), refusal, lines(&second), page];
+    let answers = vec![lines(&first), refusal, lines(&second), page()];
     let mut scene = Scene::falling_silent(answers);
     assert_eq!(scene.hear(3).await, "[ +a ]");
     scene.asks.send_replace(1);
@@ -196,20 +200,15 @@ async fn a_watch_says_that_it_is_fresh_after_what_was_there_before() {
         end_of_list("5"),
         event("MODIFIED", &node("a", "7")),
     ];
-    let page = json!({"kind": "NodeList", "metadata": {"resourceVersion": "9"}, "items": []});
-    let mut scene = Scene::answering(
-        true,
-        vec![lines(&first), (200, JSON, page.to_string().into_bytes())],
-        |body| {
-            let is_page = body.starts_with(b"{\"items");
-            let pieces = futures::stream::iter([Ok::<_, Infallible>(body)]);
-            if is_page {
-                axum::body::Body::from_stream(pieces)
-            } else {
-                axum::body::Body::from_stream(pieces.chain(futures::stream::pending()))
-            }
-        },
-    );
+    let mut scene = Scene::answering(true, vec![lines(&first), page()], |body| {
+        let is_page = body.starts_with(b"{\"items");
+        let pieces = futures::stream::iter([Ok::<_, Infallible>(body)]);
+        if is_page {
+            axum::body::Body::from_stream(pieces)
+        } else {
+            axum::body::Body::from_stream(pieces.chain(futures::stream::pending()))
+        }
+    });
     scene.asks.send_replace(1);
     scene.proof.wait_for(|proved| *proved == 1).await.unwrap();
     assert_eq!(scene.changes.len(), 4, "all of it was said before");
