@@ -78,6 +78,17 @@ struct CellPast {
     served: Lately,
 }
 
+impl CellPast {
+    fn note_place(&mut self, place: Place, now: Instant) {
+        if place != Place::Wanted {
+            self.unwanted.note(now);
+        }
+        if place == Place::Forbidden {
+            self.forbidden.note(now);
+        }
+    }
+}
+
 /// The cluster as the checker sees it.
 #[derive(Debug, Default)]
 pub(super) struct Picture {
@@ -116,8 +127,7 @@ impl Picture {
             let now = Instant::now();
             for set in self.sets.keys() {
                 let cell = self.cells.entry((set.clone(), name.to_owned())).or_default();
-                cell.forbidden.note(now);
-                cell.unwanted.note(now);
+                cell.note_place(Place::Forbidden, now);
             }
         }
         self.note_places(|_, node| node == name);
@@ -173,15 +183,8 @@ impl Picture {
         let now = Instant::now();
         for (uid, set) in &self.sets {
             for (name, site) in self.nodes.iter().filter(|(name, _)| meant(uid, name)) {
-                let place = set.wish.on(site);
-                if place == Place::Wanted {
-                    continue;
-                }
                 let cell = self.cells.entry((uid.clone(), name.clone())).or_default();
-                cell.unwanted.note(now);
-                if place == Place::Forbidden {
-                    cell.forbidden.note(now);
-                }
+                cell.note_place(set.wish.on(site), now);
             }
         }
     }
@@ -296,9 +299,9 @@ impl Picture {
 
     /// A list has begun anew: what isn't on it is gone.
     pub(super) fn keep_pods(&mut self, pods: &[Pod]) {
-        self.listed.note(Instant::now());
-        let there: BTreeSet<_> = pods.iter().filter_map(kube::ResourceExt::uid).collect();
         let now = Instant::now();
+        self.listed.note(now);
+        let there: BTreeSet<_> = pods.iter().filter_map(kube::ResourceExt::uid).collect();
         let gone: Vec<_> = self
             .pods
             .keys()

@@ -187,10 +187,9 @@ fn a_pod_that_an_update_took_isnt_missing_while_none_is_wanted_there() {
     picture.saw_pod(&pod("next-b", "b", "2"));
     // Without it, the node lacks a pod again; Everynode may hear of that a little later.
     picture.saw_node(&node("a", &json!([])));
-    let pod_of = |name: &str| (UID.to_owned(), name.to_owned());
-    let unwanted = |picture: &Picture| picture.cells[&pod_of("a")].unwanted;
-    assert!(unwanted(&picture).is_within(LINGERS_BRIEFLY, Instant::now()));
-    let cell = picture.cells.get_mut(&pod_of("a")).unwrap();
+    let key = (UID.to_owned(), "a".to_owned());
+    let cell = picture.cells.get_mut(&key).unwrap();
+    assert!(cell.unwanted.is_within(LINGERS_BRIEFLY, Instant::now()));
     cell.unwanted = Lately::default();
     let doubt = picture.judge_deletion("on-c", None).unwrap().unwrap_err();
     assert!(picture.judge_deletion("on-c", Some(&doubt)).unwrap().is_err());
