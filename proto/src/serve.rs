@@ -9,6 +9,7 @@
 //!   do the answers that were made by [`in_background`] and wait for their callers to take them;
 //! - connections, streams on each of them and headers are bounded;
 //! - under TLS a client's certificate has to bear a name that may ask for it;
+//! - where a service wants to know its callers, an [`Authenticator`] says who they are before they take a place;
 //! - on shutdown streams end, unary calls are still answered.
 //!
 //! Health and reflection pass without limits: what asks whether a busy server lives must hear that it does.
@@ -21,9 +22,10 @@
 //!   `incoming` and `outgoing` (bodies);
 //! - [`in_background`]: work that takes a while;
 //! - [`trace`]: whose call is made for whom;
-//! - [`Clients`], [`Peer`]: who may ask for what, and who does;
+//! - [`Clients`], [`Peer`], [`Authenticator`]: who may ask for what, and who does;
 //! - `connections`, `secure` (TLS), [`Health`], [`Server`]: the port.
 
+mod authenticate;
 mod background;
 mod connections;
 mod deadline;
@@ -44,6 +46,7 @@ pub mod trace;
 mod tests;
 
 pub use self::{
+    authenticate::{Authenticated, Authenticator},
     background::in_background,
     health::Health,
     limits::{

@@ -15,6 +15,7 @@
 mod connector;
 mod load;
 mod names;
+mod validity;
 
 use std::{
     convert::Infallible,
@@ -31,6 +32,7 @@ use self::load::Loaded;
 pub use self::{
     connector::{ConnectError, Connector, NameError, handshake},
     names::names,
+    validity::not_after,
 };
 
 /// How often the files are looked at. A renewed certificate is there days before the old one expires; but whoever replaces

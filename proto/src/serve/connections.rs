@@ -99,6 +99,11 @@ impl<IO> Connection<IO> {
         self.handle.clone()
     }
 
+    /// Where it comes from, if that is known.
+    pub(super) fn remote_address(&self) -> Option<SocketAddr> {
+        self.address
+    }
+
     /// Where it comes from, for people.
     pub(super) fn address(&self) -> String {
         self.address

@@ -10,11 +10,12 @@ use std::{
 
 use http::{Request, Response};
 use tokio::time::Instant;
-use tonic::body::Body;
+use tonic::{Status, body::Body};
 use tower::{Layer, Service, ServiceExt};
 
 use super::{
     Clients, Kind, Peer, Refusal,
+    authenticate::Authentication,
     deadline::{Deadline, Passed},
     incoming::Incoming,
     limits::PATIENCE,
@@ -31,15 +32,22 @@ pub(super) struct GateLayer {
     room: Arc<Room>,
     methods: Arc<Methods>,
     clients: Option<Arc<Clients>>,
+    authentication: Option<Arc<Authentication>>,
 }
 
 impl GateLayer {
-    /// Without `clients` everybody may ask for everything, as far as the gate is concerned.
-    pub(super) fn new(room: Room, methods: Methods, clients: Option<Clients>) -> Self {
+    /// Without `clients` and `authentication` everybody may ask for everything, as far as the gate is concerned.
+    pub(super) fn new(
+        room: Room,
+        methods: Methods,
+        clients: Option<Clients>,
+        authentication: Option<Authentication>,
+    ) -> Self {
         Self {
             room: Arc::new(room),
             methods: Arc::new(methods),
             clients: clients.map(Arc::new),
+            authentication: authentication.map(Arc::new),
         }
     }
 }
@@ -53,6 +61,7 @@ impl<S> Layer<S> for GateLayer {
             room: self.room.clone(),
             methods: self.methods.clone(),
             clients: self.clients.clone(),
+            authentication: self.authentication.clone(),
         }
     }
 }
@@ -64,6 +73,7 @@ pub(super) struct Gate<S> {
     room: Arc<Room>,
     methods: Arc<Methods>,
     clients: Option<Arc<Clients>>,
+    authentication: Option<Arc<Authentication>>,
 }
 
 type Answered = Result<Response<Body>, Infallible>;
@@ -93,10 +103,11 @@ where
             let refused = room.refuse(Refusal::Forbidden, status).into_http();
             return Box::pin(future::ready(Ok(refused)));
         }
+        let authentication = self.authentication.clone();
         let traced = trace::Call::begin(request.headers(), path, kind.is_none());
         let answered: Self::Future = match kind {
-            Some(Kind::Call) => Box::pin(call(room, inner, request, deadline)),
-            Some(Kind::Stream) => Box::pin(stream(room, inner, request, deadline)),
+            Some(Kind::Call) => Box::pin(call(room, inner, request, deadline, authentication)),
+            Some(Kind::Stream) => Box::pin(stream(room, inner, request, deadline, authentication)),
             None => Box::pin(unlimited(room, inner, request)),
         };
         match traced {
@@ -106,11 +117,21 @@ where
     }
 }
 
-async fn call<S>(room: Arc<Room>, inner: S, mut request: Request<Body>, deadline: Deadline) -> Answered
+async fn call<S>(
+    room: Arc<Room>,
+    inner: S,
+    mut request: Request<Body>,
+    deadline: Deadline,
+    authentication: Option<Arc<Authentication>>,
+) -> Answered
 where
     S: Service<Request<Body>, Response = Response<Body>, Error = Infallible>,
 {
-    let leave = match deadline.cut(room.enter(Kind::Call)).await {
+    let admitted = async {
+        authenticate(&room, authentication.as_deref(), &mut request).await?;
+        room.enter(Kind::Call).await
+    };
+    let leave = match deadline.cut(admitted).await {
         Ok(Ok(leave)) => leave,
         Ok(Err(refused)) => return Ok(refused.into_http()),
         Err(Passed) => return Ok(late(&room, deadline)),
@@ -128,12 +149,21 @@ where
     }
 }
 
-async fn stream<S>(room: Arc<Room>, inner: S, mut request: Request<Body>, deadline: Deadline) -> Answered
+async fn stream<S>(
+    room: Arc<Room>,
+    inner: S,
+    mut request: Request<Body>,
+    deadline: Deadline,
+    authentication: Option<Arc<Authentication>>,
+) -> Answered
 where
     S: Service<Request<Body>, Response = Response<Body>, Error = Infallible>,
 {
     let shutdown = room.shutdown.clone();
     let begun = async {
+        if let Err(refused) = authenticate(&room, authentication.as_deref(), &mut request).await {
+            return Ok((refused.into_http(), None));
+        }
         let leave = match room.enter(Kind::Stream).await {
             Ok(leave) => leave,
             Err(refused) => return Ok((refused.into_http(), None)),
@@ -165,6 +195,22 @@ where
         () = shutdown.cancelled() => return Ok(refusal::shutting_down().into_http()),
     };
     Ok(response.map(|body| Body::new(Outgoing::of_stream(body, room, None, shutdown))))
+}
+
+/// Finds out who sends the request, if anybody has to know. It takes no place meanwhile.
+async fn authenticate(
+    room: &Room,
+    authentication: Option<&Authentication>,
+    request: &mut Request<Body>,
+) -> Result<(), Status> {
+    let Some(authentication) = authentication else {
+        return Ok(());
+    };
+    let headers = request.headers();
+    let peer = request.extensions().get::<Peer>();
+    let authenticated = authentication.check(room, headers, peer).await?;
+    request.extensions_mut().insert(authenticated);
+    Ok(())
 }
 
 fn late(room: &Room, deadline: Deadline) -> Response<Body> {

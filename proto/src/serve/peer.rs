@@ -1,6 +1,10 @@
 //! Who is at the other end of a connection, and what they may ask for.
 
-use std::sync::Arc;
+use std::{
+    net::{IpAddr, Ipv6Addr},
+    sync::Arc,
+    time::SystemTime,
+};
 
 use tonic::{Request, Status};
 
@@ -14,6 +18,8 @@ const EVERYBODY: &str = "*";
 pub struct Peer {
     pub(super) handle: Handle,
     pub(super) identity: Identity,
+    pub(super) address: Option<IpAddr>,
+    pub(super) not_after: Option<SystemTime>,
 }
 
 /// As whom it is known.
@@ -31,6 +37,42 @@ impl Peer {
     /// The identity of whoever sent a request; `None` when it didn't come by a connection of a [`Server`](super::Server).
     pub fn identity<T>(request: &Request<T>) -> Option<&Identity> {
         request.extensions().get::<Self>().map(|peer| &peer.identity)
+    }
+
+    /// The other end of a connection that no [`Server`](super::Server) has accepted.
+    pub fn new(identity: Identity, address: Option<IpAddr>) -> Self {
+        Self {
+            handle: Handle::default(),
+            identity,
+            address,
+            not_after: None,
+        }
+    }
+
+    /// The same, with a certificate that is valid until then.
+    #[must_use]
+    pub fn valid_until(mut self, not_after: SystemTime) -> Self {
+        self.not_after = Some(not_after);
+        self
+    }
+
+    /// As whom it is known.
+    pub fn known_as(&self) -> &Identity {
+        &self.identity
+    }
+
+    /// When its certificate expires, if it has one.
+    pub fn not_after(&self) -> Option<SystemTime> {
+        self.not_after
+    }
+
+    /// The address that limits per address go by, if it is known. Of an IPv6 address that is the network of 64 bits,
+    /// within which a host chooses its addresses freely.
+    pub fn network(&self) -> Option<IpAddr> {
+        self.address.map(|address| match address.to_canonical() {
+            IpAddr::V4(address) => IpAddr::V4(address),
+            IpAddr::V6(address) => IpAddr::V6(Ipv6Addr::from_bits(address.to_bits() & !u128::from(u64::MAX))),
+        })
     }
 }
 
@@ -100,10 +142,7 @@ mod tests {
     }
 
     fn peer(identity: Identity) -> Peer {
-        Peer {
-            handle: Handle::default(),
-            identity,
-        }
+        Peer::new(identity, None)
     }
 
     fn named(names: &[&str]) -> Peer {

@@ -27,11 +27,15 @@ pub enum Refusal {
     Handshake,
     /// The client's certificate is not among those that may ask for it.
     Forbidden,
+    /// The caller can't be authenticated.
+    Unauthenticated,
+    /// As many callers as may be are being authenticated.
+    Authentications,
 }
 
 impl Refusal {
     /// All of them.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 10] = [
         Self::Calls,
         Self::Streams,
         Self::Connections,
@@ -40,6 +44,8 @@ impl Refusal {
         Self::Deadline,
         Self::Handshake,
         Self::Forbidden,
+        Self::Unauthenticated,
+        Self::Authentications,
     ];
 
     /// The name, for metrics.
@@ -53,6 +59,8 @@ impl Refusal {
             Self::Deadline => "deadline",
             Self::Handshake => "handshake",
             Self::Forbidden => "forbidden",
+            Self::Unauthenticated => "unauthenticated",
+            Self::Authentications => "authentications",
         }
     }
 }
@@ -113,6 +121,18 @@ pub(super) fn memory_full(limits: &Limits, of: &str) -> Status {
             limits.max_request_bytes()
         ),
     )
+}
+
+/// `RESOURCE_EXHAUSTED` with `RetryInfo`, when so many callers are already being authenticated.
+pub(super) fn too_many_authentications(most: u32, callers: &str) -> Status {
+    exhausted(&format!(
+        "{most} {callers} are being authenticated, and no more at the same time"
+    ))
+}
+
+/// `RESOURCE_EXHAUSTED` with `RetryInfo`, for a limit that the caller doesn't exceed if it tries again later.
+pub fn exhausted(why: &str) -> Status {
+    try_again(Code::ResourceExhausted, why)
 }
 
 /// `DEADLINE_EXCEEDED`, saying whose deadline it was.

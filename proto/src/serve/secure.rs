@@ -5,7 +5,7 @@ use std::{
     pin::Pin,
     sync::Arc,
     task::{Context, Poll},
-    time::Duration,
+    time::{Duration, SystemTime},
 };
 
 use futures::{Stream, StreamExt};
@@ -22,7 +22,7 @@ use super::{
     connections::Connection,
     peer::{Identity, Peer},
 };
-use crate::tls::{ClientCertificates, Credentials, names};
+use crate::tls::{ClientCertificates, Credentials, names, not_after};
 
 /// How long a handshake may take. Meanwhile the connection counts as one.
 const HANDSHAKE_DEADLINE: Duration = Duration::from_secs(10);
@@ -42,7 +42,7 @@ pub(super) enum Served<IO> {
     /// It is as it came.
     Plain(Connection<IO>),
     /// It is encrypted.
-    Secure(Box<TlsStream<Connection<IO>>>, Identity),
+    Secure(Box<TlsStream<Connection<IO>>>, Identity, Option<SystemTime>),
 }
 
 /// Does the handshakes of connections, each beside all others. Those that fail are closed.
@@ -85,11 +85,15 @@ impl Security {
         let failure = match timeout(HANDSHAKE_DEADLINE, acceptor.accept(connection)).await {
             Ok(Ok(stream)) => {
                 let chain = stream.get_ref().1.peer_certificates();
-                let identity = match chain.and_then(<[_]>::first) {
-                    Some(certificate) => Identity::Certified(names(certificate).into()),
-                    None => Identity::Unknown,
+                let certificate = chain.and_then(<[_]>::first);
+                let (identity, not_after) = match certificate {
+                    Some(certificate) => (
+                        Identity::Certified(names(certificate).into()),
+                        not_after(certificate),
+                    ),
+                    None => (Identity::Unknown, None),
                 };
-                return Some(Served::Secure(Box::new(stream), identity));
+                return Some(Served::Secure(Box::new(stream), identity, not_after));
             }
             // Somebody wanted to know whether the port is open.
             Ok(Err(error)) if error.kind() == io::ErrorKind::UnexpectedEof => return None,
@@ -149,13 +153,15 @@ impl<IO> Connected for Served<IO> {
     type ConnectInfo = Peer;
 
     fn connect_info(&self) -> Peer {
-        let (connection, identity) = match self {
-            Self::Plain(connection) => (connection, Identity::Unasked),
-            Self::Secure(stream, identity) => (stream.get_ref().0, identity.clone()),
+        let (connection, identity, not_after) = match self {
+            Self::Plain(connection) => (connection, Identity::Unasked, None),
+            Self::Secure(stream, identity, not_after) => (stream.get_ref().0, identity.clone(), *not_after),
         };
         Peer {
             handle: connection.handle(),
             identity,
+            address: connection.remote_address().map(|address| address.ip()),
+            not_after,
         }
     }
 }
@@ -168,7 +174,7 @@ impl<IO: AsyncRead + AsyncWrite + Unpin> AsyncRead for Served<IO> {
     ) -> Poll<io::Result<()>> {
         match self.get_mut() {
             Self::Plain(io) => Pin::new(io).poll_read(context, buffer),
-            Self::Secure(io, _) => Pin::new(io).poll_read(context, buffer),
+            Self::Secure(io, ..) => Pin::new(io).poll_read(context, buffer),
         }
     }
 }
@@ -177,21 +183,21 @@ impl<IO: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Served<IO> {
     fn poll_write(self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         match self.get_mut() {
             Self::Plain(io) => Pin::new(io).poll_write(context, bytes),
-            Self::Secure(io, _) => Pin::new(io).poll_write(context, bytes),
+            Self::Secure(io, ..) => Pin::new(io).poll_write(context, bytes),
         }
     }
 
     fn poll_flush(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
         match self.get_mut() {
             Self::Plain(io) => Pin::new(io).poll_flush(context),
-            Self::Secure(io, _) => Pin::new(io).poll_flush(context),
+            Self::Secure(io, ..) => Pin::new(io).poll_flush(context),
         }
     }
 
     fn poll_shutdown(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
         match self.get_mut() {
             Self::Plain(io) => Pin::new(io).poll_shutdown(context),
-            Self::Secure(io, _) => Pin::new(io).poll_shutdown(context),
+            Self::Secure(io, ..) => Pin::new(io).poll_shutdown(context),
         }
     }
 
@@ -202,14 +208,14 @@ impl<IO: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Served<IO> {
     ) -> Poll<io::Result<usize>> {
         match self.get_mut() {
             Self::Plain(io) => Pin::new(io).poll_write_vectored(context, slices),
-            Self::Secure(io, _) => Pin::new(io).poll_write_vectored(context, slices),
+            Self::Secure(io, ..) => Pin::new(io).poll_write_vectored(context, slices),
         }
     }
 
     fn is_write_vectored(&self) -> bool {
         match self {
             Self::Plain(io) => io.is_write_vectored(),
-            Self::Secure(io, _) => io.is_write_vectored(),
+            Self::Secure(io, ..) => io.is_write_vectored(),
         }
     }
 }

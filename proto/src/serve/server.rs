@@ -18,7 +18,8 @@ use tonic::{
 use tower::Service;
 
 use super::{
-    Clients, Health, Observer, Unobserved,
+    Authenticator, Clients, Health, Observer, Unobserved,
+    authenticate::Authentication,
     connections::Places,
     gate::GateLayer,
     limits::Limits,
@@ -62,6 +63,7 @@ pub struct Server {
     routes: Routes,
     security: Option<Security>,
     clients: Option<Clients>,
+    authentication: Option<Authentication>,
     local: Option<TcpListener>,
 }
 
@@ -100,6 +102,7 @@ impl Server {
             routes,
             security: None,
             clients: None,
+            authentication: None,
             local: None,
         })
     }
@@ -121,6 +124,13 @@ impl Server {
     pub fn for_uncertified(mut self, credentials: Credentials) -> Self {
         let clients = ClientCertificates::None;
         self.security = Some(Security { credentials, clients });
+        self
+    }
+
+    /// Has callers of the service authenticated before their calls are admitted.
+    #[must_use]
+    pub fn authenticated_by(mut self, authenticator: Arc<dyn Authenticator>) -> Self {
+        self.authentication = Some(Authentication::new(authenticator));
         self
     }
 
@@ -198,7 +208,12 @@ impl Server {
             .initial_connection_window_size(CONNECTION_WINDOW_BYTES)
             .max_concurrent_streams(MAX_STREAMS_PER_CONNECTION)
             .http2_max_header_list_size(MAX_HEADER_LIST_BYTES)
-            .layer(GateLayer::new(room, self.methods, self.clients))
+            .layer(GateLayer::new(
+                room,
+                self.methods,
+                self.clients,
+                self.authentication,
+            ))
             .add_routes(self.routes.add_service(self.health.service()))
             .serve_with_incoming_shutdown(both, self.shutdown.cancelled_owned())
             .await

@@ -1,5 +1,6 @@
 //! The gate in front of a service that waits until it is told to go on. There is no transport, and time is paused.
 
+mod authentication;
 mod bodies;
 mod streams;
 
@@ -149,6 +150,10 @@ struct Scene {
 
 impl Scene {
     fn with(limits: Limits) -> Self {
+        Self::authenticated_by(limits, None)
+    }
+
+    fn authenticated_by(limits: Limits, authenticator: Option<Arc<dyn Authenticator>>) -> Self {
         let (finish, work) = mpsc::channel();
         let fake = Fake {
             entered: Arc::new(Semaphore::new(0)),
@@ -160,8 +165,9 @@ impl Scene {
             .max_decoding_message_size(limits.max_message_bytes)
             .max_encoding_message_size(limits.max_message_bytes);
         let methods = Methods::described_in(crate::FILE_DESCRIPTOR_SET).unwrap();
-        let gate =
-            GateLayer::new(Room::new(limits, tally.clone(), shutdown.clone()), methods, None).layer(service);
+        let authentication = authenticator.map(authenticate::Authentication::new);
+        let room = Room::new(limits, tally.clone(), shutdown.clone());
+        let gate = GateLayer::new(room, methods, None, authentication).layer(service);
         Self {
             fake,
             finish,

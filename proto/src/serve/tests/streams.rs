@@ -70,8 +70,13 @@ async fn health_has_no_limit_but_ends_on_shutdown() {
     let health = Health::of("service").await;
     let service = health.service();
     let methods = Methods::described_in(crate::FILE_DESCRIPTOR_SET).unwrap();
-    let gate =
-        GateLayer::new(Room::new(LIMITS, tally.clone(), shutdown.clone()), methods, None).layer(service);
+    let gate = GateLayer::new(
+        Room::new(LIMITS, tally.clone(), shutdown.clone()),
+        methods,
+        None,
+        None,
+    )
+    .layer(service);
     let mut client = HealthClient::new(gate);
     let mut watches = Vec::new();
     for _ in 0..10 {
