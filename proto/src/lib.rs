@@ -5,7 +5,7 @@
 //! - [`facts`]: the one place that reads Kubernetes JSON, and the way from there to the wire's facts. The executor's
 //!   watches and the planner's unary calls both go through it, so a fact means the same in both.
 //! - `testing`: what the tests of the wire share; not in any program.
-//! - [`codec`]: how messages are read from the wire.
+//! - [`codec`]: how messages are read from the wire; [`weight`]: how much memory they take then.
 //! - [`serve`]: how both programs serve their services: limits, deadlines, health, reflection, shutdown.
 //! - [`tls`] holds certificates: who both programs are, and whom they trust.
 //! - [`program`]: what both programs are, whatever they do: flags, logs, and how they end.
@@ -21,6 +21,7 @@ pub mod serve;
 #[cfg(feature = "testing")]
 pub mod testing;
 pub mod tls;
+pub mod weight;
 
 /// The package `everynode.executor.v1`.
 pub mod executor {

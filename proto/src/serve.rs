@@ -40,6 +40,7 @@ pub mod refusal;
 mod room;
 mod secure;
 mod server;
+mod shares;
 pub mod trace;
 
 #[cfg(test)]

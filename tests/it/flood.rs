@@ -1,5 +1,8 @@
 //! Many large calls at once: a real planner stays within its memory, and keeps serving.
 
+mod messages;
+mod strangers;
+
 use std::{
     sync::Arc,
     sync::atomic::{AtomicBool, AtomicUsize, Ordering},

@@ -3,6 +3,7 @@
 //! A call may hold tens of thousands of objects, of which most fields decide nothing. So they stay as they are encoded,
 //! and are read straight from there: what nobody asks for is stepped over, and nothing is built in between.
 
+mod allowance;
 mod value;
 
 use prost::{
@@ -14,7 +15,11 @@ use prost_types::{ListValue, Struct, value::Kind};
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 
-use self::value::{Fields, Raw};
+pub use self::allowance::Allowance;
+use self::{
+    allowance::Account,
+    value::{Fields, Raw},
+};
 
 /// The number of `google.protobuf.Struct`'s one field.
 const FIELDS: u32 = 1;
@@ -163,24 +168,46 @@ impl Item {
         }
     }
 
-    /// Reads the object.
+    /// Reads the object, however much memory that takes.
     ///
     /// # Errors
     /// The object is of another kind than `kind`, or one of its fields has the wrong type.
     pub fn read<T: DeserializeOwned>(&self, kind: &str) -> Result<T, ReadError> {
+        self.read_within(kind, &Allowance::unlimited())
+    }
+
+    /// Reads the object, and takes the memory for that out of an allowance.
+    ///
+    /// # Errors
+    /// As [`Item::read`]; and the allowance is exhausted, which it says itself too.
+    pub fn read_within<T: DeserializeOwned>(
+        &self,
+        kind: &str,
+        allowance: &Allowance,
+    ) -> Result<T, ReadError> {
         if let Some(actual) = self.kind().filter(|actual| *actual != kind) {
             return Err(ReadError {
                 field: "kind".to_owned(),
                 message: format!("expected a {kind}, found a {actual}"),
             });
         }
-        T::deserialize(self.raw()).map_err(|_| self.fault::<T>())
+        let account = Account::with(allowance);
+        T::deserialize(self.raw().charged_to(&account)).map_err(|error| {
+            if allowance.is_exhausted() {
+                return ReadError {
+                    field: String::new(),
+                    message: error.to_string(),
+                };
+            }
+            self.fault::<T>(&account)
+        })
     }
 
     /// Why the object can't be read. To keep note of where one is takes several times as long as reading, so that is done
     /// only for the few that need it.
-    fn fault<T: DeserializeOwned>(&self) -> ReadError {
-        match serde_path_to_error::deserialize::<_, T>(self.raw().with_names()) {
+    fn fault<T: DeserializeOwned>(&self, account: &Account<'_>) -> ReadError {
+        let raw = self.raw().with_names().charged_to(account);
+        match serde_path_to_error::deserialize::<_, T>(raw) {
             Ok(_) => ReadError {
                 field: String::new(),
                 message: "it can't be read".to_owned(),

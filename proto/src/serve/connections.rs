@@ -2,96 +2,245 @@
 
 use std::{
     any::Any,
-    future, io,
-    net::SocketAddr,
+    collections::HashMap,
+    io,
+    net::{IpAddr, SocketAddr},
     pin::Pin,
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicUsize, Ordering},
+    },
     task::{Context, Poll},
+    time::Duration,
 };
 
-use futures::{Stream, StreamExt};
+use parking_lot::Mutex;
 use tokio::{
     io::{AsyncRead, AsyncWrite, ReadBuf},
-    sync::{OwnedSemaphorePermit, Semaphore},
+    time::{Instant, Sleep, sleep},
 };
 use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
 use tonic::transport::server::{Connected, TcpConnectInfo};
 
-use super::{Observer, Refusal};
+use super::{Observer, Refusal, shares::Caller};
 
-/// A connection of a server. It closes when it is cut by its handle.
+/// How long a connection may be open before its first request.
+const FIRST_REQUEST_DEADLINE: Duration = Duration::from_secs(30);
+/// How long one may be open without a request after that. A client that comes back then makes another.
+const IDLE_DEADLINE: Duration = Duration::from_mins(15);
+
+/// A connection of a server. It closes when it is cut by its handle, or when nobody has used it for long.
 #[derive(Debug)]
 pub(super) struct Connection<IO> {
     io: IO,
     address: Option<SocketAddr>,
+    is_local: bool,
     handle: Handle,
     cut: Pin<Box<WaitForCancellationFutureOwned>>,
-    _permit: OwnedSemaphorePermit,
+    /// Once it has a slot, when to look whether it is still used.
+    admitted: Option<(Slot, Pin<Box<Sleep>>)>,
 }
 
 /// What the requests of a connection know of it.
-#[derive(Debug, Clone, Default)]
-pub(super) struct Handle(CancellationToken);
+#[derive(Debug, Clone)]
+pub(super) struct Handle(Arc<Shared>);
+
+#[derive(Debug)]
+struct Shared {
+    cut: CancellationToken,
+    /// Calls and streams that have a place.
+    busy: AtomicUsize,
+    /// All requests, those of health and reflection too.
+    open: AtomicUsize,
+    /// Whether there has been a request.
+    is_used: AtomicBool,
+    /// When the last request ended, or the connection was made.
+    idle_since: Mutex<Instant>,
+}
+
+/// A call or stream with a place is on the connection, as long as this is there.
+#[derive(Debug)]
+pub(super) struct Busy(Arc<Shared>);
+
+/// A request is on the connection, as long as this is there.
+#[derive(Debug)]
+pub(super) struct Open(Arc<Shared>);
+
+impl Default for Handle {
+    fn default() -> Self {
+        Self(Arc::new(Shared {
+            cut: CancellationToken::new(),
+            busy: AtomicUsize::new(0),
+            open: AtomicUsize::new(0),
+            is_used: AtomicBool::new(false),
+            idle_since: Mutex::new(Instant::now()),
+        }))
+    }
+}
 
 impl Handle {
     /// Closes the connection, with everything that is on it.
     pub(super) fn cut(&self) {
-        self.0.cancel();
+        self.0.cut.cancel();
+    }
+
+    /// Notes that a call or stream has a place.
+    pub(super) fn busy(&self) -> Busy {
+        self.0.busy.fetch_add(1, Ordering::Relaxed);
+        Busy(self.0.clone())
+    }
+
+    /// Notes a request.
+    pub(super) fn open(&self) -> Open {
+        self.0.open.fetch_add(1, Ordering::Relaxed);
+        self.0.is_used.store(true, Ordering::Relaxed);
+        Open(self.0.clone())
+    }
+
+    fn is_busy(&self) -> bool {
+        self.0.busy.load(Ordering::Relaxed) > 0
+    }
+
+    fn is_used(&self) -> bool {
+        self.0.is_used.load(Ordering::Relaxed)
+    }
+
+    fn idle_since(&self) -> Instant {
+        *self.0.idle_since.lock()
+    }
+
+    /// When the connection will have been idle for too long; `None` when it has been.
+    fn idle_deadline(&self) -> Option<Instant> {
+        let (now, is_open) = (Instant::now(), self.0.open.load(Ordering::Relaxed) > 0);
+        let limit = if self.is_used() {
+            IDLE_DEADLINE
+        } else {
+            FIRST_REQUEST_DEADLINE
+        };
+        let end = if is_open { now } else { self.idle_since() } + limit;
+        (end > now).then_some(end)
     }
 }
 
-/// The places of all connections of a server.
-#[derive(Debug, Clone)]
-pub(super) struct Places {
-    most: u32,
-    free: Arc<Semaphore>,
+impl Drop for Busy {
+    fn drop(&mut self) {
+        *self.0.idle_since.lock() = Instant::now();
+        self.0.busy.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+impl Drop for Open {
+    fn drop(&mut self) {
+        *self.0.idle_since.lock() = Instant::now();
+        self.0.open.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+/// So many connections that are open at the same time.
+///
+/// Where there are as many as may be, a newcomer takes the slot of one that does nothing: first of one that has never done anything, and
+/// among those of the one that has been idle for longest. So connections that are only held open keep nobody out. One caller has at
+/// most a part of the slots, and beyond that takes its own.
+#[derive(Debug)]
+pub(super) struct Slots {
+    most: usize,
+    most_for_one: usize,
+    open: Mutex<Registry>,
     observer: Arc<dyn Observer>,
 }
 
-impl Places {
-    pub(super) fn new(most: u32, observer: Arc<dyn Observer>) -> Self {
-        let free = Arc::new(Semaphore::new(usize::try_from(most).unwrap_or(usize::MAX)));
-        Self { most, free, observer }
+#[derive(Debug, Default)]
+struct Registry {
+    last: u64,
+    open: HashMap<u64, Member>,
+}
+
+#[derive(Debug)]
+struct Member {
+    caller: Option<Caller>,
+    handle: Handle,
+}
+
+/// The slot of a connection, until it is dropped.
+#[derive(Debug)]
+pub(super) struct Slot {
+    slots: Arc<Slots>,
+    number: u64,
+}
+
+impl Slots {
+    pub(super) fn new(most: u32, most_for_one: u32, observer: Arc<dyn Observer>) -> Arc<Self> {
+        let count = |count: u32| usize::try_from(count).unwrap_or(usize::MAX);
+        Arc::new(Self {
+            most: count(most),
+            most_for_one: count(most_for_one),
+            open: Mutex::default(),
+            observer,
+        })
     }
 
-    /// The connections that come in, while there is a place for them. One more is closed at once: its caller then tries
+    /// Finds a slot for a connection. `None` when all are taken by connections that are busy: the newcomer is closed then, and tries
     /// another server, or again later, where it would otherwise hang.
-    pub(super) fn for_each<IO: Connected>(
-        self,
-        incoming: impl Stream<Item = io::Result<IO>>,
-    ) -> impl Stream<Item = io::Result<Connection<IO>>> {
-        incoming.filter_map(move |io| {
-            future::ready(match (io, self.free.clone().try_acquire_owned()) {
-                (Err(error), _) => Some(Err(error)),
-                (Ok(io), Ok(permit)) => Some(Ok(Connection::new(io, permit))),
-                (Ok(_), Err(_)) => {
-                    self.observer.refused(Refusal::Connections);
-                    tracing::debug!(
-                        most = self.most,
-                        "a connection was closed, because there are as many as may be"
-                    );
-                    None
-                }
-            })
+    pub(super) fn admit(self: &Arc<Self>, caller: Option<Caller>, handle: &Handle) -> Option<Slot> {
+        let mut registry = self.open.lock();
+        let own = |member: &Member| caller.is_some() && member.caller == caller;
+        let has_its_share = registry.open.values().filter(|member| own(member)).count() >= self.most_for_one;
+        if has_its_share || registry.open.len() >= self.most {
+            let candidates = registry
+                .open
+                .iter()
+                .filter(|(_, member)| !has_its_share || own(member));
+            let idle = candidates.filter(|(_, member)| !member.handle.is_busy());
+            let longest = idle.min_by_key(|(number, member)| {
+                (member.handle.is_used(), member.handle.idle_since(), **number)
+            });
+            let Some(number) = longest.map(|(number, _)| *number) else {
+                return None;
+            };
+            if let Some(member) = registry.open.remove(&number) {
+                tracing::debug!(limit = self.most, "idle connection closed to admit another");
+                self.observer.refused(Refusal::Connections);
+                member.handle.cut();
+            }
+        }
+        registry.last = registry.last.wrapping_add(1);
+        let number = registry.last;
+        let handle = handle.clone();
+        registry.open.insert(number, Member { caller, handle });
+        Some(Slot {
+            slots: self.clone(),
+            number,
         })
     }
 }
 
+impl Drop for Slot {
+    fn drop(&mut self) {
+        self.slots.open.lock().open.remove(&self.number);
+    }
+}
+
 impl<IO> Connection<IO> {
-    fn new(io: IO, permit: OwnedSemaphorePermit) -> Self
+    pub(super) fn new(io: IO, is_local: bool) -> Self
     where
         IO: Connected,
     {
-        let token = CancellationToken::new();
+        let handle = Handle::default();
         let info = io.connect_info();
         let tcp = (&info as &dyn Any).downcast_ref::<TcpConnectInfo>();
         Self {
             address: tcp.and_then(TcpConnectInfo::remote_addr),
+            is_local,
             io,
-            cut: Box::pin(token.clone().cancelled_owned()),
-            handle: Handle(token),
-            _permit: permit,
+            cut: Box::pin(handle.0.cut.clone().cancelled_owned()),
+            handle,
+            admitted: None,
         }
+    }
+
+    /// Gives it a slot. From now on it closes when it is idle for too long.
+    pub(super) fn admit(&mut self, slot: Slot) {
+        self.admitted = Some((slot, Box::pin(sleep(FIRST_REQUEST_DEADLINE))));
     }
 
     /// Closes the connection from elsewhere.
@@ -100,14 +249,33 @@ impl<IO> Connection<IO> {
     }
 
     /// Where it comes from, if that is known.
-    pub(super) fn remote_address(&self) -> Option<SocketAddr> {
-        self.address
+    pub(super) fn ip(&self) -> Option<IpAddr> {
+        self.address.map(|address| address.ip())
+    }
+
+    /// Whether it came by the port for this machine alone.
+    pub(super) fn is_local(&self) -> bool {
+        self.is_local
     }
 
     /// Where it comes from, for people.
     pub(super) fn address(&self) -> String {
         self.address
             .map_or_else(|| "unknown".to_owned(), |address| address.to_string())
+    }
+
+    /// Whether nobody has used it for too long.
+    fn poll_idle(&mut self, context: &mut Context<'_>) -> bool {
+        let Some((_, timer)) = &mut self.admitted else {
+            return false;
+        };
+        while timer.as_mut().poll(context).is_ready() {
+            match self.handle.idle_deadline() {
+                Some(deadline) => timer.as_mut().reset(deadline),
+                None => return true,
+            }
+        }
+        false
     }
 }
 
@@ -118,7 +286,7 @@ impl<IO: AsyncRead + Unpin> AsyncRead for Connection<IO> {
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
         // Whoever serves HTTP/2 always waits for something to read.
-        if self.cut.as_mut().poll(context).is_ready() {
+        if self.cut.as_mut().poll(context).is_ready() || self.poll_idle(context) {
             return Poll::Ready(Err(io::ErrorKind::ConnectionAborted.into()));
         }
         Pin::new(&mut self.io).poll_read(context, buffer)
@@ -152,5 +320,91 @@ impl<IO: AsyncWrite + Unpin> AsyncWrite for Connection<IO> {
 
     fn is_write_vectored(&self) -> bool {
         self.io.is_write_vectored()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::serve::Unobserved;
+
+    fn slots(most: u32, most_for_one: u32) -> Arc<Slots> {
+        Slots::new(most, most_for_one, Arc::new(Unobserved))
+    }
+
+    fn caller(last: u8) -> Option<Caller> {
+        Some(Caller::Network([10, 0, 0, last].into()))
+    }
+
+    fn is_cut(handle: &Handle) -> bool {
+        handle.0.cut.is_cancelled()
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_newcomer_takes_the_slot_of_the_connection_that_has_been_idle_for_longest() {
+        let slots = slots(3, 3);
+        let handles: Vec<_> = (0..5).map(|_| Handle::default()).collect();
+        let mut held = Vec::new();
+        for handle in &handles[..3] {
+            held.push(slots.admit(None, handle).unwrap());
+            tokio::time::advance(Duration::from_secs(1)).await;
+        }
+        // The first has been used, so the second goes; then the third, which has never been used, and not the fourth.
+        drop(handles[0].open());
+        held.push(slots.admit(None, &handles[3]).unwrap());
+        drop(handles[3].open());
+        held.push(slots.admit(None, &handles[4]).unwrap());
+        let cut: Vec<_> = handles.iter().map(is_cut).collect();
+        assert_eq!(cut, [false, true, true, false, false]);
+        assert_eq!(slots.open.lock().open.len(), 3);
+        drop(held);
+        assert!(slots.open.lock().open.is_empty());
+    }
+
+    #[tokio::test]
+    async fn a_connection_with_a_call_or_a_stream_keeps_its_slot() {
+        let slots = slots(1, 1);
+        let (first, second) = (Handle::default(), Handle::default());
+        let _slot = slots.admit(None, &first).unwrap();
+        let busy = first.busy();
+        assert!(slots.admit(None, &second).is_none());
+        drop(busy);
+        assert!(slots.admit(None, &second).is_some() && is_cut(&first));
+    }
+
+    #[tokio::test]
+    async fn a_caller_beyond_its_share_takes_a_slot_of_its_own() {
+        let slots = slots(4, 2);
+        let handles: Vec<_> = (0..5).map(|_| Handle::default()).collect();
+        let _other = slots.admit(caller(1), &handles[0]).unwrap();
+        let _own = (
+            slots.admit(caller(2), &handles[1]),
+            slots.admit(caller(2), &handles[2]),
+        );
+        let _newest = slots.admit(caller(2), &handles[3]).unwrap();
+        assert!(is_cut(&handles[1]) && !is_cut(&handles[0]) && !is_cut(&handles[2]));
+        let _busy = (handles[2].busy(), handles[3].busy());
+        assert!(
+            slots.admit(caller(2), &handles[4]).is_none(),
+            "both of its own are busy"
+        );
+        assert!(slots.admit(caller(3), &handles[4]).is_some());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_connection_without_requests_closes() {
+        let handle = Handle::default();
+        tokio::time::advance(FIRST_REQUEST_DEADLINE / 2).await;
+        assert!(handle.idle_deadline().is_some());
+        tokio::time::advance(FIRST_REQUEST_DEADLINE / 2).await;
+        assert!(handle.idle_deadline().is_none());
+        let open = handle.open();
+        tokio::time::advance(Duration::from_hours(3)).await;
+        assert!(handle.idle_deadline().is_some(), "a request is in progress");
+        drop(open);
+        tokio::time::advance(IDLE_DEADLINE - Duration::from_secs(1)).await;
+        assert!(handle.idle_deadline().is_some());
+        tokio::time::advance(Duration::from_secs(1)).await;
+        assert!(handle.idle_deadline().is_none());
     }
 }

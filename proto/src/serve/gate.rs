@@ -9,6 +9,7 @@ use std::{
 };
 
 use http::{Request, Response};
+use prost::bytes::Bytes;
 use tokio::time::Instant;
 use tonic::{Status, body::Body};
 use tower::{Layer, Service, ServiceExt};
@@ -16,20 +17,27 @@ use tower::{Layer, Service, ServiceExt};
 use super::{
     Clients, Kind, Peer, Refusal,
     authenticate::Authentication,
+    connections,
     deadline::{Deadline, Passed},
-    incoming::Incoming,
-    limits::PATIENCE,
-    methods::Methods,
+    incoming::{Incoming, Messages},
+    limits::{PATIENCE, REFLECTION_DEADLINE},
+    methods::{Method, Methods},
     outgoing::Outgoing,
     refusal::{self, rename_too_large},
     room::Room,
+    shares::Caller,
     trace,
 };
+
+/// What the paths of reflection begin with, in both of its versions.
+const REFLECTION: &str = "/grpc.reflection.";
 
 /// Puts the gate in front of a service.
 #[derive(Debug, Clone)]
 pub(super) struct GateLayer {
     room: Arc<Room>,
+    /// The places of the port for this machine alone.
+    local: Arc<Room>,
     methods: Arc<Methods>,
     clients: Option<Arc<Clients>>,
     authentication: Option<Arc<Authentication>>,
@@ -40,13 +48,14 @@ impl GateLayer {
     pub(super) fn new(
         room: Room,
         methods: Methods,
-        clients: Option<Clients>,
+        clients: Option<Arc<Clients>>,
         authentication: Option<Authentication>,
     ) -> Self {
         Self {
+            local: Arc::new(room.beside(room.limits.of_local_port())),
             room: Arc::new(room),
             methods: Arc::new(methods),
-            clients: clients.map(Arc::new),
+            clients,
             authentication: authentication.map(Arc::new),
         }
     }
@@ -59,6 +68,7 @@ impl<S> Layer<S> for GateLayer {
         Gate {
             inner,
             room: self.room.clone(),
+            local: self.local.clone(),
             methods: self.methods.clone(),
             clients: self.clients.clone(),
             authentication: self.authentication.clone(),
@@ -71,6 +81,7 @@ impl<S> Layer<S> for GateLayer {
 pub(super) struct Gate<S> {
     inner: S,
     room: Arc<Room>,
+    local: Arc<Room>,
     methods: Arc<Methods>,
     clients: Option<Arc<Clients>>,
     authentication: Option<Arc<Authentication>>,
@@ -92,24 +103,38 @@ where
     }
 
     fn call(&mut self, request: Request<Body>) -> Self::Future {
-        let (room, inner) = (self.room.clone(), self.inner.clone());
+        let peer = request.extensions().get::<Peer>();
+        let room = if peer.is_some_and(|peer| peer.is_local) {
+            self.local.clone()
+        } else {
+            self.room.clone()
+        };
+        let inner = self.inner.clone();
         // Time counts from here, not from when somebody gets round to it.
         let deadline = Deadline::of(request.headers(), room.limits.call_deadline);
         let path = request.uri().path();
-        let kind = self.methods.kind(path);
-        if let (Some(clients), Some(kind)) = (&self.clients, kind)
-            && let Err(status) = clients.check(kind, request.extensions().get::<Peer>())
+        let method = self.methods.get(path);
+        if let (Some(clients), Some(method)) = (&self.clients, method)
+            && let Err(status) = clients.check(method.kind, peer)
         {
             let refused = room.refuse(Refusal::Forbidden, status).into_http();
             return Box::pin(future::ready(Ok(refused)));
         }
         let authentication = self.authentication.clone();
-        let traced = trace::Call::begin(request.headers(), path, kind.is_none());
-        let answered: Self::Future = match kind {
-            Some(Kind::Call) => Box::pin(call(room, inner, request, deadline, authentication)),
-            Some(Kind::Stream) => Box::pin(stream(room, inner, request, deadline, authentication)),
-            None => Box::pin(unlimited(room, inner, request)),
+        let open = peer.map(|peer| peer.handle.open());
+        let traced = trace::Call::begin(request.headers(), path, method.is_none());
+        let answered: Self::Future = match method {
+            Some(method) if method.kind == Kind::Call => {
+                Box::pin(call(room, inner, request, deadline, authentication, method))
+            }
+            Some(method) => Box::pin(stream(room, inner, request, deadline, authentication, method)),
+            None => Box::pin(minor(room, inner, request)),
         };
+        // The connection is in use until the answer has gone out, however small it is.
+        let answered: Self::Future = Box::pin(async move {
+            let answer = answered.await?;
+            Ok(answer.map(|body| Body::new(InUse { body, _open: open })))
+        });
         match traced {
             Some(call) => Box::pin(call.follow(answered)),
             None => answered,
@@ -123,13 +148,16 @@ async fn call<S>(
     mut request: Request<Body>,
     deadline: Deadline,
     authentication: Option<Arc<Authentication>>,
+    method: Method,
 ) -> Answered
 where
     S: Service<Request<Body>, Response = Response<Body>, Error = Infallible>,
 {
+    let connection = request.extensions().get::<Peer>().map(|peer| peer.handle.clone());
     let admitted = async {
         authenticate(&room, authentication.as_deref(), &mut request).await?;
-        room.enter(Kind::Call).await
+        let caller = Caller::of(request.extensions());
+        room.enter(Kind::Call, caller, connection.as_ref()).await
     };
     let leave = match deadline.cut(admitted).await {
         Ok(Ok(leave)) => leave,
@@ -137,9 +165,8 @@ where
         Err(Passed) => return Ok(late(&room, deadline)),
     };
     let (place, memory) = (leave.place(), leave.memory());
-    let connection = request.extensions().get::<Peer>().map(|peer| peer.handle.clone());
     request.extensions_mut().insert(leave);
-    let request = request.map(|body| Body::new(Incoming::new(body, memory)));
+    let request = request.map(|body| Body::new(Incoming::new(body, memory, Messages::One, method.message)));
     // The caller's own deadline cuts nobody off: the caller does that itself.
     let end = Instant::now() + room.limits.call_deadline + PATIENCE;
     match deadline.cut(inner.oneshot(request)).await {
@@ -155,6 +182,7 @@ async fn stream<S>(
     mut request: Request<Body>,
     deadline: Deadline,
     authentication: Option<Arc<Authentication>>,
+    method: Method,
 ) -> Answered
 where
     S: Service<Request<Body>, Response = Response<Body>, Error = Infallible>,
@@ -164,12 +192,16 @@ where
         if let Err(refused) = authenticate(&room, authentication.as_deref(), &mut request).await {
             return Ok((refused.into_http(), None));
         }
-        let leave = match room.enter(Kind::Stream).await {
+        let caller = Caller::of(request.extensions());
+        let connection = request.extensions().get::<Peer>().map(|peer| peer.handle.clone());
+        let leave = match room.enter(Kind::Stream, caller, connection.as_ref()).await {
             Ok(leave) => leave,
             Err(refused) => return Ok((refused.into_http(), None)),
         };
-        let place = leave.place();
+        let (place, memory) = (leave.place(), leave.memory());
         request.extensions_mut().insert(leave);
+        let request =
+            request.map(|body| Body::new(Incoming::new(body, memory, Messages::Many, method.message)));
         Ok::<_, Infallible>((inner.oneshot(request).await?, Some(place)))
     };
     let (response, place) = tokio::select! {
@@ -183,18 +215,28 @@ where
     Ok(checked(&room, response).map(|body| Body::new(Outgoing::of_stream(body, room, place, shutdown))))
 }
 
-/// Health and reflection, and what nobody serves. Of these too none may outlive the server.
-async fn unlimited<S>(room: Arc<Room>, inner: S, request: Request<Body>) -> Answered
+/// Health and reflection, and what nobody serves. Their messages are small and few, and none outlives the server.
+async fn minor<S>(room: Arc<Room>, inner: S, request: Request<Body>) -> Answered
 where
     S: Service<Request<Body>, Response = Response<Body>, Error = Infallible>,
 {
+    let (share, memory) = match room.enter_minor(Caller::of(request.extensions())) {
+        Ok(entered) => entered,
+        Err(refused) => return Ok(refused.into_http()),
+    };
     let shutdown = room.shutdown.clone();
+    let end = request
+        .uri()
+        .path()
+        .starts_with(REFLECTION)
+        .then_some(REFLECTION_DEADLINE);
+    let request = request.map(|body| Body::new(Incoming::new(body, memory, Messages::Many, None)));
     let response = tokio::select! {
         biased;
         response = inner.oneshot(request) => response?,
         () = shutdown.cancelled() => return Ok(refusal::shutting_down().into_http()),
     };
-    Ok(response.map(|body| Body::new(Outgoing::of_stream(body, room, None, shutdown))))
+    Ok(response.map(|body| Body::new(Outgoing::minor(body, room, share, shutdown, end))))
 }
 
 /// Finds out who sends the request, if anybody has to know. It takes no place meanwhile.
@@ -223,4 +265,30 @@ fn checked(room: &Room, mut response: Response<Body>) -> Response<Body> {
         room.observer.refused(Refusal::MessageSize);
     }
     response
+}
+
+/// The body of an answer, during which its connection is in use.
+struct InUse {
+    body: Body,
+    _open: Option<connections::Open>,
+}
+
+impl http_body::Body for InUse {
+    type Data = Bytes;
+    type Error = Status;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<http_body::Frame<Bytes>, Status>>> {
+        Pin::new(&mut self.body).poll_frame(context)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> http_body::SizeHint {
+        self.body.size_hint()
+    }
 }

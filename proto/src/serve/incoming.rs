@@ -1,59 +1,163 @@
-//! The body of a unary call's request. It holds one message, which tonic collects as a whole; so the memory for it is
-//! asked for as soon as the message says how large it is, and the rest is read when there is room.
+//! The body of a request. tonic collects each message as a whole before anybody sees it, and decodes it at once; so the memory for
+//! that is asked for here. It is asked for as the message comes, and, when all of it is there, for what it takes once it is
+//! decoded; only then is it handed on.
 
 use std::{
+    collections::VecDeque,
     pin::Pin,
     task::{Context, Poll, ready},
 };
 
-use http_body::Frame;
-use prost::bytes::{Buf, Bytes, BytesMut};
+use http_body::{Body as _, Frame};
+use prost::bytes::{Buf, Bytes};
+use tokio::time::{Sleep, sleep};
 use tonic::{Status, body::Body};
 
-use super::room::Memory;
+use super::{Refusal, refusal, room::Memory};
+use crate::weight::MessageType;
 
 /// What precedes a message: whether it is compressed, and its length in four bytes.
 const PREFIX_BYTES: usize = 5;
+/// The steps in which memory is asked for while a message comes.
+const STEP_BYTES: usize = 256 * 1024;
+
+/// How many messages a body may hold.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Messages {
+    /// One, that of a unary call.
+    One,
+    /// Any number, one after the other. The memory of one is given back when the next one is asked for.
+    Many,
+}
 
 /// A body that waits for its memory.
 pub(super) struct Incoming {
     body: Body,
+    memory: Memory,
+    messages: Messages,
+    message: Option<MessageType>,
     state: State,
+    /// What has come and has not been handed on.
+    pieces: VecDeque<Bytes>,
+    /// Bytes in `pieces`.
+    collected: usize,
+    /// When a message of a stream has to have come whole.
+    deadline: Option<Pin<Box<Sleep>>>,
 }
 
 enum State {
-    /// The length isn't known yet.
-    Prefix { memory: Memory, begun: BytesMut },
-    /// The length is known, and memory of that size is waited for.
-    Waiting {
-        turn: Pin<Box<dyn Future<Output = Result<(), Status>> + Send>>,
-        begun: Bytes,
-        length: usize,
+    /// The length of the next message isn't known yet.
+    Prefix,
+    /// Bytes are still to come of a message that has so many with its prefix; so many may be held.
+    Collecting { whole: usize, granted: usize },
+    /// Memory is waited for, to go on collecting.
+    Growing {
+        turn: Turn,
+        whole: usize,
+        granted: usize,
     },
-    /// So many bytes of the message are still to come.
-    Reading { left: usize },
-    /// It is too large, or broken: whoever reads it will say so.
-    Passing,
+    /// Memory is waited for, to decode the message.
+    Weighed { turn: Turn, whole: usize },
+    /// So many bytes of a message that is there are handed on.
+    Passing { left: usize },
+    /// The body has ended in the middle of a message: whoever reads it will say so.
+    Broken,
+    /// The one message has been handed on.
+    Done,
 }
 
+type Turn = Pin<Box<dyn Future<Output = Result<(), Status>> + Send>>;
+
 impl Incoming {
-    pub(super) fn new(body: Body, memory: Memory) -> Self {
-        let begun = BytesMut::new();
+    /// A body whose messages are of this type. Where the type isn't known they count as they are encoded.
+    pub(super) fn new(body: Body, memory: Memory, messages: Messages, message: Option<MessageType>) -> Self {
         Self {
             body,
-            state: State::Prefix { memory, begun },
+            memory,
+            messages,
+            message,
+            state: State::Prefix,
+            pieces: VecDeque::new(),
+            collected: 0,
+            deadline: None,
         }
     }
 
-    /// Passes bytes of the message on.
-    fn pass(&mut self, bytes: Bytes) -> Result<Frame<Bytes>, Status> {
-        if let State::Reading { left } = &mut self.state {
-            *left = left.checked_sub(bytes.len()).ok_or_else(|| {
-                Status::invalid_argument("this call takes one message, and there is another")
-            })?;
+    /// Waits for the next bytes of the body. `None` at its end; trailers are what the state machine has no use for, and are
+    /// handed on.
+    fn poll_more(&mut self, context: &mut Context<'_>) -> Poll<Result<More, Status>> {
+        if let Some(deadline) = &mut self.deadline
+            && deadline.as_mut().poll(context).is_ready()
+        {
+            let after = self.memory.message_deadline();
+            let late = refusal::message_deadline_exceeded(after);
+            return Poll::Ready(Err(self.memory.refuse(Refusal::Deadline, late)));
         }
-        Ok(Frame::data(bytes))
+        Poll::Ready(match ready!(Pin::new(&mut self.body).poll_frame(context)) {
+            None => Ok(More::End),
+            Some(frame) => match frame?.into_data() {
+                Ok(bytes) => {
+                    self.collected += bytes.len();
+                    if !bytes.is_empty() {
+                        self.pieces.push_back(bytes);
+                    }
+                    Ok(More::Data)
+                }
+                Err(trailers) => Ok(More::Trailers(trailers)),
+            },
+        })
     }
+
+    /// The length of the next message with its prefix, once that has come.
+    fn whole(&self) -> Option<usize> {
+        let mut prefix = self.rope();
+        if prefix.remaining() < PREFIX_BYTES {
+            return None;
+        }
+        prefix.advance(1);
+        let length = usize::try_from(prefix.try_get_u32().ok()?).ok()?;
+        Some(PREFIX_BYTES.saturating_add(length))
+    }
+
+    fn rope(&self) -> Rope<'_> {
+        Rope {
+            pieces: &self.pieces,
+            next: 0,
+            offset: 0,
+            left: self.collected,
+        }
+    }
+
+    /// The next piece, at most so many bytes of it.
+    fn piece(&mut self, most: usize) -> Option<Bytes> {
+        let piece = self.pieces.front_mut()?;
+        let bytes = if piece.len() > most {
+            piece.split_to(most)
+        } else {
+            self.pieces.pop_front()?
+        };
+        self.collected -= bytes.len();
+        Some(bytes)
+    }
+
+    /// Memory for a message as it will be once it is decoded. What a message as a whole has of its own isn't worth counting.
+    fn weighed(&self, whole: usize) -> Turn {
+        let mut encoded = self.rope();
+        encoded.advance(PREFIX_BYTES);
+        let length = whole - PREFIX_BYTES;
+        let decoded = self.message.map_or(0, |kind| kind.weigh(encoded.take(length)));
+        let more = decoded.saturating_sub(length) / STEP_OF_WEIGHTS * STEP_OF_WEIGHTS;
+        Box::pin(self.memory.clone().grow_to(length + more))
+    }
+}
+
+/// Differences below this aren't worth counting.
+const STEP_OF_WEIGHTS: usize = 1024;
+
+enum More {
+    Data,
+    Trailers(Frame<Bytes>),
+    End,
 }
 
 impl http_body::Body for Incoming {
@@ -64,53 +168,94 @@ impl http_body::Body for Incoming {
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, Status>>> {
+        let this = &mut *self;
         loop {
-            let this = &mut *self;
             match &mut this.state {
-                State::Waiting { turn, begun, length } => {
-                    ready!(turn.as_mut().poll(context))?;
-                    let begun = std::mem::take(begun);
-                    this.state = State::Reading {
-                        left: PREFIX_BYTES.saturating_add(*length),
-                    };
-                    return Poll::Ready(Some(this.pass(begun)));
+                State::Prefix => {
+                    if this.messages == Messages::Many {
+                        this.memory.release();
+                        if this.collected > 0 && this.deadline.is_none() {
+                            this.deadline = Some(Box::pin(sleep(this.memory.message_deadline())));
+                        }
+                    }
+                    if let Some(whole) = this.whole() {
+                        let most = this.memory.max_message_bytes();
+                        if whole - PREFIX_BYTES > most {
+                            let refused = refusal::message_too_large(most);
+                            return Poll::Ready(Some(Err(this.memory.refuse(Refusal::MessageSize, refused))));
+                        }
+                        this.state = State::Collecting { whole, granted: 0 };
+                        continue;
+                    }
+                    match ready!(this.poll_more(context))? {
+                        More::Data => {}
+                        More::Trailers(trailers) => return Poll::Ready(Some(Ok(trailers))),
+                        More::End if this.collected == 0 => return Poll::Ready(None),
+                        More::End => this.state = State::Broken,
+                    }
                 }
-                State::Reading { .. } | State::Passing => {
-                    let frame = ready!(Pin::new(&mut this.body).poll_frame(context));
-                    return Poll::Ready(frame.map(|frame| match frame?.into_data() {
-                        Ok(bytes) => this.pass(bytes),
-                        Err(trailers) => Ok(trailers),
-                    }));
-                }
-                State::Prefix { memory, begun } => {
-                    let (bytes, ended) = match ready!(Pin::new(&mut this.body).poll_frame(context)) {
-                        Some(frame) => match frame?.into_data() {
-                            Ok(bytes) => (bytes, false),
-                            Err(trailers) => return Poll::Ready(Some(Ok(trailers))),
-                        },
-                        None if begun.is_empty() => return Poll::Ready(None),
-                        None => (Bytes::new(), true),
-                    };
-                    // Nearly always the whole prefix comes at once, and nothing needs to be put together.
-                    let joined = if begun.is_empty() {
-                        bytes
+                State::Collecting { whole, granted } => {
+                    let (whole, granted) = (*whole, *granted);
+                    let here = this.collected.min(whole);
+                    if here > granted {
+                        let granted = here.next_multiple_of(STEP_BYTES).min(whole);
+                        // The prefix is no part of what is kept.
+                        let turn =
+                            Box::pin(this.memory.clone().grow_to(granted.saturating_sub(PREFIX_BYTES)));
+                        this.state = State::Growing { turn, whole, granted };
+                    } else if here == whole {
+                        this.deadline = None;
+                        let turn = this.weighed(whole);
+                        this.state = State::Weighed { turn, whole };
                     } else {
-                        begun.extend_from_slice(&bytes);
-                        begun.split().freeze()
+                        match ready!(this.poll_more(context))? {
+                            More::Data => {}
+                            More::Trailers(trailers) => return Poll::Ready(Some(Ok(trailers))),
+                            More::End => this.state = State::Broken,
+                        }
+                    }
+                }
+                State::Growing { turn, whole, granted } => {
+                    ready!(turn.as_mut().poll(context))?;
+                    this.state = State::Collecting {
+                        whole: *whole,
+                        granted: *granted,
                     };
-                    match length(&joined) {
-                        Some(length) if length <= memory.max_message_bytes() => {
-                            this.state = State::Waiting {
-                                turn: Box::pin(memory.clone().take(length)),
-                                begun: joined,
-                                length,
-                            };
-                        }
-                        None if !ended => begun.extend_from_slice(&joined),
-                        _ => {
-                            this.state = State::Passing;
-                            return Poll::Ready(Some(Ok(Frame::data(joined))));
-                        }
+                }
+                State::Weighed { turn, whole } => {
+                    ready!(turn.as_mut().poll(context))?;
+                    this.state = State::Passing { left: *whole };
+                }
+                State::Passing { left: 0 } => {
+                    this.state = match this.messages {
+                        Messages::One => State::Done,
+                        Messages::Many => State::Prefix,
+                    };
+                }
+                State::Passing { left } => {
+                    let most = *left;
+                    let Some(bytes) = this.piece(most) else {
+                        this.state = State::Broken;
+                        continue;
+                    };
+                    this.state = State::Passing {
+                        left: most - bytes.len(),
+                    };
+                    return Poll::Ready(Some(Ok(Frame::data(bytes))));
+                }
+                State::Broken => {
+                    let bytes = this.piece(usize::MAX);
+                    return Poll::Ready(bytes.map(|bytes| Ok(Frame::data(bytes))));
+                }
+                State::Done => {
+                    if this.collected > 0 {
+                        let another = "this call takes one message, and there is another";
+                        return Poll::Ready(Some(Err(Status::invalid_argument(another))));
+                    }
+                    match ready!(this.poll_more(context))? {
+                        More::Data => {}
+                        More::Trailers(trailers) => return Poll::Ready(Some(Ok(trailers))),
+                        More::End => return Poll::Ready(None),
                     }
                 }
             }
@@ -118,17 +263,42 @@ impl http_body::Body for Incoming {
     }
 
     fn is_end_stream(&self) -> bool {
-        match self.state {
-            State::Waiting { .. } => false,
-            State::Prefix { ref begun, .. } => begun.is_empty() && self.body.is_end_stream(),
-            State::Reading { .. } | State::Passing => self.body.is_end_stream(),
-        }
+        self.collected == 0
+            && matches!(self.state, State::Prefix | State::Broken | State::Done)
+            && self.body.is_end_stream()
     }
 }
 
-/// The length of a message, when its prefix is there.
-fn length(message: &[u8]) -> Option<usize> {
-    let prefix = message.get(..PREFIX_BYTES)?;
-    let mut length = prefix.get(1..)?;
-    usize::try_from(length.try_get_u32().ok()?).ok()
+/// Bytes that lie in several pieces, read as if they were one.
+struct Rope<'a> {
+    pieces: &'a VecDeque<Bytes>,
+    next: usize,
+    offset: usize,
+    left: usize,
+}
+
+impl Buf for Rope<'_> {
+    fn remaining(&self) -> usize {
+        self.left
+    }
+
+    fn chunk(&self) -> &[u8] {
+        let piece = self.pieces.get(self.next);
+        piece
+            .and_then(|piece| piece.get(self.offset..))
+            .unwrap_or_default()
+    }
+
+    fn advance(&mut self, count: usize) {
+        self.left = self.left.saturating_sub(count);
+        self.offset += count;
+        while let Some(piece) = self
+            .pieces
+            .get(self.next)
+            .filter(|piece| piece.len() <= self.offset)
+        {
+            self.offset -= piece.len();
+            self.next += 1;
+        }
+    }
 }

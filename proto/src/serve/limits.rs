@@ -17,8 +17,21 @@ pub(super) const PATIENCE: Duration = Duration::from_secs(1);
 const LONGEST_DEADLINE: Duration = Duration::from_hours(24);
 /// How many of the largest requests are held at the same time.
 const LARGEST_REQUESTS: u64 = 4;
+/// How many of the largest messages of streams are held at the same time, with what they take when they are decoded.
+const LARGEST_STREAM_MESSAGES: u64 = 4;
+/// The largest message of a stream. Executors send far smaller ones; those of the last release sent up to a thousand objects at once.
+const MAX_STREAM_MESSAGE_BYTES: usize = 16 * 1024 * 1024;
 /// Connections beside those that streams come on.
 const CONNECTIONS_FOR_CALLS: u32 = 64;
+
+/// Calls of health and reflection that are open at the same time, watches among them.
+pub(super) const MAX_MINOR_CALLS: usize = 64;
+/// How many of them one caller may have.
+pub(super) const MAX_MINOR_CALLS_OF_ONE: usize = 16;
+/// The largest message of such a call: the name of a service or a symbol.
+pub(super) const MAX_MINOR_MESSAGE_BYTES: usize = 16 * 1024;
+/// How long a call of reflection may stay open.
+pub(super) const REFLECTION_DEADLINE: Duration = Duration::from_mins(1);
 
 /// How much a server takes. What is more is refused with a [`Refusal`](super::Refusal).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -44,10 +57,37 @@ impl Limits {
             .saturating_mul(LARGEST_REQUESTS)
     }
 
+    /// Bytes of one message of a stream.
+    pub fn max_stream_message_bytes(&self) -> usize {
+        self.max_message_bytes.min(MAX_STREAM_MESSAGE_BYTES)
+    }
+
+    /// Bytes of memory that the messages of all streams together take before they are taken.
+    pub fn max_stream_bytes(&self) -> u64 {
+        u64::try_from(self.max_stream_message_bytes())
+            .unwrap_or(u64::MAX)
+            .saturating_mul(LARGEST_STREAM_MESSAGES)
+    }
+
     /// Connections that are open at the same time: as many as there may be streams, which come on connections of their
     /// own, and some for calls.
     pub fn max_connections(&self) -> u32 {
         self.max_streams.saturating_add(CONNECTIONS_FOR_CALLS)
+    }
+
+    /// Connections that are open at the same time for calls, where those for streams are known apart.
+    pub fn max_call_connections(&self) -> u32 {
+        CONNECTIONS_FOR_CALLS
+    }
+
+    /// The limits of a port for this machine alone: a quarter of the places, which nobody else can take.
+    #[must_use]
+    pub(super) fn of_local_port(self) -> Self {
+        Self {
+            max_concurrent_calls: self.max_concurrent_calls.div_ceil(4),
+            max_streams: self.max_streams.div_ceil(4),
+            ..self
+        }
     }
 }
 

@@ -7,10 +7,19 @@ use prost::{DecodeError, Message};
 use prost_types::FileDescriptorSet;
 
 use super::Kind;
+use crate::weight::MessageType;
 
-/// What is limited, by path. What isn't listed, such as health and reflection, isn't.
+/// A method of a service, as far as limits go.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Method {
+    pub(super) kind: Kind,
+    /// The type of its requests' messages.
+    pub(super) message: Option<MessageType>,
+}
+
+/// The methods of our services, by path. Health and reflection aren't among them: those have limits of their own.
 #[derive(Debug)]
-pub(super) struct Methods(HashMap<String, Kind>);
+pub(super) struct Methods(HashMap<String, Method>);
 
 impl Methods {
     /// Those of all services in an encoded `FileDescriptorSet`.
@@ -21,14 +30,18 @@ impl Methods {
                 for method in &service.method {
                     let path = format!("/{}.{}/{}", file.package(), service.name(), method.name());
                     let streams = method.client_streaming() || method.server_streaming();
-                    methods.insert(path, if streams { Kind::Stream } else { Kind::Call });
+                    let method = Method {
+                        kind: if streams { Kind::Stream } else { Kind::Call },
+                        message: MessageType::named(method.input_type().trim_start_matches('.')),
+                    };
+                    methods.insert(path, method);
                 }
             }
         }
         Ok(Self(methods))
     }
 
-    pub(super) fn kind(&self, path: &str) -> Option<Kind> {
+    pub(super) fn get(&self, path: &str) -> Option<Method> {
         self.0.get(path).copied()
     }
 }
@@ -51,7 +64,12 @@ mod tests {
             ("/everynode.planner.v1.PlannerService/Unheard", None),
             ("/grpc.health.v1.Health/Watch", None),
         ] {
-            assert_eq!(methods.kind(path), kind, "{path}");
+            let method = methods.get(path);
+            assert_eq!(method.map(|method| method.kind), kind, "{path}");
+            assert_eq!(
+                method.is_some(),
+                method.is_some_and(|method| method.message.is_some())
+            );
         }
     }
 }

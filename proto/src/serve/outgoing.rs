@@ -4,12 +4,13 @@ use std::{
     pin::Pin,
     sync::Arc,
     task::{Context, Poll},
+    time::Duration,
 };
 
 use http::HeaderMap;
 use http_body::{Body as _, Frame};
 use prost::bytes::Bytes;
-use tokio::time::{Instant, sleep_until};
+use tokio::time::{Instant, Sleep, sleep, sleep_until};
 use tokio_util::{
     sync::{CancellationToken, WaitForCancellationFutureOwned},
     task::AbortOnDropHandle,
@@ -20,6 +21,7 @@ use super::{
     Refusal, connections,
     refusal::{self, rename_too_large},
     room::{Place, Room},
+    shares::Share,
 };
 
 /// What is handed on at once. HTTP/2 takes whatever it is given though the caller's window is full, and the body would
@@ -37,6 +39,10 @@ pub(super) struct Outgoing {
     shutdown: Option<Pin<Box<WaitForCancellationFutureOwned>>>,
     /// With a call: who cuts the connection if the caller doesn't take its answer.
     _watchdog: Option<AbortOnDropHandle<()>>,
+    /// With health and reflection.
+    _share: Option<Share>,
+    /// When it ends at the latest, with what it then ends with.
+    end: Option<(Pin<Box<Sleep>>, Duration)>,
 }
 
 impl Outgoing {
@@ -62,11 +68,12 @@ impl Outgoing {
             _place: Some(place),
             shutdown: None,
             _watchdog: watchdog,
+            _share: None,
+            end: None,
         }
     }
 
-    /// The answers of a stream, of one that is limited if there is a place. When the server shuts down what has been
-    /// said already still goes out.
+    /// The answers of a stream. When the server shuts down what has been said already still goes out.
     pub(super) fn of_stream(
         body: Body,
         room: Arc<Room>,
@@ -80,11 +87,39 @@ impl Outgoing {
             _place: place,
             shutdown: Some(Box::pin(shutdown.cancelled_owned())),
             _watchdog: None,
+            _share: None,
+            end: None,
+        }
+    }
+
+    /// The answers of health or reflection, for so long at most.
+    pub(super) fn minor(
+        body: Body,
+        room: Arc<Room>,
+        share: Share,
+        shutdown: CancellationToken,
+        longest: Option<Duration>,
+    ) -> Self {
+        Self {
+            _share: Some(share),
+            end: longest.map(|longest| (Box::pin(sleep(longest)), longest)),
+            ..Self::of_stream(body, room, None, shutdown)
         }
     }
 }
 
 impl Outgoing {
+    /// What it has to end with now, though there might be more to say.
+    fn poll_end(&mut self, context: &mut Context<'_>) -> Option<Status> {
+        let shutdown = self.shutdown.as_mut();
+        if shutdown.is_some_and(|shutdown| shutdown.as_mut().poll(context).is_ready()) {
+            return Some(refusal::shutting_down());
+        }
+        let (end, longest) = self.end.as_mut()?;
+        let is_over = end.as_mut().poll(context).is_ready();
+        is_over.then(|| refusal::reflection_deadline_exceeded(*longest))
+    }
+
     fn piece(&mut self) -> Frame<Bytes> {
         Frame::data(self.rest.split_to(self.rest.len().min(PIECE_BYTES)))
     }
@@ -120,19 +155,18 @@ impl http_body::Body for Outgoing {
                 };
                 Poll::Ready(Some(Ok(frame)))
             }
-            Poll::Pending
-                if this
-                    .shutdown
-                    .as_mut()
-                    .is_some_and(|shutdown| shutdown.as_mut().poll(context).is_ready()) =>
-            {
-                this.shutdown = None;
-                this.body = Body::empty();
-                let mut trailers = HeaderMap::new();
-                refusal::shutting_down().add_header(&mut trailers)?;
-                Poll::Ready(Some(Ok(Frame::trailers(trailers))))
-            }
-            other => other,
+            Poll::Pending => match this.poll_end(context) {
+                Some(status) => {
+                    this.shutdown = None;
+                    this.end = None;
+                    this.body = Body::empty();
+                    let mut trailers = HeaderMap::new();
+                    status.add_header(&mut trailers)?;
+                    Poll::Ready(Some(Ok(Frame::trailers(trailers))))
+                }
+                None => Poll::Pending,
+            },
+            other @ Poll::Ready(_) => other,
         }
     }
 

@@ -19,6 +19,8 @@ pub struct Peer {
     pub(super) handle: Handle,
     pub(super) identity: Identity,
     pub(super) address: Option<IpAddr>,
+    /// Whether it came by the port for this machine alone.
+    pub(super) is_local: bool,
     pub(super) not_after: Option<SystemTime>,
 }
 
@@ -45,6 +47,7 @@ impl Peer {
             handle: Handle::default(),
             identity,
             address,
+            is_local: false,
             not_after: None,
         }
     }
@@ -95,6 +98,11 @@ pub struct Allowed {
 }
 
 impl Clients {
+    /// Whether somebody may open streams, by the certificate that they have.
+    pub(super) fn may_stream(&self, peer: &Peer) -> bool {
+        matches!(peer.identity, Identity::Certified(_)) && self.check(Kind::Stream, Some(peer)).is_ok()
+    }
+
     /// Refuses a request of somebody who may not make it.
     pub(super) fn check(&self, kind: Kind, peer: Option<&Peer>) -> Result<(), Status> {
         let (allowed, what) = match kind {

@@ -31,11 +31,13 @@ pub enum Refusal {
     Unauthenticated,
     /// As many callers as may be are being authenticated.
     Authentications,
+    /// As many calls of health and reflection as may be are open.
+    Minor,
 }
 
 impl Refusal {
     /// All of them.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 11] = [
         Self::Calls,
         Self::Streams,
         Self::Connections,
@@ -46,6 +48,7 @@ impl Refusal {
         Self::Forbidden,
         Self::Unauthenticated,
         Self::Authentications,
+        Self::Minor,
     ];
 
     /// The name, for metrics.
@@ -61,6 +64,7 @@ impl Refusal {
             Self::Forbidden => "forbidden",
             Self::Unauthenticated => "unauthenticated",
             Self::Authentications => "authentications",
+            Self::Minor => "health_and_reflection",
         }
     }
 }
@@ -84,6 +88,20 @@ fn violation(code: Code, field: &str, message: &str) -> Status {
 pub fn answer_too_large(max_message_bytes: usize) -> Status {
     Status::resource_exhausted(format!(
         "the answer would be larger than {max_message_bytes} bytes; ask for less at once"
+    ))
+}
+
+/// `RESOURCE_EXHAUSTED` for a message that is larger than one may be.
+pub(super) fn message_too_large(max_message_bytes: usize) -> Status {
+    Status::resource_exhausted(format!(
+        "the message is larger than {max_message_bytes} bytes; split the request"
+    ))
+}
+
+/// `RESOURCE_EXHAUSTED` for a message that would take more memory than one may, though its encoding is small.
+pub(super) fn too_large_in_memory(bytes: usize, most: usize) -> Status {
+    Status::resource_exhausted(format!(
+        "the message would take {bytes} bytes in memory, and one may take at most {most}; split the request"
     ))
 }
 
@@ -113,13 +131,11 @@ pub(super) fn too_many_streams(limits: &Limits) -> Status {
     )
 }
 
-pub(super) fn memory_full(limits: &Limits, of: &str) -> Status {
+/// `RESOURCE_EXHAUSTED` for one more call of health or reflection.
+pub(super) fn too_many_minor_calls() -> Status {
     try_again(
         Code::ResourceExhausted,
-        &format!(
-            "the {of} of other calls hold up to {} bytes together, and no more at the same time",
-            limits.max_request_bytes()
-        ),
+        "as many calls of health and reflection are open as one caller, or all together, may have",
     )
 }
 
@@ -133,6 +149,34 @@ pub(super) fn too_many_authentications(most: u32, callers: &str) -> Status {
 /// `RESOURCE_EXHAUSTED` with `RetryInfo`, for a limit that the caller doesn't exceed if it tries again later.
 pub fn exhausted(why: &str) -> Status {
     try_again(Code::ResourceExhausted, why)
+}
+
+pub(super) fn memory_full(limits: &Limits, of: &str) -> Status {
+    let most = if of == "streams" {
+        limits.max_stream_bytes()
+    } else {
+        limits.max_request_bytes()
+    };
+    try_again(
+        Code::ResourceExhausted,
+        &format!("the {of} of other calls hold up to {most} bytes together, and no more at the same time"),
+    )
+}
+
+/// `DEADLINE_EXCEEDED` for a message of a stream that doesn't come to its end.
+pub(super) fn message_deadline_exceeded(after: Duration) -> Status {
+    Status::deadline_exceeded(format!(
+        "a message of the stream has not come whole within {} s",
+        after.as_secs_f64()
+    ))
+}
+
+/// `DEADLINE_EXCEEDED` for a call of reflection that stays open.
+pub(super) fn reflection_deadline_exceeded(after: Duration) -> Status {
+    Status::deadline_exceeded(format!(
+        "reflection is open for {} s at most; open it again",
+        after.as_secs_f64()
+    ))
 }
 
 /// `DEADLINE_EXCEEDED`, saying whose deadline it was.
@@ -166,10 +210,7 @@ pub(super) fn rename_too_large(headers: &mut HeaderMap, limits: &Limits) -> bool
     let status = if of_answer {
         answer_too_large(limits.max_message_bytes)
     } else {
-        Status::resource_exhausted(format!(
-            "the message is larger than {} bytes; split the request",
-            limits.max_message_bytes
-        ))
+        message_too_large(limits.max_message_bytes)
     };
     // The sentences are plain text, which fits into a header.
     let _ = status.add_header(headers);

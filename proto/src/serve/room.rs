@@ -4,19 +4,19 @@ use std::{
     fmt,
     sync::{Arc, OnceLock},
     thread,
+    time::Duration,
 };
 
-use tokio::{
-    sync::{OwnedSemaphorePermit, Semaphore},
-    time::timeout,
-};
+use parking_lot::Mutex;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_util::sync::CancellationToken;
 use tonic::{Request, Status};
 
 use super::{
-    Refusal,
-    limits::{Limits, PATIENCE},
+    Refusal, connections,
+    limits::{Limits, MAX_MINOR_CALLS, MAX_MINOR_CALLS_OF_ONE, MAX_MINOR_MESSAGE_BYTES, PATIENCE},
     refusal,
+    shares::{Caller, Share, Shares},
 };
 
 /// A semaphore counts at most some four billion at once; of memory it therefore counts these.
@@ -53,17 +53,28 @@ impl Observer for Unobserved {
     fn refused(&self, _: Refusal) {}
 }
 
-/// All places of a server.
+/// All places of a server, or of one of its ports.
 #[derive(Debug)]
 pub(super) struct Room {
     pub(super) limits: Limits,
     pub(super) observer: Arc<dyn Observer>,
     pub(super) shutdown: CancellationToken,
-    calls: Arc<Semaphore>,
-    streams: Arc<Semaphore>,
-    requests: Arc<Semaphore>,
-    answers: Arc<Semaphore>,
+    calls: Shares,
+    streams: Shares,
+    minor: Shares,
+    budgets: Arc<Budgets>,
     processors: Arc<Semaphore>,
+}
+
+/// The memory that all ports of a server share, in units.
+#[derive(Debug)]
+struct Budgets {
+    /// The messages of unary calls, and what is made of them.
+    requests: Shares,
+    /// The messages of streams that haven't been taken yet.
+    streams: Shares,
+    /// The answers to unary calls.
+    answers: Shares,
 }
 
 /// The leave of a call to be worked on, which every request of a service brings along. The call counts as long as a
@@ -83,22 +94,46 @@ pub(super) struct Place(Arc<Taken>);
 struct Taken {
     room: Arc<Room>,
     kind: Kind,
-    _permit: OwnedSemaphorePermit,
-    answer: OnceLock<OwnedSemaphorePermit>,
+    _share: Share,
+    _busy: Option<connections::Busy>,
+    answer: OnceLock<Share>,
 }
 
-/// A request's share of the memory, taken when the size of its message is known.
+/// Which budget a message counts against.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Budget {
+    Requests,
+    Streams,
+    /// None: such messages are small, and there are few.
+    Minor,
+}
+
+/// The memory of one message. It grows with what has come of the message, so that announcing a large one takes nothing from
+/// anybody.
 #[derive(Debug, Clone)]
 pub(super) struct Memory {
     room: Arc<Room>,
-    permit: Arc<OnceLock<OwnedSemaphorePermit>>,
+    caller: Option<Caller>,
+    budget: Budget,
+    held: Arc<Mutex<Held>>,
+}
+
+#[derive(Debug, Default)]
+struct Held {
+    units: u32,
+    shares: Vec<Share>,
 }
 
 impl Room {
     pub(super) fn new(limits: Limits, observer: Arc<dyn Observer>, shutdown: CancellationToken) -> Self {
-        let semaphore = |count: usize| Arc::new(Semaphore::new(count.min(Semaphore::MAX_PERMITS)));
-        let places = |count: u32| semaphore(usize::try_from(count).unwrap_or(usize::MAX));
-        let memory = usize::try_from(limits.max_request_bytes()).unwrap_or(usize::MAX);
+        let places = |count: u32| Shares::halved(usize::try_from(count).unwrap_or(usize::MAX));
+        let units = |bytes: u64| {
+            usize::try_from(bytes)
+                .unwrap_or(usize::MAX)
+                .div_ceil(MEMORY_UNIT_BYTES)
+        };
+        // One caller may bring the largest request there can be, but not keep everybody else out with it.
+        let memory = |bytes: u64| Shares::new(units(bytes), units(bytes.saturating_mul(3) / 4));
         let processors = thread::available_parallelism().map_or(1, usize::from);
         Self {
             limits,
@@ -106,9 +141,22 @@ impl Room {
             shutdown,
             calls: places(limits.max_concurrent_calls),
             streams: places(limits.max_streams),
-            requests: semaphore(memory.div_ceil(MEMORY_UNIT_BYTES)),
-            answers: semaphore(memory.div_ceil(MEMORY_UNIT_BYTES)),
-            processors: semaphore(processors),
+            minor: Shares::new(MAX_MINOR_CALLS, MAX_MINOR_CALLS_OF_ONE),
+            budgets: Arc::new(Budgets {
+                requests: memory(limits.max_request_bytes()),
+                streams: memory(limits.max_stream_bytes()),
+                answers: memory(limits.max_request_bytes()),
+            }),
+            processors: Arc::new(Semaphore::new(processors)),
+        }
+    }
+
+    /// A room beside this one, with places of its own and the same memory.
+    pub(super) fn beside(&self, limits: Limits) -> Self {
+        Self {
+            budgets: self.budgets.clone(),
+            processors: self.processors.clone(),
+            ..Self::new(limits, self.observer.clone(), self.shutdown.clone())
         }
     }
 
@@ -118,30 +166,21 @@ impl Room {
         status
     }
 
-    /// Waits until so much of the memory for requests or for answers is free, and takes it.
-    async fn hold(
-        &self,
-        memory: &Arc<Semaphore>,
-        of: &str,
-        bytes: usize,
-    ) -> Result<OwnedSemaphorePermit, Status> {
-        let units = u32::try_from(bytes.div_ceil(MEMORY_UNIT_BYTES)).unwrap_or(u32::MAX);
-        match timeout(PATIENCE, memory.clone().acquire_many_owned(units)).await {
-            Ok(Ok(permit)) => Ok(permit),
-            _ => Err(self.refuse(Refusal::Memory, refusal::memory_full(&self.limits, of))),
-        }
-    }
-
-    /// Waits for a place, and takes it.
+    /// Waits for a place, and takes it. The connection is busy as long as the call has it.
     ///
     /// # Errors
     /// `RESOURCE_EXHAUSTED` when none has become free for a while.
-    pub(super) async fn enter(self: &Arc<Self>, kind: Kind) -> Result<Leave, Status> {
-        let places = match kind {
-            Kind::Call => &self.calls,
-            Kind::Stream => &self.streams,
+    pub(super) async fn enter(
+        self: &Arc<Self>,
+        kind: Kind,
+        caller: Option<Caller>,
+        connection: Option<&connections::Handle>,
+    ) -> Result<Leave, Status> {
+        let (places, budget) = match kind {
+            Kind::Call => (&self.calls, Budget::Requests),
+            Kind::Stream => (&self.streams, Budget::Streams),
         };
-        let Ok(Ok(permit)) = timeout(PATIENCE, places.clone().acquire_owned()).await else {
+        let Ok(share) = places.take(caller.as_ref(), 1, PATIENCE).await else {
             return Err(match kind {
                 Kind::Call => self.refuse(Refusal::Calls, refusal::too_many_calls(&self.limits)),
                 Kind::Stream => self.refuse(Refusal::Streams, refusal::too_many_streams(&self.limits)),
@@ -151,16 +190,25 @@ impl Room {
         let taken = Taken {
             room: self.clone(),
             kind,
-            _permit: permit,
+            _share: share,
+            _busy: connection.map(connections::Handle::busy),
             answer: OnceLock::new(),
         };
         Ok(Leave {
             place: Place(Arc::new(taken)),
-            memory: Memory {
-                room: self.clone(),
-                permit: Arc::default(),
-            },
+            memory: Memory::new(self, caller, budget),
         })
+    }
+
+    /// Takes a place for health or reflection, if there is one. Those have few, and nobody waits for them.
+    ///
+    /// # Errors
+    /// `RESOURCE_EXHAUSTED` when there is none.
+    pub(super) fn enter_minor(self: &Arc<Self>, caller: Option<Caller>) -> Result<(Share, Memory), Status> {
+        match self.minor.try_take(caller.as_ref(), 1) {
+            Some(share) => Ok((share, Memory::new(self, caller, Budget::Minor))),
+            None => Err(self.refuse(Refusal::Minor, refusal::too_many_minor_calls())),
+        }
     }
 }
 
@@ -190,20 +238,77 @@ impl Leave {
 }
 
 impl Memory {
-    pub(super) fn max_message_bytes(&self) -> usize {
-        self.room.limits.max_message_bytes
+    fn new(room: &Arc<Room>, caller: Option<Caller>, budget: Budget) -> Self {
+        Self {
+            room: room.clone(),
+            caller,
+            budget,
+            held: Arc::default(),
+        }
     }
 
-    /// Waits until a message of this size may be held.
+    pub(super) fn max_message_bytes(&self) -> usize {
+        match self.budget {
+            Budget::Requests => self.room.limits.max_message_bytes,
+            Budget::Streams => self.room.limits.max_stream_message_bytes(),
+            Budget::Minor => MAX_MINOR_MESSAGE_BYTES,
+        }
+    }
+
+    /// How long a message of a stream may take to come; a unary call as a whole has its deadline.
+    pub(super) fn message_deadline(&self) -> Duration {
+        self.room.limits.call_deadline
+    }
+
+    /// Waits until the message may take so many bytes in all.
     ///
     /// # Errors
-    /// `RESOURCE_EXHAUSTED` when the others still take too much after a while.
-    pub(super) async fn take(self, bytes: usize) -> Result<(), Status> {
-        let permit = self.room.hold(&self.room.requests, "requests", bytes).await?;
-        // A call has one message, so there is none yet.
-        let _ = self.permit.set(permit);
-        Ok(())
+    /// `RESOURCE_EXHAUSTED` when the others still take too much after a while, or when that is more than one message may take.
+    pub(super) async fn grow_to(self, bytes: usize) -> Result<(), Status> {
+        let (shares, patience, of) = match self.budget {
+            Budget::Requests => (&self.room.budgets.requests, PATIENCE, "requests"),
+            // Whoever has a session has no use for being told to try again, and can wait.
+            Budget::Streams => (&self.room.budgets.streams, self.message_deadline(), "streams"),
+            Budget::Minor => return Ok(()),
+        };
+        let units = units(bytes);
+        let most = shares.most_for(self.caller.as_ref());
+        if units > most {
+            let most = usize::try_from(most)
+                .unwrap_or(usize::MAX)
+                .saturating_mul(MEMORY_UNIT_BYTES);
+            return Err(self.refuse(Refusal::MessageSize, refusal::too_large_in_memory(bytes, most)));
+        }
+        let held = self.held.lock().units;
+        let Some(missing) = units.checked_sub(held).filter(|missing| *missing > 0) else {
+            return Ok(());
+        };
+        match shares.take(self.caller.as_ref(), missing, patience).await {
+            Ok(share) => {
+                let mut held = self.held.lock();
+                held.units += missing;
+                held.shares.push(share);
+                Ok(())
+            }
+            Err(_) => {
+                let full = refusal::memory_full(&self.room.limits, of);
+                Err(self.refuse(Refusal::Memory, full))
+            }
+        }
     }
+
+    /// Gives the memory back, when the message has been taken.
+    pub(super) fn release(&self) {
+        *self.held.lock() = Held::default();
+    }
+
+    pub(super) fn refuse(&self, why: Refusal, status: Status) -> Status {
+        self.room.refuse(why, status)
+    }
+}
+
+fn units(bytes: usize) -> u32 {
+    u32::try_from(bytes.div_ceil(MEMORY_UNIT_BYTES)).unwrap_or(u32::MAX)
 }
 
 impl Place {
@@ -217,9 +322,11 @@ impl Place {
     /// `RESOURCE_EXHAUSTED` when the others still take too much after a while.
     pub(super) async fn hold_answer(&self, bytes: usize) -> Result<(), Status> {
         let room = &self.0.room;
-        let permit = room.hold(&room.answers, "answers", bytes).await?;
+        let share = room.budgets.answers.take(None, units(bytes), PATIENCE).await;
+        let share =
+            share.map_err(|_| room.refuse(Refusal::Memory, refusal::memory_full(&room.limits, "answers")))?;
         // A call has one answer, so there is none yet.
-        let _ = self.0.answer.set(permit);
+        let _ = self.0.answer.set(share);
         Ok(())
     }
 }

@@ -18,14 +18,21 @@ use tokio_rustls::{TlsAcceptor, rustls, server::TlsStream};
 use tonic::transport::server::Connected;
 
 use super::{
-    Observer, Refusal,
-    connections::Connection,
+    Clients, Limits, Observer, Refusal,
+    connections::{Connection, Slots},
     peer::{Identity, Peer},
+    shares::Caller,
 };
 use crate::tls::{ClientCertificates, Credentials, names, not_after};
 
-/// How long a handshake may take. Meanwhile the connection counts as one.
-const HANDSHAKE_DEADLINE: Duration = Duration::from_secs(10);
+/// How long a handshake may take.
+const HANDSHAKE_DEADLINE: Duration = Duration::from_secs(5);
+/// Handshakes at the same time. They have slots of their own, of which a newcomer takes the oldest: a handshake that goes on takes a few
+/// round trips, one that doesn't is in the way.
+const MAX_HANDSHAKES: u32 = 64;
+const MAX_HANDSHAKES_OF_ONE: u32 = MAX_HANDSHAKES / 4;
+/// Connections of a port for this machine alone.
+const MAX_LOCAL_CONNECTIONS: u32 = 32;
 /// How often a handshake that fails is worth a warning: anybody who can reach the port can have them fail.
 const WARN_EVERY: Duration = Duration::from_secs(10);
 
@@ -45,34 +52,122 @@ pub(super) enum Served<IO> {
     Secure(Box<TlsStream<Connection<IO>>>, Identity, Option<SystemTime>),
 }
 
-/// Does the handshakes of connections, each beside all others. Those that fail are closed.
-pub(super) fn secured<IO>(
-    incoming: impl Stream<Item = io::Result<Connection<IO>>>,
+/// What a connection passes before it is served.
+#[derive(Debug)]
+pub(super) struct Entrance {
     security: Option<Security>,
-    observer: Arc<dyn Observer>,
-) -> impl Stream<Item = io::Result<Served<IO>>>
-where
-    IO: AsyncRead + AsyncWrite + Unpin,
-{
-    let failures = Arc::new(Failures {
-        observer,
-        warned: Mutex::new(None),
-    });
-    let handshake = move |connection: io::Result<Connection<IO>>| {
-        let (security, failures) = (security.clone(), failures.clone());
-        async move {
-            match (connection, security) {
-                (Err(error), _) => Some(Err(error)),
-                (Ok(connection), None) => Some(Ok(Served::Plain(connection))),
-                (Ok(connection), Some(security)) => security.accept(connection, &failures).await.map(Ok),
+    handshakes: Arc<Slots>,
+    /// The slots of connections.
+    slots: Arc<Slots>,
+    /// Those of peers whose certificates let them open streams, where that is known. Nobody else can take them; they can take the
+    /// others too.
+    for_streams: Option<(Arc<Slots>, Arc<Clients>)>,
+    failures: Failures,
+    /// Whether it is for this machine alone.
+    is_local: bool,
+}
+
+impl Entrance {
+    /// An entrance for connections by TLS, or in plain text without `security`.
+    pub(super) fn new(
+        limits: &Limits,
+        security: Option<Security>,
+        clients: Option<Arc<Clients>>,
+        observer: &Arc<dyn Observer>,
+    ) -> Self {
+        let slots = |most: u32, most_for_one: u32| Slots::new(most, most_for_one, observer.clone());
+        let (most, for_streams) = match clients {
+            Some(clients) => {
+                let streams = limits.max_streams;
+                (
+                    limits.max_call_connections(),
+                    Some((slots(streams, streams), clients)),
+                )
             }
+            None => (limits.max_connections(), None),
+        };
+        Self {
+            security,
+            handshakes: slots(MAX_HANDSHAKES, MAX_HANDSHAKES_OF_ONE),
+            slots: slots(most, most.div_ceil(2)),
+            for_streams,
+            failures: Failures {
+                observer: observer.clone(),
+                warned: Mutex::new(None),
+            },
+            is_local: false,
         }
-    };
-    // There are no more at the same time than there may be connections.
-    incoming
-        .map(handshake)
-        .buffer_unordered(usize::MAX)
-        .filter_map(future::ready)
+    }
+
+    /// The entrance of a port for this machine alone, in plain text. It has slots of its own, all of which may be one caller's.
+    pub(super) fn local(observer: &Arc<dyn Observer>, limits: &Limits) -> Self {
+        Self {
+            slots: Slots::new(MAX_LOCAL_CONNECTIONS, MAX_LOCAL_CONNECTIONS, observer.clone()),
+            is_local: true,
+            ..Self::new(limits, None, None, observer)
+        }
+    }
+
+    /// Does the handshakes of connections, each beside all others, and admits them. Those that fail are closed.
+    pub(super) fn admit<IO>(
+        self,
+        incoming: impl Stream<Item = io::Result<IO>>,
+    ) -> impl Stream<Item = io::Result<Served<IO>>>
+    where
+        IO: AsyncRead + AsyncWrite + Connected + Unpin,
+    {
+        let this = Arc::new(self);
+        let admitted = move |io: io::Result<IO>| {
+            let this = this.clone();
+            async move {
+                match io {
+                    Ok(io) => this.admitted(io).await.map(Ok),
+                    Err(error) => Some(Err(error)),
+                }
+            }
+        };
+        // There are no more at the same time than there may be handshakes.
+        incoming
+            .map(admitted)
+            .buffer_unordered(usize::MAX)
+            .filter_map(future::ready)
+    }
+
+    async fn admitted<IO>(&self, io: IO) -> Option<Served<IO>>
+    where
+        IO: AsyncRead + AsyncWrite + Connected + Unpin,
+    {
+        let connection = Connection::new(io, self.is_local);
+        let (handle, address) = (connection.handle(), connection.address());
+        let mut served = match &self.security {
+            None => Served::Plain(connection),
+            Some(security) => {
+                let caller = Peer::new(Identity::Unknown, connection.ip())
+                    .network()
+                    .map(Caller::Network);
+                let slot = self.handshakes.admit(caller, &handle);
+                let _slot = slot.or_else(|| self.refuse(&address))?;
+                security.accept(connection, &self.failures).await?
+            }
+        };
+        let peer = served.connect_info();
+        let caller = || peer.network().map(Caller::Network);
+        let reserved = self.for_streams.as_ref();
+        let reserved = reserved.filter(|(_, clients)| clients.may_stream(&peer));
+        let slot = reserved
+            .and_then(|(slots, _)| slots.admit(caller(), &handle))
+            .or_else(|| self.slots.admit(caller(), &handle))
+            .or_else(|| self.refuse(&address))?;
+        served.connection_mut().admit(slot);
+        Some(served)
+    }
+
+    /// Closes a connection for which there is no slot.
+    fn refuse<T>(&self, address: &str) -> Option<T> {
+        self.failures.observer.refused(Refusal::Connections);
+        tracing::debug!(address, "connection refused: every other one is in use");
+        None
+    }
 }
 
 impl Security {
@@ -149,6 +244,15 @@ impl Failures {
     }
 }
 
+impl<IO> Served<IO> {
+    fn connection_mut(&mut self) -> &mut Connection<IO> {
+        match self {
+            Self::Plain(connection) => connection,
+            Self::Secure(stream, ..) => stream.get_mut().0,
+        }
+    }
+}
+
 impl<IO> Connected for Served<IO> {
     type ConnectInfo = Peer;
 
@@ -160,7 +264,8 @@ impl<IO> Connected for Served<IO> {
         Peer {
             handle: connection.handle(),
             identity,
-            address: connection.remote_address().map(|address| address.ip()),
+            address: connection.ip(),
+            is_local: connection.is_local(),
             not_after,
         }
     }

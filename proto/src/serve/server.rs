@@ -20,21 +20,20 @@ use tower::Service;
 use super::{
     Authenticator, Clients, Health, Observer, Unobserved,
     authenticate::Authentication,
-    connections::Places,
     gate::GateLayer,
     limits::Limits,
     methods::Methods,
     room::Room,
-    secure::{Security, secured},
+    secure::{Entrance, Security},
 };
 use crate::tls::{ClientCertificates, Credentials};
 
 /// A stream idles for as long as nothing happens, so a lost peer is noticed by pings.
 const KEEPALIVE: Duration = Duration::from_secs(20);
-/// What a peer may send before it is read. An executor begins with a burst of megabytes, which the usual windows would
-/// halt at every round trip; but each connection may make the server hold as much.
-const STREAM_WINDOW_BYTES: u32 = 1024 * 1024;
-const CONNECTION_WINDOW_BYTES: u32 = 4 * 1024 * 1024;
+/// What a peer may send before it is read. An executor begins with a burst of megabytes, which the usual windows of 64 KiB would
+/// halt at every round trip; but each connection may make the server hold as much, whoever makes it.
+const STREAM_WINDOW_BYTES: u32 = 512 * 1024;
+const CONNECTION_WINDOW_BYTES: u32 = 512 * 1024;
 /// What comes in one piece. Of a message of megabytes the usual 16 KiB make a thousand pieces, each with its own cost.
 const MAX_FRAME_BYTES: u32 = 256 * 1024;
 /// Calls and streams on one connection. A client keeps what is more to itself until others have ended.
@@ -195,10 +194,10 @@ impl Server {
     where
         IO: AsyncRead + AsyncWrite + Connected + Unpin + Send + 'static,
     {
-        let places = Places::new(self.limits.max_connections(), self.observer.clone());
-        let observer = self.observer.clone();
-        let incoming = secured(places.clone().for_each(incoming), self.security, observer.clone());
-        let local = secured(places.for_each(local), None, observer);
+        let clients = self.clients.map(Arc::new);
+        let main = Entrance::new(&self.limits, self.security, clients.clone(), &self.observer);
+        let incoming = main.admit(incoming);
+        let local = Entrance::local(&self.observer, &self.limits).admit(local);
         let both = stream::select(Box::pin(incoming), Box::pin(local));
         let room = Room::new(self.limits, self.observer, self.shutdown.clone());
         tonic::transport::Server::builder()
@@ -208,12 +207,7 @@ impl Server {
             .initial_connection_window_size(CONNECTION_WINDOW_BYTES)
             .max_concurrent_streams(MAX_STREAMS_PER_CONNECTION)
             .http2_max_header_list_size(MAX_HEADER_LIST_BYTES)
-            .layer(GateLayer::new(
-                room,
-                self.methods,
-                self.clients,
-                self.authentication,
-            ))
+            .layer(GateLayer::new(room, self.methods, clients, self.authentication))
             .add_routes(self.routes.add_service(self.health.service()))
             .serve_with_incoming_shutdown(both, self.shutdown.cancelled_owned())
             .await

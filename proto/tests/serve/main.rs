@@ -27,7 +27,12 @@ use everynode_proto::{
 use http_body_util::{BodyExt, Full};
 use hyper_util::rt::TokioIo;
 use prost::bytes::Bytes;
-use tokio::{io::DuplexStream, sync::mpsc, task::JoinHandle, time::Instant};
+use tokio::{
+    io::{AsyncReadExt as _, DuplexStream},
+    sync::mpsc,
+    task::JoinHandle,
+    time::Instant,
+};
 use tokio_stream::wrappers::UnboundedReceiverStream;
 use tokio_util::sync::CancellationToken;
 use tonic::{
@@ -191,23 +196,95 @@ async fn is_cut_off(mut channel: Channel, other: Channel) {
 }
 
 #[tokio::test]
-async fn one_connection_more_is_closed_at_once_and_the_others_go_on() {
+async fn one_connection_more_takes_the_place_of_the_one_that_has_been_idle_for_longest() {
     let served = Served::start().await;
+    let mut watching = served.client().await;
+    let watch = watching.watch_plans(WatchPlansRequest::default()).await.unwrap();
     let mut open = Vec::new();
-    for _ in 0..LIMITS.max_connections() {
-        let mut client = served.client().await;
-        client.get_info(GetInfoRequest {}).await.unwrap();
-        open.push(client);
+    for _ in 1..LIMITS.max_connections() {
+        let channel = served.connect().await;
+        ExecutorServiceClient::new(channel.clone())
+            .get_info(GetInfoRequest {})
+            .await
+            .unwrap();
+        open.push(channel);
     }
-    let mut surplus = served.client().await;
-    surplus.get_info(GetInfoRequest {}).await.unwrap_err();
-    let mut first = open.swap_remove(0);
-    first.get_info(GetInfoRequest {}).await.unwrap();
-    drop(first);
-    // A channel that has lost its connection makes another for its next call.
-    while surplus.get_info(GetInfoRequest {}).await.is_err() {
+    let mut newcomer = served.client().await;
+    newcomer.get_info(GetInfoRequest {}).await.unwrap();
+    // The first of them is gone, and makes another connection for its next call, for which the second goes.
+    for channel in open.into_iter().take(2) {
+        let mut client = ExecutorServiceClient::new(channel);
+        while client.get_info(GetInfoRequest {}).await.is_err() {
+            tokio::task::yield_now().await;
+        }
+    }
+    // The watch is older than all of them, and goes on.
+    let mut watch = watch.into_inner();
+    let more = tokio::time::timeout(Duration::from_millis(10), watch.message()).await;
+    assert!(more.is_err(), "the watch has ended: {more:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_connection_without_a_request_closes_after_half_a_minute() {
+    let served = Served::start().await;
+    let (mut silent, server) = tokio::io::duplex(64 * 1024);
+    served.connections.send(Ok(server)).unwrap();
+    let began = Instant::now();
+    let mut greeting = Vec::new();
+    silent.read_to_end(&mut greeting).await.unwrap();
+    let took = began.elapsed().as_secs();
+    assert!((30..35).contains(&took), "after {took} s");
+}
+
+#[tokio::test(start_paused = true)]
+async fn health_and_reflection_have_few_places_and_small_messages() {
+    let served = Served::start().await;
+    let mut watches = Vec::new();
+    let refused = loop {
+        let mut health = HealthClient::new(served.connect().await);
+        match health.watch(HealthCheckRequest::default()).await {
+            Ok(watch) => watches.push((watch, health)),
+            Err(refused) => break refused,
+        }
+    };
+    assert_eq!(refused.code(), Code::ResourceExhausted, "{refused}");
+    assert_eq!(watches.len(), 64);
+    watches.clear();
+    let mut health = HealthClient::new(served.connect().await);
+    let large = HealthCheckRequest {
+        service: "x".repeat(20 * 1024),
+    };
+    let refused = loop {
+        let refused = health.check(large.clone()).await.unwrap_err();
+        if refused.message().contains("split the request") {
+            break refused;
+        }
         tokio::task::yield_now().await;
-    }
+    };
+    assert_eq!(refused.code(), Code::ResourceExhausted, "{refused}");
+    let request = HealthCheckRequest {
+        service: SERVICE_NAME.to_owned(),
+    };
+    health.check(request).await.unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn reflection_ends_after_a_minute() {
+    use tonic_reflection::pb::v1::{
+        ServerReflectionRequest, server_reflection_client::ServerReflectionClient,
+    };
+    let served = Served::start().await;
+    let mut client = ServerReflectionClient::new(served.connect().await);
+    let began = Instant::now();
+    let requests = tokio_stream::pending::<ServerReflectionRequest>();
+    let mut answers = client
+        .server_reflection_info(requests)
+        .await
+        .unwrap()
+        .into_inner();
+    let end = answers.message().await.unwrap_err();
+    assert_eq!(end.code(), Code::DeadlineExceeded, "{end}");
+    assert!((60..65).contains(&began.elapsed().as_secs()));
 }
 
 #[tokio::test]

@@ -316,23 +316,20 @@ async fn what_cant_be_used_changes_nothing_and_the_file_is_named() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_client_that_never_ends_its_handshake_holds_up_nobody_and_is_closed() {
+async fn clients_that_never_end_their_handshakes_keep_nobody_out_and_are_closed() {
     let scene = Scene::new().await;
     let mut silent = Vec::new();
-    // One place is left.
-    for _ in 1..LIMITS.max_connections() {
+    // More than there may be connections, and more than there may be handshakes.
+    for _ in 0..2 * LIMITS.max_connections() {
         let (client, server) = tokio::io::duplex(64 * 1024);
         scene.running.connections.send(Ok(server)).unwrap();
         silent.push(client);
     }
     let began = Instant::now();
     let client = scene.client(CLIENT);
-    let channel = scene.connect(client.credentials.client()).await.unwrap();
-    let mut asker = ExecutorServiceClient::new(channel);
-    asker.get_info(GetInfoRequest {}).await.unwrap();
-    let error = scene.ask(client.credentials.client()).await;
-    assert!(error.is_err(), "connections count during their handshake");
-    assert!(began.elapsed() < Duration::from_secs(10));
+    scene.ask(client.credentials.client()).await.unwrap();
+    scene.ask(client.credentials.client()).await.unwrap();
+    assert!(began.elapsed() < Duration::from_secs(1), "they wait for nobody");
     for mut client in silent {
         assert_eq!(
             client.read(&mut [0; 16]).await.unwrap(),
@@ -340,8 +337,8 @@ async fn a_client_that_never_ends_its_handshake_holds_up_nobody_and_is_closed() 
             "the connection is closed"
         );
     }
-    assert!((10..12).contains(&began.elapsed().as_secs()));
-    scene.ask(client.credentials.client()).await.unwrap();
+    let took = began.elapsed().as_secs();
+    assert!((5..7).contains(&took), "after {took} s");
 }
 
 #[tokio::test(start_paused = true)]

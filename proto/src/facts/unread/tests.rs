@@ -200,3 +200,56 @@ fn nothing_is_looked_for_after_what_can_not_be_read() {
     assert_eq!(item.kind(), None);
     assert!(item.read::<Node>("Node").is_err());
 }
+
+/// How much memory reading a node takes.
+fn taken(object: &Value) -> usize {
+    use std::sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    };
+    let granted = Arc::new(AtomicUsize::new(0));
+    let counter = granted.clone();
+    let allowance = Allowance::granted_by(move |bytes| {
+        counter.fetch_add(bytes, Ordering::Relaxed);
+        true
+    });
+    let _: Node = item(object).read_within("Node", &allowance).unwrap();
+    granted.load(Ordering::Relaxed)
+}
+
+#[test]
+fn what_is_read_counts_by_its_own_size_and_what_is_not_read_counts_for_nothing() {
+    let many = 20_000;
+    let taints = taken(&json!({"spec": {"taints": vec![json!({}); many]}}));
+    assert!(
+        taints >= many * size_of::<crate::facts::object::Taint>(),
+        "{taints}"
+    );
+    let labels: Map<_, _> = (0..many).map(|key| (key.to_string(), json!(""))).collect();
+    let labels = taken(&json!({"metadata": {"labels": labels}}));
+    assert!(labels >= many * 2 * size_of::<String>(), "{labels}");
+    let unread = taken(&json!({"status": {"images": vec![json!({"names": vec!["x"; 10]}); many]}}));
+    assert!(unread < 100_000, "{unread}");
+    let text = taken(&json!({"metadata": {"name": "x".repeat(many)}}));
+    assert!((many / 2..many + 100_000).contains(&text), "{text}");
+}
+
+#[test]
+fn nothing_is_read_beyond_the_allowance() {
+    let most = 1_000_000;
+    let left = std::sync::atomic::AtomicUsize::new(most);
+    let allowance = Allowance::granted_by(move |bytes| {
+        use std::sync::atomic::Ordering::Relaxed;
+        left.fetch_update(Relaxed, Relaxed, |left| left.checked_sub(bytes))
+            .is_ok()
+    });
+    let small = item(&json!({"metadata": {"name": "small"}}));
+    let large = item(&json!({"spec": {"taints": vec![json!({}); most / 10]}}));
+    for _ in 0..1_000 {
+        small.read_within::<Node>("Node", &allowance).unwrap();
+    }
+    assert!(!allowance.is_exhausted());
+    let refused = large.read_within::<Node>("Node", &allowance).unwrap_err();
+    assert!(refused.message.contains("memory"), "{refused:?}");
+    assert!(allowance.is_exhausted());
+}

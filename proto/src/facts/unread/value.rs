@@ -10,6 +10,8 @@ use prost::{
 };
 use serde::de;
 
+use super::allowance::{Account, Exhausted};
+
 /// How deep values may lie in one another: deeper than any object of Kubernetes, and no strain on the stack.
 const MAX_DEPTH: u8 = 100;
 
@@ -32,6 +34,12 @@ mod tag {
 /// Why a value can't be read.
 #[derive(Debug)]
 pub(super) struct Error(String);
+
+impl From<Exhausted> for Error {
+    fn from(_: Exhausted) -> Self {
+        Self("there is no memory to read it".to_owned())
+    }
+}
 
 impl Error {
     fn encoding() -> Self {
@@ -170,6 +178,7 @@ pub(super) struct Raw<'a> {
     inner: Inner<'a>,
     depth: u8,
     names: Names,
+    account: Option<&'a Account<'a>>,
 }
 
 /// How a reader that knows an object's fields is told their names.
@@ -208,6 +217,7 @@ impl<'a> Raw<'a> {
             inner: Inner::Value(encoded),
             depth: 0,
             names: Names::default(),
+            account: None,
         }
     }
 
@@ -217,6 +227,7 @@ impl<'a> Raw<'a> {
             inner: Inner::Known(Kind::Object(fields)),
             depth: 0,
             names: Names::default(),
+            account: None,
         }
     }
 
@@ -226,6 +237,23 @@ impl<'a> Raw<'a> {
             names: Names::AsText,
             ..self
         }
+    }
+
+    /// The same, where what is read of it is charged to an account.
+    pub(super) fn charged_to<'b>(self, account: &'b Account<'b>) -> Raw<'b>
+    where
+        'a: 'b,
+    {
+        Raw {
+            account: Some(account),
+            ..self
+        }
+    }
+
+    /// Takes memory for a part of it, if anybody counts that.
+    #[inline]
+    fn charge(&self, take: impl FnOnce(&Account<'a>) -> Result<(), Exhausted>) -> Result<(), Error> {
+        Ok(self.account.map_or(Ok(()), take)?)
     }
 
     fn kind(&self) -> Result<Kind<'a>, Error> {
@@ -287,6 +315,7 @@ impl<'a> Raw<'a> {
             inner: Inner::Value(encoded),
             depth: self.depth + 1,
             names: self.names,
+            account: self.account,
         }
     }
 }

@@ -18,11 +18,15 @@ impl<'de> Deserializer<'de> for Raw<'de> {
         match self.kind()? {
             Kind::Null => visitor.visit_unit(),
             Kind::Number(number) => visit_number(number, visitor),
-            Kind::Text(bytes) => visitor.visit_borrowed_str(text(bytes)?),
+            Kind::Text(bytes) => {
+                self.charge(|account| account.text(bytes.len()))?;
+                visitor.visit_borrowed_str(text(bytes)?)
+            }
             Kind::Bool(value) => visitor.visit_bool(value),
             Kind::Object(fields) => visitor.visit_map(Entries {
                 fields,
                 value: None,
+                map: Map::None,
                 parent: self,
             }),
             Kind::List(encoded) => visitor.visit_seq(Elements {
@@ -77,7 +81,19 @@ fn visit_number<'de, V: Visitor<'de>>(number: f64, visitor: V) -> Result<V::Valu
 struct Entries<'de> {
     fields: Fields<'de>,
     value: Option<&'de [u8]>,
+    map: Map,
     parent: Raw<'de>,
+}
+
+/// Whether an object is read into a map, whose keys are kept, or into a struct.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Map {
+    /// It is a struct, or nothing has been read yet.
+    None,
+    /// The first key has been read, of this size.
+    Begun(usize),
+    /// So has another one.
+    GoesOn(usize),
 }
 
 impl<'de> MapAccess<'de> for Entries<'de> {
@@ -90,11 +106,25 @@ impl<'de> MapAccess<'de> for Entries<'de> {
         let (key, value) = field?;
         self.value = Some(value);
         let names = self.parent.names;
+        // The names of a struct's fields are read into something small that isn't kept.
+        let size = size_of::<K::Value>();
+        if size >= size_of::<String>() {
+            self.parent.charge(|account| account.text(key.len()))?;
+            self.map = match self.map {
+                Map::None => Map::Begun(size),
+                Map::Begun(_) | Map::GoesOn(_) => Map::GoesOn(size),
+            };
+        }
         seed.deserialize(Key { key, names }).map(Some)
     }
 
     fn next_value_seed<S: DeserializeSeed<'de>>(&mut self, seed: S) -> Result<S::Value, Error> {
         let value = self.value.take().unwrap_or_default();
+        if let Map::Begun(key) | Map::GoesOn(key) = self.map {
+            let size = key + size_of::<S::Value>();
+            let is_first = matches!(self.map, Map::Begun(_));
+            self.parent.charge(|account| account.entry(size, is_first))?;
+        }
         seed.deserialize(self.parent.within(value))
     }
 }
@@ -143,7 +173,11 @@ impl<'de> SeqAccess<'de> for Elements<'de> {
 
     fn next_element_seed<S: DeserializeSeed<'de>>(&mut self, seed: S) -> Result<Option<S::Value>, Error> {
         match next_element(&mut self.encoded) {
-            Some(element) => seed.deserialize(self.parent.within(element?)).map(Some),
+            Some(element) => {
+                self.parent
+                    .charge(|account| account.element(size_of::<S::Value>()))?;
+                seed.deserialize(self.parent.within(element?)).map(Some)
+            }
             None => Ok(None),
         }
     }

@@ -1,0 +1,256 @@
+//! A limit that no single caller can use up.
+
+use std::{
+    collections::HashMap,
+    net::IpAddr,
+    sync::{
+        Arc, Weak,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
+
+use parking_lot::Mutex;
+use tokio::{
+    sync::{OwnedSemaphorePermit, Semaphore},
+    time::timeout,
+};
+
+use super::{Authenticated, Peer};
+
+/// How many may wait for one limit. Each waiting request keeps its headers in memory, and a connection may bring a hundred.
+const MOST_WAITING: usize = 512;
+/// From so many callers on, those that hold nothing any more are forgotten.
+const MOST_REMEMBERED: usize = 1_024;
+
+/// Who is served, as far as limits for single callers go.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub(super) enum Caller {
+    /// Whoever is behind an address, or behind the addresses that one host chooses from.
+    Network(IpAddr),
+    /// A user who has shown who they are.
+    User(Arc<str>),
+}
+
+impl Caller {
+    /// The user who has been authenticated, or else whoever is at the other end of the connection.
+    pub(super) fn of(request: &http::Extensions) -> Option<Self> {
+        if let Some(user) = request.get::<Authenticated>() {
+            return Some(Self::User(user.key().into()));
+        }
+        request.get::<Peer>().and_then(Peer::network).map(Self::Network)
+    }
+}
+
+/// Permits that all callers share, of which one caller can hold only a part.
+#[derive(Debug)]
+pub(super) struct Shares {
+    all: Arc<Semaphore>,
+    capacity: u32,
+    most_for_one: u32,
+    waiting: AtomicUsize,
+    callers: Mutex<HashMap<Caller, Weak<Semaphore>>>,
+}
+
+/// Permits that are held until this is dropped.
+#[derive(Debug)]
+pub(super) struct Share {
+    _of_all: OwnedSemaphorePermit,
+    _of_one: Option<(Arc<Semaphore>, OwnedSemaphorePermit)>,
+}
+
+/// There was no permit in time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Exhausted;
+
+impl Shares {
+    /// So many permits, of which one caller can hold at most `most_for_one`.
+    pub(super) fn new(capacity: usize, most_for_one: usize) -> Self {
+        let permits = |count: usize| u32::try_from(count.min(Semaphore::MAX_PERMITS)).unwrap_or(u32::MAX);
+        let capacity = permits(capacity);
+        Self {
+            all: semaphore(capacity),
+            capacity,
+            most_for_one: permits(most_for_one).clamp(1, capacity.max(1)),
+            waiting: AtomicUsize::new(0),
+            callers: Mutex::default(),
+        }
+    }
+
+    /// So many permits, of which one caller can hold half.
+    pub(super) fn halved(capacity: usize) -> Self {
+        Self::new(capacity, capacity.div_ceil(2))
+    }
+
+    /// The permits that a caller can hold at most; all of them when it isn't known who calls.
+    pub(super) fn most_for(&self, caller: Option<&Caller>) -> u32 {
+        caller.map_or(self.capacity, |_| self.most_for_one)
+    }
+
+    /// Takes permits, and waits for them until `patience` ends.
+    pub(super) async fn take(
+        &self,
+        caller: Option<&Caller>,
+        count: u32,
+        patience: Duration,
+    ) -> Result<Share, Exhausted> {
+        if count > self.most_for(caller) {
+            return Err(Exhausted);
+        }
+        if let Some(share) = self.try_take(caller, count) {
+            return Ok(share);
+        }
+        let _waits = Waiting::among(&self.waiting)?;
+        let own = caller.map(|caller| self.own(caller));
+        let permits = async {
+            // In this order: what one caller waits for must not keep anything from the others.
+            let of_one = match own {
+                Some(own) => Some((own.clone(), own.acquire_many_owned(count).await.ok()?)),
+                None => None,
+            };
+            let of_all = self.all.clone().acquire_many_owned(count).await.ok()?;
+            Some(Share {
+                _of_all: of_all,
+                _of_one: of_one,
+            })
+        };
+        timeout(patience, permits).await.ok().flatten().ok_or(Exhausted)
+    }
+
+    /// Takes permits if they are free.
+    pub(super) fn try_take(&self, caller: Option<&Caller>, count: u32) -> Option<Share> {
+        let of_one = match caller.map(|caller| self.own(caller)) {
+            Some(own) => Some((own.clone(), own.try_acquire_many_owned(count).ok()?)),
+            None => None,
+        };
+        let of_all = self.all.clone().try_acquire_many_owned(count).ok()?;
+        Some(Share {
+            _of_all: of_all,
+            _of_one: of_one,
+        })
+    }
+
+    /// The permits of one caller.
+    fn own(&self, caller: &Caller) -> Arc<Semaphore> {
+        let mut callers = self.callers.lock();
+        if let Some(own) = callers.get(caller).and_then(Weak::upgrade) {
+            return own;
+        }
+        if callers.len() >= MOST_REMEMBERED {
+            callers.retain(|_, own| own.strong_count() > 0);
+        }
+        let own = semaphore(self.most_for_one);
+        callers.insert(caller.clone(), Arc::downgrade(&own));
+        own
+    }
+}
+
+fn semaphore(permits: u32) -> Arc<Semaphore> {
+    Arc::new(Semaphore::new(usize::try_from(permits).unwrap_or(usize::MAX)))
+}
+
+/// One of those that wait.
+struct Waiting<'a>(&'a AtomicUsize);
+
+impl<'a> Waiting<'a> {
+    fn among(waiting: &'a AtomicUsize) -> Result<Self, Exhausted> {
+        let this = Self(waiting);
+        if waiting.fetch_add(1, Ordering::Relaxed) < MOST_WAITING {
+            Ok(this)
+        } else {
+            Err(Exhausted)
+        }
+    }
+}
+
+impl Drop for Waiting<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const PATIENCE: Duration = Duration::from_secs(1);
+
+    fn caller(address: &str) -> Caller {
+        Caller::Network(address.parse().unwrap())
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn one_caller_never_holds_more_than_its_share_and_others_get_the_rest() {
+        let shares = Shares::halved(4);
+        let (one, other) = (caller("10.0.0.1"), caller("10.0.0.2"));
+        let held: Vec<_> = (0..2).map(|_| shares.try_take(Some(&one), 1).unwrap()).collect();
+        assert_eq!(shares.take(Some(&one), 1, PATIENCE).await.unwrap_err(), Exhausted);
+        let others = [shares.take(Some(&other), 2, PATIENCE).await.unwrap()];
+        assert!(
+            shares.try_take(Some(&caller("10.0.0.3")), 1).is_none(),
+            "all are taken"
+        );
+        drop(held);
+        assert!(shares.take(Some(&one), 2, PATIENCE).await.is_ok());
+        drop(others);
+        // Whoever isn't known is one of many, such as those who come by connections in memory.
+        assert!(shares.take(None, 4, PATIENCE).await.is_ok());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_caller_that_waits_for_its_own_share_keeps_nothing_from_the_others() {
+        let shares = Arc::new(Shares::halved(4));
+        let one = caller("10.0.0.1");
+        let _held = shares.try_take(Some(&one), 2).unwrap();
+        let waiting = {
+            let (shares, one) = (shares.clone(), one.clone());
+            tokio::spawn(async move { shares.take(Some(&one), 2, PATIENCE).await.map(drop) })
+        };
+        tokio::task::yield_now().await;
+        assert!(shares.try_take(Some(&caller("10.0.0.2")), 2).is_some());
+        assert_eq!(waiting.await.unwrap(), Err(Exhausted));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_can_never_be_granted_is_refused_at_once() {
+        let shares = Shares::new(8, 6);
+        let began = tokio::time::Instant::now();
+        assert!(shares.take(Some(&caller("10.0.0.1")), 7, PATIENCE).await.is_err());
+        assert!(shares.take(None, 9, PATIENCE).await.is_err());
+        assert!(began.elapsed().is_zero());
+        assert_eq!(
+            (shares.most_for(None), shares.most_for(Some(&caller("::1")))),
+            (8, 6)
+        );
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn only_so_many_may_wait() {
+        let shares = Arc::new(Shares::halved(1));
+        let held = shares.try_take(None, 1).unwrap();
+        let mut waiting: Vec<_> = (0..MOST_WAITING)
+            .map(|_| {
+                let shares = shares.clone();
+                tokio::spawn(async move { shares.take(None, 1, PATIENCE).await.map(drop) })
+            })
+            .collect();
+        while shares.waiting.load(Ordering::Relaxed) < MOST_WAITING {
+            tokio::task::yield_now().await;
+        }
+        let began = tokio::time::Instant::now();
+        assert!(shares.take(None, 1, PATIENCE).await.is_err());
+        assert!(began.elapsed().is_zero(), "it is refused without a wait");
+        drop(held);
+        assert_eq!(waiting.swap_remove(0).await.unwrap(), Ok(()));
+    }
+
+    #[test]
+    fn callers_that_hold_nothing_are_forgotten() {
+        let shares = Shares::halved(4);
+        for index in 0..10 * u32::try_from(MOST_REMEMBERED).unwrap() {
+            let one = Caller::Network(std::net::Ipv4Addr::from(index).into());
+            shares.try_take(Some(&one), 1);
+        }
+        assert!(shares.callers.lock().len() <= MOST_REMEMBERED);
+    }
+}

@@ -1,0 +1,141 @@
+use std::{alloc::Layout, collections::BTreeMap, mem};
+
+use prost::bytes::Bytes;
+
+use super::*;
+use crate::{
+    executor::v1 as executor,
+    facts::Unread,
+    planner::v1::{
+        DaemonSetFacts, ExplainRequest, Fact, FailedRequirement, NodeFacts, NodeSelectorTerm, NodeTemplate,
+        NodeVerdict, Plan, PlanRequest, PodFacts, PodTemplateFacts, Reason, SessionRequest,
+        SimulateNodesRequest, Taint, Toleration, fact,
+    },
+};
+
+fn size_of_kind(name: &str) -> usize {
+    WEIGHTS.kinds[WEIGHTS.by_name[name]].size
+}
+
+#[test]
+fn structs_are_never_taken_for_smaller_than_they_are() {
+    fn check<M: Name>() {
+        let (weighed, real) = (size_of_kind(&M::full_name()), mem::size_of::<M>());
+        assert!(
+            real <= weighed && weighed <= 3 * real,
+            "{} has {real} bytes, {weighed} are weighed",
+            M::full_name()
+        );
+    }
+    check::<DaemonSetFacts>();
+    check::<ExplainRequest>();
+    check::<Fact>();
+    check::<FailedRequirement>();
+    check::<NodeFacts>();
+    check::<NodeSelectorTerm>();
+    check::<NodeTemplate>();
+    check::<NodeVerdict>();
+    check::<Plan>();
+    check::<PlanRequest>();
+    check::<PodFacts>();
+    check::<PodTemplateFacts>();
+    check::<Reason>();
+    check::<SessionRequest>();
+    check::<SimulateNodesRequest>();
+    check::<Taint>();
+    check::<Toleration>();
+    check::<executor::ExplainRequest>();
+    check::<executor::Placement>();
+    assert!(size_of_kind("google.protobuf.Struct") >= mem::size_of::<Unread>());
+    assert!(BYTES_HANDLE_BYTES >= mem::size_of::<Bytes>());
+    assert!(HANDLE_BYTES >= Layout::new::<BTreeMap<String, String>>().size());
+}
+
+/// The fields of a message, each as it is encoded with this content.
+fn repeated(number: u8, content: &[u8], times: usize) -> Vec<u8> {
+    let mut encoded = vec![number << 3 | 2, u8::try_from(content.len()).unwrap()];
+    encoded.extend_from_slice(content);
+    encoded.repeat(times)
+}
+
+#[test]
+fn elements_count_at_every_depth() {
+    let plain = decoded_bytes(&SessionRequest::default());
+    let tolerations = |count: usize| SessionRequest {
+        facts: vec![Fact {
+            fact: Some(fact::Fact::DaemonSetChanged(DaemonSetFacts {
+                template: Some(PodTemplateFacts {
+                    tolerations: vec![Toleration::default(); count],
+                    ..PodTemplateFacts::default()
+                }),
+                ..DaemonSetFacts::default()
+            })),
+        }],
+        ..SessionRequest::default()
+    };
+    let (one, many) = (decoded_bytes(&tolerations(0)), decoded_bytes(&tolerations(1_000)));
+    assert!(one - plain >= mem::size_of::<Fact>(), "{plain}, {one}");
+    assert!(
+        many - one >= 1_000 * mem::size_of::<Toleration>(),
+        "{one}, {many}"
+    );
+}
+
+#[test]
+fn objects_that_are_not_read_count_with_their_outermost_fields() {
+    let kind = MessageType::named("everynode.planner.v1.PlanRequest").unwrap();
+    let object = repeated(1, &[], 40);
+    let (one, many) = (
+        kind.weigh(repeated(2, &[], 100).as_slice()),
+        kind.weigh(repeated(2, &object, 100).as_slice()),
+    );
+    assert!(one >= 100 * mem::size_of::<Unread>(), "{one}");
+    assert!(many - one >= 100 * 40 * mem::size_of::<Bytes>(), "{one}, {many}");
+}
+
+#[test]
+fn a_map_with_one_entry_weighs_as_much_as_the_node_that_holds_it() {
+    let node = |labels: usize| NodeFacts {
+        labels: (0..labels)
+            .map(|label| (label.to_string(), String::new()))
+            .collect(),
+        ..NodeFacts::default()
+    };
+    let [none, one, thousand] = [0, 1, 1_000].map(|labels| decoded_bytes(&node(labels)));
+    assert!(one - none >= 11 * 2 * mem::size_of::<String>(), "{none}, {one}");
+    let most = thousand - none;
+    assert!((100_000..300_000).contains(&most), "{most}");
+}
+
+#[test]
+fn text_weighs_what_it_holds() {
+    let length = 100_000;
+    let request = PlanRequest {
+        update_revision: Some("x".repeat(length)),
+        ..PlanRequest::default()
+    };
+    let weight = decoded_bytes(&request);
+    assert!((length..length + 1_000).contains(&weight), "{weight}");
+}
+
+#[test]
+fn a_malformed_message_is_weighed_up_to_where_decoding_stops() {
+    let kind = MessageType::named("everynode.planner.v1.NodeFacts").unwrap();
+    let whole = NodeFacts {
+        name: "n".to_owned(),
+        labels: [("a".to_owned(), "b".to_owned())].into(),
+        taints: vec![Taint::default(); 3],
+    }
+    .encode_to_vec();
+    let weights: Vec<_> = (0..=whole.len()).map(|end| kind.weigh(&whole[..end])).collect();
+    assert!(weights.is_sorted(), "{weights:?}");
+    // A number that goes on into the bytes after its message, and groups that never end.
+    for broken in [
+        &[0x1A, 1, 0x08, 0x80, 0x80][..],
+        &[0x0B; 50],
+        &[0x12, 2, 0x0A, 0x7F, 0],
+    ] {
+        kind.weigh(broken);
+    }
+    assert_eq!(MessageType::named("everynode.planner.v1.Unheard"), None);
+}

@@ -1,0 +1,362 @@
+//! Every list and map that a message can hold, filled with as many of the smallest elements as are let in: what a planner makes of a
+//! message is many times larger than its encoding, and has to be counted before it is made.
+
+use std::{
+    collections::{BTreeSet, HashMap},
+    sync::{Arc, Mutex},
+};
+
+use everynode_proto::FILE_DESCRIPTOR_SET;
+use everynode_tests::programs::{Profile, Programs};
+use everynode_tests::service::{Planner, ServiceOptions};
+use http::uri::PathAndQuery;
+use procfs::process::Process;
+use prost::{
+    Message as _,
+    bytes::{Buf as _, BufMut as _, Bytes},
+    encoding::encode_varint,
+};
+use prost_types::{
+    DescriptorProto, FileDescriptorSet,
+    field_descriptor_proto::{Label, Type},
+};
+use tonic::{
+    Code, Request, Status,
+    client::Grpc,
+    codec::{Codec, DecodeBuf, Decoder, EncodeBuf, Encoder},
+    transport::Channel,
+};
+
+use super::BOUND_MIB;
+
+/// The largest message of a call, and of a session.
+const CALL_BYTES: usize = 64 * 1024 * 1024;
+const SESSION_BYTES: usize = 16 * 1024 * 1024;
+/// How many callers send at the same time. They share what the planner may take.
+const CALLERS: usize = 3;
+const OBJECT: &str = ".google.protobuf.Struct";
+
+/// The lists and maps of Kubernetes objects that are read, by their places in the object.
+const LISTS_OF_OBJECTS: [&str; 28] = [
+    "items",
+    "metadata.labels.*",
+    "metadata.annotations.*",
+    "metadata.ownerReferences",
+    "spec.taints",
+    "spec.selector.matchLabels.*",
+    "spec.selector.matchExpressions",
+    "spec.template.spec.tolerations",
+    "spec.template.spec.nodeSelector.*",
+    "spec.template.spec.affinity.nodeAffinity.requiredDuringSchedulingIgnoredDuringExecution.nodeSelectorTerms",
+    "spec.template.spec.affinity.nodeAffinity.requiredDuringSchedulingIgnoredDuringExecution.nodeSelectorTerms[].matchExpressions",
+    "spec.template.spec.affinity.nodeAffinity.requiredDuringSchedulingIgnoredDuringExecution.nodeSelectorTerms[].matchFields",
+    "spec.template.spec.affinity.nodeAffinity.requiredDuringSchedulingIgnoredDuringExecution.nodeSelectorTerms[].matchExpressions[].values",
+    "spec.template.spec.containers",
+    "spec.template.spec.initContainers",
+    "spec.template.spec.containers[].ports",
+    "spec.template.spec.containers[].resources.requests.*",
+    "spec.template.spec.containers[].resources.limits.*",
+    "spec.template.spec.resources.requests.*",
+    "spec.template.spec.overhead.*",
+    "status.conditions",
+    "status.allocatable.*",
+    "status.capacity.*",
+    "overhead.podFixed.*",
+    "spec.affinity.nodeAffinity.requiredDuringSchedulingIgnoredDuringExecution.nodeSelectorTerms",
+    "spec.tolerations",
+    "spec.containers",
+    "status.containerStatuses",
+];
+
+/// A field with its number, and bytes in it.
+fn field(number: u32, content: &[u8]) -> Vec<u8> {
+    let mut encoded = Vec::with_capacity(content.len() + 11);
+    encode_varint(u64::from(number << 3 | 2), &mut encoded);
+    encode_varint(content.len() as u64, &mut encoded);
+    encoded.put_slice(content);
+    encoded
+}
+
+/// As many elements as fit, each of which is made of its index.
+fn filled(bytes: usize, mut element: impl FnMut(usize) -> Vec<u8>) -> Vec<u8> {
+    let mut all = Vec::with_capacity(bytes);
+    for index in 0.. {
+        let next = element(index);
+        if all.len() + next.len() > bytes {
+            break;
+        }
+        all.extend(next);
+    }
+    all
+}
+
+/// An entry of a `google.protobuf.Struct` with a value that is encoded.
+fn entry(key: &str, value: &[u8]) -> Vec<u8> {
+    let inner = [field(1, key.as_bytes()), field(2, value)].concat();
+    field(1, &inner)
+}
+
+/// An object with one of its lists or maps filled: an encoded `google.protobuf.Struct`.
+fn object(place: &str, bytes: usize) -> Vec<u8> {
+    // Values that hold what is nested in them.
+    let as_object = |content: &[u8]| field(5, content);
+    let as_list = |content: &[u8]| field(6, content);
+    let (whole, mut value) = match place.strip_suffix(".*") {
+        Some(map) => {
+            let entries = filled(bytes, |index| entry(&format!("{index:x}"), &field(3, b"")));
+            (map, as_object(&entries))
+        }
+        None => {
+            let empty = field(1, &as_object(&[]));
+            (place, as_list(&filled(bytes, |_| empty.clone())))
+        }
+    };
+    let mut keys: Vec<_> = whole.split('.').collect();
+    let first = keys.remove(0);
+    for key in keys.into_iter().rev() {
+        let content = match key.strip_suffix("[]") {
+            Some(list) => entry(list, &as_list(&field(1, &value))),
+            None => entry(key, &value),
+        };
+        value = as_object(&content);
+    }
+    entry(first, &value)
+}
+
+type Described = HashMap<String, DescriptorProto>;
+
+fn described(set: &FileDescriptorSet) -> Described {
+    fn collect(parent: &str, message: &DescriptorProto, described: &mut Described) {
+        let name = format!("{parent}.{}", message.name());
+        for nested in &message.nested_type {
+            collect(&name, nested, described);
+        }
+        described.insert(name, message.clone());
+    }
+    let mut described = Described::new();
+    for file in &set.file {
+        for message in &file.message_type {
+            collect(&format!(".{}", file.package()), message, &mut described);
+        }
+    }
+    described
+}
+
+/// A list or map in a message: the numbers of the fields that lead there, and what one element is on the wire.
+#[derive(Debug, Clone)]
+struct Place {
+    name: String,
+    path: Vec<u32>,
+    is_map: bool,
+    is_object: bool,
+}
+
+/// Every list and map below a type of message.
+fn places(kind: &str, described: &Described, before: &Place, found: &mut Vec<Place>) {
+    let Some(message) = described.get(kind) else {
+        return;
+    };
+    for field in &message.field {
+        let mut here = before.clone();
+        here.path.push(u32::try_from(field.number()).unwrap());
+        here.name = format!("{}.{}", before.name, field.name());
+        let inner = (field.r#type() == Type::Message).then(|| field.type_name());
+        here.is_object = inner == Some(OBJECT);
+        here.is_map = inner
+            .and_then(|inner| described.get(inner))
+            .is_some_and(|inner| inner.options.as_ref().is_some_and(|options| options.map_entry()));
+        if field.label() == Label::Repeated || here.is_object {
+            found.push(here.clone());
+        }
+        if let Some(inner) = inner.filter(|_| !here.is_map && !here.is_object) {
+            places(inner, described, &here, found);
+        }
+    }
+}
+
+impl Place {
+    fn within(&self, mut content: Vec<u8>, levels: &[u32]) -> Vec<u8> {
+        for number in levels.iter().rev() {
+            content = field(*number, &content);
+        }
+        content
+    }
+
+    /// The messages that fill this place: one list that is long, and many that hold one element each.
+    fn messages(&self, bytes: usize) -> Vec<(String, Vec<u8>)> {
+        let room = bytes - 16 * (self.path.len() + 1);
+        let (last, before) = self.path.split_last().unwrap();
+        let one = |index: usize| {
+            let element = if self.is_map {
+                [field(1, format!("{index:x}").as_bytes()), field(2, b"")].concat()
+            } else {
+                Vec::new()
+            };
+            field(*last, &element)
+        };
+        let mut messages = vec![(
+            format!("{}, one long", self.name),
+            self.within(filled(room, one), before),
+        )];
+        if !before.is_empty() {
+            let many = filled(room, |_| self.within(one(0), before));
+            messages.push((format!("{}, many short", self.name), many));
+        }
+        if self.is_object {
+            // The fields of an object, whatever they are, and then those that are read.
+            let fields = filled(room, |_| field(1, &[]));
+            messages.push((format!("{}, fields", self.name), self.within(fields, &self.path)));
+            for list in LISTS_OF_OBJECTS {
+                let object = object(list, room - 2_048);
+                messages.push((format!("{}, {list}", self.name), self.within(object, &self.path)));
+            }
+        }
+        messages
+    }
+}
+
+/// Messages as they are.
+#[derive(Debug, Clone, Copy, Default)]
+struct Raw;
+
+impl Codec for Raw {
+    type Encode = Bytes;
+    type Decode = Bytes;
+    type Encoder = Self;
+    type Decoder = Self;
+
+    fn encoder(&mut self) -> Self {
+        Self
+    }
+
+    fn decoder(&mut self) -> Self {
+        Self
+    }
+}
+
+impl Encoder for Raw {
+    type Item = Bytes;
+    type Error = Status;
+
+    fn encode(&mut self, message: Bytes, buffer: &mut EncodeBuf<'_>) -> Result<(), Status> {
+        buffer.put(message);
+        Ok(())
+    }
+}
+
+impl Decoder for Raw {
+    type Item = Bytes;
+    type Error = Status;
+
+    fn decode(&mut self, buffer: &mut DecodeBuf<'_>) -> Result<Option<Bytes>, Status> {
+        Ok(Some(buffer.copy_to_bytes(buffer.remaining())))
+    }
+}
+
+/// Sends a message, and says what it is answered with.
+async fn send(channel: Channel, path: &str, is_session: bool, message: Bytes) -> Code {
+    let mut client = Grpc::new(channel).max_decoding_message_size(usize::MAX);
+    client.ready().await.unwrap();
+    let path: PathAndQuery = path.parse().unwrap();
+    let outcome = if is_session {
+        let requests = futures::stream::iter([message]);
+        let answers = client.streaming(Request::new(requests), path, Raw).await;
+        match answers {
+            Ok(answers) => answers.into_inner().message().await.map(drop),
+            Err(status) => Err(status),
+        }
+    } else {
+        client.unary(Request::new(message), path, Raw).await.map(drop)
+    };
+    outcome.map_or_else(|status| status.code(), |()| Code::Ok)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn no_list_in_any_message_takes_more_memory_than_the_planner_may() {
+    let set = FileDescriptorSet::decode(FILE_DESCRIPTOR_SET).unwrap();
+    let described = described(&set);
+    let programs = Programs::built(Profile::Dev).await.unwrap();
+    // Calls wait for each other; that is not what is looked at here.
+    let flags = vec!["--call-deadline=5m".to_owned()];
+    let options = ServiceOptions {
+        flags,
+        ..ServiceOptions::default()
+    };
+    let planner = Planner::start(&programs, options).await.unwrap();
+    let process = Process::new(planner.pid().unwrap()).unwrap();
+    let mut work = Vec::new();
+    let services = set
+        .file
+        .iter()
+        .filter(|file| file.package() == "everynode.planner.v1");
+    for method in services
+        .flat_map(|file| &file.service)
+        .flat_map(|service| &service.method)
+    {
+        let mut found = Vec::new();
+        let top = Place {
+            name: method.name().to_owned(),
+            path: Vec::new(),
+            is_map: false,
+            is_object: false,
+        };
+        places(method.input_type(), &described, &top, &mut found);
+        let path = format!("/everynode.planner.v1.PlannerService/{}", method.name());
+        let (is_session, bytes) = match method.client_streaming() {
+            true => (true, SESSION_BYTES),
+            false => (false, CALL_BYTES),
+        };
+        for place in found {
+            work.push((place, path.clone(), is_session, bytes));
+        }
+    }
+    let fields: BTreeSet<_> = work.iter().map(|(place, ..)| place.name.clone()).collect();
+    assert!(fields.len() > 25, "{fields:?}");
+
+    let work = Arc::new(Mutex::new(work));
+    let mut callers = Vec::new();
+    for _ in 0..CALLERS {
+        let (work, process) = (work.clone(), Process::new(process.pid()).unwrap());
+        let url = planner.url();
+        callers.push(tokio::spawn(async move {
+            let mut sent = Vec::new();
+            while let Some((place, path, is_session, bytes)) = { work.lock().unwrap().pop() } {
+                for (name, message) in place.messages(bytes) {
+                    let channel = Channel::from_shared(url.clone())
+                        .unwrap()
+                        .connect()
+                        .await
+                        .unwrap();
+                    let code = send(channel, &path, is_session, message.into()).await;
+                    let peak = process.status().unwrap().vmhwm.unwrap() / 1024;
+                    let expected = [
+                        Code::Ok,
+                        Code::InvalidArgument,
+                        Code::ResourceExhausted,
+                        Code::DeadlineExceeded,
+                    ];
+                    assert!(expected.contains(&code), "{name}: {code:?}");
+                    assert!(peak < BOUND_MIB, "{name}: the planner took {peak} MiB");
+                    sent.push(format!("{name}: {code:?}, {peak} MiB"));
+                }
+            }
+            sent
+        }));
+    }
+    let mut sent = Vec::new();
+    for caller in callers {
+        let told = caller.await;
+        sent.extend(told.unwrap_or_else(|error| panic!("{error}\n{}", planner.log_tail(20))));
+    }
+    println!("{}", sent.join("\n"));
+    // Most are refused for what they would take, and not for anything else.
+    let refused = sent
+        .iter()
+        .filter(|line| line.contains("ResourceExhausted"))
+        .count();
+    assert!(
+        refused > sent.len() / 4,
+        "{refused} of {} messages are refused",
+        sent.len()
+    );
+}

@@ -1,0 +1,251 @@
+//! Those who have no business here: they hold connections, requests and messages open, and must neither keep anybody else out nor fill
+//! the memory.
+
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::time::Duration;
+
+use everynode_proto::planner::v1::planner_service_client::PlannerServiceClient;
+use everynode_proto::planner::v1::{GetInfoRequest, Hello, SessionRequest};
+use everynode_tests::programs::{Profile, Programs};
+use everynode_tests::service::{Planner, ServiceOptions};
+use everynode_tests::wait::eventually;
+use futures::StreamExt as _;
+use http_body_util::StreamBody;
+use hyper_util::rt::TokioIo;
+use procfs::process::Process;
+use prost::bytes::Bytes;
+use tokio::net::{TcpSocket, TcpStream};
+use tokio::task::JoinHandle;
+use tonic::Status;
+use tonic::body::Body;
+use tonic::transport::{Channel, Endpoint};
+use tonic_health::pb::HealthCheckRequest;
+use tonic_health::pb::health_client::HealthClient;
+use tower::{Service as _, ServiceExt as _};
+
+use crate::tls::{self, Certificates};
+use crate::world::DEADLINE;
+
+/// What strangers may make a planner hold in memory, beside what their requests are allowed.
+const MOST_MIB: u64 = 64;
+/// Where strangers come from, and where everybody else does.
+const STRANGER: Ipv4Addr = Ipv4Addr::new(127, 0, 0, 66);
+const OTHER: Ipv4Addr = Ipv4Addr::new(127, 0, 0, 2);
+
+/// A planner, and how much memory it takes.
+struct Scene {
+    planner: Planner,
+    process: Process,
+    before_mib: u64,
+}
+
+impl Scene {
+    async fn start() -> Self {
+        let programs = Programs::built(Profile::Dev).await.unwrap();
+        let planner = Planner::start(&programs, ServiceOptions::default())
+            .await
+            .unwrap();
+        let process = Process::new(planner.pid().unwrap()).unwrap();
+        let mut this = Self {
+            planner,
+            process,
+            before_mib: 0,
+        };
+        this.before_mib = this.peak_mib();
+        this
+    }
+
+    fn peak_mib(&self) -> u64 {
+        self.process.status().unwrap().vmhwm.unwrap() / 1024
+    }
+
+    fn address(&self) -> SocketAddr {
+        self.planner.address().parse().unwrap()
+    }
+
+    async fn connect(&self, from: Ipv4Addr) -> Channel {
+        let address = self.address();
+        let connect = move |_| async move { tcp(from, address).await.map(TokioIo::new) };
+        let endpoint = Endpoint::from_shared(self.planner.url()).unwrap();
+        endpoint
+            .connect_with_connector(tower::service_fn(connect))
+            .await
+            .unwrap()
+    }
+
+    /// Somebody else is served, at once.
+    async fn others_are_served(&self) {
+        let mut client = PlannerServiceClient::new(self.connect(OTHER).await);
+        let answer = tokio::time::timeout(DEADLINE, client.get_info(GetInfoRequest {})).await;
+        answer.expect("the others are answered").unwrap();
+        let mut health = HealthClient::new(self.connect(OTHER).await);
+        health.check(HealthCheckRequest::default()).await.unwrap();
+        let request = SessionRequest {
+            sequence: 1,
+            now: Some(prost_types::Timestamp::default()),
+            hello: Some(Hello {
+                cluster: "other".to_owned(),
+                identity: "executor".to_owned(),
+                epoch: 1,
+                protocol: 1,
+            }),
+            facts: Vec::new(),
+        };
+        let requests = futures::stream::iter([request]).chain(futures::stream::pending());
+        let session = tokio::time::timeout(DEADLINE, client.session(requests)).await;
+        let mut answers = session.expect("the others get a session").unwrap().into_inner();
+        assert!(answers.message().await.unwrap().is_some());
+    }
+}
+
+/// A connection from an address of this machine.
+async fn tcp(from: Ipv4Addr, to: SocketAddr) -> std::io::Result<TcpStream> {
+    let socket = TcpSocket::new_v4()?;
+    socket.bind(SocketAddr::new(IpAddr::V4(from), 0))?;
+    socket.connect(to).await
+}
+
+/// Announces a message of so many bytes, sends as many of them as are given, and then nothing more.
+fn unfinished(mut channel: Channel, path: &str, announced: usize, sent: usize) -> JoinHandle<()> {
+    let mut begun = vec![0];
+    begun.extend(u32::try_from(announced).unwrap().to_be_bytes());
+    begun.resize(5 + sent, 0);
+    let frames = futures::stream::iter([Ok::<_, Status>(http_body::Frame::data(Bytes::from(begun)))]);
+    let body = Body::new(StreamBody::new(frames.chain(futures::stream::pending())));
+    let request = http::Request::post(format!("http://planner{path}"))
+        .header("content-type", "application/grpc")
+        .header("te", "trailers")
+        .body(body)
+        .unwrap();
+    tokio::spawn(async move {
+        // However it ends, it is not what is looked at.
+        if let Ok(ready) = channel.ready().await
+            && let Ok(answer) = ready.call(request).await
+        {
+            let mut body = std::pin::pin!(answer.into_body());
+            while std::future::poll_fn(|context| http_body::Body::poll_frame(body.as_mut(), context))
+                .await
+                .is_some()
+            {}
+        }
+    })
+}
+
+const REFLECTION: &str = "/grpc.reflection.v1.ServerReflection/ServerReflectionInfo";
+const HEALTH: &str = "/grpc.health.v1.Health/Check";
+const PLAN: &str = "/everynode.planner.v1.PlannerService/Plan";
+const SESSION: &str = "/everynode.planner.v1.PlannerService/Session";
+const MIB: usize = 1024 * 1024;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn unfinished_requests_take_little_memory_and_no_place_of_anybody_else() {
+    let scene = Scene::start().await;
+    let mut held = Vec::new();
+    for (path, count, announced, sent) in [
+        (REFLECTION, 100, 4 * MIB, 4 * MIB - 1),
+        (HEALTH, 100, 4 * MIB, 4 * MIB - 1),
+        (PLAN, 32, 64 * MIB, 1),
+        (SESSION, 64, 16 * MIB, 1),
+    ] {
+        for index in 0..count {
+            // A few on each connection, as many as an attacker would have.
+            let channel = if index % 8 == 0 {
+                None
+            } else {
+                held.last().map(|(channel, _): &(Channel, _)| channel.clone())
+            };
+            let channel = match channel {
+                Some(channel) => channel,
+                None => scene.connect(STRANGER).await,
+            };
+            let unfinished = unfinished(channel.clone(), path, announced, sent);
+            held.push((channel, unfinished));
+        }
+        scene.others_are_served().await;
+        let grown = scene.peak_mib() - scene.before_mib;
+        println!("{count} unfinished requests to {path}: {grown} MiB");
+        assert!(grown < MOST_MIB, "{path}: {grown} MiB");
+    }
+    held.into_iter().for_each(|(_, unfinished)| unfinished.abort());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn unfinished_session_messages_stay_within_their_budget_and_keep_no_executor_out() {
+    let scene = Scene::start().await;
+    let mut held = Vec::new();
+    for _ in 0..24 {
+        let channel = scene.connect(STRANGER).await;
+        held.push(unfinished(channel, SESSION, 16 * MIB, 15 * MIB));
+    }
+    // As much as there is room for has been taken in when the memory stops growing.
+    let mut before = 0;
+    eventually(DEADLINE, "the planner's memory to be stable", async || {
+        let now = scene.process.status().unwrap().vmrss.unwrap() / 1024;
+        let (grown, last) = (
+            now - scene.before_mib.min(now),
+            std::mem::replace(&mut before, now),
+        );
+        anyhow::ensure!(now == last && grown > 32, "{now} MiB after {last} MiB");
+        Ok(())
+    })
+    .await
+    .unwrap();
+    scene.others_are_served().await;
+    let grown = scene.peak_mib() - scene.before_mib;
+    println!("24 unfinished session messages: {grown} MiB");
+    assert!(grown < 2 * 64 + MOST_MIB, "{grown} MiB");
+    held.iter().for_each(JoinHandle::abort);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn silent_and_idle_connections_keep_nobody_out() {
+    let scene = Scene::start().await;
+    let mut silent = Vec::new();
+    for index in 0..300 {
+        // From several addresses, so that no limit of a single one is what helps.
+        let from = Ipv4Addr::new(127, 0, 1, 1 + index % 8);
+        silent.push(tcp(from, scene.address()).await.unwrap());
+    }
+    scene.others_are_served().await;
+    let mut idle = Vec::new();
+    for index in 0..200 {
+        let channel = scene.connect(Ipv4Addr::new(127, 0, 2, 1 + index % 8)).await;
+        let mut health = HealthClient::new(channel.clone());
+        health.check(HealthCheckRequest::default()).await.unwrap();
+        idle.push(channel);
+    }
+    scene.others_are_served().await;
+    let counted = scene
+        .planner
+        .metric("everynode_planner_refused_calls_total", "reason=\"connections\"")
+        .await;
+    assert!(counted.unwrap() > 0.0);
+    drop((silent, idle));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn handshakes_that_never_end_keep_no_client_with_a_certificate_out() {
+    let certificates = Certificates::new();
+    let programs = Programs::built(Profile::Dev).await.unwrap();
+    let options = ServiceOptions {
+        certificates: Some(certificates.planner.clone()),
+        ..ServiceOptions::default()
+    };
+    let planner = Planner::start(&programs, options).await.unwrap();
+    let address = planner.address().parse().unwrap();
+    let mut silent = Vec::new();
+    for index in 0..300 {
+        let from = Ipv4Addr::new(127, 0, 1, 1 + index % 8);
+        silent.push(tcp(from, address).await.unwrap());
+    }
+    let connected = tokio::time::timeout(
+        Duration::from_secs(3),
+        tls::connect(&certificates.executor, &planner.url()),
+    );
+    let channel = connected.await.expect("nobody waits for them").unwrap();
+    PlannerServiceClient::new(channel)
+        .get_info(GetInfoRequest {})
+        .await
+        .unwrap();
+    drop(silent);
+}
