@@ -1,6 +1,6 @@
 //! The live view, on a thread of its own: what is put together and encoded for those who ask takes no time from the loop.
 
-use std::thread;
+use std::{sync::Arc, thread};
 
 use anyhow::Context;
 use everynode_proto::serve::Limits;
@@ -64,7 +64,7 @@ impl View {
             leadership: self.leadership,
             asker: self.asker,
             planner: Planner::new(self.planner.connect_lazy()),
-            tokens: tokens.then(|| Tokens::new(api.clone())),
+            tokens: tokens.then(|| Arc::new(Tokens::new(api.clone(), self.signs.metrics.clone()))),
             api,
             health: self.signs.health,
             metrics: self.signs.metrics,

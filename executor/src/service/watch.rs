@@ -13,7 +13,12 @@ use tokio::sync::{
 use tokio_util::sync::CancellationToken;
 use tonic::Status;
 
-use super::{Executor, request::Filter, status};
+use super::{
+    Executor,
+    callers::{Caller, access::Access},
+    request::Filter,
+    status,
+};
 use crate::{
     controller::questions::{Happened, Watch},
     leadership::{self, Leadership},
@@ -23,9 +28,12 @@ use crate::{
 /// any more.
 pub(super) async fn watch(
     executor: &Executor,
+    caller: &Caller,
     request: WatchPlansRequest,
 ) -> Result<impl Stream<Item = Result<WatchPlansResponse, Status>> + Send + use<>, Status> {
+    let access = Access::watch(&request.namespace, &request.name);
     let filter = Filter::new(request.namespace, request.name)?;
+    executor.authorize(caller, &access).await?;
     executor.overview().await?;
     let leadership = executor.leadership.clone();
     let now = leadership.borrow().clone();
