@@ -16,13 +16,13 @@ mod overhead;
 pub mod planner;
 mod request;
 pub mod server;
-mod status;
+pub(crate) mod status;
 mod watch;
 
 use std::{
     pin::Pin,
     sync::Arc,
-    time::{SystemTime, UNIX_EPOCH},
+    time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
 use everynode_proto::executor::v1::{
@@ -30,7 +30,7 @@ use everynode_proto::executor::v1::{
     GetNodeOverheadResponse, ListDaemonSetsRequest, ListDaemonSetsResponse, WatchPlansRequest,
     WatchPlansResponse, executor_service_server::ExecutorService,
 };
-use everynode_proto::serve::Authenticated;
+use everynode_proto::serve::{Authenticated, Peer};
 use futures::Stream;
 use tokio::sync::watch as state;
 use tokio_util::sync::CancellationToken;
@@ -70,6 +70,8 @@ pub struct Executor {
     pub health: Arc<Health>,
     /// What is counted.
     pub metrics: Arc<Metrics>,
+    /// How long a watch may last, give or take a tenth.
+    pub max_watch_duration: Duration,
     /// Ends watches.
     pub shutdown: CancellationToken,
 }
@@ -147,7 +149,8 @@ impl ExecutorService for Executor {
     ) -> Result<Response<Self::WatchPlansStream>, Status> {
         self.metrics.view_call(Method::WatchPlans);
         let caller = self.caller(&request)?;
-        let events = watch::watch(self, &caller, request.into_inner()).await?;
+        let not_after = request.extensions().get::<Peer>().and_then(Peer::not_after);
+        let events = watch::watch(self, caller, not_after, request.into_inner()).await?;
         Ok(Response::new(Box::pin(events)))
     }
 }

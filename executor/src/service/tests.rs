@@ -1,6 +1,7 @@
 //! The whole service over connections in memory, with a loop that is real and a planner and API servers that are the test's.
 
 mod asked;
+mod lifetimes;
 mod overheads;
 mod planner;
 mod rights;
@@ -134,6 +135,7 @@ fn executor(rig: &Rig, planner: &FakePlanner, leadership: state::Receiver<Leader
         tokens: None,
         health: rig.health.clone(),
         metrics: rig.metrics.clone(),
+        max_watch_duration: Duration::from_mins(30),
         shutdown: CancellationToken::new(),
     }
 }

@@ -1,5 +1,7 @@
 //! Plans and what becomes of them, as it happens.
 
+mod lifetime;
+
 use std::{sync::Arc, time::SystemTime};
 
 use everynode_proto::executor::v1::{
@@ -13,6 +15,7 @@ use tokio::sync::{
 use tokio_util::sync::CancellationToken;
 use tonic::Status;
 
+use self::lifetime::Lifetime;
 use super::{
     Executor,
     callers::{Caller, access::Access},
@@ -24,16 +27,19 @@ use crate::{
     leadership::{self, Leadership},
 };
 
-/// Begins a watch. It ends with `UNAVAILABLE` when the executor stops, and with `FAILED_PRECONDITION` when it doesn't lead
-/// any more.
+/// Begins a watch of a caller, whose certificate expires at `not_after` if they have one. The watch ends with
+/// `UNAVAILABLE` when the executor stops or the watch has lasted its time, with `FAILED_PRECONDITION` when the executor
+/// doesn't lead any more, and with `UNAUTHENTICATED` or `PERMISSION_DENIED` when the caller may not watch any more.
 pub(super) async fn watch(
     executor: &Executor,
-    caller: &Caller,
+    caller: Caller,
+    not_after: Option<SystemTime>,
     request: WatchPlansRequest,
 ) -> Result<impl Stream<Item = Result<WatchPlansResponse, Status>> + Send + use<>, Status> {
     let access = Access::watch(&request.namespace, &request.name);
     let filter = Filter::new(request.namespace, request.name)?;
-    executor.authorize(caller, &access).await?;
+    executor.authorize(&caller, &access).await?;
+    let lifetime = Lifetime::new(executor, caller, access, not_after);
     executor.overview().await?;
     let leadership = executor.leadership.clone();
     let now = leadership.borrow().clone();
@@ -49,6 +55,7 @@ pub(super) async fn watch(
         events,
         filter,
         leadership,
+        lifetime,
         shutdown: executor.shutdown.clone(),
     };
     let rest = stream::unfold(Some(listener), |listener| async {
@@ -73,6 +80,7 @@ struct Listener {
     events: broadcast::Receiver<Happened>,
     filter: Filter,
     leadership: state::Receiver<Leadership>,
+    lifetime: Lifetime,
     shutdown: CancellationToken,
 }
 
@@ -80,10 +88,12 @@ impl Listener {
     /// The next event that is asked for, or why there is none any more.
     async fn next(&mut self) -> Result<WatchPlansResponse, Status> {
         loop {
+            // Ends come first: a watch with much to tell ends in time, too.
             let event = tokio::select! {
                 biased;
                 () = self.shutdown.cancelled() => return Err(status::stopping()),
                 now = leadership::lost(&mut self.leadership) => return Err(status::not_leading(&now)),
+                end = self.lifetime.end() => return Err(end),
                 event = self.events.recv() => event,
             };
             match event {
