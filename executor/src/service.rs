@@ -149,8 +149,8 @@ impl ExecutorService for Executor {
     ) -> Result<Response<Self::WatchPlansStream>, Status> {
         self.metrics.view_call(Method::WatchPlans);
         let caller = self.caller(&request)?;
-        let not_after = request.extensions().get::<Peer>().and_then(Peer::not_after);
-        let events = watch::watch(self, caller, not_after, request.into_inner()).await?;
+        let peer = request.extensions().get::<Peer>().cloned();
+        let events = watch::watch(self, caller, peer, request.into_inner()).await?;
         Ok(Response::new(Box::pin(events)))
     }
 }

@@ -4,8 +4,11 @@ mod lifetime;
 
 use std::{sync::Arc, time::SystemTime};
 
-use everynode_proto::executor::v1::{
-    EventsLost, WatchBegan, WatchPlansRequest, WatchPlansResponse, watch_plans_response::Event,
+use everynode_proto::{
+    executor::v1::{
+        EventsLost, WatchBegan, WatchPlansRequest, WatchPlansResponse, watch_plans_response::Event,
+    },
+    serve::Peer,
 };
 use futures::{Stream, StreamExt, stream};
 use tokio::sync::{
@@ -27,19 +30,18 @@ use crate::{
     leadership::{self, Leadership},
 };
 
-/// Begins a watch of a caller, whose certificate expires at `not_after` if they have one. The watch ends with
-/// `UNAVAILABLE` when the executor stops or the watch has lasted its time, with `FAILED_PRECONDITION` when the executor
+/// Begins a watch of a caller, who is at the other end of the connection to `peer`. The watch ends with `UNAVAILABLE` when the executor stops or the watch has lasted its time, with `FAILED_PRECONDITION` when the executor
 /// doesn't lead any more, and with `UNAUTHENTICATED` or `PERMISSION_DENIED` when the caller may not watch any more.
 pub(super) async fn watch(
     executor: &Executor,
     caller: Caller,
-    not_after: Option<SystemTime>,
+    peer: Option<Peer>,
     request: WatchPlansRequest,
 ) -> Result<impl Stream<Item = Result<WatchPlansResponse, Status>> + Send + use<>, Status> {
     let access = Access::watch(&request.namespace, &request.name);
     let filter = Filter::new(request.namespace, request.name)?;
     executor.authorize(&caller, &access).await?;
-    let lifetime = Lifetime::new(executor, caller, access, not_after);
+    let lifetime = Lifetime::new(executor, caller, access, peer);
     executor.overview().await?;
     let leadership = executor.leadership.clone();
     let now = leadership.borrow().clone();

@@ -56,14 +56,16 @@ pub struct Tokens {
     pub(super) reviews: Reviews,
 }
 
+/// A review until its answer.
+type Pending = BoxFuture<'static, Result<Arc<UserInfo>, Status>>;
 /// An answer that all callers wait for who show the same token.
-type Answer = Shared<BoxFuture<'static, Result<Arc<UserInfo>, Status>>>;
+type Answer = Shared<Pending>;
 
 /// What is known of tokens, by their hashes.
 struct Known {
     valid: Cache<[u8; 32], Arc<UserInfo>>,
     invalid: Cache<[u8; 32], Status>,
-    pending: HashMap<[u8; 32], WeakShared<BoxFuture<'static, Result<Arc<UserInfo>, Status>>>>,
+    pending: HashMap<[u8; 32], WeakShared<Pending>>,
     unknown: Bucket,
     unknown_by_address: Buckets<Option<IpAddr>>,
 }
@@ -171,22 +173,18 @@ async fn review(
     let review = api.review_token(&token).await.map_err(unanswered)?;
     let until = Instant::now() + ANSWER_HOLDS;
     let mut known = known.lock();
-    match (review.authenticated, review.user) {
-        (Some(true), Some(user)) => {
-            let user = Arc::new(user);
-            known.invalid.remove(&hash);
-            known.valid.insert(hash, user.clone(), until);
-            Ok(user)
-        }
-        _ => {
-            let reason = review.error;
-            let reason = reason.unwrap_or_else(|| "the API server doesn't know it".to_owned());
-            let refused = Status::unauthenticated(format!("the token isn't valid: {reason}"));
-            known.valid.remove(&hash);
-            known.invalid.insert(hash, refused.clone(), until);
-            Err(refused)
-        }
+    if let (Some(true), Some(user)) = (review.authenticated, review.user) {
+        let user = Arc::new(user);
+        known.invalid.remove(&hash);
+        known.valid.insert(hash, user.clone(), until);
+        return Ok(user);
     }
+    let reason = review.error;
+    let reason = reason.unwrap_or_else(|| "the API server doesn't know it".to_owned());
+    let refused = Status::unauthenticated(format!("the token isn't valid: {reason}"));
+    known.valid.remove(&hash);
+    known.invalid.insert(hash, refused.clone(), until);
+    Err(refused)
 }
 
 #[tonic::async_trait]

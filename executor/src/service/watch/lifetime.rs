@@ -6,7 +6,9 @@ use std::{
     time::{Duration, SystemTime},
 };
 
+use everynode_proto::serve::Peer;
 use tokio::time::{Instant, Interval, MissedTickBehavior, Sleep, interval_at, sleep_until};
+use tokio_util::task::AbortOnDropHandle;
 use tonic::Status;
 
 use super::super::{
@@ -24,6 +26,8 @@ const AUTHORIZE_EVERY: Duration = Duration::from_mins(1);
 const MOST_UNANSWERED: u32 = 3;
 /// By how much of the maximum time a watch may last longer or shorter, so that not all end together.
 const JITTER: f64 = 0.1;
+/// How much longer a client may leave the end unread.
+const UNREAD_GRACE: Duration = Duration::from_mins(1);
 
 type Checked = Pin<Box<dyn Future<Output = Result<(), Status>> + Send>>;
 
@@ -35,6 +39,8 @@ pub(super) struct Lifetime {
     with: Status,
     /// Whether its caller may go on watching; not for callers without a token.
     authorization: Option<Authorization>,
+    /// Cuts the connection of a client that doesn't take the end.
+    _watchdog: Option<AbortOnDropHandle<()>>,
 }
 
 /// The authorization of a caller, which is looked at again and again.
@@ -49,13 +55,9 @@ struct Authorization {
 
 impl Lifetime {
     /// Of a watch that begins now.
-    pub(super) fn new(
-        executor: &Executor,
-        caller: Caller,
-        access: Access,
-        not_after: Option<SystemTime>,
-    ) -> Self {
+    pub(super) fn new(executor: &Executor, caller: Caller, access: Access, peer: Option<Peer>) -> Self {
         let now = Instant::now();
+        let not_after = peer.as_ref().and_then(Peer::not_after);
         let left = not_after.map(|end| end.duration_since(SystemTime::now()).unwrap_or_default());
         let lasts = jittered(executor.max_watch_duration, fastrand::f64());
         let (lasts, with) = match left {
@@ -78,10 +80,18 @@ impl Lifetime {
             }
             _ => None,
         };
+        let end = now + lasts;
+        let watchdog = peer.map(|peer| {
+            AbortOnDropHandle::new(tokio::spawn(async move {
+                sleep_until(end + UNREAD_GRACE).await;
+                peer.cut();
+            }))
+        });
         Self {
-            end: Box::pin(sleep_until(now + lasts)),
+            end: Box::pin(sleep_until(end)),
             with,
             authorization,
+            _watchdog: watchdog,
         }
     }
 
@@ -106,12 +116,11 @@ impl Authorization {
     /// Waits until the caller may not watch any more.
     async fn revoked(&mut self) -> Status {
         loop {
-            let pending = match &mut self.pending {
-                Some(pending) => pending,
-                None => {
-                    self.due.tick().await;
-                    self.pending.insert(self.check())
-                }
+            let pending = if let Some(pending) = &mut self.pending {
+                pending
+            } else {
+                self.due.tick().await;
+                self.pending.insert(self.check())
             };
             let checked = pending.await;
             self.pending = None;
