@@ -119,6 +119,18 @@ pub struct Args {
     )]
     pub max_watches: u32,
 
+    /// The longest that a watch of plans may last, such as 30m or 1h 30m, or a number of seconds, give or take a tenth, so
+    /// that not all end together. It then ends with UNAVAILABLE, and its caller opens another one.
+    #[arg(
+        long,
+        env = "EVERYNODE_EXECUTOR_MAX_WATCH_DURATION",
+        value_name = "TIME",
+        default_value = "30m",
+        value_parser = serve::call_deadline,
+        allow_hyphen_values = true
+    )]
+    pub max_watch_duration: Duration,
+
     /// The longest that a call may take, such as 30s or 1m 30s, or a number of seconds. It ends with DEADLINE_EXCEEDED
     /// then, or before when its caller sets a shorter deadline. A watch has to begin within it, and may then last.
     #[arg(

@@ -24,11 +24,11 @@ use prometheus_client::{
 
 use self::{
     daemon_sets::DaemonSets,
-    labels::{ActionLabels, KindLabel, MethodLabel, ReasonLabel, RivalLabel},
+    labels::{ActionLabels, KindLabel, MethodLabel, ReasonLabel, ReviewLabels, RivalLabel},
     queues::Queues,
 };
 pub use self::{
-    labels::{ActionKind, Method, Outcome, RivalWork},
+    labels::{ActionKind, Method, Outcome, Review, ReviewOutcome, RivalWork},
     queues::{Actions, Waiting},
 };
 
@@ -55,6 +55,7 @@ pub struct Metrics {
     rivals: Family<RivalLabel, Counter>,
     view_calls: Family<MethodLabel, Counter>,
     view_refused_calls: Family<ReasonLabel, Counter>,
+    caller_reviews: Family<ReviewLabels, Counter>,
     certificates: Certificates,
     queues: Queues,
     daemon_sets: Option<DaemonSets>,
@@ -92,6 +93,7 @@ impl Metrics {
             rivals: Family::default(),
             view_calls: Family::default(),
             view_refused_calls: Family::default(),
+            caller_reviews: Family::default(),
             certificates: Certificates::default(),
             queues: Queues::default(),
             daemon_sets: per_daemon_set.then(DaemonSets::default),
@@ -120,6 +122,13 @@ impl Metrics {
         for refusal in Refusal::ALL {
             let reason = refusal.as_str();
             let _ = self.view_refused_calls.get_or_create(&ReasonLabel { reason });
+        }
+        for review in Review::ALL {
+            for outcome in ReviewOutcome::ALL {
+                let _ = self
+                    .caller_reviews
+                    .get_or_create(&ReviewLabels { review, outcome });
+            }
         }
     }
 
@@ -203,6 +212,11 @@ impl Metrics {
             "Calls and connections to the live view that were refused or given up, because of a limit or of who made them",
             self.view_refused_calls.clone(),
         );
+        registry.register(
+            "caller_reviews",
+            "Questions about callers of the live view: TokenReviews and SubjectAccessReviews made, answered from the cache, or refused by a limit",
+            self.caller_reviews.clone(),
+        );
         self.certificates.register(registry);
         self.queues.register(registry);
         if let Some(daemon_sets) = &self.daemon_sets {
@@ -218,6 +232,13 @@ impl Metrics {
     /// Somebody has asked the live view.
     pub fn view_call(&self, method: Method) {
         self.view_calls.get_or_create(&MethodLabel { method }).inc();
+    }
+
+    /// The API server was to be asked about a caller of the live view.
+    pub fn caller_review(&self, review: Review, outcome: ReviewOutcome) {
+        self.caller_reviews
+            .get_or_create(&ReviewLabels { review, outcome })
+            .inc();
     }
 
     /// An action has ended.

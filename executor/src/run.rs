@@ -249,6 +249,7 @@ async fn execute(resolved: Resolved) -> anyhow::Result<()> {
             health,
         },
         limits: args.limits(),
+        max_watch_duration: args.max_watch_duration,
         config,
         planner: planner.clone(),
         identity: identity.clone(),

@@ -16,13 +16,13 @@ mod overhead;
 pub mod planner;
 mod request;
 pub mod server;
-mod status;
+pub(crate) mod status;
 mod watch;
 
 use std::{
     pin::Pin,
     sync::Arc,
-    time::{SystemTime, UNIX_EPOCH},
+    time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
 use everynode_proto::executor::v1::{
@@ -30,13 +30,14 @@ use everynode_proto::executor::v1::{
     GetNodeOverheadResponse, ListDaemonSetsRequest, ListDaemonSetsResponse, WatchPlansRequest,
     WatchPlansResponse, executor_service_server::ExecutorService,
 };
+use everynode_proto::serve::{Authenticated, Peer};
 use futures::Stream;
 use tokio::sync::watch as state;
 use tokio_util::sync::CancellationToken;
 use tonic::{Request, Response, Status};
 
 use self::{
-    callers::{Tokens, Wish},
+    callers::{Caller, Tokens, access::Access},
     planner::Planner,
     request::Filter,
 };
@@ -63,12 +64,14 @@ pub struct Executor {
     pub planner: Planner,
     /// Asks the API server for what isn't watched.
     pub api: Api,
-    /// Knows callers by their tokens, if they have to have any.
-    pub tokens: Option<Tokens>,
+    /// Knows callers by their tokens, if they have to have any. The server has to be told that it authenticates them.
+    pub tokens: Option<Arc<Tokens>>,
     /// Whether the cluster is listed.
     pub health: Arc<Health>,
     /// What is counted.
     pub metrics: Arc<Metrics>,
+    /// How long a watch may last, give or take a tenth.
+    pub max_watch_duration: Duration,
     /// Ends watches.
     pub shutdown: CancellationToken,
 }
@@ -79,7 +82,7 @@ impl ExecutorService for Executor {
 
     async fn get_info(&self, request: Request<GetInfoRequest>) -> Result<Response<GetInfoResponse>, Status> {
         self.metrics.view_call(Method::GetInfo);
-        self.admit(&request, None).await?;
+        self.caller(&request)?;
         let cluster_is_listed = self.health.is_listed();
         // Until then the loop may not even run, and a planner could not be told anything.
         let planner = if cluster_is_listed {
@@ -101,11 +104,11 @@ impl ExecutorService for Executor {
         request: Request<ListDaemonSetsRequest>,
     ) -> Result<Response<ListDaemonSetsResponse>, Status> {
         self.metrics.view_call(Method::ListDaemonSets);
-        let asked = request.get_ref();
-        self.admit(&request, Some(Wish::see(&asked.namespace, &asked.name)))
-            .await?;
+        let caller = self.caller(&request)?;
         let ListDaemonSetsRequest { namespace, name } = request.into_inner();
+        let access = Access::daemon_sets(&namespace, &name);
         let filter = Filter::new(namespace, name)?;
+        self.authorize(&caller, &access).await?;
         let overview = self.overview().await?;
         let circumstances = self.circumstances(&overview);
         let is_wanted = |object: &DaemonSet| filter.fits(&object.metadata.namespace, &object.metadata.name);
@@ -123,9 +126,8 @@ impl ExecutorService for Executor {
 
     async fn explain(&self, request: Request<ExplainRequest>) -> Result<Response<ExplainResponse>, Status> {
         self.metrics.view_call(Method::Explain);
-        self.admit(&request, Some(Wish::see_key(&request.get_ref().daemon_set)))
-            .await?;
-        explain::explain(self, request.into_inner())
+        let caller = self.caller(&request)?;
+        explain::explain(self, &caller, request.into_inner())
             .await
             .map(Response::new)
     }
@@ -135,8 +137,8 @@ impl ExecutorService for Executor {
         request: Request<GetNodeOverheadRequest>,
     ) -> Result<Response<GetNodeOverheadResponse>, Status> {
         self.metrics.view_call(Method::GetNodeOverhead);
-        self.admit(&request, Some(Wish::see("", ""))).await?;
-        overhead::node_overhead(self, request.into_inner())
+        let caller = self.caller(&request)?;
+        overhead::node_overhead(self, &caller, request.into_inner())
             .await
             .map(Response::new)
     }
@@ -146,21 +148,38 @@ impl ExecutorService for Executor {
         request: Request<WatchPlansRequest>,
     ) -> Result<Response<Self::WatchPlansStream>, Status> {
         self.metrics.view_call(Method::WatchPlans);
-        let asked = request.get_ref();
-        self.admit(&request, Some(Wish::watch(&asked.namespace, &asked.name)))
-            .await?;
-        let events = watch::watch(self, request.into_inner()).await?;
+        let caller = self.caller(&request)?;
+        let peer = request.extensions().get::<Peer>().cloned();
+        let events = watch::watch(self, caller, peer, request.into_inner()).await?;
         Ok(Response::new(Box::pin(events)))
     }
 }
 
 impl Executor {
-    /// Lets a caller in who may do what they wish.
-    async fn admit<T>(&self, request: &Request<T>, wish: Option<Wish<'_>>) -> Result<(), Status> {
+    /// Who sends a request, as the gate has found out.
+    fn caller<T>(&self, request: &Request<T>) -> Result<Caller, Status> {
+        if self.tokens.is_none() {
+            return Ok(Caller::Unrestricted);
+        }
+        let authenticated = request.extensions().get::<Authenticated>();
+        let caller = authenticated.and_then(Authenticated::caller::<Caller>);
+        caller
+            .cloned()
+            .ok_or_else(|| Status::unauthenticated("the caller has not been authenticated"))
+    }
+
+    /// Lets a caller see what they may see. That comes before anything is looked up, so that nobody learns by the kind of
+    /// refusal what there is.
+    async fn authorize(&self, caller: &Caller, access: &Access) -> Result<(), Status> {
         match &self.tokens {
-            Some(tokens) => tokens.admit(request, wish).await,
+            Some(tokens) => tokens.authorize(caller, access).await,
             None => Ok(()),
         }
+    }
+
+    /// Whether a caller may see something; not while nobody can tell.
+    async fn may_see(&self, caller: &Caller, access: &Access) -> bool {
+        self.authorize(caller, access).await.is_ok()
     }
 
     /// What is there, once everything is known.

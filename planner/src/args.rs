@@ -137,8 +137,9 @@ pub struct Args {
     #[command(flatten)]
     pub tls: TlsArgs,
 
-    /// The names of which a client's certificate has to bear one to open sessions, as executors do: its common name, DNS
-    /// names and URIs count; * stands for every certificate of the authorities.
+    /// The names of which a client's certificate has to bear one to open sessions, as executors do. DNS names and URIs
+    /// count; the common name counts only in a certificate without subject alternative names. * stands for every
+    /// certificate of the authorities.
     #[arg(
         long,
         env = "EVERYNODE_SESSION_CLIENTS",
@@ -150,7 +151,8 @@ pub struct Args {
     )]
     pub session_clients: Vec<String>,
 
-    /// The same for all other calls.
+    /// The names of which a client's certificate has to bear one for all other calls. They are compared as those of
+    /// --session-clients are.
     #[arg(
         long,
         env = "EVERYNODE_CALL_CLIENTS",

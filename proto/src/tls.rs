@@ -63,9 +63,9 @@ pub struct Error {
 /// How the files fare.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Condition {
-    /// Whether what is there now can be used; otherwise what was there before is.
+    /// Whether what is there now can be used and is valid; otherwise what was there before is used, if there was anything.
     pub is_usable: bool,
-    /// Until when the certificate in use is valid.
+    /// Until when the certificate in use is valid, with the chain that it comes with.
     pub not_after: SystemTime,
 }
 
@@ -86,12 +86,16 @@ pub struct Credentials {
 }
 
 impl Credentials {
-    /// Reads the files.
+    /// Reads the files. Certificates that aren't valid now are taken with a warning: a program that runs takes up the
+    /// renewed ones within seconds, and one that ends at once is started again more and more seldom.
     ///
     /// # Errors
     /// One of them can't be used.
     pub fn load(files: Files) -> Result<Self, Error> {
         let loaded = Loaded::new(load::read(&files)?, &files)?;
+        if let Err(error) = loaded.check(&files, SystemTime::now()) {
+            tracing::warn!(%error, "the certificates aren't valid; waiting for others");
+        }
         Ok(Self {
             files: Arc::new(files),
             loaded: Arc::new(watch::Sender::new(Arc::new(loaded))),
@@ -101,13 +105,22 @@ impl Credentials {
     /// Reads the files again, and has new connections made with what they hold. Returns whether that is anything new.
     ///
     /// # Errors
-    /// One of them can't be used; what was there before goes on being used.
+    /// One of them can't be used or isn't valid now; what was there before goes on being used.
     pub fn renew(&self) -> Result<bool, Error> {
+        self.renew_at(SystemTime::now())
+    }
+
+    /// The same at any time.
+    ///
+    /// # Errors
+    /// As [`Credentials::renew`].
+    pub fn renew_at(&self, now: SystemTime) -> Result<bool, Error> {
         let contents = load::read(&self.files)?;
         if self.current().contents == contents {
             return Ok(false);
         }
         let loaded = Loaded::new(contents, &self.files)?;
+        loaded.check(&self.files, now)?;
         self.loaded.send_replace(Arc::new(loaded));
         Ok(true)
     }
@@ -135,7 +148,7 @@ impl Credentials {
             };
             observe(self.condition(error.is_none()));
             if let Some(error) = error.as_ref().filter(|error| said.as_ref() != Some(*error)) {
-                tracing::warn!(%error, "the renewed certificates can't be used; those before go on being used");
+                tracing::warn!(%error, "the renewed certificates can't be used; the previous ones stay in use");
             }
             said = error;
         }
@@ -160,8 +173,12 @@ impl Credentials {
     }
 
     fn condition(&self, is_usable: bool) -> Condition {
-        let not_after = self.current().not_after;
-        Condition { is_usable, not_after }
+        let current = self.current();
+        let is_valid = current.check(&self.files, SystemTime::now()).is_ok();
+        Condition {
+            is_usable: is_usable && is_valid,
+            not_after: current.not_after(),
+        }
     }
 }
 

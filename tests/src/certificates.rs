@@ -42,10 +42,19 @@ impl Authority {
     /// # Errors
     /// When its certificate can't be made.
     pub fn new(name: &str) -> Result<Self> {
+        Self::with(name, |_| ())
+    }
+
+    /// A new one, with anything about its certificate changed.
+    ///
+    /// # Errors
+    /// As [`Authority::new`].
+    pub fn with(name: &str, change: impl FnOnce(&mut CertificateParams)) -> Result<Self> {
         let mut params = CertificateParams::new(Vec::new()).context("describing an authority")?;
         params.distinguished_name.push(DnType::CommonName, name);
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
         params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::DigitalSignature];
+        change(&mut params);
         let key = KeyPair::generate().context("making an authority's key")?;
         let certificate = params.self_signed(&key).context("making an authority")?;
         Ok(Self {
@@ -67,9 +76,19 @@ impl Authority {
     /// # Errors
     /// As [`Authority::issue`].
     pub fn issue_expired(&self, name: &str) -> Result<Issued> {
+        self.issue_with(name, |params| {
+            params.not_before = rcgen::date_time_ymd(2001, 1, 1);
+            params.not_after = rcgen::date_time_ymd(2002, 1, 1);
+        })
+    }
+
+    /// The same, with anything about it changed.
+    ///
+    /// # Errors
+    /// As [`Authority::issue`].
+    pub fn issue_with(&self, name: &str, change: impl FnOnce(&mut CertificateParams)) -> Result<Issued> {
         let mut params = params(name)?;
-        params.not_before = rcgen::date_time_ymd(2001, 1, 1);
-        params.not_after = rcgen::date_time_ymd(2002, 1, 1);
+        change(&mut params);
         self.sign(&params)
     }
 

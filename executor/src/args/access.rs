@@ -34,8 +34,9 @@ pub struct AccessArgs {
     )]
     pub callers: CallersArg,
 
-    /// The names of which a caller's certificate has to bear one: its common name, DNS names and URIs count; * stands for every
-    /// certificate of the authorities, and is meant when this isn't given.
+    /// The names of which a caller's certificate has to bear one. DNS names and URIs count; the common name counts only in a
+    /// certificate without subject alternative names. * stands for every certificate of the authorities, and is meant when
+    /// this isn't given.
     #[arg(
         long,
         env = "EVERYNODE_CALLER_NAMES",
@@ -61,7 +62,8 @@ pub struct AccessArgs {
 pub enum CallersArg {
     /// By certificates of the authorities.
     Certificates,
-    /// By tokens that the cluster's API server knows. They see what they may list, get and watch there.
+    /// By tokens that the cluster's API server knows. Callers see the DaemonSets and nodes that they may list, get and watch
+    /// there.
     Tokens,
 }
 

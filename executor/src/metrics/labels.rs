@@ -69,6 +69,40 @@ impl Method {
     ];
 }
 
+/// What the API server is asked about callers of the live view.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, EncodeLabelValue)]
+pub enum Review {
+    /// Whose a token is.
+    Token,
+    /// What its owner may see.
+    Access,
+}
+
+impl Review {
+    pub(super) const ALL: [Self; 2] = [Self::Token, Self::Access];
+}
+
+/// What becomes of a question about a caller.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, EncodeLabelValue)]
+pub enum ReviewOutcome {
+    /// The API server is asked.
+    Made,
+    /// The answer is known, or is being waited for already.
+    Cached,
+    /// Too many are asked, and the caller has to try again later.
+    Refused,
+}
+
+impl ReviewOutcome {
+    pub(super) const ALL: [Self; 3] = [Self::Made, Self::Cached, Self::Refused];
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub(super) struct ReviewLabels {
+    pub(super) review: Review,
+    pub(super) outcome: ReviewOutcome,
+}
+
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 pub(super) struct ReasonLabel {
     pub(super) reason: &'static str,

@@ -1,6 +1,6 @@
 //! The live view, on a thread of its own: what is put together and encoded for those who ask takes no time from the loop.
 
-use std::thread;
+use std::{sync::Arc, thread, time::Duration};
 
 use anyhow::Context;
 use everynode_proto::serve::Limits;
@@ -27,6 +27,7 @@ use crate::{
 pub(super) struct View {
     pub(super) door: Door,
     pub(super) limits: Limits,
+    pub(super) max_watch_duration: Duration,
     pub(super) config: Config,
     pub(super) planner: Link,
     pub(super) identity: String,
@@ -64,10 +65,11 @@ impl View {
             leadership: self.leadership,
             asker: self.asker,
             planner: Planner::new(self.planner.connect_lazy()),
-            tokens: tokens.then(|| Tokens::new(api.clone())),
+            tokens: tokens.then(|| Arc::new(Tokens::new(api.clone(), self.signs.metrics.clone()))),
             api,
             health: self.signs.health,
             metrics: self.signs.metrics,
+            max_watch_duration: self.max_watch_duration,
             shutdown: CancellationToken::new(),
         };
         server::serve(self.door, executor, self.limits, shutdown).await

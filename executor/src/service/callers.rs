@@ -1,28 +1,27 @@
-//! Who may ask. Certificates are looked at before a request comes here; tokens are looked at here: the API server says whose a
-//! token is, and whether they may see what they ask for.
+//! Who may ask. The gate checks certificates, and has [`Tokens`] authenticate callers by their tokens, before a call takes
+//! a place. What a caller with a token may see depends on the request, so the service authorizes it: the API server says
+//! whether they may see what they ask for.
+//!
+//! - [`tokens`]: whose a token is, by `TokenReviews`.
+//! - [`access`]: what a caller may see, by `SubjectAccessReviews`.
+//! - `cache`, `rate`: how both spare the API server.
 
-use std::{collections::HashMap, fmt, time::Duration};
+pub mod access;
+mod cache;
+mod rate;
+pub mod tokens;
 
-use everynode_proto::{
-    serve::{Identity, Peer},
-    tls::Credentials,
-};
-use http::header::AUTHORIZATION;
-use k8s_openapi::api::{
-    authentication::v1::UserInfo,
-    authorization::v1::{ResourceAttributes, SubjectAccessReviewSpec},
-};
-use parking_lot::Mutex;
-use sha2::{Digest, Sha256};
-use tokio::time::Instant;
-use tonic::{Request, Status};
+use std::{fmt, net::IpAddr, sync::Arc, time::Duration};
 
-use crate::{api::Api, failure::ApiError};
+use everynode_proto::tls::Credentials;
+use k8s_openapi::api::authentication::v1::UserInfo;
+use tonic::Status;
 
-/// How long an answer about a token holds. One that is revoked goes on being taken for as long.
-const TOKEN_HOLDS: Duration = Duration::from_secs(10);
-/// How many answers about tokens are kept.
-const MOST_TOKENS: usize = 1_024;
+pub use self::tokens::Tokens;
+use crate::failure::ApiError;
+
+/// How long an answer of the API server about a caller holds. A token that is revoked goes on being taken for as long.
+const ANSWER_HOLDS: Duration = Duration::from_secs(10);
 
 /// Who may ask.
 #[derive(Debug, Clone)]
@@ -43,188 +42,44 @@ pub enum Callers {
     },
 }
 
-/// What a caller wants to do with `DaemonSet`s.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Wish<'a> {
-    /// As the API server calls it.
-    pub(super) verb: &'static str,
-    /// All namespaces when empty.
-    pub(super) namespace: &'a str,
-    /// All of them when empty.
-    pub(super) name: &'a str,
-}
-
-impl<'a> Wish<'a> {
-    /// To see one or several.
-    pub(super) fn see(namespace: &'a str, name: &'a str) -> Self {
-        let verb = if namespace.is_empty() || name.is_empty() {
-            "list"
-        } else {
-            "get"
-        };
-        Self {
-            verb,
-            namespace,
-            name,
-        }
-    }
-
-    /// To see one, or all when there is no `namespace/name`.
-    pub(super) fn see_key(key: &'a str) -> Self {
-        let (namespace, name) = key.split_once('/').unwrap_or_default();
-        Self::see(namespace, name)
-    }
-
-    /// To see what becomes of them.
-    pub(super) fn watch(namespace: &'a str, name: &'a str) -> Self {
-        let verb = "watch";
-        Self {
-            verb,
-            namespace,
-            name,
-        }
-    }
-}
-
-/// Asks the API server about callers.
-pub struct Tokens {
-    api: Api,
-    known: Mutex<HashMap<[u8; 32], Known>>,
-}
-
-/// What is known of a token: whose it is, or why it isn't valid.
+/// The caller of a request.
 #[derive(Debug, Clone)]
-struct Known {
-    user: Result<UserInfo, String>,
-    until: Instant,
+pub(super) enum Caller {
+    /// One who may see everything: by certificate, in plain text, or on the local port.
+    Unrestricted,
+    /// One with a token, who may see what the API server would show them.
+    User(Arc<User>),
 }
 
-impl Tokens {
-    /// Asks by these calls.
-    pub fn new(api: Api) -> Self {
-        Self {
-            api,
-            known: Mutex::default(),
-        }
-    }
+/// Whose token a caller has shown.
+pub(super) struct User {
+    /// By which the user is authenticated again while a watch lasts.
+    token: String,
+    hash: [u8; 32],
+    address: Option<IpAddr>,
+    info: Arc<UserInfo>,
+}
 
-    /// Lets a caller in whose token is valid, and who may do what they wish. Who comes by the local port is not asked.
-    pub(super) async fn admit<T>(&self, request: &Request<T>, wish: Option<Wish<'_>>) -> Result<(), Status> {
-        if Peer::identity(request) == Some(&Identity::Unasked) {
-            return Ok(());
-        }
-        let user = self.user(token(request)?).await?;
-        match wish {
-            Some(wish) => self.authorize(user, wish).await,
-            None => Ok(()),
-        }
-    }
-
-    async fn user(&self, token: &str) -> Result<UserInfo, Status> {
-        let hash = Sha256::digest(token).into();
-        let known = self.known.lock().get(&hash).cloned();
-        let user = match known.filter(|known| known.until > Instant::now()) {
-            Some(known) => known.user,
-            None => self.review(token, hash).await?,
-        };
-        user.map_err(|reason| Status::unauthenticated(format!("the token isn't valid: {reason}")))
-    }
-
-    async fn review(&self, token: &str, hash: [u8; 32]) -> Result<Result<UserInfo, String>, Status> {
-        let review = self.api.review_token(token).await.map_err(unasked)?;
-        let user = match (review.authenticated, review.user) {
-            (Some(true), Some(user)) => Ok(user),
-            _ => Err(review
-                .error
-                .unwrap_or_else(|| "the API server doesn't know it".to_owned())),
-        };
-        let now = Instant::now();
-        let mut known = self.known.lock();
-        if known.len() >= MOST_TOKENS {
-            known.retain(|_, known| known.until > now);
-        }
-        if known.len() < MOST_TOKENS {
-            let until = now + TOKEN_HOLDS;
-            let user = user.clone();
-            known.insert(hash, Known { user, until });
-        }
-        Ok(user)
-    }
-
-    async fn authorize(&self, user: UserInfo, wish: Wish<'_>) -> Result<(), Status> {
-        let name = user.username.clone().unwrap_or_default();
-        let given = |text: &str| (!text.is_empty()).then(|| text.to_owned());
-        let spec = SubjectAccessReviewSpec {
-            extra: user.extra,
-            groups: user.groups,
-            uid: user.uid,
-            user: user.username,
-            resource_attributes: Some(ResourceAttributes {
-                group: Some("apps".to_owned()),
-                resource: Some("daemonsets".to_owned()),
-                verb: Some(wish.verb.to_owned()),
-                namespace: given(wish.namespace),
-                name: given(wish.name),
-                ..ResourceAttributes::default()
-            }),
-            ..SubjectAccessReviewSpec::default()
-        };
-        let answer = self.api.review_access(spec).await.map_err(unasked)?;
-        if answer.allowed {
-            return Ok(());
-        }
-        Err(forbidden(&name, wish, answer.reason.as_deref()))
+impl User {
+    /// The user's name in the cluster.
+    fn name(&self) -> &str {
+        self.info.username.as_deref().unwrap_or_default()
     }
 }
 
-/// Without tokens.
-impl fmt::Debug for Tokens {
+/// Without the token.
+impl fmt::Debug for User {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.debug_struct("Tokens").finish_non_exhaustive()
+        formatter
+            .debug_struct("User")
+            .field("name", &self.name())
+            .finish_non_exhaustive()
     }
 }
 
-fn token<T>(request: &Request<T>) -> Result<&str, Status> {
-    let given = request.metadata().get(AUTHORIZATION.as_str());
-    let given = given.and_then(|value| value.to_str().ok());
-    let bearer = given.and_then(|value| {
-        let (scheme, token) = value.split_once(' ')?;
-        scheme.eq_ignore_ascii_case("bearer").then(|| token.trim())
-    });
-    bearer.filter(|token| !token.is_empty()).ok_or_else(|| {
-        Status::unauthenticated(
-            "a token of the cluster is needed, in the metadata `authorization: Bearer TOKEN`; kubectl create token prints one",
-        )
-    })
-}
-
-/// In the API server's own words.
-fn forbidden(user: &str, wish: Wish<'_>, reason: Option<&str>) -> Status {
-    let Wish {
-        verb,
-        namespace,
-        name,
-    } = wish;
-    let quoted = if name.is_empty() {
-        String::new()
-    } else {
-        format!(" {name:?}")
-    };
-    let scope = if namespace.is_empty() {
-        "at the cluster scope".to_owned()
-    } else {
-        format!("in the namespace {namespace:?}")
-    };
-    let reason = reason.filter(|reason| !reason.is_empty());
-    let reason = reason.map_or_else(String::new, |reason| format!(": {reason}"));
-    Status::permission_denied(format!(
-        "daemonsets.apps{quoted} is forbidden: User {user:?} cannot {verb} resource \"daemonsets\" in API group \"apps\" {scope}{reason}"
-    ))
-}
-
-/// The API server has not said who it is, or what they may do.
+/// The API server has not said who a caller is, or what they may do.
 #[expect(clippy::needless_pass_by_value, reason = "maps an error")]
-fn unasked(error: ApiError) -> Status {
+fn unanswered(error: ApiError) -> Status {
     match error {
         ApiError::Refused(_) => Status::internal(format!(
             "the executor may not ask the API server about callers, for which it needs the right to create \
@@ -237,4 +92,4 @@ fn unasked(error: ApiError) -> Status {
 }
 
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;

@@ -8,18 +8,34 @@ use everynode_proto::{
 };
 use tonic::Status;
 
-use super::{Executor, objects, request::Pair, sorted, status};
+use super::{
+    Executor,
+    callers::{Caller, access::Access},
+    objects,
+    request::Pair,
+    sorted, status,
+};
 use crate::{
     controller::questions::{Overview, Which},
     objects::DaemonSet,
     view::{Circumstances, Sketch, near, placement},
 };
 
-pub(super) async fn explain(executor: &Executor, request: ExplainRequest) -> Result<ExplainResponse, Status> {
+pub(super) async fn explain(
+    executor: &Executor,
+    caller: &Caller,
+    request: ExplainRequest,
+) -> Result<ExplainResponse, Status> {
     let pair = Pair::new(request.daemon_set, request.node)?;
+    let key = pair.daemon_set.as_deref();
+    let access = Access::daemon_set(key.unwrap_or_default());
+    executor.authorize(caller, &access).await?;
+    // Verdicts name nodes and tell of their labels and taints.
+    let access = Access::nodes(pair.node.as_deref());
+    executor.authorize(caller, &access).await?;
     let overview = executor.overview().await?;
-    let daemon_sets = daemon_sets(&overview, pair.daemon_set.as_deref())?;
-    let nodes = nodes(executor, pair.node.as_deref()).await?;
+    let daemon_sets = daemon_sets(executor, caller, &overview, key).await?;
+    let nodes = nodes(executor, caller, pair.node.as_deref()).await?;
     let mut scenes = HashMap::new();
     let mut asked = Vec::new();
     for object in daemon_sets {
@@ -66,7 +82,12 @@ fn placements(
     joined.collect()
 }
 
-fn daemon_sets<'o>(overview: &'o Overview, key: Option<&str>) -> Result<Vec<&'o DaemonSet>, Status> {
+async fn daemon_sets<'o>(
+    executor: &Executor,
+    caller: &Caller,
+    overview: &'o Overview,
+    key: Option<&str>,
+) -> Result<Vec<&'o DaemonSet>, Status> {
     let all = sorted(overview);
     let Some(key) = key else {
         return Ok(all);
@@ -74,24 +95,51 @@ fn daemon_sets<'o>(overview: &'o Overview, key: Option<&str>) -> Result<Vec<&'o 
     if let Some(object) = all.iter().find(|object| object.key() == key) {
         return Ok(vec![object]);
     }
-    let keys: Vec<_> = all.iter().map(|object| object.key()).collect();
+    let keys = listed(executor, caller, &all, key).await;
     let names = keys.iter().map(String::as_str);
     Err(Status::not_found(near::missing("DaemonSet", key, names)))
 }
 
-async fn nodes(executor: &Executor, name: Option<&str>) -> Result<Vec<Arc<NodeFacts>>, Status> {
+/// Of these `DaemonSet`s, the keys of those that the caller may list: all of them, or those of the namespace that they have
+/// asked about.
+async fn listed(executor: &Executor, caller: &Caller, all: &[&DaemonSet], asked: &str) -> Vec<String> {
+    let (namespace, _) = asked.split_once('/').unwrap_or_default();
+    let may_list = async |namespace| {
+        let access = Access::daemon_sets(namespace, "");
+        executor.may_see(caller, &access).await
+    };
+    let everywhere = may_list("").await;
+    if !everywhere && !may_list(namespace).await {
+        return Vec::new();
+    }
+    let objects = all.iter();
+    let seen = objects.filter(|object| everywhere || object.metadata.namespace == namespace);
+    seen.map(|object| object.key()).collect()
+}
+
+async fn nodes(
+    executor: &Executor,
+    caller: &Caller,
+    name: Option<&str>,
+) -> Result<Vec<Arc<NodeFacts>>, Status> {
     let all = executor.asker.nodes().await.map_err(status::silent)?;
     let Some(name) = name else {
         return Ok(all);
     };
     match all.iter().find(|node| node.name == name) {
         Some(node) => Ok(vec![node.clone()]),
-        None => Err(no_node(name, &all)),
+        None => Err(no_node(executor, caller, name, &all).await),
     }
 }
 
-/// There is no such node.
-pub(super) fn no_node(name: &str, all: &[Arc<NodeFacts>]) -> Status {
-    let names = all.iter().map(|node| node.name.as_str());
+/// There is no such node. Others are named to callers who may list them.
+pub(super) async fn no_node(
+    executor: &Executor,
+    caller: &Caller,
+    name: &str,
+    all: &[Arc<NodeFacts>],
+) -> Status {
+    let may_list = executor.may_see(caller, &Access::nodes(None)).await;
+    let names = all.iter().filter(|_| may_list).map(|node| node.name.as_str());
     Status::not_found(near::missing("node", name, names))
 }

@@ -10,22 +10,29 @@ use everynode_proto::{
 use tonic::Status;
 
 use super::{
-    Executor, explain, objects,
+    Executor,
+    callers::{Caller, access::Access},
+    explain, objects,
     request::{self, is_name},
     sorted, status,
 };
 
 pub(super) async fn node_overhead(
     executor: &Executor,
+    caller: &Caller,
     request: GetNodeOverheadRequest,
 ) -> Result<GetNodeOverheadResponse, Status> {
     let name = request::node(request.node)?;
+    let access = Access::daemon_sets("", "");
+    executor.authorize(caller, &access).await?;
+    let access = Access::nodes(Some(&name));
+    executor.authorize(caller, &access).await?;
     let overview = executor.overview().await?;
     let node = match executor.api.get_node(&name).await {
         Ok(node) => node,
         Err(error) if error.is_not_found() => {
             let nodes = executor.asker.nodes().await.map_err(status::silent)?;
-            return Err(explain::no_node(&name, &nodes));
+            return Err(explain::no_node(executor, caller, &name, &nodes).await);
         }
         Err(error) => return Err(status::api(&format!("the node {name}"), &error)),
     };

@@ -23,9 +23,14 @@ pub const MAX_REQUEST_BYTES: usize = 64 * 1024;
 /// The descriptors can't be read, which a build should never let happen.
 pub async fn server(executor: Executor, limits: Limits) -> Result<Server, serve::Error> {
     let (metrics, shutdown) = (executor.metrics.clone(), executor.shutdown.clone());
+    let tokens = executor.tokens.clone();
     let service = ExecutorServiceServer::new(executor).max_decoding_message_size(limits.max_message_bytes);
     let server = Server::new(service, limits, shutdown).await?;
-    Ok(server.observed_by(metrics))
+    let server = server.observed_by(metrics);
+    Ok(match tokens {
+        Some(tokens) => server.authenticated_by(tokens),
+        None => server,
+    })
 }
 
 /// Says that the executor serves from when the cluster is listed until `shutdown`.

@@ -1,8 +1,10 @@
 //! The whole service over connections in memory, with a loop that is real and a planner and API servers that are the test's.
 
 mod asked;
+mod lifetimes;
 mod overheads;
 mod planner;
+mod rights;
 mod serving;
 mod watching;
 
@@ -57,15 +59,8 @@ impl View {
         let (client, api) = server();
         let (stop, calls_end) = (CancellationToken::new(), CancellationToken::new());
         let executor = Executor {
-            identity: "me".to_owned(),
-            leadership,
-            asker: rig.asker.clone(),
-            planner: Planner::new(served_in_memory(planner.router())),
-            api: Api::new(client),
-            tokens: None,
-            health: rig.health.clone(),
-            metrics: rig.metrics.clone(),
             shutdown: calls_end.clone(),
+            ..executor(&rig, &planner, leadership, Api::new(client))
         };
         let limits = Args::parse_from(["executor", "--planner=http://planner"]).limits();
         let whole = server::server(executor, limits).await.unwrap();
@@ -126,6 +121,22 @@ impl View {
     async fn info(&mut self) -> GetInfoResponse {
         let answer = soon(self.client.get_info(GetInfoRequest {})).await;
         answer.unwrap().into_inner()
+    }
+}
+
+/// The service of a rig, for callers without tokens.
+fn executor(rig: &Rig, planner: &FakePlanner, leadership: state::Receiver<Leadership>, api: Api) -> Executor {
+    Executor {
+        identity: "me".to_owned(),
+        leadership,
+        asker: rig.asker.clone(),
+        planner: Planner::new(served_in_memory(planner.router())),
+        api,
+        tokens: None,
+        health: rig.health.clone(),
+        metrics: rig.metrics.clone(),
+        max_watch_duration: Duration::from_mins(30),
+        shutdown: CancellationToken::new(),
     }
 }
 

@@ -1,9 +1,14 @@
 //! Plans and what becomes of them, as it happens.
 
+mod lifetime;
+
 use std::{sync::Arc, time::SystemTime};
 
-use everynode_proto::executor::v1::{
-    EventsLost, WatchBegan, WatchPlansRequest, WatchPlansResponse, watch_plans_response::Event,
+use everynode_proto::{
+    executor::v1::{
+        EventsLost, WatchBegan, WatchPlansRequest, WatchPlansResponse, watch_plans_response::Event,
+    },
+    serve::Peer,
 };
 use futures::{Stream, StreamExt, stream};
 use tokio::sync::{
@@ -13,19 +18,30 @@ use tokio::sync::{
 use tokio_util::sync::CancellationToken;
 use tonic::Status;
 
-use super::{Executor, request::Filter, status};
+use self::lifetime::Lifetime;
+use super::{
+    Executor,
+    callers::{Caller, access::Access},
+    request::Filter,
+    status,
+};
 use crate::{
     controller::questions::{Happened, Watch},
     leadership::{self, Leadership},
 };
 
-/// Begins a watch. It ends with `UNAVAILABLE` when the executor stops, and with `FAILED_PRECONDITION` when it doesn't lead
-/// any more.
+/// Begins a watch of a caller, who is at the other end of the connection to `peer`. The watch ends with `UNAVAILABLE` when the executor stops or the watch has lasted its time, with `FAILED_PRECONDITION` when the executor
+/// doesn't lead any more, and with `UNAUTHENTICATED` or `PERMISSION_DENIED` when the caller may not watch any more.
 pub(super) async fn watch(
     executor: &Executor,
+    caller: Caller,
+    peer: Option<Peer>,
     request: WatchPlansRequest,
 ) -> Result<impl Stream<Item = Result<WatchPlansResponse, Status>> + Send + use<>, Status> {
+    let access = Access::watch(&request.namespace, &request.name);
     let filter = Filter::new(request.namespace, request.name)?;
+    executor.authorize(&caller, &access).await?;
+    let lifetime = Lifetime::new(executor, caller, access, peer);
     executor.overview().await?;
     let leadership = executor.leadership.clone();
     let now = leadership.borrow().clone();
@@ -41,6 +57,7 @@ pub(super) async fn watch(
         events,
         filter,
         leadership,
+        lifetime,
         shutdown: executor.shutdown.clone(),
     };
     let rest = stream::unfold(Some(listener), |listener| async {
@@ -65,6 +82,7 @@ struct Listener {
     events: broadcast::Receiver<Happened>,
     filter: Filter,
     leadership: state::Receiver<Leadership>,
+    lifetime: Lifetime,
     shutdown: CancellationToken,
 }
 
@@ -72,10 +90,12 @@ impl Listener {
     /// The next event that is asked for, or why there is none any more.
     async fn next(&mut self) -> Result<WatchPlansResponse, Status> {
         loop {
+            // Ends come first: a watch with much to tell ends in time, too.
             let event = tokio::select! {
                 biased;
                 () = self.shutdown.cancelled() => return Err(status::stopping()),
                 now = leadership::lost(&mut self.leadership) => return Err(status::not_leading(&now)),
+                end = self.lifetime.end() => return Err(end),
                 event = self.events.recv() => event,
             };
             match event {

@@ -11,7 +11,8 @@ use crate::tls::{Credentials, Error, Files};
 #[command(next_help_heading = "TLS")]
 pub struct TlsArgs {
     /// This program's certificate, with which it serves and connects, in PEM. With the key and the authorities it is read
-    /// again when it changes; open connections go on.
+    /// again when it changes; open connections go on. One that has expired or isn't valid yet doesn't replace one that is
+    /// valid.
     #[arg(
         long,
         env = "EVERYNODE_TLS_CERT",

@@ -69,6 +69,11 @@ impl Peer {
         self.not_after
     }
 
+    /// Closes the connection, with everything that is on it: no single stream can be ended while its client reads nothing.
+    pub fn cut(&self) {
+        self.handle.cut();
+    }
+
     /// The address that limits per address go by, if it is known. Of an IPv6 address that is the network of 64 bits,
     /// within which a host chooses its addresses freely.
     pub fn network(&self) -> Option<IpAddr> {

@@ -1,11 +1,6 @@
 //! From files to what rustls takes.
 
-use std::{
-    fs,
-    path::Path,
-    sync::Arc,
-    time::{Duration, SystemTime, UNIX_EPOCH},
-};
+use std::{fs, path::Path, sync::Arc, time::SystemTime};
 
 use tokio_rustls::rustls::{
     self, ClientConfig, RootCertStore, ServerConfig,
@@ -15,9 +10,8 @@ use tokio_rustls::rustls::{
     server::{NoServerSessionStorage, WebPkiClientVerifier},
     version::TLS13,
 };
-use x509_parser::parse_x509_certificate;
 
-use super::{Error, Files};
+use super::{Error, Files, validity::Validity};
 
 /// gRPC is spoken over HTTP/2.
 const PROTOCOL: &[u8] = b"h2";
@@ -44,8 +38,10 @@ pub(super) struct Loaded {
     /// Doesn't.
     pub(super) server: Arc<ServerConfig>,
     pub(super) client: Arc<ClientConfig>,
-    /// Until when the certificate is valid.
-    pub(super) not_after: SystemTime,
+    /// When the certificates of the chain are valid, the own one first.
+    chain: Vec<Validity>,
+    /// When the authorities are valid.
+    authorities: Vec<Validity>,
 }
 
 /// Reads the files, all of the same moment: a certificate with the key of the one before it would be of no use.
@@ -74,7 +70,7 @@ impl Loaded {
         let chain = certificates(&contents.certificate, &files.certificate)?;
         let key = || key(&contents.key, &files.key);
         let authorities = Arc::new(authorities(&contents.authorities, &files.authorities)?);
-        let not_after = not_after(&chain, &files.certificate)?;
+        let validities = validities(&chain, &files.certificate)?;
         let provider = Arc::new(ring::default_provider());
         let no_pair = |error: rustls::Error| {
             let key = files.key.display();
@@ -104,9 +100,44 @@ impl Loaded {
             asking_server: served(asking_server),
             server: served(server),
             client: Arc::new(client),
-            not_after,
+            chain: validities,
+            authorities: certificates(&contents.authorities, &files.authorities)?
+                .iter()
+                .filter_map(|authority| Validity::of(authority))
+                .collect(),
             contents,
         })
+    }
+
+    /// Until when the chain is valid: until the first of its certificates expires.
+    pub(super) fn not_after(&self) -> SystemTime {
+        let ends = self.chain.iter().map(|validity| validity.not_after);
+        ends.min().unwrap_or(SystemTime::UNIX_EPOCH)
+    }
+
+    /// Whether the whole chain and at least one authority are valid at this time. Of the authorities some may have expired:
+    /// while they are replaced, the file holds the old ones too.
+    ///
+    /// # Errors
+    /// What isn't valid, and when it expired or will be.
+    pub(super) fn check(&self, files: &Files, now: SystemTime) -> Result<(), Error> {
+        for (index, validity) in self.chain.iter().enumerate() {
+            if let Err(reason) = validity.check(now) {
+                let which = index.saturating_add(1);
+                return Err(unusable(
+                    &files.certificate,
+                    format!("certificate {which} {reason}"),
+                ));
+            }
+        }
+        let mut reasons = self.authorities.iter().map(|validity| validity.check(now));
+        match reasons.next() {
+            Some(Err(reason)) if reasons.all(|checked| checked.is_err()) => Err(unusable(
+                &files.authorities,
+                format!("none of the authorities is valid now; certificate 1 {reason}"),
+            )),
+            _ => Ok(()),
+        }
     }
 }
 
@@ -176,18 +207,12 @@ fn authorities(pem: &[u8], file: &Path) -> Result<RootCertStore, Error> {
     Ok(store)
 }
 
-fn not_after(chain: &[CertificateDer<'_>], file: &Path) -> Result<SystemTime, Error> {
-    let own = chain.first().map(|own| parse_x509_certificate(own));
-    let Some(Ok((_, own))) = own else {
-        return Err(unusable(file, "its first certificate can't be read"));
+fn validities(chain: &[CertificateDer<'_>], file: &Path) -> Result<Vec<Validity>, Error> {
+    let validity = |(index, certificate): (usize, &CertificateDer<'_>)| {
+        let which = index.saturating_add(1);
+        Validity::of(certificate).ok_or_else(|| unusable(file, format!("certificate {which} can't be read")))
     };
-    let seconds = own
-        .validity()
-        .not_after
-        .timestamp()
-        .try_into()
-        .unwrap_or_default();
-    Ok(UNIX_EPOCH + Duration::from_secs(seconds))
+    chain.iter().enumerate().map(validity).collect()
 }
 
 fn unreadable(file: &Path, error: &pem::Error) -> Error {

@@ -3,12 +3,15 @@
 use std::{
     path::PathBuf,
     sync::{Arc, Mutex},
+    time::{SystemTime, UNIX_EPOCH},
 };
 
 use everynode_proto::{
-    serve::{Allowed, Clients, Kind, Observer, Refusal},
-    tls::{Connector, Credentials, Error, Files, handshake},
+    serve::{Allowed, Authenticated, Authenticator, Clients, Kind, Observer, Peer, Refusal},
+    tls::{Condition, Connector, Credentials, Error, Files, handshake},
 };
+use http::HeaderMap;
+use rcgen::{CertificateParams, SanType};
 use tempfile::TempDir;
 use tokio::{io::AsyncReadExt, net::TcpListener};
 use tokio_rustls::rustls::{ClientConfig, RootCertStore, crypto::ring, pki_types::pem::PemObject};
@@ -313,6 +316,150 @@ async fn what_cant_be_used_changes_nothing_and_the_file_is_named() {
             .contains("can't be read")
     );
     assert!(Credentials::load(files(mount)).is_err());
+}
+
+#[tokio::test]
+async fn common_name_lets_nobody_in_whose_certificate_has_other_alternative_names() {
+    let scene = Scene::new().await;
+    let watch = async |issued: Issued| {
+        let client = Holder::new(&issued, &[&scene.authority]);
+        let channel = scene.connect(client.credentials.client()).await.unwrap();
+        let mut client = ExecutorServiceClient::new(channel);
+        client.watch_plans(WatchPlansRequest::default()).await.map(drop)
+    };
+    let with = |names: &[SanType]| {
+        let names = names.to_vec();
+        let issued = scene
+            .authority
+            .issue_with(CLIENT, |params| params.subject_alt_names = names);
+        issued.unwrap()
+    };
+    let other = SanType::DnsName("other.test".try_into().unwrap());
+    let address = SanType::IpAddress([127, 0, 0, 1].into());
+    for (names, whom) in [(&[other][..], "\"other.test\""), (&[address], "no name at all")] {
+        let refused = watch(with(names)).await.unwrap_err();
+        assert_eq!(refused.code(), Code::PermissionDenied);
+        assert!(
+            refused
+                .message()
+                .starts_with(&format!("a certificate for {whom} isn't among")),
+            "{refused}"
+        );
+    }
+    // Without alternative names it counts.
+    watch(with(&[])).await.unwrap();
+}
+
+#[tokio::test]
+async fn renewed_certificate_that_isnt_valid_now_doesnt_replace_a_valid_one() {
+    let scene = Scene::new().await;
+    let Holder {
+        mount, credentials, ..
+    } = &scene.server;
+    let [certificate, _, authorities] = mount.files();
+    let valid = |from: i32, until: i32| {
+        move |params: &mut CertificateParams| {
+            params.not_before = rcgen::date_time_ymd(from, 1, 1);
+            params.not_after = rcgen::date_time_ymd(until, 1, 1);
+        }
+    };
+    let issue = |from, until| scene.authority.issue_with(SERVER, valid(from, until)).unwrap();
+    let intermediate = issue(2001, 2002);
+    let mut chained = issue(2001, 2100);
+    chained.certificate += &intermediate.certificate;
+    for (own, words) in [
+        (issue(2001, 2002), "certificate 1 expired at 2002-01-01T00:00:00Z"),
+        (
+            issue(2090, 2100),
+            "certificate 1 isn't valid before 2090-01-01T00:00:00Z",
+        ),
+        (chained, "certificate 2 expired at 2002-01-01T00:00:00Z"),
+    ] {
+        mount.put(&own, &[&scene.authority]).unwrap();
+        let error = credentials.renew().unwrap_err();
+        assert_eq!((error.file, error.reason.as_str()), (certificate.clone(), words));
+        // The one before is still in use.
+        scene
+            .ask(scene.client(CLIENT).credentials.client())
+            .await
+            .unwrap();
+    }
+    let expired = Authority::with("old", valid(2001, 2002)).unwrap();
+    let good = scene.authority.issue(SERVER).unwrap();
+    mount.put(&good, &[&expired]).unwrap();
+    let error = credentials.renew().unwrap_err();
+    assert_eq!(error.file, authorities);
+    assert!(
+        error.reason.contains("none of the authorities is valid now"),
+        "{error}"
+    );
+    mount.put(&good, &[&expired, &scene.authority]).unwrap();
+    assert!(credentials.renew().unwrap(), "one valid authority is enough");
+
+    // It is taken when its time has come.
+    mount.put(&issue(2090, 2100), &[&scene.authority]).unwrap();
+    credentials.renew().unwrap_err();
+    let later = UNIX_EPOCH + Duration::from_hours(24 * 365 * 125);
+    assert!(credentials.renew_at(later).unwrap());
+}
+
+#[tokio::test(start_paused = true)]
+async fn certificates_that_arent_valid_are_reported_as_unusable_from_the_start() {
+    let authority = Authority::new("first").unwrap();
+    let expired = Holder::new(&authority.issue_expired(SERVER).unwrap(), &[&authority]);
+    let (told, mut conditions) = mpsc::unbounded_channel();
+    let observe = move |condition: Condition| told.send(condition.is_usable).unwrap();
+    tokio::spawn(expired.credentials.clone().keep_fresh(observe));
+    assert_eq!(conditions.recv().await, Some(false));
+    assert_eq!(conditions.recv().await, Some(false));
+    expired
+        .mount
+        .put(&authority.issue(SERVER).unwrap(), &[&authority])
+        .unwrap();
+    while conditions.recv().await == Some(false) {}
+    expired
+        .mount
+        .put(&authority.issue_expired(SERVER).unwrap(), &[&authority])
+        .unwrap();
+    while conditions.recv().await == Some(true) {}
+}
+
+/// Refuses everybody, and remembers whose certificates expire when.
+#[derive(Debug, Default)]
+struct Expiries(Mutex<Vec<Option<SystemTime>>>);
+
+#[tonic::async_trait]
+impl Authenticator for Expiries {
+    async fn authenticate(&self, _: &HeaderMap, peer: Option<&Peer>) -> Result<Authenticated, Status> {
+        self.0.lock().unwrap().push(peer.unwrap().not_after());
+        Err(Status::unauthenticated("as always"))
+    }
+}
+
+#[tokio::test]
+async fn service_knows_when_the_clients_certificate_expires_and_health_needs_no_authentication() {
+    let mut scene = Scene::new().await;
+    let expiries = Arc::new(Expiries::default());
+    let (credentials, authenticator) = (scene.server.credentials.clone(), expiries.clone());
+    scene.running = Served::start_as(|whole| {
+        whole
+            .for_certified(credentials, clients())
+            .authenticated_by(authenticator)
+    })
+    .await;
+    let issued = scene.authority.issue_with(CLIENT, |params| {
+        params.not_after = rcgen::date_time_ymd(2050, 1, 1);
+    });
+    let client = Holder::new(&issued.unwrap(), &[&scene.authority]);
+    let channel = scene.connect(client.credentials.client()).await.unwrap();
+    let refused = ExecutorServiceClient::new(channel.clone())
+        .get_info(GetInfoRequest {})
+        .await;
+    assert_eq!(refused.unwrap_err().message(), "as always");
+    let mut health = HealthClient::new(channel);
+    health.check(HealthCheckRequest::default()).await.unwrap();
+    let expiry = UNIX_EPOCH + Duration::from_hours(701_280);
+    assert_eq!(*expiries.0.lock().unwrap(), [Some(expiry)]);
 }
 
 #[tokio::test(start_paused = true)]

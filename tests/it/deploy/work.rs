@@ -114,6 +114,17 @@ impl Work<'_> {
             &account,
         ])
         .await;
+        // The role `view` shows DaemonSets and no nodes.
+        self.run_kubectl(&["create", "clusterrole", "nodes", "--verb=get", "--resource=nodes"])
+            .await;
+        self.run_kubectl(&[
+            "create",
+            "clusterrolebinding",
+            "nodes",
+            "--clusterrole=nodes",
+            &account,
+        ])
+        .await;
         let token = self.run_kubectl(&["create", "token", "reader"]).await;
         let channel = connect(self.caller, &self.executor.url()).await.unwrap();
         let mut view = ExecutorServiceClient::new(channel);

@@ -112,6 +112,37 @@ async fn a_slow_reader_is_told_how_many_events_it_lost_and_goes_on() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn watch_that_nobody_reads_is_cut_off_after_its_time() {
+    let (mut view, mut planned) = View::synced(&["n1"], &[]).await;
+    let mut watching = view.watch("", "").await.unwrap();
+    watching.next().await;
+    // Far more than the transport takes.
+    let added_tolerations = vec![Toleration {
+        value: "x".repeat(4 * 1024),
+        ..Toleration::default()
+    }];
+    let plan = Plan {
+        added_tolerations,
+        ..Plan::default()
+    };
+    for _ in 0..PLANS {
+        planned.plan_as(plan.clone()).await;
+    }
+    tokio::time::sleep(Duration::from_mins(40)).await;
+    let end = loop {
+        if let Err(end) = soon(watching.0.message()).await {
+            break end;
+        }
+    };
+    assert!(
+        !status::is_watch_lasted(&end),
+        "it is not the end of a watch: {end}"
+    );
+    // Another connection is made for the next one.
+    view.watch("", "").await.unwrap().next().await;
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_follower_refuses_watches_and_names_the_leader() {
     let (mut view, _planned) = View::synced(&["n1"], &[]).await;
     let mut watching = view.watch("", "").await.unwrap();

@@ -23,7 +23,7 @@ impl Certificates {
         );
         registry.register(
             "certificate_files_refused",
-            "1 while what the certificates' files hold can't be used, and what they held before is",
+            "1 while the certificate files can't be used or aren't valid, so that the previous ones stay in use",
             self.files_refused.clone(),
         );
     }

@@ -1,0 +1,134 @@
+//! How often something may be done: token buckets, which fill up at a steady rate.
+
+use std::{collections::HashMap, hash::Hash};
+
+use tokio::time::Instant;
+
+/// How many buckets are kept. A full one is forgotten, since a new one is as full.
+const MOST_BUCKETS: usize = 1_024;
+
+/// A steady rate, and how much may come at once after a quiet time.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Rate {
+    pub(super) per_second: f64,
+    pub(super) burst: f64,
+}
+
+/// What is left of a rate.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Bucket {
+    rate: Rate,
+    level: f64,
+    filled: Instant,
+}
+
+impl Bucket {
+    pub(super) fn full(rate: Rate, now: Instant) -> Self {
+        Self {
+            rate,
+            level: rate.burst,
+            filled: now,
+        }
+    }
+
+    fn level_at(&self, now: Instant) -> f64 {
+        let passed = now.saturating_duration_since(self.filled).as_secs_f64();
+        (self.level + passed * self.rate.per_second).min(self.rate.burst)
+    }
+
+    /// Whether one more may be done now.
+    pub(super) fn has_one(&self, now: Instant) -> bool {
+        self.level_at(now) >= 1.0
+    }
+
+    fn is_full(&self, now: Instant) -> bool {
+        self.level_at(now) >= self.rate.burst
+    }
+
+    /// Counts one that is done.
+    pub(super) fn take(&mut self, now: Instant) {
+        self.level = (self.level_at(now) - 1.0).max(0.0);
+        self.filled = now;
+    }
+}
+
+/// Buckets of the same rate, one for each key.
+#[derive(Debug)]
+pub(super) struct Buckets<K> {
+    rate: Rate,
+    by_key: HashMap<K, Bucket>,
+}
+
+impl<K: Eq + Hash> Buckets<K> {
+    pub(super) fn new(rate: Rate) -> Self {
+        Self {
+            rate,
+            by_key: HashMap::new(),
+        }
+    }
+
+    /// Whether one more may be done now for this key.
+    pub(super) fn has_one(&self, key: &K, now: Instant) -> bool {
+        match self.by_key.get(key) {
+            Some(bucket) => bucket.has_one(now),
+            None => {
+                self.by_key.len() < MOST_BUCKETS || self.by_key.values().any(|bucket| bucket.is_full(now))
+            }
+        }
+    }
+
+    /// Counts one that is done for this key.
+    pub(super) fn take(&mut self, key: K, now: Instant) {
+        if self.by_key.len() >= MOST_BUCKETS {
+            self.by_key.retain(|_, bucket| !bucket.is_full(now));
+        }
+        let rate = self.rate;
+        let bucket = self.by_key.entry(key).or_insert_with(|| Bucket::full(rate, now));
+        bucket.take(now);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    const RATE: Rate = Rate {
+        per_second: 2.0,
+        burst: 3.0,
+    };
+
+    /// How many may be done at this moment.
+    fn drained(buckets: &mut Buckets<u32>, key: u32, now: Instant) -> u32 {
+        let mut count = 0;
+        while buckets.has_one(&key, now) {
+            buckets.take(key, now);
+            count += 1;
+        }
+        count
+    }
+
+    #[test]
+    fn burst_is_followed_by_the_steady_rate_for_each_key_alone() {
+        let (mut buckets, now) = (Buckets::new(RATE), Instant::now());
+        assert_eq!(drained(&mut buckets, 1, now), 3);
+        assert_eq!(drained(&mut buckets, 2, now), 3);
+        let later = now + Duration::from_secs(1);
+        assert_eq!(drained(&mut buckets, 1, later), 2);
+        assert_eq!(drained(&mut buckets, 1, later + Duration::from_hours(1)), 3);
+    }
+
+    #[test]
+    fn buckets_are_bounded_and_full_ones_make_room() {
+        let (mut buckets, now) = (Buckets::new(RATE), Instant::now());
+        for key in 0..1_024 {
+            buckets.take(key, now);
+        }
+        assert!(!buckets.has_one(&5_000, now));
+        let later = now + Duration::from_secs(1);
+        assert!(buckets.has_one(&5_000, later));
+        buckets.take(5_000, later);
+        assert_eq!(buckets.by_key.len(), 1);
+    }
+}

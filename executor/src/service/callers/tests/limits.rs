@@ -1,0 +1,153 @@
+//! How few questions the API server is asked, however many callers ask.
+
+use futures::future::join_all;
+use tonic_types::StatusExt;
+
+use super::*;
+
+fn from(address: &str) -> Peer {
+    Peer::new(Identity::Unknown, Some(address.parse().unwrap()))
+}
+
+/// Shows this many invalid tokens, all different, and returns how many were reviewed.
+async fn junk(tokens: &Tokens, peer: &Peer, prefix: &str, count: u32) -> usize {
+    let mut reviewed = 0;
+    for number in 0..count {
+        let refused = authenticate(tokens, &format!("{prefix}-{number}"), Some(peer)).await;
+        let refused = refused.unwrap_err();
+        match refused.code() {
+            Code::Unauthenticated => reviewed += 1,
+            code => {
+                assert_eq!(code, Code::ResourceExhausted, "{refused}");
+                let retry = refused.get_details_retry_info().unwrap().retry_delay;
+                assert_eq!(retry, Some(Duration::from_secs(1)));
+            }
+        }
+    }
+    reviewed
+}
+
+#[tokio::test(start_paused = true)]
+async fn junk_from_one_address_makes_few_reviews_and_keeps_no_other_out() {
+    let (cluster, api) = Cluster::start(&[]);
+    let tokens = tokens(api);
+    let attacker = from("10.0.0.1");
+    assert_eq!(junk(&tokens, &attacker, "junk", 1_000).await, 10);
+    assert_eq!(cluster.asked().len(), 10);
+    // A new token from elsewhere is reviewed.
+    authenticate(&tokens, "t", Some(&from("10.0.0.2"))).await.unwrap();
+    tokio::time::advance(Duration::from_secs(1)).await;
+    assert_eq!(junk(&tokens, &attacker, "more", 1_000).await, 5);
+    // An address that is mapped into IPv6 is the same one.
+    assert_eq!(junk(&tokens, &from("::ffff:10.0.0.1"), "mapped", 10).await, 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn junk_from_everywhere_makes_few_reviews_and_known_tokens_stay_valid() {
+    let (cluster, api) = Cluster::start(&[]);
+    let tokens = tokens(api);
+    authenticate(&tokens, "t", Some(&from("10.0.0.1"))).await.unwrap();
+    for second in 0..120 {
+        let mut reviewed = 0;
+        for host in 0..20 {
+            let peer = from(&format!("10.1.0.{host}"));
+            reviewed += junk(&tokens, &peer, &format!("{second}-{host}"), 20).await;
+        }
+        assert!(
+            reviewed <= if second == 0 { 39 } else { 20 },
+            "{reviewed} in second {second}"
+        );
+        // By now the answer about the token has to be renewed again and again, while others fill every limit and cache.
+        authenticate(&tokens, "t", Some(&from("10.1.0.1"))).await.unwrap();
+        tokio::time::advance(Duration::from_secs(1)).await;
+    }
+    let valid = cluster.asked().iter().filter(|asked| *asked == "token t").count();
+    assert!((10..=13).contains(&valid), "{valid} reviews of a token in 120 s");
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_same_token_is_reviewed_once_at_a_time() {
+    let (cluster, api) = Cluster::start(&[]);
+    let tokens = tokens(api);
+    let peer = from("10.0.0.1");
+    for outcome in join_all((0..50).map(|_| authenticate(&tokens, "t", Some(&peer)))).await {
+        outcome.unwrap();
+    }
+    for outcome in join_all((0..50).map(|_| authenticate(&tokens, "junk", Some(&peer)))).await {
+        assert_eq!(outcome.unwrap_err().code(), Code::Unauthenticated);
+    }
+    assert_eq!(cluster.asked(), ["token t", "token junk"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_review_whose_callers_have_gone_is_made_again() {
+    let (cluster, api) = Cluster::start(&[]);
+    let tokens = tokens(api);
+    {
+        let mut gone = std::pin::pin!(authenticate(&tokens, "t", None));
+        assert!(futures::poll!(gone.as_mut()).is_pending());
+    }
+    authenticate(&tokens, "t", None).await.unwrap();
+    assert!(cluster.asked().len() <= 2);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_token_that_is_too_long_is_refused_without_a_review() {
+    let (api, server) = scenario(Vec::new());
+    let tokens = tokens(api);
+    let refused = authenticate(&tokens, &"x".repeat(16 * 1024 + 1), None).await;
+    let refused = refused.unwrap_err();
+    assert_eq!(refused.code(), Code::Unauthenticated);
+    assert!(refused.message().contains("longer than 16384 bytes"), "{refused}");
+    drop(tokens);
+    server.await.unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_a_caller_may_see_is_asked_once_in_ten_seconds_and_only_so_often() {
+    let (cluster, api) = Cluster::start(&["list daemonsets"]);
+    let tokens = tokens(api);
+    let caller = authenticate(&tokens, "t", None).await.unwrap();
+    for _ in 0..100 {
+        let all = Access::daemon_sets("", "");
+        tokens.authorize(&caller, &all).await.unwrap();
+        let node = Access::nodes(Some("n1"));
+        let refused = tokens.authorize(&caller, &node).await.unwrap_err();
+        assert_eq!(refused.code(), Code::PermissionDenied);
+    }
+    assert_eq!(cluster.asked(), ["token t", "list daemonsets", "get nodes n1"]);
+    tokio::time::advance(Duration::from_secs(11)).await;
+    cluster.revoke("list daemonsets");
+    let refused = tokens.authorize(&caller, &Access::daemon_sets("", "")).await;
+    assert_eq!(refused.unwrap_err().code(), Code::PermissionDenied);
+
+    // One who asks about ever other objects is held up.
+    let mut exhausted = 0;
+    for number in 0..1_000 {
+        let node = Access::nodes(Some(&format!("n{number}")));
+        let refused = tokens.authorize(&caller, &node).await.unwrap_err();
+        exhausted += usize::from(refused.code() == Code::ResourceExhausted);
+    }
+    assert!(exhausted >= 900, "{exhausted}");
+    assert!(cluster.asked().len() <= 110);
+}
+
+#[tokio::test(start_paused = true)]
+async fn reviews_are_counted() {
+    let (_cluster, api) = Cluster::start(&[]);
+    let metrics = Arc::new(Metrics::default());
+    let tokens = Tokens::new(api, metrics.clone());
+    junk(&tokens, &from("10.0.0.1"), "junk", 15).await;
+    for _ in 0..3 {
+        authenticate(&tokens, "junk-0", Some(&from("10.0.0.1")))
+            .await
+            .unwrap_err();
+    }
+    let page = metrics.encode();
+    for (outcome, count) in [("Made", 10), ("Refused", 5), ("Cached", 3)] {
+        let line = format!(
+            "everynode_executor_caller_reviews_total{{review=\"Token\",outcome=\"{outcome}\"}} {count}"
+        );
+        assert!(page.lines().any(|said| said == line), "{line}: {page}");
+    }
+}

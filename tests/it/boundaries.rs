@@ -1,0 +1,3 @@
+//! What one party can't do to another.
+
+mod callers;
