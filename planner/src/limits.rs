@@ -49,8 +49,13 @@ pub fn check(field: &str, count: usize, limit: usize) -> Result<(), Status> {
     if count <= limit {
         return Ok(());
     }
+    Err(too_many(field, count, limit))
+}
+
+/// `RESOURCE_EXHAUSTED` for a field that holds more objects than a call may, naming the field.
+pub fn too_many(field: &str, count: usize, limit: usize) -> Status {
     let message = format!("holds {count}, at most {limit} are taken at once; split the request");
-    Err(refusal::too_many(field, &message))
+    refusal::too_many(field, &message)
 }
 
 /// Refuses more pairs of `DaemonSet` and node than a call may ask for.
