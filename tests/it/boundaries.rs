@@ -1,0 +1,3 @@
+//! What one tenant, caller or planner can't do to the others.
+
+mod sync;
