@@ -34,6 +34,19 @@ pub fn degraded(trouble: Option<Trouble>) -> DaemonSetCondition {
     }
 }
 
+/// The conditions that follow from the counters, as they are written.
+pub fn from_counters(written: &object::DaemonSetStatus) -> Vec<DaemonSetCondition> {
+    let ours = ["Available", "Progressing"].into_iter();
+    let kept = ours.filter_map(|kind| find(written, kind));
+    kept.map(|condition| DaemonSetCondition {
+        r#type: condition.r#type.clone(),
+        status: condition.status == word(true),
+        reason: condition.reason.clone(),
+        message: condition.message.clone(),
+    })
+    .collect()
+}
+
 /// Whether it is written that something stands in the way.
 pub fn is_degraded(written: &object::DaemonSetStatus) -> bool {
     find(written, "Degraded").is_some_and(|condition| condition.status == word(true))

@@ -38,7 +38,7 @@ use self::{
     latency::Latency,
     managed::Managed,
     news::News,
-    planner::{Planner, reserve},
+    planner::{FullSync, Planner, SyncAnswer, reserve},
     questions::Question,
     rivals::Trace,
     status::StatusWritten,
@@ -207,24 +207,31 @@ impl Controller {
         match event {
             session::Event::Opened {
                 requests,
-                limit,
+                limits,
+                accepts_syncs,
                 planner_version,
                 rules_version,
             } => {
                 self.planner = Some(Planner {
                     requests,
-                    limit,
+                    limits,
                     version: planner_version,
                     rules_version,
                     told: None,
+                    sync: FullSync::new(accepts_syncs),
                 });
                 self.parts.metrics.planner_found();
+                self.parts.health.planner_found();
                 self.outbox.restart(session::HELLO_SEQUENCE);
                 self.cluster.touch_all();
                 self.latency.forget();
                 self.planner_changed();
             }
-            session::Event::Plan(plan) => self.take_plan(*plan),
+            session::Event::SyncAccepted(sequence) => self.on_sync_answer(SyncAnswer::Accepted(sequence)),
+            session::Event::Plan(plan) => {
+                self.on_sync_answer(SyncAnswer::Plan(plan.based_on));
+                self.take_plan(*plan);
+            }
             session::Event::Problem(problem) => self.report(&problem),
             session::Event::Lost => {
                 self.planner = None;
@@ -333,6 +340,7 @@ impl Controller {
         self.parts.metrics.waiting(&self.waiting());
         // The timers run by another clock than plans do. Should the two drift apart, a plan is still not late for long.
         self.outbox.add_time();
+        self.on_sync_answer(SyncAnswer::None);
         self.keep_up_held_up();
         self.look_at_troubles();
         for uid in self.cluster.pods().overdue(Instant::now()) {

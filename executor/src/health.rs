@@ -22,6 +22,7 @@ pub struct Health {
 #[derive(Debug)]
 struct State {
     planner: Planner,
+    session: Session,
     /// When the loop has last shown that it runs; `None` until it begins, for which the API server has to be there. A program that was
     /// started again would have to wait for it just as long.
     heartbeat: Option<Instant>,
@@ -36,10 +37,22 @@ enum Planner {
     LostAt(Instant),
 }
 
+/// The session with the planner, as far as it explains why there is no planner.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Session {
+    /// None is open.
+    Closed,
+    /// One is open, and the planner has not accepted the full sync yet.
+    Syncing,
+    /// The last one has ended before the planner accepted the full sync.
+    Refused,
+}
+
 impl Default for Health {
     fn default() -> Self {
         let state = State {
             planner: Planner::NotOurs,
+            session: Session::Closed,
             heartbeat: None,
         };
         Self {
@@ -85,17 +98,31 @@ impl Health {
 
     /// This executor doesn't lead any more, and needs no planner.
     pub fn stands_by(&self) {
-        self.state.lock().planner = Planner::NotOurs;
+        let mut state = self.state.lock();
+        (state.planner, state.session) = (Planner::NotOurs, Session::Closed);
     }
 
-    /// The planner has been told everything.
+    /// A session with a planner is open.
+    pub fn planner_found(&self) {
+        let mut state = self.state.lock();
+        // A planner that refuses every sync is found again and again.
+        if state.session == Session::Closed {
+            state.session = Session::Syncing;
+        }
+    }
+
+    /// The planner has accepted the full sync.
     pub fn planner_synced(&self) {
-        self.state.lock().planner = Planner::Synced;
+        let mut state = self.state.lock();
+        (state.planner, state.session) = (Planner::Synced, Session::Closed);
     }
 
     /// The planner is lost.
     pub fn planner_lost(&self) {
         let mut state = self.state.lock();
+        if state.session == Session::Syncing {
+            state.session = Session::Refused;
+        }
         if matches!(state.planner, Planner::Synced) {
             state.planner = Planner::LostAt(Instant::now());
         }
@@ -110,10 +137,16 @@ impl Health {
         match state.planner {
             Planner::NotOurs | Planner::Synced => None,
             Planner::LostAt(since) if since.elapsed() < PLANNER_GRACE => None,
-            Planner::LostAt(_) => {
-                Some("the planner is lost; nothing is created or deleted until there is one")
-            }
-            Planner::NeverSynced => Some("the planner has not been told everything yet"),
+            Planner::LostAt(_) | Planner::NeverSynced => Some(match (state.session, state.planner) {
+                (Session::Refused, _) => {
+                    "the planner ends each session before it has accepted the full sync; nothing is created or deleted \
+                     until it does"
+                }
+                (Session::Closed, Planner::LostAt(_)) => {
+                    "the planner is lost; nothing is created or deleted until there is one"
+                }
+                (Session::Closed | Session::Syncing, _) => "the planner has not accepted the full sync yet",
+            }),
         }
     }
 
@@ -141,5 +174,63 @@ mod tests {
         assert!(!health.is_alive(), "the loop hangs");
         health.beat();
         assert!(health.is_alive());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_executor_is_ready_only_once_the_planner_has_accepted_the_full_sync() {
+        let health = Health::default();
+        health.leads();
+        health.watches_synced();
+        health.planner_found();
+        let says = |words: &str| health.unready().is_some_and(|reason| reason.contains(words));
+        assert!(
+            says("has not accepted the full sync yet"),
+            "{:?}",
+            health.unready()
+        );
+        health.planner_synced();
+        assert_eq!(health.unready(), None);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_planner_that_keeps_refusing_the_sync_makes_the_executor_unready_after_the_grace() {
+        let health = Health::default();
+        health.leads();
+        health.watches_synced();
+        health.planner_found();
+        health.planner_synced();
+        health.planner_lost();
+        for _ in 0..10 {
+            assert_eq!(health.unready(), None, "the grace is not over");
+            health.planner_found();
+            tokio::time::advance(PLANNER_GRACE / 10).await;
+            health.planner_lost();
+        }
+        let reason = health.unready().unwrap();
+        assert!(
+            reason.contains("before it has accepted the full sync"),
+            "{reason}"
+        );
+        health.planner_found();
+        assert_eq!(
+            health.unready(),
+            Some(reason),
+            "another try alone changes nothing"
+        );
+        health.planner_synced();
+        assert_eq!(health.unready(), None);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_lost_planner_is_told_from_one_that_refuses_the_sync() {
+        let health = Health::default();
+        health.leads();
+        health.watches_synced();
+        health.planner_found();
+        health.planner_synced();
+        health.planner_lost();
+        tokio::time::advance(PLANNER_GRACE).await;
+        let reason = health.unready().unwrap();
+        assert!(reason.contains("the planner is lost"), "{reason}");
     }
 }

@@ -153,7 +153,7 @@ impl Metrics {
             ),
             (
                 "full_syncs",
-                "Times that a planner has been told everything",
+                "Full syncs that a planner has accepted",
                 &self.full_syncs,
             ),
             ("status_writes", "DaemonSet statuses written", &self.status_writes),
@@ -287,7 +287,7 @@ impl Metrics {
         self.planner_losses.inc();
     }
 
-    /// The planner has been told everything.
+    /// The planner has accepted a full sync.
     pub fn full_sync(&self) {
         self.full_syncs.inc();
     }

@@ -2,15 +2,22 @@
 //!
 //! Only the names of what changed are kept; the facts are read from the caches when there is room to send them. So a
 //! slow planner costs no memory, and of many changes to one object it hears the last.
+//!
+//! Requests are cut by the number of facts and by their bytes. An object that is too large for any request is left out,
+//! and the others are told all the same: one tenant's object must not keep the planner from everybody else's.
 
-use std::time::SystemTime;
+mod size;
+
+use std::{collections::HashSet, time::SystemTime};
 
 use everynode_proto::planner::v1::{
-    ActionDone, ActionOutcome, DaemonSetFacts, DaemonSetGone, Fact, NodeGone, PodGone, SessionRequest,
-    SyncComplete, fact::Fact as Kind,
+    ActionDone, ActionOutcome, DaemonSetFacts, DaemonSetGone, NodeGone, PodGone, SessionRequest,
+    fact::Fact as Kind,
 };
 use indexmap::IndexSet;
 
+use self::size::Filling;
+pub use self::size::{RequestLimits, TooLarge};
 use crate::cluster::{Cluster, Text, Touched};
 
 /// The facts that are due.
@@ -23,6 +30,28 @@ pub struct Outbox {
     sync: Sync,
     time_has_passed: bool,
     sequence: u64,
+    /// The objects that are too large to be told.
+    too_large: HashSet<Object>,
+}
+
+/// An object of the cluster.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub enum Object {
+    /// The node with this name.
+    Node(Text),
+    /// The pod with this uid.
+    Pod(Text),
+    /// The `DaemonSet` with this uid.
+    DaemonSet(Text),
+}
+
+/// What comes next.
+#[derive(Debug, Default)]
+pub struct Next {
+    /// The next request; `None` when there is nothing to say.
+    pub request: Option<SessionRequest>,
+    /// The objects that are left out of it, because no request has room for them.
+    pub too_large: Vec<TooLarge>,
 }
 
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
@@ -89,7 +118,7 @@ impl Outbox {
         self.len() == 0
     }
 
-    /// Whether the planner has been told everything at least once.
+    /// Whether everything has been sent to the planner at least once.
     pub fn is_synced(&self) -> bool {
         self.sync == Sync::Said
     }
@@ -99,8 +128,21 @@ impl Outbox {
         !self.is_empty() || self.time_has_passed || (self.sync == Sync::Due && may_complete)
     }
 
-    /// The next request, with at most `limit` facts; `None` when there is nothing to say. A full sync is complete only
-    /// when `may_complete`.
+    /// How many of the objects that are there are too large to be told: nodes, pods and `DaemonSet`s.
+    pub fn count_too_large(&self) -> [usize; 3] {
+        let mut counts = [0; 3];
+        let [nodes, pods, daemon_sets] = &mut counts;
+        for object in &self.too_large {
+            match object {
+                Object::Node(_) => *nodes += 1,
+                Object::Pod(_) => *pods += 1,
+                Object::DaemonSet(_) => *daemon_sets += 1,
+            }
+        }
+        counts
+    }
+
+    /// The next request within these limits. A full sync is complete only when `may_complete`.
     ///
     /// Pods go before `DaemonSet`s, so that the planner never decides on a `DaemonSet` while it is missing pods of it,
     /// and the ends of actions go last, when what they changed has been told.
@@ -108,55 +150,55 @@ impl Outbox {
         &mut self,
         cluster: &Cluster,
         announce: impl Fn(&Text) -> Announcement,
-        limit: usize,
+        limits: RequestLimits,
         may_complete: bool,
-    ) -> Option<SessionRequest> {
-        let mut facts = Vec::new();
-        for name in take(&mut self.nodes, limit) {
-            facts.push(match cluster.node(&name) {
+    ) -> Next {
+        let mut filling = Filling::new(limits, &mut self.too_large);
+        filling.take(&mut self.nodes, Object::Node, |name| {
+            Some(match cluster.node(name) {
                 Some(node) => Kind::NodeChanged(node.clone()),
                 None => Kind::NodeGone(NodeGone {
                     name: name.to_string(),
                 }),
-            });
-        }
-        for uid in take(&mut self.pods, limit - facts.len()) {
-            facts.push(match cluster.pods().get(&uid).and_then(|pod| pod.facts(&uid)) {
+            })
+        });
+        filling.take(&mut self.pods, Object::Pod, |uid| {
+            Some(match cluster.pods().get(uid).and_then(|pod| pod.facts(uid)) {
                 Some(pod) => Kind::PodChanged(pod),
                 None => Kind::PodGone(PodGone { uid: uid.to_string() }),
-            });
-        }
-        for uid in take(&mut self.daemon_sets, limit - facts.len()) {
-            match announce(&uid) {
-                Announcement::Facts(daemon_set) => facts.push(Kind::DaemonSetChanged(*daemon_set)),
-                Announcement::Gone => facts.push(Kind::DaemonSetGone(DaemonSetGone { uid: uid.to_string() })),
-                Announcement::NotYet => {}
+            })
+        });
+        filling.take(&mut self.daemon_sets, Object::DaemonSet, |uid| {
+            match announce(uid) {
+                Announcement::Facts(daemon_set) => Some(Kind::DaemonSetChanged(*daemon_set)),
+                Announcement::Gone => Some(Kind::DaemonSetGone(DaemonSetGone { uid: uid.to_string() })),
+                Announcement::NotYet => None,
             }
-        }
-        let room = self.done.len().min(limit - facts.len());
-        facts.extend(self.done.drain(..room).map(Kind::ActionDone));
-        if self.sync == Sync::Due && may_complete && facts.len() < limit {
-            facts.push(Kind::SyncComplete(SyncComplete {}));
+        });
+        filling.take_done(&mut self.done);
+        if self.sync == Sync::Due && may_complete && filling.complete() {
             self.sync = Sync::Said;
         }
+        let Filling { facts, too_large, .. } = filling;
         if facts.is_empty() && !std::mem::take(&mut self.time_has_passed) {
-            return None;
+            return Next {
+                request: None,
+                too_large,
+            };
         }
         self.time_has_passed = false;
         self.sequence += 1;
-        let facts = facts.into_iter().map(|fact| Fact { fact: Some(fact) }).collect();
-        Some(SessionRequest {
+        let request = SessionRequest {
             sequence: self.sequence,
             now: Some(SystemTime::now().into()),
             hello: None,
             facts,
-        })
+        };
+        Next {
+            request: Some(request),
+            too_large,
+        }
     }
-}
-
-/// Takes the first so many.
-fn take(due: &mut IndexSet<Text>, limit: usize) -> Vec<Text> {
-    due.drain(..due.len().min(limit)).collect()
 }
 
 #[cfg(test)]

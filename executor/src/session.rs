@@ -18,7 +18,7 @@ use tonic::{
 };
 use tracing::{info, warn};
 
-use crate::backoff::Waits;
+use crate::{backoff::Waits, outbox::RequestLimits};
 
 /// The version of the session's protocol.
 const PROTOCOL: u32 = 1;
@@ -28,6 +28,8 @@ pub const HELLO_SEQUENCE: u64 = 1;
 /// The waits between tries to connect.
 const FIRST_WAIT: Duration = Duration::from_millis(50);
 const LONGEST_WAIT: Duration = Duration::from_secs(5);
+/// What planners call it that they answer a full sync with `SyncAccepted`.
+const SYNC_ACCEPTED: &str = "sync_accepted";
 /// How long connecting, and the planner's answer to hello, may take.
 const OPEN_DEADLINE: Duration = Duration::from_secs(5);
 /// A planner that hangs is noticed by pings.
@@ -58,13 +60,17 @@ pub enum Event {
     Opened {
         /// Where requests go, from sequence 2 on.
         requests: mpsc::Sender<SessionRequest>,
-        /// The most facts in one request.
-        limit: usize,
+        /// How much the planner takes in one request.
+        limits: RequestLimits,
+        /// Whether the planner says that it has accepted a full sync. Those of earlier releases don't.
+        accepts_syncs: bool,
         /// The planner's version.
         planner_version: String,
         /// The version of its decision rules.
         rules_version: String,
     },
+    /// The planner has accepted the full sync up to the request of this sequence.
+    SyncAccepted(u64),
     /// A plan.
     Plan(Box<Plan>),
     /// An object that the planner could not use.
@@ -195,6 +201,7 @@ async fn hello(channel: Channel, identity: &Identity) -> Result<Open, Status> {
         identity: identity.executor.clone(),
         epoch: identity.epoch,
         protocol: PROTOCOL,
+        capabilities: vec![SYNC_ACCEPTED.to_owned()],
     };
     let first = SessionRequest {
         sequence: HELLO_SEQUENCE,
@@ -218,7 +225,7 @@ async fn hello(channel: Channel, identity: &Identity) -> Result<Open, Status> {
                     welcome,
                 });
             }
-            Some(Message::Plan(_) | Message::Problem(_)) => break,
+            Some(Message::Plan(_) | Message::Problem(_) | Message::SyncAccepted(_)) => break,
             None => {}
         }
     }
@@ -236,15 +243,15 @@ impl Open {
             planner_version,
             rules_version,
             max_facts_per_request,
+            capabilities,
+            max_request_bytes,
         } = self.welcome;
         info!(%planner_version, %rules_version, "planner session opened");
-        let limit = usize::try_from(max_facts_per_request)
-            .unwrap_or(usize::MAX)
-            .max(1);
         if events
             .send(Event::Opened {
                 requests: self.requests,
-                limit,
+                limits: RequestLimits::told(max_facts_per_request, max_request_bytes),
+                accepts_syncs: capabilities.iter().any(|capability| capability == SYNC_ACCEPTED),
                 planner_version,
                 rules_version,
             })
@@ -261,6 +268,9 @@ impl Open {
                 Ok(Some(SessionResponse {
                     message: Some(Message::Problem(problem)),
                 })) => Event::Problem(problem),
+                Ok(Some(SessionResponse {
+                    message: Some(Message::SyncAccepted(accepted)),
+                })) => Event::SyncAccepted(accepted.sequence),
                 // A second welcome, or a message that this executor doesn't know yet, asks for nothing.
                 Ok(Some(_)) => continue,
                 Ok(None) => return "the planner ended the stream".to_owned(),

@@ -30,6 +30,20 @@ impl Wanted {
     }
 }
 
+/// The counters that are written.
+pub fn counters(written: &object::DaemonSetStatus) -> DaemonSetStatus {
+    DaemonSetStatus {
+        observed_generation: written.observed_generation,
+        desired_number_scheduled: written.desired_number_scheduled,
+        current_number_scheduled: written.current_number_scheduled,
+        number_misscheduled: written.number_misscheduled,
+        number_ready: written.number_ready,
+        updated_number_scheduled: written.updated_number_scheduled,
+        number_available: written.number_available,
+        number_unavailable: written.number_unavailable,
+    }
+}
+
 /// Whether the counters that are written differ from what they should be. observedGeneration only ever rises.
 pub fn differs(wanted: &DaemonSetStatus, written: &object::DaemonSetStatus) -> bool {
     let counters = [

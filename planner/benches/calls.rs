@@ -19,6 +19,7 @@ use everynode_proto::planner::v1::{
     ExplainRequest, NodeTemplate, PlanRequest, SimulateNodesRequest, Taint,
     planner_service_client::PlannerServiceClient,
 };
+use everynode_proto::serve::Work;
 use prost::Message;
 use serde_json::{Value, json};
 use tokio::{net::TcpListener, runtime::Runtime};
@@ -166,7 +167,7 @@ fn main() {
     group.bench_function("Plan, 5000 nodes and 5000 pods", |bencher| {
         bencher.iter_batched(
             || request.clone(),
-            |request| black_box(unary::plan(request)),
+            |request| black_box(unary::plan(request, &Work::unbounded())),
             BatchSize::LargeInput,
         );
     });
@@ -174,7 +175,7 @@ fn main() {
     group.bench_function("SimulateNodes, 500 templates and 50 DaemonSets", |bencher| {
         bencher.iter_batched(
             || request.clone(),
-            |request| black_box(unary::simulate_nodes(request)),
+            |request| black_box(unary::simulate_nodes(request, &Work::unbounded())),
             BatchSize::LargeInput,
         );
     });

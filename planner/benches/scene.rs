@@ -65,6 +65,7 @@ pub(crate) fn request(sequence: u64, kinds: impl IntoIterator<Item = Kind>) -> S
             identity: "bench".to_owned(),
             epoch: 1,
             protocol: 1,
+            ..Hello::default()
         }),
         facts: kinds.into_iter().map(|kind| Fact { fact: Some(kind) }).collect(),
     }

@@ -121,6 +121,18 @@ pub struct Args {
     )]
     pub max_sessions: u32,
 
+    /// How much memory the facts of all sessions may take together, as an estimate: in bytes, or with Ki, Mi or Gi, such
+    /// as 512Mi. A session that would take more ends with RESOURCE_EXHAUSTED, and its executor connects again.
+    #[arg(
+        long,
+        env = "EVERYNODE_MAX_SESSION_MEMORY",
+        value_name = "BYTES",
+        default_value = DEFAULT_SESSION_MEMORY,
+        value_parser = session_memory,
+        allow_hyphen_values = true
+    )]
+    pub max_session_memory: usize,
+
     /// The longest that a call may take, such as 30s or 1m 30s, or a number of seconds. It ends with DEADLINE_EXCEEDED
     /// then, or before when its caller sets a shorter deadline. A session has to begin within it, and may then last.
     #[arg(
@@ -171,6 +183,28 @@ pub struct Args {
 
 /// The highest count that a flag takes: more was a slip.
 const MOST: i64 = 10_000;
+/// [`SessionMemory::DEFAULT_LIMIT`] as it is written.
+const DEFAULT_SESSION_MEMORY: &str = "512Mi";
+/// Less than this has no room for any cluster: it was a slip, such as a forgotten unit.
+const LEAST_SESSION_MEMORY: usize = 1024 * 1024;
+
+/// Reads `--max-session-memory`.
+fn session_memory(text: &str) -> Result<usize, String> {
+    let digits = text.trim_end_matches(|letter: char| letter.is_ascii_alphabetic());
+    let unit = match text.get(digits.len()..).unwrap_or_default() {
+        "" => 1,
+        "Ki" | "KiB" => 1024,
+        "Mi" | "MiB" => 1024 * 1024,
+        "Gi" | "GiB" => 1024 * 1024 * 1024,
+        unit => return Err(format!("{unit} is no unit; use Ki, Mi or Gi, such as 512Mi")),
+    };
+    let number: Option<usize> = digits.parse().ok();
+    match number.and_then(|number| number.checked_mul(unit)) {
+        None => Err("must be a number of bytes, such as 536870912 or 512Mi".to_owned()),
+        Some(..LEAST_SESSION_MEMORY) => Err("must be at least 1Mi".to_owned()),
+        Some(bytes) => Ok(bytes),
+    }
+}
 
 impl Args {
     /// How much is served at the same time, and for how long.
@@ -203,6 +237,7 @@ mod tests {
     use everynode_proto::program::logs::LogFormat;
 
     use super::*;
+    use crate::session::SessionMemory;
 
     #[test]
     fn the_flags_are_consistent() {
@@ -227,6 +262,7 @@ mod tests {
             "--admin-listen=[::1]:2",
             "--max-concurrent-calls=3",
             "--max-sessions=4",
+            "--max-session-memory=2Gi",
             "--call-deadline=1m 5s",
             "--tls-cert=a",
             "--tls-key=b",
@@ -243,6 +279,7 @@ mod tests {
         assert_eq!(args.admin_listen.to_string(), "[::1]:2");
         let limits = args.limits();
         assert_eq!((limits.max_concurrent_calls, limits.max_streams), (3, 4));
+        assert_eq!(args.max_session_memory, 2 << 30);
         assert_eq!(limits.call_deadline, Duration::from_secs(65));
         let clients = args.clients();
         assert_eq!(clients.streams.names, ["d", "e"]);
@@ -259,6 +296,8 @@ mod tests {
         assert_eq!((limits.max_concurrent_calls, limits.max_streams), (16, 64));
         assert_eq!(limits.call_deadline, Duration::from_secs(30));
         assert_eq!(limits.max_request_bytes(), 256 * 1024 * 1024);
+        let memory = Cli::parse_from(["planner"]).serve.max_session_memory;
+        assert_eq!(memory, SessionMemory::DEFAULT_LIMIT);
     }
 
     #[test]
@@ -270,6 +309,11 @@ mod tests {
             ("--max-concurrent-calls=0", ErrorKind::ValueValidation),
             ("--max-sessions=-1", ErrorKind::ValueValidation),
             ("--max-sessions=many", ErrorKind::ValueValidation),
+            ("--max-session-memory=0", ErrorKind::ValueValidation),
+            ("--max-session-memory=512", ErrorKind::ValueValidation),
+            ("--max-session-memory=-1Gi", ErrorKind::ValueValidation),
+            ("--max-session-memory=1Pi", ErrorKind::ValueValidation),
+            ("--max-session-memory=99999999999Gi", ErrorKind::ValueValidation),
             ("--call-deadline=0", ErrorKind::ValueValidation),
             ("--call-deadline=soon", ErrorKind::ValueValidation),
             ("--log-format=xml", ErrorKind::InvalidValue),

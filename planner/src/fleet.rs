@@ -7,6 +7,7 @@
 //! Hash tables are for look-ups only: nothing that is said depends on their order, which differs between processes.
 
 mod in_flight;
+mod memory;
 pub mod nodes;
 pub mod pods;
 pub mod row;
@@ -51,6 +52,10 @@ pub struct Fleet {
     /// When to decide again for which `DaemonSet`.
     due: BTreeSet<(Millis, Text)>,
     last_action: ActionId,
+    /// About how many bytes the nodes, `DaemonSet`s and pods take that have been told.
+    told_bytes: usize,
+    /// Of how many pods that were in them cells remember something, as of the last plan.
+    remembered: usize,
 }
 
 /// What is to be done for one `DaemonSet`, and what is to be said of it.
@@ -81,14 +86,24 @@ impl Fleet {
 
     /// A node is as told.
     pub fn node_changed(&mut self, node: impl Into<Box<Node>>) {
-        if let Some(index) = self.nodes.set(node.into()) {
+        let node = node.into();
+        let before = self
+            .nodes
+            .find(&node.name)
+            .and_then(|index| self.nodes.get(index));
+        let (before, after) = (before.map_or(0, memory::of_node), memory::of_node(&node));
+        if let Some(index) = self.nodes.set(node) {
+            self.told_bytes = self.told_bytes + after - before;
             self.judge(index);
         }
     }
 
     /// A node is not in the cluster any more.
     pub fn node_gone(&mut self, name: &str) {
+        let node = self.nodes.find(name).and_then(|index| self.nodes.get(index));
+        let bytes = node.map_or(0, memory::of_node);
         if let Some(index) = self.nodes.remove(name) {
+            self.told_bytes -= bytes;
             self.judge(index);
             self.reclaim(index);
         }
@@ -111,9 +126,12 @@ impl Fleet {
     /// A `DaemonSet` is as told.
     pub fn daemon_set_changed(&mut self, daemon_set: DaemonSet) {
         let index = self.rows.index_of(&daemon_set.uid);
-        if let Some(row) = self.rows.get_mut(index)
-            && row.set(daemon_set, &self.nodes)
-        {
+        let Some(row) = self.rows.get_mut(index) else {
+            return;
+        };
+        let (before, after) = (bytes_of(row), memory::of_daemon_set(&daemon_set));
+        if row.set(daemon_set, &self.nodes) {
+            self.told_bytes = self.told_bytes + after - before;
             self.dirty.insert(index);
         }
     }
@@ -125,6 +143,7 @@ impl Fleet {
             if let Some(at) = row.said.reconsider_at {
                 self.due.remove(&(at, row.uid.clone()));
             }
+            self.told_bytes -= bytes_of(row);
             row.forget();
         }
         let in_flight = self.in_flight.iter();
@@ -161,6 +180,7 @@ impl Fleet {
             return;
         }
         let (node, row) = (self.nodes.refer(&node_name), self.rows.index_of(daemon_set));
+        self.told_bytes += memory::of_pod(&record);
         let index = self.pods.insert(Entry {
             record,
             row,
@@ -193,6 +213,7 @@ impl Fleet {
             return false;
         }
         if entry.record != *record {
+            self.told_bytes = self.told_bytes + memory::of_pod(record) - memory::of_pod(&entry.record);
             entry.record = record.clone();
             row.touch(entry.node);
             self.dirty.insert(entry.row);
@@ -217,6 +238,7 @@ impl Fleet {
         else {
             return;
         };
+        self.told_bytes -= memory::of_pod(&record);
         if let Some(row) = self.rows.get_mut(row_index) {
             row.unlink(index, record, node, next, &mut self.pods);
         }
@@ -243,6 +265,12 @@ impl Fleet {
     /// Decides for every `DaemonSet` that a fact or the time has touched since the last call, and returns what is new:
     /// plans without actions are left out when they would only say again what was said.
     pub fn plan(&mut self, now: Millis) -> Vec<RowPlan> {
+        self.plan_while(now, |_| true)
+    }
+
+    /// Plans as [`Fleet::plan`] does for as long as `go_on` says so of the bytes that the fleet takes. A plan puts an
+    /// action in flight for as many nodes as there are.
+    pub fn plan_while(&mut self, now: Millis, mut go_on: impl FnMut(usize) -> bool) -> Vec<RowPlan> {
         while let Some((at, uid)) = self.due.pop_first() {
             if at > now {
                 self.due.insert((at, uid));
@@ -259,7 +287,11 @@ impl Fleet {
         let mut plans = Vec::new();
         for (_, index) in dirty {
             self.plan_row(index, now, &mut plans);
+            if !go_on(self.bytes()) {
+                break;
+            }
         }
+        self.count_remembered();
         plans
     }
 
@@ -331,6 +363,12 @@ impl Fleet {
     pub fn daemon_set(&self, uid: &str) -> Option<&row::Known> {
         self.rows.get(self.rows.find(uid)?)?.known()
     }
+}
+
+/// About how many bytes a row's `DaemonSet` takes, if it has been told.
+fn bytes_of(row: &row::Row) -> usize {
+    row.known()
+        .map_or(0, |known| memory::of_daemon_set(&known.daemon_set))
 }
 
 #[cfg(test)]

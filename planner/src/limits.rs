@@ -1,11 +1,15 @@
 //! How much one call or one message may hold.
 
+use std::sync::atomic::{AtomicUsize, Ordering};
+
 use everynode_proto::{codec::MAX_FACTS, planner::v1::Limits, serve, serve::refusal};
 use prost::Message;
 use tonic::Status;
 
 use crate::convert::FieldError;
 
+/// Bytes of a name, a namespace, a uid or a revision: the longest name that Kubernetes gives to anything.
+pub const MAX_NAME_BYTES: usize = 253;
 /// `DaemonSet`s in one unary call.
 pub const MAX_DAEMON_SETS: usize = 1_000;
 /// Nodes in one unary call.
@@ -49,8 +53,13 @@ pub fn check(field: &str, count: usize, limit: usize) -> Result<(), Status> {
     if count <= limit {
         return Ok(());
     }
+    Err(too_many(field, count, limit))
+}
+
+/// `RESOURCE_EXHAUSTED` for a field that holds more objects than a call may, naming the field.
+pub fn too_many(field: &str, count: usize, limit: usize) -> Status {
     let message = format!("holds {count}, at most {limit} are taken at once; split the request");
-    Err(refusal::too_many(field, &message))
+    refusal::too_many(field, &message)
 }
 
 /// Refuses more pairs of `DaemonSet` and node than a call may ask for.
@@ -72,22 +81,19 @@ pub fn check_pairs(field: &str, daemon_sets: usize, nodes: usize) -> Result<(), 
 /// many taints and terms asks for could be a hundred times as large.
 #[derive(Debug, Default)]
 pub struct AnswerSize {
-    bytes: usize,
+    /// Several threads may make parts of one answer.
+    bytes: AtomicUsize,
 }
 
 impl AnswerSize {
-    /// Counts a part of the answer. Whether the answer is still small enough to go on.
-    pub fn takes(&mut self, part: &impl Message) -> bool {
-        self.bytes = self.bytes.saturating_add(part.encoded_len());
-        self.bytes <= MAX_MESSAGE_BYTES
-    }
-
-    /// Refuses an answer that isn't small enough.
+    /// Counts a part of the answer.
     ///
     /// # Errors
-    /// `RESOURCE_EXHAUSTED`.
-    pub fn check(&self) -> Result<(), Status> {
-        if self.bytes <= MAX_MESSAGE_BYTES {
+    /// `RESOURCE_EXHAUSTED` when the answer isn't small enough any more to go on.
+    pub fn add(&self, part: &impl Message) -> Result<(), Status> {
+        let bytes = part.encoded_len();
+        let before = self.bytes.fetch_add(bytes, Ordering::Relaxed);
+        if before.saturating_add(bytes) <= MAX_MESSAGE_BYTES {
             return Ok(());
         }
         Err(refusal::answer_too_large(MAX_MESSAGE_BYTES))

@@ -89,6 +89,7 @@ struct Fleets {
     daemon_sets: Gauge,
     pods: Gauge,
     cells: Gauge,
+    bytes: Gauge,
 }
 
 impl Fleets {
@@ -106,6 +107,11 @@ impl Fleets {
                 "Pairs of a DaemonSet and a node that open sessions keep",
                 &self.cells,
             ),
+            (
+                "session_memory_bytes",
+                "Estimated memory of what open sessions have told; --max-session-memory limits it",
+                &self.bytes,
+            ),
         ] {
             registry.register(name, help, gauge.clone());
         }
@@ -121,6 +127,7 @@ impl Fleets {
         change(&self.daemon_sets, from.daemon_sets, to.daemon_sets);
         change(&self.pods, from.pods, to.pods);
         change(&self.cells, from.cells, to.cells);
+        change(&self.bytes, from.bytes, to.bytes);
     }
 }
 

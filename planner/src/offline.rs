@@ -18,6 +18,7 @@ pub mod requests;
 use everynode_proto::{
     answers::{self, exit, explain, plan, simulate, words},
     planner::v1::Problem,
+    serve::Work,
 };
 
 use self::{
@@ -45,7 +46,7 @@ pub fn simulate(args: &SimulateArgs) -> u8 {
 
 fn try_explain(args: &ExplainArgs) -> Result<u8, Error> {
     let objects = read(&args.input.files, &[Kind::DaemonSet, Kind::Node])?;
-    let answer = unary::explain(requests::explain(&objects)?)?;
+    let answer = unary::explain(requests::explain(&objects)?, &Work::unbounded())?;
     tell(&answer.problems);
     let text = answers::render(&answer, args.input.output, |view| {
         explain::table(&answer, args.all, view)
@@ -64,7 +65,7 @@ fn try_plan(args: &PlanArgs) -> Result<u8, Error> {
             note(&format!("there are no {kind}s in the input, so {consequence}"));
         }
     }
-    let answer = unary::plan(requests::plan(&objects, args)?)?;
+    let answer = unary::plan(requests::plan(&objects, args)?, &Work::unbounded())?;
     tell(&answer.problems);
     let text = answers::render(&answer, args.input.output, |view| plan::table(&answer, view))?;
     answers::print(&text)?;
@@ -77,7 +78,7 @@ fn try_simulate(args: &SimulateArgs) -> Result<u8, Error> {
         &[Kind::DaemonSet, Kind::Node, Kind::RuntimeClass],
     )?;
     let (request, capacities) = requests::simulate(&objects, &args.unknown_labels)?;
-    let answer = unary::simulate_nodes(request)?;
+    let answer = unary::simulate_nodes(request, &Work::unbounded())?;
     tell(&answer.problems);
     let text = answers::render(&answer, args.input.output, |view| {
         simulate::table(&answer, &capacities, view)

@@ -22,6 +22,7 @@ use crate::{
     metrics::Metrics,
     offline,
     service::Planner,
+    session::SessionMemory,
 };
 
 /// How long calls in progress may take to end on shutdown.
@@ -109,7 +110,8 @@ async fn serve(ports: Ports, args: &Args, credentials: Option<Credentials>) -> a
     let metrics = Arc::new(Metrics::default());
     let shutdown = CancellationToken::new();
     let (ready, is_ready) = watch::channel(false);
-    let mut server = server(metrics.clone(), args.limits(), shutdown.clone()).await?;
+    let memory = SessionMemory::new(args.max_session_memory);
+    let mut server = server_with(metrics.clone(), args.limits(), memory, shutdown.clone()).await?;
     if let Some(credentials) = &credentials {
         server = server.for_certified(credentials.clone(), args.clients());
     }
@@ -162,7 +164,20 @@ pub async fn server(
     limits: Limits,
     shutdown: CancellationToken,
 ) -> Result<Server, serve::Error> {
-    let planner = Planner::new(metrics.clone(), limits, shutdown.clone());
+    server_with(metrics, limits, SessionMemory::default(), shutdown).await
+}
+
+/// The same, whose sessions take no more than this memory.
+///
+/// # Errors
+/// As `server`.
+pub async fn server_with(
+    metrics: Arc<Metrics>,
+    limits: Limits,
+    memory: SessionMemory,
+    shutdown: CancellationToken,
+) -> Result<Server, serve::Error> {
+    let planner = Planner::new(metrics.clone(), limits, memory, shutdown.clone());
     let service = PlannerServiceServer::new(planner)
         .max_decoding_message_size(limits.max_message_bytes)
         .max_encoding_message_size(limits.max_message_bytes);

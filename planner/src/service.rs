@@ -21,7 +21,7 @@ use crate::{
     decide::RULES_VERSION,
     limits,
     metrics::{Method, Metrics, OpenSession},
-    session::{self, Epochs, Lead, Session},
+    session::{self, Epochs, Lead, Session, SessionMemory},
     unary,
 };
 
@@ -34,16 +34,24 @@ pub struct Planner {
     epochs: Arc<Epochs>,
     metrics: Arc<Metrics>,
     limits: serve::Limits,
+    memory: SessionMemory,
     shutdown: CancellationToken,
 }
 
 impl Planner {
-    /// A planner that is served with these limits, whose sessions end when `shutdown` is cancelled.
-    pub fn new(metrics: Arc<Metrics>, limits: serve::Limits, shutdown: CancellationToken) -> Self {
+    /// A planner that is served with these limits, whose sessions take no more than this memory together and end when
+    /// `shutdown` is cancelled.
+    pub fn new(
+        metrics: Arc<Metrics>,
+        limits: serve::Limits,
+        memory: SessionMemory,
+        shutdown: CancellationToken,
+    ) -> Self {
         Self {
             epochs: Arc::default(),
             metrics,
             limits,
+            memory,
             shutdown,
         }
     }
@@ -95,7 +103,7 @@ impl PlannerService for Planner {
             first.ok_or_else(|| Status::invalid_argument("the session ended before its first request"))?;
         let hello = session::hello(&first)?;
         // Only a session that can begin may supersede another.
-        let session = Session::default();
+        let session = Session::new(self.memory.share());
         session.check(&first)?;
         let lead = self
             .epochs

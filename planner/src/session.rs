@@ -4,27 +4,38 @@
 //! [`Epochs`] is what sessions of the same cluster know of each other.
 
 mod epochs;
+mod hello;
+mod memory;
 
 use everynode_proto::{
-    codec::{self, MAX_FACTS},
+    codec::{self, MAX_FACTS, MAX_SESSION_REQUEST_BYTES},
     planner::v1::{
         self as wire, ProblemCode, SessionRequest, SessionResponse, fact::Fact, session_response::Message,
     },
 };
 use tonic::Status;
 
-pub use self::epochs::{Epochs, Lead};
+pub use self::{
+    epochs::{Epochs, Lead},
+    hello::hello,
+    memory::{SessionMemory, Share},
+};
 use crate::{
     convert::{self, FieldError},
     decide::RULES_VERSION,
     fleet::{Fleet, Size},
     intern::Interner,
-    limits,
+    limits::{self, MAX_NAME_BYTES},
     model::Millis,
 };
 
 /// The version of the session's protocol.
 pub const PROTOCOL: u32 = 1;
+/// What a planner supports beside it.
+const CAPABILITIES: [&str; 1] = ["sync_accepted"];
+
+/// The longest name of an object that a problem repeats: `namespace/name`.
+const MAX_KEY_BYTES: usize = 2 * MAX_NAME_BYTES + 1;
 
 /// One executor's session.
 #[derive(Debug, Default)]
@@ -34,6 +45,7 @@ pub struct Session {
     sequence: u64,
     synced: bool,
     last_plan: u64,
+    share: Share,
 }
 
 /// What one request led to.
@@ -55,40 +67,21 @@ pub struct Outcome {
     pub size: Size,
 }
 
-/// Reads the first request of a stream.
-///
-/// # Errors
-/// `INVALID_ARGUMENT` when `hello` or one of its fields is missing, `FAILED_PRECONDITION` for another protocol.
-pub fn hello(request: &SessionRequest) -> Result<&wire::Hello, Status> {
-    let missing = |field: &str, message: &str| limits::invalid(&FieldError::new(field, message));
-    let hello = request
-        .hello
-        .as_ref()
-        .ok_or_else(|| missing("hello", "must be in the first request of a session"))?;
-    for (field, value) in [
-        ("hello.cluster", &hello.cluster),
-        ("hello.identity", &hello.identity),
-    ] {
-        if value.is_empty() {
-            return Err(missing(field, "must not be empty"));
+impl Session {
+    /// A session that remembers no more than it has a share of memory for.
+    pub fn new(share: Share) -> Self {
+        Self {
+            share,
+            ..Self::default()
         }
     }
-    if hello.protocol != PROTOCOL {
-        let message = format!(
-            "this planner speaks session protocol {PROTOCOL}, the executor {}; upgrade the older of the two",
-            hello.protocol
-        );
-        return Err(Status::failed_precondition(message));
-    }
-    Ok(hello)
-}
 
-impl Session {
     /// Takes a request and says what follows.
     ///
     /// # Errors
-    /// `INVALID_ARGUMENT` or `RESOURCE_EXHAUSTED` when the request as such can't be used; that ends the session. An
-    /// object in it that can't be used is a problem among the responses.
+    /// `INVALID_ARGUMENT` or `RESOURCE_EXHAUSTED` when the request as such can't be used, or when the session would take
+    /// more memory than it may; that ends the session. An object in it that can't be used is a problem among the
+    /// responses.
     pub fn take(&mut self, request: SessionRequest) -> Result<Outcome, Status> {
         let now = self.check(&request)?;
         self.sequence = request.sequence;
@@ -107,11 +100,18 @@ impl Session {
             if let Err(problem) = self.learn(fact.fact, index) {
                 outcome.responses.push(respond(Message::Problem(problem)));
             }
-        }
-        if self.synced {
-            self.plan(now, &mut outcome);
+            // One more row or node may take a cell for each node or row.
+            self.share.hold(self.fleet.bytes())?;
         }
         outcome.has_synced = self.synced && !was_synced;
+        if outcome.has_synced {
+            let sequence = self.sequence;
+            let accepted = wire::SyncAccepted { sequence };
+            outcome.responses.push(respond(Message::SyncAccepted(accepted)));
+        }
+        if self.synced {
+            self.plan(now, &mut outcome)?;
+        }
         outcome.size = self.fleet.size();
         Ok(outcome)
     }
@@ -159,7 +159,10 @@ impl Session {
             }
             Fact::NodeGone(gone) => self.fleet.node_gone(&gone.name),
             Fact::DaemonSetChanged(facts) => {
-                let daemon_set = convert::daemon_set(&facts, strings).map_err(|error| {
+                // Each creation repeats the revision.
+                let revision = convert::short("update_revision", &facts.update_revision);
+                let read = revision.and_then(|_| convert::daemon_set(&facts, strings));
+                let daemon_set = read.map_err(|error| {
                     let named = !facts.name.is_empty();
                     let key = if named {
                         format!("{}/{}", facts.namespace, facts.name)
@@ -183,8 +186,14 @@ impl Session {
         Ok(())
     }
 
-    fn plan(&mut self, now: Millis, outcome: &mut Outcome) {
-        for plan in self.fleet.plan(now) {
+    fn plan(&mut self, now: Millis, outcome: &mut Outcome) -> Result<(), Status> {
+        let (share, mut held) = (&mut self.share, Ok(()));
+        let plans = self.fleet.plan_while(now, |bytes| {
+            held = share.hold(bytes);
+            held.is_ok()
+        });
+        held?;
+        for plan in plans {
             self.last_plan += 1;
             let plan = convert::plan(plan, self.last_plan, self.sequence, now);
             for action in plan.actions.iter().filter_map(|action| action.action.as_ref()) {
@@ -196,6 +205,7 @@ impl Session {
             outcome.plans += 1;
             outcome.responses.push(respond(Message::Plan(plan)));
         }
+        Ok(())
     }
 }
 
@@ -210,11 +220,13 @@ fn welcome() -> wire::Welcome {
         planner_version: env!("CARGO_PKG_VERSION").to_owned(),
         rules_version: RULES_VERSION.to_owned(),
         max_facts_per_request: limits::number(MAX_FACTS),
+        capabilities: CAPABILITIES.map(str::to_owned).to_vec(),
+        max_request_bytes: u64::try_from(MAX_SESSION_REQUEST_BYTES).unwrap_or(u64::MAX),
     }
 }
 
 fn malformed(kind: &str, name: &str, index: usize, error: FieldError) -> wire::Problem {
-    let name = if name.is_empty() {
+    let name = if name.is_empty() || name.len() > MAX_KEY_BYTES {
         format!("facts[{index}]")
     } else {
         name.to_owned()

@@ -6,3 +6,6 @@ mod reader;
 mod simulate;
 
 pub use self::{explain::explain, plan::plan, simulate::simulate_nodes};
+
+#[cfg(test)]
+mod tests;

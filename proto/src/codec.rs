@@ -19,6 +19,8 @@ use crate::{planner::v1::SessionRequest, serve::refusal};
 
 /// Facts in one `SessionRequest`.
 pub const MAX_FACTS: usize = 1_000;
+/// Bytes of one `SessionRequest` as encoded.
+pub const MAX_SESSION_REQUEST_BYTES: usize = 4 * 1024 * 1024;
 /// The number of `SessionRequest.facts`.
 const FACTS: u32 = 4;
 

@@ -20,7 +20,7 @@
 //! - [`Limits`], [`Refusal`]: how much, and what is said of more;
 //! - `gate`: the way of a request, with `methods` (what is a stream), `room` (places and [`Leave`]), `deadline`, and
 //!   `incoming` and `outgoing` (bodies);
-//! - [`in_background`]: work that takes a while;
+//! - [`in_background`]: work that takes a while, and [`Work`], by which it learns that nobody waits for it any more;
 //! - [`trace`]: whose call is made for whom;
 //! - [`Clients`], [`Peer`], [`Authenticator`]: who may ask for what, and who does;
 //! - `connections`, `secure` (TLS), [`Health`], [`Server`]: the port.
@@ -48,7 +48,7 @@ mod tests;
 
 pub use self::{
     authenticate::{Authenticated, Authenticator},
-    background::in_background,
+    background::{Work, in_background},
     health::Health,
     limits::{
         DEFAULT_CALL_DEADLINE, DEFAULT_MAX_CONCURRENT_CALLS, DEFAULT_MAX_STREAMS, Limits, call_deadline,

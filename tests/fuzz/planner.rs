@@ -119,16 +119,20 @@ fn no_request_to_plan_or_to_explain_panics() {
     };
     valid.push(explain.encode_to_vec());
     let make = move |random: &mut Rng| vec![mutated(random, &valid)];
+    let work = Work::unbounded();
     fuzz("Plan and Explain", 2_000, make, |input| {
         let mut understood = false;
         if let Ok(request) = PlanRequest::decode(input[0].as_slice()) {
-            let answers = [unary::plan(request.clone()), unary::plan(request)];
+            let answers = [unary::plan(request.clone(), &work), unary::plan(request, &work)];
             understood |= same(&answers, input[0].len(), 1);
         }
         if let Ok(request) = ExplainRequest::decode(input[0].as_slice()) {
             let items = |objects: &[Unread]| unread::expand(objects.to_vec()).len();
             let pairs = items(&request.daemon_sets) * items(&request.nodes);
-            let answers = [unary::explain(request.clone()), unary::explain(request)];
+            let answers = [
+                unary::explain(request.clone(), &work),
+                unary::explain(request, &work),
+            ];
             understood |= same(&answers, input[0].len() * (1 + pairs), pairs);
         }
         understood

@@ -36,6 +36,7 @@ pub(crate) fn session(random: &mut Rng) -> Vec<SessionRequest> {
                 identity: name(random, "e"),
                 epoch: number(random),
                 protocol: 1,
+                ..Hello::default()
             }),
             facts: (0..facts).map(|_| Fact { fact: fact(random) }).collect(),
         }

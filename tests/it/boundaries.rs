@@ -1,3 +1,4 @@
-//! What one party can't do to another.
+//! What one tenant, caller or planner can't do to the others.
 
 mod callers;
+mod sync;

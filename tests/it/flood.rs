@@ -162,6 +162,7 @@ async fn session(mut client: Client, until: Arc<AtomicBool>) -> usize {
         identity: "executor".to_owned(),
         epoch: 1,
         protocol: 1,
+        ..Hello::default()
     };
     let daemon_set = DaemonSetFacts {
         namespace: "default".to_owned(),

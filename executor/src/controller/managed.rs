@@ -11,18 +11,19 @@ use tokio::time::Instant;
 use tokio_util::{sync::CancellationToken, time::delay_queue};
 
 use super::{
+    planner::TOO_LARGE,
     plans::reason,
     rivals::{COMPETING, PEACE, REMEDY},
 };
 use crate::{
     adopt,
     apply::{Applier, Lane},
-    conditions::{Trouble, degraded},
+    conditions::{Trouble, degraded, from_counters},
     events::shortened,
     objects::DaemonSet,
     outbox::Announcement,
     pod::Recipe,
-    status::Wanted,
+    status::{Wanted, counters},
     view::words,
 };
 
@@ -46,6 +47,8 @@ pub(super) struct Managed {
     pub(super) status: Status,
     /// When the planner wants to be told that time has passed.
     pub(super) reconsider: Option<delay_queue::Key>,
+    /// Why the planner can't be told of it, if it is too large.
+    pub(super) too_large: Option<String>,
     /// What has been said of it in events, so as not to say it with every plan.
     pub(super) reported: Vec<Problem>,
     /// When another controller has last been seen at work on it.
@@ -193,12 +196,17 @@ impl Managed {
         }
     }
 
-    /// What its status should say, if the last plan has counted anything.
-    fn wanted(&self, with_conditions: bool) -> Option<Wanted> {
-        let counters = self.status.wanted?;
+    /// What its status should say, if the last plan has counted anything. One that the planner can't be told of gets no
+    /// plan, so it keeps the counters that it has.
+    fn wanted(&self, object: &DaemonSet, with_conditions: bool) -> Option<Wanted> {
+        let kept = || self.too_large.as_ref().map(|_| counters(&object.status));
+        let counters = self.status.wanted.or_else(kept)?;
         let mut conditions = Vec::new();
         if with_conditions {
-            conditions.clone_from(&self.status.conditions);
+            conditions = match self.status.wanted {
+                Some(_) => self.status.conditions.clone(),
+                None => from_counters(&object.status),
+            };
             conditions.push(degraded(self.trouble(Instant::now())));
         }
         Some(Wanted { counters, conditions })
@@ -206,7 +214,7 @@ impl Managed {
 
     /// What has to be written, if it isn't what the object says.
     pub(super) fn due(&self, object: &DaemonSet, with_conditions: bool) -> Option<Wanted> {
-        self.wanted(with_conditions)
+        self.wanted(object, with_conditions)
             .filter(|wanted| wanted.is_due(&object.status))
     }
 
@@ -261,7 +269,12 @@ impl Managed {
                 message: format!("its pods or its status are written {REMEDY}"),
             })
         };
-        refused(Lane::Create, create, "created")
+        let too_large = self.too_large.as_ref().map(|message| Trouble {
+            reason: TOO_LARGE,
+            message: message.clone(),
+        });
+        too_large
+            .or_else(|| refused(Lane::Create, create, "created"))
             .or_else(|| refused(Lane::Delete, "DeleteRefused", "deleted"))
             .or_else(upkeep)
             .or_else(problem)

@@ -3,26 +3,107 @@
 use std::time::Duration;
 
 use anyhow::bail;
-use everynode_proto::planner::v1::SessionRequest;
+use everynode_proto::planner::v1::{Fact, SessionRequest, fact::Fact as Kind};
 use tokio::{sync::mpsc, time::Instant};
-use tracing::info;
+use tracing::{info, warn};
 
 use super::Controller;
-use crate::{cluster::Text, outbox::Announcement};
+use crate::{
+    cluster::Text,
+    events::Kind as EventKind,
+    outbox::{Announcement, Object, RequestLimits, TooLarge},
+    view::words,
+};
 
 /// The shortest time between two requests to the planner. The first news after a rest goes out at once; when thousands of pods
 /// change in a second, some go together.
 const PACE: Duration = Duration::from_millis(10);
+/// What it is called in events and conditions that the planner can't be told of a `DaemonSet`.
+pub(super) const TOO_LARGE: &str = "ObjectTooLarge";
 
 /// The planner that a session is open with.
 #[derive(Debug)]
 pub(super) struct Planner {
     pub(super) requests: mpsc::Sender<SessionRequest>,
-    pub(super) limit: usize,
+    pub(super) limits: RequestLimits,
     pub(super) version: String,
     pub(super) rules_version: String,
     /// When it was told something.
     pub(super) told: Option<Instant>,
+    /// Whether it has taken the full sync in.
+    pub(super) sync: FullSync,
+}
+
+/// How long a session has to last after the full sync has been sent before that counts as accepted, if the planner is of
+/// a release that doesn't say so. One that refuses a request ends the session within a round trip.
+const SURVIVED: Duration = Duration::from_secs(10);
+
+/// A session's full sync, from the first fact to the planner's word that it has taken everything in.
+#[derive(Debug)]
+pub(super) struct FullSync {
+    /// Whether the planner will say so.
+    is_answered: bool,
+    /// Whether a `DaemonSet` has been told, for which a plan comes.
+    told_daemon_set: bool,
+    /// The sequence of the request that completed it, and when that was sent.
+    sent: Option<(u64, Instant)>,
+    is_accepted: bool,
+}
+
+/// What a planner may say after a full sync.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum SyncAnswer {
+    /// It has accepted everything up to this request.
+    Accepted(u64),
+    /// A plan that rests on everything up to this request.
+    Plan(u64),
+    /// Nothing yet.
+    None,
+}
+
+impl FullSync {
+    /// A full sync of which nothing has been sent yet. `is_answered` says whether the planner will say that it has
+    /// accepted it.
+    pub(super) fn new(is_answered: bool) -> Self {
+        Self {
+            is_answered,
+            told_daemon_set: false,
+            sent: None,
+            is_accepted: false,
+        }
+    }
+
+    /// Whether the planner has accepted it.
+    pub(super) fn is_accepted(&self) -> bool {
+        self.is_accepted
+    }
+
+    /// These facts are on their way.
+    fn on_sent(&mut self, facts: &[Fact]) {
+        let is_daemon_set = |fact: &Fact| matches!(fact.fact, Some(Kind::DaemonSetChanged(_)));
+        self.told_daemon_set = self.told_daemon_set || facts.iter().any(is_daemon_set);
+    }
+
+    /// The request with this sequence completes it.
+    fn on_complete(&mut self, sequence: u64) {
+        self.sent = Some((sequence, Instant::now()));
+    }
+
+    /// Whether the full sync has been accepted by this answer.
+    ///
+    /// Planners of earlier releases don't say so. They make a plan for each `DaemonSet` once the sync is complete, so
+    /// the first plan says the same. Without a `DaemonSet`, or when the planner could use none, a session that has
+    /// survived the sync is as good: a refusal would have ended it.
+    fn is_accepted_by(&self, answer: SyncAnswer) -> bool {
+        let Some((complete, sent)) = self.sent.filter(|_| !self.is_accepted) else {
+            return false;
+        };
+        match answer {
+            SyncAnswer::Accepted(sequence) => sequence >= complete,
+            SyncAnswer::Plan(based_on) => !self.is_answered && based_on >= complete,
+            SyncAnswer::None => !self.is_answered && (!self.told_daemon_set || sent.elapsed() >= SURVIVED),
+        }
+    }
 }
 
 impl Controller {
@@ -35,7 +116,7 @@ impl Controller {
     /// When the planner may be told more: at once when it doesn't know everything yet, or when a whole request is waiting.
     pub(super) fn pace(&self) -> Option<Instant> {
         let planner = self.planner.as_ref()?;
-        let waits = self.outbox.is_synced() && self.outbox.len() < planner.limit;
+        let waits = self.outbox.is_synced() && self.outbox.len() < planner.limits.facts;
         planner.told.filter(|_| waits).map(|told| told + PACE)
     }
 
@@ -49,24 +130,105 @@ impl Controller {
             (Some(_), None) => Announcement::NotYet,
         };
         let was_synced = self.outbox.is_synced();
-        if let Some(request) = self
+        let next = self
             .outbox
-            .next_request(cluster, announce, planner.limit, may_complete)
-        {
+            .next_request(cluster, announce, planner.limits, may_complete);
+        let mut told = Vec::new();
+        if let Some(request) = next.request {
             self.parts.metrics.facts(request.facts.len());
             if was_synced {
                 self.latency.told(request.sequence, !self.outbox.is_empty());
+            } else {
+                planner.sync.on_sent(&request.facts);
+                if self.outbox.is_synced() {
+                    planner.sync.on_complete(request.sequence);
+                    // What is told of from now on are changes.
+                    self.latency.forget();
+                    info!("full sync sent; waiting until the planner has accepted it");
+                }
             }
+            told = self.no_longer_too_large(&request.facts);
             permit.send(request);
         }
-        if self.outbox.is_synced() && !was_synced {
-            self.parts.health.planner_synced();
-            self.parts.metrics.full_sync();
-            // What is told of from now on are changes.
-            self.latency.forget();
-            info!("the planner has been told everything");
-            self.planner_changed();
+        told.extend(self.report_too_large(next.too_large));
+        for uid in &told {
+            self.write_status(uid);
         }
+        self.on_sync_answer(SyncAnswer::None);
+    }
+
+    /// Notes what the planner has said since the full sync was sent. When it has accepted it, this executor is ready.
+    pub(super) fn on_sync_answer(&mut self, answer: SyncAnswer) {
+        let Some(planner) = &mut self.planner else { return };
+        if !planner.sync.is_accepted_by(answer) {
+            return;
+        }
+        planner.sync.is_accepted = true;
+        self.parts.health.planner_synced();
+        self.parts.metrics.full_sync();
+        info!("planner has accepted the full sync");
+        self.planner_changed();
+    }
+
+    /// The `DaemonSet`s among these facts that were too large before.
+    fn no_longer_too_large(&mut self, facts: &[Fact]) -> Vec<Text> {
+        let mut changed = Vec::new();
+        for fact in facts {
+            let Some(Kind::DaemonSetChanged(facts)) = &fact.fact else {
+                continue;
+            };
+            let managed = self.managed.get_mut(facts.uid.as_str());
+            if managed.is_some_and(|managed| managed.too_large.take().is_some()) {
+                changed.push(facts.uid.as_str().into());
+            }
+        }
+        changed
+    }
+
+    /// Says of objects that the planner can't be told of them. Returns the `DaemonSet`s among them.
+    fn report_too_large(&mut self, too_large: Vec<TooLarge>) -> Vec<Text> {
+        let mut daemon_sets = Vec::new();
+        for TooLarge {
+            object,
+            bytes,
+            limit,
+            is_new,
+        } in too_large
+        {
+            let uid = match object {
+                Object::Node(name) => {
+                    if is_new {
+                        warn!(node = %name, bytes, limit, "node is too large for the planner; it is left out");
+                    }
+                    continue;
+                }
+                Object::Pod(uid) => {
+                    if is_new {
+                        warn!(pod = %uid, bytes, limit, "pod is too large for the planner; it is left out");
+                    }
+                    continue;
+                }
+                Object::DaemonSet(uid) => uid,
+            };
+            let (Some(managed), Some(entry)) = (self.managed.get_mut(&uid), self.cluster.daemon_set(&uid))
+            else {
+                continue;
+            };
+            let message = words::too_large(bytes, limit);
+            managed.too_large = Some(message.clone());
+            if is_new {
+                let object = entry.object.clone();
+                warn!(
+                    daemon_set = object.key(),
+                    bytes, limit, "DaemonSet is too large for the planner; it is left out"
+                );
+                self.parts
+                    .events
+                    .say(&object, EventKind::Warning, TOO_LARGE, "Plan", message);
+            }
+            daemon_sets.push(uid);
+        }
+        daemon_sets
     }
 }
 

@@ -183,7 +183,7 @@ impl Controller {
         self.planner.as_ref().map(|planner| PlannerInfo {
             version: planner.version.clone(),
             rules_version: planner.rules_version.clone(),
-            is_synced: self.outbox.is_synced(),
+            is_synced: planner.sync.is_accepted(),
         })
     }
 

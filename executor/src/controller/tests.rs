@@ -5,6 +5,7 @@ mod newer;
 mod questions;
 mod rivals;
 mod spans;
+mod syncs;
 mod terms;
 mod upkeep;
 
@@ -18,6 +19,7 @@ use tokio::{sync::watch as state, task::JoinHandle};
 use super::{questions::Asker, *};
 use crate::{
     objects::DaemonSet,
+    outbox::RequestLimits,
     testing::{
         AGENT, AGENT_STATUS, Call, PODS, REVISIONS, Server, agent, agent_json, agent_with, already_exists,
         forbidden, node, not_found, old_revision_json, orphan_json, pod_json, read, refusal, revision_json,
@@ -157,13 +159,23 @@ impl Rig {
     }
 
     /// Opens a session that takes this many facts at a time.
-    pub(crate) async fn open(&self, limit: usize) -> Planned {
+    pub(crate) async fn open(&self, facts: usize) -> Planned {
+        let limits = RequestLimits {
+            facts,
+            ..RequestLimits::told(1, 0)
+        };
+        self.open_with(limits, true).await
+    }
+
+    /// Opens a session with these limits, with a planner that says that it has accepted the full sync or doesn't.
+    async fn open_with(&self, limits: RequestLimits, accepts_syncs: bool) -> Planned {
         let (requests, receiver) = mpsc::channel(1);
         let sessions = self.sessions().await;
         sessions
             .send(session::Event::Opened {
                 requests,
-                limit,
+                limits,
+                accepts_syncs,
                 planner_version: "0.1.0".to_owned(),
                 rules_version: "1".to_owned(),
             })
@@ -173,6 +185,7 @@ impl Rig {
             requests: receiver,
             sessions,
             plans: 0,
+            accepts_syncs,
         }
     }
 
@@ -216,6 +229,7 @@ pub(crate) struct Planned {
     requests: mpsc::Receiver<SessionRequest>,
     sessions: mpsc::Sender<session::Event>,
     plans: u64,
+    accepts_syncs: bool,
 }
 
 impl Planned {
@@ -234,13 +248,25 @@ impl Planned {
         }
     }
 
-    /// What is said up to this fact.
+    /// What is said up to this fact. A full sync is accepted when it is complete.
     pub(crate) async fn until(&mut self, last: &str) -> Vec<String> {
         let mut all = Vec::new();
         while all.last().map(String::as_str) != Some(last) {
-            all.extend(said(&self.request().await));
+            let request = self.request().await;
+            all.extend(said(&request));
+            if self.accepts_syncs && said(&request).last().map(String::as_str) == Some("sync") {
+                self.accept(request.sequence).await;
+            }
         }
         all
+    }
+
+    /// Accepts the full sync, and waits until the loop has heard of it.
+    async fn accept(&self, sequence: u64) {
+        let accepted = session::Event::SyncAccepted(sequence);
+        self.sessions.send(accepted).await.unwrap();
+        // With the paused clock this passes only when every task is waiting.
+        tokio::time::sleep(Duration::from_millis(1)).await;
     }
 
     /// Whether nothing but the time is said for so long.

@@ -24,6 +24,7 @@ impl Controller {
             creates: actions(Lane::Create),
             deletes: actions(Lane::Delete),
             calls: self.calls.len(),
+            too_large: self.outbox.count_too_large(),
         }
     }
 }

@@ -5,7 +5,10 @@ use prometheus_client::{
     registry::Registry,
 };
 
-use super::labels::{ActionKind, ActionLabel};
+use super::labels::{ActionKind, ActionLabel, KindLabel};
+
+/// The kinds of [`Waiting::too_large`].
+const KINDS: [&str; 3] = ["Node", "Pod", "DaemonSet"];
 
 /// How much waits at some time.
 #[derive(Debug, Clone, Copy, Default)]
@@ -20,6 +23,8 @@ pub struct Waiting {
     pub deletes: Actions,
     /// Calls to the API server without an answer, for whatever.
     pub calls: usize,
+    /// Nodes, pods and `DaemonSet`s that the planner can't be told of, because they are too large.
+    pub too_large: [usize; 3],
 }
 
 /// Actions that have not ended.
@@ -38,6 +43,7 @@ pub(super) struct Queues {
     changes: Gauge,
     facts: Gauge,
     calls: Gauge,
+    too_large: Family<KindLabel, Gauge>,
     waiting: Family<ActionLabel, Gauge>,
     in_progress: Family<ActionLabel, Gauge>,
     paused: Family<ActionLabel, Gauge>,
@@ -65,6 +71,11 @@ impl Queues {
         ] {
             registry.register(name, help, gauge.clone());
         }
+        registry.register(
+            "objects_too_large",
+            "Objects that are left out of what the planner is told, because one of them alone is beyond its limit",
+            self.too_large.clone(),
+        );
         for (name, help, family) in [
             (
                 "actions_waiting",
@@ -91,6 +102,9 @@ impl Queues {
         set(&self.changes, now.changes);
         set(&self.facts, now.facts);
         set(&self.calls, now.calls);
+        for (kind, count) in KINDS.into_iter().zip(now.too_large) {
+            set(&self.too_large.get_or_create(&KindLabel { kind }), count);
+        }
         for (action, actions) in [
             (ActionKind::Create, now.creates),
             (ActionKind::Delete, now.deletes),

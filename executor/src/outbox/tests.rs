@@ -8,6 +8,13 @@ fn said(request: Option<&SessionRequest>) -> Vec<String> {
     request.map(testing::said).unwrap_or_default()
 }
 
+fn at_most(facts: usize) -> RequestLimits {
+    RequestLimits {
+        facts,
+        ..RequestLimits::told(1, 0)
+    }
+}
+
 fn facts_of(uid: &Text) -> Announcement {
     Announcement::Facts(Box::new(DaemonSetFacts {
         uid: uid.to_string(),
@@ -35,7 +42,9 @@ fn cluster() -> (Cluster, Outbox) {
 fn a_full_sync_says_nodes_then_pods_then_daemon_sets_then_ends_then_that_it_is_complete() {
     let (cluster, mut outbox) = cluster();
     outbox.add_done(7, ActionOutcome::Done);
-    let request = outbox.next_request(&cluster, facts_of, 100, true);
+    let request = outbox
+        .next_request(&cluster, facts_of, at_most(100), true)
+        .request;
     assert_eq!(
         said(request.as_ref()),
         [
@@ -50,7 +59,12 @@ fn a_full_sync_says_nodes_then_pods_then_daemon_sets_then_ends_then_that_it_is_c
     );
     assert!(outbox.is_synced());
     assert!(!outbox.is_due(true));
-    assert_eq!(outbox.next_request(&cluster, facts_of, 100, true), None);
+    assert_eq!(
+        outbox
+            .next_request(&cluster, facts_of, at_most(100), true)
+            .request,
+        None
+    );
 }
 
 #[test]
@@ -58,7 +72,7 @@ fn a_request_holds_no_more_facts_than_the_planner_takes() {
     let (cluster, mut outbox) = cluster();
     outbox.add_done(7, ActionOutcome::Done);
     let mut requests = Vec::new();
-    while let Some(request) = outbox.next_request(&cluster, facts_of, 3, true) {
+    while let Some(request) = outbox.next_request(&cluster, facts_of, at_most(3), true).request {
         requests.push((request.sequence, said(Some(&request))));
     }
     let wanted = [
@@ -76,13 +90,20 @@ fn a_request_holds_no_more_facts_than_the_planner_takes() {
 #[test]
 fn a_sync_is_not_complete_before_it_may_be() {
     let (cluster, mut outbox) = cluster();
-    let request = outbox.next_request(&cluster, facts_of, 100, false);
+    let request = outbox
+        .next_request(&cluster, facts_of, at_most(100), false)
+        .request;
     assert!(!said(request.as_ref()).contains(&"sync".to_owned()));
     assert!(!outbox.is_due(false));
     assert!(!outbox.is_synced());
     assert!(outbox.is_due(true));
     assert_eq!(
-        said(outbox.next_request(&cluster, facts_of, 100, true).as_ref()),
+        said(
+            outbox
+                .next_request(&cluster, facts_of, at_most(100), true)
+                .request
+                .as_ref()
+        ),
         ["sync"]
     );
 }
@@ -90,7 +111,9 @@ fn a_sync_is_not_complete_before_it_may_be() {
 #[test]
 fn of_many_changes_to_one_object_only_the_last_is_said() {
     let (mut cluster, mut outbox) = cluster();
-    outbox.next_request(&cluster, facts_of, 100, true);
+    outbox
+        .next_request(&cluster, facts_of, at_most(100), true)
+        .request;
     for version in 6..9 {
         let mut changed = pod("p1", version);
         changed
@@ -100,7 +123,10 @@ fn of_many_changes_to_one_object_only_the_last_is_said() {
         cluster.apply(Change::Pod(Event::Changed(changed)));
         outbox.add(&mut cluster.touched);
     }
-    let request = outbox.next_request(&cluster, facts_of, 100, true).unwrap();
+    let request = outbox
+        .next_request(&cluster, facts_of, at_most(100), true)
+        .request
+        .unwrap();
     assert_eq!(said(Some(&request)), ["pod p1"]);
     let Some(Kind::PodChanged(facts)) = &request.facts[0].fact else {
         panic!()
@@ -111,12 +137,16 @@ fn of_many_changes_to_one_object_only_the_last_is_said() {
 #[test]
 fn what_is_not_there_any_more_is_said_to_be_gone() {
     let (mut cluster, mut outbox) = cluster();
-    outbox.next_request(&cluster, facts_of, 100, true);
+    outbox
+        .next_request(&cluster, facts_of, at_most(100), true)
+        .request;
     cluster.apply(Change::Node(Event::Gone(node("n1"))));
     cluster.apply(Change::Pod(Event::Gone(pod("p1", 9))));
     cluster.apply(Change::DaemonSet(Event::Gone(agent())));
     outbox.add(&mut cluster.touched);
-    let request = outbox.next_request(&cluster, |_| Announcement::Gone, 100, true);
+    let request = outbox
+        .next_request(&cluster, |_| Announcement::Gone, at_most(100), true)
+        .request;
     assert_eq!(
         said(request.as_ref()),
         ["node n1 gone", "pod uid of p1 gone", "ds ds-1 gone"]
@@ -126,7 +156,9 @@ fn what_is_not_there_any_more_is_said_to_be_gone() {
 #[test]
 fn a_daemon_set_that_is_not_in_order_is_told_when_it_is() {
     let (cluster, mut outbox) = cluster();
-    let request = outbox.next_request(&cluster, |_| Announcement::NotYet, 100, true);
+    let request = outbox
+        .next_request(&cluster, |_| Announcement::NotYet, at_most(100), true)
+        .request;
     assert_eq!(
         said(request.as_ref()),
         ["node n1", "node n2", "pod p1", "pod p2", "sync"]
@@ -134,7 +166,12 @@ fn a_daemon_set_that_is_not_in_order_is_told_when_it_is() {
     assert!(!outbox.is_due(true));
     outbox.add_daemon_set("ds-1".into());
     assert_eq!(
-        said(outbox.next_request(&cluster, facts_of, 100, true).as_ref()),
+        said(
+            outbox
+                .next_request(&cluster, facts_of, at_most(100), true)
+                .request
+                .as_ref()
+        ),
         ["ds ds-1"]
     );
 }
@@ -142,15 +179,25 @@ fn a_daemon_set_that_is_not_in_order_is_told_when_it_is() {
 #[test]
 fn time_that_has_passed_is_said_once_with_or_without_facts() {
     let (cluster, mut outbox) = cluster();
-    outbox.next_request(&cluster, facts_of, 100, true);
+    outbox
+        .next_request(&cluster, facts_of, at_most(100), true)
+        .request;
     outbox.add_time();
     assert!(outbox.is_due(true));
-    let request = outbox.next_request(&cluster, facts_of, 100, true).unwrap();
+    let request = outbox
+        .next_request(&cluster, facts_of, at_most(100), true)
+        .request
+        .unwrap();
     assert!(request.facts.is_empty() && request.now.is_some());
     outbox.add_time();
     outbox.add_done(1, ActionOutcome::Done);
     assert_eq!(
-        said(outbox.next_request(&cluster, facts_of, 100, true).as_ref()),
+        said(
+            outbox
+                .next_request(&cluster, facts_of, at_most(100), true)
+                .request
+                .as_ref()
+        ),
         ["done 1 Done"]
     );
     assert!(!outbox.is_due(true));
@@ -160,9 +207,12 @@ fn time_that_has_passed_is_said_once_with_or_without_facts() {
 fn a_new_stream_begins_with_nothing_of_the_old_one() {
     let (cluster, mut outbox) = cluster();
     outbox.add_done(7, ActionOutcome::Done);
-    outbox.next_request(&cluster, facts_of, 2, true);
+    outbox.next_request(&cluster, facts_of, at_most(2), true).request;
     outbox.restart(1);
-    let request = outbox.next_request(&cluster, facts_of, 100, true).unwrap();
+    let request = outbox
+        .next_request(&cluster, facts_of, at_most(100), true)
+        .request
+        .unwrap();
     assert_eq!(
         (request.sequence, said(Some(&request))),
         (2, vec!["sync".to_owned()])

@@ -189,6 +189,7 @@ async fn hello_is_first_and_says_who_opens() {
         identity: "me".to_owned(),
         epoch: 4,
         protocol: PROTOCOL,
+        capabilities: vec!["sync_accepted".to_owned()],
     };
     assert_eq!(request.hello, Some(hello));
 }
@@ -201,20 +202,20 @@ async fn a_session_is_open_when_the_planner_says_welcome() {
     let early = tokio::time::timeout(OPEN_DEADLINE / 2, rig.events.recv()).await;
     assert!(early.is_err(), "{early:?}");
     stream.say(welcome(500)).await;
-    let Event::Opened { limit, .. } = rig.event().await else {
+    let Event::Opened { limits, .. } = rig.event().await else {
         panic!("not opened")
     };
-    assert_eq!(limit, 500);
+    assert_eq!(limits.facts, 500);
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_limit_of_nothing_is_one_fact_at_a_time() {
     let mut rig = rig();
     rig.stream().await.say(welcome(0)).await;
-    let Event::Opened { limit, .. } = rig.event().await else {
+    let Event::Opened { limits, .. } = rig.event().await else {
         panic!("not opened")
     };
-    assert_eq!(limit, 1);
+    assert_eq!(limits.facts, 1);
 }
 
 #[tokio::test(start_paused = true)]
@@ -277,7 +278,13 @@ async fn a_newer_planner_is_understood_as_far_as_this_executor_goes() {
     };
     let problem = newer(Some(Message::Problem(problem)));
     stream.answers.send(problem).await.unwrap();
-    assert!(matches!(rig.event().await, Event::Opened { limit: 500, .. }));
+    assert!(matches!(
+        rig.event().await,
+        Event::Opened {
+            limits: RequestLimits { facts: 500, .. },
+            ..
+        }
+    ));
     assert!(matches!(rig.event().await, Event::Plan(plan) if plan.id == 1));
     assert!(matches!(rig.event().await, Event::Problem(problem) if problem.field == "x"));
 }

@@ -25,6 +25,14 @@ pub fn upkeep_fails(words: &str) -> String {
     format!("its history and the ownership of its pods can't be put in order: {words}")
 }
 
+/// That the planner can't be told of a `DaemonSet`.
+pub fn too_large(bytes: usize, limit: usize) -> String {
+    format!(
+        "what the planner has to know of it takes {bytes} bytes, and the planner takes at most {limit}; its pods stay as \
+         they are until its nodeSelector, affinity and tolerations are smaller"
+    )
+}
+
 /// Names some pods by `what`, in the order of their nodes.
 pub fn named(pods: &[&PodFacts], what: impl Fn(&PodFacts) -> String) -> String {
     let mut sorted = pods.to_vec();

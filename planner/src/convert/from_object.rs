@@ -142,7 +142,7 @@ pub fn node_as_template(
     };
     Ok(NodeTemplate {
         node,
-        unknown_labels: Vec::new(),
+        unknown_labels: hashbrown::HashSet::new(),
         capacity: capacity?,
     })
 }

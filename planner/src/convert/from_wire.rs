@@ -5,6 +5,7 @@ use everynode_proto::{facts::unread::ReadError, planner::v1 as wire};
 use crate::{
     decide,
     intern::Interner,
+    limits::MAX_NAME_BYTES,
     model::{
         Budget, DaemonSet, Labels, Millis, Node, Phase, Pod, PodTemplate, Requirement, Strategy, Taint, Term,
         Text, Toleration,
@@ -50,7 +51,21 @@ fn required<'a>(field: &str, value: &'a str) -> Result<&'a str, FieldError> {
     if value.is_empty() {
         Err(FieldError::new(field, "must not be empty"))
     } else {
-        Ok(value)
+        short(field, value)
+    }
+}
+
+/// A name that may be empty.
+///
+/// # Errors
+/// It is longer than any name of Kubernetes.
+pub fn short<'a>(field: &str, value: &'a str) -> Result<&'a str, FieldError> {
+    match value.len() {
+        ..=MAX_NAME_BYTES => Ok(value),
+        bytes => {
+            let message = format!("must have at most {MAX_NAME_BYTES} bytes, found {bytes}");
+            Err(FieldError::new(field, message))
+        }
     }
 }
 
@@ -69,7 +84,7 @@ fn labels(map: &std::collections::BTreeMap<String, String>, strings: &mut Intern
 /// A node.
 ///
 /// # Errors
-/// The name is empty.
+/// The name is empty or too long.
 pub fn node(facts: &wire::NodeFacts, strings: &mut Interner) -> Result<Box<Node>, FieldError> {
     let taint = |taint: &wire::Taint| Taint {
         key: strings.text(&taint.key),
@@ -87,14 +102,14 @@ pub fn node(facts: &wire::NodeFacts, strings: &mut Interner) -> Result<Box<Node>
 /// A pod and the uid of its `DaemonSet`.
 ///
 /// # Errors
-/// The uid, the name or the `DaemonSet`'s uid is empty.
+/// The uid, the name or the `DaemonSet`'s uid is empty, or one of the names is too long.
 pub fn pod(facts: &wire::PodFacts, strings: &mut Interner) -> Result<(Text, Pod), FieldError> {
     let daemon_set = strings.text(required("daemon_set_uid", &facts.daemon_set_uid)?);
     // Uids and names are one pod's alone, so a shared copy would only cost a look-up.
     let pod = Pod {
         uid: required("uid", &facts.uid)?.into(),
         name: required("name", &facts.name)?.into(),
-        node: strings.text(&facts.node),
+        node: strings.text(short("node", &facts.node)?),
         bound: facts.bound,
         phase: match facts.phase() {
             wire::PodPhase::Succeeded => Phase::Succeeded,
@@ -107,8 +122,8 @@ pub fn pod(facts: &wire::PodFacts, strings: &mut Interner) -> Result<(Text, Pod)
         ready_since: facts.ready_since.map(millis),
         created: facts.created.map(millis).unwrap_or_default(),
         deleting: facts.deleting,
-        revision: strings.text(&facts.revision),
-        template_generation: strings.text(&facts.template_generation),
+        revision: strings.text(short("revision", &facts.revision)?),
+        template_generation: strings.text(short("template_generation", &facts.template_generation)?),
     };
     Ok((daemon_set, pod))
 }
@@ -116,7 +131,7 @@ pub fn pod(facts: &wire::PodFacts, strings: &mut Interner) -> Result<(Text, Pod)
 /// A `DaemonSet`.
 ///
 /// # Errors
-/// The namespace, the name or the uid is empty, or minReadySeconds is negative.
+/// The namespace, the name or the uid is empty, one of the names is too long, or minReadySeconds is negative.
 pub fn daemon_set(facts: &wire::DaemonSetFacts, strings: &mut Interner) -> Result<DaemonSet, FieldError> {
     if facts.min_ready_seconds < 0 {
         return Err(FieldError::new("min_ready_seconds", "must not be negative"));

@@ -4,10 +4,14 @@
 //! nothing and says why; the other terms go on. Mirrors `nodeaffinity.LazyErrorNodeSelector`.
 
 mod parse;
+mod values;
 
 use std::fmt;
 
-use crate::model::{LabelKey, Node, Requirement, Term, Text, same};
+use hashbrown::HashSet;
+
+use self::values::Values;
+use crate::model::{LabelKey, Node, Requirement, Term, Text};
 
 /// The one field of a node that a term may ask for.
 const NAME_FIELD: &str = "metadata.name";
@@ -101,7 +105,8 @@ impl Terms {
         for check in all.flatten() {
             let known = subjects.iter().position(|subject| *subject == check.subject);
             check.place = known.unwrap_or(subjects.len());
-            if known.is_none() {
+            // There is no place for more, and to look for one among many would take time.
+            if known.is_none() && subjects.len() < LOOKED_UP {
                 subjects.push(check.subject.clone());
             }
         }
@@ -129,8 +134,8 @@ impl Terms {
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum Test {
-    In(Vec<Text>),
-    NotIn(Vec<Text>),
+    In(Values),
+    NotIn(Values),
     Exists,
     DoesNotExist,
     Gt(i64),
@@ -179,7 +184,7 @@ impl ParsedTerm {
 
     /// Whether the term matches a node that has all that is known, and of the unknown labels nobody knows what; `None` when
     /// that depends on them.
-    pub fn may_match(&self, node: &Node, unknown: &[Text]) -> Option<bool> {
+    pub fn may_match(&self, node: &Node, unknown: &HashSet<Text>) -> Option<bool> {
         let Self::All(checks) = self else {
             return Some(false);
         };
@@ -191,7 +196,7 @@ impl ParsedTerm {
     }
 
     /// The requirements of the term on labels that are unknown.
-    pub fn open(&self, unknown: &[Text]) -> impl Iterator<Item = &Check> {
+    pub fn open(&self, unknown: &HashSet<Text>) -> impl Iterator<Item = &Check> {
         let checks = match self {
             Self::All(checks) => checks.as_slice(),
             Self::Empty | Self::Malformed(_) => &[],
@@ -237,8 +242,8 @@ impl Test {
     fn parts(&self) -> (&'static str, Vec<Text>) {
         let number = |bound: &i64| vec![bound.to_string().into()];
         match self {
-            Self::In(values) => ("In", values.clone()),
-            Self::NotIn(values) => ("NotIn", values.clone()),
+            Self::In(values) => ("In", values.to_vec()),
+            Self::NotIn(values) => ("NotIn", values.to_vec()),
             Self::Exists => ("Exists", Vec::new()),
             Self::DoesNotExist => ("DoesNotExist", Vec::new()),
             Self::Gt(bound) => ("Gt", number(bound)),
@@ -248,8 +253,7 @@ impl Test {
 
     fn holds(&self, actual: Option<&Text>) -> bool {
         let number = || actual.and_then(|value| value.parse::<i64>().ok());
-        let is_among =
-            |values: &[Text]| actual.is_some_and(|actual| values.iter().any(|value| same(value, actual)));
+        let is_among = |values: &Values| actual.is_some_and(|actual| values.contains(actual));
         match self {
             Self::In(values) => is_among(values),
             Self::NotIn(values) => !is_among(values),
@@ -270,9 +274,9 @@ impl Check {
         }
     }
 
-    fn is_among(&self, unknown: &[Text]) -> bool {
+    fn is_among(&self, unknown: &HashSet<Text>) -> bool {
         match &self.subject {
-            Subject::Label(key) => unknown.iter().any(|unknown| same(unknown, key.text())),
+            Subject::Label(key) => unknown.contains(key.text()),
             Subject::Name(_) => false,
         }
     }

@@ -33,11 +33,19 @@ fn of_containers(workload: &Workload) -> Resources {
         if container.is_sidecar {
             together.add(&own);
             sidecars.add(&own);
-            starting.raise_to(&sidecars);
-        } else {
-            let mut now = own;
-            now.add(&sidecars);
-            starting.raise_to(&now);
+        }
+        // What the container doesn't name takes no more now than when the last of the others was started.
+        for (name, amount) in own.iter() {
+            let beside = sidecars.get(name).unwrap_or(Quantity::ZERO);
+            let now = if container.is_sidecar {
+                beside
+            } else {
+                let mut sum = amount;
+                sum += beside;
+                sum
+            };
+            let most = starting.entry(name);
+            *most = most.max(now);
         }
     }
     together.raise_to(&starting);
@@ -84,7 +92,7 @@ fn host_ports(workload: &Workload) -> Vec<HostPort> {
 }
 
 /// Whether two pods can't have these ports on one node: the same port of the same address, or of all addresses.
-/// Mirrors `HostPortInfo.CheckConflict`.
+/// Mirrors `HostPortInfo.CheckConflict`. Simulations group ports so that this holds, without asking for each pair.
 pub fn conflict(one: &HostPort, other: &HostPort) -> bool {
     one.port == other.port
         && one.protocol == other.protocol

@@ -1,8 +1,10 @@
 //! Whether a `DaemonSet`'s pod belongs on a node (contract P1 to P6). Mirrors `NodeShouldRunDaemonPod`.
 
+use hashbrown::HashSet;
+
 use super::{
     affinity::{Check, Failure, ParsedTerm, Terms},
-    taints::{Effect, added_tolerations, untolerated},
+    taints::{Effect, Tolerations, added_tolerations},
 };
 use crate::model::{
     DaemonSet, LabelKey, Node, Problem, ProblemCode, Reason, ReasonCode, ReasonDetail, Requirement, Taint,
@@ -32,7 +34,7 @@ pub struct Placement {
     node_name: Option<Text>,
     node_selector: Vec<(LabelKey, Text)>,
     required_terms: Option<Terms>,
-    tolerations: Vec<Toleration>,
+    tolerations: Tolerations,
 }
 
 impl Placement {
@@ -50,7 +52,7 @@ impl Placement {
                 .map(|(key, value)| (LabelKey::new(key.clone()), value.clone()))
                 .collect(),
             required_terms: template.required_terms.as_deref().map(Terms::new),
-            tolerations,
+            tolerations: Tolerations::new(tolerations),
         }
     }
 
@@ -91,9 +93,8 @@ impl Placement {
     }
 
     fn by_taints(&self, node: &Node) -> Verdict {
-        let worst = untolerated(&node.taints, &self.tolerations)
-            .map(|(_, effect)| effect)
-            .max();
+        let untolerated = self.tolerations.untolerated(&node.taints);
+        let worst = untolerated.map(|(_, effect)| effect).max();
         match worst {
             None => Verdict::Run,
             Some(Effect::NoSchedule) => Verdict::Keep,
@@ -110,12 +111,12 @@ impl Placement {
     }
 
     /// Whether a pod would belong on the node, of whose labels these are unknown.
-    pub fn outlook(&self, node: &Node, unknown: &[Text]) -> Outlook {
+    pub fn outlook(&self, node: &Node, unknown: &HashSet<Text>) -> Outlook {
         // Most ask for none of them.
         if !self.asks_for(unknown) {
             return Outlook::Decided(self.verdict(node));
         }
-        let is_unknown = |key: &LabelKey| unknown.iter().any(|unknown| same(unknown, key.text()));
+        let is_unknown = |key: &LabelKey| unknown.contains(key.text());
         let (open, known): (Vec<_>, Vec<_>) = self.node_selector.iter().partition(|(key, _)| is_unknown(key));
         if self.selects_everything
             || !self.fits_name(node)
@@ -157,15 +158,19 @@ impl Placement {
     }
 
     /// Whether the nodeSelector or a term is about one of these labels.
-    fn asks_for(&self, unknown: &[Text]) -> bool {
-        let is_unknown = |key: &Text| unknown.iter().any(|unknown| same(unknown, key));
-        self.node_selector.iter().any(|(key, _)| is_unknown(key.text()))
+    fn asks_for(&self, unknown: &HashSet<Text>) -> bool {
+        if unknown.is_empty() {
+            return false;
+        }
+        self.node_selector
+            .iter()
+            .any(|(key, _)| unknown.contains(key.text()))
             || self.terms().any(|term| term.open(unknown).next().is_some())
     }
 
     /// For each term that may yet match the requirements that this depends on; none when there is nothing more to ask for,
     /// and `None` when no term can match.
-    fn open_terms(&self, node: &Node, unknown: &[Text]) -> Option<Vec<Vec<&Check>>> {
+    fn open_terms(&self, node: &Node, unknown: &HashSet<Text>) -> Option<Vec<Vec<&Check>>> {
         if self.required_terms.is_none() {
             return Some(Vec::new());
         }
@@ -221,7 +226,7 @@ impl Placement {
         if !self.fits_terms(node) {
             reasons.extend(self.term_reasons(node));
         }
-        let taints = untolerated(&node.taints, &self.tolerations);
+        let taints = self.tolerations.untolerated(&node.taints);
         reasons.extend(taints.map(|(taint, effect)| taint_reason(taint, effect)));
         if reasons.is_empty() {
             reasons.push(Reason {

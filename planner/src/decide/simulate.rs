@@ -2,10 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use super::{
-    demand::conflict,
-    placement::{Outlook, Placement},
-};
+use hashbrown::{HashMap, HashSet};
+
+use super::placement::{Outlook, Placement};
 use crate::model::{Demand, HostPort, NodeTemplate, Resources, Text, Verdict};
 
 /// A `DaemonSet` as far as simulations ask.
@@ -58,55 +57,105 @@ pub struct Conflict {
 
 /// What becomes of a node like this.
 pub fn simulate(candidates: &[Candidate], template: &NodeTemplate) -> Simulation {
-    let mut simulation = Simulation::default();
-    let mut ports = BTreeMap::new();
-    for (place, Candidate { placement, demand }) in candidates.iter().enumerate() {
+    let mut simulator = Simulator::new(template);
+    for candidate in candidates {
+        simulator.add(candidate);
+    }
+    simulator.finish()
+}
+
+/// A simulation of one node, candidate by candidate: whoever has many of them can stop in between.
+#[derive(Debug)]
+pub struct Simulator<'a> {
+    template: &'a NodeTemplate,
+    simulation: Simulation,
+    /// Who wants which address of a port and a protocol.
+    ports: BTreeMap<(u16, Text), Vec<(&'a HostPort, usize)>>,
+    place: usize,
+}
+
+impl<'a> Simulator<'a> {
+    /// A node on which nothing runs yet.
+    pub fn new(template: &'a NodeTemplate) -> Self {
+        Self {
+            template,
+            simulation: Simulation::default(),
+            ports: BTreeMap::new(),
+            place: 0,
+        }
+    }
+
+    /// Adds the next candidate.
+    pub fn add(&mut self, candidate: &'a Candidate) {
+        let (place, template) = (self.place, self.template);
+        self.place += 1;
+        let Candidate { placement, demand } = candidate;
         match placement.outlook(&template.node, &template.unknown_labels) {
             Outlook::Decided(Verdict::Run) => {
-                simulation.runs.push(place);
-                simulation.requests.add(&demand.requests);
+                self.simulation.runs.push(place);
+                self.simulation.requests.add(&demand.requests);
                 for port in &demand.host_ports {
                     let number = (port.port, port.protocol.clone());
-                    ports.entry(number).or_insert_with(Vec::new).push((port, place));
+                    self.ports.entry(number).or_default().push((port, place));
                 }
             }
             Outlook::Decided(Verdict::Keep | Verdict::Exclude) => {}
-            Outlook::Open { labels, condition } => simulation.undecided.push(Undecided {
+            Outlook::Open { labels, condition } => self.simulation.undecided.push(Undecided {
                 daemon_set: place,
                 labels,
                 condition,
             }),
         }
     }
-    for wanted in ports.values() {
-        simulation.conflicts.extend(conflicts(wanted));
+
+    /// What becomes of the node.
+    pub fn finish(self) -> Simulation {
+        let Self {
+            template,
+            mut simulation,
+            ports,
+            ..
+        } = self;
+        for wanted in ports.values() {
+            simulation.conflicts.extend(conflicts(wanted));
+            simulation
+                .host_ports
+                .extend(wanted.iter().map(|(port, _)| (*port).clone()));
+        }
+        simulation.host_ports.sort();
+        simulation.host_ports.dedup();
+        if !template.capacity.is_empty() {
+            simulation.left = left(&template.capacity, &simulation.requests);
+            let exceeded = simulation.left.iter().filter(|(_, left)| left.is_negative());
+            simulation.exceeded = exceeded.map(|(name, _)| name.clone()).collect();
+        }
         simulation
-            .host_ports
-            .extend(wanted.iter().map(|(port, _)| (*port).clone()));
     }
-    simulation.host_ports.sort();
-    simulation.host_ports.dedup();
-    if !template.capacity.is_empty() {
-        simulation.left = left(&template.capacity, &simulation.requests);
-        let exceeded = simulation.left.iter().filter(|(_, left)| left.is_negative());
-        simulation.exceeded = exceeded.map(|(name, _)| name.clone()).collect();
-    }
-    simulation
 }
 
 /// The conflicts among those that want one port of one protocol: a group for each address with several of them. One that
 /// wants all addresses is in every group.
 fn conflicts(wanted: &[(&HostPort, usize)]) -> Vec<Conflict> {
-    let (mut found, mut addresses) = (Vec::<Conflict>::new(), Vec::new());
+    let mut by_address = HashMap::<&str, Vec<usize>>::new();
+    for (port, place) in wanted {
+        by_address.entry(&port.ip).or_default().push(*place);
+    }
+    let everywhere = by_address.get("").cloned().unwrap_or_default();
+    let (mut found, mut groups, mut addresses) = (Vec::new(), HashSet::new(), HashSet::new());
     for (port, _) in wanted {
-        if addresses.contains(&&port.ip) {
+        if !addresses.insert(port.ip.as_ref()) {
             continue;
         }
-        addresses.push(&port.ip);
-        let rivals = wanted.iter().filter(|(other, _)| conflict(port, other));
-        let mut daemon_sets: Vec<_> = rivals.map(|(_, place)| *place).collect();
+        let mut daemon_sets: Vec<_> = if port.ip.is_empty() {
+            wanted.iter().map(|(_, place)| *place).collect()
+        } else {
+            let own = by_address.get(port.ip.as_ref()).into_iter().flatten();
+            own.chain(&everywhere).copied().collect()
+        };
+        daemon_sets.sort_unstable();
         daemon_sets.dedup();
-        if daemon_sets.len() > 1 && found.iter().all(|known| known.daemon_sets != daemon_sets) {
+        if daemon_sets.len() > 1 && !groups.contains(&daemon_sets) {
+            groups.insert(daemon_sets.clone());
             found.push(Conflict {
                 host_port: (*port).clone(),
                 daemon_sets,

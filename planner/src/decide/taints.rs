@@ -1,5 +1,7 @@
 //! Taints and tolerations (contract P1, P4).
 
+use hashbrown::HashMap;
+
 use crate::model::{PodTemplate, Taint, Text, Toleration};
 
 /// The taints that every daemon pod tolerates, and their effects: a daemon outlives the node's troubles.
@@ -59,15 +61,96 @@ pub fn tolerates(toleration: &Toleration, taint: &Taint) -> bool {
     effect && key && value
 }
 
-/// The taints that count and that none of the tolerations admits.
-pub fn untolerated<'a>(
-    taints: &'a [Taint],
-    tolerations: &'a [Toleration],
-) -> impl Iterator<Item = (&'a Taint, Effect)> {
-    taints
-        .iter()
-        .filter_map(|taint| Effect::of(taint).map(|effect| (taint, effect)))
-        .filter(|(taint, _)| !tolerations.iter().any(|toleration| tolerates(toleration, taint)))
+/// Up to so many tolerations are tried one by one, which is faster than a look-up. Hardly any `DaemonSet` has more.
+const FEW: usize = 32;
+
+/// A `DaemonSet`'s tolerations, ready to be asked about many taints.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Tolerations {
+    list: Vec<Toleration>,
+    /// What they admit, when there are more than a few.
+    index: HashMap<Admits, Effects>,
+}
+
+/// What a toleration admits, whatever the effect: a key, or every key when that is empty, and a value, or every value.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+struct Admits {
+    key: Text,
+    value: Option<Text>,
+}
+
+/// Which of the effects that count.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+struct Effects {
+    no_schedule: bool,
+    no_execute: bool,
+}
+
+impl Effects {
+    /// Those that a toleration of this effect is for; an empty one is for all.
+    fn of(effect: &str) -> Self {
+        Self {
+            no_schedule: matches!(effect, "" | "NoSchedule"),
+            no_execute: matches!(effect, "" | "NoExecute"),
+        }
+    }
+
+    fn with(self, other: Self) -> Self {
+        Self {
+            no_schedule: self.no_schedule || other.no_schedule,
+            no_execute: self.no_execute || other.no_execute,
+        }
+    }
+
+    fn has(self, effect: Effect) -> bool {
+        match effect {
+            Effect::NoSchedule => self.no_schedule,
+            Effect::NoExecute => self.no_execute,
+        }
+    }
+}
+
+impl Tolerations {
+    /// Indexes tolerations.
+    pub fn new(list: Vec<Toleration>) -> Self {
+        let mut index = HashMap::new();
+        for toleration in list.iter().filter(|_| list.len() > FEW) {
+            let value = match toleration.operator.as_ref() {
+                "" | "Equal" => Some(toleration.value.clone()),
+                "Exists" => None,
+                _ => continue,
+            };
+            let key = toleration.key.clone();
+            let effects: &mut Effects = index.entry(Admits { key, value }).or_default();
+            *effects = effects.with(Effects::of(&toleration.effect));
+        }
+        Self { list, index }
+    }
+
+    /// Whether one of them admits a taint that has this effect. It says what [`tolerates`] says of each.
+    fn admit(&self, taint: &Taint, effect: Effect) -> bool {
+        if self.list.len() <= FEW {
+            return self.list.iter().any(|toleration| tolerates(toleration, taint));
+        }
+        let every_key = Text::default();
+        [&taint.key, &every_key].into_iter().any(|key| {
+            [Some(&taint.value), None].into_iter().any(|value| {
+                let admits = Admits {
+                    key: key.clone(),
+                    value: value.cloned(),
+                };
+                self.index.get(&admits).is_some_and(|effects| effects.has(effect))
+            })
+        })
+    }
+
+    /// The taints that count and that none of the tolerations admits.
+    pub fn untolerated<'a>(&'a self, taints: &'a [Taint]) -> impl Iterator<Item = (&'a Taint, Effect)> {
+        taints
+            .iter()
+            .filter_map(|taint| Effect::of(taint).map(|effect| (taint, effect)))
+            .filter(|(taint, effect)| !self.admit(taint, *effect))
+    }
 }
 
 #[cfg(test)]

@@ -151,6 +151,11 @@ impl Row {
         self.known.is_none() && self.pods == 0
     }
 
+    /// Of how many pods that were in its cells it remembers something.
+    pub fn remembered(&self) -> usize {
+        self.last.len() + self.failures.len()
+    }
+
     /// Sets the `DaemonSet`. Says whether anything changed.
     pub fn set(&mut self, daemon_set: DaemonSet, nodes: &Nodes) -> bool {
         let before = self.known.as_ref().map(|known| &known.daemon_set);

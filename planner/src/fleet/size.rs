@@ -13,6 +13,8 @@ pub struct Size {
     pub pods: usize,
     /// Pairs of the two.
     pub cells: usize,
+    /// About how many bytes all of it takes.
+    pub bytes: usize,
 }
 
 impl Fleet {
@@ -24,6 +26,7 @@ impl Fleet {
             daemon_sets,
             pods: self.pods.count(),
             cells: nodes * daemon_sets,
+            bytes: self.bytes(),
         }
     }
 }

@@ -1,29 +1,24 @@
 //! What pods take of their node, and nodes that needn't exist.
 
+use std::collections::BTreeMap;
+
+use hashbrown::HashSet;
+
 use super::{Node, Quantity, Text};
 
 /// Amounts by resource, sorted by the resources' names.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct Resources(Vec<(Text, Quantity)>);
+pub struct Resources(BTreeMap<Text, Quantity>);
 
 impl Resources {
     /// The amount of a resource, if it is named.
     pub fn get(&self, name: &str) -> Option<Quantity> {
-        let place = self.place(name).ok()?;
-        self.0.get(place).map(|(_, amount)| *amount)
+        self.0.get(name).copied()
     }
 
     /// The amount of a resource, to change it; it is nothing at first.
     pub fn entry(&mut self, name: &Text) -> &mut Quantity {
-        let place = match self.place(name) {
-            Ok(place) => place,
-            Err(place) => {
-                self.0.insert(place, (name.clone(), Quantity::ZERO));
-                place
-            }
-        };
-        #[expect(clippy::indexing_slicing, reason = "the place has just been found or filled")]
-        &mut self.0[place].1
+        self.0.entry(name.clone()).or_insert(Quantity::ZERO)
     }
 
     /// Adds all amounts of another list.
@@ -44,9 +39,7 @@ impl Resources {
     /// Takes over from another list what isn't named here.
     pub fn fill_from(&mut self, other: &Self) {
         for (name, amount) in other.iter() {
-            if let Err(place) = self.place(name) {
-                self.0.insert(place, (name.clone(), amount));
-            }
+            self.0.entry(name.clone()).or_insert(amount);
         }
     }
 
@@ -58,10 +51,6 @@ impl Resources {
     /// Whether nothing is named.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
-    }
-
-    fn place(&self, name: &str) -> Result<usize, usize> {
-        self.0.binary_search_by(|(known, _)| known.as_ref().cmp(name))
     }
 }
 
@@ -135,7 +124,7 @@ pub struct NodeTemplate {
     /// What is known of the node.
     pub node: Node,
     /// Keys of labels of which nobody knows yet what they will be.
-    pub unknown_labels: Vec<Text>,
+    pub unknown_labels: HashSet<Text>,
     /// What pods may request of it; empty when unknown.
     pub capacity: Resources,
 }

@@ -46,9 +46,18 @@ fn digest(key: &str) -> u32 {
     })
 }
 
+/// Beyond so many labels, of which no node has half as many, the order of the keys is faster than the digests.
+const MANY: usize = 128;
+
 impl Labels {
     /// The value of a key.
     pub fn get(&self, key: &LabelKey) -> Option<&Text> {
+        if self.pairs.len() > MANY {
+            let place = self
+                .pairs
+                .binary_search_by(|(candidate, _)| candidate.cmp(&key.text));
+            return self.pairs.get(place.ok()?).map(|(_, value)| value);
+        }
         let candidates = self.digests.iter().zip(&self.pairs);
         let mut candidates = candidates.filter(|(digest, _)| **digest == key.digest);
         candidates
@@ -70,6 +79,26 @@ impl FromIterator<(Text, Text)> for Labels {
         Self {
             digests: pairs.iter().map(|(key, _)| digest(key)).collect(),
             pairs: pairs.into(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn few_labels_and_many_are_found_by_their_keys() {
+        for count in [1, MANY, MANY + 1, 10 * MANY] {
+            let name = |prefix: &str, number: usize| Text::from(format!("{prefix}{number}"));
+            let labels: Labels = (0..count)
+                .map(|number| (name("k", number), name("v", number)))
+                .collect();
+            for number in 0..count {
+                let key = LabelKey::new(name("k", number));
+                assert_eq!(labels.get(&key), Some(&name("v", number)));
+            }
+            assert_eq!(labels.get(&LabelKey::new("k".into())), None);
         }
     }
 }

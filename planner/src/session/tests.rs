@@ -1,3 +1,4 @@
+mod memory;
 mod problems;
 mod replay;
 
@@ -24,6 +25,7 @@ fn request(sequence: u64, facts: Vec<Fact>) -> SessionRequest {
         identity: "e".into(),
         epoch: 1,
         protocol: PROTOCOL,
+        ..Hello::default()
     };
     SessionRequest {
         sequence,
@@ -104,7 +106,7 @@ fn plans(outcome: &Outcome) -> Vec<&Plan> {
     messages
         .filter_map(|message| match message {
             Message::Plan(plan) => Some(plan),
-            Message::Welcome(_) | Message::Problem(_) => None,
+            Message::Welcome(_) | Message::Problem(_) | Message::SyncAccepted(_) => None,
         })
         .collect()
 }
@@ -117,7 +119,7 @@ fn problems(outcome: &Outcome) -> Vec<&Problem> {
     messages
         .filter_map(|message| match message {
             Message::Problem(problem) => Some(problem),
-            Message::Welcome(_) | Message::Plan(_) => None,
+            Message::Welcome(_) | Message::Plan(_) | Message::SyncAccepted(_) => None,
         })
         .collect()
 }
@@ -246,7 +248,29 @@ fn hello_is_answered_with_welcome() {
     assert_eq!(welcome.planner_version, env!("CARGO_PKG_VERSION"));
     assert_eq!(welcome.rules_version, RULES_VERSION);
     assert_eq!(welcome.max_facts_per_request, 1_000);
+    assert_eq!(welcome.capabilities, ["sync_accepted"]);
+    assert_eq!(welcome.max_request_bytes, 4 * 1024 * 1024);
     assert!(session.take(request(2, Vec::new())).unwrap().responses.is_empty());
+}
+
+#[test]
+fn a_full_sync_is_accepted_once_before_the_first_plan() {
+    let mut session = Session::default();
+    session.take(request(1, vec![node("a"), daemon_set()])).unwrap();
+    let outcome = session.take(request(2, vec![node(""), synced()])).unwrap();
+    let kinds: Vec<_> = outcome
+        .responses
+        .iter()
+        .map(|response| match response.message.as_ref().unwrap() {
+            Message::Welcome(_) => "welcome".to_owned(),
+            Message::Plan(plan) => format!("plan {}", plan.id),
+            Message::Problem(_) => "problem".to_owned(),
+            Message::SyncAccepted(accepted) => format!("accepted {}", accepted.sequence),
+        })
+        .collect();
+    assert_eq!(kinds, ["problem", "accepted 2", "plan 1"]);
+    let again = session.take(request(3, vec![synced()])).unwrap();
+    assert!(again.responses.is_empty(), "{again:?}");
 }
 
 #[test]

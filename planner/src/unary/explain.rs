@@ -1,6 +1,6 @@
 //! `Explain`, and what a plan has of it.
 
-use everynode_proto::planner::v1 as wire;
+use everynode_proto::{planner::v1 as wire, serve::Work};
 use tonic::Status;
 
 use super::reader::{Reader, expand, require};
@@ -18,25 +18,31 @@ pub(super) struct Verdicts {
 }
 
 impl Verdicts {
-    /// The verdicts as far as the answer may hold them.
+    /// The verdicts.
+    ///
+    /// # Errors
+    /// `RESOURCE_EXHAUSTED` when the answer would be too large; or nobody waits for it any more.
     pub(super) fn of<'n>(
         key: &str,
         placement: &Placement,
         nodes: impl IntoIterator<Item = &'n Node>,
-        size: &mut AnswerSize,
-    ) -> Self {
+        size: &AnswerSize,
+        work: &Work,
+    ) -> Result<Self, Status> {
         let mut summary = Summary::default();
         let verdict = |node: &Node| {
+            work.check()?;
             let (verdict, reasons) = (placement.verdict(node), placement.explain(node));
             summary.add(verdict, &reasons);
-            convert::verdict(key, &node.name, verdict, reasons)
+            let verdict = convert::verdict(key, &node.name, verdict, reasons);
+            size.add(&verdict)?;
+            Ok(verdict)
         };
-        let verdicts = nodes.into_iter().map(verdict);
-        let verdicts = verdicts.take_while(|verdict| size.takes(verdict)).collect();
-        Self {
+        let verdicts = nodes.into_iter().map(verdict).collect::<Result<_, Status>>()?;
+        Ok(Self {
             verdicts,
             summary: convert::summary(key, summary),
-        }
+        })
     }
 }
 
@@ -44,30 +50,32 @@ impl Verdicts {
 ///
 /// # Errors
 /// `INVALID_ARGUMENT` when there is no `DaemonSet` or no node, `RESOURCE_EXHAUSTED` when there are too many or when the
-/// answer would be too large.
-pub fn explain(request: wire::ExplainRequest) -> Result<wire::ExplainResponse, Status> {
+/// answer would be too large; or nobody waits for the answer any more.
+pub fn explain(request: wire::ExplainRequest, work: &Work) -> Result<wire::ExplainResponse, Status> {
     let daemon_sets = expand("daemon_sets", request.daemon_sets, MAX_DAEMON_SETS)?;
     let nodes = expand("nodes", request.nodes, MAX_NODES)?;
     require("daemon_sets", daemon_sets.len())?;
     require("nodes", nodes.len())?;
     limits::check_pairs("nodes", daemon_sets.len(), nodes.len())?;
 
-    let mut reader = Reader::default();
-    let mut nodes = reader.nodes(&nodes);
+    let mut reader = Reader::new(work);
+    let mut nodes = reader.nodes(&nodes)?;
     nodes.sort_by(|a, b| a.name.cmp(&b.name));
-    let (mut response, mut size) = (wire::ExplainResponse::default(), AnswerSize::default());
-    reader.each("daemonset", &daemon_sets, |reader, object| {
+    let (mut response, size) = (wire::ExplainResponse::default(), AnswerSize::default());
+    let verdicts = reader.each("daemonset", &daemon_sets, |reader, object| {
         // The revision plays no part in placement.
         let daemon_set = reader.daemon_set(object.read("DaemonSet")?, "")?;
         let placement = Placement::new(&daemon_set);
         let key = daemon_set.key();
         reader.say(&key, &placement.problems());
-        let verdicts = Verdicts::of(&key, &placement, nodes.iter().map(AsRef::as_ref), &mut size);
-        response.verdicts.extend(verdicts.verdicts);
-        response.summaries.push(verdicts.summary);
-        Ok(())
-    });
-    size.check()?;
+        let nodes = nodes.iter().map(AsRef::as_ref);
+        Ok(Verdicts::of(&key, &placement, nodes, &size, work))
+    })?;
+    for verdicts in verdicts {
+        let Verdicts { verdicts, summary } = verdicts?;
+        response.verdicts.extend(verdicts);
+        response.summaries.push(summary);
+    }
     response.problems = reader.problems;
     Ok(response)
 }

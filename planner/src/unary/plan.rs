@@ -6,6 +6,7 @@ use everynode_proto::{
         unread::{self, Item},
     },
     planner::v1 as wire,
+    serve::Work,
 };
 use tonic::Status;
 
@@ -24,14 +25,19 @@ use crate::{
 ///
 /// # Errors
 /// `INVALID_ARGUMENT` when the `DaemonSet` is missing or can't be read, `RESOURCE_EXHAUSTED` when there are too many
-/// objects or when the answer would be too large. Nodes and pods that can't be read are problems in the answer.
-pub fn plan(request: wire::PlanRequest) -> Result<wire::PlanResponse, Status> {
+/// objects or when the answer would be too large; or nobody waits for the answer any more. Nodes and pods that can't be
+/// read are problems in the answer.
+pub fn plan(request: wire::PlanRequest, work: &Work) -> Result<wire::PlanResponse, Status> {
     let invalid = |error: FieldError| limits::invalid(&error.within("daemon_set"));
-    let mut reader = Reader::default();
-    let given = unread::expand(request.daemon_set.into_iter().collect());
-    let [object] = given.as_slice() else {
-        let message = format!("must be one DaemonSet, found {}", given.len());
-        return Err(limits::invalid(&FieldError::new("daemon_set", message)));
+    let mut reader = Reader::new(work);
+    let given = unread::expand_at_most(request.daemon_set.into_iter().collect(), 1);
+    let object = match given.as_ref().map(Vec::as_slice) {
+        Ok([object]) => object,
+        other => {
+            let found = other.map_or_else(|count| *count, <[Item]>::len);
+            let message = format!("must be one DaemonSet, found {found}");
+            return Err(limits::invalid(&FieldError::new("daemon_set", message)));
+        }
     };
     let object: facts::DaemonSet = object.read("DaemonSet").map_err(|error| invalid(error.into()))?;
     let created = object.metadata.creation_timestamp;
@@ -43,19 +49,23 @@ pub fn plan(request: wire::PlanRequest) -> Result<wire::PlanResponse, Status> {
     let pods = expand("pods", request.pods, MAX_PODS)?;
     let uid = daemon_set.uid.clone();
     let mut fleet = Fleet::with_capacity(nodes.len(), pods.len());
-    let (nodes, told) = rayon::join(|| reader.nodes(&nodes), || Told::read(&pods, &uid));
-    for node in nodes {
+    let (nodes, told) = rayon::join(|| reader.nodes(&nodes), || Told::read(&pods, &uid, work));
+    let told = told?;
+    // The nodes come one by one after the DaemonSet, so that there is a moment to stop after each.
+    fleet.daemon_set_changed(daemon_set);
+    for node in nodes? {
+        work.check()?;
         fleet.node_changed(node);
     }
     for (owner, pod) in told.pods {
+        work.check()?;
         fleet.pod_changed(&owner, pod);
     }
     reader.problems.extend(told.problems);
     let created = created.map_or_else(Millis::default, |time| Millis(time.as_millisecond()));
     let latest = created.max(told.latest);
     let now = request.now.map_or(latest, convert::millis);
-    fleet.daemon_set_changed(daemon_set);
-    let mut response = answer(&mut fleet, &uid, now, reader)?;
+    let mut response = answer(&mut fleet, &uid, now, reader, work)?;
     if being_deleted {
         // Its pods are the garbage collector's (contract A4).
         response = wire::PlanResponse {
@@ -78,8 +88,8 @@ struct Told {
 }
 
 impl Told {
-    fn read(objects: &[Item], uid: &str) -> Self {
-        let mut reader = Reader::default();
+    fn read(objects: &[Item], uid: &str, work: &Work) -> Result<Self, Status> {
+        let mut reader = Reader::new(work);
         let pods = reader.each_of_many("pod", objects, |reader, object| {
             let pod: facts::Pod = object.read("Pod")?;
             let Some(facts) = pod.facts() else {
@@ -92,12 +102,12 @@ impl Told {
             }
             let pod = convert::pod(&facts, &mut reader.strings).map_err(in_metadata)?;
             Ok((latest, Some(pod)))
-        });
-        Self {
+        })?;
+        Ok(Self {
             latest: pods.iter().map(|(latest, _)| *latest).max().unwrap_or_default(),
             pods: pods.into_iter().filter_map(|(_, pod)| pod).collect(),
             problems: reader.problems,
-        }
+        })
     }
 }
 
@@ -106,19 +116,24 @@ fn answer(
     uid: &str,
     now: Millis,
     mut reader: Reader,
+    work: &Work,
 ) -> Result<wire::PlanResponse, Status> {
-    let (mut response, mut size) = (wire::PlanResponse::default(), AnswerSize::default());
+    let (mut response, size) = (wire::PlanResponse::default(), AnswerSize::default());
     if let Some(decision) = fleet.decide(uid, now) {
-        let actions = decision.actions.iter();
-        response.actions = actions.map(|(_, action)| convert::action(0, action)).collect();
+        let action = |(_, action): &_| {
+            let action = convert::action(0, action);
+            size.add(&action)?;
+            Ok(action)
+        };
+        let actions = decision.actions.iter().map(action);
+        response.actions = actions.collect::<Result<_, Status>>()?;
         response.status = decision.status.map(convert::status);
         response.reconsider_after = convert::reconsider_after(decision.reconsider_at, now);
     }
     if let Some(known) = fleet.daemon_set(uid) {
         let key = known.daemon_set.key();
         reader.say(&key, &known.problems);
-        let verdicts = Verdicts::of(&key, &known.placement, fleet.nodes(), &mut size);
-        size.check()?;
+        let verdicts = Verdicts::of(&key, &known.placement, fleet.nodes(), &size, work)?;
         response.verdicts = verdicts.verdicts;
         response.summary = Some(verdicts.summary);
     }

@@ -6,6 +6,7 @@ use everynode_proto::{
         unread::{self, Item},
     },
     planner::v1 as wire,
+    serve::Work,
 };
 use rayon::prelude::*;
 use tonic::Status;
@@ -23,43 +24,61 @@ const NO_UID: &str = "(no uid)";
 /// So many objects are read in one go by one thread.
 const PART: usize = 256;
 
-/// Reads objects, and turns what can't be read into problems.
-#[derive(Debug, Default)]
+/// Reads objects, and turns what can't be read into problems. It stops when nobody waits for the answer any more.
+#[derive(Debug)]
 pub(super) struct Reader {
     pub(super) strings: Interner,
     pub(super) problems: Vec<wire::Problem>,
+    work: Work,
 }
 
 impl Reader {
+    /// One that has read nothing yet.
+    pub(super) fn new(work: &Work) -> Self {
+        Self {
+            strings: Interner::default(),
+            problems: Vec::new(),
+            work: work.clone(),
+        }
+    }
+
     /// Reads many objects, several at a time: reading is most of what a large call takes. Results and problems come in the
     /// order of the objects, however many threads there are.
+    ///
+    /// # Errors
+    /// Nobody waits for the answer any more.
     pub(super) fn each_of_many<T: Send>(
         &mut self,
         kind: &str,
         objects: &[Item],
         take: impl Fn(&mut Self, &Item) -> Result<T, FieldError> + Sync,
-    ) -> Vec<T> {
+    ) -> Result<Vec<T>, Status> {
+        let work = &self.work;
         let read = |(part, objects)| {
-            let mut reader = Self::default();
-            let taken = reader.each_from(part * PART, kind, objects, &take);
-            (taken, reader.problems)
+            let mut reader = Self::new(work);
+            let taken = reader.each_from(part * PART, kind, objects, &take)?;
+            Ok((taken, reader.problems))
         };
-        let parts: Vec<_> = objects.par_chunks(PART).enumerate().map(read).collect();
+        let parts = objects.par_chunks(PART).enumerate().map(read);
+        let parts: Vec<_> = parts.collect::<Result<_, Status>>()?;
         let mut taken = Vec::with_capacity(objects.len());
         for (part, problems) in parts {
             taken.extend(part);
             self.problems.extend(problems);
         }
-        taken
+        Ok(taken)
     }
 
     /// Reads objects one by one. What can't be used becomes a problem, and the others are taken all the same.
+    ///
+    /// # Errors
+    /// Nobody waits for the answer any more.
     pub(super) fn each<T>(
         &mut self,
         kind: &str,
         objects: &[Item],
         take: impl FnMut(&mut Self, &Item) -> Result<T, FieldError>,
-    ) -> Vec<T> {
+    ) -> Result<Vec<T>, Status> {
         self.each_from(0, kind, objects, take)
     }
 
@@ -70,9 +89,10 @@ impl Reader {
         kind: &str,
         objects: &[Item],
         mut take: impl FnMut(&mut Self, &Item) -> Result<T, FieldError>,
-    ) -> Vec<T> {
+    ) -> Result<Vec<T>, Status> {
         let mut taken = Vec::with_capacity(objects.len());
         for (index, object) in objects.iter().enumerate() {
+            self.work.check()?;
             match take(self, object) {
                 Ok(thing) => taken.push(thing),
                 Err(FieldError { field, message }) => self.problems.push(wire::Problem {
@@ -83,14 +103,14 @@ impl Reader {
                 }),
             }
         }
-        taken
+        Ok(taken)
     }
 
     #[expect(
         clippy::vec_box,
         reason = "a fleet keeps nodes boxed, and takes them as they are"
     )]
-    pub(super) fn nodes(&mut self, objects: &[Item]) -> Vec<Box<Node>> {
+    pub(super) fn nodes(&mut self, objects: &[Item]) -> Result<Vec<Box<Node>>, Status> {
         self.each_of_many("node", objects, Self::node)
     }
 
@@ -134,9 +154,10 @@ pub(super) fn in_metadata(error: FieldError) -> FieldError {
 
 /// The objects in a field of a request, lists replaced by their items.
 pub(super) fn expand(field: &str, objects: Vec<Unread>, limit: usize) -> Result<Vec<Item>, Status> {
-    let objects = unread::expand(objects);
-    limits::check(field, objects.len(), limit)?;
-    Ok(objects)
+    match unread::expand_at_most(objects, limit) {
+        Ok(objects) => Ok(objects),
+        Err(count) => Err(limits::too_many(field, count, limit)),
+    }
 }
 
 /// Refuses a request that holds nothing where there must be something.

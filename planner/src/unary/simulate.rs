@@ -9,6 +9,7 @@ use everynode_proto::{
         unread::Item,
     },
     planner::v1 as wire,
+    serve::Work,
 };
 use rayon::prelude::*;
 use tonic::Status;
@@ -19,9 +20,9 @@ use crate::{
     decide::{
         demand::demand,
         placement::Placement,
-        simulate::{Candidate, simulate},
+        simulate::{Candidate, Simulator},
     },
-    limits::{self, MAX_DAEMON_SETS, MAX_NODE_TEMPLATES},
+    limits::{self, AnswerSize, MAX_DAEMON_SETS, MAX_NODE_TEMPLATES},
     model::{Demand, NodeTemplate, Resources},
 };
 
@@ -32,8 +33,12 @@ const SPEC: &str = "spec.template.spec";
 ///
 /// # Errors
 /// `INVALID_ARGUMENT` when there is no `DaemonSet` or no template, or when a template of the request's own can't be used;
-/// `RESOURCE_EXHAUSTED` when there are too many. Objects that can't be read are problems in the answer.
-pub fn simulate_nodes(request: wire::SimulateNodesRequest) -> Result<wire::SimulateNodesResponse, Status> {
+/// `RESOURCE_EXHAUSTED` when there are too many or when the answer would be too large; or nobody waits for the answer any
+/// more. Objects that can't be read are problems in the answer.
+pub fn simulate_nodes(
+    request: wire::SimulateNodesRequest,
+    work: &Work,
+) -> Result<wire::SimulateNodesResponse, Status> {
     let daemon_sets = expand("daemon_sets", request.daemon_sets, MAX_DAEMON_SETS)?;
     let nodes = expand("nodes", request.nodes, MAX_NODE_TEMPLATES)?;
     let classes = expand("runtime_classes", request.runtime_classes, MAX_DAEMON_SETS)?;
@@ -43,28 +48,37 @@ pub fn simulate_nodes(request: wire::SimulateNodesRequest) -> Result<wire::Simul
     limits::check("node_templates", count, MAX_NODE_TEMPLATES)?;
     limits::check_pairs("node_templates", daemon_sets.len(), count)?;
 
-    let mut reader = Reader::default();
+    let mut reader = Reader::new(work);
     let mut templates = Vec::with_capacity(count);
     for (index, template) in request.node_templates.into_iter().enumerate() {
         let template = convert::node_template(template, &mut reader.strings)
             .map_err(|error| limits::invalid(&error.within(&format!("node_templates[{index}]"))))?;
         templates.push(template);
     }
-    templates.extend(reader.each_of_many("node", &nodes, Reader::template));
-    let overheads = reader.each("runtimeclass", &classes, Reader::overhead);
+    templates.extend(reader.each_of_many("node", &nodes, Reader::template)?);
+    let overheads = reader.each("runtimeclass", &classes, Reader::overhead)?;
     let overheads: HashMap<_, _> = overheads.into_iter().collect();
     let candidates = reader.each("daemonset", &daemon_sets, |reader, object| {
         reader.candidate(object, &overheads)
-    });
+    })?;
     let (keys, candidates): (Vec<_>, Vec<_>) = candidates.into_iter().unzip();
 
     let demands = keys.iter().zip(&candidates);
+    let size = AnswerSize::default();
     let simulated = templates.par_iter().map(|template| {
-        let simulation = simulate(&candidates, template);
-        convert::simulation(&simulation, &template.node.name, &keys)
+        let mut simulator = Simulator::new(template);
+        for candidate in &candidates {
+            work.check()?;
+            simulator.add(candidate);
+        }
+        work.check()?;
+        let simulation = simulator.finish();
+        let simulated = convert::simulation(&simulation, &template.node.name, &keys);
+        size.add(&simulated)?;
+        Ok(simulated)
     });
     Ok(wire::SimulateNodesResponse {
-        nodes: simulated.collect(),
+        nodes: simulated.collect::<Result<_, Status>>()?,
         daemon_sets: demands
             .map(|(key, candidate)| convert::demand(key, &candidate.demand))
             .collect(),

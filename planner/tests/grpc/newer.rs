@@ -99,6 +99,7 @@ impl Session {
                 identity: "executor-0".to_owned(),
                 epoch: 1,
                 protocol: 1,
+                ..Hello::default()
             }),
             facts: Vec::new(),
         };

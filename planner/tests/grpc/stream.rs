@@ -29,6 +29,7 @@ pub(super) fn first(cluster: &str, epoch: u64) -> SessionRequest {
             identity: "executor-0".into(),
             epoch,
             protocol: 1,
+            ..Hello::default()
         }),
         facts: Vec::new(),
     }
@@ -70,9 +71,15 @@ impl Executor {
         self.requests.send(request).unwrap();
     }
 
+    /// The next message but for the answer to a full sync.
     async fn next(&mut self) -> Result<Message, Status> {
-        let response = soon(self.responses.message()).await?;
-        Ok(response.expect("the stream ended").message.expect("a message"))
+        loop {
+            let response = soon(self.responses.message()).await?;
+            let message = response.expect("the stream ended").message.expect("a message");
+            if !matches!(message, Message::SyncAccepted(_)) {
+                return Ok(message);
+            }
+        }
     }
 
     pub(super) async fn plan(&mut self) -> Plan {
@@ -203,6 +210,26 @@ async fn a_session_that_cant_begin_is_refused_at_once() {
             Some("facts"),
         ),
         (first("", 9), Code::InvalidArgument, Some("hello.cluster")),
+        (
+            first(&"c".repeat(254), 9),
+            Code::InvalidArgument,
+            Some("hello.cluster"),
+        ),
+        (
+            first("c\u{1b}[2J", 9),
+            Code::InvalidArgument,
+            Some("hello.cluster"),
+        ),
+        (
+            calling_itself(&"e".repeat(3_000_000)),
+            Code::InvalidArgument,
+            Some("hello.identity"),
+        ),
+        (
+            calling_itself("a\nb"),
+            Code::InvalidArgument,
+            Some("hello.identity"),
+        ),
         (strange, Code::FailedPrecondition, None),
     ];
     let mut open = Executor::begin(&mut client, "c", 1).await;
@@ -219,6 +246,36 @@ async fn a_session_that_cant_begin_is_refused_at_once() {
     // None of them has superseded the session that was open.
     open.tell([node("a"), daemon_set(), Fact::SyncComplete(SyncComplete {})]);
     assert_eq!(open.plan().await.actions.len(), 1);
+}
+
+/// A first request of an executor of this name.
+fn calling_itself(identity: &str) -> SessionRequest {
+    let mut request = first("c", 9);
+    identity.clone_into(&mut request.hello.as_mut().unwrap().identity);
+    request
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_latest_epoch_of_all_keeps_an_executor_out_for_half_a_minute_after_it_has_left() {
+    let server = Server::start().await;
+    let mut client = server.client().await;
+    let latest = Executor::begin(&mut client, "c", u64::MAX).await;
+    let refused = Executor::open(&mut client, first("c", 7)).await.err().unwrap();
+    assert_eq!(refused.code(), Code::FailedPrecondition, "{refused}");
+    drop(latest);
+    let left = tokio::time::Instant::now();
+    let mut executor = loop {
+        match Executor::open(&mut client, first("c", 7)).await {
+            Ok(executor) => break executor,
+            Err(refused) => assert_eq!(refused.code(), Code::FailedPrecondition, "{refused}"),
+        }
+        tokio::time::sleep(std::time::Duration::from_secs(1)).await;
+    };
+    let kept_out = left.elapsed().as_secs();
+    assert!((29..=32).contains(&kept_out), "{kept_out} s");
+    assert!(matches!(executor.next().await.unwrap(), Message::Welcome(_)));
+    executor.tell([node("a"), daemon_set(), Fact::SyncComplete(SyncComplete {})]);
+    assert_eq!(executor.plan().await.actions.len(), 1);
 }
 
 #[tokio::test]

@@ -22,6 +22,18 @@ impl<T: ?Sized> Default for Pool<T> {
     }
 }
 
+impl<T: ?Sized> Pool<T> {
+    /// How many things it keeps, with those that nobody else holds any more and that have not been dropped yet.
+    pub fn len(&self) -> usize {
+        self.known.len()
+    }
+
+    /// Whether it keeps none.
+    pub fn is_empty(&self) -> bool {
+        self.known.is_empty()
+    }
+}
+
 impl<T: ?Sized + Eq + Hash> Pool<T> {
     /// The shared copy of a thing, made when there is none yet.
     pub fn share<B: std::borrow::Borrow<T> + Into<Arc<T>>>(&mut self, thing: B) -> Arc<T> {

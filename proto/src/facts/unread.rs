@@ -18,7 +18,7 @@ use serde_json::{Map, Value};
 pub use self::allowance::Allowance;
 use self::{
     allowance::Account,
-    value::{Fields, Raw},
+    value::{Fields, List, Raw},
 };
 
 /// The number of `google.protobuf.Struct`'s one field.
@@ -108,32 +108,49 @@ enum Inner {
 
 /// Replaces each list (what `kubectl get -o json` prints for several objects) by its items.
 pub fn expand(objects: Vec<Unread>) -> Vec<Item> {
-    let mut items = Vec::with_capacity(objects.len());
+    expand_at_most(objects, usize::MAX).unwrap_or_default()
+}
+
+/// Like [`expand`], for at most so many objects. An empty item has two bytes in a list and some forty in memory, so the
+/// items are counted before any of them is kept.
+///
+/// # Errors
+/// There are more; their number is returned.
+pub fn expand_at_most(objects: Vec<Unread>, most: usize) -> Result<Vec<Item>, usize> {
+    let count = |object: &Unread| object.list().map_or(1, |list| list.elements().count());
+    let count = objects.iter().map(count).sum();
+    if count > most {
+        return Err(count);
+    }
+    let mut items = Vec::with_capacity(count);
     for object in objects {
         match object.items() {
             Some(listed) => items.extend(listed),
             None => items.push(Item(Inner::Object(object))),
         }
     }
-    items
+    Ok(items)
 }
 
 impl Unread {
+    /// Its list of items, if this is a list.
+    fn list(&self) -> Option<List<'_>> {
+        let list = self.raw().get("items")?.list()?;
+        let kind = self.raw().text("kind").unwrap_or_default();
+        (kind.is_empty() || kind.ends_with("List")).then_some(list)
+    }
+
     /// The items, if this is a list.
     fn items(&self) -> Option<Vec<Item>> {
-        let kind = self.raw().text("kind").unwrap_or_default();
-        let items = self.raw().get("items").filter(Raw::is_list)?;
-        if !kind.is_empty() && !kind.ends_with("List") {
-            return None;
-        }
-        // Each item is within one of the fields, and so shares its memory.
+        let list = self.list()?;
+        // The whole list is within one of the fields, and so each item shares that one's memory.
+        let holds = |field: &&Bytes| field.as_ptr_range().contains(&list.encoded().as_ptr());
+        let field = self.fields.iter().find(holds);
         let shared = |slice: &[u8]| {
-            let holds = |field: &&Bytes| field.as_ptr_range().contains(&slice.as_ptr());
-            let field = self.fields.iter().find(holds);
             field.map_or_else(|| Bytes::copy_from_slice(slice), |field| field.slice_ref(slice))
         };
         let listed = |encoded: &[u8]| Item(Inner::Listed(shared(encoded)));
-        items.elements().map(|elements| elements.map(listed).collect())
+        Some(list.elements().map(listed).collect())
     }
 
     fn raw(&self) -> Raw<'_> {

@@ -1,22 +1,68 @@
 //! Work that takes a while.
 
+use std::sync::{
+    Arc,
+    atomic::{AtomicBool, Ordering},
+};
+
 use prost::Message;
 use tokio_util::task::AbortOnDropHandle;
 use tonic::{Request, Response, Status};
 
 use super::{Leave, refusal};
 
+/// A call's work, as whoever does it sees it: whether anybody still waits for the answer.
+///
+/// What takes longer than a moment asks again and again, and stops when nobody waits: a deadline that has passed would
+/// otherwise leave the processor to a caller who has gone.
+#[derive(Debug, Clone, Default)]
+pub struct Work {
+    is_pointless: Arc<AtomicBool>,
+}
+
+impl Work {
+    /// Work whose answer is waited for until it is there.
+    pub fn unbounded() -> Self {
+        Self::default()
+    }
+
+    /// Whether to go on. Cheap enough to be asked for each object.
+    ///
+    /// # Errors
+    /// `CANCELLED`, which nobody hears: the caller has gone, or the call's deadline has passed.
+    pub fn check(&self) -> Result<(), Status> {
+        if self.is_pointless.load(Ordering::Relaxed) {
+            return Err(Status::cancelled("nobody waits for the answer any more"));
+        }
+        Ok(())
+    }
+
+    /// Makes the work pointless when it is dropped.
+    fn awaited(&self) -> Awaited {
+        Awaited(self.clone())
+    }
+}
+
+/// Somebody waits for the work's answer.
+struct Awaited(Work);
+
+impl Drop for Awaited {
+    fn drop(&mut self) {
+        self.0.is_pointless.store(true, Ordering::Relaxed);
+    }
+}
+
 /// Answers a request by work that takes a while, where it doesn't hold up streams: on a thread for it, at most as much of
 /// such work at the same time as there are processors.
 ///
-/// The call counts until the work has ended, even when its caller has gone or its deadline has passed; what hasn't begun
-/// by then never begins.
+/// The call counts until the work has ended, even when its caller has gone or its deadline has passed. What hasn't begun
+/// by then never begins, and what has begun is told by its [`Work`] that it may stop.
 ///
 /// # Errors
 /// Those of the work; `RESOURCE_EXHAUSTED` when the answer is larger than a message may be, `INTERNAL` when the work panics.
 pub async fn in_background<Q, A>(
     mut request: Request<Q>,
-    work: impl FnOnce(Q) -> Result<A, Status> + Send + 'static,
+    work: impl FnOnce(Q, &Work) -> Result<A, Status> + Send + 'static,
 ) -> Result<Response<A>, Status>
 where
     Q: Send + 'static,
@@ -28,8 +74,11 @@ where
         None => None,
     };
     let request = request.into_inner();
+    let handle = Work::default();
+    // Dropped with this future: when the caller has gone, or the deadline has passed.
+    let _awaited = handle.awaited();
     let work = tokio::task::spawn_blocking(move || {
-        let answer = work(request);
+        let answer = work(request, &handle);
         // The memory of the request goes back with the request; the place is kept until the answer has gone out.
         (answer, leave.map(Leave::into_place), processor)
     });
@@ -47,4 +96,42 @@ where
     // No other work begins before there is room for this answer, or answers would heap up that nobody counts.
     drop(processor);
     Ok(Response::new(answer))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use tokio::sync::oneshot;
+
+    use super::*;
+    use crate::executor::v1::GetInfoResponse;
+
+    #[tokio::test]
+    async fn work_learns_that_nobody_waits_for_it_any_more() {
+        let (begin, has_begun) = oneshot::channel();
+        let (end, has_ended) = oneshot::channel();
+        let call = tokio::spawn(in_background(Request::new(()), move |(), work| {
+            begin.send(()).unwrap();
+            while work.check().is_ok() {
+                std::thread::yield_now();
+            }
+            end.send(()).unwrap();
+            Ok(GetInfoResponse::default())
+        }));
+        has_begun.await.unwrap();
+        call.abort();
+        let ended = tokio::time::timeout(Duration::from_secs(20), has_ended).await;
+        ended.expect("the work doesn't hear of it").unwrap();
+    }
+
+    #[tokio::test]
+    async fn work_that_is_waited_for_goes_on() {
+        let answer = in_background(Request::new(()), |(), work| {
+            work.check()?;
+            Ok(GetInfoResponse::default())
+        });
+        answer.await.unwrap();
+        Work::unbounded().check().unwrap();
+    }
 }

@@ -76,7 +76,7 @@ impl ExecutorService for Fake {
 
     async fn explain(&self, request: Request<ExplainRequest>) -> Result<Response<ExplainResponse>, Status> {
         let this = self.clone();
-        in_background(request, move |_| {
+        in_background(request, move |_, _| {
             this.entered.add_permits(1);
             let _ = this.work.lock().unwrap_or_else(PoisonError::into_inner).recv();
             Ok(ExplainResponse::default())
@@ -89,7 +89,7 @@ impl ExecutorService for Fake {
         &self,
         request: Request<GetNodeOverheadRequest>,
     ) -> Result<Response<GetNodeOverheadResponse>, Status> {
-        in_background(request, |request| match request.node.as_str() {
+        in_background(request, |request, _| match request.node.as_str() {
             "panic" => panic!("as asked"),
             length => Ok(GetNodeOverheadResponse {
                 allocatable: [("cpu".to_owned(), text(length))].into(),

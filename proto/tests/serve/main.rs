@@ -70,7 +70,7 @@ impl ExecutorService for Fake {
     }
 
     async fn explain(&self, request: Request<ExplainRequest>) -> Result<Response<ExplainResponse>, Status> {
-        in_background(request, |_| {
+        in_background(request, |_, _| {
             Ok(ExplainResponse {
                 placements: vec![Placement::default(); 1024 * 1024],
                 ..ExplainResponse::default()

@@ -1,9 +1,9 @@
 //! Requirements as they are parsed. Mirrors `nodeSelectorRequirementsAsSelector` and its field counterpart.
 
-use super::{Check, NAME_FIELD, Subject, SyntaxError, Test};
+use super::{Check, NAME_FIELD, Subject, SyntaxError, Test, Values};
 use crate::{
     decide::labels,
-    model::{LabelKey, Requirement, Text},
+    model::{LabelKey, Requirement},
 };
 
 /// A requirement over labels.
@@ -29,12 +29,12 @@ pub(super) fn expression(requirement: &Requirement) -> Result<Check, SyntaxError
             format!("must be empty for operator {operator}"),
         )),
     };
-    let some = |test: fn(Vec<Text>) -> Test| match values.as_slice() {
+    let some = |test: fn(Values) -> Test| match values.as_slice() {
         [] => Err(SyntaxError::new(
             "values",
             format!("must not be empty for operator {operator}"),
         )),
-        [..] => Ok(test(values.clone())),
+        [..] => Ok(test(Values::new(values.clone()))),
     };
     let integer = |test: fn(i64) -> Test| {
         let [value] = values.as_slice() else {
@@ -85,8 +85,8 @@ pub(super) fn field(requirement: &Requirement) -> Result<Check, SyntaxError> {
         ));
     };
     let test = match requirement.operator.as_ref() {
-        "In" => Test::In(vec![value.clone()]),
-        "NotIn" => Test::NotIn(vec![value.clone()]),
+        "In" => Test::In(Values::new(vec![value.clone()])),
+        "NotIn" => Test::NotIn(Values::new(vec![value.clone()])),
         other => {
             return Err(SyntaxError::new(
                 "operator",

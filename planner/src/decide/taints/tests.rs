@@ -1,3 +1,5 @@
+use proptest::prelude::*;
+
 use super::*;
 use crate::testing::{taint, toleration};
 
@@ -34,8 +36,9 @@ fn p4_only_no_schedule_and_no_execute_count() {
     #[track_caller]
     fn check(taints: &[&str], expected: &[Effect]) {
         let taints: Vec<_> = taints.iter().map(|text| taint(text)).collect();
-        let tolerations = [toleration(["a", "Exists", "", "NoSchedule"])];
-        let effects: Vec<_> = untolerated(&taints, &tolerations)
+        let tolerations = Tolerations::new(vec![toleration(["a", "Exists", "", "NoSchedule"])]);
+        let effects: Vec<_> = tolerations
+            .untolerated(&taints)
             .map(|(_, effect)| effect)
             .collect();
         assert_eq!(effects, expected, "{taints:?}");
@@ -78,4 +81,48 @@ fn p1_every_pod_tolerates_its_nodes_troubles_and_on_the_host_network_a_missing_o
     assert_eq!(names(false), always);
     let network = ["node.kubernetes.io/network-unavailable:NoSchedule"];
     assert_eq!(names(true), [&always[..], &network[..]].concat());
+}
+
+/// One of a few texts, so that tolerations and taints often meet.
+fn one_of(texts: &'static [&'static str]) -> impl Strategy<Value = &'static str> {
+    proptest::sample::select(texts)
+}
+
+const KEYS: &[&str] = &["", "a", "b"];
+const VALUES: &[&str] = &["", "1", "2"];
+const EFFECTS: &[&str] = &["", "NoSchedule", "NoExecute", "PreferNoSchedule", "Unheard"];
+
+proptest! {
+    #[test]
+    fn an_index_of_many_tolerations_says_what_each_of_them_says(
+        tolerations in proptest::collection::vec(
+            (one_of(KEYS), one_of(&["", "Equal", "Exists", "Gt"]), one_of(VALUES), one_of(EFFECTS)),
+            0..4,
+        ),
+        taints in proptest::collection::vec((one_of(KEYS), one_of(VALUES), one_of(EFFECTS)), 0..8),
+    ) {
+        let tolerations = tolerations.into_iter();
+        let mut list: Vec<_> = tolerations
+            .map(|(key, operator, value, effect)| toleration([key, operator, value, effect]))
+            .collect();
+        // Others that admit nothing of this make them many.
+        list.extend((0..=FEW).map(|number| toleration([&format!("k{number}"), "Exists", "", ""])));
+        let taints: Vec<_> = taints
+            .into_iter()
+            .map(|(key, value, effect)| Taint {
+                key: key.into(),
+                value: value.into(),
+                effect: effect.into(),
+            })
+            .collect();
+        let tolerations = Tolerations::new(list.clone());
+        prop_assert!(!tolerations.index.is_empty());
+        let found: Vec<_> = tolerations.untolerated(&taints).collect();
+        let plain: Vec<_> = taints
+            .iter()
+            .filter_map(|taint| Effect::of(taint).map(|effect| (taint, effect)))
+            .filter(|(taint, _)| !list.iter().any(|toleration| tolerates(toleration, taint)))
+            .collect();
+        prop_assert_eq!(found, plain);
+    }
 }

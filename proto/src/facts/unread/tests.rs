@@ -253,3 +253,32 @@ fn nothing_is_read_beyond_the_allowance() {
     assert!(refused.message.contains("memory"), "{refused:?}");
     assert!(allowance.is_exhausted());
 }
+
+/// A list of so many nodes among as many other fields.
+fn list_among_fields(count: usize) -> Unread {
+    let mut object = Map::new();
+    for number in 0..count {
+        object.insert(format!("field-{number}"), Value::Null);
+    }
+    object.insert("kind".to_owned(), "List".into());
+    object.insert("items".to_owned(), vec![json!({"kind": "Node"}); count].into());
+    Unread::from(&object)
+}
+
+#[test]
+fn many_items_among_many_fields_take_time_in_proportion_to_their_number() {
+    let list = list_among_fields(200_000);
+    let begun = std::time::Instant::now();
+    let items = expand(vec![list]);
+    // To look for each item in each field would take minutes.
+    assert!(begun.elapsed().as_secs() < 10, "it took {:?}", begun.elapsed());
+    assert_eq!(items.len(), 200_000);
+    assert_eq!(items[199_999].kind(), Some("Node"));
+}
+
+#[test]
+fn more_items_than_are_wanted_are_counted_and_not_kept() {
+    let objects = || vec![list_among_fields(5), unread(&json!({"kind": "Node"}))];
+    assert_eq!(expand_at_most(objects(), 6).unwrap().len(), 6);
+    assert_eq!(expand_at_most(objects(), 5).unwrap_err(), 6);
+}

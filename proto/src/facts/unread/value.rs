@@ -181,6 +181,23 @@ pub(super) struct Raw<'a> {
     account: Option<&'a Account<'a>>,
 }
 
+/// A list, as encoded.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct List<'a>(&'a [u8]);
+
+impl<'a> List<'a> {
+    /// As it is encoded.
+    pub(super) fn encoded(&self) -> &'a [u8] {
+        self.0
+    }
+
+    /// The elements, each as encoded, up to where it can't be read any further.
+    pub(super) fn elements(&self) -> impl Iterator<Item = &'a [u8]> + use<'a> {
+        let mut encoded = self.0;
+        std::iter::from_fn(move || next_element(&mut encoded)?.ok())
+    }
+}
+
 /// How a reader that knows an object's fields is told their names.
 #[derive(Debug, Clone, Copy, Default)]
 enum Names {
@@ -296,18 +313,12 @@ impl<'a> Raw<'a> {
         }
     }
 
-    /// Whether it is a list.
-    pub(super) fn is_list(&self) -> bool {
-        matches!(self.kind(), Ok(Kind::List(_)))
-    }
-
-    /// The elements of a list, each as encoded, up to where it can't be read any further.
-    pub(super) fn elements(&self) -> Option<impl Iterator<Item = &'a [u8]> + use<'a>> {
-        let Ok(Kind::List(mut encoded)) = self.kind() else {
-            return None;
-        };
-        let element = move || next_element(&mut encoded)?.ok();
-        Some(std::iter::from_fn(element))
+    /// The list that it is, if it is one.
+    pub(super) fn list(&self) -> Option<List<'a>> {
+        match self.kind() {
+            Ok(Kind::List(encoded)) => Some(List(encoded)),
+            Ok(_) | Err(_) => None,
+        }
     }
 
     fn within(&self, encoded: &'a [u8]) -> Self {

@@ -1,0 +1,58 @@
+//! The values of an In or a `NotIn`.
+
+use hashbrown::HashSet;
+
+use crate::model::{Text, same};
+
+/// Up to so many values are compared one by one, which is faster than a look-up.
+const FEW: usize = 16;
+
+/// Values in the order in which they were written.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Values {
+    list: Vec<Text>,
+    /// The same values, when there are more than a few.
+    index: HashSet<Text>,
+}
+
+impl Values {
+    /// Indexes values.
+    pub(super) fn new(list: Vec<Text>) -> Self {
+        let index = if list.len() > FEW {
+            list.iter().cloned().collect()
+        } else {
+            HashSet::new()
+        };
+        Self { list, index }
+    }
+
+    /// Whether this is one of them.
+    pub(super) fn contains(&self, value: &Text) -> bool {
+        if self.index.is_empty() {
+            self.list.iter().any(|known| same(known, value))
+        } else {
+            self.index.contains(value)
+        }
+    }
+
+    /// The values.
+    pub(super) fn to_vec(&self) -> Vec<Text> {
+        self.list.clone()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn few_values_and_many_are_found() {
+        for count in [0, 1, FEW, FEW + 1, 10 * FEW] {
+            let list: Vec<_> = (0..count).map(|number| Text::from(number.to_string())).collect();
+            let values = Values::new(list.clone());
+            assert!(list.iter().all(|value| values.contains(value)), "{count}");
+            assert!(!values.contains(&"other".into()), "{count}");
+            assert_eq!(values.to_vec(), list);
+        }
+    }
+}

@@ -1,0 +1,69 @@
+//! The first request of a stream.
+
+use everynode_proto::planner::v1::{Hello, SessionRequest};
+use tonic::Status;
+
+use super::PROTOCOL;
+use crate::{
+    convert::FieldError,
+    limits::{self, MAX_NAME_BYTES},
+};
+
+/// The most capabilities that an executor may name.
+const MAX_CAPABILITIES: usize = 64;
+
+/// Reads the first request of a stream.
+///
+/// The cluster's name and the executor's are kept and logged for as long as the session lasts, so they are held to what
+/// such names look like.
+///
+/// # Errors
+/// `INVALID_ARGUMENT` when `hello` or one of its fields is missing or can't be used, `FAILED_PRECONDITION` for another
+/// protocol.
+pub fn hello(request: &SessionRequest) -> Result<&Hello, Status> {
+    let invalid = |field: &str, message: &str| limits::invalid(&FieldError::new(field, message));
+    let hello = request
+        .hello
+        .as_ref()
+        .ok_or_else(|| invalid("hello", "must be in the first request of a session"))?;
+    for (field, value) in [
+        ("hello.cluster", &hello.cluster),
+        ("hello.identity", &hello.identity),
+    ] {
+        if value.is_empty() {
+            return Err(invalid(field, "must not be empty"));
+        }
+        if let Some(fault) = fault(value) {
+            return Err(invalid(field, &fault));
+        }
+    }
+    let count = hello.capabilities.len();
+    if count > MAX_CAPABILITIES {
+        let message = format!("must name at most {MAX_CAPABILITIES}, found {count}");
+        return Err(invalid("hello.capabilities", &message));
+    }
+    for (index, capability) in hello.capabilities.iter().enumerate() {
+        if let Some(fault) = fault(capability) {
+            return Err(invalid(&format!("hello.capabilities[{index}]"), &fault));
+        }
+    }
+    if hello.protocol != PROTOCOL {
+        let message = format!(
+            "this planner speaks session protocol {PROTOCOL}, the executor {}; upgrade the older of the two",
+            hello.protocol
+        );
+        return Err(Status::failed_precondition(message));
+    }
+    Ok(hello)
+}
+
+/// What is wrong with a name, if anything. The name itself isn't repeated.
+fn fault(name: &str) -> Option<String> {
+    let bytes = name.len();
+    if bytes > MAX_NAME_BYTES {
+        return Some(format!("must have at most {MAX_NAME_BYTES} bytes, found {bytes}"));
+    }
+    name.chars()
+        .any(char::is_control)
+        .then(|| "must not have control characters".to_owned())
+}

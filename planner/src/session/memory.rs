@@ -1,0 +1,123 @@
+//! How much all sessions of a planner may remember together.
+
+use std::sync::{
+    Arc,
+    atomic::{AtomicUsize, Ordering},
+};
+
+use everynode_proto::serve::refusal;
+use tonic::Status;
+
+/// Shares grow and shrink in steps of this size, so that sessions that run side by side seldom meet.
+const STEP: usize = 64 * 1024;
+
+/// The memory of all sessions.
+#[derive(Debug, Clone)]
+pub struct SessionMemory(Arc<Inner>);
+
+#[derive(Debug)]
+struct Inner {
+    limit: usize,
+    used: AtomicUsize,
+}
+
+impl Default for SessionMemory {
+    fn default() -> Self {
+        Self::new(Self::DEFAULT_LIMIT)
+    }
+}
+
+impl SessionMemory {
+    /// The limit when none is given: 512 MiB, some ten times what a session of 5,000 nodes and 50 `DaemonSet`s takes.
+    pub const DEFAULT_LIMIT: usize = 512 * 1024 * 1024;
+
+    /// Memory of which sessions may take so many bytes together.
+    pub fn new(limit: usize) -> Self {
+        Self(Arc::new(Inner {
+            limit,
+            used: AtomicUsize::new(0),
+        }))
+    }
+
+    /// The share of a session that remembers nothing yet.
+    pub fn share(&self) -> Share {
+        Share {
+            memory: self.clone(),
+            held: 0,
+        }
+    }
+}
+
+/// One session's share. It is given back when it is dropped.
+#[derive(Debug)]
+pub struct Share {
+    memory: SessionMemory,
+    held: usize,
+}
+
+impl Default for Share {
+    fn default() -> Self {
+        SessionMemory::default().share()
+    }
+}
+
+impl Share {
+    /// Makes the share as large as what the session remembers now.
+    ///
+    /// # Errors
+    /// `RESOURCE_EXHAUSTED` when all sessions together would take more than they may.
+    pub fn hold(&mut self, bytes: usize) -> Result<(), Status> {
+        let wanted = bytes.div_ceil(STEP).saturating_mul(STEP);
+        let Inner { limit, used } = &*self.memory.0;
+        if wanted <= self.held {
+            used.fetch_sub(self.held - wanted, Ordering::Relaxed);
+            self.held = wanted;
+            return Ok(());
+        }
+        let more = wanted - self.held;
+        let grown = |used: usize| used.checked_add(more).filter(|used| used <= limit);
+        if used
+            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, grown)
+            .is_err()
+        {
+            let message = format!(
+                "the facts of all sessions of this planner would take more than {limit} bytes together; raise \
+                 --max-session-memory, or close other sessions"
+            );
+            return Err(refusal::too_many("facts", &message));
+        }
+        self.held = wanted;
+        Ok(())
+    }
+}
+
+impl Drop for Share {
+    fn drop(&mut self) {
+        self.memory.0.used.fetch_sub(self.held, Ordering::Relaxed);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tonic::Code;
+
+    use super::*;
+
+    #[test]
+    fn sessions_share_one_limit_and_give_back_what_they_no_longer_hold() {
+        let memory = SessionMemory::new(10 * STEP);
+        let (mut one, mut other) = (memory.share(), memory.share());
+        one.hold(6 * STEP).unwrap();
+        let status = other.hold(5 * STEP).unwrap_err();
+        assert_eq!(status.code(), Code::ResourceExhausted);
+        assert!(status.message().contains("--max-session-memory"), "{status}");
+        other.hold(4 * STEP).unwrap();
+        one.hold(5 * STEP).unwrap();
+        other.hold(5 * STEP).unwrap();
+        drop(one);
+        other.hold(10 * STEP).unwrap();
+        assert!(other.hold(10 * STEP + 1).is_err());
+        drop(other);
+        assert_eq!(memory.0.used.load(Ordering::Relaxed), 0);
+    }
+}

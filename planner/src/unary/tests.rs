@@ -1,0 +1,95 @@
+//! Calls end when nobody waits for them any more.
+
+use everynode_proto::{
+    facts::Unread,
+    planner::v1::{ExplainRequest, NodeTemplate, PlanRequest, SimulateNodesRequest},
+    serve::{Work, in_background},
+};
+use prost::Message;
+use serde_json::{Value, json};
+use std::time::Duration;
+use tokio::sync::oneshot;
+use tonic::{Code, Request, Status};
+
+/// Far longer than it takes to stop.
+const PATIENCE: Duration = Duration::from_mins(1);
+
+fn unread(object: &Value) -> Unread {
+    object.as_object().unwrap().into()
+}
+
+/// A `DaemonSet` of which it takes long to say that it runs on a node: only the last of its terms matches.
+fn daemon_set(terms: usize) -> Unread {
+    let term =
+        |operator: &str, key: String| json!({"matchExpressions": [{"key": key, "operator": operator}]});
+    let mut terms: Vec<_> = (0..terms)
+        .map(|number| term("Exists", format!("k{number}")))
+        .collect();
+    terms.push(term("DoesNotExist", "absent".to_owned()));
+    let required = json!({"requiredDuringSchedulingIgnoredDuringExecution": {"nodeSelectorTerms": terms}});
+    let spec = json!({"affinity": {"nodeAffinity": required}});
+    unread(&json!({
+        "kind": "DaemonSet",
+        "metadata": {"name": "agent", "namespace": "default"},
+        "spec": {"selector": {"matchLabels": {"a": "b"}}, "template": {"spec": spec}},
+    }))
+}
+
+fn nodes(count: usize) -> Vec<Unread> {
+    let node = |number| unread(&json!({"kind": "Node", "metadata": {"name": format!("node-{number}")}}));
+    (0..count).map(node).collect()
+}
+
+/// The caller goes when the work has just begun, and the work ends without an answer.
+async fn check_stops<Q: Send + 'static, A: Message + 'static>(
+    request: Q,
+    answer: impl FnOnce(Q, &Work) -> Result<A, Status> + Send + 'static,
+) {
+    let (begin, has_begun) = oneshot::channel();
+    let (end, has_ended) = oneshot::channel();
+    let call = tokio::spawn(in_background(Request::new(request), move |request, work| {
+        begin.send(()).unwrap();
+        let answer = answer(request, work);
+        end.send(answer.as_ref().map(|_| ()).map_err(Status::code))
+            .unwrap();
+        answer
+    }));
+    has_begun.await.unwrap();
+    call.abort();
+    let ended = tokio::time::timeout(PATIENCE, has_ended).await;
+    let ended = ended.expect("the work goes on for nobody").unwrap();
+    assert_eq!(ended, Err(Code::Cancelled));
+}
+
+#[tokio::test]
+async fn explain_stops_when_its_caller_has_gone() {
+    let request = ExplainRequest {
+        daemon_sets: vec![daemon_set(5_000)],
+        nodes: nodes(20_000),
+    };
+    check_stops(request, super::explain).await;
+}
+
+#[tokio::test]
+async fn plan_stops_when_its_caller_has_gone() {
+    let request = PlanRequest {
+        daemon_set: Some(daemon_set(5_000)),
+        nodes: nodes(20_000),
+        ..PlanRequest::default()
+    };
+    check_stops(request, super::plan).await;
+}
+
+#[tokio::test]
+async fn simulate_nodes_stops_when_its_caller_has_gone() {
+    let template = |number| NodeTemplate {
+        name: format!("template-{number}"),
+        ..NodeTemplate::default()
+    };
+    let request = SimulateNodesRequest {
+        daemon_sets: vec![daemon_set(5_000); 2],
+        node_templates: (0..10_000).map(template).collect(),
+        ..SimulateNodesRequest::default()
+    };
+    check_stops(request, super::simulate_nodes).await;
+}

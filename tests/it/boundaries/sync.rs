@@ -1,0 +1,67 @@
+//! A tenant's large objects don't keep the planner from everybody else's.
+
+use std::time::Duration;
+
+use everynode_tests::daemonsets::DaemonSetBuilder;
+use everynode_tests::shared::fresh_namespace;
+use everynode_tests::wait::eventually;
+use serde_json::json;
+
+use crate::world::{DEADLINE, World};
+
+/// Together they are beyond the largest message that a planner takes.
+const LARGE: usize = 55;
+/// How long it takes to create them.
+const CREATED: Duration = Duration::from_mins(3);
+
+/// A `DaemonSet` of some 1.37 MB, nearly all of it values of a node affinity, which fit no node.
+fn large(name: &str) -> DaemonSetBuilder {
+    let values: Vec<_> = (0..20_700).map(|number| format!("{number:0>63}")).collect();
+    let requirement = json!({"key": "example.com/none", "operator": "In", "values": values});
+    let terms = json!([{"matchExpressions": [requirement]}]);
+    let required = json!({"requiredDuringSchedulingIgnoredDuringExecution": {"nodeSelectorTerms": terms}});
+    DaemonSetBuilder::new(name).pod_spec(&json!({"affinity": {"nodeAffinity": required}}))
+}
+
+#[tokio::test]
+async fn large_daemon_sets_of_one_tenant_stop_nobody_elses() {
+    let mut world = World::new(2).await;
+    let tenant = fresh_namespace(&world.client).await.unwrap();
+    for number in 0..LARGE {
+        large(&format!("large-{number}"))
+            .create(&world.client, &tenant)
+            .await
+            .unwrap();
+    }
+    // Those that are large are served as well: each has its history written, and its counters.
+    let last = format!("large-{}", LARGE - 1);
+    let sets = kube::Api::<k8s_openapi::api::apps::v1::DaemonSet>::namespaced(world.client.clone(), &tenant);
+    let served = eventually(CREATED, "the last of them to be served", async || {
+        let status = sets.get(&last).await?.status.unwrap_or_default();
+        anyhow::ensure!(status.observed_generation == Some(1), "{status:?}");
+        Ok(())
+    });
+    served
+        .await
+        .unwrap_or_else(|error| panic!("{error:#}\n{}", world.logs()));
+
+    // The next executor tells all of them at once.
+    world.hand_over(&[]).await;
+    let (status, body) = world.executor.get("/readyz").await.unwrap();
+    assert_eq!(status, 200, "{body}");
+    let log = std::fs::read_to_string(world.executor.log()).unwrap();
+    assert!(log.contains("planner has accepted the full sync"), "{log}");
+    world.create(DaemonSetBuilder::new("agent")).await;
+    world.everywhere("agent").await;
+    let losses = world
+        .executor
+        .metric("everynode_executor_planner_losses_total", "")
+        .await;
+    assert_eq!(losses.unwrap(), 0.0, "the planner has ended a session");
+    let ready = eventually(DEADLINE, "the executor to stay ready", async || {
+        let (status, body) = world.executor.get("/readyz").await?;
+        anyhow::ensure!(status == 200, "{status}: {body}");
+        Ok(())
+    });
+    ready.await.unwrap();
+}
