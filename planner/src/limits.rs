@@ -2,7 +2,11 @@
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use everynode_proto::{codec::MAX_FACTS, planner::v1::Limits, serve, serve::refusal};
+use everynode_proto::{
+    codec::MAX_FACTS,
+    planner::v1::Limits,
+    serve::{self, Work, refusal},
+};
 use prost::Message;
 use tonic::Status;
 
@@ -79,24 +83,37 @@ pub fn check_pairs(field: &str, daemon_sets: usize, nodes: usize) -> Result<(), 
 
 /// How large an answer has become. One that is larger than a message may be isn't made to its end: what a request of
 /// many taints and terms asks for could be a hundred times as large.
-#[derive(Debug, Default)]
-pub struct AnswerSize {
+#[derive(Debug)]
+pub struct AnswerSize<'a> {
     /// Several threads may make parts of one answer.
     bytes: AtomicUsize,
+    work: &'a Work,
 }
 
-impl AnswerSize {
+/// A part of an answer takes up to so many times as much memory as bytes when it is encoded.
+const MEMORY_OF_ANSWERS: usize = 4;
+
+impl<'a> AnswerSize<'a> {
+    /// The size of an answer that nothing has been added to.
+    pub fn of(work: &'a Work) -> Self {
+        Self {
+            bytes: AtomicUsize::new(0),
+            work,
+        }
+    }
+
     /// Counts a part of the answer.
     ///
     /// # Errors
-    /// `RESOURCE_EXHAUSTED` when the answer isn't small enough any more to go on.
+    /// `RESOURCE_EXHAUSTED` when the answer isn't small enough any more to go on, or there is no memory for it; or nobody waits
+    /// for it any more.
     pub fn add(&self, part: &impl Message) -> Result<(), Status> {
         let bytes = part.encoded_len();
         let before = self.bytes.fetch_add(bytes, Ordering::Relaxed);
-        if before.saturating_add(bytes) <= MAX_MESSAGE_BYTES {
-            return Ok(());
+        if before.saturating_add(bytes) > MAX_MESSAGE_BYTES {
+            return Err(refusal::answer_too_large(MAX_MESSAGE_BYTES));
         }
-        Err(refusal::answer_too_large(MAX_MESSAGE_BYTES))
+        self.work.answers(bytes.saturating_mul(MEMORY_OF_ANSWERS))
     }
 }
 

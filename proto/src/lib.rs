@@ -5,6 +5,7 @@
 //! - [`facts`]: the one place that reads Kubernetes JSON, and the way from there to the wire's facts. The executor's
 //!   watches and the planner's unary calls both go through it, so a fact means the same in both.
 //! - `testing`: what the tests of the wire share; not in any program.
+//! - [`allowance`]: memory that somebody may take while they work.
 //! - [`codec`]: how messages are read from the wire; [`weight`]: how much memory they take then.
 //! - [`serve`]: how both programs serve their services: limits, deadlines, health, reflection, shutdown.
 //! - [`tls`] holds certificates: who both programs are, and whom they trust.
@@ -13,6 +14,7 @@
 //!
 //! No rule lives here: what follows from a fact is the planner's to say.
 
+pub mod allowance;
 pub mod answers;
 pub mod codec;
 pub mod facts;

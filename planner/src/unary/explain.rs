@@ -26,7 +26,7 @@ impl Verdicts {
         key: &str,
         placement: &Placement,
         nodes: impl IntoIterator<Item = &'n Node>,
-        size: &AnswerSize,
+        size: &AnswerSize<'_>,
         work: &Work,
     ) -> Result<Self, Status> {
         let mut summary = Summary::default();
@@ -61,10 +61,10 @@ pub fn explain(request: wire::ExplainRequest, work: &Work) -> Result<wire::Expla
     let mut reader = Reader::new(work);
     let mut nodes = reader.nodes(&nodes)?;
     nodes.sort_by(|a, b| a.name.cmp(&b.name));
-    let (mut response, size) = (wire::ExplainResponse::default(), AnswerSize::default());
+    let (mut response, size) = (wire::ExplainResponse::default(), AnswerSize::of(work));
     let verdicts = reader.each("daemonset", &daemon_sets, |reader, object| {
         // The revision plays no part in placement.
-        let daemon_set = reader.daemon_set(object.read("DaemonSet")?, "")?;
+        let daemon_set = reader.daemon_set(reader.read(object, "DaemonSet")?, "")?;
         let placement = Placement::new(&daemon_set);
         let key = daemon_set.key();
         reader.say(&key, &placement.problems());

@@ -39,7 +39,13 @@ pub fn plan(request: wire::PlanRequest, work: &Work) -> Result<wire::PlanRespons
             return Err(limits::invalid(&FieldError::new("daemon_set", message)));
         }
     };
-    let object: facts::DaemonSet = object.read("DaemonSet").map_err(|error| invalid(error.into()))?;
+    let object: facts::DaemonSet = match reader.read(object, "DaemonSet") {
+        Ok(object) => object,
+        Err(error) => {
+            work.check()?;
+            return Err(invalid(error));
+        }
+    };
     let created = object.metadata.creation_timestamp;
     let being_deleted = object.metadata.deletion_timestamp.is_some();
     let revision = request.update_revision.unwrap_or_default();
@@ -91,7 +97,7 @@ impl Told {
     fn read(objects: &[Item], uid: &str, work: &Work) -> Result<Self, Status> {
         let mut reader = Reader::new(work);
         let pods = reader.each_of_many("pod", objects, |reader, object| {
-            let pod: facts::Pod = object.read("Pod")?;
+            let pod: facts::Pod = reader.read(object, "Pod")?;
             let Some(facts) = pod.facts() else {
                 return Ok((Millis::default(), None));
             };
@@ -118,7 +124,7 @@ fn answer(
     mut reader: Reader,
     work: &Work,
 ) -> Result<wire::PlanResponse, Status> {
-    let (mut response, size) = (wire::PlanResponse::default(), AnswerSize::default());
+    let (mut response, size) = (wire::PlanResponse::default(), AnswerSize::of(work));
     if let Some(decision) = fleet.decide(uid, now) {
         let action = |(_, action): &_| {
             let action = convert::action(0, action);

@@ -9,6 +9,7 @@ use everynode_proto::{
     serve::Work,
 };
 use rayon::prelude::*;
+use serde::de::DeserializeOwned;
 use tonic::Status;
 
 use crate::{
@@ -95,12 +96,16 @@ impl Reader {
             self.work.check()?;
             match take(self, object) {
                 Ok(thing) => taken.push(thing),
-                Err(FieldError { field, message }) => self.problems.push(wire::Problem {
-                    code: wire::ProblemCode::Malformed.into(),
-                    object: format!("{kind} {}", object.name(first + index)),
-                    field,
-                    message,
-                }),
+                Err(FieldError { field, message }) => {
+                    // It is no fault of the object when there was no memory to read it.
+                    self.work.check()?;
+                    self.problems.push(wire::Problem {
+                        code: wire::ProblemCode::Malformed.into(),
+                        object: format!("{kind} {}", object.name(first + index)),
+                        field,
+                        message,
+                    });
+                }
             }
         }
         Ok(taken)
@@ -114,8 +119,13 @@ impl Reader {
         self.each_of_many("node", objects, Self::node)
     }
 
+    /// Reads an object as what it should be, within the memory that the call may take.
+    pub(super) fn read<T: DeserializeOwned>(&self, object: &Item, kind: &str) -> Result<T, FieldError> {
+        Ok(object.read_within(kind, self.work.reading())?)
+    }
+
     pub(super) fn node(&mut self, object: &Item) -> Result<Box<Node>, FieldError> {
-        let node: facts::Node = object.read("Node")?;
+        let node: facts::Node = self.read(object, "Node")?;
         convert::node(&node.into_facts(), &mut self.strings).map_err(in_metadata)
     }
 

@@ -64,7 +64,7 @@ pub fn simulate_nodes(
     let (keys, candidates): (Vec<_>, Vec<_>) = candidates.into_iter().unzip();
 
     let demands = keys.iter().zip(&candidates);
-    let size = AnswerSize::default();
+    let size = AnswerSize::of(work);
     let simulated = templates.par_iter().map(|template| {
         let mut simulator = Simulator::new(template);
         for candidate in &candidates {
@@ -90,13 +90,13 @@ impl Reader {
     /// A node as a template.
     fn template(&mut self, object: &Item) -> Result<NodeTemplate, FieldError> {
         let node = self.node(object)?;
-        let capacity: NodeCapacity = object.read("Node")?;
+        let capacity: NodeCapacity = self.read(object, "Node")?;
         convert::node_as_template(*node, &capacity.status, &mut self.strings)
     }
 
     /// The name of a `RuntimeClass`, and what running a pod of it takes.
     fn overhead(&mut self, object: &Item) -> Result<(String, Resources), FieldError> {
-        let class: RuntimeClass = object.read("RuntimeClass")?;
+        let class: RuntimeClass = self.read(object, "RuntimeClass")?;
         let overhead = convert::resources("overhead.podFixed", &class.overhead.pod_fixed, &mut self.strings)?;
         Ok((class.metadata.name, overhead))
     }
@@ -108,7 +108,7 @@ impl Reader {
         overheads: &HashMap<String, Resources>,
     ) -> Result<(String, Candidate), FieldError> {
         // The revision plays no part here.
-        let daemon_set = self.daemon_set(object.read("DaemonSet")?, "")?;
+        let daemon_set = self.daemon_set(self.read(object, "DaemonSet")?, "")?;
         let key = daemon_set.key();
         let placement = Placement::new(&daemon_set);
         let demand = self.demand(&key, object, overheads)?;
@@ -122,7 +122,7 @@ impl Reader {
         object: &Item,
         overheads: &HashMap<String, Resources>,
     ) -> Result<Demand, FieldError> {
-        let read: facts::DaemonSet<SchedulingTemplate> = object.read("DaemonSet")?;
+        let read: facts::DaemonSet<SchedulingTemplate> = self.read(object, "DaemonSet")?;
         let spec = read.spec.template.spec;
         let class = &spec.runtime_class_name;
         let overhead = overheads.get(class);

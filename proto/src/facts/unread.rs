@@ -3,7 +3,7 @@
 //! A call may hold tens of thousands of objects, of which most fields decide nothing. So they stay as they are encoded,
 //! and are read straight from there: what nobody asks for is stepped over, and nothing is built in between.
 
-mod allowance;
+mod account;
 mod value;
 
 use prost::{
@@ -15,11 +15,11 @@ use prost_types::{ListValue, Struct, value::Kind};
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 
-pub use self::allowance::Allowance;
 use self::{
-    allowance::Account,
+    account::Account,
     value::{Fields, List, Raw},
 };
+use crate::allowance::Allowance;
 
 /// The number of `google.protobuf.Struct`'s one field.
 const FIELDS: u32 = 1;

@@ -9,30 +9,74 @@ use prost::Message;
 use tokio_util::task::AbortOnDropHandle;
 use tonic::{Request, Response, Status};
 
-use super::{Leave, refusal};
+use super::{Leave, refusal, room::Place};
+use crate::allowance::Allowance;
 
-/// A call's work, as whoever does it sees it: whether anybody still waits for the answer.
+/// A call's work, as whoever does it sees it: whether anybody still waits for the answer, and what memory it may take.
 ///
 /// What takes longer than a moment asks again and again, and stops when nobody waits: a deadline that has passed would
 /// otherwise leave the processor to a caller who has gone.
-#[derive(Debug, Clone, Default)]
-pub struct Work {
-    is_pointless: Arc<AtomicBool>,
+#[derive(Debug, Clone)]
+pub struct Work(Arc<Terms>);
+
+#[derive(Debug)]
+struct Terms {
+    is_pointless: AtomicBool,
+    reading: Allowance,
+    answering: Allowance,
+    place: Option<Place>,
 }
 
 impl Work {
-    /// Work whose answer is waited for until it is there.
+    /// Work whose answer is waited for until it is there, and which may take any memory.
     pub fn unbounded() -> Self {
-        Self::default()
+        Self::at(None)
+    }
+
+    /// The work of a call that has a place.
+    fn at(place: Option<Place>) -> Self {
+        let of_place = place.as_ref();
+        Self(Arc::new(Terms {
+            is_pointless: AtomicBool::new(false),
+            reading: of_place.map_or_else(Allowance::unlimited, Place::reading),
+            answering: of_place.map_or_else(Allowance::unlimited, Place::answering),
+            place,
+        }))
+    }
+
+    /// The memory for what is read of the request's objects.
+    pub fn reading(&self) -> &Allowance {
+        &self.0.reading
+    }
+
+    /// Takes memory for a part of the answer.
+    ///
+    /// # Errors
+    /// As [`Work::check`].
+    pub fn answers(&self, bytes: usize) -> Result<(), Status> {
+        self.0.answering.take(bytes);
+        self.check()
     }
 
     /// Whether to go on. Cheap enough to be asked for each object.
     ///
     /// # Errors
-    /// `CANCELLED`, which nobody hears: the caller has gone, or the call's deadline has passed.
+    /// `CANCELLED`, which nobody hears: the caller has gone, or the call's deadline has passed. `RESOURCE_EXHAUSTED` when there
+    /// was no memory for what has been read or answered so far.
     pub fn check(&self) -> Result<(), Status> {
-        if self.is_pointless.load(Ordering::Relaxed) {
+        let terms = &self.0;
+        if terms.is_pointless.load(Ordering::Relaxed) {
             return Err(Status::cancelled("nobody waits for the answer any more"));
+        }
+        let exhausted = |of| match &terms.place {
+            Some(place) => place.exhausted(of),
+            None => Status::resource_exhausted(format!("there is no memory for the {of}")),
+        };
+        if terms.reading.is_exhausted() {
+            return Err(exhausted("objects"));
+        }
+        if terms.answering.is_exhausted() {
+            return Err(exhausted("answers"));
         }
         Ok(())
     }
@@ -48,7 +92,7 @@ struct Awaited(Work);
 
 impl Drop for Awaited {
     fn drop(&mut self) {
-        self.0.is_pointless.store(true, Ordering::Relaxed);
+        self.0.0.is_pointless.store(true, Ordering::Relaxed);
     }
 }
 
@@ -74,7 +118,7 @@ where
         None => None,
     };
     let request = request.into_inner();
-    let handle = Work::default();
+    let handle = Work::at(leave.as_ref().map(Leave::place));
     // Dropped with this future: when the caller has gone, or the deadline has passed.
     let _awaited = handle.awaited();
     let work = tokio::task::spawn_blocking(move || {

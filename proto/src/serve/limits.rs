@@ -57,6 +57,13 @@ impl Limits {
             .saturating_mul(LARGEST_REQUESTS)
     }
 
+    /// Bytes of memory that what is read of requests takes at the same time.
+    pub fn max_work_bytes(&self) -> u64 {
+        u64::try_from(self.max_message_bytes)
+            .unwrap_or(u64::MAX)
+            .saturating_mul(2)
+    }
+
     /// Bytes of one message of a stream.
     pub fn max_stream_message_bytes(&self) -> usize {
         self.max_message_bytes.min(MAX_STREAM_MESSAGE_BYTES)

@@ -152,10 +152,10 @@ pub fn exhausted(why: &str) -> Status {
 }
 
 pub(super) fn memory_full(limits: &Limits, of: &str) -> Status {
-    let most = if of == "streams" {
-        limits.max_stream_bytes()
-    } else {
-        limits.max_request_bytes()
+    let most = match of {
+        "streams" => limits.max_stream_bytes(),
+        "objects" => limits.max_work_bytes(),
+        _ => limits.max_request_bytes(),
     };
     try_again(
         Code::ResourceExhausted,

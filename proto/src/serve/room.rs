@@ -1,14 +1,12 @@
 //! The places that calls take up, and how long they keep them.
 
-use std::{
-    fmt,
-    sync::{Arc, OnceLock},
-    thread,
-    time::Duration,
-};
+use std::{fmt, sync::Arc, thread, time::Duration};
 
 use parking_lot::Mutex;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::{
+    runtime::Handle,
+    sync::{OwnedSemaphorePermit, Semaphore},
+};
 use tokio_util::sync::CancellationToken;
 use tonic::{Request, Status};
 
@@ -18,6 +16,7 @@ use super::{
     refusal,
     shares::{Caller, Share, Shares},
 };
+use crate::allowance::Allowance;
 
 /// A semaphore counts at most some four billion at once; of memory it therefore counts these.
 const MEMORY_UNIT_BYTES: usize = 1024;
@@ -73,7 +72,9 @@ struct Budgets {
     requests: Shares,
     /// The messages of streams that haven't been taken yet.
     streams: Shares,
-    /// The answers to unary calls.
+    /// What is read of them, by the few calls that are worked on.
+    work: Shares,
+    /// The answers to unary calls, while they are made and until they have gone out.
     answers: Shares,
 }
 
@@ -96,7 +97,7 @@ struct Taken {
     kind: Kind,
     _share: Share,
     _busy: Option<connections::Busy>,
-    answer: OnceLock<Share>,
+    answer: Mutex<Vec<Share>>,
 }
 
 /// Which budget a message counts against.
@@ -145,6 +146,7 @@ impl Room {
             budgets: Arc::new(Budgets {
                 requests: memory(limits.max_request_bytes()),
                 streams: memory(limits.max_stream_bytes()),
+                work: memory(limits.max_work_bytes()),
                 answers: memory(limits.max_request_bytes()),
             }),
             processors: Arc::new(Semaphore::new(processors)),
@@ -192,7 +194,7 @@ impl Room {
             kind,
             _share: share,
             _busy: connection.map(connections::Handle::busy),
-            answer: OnceLock::new(),
+            answer: Mutex::default(),
         };
         Ok(Leave {
             place: Place(Arc::new(taken)),
@@ -316,18 +318,45 @@ impl Place {
         &self.0.room.limits
     }
 
-    /// Waits until an answer of this size may be on its way, which it is as long as the call has its place.
+    /// Waits until an answer of this size may be on its way, which it is as long as the call has its place. What it took while it was
+    /// made counts no more.
     ///
     /// # Errors
     /// `RESOURCE_EXHAUSTED` when the others still take too much after a while.
     pub(super) async fn hold_answer(&self, bytes: usize) -> Result<(), Status> {
         let room = &self.0.room;
+        self.0.answer.lock().clear();
         let share = room.budgets.answers.take(None, units(bytes), PATIENCE).await;
         let share =
             share.map_err(|_| room.refuse(Refusal::Memory, refusal::memory_full(&room.limits, "answers")))?;
-        // A call has one answer, so there is none yet.
-        let _ = self.0.answer.set(share);
+        self.0.answer.lock().push(share);
         Ok(())
+    }
+
+    /// Memory for what is read of the request. It is given back with the allowance.
+    pub(super) fn reading(&self) -> Allowance {
+        let (room, shares) = (self.0.room.clone(), Mutex::new(Vec::new()));
+        let runtime = Handle::current();
+        Allowance::granted_by(move |bytes| {
+            let share = runtime.block_on(room.budgets.work.take(None, units(bytes), PATIENCE));
+            share.map(|share| shares.lock().push(share)).is_ok()
+        })
+    }
+
+    /// Memory for the answer while it is made.
+    pub(super) fn answering(&self) -> Allowance {
+        let (taken, runtime) = (self.0.clone(), Handle::current());
+        Allowance::granted_by(move |bytes| {
+            let answers = &taken.room.budgets.answers;
+            let share = runtime.block_on(answers.take(None, units(bytes), PATIENCE));
+            share.map(|share| taken.answer.lock().push(share)).is_ok()
+        })
+    }
+
+    /// The call is refused, for want of memory.
+    pub(super) fn exhausted(&self, of: &str) -> Status {
+        let room = &self.0.room;
+        room.refuse(Refusal::Memory, refusal::memory_full(&room.limits, of))
     }
 }
 

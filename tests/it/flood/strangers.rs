@@ -32,6 +32,11 @@ const MOST_MIB: u64 = 64;
 const STRANGER: Ipv4Addr = Ipv4Addr::new(127, 0, 0, 66);
 const OTHER: Ipv4Addr = Ipv4Addr::new(127, 0, 0, 2);
 
+/// One of several addresses, so that no limit of a single one is what helps.
+fn of_several(network: u8, index: usize) -> Ipv4Addr {
+    Ipv4Addr::new(127, 0, network, 1 + u8::try_from(index % 8).unwrap())
+}
+
 /// A planner, and how much memory it takes.
 struct Scene {
     planner: Planner,
@@ -88,6 +93,7 @@ impl Scene {
                 identity: "executor".to_owned(),
                 epoch: 1,
                 protocol: 1,
+                capabilities: Vec::new(),
             }),
             facts: Vec::new(),
         };
@@ -202,14 +208,13 @@ async fn silent_and_idle_connections_keep_nobody_out() {
     let scene = Scene::start().await;
     let mut silent = Vec::new();
     for index in 0..300 {
-        // From several addresses, so that no limit of a single one is what helps.
-        let from = Ipv4Addr::new(127, 0, 1, 1 + index % 8);
+        let from = of_several(1, index);
         silent.push(tcp(from, scene.address()).await.unwrap());
     }
     scene.others_are_served().await;
     let mut idle = Vec::new();
     for index in 0..200 {
-        let channel = scene.connect(Ipv4Addr::new(127, 0, 2, 1 + index % 8)).await;
+        let channel = scene.connect(of_several(2, index)).await;
         let mut health = HealthClient::new(channel.clone());
         health.check(HealthCheckRequest::default()).await.unwrap();
         idle.push(channel);
@@ -235,13 +240,11 @@ async fn handshakes_that_never_end_keep_no_client_with_a_certificate_out() {
     let address = planner.address().parse().unwrap();
     let mut silent = Vec::new();
     for index in 0..300 {
-        let from = Ipv4Addr::new(127, 0, 1, 1 + index % 8);
+        let from = of_several(1, index);
         silent.push(tcp(from, address).await.unwrap());
     }
-    let connected = tokio::time::timeout(
-        Duration::from_secs(3),
-        tls::connect(&certificates.executor, &planner.url()),
-    );
+    let url = planner.url();
+    let connected = tokio::time::timeout(Duration::from_secs(3), tls::connect(&certificates.executor, &url));
     let channel = connected.await.expect("nobody waits for them").unwrap();
     PlannerServiceClient::new(channel)
         .get_info(GetInfoRequest {})

@@ -10,7 +10,7 @@ use prost::{
 };
 use serde::de;
 
-use super::allowance::{Account, Exhausted};
+use super::account::{Account, Exhausted};
 
 /// How deep values may lie in one another: deeper than any object of Kubernetes, and no strain on the stack.
 const MAX_DEPTH: u8 = 100;

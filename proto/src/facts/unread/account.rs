@@ -1,11 +1,9 @@
 //! What reading objects may take of memory. An element of a list has a few bytes on the wire and up to some hundred as what it is
 //! read into, so what is read counts by its own size, while it is read.
 
-use std::{
-    cell::Cell,
-    fmt,
-    sync::atomic::{AtomicBool, AtomicUsize, Ordering},
-};
+use std::cell::Cell;
+
+use crate::allowance::Allowance;
 
 /// What an allocation takes beside what was asked for.
 const ALLOCATION_BYTES: usize = 32;
@@ -13,68 +11,12 @@ const ALLOCATION_BYTES: usize = 32;
 const GROWTH: usize = 2;
 /// The entries that a node of a `BTreeMap` has room for.
 const MAP_NODE_ENTRIES: usize = 11;
-/// What is asked for at once, so that not every element is.
-const STEP_BYTES: usize = 64 * 1024;
+/// What is taken out of the allowance at once, so that not every element goes to what all threads share.
+const STEP_BYTES: usize = 4 * 1024;
 /// Of what is read of an object of usual size, half is kept. A larger one is there three times while it is turned into facts and those
 /// into what decisions are made of.
 const USUAL_OBJECT_BYTES: usize = 64 * 1024;
 const COPIES_OF_LARGE_OBJECTS: usize = 3;
-
-/// Memory that is granted in steps to whoever reads objects, on any number of threads.
-pub struct Allowance {
-    left: AtomicUsize,
-    is_exhausted: AtomicBool,
-    grant: Box<dyn Fn(usize) -> bool + Send + Sync>,
-}
-
-impl Allowance {
-    /// Memory of which `grant` says whether so many bytes more may be taken.
-    pub fn granted_by(grant: impl Fn(usize) -> bool + Send + Sync + 'static) -> Self {
-        Self {
-            left: AtomicUsize::new(0),
-            is_exhausted: AtomicBool::new(false),
-            grant: Box::new(grant),
-        }
-    }
-
-    /// As much memory as anybody wants, where nobody else's is at stake.
-    pub fn unlimited() -> Self {
-        Self::granted_by(|_| true)
-    }
-
-    /// Whether something could not be read for want of memory.
-    pub fn is_exhausted(&self) -> bool {
-        self.is_exhausted.load(Ordering::Relaxed)
-    }
-
-    fn take(&self, bytes: usize) -> bool {
-        let taken = self
-            .left
-            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |left| {
-                left.checked_sub(bytes)
-            });
-        if taken.is_ok() {
-            return true;
-        }
-        let step = bytes.max(STEP_BYTES);
-        if self.is_exhausted() || !(self.grant)(step) {
-            self.is_exhausted.store(true, Ordering::Relaxed);
-            return false;
-        }
-        self.left.fetch_add(step - bytes, Ordering::Relaxed);
-        true
-    }
-}
-
-impl fmt::Debug for Allowance {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter
-            .debug_struct("Allowance")
-            .field("left", &self.left)
-            .field("is_exhausted", &self.is_exhausted)
-            .finish_non_exhaustive()
-    }
-}
 
 /// What reading one object has taken, on one thread.
 #[derive(Debug)]
@@ -128,8 +70,7 @@ impl<'a> Account<'a> {
             self.left.set(left);
             return Ok(());
         }
-        // A little at once, or every element would go to what all threads share.
-        let step = bytes.max(STEP_BYTES / 16);
+        let step = bytes.max(STEP_BYTES);
         if !self.allowance.take(step) {
             return Err(Exhausted);
         }
@@ -140,6 +81,6 @@ impl<'a> Account<'a> {
 
 impl Drop for Account<'_> {
     fn drop(&mut self) {
-        self.allowance.left.fetch_add(self.left.get(), Ordering::Relaxed);
+        self.allowance.give_back(self.left.get());
     }
 }
