@@ -1,11 +1,13 @@
 //! What both programs are, whatever they do: flags, logs, and how they end.
 //!
 //! - [`parse`], [`say`], [`complain`], [`stop_signal`]: the beginning and the end.
+//! - [`admin`]: serves an admin port.
 //! - [`logs`]: log lines, and the flags for them.
 //! - [`metrics`]: what Prometheus is told, and how.
 //! - `otlp`: where spans go; only with the feature of that name.
 //! - [`tls`]: the flags for certificates.
 
+pub mod admin;
 pub mod logs;
 pub mod metrics;
 #[cfg(feature = "otlp")]
