@@ -1,8 +1,6 @@
 //! Inputs as large as a call may hold take time in proportion to their size. Each of them would take minutes if each of
 //! its parts were compared with each other.
 
-#![expect(clippy::unwrap_used, reason = "what helps a test may fail it")]
-
 use std::time::{Duration, Instant};
 
 use everynode_planner::{

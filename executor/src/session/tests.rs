@@ -1,3 +1,5 @@
+mod syncs;
+
 use std::{
     convert::Infallible,
     sync::{
