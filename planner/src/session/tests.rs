@@ -26,7 +26,7 @@ fn request(sequence: u64, facts: Vec<Fact>) -> SessionRequest {
         identity: "e".into(),
         epoch: 1,
         protocol: PROTOCOL,
-        ..Hello::default()
+        capabilities: vec!["max_request_bytes".into()],
     };
     SessionRequest {
         sequence,

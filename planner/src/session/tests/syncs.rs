@@ -21,3 +21,16 @@ fn a_full_sync_is_accepted_once_before_the_first_plan() {
     let again = session.take(request(3, vec![synced()])).unwrap();
     assert!(again.responses.is_empty(), "{again:?}");
 }
+
+#[test]
+fn an_executor_that_counts_facts_only_is_asked_for_few_in_a_request() {
+    let mut first = request(1, Vec::new());
+    first.hello.as_mut().unwrap().capabilities.clear();
+    let mut session = Session::default();
+    let outcome = session.take(first).unwrap();
+    let Some(Message::Welcome(welcome)) = &outcome.responses[0].message else {
+        panic!("{outcome:?}")
+    };
+    assert_eq!(welcome.max_facts_per_request, 100);
+    session.take(request(2, vec![node("a"); MAX_FACTS])).unwrap();
+}
