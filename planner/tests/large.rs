@@ -16,8 +16,8 @@ use everynode_planner::{
 };
 
 /// Generous for what takes well below a second.
-const SOON: Duration = Duration::from_secs(10);
-const MANY: usize = 200_000;
+const SOON: Duration = Duration::from_secs(20);
+const MANY: usize = 100_000;
 
 fn text(prefix: &str, number: usize) -> Text {
     format!("{prefix}{number}").into()
