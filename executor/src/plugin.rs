@@ -23,9 +23,12 @@ pub mod names;
 pub mod secure;
 pub mod watch;
 
-use clap::{CommandFactory, Parser};
+use clap::CommandFactory;
 use clap_complete::Shell;
-use everynode_proto::answers::{self, exit};
+use everynode_proto::{
+    answers::{self, exit},
+    program,
+};
 use tokio::signal::unix::{SignalKind, signal};
 
 use self::{
@@ -39,13 +42,9 @@ const SIGNALLED: u8 = 128;
 
 /// Runs the program and returns its exit code.
 pub fn main() -> u8 {
-    let cli = match Cli::try_parse() {
+    let cli: Cli = match program::parse() {
         Ok(cli) => cli,
-        Err(error) => {
-            // Where there is no terminal to print to, the exit code still tells.
-            let _ = error.print();
-            return if error.use_stderr() { exit::USAGE } else { 0 };
-        }
+        Err(code) => return code,
     };
     if let Command::Completions { shell } = cli.command {
         return finish(print_completions(shell));
@@ -113,7 +112,7 @@ fn finish(answer: Result<u8, Error>) -> u8 {
     })
 }
 
-#[expect(clippy::print_stderr, reason = "the answer alone goes to standard output")]
+/// The answer alone goes to standard output.
 fn say(text: &str) {
-    eprintln!("kubectl everynode: {text}");
+    program::say("kubectl everynode", text);
 }

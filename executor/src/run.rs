@@ -236,7 +236,7 @@ async fn execute(resolved: Resolved) -> anyhow::Result<()> {
     let admin_listener = tokio::net::TcpListener::from_std(ports.admin)?;
     let health = serve::Health::of(SERVICE_NAME).await;
     let admin = admin::router(signs.metrics.clone(), signs.health.clone(), &health);
-    let admin = axum::serve(admin_listener, admin).into_future();
+    let admin = program::admin::serve(admin_listener, admin);
     let renewing = keep_fresh(credentials, signs.metrics.clone());
     let shutdown = CancellationToken::new();
     let (asker, questions) = Asker::new();
@@ -279,7 +279,7 @@ async fn execute(resolved: Resolved) -> anyhow::Result<()> {
     };
     tokio::select! {
         end = work => end.map(|((), ())| ()),
-        end = admin => end.context("the admin server failed"),
+        never = admin => match never {},
         end = stopping => end,
         never = renewing => match never {},
     }

@@ -30,6 +30,8 @@ const FIRST_WAIT: Duration = Duration::from_millis(50);
 const LONGEST_WAIT: Duration = Duration::from_secs(5);
 /// What planners call it that they answer a full sync with `SyncAccepted`.
 const SYNC_ACCEPTED: &str = "sync_accepted";
+/// What executors call it that they keep to the most bytes of a request that the planner tells.
+const MAX_REQUEST_BYTES: &str = "max_request_bytes";
 /// How long connecting, and the planner's answer to hello, may take.
 const OPEN_DEADLINE: Duration = Duration::from_secs(5);
 /// A planner that hangs is noticed by pings.
@@ -201,7 +203,7 @@ async fn hello(channel: Channel, identity: &Identity) -> Result<Open, Status> {
         identity: identity.executor.clone(),
         epoch: identity.epoch,
         protocol: PROTOCOL,
-        capabilities: vec![SYNC_ACCEPTED.to_owned()],
+        capabilities: [SYNC_ACCEPTED, MAX_REQUEST_BYTES].map(str::to_owned).to_vec(),
     };
     let first = SessionRequest {
         sequence: HELLO_SEQUENCE,

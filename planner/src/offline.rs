@@ -18,6 +18,7 @@ pub mod requests;
 use everynode_proto::{
     answers::{self, exit, explain, plan, simulate, words},
     planner::v1::Problem,
+    program,
     serve::Work,
 };
 
@@ -106,9 +107,9 @@ fn note(text: &str) {
     say(&format!("note: {text}"));
 }
 
-#[expect(clippy::print_stderr, reason = "the answer alone goes to standard output")]
+/// The answer alone goes to standard output.
 fn say(text: &str) {
-    eprintln!("everynode-planner: {text}");
+    program::say(env!("CARGO_PKG_NAME"), text);
 }
 
 fn finish(answer: Result<u8, Error>) -> u8 {

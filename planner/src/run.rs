@@ -117,7 +117,7 @@ async fn serve(ports: Ports, args: &Args, credentials: Option<Credentials>) -> a
     }
     let health = server.health();
     let admin = admin::router(metrics.clone(), is_ready, &health);
-    let admin = axum::serve(ports.admin, admin).into_future();
+    let admin = program::admin::serve(ports.admin, admin);
     let grpc = server.serve_tcp(ports.grpc);
 
     health.set_serving(true).await;
@@ -149,7 +149,7 @@ async fn serve(ports: Ports, args: &Args, credentials: Option<Credentials>) -> a
     };
     tokio::select! {
         end = grpc => end.context("the gRPC server failed"),
-        end = admin => end.context("the admin server failed"),
+        never = admin => match never {},
         end = stopping => end,
         never = renewing => match never {},
     }

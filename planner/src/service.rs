@@ -127,7 +127,8 @@ impl PlannerService for Planner {
 
 fn deposed(epoch: u64, latest: u64) -> Status {
     Status::failed_precondition(format!(
-        "a session of epoch {latest} has been seen for this cluster, this one is of epoch {epoch}: another executor leads"
+        "this session is of epoch {epoch}, and one of epoch {latest} is open for the cluster or has ended just now: another \
+         executor leads"
     ))
 }
 

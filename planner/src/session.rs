@@ -34,6 +34,11 @@ pub const PROTOCOL: u32 = 1;
 /// What a planner supports beside it.
 const CAPABILITIES: [&str; 1] = ["sync_accepted"];
 
+/// What executors name that keep to [`MAX_SESSION_REQUEST_BYTES`].
+const MAX_REQUEST_BYTES: &str = "max_request_bytes";
+/// What executors of earlier releases are asked to put into a request: they count facts only, and a thousand nodes with
+/// hundreds of labels are beyond the bytes that one may have.
+const FEW_FACTS: usize = 100;
 /// The longest name of an object that a problem repeats: `namespace/name`.
 const MAX_KEY_BYTES: usize = 2 * MAX_NAME_BYTES + 1;
 
@@ -89,8 +94,8 @@ impl Session {
             facts: request.facts.len(),
             ..Outcome::default()
         };
-        if request.hello.is_some() {
-            outcome.responses.push(respond(Message::Welcome(welcome())));
+        if let Some(hello) = &request.hello {
+            outcome.responses.push(respond(Message::Welcome(welcome(hello))));
         }
         if request.facts.is_empty() {
             self.fleet.remind();
@@ -215,11 +220,13 @@ fn respond(message: Message) -> SessionResponse {
     }
 }
 
-fn welcome() -> wire::Welcome {
+fn welcome(hello: &wire::Hello) -> wire::Welcome {
+    let keeps_to_bytes = hello.capabilities.iter().any(|name| name == MAX_REQUEST_BYTES);
+    let max_facts = if keeps_to_bytes { MAX_FACTS } else { FEW_FACTS };
     wire::Welcome {
         planner_version: env!("CARGO_PKG_VERSION").to_owned(),
         rules_version: RULES_VERSION.to_owned(),
-        max_facts_per_request: limits::number(MAX_FACTS),
+        max_facts_per_request: limits::number(max_facts),
         capabilities: CAPABILITIES.map(str::to_owned).to_vec(),
         max_request_bytes: u64::try_from(MAX_SESSION_REQUEST_BYTES).unwrap_or(u64::MAX),
     }

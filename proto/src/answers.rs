@@ -56,3 +56,5 @@ pub fn print(text: &str) -> io::Result<bool> {
 
 #[cfg(test)]
 mod testing;
+#[cfg(test)]
+mod tests;

@@ -11,6 +11,7 @@
 //! - [`tls`] holds certificates: who both programs are, and whom they trust.
 //! - [`program`]: what both programs are, whatever they do: flags, logs, and how they end.
 //! - [`answers`]: the answers of both services, printed for people and for programs.
+//! - [`text`]: text from elsewhere, made safe to print for people.
 //!
 //! No rule lives here: what follows from a fact is the planner's to say.
 
@@ -22,6 +23,7 @@ pub mod program;
 pub mod serve;
 #[cfg(feature = "testing")]
 pub mod testing;
+pub mod text;
 pub mod tls;
 pub mod weight;
 

@@ -1,23 +1,28 @@
 //! What both programs are, whatever they do: flags, logs, and how they end.
 //!
-//! - [`parse`], [`complain`], [`stop_signal`]: the beginning and the end.
+//! - [`parse`], [`say`], [`complain`], [`stop_signal`]: the beginning and the end.
+//! - [`admin`]: serves an admin port.
 //! - [`logs`]: log lines, and the flags for them.
 //! - [`metrics`]: what Prometheus is told, and how.
 //! - `otlp`: where spans go; only with the feature of that name.
 //! - [`tls`]: the flags for certificates.
 
+pub mod admin;
 pub mod logs;
 pub mod metrics;
 #[cfg(feature = "otlp")]
 pub mod otlp;
 pub mod tls;
 
-use std::io;
+use std::io::{self, Write as _};
 
-use clap::Parser;
+use clap::{Parser, builder::Styles, error::ContextValue};
 use tokio::signal::unix::{SignalKind, signal};
 
-use crate::answers::exit;
+use crate::{
+    answers::exit,
+    text::{printable, printable_lines},
+};
 
 /// Reads the command line. When it can't be used, or only asks for help, that is printed.
 ///
@@ -26,17 +31,57 @@ use crate::answers::exit;
 pub fn parse<P: Parser>() -> Result<P, u8> {
     P::try_parse().map_err(|error| {
         // Where there is no terminal to print to, the exit code still tells.
-        let _ = error.print();
+        let _ = print_safely::<P>(&error);
         if error.use_stderr() { exit::USAGE } else { 0 }
     })
 }
 
-/// Says why the program ends, and returns the exit code to end with. It is seen whatever is logged.
-pub fn complain(program: &str, code: u8, message: &str) -> u8 {
-    use io::Write as _;
+/// Prints what clap has to say, in its colours. It repeats arguments and variables of the environment as they are; where
+/// one holds what isn't printable, that is escaped, and there are no colours.
+fn print_safely<P: Parser>(error: &clap::Error) -> io::Result<()> {
+    // Without clap's own styles, every escape sequence is from elsewhere.
+    let plain = P::command().styles(Styles::plain()).try_get_matches();
+    let Some(mut plain) = plain.err() else {
+        return io::stderr().write_all(printable_lines(&error.render().to_string()).as_bytes());
+    };
+    let unsafe_text = plain.render().ansi().to_string();
+    // Line breaks of an argument are not clap's.
+    let quoted: Vec<_> = plain
+        .context()
+        .filter_map(|(kind, value)| Some((kind, printable_value(value)?)))
+        .collect();
+    for (kind, value) in quoted {
+        plain.insert(kind, value);
+    }
+    let text = plain.render().ansi().to_string();
+    let text = printable_lines(&text);
+    if text == unsafe_text {
+        error.print()
+    } else if error.use_stderr() {
+        io::stderr().write_all(text.as_bytes())
+    } else {
+        io::stdout().write_all(text.as_bytes())
+    }
+}
 
-    // Where nobody can be told, the exit code still tells.
-    let _ = writeln!(io::stderr(), "{program}: {message}");
+fn printable_value(value: &ContextValue) -> Option<ContextValue> {
+    let shown = |text: &String| printable(text).into_owned();
+    match value {
+        ContextValue::String(text) => Some(ContextValue::String(shown(text))),
+        ContextValue::Strings(texts) => Some(ContextValue::Strings(texts.iter().map(shown).collect())),
+        _ => None,
+    }
+}
+
+/// Tells people something beside the answer, in one line on standard error. It is seen whatever is logged.
+pub fn say(program: &str, message: &str) {
+    // Where nobody can be told, there is nothing else to do.
+    let _ = writeln!(io::stderr(), "{program}: {}", printable(message));
+}
+
+/// Says why the program ends, and returns the exit code to end with.
+pub fn complain(program: &str, code: u8, message: &str) -> u8 {
+    say(program, message);
     code
 }
 

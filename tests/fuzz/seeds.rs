@@ -3,7 +3,7 @@
 use everynode_proto::facts::Unread;
 use everynode_proto::planner::v1::{
     Action, CreatePod, DaemonSetCondition, DaemonSetStatus, DeletePod, Plan, Problem, SessionResponse,
-    Toleration, Welcome, action::Action as Kind, session_response::Message as Said,
+    SyncAccepted, Toleration, Welcome, action::Action as Kind, session_response::Message as Said,
 };
 use prost::Message;
 use prost::encoding::{WireType, encode_key, encode_varint};
@@ -300,12 +300,18 @@ pub(crate) fn responses() -> Vec<Vec<u8>> {
         max_facts_per_request: 1_000,
         ..Welcome::default()
     };
-    [Said::Plan(plan), Said::Problem(problem), Said::Welcome(welcome)]
-        .map(|message| {
-            SessionResponse {
-                message: Some(message),
-            }
-            .encode_to_vec()
-        })
-        .to_vec()
+    let accepted = SyncAccepted { sequence: 7 };
+    [
+        Said::Plan(plan),
+        Said::Problem(problem),
+        Said::Welcome(welcome),
+        Said::SyncAccepted(accepted),
+    ]
+    .map(|message| {
+        SessionResponse {
+            message: Some(message),
+        }
+        .encode_to_vec()
+    })
+    .to_vec()
 }

@@ -1,4 +1,4 @@
-//! What the programs are built from, as the bills of materials say that come with them.
+//! What the programs are built from, as the bills of materials say that come with them, and the images that they are built in.
 
 use std::collections::BTreeSet;
 use std::process::Command;
@@ -119,4 +119,88 @@ fn the_bill_of_materials_of_each_program_lists_all_that_is_linked_into_it_and_no
         );
         check(&serde_json::from_str(&text).unwrap(), program, package);
     }
+}
+
+/// Every Dockerfile of the workspace, with its text.
+fn dockerfiles() -> Vec<(String, String)> {
+    let files = output_of(Command::new("git").args(["ls-files", "*Dockerfile*"]));
+    let files = files.lines().filter(|file| !file.ends_with(".dockerignore"));
+    let read = |file: &str| std::fs::read_to_string(workspace().join(file)).unwrap();
+    files.map(|file| (file.to_owned(), read(file))).collect()
+}
+
+/// The images that a Dockerfile takes from elsewhere: those after FROM and `--from=`, but for its own stages and the empty one.
+fn foreign_images(dockerfile: &str) -> Vec<&str> {
+    let mut own = BTreeSet::from(["scratch"]);
+    let mut images = Vec::new();
+    for line in dockerfile
+        .lines()
+        .filter(|line| !line.trim_start().starts_with('#'))
+    {
+        let words: Vec<_> = line.split_whitespace().collect();
+        if words
+            .first()
+            .is_some_and(|word| word.eq_ignore_ascii_case("FROM"))
+        {
+            let mut names = words.iter().skip(1).filter(|word| !word.starts_with("--"));
+            images.extend(names.next().filter(|image| !own.contains(*image)));
+            own.extend(names.nth(1));
+        } else {
+            let from = words.iter().flat_map(|word| word.split(','));
+            let from = from.filter_map(|part| part.trim_start_matches("--").strip_prefix("from="));
+            images.extend(from.filter(|image| !own.contains(image)));
+        }
+    }
+    images
+}
+
+fn is_digest(text: &str) -> bool {
+    text.len() == 64
+        && text
+            .bytes()
+            .all(|byte| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte))
+}
+
+#[test]
+fn every_image_that_something_is_built_in_is_named_by_its_digest() {
+    let dockerfiles = dockerfiles();
+    assert!(dockerfiles.len() >= 3, "{dockerfiles:?}");
+    for (file, text) in &dockerfiles {
+        for image in foreign_images(text) {
+            let digest = image.split_once("@sha256:").map(|(_, digest)| digest);
+            assert!(
+                digest.is_some_and(is_digest),
+                "{file}: {image} may be another one tomorrow"
+            );
+        }
+    }
+}
+
+#[test]
+fn images_from_elsewhere_are_found_wherever_a_dockerfile_names_them() {
+    let dockerfile = "\
+# FROM nothing
+FROM --platform=linux/amd64 a:1 AS build
+from b
+COPY --from=build /x /x
+COPY --from=c:2 /x /x
+RUN --mount=type=bind,from=d:3,target=/x --mount=type=bind,from=build true
+FROM build
+FROM scratch AS last
+";
+    assert_eq!(foreign_images(dockerfile), ["a:1", "b", "c:2", "d:3"]);
+}
+
+#[test]
+fn the_image_for_builds_has_the_toolchain_that_the_sources_want() {
+    let read = |file: &str| std::fs::read_to_string(workspace().join(file)).unwrap();
+    let toolchain = read("rust-toolchain.toml");
+    let channel = toolchain
+        .lines()
+        .find_map(|line| line.strip_prefix("channel = \""));
+    let channel = channel.unwrap().trim_end_matches('"');
+    let dockerfile = read("deploy/Dockerfile.multistage");
+    let images = foreign_images(&dockerfile);
+    assert_eq!(images.len(), 1, "{images:?}");
+    assert!(images[0].starts_with(&format!("rust:{channel}-")), "{images:?}");
 }

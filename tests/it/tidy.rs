@@ -195,3 +195,43 @@ fn every_source_file_is_part_of_a_crate() {
         }
     }
 }
+
+/// What stands in backticks in a document and looks like the name of a test.
+fn tests_named_in(document: &str) -> BTreeSet<String> {
+    let text = std::fs::read_to_string(workspace().join(document)).unwrap();
+    let quoted = text.split('`').skip(1).step_by(2);
+    let is_test = |name: &&str| {
+        name.matches('_').count() >= 3
+            && name
+                .bytes()
+                .all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'_')
+    };
+    quoted.filter(is_test).map(str::to_owned).collect()
+}
+
+#[test]
+fn every_test_that_the_documents_name_is_there() {
+    let folders = ["proto", "planner", "executor", "tests"];
+    let files = folders
+        .iter()
+        .flat_map(|folder| sources(&workspace().join(folder)));
+    let code: String = files
+        .map(|file| std::fs::read_to_string(file).unwrap())
+        .collect();
+    let names: BTreeSet<_> = code
+        .split("fn ")
+        .skip(1)
+        .filter_map(|after| after.split_once('('))
+        .map(|(name, _)| name)
+        .collect();
+    for document in ["ARCHITECTURE.md", "SECURITY.md"] {
+        let named = tests_named_in(document);
+        assert!(named.len() > 20, "{document}: {named:?}");
+        for test in named {
+            assert!(
+                names.contains(test.as_str()),
+                "{document} names {test}, which there is no test of"
+            );
+        }
+    }
+}

@@ -5,7 +5,7 @@ use std::{sync::Arc, time::Duration};
 
 use everynode_proto::{
     executor::v1::{PlannerChanged, PlannerInfo, watch_plans_response::Event},
-    planner::v1::{NodeFacts, PodFacts},
+    planner::v1::{NodeFacts, PodFacts, Problem},
 };
 use prost_types::Timestamp;
 use tokio::{
@@ -225,11 +225,19 @@ fn sketch(entry: &Entry, managed: &Managed) -> view::Sketch {
         None if current.is_none() => view::Upkeep::InProgress,
         None => view::Upkeep::Done,
     };
+    let too_large = managed.too_large.as_ref().map(|message| Problem {
+        object: format!("daemonset {}", entry.object.key()),
+        message: message.clone(),
+        ..Problem::default()
+    });
     view::Sketch {
         object: entry.object.clone(),
         revision: current.map(|announced| announced.revision.clone()),
         counted: managed.status.wanted,
-        problems: managed.problems().to_vec(),
+        problems: too_large
+            .into_iter()
+            .chain(managed.problems().iter().cloned())
+            .collect(),
         upkeep,
         creations: lane(managed, apply::Lane::Create),
         deletions: lane(managed, apply::Lane::Delete),

@@ -2,7 +2,10 @@
 
 use std::collections::HashSet;
 
-use everynode_proto::planner::v1::{ActionDone, DaemonSetGone, Fact, SyncComplete, fact::Fact as Kind};
+use everynode_proto::{
+    planner::v1::{ActionDone, DaemonSetGone, Fact, SyncComplete, fact::Fact as Kind},
+    weight::decoded_bytes,
+};
 use indexmap::IndexSet;
 use prost::{Message, encoding::encoded_len_varint};
 
@@ -14,6 +17,11 @@ use crate::cluster::Text;
 const TARGET_BYTES: usize = 1024 * 1024;
 /// What planners take that don't tell their limit: half of what a message of theirs may have.
 const UNTOLD_BYTES: usize = 32 * 1024 * 1024;
+/// What one request may take in the planner's memory once it is decoded. Planners take 48 MiB, which no object reaches that an API server
+/// lets through as it is set up by default.
+const DECODED_BYTES: usize = 40 * 1024 * 1024;
+/// Facts below this take far less than that, whatever they hold.
+const SMALL_BYTES: usize = 64 * 1024;
 /// What a request has beside its facts: sequence and time, at their longest.
 const ENVELOPE_BYTES: usize = 64;
 /// The field number of `SessionRequest.facts` takes one byte.
@@ -191,11 +199,19 @@ struct Excess {
 fn measure(fact: &Fact, limits: RequestLimits) -> Result<usize, Excess> {
     let bytes = bytes_in_request(fact);
     let limit = limits.bytes.saturating_sub(ENVELOPE_BYTES);
-    if bytes <= limit {
-        Ok(bytes)
-    } else {
-        Err(Excess { bytes, limit })
+    if bytes > limit {
+        return Err(Excess { bytes, limit });
     }
+    if bytes > SMALL_BYTES {
+        let decoded = decoded_bytes(fact);
+        if decoded > DECODED_BYTES {
+            return Err(Excess {
+                bytes: decoded,
+                limit: DECODED_BYTES,
+            });
+        }
+    }
+    Ok(bytes)
 }
 
 #[cfg(test)]

@@ -111,9 +111,7 @@ fn a_sync_is_not_complete_before_it_may_be() {
 #[test]
 fn of_many_changes_to_one_object_only_the_last_is_said() {
     let (mut cluster, mut outbox) = cluster();
-    outbox
-        .next_request(&cluster, facts_of, at_most(100), true)
-        .request;
+    outbox.next_request(&cluster, facts_of, at_most(100), true);
     for version in 6..9 {
         let mut changed = pod("p1", version);
         changed
@@ -137,9 +135,7 @@ fn of_many_changes_to_one_object_only_the_last_is_said() {
 #[test]
 fn what_is_not_there_any_more_is_said_to_be_gone() {
     let (mut cluster, mut outbox) = cluster();
-    outbox
-        .next_request(&cluster, facts_of, at_most(100), true)
-        .request;
+    outbox.next_request(&cluster, facts_of, at_most(100), true);
     cluster.apply(Change::Node(Event::Gone(node("n1"))));
     cluster.apply(Change::Pod(Event::Gone(pod("p1", 9))));
     cluster.apply(Change::DaemonSet(Event::Gone(agent())));
@@ -179,9 +175,7 @@ fn a_daemon_set_that_is_not_in_order_is_told_when_it_is() {
 #[test]
 fn time_that_has_passed_is_said_once_with_or_without_facts() {
     let (cluster, mut outbox) = cluster();
-    outbox
-        .next_request(&cluster, facts_of, at_most(100), true)
-        .request;
+    outbox.next_request(&cluster, facts_of, at_most(100), true);
     outbox.add_time();
     assert!(outbox.is_due(true));
     let request = outbox
@@ -207,7 +201,7 @@ fn time_that_has_passed_is_said_once_with_or_without_facts() {
 fn a_new_stream_begins_with_nothing_of_the_old_one() {
     let (cluster, mut outbox) = cluster();
     outbox.add_done(7, ActionOutcome::Done);
-    outbox.next_request(&cluster, facts_of, at_most(2), true).request;
+    outbox.next_request(&cluster, facts_of, at_most(2), true);
     outbox.restart(1);
     let request = outbox
         .next_request(&cluster, facts_of, at_most(100), true)

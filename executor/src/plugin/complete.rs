@@ -4,6 +4,7 @@
 //! may be half written, and prints a line for each word that may come, and after them what the shell is to do with those.
 
 use clap::{ArgMatches, CommandFactory, FromArgMatches};
+use everynode_proto::text::printable;
 
 use super::{
     args::{Cli, Cluster},
@@ -30,7 +31,8 @@ pub async fn complete(words: &[String]) -> String {
             command => names(&before.cluster, command, last).await,
         }
     };
-    found.retain(|word| word.starts_with(last));
+    // A name that isn't printable can't be completed: its escapes would name another object.
+    found.retain(|word| word.starts_with(last) && printable(word) == *word);
     found.sort();
     found.into_iter().map(|word| word + "\n").collect::<String>() + NO_FILES
 }

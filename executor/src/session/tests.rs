@@ -1,3 +1,5 @@
+mod syncs;
+
 use std::{
     convert::Infallible,
     sync::{
@@ -189,7 +191,7 @@ async fn hello_is_first_and_says_who_opens() {
         identity: "me".to_owned(),
         epoch: 4,
         protocol: PROTOCOL,
-        capabilities: vec!["sync_accepted".to_owned()],
+        capabilities: vec!["sync_accepted".to_owned(), "max_request_bytes".to_owned()],
     };
     assert_eq!(request.hello, Some(hello));
 }

@@ -7,5 +7,6 @@ mod answers;
 mod fake;
 mod flags;
 mod forward;
+mod hostile;
 mod program;
 mod watch;

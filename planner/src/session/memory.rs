@@ -28,7 +28,7 @@ impl Default for SessionMemory {
 }
 
 impl SessionMemory {
-    /// The limit when none is given: 512 MiB, some ten times what a session of 5,000 nodes and 50 `DaemonSet`s takes.
+    /// The limit when none is given: 512 MiB, some five times what a session of 5,000 nodes and 50 `DaemonSet`s takes.
     pub const DEFAULT_LIMIT: usize = 512 * 1024 * 1024;
 
     /// Memory of which sessions may take so many bytes together.

@@ -1,6 +1,7 @@
 mod memory;
 mod problems;
 mod replay;
+mod syncs;
 
 use everynode_proto::planner::v1::{
     ActionDone, ActionOutcome, DaemonSetFacts, Fact as Facts, Hello, IntOrPercent, NodeFacts, Plan, PodFacts,
@@ -25,7 +26,7 @@ fn request(sequence: u64, facts: Vec<Fact>) -> SessionRequest {
         identity: "e".into(),
         epoch: 1,
         protocol: PROTOCOL,
-        ..Hello::default()
+        capabilities: vec!["max_request_bytes".into()],
     };
     SessionRequest {
         sequence,
@@ -251,26 +252,6 @@ fn hello_is_answered_with_welcome() {
     assert_eq!(welcome.capabilities, ["sync_accepted"]);
     assert_eq!(welcome.max_request_bytes, 4 * 1024 * 1024);
     assert!(session.take(request(2, Vec::new())).unwrap().responses.is_empty());
-}
-
-#[test]
-fn a_full_sync_is_accepted_once_before_the_first_plan() {
-    let mut session = Session::default();
-    session.take(request(1, vec![node("a"), daemon_set()])).unwrap();
-    let outcome = session.take(request(2, vec![node(""), synced()])).unwrap();
-    let kinds: Vec<_> = outcome
-        .responses
-        .iter()
-        .map(|response| match response.message.as_ref().unwrap() {
-            Message::Welcome(_) => "welcome".to_owned(),
-            Message::Plan(plan) => format!("plan {}", plan.id),
-            Message::Problem(_) => "problem".to_owned(),
-            Message::SyncAccepted(accepted) => format!("accepted {}", accepted.sequence),
-        })
-        .collect();
-    assert_eq!(kinds, ["problem", "accepted 2", "plan 1"]);
-    let again = session.take(request(3, vec![synced()])).unwrap();
-    assert!(again.responses.is_empty(), "{again:?}");
 }
 
 #[test]

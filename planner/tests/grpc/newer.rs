@@ -131,9 +131,15 @@ impl Session {
         self.requests.send(Encoded((self.encode)(&request))).unwrap();
     }
 
+    /// The next message but for the answer to a full sync.
     async fn next(&mut self) -> Said {
-        let response = soon(self.responses.message()).await.unwrap();
-        response.expect("the stream ended").message.expect("a message")
+        loop {
+            let response = soon(self.responses.message()).await.unwrap();
+            let message = response.expect("the stream ended").message.expect("a message");
+            if !matches!(message, Said::SyncAccepted(_)) {
+                return message;
+            }
+        }
     }
 
     async fn plan(&mut self) -> Plan {

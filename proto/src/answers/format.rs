@@ -2,6 +2,7 @@
 
 use std::{
     env,
+    ffi::OsString,
     io::{self, IsTerminal},
     str::FromStr,
 };
@@ -51,7 +52,7 @@ pub struct View {
 }
 
 impl View {
-    /// What standard output can show. `NO_COLOR` is heeded as <https://no-color.org> has it.
+    /// What standard output can show.
     pub fn of_stdout(format: Format) -> Self {
         let wide = format == Format::Wide;
         if !io::stdout().is_terminal() {
@@ -60,19 +61,45 @@ impl View {
                 ..Self::default()
             };
         }
-        let is_set = |variable| env::var_os(variable).is_some_and(|value| !value.is_empty());
-        let is_dumb = env::var_os("TERM").is_some_and(|terminal| terminal == "dumb");
         Self {
             wide,
-            colours: !is_set("NO_COLOR") && !is_dumb,
+            colours: colours_are_wanted(&io::stdout()),
             width: terminal_size::terminal_size().map(|(width, _)| width.0.into()),
         }
     }
 }
 
+/// Whether colours are understood and wanted there: it is a terminal, and neither `NO_COLOR` (see <https://no-color.org>)
+/// nor `TERM=dumb` says otherwise.
+pub(crate) fn colours_are_wanted(stream: &impl IsTerminal) -> bool {
+    stream.is_terminal() && environment_allows_colours(|variable| env::var_os(variable))
+}
+
+fn environment_allows_colours(variable: impl Fn(&str) -> Option<OsString>) -> bool {
+    let is_refused = variable("NO_COLOR").is_some_and(|value| !value.is_empty());
+    let is_dumb = variable("TERM").is_some_and(|terminal| terminal == "dumb");
+    !is_refused && !is_dumb
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn only_a_terminal_gets_colours_and_only_where_the_environment_allows_them() {
+        let file = std::fs::File::open("/dev/null").unwrap();
+        assert!(!colours_are_wanted(&file));
+        for (set, allowed) in [
+            (None, true),
+            (Some(("NO_COLOR", "1")), false),
+            (Some(("NO_COLOR", "")), true),
+            (Some(("TERM", "dumb")), false),
+            (Some(("TERM", "xterm")), true),
+        ] {
+            let variable = |name: &str| set.filter(|(set, _)| *set == name).map(|(_, value)| value.into());
+            assert_eq!(environment_allows_colours(variable), allowed, "{set:?}");
+        }
+    }
 
     #[test]
     fn every_name_is_a_format_and_others_are_refused_with_the_choice() {

@@ -111,13 +111,13 @@ fn first_wait(daemon_set: &DaemonSet) -> String {
 
 fn details(daemon_set: &DaemonSet) -> String {
     let rollout = daemon_set.rollout.as_ref().map_or("", |rollout| &rollout.message);
-    let rollout = (!rollout.is_empty()).then(|| format!("Rollout: {rollout}\n"));
+    let rollout = (!rollout.is_empty()).then(|| words::line(&format!("Rollout: {rollout}")));
     let waits = daemon_set.waits.iter().map(|wait| {
         let nodes = match wait.nodes {
             0 => String::new(),
             nodes => format!(" ({})", words::count(nodes, "node")),
         };
-        format!("Waits: {}{nodes}\n", wait.message)
+        words::line(&format!("Waits: {}{nodes}", wait.message))
     });
     let lines: String = rollout.into_iter().chain(waits).collect();
     if lines.is_empty() {
@@ -222,7 +222,7 @@ pub fn overhead(answer: &GetNodeOverheadResponse, view: View) -> String {
         return String::new();
     };
     let table = simulate::node_table(node, &answer.daemon_sets, &answer.allocatable, view);
-    format!("Node {}\n{table}", node.node_template)
+    words::line(&format!("Node {}", node.node_template)) + &table
 }
 
 /// Whether everything fits on the node.

@@ -14,6 +14,8 @@ use serde::{
 };
 use thiserror::Error;
 
+use crate::text::{printable_json, printable_json_as_yaml, printable_lines};
+
 /// Why a message can't be printed. Each is a mistake of the program's, not of the message's.
 #[derive(Debug, Error)]
 pub enum PrintError {
@@ -42,9 +44,8 @@ static DESCRIPTORS: LazyLock<Result<DescriptorPool, DescriptorError>> =
 /// # Errors
 /// The program was built wrongly.
 pub fn json(message: &impl Name) -> Result<String, PrintError> {
-    let mut text = serde_json::to_string_pretty(&Mapped(&dynamic(message)?))?;
-    text.push('\n');
-    Ok(text)
+    let text = serde_json::to_string_pretty(&Mapped(&dynamic(message)?))?;
+    Ok(printable_json(&text).into_owned() + "\n")
 }
 
 /// The message as JSON in one line, with a newline at its end: for messages that come one after the other.
@@ -52,9 +53,8 @@ pub fn json(message: &impl Name) -> Result<String, PrintError> {
 /// # Errors
 /// The program was built wrongly.
 pub fn json_line(message: &impl Name) -> Result<String, PrintError> {
-    let mut text = serde_json::to_string(&Mapped(&dynamic(message)?))?;
-    text.push('\n');
-    Ok(text)
+    let text = serde_json::to_string(&Mapped(&dynamic(message)?))?;
+    Ok(printable_json(&text).into_owned() + "\n")
 }
 
 /// The message as a YAML document, with a newline at its end.
@@ -65,10 +65,14 @@ pub fn yaml(message: &impl Name) -> Result<String, PrintError> {
     let options = serde_saphyr::ser_options! {
         prefer_block_scalars: false,
     };
-    Ok(serde_saphyr::to_string_with_options(
-        &Mapped(&dynamic(message)?),
-        options,
-    )?)
+    let message = dynamic(message)?;
+    let text = serde_saphyr::to_string_with_options(&Mapped(&message), options)?;
+    if printable_lines(&text) == text {
+        return Ok(text);
+    }
+    // The writer leaves invisible characters as they are. YAML reads JSON, in which every character can be escaped.
+    let json = serde_json::to_string_pretty(&Mapped(&message))?;
+    Ok(printable_json_as_yaml(&json).into_owned() + "\n")
 }
 
 fn dynamic<M: Name>(message: &M) -> Result<DynamicMessage, PrintError> {

@@ -22,7 +22,7 @@ pub fn table(answer: &SimulateNodesResponse, capacities: &BTreeMap<String, Resou
     let tables = answer.nodes.iter().map(|node| {
         let capacity = capacities.get(&node.node_template).unwrap_or(&none);
         let node_table = node_table(node, &answer.daemon_sets, capacity, view);
-        format!("Node template {}\n{node_table}", node.node_template)
+        words::line(&format!("Node template {}", node.node_template)) + &node_table
     });
     tables.collect::<Vec<_>>().join("\n")
 }
@@ -51,8 +51,7 @@ pub fn node_table(
     };
     let mut say = |word: &str, tone: Tone, rest: String| {
         text.push_str(&tone.paint(word, view));
-        text.push_str(&rest);
-        text.push('\n');
+        text.push_str(&words::line(&rest));
     };
     for resource in &node.exceeded {
         say("exceeded:", Tone::Bad, format!(" {resource}"));

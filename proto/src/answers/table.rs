@@ -5,6 +5,7 @@
 use std::iter;
 
 use super::View;
+use crate::text::printable;
 
 const GAP: usize = 3;
 /// A last column that would be narrower than this is not wrapped: the terminal's own wrapping is easier to read then.
@@ -40,7 +41,7 @@ impl Tone {
     }
 }
 
-/// One cell.
+/// One cell. Its text is made printable when the cell is made, so that widths are those of what is printed.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Cell {
     text: String,
@@ -50,8 +51,9 @@ pub struct Cell {
 impl Cell {
     /// A cell in a tone.
     pub fn toned(text: impl Into<String>, tone: Tone) -> Self {
+        let text = text.into();
         Self {
-            text: text.into(),
+            text: printable(&text).into_owned(),
             tone,
         }
     }
@@ -66,7 +68,7 @@ impl<T: Into<String>> From<T> for Cell {
 /// Rows under headings.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Table {
-    headings: Vec<String>,
+    headings: Vec<Cell>,
     rows: Vec<Vec<Cell>>,
 }
 
@@ -74,7 +76,7 @@ impl Table {
     /// A table without rows.
     pub fn new<T: Into<String>>(headings: impl IntoIterator<Item = T>) -> Self {
         Self {
-            headings: headings.into_iter().map(Into::into).collect(),
+            headings: headings.into_iter().map(Cell::from).collect(),
             rows: Vec::new(),
         }
     }
@@ -91,8 +93,7 @@ impl Table {
 
     /// The table's lines, each with a newline at its end.
     pub fn render(&self, view: View) -> String {
-        let headings = self.headings.iter().map(Cell::from).collect();
-        let rows: Vec<&Vec<Cell>> = iter::once(&headings).chain(&self.rows).collect();
+        let rows: Vec<&Vec<Cell>> = iter::once(&self.headings).chain(&self.rows).collect();
         let mut widths = vec![0; self.headings.len()];
         for row in &rows {
             for (width, cell) in widths.iter_mut().zip(row.iter()) {

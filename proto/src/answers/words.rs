@@ -3,7 +3,10 @@
 use jiff::Timestamp;
 
 use super::table::{Cell, Tone};
-use crate::planner::v1::{DaemonSetStatus, HostPort, Problem, Verdict};
+use crate::{
+    planner::v1::{DaemonSetStatus, HostPort, Problem, Verdict},
+    text::printable,
+};
 
 /// A verdict as a cell.
 pub fn verdict(verdict: Verdict) -> Cell {
@@ -50,6 +53,11 @@ pub fn problem(problem: &Problem) -> String {
     } else {
         format!("{object}: {field}: {message}")
     }
+}
+
+/// A line outside of a table, with a newline at its end.
+pub fn line(text: &str) -> String {
+    printable(text).into_owned() + "\n"
 }
 
 /// A number of things, such as "1 node" or "3 nodes".

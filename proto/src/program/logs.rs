@@ -1,15 +1,21 @@
 //! Log lines, and the flags for them.
 
+mod fields;
+mod json;
+
 use std::io;
 
 use clap::{Args, ValueEnum};
 use tracing_subscriber::{
-    EnvFilter, Layer, Registry, filter::ParseError, fmt, layer::SubscriberExt, util::SubscriberInitExt,
+    EnvFilter, Layer, Registry, filter::ParseError, fmt, fmt::MakeWriter, layer::SubscriberExt,
+    util::SubscriberInitExt,
 };
+
+use self::{fields::PrintableFields, json::PrintableJson};
 
 #[cfg(feature = "otlp")]
 use super::otlp::{self, Exporter, OtlpArgs};
-use crate::serve::trace::EXPORTED;
+use crate::{answers::format::colours_are_wanted, serve::trace::EXPORTED};
 
 /// What is logged, and how.
 #[derive(Debug, Clone, Args)]
@@ -35,6 +41,29 @@ pub enum LogFormat {
     Text,
     /// One JSON object a line.
     Json,
+}
+
+impl LogFormat {
+    /// Writes log lines in this format that hold only printable characters, and the colours that are asked for.
+    fn layer<W>(self, writer: W, colours: bool) -> Box<dyn Layer<Registry> + Send + Sync>
+    where
+        W: for<'a> MakeWriter<'a> + Send + Sync + 'static,
+    {
+        // It would report that a line can't be written on standard error, and panic where that is just what can't be written to.
+        let logs = fmt::layer().log_internal_errors(false);
+        match self {
+            Self::Text => logs
+                .fmt_fields(PrintableFields)
+                .with_ansi(colours)
+                .with_writer(writer)
+                .boxed(),
+            Self::Json => logs
+                .json()
+                .with_ansi(false)
+                .with_writer(PrintableJson(writer))
+                .boxed(),
+        }
+    }
 }
 
 /// Why nothing is logged.
@@ -86,15 +115,10 @@ impl LogArgs {
         let filter = EnvFilter::try_new(&self.log)
             .and_then(|filter| Ok(filter.add_directive(unseen.parse()?)))
             .map_err(unusable)?;
-        let logs = fmt::layer()
-            .with_writer(io::stderr)
-            // It would say so on standard error, and panic where that is just what can't be written to.
-            .log_internal_errors(false);
-        let logs = match self.log_format {
-            LogFormat::Text => logs.boxed(),
-            LogFormat::Json => logs.json().boxed(),
-        };
-        let logs = logs.with_filter(filter);
+        let logs = self
+            .log_format
+            .layer(io::stderr, colours_are_wanted(&io::stderr()))
+            .with_filter(filter);
         let mut layers: Vec<Box<dyn Layer<Registry> + Send + Sync>> = vec![logs.boxed()];
         #[cfg(feature = "otlp")]
         let exporter = self.otlp.exporter(program)?;
@@ -110,7 +134,85 @@ impl LogArgs {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
+    use parking_lot::Mutex;
+    use tracing::{info, info_span, subscriber::with_default};
+
     use super::*;
+    use crate::text::is_printable;
+
+    const HOSTILE: &str =
+        "a\u{1b}[2J\u{1b}]0;t\u{7}\r\n2026-01-01 INFO forged\u{9b}31m\u{7f}\u{202e}\u{2028}";
+
+    #[derive(Clone, Default)]
+    struct Written(Arc<Mutex<Vec<u8>>>);
+
+    impl io::Write for Written {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            self.0.lock().extend_from_slice(bytes);
+            Ok(bytes.len())
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    /// Hostile text at every place of a line where text from elsewhere can be.
+    fn logged(format: LogFormat, colours: bool) -> String {
+        let written = Written::default();
+        let writer = written.clone();
+        let layer = format.layer(move || writer.clone(), colours);
+        with_default(tracing_subscriber::registry().with(layer), || {
+            let span = info_span!("session", executor = %HOSTILE, later = tracing::field::Empty);
+            span.record("later", HOSTILE);
+            let _entered = span.enter();
+            let error = io::Error::other(HOSTILE);
+            let error: &(dyn std::error::Error + 'static) = &error;
+            info!(display = %HOSTILE, debug = ?HOSTILE, text = HOSTILE, error, "message {HOSTILE}");
+        });
+        let bytes = written.0.lock().clone();
+        String::from_utf8(bytes).unwrap()
+    }
+
+    fn assert_is_one_safe_line(text: &str) {
+        let line = text.strip_suffix('\n').unwrap();
+        assert!(line.chars().all(is_printable), "{line:?}");
+    }
+
+    #[test]
+    fn whoever_names_themselves_by_escape_sequences_and_line_breaks_gets_them_shown_in_one_line() {
+        let text = logged(LogFormat::Text, false);
+        assert_is_one_safe_line(&text);
+        let fields = "session{executor=a\\x1b[2J\\x1b]0;t\\x07\\r\\n2026-01-01 INFO forged\\u{9b}31m\\x7f\\u{202e}\\u{2028} later=\"a";
+        assert!(text.contains(fields), "{text}");
+        assert!(text.contains(" message a\\x1b[2J"), "{text}");
+        assert!(text.contains(" error=a\\x1b[2J"), "{text}");
+    }
+
+    #[test]
+    fn a_terminal_gets_our_colours_and_no_other_escape_sequences() {
+        let text = logged(LogFormat::Text, true);
+        assert!(
+            text.contains("\u{1b}[3mexecutor\u{1b}[0m\u{1b}[2m=\u{1b}[0ma\\x1b[2J"),
+            "{text:?}"
+        );
+        let mut plain = text;
+        for code in [0, 1, 2, 3, 32] {
+            plain = plain.replace(&format!("\u{1b}[{code}m"), "");
+        }
+        assert_is_one_safe_line(&plain);
+    }
+
+    #[test]
+    fn json_lines_hold_only_printable_characters_and_mean_the_same() {
+        let text = logged(LogFormat::Json, false);
+        assert_is_one_safe_line(&text);
+        let line: serde_json::Value = serde_json::from_str(&text).unwrap();
+        assert_eq!(line["span"]["executor"], HOSTILE);
+        assert_eq!(line["fields"]["message"], format!("message {HOSTILE}"));
+    }
 
     #[test]
     fn a_filter_that_cant_be_used_is_named_with_its_flag() {

@@ -1,4 +1,6 @@
-use everynode_proto::planner::v1::{ActionOutcome, DaemonSetFacts, PodTemplateFacts, SessionRequest};
+use everynode_proto::planner::v1::{
+    ActionOutcome, DaemonSetFacts, PodTemplateFacts, SessionRequest, Toleration,
+};
 
 use super::*;
 use crate::{
@@ -163,4 +165,22 @@ fn a_planner_that_tells_no_limit_takes_32_mebibytes() {
         }
     );
     assert_eq!(RequestLimits::told(0, 9), RequestLimits { facts: 1, bytes: 9 });
+}
+
+#[test]
+fn an_object_of_many_small_parts_is_too_large_by_what_it_takes_when_it_is_decoded() {
+    let fact = |tolerations: usize| Fact {
+        fact: Some(Kind::DaemonSetChanged(DaemonSetFacts {
+            template: Some(PodTemplateFacts {
+                tolerations: vec![Toleration::default(); tolerations],
+                ..PodTemplateFacts::default()
+            }),
+            ..DaemonSetFacts::default()
+        })),
+    };
+    assert!(measure(&fact(100_000), limits(4 << 20)).is_ok());
+    let Err(excess) = measure(&fact(400_000), limits(4 << 20)) else {
+        panic!("it takes far more memory than a request may");
+    };
+    assert!(excess.bytes > excess.limit && excess.limit == DECODED_BYTES);
 }

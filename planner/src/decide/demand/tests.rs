@@ -1,3 +1,5 @@
+use proptest::prelude::*;
+
 use super::*;
 use crate::testing::resources;
 
@@ -153,5 +155,56 @@ fn ports_conflict_on_the_same_address_or_on_all() {
     ] {
         assert_eq!(conflict(&one, &other), expected, "{one:?} {other:?}");
         assert_eq!(conflict(&other, &one), expected, "{other:?} {one:?}");
+    }
+}
+
+/// What the containers take, by the formula as it is written: everything that runs is added up at each start.
+fn step_by_step(workload: &Workload) -> Resources {
+    let [mut together, mut sidecars, mut starting] = <[Resources; 3]>::default();
+    let add = |sum: &mut Resources, container: &Container| sum.add(&effective(&container.resources));
+    for container in &workload.containers {
+        add(&mut together, container);
+    }
+    for container in &workload.init_containers {
+        let mut now = Resources::default();
+        add(&mut now, container);
+        now.add(&sidecars);
+        if container.is_sidecar {
+            add(&mut together, container);
+            sidecars.clone_from(&now);
+        }
+        starting.raise_to(&now);
+    }
+    together.raise_to(&starting);
+    together
+}
+
+/// A container of a few resources.
+fn any_container() -> impl Strategy<Value = Container> {
+    let amounts = proptest::collection::btree_map(
+        proptest::sample::select(&["cpu", "gpu", "memory"][..]),
+        0..4_u8,
+        0..3,
+    );
+    (amounts, any::<bool>()).prop_map(|(amounts, is_sidecar)| {
+        let texts: Vec<_> = amounts
+            .iter()
+            .map(|(name, amount)| format!("{name}={amount}"))
+            .collect();
+        Container {
+            is_sidecar,
+            ..container(&texts.join(" "))
+        }
+    })
+}
+
+proptest! {
+    #[test]
+    fn what_is_added_up_once_is_what_is_added_up_at_each_start(
+        init_containers in proptest::collection::vec(any_container(), 0..6),
+        containers in proptest::collection::vec(any_container(), 0..3),
+    ) {
+        let workload = Workload { init_containers, containers, ..Workload::default() };
+        prop_assert_eq!(of_containers(&workload), step_by_step(&workload));
     }
 }

@@ -1,5 +1,8 @@
+use proptest::prelude::*;
+
 use super::*;
 use crate::{
+    decide::demand::conflict,
     model::{PodTemplate, Term},
     testing::{node, requirement, resources, term, with_template},
 };
@@ -186,5 +189,47 @@ fn an_untolerated_taint_keeps_the_pod_away_whatever_the_labels_are() {
     for taint in ["dedicated=db:NoSchedule", "dedicated=db:NoExecute"] {
         let on = template(&[], &[taint], &["zone"], "");
         assert_eq!(outcome(selecting(&["zone=a"]), &on), Ok(false), "{taint}");
+    }
+}
+
+/// The conflicts by asking for each pair.
+fn pairwise(wanted: &[(&HostPort, usize)]) -> Vec<Conflict> {
+    let (mut found, mut addresses) = (Vec::<Conflict>::new(), Vec::new());
+    for (port, _) in wanted {
+        if addresses.contains(&&port.ip) {
+            continue;
+        }
+        addresses.push(&port.ip);
+        let rivals = wanted.iter().filter(|(other, _)| conflict(port, other));
+        let mut daemon_sets: Vec<_> = rivals.map(|(_, place)| *place).collect();
+        daemon_sets.dedup();
+        if daemon_sets.len() > 1 && found.iter().all(|known| known.daemon_sets != daemon_sets) {
+            found.push(Conflict {
+                host_port: (*port).clone(),
+                daemon_sets,
+            });
+        }
+    }
+    found
+}
+
+proptest! {
+    #[test]
+    fn conflicts_are_those_of_each_pair(
+        wanted in proptest::collection::vec(
+            proptest::collection::btree_set(proptest::sample::select(&["", "10.0.0.1", "10.0.0.2", "10.0.0.3"][..]), 0..4),
+            0..6,
+        ),
+    ) {
+        let ports: Vec<Vec<_>> = wanted
+            .iter()
+            .map(|addresses| addresses.iter().map(|ip| port(80, ip)).collect())
+            .collect();
+        let wanted: Vec<_> = ports
+            .iter()
+            .enumerate()
+            .flat_map(|(place, ports)| ports.iter().map(move |port| (port, place)))
+            .collect();
+        prop_assert_eq!(conflicts(&wanted), pairwise(&wanted));
     }
 }

@@ -126,7 +126,7 @@ fn what_is_replaced_or_gone_is_given_back() {
 }
 
 #[test]
-fn a_cluster_of_5000_nodes_and_50_daemon_sets_takes_a_tenth_of_the_default() {
+fn a_cluster_of_5000_nodes_and_50_daemon_sets_takes_less_than_a_quarter_of_the_default() {
     let mut session = Session::default();
     let labels = (0..30).map(|number| (format!("example.com/label-{number}"), format!("value-{number}")));
     let labels: std::collections::BTreeMap<_, _> = labels.collect();

@@ -40,7 +40,7 @@ pub fn line(response: &WatchPlansResponse, view: View) -> String {
     };
     // Padded before it is painted, because colours take no room.
     let word = tone.paint(&format!("{word:WORD_WIDTH$}"), view);
-    format!("{time}   {word}   {text}\n")
+    format!("{time}   {word}   {}", words::line(&text))
 }
 
 fn action_ended(ended: &ActionEnded) -> (&'static str, Tone, String) {

@@ -84,3 +84,16 @@ fn words_that_are_longer_than_the_room_stay_in_one_piece() {
     assert_eq!(wrap("żółw żółw", 4), ["żółw", "żółw"]);
     assert_eq!(wrap("", 4), [""]);
 }
+
+#[test]
+fn cells_and_headings_show_control_characters_by_escapes_that_take_room() {
+    let mut table = Table::new(["NAME\u{1b}[1m", "REASON"]);
+    table.row(["a\u{1b}[2J\nb".into(), Cell::toned("c\rd", Tone::Bad)]);
+    assert_eq!(
+        table.render(View::default()),
+        "\
+NAME\\x1b[1m     REASON
+a\\x1b[2J\\nb   c\\rd
+"
+    );
+}

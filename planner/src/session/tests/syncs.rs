@@ -1,0 +1,36 @@
+//! What the executor is told of its full sync.
+
+use super::*;
+
+#[test]
+fn a_full_sync_is_accepted_once_before_the_first_plan() {
+    let mut session = Session::default();
+    session.take(request(1, vec![node("a"), daemon_set()])).unwrap();
+    let outcome = session.take(request(2, vec![node(""), synced()])).unwrap();
+    let kinds: Vec<_> = outcome
+        .responses
+        .iter()
+        .map(|response| match response.message.as_ref().unwrap() {
+            Message::Welcome(_) => "welcome".to_owned(),
+            Message::Plan(plan) => format!("plan {}", plan.id),
+            Message::Problem(_) => "problem".to_owned(),
+            Message::SyncAccepted(accepted) => format!("accepted {}", accepted.sequence),
+        })
+        .collect();
+    assert_eq!(kinds, ["problem", "accepted 2", "plan 1"]);
+    let again = session.take(request(3, vec![synced()])).unwrap();
+    assert!(again.responses.is_empty(), "{again:?}");
+}
+
+#[test]
+fn an_executor_that_counts_facts_only_is_asked_for_few_in_a_request() {
+    let mut first = request(1, Vec::new());
+    first.hello.as_mut().unwrap().capabilities.clear();
+    let mut session = Session::default();
+    let outcome = session.take(first).unwrap();
+    let Some(Message::Welcome(welcome)) = &outcome.responses[0].message else {
+        panic!("{outcome:?}")
+    };
+    assert_eq!(welcome.max_facts_per_request, 100);
+    session.take(request(2, vec![node("a"); MAX_FACTS])).unwrap();
+}

@@ -1,0 +1,85 @@
+//! Logs that can't be written, and logs of sessions whose executors name themselves as they like.
+
+use std::io::Read as _;
+
+use everynode_proto::{
+    planner::v1::{
+        Hello, SessionRequest, SessionResponse, planner_service_client::PlannerServiceClient,
+        session_response::Message,
+    },
+    text::printable_lines,
+};
+
+use super::Running;
+
+#[test]
+fn a_log_that_cant_be_written_stops_nothing() {
+    for redirection in ["2>/dev/full", "2>&-"] {
+        for format in ["--log-format=text", "--log-format=json"] {
+            let mut planner = Running::start("", redirection, &["--log=debug", format]);
+            assert_eq!(planner.stop(), Some(0), "{redirection}");
+        }
+    }
+}
+
+const HOSTILE: &str = "a\u{1b}[2J\u{1b}]0;t\u{7}\r\nforged\u{9b}31m\u{7f}\u{202e}";
+
+/// Opens a session in that name, and waits for its welcome.
+async fn begin_session(address: String) {
+    let mut client = PlannerServiceClient::connect(address).await.unwrap();
+    let first = SessionRequest {
+        sequence: 1,
+        now: Some(prost_types::Timestamp {
+            seconds: 1_000_000,
+            nanos: 0,
+        }),
+        hello: Some(Hello {
+            cluster: HOSTILE.to_owned(),
+            identity: HOSTILE.to_owned(),
+            epoch: 1,
+            protocol: 1,
+        }),
+        facts: Vec::new(),
+    };
+    let session = client.session(tokio_stream::iter([first])).await.unwrap();
+    let welcome: SessionResponse = session.into_inner().message().await.unwrap().unwrap();
+    assert!(matches!(welcome.message, Some(Message::Welcome(_))));
+}
+
+/// The log of a planner that has had a session in that name.
+fn log(format: &str) -> String {
+    let mut planner = Running::start("", "", &["--log=debug,h2=off", format]);
+    let mut stderr = planner.child.stderr.take().unwrap();
+    let address = format!("http://{}", planner.grpc);
+    tokio::runtime::Runtime::new()
+        .unwrap()
+        .block_on(begin_session(address));
+    assert_eq!(planner.stop(), Some(0));
+    let mut log = String::new();
+    stderr.read_to_string(&mut log).unwrap();
+    log
+}
+
+#[test]
+fn an_executor_that_names_itself_by_escape_sequences_and_line_breaks_has_them_shown_in_the_log() {
+    let log = log("--log-format=text");
+    assert_eq!(printable_lines(&log), log, "{log:?}");
+    let shown = r"executor=a\x1b[2J\x1b]0;t\x07\r\nforged\u{9b}31m\x7f\u{202e} epoch=1}";
+    assert!(
+        log.lines()
+            .any(|line| line.contains(shown) && line.contains("session began")),
+        "{log}"
+    );
+    assert!(!log.lines().any(|line| line.starts_with("forged")), "{log}");
+}
+
+#[test]
+fn in_json_the_same_name_is_escaped_and_means_the_same() {
+    let log = log("--log-format=json");
+    assert_eq!(printable_lines(&log), log, "{log:?}");
+    let lines = log
+        .lines()
+        .map(|line| serde_json::from_str::<serde_json::Value>(line).unwrap());
+    let executors: Vec<_> = lines.map(|line| line["span"]["executor"].clone()).collect();
+    assert!(executors.iter().any(|executor| executor == HOSTILE), "{log}");
+}

@@ -1,0 +1,92 @@
+//! The planner's program itself, while it serves.
+
+#![expect(clippy::unwrap_used, reason = "what helps a test may fail it")]
+
+mod admin;
+mod logs;
+
+use std::{
+    io::{Read as _, Write as _},
+    net::{SocketAddr, TcpListener, TcpStream},
+    process::{Child, Command, Stdio},
+    thread,
+    time::{Duration, Instant},
+};
+
+use rustix::process::{Pid, Signal, kill_process};
+
+const DEADLINE: Duration = Duration::from_secs(30);
+
+/// A planner that serves. It ends with the test.
+struct Running {
+    child: Child,
+    grpc: SocketAddr,
+    admin: SocketAddr,
+}
+
+impl Running {
+    /// Starts the program by a shell, after `setup` and with `redirection`, and waits until it serves. Once it answers, it
+    /// also listens for signals.
+    fn start(setup: &str, redirection: &str, flags: &[&str]) -> Self {
+        let (grpc, admin) = (free_address(), free_address());
+        let script = format!("{setup}\nexec \"$0\" \"$@\" {redirection}");
+        let child = Command::new("sh")
+            .args(["-c", &script, env!("CARGO_BIN_EXE_everynode-planner")])
+            .args([format!("--listen={grpc}"), format!("--admin-listen={admin}")])
+            .args(flags)
+            .env_clear()
+            .env("EVERYNODE_PLAINTEXT", "true")
+            .stderr(if redirection.is_empty() {
+                Stdio::piped()
+            } else {
+                Stdio::inherit()
+            })
+            .spawn()
+            .unwrap();
+        let running = Self { child, grpc, admin };
+        until("it serves", || {
+            get(admin, "/readyz").filter(|status| status.contains(" 200 "))
+        });
+        running
+    }
+
+    /// Tells it to stop, and returns its exit code.
+    fn stop(&mut self) -> Option<i32> {
+        kill_process(Pid::from_child(&self.child), Signal::TERM).unwrap();
+        until("it ends", || self.child.try_wait().unwrap()).code()
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        // It may have ended.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+fn free_address() -> SocketAddr {
+    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap()
+}
+
+/// The first line of the answer, if there is one.
+fn get(admin: SocketAddr, page: &str) -> Option<String> {
+    let mut stream = TcpStream::connect(admin).ok()?;
+    stream.set_read_timeout(Some(DEADLINE)).ok()?;
+    let request = format!("GET {page} HTTP/1.0\r\n\r\n");
+    stream.write_all(request.as_bytes()).ok()?;
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).ok()?;
+    Some(answer.lines().next()?.to_owned())
+}
+
+fn until<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> T {
+    let begun = Instant::now();
+    loop {
+        if let Some(found) = look() {
+            return found;
+        }
+        assert!(begun.elapsed() < DEADLINE, "{what}");
+        thread::sleep(Duration::from_millis(10));
+    }
+}

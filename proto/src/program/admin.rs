@@ -1,0 +1,161 @@
+//! Serves an admin port. Everybody in the cluster's network may be able to connect to one, without a certificate, and the
+//! kubelet's probes have to get through whatever the others do. So everything is limited here: connections, the time that
+//! each may take for what, and the memory that each may use.
+//!
+//! - [`serve`]: accepts connections.
+//! - `connections`: which connections there are, and which one gives way to the next.
+//! - `requests`: which requests are in progress on a connection.
+
+mod connections;
+mod requests;
+
+use std::{convert::Infallible, io, pin::pin, sync::Arc, time::Duration};
+
+use axum::Router;
+use hyper_util::{
+    rt::{TokioExecutor, TokioIo, TokioTimer},
+    server::conn::auto,
+    service::TowerToHyperService,
+};
+use tokio::{
+    io::{AsyncRead, AsyncWrite},
+    net::TcpListener,
+};
+use tracing::{debug, warn};
+
+use self::{
+    connections::{Connection, Connections, Observed},
+    requests::{Limits, Requests},
+};
+
+/// Connections at once. Probes and scrapers need a few.
+const MAX_CONNECTIONS: usize = 64;
+/// How long a request's head may take, and on a new connection everything before the first request too.
+const HEAD_DEADLINE: Duration = Duration::from_secs(5);
+/// How long a request may take until its answer has been sent. Watches of the health may take as long as they like.
+const REQUEST_DEADLINE: Duration = Duration::from_secs(10);
+/// How long a connection may stay open without a request.
+const IDLE_DEADLINE: Duration = Duration::from_mins(1);
+/// How often deadlines are checked.
+const CHECK_INTERVAL: Duration = Duration::from_millis(500);
+/// How long a connection that is closed may take to say goodbye.
+const CLOSE_DEADLINE: Duration = Duration::from_secs(1);
+/// The wait after a failure to accept, as when the process has no file descriptors left.
+const ACCEPT_RETRY_INTERVAL: Duration = Duration::from_secs(1);
+
+/// The largest head of a request, in bytes.
+const MAX_HEAD_BYTES: u32 = 16 * 1024;
+const MAX_STREAMS_PER_CONNECTION: u32 = 16;
+const STREAM_WINDOW_BYTES: u32 = 16 * 1024;
+/// HTTP/2 begins with this, and can only raise it.
+const CONNECTION_WINDOW_BYTES: u32 = 65_535;
+/// Unsent bytes of an answer that may wait in HTTP/2.
+const SEND_BUFFER_BYTES: usize = 16 * 1024;
+/// A watch may be silent for hours; pings find those whose caller is gone.
+const PING_INTERVAL: Duration = Duration::from_secs(20);
+const PING_DEADLINE: Duration = Duration::from_secs(10);
+
+/// Serves the pages of an admin port, over HTTP/1.1 and over HTTP/2 with prior knowledge.
+pub async fn serve(listener: TcpListener, pages: Router) -> Infallible {
+    let port = Port::new(pages);
+    loop {
+        match listener.accept().await {
+            Ok((io, _)) => port.take(io),
+            // The caller has gone before it was accepted.
+            Err(error) if is_of_one_connection(&error) => {}
+            Err(error) => {
+                warn!(%error, "accepting connections to the admin port failed; retrying in 1 s");
+                tokio::time::sleep(ACCEPT_RETRY_INTERVAL).await;
+            }
+        }
+    }
+}
+
+fn is_of_one_connection(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        io::ErrorKind::ConnectionRefused | io::ErrorKind::ConnectionAborted | io::ErrorKind::ConnectionReset
+    )
+}
+
+/// What all connections of a port share.
+#[derive(Debug)]
+struct Port {
+    pages: Router,
+    connections: Arc<Connections>,
+    limits: Arc<Limits>,
+}
+
+impl Port {
+    fn new(pages: Router) -> Self {
+        Self {
+            pages,
+            connections: Arc::default(),
+            limits: Arc::default(),
+        }
+    }
+
+    /// Serves a connection, if there is room for it.
+    fn take<IO>(&self, io: IO)
+    where
+        IO: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    {
+        let Some(connection) = self.connections.admit() else {
+            debug!(
+                most = MAX_CONNECTIONS,
+                "connection to the admin port refused; all of them have a request in progress"
+            );
+            return;
+        };
+        let requests = Requests {
+            pages: self.pages.clone(),
+            limits: self.limits.clone(),
+            connection: connection.clone(),
+        };
+        let connections = self.connections.clone();
+        tokio::spawn(async move {
+            serve_connection(io, requests, &connection).await;
+            connections.remove(&connection);
+        });
+    }
+}
+
+/// Serves a connection until it ends, gives way, or exceeds a deadline.
+async fn serve_connection<IO>(io: IO, requests: Requests, connection: &Arc<Connection>)
+where
+    IO: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
+    let io = TokioIo::new(Observed::new(io, connection.clone()));
+    let http = http();
+    let mut served = pin!(http.serve_connection(io, TowerToHyperService::new(requests)));
+    tokio::select! {
+        // How it ended is its caller's business.
+        _ = served.as_mut() => return,
+        () = connection.gives_way() => return,
+        () = connection.exceeds_a_deadline() => {}
+    }
+    // Callers that speak HTTP/2 are told that nothing that they may just be sending is being worked on.
+    served.as_mut().graceful_shutdown();
+    let _ = tokio::time::timeout(CLOSE_DEADLINE, served).await;
+}
+
+/// HTTP with small limits. Deadlines are kept outside of it: it has none for the time before the first byte, and doesn't
+/// tell the time of a request's head from that between two requests.
+fn http() -> auto::Builder<TokioExecutor> {
+    let mut http = auto::Builder::new(TokioExecutor::new());
+    http.http1()
+        .max_buf_size(MAX_HEAD_BYTES as usize)
+        .http2()
+        .timer(TokioTimer::new())
+        .keep_alive_interval(PING_INTERVAL)
+        .keep_alive_timeout(PING_DEADLINE)
+        .max_concurrent_streams(MAX_STREAMS_PER_CONNECTION)
+        .initial_stream_window_size(STREAM_WINDOW_BYTES)
+        .initial_connection_window_size(CONNECTION_WINDOW_BYTES)
+        .max_header_list_size(MAX_HEAD_BYTES)
+        .max_send_buf_size(SEND_BUFFER_BYTES);
+    http
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,175 @@
+//! The requests of one connection of an admin port, and what they may take together with those of the others.
+
+use std::{
+    convert::Infallible,
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll},
+};
+
+use axum::{
+    BoxError, Router,
+    body::{Body, Bytes, HttpBody},
+};
+use futures::future::BoxFuture;
+use http::{Request, Response, Version};
+use http_body::{Frame, SizeHint};
+use http_body_util::Limited;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tonic::Status;
+use tower::{Service, ServiceExt};
+
+use super::connections::{Connection, InProgress};
+
+/// The largest body of a request. Only requests for the health have one, and it names a service.
+const MAX_BODY_BYTES: usize = 4 * 1024;
+/// Watches of the health at once.
+const MAX_WATCHES: usize = 8;
+/// Pages of metrics that are made at once.
+const MAX_ENCODERS: usize = 2;
+/// Pages of metrics that are made or sent at once: each is kept in memory until its caller has read it.
+const MAX_PAGES: usize = 8;
+/// An answer is handed on in pieces of this size. What has been handed on is no longer counted.
+const PIECE_BYTES: usize = 16 * 1024;
+
+const METRICS: &str = "/metrics";
+const WATCH: &str = "/grpc.health.v1.Health/Watch";
+
+/// What the requests of all connections share.
+#[derive(Debug)]
+pub(super) struct Limits {
+    watches: Arc<Semaphore>,
+    encoders: Arc<Semaphore>,
+    pages: Arc<Semaphore>,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        let of = |most| Arc::new(Semaphore::new(most));
+        Self {
+            watches: of(MAX_WATCHES),
+            encoders: of(MAX_ENCODERS),
+            pages: of(MAX_PAGES),
+        }
+    }
+}
+
+/// Answers the requests of a connection.
+#[derive(Debug, Clone)]
+pub(super) struct Requests {
+    pub(super) pages: Router,
+    pub(super) limits: Arc<Limits>,
+    pub(super) connection: Arc<Connection>,
+}
+
+impl<B> Service<Request<B>> for Requests
+where
+    B: HttpBody<Data = Bytes> + Send + 'static,
+    B::Error: Into<BoxError>,
+{
+    type Response = Response<Answer>;
+    type Error = Infallible;
+    type Future = BoxFuture<'static, Result<Self::Response, Infallible>>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, request: Request<B>) -> Self::Future {
+        let path = request.uri().path();
+        let (is_watch, is_metrics) = (path == WATCH, path == METRICS);
+        let is_http2 = request.version() == Version::HTTP_2;
+        let in_progress = self.connection.begin_request(is_http2, is_watch);
+        let (pages, limits) = (self.pages.clone(), self.limits.clone());
+        let request = request.map(|body| Body::new(Limited::new(body, MAX_BODY_BYTES)));
+        Box::pin(async move {
+            let mut permit = None;
+            let mut encoder = None;
+            if is_watch {
+                permit = limits.watches.clone().try_acquire_owned().ok();
+                if permit.is_none() {
+                    let refusal = too_many_watches().into_http();
+                    return Ok(refusal.map(|body| Answer::new(body, in_progress, None)));
+                }
+            } else if is_metrics {
+                // Whoever waits is bound by the deadline of its connection. The semaphores are never closed.
+                permit = limits.pages.clone().acquire_owned().await.ok();
+                encoder = limits.encoders.acquire().await.ok();
+            }
+            let answer = pages.oneshot(request).await?;
+            drop(encoder);
+            Ok(answer.map(|body| Answer::new(body, in_progress, permit)))
+        })
+    }
+}
+
+fn too_many_watches() -> Status {
+    Status::resource_exhausted(format!(
+        "there are {MAX_WATCHES} watches of the health already; check it instead"
+    ))
+}
+
+/// The body of an answer. The request is in progress until it has been read or dropped.
+#[derive(Debug)]
+pub(super) struct Answer {
+    body: Body,
+    /// What is left of the frame that was taken last.
+    rest: Bytes,
+    _in_progress: InProgress,
+    _permit: Option<OwnedSemaphorePermit>,
+}
+
+impl Answer {
+    fn new(body: Body, in_progress: InProgress, permit: Option<OwnedSemaphorePermit>) -> Self {
+        Self {
+            body,
+            rest: Bytes::new(),
+            _in_progress: in_progress,
+            _permit: permit,
+        }
+    }
+
+    fn next_piece(&mut self) -> Frame<Bytes> {
+        let length = self.rest.len().min(PIECE_BYTES);
+        Frame::data(self.rest.split_to(length))
+    }
+}
+
+impl HttpBody for Answer {
+    type Data = Bytes;
+    type Error = axum::Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
+        if !self.rest.is_empty() {
+            return Poll::Ready(Some(Ok(self.next_piece())));
+        }
+        let frame = match Pin::new(&mut self.body).poll_frame(context) {
+            Poll::Ready(Some(Ok(frame))) => frame,
+            other => return other,
+        };
+        Poll::Ready(Some(Ok(match frame.into_data() {
+            Ok(data) => {
+                self.rest = data;
+                self.next_piece()
+            }
+            Err(trailers) => trailers,
+        })))
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.rest.is_empty() && self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        let (hint, rest) = (self.body.size_hint(), self.rest.len() as u64);
+        let mut whole = SizeHint::new();
+        whole.set_lower(hint.lower() + rest);
+        if let Some(upper) = hint.upper() {
+            whole.set_upper(upper + rest);
+        }
+        whole
+    }
+}

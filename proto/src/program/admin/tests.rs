@@ -1,0 +1,299 @@
+use std::{net::SocketAddr, time::Duration};
+
+use axum::{body::Bytes, http::StatusCode, routing::get};
+use tokio::{
+    io::{AsyncReadExt as _, AsyncWriteExt as _, DuplexStream},
+    net::TcpStream,
+    time::{Instant, timeout},
+};
+use tonic::{
+    Code,
+    transport::{Channel, Endpoint},
+};
+use tonic_health::pb::{
+    HealthCheckRequest, health_check_response::ServingStatus, health_client::HealthClient,
+};
+use tower::service_fn;
+
+use super::*;
+use crate::serve::Health;
+
+const PROBE: &[u8] = b"GET /livez HTTP/1.1\r\nHost: a\r\n\r\n";
+/// What takes longer than this on one machine hangs.
+const SOON: Duration = Duration::from_secs(20);
+
+async fn pages() -> Router {
+    let health = Health::of("everynode.test").await;
+    health.set_serving(true).await;
+    Router::new()
+        .route("/livez", get(|| async { "ok\n" }))
+        .route("/never", get(std::future::pending::<&str>))
+        .route("/large", get(|| async { vec![b'x'; 1024 * 1024] }))
+        .route("/body", axum::routing::post(|_: Bytes| async { StatusCode::OK }))
+        .route("/metrics", get(|| async { vec![b'm'; 1024 * 1024] }))
+        .route_service(Health::ROUTE, health.service())
+}
+
+/// The caller's end of a connection in memory.
+fn connect(port: &Port) -> DuplexStream {
+    let (ours, theirs) = tokio::io::duplex(64 * 1024);
+    port.take(theirs);
+    ours
+}
+
+/// Sends a request and reads the answer's first line.
+async fn ask(io: &mut (impl AsyncRead + AsyncWrite + Unpin), request: &[u8]) -> String {
+    io.write_all(request).await.unwrap();
+    let mut answer = Vec::new();
+    while !answer.ends_with(b"\r\n") {
+        answer.push(io.read_u8().await.unwrap());
+    }
+    String::from_utf8(answer).unwrap()
+}
+
+/// Reads the rest of a small answer, so that the next one can be asked for on the same connection.
+async fn probe(io: &mut (impl AsyncRead + AsyncWrite + Unpin)) {
+    assert_eq!(ask(io, PROBE).await, "HTTP/1.1 200 OK\r\n");
+    let mut rest = Vec::new();
+    while !rest.ends_with(b"ok\n") {
+        rest.push(io.read_u8().await.unwrap());
+    }
+}
+
+/// How long the connection stays open, though nothing is sent.
+async fn time_until_closed(mut io: DuplexStream) -> Duration {
+    let begun = Instant::now();
+    // What is sent until then, such as an answer that says why, doesn't matter.
+    let _ = io.read_to_end(&mut Vec::new()).await;
+    begun.elapsed()
+}
+
+fn assert_about(took: Duration, deadline: Duration) {
+    let slack = CHECK_INTERVAL + CLOSE_DEADLINE;
+    assert!(
+        took >= deadline && took <= deadline + slack,
+        "{took:?} instead of {deadline:?}"
+    );
+}
+
+async fn health_client(io: impl AsyncRead + AsyncWrite + Unpin + Send + 'static) -> HealthClient<Channel> {
+    let mut io = Some(TokioIo::new(io));
+    let connector = service_fn(move |_| {
+        let io = io.take().ok_or_else(|| io::Error::other("only one connection"));
+        async { io }
+    });
+    let endpoint = Endpoint::from_static("http://admin");
+    HealthClient::new(endpoint.connect_with_connector(connector).await.unwrap())
+}
+
+fn of_the_server() -> HealthCheckRequest {
+    HealthCheckRequest {
+        service: String::new(),
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_connection_on_which_nothing_is_asked_is_closed_when_its_first_head_is_overdue() {
+    let port = Port::new(pages().await);
+    assert_about(time_until_closed(connect(&port)).await, HEAD_DEADLINE);
+    let mut http2 = connect(&port);
+    // The preface and empty settings: a connection that could ask at any time.
+    http2
+        .write_all(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0")
+        .await
+        .unwrap();
+    assert_about(time_until_closed(http2).await, HEAD_DEADLINE);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_head_that_comes_too_slowly_is_given_up_the_second_one_too() {
+    let port = Port::new(pages().await);
+    for asked_before in [false, true] {
+        let mut io = connect(&port);
+        if asked_before {
+            probe(&mut io).await;
+            tokio::time::sleep(IDLE_DEADLINE / 2).await;
+        }
+        let begun = Instant::now();
+        for byte in PROBE {
+            if io.write_all(&[*byte]).await.is_err() {
+                break;
+            }
+            tokio::time::sleep(Duration::from_millis(900)).await;
+        }
+        let took = begun.elapsed();
+        assert!(
+            took >= HEAD_DEADLINE && took < HEAD_DEADLINE + Duration::from_secs(3),
+            "{took:?}"
+        );
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_connection_is_kept_between_scrapes_and_closed_when_it_is_idle_for_too_long() {
+    let port = Port::new(pages().await);
+    let mut io = connect(&port);
+    for _ in 0..5 {
+        probe(&mut io).await;
+        tokio::time::sleep(IDLE_DEADLINE / 2).await;
+    }
+    probe(&mut io).await;
+    assert_about(time_until_closed(io).await, IDLE_DEADLINE);
+    assert!(port.connections.is_empty());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_request_that_takes_too_long_ends_with_its_connection_whoever_is_slow() {
+    let port = Port::new(pages().await);
+    for request in [
+        // The page isn't made.
+        &b"GET /never HTTP/1.1\r\nHost: a\r\n\r\n"[..],
+        // The body doesn't come.
+        b"POST /body HTTP/1.1\r\nHost: a\r\nContent-Length: 9\r\n\r\n",
+    ] {
+        let mut io = connect(&port);
+        io.write_all(request).await.unwrap();
+        assert_about(time_until_closed(io).await, REQUEST_DEADLINE);
+    }
+    // The answer isn't read.
+    let mut io = connect(&port);
+    io.write_all(b"GET /large HTTP/1.1\r\nHost: a\r\n\r\n")
+        .await
+        .unwrap();
+    tokio::time::sleep(REQUEST_DEADLINE + CHECK_INTERVAL + CLOSE_DEADLINE * 2).await;
+    assert!(port.connections.is_empty());
+    let mut answer = Vec::new();
+    io.read_to_end(&mut answer).await.unwrap();
+    assert!(answer.len() < 512 * 1024, "{}", answer.len());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_body_that_is_larger_than_any_request_needs_is_refused() {
+    let port = Port::new(pages().await);
+    let mut io = connect(&port);
+    let mut request = b"POST /body HTTP/1.1\r\nHost: a\r\nContent-Length: 8192\r\n\r\n".to_vec();
+    request.extend([b'x'; 8192]);
+    let answer = ask(&mut io, &request).await;
+    assert!(answer.starts_with("HTTP/1.1 4"), "{answer}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_head_that_is_too_large_is_refused() {
+    let port = Port::new(pages().await);
+    let mut io = connect(&port);
+    let request = format!(
+        "GET /livez HTTP/1.1\r\nHost: a\r\nX: {}\r\n\r\n",
+        "x".repeat(32 * 1024)
+    );
+    let answer = ask(&mut io, request.as_bytes()).await;
+    assert_eq!(answer, "HTTP/1.1 431 Request Header Fields Too Large\r\n");
+}
+
+#[tokio::test(start_paused = true)]
+async fn of_too_many_connections_the_one_that_is_idle_for_longest_gives_way() {
+    let port = Port::new(pages().await);
+    let mut first = connect(&port);
+    let mut second = connect(&port);
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    // It has asked later than the second one.
+    probe(&mut first).await;
+    let _others: Vec<_> = (2..MAX_CONNECTIONS).map(|_| connect(&port)).collect();
+    let mut newcomer = connect(&port);
+    probe(&mut newcomer).await;
+    assert_eq!(
+        second.read(&mut [0]).await.unwrap(),
+        0,
+        "the second one is closed"
+    );
+    probe(&mut first).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn one_that_works_on_a_request_never_gives_way() {
+    let port = Port::new(pages().await);
+    let mut busy = Vec::new();
+    for _ in 0..MAX_CONNECTIONS {
+        let mut io = connect(&port);
+        io.write_all(b"GET /never HTTP/1.1\r\nHost: a\r\n\r\n")
+            .await
+            .unwrap();
+        busy.push(io);
+    }
+    tokio::time::sleep(Duration::from_millis(1)).await;
+    let mut refused = connect(&port);
+    assert_eq!(refused.read(&mut [0]).await.unwrap(), 0, "the newcomer is closed");
+    // For no longer than a request may take.
+    tokio::time::sleep(REQUEST_DEADLINE + CHECK_INTERVAL + CLOSE_DEADLINE * 2).await;
+    probe(&mut connect(&port)).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn health_is_checked_and_watched_over_http2_and_only_so_many_watch() {
+    let port = Port::new(pages().await);
+    let mut client = health_client(connect(&port)).await;
+    let mut watches = Vec::new();
+    for _ in 0..8 {
+        let mut watch = client.watch(of_the_server()).await.unwrap().into_inner();
+        let told = watch.message().await.unwrap().unwrap();
+        assert_eq!(told.status(), ServingStatus::Serving);
+        watches.push(watch);
+    }
+    let refusal = client.watch(of_the_server()).await.unwrap_err();
+    assert_eq!(refusal.code(), Code::ResourceExhausted, "{refusal}");
+    // A watch outlasts every deadline, and whoever checks isn't disturbed by those who watch.
+    tokio::time::sleep(IDLE_DEADLINE * 3).await;
+    let checked = client.check(of_the_server()).await.unwrap().into_inner();
+    assert_eq!(checked.status(), ServingStatus::Serving);
+    drop(watches.pop());
+    // The place is free when the server has heard of it.
+    let again = async {
+        while client.watch(of_the_server()).await.is_err() {
+            tokio::task::yield_now().await;
+        }
+    };
+    timeout(SOON, again).await.unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn pages_of_metrics_that_nobody_reads_keep_others_waiting_only_until_their_deadline() {
+    let port = Port::new(pages().await);
+    let mut unread = Vec::new();
+    for _ in 0..8 {
+        let mut io = connect(&port);
+        io.write_all(b"GET /metrics HTTP/1.1\r\nHost: a\r\n\r\n")
+            .await
+            .unwrap();
+        unread.push(io);
+    }
+    tokio::time::sleep(REQUEST_DEADLINE / 2).await;
+    let mut scraper = connect(&port);
+    let begun = Instant::now();
+    let answer = ask(&mut scraper, b"GET /metrics HTTP/1.1\r\nHost: a\r\n\r\n").await;
+    assert_eq!(answer, "HTTP/1.1 200 OK\r\n");
+    let took = begun.elapsed();
+    assert!(took > REQUEST_DEADLINE / 4 && took < REQUEST_DEADLINE, "{took:?}");
+}
+
+async fn served() -> SocketAddr {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    tokio::spawn(serve(listener, pages().await));
+    address
+}
+
+#[tokio::test]
+async fn seventy_silent_connections_keep_no_probe_out() {
+    let address = served().await;
+    let mut silent = Vec::new();
+    for _ in 0..70 {
+        silent.push(TcpStream::connect(address).await.unwrap());
+    }
+    let mut io = TcpStream::connect(address).await.unwrap();
+    timeout(SOON, probe(&mut io)).await.unwrap();
+    let mut client = health_client(TcpStream::connect(address).await.unwrap()).await;
+    let checked = timeout(SOON, client.check(of_the_server()))
+        .await
+        .unwrap()
+        .unwrap();
+    assert_eq!(checked.into_inner().status(), ServingStatus::Serving);
+}

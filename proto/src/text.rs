@@ -1,0 +1,106 @@
+//! Text from elsewhere, made safe to print for people.
+//!
+//! Names, labels and messages come from callers, clusters, files and servers. Printed as they are, an escape sequence in
+//! one of them can recolour a terminal, rewrite lines that are already there or set its title, a line break can forge a
+//! log line, and an invisible character can make one name look like another. So every place that prints for people
+//! passes such text through [`printable`]: it shows each of those characters as an escape, such as `\x1b`, and leaves
+//! everything else alone, letters of any script included.
+
+use std::{
+    borrow::Cow,
+    fmt::{self, Write},
+};
+
+/// The text in one line, with everything escaped that a terminal could act on or that can't be seen.
+pub fn printable(text: &str) -> Cow<'_, str> {
+    escaped(text, |character| !is_printable(character), write_escape)
+}
+
+/// The same for text that may have several lines: its line breaks stay.
+pub fn printable_lines(text: &str) -> Cow<'_, str> {
+    let is_unsafe = |character| character != '\n' && !is_printable(character);
+    escaped(text, is_unsafe, write_escape)
+}
+
+/// JSON with the same meaning and only printable characters. JSON writers escape the ASCII control characters alone,
+/// which leaves the eight-bit ones that terminals obey too.
+pub fn printable_json(json: &str) -> Cow<'_, str> {
+    // Outside of strings, JSON has neither.
+    escaped(json, is_kept_by_json, |character, out| {
+        let mut units = [0; 2];
+        character
+            .encode_utf16(&mut units)
+            .iter()
+            .try_for_each(|unit| write!(out, "\\u{unit:04x}"))
+    })
+}
+
+/// JSON as YAML with the same meaning and only printable characters. YAML reads JSON, but for pairs of surrogates.
+pub(crate) fn printable_json_as_yaml(json: &str) -> Cow<'_, str> {
+    escaped(json, is_kept_by_json, |character, out| {
+        match u32::from(character) {
+            code @ 0..=0xFFFF => write!(out, "\\u{code:04x}"),
+            code => write!(out, "\\U{code:08x}"),
+        }
+    })
+}
+
+/// Whether a JSON writer leaves a character as it is that isn't printable.
+fn is_kept_by_json(character: char) -> bool {
+    character >= ' ' && !is_printable(character)
+}
+
+/// Whether a character can be printed as it is: it is no control character, breaks no line, and isn't invisible.
+pub(crate) fn is_printable(character: char) -> bool {
+    let is_invisible = matches!(character,
+        // Line and paragraph separators, and marks of annotations.
+        '\u{2028}' | '\u{2029}' | '\u{fff9}'..='\u{fffb}'
+        // Unicode's Default_Ignorable_Code_Point: directions, joiners, fillers, variation selectors and tags.
+        | '\u{ad}' | '\u{34f}' | '\u{61c}' | '\u{115f}' | '\u{1160}' | '\u{17b4}' | '\u{17b5}'
+        | '\u{180b}'..='\u{180f}' | '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{206f}'
+        | '\u{3164}' | '\u{fe00}'..='\u{fe0f}' | '\u{feff}' | '\u{ffa0}' | '\u{fff0}'..='\u{fff8}'
+        | '\u{1bca0}'..='\u{1bca3}' | '\u{1d173}'..='\u{1d17a}' | '\u{e0000}'..='\u{e0fff}');
+    !character.is_control() && !is_invisible
+}
+
+/// Escapes what is written through it, as [`printable`] does.
+pub(crate) struct Printable<'a>(pub(crate) &'a mut dyn Write);
+
+impl Write for Printable<'_> {
+    fn write_str(&mut self, text: &str) -> fmt::Result {
+        self.0.write_str(&printable(text))
+    }
+}
+
+fn escaped(
+    text: &str,
+    is_unsafe: impl Fn(char) -> bool,
+    escape: impl Fn(char, &mut String) -> fmt::Result,
+) -> Cow<'_, str> {
+    if !text.contains(&is_unsafe) {
+        return Cow::Borrowed(text);
+    }
+    let mut safe = String::with_capacity(text.len() + 16);
+    for character in text.chars() {
+        if is_unsafe(character) {
+            // Writing to a String can't fail.
+            let _ = escape(character, &mut safe);
+        } else {
+            safe.push(character);
+        }
+    }
+    Cow::Owned(safe)
+}
+
+fn write_escape(character: char, out: &mut String) -> fmt::Result {
+    match character {
+        '\n' => out.write_str("\\n"),
+        '\r' => out.write_str("\\r"),
+        '\t' => out.write_str("\\t"),
+        ascii if ascii.is_ascii() => write!(out, "\\x{:02x}", u32::from(ascii)),
+        other => write!(out, "\\u{{{:x}}}", u32::from(other)),
+    }
+}
+
+#[cfg(test)]
+mod tests;
