@@ -128,10 +128,7 @@ async fn try_names(
 }
 
 fn is_wanted(pod: &Pod, daemon_set: &DaemonSet, action: &CreatePod) -> bool {
-    let owned = pod
-        .metadata
-        .controller()
-        .is_some_and(|owner| owner.uid == daemon_set.metadata.uid);
+    let owned = pod.metadata.controlling_daemon_set() == Some(daemon_set.metadata.identity());
     let revision = pod
         .metadata
         .labels

@@ -103,11 +103,12 @@ impl Outbox {
     /// when `may_complete`.
     ///
     /// Pods go before `DaemonSet`s, so that the planner never decides on a `DaemonSet` while it is missing pods of it,
-    /// and the ends of actions go last, when what they changed has been told.
+    /// and the ends of actions go last, when what they changed has been told. Of a pod that no known `DaemonSet` controls the planner
+    /// hears only if it knows the pod: that it is gone.
     pub fn next_request(
         &mut self,
-        cluster: &Cluster,
-        announce: impl Fn(&Text) -> Announcement,
+        cluster: &mut Cluster,
+        announce: impl Fn(&Cluster, &Text) -> Announcement,
         limit: usize,
         may_complete: bool,
     ) -> Option<SessionRequest> {
@@ -121,13 +122,17 @@ impl Outbox {
             });
         }
         for uid in take(&mut self.pods, limit - facts.len()) {
-            facts.push(match cluster.pods().get(&uid).and_then(|pod| pod.facts(&uid)) {
-                Some(pod) => Kind::PodChanged(pod),
-                None => Kind::PodGone(PodGone { uid: uid.to_string() }),
+            let told = cluster.pod_facts(&uid);
+            let is_there = cluster.pods().get(&uid).is_some();
+            let was_announced = cluster.pods_mut().announce(&uid, told.is_some());
+            facts.extend(match told {
+                Some(pod) => Some(Kind::PodChanged(pod)),
+                None if is_there && !was_announced => None,
+                None => Some(Kind::PodGone(PodGone { uid: uid.to_string() })),
             });
         }
         for uid in take(&mut self.daemon_sets, limit - facts.len()) {
-            match announce(&uid) {
+            match announce(cluster, &uid) {
                 Announcement::Facts(daemon_set) => facts.push(Kind::DaemonSetChanged(*daemon_set)),
                 Announcement::Gone => facts.push(Kind::DaemonSetGone(DaemonSetGone { uid: uid.to_string() })),
                 Announcement::NotYet => {}

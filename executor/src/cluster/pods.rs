@@ -7,14 +7,14 @@ use std::{
 };
 
 use everynode_proto::{
-    facts::{self, object::StringMap, pool::Pool},
+    facts::{self, Identity, object::StringMap, pool::Pool},
     planner::v1::{PodFacts, PodPhase},
 };
 use indexmap::IndexSet;
 use prost_types::Timestamp;
 use tokio::time::Instant;
 
-use super::{Text, Version, listing::Listing};
+use super::{Owner, Text, Version, listing::Listing};
 use crate::watch::Event;
 
 /// After this long, a pod that only the answer to a write has told of, or the watch out of turn, is looked up.
@@ -33,7 +33,9 @@ pub struct Pod {
     pub labels: Arc<StringMap>,
     /// Whether it is being deleted.
     pub deleting: bool,
-    owner: Option<Text>,
+    /// Whether the planner of this session has been told of it, and not yet that it is gone.
+    is_announced: bool,
+    owner: Option<Arc<Owner>>,
     /// What the planner is told beside that, if a `DaemonSet` controls the pod.
     told: Option<Told>,
 }
@@ -51,9 +53,9 @@ struct Told {
 }
 
 impl Pod {
-    /// The uid of the `DaemonSet` that controls the pod; `None` when nothing controls it.
-    pub fn owner(&self) -> Option<&Text> {
-        self.owner.as_ref()
+    /// The `DaemonSet` that controls the pod, known or not; `None` when nothing controls it.
+    pub fn owner(&self) -> Option<&Owner> {
+        self.owner.as_deref()
     }
 
     /// The node that the pod is for, if a `DaemonSet` controls the pod and its node is known.
@@ -82,7 +84,7 @@ impl Pod {
         Some(PodFacts {
             uid: uid.to_owned(),
             name: self.name.to_string(),
-            daemon_set_uid: owner.to_string(),
+            daemon_set_uid: owner.uid.to_string(),
             node: told.node.to_string(),
             bound: told.bound,
             phase: told.phase,
@@ -108,7 +110,8 @@ pub struct Pods {
     by_uid: HashMap<Text, Known>,
     texts: Pool<str>,
     labels: Pool<StringMap>,
-    by_owner: HashMap<Text, IndexSet<Text>>,
+    owners: Pool<Owner>,
+    by_owner: HashMap<Arc<Owner>, IndexSet<Text>>,
     orphans: HashSet<Text>,
     listing: Listing,
     /// Pods that only the answer to a write has told of so far, or the watch out of turn.
@@ -188,11 +191,12 @@ impl Pods {
     fn set(&mut self, object: facts::Pod, uid: Text) -> Option<Text> {
         let facts = object.facts();
         let metadata = object.metadata;
-        let owner = match metadata.controller() {
-            Some(owner) if owner.is_daemon_set() => Some(self.texts.share(owner.uid.as_str())),
-            Some(_) => return self.remove(&uid),
-            None => None,
-        };
+        let owner = metadata
+            .controlling_daemon_set()
+            .map(|identity| self.share_owner(&uid, identity));
+        if owner.is_none() && metadata.controller().is_some() {
+            return self.remove(&uid);
+        }
         let told = facts.map(|facts| Told {
             node: self.texts.share(facts.node.as_str()),
             revision: self.texts.share(facts.revision.as_str()),
@@ -207,6 +211,7 @@ impl Pods {
             name: metadata.name.as_str().into(),
             labels: self.labels.share(metadata.labels),
             deleting: metadata.deletion_timestamp.is_some(),
+            is_announced: false,
             owner,
             told,
         };
@@ -215,6 +220,7 @@ impl Pods {
             before.version = version.clone();
             // A deletion that has begun may be known before the watch has come to it.
             pod.deleting |= before.pod.deleting;
+            pod.is_announced = before.pod.is_announced;
             if before.pod == pod {
                 return None;
             }
@@ -231,6 +237,15 @@ impl Pods {
         }
         self.by_uid.insert(uid.clone(), Known { pod, version });
         Some(uid)
+    }
+
+    /// The shared owner with this identity. Nearly always it is the one that the pod has had before.
+    fn share_owner(&mut self, pod: &str, identity: Identity<'_>) -> Arc<Owner> {
+        let before = self.by_uid.get(pod).and_then(|known| known.pod.owner.as_ref());
+        match before.filter(|before| before.identity() == identity) {
+            Some(before) => before.clone(),
+            None => self.owners.share(Owner::from(identity)),
+        }
     }
 
     fn remove(&mut self, uid: &str) -> Option<Text> {
@@ -272,9 +287,22 @@ impl Pods {
         self.by_uid.get(uid).map(|known| &known.pod)
     }
 
+    /// Notes whether the planner knows of a pod from now on. Returns whether it did before.
+    pub fn announce(&mut self, uid: &str, is_announced: bool) -> bool {
+        let known = self.by_uid.get_mut(uid);
+        known.is_some_and(|known| std::mem::replace(&mut known.pod.is_announced, is_announced))
+    }
+
+    /// A new planner knows of no pod.
+    pub(super) fn withdraw_all(&mut self) {
+        self.by_uid
+            .values_mut()
+            .for_each(|known| known.pod.is_announced = false);
+    }
+
     /// The pods that a `DaemonSet` controls.
-    pub fn of<'a>(&'a self, daemon_set: &str) -> impl Iterator<Item = (&'a Text, &'a Pod)> + use<'a> {
-        let uids = self.by_owner.get(daemon_set).into_iter().flatten();
+    pub fn of<'a>(&'a self, owner: &Owner) -> impl Iterator<Item = (&'a Text, &'a Pod)> + use<'a> {
+        let uids = self.by_owner.get(owner).into_iter().flatten();
         uids.filter_map(|uid| self.entry(uid))
     }
 

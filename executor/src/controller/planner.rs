@@ -8,7 +8,10 @@ use tokio::{sync::mpsc, time::Instant};
 use tracing::info;
 
 use super::Controller;
-use crate::{cluster::Text, outbox::Announcement};
+use crate::{
+    cluster::{Cluster, Text},
+    outbox::Announcement,
+};
 
 /// The shortest time between two requests to the planner. The first news after a rest goes out at once; when thousands of pods
 /// change in a second, some go together.
@@ -42,16 +45,16 @@ impl Controller {
     pub(super) fn tell(&mut self, permit: mpsc::OwnedPermit<SessionRequest>, may_complete: bool) {
         let Some(planner) = &mut self.planner else { return };
         planner.told = Some(Instant::now());
-        let (cluster, managed) = (&self.cluster, &self.managed);
-        let announce = |uid: &Text| match (cluster.daemon_set(uid), managed.get(uid)) {
+        let managed = &self.managed;
+        let announce = |cluster: &Cluster, uid: &Text| match (cluster.daemon_set(uid), managed.get(uid)) {
             (None, _) => Announcement::Gone,
             (Some(_), Some(managed)) => managed.announcement(),
             (Some(_), None) => Announcement::NotYet,
         };
         let was_synced = self.outbox.is_synced();
-        if let Some(request) = self
-            .outbox
-            .next_request(cluster, announce, planner.limit, may_complete)
+        if let Some(request) =
+            self.outbox
+                .next_request(&mut self.cluster, announce, planner.limit, may_complete)
         {
             self.parts.metrics.facts(request.facts.len());
             if was_synced {

@@ -2,7 +2,7 @@
 
 use everynode_proto::{
     facts::{
-        self,
+        self, Identity,
         unread::{self, Item},
     },
     planner::v1 as wire,
@@ -11,7 +11,7 @@ use tonic::Status;
 
 use super::{
     explain::Verdicts,
-    reader::{Reader, expand, in_metadata},
+    reader::{DEFAULT_NAMESPACE, Reader, expand, in_metadata},
 };
 use crate::{
     convert::{self, FieldError},
@@ -41,9 +41,14 @@ pub fn plan(request: wire::PlanRequest) -> Result<wire::PlanResponse, Status> {
 
     let nodes = expand("nodes", request.nodes, MAX_NODES)?;
     let pods = expand("pods", request.pods, MAX_PODS)?;
-    let uid = daemon_set.uid.clone();
+    let [namespace, name, uid] = [&daemon_set.namespace, &daemon_set.name, &daemon_set.uid].map(Text::clone);
+    let owner = Identity {
+        namespace: &namespace,
+        name: &name,
+        uid: &uid,
+    };
     let mut fleet = Fleet::with_capacity(nodes.len(), pods.len());
-    let (nodes, told) = rayon::join(|| reader.nodes(&nodes), || Told::read(&pods, &uid));
+    let (nodes, told) = rayon::join(|| reader.nodes(&nodes), || Told::read(&pods, owner));
     for node in nodes {
         fleet.node_changed(node);
     }
@@ -78,7 +83,7 @@ struct Told {
 }
 
 impl Told {
-    fn read(objects: &[Item], uid: &str) -> Self {
+    fn read(objects: &[Item], owner: Identity<'_>) -> Self {
         let mut reader = Reader::default();
         let pods = reader.each_of_many("pod", objects, |reader, object| {
             let pod: facts::Pod = object.read("Pod")?;
@@ -87,7 +92,7 @@ impl Told {
             };
             let mentioned = [facts.created, facts.ready_since].into_iter().flatten();
             let latest = mentioned.map(convert::millis).max().unwrap_or_default();
-            if facts.daemon_set_uid != uid {
+            if !is_controlled_by(&pod, owner) {
                 return Ok((latest, None));
             }
             let pod = convert::pod(&facts, &mut reader.strings).map_err(in_metadata)?;
@@ -99,6 +104,19 @@ impl Told {
             problems: reader.problems,
         }
     }
+}
+
+/// Whether the pod's controller reference means this `DaemonSet`. Its uid alone may be written there by anybody who may create pods
+/// anywhere. A pod without a namespace is in the one that a `DaemonSet` without one is in.
+fn is_controlled_by(pod: &facts::Pod, owner: Identity<'_>) -> bool {
+    pod.metadata.controlling_daemon_set().is_some_and(|named| {
+        let namespace = if named.namespace.is_empty() {
+            DEFAULT_NAMESPACE
+        } else {
+            named.namespace
+        };
+        owner == Identity { namespace, ..named }
+    })
 }
 
 fn answer(
