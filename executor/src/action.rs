@@ -62,7 +62,7 @@ async fn insist<T, F: Future<Output = Result<T, ApiError>>>(
         let answer = call().await;
         let retry_after = match &answer {
             Err(error @ (ApiError::Busy { .. } | ApiError::Unclear(_))) => error.retry_after(),
-            Ok(_) | Err(ApiError::Refused(_)) => return Some(answer),
+            Ok(_) | Err(ApiError::Refused(_) | ApiError::Name(_)) => return Some(answer),
         };
         if begun.elapsed() >= PATIENCE {
             return Some(answer);

@@ -14,7 +14,7 @@
 //! - [`pod`], [`template`], [`history`], [`adopt`], [`upkeep`], [`status`], [`conditions`], [`events`]: one concern each.
 //! - [`view`], [`service`]: what is said to those who ask, and the gRPC service that says it; [`leadership`]: who else to ask; [`lease`]: how it is decided. It asks the
 //!   loop by [`controller::questions`].
-//! - [`api`], [`failure`], [`client`]: the calls to the API server, why they fail, and the connections that they go by; [`backoff`]: when they are repeated.
+//! - [`api`], [`names`], [`failure`], [`client`]: the calls to the API server, why they fail, and the connections that they go by; [`backoff`]: when they are repeated.
 //! - [`args`], [`run`], [`admin`], [`health`], [`metrics`]: the program.
 //! - [`plugin`]: another program, the kubectl plugin that asks executors.
 
@@ -38,6 +38,7 @@ pub mod leadership;
 pub mod lease;
 pub mod link;
 pub mod metrics;
+pub mod names;
 pub mod objects;
 pub mod outbox;
 pub mod plugin;

@@ -354,7 +354,7 @@ fn words(error: &ApiError) -> String {
     match error {
         ApiError::Refused(_) => format!("the API server refuses: {error}"),
         // These say themselves whose answer it was.
-        ApiError::Busy { .. } | ApiError::Unclear(_) => error.to_string(),
+        ApiError::Busy { .. } | ApiError::Unclear(_) | ApiError::Name(_) => error.to_string(),
     }
 }
 

@@ -9,11 +9,8 @@ use everynode_proto::{
 };
 use tonic::Status;
 
-use super::{
-    Executor, explain, objects,
-    request::{self, is_name},
-    sorted, status,
-};
+use super::{Executor, explain, objects, request, sorted, status};
+use crate::names::is_name;
 
 pub(super) async fn node_overhead(
     executor: &Executor,
