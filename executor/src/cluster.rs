@@ -338,6 +338,11 @@ impl Cluster {
         self.nodes.get(name).map(|known| &*known.facts)
     }
 
+    /// How many nodes there are.
+    pub fn node_count(&self) -> usize {
+        self.nodes.len()
+    }
+
     /// All nodes' facts, in no order.
     pub fn nodes(&self) -> impl Iterator<Item = &Arc<NodeFacts>> {
         self.nodes.values().map(|known| &known.facts)

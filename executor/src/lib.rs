@@ -10,7 +10,7 @@
 //! - [`controller`]: the loop that all of it runs in.
 //! - [`objects`], [`watch`], [`cluster`]: what is read, seen and known.
 //! - [`outbox`], [`session`]: facts out, plans in; [`link`]: the way to planners.
-//! - [`apply`], [`action`]: plans into API calls.
+//! - [`guard`]: what a plan may cause at most; [`apply`], [`action`]: plans into API calls.
 //! - [`pod`], [`template`], [`history`], [`adopt`], [`upkeep`], [`status`], [`conditions`], [`events`]: one concern each.
 //! - [`view`], [`service`]: what is said to those who ask, and the gRPC service that says it; [`leadership`]: who else to ask; [`lease`]: how it is decided. It asks the
 //!   loop by [`controller::questions`].
@@ -31,6 +31,7 @@ pub mod conditions;
 pub mod controller;
 pub mod events;
 pub mod failure;
+pub mod guard;
 pub mod hash;
 pub mod health;
 pub mod history;

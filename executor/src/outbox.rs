@@ -79,6 +79,11 @@ impl Outbox {
         self.time_has_passed = true;
     }
 
+    /// How many ends of actions the planner has yet to read.
+    pub fn outcomes(&self) -> usize {
+        self.done.len()
+    }
+
     /// How many facts are due.
     pub fn len(&self) -> usize {
         self.nodes.len() + self.pods.len() + self.daemon_sets.len() + self.done.len()

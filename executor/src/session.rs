@@ -11,7 +11,7 @@ use everynode_proto::planner::v1::{
 };
 use tokio::{sync::mpsc, time::Instant};
 use tokio_stream::wrappers::ReceiverStream;
-use tokio_util::task::AbortOnDropHandle;
+use tokio_util::{sync::CancellationToken, task::AbortOnDropHandle};
 use tonic::{
     Status, Streaming,
     transport::{Channel, Endpoint},
@@ -64,6 +64,8 @@ pub enum Event {
         planner_version: String,
         /// The version of its decision rules.
         rules_version: String,
+        /// Ends the session when it is cancelled, whatever the planner does.
+        end: CancellationToken,
     },
     /// A plan.
     Plan(Box<Plan>),
@@ -241,12 +243,14 @@ impl Open {
         let limit = usize::try_from(max_facts_per_request)
             .unwrap_or(usize::MAX)
             .max(1);
+        let end = CancellationToken::new();
         if events
             .send(Event::Opened {
                 requests: self.requests,
                 limit,
                 planner_version,
                 rules_version,
+                end: end.clone(),
             })
             .await
             .is_err()
@@ -254,7 +258,11 @@ impl Open {
             return "the executor stops".to_owned();
         }
         loop {
-            let event = match self.responses.message().await {
+            let message = tokio::select! {
+                () = end.cancelled() => return "the executor has left the planner".to_owned(),
+                message = self.responses.message() => message,
+            };
+            let event = match message {
                 Ok(Some(SessionResponse {
                     message: Some(Message::Plan(plan)),
                 })) => Event::Plan(Box::new(plan)),

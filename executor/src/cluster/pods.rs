@@ -1,5 +1,8 @@
 //! The pods that `DaemonSet`s control, and those that nothing controls and that might be adopted.
 
+mod moment;
+mod on_node;
+
 use std::{
     collections::{HashMap, HashSet},
     sync::Arc,
@@ -14,6 +17,7 @@ use indexmap::IndexSet;
 use prost_types::Timestamp;
 use tokio::time::Instant;
 
+use self::{moment::Moment, on_node::OnNode};
 use super::{Owner, Text, Version, listing::Listing};
 use crate::watch::Event;
 
@@ -48,8 +52,8 @@ struct Told {
     template_generation: Text,
     bound: bool,
     phase: i32,
-    ready_since: Option<Timestamp>,
-    created: Option<Timestamp>,
+    ready_since: Moment,
+    created: Moment,
 }
 
 impl Pod {
@@ -66,11 +70,18 @@ impl Pod {
             .filter(|node| !node.is_empty())
     }
 
+    /// Whether the pod takes the place of another one on its node: it is neither over nor about to be.
+    pub fn is_live(&self) -> bool {
+        let is_over =
+            |told: &Told| told.phase == PodPhase::Succeeded as i32 || told.phase == PodPhase::Failed as i32;
+        !self.deleting && !self.told.as_ref().is_some_and(is_over)
+    }
+
     /// Since when the pod has run on its node, ready, with nothing else in store for it, if it does.
     pub fn settled_since(&self) -> Option<Timestamp> {
         let told = self.told.as_ref()?;
         let settled = told.bound && !self.deleting && told.phase == PodPhase::Running as i32;
-        told.ready_since.filter(|_| settled)
+        Option::from(told.ready_since).filter(|_| settled)
     }
 
     /// The pod's controller-revision-hash; empty without one.
@@ -88,8 +99,8 @@ impl Pod {
             node: told.node.to_string(),
             bound: told.bound,
             phase: told.phase,
-            ready_since: told.ready_since,
-            created: told.created,
+            ready_since: told.ready_since.into(),
+            created: told.created.into(),
             deleting: self.deleting,
             revision: told.revision.to_string(),
             template_generation: told.template_generation.to_string(),
@@ -113,6 +124,9 @@ pub struct Pods {
     owners: Pool<Owner>,
     by_owner: HashMap<Arc<Owner>, IndexSet<Text>>,
     orphans: HashSet<Text>,
+    on_node: OnNode,
+    /// The owners from before of pods that the planner knows by another one, until the pods are gone.
+    former_owners: HashMap<Text, Arc<Owner>>,
     listing: Listing,
     /// Pods that only the answer to a write has told of so far, or the watch out of turn.
     unconfirmed: HashMap<Text, Instant>,
@@ -203,8 +217,8 @@ impl Pods {
             template_generation: self.texts.share(facts.template_generation.as_str()),
             bound: facts.bound,
             phase: facts.phase,
-            ready_since: facts.ready_since,
-            created: facts.created,
+            ready_since: facts.ready_since.into(),
+            created: facts.created.into(),
         });
         let mut pod = Pod {
             namespace: self.texts.share(metadata.namespace.as_str()),
@@ -224,7 +238,14 @@ impl Pods {
             if before.pod == pod {
                 return None;
             }
+            if pod.is_announced && before.pod.owner != pod.owner {
+                let owner = before.pod.owner.clone();
+                self.former_owners.extend(owner.map(|owner| (uid.clone(), owner)));
+            }
             self.unlink(&uid);
+        }
+        if let Some(told) = &pod.told {
+            self.on_node.insert(&told.node, &uid);
         }
         match &pod.owner {
             Some(owner) => drop(
@@ -251,11 +272,15 @@ impl Pods {
     fn remove(&mut self, uid: &str) -> Option<Text> {
         self.unlink(uid);
         self.unconfirmed.remove(uid);
+        self.former_owners.remove(uid);
         self.by_uid.remove_entry(uid).map(|(uid, _)| uid)
     }
 
     fn unlink(&mut self, uid: &str) {
         self.orphans.remove(uid);
+        if let Some(told) = self.by_uid.get(uid).and_then(|known| known.pod.told.as_ref()) {
+            self.on_node.remove(&told.node, uid);
+        }
         let Some(owner) = self.by_uid.get(uid).and_then(|known| known.pod.owner.as_ref()) else {
             return;
         };
@@ -298,6 +323,27 @@ impl Pods {
         self.by_uid
             .values_mut()
             .for_each(|known| known.pod.is_announced = false);
+        self.former_owners.clear();
+    }
+
+    /// Whether the planner may still take the pod to be this `DaemonSet`'s, which it was.
+    pub fn was_of(&self, uid: &str, owner: &Owner) -> bool {
+        self.former_owners
+            .get(uid)
+            .is_some_and(|former| **former == *owner)
+    }
+
+    /// How many pods a `DaemonSet` controls.
+    pub fn count(&self, owner: &Owner) -> usize {
+        self.by_owner.get(owner).map_or(0, IndexSet::len)
+    }
+
+    /// How many live pods of a `DaemonSet` are on a node, or for it.
+    pub fn live_on(&self, node: &str, owner: &Owner) -> usize {
+        let pods = self.on_node.get(node).iter();
+        let pods = pods.filter_map(|uid| self.by_uid.get(uid));
+        pods.filter(|known| known.pod.is_live() && known.pod.owner() == Some(owner))
+            .count()
     }
 
     /// The pods that a `DaemonSet` controls.
@@ -319,6 +365,11 @@ impl Pods {
     /// All uids.
     pub fn uids(&self) -> impl Iterator<Item = &Text> {
         self.by_uid.keys()
+    }
+
+    /// How many pods there are.
+    pub fn total(&self) -> usize {
+        self.by_uid.len()
     }
 
     /// The lists of the watch.

@@ -5,6 +5,7 @@ use std::time::Duration;
 use anyhow::bail;
 use everynode_proto::planner::v1::SessionRequest;
 use tokio::{sync::mpsc, time::Instant};
+use tokio_util::sync::CancellationToken;
 use tracing::info;
 
 use super::Controller;
@@ -21,6 +22,8 @@ const PACE: Duration = Duration::from_millis(10);
 #[derive(Debug)]
 pub(super) struct Planner {
     pub(super) requests: mpsc::Sender<SessionRequest>,
+    /// Ends the session.
+    pub(super) end: CancellationToken,
     pub(super) limit: usize,
     pub(super) version: String,
     pub(super) rules_version: String,

@@ -1,4 +1,5 @@
 mod actions;
+mod adversary;
 mod conditions;
 mod facts;
 mod newer;
@@ -159,19 +160,21 @@ impl Rig {
     /// Opens a session that takes this many facts at a time.
     pub(crate) async fn open(&self, limit: usize) -> Planned {
         let (requests, receiver) = mpsc::channel(1);
-        let sessions = self.sessions().await;
+        let (sessions, end) = (self.sessions().await, CancellationToken::new());
         sessions
             .send(session::Event::Opened {
                 requests,
                 limit,
                 planner_version: "0.1.0".to_owned(),
                 rules_version: "1".to_owned(),
+                end: end.clone(),
             })
             .await
             .unwrap();
         Planned {
             requests: receiver,
             sessions,
+            end,
             plans: 0,
         }
     }
@@ -215,6 +218,8 @@ impl Rig {
 pub(crate) struct Planned {
     requests: mpsc::Receiver<SessionRequest>,
     sessions: mpsc::Sender<session::Event>,
+    /// Cancelled when the executor leaves the planner.
+    end: CancellationToken,
     plans: u64,
 }
 
