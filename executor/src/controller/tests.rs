@@ -4,6 +4,7 @@ mod conditions;
 mod facts;
 mod newer;
 mod questions;
+mod random_planner;
 mod rivals;
 mod spans;
 mod terms;
