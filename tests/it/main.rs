@@ -9,6 +9,7 @@
 
 mod api;
 mod bench;
+mod boundaries;
 mod clauses;
 mod clients;
 mod conditions;
