@@ -62,7 +62,7 @@ async fn insist<T, F: Future<Output = Result<T, ApiError>>>(
         let answer = call().await;
         let retry_after = match &answer {
             Err(error @ (ApiError::Busy { .. } | ApiError::Unclear(_))) => error.retry_after(),
-            Ok(_) | Err(ApiError::Refused(_)) => return Some(answer),
+            Ok(_) | Err(ApiError::Refused(_) | ApiError::Name(_)) => return Some(answer),
         };
         if begun.elapsed() >= PATIENCE {
             return Some(answer);
@@ -128,10 +128,7 @@ async fn try_names(
 }
 
 fn is_wanted(pod: &Pod, daemon_set: &DaemonSet, action: &CreatePod) -> bool {
-    let owned = pod
-        .metadata
-        .controller()
-        .is_some_and(|owner| owner.uid == daemon_set.metadata.uid);
+    let owned = pod.metadata.controlling_daemon_set() == Some(daemon_set.metadata.identity());
     let revision = pod
         .metadata
         .labels

@@ -74,7 +74,7 @@ pub fn misfits(cluster: &Cluster, entry: &Entry, refused: &Refused) -> Vec<Targe
     if !entry.has_selector() {
         return Vec::new();
     }
-    let pods = cluster.pods().of(&entry.object.metadata.uid);
+    let pods = cluster.pods().of(entry.owner());
     let misfits = pods.filter(|(uid, pod)| !entry.selects(&pod.labels) && !refused.contains(*uid));
     misfits
         .map(|(uid, pod)| Target {

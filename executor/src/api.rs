@@ -23,6 +23,7 @@ use serde_json::{Map, Value};
 
 use crate::{
     failure::ApiError,
+    names::{InvalidName, path_element},
     objects::{self, DaemonSet, Encoding, PROTOBUF_OR_JSON, Revision, Watched},
 };
 
@@ -50,28 +51,41 @@ impl std::fmt::Debug for Api {
     }
 }
 
-type Built = Result<http::Request<Vec<u8>>, request::Error>;
+type Built = Result<http::Request<Vec<u8>>, ApiError>;
+/// Where the objects of a kind are found.
+type Objects = Result<Request, InvalidName>;
 
-fn pods(namespace: &str) -> Request {
-    Request::new(format!("/api/v1/namespaces/{namespace}/pods"))
+fn namespaced(group: &str, namespace: &str, kind: &str) -> Objects {
+    let namespace = path_element("namespace", namespace)?;
+    Ok(Request::new(format!("{group}/namespaces/{namespace}/{kind}")))
 }
 
-fn daemon_sets(namespace: &str) -> Request {
-    Request::new(format!("/apis/apps/v1/namespaces/{namespace}/daemonsets"))
+fn pods(namespace: &str) -> Objects {
+    namespaced("/api/v1", namespace, "pods")
 }
 
-fn revisions(namespace: &str) -> Request {
-    Request::new(format!(
-        "/apis/apps/v1/namespaces/{namespace}/controllerrevisions"
-    ))
+fn daemon_sets(namespace: &str) -> Objects {
+    namespaced("/apis/apps/v1", namespace, "daemonsets")
 }
 
-fn patch(request: &Request, name: &str, kind: PatchKind, body: &Value) -> Built {
-    let params = PatchParams::default();
-    match kind {
-        PatchKind::Merge => request.patch(name, &params, &Patch::Merge(body)),
-        PatchKind::Strategic => request.patch(name, &params, &Patch::Strategic(body)),
-    }
+fn revisions(namespace: &str) -> Objects {
+    namespaced("/apis/apps/v1", namespace, "controllerrevisions")
+}
+
+fn get(objects: Objects, name: &str) -> Built {
+    Ok(objects?.get(path_element("name", name)?, &GetParams::default())?)
+}
+
+fn delete(objects: Objects, name: &str, uid: &str) -> Built {
+    Ok(objects?.delete(path_element("name", name)?, &delete_params(uid))?)
+}
+
+fn patch(objects: Objects, name: &str, kind: PatchKind, body: &Value) -> Built {
+    let (params, name) = (PatchParams::default(), path_element("name", name)?);
+    Ok(match kind {
+        PatchKind::Merge => objects?.patch(name, &params, &Patch::Merge(body)),
+        PatchKind::Strategic => objects?.patch(name, &params, &Patch::Strategic(body)),
+    }?)
 }
 
 /// Deletes only the object with this uid. Without one, whatever has the name.
@@ -139,18 +153,16 @@ impl Api {
     }
 
     pub async fn get_node(&self, name: &str) -> Result<Map<String, Value>, ApiError> {
-        let nodes = Request::new("/api/v1/nodes");
-        self.any(nodes.get(name, &GetParams::default())).await
+        self.any(get(Ok(Request::new("/api/v1/nodes")), name)).await
     }
 
     pub async fn get_namespace(&self, name: &str) -> Result<Map<String, Value>, ApiError> {
-        let namespaces = Request::new("/api/v1/namespaces");
-        self.any(namespaces.get(name, &GetParams::default())).await
+        self.any(get(Ok(Request::new("/api/v1/namespaces")), name)).await
     }
 
     pub async fn get_runtime_class(&self, name: &str) -> Result<Map<String, Value>, ApiError> {
         let classes = Request::new("/apis/node.k8s.io/v1/runtimeclasses");
-        self.any(classes.get(name, &GetParams::default())).await
+        self.any(get(Ok(classes), name)).await
     }
 
     pub async fn review_token(&self, token: &str) -> Result<TokenReviewStatus, ApiError> {
@@ -184,25 +196,24 @@ impl Api {
     /// Has the API server judge something. Nothing is stored.
     async fn review<T: Serialize + DeserializeOwned>(&self, path: &str, review: &T) -> Result<T, ApiError> {
         let body = serde_json::to_vec(review).map_err(request::Error::SerializeBody)?;
-        let request = Request::new(path).create(&PostParams::default(), body);
-        let (_, body) = self.send(request).await?;
+        let request = Request::new(path).create(&PostParams::default(), body)?;
+        let (_, body) = self.send(Ok(request)).await?;
         serde_json::from_slice(&body)
             .map_err(|error| ApiError::Unclear(format!("its answer can't be read: {error}")))
     }
 
     pub async fn create_pod(&self, namespace: &str, body: Vec<u8>) -> Result<Pod, ApiError> {
         // The template was validated when the DaemonSet was written; the server need not look for unknown fields in every pod.
-        let request = http::Request::post(format!(
-            "/api/v1/namespaces/{namespace}/pods?fieldValidation=Ignore"
-        ))
-        .header(CONTENT_TYPE, "application/json")
-        .body(body);
-        self.object(request.map_err(request::Error::BuildRequest)).await
+        let path = pods(namespace)?.url_path;
+        let request = http::Request::post(format!("{path}?fieldValidation=Ignore"))
+            .header(CONTENT_TYPE, "application/json")
+            .body(body)
+            .map_err(request::Error::BuildRequest)?;
+        self.object(Ok(request)).await
     }
 
     pub async fn get_pod(&self, namespace: &str, name: &str) -> Result<Pod, ApiError> {
-        self.object(pods(namespace).get(name, &GetParams::default()))
-            .await
+        self.object(get(pods(namespace), name)).await
     }
 
     pub async fn patch_pod(
@@ -212,17 +223,15 @@ impl Api {
         kind: PatchKind,
         body: &Value,
     ) -> Result<Pod, ApiError> {
-        self.object(patch(&pods(namespace), name, kind, body)).await
+        self.object(patch(pods(namespace), name, kind, body)).await
     }
 
     pub async fn delete_pod(&self, namespace: &str, name: &str, uid: &str) -> Result<(), ApiError> {
-        self.delete(pods(namespace).delete(name, &delete_params(uid)))
-            .await
+        self.delete(delete(pods(namespace), name, uid)).await
     }
 
     pub async fn get_daemon_set(&self, namespace: &str, name: &str) -> Result<DaemonSet, ApiError> {
-        self.object(daemon_sets(namespace).get(name, &GetParams::default()))
-            .await
+        self.object(get(daemon_sets(namespace), name)).await
     }
 
     pub async fn patch_daemon_set_status(
@@ -231,24 +240,19 @@ impl Api {
         name: &str,
         body: &Value,
     ) -> Result<DaemonSet, ApiError> {
-        let params = PatchParams::default();
-        self.object(daemon_sets(namespace).patch_subresource(
-            "status",
-            name,
-            &params,
-            &Patch::Strategic(body),
-        ))
-        .await
+        let (params, name) = (PatchParams::default(), path_element("name", name)?);
+        let patch = Patch::Strategic(body);
+        let request = daemon_sets(namespace)?.patch_subresource("status", name, &params, &patch)?;
+        self.object(Ok(request)).await
     }
 
     pub async fn create_revision(&self, namespace: &str, body: Vec<u8>) -> Result<Revision, ApiError> {
-        self.object(revisions(namespace).create(&PostParams::default(), body))
-            .await
+        let request = revisions(namespace)?.create(&PostParams::default(), body)?;
+        self.object(Ok(request)).await
     }
 
     pub async fn get_revision(&self, namespace: &str, name: &str) -> Result<Revision, ApiError> {
-        self.object(revisions(namespace).get(name, &GetParams::default()))
-            .await
+        self.object(get(revisions(namespace), name)).await
     }
 
     pub async fn patch_revision(
@@ -258,11 +262,13 @@ impl Api {
         kind: PatchKind,
         body: &Value,
     ) -> Result<Revision, ApiError> {
-        self.object(patch(&revisions(namespace), name, kind, body)).await
+        self.object(patch(revisions(namespace), name, kind, body)).await
     }
 
     pub async fn delete_revision(&self, namespace: &str, name: &str, uid: &str) -> Result<(), ApiError> {
-        self.delete(revisions(namespace).delete(name, &delete_params(uid)))
-            .await
+        self.delete(delete(revisions(namespace), name, uid)).await
     }
 }
+
+#[cfg(test)]
+mod tests;

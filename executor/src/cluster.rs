@@ -4,18 +4,24 @@
 
 mod entry;
 mod listing;
+mod owner;
 mod pods;
+mod touched;
 mod version;
 
 use std::{collections::HashMap, sync::Arc};
 
-use everynode_proto::{facts, planner::v1::NodeFacts};
-use indexmap::IndexSet;
+use everynode_proto::{
+    facts,
+    planner::v1::{NodeFacts, PodFacts},
+};
 
 use self::{entry::Node, listing::Listing};
 pub use self::{
     entry::{Entry, Known},
+    owner::Owner,
     pods::{Pod, Pods},
+    touched::Touched,
     version::Version,
 };
 use crate::{
@@ -26,30 +32,6 @@ use crate::{
 
 /// A shared string: a uid or a name.
 pub type Text = Arc<str>;
-
-/// What has changed since it was last looked at.
-#[derive(Debug, Default)]
-pub struct Touched {
-    /// Nodes, by name.
-    pub nodes: IndexSet<Text>,
-    /// Pods, by uid.
-    pub pods: IndexSet<Text>,
-    /// `DaemonSet`s, by uid.
-    pub daemon_sets: IndexSet<Text>,
-    /// `DaemonSet`s, by uid, whose status has been written, by whomever.
-    pub statuses: IndexSet<Text>,
-    /// Pods that somebody else has made for a `DaemonSet`, each with the `DaemonSet`'s uid and its own name.
-    pub strangers: Vec<(Text, String)>,
-    /// `DaemonSet`s, by uid, whose pods or revisions may have to be adopted, released or put in order.
-    pub upkeep: IndexSet<Text>,
-}
-
-impl Touched {
-    /// Whether there is something that planners are told of.
-    pub fn has_facts(&self) -> bool {
-        !(self.nodes.is_empty() && self.pods.is_empty() && self.daemon_sets.is_empty())
-    }
-}
 
 /// The caches.
 #[derive(Debug, Default)]
@@ -190,7 +172,13 @@ impl Cluster {
             self.forget_daemon_set(&uid);
             return;
         }
-        self.daemon_sets.insert(uid.clone(), Entry::new(object));
+        let entry = Entry::new(object);
+        if !self.daemon_sets.contains_key(&uid) {
+            // Until now its pods were nobody's business; the planner has to hear of them before it hears of the DaemonSet.
+            let pods = self.pods.of(entry.owner()).map(|(uid, _)| uid.clone());
+            self.touched.pods.extend(pods);
+        }
+        self.daemon_sets.insert(uid.clone(), entry);
         self.touched.daemon_sets.insert(uid.clone());
         self.touched.upkeep.insert(uid);
     }
@@ -240,11 +228,10 @@ impl Cluster {
 
     fn set_revision(&mut self, object: &Revision) {
         let metadata = &object.metadata;
-        let owner = match metadata.controller() {
-            Some(owner) if owner.is_daemon_set() => Some(owner.uid.as_str().into()),
-            Some(_) => return self.forget_revision(&metadata.uid),
-            None => None,
-        };
+        let owner = metadata.controlling_daemon_set().map(Owner::from);
+        if owner.is_none() && metadata.controller().is_some() {
+            return self.forget_revision(&metadata.uid);
+        }
         if metadata.deletion_timestamp.is_some() {
             return self.forget_revision(&metadata.uid);
         }
@@ -276,16 +263,16 @@ impl Cluster {
     }
 
     fn touch_owners(&mut self, revision: &Known) {
-        let owners = self
-            .daemon_sets
-            .iter()
-            .filter(|(uid, entry)| match &revision.owner {
-                Some(owner) => owner == *uid,
-                None => {
-                    entry.object.metadata.namespace == revision.namespace && entry.selects(&revision.labels)
-                }
+        let Some(owner) = &revision.owner else {
+            let adopters = self.daemon_sets.iter().filter(|(_, entry)| {
+                entry.object.metadata.namespace == revision.namespace && entry.selects(&revision.labels)
             });
-        self.touched.upkeep.extend(owners.map(|(uid, _)| uid.clone()));
+            self.touched.upkeep.extend(adopters.map(|(uid, _)| uid.clone()));
+            return;
+        };
+        if self.owning(owner).is_some() {
+            self.touched.upkeep.insert(owner.uid.clone());
+        }
     }
 
     fn pod_event(&mut self, event: Event<facts::Pod>) {
@@ -297,18 +284,16 @@ impl Cluster {
         }
     }
 
-    /// Notes a pod that is owned by a `DaemonSet` from the first moment, and that is not named as this program names pods. What was
+    /// Notes a pod that a known `DaemonSet` owns from the first moment, and that is not named as this program names pods. What was
     /// there before this program doesn't count: it may be from before a takeover.
     fn look_at_origin(&mut self, pod: &facts::Pod) {
         let metadata = &pod.metadata;
         let is_new = self.pods.listing().is_complete() && self.pods.get(&metadata.uid).is_none();
-        let owner = metadata
-            .controller()
-            .filter(|owner| is_new && owner.is_daemon_set());
-        let stranger = owner.filter(|owner| !pod::is_derived(&metadata.name, &owner.name));
-        self.touched
-            .strangers
-            .extend(stranger.map(|owner| (owner.uid.as_str().into(), metadata.name.clone())));
+        let owner = metadata.controlling_daemon_set().filter(|_| is_new);
+        let stranger = owner.filter(|owner| !pod::is_derived(&metadata.name, owner.name));
+        let entry = stranger.and_then(|owner| self.owning(&owner.into()));
+        let stranger = entry.map(|entry| (entry.owner().uid.clone(), metadata.name.clone()));
+        self.touched.strangers.extend(stranger);
     }
 
     /// Takes in a pod as the answer to a write. The answer can be older than what the watch has said since.
@@ -329,8 +314,8 @@ impl Cluster {
         if let Some(pod) = self.pods.get(&uid) {
             if let Some(owner) = pod.owner() {
                 let is_misfit = |entry: &Entry| entry.has_selector() && !entry.selects(&pod.labels);
-                let misfit = self.daemon_sets.get(owner).is_some_and(is_misfit);
-                self.touched.upkeep.extend(misfit.then(|| owner.clone()));
+                let misfit = self.owning(owner).is_some_and(is_misfit);
+                self.touched.upkeep.extend(misfit.then(|| owner.uid.clone()));
             } else {
                 let adopters: Vec<_> = self.adopters(pod).collect();
                 self.touched.upkeep.extend(adopters);
@@ -353,6 +338,11 @@ impl Cluster {
         self.nodes.get(name).map(|known| &*known.facts)
     }
 
+    /// How many nodes there are.
+    pub fn node_count(&self) -> usize {
+        self.nodes.len()
+    }
+
     /// All nodes' facts, in no order.
     pub fn nodes(&self) -> impl Iterator<Item = &Arc<NodeFacts>> {
         self.nodes.values().map(|known| &known.facts)
@@ -373,6 +363,22 @@ impl Cluster {
         self.daemon_sets.get(uid)
     }
 
+    /// The `DaemonSet` that a controller reference means, if it is known and not being deleted. One that has only the uid in common
+    /// with the reference is another one's.
+    pub fn owning(&self, owner: &Owner) -> Option<&Entry> {
+        self.daemon_sets
+            .get(&owner.uid)
+            .filter(|entry| entry.owner() == owner)
+    }
+
+    /// What the planner is to be told of a pod: its facts, if a known `DaemonSet` controls it. The planner knows `DaemonSet`s by
+    /// their uids alone, so it must not hear of a pod that merely carries one.
+    pub fn pod_facts(&self, uid: &str) -> Option<PodFacts> {
+        let pod = self.pods.get(uid)?;
+        self.owning(pod.owner()?)?;
+        pod.facts(uid)
+    }
+
     /// All `DaemonSet`s that are not being deleted, in no order.
     pub fn daemon_sets(&self) -> impl Iterator<Item = &Entry> {
         self.daemon_sets.values()
@@ -388,6 +394,7 @@ impl Cluster {
     /// Notes everything as changed, for a planner that knows nothing yet.
     pub fn touch_all(&mut self) {
         self.touched.nodes.extend(self.nodes.keys().cloned());
+        self.pods.withdraw_all();
         self.touched.pods.extend(self.pods.uids().cloned());
         self.touched.daemon_sets.extend(self.daemon_sets.keys().cloned());
     }

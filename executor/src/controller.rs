@@ -16,6 +16,7 @@ mod spans;
 mod status;
 mod term;
 mod upkeep;
+mod violations;
 mod waiting;
 
 use std::{collections::HashMap, sync::Arc, time::Duration};
@@ -211,10 +212,12 @@ impl Controller {
                 accepts_syncs,
                 planner_version,
                 rules_version,
+                end,
             } => {
                 self.planner = Some(Planner {
                     requests,
                     limits,
+                    end,
                     version: planner_version,
                     rules_version,
                     told: None,
@@ -227,21 +230,30 @@ impl Controller {
                 self.latency.forget();
                 self.planner_changed();
             }
+            // What was still on its way from a planner that was left is void.
+            session::Event::Plan(_) | session::Event::Problem(_) | session::Event::SyncAccepted(_)
+                if self.planner.is_none() => {}
             session::Event::SyncAccepted(sequence) => self.on_sync_answer(SyncAnswer::Accepted(sequence)),
             session::Event::Plan(plan) => {
                 self.on_sync_answer(SyncAnswer::Plan(plan.based_on));
                 self.take_plan(*plan);
             }
-            session::Event::Problem(problem) => self.report(&problem),
-            session::Event::Lost => {
-                self.planner = None;
-                self.session += 1;
-                self.parts.metrics.planner_lost();
-                self.parts.health.planner_lost();
-                self.void_plans();
-                self.planner_changed();
-            }
+            session::Event::Problem(problem) => self.report(problem),
+            session::Event::Lost => self.leave_planner(),
         }
+    }
+
+    /// Ends the session, if there is one. What it asked for and was not begun is void.
+    fn leave_planner(&mut self) {
+        let Some(planner) = self.planner.take() else {
+            return;
+        };
+        planner.end.cancel();
+        self.session += 1;
+        self.parts.metrics.planner_lost();
+        self.parts.health.planner_lost();
+        self.void_plans();
+        self.planner_changed();
     }
 
     fn hear_back(&mut self, answer: Answer) {

@@ -17,7 +17,7 @@ use kube::{
 use tokio::sync::mpsc;
 use tracing::debug;
 
-use crate::{metrics::Metrics, objects::DaemonSet};
+use crate::{metrics::Metrics, names::is_name, objects::DaemonSet};
 
 /// How many events may wait to be written.
 const WAITING: usize = 1_000;
@@ -103,7 +103,8 @@ impl Events {
     /// words.
     pub fn say(&mut self, daemon_set: &DaemonSet, kind: Kind, reason: &str, action: &str, note: String) {
         let metadata = &daemon_set.metadata;
-        if !self.may_say(&metadata.uid, Instant::now()) {
+        // The namespace goes into the URL that the event is posted to.
+        if !is_name(&metadata.namespace) || !self.may_say(&metadata.uid, Instant::now()) {
             self.metrics.event_dropped();
             return;
         }

@@ -6,7 +6,10 @@ use http::header::RETRY_AFTER;
 use kube::core::{Status, request};
 use prost::bytes::Bytes;
 
-use crate::objects::{self, Encoding};
+use crate::{
+    names::InvalidName,
+    objects::{self, Encoding},
+};
 
 /// The longest wait after a call without a clear answer: the server may be back at any time.
 const LONGEST_WAIT_FOR_AN_ANSWER: Duration = Duration::from_secs(5);
@@ -31,19 +34,22 @@ pub enum ApiError {
     /// There is no answer, or none that says whether it was carried out.
     #[error("the API server gave no clear answer: {0}")]
     Unclear(String),
+    /// The server was not asked, because no URL can name the object.
+    #[error(transparent)]
+    Name(#[from] InvalidName),
 }
 
 impl ApiError {
-    /// Whether the server would refuse the same call again: it isn't just that somebody else was faster.
+    /// Whether the same call would fail again: it isn't just that somebody else was faster.
     pub fn is_final(&self) -> bool {
-        matches!(self, Self::Refused(_)) && !self.is_conflict()
+        matches!(self, Self::Refused(_) | Self::Name(_)) && !self.is_conflict()
     }
 
     /// How long to wait before the same is tried again: from the first wait on twice as long after each failure before, and not shorter than
     /// the server asks for. After a refusal somebody has to change something first, so only those are waited out for the longest.
     pub fn wait(&self, failures: u32, first: Duration, longest: Duration) -> Duration {
         let longest = match self {
-            Self::Refused(_) => longest,
+            Self::Refused(_) | Self::Name(_) => longest,
             Self::Busy { .. } | Self::Unclear(_) => longest.min(LONGEST_WAIT_FOR_AN_ANSWER),
         };
         let wait = first.saturating_mul(1 << failures.min(16)).min(longest);
@@ -54,7 +60,7 @@ impl ApiError {
     pub fn retry_after(&self) -> Option<Duration> {
         match self {
             Self::Busy { retry_after, .. } => retry_after.map(|after| after.min(LONGEST_RETRY_AFTER)),
-            Self::Refused(_) | Self::Unclear(_) => None,
+            Self::Refused(_) | Self::Unclear(_) | Self::Name(_) => None,
         }
     }
 

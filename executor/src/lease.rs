@@ -38,7 +38,7 @@ use tracing::{debug, info, warn};
 
 pub use self::claim::{Claim, Moment};
 use self::record::{Seen, holder, shown};
-use crate::{failure::Cause, leadership::Leadership};
+use crate::{failure::Cause, leadership::Leadership, names::is_name};
 
 /// How much longer than its period a standby may wait by chance, so that not all ask at once (client-go's factor is 1.2).
 const JITTER: f64 = 0.2;
@@ -76,6 +76,13 @@ impl Settings {
             self.duration.subsec_nanos() == 0,
             "--leader-elect-lease-duration must be whole seconds: a Lease has no others"
         );
+        // Both become part of the Lease's URL.
+        for (flag, name) in [
+            ("--leader-elect-resource-name", &self.name),
+            ("--leader-elect-resource-namespace", &self.namespace),
+        ] {
+            ensure!(is_name(name), "{flag}: {name:?} is not a valid Kubernetes name");
+        }
         Ok(())
     }
 

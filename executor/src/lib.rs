@@ -10,11 +10,11 @@
 //! - [`controller`]: the loop that all of it runs in.
 //! - [`objects`], [`watch`], [`cluster`]: what is read, seen and known.
 //! - [`outbox`], [`session`]: facts out, plans in; [`link`]: the way to planners.
-//! - [`apply`], [`action`]: plans into API calls.
+//! - [`guard`]: what a plan may cause at most; [`apply`], [`action`]: plans into API calls.
 //! - [`pod`], [`template`], [`history`], [`adopt`], [`upkeep`], [`status`], [`conditions`], [`events`]: one concern each.
 //! - [`view`], [`service`]: what is said to those who ask, and the gRPC service that says it; [`leadership`]: who else to ask; [`lease`]: how it is decided. It asks the
 //!   loop by [`controller::questions`].
-//! - [`api`], [`failure`], [`client`]: the calls to the API server, why they fail, and the connections that they go by; [`backoff`]: when they are repeated.
+//! - [`api`], [`names`], [`failure`], [`client`]: the calls to the API server, why they fail, and the connections that they go by; [`backoff`]: when they are repeated.
 //! - [`args`], [`run`], [`admin`], [`health`], [`metrics`]: the program.
 //! - [`plugin`]: another program, the kubectl plugin that asks executors.
 
@@ -31,6 +31,7 @@ pub mod conditions;
 pub mod controller;
 pub mod events;
 pub mod failure;
+pub mod guard;
 pub mod hash;
 pub mod health;
 pub mod history;
@@ -38,6 +39,7 @@ pub mod leadership;
 pub mod lease;
 pub mod link;
 pub mod metrics;
+pub mod names;
 pub mod objects;
 pub mod outbox;
 pub mod plugin;

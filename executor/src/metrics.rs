@@ -24,11 +24,11 @@ use prometheus_client::{
 
 use self::{
     daemon_sets::DaemonSets,
-    labels::{ActionLabels, KindLabel, MethodLabel, ReasonLabel, ReviewLabels, RivalLabel},
+    labels::{ActionLabels, KindLabel, MethodLabel, ReasonLabel, ReviewLabels, RivalLabel, ViolationLabel},
     queues::Queues,
 };
 pub use self::{
-    labels::{ActionKind, Method, Outcome, Review, ReviewOutcome, RivalWork},
+    labels::{ActionKind, Method, Outcome, PlanViolation, Review, ReviewOutcome, RivalWork},
     queues::{Actions, Waiting},
 };
 
@@ -53,6 +53,7 @@ pub struct Metrics {
     lists: Family<KindLabel, Counter>,
     events_dropped: Counter,
     rivals: Family<RivalLabel, Counter>,
+    plan_violations: Family<ViolationLabel, Counter>,
     view_calls: Family<MethodLabel, Counter>,
     view_refused_calls: Family<ReasonLabel, Counter>,
     caller_reviews: Family<ReviewLabels, Counter>,
@@ -91,6 +92,7 @@ impl Metrics {
             lists: Family::default(),
             events_dropped: Counter::default(),
             rivals: Family::default(),
+            plan_violations: Family::default(),
             view_calls: Family::default(),
             view_refused_calls: Family::default(),
             caller_reviews: Family::default(),
@@ -115,6 +117,9 @@ impl Metrics {
         }
         for work in RivalWork::ALL {
             let _ = self.rivals.get_or_create(&RivalLabel { work });
+        }
+        for kind in PlanViolation::ALL {
+            let _ = self.plan_violations.get_or_create(&ViolationLabel { kind });
         }
         for method in Method::ALL {
             let _ = self.view_calls.get_or_create(&MethodLabel { method });
@@ -206,6 +211,11 @@ impl Metrics {
             "Traces of another controller at work on the same DaemonSets",
             self.rivals.clone(),
         );
+        registry.register(
+            "plan_violations",
+            "Requests in plans that no plan may contain and that were not carried out",
+            self.plan_violations.clone(),
+        );
         registry.register("view_calls", "Calls to the live view", self.view_calls.clone());
         registry.register(
             "view_refused_calls",
@@ -227,6 +237,11 @@ impl Metrics {
     /// Another controller was seen at work.
     pub fn rival(&self, work: RivalWork) {
         self.rivals.get_or_create(&RivalLabel { work }).inc();
+    }
+
+    /// A plan has asked for what no plan may ask for.
+    pub fn plan_violation(&self, kind: PlanViolation) {
+        self.plan_violations.get_or_create(&ViolationLabel { kind }).inc();
     }
 
     /// Somebody has asked the live view.

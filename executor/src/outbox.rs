@@ -108,6 +108,11 @@ impl Outbox {
         self.time_has_passed = true;
     }
 
+    /// How many ends of actions the planner has yet to read.
+    pub fn outcomes(&self) -> usize {
+        self.done.len()
+    }
+
     /// How many facts are due.
     pub fn len(&self) -> usize {
         self.nodes.len() + self.pods.len() + self.daemon_sets.len() + self.done.len()
@@ -145,11 +150,12 @@ impl Outbox {
     /// The next request within these limits. A full sync is complete only when `may_complete`.
     ///
     /// Pods go before `DaemonSet`s, so that the planner never decides on a `DaemonSet` while it is missing pods of it,
-    /// and the ends of actions go last, when what they changed has been told.
+    /// and the ends of actions go last, when what they changed has been told. Of a pod that no known `DaemonSet` controls the planner
+    /// hears only if it knows the pod: that it is gone.
     pub fn next_request(
         &mut self,
-        cluster: &Cluster,
-        announce: impl Fn(&Text) -> Announcement,
+        cluster: &mut Cluster,
+        announce: impl Fn(&Cluster, &Text) -> Announcement,
         limits: RequestLimits,
         may_complete: bool,
     ) -> Next {
@@ -162,14 +168,14 @@ impl Outbox {
                 }),
             })
         });
-        filling.take(&mut self.pods, Object::Pod, |uid| {
-            Some(match cluster.pods().get(uid).and_then(|pod| pod.facts(uid)) {
-                Some(pod) => Kind::PodChanged(pod),
-                None => Kind::PodGone(PodGone { uid: uid.to_string() }),
-            })
+        let known = &*cluster;
+        let pods = filling.take(&mut self.pods, Object::Pod, |uid| match known.pod_facts(uid) {
+            Some(pod) => Some(Kind::PodChanged(pod)),
+            None if known.pods().get(uid).is_some() && !known.pods().is_announced(uid) => None,
+            None => Some(Kind::PodGone(PodGone { uid: uid.to_string() })),
         });
         filling.take(&mut self.daemon_sets, Object::DaemonSet, |uid| {
-            match announce(uid) {
+            match announce(known, uid) {
                 Announcement::Facts(daemon_set) => Some(Kind::DaemonSetChanged(*daemon_set)),
                 Announcement::Gone => Some(Kind::DaemonSetGone(DaemonSetGone { uid: uid.to_string() })),
                 Announcement::NotYet => None,
@@ -180,6 +186,10 @@ impl Outbox {
             self.sync = Sync::Said;
         }
         let Filling { facts, too_large, .. } = filling;
+        for uid in &pods {
+            let is_told = cluster.pod_facts(uid).is_some();
+            cluster.pods_mut().announce(uid, is_told);
+        }
         if facts.is_empty() && !std::mem::take(&mut self.time_has_passed) {
             return Next {
                 request: None,

@@ -11,7 +11,7 @@ use everynode_proto::planner::v1::{
 };
 use tokio::{sync::mpsc, time::Instant};
 use tokio_stream::wrappers::ReceiverStream;
-use tokio_util::task::AbortOnDropHandle;
+use tokio_util::{sync::CancellationToken, task::AbortOnDropHandle};
 use tonic::{
     Status, Streaming,
     transport::{Channel, Endpoint},
@@ -70,6 +70,8 @@ pub enum Event {
         planner_version: String,
         /// The version of its decision rules.
         rules_version: String,
+        /// Ends the session when it is cancelled, whatever the planner does.
+        end: CancellationToken,
     },
     /// The planner has accepted the full sync up to the request of this sequence.
     SyncAccepted(u64),
@@ -249,6 +251,7 @@ impl Open {
             max_request_bytes,
         } = self.welcome;
         info!(%planner_version, %rules_version, "planner session opened");
+        let end = CancellationToken::new();
         if events
             .send(Event::Opened {
                 requests: self.requests,
@@ -256,6 +259,7 @@ impl Open {
                 accepts_syncs: capabilities.iter().any(|capability| capability == SYNC_ACCEPTED),
                 planner_version,
                 rules_version,
+                end: end.clone(),
             })
             .await
             .is_err()
@@ -263,7 +267,11 @@ impl Open {
             return "the executor stops".to_owned();
         }
         loop {
-            let event = match self.responses.message().await {
+            let message = tokio::select! {
+                () = end.cancelled() => return "the executor has left the planner".to_owned(),
+                message = self.responses.message() => message,
+            };
+            let event = match message {
                 Ok(Some(SessionResponse {
                     message: Some(Message::Plan(plan)),
                 })) => Event::Plan(Box::new(plan)),

@@ -13,7 +13,7 @@ use everynode_proto::facts::{REVISION_LABEL, object::StringMap};
 pub use self::carry::{Refusal, UpkeepError, Wrote, carry_out};
 use crate::{
     adopt::{self, Orphans, Refused, Target},
-    cluster::{Cluster, Entry, Known},
+    cluster::{Cluster, Entry, Known, Owner},
     history::{self, State, Step},
 };
 
@@ -76,13 +76,13 @@ pub fn next(cluster: &Cluster, entry: &Entry, refused: &Refused) -> Next {
         };
     }
     let metadata = &entry.object.metadata;
-    let owned = |revision: &&Known| revision.owner.as_deref() == Some(metadata.uid.as_str());
+    let owned = |revision: &&Known| revision.owner.as_ref() == Some(entry.owner());
     match history::assess(
         entry.template,
         cluster.revisions(&metadata.namespace).filter(owned).cloned(),
     ) {
         State::Needs(step) => {
-            let relabel = relabelled(cluster, &metadata.uid, &step);
+            let relabel = relabelled(cluster, entry.owner(), &step);
             Next {
                 work: Some(Work::Order(step, relabel)),
                 ..Next::default()
@@ -90,7 +90,7 @@ pub fn next(cluster: &Cluster, entry: &Entry, refused: &Refused) -> Next {
         }
         State::Settled { hash, old } => {
             let carried = |hash: &str| {
-                let mut pods = cluster.pods().of(&metadata.uid);
+                let mut pods = cluster.pods().of(entry.owner());
                 pods.any(|(_, pod)| pod.labels.get(REVISION_LABEL).is_some_and(|label| label == hash))
             };
             let excess = history::excess(entry.object.spec.revision_history_limit, &old);
@@ -107,7 +107,7 @@ pub fn next(cluster: &Cluster, entry: &Entry, refused: &Refused) -> Next {
 }
 
 /// The pods that carry the hash of a revision that is merged into another.
-fn relabelled(cluster: &Cluster, daemon_set: &str, step: &Step) -> Vec<Target> {
+fn relabelled(cluster: &Cluster, daemon_set: &Owner, step: &Step) -> Vec<Target> {
     let Step::Merge { duplicates, .. } = step else {
         return Vec::new();
     };

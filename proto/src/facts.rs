@@ -3,18 +3,20 @@
 //! Data flows one way: JSON or protobuf → [`Node`], [`Pod`], [`DaemonSet`] (slim types that skip everything they don't name while
 //! it is parsed) → [`NodeFacts`](crate::planner::v1::NodeFacts) and the like.
 //!
-//! - [`object`]: the slim types.
+//! - [`object`]: the slim types; [`identity`]: which `DaemonSet` controls one.
 //! - [`unread`]: from `google.protobuf.Struct` and lists to single objects, with errors that name the field.
 //! - [`protobuf`]: nodes and pods in Kubernetes' own protobuf encoding.
 //! - [`pool`]: keeps what many facts have in common once.
 //! - [`wire`]: from slim types to facts.
 
+pub mod identity;
 pub mod object;
 pub mod pool;
 pub mod protobuf;
 pub mod unread;
 pub mod wire;
 
+pub use identity::Identity;
 pub use object::{DaemonSet, Meta, Node, Pod, PodTemplate};
 pub use unread::Unread;
 

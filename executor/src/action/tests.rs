@@ -5,8 +5,8 @@ use tokio::time::Instant;
 
 use super::*;
 use crate::testing::{
-    Line, PODS, agent, already_exists, conflict, forbidden, not_found, on, pod_json, refusal, refuse,
-    scenario, with,
+    Line, PODS, agent, already_exists, conflict, forbidden, not_found, on, owned_by, pod_json, refusal,
+    refuse, scenario, with,
 };
 
 fn wanted() -> CreatePod {
@@ -105,6 +105,20 @@ async fn a_name_whose_pod_has_just_gone_is_moved_on_from() {
         on("POST", PODS, made(1)).sent(body(1)),
     ];
     assert_eq!(created(&create_against(lines).await), name(1));
+}
+
+#[tokio::test]
+async fn a_pod_that_carries_only_the_uid_of_the_daemon_set_is_not_the_wanted_one() {
+    for change in [json!({"name": "other"}), json!({"kind": "ReplicaSet"})] {
+        let reference = with(owned_by("ds-1")[0].take(), change);
+        let fake = with(made(0), json!({"metadata": {"ownerReferences": [reference]}}));
+        let lines = vec![
+            refuse("POST", PODS, already_exists()),
+            on("GET", path(0), fake),
+            on("POST", PODS, made(1)).sent(body(1)),
+        ];
+        assert_eq!(created(&create_against(lines).await), name(1));
+    }
 }
 
 #[tokio::test]

@@ -131,6 +131,17 @@ mod tests {
     }
 
     #[test]
+    fn names_that_cant_be_in_a_url_are_refused() {
+        for (flag, value) in [
+            ("--leader-elect-resource-name", "a/b"),
+            ("--leader-elect-resource-namespace", "../x"),
+        ] {
+            let error = settings(&[&format!("{flag}={value}")]).unwrap_err().to_string();
+            assert!(error.contains(flag) && error.contains(value), "{error}");
+        }
+    }
+
+    #[test]
     fn times_that_dont_go_together_are_named() {
         for (flag, named) in [
             (

@@ -12,7 +12,7 @@ use everynode_proto::{
 use k8s_openapi::apimachinery::pkg::apis::meta::v1 as meta;
 use kube::core::{Selector, SelectorExt};
 
-use super::{Text, Version};
+use super::{Owner, Text, Version};
 use crate::{hash::Fingerprint, objects::DaemonSet, template};
 
 /// A node.
@@ -29,6 +29,7 @@ pub struct Entry {
     pub object: Arc<DaemonSet>,
     /// Its template by meaning.
     pub template: Fingerprint,
+    owner: Owner,
     selector: Option<Selector>,
 }
 
@@ -37,10 +38,16 @@ impl Entry {
         let template = template::fingerprint(&object);
         let selector = selector(&object.spec.selector);
         Self {
+            owner: object.metadata.identity().into(),
             object: Arc::new(object),
             template,
             selector,
         }
+    }
+
+    /// What the controller references of its pods and revisions have to name.
+    pub fn owner(&self) -> &Owner {
+        &self.owner
     }
 
     pub(super) fn version(&self) -> Version {
@@ -92,8 +99,8 @@ pub struct Known {
     pub template: Fingerprint,
     /// Its own labels.
     pub labels: StringMap,
-    /// The uid of the `DaemonSet` that controls it; `None` when nothing controls it.
-    pub owner: Option<Text>,
+    /// The `DaemonSet` that controls it; `None` when nothing controls it.
+    pub owner: Option<Owner>,
     /// metadata.resourceVersion.
     pub version: Version,
 }

@@ -1,5 +1,8 @@
 //! The pods that `DaemonSet`s control, and those that nothing controls and that might be adopted.
 
+mod moment;
+mod on_node;
+
 use std::{
     collections::{HashMap, HashSet},
     sync::Arc,
@@ -7,14 +10,15 @@ use std::{
 };
 
 use everynode_proto::{
-    facts::{self, object::StringMap, pool::Pool},
+    facts::{self, Identity, object::StringMap, pool::Pool},
     planner::v1::{PodFacts, PodPhase},
 };
 use indexmap::IndexSet;
 use prost_types::Timestamp;
 use tokio::time::Instant;
 
-use super::{Text, Version, listing::Listing};
+use self::{moment::Moment, on_node::OnNode};
+use super::{Owner, Text, Version, listing::Listing};
 use crate::watch::Event;
 
 /// After this long, a pod that only the answer to a write has told of, or the watch out of turn, is looked up.
@@ -33,7 +37,9 @@ pub struct Pod {
     pub labels: Arc<StringMap>,
     /// Whether it is being deleted.
     pub deleting: bool,
-    owner: Option<Text>,
+    /// Whether the planner of this session has been told of it, and not yet that it is gone.
+    is_announced: bool,
+    owner: Option<Arc<Owner>>,
     /// What the planner is told beside that, if a `DaemonSet` controls the pod.
     told: Option<Told>,
 }
@@ -46,14 +52,14 @@ struct Told {
     template_generation: Text,
     bound: bool,
     phase: i32,
-    ready_since: Option<Timestamp>,
-    created: Option<Timestamp>,
+    ready_since: Moment,
+    created: Moment,
 }
 
 impl Pod {
-    /// The uid of the `DaemonSet` that controls the pod; `None` when nothing controls it.
-    pub fn owner(&self) -> Option<&Text> {
-        self.owner.as_ref()
+    /// The `DaemonSet` that controls the pod, known or not; `None` when nothing controls it.
+    pub fn owner(&self) -> Option<&Owner> {
+        self.owner.as_deref()
     }
 
     /// The node that the pod is for, if a `DaemonSet` controls the pod and its node is known.
@@ -64,11 +70,18 @@ impl Pod {
             .filter(|node| !node.is_empty())
     }
 
+    /// Whether the pod takes the place of another one on its node: it is neither over nor about to be.
+    pub fn is_live(&self) -> bool {
+        let is_over =
+            |told: &Told| told.phase == PodPhase::Succeeded as i32 || told.phase == PodPhase::Failed as i32;
+        !self.deleting && !self.told.as_ref().is_some_and(is_over)
+    }
+
     /// Since when the pod has run on its node, ready, with nothing else in store for it, if it does.
     pub fn settled_since(&self) -> Option<Timestamp> {
         let told = self.told.as_ref()?;
         let settled = told.bound && !self.deleting && told.phase == PodPhase::Running as i32;
-        told.ready_since.filter(|_| settled)
+        Option::from(told.ready_since).filter(|_| settled)
     }
 
     /// The pod's controller-revision-hash; empty without one.
@@ -82,12 +95,12 @@ impl Pod {
         Some(PodFacts {
             uid: uid.to_owned(),
             name: self.name.to_string(),
-            daemon_set_uid: owner.to_string(),
+            daemon_set_uid: owner.uid.to_string(),
             node: told.node.to_string(),
             bound: told.bound,
             phase: told.phase,
-            ready_since: told.ready_since,
-            created: told.created,
+            ready_since: told.ready_since.into(),
+            created: told.created.into(),
             deleting: self.deleting,
             revision: told.revision.to_string(),
             template_generation: told.template_generation.to_string(),
@@ -108,8 +121,12 @@ pub struct Pods {
     by_uid: HashMap<Text, Known>,
     texts: Pool<str>,
     labels: Pool<StringMap>,
-    by_owner: HashMap<Text, IndexSet<Text>>,
+    owners: Pool<Owner>,
+    by_owner: HashMap<Arc<Owner>, IndexSet<Text>>,
     orphans: HashSet<Text>,
+    on_node: OnNode,
+    /// The owners from before of pods that the planner knows by another one, until the pods are gone.
+    former_owners: HashMap<Text, Arc<Owner>>,
     listing: Listing,
     /// Pods that only the answer to a write has told of so far, or the watch out of turn.
     unconfirmed: HashMap<Text, Instant>,
@@ -188,25 +205,27 @@ impl Pods {
     fn set(&mut self, object: facts::Pod, uid: Text) -> Option<Text> {
         let facts = object.facts();
         let metadata = object.metadata;
-        let owner = match metadata.controller() {
-            Some(owner) if owner.is_daemon_set() => Some(self.texts.share(owner.uid.as_str())),
-            Some(_) => return self.remove(&uid),
-            None => None,
-        };
+        let owner = metadata
+            .controlling_daemon_set()
+            .map(|identity| self.share_owner(&uid, identity));
+        if owner.is_none() && metadata.controller().is_some() {
+            return self.remove(&uid);
+        }
         let told = facts.map(|facts| Told {
             node: self.texts.share(facts.node.as_str()),
             revision: self.texts.share(facts.revision.as_str()),
             template_generation: self.texts.share(facts.template_generation.as_str()),
             bound: facts.bound,
             phase: facts.phase,
-            ready_since: facts.ready_since,
-            created: facts.created,
+            ready_since: facts.ready_since.into(),
+            created: facts.created.into(),
         });
         let mut pod = Pod {
             namespace: self.texts.share(metadata.namespace.as_str()),
             name: metadata.name.as_str().into(),
             labels: self.labels.share(metadata.labels),
             deleting: metadata.deletion_timestamp.is_some(),
+            is_announced: false,
             owner,
             told,
         };
@@ -215,10 +234,18 @@ impl Pods {
             before.version = version.clone();
             // A deletion that has begun may be known before the watch has come to it.
             pod.deleting |= before.pod.deleting;
+            pod.is_announced = before.pod.is_announced;
             if before.pod == pod {
                 return None;
             }
+            if pod.is_announced && before.pod.owner != pod.owner {
+                let owner = before.pod.owner.clone();
+                self.former_owners.extend(owner.map(|owner| (uid.clone(), owner)));
+            }
             self.unlink(&uid);
+        }
+        if let Some(told) = &pod.told {
+            self.on_node.insert(&told.node, &uid);
         }
         match &pod.owner {
             Some(owner) => drop(
@@ -233,14 +260,27 @@ impl Pods {
         Some(uid)
     }
 
+    /// The shared owner with this identity. Nearly always it is the one that the pod has had before.
+    fn share_owner(&mut self, pod: &str, identity: Identity<'_>) -> Arc<Owner> {
+        let before = self.by_uid.get(pod).and_then(|known| known.pod.owner.as_ref());
+        match before.filter(|before| before.identity() == identity) {
+            Some(before) => before.clone(),
+            None => self.owners.share(Owner::from(identity)),
+        }
+    }
+
     fn remove(&mut self, uid: &str) -> Option<Text> {
         self.unlink(uid);
         self.unconfirmed.remove(uid);
+        self.former_owners.remove(uid);
         self.by_uid.remove_entry(uid).map(|(uid, _)| uid)
     }
 
     fn unlink(&mut self, uid: &str) {
         self.orphans.remove(uid);
+        if let Some(told) = self.by_uid.get(uid).and_then(|known| known.pod.told.as_ref()) {
+            self.on_node.remove(&told.node, uid);
+        }
         let Some(owner) = self.by_uid.get(uid).and_then(|known| known.pod.owner.as_ref()) else {
             return;
         };
@@ -272,9 +312,49 @@ impl Pods {
         self.by_uid.get(uid).map(|known| &known.pod)
     }
 
+    /// Whether the planner knows of a pod.
+    pub fn is_announced(&self, uid: &str) -> bool {
+        self.by_uid.get(uid).is_some_and(|known| known.pod.is_announced)
+    }
+
+    /// Notes whether the planner knows of a pod from now on.
+    pub fn announce(&mut self, uid: &str, is_announced: bool) {
+        if let Some(known) = self.by_uid.get_mut(uid) {
+            known.pod.is_announced = is_announced;
+        }
+    }
+
+    /// A new planner knows of no pod.
+    pub(super) fn withdraw_all(&mut self) {
+        self.by_uid
+            .values_mut()
+            .for_each(|known| known.pod.is_announced = false);
+        self.former_owners.clear();
+    }
+
+    /// Whether the planner may still take the pod to be this `DaemonSet`'s, which it was.
+    pub fn was_of(&self, uid: &str, owner: &Owner) -> bool {
+        self.former_owners
+            .get(uid)
+            .is_some_and(|former| **former == *owner)
+    }
+
+    /// How many pods a `DaemonSet` controls.
+    pub fn count(&self, owner: &Owner) -> usize {
+        self.by_owner.get(owner).map_or(0, IndexSet::len)
+    }
+
+    /// How many live pods of a `DaemonSet` are on a node, or for it.
+    pub fn live_on(&self, node: &str, owner: &Owner) -> usize {
+        let pods = self.on_node.get(node).iter();
+        let pods = pods.filter_map(|uid| self.by_uid.get(uid));
+        pods.filter(|known| known.pod.is_live() && known.pod.owner() == Some(owner))
+            .count()
+    }
+
     /// The pods that a `DaemonSet` controls.
-    pub fn of<'a>(&'a self, daemon_set: &str) -> impl Iterator<Item = (&'a Text, &'a Pod)> + use<'a> {
-        let uids = self.by_owner.get(daemon_set).into_iter().flatten();
+    pub fn of<'a>(&'a self, owner: &Owner) -> impl Iterator<Item = (&'a Text, &'a Pod)> + use<'a> {
+        let uids = self.by_owner.get(owner).into_iter().flatten();
         uids.filter_map(|uid| self.entry(uid))
     }
 
@@ -291,6 +371,11 @@ impl Pods {
     /// All uids.
     pub fn uids(&self) -> impl Iterator<Item = &Text> {
         self.by_uid.keys()
+    }
+
+    /// How many pods there are.
+    pub fn total(&self) -> usize {
+        self.by_uid.len()
     }
 
     /// The lists of the watch.

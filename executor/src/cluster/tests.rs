@@ -3,6 +3,7 @@ mod pods;
 mod turns;
 
 use everynode_proto::facts::Node;
+use indexmap::IndexSet;
 use serde_json::json;
 
 use super::*;

@@ -16,6 +16,7 @@ use crate::{
     cluster::Text,
     events::Kind,
     failure::ApiError,
+    guard::Verdict,
     metrics::{ActionKind, Outcome},
     objects::DaemonSet,
     pod::Recipe,
@@ -52,7 +53,13 @@ impl Controller {
             .and_then(|managed| managed.applier.next_create())
         {
             match self.recipe_for(uid, &ready.action) {
-                Some((object, recipe)) => self.start_create(uid, object, recipe, ready),
+                Some((object, recipe)) => match self.judge_creation(uid, &ready.action) {
+                    Verdict::Allowed => self.start_create(uid, object, recipe, ready),
+                    Verdict::Needless => self.skip(uid, Lane::Create, ready.id, &ready.action.node),
+                    Verdict::Violation(violation) => {
+                        self.reject(uid, Lane::Create, &ready, &ready.action.node, violation);
+                    }
+                },
                 None if self.has_no_recipe(uid) => {
                     self.refuse(uid, Lane::Create, ready.id, &ready.action.node);
                 }
@@ -64,9 +71,15 @@ impl Controller {
             .get_mut(uid)
             .and_then(|managed| managed.applier.next_delete())
         {
-            match self.cluster.daemon_set(uid).map(|entry| entry.object.clone()) {
-                Some(object) => self.start_delete(uid, object, ready),
-                None => self.skip(uid, Lane::Delete, ready.id, &ready.action.node),
+            let object = self.cluster.daemon_set(uid).map(|entry| entry.object.clone());
+            match (object, self.judge_deletion(uid, &ready.action)) {
+                (Some(object), Verdict::Allowed) => self.start_delete(uid, object, ready),
+                (_, Verdict::Violation(violation)) => {
+                    self.reject(uid, Lane::Delete, &ready, &ready.action.node, violation);
+                }
+                (None, _) | (_, Verdict::Needless) => {
+                    self.skip(uid, Lane::Delete, ready.id, &ready.action.node);
+                }
             }
         }
     }
@@ -96,11 +109,11 @@ impl Controller {
 
     /// Ends an action that can't be carried out as if the server had refused it, so that the planner doesn't ask for it
     /// again at once.
-    fn refuse(&mut self, uid: &Text, lane: Lane, id: u64, node: &str) {
+    pub(super) fn refuse(&mut self, uid: &Text, lane: Lane, id: u64, node: &str) {
         self.parts.metrics.action(kind(lane), Outcome::Refused);
         self.tell_end(uid, id, ActionOutcome::Failed, |managed| {
             let words = managed.refusals.get(lane).map(|refused| refused.words.as_str());
-            format!("Error creating: {} (node {node})", words.unwrap_or_default())
+            format!("{}: {} (node {node})", failed(lane), words.unwrap_or_default())
         });
         self.call_ended(uid, lane, Some(id), Ended::Refused);
         self.write_status(uid);
@@ -134,7 +147,7 @@ impl Controller {
         self.tell_end(uid, id, ActionOutcome::Skipped, |_| {
             format!("{NEEDLESS} (node {node})")
         });
-        self.outbox.add_done(id, ActionOutcome::Skipped);
+        self.end_action(uid, id, ActionOutcome::Skipped);
     }
 
     /// Tells those who watch that an action has ended that was never begun.
@@ -153,11 +166,12 @@ impl Controller {
         recipe: Arc<Recipe>,
         ready: Ready<CreatePod>,
     ) {
-        let Some(managed) = self.managed.get(uid) else {
+        let Some(managed) = self.managed.get_mut(uid) else {
             return;
         };
         let (api, stop, uid) = (self.parts.api.clone(), managed.stop.clone(), uid.clone());
         let (session, node) = (self.session, ready.action.node.clone());
+        managed.outstanding.creation_begins(&node);
         let span = spans::create(&ready);
         self.calls.spawn(async move {
             let carried = action::create(api, object.clone(), recipe, ready.action, stop)
@@ -283,6 +297,9 @@ impl Controller {
                 (Ended::Needless, Outcome::Skipped)
             }
         };
+        if let (Lane::Create, Some(managed)) = (lane, self.managed.get_mut(&uid)) {
+            managed.outstanding.creation_ended(&node);
+        }
         self.parts.metrics.action(kind(lane), outcome);
         if let (Some(read), Outcome::Done) = (event_read, outcome) {
             self.parts.metrics.event_to_action(read.elapsed());
@@ -296,8 +313,8 @@ impl Controller {
         }
         if is_current {
             match outcome {
-                Outcome::Done => self.outbox.add_done(id, ActionOutcome::Done),
-                Outcome::Skipped => self.outbox.add_done(id, ActionOutcome::Skipped),
+                Outcome::Done => self.end_action(&uid, id, ActionOutcome::Done),
+                Outcome::Skipped => self.end_action(&uid, id, ActionOutcome::Skipped),
                 // The planner hears of it when the lane opens again.
                 Outcome::Refused => {}
             }
@@ -325,7 +342,7 @@ impl Controller {
             return;
         };
         for id in managed.applier.open(lane) {
-            self.outbox.add_done(id, ActionOutcome::Failed);
+            self.end_action(uid, id, ActionOutcome::Failed);
         }
         self.start_actions(uid);
     }
@@ -336,17 +353,21 @@ impl Controller {
             return;
         };
         for id in managed.applier.give_back() {
-            self.outbox.add_done(id, ActionOutcome::Failed);
+            self.end_action(uid, id, ActionOutcome::Failed);
         }
+    }
+}
+
+fn failed(lane: Lane) -> &'static str {
+    match lane {
+        Lane::Create => "Error creating",
+        Lane::Delete => "Error deleting",
     }
 }
 
 /// What stands in an action's way, for events and for those who watch.
 fn note(lane: Lane, error: &ApiError) -> String {
-    match lane {
-        Lane::Create => format!("Error creating: {error}"),
-        Lane::Delete => format!("Error deleting: {error}"),
-    }
+    format!("{}: {error}", failed(lane))
 }
 
 /// The same as the reason why there is no pod, or still one.
@@ -354,7 +375,7 @@ fn words(error: &ApiError) -> String {
     match error {
         ApiError::Refused(_) => format!("the API server refuses: {error}"),
         // These say themselves whose answer it was.
-        ApiError::Busy { .. } | ApiError::Unclear(_) => error.to_string(),
+        ApiError::Busy { .. } | ApiError::Unclear(_) | ApiError::Name(_) => error.to_string(),
     }
 }
 

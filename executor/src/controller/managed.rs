@@ -20,6 +20,7 @@ use crate::{
     apply::{Applier, Lane},
     conditions::{Trouble, degraded, from_counters},
     events::shortened,
+    guard::Outstanding,
     objects::DaemonSet,
     outbox::Announcement,
     pod::Recipe,
@@ -37,6 +38,8 @@ pub(super) struct Managed {
     pub(super) announced: Option<Announced>,
     /// The actions asked for.
     pub(super) applier: Applier,
+    /// What limits them.
+    pub(super) outstanding: Outstanding,
     /// How to make its pods, as the last plan that makes some has it.
     pub(super) recipe: Option<Arc<Recipe>>,
     /// What it was made of, or was to be made of.

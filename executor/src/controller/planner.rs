@@ -5,11 +5,12 @@ use std::time::Duration;
 use anyhow::bail;
 use everynode_proto::planner::v1::{Fact, SessionRequest, fact::Fact as Kind};
 use tokio::{sync::mpsc, time::Instant};
+use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
 use super::Controller;
 use crate::{
-    cluster::Text,
+    cluster::{Cluster, Text},
     events::Kind as EventKind,
     outbox::{Announcement, Object, RequestLimits, TooLarge},
     view::words,
@@ -25,6 +26,8 @@ pub(super) const TOO_LARGE: &str = "ObjectTooLarge";
 #[derive(Debug)]
 pub(super) struct Planner {
     pub(super) requests: mpsc::Sender<SessionRequest>,
+    /// Ends the session.
+    pub(super) end: CancellationToken,
     pub(super) limits: RequestLimits,
     pub(super) version: String,
     pub(super) rules_version: String,
@@ -123,8 +126,8 @@ impl Controller {
     pub(super) fn tell(&mut self, permit: mpsc::OwnedPermit<SessionRequest>, may_complete: bool) {
         let Some(planner) = &mut self.planner else { return };
         planner.told = Some(Instant::now());
-        let (cluster, managed) = (&self.cluster, &self.managed);
-        let announce = |uid: &Text| match (cluster.daemon_set(uid), managed.get(uid)) {
+        let managed = &self.managed;
+        let announce = |cluster: &Cluster, uid: &Text| match (cluster.daemon_set(uid), managed.get(uid)) {
             (None, _) => Announcement::Gone,
             (Some(_), Some(managed)) => managed.announcement(),
             (Some(_), None) => Announcement::NotYet,
@@ -132,7 +135,7 @@ impl Controller {
         let was_synced = self.outbox.is_synced();
         let next = self
             .outbox
-            .next_request(cluster, announce, planner.limits, may_complete);
+            .next_request(&mut self.cluster, announce, planner.limits, may_complete);
         let mut told = Vec::new();
         if let Some(request) = next.request {
             self.parts.metrics.facts(request.facts.len());

@@ -13,17 +13,24 @@ use super::{
     managed::{Ingredients, Refusals},
     spans,
 };
-use crate::{apply::Lane, cluster::Text, conditions, events::Kind, pod::Recipe, session};
+use crate::{
+    apply::Lane, cluster::Text, conditions, events::Kind, guard, guard::Verdict, pod::Recipe, session,
+};
 
 impl Controller {
     pub(super) fn take_plan(&mut self, mut plan: Plan) {
+        let uid: Text = plan.daemon_set_uid.as_str().into();
+        if !self.is_within_bounds(&uid, &plan) {
+            self.leave_planner();
+            return;
+        }
+        self.confine(&uid, &mut plan);
         self.parts.metrics.plan(plan.actions.len());
         let event_read = self.latency.of(plan.based_on);
         if let Some(read) = event_read {
             self.parts.metrics.event_to_plan(read.elapsed());
         }
         self.news.tell(|| Event::Plan(plan.clone()));
-        let uid: Text = plan.daemon_set_uid.as_str().into();
         digest::log(&plan);
         if !self.managed.contains_key(&uid) {
             // It was deleted while the plan was on its way.
@@ -140,6 +147,9 @@ impl Controller {
             let Some(Action::Delete(delete)) = &action.action else {
                 continue;
             };
+            if self.judge_deletion(uid, delete) != Verdict::Allowed {
+                continue;
+            }
             let DeletePod { pod, node, .. } = delete;
             let (kind, reason, note) = match delete.reason() {
                 DeleteReason::Failed => (
@@ -193,7 +203,8 @@ impl Controller {
         clippy::unused_self,
         reason = "one of the loop's answers to what a session brings"
     )]
-    pub(super) fn report(&self, problem: &Problem) {
+    pub(super) fn report(&self, mut problem: Problem) {
+        guard::problem(&mut problem);
         let Problem {
             object,
             field,
@@ -207,6 +218,7 @@ impl Controller {
     pub(super) fn void_plans(&mut self) {
         for managed in self.managed.values_mut() {
             managed.applier.clear();
+            managed.outstanding.forget_planner();
             managed.refusals = Refusals::default();
             if let Some(key) = managed.reconsider.take() {
                 self.timers.try_remove(&key);

@@ -203,7 +203,7 @@ impl Controller {
             Some(managed) => sketch(entry, managed),
             None => sketch(entry, &Managed::default()),
         };
-        let pods = self.cluster.pods().of(uid).map(|(_, pod)| pod);
+        let pods = self.cluster.pods().of(entry.owner()).map(|(_, pod)| pod);
         let pods = match which {
             Which::All => pods.cloned().collect(),
             Which::OnNode(node) => pods.filter(|pod| pod.node() == Some(node)).cloned().collect(),

@@ -44,7 +44,8 @@ impl Controller {
     fn stand_by(&mut self) {
         info!(calls = self.calls.len(), "this executor stands by");
         self.term = None;
-        if self.planner.take().is_some() {
+        if let Some(planner) = self.planner.take() {
+            planner.end.cancel();
             self.parts.metrics.planner_lost();
         }
         self.session += 1;

@@ -1,8 +1,10 @@
 mod actions;
+mod adversary;
 mod conditions;
 mod facts;
 mod newer;
 mod questions;
+mod random_planner;
 mod rivals;
 mod spans;
 mod syncs;
@@ -170,7 +172,7 @@ impl Rig {
     /// Opens a session with these limits, with a planner that says that it has accepted the full sync or doesn't.
     async fn open_with(&self, limits: RequestLimits, accepts_syncs: bool) -> Planned {
         let (requests, receiver) = mpsc::channel(1);
-        let sessions = self.sessions().await;
+        let (sessions, end) = (self.sessions().await, CancellationToken::new());
         sessions
             .send(session::Event::Opened {
                 requests,
@@ -178,12 +180,14 @@ impl Rig {
                 accepts_syncs,
                 planner_version: "0.1.0".to_owned(),
                 rules_version: "1".to_owned(),
+                end: end.clone(),
             })
             .await
             .unwrap();
         Planned {
             requests: receiver,
             sessions,
+            end,
             plans: 0,
             accepts_syncs,
         }
@@ -228,6 +232,8 @@ impl Rig {
 pub(crate) struct Planned {
     requests: mpsc::Receiver<SessionRequest>,
     sessions: mpsc::Sender<session::Event>,
+    /// Cancelled when the executor leaves the planner.
+    end: CancellationToken,
     plans: u64,
     accepts_syncs: bool,
 }

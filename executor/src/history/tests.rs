@@ -14,7 +14,7 @@ fn known(name: &str, number: i64, template: Fingerprint) -> Known {
         revision: number,
         template,
         labels: [(REVISION_LABEL.to_owned(), name.to_owned())].into(),
-        owner: Some("ds-1".into()),
+        owner: Some(crate::testing::agent().metadata.identity().into()),
         version: Version::Short(1),
     }
 }

@@ -2,6 +2,8 @@
 
 use prometheus_client::encoding::{EncodeLabelSet, EncodeLabelValue};
 
+use crate::guard::Violation;
+
 /// The kinds of actions.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, EncodeLabelValue)]
 #[allow(
@@ -43,6 +45,43 @@ pub enum RivalWork {
 
 impl RivalWork {
     pub(super) const ALL: [Self; 2] = [Self::Pod, Self::Status];
+}
+
+/// What a plan asks for that no plan may ask for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, EncodeLabelValue)]
+pub enum PlanViolation {
+    /// The deletion of a pod that isn't the `DaemonSet`'s.
+    ForeignPod,
+    /// More pods on a node than the `DaemonSet` may have there.
+    TooManyPods,
+    /// A condition that isn't the planner's to set.
+    Condition,
+    /// A toleration that no taint of a node condition needs.
+    Toleration,
+    /// More actions than the cluster has a use for.
+    Bounds,
+}
+
+impl PlanViolation {
+    pub(super) const ALL: [Self; 5] = [
+        Self::ForeignPod,
+        Self::TooManyPods,
+        Self::Condition,
+        Self::Toleration,
+        Self::Bounds,
+    ];
+}
+
+impl From<Violation> for PlanViolation {
+    fn from(violation: Violation) -> Self {
+        match violation {
+            Violation::ForeignPod => Self::ForeignPod,
+            Violation::TooManyPods => Self::TooManyPods,
+            Violation::Condition => Self::Condition,
+            Violation::Toleration => Self::Toleration,
+            Violation::Bounds => Self::Bounds,
+        }
+    }
 }
 
 /// The calls of the live view.
@@ -116,6 +155,11 @@ pub(super) struct MethodLabel {
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 pub(super) struct RivalLabel {
     pub(super) work: RivalWork,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub(super) struct ViolationLabel {
+    pub(super) kind: PlanViolation,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]

@@ -45,6 +45,7 @@ fn series_of_closed_sets_are_there_from_the_start() {
         "everynode_executor_actions_total{action=\"Delete\",outcome=\"Refused\"} 0",
         "everynode_executor_actions_waiting{action=\"Create\"} 0",
         "everynode_executor_competing_controller_total{work=\"Pod\"} 0",
+        "everynode_executor_plan_violations_total{kind=\"ForeignPod\"} 0",
         "everynode_executor_view_calls_total{method=\"Explain\"} 0",
         "everynode_executor_caller_reviews_total{review=\"Token\",outcome=\"Refused\"} 0",
         "everynode_executor_view_refused_calls_total{reason=\"unauthenticated\"} 0",

@@ -86,14 +86,14 @@ impl<'o> Filling<'o> {
         }
     }
 
-    /// Takes objects that are due for as long as there is room. What is next in line after the room has run out stays
+    /// Takes objects that are due for as long as there is room, and returns which. What is next in line after the room has run out stays
     /// due, and so does everything behind it: a later kind must not overtake.
     pub(super) fn take(
         &mut self,
         due: &mut IndexSet<Text>,
         object: impl Fn(Text) -> Object,
         fact: impl Fn(&Text) -> Option<Kind>,
-    ) {
+    ) -> Vec<Text> {
         let mut taken = 0;
         for name in due.iter() {
             if self.is_full || self.facts.len() >= self.limits.facts {
@@ -107,7 +107,7 @@ impl<'o> Filling<'o> {
             }
             taken += 1;
         }
-        due.drain(..taken);
+        due.drain(..taken).collect()
     }
 
     /// Takes ends of actions for as long as there is room.

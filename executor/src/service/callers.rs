@@ -85,7 +85,7 @@ fn unanswered(error: ApiError) -> Status {
             "the executor may not ask the API server about callers, for which it needs the right to create \
              tokenreviews and subjectaccessreviews: {error}"
         )),
-        ApiError::Busy { .. } | ApiError::Unclear(_) => Status::unavailable(format!(
+        ApiError::Busy { .. } | ApiError::Unclear(_) | ApiError::Name(_) => Status::unavailable(format!(
             "the API server can't be asked about callers now; try again in a moment: {error}"
         )),
     }

@@ -12,10 +12,9 @@ use tonic::Status;
 use super::{
     Executor,
     callers::{Caller, access::Access},
-    explain, objects,
-    request::{self, is_name},
-    sorted, status,
+    explain, objects, request, sorted, status,
 };
+use crate::names::is_name;
 
 pub(super) async fn node_overhead(
     executor: &Executor,

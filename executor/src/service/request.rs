@@ -4,21 +4,7 @@ use tonic::Status;
 use tonic_types::FieldViolation;
 
 use super::status::invalid;
-
-/// The longest name that Kubernetes takes.
-const LONGEST_NAME: usize = 253;
-
-/// Whether something can be a name: a DNS subdomain.
-pub(super) fn is_name(text: &str) -> bool {
-    let is_alphanumeric = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit();
-    let is_part = |part: &str| {
-        let bytes = part.as_bytes();
-        bytes.first().copied().is_some_and(is_alphanumeric)
-            && bytes.last().copied().is_some_and(is_alphanumeric)
-            && bytes.iter().all(|byte| is_alphanumeric(*byte) || *byte == b'-')
-    };
-    text.len() <= LONGEST_NAME && text.split('.').all(is_part)
-}
+use crate::names::is_name;
 
 /// What is wrong with a name, if anything is.
 fn fault(field: &str, text: &str) -> Option<FieldViolation> {

@@ -65,6 +65,7 @@ pub(super) fn api(what: &str, error: &ApiError) -> Status {
         ApiError::Refused(_) => {
             Status::failed_precondition(format!("the API server refuses to show {what}: {error}"))
         }
+        ApiError::Name(error) => Status::invalid_argument(error.to_string()),
         ApiError::Busy { .. } | ApiError::Unclear(_) => {
             Status::unavailable(format!("{what} can't be read: {error}"))
         }

@@ -391,6 +391,21 @@ async fn sessions_that_end_at_once_are_opened_again_more_and_more_slowly() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_session_that_the_executor_leaves_ends_whatever_the_planner_does_and_another_is_opened() {
+    let mut rig = rig();
+    let mut stream = rig.stream().await;
+    stream.request().await;
+    stream.say(welcome(500)).await;
+    let Event::Opened { end, requests, .. } = rig.event().await else {
+        panic!("not opened")
+    };
+    end.cancel();
+    assert!(matches!(rig.event().await, Event::Lost));
+    drop((stream, requests));
+    rig.open().await;
+}
+
+#[tokio::test(start_paused = true)]
 async fn the_task_ends_when_nobody_listens() {
     let mut rig = rig();
     let (stream, _requests) = rig.open().await;

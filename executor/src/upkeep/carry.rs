@@ -282,8 +282,9 @@ impl Run<'_> {
             .get_revision(self.namespace(), &name)
             .await
             .during(operation)?;
-        let owner = existing.metadata.controller().map(|owner| owner.uid.as_str());
-        let is_own = owner.is_none_or(|owner| owner == self.daemon_set.metadata.uid);
+        let is_orphan = existing.metadata.controller().is_none();
+        let owner = existing.metadata.controlling_daemon_set();
+        let is_own = is_orphan || owner == Some(self.daemon_set.metadata.identity());
         if !is_own || template::data_fingerprint(&existing) != template::fingerprint(self.daemon_set) {
             return self.count_collision().await;
         }
@@ -291,7 +292,7 @@ impl Run<'_> {
             let message = format!("the ControllerRevision {name} is being deleted");
             return Err(ApiError::Unclear(message)).during(operation);
         }
-        if owner.is_none() {
+        if is_orphan {
             let target = Target {
                 name,
                 uid: existing.metadata.uid.as_str().into(),

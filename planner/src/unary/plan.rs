@@ -2,7 +2,7 @@
 
 use everynode_proto::{
     facts::{
-        self,
+        self, Identity,
         unread::{self, Item},
     },
     planner::v1 as wire,
@@ -12,7 +12,7 @@ use tonic::Status;
 
 use super::{
     explain::Verdicts,
-    reader::{Reader, expand, in_metadata},
+    reader::{DEFAULT_NAMESPACE, Reader, expand, in_metadata},
 };
 use crate::{
     convert::{self, FieldError},
@@ -53,9 +53,14 @@ pub fn plan(request: wire::PlanRequest, work: &Work) -> Result<wire::PlanRespons
 
     let nodes = expand("nodes", request.nodes, MAX_NODES)?;
     let pods = expand("pods", request.pods, MAX_PODS)?;
-    let uid = daemon_set.uid.clone();
+    let [namespace, name, uid] = [&daemon_set.namespace, &daemon_set.name, &daemon_set.uid].map(Text::clone);
+    let owner = Identity {
+        namespace: &namespace,
+        name: &name,
+        uid: &uid,
+    };
     let mut fleet = Fleet::with_capacity(nodes.len(), pods.len());
-    let (nodes, told) = rayon::join(|| reader.nodes(&nodes), || Told::read(&pods, &uid, work));
+    let (nodes, told) = rayon::join(|| reader.nodes(&nodes), || Told::read(&pods, owner, work));
     let told = told?;
     // The nodes come one by one after the DaemonSet, so that there is a moment to stop after each.
     fleet.daemon_set_changed(daemon_set);
@@ -94,7 +99,7 @@ struct Told {
 }
 
 impl Told {
-    fn read(objects: &[Item], uid: &str, work: &Work) -> Result<Self, Status> {
+    fn read(objects: &[Item], owner: Identity<'_>, work: &Work) -> Result<Self, Status> {
         let mut reader = Reader::new(work);
         let pods = reader.each_of_many("pod", objects, |reader, object| {
             let pod: facts::Pod = reader.read(object, "Pod")?;
@@ -103,7 +108,7 @@ impl Told {
             };
             let mentioned = [facts.created, facts.ready_since].into_iter().flatten();
             let latest = mentioned.map(convert::millis).max().unwrap_or_default();
-            if facts.daemon_set_uid != uid {
+            if !is_controlled_by(&pod, owner) {
                 return Ok((latest, None));
             }
             let pod = convert::pod(&facts, &mut reader.strings).map_err(in_metadata)?;
@@ -115,6 +120,19 @@ impl Told {
             problems: reader.problems,
         })
     }
+}
+
+/// Whether the pod's controller reference means this `DaemonSet`. Its uid alone may be written there by anybody who may create pods
+/// anywhere. A pod without a namespace is in the one that a `DaemonSet` without one is in.
+fn is_controlled_by(pod: &facts::Pod, owner: Identity<'_>) -> bool {
+    pod.metadata.controlling_daemon_set().is_some_and(|named| {
+        let namespace = if named.namespace.is_empty() {
+            DEFAULT_NAMESPACE
+        } else {
+            named.namespace
+        };
+        owner == Identity { namespace, ..named }
+    })
 }
 
 fn answer(

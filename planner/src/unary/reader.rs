@@ -22,6 +22,9 @@ use crate::{
 /// Stands for the uid of a `DaemonSet` that was never in a cluster.
 const NO_UID: &str = "(no uid)";
 
+/// The namespace of objects that name none.
+pub(super) const DEFAULT_NAMESPACE: &str = "default";
+
 /// So many objects are read in one go by one thread.
 const PART: usize = 256;
 
@@ -139,7 +142,7 @@ impl Reader {
             NO_UID.clone_into(&mut object.metadata.uid);
         }
         if object.metadata.namespace.is_empty() {
-            "default".clone_into(&mut object.metadata.namespace);
+            DEFAULT_NAMESPACE.clone_into(&mut object.metadata.namespace);
         }
         let (facts, problems) = object.facts(&object.spec.template, revision);
         self.problems.extend(problems);

@@ -129,6 +129,46 @@ async fn plan_takes_the_time_and_the_revision_of_the_request() {
 }
 
 #[tokio::test]
+async fn plan_counts_only_pods_whose_controller_reference_means_the_daemon_set() {
+    let fake = |path: &str, value: &str| {
+        let mut pod = pod("agent", "fake", "a", "2", "2026-01-02T03:06:00Z");
+        *pod["metadata"].pointer_mut(path).unwrap() = json!(value);
+        pod
+    };
+    let set = daemon_set("agent");
+    for (path, value) in [
+        ("/namespace", "tenant"),
+        ("/ownerReferences/0/name", "other"),
+        ("/ownerReferences/0/kind", "ReplicaSet"),
+        ("/ownerReferences/0/apiVersion", "example.com/v1"),
+        ("/ownerReferences/0/uid", "other"),
+    ] {
+        let request = plan_request(&set, &[node("a", &json!([]))], &[fake(path, value)]);
+        let response = plan(request).await;
+        assert_eq!(
+            brief(&response.actions),
+            ["create a after \"\""],
+            "{path}: {value}"
+        );
+        assert_eq!(
+            response.status.unwrap().current_number_scheduled,
+            0,
+            "{path}: {value}"
+        );
+    }
+    let request = plan_request(
+        &set,
+        &[node("a", &json!([]))],
+        &[fake("/ownerReferences/0/apiVersion", "apps/v1beta2")],
+    );
+    assert_eq!(
+        brief(&plan(request).await.actions),
+        Vec::<String>::new(),
+        "the version of the group doesn't matter"
+    );
+}
+
+#[tokio::test]
 async fn plan_says_what_it_passes_over() {
     let mut odd_pod = pod("agent", "agent-a", "a", "2", "2026-01-02T03:06:00Z");
     odd_pod["status"]["conditions"] = json!("ready");

@@ -11,6 +11,29 @@ fn orphan(name: &str, version: u64) -> Pod {
     read(&orphan_json(name, version))
 }
 
+/// The owner that `owned_by` names.
+fn owner(uid: &str) -> Owner {
+    Owner {
+        namespace: "default".into(),
+        name: "agent".into(),
+        uid: uid.into(),
+    }
+}
+
+/// Pods and revisions that carry the agent's uid in a controller reference that means another object.
+fn disguises(of: &serde_json::Value) -> [serde_json::Value; 3] {
+    let named = |change: serde_json::Value| {
+        let mut reference = owned_by("ds-1")[0].take();
+        reference = with(reference, change);
+        with(of.clone(), json!({"metadata": {"ownerReferences": [reference]}}))
+    };
+    [
+        with(of.clone(), json!({"metadata": {"namespace": "tenant"}})),
+        named(json!({"name": "other"})),
+        named(json!({"kind": "ReplicaSet"})),
+    ]
+}
+
 fn saw(cluster: &mut Cluster, pod: Pod) {
     cluster.apply(Change::Pod(Event::Changed(pod)));
 }
@@ -108,7 +131,7 @@ fn a_pod_moves_from_orphan_to_its_owner_and_on() {
     assert_eq!(
         (
             cluster.pods().orphans().count(),
-            cluster.pods().of("ds-1").count()
+            cluster.pods().of(&owner("ds-1")).count()
         ),
         (0, 1)
     );
@@ -119,8 +142,8 @@ fn a_pod_moves_from_orphan_to_its_owner_and_on() {
     saw(&mut cluster, read(&moved));
     assert_eq!(
         (
-            cluster.pods().of("ds-1").count(),
-            cluster.pods().of("ds-2").count()
+            cluster.pods().of(&owner("ds-1")).count(),
+            cluster.pods().of(&owner("ds-2")).count()
         ),
         (0, 1)
     );
@@ -159,4 +182,70 @@ fn p6_a_selector_that_is_empty_or_unreadable_selects_and_releases_nothing() {
         assert!(crate::adopt::orphans(&cluster, entry, &HashSet::new()).is_empty());
         assert!(crate::adopt::misfits(&cluster, entry, &HashSet::new()).is_empty());
     }
+}
+
+#[test]
+fn a3_a_pod_that_carries_only_the_uid_of_a_daemon_set_is_not_its_pod() {
+    let mut cluster = with_agent();
+    cluster.apply(Change::Pod(Event::ListEnds));
+    let json = with(
+        pod_json("p1", 4),
+        json!({"metadata": {"labels": {"app": "else"}}}),
+    );
+    for disguise in disguises(&json) {
+        saw(&mut cluster, read(&disguise));
+        assert_eq!(cluster.pods().of(&owner("ds-1")).count(), 0, "{disguise}");
+        assert_eq!(cluster.pods().orphans().count(), 0, "{disguise}");
+        assert!(cluster.pod_facts("uid of p1").is_none(), "{disguise}");
+        assert!(
+            cluster.touched.strangers.is_empty(),
+            "it is no trace of another controller: {disguise}"
+        );
+        assert!(
+            cluster.touched.upkeep.is_empty(),
+            "there is nothing to release: {disguise}"
+        );
+        cluster.apply(Change::Pod(Event::Gone(read(&disguise))));
+    }
+    saw(&mut cluster, pod("p2", 5));
+    assert!(cluster.pod_facts("uid of p2").is_some());
+    assert_eq!(cluster.touched.strangers.len(), 1);
+}
+
+#[test]
+fn a3_a_revision_that_carries_only_the_uid_of_a_daemon_set_is_not_its_revision() {
+    let mut cluster = with_agent();
+    for disguise in disguises(&revision_json("r1", 1)) {
+        for version in ["6", "7"] {
+            let changed = with(
+                disguise.clone(),
+                json!({"metadata": {"resourceVersion": version}}),
+            );
+            cluster.apply(Change::Revision(Event::Changed(revision(&changed))));
+        }
+        assert!(cluster.touched.upkeep.is_empty(), "{disguise}");
+        let entry = cluster.daemon_set("ds-1").unwrap();
+        let revisions = cluster.revisions("default").chain(cluster.revisions("tenant"));
+        let owned = revisions.filter(|revision| revision.owner.as_ref() == Some(entry.owner()));
+        assert_eq!(owned.count(), 0, "{disguise}");
+        cluster.apply(Change::Revision(Event::Gone(revision(&disguise))));
+    }
+}
+
+#[test]
+fn pods_that_were_there_before_their_daemon_set_are_touched_when_it_becomes_known() {
+    let mut cluster = Cluster::default();
+    saw(&mut cluster, pod("p1", 3));
+    saw(
+        &mut cluster,
+        read(&with(
+            pod_json("p2", 4),
+            json!({"metadata": {"namespace": "tenant"}}),
+        )),
+    );
+    assert!(cluster.pod_facts("uid of p1").is_none(), "its owner isn't known");
+    cluster.touched = Touched::default();
+    changed(&mut cluster, agent());
+    assert_eq!(touched(&cluster.touched.pods), ["uid of p1"]);
+    assert!(cluster.pod_facts("uid of p1").is_some());
 }

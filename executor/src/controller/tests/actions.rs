@@ -6,8 +6,9 @@ use super::*;
 async fn a_pod_is_created_and_told_before_the_end_of_the_action() {
     let (mut rig, mut planner) = Rig::synced(&["n1"], &[]).await;
     let added = Toleration {
-        key: "a".to_owned(),
+        key: "node.kubernetes.io/disk-pressure".to_owned(),
         operator: "Exists".to_owned(),
+        effect: "NoSchedule".to_owned(),
         ..Toleration::default()
     };
     let (actions, added_tolerations) = (vec![create(1, "n1")], vec![added]);
@@ -22,7 +23,7 @@ async fn a_pod_is_created_and_told_before_the_end_of_the_action() {
     assert_eq!(call.body["metadata"]["labels"]["controller-revision-hash"], "r1");
     assert_eq!(
         call.body["spec"]["tolerations"],
-        json!([{"key": "a", "operator": "Exists"}])
+        json!([{"key": "node.kubernetes.io/disk-pressure", "operator": "Exists", "effect": "NoSchedule"}])
     );
     let pod = accept(call, 20);
     assert_eq!(
@@ -134,7 +135,8 @@ async fn p6_a_problem_of_a_plan_is_said_in_an_event_and_not_again_with_the_next_
 
 #[tokio::test(start_paused = true)]
 async fn c5_a_refused_creation_is_said_in_an_event_and_has_failed_when_the_pause_is_over() {
-    let (mut rig, mut planner) = Rig::synced(&["n1", "n2"], &[pod_json("p1", 3)]).await;
+    let elsewhere = with(pod_json("p1", 3), json!({"spec": {"nodeName": "n3"}}));
+    let (mut rig, mut planner) = Rig::synced(&["n1", "n2"], &[elsewhere]).await;
     planner
         .plan(vec![
             create(1, "n1"),

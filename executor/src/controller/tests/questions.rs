@@ -246,7 +246,8 @@ async fn a_refusal_is_past_when_nothing_is_asked_for_any_more_or_the_planner_is_
 
 #[tokio::test(start_paused = true)]
 async fn those_who_watch_are_told_of_plans_and_of_what_becomes_of_them() {
-    let (mut rig, mut planner) = Rig::synced(&["n1", "n2"], &[pod_json("p1", 3)]).await;
+    let elsewhere = with(pod_json("p1", 3), json!({"spec": {"nodeName": "n3"}}));
+    let (mut rig, mut planner) = Rig::synced(&["n1", "n2"], &[elsewhere]).await;
     let mut watch = rig.watch().await;
     assert_eq!(watch.planner, Some(info(true)));
     let gone = create(4, "n9");

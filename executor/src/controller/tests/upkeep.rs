@@ -35,7 +35,6 @@ async fn h1_a_revision_that_can_not_be_recorded_is_said_in_an_event_and_tried_ag
 async fn a1_an_orphan_is_adopted_and_then_told() {
     let (mut rig, mut planner) = Rig::synced(&["n1"], &[]).await;
     rig.saw_pod(&orphan_json("p1", 15)).await;
-    assert_eq!(said(&planner.request().await), ["pod uid of p1 gone"]);
     rig.api.expect("GET", AGENT).await.answer(&agent_json());
     rig.api
         .expect("PATCH", &format!("{PODS}/p1"))
@@ -88,7 +87,6 @@ async fn a1_an_orphan_that_turns_out_to_be_gone_is_not_asked_for_again() {
 async fn a4_the_read_before_an_adoption_does_not_bring_a_deleted_daemon_set_back() {
     let (mut rig, mut planner) = Rig::synced(&["n1"], &[]).await;
     rig.saw_pod(&orphan_json("p1", 15)).await;
-    assert_eq!(said(&planner.request().await), ["pod uid of p1 gone"]);
     let read = rig.api.expect("GET", AGENT).await;
     let deleting =
         json!({"metadata": {"resourceVersion": "11", "deletionTimestamp": "2026-01-01T00:00:00Z"}});
@@ -100,8 +98,10 @@ async fn a4_the_read_before_an_adoption_does_not_bring_a_deleted_daemon_set_back
         .expect("PATCH", &format!("{PODS}/p1"))
         .await
         .answer(&pod_json("p1", 16));
-    assert_eq!(said(&planner.request().await), ["pod p1"]);
-    assert!(planner.is_silent(Duration::from_mins(1)).await);
+    assert!(
+        planner.is_silent(Duration::from_mins(1)).await,
+        "the pod of a DaemonSet that is gone is the garbage collector's"
+    );
     assert!(rig.is_idle().await);
 }
 

@@ -1,6 +1,6 @@
 //! Watches.
 
-use everynode_proto::planner::v1::{Plan, Toleration};
+use everynode_proto::planner::v1::{DaemonSetCondition, Plan};
 use tonic::Streaming;
 
 use super::*;
@@ -86,12 +86,14 @@ async fn a_slow_reader_is_told_how_many_events_it_lost_and_goes_on() {
     let mut watching = view.watch("", "").await.unwrap();
     watching.next().await;
     // Far more than the transport and the loop keep.
-    let added_tolerations = vec![Toleration {
-        value: "x".repeat(4 * 1024),
-        ..Toleration::default()
+    let conditions = vec![DaemonSetCondition {
+        r#type: "Available".to_owned(),
+        reason: "Long".to_owned(),
+        message: "x".repeat(4 * 1024),
+        ..DaemonSetCondition::default()
     }];
     let plan = Plan {
-        added_tolerations,
+        conditions,
         ..Plan::default()
     };
     for _ in 0..PLANS {

@@ -110,6 +110,83 @@ fn h3_a_revision_that_a_terminating_pod_carries_stays_until_the_pod_is_gone() {
     );
 }
 
+/// Controller references that carry the agent's uid and mean another object.
+fn disguises() -> [Value; 2] {
+    [json!({"name": "other"}), json!({"kind": "ReplicaSet"})]
+        .map(|change| json!([with(owned_by("ds-1")[0].take(), change)]))
+}
+
+#[test]
+fn h1_a_revision_that_carries_only_the_uid_of_the_daemon_set_is_not_in_its_history() {
+    for reference in disguises() {
+        let fake = with(
+            revision_json("r9", 9),
+            json!({"metadata": {"ownerReferences": reference}}),
+        );
+        let next = next_of(&cluster(agent(), &[], &[fake]));
+        assert!(
+            matches!(next.work, Some(Work::Order(Step::Record(1), _))),
+            "{next:?}"
+        );
+    }
+}
+
+#[test]
+fn a_pod_that_carries_only_the_uid_of_the_daemon_set_is_neither_released_nor_relabelled_nor_does_it_keep_a_revision()
+ {
+    let fakes = |labels: &Value| {
+        let mut fakes: Vec<_> = disguises()
+            .into_iter()
+            .map(|reference| {
+                let metadata = json!({"ownerReferences": reference, "labels": labels});
+                with(pod_json("p1", 1), json!({"metadata": metadata}))
+            })
+            .collect();
+        let tenant = json!({"metadata": {"namespace": "tenant", "labels": labels}});
+        fakes.push(with(pod_json("p1", 1), tenant));
+        fakes
+    };
+    let limited = agent_with(json!({"spec": {"revisionHistoryLimit": 0}}));
+    for fake in fakes(&json!({"app": "else", "controller-revision-hash": "r0"})) {
+        let revisions = [old_revision_json("r0", 1), revision_json("r1", 2)];
+        let next = next_of(&cluster(limited.clone(), &[fake], &revisions));
+        assert!(
+            matches!(&next.work, Some(Work::Clean(surplus)) if surplus.len() == 1),
+            "{next:?}"
+        );
+    }
+    for fake in fakes(&json!({"controller-revision-hash": "r1"})) {
+        let revisions = [revision_json("r1", 1), revision_json("r2", 2)];
+        let next = next_of(&cluster(agent(), &[fake], &revisions));
+        let Some(Work::Order(Step::Merge { .. }, relabel)) = &next.work else {
+            panic!("{next:?}")
+        };
+        assert!(relabel.is_empty(), "{relabel:?}");
+    }
+}
+
+#[tokio::test]
+async fn h1_a_name_taken_by_a_revision_that_carries_only_the_uid_counts_a_collision() {
+    let (name, _) = recorded(4);
+    for reference in disguises() {
+        let fake = with(
+            revision_json(&name, 1),
+            json!({"metadata": {"ownerReferences": reference}}),
+        );
+        let counted = with(agent_json(), json!({"status": {"collisionCount": 1}}));
+        let lines = vec![
+            refuse("POST", REVISIONS, already_exists()),
+            on("GET", path(&name), fake),
+            on("GET", AGENT, agent_json()),
+            on("PATCH", AGENT_STATUS, counted),
+        ];
+        let (wrote, result) = carried(lines, record()).await;
+        result.unwrap();
+        assert_eq!(wrote.daemon_set.unwrap().status.collision_count, Some(1));
+        assert!(wrote.revisions.is_empty());
+    }
+}
+
 #[tokio::test]
 async fn h1_a_template_is_recorded() {
     let (_, body) = recorded(4);

@@ -1,0 +1,40 @@
+//! Which `DaemonSet` a pod or a `ControllerRevision` belongs to.
+
+use everynode_proto::facts::Identity;
+
+use super::Text;
+
+/// The identity of a `DaemonSet`, as a controller reference gives it.
+///
+/// The whole of it has to match: anybody who may create pods in some namespace can put the uid of another namespace's
+/// `DaemonSet` into a controller reference.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Owner {
+    /// metadata.namespace.
+    pub namespace: Text,
+    /// metadata.name.
+    pub name: Text,
+    /// metadata.uid.
+    pub uid: Text,
+}
+
+impl Owner {
+    /// The same, borrowed.
+    pub fn identity(&self) -> Identity<'_> {
+        Identity {
+            namespace: &self.namespace,
+            name: &self.name,
+            uid: &self.uid,
+        }
+    }
+}
+
+impl From<Identity<'_>> for Owner {
+    fn from(identity: Identity<'_>) -> Self {
+        Self {
+            namespace: identity.namespace.into(),
+            name: identity.name.into(),
+            uid: identity.uid.into(),
+        }
+    }
+}

@@ -1,0 +1,294 @@
+//! A planner that asks for anything. Whatever it asks for, the calls that follow do no more than a rollout of its `DaemonSet` could.
+//!
+//! What holds is stated here anew, by what the scripted API server knows, and shares no code with the limits themselves. The
+//! plans follow from a seed, which is shown when one fails. `EVERYNODE_FUZZ_INPUTS` says how many runs there are, and
+//! `EVERYNODE_FUZZ_SEED` where they begin.
+
+mod judge;
+
+use std::collections::BTreeMap;
+
+use everynode_proto::planner::v1::DaemonSetCondition;
+use fastrand::Rng;
+
+use self::judge::{Judge, Known, Seen};
+use super::*;
+
+/// How many runs there are usually.
+const RUNS: u64 = 40;
+/// How many plans there are in a run.
+const PLANS: usize = 40;
+/// The most calls that follow from one plan and what has been left of others.
+const MOST_CALLS: usize = 2_000;
+const NODES: [&str; 3] = ["n1", "n2", "n3"];
+const ODD: [&str; 8] = [
+    "",
+    "n9",
+    "..",
+    "../../secrets/s",
+    "p1?gracePeriodSeconds=0",
+    "p1/eviction",
+    "p1%2Fstatus",
+    "p1#x",
+];
+
+/// One of these, at random.
+fn one<'a>(random: &mut Rng, of: &[&'a str]) -> &'a str {
+    random.choice(of).unwrap()
+}
+
+fn odd_or(random: &mut Rng, usual: &str) -> String {
+    if random.u8(..6) == 0 {
+        one(random, &ODD).to_owned()
+    } else {
+        usual.to_owned()
+    }
+}
+
+fn any_action(random: &mut Rng, pods: &BTreeMap<String, Known>) -> Option<Action> {
+    match random.u8(..10) {
+        0 => None,
+        1..=5 => {
+            let node = one(random, &NODES);
+            Some(Action::Create(CreatePod {
+                node: odd_or(random, node),
+                revision: odd_or(random, "r1"),
+                succeeds_uid: random.u8(..).to_string(),
+            }))
+        }
+        _ => {
+            let pods: Vec<_> = pods.values().collect();
+            let (pod, other) = (random.choice(&pods)?, random.choice(&pods)?);
+            let name = if random.u8(..8) == 0 { other } else { pod }.name();
+            Some(Action::Delete(DeletePod {
+                pod: odd_or(random, name),
+                uid: odd_or(random, pod.uid()),
+                reason: random.i32(0..9),
+                node: odd_or(random, "n1"),
+            }))
+        }
+    }
+}
+
+fn any_plan(random: &mut Rng, pods: &BTreeMap<String, Known>, last_id: &mut u64) -> Plan {
+    let count = match random.u8(..100) {
+        0 => 5_000,
+        _ => random.usize(..12),
+    };
+    let actions = (0..count)
+        .map(|_| {
+            *last_id += u64::from(random.u8(..100) > 0);
+            PlannedAction {
+                id: *last_id,
+                action: any_action(random, pods),
+            }
+        })
+        .collect();
+    let text = |random: &mut Rng| "ä\u{0}".repeat(random.usize(..30) * random.usize(..1_000));
+    let condition = |random: &mut Rng| DaemonSetCondition {
+        r#type: one(
+            random,
+            &["Available", "Progressing", "Degraded", "Ready", "x/y", ""],
+        )
+        .to_owned(),
+        status: random.bool(),
+        reason: one(random, &["AllRight", "Not right", "", "x:", "A,b:c_d"]).to_owned(),
+        message: text(random),
+    };
+    let toleration = |random: &mut Rng| Toleration {
+        key: one(
+            random,
+            &[
+                "",
+                "node.kubernetes.io/not-ready",
+                "example.com/kept",
+                "node.kubernetes.io/",
+            ],
+        )
+        .to_owned(),
+        operator: one(random, &["Exists", "Equal", ""]).to_owned(),
+        value: one(random, &["", "x"]).to_owned(),
+        effect: one(random, &["", "NoSchedule", "NoExecute", "PreferNoSchedule"]).to_owned(),
+    };
+    let problem = |random: &mut Rng| Problem {
+        code: random.i32(0..9),
+        object: text(random),
+        field: text(random),
+        message: text(random),
+    };
+    Plan {
+        actions,
+        status: random.bool().then(|| DaemonSetStatus {
+            number_ready: random.i32(..),
+            ..DaemonSetStatus::default()
+        }),
+        conditions: (0..random.usize(..5)).map(|_| condition(random)).collect(),
+        added_tolerations: (0..random.usize(..4)).map(|_| toleration(random)).collect(),
+        problems: (0..random.usize(..40)).map(|_| problem(random)).collect(),
+        reconsider_after: random.bool().then(|| prost_types::Duration {
+            seconds: random.i64(-10..100),
+            nanos: 0,
+        }),
+        ..Plan::default()
+    }
+}
+
+/// Has every call checked that comes, and answers them until there is none, or until it has had enough.
+async fn settle(rig: &mut Rig, planner: &mut Planned, judge: &mut Judge<'_>, until_idle: bool) {
+    for calls in 0.. {
+        assert!(calls < MOST_CALLS, "the calls don't end");
+        while let Ok(call) = tokio::time::timeout(Duration::from_millis(1), rig.api.any_call()).await {
+            let call = call.unwrap();
+            judge.check(&call);
+            judge.open.push(call);
+        }
+        while planner.requests.try_recv().is_ok() {}
+        if judge.open.is_empty() || (!until_idle && judge.random.u8(..8) == 0) {
+            break;
+        }
+        if let Some(pod) = judge.answer() {
+            rig.saw_pod(&pod).await;
+        }
+    }
+    for event in rig.events().await {
+        assert!(event.len() <= 1_100, "{event}");
+    }
+}
+
+/// Something happens in the cluster that no plan has caused.
+async fn happen(rig: &Rig, judge: &mut Judge<'_>) {
+    let ours = judge.pods.values().filter(|pod| pod.is_ours && !pod.is_gone);
+    let uids: Vec<_> = ours.map(|pod| pod.uid().to_owned()).collect();
+    let Some(uid) = judge.random.choice(&uids).cloned() else {
+        return;
+    };
+    let version = judge.next_version().to_string();
+    let is_over = judge.random.bool();
+    let pod = judge.pods.get_mut(&uid).unwrap();
+    if pod.is_live && is_over {
+        let failed = json!({"metadata": {"resourceVersion": version}, "status": {"phase": "Failed"}});
+        pod.object = with(pod.object.take(), failed);
+        pod.is_live = false;
+        rig.saw_pod(&pod.object).await;
+    } else if !pod.is_live {
+        let metadata = json!({"metadata": {"resourceVersion": version}});
+        pod.object = with(pod.object.take(), metadata);
+        pod.is_gone = true;
+        rig.lost_pod(&pod.object).await;
+    }
+}
+
+/// Pods that aren't the agent's, although some look like it.
+fn others() -> [Value; 4] {
+    let owned = |name: &str, uid: &str, owner: &str| {
+        let owners = json!([{
+            "apiVersion": "apps/v1", "kind": "DaemonSet", "name": owner, "uid": uid, "controller": true,
+        }]);
+        with(
+            pod_json(name, 3),
+            json!({"metadata": {"ownerReferences": owners}}),
+        )
+    };
+    let unselected = json!({"metadata": {"labels": {"app": "else"}}});
+    [
+        owned("others", "ds-2", "other"),
+        owned("forged", "ds-1", "other"),
+        with(
+            pod_json("tenants", 3),
+            json!({"metadata": {"namespace": "tenant"}}),
+        ),
+        with(orphan_json("nobodys", 3), unselected),
+    ]
+}
+
+async fn run(seed: u64, all: &mut Seen) {
+    fastrand::seed(seed);
+    let random = &mut Rng::with_seed(seed);
+    let most_on_node = random.usize(1..=2);
+    let surge = json!({"spec": {"updateStrategy": {"rollingUpdate": {"maxSurge": most_on_node - 1}}}});
+    let agent = with(agent_json(), surge);
+    let mut rig = rig_with(true);
+    let mut judge = Judge {
+        most_on_node,
+        agent: agent.clone(),
+        pods: BTreeMap::new(),
+        open: Vec::new(),
+        version: 100,
+        seen: all,
+        random,
+    };
+    judge.add(pod_json("p1", 3), true);
+    for pod in others() {
+        judge.add(pod, false);
+    }
+    let pods: Vec<_> = judge.pods.values().map(|pod| pod.object.clone()).collect();
+    rig.list(read(&agent), &NODES, &pods, &[revision_json("r1", 1)])
+        .await;
+    let mut planner = rig.open(100).await;
+    planner.until("sync").await;
+    let mut last_id = 0;
+    for _ in 0..PLANS {
+        let plan = any_plan(judge.random, &judge.pods, &mut last_id);
+        planner.plan_as(plan).await;
+        settle(&mut rig, &mut planner, &mut judge, false).await;
+        if judge.random.bool() {
+            happen(&rig, &mut judge).await;
+            settle(&mut rig, &mut planner, &mut judge, false).await;
+        }
+        if judge.random.bool() {
+            let seconds = if judge.random.u8(..4) == 0 { 40 } else { 3 };
+            for _ in 0..seconds {
+                // A call that the executor gives up could still be carried out, so none is left alone for long.
+                settle(&mut rig, &mut planner, &mut judge, true).await;
+                tokio::time::sleep(Duration::from_secs(1)).await;
+            }
+            settle(&mut rig, &mut planner, &mut judge, true).await;
+        }
+        if planner.end.is_cancelled() {
+            judge.seen.left += 1;
+            settle(&mut rig, &mut planner, &mut judge, true).await;
+            rig.lose(planner).await;
+            planner = rig.open(100).await;
+        }
+    }
+    settle(&mut rig, &mut planner, &mut judge, true).await;
+}
+
+fn number(variable: &str) -> Option<u64> {
+    std::env::var(variable).ok()?.parse().ok()
+}
+
+#[test]
+fn whatever_a_planner_asks_for_the_calls_do_no_more_than_a_rollout_could() {
+    let first = number("EVERYNODE_FUZZ_SEED").unwrap_or_default();
+    let runs = number("EVERYNODE_FUZZ_INPUTS").unwrap_or(RUNS);
+    let mut seen = Seen::default();
+    for seed in (0..runs).map(|run| first.wrapping_add(run)) {
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .start_paused(true)
+            .build()
+            .unwrap();
+        let outcome = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
+            runtime.block_on(run(seed, &mut seen));
+        }));
+        assert!(
+            outcome.is_ok(),
+            "EVERYNODE_FUZZ_INPUTS=1 EVERYNODE_FUZZ_SEED={seed} is it alone"
+        );
+    }
+    // Were nothing carried out, nothing would be shown.
+    let Seen {
+        creations,
+        deletions,
+        statuses,
+        left,
+    } = seen;
+    let least = usize::try_from(runs).unwrap() / 10;
+    assert!(
+        [creations, deletions, statuses, left]
+            .iter()
+            .all(|count| *count >= least),
+        "{seen:?}"
+    );
+}

@@ -1,0 +1,241 @@
+//! An API server that knows what no plan may cause, and panics when a call does that.
+
+use std::collections::BTreeMap;
+
+use fastrand::Rng;
+use serde_json::{Value, json};
+
+use super::NODES;
+use crate::{
+    controller::tests::{name_of, node_of},
+    testing::{AGENT_STATUS, Call, PODS, already_exists, forbidden, not_found, pod_json, refusal, with},
+};
+
+/// A pod as the API server has it.
+pub(super) struct Known {
+    pub(super) object: Value,
+    /// Whether it is the agent's.
+    pub(super) is_ours: bool,
+    /// Whether it is neither over nor being deleted.
+    pub(super) is_live: bool,
+    /// Whether it isn't there any more.
+    pub(super) is_gone: bool,
+}
+
+impl Known {
+    pub(super) fn name(&self) -> &str {
+        name_of(&self.object)
+    }
+
+    pub(super) fn uid(&self) -> &str {
+        self.object["metadata"]["uid"].as_str().unwrap()
+    }
+}
+
+/// What has happened in all runs.
+#[derive(Default, Debug)]
+pub(super) struct Seen {
+    pub(super) creations: usize,
+    pub(super) deletions: usize,
+    pub(super) statuses: usize,
+    pub(super) left: usize,
+}
+
+/// An API server that checks what is asked of it.
+pub(super) struct Judge<'r> {
+    pub(super) random: &'r mut Rng,
+    pub(super) most_on_node: usize,
+    pub(super) agent: Value,
+    /// All pods that there are or have been, by uid.
+    pub(super) pods: BTreeMap<String, Known>,
+    /// The calls without an answer.
+    pub(super) open: Vec<Call>,
+    pub(super) version: u64,
+    pub(super) seen: &'r mut Seen,
+}
+
+impl Judge<'_> {
+    fn named(&self, name: &str) -> Option<&Known> {
+        self.pods.values().find(|pod| !pod.is_gone && pod.name() == name)
+    }
+
+    pub(super) fn next_version(&mut self) -> u64 {
+        self.version += 1;
+        self.version
+    }
+
+    /// How many pods there are on a node, or may be when the calls without an answer have one.
+    fn on_node(&self, node: &str) -> usize {
+        let live = self.pods.values().filter(|pod| pod.is_ours && pod.is_live);
+        // One that is repeated, because its answer wasn't clear, has its pod already.
+        let creations = self
+            .open
+            .iter()
+            .filter(|call| call.method == "POST" && self.named(name_of(&call.body)).is_none());
+        live.filter(|pod| target(&pod.object) == node).count()
+            + creations.filter(|call| node_of(call) == node).count()
+    }
+
+    /// Panics when a call does what no plan may cause.
+    pub(super) fn check(&mut self, call: &Call) {
+        let is_plain =
+            |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || b"/.-".contains(&byte);
+        assert!(call.path.bytes().all(is_plain), "{}", call.path);
+        assert!(
+            !call.path.contains("..") && !call.path.contains("//"),
+            "{}",
+            call.path
+        );
+        match (call.method.as_str(), call.path.strip_prefix(PODS)) {
+            ("POST", Some("")) => self.check_creation(call),
+            ("DELETE", Some(name)) => {
+                let uid = call.body["preconditions"]["uid"].as_str().unwrap();
+                let pod = self.pods.get(uid).unwrap();
+                assert!(pod.is_ours, "{name} isn't the agent's");
+                assert_eq!(name, format!("/{}", pod.name()));
+                assert_eq!(call.body, json!({"preconditions": {"uid": uid}}));
+                self.seen.deletions += 1;
+            }
+            // A name that is taken, or a pod that the watch should have told of.
+            ("GET", Some(name)) => assert_eq!(name.matches('/').count(), 1, "{name}"),
+            ("PATCH", None) if call.path == AGENT_STATUS => {
+                check_conditions(&call.body);
+                self.seen.statuses += 1;
+            }
+            _ => panic!("not a plan's to cause: {} {}", call.method, call.path),
+        }
+    }
+
+    fn check_creation(&mut self, call: &Call) {
+        let (name, node) = (name_of(&call.body), node_of(call));
+        assert!(NODES.contains(&node), "{node}");
+        assert_eq!(call.body["metadata"]["labels"]["controller-revision-hash"], "r1");
+        assert_eq!(call.body["metadata"]["ownerReferences"][0]["uid"], "ds-1");
+        for toleration in call.body["spec"]["tolerations"].as_array().unwrap() {
+            let text = |field: &str| toleration[field].as_str().unwrap_or_default();
+            assert!(text("key").starts_with("node.kubernetes.io/"), "{toleration}");
+            assert_eq!((text("operator"), text("value")), ("Exists", ""), "{toleration}");
+        }
+        // The same call again, after an answer that wasn't clear, makes no second pod.
+        let there = self.on_node(node);
+        assert!(
+            self.named(name).is_some() || there < self.most_on_node,
+            "{there} pods on {node}, and another one"
+        );
+        self.seen.creations += 1;
+    }
+
+    /// Answers one of the calls, in any way. Returns the pod that the watch tells of, if it tells of one.
+    pub(super) fn answer(&mut self) -> Option<Value> {
+        let call = self.open.swap_remove(self.random.usize(..self.open.len()));
+        let name = call.path.rsplit('/').next().unwrap_or_default().to_owned();
+        match call.method.as_str() {
+            "POST" if self.named(name_of(&call.body)).is_some() => {
+                let (code, body) = already_exists();
+                call.answer_with(code, &body);
+                None
+            }
+            "POST" if self.random.u8(..8) == 0 => {
+                let (code, body) = forbidden("not now");
+                call.answer_with(code, &body);
+                None
+            }
+            "POST" => Some(self.create(call)),
+            "GET" => {
+                let (code, body) = match self.named(&name) {
+                    Some(pod) => (200, pod.object.clone()),
+                    None => not_found(),
+                };
+                call.answer_with(code, &body);
+                None
+            }
+            "DELETE" => {
+                self.delete(call);
+                None
+            }
+            _ => {
+                let version = self.next_version().to_string();
+                let status = call.body["status"].clone();
+                let change = json!({"metadata": {"resourceVersion": version}, "status": status});
+                call.answer(&with(self.agent.clone(), change));
+                None
+            }
+        }
+    }
+
+    /// Deletes a pod, or refuses to.
+    fn delete(&mut self, call: Call) {
+        let uid = call.body["preconditions"]["uid"].as_str().unwrap().to_owned();
+        let version = self.next_version().to_string();
+        let is_refused = self.random.u8(..8) == 0;
+        let pod = self.pods.get_mut(&uid).unwrap();
+        if pod.is_gone || is_refused {
+            let (code, body) = if pod.is_gone {
+                not_found()
+            } else {
+                forbidden("not now")
+            };
+            call.answer_with(code, &body);
+            return;
+        }
+        let deleting = json!({"resourceVersion": version, "deletionTimestamp": "2026-01-01T00:00:00Z"});
+        pod.object = with(pod.object.take(), json!({"metadata": deleting}));
+        pod.is_live = false;
+        call.answer(&pod.object);
+    }
+
+    /// Creates a pod, and answers that it was, or nothing clear.
+    fn create(&mut self, call: Call) -> Value {
+        let version = self.next_version();
+        let is_clear = self.random.u8(..8) > 0;
+        let (name, node) = (name_of(&call.body).to_owned(), node_of(&call).to_owned());
+        let mut pod = with(pod_json(&name, version), json!({"spec": {"nodeName": node}}));
+        pod["metadata"]["labels"] = call.body["metadata"]["labels"].clone();
+        // The next pod of the name is another one.
+        pod["metadata"]["uid"] = json!(format!("uid {version} of {name}"));
+        if is_clear {
+            call.answer(&pod);
+        } else {
+            call.answer_with(500, &refusal(500, "InternalError", "etcd: request timed out"));
+        }
+        self.add(pod.clone(), true);
+        pod
+    }
+
+    pub(super) fn add(&mut self, object: Value, is_ours: bool) {
+        let pod = Known {
+            object,
+            is_ours,
+            is_live: true,
+            is_gone: false,
+        };
+        self.pods.insert(pod.uid().to_owned(), pod);
+    }
+}
+
+fn target(pod: &Value) -> &str {
+    pod["spec"]["nodeName"].as_str().unwrap()
+}
+
+/// Panics when a status has conditions that aren't Everynode's, or that the API server wouldn't take.
+fn check_conditions(body: &Value) {
+    let conditions = body["status"]["conditions"].as_array();
+    let mut kinds = Vec::new();
+    for condition in conditions.into_iter().flatten() {
+        let text = |field: &str| condition[field].as_str().unwrap_or_default();
+        assert!(
+            ["Available", "Progressing", "Degraded"].contains(&text("type")),
+            "{condition}"
+        );
+        kinds.push(text("type"));
+        if condition["$patch"] != "delete" {
+            let is_part = |char: char| char.is_ascii_alphanumeric() || "_,:".contains(char);
+            assert!(!text("reason").is_empty() && text("reason").chars().all(is_part));
+            assert!(text("message").len() <= 32_768);
+        }
+    }
+    let written = kinds.len();
+    kinds.sort_unstable();
+    kinds.dedup();
+    assert_eq!(kinds.len(), written, "one of each type");
+}

@@ -1,0 +1,79 @@
+//! Names of Kubernetes objects, as requests and URLs may hold them.
+
+/// The longest name that Kubernetes takes.
+const LONGEST_NAME: usize = 253;
+/// How much of a bad name an error shows.
+const SHOWN: usize = 64;
+
+/// Whether something can be a name: a DNS subdomain.
+pub fn is_name(text: &str) -> bool {
+    let is_alphanumeric = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit();
+    let is_part = |part: &str| {
+        let bytes = part.as_bytes();
+        bytes.first().copied().is_some_and(is_alphanumeric)
+            && bytes.last().copied().is_some_and(is_alphanumeric)
+            && bytes.iter().all(|byte| is_alphanumeric(*byte) || *byte == b'-')
+    };
+    text.len() <= LONGEST_NAME && text.split('.').all(is_part)
+}
+
+/// A name or a namespace that no Kubernetes object can have.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "the {field} {name:?} is not valid: a name has only a-z, 0-9, - and . in it, and at most 253 of them"
+)]
+pub struct InvalidName {
+    field: &'static str,
+    /// Its beginning.
+    name: String,
+}
+
+/// A name as an element of a URL's path. Anything but a name could end the path, leave it, or add a query to it.
+///
+/// # Errors
+/// It is no name; `field` says what it was to be.
+pub fn path_element<'n>(field: &'static str, name: &'n str) -> Result<&'n str, InvalidName> {
+    if is_name(name) {
+        return Ok(name);
+    }
+    Err(InvalidName {
+        field,
+        name: name.chars().take(SHOWN).collect(),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_names_become_part_of_a_path() {
+        for name in ["p1", "agent-x7bq2", "node-01.example.com", "0", &"a".repeat(253)] {
+            assert_eq!(path_element("pod name", name), Ok(name));
+        }
+        for name in [
+            "",
+            ".",
+            "..",
+            "p1?gracePeriodSeconds=0",
+            "p1/eviction",
+            "../p1",
+            "p1%2Fstatus",
+            "p1#",
+            "p 1",
+            "P1",
+            "p1\r\n",
+            "-p1",
+            "p1.",
+            "ä",
+            &"a".repeat(254),
+        ] {
+            assert!(path_element("pod name", name).is_err(), "{name:?}");
+        }
+        let error = path_element("pod name", "p1?x=0").unwrap_err().to_string();
+        assert!(
+            error.starts_with("the pod name \"p1?x=0\" is not valid"),
+            "{error}"
+        );
+    }
+}
