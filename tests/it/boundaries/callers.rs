@@ -24,7 +24,8 @@ use crate::tls::{Certificates, connect};
 use crate::world::DEADLINE;
 
 /// Questions about callers.
-const POLICY: &str = r#"apiVersion: audit.k8s.io/v1
+const POLICY: &str = "\
+apiVersion: audit.k8s.io/v1
 kind: Policy
 omitStages: [RequestReceived]
 rules:
@@ -34,7 +35,7 @@ rules:
   - {group: authentication.k8s.io, resources: [tokenreviews]}
   - {group: authorization.k8s.io, resources: [subjectaccessreviews]}
 - level: None
-"#;
+";
 
 /// An executor with one place for calls and one for watches, whose callers need tokens.
 struct Scene {
