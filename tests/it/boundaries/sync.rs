@@ -57,7 +57,7 @@ async fn large_daemon_sets_of_one_tenant_stop_nobody_elses() {
         .executor
         .metric("everynode_executor_planner_losses_total", "")
         .await;
-    assert_eq!(losses.unwrap(), 0.0, "the planner has ended a session");
+    assert!(losses.unwrap() < 1.0, "the planner has ended a session");
     let ready = eventually(DEADLINE, "the executor to stay ready", async || {
         let (status, body) = world.executor.get("/readyz").await?;
         anyhow::ensure!(status == 200, "{status}: {body}");
