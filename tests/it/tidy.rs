@@ -215,9 +215,7 @@ fn every_test_that_the_documents_name_is_there() {
     let files = folders
         .iter()
         .flat_map(|folder| sources(&workspace().join(folder)));
-    let code: String = files
-        .map(|file| std::fs::read_to_string(file).unwrap())
-        .collect();
+    let code: String = files.map(|file| std::fs::read_to_string(file).unwrap()).collect();
     let names: BTreeSet<_> = code
         .split("fn ")
         .skip(1)

@@ -44,7 +44,9 @@ fn cluster() -> (Cluster, Outbox) {
 fn a_full_sync_says_nodes_then_pods_then_daemon_sets_then_ends_then_that_it_is_complete() {
     let (mut cluster, mut outbox) = cluster();
     outbox.add_done(7, ActionOutcome::Done);
-    let request = outbox.next_request(&mut cluster, facts_of, at_most(100), true).request;
+    let request = outbox
+        .next_request(&mut cluster, facts_of, at_most(100), true)
+        .request;
     assert_eq!(
         said(request.as_ref()),
         [
@@ -59,7 +61,12 @@ fn a_full_sync_says_nodes_then_pods_then_daemon_sets_then_ends_then_that_it_is_c
     );
     assert!(outbox.is_synced());
     assert!(!outbox.is_due(true));
-    assert_eq!(outbox.next_request(&mut cluster, facts_of, at_most(100), true).request, None);
+    assert_eq!(
+        outbox
+            .next_request(&mut cluster, facts_of, at_most(100), true)
+            .request,
+        None
+    );
 }
 
 #[test]
@@ -67,7 +74,10 @@ fn a_request_holds_no_more_facts_than_the_planner_takes() {
     let (mut cluster, mut outbox) = cluster();
     outbox.add_done(7, ActionOutcome::Done);
     let mut requests = Vec::new();
-    while let Some(request) = outbox.next_request(&mut cluster, facts_of, at_most(3), true).request {
+    while let Some(request) = outbox
+        .next_request(&mut cluster, facts_of, at_most(3), true)
+        .request
+    {
         requests.push((request.sequence, said(Some(&request))));
     }
     let wanted = [
@@ -85,13 +95,20 @@ fn a_request_holds_no_more_facts_than_the_planner_takes() {
 #[test]
 fn a_sync_is_not_complete_before_it_may_be() {
     let (mut cluster, mut outbox) = cluster();
-    let request = outbox.next_request(&mut cluster, facts_of, at_most(100), false).request;
+    let request = outbox
+        .next_request(&mut cluster, facts_of, at_most(100), false)
+        .request;
     assert!(!said(request.as_ref()).contains(&"sync".to_owned()));
     assert!(!outbox.is_due(false));
     assert!(!outbox.is_synced());
     assert!(outbox.is_due(true));
     assert_eq!(
-        said(outbox.next_request(&mut cluster, facts_of, at_most(100), true).request.as_ref()),
+        said(
+            outbox
+                .next_request(&mut cluster, facts_of, at_most(100), true)
+                .request
+                .as_ref()
+        ),
         ["sync"]
     );
 }
@@ -99,7 +116,9 @@ fn a_sync_is_not_complete_before_it_may_be() {
 #[test]
 fn of_many_changes_to_one_object_only_the_last_is_said() {
     let (mut cluster, mut outbox) = cluster();
-    outbox.next_request(&mut cluster, facts_of, at_most(100), true).request;
+    outbox
+        .next_request(&mut cluster, facts_of, at_most(100), true)
+        .request;
     for version in 6..9 {
         let mut changed = pod("p1", version);
         changed
@@ -109,7 +128,10 @@ fn of_many_changes_to_one_object_only_the_last_is_said() {
         cluster.apply(Change::Pod(Event::Changed(changed)));
         outbox.add(&mut cluster.touched);
     }
-    let request = outbox.next_request(&mut cluster, facts_of, at_most(100), true).request.unwrap();
+    let request = outbox
+        .next_request(&mut cluster, facts_of, at_most(100), true)
+        .request
+        .unwrap();
     assert_eq!(said(Some(&request)), ["pod p1"]);
     let Some(Kind::PodChanged(facts)) = &request.facts[0].fact else {
         panic!()
@@ -120,12 +142,16 @@ fn of_many_changes_to_one_object_only_the_last_is_said() {
 #[test]
 fn what_is_not_there_any_more_is_said_to_be_gone() {
     let (mut cluster, mut outbox) = cluster();
-    outbox.next_request(&mut cluster, facts_of, at_most(100), true).request;
+    outbox
+        .next_request(&mut cluster, facts_of, at_most(100), true)
+        .request;
     cluster.apply(Change::Node(Event::Gone(node("n1"))));
     cluster.apply(Change::Pod(Event::Gone(pod("p1", 9))));
     cluster.apply(Change::DaemonSet(Event::Gone(agent())));
     outbox.add(&mut cluster.touched);
-    let request = outbox.next_request(&mut cluster, |_, _| Announcement::Gone, at_most(100), true).request;
+    let request = outbox
+        .next_request(&mut cluster, |_, _| Announcement::Gone, at_most(100), true)
+        .request;
     assert_eq!(
         said(request.as_ref()),
         ["node n1 gone", "pod uid of p1 gone", "ds ds-1 gone"]
@@ -148,7 +174,9 @@ fn the_planner_hears_of_no_pod_that_carries_only_the_uid_of_a_daemon_set() {
     saw(&mut cluster, &fake);
     saw(&mut cluster, &renamed);
     outbox.add(&mut cluster.touched);
-    let request = outbox.next_request(&mut cluster, facts_of, at_most(100), true).request;
+    let request = outbox
+        .next_request(&mut cluster, facts_of, at_most(100), true)
+        .request;
     assert_eq!(
         said(request.as_ref()),
         ["node n1", "node n2", "pod p1", "pod p2", "ds ds-1", "sync"]
@@ -161,7 +189,9 @@ fn the_planner_hears_of_no_pod_that_carries_only_the_uid_of_a_daemon_set() {
         ),
     );
     outbox.add(&mut cluster.touched);
-    let request = outbox.next_request(&mut cluster, facts_of, at_most(100), true).request;
+    let request = outbox
+        .next_request(&mut cluster, facts_of, at_most(100), true)
+        .request;
     assert_eq!(
         said(request.as_ref()),
         Vec::<String>::new(),
@@ -172,7 +202,9 @@ fn the_planner_hears_of_no_pod_that_carries_only_the_uid_of_a_daemon_set() {
 #[test]
 fn a_pod_that_leaves_its_daemon_set_is_told_as_gone_once() {
     let (mut cluster, mut outbox) = cluster();
-    outbox.next_request(&mut cluster, facts_of, at_most(100), true).request;
+    outbox
+        .next_request(&mut cluster, facts_of, at_most(100), true)
+        .request;
     for version in [6, 7] {
         let mut foreign = owned_by("ds-1");
         foreign[0]["name"] = json!(format!("other-{version}"));
@@ -182,7 +214,9 @@ fn a_pod_that_leaves_its_daemon_set_is_told_as_gone_once() {
         );
         cluster.apply(Change::Pod(Event::Changed(read(&left))));
         outbox.add(&mut cluster.touched);
-        let request = outbox.next_request(&mut cluster, facts_of, at_most(100), true).request;
+        let request = outbox
+            .next_request(&mut cluster, facts_of, at_most(100), true)
+            .request;
         let wanted: &[&str] = if version == 6 {
             &["pod uid of p1 gone"]
         } else {
@@ -199,18 +233,24 @@ fn the_pods_of_a_daemon_set_that_becomes_known_are_told_before_it() {
     outbox.restart(1);
     cluster.apply(Change::Pod(Event::Changed(pod("p1", 5))));
     outbox.add(&mut cluster.touched);
-    let request = outbox.next_request(&mut cluster, facts_of, at_most(100), true).request;
+    let request = outbox
+        .next_request(&mut cluster, facts_of, at_most(100), true)
+        .request;
     assert_eq!(said(request.as_ref()), ["sync"], "its owner isn't known");
     cluster.apply(Change::DaemonSet(Event::Changed(agent())));
     outbox.add(&mut cluster.touched);
-    let request = outbox.next_request(&mut cluster, facts_of, at_most(100), true).request;
+    let request = outbox
+        .next_request(&mut cluster, facts_of, at_most(100), true)
+        .request;
     assert_eq!(said(request.as_ref()), ["pod p1", "ds ds-1"]);
 }
 
 #[test]
 fn a_daemon_set_that_is_not_in_order_is_told_when_it_is() {
     let (mut cluster, mut outbox) = cluster();
-    let request = outbox.next_request(&mut cluster, |_, _| Announcement::NotYet, at_most(100), true).request;
+    let request = outbox
+        .next_request(&mut cluster, |_, _| Announcement::NotYet, at_most(100), true)
+        .request;
     assert_eq!(
         said(request.as_ref()),
         ["node n1", "node n2", "pod p1", "pod p2", "sync"]
@@ -218,7 +258,12 @@ fn a_daemon_set_that_is_not_in_order_is_told_when_it_is() {
     assert!(!outbox.is_due(true));
     outbox.add_daemon_set("ds-1".into());
     assert_eq!(
-        said(outbox.next_request(&mut cluster, facts_of, at_most(100), true).request.as_ref()),
+        said(
+            outbox
+                .next_request(&mut cluster, facts_of, at_most(100), true)
+                .request
+                .as_ref()
+        ),
         ["ds ds-1"]
     );
 }
@@ -226,15 +271,25 @@ fn a_daemon_set_that_is_not_in_order_is_told_when_it_is() {
 #[test]
 fn time_that_has_passed_is_said_once_with_or_without_facts() {
     let (mut cluster, mut outbox) = cluster();
-    outbox.next_request(&mut cluster, facts_of, at_most(100), true).request;
+    outbox
+        .next_request(&mut cluster, facts_of, at_most(100), true)
+        .request;
     outbox.add_time();
     assert!(outbox.is_due(true));
-    let request = outbox.next_request(&mut cluster, facts_of, at_most(100), true).request.unwrap();
+    let request = outbox
+        .next_request(&mut cluster, facts_of, at_most(100), true)
+        .request
+        .unwrap();
     assert!(request.facts.is_empty() && request.now.is_some());
     outbox.add_time();
     outbox.add_done(1, ActionOutcome::Done);
     assert_eq!(
-        said(outbox.next_request(&mut cluster, facts_of, at_most(100), true).request.as_ref()),
+        said(
+            outbox
+                .next_request(&mut cluster, facts_of, at_most(100), true)
+                .request
+                .as_ref()
+        ),
         ["done 1 Done"]
     );
     assert!(!outbox.is_due(true));
@@ -244,9 +299,14 @@ fn time_that_has_passed_is_said_once_with_or_without_facts() {
 fn a_new_stream_begins_with_nothing_of_the_old_one() {
     let (mut cluster, mut outbox) = cluster();
     outbox.add_done(7, ActionOutcome::Done);
-    outbox.next_request(&mut cluster, facts_of, at_most(2), true).request;
+    outbox
+        .next_request(&mut cluster, facts_of, at_most(2), true)
+        .request;
     outbox.restart(1);
-    let request = outbox.next_request(&mut cluster, facts_of, at_most(100), true).request.unwrap();
+    let request = outbox
+        .next_request(&mut cluster, facts_of, at_most(100), true)
+        .request
+        .unwrap();
     assert_eq!(
         (request.sequence, said(Some(&request))),
         (2, vec!["sync".to_owned()])

@@ -33,8 +33,12 @@ pub(super) enum Caller {
 }
 
 impl Caller {
-    /// The user who has been authenticated, or else whoever is at the other end of the connection.
+    /// The user who has been authenticated, or else whoever is at the other end of the connection. On the port for this machine
+    /// alone nobody is told from anybody.
     pub(super) fn of(request: &http::Extensions) -> Option<Self> {
+        if request.get::<Peer>().is_some_and(|peer| peer.is_local) {
+            return None;
+        }
         if let Some(user) = request.get::<Authenticated>() {
             return Some(Self::User(user.key().into()));
         }

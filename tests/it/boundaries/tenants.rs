@@ -112,7 +112,7 @@ async fn a3_a_pod_that_carries_only_a_daemonsets_uid_neither_counts_as_its_pod_n
     let fake = revisions.get("fake").await.unwrap();
     assert_eq!(
         (fake.revision, fake.owner_references().len()),
-        (99, 1),
+        (Some(99), 1),
         "{fake:?}"
     );
     let free = Patch::Merge(json!({"metadata": {"finalizers": null}}));

@@ -45,13 +45,13 @@ fn outbox(daemon_sets: usize) -> (Cluster, Outbox) {
 /// Every request until nothing is left to say.
 fn drain(
     outbox: &mut Outbox,
-    cluster: &Cluster,
+    cluster: &mut Cluster,
     limits: RequestLimits,
     bytes: impl Fn(&Text) -> usize,
 ) -> (Vec<SessionRequest>, Vec<TooLarge>) {
     let (mut requests, mut too_large) = (Vec::new(), Vec::new());
     loop {
-        let next = outbox.next_request(cluster, |uid| of_size(uid, bytes(uid)), limits, true);
+        let next = outbox.next_request(cluster, |_, uid| of_size(uid, bytes(uid)), limits, true);
         too_large.extend(next.too_large);
         match next.request {
             Some(request) => requests.push(request),
@@ -69,10 +69,10 @@ fn told(requests: &[SessionRequest]) -> Vec<String> {
 
 #[test]
 fn many_large_objects_go_in_requests_of_a_mebibyte_and_one_that_is_larger_goes_alone() {
-    let (cluster, mut outbox) = outbox(4);
+    let (mut cluster, mut outbox) = outbox(4);
     outbox.add_done(7, ActionOutcome::Done);
     let bytes = |uid: &Text| if uid.ends_with('3') { 1_370_000 } else { 400_000 };
-    let (requests, too_large) = drain(&mut outbox, &cluster, limits(4 << 20), bytes);
+    let (requests, too_large) = drain(&mut outbox, &mut cluster, limits(4 << 20), bytes);
     assert_eq!(
         told(&requests),
         [
@@ -96,8 +96,8 @@ fn many_large_objects_go_in_requests_of_a_mebibyte_and_one_that_is_larger_goes_a
 #[test]
 fn no_request_is_larger_than_its_planner_takes() {
     for limit in [1_000, 5_000, 2 << 20] {
-        let (cluster, mut outbox) = outbox(40);
-        let (requests, too_large) = drain(&mut outbox, &cluster, limits(limit), |_| limit / 3);
+        let (mut cluster, mut outbox) = outbox(40);
+        let (requests, too_large) = drain(&mut outbox, &mut cluster, limits(limit), |_| limit / 3);
         assert_eq!(too_large, []);
         for request in &requests {
             assert!(
@@ -115,9 +115,9 @@ fn no_request_is_larger_than_its_planner_takes() {
 
 #[test]
 fn an_object_that_no_request_has_room_for_is_left_out_and_the_others_are_told() {
-    let (cluster, mut outbox) = outbox(3);
+    let (mut cluster, mut outbox) = outbox(3);
     let bytes = |uid: &Text| if uid.ends_with('1') { 5 << 20 } else { 10 };
-    let (requests, too_large) = drain(&mut outbox, &cluster, limits(4 << 20), bytes);
+    let (requests, too_large) = drain(&mut outbox, &mut cluster, limits(4 << 20), bytes);
     assert_eq!(
         told(&requests),
         ["node n1, pod p1, ds ds-0, ds ds-1 gone, ds ds-2, sync"]
@@ -134,20 +134,20 @@ fn an_object_that_no_request_has_room_for_is_left_out_and_the_others_are_told() 
     assert!(outbox.is_synced());
     // It is said again with each change, but it is no news.
     outbox.add_daemon_set("ds-1".into());
-    let (_, again) = drain(&mut outbox, &cluster, limits(4 << 20), bytes);
+    let (_, again) = drain(&mut outbox, &mut cluster, limits(4 << 20), bytes);
     assert!(again.iter().all(|found| !found.is_new), "{again:?}");
     // And it is told when it has become smaller.
     outbox.add_daemon_set("ds-1".into());
-    let (requests, too_large) = drain(&mut outbox, &cluster, limits(4 << 20), |_| 10);
+    let (requests, too_large) = drain(&mut outbox, &mut cluster, limits(4 << 20), |_| 10);
     assert_eq!((told(&requests), too_large), (vec!["ds ds-1".to_owned()], vec![]));
     assert_eq!(outbox.count_too_large(), [0; 3]);
 }
 
 #[test]
 fn a_node_or_a_pod_that_is_too_large_is_not_said_to_be_gone() {
-    let (cluster, mut outbox) = outbox(0);
+    let (mut cluster, mut outbox) = outbox(0);
     // The node has no more than a name; the pod is larger.
-    let (requests, too_large) = drain(&mut outbox, &cluster, limits(ENVELOPE_BYTES + 20), |_| 0);
+    let (requests, too_large) = drain(&mut outbox, &mut cluster, limits(ENVELOPE_BYTES + 20), |_| 0);
     assert_eq!(told(&requests), ["node n1, sync"]);
     assert!(
         matches!(&too_large[..], [TooLarge { object: Object::Pod(uid), .. }] if uid.as_ref() == "uid of p1")

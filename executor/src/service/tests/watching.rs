@@ -8,6 +8,20 @@ use super::*;
 /// How many plans a slow reader misses some of.
 const PLANS: u64 = 3_000;
 
+/// A plan of a few kilobytes, all of which are handed on.
+fn long_plan() -> Plan {
+    let condition = DaemonSetCondition {
+        r#type: "Available".to_owned(),
+        reason: "Long".to_owned(),
+        message: "x".repeat(4 * 1024),
+        ..DaemonSetCondition::default()
+    };
+    Plan {
+        conditions: vec![condition],
+        ..Plan::default()
+    }
+}
+
 struct Watching(Streaming<WatchPlansResponse>);
 
 impl View {
@@ -86,16 +100,7 @@ async fn a_slow_reader_is_told_how_many_events_it_lost_and_goes_on() {
     let mut watching = view.watch("", "").await.unwrap();
     watching.next().await;
     // Far more than the transport and the loop keep.
-    let conditions = vec![DaemonSetCondition {
-        r#type: "Available".to_owned(),
-        reason: "Long".to_owned(),
-        message: "x".repeat(4 * 1024),
-        ..DaemonSetCondition::default()
-    }];
-    let plan = Plan {
-        conditions,
-        ..Plan::default()
-    };
+    let plan = long_plan();
     for _ in 0..PLANS {
         planned.plan_as(plan.clone()).await;
     }
@@ -119,14 +124,7 @@ async fn watch_that_nobody_reads_is_cut_off_after_its_time() {
     let mut watching = view.watch("", "").await.unwrap();
     watching.next().await;
     // Far more than the transport takes.
-    let added_tolerations = vec![Toleration {
-        value: "x".repeat(4 * 1024),
-        ..Toleration::default()
-    }];
-    let plan = Plan {
-        added_tolerations,
-        ..Plan::default()
-    };
+    let plan = long_plan();
     for _ in 0..PLANS {
         planned.plan_as(plan.clone()).await;
     }
