@@ -119,17 +119,9 @@ pub fn daemon_set(sketch: &Sketch, circumstances: &Circumstances) -> wire::Daemo
 
 /// The counters by the last plan, or else as they were last written.
 pub fn status(sketch: &Sketch) -> DaemonSetStatus {
-    let written = &sketch.object.status;
-    sketch.counted.unwrap_or(DaemonSetStatus {
-        observed_generation: written.observed_generation,
-        desired_number_scheduled: written.desired_number_scheduled,
-        current_number_scheduled: written.current_number_scheduled,
-        number_misscheduled: written.number_misscheduled,
-        number_ready: written.number_ready,
-        updated_number_scheduled: written.updated_number_scheduled,
-        number_available: written.number_available,
-        number_unavailable: written.number_unavailable,
-    })
+    sketch
+        .counted
+        .unwrap_or_else(|| crate::status::counters(&sketch.object.status))
 }
 
 /// A pod, as it is shown.

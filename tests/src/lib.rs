@@ -39,6 +39,7 @@ pub mod ports;
 pub mod programs;
 pub mod proxy;
 pub mod questions;
+pub mod raw;
 pub mod real_node;
 pub mod service;
 pub mod shared;

@@ -15,7 +15,7 @@ use tonic::{Status, body::Body};
 use tower::{Layer, Service, ServiceExt};
 
 use super::{
-    Clients, Kind, Peer, Refusal,
+    Clients, Kind, Leave, Peer, Refusal,
     authenticate::Authentication,
     connections,
     deadline::{Deadline, Passed},
@@ -153,12 +153,8 @@ async fn call<S>(
 where
     S: Service<Request<Body>, Response = Response<Body>, Error = Infallible>,
 {
-    let connection = request.extensions().get::<Peer>().map(|peer| peer.handle.clone());
-    let admitted = async {
-        authenticate(&room, authentication.as_deref(), &mut request).await?;
-        let caller = Caller::of(request.extensions());
-        room.enter(Kind::Call, caller, connection.as_ref()).await
-    };
+    let connection = connection(&request);
+    let admitted = admit(&room, Kind::Call, authentication.as_deref(), &mut request);
     let leave = match deadline.cut(admitted).await {
         Ok(Ok(leave)) => leave,
         Ok(Err(refused)) => return Ok(refused.into_http()),
@@ -189,12 +185,8 @@ where
 {
     let shutdown = room.shutdown.clone();
     let begun = async {
-        if let Err(refused) = authenticate(&room, authentication.as_deref(), &mut request).await {
-            return Ok((refused.into_http(), None));
-        }
-        let caller = Caller::of(request.extensions());
-        let connection = request.extensions().get::<Peer>().map(|peer| peer.handle.clone());
-        let leave = match room.enter(Kind::Stream, caller, connection.as_ref()).await {
+        let admitted = admit(&room, Kind::Stream, authentication.as_deref(), &mut request);
+        let leave = match admitted.await {
             Ok(leave) => leave,
             Err(refused) => return Ok((refused.into_http(), None)),
         };
@@ -239,20 +231,24 @@ where
     Ok(response.map(|body| Body::new(Outgoing::minor(body, room, share, shutdown, end))))
 }
 
-/// Finds out who sends the request, if anybody has to know. It takes no place meanwhile.
-async fn authenticate(
-    room: &Room,
+/// Finds out who sends a request, if anybody has to know, and takes a place for it. It has none before that.
+async fn admit(
+    room: &Arc<Room>,
+    kind: Kind,
     authentication: Option<&Authentication>,
     request: &mut Request<Body>,
-) -> Result<(), Status> {
-    let Some(authentication) = authentication else {
-        return Ok(());
-    };
-    let headers = request.headers();
-    let peer = request.extensions().get::<Peer>();
-    let authenticated = authentication.check(room, headers, peer).await?;
-    request.extensions_mut().insert(authenticated);
-    Ok(())
+) -> Result<Leave, Status> {
+    if let Some(authentication) = authentication {
+        let peer = request.extensions().get::<Peer>();
+        let authenticated = authentication.check(room, request.headers(), peer).await?;
+        request.extensions_mut().insert(authenticated);
+    }
+    let caller = Caller::of(request.extensions());
+    room.enter(kind, caller, connection(request).as_ref()).await
+}
+
+fn connection(request: &Request<Body>) -> Option<connections::Handle> {
+    request.extensions().get::<Peer>().map(|peer| peer.handle.clone())
 }
 
 fn late(room: &Room, deadline: Deadline) -> Response<Body> {

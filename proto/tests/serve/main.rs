@@ -29,6 +29,7 @@ use hyper_util::rt::TokioIo;
 use prost::bytes::Bytes;
 use tokio::{
     io::{AsyncReadExt as _, DuplexStream},
+    net::TcpListener,
     sync::mpsc,
     task::JoinHandle,
     time::Instant,
@@ -234,6 +235,30 @@ async fn a_connection_without_a_request_closes_after_half_a_minute() {
     silent.read_to_end(&mut greeting).await.unwrap();
     let took = began.elapsed().as_secs();
     assert!((30..35).contains(&took), "after {took} s");
+}
+
+#[tokio::test]
+async fn the_local_port_has_places_that_nobody_else_can_take() {
+    let (shutdown, bind) = (CancellationToken::new(), || TcpListener::bind("127.0.0.1:0"));
+    let (main, local) = (bind().await.unwrap(), bind().await.unwrap());
+    let [main_url, local_url] = [&main, &local].map(|port| format!("http://{}", port.local_addr().unwrap()));
+    let server = Server::new(ExecutorServiceServer::new(Fake), LIMITS, shutdown.clone());
+    let server = server.await.unwrap().with_local(local);
+    let served = tokio::spawn(server.serve_tcp(main));
+    let client = async |url: String| ExecutorServiceClient::connect(url).await.unwrap();
+    let mut first = client(main_url.clone()).await;
+    let watch = first.watch_plans(WatchPlansRequest::default()).await.unwrap();
+    let mut second = client(main_url).await;
+    let refused = second
+        .watch_plans(WatchPlansRequest::default())
+        .await
+        .unwrap_err();
+    assert_eq!(refused.code(), Code::ResourceExhausted, "{refused}");
+    let mut local = client(local_url).await;
+    local.watch_plans(WatchPlansRequest::default()).await.unwrap();
+    drop(watch);
+    shutdown.cancel();
+    served.await.unwrap().unwrap();
 }
 
 #[tokio::test(start_paused = true)]

@@ -8,24 +8,20 @@ use std::{
 
 use everynode_proto::FILE_DESCRIPTOR_SET;
 use everynode_tests::programs::{Profile, Programs};
+use everynode_tests::raw::Raw;
 use everynode_tests::service::{Planner, ServiceOptions};
 use http::uri::PathAndQuery;
 use procfs::process::Process;
 use prost::{
     Message as _,
-    bytes::{Buf as _, BufMut as _, Bytes},
+    bytes::{BufMut as _, Bytes},
     encoding::encode_varint,
 };
 use prost_types::{
     DescriptorProto, FileDescriptorSet,
     field_descriptor_proto::{Label, Type},
 };
-use tonic::{
-    Code, Request, Status,
-    client::Grpc,
-    codec::{Codec, DecodeBuf, Decoder, EncodeBuf, Encoder},
-    transport::Channel,
-};
+use tonic::{Code, Request, client::Grpc, transport::Channel};
 
 use super::BOUND_MIB;
 
@@ -212,44 +208,6 @@ impl Place {
             }
         }
         messages
-    }
-}
-
-/// Messages as they are.
-#[derive(Debug, Clone, Copy, Default)]
-struct Raw;
-
-impl Codec for Raw {
-    type Encode = Bytes;
-    type Decode = Bytes;
-    type Encoder = Self;
-    type Decoder = Self;
-
-    fn encoder(&mut self) -> Self {
-        Self
-    }
-
-    fn decoder(&mut self) -> Self {
-        Self
-    }
-}
-
-impl Encoder for Raw {
-    type Item = Bytes;
-    type Error = Status;
-
-    fn encode(&mut self, message: Bytes, buffer: &mut EncodeBuf<'_>) -> Result<(), Status> {
-        buffer.put(message);
-        Ok(())
-    }
-}
-
-impl Decoder for Raw {
-    type Item = Bytes;
-    type Error = Status;
-
-    fn decode(&mut self, buffer: &mut DecodeBuf<'_>) -> Result<Option<Bytes>, Status> {
-        Ok(Some(buffer.copy_to_bytes(buffer.remaining())))
     }
 }
 

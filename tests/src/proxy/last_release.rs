@@ -11,11 +11,10 @@ use axum::body::Body;
 use futures::future::BoxFuture;
 use futures::{Stream, StreamExt as _};
 use prost::Message as _;
-use prost::bytes::{Buf as _, BufMut as _, Bytes};
+use prost::bytes::Bytes;
 use prost_reflect::{DescriptorPool, DynamicMessage, MessageDescriptor, MethodDescriptor, Value};
 use tokio::net::TcpListener;
 use tokio::task::AbortHandle;
-use tonic::codec::{Codec, DecodeBuf, Decoder, EncodeBuf, Encoder};
 use tonic::server::StreamingService;
 use tonic::service::Routes;
 use tonic::transport::server::TcpIncoming;
@@ -23,6 +22,7 @@ use tonic::transport::{Channel, Endpoint, Server};
 use tonic::{Request, Response, Status, Streaming};
 
 use crate::programs::workspace;
+use crate::raw::Raw;
 
 /// Where the wire of the last release is kept: the only file of its folder, `VERSION.binpb`, a descriptor set.
 ///
@@ -175,44 +175,6 @@ fn forget_unknown(message: &mut DynamicMessage) {
 fn forget_within(value: &mut Value) {
     if let Value::Message(message) = value {
         forget_unknown(message);
-    }
-}
-
-/// Messages as bytes.
-#[derive(Debug, Clone, Copy)]
-struct Raw;
-
-impl Codec for Raw {
-    type Encode = Bytes;
-    type Decode = Bytes;
-    type Encoder = Self;
-    type Decoder = Self;
-
-    fn encoder(&mut self) -> Self {
-        *self
-    }
-
-    fn decoder(&mut self) -> Self {
-        *self
-    }
-}
-
-impl Encoder for Raw {
-    type Item = Bytes;
-    type Error = Status;
-
-    fn encode(&mut self, message: Bytes, buffer: &mut EncodeBuf<'_>) -> Result<(), Status> {
-        buffer.put(message);
-        Ok(())
-    }
-}
-
-impl Decoder for Raw {
-    type Item = Bytes;
-    type Error = Status;
-
-    fn decode(&mut self, buffer: &mut DecodeBuf<'_>) -> Result<Option<Bytes>, Status> {
-        Ok(Some(buffer.copy_to_bytes(buffer.remaining())))
     }
 }
 
