@@ -294,6 +294,12 @@ impl Planned {
         times
     }
 
+    /// Waits until the executor leaves the planner.
+    async fn left(&self) {
+        let left = tokio::time::timeout(PATIENCE, self.end.cancelled()).await;
+        left.expect("the executor stays with the planner");
+    }
+
     pub(crate) async fn plan(&mut self, actions: Vec<PlannedAction>) {
         self.plan_as(Plan {
             actions,

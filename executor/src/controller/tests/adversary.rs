@@ -172,7 +172,7 @@ async fn a_plan_beyond_all_bounds_is_void_and_ends_the_session() {
     for actions in [too_many, twice] {
         let (mut rig, mut planner) = Rig::synced(&["n1", "n2"], &[]).await;
         planner.plan(actions).await;
-        planner.end.cancelled().await;
+        planner.left().await;
         // What comes until the session's end is known is void as well.
         planner.plan(vec![create(5_000, "n2")]).await;
         assert!(rig.is_idle().await);
@@ -198,7 +198,7 @@ async fn a_plan_beyond_all_bounds_for_a_daemon_set_that_is_not_there_ends_the_se
         })))
         .await
         .unwrap();
-    planner.end.cancelled().await;
+    planner.left().await;
     assert_eq!(violations(&rig, "Bounds"), 1);
     assert!(
         planner
