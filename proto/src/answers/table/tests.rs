@@ -92,7 +92,7 @@ fn cells_and_headings_show_control_characters_by_escapes_that_take_room() {
     assert_eq!(
         table.render(View::default()),
         "\
-NAME\\x1b[1m     REASON
+NAME\\x1b[1m   REASON
 a\\x1b[2J\\nb   c\\rd
 "
     );
