@@ -91,7 +91,7 @@ pub struct AnswerSize<'a> {
 }
 
 /// A part of an answer takes up to so many times as much memory as bytes when it is encoded.
-const MEMORY_OF_ANSWERS: usize = 4;
+const MEMORY_OF_ANSWERS: usize = 3;
 
 impl<'a> AnswerSize<'a> {
     /// The size of an answer that nothing has been added to.

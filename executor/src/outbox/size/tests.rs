@@ -6,7 +6,7 @@ use super::*;
 use crate::{
     cluster::Cluster,
     outbox::{Announcement, Outbox},
-    testing::{self, node, pod},
+    testing::{self, agent, node, pod},
     watch::{Change, Event},
 };
 
@@ -32,6 +32,7 @@ fn outbox(daemon_sets: usize) -> (Cluster, Outbox) {
     let mut cluster = Cluster::default();
     cluster.apply(Change::Node(Event::Changed(node("n1"))));
     cluster.apply(Change::Pod(Event::Changed(pod("p1", 5))));
+    cluster.apply(Change::DaemonSet(Event::Changed(agent())));
     let mut outbox = Outbox::default();
     outbox.restart(1);
     cluster.touched.daemon_sets.clear();
