@@ -2,24 +2,26 @@
 //!
 //! A [`Server`] puts one service, health and reflection on a port, and stands in front of them as a gate that goes by
 //! the path of a request alone:
-//! - at most so many unary calls are worked on and so many streams are open at the same time; one more waits for a
-//!   moment, and is then refused with the time after which to try again;
+//! - at most so many unary calls are worked on and so many streams are open at the same time, and at most half of them for one
+//!   caller; one more waits for a moment, and is then refused with the time after which to try again;
 //! - a unary call has a deadline, the server's or the caller's if that is shorter;
-//! - the requests of unary calls share a budget of memory, since a message is read as a whole before anybody sees it; so
-//!   do the answers that were made by [`in_background`] and wait for their callers to take them;
-//! - connections, streams on each of them and headers are bounded;
-//! - under TLS a client's certificate has to bear a name that may ask for it;
-//! - where a service wants to know its callers, an [`Authenticator`] says who they are before they take a place;
+//! - messages share budgets of memory, since each is read as a whole before anybody sees it. A message counts by what it takes
+//!   once it is decoded ([`weight`](crate::weight)); what [`in_background`] reads of it, and the answer that it makes and that
+//!   waits for its caller to take it, count as well;
+//! - connections, streams on each of them and headers are bounded; a connection that does nothing gives way to a newcomer;
+//! - under TLS a client's certificate has to bear a name that may ask for it, and handshakes have a short deadline;
+//! - callers are authenticated before they take a place, where somebody has to know who they are;
 //! - on shutdown streams end, unary calls are still answered.
 //!
-//! Health and reflection pass without limits: what asks whether a busy server lives must hear that it does.
+//! Health and reflection have places of their own and small messages: what asks whether a busy server lives must hear that it
+//! does, and nobody must fill the memory by asking.
 //!
 //! A call's place is taken before its body is read, and is given back when its work has really ended, even if the caller
 //! has gone before: a handler hands its work and its request to [`in_background`], or keeps the [`Leave`] that it finds
 //! in the request. In reading order:
 //! - [`Limits`], [`Refusal`]: how much, and what is said of more;
-//! - `gate`: the way of a request, with `methods` (what is a stream), `room` (places and [`Leave`]), `deadline`, and
-//!   `incoming` and `outgoing` (bodies);
+//! - `gate`: the way of a request, with `methods` (what is a stream), `room` (places, budgets and [`Leave`]), `shares` (what one
+//!   caller may have of them), `deadline`, and `incoming` and `outgoing` (bodies);
 //! - [`in_background`]: work that takes a while, and [`Work`], by which it learns that nobody waits for it any more;
 //! - [`trace`]: whose call is made for whom;
 //! - [`Clients`], [`Peer`], [`Authenticator`]: who may ask for what, and who does;
