@@ -32,13 +32,12 @@ const SESSION_BYTES: usize = 16 * 1024 * 1024;
 const CALLERS: usize = 3;
 const OBJECT: &str = ".google.protobuf.Struct";
 
-/// The lists and maps of Kubernetes objects that are read, by their places in the object.
-const LISTS_OF_OBJECTS: [&str; 28] = [
+/// The lists and maps that are read of each kind of object, by their places in it.
+const OF_DAEMON_SETS: [&str; 20] = [
     "items",
     "metadata.labels.*",
     "metadata.annotations.*",
     "metadata.ownerReferences",
-    "spec.taints",
     "spec.selector.matchLabels.*",
     "spec.selector.matchExpressions",
     "spec.template.spec.tolerations",
@@ -55,14 +54,33 @@ const LISTS_OF_OBJECTS: [&str; 28] = [
     "spec.template.spec.resources.requests.*",
     "spec.template.spec.overhead.*",
     "status.conditions",
+];
+const OF_NODES: [&str; 5] = [
+    "items",
+    "metadata.labels.*",
+    "spec.taints",
     "status.allocatable.*",
     "status.capacity.*",
-    "overhead.podFixed.*",
-    "spec.affinity.nodeAffinity.requiredDuringSchedulingIgnoredDuringExecution.nodeSelectorTerms",
-    "spec.tolerations",
-    "spec.containers",
-    "status.containerStatuses",
 ];
+const OF_PODS: [&str; 5] = [
+    "items",
+    "metadata.labels.*",
+    "metadata.ownerReferences",
+    "spec.affinity.nodeAffinity.requiredDuringSchedulingIgnoredDuringExecution.nodeSelectorTerms",
+    "status.conditions",
+];
+const OF_RUNTIME_CLASSES: [&str; 2] = ["items", "overhead.podFixed.*"];
+
+/// What is read of the objects in a field of a request. `Explain` reads what `Plan` does.
+fn lists_of(field: &str) -> &'static [&'static str] {
+    match field {
+        "Plan.daemon_set" | "SimulateNodes.daemon_sets" => &OF_DAEMON_SETS,
+        "Plan.nodes" | "SimulateNodes.nodes" => &OF_NODES,
+        "Plan.pods" => &OF_PODS,
+        "SimulateNodes.runtime_classes" => &OF_RUNTIME_CLASSES,
+        _ => &["items"],
+    }
+}
 
 /// A field with its number, and bytes in it.
 fn field(number: u32, content: &[u8]) -> Vec<u8> {
@@ -73,15 +91,22 @@ fn field(number: u32, content: &[u8]) -> Vec<u8> {
     encoded
 }
 
-/// As many elements as fit, each of which is made of its index.
-fn filled(bytes: usize, mut element: impl FnMut(usize) -> Vec<u8>) -> Vec<u8> {
+/// As many of an element as fit.
+fn filled(bytes: usize, element: &[u8]) -> Vec<u8> {
+    element.repeat(bytes / element.len())
+}
+
+/// As many entries as fit, each with another key of four bytes, between what comes before the key and after it.
+fn filled_with_entries(bytes: usize, before: &[u8], after: &[u8]) -> Vec<u8> {
     let mut all = Vec::with_capacity(bytes);
-    for index in 0.. {
-        let next = element(index);
-        if all.len() + next.len() > bytes {
+    for index in 0_u32.. {
+        if all.len() + before.len() + 4 + after.len() > bytes {
             break;
         }
-        all.extend(next);
+        all.put_slice(before);
+        // In characters that can be printed.
+        all.put_slice(&[0, 6, 12, 18].map(|shift| b'0' + u8::try_from(index >> shift & 63).unwrap()));
+        all.put_slice(after);
     }
     all
 }
@@ -99,12 +124,14 @@ fn object(place: &str, bytes: usize) -> Vec<u8> {
     let as_list = |content: &[u8]| field(6, content);
     let (whole, mut value) = match place.strip_suffix(".*") {
         Some(map) => {
-            let entries = filled(bytes, |index| entry(&format!("{index:x}"), &field(3, b"")));
+            let one = entry("AAAA", &field(3, b""));
+            let key = one.windows(4).position(|bytes| bytes == b"AAAA").unwrap();
+            let entries = filled_with_entries(bytes, &one[..key], &one[key + 4..]);
             (map, as_object(&entries))
         }
         None => {
             let empty = field(1, &as_object(&[]));
-            (place, as_list(&filled(bytes, |_| empty.clone())))
+            (place, as_list(&filled(bytes, &empty)))
         }
     };
     let mut keys: Vec<_> = whole.split('.').collect();
@@ -182,27 +209,28 @@ impl Place {
     fn messages(&self, bytes: usize) -> Vec<(String, Vec<u8>)> {
         let room = bytes - 16 * (self.path.len() + 1);
         let (last, before) = self.path.split_last().unwrap();
-        let one = |index: usize| {
-            let element = if self.is_map {
-                [field(1, format!("{index:x}").as_bytes()), field(2, b"")].concat()
-            } else {
-                Vec::new()
-            };
-            field(*last, &element)
+        let element = if self.is_map {
+            field(1, b"AAAA")
+        } else {
+            Vec::new()
         };
-        let mut messages = vec![(
-            format!("{}, one long", self.name),
-            self.within(filled(room, one), before),
-        )];
+        let one = field(*last, &element);
+        let long = if self.is_map {
+            let (before, after) = one.split_at(one.len() - 4);
+            filled_with_entries(room, before, &after[4..])
+        } else {
+            filled(room, &one)
+        };
+        let mut messages = vec![(format!("{}, one long", self.name), self.within(long, before))];
         if !before.is_empty() {
-            let many = filled(room, |_| self.within(one(0), before));
+            let many = filled(room, &self.within(one, before));
             messages.push((format!("{}, many short", self.name), many));
         }
         if self.is_object {
             // The fields of an object, whatever they are, and then those that are read.
-            let fields = filled(room, |_| field(1, &[]));
+            let fields = filled(room, &field(1, &[]));
             messages.push((format!("{}, fields", self.name), self.within(fields, &self.path)));
-            for list in LISTS_OF_OBJECTS {
+            for list in lists_of(&self.name) {
                 let object = object(list, room - 2_048);
                 messages.push((format!("{}, {list}", self.name), self.within(object, &self.path)));
             }
