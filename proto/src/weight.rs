@@ -16,7 +16,7 @@ use prost::{
     encoding::{WireType, decode_key, decode_varint},
 };
 use prost_types::{
-    DescriptorProto, FieldDescriptorProto, FileDescriptorSet,
+    DescriptorProto, FieldDescriptorProto, FileDescriptorSet, MessageOptions,
     field_descriptor_proto::{Label, Type},
 };
 
@@ -287,7 +287,7 @@ fn fields(
             (Type::Message | Type::Group, _) => index(field.type_name()).map(|inner| {
                 let entry = described.get(field.type_name());
                 let entry =
-                    entry.filter(|entry| entry.options.as_ref().is_some_and(|options| options.map_entry()));
+                    entry.filter(|entry| entry.options.as_ref().is_some_and(MessageOptions::map_entry));
                 match entry {
                     Some(_) => Field::Map {
                         entry: inner,

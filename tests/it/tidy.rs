@@ -223,9 +223,9 @@ fn every_test_that_the_documents_name_is_there() {
         .map(|(name, _)| name)
         .collect();
     for document in ["ARCHITECTURE.md", "SECURITY.md"] {
-        let named = tests_named_in(document);
-        assert!(named.len() > 20, "{document}: {named:?}");
-        for test in named {
+        let tests = tests_named_in(document);
+        assert!(tests.len() > 20, "{document}: {tests:?}");
+        for test in tests {
             assert!(
                 names.contains(test.as_str()),
                 "{document} names {test}, which there is no test of"

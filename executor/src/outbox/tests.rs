@@ -116,9 +116,7 @@ fn a_sync_is_not_complete_before_it_may_be() {
 #[test]
 fn of_many_changes_to_one_object_only_the_last_is_said() {
     let (mut cluster, mut outbox) = cluster();
-    outbox
-        .next_request(&mut cluster, facts_of, at_most(100), true)
-        .request;
+    outbox.next_request(&mut cluster, facts_of, at_most(100), true);
     for version in 6..9 {
         let mut changed = pod("p1", version);
         changed
@@ -142,9 +140,7 @@ fn of_many_changes_to_one_object_only_the_last_is_said() {
 #[test]
 fn what_is_not_there_any_more_is_said_to_be_gone() {
     let (mut cluster, mut outbox) = cluster();
-    outbox
-        .next_request(&mut cluster, facts_of, at_most(100), true)
-        .request;
+    outbox.next_request(&mut cluster, facts_of, at_most(100), true);
     cluster.apply(Change::Node(Event::Gone(node("n1"))));
     cluster.apply(Change::Pod(Event::Gone(pod("p1", 9))));
     cluster.apply(Change::DaemonSet(Event::Gone(agent())));
@@ -202,9 +198,7 @@ fn the_planner_hears_of_no_pod_that_carries_only_the_uid_of_a_daemon_set() {
 #[test]
 fn a_pod_that_leaves_its_daemon_set_is_told_as_gone_once() {
     let (mut cluster, mut outbox) = cluster();
-    outbox
-        .next_request(&mut cluster, facts_of, at_most(100), true)
-        .request;
+    outbox.next_request(&mut cluster, facts_of, at_most(100), true);
     for version in [6, 7] {
         let mut foreign = owned_by("ds-1");
         foreign[0]["name"] = json!(format!("other-{version}"));
@@ -271,9 +265,7 @@ fn a_daemon_set_that_is_not_in_order_is_told_when_it_is() {
 #[test]
 fn time_that_has_passed_is_said_once_with_or_without_facts() {
     let (mut cluster, mut outbox) = cluster();
-    outbox
-        .next_request(&mut cluster, facts_of, at_most(100), true)
-        .request;
+    outbox.next_request(&mut cluster, facts_of, at_most(100), true);
     outbox.add_time();
     assert!(outbox.is_due(true));
     let request = outbox
@@ -299,9 +291,7 @@ fn time_that_has_passed_is_said_once_with_or_without_facts() {
 fn a_new_stream_begins_with_nothing_of_the_old_one() {
     let (mut cluster, mut outbox) = cluster();
     outbox.add_done(7, ActionOutcome::Done);
-    outbox
-        .next_request(&mut cluster, facts_of, at_most(2), true)
-        .request;
+    outbox.next_request(&mut cluster, facts_of, at_most(2), true);
     outbox.restart(1);
     let request = outbox
         .next_request(&mut cluster, facts_of, at_most(100), true)

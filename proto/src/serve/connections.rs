@@ -194,9 +194,7 @@ impl Slots {
             let longest = idle.min_by_key(|(number, member)| {
                 (member.handle.is_used(), member.handle.idle_since(), **number)
             });
-            let Some(number) = longest.map(|(number, _)| *number) else {
-                return None;
-            };
+            let number = longest.map(|(number, _)| *number)?;
             if let Some(member) = registry.open.remove(&number) {
                 tracing::debug!(limit = self.most, "idle connection closed to admit another");
                 self.observer.refused(Refusal::Connections);

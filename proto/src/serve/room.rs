@@ -285,18 +285,13 @@ impl Memory {
         let Some(missing) = units.checked_sub(held).filter(|missing| *missing > 0) else {
             return Ok(());
         };
-        match shares.take(self.caller.as_ref(), missing, patience).await {
-            Ok(share) => {
-                let mut held = self.held.lock();
-                held.units += missing;
-                held.shares.push(share);
-                Ok(())
-            }
-            Err(_) => {
-                let full = refusal::memory_full(&self.room.limits, of);
-                Err(self.refuse(Refusal::Memory, full))
-            }
-        }
+        let share = shares.take(self.caller.as_ref(), missing, patience).await;
+        let share =
+            share.map_err(|_| self.refuse(Refusal::Memory, refusal::memory_full(&self.room.limits, of)))?;
+        let mut held = self.held.lock();
+        held.units += missing;
+        held.shares.push(share);
+        Ok(())
     }
 
     /// Gives the memory back, when the message has been taken.

@@ -101,9 +101,9 @@ fn a_map_with_one_entry_weighs_as_much_as_the_node_that_holds_it() {
             .collect(),
         ..NodeFacts::default()
     };
-    let [none, one, thousand] = [0, 1, 1_000].map(|labels| decoded_bytes(&node(labels)));
-    assert!(one - none >= 11 * 2 * mem::size_of::<String>(), "{none}, {one}");
-    let most = thousand - none;
+    let [empty, one, thousand] = [0, 1, 1_000].map(|labels| decoded_bytes(&node(labels)));
+    assert!(one - empty >= 11 * 2 * mem::size_of::<String>(), "{empty}, {one}");
+    let most = thousand - empty;
     assert!((100_000..300_000).contains(&most), "{most}");
 }
 

@@ -228,8 +228,8 @@ async fn one_connection_more_takes_the_place_of_the_one_that_has_been_idle_for_l
 #[tokio::test(start_paused = true)]
 async fn a_connection_without_a_request_closes_after_half_a_minute() {
     let served = Served::start().await;
-    let (mut silent, server) = tokio::io::duplex(64 * 1024);
-    served.connections.send(Ok(server)).unwrap();
+    let (mut silent, io) = tokio::io::duplex(64 * 1024);
+    served.connections.send(Ok(io)).unwrap();
     let began = Instant::now();
     let mut greeting = Vec::new();
     silent.read_to_end(&mut greeting).await.unwrap();
@@ -241,10 +241,10 @@ async fn a_connection_without_a_request_closes_after_half_a_minute() {
 async fn the_local_port_has_places_that_nobody_else_can_take() {
     let (shutdown, bind) = (CancellationToken::new(), || TcpListener::bind("127.0.0.1:0"));
     let (main, local) = (bind().await.unwrap(), bind().await.unwrap());
-    let [main_url, local_url] = [&main, &local].map(|port| format!("http://{}", port.local_addr().unwrap()));
+    let [main_url, own_url] = [&main, &local].map(|port| format!("http://{}", port.local_addr().unwrap()));
     let server = Server::new(ExecutorServiceServer::new(Fake), LIMITS, shutdown.clone());
     let server = server.await.unwrap().with_local(local);
-    let served = tokio::spawn(server.serve_tcp(main));
+    let end = tokio::spawn(server.serve_tcp(main));
     let client = async |url: String| ExecutorServiceClient::connect(url).await.unwrap();
     let mut first = client(main_url.clone()).await;
     let watch = first.watch_plans(WatchPlansRequest::default()).await.unwrap();
@@ -254,11 +254,11 @@ async fn the_local_port_has_places_that_nobody_else_can_take() {
         .await
         .unwrap_err();
     assert_eq!(refused.code(), Code::ResourceExhausted, "{refused}");
-    let mut local = client(local_url).await;
-    local.watch_plans(WatchPlansRequest::default()).await.unwrap();
+    let mut beside = client(own_url).await;
+    beside.watch_plans(WatchPlansRequest::default()).await.unwrap();
     drop(watch);
     shutdown.cancel();
-    served.await.unwrap().unwrap();
+    end.await.unwrap().unwrap();
 }
 
 #[tokio::test(start_paused = true)]

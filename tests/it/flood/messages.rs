@@ -7,6 +7,7 @@ use std::{
 };
 
 use everynode_proto::FILE_DESCRIPTOR_SET;
+use everynode_proto::facts::Unread;
 use everynode_tests::programs::{Profile, Programs};
 use everynode_tests::raw::Raw;
 use everynode_tests::service::{Planner, ServiceOptions};
@@ -18,9 +19,10 @@ use prost::{
     encoding::encode_varint,
 };
 use prost_types::{
-    DescriptorProto, FileDescriptorSet,
+    DescriptorProto, FileDescriptorSet, MessageOptions,
     field_descriptor_proto::{Label, Type},
 };
+use serde_json::json;
 use tonic::{Code, Request, client::Grpc, transport::Channel};
 
 use super::BOUND_MIB;
@@ -122,17 +124,14 @@ fn object(place: &str, bytes: usize) -> Vec<u8> {
     // Values that hold what is nested in them.
     let as_object = |content: &[u8]| field(5, content);
     let as_list = |content: &[u8]| field(6, content);
-    let (whole, mut value) = match place.strip_suffix(".*") {
-        Some(map) => {
-            let one = entry("AAAA", &field(3, b""));
-            let key = one.windows(4).position(|bytes| bytes == b"AAAA").unwrap();
-            let entries = filled_with_entries(bytes, &one[..key], &one[key + 4..]);
-            (map, as_object(&entries))
-        }
-        None => {
-            let empty = field(1, &as_object(&[]));
-            (place, as_list(&filled(bytes, &empty)))
-        }
+    let (whole, mut value) = if let Some(map) = place.strip_suffix(".*") {
+        let one = entry("AAAA", &field(3, b""));
+        let key = one.windows(4).position(|bytes| bytes == b"AAAA").unwrap();
+        let entries = filled_with_entries(bytes, &one[..key], &one[key + 4..]);
+        (map, as_object(&entries))
+    } else {
+        let empty = field(1, &as_object(&[]));
+        (place, as_list(&filled(bytes, &empty)))
     };
     let mut keys: Vec<_> = whole.split('.').collect();
     let first = keys.remove(0);
@@ -187,7 +186,7 @@ fn places(kind: &str, described: &Described, before: &Place, found: &mut Vec<Pla
         here.is_object = inner == Some(OBJECT);
         here.is_map = inner
             .and_then(|inner| described.get(inner))
-            .is_some_and(|inner| inner.options.as_ref().is_some_and(|options| options.map_entry()));
+            .is_some_and(|inner| inner.options.as_ref().is_some_and(MessageOptions::map_entry));
         if field.label() == Label::Repeated || here.is_object {
             found.push(here.clone());
         }
@@ -197,17 +196,36 @@ fn places(kind: &str, described: &Described, before: &Place, found: &mut Vec<Pla
     }
 }
 
-impl Place {
-    fn within(&self, mut content: Vec<u8>, levels: &[u32]) -> Vec<u8> {
-        for number in levels.iter().rev() {
-            content = field(*number, &content);
-        }
-        content
+/// Content within messages within each other, the outermost first.
+fn within(mut content: Vec<u8>, levels: &[u32]) -> Vec<u8> {
+    for number in levels.iter().rev() {
+        content = field(*number, &content);
     }
+    content
+}
 
+/// An object with a name, as it is encoded in a field of a request.
+fn named(number: u32, kind: &str) -> Vec<u8> {
+    let object = json!({"kind": kind, "metadata": {"name": "a", "namespace": "b"}});
+    field(number, &Unread::from(object.as_object().unwrap()).encode_to_vec())
+}
+
+/// What a request has to hold beside the objects in this field, or they would never be read.
+fn beside(name: &str) -> Vec<u8> {
+    match name {
+        "Plan.nodes" | "Plan.pods" | "Explain.nodes" | "SimulateNodes.nodes" => named(1, "DaemonSet"),
+        "Explain.daemon_sets" => named(2, "Node"),
+        "SimulateNodes.daemon_sets" => named(3, "Node"),
+        name if name.starts_with("SimulateNodes.") => [named(1, "DaemonSet"), named(3, "Node")].concat(),
+        _ => Vec::new(),
+    }
+}
+
+impl Place {
     /// The messages that fill this place: one list that is long, and many that hold one element each.
     fn messages(&self, bytes: usize) -> Vec<(String, Vec<u8>)> {
-        let room = bytes - 16 * (self.path.len() + 1);
+        let beside = beside(&self.name);
+        let room = bytes - beside.len() - 16 * (self.path.len() + 1);
         let (last, before) = self.path.split_last().unwrap();
         let element = if self.is_map {
             field(1, b"AAAA")
@@ -221,19 +239,22 @@ impl Place {
         } else {
             filled(room, &one)
         };
-        let mut messages = vec![(format!("{}, one long", self.name), self.within(long, before))];
+        let mut messages = vec![(format!("{}, one long", self.name), within(long, before))];
         if !before.is_empty() {
-            let many = filled(room, &self.within(one, before));
+            let many = filled(room, &within(one, before));
             messages.push((format!("{}, many short", self.name), many));
         }
         if self.is_object {
             // The fields of an object, whatever they are, and then those that are read.
             let fields = filled(room, &field(1, &[]));
-            messages.push((format!("{}, fields", self.name), self.within(fields, &self.path)));
+            messages.push((format!("{}, fields", self.name), within(fields, &self.path)));
             for list in lists_of(&self.name) {
                 let object = object(list, room - 2_048);
-                messages.push((format!("{}, {list}", self.name), self.within(object, &self.path)));
+                messages.push((format!("{}, {list}", self.name), within(object, &self.path)));
             }
+        }
+        for (_, message) in &mut messages {
+            message.extend_from_slice(&beside);
         }
         messages
     }
@@ -259,8 +280,8 @@ async fn send(channel: Channel, path: &str, is_session: bool, message: Bytes) ->
 
 #[tokio::test(flavor = "multi_thread")]
 async fn no_list_in_any_message_takes_more_memory_than_the_planner_may() {
-    let set = FileDescriptorSet::decode(FILE_DESCRIPTOR_SET).unwrap();
-    let described = described(&set);
+    let descriptors = FileDescriptorSet::decode(FILE_DESCRIPTOR_SET).unwrap();
+    let types = described(&descriptors);
     let programs = Programs::built(Profile::Dev).await.unwrap();
     // Calls wait for each other; that is not what is looked at here.
     let flags = vec!["--call-deadline=5m".to_owned()];
@@ -271,7 +292,7 @@ async fn no_list_in_any_message_takes_more_memory_than_the_planner_may() {
     let planner = Planner::start(&programs, options).await.unwrap();
     let process = Process::new(planner.pid().unwrap()).unwrap();
     let mut work = Vec::new();
-    let services = set
+    let services = descriptors
         .file
         .iter()
         .filter(|file| file.package() == "everynode.planner.v1");
@@ -286,12 +307,10 @@ async fn no_list_in_any_message_takes_more_memory_than_the_planner_may() {
             is_map: false,
             is_object: false,
         };
-        places(method.input_type(), &described, &top, &mut found);
+        places(method.input_type(), &types, &top, &mut found);
         let path = format!("/everynode.planner.v1.PlannerService/{}", method.name());
-        let (is_session, bytes) = match method.client_streaming() {
-            true => (true, SESSION_BYTES),
-            false => (false, CALL_BYTES),
-        };
+        let is_session = method.client_streaming();
+        let bytes = if is_session { SESSION_BYTES } else { CALL_BYTES };
         for place in found {
             work.push((place, path.clone(), is_session, bytes));
         }
@@ -336,13 +355,13 @@ async fn no_list_in_any_message_takes_more_memory_than_the_planner_may() {
     }
     println!("{}", sent.join("\n"));
     // Most are refused for what they would take, and not for anything else.
-    let refused = sent
+    let refusals = sent
         .iter()
         .filter(|line| line.contains("ResourceExhausted"))
         .count();
     assert!(
-        refused > sent.len() / 4,
-        "{refused} of {} messages are refused",
+        refusals > sent.len() / 4,
+        "{refusals} of {} messages are refused",
         sent.len()
     );
 }

@@ -172,7 +172,9 @@ async fn unfinished_requests_take_little_memory_and_no_place_of_anybody_else() {
         println!("{count} unfinished requests to {path}: {grown} MiB");
         assert!(grown < MOST_MIB, "{path}: {grown} MiB");
     }
-    held.into_iter().for_each(|(_, unfinished)| unfinished.abort());
+    for (_, unfinished) in held {
+        unfinished.abort();
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
