@@ -32,8 +32,8 @@ use crate::tls::{ClientCertificates, Credentials};
 const KEEPALIVE: Duration = Duration::from_secs(20);
 /// What a peer may send before it is read. An executor begins with a burst of megabytes, which the usual windows of 64 KiB would
 /// halt at every round trip; but each connection may make the server hold as much, whoever makes it.
-const STREAM_WINDOW_BYTES: u32 = 512 * 1024;
-const CONNECTION_WINDOW_BYTES: u32 = 512 * 1024;
+const STREAM_WINDOW_BYTES: u32 = 1024 * 1024;
+const CONNECTION_WINDOW_BYTES: u32 = 2 * 1024 * 1024;
 /// What comes in one piece. Of a message of megabytes the usual 16 KiB make a thousand pieces, each with its own cost.
 const MAX_FRAME_BYTES: u32 = 256 * 1024;
 /// Calls and streams on one connection. A client keeps what is more to itself until others have ended.
