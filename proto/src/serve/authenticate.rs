@@ -1,18 +1,21 @@
 //! Who a caller is. The gate asks before a call gets a place, so that callers who can't say who they are take none.
 
-use std::{any::Any, collections::HashMap, fmt, net::IpAddr, sync::Arc};
+use std::{any::Any, fmt, sync::Arc};
 
 use http::HeaderMap;
-use parking_lot::Mutex;
 use tonic::{Code, Status};
 
-use super::{Peer, Refusal, refusal, room::Room};
+use super::{
+    Peer, Refusal, refusal,
+    room::Room,
+    shares::{Caller, Full, Shares},
+};
 
 /// Authentications that are pending at the same time: enough for a burst of new tokens, and a bound for the memory and
 /// the time that callers take before anybody knows who they are.
-const MAX_PENDING: u32 = 64;
+const MAX_PENDING: usize = 64;
 /// Those of one address, so that one doesn't keep the others waiting.
-const MAX_PENDING_OF_ADDRESS: u32 = MAX_PENDING / 4;
+const MAX_PENDING_OF_ADDRESS: usize = MAX_PENDING / 4;
 
 /// Finds out who sends a request, by its headers and its connection. The gate asks for the service's own methods, within
 /// the call's deadline; health and reflection need no authentication.
@@ -67,28 +70,14 @@ impl fmt::Debug for Authenticated {
 #[derive(Debug)]
 pub(super) struct Authentication {
     authenticator: Arc<dyn Authenticator>,
-    pending: Mutex<Pending>,
-}
-
-/// How many authentications are pending.
-#[derive(Debug, Default)]
-struct Pending {
-    total: u32,
-    by_address: HashMap<IpAddr, u32>,
-}
-
-/// One of them, until it is dropped.
-#[derive(Debug)]
-struct Permit<'a> {
-    pending: &'a Mutex<Pending>,
-    address: Option<IpAddr>,
+    pending: Shares,
 }
 
 impl Authentication {
     pub(super) fn new(authenticator: Arc<dyn Authenticator>) -> Self {
         Self {
             authenticator,
-            pending: Mutex::default(),
+            pending: Shares::new(MAX_PENDING, MAX_PENDING_OF_ADDRESS),
         }
     }
 
@@ -102,51 +91,20 @@ impl Authentication {
         headers: &HeaderMap,
         peer: Option<&Peer>,
     ) -> Result<Authenticated, Status> {
-        let _permit = self
-            .enter(peer.and_then(Peer::network))
-            .map_err(|status| room.refuse(Refusal::Authentications, status))?;
+        let caller = peer.and_then(Peer::network).map(Caller::Network);
+        let _share = self.pending.try_take(caller.as_ref(), 1).map_err(|full| {
+            let (most, callers) = match full {
+                Full::OfAll => (MAX_PENDING, "callers"),
+                Full::OfCaller => (MAX_PENDING_OF_ADDRESS, "callers from this address"),
+            };
+            let refused = refusal::too_many_authentications(most, callers);
+            room.refuse(Refusal::Authentications, refused)
+        })?;
         let authenticated = self.authenticator.authenticate(headers, peer).await;
         authenticated.map_err(|status| match status.code() {
             Code::Unauthenticated => room.refuse(Refusal::Unauthenticated, status),
             Code::ResourceExhausted => room.refuse(Refusal::Authentications, status),
             _ => status,
         })
-    }
-
-    fn enter(&self, address: Option<IpAddr>) -> Result<Permit<'_>, Status> {
-        let mut pending = self.pending.lock();
-        if pending.total >= MAX_PENDING {
-            return Err(refusal::too_many_authentications(MAX_PENDING, "callers"));
-        }
-        if let Some(address) = address {
-            let count = pending.by_address.entry(address).or_default();
-            if *count >= MAX_PENDING_OF_ADDRESS {
-                return Err(refusal::too_many_authentications(
-                    MAX_PENDING_OF_ADDRESS,
-                    "callers from this address",
-                ));
-            }
-            *count = count.saturating_add(1);
-        }
-        pending.total = pending.total.saturating_add(1);
-        Ok(Permit {
-            pending: &self.pending,
-            address,
-        })
-    }
-}
-
-impl Drop for Permit<'_> {
-    fn drop(&mut self) {
-        let mut pending = self.pending.lock();
-        pending.total = pending.total.saturating_sub(1);
-        if let Some(address) = self.address
-            && let Some(count) = pending.by_address.get_mut(&address)
-        {
-            *count = count.saturating_sub(1);
-            if *count == 0 {
-                pending.by_address.remove(&address);
-            }
-        }
     }
 }

@@ -68,15 +68,14 @@ impl Work {
         if terms.is_pointless.load(Ordering::Relaxed) {
             return Err(Status::cancelled("nobody waits for the answer any more"));
         }
-        let exhausted = |of| match &terms.place {
-            Some(place) => place.exhausted(of),
-            None => Status::resource_exhausted(format!("there is no memory for the {of}")),
-        };
-        if terms.reading.is_exhausted() {
-            return Err(exhausted("objects"));
-        }
-        if terms.answering.is_exhausted() {
-            return Err(exhausted("answers"));
+        // Without a place there is no limit, and nothing is ever exhausted.
+        if let Some(place) = &terms.place {
+            if terms.reading.is_exhausted() {
+                return Err(place.no_memory_to_read());
+            }
+            if terms.answering.is_exhausted() {
+                return Err(place.no_memory_to_answer());
+            }
         }
         Ok(())
     }

@@ -133,14 +133,11 @@ pub(super) fn too_many_streams(limits: &Limits) -> Status {
 
 /// `RESOURCE_EXHAUSTED` for one more call of health or reflection.
 pub(super) fn too_many_minor_calls() -> Status {
-    try_again(
-        Code::ResourceExhausted,
-        "as many calls of health and reflection are open as one caller, or all together, may have",
-    )
+    exhausted("as many calls of health and reflection are open as one caller, or all together, may have")
 }
 
 /// `RESOURCE_EXHAUSTED` with `RetryInfo`, when so many callers are already being authenticated.
-pub(super) fn too_many_authentications(most: u32, callers: &str) -> Status {
+pub(super) fn too_many_authentications(most: usize, callers: &str) -> Status {
     exhausted(&format!(
         "{most} {callers} are being authenticated, and no more at the same time"
     ))
@@ -151,16 +148,11 @@ pub fn exhausted(why: &str) -> Status {
     try_again(Code::ResourceExhausted, why)
 }
 
-pub(super) fn memory_full(limits: &Limits, of: &str) -> Status {
-    let most = match of {
-        "streams" => limits.max_stream_bytes(),
-        "objects" => limits.max_work_bytes(),
-        _ => limits.max_request_bytes(),
-    };
-    try_again(
-        Code::ResourceExhausted,
-        &format!("the {of} of other calls hold up to {most} bytes together, and no more at the same time"),
-    )
+/// `RESOURCE_EXHAUSTED` for memory of which others hold so much that there is not enough.
+pub(super) fn memory_full(of: &str, most: u64) -> Status {
+    exhausted(&format!(
+        "the {of} of other calls hold up to {most} bytes together, and no more at the same time"
+    ))
 }
 
 /// `DEADLINE_EXCEEDED` for a message of a stream that doesn't come to its end.

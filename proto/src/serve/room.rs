@@ -208,8 +208,8 @@ impl Room {
     /// `RESOURCE_EXHAUSTED` when there is none.
     pub(super) fn enter_minor(self: &Arc<Self>, caller: Option<Caller>) -> Result<(Share, Memory), Status> {
         match self.minor.try_take(caller.as_ref(), 1) {
-            Some(share) => Ok((share, Memory::new(self, caller, Budget::Minor))),
-            None => Err(self.refuse(Refusal::Minor, refusal::too_many_minor_calls())),
+            Ok(share) => Ok((share, Memory::new(self, caller, Budget::Minor))),
+            Err(_) => Err(self.refuse(Refusal::Minor, refusal::too_many_minor_calls())),
         }
     }
 }
@@ -267,10 +267,18 @@ impl Memory {
     /// # Errors
     /// `RESOURCE_EXHAUSTED` when the others still take too much after a while, or when that is more than one message may take.
     pub(super) async fn grow_to(self, bytes: usize) -> Result<(), Status> {
-        let (shares, patience, of) = match self.budget {
-            Budget::Requests => (&self.room.budgets.requests, PATIENCE, "requests"),
+        let (budgets, limits) = (&self.room.budgets, &self.room.limits);
+        let (shares, patience, full) = match self.budget {
+            Budget::Requests => (
+                &budgets.requests,
+                PATIENCE,
+                ("requests", limits.max_request_bytes()),
+            ),
             // Whoever has a session has no use for being told to try again, and can wait.
-            Budget::Streams => (&self.room.budgets.streams, self.message_deadline(), "streams"),
+            Budget::Streams => {
+                let full = ("streams", limits.max_stream_bytes());
+                (&budgets.streams, self.message_deadline(), full)
+            }
             Budget::Minor => return Ok(()),
         };
         let units = units(bytes);
@@ -286,8 +294,10 @@ impl Memory {
             return Ok(());
         };
         let share = shares.take(self.caller.as_ref(), missing, patience).await;
-        let share =
-            share.map_err(|_| self.refuse(Refusal::Memory, refusal::memory_full(&self.room.limits, of)))?;
+        let share = share.map_err(|_| {
+            let (of, most) = full;
+            self.refuse(Refusal::Memory, refusal::memory_full(of, most))
+        })?;
         let mut held = self.held.lock();
         held.units += missing;
         held.shares.push(share);
@@ -322,8 +332,7 @@ impl Place {
         let room = &self.0.room;
         self.0.answer.lock().clear();
         let share = room.budgets.answers.take(None, units(bytes), PATIENCE).await;
-        let share =
-            share.map_err(|_| room.refuse(Refusal::Memory, refusal::memory_full(&room.limits, "answers")))?;
+        let share = share.map_err(|_| self.no_memory_to_answer())?;
         self.0.answer.lock().push(share);
         Ok(())
     }
@@ -348,10 +357,19 @@ impl Place {
         })
     }
 
-    /// The call is refused, for want of memory.
-    pub(super) fn exhausted(&self, of: &str) -> Status {
-        let room = &self.0.room;
-        room.refuse(Refusal::Memory, refusal::memory_full(&room.limits, of))
+    /// The call is refused, because there is no memory for what it reads.
+    pub(super) fn no_memory_to_read(&self) -> Status {
+        self.no_memory("objects", self.limits().max_work_bytes())
+    }
+
+    /// The call is refused, because there is no memory for its answer.
+    pub(super) fn no_memory_to_answer(&self) -> Status {
+        self.no_memory("answers", self.limits().max_request_bytes())
+    }
+
+    fn no_memory(&self, of: &str, most: u64) -> Status {
+        let full = refusal::memory_full(of, most);
+        self.0.room.refuse(Refusal::Memory, full)
     }
 }
 

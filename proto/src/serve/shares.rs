@@ -63,6 +63,15 @@ pub(super) struct Share {
     _of_one: Option<(Arc<Semaphore>, OwnedSemaphorePermit)>,
 }
 
+/// Why there is no permit at once.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Full {
+    /// The caller holds as many as one may.
+    OfCaller,
+    /// All callers together do.
+    OfAll,
+}
+
 /// There was no permit in time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Exhausted;
@@ -101,7 +110,7 @@ impl Shares {
         if count > self.most_for(caller) {
             return Err(Exhausted);
         }
-        if let Some(share) = self.try_take(caller, count) {
+        if let Ok(share) = self.try_take(caller, count) {
             return Ok(share);
         }
         let _waits = Waiting::among(&self.waiting)?;
@@ -122,14 +131,17 @@ impl Shares {
     }
 
     /// Takes permits if they are free.
-    pub(super) fn try_take(&self, caller: Option<&Caller>, count: u32) -> Option<Share> {
+    pub(super) fn try_take(&self, caller: Option<&Caller>, count: u32) -> Result<Share, Full> {
         let of_one = match caller.map(|caller| self.own(caller)) {
-            Some(own) => Some((own.clone(), own.try_acquire_many_owned(count).ok()?)),
+            Some(own) => {
+                let permits = own.clone().try_acquire_many_owned(count);
+                Some((own, permits.map_err(|_| Full::OfCaller)?))
+            }
             None => None,
         };
-        let of_all = self.all.clone().try_acquire_many_owned(count).ok()?;
-        Some(Share {
-            _of_all: of_all,
+        let of_all = self.all.clone().try_acquire_many_owned(count);
+        Ok(Share {
+            _of_all: of_all.map_err(|_| Full::OfAll)?,
             _of_one: of_one,
         })
     }
@@ -191,7 +203,7 @@ mod tests {
         assert_eq!(shares.take(Some(&one), 1, PATIENCE).await.unwrap_err(), Exhausted);
         let others = [shares.take(Some(&other), 2, PATIENCE).await.unwrap()];
         assert!(
-            shares.try_take(Some(&caller("10.0.0.3")), 1).is_none(),
+            shares.try_take(Some(&caller("10.0.0.3")), 1).is_err(),
             "all are taken"
         );
         drop(held);
@@ -211,7 +223,7 @@ mod tests {
             tokio::spawn(async move { shares.take(Some(&one), 2, PATIENCE).await.map(drop) })
         };
         tokio::task::yield_now().await;
-        assert!(shares.try_take(Some(&caller("10.0.0.2")), 2).is_some());
+        assert!(shares.try_take(Some(&caller("10.0.0.2")), 2).is_ok());
         assert_eq!(waiting.await.unwrap(), Err(Exhausted));
     }
 
@@ -253,7 +265,7 @@ mod tests {
         let shares = Shares::halved(4);
         for index in 0..10 * u32::try_from(MOST_REMEMBERED).unwrap() {
             let one = Caller::Network(std::net::Ipv4Addr::from(index).into());
-            shares.try_take(Some(&one), 1);
+            let _ = shares.try_take(Some(&one), 1);
         }
         assert!(shares.callers.lock().len() <= MOST_REMEMBERED);
     }
