@@ -1,4 +1,4 @@
-//! The connections of a server: so many at most, and each can be cut.
+//! The connections of a server. Their number is limited, and the server can cut each of them.
 
 use std::{
     any::Any,
@@ -26,10 +26,11 @@ use super::{Observer, Refusal, shares::Caller};
 
 /// How long a connection may be open before its first request.
 const FIRST_REQUEST_DEADLINE: Duration = Duration::from_secs(30);
-/// How long one may be open without a request after that. A client that comes back then makes another.
+/// How long a connection may be open without a request after that. A client that comes back later opens
+/// another one.
 const IDLE_DEADLINE: Duration = Duration::from_mins(15);
 
-/// A connection of a server. It closes when it is cut by its handle, or when nobody has used it for long.
+/// A connection of a server. It closes when its handle cuts it, or when nobody has used it for too long.
 #[derive(Debug)]
 pub(super) struct Connection<IO> {
     io: IO,
@@ -37,32 +38,33 @@ pub(super) struct Connection<IO> {
     is_local: bool,
     handle: Handle,
     cut: Pin<Box<WaitForCancellationFutureOwned>>,
-    /// Once it has a slot, when to look whether it is still used.
+    /// The connection's slot, once it has one, with the timer that checks whether the connection is still
+    /// used.
     admitted: Option<(Slot, Pin<Box<Sleep>>)>,
 }
 
-/// What the requests of a connection know of it.
+/// What a connection's requests share: its usage, and the means to cut it.
 #[derive(Debug, Clone)]
 pub(super) struct Handle(Arc<Shared>);
 
 #[derive(Debug)]
 struct Shared {
     cut: CancellationToken,
-    /// Calls and streams that have a place.
+    /// Calls and streams that hold a permit.
     busy: AtomicUsize,
-    /// All requests, those of health and reflection too.
+    /// All requests, including those of health and reflection.
     open: AtomicUsize,
-    /// Whether there has been a request.
+    /// Whether the connection has had a request.
     is_used: AtomicBool,
-    /// When the last request ended, or the connection was made.
+    /// When the last request ended, or when the connection was opened.
     idle_since: Mutex<Instant>,
 }
 
-/// A call or stream with a place is on the connection, as long as this is there.
+/// A call or stream on the connection that holds a permit. Dropping it notes the end of the call or stream.
 #[derive(Debug)]
 pub(super) struct Busy(Arc<Shared>);
 
-/// A request is on the connection, as long as this is there.
+/// A request on the connection. Dropping it notes the end of the request.
 #[derive(Debug)]
 pub(super) struct Open(Arc<Shared>);
 
@@ -79,12 +81,17 @@ impl Default for Handle {
 }
 
 impl Handle {
-    /// Closes the connection, with everything that is on it.
+    /// Closes the connection and everything on it.
     pub(super) fn cut(&self) {
         self.0.cut.cancel();
     }
 
-    /// Notes that a call or stream has a place.
+    /// Whether the connection has been closed this way.
+    pub(super) fn is_cut(&self) -> bool {
+        self.0.cut.is_cancelled()
+    }
+
+    /// Notes that a call or stream on the connection holds a permit.
     pub(super) fn busy(&self) -> Busy {
         self.0.busy.fetch_add(1, Ordering::Relaxed);
         Busy(self.0.clone())
@@ -109,7 +116,7 @@ impl Handle {
         *self.0.idle_since.lock()
     }
 
-    /// When the connection will have been idle for too long; `None` when it has been.
+    /// When the connection will have been idle for too long. `None` if it has been already.
     fn idle_deadline(&self) -> Option<Instant> {
         let (now, is_open) = (Instant::now(), self.0.open.load(Ordering::Relaxed) > 0);
         let limit = if self.is_used() {
@@ -136,11 +143,12 @@ impl Drop for Open {
     }
 }
 
-/// So many connections that are open at the same time.
+/// Slots for connections that are open at the same time.
 ///
-/// Where there are as many as may be, a newcomer takes the slot of one that does nothing: first of one that has never done anything, and
-/// among those of the one that has been idle for longest. So connections that are only held open keep nobody out. One caller has at
-/// most a part of the slots, and beyond that takes its own.
+/// When no slot is free, a newcomer takes the slot of an idle connection: first of one that has never had a
+/// request, and among those of the one that has been idle for longest. So connections that clients merely
+/// hold open keep nobody out. One caller can hold only a part of the slots. Beyond that, its newcomers take
+/// the slots of its own connections.
 #[derive(Debug)]
 pub(super) struct Slots {
     most: usize,
@@ -161,7 +169,7 @@ struct Member {
     handle: Handle,
 }
 
-/// The slot of a connection, until it is dropped.
+/// The slot of a connection. Dropping it frees the slot.
 #[derive(Debug)]
 pub(super) struct Slot {
     slots: Arc<Slots>,
@@ -179,8 +187,9 @@ impl Slots {
         })
     }
 
-    /// Finds a slot for a connection. `None` when all are taken by connections that are busy: the newcomer is closed then, and tries
-    /// another server, or again later, where it would otherwise hang.
+    /// Finds a slot for a connection. Returns `None` when all slots that the connection may take belong to
+    /// busy ones. The newcomer is then closed, so that its client tries another server or retries later
+    /// instead of hanging.
     pub(super) fn admit(self: &Arc<Self>, caller: Option<Caller>, handle: &Handle) -> Option<Slot> {
         let mut registry = self.open.lock();
         let own = |member: &Member| caller.is_some() && member.caller == caller;
@@ -196,7 +205,12 @@ impl Slots {
             });
             let number = longest.map(|(number, _)| *number)?;
             if let Some(member) = registry.open.remove(&number) {
-                tracing::debug!(limit = self.most, "idle connection closed to admit another");
+                let limit = if has_its_share {
+                    self.most_for_one
+                } else {
+                    self.most
+                };
+                tracing::debug!(limit, "idle connection or handshake closed to admit another");
                 self.observer.refused(Refusal::Connections);
                 member.handle.cut();
             }
@@ -236,33 +250,33 @@ impl<IO> Connection<IO> {
         }
     }
 
-    /// Gives it a slot. From now on it closes when it is idle for too long.
+    /// Gives the connection a slot. From now on it closes when it is idle for too long.
     pub(super) fn admit(&mut self, slot: Slot) {
         self.admitted = Some((slot, Box::pin(sleep(FIRST_REQUEST_DEADLINE))));
     }
 
-    /// Closes the connection from elsewhere.
+    /// The handle that can close the connection from elsewhere.
     pub(super) fn handle(&self) -> Handle {
         self.handle.clone()
     }
 
-    /// Where it comes from, if that is known.
+    /// The address that the connection comes from, if it is known.
     pub(super) fn ip(&self) -> Option<IpAddr> {
         self.address.map(|address| address.ip())
     }
 
-    /// Whether it came by the port for this machine alone.
+    /// Whether the connection came in on the local port.
     pub(super) fn is_local(&self) -> bool {
         self.is_local
     }
 
-    /// Where it comes from, for people.
+    /// The address that the connection comes from, for messages.
     pub(super) fn address(&self) -> String {
         self.address
             .map_or_else(|| "unknown".to_owned(), |address| address.to_string())
     }
 
-    /// Whether nobody has used it for too long.
+    /// Whether the connection has been idle for too long.
     fn poll_idle(&mut self, context: &mut Context<'_>) -> bool {
         let Some((_, timer)) = &mut self.admitted else {
             return false;
@@ -283,7 +297,7 @@ impl<IO: AsyncRead + Unpin> AsyncRead for Connection<IO> {
         context: &mut Context<'_>,
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        // Whoever serves HTTP/2 always waits for something to read.
+        // An HTTP/2 server always has a read pending, so checking here is enough.
         if self.cut.as_mut().poll(context).is_ready() || self.poll_idle(context) {
             return Poll::Ready(Err(io::ErrorKind::ConnectionAborted.into()));
         }

@@ -1,4 +1,4 @@
-//! Connections as they are served: in plain text, or by TLS once the handshake is done.
+//! Connections ready to be served: in plain text, or under TLS after the handshake.
 
 use std::{
     future, io,
@@ -27,48 +27,49 @@ use crate::tls::{ClientCertificates, Credentials, names, not_after};
 
 /// How long a handshake may take.
 const HANDSHAKE_DEADLINE: Duration = Duration::from_secs(5);
-/// Handshakes at the same time. They have slots of their own, of which a newcomer takes the oldest: a handshake that goes on takes a few
-/// round trips, one that doesn't is in the way.
+/// Handshakes that run at the same time. They have slots of their own, and a newcomer takes the slot of the
+/// oldest. A handshake that makes progress takes only a few round trips; one that doesn't is in the way.
 const MAX_HANDSHAKES: u32 = 64;
 const MAX_HANDSHAKES_OF_ONE: u32 = MAX_HANDSHAKES / 4;
-/// Connections of a port for this machine alone.
+/// Connections of the local port, which only this machine can reach.
 const MAX_LOCAL_CONNECTIONS: u32 = 32;
-/// How often a handshake that fails is worth a warning: anybody who can reach the port can have them fail.
+/// How often a failed handshake is logged as a warning: anybody who can reach the port can make handshakes
+/// fail.
 const WARN_EVERY: Duration = Duration::from_secs(10);
 
-/// How connections become secure.
+/// TLS settings of a port.
 #[derive(Debug, Clone)]
 pub(super) struct Security {
     pub(super) credentials: Credentials,
     pub(super) clients: ClientCertificates,
 }
 
-/// A connection that can be served.
+/// A connection that is ready to be served.
 #[derive(Debug)]
 pub(super) enum Served<IO> {
-    /// It is as it came.
+    /// A plain-text connection.
     Plain(Connection<IO>),
-    /// It is encrypted.
+    /// A TLS connection, with the peer's identity and the expiry of its certificate.
     Secure(Box<TlsStream<Connection<IO>>>, Identity, Option<SystemTime>),
 }
 
-/// What a connection passes before it is served.
+/// The entrance of a port. It does the handshake of a connection and finds it a slot before it is served.
 #[derive(Debug)]
 pub(super) struct Entrance {
     security: Option<Security>,
     handshakes: Arc<Slots>,
-    /// The slots of connections.
+    /// Slots for connections.
     slots: Arc<Slots>,
-    /// Those of peers whose certificates let them open streams, where that is known. Nobody else can take them; they can take the
-    /// others too.
+    /// Slots for peers whose certificates let them open streams, where the port knows who may. No other peer
+    /// can take them; those peers can take the slots of `slots` too.
     for_streams: Option<(Arc<Slots>, Arc<Clients>)>,
     failures: Failures,
-    /// Whether it is for this machine alone.
+    /// Whether this is the local port.
     is_local: bool,
 }
 
 impl Entrance {
-    /// An entrance for connections by TLS, or in plain text without `security`.
+    /// An entrance for TLS connections, or for plain text without `security`.
     pub(super) fn new(
         limits: &Limits,
         security: Option<Security>,
@@ -99,7 +100,8 @@ impl Entrance {
         }
     }
 
-    /// The entrance of a port for this machine alone, in plain text. It has slots of its own, all of which may be one caller's.
+    /// The entrance of the local port, in plain text. It has slots of its own, and one caller may hold all of
+    /// them.
     pub(super) fn local(observer: &Arc<dyn Observer>, limits: &Limits) -> Self {
         Self {
             slots: Slots::new(MAX_LOCAL_CONNECTIONS, MAX_LOCAL_CONNECTIONS, observer.clone()),
@@ -108,7 +110,8 @@ impl Entrance {
         }
     }
 
-    /// Does the handshakes of connections, each beside all others, and admits them. Those that fail are closed.
+    /// Does the handshakes of connections concurrently and admits the connections. Connections whose
+    /// handshakes fail are closed.
     pub(super) fn admit<IO>(
         self,
         incoming: impl Stream<Item = io::Result<IO>>,
@@ -126,7 +129,7 @@ impl Entrance {
                 }
             }
         };
-        // There are no more at the same time than there may be handshakes.
+        // The slots of handshakes already limit how many run at the same time.
         incoming
             .map(admitted)
             .buffer_unordered(usize::MAX)
@@ -162,7 +165,7 @@ impl Entrance {
         Some(served)
     }
 
-    /// Closes a connection for which there is no slot.
+    /// Closes a connection that gets no slot.
     fn refuse<T>(&self, address: &str) -> Option<T> {
         self.failures.observer.refused(Refusal::Connections);
         tracing::debug!(address, "connection refused: every other one is in use");
@@ -175,7 +178,7 @@ impl Security {
     where
         IO: AsyncRead + AsyncWrite + Unpin,
     {
-        let address = connection.address();
+        let (address, handle) = (connection.address(), connection.handle());
         let acceptor = TlsAcceptor::from(self.credentials.server(self.clients));
         let failure = match timeout(HANDSHAKE_DEADLINE, acceptor.accept(connection)).await {
             Ok(Ok(stream)) => {
@@ -190,8 +193,10 @@ impl Security {
                 };
                 return Some(Served::Secure(Box::new(stream), identity, not_after));
             }
-            // Somebody wanted to know whether the port is open.
+            // A client only checked whether the port is open.
             Ok(Err(error)) if error.kind() == io::ErrorKind::UnexpectedEof => return None,
+            // A newer handshake took its slot, which was counted then.
+            Ok(Err(_)) if handle.is_cut() => return None,
             Ok(Err(error)) => explained(&error),
             Err(_) => format!("it took longer than {} s", HANDSHAKE_DEADLINE.as_secs()),
         };
@@ -200,7 +205,7 @@ impl Security {
     }
 }
 
-/// Why a handshake failed, in words for whoever runs the server.
+/// The reason why a handshake failed, in words for the operator.
 fn explained(error: &io::Error) -> String {
     let inner = error.get_ref().and_then(|inner| inner.downcast_ref());
     match inner {
@@ -218,7 +223,7 @@ fn explained(error: &io::Error) -> String {
     }
 }
 
-/// Tells of handshakes that fail.
+/// Reports failed handshakes.
 #[derive(Debug)]
 struct Failures {
     observer: Arc<dyn Observer>,

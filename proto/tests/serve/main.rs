@@ -1,8 +1,8 @@
-//! A service on a server, as a program has it: what is only there with connections.
+//! A service on a server, as in a program. These tests cover what needs real connections.
 
 #![expect(clippy::unwrap_used, reason = "what helps a test may fail it")]
 
-// The integration tests of the programs need the same certificates.
+// The integration tests of the programs use the same certificates.
 #[expect(
     dead_code,
     unreachable_pub,
@@ -54,7 +54,7 @@ const LIMITS: Limits = Limits {
     max_message_bytes: 4 * 1024 * 1024,
 };
 
-/// A service that answers at once: small by `GetInfo`, large by `Explain`.
+/// A service that answers at once: `GetInfo` returns a small answer, `Explain` a large one.
 struct Fake;
 
 #[tonic::async_trait]
@@ -97,7 +97,7 @@ impl ExecutorService for Fake {
     }
 }
 
-/// A server on connections in memory.
+/// A server on in-memory connections.
 struct Served {
     health: Health,
     shutdown: CancellationToken,
@@ -177,7 +177,8 @@ async fn a_caller_who_doesnt_take_its_answer_is_cut_off_with_its_connection() {
     is_cut_off(served.connect().await, served.connect().await).await;
 }
 
-/// Asks for much by a channel and takes nothing; another channel of the same server has to see that it is cut off.
+/// Requests a large answer on one channel and doesn't read it. Another channel of the same server must see
+/// that the first one is cut off.
 async fn is_cut_off(mut channel: Channel, other: Channel) {
     let empty_message = Body::new(Full::new(Bytes::from_static(&[0; 5])));
     let request = http::Request::post("http://executor/everynode.executor.v1.ExecutorService/Explain")
@@ -186,7 +187,7 @@ async fn is_cut_off(mut channel: Channel, other: Channel) {
         .unwrap();
     let began = Instant::now();
     let answer = channel.ready().await.unwrap().call(request).await.unwrap();
-    // Only the beginning of it is on its way, and so its call still has the only place.
+    // Only the beginning of the answer has been sent, so its call still holds the only permit.
     let mut other = ExecutorServiceClient::new(other);
     while let Err(refused) = other.get_info(GetInfoRequest {}).await {
         assert_eq!(refused.code(), Code::ResourceExhausted, "{refused}");
@@ -212,14 +213,15 @@ async fn one_connection_more_takes_the_place_of_the_one_that_has_been_idle_for_l
     }
     let mut newcomer = served.client().await;
     newcomer.get_info(GetInfoRequest {}).await.unwrap();
-    // The first of them is gone, and makes another connection for its next call, for which the second goes.
+    // The first channel has lost its connection. Its next call opens another one, and that takes the second
+    // channel's slot.
     for channel in open.into_iter().take(2) {
         let mut client = ExecutorServiceClient::new(channel);
         while client.get_info(GetInfoRequest {}).await.is_err() {
             tokio::task::yield_now().await;
         }
     }
-    // The watch is older than all of them, and goes on.
+    // The watch is older than all of them and stays open.
     let mut watch = watch.into_inner();
     let more = tokio::time::timeout(Duration::from_millis(10), watch.message()).await;
     assert!(more.is_err(), "the watch has ended: {more:?}");

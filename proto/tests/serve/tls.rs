@@ -1,4 +1,7 @@
-//! Who may connect under TLS, who may ask for what, and certificates that change under open connections.
+//! TLS: who may connect, what each client may request, and certificates that change while connections are
+//! open.
+
+mod handshakes;
 
 use std::{
     path::PathBuf,
@@ -24,7 +27,7 @@ use super::{
 const SERVER: &str = "server.test";
 const CLIENT: &str = "client.test";
 
-/// Somebody's files.
+/// The TLS files of one party.
 struct Holder {
     _folder: TempDir,
     mount: Mount,
@@ -65,7 +68,7 @@ fn clients() -> Clients {
     }
 }
 
-/// Counts handshakes that fail, and calls that are forbidden.
+/// Records failed handshakes, forbidden calls and other refusals.
 #[derive(Debug, Default)]
 struct Refused(Mutex<Vec<Refusal>>);
 
@@ -77,7 +80,7 @@ impl Observer for Refused {
     }
 }
 
-/// A server with a certificate of an authority, and clients of the same one.
+/// A server with a certificate of an authority, and clients with certificates of the same one.
 struct Scene {
     authority: Authority,
     server: Holder,
@@ -127,7 +130,7 @@ impl Scene {
     }
 }
 
-/// An error with all its causes.
+/// An error and all its causes.
 fn chain(error: &dyn std::error::Error) -> String {
     let causes = std::iter::successors(Some(error), |error| error.source());
     causes.map(ToString::to_string).collect::<Vec<_>>().join(": ")
@@ -250,7 +253,8 @@ async fn certificates_and_authorities_are_renewed_under_an_open_stream() {
     let mut open = ExecutorServiceClient::new(channel);
     let plans = open.watch_plans(WatchPlansRequest::default()).await.unwrap();
 
-    // First everybody trusts both, then one after the other has a certificate of the new one.
+    // First, all sides trust both authorities. Then the client and the server in turn switch to certificates
+    // of the new one.
     let next = Authority::new("next").unwrap();
     let both = [&scene.authority, &next];
     let (server, mount) = (&scene.server.credentials, &scene.server.mount);
@@ -346,7 +350,7 @@ async fn common_name_lets_nobody_in_whose_certificate_has_other_alternative_name
             "{refused}"
         );
     }
-    // Without alternative names it counts.
+    // Without alternative names, the common name counts.
     watch(with(&[])).await.unwrap();
 }
 
@@ -378,7 +382,7 @@ async fn renewed_certificate_that_isnt_valid_now_doesnt_replace_a_valid_one() {
         mount.put(&own, &[&scene.authority]).unwrap();
         let error = credentials.renew().unwrap_err();
         assert_eq!((error.file, error.reason.as_str()), (certificate.clone(), words));
-        // The one before is still in use.
+        // The previous certificate is still in use.
         scene
             .ask(scene.client(CLIENT).credentials.client())
             .await
@@ -396,7 +400,7 @@ async fn renewed_certificate_that_isnt_valid_now_doesnt_replace_a_valid_one() {
     mount.put(&good, &[&expired, &scene.authority]).unwrap();
     assert!(credentials.renew().unwrap(), "one valid authority is enough");
 
-    // It is taken when its time has come.
+    // The server accepts it once its validity begins.
     mount.put(&issue(2090, 2100), &[&scene.authority]).unwrap();
     credentials.renew().unwrap_err();
     let later = UNIX_EPOCH + Duration::from_hours(24 * 365 * 125);
@@ -424,7 +428,7 @@ async fn certificates_that_arent_valid_are_reported_as_unusable_from_the_start()
     while conditions.recv().await == Some(true) {}
 }
 
-/// Refuses everybody, and remembers whose certificates expire when.
+/// Refuses everybody and records when their certificates expire.
 #[derive(Debug, Default)]
 struct Expiries(Mutex<Vec<Option<SystemTime>>>);
 
@@ -466,7 +470,7 @@ async fn service_knows_when_the_clients_certificate_expires_and_health_needs_no_
 async fn clients_that_never_end_their_handshakes_keep_nobody_out_and_are_closed() {
     let scene = Scene::new().await;
     let mut silent = Vec::new();
-    // More than there may be connections, and more than there may be handshakes.
+    // More than the limits of connections and of handshakes allow.
     for _ in 0..2 * LIMITS.max_connections() {
         let (client, server) = tokio::io::duplex(64 * 1024);
         scene.running.connections.send(Ok(server)).unwrap();
