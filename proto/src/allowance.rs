@@ -1,14 +1,21 @@
-//! Memory that somebody may take while they work, on any number of threads.
+//! Memory that a piece of work may take, on any number of threads.
 
 use std::{
     fmt,
     sync::atomic::{AtomicBool, AtomicUsize, Ordering},
 };
 
-/// What is asked for at once, so that not every little thing is.
+/// The overhead of an allocation, in addition to the bytes requested.
+pub(crate) const ALLOCATION_BYTES: usize = 32;
+/// A growing list reserves up to twice what it holds.
+pub(crate) const GROWTH: usize = 2;
+/// The number of entries that a `BTreeMap` node has room for.
+pub(crate) const MAP_NODE_ENTRIES: usize = 11;
+
+/// Bytes requested from the grant at once, so that small amounts don't each cause a request.
 const STEP_BYTES: usize = 64 * 1024;
 
-/// Memory that is granted in steps to whoever reads objects, on any number of threads.
+/// Memory that is granted in steps to the readers of objects, on any number of threads.
 pub struct Allowance {
     left: AtomicUsize,
     is_exhausted: AtomicBool,
@@ -16,7 +23,7 @@ pub struct Allowance {
 }
 
 impl Allowance {
-    /// Memory of which `grant` says whether so many bytes more may be taken.
+    /// Creates an allowance. `grant` gets a number of bytes and returns whether they may be taken in addition.
     pub fn granted_by(grant: impl Fn(usize) -> bool + Send + Sync + 'static) -> Self {
         Self {
             left: AtomicUsize::new(0),
@@ -25,17 +32,17 @@ impl Allowance {
         }
     }
 
-    /// As much memory as anybody wants, where nobody else's is at stake.
+    /// Creates an allowance without a limit, for work that takes memory from nobody else.
     pub fn unlimited() -> Self {
         Self::granted_by(|_| true)
     }
 
-    /// Whether something could not be read for want of memory.
+    /// Whether something could not be read for lack of memory.
     pub fn is_exhausted(&self) -> bool {
         self.is_exhausted.load(Ordering::Relaxed)
     }
 
-    /// Takes memory. Whether there was enough.
+    /// Takes memory, in bytes. Returns whether there was enough.
     pub fn take(&self, bytes: usize) -> bool {
         let taken = self
             .left
@@ -54,7 +61,7 @@ impl Allowance {
         true
     }
 
-    /// Gives back what was taken and isn't needed.
+    /// Gives back bytes that were taken but aren't needed.
     pub fn give_back(&self, bytes: usize) {
         self.left.fetch_add(bytes, Ordering::Relaxed);
     }

@@ -1,12 +1,13 @@
-//! How much memory a message takes once it is decoded, told from its encoding.
+//! The memory that a message takes once it is decoded, computed from its encoding.
 //!
-//! An empty element of a list has two bytes on the wire and up to some hundred in memory, so a message within the limit of its
-//! size could grow to gigabytes before anybody saw what is in it. So a server weighs a message first: it walks through the
-//! encoding by the descriptors, counts the elements of every list and map at every depth, and decodes nothing.
+//! An empty element of a list has two bytes on the wire and up to a few hundred in memory. A message within the size
+//! limit could therefore grow to gigabytes before anyone had seen what is in it. So a server weighs a message first: it
+//! walks the encoding by the descriptors and counts the elements of every list and map at every depth, without decoding
+//! anything.
 //!
-//! The weight is an upper bound of what prost allocates: growing lists reserve up to twice their length, and every allocation has
-//! the allocator's own overhead. [`Unread`](crate::facts::Unread) objects count with their outermost fields only, because that
-//! is all that decoding makes of them; whoever reads them further counts what that takes.
+//! The weight is an upper bound of what prost allocates: a growing list reserves up to twice its length, and every
+//! allocation has the allocator's overhead. [`Unread`](crate::facts::Unread) objects count only with their outermost
+//! fields, because decoding builds nothing else. Code that reads them further must account for that memory itself.
 
 use std::{collections::HashMap, sync::LazyLock};
 
@@ -20,41 +21,38 @@ use prost_types::{
     field_descriptor_proto::{Label, Type},
 };
 
-/// A `String`, a `Vec` or a `BTreeMap`, without what it points to.
+use crate::allowance::{ALLOCATION_BYTES, GROWTH, MAP_NODE_ENTRIES};
+
+/// The size of a `String`, a `Vec` or a `BTreeMap`, without the memory that it points to.
 const HANDLE_BYTES: usize = 24;
-/// A number, a boolean or an enum value, with its padding.
+/// The size of a number, a boolean or an enum value, with its padding.
 const SCALAR_BYTES: usize = 8;
-/// The tag of an `Option` or of a oneof, with its padding.
+/// The size of the tag of an `Option` or of a oneof, with its padding.
 const TAG_BYTES: usize = 8;
-/// What an allocation takes beside what was asked for.
-const ALLOCATION_BYTES: usize = 32;
-/// A list that grows reserves up to twice what it holds.
-const GROWTH: usize = 2;
-/// A `Bytes`, as an unread object keeps one for each of its fields.
+/// The size of a `Bytes`. An unread object keeps one for each of its fields.
 const BYTES_HANDLE_BYTES: usize = 32;
-/// The entries that a node of a `BTreeMap` has room for, and the fewest that it holds when it isn't the only one.
-const MAP_NODE_ENTRIES: usize = 11;
+/// The fewest entries that a `BTreeMap` node holds unless it is the only one.
 const MAP_NODE_FEWEST: usize = 5;
 
-/// The message that is decoded into an unread object.
+/// The message type that is decoded into an unread object.
 const UNREAD: &str = ".google.protobuf.Struct";
 
 static WEIGHTS: LazyLock<Weights> =
     LazyLock::new(|| Weights::described_in(crate::FILE_DESCRIPTOR_SET).unwrap_or_default());
 
-/// The types of message that there are, each with what its parts weigh.
+/// All known message types, each with the weights of its parts.
 #[derive(Debug, Default)]
 struct Weights {
     kinds: Vec<Kind>,
     by_name: HashMap<String, usize>,
 }
 
-/// A type of message.
+/// A message type.
 #[derive(Debug, Default)]
 struct Kind {
     /// The size of the struct that it is decoded into.
     size: usize,
-    /// Its fields that may point to more memory, by number.
+    /// The fields that may point to more memory, by field number.
     fields: HashMap<u32, Field>,
 }
 
@@ -67,7 +65,7 @@ enum Field {
     Texts,
     /// A list of numbers, packed or not.
     Numbers,
-    /// One message, which is part of the struct around it.
+    /// A single message, which is stored inside the struct that contains it.
     Message(usize),
     /// A list of messages.
     Messages(usize),
@@ -75,34 +73,35 @@ enum Field {
     Map {
         /// The type of its entries.
         entry: usize,
-        /// What an entry's key and value take within the map.
+        /// The size of an entry's key and value within the map.
         size: usize,
     },
     /// The fields of an unread object.
     Unread,
 }
 
-/// A message of some type, to be weighed.
+/// A message type whose encoded messages can be weighed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct MessageType(usize);
 
 impl MessageType {
-    /// The type with a full name such as `everynode.planner.v1.PlanRequest`; `None` when no .proto file here has it.
+    /// Looks up a type by its full name, such as `everynode.planner.v1.PlanRequest`. Returns `None` when no .proto file
+    /// here defines it.
     pub fn named(full_name: &str) -> Option<Self> {
         WEIGHTS.by_name.get(full_name).copied().map(Self)
     }
 
-    /// Bytes that an encoded message of this type takes in memory once it is decoded, at most. A malformed one is weighed up to where
-    /// decoding stops.
+    /// Returns an upper bound of the bytes that an encoded message of this type takes in memory once it is decoded. A
+    /// malformed message is weighed up to the point where decoding stops.
     pub fn weigh(self, mut encoded: impl Buf) -> usize {
         let mut bytes = WEIGHTS.kinds.get(self.0).map_or(0, |kind| kind.size);
-        // What is wrong with it is for whoever decodes it to say.
+        // The error is ignored here: the decoder reports it.
         let _ = WEIGHTS.weigh(self.0, &mut encoded, 0, &mut bytes);
         bytes
     }
 }
 
-/// Bytes that a message takes in memory when its receiver has decoded it, at most.
+/// Returns an upper bound of the bytes that a message takes in memory once its receiver has decoded it.
 pub fn decoded_bytes<M: Message + Name>(message: &M) -> usize {
     MessageType::named(&M::full_name()).map_or(0, |kind| kind.weigh(message.encode_to_vec().as_slice()))
 }
@@ -138,7 +137,7 @@ impl Weights {
         self.by_name.get(name.trim_start_matches('.')).copied()
     }
 
-    /// Adds what a message points to, up to where `encoded` has only `rest` bytes left.
+    /// Adds the memory that a message points to. The message ends where `encoded` has only `rest` bytes left.
     fn weigh(
         &self,
         kind: usize,
@@ -149,7 +148,7 @@ impl Weights {
         let Some(kind) = self.kinds.get(kind) else {
             return Ok(());
         };
-        // Maps whose first node is counted. A message has few, so a list is the fastest set.
+        // The maps whose first node has been counted. A message has few maps, so a list is the fastest set.
         let mut maps: Vec<u32> = Vec::new();
         while encoded.remaining() > rest {
             let (number, wire_type) = decode_key(encoded).map_err(|_| Malformed)?;
@@ -195,11 +194,11 @@ fn allocated(length: usize) -> usize {
     if length == 0 { 0 } else { length + ALLOCATION_BYTES }
 }
 
-/// The encoding breaks off, or is none.
+/// The encoding is truncated or invalid.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Malformed;
 
-/// The length of a field, which must end before only `rest` bytes are left.
+/// Reads the length of a field. The field must leave at least `rest` bytes.
 fn length(encoded: &mut impl Buf, rest: usize) -> Result<usize, Malformed> {
     let length = decode_varint(encoded).map_err(|_| Malformed)?;
     let left = encoded.remaining().checked_sub(rest).ok_or(Malformed)?;
@@ -209,7 +208,7 @@ fn length(encoded: &mut impl Buf, rest: usize) -> Result<usize, Malformed> {
         .ok_or(Malformed)
 }
 
-/// Steps over a field that has no length of its own. Groups, which no message here has, are stepped into.
+/// Skips a field that has no length of its own. Groups are entered instead; no message here has any.
 fn skip(wire_type: WireType, encoded: &mut impl Buf, rest: usize) -> Result<(), Malformed> {
     let fixed = match wire_type {
         WireType::Varint => {
@@ -240,7 +239,8 @@ fn collect(parent: &str, message: &DescriptorProto, described: &mut Described) {
 /// The size of the struct that a message is decoded into.
 fn size(name: &str, described: &Described) -> usize {
     let Some(message) = described.get(name).filter(|_| name != UNREAD) else {
-        // An unread object is a list. What isn't described here has no fields that anybody would decode.
+        // An unread object is decoded into a list. A type that isn't described here has no fields that anyone would
+        // decode.
         return HANDLE_BYTES;
     };
     let mut total = 0;
@@ -258,7 +258,7 @@ fn size(name: &str, described: &Described) -> usize {
     total + oneofs.values().map(|size| size + TAG_BYTES).sum::<usize>()
 }
 
-/// What a field takes within the struct of its message.
+/// The size of a field within the struct of its message.
 fn inline_size(field: &FieldDescriptorProto, described: &Described) -> usize {
     if field.label() == Label::Repeated {
         return HANDLE_BYTES;

@@ -1,24 +1,19 @@
-//! What reading objects may take of memory. An element of a list has a few bytes on the wire and up to some hundred as what it is
-//! read into, so what is read counts by its own size, while it is read.
+//! Accounts for the memory that reading objects takes. An element of a list has a few bytes on the wire and up to a few
+//! hundred in the type that it is read into. So everything that is read counts by its own size, while it is read.
 
 use std::cell::Cell;
 
-use crate::allowance::Allowance;
+use crate::allowance::{ALLOCATION_BYTES, Allowance, GROWTH, MAP_NODE_ENTRIES};
 
-/// What an allocation takes beside what was asked for.
-const ALLOCATION_BYTES: usize = 32;
-/// A list that grows reserves up to twice what it holds.
-const GROWTH: usize = 2;
-/// The entries that a node of a `BTreeMap` has room for.
-const MAP_NODE_ENTRIES: usize = 11;
-/// What is taken out of the allowance at once, so that not every element goes to what all threads share.
+/// Bytes taken from the allowance at once, so that not every element accesses the counter that all threads share.
 const STEP_BYTES: usize = 4 * 1024;
-/// Of what is read of an object of usual size, half is kept. A larger one is there three times while it is turned into facts and those
-/// into what decisions are made of.
+/// Up to this size, an object is charged for half of what is read, because half of it is kept. Beyond it, everything is
+/// charged three times: a large object exists in three copies while it is turned into facts and the facts into the
+/// types that decisions use.
 const USUAL_OBJECT_BYTES: usize = 64 * 1024;
 const COPIES_OF_LARGE_OBJECTS: usize = 3;
 
-/// What reading one object has taken, on one thread.
+/// The memory that reading one object has taken, on one thread.
 #[derive(Debug)]
 pub(super) struct Account<'a> {
     allowance: &'a Allowance,
@@ -26,7 +21,7 @@ pub(super) struct Account<'a> {
     read: Cell<usize>,
 }
 
-/// There is no more memory.
+/// The allowance is exhausted.
 #[derive(Debug)]
 pub(super) struct Exhausted;
 
@@ -39,18 +34,18 @@ impl<'a> Account<'a> {
         }
     }
 
-    /// Takes memory for an element of a list, of this size.
+    /// Charges for an element of a list that takes `size` bytes.
     pub(super) fn element(&self, size: usize) -> Result<(), Exhausted> {
         self.take(GROWTH * size)
     }
 
-    /// Takes memory for an entry of a map, of this size, which is the first one or not.
+    /// Charges for an entry of a map that takes `size` bytes. The first entry pays for a whole node of the map.
     pub(super) fn entry(&self, size: usize, is_first: bool) -> Result<(), Exhausted> {
         let entries = if is_first { MAP_NODE_ENTRIES } else { GROWTH };
         self.take(entries * size + ALLOCATION_BYTES)
     }
 
-    /// Takes memory for a text of this length.
+    /// Charges for a text of `length` bytes.
     pub(super) fn text(&self, length: usize) -> Result<(), Exhausted> {
         if length == 0 {
             return Ok(());
