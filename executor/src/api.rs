@@ -1,4 +1,4 @@
-//! The calls to the API server, each with a deadline.
+//! Calls to the API server, each with a deadline.
 
 use std::time::Duration;
 
@@ -27,10 +27,10 @@ use crate::{
     objects::{self, DaemonSet, Encoding, PROTOBUF_OR_JSON, Revision, Watched},
 };
 
-/// How long one call may take. The API server's own limit is a minute; a call that takes so long is better repeated.
+/// Deadline of one call. The API server's own limit is a minute, but a call that takes this long is better repeated.
 const CALL_DEADLINE: Duration = Duration::from_secs(20);
 
-/// How a patch is meant.
+/// How the server merges a patch.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum PatchKind {
     /// Lists are replaced.
@@ -52,7 +52,7 @@ impl std::fmt::Debug for Api {
 }
 
 type Built = Result<http::Request<Vec<u8>>, ApiError>;
-/// Where the objects of a kind are found.
+/// A builder of requests for the objects of a kind.
 type Objects = Result<Request, InvalidName>;
 
 fn namespaced(group: &str, namespace: &str, kind: &str) -> Objects {
@@ -88,7 +88,8 @@ fn patch(objects: Objects, name: &str, kind: PatchKind, body: &Value) -> Built {
     }?)
 }
 
-/// Deletes only the object with this uid. Without one, whatever has the name.
+/// The uid precondition makes the server delete only this object. Without it, the server would delete whatever has
+/// the name.
 fn delete_params(uid: &str) -> DeleteParams {
     let preconditions = Preconditions {
         uid: Some(uid.to_owned()),
@@ -136,14 +137,14 @@ impl Api {
             .map_err(|error| ApiError::Unclear(format!("its answer can't be read: {error}")))
     }
 
-    /// An object of which there is no type here, as it is.
+    /// Returns an object that has no type here, unchanged.
     async fn any(&self, request: Built) -> Result<Map<String, Value>, ApiError> {
         let (_, body) = self.send(request).await?;
         serde_json::from_slice(&body)
             .map_err(|error| ApiError::Unclear(format!("its answer can't be read: {error}")))
     }
 
-    /// Deletes a single object. What the server says of it, it says in few words.
+    /// Deletes a single object. The request asks for a short answer.
     async fn delete(&self, request: Built) -> Result<(), ApiError> {
         let mut request = request?;
         request
@@ -203,7 +204,8 @@ impl Api {
     }
 
     pub async fn create_pod(&self, namespace: &str, body: Vec<u8>) -> Result<Pod, ApiError> {
-        // The template was validated when the DaemonSet was written; the server need not look for unknown fields in every pod.
+        // The server validated the template when the DaemonSet was written, so it need not look for unknown fields in
+        // every pod.
         let path = pods(namespace)?.url_path;
         let request = http::Request::post(format!("{path}?fieldValidation=Ignore"))
             .header(CONTENT_TYPE, "application/json")

@@ -1,6 +1,6 @@
-//! What is known of the cluster: the executor's caches, fed by watches and by the answers to its own writes.
+//! The executor's caches of the cluster, fed by watches and by the answers to its own writes.
 //!
-//! Whatever changes is noted in [`Touched`], from where the facts go out. There is no IO here.
+//! Every change is recorded in [`Touched`], from which the outbox learns what to send. There is no IO here.
 
 mod entry;
 mod listing;
@@ -43,7 +43,7 @@ pub struct Cluster {
     node_listing: Listing,
     daemon_set_listing: Listing,
     revision_listing: Listing,
-    /// What has changed.
+    /// Changes that have not been processed yet.
     pub touched: Touched,
 }
 
@@ -59,7 +59,7 @@ impl Cluster {
         listings.into_iter().all(Listing::is_complete)
     }
 
-    /// Takes in what a watch says.
+    /// Applies a watch event.
     pub fn apply(&mut self, change: Change) {
         match change {
             Change::Node(event) => self.node_event(event),
@@ -91,7 +91,7 @@ impl Cluster {
                 }
             }
             Event::Gone(node) => {
-                // A node that is made anew has the same name, and may be known already.
+                // A node that is recreated has the same name, and may be known already.
                 let name: Text = node.metadata.name.into();
                 let version = Version::of(&node.metadata.resource_version);
                 let known = self.nodes.get(&name).map(|known| &known.version);
@@ -127,7 +127,7 @@ impl Cluster {
             Event::Gone(object) => {
                 let uid: Text = object.metadata.uid.into();
                 let version = Version::of(&object.metadata.resource_version);
-                // A uid is never used again, so this is the last of it, whatever is known.
+                // A uid is never used again, so this is the last event about it, whatever is known.
                 self.daemon_set_listing.loses(&uid, version, None);
                 self.forget_daemon_set(&uid);
             }
@@ -139,8 +139,8 @@ impl Cluster {
         }
     }
 
-    /// Takes in a `DaemonSet` as the answer to a read or a write, unless a newer one is known. One that isn't known has been deleted
-    /// in the meantime.
+    /// Applies a `DaemonSet` from the answer to a read or a write, unless a newer version is known. If the
+    /// `DaemonSet` isn't known, it has been deleted in the meantime.
     pub fn wrote_daemon_set(&mut self, object: DaemonSet) {
         let known = self.daemon_sets.get(object.metadata.uid.as_str());
         if known.is_some_and(|known| Version::of(&object.metadata.resource_version) >= known.version()) {
@@ -152,7 +152,8 @@ impl Cluster {
         let uid: Text = object.metadata.uid.as_str().into();
         if let Some(known) = self.daemon_sets.get_mut(&uid) {
             let before = &known.object.metadata;
-            // Status writes come by often; what follows from the spec is worked out only when that changes.
+            // Status writes are frequent, so everything that follows from the spec is computed only when the spec
+            // changes.
             if before.generation == object.metadata.generation
                 && before.deletion_timestamp == object.metadata.deletion_timestamp
                 && before.annotations == object.metadata.annotations
@@ -166,7 +167,8 @@ impl Cluster {
             }
         }
         if object.metadata.deletion_timestamp.is_some() {
-            // Its pods are the garbage collector's from here on (A4), also when what is told next is from before.
+            // From here on, its pods belong to the garbage collector (A4), even if the next event shows an earlier
+            // version.
             let version = Version::of(&object.metadata.resource_version);
             self.daemon_set_listing.bury(uid.clone(), version);
             self.forget_daemon_set(&uid);
@@ -174,7 +176,8 @@ impl Cluster {
         }
         let entry = Entry::new(object);
         if !self.daemon_sets.contains_key(&uid) {
-            // Until now its pods were nobody's business; the planner has to hear of them before it hears of the DaemonSet.
+            // Until now its pods belonged to no known DaemonSet. The planner has to hear of them before it hears of
+            // the DaemonSet.
             let pods = self.pods.of(entry.owner()).map(|(uid, _)| uid.clone());
             self.touched.pods.extend(pods);
         }
@@ -214,8 +217,8 @@ impl Cluster {
         }
     }
 
-    /// Takes in a `ControllerRevision` as the answer to a read or a write. If the watch is past that point, it has told
-    /// all there is to know, perhaps that the revision is gone again.
+    /// Applies a `ControllerRevision` from the answer to a read or a write. If the watch is past that version, it has
+    /// already reported everything, perhaps even that the revision is gone again.
     pub fn wrote_revision(&mut self, object: &Revision) {
         let version = Version::of(&object.metadata.resource_version);
         let known = self.revisions.get(object.metadata.uid.as_str());
@@ -246,16 +249,16 @@ impl Cluster {
             version: Version::of(&metadata.resource_version),
         };
         let before = self.revisions.get(&known.uid);
-        // Whoever makes a revision for a `DaemonSet` may go on to work with it. As in kube-controller-manager (mirrors
-        // addHistory) it is put in order when something else happens, so that a duplicate isn't gone before it can be
-        // looked at.
+        // The creator of a revision for a `DaemonSet` may still be working with it. As in kube-controller-manager
+        // (mirrors addHistory), the new revision alone starts no upkeep: it is put in order when something else
+        // happens. So a duplicate isn't deleted before its creator can read it.
         if before.is_some() || known.owner.is_none() {
             self.touch_owners(&known);
         }
         self.revisions.insert(known.uid.clone(), known);
     }
 
-    /// Takes out a `ControllerRevision` that is gone.
+    /// Removes a `ControllerRevision` that is gone.
     pub fn forget_revision(&mut self, uid: &str) {
         if let Some(known) = self.revisions.remove(uid) {
             self.touch_owners(&known);
@@ -284,8 +287,8 @@ impl Cluster {
         }
     }
 
-    /// Notes a pod that a known `DaemonSet` owns from the first moment, and that is not named as this program names pods. What was
-    /// there before this program doesn't count: it may be from before a takeover.
+    /// Notes a pod that a known `DaemonSet` owns from the start, and whose name isn't one that this program gives.
+    /// Pods that existed before this program don't count: they may be from before a takeover.
     fn look_at_origin(&mut self, pod: &facts::Pod) {
         let metadata = &pod.metadata;
         let is_new = self.pods.listing().is_complete() && self.pods.get(&metadata.uid).is_none();
@@ -296,14 +299,14 @@ impl Cluster {
         self.touched.strangers.extend(stranger);
     }
 
-    /// Takes in a pod as the answer to a write. The answer can be older than what the watch has said since.
+    /// Applies a pod from the answer to a write. The answer can be older than what the watch has reported since.
     pub fn wrote_pod(&mut self, pod: &facts::Pod) {
         if let Some(uid) = self.pods.wrote(pod) {
             self.touch_pod(uid);
         }
     }
 
-    /// Takes in that a pod's deletion has begun, or that the pod is gone.
+    /// Notes that a pod's deletion has begun, or that the pod is gone.
     pub fn deleted_pod(&mut self, uid: &str, gone: bool) {
         if let Some(uid) = self.pods.deleted(uid, gone) {
             self.touch_pod(uid);
@@ -338,7 +341,7 @@ impl Cluster {
         self.nodes.get(name).map(|known| &*known.facts)
     }
 
-    /// How many nodes there are.
+    /// Number of nodes.
     pub fn node_count(&self) -> usize {
         self.nodes.len()
     }
@@ -353,7 +356,7 @@ impl Cluster {
         &self.pods
     }
 
-    /// The pods, to confirm or drop what only a write has told.
+    /// The pods, to confirm or remove those that only a write has reported.
     pub fn pods_mut(&mut self) -> &mut Pods {
         &mut self.pods
     }
@@ -363,16 +366,16 @@ impl Cluster {
         self.daemon_sets.get(uid)
     }
 
-    /// The `DaemonSet` that a controller reference means, if it is known and not being deleted. One that has only the uid in common
-    /// with the reference is another one's.
+    /// The `DaemonSet` that a controller reference names, if it is known and not being deleted. A `DaemonSet` that
+    /// shares only the uid with the reference is a different one.
     pub fn owning(&self, owner: &Owner) -> Option<&Entry> {
         self.daemon_sets
             .get(&owner.uid)
             .filter(|entry| entry.owner() == owner)
     }
 
-    /// What the planner is to be told of a pod: its facts, if a known `DaemonSet` controls it. The planner knows `DaemonSet`s by
-    /// their uids alone, so it must not hear of a pod that merely carries one.
+    /// The facts that the planner has to know about a pod, if a known `DaemonSet` controls the pod. The planner
+    /// identifies `DaemonSet`s by their uids alone, so it must not hear of a pod that merely carries one.
     pub fn pod_facts(&self, uid: &str) -> Option<PodFacts> {
         let pod = self.pods.get(uid)?;
         self.owning(pod.owner()?)?;
@@ -391,7 +394,7 @@ impl Cluster {
             .filter(move |revision| revision.namespace == namespace)
     }
 
-    /// Notes everything as changed, for a planner that knows nothing yet.
+    /// Marks everything as changed, for a planner that knows nothing yet.
     pub fn touch_all(&mut self) {
         self.touched.nodes.extend(self.nodes.keys().cloned());
         self.pods.withdraw_all();
@@ -399,7 +402,7 @@ impl Cluster {
         self.touched.daemon_sets.extend(self.daemon_sets.keys().cloned());
     }
 
-    /// Has every `DaemonSet` put in order, whoever has looked after it until now.
+    /// Marks every `DaemonSet` as changed and as needing upkeep, no matter who has managed it until now.
     pub fn look_after_all(&mut self) {
         self.touched.daemon_sets.extend(self.daemon_sets.keys().cloned());
         self.touched.upkeep.extend(self.daemon_sets.keys().cloned());

@@ -1,16 +1,16 @@
-//! The conditions of a `DaemonSet`'s status: those that follow from its counters, as the planner says them, and whether something
-//! stands in its way.
+//! The conditions of a `DaemonSet`'s status. Some follow from its counters and come from the planner; one says
+//! whether something stands in the `DaemonSet`'s way.
 //!
-//! What is written changes with a status or a reason. A message that alone has changed waits for the next write, so that the
-//! server's words, which may name another pod at each try, cause none.
+//! A changed status or reason causes a write. A changed message alone waits for the next write: the server's words
+//! may name another pod at each try, and must not cause a write each time.
 
 use everynode_proto::{facts::object, planner::v1::DaemonSetCondition};
 use serde_json::{Value, json};
 
-/// The types that are this program's to write, and to remove.
+/// The condition types that this program writes and removes.
 const OURS: [&str; 3] = ["Available", "Progressing", "Degraded"];
 
-/// What stands in a `DaemonSet`'s way.
+/// A problem that stands in a `DaemonSet`'s way.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Trouble {
     /// One word.
@@ -19,7 +19,7 @@ pub struct Trouble {
     pub message: String,
 }
 
-/// Whether something stands in the way, as a condition.
+/// The `Degraded` condition, which says whether something stands in the way.
 pub fn degraded(trouble: Option<Trouble>) -> DaemonSetCondition {
     let status = trouble.is_some();
     let trouble = trouble.unwrap_or_else(|| Trouble {
@@ -34,7 +34,7 @@ pub fn degraded(trouble: Option<Trouble>) -> DaemonSetCondition {
     }
 }
 
-/// The conditions that follow from the counters, as they are written.
+/// The conditions of a written status that follow from the counters.
 pub fn from_counters(written: &object::DaemonSetStatus) -> Vec<DaemonSetCondition> {
     let ours = ["Available", "Progressing"].into_iter();
     let kept = ours.filter_map(|kind| find(written, kind));
@@ -47,18 +47,18 @@ pub fn from_counters(written: &object::DaemonSetStatus) -> Vec<DaemonSetConditio
     .collect()
 }
 
-/// Whether it is written that something stands in the way.
+/// Whether the written status says that something stands in the way.
 pub fn is_degraded(written: &object::DaemonSetStatus) -> bool {
     find(written, "Degraded").is_some_and(|condition| condition.status == word(true))
 }
 
-/// Whether pods of the current template are still to come, by what the planner says.
+/// Whether pods of the current template are still to come, according to the planner's conditions.
 pub fn rolls_out(said: &[DaemonSetCondition]) -> bool {
     said.iter()
         .any(|condition| condition.reason == "RolloutInProgress")
 }
 
-/// Whether what is written differs from what should be by more than a message.
+/// Whether the written conditions differ from the wanted ones by more than a message.
 pub fn differ(wanted: &[DaemonSetCondition], written: &object::DaemonSetStatus) -> bool {
     OURS.iter().any(|kind| {
         let wanted = wanted.iter().find(|condition| condition.r#type == *kind);
@@ -68,8 +68,8 @@ pub fn differ(wanted: &[DaemonSetCondition], written: &object::DaemonSetStatus) 
     })
 }
 
-/// The conditions as a strategic merge patch has them, which leaves those of other types alone. `now` is the time of what
-/// turns to true or false by it, in RFC 3339.
+/// The conditions as a strategic merge patch, which leaves conditions of other types alone. Conditions that the patch
+/// turns to true or false get the time `now`, in RFC 3339.
 pub fn patch(wanted: &[DaemonSetCondition], written: &object::DaemonSetStatus, now: &str) -> Vec<Value> {
     let set = wanted.iter().map(|condition| {
         let status = word(condition.status);

@@ -1,7 +1,7 @@
 //! The loop that everything runs in.
 //!
-//! One task owns all state, so there are no locks to reason about and no order of events that another order could
-//! contradict. Calls to the API server run beside it and hand their answers back.
+//! One task owns all state, so there are no locks to reason about, and events happen in one order. Calls to the API
+//! server run beside the loop and hand their answers back to it.
 
 mod actions;
 mod digest;
@@ -60,31 +60,31 @@ use crate::{
     watch::Read,
 };
 
-/// How many changes are taken in before anything else gets its turn.
+/// Number of changes that are processed before anything else gets its turn.
 const CHANGES_AT_ONCE: usize = 1_000;
-/// The longest wait for anything.
+/// The longest time that a timer can be set for.
 const LONGEST_TIMER: Duration = Duration::from_hours(1);
 
-/// What the controller works with.
+/// Everything that the controller works with.
 #[derive(Debug)]
 pub struct Parts {
     /// The API server.
     pub api: Api,
     /// Where events go.
     pub events: Events,
-    /// What the admin port says.
+    /// The health that the admin port reports.
     pub health: Arc<Health>,
-    /// What is counted.
+    /// The metrics of the executor.
     pub metrics: Arc<Metrics>,
-    /// What the watches say.
+    /// Events from the watches.
     pub changes: mpsc::Receiver<Read>,
-    /// Who leads. Only while this executor does, it has a session and writes anything.
+    /// The current leader. This executor has a session and writes anything only while it leads.
     pub leadership: watch::Receiver<Leadership>,
-    /// Where its sessions come from then.
+    /// Opens the sessions of a term.
     pub opener: Opener,
-    /// Whether statuses get conditions; without, those that are there are removed.
+    /// Whether statuses get conditions. If not, existing ones are removed.
     pub status_conditions: bool,
-    /// What those ask who want to know what is known.
+    /// Questions about what the controller knows.
     pub questions: mpsc::Receiver<Question>,
 }
 
@@ -96,39 +96,39 @@ pub struct Controller {
     outbox: Outbox,
     term: Option<Term>,
     planner: Option<Planner>,
-    /// Counts sessions, from the end of each: actions belong to the one that asked for them.
+    /// Number of sessions that have ended. Actions belong to the session that asked for them.
     session: u64,
     managed: HashMap<Text, Managed>,
     calls: JoinSet<Answer>,
     timers: DelayQueue<Timer>,
     news: News,
     latency: Latency,
-    /// Ends calls that are still asking when the program stops.
+    /// Ends calls that are still retrying when the program stops or the term ends.
     stop: CancellationToken,
 }
 
-/// What comes back from a call.
+/// The result of a call.
 #[derive(Debug)]
 enum Answer {
     Action(Box<ActionEnded>),
     Upkeep(Box<UpkeepEnded>),
     Status(Box<StatusWritten>),
-    /// A pod that should have been seen has been looked up.
+    /// A pod that the watch should have reported has been looked up.
     Looked(Text, Box<Result<everynode_proto::facts::Pod, ApiError>>),
 }
 
-/// What is due at some time.
+/// The reason for a timer.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 enum Timer {
     /// The planner wants to know that time has passed.
     Reconsider(Text),
     /// A lane of a `DaemonSet`'s actions opens again.
     Open(Text, Lane),
-    /// Actions of kinds that this executor doesn't know have been kept for long enough.
+    /// Actions of kinds that this executor doesn't know have been kept long enough.
     GiveBack(Text),
-    /// Upkeep that failed is tried again.
+    /// Upkeep that failed is retried.
     Upkeep(Text),
-    /// What the server would not let a `DaemonSet` adopt or release may be tried again.
+    /// Adoptions and releases that the server refused to a `DaemonSet` may be retried.
     Forgive(Text),
     /// A status may be written again.
     Status(Text),
@@ -156,7 +156,7 @@ impl Controller {
     /// Runs until `shutdown` is cancelled, then lets the calls in progress end.
     ///
     /// # Errors
-    /// Something that must not end has ended.
+    /// Something that must never end has ended.
     pub async fn run(mut self, shutdown: CancellationToken) -> anyhow::Result<()> {
         let mut heartbeat = tokio::time::interval(HEARTBEAT);
         self.follow_leadership();
@@ -194,7 +194,7 @@ impl Controller {
         self.take_in_waiting(CHANGES_AT_ONCE - 1);
     }
 
-    /// Takes in changes that have been read, but no more than so many.
+    /// Processes changes that have already been read, up to this many.
     fn take_in_waiting(&mut self, most: usize) {
         for _ in 0..most {
             match self.parts.changes.try_recv() {
@@ -230,7 +230,7 @@ impl Controller {
                 self.latency.forget();
                 self.planner_changed();
             }
-            // What was still on its way from a planner that was left is void.
+            // Messages still on their way from a planner that was left are void.
             session::Event::Plan(_) | session::Event::Problem(_) | session::Event::SyncAccepted(_)
                 if self.planner.is_none() => {}
             session::Event::SyncAccepted(sequence) => self.on_sync_answer(SyncAnswer::Accepted(sequence)),
@@ -243,7 +243,7 @@ impl Controller {
         }
     }
 
-    /// Ends the session, if there is one. What it asked for and was not begun is void.
+    /// Ends the session, if there is one. Whatever it asked for that has not begun is void.
     fn leave_planner(&mut self) {
         let Some(planner) = self.planner.take() else {
             return;
@@ -293,7 +293,7 @@ impl Controller {
         }
         self.parts.health.watches_synced();
         if self.term.is_none() {
-            // Whoever begins to lead looks at everything.
+            // An executor that begins to lead processes everything, so earlier changes can be dropped.
             self.cluster.touched = Touched::default();
             self.latency.forget();
             return;
@@ -301,7 +301,7 @@ impl Controller {
         let changed: Vec<_> = self.cluster.touched.daemon_sets.iter().cloned().collect();
         for uid in changed {
             if self.cluster.daemon_set(&uid).is_some() {
-                // What the server refused for the old spec it may grant for the new one.
+                // The server may grant for the new spec what it refused for the old one.
                 let upkeep = &mut self.manage(&uid).upkeep;
                 upkeep.refused.clear();
                 upkeep.trouble = None;
@@ -309,7 +309,8 @@ impl Controller {
                 self.forget(&uid);
             }
         }
-        // A status that somebody else has overwritten is put right; after a write of our own there is nothing to do.
+        // A status that somebody else has overwritten is corrected. After this executor's own write there is nothing
+        // to do.
         let written = std::mem::take(&mut self.cluster.touched.statuses);
         for uid in &written {
             self.look_at_status(uid);
@@ -337,7 +338,7 @@ impl Controller {
             if let Some(announced) = &managed.announced {
                 self.parts.metrics.forget_daemon_set(announced.names());
             }
-            // Its calls end: what they would make is the garbage collector's to delete.
+            // Its calls end: the garbage collector deletes whatever they would make.
             managed.stop.cancel();
             if let Some(key) = managed.reconsider {
                 self.timers.try_remove(&key);
@@ -346,11 +347,12 @@ impl Controller {
         self.parts.events.forget(uid);
     }
 
-    /// What is done at times, whatever happens.
+    /// Work that is done periodically, whatever happens.
     fn look_after(&mut self) {
         self.parts.health.beat();
         self.parts.metrics.waiting(&self.waiting());
-        // The timers run by another clock than plans do. Should the two drift apart, a plan is still not late for long.
+        // The timers run by another clock than plans do. Even if the two drift apart, this keeps a plan from being
+        // late for long.
         self.outbox.add_time();
         self.on_sync_answer(SyncAnswer::None);
         self.keep_up_held_up();
@@ -368,7 +370,7 @@ impl Controller {
     }
 
     fn set_timer(&mut self, timer: Timer, after: Duration) -> delay_queue::Key {
-        // The queue takes no time that is years away. Whoever is told early looks again.
+        // The queue accepts no time that is years away. A handler that is called early checks again.
         self.timers.insert(timer, after.min(LONGEST_TIMER))
     }
 }

@@ -1,6 +1,6 @@
 //! Events on `DaemonSet`s (contract C5): what was done and what went wrong, in the server's words.
 //!
-//! Events are news, not state: they are limited by `DaemonSet` and dropped rather than waited for.
+//! Events are news, not state. They are rate-limited per `DaemonSet`, and dropped rather than waited for.
 
 use std::{
     collections::HashMap,
@@ -19,13 +19,13 @@ use tracing::debug;
 
 use crate::{metrics::Metrics, names::is_name, objects::DaemonSet};
 
-/// How many events may wait to be written.
+/// Maximum number of events that wait to be written.
 const WAITING: usize = 1_000;
-/// How many events a `DaemonSet` may have at once, as in client-go's spam filter.
+/// Maximum burst of events about one `DaemonSet`, as in client-go's spam filter.
 const BURST: f64 = 25.0;
-/// How long it takes until it may have another one after that.
+/// Time until a `DaemonSet` may have another event after that burst.
 const REFILL: Duration = Duration::from_secs(10);
-/// How many notes are remembered, so that a repetition is counted and not written anew.
+/// Number of notes that are remembered, so that a repetition is counted and not written anew.
 const NOTES: usize = 512;
 /// The longest note that the API takes, in bytes.
 const MAX_NOTE: usize = 1_024;
@@ -39,7 +39,7 @@ pub enum Kind {
     Warning,
 }
 
-/// Where events go.
+/// Writes events in the background.
 #[derive(Debug)]
 pub struct Events {
     waiting: mpsc::Sender<(Event, ObjectReference)>,
@@ -53,8 +53,8 @@ struct Bucket {
     filled: Instant,
 }
 
-/// A recorder counts events of the same reason as one and keeps only the first one's note. Here the note is the news (which
-/// pod, which of the server's words), so each note has a recorder of its own.
+/// Recorders, one for each note. A recorder counts events with the same reason as one and keeps only the first one's
+/// note. Here the note is the news (which pod, which of the server's words), so each note needs its own recorder.
 struct Recorders {
     client: Client,
     reporter: Reporter,
@@ -72,7 +72,7 @@ impl Recorders {
 }
 
 impl Events {
-    /// Events that are written in the background for as long as this lives.
+    /// Starts to write events in the background. Dropping the `Events` ends that.
     pub fn new(client: Client, instance: String, metrics: Arc<Metrics>) -> Self {
         let (waiting, mut events) = mpsc::channel::<(Event, ObjectReference)>(WAITING);
         let reporter = Reporter {
@@ -99,8 +99,8 @@ impl Events {
         }
     }
 
-    /// Says something about a `DaemonSet`. `action` is what was being done, `reason` why it is said; both are single
-    /// words.
+    /// Writes an event about a `DaemonSet`. `action` is what was being done, and `reason` is why the event is
+    /// written; both are single words.
     pub fn say(&mut self, daemon_set: &DaemonSet, kind: Kind, reason: &str, action: &str, note: String) {
         let metadata = &daemon_set.metadata;
         // The namespace goes into the URL that the event is posted to.
@@ -147,18 +147,18 @@ impl Events {
         true
     }
 
-    /// Somebody else looks after all of them.
+    /// Forgets all `DaemonSet`s, because another executor manages them now.
     pub fn forget_all(&mut self) {
         self.buckets.clear();
     }
 
-    /// A `DaemonSet` is gone.
+    /// Forgets a `DaemonSet` that is gone.
     pub fn forget(&mut self, uid: &str) {
         self.buckets.remove(uid);
     }
 }
 
-/// A note, cut to the length that the API takes.
+/// Cuts a note to the length that the API accepts.
 pub(crate) fn shortened(mut note: String) -> String {
     if note.len() > MAX_NOTE {
         let end = (0..=MAX_NOTE - '…'.len_utf8())

@@ -1,4 +1,4 @@
-//! Why a call has not succeeded, and what that means for it.
+//! Why a call failed, and what follows from that.
 
 use std::{fmt, time::Duration};
 
@@ -14,39 +14,41 @@ use crate::{
 /// The longest wait after a call without a clear answer: the server may be back at any time.
 const LONGEST_WAIT_FOR_AN_ANSWER: Duration = Duration::from_secs(5);
 
-/// The longest that a server is left alone because it asks for it. What stands before it may ask for anything.
+/// The longest time that a server is left alone because it asks for it. A proxy in front of the server may ask for
+/// any time.
 const LONGEST_RETRY_AFTER: Duration = Duration::from_mins(1);
 
-/// Why a call has not succeeded.
+/// Why a call failed.
 #[derive(Debug, thiserror::Error)]
 pub enum ApiError {
-    /// The server has refused it for good: the same call will be refused again until something changes.
+    /// The server has refused the call for good: the same call will be refused again until something changes.
     #[error("{}", .0.message)]
     Refused(Box<Status>),
-    /// The server has too much to do and has not carried it out.
+    /// The server is overloaded and has not carried out the call.
     #[error("the API server is busy: {message}")]
     Busy {
         /// The server's words.
         message: String,
-        /// When the server wants to be asked again.
+        /// How long the server wants to be left alone.
         retry_after: Option<Duration>,
     },
-    /// There is no answer, or none that says whether it was carried out.
+    /// There is no answer, or none that says whether the call was carried out.
     #[error("the API server gave no clear answer: {0}")]
     Unclear(String),
-    /// The server was not asked, because no URL can name the object.
+    /// The call was not made, because no URL can name the object.
     #[error(transparent)]
     Name(#[from] InvalidName),
 }
 
 impl ApiError {
-    /// Whether the same call would fail again: it isn't just that somebody else was faster.
+    /// Whether the same call would fail again. A conflict doesn't count: somebody else was merely faster.
     pub fn is_final(&self) -> bool {
         matches!(self, Self::Refused(_) | Self::Name(_)) && !self.is_conflict()
     }
 
-    /// How long to wait before the same is tried again: from the first wait on twice as long after each failure before, and not shorter than
-    /// the server asks for. After a refusal somebody has to change something first, so only those are waited out for the longest.
+    /// How long to wait before a retry. The wait starts at `first`, doubles with each earlier failure, and is never
+    /// shorter than the server asks for. Only refusals back off up to `longest`, because somebody has to change
+    /// something first.
     pub fn wait(&self, failures: u32, first: Duration, longest: Duration) -> Duration {
         let longest = match self {
             Self::Refused(_) | Self::Name(_) => longest,
@@ -56,7 +58,7 @@ impl ApiError {
         wait.max(self.retry_after().unwrap_or_default())
     }
 
-    /// How long the server wants to be left alone, but no longer than a minute.
+    /// How long the server asks to be left alone, but no longer than a minute.
     pub fn retry_after(&self) -> Option<Duration> {
         match self {
             Self::Busy { retry_after, .. } => retry_after.map(|after| after.min(LONGEST_RETRY_AFTER)),
@@ -64,22 +66,22 @@ impl ApiError {
         }
     }
 
-    /// Whether the server finds the object wrong as it would be.
+    /// Whether the server rejects the object as invalid.
     pub fn is_invalid(&self) -> bool {
         matches!(self, Self::Refused(status) if status.code == 422)
     }
 
-    /// Whether the object isn't there.
+    /// Whether the object doesn't exist.
     pub fn is_not_found(&self) -> bool {
         matches!(self, Self::Refused(status) if status.is_not_found())
     }
 
-    /// Whether the object was changed by someone else, or is another one of the same name.
+    /// Whether somebody else has changed the object, or the name now belongs to another object.
     pub fn is_conflict(&self) -> bool {
         matches!(self, Self::Refused(status) if status.is_conflict() && !status.is_already_exists())
     }
 
-    /// Whether there is an object of that name already.
+    /// Whether an object with that name exists already.
     pub fn is_already_exists(&self) -> bool {
         matches!(self, Self::Refused(status) if status.is_already_exists())
     }
@@ -101,8 +103,8 @@ impl From<kube::Error> for ApiError {
 }
 
 impl ApiError {
-    /// What an answer that is no success means. Not every one comes from the API server itself, so its body may be
-    /// any text.
+    /// Classifies an answer that reports a failure. Not every answer comes from the API server itself, so the body
+    /// may be any text.
     pub(crate) fn from_answer(head: &http::response::Parts, body: &Bytes) -> Self {
         let code = head.status.as_u16();
         let seconds = head
@@ -117,7 +119,7 @@ impl ApiError {
         Self::of(status, seconds.map(Duration::from_secs))
     }
 
-    /// What a failure means that the server has described.
+    /// Classifies a failure that the server has described.
     pub(crate) fn of(status: Status, retry_after: Option<Duration>) -> Self {
         let code = status.code;
         let seconds = status
@@ -130,7 +132,7 @@ impl ApiError {
                 message: status.message,
                 retry_after,
             },
-            // Neither credentials that have run out nor a request that took too long say anything about what was asked.
+            // Neither expired credentials nor a request timeout say anything about the call itself.
             401 | 408 => Self::Unclear(format!("{} ({code})", status.message)),
             400..500 => Self::Refused(Box::new(status)),
             _ => Self::Unclear(format!("{} ({code})", status.message)),

@@ -1,11 +1,12 @@
-//! What a plan may cause at most.
+//! Limits on what a plan may cause.
 //!
-//! The planner decides, but it isn't trusted blindly: whoever has taken it over can do no more than a rollout of the very
-//! `DaemonSet`s that it plans for. Each action is judged here when it is about to be started, by the caches and by nothing that the
-//! plan says of itself. These are limits and no rules: what should be done within them is the planner's alone to decide, and
-//! no honest plan meets one, but for a plan that something has overtaken.
+//! The planner decides, but the executor doesn't trust it blindly: an attacker who has taken the planner over can do
+//! no more than a rollout of the very `DaemonSet`s that it plans for. The executor judges each action here just
+//! before it starts the action. The verdict rests on the caches alone, and on nothing that the plan says about
+//! itself. These are limits, not rules: within them, the planner alone decides what to do. An honest plan exceeds
+//! none of them, unless something has overtaken it.
 //!
-//! Whatever else is to restrict what plans may cause belongs here, so that there is one place to read.
+//! Any further restriction on what plans may cause belongs here, so that there is one place to read.
 
 use std::{
     collections::{HashMap, HashSet},
@@ -24,57 +25,58 @@ use crate::{
     objects::DaemonSet,
 };
 
-/// How many actions may be asked for beyond those that a cluster can have a use for: a plan may have been overtaken.
+/// Number of outstanding actions allowed beyond those that the cluster can have a use for, because something may have
+/// overtaken a plan.
 const SPARE_ACTIONS: usize = 1_000;
-/// How many outcomes may wait for a planner that doesn't read.
+/// Maximum number of outcomes that may wait for a planner that doesn't read.
 const MAX_UNREAD_OUTCOMES: usize = 1_000_000;
-/// The longest name, uid or hash in an action, in bytes.
+/// Maximum length of a name, uid or hash in an action, in bytes.
 const MAX_TEXT: usize = 253;
-/// How many tolerations a plan may add.
+/// Maximum number of tolerations that a plan may add.
 const MAX_TOLERATIONS: usize = 16;
-/// How many problems of a plan are kept.
+/// Maximum number of a plan's problems that are kept.
 const MAX_PROBLEMS: usize = 16;
-/// The longest reason of a condition, in bytes.
+/// Maximum length of a condition's reason, in bytes.
 const MAX_REASON: usize = 1_024;
-/// The longest message of a condition, in bytes.
+/// Maximum length of a condition's message, in bytes.
 const MAX_MESSAGE: usize = 32_768;
-/// The conditions that are the planner's to say.
+/// Condition types that the planner may set.
 const CONDITIONS: [&str; 2] = ["Available", "Progressing"];
-/// What the taints of node conditions begin with.
+/// Prefix of the taints of node conditions.
 const CONDITION_TAINTS: &str = "node.kubernetes.io/";
-/// How long a `DaemonSet`'s violations are only counted after one was logged.
+/// Minimum time between two logged violations of one `DaemonSet`. Violations in between are only counted.
 const LOG_INTERVAL: Duration = Duration::from_mins(1);
 
-/// What a plan asks for that no plan may ask for.
+/// A limit that a plan exceeds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum Violation {
-    /// The deletion of a pod that isn't the `DaemonSet`'s, or that has another name.
+    /// The deletion of a pod that doesn't belong to the `DaemonSet`, or that has another name.
     #[error("it asks for the deletion of a pod that isn't the DaemonSet's")]
     ForeignPod,
     /// More pods on a node than the `DaemonSet` may have there.
     #[error("it asks for more pods on a node than the DaemonSet may have there")]
     TooManyPods,
-    /// A condition that isn't the planner's to say, or that can't be one.
+    /// A condition that the planner may not set, or that isn't a valid condition.
     #[error("it has a condition that isn't the planner's to set")]
     Condition,
     /// A toleration that no taint of a node condition needs.
     #[error("it adds a toleration that no taint of a node condition needs")]
     Toleration,
-    /// More than any plan could hold, or two actions by one id.
+    /// A plan larger than any plan has to be, or two actions with the same id.
     #[error(
         "it asks for more actions than the cluster has a use for, for two by one id, or in texts that are too long"
     )]
     Bounds,
 }
 
-/// What becomes of an action.
+/// The verdict on an action.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Verdict {
-    /// It may be carried out.
+    /// The action may be carried out.
     Allowed,
-    /// Something has overtaken it.
+    /// Something has overtaken the action, so it is no longer needed.
     Needless,
-    /// It must not be carried out, and no planner in its right mind asks for it.
+    /// The action must not be carried out. No sane planner asks for it.
     Violation(Violation),
 }
 
@@ -84,7 +86,7 @@ pub fn deletion(cluster: &Cluster, owner: &Owner, action: &DeletePod) -> Verdict
         return Verdict::Needless;
     };
     if pod.owner() == Some(owner) {
-        // Names don't change.
+        // A pod's name never changes, so a mismatch is not due to an outdated plan.
         return if *pod.name == *action.pod {
             Verdict::Allowed
         } else {
@@ -97,7 +99,7 @@ pub fn deletion(cluster: &Cluster, owner: &Owner, action: &DeletePod) -> Verdict
     Verdict::Violation(Violation::ForeignPod)
 }
 
-/// The most live pods that a `DaemonSet` has on a node: one, and with surge its successor.
+/// Maximum number of live pods that a `DaemonSet` has on a node: one, and with surge its successor.
 fn most_pods(daemon_set: &DaemonSet) -> usize {
     let rolling = daemon_set.spec.update_strategy.rolling_update.as_ref();
     let surge = rolling.and_then(|rolling| rolling.max_surge.as_ref());
@@ -109,29 +111,30 @@ fn most_pods(daemon_set: &DaemonSet) -> usize {
     if is_zero { 1 } else { 2 }
 }
 
-/// What a `DaemonSet`'s plans have asked for and what isn't done yet, as far as the limits go by it.
+/// Outstanding work of one `DaemonSet`'s plans, as far as the limits depend on it.
 #[derive(Debug, Default)]
 pub struct Outstanding {
-    /// The actions that the planner waits for.
+    /// Ids of the actions whose end the planner waits for.
     ids: HashSet<u64>,
-    /// How many creations are in progress on each node.
+    /// Number of creations in progress on each node.
     creations: HashMap<String, usize>,
-    /// The nodes on which a pod has overtaken a creation. Its planner is told of that pod and doesn't ask again.
+    /// Nodes on which a pod has overtaken a creation. The planner learns of that pod and doesn't ask again.
     overtaken: HashSet<String>,
-    /// The most actions that the cluster has had a use for in this session.
+    /// Highest number of actions that the cluster has had a use for in this session.
     most: usize,
     logged: Option<Instant>,
     unlogged: u64,
 }
 
 impl Outstanding {
-    /// Takes in a plan's actions.
+    /// Adds a plan's actions.
     ///
     /// # Errors
-    /// They are more than the cluster can have a use for, their texts are longer than any name, or two have the same id.
+    /// The actions are more than the cluster can have a use for, a text is longer than any name, or two actions have
+    /// the same id.
     pub fn take(&mut self, cluster: &Cluster, entry: &Entry, plan: &Plan) -> Result<(), Violation> {
         let current = useful_actions(cluster) + cluster.pods().count(entry.owner());
-        // What waits was asked for when there may have been more nodes and pods.
+        // The outstanding actions may date from a time when there were more nodes and pods.
         self.most = self.most.max(current);
         if self.ids.len() + plan.actions.len() > self.most + SPARE_ACTIONS {
             return Err(Violation::Bounds);
@@ -143,12 +146,12 @@ impl Outstanding {
         are_new.then_some(()).ok_or(Violation::Bounds)
     }
 
-    /// The planner is told of an action's end.
+    /// Forgets an action when its outcome goes to the planner.
     pub fn ended(&mut self, id: u64) {
         self.ids.remove(&id);
     }
 
-    /// Judges a creation on a node. `daemon_set` is as the planner knows it.
+    /// Judges a creation on a node. `daemon_set` is the version that the planner knows.
     pub fn creation(
         &mut self,
         cluster: &Cluster,
@@ -163,19 +166,20 @@ impl Outstanding {
             self.overtaken.remove(node);
             return Verdict::Allowed;
         }
-        // A pod that the planner didn't know of, or a changed strategy. It hears of either before it hears of the action's end.
+        // Either the planner didn't know of a pod, or the strategy has changed. It hears of either before it hears of
+        // the action's end.
         if in_progress == 0 && self.overtaken.insert(node.to_owned()) {
             return Verdict::Needless;
         }
         Verdict::Violation(Violation::TooManyPods)
     }
 
-    /// A creation on a node begins.
+    /// Counts a creation that begins on a node.
     pub fn creation_begins(&mut self, node: &str) {
         *self.creations.entry(node.to_owned()).or_default() += 1;
     }
 
-    /// A creation on a node has ended, and its pod is in the caches, if there is one.
+    /// Counts down a creation that has ended on a node. Its pod, if there is one, is in the caches by now.
     pub fn creation_ended(&mut self, node: &str) {
         if let Some(count) = self.creations.get_mut(node) {
             *count = count.saturating_sub(1);
@@ -185,14 +189,14 @@ impl Outstanding {
         }
     }
 
-    /// The planner is gone. What is in progress goes on.
+    /// Forgets what the planner waits for, because the planner is gone. Creations in progress continue.
     pub fn forget_planner(&mut self) {
         self.ids.clear();
         self.overtaken.clear();
         self.most = 0;
     }
 
-    /// Notes a violation. Returns how many were passed over in the log, when this one is to be logged.
+    /// Records a violation. If this one has to be logged, returns how many have gone unlogged since the last one.
     pub fn note(&mut self, now: Instant) -> Option<u64> {
         let is_due = self
             .logged
@@ -215,16 +219,16 @@ fn is_short(action: &Action) -> bool {
     }
 }
 
-/// How many actions the nodes give reason for, of one `DaemonSet`: a deletion and a creation each.
+/// Number of actions that the nodes justify for one `DaemonSet`: a deletion and a creation each.
 fn useful_actions(cluster: &Cluster) -> usize {
     cluster.node_count().saturating_mul(2)
 }
 
-/// Whether a plan is no longer than any plan for any `DaemonSet` of the cluster, and no more outcomes wait to be read than for any
-/// planner. Holds for `DaemonSet`s that aren't there too.
+/// Checks that a plan is no longer than any plan for a `DaemonSet` of the cluster can be, and that the planner has
+/// not left more outcomes unread than any planner may. Works for unknown `DaemonSet`s, too.
 ///
 /// # Errors
-/// It is, or there are.
+/// The plan is too long, or too many outcomes are unread.
 pub fn unread(cluster: &Cluster, plan: &Plan, outcomes: usize) -> Result<(), Violation> {
     let most = useful_actions(cluster) + cluster.pods().total() + SPARE_ACTIONS;
     let is_named = [&plan.daemon_set, &plan.daemon_set_uid]
@@ -236,7 +240,7 @@ pub fn unread(cluster: &Cluster, plan: &Plan, outcomes: usize) -> Result<(), Vio
     Ok(())
 }
 
-/// Leaves of a plan's conditions only those that the planner may set. Returns how many go.
+/// Removes the conditions that the planner may not set from a plan's conditions. Returns how many it removed.
 pub fn conditions(conditions: &mut Vec<DaemonSetCondition>) -> usize {
     let before = conditions.len();
     let mut left = CONDITIONS.to_vec();
@@ -252,7 +256,7 @@ pub fn conditions(conditions: &mut Vec<DaemonSetCondition>) -> usize {
     before - conditions.len()
 }
 
-/// Whether it can be a condition's reason: `[A-Za-z]([A-Za-z0-9_,:]*[A-Za-z0-9_])?`.
+/// Whether the text is valid as a condition's reason: `[A-Za-z]([A-Za-z0-9_,:]*[A-Za-z0-9_])?`.
 fn is_reason(text: &str) -> bool {
     let bytes = text.as_bytes();
     let is_word = |byte: &u8| byte.is_ascii_alphanumeric() || *byte == b'_';
@@ -272,8 +276,8 @@ fn cut(text: &mut String, longest: usize) {
     text.truncate(end);
 }
 
-/// Leaves of the tolerations that a plan adds to pods only those that a taint of a node condition needs: others would spread pods
-/// over nodes that are kept for something else. Returns how many go.
+/// Keeps only those of a plan's added tolerations that a taint of a node condition needs. Others would spread pods
+/// over nodes that are reserved for something else. Returns how many it removed.
 pub fn tolerations(added: &mut Vec<Toleration>) -> usize {
     let before = added.len();
     added.retain(|toleration| {
@@ -287,13 +291,13 @@ pub fn tolerations(added: &mut Vec<Toleration>) -> usize {
     before - added.len()
 }
 
-/// Leaves of a plan's problems as many, and of each as much, as can be said in events.
+/// Cuts a plan's problems to the number and length that events can carry.
 pub fn problems(problems: &mut Vec<Problem>) {
     problems.truncate(MAX_PROBLEMS);
     problems.iter_mut().for_each(problem);
 }
 
-/// Leaves of a problem as much as can be said in an event.
+/// Cuts a problem's texts to the length that an event can carry.
 pub fn problem(problem: &mut Problem) {
     for text in [&mut problem.object, &mut problem.field, &mut problem.message] {
         *text = shortened(std::mem::take(text));

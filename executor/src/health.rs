@@ -1,4 +1,4 @@
-//! Whether the executor is alive and ready.
+//! Liveness and readiness of the executor.
 
 use std::time::Duration;
 
@@ -7,12 +7,12 @@ use tokio::{sync::watch, time::Instant};
 
 /// How long the executor stays ready without a planner.
 const PLANNER_GRACE: Duration = Duration::from_secs(10);
-/// How often the loop shows that it runs.
+/// Interval at which the loop shows that it runs.
 pub const HEARTBEAT: Duration = Duration::from_secs(5);
-/// How long the loop may not show it.
+/// How long the loop may go without showing that it runs.
 const HEARTBEAT_GRACE: Duration = Duration::from_mins(1);
 
-/// What the admin port says of the executor.
+/// The executor's health, as the admin port reports it.
 #[derive(Debug)]
 pub struct Health {
     state: Mutex<State>,
@@ -23,14 +23,14 @@ pub struct Health {
 struct State {
     planner: Planner,
     session: Session,
-    /// When the loop has last shown that it runs; `None` until it begins, for which the API server has to be there. A program that was
-    /// started again would have to wait for it just as long.
+    /// When the loop last showed that it runs. `None` until it begins, which requires that the API server is there. A
+    /// restarted program would have to wait for the API server just as long.
     heartbeat: Option<Instant>,
 }
 
 #[derive(Debug, Clone, Copy)]
 enum Planner {
-    /// There is nothing to be told: another executor leads, or none yet.
+    /// No planner is needed: another executor leads, or none does yet.
     NotOurs,
     NeverSynced,
     Synced,
@@ -40,11 +40,11 @@ enum Planner {
 /// The session with the planner, as far as it explains why there is no planner.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Session {
-    /// None is open.
+    /// No session is open.
     Closed,
-    /// One is open, and the planner has not accepted the full sync yet.
+    /// A session is open, and the planner has not accepted the full sync yet.
     Syncing,
-    /// The last one has ended before the planner accepted the full sync.
+    /// The last session ended before the planner accepted the full sync.
     Refused,
 }
 
@@ -63,12 +63,12 @@ impl Default for Health {
 }
 
 impl Health {
-    /// The loop runs.
+    /// Records that the loop runs.
     pub fn beat(&self) {
         self.state.lock().heartbeat = Some(Instant::now());
     }
 
-    /// Every watch has listed everything.
+    /// Records that every watch has listed everything.
     pub fn watches_synced(&self) {
         self.listed
             .send_if_modified(|listed| !std::mem::replace(listed, true));
@@ -81,14 +81,14 @@ impl Health {
 
     /// Waits until every watch has listed everything.
     pub async fn listed(&self) {
-        // The sender lives as long as this.
+        // This can't fail: the sender lives as long as `self`.
         let _ = self.listed.subscribe().wait_for(|listed| *listed).await;
     }
 
-    /// This executor leads from now on, and has to have a planner.
+    /// This executor leads from now on, and needs a planner.
     pub fn leads(&self) {
         let mut state = self.state.lock();
-        // One that took over from another is not unready for the moment that it takes to find the planner.
+        // An executor that takes over from another one stays ready for the moment that it takes to find the planner.
         state.planner = match state.planner {
             Planner::NotOurs if self.is_listed() => Planner::LostAt(Instant::now()),
             Planner::NotOurs | Planner::NeverSynced => Planner::NeverSynced,
@@ -96,7 +96,7 @@ impl Health {
         };
     }
 
-    /// This executor doesn't lead any more, and needs no planner.
+    /// This executor no longer leads, and needs no planner.
     pub fn stands_by(&self) {
         let mut state = self.state.lock();
         (state.planner, state.session) = (Planner::NotOurs, Session::Closed);
@@ -105,7 +105,8 @@ impl Health {
     /// A session with a planner is open.
     pub fn planner_found(&self) {
         let mut state = self.state.lock();
-        // A planner that refuses every sync is found again and again.
+        // With a planner that refuses every sync, one session opens after another. The state stays `Refused`
+        // meanwhile.
         if state.session == Session::Closed {
             state.session = Session::Syncing;
         }
@@ -128,7 +129,7 @@ impl Health {
         }
     }
 
-    /// Why the executor isn't ready, if it isn't.
+    /// Returns why the executor isn't ready; `None` if it is.
     pub fn unready(&self) -> Option<&'static str> {
         let state = self.state.lock();
         if !self.is_listed() {
@@ -150,7 +151,7 @@ impl Health {
         }
     }
 
-    /// Whether the loop still runs, or has yet to begin.
+    /// Whether the loop still runs or has yet to begin.
     pub fn is_alive(&self) -> bool {
         let heartbeat = self.state.lock().heartbeat;
         heartbeat.is_none_or(|heartbeat| heartbeat.elapsed() < HEARTBEAT_GRACE)
@@ -160,6 +161,15 @@ impl Health {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// The health of a leader that has synced its watches and found a planner.
+    fn leading() -> Health {
+        let health = Health::default();
+        health.leads();
+        health.watches_synced();
+        health.planner_found();
+        health
+    }
 
     #[tokio::test(start_paused = true)]
     async fn the_executor_is_alive_while_it_waits_for_the_api_server_and_then_while_its_loop_runs() {
@@ -178,10 +188,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn the_executor_is_ready_only_once_the_planner_has_accepted_the_full_sync() {
-        let health = Health::default();
-        health.leads();
-        health.watches_synced();
-        health.planner_found();
+        let health = leading();
         let says = |words: &str| health.unready().is_some_and(|reason| reason.contains(words));
         assert!(
             says("has not accepted the full sync yet"),
@@ -194,10 +201,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_planner_that_keeps_refusing_the_sync_makes_the_executor_unready_after_the_grace() {
-        let health = Health::default();
-        health.leads();
-        health.watches_synced();
-        health.planner_found();
+        let health = leading();
         health.planner_synced();
         health.planner_lost();
         for _ in 0..10 {
@@ -223,10 +227,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_lost_planner_is_told_from_one_that_refuses_the_sync() {
-        let health = Health::default();
-        health.leads();
-        health.watches_synced();
-        health.planner_found();
+        let health = leading();
         health.planner_synced();
         health.planner_lost();
         tokio::time::advance(PLANNER_GRACE).await;

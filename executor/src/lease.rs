@@ -1,15 +1,17 @@
-//! Which of several executors leads: the one that holds a Lease.
+//! Leader election: of several executors, the one that holds a Lease leads.
 //!
-//! The rules are those of client-go's leader election, so that `kubectl get lease` and other tools read it as usual: the
-//! holder renews the Lease again and again, and another one takes it over when it has not seen it change for as long as
-//! the Lease says. Times in the Lease are for people; everybody goes by when they have seen it change themselves.
+//! The rules are those of client-go's leader election, so that `kubectl get lease` and other tools read the Lease as
+//! usual. The holder renews the Lease periodically. Another executor takes it over when it has not seen the Lease
+//! change for as long as the Lease says. Times in the Lease are for people; each executor goes by when it has seen
+//! the Lease change itself.
 //!
-//! Two things are different. A standby watches the Lease instead of asking for it now and then, so that it takes over
-//! when the time is up, not up to a period later. And the holder writes nothing that its [`Claim`] doesn't cover, which
-//! ends by itself: [`gate`]. Nor does anything that was written under it arrive later: [`connection`].
+//! Two things differ. First, a standby watches the Lease instead of polling it, so that it takes over when the time
+//! is up, not up to a period later. Second, the holder writes nothing that its [`Claim`] doesn't cover, and a claim
+//! expires by itself: see [`gate`]. Nothing that was written under a claim arrives after the claim has ended, either:
+//! see [`connection`].
 //!
-//! A term is named by the Lease's resourceVersion at its beginning. It rises with every term, and, unlike the
-//! number of transitions, still does when the Lease is deleted and made anew.
+//! A term is named by the Lease's resourceVersion at its beginning. That version rises with every term. Unlike the
+//! number of transitions, it still does so when the Lease is deleted and recreated.
 
 mod claim;
 pub mod connection;
@@ -40,29 +42,31 @@ pub use self::claim::{Claim, Moment};
 use self::record::{Seen, holder, shown};
 use crate::{failure::Cause, leadership::Leadership, names::is_name};
 
-/// How much longer than its period a standby may wait by chance, so that not all ask at once (client-go's factor is 1.2).
+/// Fraction of its period that a standby may wait longer, at random, so that not all ask at once (client-go's factor
+/// is 1.2).
 const JITTER: f64 = 0.2;
 
-/// Which Lease, and how fast.
+/// Which Lease to use, and the times of the election.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Settings {
     /// The Lease's name.
     pub name: String,
     /// Its namespace.
     pub namespace: String,
-    /// After how long without a sign of the holder another one takes over.
+    /// How long a standby has to see no sign of the holder before it takes over.
     pub duration: Duration,
-    /// For how long the holder acts without having renewed it.
+    /// How long the holder acts without having renewed the Lease.
     pub renew_deadline: Duration,
-    /// How often it is renewed.
+    /// How often the holder renews the Lease.
     pub retry_period: Duration,
 }
 
 impl Settings {
-    /// Checks that the times go together: the holder stops before another one begins, and has several tries until then.
+    /// Checks that the times fit together: the holder stops before another executor begins, and can try several times
+    /// until then.
     ///
     /// # Errors
-    /// Names the flags.
+    /// A setting is invalid. The error names the flags.
     pub fn check(&self) -> anyhow::Result<()> {
         ensure!(
             self.duration > self.renew_deadline,
@@ -86,22 +90,23 @@ impl Settings {
         Ok(())
     }
 
-    /// For how long nobody acts when the holder has stopped to.
+    /// How long nobody acts after the holder has stopped.
     pub fn margin(&self) -> Duration {
         self.duration.saturating_sub(self.renew_deadline)
     }
 }
 
-/// One executor's part in the election.
+/// One executor's participation in the election.
 pub struct Election {
     leases: Api<Lease>,
     settings: Settings,
     identity: String,
-    /// What stands in the Lease: no two processes have the same, or one that comes back would take itself for its predecessor.
+    /// The holder as the Lease names it. It is unique to this process. Otherwise a restarted process would take
+    /// itself for its predecessor.
     holder: String,
     claim: Claim,
     leads: watch::Sender<Leadership>,
-    /// What last went wrong, so as to say it once.
+    /// The last problem, so that it is logged as a warning only once.
     trouble: Option<String>,
 }
 
@@ -112,7 +117,7 @@ struct Held {
 }
 
 impl Election {
-    /// A part in the election by this name; `claim` and `leads` follow what becomes of it.
+    /// Creates a participant with this name. `claim` and `leads` follow the outcome.
     pub fn new(
         client: Client,
         settings: Settings,
@@ -131,7 +136,8 @@ impl Election {
         }
     }
 
-    /// Takes part until `stop` is cancelled, and then lets go of the Lease, so that another one can have it at once.
+    /// Takes part until `stop` is cancelled. Then it releases the Lease, so that another executor can take it at
+    /// once.
     pub async fn run(mut self, stop: CancellationToken) {
         loop {
             let held = tokio::select! {
@@ -149,7 +155,7 @@ impl Election {
         }
     }
 
-    /// Waits until the Lease can be had, and takes it.
+    /// Waits until the Lease is free, and takes it.
     async fn win(&mut self) -> Held {
         let mut seen = Seen::default();
         let mut changes = pin!(self.changes());
@@ -157,12 +163,12 @@ impl Election {
         loop {
             let free = seen.free_at(&self.holder);
             tokio::select! {
-                // What has been seen counts before what is due.
+                // Changes that have been seen are processed before anything that is due.
                 biased;
                 change = changes.next() => match change {
                     Some(Ok(lease)) => self.look(&mut seen, lease),
                     Some(Err(error)) => self.complain_of_watch(&error),
-                    // The stream has no end; another one would begin where it began.
+                    // The stream never ends. If it did, a new one would start where this one started.
                     None => changes.set(self.changes()),
                 },
                 () = at(free.map(|free| free.max(next_try))) => {
@@ -181,13 +187,13 @@ impl Election {
         }
     }
 
-    /// The Lease as it is, and then again with every change.
+    /// Yields the Lease as it is, and again with every change.
     fn changes(&self) -> impl Stream<Item = watcher::Result<Option<Lease>>> + Send + use<> {
         let waits = watcher::DefaultBackoff::default();
         watch_object(self.leases.clone(), &self.settings.name).backoff(waits)
     }
 
-    /// Notes what the Lease is now.
+    /// Records what the Lease is now.
     fn look(&mut self, seen: &mut Seen, lease: Option<Lease>) {
         let leader = lease.as_ref().map_or("", |lease| shown(holder(lease)));
         self.leads.send_if_modified(|now| {
@@ -201,7 +207,7 @@ impl Election {
         seen.look(lease);
     }
 
-    /// Tries to take the Lease as it was seen. If it has changed since, the server refuses.
+    /// Tries to take the Lease as it was last seen. If it has changed since, the server refuses.
     async fn take(&self, seen: &Seen) -> Result<Held, kube::Error> {
         let since = Moment::now();
         let lease = match seen.lease() {
@@ -217,7 +223,7 @@ impl Election {
         Ok(Held { lease, since })
     }
 
-    /// Renews the Lease until it is lost, and says why it was. `lease` is the Lease as it was last written.
+    /// Renews the Lease until it is lost, and returns why it was lost. `lease` is the Lease as it was last written.
     async fn hold(&mut self, held: Held, lease: &mut Lease) -> String {
         self.claim.hold(held.since, self.settings.renew_deadline);
         let term = record::term(&held.lease);
@@ -235,7 +241,7 @@ impl Election {
             let next_try = Instant::now() + self.settings.retry_period;
             sleep_until(next_try.min(deadline)).await;
             let now = Moment::now();
-            // Who was frozen until now doesn't even try.
+            // An executor that was frozen until now doesn't even try.
             if !self.claim.is_current() || now.monotonic >= deadline {
                 return format!(
                     "the Lease could not be renewed within {} s",
@@ -256,7 +262,7 @@ impl Election {
         }
     }
 
-    /// Changes the Lease that this executor holds; again at once where somebody has changed something else in it.
+    /// Changes the Lease that this executor holds. Retries at once when somebody else has changed something in it.
     async fn change(&self, lease: &mut Lease, change: fn(&Lease) -> Lease) -> Result<(), Lost> {
         loop {
             match self.put(&change(lease)).await {
@@ -277,7 +283,7 @@ impl Election {
         }
     }
 
-    /// Lets go of the Lease.
+    /// Releases the Lease.
     async fn release(&self, mut lease: Lease) {
         self.claim.give_up();
         self.leads.send_replace(Leadership::default());
@@ -308,13 +314,13 @@ impl Election {
     }
 
     fn complain(&mut self, what: &'static str, error: &kube::Error) {
-        // Somebody else was faster.
+        // On a conflict, somebody else was merely faster.
         if !is_conflict(error) {
             self.say(what, Cause(error).to_string());
         }
     }
 
-    /// Says what goes wrong, once for as long as it does.
+    /// Logs a problem as a warning once, and at debug while it persists.
     fn say(&mut self, what: &'static str, error: String) {
         let Settings { name, namespace, .. } = &self.settings;
         if self.trouble.as_ref() == Some(&error) {
@@ -336,19 +342,19 @@ impl std::fmt::Debug for Election {
     }
 }
 
-/// Why a Lease was not renewed.
+/// Why a Lease could not be renewed.
 enum Lost {
     To(String),
     Gone,
     Unclear(kube::Error),
 }
 
-/// Whether somebody else has changed or made the Lease meanwhile.
+/// Whether somebody else has changed or created the Lease in the meantime.
 fn is_conflict(error: &kube::Error) -> bool {
     matches!(error, kube::Error::Api(status) if status.code == 409)
 }
 
-/// At this time; never, if there is none.
+/// Waits until this time; forever, if there is none.
 async fn at(time: Option<Instant>) {
     match time {
         Some(time) => sleep_until(time).await,

@@ -1,20 +1,24 @@
 //! Everynode's executor: watches a cluster, tells the planner what it sees, and carries out the planner's plans.
 //!
-//! It decides nothing about placement, rollouts or counters: it turns objects into facts and actions into API calls.
-//! What it owns is how a pod is made from a template, the history of templates, and which pods belong to whom.
+//! It decides nothing about placement, rollouts or counters: it turns objects into facts, and actions into API calls.
+//! It owns three things: how a pod is made from a template, the history of templates, and which pods belong to whom.
 //!
-//! Data flows in a circle: watches → [`cluster`] (what is known) → [`outbox`] (facts that changed) → the planner, by
-//! [`session`] → plans → [`apply`] (what may be done now) → [`api`] → the cluster, whose answers go into [`cluster`] at once.
+//! Data flows in a circle: watches → [`cluster`] (what is known) → [`outbox`] (facts that changed) → the planner,
+//! through [`session`] → plans → [`apply`] (what may be done now) → [`api`] → the cluster. The answers go into
+//! [`cluster`] at once.
 //!
 //! In reading order:
-//! - [`controller`]: the loop that all of it runs in.
-//! - [`objects`], [`watch`], [`cluster`]: what is read, seen and known.
-//! - [`outbox`], [`session`]: facts out, plans in; [`link`]: the way to planners.
-//! - [`guard`]: what a plan may cause at most; [`apply`], [`action`]: plans into API calls.
-//! - [`pod`], [`template`], [`history`], [`adopt`], [`upkeep`], [`status`], [`conditions`], [`events`]: one concern each.
-//! - [`view`], [`service`]: what is said to those who ask, and the gRPC service that says it; [`leadership`]: who else to ask; [`lease`]: how it is decided. It asks the
-//!   loop by [`controller::questions`].
-//! - [`api`], [`names`], [`failure`], [`client`]: the calls to the API server, why they fail, and the connections that they go by; [`backoff`]: when they are repeated.
+//! - [`controller`]: the loop that everything runs in.
+//! - [`objects`], [`watch`], [`cluster`]: reading objects, watching them, caching them.
+//! - [`outbox`], [`session`]: facts out, plans in; [`link`]: the connection to planners.
+//! - [`guard`]: limits on what a plan may cause; [`apply`], [`action`]: plans into API calls.
+//! - [`pod`], [`template`], [`history`], [`adopt`], [`upkeep`], [`status`], [`conditions`], [`events`]: one concern
+//!   each.
+//! - [`view`], [`service`]: answers about what is known, and the gRPC service that gives them. The service asks the
+//!   loop through [`controller::questions`]. [`leadership`]: which other executor to ask; [`lease`]: how the leader
+//!   is elected.
+//! - [`api`], [`names`], [`failure`], [`client`]: calls to the API server, why they fail, and the connections that
+//!   they use; [`backoff`]: when they are repeated.
 //! - [`args`], [`run`], [`admin`], [`health`], [`metrics`]: the program.
 //! - [`plugin`]: another program, the kubectl plugin that asks executors.
 

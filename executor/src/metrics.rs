@@ -1,4 +1,4 @@
-//! What the executor counts, for Prometheus.
+//! Prometheus metrics of the executor.
 
 mod daemon_sets;
 mod labels;
@@ -69,7 +69,7 @@ impl Default for Metrics {
 }
 
 impl Metrics {
-    /// Everything at zero; with gauges for each `DaemonSet`, or without.
+    /// Creates all metrics at zero, with or without gauges for each `DaemonSet`.
     pub fn new(per_daemon_set: bool) -> Self {
         // From a millisecond to a minute.
         let latency = || Histogram::new(exponential_buckets(0.001, 2.0, 17));
@@ -108,7 +108,7 @@ impl Metrics {
         metrics
     }
 
-    /// Makes the series of closed sets: one that is there from the start shows its first increase.
+    /// Creates the series of closed label sets. A series that exists from the start shows its first increase.
     fn begin(&self) {
         for action in ActionKind::ALL {
             for outcome in Outcome::ALL {
@@ -234,85 +234,85 @@ impl Metrics {
         }
     }
 
-    /// Another controller was seen at work.
+    /// Counts work of another controller.
     pub fn rival(&self, work: RivalWork) {
         self.rivals.get_or_create(&RivalLabel { work }).inc();
     }
 
-    /// A plan has asked for what no plan may ask for.
+    /// Counts a plan that asks for what no plan may ask for.
     pub fn plan_violation(&self, kind: PlanViolation) {
         self.plan_violations.get_or_create(&ViolationLabel { kind }).inc();
     }
 
-    /// Somebody has asked the live view.
+    /// Counts a call to the live view.
     pub fn view_call(&self, method: Method) {
         self.view_calls.get_or_create(&MethodLabel { method }).inc();
     }
 
-    /// The API server was to be asked about a caller of the live view.
+    /// Counts a question about a caller of the live view, by how it was handled.
     pub fn caller_review(&self, review: Review, outcome: ReviewOutcome) {
         self.caller_reviews
             .get_or_create(&ReviewLabels { review, outcome })
             .inc();
     }
 
-    /// An action has ended.
+    /// Counts an action that has ended.
     pub fn action(&self, action: ActionKind, outcome: Outcome) {
         self.actions
             .get_or_create(&ActionLabels { action, outcome })
             .inc();
     }
 
-    /// A plan has come that asks for so many actions.
+    /// Counts a plan and the actions that it asks for.
     pub fn plan(&self, actions: usize) {
         self.plans.inc();
         self.actions_planned
             .inc_by(u64::try_from(actions).unwrap_or(u64::MAX));
     }
 
-    /// So long after an event was read, a plan has come that follows from it.
+    /// Records the time from reading an event until a plan arrives that follows from it.
     pub fn event_to_plan(&self, took: Duration) {
         self.event_to_plan.observe(took.as_secs_f64());
     }
 
-    /// So long after an event was read, the API server has answered to an action that follows from it.
+    /// Records the time from reading an event until the API server answers an action that follows from it.
     pub fn event_to_action(&self, took: Duration) {
         self.event_to_action.observe(took.as_secs_f64());
     }
 
-    /// Facts have been sent.
+    /// Counts facts that have been sent.
     pub fn facts(&self, count: usize) {
         self.facts.inc_by(u64::try_from(count).unwrap_or(u64::MAX));
     }
 
-    /// Whether this executor leads from now on.
+    /// Sets whether this executor leads.
     pub fn leading(&self, leads: bool) {
         self.leader.set(i64::from(leads));
     }
 
-    /// A planner session is open.
+    /// Counts a planner session that has opened.
     pub fn planner_found(&self) {
         self.planner_connected.set(1);
         self.planner_sessions.inc();
     }
 
-    /// The planner session has ended.
+    /// Counts a planner session that has ended.
     pub fn planner_lost(&self) {
         self.planner_connected.set(0);
         self.planner_losses.inc();
     }
 
-    /// The planner has accepted a full sync.
+    /// Counts a full sync that the planner has accepted.
     pub fn full_sync(&self) {
         self.full_syncs.inc();
     }
 
-    /// A status has been written.
+    /// Counts a status write.
     pub fn status_write(&self) {
         self.status_writes.inc();
     }
 
-    /// A watch begins, for the first time or again.
+    /// Counts the start of a watch, for the first time or again.
     pub fn watch_begins(&self, kind: &'static str) {
         let label = KindLabel { kind };
         self.watches.get_or_create(&label).inc();
@@ -321,53 +321,53 @@ impl Metrics {
         }
     }
 
-    /// A watch was interrupted.
+    /// Counts an interruption of a watch.
     pub fn watch_error(&self, kind: &'static str) {
         self.watch_errors.get_or_create(&KindLabel { kind }).inc();
     }
 
-    /// All objects of a kind have been listed.
+    /// Counts a complete list of the objects of a kind.
     pub fn list(&self, kind: &'static str) {
         self.lists.get_or_create(&KindLabel { kind }).inc();
     }
 
-    /// An event was not written.
+    /// Counts an event that was not written.
     pub fn event_dropped(&self) {
         self.events_dropped.inc();
     }
 
-    /// How the certificates fare.
+    /// Sets the condition of the certificates.
     pub fn certificates(&self, condition: Condition) {
         self.certificates.set(condition);
     }
 
-    /// How much waits now.
+    /// Sets the current queue lengths.
     pub fn waiting(&self, now: &Waiting) {
         self.queues.set(now);
     }
 
-    /// What a `DaemonSet`, given by namespace and name, counts now, and whether a rollout is in progress.
+    /// Sets a `DaemonSet`'s current counters, and whether a rollout is in progress. `key` is its namespace and name.
     pub fn daemon_set(&self, key: (&str, &str), status: &DaemonSetStatus, rolls_out: bool) {
         if let Some(daemon_sets) = &self.daemon_sets {
             daemon_sets.set(key, status, rolls_out);
         }
     }
 
-    /// A `DaemonSet` is gone.
+    /// Removes the series of a `DaemonSet` that is gone.
     pub fn forget_daemon_set(&self, key: (&str, &str)) {
         if let Some(daemon_sets) = &self.daemon_sets {
             daemon_sets.forget(key);
         }
     }
 
-    /// Nothing is counted any more: another executor does.
+    /// Removes the series of all `DaemonSet`s, because another executor counts them now.
     pub fn forget_daemon_sets(&self) {
         if let Some(daemon_sets) = &self.daemon_sets {
             daemon_sets.forget_all();
         }
     }
 
-    /// Everything in Prometheus' text format.
+    /// Renders all metrics in Prometheus' text format.
     pub fn encode(&self) -> String {
         program::metrics::page(&self.registry)
     }

@@ -1,11 +1,11 @@
-//! Names of Kubernetes objects, as requests and URLs may hold them.
+//! Names of Kubernetes objects, as requests and URLs may contain them.
 
-/// The longest name that Kubernetes takes.
+/// The longest name that Kubernetes accepts, in bytes.
 const LONGEST_NAME: usize = 253;
-/// How much of a bad name an error shows.
+/// Number of characters of an invalid name that an error shows.
 const SHOWN: usize = 64;
 
-/// Whether something can be a name: a DNS subdomain.
+/// Whether the text is a valid name: a DNS subdomain.
 pub fn is_name(text: &str) -> bool {
     let is_alphanumeric = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit();
     let is_part = |part: &str| {
@@ -24,14 +24,14 @@ pub fn is_name(text: &str) -> bool {
 )]
 pub struct InvalidName {
     field: &'static str,
-    /// Its beginning.
+    /// The beginning of the name.
     name: String,
 }
 
-/// A name as an element of a URL's path. Anything but a name could end the path, leave it, or add a query to it.
+/// Returns a name as an element of a URL's path. Any other text could end the path, leave it, or add a query to it.
 ///
 /// # Errors
-/// It is no name; `field` says what it was to be.
+/// The text isn't a valid name. `field` tells the error which name it was meant to be.
 pub fn path_element<'n>(field: &'static str, name: &'n str) -> Result<&'n str, InvalidName> {
     if is_name(name) {
         return Ok(name);

@@ -1,10 +1,10 @@
-//! What the planner has yet to be told.
+//! Facts that the planner has yet to be sent.
 //!
-//! Only the names of what changed are kept; the facts are read from the caches when there is room to send them. So a
-//! slow planner costs no memory, and of many changes to one object it hears the last.
+//! The outbox keeps only the names of what has changed. It reads the facts from the caches when there is room to send
+//! them. So a slow planner costs no memory, and of many changes to one object it hears only the last.
 //!
-//! Requests are cut by the number of facts and by their bytes. An object that is too large for any request is left out,
-//! and the others are told all the same: one tenant's object must not keep the planner from everybody else's.
+//! Requests are limited by their number of facts and by their bytes. An object that is too large for any request is
+//! left out, and all others are still sent: one tenant's object must not cut the planner off from everybody else's.
 
 mod size;
 
@@ -30,7 +30,7 @@ pub struct Outbox {
     sync: Sync,
     time_has_passed: bool,
     sequence: u64,
-    /// The objects that are too large to be told.
+    /// Objects that are too large to be sent.
     too_large: HashSet<Object>,
 }
 
@@ -45,12 +45,12 @@ pub enum Object {
     DaemonSet(Text),
 }
 
-/// What comes next.
+/// The next request, and the objects left out of it.
 #[derive(Debug, Default)]
 pub struct Next {
-    /// The next request; `None` when there is nothing to say.
+    /// The next request; `None` when there is nothing to send.
     pub request: Option<SessionRequest>,
-    /// The objects that are left out of it, because no request has room for them.
+    /// Objects that are left out of it because they fit into no request.
     pub too_large: Vec<TooLarge>,
 }
 
@@ -62,19 +62,19 @@ enum Sync {
     Said,
 }
 
-/// A `DaemonSet` as the outbox finds it.
+/// The state in which the outbox finds a `DaemonSet`.
 #[derive(Debug)]
 pub enum Announcement {
-    /// It can be told.
+    /// It can be sent.
     Facts(Box<DaemonSetFacts>),
-    /// Something is still to be put in order; what the planner was told before stays true until then.
+    /// Something still has to be put in order. Until then, what the planner was told before stays true.
     NotYet,
     /// It is gone, or being deleted.
     Gone,
 }
 
 impl Outbox {
-    /// A stream has begun, whose first request had this sequence: everything is to be told again.
+    /// Starts over for a new session whose first request had this sequence: everything has to be sent again.
     pub fn restart(&mut self, sequence: u64) {
         *self = Self {
             sequence,
@@ -83,19 +83,19 @@ impl Outbox {
         };
     }
 
-    /// Things have changed.
+    /// Queues what has changed.
     pub fn add(&mut self, touched: &mut Touched) {
         self.nodes.append(&mut touched.nodes);
         self.pods.append(&mut touched.pods);
         self.daemon_sets.append(&mut touched.daemon_sets);
     }
 
-    /// A `DaemonSet` can be told, or told anew.
+    /// Queues a `DaemonSet` that can be sent, for the first time or again.
     pub fn add_daemon_set(&mut self, uid: Text) {
         self.daemon_sets.insert(uid);
     }
 
-    /// An action has ended.
+    /// Queues the end of an action.
     pub fn add_done(&mut self, action_id: u64, outcome: ActionOutcome) {
         self.done.push(ActionDone {
             action_id,
@@ -103,17 +103,18 @@ impl Outbox {
         });
     }
 
-    /// The planner asked to be told when this much time would have passed.
+    /// Makes a request with the time due, even without facts. The planner asked to be told when this much time has
+    /// passed.
     pub fn add_time(&mut self) {
         self.time_has_passed = true;
     }
 
-    /// How many ends of actions the planner has yet to read.
+    /// Number of ends of actions that the planner has yet to read.
     pub fn outcomes(&self) -> usize {
         self.done.len()
     }
 
-    /// How many facts are due.
+    /// Number of facts that are due.
     pub fn len(&self) -> usize {
         self.nodes.len() + self.pods.len() + self.daemon_sets.len() + self.done.len()
     }
@@ -128,12 +129,12 @@ impl Outbox {
         self.sync == Sync::Said
     }
 
-    /// Whether there is something to say.
+    /// Whether there is something to send.
     pub fn is_due(&self, may_complete: bool) -> bool {
         !self.is_empty() || self.time_has_passed || (self.sync == Sync::Due && may_complete)
     }
 
-    /// How many of the objects that are there are too large to be told: nodes, pods and `DaemonSet`s.
+    /// Number of existing objects that are too large to be sent: nodes, pods and `DaemonSet`s.
     pub fn count_too_large(&self) -> [usize; 3] {
         let mut counts = [0; 3];
         let [nodes, pods, daemon_sets] = &mut counts;
@@ -147,11 +148,11 @@ impl Outbox {
         counts
     }
 
-    /// The next request within these limits. A full sync is complete only when `may_complete`.
+    /// Builds the next request within these limits. A full sync completes only when `may_complete`.
     ///
-    /// Pods go before `DaemonSet`s, so that the planner never decides on a `DaemonSet` while it is missing pods of it,
-    /// and the ends of actions go last, when what they changed has been told. Of a pod that no known `DaemonSet` controls the planner
-    /// hears only if it knows the pod: that it is gone.
+    /// Pods go before `DaemonSet`s, so that the planner never decides on a `DaemonSet` while it is missing some of
+    /// its pods. The ends of actions go last, after what the actions changed. For a pod that no known `DaemonSet`
+    /// controls, the planner hears only that the pod is gone, and only if it knows the pod.
     pub fn next_request(
         &mut self,
         cluster: &mut Cluster,

@@ -1,14 +1,14 @@
-//! The kubectl plugin: `kubectl everynode` asks a cluster's executor what DaemonSets are up to.
+//! The kubectl plugin: `kubectl everynode` asks a cluster's executor about its DaemonSets.
 //!
-//! It needs no access to the cluster of its own: kubectl, which knows the user's configuration and login, forwards a port to
-//! an executor's pod, and the questions go there.
+//! The plugin needs no access to the cluster of its own. kubectl, which knows the user's configuration and login,
+//! forwards a port to an executor's pod, and the questions go through that port.
 //!
-//! - [`args`]: the flags; [`names`]: what `ds/agent` and `node/worker-1` mean.
+//! - [`args`]: the flags; [`names`]: the meaning of `ds/agent` and `node/worker-1`.
 //! - [`kubectl`]: kubectl as a child process; [`forward`]: its port-forward.
-//! - [`connection`]: the way to an executor, and to the one that leads.
+//! - [`connection`]: the connection to an executor, and to the leader.
 //! - [`ask`]: one question, one answer; [`watch`]: events as they happen.
-//! - [`complete`]: what may come next on the command line.
-//! - [`error`]: why there is no answer, and the exit codes for that.
+//! - [`complete`]: completion of the command line.
+//! - [`error`]: why there is no answer, and the exit codes for each reason.
 
 #![expect(clippy::doc_markdown, reason = "DaemonSets are the users' word here")]
 
@@ -37,7 +37,7 @@ use self::{
     error::Error,
 };
 
-/// How a shell says that a program was ended by a signal.
+/// Shells add this to the signal's number in the exit code of a program that a signal ended.
 const SIGNALLED: u8 = 128;
 
 /// Runs the program and returns its exit code.
@@ -53,7 +53,7 @@ pub fn main() -> u8 {
         Ok(runtime) => runtime,
         Err(error) => return finish(Err(error.into())),
     };
-    // What was begun is dropped with the runtime, the port-forward too, however this ends.
+    // However this ends, dropping the runtime drops everything that was begun, including the port-forward.
     finish(runtime.block_on(async {
         tokio::select! {
             code = run(cli) => code,
@@ -112,7 +112,7 @@ fn finish(answer: Result<u8, Error>) -> u8 {
     })
 }
 
-/// The answer alone goes to standard output.
+/// Prints an answer. Only answers go to standard output.
 fn say(text: &str) {
     program::say("kubectl everynode", text);
 }

@@ -1,4 +1,4 @@
-//! The stream to a planner: connect, open a session, pass messages on, and connect again when it ends.
+//! The stream to a planner: connects, opens a session, passes messages on, and connects again when the session ends.
 
 use std::{
     fmt,
@@ -20,31 +20,32 @@ use tracing::{info, warn};
 
 use crate::{backoff::Waits, outbox::RequestLimits};
 
-/// The version of the session's protocol.
+/// Version of the session's protocol.
 const PROTOCOL: u32 = 1;
-/// The sequence of the first request, which says hello.
+/// Sequence of the first request, which says hello.
 pub const HELLO_SEQUENCE: u64 = 1;
 
-/// The waits between tries to connect.
+/// Waits between attempts to connect: the first one, and the longest.
 const FIRST_WAIT: Duration = Duration::from_millis(50);
 const LONGEST_WAIT: Duration = Duration::from_secs(5);
-/// What planners call it that they answer a full sync with `SyncAccepted`.
+/// Capability of planners that answer a full sync with `SyncAccepted`.
 const SYNC_ACCEPTED: &str = "sync_accepted";
-/// What executors call it that they keep to the most bytes of a request that the planner tells.
+/// Capability of executors that obey the maximum request size that the planner tells, in bytes.
 const MAX_REQUEST_BYTES: &str = "max_request_bytes";
-/// How long connecting, and the planner's answer to hello, may take.
+/// Deadline for connecting, and for the planner's answer to hello.
 const OPEN_DEADLINE: Duration = Duration::from_secs(5);
-/// A planner that hangs is noticed by pings.
+/// Pings detect a planner that hangs.
 const PING_INTERVAL: Duration = Duration::from_secs(10);
 const PING_DEADLINE: Duration = Duration::from_secs(5);
-/// Requests that may wait for the transport; facts wait in the outbox, where they can still be overtaken by newer ones.
+/// Number of requests that may wait for the transport. Facts wait in the outbox, where newer ones can still overtake
+/// them.
 const REQUESTS_AHEAD: usize = 2;
-/// The largest message that the planner may send: a plan of a thousand actions has some 200 KiB.
+/// Maximum size of a message from the planner. A plan of a thousand actions has some 200 KiB.
 const MAX_MESSAGE_BYTES: usize = 16 * 1024 * 1024;
-/// A burst of plans should not wait for window updates.
+/// Flow-control window, large enough that a burst of plans doesn't wait for window updates.
 const WINDOW_BYTES: u32 = 4 * 1024 * 1024;
 
-/// Who opens sessions.
+/// The cluster and the executor that open sessions.
 #[derive(Debug, Clone)]
 pub struct Identity {
     /// The uid of the cluster's kube-system namespace.
@@ -55,22 +56,22 @@ pub struct Identity {
     pub epoch: u64,
 }
 
-/// What a session brings.
+/// An event of a session.
 #[derive(Debug)]
 pub enum Event {
     /// A session is open; the planner knows nothing yet.
     Opened {
-        /// Where requests go, from sequence 2 on.
+        /// Where to send requests, from sequence 2 on.
         requests: mpsc::Sender<SessionRequest>,
-        /// How much the planner takes in one request.
+        /// Limits on what the planner accepts in one request.
         limits: RequestLimits,
-        /// Whether the planner says that it has accepted a full sync. Those of earlier releases don't.
+        /// Whether the planner confirms that it has accepted a full sync. Planners of earlier releases don't.
         accepts_syncs: bool,
         /// The planner's version.
         planner_version: String,
         /// The version of its decision rules.
         rules_version: String,
-        /// Ends the session when it is cancelled, whatever the planner does.
+        /// Cancelling it ends the session, whatever the planner does.
         end: CancellationToken,
     },
     /// The planner has accepted the full sync up to the request of this sequence.
@@ -79,11 +80,11 @@ pub enum Event {
     Plan(Box<Plan>),
     /// An object that the planner could not use.
     Problem(Problem),
-    /// The session has ended; what it asked for and was not begun is void.
+    /// The session has ended. Whatever it asked for that has not begun is void.
     Lost,
 }
 
-/// The sessions of one term of leadership, one after the other. They end when this is dropped.
+/// The sessions of one term of leadership, one after the other. Dropping this ends them.
 #[derive(Debug)]
 pub struct Sessions {
     events: mpsc::Receiver<Event>,
@@ -91,17 +92,18 @@ pub struct Sessions {
 }
 
 impl Sessions {
-    /// The next thing that they bring; `None` when the task has ended that keeps them open, which it never should.
+    /// Returns the next event; `None` when the task that keeps the sessions open has ended, which it never should.
     pub async fn next(&mut self) -> Option<Event> {
         self.events.recv().await
     }
 }
 
-/// Begins the sessions of a term.
+/// Starts the sessions of a term.
 pub struct Opener(Box<dyn FnMut(u64) -> Sessions + Send>);
 
 impl Opener {
-    /// Sessions that `task` keeps open for a term, which hands on what they bring; `ahead` events may wait.
+    /// Creates an opener. For each term, it spawns `task`, which keeps sessions open and sends their events; `ahead`
+    /// events may wait.
     pub fn new<F: Future<Output = ()> + Send + 'static>(
         ahead: usize,
         mut task: impl FnMut(u64, mpsc::Sender<Event>) -> F + Send + 'static,
@@ -115,7 +117,7 @@ impl Opener {
         }))
     }
 
-    /// Begins those of this term.
+    /// Starts the sessions of this term.
     pub fn open(&mut self, term: u64) -> Sessions {
         (self.0)(term)
     }
@@ -127,17 +129,17 @@ impl fmt::Debug for Opener {
     }
 }
 
-/// How long the planner wants it to be waited; `None` for what can't be waited, such as a negative time. prost's own
-/// conversion computes the absolute value of any number, which the least one doesn't have.
+/// How long the planner wants the executor to wait; `None` for an impossible wait, such as a negative one. prost's
+/// own conversion computes the absolute value of any number, and the smallest number has none.
 pub fn wait(wanted: prost_types::Duration) -> Option<Duration> {
     let (seconds, nanos) = (wanted.seconds.try_into().ok()?, wanted.nanos.try_into().ok()?);
     Some(Duration::new(seconds, nanos))
 }
 
-/// The planner at this address.
+/// The endpoint of the planner at this address.
 ///
 /// # Errors
-/// The address is no URL that can be connected to.
+/// The address isn't a URL that can be connected to.
 pub fn endpoint(url: &str) -> Result<Endpoint, tonic::transport::Error> {
     let endpoint = Endpoint::from_shared(url.to_owned())?
         .connect_timeout(OPEN_DEADLINE)
@@ -150,8 +152,8 @@ pub fn endpoint(url: &str) -> Result<Endpoint, tonic::transport::Error> {
     Ok(endpoint)
 }
 
-/// Keeps a session open until nobody receives its events any more. `connect` makes a new connection each time, so that
-/// the address is looked up anew and another planner behind it can be found.
+/// Keeps a session open until nobody receives its events any more. `connect` makes a new connection each time. That
+/// resolves the address again, so another planner behind it can be found.
 pub async fn run<E: std::error::Error, F: Future<Output = Result<Channel, E>>>(
     connect: impl Fn() -> F,
     identity: Identity,
@@ -163,7 +165,7 @@ pub async fn run<E: std::error::Error, F: Future<Output = Result<Channel, E>>>(
             Ok(session) => {
                 let opened = Instant::now();
                 let reason = session.pass_on(&events).await;
-                // A planner that ends every session at once is not to be told everything over and over.
+                // A planner that ends every session at once must not be sent everything over and over.
                 if opened.elapsed() >= LONGEST_WAIT {
                     waits.start_over();
                 }
@@ -219,7 +221,7 @@ async fn hello(channel: Channel, identity: &Identity) -> Result<Open, Status> {
         .map_err(|_| Status::cancelled("the request stream is closed"))?;
     let mut client = PlannerServiceClient::new(channel).max_decoding_message_size(MAX_MESSAGE_BYTES);
     let mut responses = client.session(ReceiverStream::new(receiver)).await?.into_inner();
-    // What this executor doesn't know yet asks for nothing, before the welcome as after it.
+    // A message that this executor doesn't know yet asks for nothing, before the welcome as after it.
     while let Some(response) = responses.message().await? {
         match response.message {
             Some(Message::Welcome(welcome)) => {
@@ -241,7 +243,7 @@ fn words(status: &Status) -> String {
 }
 
 impl Open {
-    /// Passes on what the planner says until the session ends, and returns why it did.
+    /// Passes the planner's messages on until the session ends, and returns why it ended.
     async fn pass_on(mut self, events: &mpsc::Sender<Event>) -> String {
         let Welcome {
             planner_version,

@@ -11,26 +11,26 @@ use serde_json::{Value, json};
 
 use crate::{api::Api, conditions, failure::ApiError, objects::DaemonSet};
 
-/// How often a write is tried against someone else's.
+/// Maximum number of attempts to write a status that somebody else keeps changing.
 const MAX_CONFLICTS: usize = 5;
 
-/// What a status should say.
+/// The status that a `DaemonSet` should have.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Wanted {
     /// The counters.
     pub counters: DaemonSetStatus,
-    /// The conditions that are this program's to write.
+    /// The conditions that this program writes.
     pub conditions: Vec<DaemonSetCondition>,
 }
 
 impl Wanted {
-    /// Whether it has to be written where this is.
+    /// Whether it has to be written over this status.
     pub fn is_due(&self, written: &object::DaemonSetStatus) -> bool {
         differs(&self.counters, written) || conditions::differ(&self.conditions, written)
     }
 }
 
-/// The counters that are written.
+/// The counters of a written status.
 pub fn counters(written: &object::DaemonSetStatus) -> DaemonSetStatus {
     DaemonSetStatus {
         observed_generation: written.observed_generation,
@@ -44,7 +44,7 @@ pub fn counters(written: &object::DaemonSetStatus) -> DaemonSetStatus {
     }
 }
 
-/// Whether the counters that are written differ from what they should be. observedGeneration only ever rises.
+/// Whether the written counters differ from the wanted ones. observedGeneration only ever rises.
 pub fn differs(wanted: &DaemonSetStatus, written: &object::DaemonSetStatus) -> bool {
     let counters = [
         (wanted.desired_number_scheduled, written.desired_number_scheduled),
@@ -59,7 +59,7 @@ pub fn differs(wanted: &DaemonSetStatus, written: &object::DaemonSetStatus) -> b
         || counters.iter().any(|(wanted, written)| wanted != written)
 }
 
-/// Whether every pod that should be there is updated and available: nothing more is to be expected.
+/// Whether every pod that should exist is updated and available, so that no further change is expected.
 pub fn is_settled(wanted: &DaemonSetStatus) -> bool {
     let desired = wanted.desired_number_scheduled;
     wanted.updated_number_scheduled == desired && wanted.number_available == desired
@@ -93,10 +93,10 @@ fn body(daemon_set: &DaemonSet, wanted: &Wanted) -> Value {
     body
 }
 
-/// Writes a status, on a fresh read where someone else was faster. Returns the `DaemonSet` as it is then.
+/// Writes a status. On a conflict, reads the `DaemonSet` again and retries. Returns the `DaemonSet` as it is then.
 ///
 /// # Errors
-/// The server refused, or gave no clear answer. Where the `DaemonSet` is gone and another has its name, nothing is
+/// The server refused, or gave no clear answer. If the `DaemonSet` is gone and another one has its name, nothing is
 /// written and the other one is returned.
 pub async fn write(api: Api, daemon_set: Arc<DaemonSet>, wanted: Wanted) -> Result<DaemonSet, ApiError> {
     let metadata = &daemon_set.metadata;

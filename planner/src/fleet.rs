@@ -1,10 +1,10 @@
-//! A session's picture of a cluster: nodes, `DaemonSet`s, their pods, and what is in flight.
+//! A session's picture of a cluster: nodes, `DaemonSet`s, their pods, and the actions in flight.
 //!
-//! Facts go in one by one and touch the cells that they may change; [`Fleet::plan`] then decides for just the
-//! `DaemonSet`s of those, and looks at no other cell. A pod event costs one cell, a node event one cell for each
-//! `DaemonSet`. The one-shot `Plan` call goes through a fleet too, so folding deltas and looking once can't differ.
+//! Each fact updates the cells that it may change. [`Fleet::plan`] then decides only for the `DaemonSet`s of those
+//! cells, and reads no other cell. A pod event costs one cell, a node event one cell for each `DaemonSet`. The one-shot
+//! `Plan` call goes through a fleet too, so it can't differ from a session that receives deltas.
 //!
-//! Hash tables are for look-ups only: nothing that is said depends on their order, which differs between processes.
+//! Hash tables serve look-ups only. No output depends on their order, which differs between processes.
 
 mod in_flight;
 mod memory;
@@ -32,13 +32,13 @@ use crate::{
     model::{Action, DaemonSet, Millis, Node, Pod, Stamp, Standing, Text, Toleration, Uid},
 };
 
-/// Names an action in flight.
+/// Identifies an action in flight.
 pub type ActionId = u64;
 
-/// The most actions in one plan; what is beyond comes in further plans.
+/// The most actions in one plan. The rest comes in further plans.
 const MAX_ACTIONS: usize = 1_000;
 
-/// Everything a session has been told.
+/// Everything that a session has received and still holds.
 #[derive(Debug, Default)]
 pub struct Fleet {
     nodes: Nodes,
@@ -46,19 +46,19 @@ pub struct Fleet {
     pods: Pods,
     stamps: Pool<Stamp>,
     in_flight: HashMap<ActionId, InFlight>,
-    /// The uids of the pods whose deletion is in flight, also of those that are not told at the moment.
+    /// The uids of the pods whose deletion is in flight, including pods that the fleet doesn't hold at the moment.
     deleting: HashSet<Uid>,
     dirty: BTreeSet<RowIndex>,
-    /// When to decide again for which `DaemonSet`.
+    /// When to decide again, and for which `DaemonSet`.
     due: BTreeSet<(Millis, Text)>,
     last_action: ActionId,
-    /// About how many bytes the nodes, `DaemonSet`s and pods take that have been told.
+    /// Estimated bytes of the nodes, `DaemonSet`s and pods in the fleet.
     told_bytes: usize,
-    /// Of how many pods that were in them cells remember something, as of the last plan.
+    /// Number of entries that cells keep about pods that are gone, as of the last plan.
     remembered: usize,
 }
 
-/// What is to be done for one `DaemonSet`, and what is to be said of it.
+/// The plan for one `DaemonSet`: actions to take, and its state.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RowPlan {
     /// `namespace/name`.
@@ -69,14 +69,14 @@ pub struct RowPlan {
     pub actions: Vec<(ActionId, Action)>,
     /// Status, problems and when to decide again.
     pub said: Said,
-    /// How it stands by that status.
+    /// Availability and progress of the `DaemonSet` according to that status.
     pub standing: Option<Standing>,
-    /// The tolerations that created pods get beside the template's.
+    /// The tolerations that created pods get in addition to the template's.
     pub added_tolerations: Arc<[Toleration]>,
 }
 
 impl Fleet {
-    /// A fleet with room for so many nodes and pods. It takes more all the same.
+    /// A fleet with room reserved for this many nodes and pods. It can grow beyond that.
     pub fn with_capacity(nodes: usize, pods: usize) -> Self {
         let mut fleet = Self::default();
         fleet.nodes.reserve(nodes);
@@ -84,7 +84,7 @@ impl Fleet {
         fleet
     }
 
-    /// A node is as told.
+    /// Adds a node or replaces its earlier state.
     pub fn node_changed(&mut self, node: impl Into<Box<Node>>) {
         let node = node.into();
         let before = self
@@ -98,7 +98,7 @@ impl Fleet {
         }
     }
 
-    /// A node is not in the cluster any more.
+    /// Removes a node that is no longer in the cluster.
     pub fn node_gone(&mut self, name: &str) {
         let node = self.nodes.find(name).and_then(|index| self.nodes.get(index));
         let bytes = node.map_or(0, memory::of_node);
@@ -123,7 +123,7 @@ impl Fleet {
         }
     }
 
-    /// A `DaemonSet` is as told.
+    /// Adds a `DaemonSet` or replaces its earlier state.
     pub fn daemon_set_changed(&mut self, daemon_set: DaemonSet) {
         let index = self.rows.index_of(&daemon_set.uid);
         let Some(row) = self.rows.get_mut(index) else {
@@ -136,7 +136,7 @@ impl Fleet {
         }
     }
 
-    /// A `DaemonSet` is gone or being deleted. Nothing of it is in flight any more.
+    /// Removes a `DaemonSet` that is gone or being deleted. Its actions are no longer in flight.
     pub fn daemon_set_gone(&mut self, uid: &str) {
         let Some(index) = self.rows.find(uid) else { return };
         if let Some(row) = self.rows.get_mut(index) {
@@ -159,7 +159,8 @@ impl Fleet {
         self.rows.drop_empty(index);
     }
 
-    /// A pod of the `DaemonSet` with this uid is as told. The `DaemonSet` may not have been told yet.
+    /// Adds a pod of the `DaemonSet` with this uid, or replaces the pod's earlier state. The `DaemonSet` itself may
+    /// follow later.
     pub fn pod_changed(&mut self, daemon_set: &Text, mut pod: Pod) {
         let uid = Uid::new(&pod.uid);
         let stamp = self.stamps.share(Stamp {
@@ -176,7 +177,7 @@ impl Fleet {
             self.remove_pod(index);
         }
         if node_name.is_empty() {
-            // No node can be told from it, so it counts for none (N1).
+            // The pod names no node, so it counts for none (N1).
             return;
         }
         let (node, row) = (self.nodes.refer(&node_name), self.rows.index_of(daemon_set));
@@ -195,7 +196,7 @@ impl Fleet {
         self.dirty.insert(row);
     }
 
-    /// Changes a pod where it is. Says whether it is still there.
+    /// Updates a pod in place. Returns `false` when it can't, because the pod now has another node or `DaemonSet`.
     fn change_pod(
         &mut self,
         index: PodIndex,
@@ -221,7 +222,7 @@ impl Fleet {
         true
     }
 
-    /// A pod is gone, or not a `DaemonSet`'s any more.
+    /// Removes a pod that is gone or no longer belongs to a `DaemonSet`.
     pub fn pod_gone(&mut self, uid: &str) {
         if let Some(index) = self.pods.find(&Uid::new(uid)) {
             self.remove_pod(index);
@@ -248,8 +249,9 @@ impl Fleet {
         self.rows.drop_empty(row_index);
     }
 
-    /// Has the plan that is due next said again, with the time that is left. A clock that was set back, or a timer that
-    /// ran ahead of it, would otherwise wait for ever for a plan that isn't due yet (contract S3).
+    /// Makes the next call of [`Fleet::plan`] repeat the plan that is due first, with the time that is left until then.
+    /// Without this, an executor whose clock was set back, or whose timer ran ahead of its clock, would wait forever
+    /// for a plan that isn't due yet (contract S3).
     pub fn remind(&mut self) {
         let Some((_, uid)) = self.due.pop_first() else {
             return;
@@ -262,14 +264,14 @@ impl Fleet {
         }
     }
 
-    /// Decides for every `DaemonSet` that a fact or the time has touched since the last call, and returns what is new:
-    /// plans without actions are left out when they would only say again what was said.
+    /// Decides for every `DaemonSet` that a fact or the time has affected since the last call, and returns what is new.
+    /// A plan without actions is left out when it would only repeat the one before.
     pub fn plan(&mut self, now: Millis) -> Vec<RowPlan> {
         self.plan_while(now, |_| true)
     }
 
-    /// Plans as [`Fleet::plan`] does for as long as `go_on` says so of the bytes that the fleet takes. A plan puts an
-    /// action in flight for as many nodes as there are.
+    /// Plans as [`Fleet::plan`] does, but stops when `go_on` returns false. `go_on` is called after each `DaemonSet`
+    /// with the bytes that the fleet takes, because each plan may put an action in flight for every node.
     pub fn plan_while(&mut self, now: Millis, mut go_on: impl FnMut(usize) -> bool) -> Vec<RowPlan> {
         while let Some((at, uid)) = self.due.pop_first() {
             if at > now {
@@ -282,7 +284,7 @@ impl Fleet {
         let mut dirty: Vec<_> = rows
             .filter_map(|index| Some((self.rows.get(index)?.uid.clone(), index)))
             .collect();
-        // An index says which row came first, the uid doesn't.
+        // Sort by uid. An index depends on which row came first, the uid doesn't.
         dirty.sort_unstable();
         let mut plans = Vec::new();
         for (_, index) in dirty {
@@ -295,13 +297,13 @@ impl Fleet {
         plans
     }
 
-    /// Decides for one `DaemonSet` as [`Fleet::plan`] does, but puts nothing in flight: for those who only ask.
+    /// Decides for one `DaemonSet` as [`Fleet::plan`] does, but puts nothing in flight. For callers that only ask.
     pub fn decide(&mut self, uid: &str, now: Millis) -> Option<Decision> {
         let index = self.rows.find(uid)?;
         self.rows.get_mut(index)?.decide(&self.nodes, &self.pods, now)
     }
 
-    /// Decides for one `DaemonSet`, and puts what is to be done in flight.
+    /// Decides for one `DaemonSet`, and puts its actions in flight.
     fn plan_row(&mut self, index: RowIndex, now: Millis, plans: &mut Vec<RowPlan>) {
         let Some(row) = self.rows.get_mut(index) else {
             return;
@@ -351,7 +353,7 @@ impl Fleet {
         }
     }
 
-    /// The nodes in the cluster, in the order of their names.
+    /// The nodes in the cluster, sorted by name.
     pub fn nodes(&self) -> impl Iterator<Item = &Node> {
         self.nodes
             .in_order()
@@ -359,13 +361,13 @@ impl Fleet {
             .filter_map(|index| self.nodes.get(*index))
     }
 
-    /// A `DaemonSet` that has been told.
+    /// A `DaemonSet` that the fleet holds.
     pub fn daemon_set(&self, uid: &str) -> Option<&row::Known> {
         self.rows.get(self.rows.find(uid)?)?.known()
     }
 }
 
-/// About how many bytes a row's `DaemonSet` takes, if it has been told.
+/// Estimates the bytes of a row's `DaemonSet`. 0 until the `DaemonSet` is known.
 fn bytes_of(row: &row::Row) -> usize {
     row.known()
         .map_or(0, |known| memory::of_daemon_set(&known.daemon_set))

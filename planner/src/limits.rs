@@ -1,4 +1,4 @@
-//! How much one call or one message may hold.
+//! Limits on what one call or one message may hold.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -12,7 +12,7 @@ use tonic::Status;
 
 use crate::convert::FieldError;
 
-/// Bytes of a name, a namespace, a uid or a revision: the longest name that Kubernetes gives to anything.
+/// Bytes of a name, a namespace, a uid or a revision: the length of the longest name that Kubernetes allows.
 pub const MAX_NAME_BYTES: usize = 253;
 /// `DaemonSet`s in one unary call.
 pub const MAX_DAEMON_SETS: usize = 1_000;
@@ -27,7 +27,7 @@ pub const MAX_PAIRS: usize = 100_000;
 /// Bytes of one message.
 pub const MAX_MESSAGE_BYTES: usize = 64 * 1024 * 1024;
 
-/// All limits, as `GetInfo` tells them: those of single calls, and those that the planner is served with.
+/// All limits that `GetInfo` reports: those of single calls, and those that the server is started with.
 pub fn limits(served: &serve::Limits) -> Limits {
     Limits {
         max_facts_per_request: number(MAX_FACTS),
@@ -44,7 +44,7 @@ pub fn limits(served: &serve::Limits) -> Limits {
     }
 }
 
-/// A limit as it is told.
+/// A limit as the wire carries it. A larger one becomes `u32::MAX`.
 pub fn number(limit: usize) -> u32 {
     u32::try_from(limit).unwrap_or(u32::MAX)
 }
@@ -81,20 +81,20 @@ pub fn check_pairs(field: &str, daemon_sets: usize, nodes: usize) -> Result<(), 
     Err(refusal::too_many(field, &message))
 }
 
-/// How large an answer has become. One that is larger than a message may be isn't made to its end: what a request of
-/// many taints and terms asks for could be a hundred times as large.
+/// The size of an answer so far. Work on an answer stops as soon as it exceeds the largest message, because the
+/// complete answer to a request with many taints and terms could be a hundred times as large.
 #[derive(Debug)]
 pub struct AnswerSize<'a> {
-    /// Several threads may make parts of one answer.
+    /// Atomic, because several threads may make parts of one answer.
     bytes: AtomicUsize,
     work: &'a Work,
 }
 
-/// A part of an answer takes up to so many times as much memory as bytes when it is encoded.
+/// A part of an answer takes up to this many times its encoded size in memory.
 const MEMORY_OF_ANSWERS: usize = 3;
 
 impl<'a> AnswerSize<'a> {
-    /// The size of an answer that nothing has been added to.
+    /// The size of an answer to which nothing has been added.
     pub fn of(work: &'a Work) -> Self {
         Self {
             bytes: AtomicUsize::new(0),
@@ -105,8 +105,8 @@ impl<'a> AnswerSize<'a> {
     /// Counts a part of the answer.
     ///
     /// # Errors
-    /// `RESOURCE_EXHAUSTED` when the answer isn't small enough any more to go on, or there is no memory for it; or nobody waits
-    /// for it any more.
+    /// `RESOURCE_EXHAUSTED` when the answer has become too large or there is no memory for it, `CANCELLED` when the
+    /// caller no longer waits for it.
     pub fn add(&self, part: &impl Message) -> Result<(), Status> {
         let bytes = part.encoded_len();
         let before = self.bytes.fetch_add(bytes, Ordering::Relaxed);

@@ -1,10 +1,10 @@
-//! The commands for people: the answers of the unary calls, from objects in files and without a server.
+//! The offline commands: they answer as the unary calls do, but from objects in files and without a server.
 //!
-//! Data flows one way: files → [`documents`] → [`objects`] (sorted by kind) → [`requests`] → [`crate::unary`], which answers
-//! the service's calls too → everynode-proto's `answers`, which print.
+//! Data flows one way: files → [`documents`] → [`objects`] (sorted by kind) → [`requests`] → [`crate::unary`], which
+//! also answers the service's calls → `answers` of everynode-proto, which print.
 //!
 //! - [`args`]: the flags.
-//! - [`kind`], [`place`]: what is known, and where it stands.
+//! - [`kind`], [`place`]: the kinds that the commands know, and the places of objects in the input.
 //! - [`error`]: why a command can't be answered, and the exit codes for that.
 
 pub mod args;
@@ -30,17 +30,17 @@ use self::{
 };
 use crate::unary;
 
-/// Says which `DaemonSet`s run where; returns the exit code.
+/// Prints which `DaemonSet`s run where; returns the exit code.
 pub fn explain(args: &ExplainArgs) -> u8 {
     finish(try_explain(args))
 }
 
-/// Says what is to be done for a `DaemonSet`; returns the exit code.
+/// Prints the actions that a `DaemonSet` needs; returns the exit code.
 pub fn plan(args: &PlanArgs) -> u8 {
     finish(try_plan(args))
 }
 
-/// Says what `DaemonSet`s would take of nodes; returns the exit code.
+/// Prints the resources that `DaemonSet`s would take on nodes; returns the exit code.
 pub fn simulate(args: &SimulateArgs) -> u8 {
     finish(try_simulate(args))
 }
@@ -88,7 +88,7 @@ fn try_simulate(args: &SimulateArgs) -> Result<u8, Error> {
     Ok(exit::answered(simulate::is_as_wished(&answer)))
 }
 
-/// Reads the files, and says which of their objects play no part.
+/// Reads the files, and notes which of their objects it ignores.
 fn read(files: &[String], kinds: &[Kind]) -> Result<Objects, Error> {
     let objects = Objects::read(files)?;
     if let Some(others) = objects.beside(kinds) {
@@ -107,7 +107,7 @@ fn note(text: &str) {
     say(&format!("note: {text}"));
 }
 
-/// The answer alone goes to standard output.
+/// Writes to standard error. Only the answer goes to standard output.
 fn say(text: &str) {
     program::say(env!("CARGO_PKG_NAME"), text);
 }

@@ -25,7 +25,7 @@ use crate::{
     session::SessionMemory,
 };
 
-/// How long calls in progress may take to end on shutdown.
+/// How long calls in progress may take to finish on shutdown.
 const DRAIN_DEADLINE: Duration = Duration::from_secs(10);
 
 /// Runs the program and returns its exit code.
@@ -44,7 +44,7 @@ pub fn main() -> u8 {
     }
 }
 
-/// Serves until it is told to stop; returns the exit code.
+/// Serves until a signal stops it; returns the exit code.
 fn start(args: &Args) -> u8 {
     let _logging = match args.logs.start(env!("CARGO_PKG_NAME")) {
         Ok(logging) => logging,
@@ -74,7 +74,7 @@ fn complain(code: u8, message: &str) -> u8 {
     program::complain(env!("CARGO_PKG_NAME"), code, message)
 }
 
-/// Prints a shell's script for completion.
+/// Prints the completion script for a shell.
 fn complete(shell: Shell) -> u8 {
     let mut script = Vec::new();
     clap_complete::generate(shell, &mut Cli::command(), env!("CARGO_PKG_NAME"), &mut script);
@@ -84,7 +84,7 @@ fn complete(shell: Shell) -> u8 {
     }
 }
 
-/// The ports that the flags ask for.
+/// The listeners on the addresses that the flags set.
 struct Ports {
     grpc: TcpListener,
     admin: TcpListener,
@@ -158,7 +158,7 @@ async fn serve(ports: Ports, args: &Args, credentials: Option<Credentials>) -> a
 /// The whole gRPC server: the planner, health (not serving yet) and reflection.
 ///
 /// # Errors
-/// The descriptors can't be read, which a build should never let happen.
+/// The descriptors can't be read. This never happens in a correct build.
 pub async fn server(
     metrics: Arc<Metrics>,
     limits: Limits,
@@ -167,10 +167,10 @@ pub async fn server(
     server_with(metrics, limits, SessionMemory::default(), shutdown).await
 }
 
-/// The same, whose sessions take no more than this memory.
+/// As [`server`], with this limit for the memory of all sessions.
 ///
 /// # Errors
-/// As `server`.
+/// As [`server`].
 pub async fn server_with(
     metrics: Arc<Metrics>,
     limits: Limits,

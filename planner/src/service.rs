@@ -1,4 +1,4 @@
-//! The gRPC service: takes requests from the wire, hands them on, and sends what comes back. No rule lives here.
+//! The gRPC service: receives requests, passes them on, and sends the answers. No rule lives here.
 
 use std::{pin::Pin, sync::Arc, time::Instant};
 
@@ -39,7 +39,7 @@ pub struct Planner {
 }
 
 impl Planner {
-    /// A planner that is served with these limits, whose sessions take no more than this memory together and end when
+    /// A planner with these limits. All its sessions together take no more than this memory, and they end when
     /// `shutdown` is cancelled.
     pub fn new(
         metrics: Arc<Metrics>,
@@ -132,20 +132,21 @@ fn deposed(epoch: u64, latest: u64) -> Status {
     ))
 }
 
-/// A session with its two directions.
+/// A session with its request and response streams.
 struct Served {
     requests: Streaming<SessionRequest>,
     responses: mpsc::Sender<Result<SessionResponse, Status>>,
     open: OpenSession,
     session: Session,
-    /// What the session remembers is there until it has ended here, whatever the executor has seen of it.
+    /// The session's permit. It is held until the session has ended here, because its memory is in use until then, even
+    /// if the executor has already seen the end.
     _leave: Option<Leave>,
 }
 
 impl Served {
     async fn serve(mut self, first: SessionRequest, mut lead: Lead, shutdown: CancellationToken) {
         info!("session began");
-        // In this order: a session that has been superseded gets no more plans, whatever it still says.
+        // The order matters: a superseded session gets no more plans, whatever it still sends.
         let end = tokio::select! {
             biased;
             () = shutdown.cancelled() => Some(refusal::shutting_down()),
@@ -156,13 +157,13 @@ impl Served {
             None => info!("session ended"),
             Some(status) => {
                 warn!(code = ?status.code(), reason = status.message(), "session ended");
-                // An executor that has gone doesn't need to be told.
+                // Sending fails when the executor has gone. Then nobody needs the status.
                 let _ = self.responses.send(Err(status)).await;
             }
         }
     }
 
-    /// Serves until the executor ends the stream (`None`) or it has to be ended.
+    /// Serves until the stream ends. Returns `None` when the executor ends it, and a status when anything else does.
     async fn exchange(&mut self, first: SessionRequest) -> Option<Status> {
         let mut next = Some(first);
         while let Some(request) = next {

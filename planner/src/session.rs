@@ -1,7 +1,7 @@
 //! The stream that serves an executor: facts in, plans out.
 //!
-//! [`Session`] is the whole of it without any IO: a request goes in, responses come out, the same for the same requests.
-//! [`Epochs`] is what sessions of the same cluster know of each other.
+//! [`Session`] holds all of the logic and does no IO. A request goes in, responses come out, and the same requests
+//! always lead to the same responses. [`Epochs`] is what sessions of the same cluster know of each other.
 
 mod epochs;
 mod hello;
@@ -31,15 +31,15 @@ use crate::{
 
 /// The version of the session's protocol.
 pub const PROTOCOL: u32 = 1;
-/// What a planner supports beside it.
+/// Capabilities of this planner, in addition to the protocol's version.
 const CAPABILITIES: [&str; 1] = ["sync_accepted"];
 
-/// What executors name that keep to [`MAX_SESSION_REQUEST_BYTES`].
+/// Capability that executors name when they keep to [`MAX_SESSION_REQUEST_BYTES`].
 const MAX_REQUEST_BYTES: &str = "max_request_bytes";
-/// What executors of earlier releases are asked to put into a request: they count facts only, and a thousand nodes with
-/// hundreds of labels are beyond the bytes that one may have.
+/// Facts per request that executors of earlier releases are asked to send at most. They limit the number of facts only,
+/// and a thousand nodes with hundreds of labels exceed the byte limit of a request.
 const FEW_FACTS: usize = 100;
-/// The longest name of an object that a problem repeats: `namespace/name`.
+/// The longest object name that a problem repeats, in bytes: `namespace/name`.
 const MAX_KEY_BYTES: usize = 2 * MAX_NAME_BYTES + 1;
 
 /// One executor's session.
@@ -53,27 +53,27 @@ pub struct Session {
     share: Share,
 }
 
-/// What one request led to.
+/// The result of one request.
 #[derive(Debug, Default)]
 pub struct Outcome {
-    /// What is to be sent, in this order.
+    /// The responses to send, in this order.
     pub responses: Vec<SessionResponse>,
-    /// How many facts were taken.
+    /// Number of facts taken.
     pub facts: usize,
-    /// How many pods are to be created.
+    /// Number of pods to create.
     pub creates: usize,
-    /// How many pods are to be deleted.
+    /// Number of pods to delete.
     pub deletes: usize,
-    /// How many plans were made.
+    /// Number of plans made.
     pub plans: usize,
-    /// Whether everything has been told now for the first time.
+    /// Whether this request completed the first full sync.
     pub has_synced: bool,
-    /// What the session has been told so far.
+    /// Size of the session's fleet after the request.
     pub size: Size,
 }
 
 impl Session {
-    /// A session that remembers no more than it has a share of memory for.
+    /// A session whose memory is limited by its share.
     pub fn new(share: Share) -> Self {
         Self {
             share,
@@ -81,12 +81,12 @@ impl Session {
         }
     }
 
-    /// Takes a request and says what follows.
+    /// Takes a request and returns its outcome.
     ///
     /// # Errors
-    /// `INVALID_ARGUMENT` or `RESOURCE_EXHAUSTED` when the request as such can't be used, or when the session would take
-    /// more memory than it may; that ends the session. An object in it that can't be used is a problem among the
-    /// responses.
+    /// `INVALID_ARGUMENT` when the request as such can't be used. `RESOURCE_EXHAUSTED` when the request is too large,
+    /// or when the session would take more memory than it may. Either error ends the session. An object in the request
+    /// that can't be used is a problem among the responses instead.
     pub fn take(&mut self, request: SessionRequest) -> Result<Outcome, Status> {
         let now = self.check(&request)?;
         self.sequence = request.sequence;
@@ -105,7 +105,7 @@ impl Session {
             if let Err(problem) = self.learn(fact.fact, index) {
                 outcome.responses.push(respond(Message::Problem(problem)));
             }
-            // One more row or node may take a cell for each node or row.
+            // A new row takes a cell for each node, and a new node takes one for each row.
             self.share.hold(self.fleet.bytes())?;
         }
         outcome.has_synced = self.synced && !was_synced;
@@ -121,10 +121,10 @@ impl Session {
         Ok(outcome)
     }
 
-    /// Whether the request as such can be used, as the next of the session. Returns its time.
+    /// Checks that the request as such can be used as the next of the session. Returns its time.
     ///
     /// # Errors
-    /// As `take`.
+    /// As [`Session::take`].
     pub fn check(&self, request: &SessionRequest) -> Result<Millis, Status> {
         let invalid = |field: &str, message: String| limits::invalid(&FieldError::new(field, message));
         let expected = self.sequence + 1;
@@ -164,7 +164,7 @@ impl Session {
             }
             Fact::NodeGone(gone) => self.fleet.node_gone(&gone.name),
             Fact::DaemonSetChanged(facts) => {
-                // Each creation repeats the revision.
+                // The length is limited because each creation repeats the revision.
                 let revision = convert::short("update_revision", &facts.update_revision);
                 let read = revision.and_then(|_| convert::daemon_set(&facts, strings));
                 let daemon_set = read.map_err(|error| {

@@ -1,5 +1,5 @@
-//! Inputs as large as a call may hold take time in proportion to their size. Each of them would take minutes if each of
-//! its parts were compared with each other.
+//! Inputs of the largest size that a call may hold take time in proportion to their size. Each of these inputs would
+//! take minutes if all its parts were compared with each other.
 
 use std::time::{Duration, Instant};
 
@@ -15,7 +15,7 @@ use everynode_planner::{
     },
 };
 
-/// Generous for what takes well below a second.
+/// A generous limit for work that takes well below a second.
 const SOON: Duration = Duration::from_secs(20);
 const MANY: usize = 100_000;
 

@@ -1,4 +1,4 @@
-//! The commands for people, on the program itself: whole outputs and exit codes.
+//! The offline commands of the real program: whole outputs and exit codes.
 
 #![expect(clippy::unwrap_used, reason = "what helps a test may fail it")]
 
@@ -27,7 +27,7 @@ const NODES: &str = r#"{"kind": "List", "items": [
    "spec": {"taints": [{"key": "dedicated", "value": "db", "effect": "NoSchedule"}]}}
 ]}"#;
 
-/// What a run printed, and how it ended.
+/// The outputs and the exit code of a run.
 #[derive(Debug, PartialEq, Eq)]
 struct Run {
     out: String,
@@ -35,7 +35,7 @@ struct Run {
     code: i32,
 }
 
-/// Runs the planner in a folder with something on its standard input.
+/// Runs the planner in a folder, with `stdin` on its standard input.
 fn run(folder: &Path, args: &[&str], stdin: &str) -> Run {
     let mut planner = Command::new(env!("CARGO_BIN_EXE_everynode-planner"));
     let mut child = planner
@@ -47,7 +47,7 @@ fn run(folder: &Path, args: &[&str], stdin: &str) -> Run {
         .stderr(Stdio::piped())
         .spawn()
         .unwrap();
-    // A program that doesn't read its input may have ended.
+    // The program may have ended without reading its input.
     let _ = child.stdin.take().unwrap().write_all(stdin.as_bytes());
     let output = child.wait_with_output().unwrap();
     Run {
@@ -57,7 +57,7 @@ fn run(folder: &Path, args: &[&str], stdin: &str) -> Run {
     }
 }
 
-/// A folder with the `DaemonSet` and the nodes, for one test.
+/// A folder for one test, with the `DaemonSet` and the nodes.
 fn folder(test: &str) -> PathBuf {
     let folder: PathBuf = [env!("CARGO_TARGET_TMPDIR"), "offline", test].iter().collect();
     fs::create_dir_all(&folder).unwrap();
@@ -270,7 +270,7 @@ fn plan_wants_one_of_several_daemonsets_named() {
     assert!(chosen.out.contains("create   worker-1"), "{chosen:?}");
 }
 
-/// Two `DaemonSet`s that want one host port, and more memory than a small node has.
+/// Two `DaemonSet`s that want the same host port, and more memory than a small node has.
 const DEMANDING: &str = "
 kind: DaemonSet
 metadata: {name: a}
@@ -465,9 +465,10 @@ fn shells_get_their_completions() {
     }
 }
 
-/// Clears the screen, sets the title, overwrites and forges a line, recolours and reverses what follows.
+/// A text that clears the screen, sets the title, overwrites and forges a line, and recolours and reverses what
+/// follows.
 const HOSTILE: &str = "a\u{1b}[2J\u{1b}]0;t\u{7}b\rc\u{9b}31md\u{7f}e\u{202e}f";
-/// The same as it is to be shown.
+/// The same text, as it must be shown.
 const SHOWN: &str = r"a\x1b[2J\x1b]0;t\x07b\rc\u{9b}31md\x7fe\u{202e}f";
 
 fn assert_is_printable(run: &Run) {

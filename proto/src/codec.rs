@@ -1,6 +1,6 @@
-//! How messages are read from the wire: as prost does it, but of a session's message the facts are counted first. An empty
-//! fact has two bytes there and some two hundred in memory, so a message of them would grow to gigabytes before anybody could
-//! refuse it.
+//! Decodes messages from the wire as prost does, but first counts the facts of a session's message. An empty fact has
+//! two bytes on the wire and about two hundred in memory, so a message full of them would grow to gigabytes before
+//! anyone could refuse it.
 
 use std::marker::PhantomData;
 
@@ -17,11 +17,11 @@ use tonic_prost::{ProstCodec, ProstDecoder, ProstEncoder};
 
 use crate::{planner::v1::SessionRequest, serve::refusal};
 
-/// Facts in one `SessionRequest`.
+/// The limit of facts in one `SessionRequest`.
 pub const MAX_FACTS: usize = 1_000;
-/// Bytes of one `SessionRequest` as encoded.
+/// The limit of bytes in one encoded `SessionRequest`.
 pub const MAX_SESSION_REQUEST_BYTES: usize = 4 * 1024 * 1024;
-/// The number of `SessionRequest.facts`.
+/// The field number of `SessionRequest.facts`.
 const FACTS: u32 = 4;
 
 /// The codec of all services.
@@ -53,7 +53,7 @@ where
     }
 }
 
-/// Counts before it decodes.
+/// Counts facts before it decodes a message.
 #[derive(Debug)]
 pub struct CountingDecoder<U>(ProstDecoder<U>);
 
@@ -63,7 +63,7 @@ impl<U: Message + Name + Default> Decoder for CountingDecoder<U> {
 
     fn decode(&mut self, message: &mut DecodeBuf<'_>) -> Result<Option<U>, Status> {
         if U::full_name() == SessionRequest::full_name() {
-            // What can't be read is prost's to refuse. The whole message is in one piece.
+            // When the message can't be read, prost refuses it. The whole message is in one piece.
             let facts = count(FACTS, message.chunk()).unwrap_or_default();
             check_facts(facts)?;
         }
@@ -83,7 +83,7 @@ pub fn check_facts(count: usize) -> Result<(), Status> {
     Err(refusal::too_many("facts", &message))
 }
 
-/// How often a message has a field, without what is within it.
+/// Counts the occurrences of a field in a message, without those in nested messages.
 fn count(field: u32, mut message: &[u8]) -> Result<usize, DecodeError> {
     let mut found = 0;
     while message.has_remaining() {
@@ -112,7 +112,7 @@ mod tests {
             assert_eq!(count(FACTS, &request.encode_to_vec()).unwrap(), facts);
             assert_eq!(check_facts(facts).is_ok(), facts <= MAX_FACTS);
         }
-        // A length that leads beyond the end.
+        // A length beyond the end of the message.
         assert!(count(FACTS, &[0x22, 0x7F]).is_err());
     }
 }

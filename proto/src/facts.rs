@@ -1,13 +1,13 @@
-//! Kubernetes objects as far as Everynode reads them, and the facts they turn into.
+//! The parts of Kubernetes objects that Everynode reads, and the facts that they turn into.
 //!
-//! Data flows one way: JSON or protobuf → [`Node`], [`Pod`], [`DaemonSet`] (slim types that skip everything they don't name while
-//! it is parsed) → [`NodeFacts`](crate::planner::v1::NodeFacts) and the like.
+//! Data flows one way: JSON or protobuf → [`Node`], [`Pod`], [`DaemonSet`] (slim types; parsing skips everything that
+//! they don't name) → [`NodeFacts`](crate::planner::v1::NodeFacts) and the like.
 //!
-//! - [`object`]: the slim types; [`identity`]: which `DaemonSet` controls one.
-//! - [`unread`]: from `google.protobuf.Struct` and lists to single objects, with errors that name the field.
-//! - [`protobuf`]: nodes and pods in Kubernetes' own protobuf encoding.
-//! - [`pool`]: keeps what many facts have in common once.
-//! - [`wire`]: from slim types to facts.
+//! - [`object`]: the slim types; [`identity`]: identifies an object and the `DaemonSet` that controls it.
+//! - [`unread`]: turns `google.protobuf.Struct` and lists into single objects, with errors that name the field.
+//! - [`protobuf`]: reads nodes and pods in Kubernetes' own protobuf encoding.
+//! - [`pool`]: keeps one copy of values that many facts have in common.
+//! - [`wire`]: turns slim types into facts.
 
 pub mod identity;
 pub mod object;
@@ -23,7 +23,7 @@ pub use unread::Unread;
 /// The label that names the `ControllerRevision` a pod was made from.
 pub const REVISION_LABEL: &str = "controller-revision-hash";
 
-/// The label that names the generation of the template a pod was made from, from before there were revisions.
+/// The label with the generation of the template that a pod was made from. It dates from before there were revisions.
 pub const TEMPLATE_GENERATION_LABEL: &str = "pod-template-generation";
 
 /// The annotation of a `DaemonSet` that counts the generations of its template.

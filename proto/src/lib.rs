@@ -2,18 +2,18 @@
 //!
 //! - [`planner`], [`executor`]: the messages, clients and servers of `everynode.planner.v1` and `everynode.executor.v1`,
 //!   generated from the .proto files.
-//! - [`facts`]: the one place that reads Kubernetes JSON, and the way from there to the wire's facts. The executor's
-//!   watches and the planner's unary calls both go through it, so a fact means the same in both.
-//! - `testing`: what the tests of the wire share; not in any program.
-//! - [`allowance`]: memory that somebody may take while they work.
-//! - [`codec`]: how messages are read from the wire; [`weight`]: how much memory they take then.
-//! - [`serve`]: how both programs serve their services: limits, deadlines, health, reflection, shutdown.
-//! - [`tls`] holds certificates: who both programs are, and whom they trust.
-//! - [`program`]: what both programs are, whatever they do: flags, logs, and how they end.
-//! - [`answers`]: the answers of both services, printed for people and for programs.
-//! - [`text`]: text from elsewhere, made safe to print for people.
+//! - [`facts`]: the only place that reads Kubernetes JSON and turns it into the wire's facts. The executor's watches
+//!   and the planner's unary calls both go through it, so a fact means the same in both.
+//! - `testing`: helpers that the tests of the wire share; not part of any program.
+//! - [`allowance`]: limits the memory that a piece of work may take.
+//! - [`codec`]: decodes messages from the wire; [`weight`]: how much memory they take once decoded.
+//! - [`serve`]: serves the services of both programs: limits, deadlines, health, reflection, shutdown.
+//! - [`tls`]: certificates, which say who both programs are and whom they trust.
+//! - [`program`]: the parts that both programs have in common, whatever they do: flags, logs, and exit.
+//! - [`answers`]: prints the answers of both services, for people and for programs.
+//! - [`text`]: makes text from elsewhere safe to print for people.
 //!
-//! No rule lives here: what follows from a fact is the planner's to say.
+//! This crate holds no rules: the planner decides what follows from a fact.
 
 pub mod allowance;
 pub mod answers;

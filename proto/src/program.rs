@@ -1,10 +1,10 @@
-//! What both programs are, whatever they do: flags, logs, and how they end.
+//! The parts that both programs have in common, whatever they do: flags, logs, and exit.
 //!
-//! - [`parse`], [`say`], [`complain`], [`stop_signal`]: the beginning and the end.
+//! - [`parse`], [`say`], [`complain`], [`stop_signal`]: startup and exit.
 //! - [`admin`]: serves an admin port.
 //! - [`logs`]: log lines, and the flags for them.
-//! - [`metrics`]: what Prometheus is told, and how.
-//! - `otlp`: where spans go; only with the feature of that name.
+//! - [`metrics`]: the metrics for Prometheus, and how they are written.
+//! - `otlp`: exports spans; only with the feature of that name.
 //! - [`tls`]: the flags for certificates.
 
 pub mod admin;
@@ -24,28 +24,28 @@ use crate::{
     text::{printable, printable_lines},
 };
 
-/// Reads the command line. When it can't be used, or only asks for help, that is printed.
+/// Parses the command line. When it is invalid, or only asks for help, prints the message for it.
 ///
 /// # Errors
-/// The program has to end, with this exit code.
+/// The program has to exit with this code.
 pub fn parse<P: Parser>() -> Result<P, u8> {
     P::try_parse().map_err(|error| {
-        // Where there is no terminal to print to, the exit code still tells.
+        // When printing fails, the exit code still reports the result.
         let _ = print_safely::<P>(&error);
         if error.use_stderr() { exit::USAGE } else { 0 }
     })
 }
 
-/// Prints what clap has to say, in its colours. It repeats arguments and variables of the environment as they are; where
-/// one holds what isn't printable, that is escaped, and there are no colours.
+/// Prints clap's message in its colours. The message repeats arguments and environment variables as they are. When one
+/// of them holds characters that aren't printable, they are escaped and the message has no colours.
 fn print_safely<P: Parser>(error: &clap::Error) -> io::Result<()> {
-    // Without clap's own styles, every escape sequence is from elsewhere.
+    // Without clap's own styles, every escape sequence comes from elsewhere.
     let plain = P::command().styles(Styles::plain()).try_get_matches();
     let Some(mut plain) = plain.err() else {
         return io::stderr().write_all(printable_lines(&error.render().to_string()).as_bytes());
     };
     let unsafe_text = plain.render().ansi().to_string();
-    // Line breaks of an argument are not clap's.
+    // Line breaks in an argument are not clap's own, so they are escaped too.
     let quoted: Vec<_> = plain
         .context()
         .filter_map(|(kind, value)| Some((kind, printable_value(value)?)))
@@ -73,23 +73,24 @@ fn printable_value(value: &ContextValue) -> Option<ContextValue> {
     }
 }
 
-/// Tells people something beside the answer, in one line on standard error. It is seen whatever is logged.
+/// Prints a message for people in one line on standard error, apart from the program's output. It appears whatever is
+/// logged.
 pub fn say(program: &str, message: &str) {
-    // Where nobody can be told, there is nothing else to do.
+    // When standard error can't be written to, there is nothing else to do.
     let _ = writeln!(io::stderr(), "{program}: {}", printable(message));
 }
 
-/// Says why the program ends, and returns the exit code to end with.
+/// Prints why the program ends, and returns the exit code to end with.
 pub fn complain(program: &str, code: u8, message: &str) -> u8 {
     say(program, message);
     code
 }
 
-/// Listens from now on for being told to stop, by SIGTERM or SIGINT, and waits for it. To be called before anybody can take the
-/// program for one that runs: until then, it would end at once.
+/// Starts listening for SIGTERM and SIGINT, and returns a future that completes when one arrives. Call this before
+/// anyone can take the program for running: until then, a signal ends it at once.
 ///
 /// # Errors
-/// Signals can't be listened for.
+/// The signal handlers can't be installed.
 pub fn stop_signal() -> io::Result<impl Future<Output = ()>> {
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;

@@ -1,30 +1,33 @@
-//! How both programs serve their services: what is the same whatever is asked.
+//! The gRPC server that both programs use: limits, TLS, authentication and shutdown, whatever the service.
 //!
-//! A [`Server`] puts one service, health and reflection on a port, and stands in front of them as a gate that goes by
+//! A [`Server`] puts one service, health and reflection on a port. In front of them is a gate that decides by
 //! the path of a request alone:
-//! - at most so many unary calls are worked on and so many streams are open at the same time, and at most half of them for one
-//!   caller; one more waits for a moment, and is then refused with the time after which to try again;
-//! - a unary call has a deadline, the server's or the caller's if that is shorter;
-//! - messages share budgets of memory, since each is read as a whole before anybody sees it. A message counts by what it takes
-//!   once it is decoded ([`weight`](crate::weight)); what [`in_background`] reads of it, and the answer that it makes and that
-//!   waits for its caller to take it, count as well;
-//! - connections, streams on each of them and headers are bounded; a connection that does nothing gives way to a newcomer;
-//! - under TLS a client's certificate has to bear a name that may ask for it, and handshakes have a short deadline;
-//! - callers are authenticated before they take a place, where somebody has to know who they are;
-//! - on shutdown streams end, unary calls are still answered.
+//! - Unary calls and streams each have a limit on how many are open at the same time, and one caller may hold
+//!   at most half of it. A request over the limit waits for a moment. Then the server refuses it and says
+//!   when to retry.
+//! - A unary call has a deadline: the server's, or the caller's if that is shorter.
+//! - Messages share memory budgets, because each message is read whole before a handler sees it. A message
+//!   counts with its decoded size ([`weight`](crate::weight)). What [`in_background`] reads from it counts as
+//!   well, and so does the answer, from the moment it is made until the caller takes it.
+//! - Connections, streams per connection and headers have limits. An idle connection gives way to a newcomer.
+//! - Under TLS, a client's certificate must bear a name that is allowed to make the request. Handshakes have
+//!   a short deadline.
+//! - Where the service needs to know its callers, they are authenticated before they take a permit.
+//! - On shutdown, streams end and unary calls are still answered.
 //!
-//! Health and reflection have places of their own and small messages: what asks whether a busy server lives must hear that it
-//! does, and nobody must fill the memory by asking.
+//! Health and reflection have limits of their own and accept only small messages. A probe of a busy server
+//! must get its answer, and nobody may fill the memory with probes.
 //!
-//! A call's place is taken before its body is read, and is given back when its work has really ended, even if the caller
-//! has gone before: a handler hands its work and its request to [`in_background`], or keeps the [`Leave`] that it finds
-//! in the request. In reading order:
-//! - [`Limits`], [`Refusal`]: how much, and what is said of more;
-//! - `gate`: the way of a request, with `methods` (what is a stream), `room` (places, budgets and [`Leave`]), `shares` (what one
-//!   caller may have of them), `deadline`, and `incoming` and `outgoing` (bodies);
-//! - [`in_background`]: work that takes a while, and [`Work`], by which it learns that nobody waits for it any more;
-//! - [`trace`]: whose call is made for whom;
-//! - [`Clients`], [`Peer`], [`Authenticator`]: who may ask for what, and who does;
+//! A call takes its permit before its body is read and returns it when its work has really ended, even if the
+//! caller has gone earlier. To ensure that, a handler passes its work and its request to [`in_background`],
+//! or keeps the [`Leave`] that it finds in the request. In reading order:
+//! - [`Limits`], [`Refusal`]: the limits, and how a request over a limit is refused;
+//! - `gate`: the path of a request, with `methods` (which methods are streams), `room` (permits, budgets and
+//!   [`Leave`]), `shares` (one caller's part of them), `deadline`, and `incoming` and `outgoing` (bodies);
+//! - [`in_background`]: work that takes a while, and [`Work`], which tells the work that nobody waits for it
+//!   any more;
+//! - [`trace`]: W3C trace context, which connects what several programs do for one call;
+//! - [`Clients`], [`Peer`], [`Authenticator`]: what callers may request, and who they are;
 //! - `connections`, `secure` (TLS), [`Health`], [`Server`]: the port.
 
 mod authenticate;

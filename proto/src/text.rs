@@ -1,31 +1,31 @@
-//! Text from elsewhere, made safe to print for people.
+//! Makes text from elsewhere safe to print for people.
 //!
-//! Names, labels and messages come from callers, clusters, files and servers. Printed as they are, an escape sequence in
-//! one of them can recolour a terminal, rewrite lines that are already there or set its title, a line break can forge a
-//! log line, and an invisible character can make one name look like another. So every place that prints for people
-//! passes such text through [`printable`]: it shows each of those characters as an escape, such as `\x1b`, and leaves
-//! everything else alone, letters of any script included.
+//! Names, labels and messages come from callers, clusters, files and servers. When such text is printed as it is, an
+//! escape sequence can recolour a terminal, rewrite lines that are already there or set its title. A line break can
+//! forge a log line, and an invisible character can make one name look like another. So every place that prints for
+//! people passes such text through [`printable`]. It shows each of those characters as an escape, such as `\x1b`, and
+//! leaves everything else alone, including letters of any script.
 
 use std::{
     borrow::Cow,
     fmt::{self, Write},
 };
 
-/// The text in one line, with everything escaped that a terminal could act on or that can't be seen.
+/// Returns the text as one line. Escapes every character that a terminal could act on or that can't be seen.
 pub fn printable(text: &str) -> Cow<'_, str> {
     escaped(text, |character| !is_printable(character), write_escape)
 }
 
-/// The same for text that may have several lines: its line breaks stay.
+/// Like [`printable`], for text that may have several lines: line breaks stay.
 pub fn printable_lines(text: &str) -> Cow<'_, str> {
     let is_unsafe = |character| character != '\n' && !is_printable(character);
     escaped(text, is_unsafe, write_escape)
 }
 
-/// JSON with the same meaning and only printable characters. JSON writers escape the ASCII control characters alone,
-/// which leaves the eight-bit ones that terminals obey too.
+/// Returns JSON with the same meaning and only printable characters. JSON writers escape only the ASCII control
+/// characters. They leave the eight-bit control characters, which terminals obey too.
 pub fn printable_json(json: &str) -> Cow<'_, str> {
-    // Outside of strings, JSON has neither.
+    // JSON has no such characters outside of strings.
     escaped(json, is_kept_by_json, |character, out| {
         let mut units = [0; 2];
         character
@@ -35,7 +35,8 @@ pub fn printable_json(json: &str) -> Cow<'_, str> {
     })
 }
 
-/// JSON as YAML with the same meaning and only printable characters. YAML reads JSON, but for pairs of surrogates.
+/// Returns YAML with the same meaning as the JSON and only printable characters. YAML parsers read JSON, except for
+/// surrogate pairs.
 pub(crate) fn printable_json_as_yaml(json: &str) -> Cow<'_, str> {
     escaped(json, is_kept_by_json, |character, out| {
         match u32::from(character) {
@@ -45,15 +46,15 @@ pub(crate) fn printable_json_as_yaml(json: &str) -> Cow<'_, str> {
     })
 }
 
-/// Whether a JSON writer leaves a character as it is that isn't printable.
+/// Whether an unprintable character is one that JSON writers don't escape.
 fn is_kept_by_json(character: char) -> bool {
     character >= ' ' && !is_printable(character)
 }
 
-/// Whether a character can be printed as it is: it is no control character, breaks no line, and isn't invisible.
+/// Whether a character can be printed as it is: it isn't a control character, doesn't break the line, and is visible.
 pub(crate) fn is_printable(character: char) -> bool {
     let is_invisible = matches!(character,
-        // Line and paragraph separators, and marks of annotations.
+        // Line and paragraph separators, and annotation marks.
         '\u{2028}' | '\u{2029}' | '\u{fff9}'..='\u{fffb}'
         // Unicode's Default_Ignorable_Code_Point: directions, joiners, fillers, variation selectors and tags.
         | '\u{ad}' | '\u{34f}' | '\u{61c}' | '\u{115f}' | '\u{1160}' | '\u{17b4}' | '\u{17b5}'
@@ -63,7 +64,7 @@ pub(crate) fn is_printable(character: char) -> bool {
     !character.is_control() && !is_invisible
 }
 
-/// Escapes what is written through it, as [`printable`] does.
+/// Escapes the text written through it, as [`printable`] does.
 pub(crate) struct Printable<'a>(pub(crate) &'a mut dyn Write);
 
 impl Write for Printable<'_> {

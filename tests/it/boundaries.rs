@@ -1,4 +1,4 @@
-//! What one tenant, caller or planner can't do to the others.
+//! Limits on the harm that one tenant, caller or planner can do to the others.
 
 mod callers;
 mod sync;

@@ -1,4 +1,5 @@
-//! What the programs are built from, as the bills of materials say that come with them, and the images that they are built in.
+//! The supply chain of the programs: their bills of materials list all that they are built from, and the images that
+//! they are built in are pinned.
 
 use std::collections::BTreeSet;
 use std::process::Command;
@@ -6,14 +7,14 @@ use std::process::Command;
 use everynode_tests::programs::workspace;
 use serde_json::Value;
 
-/// Each program with the package that it is of.
+/// Each program with its package.
 const PROGRAMS: [(&str, &str); 3] = [
     ("everynode-planner", "everynode-planner"),
     ("everynode-executor", "everynode-executor"),
     ("kubectl-everynode", "everynode-executor"),
 ];
 
-/// What the programs in the images are built for.
+/// The target that the programs in the images are built for.
 const TARGET: &str = "x86_64-unknown-linux-musl";
 
 fn output_of(command: &mut Command) -> String {
@@ -23,7 +24,7 @@ fn output_of(command: &mut Command) -> String {
     String::from_utf8(output.stdout).unwrap()
 }
 
-/// The crates that a package is built from, as `name version`, by some kinds of dependencies.
+/// The crates that a package is built from, as `name version`, following these kinds of dependencies.
 fn crates(package: &str, kinds: &str) -> BTreeSet<String> {
     let mut command = Command::new(env!("CARGO"));
     command.args(["tree", "--locked", "--prefix=none", "--format={p}"]);
@@ -36,7 +37,7 @@ fn crates(package: &str, kinds: &str) -> BTreeSet<String> {
     lines.collect()
 }
 
-/// The names of what only the tests and benchmarks of a package need.
+/// The names of the crates that only the tests and benchmarks of a package need.
 fn only_for_tests(package: &str) -> BTreeSet<String> {
     let mut command = Command::new(env!("CARGO"));
     command.args(["metadata", "--locked", "--no-deps", "--format-version=1"]);
@@ -129,7 +130,8 @@ fn dockerfiles() -> Vec<(String, String)> {
     files.map(|file| (file.to_owned(), read(file))).collect()
 }
 
-/// The images that a Dockerfile takes from elsewhere: those after FROM and `--from=`, but for its own stages and the empty one.
+/// The images that a Dockerfile takes from elsewhere: those after `FROM` and `--from=`, except its own stages and the
+/// empty image `scratch`.
 fn foreign_images(dockerfile: &str) -> Vec<&str> {
     let mut own = BTreeSet::from(["scratch"]);
     let mut images = Vec::new();

@@ -1,4 +1,4 @@
-//! What must stay true of the code as a whole.
+//! Rules that the code as a whole must keep.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -7,7 +7,7 @@ use std::process::Command;
 use everynode_tests::programs::workspace;
 use serde_json::Value;
 
-/// The names of all crates that a workspace member is built from, itself included; those of its tests are not.
+/// The names of all crates that a workspace member is built from, including itself, but without those of its tests.
 fn built_from(member: &str) -> BTreeSet<String> {
     let output = Command::new(env!("CARGO"))
         .args(["metadata", "--format-version=1", "--locked"])
@@ -55,7 +55,7 @@ fn built_from(member: &str) -> BTreeSet<String> {
     found.iter().map(|id| names[id].clone()).collect()
 }
 
-/// All Rust files in a folder and below it, sorted.
+/// All Rust files in a folder and its subfolders, sorted.
 pub(crate) fn sources(folder: &Path) -> Vec<PathBuf> {
     let mut files = Vec::new();
     for entry in std::fs::read_dir(folder).unwrap() {
@@ -196,7 +196,7 @@ fn every_source_file_is_part_of_a_crate() {
     }
 }
 
-/// What stands in backticks in a document and looks like the name of a test.
+/// The texts in backticks in a document that look like names of tests.
 fn tests_named_in(document: &str) -> BTreeSet<String> {
     let text = std::fs::read_to_string(workspace().join(document)).unwrap();
     let quoted = text.split('`').skip(1).step_by(2);

@@ -1,10 +1,10 @@
-//! Messages as they are on the wire, for whoever wants to send or see what no generated type could hold.
+//! Messages as raw bytes, for tests that send or read what no generated type can hold.
 
 use prost::bytes::{Buf as _, BufMut as _, Bytes};
 use tonic::Status;
 use tonic::codec::{Codec, DecodeBuf, Decoder, EncodeBuf, Encoder};
 
-/// Leaves messages as they are.
+/// A codec that leaves messages as they are.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Raw;
 

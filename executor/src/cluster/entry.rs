@@ -1,4 +1,4 @@
-//! What is kept of a node, of a `DaemonSet` and of a `ControllerRevision`.
+//! Cached data of a node, of a `DaemonSet` and of a `ControllerRevision`.
 
 use std::sync::Arc;
 
@@ -22,12 +22,12 @@ pub(super) struct Node {
     pub(super) version: Version,
 }
 
-/// A `DaemonSet` and what follows from it alone.
+/// A `DaemonSet`, and everything that follows from it alone.
 #[derive(Debug, Clone)]
 pub struct Entry {
     /// The object.
     pub object: Arc<DaemonSet>,
-    /// Its template by meaning.
+    /// Fingerprint of its template's meaning.
     pub template: Fingerprint,
     owner: Owner,
     selector: Option<Selector>,
@@ -45,7 +45,7 @@ impl Entry {
         }
     }
 
-    /// What the controller references of its pods and revisions have to name.
+    /// The identity that the controller references of its pods and revisions have to name.
     pub fn owner(&self) -> &Owner {
         &self.owner
     }
@@ -54,7 +54,7 @@ impl Entry {
         Version::of(&self.object.metadata.resource_version)
     }
 
-    /// Whether there is a selector to go by: one that is empty or can't be read says nothing about any pod.
+    /// Whether there is a usable selector: one that is empty or can't be read says nothing about any pod.
     pub fn has_selector(&self) -> bool {
         self.selector.is_some()
     }
@@ -80,7 +80,7 @@ fn selector(selector: &LabelSelector) -> Option<Selector> {
         match_labels: Some(selector.match_labels.clone()),
         match_expressions: Some(selector.match_expressions.iter().map(expression).collect()),
     };
-    // The API server lets no selector through that can't be parsed; one that is nevertheless so selects nothing.
+    // The API server accepts no selector that can't be parsed. If there is one nevertheless, it selects nothing.
     selector.try_into().ok()
 }
 
@@ -95,7 +95,7 @@ pub struct Known {
     pub uid: Text,
     /// Its place in the history.
     pub revision: i64,
-    /// The template in its data, by meaning.
+    /// Fingerprint of the meaning of the template in its data.
     pub template: Fingerprint,
     /// Its own labels.
     pub labels: StringMap,
@@ -106,7 +106,7 @@ pub struct Known {
 }
 
 impl Known {
-    /// The controller-revision-hash of pods of this revision, if it has been given one.
+    /// The controller-revision-hash of this revision's pods, if it has one.
     pub fn hash(&self) -> Option<&str> {
         self.labels.get(REVISION_LABEL).map(String::as_str)
     }

@@ -6,8 +6,8 @@ use super::Text;
 
 /// The identity of a `DaemonSet`, as a controller reference gives it.
 ///
-/// The whole of it has to match: anybody who may create pods in some namespace can put the uid of another namespace's
-/// `DaemonSet` into a controller reference.
+/// All of it has to match: anybody who may create pods in some namespace can put the uid of a `DaemonSet` from
+/// another namespace into a controller reference.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Owner {
     /// metadata.namespace.
@@ -19,7 +19,7 @@ pub struct Owner {
 }
 
 impl Owner {
-    /// The same, borrowed.
+    /// The same identity, borrowed.
     pub fn identity(&self) -> Identity<'_> {
         Identity {
             namespace: &self.namespace,

@@ -1,4 +1,4 @@
-//! The pods that `DaemonSet`s control, and those that nothing controls and that might be adopted.
+//! Pods that `DaemonSet`s control, and pods that nothing controls and that might be adopted.
 
 mod moment;
 mod on_node;
@@ -21,12 +21,14 @@ use self::{moment::Moment, on_node::OnNode};
 use super::{Owner, Text, Version, listing::Listing};
 use crate::watch::Event;
 
-/// After this long, a pod that only the answer to a write has told of, or the watch out of turn, is looked up.
+/// How long a pod may be known only from the answer to a write, or from an out-of-order watch event. After that, the
+/// executor looks it up.
 const CONFIRM_AFTER: Duration = Duration::from_secs(10);
 
 /// A pod.
 ///
-/// There are as many as nodes times `DaemonSet`s, so what the pods of a `DaemonSet` or of a node have in common is kept once.
+/// There are as many pods as nodes times `DaemonSet`s, so data that the pods of a `DaemonSet` or of a node share is
+/// kept once.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Pod {
     /// metadata.namespace.
@@ -37,14 +39,14 @@ pub struct Pod {
     pub labels: Arc<StringMap>,
     /// Whether it is being deleted.
     pub deleting: bool,
-    /// Whether the planner of this session has been told of it, and not yet that it is gone.
+    /// Whether the planner of this session has been sent the pod, and not yet that it is gone.
     is_announced: bool,
     owner: Option<Arc<Owner>>,
-    /// What the planner is told beside that, if a `DaemonSet` controls the pod.
+    /// The other facts that the planner is sent, if a `DaemonSet` controls the pod.
     told: Option<Told>,
 }
 
-/// The facts of a pod that aren't kept by other names.
+/// The facts of a pod that `Pod` itself doesn't hold.
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Told {
     node: Text,
@@ -57,7 +59,7 @@ struct Told {
 }
 
 impl Pod {
-    /// The `DaemonSet` that controls the pod, known or not; `None` when nothing controls it.
+    /// The `DaemonSet` that controls the pod, whether it is known or not; `None` when nothing controls it.
     pub fn owner(&self) -> Option<&Owner> {
         self.owner.as_deref()
     }
@@ -70,26 +72,26 @@ impl Pod {
             .filter(|node| !node.is_empty())
     }
 
-    /// Whether the pod takes the place of another one on its node: it is neither over nor about to be.
+    /// Whether the pod takes the place of another pod on its node: it has neither ended nor is it being deleted.
     pub fn is_live(&self) -> bool {
         let is_over =
             |told: &Told| told.phase == PodPhase::Succeeded as i32 || told.phase == PodPhase::Failed as i32;
         !self.deleting && !self.told.as_ref().is_some_and(is_over)
     }
 
-    /// Since when the pod has run on its node, ready, with nothing else in store for it, if it does.
+    /// The time since which the pod has been running and ready on its node; `None` if it isn't, or is being deleted.
     pub fn settled_since(&self) -> Option<Timestamp> {
         let told = self.told.as_ref()?;
         let settled = told.bound && !self.deleting && told.phase == PodPhase::Running as i32;
         Option::from(told.ready_since).filter(|_| settled)
     }
 
-    /// The pod's controller-revision-hash; empty without one.
+    /// The pod's controller-revision-hash; empty if it has none.
     pub fn revision(&self) -> &str {
         self.told.as_ref().map_or("", |told| &told.revision)
     }
 
-    /// What the planner is told of the pod, which has this uid, if a `DaemonSet` controls it.
+    /// The facts that the planner is sent about the pod, if a `DaemonSet` controls it. `uid` is the pod's uid.
     pub fn facts(&self, uid: &str) -> Option<PodFacts> {
         let (told, owner) = (self.told.as_ref()?, self.owner.as_ref()?);
         Some(PodFacts {
@@ -108,14 +110,14 @@ impl Pod {
     }
 }
 
-/// A pod, and of which version it is known.
+/// A pod, and the version at which it is known.
 #[derive(Debug)]
 struct Known {
     pod: Pod,
     version: Version,
 }
 
-/// All such pods, by uid.
+/// All pods that a `DaemonSet` controls or that nothing controls, by uid.
 #[derive(Debug, Default)]
 pub struct Pods {
     by_uid: HashMap<Text, Known>,
@@ -125,15 +127,16 @@ pub struct Pods {
     by_owner: HashMap<Arc<Owner>, IndexSet<Text>>,
     orphans: HashSet<Text>,
     on_node: OnNode,
-    /// The owners from before of pods that the planner knows by another one, until the pods are gone.
+    /// Former owners of pods that have changed owner since the planner was sent them. They are kept until the pods
+    /// are gone.
     former_owners: HashMap<Text, Arc<Owner>>,
     listing: Listing,
-    /// Pods that only the answer to a write has told of so far, or the watch out of turn.
+    /// Pods known so far only from the answer to a write, or from an out-of-order watch event, and since when.
     unconfirmed: HashMap<Text, Instant>,
 }
 
 impl Pods {
-    /// Takes in what the watch says. Returns the uids of the pods that changed.
+    /// Applies a watch event. Returns the uids of the pods that changed.
     pub fn event(&mut self, event: Event<facts::Pod>) -> Vec<Text> {
         match event {
             Event::ListBegins => self.listing.begin(),
@@ -142,8 +145,8 @@ impl Pods {
                 let version = Version::of(&pod.metadata.resource_version);
                 let known = self.by_uid.get(&uid).map(|known| &known.version);
                 let is_known = known.is_some();
-                // Outside of a list versions rise. What comes out of turn confirms nothing: a pod that isn't known may be gone
-                // already.
+                // Outside a list, versions rise. An out-of-order event confirms nothing: a pod that isn't known may
+                // be gone already.
                 let is_late = version < *self.listing.watched();
                 let counts = self.listing.shows(&uid, &version, known);
                 if !is_late || self.listing.is_under_way() {
@@ -159,7 +162,7 @@ impl Pods {
             }
             Event::ListEnds => {
                 let gone = self.listing.end(self.by_uid.keys());
-                // What only a write has told of may be younger than the list; it is looked up in time.
+                // A pod that is known only from a write may be newer than the list. The executor looks it up later.
                 let gone = gone
                     .iter()
                     .filter(|uid| !self.unconfirmed.contains_key(*uid))
@@ -174,8 +177,9 @@ impl Pods {
         Vec::new()
     }
 
-    /// Takes in a pod as the answer to a write. If the watch is past that point, it has told all there is to know,
-    /// perhaps that the pod is gone again. A list that is coming in tells in no order, so of that only its end is past anything.
+    /// Applies a pod from the answer to a write. If the watch is past that version, it has already reported
+    /// everything, perhaps even that the pod is gone again. A list in progress names pods in no order, so the watch
+    /// is past a version only when the list has ended.
     pub fn wrote(&mut self, pod: &facts::Pod) -> Option<Text> {
         let version = Version::of(&pod.metadata.resource_version);
         if version <= *self.listing.watched() && !self.listing.awaits(&pod.metadata.uid) {
@@ -190,7 +194,7 @@ impl Pods {
         self.set(pod.clone(), uid)
     }
 
-    /// Takes in that a pod's deletion has begun, or that the pod is gone. Neither is ever taken back.
+    /// Notes that a pod's deletion has begun, or that the pod is gone. Neither is ever undone.
     pub fn deleted(&mut self, uid: &str, gone: bool) -> Option<Text> {
         if gone {
             return self.remove(uid);
@@ -232,7 +236,7 @@ impl Pods {
         let version = Version::of(&metadata.resource_version);
         if let Some(before) = self.by_uid.get_mut(&uid) {
             before.version = version.clone();
-            // A deletion that has begun may be known before the watch has come to it.
+            // The executor may know that a deletion has begun before the watch reports it.
             pod.deleting |= before.pod.deleting;
             pod.is_announced = before.pod.is_announced;
             if before.pod == pod {
@@ -260,7 +264,7 @@ impl Pods {
         Some(uid)
     }
 
-    /// The shared owner with this identity. Nearly always it is the one that the pod has had before.
+    /// Returns the shared owner with this identity. Nearly always, the pod already had this owner.
     fn share_owner(&mut self, pod: &str, identity: Identity<'_>) -> Arc<Owner> {
         let before = self.by_uid.get(pod).and_then(|known| known.pod.owner.as_ref());
         match before.filter(|before| before.identity() == identity) {
@@ -293,7 +297,7 @@ impl Pods {
         }
     }
 
-    /// The pods that have to be looked up, because the watch should have told of them long ago.
+    /// The pods that have to be looked up, because the watch should have reported them long ago.
     pub fn overdue(&self, now: Instant) -> Vec<Text> {
         let overdue = self
             .unconfirmed
@@ -302,29 +306,29 @@ impl Pods {
         overdue.map(|(uid, _)| uid.clone()).collect()
     }
 
-    /// A pod has been looked up and is there.
+    /// Notes that a pod has been looked up and exists.
     pub fn confirm(&mut self, uid: &str) {
         self.unconfirmed.remove(uid);
     }
 
-    /// A pod.
+    /// The pod with this uid.
     pub fn get(&self, uid: &str) -> Option<&Pod> {
         self.by_uid.get(uid).map(|known| &known.pod)
     }
 
-    /// Whether the planner knows of a pod.
+    /// Whether the planner knows a pod.
     pub fn is_announced(&self, uid: &str) -> bool {
         self.by_uid.get(uid).is_some_and(|known| known.pod.is_announced)
     }
 
-    /// Notes whether the planner knows of a pod from now on.
+    /// Sets whether the planner knows a pod.
     pub fn announce(&mut self, uid: &str, is_announced: bool) {
         if let Some(known) = self.by_uid.get_mut(uid) {
             known.pod.is_announced = is_announced;
         }
     }
 
-    /// A new planner knows of no pod.
+    /// Notes that the planner knows no pod, because it is a new planner.
     pub(super) fn withdraw_all(&mut self) {
         self.by_uid
             .values_mut()
@@ -332,19 +336,19 @@ impl Pods {
         self.former_owners.clear();
     }
 
-    /// Whether the planner may still take the pod to be this `DaemonSet`'s, which it was.
+    /// Whether the planner may still believe that the pod belongs to this `DaemonSet`, its former owner.
     pub fn was_of(&self, uid: &str, owner: &Owner) -> bool {
         self.former_owners
             .get(uid)
             .is_some_and(|former| **former == *owner)
     }
 
-    /// How many pods a `DaemonSet` controls.
+    /// Number of pods that a `DaemonSet` controls.
     pub fn count(&self, owner: &Owner) -> usize {
         self.by_owner.get(owner).map_or(0, IndexSet::len)
     }
 
-    /// How many live pods of a `DaemonSet` are on a node, or for it.
+    /// Number of live pods of a `DaemonSet` that are on a node or meant for it.
     pub fn live_on(&self, node: &str, owner: &Owner) -> usize {
         let pods = self.on_node.get(node).iter();
         let pods = pods.filter_map(|uid| self.by_uid.get(uid));
@@ -368,17 +372,17 @@ impl Pods {
         Some((uid, &known.pod))
     }
 
-    /// All uids.
+    /// The uids of all pods.
     pub fn uids(&self) -> impl Iterator<Item = &Text> {
         self.by_uid.keys()
     }
 
-    /// How many pods there are.
+    /// Number of pods.
     pub fn total(&self) -> usize {
         self.by_uid.len()
     }
 
-    /// The lists of the watch.
+    /// The state of the watch and its lists.
     pub(super) fn listing(&self) -> &Listing {
         &self.listing
     }

@@ -1,10 +1,10 @@
-//! What has changed in the caches.
+//! Changes in the caches.
 
 use indexmap::IndexSet;
 
 use super::Text;
 
-/// What has changed since it was last looked at.
+/// Changes since the controller last processed them.
 #[derive(Debug, Default)]
 pub struct Touched {
     /// Nodes, by name.
@@ -13,16 +13,16 @@ pub struct Touched {
     pub pods: IndexSet<Text>,
     /// `DaemonSet`s, by uid.
     pub daemon_sets: IndexSet<Text>,
-    /// `DaemonSet`s, by uid, whose status has been written, by whomever.
+    /// `DaemonSet`s, by uid, whose status has been written, no matter by whom.
     pub statuses: IndexSet<Text>,
-    /// Pods that somebody else has made for a `DaemonSet`, each with the `DaemonSet`'s uid and its own name.
+    /// Pods that another controller has made for a `DaemonSet`: the `DaemonSet`'s uid and the pod's name.
     pub strangers: Vec<(Text, String)>,
-    /// `DaemonSet`s, by uid, whose pods or revisions may have to be adopted, released or put in order.
+    /// `DaemonSet`s, by uid, whose pods or revisions may need to be adopted, released or put in order.
     pub upkeep: IndexSet<Text>,
 }
 
 impl Touched {
-    /// Whether there is something that planners are told of.
+    /// Whether there is anything to send to the planner.
     pub fn has_facts(&self) -> bool {
         !(self.nodes.is_empty() && self.pods.is_empty() && self.daemon_sets.is_empty())
     }

@@ -1,4 +1,4 @@
-//! Actions as they are started and as they end.
+//! How actions start, and how they end.
 
 use std::{fmt, sync::Arc};
 
@@ -22,30 +22,30 @@ use crate::{
     pod::Recipe,
 };
 
-/// What is said of an action that was not tried.
+/// Message about an action that was not tried.
 const NEEDLESS: &str = "Not needed any more";
 
 /// An action's end.
 #[derive(Debug)]
 pub(super) struct ActionEnded {
     daemon_set: Text,
-    /// The object that it was done for; it may be gone by now.
+    /// The object that the action was for; it may be gone by now.
     object: Arc<DaemonSet>,
     lane: Lane,
     id: u64,
-    /// Whether the planner that asked for it is still the same.
+    /// The session that asked for it. It tells whether the planner is still the same.
     session: u64,
-    /// The node that it is about.
+    /// The node that the action concerns.
     node: String,
     /// The pod, for a deletion.
     pod: Option<DeletePod>,
-    /// When the event was read that it follows from, if it follows from one.
+    /// When the event that led to the action was read, if an event did.
     event_read: Option<Instant>,
     carried: Carried,
 }
 
 impl Controller {
-    /// Starts what may start now.
+    /// Starts all actions that may start now.
     pub(super) fn start_actions(&mut self, uid: &Text) {
         while let Some(ready) = self
             .managed
@@ -84,7 +84,8 @@ impl Controller {
         }
     }
 
-    /// How to make the pod, if it is still wanted: its node may have gone or its template changed since the plan.
+    /// The recipe for a pod, if the pod is still wanted: since the plan, its node may have gone or its template may
+    /// have changed.
     fn recipe_for(&self, uid: &str, action: &CreatePod) -> Option<(Arc<DaemonSet>, Arc<Recipe>)> {
         let managed = self.managed.get(uid)?;
         let announced = managed
@@ -92,7 +93,7 @@ impl Controller {
             .as_ref()
             .filter(|announced| announced.revision == action.revision)?;
         self.cluster.node(&action.node)?;
-        // The template may have changed back and forth: the recipe must be of just this revision.
+        // The template may have changed back and forth, so the recipe must be for exactly this revision.
         let recipe = managed
             .recipe
             .as_ref()
@@ -100,15 +101,15 @@ impl Controller {
         Some((announced.object.clone(), recipe.clone()))
     }
 
-    /// Whether the last plan that makes pods found a template that none can be made of.
+    /// Whether the last plan that makes pods found a template that no pod can be made from.
     fn has_no_recipe(&self, uid: &str) -> bool {
         self.managed
             .get(uid)
             .is_some_and(|managed| managed.recipe.is_none())
     }
 
-    /// Ends an action that can't be carried out as if the server had refused it, so that the planner doesn't ask for it
-    /// again at once.
+    /// Ends an action that can't be carried out as if the server had refused it, so that the planner doesn't ask for
+    /// it again at once.
     pub(super) fn refuse(&mut self, uid: &Text, lane: Lane, id: u64, node: &str) {
         self.parts.metrics.action(kind(lane), Outcome::Refused);
         self.tell_end(uid, id, ActionOutcome::Failed, |managed| {
@@ -124,12 +125,12 @@ impl Controller {
             return;
         };
         let has_succeeded = matches!(how, Ended::Smoothly | Ended::WithPressure);
-        // What was begun before the lane was closed says nothing of what it was closed for.
+        // A call that began before the lane was closed says nothing about the reason for closing it.
         if has_succeeded && !managed.applier.load(lane).is_closed {
             *managed.refusals.of(lane) = None;
         }
         if let Some(pause) = managed.applier.ended(lane, id, how) {
-            // Lanes of many DaemonSets that were closed together should not open together.
+            // Lanes of many DaemonSets that closed together should not open together.
             let pause = pause.mul_f64(0.8 + 0.4 * fastrand::f64());
             debug!(%uid, ?lane, ?pause, "waiting after a refusal");
             if let Some(refused) = managed.refusals.of(lane) {
@@ -150,7 +151,7 @@ impl Controller {
         self.end_action(uid, id, ActionOutcome::Skipped);
     }
 
-    /// Tells those who watch that an action has ended that was never begun.
+    /// Tells watches that an action that was never begun has ended.
     fn tell_end(&self, uid: &str, id: u64, outcome: ActionOutcome, words: impl FnOnce(&Managed) -> String) {
         let (Some(managed), Some(entry)) = (self.managed.get(uid), self.cluster.daemon_set(uid)) else {
             return;
@@ -326,7 +327,7 @@ impl Controller {
         let key = object.key();
         info!(daemon_set = key, ?lane, %error, "the API server refused");
         if error.is_namespace_terminating() {
-            // Nothing can be written there any more, not even an event.
+            // Nothing can be written to the namespace any more, not even an event.
             return;
         }
         let (reason, action) = match lane {
@@ -336,7 +337,7 @@ impl Controller {
         self.parts.events.say(object, Kind::Warning, reason, action, note);
     }
 
-    /// Lets a lane try again.
+    /// Opens a lane again.
     pub(super) fn open_lane(&mut self, uid: &Text, lane: Lane) {
         let Some(managed) = self.managed.get_mut(uid) else {
             return;
@@ -347,7 +348,7 @@ impl Controller {
         self.start_actions(uid);
     }
 
-    /// Tells the planner of the actions that can't be carried out, as if the server had refused them.
+    /// Tells the planner that the actions that can't be carried out have failed, as if the server had refused them.
     pub(super) fn give_back(&mut self, uid: &Text) {
         let Some(managed) = self.managed.get_mut(uid) else {
             return;
@@ -365,16 +366,16 @@ fn failed(lane: Lane) -> &'static str {
     }
 }
 
-/// What stands in an action's way, for events and for those who watch.
+/// Describes what stands in an action's way, for events and for watches.
 fn note(lane: Lane, error: &ApiError) -> String {
     format!("{}: {error}", failed(lane))
 }
 
-/// The same as the reason why there is no pod, or still one.
+/// Gives the same error as the reason why there is no pod, or why there still is one.
 fn words(error: &ApiError) -> String {
     match error {
         ApiError::Refused(_) => format!("the API server refuses: {error}"),
-        // These say themselves whose answer it was.
+        // These errors say themselves whose answer it was.
         ApiError::Busy { .. } | ApiError::Unclear(_) | ApiError::Name(_) => error.to_string(),
     }
 }

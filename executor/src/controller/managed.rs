@@ -1,4 +1,4 @@
-//! What the loop keeps of one `DaemonSet` beside the object itself.
+//! State that the loop keeps for one `DaemonSet`, besides the object itself.
 
 use std::{sync::Arc, time::Duration};
 
@@ -28,39 +28,39 @@ use crate::{
     view::words,
 };
 
-/// For so long after a lane has opened again, its refusal still holds: the planner is asking anew.
+/// How long a refusal still holds after its lane has opened again: the planner is about to ask anew.
 const REFUSAL_LINGERS: Duration = Duration::from_secs(2);
 
 /// One `DaemonSet`.
 #[derive(Debug, Default)]
 pub(super) struct Managed {
-    /// What the planner is told of it, once everything is in order.
+    /// The facts that the planner is sent about it, once everything is in order.
     pub(super) announced: Option<Announced>,
-    /// The actions asked for.
+    /// The actions that plans have asked for.
     pub(super) applier: Applier,
-    /// What limits them.
+    /// State for the limits on those actions.
     pub(super) outstanding: Outstanding,
-    /// How to make its pods, as the last plan that makes some has it.
+    /// How to make its pods, from the last plan that makes some.
     pub(super) recipe: Option<Arc<Recipe>>,
-    /// What it was made of, or was to be made of.
+    /// The ingredients of the recipe, or those from which no recipe could be made.
     pub(super) ingredients: Option<Ingredients>,
     /// Why its creations and deletions were last refused.
     pub(super) refusals: Refusals,
     pub(super) upkeep: Upkeep,
     pub(super) status: Status,
-    /// When the planner wants to be told that time has passed.
+    /// Timer for when the planner wants to be told that time has passed.
     pub(super) reconsider: Option<delay_queue::Key>,
-    /// Why the planner can't be told of it, if it is too large.
+    /// Why it can't be sent to the planner, if it is too large.
     pub(super) too_large: Option<String>,
-    /// What has been said of it in events, so as not to say it with every plan.
+    /// Problems already reported in events, so that not every plan reports them again.
     pub(super) reported: Vec<Problem>,
-    /// When another controller has last been seen at work on it.
+    /// When another controller was last seen working on it.
     pub(super) rival_seen: Option<Instant>,
-    /// Ends its calls when it is gone.
+    /// Cancels its calls when it is gone.
     pub(super) stop: CancellationToken,
 }
 
-/// Everything that goes into a recipe.
+/// Everything that a recipe is made of.
 #[derive(Debug)]
 pub(super) struct Ingredients {
     pub(super) object: Arc<DaemonSet>,
@@ -76,7 +76,7 @@ impl PartialEq for Ingredients {
     }
 }
 
-/// A `DaemonSet` as the planner is told of it.
+/// A `DaemonSet` as the planner was sent it.
 #[derive(Debug)]
 pub(super) struct Announced {
     /// The object at that time.
@@ -84,11 +84,11 @@ pub(super) struct Announced {
     /// The controller-revision-hash of its template.
     pub(super) revision: String,
     facts: DaemonSetFacts,
-    /// What is wrong with it, as far as reading shows.
+    /// Problems with it that can be found by reading it.
     pub(super) problems: Vec<Problem>,
 }
 
-/// The last refusal in each lane, until something succeeds there.
+/// The last refusal in each lane, until an action there succeeds.
 #[derive(Debug, Default)]
 pub(super) struct Refusals {
     create: Option<Refused>,
@@ -98,7 +98,7 @@ pub(super) struct Refusals {
 /// A refusal.
 #[derive(Debug)]
 pub(super) struct Refused {
-    /// What the server said.
+    /// The server's words.
     pub(super) words: String,
     /// When the lane opens again.
     pub(super) until: Instant,
@@ -119,7 +119,7 @@ impl Refusals {
         }
     }
 
-    /// Something was refused, in these words.
+    /// Records a refusal in these words.
     pub(super) fn note(&mut self, lane: Lane, words: String) {
         let refused = self.of(lane);
         let until = refused.as_ref().map_or_else(Instant::now, |before| before.until);
@@ -128,51 +128,51 @@ impl Refusals {
     }
 }
 
-/// Its upkeep.
+/// State of a `DaemonSet`'s upkeep.
 #[derive(Debug, Default)]
 pub(super) struct Upkeep {
-    /// Whether work is being done.
+    /// Whether upkeep is running.
     pub(super) is_running: bool,
-    /// Whether it waits to be tried again.
+    /// Whether it is waiting for a retry.
     pub(super) is_waiting: bool,
-    /// How often it has failed in a row.
+    /// Number of failures in a row.
     pub(super) failures: u32,
-    /// Whether revisions beyond the limit wait for pods to go.
+    /// Whether revisions beyond the limit can't be deleted until pods are gone.
     pub(super) is_held_up: bool,
-    /// What the server would not let it adopt or release.
+    /// Adoptions and releases that the server has refused.
     pub(super) refused: adopt::Refused,
-    /// What it last failed with, until it succeeds.
+    /// The last failure, until upkeep succeeds.
     pub(super) trouble: Option<String>,
 }
 
-/// Its status.
+/// State of a `DaemonSet`'s status.
 #[derive(Debug, Default)]
 pub(super) struct Status {
-    /// What the last plan counted.
+    /// The counters of the last plan.
     pub(super) wanted: Option<DaemonSetStatus>,
-    /// What that plan says follows from it.
+    /// The conditions that follow from the counters, as that plan gives them.
     pub(super) conditions: Vec<DaemonSetCondition>,
-    /// What has been written, up to the last write that the server has confirmed: a write without an answer may still come
-    /// to be.
+    /// The counters written, from the last write that the server has confirmed on: a write without an answer may
+    /// still take effect.
     pub(super) written: Vec<DaemonSetStatus>,
-    /// Whether it is being written, or has just been.
+    /// Whether a write is in progress, or a rest before the next write isn't over.
     pub(super) is_resting: bool,
-    /// When it was last written, or tried to be.
+    /// When it was last written, or a write was attempted.
     pub(super) last_write: Option<Instant>,
-    /// Whether actions were in progress when it was last written.
+    /// Whether actions were in progress at the last write.
     pub(super) moves: bool,
-    /// How many rests there are after each write for now, and how many are left after the last.
+    /// Number of rests after each write for now, and how many of them are left after the last write.
     pub(super) rests: u32,
     pub(super) rests_left: u32,
-    /// How often writing has failed in a row.
+    /// Number of failed writes in a row.
     pub(super) failures: u32,
 }
 
 impl Announced {
-    /// The `DaemonSet` with the revision of its template.
+    /// Creates the announcement of a `DaemonSet` with the revision of its template.
     pub(super) fn new(object: Arc<DaemonSet>, revision: String) -> Self {
         let raw = object.spec.template.as_ref().map_or("{}", |raw| raw.get());
-        // The API server has validated it; one that can't be read would be placed like an empty one.
+        // The API server has validated the template. One that can't be read would be placed like an empty one.
         let template: PodTemplate = serde_json::from_str(raw).unwrap_or_default();
         let (facts, problems) = object.facts(&template, &revision);
         Self {
@@ -191,7 +191,7 @@ impl Announced {
 }
 
 impl Managed {
-    /// A `DaemonSet` of which nothing is known but that it is there.
+    /// Creates the state of a `DaemonSet` that is only known to exist.
     pub(super) fn new(stop: CancellationToken) -> Self {
         Self {
             stop,
@@ -199,8 +199,8 @@ impl Managed {
         }
     }
 
-    /// What its status should say, if the last plan has counted anything. One that the planner can't be told of gets no
-    /// plan, so it keeps the counters that it has.
+    /// The status that it should have, if the last plan has counted anything. A `DaemonSet` that is too large to be
+    /// sent to the planner gets no plan, so it keeps its current counters.
     fn wanted(&self, object: &DaemonSet, with_conditions: bool) -> Option<Wanted> {
         let kept = || self.too_large.as_ref().map(|_| counters(&object.status));
         let counters = self.status.wanted.or_else(kept)?;
@@ -215,13 +215,14 @@ impl Managed {
         Some(Wanted { counters, conditions })
     }
 
-    /// What has to be written, if it isn't what the object says.
+    /// The status to write, if the object's status differs from it.
     pub(super) fn due(&self, object: &DaemonSet, with_conditions: bool) -> Option<Wanted> {
         self.wanted(object, with_conditions)
             .filter(|wanted| wanted.is_due(&object.status))
     }
 
-    /// Why a lane's last action was refused, as long as that holds. It is past when what was refused isn't asked for any more.
+    /// Why a lane's last action was refused, while that still holds. It lapses when plans no longer ask for what was
+    /// refused.
     pub(super) fn refusal(&self, lane: Lane, now: Instant) -> Option<&Refused> {
         let load = self.applier.load(lane);
         let is_asked_for = load.is_closed || load.waiting + load.in_progress > 0;
@@ -230,7 +231,7 @@ impl Managed {
             .filter(|refused| is_asked_for || now < refused.until + REFUSAL_LINGERS)
     }
 
-    /// What is wrong with it, as far as reading shows or the planner has said.
+    /// The problems that have been reported for it; without any, those that can be found by reading it.
     pub(super) fn problems(&self) -> &[Problem] {
         match (self.reported.as_slice(), &self.announced) {
             ([], Some(announced)) => &announced.problems,
@@ -238,7 +239,7 @@ impl Managed {
         }
     }
 
-    /// What stands in its way, most important first.
+    /// The most important problem that keeps it from its goal.
     fn trouble(&self, now: Instant) -> Option<Trouble> {
         let refused = |lane, reason, what| {
             let words = &self.refusal(lane, now)?.words;
@@ -284,7 +285,7 @@ impl Managed {
             .or_else(rival)
     }
 
-    /// What the planner can be told.
+    /// The facts for the planner, or `NotYet` until everything is in order.
     pub(super) fn announcement(&self) -> Announcement {
         match &self.announced {
             Some(announced) => Announcement::Facts(Box::new(announced.facts.clone())),

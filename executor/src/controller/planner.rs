@@ -1,4 +1,4 @@
-//! The planner that a session is open with, and when it is told what.
+//! The planner of the open session, and when it is sent what.
 
 use std::time::Duration;
 
@@ -16,13 +16,13 @@ use crate::{
     view::words,
 };
 
-/// The shortest time between two requests to the planner. The first news after a rest goes out at once; when thousands of pods
-/// change in a second, some go together.
+/// Minimum time between two requests to the planner. The first change after a quiet period goes out at once. When
+/// thousands of pods change in a second, several changes share a request.
 const PACE: Duration = Duration::from_millis(10);
-/// What it is called in events and conditions that the planner can't be told of a `DaemonSet`.
+/// Reason in events and conditions when a `DaemonSet` is too large to be sent to the planner.
 pub(super) const TOO_LARGE: &str = "ObjectTooLarge";
 
-/// The planner that a session is open with.
+/// The planner of the open session.
 #[derive(Debug)]
 pub(super) struct Planner {
     pub(super) requests: mpsc::Sender<SessionRequest>,
@@ -31,42 +31,42 @@ pub(super) struct Planner {
     pub(super) limits: RequestLimits,
     pub(super) version: String,
     pub(super) rules_version: String,
-    /// When it was told something.
+    /// When it was last sent something.
     pub(super) told: Option<Instant>,
-    /// Whether it has taken the full sync in.
+    /// State of its full sync.
     pub(super) sync: FullSync,
 }
 
-/// How long a session has to last after the full sync has been sent before that counts as accepted, if the planner is of
-/// a release that doesn't say so. One that refuses a request ends the session within a round trip.
+/// How long a session has to last after the full sync was sent before the sync counts as accepted. This applies to
+/// planners of releases that don't confirm it. A planner that refuses a request ends the session within a round trip.
 const SURVIVED: Duration = Duration::from_secs(10);
 
-/// A session's full sync, from the first fact to the planner's word that it has taken everything in.
+/// A session's full sync, from the first fact until the planner confirms that it has taken everything in.
 #[derive(Debug)]
 pub(super) struct FullSync {
-    /// Whether the planner will say so.
+    /// Whether the planner will confirm it.
     is_answered: bool,
-    /// Whether a `DaemonSet` has been told, for which a plan comes.
+    /// Whether a `DaemonSet` has been sent. The planner answers each with a plan.
     told_daemon_set: bool,
-    /// The sequence of the request that completed it, and when that was sent.
+    /// The sequence of the request that completed the sync, and when that request was sent.
     sent: Option<(u64, Instant)>,
     is_accepted: bool,
 }
 
-/// What a planner may say after a full sync.
+/// The planner's possible answers to a full sync.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum SyncAnswer {
-    /// It has accepted everything up to this request.
+    /// The planner has accepted everything up to this request.
     Accepted(u64),
-    /// A plan that rests on everything up to this request.
+    /// A plan based on everything up to this request.
     Plan(u64),
-    /// Nothing yet.
+    /// No answer yet.
     None,
 }
 
 impl FullSync {
-    /// A full sync of which nothing has been sent yet. `is_answered` says whether the planner will say that it has
-    /// accepted it.
+    /// Creates a full sync that has not begun. `is_answered` says whether the planner will confirm that it has
+    /// accepted the sync.
     pub(super) fn new(is_answered: bool) -> Self {
         Self {
             is_answered,
@@ -76,27 +76,27 @@ impl FullSync {
         }
     }
 
-    /// Whether the planner has accepted it.
+    /// Whether the planner has accepted the sync.
     pub(super) fn is_accepted(&self) -> bool {
         self.is_accepted
     }
 
-    /// These facts are on their way.
+    /// Notes that these facts have been sent.
     fn on_sent(&mut self, facts: &[Fact]) {
         let is_daemon_set = |fact: &Fact| matches!(fact.fact, Some(Kind::DaemonSetChanged(_)));
         self.told_daemon_set = self.told_daemon_set || facts.iter().any(is_daemon_set);
     }
 
-    /// The request with this sequence completes it.
+    /// Notes that the request with this sequence completes the sync.
     fn on_complete(&mut self, sequence: u64) {
         self.sent = Some((sequence, Instant::now()));
     }
 
-    /// Whether the full sync has been accepted by this answer.
+    /// Whether this answer means that the planner has accepted the full sync.
     ///
-    /// Planners of earlier releases don't say so. They make a plan for each `DaemonSet` once the sync is complete, so
-    /// the first plan says the same. Without a `DaemonSet`, or when the planner could use none, a session that has
-    /// survived the sync is as good: a refusal would have ended it.
+    /// Planners of earlier releases don't confirm it. They make a plan for each `DaemonSet` once the sync is
+    /// complete, so their first plan means the same. Without a `DaemonSet`, or when the planner could use none, it is
+    /// enough that the session survives the sync: a refusal would have ended it.
     fn is_accepted_by(&self, answer: SyncAnswer) -> bool {
         let Some((complete, sent)) = self.sent.filter(|_| !self.is_accepted) else {
             return false;
@@ -110,13 +110,14 @@ impl FullSync {
 }
 
 impl Controller {
-    /// A full sync is complete when what earlier plans began has ended and is among the facts: otherwise the new planner
-    /// would ask again for what is just being done.
+    /// Whether a full sync may complete: only when everything that earlier plans began has ended and those ends are
+    /// among the facts. Otherwise the new planner would ask again for what is already being done.
     pub(super) fn may_complete(&self) -> bool {
         self.managed.values().all(|managed| !managed.applier.is_busy())
     }
 
-    /// When the planner may be told more: at once when it doesn't know everything yet, or when a whole request is waiting.
+    /// The earliest time at which the planner may be sent more. `None` means at once: while it doesn't know
+    /// everything yet, or when a full request is waiting.
     pub(super) fn pace(&self) -> Option<Instant> {
         let planner = self.planner.as_ref()?;
         let waits = self.outbox.is_synced() && self.outbox.len() < planner.limits.facts;
@@ -145,7 +146,7 @@ impl Controller {
                 planner.sync.on_sent(&request.facts);
                 if self.outbox.is_synced() {
                     planner.sync.on_complete(request.sequence);
-                    // What is told of from now on are changes.
+                    // From here on, the facts are changes.
                     self.latency.forget();
                     info!("full sync sent; waiting until the planner has accepted it");
                 }
@@ -160,7 +161,8 @@ impl Controller {
         self.on_sync_answer(SyncAnswer::None);
     }
 
-    /// Notes what the planner has said since the full sync was sent. When it has accepted it, this executor is ready.
+    /// Handles the planner's answer since the full sync was sent. This executor becomes ready when the planner has
+    /// accepted the sync.
     pub(super) fn on_sync_answer(&mut self, answer: SyncAnswer) {
         let Some(planner) = &mut self.planner else { return };
         if !planner.sync.is_accepted_by(answer) {
@@ -173,7 +175,7 @@ impl Controller {
         self.planner_changed();
     }
 
-    /// The `DaemonSet`s among these facts that were too large before.
+    /// Returns the `DaemonSet`s among these facts that were too large before.
     fn no_longer_too_large(&mut self, facts: &[Fact]) -> Vec<Text> {
         let mut changed = Vec::new();
         for fact in facts {
@@ -188,7 +190,7 @@ impl Controller {
         changed
     }
 
-    /// Says of objects that the planner can't be told of them. Returns the `DaemonSet`s among them.
+    /// Reports objects that are too large to be sent to the planner. Returns the `DaemonSet`s among them.
     fn report_too_large(&mut self, too_large: Vec<TooLarge>) -> Vec<Text> {
         let mut daemon_sets = Vec::new();
         for TooLarge {
@@ -235,10 +237,10 @@ impl Controller {
     }
 }
 
-/// Waits until the planner may be told more, and there is room for it.
+/// Waits until the planner may be sent more and there is room for it.
 ///
 /// # Errors
-/// There is no session, or not any more.
+/// There is no session, or it has ended.
 pub(super) async fn reserve<T>(
     sender: Option<mpsc::Sender<T>>,
     pace: Option<Instant>,

@@ -30,15 +30,15 @@ use crate::{
     watch::{self, Change, Read},
 };
 
-/// Far longer than anything here takes; it passes at once when nothing else is left to do.
+/// Far longer than anything here takes. The paused clock skips it when nothing else is left to do.
 const PATIENCE: Duration = Duration::from_mins(10);
 
-/// A controller between an API server, watches and a planner that are all the test's.
+/// A controller whose API server, watches and planner are all played by the test.
 pub(crate) struct Rig {
     pub(crate) api: Server,
     changes: mpsc::Sender<Read>,
     pub(crate) leads: state::Sender<Leadership>,
-    /// The last term that has begun, and where what its sessions bring comes from.
+    /// The last term that has begun, and where to send the events of its sessions.
     begun: state::Receiver<Option<(u64, mpsc::Sender<session::Event>)>>,
     /// The events written, as `reason: note`.
     written: mpsc::UnboundedReceiver<String>,
@@ -49,7 +49,7 @@ pub(crate) struct Rig {
     run: JoinHandle<anyhow::Result<()>>,
 }
 
-/// One that writes no conditions, so that of a status there are just the counters.
+/// A rig that writes no conditions, so that a status holds only the counters.
 pub(crate) fn rig() -> Rig {
     rig_with(false)
 }
@@ -95,7 +95,7 @@ pub(crate) fn rig_with(status_conditions: bool) -> Rig {
     }
 }
 
-/// Takes every event.
+/// Writes down every event.
 async fn write_down(mut server: Server, written: mpsc::UnboundedSender<String>) {
     while let Some(call) = server.any_call().await {
         let text = |field: &str| call.body[field].as_str().unwrap_or_default().to_owned();
@@ -110,7 +110,7 @@ impl Rig {
         self.changes.send(change.into()).await.unwrap();
     }
 
-    /// Lists these nodes, pods and revisions, and the agent as this.
+    /// Lists these nodes, pods and revisions, and this agent.
     pub(crate) async fn list(&self, agent: DaemonSet, nodes: &[&str], pods: &[Value], revisions: &[Value]) {
         self.change(Change::Node(watch::Event::ListBegins)).await;
         for name in nodes {
@@ -138,7 +138,7 @@ impl Rig {
             .await;
     }
 
-    /// Stops the loop, and waits for its end.
+    /// Stops the loop and waits until it has ended.
     pub(crate) async fn stop(&mut self) {
         self.shutdown.cancel();
         (&mut self.run).await.unwrap().unwrap();
@@ -152,7 +152,7 @@ impl Rig {
         self.change(Change::Pod(watch::Event::Gone(read(pod)))).await;
     }
 
-    /// Where what the sessions of the term bring comes from.
+    /// Where to send the events of the current term's sessions.
     async fn sessions(&self) -> mpsc::Sender<session::Event> {
         let mut begun = self.begun.clone();
         let begun = begun.wait_for(|begun| begun.as_ref().is_some_and(|(_, sessions)| !sessions.is_closed()));
@@ -160,7 +160,7 @@ impl Rig {
         sessions
     }
 
-    /// Opens a session that takes this many facts at a time.
+    /// Opens a session whose planner takes this many facts per request.
     pub(crate) async fn open(&self, facts: usize) -> Planned {
         let limits = RequestLimits {
             facts,
@@ -169,7 +169,8 @@ impl Rig {
         self.open_with(limits, true).await
     }
 
-    /// Opens a session with these limits, with a planner that says that it has accepted the full sync or doesn't.
+    /// Opens a session with these limits. `accepts_syncs` says whether the planner confirms that it has accepted the
+    /// full sync.
     async fn open_with(&self, limits: RequestLimits, accepts_syncs: bool) -> Planned {
         let (requests, receiver) = mpsc::channel(1);
         let (sessions, end) = (self.sessions().await, CancellationToken::new());
@@ -193,12 +194,12 @@ impl Rig {
         }
     }
 
-    /// The agent with its revision r1 on these nodes, and a session in which everything has been said.
+    /// The agent with its revision r1 on these nodes, and a session in which the full sync has been accepted.
     pub(crate) async fn synced(nodes: &[&str], pods: &[Value]) -> (Self, Planned) {
         Self::synced_with(false, nodes, pods).await
     }
 
-    /// The same, with conditions in statuses or without.
+    /// Like `synced`, with or without conditions in statuses.
     pub(crate) async fn synced_with(
         status_conditions: bool,
         nodes: &[&str],
@@ -217,7 +218,7 @@ impl Rig {
         self.sessions().await.send(session::Event::Lost).await.unwrap();
     }
 
-    /// The events written so far, when everything has had its turn.
+    /// The events written so far, once every task has had its turn.
     async fn events(&mut self) -> Vec<String> {
         tokio::time::sleep(Duration::from_millis(1)).await;
         std::iter::from_fn(|| self.written.try_recv().ok()).collect()
@@ -228,7 +229,7 @@ impl Rig {
     }
 }
 
-/// A session as the planner has it.
+/// The planner's end of a session.
 pub(crate) struct Planned {
     requests: mpsc::Receiver<SessionRequest>,
     sessions: mpsc::Sender<session::Event>,
@@ -239,7 +240,7 @@ pub(crate) struct Planned {
 }
 
 impl Planned {
-    /// The next request that says more than the time.
+    /// Returns the next request that holds facts, not only the time.
     async fn request(&mut self) -> SessionRequest {
         let waited = tokio::time::timeout(PATIENCE, self.with_facts()).await;
         waited.expect("the planner waits for a request that doesn't come")
@@ -254,7 +255,7 @@ impl Planned {
         }
     }
 
-    /// What is said up to this fact. A full sync is accepted when it is complete.
+    /// Returns everything that is sent up to this fact. Accepts the full sync when it is complete.
     pub(crate) async fn until(&mut self, last: &str) -> Vec<String> {
         let mut all = Vec::new();
         while all.last().map(String::as_str) != Some(last) {
@@ -267,20 +268,21 @@ impl Planned {
         all
     }
 
-    /// Accepts the full sync, and waits until the loop has heard of it.
+    /// Accepts the full sync, and waits until the loop has processed that.
     async fn accept(&self, sequence: u64) {
         let accepted = session::Event::SyncAccepted(sequence);
         self.sessions.send(accepted).await.unwrap();
-        // With the paused clock this passes only when every task is waiting.
+        // With the paused clock, this returns only when every task is waiting.
         tokio::time::sleep(Duration::from_millis(1)).await;
     }
 
-    /// Whether nothing but the time is said for so long.
+    /// Whether nothing but the time is sent within this long.
     async fn is_silent(&mut self, within: Duration) -> bool {
         tokio::time::timeout(within, self.with_facts()).await.is_err()
     }
 
-    /// When the time is said in the next minute, as seconds from now; not the times at which it always is.
+    /// Returns when requests with nothing but the time are sent in the next minute, in seconds from now. Leaves out
+    /// the regular heartbeats.
     async fn times(&mut self) -> Vec<f64> {
         let begun = Instant::now();
         let mut times = Vec::new();
@@ -294,7 +296,7 @@ impl Planned {
         times
     }
 
-    /// Waits until the executor leaves the planner.
+    /// Waits until the executor ends the session.
     async fn left(&self) {
         let left = tokio::time::timeout(PATIENCE, self.end.cancelled()).await;
         left.expect("the executor stays with the planner");

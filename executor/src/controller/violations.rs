@@ -1,4 +1,4 @@
-//! Plans held to their limits: what they ask for beyond those is left out, refused, or ends the session.
+//! Holds plans to their limits: whatever exceeds them is left out, refused, or ends the session.
 
 use everynode_proto::planner::v1::{ActionOutcome, CreatePod, DeletePod, Plan};
 use tokio::time::Instant;
@@ -12,7 +12,7 @@ use crate::{
 };
 
 impl Controller {
-    /// Whether a plan and what it comes on top of are no more than a planner in its right mind asks for.
+    /// Whether a plan, together with what is already outstanding, asks for no more than a sane planner would.
     pub(super) fn is_within_bounds(&mut self, uid: &Text, plan: &Plan) -> bool {
         let cluster = &self.cluster;
         let known = self.managed.get_mut(uid).zip(cluster.daemon_set(uid));
@@ -26,7 +26,7 @@ impl Controller {
         false
     }
 
-    /// Leaves of what a plan says beside its actions only what it may say.
+    /// Removes everything from a plan, apart from its actions, that the plan may not contain.
     pub(super) fn confine(&mut self, uid: &Text, plan: &mut Plan) {
         guard::problems(&mut plan.problems);
         if guard::conditions(&mut plan.conditions) > 0 {
@@ -58,7 +58,8 @@ impl Controller {
         }
     }
 
-    /// Ends an action that no plan may ask for as if the server had refused it, so that it isn't asked for again at once.
+    /// Ends an action that no plan may ask for as if the server had refused it, so that the planner doesn't ask for
+    /// it again at once.
     pub(super) fn reject<T>(
         &mut self,
         uid: &Text,
@@ -76,7 +77,7 @@ impl Controller {
         self.refuse(uid, lane, ready.id, node);
     }
 
-    /// Counts a violation, and logs it unless one of the `DaemonSet` was logged just now.
+    /// Counts a violation. Logs it unless another violation of the same `DaemonSet` was logged just before.
     fn note_violation(&mut self, uid: &Text, violation: Violation) {
         self.parts.metrics.plan_violation(violation.into());
         let (Some(managed), Some(entry)) = (self.managed.get_mut(uid), self.cluster.daemon_set(uid)) else {
@@ -89,7 +90,7 @@ impl Controller {
         }
     }
 
-    /// An action of this session has ended, which the planner is to be told.
+    /// Ends an action of this session, and queues the outcome for the planner.
     pub(super) fn end_action(&mut self, uid: &Text, id: u64, outcome: ActionOutcome) {
         if let Some(managed) = self.managed.get_mut(uid) {
             managed.outstanding.ended(id);

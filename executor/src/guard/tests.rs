@@ -80,7 +80,7 @@ fn the_deletion_of_a_pod_that_has_just_left_its_daemon_set_is_needless() {
     );
 }
 
-/// What becomes of a creation on n1.
+/// The verdict on a creation on n1.
 fn judge(outstanding: &mut Outstanding, cluster: &Cluster, daemon_set: &DaemonSet) -> Verdict {
     outstanding.creation(cluster, &owner(cluster), daemon_set, "n1")
 }

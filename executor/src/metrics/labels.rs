@@ -1,4 +1,4 @@
-//! The labels of the metrics: each of a closed set.
+//! Labels of the metrics. Each has a closed set of values.
 
 use prometheus_client::encoding::{EncodeLabelSet, EncodeLabelValue};
 
@@ -34,7 +34,7 @@ impl Outcome {
     pub(super) const ALL: [Self; 3] = [Self::Done, Self::Refused, Self::Skipped];
 }
 
-/// What another controller has done to a `DaemonSet` of ours.
+/// Work that another controller has done on a `DaemonSet` of this executor.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, EncodeLabelValue)]
 pub enum RivalWork {
     /// Created a pod.
@@ -47,7 +47,7 @@ impl RivalWork {
     pub(super) const ALL: [Self; 2] = [Self::Pod, Self::Status];
 }
 
-/// What a plan asks for that no plan may ask for.
+/// Limits that plans can exceed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, EncodeLabelValue)]
 pub enum PlanViolation {
     /// The deletion of a pod that isn't the `DaemonSet`'s.
@@ -108,12 +108,12 @@ impl Method {
     ];
 }
 
-/// What the API server is asked about callers of the live view.
+/// Questions about callers of the live view that the API server is asked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, EncodeLabelValue)]
 pub enum Review {
-    /// Whose a token is.
+    /// The owner of a token.
     Token,
-    /// What its owner may see.
+    /// The access that the token's owner has.
     Access,
 }
 
@@ -121,14 +121,14 @@ impl Review {
     pub(super) const ALL: [Self; 2] = [Self::Token, Self::Access];
 }
 
-/// What becomes of a question about a caller.
+/// How a question about a caller was handled.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, EncodeLabelValue)]
 pub enum ReviewOutcome {
     /// The API server is asked.
     Made,
-    /// The answer is known, or is being waited for already.
+    /// The answer is known, or already being waited for.
     Cached,
-    /// Too many are asked, and the caller has to try again later.
+    /// Too many questions are being asked, so the caller has to retry later.
     Refused,
 }
 
@@ -173,7 +173,7 @@ pub(super) struct ActionLabel {
     pub(super) action: ActionKind,
 }
 
-/// The kind of objects that a watch is about.
+/// The kind of objects that a watch covers.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 pub(super) struct KindLabel {
     pub(super) kind: &'static str,

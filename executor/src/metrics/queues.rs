@@ -1,4 +1,4 @@
-//! How much waits, and where.
+//! Lengths of the executor's queues.
 
 use prometheus_client::{
     metrics::{family::Family, gauge::Gauge},
@@ -7,34 +7,34 @@ use prometheus_client::{
 
 use super::labels::{ActionKind, ActionLabel, KindLabel};
 
-/// The kinds of [`Waiting::too_large`].
+/// The kinds of objects in [`Waiting::too_large`].
 const KINDS: [&str; 3] = ["Node", "Pod", "DaemonSet"];
 
-/// How much waits at some time.
+/// Queue lengths at some time.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Waiting {
-    /// What watches have said and the loop has not taken in.
+    /// Watch events that the loop has not processed.
     pub changes: usize,
-    /// Facts that the planner has not been told.
+    /// Facts that have not been sent to the planner.
     pub facts: usize,
     /// Creations.
     pub creates: Actions,
     /// Deletions.
     pub deletes: Actions,
-    /// Calls to the API server without an answer, for whatever.
+    /// Calls to the API server, of any kind, that have not been answered.
     pub calls: usize,
-    /// Nodes, pods and `DaemonSet`s that the planner can't be told of, because they are too large.
+    /// Nodes, pods and `DaemonSet`s that are too large to be sent to the planner.
     pub too_large: [usize; 3],
 }
 
 /// Actions that have not ended.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Actions {
-    /// Those that wait for their turn.
+    /// Actions that wait for their turn.
     pub waiting: usize,
-    /// Those that are being carried out.
+    /// Actions that are being carried out.
     pub in_progress: usize,
-    /// How many `DaemonSet`s have nothing of the sort begun for a while, after a refusal.
+    /// Number of `DaemonSet`s for which no such action starts for a while, after a refusal.
     pub paused: usize,
 }
 

@@ -1,4 +1,4 @@
-//! How much goes into one request, and which objects are too large for any.
+//! Size limits of requests: how much goes into one, and which objects are too large for any.
 
 use std::collections::HashSet;
 
@@ -12,32 +12,32 @@ use prost::{Message, encoding::encoded_len_varint};
 use super::Object;
 use crate::cluster::Text;
 
-/// Requests stay below this, so that the planner's memory stays flat however large the cluster is. One fact that is
-/// larger goes alone.
+/// Requests stay below this size, so that the planner's memory stays flat however large the cluster is. A fact that
+/// is larger goes alone.
 const TARGET_BYTES: usize = 1024 * 1024;
-/// What planners take that don't tell their limit: half of what a message of theirs may have.
+/// Limit assumed for planners that don't tell theirs: half of the largest message that they accept.
 const UNTOLD_BYTES: usize = 32 * 1024 * 1024;
-/// What one request may take in the planner's memory once it is decoded. Planners take 48 MiB, which no object reaches that an API server
-/// lets through as it is set up by default.
+/// Maximum memory that one request may take in the planner once it is decoded. Planners accept 48 MiB. No object
+/// reaches that if it passes an API server with default settings.
 const DECODED_BYTES: usize = 40 * 1024 * 1024;
-/// Facts below this take far less than that, whatever they hold.
+/// Facts smaller than this stay far below that limit, whatever they hold.
 const SMALL_BYTES: usize = 64 * 1024;
-/// What a request has beside its facts: sequence and time, at their longest.
+/// Size of a request without its facts: sequence and time, at their longest.
 const ENVELOPE_BYTES: usize = 64;
 /// The field number of `SessionRequest.facts` takes one byte.
 const TAG_BYTES: usize = 1;
 
-/// What the planner takes in one request.
+/// Limits on what the planner accepts in one request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct RequestLimits {
-    /// Facts.
+    /// Maximum number of facts.
     pub facts: usize,
-    /// Bytes, as encoded.
+    /// Maximum size in bytes, as encoded.
     pub bytes: usize,
 }
 
 impl RequestLimits {
-    /// The limits that a planner tells; 0 bytes from one that tells no limit.
+    /// The limits that a planner tells. `bytes` is 0 if the planner tells no limit.
     pub fn told(facts: u32, bytes: u64) -> Self {
         let bytes = match bytes {
             0 => UNTOLD_BYTES,
@@ -50,20 +50,20 @@ impl RequestLimits {
     }
 }
 
-/// An object that no request has room for.
+/// An object that fits into no request.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TooLarge {
     /// The object.
     pub object: Object,
-    /// How many bytes it would take in a request.
+    /// Bytes that it would take: encoded, or decoded if that is the limit that it exceeds.
     pub bytes: usize,
-    /// How many it may take.
+    /// Limit that it exceeds, in bytes.
     pub limit: usize,
-    /// Whether this is new: it could be told before, or wasn't there.
+    /// Whether this is new: until now, the object fitted or didn't exist.
     pub is_new: bool,
 }
 
-/// A request while it is filled.
+/// A request that is being filled.
 pub(super) struct Filling<'o> {
     limits: RequestLimits,
     bytes: usize,
@@ -74,7 +74,7 @@ pub(super) struct Filling<'o> {
 }
 
 impl<'o> Filling<'o> {
-    /// An empty request. `known` are the objects that are known to be too large.
+    /// Creates an empty request. `known` holds the objects that are already known to be too large.
     pub(super) fn new(limits: RequestLimits, known: &'o mut HashSet<Object>) -> Self {
         Self {
             limits,
@@ -86,8 +86,8 @@ impl<'o> Filling<'o> {
         }
     }
 
-    /// Takes objects that are due for as long as there is room, and returns which. What is next in line after the room has run out stays
-    /// due, and so does everything behind it: a later kind must not overtake.
+    /// Takes due objects while there is room, and returns those that it took. The first object that finds no room
+    /// stays due, and so does everything behind it: a later kind must not overtake.
     pub(super) fn take(
         &mut self,
         due: &mut IndexSet<Text>,
@@ -110,7 +110,7 @@ impl<'o> Filling<'o> {
         due.drain(..taken).collect()
     }
 
-    /// Takes ends of actions for as long as there is room.
+    /// Takes ends of actions while there is room.
     pub(super) fn take_done(&mut self, done: &mut Vec<ActionDone>) {
         let room = self.limits.facts.saturating_sub(self.facts.len());
         let mut taken = 0;
@@ -124,14 +124,15 @@ impl<'o> Filling<'o> {
         done.drain(..taken);
     }
 
-    /// Says that everything has been said, if there is room for it.
+    /// Adds the fact that the full sync is complete, if there is room for it. Returns whether it did.
     pub(super) fn complete(&mut self) -> bool {
         !self.is_full
             && self.facts.len() < self.limits.facts
             && self.push(Kind::SyncComplete(SyncComplete {}))
     }
 
-    /// Whether the object has been dealt with: it is in the request, or too large for any.
+    /// Adds an object's fact. Returns whether the object has been dealt with: it is in the request, or too large for
+    /// any.
     fn offer(&mut self, kind: Kind, object: impl FnOnce() -> Object) -> bool {
         let fact = Fact { fact: Some(kind) };
         let Excess { bytes, limit } = match measure(&fact, self.limits) {
@@ -144,8 +145,8 @@ impl<'o> Filling<'o> {
             Err(excess) => excess,
         };
         let object = object();
-        // The planner would go on with what it was told before, which isn't what the object says any more. A node or a
-        // pod that is said to be gone would be acted on, so of those it keeps what it knows.
+        // Otherwise the planner would go on with what it was told before, which the object no longer says. It would
+        // act on a node or pod that is reported gone, so for those it keeps what it knows.
         if let Object::DaemonSet(uid) = &object
             && !self.push(Kind::DaemonSetGone(DaemonSetGone { uid: uid.to_string() }))
         {
@@ -167,7 +168,7 @@ impl<'o> Filling<'o> {
         self.put(fact, bytes)
     }
 
-    /// Puts a fact into the request, unless that would become too large by it.
+    /// Adds a fact, unless it would make the request too large.
     fn put(&mut self, fact: Fact, bytes: usize) -> bool {
         let target = TARGET_BYTES.min(self.limits.bytes);
         if !self.facts.is_empty() && self.bytes + bytes > target {
@@ -180,22 +181,22 @@ impl<'o> Filling<'o> {
     }
 }
 
-/// How many bytes a fact takes in a request.
+/// Size of a fact in a request, in bytes.
 fn bytes_in_request(fact: &Fact) -> usize {
     let bytes = fact.encoded_len();
     TAG_BYTES + encoded_len_varint(u64::try_from(bytes).unwrap_or(u64::MAX)) + bytes
 }
 
-/// By how much a fact is too large.
+/// The size of a fact that is too large, and the limit that it exceeds.
 struct Excess {
     bytes: usize,
     limit: usize,
 }
 
-/// How many bytes a fact takes in a request. This is the one place that decides whether a fact is too large.
+/// Size of a fact in a request, in bytes. This is the only place that decides whether a fact is too large.
 ///
 /// # Errors
-/// No request has room for it.
+/// The fact fits into no request.
 fn measure(fact: &Fact, limits: RequestLimits) -> Result<usize, Excess> {
     let bytes = bytes_in_request(fact);
     let limit = limits.bytes.saturating_sub(ENVELOPE_BYTES);

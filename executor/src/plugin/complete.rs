@@ -1,7 +1,8 @@
-//! What may come next on the command line, for kubectl's own completion.
+//! Completes the command line, for kubectl's own completion.
 //!
-//! kubectl asks an executable `kubectl_complete-everynode` on the PATH: it gets the words after `everynode`, of which the last
-//! may be half written, and prints a line for each word that may come, and after them what the shell is to do with those.
+//! For completion, kubectl runs an executable `kubectl_complete-everynode` on the PATH. It passes the words after
+//! `everynode`; the last one may be incomplete. The executable prints a line for each word that may follow, and then
+//! a line that tells the shell what to do with those words.
 
 use clap::{ArgMatches, CommandFactory, FromArgMatches};
 use everynode_proto::text::printable;
@@ -11,13 +12,13 @@ use super::{
     kubectl::Kubectl,
 };
 
-/// The executable: what kubectl hands on goes to the hidden command of this module.
+/// The executable. It passes kubectl's arguments on to the hidden command of this module.
 pub const SCRIPT: &str = "#!/bin/sh\nexec kubectl-everynode complete -- \"$@\"\n";
 
-/// To the shell: these words and no files (cobra's `ShellCompDirectiveNoFileComp`).
+/// Tells the shell to offer these words and no files (cobra's `ShellCompDirectiveNoFileComp`).
 const NO_FILES: &str = ":4\n";
 
-/// What the last of the words may become, as kubectl wants it told. What can't be found out is left out.
+/// Returns completions of the last word, in kubectl's format. Whatever can't be found out is left out.
 pub async fn complete(words: &[String]) -> String {
     let (last, before) = words
         .split_last()
@@ -37,7 +38,7 @@ pub async fn complete(words: &[String]) -> String {
     found.into_iter().map(|word| word + "\n").collect::<String>() + NO_FILES
 }
 
-/// What stands before the word that is completed.
+/// The words before the one that is completed.
 struct Before {
     cluster: Cluster,
     /// Empty when there is none yet.
@@ -45,7 +46,7 @@ struct Before {
 }
 
 impl Before {
-    /// Understands as much as can be: the line isn't finished.
+    /// Parses as much as it can, because the line isn't finished.
     fn read(words: &[String]) -> Self {
         let line = ["kubectl-everynode"]
             .into_iter()
@@ -59,10 +60,10 @@ impl Before {
         }
     }
 
-    /// The long flags that may be given here.
+    /// The long flags that are allowed here.
     fn flags(&self) -> Vec<String> {
         let mut root = Cli::command();
-        // Global flags reach the commands only then.
+        // Global flags reach the commands only after this.
         root.build();
         let command = root.find_subcommand(&self.command).unwrap_or(&root);
         let flags = command.get_arguments().filter_map(clap::Arg::get_long);
@@ -76,7 +77,7 @@ fn commands() -> Vec<String> {
     commands.map(|command| command.get_name().to_owned()).collect()
 }
 
-/// Names of the kinds that the command takes. kubectl knows them, without a port-forward.
+/// Names of objects of the kinds that the command takes. They come from kubectl, without a port-forward.
 async fn names(cluster: &Cluster, command: &str, last: &str) -> Vec<String> {
     let kubectl = Kubectl::new(cluster);
     let (daemon_sets, nodes) = match command {

@@ -1,4 +1,4 @@
-//! Plans and what becomes of them, as it happens.
+//! Streams plans and the outcomes of their actions as they happen.
 
 mod lifetime;
 
@@ -30,8 +30,9 @@ use crate::{
     leadership::{self, Leadership},
 };
 
-/// Begins a watch of a caller, who is at the other end of the connection to `peer`. The watch ends with `UNAVAILABLE` when the executor stops or the watch has lasted its time, with `FAILED_PRECONDITION` when the executor
-/// doesn't lead any more, and with `UNAUTHENTICATED` or `PERMISSION_DENIED` when the caller may not watch any more.
+/// Begins a watch for a caller at the other end of the connection `peer`. The watch ends with `UNAVAILABLE` when the
+/// executor stops or the watch has lasted its maximum time. It ends with `FAILED_PRECONDITION` when the executor no
+/// longer leads, and with `UNAUTHENTICATED` or `PERMISSION_DENIED` when the caller may no longer watch.
 pub(super) async fn watch(
     executor: &Executor,
     caller: Caller,
@@ -77,7 +78,8 @@ fn response(event: Event) -> WatchPlansResponse {
     }
 }
 
-/// One who watches. Nothing is read ahead: while the transport has no room, events wait for as long as the loop keeps them.
+/// The executor's end of a watch. It reads nothing ahead: while the transport has no room, events wait for as long as
+/// the loop keeps them.
 struct Listener {
     events: broadcast::Receiver<Happened>,
     filter: Filter,
@@ -87,10 +89,10 @@ struct Listener {
 }
 
 impl Listener {
-    /// The next event that is asked for, or why there is none any more.
+    /// Returns the next event that was asked for, or why the watch ends.
     async fn next(&mut self) -> Result<WatchPlansResponse, Status> {
         loop {
-            // Ends come first: a watch with much to tell ends in time, too.
+            // Reasons to end are checked first, so that a watch with many events ends in time, too.
             let event = tokio::select! {
                 biased;
                 () = self.shutdown.cancelled() => return Err(status::stopping()),

@@ -4,10 +4,10 @@ use std::{collections::BTreeSet, fmt, time::Duration};
 
 use everynode_proto::planner::v1::PodFacts;
 
-/// How many pods a sentence names.
+/// Number of pods that a sentence names.
 const NAMED: usize = 3;
 
-/// Pods as a sentence counts them: `pods(1, "is", "are")` is "1 pod is".
+/// Counts pods in a sentence: `pods(1, "is", "are")` is "1 pod is".
 pub fn pods(count: usize, one: &str, many: &str) -> String {
     match count {
         1 => format!("1 pod {one}"),
@@ -15,17 +15,17 @@ pub fn pods(count: usize, one: &str, many: &str) -> String {
     }
 }
 
-/// That actions are refused; `what` pods can't be, such as "created".
+/// Says that actions are refused; `what` is what can't be done to pods, such as "created".
 pub fn refused(what: &str, words: &str) -> String {
     format!("pods can't be {what}: {words}")
 }
 
-/// That upkeep fails.
+/// Says that upkeep fails.
 pub fn upkeep_fails(words: &str) -> String {
     format!("its history and the ownership of its pods can't be put in order: {words}")
 }
 
-/// That the planner can't be told of a `DaemonSet`.
+/// Says that a `DaemonSet` is too large to be sent to the planner.
 pub fn too_large(bytes: usize, limit: usize) -> String {
     format!(
         "what the planner has to know of it takes {bytes} bytes, and the planner takes at most {limit}; its pods stay as \
@@ -33,7 +33,7 @@ pub fn too_large(bytes: usize, limit: usize) -> String {
     )
 }
 
-/// Names some pods by `what`, in the order of their nodes.
+/// Names the first pods by `what`, in the order of their nodes, and counts the others.
 pub fn named(pods: &[&PodFacts], what: impl Fn(&PodFacts) -> String) -> String {
     let mut sorted = pods.to_vec();
     sorted.sort_by(|a, b| (&a.node, &a.name).cmp(&(&b.node, &b.name)));
@@ -53,7 +53,7 @@ pub fn on_node(pod: &PodFacts) -> String {
     }
 }
 
-/// How many nodes pods are on.
+/// Number of nodes that the pods are on.
 pub fn nodes(pods: &[&PodFacts]) -> u32 {
     let nodes: BTreeSet<_> = pods
         .iter()
@@ -63,12 +63,12 @@ pub fn nodes(pods: &[&PodFacts]) -> u32 {
     number(nodes.len())
 }
 
-/// As the wire counts.
+/// Converts a count to the wire's type.
 pub fn number(count: usize) -> u32 {
     u32::try_from(count).unwrap_or(u32::MAX)
 }
 
-/// When something is tried again.
+/// Says when something is retried: after this long.
 #[derive(Debug, Clone, Copy)]
 pub struct Again(pub Duration);
 
@@ -77,7 +77,7 @@ impl fmt::Display for Again {
         if self.0.is_zero() {
             return formatter.write_str("it is being tried again");
         }
-        // Rounded up: "in 0 s" would be no answer.
+        // This rounds up: "in 0 s" would be no answer.
         let seconds = self.0.as_millis().div_ceil(1000);
         write!(formatter, "the next try is in {seconds} s")
     }

@@ -1,4 +1,4 @@
-//! Executors, kubectls and arguments that would like to have a terminal do something.
+//! Executors, kubectls and arguments that try to make a terminal do something.
 
 use std::{fs, os::unix::fs::PermissionsExt as _, path::PathBuf};
 
@@ -20,7 +20,7 @@ use crate::{
 
 /// Clears the screen, sets the title, overwrites and forges a line, recolours and reverses what follows.
 const HOSTILE: &str = "a\u{1b}[2J\u{1b}]0;t\u{7}b\rc\nd\u{9b}31me\u{7f}f\u{202e}g";
-/// The same as it is to be shown.
+/// The same text as it has to be shown.
 const SHOWN: &str = r"a\x1b[2J\x1b]0;t\x07b\rc\nd\u{9b}31me\x7ff\u{202e}g";
 
 fn assert_is_printable(run: &Run) {
@@ -168,7 +168,7 @@ async fn arguments_are_shown_by_escapes() {
     }
 }
 
-/// A kubectl that is a script.
+/// A kubectl that runs this shell script.
 fn kubectl(test: &str, script: &str) -> PathBuf {
     let path = folder(test).join("kubectl");
     fs::write(&path, format!("#!/bin/sh\n{script}\n")).unwrap();

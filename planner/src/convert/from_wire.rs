@@ -1,4 +1,4 @@
-//! Wire facts as the model has them.
+//! Converts facts from the wire to the model.
 
 use everynode_proto::{facts::unread::ReadError, planner::v1 as wire};
 
@@ -18,7 +18,7 @@ use crate::{
 pub struct FieldError {
     /// The field's path in its message.
     pub field: String,
-    /// What is wrong and what would be right.
+    /// The fault, and what would be valid.
     pub message: String,
 }
 
@@ -31,7 +31,7 @@ impl FieldError {
         }
     }
 
-    /// The same error, as seen from the message around.
+    /// The same error, with `parent` in front of the field: its path in the enclosing message.
     #[must_use]
     pub fn within(self, parent: &str) -> Self {
         Self {
@@ -55,10 +55,10 @@ fn required<'a>(field: &str, value: &'a str) -> Result<&'a str, FieldError> {
     }
 }
 
-/// A name that may be empty.
+/// Checks a name that may be empty.
 ///
 /// # Errors
-/// It is longer than any name of Kubernetes.
+/// The name is longer than [`MAX_NAME_BYTES`], the longest of any name in Kubernetes.
 pub fn short<'a>(field: &str, value: &'a str) -> Result<&'a str, FieldError> {
     match value.len() {
         ..=MAX_NAME_BYTES => Ok(value),
@@ -69,7 +69,7 @@ pub fn short<'a>(field: &str, value: &'a str) -> Result<&'a str, FieldError> {
     }
 }
 
-/// A time in milliseconds.
+/// Converts a time to milliseconds.
 pub fn millis(time: prost_types::Timestamp) -> Millis {
     let millis = time.seconds.saturating_mul(1_000);
     Millis(millis.saturating_add(i64::from(time.nanos) / 1_000_000))
@@ -81,7 +81,7 @@ fn labels(map: &std::collections::BTreeMap<String, String>, strings: &mut Intern
         .collect()
 }
 
-/// A node.
+/// Converts a node.
 ///
 /// # Errors
 /// The name is empty or too long.
@@ -99,13 +99,13 @@ pub fn node(facts: &wire::NodeFacts, strings: &mut Interner) -> Result<Box<Node>
     }))
 }
 
-/// A pod and the uid of its `DaemonSet`.
+/// Converts a pod. Returns it with the uid of its `DaemonSet`.
 ///
 /// # Errors
 /// The uid, the name or the `DaemonSet`'s uid is empty, or one of the names is too long.
 pub fn pod(facts: &wire::PodFacts, strings: &mut Interner) -> Result<(Text, Pod), FieldError> {
     let daemon_set = strings.text(required("daemon_set_uid", &facts.daemon_set_uid)?);
-    // Uids and names are one pod's alone, so a shared copy would only cost a look-up.
+    // A uid or a name belongs to one pod only, so sharing it would only cost a look-up.
     let pod = Pod {
         uid: required("uid", &facts.uid)?.into(),
         name: required("name", &facts.name)?.into(),
@@ -128,7 +128,7 @@ pub fn pod(facts: &wire::PodFacts, strings: &mut Interner) -> Result<(Text, Pod)
     Ok((daemon_set, pod))
 }
 
-/// A `DaemonSet`.
+/// Converts a `DaemonSet`.
 ///
 /// # Errors
 /// The namespace, the name or the uid is empty, one of the names is too long, or minReadySeconds is negative.

@@ -1,7 +1,7 @@
 //! Node selectors and required node affinity (contract P3).
 //!
 //! Terms are parsed once per `DaemonSet` and then matched against many nodes. A term that can't be parsed matches
-//! nothing and says why; the other terms go on. Mirrors `nodeaffinity.LazyErrorNodeSelector`.
+//! nothing and reports why; the other terms still count. Mirrors `nodeaffinity.LazyErrorNodeSelector`.
 
 mod parse;
 mod values;
@@ -13,7 +13,7 @@ use hashbrown::HashSet;
 use self::values::Values;
 use crate::model::{LabelKey, Node, Requirement, Term, Text};
 
-/// The one field of a node that a term may ask for.
+/// The only field of a node that a term may ask for.
 const NAME_FIELD: &str = "metadata.name";
 
 /// A term, ready to be matched.
@@ -27,23 +27,23 @@ pub enum ParsedTerm {
     Malformed(Vec<SyntaxError>),
 }
 
-/// What is wrong with one requirement of a term.
+/// A fault in one requirement of a term.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SyntaxError {
-    /// Where in the term, such as `matchExpressions[0].values`.
+    /// The path in the term, such as `matchExpressions[0].values`.
     pub field: String,
-    /// What is wrong and what would be right.
+    /// The fault, and what would be valid.
     pub message: String,
 }
 
 /// Why a term doesn't match a node.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Failure {
-    /// What is wanted.
+    /// The condition that the node doesn't meet.
     pub condition: String,
-    /// What is wanted, and what the node has.
+    /// That condition, and what the node has instead.
     pub message: String,
-    /// The requirement and what the node has, unless it is the term as such that matches nothing.
+    /// The requirement, and the value that the node has. `None` when the term as such matches nothing.
     pub requirement: Option<(Requirement, Option<Text>)>,
 }
 
@@ -62,14 +62,15 @@ impl Failure {
 pub struct Check {
     subject: Subject,
     test: Test,
-    /// Where a node's value is among those that [`Terms`] look up.
+    /// Index of the node's value among those that [`Terms`] looks up beforehand. An index past their end means that the
+    /// value is looked up when it is needed.
     place: usize,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum Subject {
     Label(LabelKey),
-    /// The node's name, by the name of its field.
+    /// The node's name. The text is the name of the field.
     Name(Text),
 }
 
@@ -82,11 +83,11 @@ impl Subject {
     }
 }
 
-/// How many of a node's values [`Terms`] look up beforehand.
+/// How many of a node's values [`Terms`] looks up beforehand.
 const LOOKED_UP: usize = 8;
 
-/// All terms of a node affinity. They tend to ask for the same few labels again and again, so each of those is looked up
-/// once for a node.
+/// All terms of a node affinity. They tend to ask for the same few labels, so each of those is looked up only once per
+/// node.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Terms {
     terms: Vec<ParsedTerm>,
@@ -105,7 +106,7 @@ impl Terms {
         for check in all.flatten() {
             let known = subjects.iter().position(|subject| *subject == check.subject);
             check.place = known.unwrap_or(subjects.len());
-            // There is no place for more, and to look for one among many would take time.
+            // There is no room for more values, and searching a longer list would take time.
             if known.is_none() && subjects.len() < LOOKED_UP {
                 subjects.push(check.subject.clone());
             }
@@ -182,8 +183,8 @@ impl ParsedTerm {
         }
     }
 
-    /// Whether the term matches a node that has all that is known, and of the unknown labels nobody knows what; `None` when
-    /// that depends on them.
+    /// Whether the term matches a node of which everything but the `unknown` labels is known. `None` when that depends
+    /// on the unknown labels.
     pub fn may_match(&self, node: &Node, unknown: &HashSet<Text>) -> Option<bool> {
         let Self::All(checks) = self else {
             return Some(false);
@@ -195,7 +196,7 @@ impl ParsedTerm {
         open.is_empty().then_some(true)
     }
 
-    /// The requirements of the term on labels that are unknown.
+    /// The term's requirements on unknown labels.
     pub fn open(&self, unknown: &HashSet<Text>) -> impl Iterator<Item = &Check> {
         let checks = match self {
             Self::All(checks) => checks.as_slice(),
@@ -204,7 +205,7 @@ impl ParsedTerm {
         checks.iter().filter(|check| check.is_among(unknown))
     }
 
-    /// Everything for which the term doesn't match the node; nothing when it does.
+    /// Every reason why the term doesn't match the node. Empty when it does.
     pub fn failures(&self, node: &Node) -> Vec<Failure> {
         match self {
             Self::All(checks) => {

@@ -1,14 +1,15 @@
-//! What a pod takes of its node: the scheduler's formula.
+//! The resources and host ports that a pod takes on its node, by the scheduler's formula.
 //!
-//! Mirrors `resource.PodRequests` of k8s.io/component-helpers on what `SetDefaults_Pod` makes of the template, and
-//! `GetHostPorts`. A `DaemonSet`'s template isn't defaulted as its pods are, so both are done here.
+//! Mirrors `GetHostPorts`, and `resource.PodRequests` of k8s.io/component-helpers as applied to the result of
+//! `SetDefaults_Pod`. Kubernetes doesn't default a `DaemonSet`'s template as it does pods, so this module does the
+//! defaulting too.
 
 use crate::model::{Container, Demand, HostPort, Quantity, Requirements, Resources, Text, Workload};
 
-/// The resource of which every pod takes one.
+/// The resource that counts pods. Every pod takes one.
 pub const PODS: &str = "pods";
 
-/// What one pod of a template takes.
+/// The resources and host ports that one pod of a template takes.
 pub fn demand(workload: &Workload) -> Demand {
     let mut requests = of_containers(workload);
     of_pod(&mut requests, &workload.pod);
@@ -20,8 +21,8 @@ pub fn demand(workload: &Workload) -> Demand {
     }
 }
 
-/// Containers run together, and with the sidecars. Before them init containers run one by one, each with the sidecars that
-/// were started before it.
+/// The requests of all containers. Containers run together, beside the sidecars. Before them, init containers run one
+/// by one, each beside the sidecars that started before it.
 fn of_containers(workload: &Workload) -> Resources {
     let mut together = Resources::default();
     for container in &workload.containers {
@@ -34,7 +35,8 @@ fn of_containers(workload: &Workload) -> Resources {
             together.add(&own);
             sidecars.add(&own);
         }
-        // What the container doesn't name takes no more now than when the last of the others was started.
+        // A resource that this container doesn't name can't reach a new maximum here: it takes no more now than when
+        // the last container that names it started.
         for (name, amount) in own.iter() {
             let beside = sidecars.get(name).unwrap_or(Quantity::ZERO);
             let now = if container.is_sidecar {
@@ -52,16 +54,16 @@ fn of_containers(workload: &Workload) -> Resources {
     together
 }
 
-/// A limit is the request where there is none.
+/// The requests of a container. Where there is no request, the limit is the request.
 fn effective(resources: &Requirements) -> Resources {
     let mut requests = resources.requests.clone();
     requests.fill_from(&resources.limits);
     requests
 }
 
-/// What the pod as a whole requests counts instead of what its containers do, for the resources for which there is such a
-/// thing. A limit of the pod is its request where the containers request nothing, and always for huge pages, which can't be
-/// overcommitted.
+/// Applies the requests of the pod as a whole. They replace the sum of the containers' requests, for the resources that
+/// a pod can request. A limit of the pod counts as its request where the containers request nothing, and always for
+/// huge pages, which can't be overcommitted.
 fn of_pod(requests: &mut Resources, pod: &Requirements) {
     let is_huge = |name: &str| name.starts_with("hugepages-");
     let is_of_pods = |name: &str| matches!(name, "cpu" | "memory") || is_huge(name);
@@ -75,7 +77,7 @@ fn of_pod(requests: &mut Resources, pod: &Requirements) {
     }
 }
 
-/// The ports of the containers that run for as long as the pod does.
+/// The host ports of the containers that run as long as the pod does.
 fn host_ports(workload: &Workload) -> Vec<HostPort> {
     let sidecars = workload
         .init_containers
@@ -91,8 +93,9 @@ fn host_ports(workload: &Workload) -> Vec<HostPort> {
     ports
 }
 
-/// Whether two pods can't have these ports on one node: the same port of the same address, or of all addresses.
-/// Mirrors `HostPortInfo.CheckConflict`. Simulations group ports so that this holds, without asking for each pair.
+/// Whether two pods with these ports can't share a node: the ports have the same number and protocol, and the same
+/// address, or one of them wants all addresses. Mirrors `HostPortInfo.CheckConflict`. Simulations group ports by this
+/// rule, without asking for each pair.
 pub fn conflict(one: &HostPort, other: &HostPort) -> bool {
     one.port == other.port
         && one.protocol == other.protocol

@@ -1,4 +1,4 @@
-//! What becomes of a node with all the daemon pods that would run on it.
+//! Simulates a node with all the daemon pods that would run on it.
 
 use std::collections::BTreeMap;
 
@@ -7,55 +7,55 @@ use hashbrown::{HashMap, HashSet};
 use super::placement::{Outlook, Placement};
 use crate::model::{Demand, HostPort, NodeTemplate, Resources, Text, Verdict};
 
-/// A `DaemonSet` as far as simulations ask.
+/// A `DaemonSet`, reduced to the parts that simulations need.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Candidate {
     /// Where its pods belong.
     pub placement: Placement,
-    /// What one of them takes.
+    /// The resources and host ports that one pod takes.
     pub demand: Demand,
 }
 
-/// What becomes of a node. `DaemonSet`s are named by their places among the candidates.
+/// The outcome for one node. It names `DaemonSet`s by their index among the candidates.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Simulation {
-    /// Those that would run.
+    /// The `DaemonSet`s that would run.
     pub runs: Vec<usize>,
-    /// Those of which it can't be said.
+    /// The `DaemonSet`s whose verdict is open.
     pub undecided: Vec<Undecided>,
-    /// What the pods request together.
+    /// The sum of the pods' requests.
     pub requests: Resources,
-    /// The host ports that they take, sorted.
+    /// The host ports that the pods take, sorted.
     pub host_ports: Vec<HostPort>,
-    /// Host ports that several want.
+    /// Host ports that several `DaemonSet`s want.
     pub conflicts: Vec<Conflict>,
-    /// What is left of the capacity; nothing is named when that is unknown.
+    /// The capacity that is left. Empty when the capacity is unknown.
     pub left: Resources,
-    /// Resources of which they request more than there is.
+    /// Resources that are exceeded: the pods request more than there is.
     pub exceeded: Vec<Text>,
 }
 
-/// A `DaemonSet` whose verdict depends on labels that nobody knows yet.
+/// A `DaemonSet` whose verdict depends on labels with unknown values.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Undecided {
-    /// Its place.
+    /// Its index among the candidates.
     pub daemon_set: usize,
-    /// The labels, sorted.
+    /// The unknown labels, sorted.
     pub labels: Vec<Text>,
-    /// What would have to hold.
+    /// The condition under which a pod would run.
     pub condition: String,
 }
 
-/// A host port that several want.
+/// A host port that several `DaemonSet`s want.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Conflict {
-    /// As the first of them wants it.
+    /// The port as the first of them wants it.
     pub host_port: HostPort,
-    /// Their places, at least two.
+    /// Their indices among the candidates, at least two.
     pub daemon_sets: Vec<usize>,
 }
 
-/// What becomes of a node like this.
+/// Simulates a node of this template.
 pub fn simulate(candidates: &[Candidate], template: &NodeTemplate) -> Simulation {
     let mut simulator = Simulator::new(template);
     for candidate in candidates {
@@ -64,18 +64,18 @@ pub fn simulate(candidates: &[Candidate], template: &NodeTemplate) -> Simulation
     simulator.finish()
 }
 
-/// A simulation of one node, candidate by candidate: whoever has many of them can stop in between.
+/// A simulation of one node. It takes candidates one by one, so that a caller with many of them can stop in between.
 #[derive(Debug)]
 pub struct Simulator<'a> {
     template: &'a NodeTemplate,
     simulation: Simulation,
-    /// Who wants which address of a port and a protocol.
+    /// For each port and protocol, the host ports that candidates want, and the candidates' indices.
     ports: BTreeMap<(u16, Text), Vec<(&'a HostPort, usize)>>,
     place: usize,
 }
 
 impl<'a> Simulator<'a> {
-    /// A node on which nothing runs yet.
+    /// A simulation of a node on which nothing runs yet.
     pub fn new(template: &'a NodeTemplate) -> Self {
         Self {
             template,
@@ -108,7 +108,7 @@ impl<'a> Simulator<'a> {
         }
     }
 
-    /// What becomes of the node.
+    /// Completes the simulation.
     pub fn finish(self) -> Simulation {
         let Self {
             template,
@@ -133,8 +133,8 @@ impl<'a> Simulator<'a> {
     }
 }
 
-/// The conflicts among those that want one port of one protocol: a group for each address with several of them. One that
-/// wants all addresses is in every group.
+/// The conflicts among candidates that want one port of one protocol. Each address that several candidates want makes a
+/// group. A candidate that wants all addresses is in every group.
 fn conflicts(wanted: &[(&HostPort, usize)]) -> Vec<Conflict> {
     let mut by_address = HashMap::<&str, Vec<usize>>::new();
     for (port, place) in wanted {
@@ -165,7 +165,7 @@ fn conflicts(wanted: &[(&HostPort, usize)]) -> Vec<Conflict> {
     found
 }
 
-/// What there is less what is requested. A resource that the node doesn't have is one of which it has nothing.
+/// The capacity minus the requests. A resource that the node doesn't have counts as zero capacity.
 fn left(capacity: &Resources, requests: &Resources) -> Resources {
     let mut left = capacity.clone();
     for (name, requested) in requests.iter() {

@@ -4,7 +4,7 @@ use hashbrown::HashMap;
 
 use crate::model::{PodTemplate, Taint, Text, Toleration};
 
-/// The taints that every daemon pod tolerates, and their effects: a daemon outlives the node's troubles.
+/// The taints that every daemon pod tolerates, with their effects: a daemon keeps running when its node is in trouble.
 const ALWAYS: [(&str, &str); 6] = [
     ("node.kubernetes.io/not-ready", "NoExecute"),
     ("node.kubernetes.io/unreachable", "NoExecute"),
@@ -14,10 +14,11 @@ const ALWAYS: [(&str, &str); 6] = [
     ("node.kubernetes.io/unschedulable", "NoSchedule"),
 ];
 
-/// A pod on the host's network needs none of its node's, so it tolerates that this isn't there.
+/// A pod on the host's network doesn't use the network for pods, so it tolerates a node without one.
 const ON_HOST_NETWORK: (&str, &str) = ("node.kubernetes.io/network-unavailable", "NoSchedule");
 
-/// The tolerations that every pod of the template gets beside its own. Mirrors `AddOrUpdateDaemonPodTolerations` (P1).
+/// The tolerations that every pod of the template gets in addition to its own. Mirrors
+/// `AddOrUpdateDaemonPodTolerations` (P1).
 pub fn added_tolerations(template: &PodTemplate) -> Vec<Toleration> {
     let network = template.host_network.then_some(ON_HOST_NETWORK);
     let exists = |(key, effect): (&str, &str)| Toleration {
@@ -29,17 +30,17 @@ pub fn added_tolerations(template: &PodTemplate) -> Vec<Toleration> {
     ALWAYS.into_iter().chain(network).map(exists).collect()
 }
 
-/// What an untolerated taint does to a daemon pod.
+/// The effect of an untolerated taint on a daemon pod.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Effect {
-    /// No pod comes; one that is there stays.
+    /// No new pod may come. A pod that is there stays.
     NoSchedule,
-    /// No pod comes, and one that is there goes.
+    /// No new pod may come, and a pod that is there must go.
     NoExecute,
 }
 
 impl Effect {
-    /// The taint's effect as far as it counts: `PreferNoSchedule` and unknown ones don't.
+    /// The taint's effect, if it counts. `PreferNoSchedule` and unknown effects don't.
     pub fn of(taint: &Taint) -> Option<Self> {
         match taint.effect.as_ref() {
             "NoSchedule" => Some(Self::NoSchedule),
@@ -61,25 +62,25 @@ pub fn tolerates(toleration: &Toleration, taint: &Taint) -> bool {
     effect && key && value
 }
 
-/// Up to so many tolerations are tried one by one, which is faster than a look-up. Hardly any `DaemonSet` has more.
+/// Up to this many tolerations are tried one by one, which is faster than a look-up. Hardly any `DaemonSet` has more.
 const FEW: usize = 32;
 
-/// A `DaemonSet`'s tolerations, ready to be asked about many taints.
+/// A `DaemonSet`'s tolerations, prepared for matching many taints.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Tolerations {
     list: Vec<Toleration>,
-    /// What they admit, when there are more than a few.
+    /// What they admit. Empty unless there are more than `FEW`.
     index: HashMap<Admits, Effects>,
 }
 
-/// What a toleration admits, whatever the effect: a key, or every key when that is empty, and a value, or every value.
+/// What a toleration admits, whatever the effect. An empty key stands for every key, and no value for every value.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 struct Admits {
     key: Text,
     value: Option<Text>,
 }
 
-/// Which of the effects that count.
+/// A set of the effects that count.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 struct Effects {
     no_schedule: bool,
@@ -87,7 +88,7 @@ struct Effects {
 }
 
 impl Effects {
-    /// Those that a toleration of this effect is for; an empty one is for all.
+    /// The effects that a toleration with this effect covers. An empty effect covers all.
     fn of(effect: &str) -> Self {
         Self {
             no_schedule: matches!(effect, "" | "NoSchedule"),
@@ -127,7 +128,8 @@ impl Tolerations {
         Self { list, index }
     }
 
-    /// Whether one of them admits a taint that has this effect. It says what [`tolerates`] says of each.
+    /// Whether one of the tolerations admits a taint with this effect. The result equals that of calling [`tolerates`]
+    /// for each.
     fn admit(&self, taint: &Taint, effect: Effect) -> bool {
         if self.list.len() <= FEW {
             return self.list.iter().any(|toleration| tolerates(toleration, taint));
@@ -144,7 +146,7 @@ impl Tolerations {
         })
     }
 
-    /// The taints that count and that none of the tolerations admits.
+    /// The taints that count and that none of the tolerations admits, with their effects.
     pub fn untolerated<'a>(&'a self, taints: &'a [Taint]) -> impl Iterator<Item = (&'a Taint, Effect)> {
         taints
             .iter()

@@ -1,8 +1,8 @@
-//! About how much memory a fleet takes.
+//! Estimates how much memory a fleet takes.
 //!
-//! Whoever tells a session of a cluster decides how large the fleet becomes. These are estimates that follow what grows:
-//! the texts of each object, and what is kept for each node, `DaemonSet`, pod, cell and action. Strings that many
-//! objects share are counted for each of them.
+//! The facts that an executor sends decide how large the fleet becomes. The estimates follow what grows: the texts of
+//! each object, and the data kept for each node, `DaemonSet`, pod, cell and action. A string that several objects share
+//! is counted for each of them.
 
 use super::Fleet;
 use crate::{
@@ -10,34 +10,35 @@ use crate::{
     model::{DaemonSet, Node, PodTemplate, Requirement, Text},
 };
 
-/// A shared string beside its text: its header, and its places in the interner and in what holds it.
+/// Bytes of a shared string in addition to its text: its header, its slot in the interner, and the reference in its
+/// holder.
 const TEXT: usize = 48;
-/// A node's place, also of one that only pods refer to.
+/// Bytes of a node's slot, which also exists for a node that only pods refer to.
 const NODE: usize = 320;
-/// A row, also of a `DaemonSet` that only pods refer to.
+/// Bytes of a row, which also exists for a `DaemonSet` that only pods refer to.
 const ROW: usize = 1024;
-/// A pod with its uid, beside its name.
+/// Bytes of a pod with its uid, without its name.
 const POD: usize = 256;
-/// What tells of the template of pods: two texts of the longest that are taken.
+/// Bytes of a stamp, which identifies the template of pods: two texts of the maximum length.
 const STAMP: usize = 640;
-/// A pair of a `DaemonSet` and a node.
+/// Bytes of a cell: a pair of a `DaemonSet` and a node.
 const CELL: usize = 16;
-/// An action in flight.
+/// Bytes of an action in flight.
 const ACTION: usize = 192;
-/// What a cell remembers of the pods that were there.
+/// Bytes of an entry that a cell keeps about a pod that is gone.
 const MEMORY: usize = 96;
-/// A toleration, in the template and in what is made of it.
+/// Bytes of a toleration, in the template and in its parsed form.
 const TOLERATION: usize = 256;
-/// A term or a requirement of a node affinity, likewise.
+/// Bytes of a term or a requirement of a node affinity, in the template and in its parsed form.
 const REQUIREMENT: usize = 256;
-/// A label of a nodeSelector, likewise.
+/// Bytes of a label of a nodeSelector, in the template and in its parsed form.
 const LABEL: usize = 96;
 
 fn text(text: &Text) -> usize {
     TEXT + text.len()
 }
 
-/// About how many bytes a node takes.
+/// Estimates the bytes that a node takes.
 pub(super) fn of_node(node: &Node) -> usize {
     let labels = node.labels.iter().map(|(key, value)| text(key) + text(value));
     let taints = node
@@ -47,7 +48,7 @@ pub(super) fn of_node(node: &Node) -> usize {
     text(&node.name) + labels.chain(taints).sum::<usize>()
 }
 
-/// About how many bytes a `DaemonSet` takes beside its row.
+/// Estimates the bytes that a `DaemonSet` takes, without its row.
 pub(super) fn of_daemon_set(daemon_set: &DaemonSet) -> usize {
     let names = [
         &daemon_set.namespace,
@@ -82,13 +83,13 @@ fn of_template(template: &PodTemplate) -> usize {
     node_name + terms.chain(selector).chain(tolerations).sum::<usize>()
 }
 
-/// About how many bytes a pod takes.
+/// Estimates the bytes that a pod takes.
 pub(super) fn of_pod(pod: &PodRecord) -> usize {
     POD + pod.name.len()
 }
 
 impl Fleet {
-    /// About how many bytes the fleet takes. Cheap enough to be asked after each fact.
+    /// Estimates the bytes that the fleet takes. Cheap enough to call after each fact.
     pub fn bytes(&self) -> usize {
         let (nodes, rows) = (self.nodes.capacity(), self.rows.count());
         let counted = [
@@ -104,7 +105,7 @@ impl Fleet {
         self.told_bytes.saturating_add(counted)
     }
 
-    /// Counts what cells remember of pods that were there.
+    /// Counts the entries that cells keep about pods that are gone.
     pub(super) fn count_remembered(&mut self) {
         self.remembered = self.rows.iter_mut().map(|(_, row)| row.remembered()).sum();
     }

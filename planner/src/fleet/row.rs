@@ -1,4 +1,4 @@
-//! One `DaemonSet`'s row of cells: eight bytes for each node, and what they come to.
+//! One `DaemonSet`'s row of cells: eight bytes for each node, and a ledger of what the cells add up to.
 
 use std::sync::Arc;
 
@@ -21,9 +21,9 @@ use crate::{
 
 /// The first wait after a failed pod was deleted, in milliseconds (contract N3).
 const FIRST_BACKOFF_MILLIS: i64 = 1_000;
-/// The longest wait.
+/// The longest such wait, in milliseconds.
 const LONGEST_BACKOFF_MILLIS: i64 = 15 * 60 * 1_000;
-/// After this long without a failure, the next one counts as the first.
+/// After this many milliseconds without a failure, the next one counts as the first.
 const QUIET_MILLIS: i64 = 2 * LONGEST_BACKOFF_MILLIS;
 
 /// A row of cells.
@@ -33,38 +33,38 @@ pub struct Row {
     pub uid: Text,
     known: Option<Known>,
     cells: Vec<Cell>,
-    /// How many pods are in the cells.
+    /// Number of pods in the cells.
     pods: usize,
     failures: HashMap<NodeIndex, Failure>,
-    /// Of the youngest pod that was in a cell and isn't any more: when it was created, and its uid. Left out where a
-    /// younger one is in the cell.
+    /// The creation time and the uid of the youngest pod that was in a cell and is gone. There is no entry when the
+    /// cell holds a younger pod.
     last: HashMap<NodeIndex, (Millis, Uid)>,
     ledger: Ledger,
-    /// What was last said of the `DaemonSet`.
+    /// The content of the last plan for the `DaemonSet`, without its actions.
     pub said: Said,
 }
 
-/// What a plan says beside its actions.
+/// The content of a plan, without its actions.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Said {
-    /// The counters.
+    /// The counters of the status.
     pub status: Option<Status>,
-    /// What is wrong.
+    /// The problems of the `DaemonSet`.
     pub problems: Arc<[Problem]>,
     /// When to decide again.
     pub reconsider_at: Option<Millis>,
 }
 
-/// The `DaemonSet` and what follows from it alone.
+/// The `DaemonSet` and everything that follows from it alone.
 #[derive(Debug)]
 pub struct Known {
     /// The `DaemonSet`.
     pub daemon_set: DaemonSet,
-    /// Its conditions on nodes.
+    /// The conditions that it sets on nodes.
     pub placement: Placement,
-    /// What is wrong with it.
+    /// Its problems.
     pub problems: Arc<[Problem]>,
-    /// The tolerations that its pods get beside the template's.
+    /// The tolerations that its pods get in addition to the template's.
     pub added_tolerations: Arc<[Toleration]>,
 }
 
@@ -118,7 +118,7 @@ impl Cells for View<'_> {
         let cell = self.cells.get(index as usize).cloned().unwrap_or_default();
         pods.clear();
         pods.extend(self.pods.chain(cell.first_pod));
-        // The order in which they were told must not matter.
+        // The result must not depend on the order in which the pods arrived.
         pods.sort_by(|a, b| by_age(a, b));
         let failure = self.failures.get(&index);
         Some(cell::Cell {
@@ -133,7 +133,7 @@ impl Cells for View<'_> {
 }
 
 impl Row {
-    /// A row for the `DaemonSet` with this uid.
+    /// A row for the `DaemonSet` with this uid, which isn't known yet.
     pub fn new(uid: Text) -> Self {
         Self {
             uid,
@@ -141,22 +141,22 @@ impl Row {
         }
     }
 
-    /// The `DaemonSet`, once it has been told.
+    /// The `DaemonSet`, or `None` until it has been received.
     pub fn known(&self) -> Option<&Known> {
         self.known.as_ref()
     }
 
-    /// Whether nothing is left to remember.
+    /// Whether the row has nothing left to remember.
     pub fn is_empty(&self) -> bool {
         self.known.is_none() && self.pods == 0
     }
 
-    /// Of how many pods that were in its cells it remembers something.
+    /// Number of entries that the row keeps about pods that are gone.
     pub fn remembered(&self) -> usize {
         self.last.len() + self.failures.len()
     }
 
-    /// Sets the `DaemonSet`. Says whether anything changed.
+    /// Sets the `DaemonSet`. Returns whether anything changed.
     pub fn set(&mut self, daemon_set: DaemonSet, nodes: &Nodes) -> bool {
         let before = self.known.as_ref().map(|known| &known.daemon_set);
         if before == Some(&daemon_set) {
@@ -189,7 +189,7 @@ impl Row {
         self.ledger = Ledger::default();
     }
 
-    /// Judges a node anew. Says whether the verdict is another one now.
+    /// Recomputes the verdict on a node. Returns whether it changed.
     pub fn judge(&mut self, index: NodeIndex, nodes: &Nodes) -> bool {
         let Some(known) = &self.known else { return false };
         let verdict = nodes.get(index).map(|node| known.placement.verdict(node));
@@ -211,7 +211,7 @@ impl Row {
         &mut self.cells[index]
     }
 
-    /// Clears the cell of a node whose index will be another's.
+    /// Clears the cell of a node whose index another node will get.
     pub fn clear_cell(&mut self, index: NodeIndex) {
         if let Some(cell) = self.cells.get_mut(index as usize) {
             *cell = Cell::default();
@@ -220,12 +220,12 @@ impl Row {
         self.last.remove(&index);
     }
 
-    /// A pod in a node's cell has changed.
+    /// Marks that a pod in a node's cell has changed.
     pub fn touch(&mut self, node: NodeIndex) {
         self.ledger.touch(node);
     }
 
-    /// Puts a pod first in a node's cell. Returns the one that was first before.
+    /// Puts a pod first in a node's cell. Returns the pod that was first before.
     pub fn link(&mut self, index: PodIndex, record: &PodRecord, node: NodeIndex) -> PodIndex {
         self.pods += 1;
         let is_younger = |(created, uid): &(Millis, Uid)| (*created, uid) < (record.created, &record.uid);
@@ -236,8 +236,8 @@ impl Row {
         std::mem::replace(&mut self.cell_mut(node).first_pod, index)
     }
 
-    /// Takes a pod, which was taken from all pods just now, out of a node's cell. The cell remembers its uid for its
-    /// successor.
+    /// Removes a pod from a node's cell, after it was removed from `pods`. The cell remembers the pod's creation time
+    /// and uid for its successor.
     pub fn unlink(
         &mut self,
         index: PodIndex,
@@ -268,14 +268,14 @@ impl Row {
         }
     }
 
-    /// Marks that the creation of a pod is in flight, or not any more.
+    /// Marks whether the creation of a pod is in flight.
     pub fn set_creating(&mut self, index: NodeIndex, creating: bool) {
         self.cell_mut(index).creating = creating;
         self.touch(index);
     }
 
-    /// Notes that a failed pod is deleted: the next one on the node waits longer (contract N3). Several that go at
-    /// once are one failure.
+    /// Records that a failed pod is deleted, so that the next one on the node waits longer (contract N3). Several
+    /// failed pods that are deleted at the same time count as one failure.
     pub fn note_failure(&mut self, index: NodeIndex, now: Millis) {
         let delay_millis = match self.failures.get(&index) {
             Some(last) if last.at == now => return,
@@ -294,7 +294,7 @@ impl Row {
         self.touch(index);
     }
 
-    /// Decides; `None` while the `DaemonSet` hasn't been told.
+    /// Decides. Returns `None` until the `DaemonSet` has been received.
     pub fn decide(&mut self, nodes: &Nodes, pods: &Pods, now: Millis) -> Option<Decision> {
         let Self {
             known,

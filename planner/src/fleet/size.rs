@@ -1,24 +1,24 @@
-//! How much a fleet holds.
+//! The size of a fleet.
 
 use super::Fleet;
 
-/// How much a fleet holds.
+/// The size of a fleet.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Size {
-    /// Nodes, with those that only pods or actions refer to.
+    /// Nodes, including those that only pods or actions refer to.
     pub nodes: usize,
-    /// `DaemonSet`s, with those that only pods refer to.
+    /// `DaemonSet`s, including those that only pods refer to.
     pub daemon_sets: usize,
     /// Pods.
     pub pods: usize,
-    /// Pairs of the two.
+    /// Pairs of a node and a `DaemonSet`.
     pub cells: usize,
-    /// About how many bytes all of it takes.
+    /// Estimated bytes of all of them.
     pub bytes: usize,
 }
 
 impl Fleet {
-    /// How much it holds.
+    /// The size of this fleet.
     pub fn size(&self) -> Size {
         let (nodes, daemon_sets) = (self.nodes.in_order().len(), self.rows.count());
         Size {

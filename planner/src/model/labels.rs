@@ -1,4 +1,4 @@
-//! Labels, and the keys by which they are asked for again and again.
+//! Labels, and label keys that are looked up repeatedly.
 
 use std::sync::Arc;
 
@@ -8,11 +8,11 @@ use super::Text;
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Labels {
     pairs: Box<[(Text, Text)]>,
-    /// The digests of the keys, in the same order: one cache line says where a key may be.
+    /// The digests of the keys, in the same order. One cache line of them shows where a key may be.
     digests: Box<[u32]>,
 }
 
-/// A label's key that many nodes are asked about.
+/// A label key that is looked up on many nodes.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LabelKey {
     text: Text,
@@ -20,7 +20,7 @@ pub struct LabelKey {
 }
 
 impl LabelKey {
-    /// A key.
+    /// A key with its digest.
     pub fn new(text: Text) -> Self {
         Self {
             digest: digest(&text),
@@ -34,19 +34,20 @@ impl LabelKey {
     }
 }
 
-/// Whether two texts are the same. Those of one session mostly are one and the same string.
+/// Whether two texts are equal. Equal texts of one session mostly share one string, so a comparison of pointers comes
+/// first.
 pub fn same(a: &Text, b: &Text) -> bool {
     Arc::ptr_eq(a, b) || a == b
 }
 
-/// FNV-1a, which is short and the same everywhere. Keys that collide are told apart by their texts.
+/// FNV-1a, which is short and the same on every machine. Keys with the same digest are told apart by their texts.
 fn digest(key: &str) -> u32 {
     key.bytes().fold(0x811C_9DC5, |digest, byte| {
         (digest ^ u32::from(byte)).wrapping_mul(0x0100_0193)
     })
 }
 
-/// Beyond so many labels, of which no node has half as many, the order of the keys is faster than the digests.
+/// Above this many labels, a binary search by key is faster than the digests. No node has half as many.
 const MANY: usize = 128;
 
 impl Labels {
@@ -65,7 +66,7 @@ impl Labels {
             .map(|(_, (_, value))| value)
     }
 
-    /// All pairs, in the order of their keys.
+    /// All pairs, sorted by key.
     pub fn iter(&self) -> impl Iterator<Item = (&Text, &Text)> {
         self.pairs.iter().map(|(key, value)| (key, value))
     }

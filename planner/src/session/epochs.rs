@@ -1,7 +1,7 @@
-//! Which term of leadership leads, cluster by cluster.
+//! Tracks the current term of leadership of each cluster.
 //!
-//! A term counts for as long as a session of it is open, and for [`GRACE`] afterwards. Whoever claims a term that is far
-//! too late keeps the others out while it stays, and not for longer.
+//! A term counts while one of its sessions is open, and for [`GRACE`] afterwards. An executor that claims a term that
+//! is far too high locks the others out while that term counts, but no longer.
 
 use std::{
     collections::{BTreeMap, HashMap},
@@ -12,14 +12,15 @@ use std::{
 use parking_lot::Mutex;
 use tokio::{sync::watch, time::Instant};
 
-/// For how long a term counts after its last session has ended. An executor may believe for the duration of a lease
-/// (15 s) that it still leads, and takes up to 10 s to connect again. A leader that has been replaced gives up within
-/// that time, so it isn't let in again; and a leader whose line was cut comes back before its term is forgotten.
+/// How long a term counts after its last session has ended. An executor may still believe that it leads for the
+/// duration of its lease, 15 s, and takes up to 10 s to reconnect. A replaced leader gives up within this time, so it
+/// isn't admitted again. A leader that lost its connection reconnects before its term is forgotten.
 const GRACE: Duration = Duration::from_secs(30);
-/// How many clusters are remembered of which no session is open. Beyond, the one that is forgotten soonest goes first.
+/// How many clusters without an open session are remembered. Beyond this number, the cluster whose term expires first
+/// is dropped.
 const MAX_ABSENT: usize = 1024;
 
-/// The terms of each cluster that has a session, or had one just now.
+/// The terms of each cluster that has a session or had one recently.
 #[derive(Debug, Default)]
 pub struct Epochs {
     clusters: Arc<Mutex<Clusters>>,
@@ -34,19 +35,19 @@ struct Clusters {
 struct Cluster {
     /// The terms that count.
     terms: BTreeMap<u64, Term>,
-    /// The term that was entered last, for the sessions that wait to be superseded.
+    /// The term that was entered last. Sessions watch it to learn that they are superseded.
     entered: watch::Sender<u64>,
 }
 
 #[derive(Debug, Clone, Copy)]
 enum Term {
-    /// So many sessions of it are open.
+    /// The number of its open sessions.
     Open(usize),
-    /// None is open any more; it counts until then.
+    /// No session is open any more; the term counts until this time.
     LeftUntil(Instant),
 }
 
-/// A session's claim to be of the latest term, for as long as it lives.
+/// A session's claim to the latest term. Dropping it ends the claim.
 #[derive(Debug)]
 pub struct Lead {
     epoch: u64,
@@ -59,7 +60,7 @@ impl Epochs {
     /// Enters a session's term.
     ///
     /// # Errors
-    /// A later term counts; it is returned.
+    /// Returns the latest term that counts when it is later than `epoch`.
     pub fn enter(&self, cluster: &str, epoch: u64) -> Result<Lead, u64> {
         let now = Instant::now();
         let mut clusters = self.clusters.lock();
@@ -70,7 +71,7 @@ impl Epochs {
             Some(_) | None => {}
         }
         known.open(epoch);
-        // Also back from a term that doesn't count any more.
+        // The value may also go down, when the higher term no longer counts.
         known.entered.send_replace(epoch);
         Ok(Lead {
             epoch,
@@ -92,7 +93,7 @@ impl Clusters {
         (name, known)
     }
 
-    /// Forgets the terms whose time is over, and clusters without any.
+    /// Forgets terms that have expired, and clusters that have no terms left.
     fn forget(&mut self, now: Instant) {
         self.by_name.retain(|_, cluster| {
             cluster.terms.retain(|_, term| match term {
@@ -103,7 +104,7 @@ impl Clusters {
         });
     }
 
-    /// A session has ended.
+    /// Records that a session has ended.
     fn leave(&mut self, cluster: &str, epoch: u64, now: Instant) {
         self.forget(now);
         if let Some(known) = self.by_name.get_mut(cluster) {
@@ -142,7 +143,7 @@ impl Cluster {
             Some(Term::Open(sessions)) if *sessions > 1 => *sessions -= 1,
             Some(term) => {
                 *term = Term::LeftUntil(now + GRACE);
-                // What has left before counts for a shorter time, and there is a later term for all of it.
+                // Earlier terms without a session expire sooner, and this later term supersedes them all.
                 self.terms
                     .retain(|earlier, term| *earlier >= epoch || matches!(term, Term::Open(_)));
             }
@@ -150,7 +151,7 @@ impl Cluster {
         }
     }
 
-    /// Until when the last term counts, if no session is open.
+    /// When the last of the terms expires. `None` while a session is open.
     fn until(&self) -> Option<Instant> {
         let untils = self.terms.values().map(|term| match term {
             Term::Open(_) => None,
@@ -179,7 +180,7 @@ impl Lead {
         let later = self.entered.wait_for(|entered| *entered > own).await;
         match later.map(|later| *later) {
             Ok(later) => later,
-            // What a cluster's sessions wait for lives as long as they do.
+            // The sender lives as long as the cluster's sessions, so this doesn't happen.
             Err(_) => std::future::pending().await,
         }
     }

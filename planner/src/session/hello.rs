@@ -14,12 +14,12 @@ const MAX_CAPABILITIES: usize = 64;
 
 /// Reads the first request of a stream.
 ///
-/// The cluster's name and the executor's are kept and logged for as long as the session lasts, so they are held to what
-/// such names look like.
+/// The planner keeps and logs the names of the cluster and the executor while the session lasts. So their length is
+/// limited, and they can't have control characters.
 ///
 /// # Errors
-/// `INVALID_ARGUMENT` when `hello` or one of its fields is missing or can't be used, `FAILED_PRECONDITION` for another
-/// protocol.
+/// `INVALID_ARGUMENT` when `hello` or one of its fields is missing or can't be used, `FAILED_PRECONDITION` when the
+/// executor speaks another protocol.
 pub fn hello(request: &SessionRequest) -> Result<&Hello, Status> {
     let invalid = |field: &str, message: &str| limits::invalid(&FieldError::new(field, message));
     let hello = request
@@ -57,7 +57,7 @@ pub fn hello(request: &SessionRequest) -> Result<&Hello, Status> {
     Ok(hello)
 }
 
-/// What is wrong with a name, if anything. The name itself isn't repeated.
+/// Describes the fault of a name, if it has one, without repeating the name.
 fn fault(name: &str) -> Option<String> {
     let bytes = name.len();
     if bytes > MAX_NAME_BYTES {

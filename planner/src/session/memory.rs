@@ -1,4 +1,4 @@
-//! How much all sessions of a planner may remember together.
+//! Limits how much memory all sessions of a planner take together.
 
 use std::sync::{
     Arc,
@@ -8,10 +8,10 @@ use std::sync::{
 use everynode_proto::serve::refusal;
 use tonic::Status;
 
-/// Shares grow and shrink in steps of this size, so that sessions that run side by side seldom meet.
+/// Shares grow and shrink in steps of this many bytes, so that parallel sessions rarely contend for the counter.
 const STEP: usize = 64 * 1024;
 
-/// The memory of all sessions.
+/// The memory limit that all sessions share.
 #[derive(Debug, Clone)]
 pub struct SessionMemory(Arc<Inner>);
 
@@ -28,10 +28,10 @@ impl Default for SessionMemory {
 }
 
 impl SessionMemory {
-    /// The limit when none is given: 512 MiB, some five times what a session of 5,000 nodes and 50 `DaemonSet`s takes.
+    /// The default limit in bytes: 512 MiB, about five times what a session of 5,000 nodes and 50 `DaemonSet`s takes.
     pub const DEFAULT_LIMIT: usize = 512 * 1024 * 1024;
 
-    /// Memory of which sessions may take so many bytes together.
+    /// A limit of `limit` bytes for all sessions together.
     pub fn new(limit: usize) -> Self {
         Self(Arc::new(Inner {
             limit,
@@ -39,7 +39,7 @@ impl SessionMemory {
         }))
     }
 
-    /// The share of a session that remembers nothing yet.
+    /// An empty share, for a session that remembers nothing yet.
     pub fn share(&self) -> Share {
         Share {
             memory: self.clone(),
@@ -48,7 +48,7 @@ impl SessionMemory {
     }
 }
 
-/// One session's share. It is given back when it is dropped.
+/// One session's share of the memory. Dropping it returns its bytes.
 #[derive(Debug)]
 pub struct Share {
     memory: SessionMemory,
@@ -62,10 +62,10 @@ impl Default for Share {
 }
 
 impl Share {
-    /// Makes the share as large as what the session remembers now.
+    /// Resizes the share to what the session remembers now: `bytes`, rounded up to whole steps.
     ///
     /// # Errors
-    /// `RESOURCE_EXHAUSTED` when all sessions together would take more than they may.
+    /// `RESOURCE_EXHAUSTED` when all sessions together would exceed the limit.
     pub fn hold(&mut self, bytes: usize) -> Result<(), Status> {
         let wanted = bytes.div_ceil(STEP).saturating_mul(STEP);
         let Inner { limit, used } = &*self.memory.0;

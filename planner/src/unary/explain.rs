@@ -1,4 +1,4 @@
-//! `Explain`, and what a plan has of it.
+//! `Explain`, and the verdicts that `Plan` shares with it.
 
 use everynode_proto::{planner::v1 as wire, serve::Work};
 use tonic::Status;
@@ -11,17 +11,17 @@ use crate::{
     model::Node,
 };
 
-/// The verdicts of a `DaemonSet`, with their summary.
+/// The verdicts on a `DaemonSet`, with their summary.
 pub(super) struct Verdicts {
     pub(super) verdicts: Vec<wire::NodeVerdict>,
     pub(super) summary: wire::VerdictSummary,
 }
 
 impl Verdicts {
-    /// The verdicts.
+    /// Computes the verdict on each node.
     ///
     /// # Errors
-    /// `RESOURCE_EXHAUSTED` when the answer would be too large; or nobody waits for it any more.
+    /// `RESOURCE_EXHAUSTED` when the answer would be too large, `CANCELLED` when the caller no longer waits for it.
     pub(super) fn of<'n>(
         key: &str,
         placement: &Placement,
@@ -46,11 +46,12 @@ impl Verdicts {
     }
 }
 
-/// Says for each pair of `DaemonSet` and node whether a pod belongs there, with every reason.
+/// Decides for each pair of `DaemonSet` and node whether a pod belongs there, and gives every reason.
 ///
 /// # Errors
-/// `INVALID_ARGUMENT` when there is no `DaemonSet` or no node, `RESOURCE_EXHAUSTED` when there are too many or when the
-/// answer would be too large; or nobody waits for the answer any more.
+/// `INVALID_ARGUMENT` when there is no `DaemonSet` or no node. `RESOURCE_EXHAUSTED` when there are too many, when there
+/// is no memory for them, or when the answer would be too large. `CANCELLED` when the caller no longer waits for the
+/// answer.
 pub fn explain(request: wire::ExplainRequest, work: &Work) -> Result<wire::ExplainResponse, Status> {
     let daemon_sets = expand("daemon_sets", request.daemon_sets, MAX_DAEMON_SETS)?;
     let nodes = expand("nodes", request.nodes, MAX_NODES)?;
@@ -63,7 +64,7 @@ pub fn explain(request: wire::ExplainRequest, work: &Work) -> Result<wire::Expla
     nodes.sort_by(|a, b| a.name.cmp(&b.name));
     let (mut response, size) = (wire::ExplainResponse::default(), AnswerSize::of(work));
     let verdicts = reader.each("daemonset", &daemon_sets, |reader, object| {
-        // The revision plays no part in placement.
+        // Placement doesn't depend on the revision.
         let daemon_set = reader.daemon_set(reader.read(object, "DaemonSet")?, "")?;
         let placement = Placement::new(&daemon_set);
         let key = daemon_set.key();

@@ -24,9 +24,9 @@ use crate::{
 /// Decides once for one `DaemonSet`.
 ///
 /// # Errors
-/// `INVALID_ARGUMENT` when the `DaemonSet` is missing or can't be read, `RESOURCE_EXHAUSTED` when there are too many
-/// objects or when the answer would be too large; or nobody waits for the answer any more. Nodes and pods that can't be
-/// read are problems in the answer.
+/// `INVALID_ARGUMENT` when the `DaemonSet` is missing or can't be read. `RESOURCE_EXHAUSTED` when there are too many
+/// objects, when there is no memory for them, or when the answer would be too large. `CANCELLED` when the caller no
+/// longer waits for the answer. Nodes and pods that can't be read are problems in the answer.
 pub fn plan(request: wire::PlanRequest, work: &Work) -> Result<wire::PlanResponse, Status> {
     let invalid = |error: FieldError| limits::invalid(&error.within("daemon_set"));
     let mut reader = Reader::new(work);
@@ -62,7 +62,7 @@ pub fn plan(request: wire::PlanRequest, work: &Work) -> Result<wire::PlanRespons
     let mut fleet = Fleet::with_capacity(nodes.len(), pods.len());
     let (nodes, told) = rayon::join(|| reader.nodes(&nodes), || Told::read(&pods, owner, work));
     let told = told?;
-    // The nodes come one by one after the DaemonSet, so that there is a moment to stop after each.
+    // Nodes are added one by one, after the DaemonSet, so that the work can stop after each of them.
     fleet.daemon_set_changed(daemon_set);
     for node in nodes? {
         work.check()?;
@@ -78,7 +78,7 @@ pub fn plan(request: wire::PlanRequest, work: &Work) -> Result<wire::PlanRespons
     let now = request.now.map_or(latest, convert::millis);
     let mut response = answer(&mut fleet, &uid, now, reader, work)?;
     if being_deleted {
-        // Its pods are the garbage collector's (contract A4).
+        // The garbage collector deletes its pods (contract A4), so the answer has no actions and no status.
         response = wire::PlanResponse {
             verdicts: response.verdicts,
             summary: response.summary,
@@ -89,11 +89,11 @@ pub fn plan(request: wire::PlanRequest, work: &Work) -> Result<wire::PlanRespons
     Ok(response)
 }
 
-/// What the pods of a request tell.
+/// The pods of a request.
 struct Told {
-    /// Those of the `DaemonSet`, each with that one's uid.
+    /// The pods of the `DaemonSet`, each with the `DaemonSet`'s uid.
     pods: Vec<(Text, Pod)>,
-    /// The latest time that any of them mentions.
+    /// The latest time that any pod mentions, including pods of other owners.
     latest: Millis,
     problems: Vec<wire::Problem>,
 }
@@ -122,8 +122,9 @@ impl Told {
     }
 }
 
-/// Whether the pod's controller reference means this `DaemonSet`. Its uid alone may be written there by anybody who may create pods
-/// anywhere. A pod without a namespace is in the one that a `DaemonSet` without one is in.
+/// Whether the pod's controller reference means this `DaemonSet`. The uid alone proves nothing, because anybody who may
+/// create pods anywhere can write it there. A pod without a namespace counts as one in the namespace of a `DaemonSet`
+/// without one.
 fn is_controlled_by(pod: &facts::Pod, owner: Identity<'_>) -> bool {
     pod.metadata.controlling_daemon_set().is_some_and(|named| {
         let namespace = if named.namespace.is_empty() {

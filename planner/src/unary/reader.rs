@@ -1,4 +1,4 @@
-//! Objects as they are read from a request.
+//! Reads the objects of a request.
 
 use everynode_proto::{
     facts::{
@@ -19,16 +19,17 @@ use crate::{
     model::{DaemonSet, Node, Problem},
 };
 
-/// Stands for the uid of a `DaemonSet` that was never in a cluster.
+/// Placeholder for the uid of a `DaemonSet` that was never in a cluster.
 const NO_UID: &str = "(no uid)";
 
 /// The namespace of objects that name none.
 pub(super) const DEFAULT_NAMESPACE: &str = "default";
 
-/// So many objects are read in one go by one thread.
+/// Number of objects that one thread reads in one go.
 const PART: usize = 256;
 
-/// Reads objects, and turns what can't be read into problems. It stops when nobody waits for the answer any more.
+/// Reads objects, and turns those that can't be read into problems. It stops when the caller no longer waits for the
+/// answer.
 #[derive(Debug)]
 pub(super) struct Reader {
     pub(super) strings: Interner,
@@ -37,7 +38,7 @@ pub(super) struct Reader {
 }
 
 impl Reader {
-    /// One that has read nothing yet.
+    /// A reader that has read nothing yet.
     pub(super) fn new(work: &Work) -> Self {
         Self {
             strings: Interner::default(),
@@ -46,11 +47,12 @@ impl Reader {
         }
     }
 
-    /// Reads many objects, several at a time: reading is most of what a large call takes. Results and problems come in the
-    /// order of the objects, however many threads there are.
+    /// Reads many objects in parallel, because reading takes most of the time of a large call. Results and problems
+    /// keep the order of the objects, whatever the number of threads.
     ///
     /// # Errors
-    /// Nobody waits for the answer any more.
+    /// `CANCELLED` when the caller no longer waits for the answer, `RESOURCE_EXHAUSTED` when there was no memory to
+    /// read an object.
     pub(super) fn each_of_many<T: Send>(
         &mut self,
         kind: &str,
@@ -73,10 +75,11 @@ impl Reader {
         Ok(taken)
     }
 
-    /// Reads objects one by one. What can't be used becomes a problem, and the others are taken all the same.
+    /// Reads objects one by one. An object that can't be used becomes a problem, and the others are still read.
     ///
     /// # Errors
-    /// Nobody waits for the answer any more.
+    /// `CANCELLED` when the caller no longer waits for the answer, `RESOURCE_EXHAUSTED` when there was no memory to
+    /// read an object.
     pub(super) fn each<T>(
         &mut self,
         kind: &str,
@@ -86,7 +89,7 @@ impl Reader {
         self.each_from(0, kind, objects, take)
     }
 
-    /// The same, where `first` is the place of the first object in its request.
+    /// As `each`. `first` is the index of the first object in its request.
     fn each_from<T>(
         &mut self,
         first: usize,
@@ -100,7 +103,7 @@ impl Reader {
             match take(self, object) {
                 Ok(thing) => taken.push(thing),
                 Err(FieldError { field, message }) => {
-                    // It is no fault of the object when there was no memory to read it.
+                    // Lack of memory ends the call. It is not a problem of the object.
                     self.work.check()?;
                     self.problems.push(wire::Problem {
                         code: wire::ProblemCode::Malformed.into(),
@@ -122,7 +125,7 @@ impl Reader {
         self.each_of_many("node", objects, Self::node)
     }
 
-    /// Reads an object as what it should be, within the memory that the call may take.
+    /// Reads an object as type `T`, within the memory that the call may take.
     pub(super) fn read<T: DeserializeOwned>(&self, object: &Item, kind: &str) -> Result<T, FieldError> {
         Ok(object.read_within(kind, self.work.reading())?)
     }
@@ -132,7 +135,7 @@ impl Reader {
         convert::node(&node.into_facts(), &mut self.strings).map_err(in_metadata)
     }
 
-    /// A `DaemonSet` that was never in a cluster lacks a uid and perhaps a namespace; both are filled in.
+    /// Converts a `DaemonSet`. One that was never in a cluster lacks a uid and perhaps a namespace; this fills in both.
     pub(super) fn daemon_set(
         &mut self,
         mut object: facts::DaemonSet,
@@ -149,7 +152,7 @@ impl Reader {
         convert::daemon_set(&facts, &mut self.strings).map_err(in_metadata)
     }
 
-    /// Notes what is wrong with a `DaemonSet` that is answered for all the same.
+    /// Records the problems of a `DaemonSet` that still gets an answer.
     pub(super) fn say(&mut self, daemon_set: &str, problems: &[Problem]) {
         let object = format!("daemonset {daemon_set}");
         let told = problems.iter().map(|problem| convert::problem(problem, &object));
@@ -157,7 +160,7 @@ impl Reader {
     }
 }
 
-/// An error about a fact's field, with that field's path in the object.
+/// Replaces the field of a fact's error by the path of that field in the object.
 pub(super) fn in_metadata(error: FieldError) -> FieldError {
     match error.field.as_str() {
         "min_ready_seconds" => FieldError::new("spec.minReadySeconds", error.message),
@@ -165,7 +168,7 @@ pub(super) fn in_metadata(error: FieldError) -> FieldError {
     }
 }
 
-/// The objects in a field of a request, lists replaced by their items.
+/// Returns the objects in a field of a request. Each list is replaced by its items.
 pub(super) fn expand(field: &str, objects: Vec<Unread>, limit: usize) -> Result<Vec<Item>, Status> {
     match unread::expand_at_most(objects, limit) {
         Ok(objects) => Ok(objects),
@@ -173,7 +176,7 @@ pub(super) fn expand(field: &str, objects: Vec<Unread>, limit: usize) -> Result<
     }
 }
 
-/// Refuses a request that holds nothing where there must be something.
+/// Refuses a request in which a required field holds no objects.
 pub(super) fn require(field: &str, count: usize) -> Result<(), Status> {
     match count {
         0 => Err(limits::invalid(&FieldError::new(

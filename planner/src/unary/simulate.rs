@@ -26,15 +26,17 @@ use crate::{
     model::{Demand, NodeTemplate, Resources},
 };
 
-/// Where a template's spec is in its `DaemonSet`.
+/// The path of the template's spec in a `DaemonSet`.
 const SPEC: &str = "spec.template.spec";
 
-/// Says of nodes that needn't exist which `DaemonSet`s would run there, what their pods would take, and what would be left.
+/// Simulates nodes, which needn't exist: which `DaemonSet`s would run there, what their pods would take, and what would
+/// be left.
 ///
 /// # Errors
-/// `INVALID_ARGUMENT` when there is no `DaemonSet` or no template, or when a template of the request's own can't be used;
-/// `RESOURCE_EXHAUSTED` when there are too many or when the answer would be too large; or nobody waits for the answer any
-/// more. Objects that can't be read are problems in the answer.
+/// `INVALID_ARGUMENT` when there is no `DaemonSet` or no template, or when a template in `node_templates` can't be
+/// used. `RESOURCE_EXHAUSTED` when there are too many objects, when there is no memory for them, or when the answer
+/// would be too large. `CANCELLED` when the caller no longer waits for the answer. Objects that can't be read are
+/// problems in the answer.
 pub fn simulate_nodes(
     request: wire::SimulateNodesRequest,
     work: &Work,
@@ -87,27 +89,27 @@ pub fn simulate_nodes(
 }
 
 impl Reader {
-    /// A node as a template.
+    /// Reads a node as a template.
     fn template(&mut self, object: &Item) -> Result<NodeTemplate, FieldError> {
         let node = self.node(object)?;
         let capacity: NodeCapacity = self.read(object, "Node")?;
         convert::node_as_template(*node, &capacity.status, &mut self.strings)
     }
 
-    /// The name of a `RuntimeClass`, and what running a pod of it takes.
+    /// Reads the name of a `RuntimeClass`, and the overhead of running a pod of this class.
     fn overhead(&mut self, object: &Item) -> Result<(String, Resources), FieldError> {
         let class: RuntimeClass = self.read(object, "RuntimeClass")?;
         let overhead = convert::resources("overhead.podFixed", &class.overhead.pod_fixed, &mut self.strings)?;
         Ok((class.metadata.name, overhead))
     }
 
-    /// A `DaemonSet` with its key.
+    /// Reads a `DaemonSet`. Returns it with its key.
     fn candidate(
         &mut self,
         object: &Item,
         overheads: &HashMap<String, Resources>,
     ) -> Result<(String, Candidate), FieldError> {
-        // The revision plays no part here.
+        // Simulations don't depend on the revision.
         let daemon_set = self.daemon_set(self.read(object, "DaemonSet")?, "")?;
         let key = daemon_set.key();
         let placement = Placement::new(&daemon_set);

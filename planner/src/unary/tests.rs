@@ -1,4 +1,4 @@
-//! Calls end when nobody waits for them any more.
+//! Calls end when the caller no longer waits for the answer.
 
 use everynode_proto::{
     facts::Unread,
@@ -11,14 +11,14 @@ use std::time::Duration;
 use tokio::sync::oneshot;
 use tonic::{Code, Request, Status};
 
-/// Far longer than it takes to stop.
+/// Far longer than stopping takes.
 const PATIENCE: Duration = Duration::from_mins(1);
 
 fn unread(object: &Value) -> Unread {
     object.as_object().unwrap().into()
 }
 
-/// A `DaemonSet` of which it takes long to say that it runs on a node: only the last of its terms matches.
+/// A `DaemonSet` that takes long to match against a node, because only the last of its terms matches.
 fn daemon_set(terms: usize) -> Unread {
     let term =
         |operator: &str, key: String| json!({"matchExpressions": [{"key": key, "operator": operator}]});
@@ -40,7 +40,7 @@ fn nodes(count: usize) -> Vec<Unread> {
     (0..count).map(node).collect()
 }
 
-/// The caller goes when the work has just begun, and the work ends without an answer.
+/// Drops the call just after the work has begun, and checks that the work ends without an answer.
 async fn check_stops<Q: Send + 'static, A: Message + 'static>(
     request: Q,
     answer: impl FnOnce(Q, &Work) -> Result<A, Status> + Send + 'static,

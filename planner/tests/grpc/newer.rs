@@ -1,4 +1,4 @@
-//! Peers that know more than this planner, or less, on the bytes that they send.
+//! Peers that know more or less than this planner, tested with the bytes that they send.
 
 use everynode_proto::{
     planner::v1::{
@@ -32,7 +32,7 @@ use super::{
     soon,
 };
 
-/// A value that no enumeration has yet.
+/// A value that no enumeration defines yet.
 const UNHEARD_OF: i32 = 99;
 
 /// A message that is sent as these bytes.
@@ -69,7 +69,7 @@ fn path(method: &str) -> PathAndQuery {
         .unwrap()
 }
 
-/// A unary call with these bytes as its request.
+/// Makes a unary call with these bytes as its request.
 async fn call<A: Message + Default + 'static>(server: &Server, method: &str, request: Vec<u8>) -> A {
     let mut client = tonic::client::Grpc::new(server.connect().await);
     client.ready().await.unwrap();
@@ -81,7 +81,7 @@ async fn call<A: Message + Default + 'static>(server: &Server, method: &str, req
         .into_inner()
 }
 
-/// A session of which each request is sent as bytes.
+/// A session whose requests are sent as bytes.
 struct Session {
     requests: mpsc::UnboundedSender<Encoded>,
     responses: Streaming<SessionResponse>,
@@ -131,7 +131,7 @@ impl Session {
         self.requests.send(Encoded((self.encode)(&request))).unwrap();
     }
 
-    /// The next message but for the answer to a full sync.
+    /// The next message, skipping the answer to a full sync.
     async fn next(&mut self) -> Said {
         loop {
             let response = soon(self.responses.message()).await.unwrap();
@@ -158,7 +158,7 @@ fn from_newer_executor(request: &SessionRequest) -> Vec<u8> {
     newer("everynode.planner.v1.SessionRequest", request)
 }
 
-/// A `DaemonSet` with a message of each kind that facts hold.
+/// A `DaemonSet` that contains a message of each kind that facts hold.
 fn rich_daemon_set() -> DaemonSetFacts {
     let requirement = NodeSelectorRequirement {
         key: "disk".to_owned(),
@@ -175,7 +175,7 @@ fn rich_daemon_set() -> DaemonSetFacts {
         match_fields: Vec::new(),
     }];
     let rolling = RollingUpdate {
-        // A kind of budget that only the executor knows counts as none.
+        // A budget of a kind that only the executor knows counts as none.
         max_unavailable: Some(IntOrPercent::default()),
         max_surge: None,
     };
@@ -222,7 +222,7 @@ async fn a_newer_executor_is_understood_as_far_as_this_planner_goes() {
             daemon_set_uid: "agent-uid".to_owned(),
             node: "b".to_owned(),
             bound: true,
-            // It is neither over nor failed as far as can be told, so it stays.
+            // The planner doesn't know this phase. It treats the pod as neither succeeded nor failed, so the pod stays.
             phase: UNHEARD_OF,
             ready_since: Some(seconds(999_999)),
             created: Some(seconds(999_998)),
@@ -253,7 +253,7 @@ async fn a_newer_executor_is_understood_as_far_as_this_planner_goes() {
     let status = plan.status.unwrap();
     assert_eq!((status.desired_number_scheduled, status.number_available), (2, 1));
 
-    // However an action has ended, it has: what is still wanted is asked for again.
+    // An action with an unknown outcome has still ended, so the planner asks again for what is still wanted.
     session.tell([Some(Fact::ActionDone(ActionDone {
         action_id: action.id,
         outcome: UNHEARD_OF,

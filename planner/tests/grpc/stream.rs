@@ -36,7 +36,7 @@ pub(super) fn first(cluster: &str, epoch: u64) -> SessionRequest {
 }
 
 impl Executor {
-    /// Opens a session with any first request, and returns it once it has been let in.
+    /// Opens a session with any first request, and returns it once the planner has admitted it.
     pub(super) async fn open(
         client: &mut PlannerServiceClient<Channel>,
         first: SessionRequest,
@@ -53,7 +53,7 @@ impl Executor {
         })
     }
 
-    /// Opens a session and takes its welcome.
+    /// Opens a session and receives its welcome.
     pub(super) async fn begin(client: &mut PlannerServiceClient<Channel>, cluster: &str, epoch: u64) -> Self {
         let mut executor = Self::open(client, first(cluster, epoch)).await.unwrap();
         assert!(matches!(executor.next().await.unwrap(), Message::Welcome(_)));
@@ -71,7 +71,7 @@ impl Executor {
         self.requests.send(request).unwrap();
     }
 
-    /// The next message but for the answer to a full sync.
+    /// The next message, skipping the answer to a full sync.
     async fn next(&mut self) -> Result<Message, Status> {
         loop {
             let response = soon(self.responses.message()).await?;
@@ -243,12 +243,12 @@ async fn a_session_that_cant_begin_is_refused_at_once() {
             assert_eq!(violation(&status), field);
         }
     }
-    // None of them has superseded the session that was open.
+    // None of the refused sessions has superseded the open one.
     open.tell([node("a"), daemon_set(), Fact::SyncComplete(SyncComplete {})]);
     assert_eq!(open.plan().await.actions.len(), 1);
 }
 
-/// A first request of an executor of this name.
+/// A first request from an executor of this name.
 fn calling_itself(identity: &str) -> SessionRequest {
     let mut request = first("c", 9);
     identity.clone_into(&mut request.hello.as_mut().unwrap().identity);

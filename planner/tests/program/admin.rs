@@ -1,4 +1,4 @@
-//! The admin port when somebody connects to it again and again.
+//! The admin port, while a client opens one connection after the other.
 
 use std::net::TcpStream;
 
@@ -6,7 +6,8 @@ use super::{Running, get};
 
 #[test]
 fn two_hundred_silent_connections_to_the_admin_port_leave_livez_answering() {
-    // Fewer file descriptors than connections: without a limit of its own, the program couldn't accept any more.
+    // There are fewer file descriptors than connections. Without a connection limit of its own, the program would run
+    // out of them and accept no more connections.
     let mut planner = Running::start("ulimit -n 160", "2>/dev/null", &[]);
     let silent: Vec<_> = (0..200)
         .map(|_| TcpStream::connect(planner.admin).unwrap())

@@ -1,4 +1,4 @@
-//! Logs that can't be written, and logs of sessions whose executors name themselves as they like.
+//! Logs that can't be written, and logs of sessions whose executors choose odd names.
 
 use std::io::Read as _;
 
@@ -22,10 +22,10 @@ fn a_log_that_cant_be_written_stops_nothing() {
     }
 }
 
-/// A name that looks like another one. Control characters aren't let into names at all.
+/// A name that looks like another one. Control characters are not allowed in names at all.
 const HOSTILE: &str = "a\u{202e}b\u{2066}c\u{200b}d\u{feff}";
 
-/// Opens a session in that name, and waits for its welcome.
+/// Opens a session under that name, and waits for its welcome.
 async fn begin_session(address: String) {
     let mut client = PlannerServiceClient::connect(address).await.unwrap();
     let first = SessionRequest {
@@ -48,7 +48,7 @@ async fn begin_session(address: String) {
     assert!(matches!(welcome.message, Some(Message::Welcome(_))));
 }
 
-/// The log of a planner that has had a session in that name.
+/// The log of a planner that has had a session under that name.
 fn log(format: &str) -> String {
     let mut planner = Running::start("", "", &["--log=debug,h2=off", format]);
     let mut stderr = planner.child.stderr.take().unwrap();

@@ -1,4 +1,4 @@
-//! The planner's program itself, while it serves.
+//! Tests of the planner's program while it serves.
 
 #![expect(clippy::unwrap_used, reason = "what helps a test may fail it")]
 
@@ -17,7 +17,7 @@ use rustix::process::{Pid, Signal, kill_process};
 
 const DEADLINE: Duration = Duration::from_secs(30);
 
-/// A planner that serves. It ends with the test.
+/// A planner that serves. Dropping it kills the program.
 struct Running {
     child: Child,
     grpc: SocketAddr,
@@ -25,8 +25,8 @@ struct Running {
 }
 
 impl Running {
-    /// Starts the program by a shell, after `setup` and with `redirection`, and waits until it serves. Once it answers, it
-    /// also listens for signals.
+    /// Starts the program from a shell, after `setup` and with `redirection`, and waits until it serves. Once it
+    /// answers, it also handles signals.
     fn start(setup: &str, redirection: &str, flags: &[&str]) -> Self {
         let (grpc, admin) = (free_address(), free_address());
         let script = format!("{setup}\nexec \"$0\" \"$@\" {redirection}");
@@ -50,7 +50,7 @@ impl Running {
         running
     }
 
-    /// Tells it to stop, and returns its exit code.
+    /// Sends SIGTERM and returns the exit code.
     fn stop(&mut self) -> Option<i32> {
         kill_process(Pid::from_child(&self.child), Signal::TERM).unwrap();
         until("it ends", || self.child.try_wait().unwrap()).code()
@@ -59,7 +59,7 @@ impl Running {
 
 impl Drop for Running {
     fn drop(&mut self) {
-        // It may have ended.
+        // The program may already have ended.
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
@@ -69,7 +69,7 @@ fn free_address() -> SocketAddr {
     TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap()
 }
 
-/// The first line of the answer, if there is one.
+/// Gets a page and returns the first line of the answer, if there is one.
 fn get(admin: SocketAddr, page: &str) -> Option<String> {
     let mut stream = TcpStream::connect(admin).ok()?;
     stream.set_read_timeout(Some(DEADLINE)).ok()?;

@@ -1,4 +1,4 @@
-//! What `-o` asks for, and what the terminal can show.
+//! The output formats of `-o`, and the capabilities of the terminal.
 
 use std::{
     env,
@@ -13,16 +13,16 @@ pub enum Format {
     /// Columns for people.
     #[default]
     Table,
-    /// The same with more columns.
+    /// A table with more columns.
     Wide,
     /// JSON, in protobuf's mapping.
     Json,
-    /// The same as YAML.
+    /// YAML, in protobuf's JSON mapping.
     Yaml,
 }
 
 impl Format {
-    /// What `-o` understands, in the order in which help lists it.
+    /// The names that `-o` accepts, in the order in which help lists them.
     pub const NAMES: [&'static str; 4] = ["table", "wide", "json", "yaml"];
 }
 
@@ -40,19 +40,19 @@ impl FromStr for Format {
     }
 }
 
-/// What tables may use of the place where they are shown. The default is what a file or a pipe gets.
+/// How tables are displayed: columns, colours and width. The default is for a file or a pipe.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct View {
-    /// Whether more columns are asked for.
+    /// Whether the user asked for more columns.
     pub wide: bool,
-    /// Whether colours are understood, and wanted.
+    /// Whether the output supports colours and the user wants them.
     pub colours: bool,
-    /// How many characters fit into a line; without one, lines may be of any length.
+    /// The number of characters that fit into a line. With `None`, lines may have any length.
     pub width: Option<usize>,
 }
 
 impl View {
-    /// What standard output can show.
+    /// Returns the view for standard output, according to what it can show.
     pub fn of_stdout(format: Format) -> Self {
         let wide = format == Format::Wide;
         if !io::stdout().is_terminal() {
@@ -69,8 +69,8 @@ impl View {
     }
 }
 
-/// Whether colours are understood and wanted there: it is a terminal, and neither `NO_COLOR` (see <https://no-color.org>)
-/// nor `TERM=dumb` says otherwise.
+/// Whether the stream supports colours and the user wants them: it is a terminal, and neither `NO_COLOR` (see
+/// <https://no-color.org>) nor `TERM=dumb` turns them off.
 pub(crate) fn colours_are_wanted(stream: &impl IsTerminal) -> bool {
     stream.is_terminal() && environment_allows_colours(|variable| env::var_os(variable))
 }

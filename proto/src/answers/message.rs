@@ -1,5 +1,5 @@
-//! Any message of the services in protobuf's JSON mapping, as grpcurl prints it: fields in the order of their declaration, what is
-//! not set left out, maps sorted, enums by name, 64-bit integers as text.
+//! Prints any message of the services in protobuf's JSON mapping, as grpcurl does: fields in the order of their
+//! declaration, unset fields left out, maps sorted, enums by name, 64-bit integers as text.
 
 use std::{collections::BTreeMap, sync::LazyLock};
 
@@ -16,16 +16,16 @@ use thiserror::Error;
 
 use crate::text::{printable_json, printable_json_as_yaml, printable_lines};
 
-/// Why a message can't be printed. Each is a mistake of the program's, not of the message's.
+/// Why a message can't be printed. Every variant is a mistake in the program, not in the message.
 #[derive(Debug, Error)]
 pub enum PrintError {
     /// The descriptors can't be read.
     #[error("the descriptors of the messages can't be read")]
     Descriptors(#[source] &'static DescriptorError),
-    /// The descriptors don't have the message.
+    /// The descriptors don't define the message.
     #[error("the descriptors have no message {0}")]
     Unknown(String),
-    /// The message isn't what its descriptor says.
+    /// The message doesn't match its descriptor.
     #[error("the message isn't encoded as its descriptor says")]
     Decode(#[from] DecodeError),
     /// JSON can't be written.
@@ -39,28 +39,28 @@ pub enum PrintError {
 static DESCRIPTORS: LazyLock<Result<DescriptorPool, DescriptorError>> =
     LazyLock::new(|| DescriptorPool::decode(crate::FILE_DESCRIPTOR_SET));
 
-/// The message as JSON over several lines, with a newline at its end.
+/// Returns the message as JSON over several lines, with a newline at its end.
 ///
 /// # Errors
-/// The program was built wrongly.
+/// The program was built incorrectly.
 pub fn json(message: &impl Name) -> Result<String, PrintError> {
     let text = serde_json::to_string_pretty(&Mapped(&dynamic(message)?))?;
     Ok(printable_json(&text).into_owned() + "\n")
 }
 
-/// The message as JSON in one line, with a newline at its end: for messages that come one after the other.
+/// Returns the message as JSON in one line, with a newline at its end, for a stream of messages.
 ///
 /// # Errors
-/// The program was built wrongly.
+/// The program was built incorrectly.
 pub fn json_line(message: &impl Name) -> Result<String, PrintError> {
     let text = serde_json::to_string(&Mapped(&dynamic(message)?))?;
     Ok(printable_json(&text).into_owned() + "\n")
 }
 
-/// The message as a YAML document, with a newline at its end.
+/// Returns the message as a YAML document, with a newline at its end.
 ///
 /// # Errors
-/// The program was built wrongly.
+/// The program was built incorrectly.
 pub fn yaml(message: &impl Name) -> Result<String, PrintError> {
     let options = serde_saphyr::ser_options! {
         prefer_block_scalars: false,
@@ -70,7 +70,8 @@ pub fn yaml(message: &impl Name) -> Result<String, PrintError> {
     if printable_lines(&text) == text {
         return Ok(text);
     }
-    // The writer leaves invisible characters as they are. YAML reads JSON, in which every character can be escaped.
+    // The YAML writer leaves invisible characters as they are. YAML parsers read JSON, in which every character can be
+    // escaped.
     let json = serde_json::to_string_pretty(&Mapped(&message))?;
     Ok(printable_json_as_yaml(&json).into_owned() + "\n")
 }
@@ -85,7 +86,8 @@ fn dynamic<M: Name>(message: &M) -> Result<DynamicMessage, PrintError> {
     )?)
 }
 
-/// A message in the mapping. prost-reflect keeps maps in hash tables, and prints them in an order that changes from run to run.
+/// A message that serializes in the mapping. prost-reflect keeps maps in hash tables and prints them in an order that
+/// changes from run to run.
 struct Mapped<'a>(&'a DynamicMessage);
 
 impl Serialize for Mapped<'_> {
@@ -111,7 +113,7 @@ impl Serialize for Mapped<'_> {
     }
 }
 
-/// The kind of a map's values.
+/// Returns the kind of a map's values.
 fn value_kind(entry: &Kind) -> Kind {
     match entry {
         Kind::Message(entry) if entry.is_map_entry() => entry.map_entry_value_field().kind(),
@@ -155,7 +157,7 @@ impl Serialize for MappedValue<'_> {
     }
 }
 
-/// A value that a newer service knows and this program doesn't stays a number.
+/// Writes an enum value by its name. A value that a newer service knows and this program doesn't stays a number.
 fn enum_value<S: Serializer>(
     descriptor: &EnumDescriptor,
     number: i32,

@@ -1,6 +1,8 @@
-//! Columns as kubectl prints them: headings in capitals, each column as wide as its widest cell, three spaces between.
+//! Columns as kubectl prints them: headings in capitals, each column as wide as its widest cell, three spaces between
+//! columns.
 //!
-//! Where lines have a limit, the last column is wrapped within itself; the others hold names, which are only of use in one piece.
+//! When the width of lines is limited, the last column wraps within itself. The others hold names, which are only
+//! useful in one piece.
 
 use std::iter;
 
@@ -11,22 +13,22 @@ const GAP: usize = 3;
 /// A last column that would be narrower than this is not wrapped: the terminal's own wrapping is easier to read then.
 const NARROWEST: usize = 24;
 
-/// How a word is meant. Only colours show it.
+/// Whether a word is good or bad news. Only its colour shows it.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum Tone {
-    /// Just said.
+    /// Neutral.
     #[default]
     Plain,
-    /// As one wishes.
+    /// The desired state.
     Good,
-    /// Not yet, or not quite.
+    /// Not yet the desired state, or not quite.
     Doubtful,
-    /// Not as one wishes.
+    /// Not the desired state.
     Bad,
 }
 
 impl Tone {
-    /// The text in this tone's colour, where there are colours.
+    /// Returns the text in this tone's colour if the view has colours.
     pub fn paint(self, text: &str, view: View) -> String {
         let code = match self {
             Self::Good => 32,
@@ -41,7 +43,7 @@ impl Tone {
     }
 }
 
-/// One cell. Its text is made printable when the cell is made, so that widths are those of what is printed.
+/// One cell. Its text is made printable when the cell is made, so widths are measured on the text that is printed.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Cell {
     text: String,
@@ -49,7 +51,7 @@ pub struct Cell {
 }
 
 impl Cell {
-    /// A cell in a tone.
+    /// Creates a cell with a tone.
     pub fn toned(text: impl Into<String>, tone: Tone) -> Self {
         let text = text.into();
         Self {
@@ -73,7 +75,7 @@ pub struct Table {
 }
 
 impl Table {
-    /// A table without rows.
+    /// Creates a table without rows.
     pub fn new<T: Into<String>>(headings: impl IntoIterator<Item = T>) -> Self {
         Self {
             headings: headings.into_iter().map(Cell::from).collect(),
@@ -86,12 +88,12 @@ impl Table {
         self.rows.push(cells.into_iter().collect());
     }
 
-    /// Whether there is no row.
+    /// Whether the table has no rows.
     pub fn is_empty(&self) -> bool {
         self.rows.is_empty()
     }
 
-    /// The table's lines, each with a newline at its end.
+    /// Returns the table's lines, each with a newline at its end.
     pub fn render(&self, view: View) -> String {
         let rows: Vec<&Vec<Cell>> = iter::once(&self.headings).chain(&self.rows).collect();
         let mut widths = vec![0; self.headings.len()];
@@ -113,7 +115,7 @@ impl Table {
 
 fn line(text: &mut String, row: &[Cell], widths: &[usize], room: Option<usize>, view: View) {
     let mut line = String::new();
-    // Spaces are due only when something follows.
+    // The spaces before the next text. They are written only if some text follows.
     let mut due = 0;
     let mut column = 0;
     let last = widths.len().saturating_sub(1);
@@ -140,12 +142,12 @@ fn line(text: &mut String, row: &[Cell], widths: &[usize], room: Option<usize>, 
     text.push('\n');
 }
 
-/// Names are ASCII; in messages, characters are near enough.
+/// Returns the width in characters. Names are ASCII; for messages, this is close enough.
 fn length(text: &str) -> usize {
     text.chars().count()
 }
 
-/// Breaks a text between words into pieces of at most `room` characters; a longer word stays in one piece.
+/// Breaks a text between words into pieces of at most `room` characters. A longer word stays in one piece.
 fn wrap(text: &str, room: usize) -> Vec<&str> {
     let mut pieces = Vec::new();
     let mut rest = text;

@@ -1,4 +1,4 @@
-//! Answers in which every text, of whatever field, is what an attacker would like to have printed.
+//! Prints answers in which every text field holds text that an attacker would like to have printed.
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -14,11 +14,12 @@ use crate::{
     text::{is_printable, printable},
 };
 
-/// Clears the screen, sets the title, overwrites and forges a line, hides and reverses what follows.
+/// Clears the screen, sets the title, overwrites and forges a line, and hides and reverses the text that follows.
 const HOSTILE: &str =
     "a\u{1b}[2J\u{1b}]0;t\u{7}b\rc\nNAME\td\u{9b}8me\u{7f}f\u{202e}g\u{2066}h\u{200b}i\u{2028}j\u{feff}";
 
-/// A message of which every field is set: texts to `text`, lists to `items` equal items, and of each choice that of number `choice`.
+/// Builds messages with every field set: texts to `text`, lists to `items` equal items, and in each oneof the field at
+/// index `choice` modulo the number of its fields.
 struct Filling<'a> {
     text: &'a str,
     items: usize,
@@ -73,7 +74,7 @@ impl Filling<'_> {
     }
 }
 
-/// What is printed of an answer: the same as if whoever filled it in had written the escapes out.
+/// Checks that a hostile answer prints the same as one whose author had written the escapes out.
 fn check<M: Name + Default>(table: impl Fn(&M, View) -> String) {
     let safe = printable(HOSTILE).into_owned();
     for (items, choice) in [(1, 0), (2, 1), (2, 2), (1, 3), (1, 4)] {
@@ -81,7 +82,8 @@ fn check<M: Name + Default>(table: impl Fn(&M, View) -> String) {
         let hostile = filled(HOSTILE);
         for (colours, width, wide) in [(false, None, false), (true, None, true), (true, Some(80), false)] {
             let view = View { wide, colours, width };
-            // Headings are in capitals, and those of the escapes too where somebody has written them out.
+            // Headings are capitalized, including escapes that the author has written out, so the comparison ignores
+            // case.
             let wanted = table(&filled(&safe), view).to_lowercase();
             assert_eq!(table(&hostile, view).to_lowercase(), wanted);
         }

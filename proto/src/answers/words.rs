@@ -1,4 +1,4 @@
-//! What the answers have in common, in words.
+//! Wording that the answers share.
 
 use jiff::Timestamp;
 
@@ -8,7 +8,7 @@ use crate::{
     text::printable,
 };
 
-/// A verdict as a cell.
+/// Returns a verdict as a cell.
 pub fn verdict(verdict: Verdict) -> Cell {
     match verdict {
         Verdict::Run => Cell::toned("RUN", Tone::Good),
@@ -18,10 +18,10 @@ pub fn verdict(verdict: Verdict) -> Cell {
     }
 }
 
-/// What is said where no pod belongs anywhere.
+/// The message for when no pod belongs on any node.
 pub const NOWHERE: &str = "no node should run a pod";
 
-/// How far the current template has come, by the counters.
+/// Describes how far the rollout of the current template is, from the counters of the status.
 pub fn progress(status: &DaemonSetStatus) -> String {
     let DaemonSetStatus {
         desired_number_scheduled: desired,
@@ -40,7 +40,7 @@ pub fn progress(status: &DaemonSetStatus) -> String {
     }
 }
 
-/// A problem as a sentence with its object and its field.
+/// Returns a problem as a sentence with its object and its field.
 pub fn problem(problem: &Problem) -> String {
     let Problem {
         object,
@@ -55,12 +55,12 @@ pub fn problem(problem: &Problem) -> String {
     }
 }
 
-/// A line outside of a table, with a newline at its end.
+/// Returns a printable line outside of a table, with a newline at its end.
 pub fn line(text: &str) -> String {
     printable(text).into_owned() + "\n"
 }
 
-/// A number of things, such as "1 node" or "3 nodes".
+/// Returns a number of things in words, such as "1 node" or "3 nodes".
 pub fn count(number: impl Into<u64>, thing: &str) -> String {
     match number.into() {
         1 => format!("1 {thing}"),
@@ -68,13 +68,13 @@ pub fn count(number: impl Into<u64>, thing: &str) -> String {
     }
 }
 
-/// A time in RFC 3339, in UTC and whole seconds; empty when there is none.
+/// Returns a time in RFC 3339, in UTC and whole seconds; empty when there is none.
 pub fn time(time: Option<&prost_types::Timestamp>) -> String {
     let time = time.and_then(|time| Timestamp::from_second(time.seconds).ok());
     time.map_or_else(String::new, |time| time.to_string())
 }
 
-/// A span of time in seconds, such as "1.5 s".
+/// Returns a duration in seconds, such as "1.5 s".
 pub fn duration(duration: &prost_types::Duration) -> String {
     let milliseconds = duration.nanos.unsigned_abs() / 1_000_000;
     let fraction = format!("{milliseconds:03}");
@@ -84,7 +84,7 @@ pub fn duration(duration: &prost_types::Duration) -> String {
     }
 }
 
-/// A host port, such as 9100/TCP or 10.0.0.1:9100/TCP.
+/// Returns a host port as text, such as 9100/TCP or 10.0.0.1:9100/TCP.
 pub fn host_port(HostPort { ip, protocol, port }: &HostPort) -> String {
     match ip.as_str() {
         "" => format!("{port}/{protocol}"),
@@ -93,7 +93,7 @@ pub fn host_port(HostPort { ip, protocol, port }: &HostPort) -> String {
     }
 }
 
-/// The headings of [`status`], as `kubectl get daemonsets` has them.
+/// The headings of [`status`], named as in `kubectl get daemonsets`.
 pub const STATUS_HEADINGS: [&str; 6] = [
     "DESIRED",
     "CURRENT",
@@ -103,7 +103,7 @@ pub const STATUS_HEADINGS: [&str; 6] = [
     "MISSCHEDULED",
 ];
 
-/// The counters of a status.
+/// Returns the counters of a status as cells; "-" in each when there is no status.
 pub fn status(status: Option<&DaemonSetStatus>) -> [Cell; 6] {
     let counter = |read: fn(&DaemonSetStatus) -> i32| -> Cell {
         status

@@ -1,11 +1,11 @@
-//! What identifies an object, and which `DaemonSet` controls it.
+//! Identities of objects, and the `DaemonSet` that controls an object.
 
 use super::Meta;
 
-/// What identifies an object of a known kind.
+/// The identity of an object of a known kind.
 ///
-/// A uid alone doesn't: whoever writes a controller reference chooses the uid in it, and the API server checks neither the
-/// name nor the namespace. Mirrors `resolveControllerRef`.
+/// A uid alone doesn't identify an object: the author of a controller reference chooses its uid, and the API server
+/// checks neither the name nor the namespace. Mirrors `resolveControllerRef`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Identity<'a> {
     /// metadata.namespace.
@@ -17,7 +17,7 @@ pub struct Identity<'a> {
 }
 
 impl<A> Meta<A> {
-    /// The object's own identity.
+    /// Returns the object's own identity.
     pub fn identity(&self) -> Identity<'_> {
         Identity {
             namespace: &self.namespace,
@@ -26,8 +26,8 @@ impl<A> Meta<A> {
         }
     }
 
-    /// The `DaemonSet` that the object's controller reference names, if it names one. Owner references cross no namespace,
-    /// so it is one of the object's own namespace.
+    /// Returns the `DaemonSet` that the object's controller reference names, if any. Owner references don't cross
+    /// namespaces, so it is in the object's own namespace.
     pub fn controlling_daemon_set(&self) -> Option<Identity<'_>> {
         let owner = self.controller().filter(|owner| owner.is_daemon_set())?;
         Some(Identity {

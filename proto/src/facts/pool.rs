@@ -1,14 +1,14 @@
-//! One copy of each thing that many hold.
+//! Keeps one copy of each value that many holders share.
 
 use std::{hash::Hash, sync::Arc};
 
 use hashbrown::HashSet;
 
-/// Hands out shared things, each equal one only once. Those that nobody else holds any more are dropped when the table
-/// would grow.
+/// Hands out shared values, with only one copy of equal ones. Values that nobody else holds any more are dropped when
+/// the table would grow.
 ///
-/// Nobody ever asks for the table's order, so it may differ from process to process: the hash's seed does, which keeps
-/// those away who would choose labels that collide.
+/// Nothing ever depends on the table's order, so it may differ from process to process. The hash's seed does differ, so
+/// that nobody can choose labels that collide.
 #[derive(Debug)]
 pub struct Pool<T: ?Sized> {
     known: HashSet<Arc<T>>,
@@ -23,26 +23,27 @@ impl<T: ?Sized> Default for Pool<T> {
 }
 
 impl<T: ?Sized> Pool<T> {
-    /// How many things it keeps, with those that nobody else holds any more and that have not been dropped yet.
+    /// Returns the number of values that the pool keeps, including those that nobody else holds any more and that have
+    /// not been dropped yet.
     pub fn len(&self) -> usize {
         self.known.len()
     }
 
-    /// Whether it keeps none.
+    /// Whether the pool keeps no values.
     pub fn is_empty(&self) -> bool {
         self.known.is_empty()
     }
 }
 
 impl<T: ?Sized + Eq + Hash> Pool<T> {
-    /// The shared copy of a thing, made when there is none yet.
+    /// Returns the shared copy of a value, and makes it if there is none yet.
     pub fn share<B: std::borrow::Borrow<T> + Into<Arc<T>>>(&mut self, thing: B) -> Arc<T> {
         if let Some(known) = self.known.get(thing.borrow()) {
             return known.clone();
         }
         if self.known.len() == self.known.capacity() {
             self.known.retain(|thing| Arc::strong_count(thing) > 1);
-            // With hardly any room won, the next few would sweep the table again.
+            // Without this, a sweep that frees hardly any room would be repeated by the next few calls.
             self.known.reserve(self.known.len().max(16));
         }
         let thing: Arc<T> = thing.into();

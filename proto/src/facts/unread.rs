@@ -1,7 +1,8 @@
-//! Kubernetes objects as they come in a call, as `google.protobuf.Struct`, and how they are read.
+//! Reads the Kubernetes objects of a call, which arrive as `google.protobuf.Struct`.
 //!
-//! A call may hold tens of thousands of objects, of which most fields decide nothing. So they stay as they are encoded,
-//! and are read straight from there: what nobody asks for is stepped over, and nothing is built in between.
+//! A call may hold tens of thousands of objects, and most of their fields decide nothing. So objects stay encoded and
+//! are read straight from the encoding: the reader skips every field that nobody asks for, and builds nothing in
+//! between.
 
 mod account;
 mod value;
@@ -21,13 +22,13 @@ use self::{
 };
 use crate::allowance::Allowance;
 
-/// The number of `google.protobuf.Struct`'s one field.
+/// The number of the only field of `google.protobuf.Struct`.
 const FIELDS: u32 = 1;
 
 /// A `google.protobuf.Struct` that has not been read: a Kubernetes object, or a list of them.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Unread {
-    /// The object's fields, each a key and a value, as encoded.
+    /// The object's fields as encoded, each with its key and its value.
     fields: Vec<Bytes>,
 }
 
@@ -60,7 +61,7 @@ impl Message for Unread {
 
 impl From<&Map<String, Value>> for Unread {
     fn from(object: &Map<String, Value>) -> Self {
-        // Encoding can't fail, and what has been encoded is a Struct.
+        // Encoding can't fail, and the result is an encoded Struct.
         Self::decode(Bytes::from(to_struct(object).encode_to_vec())).unwrap_or_default()
     }
 }
@@ -91,31 +92,31 @@ fn to_value(value: &Value) -> prost_types::Value {
 pub struct ReadError {
     /// The path of the field, such as `spec.taints[0].key`; empty for the object itself.
     pub field: String,
-    /// What is wrong with it.
+    /// The description of the problem.
     pub message: String,
 }
 
-/// One object of a call, or what stands where there should be one.
+/// One object of a call, or some other value in an object's place.
 #[derive(Debug, Clone)]
 pub struct Item(Inner);
 
 #[derive(Debug, Clone)]
 enum Inner {
     Object(Unread),
-    /// Something that came in a list, as a `google.protobuf.Value` is encoded.
+    /// An item of a list, as an encoded `google.protobuf.Value`.
     Listed(Bytes),
 }
 
-/// Replaces each list (what `kubectl get -o json` prints for several objects) by its items.
+/// Replaces each list (the output of `kubectl get -o json` for several objects) with its items.
 pub fn expand(objects: Vec<Unread>) -> Vec<Item> {
     expand_at_most(objects, usize::MAX).unwrap_or_default()
 }
 
-/// Like [`expand`], for at most so many objects. An empty item has two bytes in a list and some forty in memory, so the
-/// items are counted before any of them is kept.
+/// Like [`expand`], with a limit on the number of objects. An empty item has two bytes in a list and about forty in
+/// memory, so the items are counted before any of them is kept.
 ///
 /// # Errors
-/// There are more; their number is returned.
+/// There are more than `most` objects. The error is their number.
 pub fn expand_at_most(objects: Vec<Unread>, most: usize) -> Result<Vec<Item>, usize> {
     let count = |object: &Unread| object.list().map_or(1, |list| list.elements().count());
     let count = objects.iter().map(count).sum();
@@ -133,17 +134,17 @@ pub fn expand_at_most(objects: Vec<Unread>, most: usize) -> Result<Vec<Item>, us
 }
 
 impl Unread {
-    /// Its list of items, if this is a list.
+    /// Returns the list of items if this object is a list.
     fn list(&self) -> Option<List<'_>> {
         let list = self.raw().get("items")?.list()?;
         let kind = self.raw().text("kind").unwrap_or_default();
         (kind.is_empty() || kind.ends_with("List")).then_some(list)
     }
 
-    /// The items, if this is a list.
+    /// Returns the items if this object is a list.
     fn items(&self) -> Option<Vec<Item>> {
         let list = self.list()?;
-        // The whole list is within one of the fields, and so each item shares that one's memory.
+        // The whole list lies within one of the fields, so each item shares that field's memory.
         let holds = |field: &&Bytes| field.as_ptr_range().contains(&list.encoded().as_ptr());
         let field = self.fields.iter().find(holds);
         let shared = |slice: &[u8]| {
@@ -166,12 +167,12 @@ impl Item {
         }
     }
 
-    /// Its `kind`, if it has one.
+    /// Returns the object's `kind` if it has one.
     pub fn kind(&self) -> Option<&str> {
         self.raw().text("kind")
     }
 
-    /// What an object that may not be readable calls itself, for messages: its name, or its place in the request.
+    /// Returns a name for messages, even if the object can't be read: its own name, or its place in the request.
     pub fn name(&self, index: usize) -> String {
         let metadata = self.raw().get("metadata");
         let text = |key| {
@@ -185,18 +186,19 @@ impl Item {
         }
     }
 
-    /// Reads the object, however much memory that takes.
+    /// Reads the object without a limit on memory.
     ///
     /// # Errors
-    /// The object is of another kind than `kind`, or one of its fields has the wrong type.
+    /// The object's kind isn't `kind`, or one of its fields has the wrong type.
     pub fn read<T: DeserializeOwned>(&self, kind: &str) -> Result<T, ReadError> {
         self.read_within(kind, &Allowance::unlimited())
     }
 
-    /// Reads the object, and takes the memory for that out of an allowance.
+    /// Reads the object, and takes the memory for it from an allowance.
     ///
     /// # Errors
-    /// As [`Item::read`]; and the allowance is exhausted, which it says itself too.
+    /// Like [`Item::read`]. Reading also fails when the allowance is exhausted; the allowance then reports that itself
+    /// too.
     pub fn read_within<T: DeserializeOwned>(
         &self,
         kind: &str,
@@ -220,8 +222,8 @@ impl Item {
         })
     }
 
-    /// Why the object can't be read. To keep note of where one is takes several times as long as reading, so that is done
-    /// only for the few that need it.
+    /// Finds out why the object can't be read. Tracking the path of the current field takes several times as long as
+    /// reading, so only objects that have failed are read this way.
     fn fault<T: DeserializeOwned>(&self, account: &Account<'_>) -> ReadError {
         let raw = self.raw().with_names().charged_to(account);
         match serde_path_to_error::deserialize::<_, T>(raw) {

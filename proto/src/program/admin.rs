@@ -1,10 +1,10 @@
-//! Serves an admin port. Everybody in the cluster's network may be able to connect to one, without a certificate, and the
-//! kubelet's probes have to get through whatever the others do. So everything is limited here: connections, the time that
-//! each may take for what, and the memory that each may use.
+//! Serves an admin port. Anyone in the cluster's network may be able to connect to it without a certificate, and the
+//! kubelet's probes must get through whatever the others do. So everything here is limited: the number of connections,
+//! the time that each may spend in each phase, and the memory that each may use.
 //!
 //! - [`serve`]: accepts connections.
-//! - `connections`: which connections there are, and which one gives way to the next.
-//! - `requests`: which requests are in progress on a connection.
+//! - `connections`: tracks the open connections, and picks the one that gives way to the next.
+//! - `requests`: tracks and limits the requests in progress on a connection.
 
 mod connections;
 mod requests;
@@ -28,40 +28,40 @@ use self::{
     requests::{Limits, Requests},
 };
 
-/// Connections at once. Probes and scrapers need a few.
+/// The limit of concurrent connections. Probes and scrapers need only a few.
 const MAX_CONNECTIONS: usize = 64;
-/// How long a request's head may take, and on a new connection everything before the first request too.
+/// How long a request's head may take. On a new connection, the limit also covers everything before the first request.
 const HEAD_DEADLINE: Duration = Duration::from_secs(5);
-/// How long a request may take until its answer has been sent. Watches of the health may take as long as they like.
+/// How long a request may take until its response has been sent. Health watches have no limit.
 const REQUEST_DEADLINE: Duration = Duration::from_secs(10);
 /// How long a connection may stay open without a request.
 const IDLE_DEADLINE: Duration = Duration::from_mins(1);
 /// How often deadlines are checked.
 const CHECK_INTERVAL: Duration = Duration::from_millis(500);
-/// How long a connection that is closed may take to say goodbye.
+/// How long a closing connection may take to shut down gracefully.
 const CLOSE_DEADLINE: Duration = Duration::from_secs(1);
-/// The wait after a failure to accept, as when the process has no file descriptors left.
+/// The wait before accepting again after a failure, for example when the process has no file descriptors left.
 const ACCEPT_RETRY_INTERVAL: Duration = Duration::from_secs(1);
 
-/// The largest head of a request, in bytes.
+/// The size limit of a request's head, in bytes.
 const MAX_HEAD_BYTES: u32 = 16 * 1024;
 const MAX_STREAMS_PER_CONNECTION: u32 = 16;
 const STREAM_WINDOW_BYTES: u32 = 16 * 1024;
-/// HTTP/2 begins with this, and can only raise it.
+/// HTTP/2 starts with this window, which can only be raised.
 const CONNECTION_WINDOW_BYTES: u32 = 65_535;
-/// Unsent bytes of an answer that may wait in HTTP/2.
+/// The limit of unsent bytes of a response that HTTP/2 buffers.
 const SEND_BUFFER_BYTES: usize = 16 * 1024;
-/// A watch may be silent for hours; pings find those whose caller is gone.
+/// A watch may be silent for hours. Pings detect watches whose caller is gone.
 const PING_INTERVAL: Duration = Duration::from_secs(20);
 const PING_DEADLINE: Duration = Duration::from_secs(10);
 
-/// Serves the pages of an admin port, over HTTP/1.1 and over HTTP/2 with prior knowledge.
+/// Serves the pages of an admin port over HTTP/1.1, and over HTTP/2 with prior knowledge.
 pub async fn serve(listener: TcpListener, pages: Router) -> Infallible {
     let port = Port::new(pages);
     loop {
         match listener.accept().await {
             Ok((io, _)) => port.take(io),
-            // The caller has gone before it was accepted.
+            // The caller disconnected before its connection was accepted.
             Err(error) if is_of_one_connection(&error) => {}
             Err(error) => {
                 warn!(%error, "accepting connections to the admin port failed; retrying in 1 s");
@@ -78,7 +78,7 @@ fn is_of_one_connection(error: &io::Error) -> bool {
     )
 }
 
-/// What all connections of a port share.
+/// The state that all connections of a port share.
 #[derive(Debug)]
 struct Port {
     pages: Router,
@@ -95,7 +95,7 @@ impl Port {
         }
     }
 
-    /// Serves a connection, if there is room for it.
+    /// Serves a connection if the connection limit admits it.
     fn take<IO>(&self, io: IO)
     where
         IO: AsyncRead + AsyncWrite + Unpin + Send + 'static,
@@ -129,18 +129,18 @@ where
     let http = http();
     let mut served = pin!(http.serve_connection(io, TowerToHyperService::new(requests)));
     tokio::select! {
-        // How it ended is its caller's business.
+        // How the connection ended concerns only the caller.
         _ = served.as_mut() => return,
         () = connection.gives_way() => return,
         () = connection.exceeds_a_deadline() => {}
     }
-    // Callers that speak HTTP/2 are told that nothing that they may just be sending is being worked on.
+    // This tells HTTP/2 callers that the server isn't working on the requests that they may be sending just now.
     served.as_mut().graceful_shutdown();
     let _ = tokio::time::timeout(CLOSE_DEADLINE, served).await;
 }
 
-/// HTTP with small limits. Deadlines are kept outside of it: it has none for the time before the first byte, and doesn't
-/// tell the time of a request's head from that between two requests.
+/// Configures HTTP with small limits. Deadlines are enforced outside of hyper: it has none for the time before the
+/// first byte, and it doesn't distinguish the time of a request's head from the time between two requests.
 fn http() -> auto::Builder<TokioExecutor> {
     let mut http = auto::Builder::new(TokioExecutor::new());
     http.http1()

@@ -44,12 +44,14 @@ pub enum LogFormat {
 }
 
 impl LogFormat {
-    /// Writes log lines in this format that hold only printable characters, and the colours that are asked for.
+    /// Returns a layer that writes log lines in this format. They hold only printable characters, and the colours that
+    /// are asked for.
     fn layer<W>(self, writer: W, colours: bool) -> Box<dyn Layer<Registry> + Send + Sync>
     where
         W: for<'a> MakeWriter<'a> + Send + Sync + 'static,
     {
-        // It would report that a line can't be written on standard error, and panic where that is just what can't be written to.
+        // Otherwise the layer reports failed writes on standard error, and panics when standard error is what can't be
+        // written to.
         let logs = fmt::layer().log_internal_errors(false);
         match self {
             Self::Text => logs
@@ -66,15 +68,15 @@ impl LogFormat {
     }
 }
 
-/// Why nothing is logged.
+/// Why logging could not start.
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
     /// The filter can't be used.
     #[error("--log (or RUST_LOG) {filter:?} can't be used: {reason}")]
     Filter {
-        /// What was given.
+        /// The filter as given.
         filter: String,
-        /// What is wrong with it.
+        /// The reason why it can't be parsed.
         reason: ParseError,
     },
     /// Spans can't be exported.
@@ -83,7 +85,8 @@ pub enum StartError {
     Otlp(#[from] otlp::Error),
 }
 
-/// What logs need for as long as the program runs. Where spans are exported, the last of them go out when this is dropped.
+/// Keeps logging running; hold it for as long as the program runs. If spans are exported, dropping it exports the last
+/// of them.
 #[derive(Debug)]
 #[must_use = "spans are exported until it is dropped"]
 pub struct Logging {
@@ -92,8 +95,8 @@ pub struct Logging {
 }
 
 impl LogArgs {
-    /// Has everything logged to standard error from now on. To be called once. Lines that can't be written, as when a disk is full, are
-    /// lost, and nothing else is. Spans go where the flags say, in the name of `program`.
+    /// Starts logging to standard error. Call it once. Lines that can't be written, for example when a disk is full,
+    /// are lost, and nothing else is affected. Spans go where the flags say, under the name `program`.
     ///
     /// # Errors
     /// The flags can't be used.
@@ -110,7 +113,7 @@ impl LogArgs {
             filter: self.log.clone(),
             reason,
         };
-        // Whoever is shown log lines has no use for spans that are there to be exported.
+        // Readers of log lines have no use for spans that exist only to be exported.
         let unseen = format!("{EXPORTED}=off");
         let filter = EnvFilter::try_new(&self.log)
             .and_then(|filter| Ok(filter.add_directive(unseen.parse()?)))
@@ -159,7 +162,7 @@ mod tests {
         }
     }
 
-    /// Hostile text at every place of a line where text from elsewhere can be.
+    /// Logs hostile text everywhere that a line can hold text from elsewhere, and returns the line.
     fn logged(format: LogFormat, colours: bool) -> String {
         let written = Written::default();
         let writer = written.clone();

@@ -12,10 +12,11 @@ use tonic::{Request, Response, Status};
 use super::{Leave, refusal, room::Place};
 use crate::allowance::Allowance;
 
-/// A call's work, as whoever does it sees it: whether anybody still waits for the answer, and what memory it may take.
+/// Handle of a call's work. It says whether anybody still waits for the answer, and how much memory the work
+/// may take.
 ///
-/// What takes longer than a moment asks again and again, and stops when nobody waits: a deadline that has passed would
-/// otherwise leave the processor to a caller who has gone.
+/// Work that takes longer than a moment must call [`Work::check`] again and again, and stop when nobody
+/// waits. Otherwise it would keep the processor busy after the deadline, for a caller who has gone.
 #[derive(Debug, Clone)]
 pub struct Work(Arc<Terms>);
 
@@ -28,12 +29,12 @@ struct Terms {
 }
 
 impl Work {
-    /// Work whose answer is waited for until it is there, and which may take any memory.
+    /// Work without limits: its answer is always awaited, and it may take any amount of memory.
     pub fn unbounded() -> Self {
         Self::at(None)
     }
 
-    /// The work of a call that has a place.
+    /// The work of a call that holds a permit.
     fn at(place: Option<Place>) -> Self {
         let of_place = place.as_ref();
         Self(Arc::new(Terms {
@@ -44,7 +45,7 @@ impl Work {
         }))
     }
 
-    /// The memory for what is read of the request's objects.
+    /// The memory for what is read from the request's objects.
     pub fn reading(&self) -> &Allowance {
         &self.0.reading
     }
@@ -58,17 +59,17 @@ impl Work {
         self.check()
     }
 
-    /// Whether to go on. Cheap enough to be asked for each object.
+    /// Checks whether the work should go on. It is cheap enough to call for each object.
     ///
     /// # Errors
-    /// `CANCELLED`, which nobody hears: the caller has gone, or the call's deadline has passed. `RESOURCE_EXHAUSTED` when there
-    /// was no memory for what has been read or answered so far.
+    /// `CANCELLED` when the caller has gone or the call's deadline has passed; nobody receives this status.
+    /// `RESOURCE_EXHAUSTED` when there was no memory for what has been read or answered so far.
     pub fn check(&self) -> Result<(), Status> {
         let terms = &self.0;
         if terms.is_pointless.load(Ordering::Relaxed) {
             return Err(Status::cancelled("nobody waits for the answer any more"));
         }
-        // Without a place there is no limit, and nothing is ever exhausted.
+        // Without a permit there is no limit, so the memory is never exhausted.
         if let Some(place) = &terms.place {
             if terms.reading.is_exhausted() {
                 return Err(place.no_memory_to_read());
@@ -80,13 +81,13 @@ impl Work {
         Ok(())
     }
 
-    /// Makes the work pointless when it is dropped.
+    /// Makes the work pointless when the returned value is dropped.
     fn awaited(&self) -> Awaited {
         Awaited(self.clone())
     }
 }
 
-/// Somebody waits for the work's answer.
+/// The caller's wait for the answer. Dropping it makes the work pointless.
 struct Awaited(Work);
 
 impl Drop for Awaited {
@@ -95,14 +96,16 @@ impl Drop for Awaited {
     }
 }
 
-/// Answers a request by work that takes a while, where it doesn't hold up streams: on a thread for it, at most as much of
-/// such work at the same time as there are processors.
+/// Answers a request by work that takes a while, without holding up streams. The work runs on a blocking
+/// thread, and at most as much of it runs at the same time as there are processors.
 ///
-/// The call counts until the work has ended, even when its caller has gone or its deadline has passed. What hasn't begun
-/// by then never begins, and what has begun is told by its [`Work`] that it may stop.
+/// The call counts against its limit until the work has ended, even if its caller has gone or its deadline
+/// has passed. Work that hasn't begun by then never begins. Work that has begun learns from its [`Work`] that
+/// it may stop.
 ///
 /// # Errors
-/// Those of the work; `RESOURCE_EXHAUSTED` when the answer is larger than a message may be, `INTERNAL` when the work panics.
+/// Those of the work; `RESOURCE_EXHAUSTED` when the answer is larger than a message may be; `INTERNAL` when
+/// the work panics.
 pub async fn in_background<Q, A>(
     mut request: Request<Q>,
     work: impl FnOnce(Q, &Work) -> Result<A, Status> + Send + 'static,
@@ -118,11 +121,12 @@ where
     };
     let request = request.into_inner();
     let handle = Work::at(leave.as_ref().map(Leave::place));
-    // Dropped with this future: when the caller has gone, or the deadline has passed.
+    // This is dropped with the future, when the caller has gone or the deadline has passed.
     let _awaited = handle.awaited();
     let work = tokio::task::spawn_blocking(move || {
         let answer = work(request, &handle);
-        // The memory of the request goes back with the request; the place is kept until the answer has gone out.
+        // The request's memory is returned together with the request. The permit is kept until the answer has
+        // been sent.
         (answer, leave.map(Leave::into_place), processor)
     });
     let (answer, place, processor) = AbortOnDropHandle::new(work)
@@ -136,7 +140,8 @@ where
         }
         place.hold_answer(bytes).await?;
     }
-    // No other work begins before there is room for this answer, or answers would heap up that nobody counts.
+    // Other work may begin only once there is room for this answer. Otherwise answers that count against no
+    // budget would pile up.
     drop(processor);
     Ok(Response::new(answer))
 }

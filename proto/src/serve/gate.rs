@@ -1,4 +1,4 @@
-//! The gate in front of all services of a server: a tower layer that goes by a request's path.
+//! The gate in front of all services of a server: a tower layer that decides by a request's path.
 
 use std::{
     convert::Infallible,
@@ -29,14 +29,14 @@ use super::{
     trace,
 };
 
-/// What the paths of reflection begin with, in both of its versions.
+/// Prefix of the paths of reflection, in both of its versions.
 const REFLECTION: &str = "/grpc.reflection.";
 
 /// Puts the gate in front of a service.
 #[derive(Debug, Clone)]
 pub(super) struct GateLayer {
     room: Arc<Room>,
-    /// The places of the port for this machine alone.
+    /// The permits of the local port, which only this machine can reach.
     local: Arc<Room>,
     methods: Arc<Methods>,
     clients: Option<Arc<Clients>>,
@@ -44,7 +44,7 @@ pub(super) struct GateLayer {
 }
 
 impl GateLayer {
-    /// Without `clients` and `authentication` everybody may ask for everything, as far as the gate is concerned.
+    /// Creates the gate. Without `clients` and `authentication`, it lets every caller use every method.
     pub(super) fn new(
         room: Room,
         methods: Methods,
@@ -76,7 +76,7 @@ impl<S> Layer<S> for GateLayer {
     }
 }
 
-/// The gate and what is behind it.
+/// The gate and the services behind it.
 #[derive(Debug, Clone)]
 pub(super) struct Gate<S> {
     inner: S,
@@ -110,7 +110,7 @@ where
             self.room.clone()
         };
         let inner = self.inner.clone();
-        // Time counts from here, not from when somebody gets round to it.
+        // The deadline runs from here, so time spent waiting for a permit counts too.
         let deadline = Deadline::of(request.headers(), room.limits.call_deadline);
         let path = request.uri().path();
         let method = self.methods.get(path);
@@ -130,7 +130,7 @@ where
             Some(method) => Box::pin(stream(room, inner, request, deadline, authentication, method)),
             None => Box::pin(minor(room, inner, request)),
         };
-        // The connection is in use until the answer has gone out, however small it is.
+        // The connection stays in use until the answer has been sent, however small it is.
         let answered: Self::Future = Box::pin(async move {
             let answer = answered.await?;
             Ok(answer.map(|body| Body::new(InUse { body, _open: open })))
@@ -163,7 +163,7 @@ where
     let (place, memory) = (leave.place(), leave.memory());
     request.extensions_mut().insert(leave);
     let request = request.map(|body| Body::new(Incoming::new(body, memory, Messages::One, method.message)));
-    // The caller's own deadline cuts nobody off: the caller does that itself.
+    // The server doesn't cut the connection at the caller's own deadline: the caller ends the call itself.
     let end = Instant::now() + room.limits.call_deadline + PATIENCE;
     match deadline.cut(inner.oneshot(request)).await {
         Ok(response) => Ok(checked(&room, response?)
@@ -207,7 +207,8 @@ where
     Ok(checked(&room, response).map(|body| Body::new(Outgoing::of_stream(body, room, place, shutdown))))
 }
 
-/// Health and reflection, and what nobody serves. Their messages are small and few, and none outlives the server.
+/// Serves health, reflection and unknown methods. Their messages are small and few, and none of these calls
+/// outlives the server.
 async fn minor<S>(room: Arc<Room>, inner: S, request: Request<Body>) -> Answered
 where
     S: Service<Request<Body>, Response = Response<Body>, Error = Infallible>,
@@ -231,7 +232,8 @@ where
     Ok(response.map(|body| Body::new(Outgoing::minor(body, room, share, shutdown, end))))
 }
 
-/// Finds out who sends a request, if anybody has to know, and takes a place for it. It has none before that.
+/// Authenticates the sender of a request where the service needs that, and takes a permit for the request.
+/// The request holds no permit before that.
 async fn admit(
     room: &Arc<Room>,
     kind: Kind,
@@ -263,7 +265,7 @@ fn checked(room: &Room, mut response: Response<Body>) -> Response<Body> {
     response
 }
 
-/// The body of an answer, during which its connection is in use.
+/// The body of an answer. Its connection is in use until the body is dropped.
 struct InUse {
     body: Body,
     _open: Option<connections::Open>,

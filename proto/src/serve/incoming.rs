@@ -1,6 +1,6 @@
-//! The body of a request. tonic collects each message as a whole before anybody sees it, and decodes it at once; so the memory for
-//! that is asked for here. It is asked for as the message comes, and, when all of it is there, for what it takes once it is
-//! decoded; only then is it handed on.
+//! Request bodies that wait for memory. tonic collects each message whole before a handler sees it, and
+//! decodes it at once. So the memory for both is requested here: for the encoded bytes as the message
+//! arrives, and for the decoded size once all of it has arrived. Only then is the message handed on.
 
 use std::{
     collections::VecDeque,
@@ -16,60 +16,62 @@ use tonic::{Status, body::Body};
 use super::{Refusal, refusal, room::Memory};
 use crate::weight::MessageType;
 
-/// What precedes a message: whether it is compressed, and its length in four bytes.
+/// Length of the prefix of a message: one byte that says whether it is compressed, and its length in four
+/// bytes.
 const PREFIX_BYTES: usize = 5;
-/// The steps in which memory is asked for while a message comes.
+/// Step in which memory is requested while a message arrives.
 const STEP_BYTES: usize = 256 * 1024;
 
 /// How many messages a body may hold.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Messages {
-    /// One, that of a unary call.
+    /// One: the message of a unary call.
     One,
-    /// Any number, one after the other. The memory of one is given back when the next one is asked for.
+    /// Any number, one after the other. The memory of a message is returned when the next one is requested.
     Many,
 }
 
-/// A body that waits for its memory.
+/// A request body that waits for its memory.
 pub(super) struct Incoming {
     body: Body,
     memory: Memory,
     messages: Messages,
     message: Option<MessageType>,
     state: State,
-    /// What has come and has not been handed on.
+    /// Bytes that have arrived and haven't been handed on.
     pieces: VecDeque<Bytes>,
-    /// Bytes in `pieces`.
+    /// Number of bytes in `pieces`.
     collected: usize,
-    /// When a message of a stream has to have come whole.
+    /// When a message of a stream must have arrived completely.
     deadline: Option<Pin<Box<Sleep>>>,
 }
 
 enum State {
     /// The length of the next message isn't known yet.
     Prefix,
-    /// Bytes are still to come of a message that has so many with its prefix; so many may be held.
+    /// A message is arriving. It has `whole` bytes including its prefix, and `granted` of them may be held.
     Collecting { whole: usize, granted: usize },
-    /// Memory is waited for, to go on collecting.
+    /// Waits for memory to collect more of the message.
     Growing {
         turn: Turn,
         whole: usize,
         granted: usize,
     },
-    /// Memory is waited for, to decode the message.
+    /// Waits for memory to decode the message.
     Weighed { turn: Turn, whole: usize },
-    /// So many bytes of a message that is there are handed on.
+    /// The message has arrived, and `left` bytes of it are still to be handed on.
     Passing { left: usize },
-    /// The body has ended in the middle of a message: whoever reads it will say so.
+    /// The body has ended in the middle of a message. The reader reports the error.
     Broken,
-    /// The one message has been handed on.
+    /// The only message has been handed on.
     Done,
 }
 
 type Turn = Pin<Box<dyn Future<Output = Result<(), Status>> + Send>>;
 
 impl Incoming {
-    /// A body whose messages are of this type. Where the type isn't known they count as they are encoded.
+    /// A body whose messages are of this type. If the type isn't known, messages count with their encoded
+    /// size.
     pub(super) fn new(body: Body, memory: Memory, messages: Messages, message: Option<MessageType>) -> Self {
         Self {
             body,
@@ -83,8 +85,8 @@ impl Incoming {
         }
     }
 
-    /// Waits for the next bytes of the body. `None` at its end; trailers are what the state machine has no use for, and are
-    /// handed on.
+    /// Waits for the next bytes of the body, or for its end. The state machine has no use for trailers and
+    /// hands them on.
     fn poll_more(&mut self, context: &mut Context<'_>) -> Poll<Result<More, Status>> {
         if let Some(deadline) = &mut self.deadline
             && deadline.as_mut().poll(context).is_ready()
@@ -108,7 +110,7 @@ impl Incoming {
         })
     }
 
-    /// The length of the next message with its prefix, once that has come.
+    /// The length of the next message including its prefix, once the prefix has arrived.
     fn whole(&self) -> Option<usize> {
         let mut prefix = self.rope();
         if prefix.remaining() < PREFIX_BYTES {
@@ -128,7 +130,7 @@ impl Incoming {
         }
     }
 
-    /// The next piece, at most so many bytes of it.
+    /// The next piece, at most `most` bytes of it.
     fn piece(&mut self, most: usize) -> Option<Bytes> {
         let piece = self.pieces.front_mut()?;
         let bytes = if piece.len() > most {
@@ -140,7 +142,8 @@ impl Incoming {
         Some(bytes)
     }
 
-    /// Memory for a message as it will be once it is decoded. What a message as a whole has of its own isn't worth counting.
+    /// Waits for memory for the decoded message. The overhead of the outermost message itself isn't worth
+    /// counting.
     fn weighed(&self, whole: usize) -> Turn {
         let mut encoded = self.rope();
         encoded.advance(PREFIX_BYTES);
@@ -151,7 +154,7 @@ impl Incoming {
     }
 }
 
-/// Differences below this aren't worth counting.
+/// Step in which the decoded size counts beyond the encoded size. Smaller differences aren't worth counting.
 const STEP_OF_WEIGHTS: usize = 1024;
 
 enum More {
@@ -199,7 +202,7 @@ impl http_body::Body for Incoming {
                     let here = this.collected.min(whole);
                     if here > granted {
                         let granted = here.next_multiple_of(STEP_BYTES).min(whole);
-                        // The prefix is no part of what is kept.
+                        // The prefix isn't kept, so it needs no memory.
                         let turn =
                             Box::pin(this.memory.clone().grow_to(granted.saturating_sub(PREFIX_BYTES)));
                         this.state = State::Growing { turn, whole, granted };
@@ -269,7 +272,7 @@ impl http_body::Body for Incoming {
     }
 }
 
-/// Bytes that lie in several pieces, read as if they were one.
+/// Reads bytes that lie in several pieces as if they were one.
 struct Rope<'a> {
     pieces: &'a VecDeque<Bytes>,
     next: usize,

@@ -1,93 +1,99 @@
-//! How much a server takes at the same time, and for how long.
+//! How many requests and how much memory a server accepts at the same time, and for how long.
 
 use std::time::Duration;
 
-/// Unary calls that are worked on at the same time, unless something else is asked for.
+/// Default limit of unary calls in progress at the same time.
 pub const DEFAULT_MAX_CONCURRENT_CALLS: u32 = 16;
-/// Streams that are open at the same time, unless something else is asked for.
+/// Default limit of streams that are open at the same time.
 pub const DEFAULT_MAX_STREAMS: u32 = 64;
-/// How long a unary call may take, unless something else is asked for, as it is written on the command line.
+/// Default deadline of a unary call, as written on the command line.
 pub const DEFAULT_CALL_DEADLINE: &str = "30s";
 
-/// How long a call waits for its turn before it is refused, and when a refused one should be tried again: long enough
-/// for a burst to pass, short enough that nobody hangs.
+/// How long a call waits for a permit before it is refused, and how long a refused caller should wait before
+/// it retries. Long enough for a burst to pass, short enough that no caller hangs.
 pub(super) const PATIENCE: Duration = Duration::from_secs(1);
 
-/// A day: what is longer was a slip.
+/// Longest accepted deadline: one day. A longer one is taken for a typing error.
 const LONGEST_DEADLINE: Duration = Duration::from_hours(24);
-/// How many of the largest requests are held at the same time.
+/// How many requests of the largest size the server holds at the same time.
 const LARGEST_REQUESTS: u64 = 4;
-/// How many of the largest messages of streams are held at the same time, with what they take when they are decoded.
+/// How many stream messages of the largest size the server holds at the same time, counted with their decoded
+/// size.
 const LARGEST_STREAM_MESSAGES: u64 = 4;
-/// The largest message of a stream. Executors send far smaller ones; those of the last release sent up to a thousand objects at once.
+/// Largest message of a stream, in bytes. Executors send far smaller messages; those of the last release sent
+/// up to a thousand objects in one.
 const MAX_STREAM_MESSAGE_BYTES: usize = 16 * 1024 * 1024;
-/// Connections beside those that streams come on.
+/// Connections on top of those that carry streams.
 const CONNECTIONS_FOR_CALLS: u32 = 64;
 
-/// Calls of health and reflection that are open at the same time, watches among them.
+/// Limit of health and reflection calls that are open at the same time, including watches.
 pub(super) const MAX_MINOR_CALLS: usize = 64;
-/// How many of them one caller may have.
+/// Limit of such calls for one caller.
 pub(super) const MAX_MINOR_CALLS_OF_ONE: usize = 16;
-/// The largest message of such a call: the name of a service or a symbol.
+/// Largest message of such a call, in bytes. It holds only the name of a service or a symbol.
 pub(super) const MAX_MINOR_MESSAGE_BYTES: usize = 16 * 1024;
 /// How long a call of reflection may stay open.
 pub(super) const REFLECTION_DEADLINE: Duration = Duration::from_mins(1);
 
-/// How much a server takes. What is more is refused with a [`Refusal`](super::Refusal).
+/// Limits of a server. Requests over a limit are refused with a [`Refusal`](super::Refusal).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Limits {
-    /// Unary calls that are worked on at the same time.
+    /// Unary calls in progress at the same time.
     pub max_concurrent_calls: u32,
     /// Streams that are open at the same time.
     pub max_streams: u32,
-    /// What the service's streams are called in sentences, and in the flag that limits them: `sessions` is `--max-sessions`.
+    /// Name of the service's streams in messages, and in the flag that limits them: `sessions` means
+    /// `--max-sessions`.
     pub streams: &'static str,
-    /// How long a unary call may take, from its first byte to the last one of its answer, and a stream to begin.
+    /// How long a unary call may take, from its first byte to the last byte of its answer, and how long a
+    /// stream may take to begin.
     pub call_deadline: Duration,
-    /// Bytes of one message. The generated server has to be told the same.
+    /// Largest message, in bytes. The generated server must be configured with the same limit.
     pub max_message_bytes: usize,
 }
 
 impl Limits {
-    /// Bytes of all unary requests together that are held at the same time: four of the largest. The answers to them
-    /// that are on their way have as much again.
+    /// Memory budget in bytes for the unary requests that are held at the same time: four of the largest. The
+    /// answers on their way to callers have a budget of the same size.
     pub fn max_request_bytes(&self) -> u64 {
         u64::try_from(self.max_message_bytes)
             .unwrap_or(u64::MAX)
             .saturating_mul(LARGEST_REQUESTS)
     }
 
-    /// Bytes of memory that what is read of requests takes at the same time.
+    /// Memory budget in bytes for what all calls together read from their requests.
     pub fn max_work_bytes(&self) -> u64 {
         u64::try_from(self.max_message_bytes)
             .unwrap_or(u64::MAX)
             .saturating_mul(2)
     }
 
-    /// Bytes of one message of a stream.
+    /// Largest message of a stream, in bytes.
     pub fn max_stream_message_bytes(&self) -> usize {
         self.max_message_bytes.min(MAX_STREAM_MESSAGE_BYTES)
     }
 
-    /// Bytes of memory that the messages of all streams together take before they are taken.
+    /// Memory budget in bytes for stream messages that have arrived and that no handler has taken yet, over
+    /// all streams.
     pub fn max_stream_bytes(&self) -> u64 {
         u64::try_from(self.max_stream_message_bytes())
             .unwrap_or(u64::MAX)
             .saturating_mul(LARGEST_STREAM_MESSAGES)
     }
 
-    /// Connections that are open at the same time: as many as there may be streams, which come on connections of their
-    /// own, and some for calls.
+    /// Connections that are open at the same time: one for each permitted stream, since streams come on
+    /// connections of their own, and some for calls.
     pub fn max_connections(&self) -> u32 {
         self.max_streams.saturating_add(CONNECTIONS_FOR_CALLS)
     }
 
-    /// Connections that are open at the same time for calls, where those for streams are known apart.
+    /// Connections that are open at the same time for calls, where connections for streams have slots of
+    /// their own.
     pub fn max_call_connections(&self) -> u32 {
         CONNECTIONS_FOR_CALLS
     }
 
-    /// The limits of a port for this machine alone: a quarter of the places, which nobody else can take.
+    /// Limits of the local port: a quarter of the permits, which callers of the main port can't take.
     #[must_use]
     pub(super) fn of_local_port(self) -> Self {
         Self {
@@ -98,10 +104,11 @@ impl Limits {
     }
 }
 
-/// Reads a deadline as it is written on the command line: `30s`, `1m 30s`, or a number of seconds.
+/// Parses a deadline from the command line: `30s`, `1m 30s`, or a number of seconds.
 ///
 /// # Errors
-/// A sentence for people: it is no time, or it isn't more than nothing and at most a day.
+/// A sentence for the user when the text isn't a duration, or when the duration isn't more than zero and at
+/// most a day.
 pub fn call_deadline(text: &str) -> Result<Duration, String> {
     let seconds = text
         .parse::<f64>()

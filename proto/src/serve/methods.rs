@@ -1,5 +1,5 @@
-//! Which calls there are, and which of them are streams: as the .proto files say, so that a new call needs no entry
-//! anywhere.
+//! The methods of our services and which of them are streams. Both are read from the .proto descriptors, so a
+//! new method needs no entry anywhere.
 
 use std::collections::HashMap;
 
@@ -9,7 +9,7 @@ use prost_types::FileDescriptorSet;
 use super::Kind;
 use crate::weight::MessageType;
 
-/// A method of a service, as far as limits go.
+/// Properties of a method that matter for limits.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Method {
     pub(super) kind: Kind,
@@ -17,12 +17,13 @@ pub(super) struct Method {
     pub(super) message: Option<MessageType>,
 }
 
-/// The methods of our services, by path. Health and reflection aren't among them: those have limits of their own.
+/// The methods of our services, by path. Health and reflection aren't among them: they have limits of their
+/// own.
 #[derive(Debug)]
 pub(super) struct Methods(HashMap<String, Method>);
 
 impl Methods {
-    /// Those of all services in an encoded `FileDescriptorSet`.
+    /// The methods of all services in an encoded `FileDescriptorSet`.
     pub(super) fn described_in(descriptors: &[u8]) -> Result<Self, DecodeError> {
         let mut methods = HashMap::new();
         for file in FileDescriptorSet::decode(descriptors)?.file {

@@ -1,4 +1,4 @@
-//! The body of an answer: it keeps the call's place until it is through, and ends when the server shuts down.
+//! Answer bodies. A body keeps the call's permit until it has been sent, and ends when the server shuts down.
 
 use std::{
     pin::Pin,
@@ -24,30 +24,31 @@ use super::{
     shares::Share,
 };
 
-/// What is handed on at once. HTTP/2 takes whatever it is given though the caller's window is full, and the body would
-/// be through while it is still all there; of pieces it takes one more at most.
+/// Largest piece handed to HTTP/2 at once. HTTP/2 accepts any amount of data even while the caller's window
+/// is full. If it accepted a whole answer, the body would end while all of the answer is still in memory. Of
+/// pieces, it accepts at most one more than the window allows.
 const PIECE_BYTES: usize = 64 * 1024;
 
 /// The body of an answer.
 pub(super) struct Outgoing {
     body: Body,
-    /// What has come from the body and hasn't been handed on.
+    /// Bytes that the body has produced and that haven't been handed on.
     rest: Bytes,
     room: Arc<Room>,
     _place: Option<Place>,
-    /// With a stream.
+    /// For streams, health and reflection: the server's shutdown.
     shutdown: Option<Pin<Box<WaitForCancellationFutureOwned>>>,
-    /// With a call: who cuts the connection if the caller doesn't take its answer.
+    /// For unary calls: cuts the connection if the caller doesn't take its answer.
     _watchdog: Option<AbortOnDropHandle<()>>,
-    /// With health and reflection.
+    /// For health and reflection: their permit.
     _share: Option<Share>,
-    /// When it ends at the latest, with what it then ends with.
+    /// When the answer ends at the latest, and after how long that is, for the error.
     end: Option<(Pin<Box<Sleep>>, Duration)>,
 }
 
 impl Outgoing {
-    /// The answer to a call. A caller who hasn't taken it at the end is cut off: its connection is, because no single
-    /// stream can be ended while it waits to be read.
+    /// The answer to a call. If the caller hasn't taken it by `end`, the server cuts the connection, because
+    /// a single stream can't be ended while it waits to be read.
     pub(super) fn of_call(
         body: Body,
         room: Arc<Room>,
@@ -73,7 +74,7 @@ impl Outgoing {
         }
     }
 
-    /// The answers of a stream. When the server shuts down what has been said already still goes out.
+    /// The answers of a stream. On shutdown, answers that the service has already given are still sent.
     pub(super) fn of_stream(
         body: Body,
         room: Arc<Room>,
@@ -92,7 +93,7 @@ impl Outgoing {
         }
     }
 
-    /// The answers of health or reflection, for so long at most.
+    /// The answers of health or reflection, for at most `longest`.
     pub(super) fn minor(
         body: Body,
         room: Arc<Room>,
@@ -109,7 +110,7 @@ impl Outgoing {
 }
 
 impl Outgoing {
-    /// What it has to end with now, though there might be more to say.
+    /// The status that must end the answer now, even if the body has more to send.
     fn poll_end(&mut self, context: &mut Context<'_>) -> Option<Status> {
         let shutdown = self.shutdown.as_mut();
         if shutdown.is_some_and(|shutdown| shutdown.as_mut().poll(context).is_ready()) {

@@ -1,4 +1,4 @@
-//! Who is at the other end of a connection, and what they may ask for.
+//! The peer of a connection, and what it may request.
 
 use std::{
     net::{IpAddr, Ipv6Addr},
@@ -10,38 +10,39 @@ use tonic::{Request, Status};
 
 use super::{Kind, connections::Handle};
 
-/// The name that stands for every name.
+/// The entry that allows every name.
 const EVERYBODY: &str = "*";
 
-/// The other end of a connection, which every request that came by it brings along.
+/// The peer of a connection. Every request on the connection carries it in its extensions.
 #[derive(Debug, Clone)]
 pub struct Peer {
     pub(super) handle: Handle,
     pub(super) identity: Identity,
     pub(super) address: Option<IpAddr>,
-    /// Whether it came by the port for this machine alone.
+    /// Whether the connection came in on the local port.
     pub(super) is_local: bool,
     pub(super) not_after: Option<SystemTime>,
 }
 
-/// As whom it is known.
+/// How a peer is identified.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Identity {
-    /// It speaks plain text, where nobody is asked who they are.
+    /// The peer speaks plain text, where the server doesn't ask for an identity.
     Unasked,
-    /// It speaks TLS, and no certificate was asked for.
+    /// The peer speaks TLS, and the server didn't ask for a certificate.
     Unknown,
-    /// By the names in its certificate.
+    /// The peer has shown a certificate with these names.
     Certified(Arc<[String]>),
 }
 
 impl Peer {
-    /// The identity of whoever sent a request; `None` when it didn't come by a connection of a [`Server`](super::Server).
+    /// The identity of the peer that sent a request. `None` if the request didn't arrive on a connection of a
+    /// [`Server`](super::Server).
     pub fn identity<T>(request: &Request<T>) -> Option<&Identity> {
         request.extensions().get::<Self>().map(|peer| &peer.identity)
     }
 
-    /// The other end of a connection that no [`Server`](super::Server) has accepted.
+    /// A peer of a connection that no [`Server`](super::Server) has accepted.
     pub fn new(identity: Identity, address: Option<IpAddr>) -> Self {
         Self {
             handle: Handle::default(),
@@ -52,30 +53,31 @@ impl Peer {
         }
     }
 
-    /// The same, with a certificate that is valid until then.
+    /// Sets the time when the peer's certificate expires.
     #[must_use]
     pub fn valid_until(mut self, not_after: SystemTime) -> Self {
         self.not_after = Some(not_after);
         self
     }
 
-    /// As whom it is known.
+    /// How the peer is identified.
     pub fn known_as(&self) -> &Identity {
         &self.identity
     }
 
-    /// When its certificate expires, if it has one.
+    /// When the peer's certificate expires, if it has one.
     pub fn not_after(&self) -> Option<SystemTime> {
         self.not_after
     }
 
-    /// Closes the connection, with everything that is on it: no single stream can be ended while its client reads nothing.
+    /// Closes the connection and everything on it, because a single stream can't be ended while its client
+    /// reads nothing.
     pub fn cut(&self) {
         self.handle.cut();
     }
 
-    /// The address that limits per address go by, if it is known. Of an IPv6 address that is the network of 64 bits,
-    /// within which a host chooses its addresses freely.
+    /// The address that per-address limits apply to, if it is known. For an IPv6 address it is the network of
+    /// 64 bits, within which a host chooses its addresses freely.
     pub fn network(&self) -> Option<IpAddr> {
         self.address.map(|address| match address.to_canonical() {
             IpAddr::V4(address) => IpAddr::V4(address),
@@ -84,31 +86,32 @@ impl Peer {
     }
 }
 
-/// Who may ask for what, by the names in a client's certificate. Health and reflection are for everybody who has one.
+/// The certificate names that may make calls and open streams. Any valid certificate may use health and
+/// reflection.
 #[derive(Debug, Clone)]
 pub struct Clients {
-    /// Unary calls.
+    /// Names that may make unary calls.
     pub calls: Allowed,
-    /// Streams.
+    /// Names that may open streams.
     pub streams: Allowed,
 }
 
-/// Names of which a certificate has to bear one.
+/// Accepted certificate names. A certificate must bear any one of them.
 #[derive(Debug, Clone)]
 pub struct Allowed {
     /// The flag that sets them.
     pub flag: &'static str,
-    /// The names; `*` stands for any certificate.
+    /// The names; `*` accepts any certificate.
     pub names: Vec<String>,
 }
 
 impl Clients {
-    /// Whether somebody may open streams, by the certificate that they have.
+    /// Whether a peer may open streams, according to its certificate.
     pub(super) fn may_stream(&self, peer: &Peer) -> bool {
         matches!(peer.identity, Identity::Certified(_)) && self.check(Kind::Stream, Some(peer)).is_ok()
     }
 
-    /// Refuses a request of somebody who may not make it.
+    /// Refuses a request that the peer may not make.
     pub(super) fn check(&self, kind: Kind, peer: Option<&Peer>) -> Result<(), Status> {
         let (allowed, what) = match kind {
             Kind::Call => (&self.calls, "may call"),

@@ -1,4 +1,5 @@
-//! What is said when a request is refused: the gRPC code, a sentence, and the same for programs (`google.rpc`).
+//! Errors for refused requests: the gRPC code, a sentence for people, and typed details for programs
+//! (`google.rpc`).
 
 use std::time::Duration;
 
@@ -11,32 +12,32 @@ use super::limits::{Limits, PATIENCE};
 /// Why a server refused a call, or gave it up.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Refusal {
-    /// As many unary calls as may be are worked on.
+    /// The limit of unary calls in progress is reached.
     Calls,
-    /// As many streams as may be are open.
+    /// The limit of open streams is reached.
     Streams,
-    /// As many connections as may be are open.
+    /// The limit of open connections is reached.
     Connections,
-    /// The requests that are worked on, or the answers that are on their way, take as much memory as they may.
+    /// The requests in progress, or the answers on their way to callers, use up their memory budget.
     Memory,
-    /// A message is larger than one may be.
+    /// A message is larger than the limit.
     MessageSize,
     /// The deadline has passed.
     Deadline,
     /// A TLS handshake has failed.
     Handshake,
-    /// The client's certificate is not among those that may ask for it.
+    /// The client's certificate bears no name that is allowed to make the request.
     Forbidden,
     /// The caller can't be authenticated.
     Unauthenticated,
-    /// As many callers as may be are being authenticated.
+    /// The limit of callers that are being authenticated is reached.
     Authentications,
-    /// As many calls of health and reflection as may be are open.
+    /// The limit of open health and reflection calls is reached.
     Minor,
 }
 
 impl Refusal {
-    /// All of them.
+    /// All reasons.
     pub const ALL: [Self; 11] = [
         Self::Calls,
         Self::Streams,
@@ -51,7 +52,7 @@ impl Refusal {
         Self::Minor,
     ];
 
-    /// The name, for metrics.
+    /// The name of the reason, for metrics.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Calls => "calls",
@@ -69,12 +70,13 @@ impl Refusal {
     }
 }
 
-/// `INVALID_ARGUMENT`, naming the field by its path in the request.
+/// `INVALID_ARGUMENT` for a field. It names the field by its path in the request.
 pub fn invalid(field: &str, message: &str) -> Status {
     violation(Code::InvalidArgument, field, message)
 }
 
-/// `RESOURCE_EXHAUSTED` for a field that holds more than a call may, naming the field by its path in the request.
+/// `RESOURCE_EXHAUSTED` for a field that holds more than a call allows. It names the field by its path in the
+/// request.
 pub fn too_many(field: &str, message: &str) -> Status {
     violation(Code::ResourceExhausted, field, message)
 }
@@ -84,28 +86,29 @@ fn violation(code: Code, field: &str, message: &str) -> Status {
     Status::with_error_details(code, format!("{field}: {message}"), details)
 }
 
-/// `RESOURCE_EXHAUSTED` for an answer that would be larger than a message may be.
+/// `RESOURCE_EXHAUSTED` for an answer that would exceed the message limit.
 pub fn answer_too_large(max_message_bytes: usize) -> Status {
     Status::resource_exhausted(format!(
         "the answer would be larger than {max_message_bytes} bytes; ask for less at once"
     ))
 }
 
-/// `RESOURCE_EXHAUSTED` for a message that is larger than one may be.
+/// `RESOURCE_EXHAUSTED` for a message that exceeds the limit.
 pub(super) fn message_too_large(max_message_bytes: usize) -> Status {
     Status::resource_exhausted(format!(
         "the message is larger than {max_message_bytes} bytes; split the request"
     ))
 }
 
-/// `RESOURCE_EXHAUSTED` for a message that would take more memory than one may, though its encoding is small.
+/// `RESOURCE_EXHAUSTED` for a message that would take too much memory once decoded, although its encoding is
+/// small.
 pub(super) fn too_large_in_memory(bytes: usize, most: usize) -> Status {
     Status::resource_exhausted(format!(
         "the message would take {bytes} bytes in memory, and one may take at most {most}; split the request"
     ))
 }
 
-/// `UNAVAILABLE`: what a stream ends with when the server shuts down.
+/// `UNAVAILABLE`: the status that ends a stream when the server shuts down.
 pub fn shutting_down() -> Status {
     Status::unavailable("the server is shutting down; connect again")
 }
@@ -131,31 +134,31 @@ pub(super) fn too_many_streams(limits: &Limits) -> Status {
     )
 }
 
-/// `RESOURCE_EXHAUSTED` for one more call of health or reflection.
+/// `RESOURCE_EXHAUSTED` for a health or reflection call over the limit.
 pub(super) fn too_many_minor_calls() -> Status {
     exhausted("as many calls of health and reflection are open as one caller, or all together, may have")
 }
 
-/// `RESOURCE_EXHAUSTED` with `RetryInfo`, when so many callers are already being authenticated.
+/// `RESOURCE_EXHAUSTED` with `RetryInfo`, when `most` callers are already being authenticated.
 pub(super) fn too_many_authentications(most: usize, callers: &str) -> Status {
     exhausted(&format!(
         "{most} {callers} are being authenticated, and no more at the same time"
     ))
 }
 
-/// `RESOURCE_EXHAUSTED` with `RetryInfo`, for a limit that the caller doesn't exceed if it tries again later.
+/// `RESOURCE_EXHAUSTED` with `RetryInfo`, for a limit that a later retry may stay within.
 pub fn exhausted(why: &str) -> Status {
     try_again(Code::ResourceExhausted, why)
 }
 
-/// `RESOURCE_EXHAUSTED` for memory of which others hold so much that there is not enough.
+/// `RESOURCE_EXHAUSTED` when other calls hold too much of a memory budget.
 pub(super) fn memory_full(of: &str, most: u64) -> Status {
     exhausted(&format!(
         "the {of} of other calls hold up to {most} bytes together, and no more at the same time"
     ))
 }
 
-/// `DEADLINE_EXCEEDED` for a message of a stream that doesn't come to its end.
+/// `DEADLINE_EXCEEDED` for a stream message that didn't arrive completely in time.
 pub(super) fn message_deadline_exceeded(after: Duration) -> Status {
     Status::deadline_exceeded(format!(
         "a message of the stream has not come whole within {} s",
@@ -163,7 +166,7 @@ pub(super) fn message_deadline_exceeded(after: Duration) -> Status {
     ))
 }
 
-/// `DEADLINE_EXCEEDED` for a call of reflection that stays open.
+/// `DEADLINE_EXCEEDED` for a reflection call that stays open too long.
 pub(super) fn reflection_deadline_exceeded(after: Duration) -> Status {
     Status::deadline_exceeded(format!(
         "reflection is open for {} s at most; open it again",
@@ -171,7 +174,7 @@ pub(super) fn reflection_deadline_exceeded(after: Duration) -> Status {
     ))
 }
 
-/// `DEADLINE_EXCEEDED`, saying whose deadline it was.
+/// `DEADLINE_EXCEEDED` for a call. It says whose deadline has passed.
 pub(super) fn deadline_exceeded(after: Duration, by_caller: bool) -> Status {
     let whose = if by_caller {
         "the caller's deadline (grpc-timeout)"
@@ -189,14 +192,15 @@ fn try_again(code: Code, why: &str) -> Status {
     Status::with_error_details(code, message, ErrorDetails::with_retry_info(Some(PATIENCE)))
 }
 
-/// Puts right what tonic says of a message over the limit: `OUT_OF_RANGE`, where gRPC's own word is
-/// `RESOURCE_EXHAUSTED`. Returns whether it was that. No handler of ours says `OUT_OF_RANGE`.
+/// Corrects tonic's status for a message over the limit. tonic reports `OUT_OF_RANGE`, where gRPC itself uses
+/// `RESOURCE_EXHAUSTED`. Returns whether the status was such an `OUT_OF_RANGE`: none of our handlers returns
+/// that code.
 pub(super) fn rename_too_large(headers: &mut HeaderMap, limits: &Limits) -> bool {
     let bytes = |name: &http::HeaderName| headers.get(name).map(http::HeaderValue::as_bytes);
     if bytes(&Status::GRPC_STATUS) != Some(i32::from(Code::OutOfRange).to_string().as_bytes()) {
         return false;
     }
-    // tonic's words are "decoded message length" for a request, "encoded message length" for an answer.
+    // tonic writes "decoded message length" for a request and "encoded message length" for an answer.
     let of_answer = bytes(&Status::GRPC_MESSAGE)
         .is_some_and(|said| said.windows(b"encoded".len()).any(|word| word == b"encoded"));
     let status = if of_answer {
@@ -204,7 +208,7 @@ pub(super) fn rename_too_large(headers: &mut HeaderMap, limits: &Limits) -> bool
     } else {
         message_too_large(limits.max_message_bytes)
     };
-    // The sentences are plain text, which fits into a header.
+    // The messages are plain text, which fits into a header.
     let _ = status.add_header(headers);
     true
 }

@@ -1,4 +1,4 @@
-//! The places that calls take up, and how long they keep them.
+//! Permits and memory of calls, and how long calls keep them.
 
 use std::{fmt, sync::Arc, thread, time::Duration};
 
@@ -18,31 +18,32 @@ use super::{
 };
 use crate::allowance::Allowance;
 
-/// A semaphore counts at most some four billion at once; of memory it therefore counts these.
+/// Memory is counted in units of this size, because a semaphore counts at most about four billion permits at
+/// once.
 const MEMORY_UNIT_BYTES: usize = 1024;
 
-/// What is limited separately.
+/// Kinds of requests, each with a limit of its own.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Kind {
-    /// One request, one answer.
+    /// A unary call: one request, one answer.
     Call,
-    /// Anything else.
+    /// A stream: any other method.
     Stream,
 }
 
-/// Is told what becomes of calls, for a program's metrics.
+/// Receives what happens to calls, for the program's metrics.
 pub trait Observer: fmt::Debug + Send + Sync + 'static {
-    /// A call or stream was let in.
+    /// A call or stream was admitted.
     fn began(&self, kind: Kind);
 
-    /// Its work has ended.
+    /// The work of a call or stream has ended.
     fn ended(&self, kind: Kind);
 
-    /// A call was refused or given up, or a connection closed.
+    /// A call was refused or given up, or a connection was closed.
     fn refused(&self, why: Refusal);
 }
 
-/// Looks at nothing.
+/// An observer that ignores everything.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Unobserved;
 
@@ -52,7 +53,7 @@ impl Observer for Unobserved {
     fn refused(&self, _: Refusal) {}
 }
 
-/// All places of a server, or of one of its ports.
+/// All permits of a server, or of one of its ports.
 #[derive(Debug)]
 pub(super) struct Room {
     pub(super) limits: Limits,
@@ -65,29 +66,30 @@ pub(super) struct Room {
     processors: Arc<Semaphore>,
 }
 
-/// The memory that all ports of a server share, in units.
+/// The memory budgets that all ports of a server share, in units.
 #[derive(Debug)]
 struct Budgets {
-    /// The messages of unary calls, and what is made of them.
+    /// The messages of unary calls, encoded and decoded.
     requests: Shares,
-    /// The messages of streams that haven't been taken yet.
+    /// The messages of streams, until handlers take them.
     streams: Shares,
-    /// What is read of them, by the few calls that are worked on.
+    /// Data that the few calls in progress read from their messages.
     work: Shares,
-    /// The answers to unary calls, while they are made and until they have gone out.
+    /// The answers to unary calls, from while they are made until they have been sent.
     answers: Shares,
 }
 
-/// The leave of a call to be worked on, which every request of a service brings along. The call counts as long as a
-/// leave of it is there, and the memory of its message counts as long as one is there that a handler has: a handler
-/// whose work goes on without its request takes it along.
+/// Permit of an admitted call; every request that reaches a service carries it. The call counts against its
+/// limit until every clone of the permit is dropped. The memory of the request's message counts until the
+/// handler drops its last clone. A handler whose work outlives the request must keep the permit with the
+/// work.
 #[derive(Debug, Clone)]
 pub struct Leave {
     place: Place,
     memory: Memory,
 }
 
-/// The place that a call takes up among those of its kind.
+/// A call's permit in the limit of its kind, without the memory of its message.
 #[derive(Debug, Clone)]
 pub(super) struct Place(Arc<Taken>);
 
@@ -100,16 +102,16 @@ struct Taken {
     answer: Mutex<Vec<Share>>,
 }
 
-/// Which budget a message counts against.
+/// The budget that a message counts against.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Budget {
     Requests,
     Streams,
-    /// None: such messages are small, and there are few.
+    /// No budget: messages of health and reflection are small and few.
     Minor,
 }
 
-/// The memory of one message. It grows with what has come of the message, so that announcing a large one takes nothing from
+/// Memory of one message. It grows as the message arrives, so announcing a large message takes no memory from
 /// anybody.
 #[derive(Debug, Clone)]
 pub(super) struct Memory {
@@ -133,7 +135,8 @@ impl Room {
                 .unwrap_or(usize::MAX)
                 .div_ceil(MEMORY_UNIT_BYTES)
         };
-        // One caller may bring the largest request there can be, but not keep everybody else out with it.
+        // One caller may hold three quarters of a budget. That fits the largest possible request, and still
+        // leaves room for other callers.
         let memory = |bytes: u64| Shares::new(units(bytes), units(bytes.saturating_mul(3) / 4));
         let processors = thread::available_parallelism().map_or(1, usize::from);
         Self {
@@ -153,7 +156,7 @@ impl Room {
         }
     }
 
-    /// A room beside this one, with places of its own and the same memory.
+    /// A room for another port, with permits of its own and the same memory.
     pub(super) fn beside(&self, limits: Limits) -> Self {
         Self {
             budgets: self.budgets.clone(),
@@ -168,10 +171,10 @@ impl Room {
         status
     }
 
-    /// Waits for a place, and takes it. The connection is busy as long as the call has it.
+    /// Waits for a permit and takes it. The connection counts as busy until the call returns the permit.
     ///
     /// # Errors
-    /// `RESOURCE_EXHAUSTED` when none has become free for a while.
+    /// `RESOURCE_EXHAUSTED` when no permit becomes free in time.
     pub(super) async fn enter(
         self: &Arc<Self>,
         kind: Kind,
@@ -202,10 +205,11 @@ impl Room {
         })
     }
 
-    /// Takes a place for health or reflection, if there is one. Those have few, and nobody waits for them.
+    /// Takes a permit for health or reflection if one is free. Such calls have few permits and never wait for
+    /// one.
     ///
     /// # Errors
-    /// `RESOURCE_EXHAUSTED` when there is none.
+    /// `RESOURCE_EXHAUSTED` when no permit is free.
     pub(super) fn enter_minor(self: &Arc<Self>, caller: Option<Caller>) -> Result<(Share, Memory), Status> {
         match self.minor.try_take(caller.as_ref(), 1) {
             Ok(share) => Ok((share, Memory::new(self, caller, Budget::Minor))),
@@ -215,7 +219,7 @@ impl Room {
 }
 
 impl Leave {
-    /// Takes the leave out of a request.
+    /// Takes the permit out of a request.
     pub fn of<T>(request: &mut Request<T>) -> Option<Self> {
         request.extensions_mut().remove()
     }
@@ -232,8 +236,8 @@ impl Leave {
         self.place
     }
 
-    /// Waits until a processor is free for work that takes a while: more such work than processors would only make all
-    /// of it slower and keep more of it in memory.
+    /// Waits until a processor is free for work that takes a while. Running more such work than there are
+    /// processors would only slow all of it down and keep more of it in memory.
     pub(super) async fn processor(&self) -> Option<OwnedSemaphorePermit> {
         self.place.0.room.processors.clone().acquire_owned().await.ok()
     }
@@ -257,15 +261,17 @@ impl Memory {
         }
     }
 
-    /// How long a message of a stream may take to come; a unary call as a whole has its deadline.
+    /// How long a message of a stream may take to arrive. A unary call has a deadline for the whole call
+    /// instead.
     pub(super) fn message_deadline(&self) -> Duration {
         self.room.limits.call_deadline
     }
 
-    /// Waits until the message may take so many bytes in all.
+    /// Waits until the message may take `bytes` in all.
     ///
     /// # Errors
-    /// `RESOURCE_EXHAUSTED` when the others still take too much after a while, or when that is more than one message may take.
+    /// `RESOURCE_EXHAUSTED` when other callers still hold too much after the wait, or when `bytes` is more
+    /// than one message may take.
     pub(super) async fn grow_to(self, bytes: usize) -> Result<(), Status> {
         let (budgets, limits) = (&self.room.budgets, &self.room.limits);
         let (shares, patience, full) = match self.budget {
@@ -274,7 +280,7 @@ impl Memory {
                 PATIENCE,
                 ("requests", limits.max_request_bytes()),
             ),
-            // Whoever has a session has no use for being told to try again, and can wait.
+            // A session has no use for an error that says to retry, and it can wait.
             Budget::Streams => {
                 let full = ("streams", limits.max_stream_bytes());
                 (&budgets.streams, self.message_deadline(), full)
@@ -304,7 +310,7 @@ impl Memory {
         Ok(())
     }
 
-    /// Gives the memory back, when the message has been taken.
+    /// Returns the memory once the message has been taken.
     pub(super) fn release(&self) {
         *self.held.lock() = Held::default();
     }
@@ -323,11 +329,11 @@ impl Place {
         &self.0.room.limits
     }
 
-    /// Waits until an answer of this size may be on its way, which it is as long as the call has its place. What it took while it was
-    /// made counts no more.
+    /// Waits for memory to send an answer of this size, and holds it as long as the call holds its permit.
+    /// The memory that the answer took while it was made no longer counts.
     ///
     /// # Errors
-    /// `RESOURCE_EXHAUSTED` when the others still take too much after a while.
+    /// `RESOURCE_EXHAUSTED` when other callers still hold too much after the wait.
     pub(super) async fn hold_answer(&self, bytes: usize) -> Result<(), Status> {
         let room = &self.0.room;
         self.0.answer.lock().clear();
@@ -337,7 +343,7 @@ impl Place {
         Ok(())
     }
 
-    /// Memory for what is read of the request. It is given back with the allowance.
+    /// Memory for what the call reads from its request. Dropping the allowance returns it.
     pub(super) fn reading(&self) -> Allowance {
         let (room, shares) = (self.0.room.clone(), Mutex::new(Vec::new()));
         let runtime = Handle::current();
@@ -357,12 +363,12 @@ impl Place {
         })
     }
 
-    /// The call is refused, because there is no memory for what it reads.
+    /// Refuses the call because there is no memory for what it reads.
     pub(super) fn no_memory_to_read(&self) -> Status {
         self.no_memory("objects", self.limits().max_work_bytes())
     }
 
-    /// The call is refused, because there is no memory for its answer.
+    /// Refuses the call because there is no memory for its answer.
     pub(super) fn no_memory_to_answer(&self) -> Status {
         self.no_memory("answers", self.limits().max_request_bytes())
     }

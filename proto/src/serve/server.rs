@@ -1,4 +1,4 @@
-//! One port with one service, health and reflection.
+//! A port with one service, health and reflection.
 
 use std::{convert::Infallible, fmt, io, sync::Arc, time::Duration};
 
@@ -28,31 +28,34 @@ use super::{
 };
 use crate::tls::{ClientCertificates, Credentials};
 
-/// A stream idles for as long as nothing happens, so a lost peer is noticed by pings.
+/// Interval of HTTP/2 pings. A stream is silent while nothing happens, so only pings detect a lost peer.
 const KEEPALIVE: Duration = Duration::from_secs(20);
-/// What a peer may send before it is read. An executor begins with a burst of megabytes, which the usual windows of 64 KiB would
-/// halt at every round trip; but each connection may make the server hold as much, whoever makes it.
+/// How many bytes a peer may send before the server reads them. An executor begins with a burst of megabytes,
+/// which the usual windows of 64 KiB would stall at every round trip. But any peer can make the server hold
+/// this much for each connection.
 const STREAM_WINDOW_BYTES: u32 = 1024 * 1024;
 const CONNECTION_WINDOW_BYTES: u32 = 2 * 1024 * 1024;
-/// What comes in one piece. Of a message of megabytes the usual 16 KiB make a thousand pieces, each with its own cost.
+/// Largest HTTP/2 frame, in bytes. With the usual 16 KiB, a message of megabytes comes in a thousand pieces,
+/// each with its own cost.
 const MAX_FRAME_BYTES: u32 = 256 * 1024;
-/// Calls and streams on one connection. A client keeps what is more to itself until others have ended.
+/// Calls and streams that are open at the same time on one connection. A client holds back further ones until
+/// others have ended.
 const MAX_STREAMS_PER_CONNECTION: u32 = 128;
-/// Names and values of a request's headers together.
+/// Largest size of a request's headers, names and values together, in bytes.
 const MAX_HEADER_LIST_BYTES: u32 = 16 * 1024;
 
-/// Why a server can't be made. A build should never let it happen.
+/// Why a server can't be created. A correct build never fails with any of these.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// The descriptor set of the services can't be decoded.
     #[error("the descriptors of the services can't be read")]
     Descriptors(#[from] prost::DecodeError),
-    /// Reflection doesn't take the descriptors.
+    /// Reflection rejects the descriptors.
     #[error("reflection can't be served")]
     Reflection(#[from] tonic_reflection::server::Error),
 }
 
-/// One service with health and reflection, and limits for all that asks for it.
+/// A server of one service with health and reflection, and with limits for all requests.
 pub struct Server {
     limits: Limits,
     observer: Arc<dyn Observer>,
@@ -67,11 +70,12 @@ pub struct Server {
 }
 
 impl Server {
-    /// A server of the service, a generated server that takes messages of `limits.max_message_bytes`. It begins to shut
-    /// down when `shutdown` is cancelled: streams end then, whether or not the service ends them.
+    /// Creates a server for `service`, a generated server that must accept messages of
+    /// `limits.max_message_bytes`. The server begins to shut down when `shutdown` is cancelled. Its streams
+    /// end then, whether or not the service ends them.
     ///
     /// # Errors
-    /// The descriptors of the services can't be used, which a build should never let happen.
+    /// The descriptors of the services can't be used. A correct build never fails with this.
     pub async fn new<S>(service: S, limits: Limits, shutdown: CancellationToken) -> Result<Self, Error>
     where
         S: Service<Request<Body>, Response = Response<Body>, Error = Infallible>
@@ -106,7 +110,7 @@ impl Server {
         })
     }
 
-    /// Has TLS spoken, with clients that show by their certificates who they are.
+    /// Serves TLS to clients that prove by their certificates who they are.
     #[must_use]
     pub fn for_certified(mut self, credentials: Credentials, clients: Clients) -> Self {
         let required = ClientCertificates::Required;
@@ -118,7 +122,7 @@ impl Server {
         self
     }
 
-    /// Has TLS spoken, and leaves it to the service to find out who its clients are.
+    /// Serves TLS without client certificates. The service itself must find out who its clients are.
     #[must_use]
     pub fn for_uncertified(mut self, credentials: Credentials) -> Self {
         let clients = ClientCertificates::None;
@@ -126,35 +130,35 @@ impl Server {
         self
     }
 
-    /// Has callers of the service authenticated before their calls are admitted.
+    /// Authenticates callers of the service before their calls are admitted.
     #[must_use]
     pub fn authenticated_by(mut self, authenticator: Arc<dyn Authenticator>) -> Self {
         self.authentication = Some(Authentication::new(authenticator));
         self
     }
 
-    /// Has another port served too, in plain text and for whoever reaches it.
+    /// Serves another port too, in plain text and for everybody who can reach it.
     #[must_use]
     pub fn with_local(mut self, listener: TcpListener) -> Self {
         self.local = Some(listener);
         self
     }
 
-    /// Has the server tell of its health what another part of the program says.
+    /// Makes the server report the health that another part of the program sets.
     #[must_use]
     pub fn with_health(mut self, health: Health) -> Self {
         self.health = health;
         self
     }
 
-    /// Has everything told to an observer.
+    /// Reports calls and refusals to an observer.
     #[must_use]
     pub fn observed_by(mut self, observer: Arc<dyn Observer>) -> Self {
         self.observer = observer;
         self
     }
 
-    /// Where to say whether the server serves. Until it is said, it doesn't.
+    /// The health that the server reports: not serving, until the program sets it.
     pub fn health(&self) -> Health {
         self.health.clone()
     }
@@ -164,14 +168,14 @@ impl Server {
     /// # Errors
     /// As [`Server::serve`].
     pub async fn serve_tcp(mut self, listener: TcpListener) -> Result<(), tonic::transport::Error> {
-        // Messages are small, and each is waited for.
+        // Messages are small and their receivers wait for each, so Nagle's algorithm is off.
         let incoming = |listener| TcpIncoming::from(listener).with_nodelay(Some(true));
         let local = stream::iter(self.local.take().map(incoming)).flatten();
         self.serve_beside(incoming(listener), local).await
     }
 
-    /// Serves connections until the server has shut down: until the connections that were there have ended, which they
-    /// do with the last call on them.
+    /// Serves connections until the server has shut down and all its connections have ended. On shutdown, a
+    /// connection ends with its last call.
     ///
     /// # Errors
     /// The transport can't be set up.
@@ -185,7 +189,7 @@ impl Server {
         self.serve_beside(incoming, stream::empty()).await
     }
 
-    /// Serves connections as they are meant to come, and some beside them that are plain text in any case.
+    /// Serves `incoming` with the server's security, and `local` in plain text in any case.
     async fn serve_beside<IO>(
         self,
         incoming: impl Stream<Item = io::Result<IO>>,

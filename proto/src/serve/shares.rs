@@ -18,23 +18,24 @@ use tokio::{
 
 use super::{Authenticated, Peer};
 
-/// How many may wait for one limit. Each waiting request keeps its headers in memory, and a connection may bring a hundred.
+/// How many requests may wait for one limit. Each waiting request keeps its headers in memory, and one
+/// connection may bring a hundred requests.
 const MOST_WAITING: usize = 512;
-/// From so many callers on, those that hold nothing any more are forgotten.
+/// Once this many callers are remembered, those that hold no permits are forgotten.
 const MOST_REMEMBERED: usize = 1_024;
 
-/// Who is served, as far as limits for single callers go.
+/// The caller that a per-caller limit applies to.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(super) enum Caller {
-    /// Whoever is behind an address, or behind the addresses that one host chooses from.
+    /// Everybody behind one address, or behind the addresses that one host can choose from.
     Network(IpAddr),
-    /// A user who has shown who they are.
+    /// An authenticated user.
     User(Arc<str>),
 }
 
 impl Caller {
-    /// The user who has been authenticated, or else whoever is at the other end of the connection. On the port for this machine
-    /// alone nobody is told from anybody.
+    /// The authenticated user, or else the network that the connection comes from. `None` on the local port,
+    /// where callers can't be told apart.
     pub(super) fn of(request: &http::Extensions) -> Option<Self> {
         if request.get::<Peer>().is_some_and(|peer| peer.is_local) {
             return None;
@@ -46,7 +47,7 @@ impl Caller {
     }
 }
 
-/// Permits that all callers share, of which one caller can hold only a part.
+/// Permits that all callers share. One caller can hold only a part of them.
 #[derive(Debug)]
 pub(super) struct Shares {
     all: Arc<Semaphore>,
@@ -56,28 +57,28 @@ pub(super) struct Shares {
     callers: Mutex<HashMap<Caller, Weak<Semaphore>>>,
 }
 
-/// Permits that are held until this is dropped.
+/// Permits in use. Dropping this returns them.
 #[derive(Debug)]
 pub(super) struct Share {
     _of_all: OwnedSemaphorePermit,
     _of_one: Option<(Arc<Semaphore>, OwnedSemaphorePermit)>,
 }
 
-/// Why there is no permit at once.
+/// Why a permit isn't free now.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Full {
-    /// The caller holds as many as one may.
+    /// The caller holds as many permits as one caller may.
     OfCaller,
-    /// All callers together do.
+    /// All callers together hold too many permits.
     OfAll,
 }
 
-/// There was no permit in time.
+/// No permit became free in time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Exhausted;
 
 impl Shares {
-    /// So many permits, of which one caller can hold at most `most_for_one`.
+    /// `capacity` permits, of which one caller can hold at most `most_for_one`.
     pub(super) fn new(capacity: usize, most_for_one: usize) -> Self {
         let permits = |count: usize| u32::try_from(count.min(Semaphore::MAX_PERMITS)).unwrap_or(u32::MAX);
         let capacity = permits(capacity);
@@ -90,17 +91,17 @@ impl Shares {
         }
     }
 
-    /// So many permits, of which one caller can hold half.
+    /// `capacity` permits, of which one caller can hold half.
     pub(super) fn halved(capacity: usize) -> Self {
         Self::new(capacity, capacity.div_ceil(2))
     }
 
-    /// The permits that a caller can hold at most; all of them when it isn't known who calls.
+    /// How many permits a caller can hold at most: all of them when the caller isn't known.
     pub(super) fn most_for(&self, caller: Option<&Caller>) -> u32 {
         caller.map_or(self.capacity, |_| self.most_for_one)
     }
 
-    /// Takes permits, and waits for them until `patience` ends.
+    /// Takes `count` permits, waiting for them for at most `patience`.
     pub(super) async fn take(
         &self,
         caller: Option<&Caller>,
@@ -116,7 +117,8 @@ impl Shares {
         let _waits = Waiting::among(&self.waiting)?;
         let own = caller.map(|caller| self.own(caller));
         let permits = async {
-            // In this order: what one caller waits for must not keep anything from the others.
+            // The caller's own permits come first. While it waits for those, it must not hold permits that
+            // others could use.
             let of_one = match own {
                 Some(own) => Some((own.clone(), own.acquire_many_owned(count).await.ok()?)),
                 None => None,
@@ -130,7 +132,7 @@ impl Shares {
         timeout(patience, permits).await.ok().flatten().ok_or(Exhausted)
     }
 
-    /// Takes permits if they are free.
+    /// Takes `count` permits if they are free now.
     pub(super) fn try_take(&self, caller: Option<&Caller>, count: u32) -> Result<Share, Full> {
         let of_one = match caller.map(|caller| self.own(caller)) {
             Some(own) => {
@@ -165,7 +167,7 @@ fn semaphore(permits: u32) -> Arc<Semaphore> {
     Arc::new(Semaphore::new(usize::try_from(permits).unwrap_or(usize::MAX)))
 }
 
-/// One of those that wait.
+/// Counts as one waiting request until it is dropped.
 struct Waiting<'a>(&'a AtomicUsize);
 
 impl<'a> Waiting<'a> {
@@ -209,7 +211,8 @@ mod tests {
         drop(held);
         assert!(shares.take(Some(&one), 2, PATIENCE).await.is_ok());
         drop(others);
-        // Whoever isn't known is one of many, such as those who come by connections in memory.
+        // `None` covers many unknown callers, such as those on in-memory connections, so it may take
+        // everything.
         assert!(shares.take(None, 4, PATIENCE).await.is_ok());
     }
 

@@ -51,7 +51,7 @@ fn structs_are_never_taken_for_smaller_than_they_are() {
     assert!(HANDLE_BYTES >= Layout::new::<BTreeMap<String, String>>().size());
 }
 
-/// The fields of a message, each as it is encoded with this content.
+/// Encodes a length-delimited field with this number and content, repeated `times` times.
 fn repeated(number: u8, content: &[u8], times: usize) -> Vec<u8> {
     let mut encoded = vec![number << 3 | 2, u8::try_from(content.len()).unwrap()];
     encoded.extend_from_slice(content);
@@ -129,7 +129,8 @@ fn a_malformed_message_is_weighed_up_to_where_decoding_stops() {
     .encode_to_vec();
     let weights: Vec<_> = (0..=whole.len()).map(|end| kind.weigh(&whole[..end])).collect();
     assert!(weights.is_sorted(), "{weights:?}");
-    // A number that goes on into the bytes after its message, and groups that never end.
+    // A varint that continues beyond the end of its message, groups that never end, and a length beyond the end of its
+    // message.
     for broken in [
         &[0x1A, 1, 0x08, 0x80, 0x80][..],
         &[0x0B; 50],

@@ -1,4 +1,4 @@
-//! A tenant's large objects don't keep the planner from everybody else's.
+//! Large objects of one tenant don't keep the planner from serving everybody else.
 
 use std::time::Duration;
 
@@ -9,12 +9,12 @@ use serde_json::json;
 
 use crate::world::{DEADLINE, World};
 
-/// Together they are beyond the largest message that a planner takes.
+/// Number of large `DaemonSet`s. Together they exceed the largest message that a planner takes.
 const LARGE: usize = 55;
-/// How long it takes to create them.
+/// How long it may take until the last of them is served.
 const CREATED: Duration = Duration::from_mins(3);
 
-/// A `DaemonSet` of some 1.37 MB, nearly all of it values of a node affinity, which fit no node.
+/// A `DaemonSet` of about 1.37 MB. Nearly all of it is values of a node affinity, which match no node.
 fn large(name: &str) -> DaemonSetBuilder {
     let values: Vec<_> = (0..20_700).map(|number| format!("{number:0>63}")).collect();
     let requirement = json!({"key": "example.com/none", "operator": "In", "values": values});
@@ -33,7 +33,7 @@ async fn large_daemon_sets_of_one_tenant_stop_nobody_elses() {
             .await
             .unwrap();
     }
-    // Those that are large are served as well: each has its history written, and its counters.
+    // The large ones are served as well: the executor writes the history and the counters of each.
     let last = format!("large-{}", LARGE - 1);
     let sets = kube::Api::<k8s_openapi::api::apps::v1::DaemonSet>::namespaced(world.client.clone(), &tenant);
     let served = eventually(CREATED, "the last of them to be served", async || {
@@ -45,7 +45,7 @@ async fn large_daemon_sets_of_one_tenant_stop_nobody_elses() {
         .await
         .unwrap_or_else(|error| panic!("{error:#}\n{}", world.logs()));
 
-    // The next executor tells all of them at once.
+    // The next executor sends all of them at once.
     world.hand_over(&[]).await;
     let (status, body) = world.executor.get("/readyz").await.unwrap();
     assert_eq!(status, 200, "{body}");

@@ -1,4 +1,4 @@
-//! What somebody can do who may create pods in a namespace of their own: nothing to the `DaemonSet`s of others.
+//! A tenant who may create pods in a namespace of their own can't affect the `DaemonSet`s of others.
 
 use everynode_tests::daemonsets::{self, DaemonSetBuilder};
 use everynode_tests::shared::fresh_namespace;
@@ -10,13 +10,13 @@ use serde_json::{Value, json};
 
 use crate::world::World;
 
-/// A controller reference with the uid of the `DaemonSet` agent, whatever it has for a name.
+/// A controller reference that carries the uid of the `DaemonSet` agent, under any name.
 fn reference(name: &str, uid: &str) -> Value {
     json!([{"apiVersion": "apps/v1", "kind": "DaemonSet", "name": name, "uid": uid, "controller": true}])
 }
 
-/// A pod that is bound to a node and carries this reference. The finalizer keeps it when the garbage collector finds no owner in its
-/// namespace.
+/// Creates a pod that is bound to a node and carries this reference. The finalizer keeps the pod when the garbage
+/// collector finds no owner in its namespace.
 async fn create_fake(pods: &Api<Pod>, name: &str, node: &str, app: &str, owners: &Value) {
     let pod = json!({
         "metadata": {
@@ -61,7 +61,7 @@ async fn a3_a_pod_that_carries_only_a_daemonsets_uid_neither_counts_as_its_pod_n
     let world = World::new(2).await;
     let client = &world.client;
     let tenant = fresh_namespace(client).await.unwrap();
-    // It fits no node until the fakes are there, so that no pod of its own can be first.
+    // The `DaemonSet` fits no node until the fakes are there, so none of its own pods can come first.
     let later = DaemonSetBuilder::new("agent").node_selector("example.com/later", "true");
     let uid = world.create(later).await.uid().unwrap();
     let tenants: Api<Pod> = Api::namespaced(client.clone(), &tenant);
@@ -97,7 +97,8 @@ async fn a3_a_pod_that_carries_only_a_daemonsets_uid_neither_counts_as_its_pod_n
 
     let log = world.executor.log_tail(10_000);
     for (pods, name, owners) in fakes {
-        // The garbage collector may have begun to delete it, because its owner isn't in its namespace; Everynode has not.
+        // The garbage collector may have begun to delete the fake, because its owner isn't in its namespace. Everynode
+        // must not have touched it.
         let fake = pods.get(&name).await.unwrap();
         assert_eq!(
             json!(fake.owner_references())[0]["uid"],

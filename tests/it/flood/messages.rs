@@ -1,5 +1,5 @@
-//! Every list and map that a message can hold, filled with as many of the smallest elements as are let in: what a planner makes of a
-//! message is many times larger than its encoding, and has to be counted before it is made.
+//! Fills every list and map of every message with as many of the smallest elements as the size limits admit. In the
+//! planner's memory a message is many times larger than its encoding, so the planner must count it before it builds it.
 
 use std::{
     collections::{BTreeSet, HashMap},
@@ -27,14 +27,15 @@ use tonic::{Code, Request, client::Grpc, transport::Channel};
 
 use super::BOUND_MIB;
 
-/// The largest message of a call, and of a session.
+/// The largest message of a unary call, in bytes. `SESSION_BYTES` is the same for a session.
 const CALL_BYTES: usize = 64 * 1024 * 1024;
 const SESSION_BYTES: usize = 16 * 1024 * 1024;
-/// How many callers send at the same time. They share what the planner may take.
+/// Number of callers that send at the same time. They share the planner's memory limit.
 const CALLERS: usize = 3;
 const OBJECT: &str = ".google.protobuf.Struct";
 
-/// The lists and maps that are read of each kind of object, by their places in it.
+/// Paths of the lists and maps that the planner reads in each kind of object. `.*` marks a map, and `[]` an item of a
+/// list.
 const OF_DAEMON_SETS: [&str; 20] = [
     "items",
     "metadata.labels.*",
@@ -73,7 +74,8 @@ const OF_PODS: [&str; 5] = [
 ];
 const OF_RUNTIME_CLASSES: [&str; 2] = ["items", "overhead.podFixed.*"];
 
-/// What is read of the objects in a field of a request. `Explain` reads what `Plan` does.
+/// The paths that the planner reads in the objects of a request field. `Explain` reads the same as `Plan`, so only the
+/// paths of `Plan` are listed.
 fn lists_of(field: &str) -> &'static [&'static str] {
     match field {
         "Plan.daemon_set" | "SimulateNodes.daemon_sets" => &OF_DAEMON_SETS,
@@ -84,7 +86,7 @@ fn lists_of(field: &str) -> &'static [&'static str] {
     }
 }
 
-/// A field with its number, and bytes in it.
+/// Encodes a length-delimited field: its number, then its content.
 fn field(number: u32, content: &[u8]) -> Vec<u8> {
     let mut encoded = Vec::with_capacity(content.len() + 11);
     encode_varint(u64::from(number << 3 | 2), &mut encoded);
@@ -93,12 +95,12 @@ fn field(number: u32, content: &[u8]) -> Vec<u8> {
     encoded
 }
 
-/// As many of an element as fit.
+/// Repeats an element as often as it fits into `bytes`.
 fn filled(bytes: usize, element: &[u8]) -> Vec<u8> {
     element.repeat(bytes / element.len())
 }
 
-/// As many entries as fit, each with another key of four bytes, between what comes before the key and after it.
+/// Fills `bytes` with as many map entries as fit. Each entry is `before`, a distinct key of four bytes, and `after`.
 fn filled_with_entries(bytes: usize, before: &[u8], after: &[u8]) -> Vec<u8> {
     let mut all = Vec::with_capacity(bytes);
     for index in 0_u32.. {
@@ -106,22 +108,22 @@ fn filled_with_entries(bytes: usize, before: &[u8], after: &[u8]) -> Vec<u8> {
             break;
         }
         all.put_slice(before);
-        // In characters that can be printed.
+        // The key consists of printable characters.
         all.put_slice(&[0, 6, 12, 18].map(|shift| b'0' + u8::try_from(index >> shift & 63).unwrap()));
         all.put_slice(after);
     }
     all
 }
 
-/// An entry of a `google.protobuf.Struct` with a value that is encoded.
+/// An entry of a `google.protobuf.Struct`. `value` is already encoded.
 fn entry(key: &str, value: &[u8]) -> Vec<u8> {
     let inner = [field(1, key.as_bytes()), field(2, value)].concat();
     field(1, &inner)
 }
 
-/// An object with one of its lists or maps filled: an encoded `google.protobuf.Struct`.
+/// An encoded `google.protobuf.Struct` in which the list or map at `place` fills `bytes`.
 fn object(place: &str, bytes: usize) -> Vec<u8> {
-    // Values that hold what is nested in them.
+    // Both wrap nested content in a `google.protobuf.Value`.
     let as_object = |content: &[u8]| field(5, content);
     let as_list = |content: &[u8]| field(6, content);
     let (whole, mut value) = if let Some(map) = place.strip_suffix(".*") {
@@ -164,7 +166,7 @@ fn described(set: &FileDescriptorSet) -> Described {
     described
 }
 
-/// A list or map in a message: the numbers of the fields that lead there, and what one element is on the wire.
+/// A list, map or object in a message: the field numbers that lead to it, and the wire form of one element.
 #[derive(Debug, Clone)]
 struct Place {
     name: String,
@@ -173,7 +175,7 @@ struct Place {
     is_object: bool,
 }
 
-/// Every list and map below a type of message.
+/// Collects every list, map and object below a message type into `found`.
 fn places(kind: &str, described: &Described, before: &Place, found: &mut Vec<Place>) {
     let Some(message) = described.get(kind) else {
         return;
@@ -196,7 +198,7 @@ fn places(kind: &str, described: &Described, before: &Place, found: &mut Vec<Pla
     }
 }
 
-/// Content within messages within each other, the outermost first.
+/// Nests content in messages with these field numbers, the outermost first.
 fn within(mut content: Vec<u8>, levels: &[u32]) -> Vec<u8> {
     for number in levels.iter().rev() {
         content = field(*number, &content);
@@ -204,13 +206,13 @@ fn within(mut content: Vec<u8>, levels: &[u32]) -> Vec<u8> {
     content
 }
 
-/// An object with a name, as it is encoded in a field of a request.
+/// An object with a name, encoded in a field of a request.
 fn named(number: u32, kind: &str) -> Vec<u8> {
     let object = json!({"kind": kind, "metadata": {"name": "a", "namespace": "b"}});
     field(number, &Unread::from(object.as_object().unwrap()).encode_to_vec())
 }
 
-/// What a request has to hold beside the objects in this field, or they would never be read.
+/// The other fields that a request needs. Without them the planner would never read the objects in this field.
 fn beside(name: &str) -> Vec<u8> {
     match name {
         "Plan.nodes" | "Plan.pods" | "Explain.nodes" | "SimulateNodes.nodes" => named(1, "DaemonSet"),
@@ -222,7 +224,8 @@ fn beside(name: &str) -> Vec<u8> {
 }
 
 impl Place {
-    /// The messages that fill this place: one list that is long, and many that hold one element each.
+    /// Messages that fill this place: one with a single long list, and one with many lists of one element each. For an
+    /// object, also one with many fields, and one for each list and map that the planner reads in it.
     fn messages(&self, bytes: usize) -> Vec<(String, Vec<u8>)> {
         let beside = beside(&self.name);
         let room = bytes - beside.len() - 16 * (self.path.len() + 1);
@@ -245,7 +248,7 @@ impl Place {
             messages.push((format!("{}, many short", self.name), many));
         }
         if self.is_object {
-            // The fields of an object, whatever they are, and then those that are read.
+            // First arbitrary fields of the object, then the lists and maps that the planner reads.
             let fields = filled(room, &field(1, &[]));
             messages.push((format!("{}, fields", self.name), within(fields, &self.path)));
             for list in lists_of(&self.name) {
@@ -260,7 +263,7 @@ impl Place {
     }
 }
 
-/// Sends a message, and says what it is answered with.
+/// Sends a message and returns the status code of the answer.
 async fn send(channel: Channel, path: &str, is_session: bool, message: Bytes) -> Code {
     let mut client = Grpc::new(channel).max_decoding_message_size(usize::MAX);
     client.ready().await.unwrap();
@@ -283,7 +286,7 @@ async fn no_list_in_any_message_takes_more_memory_than_the_planner_may() {
     let descriptors = FileDescriptorSet::decode(FILE_DESCRIPTOR_SET).unwrap();
     let types = described(&descriptors);
     let programs = Programs::built(Profile::Dev).await.unwrap();
-    // Calls wait for each other; that is not what is looked at here.
+    // Calls queue behind each other. The long deadline keeps this wait out of the test.
     let flags = vec!["--call-deadline=5m".to_owned()];
     let options = ServiceOptions {
         flags,
@@ -354,7 +357,7 @@ async fn no_list_in_any_message_takes_more_memory_than_the_planner_may() {
         sent.extend(told.unwrap_or_else(|error| panic!("{error}\n{}", planner.log_tail(20))));
     }
     println!("{}", sent.join("\n"));
-    // Most are refused for what they would take, and not for anything else.
+    // Many messages must be refused because of the memory they would take, and not for another reason.
     let refusals = sent
         .iter()
         .filter(|line| line.contains("ResourceExhausted"))

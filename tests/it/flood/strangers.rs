@@ -1,5 +1,4 @@
-//! Those who have no business here: they hold connections, requests and messages open, and must neither keep anybody else out nor fill
-//! the memory.
+//! Strangers hold connections, requests and messages open. They must neither keep anybody else out nor fill the memory.
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::time::Duration;
@@ -26,18 +25,18 @@ use tower::{Service as _, ServiceExt as _};
 use crate::tls::{self, Certificates};
 use crate::world::DEADLINE;
 
-/// What strangers may make a planner hold in memory, beside what their requests are allowed.
+/// Memory that strangers may make a planner hold, in MiB, beyond what their requests are allowed.
 const MOST_MIB: u64 = 64;
-/// Where strangers come from, and where everybody else does.
+/// The source address of the strangers. `OTHER` is that of everybody else.
 const STRANGER: Ipv4Addr = Ipv4Addr::new(127, 0, 0, 66);
 const OTHER: Ipv4Addr = Ipv4Addr::new(127, 0, 0, 2);
 
-/// One of several addresses, so that no limit of a single one is what helps.
+/// One of eight addresses, so that the test can't pass because of a limit on a single address.
 fn of_several(network: u8, index: usize) -> Ipv4Addr {
     Ipv4Addr::new(127, 0, network, 1 + u8::try_from(index % 8).unwrap())
 }
 
-/// A planner, and how much memory it takes.
+/// A planner and its memory use.
 struct Scene {
     planner: Planner,
     process: Process,
@@ -78,7 +77,7 @@ impl Scene {
             .unwrap()
     }
 
-    /// Somebody else is served, at once.
+    /// Checks that another caller is served before the deadline.
     async fn others_are_served(&self) {
         let mut client = PlannerServiceClient::new(self.connect(OTHER).await);
         let answer = tokio::time::timeout(DEADLINE, client.get_info(GetInfoRequest {})).await;
@@ -104,14 +103,14 @@ impl Scene {
     }
 }
 
-/// A connection from an address of this machine.
+/// Connects from an address of this machine.
 async fn tcp(from: Ipv4Addr, to: SocketAddr) -> std::io::Result<TcpStream> {
     let socket = TcpSocket::new_v4()?;
     socket.bind(SocketAddr::new(IpAddr::V4(from), 0))?;
     socket.connect(to).await
 }
 
-/// Announces a message of so many bytes, sends as many of them as are given, and then nothing more.
+/// Announces a message of `announced` bytes, sends `sent` bytes of it, and then nothing more.
 fn unfinished(mut channel: Channel, path: &str, announced: usize, sent: usize) -> JoinHandle<()> {
     let mut begun = vec![0];
     begun.extend(u32::try_from(announced).unwrap().to_be_bytes());
@@ -124,7 +123,7 @@ fn unfinished(mut channel: Channel, path: &str, announced: usize, sent: usize) -
         .body(body)
         .unwrap();
     tokio::spawn(async move {
-        // However it ends, it is not what is looked at.
+        // How the request ends doesn't matter to the test.
         if let Ok(ready) = channel.ready().await
             && let Ok(answer) = ready.call(request).await
         {
@@ -154,7 +153,7 @@ async fn unfinished_requests_take_little_memory_and_no_place_of_anybody_else() {
         (SESSION, 64, 16 * MIB, 1),
     ] {
         for index in 0..count {
-            // A few on each connection, as many as an attacker would have.
+            // Eight requests share a connection, as they would in an attack.
             let channel = if index % 8 == 0 {
                 None
             } else {
@@ -185,7 +184,7 @@ async fn unfinished_session_messages_stay_within_their_budget_and_keep_no_execut
         let channel = scene.connect(STRANGER).await;
         held.push(unfinished(channel, SESSION, 16 * MIB, 15 * MIB));
     }
-    // As much as there is room for has been taken in when the memory stops growing.
+    // The planner has taken in as much as it has room for when its memory stops growing.
     let mut before = 0;
     eventually(DEADLINE, "the planner's memory to be stable", async || {
         let now = scene.process.status().unwrap().vmrss.unwrap() / 1024;

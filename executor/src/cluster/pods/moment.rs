@@ -1,8 +1,8 @@
-//! A time that may be missing, in two words. There are two for each pod.
+//! A time that may be missing, in two machine words. Each pod has two of them.
 
 use prost_types::Timestamp;
 
-/// Stands in `nanos` for a time that is missing; no other time has it.
+/// Value of `nanos` for a missing time. No other time has it.
 const MISSING: i32 = i32::MIN;
 
 /// A time that may be missing.

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use super::Text;
 
-/// The uids of the pods on each node, or for it. Few share a node, so they are a plain list.
+/// The uids of the pods that are on each node or meant for it. Few pods share a node, so they are a plain list.
 #[derive(Debug, Default)]
 pub(super) struct OnNode(HashMap<Text, Vec<Text>>);
 

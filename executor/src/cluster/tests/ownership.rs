@@ -1,4 +1,4 @@
-//! Whose pods they are, and who is to look after them.
+//! Which `DaemonSet` owns a pod, and which `DaemonSet`s have to act on it.
 
 use std::collections::HashSet;
 
@@ -20,7 +20,7 @@ fn owner(uid: &str) -> Owner {
     }
 }
 
-/// Pods and revisions that carry the agent's uid in a controller reference that means another object.
+/// Pods and revisions with a controller reference that carries the agent's uid but means another object.
 fn disguises(of: &serde_json::Value) -> [serde_json::Value; 3] {
     let named = |change: serde_json::Value| {
         let mut reference = owned_by("ds-1")[0].take();

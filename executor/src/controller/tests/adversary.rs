@@ -1,4 +1,4 @@
-//! Plans that no planner in its right mind makes: a planner that was taken over does no more than a rollout could.
+//! Plans that no sane planner makes. A planner that was taken over does no more than a rollout could.
 
 use everynode_proto::planner::v1::DaemonSetCondition;
 
@@ -87,7 +87,7 @@ async fn many_creations_on_one_node_make_one_pod() {
         39,
         "one was overtaken, one was done"
     );
-    // One after the other doesn't help either.
+    // Asking for one at a time doesn't help either.
     planner.until("done 41 Failed").await;
     for id in 42..45 {
         planner.plan(vec![after(id)]).await;
@@ -173,7 +173,7 @@ async fn a_plan_beyond_all_bounds_is_void_and_ends_the_session() {
         let (mut rig, mut planner) = Rig::synced(&["n1", "n2"], &[]).await;
         planner.plan(actions).await;
         planner.left().await;
-        // What comes until the session's end is known is void as well.
+        // Plans that arrive before the session's end is known are void as well.
         planner.plan(vec![create(5_000, "n2")]).await;
         assert!(rig.is_idle().await);
         assert_eq!(violations(&rig, "Bounds"), 1);

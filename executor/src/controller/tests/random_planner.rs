@@ -1,8 +1,9 @@
-//! A planner that asks for anything. Whatever it asks for, the calls that follow do no more than a rollout of its `DaemonSet` could.
+//! A planner that asks for anything. Whatever it asks for, the calls that follow do no more than a rollout of its
+//! `DaemonSet` could.
 //!
-//! What holds is stated here anew, by what the scripted API server knows, and shares no code with the limits themselves. The
-//! plans follow from a seed, which is shown when one fails. `EVERYNODE_FUZZ_INPUTS` says how many runs there are, and
-//! `EVERYNODE_FUZZ_SEED` where they begin.
+//! The checks state the limits anew, from what the scripted API server knows, and share no code with the limits
+//! themselves. The plans are derived from a seed, which is shown when one fails. `EVERYNODE_FUZZ_INPUTS` sets the
+//! number of runs, and `EVERYNODE_FUZZ_SEED` sets the first seed.
 
 mod judge;
 
@@ -14,11 +15,11 @@ use fastrand::Rng;
 use self::judge::{Judge, Known, Seen};
 use super::*;
 
-/// How many runs there are usually.
+/// Default number of runs.
 const RUNS: u64 = 40;
-/// How many plans there are in a run.
+/// Number of plans in a run.
 const PLANS: usize = 40;
-/// The most calls that follow from one plan and what has been left of others.
+/// Maximum number of rounds of calls that follow from one plan and what is left of others.
 const MOST_CALLS: usize = 2_000;
 const NODES: [&str; 3] = ["n1", "n2", "n3"];
 const ODD: [&str; 8] = [
@@ -32,7 +33,7 @@ const ODD: [&str; 8] = [
     "p1#x",
 ];
 
-/// One of these, at random.
+/// Returns one of these at random.
 fn one<'a>(random: &mut Rng, of: &[&'a str]) -> &'a str {
     random.choice(of).unwrap()
 }
@@ -133,7 +134,7 @@ fn any_plan(random: &mut Rng, pods: &BTreeMap<String, Known>, last_id: &mut u64)
     }
 }
 
-/// Has every call checked that comes, and answers them until there is none, or until it has had enough.
+/// Checks every call and answers the calls until none is left. Unless `until_idle`, it may stop earlier, at random.
 async fn settle(rig: &mut Rig, planner: &mut Planned, judge: &mut Judge<'_>, until_idle: bool) {
     for calls in 0.. {
         assert!(calls < MOST_CALLS, "the calls don't end");
@@ -155,7 +156,7 @@ async fn settle(rig: &mut Rig, planner: &mut Planned, judge: &mut Judge<'_>, unt
     }
 }
 
-/// Something happens in the cluster that no plan has caused.
+/// Changes something in the cluster that no plan has caused.
 async fn happen(rig: &Rig, judge: &mut Judge<'_>) {
     let ours = judge.pods.values().filter(|pod| pod.is_ours && !pod.is_gone);
     let uids: Vec<_> = ours.map(|pod| pod.uid().to_owned()).collect();
@@ -178,7 +179,7 @@ async fn happen(rig: &Rig, judge: &mut Judge<'_>) {
     }
 }
 
-/// Pods that aren't the agent's, although some look like it.
+/// Pods that don't belong to the agent, although some look like it.
 fn others() -> [Value; 4] {
     let owned = |name: &str, uid: &str, owner: &str| {
         let owners = json!([{
@@ -238,7 +239,8 @@ async fn run(seed: u64, all: &mut Seen) {
         if judge.random.bool() {
             let seconds = if judge.random.u8(..4) == 0 { 40 } else { 3 };
             for _ in 0..seconds {
-                // A call that the executor gives up could still be carried out, so none is left alone for long.
+                // A call that the executor gives up on could still be carried out, so no call stays unanswered for
+                // long.
                 settle(&mut rig, &mut planner, &mut judge, true).await;
                 tokio::time::sleep(Duration::from_secs(1)).await;
             }
@@ -277,7 +279,7 @@ fn whatever_a_planner_asks_for_the_calls_do_no_more_than_a_rollout_could() {
             "EVERYNODE_FUZZ_INPUTS=1 EVERYNODE_FUZZ_SEED={seed} is it alone"
         );
     }
-    // Were nothing carried out, nothing would be shown.
+    // The test would show nothing if nothing were carried out.
     let Seen {
         creations,
         deletions,

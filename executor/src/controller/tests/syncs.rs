@@ -1,4 +1,4 @@
-//! When the planner has accepted the full sync, and what it can't be told.
+//! Acceptance of the full sync, and objects that are too large to be sent to the planner.
 
 use super::*;
 
@@ -6,7 +6,7 @@ const SYNCING: &str = "the planner has not accepted the full sync yet";
 const REFUSING: &str = "the planner ends each session before it has accepted the full sync; nothing is created or \
                         deleted until it does";
 
-/// A rig that has sent a full sync, which the planner hasn't answered.
+/// A rig that has sent a full sync, which the planner has not answered yet.
 async fn sent(accepts_syncs: bool) -> (Rig, Planned) {
     let rig = rig();
     rig.list(agent(), &["n1"], &[], &[revision_json("r1", 1)]).await;

@@ -43,7 +43,7 @@ fn outbox(daemon_sets: usize) -> (Cluster, Outbox) {
     (cluster, outbox)
 }
 
-/// Every request until nothing is left to say.
+/// Takes requests until nothing is left to send.
 fn drain(
     outbox: &mut Outbox,
     cluster: &mut Cluster,
@@ -133,11 +133,11 @@ fn an_object_that_no_request_has_room_for_is_left_out_and_the_others_are_told() 
     assert!(found.bytes > 5 << 20 && found.limit < 4 << 20, "{found:?}");
     assert_eq!(outbox.count_too_large(), [0, 0, 1]);
     assert!(outbox.is_synced());
-    // It is said again with each change, but it is no news.
+    // Each change reports it again, but not as new.
     outbox.add_daemon_set("ds-1".into());
     let (_, again) = drain(&mut outbox, &mut cluster, limits(4 << 20), bytes);
     assert!(again.iter().all(|found| !found.is_new), "{again:?}");
-    // And it is told when it has become smaller.
+    // Once it is smaller, it is sent.
     outbox.add_daemon_set("ds-1".into());
     let (requests, too_large) = drain(&mut outbox, &mut cluster, limits(4 << 20), |_| 10);
     assert_eq!((told(&requests), too_large), (vec!["ds ds-1".to_owned()], vec![]));
@@ -147,7 +147,7 @@ fn an_object_that_no_request_has_room_for_is_left_out_and_the_others_are_told() 
 #[test]
 fn a_node_or_a_pod_that_is_too_large_is_not_said_to_be_gone() {
     let (mut cluster, mut outbox) = outbox(0);
-    // The node has no more than a name; the pod is larger.
+    // The node has only a name; the pod is larger.
     let (requests, too_large) = drain(&mut outbox, &mut cluster, limits(ENVELOPE_BYTES + 20), |_| 0);
     assert_eq!(told(&requests), ["node n1, sync"]);
     assert!(

@@ -1,8 +1,9 @@
-//! Whose a token is: the API server says so by a `TokenReview`.
+//! Authenticates callers by their tokens. The API server says whose a token is, in a `TokenReview`.
 //!
-//! Anybody who reaches the port can show a token, so reviews are limited. Answers are kept for a moment, invalid tokens
-//! apart from valid ones, so that junk evicts no good one. The same token is reviewed once at a time. Tokens that have
-//! not been valid lately are reviewed only so often: in all, and for each address.
+//! Anybody who reaches the port can show a token, so reviews are limited. Answers are cached for a moment. Those
+//! about invalid tokens are cached apart from those about valid ones, so that junk evicts no good one. A token has at
+//! most one review in progress. Reviews of tokens that have not been valid lately are rate-limited, in all and for
+//! each address.
 
 use std::{collections::HashMap, fmt, net::IpAddr, sync::Arc};
 
@@ -30,16 +31,16 @@ use crate::{
     metrics::{Metrics, Review, ReviewOutcome},
 };
 
-/// How many answers about tokens are kept, valid and invalid ones each.
+/// Maximum number of cached answers about tokens, for valid and for invalid ones each.
 const MOST_TOKENS: usize = 1_024;
-/// The longest token that is reviewed. Those of service accounts have about 1 KiB.
+/// Maximum length of a token that is reviewed, in bytes. Tokens of service accounts have about 1 KiB.
 const MAX_TOKEN_BYTES: usize = 16 * 1024;
-/// How often tokens are reviewed that have not been valid lately.
+/// Rate limit for reviews of tokens that have not been valid lately.
 const UNKNOWN_TOKENS: Rate = Rate {
     per_second: 20.0,
     burst: 40.0,
 };
-/// How often those of one address are.
+/// The part of that limit that one address may use.
 const UNKNOWN_TOKENS_OF_ADDRESS: Rate = Rate {
     per_second: UNKNOWN_TOKENS.per_second / 4.0,
     burst: UNKNOWN_TOKENS.burst / 4.0,
@@ -56,12 +57,12 @@ pub struct Tokens {
     pub(super) reviews: Reviews,
 }
 
-/// A review until its answer.
+/// A review that has not been answered yet.
 type Pending = BoxFuture<'static, Result<Arc<UserInfo>, Status>>;
-/// An answer that all callers wait for who show the same token.
+/// An answer shared by all callers who show the same token.
 type Answer = Shared<Pending>;
 
-/// What is known of tokens, by their hashes.
+/// Cached and pending answers about tokens, by their hashes, and the limits on reviews.
 struct Known {
     valid: Cache<[u8; 32], Arc<UserInfo>>,
     invalid: Cache<[u8; 32], Status>,
@@ -71,7 +72,7 @@ struct Known {
 }
 
 impl Tokens {
-    /// Asks by these calls.
+    /// Creates an authenticator that sends its reviews through `api`.
     pub fn new(api: Api, metrics: Arc<Metrics>) -> Self {
         let known = Known {
             valid: Cache::new(MOST_TOKENS),
@@ -88,7 +89,7 @@ impl Tokens {
         }
     }
 
-    /// Authenticates a caller again, as long as the call lasts.
+    /// Authenticates a caller again during its call.
     pub(super) async fn reauthenticate(&self, caller: &Caller) -> Result<Caller, Status> {
         match caller {
             Caller::Unrestricted => Ok(Caller::Unrestricted),
@@ -112,7 +113,7 @@ impl Tokens {
         }))
     }
 
-    /// The answer about a token: one that is kept, one that is being waited for, or a new one.
+    /// Returns the answer about a token: a cached one, one that is already being waited for, or a new one.
     fn answer(&self, token: &str, hash: [u8; 32], address: Option<IpAddr>) -> Result<Answer, Status> {
         let now = Instant::now();
         let count = |outcome| self.metrics.caller_review(Review::Token, outcome);
@@ -139,7 +140,7 @@ impl Tokens {
         let answer = review(self.api.clone(), self.known.clone(), token.to_owned(), hash)
             .boxed()
             .shared();
-        // Callers who have gone leave entries behind.
+        // Callers that have gone leave entries behind.
         known.pending.retain(|_, answer| answer.upgrade().is_some());
         if let Some(pending) = answer.downgrade() {
             known.pending.insert(hash, pending);
@@ -149,7 +150,8 @@ impl Tokens {
 }
 
 impl Known {
-    /// Whether a token may be reviewed now. One that was valid before always may: there are only so many.
+    /// Whether a token may be reviewed now. A token that was valid before always may: there is only a limited number
+    /// of those.
     fn admits(&mut self, hash: &[u8; 32], address: Option<IpAddr>, now: Instant) -> bool {
         if self.valid.contains(hash) {
             return true;
@@ -163,7 +165,7 @@ impl Known {
     }
 }
 
-/// Asks whose a token is, and keeps the answer.
+/// Asks the API server whose a token is, and caches the answer.
 async fn review(
     api: Api,
     known: Arc<Mutex<Known>>,
@@ -200,14 +202,14 @@ impl Authenticator for Tokens {
     }
 }
 
-/// Without tokens.
+/// Shows no tokens.
 impl fmt::Debug for Tokens {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter.debug_struct("Tokens").finish_non_exhaustive()
     }
 }
 
-/// The token that a request shows.
+/// Returns the token that a request shows.
 fn token(headers: &HeaderMap) -> Result<&str, Status> {
     let given = headers.get(AUTHORIZATION).and_then(|value| value.to_str().ok());
     let bearer = given.and_then(|value| {

@@ -10,14 +10,14 @@ use super::{rights::Guarded, *};
 
 type Events = <Executor as ExecutorService>::WatchPlansStream;
 
-/// The end of a watch in which nothing happens, and after how many seconds it came.
+/// Returns the end of a watch in which nothing happens, and after how many seconds it came.
 async fn end(mut events: Events) -> (Status, u64) {
     let began = Instant::now();
     assert!(matches!(
         events.next().await.unwrap().unwrap().event,
         Some(Event::Began(_))
     ));
-    // With the paused clock this passes only when nothing else would happen.
+    // With the paused clock, the timeout expires only when nothing else would happen.
     let end = tokio::time::timeout(Duration::from_hours(2), events.next()).await;
     let end = end.expect("the watch doesn't end").unwrap().unwrap_err();
     assert!(events.next().await.is_none());

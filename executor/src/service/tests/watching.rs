@@ -1,14 +1,14 @@
-//! Watches.
+//! Watches of plans.
 
 use everynode_proto::planner::v1::{DaemonSetCondition, Plan};
 use tonic::Streaming;
 
 use super::*;
 
-/// How many plans a slow reader misses some of.
+/// Number of plans that are sent; a slow reader misses some of them.
 const PLANS: u64 = 3_000;
 
-/// A plan of a few kilobytes, all of which are handed on.
+/// A plan of a few kilobytes, which are all passed on to watches.
 fn long_plan() -> Plan {
     let condition = DaemonSetCondition {
         r#type: "Available".to_owned(),
@@ -99,7 +99,7 @@ async fn a_slow_reader_is_told_how_many_events_it_lost_and_goes_on() {
     let (mut view, mut planned) = View::synced(&["n1"], &[]).await;
     let mut watching = view.watch("", "").await.unwrap();
     watching.next().await;
-    // Far more than the transport and the loop keep.
+    // This is far more than the transport and the loop keep.
     let plan = long_plan();
     for _ in 0..PLANS {
         planned.plan_as(plan.clone()).await;
@@ -123,7 +123,7 @@ async fn watch_that_nobody_reads_is_cut_off_after_its_time() {
     let (mut view, mut planned) = View::synced(&["n1"], &[]).await;
     let mut watching = view.watch("", "").await.unwrap();
     watching.next().await;
-    // Far more than the transport takes.
+    // This is far more than the transport takes.
     let plan = long_plan();
     for _ in 0..PLANS {
         planned.plan_as(plan.clone()).await;
@@ -138,7 +138,7 @@ async fn watch_that_nobody_reads_is_cut_off_after_its_time() {
         !status::is_watch_lasted(&end),
         "it is not the end of a watch: {end}"
     );
-    // Another connection is made for the next one.
+    // The next watch gets a new connection.
     view.watch("", "").await.unwrap().next().await;
 }
 

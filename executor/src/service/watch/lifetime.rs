@@ -1,4 +1,4 @@
-//! How long a watch may go on: a maximum time, and only as long as its caller may watch.
+//! Limits on how long a watch lasts: a maximum time, and only while its caller may watch.
 
 use std::{
     pin::Pin,
@@ -20,30 +20,30 @@ use super::super::{
     status,
 };
 
-/// How often a caller's token and right are looked at again.
+/// How often a caller's token and access are checked again.
 const AUTHORIZE_EVERY: Duration = Duration::from_mins(1);
-/// How many times in a row nobody may be able to tell whether a caller may still watch, before the watch ends.
+/// Number of checks in a row that may fail to tell whether a caller may still watch, before the watch ends.
 const MOST_UNANSWERED: u32 = 3;
-/// By how much of the maximum time a watch may last longer or shorter, so that not all end together.
+/// Fraction of the maximum time by which a watch may last longer or shorter, so that not all watches end together.
 const JITTER: f64 = 0.1;
-/// How much longer a client may leave the end unread.
+/// How long a client may leave the end of its watch unread before its connection is cut.
 const UNREAD_GRACE: Duration = Duration::from_mins(1);
 
 type Checked = Pin<Box<dyn Future<Output = Result<(), Status>> + Send>>;
 
-/// How long a watch may go on.
+/// The lifetime of a watch.
 pub(super) struct Lifetime {
     /// When it ends in any case.
     end: Pin<Box<Sleep>>,
-    /// What it ends with then.
+    /// The status that it ends with then.
     with: Status,
-    /// Whether its caller may go on watching; not for callers without a token.
+    /// Whether its caller may go on watching; `None` for callers without a token.
     authorization: Option<Authorization>,
-    /// Cuts the connection of a client that doesn't take the end.
+    /// Cuts the connection of a client that doesn't read the end.
     _watchdog: Option<AbortOnDropHandle<()>>,
 }
 
-/// The authorization of a caller, which is looked at again and again.
+/// The authorization of a caller, which is checked periodically.
 struct Authorization {
     tokens: Arc<Tokens>,
     caller: Caller,
@@ -54,7 +54,7 @@ struct Authorization {
 }
 
 impl Lifetime {
-    /// Of a watch that begins now.
+    /// Creates the lifetime of a watch that begins now.
     pub(super) fn new(executor: &Executor, caller: Caller, access: Access, peer: Option<Peer>) -> Self {
         let now = Instant::now();
         let not_after = peer.as_ref().and_then(Peer::not_after);
@@ -95,7 +95,7 @@ impl Lifetime {
         }
     }
 
-    /// Waits until the watch has to end, and says why. When it isn't waited for any more, it goes on the next time.
+    /// Waits until the watch has to end, and returns why. A dropped wait loses nothing: the next call continues it.
     pub(super) async fn end(&mut self) -> Status {
         let authorization = self.authorization.as_mut();
         let revoked = async {
@@ -113,7 +113,7 @@ impl Lifetime {
 }
 
 impl Authorization {
-    /// Waits until the caller may not watch any more.
+    /// Waits until the caller may no longer watch, and returns why.
     async fn revoked(&mut self) -> Status {
         loop {
             let pending = if let Some(pending) = &mut self.pending {
@@ -143,7 +143,7 @@ impl Authorization {
     }
 }
 
-/// A time that is longer or shorter by chance; `chance` is from 0 to 1.
+/// Makes a time longer or shorter at random; `chance` is from 0 to 1.
 fn jittered(time: Duration, chance: f64) -> Duration {
     time.mul_f64(1.0 - JITTER + 2.0 * JITTER * chance)
 }

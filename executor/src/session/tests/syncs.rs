@@ -1,4 +1,4 @@
-//! What is passed on of full syncs.
+//! Events about full syncs that a session passes on.
 
 use everynode_proto::planner::v1::SyncAccepted;
 

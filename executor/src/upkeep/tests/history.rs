@@ -1,4 +1,4 @@
-//! The history put in order (contract H1 to H3).
+//! Upkeep of the history (contract H1 to H3).
 
 use super::*;
 use crate::history::new_revision;
@@ -110,7 +110,7 @@ fn h3_a_revision_that_a_terminating_pod_carries_stays_until_the_pod_is_gone() {
     );
 }
 
-/// Controller references that carry the agent's uid and mean another object.
+/// Controller references that carry the agent's uid but mean another object.
 fn disguises() -> [Value; 2] {
     [json!({"name": "other"}), json!({"kind": "ReplicaSet"})]
         .map(|change| json!([with(owned_by("ds-1")[0].take(), change)]))

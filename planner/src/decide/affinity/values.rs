@@ -1,17 +1,17 @@
-//! The values of an In or a `NotIn`.
+//! The values of an `In` or `NotIn` requirement.
 
 use hashbrown::HashSet;
 
 use crate::model::{Text, same};
 
-/// Up to so many values are compared one by one, which is faster than a look-up.
+/// Up to this many values are compared one by one, which is faster than a look-up.
 const FEW: usize = 16;
 
 /// Values in the order in which they were written.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Values {
     list: Vec<Text>,
-    /// The same values, when there are more than a few.
+    /// The same values. Empty unless there are more than `FEW`.
     index: HashSet<Text>,
 }
 
@@ -26,7 +26,7 @@ impl Values {
         Self { list, index }
     }
 
-    /// Whether this is one of them.
+    /// Whether `value` is one of them.
     pub(super) fn contains(&self, value: &Text) -> bool {
         if self.index.is_empty() {
             self.list.iter().any(|known| same(known, value))
@@ -35,7 +35,7 @@ impl Values {
         }
     }
 
-    /// The values.
+    /// The values, in the order in which they were written.
     pub(super) fn to_vec(&self) -> Vec<Text> {
         self.list.clone()
     }

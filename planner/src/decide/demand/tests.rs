@@ -78,7 +78,7 @@ fn a_sidecar_runs_beside_what_comes_after_it() {
         containers: vec![container("cpu=200m memory=64Mi")],
         ..Workload::default()
     };
-    // While the third starts: 100m + 450m; when all run: 100m + 50m + 200m.
+    // While the third init container starts: 100m + 450m. When all run: 100m + 50m + 200m.
     check(&workload, "cpu=550m memory=96Mi");
 }
 
@@ -158,7 +158,7 @@ fn ports_conflict_on_the_same_address_or_on_all() {
     }
 }
 
-/// What the containers take, by the formula as it is written: everything that runs is added up at each start.
+/// The requests of the containers by the formula as written: it adds up everything that runs at each start.
 fn step_by_step(workload: &Workload) -> Resources {
     let [mut together, mut sidecars, mut starting] = <[Resources; 3]>::default();
     let add = |sum: &mut Resources, container: &Container| sum.add(&effective(&container.resources));
@@ -179,7 +179,7 @@ fn step_by_step(workload: &Workload) -> Resources {
     together
 }
 
-/// A container of a few resources.
+/// A container that requests a few resources.
 fn any_container() -> impl Strategy<Value = Container> {
     let amounts = proptest::collection::btree_map(
         proptest::sample::select(&["cpu", "gpu", "memory"][..]),

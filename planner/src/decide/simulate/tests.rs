@@ -51,7 +51,7 @@ fn template(labels: &[&str], taints: &[&str], unknown: &[&str], capacity: &str) 
     }
 }
 
-/// What is said of one `DaemonSet`: whether it runs, or on which labels and what that depends.
+/// The outcome for one `DaemonSet`: whether it runs, or the labels and the condition on which that depends.
 fn outcome(of: PodTemplate, on: &NodeTemplate) -> Result<bool, (Vec<String>, String)> {
     let simulation = simulate(&[candidate(of, "", &[])], on);
     match simulation.undecided.as_slice() {
@@ -175,7 +175,7 @@ fn what_is_known_decides_where_it_is_enough() {
     let zone = || requirement("zone", "In", &["a"]);
     let hdd = requirement("disk", "In", &["hdd"]);
     let ssd = requirement("disk", "In", &["ssd"]);
-    // One known requirement that fails is enough for a term to fail, and one term that holds is enough for all.
+    // A term fails when one known requirement fails. The terms match when one of them holds.
     assert_eq!(outcome(requiring(&[term(&[zone(), hdd])]), &on), Ok(false));
     assert_eq!(
         outcome(requiring(&[term(&[zone()]), term(&[ssd])]), &on),
@@ -192,7 +192,7 @@ fn an_untolerated_taint_keeps_the_pod_away_whatever_the_labels_are() {
     }
 }
 
-/// The conflicts by asking for each pair.
+/// The conflicts, found by comparing each pair.
 fn pairwise(wanted: &[(&HostPort, usize)]) -> Vec<Conflict> {
     let (mut found, mut addresses) = (Vec::<Conflict>::new(), Vec::new());
     for (port, _) in wanted {

@@ -26,7 +26,7 @@ fn p4_a_toleration_admits_a_taint_by_key_value_and_effect() {
     check(["a", "", "", ""], "a:NoSchedule", true);
     check(["a", "", "", ""], "a=1:NoSchedule", false);
     check(["", "Equal", "1", ""], "a=1:NoSchedule", true);
-    // Comparisons are behind a feature gate that is off, and anything else is no operator.
+    // Comparisons are behind a feature gate that is off. Any other text is not an operator.
     check(["a", "Gt", "0", ""], "a=1:NoSchedule", false);
     check(["a", "exists", "", ""], "a=1:NoSchedule", false);
 }
@@ -83,7 +83,7 @@ fn p1_every_pod_tolerates_its_nodes_troubles_and_on_the_host_network_a_missing_o
     assert_eq!(names(true), [&always[..], &network[..]].concat());
 }
 
-/// One of a few texts, so that tolerations and taints often meet.
+/// One of a few texts, so that tolerations and taints often match.
 fn one_of(texts: &'static [&'static str]) -> impl Strategy<Value = &'static str> {
     proptest::sample::select(texts)
 }
@@ -105,7 +105,7 @@ proptest! {
         let mut list: Vec<_> = tolerations
             .map(|(key, operator, value, effect)| toleration([key, operator, value, effect]))
             .collect();
-        // Others that admit nothing of this make them many.
+        // Further tolerations, which admit none of these taints, make the list long enough for an index.
         list.extend((0..=FEW).map(|number| toleration([&format!("k{number}"), "Exists", "", ""])));
         let taints: Vec<_> = taints
             .into_iter()

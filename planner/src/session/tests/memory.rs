@@ -1,4 +1,4 @@
-//! What a session makes the planner remember is bounded.
+//! The memory that a session makes the planner use is limited.
 
 use std::ops::Range;
 
@@ -6,14 +6,14 @@ use everynode_proto::planner::v1::{DaemonSetGone, NodeGone, PodGone, Toleration}
 
 use super::*;
 
-/// A session that may take so many bytes, and is in sync.
+/// A session that is in sync and may take this many bytes.
 fn session(bytes: usize) -> Session {
     let mut session = Session::new(SessionMemory::new(bytes).share());
     session.take(request(1, vec![synced()])).unwrap();
     session
 }
 
-/// Tells facts in requests of the largest size, until the session is ended or there are none left.
+/// Sends facts in requests of the largest size until the session ends or no facts are left.
 fn tell(session: &mut Session, facts: impl IntoIterator<Item = Fact>) -> Result<(), Status> {
     let mut facts = facts.into_iter().peekable();
     while facts.peek().is_some() {
@@ -28,7 +28,7 @@ fn named(number: usize) -> Fact {
         name: format!("agent-{number}"),
         uid: format!("uid-{number}"),
         template: Some(PodTemplateFacts {
-            // It fits no node, so there are no plans of a thousand actions.
+            // It fits no node, so no plan has a thousand actions.
             node_name: "none".into(),
             ..PodTemplateFacts::default()
         }),
@@ -73,7 +73,7 @@ fn a_session_that_tells_ever_more_is_ended() {
 
 #[test]
 fn the_cells_of_many_nodes_and_many_daemon_sets_count() {
-    // Either of the two alone would fit many times.
+    // The nodes alone or the `DaemonSet`s alone would fit many times over.
     const BYTES: usize = 8 << 20;
     let mut session = session(BYTES);
     tell(&mut session, nodes(0..3_000)).unwrap();
@@ -98,7 +98,7 @@ fn what_is_replaced_or_gone_is_given_back() {
     let mut session = session(4 << 20);
     let told = |session: &Session| session.fleet.bytes();
     let empty = told(&session);
-    // Many times what would fit at once.
+    // Together, the rounds send many times what would fit at once.
     for round in 0..20 {
         tell(&mut session, nodes(0..1_000)).unwrap();
         tell(&mut session, (0..10).map(named)).unwrap();
@@ -120,7 +120,7 @@ fn what_is_replaced_or_gone_is_given_back() {
         Fact::DaemonSetGone(DaemonSetGone { uid })
     });
     tell(&mut session, gone).unwrap();
-    // The indices of nodes are used again, and what tells of templates is swept later.
+    // Node indices are reused, and unused stamps are swept later.
     let left = told(&session) - empty;
     assert!(left < 1_001 * 320 + 64 * 640, "{left} bytes are left");
 }

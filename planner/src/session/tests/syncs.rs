@@ -1,4 +1,4 @@
-//! What the executor is told of its full sync.
+//! Answers to an executor's full sync.
 
 use super::*;
 

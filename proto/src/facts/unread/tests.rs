@@ -12,7 +12,7 @@ fn item(value: &Value) -> Item {
     expand(vec![unread(value)]).pop().unwrap()
 }
 
-/// A `google.protobuf.Value` that holds so many lists in one another.
+/// Returns a `google.protobuf.Value` of `depth` lists nested in one another.
 fn nested(depth: usize) -> Value {
     (0..depth).fold(Value::Null, |inner, _| json!([inner]))
 }
@@ -140,11 +140,11 @@ fn what_lies_too_deep_is_an_error_and_no_overflow() {
 #[test]
 fn what_is_not_encoded_as_a_value_is_an_error() {
     for field in [
-        // An entry that is longer than it is.
+        // An entry whose length exceeds the data.
         &[0x0A, 0x7F, b'a'][..],
         // A group.
         &[0x0B],
-        // A key that is no text.
+        // A key that isn't valid text.
         &[0x0A, 0x01, 0xFF],
     ] {
         let object = Unread {
@@ -184,7 +184,7 @@ fn a_value_of_a_newer_caller_is_what_is_known_of_it() {
 
 #[test]
 fn nothing_is_looked_for_after_what_can_not_be_read() {
-    // A number that is longer than any. It isn't taken from the input when it can't be read.
+    // A varint that is longer than any valid one. The decoder doesn't consume it when it can't read it.
     let endless = [0xFF; 11];
     // As an object and as a list.
     for tag in [5, 6] {
@@ -201,7 +201,7 @@ fn nothing_is_looked_for_after_what_can_not_be_read() {
     assert!(item.read::<Node>("Node").is_err());
 }
 
-/// How much memory reading a node takes.
+/// Returns how much memory reading a node takes, in bytes.
 fn taken(object: &Value) -> usize {
     use std::sync::{
         Arc,
@@ -254,7 +254,7 @@ fn nothing_is_read_beyond_the_allowance() {
     assert!(allowance.is_exhausted());
 }
 
-/// A list of so many nodes among as many other fields.
+/// Returns a list of `count` nodes among `count` other fields.
 fn list_among_fields(count: usize) -> Unread {
     let mut object = Map::new();
     for number in 0..count {
@@ -270,7 +270,7 @@ fn many_items_among_many_fields_take_time_in_proportion_to_their_number() {
     let list = list_among_fields(100_000);
     let begun = std::time::Instant::now();
     let items = expand(vec![list]);
-    // To look for each item in each field would take minutes.
+    // Searching every field for every item would take minutes.
     assert!(begun.elapsed().as_secs() < 20, "it took {:?}", begun.elapsed());
     assert_eq!(items.len(), 100_000);
     assert_eq!(items[99_999].kind(), Some("Node"));

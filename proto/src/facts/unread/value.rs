@@ -1,4 +1,4 @@
-//! `google.protobuf.Value` as it is encoded, read by serde.
+//! Lets serde read a `google.protobuf.Value` straight from its encoding.
 
 mod read;
 
@@ -12,17 +12,17 @@ use serde::de;
 
 use super::account::{Account, Exhausted};
 
-/// How deep values may lie in one another: deeper than any object of Kubernetes, and no strain on the stack.
+/// The limit on the nesting of values. It is deeper than any object of Kubernetes, and no strain on the stack.
 const MAX_DEPTH: u8 = 100;
 
-/// The numbers of the fields.
+/// The field numbers.
 mod tag {
     /// `google.protobuf.Struct` and `ListValue`.
     pub(super) const ELEMENTS: u32 = 1;
     /// An entry of a map.
     pub(super) const KEY: u32 = 1;
     pub(super) const VALUE: u32 = 2;
-    /// The kinds of a `google.protobuf.Value`; what no kind is given for is null too.
+    /// The kinds of a `google.protobuf.Value`. A value without a kind is null too.
     pub(super) const NULL: u32 = 1;
     pub(super) const NUMBER: u32 = 2;
     pub(super) const STRING: u32 = 3;
@@ -65,12 +65,12 @@ impl de::Error for Error {
 enum Part<'a> {
     Number(u64),
     Bytes(&'a [u8]),
-    /// A group, which no message here has.
+    /// A group. No message here has one.
     Group,
 }
 
-/// The next field of a message with its number; `None` at its end, and after an error: where the next one would begin can't
-/// be told, and what can't be read may not have been taken.
+/// Returns the next field of a message with its number. Returns `None` at the end of the message and after an error:
+/// the start of the next field is then unknown, and the bytes that can't be read may not have been consumed.
 #[inline]
 fn next_part<'a>(encoded: &mut &'a [u8]) -> Option<Result<(u32, Part<'a>), Error>> {
     (!encoded.is_empty()).then(|| part(encoded).inspect_err(|_| *encoded = &[]))
@@ -78,7 +78,7 @@ fn next_part<'a>(encoded: &mut &'a [u8]) -> Option<Result<(u32, Part<'a>), Error
 
 #[inline]
 fn part<'a>(encoded: &mut &'a [u8]) -> Result<(u32, Part<'a>), Error> {
-    // Nearly all fields: a number below 16, and less than 16 KiB of bytes.
+    // The fast path, for nearly all fields: a number below 16, and less than 16 KiB of bytes.
     let (key, length, rest) = match *encoded {
         [key, length, rest @ ..] if *length < 0x80 => (*key, usize::from(*length), rest),
         [key, low, high, rest @ ..] if *high < 0x80 => {
@@ -129,7 +129,7 @@ fn text(bytes: &[u8]) -> Result<&str, Error> {
     str::from_utf8(bytes).map_err(|_| Error("it is not text in UTF-8".to_owned()))
 }
 
-/// The fields of an object: one after the other as encoded, or each by itself.
+/// The fields of an object: encoded one after the other, or each in a slice of its own.
 #[derive(Debug, Clone)]
 pub(super) enum Fields<'a> {
     Encoded(&'a [u8]),
@@ -137,7 +137,7 @@ pub(super) enum Fields<'a> {
 }
 
 impl<'a> Iterator for Fields<'a> {
-    /// A key, of which it isn't known yet whether it is text, and a value.
+    /// A key, which hasn't been checked to be text, and a value.
     type Item = Result<(&'a [u8], &'a [u8]), Error>;
 
     fn next(&mut self) -> Option<Self::Item> {
@@ -148,7 +148,7 @@ impl<'a> Iterator for Fields<'a> {
     }
 }
 
-/// The next element of a Struct or a `ListValue`.
+/// Returns the next element of a Struct or a `ListValue`.
 fn next_element<'a>(encoded: &mut &'a [u8]) -> Option<Result<&'a [u8], Error>> {
     loop {
         return match next_part(encoded)? {
@@ -159,7 +159,7 @@ fn next_element<'a>(encoded: &mut &'a [u8]) -> Option<Result<&'a [u8], Error>> {
     }
 }
 
-/// A field of an object: its key and its value, as encoded.
+/// Splits an encoded field of an object into its key and its value, both as encoded.
 fn entry(mut encoded: &[u8]) -> Result<(&[u8], &[u8]), Error> {
     let (mut key, mut value) = (&[][..], &[][..]);
     while let Some(part) = next_part(&mut encoded) {
@@ -181,27 +181,27 @@ pub(super) struct Raw<'a> {
     account: Option<&'a Account<'a>>,
 }
 
-/// A list, as encoded.
+/// An encoded list.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct List<'a>(&'a [u8]);
 
 impl<'a> List<'a> {
-    /// As it is encoded.
+    /// Returns the encoding.
     pub(super) fn encoded(&self) -> &'a [u8] {
         self.0
     }
 
-    /// The elements, each as encoded, up to where it can't be read any further.
+    /// Returns the elements, each as encoded, up to the first that can't be read.
     pub(super) fn elements(&self) -> impl Iterator<Item = &'a [u8]> + use<'a> {
         let mut encoded = self.0;
         std::iter::from_fn(move || next_element(&mut encoded)?.ok())
     }
 }
 
-/// How a reader that knows an object's fields is told their names.
+/// How the names of fields are passed to a reader that knows an object's fields.
 #[derive(Debug, Clone, Copy, Default)]
 enum Names {
-    /// As they are encoded. They are compared with those that are known, for which they needn't be known to be text.
+    /// As encoded. The reader only compares them with the names that it knows, so they needn't be checked to be text.
     #[default]
     AsEncoded,
     /// As text, for a reader that keeps them.
@@ -212,11 +212,11 @@ enum Names {
 enum Inner<'a> {
     /// A `google.protobuf.Value`.
     Value(&'a [u8]),
-    /// A value of which it is known what it is.
+    /// A value whose kind is already known.
     Known(Kind<'a>),
 }
 
-/// What a value is.
+/// A value by its kind.
 #[derive(Debug, Clone)]
 enum Kind<'a> {
     Null,
@@ -228,7 +228,7 @@ enum Kind<'a> {
 }
 
 impl<'a> Raw<'a> {
-    /// A value as encoded.
+    /// Creates a value from its encoding.
     pub(super) fn value(encoded: &'a [u8]) -> Self {
         Self {
             inner: Inner::Value(encoded),
@@ -238,7 +238,7 @@ impl<'a> Raw<'a> {
         }
     }
 
-    /// An object.
+    /// Creates a value from an object's fields.
     pub(super) fn object(fields: Fields<'a>) -> Self {
         Self {
             inner: Inner::Known(Kind::Object(fields)),
@@ -248,7 +248,7 @@ impl<'a> Raw<'a> {
         }
     }
 
-    /// The same for a reader that keeps the names of fields.
+    /// Passes the names of fields as text, for a reader that keeps them.
     pub(super) fn with_names(self) -> Self {
         Self {
             names: Names::AsText,
@@ -256,7 +256,7 @@ impl<'a> Raw<'a> {
         }
     }
 
-    /// The same, where what is read of it is charged to an account.
+    /// Charges everything that is read of the value to an account.
     pub(super) fn charged_to<'b>(self, account: &'b Account<'b>) -> Raw<'b>
     where
         'a: 'b,
@@ -267,7 +267,7 @@ impl<'a> Raw<'a> {
         }
     }
 
-    /// Takes memory for a part of it, if anybody counts that.
+    /// Charges for a part of the value if there is an account.
     #[inline]
     fn charge(&self, take: impl FnOnce(&Account<'a>) -> Result<(), Exhausted>) -> Result<(), Error> {
         Ok(self.account.map_or(Ok(()), take)?)
@@ -279,7 +279,7 @@ impl<'a> Raw<'a> {
             Inner::Known(kind) => return Ok(kind.clone()),
         };
         let mut kind = Kind::Null;
-        // As everywhere in protobuf, the last one counts, and what isn't known is passed over.
+        // As everywhere in protobuf, the last field wins and unknown fields are skipped.
         while let Some(part) = next_part(&mut encoded) {
             kind = match part? {
                 (tag::NUMBER, Part::Number(bits)) => Kind::Number(f64::from_bits(bits)),
@@ -294,7 +294,7 @@ impl<'a> Raw<'a> {
         Ok(kind)
     }
 
-    /// An object's field. Of several with one key the last counts.
+    /// Returns a field of an object. When several have the key, the last one wins.
     pub(super) fn get(&self, key: &str) -> Option<Self> {
         let Ok(Kind::Object(fields)) = self.kind() else {
             return None;
@@ -305,7 +305,7 @@ impl<'a> Raw<'a> {
         found.last().map(|(_, value)| Raw::value(value))
     }
 
-    /// The text in an object's field.
+    /// Returns the text in a field of an object.
     pub(super) fn text(&self, key: &str) -> Option<&'a str> {
         match self.get(key)?.kind() {
             Ok(Kind::Text(bytes)) => text(bytes).ok(),
@@ -313,7 +313,7 @@ impl<'a> Raw<'a> {
         }
     }
 
-    /// The list that it is, if it is one.
+    /// Returns the list if the value is one.
     pub(super) fn list(&self) -> Option<List<'a>> {
         match self.kind() {
             Ok(Kind::List(encoded)) => Some(List(encoded)),

@@ -1,4 +1,5 @@
-//! The connections of an admin port: what each is busy with, and which one gives way when there are too many.
+//! Tracks the connections of an admin port and their requests, and picks the one that gives way when there are too
+//! many.
 
 use std::{
     collections::BTreeMap,
@@ -28,8 +29,8 @@ struct Open {
 }
 
 impl Connections {
-    /// Makes room for one more connection: when there are too many, the one that has been idle for longest gives way.
-    /// `None` when every one has a request in progress.
+    /// Admits one more connection. At the limit, the connection that has been idle longest gives way. Returns `None`
+    /// when every connection has a request in progress.
     pub(super) fn admit(&self) -> Option<Arc<Connection>> {
         let mut open = self.0.lock();
         if open.by_id.len() >= MAX_CONNECTIONS {
@@ -50,13 +51,13 @@ impl Connections {
         Some(connection)
     }
 
-    /// Whether there is none.
+    /// Whether no connection is open.
     #[cfg(test)]
     pub(super) fn is_empty(&self) -> bool {
         self.0.lock().by_id.is_empty()
     }
 
-    /// A connection has ended.
+    /// Removes a connection that has ended.
     pub(super) fn remove(&self, connection: &Connection) {
         self.0.lock().by_id.remove(&connection.id);
     }
@@ -67,19 +68,19 @@ impl Connections {
 pub(super) struct Connection {
     id: u64,
     state: Mutex<State>,
-    /// Cancelled when it has to give way.
+    /// Cancelled when the connection has to give way.
     way: CancellationToken,
 }
 
 #[derive(Debug)]
 struct State {
-    /// When each request in progress began, by its number, but for watches.
+    /// When each request in progress began, by its number. Watches are not included.
     requests: BTreeMap<u64, Instant>,
     watches: usize,
     next_request: u64,
-    /// When the last request ended, or the connection began.
+    /// When the last request ended. Before the first request ends, when the connection began.
     quiet_since: Instant,
-    /// When the first byte came after that.
+    /// When the first byte after `quiet_since` arrived.
     heard_at: Option<Instant>,
     has_served: bool,
     is_http2: bool,
@@ -103,13 +104,14 @@ impl State {
         is_idle.then_some(self.quiet_since)
     }
 
-    /// When the connection is to be closed unless something happens before.
+    /// When the connection will be closed unless something happens first.
     fn deadline(&self) -> Option<Instant> {
         if let Some((_, oldest)) = self.requests.first_key_value() {
             return Some(*oldest + REQUEST_DEADLINE);
         }
         let idle_since = self.idle_since()?;
-        // After its first request, HTTP/2 sends more than requests: acknowledgements, window updates, pings.
+        // After the first request, bytes on an HTTP/2 connection needn't be a request's head: they may be
+        // acknowledgements, window updates or pings.
         let head_began_at = match (self.has_served, self.is_http2) {
             (false, _) => Some(idle_since),
             (true, false) => self.heard_at,
@@ -126,7 +128,7 @@ impl State {
 }
 
 impl Connection {
-    /// A request has begun; it is in progress until what is returned is dropped.
+    /// Registers a request. It is in progress until the returned guard is dropped.
     pub(super) fn begin_request(self: &Arc<Self>, is_http2: bool, is_watch: bool) -> InProgress {
         let mut state = self.state.lock();
         state.has_served = true;
@@ -165,11 +167,11 @@ impl Connection {
     }
 }
 
-/// A request in progress.
+/// A request in progress. Dropping it ends the request.
 #[derive(Debug)]
 pub(super) struct InProgress {
     connection: Arc<Connection>,
-    /// Its number, unless it is a watch.
+    /// The request's number; `None` for a watch.
     request: Option<u64>,
 }
 
@@ -184,7 +186,7 @@ impl Drop for InProgress {
     }
 }
 
-/// A connection's bytes, with a note of when some came in.
+/// Wraps a connection's IO, and records when bytes arrive.
 #[derive(Debug)]
 pub(super) struct Observed<IO> {
     io: IO,

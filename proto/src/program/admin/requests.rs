@@ -1,4 +1,4 @@
-//! The requests of one connection of an admin port, and what they may take together with those of the others.
+//! The requests of one connection of an admin port, and the limits that they share with other connections.
 
 use std::{
     convert::Infallible,
@@ -21,21 +21,22 @@ use tower::{Service, ServiceExt};
 
 use super::connections::{Connection, InProgress};
 
-/// The largest body of a request. Only requests for the health have one, and it names a service.
+/// The size limit of a request's body, in bytes. Only health requests have a body, and it names a service.
 const MAX_BODY_BYTES: usize = 4 * 1024;
-/// Watches of the health at once.
+/// The limit of concurrent health watches.
 const MAX_WATCHES: usize = 8;
-/// Pages of metrics that are made at once.
+/// The limit of metrics pages that are being produced at once.
 const MAX_ENCODERS: usize = 2;
-/// Pages of metrics that are made or sent at once: each is kept in memory until its caller has read it.
+/// The limit of metrics pages that are being produced or sent at once. Each page stays in memory until its caller has
+/// read it.
 const MAX_PAGES: usize = 8;
-/// An answer is handed on in pieces of this size. What has been handed on is no longer counted.
+/// Responses are handed on in pieces of this size. A piece that has been handed on no longer counts.
 const PIECE_BYTES: usize = 16 * 1024;
 
 const METRICS: &str = "/metrics";
 const WATCH: &str = "/grpc.health.v1.Health/Watch";
 
-/// What the requests of all connections share.
+/// The limits that the requests of all connections share.
 #[derive(Debug)]
 pub(super) struct Limits {
     watches: Arc<Semaphore>,
@@ -92,7 +93,7 @@ where
                     return Ok(refusal.map(|body| Answer::new(body, in_progress, None)));
                 }
             } else if is_metrics {
-                // Whoever waits is bound by the deadline of its connection. The semaphores are never closed.
+                // The connection's deadline bounds the wait. The semaphores are never closed.
                 permit = limits.pages.clone().acquire_owned().await.ok();
                 encoder = limits.encoders.acquire().await.ok();
             }
@@ -109,11 +110,11 @@ fn too_many_watches() -> Status {
     ))
 }
 
-/// The body of an answer. The request is in progress until it has been read or dropped.
+/// The body of a response. The request is in progress until the body has been read or dropped.
 #[derive(Debug)]
 pub(super) struct Answer {
     body: Body,
-    /// What is left of the frame that was taken last.
+    /// The rest of the last frame that was taken.
     rest: Bytes,
     _in_progress: InProgress,
     _permit: Option<OwnedSemaphorePermit>,

@@ -19,7 +19,7 @@ use super::*;
 use crate::serve::Health;
 
 const PROBE: &[u8] = b"GET /livez HTTP/1.1\r\nHost: a\r\n\r\n";
-/// What takes longer than this on one machine hangs.
+/// Anything that takes longer than this on one machine hangs.
 const SOON: Duration = Duration::from_secs(20);
 
 async fn pages() -> Router {
@@ -34,14 +34,14 @@ async fn pages() -> Router {
         .route_service(Health::ROUTE, health.service())
 }
 
-/// The caller's end of a connection in memory.
+/// Opens a connection in memory and returns the caller's end.
 fn connect(port: &Port) -> DuplexStream {
     let (ours, theirs) = tokio::io::duplex(64 * 1024);
     port.take(theirs);
     ours
 }
 
-/// Sends a request and reads the answer's first line.
+/// Sends a request and reads the first line of the response.
 async fn ask(io: &mut (impl AsyncRead + AsyncWrite + Unpin), request: &[u8]) -> String {
     io.write_all(request).await.unwrap();
     let mut answer = Vec::new();
@@ -51,7 +51,7 @@ async fn ask(io: &mut (impl AsyncRead + AsyncWrite + Unpin), request: &[u8]) -> 
     String::from_utf8(answer).unwrap()
 }
 
-/// Reads the rest of a small answer, so that the next one can be asked for on the same connection.
+/// Sends a probe and reads the whole response, so that the same connection can take the next request.
 async fn probe(io: &mut (impl AsyncRead + AsyncWrite + Unpin)) {
     assert_eq!(ask(io, PROBE).await, "HTTP/1.1 200 OK\r\n");
     let mut rest = Vec::new();
@@ -60,10 +60,10 @@ async fn probe(io: &mut (impl AsyncRead + AsyncWrite + Unpin)) {
     }
 }
 
-/// How long the connection stays open, though nothing is sent.
+/// Measures how long the connection stays open while the caller sends nothing.
 async fn time_until_closed(mut io: DuplexStream) -> Duration {
     let begun = Instant::now();
-    // What is sent until then, such as an answer that says why, doesn't matter.
+    // Bytes that the server sends until then don't matter, for example a response that states the reason.
     let _ = io.read_to_end(&mut Vec::new()).await;
     begun.elapsed()
 }
@@ -97,7 +97,7 @@ async fn a_connection_on_which_nothing_is_asked_is_closed_when_its_first_head_is
     let port = Port::new(pages().await);
     assert_about(time_until_closed(connect(&port)).await, HEAD_DEADLINE);
     let mut http2 = connect(&port);
-    // The preface and empty settings: a connection that could ask at any time.
+    // The preface and empty settings: from here on, the connection could send a request at any time.
     http2
         .write_all(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0")
         .await
@@ -146,16 +146,16 @@ async fn a_connection_is_kept_between_scrapes_and_closed_when_it_is_idle_for_too
 async fn a_request_that_takes_too_long_ends_with_its_connection_whoever_is_slow() {
     let port = Port::new(pages().await);
     for request in [
-        // The page isn't made.
+        // The page is never produced.
         &b"GET /never HTTP/1.1\r\nHost: a\r\n\r\n"[..],
-        // The body doesn't come.
+        // The body never arrives.
         b"POST /body HTTP/1.1\r\nHost: a\r\nContent-Length: 9\r\n\r\n",
     ] {
         let mut io = connect(&port);
         io.write_all(request).await.unwrap();
         assert_about(time_until_closed(io).await, REQUEST_DEADLINE);
     }
-    // The answer isn't read.
+    // The caller doesn't read the response.
     let mut io = connect(&port);
     io.write_all(b"GET /large HTTP/1.1\r\nHost: a\r\n\r\n")
         .await
@@ -195,7 +195,7 @@ async fn of_too_many_connections_the_one_that_is_idle_for_longest_gives_way() {
     let mut first = connect(&port);
     let mut second = connect(&port);
     tokio::time::sleep(Duration::from_secs(1)).await;
-    // It has asked later than the second one.
+    // The first connection now has a later request than the second one.
     probe(&mut first).await;
     let _others: Vec<_> = (2..MAX_CONNECTIONS).map(|_| connect(&port)).collect();
     let mut newcomer = connect(&port);
@@ -222,7 +222,7 @@ async fn one_that_works_on_a_request_never_gives_way() {
     tokio::time::sleep(Duration::from_millis(1)).await;
     let mut refused = connect(&port);
     assert_eq!(refused.read(&mut [0]).await.unwrap(), 0, "the newcomer is closed");
-    // For no longer than a request may take.
+    // They hold their slots no longer than a request may take.
     tokio::time::sleep(REQUEST_DEADLINE + CHECK_INTERVAL + CLOSE_DEADLINE * 2).await;
     probe(&mut connect(&port)).await;
 }
@@ -240,12 +240,12 @@ async fn health_is_checked_and_watched_over_http2_and_only_so_many_watch() {
     }
     let refusal = client.watch(of_the_server()).await.unwrap_err();
     assert_eq!(refusal.code(), Code::ResourceExhausted, "{refusal}");
-    // A watch outlasts every deadline, and whoever checks isn't disturbed by those who watch.
+    // A watch outlasts every deadline, and callers that check are not disturbed by callers that watch.
     tokio::time::sleep(IDLE_DEADLINE * 3).await;
     let checked = client.check(of_the_server()).await.unwrap().into_inner();
     assert_eq!(checked.status(), ServingStatus::Serving);
     drop(watches.pop());
-    // The place is free when the server has heard of it.
+    // The slot is free once the server has noticed that the watch is gone.
     let again = async {
         while client.watch(of_the_server()).await.is_err() {
             tokio::task::yield_now().await;

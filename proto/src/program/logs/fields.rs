@@ -1,7 +1,7 @@
-//! The fields of log lines for people, made safe to print.
+//! Makes the fields of log lines for people safe to print.
 //!
-//! tracing-subscriber's own formatter escapes some control characters in messages and none in fields recorded with `%`, and
-//! it lets line breaks through everywhere: a session's executor could name itself so that it forges log lines.
+//! tracing-subscriber's own formatter escapes some control characters in messages and none in fields recorded with `%`.
+//! It lets line breaks through everywhere. So the executor of a session could choose a name that forges log lines.
 
 use std::fmt::{self, Debug, Write as _};
 
@@ -54,7 +54,7 @@ impl Visitor<'_> {
 
 impl Visit for Visitor<'_> {
     fn record_debug(&mut self, field: &Field, value: &dyn Debug) {
-        // Records of the crate log bring their metadata along as fields; they are in the line already.
+        // Records of the crate log carry their metadata as fields. The line already has it.
         if self.result.is_ok() && !field.name().starts_with("log.") {
             self.result = self.write(field.name(), value);
         }

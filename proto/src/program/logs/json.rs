@@ -1,4 +1,4 @@
-//! Where log lines in JSON go.
+//! The writer of log lines in JSON.
 
 use std::{
     io::{self, Write},
@@ -10,7 +10,7 @@ use tracing_subscriber::fmt::MakeWriter;
 
 use crate::text::printable_json;
 
-/// Writes JSON with only printable characters, or makes writers that do. Each line has to be written at once, as
+/// Writes JSON with only printable characters, or makes writers that do. Each line has to be written in one call, as
 /// tracing-subscriber does.
 #[derive(Debug)]
 pub(super) struct PrintableJson<W>(pub(super) W);

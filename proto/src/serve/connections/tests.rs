@@ -22,7 +22,8 @@ async fn a_newcomer_takes_the_slot_of_the_connection_that_has_been_idle_for_long
         held.push(slots.admit(None, handle).unwrap());
         tokio::time::advance(Duration::from_secs(1)).await;
     }
-    // The first has been used, so the second goes; then the third, which has never been used, and not the fourth.
+    // The first connection has been used, so the second is cut. Then the third is cut, which has never been
+    // used, and not the fourth.
     drop(handles[0].open());
     held.push(slots.admit(None, &handles[3]).unwrap());
     drop(handles[3].open());

@@ -1,4 +1,4 @@
-//! Callers are authenticated before they take a place.
+//! Callers are authenticated before they take a permit.
 
 use std::net::IpAddr;
 
@@ -7,7 +7,8 @@ use tonic::metadata::MetadataValue;
 
 use super::*;
 
-/// Takes a caller for whom the `authorization` names, at once; `slow` waits until the test lets it go on.
+/// Accepts at once every caller whose `authorization` header bears a name. The caller named `slow` waits
+/// until the test lets it go on.
 #[derive(Debug)]
 struct ByName {
     asked: Semaphore,
@@ -15,7 +16,7 @@ struct ByName {
 }
 
 impl ByName {
-    /// Waits until it is asked about one more caller.
+    /// Waits until the gate asks about one more caller.
     async fn was_asked(&self) {
         let asked = tokio::time::timeout(Duration::from_mins(10), self.asked.acquire()).await;
         asked.expect("nobody asks").unwrap().forget();
@@ -125,7 +126,7 @@ async fn one_authentication_more_than_may_be_pending_is_refused_at_once() {
     assert_try_again(&refused.unwrap_err(), Code::ResourceExhausted, words);
     assert_eq!(began.elapsed(), Duration::ZERO);
     assert_eq!(scene.told(), ["authentications"]);
-    // One that ends makes room, and so does a caller who goes.
+    // An authentication that ends makes room, and so does a caller who goes away.
     pending.pop().unwrap().abort();
     tokio::task::yield_now().await;
     scene.fake.go.add_permits(1);
@@ -157,7 +158,7 @@ async fn one_address_cant_keep_the_others_from_being_authenticated() {
             authentication.check(&room, &headers, Some(&peer)).await
         }
     };
-    // Of IPv6 the network counts.
+    // For IPv6, the limit applies to the network.
     for count in 0..16 {
         tokio::spawn(check("slow", &format!("2001:db8::{count}")));
         by_name.was_asked().await;

@@ -1,4 +1,4 @@
-//! An API server that knows what no plan may cause, and panics when a call does that.
+//! An API server that knows what no plan may cause, and panics when a call causes it.
 
 use std::collections::BTreeMap;
 
@@ -14,11 +14,11 @@ use crate::{
 /// A pod as the API server has it.
 pub(super) struct Known {
     pub(super) object: Value,
-    /// Whether it is the agent's.
+    /// Whether it belongs to the agent.
     pub(super) is_ours: bool,
-    /// Whether it is neither over nor being deleted.
+    /// Whether it is live: neither ended nor being deleted.
     pub(super) is_live: bool,
-    /// Whether it isn't there any more.
+    /// Whether it no longer exists.
     pub(super) is_gone: bool,
 }
 
@@ -32,7 +32,7 @@ impl Known {
     }
 }
 
-/// What has happened in all runs.
+/// Counts of what has happened in all runs.
 #[derive(Default, Debug)]
 pub(super) struct Seen {
     pub(super) creations: usize,
@@ -41,14 +41,14 @@ pub(super) struct Seen {
     pub(super) left: usize,
 }
 
-/// An API server that checks what is asked of it.
+/// An API server that checks every call.
 pub(super) struct Judge<'r> {
     pub(super) random: &'r mut Rng,
     pub(super) most_on_node: usize,
     pub(super) agent: Value,
-    /// All pods that there are or have been, by uid.
+    /// All pods that exist or have existed, by uid.
     pub(super) pods: BTreeMap<String, Known>,
-    /// The calls without an answer.
+    /// Calls that have not been answered.
     pub(super) open: Vec<Call>,
     pub(super) version: u64,
     pub(super) seen: &'r mut Seen,
@@ -64,10 +64,10 @@ impl Judge<'_> {
         self.version
     }
 
-    /// How many pods there are on a node, or may be when the calls without an answer have one.
+    /// Number of pods on a node, including those that the unanswered calls may create.
     fn on_node(&self, node: &str) -> usize {
         let live = self.pods.values().filter(|pod| pod.is_ours && pod.is_live);
-        // One that is repeated, because its answer wasn't clear, has its pod already.
+        // A creation that is repeated because its answer was unclear already has its pod.
         let creations = self
             .open
             .iter()
@@ -96,7 +96,7 @@ impl Judge<'_> {
                 assert_eq!(call.body, json!({"preconditions": {"uid": uid}}));
                 self.seen.deletions += 1;
             }
-            // A name that is taken, or a pod that the watch should have told of.
+            // The executor looks up a name that is taken, or a pod that the watch should have reported.
             ("GET", Some(name)) => assert_eq!(name.matches('/').count(), 1, "{name}"),
             ("PATCH", None) if call.path == AGENT_STATUS => {
                 check_conditions(&call.body);
@@ -116,7 +116,7 @@ impl Judge<'_> {
             assert!(text("key").starts_with("node.kubernetes.io/"), "{toleration}");
             assert_eq!((text("operator"), text("value")), ("Exists", ""), "{toleration}");
         }
-        // The same call again, after an answer that wasn't clear, makes no second pod.
+        // Repeating the same call after an unclear answer creates no second pod.
         let there = self.on_node(node);
         assert!(
             self.named(name).is_some() || there < self.most_on_node,
@@ -125,7 +125,7 @@ impl Judge<'_> {
         self.seen.creations += 1;
     }
 
-    /// Answers one of the calls, in any way. Returns the pod that the watch tells of, if it tells of one.
+    /// Answers one of the calls, in any way. Returns the pod that the watch reports, if it reports one.
     pub(super) fn answer(&mut self) -> Option<Value> {
         let call = self.open.swap_remove(self.random.usize(..self.open.len()));
         let name = call.path.rsplit('/').next().unwrap_or_default().to_owned();
@@ -184,14 +184,14 @@ impl Judge<'_> {
         call.answer(&pod.object);
     }
 
-    /// Creates a pod, and answers that it was, or nothing clear.
+    /// Creates a pod. Answers that it was created, or gives no clear answer.
     fn create(&mut self, call: Call) -> Value {
         let version = self.next_version();
         let is_clear = self.random.u8(..8) > 0;
         let (name, node) = (name_of(&call.body).to_owned(), node_of(&call).to_owned());
         let mut pod = with(pod_json(&name, version), json!({"spec": {"nodeName": node}}));
         pod["metadata"]["labels"] = call.body["metadata"]["labels"].clone();
-        // The next pod of the name is another one.
+        // The next pod with this name is a different one.
         pod["metadata"]["uid"] = json!(format!("uid {version} of {name}"));
         if is_clear {
             call.answer(&pod);
@@ -217,7 +217,7 @@ fn target(pod: &Value) -> &str {
     pod["spec"]["nodeName"].as_str().unwrap()
 }
 
-/// Panics when a status has conditions that aren't Everynode's, or that the API server wouldn't take.
+/// Panics when a status has conditions that aren't Everynode's, or that the API server would refuse.
 fn check_conditions(body: &Value) {
     let conditions = body["status"]["conditions"].as_array();
     let mut kinds = Vec::new();

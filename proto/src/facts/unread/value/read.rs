@@ -1,4 +1,4 @@
-//! How serde reads a value.
+//! The serde deserializer of values.
 
 use serde::{
     Deserializer,
@@ -64,9 +64,9 @@ impl<'de> Deserializer<'de> for Raw<'de> {
     }
 }
 
-/// Whole numbers become integers again, which a Struct can't hold.
+/// Turns whole numbers back into integers, which a Struct can't hold.
 fn visit_number<'de, V: Visitor<'de>>(number: f64, visitor: V) -> Result<V::Value, Error> {
-    // Beyond 2^53 a float doesn't tell neighbouring integers apart, so there it stays a float.
+    // Beyond 2^53, floats don't distinguish neighbouring integers, so larger numbers stay floats.
     const EXACT: f64 = 9_007_199_254_740_992.0;
     if number.fract() == 0.0 && number.abs() <= EXACT {
         #[expect(
@@ -88,11 +88,11 @@ struct Entries<'de> {
 /// Whether an object is read into a map, whose keys are kept, or into a struct.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Map {
-    /// It is a struct, or nothing has been read yet.
+    /// It is a struct, or no key has been read yet.
     None,
-    /// The first key has been read, of this size.
+    /// The first key of a map has been read. A key takes this many bytes in memory.
     Begun(usize),
-    /// So has another one.
+    /// A later key has been read. A key takes this many bytes in memory.
     GoesOn(usize),
 }
 
@@ -106,7 +106,7 @@ impl<'de> MapAccess<'de> for Entries<'de> {
         let (key, value) = field?;
         self.value = Some(value);
         let names = self.parent.names;
-        // The names of a struct's fields are read into something small that isn't kept.
+        // The names of a struct's fields are read into a small type that isn't kept.
         let size = size_of::<K::Value>();
         if size >= size_of::<String>() {
             self.parent.charge(|account| account.text(key.len()))?;
