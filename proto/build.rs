@@ -17,12 +17,12 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let descriptors = protox::compile(PROTOS, ["."])?;
     fs::write(out_dir.join("descriptors.bin"), descriptors.encode_to_vec())?;
     let mut config = prost_build::Config::new();
-    // An answer is printed by its descriptor, which is found by the message's name.
+    // An answer is printed with the help of its descriptor, which is looked up by the message's name.
     config.enable_type_names();
     tonic_prost_build::configure()
         .btree_map(".")
         .codec_path("crate::codec::Counting")
-        // Kubernetes objects are read straight from the wire.
+        // Kubernetes objects are decoded straight from the wire, without building a Struct.
         .extern_path(".google.protobuf.Struct", "crate::facts::Unread")
         .compile_fds_with_config(descriptors, config)?;
     Ok(())

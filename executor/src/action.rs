@@ -1,4 +1,4 @@
-//! One action, carried out. Both kinds can be repeated without harm (design: "acting twice is harmless").
+//! Carries out one action. Both kinds of action can be repeated without harm (design: "acting twice is harmless").
 
 use std::{sync::Arc, time::Duration};
 
@@ -17,18 +17,18 @@ use crate::{
     pod::{self, Recipe},
 };
 
-/// The waits between tries at a server that is busy or gives no clear answer.
+/// The shortest and the longest wait between attempts while the server is busy or gives no clear answer.
 const FIRST_WAIT: Duration = Duration::from_millis(100);
 const LONGEST_WAIT: Duration = Duration::from_secs(5);
-/// After this long, an answer that is still not clear counts as a refusal. The planner may ask for the action again.
+/// An answer that is still unclear after this long counts as a refusal. The planner may ask for the action again.
 const PATIENCE: Duration = Duration::from_secs(15);
-/// How many names in a row may be taken by strangers.
+/// How many names are tried when other pods have taken them.
 const MAX_NAMES: u32 = 16;
 
-/// What came of an action.
+/// The result of an action.
 #[derive(Debug)]
 pub enum Came {
-    /// The pod is there.
+    /// The pod exists.
     Created(Box<Pod>),
     /// The pod is being deleted.
     Deleting,
@@ -36,21 +36,21 @@ pub enum Came {
     Gone,
     /// The server refused.
     Refused(ApiError),
-    /// The action was given up before the server had said anything clear.
+    /// The action was cancelled before the server gave a clear answer.
     GivenUp,
 }
 
-/// What came of an action, and whether the server made it wait.
+/// The result of an action, and whether the server made it wait.
 #[derive(Debug)]
 pub struct Carried {
-    /// What came of it.
+    /// The result.
     pub came: Came,
-    /// Whether the server had to be asked several times.
+    /// Whether the server had to be asked more than once.
     pub with_pressure: bool,
 }
 
-/// Asks until the answer is clear, `stop` is cancelled, or patience ends: whoever keeps asking for what one bad webhook
-/// can't answer holds up everything behind it.
+/// Repeats a call until the answer is clear, `stop` is cancelled, or `PATIENCE` runs out. Without that bound, a call
+/// that one bad webhook can't answer would hold up everything behind it.
 async fn insist<T, F: Future<Output = Result<T, ApiError>>>(
     stop: &CancellationToken,
     with_pressure: &mut bool,
@@ -76,7 +76,7 @@ async fn insist<T, F: Future<Output = Result<T, ApiError>>>(
     }
 }
 
-/// Creates a pod. A name that is taken by just the pod that was wanted means that it is there already; by another pod,
+/// Creates a pod. If exactly the wanted pod has taken the name, the pod exists already. If another pod has taken it,
 /// the next name of the sequence is tried.
 pub async fn create(
     api: Api,
@@ -119,7 +119,7 @@ async fn try_names(
             None => return Came::GivenUp,
             Some(Ok(pod)) if is_wanted(&pod, daemon_set, action) => return Came::Created(Box::new(pod)),
             Some(Ok(_)) => taken = Some(refusal),
-            // It was there a moment ago; its successor gets a name of its own.
+            // The pod has just gone, so its successor gets the next name.
             Some(Err(error)) if error.is_not_found() => taken = Some(refusal),
             Some(Err(error)) => return Came::Refused(error),
         }
@@ -137,14 +137,14 @@ fn is_wanted(pod: &Pod, daemon_set: &DaemonSet, action: &CreatePod) -> bool {
     owned && revision && pod.target_node() == Some(&action.node)
 }
 
-/// Deletes a pod, if it still has the uid.
+/// Deletes a pod if it still has the uid.
 pub async fn delete(api: Api, namespace: String, action: DeletePod, stop: CancellationToken) -> Carried {
     let mut with_pressure = false;
     let call = || api.delete_pod(&namespace, &action.pod, &action.uid);
     let came = match insist(&stop, &mut with_pressure, call).await {
         None => Came::GivenUp,
         Some(Ok(())) => Came::Deleting,
-        // Another pod of the name means that the one that was meant is gone.
+        // If another pod has the name, the intended one is gone.
         Some(Err(error)) if error.is_not_found() || error.is_conflict() => Came::Gone,
         Some(Err(error)) => Came::Refused(error),
     };

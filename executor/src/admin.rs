@@ -1,4 +1,4 @@
-//! The admin port: `/livez`, `/readyz` and `/metrics`, and health over gRPC.
+//! The admin port: `/livez`, `/readyz`, `/metrics`, and health over gRPC.
 
 use std::sync::Arc;
 
@@ -11,7 +11,7 @@ use everynode_proto::{program, serve};
 
 use crate::{health::Health, metrics::Metrics};
 
-/// The pages of the admin port. Over gRPC it tells what the port of the live view does.
+/// The routes of the admin port. Its gRPC health reports the same as the live view's port.
 pub fn router(metrics: Arc<Metrics>, health: Arc<Health>, served: &serve::Health) -> Router {
     let alive = health.clone();
     let livez = move || async move {

@@ -1,4 +1,5 @@
-//! Which pods and revisions belong to a `DaemonSet` (contract A1 to A4): the patches that say so, and their reading.
+//! Finds the pods and revisions that a `DaemonSet` should adopt or release (contract A1 to A4), and builds the patches
+//! that do so.
 
 use std::collections::HashSet;
 
@@ -10,7 +11,7 @@ use crate::{
     pod::owner_reference,
 };
 
-/// An object that is to be adopted or released.
+/// An object to adopt or release.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Target {
     /// metadata.name.
@@ -19,10 +20,10 @@ pub struct Target {
     pub uid: Text,
 }
 
-/// The uids of what the server would not let a `DaemonSet` adopt or release.
+/// The uids of objects that the server refused to let a `DaemonSet` adopt or release.
 pub type Refused = HashSet<Text>;
 
-/// What a `DaemonSet` should adopt.
+/// The objects that a `DaemonSet` should adopt.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Orphans {
     /// Pods.
@@ -38,8 +39,8 @@ impl Orphans {
     }
 }
 
-/// Everything in the `DaemonSet`'s namespace that it selects and nothing controls (A1). What the server would not let
-/// it adopt is left alone, and so is what is being deleted.
+/// Finds everything in the `DaemonSet`'s namespace that it selects and that nothing controls (A1). Skips objects that
+/// the server refused to let it adopt, and objects that are being deleted.
 pub fn orphans(cluster: &Cluster, entry: &Entry, refused: &Refused) -> Orphans {
     let namespace = &entry.object.metadata.namespace;
     let pods = cluster.pods().orphans().filter(|(uid, pod)| {
@@ -69,7 +70,7 @@ pub fn orphans(cluster: &Cluster, entry: &Entry, refused: &Refused) -> Orphans {
     orphans
 }
 
-/// The `DaemonSet`'s pods that it doesn't select any more (A2).
+/// Finds the `DaemonSet`'s pods that it no longer selects (A2).
 pub fn misfits(cluster: &Cluster, entry: &Entry, refused: &Refused) -> Vec<Target> {
     if !entry.has_selector() {
         return Vec::new();
@@ -84,12 +85,14 @@ pub fn misfits(cluster: &Cluster, entry: &Entry, refused: &Refused) -> Vec<Targe
         .collect()
 }
 
-/// The strategic merge patch that makes the `DaemonSet` the object's controller, if the object is still the same.
+/// The strategic merge patch that makes the `DaemonSet` the object's controller. It applies only while the object has
+/// the same uid.
 pub fn adoption(daemon_set: &DaemonSet, target: &Target) -> Value {
     json!({"metadata": {"uid": *target.uid, "ownerReferences": [owner_reference(daemon_set)]}})
 }
 
-/// The strategic merge patch that takes the `DaemonSet` from the object's owners, if the object is still the same.
+/// The strategic merge patch that removes the `DaemonSet` from the object's owners. It applies only while the object
+/// has the same uid.
 pub fn release(daemon_set: &DaemonSet, target: &Target) -> Value {
     let reference = json!({"$patch": "delete", "uid": daemon_set.metadata.uid});
     json!({"metadata": {"uid": *target.uid, "ownerReferences": [reference]}})

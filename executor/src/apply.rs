@@ -1,8 +1,8 @@
-//! What of a `DaemonSet`'s plans may be done now: adaptive concurrency, without IO and without a clock.
+//! Decides which actions of a `DaemonSet`'s plans may start now: adaptive concurrency, without IO and without a clock.
 //!
-//! Creations and deletions run in a lane each. A lane starts with one action at a time and doubles while they succeed;
-//! a failure halves it and, when the server refused for good, closes it for a while. So a full quota or a webhook that
-//! denies costs one call at a time, and no other `DaemonSet` anything.
+//! Creations and deletions have a lane each. A lane starts with one action at a time, and its limit doubles while
+//! actions succeed. A failure halves the limit. If the server refused for good, the lane also closes for a while. So a
+//! full quota or a webhook that denies costs one call at a time, and costs other `DaemonSet`s nothing.
 
 use std::{collections::VecDeque, time::Duration};
 
@@ -10,17 +10,17 @@ use everynode_proto::planner::v1::{CreatePod, DeletePod, Plan, action::Action};
 use tokio::time::Instant;
 use tracing::Span;
 
-/// The most calls in progress for one lane of one `DaemonSet`. More would only queue in the API server.
+/// The most calls in progress in one lane of one `DaemonSet`. More would only queue in the API server.
 const MAX_WINDOW: usize = 32;
-/// How long a lane is closed after the first refusal in a row.
+/// How long the first refusal in a row closes a lane.
 const FIRST_PAUSE: Duration = Duration::from_secs(1);
-/// The longest it is closed.
+/// The longest that a lane is closed.
 const LONGEST_PAUSE: Duration = Duration::from_secs(30);
-/// How long actions of an unknown kind are kept before the planner hears that they can't be carried out. It may ask for
-/// them again, so not at once.
+/// How long actions of an unknown kind are held before the planner hears that they can't be carried out. It may ask for
+/// them again, so it doesn't hear at once.
 const UNKNOWN_PAUSE: Duration = LONGEST_PAUSE;
 
-/// Which lane.
+/// A lane of actions.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Lane {
     /// Creations.
@@ -29,40 +29,40 @@ pub enum Lane {
     Delete,
 }
 
-/// How much a lane has to do.
+/// The load of a lane.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Load {
     /// Actions that wait for their turn.
     pub waiting: usize,
     /// Actions in progress.
     pub in_progress: usize,
-    /// Refused actions that wait for the next try.
+    /// Refused actions that wait for the next attempt.
     pub held: usize,
-    /// Whether nothing is started for a while.
+    /// Whether the lane is closed and starts nothing for now.
     pub is_closed: bool,
 }
 
 /// An action that may be started.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Ready<T> {
-    /// Names it to the planner.
+    /// Identifies the action to the planner.
     pub id: u64,
     /// The action.
     pub action: T,
-    /// When the event was read that it follows from, if it follows from one.
+    /// When the event that led to the action was read, if an event did.
     pub event_read: Option<Instant>,
-    /// The span of the plan that asks for it, which lasts as long as its actions.
+    /// The span of the plan that asks for the action. It lasts as long as the plan's actions.
     pub plan: Span,
 }
 
 /// How a call ended, as far as the lane is concerned.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Ended {
-    /// It went through at once.
+    /// The call succeeded at once.
     Smoothly,
-    /// It went through, but the server had to be asked several times.
+    /// The call succeeded, but the server had to be asked more than once.
     WithPressure,
-    /// It wasn't needed any more.
+    /// The action wasn't needed any more.
     Needless,
     /// The server refused.
     Refused,
@@ -75,7 +75,7 @@ struct Queue<T> {
     window: usize,
     refusals: u32,
     closed: bool,
-    /// Refused actions that the planner hears of when the lane opens again; until then they count as in flight.
+    /// Refused actions that are reported to the planner when the lane opens again. Until then they count as in flight.
     held: Vec<u64>,
 }
 
@@ -163,8 +163,8 @@ pub struct Applier {
 }
 
 impl Applier {
-    /// Takes in a plan's actions. If some are of a kind that this executor doesn't know and none of that sort were waiting
-    /// already, returns after how long `give_back` is to be called. `event_read` and `span`, the plan's, go with each of them.
+    /// Takes in a plan's actions. If some are of a kind that this executor doesn't know, and no such action was waiting
+    /// already, returns after how long to call `give_back`. Each action keeps `event_read` and `span`, the plan's span.
     pub fn push(&mut self, plan: Plan, event_read: Option<Instant>, span: &Span) -> Option<Duration> {
         let waited = !self.unknown.is_empty();
         for action in plan.actions {
@@ -182,30 +182,30 @@ impl Applier {
                     event_read,
                     plan: span.clone(),
                 }),
-                // A newer planner's. Should it stay in flight, nothing else would be done where it belongs.
+                // A newer planner sent it. If it stayed in flight, nothing else would be done in its place.
                 None => self.unknown.push(id),
             }
         }
         (!waited && !self.unknown.is_empty()).then_some(UNKNOWN_PAUSE)
     }
 
-    /// The actions that can't be carried out because their kind is unknown. The planner may hear of them now.
+    /// Returns the actions that can't be carried out because their kind is unknown. The planner may be told now.
     pub fn give_back(&mut self) -> Vec<u64> {
         std::mem::take(&mut self.unknown)
     }
 
-    /// The next creation that may start now; it counts as in progress.
+    /// Takes the next creation that may start now. It then counts as in progress.
     pub fn next_create(&mut self) -> Option<Ready<CreatePod>> {
         self.creates.next()
     }
 
-    /// The next deletion that may start now; it counts as in progress.
+    /// Takes the next deletion that may start now. It then counts as in progress.
     pub fn next_delete(&mut self) -> Option<Ready<DeletePod>> {
         self.deletes.next()
     }
 
-    /// An action has ended; without an id, it is one that the planner doesn't wait for any more. If that closes its lane,
-    /// returns for how long; `open` is to be called after that.
+    /// Records that an action has ended. `id` is `None` when the planner no longer waits for the action. If this closes
+    /// the lane, returns for how long; call `open` after that.
     pub fn ended(&mut self, lane: Lane, id: Option<u64>, how: Ended) -> Option<Duration> {
         match lane {
             Lane::Create => self.creates.ended(id, how),
@@ -213,7 +213,7 @@ impl Applier {
         }
     }
 
-    /// Opens a lane again. Returns the refused actions that the planner may hear of now.
+    /// Opens a lane again. Returns the refused actions that may now be reported to the planner.
     pub fn open(&mut self, lane: Lane) -> Vec<u64> {
         match lane {
             Lane::Create => self.creates.open(),
@@ -221,14 +221,14 @@ impl Applier {
         }
     }
 
-    /// Forgets what hasn't been started: the planner that asked for it is gone, or the `DaemonSet`.
+    /// Drops actions that haven't started, because their planner or the `DaemonSet` is gone.
     pub fn clear(&mut self) {
         self.creates.clear();
         self.deletes.clear();
         self.unknown.clear();
     }
 
-    /// How much a lane has to do.
+    /// The load of a lane.
     pub fn load(&self, lane: Lane) -> Load {
         match lane {
             Lane::Create => self.creates.load(),

@@ -161,11 +161,11 @@ Examples:
   # In plain text, where everybody who reaches the ports may be trusted
   everynode-executor --planner http://127.0.0.1:50051 --plaintext";
 
-/// The highest count that a flag takes: more was a slip.
+/// The highest count that a flag accepts. A higher one is a mistake.
 const MOST: i64 = 10_000;
 
 impl Args {
-    /// How much is served at the same time, and for how long.
+    /// The limits on serving: how many calls at the same time, and for how long.
     pub fn limits(&self) -> Limits {
         Limits {
             max_concurrent_calls: self.max_concurrent_calls,

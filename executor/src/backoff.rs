@@ -1,11 +1,11 @@
-//! The waits between one try and the next.
+//! Waits between retries.
 
 use std::time::Duration;
 
 use backon::{BackoffBuilder, ExponentialBackoff, ExponentialBuilder};
 
-/// Waits that double from the first to the longest, without end. Each is longer by chance, by up to as much again, and none is longer
-/// than the longest.
+/// Waits that double from the first to the longest, without end. Jitter lengthens each wait by up to as much again, but
+/// no wait exceeds the longest.
 pub fn between(first: Duration, longest: Duration) -> ExponentialBuilder {
     ExponentialBuilder::default()
         .with_min_delay(first)
@@ -14,7 +14,7 @@ pub fn between(first: Duration, longest: Duration) -> ExponentialBuilder {
         .without_max_times()
 }
 
-/// The same for a loop that asks for each wait, and begins again with the first one after a success.
+/// The same waits, for a loop that asks for each one and starts over after a success.
 #[derive(Debug)]
 pub struct Waits {
     pattern: ExponentialBuilder,
@@ -33,12 +33,12 @@ impl Waits {
         }
     }
 
-    /// How long the next one is.
+    /// Returns the next wait.
     pub fn next_wait(&mut self) -> Duration {
         self.ahead.next().unwrap_or(self.longest)
     }
 
-    /// The next one is the first again.
+    /// Makes the next wait the first one again.
     pub fn start_over(&mut self) {
         self.ahead = self.pattern.build();
     }

@@ -1,5 +1,5 @@
-//! Connections to the API server: HTTP/2 where it is spoken, so that hundreds of calls share one connection, and a connection that
-//! has died is noticed.
+//! Connections to the API server. They use HTTP/2 where the server speaks it, so that hundreds of calls share one
+//! connection and a dead connection is noticed.
 
 use std::time::Duration;
 
@@ -23,18 +23,19 @@ use crate::lease::{
 
 /// How long connecting to the API server may take.
 const CONNECT_DEADLINE: Duration = Duration::from_secs(10);
-/// How long any answer may take to begin: above the API server's own limit for what it can't get done.
+/// How long any answer may take to begin. This is above the API server's own limit for requests that it can't finish.
 const ANSWER_DEADLINE: Duration = Duration::from_secs(70);
-/// After how much silence the server is asked whether it is still there, and how long it may take to answer. Together that is as long as a
-/// call may take: until a line that is dead without a sign is given up, nothing that happens in the cluster is known.
+/// After how much silence the server is pinged, and how long it may take to answer. Together they are as long as a call
+/// may take. Until a silently dead connection is given up, the executor learns nothing of what happens in the cluster.
 const PING_AFTER: Duration = Duration::from_secs(10);
 const PING_DEADLINE: Duration = Duration::from_secs(10);
-/// How much of one answer may be on its way. Lists are long, and the usual 64 KiB would have the server wait for every acknowledgement.
+/// How much of one answer may be in flight. Lists are long, and with the usual 64 KiB the server would wait for every
+/// acknowledgement.
 const STREAM_WINDOW_BYTES: u32 = 1 << 20;
-/// How much of all answers of a connection may be on its way.
+/// How much of all answers on one connection may be in flight.
 const CONNECTION_WINDOW_BYTES: u32 = 4 << 20;
 
-/// A client with connections of its own.
+/// Creates a client with its own connections.
 ///
 /// # Errors
 /// The configuration names certificates, credentials or a proxy that can't be used.
@@ -42,7 +43,8 @@ pub fn connect(config: &Config) -> anyhow::Result<Client> {
     connect_with(config, Claim::forever())
 }
 
-/// The same, but nothing is written without a current claim to lead, and nothing that was arrives when the claim is over.
+/// Like [`connect`], but nothing is written without a current claim to lead, and nothing written earlier arrives once
+/// the claim has ended.
 ///
 /// # Errors
 /// As [`connect`].
@@ -51,11 +53,11 @@ pub fn connect_with(config: &Config, claim: Claim) -> anyhow::Result<Client> {
         bail!("a proxy for the API server (proxy-url in the kubeconfig, or HTTPS_PROXY) isn't supported");
     }
     let mut connector = HttpConnector::new();
-    // The connector for TLS decides what is encrypted.
+    // The TLS connector decides what is encrypted.
     connector.enforce_http(false);
     connector.set_nodelay(true);
     connector.set_connect_timeout(Some(CONNECT_DEADLINE));
-    // What the server hasn't acknowledged by then, the kernel gives up, whether this process can say so or is frozen.
+    // After this time the kernel gives up on data that the server hasn't acknowledged, even if this process is frozen.
     connector.set_tcp_user_timeout(claim.margin());
     let connector = Connector::new(connector, claim.clone());
     let mut https = HttpsConnectorBuilder::new()

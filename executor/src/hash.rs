@@ -2,14 +2,14 @@
 
 use sha2::{Digest, Sha256};
 
-/// The letters and digits of generated names: none that spell words, none that look alike. The same as in
+/// The characters of generated names. They spell no words, and no two look alike. The same as in
 /// `k8s.io/apimachinery/pkg/util/rand`.
 const ALPHABET: &[u8; 27] = b"bcdfghjklmnpqrstvwxz2456789";
 
-/// How long a short hash is: 27^10 values, 47 bits.
+/// The length of a short hash: 27^10 values, 47 bits.
 pub const SHORT_LENGTH: usize = 10;
 
-/// A hash of all parts, fit to be part of a name or a label.
+/// A hash of all parts that is valid in names and labels.
 pub fn short(parts: &[&[u8]]) -> String {
     let base = ALPHABET.len() as u128;
     let mut number = u128::from_be_bytes(first_half(digest(parts)));
@@ -29,19 +29,19 @@ pub fn is_short(text: &str) -> bool {
     text.len() == SHORT_LENGTH && text.bytes().all(|byte| ALPHABET.contains(&byte))
 }
 
-/// A hash of one text, to tell texts apart by.
+/// A hash that tells texts apart.
 pub fn fingerprint(text: &[u8]) -> Fingerprint {
     Fingerprint(first_half(digest(&[text])))
 }
 
-/// Stands for a text: two texts with the same fingerprint are the same.
+/// Identifies a text: two texts with the same fingerprint are the same.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 pub struct Fingerprint([u8; 16]);
 
 fn digest(parts: &[&[u8]]) -> [u8; 32] {
     let mut hasher = Sha256::new();
     for part in parts {
-        // The length keeps ("ab", "c") apart from ("a", "bc").
+        // Hashing the length keeps ("ab", "c") apart from ("a", "bc").
         hasher.update((part.len() as u64).to_be_bytes());
         hasher.update(part);
     }

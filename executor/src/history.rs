@@ -12,10 +12,10 @@ use crate::{
     template,
 };
 
-/// The longest name of an object.
+/// The longest name that an object may have.
 const MAX_NAME: usize = 253;
 
-/// The revisions kept beside the current one when the `DaemonSet` doesn't say.
+/// How many revisions are kept beside the current one when the `DaemonSet` doesn't say.
 const DEFAULT_LIMIT: usize = 10;
 
 #[derive(Serialize)]
@@ -28,10 +28,10 @@ struct Body<'a> {
     revision: i64,
 }
 
-/// A new `ControllerRevision` for a `DaemonSet`'s template: its name, and itself ready to be sent.
+/// Builds a new `ControllerRevision` for a `DaemonSet`'s template. Returns its name and the body to send.
 ///
 /// # Errors
-/// The template can't be written as JSON, which it was read from.
+/// The template can't be written as JSON, although it was read from JSON.
 pub fn new_revision(daemon_set: &DaemonSet, number: i64) -> Result<(String, Vec<u8>), serde_json::Error> {
     let data = RawValue::from_string(template::data(daemon_set))?;
     let collisions = daemon_set.status.collision_count.unwrap_or(0).to_string();
@@ -74,39 +74,39 @@ fn template_labels(daemon_set: &DaemonSet) -> Map<String, Value> {
         .unwrap_or_default()
 }
 
-/// What a history needs next.
+/// The next step that a history needs.
 #[derive(Debug, Clone)]
 pub enum Step {
-    /// The revision has no hash yet; its name serves as one.
+    /// Label this revision. It has no hash yet, and its name serves as one.
     Label(Known),
-    /// The template has no revision yet: record it under this number.
+    /// Record the template under this number. It has no revision yet.
     Record(i64),
-    /// Several revisions say the same: the first stays, pods of the others become its own.
+    /// Merge revisions with the same template. The first stays, and the pods of the others become its own.
     Merge {
         /// The revision that stays.
         keep: Known,
-        /// Those that go.
+        /// The revisions to delete.
         duplicates: Vec<Known>,
     },
-    /// The template is an older one again: its revision gets this number.
+    /// Give this revision the number. The template has gone back to an older one, which this revision records.
     Renumber(Known, i64),
 }
 
-/// A history in order, or what it needs next.
+/// A history that is in order, or the next step that it needs.
 #[derive(Debug, Clone)]
 pub enum State {
-    /// The controller-revision-hash of the current template, and the other revisions.
+    /// The history is in order.
     Settled {
-        /// The hash.
+        /// The controller-revision-hash of the current template.
         hash: String,
         /// The revisions of older templates.
         old: Vec<Known>,
     },
-    /// What is to be done first.
+    /// The first step that the history needs.
     Needs(Step),
 }
 
-/// Looks at a `DaemonSet`'s revisions (H1).
+/// Assesses a `DaemonSet`'s revisions (H1).
 pub fn assess(template: Fingerprint, revisions: impl Iterator<Item = Known>) -> State {
     let (mut current, old): (Vec<_>, Vec<_>) = revisions.partition(|revision| revision.template == template);
     if let Some(unlabelled) = current
@@ -140,13 +140,13 @@ pub fn assess(template: Fingerprint, revisions: impl Iterator<Item = Known>) -> 
     }
 }
 
-/// How many of the old revisions are beyond the limit (H3).
+/// How many of the old revisions exceed the limit (H3).
 pub fn excess(limit: Option<i32>, old: &[Known]) -> usize {
     let limit = limit.map_or(DEFAULT_LIMIT, |limit| usize::try_from(limit).unwrap_or(0));
     old.len().saturating_sub(limit)
 }
 
-/// The oldest of the old revisions, up to `excess` of them, without those that a pod still carries (H3).
+/// The oldest of the old revisions that no pod carries any more, at most `excess` of them (H3).
 pub fn surplus(excess: usize, mut old: Vec<Known>, is_carried: impl Fn(&str) -> bool) -> Vec<Known> {
     if excess == 0 {
         return Vec::new();

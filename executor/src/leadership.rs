@@ -1,4 +1,4 @@
-//! Who leads: of several executors of a cluster, one has a session with the planner and carries out its plans.
+//! Leadership: of several executors of a cluster, the leader has a session with the planner and carries out its plans.
 
 use tokio::sync::watch;
 
@@ -7,21 +7,21 @@ use crate::watch::Freshness;
 /// Who leads, as far as this executor knows.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Leadership {
-    /// The name of the executor that leads; empty when none is known to.
+    /// The name of the leading executor; empty when none is known.
     pub leader: String,
-    /// Whether that is this one.
+    /// Whether this executor is the leader.
     pub is_us: bool,
-    /// The term that this executor leads in, if it does. Whoever leads later has a higher one.
+    /// The term in which this executor leads, if it does. A later leader has a higher term.
     pub term: u64,
 }
 
 impl Leadership {
-    /// This executor leads, by this name, in the only term that there is.
+    /// This executor leads under this name, in the only term there is.
     pub fn ours(identity: &str) -> Self {
         Self::ours_in(identity, 0)
     }
 
-    /// This executor leads, by this name, in this term.
+    /// This executor leads under this name, in this term.
     pub fn ours_in(identity: &str, term: u64) -> Self {
         Self {
             leader: identity.to_owned(),
@@ -30,7 +30,7 @@ impl Leadership {
         }
     }
 
-    /// Another executor leads; none that is known, when the name is empty.
+    /// Another executor leads. An empty name means that no leader is known.
     pub fn of(leader: &str) -> Self {
         Self {
             leader: leader.to_owned(),
@@ -38,13 +38,14 @@ impl Leadership {
         }
     }
 
-    /// The executor to ask for what only the leader knows; empty when this is the one.
+    /// The executor to ask for what only the leader knows; empty when this one leads.
     pub fn other(&self) -> &str {
         if self.is_us { "" } else { &self.leader }
     }
 }
 
-/// Tells on who has won the election; of this executor, once it knows what the leader before has done. Ends with the election.
+/// Passes on the election's results. When this executor has won, it first waits until the watches show what the
+/// previous leader has done. Returns when the election ends.
 pub async fn once_fresh(
     mut won: watch::Receiver<Leadership>,
     leads: watch::Sender<Leadership>,
@@ -68,13 +69,13 @@ pub async fn once_fresh(
     }
 }
 
-/// Waits until this executor doesn't lead any more, and says who does.
+/// Waits until this executor no longer leads, and returns who does.
 pub async fn lost(leadership: &mut watch::Receiver<Leadership>) -> Leadership {
     let now = leadership.wait_for(|now| !now.is_us).await;
     let now = now.map(|now| now.clone()).ok();
     match now {
         Some(now) => now,
-        // Nobody is left to change it.
+        // No sender is left that could change it.
         None => std::future::pending().await,
     }
 }
@@ -91,7 +92,7 @@ mod tests {
         let (leads, mut seen) = watch::channel(Leadership::of("other"));
         let telling = tokio::spawn(once_fresh(won, leads, freshness));
         wins.send_replace(Leadership::ours_in("me", 7));
-        // The watches never say that they are fresh, so nothing comes of it.
+        // The watches never report that they are fresh, so winning has no effect.
         wins.send_replace(Leadership::of("third"));
         let now = seen.wait_for(|now| now.leader == "third").await.unwrap().clone();
         assert!(!now.is_us);

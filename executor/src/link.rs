@@ -1,47 +1,47 @@
-//! The way to planners: an address, and how connections to it are secured. Every new connection looks the address up anew, and
-//! uses the certificates of that moment.
+//! Connections to planners: an address, and how connections to it are secured. Every new connection resolves the
+//! address again, and uses the certificates of that moment.
 
 use everynode_proto::tls::{Connector, Credentials, NameError};
 use tonic::transport::{Channel, Endpoint, Error};
 
 use crate::{failure::Cause, session};
 
-/// The way to planners.
+/// How to connect to planners.
 #[derive(Debug, Clone)]
 pub struct Link {
     endpoint: Endpoint,
     secure: Option<Connector>,
 }
 
-/// The way can't be gone.
+/// Planners can't be connected to as configured.
 #[derive(Debug, thiserror::Error)]
 pub enum LinkError {
-    /// The address is none.
+    /// The address isn't valid.
     #[error("--planner {url:?} can't be used: {}", Cause(.error))]
     Url {
-        /// What was given.
+        /// The URL that was given.
         url: String,
         /// What is wrong with it.
         error: Error,
     },
-    /// The address isn't of the kind that the way of securing connections needs.
+    /// The address's scheme doesn't match how connections are secured.
     #[error("--planner {url:?} can't be used: {because}it must be like {like}")]
     Scheme {
         /// The address.
         url: String,
-        /// What the kind follows from.
+        /// The flag that requires the scheme.
         because: &'static str,
-        /// An example.
+        /// An example of a valid address.
         like: &'static str,
     },
-    /// The name is no server's.
+    /// The name isn't a valid server name.
     #[error("--planner-server-name can't be used: {0}")]
     Name(#[from] NameError),
 }
 
 impl Link {
-    /// The way to the planners at a URL, in plain text without credentials. Their certificates have to be for the URL's host
-    /// or for `server_name`.
+    /// Sets up connections to the planners at a URL; without credentials they are in plain text. The planners'
+    /// certificates must be valid for the URL's host or for `server_name`.
     ///
     /// # Errors
     /// The URL or the name can't be used.
@@ -69,10 +69,10 @@ impl Link {
         Ok(Self { endpoint, secure })
     }
 
-    /// A new connection.
+    /// Opens a new connection.
     ///
     /// # Errors
-    /// No planner is reached, or the two don't accept each other.
+    /// No planner can be reached, or planner and executor don't accept each other.
     pub async fn connect(&self) -> Result<Channel, Error> {
         match &self.secure {
             Some(connector) => self.endpoint.connect_with_connector(connector.clone()).await,
@@ -80,7 +80,7 @@ impl Link {
         }
     }
 
-    /// Connections that are made when they are needed.
+    /// A channel that connects when it is needed.
     pub fn connect_lazy(&self) -> Channel {
         match &self.secure {
             Some(connector) => self.endpoint.connect_with_connector_lazy(connector.clone()),

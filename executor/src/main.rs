@@ -1,4 +1,4 @@
-//! The executor's program; everything is in the library.
+//! The executor's entry point; everything else is in the library.
 
 use std::process::ExitCode;
 

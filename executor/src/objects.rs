@@ -1,4 +1,5 @@
-//! The objects that are read, and what a watch, a list or an answer says of them, in either of the API server's encodings.
+//! The objects that the executor reads, and the watch events, lists and answers that carry them, in either of the API
+//! server's encodings.
 
 use std::{collections::HashMap, fmt};
 
@@ -30,16 +31,16 @@ const INITIAL_EVENTS_END: &str = "k8s.io/initial-events-end";
 /// Why something can't be read.
 #[derive(Debug, thiserror::Error)]
 pub enum Unreadable {
-    /// It isn't the JSON that was expected.
+    /// The JSON isn't what was expected.
     #[error("unexpected JSON: {0}")]
     Json(#[from] serde_json::Error),
-    /// It isn't the message that was expected.
+    /// The protobuf message isn't what was expected.
     #[error("unexpected protobuf: {0}")]
     Protobuf(#[from] DecodeError),
-    /// The server has chosen an encoding that it wasn't offered.
+    /// The server chose an encoding that it wasn't offered.
     #[error("protobuf wasn't asked for")]
     NotOffered,
-    /// There is no such type of event.
+    /// The type of the event is unknown.
     #[error("{0:?} is no type of event")]
     EventType(String),
 }
@@ -47,14 +48,14 @@ pub enum Unreadable {
 /// How objects are encoded.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Encoding {
-    /// As text.
+    /// JSON text.
     Json,
-    /// As messages.
+    /// Protobuf messages.
     Protobuf,
 }
 
 impl Encoding {
-    /// What an answer is encoded in.
+    /// The encoding of an answer.
     pub fn of(headers: &HeaderMap) -> Self {
         let content_type = headers
             .get(CONTENT_TYPE)
@@ -67,27 +68,27 @@ impl Encoding {
     }
 }
 
-/// What is taken in answers about nodes and pods: protobuf, or else JSON, in which a proxy may answer.
+/// The accepted encodings of answers about nodes and pods: protobuf, or else JSON, which a proxy may answer with.
 pub const PROTOBUF_OR_JSON: &str = "application/vnd.kubernetes.protobuf,application/json";
 
 /// A kind that is watched.
 pub trait Watched: DeserializeOwned + fmt::Debug + Send + 'static {
-    /// The kind.
+    /// The kind's name.
     const KIND: &'static str;
-    /// Where all of them are found.
+    /// The path under which all its objects are found.
     const PATH: &'static str;
     /// The encodings that the server may choose from.
     const ACCEPT: &'static str = "application/json";
 
-    /// Reads an object in protobuf.
+    /// Reads an object from protobuf.
     ///
     /// # Errors
-    /// It can't be read, or the encoding wasn't offered for the kind.
+    /// The object can't be read, or the encoding wasn't offered for the kind.
     fn from_protobuf(_object: Bytes) -> Result<Self, Unreadable> {
         Err(Unreadable::NotOffered)
     }
 
-    /// Its metadata.resourceVersion.
+    /// The object's metadata.resourceVersion.
     fn version(&self) -> &str;
 }
 
@@ -119,7 +120,7 @@ impl Watched for facts::Pod {
     }
 }
 
-// A template must reach the pods as it is, with fields that are in no definition here, so these stay text.
+// A template must reach the pods unchanged, with fields that no definition here has, so these kinds stay text.
 
 impl Watched for DaemonSet {
     const KIND: &'static str = "DaemonSet";
@@ -142,18 +143,18 @@ impl Watched for Revision {
 /// One event of a watch.
 #[derive(Debug)]
 pub enum Heard<T> {
-    /// The object is as shown.
+    /// The object was added or changed.
     Changed(T),
-    /// The object is gone; it is shown as it was last.
+    /// The object is gone; this is its last state.
     Gone(T),
-    /// Nothing happened up to this version.
+    /// Nothing else happened up to this version.
     Bookmark {
         /// The version.
         version: String,
-        /// Whether the list ends here.
+        /// Whether the streamed list ends here.
         ends_list: bool,
     },
-    /// The server ends the watch.
+    /// The server ends the watch with an error.
     Error(Box<Status>),
 }
 
@@ -179,7 +180,7 @@ struct JsonBookmarkMeta {
 /// Reads one event of a watch.
 ///
 /// # Errors
-/// It, or its object, can't be read.
+/// The event or its object can't be read.
 pub fn event<T: Watched>(frame: Bytes, encoding: Encoding) -> Result<Heard<T>, Unreadable> {
     match encoding {
         Encoding::Json => {
@@ -241,16 +242,16 @@ pub struct Page<T> {
 #[derive(Debug, Default, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub struct PageMeta {
-    /// From where a watch goes on.
+    /// The version from which a watch continues.
     pub resource_version: String,
-    /// What the next page is asked for with; empty on the last.
+    /// The token for the next page; empty on the last page.
     pub r#continue: String,
 }
 
 /// Reads a page of a list.
 ///
 /// # Errors
-/// It, or an object in it, can't be read.
+/// The page or an object in it can't be read.
 pub fn page<T: Watched>(body: &Bytes, encoding: Encoding) -> Result<Page<T>, Unreadable> {
     match encoding {
         Encoding::Json => Ok(serde_json::from_slice(body)?),
@@ -271,7 +272,7 @@ pub fn page<T: Watched>(body: &Bytes, encoding: Encoding) -> Result<Page<T>, Unr
 /// Reads a single object.
 ///
 /// # Errors
-/// It can't be read.
+/// The object can't be read.
 pub fn object<T: Watched>(body: &Bytes, encoding: Encoding) -> Result<T, Unreadable> {
     match encoding {
         Encoding::Json => Ok(serde_json::from_slice(body)?),
@@ -279,7 +280,7 @@ pub fn object<T: Watched>(body: &Bytes, encoding: Encoding) -> Result<T, Unreada
     }
 }
 
-/// Reads a failure; `None` when it isn't one of the API server's.
+/// Reads an error status; `None` if it isn't one of the API server's.
 pub fn status(body: &Bytes, encoding: Encoding) -> Option<Status> {
     match encoding {
         Encoding::Json => serde_json::from_slice(body).ok(),

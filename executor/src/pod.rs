@@ -1,6 +1,6 @@
-//! Pods from a `DaemonSet`'s template (contract C1 to C4).
+//! Builds pods from a `DaemonSet`'s template (contract C1 to C4).
 //!
-//! The template is handled as JSON from end to end, so a field that this program has never heard of reaches the pod.
+//! The template stays JSON from end to end, so fields that this program doesn't know reach the pod too.
 
 use everynode_proto::{
     facts::{REVISION_LABEL, TEMPLATE_GENERATION_ANNOTATION, TEMPLATE_GENERATION_LABEL},
@@ -13,13 +13,13 @@ use crate::{
     objects::DaemonSet,
 };
 
-/// The longest name that a pod can have and still be its host's name.
+/// Maximum length of a pod name that can also be the pod's hostname.
 const MAX_NAME: usize = 63;
-/// The field by which a pod is meant for a node.
+/// Field of the node affinity that assigns a pod to its node.
 const REQUIRED: &str = "requiredDuringSchedulingIgnoredDuringExecution";
 
-/// The name of a pod. Whoever creates a pod of this revision for this node after this predecessor uses the same name,
-/// so of two creations one fails. `attempt` moves on from a name that is taken by another pod.
+/// Returns the name of a pod. Two creations of the same pod (same revision, node and predecessor `succeeds`) use the
+/// same name, so that one of them fails. If another pod has taken the name, raising `attempt` gives the next one.
 pub fn name(daemon_set: &DaemonSet, node: &str, revision: &str, succeeds: &str, attempt: u32) -> String {
     let uid = &daemon_set.metadata.uid;
     let attempt = attempt.to_string();
@@ -28,12 +28,12 @@ pub fn name(daemon_set: &DaemonSet, node: &str, revision: &str, succeeds: &str, 
     format!("{prefix}{}", hash::short(&parts))
 }
 
-/// Whether [`name`] may have made a name, by its looks: the same prefix, and a short hash after it.
+/// Whether a pod's name looks like one from [`name`]: the same prefix, followed by a short hash.
 pub fn is_derived(pod: &str, daemon_set: &str) -> bool {
     pod.strip_prefix(&prefix(daemon_set)).is_some_and(hash::is_short)
 }
 
-/// What the name of a pod begins with: the `DaemonSet`'s name and a dash, as far as there is room.
+/// Returns the prefix of a pod's name: the `DaemonSet`'s name and a dash, truncated to leave room for the hash.
 fn prefix(daemon_set: &str) -> String {
     // Names of Kubernetes objects are ASCII.
     let generate_name = format!("{daemon_set}-");
@@ -44,7 +44,7 @@ fn generate_name(daemon_set: &DaemonSet) -> String {
     format!("{}-", daemon_set.metadata.name)
 }
 
-/// The reference of what a `DaemonSet` owns to the `DaemonSet`.
+/// Returns the owner reference that points to a `DaemonSet`.
 pub fn owner_reference(daemon_set: &DaemonSet) -> Value {
     json!({
         "apiVersion": "apps/v1",
@@ -56,26 +56,26 @@ pub fn owner_reference(daemon_set: &DaemonSet) -> Value {
     })
 }
 
-/// Everything about a `DaemonSet`'s pods of one revision that is the same on every node.
+/// The parts of a pod that are the same on every node, for one revision of a `DaemonSet`.
 ///
-/// It is kept as the text of the pod, cut where a pod's own values go: thousands of pods are made of one template, and all of them
-/// are nearly the same text.
+/// It holds the pod's JSON text, cut where the name and the node go. Thousands of pods are made from one template, and
+/// their texts are nearly identical.
 #[derive(Debug, Clone)]
 pub struct Recipe {
-    /// The controller-revision-hash that the pods get.
+    /// The pods' controller-revision-hash.
     revision: String,
     before_name: String,
     before_node: String,
 }
 
-/// What follows a pod's node.
+/// The text after the node's name.
 const AFTER_NODE: &str = "]}]}]}}}}}";
 
 impl Recipe {
     /// Prepares the pods of a revision.
     ///
     /// # Errors
-    /// The template is not JSON of the right shape; says where.
+    /// The template is missing or has the wrong shape. The message names the field.
     pub fn new(daemon_set: &DaemonSet, revision: &str, added: &[Toleration]) -> Result<Self, String> {
         let template = daemon_set
             .spec
@@ -94,7 +94,7 @@ impl Recipe {
             "spec.template.spec.affinity.nodeAffinity",
         )?;
         add_tolerations(&mut spec, added)?;
-        // A required affinity of the template has done its work in choosing the node (C3).
+        // The template's required node affinity has already been used to choose the node (C3).
         node_affinity.remove(REQUIRED);
         let metadata = metadata(daemon_set, revision, given)?;
         let before_name = format!(
@@ -114,12 +114,12 @@ impl Recipe {
         })
     }
 
-    /// The controller-revision-hash that the pods get.
+    /// The pods' controller-revision-hash.
     pub fn revision(&self) -> &str {
         &self.revision
     }
 
-    /// The pod for a node, ready to be sent.
+    /// Returns the pod for a node as JSON, ready to be sent.
     pub fn pod(&self, name: &str, node: &str) -> Vec<u8> {
         let [name, node] = [name, node].map(|text| Value::from(text).to_string());
         let parts = [&self.before_name, &name, &self.before_node, &node, AFTER_NODE];
@@ -127,7 +127,7 @@ impl Recipe {
     }
 }
 
-/// An object's text without its end, ready for one more field.
+/// Returns an object's JSON without the closing brace, so that one more field can follow.
 fn opened(map: Map<String, Value>) -> String {
     let is_empty = map.is_empty();
     let mut text = Value::Object(map).to_string();
@@ -142,7 +142,7 @@ fn take(map: &mut Map<String, Value>, key: &str) -> Value {
     map.remove(key).unwrap_or_default()
 }
 
-/// An object; a missing one is empty.
+/// Returns the fields of an object. Null is an empty object.
 fn object(value: Value, path: &str) -> Result<Map<String, Value>, String> {
     match value {
         Value::Object(map) => Ok(map),
@@ -219,7 +219,7 @@ fn add_tolerations(spec: &mut Map<String, Value>, added: &[Toleration]) -> Resul
                 && text("value") == value
                 && text("effect") == effect
         };
-        // What is left of a second one, such as its tolerationSeconds, would count as well.
+        // Remove every equal toleration: one left over, for example with a tolerationSeconds, would still apply.
         let place = tolerations.iter().position(same).unwrap_or(tolerations.len());
         tolerations.retain(|other| !same(other));
         tolerations.insert(place, fields.into());

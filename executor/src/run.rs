@@ -1,4 +1,4 @@
-//! Wiring: flags, logs, the cluster's client, and the tasks whose end is the program's.
+//! Reads the configuration, makes the clients, and runs the tasks. The program ends when one of them does.
 
 mod view;
 
@@ -45,14 +45,14 @@ use crate::{
     watch::{freshness, watch_all},
 };
 
-/// How many changes may wait for the loop before a watch is held up.
+/// Maximum number of changes queued for the main loop. A full queue makes the watches wait.
 const CHANGES_AHEAD: usize = 4_096;
-/// How many messages of the planner may wait for the loop.
+/// Maximum number of planner messages queued for the main loop.
 const SESSION_EVENTS_AHEAD: usize = 64;
-/// How long the calls in progress may take to end on shutdown.
+/// How long calls in progress may take to finish on shutdown.
 const STOP_DEADLINE: Duration = Duration::from_secs(10);
 
-/// Flags and configuration, found usable.
+/// Flags and configuration after validation.
 struct Resolved {
     planner: Link,
     credentials: Option<Credentials>,
@@ -64,7 +64,7 @@ struct Resolved {
     args: Args,
 }
 
-/// The ports that the flags ask for.
+/// The listeners for the ports given by the flags.
 struct Ports {
     grpc: TcpListener,
     local: Option<TcpListener>,
@@ -91,30 +91,30 @@ impl Ports {
     }
 }
 
-/// Clients of the same cluster, each with a connection of its own.
+/// Clients of the same cluster, each with its own connection.
 struct Clients {
     watches: Client,
     calls: Client,
-    /// Renewing a Lease must not wait for anything.
+    /// Has its own connection because a Lease renewal must not wait for anything.
     lease: Client,
 }
 
-/// How this executor stands to the others of the cluster.
+/// This executor's part in leader election.
 struct Candidate {
-    /// What names it to people.
+    /// The name that people see.
     executor: String,
-    /// How one is chosen to lead; without it this is the only one.
+    /// Settings of the leader election. Without them, this executor is the only one.
     election: Option<lease::Settings>,
     claim: Claim,
     leads: watch::Sender<Leadership>,
 }
 
-/// What shows how the program fares.
+/// The program's telemetry: metrics, health and status conditions.
 #[derive(Clone)]
 struct Signs {
     metrics: Arc<Metrics>,
     health: Arc<Health>,
-    /// Whether statuses show it too.
+    /// Whether `DaemonSet` statuses get conditions too.
     status_conditions: bool,
 }
 
@@ -173,7 +173,7 @@ async fn resolve(args: Args) -> anyhow::Result<Resolved> {
     })
 }
 
-/// The namespace of the pod that this runs in, if it does.
+/// Returns the namespace of the pod that this program runs in. Returns `None` outside a pod.
 fn own_namespace() -> Option<String> {
     let namespace = fs::read_to_string("/var/run/secrets/kubernetes.io/serviceaccount/namespace").ok()?;
     Some(namespace.trim().to_owned()).filter(|namespace| !namespace.is_empty())
@@ -214,11 +214,11 @@ async fn execute(resolved: Resolved) -> anyhow::Result<()> {
     let told_to_stop = program::stop_signal().context("signals can't be listened for")?;
     let (listen, admin_listen) = (ports.grpc.local_addr()?, ports.admin.local_addr()?);
     let cluster_url = config.cluster_url.to_string();
-    // A long list that is being read must not hold up a call, so the watches have a connection of their own.
     let (claim, leadership) = match &election {
         Some(settings) => (Claim::none(settings.margin()), Leadership::default()),
         None => (Claim::forever(), Leadership::ours(&identity)),
     };
+    // The watches have a connection of their own, so that reading a long list doesn't delay a call.
     let unusable = "can't make a client for the cluster";
     let clients = Clients {
         watches: client::connect(&config).context(unusable)?,
@@ -285,7 +285,7 @@ async fn execute(resolved: Resolved) -> anyhow::Result<()> {
     }
 }
 
-/// Has the certificates renewed while the program runs.
+/// Renews the certificates while the program runs.
 async fn keep_fresh(credentials: Option<Credentials>, metrics: Arc<Metrics>) -> Infallible {
     match credentials {
         Some(credentials) => {
@@ -358,7 +358,7 @@ async fn work(
     let Some(settings) = election else {
         return controller.await;
     };
-    // The Lease is kept until the last call has ended, and given up then.
+    // The Lease is held until the last call has ended, and then released.
     let stop = CancellationToken::new();
     let (wins, won) = watch::channel(Leadership::default());
     let election = Election::new(lease, settings, executor, claim, wins).run(stop.clone());
@@ -371,7 +371,7 @@ async fn work(
     tokio::join!(controller, election, telling).0
 }
 
-/// What names the cluster: the uid of its kube-system namespace, which lives as long as the cluster.
+/// Returns the cluster's identity: the uid of its kube-system namespace, which lives as long as the cluster.
 async fn cluster_uid(api: &Api) -> anyhow::Result<String> {
     let read = async || api.get_namespace("kube-system").await;
     let backoff = backoff::between(Duration::from_secs(1), Duration::from_secs(5));

@@ -1,13 +1,13 @@
-//! The live view over gRPC: takes requests from the wire, asks the loop what is known and the planner for verdicts, and
-//! puts both together. No rule lives here, and nothing can be changed from here.
+//! The live view over gRPC. It answers requests from the main loop's state and the planner's verdicts. It decides
+//! nothing itself, and nothing can be changed through it.
 //!
-//! It runs on a thread of its own, so that a long answer takes no time from the loop.
+//! It runs on its own thread, so that a long answer takes no time from the main loop.
 //!
-//! - [`callers`]: who may ask.
-//! - `request`: what requests may hold; `status`: why one is refused.
-//! - [`planner`]: the planner's unary calls; `objects`: what they are told.
-//! - `explain`, `overhead`, `watch`: the longer answers.
-//! - [`server`]: the service with health and reflection on a port.
+//! - [`callers`]: authenticates and authorizes callers.
+//! - `request`: validates requests; `status`: builds the errors.
+//! - [`planner`]: calls the planner's unary methods; `objects`: builds the objects in these calls.
+//! - `explain`, `overhead`, `watch`: the longer handlers.
+//! - [`server`]: serves the service with health and reflection on a port.
 
 pub mod callers;
 mod explain;
@@ -51,28 +51,29 @@ use crate::{
     view::{self, Circumstances, Sketch},
 };
 
-/// The executor's service.
+/// Implements the executor's service.
 #[derive(Debug)]
 pub struct Executor {
     /// This executor's name.
     pub identity: String,
-    /// Who leads.
+    /// The current leader.
     pub leadership: state::Receiver<Leadership>,
-    /// Asks the loop.
+    /// Asks the main loop.
     pub asker: Asker,
-    /// Asks the planner.
+    /// Calls the planner's unary methods.
     pub planner: Planner,
-    /// Asks the API server for what isn't watched.
+    /// Reads objects that aren't watched from the API server.
     pub api: Api,
-    /// Knows callers by their tokens, if they have to have any. The server has to be told that it authenticates them.
+    /// Authenticates and authorizes callers by their tokens; `None` when callers need no token. `server::server` also
+    /// registers it with the gate, which authenticates each call.
     pub tokens: Option<Arc<Tokens>>,
-    /// Whether the cluster is listed.
+    /// Tells whether the watches have listed the cluster.
     pub health: Arc<Health>,
-    /// What is counted.
+    /// Counts calls.
     pub metrics: Arc<Metrics>,
-    /// How long a watch may last, give or take a tenth.
+    /// Maximum duration of a watch. The limit of each watch varies randomly by up to a tenth.
     pub max_watch_duration: Duration,
-    /// Ends watches.
+    /// Cancelling it ends the watches.
     pub shutdown: CancellationToken,
 }
 
@@ -84,7 +85,7 @@ impl ExecutorService for Executor {
         self.metrics.view_call(Method::GetInfo);
         self.caller(&request)?;
         let cluster_is_listed = self.health.is_listed();
-        // Until then the loop may not even run, and a planner could not be told anything.
+        // Until the cluster is listed, the main loop may not be running, and no planner can have been synced.
         let planner = if cluster_is_listed {
             self.overview().await?.planner
         } else {
@@ -156,7 +157,7 @@ impl ExecutorService for Executor {
 }
 
 impl Executor {
-    /// Who sends a request, as the gate has found out.
+    /// Returns the caller that the gate has authenticated.
     fn caller<T>(&self, request: &Request<T>) -> Result<Caller, Status> {
         if self.tokens.is_none() {
             return Ok(Caller::Unrestricted);
@@ -168,8 +169,8 @@ impl Executor {
             .ok_or_else(|| Status::unauthenticated("the caller has not been authenticated"))
     }
 
-    /// Lets a caller see what they may see. That comes before anything is looked up, so that nobody learns by the kind of
-    /// refusal what there is.
+    /// Checks that a caller may see something. Handlers check this before they look anything up, so that the kind of
+    /// refusal doesn't reveal what exists.
     async fn authorize(&self, caller: &Caller, access: &Access) -> Result<(), Status> {
         match &self.tokens {
             Some(tokens) => tokens.authorize(caller, access).await,
@@ -177,12 +178,12 @@ impl Executor {
         }
     }
 
-    /// Whether a caller may see something; not while nobody can tell.
+    /// Whether a caller may see something. Returns false also when the API server can't tell.
     async fn may_see(&self, caller: &Caller, access: &Access) -> bool {
         self.authorize(caller, access).await.is_ok()
     }
 
-    /// What is there, once everything is known.
+    /// Returns an overview of the cluster, once every watch has listed it.
     async fn overview(&self) -> Result<Overview, Status> {
         if !self.health.is_listed() {
             return Err(Status::unavailable(
@@ -207,7 +208,7 @@ impl Executor {
     }
 }
 
-/// The `DaemonSet`s in the order of namespace and name.
+/// Sorts the `DaemonSet`s by namespace and name.
 fn sorted(overview: &Overview) -> Vec<&DaemonSet> {
     let mut daemon_sets: Vec<&DaemonSet> = overview.daemon_sets.iter().map(AsRef::as_ref).collect();
     daemon_sets.sort_by(|a, b| {

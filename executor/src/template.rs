@@ -1,7 +1,7 @@
-//! A `DaemonSet`'s pod template by meaning, and as it is stored (contract H2).
+//! Compares a `DaemonSet`'s pod templates, and writes them as revisions store them (contract H2).
 //!
-//! Templates are compared by meaning, and stored byte for byte as kube-controller-manager would store them, so that
-//! either controller recognises the other's revisions.
+//! Templates are compared by meaning. They are stored byte for byte as kube-controller-manager would store them, so
+//! that each controller recognizes the other's revisions.
 
 use std::fmt::Write;
 
@@ -12,7 +12,7 @@ use crate::{
     objects::{DaemonSet, Revision},
 };
 
-/// A `DaemonSet`'s template by meaning.
+/// Returns the fingerprint of a `DaemonSet`'s template. Templates with the same meaning have the same fingerprint.
 pub fn fingerprint(daemon_set: &DaemonSet) -> Fingerprint {
     let template = daemon_set
         .spec
@@ -22,7 +22,7 @@ pub fn fingerprint(daemon_set: &DaemonSet) -> Fingerprint {
     meaning(template.unwrap_or_default())
 }
 
-/// The template in a revision's data by meaning.
+/// Returns the fingerprint of the template in a revision's data.
 pub fn data_fingerprint(revision: &Revision) -> Fingerprint {
     let data: Value = revision
         .data
@@ -42,7 +42,7 @@ fn meaning(mut template: Value) -> Fingerprint {
     hash::fingerprint(template.to_string().as_bytes())
 }
 
-/// A field that is null says the same as one that isn't there (such as the creationTimestamp in older revisions).
+/// Removes null fields: they mean the same as missing ones (such as the creationTimestamp in older revisions).
 fn drop_nulls(value: &mut Value) {
     match value {
         Value::Object(fields) => {
@@ -54,8 +54,8 @@ fn drop_nulls(value: &mut Value) {
     }
 }
 
-/// Rounds integers as kube-controller-manager does, which reads every number as a float before it writes it to a
-/// revision (and shows too few digits of a large one to give it back).
+/// Rounds integers as kube-controller-manager does. It reads every number as a float before it writes it to a revision,
+/// and prints too few digits of a large one to restore it.
 fn round_numbers(value: &mut Value) {
     const EXACT: u64 = 1 << 53;
     match value {
@@ -74,8 +74,8 @@ fn round_numbers(value: &mut Value) {
     }
 }
 
-/// The patch that restores the template, as Go's encoding/json writes it (H2): keys sorted, compact, and with the
-/// characters escaped that are special to HTML and JavaScript.
+/// Returns the patch that restores the template, as Go's encoding/json writes it (H2): compact, with sorted keys, and
+/// with the special characters of HTML and JavaScript escaped.
 pub fn data(daemon_set: &DaemonSet) -> String {
     let template = daemon_set
         .spec
@@ -87,7 +87,7 @@ pub fn data(daemon_set: &DaemonSet) -> String {
     let mut patch = json!({"spec": {"template": template}});
     round_numbers(&mut patch);
     let text = patch.to_string();
-    // These characters can only stand inside strings, so replacing them in the whole text is the same.
+    // These characters occur only inside strings, so they can be escaped in the whole text.
     let mut escaped = String::with_capacity(text.len());
     for character in text.chars() {
         match character {

@@ -1,4 +1,4 @@
-//! Objects and a scripted API server for the tests.
+//! Test objects and a scripted API server.
 
 use std::time::Duration;
 
@@ -18,7 +18,7 @@ use crate::{
     objects::{DaemonSet, Revision},
 };
 
-/// Far longer than anything here takes; with the paused clock it passes at once when nothing else is left to do.
+/// Far longer than any test takes. With a paused clock, it elapses at once when no task has anything left to do.
 const PATIENCE: Duration = Duration::from_mins(10);
 
 pub(crate) const PODS: &str = "/api/v1/namespaces/default/pods";
@@ -26,7 +26,7 @@ pub(crate) const AGENT: &str = "/apis/apps/v1/namespaces/default/daemonsets/agen
 pub(crate) const AGENT_STATUS: &str = "/apis/apps/v1/namespaces/default/daemonsets/agent/status";
 pub(crate) const REVISIONS: &str = "/apis/apps/v1/namespaces/default/controllerrevisions";
 
-/// `base` with the fields of `change` in place of its own.
+/// Merges the fields of `change` into `base`.
 pub(crate) fn with(mut base: Value, change: Value) -> Value {
     match (&mut base, change) {
         (Value::Object(fields), Value::Object(changes)) => {
@@ -64,7 +64,7 @@ pub(crate) fn agent() -> DaemonSet {
     read(&agent_json())
 }
 
-/// The agent with some fields of its own.
+/// The agent with `change` merged into it.
 pub(crate) fn agent_with(change: Value) -> DaemonSet {
     read(&with(agent_json(), change))
 }
@@ -105,7 +105,7 @@ pub(crate) fn orphan_json(name: &str, version: u64) -> Value {
     )
 }
 
-/// A `ControllerRevision` of the agent that holds the agent's template as it is.
+/// A `ControllerRevision` of the agent that holds the agent's current template.
 pub(crate) fn revision_json(name: &str, number: i64) -> Value {
     let template = with(
         agent_json()["spec"]["template"].take(),
@@ -121,7 +121,7 @@ pub(crate) fn revision_json(name: &str, number: i64) -> Value {
     })
 }
 
-/// One that holds the template with another image.
+/// A `ControllerRevision` that holds the template with another image.
 pub(crate) fn old_revision_json(name: &str, number: i64) -> Value {
     let containers = json!([{"name": "main", "image": format!("agent:{name}")}]);
     let data = json!({"spec": {"template": {"spec": {"containers": containers}}}});
@@ -132,7 +132,7 @@ pub(crate) fn revision(json: &Value) -> Revision {
     read(json)
 }
 
-/// What a planner is told, in short.
+/// Summarizes the facts of a request to the planner.
 pub(crate) fn said(request: &SessionRequest) -> Vec<String> {
     let short = |fact: &Fact| match fact.fact.as_ref().unwrap() {
         Kind::NodeChanged(node) => format!("node {}", node.name),
@@ -148,7 +148,7 @@ pub(crate) fn said(request: &SessionRequest) -> Vec<String> {
     request.facts.iter().map(short).collect()
 }
 
-/// What the API server says when it refuses.
+/// The API server's status object for a refused call.
 pub(crate) fn refusal(code: u16, reason: &str, message: &str) -> Value {
     json!({
         "kind": "Status", "apiVersion": "v1", "status": "Failure", "code": code, "reason": reason, "message": message,
@@ -171,34 +171,34 @@ pub(crate) fn forbidden(message: &str) -> (u16, Value) {
     (403, refusal(403, "Forbidden", message))
 }
 
-/// An API server that answers as the test says.
+/// A fake API server that answers as the test says.
 #[derive(Debug)]
 pub(crate) struct Server(Handle<Request<Body>, Response<Body>>);
 
-/// A call that waits for its answer.
+/// A call that waits for the test's answer.
 #[derive(Debug)]
 pub(crate) struct Call {
     pub(crate) method: String,
     pub(crate) path: String,
-    /// The JSON that was sent; null if none.
+    /// The JSON body; null if there was none.
     pub(crate) body: Value,
     answer: SendResponse<Response<Body>>,
 }
 
-/// A client and the server that it talks to.
+/// Creates a client and the fake API server behind it.
 pub(crate) fn server() -> (Client, Server) {
     let (service, handle) = mock::pair();
     (Client::new(service, "default"), Server(handle))
 }
 
 impl Server {
-    /// The next call; `None` when the client is gone.
+    /// Returns the next call, or `None` when the client has been dropped. Panics when no call comes in time.
     pub(crate) async fn call(&mut self) -> Option<Call> {
         let waited = tokio::time::timeout(PATIENCE, self.any_call()).await;
         waited.expect("the server waits for a call that doesn't come")
     }
 
-    /// The next call, whenever it comes.
+    /// Returns the next call without a timeout, or `None` when the client has been dropped.
     pub(crate) async fn any_call(&mut self) -> Option<Call> {
         let (request, answer) = self.0.next_request().await?;
         let (head, body) = request.into_parts();
@@ -219,7 +219,7 @@ impl Server {
         })
     }
 
-    /// The next call, which has to be this one.
+    /// Returns the next call, and asserts its method and path.
     pub(crate) async fn expect(&mut self, method: &str, path: &str) -> Call {
         let call = self
             .call()
@@ -234,9 +234,9 @@ impl Server {
         call
     }
 
-    /// Whether no call waits. To be asked when everything that could call has had its turn.
+    /// Whether no call is waiting. It is only meaningful once every task that could call has had its turn.
     pub(crate) async fn is_idle(&mut self) -> bool {
-        // With the paused clock this passes only when every task is waiting.
+        // With the paused clock, this times out only when every task is waiting.
         tokio::time::timeout(Duration::from_millis(1), self.0.next_request())
             .await
             .is_err()
@@ -252,7 +252,7 @@ impl Call {
         self.answer_in(code, &[], body.to_string());
     }
 
-    /// Answers in any text, with headers.
+    /// Answers with any text and headers.
     pub(crate) fn answer_in(self, code: u16, headers: &[(&str, &str)], body: String) {
         let mut response = Response::new(Body::from(body.into_bytes()));
         *response.status_mut() = StatusCode::from_u16(code).unwrap();
@@ -264,7 +264,7 @@ impl Call {
     }
 }
 
-/// One line of a scenario: a call, and what is answered.
+/// One line of a scenario: a call and its answer.
 #[derive(Debug)]
 pub(crate) struct Line {
     call: String,
@@ -274,7 +274,7 @@ pub(crate) struct Line {
     answer: Value,
 }
 
-/// A call that is answered by this object.
+/// A call that is answered with this object.
 pub(crate) fn on(method: &str, path: impl AsRef<str>, answer: Value) -> Line {
     let call = format!("{method} {}", path.as_ref());
     Line {
@@ -286,7 +286,7 @@ pub(crate) fn on(method: &str, path: impl AsRef<str>, answer: Value) -> Line {
     }
 }
 
-/// A call that is refused.
+/// A call that is refused with this status.
 pub(crate) fn refuse(method: &str, path: impl AsRef<str>, (code, answer): (u16, Value)) -> Line {
     Line {
         code,
@@ -295,7 +295,7 @@ pub(crate) fn refuse(method: &str, path: impl AsRef<str>, (code, answer): (u16, 
 }
 
 impl Line {
-    /// Just this has to be sent.
+    /// Asserts the exact body of the call.
     pub(crate) fn sent(mut self, body: Value) -> Self {
         self.body = Some(body);
         self
@@ -307,7 +307,7 @@ impl Line {
     }
 }
 
-/// An API server that expects just these calls in this order. Its end is to be awaited after the client is dropped.
+/// Starts an API server that expects exactly these calls in this order. Drop the client, then await the returned task.
 pub(crate) fn scenario(lines: Vec<Line>) -> (Api, JoinHandle<()>) {
     let (client, mut server) = server();
     let play = async move {

@@ -1,8 +1,8 @@
-//! What has to be in order before the planner hears of a `DaemonSet`: its pods and revisions are its own, and its
-//! template has a revision.
+//! Prepares a `DaemonSet` before the planner hears of it: it must own its pods and revisions, and its template must
+//! have a revision.
 //!
-//! [`next`] looks and says what is first; [`carry_out`] does it; what that wrote goes into the caches, and one looks
-//! again. So the work can be cut off anywhere and goes on from what is there.
+//! [`next`] finds the next piece of work, and [`carry_out`] does it. The objects that it wrote go into the caches, and
+//! then [`next`] looks again. So the work can be interrupted anywhere, and it continues from the current state.
 
 mod carry;
 
@@ -17,21 +17,21 @@ use crate::{
     history::{self, State, Step},
 };
 
-/// What is to be done.
+/// A piece of work.
 #[derive(Debug, Clone)]
 pub enum Work {
-    /// Take what is the `DaemonSet`'s by its labels.
+    /// Adopt orphans that the `DaemonSet` selects by their labels.
     Adopt(Orphans),
-    /// Let go of pods that aren't, by their labels.
+    /// Release pods that the `DaemonSet` no longer selects by their labels.
     Release(Vec<Target>),
-    /// Put the history in order.
+    /// Bring the history into order. The pods are those to relabel.
     Order(Step, Vec<Target>),
-    /// Delete revisions beyond the limit.
+    /// Delete revisions beyond the history limit.
     Clean(Vec<Known>),
 }
 
 impl Work {
-    /// The reason of the event that says that it failed.
+    /// The reason of the event that reports the failure of this work.
     pub fn failure_reason(&self) -> &'static str {
         match self {
             Self::Adopt(_) => "FailedAdoption",
@@ -41,21 +41,22 @@ impl Work {
     }
 }
 
-/// Where a `DaemonSet` stands.
+/// The state of a `DaemonSet`, and the next piece of work.
 #[derive(Debug, Clone, Default)]
 pub struct Next {
-    /// The controller-revision-hash of its template, once everything is in order.
+    /// The controller-revision-hash of the template, once everything is in order.
     pub revision: Option<String>,
-    /// What is to be done.
+    /// The next piece of work, if there is any.
     pub work: Option<Work>,
-    /// Whether revisions beyond the limit stay because pods still carry them.
+    /// Whether revisions beyond the limit are kept because pods still carry their hash.
     pub is_held_up: bool,
 }
 
-/// Looks at a `DaemonSet`. `refused` is what the server would not let it adopt or release.
+/// Finds the next piece of work for a `DaemonSet`. `refused` holds the objects that the server would not let it adopt
+/// or release.
 pub fn next(cluster: &Cluster, entry: &Entry, refused: &Refused) -> Next {
     if entry.object.spec.selector.is_empty() {
-        // It selects everything, so it gets nothing (P6), not even a history; the planner is to say so.
+        // It selects everything, so it gets nothing (P6), not even a history. The planner reports the problem.
         return Next {
             revision: Some(String::new()),
             ..Next::default()
@@ -106,7 +107,7 @@ pub fn next(cluster: &Cluster, entry: &Entry, refused: &Refused) -> Next {
     }
 }
 
-/// The pods that carry the hash of a revision that is merged into another.
+/// Returns the pods that carry the hash of a revision that is being merged into another.
 fn relabelled(cluster: &Cluster, daemon_set: &Owner, step: &Step) -> Vec<Target> {
     let Step::Merge { duplicates, .. } = step else {
         return Vec::new();

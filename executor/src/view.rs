@@ -1,12 +1,12 @@
-//! What is said of a `DaemonSet` to those who ask: how far its rollout is and what it waits for, in words.
+//! Describes a `DaemonSet` in words: the progress of its rollout, and what it waits for.
 //!
-//! Pure functions over plain data. They describe counters, pods and calls in progress; what follows from those is the
-//! planner's to say. [`Sketch`] is what they look at.
+//! The functions are pure and take plain data. They describe counters, pods and calls in progress; conclusions from
+//! those are left to the planner. Their input is a [`Sketch`].
 //!
-//! - [`rollout`]: how far the current template has come.
-//! - [`waits`]: what keeps a `DaemonSet` from being as it should be.
-//! - [`placement`]: the same for one node, beside the planner's verdict.
-//! - [`words`]: pods in sentences; [`near`]: names that may have been meant.
+//! - [`rollout`]: the progress of the current template.
+//! - [`waits`]: the reasons why a `DaemonSet` isn't in its desired state.
+//! - [`placement`]: the same for one node, with the planner's verdict.
+//! - [`words`]: describes pods in sentences; [`near`]: suggests similar names.
 
 pub mod near;
 pub mod placement;
@@ -23,84 +23,84 @@ use everynode_proto::{
 
 use crate::{leadership::Leadership, objects::DaemonSet};
 
-/// What is known of a `DaemonSet` at one moment.
+/// The state of a `DaemonSet` at one moment.
 #[derive(Debug, Clone)]
 pub struct Sketch {
     /// The object.
     pub object: Arc<DaemonSet>,
-    /// The controller-revision-hash of its template, once that is worked out.
+    /// The controller-revision-hash of its template, once it is known.
     pub revision: Option<String>,
-    /// What the last plan counted.
+    /// The counters of the last plan.
     pub counted: Option<DaemonSetStatus>,
-    /// What is wrong with it.
+    /// Problems of the `DaemonSet`.
     pub problems: Vec<Problem>,
     /// Whether its history and its pods' ownership are in order.
     pub upkeep: Upkeep,
-    /// The creations that are asked for.
+    /// Creations that the planner has requested.
     pub creations: Lane,
-    /// The deletions that are asked for.
+    /// Deletions that the planner has requested.
     pub deletions: Lane,
-    /// Its pods, as far as they were asked for.
+    /// The pods that were asked for.
     pub pods: Vec<PodFacts>,
 }
 
-/// How upkeep stands.
+/// The state of upkeep.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Upkeep {
-    /// There is none to do that the planner waits for.
+    /// The planner isn't waiting for any upkeep.
     Done,
-    /// It is being done.
+    /// Upkeep is in progress.
     InProgress,
-    /// It fails, for this reason.
+    /// Upkeep fails, for this reason.
     Failing(String),
 }
 
-/// Actions of one kind.
+/// The requested actions of one kind.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Lane {
-    /// Those that wait for their turn.
+    /// Number of actions waiting for their turn.
     pub queued: usize,
-    /// Those that are being carried out.
+    /// Number of actions in progress.
     pub in_progress: usize,
-    /// Those that were refused and wait for the next try.
+    /// Number of refused actions waiting for a retry.
     pub refused: usize,
-    /// Why the last one was refused, while none has succeeded since.
+    /// The last refusal, until an action succeeds.
     pub refusal: Option<Refusal>,
 }
 
-/// A refusal.
+/// Why an action was refused, and when it is retried.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Refusal {
-    /// The server's words.
+    /// The reason, such as the API server's message.
     pub words: String,
-    /// The time to the next try; zero when it is being tried.
+    /// Time until the next retry; zero during the retry.
     pub again: Duration,
 }
 
 impl Lane {
-    /// All that are asked for.
+    /// Number of requested actions.
     pub fn len(&self) -> usize {
         self.queued + self.in_progress + self.refused
     }
 
-    /// Whether nothing is asked for.
+    /// Whether no action is requested.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
 }
 
-/// What holds of all `DaemonSet`s at that moment.
+/// Facts that apply to all `DaemonSet`s at that moment.
 #[derive(Debug, Clone)]
 pub struct Circumstances {
-    /// Who leads.
+    /// The current leader.
     pub leadership: Leadership,
-    /// The planner that a session is open with.
+    /// The planner of the open session.
     pub planner: Option<wire::PlannerInfo>,
     /// The executor's time, in seconds since 1970.
     pub now: i64,
 }
 
-/// Says all of a `DaemonSet`.
+/// Describes a `DaemonSet` completely.
 pub fn daemon_set(sketch: &Sketch, circumstances: &Circumstances) -> wire::DaemonSet {
     let metadata = &sketch.object.metadata;
     let status = status(sketch);
@@ -117,14 +117,14 @@ pub fn daemon_set(sketch: &Sketch, circumstances: &Circumstances) -> wire::Daemo
     }
 }
 
-/// The counters by the last plan, or else as they were last written.
+/// Returns the counters of the last plan, or else those last written to the status.
 pub fn status(sketch: &Sketch) -> DaemonSetStatus {
     sketch
         .counted
         .unwrap_or_else(|| crate::status::counters(&sketch.object.status))
 }
 
-/// A pod, as it is shown.
+/// Returns a pod as the live view shows it.
 pub fn pod(facts: &PodFacts) -> wire::Pod {
     wire::Pod {
         name: facts.name.clone(),
@@ -137,7 +137,7 @@ pub fn pod(facts: &PodFacts) -> wire::Pod {
     }
 }
 
-/// status.phase, as Kubernetes spells it.
+/// Returns status.phase, as Kubernetes spells it.
 pub fn phase(facts: &PodFacts) -> &'static str {
     match facts.phase() {
         PodPhase::Pending => "Pending",
@@ -148,7 +148,7 @@ pub fn phase(facts: &PodFacts) -> &'static str {
     }
 }
 
-/// Whether the strategy is `OnDelete`.
+/// Whether the update strategy is `OnDelete`.
 pub fn is_on_delete(object: &DaemonSet) -> bool {
     object.spec.update_strategy.r#type == "OnDelete"
 }

@@ -1,4 +1,4 @@
-//! The cluster as slim types: only what a decision or an action needs is ever decoded.
+//! Watches the cluster and decodes objects to slim types that hold only what a decision or an action needs.
 
 mod stream;
 
@@ -18,12 +18,12 @@ use crate::{
     objects::{DaemonSet, Revision},
 };
 
-/// What a watch says.
+/// An event of a watch.
 #[derive(Debug)]
 pub enum Event<T> {
-    /// A list begins: what it doesn't hold is gone.
+    /// A list begins. Objects that it doesn't contain are gone.
     ListBegins,
-    /// The object is as shown.
+    /// The object has appeared or changed; this is its current state.
     Changed(T),
     /// The object is gone.
     Gone(T),
@@ -31,51 +31,51 @@ pub enum Event<T> {
     ListEnds,
 }
 
-/// What one of the watches says.
+/// An event of one of the watches.
 #[derive(Debug)]
 pub enum Change {
-    /// Of nodes.
+    /// From the watch of nodes.
     Node(Event<facts::Node>),
-    /// Of pods.
+    /// From the watch of pods.
     Pod(Event<facts::Pod>),
-    /// Of `DaemonSet`s.
+    /// From the watch of `DaemonSet`s.
     DaemonSet(Event<DaemonSet>),
-    /// Of `ControllerRevision`s.
+    /// From the watch of `ControllerRevision`s.
     Revision(Event<Revision>),
 }
 
-/// What one of the watches says, and when it was read.
+/// An event of one of the watches, and when it was read.
 #[derive(Debug)]
 pub struct Read {
-    /// What it says.
+    /// The event.
     pub change: Change,
     /// When it was read.
     pub at: Instant,
 }
 
 impl From<Change> for Read {
-    /// What is read now.
+    /// Stamps the event with the current time.
     fn from(change: Change) -> Self {
         let at = Instant::now();
         Self { change, at }
     }
 }
 
-/// Whether all that had happened in the cluster by some moment has been said.
+/// Tells when the watches have delivered everything that had happened in the cluster up to a given moment.
 #[derive(Debug)]
 pub struct Freshness {
     asked: watch::Sender<u64>,
     proofs: [watch::Receiver<u64>; 4],
 }
 
-/// The watches' side of it.
+/// The watches' side of [`Freshness`].
 #[derive(Debug)]
 pub struct Proofs {
     asked: watch::Receiver<u64>,
     proofs: [watch::Sender<u64>; 4],
 }
 
-/// A way to know whether the watches are fresh, and what they say so with.
+/// Creates a freshness check, and the handles with which the watches answer it.
 pub fn freshness() -> (Freshness, Proofs) {
     let (questions, asked) = watch::channel(0);
     let senders: [watch::Sender<u64>; 4] = Default::default();
@@ -91,14 +91,14 @@ pub fn freshness() -> (Freshness, Proofs) {
 }
 
 impl Freshness {
-    /// Waits until every watch has said what had happened when this was called: a watch that is interrupted, or whose line is dead,
-    /// is behind for as long as that lasts.
+    /// Waits until every watch has delivered everything that had happened when this was called. A watch that
+    /// is interrupted, or whose connection is dead, delays this until it recovers.
     pub async fn reached(&mut self) {
         self.asked.send_modify(|asked| *asked += 1);
         let now = *self.asked.borrow();
         for proof in &mut self.proofs {
             if proof.wait_for(|proved| *proved >= now).await.is_err() {
-                // Nobody is left to say so.
+                // The watch has ended, so nothing will ever answer.
                 std::future::pending::<()>().await;
             }
         }
@@ -126,7 +126,7 @@ pub async fn watch_all(client: Client, changes: mpsc::Sender<Read>, metrics: Arc
     );
 }
 
-/// What all watches have in common.
+/// The parts that all watches share.
 struct All {
     client: Client,
     streaming: bool,
@@ -149,7 +149,8 @@ impl All {
     }
 }
 
-/// Whether lists come as a stream, which spares both sides the whole list in memory. On by default since 1.34.
+/// Whether the API server streams lists, so that neither side holds a whole list in memory. Streaming is on
+/// by default since Kubernetes 1.34.
 async fn has_streaming_lists(client: &Client) -> bool {
     const SINCE_MINOR: u32 = 34;
     let minor = |text: &str| {

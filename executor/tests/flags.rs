@@ -1,4 +1,5 @@
-//! What the program says to flags that it can't use. Each run ends before anything is connected to.
+//! Tests of the executor's messages and exit codes for unusable flags. Every run ends before it connects to
+//! anything.
 
 #![expect(clippy::unwrap_used, reason = "what helps a test may fail it")]
 
@@ -13,7 +14,7 @@ const EX_USAGE: i32 = 64;
 
 fn run(flags: &[&str]) -> Output {
     let mut program = Command::new(env!("CARGO_BIN_EXE_everynode-executor"));
-    // Nothing of the machine that the test runs on may be found.
+    // The run must not find anything of the machine that the test runs on.
     program
         .env_clear()
         .env("HOME", "/nonexistent")
@@ -22,7 +23,7 @@ fn run(flags: &[&str]) -> Output {
         .unwrap()
 }
 
-/// The exit code has to be that of flags that can't be used; returns what is said.
+/// Checks that the exit code is that of unusable flags, and returns what the program printed to stderr.
 fn refused(flags: &[&str]) -> String {
     let output = run(flags);
     let words = String::from_utf8(output.stderr).unwrap();

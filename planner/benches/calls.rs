@@ -1,5 +1,5 @@
-//! How long whole calls take over TCP on this machine, with objects as `kubectl get -o json` prints them, and how long the
-//! planner itself takes for many node templates.
+//! Measures whole calls over TCP on this machine, with objects as `kubectl get -o json` prints them, and the
+//! planner's own time for many node templates.
 
 #![allow(
     clippy::indexing_slicing,
@@ -64,7 +64,7 @@ fn explain_request() -> ExplainRequest {
     }
 }
 
-/// Every third `DaemonSet` is for some of the templates only.
+/// Every third `DaemonSet` runs only on some of the templates.
 fn simulate_request(daemon_sets: usize, templates: usize) -> SimulateNodesRequest {
     let of_index = |index: usize| {
         let mut object = daemon_set(&format!("agent-{index}"));

@@ -1,4 +1,4 @@
-//! A session at work: every event goes in as bytes, and the answer comes out as bytes, as on the wire.
+//! Drives a session as the wire does: every event goes in as bytes, and every answer comes out as bytes.
 
 #![allow(dead_code, reason = "each benchmark uses its part of it")]
 #![allow(
@@ -22,13 +22,13 @@ use prost::Message as _;
 
 use crate::scene::{FIRST_REVISION, Scene, request};
 
-/// A session, and the executor on its other side in miniature.
+/// A session, and a miniature executor on its other side.
 #[derive(Debug)]
 pub(crate) struct Driver {
     session: Session,
     scene: Scene,
     sequence: u64,
-    /// Facts that are to be told next, one request each.
+    /// Facts to send next, one request per entry.
     due: VecDeque<Vec<Kind>>,
     random: u64,
     life: u64,
@@ -36,11 +36,11 @@ pub(crate) struct Driver {
     daemon_sets: HashMap<String, usize>,
     generation: i64,
     revision: String,
-    /// `DaemonSet`s whose rollout is over.
+    /// The number of `DaemonSet`s whose rollout is complete.
     finished: usize,
 }
 
-/// Feeds requests that are encoded already to a new session. Returns it with its last answer.
+/// Feeds encoded requests to a new session. Returns the session with its last answer.
 pub(crate) fn sync(requests: &[Vec<u8>]) -> (Session, Vec<SessionResponse>) {
     let mut session = Session::default();
     let mut last = Vec::new();
@@ -52,7 +52,7 @@ pub(crate) fn sync(requests: &[Vec<u8>]) -> (Session, Vec<SessionResponse>) {
 }
 
 impl Driver {
-    /// A session that has been told a scene in which every node has its pods.
+    /// A session that has received a scene in which every node has its pods.
     pub(crate) fn new(scene: Scene) -> Self {
         let mut session = Session::default();
         let mut sequence = 0;
@@ -88,7 +88,7 @@ impl Driver {
         usize::try_from(self.random >> 33).unwrap() % end
     }
 
-    /// Tells facts, and measures from the request's bytes to the answer's bytes.
+    /// Sends facts, and measures the time from the request's bytes to the answer's bytes.
     pub(crate) fn tell(&mut self, facts: Vec<Kind>) -> (Duration, Vec<wire::Plan>) {
         self.sequence += 1;
         let bytes = request(self.sequence, facts).encode_to_vec();
@@ -109,7 +109,7 @@ impl Driver {
         (took, plans.collect())
     }
 
-    /// A pod becomes unready, and ready again; the two times.
+    /// Makes a pod unready, then ready again. Returns both durations.
     pub(crate) fn pod_flips(&mut self) -> [Duration; 2] {
         let (node, daemon_set) = (self.pick(self.scene.nodes), self.pick(self.scene.daemon_sets));
         [false, true].map(|ready| {
@@ -120,12 +120,12 @@ impl Driver {
         })
     }
 
-    /// A node becomes another, and what it was again; the two times.
+    /// Changes a node, then changes it back. Returns both durations.
     fn node_flips(&mut self, other: fn(usize) -> wire::NodeFacts) -> [Duration; 2] {
         let node = self.pick(self.scene.nodes);
         let (there, plans) = self.tell(vec![Kind::NodeChanged(other(node))]);
         assert_eq!(plans.len(), self.scene.daemon_sets);
-        // Deletions that were asked for are given up, so that the pods are there again.
+        // Give up the requested deletions, so that the pods are there again.
         let given_up = plans.iter().flat_map(|plan| &plan.actions).map(|action| {
             Kind::ActionDone(ActionDone {
                 action_id: action.id,
@@ -141,12 +141,12 @@ impl Driver {
         [there, back]
     }
 
-    /// A node loses the label that every `DaemonSet` selects by, and gets it back.
+    /// Removes the label that every `DaemonSet` selects by from a node, then adds it again.
     pub(crate) fn label_flips(&mut self) -> [Duration; 2] {
         self.node_flips(Scene::unwanted_node)
     }
 
-    /// A node gets a taint that nothing tolerates, and loses it.
+    /// Adds a taint that nothing tolerates to a node, then removes it.
     pub(crate) fn taint_flips(&mut self) -> [Duration; 2] {
         self.node_flips(Scene::tainted_node)
     }
@@ -162,8 +162,8 @@ impl Driver {
         }
     }
 
-    /// The next pod event of rolling updates of all `DaemonSet`s: pods go, their successors come, and become ready. How
-    /// long it took to the plan.
+    /// Sends the next pod event of rolling updates of all `DaemonSet`s: pods go, then their successors appear
+    /// and become ready. Returns the time from the event to the plan.
     pub(crate) fn rolls_on(&mut self) -> Duration {
         if self.due.is_empty() {
             self.begin_rollout();
@@ -174,7 +174,7 @@ impl Driver {
         took
     }
 
-    /// Does what plans ask for, later: after everything that is due already.
+    /// Queues the effects of the plans' actions behind everything that is already due.
     fn follow(&mut self, plans: Vec<wire::Plan>) {
         for plan in plans {
             let daemon_set = self.daemon_sets[&plan.daemon_set_uid];
@@ -200,7 +200,7 @@ impl Driver {
         }
     }
 
-    /// The session's own memory is all that is left of it.
+    /// Drops everything but the session, so that only the session's own memory is left.
     pub(crate) fn into_session(self) -> Session {
         self.session
     }

@@ -1,4 +1,4 @@
-//! How long plans take on average: once from facts, in a session event by event, and after a full sync.
+//! Measures the mean time of plans: once from facts, event by event in a session, and after a full sync.
 
 mod driver;
 mod scene;
@@ -20,7 +20,7 @@ use self::{
     scene::{BEGIN_SECONDS, FIRST_REVISION, Scene},
 };
 
-/// What a `Plan` call has read before it decides.
+/// The facts that a `Plan` call has read before it decides.
 #[derive(Clone)]
 struct Facts {
     daemon_set: DaemonSet,
@@ -70,8 +70,9 @@ impl Facts {
 }
 
 fn one_shot(criterion: &mut Criterion) {
-    // So many objects come in a message of tens of megabytes. Having freed its buffer, the allocator keeps memory at hand
-    // as it does in a planner that has served such a call before; otherwise the kernel's page faults are measured.
+    // This many objects arrive in a message of tens of megabytes. Freeing a buffer of that size makes the
+    // allocator keep memory at hand, as in a planner that has already served such a call. Otherwise the
+    // benchmark would measure the kernel's page faults.
     drop(black_box(Vec::<u8>::with_capacity(30 << 20)));
     let mut group = criterion.benchmark_group("one-shot");
     for nodes in [1_000, 5_000, 10_000] {
@@ -96,7 +97,7 @@ fn one_shot(criterion: &mut Criterion) {
     }
 }
 
-/// The mean of two times, so often.
+/// Repeats an event, and sums the mean of its two durations over all repetitions.
 fn repeated(driver: &mut Driver, times: u64, event: impl Fn(&mut Driver) -> [Duration; 2]) -> Duration {
     (0..times)
         .map(|_| event(driver).iter().sum::<Duration>() / 2)

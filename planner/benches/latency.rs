@@ -1,5 +1,5 @@
-//! How long the slowest of many events take, from a request's bytes to the plans' bytes: the percentiles, which a mean
-//! doesn't show.
+//! Measures how long the slowest of many events take, from a request's bytes to the plans' bytes. It prints
+//! percentiles, because a mean hides the slow ones.
 
 #![allow(clippy::print_stdout, reason = "what is printed is the result")]
 
@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use self::{driver::Driver, scene::Scene};
 
-/// How many events of a kind are measured.
+/// The number of events measured per kind.
 const EVENTS: usize = 20_000;
 
 fn report(what: &str, mut times: Vec<Duration>) {
@@ -40,7 +40,7 @@ fn main() {
         let mut driver = Driver::new(Scene::new(nodes, daemon_sets));
         let mut measure = |what: &str, events: usize, event: fn(&mut Driver) -> [Duration; 2]| {
             let mut round = || event(&mut driver);
-            // What comes first brings memory into the caches and isn't counted.
+            // The first rounds warm the caches and don't count.
             for _ in 0..events / 20 {
                 round();
             }

@@ -1,4 +1,5 @@
-//! How much memory a full sync takes, while it lasts and afterwards, by a counting allocator and by the kernel's count.
+//! Measures the memory of a full sync, both the peak and what remains, with a counting allocator and with the
+//! kernel's count.
 
 #![allow(clippy::print_stdout, reason = "what is printed is the result")]
 
@@ -15,7 +16,7 @@ use self::{driver::Driver, scene::Scene};
 #[global_allocator]
 static ALLOCATED: PeakAlloc = PeakAlloc;
 
-/// The program's resident bytes by the kernel; 0 where it doesn't tell.
+/// The program's resident bytes according to the kernel, or 0 where the kernel doesn't report them.
 fn resident() -> usize {
     let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
     let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));

@@ -1,4 +1,4 @@
-//! Clusters to measure on: nodes with a dozen labels, `DaemonSet`s, and their pods, as wire facts.
+//! Clusters to benchmark with, as wire facts: nodes with a dozen labels, `DaemonSet`s, and their pods.
 
 #![allow(dead_code, reason = "each benchmark uses its part of it")]
 #![allow(
@@ -13,24 +13,24 @@ use everynode_proto::planner::v1::{
 };
 use prost_types::Timestamp;
 
-/// The first time of a scene, in seconds since the Unix epoch. All pods were ready long before.
+/// The start of a scene, in seconds since the Unix epoch. All pods became ready long before.
 pub(crate) const BEGIN_SECONDS: i64 = 1_700_000_000;
 
-/// The revision that all is of at first.
+/// The revision of all pods and `DaemonSet`s at first.
 pub(crate) const FIRST_REVISION: &str = "5d8c7b9f46";
 
-/// So many nodes and so many `DaemonSet`s that run on all of them.
+/// The size of a cluster. All its `DaemonSet`s run on all its nodes.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Scene {
-    /// How many nodes.
+    /// The number of nodes.
     pub(crate) nodes: usize,
-    /// How many `DaemonSet`s.
+    /// The number of `DaemonSet`s.
     pub(crate) daemon_sets: usize,
-    /// Whether the `DaemonSet`s have six node affinity terms, of which the last one matches.
+    /// Whether the `DaemonSet`s have six node affinity terms. Only the last one matches.
     pub(crate) six_terms: bool,
 }
 
-/// A uid as an API server gives it, from a number.
+/// A uid in the API server's format, made from a number.
 pub(crate) fn uid(number: u64) -> String {
     let mix = |salt: u64| {
         let mixed = (number ^ salt).wrapping_mul(0x9E37_79B9_7F4A_7C15);
@@ -47,7 +47,7 @@ pub(crate) fn uid(number: u64) -> String {
     )
 }
 
-/// A time so many milliseconds after the beginning.
+/// The time that many milliseconds after the start of the scene.
 pub(crate) fn time(millis: i64) -> Timestamp {
     Timestamp {
         seconds: BEGIN_SECONDS + millis / 1_000,
@@ -55,7 +55,7 @@ pub(crate) fn time(millis: i64) -> Timestamp {
     }
 }
 
-/// A request of a session with these facts.
+/// A session request with these facts.
 pub(crate) fn request(sequence: u64, kinds: impl IntoIterator<Item = Kind>) -> SessionRequest {
     SessionRequest {
         sequence,
@@ -79,7 +79,7 @@ fn requirement(key: &str, operator: &str, values: &[&str]) -> wire::NodeSelector
     }
 }
 
-/// Six terms of two or three requirements, all looked at because only the last one matches.
+/// Six terms of two or three requirements. All are evaluated, because only the last one matches.
 fn six_terms() -> wire::NodeSelector {
     let term = |match_expressions| wire::NodeSelectorTerm {
         match_expressions,
@@ -102,7 +102,7 @@ fn six_terms() -> wire::NodeSelector {
 }
 
 impl Scene {
-    /// So many nodes and so many `DaemonSet`s without conditions.
+    /// A cluster of this size, without node affinity.
     pub(crate) const fn new(nodes: usize, daemon_sets: usize) -> Self {
         Self {
             nodes,
@@ -111,7 +111,7 @@ impl Scene {
         }
     }
 
-    /// How many pairs of `DaemonSet` and node there are.
+    /// The number of pairs of `DaemonSet` and node.
     pub(crate) const fn cells(&self) -> usize {
         self.nodes * self.daemon_sets
     }
@@ -125,7 +125,7 @@ impl Scene {
         )
     }
 
-    /// A node; some of its labels are its own, most are shared.
+    /// A node. Some of its labels are unique, most are shared with other nodes.
     pub(crate) fn node(node: usize) -> wire::NodeFacts {
         let name = Self::node_name(node);
         let zone = ["eu-west-1a", "eu-west-1b", "eu-west-1c"][node % 3];
@@ -155,7 +155,7 @@ impl Scene {
         }
     }
 
-    /// A node that lacks the label that every `DaemonSet` of a session selects by.
+    /// A node without the label that every `DaemonSet` of a session selects by.
     pub(crate) fn unwanted_node(node: usize) -> wire::NodeFacts {
         let mut facts = Self::node(node);
         facts.labels.remove("wanted");
@@ -178,7 +178,7 @@ impl Scene {
         uid(0xD5_0000 + daemon_set as u64)
     }
 
-    /// A `DaemonSet` at a revision, a tenth of whose pods may be unavailable.
+    /// A `DaemonSet` at a revision. A tenth of its pods may be unavailable.
     pub(crate) fn daemon_set(
         &self,
         daemon_set: usize,
@@ -215,7 +215,7 @@ impl Scene {
         }
     }
 
-    /// The pod of a cell; `life` tells those apart that follow each other.
+    /// The pod of a cell. `life` distinguishes pods that follow each other in the same cell.
     pub(crate) fn pod(
         node: usize,
         daemon_set: usize,
@@ -249,7 +249,7 @@ impl Scene {
         })
     }
 
-    /// A full sync: all facts in full requests, in the executor's order.
+    /// A full sync: all facts in full requests of 1,000 facts, in the executor's order.
     pub(crate) fn sync(&self) -> impl Iterator<Item = SessionRequest> {
         let scene = *self;
         let nodes = (0..self.nodes).map(|node| Kind::NodeChanged(Self::node(node)));

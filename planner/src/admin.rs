@@ -1,4 +1,4 @@
-//! The admin port: `/livez`, `/readyz` and `/metrics`, and health over gRPC.
+//! Serves the admin port: `/livez`, `/readyz`, `/metrics`, and gRPC health.
 
 use std::sync::Arc;
 
@@ -12,7 +12,7 @@ use tokio::sync::watch;
 
 use crate::metrics::Metrics;
 
-/// The pages of the admin port. The planner is ready while `ready` says so.
+/// The routes of the admin port. `/readyz` succeeds while `ready` is true.
 pub fn router(metrics: Arc<Metrics>, ready: watch::Receiver<bool>, health: &Health) -> Router {
     let readyz = move || async move {
         if *ready.borrow() {

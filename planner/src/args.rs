@@ -1,4 +1,4 @@
-//! The command line.
+//! The planner's command line.
 
 #![expect(clippy::doc_markdown, reason = "the comments are what --help prints")]
 
@@ -181,14 +181,15 @@ pub struct Args {
     pub logs: LogArgs,
 }
 
-/// The highest count that a flag takes: more was a slip.
+/// The highest count that a flag accepts. A higher one is a mistake.
 const MOST: i64 = 10_000;
-/// [`SessionMemory::DEFAULT_LIMIT`] as it is written.
+/// [`SessionMemory::DEFAULT_LIMIT`] as text.
 const DEFAULT_SESSION_MEMORY: &str = "512Mi";
-/// Less than this has no room for any cluster: it was a slip, such as a forgotten unit.
+/// The lowest memory limit that is accepted. Less isn't enough for any cluster, so it is a mistake, such as a
+/// forgotten unit.
 const LEAST_SESSION_MEMORY: usize = 1024 * 1024;
 
-/// Reads `--max-session-memory`.
+/// Parses `--max-session-memory`.
 fn session_memory(text: &str) -> Result<usize, String> {
     let digits = text.trim_end_matches(|letter: char| letter.is_ascii_alphabetic());
     let unit = match text.get(digits.len()..).unwrap_or_default() {
@@ -207,7 +208,7 @@ fn session_memory(text: &str) -> Result<usize, String> {
 }
 
 impl Args {
-    /// How much is served at the same time, and for how long.
+    /// The limits on concurrent calls and sessions, and the call deadline.
     pub fn limits(&self) -> Limits {
         Limits {
             max_concurrent_calls: self.max_concurrent_calls,
@@ -218,7 +219,7 @@ impl Args {
         }
     }
 
-    /// Who may ask for what under TLS.
+    /// Which clients may make which calls under TLS.
     pub fn clients(&self) -> Clients {
         let allowed = |flag, names: &[String]| Allowed {
             flag,

@@ -1,4 +1,4 @@
-//! From wire facts and objects to the model, and from decisions to the wire. Errors name the field.
+//! Converts wire facts and objects to the model, and decisions to the wire. Errors name the field.
 
 mod conditions;
 mod from_object;

@@ -1,18 +1,18 @@
-//! The rules: what belongs where, and what is to be done about it.
+//! The rules: where pods belong, and which actions bring them there.
 //!
-//! Everything here is a pure function of its arguments, without IO, clock, randomness or logging. A decision for one
-//! `DaemonSet` is a fold over its [`cell`]s in the order of the nodes' names:
+//! Everything here is a pure function of its arguments, without IO, clock, randomness or logging. A decision
+//! for one `DaemonSet` is a fold over its [`cell`]s in the order of the nodes' names:
 //!
-//! - [`placement`] says whether a pod belongs on a node, with [`affinity`], [`labels`] and [`taints`];
-//! - [`node`] says what one node needs;
-//! - [`rollout`] says which old pods give way;
-//! - [`status`] counts, and [`standing`] says what follows from that for the conditions.
+//! - [`placement`] decides whether a pod belongs on a node, with [`affinity`], [`labels`] and [`taints`];
+//! - [`node`] decides what one node needs;
+//! - [`rollout`] decides which old pods are replaced;
+//! - [`status`] counts, and [`standing`] derives the conditions from the counters.
 //!
-//! Beside it, of nodes that needn't exist: [`demand`] says what a pod takes of its node, [`simulate`] what becomes of a
-//! node with all of its daemon pods. [`summary`] counts verdicts for people.
+//! For nodes that needn't exist, [`demand`] computes what a pod takes of its node, and [`simulate`] how all
+//! daemon pods together fit on a node. [`summary`] counts verdicts for people.
 //!
-//! What a cell comes to is its [`share`], a handful of marks, which depends on that cell alone. A [`ledger`] keeps the
-//! shares of all cells with their sums, and looks again only at those that were touched.
+//! Each cell has a [`share`], a handful of marks that depend on that cell alone. A [`ledger`] keeps the
+//! shares of all cells with their sums, and recomputes only those of cells that were touched.
 
 pub mod affinity;
 pub mod cell;
@@ -41,22 +41,22 @@ use crate::model::{
     Action, Budget, DaemonSet, DeleteReason, Millis, Problem, ProblemCode, Status, Strategy, Uid,
 };
 
-/// The version of the rules: it rises when the same facts may give another plan.
+/// The version of the rules. It rises when the same facts may give another plan.
 pub const RULES_VERSION: &str = "2";
 
-/// A `DaemonSet` at a moment, with the rules that need no more than that.
+/// A `DaemonSet` at a point in time, with the rules that need nothing else.
 #[derive(Debug, Clone, Copy)]
 pub struct Rules<'d> {
     /// The `DaemonSet`.
     pub daemon_set: &'d DaemonSet,
-    /// The moment.
+    /// The point in time.
     pub now: Millis,
-    /// Worked out once, because every cell asks.
+    /// Computed once, because every cell uses it.
     allows_surge: bool,
 }
 
 impl<'d> Rules<'d> {
-    /// The rules of a `DaemonSet` at a moment.
+    /// The rules for a `DaemonSet` at a point in time.
     pub fn new(daemon_set: &'d DaemonSet, now: Millis) -> Self {
         let allows_surge = match daemon_set.strategy {
             Strategy::OnDelete => false,
@@ -69,7 +69,8 @@ impl<'d> Rules<'d> {
         }
     }
 
-    /// R1: whether the pod is of the current template. When that can't be told, every pod is.
+    /// R1: whether the pod has the current template. When this can't be determined, every pod counts as
+    /// current.
     pub fn is_current(&self, pod: &PodRecord) -> bool {
         let DaemonSet {
             update_revision,
@@ -88,8 +89,8 @@ impl<'d> Rules<'d> {
         self.available_at(pod).is_some_and(|at| at <= self.now)
     }
 
-    /// When the pod is or will be available if it stays ready; `None` while it isn't ready, or when it is over. Without
-    /// minReadySeconds a ready pod is available whatever the clocks say.
+    /// When the pod became or will become available if it stays ready. `None` while it isn't ready, or when
+    /// it has finished. Without minReadySeconds, a ready pod is available whatever the clocks say.
     fn available_at(&self, pod: &PodRecord) -> Option<Millis> {
         let ready_since = pod.ready_since.filter(|_| !pod.is_terminal())?;
         match self.daemon_set.min_ready_millis {
@@ -98,8 +99,9 @@ impl<'d> Rules<'d> {
         }
     }
 
-    /// Whether an update has to wait for the pod's turn: it is available, or it became ready at a time that hasn't come yet. Then a
-    /// clock was set back or isn't right, and the pod may have been available for long (S3).
+    /// Whether an update must wait for the pod's turn. This is so if the pod is available, or if it became
+    /// ready at a time that is still in the future. In the latter case a clock was set back or is wrong, and
+    /// the pod may have been available for long (S3).
     pub fn is_spared(&self, pod: &PodRecord) -> bool {
         self.is_available(pod) || self.is_ready_ahead(pod)
     }
@@ -109,7 +111,7 @@ impl<'d> Rules<'d> {
         waits && pod.ready_since.is_some_and(|since| since > self.now)
     }
 
-    /// When the pod may come to count for something else though nothing happens to it.
+    /// Next time this pod's classification can change without a new event.
     fn changes_at(&self, pod: &PodRecord) -> Option<Millis> {
         if self.is_ready_ahead(pod) && !self.is_current(pod) {
             return pod.ready_since;
@@ -117,24 +119,24 @@ impl<'d> Rules<'d> {
         self.available_at(pod).filter(|at| *at > self.now)
     }
 
-    /// Whether a node may have a new pod beside an old one.
+    /// Whether a node may have a new pod beside an old one during an update.
     pub fn allows_surge(&self) -> bool {
         self.allows_surge
     }
 }
 
-/// What is to be done for a `DaemonSet`, and what is to be said of it.
+/// The actions for a `DaemonSet`, and its status.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Decision {
     /// In a fixed order, each with its cell.
     pub actions: Vec<(CellIndex, Action)>,
-    /// `None` while there is nothing to say.
+    /// `None` while there is nothing to report.
     pub status: Option<Status>,
-    /// When to decide again though nothing has changed.
+    /// When to decide again even if nothing changes.
     pub reconsider_at: Option<Millis>,
 }
 
-/// Decides for a `DaemonSet`, after a look at the cells that were touched.
+/// Decides for a `DaemonSet`, after updating the ledger for the cells that were touched.
 pub fn decide<C: Cells>(rules: &Rules<'_>, ledger: &mut Ledger, cells: &C) -> Decision {
     if rules.daemon_set.selects_everything {
         return Decision::default();
@@ -166,7 +168,7 @@ pub fn decide<C: Cells>(rules: &Rules<'_>, ledger: &mut Ledger, cells: &C) -> De
     }
 }
 
-/// What a cell of this mark has to be done.
+/// Pushes the actions that this mark requires in a cell.
 fn act(
     rules: &Rules<'_>,
     mark: Mark,
@@ -210,7 +212,7 @@ fn delete(cell: &Cell<'_, '_>, pod: &PodRecord, reason: DeleteReason) -> Action 
     }
 }
 
-/// Everything that is wrong with a `DaemonSet`.
+/// All problems of a `DaemonSet`.
 pub fn problems(daemon_set: &DaemonSet, placement: &Placement) -> Vec<Problem> {
     let mut problems = placement.problems();
     if daemon_set.update_revision.is_empty() && daemon_set.template_generation.is_none() {
@@ -225,7 +227,7 @@ pub fn problems(daemon_set: &DaemonSet, placement: &Placement) -> Vec<Problem> {
     problems
 }
 
-/// The budgets of a rolling update as the `DaemonSet` has them; what isn't set is 0.
+/// The rolling update strategy with a `DaemonSet`'s budgets. A budget that isn't set is 0.
 pub fn rolling_update(max_unavailable: Option<Budget>, max_surge: Option<Budget>) -> Strategy {
     Strategy::RollingUpdate {
         max_unavailable: max_unavailable.unwrap_or(Budget::Count(0)),

@@ -1,10 +1,10 @@
-//! One copy of each string that a session has seen.
+//! Keeps one copy of each string that a session has seen.
 
 pub use everynode_proto::facts::pool::Pool;
 
 use crate::model::Text;
 
-/// One copy of each string that a session has seen.
+/// Shares strings: one copy of each string that a session has seen.
 #[derive(Debug, Default)]
 pub struct Interner {
     strings: Pool<str>,

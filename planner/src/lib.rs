@@ -1,10 +1,10 @@
 //! Everynode's planner: decides which nodes get a `DaemonSet`'s pods, and how its pods are replaced.
 //!
-//! It is not a controller: it has no access to any cluster, and keeps nothing that it could not be told again. The same
-//! input gives the same plan, byte for byte; the time is part of the input.
+//! It is not a controller. It has no access to any cluster, and keeps nothing that it couldn't receive again.
+//! The same input gives the same plan, byte for byte; the time is part of the input.
 //!
-//! Data flows one way: wire facts → [`convert`] → [`model`] → [`fleet`] (what a session was told) → [`decide`] (the
-//! rules) → plans → [`convert`] → wire.
+//! Data flows one way: wire facts → [`convert`] → [`model`] → [`fleet`] (the facts of a session) → [`decide`]
+//! (the rules) → plans → [`convert`] → wire.
 //!
 //! In reading order:
 //! - [`model`]: facts and decisions as plain types.

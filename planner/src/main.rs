@@ -1,4 +1,4 @@
-//! The planner's program; everything is in the library.
+//! The planner's binary. All code is in the library.
 
 use std::process::ExitCode;
 

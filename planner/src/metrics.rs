@@ -1,4 +1,4 @@
-//! What the planner counts, for Prometheus.
+//! The planner's Prometheus metrics.
 
 use std::{sync::Arc, time::Duration};
 
@@ -82,7 +82,7 @@ pub struct Metrics {
     fleets: Fleets,
 }
 
-/// What all sessions have been told together.
+/// The facts that all open sessions hold together.
 #[derive(Debug, Default)]
 struct Fleets {
     nodes: Gauge,
@@ -117,7 +117,7 @@ impl Fleets {
         }
     }
 
-    /// One of them has grown from one size to another.
+    /// Updates the sums when one session's size changes.
     fn change(&self, from: Size, to: Size) {
         let change = |gauge: &Gauge, from: usize, to: usize| {
             let signed = |size: usize| i64::try_from(size).unwrap_or(i64::MAX);
@@ -141,7 +141,7 @@ impl Default for Metrics {
         let actions = Family::<KindLabel, Counter>::default();
         let request_seconds = Histogram::new(exponential_buckets(0.000_01, 4.0, 10));
         let (certificates, fleets) = (Certificates::default(), Fleets::default());
-        // A series that is there from the start shows its first increase.
+        // A series that exists from the start shows its first increase.
         for method in Method::ALL {
             let _ = calls.get_or_create(&MethodLabel { method });
         }
@@ -201,17 +201,17 @@ impl Default for Metrics {
 }
 
 impl Metrics {
-    /// A call began.
+    /// Counts a call that began.
     pub fn call(&self, method: Method) {
         self.calls.get_or_create(&MethodLabel { method }).inc();
     }
 
-    /// How the certificates fare.
+    /// Sets the metrics of the certificates.
     pub fn certificates(&self, condition: Condition) {
         self.certificates.set(condition);
     }
 
-    /// A session is open until the answer is dropped.
+    /// Counts an open session. Dropping the returned value ends the count.
     pub fn session_open(self: &Arc<Self>) -> OpenSession {
         self.sessions.inc();
         OpenSession {
@@ -220,7 +220,7 @@ impl Metrics {
         }
     }
 
-    /// Everything in Prometheus' text format.
+    /// All metrics in Prometheus' text format.
     pub fn encode(&self) -> String {
         program::metrics::page(&self.registry)
     }
@@ -245,16 +245,16 @@ impl serve::Observer for Metrics {
     }
 }
 
-/// What is counted of a session while it is open.
+/// The metrics of one open session. Dropping it removes the session from the counts.
 #[derive(Debug)]
 pub struct OpenSession {
     metrics: Arc<Metrics>,
-    /// What it has been told so far.
+    /// The size of the facts that it has received so far.
     size: Size,
 }
 
 impl OpenSession {
-    /// A request has been answered.
+    /// Counts a request that has been answered.
     pub fn observe(&mut self, outcome: &Outcome, took: Duration) {
         let count = |number: usize| u64::try_from(number).unwrap_or(u64::MAX);
         let actions = |kind, number| {

@@ -24,13 +24,13 @@ pub type Text = Arc<str>;
 pub struct Millis(pub i64);
 
 impl Millis {
-    /// The time so many milliseconds later.
+    /// Returns the time that is `millis` milliseconds later.
     #[must_use]
     pub fn plus(self, millis: i64) -> Self {
         Self(self.0.saturating_add(millis))
     }
 
-    /// How many milliseconds `self` is after `earlier`; negative when it is before.
+    /// Returns the milliseconds from `earlier` to `self`. They are negative when `self` is before `earlier`.
     pub fn since(self, earlier: Self) -> i64 {
         self.0.saturating_sub(earlier.0)
     }
@@ -61,13 +61,13 @@ pub struct Taint {
 /// One toleration of a pod.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Toleration {
-    /// Empty with operator Exists: every key.
+    /// The key. With operator Exists, an empty key tolerates every key.
     pub key: Text,
-    /// As written; empty means Equal.
+    /// The operator, as written. Empty means Equal.
     pub operator: Text,
-    /// The value to equal.
+    /// The value that the taint must have with operator Equal.
     pub value: Text,
-    /// Empty: every effect.
+    /// The effect. Empty tolerates every effect.
     pub effect: Text,
 }
 
@@ -84,7 +84,7 @@ pub struct DaemonSet {
     pub generation: i64,
     /// Whether spec.selector is `{}`.
     pub selects_everything: bool,
-    /// What placement reads of spec.template.
+    /// The parts of spec.template that placement reads.
     pub template: PodTemplate,
     /// spec.updateStrategy.
     pub strategy: Strategy,
@@ -92,7 +92,7 @@ pub struct DaemonSet {
     pub min_ready_millis: i64,
     /// The controller-revision-hash of the current template; empty when unknown.
     pub update_revision: Text,
-    /// The generation of the template by the `DaemonSet`'s annotation, in decimal.
+    /// The template's generation from the `DaemonSet`'s annotation, in decimal.
     pub template_generation: Option<Text>,
 }
 
@@ -103,14 +103,14 @@ impl DaemonSet {
     }
 }
 
-/// What placement reads of a pod template.
+/// The parts of a pod template that placement reads.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct PodTemplate {
     /// spec.nodeName, if set.
     pub node_name: Option<Text>,
     /// spec.nodeSelector.
     pub node_selector: Labels,
-    /// The terms of the required node affinity; none set is not the same as no term.
+    /// The terms of the required node affinity. An affinity that isn't set differs from one without terms.
     pub required_terms: Option<Vec<Term>>,
     /// spec.tolerations, as written.
     pub tolerations: Vec<Toleration>,
@@ -138,16 +138,16 @@ pub struct Requirement {
     pub values: Vec<Text>,
 }
 
-/// How pods of an old template give way to new ones.
+/// How new pods replace those of an old template.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Strategy {
     /// Old pods stay until somebody deletes them.
     OnDelete,
     /// Old pods are replaced as the budgets allow.
     RollingUpdate {
-        /// How many nodes may be without an available pod.
+        /// The number of nodes that may be without an available pod.
         max_unavailable: Budget,
-        /// How many nodes may have a new pod beside an available old one.
+        /// The number of nodes that may have a new pod beside an available old one.
         max_surge: Budget,
     },
 }
@@ -162,7 +162,7 @@ pub enum Budget {
 }
 
 impl Budget {
-    /// The number of pods that the budget means when `desired` are wanted. Never negative.
+    /// Returns the number of pods that the budget allows when `desired` pods are wanted. It is never negative.
     pub fn of(self, desired: usize) -> usize {
         match self {
             Self::Count(count) => usize::try_from(count).unwrap_or(0),
@@ -177,10 +177,10 @@ impl Budget {
 /// A pod's phase.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Phase {
-    /// Not yet running, or unknown: it may yet become ready.
+    /// Pending, running or unknown: the pod can be ready or become so.
     #[default]
     Active,
-    /// All containers ended well.
+    /// All containers ended successfully.
     Succeeded,
     /// A container failed for good, or the kubelet refused the pod.
     Failed,
@@ -191,37 +191,37 @@ pub enum Phase {
 pub struct Pod {
     /// metadata.uid.
     pub uid: Text,
-    /// metadata.name. A pod's name is its own, so it isn't shared.
+    /// metadata.name. It isn't shared, because every pod has its own name.
     pub name: Box<str>,
-    /// The node that the pod is for; empty when unknown.
+    /// The node that the pod is for. Empty when unknown.
     pub node: Text,
-    /// Whether it is bound to that node.
+    /// Whether the pod is bound to that node.
     pub bound: bool,
     /// status.phase.
     pub phase: Phase,
-    /// When it became ready, if it is.
+    /// The time at which the pod became ready. `None` while it isn't ready.
     pub ready_since: Option<Millis>,
     /// metadata.creationTimestamp.
     pub created: Millis,
-    /// Whether it is being deleted.
+    /// Whether the pod is being deleted.
     pub deleting: bool,
-    /// Its controller-revision-hash.
+    /// The pod's controller-revision-hash.
     pub revision: Text,
-    /// Its pod-template-generation; empty without one.
+    /// The pod's pod-template-generation. Empty if the pod has none.
     pub template_generation: Text,
 }
 
-/// What tells of which template a pod is.
+/// Identifies the template that a pod was created from.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Stamp {
-    /// Its controller-revision-hash.
+    /// The pod's controller-revision-hash.
     pub revision: Text,
-    /// Its pod-template-generation; empty without one.
+    /// The pod's pod-template-generation. Empty if the pod has none.
     pub template_generation: Text,
 }
 
 impl Pod {
-    /// Whether the pod is over: it will never be ready again.
+    /// Whether the pod has ended and will never be ready again.
     pub fn is_terminal(&self) -> bool {
         matches!(self.phase, Phase::Succeeded | Phase::Failed)
     }
@@ -232,20 +232,20 @@ impl Pod {
 pub enum Verdict {
     /// A pod should run there.
     Run,
-    /// None is created there, one that is there stays.
+    /// No pod is created there. An existing pod stays.
     Keep,
-    /// None is created there, one that is there goes.
+    /// No pod is created there. An existing pod is deleted.
     Exclude,
 }
 
-/// What a reason is about.
+/// The kinds of reasons for a verdict.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum ReasonCode {
     /// Everything fits.
     Fits,
     /// The template's spec.nodeName names another node.
     NodeName,
-    /// A label of the template's nodeSelector is missing or other on the node.
+    /// The node lacks a label of the template's nodeSelector, or has another value for it.
     NodeSelector,
     /// A term of the required node affinity doesn't match.
     NodeAffinity,
@@ -258,45 +258,45 @@ pub enum ReasonCode {
 /// One reason for a verdict.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Reason {
-    /// What it is about.
+    /// The kind of reason.
     pub code: ReasonCode,
     /// A sentence for people.
     pub message: String,
-    /// The condition that isn't met, without what the node has instead; empty when all fits.
+    /// The condition that isn't met, without what the node has instead. Empty when everything fits.
     pub condition: String,
-    /// The same for programs.
+    /// The reason in a form for programs.
     pub detail: Option<ReasonDetail>,
 }
 
-/// What exactly isn't met.
+/// The exact requirement or taint that keeps a pod away from a node.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum ReasonDetail {
     /// A requirement on the node's labels or name.
     Requirement {
-        /// The place, from 1, of the node affinity's term; 0 for the nodeSelector.
+        /// The position of the node affinity's term, counted from 1. It is 0 for the nodeSelector.
         term: usize,
         /// The requirement.
         requirement: Requirement,
-        /// What the node has, if anything.
+        /// The node's value, if it has one.
         actual: Option<Text>,
     },
     /// A taint that isn't tolerated.
     Taint {
         /// The taint.
         taint: Taint,
-        /// A toleration that would admit it.
+        /// A toleration that would admit the pod.
         admitted_by: Toleration,
     },
 }
 
-/// One thing to do.
+/// An action that a plan asks for.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Action {
     /// Create a pod.
     Create {
-        /// The node that it is for.
+        /// The node that the pod is for.
         node: Text,
-        /// The revision that it gets.
+        /// The revision that the pod gets.
         revision: Text,
         /// The uid of the youngest pod known to have been on the node.
         succeeds: Option<Text>,
@@ -307,9 +307,9 @@ pub enum Action {
         pod: Text,
         /// The pod's uid.
         uid: Text,
-        /// The node that it is for.
+        /// The node that the pod is for.
         node: Text,
-        /// Why.
+        /// The reason for the deletion.
         reason: DeleteReason,
     },
 }
@@ -317,17 +317,17 @@ pub enum Action {
 /// Why a pod is deleted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum DeleteReason {
-    /// Its node should not run it any more.
+    /// The pod's node should no longer run it.
     Excluded,
-    /// It has failed.
+    /// The pod has failed.
     Failed,
-    /// It has succeeded.
+    /// The pod has succeeded.
     Succeeded,
     /// Another pod of the `DaemonSet` is on the node.
     Excess,
-    /// It is of an old template.
+    /// The pod is of an old template.
     Update,
-    /// It waits for a node that is gone.
+    /// The pod waits for a node that is gone.
     NodeGone,
 }
 
@@ -348,25 +348,25 @@ pub struct Status {
     pub number_unavailable: i32,
 }
 
-/// How a `DaemonSet` stands by its counters.
+/// A `DaemonSet`'s counters, and what follows from them for its conditions.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Standing {
     /// The counters.
     pub status: Status,
-    /// How many nodes need an available pod for it to be available.
+    /// The minimum number of nodes that need an available pod for the `DaemonSet` to be available.
     pub fewest_available: i32,
-    /// How far the current template has come.
+    /// The rollout progress of the current template.
     pub progress: Progress,
 }
 
-/// How far a template has come.
+/// The rollout progress of a template.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Progress {
-    /// Every node that should run a pod has an available one of it.
+    /// Every node that should run a pod has an available pod of the template.
     Complete,
-    /// Not yet.
+    /// Some pods are still missing, unavailable or of an old template.
     InProgress,
-    /// Old pods stay until somebody deletes them; all else is done.
+    /// Only old pods are left to replace, and they stay until somebody deletes them.
     WaitsForDeletion,
 }
 
@@ -377,17 +377,17 @@ pub enum ProblemCode {
     MalformedTerm,
     /// The `DaemonSet`'s selector is empty.
     SelectsEverything,
-    /// Current pods can't be told from old ones.
+    /// The planner can't distinguish current pods from old ones.
     UnknownRevision,
 }
 
-/// What is wrong with a `DaemonSet`.
+/// A problem with a `DaemonSet`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Problem {
-    /// What kind of problem.
+    /// The kind of problem.
     pub code: ProblemCode,
     /// The path of the field.
     pub field: String,
-    /// What is wrong and what would be right.
+    /// Describes the problem and a correct value.
     pub message: String,
 }

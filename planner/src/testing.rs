@@ -1,4 +1,4 @@
-//! Small builders for tests: a `DaemonSet`, nodes and pods that nothing is wrong with, and ways to make them odd.
+//! Small builders for tests: a healthy `DaemonSet`, healthy nodes and pods, and ways to make them odd.
 
 use std::fmt;
 
@@ -15,14 +15,14 @@ use crate::{
     },
 };
 
-/// The time that tests begin at, in seconds: long after pods were created and became ready.
+/// The time at which tests begin, in seconds. It is long after pods were created and became ready.
 pub(crate) const NOW: i64 = 1_000_000;
 
 pub(crate) fn seconds(seconds: i64) -> Millis {
     Millis(seconds * 1_000)
 }
 
-/// The `DaemonSet` default/agent of revision `new`, one node unavailable at a time.
+/// The `DaemonSet` default/agent of revision `new`, which may have one unavailable node at a time.
 pub(crate) fn daemon_set() -> DaemonSet {
     DaemonSet {
         namespace: "default".into(),
@@ -60,7 +60,7 @@ pub(crate) fn max_surge(count: i32) -> Strategy {
     rolling_update(Some(Budget::Count(0)), Some(Budget::Count(count)))
 }
 
-/// A node with labels, each `key=value`, and taints, each `key=value:Effect` or `key:Effect`.
+/// A node with labels and taints. A label is `key=value`; a taint is `key=value:Effect` or `key:Effect`.
 pub(crate) fn node(name: &str, labels: &[&str], taints: &[&str]) -> Node {
     let label = |text: &&str| {
         let (key, value) = text.split_once('=').unwrap();
@@ -92,7 +92,7 @@ pub(crate) fn toleration([key, operator, value, effect]: [&str; 4]) -> Toleratio
     }
 }
 
-/// Amounts such as `cpu=100m memory=1Gi`.
+/// Parses amounts such as `cpu=100m memory=1Gi`.
 pub(crate) fn resources(text: &str) -> Resources {
     let pairs = text.split_whitespace().map(|pair| pair.split_once('=').unwrap());
     pairs
@@ -116,7 +116,7 @@ pub(crate) fn term(expressions: &[Requirement]) -> Term {
     }
 }
 
-/// A bound pod of revision `new` that has long been ready. Its uid is its name and `-uid`.
+/// A bound pod of revision `new` that has been ready for a long time. Its uid is its name followed by `-uid`.
 pub(crate) fn pod(name: &str, node: &str) -> Pod {
     Pod {
         uid: format!("{name}-uid").into(),
@@ -132,7 +132,7 @@ pub(crate) fn pod(name: &str, node: &str) -> Pod {
     }
 }
 
-/// Ways for a pod to be another.
+/// Makes variants of a pod.
 pub(crate) trait Tweak: Sized {
     fn old(self) -> Self;
     fn unready(self) -> Self;
@@ -205,7 +205,7 @@ impl Tweak for Pod {
     }
 }
 
-/// A cell that owns what it holds.
+/// A cell that owns its contents.
 #[derive(Debug, Clone)]
 pub(crate) struct Square {
     pub(crate) node: Text,
@@ -214,12 +214,12 @@ pub(crate) struct Square {
     /// Names of pods whose deletion is in flight.
     pub(crate) delete_in_flight: Vec<&'static str>,
     pub(crate) creating: bool,
-    /// When the youngest pod known was created, in seconds, and its uid.
+    /// The creation time in seconds and the uid of the youngest known pod.
     pub(crate) last: Option<(i64, Text)>,
     pub(crate) failed_until: Option<Millis>,
 }
 
-/// A node that should run a pod, with the pods that it has.
+/// A node that should run a pod, with its current pods.
 pub(crate) fn run(node: &str, pods: impl IntoIterator<Item = Pod>) -> Square {
     Square {
         node: node.into(),
@@ -232,7 +232,7 @@ pub(crate) fn run(node: &str, pods: impl IntoIterator<Item = Pod>) -> Square {
     }
 }
 
-/// A node that keeps what it has.
+/// A node that keeps its pods but gets no new one.
 pub(crate) fn keep(node: &str, pods: impl IntoIterator<Item = Pod>) -> Square {
     Square {
         verdict: Some(Verdict::Keep),
@@ -256,7 +256,7 @@ pub(crate) fn gone(node: &str, pods: impl IntoIterator<Item = Pod>) -> Square {
     }
 }
 
-/// A pod as a cell keeps it.
+/// A pod as a cell stores it.
 pub(crate) fn record(pod: &Pod) -> PodRecord {
     let stamp = Stamp {
         revision: pod.revision.clone(),
@@ -265,7 +265,7 @@ pub(crate) fn record(pod: &Pod) -> PodRecord {
     PodRecord::new(pod.clone(), Uid::new(&pod.uid), stamp.into(), false)
 }
 
-/// The cells of squares, in the order in which those are.
+/// The cells of squares, in the order of the squares.
 struct Board<'s> {
     order: Vec<CellIndex>,
     squares: &'s [Square],
@@ -320,7 +320,7 @@ impl Cells for Board<'_> {
     }
 }
 
-/// What a decision says.
+/// The result of a decision.
 #[derive(Debug, PartialEq, Eq, Default)]
 pub(crate) struct Decision {
     pub(crate) actions: Vec<Action>,
@@ -328,7 +328,7 @@ pub(crate) struct Decision {
     pub(crate) reconsider_at: Option<Millis>,
 }
 
-/// Decides for a `DaemonSet` at a time in seconds.
+/// Decides for a `DaemonSet`. The time is in seconds.
 pub(crate) fn decide(daemon_set: &DaemonSet, at_seconds: i64, squares: &[Square]) -> Decision {
     let rules = Rules::new(daemon_set, seconds(at_seconds));
     let decision = decide::decide(&rules, &mut Ledger::default(), &Board::new(squares));
@@ -339,7 +339,7 @@ pub(crate) fn decide(daemon_set: &DaemonSet, at_seconds: i64, squares: &[Square]
     }
 }
 
-/// An action in short: `create NODE` or `delete POD: Reason`.
+/// Formats an action in short: `create NODE` or `delete POD: Reason`.
 pub(crate) fn brief(action: &Action) -> String {
     match action {
         Action::Create { node, .. } => format!("create {node}"),
@@ -347,7 +347,7 @@ pub(crate) fn brief(action: &Action) -> String {
     }
 }
 
-/// Holds a decision's actions against a list of them in short.
+/// Asserts that a decision has the expected actions, in the form of [`brief`].
 #[track_caller]
 pub(crate) fn check(daemon_set: &DaemonSet, squares: &[Square], expected: &[&str], what: impl fmt::Display) {
     let decision = decide(daemon_set, NOW, squares);

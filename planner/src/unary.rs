@@ -1,4 +1,4 @@
-//! The calls that are answered from one request, on Kubernetes objects as they are printed.
+//! The unary calls. Each answers from one request alone, which holds Kubernetes objects as kubectl prints them.
 
 mod explain;
 mod plan;

@@ -1,10 +1,10 @@
-//! The program's flags, on the program itself.
+//! Tests the flags by running the program itself.
 
 #![expect(clippy::unwrap_used, reason = "what helps a test may fail it")]
 
 use std::{net::TcpListener, process::Command};
 
-/// Runs the planner with flags that it must refuse, and returns what it says.
+/// Runs the planner with flags that it must refuse, and returns its standard error.
 #[track_caller]
 fn refused(flags: &[&str]) -> String {
     let mut planner = Command::new(env!("CARGO_BIN_EXE_everynode-planner"));

@@ -1,12 +1,12 @@
-//! The answers of both services, printed: as tables for people, and as JSON or YAML for programs.
+//! Prints the answers of both services: as tables for people, and as JSON or YAML for programs.
 //!
-//! The planner's commands and the kubectl plugin print through this, so an answer looks the same whoever gave it.
+//! The planner's commands and the kubectl plugin both print through this module, so an answer looks the same in both.
 //!
-//! - [`mod@format`]: what `-o` asks for, and what the terminal can show.
+//! - [`mod@format`]: the output format that `-o` selects, and the abilities of the terminal.
 //! - [`message`]: any message in protobuf's JSON mapping.
 //! - [`table`]: columns as kubectl prints them.
-//! - [`explain`], [`plan`], [`simulate`], [`live`]: the tables of each answer; [`words`]: what they have in common.
-//! - [`exit`]: how a command ends.
+//! - [`explain`], [`plan`], [`simulate`], [`live`]: the tables of each answer. [`words`]: the parts that they share.
+//! - [`exit`]: the exit codes.
 
 pub mod exit;
 pub mod explain;
@@ -25,10 +25,10 @@ use prost::Name;
 pub use format::{Format, View};
 pub use message::PrintError;
 
-/// An answer in the format that is asked for; `table` makes the tables.
+/// Renders an answer in the requested format. `table` makes the tables.
 ///
 /// # Errors
-/// The program was built wrongly.
+/// The program was built wrongly, so that it can't print the message.
 pub fn render(
     answer: &impl Name,
     format: Format,
@@ -41,7 +41,8 @@ pub fn render(
     }
 }
 
-/// Writes to standard output, and says whether anybody reads it; that nobody does any more (as with `| head`) is no failure.
+/// Writes to standard output, and returns whether there still is a reader. A reader that has gone, as with `| head`,
+/// isn't an error.
 ///
 /// # Errors
 /// Standard output can't be written to.

@@ -1,4 +1,4 @@
-//! What the tests of the wire share: messages as a newer peer would send them.
+//! Helpers shared by the tests of the wire: messages as a newer peer would send them.
 
 use prost::{
     Message,
@@ -8,15 +8,15 @@ use prost_reflect::{DescriptorPool, DynamicMessage, Value};
 
 use crate::FILE_DESCRIPTOR_SET;
 
-/// The first number of the fields that nobody here knows.
+/// The number of the first unknown field.
 const UNKNOWN: u32 = 1_000;
 
-/// A message as a peer might send it for whom it has more fields, and so has every message within it: one field of each
-/// form that fields have on the wire. `name` is the message's full name. In a message without any field of a `oneof` this
-/// is what a kind looks like that only the peer knows.
+/// Encodes a message as a newer peer would, with unknown fields in it and in every message within it: one field of each
+/// wire type. `name` is the message's full name. A message in which no field of a `oneof` is set then looks like one
+/// whose variant only the peer knows.
 ///
 /// # Panics
-/// There is no message of this name.
+/// There is no message with this name.
 #[expect(clippy::expect_used, reason = "what helps a test may fail it")]
 pub fn newer(name: &str, message: &impl Message) -> Vec<u8> {
     let pool = DescriptorPool::decode(FILE_DESCRIPTOR_SET).expect("the descriptors can be read");
@@ -27,16 +27,16 @@ pub fn newer(name: &str, message: &impl Message) -> Vec<u8> {
     message.encode_to_vec()
 }
 
-/// The same, as it is read here.
+/// Encodes a message like [`newer`], and decodes it again as this version does.
 ///
 /// # Panics
-/// There is no message of this name, or it can't be read with the fields that nobody knows.
+/// There is no message with this name, or it can't be decoded with the unknown fields.
 #[expect(clippy::expect_used, reason = "what helps a test may fail it")]
 pub fn from_newer<M: Message + Default>(name: &str, message: &M) -> M {
     M::decode(newer(name, message).as_slice()).expect("unknown fields are passed over")
 }
 
-/// Fields that nobody here knows, as encoded.
+/// Encoded unknown fields.
 pub fn unknown_fields() -> Vec<u8> {
     let mut fields = Vec::new();
     encode_key(UNKNOWN, WireType::Varint, &mut fields);

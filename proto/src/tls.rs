@@ -1,16 +1,16 @@
-//! Certificates: how both programs show who they are, and know who the other side is.
+//! TLS certificates, with which both programs authenticate themselves and their peers.
 //!
-//! A program has one certificate, with which it serves and with which it connects, and the authorities that the other
-//! side's certificates have to come from. All three are files that are read again while the program runs, as a Secret's
-//! volume is renewed under it. New connections are made with what is there then; those that are open go on.
+//! A program has one certificate, for serving and for connecting, and a set of authorities that must have issued the
+//! peers' certificates. Certificate, key and authorities are files. The program reads them again while it runs, because
+//! a Secret's volume is updated in place. New connections use the current files; open connections continue.
 //!
-//! - [`Files`], [`Credentials`]: the files, and what they hold at the moment.
-//! - `load`: from files to what rustls takes.
-//! - [`names`]: whom a certificate names.
+//! - [`Files`], [`Credentials`]: the files, and their current contents.
+//! - `load`: builds rustls' configurations from the files.
+//! - [`names`]: the names in a certificate.
 //! - [`Connector`]: connections to a server.
 //!
-//! TLS 1.3 alone is spoken, since every program that may connect here has it. No session is resumed: a resumed one would
-//! stand on a certificate that was looked at long ago.
+//! Only TLS 1.3 is supported, since every program that may connect here supports it. Sessions are never resumed: a
+//! resumed session would rely on a certificate that was verified long ago.
 
 mod connector;
 mod load;
@@ -35,18 +35,18 @@ pub use self::{
     validity::not_after,
 };
 
-/// How often the files are looked at. A renewed certificate is there days before the old one expires; but whoever replaces
-/// one by hand waits for it.
+/// How often the files are read again. A renewed certificate is in place days before the old one expires, but an
+/// operator who replaces one by hand waits for it.
 const LOOK_EVERY: Duration = Duration::from_secs(2);
 
-/// The three files.
+/// The three certificate files.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Files {
-    /// The own certificate, with the intermediate ones after it.
+    /// The program's own certificate, followed by the intermediate certificates.
     pub certificate: PathBuf,
-    /// The key of the own certificate.
+    /// The key of the program's own certificate.
     pub key: PathBuf,
-    /// The authorities that the other side's certificates have to come from.
+    /// The authorities that must have issued the peers' certificates.
     pub authorities: PathBuf,
 }
 
@@ -54,31 +54,32 @@ pub struct Files {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{}: {reason}", .file.display())]
 pub struct Error {
-    /// Which.
+    /// The file.
     pub file: PathBuf,
-    /// Why not.
+    /// Why it can't be used.
     pub reason: String,
 }
 
-/// How the files fare.
+/// The state of the certificate files.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Condition {
-    /// Whether what is there now can be used and is valid; otherwise what was there before is used, if there was anything.
+    /// Whether the current files can be used and are valid. If not, the previous contents stay in use, if there were
+    /// any.
     pub is_usable: bool,
-    /// Until when the certificate in use is valid, with the chain that it comes with.
+    /// When the certificate in use or another certificate of its chain expires, whichever is first.
     pub not_after: SystemTime,
 }
 
-/// Whose certificates a server asks for.
+/// Whether a server asks its clients for certificates.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ClientCertificates {
-    /// Every client has to have one.
+    /// Every client must have a certificate.
     Required,
-    /// Clients say otherwise who they are.
+    /// Clients authenticate in another way.
     None,
 }
 
-/// What the files hold, or held when they could last be used.
+/// The contents of the files when they could last be used.
 #[derive(Clone)]
 pub struct Credentials {
     files: Arc<Files>,
@@ -86,11 +87,11 @@ pub struct Credentials {
 }
 
 impl Credentials {
-    /// Reads the files. Certificates that aren't valid now are taken with a warning: a program that runs takes up the
-    /// renewed ones within seconds, and one that ends at once is started again more and more seldom.
+    /// Reads the files. Certificates that aren't valid now are accepted with a warning: a running program picks up the
+    /// renewed ones within seconds, while a program that exits is restarted with ever longer back-off.
     ///
     /// # Errors
-    /// One of them can't be used.
+    /// A file can't be used.
     pub fn load(files: Files) -> Result<Self, Error> {
         let loaded = Loaded::new(load::read(&files)?, &files)?;
         if let Err(error) = loaded.check(&files, SystemTime::now()) {
@@ -102,18 +103,18 @@ impl Credentials {
         })
     }
 
-    /// Reads the files again, and has new connections made with what they hold. Returns whether that is anything new.
+    /// Reads the files again, and uses their contents for new connections. Returns whether the contents have changed.
     ///
     /// # Errors
-    /// One of them can't be used or isn't valid now; what was there before goes on being used.
+    /// A file can't be used or isn't valid now. The previous contents stay in use.
     pub fn renew(&self) -> Result<bool, Error> {
         self.renew_at(SystemTime::now())
     }
 
-    /// The same at any time.
+    /// Like [`Credentials::renew`], but checks validity at the given time.
     ///
     /// # Errors
-    /// As [`Credentials::renew`].
+    /// Those of [`Credentials::renew`].
     pub fn renew_at(&self, now: SystemTime) -> Result<bool, Error> {
         let contents = load::read(&self.files)?;
         if self.current().contents == contents {
@@ -125,7 +126,7 @@ impl Credentials {
         Ok(true)
     }
 
-    /// Looks at the files again and again, and tells how they fare each time. It never ends.
+    /// Reads the files again periodically, and reports their state each time. Never returns.
     pub async fn keep_fresh(self, observe: impl Fn(Condition)) -> Infallible {
         let mut said = None;
         observe(self.condition(true));
@@ -154,7 +155,7 @@ impl Credentials {
         }
     }
 
-    /// How new connections are accepted now.
+    /// The current configuration for accepting connections.
     pub fn server(&self, clients: ClientCertificates) -> Arc<ServerConfig> {
         let loaded = self.current();
         match clients {
@@ -163,7 +164,7 @@ impl Credentials {
         }
     }
 
-    /// How new connections are made now.
+    /// The current configuration for making connections.
     pub fn client(&self) -> Arc<ClientConfig> {
         self.current().client.clone()
     }
@@ -182,7 +183,7 @@ impl Credentials {
     }
 }
 
-/// Without the key.
+/// Omits the key.
 impl fmt::Debug for Credentials {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter

@@ -11,22 +11,23 @@ use fastrand::Rng;
 
 use crate::ALLOCATED;
 
-/// How many inputs each target gets.
+/// The variable with the number of inputs for each target.
 const INPUTS: &str = "EVERYNODE_FUZZ_INPUTS";
-/// What the first input is made from.
+/// The variable with the seed of the first input.
 const SEED: &str = "EVERYNODE_FUZZ_SEED";
-/// From one input's seed to the next one's.
+/// The difference between the seeds of two successive inputs.
 const STEP: u64 = 0x9E37_79B9_7F4A_7C15;
-/// No input is longer than some tens of kilobytes, so all targets together never need this much.
+/// Memory limit of all targets together. They never need this much, because no input is longer than some tens of
+/// kilobytes.
 const MOST_MEGABYTES: f32 = 256.0;
-/// Nor this long, however busy the machine is.
+/// Time limit of one input, even on a busy machine.
 const LONGEST: Duration = Duration::from_secs(10);
 
-/// What a target is given: the messages of a stream, or just one.
+/// The input of a target: the messages of a stream, or a single message.
 pub(crate) type Input = Vec<Vec<u8>>;
 
-/// Gives a target its inputs: as many as `EVERYNODE_FUZZ_INPUTS` says, or else `few`. The target says whether it understood
-/// one as what it was made from.
+/// Runs a target on `EVERYNODE_FUZZ_INPUTS` inputs, or on `few` if that isn't set. The target returns whether it could
+/// decode the input as the type that the input was made from.
 pub(crate) fn fuzz(target: &str, few: u64, make: impl Fn(&mut Rng) -> Input, look: impl Fn(&Input) -> bool) {
     let first = number(SEED).unwrap_or_default();
     let begun = Instant::now();
@@ -37,14 +38,14 @@ pub(crate) fn fuzz(target: &str, few: u64, make: impl Fn(&mut Rng) -> Input, loo
         begun.elapsed(),
         ALLOCATED.peak_usage_as_mb()
     );
-    // Where hardly anything is understood, the seeds are old, and only the first bytes are looked at.
+    // If hardly any input can be decoded, the seeds are out of date and the targets test only the first bytes.
     assert!(understood >= inputs / 10 || inputs < few, "{line}");
     if asked.is_some() {
         eprintln!("{line}");
     }
 }
 
-/// Returns how many inputs were understood.
+/// Returns how many inputs the target could decode.
 fn run(
     target: &str,
     first: u64,
@@ -72,7 +73,8 @@ fn run(
     understood
 }
 
-/// Ends the tests when a target is at the same input for too long: it may be for ever. Watches until what it returns is dropped.
+/// Ends the test process when a target stays at one input for too long, since it may never finish. Dropping the
+/// returned sender ends the watch.
 fn watch(target: &str, current: Arc<AtomicU64>) -> mpsc::Sender<()> {
     let (watched, ends) = mpsc::channel();
     let target = target.to_owned();

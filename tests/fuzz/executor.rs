@@ -1,4 +1,4 @@
-//! What the API server and the planner send to the executor.
+//! Fuzz targets: the messages that the API server and the planner send to the executor.
 
 use everynode_executor::apply::{Applier, Ended, Lane};
 use everynode_executor::objects::{self, DaemonSet, Encoding, Heard, Revision, Watched};
@@ -16,7 +16,7 @@ use crate::driver::fuzz;
 use crate::mutate::mutated;
 use crate::seeds;
 
-/// Everything of a kind that can be read from these bytes.
+/// Every object of this kind that can be read from these bytes.
 fn read<T: Watched>(bytes: &Bytes) -> Vec<T> {
     let mut found = Vec::new();
     for encoding in [Encoding::Json, Encoding::Protobuf] {
@@ -39,7 +39,7 @@ fn is_json(text: &[u8]) {
     assert!(read.is_ok(), "{read:?}: {}", String::from_utf8_lossy(text));
 }
 
-/// Does what is done with a `DaemonSet`.
+/// Uses a `DaemonSet` in the ways that the executor does.
 fn use_daemon_set(daemon_set: &DaemonSet) {
     template::fingerprint(daemon_set);
     is_json(template::data(daemon_set).as_bytes());
@@ -75,7 +75,7 @@ fn nothing_that_an_api_server_says_panics() {
     });
 }
 
-/// Carries out a plan that nobody would make.
+/// Carries out a plan that no planner would make.
 fn carry_out(plan: Plan) {
     if let Some(wanted) = &plan.status {
         status::differs(wanted, &object::DaemonSetStatus::default());

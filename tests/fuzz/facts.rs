@@ -1,4 +1,4 @@
-//! Kubernetes objects, as callers send them and as API servers encode them.
+//! Fuzz targets: Kubernetes objects, as callers send them and as API servers encode them.
 
 use everynode_proto::facts::{DaemonSet, Node, Pod, Unread, protobuf, unread};
 use fastrand::Rng;

@@ -1,12 +1,12 @@
-//! What comes over a wire may be anything: nothing of it makes a program panic, nor take much memory or time.
+//! Fuzz tests: no bytes from the wire may make a program panic or use much memory or time.
 //!
-//! Each target takes inputs that are made from a seed, mostly valid ones that were changed a little. `cargo test` gives
-//! each some seconds of them, always the same. `EVERYNODE_FUZZ_INPUTS=10000000 cargo test -p everynode-tests --test fuzz`
-//! goes on for hours, `EVERYNODE_FUZZ_SEED` has it begin elsewhere. An input that fails is shown in hex, with the seed that
-//! makes it alone.
+//! Each target gets inputs that are made from a seed. Most inputs are valid ones with small changes. `cargo test` runs
+//! each target for a few seconds, always on the same inputs.
+//! `EVERYNODE_FUZZ_INPUTS=10000000 cargo test -p everynode-tests --test fuzz` runs for hours, and `EVERYNODE_FUZZ_SEED`
+//! sets another first seed. A failing input is printed in hex, with the seed that makes this input alone.
 //!
-//! - [`driver`]: runs a target, and says which input fails.
-//! - [`mutate`], [`seeds`], [`requests`]: inputs, by changing valid bytes and by making messages up.
+//! - [`driver`]: runs a target and reports the input that fails.
+//! - [`mutate`], [`seeds`], [`requests`]: create inputs by changing valid bytes and by making up messages.
 //! - [`facts`], [`planner`], [`executor`]: the targets.
 
 #![allow(
@@ -25,6 +25,6 @@ mod planner;
 mod requests;
 mod seeds;
 
-/// Counts what is allocated.
+/// Counts the allocated memory.
 #[global_allocator]
 static ALLOCATED: peak_alloc::PeakAlloc = peak_alloc::PeakAlloc;

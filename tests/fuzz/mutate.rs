@@ -1,13 +1,13 @@
-//! Inputs that are nearly valid.
+//! Mutation of valid inputs, so that the results are nearly valid.
 
 use fastrand::Rng;
 use prost::encoding::{WireType, decode_key, decode_varint, encode_key, encode_varint};
 
 /// The longest input, in bytes.
 const LONGEST: usize = 32 * 1024;
-/// How deep messages are changed within messages.
+/// How many levels of nested messages a mutation may descend.
 const DEEPEST: u32 = 12;
-/// Numbers at which something may go wrong.
+/// Numbers that often trigger errors.
 const EXTREMES: [u64; 16] = [
     0,
     1,
@@ -20,7 +20,7 @@ const EXTREMES: [u64; 16] = [
     0x8000_0000,
     0xFFFF_FFFF,
     0xFFFF_FFFF_8000_0000,
-    // The ends of what a timestamp of protobuf may be, and of a time in milliseconds.
+    // The limits of a protobuf timestamp, and of a time in milliseconds.
     253_402_300_800,
     (-62_135_596_801_i64).cast_unsigned(),
     i64::MAX.cast_unsigned(),
@@ -28,15 +28,15 @@ const EXTREMES: [u64; 16] = [
     u64::MAX,
 ];
 
-/// One of the numbers at which something may go wrong.
+/// A random one of the numbers that often trigger errors.
 pub(crate) fn extreme(random: &mut Rng) -> u64 {
     EXTREMES[random.usize(..EXTREMES.len())]
 }
 
-/// One of the seeds, changed in a few places.
+/// A random seed with a few changes.
 pub(crate) fn mutated(random: &mut Rng, seeds: &[Vec<u8>]) -> Vec<u8> {
     let mut input = seeds[random.usize(..seeds.len())].clone();
-    // Mostly one or two changes: more of them make an input that is refused at its first byte.
+    // Mostly one or two changes, because an input with more of them is refused at its first byte.
     let changes = 1 + random.u32(..64).trailing_zeros().min(5);
     for _ in 0..changes {
         input = if random.u8(..3) == 0 {
@@ -54,7 +54,7 @@ fn range(random: &mut Rng, length: usize) -> std::ops::Range<usize> {
     start..random.usize(start..=length)
 }
 
-/// Changes bytes whatever they mean.
+/// Changes bytes regardless of their meaning.
 fn change_bytes(random: &mut Rng, mut input: Vec<u8>, seeds: &[Vec<u8>]) -> Vec<u8> {
     let (place, length) = (random.usize(..=input.len()), input.len());
     match random.u8(..7) {
@@ -98,7 +98,7 @@ enum Part {
 
 type Field = (u32, Part);
 
-/// The fields of a message, if it can be one.
+/// The fields of a message; `None` if the bytes can't be a message.
 fn fields(mut encoded: &[u8]) -> Option<Vec<Field>> {
     let mut fields = Vec::new();
     while !encoded.is_empty() {
@@ -149,7 +149,7 @@ fn encode(fields: &[Field]) -> Vec<u8> {
     encoded
 }
 
-/// Changes a field of a message, or of one within it, and keeps the lengths around it right.
+/// Changes a field of the message or of a nested message, and adjusts the enclosing lengths.
 fn change_field(random: &mut Rng, message: &[u8], seeds: &[Vec<u8>], depth: u32) -> Vec<u8> {
     let Some(mut fields) = fields(message).filter(|fields| !fields.is_empty()) else {
         return change_bytes(random, message.to_vec(), seeds);

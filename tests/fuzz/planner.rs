@@ -1,4 +1,4 @@
-//! What callers and executors send to the planner.
+//! Fuzz targets: the messages that callers and executors send to the planner.
 
 use std::fmt::Debug;
 
@@ -19,10 +19,10 @@ use crate::driver::{Input, fuzz};
 use crate::mutate::mutated;
 use crate::{requests, seeds};
 
-/// What is said of one fact, or of one pair, is at most so long beside what the request itself holds.
+/// Limit of the answer to one fact, or to one pair, in bytes beyond the content of the request itself.
 const MOST_PER_ITEM: usize = 4 * 1024;
 
-/// Plays a session twice, up to the request that ends it. Says whether one was taken after the first.
+/// Plays a session twice, up to the request that ends it. Returns whether a request after the first one was accepted.
 fn play(input: &Input) -> bool {
     let requests = input
         .iter()
@@ -41,7 +41,7 @@ fn play(input: &Input) -> bool {
                     one.responses, other.responses,
                     "the same session has the same plans"
                 );
-                // A plan may come of everything that was told so far.
+                // A plan may follow from everything that was sent so far.
                 let said: usize = one.responses.iter().map(Message::encoded_len).sum();
                 assert!(said <= told * 4, "{said} bytes are said of {told}");
                 one.responses
@@ -112,7 +112,7 @@ fn no_request_to_plan_or_to_explain_panics() {
             nanos: 0,
         }),
     });
-    // Each can be read as the other too.
+    // The bytes of each request can also be decoded as the other type.
     let mut valid: Vec<_> = plans.map(|plan| plan.encode_to_vec()).collect();
     let explain = ExplainRequest {
         daemon_sets: sets,
@@ -140,7 +140,7 @@ fn no_request_to_plan_or_to_explain_panics() {
     });
 }
 
-/// Says whether there is an answer, and holds two of them to be the same and no longer than they may be.
+/// Returns whether there is an answer. Asserts that the two answers are equal and within the size limit.
 fn same<A: Message + PartialEq + Debug>(
     answers: &[Result<A, Status>; 2],
     asked: usize,

@@ -1,4 +1,4 @@
-//! Sessions that are made up: any facts about few objects, in any order.
+//! Made-up sessions: any facts about few objects, in any order.
 
 use std::collections::BTreeMap;
 
@@ -15,7 +15,7 @@ use prost_types::Timestamp;
 
 use crate::mutate::extreme;
 
-/// Around which times are.
+/// The time around which all generated times lie.
 const NOW: i64 = 1_767_225_600;
 
 /// The requests of a session.
@@ -44,7 +44,7 @@ pub(crate) fn session(random: &mut Rng) -> Vec<SessionRequest> {
     (0..8).map(|_| request()).collect()
 }
 
-/// The rare thing once in so many times.
+/// The rare value once in `every` times on average, otherwise the usual one.
 fn sometimes<T>(random: &mut Rng, every: u32, rare: fn(&mut Rng) -> T, usual: fn(&mut Rng) -> T) -> T {
     if random.u32(..every) == 0 {
         rare(random)
@@ -73,7 +73,7 @@ fn time(random: &mut Rng) -> Timestamp {
     }
 }
 
-/// One of few names, so that the same comes again; empty at times.
+/// One of few names, so that names repeat; sometimes empty.
 fn name(random: &mut Rng, kind: &str) -> String {
     let none = random.u8(..40) == 0;
     if none {

@@ -1,4 +1,4 @@
-//! Valid inputs, of which others are made.
+//! Valid inputs, from which others are made by mutation.
 
 use everynode_proto::facts::Unread;
 use everynode_proto::planner::v1::{
@@ -85,7 +85,7 @@ fn list(items: &[Value]) -> Value {
     json!({"kind": "List", "apiVersion": "v1", "metadata": {"resourceVersion": "9", "continue": "x"}, "items": items})
 }
 
-/// `DaemonSet`s, nodes and pods as calls hold them.
+/// `DaemonSet`s, nodes and pods in the form that requests carry.
 pub(crate) fn requests() -> (Vec<Unread>, Vec<Unread>, Vec<Unread>) {
     let unread = |object: &Value| Unread::from(object.as_object().unwrap());
     let nodes = [
@@ -100,7 +100,7 @@ pub(crate) fn requests() -> (Vec<Unread>, Vec<Unread>, Vec<Unread>) {
     )
 }
 
-/// A message in Kubernetes' own encoding.
+/// Writes a message in Kubernetes' protobuf encoding.
 #[derive(Default)]
 struct Writer(Vec<u8>);
 
@@ -159,7 +159,7 @@ fn meta() -> Writer {
         .message(13, owner)
 }
 
-/// Nodes, pods and what they come in, in Kubernetes' own encoding: each message by itself, and wrapped.
+/// Nodes, pods and the messages that contain them, in Kubernetes' protobuf encoding, both wrapped and unwrapped.
 pub(crate) fn protobuf() -> Vec<Vec<u8>> {
     let taint = message().text(1, "reserved").text(2, "x").text(3, "NoSchedule");
     let node = message()
@@ -208,7 +208,7 @@ pub(crate) fn protobuf() -> Vec<Vec<u8>> {
     all
 }
 
-/// What an API server says in either encoding.
+/// Answers of an API server, in both encodings.
 pub(crate) fn answers() -> Vec<Vec<u8>> {
     let revision = json!({
         "kind": "ControllerRevision", "apiVersion": "apps/v1", "metadata": node()["metadata"], "revision": 2,
@@ -247,7 +247,7 @@ pub(crate) fn tolerations() -> Vec<Toleration> {
     }]
 }
 
-/// What a planner says.
+/// Responses of a planner.
 pub(crate) fn responses() -> Vec<Vec<u8>> {
     let create = CreatePod {
         node: "n1".to_owned(),

@@ -1,4 +1,4 @@
-//! `docs/api.md`: every call on the page is made, and answers what stands below it.
+//! Tests `docs/api.md`: makes every call on the page and compares the answer with the one shown below the call.
 
 use everynode_tests::daemonsets::{self, wait_status};
 use everynode_tests::nodes;
@@ -11,7 +11,7 @@ use prost_types::FileDescriptorSet;
 use crate::page::{Page, Shell};
 use crate::world::DEADLINE;
 
-/// The objects that the page says are there, in the namespace that kubectl takes when none is named.
+/// The objects that the page assumes, in kubectl's default namespace.
 const OBJECTS: [&str; 2] = ["docs/examples/nodes.yaml", "docs/examples/agent.yaml"];
 const NAMESPACE: &str = "default";
 
@@ -69,7 +69,7 @@ fn the_page_about_the_api_shows_each_call() {
         for method in &service.method {
             let call = format!("{package}.{}/{}", service.name(), method.name());
             let shown = commands.iter().any(|command| command.contains(&call));
-            // What an executor and a planner say to each other is nothing to type.
+            // `Session` is between executor and planner and nothing that a user types.
             assert!(shown || method.name() == "Session", "{call}");
         }
     }

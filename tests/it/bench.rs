@@ -1,4 +1,4 @@
-//! The benchmark in short: whether it measures what it says, not what comes out of it.
+//! A short run of the benchmark that checks whether it measures what it claims, not the results.
 
 use everynode_tests::bench::contender::Contender;
 use everynode_tests::bench::report::{Outcome, Report};
@@ -7,7 +7,7 @@ use everynode_tests::bench::{self, Settings, plot};
 use everynode_tests::programs::Profile;
 use everynode_tests::terminal::Terminal;
 
-/// A scenario that takes seconds.
+/// Runs a scenario at a size that takes seconds.
 async fn report(scenario: Scenario) -> Report {
     let settings = Settings {
         scenarios: vec![scenario],
@@ -35,7 +35,7 @@ fn value(outcome: &Outcome, figure: &str) -> f64 {
         .value
 }
 
-/// Checks a count of requests. Under load the peer sometimes asks twice for the same thing; Everynode does not.
+/// Checks a number of requests. Under load the peer sometimes sends the same request twice; Everynode doesn't.
 fn check_count(outcome: &Outcome, figure: &str, expected: f64) {
     let counted = value(outcome, figure);
     let is_peer = outcome.contender == Contender::Peer.name();
@@ -47,7 +47,7 @@ fn check_count(outcome: &Outcome, figure: &str, expected: f64) {
     );
 }
 
-/// What every scenario has to tell of both.
+/// Checks the figures that every scenario must report for both contenders.
 fn check(report: &Report, figures: &[&str]) {
     for contender in [Contender::Peer, Contender::Everynode] {
         let outcome = report.outcome(contender).unwrap();

@@ -1,6 +1,6 @@
-//! Which test holds which clause of the contract: `tests/clauses.md`, made from the names of the tests.
+//! Generates `tests/clauses.md`, which lists the tests of each clause of the contract, from the names of the tests.
 //!
-//! A test's name begins with the clauses that it holds, as `n3_…` or `p1_p2_…`.
+//! A test's name begins with the clauses that it tests, as in `n3_…` or `p1_p2_…`.
 
 mod contract;
 
@@ -12,7 +12,7 @@ use everynode_tests::programs::workspace;
 use self::contract::CONTRACT;
 use crate::tidy::sources;
 
-/// Set to have the table written anew instead of compared.
+/// If this variable is set, the test writes the table instead of comparing it.
 const BLESS: &str = "EVERYNODE_BLESS";
 
 /// The tests of each clause, as (file, names).
@@ -37,7 +37,7 @@ fn tests_by_clause() -> BTreeMap<String, BTreeMap<String, Vec<String>>> {
     found
 }
 
-/// The name of the function that a line begins.
+/// The name of the function that is declared on this line, if there is one.
 fn function(line: &str) -> Option<&str> {
     let (before, rest) = line.split_once("fn ")?;
     let begins = before
@@ -47,7 +47,7 @@ fn function(line: &str) -> Option<&str> {
     begins.then(|| rest.get(..end))?
 }
 
-/// The clauses that a name begins with, in capitals.
+/// The clauses that a test name begins with, in upper case.
 fn clauses_of(name: &str) -> Vec<String> {
     let is_clause = |part: &&str| {
         let mut letters = part.chars();

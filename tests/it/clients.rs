@@ -1,5 +1,5 @@
-//! The clients of `docs/examples/clients`: built and run as their README.md says, against a planner, and against one that is
-//! busy and newer than they are.
+//! Tests of the clients in `docs/examples/clients`. Each is built and run as its README.md says, against a real
+//! planner, and against a planner that is busy at first and newer than the client.
 
 mod relay;
 
@@ -15,14 +15,15 @@ use tempfile::TempDir;
 use self::relay::Relay;
 use crate::page::{Page, Shell};
 
-/// What the README.md calls the planner.
+/// The planner's address in the README.md.
 const PLANNER: &str = "localhost:50051";
-/// How long a busy planner asks to wait.
+/// How long a busy planner asks its callers to wait.
 const DELAY: Duration = Duration::from_millis(300);
-/// What a client says in the end.
+/// The client's final output.
 const CHOICE: &str = "a pod with cpu 1500m, memory 2Gi, pods 1 fits on g5.xlarge";
 
-/// A client in a copy of what it needs of the workspace, so that nothing is generated into the workspace itself.
+/// A client in a copy of the files that it needs from the workspace, so that generated code doesn't end up in the
+/// workspace.
 struct Client {
     planner: Planner,
     folder: PathBuf,
@@ -49,13 +50,13 @@ impl Client {
         }
     }
 
-    /// The page, whose last command asks.
+    /// The client's README.md. Its last command runs the client.
     fn page(&self) -> Page {
         Page::read(&self.page)
     }
 
-    /// What the client makes of a planner that is busy at first, and answers with a code that no client knows; and of one
-    /// that refuses what it can't take.
+    /// Checks that the client retries when a planner is busy at first, and prints a problem code that no client knows.
+    /// Also checks that it doesn't retry when a planner refuses a request as too large.
     async fn copes(&self, shell: impl Fn() -> Shell) {
         let commands = self.page().commands().concat();
         let asks = commands.last().unwrap().replace("../../daemonsets.json", "-");
@@ -79,7 +80,7 @@ impl Client {
     }
 }
 
-/// Copies a file or a folder, without what was generated into it.
+/// Copies a file or a folder without its generated files.
 fn copy(from: &Path, to: &Path) {
     if !from.is_dir() {
         fs::create_dir_all(to.parent().unwrap()).unwrap();
@@ -117,7 +118,7 @@ async fn the_client_in_python_does_what_its_page_shows_waits_as_told_and_shows_c
         .await
         .unwrap();
     std::os::unix::fs::symlink(made.join(".venv"), client.folder.join(".venv")).unwrap();
-    // Unlike Go's, Python's gRPC would ask a proxy for an address of this machine.
+    // Unlike Go's gRPC, Python's would use a proxy even for an address of this machine.
     let shell = || Shell::new(&client.folder).variable("no_grpc_proxy", "localhost,127.0.0.1");
     let there = shell().server(PLANNER, client.planner.address());
     client.page().hold(&there, 1..).await;

@@ -1,4 +1,4 @@
-//! The conditions of a status, which tell people and `kubectl wait` how a `DaemonSet` stands.
+//! Conditions in a `DaemonSet`'s status, which show its state to people and to `kubectl wait`.
 
 use everynode_tests::daemonsets::DaemonSetBuilder;
 use everynode_tests::wait::eventually;
@@ -13,7 +13,7 @@ fn sets(world: &World) -> Api<DaemonSet> {
     Api::namespaced(world.client.clone(), &world.namespace)
 }
 
-/// A condition of `agent`, when it has this status and reason.
+/// Waits until a condition of `agent` has this status and reason, and returns it.
 async fn condition(world: &World, kind: &str, status: &str, reason: &str) -> DaemonSetCondition {
     let what = format!("{kind} to be {status}, {reason}");
     let found = eventually(DEADLINE, what, async || {

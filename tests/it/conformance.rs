@@ -1,4 +1,5 @@
-//! Kubernetes' own specs of `DaemonSet`s and `ControllerRevision`s, with Everynode and with what it replaces.
+//! Runs Kubernetes' own specs of `DaemonSet`s and `ControllerRevision`s, with Everynode and with the controller that it
+//! replaces.
 
 use everynode_tests::conformance::{self, Outcome};
 use everynode_tests::control_plane::{Component, ControlPlane, Options};
@@ -6,7 +7,7 @@ use everynode_tests::nodes::{self, NodeBuilder};
 
 use crate::world::World;
 
-/// How many there are in the release that the control plane is built from.
+/// The number of specs in the Kubernetes release that the control plane is built from.
 const SPECS: usize = 11;
 
 fn all_passed(outcome: anyhow::Result<Outcome>, logs: &str) {
@@ -23,7 +24,7 @@ async fn kubernetes_own_specs_pass_with_everynode() {
     all_passed(outcome, &world.logs());
 }
 
-/// On a control plane of its own, so that it can run at the same time as the one above.
+/// Uses its own control plane, so that it can run at the same time as the test above.
 #[tokio::test]
 async fn they_pass_with_kubernetes_own_daemonset_controller_as_well() {
     let options = Options {

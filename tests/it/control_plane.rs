@@ -1,4 +1,4 @@
-//! The harness's own promises about the control plane.
+//! Tests of the harness's own guarantees about the control plane.
 
 use std::time::{Duration, Instant};
 
@@ -63,7 +63,7 @@ async fn what_a_test_leaves_behind_is_gone_for_the_next_one() {
 
 #[tokio::test]
 async fn kubernetes_own_daemonset_controller_can_be_switched_on_and_clusters_run_side_by_side() {
-    // The shared one is idle meanwhile, but it runs, on other ports.
+    // The shared control plane is idle meanwhile, but it runs on other ports.
     let mut claim = Claim::new().await.unwrap();
     let options = Options {
         daemonset_controller: true,

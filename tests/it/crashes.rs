@@ -1,4 +1,4 @@
-//! Either process killed at any moment.
+//! Kills either process at random moments.
 
 use std::time::Duration;
 
@@ -11,9 +11,9 @@ use kube::{Api, ResourceExt};
 
 use crate::world::World;
 
-/// How often a process is killed.
+/// The number of crashes.
 const CRASHES: usize = 20;
-/// The work of a round makes about as many pod events; the crash comes after some of them.
+/// The work of a round makes about this many pod events. The crash comes after some of them.
 const EVENTS: usize = 30;
 
 #[tokio::test]
@@ -35,7 +35,7 @@ async fn killed_20_times_at_random_moments_there_are_never_two_live_pods_on_a_no
 
     for round in 1..=CRASHES {
         work(&mut world, &mut random, round).await;
-        // A round whose work makes fewer events is cut off when they cease to come.
+        // If the round's work makes fewer events, the crash comes after 500 ms.
         monitor
             .events(random.usize(0..EVENTS), Duration::from_millis(500))
             .await;
@@ -54,7 +54,7 @@ async fn killed_20_times_at_random_moments_there_are_never_two_live_pods_on_a_no
     }
 }
 
-/// Gives Everynode something to do.
+/// Starts random work for Everynode.
 async fn work(world: &mut World, random: &mut fastrand::Rng, round: usize) {
     match random.u8(0..3) {
         0 => {

@@ -1,4 +1,4 @@
-//! What pods need of a node, by the planner and by the scheduler's own functions.
+//! Compares the planner's calculation of pods' demand with the scheduler's own functions.
 
 use everynode_proto::facts::Unread;
 use everynode_proto::planner::v1::planner_service_client::PlannerServiceClient;
@@ -10,10 +10,11 @@ use everynode_tests::service::{Planner, ServiceOptions};
 use everynode_tests::toolbox::Toolbox;
 use serde_json::{Value, json};
 
-/// As many as one call may ask about.
+/// The limit of `DaemonSet`s in one call.
 const AT_ONCE: usize = 1_000;
 
-/// The planner's host ports as the scheduler counts them: every address is written as none.
+/// The planner's host ports in the scheduler's form. The planner writes the address that means all addresses as an
+/// empty one.
 fn host_ports(demand: &DaemonSetDemand) -> Vec<HostPort> {
     let port = |port: &everynode_proto::planner::v1::HostPort| HostPort {
         port: port.port,
@@ -78,7 +79,7 @@ async fn what_a_pod_takes_is_what_the_scheduler_counts_for_10_000_random_templat
         }
     }
     assert!(host_ports_seen > 1_000, "{host_ports_seen}");
-    // A planner that stops waits for its clients to leave.
+    // A stopping planner waits for its clients to disconnect.
     drop(client);
     planner.stop().await.unwrap();
 }

@@ -1,5 +1,5 @@
-//! The manifests in `deploy`, on a real control plane: what it says of them, whether their pods come up, and whether the executor may
-//! do all that it does with them and nothing else.
+//! Tests of the manifests in `deploy` on a real control plane: whether the API server accepts them without warnings,
+//! whether their pods come up, and whether the executor has exactly the rights that it uses.
 
 mod containers;
 mod grants;

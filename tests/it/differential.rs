@@ -1,9 +1,10 @@
-//! Everynode against kube-controller-manager's own `DaemonSet` controller: the same steps on two control planes, and the settled states
-//! compared.
+//! Differential tests: Everynode and kube-controller-manager's own `DaemonSet` controller run the same steps on two
+//! control planes, and the tests compare the settled states.
 //!
-//! Where the two differ on purpose, the scenario names the clause: `in_any_order` stands for R6 (kube-controller-manager serves nodes
-//! in the order of a hash map), `nudge` for N7 (it doesn't look at a `DaemonSet` by itself when a node is deleted, or when a node with
-//! a pod gets a taint that the pod may stay with) and once for S3.
+//! Where the two differ on purpose, the scenario names the clause:
+//! - `in_any_order` stands for R6. kube-controller-manager serves nodes in the order of a hash map.
+//! - `nudge` stands for N7, and once for S3. kube-controller-manager doesn't reconcile a `DaemonSet` by itself when a
+//!   node is deleted, or when a node with a pod gets a taint that the pod may stay with.
 
 mod history;
 mod nodes;
@@ -24,9 +25,9 @@ use everynode_tests::shared::Claim;
 use futures::future::LocalBoxFuture;
 use futures::{FutureExt as _, StreamExt as _, stream};
 
-/// How many scenarios run at a time: most of each is waiting.
+/// Number of scenarios that run at a time. Most of each is waiting.
 const AT_A_TIME: usize = 10;
-/// Picks scenarios by a part of their names, for looking into one.
+/// Runs only the scenarios whose names contain this variable's value, to debug one of them.
 const ONLY: &str = "EVERYNODE_SCENARIO";
 
 type Run = for<'l> fn(&'l mut Lockstep) -> LocalBoxFuture<'l, Result<()>>;
@@ -92,7 +93,7 @@ async fn everynode_leaves_behind_what_kube_controller_manager_does() {
         .await;
     let mut differences = Vec::new();
     for outcome in outcomes {
-        // What settled early had all the time until now to change again.
+        // A scenario that settled early had all the time until now to change again.
         let outcome = match outcome {
             Ok(lockstep) => lockstep.check().await,
             Err(error) => Err(error),

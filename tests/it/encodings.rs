@@ -1,4 +1,4 @@
-//! The API server's two encodings of the same objects.
+//! Decoding of the API server's two encodings, Protobuf and JSON.
 
 use std::time::Duration;
 
@@ -13,7 +13,7 @@ use crate::world::World;
 
 const DEADLINE: Duration = Duration::from_secs(30);
 
-/// All objects of a kind, in the encoding that the server chooses.
+/// Lists all objects of a kind, in the encoding that the server chooses.
 async fn list<T: Watched>(world: &World, accept: &str) -> (Encoding, Page<T>) {
     let request = http::Request::get(T::PATH)
         .header("accept", accept)
@@ -25,9 +25,9 @@ async fn list<T: Watched>(world: &World, accept: &str) -> (Encoding, Page<T>) {
     (encoding, page(&body, encoding).unwrap())
 }
 
-/// Compares what is read of each object.
+/// Checks that both encodings of each object decode to the same value. Returns how many objects were compared.
 async fn agree<T: Watched>(world: &World) -> usize {
-    // Things change meanwhile: compared is what has the same version in both.
+    // Objects may change between the two lists, so only those with the same version in both are compared.
     let (encoding, messages) = list::<T>(world, PROTOBUF_OR_JSON).await;
     assert_eq!(encoding, Encoding::Protobuf);
     let (encoding, text) = list::<T>(world, "application/json").await;

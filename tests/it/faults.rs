@@ -1,7 +1,7 @@
-//! What goes wrong between the programs and what they talk to: lines, answers, watches, clocks.
+//! Fault injection: connections, responses, watches and clocks fail between the programs and their peers.
 //!
-//! Each test stands on a [`Scene`], has something go wrong while there is work to do, and then asks the same three questions: was
-//! there ever more than one live pod on a node, is one missing, and has one gone that should have stayed?
+//! Each test sets up a [`Scene`], injects a fault while there is work to do, and then asks the same three questions:
+//! did a node ever have more than one live pod, is a pod missing, and is a pod gone that should have stayed?
 
 mod calls;
 mod clock;
@@ -22,19 +22,19 @@ use kube::{Api, ResourceExt};
 
 use crate::world::{DEADLINE, World};
 
-/// A world whose executor reaches everything through proxies, with the `DaemonSet` `agent` on all nodes.
+/// A world whose executor reaches everything through proxies. The `DaemonSet` `agent` has a pod on every node.
 struct Scene {
     world: World,
-    /// To the planner.
+    /// First hop from the executor to the planner.
     planner_line: Line,
-    /// On the way to the planner, behind the line.
+    /// Second hop to the planner, behind `planner_line`.
     clock: Clock,
-    /// To the API server.
+    /// First hop from the executor to the API server.
     api_line: Line,
-    /// On the way to the API server, behind the line.
+    /// Second hop to the API server, behind `api_line`.
     gateway: Gateway,
     monitor: Monitor,
-    /// The pods that nothing gives a reason to replace.
+    /// The pods that there is no reason to replace.
     staying: Vec<Pod>,
 }
 
@@ -74,7 +74,7 @@ impl Scene {
         }
     }
 
-    /// Gives Everynode two pods to make: one in the place of another, and one on a new node.
+    /// Gives Everynode two pods to create: one to replace a deleted pod, and one on a new node.
     async fn work(&mut self) {
         let pods: Api<Pod> = Api::namespaced(self.world.client.clone(), &self.world.namespace);
         let pod = self.staying.pop().unwrap();
@@ -88,13 +88,13 @@ impl Scene {
         self.world.nodes.push(node);
     }
 
-    /// Gives Everynode a new template to roll out. No pod stays.
+    /// Gives Everynode a new template to roll out. No pod may stay.
     async fn new_template(&mut self, version: usize) {
         self.staying.clear();
         self.world.set_image(&format!("example/daemon:{version}")).await;
     }
 
-    /// Waits for one pod of the current template on each node and a status that says so, and asks the three questions.
+    /// Waits for one pod of the current template on each node and a status that says so. Then asks the three questions.
     async fn is_whole(&mut self, after: &str) {
         self.world.rolled_out_after(after).await;
         let pods = self.world.everywhere("agent").await;
@@ -121,7 +121,7 @@ impl Scene {
             .unwrap()
     }
 
-    /// Waits until one of the executor's counters is past what it was.
+    /// Waits until one of the executor's counters rises above `before`.
     async fn counts(&self, metric: &str, before: f64) {
         let rises = eventually(DEADLINE, format!("{metric} to rise above {before}"), async || {
             let now = self.count(metric).await;
@@ -133,7 +133,7 @@ impl Scene {
             .unwrap_or_else(|error| panic!("{error:#}\n{}", self.world.logs()));
     }
 
-    /// Waits until there is a session, without which there is none to lose.
+    /// Waits until the executor has a session with the planner. Without a session there is none to lose.
     async fn has_session(&self) {
         let opened = eventually(DEADLINE, "a session with the planner", async || {
             anyhow::ensure!(self.count("planner_connected").await > 0.5, "there is none");
@@ -144,7 +144,7 @@ impl Scene {
             .unwrap_or_else(|error| panic!("{error:#}\n{}", self.world.logs()));
     }
 
-    /// Waits until every fault that was asked for has befallen a call.
+    /// Waits until every injected fault has hit a call.
     async fn all_befell(&self, what: &str) {
         let befell = eventually(DEADLINE, format!("calls to be befallen by {what}"), async || {
             let left = self.gateway.faults_left();
@@ -156,7 +156,8 @@ impl Scene {
             .unwrap_or_else(|error| panic!("{error:#}\n{}", self.world.logs()));
     }
 
-    /// Nothing may happen to any pod while nobody decides, or nothing can be carried out.
+    /// Checks that nothing happened to any pod. Nothing may happen while no one decides, or while no action can be
+    /// carried out.
     async fn nothing_was_touched(&self) {
         let pods = daemonsets::pods(&self.world.client, &self.world.namespace, "agent")
             .await

@@ -1,4 +1,4 @@
-//! Many large calls at once: a real planner stays within its memory, and keeps serving.
+//! Many large calls at once: a real planner stays within its memory bound and keeps serving.
 
 mod messages;
 mod strangers;
@@ -30,16 +30,16 @@ use tonic::{Code, Status};
 
 use crate::world::DEADLINE;
 
-/// What the planner may take, in MiB: the requests that it holds at the same time (256), what comes of those that it works
-/// on (one for each processor), and answers on their way.
+/// Bound of the planner's memory, in MiB. It covers the requests that the planner holds at the same time (256 MiB), the
+/// working memory of those that it processes (one for each processor), and responses in flight.
 const BOUND_MIB: u64 = 768;
-/// Connections, and callers on each: more requests than would fit into the bound.
+/// Connections, and callers on each. Together they send more requests than fit into the bound.
 const CONNECTIONS: usize = 8;
 const CALLERS: usize = 6;
-/// How often each of them calls.
+/// How often each caller calls.
 const ROUNDS: usize = 3;
 const NODES: usize = 1_000;
-/// A node's annotations make up most of it, as in a real cluster, and decide nothing.
+/// Annotations make up most of a node, as in a real cluster, and no decision depends on them.
 const ANNOTATION_BYTES: usize = 24 * 1024;
 
 fn unread(object: Value) -> Unread {
@@ -75,7 +75,7 @@ fn daemon_set(index: usize) -> Unread {
     }))
 }
 
-/// What callers ask, and what is right.
+/// The requests that callers send, and the correct responses.
 struct Questions {
     explain: ExplainRequest,
     explained: ExplainResponse,
@@ -91,7 +91,7 @@ async fn connect(url: &str) -> Client {
 }
 
 impl Questions {
-    /// Asks once while nobody else does.
+    /// Records the correct responses while there is no other caller.
     async fn new(client: &mut Client) -> Self {
         let nodes: Vec<_> = (0..NODES).map(node).collect();
         let explain = ExplainRequest {
@@ -115,7 +115,7 @@ impl Questions {
         }
     }
 
-    /// Whether the call was answered; if it was refused, then as it should be.
+    /// Returns whether the call was answered. Checks the response, or that the refusal is as it should be.
     async fn ask(&self, client: &mut Client, explain: bool) -> bool {
         let refused = if explain {
             let answer = client.explain(self.explain.clone()).await;
@@ -141,7 +141,7 @@ fn assert_refusal(status: &Status) {
     );
 }
 
-/// Goes on adding nodes in a session, each of which must get its plan, and returns how many did.
+/// Keeps adding nodes in a session, each of which must get its plan. Returns how many did.
 async fn session(mut client: Client, until: Arc<AtomicBool>) -> usize {
     let (requests, outgoing) = mpsc::unbounded();
     let send = |sequence, hello, facts: Vec<Fact>| {
@@ -280,7 +280,7 @@ async fn a_watch_of_health_doesnt_hold_up_a_planner_that_stops() {
     let began = std::time::Instant::now();
     planner.stop().await.unwrap();
     let took = began.elapsed();
-    // Calls are cut off after ten seconds.
+    // The planner cuts off calls after ten seconds.
     assert!(took < Duration::from_secs(8), "it took {took:?}");
     assert!(
         !planner.log_tail(20).contains("cut off"),

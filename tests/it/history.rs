@@ -52,8 +52,8 @@ async fn h1_a_taken_name_raises_the_collision_count_and_the_rollout_goes_on() {
     let world = World::new(2).await;
     world.create(DaemonSetBuilder::new("agent")).await;
     world.rolled_out().await;
-    // The next revision's name isn't known before it is made, so the current one's is given to other data: the DaemonSet
-    // is made anew with the same template, and finds its name taken by somebody else's revision.
+    // The next revision's name isn't known in advance, so the test gives the current revision's name to other data. A
+    // DaemonSet created again with the same template then finds its name taken by an unrelated revision.
     let api: Api<ControllerRevision> = Api::namespaced(world.client.clone(), &world.namespace);
     let name = revisions(&world).await[0].1.clone();
     daemonsets::delete(&world.client, &world.namespace, "agent")

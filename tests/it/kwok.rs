@@ -1,4 +1,4 @@
-//! What the stages for kwok promise to tests that want pods to misbehave.
+//! Guarantees of the kwok stages for tests that make pods misbehave.
 
 use std::time::Duration;
 
@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 
 const DEADLINE: Duration = Duration::from_secs(20);
 
-/// A namespace with a node for pods.
+/// Claims a namespace with one node for pods.
 async fn claim() -> (Claim, Client, Api<Pod>) {
     let claim = Claim::new().await.unwrap();
     let client = claim.client().await.unwrap();
@@ -41,7 +41,7 @@ async fn annotate(pods: &Api<Pod>, name: &str, key: &str, value: Option<&str>) {
         .unwrap();
 }
 
-/// Waits for a phase and a readiness, and for what the first container waits for.
+/// Waits until the pod has this phase, and until the pod and all its containers are ready or unready as given.
 async fn is(pods: &Api<Pod>, name: &str, phase: &str, ready: bool) -> Pod {
     eventually(
         DEADLINE,
@@ -156,7 +156,7 @@ async fn a_node_can_stay_unready() {
         .create(&client)
         .await
         .unwrap();
-    // The one created after it becomes ready, so it has been passed over.
+    // node-3 was created later and is ready, so kwok has passed node-2 over.
     nodes::create_ready(&client, vec![NodeBuilder::new("node-3")])
         .await
         .unwrap();

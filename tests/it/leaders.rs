@@ -20,10 +20,10 @@ use serde_json::json;
 
 use crate::world::{DEADLINE, World};
 
-/// The time after which a leader that gives no sign is succeeded, unless something else is asked for.
+/// Lease duration unless a flag changes it. Another executor takes over when the leader hasn't renewed for this long.
 const LEASE_DURATION: Duration = Duration::from_secs(15);
 
-/// Flags for an executor in an election of this test alone.
+/// Flags for an executor in an election that only this test uses.
 pub(crate) fn elected(namespace: &str, identity: &str) -> ServiceOptions {
     let flags = [
         "--leader-elect=true".to_owned(),
@@ -36,7 +36,7 @@ pub(crate) fn elected(namespace: &str, identity: &str) -> ServiceOptions {
     }
 }
 
-/// An executor that takes part in the election and is ready.
+/// Starts an executor that takes part in the election, and waits until it is ready.
 async fn candidate(world: &mut World, identity: &str) -> Executor {
     let options = elected(&world.namespace, identity);
     let kubeconfig = world.claim.control_plane().kubeconfig();
@@ -135,7 +135,7 @@ async fn a_leader_that_stops_in_order_is_succeeded_at_once_in_the_middle_of_a_ro
     drop(standby);
 }
 
-/// Everything that the executor with a user of its own asks.
+/// Audits every request of the executor that has its own user.
 const POLICY: &str = r"apiVersion: audit.k8s.io/v1
 kind: Policy
 omitStages: [RequestReceived]
@@ -194,7 +194,7 @@ async fn a_leader_that_was_frozen_writes_nothing_when_it_wakes_up() {
     };
     let mut monitor = Monitor::start(&client, &namespace, "agent").await.unwrap();
 
-    // It is frozen with a rollout half done, and calls on their way.
+    // The leader freezes in the middle of a rollout, with calls in flight.
     let containers = json!([{"name": "main", "image": "example/daemon:2"}]);
     let patch = json!({"spec": {"template": {"spec": {"containers": containers}}}});
     daemonsets::patch(&client, &namespace, "agent", &patch)
@@ -214,7 +214,7 @@ async fn a_leader_that_was_frozen_writes_nothing_when_it_wakes_up() {
     })
     .await
     .unwrap();
-    // There is work again, which only one of them does.
+    // There is work again, and only one of the two does it.
     rolled_out("example/daemon:3").await;
     placed().await.unwrap();
     let writes: Vec<_> = audit.read().unwrap().into_iter().filter(is_write).collect();

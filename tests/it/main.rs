@@ -1,4 +1,4 @@
-//! The integration tests: one program, so that they share their control planes.
+//! The integration tests. They are one program, so that they share control planes.
 
 #![allow(
     clippy::unwrap_used,

@@ -1,7 +1,7 @@
-//! What the programs tell Prometheus, and what is made of it: alerts and a dashboard.
+//! The programs' Prometheus metrics, and the alerts and the dashboard that use them.
 //!
-//! `rules.yaml` wraps `alerts.yaml` for the Prometheus operator. `EVERYNODE_BLESS=1 cargo test -p everynode-tests --test it -- metrics`
-//! writes it anew.
+//! `rules.yaml` wraps `alerts.yaml` for the Prometheus operator. To regenerate it, run
+//! `EVERYNODE_BLESS=1 cargo test -p everynode-tests --test it -- metrics`.
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -26,7 +26,7 @@ fn text(name: &str) -> String {
     std::fs::read_to_string(monitoring().join(name)).unwrap()
 }
 
-/// Runs promtool; its words, and whether it is content.
+/// Runs promtool. Returns whether it succeeded, and its output.
 async fn promtool(folder: &Path, args: &[&str], input: &str) -> (bool, String) {
     let mut promtool = Command::new(Toolbox::promtool().await.unwrap())
         .args(args)
@@ -44,7 +44,7 @@ async fn promtool(folder: &Path, args: &[&str], input: &str) -> (bool, String) {
     (output.status.success(), words.concat())
 }
 
-/// The names of the programs' metrics that a text is about.
+/// The names of the programs' metrics that occur in a text.
 fn named(text: &str) -> BTreeSet<String> {
     let words = text.split(|end: char| !(end.is_ascii_alphanumeric() || end == '_'));
     let ours = words.filter(|word| {
@@ -55,7 +55,7 @@ fn named(text: &str) -> BTreeSet<String> {
     ours.map(str::to_owned).collect()
 }
 
-/// The names of the series on a page.
+/// The names of the series on a metrics page.
 fn exported(page: &str) -> BTreeSet<String> {
     let series = page.lines().filter(|line| !line.starts_with('#'));
     let names = series.filter_map(|line| line.split(['{', ' ']).next());

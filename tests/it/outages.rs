@@ -1,4 +1,4 @@
-//! Things that go away and come back: the planner, the executor, the API server.
+//! Outages of the planner, the executor and the API server, and recovery from them.
 
 use std::time::Duration;
 
@@ -37,7 +37,8 @@ async fn without_a_planner_nothing_changes_and_with_the_next_one_all_goes_on() {
     nodes::create_ready(&world.client, vec![NodeBuilder::new("node-04")])
         .await
         .unwrap();
-    // The executor stays ready for a while, in case the planner is back soon; then it says what is missing.
+    // The executor stays ready for a while, in case the planner comes back soon. Then it reports that the planner is
+    // missing.
     let unready = eventually(
         DEADLINE,
         "the executor to say that the planner is lost",
@@ -103,7 +104,7 @@ async fn the_api_server_restarts_and_what_happened_before_and_after_is_put_right
     world.claim.control_plane().stop_apiserver().await.unwrap();
     world.claim.control_plane().start_apiserver().await.unwrap();
     world.client = world.claim.client().await.unwrap();
-    // Scheduler and kubelets come back in their own time; that the pods are there is what Everynode has to see to.
+    // Scheduler and kubelets recover in their own time. Everynode only has to ensure that the pods exist.
     let pods = world.one_each("agent").await;
 
     let api: Api<Pod> = Api::namespaced(world.client.clone(), &world.namespace);
@@ -167,7 +168,8 @@ async fn two_executors_at_once_make_one_pod_a_node() {
     world.create(DaemonSetBuilder::new("agent")).await;
     for round in 0..3 {
         let mut pods = world.everywhere("agent").await;
-        // An executor that is a whole pod's life behind would make it again under the same name: only a lease can prevent that.
+        // An executor that lags by a pod's whole lifetime would create that pod again under the same name. Only a lease
+        // can prevent that.
         for executor in [&world.executor, &second] {
             has_nothing_to_do(executor).await;
         }

@@ -1,4 +1,4 @@
-//! Which pods are whose (contract A1 to A4).
+//! Pod ownership (contract A1 to A4).
 
 use everynode_tests::daemonsets::{self, DaemonSetBuilder, target_node};
 use everynode_tests::wait::eventually;
@@ -96,8 +96,8 @@ async fn a2_a_pod_that_is_not_selected_any_more_is_released_and_its_node_gets_an
         .unwrap_or_else(|error| panic!("{error:#}\n{}", world.logs()));
     assert_eq!(released.uid(), before[0].uid(), "it runs on");
 
-    // N4: selected again it is one too many, and the older of the two stays. Times are in whole seconds; within one, the
-    // names decide.
+    // N4: when the pod is selected again, there is one pod too many, and the older of the two stays. Timestamps have
+    // whole seconds, and names decide within a second.
     let node = target_node(&before[0]).unwrap();
     let successor = after.iter().find(|pod| target_node(pod) == Some(node)).unwrap();
     let age = |pod: &&Pod| (pod.creation_timestamp(), pod.name_any());
@@ -129,7 +129,7 @@ async fn a4_a_daemonset_that_is_being_deleted_is_left_alone() {
     api.delete(&pods[0].name_any(), &DeleteParams::default())
         .await
         .unwrap();
-    // What comes after in the same namespace shows that the deletion has been seen and nothing was made of it.
+    // Pods of a later DaemonSet in the same namespace show that the deletion was seen and caused no action.
     DaemonSetBuilder::new("other")
         .create(client, namespace)
         .await

@@ -1,10 +1,13 @@
-//! Pages whose commands are run: a block with the tag `sh` holds commands after `$ `, each with what it prints below it.
+//! Runs the commands on documentation pages. A block with the tag `sh` holds commands after `$ `, each followed by its
+//! output.
 //!
-//! A command goes on in the next line after a `\`, or up to `EOF` when its input stands below it. One that ends in ` &` is a
-//! watch: it goes on while the commands below it run, and the JSON that stands below those is its own. How much of it to wait
-//! for is what the page shows, so a new one begins with as many `{}`.
+//! A command continues on the next line after a `\`, or up to `EOF` when its input follows it. A command that ends in
+//! ` &` is a watch: it keeps running while the commands below it run, and the JSON below those commands is the watch's
+//! output. The test waits for as many messages as the page shows, so a new watch starts with as many `{}` as it should
+//! print.
 //!
-//! With `EVERYNODE_BLESS=1` what is no longer so is written anew. What differs from run to run only (see [`same`]) stays.
+//! With `EVERYNODE_BLESS=1`, the test rewrites outdated output. It keeps output that differs only in what varies from
+//! run to run (see [`same`]).
 
 mod answer;
 mod parse;
@@ -24,18 +27,18 @@ use self::answer::{Part, parts, same};
 use self::parse::{Block, blocks};
 use self::watch::Watch;
 
-/// Set to have the answers written anew instead of compared.
+/// When set, the test rewrites the output on the page instead of comparing it.
 const BLESS: &str = "EVERYNODE_BLESS";
-/// How long a command may take: Go compiles in one.
+/// How long a command may take. One of them compiles with Go.
 const PATIENCE: Duration = Duration::from_mins(5);
 
-/// Where the commands of a page run.
+/// The environment in which a page's commands run.
 #[derive(Debug, Default)]
 pub(crate) struct Shell {
     folder: PathBuf,
     variables: Vec<(String, OsString)>,
     programs: Vec<PathBuf>,
-    /// What the page calls the servers, and where they are.
+    /// Each server's address on the page, and its actual address.
     servers: Vec<(&'static str, String)>,
 }
 
@@ -52,19 +55,19 @@ impl Shell {
         self
     }
 
-    /// Has programs found in a folder.
+    /// Adds a folder of programs to the PATH.
     pub(crate) fn programs(mut self, folder: &Path) -> Self {
         self.programs.push(folder.to_owned());
         self
     }
 
-    /// Says where a server is that the page knows by another address.
+    /// Maps a server's address on the page to its actual address.
     pub(crate) fn server(mut self, name: &'static str, address: String) -> Self {
         self.servers.push((name, address));
         self
     }
 
-    /// A command as a process that is about to start.
+    /// A command as a process, ready to be started.
     fn command(&self, command: &str) -> Command {
         let line = self
             .servers
@@ -87,7 +90,7 @@ impl Shell {
         shell
     }
 
-    /// Runs a command to its end: what it prints, with its complaints if it fails.
+    /// Runs a command to its end. Returns whether it succeeded, and its output; stderr is included only when it fails.
     pub(crate) async fn run(&self, command: &str) -> (bool, String) {
         let output = timeout(PATIENCE, self.command(command).output()).await;
         let output = output
@@ -103,7 +106,7 @@ impl Shell {
         )
     }
 
-    /// What was printed, with the servers called as the page calls them.
+    /// Replaces the servers' actual addresses in the output with those on the page.
     fn renamed(&self, printed: &str) -> String {
         let renamed = self
             .servers
@@ -140,7 +143,7 @@ impl Page {
         self.blocks.iter().map(of).collect()
     }
 
-    /// Runs some of the blocks, `..` for all, and compares what is printed with what stands there.
+    /// Runs some of the blocks (`..` for all) and compares their output with the page.
     pub(crate) async fn hold(mut self, shell: &Shell, which: impl RangeBounds<usize>) {
         let mut differences = Vec::new();
         let mut answers = Vec::new();
@@ -151,7 +154,7 @@ impl Page {
                 let shown = self.lines[step.answer.clone()].join("\n");
                 let mut found = String::new();
                 match step.command.strip_suffix(" &") {
-                    // The shell gives way to the command, or the command would outlive the watch.
+                    // `exec` replaces the shell with the command. Otherwise the command would outlive the watch.
                     Some(command) => watch = Some(Watch::start(shell.command(&format!("exec {command}")))),
                     None => found = shell.run(&step.command).await.1,
                 }
@@ -182,7 +185,7 @@ impl Page {
             self.path.display(),
             differences.join("\n")
         );
-        // From the end, so that the places of the others stay.
+        // Replace from the end, so that the positions of earlier answers stay valid.
         for (place, answer) in answers.into_iter().rev() {
             self.lines.splice(place, answer.lines().map(str::to_owned));
         }

@@ -1,4 +1,4 @@
-//! The planner and kube-controller-manager on the same `DaemonSet`s and nodes, one pair after the other.
+//! Compares the planner with kube-controller-manager on the same `DaemonSet`s and nodes, pair by pair.
 
 use std::fmt::Write as _;
 use std::path::PathBuf;
@@ -14,9 +14,9 @@ use everynode_tests::toolbox::Toolbox;
 use serde_json::{Value, json};
 use tonic::transport::Channel;
 
-/// Set, it has the kept sample written anew.
+/// When set, the test rewrites the stored sample.
 const BLESS: &str = "EVERYNODE_BLESS";
-/// More differences than this say nothing new.
+/// Number of differences to show. Further ones say nothing new.
 const SHOWN: usize = 5;
 
 async fn explain(client: &mut PlannerServiceClient<Channel>, question: &Question) -> Vec<NodeVerdict> {
@@ -36,7 +36,8 @@ async fn explain(client: &mut PlannerServiceClient<Channel>, question: &Question
     answer.verdicts
 }
 
-/// The pairs that both are asked about, how often there was each of the reference's verdicts, and the first differences.
+/// The number of pairs that both were asked about, how often the reference gave each verdict, and the first
+/// differences.
 #[derive(Debug, Default)]
 struct Comparison {
     pairs: usize,
@@ -54,7 +55,8 @@ impl Comparison {
         for (daemon_set, row) in question.daemon_sets.iter().zip(reference) {
             for ((node, expected), found) in question.nodes.iter().zip(row).zip(&mut answers) {
                 assert_eq!(node["metadata"]["name"], found.node.as_str());
-                // Left out for the reason given there. Where the two differ, the planner has to be the one that places nothing.
+                // Left out for the reason given at `mistakes_a_field`. Where the two differ, the planner must be the
+                // one that places nothing.
                 if mistakes_a_field(daemon_set) {
                     let slipped = found.verdict() != *expected;
                     self.slips += usize::from(slipped);
@@ -102,7 +104,7 @@ async fn p1_p2_p3_p4_p5_explain_agrees_with_the_reference_on_100_000_random_pair
     for (question, reference) in questions.iter().zip(&reference) {
         comparison.add(question, &explain(&mut client, question).await, reference);
     }
-    // A planner that stops waits for its clients to leave.
+    // A planner waits for its clients to disconnect before it stops.
     drop(client);
     planner.stop().await.unwrap();
 
@@ -129,7 +131,7 @@ fn sample_file() -> PathBuf {
     workspace().join("planner/tests/data/placement.jsonl")
 }
 
-/// A line of the kept sample: a question, and for each `DaemonSet` the first letters of its nodes' verdicts.
+/// A line of the stored sample: a question, and for each `DaemonSet` the first letters of its nodes' verdicts.
 fn sample_line(question: &Question, reference: &Verdicts) -> Value {
     let letter = |verdict: &Verdict| match verdict {
         Verdict::Run => 'R',

@@ -1,4 +1,4 @@
-//! People with `kubectl everynode`: the real kubectl, which finds the plugin on its PATH, and a real executor.
+//! `kubectl everynode` as a user runs it: the real kubectl finds the plugin on its PATH, and a real executor answers.
 
 use std::process::{Output, Stdio};
 use std::time::Duration;
@@ -133,7 +133,7 @@ async fn kubectl_everynode_watches_what_is_done() {
             }
         }
     };
-    // The first line says that the watch has begun, so nothing that comes is missed.
+    // The first line says that the watch has begun, so the test misses no later event.
     until("").await;
     world.create(DaemonSetBuilder::new("agent")).await;
     let line = until("Created pod: agent-").await;

@@ -1,9 +1,9 @@
-//! The README's commands on files, and what they print.
+//! Checks that the README's commands on files print what it shows.
 
 use everynode_tests::programs::{Profile, Programs, workspace};
 use tokio::process::Command;
 
-/// The commands on files that a page shows, each with what it prints.
+/// The commands on files that a page shows, each with its output.
 fn shown(page: &str) -> Vec<(String, String)> {
     let blocks = page.split("```").skip(1).step_by(2);
     let commands = blocks.filter_map(|block| {

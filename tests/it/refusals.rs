@@ -1,4 +1,4 @@
-//! What can't be done for one `DaemonSet`, while all others go on.
+//! Work that is refused for one `DaemonSet` must not hold up the others.
 
 use everynode_tests::daemonsets::{self, DaemonSetBuilder};
 use everynode_tests::shared::fresh_namespace;

@@ -1,4 +1,4 @@
-//! Everynode and kube-controller-manager's own controller at the same time, as after a switch that was only half made.
+//! Everynode and kube-controller-manager's own controller at the same time, as after an incomplete switch.
 
 use std::time::Duration;
 
@@ -11,7 +11,7 @@ use kube::{Api, ResourceExt};
 
 use crate::world::{DEADLINE, World, identities};
 
-/// The two may undo each other's work a few times before they agree.
+/// How long the two may take to agree. They may undo each other's work a few times first.
 const AGREED: Duration = Duration::from_mins(1);
 
 #[tokio::test]
@@ -41,7 +41,7 @@ async fn two_controllers_at_once_converge_and_everynode_says_so_once_with_the_re
                 .await
                 .unwrap();
             let api: Api<Pod> = Api::namespaced(world.client.clone(), &world.namespace);
-            // It may be gone already.
+            // The pod may already be gone.
             let _ = api.delete(&pods[0].name_any(), &DeleteParams::default()).await;
         }
         for name in ["agent", "surge"] {
@@ -49,7 +49,7 @@ async fn two_controllers_at_once_converge_and_everynode_says_so_once_with_the_re
         }
     }
 
-    // Without a planner Everynode makes nothing, so that the other one surely does.
+    // Without a planner Everynode creates nothing, so the other controller certainly does.
     world.planner.stop().await.unwrap();
     for name in ["agent", "surge"] {
         let pods = daemonsets::pods(&world.client, &world.namespace, name)
@@ -92,7 +92,7 @@ async fn two_controllers_at_once_converge_and_everynode_says_so_once_with_the_re
         .filter(|line| line.contains("by another DaemonSet controller"))
         .count();
     assert_eq!(lines, 2, "one line for each DaemonSet: {log}");
-    // Alone again, it keeps what is there.
+    // When Everynode is alone again, it keeps the existing pods.
     let before = daemonsets::pods(&world.client, &world.namespace, "agent")
         .await
         .unwrap();
@@ -106,7 +106,7 @@ async fn two_controllers_at_once_converge_and_everynode_says_so_once_with_the_re
     assert_eq!(identities(&before), identities(&after));
 }
 
-/// Waits until there is one ready pod of the current template on every node, and the status says so.
+/// Waits until every node has one ready pod of the current template and the status says so.
 async fn agreed(world: &World, name: &str) -> Vec<Pod> {
     let count = i32::try_from(world.nodes.len()).unwrap();
     let what = format!("both controllers to agree on {name}");

@@ -1,4 +1,4 @@
-//! More nodes than a desk has.
+//! A large cluster: 300 nodes.
 
 use std::time::{Duration, Instant};
 
@@ -8,7 +8,7 @@ use everynode_tests::wait::eventually;
 
 use crate::world::World;
 
-/// Not a limit on speed, but on patience.
+/// Limits how long the test waits. It isn't a performance target.
 const DEADLINE: Duration = Duration::from_mins(2);
 
 #[tokio::test]

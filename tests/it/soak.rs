@@ -1,4 +1,4 @@
-//! Two minutes of everything going wrong. `cargo soak` goes on for as long as one likes.
+//! Two minutes of random faults. `cargo soak` runs for any length of time.
 
 use everynode_tests::soak::{self, Settings};
 

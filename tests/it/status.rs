@@ -1,4 +1,4 @@
-//! What the status says, and when (contract N3, S2, S3).
+//! Content and timing of the status (contract N3, S2, S3).
 
 use everynode_tests::daemonsets::{self, DaemonSetBuilder, is_ready, target_node};
 use everynode_tests::wait::eventually;
@@ -41,7 +41,7 @@ async fn s2_a_rollout_is_never_called_done_before_it_is() {
     for number in 2..8 {
         let image = format!("example/daemon:{number}");
         world.set_image(&image).await;
-        // It goes by observedGeneration and the counters; were one ahead of the other, it would return at once.
+        // kubectl goes by observedGeneration and the counters. It would return at once if one were ahead of the other.
         kubectl
             .run(["rollout", "status", "ds/agent", "--timeout=30s"])
             .await
@@ -87,7 +87,7 @@ async fn n3_pods_that_are_over_are_replaced_with_an_event() {
             .await
             .unwrap();
         world.event("agent", reason, &over.name_any()).await;
-        // N1: the successor doesn't wait for the kubelet to have cleared away what is over.
+        // N1: the executor creates the successor before the kubelet has removed the finished pod.
         let successor = eventually(
             DEADLINE,
             format!("a successor of {}", over.name_any()),
@@ -104,7 +104,7 @@ async fn n3_pods_that_are_over_are_replaced_with_an_event() {
         successor
             .await
             .unwrap_or_else(|error| panic!("{error:#}\n{}", world.logs()));
-        // A kubelet would have removed it; kwok sometimes overlooks a pod that ends and is deleted in the same moment.
+        // A kubelet would have removed it. kwok sometimes misses a pod that ends and is deleted at the same moment.
         let _ = pods
             .delete(&over.name_any(), &DeleteParams::default().grace_period(0))
             .await;

@@ -1,4 +1,4 @@
-//! From kube-controller-manager's controller to Everynode and back, on a cluster that runs.
+//! Switching a running cluster from kube-controller-manager's controller to Everynode and back.
 
 use std::collections::BTreeMap;
 
@@ -17,18 +17,18 @@ use crate::world::{DEADLINE, World, identities};
 const NODES: usize = 3;
 const ALL: [&str; 4] = ["rich", "surge", "careful", "stuck"];
 
-/// Who controls `DaemonSet`s.
+/// The controller that manages the `DaemonSet`s.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Controller {
     Everynode,
     Reference,
 }
 
-/// What a change of the controller must not change: every pod, and every revision with its number and its data.
+/// State that a switch of the controller must not change: every pod, and every revision with its number and its data.
 type Kept = BTreeMap<&'static str, (Vec<(String, String)>, Vec<(String, i64, String)>)>;
 
-/// Hands the cluster over, and waits until the new controller has acted on every `DaemonSet`: on a change of the spec that asks for
-/// nothing.
+/// Switches the cluster to the other controller and waits until it has acted on every `DaemonSet`. To see that, the
+/// test makes a spec change that requires no work.
 async fn hand_over(world: &mut World, to: Controller, limit: u32) {
     world.executor.stop().await.unwrap();
     let control_plane = world.claim.control_plane();
@@ -75,7 +75,7 @@ async fn kept(world: &World) -> Kept {
     kept
 }
 
-/// No two revisions of a `DaemonSet` say the same.
+/// Checks that no two revisions of a `DaemonSet` have the same data.
 fn assert_no_twins(kept: &Kept) {
     for (name, (_, revisions)) in kept {
         let mut data: Vec<_> = revisions.iter().map(|(_, _, data)| data).collect();
@@ -90,7 +90,7 @@ fn assert_no_twins(kept: &Kept) {
 }
 
 async fn set_image(world: &World, name: &str, image: &str) {
-    // A strategic merge patch, so that the container keeps the rest of it.
+    // A strategic merge patch keeps the container's other fields.
     let patch = json!({"spec": {"template": {"spec": {"containers": [{"name": "main", "image": image}]}}}})
         .to_string();
     let kubectl = world.claim.kubectl().unwrap();
@@ -111,7 +111,7 @@ async fn rolled_out(world: &World, name: &str, image: &str) {
     );
 }
 
-/// A rollout that is stuck: one pod has an image that never starts, the others wait.
+/// Waits for a stuck rollout: one pod has an image that never starts, and the others wait.
 async fn stuck(world: &World) {
     world
         .status("stuck", "stuck", |status| {
@@ -182,7 +182,7 @@ async fn h2_taking_over_and_handing_back_restarts_no_pod_and_adds_no_revision() 
             "{to:?} has changed something by taking over"
         );
 
-        // A rollout to a new template, and one back to a template that the other controller has made a revision of.
+        // Roll out a new template, then go back to a template for which the other controller created a revision.
         let image = format!("example/daemon:{}", 3 + round);
         for name in ["rich", "surge"] {
             set_image(&world, name, &image).await;
@@ -220,7 +220,7 @@ async fn h2_taking_over_and_handing_back_restarts_no_pod_and_adds_no_revision() 
     }
 }
 
-/// Creates a `DaemonSet` as some tools write it: with fields that are null.
+/// Creates a `DaemonSet` as some tools write it, with null fields.
 async fn create_with_nulls(world: &World, set: DaemonSetBuilder) {
     let mut object = set.build();
     let template = &mut object["spec"]["template"];
@@ -251,7 +251,7 @@ async fn h2_a_revision_that_an_older_release_has_written_is_recognised_by_its_me
         Ok(revision)
     });
     let mut older = released.await.unwrap();
-    // Older releases wrote the zero time of the template's metadata.
+    // Older releases wrote the zero time of the template's metadata, as null.
     revisions
         .delete(&older.name_any(), &DeleteParams::default())
         .await

@@ -1,9 +1,9 @@
-//! Pod templates with what is easily lost or changed on the way.
+//! Pod templates with content that is easily lost or changed on the way.
 
 use everynode_tests::daemonsets::DaemonSetBuilder;
 use serde_json::{Value, json};
 
-/// Fields that are there and empty.
+/// Fields that are present but empty.
 pub(crate) fn odd_fields() -> Value {
     let container = json!({
         "name": "main", "image": "example/daemon:1", "command": [], "env": [], "resources": {}, "securityContext": {},
@@ -13,8 +13,8 @@ pub(crate) fn odd_fields() -> Value {
     json!({"spec": {"template": {"metadata": {"annotations": {}}, "spec": spec}}})
 }
 
-/// A `DaemonSet` whose template has what is easily lost or changed on the way: characters that encoders escape, empty and null fields,
-/// quantities in several notations, volumes of many kinds, init containers and sidecars.
+/// A `DaemonSet` whose template has content that is easily lost or changed on the way: characters that encoders escape,
+/// empty and null fields, quantities in several notations, volumes of many kinds, init containers and sidecars.
 pub(crate) fn rich(name: &str) -> DaemonSetBuilder {
     let main = json!({
         "name": "main",

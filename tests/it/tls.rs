@@ -1,4 +1,5 @@
-//! TLS between the programs and to those who ask: who is let in, and certificates that are renewed while everything runs.
+//! TLS between the programs and to their callers: who is admitted, and certificates that are renewed while everything
+//! runs.
 
 use std::fs;
 
@@ -19,10 +20,10 @@ use tonic_health::pb::health_client::HealthClient;
 
 use crate::world::{DEADLINE, World};
 
-/// What a program logs each time that its certificates are new.
+/// The message that a program logs each time it loads new certificates.
 const RENEWED: &str = "the certificates have been renewed";
 
-/// The certificates of everybody, by one authority at first.
+/// The certificates of all parties, issued by one authority at first.
 pub(crate) struct Certificates {
     authority: Authority,
     pub(crate) planner: Mount,
@@ -60,7 +61,7 @@ impl Certificates {
     }
 }
 
-/// Connects as whoever has these certificates.
+/// Connects with the certificates in `mount`.
 pub(crate) async fn connect(mount: &Mount, url: &str) -> Result<Channel, tonic::transport::Error> {
     let [certificate, key, authorities] = mount.files();
     let files = Files {
@@ -124,7 +125,7 @@ async fn certificates_and_their_authority_are_replaced_during_a_rollout_and_no_s
         .metric("everynode_executor_planner_losses_total", "");
     assert!(losses.await.unwrap() < 1.0, "a session was lost");
 
-    // New connections are made with what is there now, to the planner and to the executor.
+    // New connections use the current certificates, both to the planner and to the executor.
     assert!(
         connect(&certificates.caller, &world.executor.url())
             .await
@@ -151,7 +152,7 @@ async fn certificates_and_their_authority_are_replaced_during_a_rollout_and_no_s
 async fn sessions_are_for_executors_and_what_stands_in_the_way_is_said() {
     let certificates = Certificates::new();
     let mut world = certificates.world(1, &[]).await;
-    // An executor that has another one's certificate, and then one of an authority that nobody trusts.
+    // First the executor has another client's certificate, then one from an authority that no one trusts.
     let foreign = Authority::new("foreign").unwrap();
     for (own, words) in [
         (certificates.authority.issue("somebody"), "--session-clients"),
@@ -177,7 +178,7 @@ async fn sessions_are_for_executors_and_what_stands_in_the_way_is_said() {
     assert!(log.contains("a TLS handshake failed"), "{log}");
 }
 
-/// The executor's answer to somebody who shows a token, if any.
+/// Lists the `DaemonSet`s of a namespace, with a bearer token if one is given. Returns how many the executor shows.
 async fn list(channel: Channel, token: Option<&str>, namespace: &str) -> Result<usize, Status> {
     let mut request = Request::new(ListDaemonSetsRequest {
         namespace: namespace.to_owned(),

@@ -1,4 +1,4 @@
-//! People with grpcurl and kubectl: what the README shows.
+//! The README's examples with grpcurl and kubectl.
 
 use std::process::Stdio;
 

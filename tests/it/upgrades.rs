@@ -1,6 +1,8 @@
-//! Planner and executor of this release with those of the last one, and what happens while one takes the other's place.
+//! Version skew: planner and executor of this release with peers of the last release, and rolling upgrades from one
+//! release to the other and back.
 //!
-//! The other release is what its wire is: the same programs, but whatever is newer on the wire never arrives.
+//! A program of the last release is the same binary behind a proxy. The proxy drops everything that is newer on the
+//! wire.
 
 use std::net::SocketAddr;
 
@@ -17,7 +19,7 @@ use crate::leaders::{elected, to_lead};
 use crate::tools::grpcurl;
 use crate::world::{DEADLINE, World};
 
-/// What is rolled out, one pod at a time.
+/// The `DaemonSet`s that roll out, each one pod at a time.
 const SETS: [&str; 3] = ["agent", "logs", "metrics"];
 const NODES: usize = 6;
 
@@ -45,14 +47,14 @@ async fn both_programs_do_their_work_with_a_peer_of_the_last_release() {
     world.set_image("example/daemon:2").await;
     world.rolled_out().await;
 
-    // A question to the executor that it hands on to the planner.
+    // The executor forwards this question to the planner.
     let executor = world.executor.address();
     let question = json!({"daemon_set": format!("{}/agent", world.namespace), "node": "node-04"});
     let explain = ["everynode.executor.v1.ExecutorService/Explain"];
     let answer = grpcurl(&mut world, &executor, &explain, Some(question)).await;
     assert!(answer.contains("VERDICT_RUN"), "{answer}");
 
-    // What the planner didn't know how to say then isn't claimed.
+    // The older planner couldn't report the newer conditions, so the status must not claim them.
     let sets: Api<DaemonSet> = Api::namespaced(world.client.clone(), &world.namespace);
     let status = sets.get("agent").await.unwrap().status.unwrap();
     let conditions = status.conditions.unwrap_or_default();
@@ -63,16 +65,16 @@ async fn both_programs_do_their_work_with_a_peer_of_the_last_release() {
     assert_eq!(kinds, ["Degraded"]);
 }
 
-/// The cluster while programs of two releases run in it.
+/// A cluster that runs programs of two releases.
 struct Upgrade {
     world: World,
     monitors: Vec<Monitor>,
-    /// How many templates were rolled out.
+    /// How many templates were rolled out so far.
     templates: usize,
 }
 
 impl Upgrade {
-    /// With all pods of a first template in place.
+    /// Starts with all pods of a first template in place.
     async fn new(world: World) -> Self {
         let mut monitors = Vec::new();
         for name in SETS {
@@ -91,7 +93,7 @@ impl Upgrade {
         }
     }
 
-    /// Has new templates roll out, one exchange made in the middle of it, and all of it come to its end.
+    /// Starts rollouts of new templates, runs `exchange` in the middle of them, and waits until all of them finish.
     async fn during(&mut self, what: &str, exchange: impl AsyncFnOnce(&mut World)) {
         self.templates += 1;
         for name in SETS {
@@ -114,7 +116,7 @@ impl Upgrade {
             });
             done.await;
             monitor.never_crowded().unwrap();
-            // Each pod of each template was made once, so none was deleted that could have stayed.
+            // Each pod of each template was created once, so no pod was deleted that could have stayed.
             assert_eq!(monitor.pods_seen(), NODES * self.templates, "{what}");
             assert!(
                 monitor.fewest_ready() >= NODES - 1,
@@ -158,7 +160,7 @@ async fn a_rolling_upgrade_of_both_and_one_back_in_the_middle_of_rollouts_take_n
     let to_newer = async |world: &mut World| {
         to_planner.aim(newer_planner.address().parse().unwrap());
         world.planner.stop().await.unwrap();
-        // What stands for the older programs would keep its connection to what is gone.
+        // The proxy for the older programs would otherwise keep its connection to the stopped planner.
         to_planner.cut();
     };
     upgrade.during("the planner's upgrade", to_newer).await;

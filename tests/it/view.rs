@@ -1,4 +1,4 @@
-//! The executor's live view: what it says of `DaemonSet`s while they are on their way, over a real port.
+//! The executor's live view of `DaemonSet`s during rollouts, over a real port.
 
 use everynode_proto::executor::v1::executor_service_client::ExecutorServiceClient;
 use everynode_proto::executor::v1::watch_plans_response::Event;
@@ -33,7 +33,7 @@ impl View {
         )
     }
 
-    /// The agent as it is listed.
+    /// The listed state of `agent`.
     async fn listed(&mut self, world: &World) -> anyhow::Result<DaemonSet> {
         let request = ListDaemonSetsRequest {
             namespace: world.namespace.clone(),
@@ -47,7 +47,7 @@ impl View {
         Ok(daemon_set.clone())
     }
 
-    /// Waits until the agent is listed as being in this state, with a wait of this kind if one is given.
+    /// Waits until `agent` is listed in this state, with a wait of this kind, or with no waits if none is given.
     async fn shows(&mut self, world: &World, state: RolloutState, wait: Option<WaitCode>) -> DaemonSet {
         let shown = eventually(DEADLINE, format!("{state:?} with {wait:?}"), async || {
             let listed = self.listed(world).await?;
@@ -75,7 +75,7 @@ impl View {
         Ok(answer.placements[0].clone())
     }
 
-    /// Waits for a verdict with so many pods.
+    /// Waits until the node has this verdict and this number of pods.
     async fn explains(&mut self, world: &World, node: &str, wanted: Verdict, pods: usize) -> Placement {
         let explained = eventually(DEADLINE, format!("{wanted:?} on {node}"), async || {
             let placement = self.explain(world, node).await?;
@@ -107,7 +107,7 @@ async fn next(watch: &mut Streaming<WatchPlansResponse>) -> Result<Event, Status
     message.map(|message| message.unwrap().event.unwrap())
 }
 
-/// What is said of waits of a kind.
+/// The message of the first wait with this code.
 #[track_caller]
 fn message(daemon_set: &DaemonSet, code: WaitCode) -> &str {
     let wait = daemon_set.waits.iter().find(|wait| wait.code() == code);

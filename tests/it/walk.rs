@@ -1,4 +1,4 @@
-//! The walk that `cargo demo` shows.
+//! The walk that `cargo demo` shows, as a test.
 
 use everynode_tests::programs::{Profile, Programs};
 use everynode_tests::service::start_both;

@@ -1,10 +1,10 @@
-//! The wire as buf judges it: written by its rules, and compatible with the last release.
+//! Checks the wire with buf: it follows buf's rules and is compatible with the last release.
 //!
-//! `proto/released` holds one file, `VERSION.binpb`: the descriptor set of the last release. Peers of that release have to
-//! be understood, so what breaks it fails here. At a release, when the workspace has the new version,
-//! `EVERYNODE_RELEASE=VERSION cargo test -p everynode-tests --test it -- wire` puts the wire as it is in its place.
-//! Versions that are not newer are refused, and so is a wire that breaks the release before. The next change of the wire
-//! then wants a newer version.
+//! `proto/released` holds one file, `VERSION.binpb`: the descriptor set of the last release. Peers of that release must
+//! be understood, so an incompatible change fails here. For a release, first raise the workspace's version, then run
+//! `EVERYNODE_RELEASE=VERSION cargo test -p everynode-tests --test it -- wire`. That replaces the file with the current
+//! wire. It refuses a version that isn't newer, and a wire that breaks the previous release. The next change of the
+//! wire then needs a newer version.
 
 use std::path::{Path, PathBuf};
 
@@ -13,16 +13,16 @@ use everynode_tests::proxy::last_release;
 use everynode_tests::toolbox::Toolbox;
 use tokio::process::Command;
 
-/// Set to the workspace's version, it has the wire kept as that of this release.
+/// When set to the workspace's version, the test stores the current wire as that of this release.
 const RELEASE: &str = "EVERYNODE_RELEASE";
-/// Nobody answers there: buf has to do with what is on this machine.
+/// A proxy address where no server listens: buf must use what is on this machine.
 const NOWHERE: &str = "http://127.0.0.1:9";
 
 fn proto() -> PathBuf {
     workspace().join("proto")
 }
 
-/// Runs buf in a folder; its words are the error when it isn't content.
+/// Runs buf in a folder. The error is buf's output.
 async fn buf(folder: &Path, args: &[&str]) -> Result<(), String> {
     let cache = tempfile::tempdir().unwrap();
     let output = Command::new(Toolbox::buf().await.unwrap())
@@ -46,7 +46,7 @@ async fn breaking(folder: &Path, released: &Released) -> Result<(), String> {
     .await
 }
 
-/// The wire as it is, without comments.
+/// The descriptor set of the current wire, without comments.
 async fn descriptors() -> Vec<u8> {
     let target = tempfile::tempdir().unwrap();
     let path = target.path().join("wire.binpb");
@@ -55,7 +55,7 @@ async fn descriptors() -> Vec<u8> {
     std::fs::read(&path).unwrap()
 }
 
-/// The last release.
+/// The wire of the last release.
 #[derive(Debug)]
 struct Released {
     version: Version,
@@ -85,7 +85,7 @@ impl Version {
     }
 }
 
-/// Why a version can't be released after another.
+/// Why `wanted` can't be released after `released`; `None` if it can.
 fn objection(released: Version, workspace: Version, wanted: Version) -> Option<String> {
     if wanted != workspace {
         return Some(format!(
@@ -115,7 +115,7 @@ async fn the_wire_is_compatible_with_the_last_release_and_newer_where_it_differs
     if let Ok(wanted) = std::env::var(RELEASE) {
         let objection = objection(released.version, workspace, Version::read(&wanted));
         assert_eq!(objection, None);
-        // Another test may look at the same time: there is one file at every moment.
+        // Another test may read the folder at the same time, so it must hold exactly one file at every moment.
         std::fs::write(&released.path, wire).unwrap();
         std::fs::rename(
             &released.path,
@@ -132,7 +132,7 @@ async fn the_wire_is_compatible_with_the_last_release_and_newer_where_it_differs
     );
 }
 
-/// The .proto files with one of them changed.
+/// A copy of the .proto files in which one file is changed.
 fn changed(file: &str, from: &str, to: &str) -> tempfile::TempDir {
     let folder = tempfile::tempdir().unwrap();
     std::fs::copy(proto().join("buf.yaml"), folder.path().join("buf.yaml")).unwrap();

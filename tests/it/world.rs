@@ -1,4 +1,4 @@
-//! What most tests begin with: the shared cluster with some nodes, and Everynode on it.
+//! The setup that most tests start with: the shared cluster with some nodes, and Everynode running on it.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -19,9 +19,9 @@ use serde_json::json;
 /// How long anything may take that should take a moment.
 pub(crate) const DEADLINE: Duration = Duration::from_secs(30);
 
-/// A cluster with nodes `node-01`, `node-02`, …, planner and executor.
+/// A cluster with nodes `node-01`, `node-02`, …, and a planner and an executor.
 pub(crate) struct World {
-    // Fields are dropped in this order: Everynode ends before the cluster is another test's.
+    // Fields are dropped in this order: Everynode stops before another test gets the cluster.
     pub(crate) executor: Executor,
     pub(crate) planner: Planner,
     pub(crate) claim: Claim,
@@ -36,7 +36,7 @@ impl World {
         Self::with(node_count, ServiceOptions::default(), ServiceOptions::default()).await
     }
 
-    /// The same with planner and executor as wanted.
+    /// Like `new`, with these options for planner and executor.
     pub(crate) async fn with(node_count: usize, planner: ServiceOptions, executor: ServiceOptions) -> Self {
         let directly = async |control_plane: &ControlPlane, planner: &Planner| {
             (planner.url(), control_plane.kubeconfig().to_owned())
@@ -44,7 +44,8 @@ impl World {
         Self::start(node_count, planner, executor, directly).await
     }
 
-    /// The same with an executor that reaches the planner and the API server on other ways: by this URL and this kubeconfig.
+    /// Like `new`, but the executor reaches the planner by the URL and the API server by the kubeconfig that `ways`
+    /// returns.
     pub(crate) async fn through(
         node_count: usize,
         ways: impl AsyncFnOnce(&ControlPlane, &Planner) -> (String, PathBuf),
@@ -84,7 +85,7 @@ impl World {
         }
     }
 
-    /// The same with the `DaemonSet` `agent` in place, and its pods.
+    /// Like `new`, with the `DaemonSet` `agent` and its pods in place.
     pub(crate) async fn with_agent(node_count: usize) -> (Self, Vec<Pod>) {
         let world = Self::new(node_count).await;
         world.create(DaemonSetBuilder::new("agent")).await;
@@ -92,7 +93,7 @@ impl World {
         (world, pods)
     }
 
-    /// Another executor takes over, which is started with these flags.
+    /// Stops the executor and starts another one with these flags.
     pub(crate) async fn hand_over(&mut self, flags: &[&str]) {
         self.executor.stop().await.unwrap();
         let options = ServiceOptions {
@@ -109,7 +110,7 @@ impl World {
         daemon_set.create(&self.client, &self.namespace).await.unwrap()
     }
 
-    /// Has the namespace take so many pods and no more, by the quota `few`.
+    /// Limits the namespace to this many pods, by the quota `few`.
     pub(crate) async fn quota(&self, pods: u32) -> Api<ResourceQuota> {
         let quotas: Api<ResourceQuota> = Api::namespaced(self.client.clone(), &self.namespace);
         let hard = json!({"pods": pods.to_string()});
@@ -142,7 +143,7 @@ impl World {
             .unwrap();
     }
 
-    /// Waits until the status is about the current generation and as wanted.
+    /// Waits until the status is about the current generation and is as wanted.
     pub(crate) async fn status(
         &self,
         name: &str,
@@ -159,7 +160,7 @@ impl World {
         self.rolled_out_after("a change").await;
     }
 
-    /// The same, which tells what it was after should it not come to that.
+    /// Like `rolled_out`. The failure message names the change that it followed.
     pub(crate) async fn rolled_out_after(&self, what: &str) {
         let nodes = i32::try_from(self.nodes.len()).unwrap();
         self.status("agent", &format!("rolled out after {what}"), |status| {
@@ -177,7 +178,7 @@ impl World {
         placed.unwrap_or_else(|error| panic!("{error:#}\n{}", self.logs()))
     }
 
-    /// Waits for one pod on every node and none elsewhere, whether ready or not, not counting those that are being deleted.
+    /// Waits for one pod on every node and none elsewhere, ready or not. Pods that are being deleted don't count.
     pub(crate) async fn one_each(&self, name: &str) -> Vec<Pod> {
         let what = format!("one pod of {name} on each of {:?}", self.nodes);
         let placed = eventually(DEADLINE, what, async || {
@@ -211,7 +212,7 @@ impl World {
             .unwrap_or_else(|error| panic!("{error:#}\n{}", self.logs()));
     }
 
-    /// What a person would look at first: `DaemonSet`s, revisions and pods as kubectl shows them.
+    /// What an operator would check first: `DaemonSet`s, revisions and pods as kubectl shows them.
     pub(crate) async fn picture(&self) -> String {
         let kubectl = self.claim.kubectl().unwrap();
         let hash = "-Lcontroller-revision-hash";

@@ -1,4 +1,4 @@
-//! A question to a web server.
+//! A minimal HTTP GET client.
 
 use std::net::SocketAddrV4;
 
@@ -6,12 +6,12 @@ use anyhow::{Context as _, Result};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 
-/// Asks for a path: the status and the body of the answer.
+/// Requests a path and returns the response's status and body.
 ///
 /// # Errors
-/// When nobody answers.
+/// When the server doesn't answer, or its answer isn't HTTP.
 pub async fn get(address: SocketAddrV4, path: &str) -> Result<(u16, String)> {
-    // The answer to HTTP/1.0 ends with the connection, so reading it takes no client library.
+    // With HTTP/1.0 the response ends when the connection closes, so reading it needs no client library.
     let mut stream = TcpStream::connect(address)
         .await
         .with_context(|| format!("connecting to {address}"))?;

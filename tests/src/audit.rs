@@ -1,4 +1,4 @@
-//! What the API server says that was asked of it, when and by whom: its audit log.
+//! The API server's audit log: which requests it received, when and from whom.
 
 use std::collections::BTreeMap;
 use std::fs::File;
@@ -12,7 +12,7 @@ use serde::Deserialize;
 use crate::control_plane::Component;
 use crate::leash::Home;
 
-/// An API server's audit log, from before the API server is started.
+/// An API server's audit log, prepared before the API server starts.
 #[derive(Debug)]
 pub struct AuditLog {
     files: Home,
@@ -20,7 +20,7 @@ pub struct AuditLog {
 }
 
 impl AuditLog {
-    /// A log of what a policy says.
+    /// Creates the files for a log under the given audit policy.
     ///
     /// # Errors
     /// When the policy can't be written into a folder of its own.
@@ -32,18 +32,18 @@ impl AuditLog {
         })
     }
 
-    /// What the API server has to be started with.
+    /// The API server flags that enable the log.
     pub fn flags(&self) -> Vec<(Component, String)> {
         let flags = [
             format!("--audit-policy-file={}", self.policy.display()),
             format!("--audit-log-path={}", self.path().display()),
-            // In MB. The log must stay one file.
+            // In MB, and high: the log must stay one file.
             "--audit-log-maxsize=100000".to_owned(),
         ];
         flags.map(|flag| (Component::ApiServer, flag)).into()
     }
 
-    /// Reads it from its beginning.
+    /// Reads the log from its beginning.
     pub fn read(&self) -> Audit {
         Audit::new(&self.path())
     }
@@ -56,19 +56,19 @@ impl AuditLog {
 /// A request that was answered, or a watch that has begun.
 #[derive(Debug, Clone)]
 pub struct Request {
-    /// Who asked.
+    /// The user who sent the request.
     pub user: String,
-    /// Such as `create`.
+    /// The verb, such as `create`.
     pub verb: String,
-    /// The resource's API group, empty for the core's.
+    /// The resource's API group; empty for the core group.
     pub group: String,
-    /// The resource and, after a slash, its part: `pods`, `daemonsets/status`.
+    /// The resource and, after a slash, its subresource: `pods`, `daemonsets/status`.
     pub resource: String,
-    /// The object's namespace; empty for all of them, and where there is none.
+    /// The object's namespace; empty for requests across all namespaces and for resources without one.
     pub namespace: String,
-    /// The object's name, if the request had one.
+    /// The object's name; empty if the request named none.
     pub name: String,
-    /// Whether the authorizer has refused it. Admission may refuse what the authorizer lets pass, with the same status.
+    /// Whether the authorizer refused the request. Admission can refuse an authorized request with the same status.
     pub is_unauthorized: bool,
     /// The HTTP status.
     pub code: u16,
@@ -79,7 +79,7 @@ pub struct Request {
 }
 
 impl Request {
-    /// Whether a pod was created.
+    /// Whether the request created a pod.
     pub fn created_pod(&self) -> bool {
         self.verb == "create" && self.resource == "pods" && self.code == 201
     }
@@ -126,7 +126,7 @@ struct Status {
     code: u16,
 }
 
-/// Reads an audit log from where it was read before.
+/// Reads an audit log in steps: each read continues where the last one ended.
 #[derive(Debug)]
 pub struct Audit {
     path: PathBuf,
@@ -134,7 +134,7 @@ pub struct Audit {
 }
 
 impl Audit {
-    /// Of a log that may not be there yet.
+    /// Starts at the beginning of a log, which need not exist yet.
     pub fn new(path: &Path) -> Self {
         Self {
             path: path.to_owned(),
@@ -142,10 +142,10 @@ impl Audit {
         }
     }
 
-    /// What was logged since the last call.
+    /// The requests that were logged since the last call.
     ///
     /// # Errors
-    /// When the log can't be read.
+    /// When the log can't be read or parsed.
     pub fn read(&mut self) -> Result<Vec<Request>> {
         let mut requests = Vec::new();
         if !self.path.exists() {
@@ -157,7 +157,7 @@ impl Audit {
         let mut reader = BufReader::new(file);
         let mut line = String::new();
         while reader.read_line(&mut line).context("reading the audit log")? > 0 {
-            // The last line may be on its way.
+            // The API server may not have finished writing the last line.
             if !line.ends_with('\n') {
                 break;
             }
@@ -172,7 +172,7 @@ impl Audit {
 fn parse(line: &str) -> Result<Option<Request>> {
     let line: Line = serde_json::from_str(line).with_context(|| format!("an audit event: {line}"))?;
     let watch = line.verb == "watch";
-    // A watch is logged when it begins and when it ends.
+    // A watch is logged when it begins and when it ends. Only its beginning counts.
     if watch != (line.stage == "ResponseStarted") {
         return Ok(None);
     }
@@ -196,7 +196,7 @@ fn parse(line: &str) -> Result<Option<Request>> {
     }))
 }
 
-/// How many requests a user made, by verb and resource such as `create pods`.
+/// Counts a user's requests by verb and resource, such as `create pods`.
 pub fn by_verb(requests: &[Request], user: &str) -> BTreeMap<String, u64> {
     let mut counts = BTreeMap::new();
     for request in requests.iter().filter(|request| request.user == user) {

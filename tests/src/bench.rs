@@ -1,11 +1,13 @@
-//! Everynode and kube-controller-manager's `DaemonSet` controller side by side: the same work on identical control planes, one after
-//! the other, and what each took for it.
+//! Benchmark of Everynode against kube-controller-manager's `DaemonSet` controller. Both do the same work on identical
+//! control planes, one after the other, and the benchmark measures what each used.
 //!
 //! In reading order:
-//! - [`scenario`] says what is to be done and what is measured of it;
-//! - [`contender`] starts those who do it, [`stage`] the control plane that they do it on, with what [`population`] makes;
-//! - [`trial`] puts one on the other and measures: with [`meter`] (processor and memory), [`crate::audit`] (requests) and [`relay`] (bytes);
-//! - [`report`] compares, [`plot`] draws.
+//! - [`scenario`] defines the work and what is measured.
+//! - [`contender`] starts a contender, and [`stage`] the control plane that it works on, with objects from
+//!   [`population`].
+//! - [`trial`] runs a contender on a stage and measures it, with [`meter`] (processor and memory), [`crate::audit`]
+//!   (requests) and [`relay`] (bytes).
+//! - [`report`] compares the outcomes, and [`plot`] draws them.
 
 pub mod contender;
 pub mod meter;
@@ -31,34 +33,35 @@ use crate::terminal::Terminal;
 /// What to compare.
 #[derive(Debug, Clone)]
 pub struct Settings {
-    /// The work, one after the other.
+    /// The scenarios, run one after the other.
     pub scenarios: Vec<Scenario>,
-    /// Who does it, one after the other.
+    /// The contenders, run one after the other.
     pub contenders: Vec<Contender>,
     /// How many nodes there are.
     pub nodes: usize,
     /// How many `DaemonSet`s there are, each for every node.
     pub daemonsets: usize,
-    /// The peer's limit of requests in a second, with bursts of twice as many; its default (20 and 30) when not given.
+    /// The peer's limit of requests per second, with bursts of twice as many; `None` for its default (20, with bursts
+    /// of 30).
     pub peer_qps: Option<u32>,
-    /// How many events come in a second, in [`Scenario::Churn`].
+    /// Events per second in [`Scenario::Churn`].
     pub rate: u32,
-    /// For how many seconds they come.
+    /// Seconds for which [`Scenario::Churn`] generates events.
     pub seconds: u32,
     /// How many nodes join, in [`Scenario::Join`].
     pub joins: usize,
-    /// By how much the pods' specs are bigger than usual.
+    /// Bytes that are added to each pod's spec.
     pub padding_bytes: usize,
-    /// How often everything is done. What is reported are medians.
+    /// How often each scenario is repeated. The report shows medians.
     pub repeat: usize,
-    /// How planner and executor are compiled.
+    /// The build profile of planner and executor.
     pub profile: Profile,
 }
 
-/// Runs scenarios under each contender, and reports on each.
+/// Runs the scenarios under each contender and returns one report for each scenario.
 ///
 /// # Errors
-/// When a control plane doesn't start, or a contender doesn't do what it should.
+/// When a control plane doesn't start, or a contender doesn't do its work.
 pub async fn run(settings: &Settings, terminal: &mut Terminal) -> Result<Vec<Report>> {
     let at_rest = settings
         .scenarios

@@ -1,4 +1,5 @@
-//! Certificates for tests: authorities, what they issue, and a folder that holds it as a Secret's volume does.
+//! Test certificates: authorities, the certificates that they issue, and a folder that holds the files as a Secret
+//! volume does.
 
 use std::fs;
 use std::os::unix::fs::symlink;
@@ -10,16 +11,16 @@ use rcgen::{
     KeyUsagePurpose, SanType,
 };
 
-/// The link to the current files, by the name that the kubelet gives it.
+/// Name of the link to the current files, as the kubelet calls it.
 const DATA: &str = "..data";
-/// The files, by the names that they have in a Secret of cert-manager.
+/// The flags and their files. The file names are those of a cert-manager Secret.
 const FILES: [(&str, &str); 3] = [
     ("--tls-cert", "tls.crt"),
     ("--tls-key", "tls.key"),
     ("--tls-ca", "ca.crt"),
 ];
 
-/// Who issues certificates.
+/// A certificate authority.
 #[derive(Debug)]
 pub struct Authority {
     issuer: Issuer<'static, KeyPair>,
@@ -37,15 +38,15 @@ pub struct Issued {
 }
 
 impl Authority {
-    /// A new one.
+    /// Creates an authority with this common name.
     ///
     /// # Errors
-    /// When its certificate can't be made.
+    /// When its certificate can't be created.
     pub fn new(name: &str) -> Result<Self> {
         Self::with(name, |_| ())
     }
 
-    /// A new one, with anything about its certificate changed.
+    /// Creates an authority whose certificate parameters `change` can adjust.
     ///
     /// # Errors
     /// As [`Authority::new`].
@@ -63,15 +64,16 @@ impl Authority {
         })
     }
 
-    /// Issues a certificate with this common name, also as a DNS name, and for loopback.
+    /// Issues a certificate with this common name. The certificate is also valid for the name as a DNS name, for
+    /// loopback, and for the URI `spiffe://everynode/NAME`.
     ///
     /// # Errors
-    /// When the name isn't one, or the certificate can't be made.
+    /// When the name isn't a valid DNS name, or the certificate can't be created.
     pub fn issue(&self, name: &str) -> Result<Issued> {
         self.sign(&params(name)?)
     }
 
-    /// The same, of a certificate that has expired long ago.
+    /// Like [`Authority::issue`], but the certificate expired long ago.
     ///
     /// # Errors
     /// As [`Authority::issue`].
@@ -82,7 +84,7 @@ impl Authority {
         })
     }
 
-    /// The same, with anything about it changed.
+    /// Like [`Authority::issue`], but `change` can adjust the certificate parameters.
     ///
     /// # Errors
     /// As [`Authority::issue`].
@@ -120,17 +122,18 @@ fn params(name: &str) -> Result<CertificateParams> {
     Ok(params)
 }
 
-/// A folder with the three files, each of which leads through one link that is swapped for all of them.
+/// A folder with the three files. Each file is reached through one common link, so swapping the link replaces all three
+/// at once.
 #[derive(Debug, Clone)]
 pub struct Mount {
     folder: PathBuf,
 }
 
 impl Mount {
-    /// A folder with nothing in it but the links of the files.
+    /// Creates a folder that holds only the links of the files. The files themselves don't exist yet.
     ///
     /// # Errors
-    /// When it can't be made.
+    /// When the folder or a link can't be created.
     pub fn new(folder: &Path) -> Result<Self> {
         fs::create_dir_all(folder).with_context(|| format!("making {}", folder.display()))?;
         for (_, file) in FILES {
@@ -140,10 +143,10 @@ impl Mount {
         Ok(Self { folder })
     }
 
-    /// Has the files hold this from now on: a certificate, its key, and the authorities.
+    /// Replaces the contents of the files: a certificate, its key, and the authorities.
     ///
     /// # Errors
-    /// When they can't be written.
+    /// When the files can't be written or the link can't be swapped.
     pub fn put(&self, own: &Issued, authorities: &[&Authority]) -> Result<()> {
         let authorities: Vec<&str> = authorities
             .iter()
@@ -152,13 +155,13 @@ impl Mount {
         self.put_raw([&own.certificate, &own.key, &authorities.concat()])
     }
 
-    /// The same of any content, in the order of the flags.
+    /// Like [`Mount::put`], but with arbitrary contents, in the order of the flags: certificate, key, authorities.
     ///
     /// # Errors
     /// As [`Mount::put`].
     pub fn put_raw(&self, contents: [&str; 3]) -> Result<()> {
         let before = fs::read_link(self.folder.join(DATA)).ok();
-        // Two folders that take turns.
+        // Two folders alternate.
         let name = if before.as_deref() == Some(Path::new("..one")) {
             "..two"
         } else {
@@ -178,13 +181,13 @@ impl Mount {
         Ok(())
     }
 
-    /// The flags that name the files.
+    /// The command-line flags that name the files.
     pub fn flags(&self) -> Vec<String> {
         let flag = |(flag, file)| format!("{flag}={}", self.folder.join(file).display());
         FILES.map(flag).to_vec()
     }
 
-    /// The files: the certificate, its key, and the authorities.
+    /// Paths of the files: the certificate, its key, and the authorities.
     pub fn files(&self) -> [PathBuf; 3] {
         FILES.map(|(_, file)| self.folder.join(file))
     }

@@ -1,4 +1,4 @@
-//! Kubernetes' own end-to-end specs of `DaemonSet`s and `ControllerRevision`s, run against a control plane.
+//! Runs Kubernetes' own end-to-end specs of `DaemonSet`s and `ControllerRevision`s against a control plane.
 
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
@@ -16,9 +16,10 @@ use crate::leash::{Home, Launch, Leash};
 use crate::toolbox::Tool;
 use crate::wait::eventually;
 
-/// When Ginkgo ends what is still running, and reports it. A single spec would wait for five minutes for what doesn't come.
+/// Time after which Ginkgo ends the specs that are still running, and reports them. Left alone, a single spec would
+/// wait five minutes for something that never happens.
 const TIMEOUT: Duration = Duration::from_mins(4);
-/// How long a spec may take to clean up once it was ended.
+/// How long a spec may take to clean up after Ginkgo has ended it.
 const GRACE: Duration = Duration::from_secs(20);
 
 /// Specs that run one after the other, chosen by regular expressions on their names.
@@ -28,12 +29,13 @@ struct Group {
     skip: Option<&'static str>,
 }
 
-/// What runs at the same time, step by step. So the others don't have to wait for the surge, which takes
-/// longer than all of them together.
+/// All specs, in steps. The steps run one after the other, and the groups of a step run in parallel. So the other specs
+/// don't have to wait for the surge spec, which takes longer than all of them together.
 ///
-/// The specs of the first step label nodes, and every spec takes such labels from all nodes when it begins and when it ends; so
-/// nothing may run beside them. The others meet only in one that counts the `DaemonSet`s with a label in all namespaces, which
-/// the surge's one doesn't have.
+/// The specs of the first step label nodes, and every spec removes such labels from all nodes when it begins and when
+/// it ends. So nothing may run beside the first step. The groups of the second step affect each other in one spec only:
+/// it counts the `DaemonSet`s with a certain label in all namespaces. The surge spec's `DaemonSet` doesn't have that
+/// label.
 const STEPS: [&[Group]; 2] = [
     &[Group {
         name: "labels",
@@ -54,8 +56,9 @@ const STEPS: [&[Group]; 2] = [
     ],
 ];
 
-/// What the specs run as `kubectl`. There are no containers in kwok's pods, so the one command that is executed in one, which
-/// has the readiness probe of an old pod fail in the middle of a surge, becomes what it would have led to.
+/// The script that the specs run as `kubectl`. kwok's pods have no containers, so nothing can be executed in them. The
+/// specs execute one command in a pod: it makes the readiness probe of an old pod fail in the middle of a surge. The
+/// script sets the annotation that has the same effect instead.
 const KUBECTL: &str = r#"#!/bin/sh
 flags=
 while [ $# -gt 0 ] && [ "$1" != exec ]; do
@@ -65,19 +68,19 @@ done
 exec "$KUBECTL" $flags annotate pod "$4" everynode.test/ready=false
 "#;
 
-/// How the specs ended.
+/// The results of the specs.
 #[derive(Debug, Default)]
 pub struct Outcome {
     /// The specs that passed.
     pub passed: BTreeSet<String>,
-    /// What is to be said of each that ran and didn't pass.
+    /// A message for each spec that ran and didn't pass.
     pub failed: Vec<String>,
 }
 
-/// Runs the specs. They need at least two nodes that are ready, and nobody else on the cluster.
+/// Runs the specs. They need at least two ready nodes, and the cluster to themselves.
 ///
 /// # Errors
-/// When the specs can't be built or started, or end without a report: with the last lines of their log.
+/// When the specs can't be built or started, or end without a report. The error then holds the last lines of their log.
 pub async fn run(control_plane: &ControlPlane) -> Result<Outcome> {
     let runner = Runner::new(control_plane).await?;
     let mut outcome = Outcome::default();
@@ -89,7 +92,7 @@ pub async fn run(control_plane: &ControlPlane) -> Result<Outcome> {
     Ok(outcome)
 }
 
-/// What all groups have in common.
+/// The program and the settings that all groups share.
 struct Runner {
     program: PathBuf,
     args: Vec<String>,
@@ -151,7 +154,7 @@ impl Runner {
     }
 }
 
-/// Ginkgo's report, as far as it matters here. Lists without items are null in it.
+/// The part of Ginkgo's report that is used here. Lists without items are null in it.
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase")]
 struct Suite {
@@ -159,7 +162,7 @@ struct Suite {
     spec_reports: Option<Vec<Spec>>,
 }
 
-/// A spec, or a step before or after all of them.
+/// A spec, or a setup or teardown step that runs before or after all of them.
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase")]
 struct Spec {
@@ -171,7 +174,8 @@ struct Spec {
     additional_failures: Option<Vec<AdditionalFailure>>,
 }
 
-/// What a spec said when it was ended already: where it hung, for one that took too long.
+/// A failure that a spec reported after Ginkgo had ended it. For a spec that timed out, it names the place where the
+/// spec hung.
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase")]
 struct AdditionalFailure {

@@ -1,4 +1,5 @@
-//! A Kubernetes control plane on loopback ports: etcd, API server, controllers, scheduler, and kwok as every node's kubelet.
+//! A Kubernetes control plane on loopback ports: etcd, API server, controllers, scheduler, and kwok as the kubelet of
+//! every node.
 
 mod access;
 mod component;
@@ -23,24 +24,28 @@ use crate::ports::Port;
 use crate::toolbox::{Tool, Toolbox};
 use crate::wait::{GiveUp, eventually};
 
-/// How long a component may take until it is ready: long against the seconds that it takes, for machines that are busy.
+/// How long a component may take to become ready. It normally takes seconds; the limit is long because machines can be
+/// busy.
 const READY: Duration = Duration::from_mins(1);
 
-/// The folder of etcd's data.
+/// The folder of etcd's data, in the control plane's folder.
 const STORE: &str = "etcd";
 
-/// What differs from one control plane to another.
+/// Settings of a control plane.
 #[derive(Debug, Clone)]
 pub struct Options {
-    /// The address of this machine that the API server listens on: loopback, unless pods have to reach it.
+    /// The address of this machine that the API server listens on. Loopback by default; pods on a real node need
+    /// another one to reach the API server.
     pub address: Ipv4Addr,
-    /// Whether kube-controller-manager's own `DaemonSet` controller runs. Off, because Everynode takes its place.
+    /// Whether kube-controller-manager's own `DaemonSet` controller runs. Off by default, because Everynode takes its
+    /// place.
     pub daemonset_controller: bool,
-    /// Components that are left out at first. They can be started later.
+    /// Components that aren't started at first. They can be started later.
     pub without: Vec<Component>,
-    /// Flags on top of the usual ones, as `--name=value`. They win.
+    /// Extra flags, as `--name=value`. They override the usual ones.
     pub flags: Vec<(Component, String)>,
-    /// A folder with the store of another control plane ([`ControlPlane::stop_keeping_store`]), which is copied and started from.
+    /// A folder with the store of another control plane ([`ControlPlane::stop_keeping_store`]). The control plane
+    /// starts from a copy of it.
     pub store: Option<PathBuf>,
 }
 
@@ -56,7 +61,8 @@ impl Default for Options {
     }
 }
 
-/// The ports are kept for the control plane's life, so that a component comes back where it was.
+/// The ports of the components. They are reserved for the control plane's lifetime, so that a restarted component
+/// listens where it did before.
 #[derive(Debug)]
 struct Ports {
     etcd: Port,
@@ -65,26 +71,27 @@ struct Ports {
     scheduler: Port,
 }
 
-/// A running control plane. It ends when this value is dropped, or when this process ends.
+/// A running control plane. It stops when this value is dropped, or when this process ends.
 #[derive(Debug)]
 pub struct ControlPlane {
-    /// One for each component, in the order of [`Component::ALL`]; `None` when it isn't running.
+    /// One entry for each component, in the order of [`Component::ALL`]; `None` when the component isn't running.
     running: Vec<(Component, Option<Leash>)>,
     options: Options,
     toolbox: Toolbox,
     identity: Identity,
     ports: Ports,
     worn: bool,
-    // Last: the folder goes when what writes into it is gone.
+    // Last, because fields drop in order: the folder is removed after the processes that write into it have ended.
     home: Home,
 }
 
 impl ControlPlane {
-    /// Starts a control plane and waits until it can be used: the API server is ready and the default namespace has its
-    /// service account, without which it would refuse pods.
+    /// Starts a control plane and waits until it is usable: the API server is ready, and the default namespace has its
+    /// service account. Without the account, the API server would reject pods.
     ///
     /// # Errors
-    /// When the programs can't be built, or one of them doesn't become ready: with the last lines of its log.
+    /// When the programs can't be built, or a component doesn't become ready. The error then holds the last lines of
+    /// its log.
     pub async fn start(options: Options) -> Result<Self> {
         let toolbox = Toolbox::ensured().await?;
         let home = Home::new("cluster")?;
@@ -116,7 +123,7 @@ impl ControlPlane {
             worn: false,
             home,
         };
-        // The API server retries etcd by itself. The others would give up on an API server that isn't there.
+        // The API server retries etcd by itself. The other components would exit if they found no API server.
         this.launch_wanted(&[Component::Etcd, Component::ApiServer])?;
         this.wait_ready(Component::ApiServer).await?;
         this.launch_wanted(&[
@@ -136,7 +143,8 @@ impl ControlPlane {
         Ok(this)
     }
 
-    /// Stops everything in order and waits for it. Dropping does the same, but blocks the thread meanwhile.
+    /// Stops all components in reverse order and waits until they have ended. Dropping the control plane stops them
+    /// too, but blocks the thread meanwhile.
     ///
     /// # Errors
     /// When a process doesn't end.
@@ -144,11 +152,11 @@ impl ControlPlane {
         self.stop_all().await
     }
 
-    /// As [`ControlPlane::stop`], but keeps what is stored, in a folder that doesn't exist yet. Another control plane can start
-    /// from a copy of it ([`Options::store`]), as often as one likes.
+    /// Like [`ControlPlane::stop`], but copies the store into `folder`, which must not exist yet. Any number of control
+    /// planes can start from a copy of it ([`Options::store`]).
     ///
     /// # Errors
-    /// When a process doesn't end, or the folder can't be moved there.
+    /// When a process doesn't end, or the store can't be copied to the folder.
     pub async fn stop_keeping_store(mut self, folder: &Path) -> Result<()> {
         self.stop_all().await?;
         copy_folder(&self.home.file(STORE), folder).await
@@ -164,16 +172,16 @@ impl ControlPlane {
     /// Starts a component that isn't running, and waits until it is ready.
     ///
     /// # Errors
-    /// When it doesn't become ready: with the last lines of its log.
+    /// When it is already running or doesn't become ready. The error then holds the last lines of its log.
     pub async fn start_component(&mut self, component: Component) -> Result<()> {
         self.launch(component)?;
         self.wait_ready(component).await
     }
 
-    /// Stops a component and waits for its end. Does nothing when it isn't running.
+    /// Stops a component and waits until it has ended. Does nothing when it isn't running.
     ///
     /// # Errors
-    /// When it doesn't end.
+    /// When the process doesn't end.
     pub async fn stop_component(&mut self, component: Component) -> Result<()> {
         self.wear(component);
         match self.slot(component)?.take() {
@@ -182,10 +190,11 @@ impl ControlPlane {
         }
     }
 
-    /// Ends a component as a crash would, and waits for its end. Does nothing when it isn't running.
+    /// Kills a component with `SIGKILL`, as a crash would end it, and waits until it has ended. Does nothing when it
+    /// isn't running.
     ///
     /// # Errors
-    /// When it doesn't end.
+    /// When the process doesn't end.
     pub async fn kill9_component(&mut self, component: Component) -> Result<()> {
         self.wear(component);
         match self.slot(component)?.take() {
@@ -194,24 +203,25 @@ impl ControlPlane {
         }
     }
 
-    /// Stops the API server, waits for its end, starts it again on the same port and store, and waits until it is ready.
+    /// Stops the API server, waits until it has ended, starts it again on the same port and store, and waits until it
+    /// is ready.
     ///
     /// # Errors
-    /// When it doesn't end or doesn't become ready.
+    /// When the component doesn't end or doesn't become ready.
     pub async fn restart_apiserver(&mut self) -> Result<()> {
         self.stop_apiserver().await?;
         self.start_apiserver().await
     }
 
-    /// Begins an outage: stops the API server and waits for its end.
+    /// Begins an outage: stops the API server and waits until it has ended.
     ///
     /// # Errors
-    /// When it doesn't end.
+    /// When the process doesn't end.
     pub async fn stop_apiserver(&mut self) -> Result<()> {
         self.stop_component(Component::ApiServer).await
     }
 
-    /// Ends an outage.
+    /// Ends an outage: starts the API server and waits until it is ready.
     ///
     /// # Errors
     /// When the API server doesn't become ready.
@@ -219,10 +229,11 @@ impl ControlPlane {
         self.start_component(Component::ApiServer).await
     }
 
-    /// Switches kube-controller-manager's own `DaemonSet` controller on or off, by restarting kube-controller-manager if need be.
+    /// Switches kube-controller-manager's own `DaemonSet` controller on or off. Restarts kube-controller-manager if the
+    /// setting changes.
     ///
     /// # Errors
-    /// When it doesn't end or doesn't become ready.
+    /// When the component doesn't end or doesn't become ready.
     pub async fn set_daemonset_controller(&mut self, on: bool) -> Result<()> {
         if self.options.daemonset_controller == on {
             return Ok(());
@@ -232,7 +243,7 @@ impl ControlPlane {
         self.start_component(Component::ControllerManager).await
     }
 
-    /// Starts whatever has ended since, so that the control plane is as its options say.
+    /// Starts every component that should be running and isn't, so that the control plane matches its options again.
     ///
     /// # Errors
     /// When a component doesn't become ready.
@@ -245,8 +256,8 @@ impl ControlPlane {
         Ok(())
     }
 
-    /// Whether anything but kube-controller-manager has been stopped since the start. What watches the API server can then take more
-    /// than half a minute until it is back at work.
+    /// Whether any component other than kube-controller-manager has been stopped since the start. Clients that watch
+    /// the API server can then need more than half a minute to recover.
     pub fn is_worn(&self) -> bool {
         self.worn
     }
@@ -255,7 +266,7 @@ impl ControlPlane {
         self.worn |= component != Component::ControllerManager;
     }
 
-    /// Whether the component's process is there.
+    /// Whether the component's process is running.
     pub fn is_running(&mut self, component: Component) -> bool {
         let slot = self.slot(component).ok().and_then(Option::as_mut);
         slot.is_some_and(|leash| leash.exit_status().is_none())
@@ -284,7 +295,8 @@ impl ControlPlane {
         ))
     }
 
-    /// A new client with all rights. It belongs to the runtime that it is made on, as its connections are tasks there.
+    /// Creates a client with full access. It belongs to the runtime on which it is created, because its connections are
+    /// tasks of that runtime.
     ///
     /// # Errors
     /// When the kubeconfig can't be read.
@@ -292,7 +304,7 @@ impl ControlPlane {
         client_of(self.kubeconfig()).await
     }
 
-    /// The configuration that [`ControlPlane::client`] is made from.
+    /// The configuration of the clients that [`ControlPlane::client`] creates.
     ///
     /// # Errors
     /// When the kubeconfig can't be read.
@@ -300,12 +312,13 @@ impl ControlPlane {
         config_of(self.kubeconfig()).await
     }
 
-    /// A kubeconfig with all rights.
+    /// A kubeconfig with full access.
     pub fn kubeconfig(&self) -> &Path {
         &self.identity.kubeconfig
     }
 
-    /// Writes a kubeconfig for [`CONTENDER`] into the control plane's folder: by another address of the API server, if given.
+    /// Writes a kubeconfig for [`CONTENDER`] into the control plane's folder. It uses `server` as the URL of the API
+    /// server.
     ///
     /// # Errors
     /// When the file can't be written.
@@ -313,7 +326,7 @@ impl ControlPlane {
         self.identity.contender_kubeconfig(&self.home, server)
     }
 
-    /// Where the API server listens.
+    /// The address on which the API server listens.
     pub fn api_server_address(&self) -> SocketAddrV4 {
         SocketAddrV4::new(self.options.address, self.ports.api_server.number())
     }
@@ -323,17 +336,17 @@ impl ControlPlane {
         format!("https://{}", self.api_server_address())
     }
 
-    /// The folder with the logs and every other file of the control plane.
+    /// The folder with the logs and all other files of the control plane.
     pub fn home(&self) -> &Path {
         self.home.path()
     }
 
-    /// The programs that the control plane is made of.
+    /// The programs of the control plane.
     pub fn toolbox(&self) -> &Toolbox {
         &self.toolbox
     }
 
-    /// The last lines that a component has logged.
+    /// The last lines of a component's log.
     pub fn log_tail(&self, component: Component, lines: usize) -> String {
         crate::leash::tail(&self.home.file(&format!("{}.log", component.name())), lines)
     }
@@ -373,7 +386,7 @@ impl ControlPlane {
 
     async fn wait_ready(&mut self, component: Component) -> Result<()> {
         let client = match component {
-            // Their effects are what can be waited for: kwok's are nodes that get ready.
+            // The readiness of these two shows only in their effects: kwok's in nodes that become ready.
             Component::Etcd | Component::Kwok => return Ok(()),
             Component::Scheduler => {
                 let mut config = self.config().await?;
@@ -386,7 +399,7 @@ impl ControlPlane {
         };
         let what = format!("{} to be ready", component.name());
         let ready = eventually(READY, what, async || {
-            // The look at etcd is for the first start, where the API server waits for it for a long time.
+            // On the first start, the API server waits for etcd for a long time. So this checks that etcd hasn't ended.
             for needed in [Component::Etcd, component] {
                 if !self.is_running(needed) {
                     return Err(GiveUp::because(format!("{} has ended", needed.name())));
@@ -425,8 +438,8 @@ impl ControlPlane {
 
 impl Drop for ControlPlane {
     fn drop(&mut self) {
-        // In the opposite order of starting. The clients of the API server can go at once; it and etcd are waited for one after
-        // the other, because an API server without its store takes its time to end.
+        // Stops the components in reverse order of starting. The clients of the API server can all end at once. The API
+        // server and etcd are stopped one after the other, because an API server without its store takes long to end.
         for (component, leash) in &mut self.running {
             if let Some(leash) = leash
                 && !matches!(component, Component::Etcd | Component::ApiServer)

@@ -1,4 +1,4 @@
-//! `DaemonSet`s and their pods: made with a builder, and looked at the way a test wants to see them.
+//! Helpers for `DaemonSet`s and their pods: a builder, and the queries and waits that tests need.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -12,14 +12,14 @@ use serde_json::{Value, json};
 
 use crate::wait::eventually;
 
-/// Describes a `DaemonSet` whose pods have the label `app` with its name.
+/// Builds a `DaemonSet` whose pods have the label `app` with its name as the value.
 #[derive(Debug, Clone)]
 pub struct DaemonSetBuilder {
     object: Value,
 }
 
 impl DaemonSetBuilder {
-    /// One container, no tolerations, no constraints, rolling update one by one.
+    /// Starts with one container, no tolerations, no constraints, and a rolling update of one pod at a time.
     pub fn new(name: &str) -> Self {
         let labels = json!({"app": name});
         let container = json!({"name": "main", "image": "example/daemon:1"});
@@ -49,25 +49,25 @@ impl DaemonSetBuilder {
         self.with(&json!({"spec": {"template": {"spec": patch}}}))
     }
 
-    /// Replaces the container's image. One matching `non-?existent` never starts.
+    /// Replaces the container's image. A container whose image matches `non-?existent` never starts.
     #[must_use]
     pub fn image(self, image: &str) -> Self {
         self.container("image", json!(image))
     }
 
-    /// Has the container take a port of its node.
+    /// Makes the container use a port of its node.
     #[must_use]
     pub fn host_port(self, port: u16) -> Self {
         self.container("ports", json!([{"containerPort": 80, "hostPort": port}]))
     }
 
-    /// Has the container request resources, such as `{"cpu": "100m"}`.
+    /// Makes the container request resources, such as `{"cpu": "100m"}`.
     #[must_use]
     pub fn requests(self, requests: &Value) -> Self {
         self.container("resources", json!({"requests": requests}))
     }
 
-    /// Requires a label of the node.
+    /// Restricts the pods to nodes with this label.
     #[must_use]
     pub fn node_selector(self, key: &str, value: &str) -> Self {
         self.pod_spec(&json!({"nodeSelector": {key: value}}))
@@ -89,19 +89,19 @@ impl DaemonSetBuilder {
         self
     }
 
-    /// Adds an annotation to the pods, such as `everynode.test/ready`, by which kwok's stages can be steered.
+    /// Adds an annotation to the pods. Annotations such as `everynode.test/ready` control kwok's stages.
     #[must_use]
     pub fn pod_annotation(self, key: &str, value: &str) -> Self {
         self.with(&json!({"spec": {"template": {"metadata": {"annotations": {key: value}}}}}))
     }
 
-    /// Has pods replaced only when somebody deletes them.
+    /// Replaces pods only when somebody deletes them.
     #[must_use]
     pub fn on_delete(self) -> Self {
         self.with(&json!({"spec": {"updateStrategy": {"type": "OnDelete"}}}))
     }
 
-    /// Sets the bounds of a rolling update, each a number or a percentage.
+    /// Sets the limits of a rolling update, each a number or a percentage.
     #[must_use]
     pub fn rolling_update(self, max_unavailable: impl Into<Value>, max_surge: impl Into<Value>) -> Self {
         let bounds = json!({"maxUnavailable": max_unavailable.into(), "maxSurge": max_surge.into()});
@@ -114,7 +114,7 @@ impl DaemonSetBuilder {
         self.with(&json!({"spec": {"minReadySeconds": seconds}}))
     }
 
-    /// The object.
+    /// Returns the object.
     pub fn build(self) -> Value {
         self.object
     }
@@ -122,7 +122,7 @@ impl DaemonSetBuilder {
     /// Creates the `DaemonSet`.
     ///
     /// # Errors
-    /// When the API server refuses, or the object isn't a `DaemonSet`.
+    /// When the API server rejects the request, or the object isn't a `DaemonSet`.
     pub async fn create(self, client: &Client, namespace: &str) -> Result<DaemonSet> {
         let object: DaemonSet = serde_json::from_value(self.object).context("the built DaemonSet")?;
         let created = api(client, namespace)
@@ -170,7 +170,7 @@ fn api(client: &Client, namespace: &str) -> Api<DaemonSet> {
 /// Changes a `DaemonSet` by a JSON merge patch.
 ///
 /// # Errors
-/// When the API server refuses.
+/// When the API server rejects the request.
 pub async fn patch(client: &Client, namespace: &str, name: &str, patch: &Value) -> Result<DaemonSet> {
     let patched = api(client, namespace)
         .patch(name, &PatchParams::default(), &Patch::Merge(patch))
@@ -178,10 +178,10 @@ pub async fn patch(client: &Client, namespace: &str, name: &str, patch: &Value) 
     patched.with_context(|| format!("patching the DaemonSet {namespace}/{name} with {patch}"))
 }
 
-/// Gives a container of the pods another image, and leaves everything else as it is.
+/// Changes the image of one container of the pod template, and leaves everything else as it is.
 ///
 /// # Errors
-/// When the API server refuses.
+/// When the API server rejects the request.
 pub async fn set_image(
     client: &Client,
     namespace: &str,
@@ -199,10 +199,10 @@ pub async fn set_image(
         .with_context(|| format!("setting the image of {namespace}/{name}"))
 }
 
-/// Deletes a `DaemonSet`, and its pods in the background.
+/// Deletes a `DaemonSet`. The garbage collector deletes its pods in the background.
 ///
 /// # Errors
-/// When the API server refuses.
+/// When the API server rejects the request.
 pub async fn delete(client: &Client, namespace: &str, name: &str) -> Result<()> {
     let deleted = api(client, namespace)
         .delete(name, &DeleteParams::background())
@@ -211,7 +211,7 @@ pub async fn delete(client: &Client, namespace: &str, name: &str) -> Result<()> 
     Ok(())
 }
 
-/// The pods with the label `app=NAME`, those that are being deleted included.
+/// Lists the pods with the label `app=NAME`, including those that are being deleted.
 ///
 /// # Errors
 /// When the API server doesn't answer.
@@ -225,7 +225,7 @@ pub async fn pods(client: &Client, namespace: &str, name: &str) -> Result<Vec<Po
         .items)
 }
 
-/// The node that a pod is on, or is meant for as long as the scheduler hasn't bound it.
+/// The node that a pod is bound to, or, before the scheduler has bound it, the node that it is meant for.
 pub fn target_node(pod: &Pod) -> Option<&str> {
     let spec = pod.spec.as_ref()?;
     if let Some(node) = &spec.node_name {
@@ -262,7 +262,7 @@ pub fn image(pod: &Pod) -> Option<&str> {
     container.image.as_deref()
 }
 
-/// The names of the pods on each node; of those that are meant for no node, under the empty name.
+/// The names of the pods on each node. Pods that are meant for no node are under the empty name.
 pub fn by_node(pods: &[Pod]) -> BTreeMap<String, Vec<String>> {
     let mut nodes: BTreeMap<String, Vec<String>> = BTreeMap::new();
     for pod in pods {
@@ -274,10 +274,11 @@ pub fn by_node(pods: &[Pod]) -> BTreeMap<String, Vec<String>> {
     nodes
 }
 
-/// Waits until exactly one pod is on each of the named nodes, ready, and no pod is elsewhere or being deleted.
+/// Waits until each of the named nodes has exactly one pod, all pods are ready, and no pod is elsewhere or being
+/// deleted.
 ///
 /// # Errors
-/// When it isn't so by the deadline: with the nodes that differ.
+/// When that isn't so by the deadline. The error lists the nodes that differ and the pods that aren't ready.
 pub async fn wait_placed(
     client: &Client,
     namespace: &str,
@@ -302,10 +303,10 @@ pub async fn wait_placed(
     .await
 }
 
-/// Waits until the status has been brought up to the current generation and `wanted` holds of it.
+/// Waits until the status covers the current generation and `wanted` accepts it.
 ///
 /// # Errors
-/// When it doesn't by the deadline: with the status that was seen last.
+/// When that isn't so by the deadline. The error holds the last status that was seen.
 pub async fn wait_status(
     client: &Client,
     namespace: &str,

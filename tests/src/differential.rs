@@ -1,14 +1,16 @@
-//! The same steps under two `DaemonSet` controllers, and what has come of them compared.
+//! Differential tests: run the same steps under two `DaemonSet` controllers and compare the results.
 //!
-//! Two control planes of the same kind run side by side: one under kube-controller-manager's own controller, one under Everynode.
-//! A scenario has a namespace and nodes of its own on both. It does a step on both, waits until what it expects has come on both,
-//! and then until everything that users can see is the same on both: pods with labels, owners and specs, the status,
-//! `ControllerRevision`s to the last byte, the reasons of events. Only names, hashes and times may differ, and where a step can't
-//! pin down which node is served first (contract R6), the order of the nodes.
+//! Two identical control planes run side by side: one under kube-controller-manager's own controller, one under
+//! Everynode. A scenario has its own namespace and nodes on both. It does a step on both, waits until both have reached
+//! the state that it expects, and then until everything that users can see is the same on both: pods with labels,
+//! owners and specs, the status, `ControllerRevision`s to the last byte, and the reasons of events. Only names, hashes
+//! and times may differ. Where a step can't determine which node is served first (contract R6), the order of the nodes
+//! may differ too.
 //!
-//! - [`side`] is one of the two with what a step does there;
-//! - [`state`] is what is to be seen of a scenario on one side, and `view` leaves out of it what has to differ;
-//! - [`diff`] says what differs.
+//! - [`side`] is one of the two control planes, with the actions that a step can take there;
+//! - [`state`] holds everything that can be seen of a scenario on one side, and `view` removes from it what necessarily
+//!   differs;
+//! - [`diff`] lists the differences.
 
 pub mod diff;
 pub mod side;
@@ -26,12 +28,13 @@ use self::view::View;
 use crate::nodes::{self, NodeBuilder};
 use crate::wait::eventually_every;
 
-/// How long a step may take until it has settled: long against the second that it takes, because many run at a time.
+/// How long a step may take to settle. It normally takes a second; the limit is long because many steps run at a time.
 const SETTLED: Duration = Duration::from_secs(90);
-/// Every look costs requests on both sides, and many scenarios look at a time.
+/// How often to check whether a step has settled. Every check costs requests on both sides, and many scenarios check at
+/// the same time.
 const INTERVAL: Duration = Duration::from_millis(200);
 
-/// The label that a scenario's nodes have with its name, and that its `DaemonSet`s select.
+/// The label of a scenario's nodes. Its value is the scenario's name, and the scenario's `DaemonSet`s select it.
 pub const SCENARIO: &str = "scenario";
 
 /// One scenario on both sides.
@@ -45,10 +48,10 @@ pub struct Lockstep {
 }
 
 impl Lockstep {
-    /// Makes the scenario's namespace on both sides.
+    /// Creates the scenario's namespace on both sides.
     ///
     /// # Errors
-    /// When an API server refuses.
+    /// When an API server rejects a request.
     pub async fn new(name: &str, reference: &Control, everynode: &Control) -> Result<Self> {
         let (reference, everynode) = try_join!(
             Side::new(name, "kube-controller-manager", reference),
@@ -66,7 +69,7 @@ impl Lockstep {
     /// Creates nodes on both sides, each labelled for the scenario, and waits until they are ready.
     ///
     /// # Errors
-    /// When an API server refuses, or they don't become ready.
+    /// When an API server rejects a request, or the nodes don't become ready.
     pub async fn nodes(&self, builders: impl IntoIterator<Item = NodeBuilder>) -> Result<()> {
         let builders: Vec<_> = builders
             .into_iter()
@@ -79,7 +82,7 @@ impl Lockstep {
         Ok(())
     }
 
-    /// Creates so many plain nodes.
+    /// Creates `count` plain nodes.
     ///
     /// # Errors
     /// As [`Lockstep::nodes`].
@@ -93,26 +96,26 @@ impl Lockstep {
         node_name(&self.name, number)
     }
 
-    /// Which nodes come first in a rollout isn't said upstream (contract R6), so from here on only how many there are of each kind
-    /// is compared.
+    /// From here on, compares only how many nodes there are of each kind, because kube-controller-manager doesn't
+    /// define which nodes come first in a rollout (contract R6).
     pub fn in_any_order(&mut self) {
         self.view.any_node = true;
     }
 
-    /// From here on every node is compared with itself again.
+    /// From here on, compares every node with its counterpart again.
     pub fn in_order(&mut self) {
         self.view.any_node = false;
     }
 
-    /// Leaves events of a reason out from here on: for what depends on who is quicker.
+    /// From here on, ignores events of one reason. Use it for events that depend on a race.
     pub fn without_event(&mut self, reason: &'static str) {
         self.view.without_event = Some(reason);
     }
 
-    /// Does something on both sides, waits until `settled` holds on both, and until both look the same.
+    /// Does something on both sides, then waits until `settled` accepts both and both look the same.
     ///
     /// # Errors
-    /// What didn't settle, or what differs.
+    /// When the action fails, a side doesn't settle, or the sides differ. The error says which.
     pub async fn step(
         &mut self,
         what: &str,
@@ -136,11 +139,11 @@ impl Lockstep {
         .context(at)
     }
 
-    /// As [`Lockstep::step`] for what doesn't come to rest, such as a pod that fails again and again: waits on both sides for what is
-    /// expected, and compares nothing.
+    /// Like [`Lockstep::step`], but for states that never settle, such as a pod that fails again and again. It waits on
+    /// both sides for the expected state and compares nothing.
     ///
     /// # Errors
-    /// What didn't come.
+    /// When the action fails, or the expected state isn't reached.
     pub async fn pass(
         &mut self,
         what: &str,
@@ -168,7 +171,7 @@ impl Lockstep {
     /// Runs kubectl on both sides and compares what it prints.
     ///
     /// # Errors
-    /// When it fails, or prints something else.
+    /// When kubectl fails, or the two outputs differ.
     pub async fn same_output(&mut self, args: &[&str]) -> Result<String> {
         let (reference, everynode) = try_join!(self.reference.kubectl(args), self.everynode.kubectl(args))?;
         ensure!(
@@ -179,10 +182,11 @@ impl Lockstep {
         Ok(everynode)
     }
 
-    /// Whether the two sides still look the same. For the end, when everything has had the time to go wrong.
+    /// Checks that the two sides still look the same. Meant for the end of a scenario, when everything has had time to
+    /// go wrong.
     ///
     /// # Errors
-    /// What differs.
+    /// When the two sides differ. The error lists the differences.
     pub async fn check(&self) -> Result<()> {
         let (reference, everynode) = try_join!(self.reference.state(), self.everynode.state())?;
         self.agree(&reference, &everynode, &|_| Ok(()))

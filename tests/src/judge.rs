@@ -1,4 +1,5 @@
-//! Kubernetes' own answers: kube-controller-manager's on placement, the scheduler's on what pods need.
+//! Reference answers from Kubernetes' own code: kube-controller-manager's on placement, the scheduler's on the
+//! resources and ports that pods need.
 
 use std::collections::BTreeMap;
 use std::process::Stdio;
@@ -13,16 +14,16 @@ use tokio::process::Command;
 use crate::questions::Question;
 use crate::toolbox::{Tool, Toolbox};
 
-/// The verdicts on one question: a row for each `DaemonSet`, with each node's verdict.
+/// The verdicts on one question: one row for each `DaemonSet`, with a verdict for each node.
 pub type Verdicts = Vec<Vec<Verdict>>;
 
-/// What the scheduler takes a pod to need.
+/// The resources and ports that a pod needs according to the scheduler.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Demand {
-    /// By resource, in Kubernetes' notation.
+    /// The requests by resource, in Kubernetes' notation.
     pub requests: BTreeMap<String, String>,
-    /// The ports of the node that it takes, in the order of the template.
+    /// The host ports that the pod uses, in the order of the template.
     pub host_ports: Vec<HostPort>,
 }
 
@@ -33,23 +34,23 @@ pub struct HostPort {
     pub port: u32,
     /// TCP, UDP or SCTP.
     pub protocol: String,
-    /// The node's address that it is bound to; empty for all.
+    /// The address of the node that the port is bound to; empty for all addresses.
     pub ip: String,
 }
 
-/// Asks the reference about placement, which answers in the order of the questions.
+/// Asks the reference about placement. The answers are in the order of the questions.
 ///
 /// # Errors
-/// When it isn't there or fails: with its words.
+/// When the reference program is missing or fails. The error holds its standard error.
 pub async fn judge(toolbox: &Toolbox, questions: &[Question]) -> Result<Vec<Verdicts>> {
     let lines = ask(toolbox, questions.iter().map(Question::to_json).collect()).await?;
     lines.iter().map(|line| answer(line)).collect()
 }
 
-/// Asks the reference what pods of these templates need, and gets the answers in the same order.
+/// Asks the reference what pods of these templates need. The answers are in the order of the templates.
 ///
 /// # Errors
-/// When it isn't there or fails: with its words.
+/// When the reference program is missing or fails. The error holds its standard error.
 pub async fn weigh(toolbox: &Toolbox, templates: &[Value]) -> Result<Vec<Demand>> {
     let lines = ask(toolbox, vec![json!({"templates": templates})]).await?;
     let [line] = lines.as_slice() else {
@@ -58,7 +59,7 @@ pub async fn weigh(toolbox: &Toolbox, templates: &[Value]) -> Result<Vec<Demand>
     serde_json::from_str(line).context("reading the judge's answer")
 }
 
-/// Asks questions; each has a line for its answer.
+/// Sends the questions to the judge and returns one line for each answer.
 async fn ask(toolbox: &Toolbox, questions: Vec<Value>) -> Result<Vec<String>> {
     let asked_for = questions.len();
     let mut child = Command::new(toolbox.path(Tool::Judge)?)
@@ -69,7 +70,7 @@ async fn ask(toolbox: &Toolbox, questions: Vec<Value>) -> Result<Vec<String>> {
         .spawn()
         .context("starting the judge")?;
     let mut stdin = child.stdin.take().context("the judge has a standard input")?;
-    // It answers while it reads, so both have to go on at the same time, or both pipes fill up.
+    // The judge answers while it reads. So writing and reading have to go on at the same time, or both pipes fill up.
     let ask = async move {
         for question in questions {
             stdin.write_all(question.to_string().as_bytes()).await?;

@@ -1,4 +1,4 @@
-//! kubectl, as a person would use it.
+//! Runs kubectl as a person would.
 
 use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
@@ -10,7 +10,7 @@ use tokio::process::{Child, Command};
 
 use crate::programs::workspace;
 
-/// A kubectl that talks to one cluster and knows nothing of the user's own configuration.
+/// A kubectl that talks to one cluster and ignores the user's own configuration.
 #[derive(Debug, Clone)]
 pub struct Kubectl {
     program: PathBuf,
@@ -31,7 +31,7 @@ impl Kubectl {
         }
     }
 
-    /// The same kubectl, with `namespace` instead of `default` as the one that is meant when none is named.
+    /// Returns the same kubectl, with `namespace` as the default namespace instead of `default`.
     #[must_use]
     pub fn in_namespace(&self, namespace: &str) -> Self {
         Self {
@@ -40,7 +40,7 @@ impl Kubectl {
         }
     }
 
-    /// The same kubectl, which finds plugins in a folder.
+    /// Returns the same kubectl, which also finds plugins in `folder`.
     #[must_use]
     pub fn with_plugins(&self, folder: &Path) -> Self {
         Self {
@@ -54,15 +54,16 @@ impl Kubectl {
         &self.program
     }
 
-    /// Runs kubectl in the root of the workspace and returns what it printed.
+    /// Runs kubectl in the root of the workspace and returns its standard output.
     ///
     /// # Errors
-    /// When it can't be started, or fails: with the command line and its standard error.
+    /// When kubectl can't be started or fails. The error holds the command line and kubectl's standard error.
     pub async fn run<A: AsRef<OsStr>>(&self, args: impl IntoIterator<Item = A>) -> Result<String> {
         self.run_with_input(args, "").await
     }
 
-    /// As [`Kubectl::run`], and hands over each line as soon as it is printed. For commands that watch something.
+    /// Like [`Kubectl::run`], but passes each line to `each` as soon as kubectl prints it. Meant for commands that
+    /// watch something.
     ///
     /// # Errors
     /// As [`Kubectl::run`].
@@ -84,7 +85,7 @@ impl Kubectl {
         Ok(())
     }
 
-    /// As [`Kubectl::run`], with `input` for it to read.
+    /// Like [`Kubectl::run`], with `input` as kubectl's standard input.
     ///
     /// # Errors
     /// As [`Kubectl::run`].
@@ -96,7 +97,8 @@ impl Kubectl {
         let args: Vec<_> = args.into_iter().map(|arg| arg.as_ref().to_owned()).collect();
         let mut child = self.spawn(&args)?;
         if let Some(mut stdin) = child.stdin.take() {
-            // A command that doesn't read its input may be gone before it is written: its status says what matters.
+            // A command that doesn't read its input may exit before the input is written. Its exit status tells whether
+            // it succeeded.
             let _ = stdin.write_all(input.as_bytes()).await;
         }
         outcome(&args, child).await

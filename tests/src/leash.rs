@@ -1,9 +1,9 @@
 //! Child processes that can't outlive this one.
 //!
-//! A test that panics, a demo that is interrupted, a harness that is killed with `SIGKILL`: in no case may an API server stay
-//! behind. So each child runs under a small shell that holds the read end of a pipe. The write end is here and nowhere else;
-//! when it closes, because the [`Leash`] is dropped or because this process is gone, the shell ends the child. Nothing has to
-//! be running on our side for that to work.
+//! A test may panic, a demo may be interrupted, a harness may be killed with `SIGKILL`: in no case may an API server be
+//! left behind. So each child runs under a small shell that holds the read end of a pipe. This process holds the only
+//! write end. When the write end closes, because the [`Leash`] is dropped or because this process is gone, the shell
+//! ends the child. That works even when nothing runs on our side any more.
 
 mod home;
 
@@ -21,12 +21,13 @@ use rustix::process::{Pid, Signal, kill_process};
 pub use self::home::Home;
 use crate::wait::eventually;
 
-/// The shell that holds the leash: `sh -c SCRIPT sh LOG GRACE PROGRAM [ARG…]`.
+/// The script of the shell: `sh -c SCRIPT sh LOG GRACE PROGRAM [ARG…]`.
 ///
-/// It says the child's process id on its standard output, and then nothing more. The subshell blocks in `read`, which returns
-/// when the pipe closes: first the child is asked to go, after GRACE tenths of a second it is made to. When the child ends by
-/// itself the subshell is not needed any longer. It is killed with -KILL, because a shell that is waiting for `sleep` would
-/// put off a milder signal.
+/// The shell prints the child's process id on its standard output, and nothing after that. Its subshell blocks in
+/// `read`, which returns when the pipe closes. The subshell then sends the child SIGTERM and, if the child is still
+/// running after GRACE tenths of a second, SIGKILL. When the child ends by itself, the subshell is no longer needed.
+/// The shell kills it with -KILL, because a subshell that is waiting for `sleep` would delay the handling of a milder
+/// signal.
 const SCRIPT: &str = r#"
 log=$1 grace=$2
 shift 2
@@ -52,33 +53,33 @@ kill -KILL "$watcher"
 exit "$status"
 "#;
 
-/// What to start, and how.
+/// Describes the process to start.
 #[derive(Debug, Clone)]
 pub struct Launch {
-    /// What the process is called in messages.
+    /// The name of the process in messages.
     pub name: String,
     /// The program's path.
     pub program: PathBuf,
-    /// Its arguments, without the program's name.
+    /// The arguments, without the program's name.
     pub args: Vec<String>,
-    /// Environment variables on top of the inherited ones.
+    /// Environment variables in addition to the inherited ones.
     pub env: Vec<(String, String)>,
-    /// The folder that it works in; ours when not given.
+    /// The working directory; ours if not given.
     pub directory: Option<PathBuf>,
-    /// Where its output goes; appended, so that the log of a restarted process holds both lives.
+    /// The log file for its output. The output is appended, so the log of a restarted process holds both runs.
     pub log: PathBuf,
-    /// How long it may take to end once it was asked to.
+    /// How long it may take to end after SIGTERM before it is killed.
     pub grace: Duration,
 }
 
-/// A running child, which ends when this value is dropped or when this process ends for whatever reason.
+/// A running child process. It is ended when this value is dropped, or when this process ends for whatever reason.
 pub struct Leash {
     name: String,
     log: PathBuf,
     grace: Duration,
     pid: Pid,
     shell: Child,
-    /// The write end. Taken is let go.
+    /// The write end of the pipe. Dropping it asks the program to end.
     hold: Option<ChildStdin>,
     status: Option<ExitStatus>,
 }
@@ -87,8 +88,8 @@ impl Leash {
     /// Starts a program under its leash.
     ///
     /// # Errors
-    /// When the shell can't be started or its log can't be written. A program that doesn't exist is a process that ends at once
-    /// with status 127 and the shell's words in its log.
+    /// When the shell can't be started or the log can't be written. A program that doesn't exist is no error here: it
+    /// counts as a process that ended at once with status 127, and the log holds the shell's message.
     pub fn start(launch: &Launch) -> Result<Self> {
         let name = &launch.name;
         let errors = OpenOptions::new()
@@ -107,8 +108,8 @@ impl Leash {
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(errors)
-            // A terminal sends Ctrl-C to the whole foreground group. The children aren't in it: when they go, and in which
-            // order, is the harness's to decide.
+            // A terminal sends Ctrl-C to the whole foreground process group. The children are in a group of their own,
+            // so the harness decides when they end, and in which order.
             .process_group(0);
         if let Some(directory) = &launch.directory {
             command.current_dir(directory);
@@ -137,25 +138,25 @@ impl Leash {
         })
     }
 
-    /// What the process is called in messages.
+    /// The name of the process in messages.
     pub fn name(&self) -> &str {
         &self.name
     }
 
-    /// The process id of the program itself, not of the shell that holds its leash.
+    /// The process id of the program itself, not of the shell above it.
     pub fn pid(&self) -> i32 {
         self.pid.as_raw_nonzero().get()
     }
 
-    /// Sends a signal to the program itself. A program that has ended already isn't an error.
+    /// Sends a signal to the program itself. It isn't an error if the program has already ended.
     pub fn signal(&mut self, signal: Signal) {
-        // Once the shell has collected the child its id may belong to another process.
+        // Once the shell has reaped the child, its process id may belong to another process.
         if self.exit_status().is_none() {
             let _ = kill_process(self.pid, signal);
         }
     }
 
-    /// How the program ended, or `None` while it runs.
+    /// The exit status of the program, or `None` while it runs.
     pub fn exit_status(&mut self) -> Option<ExitStatus> {
         if self.status.is_none() {
             self.status = self.shell.try_wait().ok().flatten();
@@ -168,19 +169,19 @@ impl Leash {
         self.hold = None;
     }
 
-    /// Ends the program as a crash would, and waits until it is gone.
+    /// Kills the program with `SIGKILL`, as a crash would end it, and waits until it is gone.
     ///
     /// # Errors
-    /// When it is still there after ten seconds.
+    /// When it is still running after ten seconds.
     pub async fn kill9(&mut self) -> Result<()> {
         self.signal(Signal::KILL);
         self.gone(Duration::from_secs(10)).await
     }
 
-    /// Asks the program to end, makes it end after its grace, and waits until it is gone.
+    /// Asks the program to end, kills it when its grace period is over, and waits until it is gone.
     ///
     /// # Errors
-    /// When it is still there a good while after its grace.
+    /// When it is still running ten seconds after its grace period.
     pub async fn stop(&mut self) -> Result<()> {
         self.let_go();
         self.gone(self.grace + Duration::from_secs(10)).await
@@ -200,7 +201,7 @@ impl Leash {
         tail(&self.log, lines)
     }
 
-    /// The file that the program's output is in.
+    /// The log file with the program's output.
     pub fn log(&self) -> &Path {
         &self.log
     }
@@ -209,7 +210,8 @@ impl Leash {
 impl Drop for Leash {
     fn drop(&mut self) {
         self.let_go();
-        // Ports and files are free for the next one only once the child is gone, so this waits, although it blocks.
+        // Dropping blocks until the child is gone, because only then are its ports and files free for the next process.
+        // It waits at most five seconds longer than the grace period.
         let deadline = Instant::now() + self.grace + Duration::from_secs(5);
         while self.exit_status().is_none() && Instant::now() < deadline {
             std::thread::sleep(Duration::from_millis(5));
@@ -227,7 +229,7 @@ impl fmt::Debug for Leash {
     }
 }
 
-/// The last lines of a file, or why they can't be had.
+/// Returns the last lines of a file, or the reason why it can't be read.
 pub fn tail(file: &Path, lines: usize) -> String {
     let text = match fs::read(file) {
         Ok(bytes) => String::from_utf8_lossy(&bytes).into_owned(),

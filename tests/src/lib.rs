@@ -1,26 +1,31 @@
-//! What Everynode's integration tests, demo and benchmark stand on: a real Kubernetes control plane on this machine, without
-//! containers and without root, and the two programs under test as processes beside it.
+//! The foundation of Everynode's integration tests, demo and benchmark: a real Kubernetes control plane on this
+//! machine, without containers and without root, and the two programs under test as processes next to it.
 //!
-//! Nodes and their kubelets are played by kwok; everything else is the real thing, built from its own sources. Nothing outlives
-//! the process that started it, however that process ends.
+//! kwok simulates the nodes and their kubelets. Everything else is the real thing, built from its own sources. Nothing
+//! outlives the process that started it, however that process ends.
 //!
 //! In reading order:
-//! - [`toolbox`] finds or builds the programs of the control plane, [`programs`] the two under test;
-//! - [`leash`] starts a process such that it can't outlive us, [`ports`] finds it a place to listen;
-//! - [`control_plane`] puts a cluster together, [`kubectl`] talks to it as people do, [`audit`] says what was asked of it;
-//! - [`service`] runs planner and executor, [`certificates`] what they trust one another by;
-//! - [`nodes`] and [`daemonsets`] make what a test is about, [`wait`] waits for what should come of it;
-//! - [`questions`] makes up `DaemonSet`s and nodes, and [`judge`] says what kube-controller-manager makes of them;
-//! - [`monitor`] sees every state that pods go through;
-//! - [`proxy`] makes trouble between the programs under test and what they talk to;
-//! - [`differential`] does the same under kube-controller-manager's controller and under Everynode, and compares;
+//! - [`toolbox`] finds or builds the programs of the control plane, [`programs`] builds the two under test;
+//! - [`leash`] starts processes that can't outlive us, [`ports`] reserves ports for them;
+//! - [`control_plane`] starts a cluster, [`kubectl`] talks to it as people do, [`audit`] reads the requests that it
+//!   served from its audit log;
+//! - [`service`] runs the planner and the executor, [`certificates`] issues the certificates with which they
+//!   authenticate each other;
+//! - [`nodes`] and [`daemonsets`] create the objects of a test, [`wait`] waits for the expected results;
+//! - [`questions`] generates `DaemonSet`s and nodes, and [`judge`] says how kube-controller-manager would place their
+//!   pods;
+//! - [`monitor`] observes every state that pods go through;
+//! - [`proxy`] injects faults between the programs under test and the programs that they talk to;
+//! - [`differential`] runs the same steps under kube-controller-manager's controller and under Everynode, and compares
+//!   the results;
 //! - [`conformance`] runs Kubernetes' own specs;
-//! - [`shared`] lends control planes to the tests of a process, each to one test at a time;
-//! - [`walk`] is the `DaemonSet`'s life from creation to deletion, which the demo shows on the
-//!   [`terminal`] and a test checks;
-//! - [`real_node`] is a node that is one, with pods that run; it takes root;
-//! - [`soak`] lets everything go wrong for as long as one likes, and has a checker watch that Everynode goes right;
-//! - [`mod@bench`] measures Everynode and kube-controller-manager's controller at the same work.
+//! - [`shared`] shares control planes among the tests of a process, each used by one test at a time;
+//! - [`walk`] is a `DaemonSet`'s life from creation to deletion, which the demo shows on the [`terminal`] and a test
+//!   checks;
+//! - [`real_node`] runs a real node whose pods really run; it needs root;
+//! - [`soak`] injects every kind of fault for as long as you like, while a checker verifies that Everynode behaves
+//!   correctly;
+//! - [`mod@bench`] measures Everynode and kube-controller-manager's controller on the same work.
 
 pub mod ask;
 pub mod audit;

@@ -1,5 +1,5 @@
-//! An eye on a `DaemonSet`'s pods that never blinks: it sees every state that the API server has been through, also those
-//! that last for a moment only.
+//! A monitor of a `DaemonSet`'s pods. It sees every state that the API server has recorded, including those that last
+//! only for a moment.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -22,32 +22,32 @@ pub struct Monitor {
     task: AbortHandle,
 }
 
-/// What has been seen so far.
+/// The observations so far.
 #[derive(Debug, Clone, Default)]
 struct Seen {
     events: usize,
     wrongs: Wrongs,
-    /// How many pods there have ever been.
+    /// The number of pods that have ever existed.
     pods: usize,
-    /// The fewest live pods that were ready at a moment.
+    /// The lowest number of live pods that were ready at the same time.
     fewest_ready: usize,
-    /// Why the watch has ended.
+    /// The reason why the watch ended, once it has.
     blind: Option<String>,
 }
 
-/// What is not to be.
+/// States that must not occur.
 #[derive(Debug, Clone, Default)]
 struct Wrongs {
-    /// Moments at which a node had more than one live pod.
+    /// Occasions on which a node had more than one live pod.
     crowds: Vec<String>,
-    /// Moments at which a node had more than two live pods, or two of the same revision.
+    /// Occasions on which a node had more than two live pods, or two of the same revision.
     surpluses: Vec<String>,
-    /// Moments at which the deletion of a ready pod began where no other was ready.
+    /// Ready pods whose deletion began while their node had no other ready pod.
     gaps: Vec<String>,
 }
 
 impl Monitor {
-    /// Begins to watch.
+    /// Starts watching.
     ///
     /// # Errors
     /// When the API server doesn't answer.
@@ -85,7 +85,8 @@ impl Monitor {
         })
     }
 
-    /// Waits until so many more events have been seen, and says whether they came before the deadline.
+    /// Waits until `more` further events have been seen. Returns false if they haven't been seen by the deadline.
+    /// Returns true early if the watch ends.
     pub async fn events(&mut self, more: usize, deadline: Duration) -> bool {
         let target = self.seen.borrow().events + more;
         let enough = self
@@ -94,10 +95,11 @@ impl Monitor {
         tokio::time::timeout(deadline, enough).await.is_ok()
     }
 
-    /// Says whether never more than one pod was alive on a node: neither being deleted nor over.
+    /// Checks that no node ever had more than one live pod. A pod is live when it has neither ended nor is being
+    /// deleted.
     ///
     /// # Errors
-    /// When there were, or when the watch was interrupted and can't tell.
+    /// When a node had more, or when the watch ended and the monitor may have missed something.
     pub fn never_crowded(&self) -> Result<()> {
         let seen = self.seen.borrow();
         let crowds = &seen.wrongs.crowds;
@@ -105,8 +107,8 @@ impl Monitor {
         seen.check_sight()
     }
 
-    /// Says whether a node never had more than one live pod of each of two revisions, and never lost a ready pod to a deletion while it
-    /// had no other.
+    /// Checks that no node ever had more than one live pod of each of two revisions, and that no node lost a ready pod
+    /// to a deletion while it had no other ready pod.
     ///
     /// # Errors
     /// As [`Monitor::never_crowded`].
@@ -121,12 +123,12 @@ impl Monitor {
         seen.check_sight()
     }
 
-    /// How many pods there have ever been.
+    /// The number of pods that have ever existed.
     pub fn pods_seen(&self) -> usize {
         self.seen.borrow().pods
     }
 
-    /// The fewest pods that were alive and ready at any moment.
+    /// The lowest number of pods that were live and ready at the same time.
     pub fn fewest_ready(&self) -> usize {
         self.seen.borrow().fewest_ready
     }
@@ -155,8 +157,8 @@ struct Eye {
 }
 
 impl Eye {
-    /// Watches until nobody is interested. The API server ends the watch of who is slow; it goes on where it was, so that
-    /// nothing is missed.
+    /// Watches until the monitor is dropped. The API server ends the watch of a slow client. The monitor then resumes
+    /// at the last version that it saw, so it misses nothing.
     async fn look(&mut self) -> Result<()> {
         while !self.sender.is_closed() {
             let mut events = self
@@ -166,7 +168,7 @@ impl Eye {
                 .context("watching pods")?
                 .boxed();
             while let Some(event) = events.next().await {
-                // A watch that is cut off in the middle of an event is taken up before it.
+                // If a watch breaks in the middle of an event, the next watch resumes before that event.
                 let Ok(event) = event else { break };
                 match event {
                     WatchEvent::Added(pod) | WatchEvent::Modified(pod) => {
@@ -195,11 +197,11 @@ impl Eye {
     }
 }
 
-/// The live pods of each node, by uid.
+/// The live pods of each node by uid, and the violations found so far.
 #[derive(Debug, Default)]
 struct Live {
     nodes: BTreeMap<Arc<str>, BTreeMap<String, LivePod>>,
-    /// The uids of all pods that ever were.
+    /// The uids of all pods that have ever existed.
     known: BTreeSet<String>,
     wrongs: Wrongs,
 }
@@ -246,7 +248,7 @@ impl Live {
         pods.filter(|pod| pod.ready).count()
     }
 
-    /// A pod's deletion has begun, or is done.
+    /// Handles the start or the completion of a pod's deletion.
     fn remove(&mut self, pod: &Pod) {
         let Some((gone, others_ready)) = self.take(pod) else {
             return;
@@ -256,7 +258,7 @@ impl Live {
         }
     }
 
-    /// Takes a pod out, and says whether another is ready on its node.
+    /// Removes a pod. Returns the pod, and whether another pod on its node is ready.
     fn take(&mut self, pod: &Pod) -> Option<(LivePod, bool)> {
         let uid = pod.uid().unwrap_or_default();
         self.nodes.values_mut().find_map(|pods| {

@@ -1,4 +1,4 @@
-//! Nodes: made with the API, and played by kwok from then on.
+//! Helpers for nodes. Tests create nodes through the API, and kwok simulates them from then on.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -13,17 +13,17 @@ use serde_json::json;
 
 use crate::wait::eventually;
 
-/// The label and the taint of control-plane nodes that the example tolerates.
+/// The key of the label and of the taint of control-plane nodes. The example `DaemonSet` tolerates the taint.
 pub const MASTER: &str = "node-role.kubernetes.io/master";
 
-/// Describes a node: with room for 110 pods, 32 CPUs, 256 GiB of memory and 1 TiB of disk.
+/// Builds a node with room for 110 pods, 32 CPUs, 256 GiB of memory and 1 TiB of disk.
 #[derive(Debug, Clone)]
 pub struct NodeBuilder {
     node: Node,
 }
 
 impl NodeBuilder {
-    /// A node without taints, and with the labels that a kubelet would give it.
+    /// Starts with no taints, and with the labels that a kubelet sets.
     pub fn new(name: &str) -> Self {
         let capacity = [
             ("cpu", "32"),
@@ -55,7 +55,8 @@ impl NodeBuilder {
             .label("kubernetes.io/arch", "amd64")
     }
 
-    /// A control-plane node as kubeadm used to make them: the role's label, and its taint with the effect `NoSchedule`.
+    /// Starts with a control-plane node as kubeadm used to create it: with the role's label, and its taint with the
+    /// effect `NoSchedule`.
     pub fn master(name: &str) -> Self {
         Self::new(name).label(MASTER, "").taint(MASTER, "", "NoSchedule")
     }
@@ -98,28 +99,28 @@ impl NodeBuilder {
         self
     }
 
-    /// Changes the status that it is created with.
+    /// Changes the status with which the node is created.
     #[must_use]
     pub fn status(mut self, change: impl FnOnce(&mut NodeStatus)) -> Self {
         change(self.node.status.get_or_insert_default());
         self
     }
 
-    /// Makes it a node that never becomes ready.
+    /// Keeps the node from ever becoming ready.
     #[must_use]
     pub fn unready(self) -> Self {
         self.annotation("everynode.test/ready", "false")
     }
 
-    /// The object.
+    /// Returns the object.
     pub fn build(self) -> Node {
         self.node
     }
 
-    /// Creates the node, without waiting for it to be ready.
+    /// Creates the node without waiting until it is ready.
     ///
     /// # Errors
-    /// When the API server refuses.
+    /// When the API server rejects the request.
     pub async fn create(self, client: &Client) -> Result<Node> {
         let name = self.node.name_any();
         let created = Api::all(client.clone())
@@ -129,7 +130,7 @@ impl NodeBuilder {
     }
 }
 
-/// A taint.
+/// Makes a taint. An empty value means none.
 pub fn taint(key: &str, value: &str, effect: &str) -> Taint {
     let value = (!value.is_empty()).then(|| value.to_owned());
     Taint {
@@ -147,7 +148,8 @@ fn address(kind: &str, address: &str) -> NodeAddress {
     }
 }
 
-/// An address by which people can tell nodes apart. Nobody connects to it, so it doesn't have to be unique.
+/// Derives an address from the name, so that people can tell nodes apart. Nobody connects to it, so it doesn't have to
+/// be unique.
 fn internal_ip(name: &str) -> String {
     let sum = name.bytes().fold(7_u32, |sum, byte| {
         sum.wrapping_mul(31).wrapping_add(u32::from(byte))
@@ -156,13 +158,13 @@ fn internal_ip(name: &str) -> String {
     format!("172.18.{third}.{}", fourth.clamp(1, 254))
 }
 
-/// Creates many nodes at once, and waits until all are ready.
+/// Creates many nodes in parallel, and waits until all of them are ready.
 ///
 /// # Errors
-/// When the API server refuses one, or they don't become ready.
+/// When the API server rejects a node, or the nodes don't become ready.
 pub async fn create_ready(client: &Client, nodes: Vec<NodeBuilder>) -> Result<()> {
     let names: Vec<String> = nodes.iter().map(|builder| builder.node.name_any()).collect();
-    // Every node costs several requests of kwok and of the controllers too.
+    // Each node also takes kwok and the controllers several requests.
     let deadline =
         Duration::from_secs(30) + Duration::from_millis(50) * u32::try_from(names.len()).unwrap_or(u32::MAX);
     let created = stream::iter(nodes)
@@ -172,10 +174,10 @@ pub async fn create_ready(client: &Client, nodes: Vec<NodeBuilder>) -> Result<()
     wait_ready(client, &names, deadline).await
 }
 
-/// Waits until each of the named nodes is ready and has lost the taint that it has until then.
+/// Waits until each of the named nodes is ready and no longer has the taint `node.kubernetes.io/not-ready`.
 ///
 /// # Errors
-/// When one isn't by the deadline.
+/// When a node isn't ready by the deadline, or the API server doesn't answer.
 pub async fn wait_ready(client: &Client, names: &[String], deadline: Duration) -> Result<()> {
     let api: Api<Node> = Api::all(client.clone());
     eventually(
@@ -196,7 +198,7 @@ pub async fn wait_ready(client: &Client, names: &[String], deadline: Duration) -
     .await
 }
 
-/// Whether a node is ready, and the taint for those that aren't has been taken from it.
+/// Whether a node is ready and no longer has the taint `node.kubernetes.io/not-ready`.
 pub fn is_ready(node: &Node) -> bool {
     let conditions = node
         .status
@@ -216,10 +218,10 @@ pub fn is_ready(node: &Node) -> bool {
             .any(|taint| taint.key == "node.kubernetes.io/not-ready")
 }
 
-/// Deletes a node. Its pods are left to the controllers.
+/// Deletes a node. The controllers handle its pods.
 ///
 /// # Errors
-/// When the API server refuses.
+/// When the API server rejects the request.
 pub async fn delete(client: &Client, name: &str) -> Result<()> {
     let api: Api<Node> = Api::all(client.clone());
     api.delete(name, &DeleteParams::default())
@@ -228,10 +230,10 @@ pub async fn delete(client: &Client, name: &str) -> Result<()> {
     Ok(())
 }
 
-/// Sets a label, or takes it away when there is no value.
+/// Sets a label, or removes it when `value` is `None`.
 ///
 /// # Errors
-/// When the API server refuses.
+/// When the API server rejects the request.
 pub async fn label(client: &Client, name: &str, key: &str, value: Option<&str>) -> Result<Node> {
     patch(client, name, &json!({"metadata": {"labels": {key: value}}})).await
 }
@@ -239,7 +241,7 @@ pub async fn label(client: &Client, name: &str, key: &str, value: Option<&str>) 
 /// Replaces all taints.
 ///
 /// # Errors
-/// When the API server refuses.
+/// When the API server rejects the request.
 pub async fn set_taints(client: &Client, name: &str, taints: &[Taint]) -> Result<Node> {
     patch(client, name, &json!({"spec": {"taints": taints}})).await
 }
@@ -247,7 +249,7 @@ pub async fn set_taints(client: &Client, name: &str, taints: &[Taint]) -> Result
 /// Changes a node by a JSON merge patch.
 ///
 /// # Errors
-/// When the API server refuses.
+/// When the API server rejects the request.
 pub async fn patch(client: &Client, name: &str, patch: &serde_json::Value) -> Result<Node> {
     let api: Api<Node> = Api::all(client.clone());
     let patched = api

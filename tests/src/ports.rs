@@ -1,4 +1,4 @@
-//! Free ports on the loopback interface.
+//! Reserves free ports on the loopback interface.
 
 use std::fs::{self, File};
 use std::hash::{BuildHasher as _, Hasher as _, RandomState};
@@ -6,23 +6,24 @@ use std::net::{Ipv4Addr, SocketAddrV4, TcpListener};
 
 use anyhow::{Context as _, Result, bail};
 
-/// Below the ports that systems hand out for outgoing connections: a server that is restarted on its port must not find that
-/// a client somewhere was given it meanwhile.
+/// The ports to choose from. They are below the ports that systems assign to outgoing connections. Otherwise a client
+/// somewhere could be assigned the port of a server while that server restarts.
 const RANGE: std::ops::Range<u64> = 20_000..32_000;
 
-/// A port of 127.0.0.1 that is ours as long as this value lives, whether something listens on it or not.
+/// A port of 127.0.0.1 that is reserved for us until this value is dropped, whether something listens on it or not.
 #[derive(Debug)]
 pub struct Port {
     number: u16,
-    /// The lock that keeps other test processes from choosing the same one. It goes with this process.
+    /// A file lock that keeps other test processes from choosing the same port. The system releases it when this
+    /// process ends.
     _lock: File,
 }
 
 impl Port {
-    /// Claims a port that nobody listens on and that no other harness has claimed.
+    /// Claims a port on which nobody listens and that no other harness has claimed.
     ///
     /// # Errors
-    /// When there is none, or the folder for the locks can't be written.
+    /// When no free port was found, or the folder for the locks can't be written.
     pub fn claim() -> Result<Self> {
         let locks = std::env::temp_dir().join("everynode-ports");
         fs::create_dir_all(&locks).with_context(|| format!("making {}", locks.display()))?;

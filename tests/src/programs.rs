@@ -1,4 +1,4 @@
-//! The programs under test, built by the cargo that runs the tests.
+//! Builds the programs under test, with the cargo that runs the tests.
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -7,12 +7,12 @@ use std::sync::{Mutex, PoisonError};
 use anyhow::{Context as _, Result, ensure};
 use serde::Deserialize;
 
-/// How the programs are compiled.
+/// The cargo profile with which the programs are built.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Profile {
-    /// As `cargo build` does. For tests.
+    /// The profile of `cargo build`, for tests.
     Dev,
-    /// As `cargo build --release` does. For measurements.
+    /// The profile of `cargo build --release`, for measurements.
     Release,
 }
 
@@ -27,17 +27,17 @@ pub struct Programs {
     pub plugin: PathBuf,
 }
 
-/// A line of `cargo build --message-format=json`, as far as it matters here.
+/// The part of a line of `cargo build --message-format=json` that is used here.
 #[derive(Deserialize)]
 struct Message {
     executable: Option<PathBuf>,
 }
 
 impl Programs {
-    /// Builds the programs, once per process and profile, and says where they are.
+    /// Builds the programs, once per process and profile, and returns their paths.
     ///
     /// # Errors
-    /// When the build fails; cargo's own words are on standard error then.
+    /// When the build fails. Cargo's own messages are on standard error.
     pub fn build(profile: Profile) -> Result<Self> {
         static BUILT: Mutex<Vec<(Profile, Programs)>> = Mutex::new(Vec::new());
         let mut built = BUILT.lock().unwrap_or_else(PoisonError::into_inner);
@@ -49,7 +49,7 @@ impl Programs {
         Ok(programs)
     }
 
-    /// As [`Programs::build`], without blocking the runtime.
+    /// Like [`Programs::build`], but doesn't block the runtime.
     ///
     /// # Errors
     /// As [`Programs::build`].
@@ -60,7 +60,7 @@ impl Programs {
     }
 
     fn compile(profile: Profile) -> Result<Self> {
-        // The whole workspace, because cargo would compile shared dependencies anew for a part of it.
+        // Builds the whole workspace: for a part of it, cargo would recompile shared dependencies.
         let mut args = vec!["--workspace", "--bins"];
         if profile == Profile::Release {
             args.push("--release");
@@ -68,10 +68,11 @@ impl Programs {
         Self::built_with(&args)
     }
 
-    /// Builds the programs as they go into images: optimised, and linked statically against musl. Blocks, some minutes at first.
+    /// Builds the programs for container images: optimised, and linked statically against musl. Blocks the thread, the
+    /// first time for some minutes.
     ///
     /// # Errors
-    /// When the target isn't installed, or the build fails; cargo's own words are on standard error then.
+    /// When the target isn't installed, or the build fails. Cargo's own messages are on standard error then.
     pub fn build_static() -> Result<Self> {
         let target = format!("{}-unknown-linux-musl", std::env::consts::ARCH);
         let mut args = vec!["--release", "--target", &target];
@@ -97,8 +98,8 @@ impl Programs {
             .current_dir(workspace())
             .stdin(Stdio::null())
             .stderr(Stdio::inherit());
-        // What cargo tells the program that it runs, it would take for changed settings itself, and build crates anew that
-        // look at them.
+        // Cargo sets these variables for the programs that it runs. The inner cargo would take them for changed
+        // settings and recompile crates that read them.
         for (name, _) in std::env::vars_os() {
             let text = name.to_string_lossy();
             if text.starts_with("CARGO_PKG_") || text.starts_with("CARGO_MANIFEST_") {
@@ -132,7 +133,7 @@ impl Programs {
     }
 }
 
-/// The root of the workspace, which the paths that people see are relative to.
+/// The root of the workspace. Paths that people see are relative to it.
 pub fn workspace() -> PathBuf {
     let manifest = Path::new(env!("CARGO_MANIFEST_DIR"));
     manifest.parent().unwrap_or(manifest).to_owned()

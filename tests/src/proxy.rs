@@ -1,9 +1,11 @@
-//! What stands between two programs and lets things go wrong on the way.
+//! Proxies that inject faults between two programs.
 //!
-//! - [`line`](mod@line) knows of TCP only, and so serves gRPC and the API alike: it cuts, delays, garbles, goes silent;
-//! - [`gateway`] knows of HTTP and Kubernetes: it refuses calls, loses answers, and makes watches forget, stammer and lag;
-//! - [`clock`] knows of sessions: it sets the clock by which the planner decides;
-//! - [`mod@last_release`] knows of messages: it lets nothing through that is newer than the last release.
+//! - [`line`](mod@line) works on TCP, so it serves gRPC and the API alike: it cuts, delays and corrupts connections, or
+//!   goes silent;
+//! - [`gateway`] works on HTTP and Kubernetes requests: it refuses calls, loses answers, and makes watches lose their
+//!   place, repeat events and lag;
+//! - [`clock`] works on sessions: it sets the clock by which the planner decides;
+//! - [`mod@last_release`] works on messages: it removes everything that is newer than the last release.
 
 pub mod clock;
 pub mod gateway;

@@ -1,17 +1,19 @@
-//! Random questions about placement: may this `DaemonSet` have a pod on that node? Asked of the planner and of [`judge`](crate::judge),
-//! they show whether both follow the same rules. The same seed gives the same questions.
+//! Random questions about placement: may this `DaemonSet` have a pod on that node? The planner and
+//! [`judge`](crate::judge) answer the same questions, which shows whether both follow the same rules. The same seed
+//! gives the same questions.
 //!
-//! Most objects are such that an API server would accept them. One in three is odd: it also holds what validation refuses, but
-//! what both sides define all the same, because an older server may have let it in or a file is asked about that was in none:
+//! An API server would accept most of the objects. About one in three is odd: it also holds values that validation
+//! refuses, but that both sides define anyway, because an older server may have accepted them or because the object
+//! comes from a file that no server has validated:
 //! - nulls, which a server would have left out;
-//! - operators and effects that there are not;
-//! - requirements with too many or too few values, over unknown fields, with keys and values that no label can have;
+//! - operators and effects that don't exist;
+//! - requirements with too many or too few values, on unknown fields, or with keys and values that no label can have;
 //! - a required node affinity without terms;
-//! - tolerations without key or with a value where there must be none, seconds where the effect has none, comparisons, which are
-//!   behind a feature gate that is off;
-//! - labels that no node can have, and taints that are there twice.
+//! - tolerations without a key, or with a value where there must be none; seconds where the effect allows none;
+//!   comparisons, which are behind a feature gate that is off;
+//! - labels that no node can have, and duplicate taints.
 //!
-//! There are few keys and values, so that what is asked for is often there.
+//! There are few keys and values, so that requirements often match.
 
 mod affinity;
 pub mod demand;
@@ -21,13 +23,13 @@ use std::iter::repeat_with;
 
 use serde_json::{Map, Value, json};
 
-/// The keys of labels that are asked for.
+/// The label keys in use.
 const KEYS: [&str; 3] = ["disk", "zone", "example.com/zone"];
 /// The values of these labels.
 const VALUES: [&str; 4] = ["a", "a", "b", ""];
-/// The key of the label that Gt and Lt mostly ask for.
+/// The label key that most Gt and Lt requirements use.
 const NUMBER: &str = "size";
-/// Its values: integers, what only looks like some, and both ends of what fits in 64 bits.
+/// Its values: integers, strings that only look like integers, and both sides of the 64-bit limit.
 const NUMBERS: [&str; 14] = [
     "0",
     "1",
@@ -53,7 +55,7 @@ const ODD_NUMBERS: [&str; 6] = [
     "-9223372036854775808",
     "-9223372036854775809",
 ];
-/// Keys that no label can have, although a node in a file may. The longest possible ones are added by [`keys`].
+/// Keys that no label can have, although a node in a file may. [`keys`] adds the longest possible ones.
 const ODD_KEYS: [&str; 10] = [
     "",
     "-",
@@ -67,7 +69,7 @@ const ODD_KEYS: [&str; 10] = [
     "zone\n",
 ];
 
-/// Some `DaemonSet`s and some nodes: every pair of them is asked about.
+/// Some `DaemonSet`s and some nodes. The question covers every pair of them.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Question {
     /// apps/v1 `DaemonSet`s.
@@ -83,13 +85,13 @@ impl Question {
     }
 }
 
-/// Questions about more than 100 000 pairs.
+/// Questions that cover more than 100 000 pairs.
 pub fn many() -> Vec<Question> {
     asked(Dice::new(31, 33), 270, 25, 16)
 }
 
-/// The questions that the planner's own tests keep, together with the reference's verdicts. They are few, so nearly all objects
-/// are odd, and the seed is one by which they reach all corners.
+/// The questions that the planner's own tests store together with the reference's verdicts. The sample is small, so
+/// nearly all of its objects are odd, and its seed was chosen so that they cover every corner case.
 pub fn sample() -> Vec<Question> {
     let mut sample = asked(Dice::new(56, 90), 10, 24, 10);
     for question in &mut sample {
@@ -100,9 +102,9 @@ pub fn sample() -> Vec<Question> {
     sample
 }
 
-/// Whether the required node affinity asks for a field that there isn't in a way that every node has it. No API server has ever let
-/// that in; kube-controller-manager, which gets objects from nowhere else, takes such a field for an empty one. Explain is asked
-/// about files too, where it is a slip of the pen: it says so, and the term matches nothing (P3).
+/// Whether the required node affinity uses a nonexistent field in a way that matches every node. No API server has ever
+/// accepted that. kube-controller-manager, which gets objects only from API servers, treats such a field as an empty
+/// one. Explain also handles files, where such a field is a typo: it reports that, and the term matches nothing (P3).
 pub fn mistakes_a_field(daemon_set: &Value) -> bool {
     let required = "/spec/template/spec/affinity/nodeAffinity/requiredDuringSchedulingIgnoredDuringExecution";
     let terms = daemon_set
@@ -116,7 +118,7 @@ pub fn mistakes_a_field(daemon_set: &Value) -> bool {
     })
 }
 
-/// So many questions with so many `DaemonSet`s and nodes each.
+/// `count` questions with the given numbers of `DaemonSet`s and nodes each.
 fn asked(mut dice: Dice, count: usize, daemon_sets: usize, nodes: usize) -> Vec<Question> {
     let names: Vec<_> = (0..nodes).map(|index| format!("node-{index:02}")).collect();
     let question = || Question {
@@ -128,7 +130,7 @@ fn asked(mut dice: Dice, count: usize, daemon_sets: usize, nodes: usize) -> Vec<
     repeat_with(question).take(count).collect()
 }
 
-/// What makes the questions random. While an object is odd, so are some of its parts.
+/// The source of randomness. While an object is odd, some of its parts are odd too.
 #[derive(Debug)]
 struct Dice {
     random: fastrand::Rng,
@@ -162,7 +164,7 @@ impl Dice {
         self.random.choice(names).map_or("node", String::as_str)
     }
 
-    /// A field that may be left out, and in an odd object may be null.
+    /// A field that may be left out. In an odd object it may also be null.
     fn maybe(&mut self, percent: u8, value: impl FnOnce(&mut Self) -> Value) -> Option<Value> {
         if self.chance(percent) {
             Some(value(self))
@@ -177,7 +179,7 @@ impl Dice {
     }
 }
 
-/// An object without the fields that are left out.
+/// A JSON object of the fields that aren't `None`.
 fn object<const N: usize>(fields: [(&str, Option<Value>); N]) -> Value {
     let there = fields
         .into_iter()
@@ -200,7 +202,7 @@ fn keys(dice: &mut Dice) -> String {
     }
 }
 
-/// A value for a label with the key.
+/// A value for a label with this key.
 fn value(dice: &mut Dice, key: &str) -> String {
     match (key == NUMBER, dice.oddly(20)) {
         (true, false) => dice.pick(&NUMBERS).to_owned(),

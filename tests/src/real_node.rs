@@ -1,12 +1,12 @@
-//! A node that is one: kubelet, kube-proxy, containerd and the cluster's DNS on this machine, with pods that run.
+//! A real node: kubelet, kube-proxy, containerd and the cluster's DNS on this machine, with pods that run.
 //!
-//! kwok's nodes show what Everynode asks of the API server; here the images start, the probes are kubelet's, and what a
-//! `DaemonSet`'s pods serve is reached in every way that Kubernetes knows. It takes root, and leaves nothing behind but installed
-//! packages: the node is a machine of its own, made of namespaces.
+//! kwok's nodes show what Everynode asks of the API server. Here the images start, kubelet runs the probes, and the
+//! tests reach a `DaemonSet`'s pods in every way that Kubernetes offers. A real node needs root. It leaves nothing
+//! behind but installed packages, because it is a machine of its own, made of namespaces.
 //!
-//! In reading order: [`mod@ground`] says whether this machine will do, `machine` makes the namespaces and `cgroups` tidies up the one
-//! thing that outlasts them, `config` holds what the programs are told, `images` builds images without a registry, [`mod@walk`] shows
-//! what has to hold.
+//! Reading order: [`mod@ground`] checks whether this machine is suitable, `machine` makes the namespaces, `cgroups`
+//! cleans up the one thing that outlasts them, `config` holds the programs' configuration, `images` builds images
+//! without a registry, and [`mod@walk`] checks the expected behaviour.
 
 mod cgroups;
 mod config;
@@ -31,17 +31,17 @@ use crate::wait::eventually;
 
 /// The node's name.
 const NAME: &str = "real-node";
-/// The image of every pod's own container.
+/// The image of every pod's sandbox (pause) container.
 const PAUSE: &str = "docker.io/library/pause:1";
 /// The image of the web server.
 const WEB: &str = "docker.io/library/web:1";
-/// Where the images of both are described.
+/// The Dockerfile of both images.
 const WEB_IMAGES: &str = "tests/node/web/Dockerfile";
-/// Everynode's images.
+/// The Dockerfile of Everynode's images.
 const IMAGES: &str = "deploy/Dockerfile";
 /// Everynode's namespace.
 const EVERYNODE: &str = "everynode-system";
-/// How long a part of the node may take until it is ready, on machines that are busy.
+/// How long a part of the node may take to become ready on a busy machine.
 const READY: Duration = Duration::from_mins(1);
 
 /// A cluster of one real node.
@@ -57,10 +57,10 @@ pub struct RealNode {
 }
 
 impl RealNode {
-    /// Builds what is needed, starts the cluster and waits until the node is ready.
+    /// Builds what is needed, starts the cluster, and waits until the node is ready.
     ///
     /// # Errors
-    /// When something can't be built or doesn't become ready: with the last lines of its log.
+    /// When a build fails or a part doesn't become ready. The error contains the last lines of the log.
     pub async fn start(terminal: &mut Terminal) -> Result<Self> {
         let start = Instant::now();
         let programs = tokio::task::spawn_blocking(Programs::build_static);
@@ -79,7 +79,7 @@ impl RealNode {
             flags: [
                 // The Service `kubernetes` leads pods to the API server.
                 "--endpoint-reconciler-type=lease",
-                // The node's name is in no DNS.
+                // No DNS resolves the node's name.
                 "--kubelet-preferred-address-types=InternalIP",
             ]
             .map(|flag| (Component::ApiServer, flag.to_owned()))
@@ -156,10 +156,10 @@ impl RealNode {
         })
     }
 
-    /// Builds Everynode's images and gives them to containerd.
+    /// Builds Everynode's images and imports them into containerd.
     ///
     /// # Errors
-    /// With buildah's or containerd's words.
+    /// When buildah or containerd fails, with its output.
     pub async fn install_everynode(&self) -> Result<()> {
         for (target, program) in [
             ("planner", &self.programs.planner),
@@ -181,7 +181,7 @@ impl RealNode {
         Ok(())
     }
 
-    /// The last lines of the logs by which one sees what is wrong.
+    /// The last lines of the logs that help to find a fault.
     pub async fn log_tails(&self, lines: usize) -> Vec<(&'static str, String)> {
         let mut tails = vec![
             ("kubelet", self.kubelet.tail(lines)),
@@ -200,7 +200,8 @@ impl RealNode {
         tails
     }
 
-    /// Ends everything in order: what is in the way of a clean end has to be deleted before. Dropping ends everything at once.
+    /// Stops everything in order. Delete anything that prevents a clean stop first. Dropping it ends everything at once
+    /// instead.
     ///
     /// # Errors
     /// When a part doesn't end.

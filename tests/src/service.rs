@@ -1,4 +1,4 @@
-//! The two programs under test as processes.
+//! Runs the planner and the executor under test as processes.
 
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -15,9 +15,10 @@ use crate::ports::Port;
 use crate::programs::Programs;
 use crate::wait::{GiveUp, eventually};
 
-/// How long a program may take until it says that it is ready.
+/// How long a program may take to report that it is ready.
 const READY: Duration = Duration::from_secs(30);
-/// How long a program may take to drain. Ours have to end well within it, or a test of draining couldn't tell.
+/// How long a program may take to drain. Ours must end well within it, because otherwise a test of draining couldn't
+/// notice a hang.
 const GRACE: Duration = Duration::from_secs(20);
 
 /// The planner, as a process.
@@ -25,18 +26,18 @@ pub type Planner = Service<PlannerRole>;
 /// The executor, as a process.
 pub type Executor = Service<ExecutorRole>;
 
-/// What differs from one process to another.
+/// Options that differ from one process to another.
 #[derive(Debug, Clone, Default)]
 pub struct ServiceOptions {
-    /// The folder with certificates for TLS; plain text without.
+    /// The folder with TLS certificates. Without it, the program uses plain text.
     pub certificates: Option<Mount>,
-    /// Flags on top of the usual ones.
+    /// Flags in addition to the usual ones.
     pub flags: Vec<String>,
-    /// Environment variables. `RUST_LOG` is `info` unless it is set here or for the harness.
+    /// Environment variables. `RUST_LOG` is `info` unless it is set here or in the harness's own environment.
     pub env: Vec<(String, String)>,
 }
 
-/// What a program is called and started with.
+/// The name and the flags of a program.
 pub trait Role: fmt::Debug {
     /// The name of the program and of its log.
     const NAME: &str;
@@ -48,7 +49,7 @@ pub trait Role: fmt::Debug {
     fn port(&self) -> &Port;
 }
 
-/// What makes a process the planner.
+/// The role of the planner.
 #[derive(Debug)]
 pub struct PlannerRole {
     listen: Port,
@@ -66,7 +67,7 @@ impl Role for PlannerRole {
     }
 }
 
-/// What makes a process the executor.
+/// The role of the executor.
 #[derive(Debug)]
 pub struct ExecutorRole {
     listen: Port,
@@ -82,8 +83,8 @@ impl Role for ExecutorRole {
             format!("--listen={}", self.listen.address()),
             format!("--planner={}", self.planner),
             format!("--kubeconfig={}", self.kubeconfig.display()),
-            // One that is killed and started again would wait for its own Lease to run out. A flag given twice counts
-            // as it is given last.
+            // With election, an executor that was killed and restarted would wait for its own Lease to expire. If a
+            // flag is given twice, the last one counts, so tests can turn election on.
             "--leader-elect=false".to_owned(),
         ]
     }
@@ -93,7 +94,7 @@ impl Role for ExecutorRole {
     }
 }
 
-/// A running program, on ports that stay its own when it is restarted. It ends when this value is dropped.
+/// A running program. It keeps its ports when it is restarted. Dropping it ends the program.
 #[derive(Debug)]
 pub struct Service<R: Role> {
     leash: Option<Leash>,
@@ -105,11 +106,11 @@ pub struct Service<R: Role> {
     _home: Home,
 }
 
-/// Starts a planner, and an executor of a cluster that is served by it, and waits until both are ready. The executor should be
-/// dropped first.
+/// Starts a planner and an executor that manages this cluster with it, and waits until both are ready. Drop the
+/// executor first.
 ///
 /// # Errors
-/// When one doesn't become ready: with the last lines of its log.
+/// When one doesn't become ready. The error contains the last lines of its log.
 pub async fn start_both(programs: &Programs, kubeconfig: &Path) -> Result<(Planner, Executor)> {
     let planner = Planner::start(programs, ServiceOptions::default()).await?;
     let executor = Executor::start(programs, &planner.url(), kubeconfig, ServiceOptions::default()).await?;
@@ -120,7 +121,7 @@ impl Planner {
     /// Starts a planner and waits until it is ready.
     ///
     /// # Errors
-    /// When it doesn't become ready: with the last lines of its log.
+    /// When it doesn't become ready. The error contains the last lines of its log.
     pub async fn start(programs: &Programs, options: ServiceOptions) -> Result<Self> {
         let mut planner = Self::spawn(programs, options)?;
         planner.wait_ready().await?;
@@ -143,7 +144,7 @@ impl Executor {
     /// Starts an executor and waits until it is ready.
     ///
     /// # Errors
-    /// When it doesn't become ready: with the last lines of its log.
+    /// When it doesn't become ready. The error contains the last lines of its log.
     pub async fn start(
         programs: &Programs,
         planner: &str,
@@ -155,8 +156,8 @@ impl Executor {
         Ok(executor)
     }
 
-    /// Starts an executor without waiting: for one that can't become ready yet, because there is no planner, or another
-    /// executor leads.
+    /// Starts an executor without waiting. Use it for one that can't become ready yet because there is no planner or
+    /// another executor leads.
     ///
     /// # Errors
     /// When the process can't be started.
@@ -191,10 +192,10 @@ impl<R: Role> Service<R> {
         Ok(this)
     }
 
-    /// Starts the program again after it was stopped or killed, without waiting for it to be ready.
+    /// Starts the program again after it was stopped or killed. Doesn't wait for it to be ready.
     ///
     /// # Errors
-    /// When it runs already or can't be started.
+    /// When it is already running or can't be started.
     pub fn launch(&mut self) -> Result<()> {
         ensure!(!self.is_running(), "{} is running already", R::NAME);
         let mut env = self.options.env.clone();
@@ -220,10 +221,10 @@ impl<R: Role> Service<R> {
         Ok(())
     }
 
-    /// Waits until the program says that it is ready and accepts connections.
+    /// Waits until the program reports that it is ready and accepts connections.
     ///
     /// # Errors
-    /// When it doesn't within half a minute, or ends: with the last lines of its log.
+    /// When it doesn't within 30 s, or when it ends. The error contains the last lines of its log.
     pub async fn wait_ready(&mut self) -> Result<()> {
         let outcome = eventually(READY, format!("{} to be ready", R::NAME), async || {
             if !self.is_running() {
@@ -240,7 +241,7 @@ impl<R: Role> Service<R> {
         outcome.with_context(|| format!("the last lines of {}'s log:\n{}", R::NAME, self.log_tail(20)))
     }
 
-    /// Ends the program as a crash would, and waits for its end.
+    /// Kills the program (`SIGKILL`), as a crash would, and waits for its end.
     ///
     /// # Errors
     /// When it doesn't end.
@@ -251,7 +252,7 @@ impl<R: Role> Service<R> {
         }
     }
 
-    /// Ends the program in order (`SIGTERM`), and waits for its end.
+    /// Shuts the program down in order (`SIGTERM`), and waits for its end.
     ///
     /// # Errors
     /// When it doesn't end.
@@ -262,7 +263,7 @@ impl<R: Role> Service<R> {
         }
     }
 
-    /// Stops the program if it runs, starts it again on its ports, and waits until it is ready.
+    /// Stops the program if it is running, starts it again on the same ports, and waits until it is ready.
     ///
     /// # Errors
     /// When it doesn't end or doesn't become ready.
@@ -272,21 +273,21 @@ impl<R: Role> Service<R> {
         self.wait_ready().await
     }
 
-    /// Sends a signal, for instance `SIGSTOP` to have it hang.
+    /// Sends a signal, for instance `SIGSTOP` to make it hang.
     pub fn signal(&mut self, signal: Signal) {
         if let Some(leash) = &mut self.leash {
             leash.signal(signal);
         }
     }
 
-    /// Whether the process is there.
+    /// Whether the process is running.
     pub fn is_running(&mut self) -> bool {
         self.leash
             .as_mut()
             .is_some_and(|leash| leash.exit_status().is_none())
     }
 
-    /// The process id, while it runs.
+    /// The process ID while it is running.
     pub fn pid(&self) -> Option<i32> {
         self.leash.as_ref().map(Leash::pid)
     }
@@ -311,19 +312,19 @@ impl<R: Role> Service<R> {
         self.admin.address().to_string()
     }
 
-    /// Asks the admin port for a path: the status and the body of its answer.
+    /// Sends a GET request for a path to the admin port, and returns the status and the body of the answer.
     ///
     /// # Errors
-    /// When nobody answers.
+    /// When no answer comes.
     pub async fn get(&self, path: &str) -> Result<(u16, String)> {
         ask::get(self.admin.address(), path).await
     }
 
-    /// The sum of a metric over its labels, or over those series whose labels contain `labels` (such as `outcome="ok"`); zero
-    /// when there is none.
+    /// The sum of a metric over all series, or over the series whose labels contain `labels` (such as `outcome="ok"`).
+    /// Zero when there is no such series.
     ///
     /// # Errors
-    /// When nobody answers.
+    /// When no answer comes.
     pub async fn metric(&self, name: &str, labels: &str) -> Result<f64> {
         let (_, body) = self.get("/metrics").await?;
         let series = body.lines().filter_map(|line| {
@@ -334,7 +335,7 @@ impl<R: Role> Service<R> {
         Ok(series.sum())
     }
 
-    /// The last lines that it has logged, in all of its lives.
+    /// The last lines of its log, across restarts.
     pub fn log_tail(&self, lines: usize) -> String {
         tail(&self.log, lines)
     }

@@ -1,8 +1,8 @@
-//! Three control planes for all tests of a process, each lent to one test at a time.
+//! Three control planes shared by all tests of a process. One test at a time uses each.
 //!
-//! Starting one takes seconds and half a gigabyte, cleaning one up takes milliseconds. Three, because tests wait most of the time,
-//! and so many of them run at once (`.cargo/config.toml`). A test that changes how the control plane runs (stops the API server,
-//! say) may use it as well: the next one gets another.
+//! Starting a control plane takes seconds and half a gigabyte; cleaning one up takes milliseconds. There are three
+//! because tests wait most of the time, which is why many of them run at once (`.cargo/config.toml`). A test may also
+//! change how its control plane runs (stop the API server, for instance): the next test gets a new one.
 
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
@@ -26,13 +26,13 @@ use tokio::sync::{MappedMutexGuard, Mutex, MutexGuard};
 use crate::control_plane::{ControlPlane, Options};
 use crate::wait::eventually;
 
-/// Never dropped, as statics aren't: the processes' leashes see to it that they end with this process.
+/// Statics are never dropped. The processes' leashes make sure that they end with this process.
 static SHARED: [Mutex<Option<ControlPlane>>; 3] = [const { Mutex::const_new(None) }; 3];
 
-/// How long cleaning up may take. It waits for the garbage collector among others.
+/// How long cleaning up may take. Among other things, it waits for the garbage collector.
 const CLEAN: Duration = Duration::from_secs(30);
 
-/// One of the shared control planes, for as long as this value lives.
+/// One of the shared control planes. Dropping it releases the control plane.
 #[derive(Debug)]
 pub struct Claim {
     control_plane: MappedMutexGuard<'static, ControlPlane>,
@@ -40,7 +40,7 @@ pub struct Claim {
 }
 
 impl Claim {
-    /// Waits for its turn, starts the control plane if this is the first, removes what the test before has left, and makes a
+    /// Waits for a free control plane and starts it if needed, removes what the previous test left behind, and makes a
     /// fresh namespace in which pods can be created.
     ///
     /// # Errors
@@ -85,7 +85,7 @@ impl Claim {
     /// A new client with all rights.
     ///
     /// # Errors
-    /// When it can't be made.
+    /// When it can't be created.
     pub async fn client(&self) -> Result<Client> {
         self.control_plane.client().await
     }
@@ -104,10 +104,10 @@ impl Claim {
     }
 }
 
-/// Makes a namespace with a new name, and waits for the service account without which no pod can be created in it.
+/// Makes a namespace with a new name, and waits for the service account that pods in it need.
 ///
 /// # Errors
-/// When the API server refuses, or the service account doesn't come.
+/// When the API server refuses, or the service account doesn't appear.
 pub async fn fresh_namespace(client: &Client) -> Result<String> {
     static COUNT: AtomicU32 = AtomicU32::new(1);
     let name = format!("test-{}", COUNT.fetch_add(1, Ordering::Relaxed));
@@ -134,10 +134,10 @@ pub async fn fresh_namespace(client: &Client) -> Result<String> {
     Ok(name)
 }
 
-/// Removes what a test may have left and what would get in the way of the next one. Namespaces go by themselves, which takes
-/// seconds, and aren't waited for.
+/// Removes what a test may have left behind and what would disturb the next one. Namespaces disappear by themselves,
+/// which takes seconds, so it doesn't wait for them.
 async fn clean(client: &Client) -> Result<()> {
-    // First what could keep the rest from being deleted, then what would make new pods.
+    // First delete what could prevent other deletions, then what would create new pods.
     delete_all::<ValidatingWebhookConfiguration>(client).await?;
     delete_all::<MutatingWebhookConfiguration>(client).await?;
     delete_all::<ValidatingAdmissionPolicyBinding>(client).await?;
@@ -147,7 +147,7 @@ async fn clean(client: &Client) -> Result<()> {
     delete_namespaced::<ControllerRevision>(client, |_| true).await?;
     delete_namespaced::<ResourceQuota>(client, |_| true).await?;
     delete_namespaced::<Service>(client, |service| service.name_any() != "kubernetes").await?;
-    // An executor that was killed holds its lease for a while, and the next one would wait for it to end.
+    // An executor that was killed holds its Lease for a while, and the next one would wait for it to expire.
     delete_namespaced::<Lease>(client, |lease| lease.name_any().contains("everynode")).await?;
     delete_all::<Node>(client).await?;
     let namespaces: Api<Namespace> = Api::all(client.clone());
@@ -158,7 +158,7 @@ async fn clean(client: &Client) -> Result<()> {
         .map(ResourceExt::name_any)
     {
         if namespace.starts_with("test-") {
-            // It may be on its way out already.
+            // It may be terminating already.
             let _ = namespaces.delete(&namespace, &DeleteParams::default()).await;
         }
     }
@@ -216,7 +216,7 @@ where
     .await
 }
 
-/// Deletes an object at once: without the time that a pod gets to end, and without its finalizers.
+/// Deletes an object at once: without a grace period, and with its finalizers removed first.
 async fn remove<K>(client: &Client, object: &K) -> Result<()>
 where
     K: Resource<DynamicType = (), Scope = NamespaceResourceScope>

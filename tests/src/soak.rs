@@ -1,11 +1,13 @@
-//! A soak: for as long as one likes, people change a cluster while everything goes wrong that can, and a checker looks on.
+//! A soak of any length: simulated users change a cluster while everything that can go wrong does, and a checker
+//! watches.
 //!
-//! - `stage`: a real control plane, two planners, two executors, and lines between them that can be spoilt;
-//! - `life` is what people do, `trouble` what goes wrong, both by a seed;
-//! - the checker knows nothing of Everynode's code: `eye` watches the cluster, `picture`, made of `views`, finds what is wrong at once, with
-//!   the API server's audit log for who deleted what, `placement` says where pods belong, and `quiet` what a cluster at rest
-//!   looks like;
-//! - `report`: what it came to.
+//! - `stage` runs a real control plane, two planners, two executors, and connections between them that can be
+//!   disturbed;
+//! - `life` simulates what users do and `trouble` what goes wrong, both from a seed;
+//! - the checker uses none of Everynode's code: `eye` watches the cluster, `picture`, made of `views`, finds violations
+//!   at once, with the API server's audit log to tell who deleted what, `placement` decides where pods belong, and
+//!   `quiet` checks a cluster at rest;
+//! - `report` holds the results.
 
 mod eye;
 mod life;
@@ -35,32 +37,33 @@ use self::trouble::Trouble;
 use crate::audit::{Audit, Request};
 use crate::control_plane::CONTENDER;
 
-/// How long a soak is, and what its random numbers begin with.
+/// The length of a soak and the seed of its random numbers.
 #[derive(Debug, Clone, Copy)]
 pub struct Settings {
-    /// How long it goes on.
+    /// The length in minutes.
     pub minutes: f64,
-    /// What random numbers begin with.
+    /// The seed of the random numbers.
     pub seed: u64,
 }
 
-/// For how long there is trouble before the cluster is left in peace.
+/// How long each phase of trouble lasts before the cluster is left in peace.
 const STORM: Duration = Duration::from_secs(40);
 /// How long the cluster may take to come to rest.
 const REST: Duration = Duration::from_secs(30);
-/// How often the checker looks at the audit log.
+/// How often the checker reads the audit log.
 const LOOK: Duration = Duration::from_millis(250);
-/// How many lines of each log are shown when something is wrong.
+/// How many lines of each log to show after a violation.
 const LOG_LINES: usize = 500;
-/// How many of Everynode's last requests for pods are remembered.
+/// How many of Everynode's last requests for pods are kept.
 const TRAIL: usize = 2_000;
-/// How often the API server is restarted: once in so many storms.
+/// The API server is restarted once in this many storms.
 const RESTART_EVERY: u64 = 6;
 
-/// Runs a soak until its time is over or something is wrong, and says what it came to. `say` hears how it goes.
+/// Runs a soak until its time is up or the checker finds a violation, and returns the results. `say` receives progress
+/// messages.
 ///
 /// # Errors
-/// The control plane, or a program, can't be started, or doesn't recover by itself.
+/// When the control plane or a program can't be started or doesn't recover by itself.
 pub async fn run(settings: &Settings, mut say: impl FnMut(String)) -> Result<Report> {
     let mut random = Rng::with_seed(settings.seed);
     let stage = Stage::start().await?;
@@ -126,13 +129,13 @@ struct Soak {
     picture: Shared,
     stage: Stage,
     random: Rng,
-    /// Deletions by Everynode that are still to be judged.
+    /// Everynode's deletions that are still to be judged.
     pending: Vec<Pending>,
-    /// Everynode's last requests for pods.
+    /// Everynode's last requests for pods, the newest first.
     trail: VecDeque<Request>,
-    /// Pods that Everynode has asked to be deleted.
+    /// The names of pods whose deletion Everynode has requested.
     by_us: HashSet<String>,
-    /// Pods that somebody else has asked to be deleted before.
+    /// The names of pods whose deletion somebody else requested first.
     by_others: HashSet<String>,
     actions: BTreeMap<String, u64>,
     deletions: BTreeMap<&'static str, u64>,
@@ -140,23 +143,23 @@ struct Soak {
     rests: Vec<f64>,
 }
 
-/// A deletion by Everynode.
+/// A deletion by Everynode that is still to be judged.
 struct Pending {
-    /// Of the pod.
+    /// The name of the deleted pod.
     name: String,
     since: Instant,
-    /// Why it seemed wrong when it was first looked at.
+    /// Why it seemed wrong when it was first judged.
     doubt: Option<Doubt>,
 }
 
 impl Soak {
-    /// Trouble and life for a while.
+    /// Runs trouble and life for a while.
     async fn storm(&mut self, with_restart: bool) -> Result<()> {
         let end = Instant::now() + STORM;
         let mut next_trouble = Instant::now();
         let mut restart = with_restart.then(|| Instant::now() + STORM / 2);
         while Instant::now() < end && self.picture.lock().violations.is_empty() {
-            // People who are refused try something else.
+            // Users whose request is refused try something else.
             let _ = self.life.go_on().await;
             self.trouble.put_right(&mut self.stage)?;
             if Instant::now() >= next_trouble {
@@ -175,7 +178,8 @@ impl Soak {
         Ok(())
     }
 
-    /// Leaves the cluster in peace, and returns what is wrong with it when it should have come to rest.
+    /// Leaves the cluster in peace and waits for it to come to rest. Returns the violations found, and what is still
+    /// wrong if that takes too long.
     async fn come_to_rest(&mut self) -> Result<Vec<String>> {
         self.stage.mend()?;
         self.trouble.forget();
@@ -204,7 +208,7 @@ impl Soak {
         }
     }
 
-    /// Reads on in the audit log, and judges what Everynode has deleted.
+    /// Reads new entries of the audit log, and judges Everynode's deletions.
     fn look(&mut self) -> Result<()> {
         for request in self.audit.read()? {
             self.note(request);
@@ -273,7 +277,7 @@ impl Soak {
         }
     }
 
-    /// What Everynode has asked for the pods that are named in the violations, a line for each request.
+    /// Everynode's requests for the pods that the violations name, one line per request.
     fn trail_of(&self, violations: &[String]) -> String {
         let is_named = |name: &str| violations.iter().any(|violation| violation.contains(name));
         let lines = self.trail.iter().filter(|request| is_named(&request.name));

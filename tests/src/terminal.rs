@@ -1,4 +1,5 @@
-//! How the demo and the benchmark speak and end: steps, commands, their output, and how long it took until what was expected came.
+//! The terminal output of the demo and the benchmark: steps, commands, their output, and how long each outcome took. It
+//! also decides how these programs end.
 
 use std::fmt;
 use std::io::{self, IsTerminal as _, Write};
@@ -8,14 +9,15 @@ use std::time::Duration;
 use anyhow::Result;
 use tokio::signal::unix::{SignalKind, signal};
 
-/// Where a story is told. With colours only for people, and only for those who haven't asked for none (`NO_COLOR`).
+/// Prints the progress of the demo or the benchmark. It uses colours only on a terminal, and never if `NO_COLOR` is set
+/// and nonempty.
 pub struct Terminal {
     out: Box<dyn Write + Send>,
     colours: bool,
     steps: u32,
 }
 
-/// ANSI codes for what the words are.
+/// ANSI codes for the kinds of text.
 #[derive(Clone, Copy)]
 enum Style {
     Heading = 1,
@@ -26,7 +28,7 @@ enum Style {
 }
 
 impl Terminal {
-    /// Tells it on standard output.
+    /// Writes to standard output.
     pub fn stdout() -> Self {
         let colours =
             io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
@@ -37,7 +39,7 @@ impl Terminal {
         }
     }
 
-    /// Tells it to a writer, in plain text.
+    /// Writes plain text to a writer.
     pub fn plain(out: impl Write + Send + 'static) -> Self {
         Self {
             out: Box::new(out),
@@ -46,14 +48,14 @@ impl Terminal {
         }
     }
 
-    /// Begins a step.
+    /// Starts a step and writes its heading.
     pub fn step(&mut self, title: &str) {
         self.steps += 1;
         let heading = self.paint(Style::Heading, &format!("{}. {title}", self.steps));
         self.line(&format!("\n{heading}"));
     }
 
-    /// Explains.
+    /// Writes an explanation.
     pub fn say(&mut self, text: &str) {
         for line in text.lines() {
             self.line(format!("   {line}").trim_end());
@@ -66,7 +68,7 @@ impl Terminal {
         self.line(&format!("   {line}"));
     }
 
-    /// Shows what a command has printed.
+    /// Shows a command's output.
     pub fn output(&mut self, text: &str) {
         for line in text.trim_end().lines() {
             let line = self.paint(Style::Quiet, line.trim_end());
@@ -74,7 +76,7 @@ impl Terminal {
         }
     }
 
-    /// Says that what was expected has come, and after how long.
+    /// Reports that the expected outcome came, and how long that took.
     pub fn done(&mut self, text: &str, took: Duration) {
         let (mark, took) = (
             self.paint(Style::Good, "✓"),
@@ -83,7 +85,7 @@ impl Terminal {
         self.line(&format!("   {mark} {text} {took}"));
     }
 
-    /// Says that it hasn't.
+    /// Reports a failure.
     pub fn failed(&mut self, text: &str) {
         let mark = self.paint(Style::Bad, "✗");
         self.line(&format!("\n{mark} {text}"));
@@ -97,7 +99,7 @@ impl Terminal {
         }
     }
 
-    /// A reader that has gone away (`| head`) is no reason to fail: the walk is worth doing for its exit code alone.
+    /// Ignores a reader that has gone away (`| head`): the walk is worth finishing for its exit code alone.
     fn line(&mut self, line: &str) {
         let _ = writeln!(self.out, "{line}");
         let _ = self.out.flush();
@@ -113,8 +115,8 @@ impl fmt::Debug for Terminal {
     }
 }
 
-/// Runs a program's work, and says what came of it: the exit code is 0, 1 after an error, which is shown, and 130 or 143 when
-/// Ctrl-C or `SIGTERM` put an end to it.
+/// Runs a program's work and reports the outcome. The exit code is 0 on success, 1 after an error (which is shown), 130
+/// after Ctrl-C, and 143 after `SIGTERM`.
 pub fn run_until_interrupted(work: impl AsyncFnOnce(&mut Terminal) -> Result<()>) -> ExitCode {
     let mut terminal = Terminal::stdout();
     let runtime = match tokio::runtime::Runtime::new() {
@@ -127,7 +129,7 @@ pub fn run_until_interrupted(work: impl AsyncFnOnce(&mut Terminal) -> Result<()>
     let code = runtime.block_on(async {
         let outcome = tokio::select! {
             outcome = work(&mut terminal) => outcome,
-            // Everything that the work holds is dropped here, and with it every process that it has started.
+            // Everything that the work holds is dropped here, including every process that it has started.
             code = interrupted() => return code,
         };
         match outcome {
@@ -138,17 +140,17 @@ pub fn run_until_interrupted(work: impl AsyncFnOnce(&mut Terminal) -> Result<()>
             }
         }
     });
-    // A build that was interrupted goes on in a thread which nobody should wait for. Its compiler is on a leash.
+    // An interrupted build continues in a thread that nobody should wait for. Its compiler is on a leash and ends too.
     runtime.shutdown_background();
     code
 }
 
-/// Waits for Ctrl-C or `SIGTERM`, and gives the exit code that a shell would give.
+/// Waits for Ctrl-C or `SIGTERM`, and returns the exit code that a shell would give.
 async fn interrupted() -> ExitCode {
     let (Ok(mut interrupt), Ok(mut terminate)) =
         (signal(SignalKind::interrupt()), signal(SignalKind::terminate()))
     else {
-        // Without handlers the signals end the process, and the leashes everything else.
+        // Without handlers, the signals end this process, and the leashes end everything else.
         return std::future::pending().await;
     };
     let code = tokio::select! {
@@ -159,7 +161,7 @@ async fn interrupted() -> ExitCode {
     ExitCode::from(code)
 }
 
-/// A duration for people: milliseconds below a second, tenths of a second above.
+/// A duration for people: in milliseconds below a second, in tenths of a second from there on.
 #[derive(Debug, Clone, Copy)]
 pub struct Took(pub Duration);
 

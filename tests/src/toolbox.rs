@@ -1,5 +1,6 @@
-//! The programs of a Kubernetes control plane, its own specs, buf, promtool, and Python with packages: from `KUBEBUILDER_ASSETS` when that is set, otherwise
-//! built from source once and kept in the user's cache.
+//! The external programs that the tests use: a Kubernetes control plane, Kubernetes' own specs, buf, promtool, and
+//! Python with packages. They come from `KUBEBUILDER_ASSETS` if that is set. Otherwise they are built from source once
+//! and kept in the user's cache.
 
 mod build;
 mod cache;
@@ -23,10 +24,10 @@ const BUF: &str = "buf";
 /// The file name of the program that checks metrics and alerts.
 const PROMTOOL: &str = "promtool";
 
-/// The module of what runs on a real node, and the file name of its program.
+/// The Go module of the programs for a real node, and the file name of the binary that contains them.
 const NODE: &str = "node";
 
-/// What that program can be started as.
+/// The programs that this binary can run as.
 const NODE_PROGRAMS: [&str; 3] = ["kubelet", "kube-proxy", "coredns"];
 
 /// The file name of the web server that pods of a real node run.
@@ -49,7 +50,7 @@ pub enum Tool {
     Kwok,
     /// A command line client for any gRPC service.
     Grpcurl,
-    /// The placement rules of kube-controller-manager's `DaemonSet` controller, on objects from its standard input.
+    /// The placement rules of kube-controller-manager's `DaemonSet` controller, applied to objects from standard input.
     Judge,
 }
 
@@ -66,7 +67,7 @@ impl Tool {
         Self::Judge,
     ];
 
-    /// The file name that the program is known by.
+    /// The program's file name.
     pub fn file_name(self) -> &'static str {
         match self {
             Self::Etcd => "etcd",
@@ -89,8 +90,8 @@ pub struct Toolbox {
 }
 
 impl Toolbox {
-    /// Finds the programs, and builds them when they aren't there. A first build takes about ten minutes on two cores
-    /// and blocks for that long, with its progress on standard error.
+    /// Finds the programs, and builds them if they are missing. A first build takes about ten minutes on two cores. It
+    /// blocks for that long and shows its progress on standard error.
     ///
     /// # Errors
     /// When the cache can't be written, Go isn't installed, or the build fails.
@@ -98,11 +99,11 @@ impl Toolbox {
         Self::with(Product::ControlPlane)
     }
 
-    /// The folder with what is built together.
+    /// A toolbox whose folder holds everything that belongs to this product.
     fn with(product: Product) -> Result<Self> {
         match std::env::var_os(ASSETS).filter(|folder| !folder.is_empty()) {
             Some(folder) => {
-                // The programs are started in other folders than this one.
+                // Absolute, because the programs start in other folders than this one.
                 let folder =
                     std::path::absolute(&folder).with_context(|| format!("{ASSETS}={}", folder.display()))?;
                 Ok(Self { folder, given: true })
@@ -132,8 +133,8 @@ impl Toolbox {
         self.find(&self.folder, tool.file_name())
     }
 
-    /// The path of the program with Kubernetes' own end-to-end specs of `DaemonSet`s. It is built when it is asked for and isn't
-    /// there, because that takes minutes and little needs it. Doesn't block the runtime.
+    /// The path of the program with Kubernetes' own end-to-end specs of `DaemonSet`s. It is built only when it is
+    /// requested and missing, because the build takes minutes and few tests need it. Doesn't block the runtime.
     ///
     /// # Errors
     /// When `KUBEBUILDER_ASSETS` names a folder without it, and as [`Toolbox::ensure`].
@@ -146,8 +147,8 @@ impl Toolbox {
         self.find(&folder, CONFORMANCE)
     }
 
-    /// The path of buf, which checks .proto files. It is built when it is asked for and isn't there, which takes some two
-    /// minutes. Doesn't block the runtime.
+    /// The path of buf, which checks .proto files. If it is missing, it is built, which takes about two minutes.
+    /// Doesn't block the runtime.
     ///
     /// # Errors
     /// As [`Toolbox::ensure`], and when `KUBEBUILDER_ASSETS` names a folder without it.
@@ -157,8 +158,8 @@ impl Toolbox {
         toolbox.find(&toolbox.folder, BUF)
     }
 
-    /// A folder with `kubelet`, `kube-proxy` and `coredns`. They are built when they are asked for and aren't there, which takes some
-    /// five minutes. Doesn't block the runtime.
+    /// A folder with `kubelet`, `kube-proxy` and `coredns`. If they are missing, they are built, which takes about five
+    /// minutes. Doesn't block the runtime.
     ///
     /// # Errors
     /// As [`Toolbox::ensure`].
@@ -176,8 +177,8 @@ impl Toolbox {
         Ok(toolbox.await.context("building the web server")??.folder)
     }
 
-    /// The path of promtool, which checks metrics and alerts. It is built when it is asked for and isn't there, which takes some
-    /// minutes. Doesn't block the runtime.
+    /// The path of promtool, which checks metrics and alerts. If it is missing, it is built, which takes some minutes.
+    /// Doesn't block the runtime.
     ///
     /// # Errors
     /// As [`Toolbox::ensure`], and when `KUBEBUILDER_ASSETS` names a folder without it.
@@ -187,8 +188,9 @@ impl Toolbox {
         toolbox.find(&toolbox.folder, PROMTOOL)
     }
 
-    /// A folder that holds what commands make of a file that names Python packages, such as an environment `.venv`. They
-    /// run when it isn't there, in a folder with a copy of the file. Doesn't block the runtime.
+    /// A folder with the results of the commands, such as an environment `.venv` with the Python packages that the file
+    /// `requirements` names. If the folder is missing, the commands run in a new one that holds a copy of the file.
+    /// Doesn't block the runtime.
     ///
     /// # Errors
     /// When there is no Python 3, a command fails, or the cache can't be written.

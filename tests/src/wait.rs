@@ -1,4 +1,4 @@
-//! Waiting for a condition, with a deadline: the only way that anything here waits.
+//! Waits for a condition until a deadline. Nothing here waits in any other way.
 
 use std::fmt;
 use std::time::Duration;
@@ -6,11 +6,12 @@ use std::time::Duration;
 use anyhow::{Result, anyhow};
 use tokio::time::{Instant, sleep, timeout_at};
 
-/// How long to wait before looking again. Short against what is measured, long against the cost of a request.
+/// The time between two checks. It is short compared with what is measured, and long compared with the cost of a
+/// request.
 const INTERVAL: Duration = Duration::from_millis(25);
 
-/// The reason why waiting any longer is pointless, such as "the process has ended". Returned by the closure of
-/// [`eventually`], it ends the wait at once.
+/// The reason why further waiting is pointless, such as "the process has ended". It ends the wait at once when the
+/// closure of [`eventually`] returns it.
 #[derive(Debug)]
 pub struct GiveUp(String);
 
@@ -29,11 +30,11 @@ impl fmt::Display for GiveUp {
 
 impl std::error::Error for GiveUp {}
 
-/// Looks again and again until the closure returns `Ok`. Its error says what it saw instead ("3 of 4 pods are ready"), and is
-/// what the caller is told when the deadline passes. A look that hangs is cut off by the deadline too.
+/// Calls the closure repeatedly until it returns `Ok`. The closure's error says what it saw instead ("3 of 4 pods are
+/// ready"); the caller gets the last one when the deadline passes. The deadline also interrupts a call that hangs.
 ///
 /// # Errors
-/// When the deadline passes: what was awaited, for how long, and what was seen last. At once when the closure gives up.
+/// When the deadline passes: what it waited for, for how long, and what it saw last. At once when the closure gives up.
 pub async fn eventually<T>(
     deadline: Duration,
     what: impl fmt::Display,
@@ -42,7 +43,7 @@ pub async fn eventually<T>(
     eventually_every(INTERVAL, deadline, what, look).await
 }
 
-/// As [`eventually`], with another time between two looks than the usual 25 ms: for looks that cost many requests.
+/// As [`eventually`], but with another interval than the usual 25 ms, for checks that cost many requests.
 ///
 /// # Errors
 /// As [`eventually`].

@@ -1,6 +1,6 @@
-//! A `DaemonSet`'s life from its creation to its deletion, step by step, as a person with kubectl would go through it.
+//! Walks through a `DaemonSet`'s life from its creation to its deletion, step by step, as a person with kubectl would.
 //!
-//! Each step does one thing, waits for what should come of it, and fails when that doesn't come. The demo shows the steps; a
+//! Each step does one thing, waits for the expected outcome, and fails if it doesn't come. The demo shows the steps; a
 //! test runs the same ones.
 
 mod births;
@@ -19,31 +19,31 @@ use crate::kubectl::Kubectl;
 use crate::nodes::{self, NodeBuilder};
 use crate::terminal::Terminal;
 
-/// The example, as seen from the workspace's root, where kubectl runs.
+/// The example manifest, relative to the workspace's root, where kubectl runs.
 const MANIFEST: &str = "deploy/examples/ds-nginx.yaml";
-/// The name that it has there. It is the value of its pods' label `app` too.
+/// The `DaemonSet`'s name in the manifest, which is also the value of its pods' label `app`.
 const NAME: &str = "nginx-ds";
-/// The node that only `DaemonSet`s which tolerate its taint run on.
+/// The tainted node. Only `DaemonSet`s that tolerate the taint run on it.
 const MASTER: &str = "master-1";
-/// The other nodes at first.
+/// The other initial nodes.
 const WORKERS: [&str; 3] = ["worker-1", "worker-2", "worker-3"];
-/// The node that comes and goes.
+/// The node that is added and removed.
 const NEWCOMER: &str = "worker-4";
-/// How long each outcome may take. It is there within a fraction of it, or something is wrong.
+/// How long each outcome may take. In a healthy cluster it comes within a fraction of that.
 const SOON: Duration = Duration::from_secs(30);
 
-/// What the walk found out on its way.
+/// What the walk measured.
 #[derive(Debug, Clone, Default)]
 pub struct Findings {
-    /// From the end of a deleted pod to the creation of its successor, as a watch saw both.
+    /// The time from the end of a deleted pod to the creation of its successor, both as seen by a watch.
     pub successor: Duration,
-    /// From the creation of a node to that of its pod.
+    /// The time from the start of kubectl, which creates the node, to the creation of its pod as seen by a watch.
     pub pod_of_new_node: Duration,
-    /// The whole rolling update.
+    /// The duration of the whole rolling update.
     pub rollout: Duration,
 }
 
-/// A walk through one namespace of a cluster on which planner and executor run.
+/// A walk through one namespace of a cluster with a running planner and executor.
 pub struct Walk<'a> {
     terminal: &'a mut Terminal,
     kubectl: Kubectl,
@@ -63,7 +63,7 @@ impl<'a> Walk<'a> {
         terminal: &'a mut Terminal,
     ) -> Result<Self> {
         let kubectl = control_plane.kubectl()?;
-        // What people see stays as short as what they would type.
+        // Keep the commands that are shown as short as what people would type.
         let kubectl = if namespace == "default" {
             kubectl
         } else {
@@ -79,10 +79,10 @@ impl<'a> Walk<'a> {
         })
     }
 
-    /// Creates the nodes that the walk begins with, and waits until they are ready.
+    /// Creates the nodes that the walk starts with, and waits until they are ready.
     ///
     /// # Errors
-    /// When the API server refuses or they don't become ready.
+    /// When the API server refuses, or they don't become ready.
     pub async fn create_nodes(client: &Client) -> Result<()> {
         let mut nodes = vec![NodeBuilder::master(MASTER)];
         nodes.extend(WORKERS.map(NodeBuilder::new));
@@ -92,7 +92,7 @@ impl<'a> Walk<'a> {
     /// Goes through all steps, on the nodes of [`Walk::create_nodes`].
     ///
     /// # Errors
-    /// The first step whose outcome doesn't come: what was awaited and what was seen instead.
+    /// The first step whose outcome doesn't come: what it waited for, and what it saw instead.
     pub async fn run(mut self) -> Result<Findings> {
         self.create().await.context("creating the DaemonSet")?;
         self.delete_a_pod().await.context("deleting a pod")?;
@@ -107,7 +107,7 @@ impl<'a> Walk<'a> {
         Ok(self.findings)
     }
 
-    /// Shows a kubectl command line, runs it, and shows what it printed.
+    /// Shows a kubectl command line, runs it, and shows its output.
     async fn kubectl(&mut self, args: &[&str]) -> Result<String> {
         self.kubectl_with_input(args, "").await
     }
@@ -129,18 +129,19 @@ impl<'a> Walk<'a> {
         Ok(output)
     }
 
-    /// As [`Walk::kubectl`], and shows each line as it comes.
+    /// As [`Walk::kubectl`], but shows each line of the output as it comes.
     async fn follow(&mut self, args: &[&str]) -> Result<()> {
         self.terminal.command(&format!("kubectl {}", args.join(" ")));
         self.kubectl.follow(args, |line| self.terminal.output(line)).await
     }
 
-    /// Waits until each of the nodes has exactly one pod, ready, and nothing else is there.
+    /// Waits until each of the nodes has exactly one pod, which is ready, and no other pods exist.
     async fn placed(&self, nodes: &[&str]) -> Result<Vec<Pod>> {
         daemonsets::wait_placed(&self.client, &self.namespace, NAME, nodes, SOON).await
     }
 
-    /// Waits until the status says that `count` pods are wanted, current, up to date and available, and none elsewhere.
+    /// Waits until the status counts `count` pods as desired, current, ready, up to date and available, and none as
+    /// misscheduled.
     async fn counted(&self, count: usize) -> Result<()> {
         let count = i32::try_from(count).context("a handful of nodes")?;
         let what = format!("{count} everywhere");
@@ -170,7 +171,7 @@ impl fmt::Debug for Walk<'_> {
     }
 }
 
-/// An argument as one would have to type it.
+/// An argument as a person would type it in a shell.
 fn quoted(arg: &str) -> String {
     let plain = |char: char| char.is_ascii_alphanumeric() || "-_=./,:@".contains(char);
     if !arg.is_empty() && arg.chars().all(plain) {

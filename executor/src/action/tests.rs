@@ -21,7 +21,7 @@ fn name(attempt: u32) -> String {
     pod::name(&agent(), "n1", "r1", "", attempt)
 }
 
-/// The pod that is wanted, under the nth name.
+/// The wanted pod, under its nth name.
 fn made(attempt: u32) -> Value {
     pod_json(&name(attempt), 7)
 }
@@ -294,7 +294,7 @@ async fn a_refusal_by_something_in_between_is_told_in_its_own_words() {
         };
         assert_eq!(error.to_string(), answer.to_string());
     }
-    // Somebody else's 404 doesn't say that the pod is gone.
+    // A 404 from something other than the API server doesn't mean that the pod is gone.
     let missing = (404, json!({"error": "no such page"}));
     let carried = delete_against(vec![refuse("DELETE", format!("{PODS}/p1"), missing)]).await;
     assert!(matches!(carried.came, Came::Refused(_)), "{carried:?}");

@@ -1,4 +1,4 @@
-//! Who may ask the executor, and how it shows planners who it is.
+//! Flags for who may ask the executor, and for how the executor identifies itself to planners.
 
 use std::net::SocketAddr;
 
@@ -68,10 +68,10 @@ pub enum CallersArg {
 }
 
 impl AccessArgs {
-    /// Who may ask, by how the flags say that connections are secured.
+    /// Who may ask, according to the flags. Without `credentials`, which means plain text, anybody may.
     ///
     /// # Errors
-    /// A sentence for people: the flags don't go together.
+    /// The flags contradict each other. The error is a sentence for users.
     pub fn callers(&self, credentials: Option<Credentials>) -> Result<Callers, String> {
         let Some(credentials) = credentials else {
             return Ok(Callers::Anybody);

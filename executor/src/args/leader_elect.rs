@@ -1,4 +1,4 @@
-//! How one of several executors is chosen to lead. The flags are those of Kubernetes' own controllers.
+//! Flags for the leader election among executors. They are the flags of Kubernetes' own controllers.
 
 use std::time::Duration;
 
@@ -77,10 +77,11 @@ pub struct LeaderElectArgs {
 }
 
 impl LeaderElectArgs {
-    /// The settings of the election, if there is one. `own_namespace` is that of the pod that this runs in.
+    /// The election's settings; `None` if there is no election. `own_namespace` is the namespace of the pod that this
+    /// runs in.
     ///
     /// # Errors
-    /// The times don't go together.
+    /// The durations contradict each other, or a name can't be part of a URL.
     pub fn settings(&self, own_namespace: Option<String>) -> anyhow::Result<Option<Settings>> {
         if !self.leader_elect {
             return Ok(None);

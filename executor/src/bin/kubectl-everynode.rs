@@ -1,4 +1,4 @@
-//! The kubectl plugin's program; everything is in the library.
+//! The kubectl plugin's entry point; everything else is in the library.
 
 use std::process::ExitCode;
 

@@ -15,7 +15,7 @@ fn changed(cluster: &mut Cluster, object: DaemonSet) {
     cluster.apply(Change::DaemonSet(Event::Changed(object)));
 }
 
-/// A cluster that has listed nothing but the agent, with nothing touched.
+/// A cluster that has listed only the agent, with nothing touched.
 fn with_agent() -> Cluster {
     let mut cluster = Cluster::default();
     changed(&mut cluster, agent());

@@ -1,18 +1,19 @@
-//! resourceVersions, which rise within a kind.
+//! resourceVersions, which increase within a kind.
 
 use std::cmp::Ordering;
 
-/// A resourceVersion, which is a number of any length (mirrors `CompareResourceVersion`). What is none counts as the oldest.
+/// A resourceVersion: a number of any length (mirrors `CompareResourceVersion`). Text that isn't a number counts as the
+/// oldest version.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Version {
-    /// As all are for the time being.
+    /// A version that fits into 64 bits, as all do today.
     Short(u64),
-    /// The digits of a longer one.
+    /// The digits of a longer version.
     Long(Box<str>),
 }
 
 impl Version {
-    /// Reads one.
+    /// Parses a version.
     pub fn of(text: &str) -> Self {
         let is_number = text.bytes().all(|byte| byte.is_ascii_digit()) && !text.starts_with('0');
         if text.is_empty() || !is_number {
@@ -34,7 +35,7 @@ impl Ord for Version {
             (Self::Short(one), Self::Short(other)) => one.cmp(other),
             (Self::Short(_), Self::Long(_)) => Ordering::Less,
             (Self::Long(_), Self::Short(_)) => Ordering::Greater,
-            // Of two numbers without leading zeros the longer one is higher.
+            // Of two numbers without leading zeros, the longer one is higher.
             (Self::Long(one), Self::Long(other)) => one.len().cmp(&other.len()).then_with(|| one.cmp(other)),
         }
     }

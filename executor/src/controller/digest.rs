@@ -1,26 +1,26 @@
-//! A plan in a log line.
+//! Summarizes a plan in a log line.
 
 use std::{collections::BTreeMap, fmt};
 
 use everynode_proto::planner::v1::{DeleteReason, Plan, action::Action};
 use tracing::{debug, info};
 
-/// How many nodes are named.
+/// How many nodes a log line names.
 const NODES_NAMED: usize = 3;
 
-/// What a plan asks for, in short.
+/// A summary of what a plan asks for.
 #[derive(Debug, Default)]
 struct Digest<'p> {
     creates: usize,
     deletes: usize,
-    /// How many pods are deleted for which reason.
+    /// The number of pods to delete, by reason.
     reasons: BTreeMap<DeleteReason, usize>,
     nodes: Vec<&'p str>,
-    /// How many nodes there are beside those.
+    /// The number of nodes beyond the named ones.
     more_nodes: usize,
 }
 
-/// Logs a plan: for everybody when something is to be done.
+/// Logs a plan: at level info if it asks for actions, otherwise at level debug.
 pub(super) fn log(plan: &Plan) {
     let Plan {
         daemon_set,

@@ -1,38 +1,38 @@
-//! How long it takes from an event that a watch reads to what follows from it.
+//! Measures the time from when a watch reads an event to what follows from it.
 //!
-//! The planner is told of many events at once, so the time is that of the first of them: nothing is kept for each object.
+//! The planner is told of many events at once, so the time counts from the first of them. Nothing is kept per object.
 
 use std::collections::VecDeque;
 
 use tokio::time::Instant;
 
-/// Of how many requests the time is remembered: far more than are ever ahead of their plans.
+/// How many requests keep their time. Far fewer are ever ahead of their plans.
 const MOST_REQUESTS: usize = 256;
 
 /// When events were read.
 #[derive(Debug, Default)]
 pub(super) struct Latency {
-    /// The first of those that were just taken in.
+    /// When the first event was read that has been taken in but not settled.
     taken: Option<Instant>,
-    /// The first of those that the planner is to be told of.
+    /// When the first event was read that the planner has yet to be told of.
     due: Option<Instant>,
-    /// The first of those that requests have told of, by their sequences.
+    /// When the first event of each request was read, by the request's sequence.
     told: VecDeque<(u64, Instant)>,
 }
 
 impl Latency {
-    /// An event has been taken in that was read at this time.
+    /// Records that an event was taken in that was read at this time.
     pub(super) fn took_in(&mut self, read: Instant) {
         self.taken.get_or_insert(read);
     }
 
-    /// What was taken in since the last time has been looked at, and makes a difference to the planner or none.
+    /// Settles the events taken in since the last call: they make a difference to the planner, or none.
     pub(super) fn settled(&mut self, makes_a_difference: bool) {
         let taken = self.taken.take().filter(|_| makes_a_difference);
         self.due = self.due.or(taken);
     }
 
-    /// The planner has been told, in the request of this sequence; when there is more, it is told of in the next.
+    /// Records that the request with this sequence told the planner. If `has_more`, the next request tells it the rest.
     pub(super) fn told(&mut self, sequence: u64, has_more: bool) {
         let due = if has_more { self.due } else { self.due.take() };
         self.told.extend(due.map(|read| (sequence, read)));
@@ -41,7 +41,7 @@ impl Latency {
         }
     }
 
-    /// When the first event was read that a plan follows from, by the sequence that it is based on.
+    /// When the first event was read that led to a plan, given the sequence that the plan is based on.
     pub(super) fn of(&mut self, based_on: u64) -> Option<Instant> {
         while self
             .told
@@ -54,7 +54,7 @@ impl Latency {
         (*sequence == based_on).then_some(*read)
     }
 
-    /// What was not told until now is told as part of everything, and says nothing of how long it takes.
+    /// Forgets all times. Events not told yet become part of a full sync, which says nothing about latency.
     pub(super) fn forget(&mut self) {
         *self = Self::default();
     }

@@ -1,17 +1,18 @@
-//! What happens, for those who watch it.
+//! Publishes events to watchers of plans.
 
 use std::{sync::Arc, time::SystemTime};
 
 use everynode_proto::executor::v1::{WatchPlansResponse, watch_plans_response::Event};
 use tokio::sync::broadcast;
 
-/// How many events a slow reader may be behind before it loses some. A burst of actions that end is hundreds a second.
+/// How many events a slow watcher may lag behind before it loses some. A burst of ending actions makes hundreds of
+/// events a second.
 const EVENTS_AHEAD: usize = 1_024;
 
-/// Something that has happened, shared by all who watch.
+/// An event, shared by all watchers.
 pub type Happened = Arc<WatchPlansResponse>;
 
-/// Where it is told.
+/// The channel on which events are published.
 #[derive(Debug)]
 pub(super) struct News {
     listeners: broadcast::Sender<Happened>,
@@ -25,12 +26,12 @@ impl Default for News {
 }
 
 impl News {
-    /// Whatever is told from now on.
+    /// Subscribes to all events from now on.
     pub(super) fn listen(&self) -> broadcast::Receiver<Happened> {
         self.listeners.subscribe()
     }
 
-    /// Tells what has happened, if anybody listens; otherwise nothing is made of it.
+    /// Publishes an event. If nobody listens, the event isn't even built.
     pub(super) fn tell(&self, event: impl FnOnce() -> Event) {
         if self.listeners.receiver_count() == 0 {
             return;
@@ -39,7 +40,7 @@ impl News {
             time: Some(SystemTime::now().into()),
             event: Some(event()),
         };
-        // The last listener may just have gone.
+        // The last listener may just have left.
         let _ = self.listeners.send(Arc::new(happened));
     }
 }

@@ -1,4 +1,4 @@
-//! Plans as they come in.
+//! Handles incoming plans.
 
 use std::sync::Arc;
 
@@ -33,7 +33,7 @@ impl Controller {
         self.news.tell(|| Event::Plan(plan.clone()));
         digest::log(&plan);
         if !self.managed.contains_key(&uid) {
-            // It was deleted while the plan was on its way.
+            // The `DaemonSet` was deleted while the plan was on its way.
             plan.actions
                 .iter()
                 .for_each(|action| self.outbox.add_done(action.id, ActionOutcome::Skipped));
@@ -65,7 +65,7 @@ impl Controller {
         self.write_status(&uid);
     }
 
-    /// Says that a newer planner asks for what can't be done here.
+    /// Reports that a newer planner asks for an action that this executor can't carry out.
     fn say_unknown(&mut self, uid: &str) {
         let Some(entry) = self.cluster.daemon_set(uid) else {
             return;
@@ -79,8 +79,8 @@ impl Controller {
             .say(&object, Kind::Warning, "UnknownAction", "Plan", note.to_owned());
     }
 
-    /// Prepares how the plan's pods are made. A template that no pod can be made of leaves the recipe out, and every
-    /// creation then fails with the reason in an event.
+    /// Prepares the recipe for the plan's pods. If no pod can be made from the template, there is no recipe, and every
+    /// creation fails with the reason in an event.
     fn take_recipe(&mut self, uid: &Text, plan: &Plan) {
         let creates = plan
             .actions
@@ -92,7 +92,7 @@ impl Controller {
         let Some(announced) = &managed.announced else {
             return;
         };
-        // Nearly all plans are about the template of the one before.
+        // Nearly all plans use the same template as the one before.
         let ingredients = Ingredients {
             object: announced.object.clone(),
             revision: announced.revision.clone(),
@@ -136,7 +136,7 @@ impl Controller {
         }
     }
 
-    /// Says that pods are deleted because they are over (N3).
+    /// Emits events for pods that are deleted because they have failed or succeeded (N3).
     fn announce_deletions(&mut self, uid: &str, plan: &Plan) {
         let Some(entry) = self.cluster.daemon_set(uid) else {
             return;
@@ -174,7 +174,7 @@ impl Controller {
         }
     }
 
-    /// Says what is wrong with a `DaemonSet`, once for as long as it is.
+    /// Reports the problems of a `DaemonSet`, each one once for as long as it lasts.
     fn report_all(&mut self, uid: &str, from_planner: &[Problem]) {
         let Some(managed) = self.managed.get_mut(uid) else {
             return;
@@ -198,7 +198,7 @@ impl Controller {
         }
     }
 
-    /// Notes an object that the planner could not use at all.
+    /// Logs an object that the planner could not use at all.
     #[expect(
         clippy::unused_self,
         reason = "one of the loop's answers to what a session brings"
@@ -214,7 +214,7 @@ impl Controller {
         warn!(object, field, message, "the planner can't use an object");
     }
 
-    /// The planner that asked for it is gone: what has not been begun is not begun.
+    /// Drops the plans of a planner that is gone. Actions that haven't started never start.
     pub(super) fn void_plans(&mut self) {
         for managed in self.managed.values_mut() {
             managed.applier.clear();
@@ -227,7 +227,7 @@ impl Controller {
     }
 }
 
-/// What a problem is called in events and conditions.
+/// The reason with which events and conditions report a problem.
 pub(super) fn reason(problem: &Problem) -> &'static str {
     match problem.code() {
         ProblemCode::SelectsEverything => "SelectingAll",

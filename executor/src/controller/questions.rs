@@ -1,5 +1,5 @@
-//! What is asked of the loop, and how it answers: it copies out what it has and goes on. Whoever asks works on that
-//! elsewhere.
+//! Queries to the controller's loop, and their answers. The loop copies out what it has and goes on; the caller
+//! processes the copy elsewhere.
 
 use std::{sync::Arc, time::Duration};
 
@@ -22,58 +22,59 @@ use crate::{
     view,
 };
 
-/// How many questions may wait for the loop.
+/// How many queries may wait for the loop.
 const QUESTIONS_AHEAD: usize = 16;
-/// How long an answer may take. The loop answers between two of its turns, so this is far above what it needs.
+/// How long an answer may take. The loop answers between two turns, so it needs far less.
 const ANSWER_DEADLINE: Duration = Duration::from_secs(5);
 
-/// A question, with where the answer goes.
+/// A query, with the channel for its answer.
 #[derive(Debug)]
 pub enum Question {
-    /// What is there.
+    /// The planner and all `DaemonSet`s.
     Overview(oneshot::Sender<Overview>),
     /// All nodes.
     Nodes(oneshot::Sender<Vec<Arc<NodeFacts>>>),
-    /// One `DaemonSet`, by uid, with some of its pods; `None` if it isn't there.
+    /// One `DaemonSet`, by uid, with some of its pods; `None` if it doesn't exist.
     DaemonSet(String, Which, oneshot::Sender<Option<Known>>),
-    /// Whatever happens from now on.
+    /// A subscription to all events from now on.
     Watch(oneshot::Sender<Watch>),
 }
 
-/// What is there.
+/// The planner and all `DaemonSet`s.
 #[derive(Debug)]
 pub struct Overview {
-    /// The planner that a session is open with.
+    /// The planner of the open session, if there is one.
     pub planner: Option<PlannerInfo>,
-    /// The `DaemonSet`s that are not being deleted, in no order.
+    /// The `DaemonSet`s that are not being deleted, in no particular order.
     pub daemon_sets: Vec<Arc<DaemonSet>>,
 }
 
-/// Which pods of a `DaemonSet`.
+/// Which pods of a `DaemonSet` to return.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Which {
     /// All of them.
     All,
-    /// Those on a node, or for it.
+    /// The pods on a node, or meant for it.
     OnNode(String),
-    /// Those of which there is more to say than that they run: all but ready ones of the current template.
+    /// The pods with more to report than that they run: pods that are not ready, that became ready within
+    /// `minReadySeconds`, or that are being deleted; under `OnDelete` also pods of an older template.
     Remarkable,
 }
 
-/// What is known of a `DaemonSet`.
+/// A copy of what is known of a `DaemonSet`.
 #[derive(Debug)]
 pub struct Known {
-    /// All but its pods.
+    /// Everything but its pods.
     sketch: view::Sketch,
     pods: Vec<Pod>,
 }
 
-/// Whatever happens from now on.
+/// A subscription to all events from now on.
 #[derive(Debug)]
 pub struct Watch {
-    /// The planner that a session is open with now.
+    /// The planner of the session that is open now, if there is one.
     pub planner: Option<PlannerInfo>,
-    /// What happens.
+    /// The events.
     pub events: broadcast::Receiver<Happened>,
 }
 
@@ -82,12 +83,12 @@ pub struct Watch {
 #[error("the executor's loop doesn't answer; it is starting, or about to stop")]
 pub struct Silent;
 
-/// Asks the loop.
+/// Sends queries to the loop.
 #[derive(Debug, Clone)]
 pub struct Asker(mpsc::Sender<Question>);
 
 impl Asker {
-    /// An asker, and where the loop hears it.
+    /// Creates an asker, and the receiver for the loop.
     pub fn new() -> (Self, mpsc::Receiver<Question>) {
         let (sender, questions) = mpsc::channel(QUESTIONS_AHEAD);
         (Self(sender), questions)
@@ -104,7 +105,7 @@ impl Asker {
             .map_err(|_| Silent)?
     }
 
-    /// What is there.
+    /// Returns the planner and all `DaemonSet`s.
     ///
     /// # Errors
     /// The loop doesn't answer.
@@ -112,7 +113,7 @@ impl Asker {
         self.ask(Question::Overview).await
     }
 
-    /// All nodes, in the order of their names.
+    /// Returns all nodes, ordered by name.
     ///
     /// # Errors
     /// The loop doesn't answer.
@@ -122,7 +123,7 @@ impl Asker {
         Ok(nodes)
     }
 
-    /// What is known of a `DaemonSet`, with some of its pods; `None` if it isn't there.
+    /// Returns what is known of a `DaemonSet`, with some of its pods; `None` if it doesn't exist.
     ///
     /// # Errors
     /// The loop doesn't answer.
@@ -133,7 +134,7 @@ impl Asker {
         Ok(known.map(Known::sketch))
     }
 
-    /// Whatever happens from now on.
+    /// Subscribes to all events from now on.
     ///
     /// # Errors
     /// The loop doesn't answer.
@@ -144,7 +145,7 @@ impl Asker {
 
 impl Known {
     fn sketch(self) -> view::Sketch {
-        // Nothing that is said of a pod is said by its uid.
+        // No answer names a pod by its uid.
         let facts: Vec<PodFacts> = self.pods.iter().filter_map(|pod| pod.facts("")).collect();
         view::Sketch {
             pods: facts,
@@ -154,7 +155,7 @@ impl Known {
 }
 
 impl Controller {
-    /// Answers a question. Nobody minds when the one who asked has gone.
+    /// Answers a query. It doesn't matter if the caller has left.
     pub(super) fn answer(&self, question: Question) {
         match question {
             Question::Overview(reply) => {
@@ -187,7 +188,7 @@ impl Controller {
         })
     }
 
-    /// Tells those who watch that there is a planner, that it knows everything, or that there is none any more.
+    /// Tells watchers that a planner has connected, that it has been told everything, or that it is gone.
     pub(super) fn planner_changed(&self) {
         self.news.tell(|| {
             Event::PlannerChanged(PlannerChanged {
@@ -198,7 +199,7 @@ impl Controller {
 
     fn known(&self, uid: &str, which: &Which) -> Option<Known> {
         let entry = self.cluster.daemon_set(uid)?;
-        // Whoever doesn't lead knows what is there, but not what is done about it.
+        // A standby knows which objects exist, but not what is being done about them.
         let sketch = match self.managed.get(uid) {
             Some(managed) => sketch(entry, managed),
             None => sketch(entry, &Managed::default()),
@@ -260,7 +261,7 @@ fn lane(managed: &Managed, lane: apply::Lane) -> view::Lane {
     }
 }
 
-/// Whether there is more to say of a pod than that it runs.
+/// Whether there is more to report of a pod than that it runs.
 fn remarkable(sketch: &view::Sketch, now: Timestamp) -> impl Fn(&Pod) -> bool {
     let youngest = now
         .seconds

@@ -1,8 +1,8 @@
-//! Another controller that takes itself to be in charge of the same `DaemonSet`s.
+//! Detects another controller that manages the same `DaemonSet`s.
 //!
-//! Both come to the same pods in the end, each undoing on the way what the other has done twice. It is nearly always a
-//! kube-controller-manager that still runs its own controller, so this is said, with what to do about it: once for each
-//! `DaemonSet`, until there has been peace for a while.
+//! Both arrive at the same pods in the end, but on the way each undoes the other's duplicate work. It is nearly always
+//! a kube-controller-manager that still runs its own controller. So the executor reports it together with the remedy,
+//! once for each `DaemonSet` until an hour (`PEACE`) has passed without a trace.
 
 use std::time::Duration;
 
@@ -12,27 +12,28 @@ use tracing::warn;
 use super::Controller;
 use crate::{cluster::Text, events::Kind, metrics::RivalWork, status::differs};
 
-/// After so long without a trace of another controller, the next one is news again: as long as the API server keeps events.
+/// After this long without a trace of another controller, the next one is reported again. API servers keep events for
+/// as long.
 pub(super) const PEACE: Duration = Duration::from_hours(1);
 
-/// What it is called in events and conditions.
+/// The reason in events and conditions.
 pub(super) const COMPETING: &str = "CompetingController";
 
-/// Who does it, and what to do about it.
+/// Who interferes, and what to do about it.
 pub(super) const REMEDY: &str = "by another DaemonSet controller, which works against Everynode: run kube-controller-manager \
                                  with --controllers=*,-daemonset, or stop whatever else controls DaemonSets";
 
-/// What another controller has left behind.
+/// A trace that another controller has left.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Trace<'t> {
     /// A pod, by name.
     Pod(&'t str),
-    /// A status other than ours.
+    /// A status that this executor didn't write.
     Status,
 }
 
 impl Controller {
-    /// Looks whether a status that has come in is somebody else's: its counters are none that were written here.
+    /// Checks whether a new status was written by somebody else: its counters match none that were written here.
     pub(super) fn look_at_status(&mut self, uid: &Text) {
         let (Some(managed), Some(entry)) = (self.managed.get(uid), self.cluster.daemon_set(uid)) else {
             return;
@@ -44,7 +45,7 @@ impl Controller {
         }
     }
 
-    /// Says that another controller is at work on a `DaemonSet`, unless it has been said.
+    /// Reports that another controller works on a `DaemonSet`, unless that has been reported already.
     pub(super) fn rival(&mut self, uid: &Text, trace: Trace<'_>) {
         let (Some(managed), Some(entry)) = (self.managed.get_mut(uid), self.cluster.daemon_set(uid)) else {
             return;

@@ -1,7 +1,7 @@
-//! What a trace shows of plans: one span for each plan that asks for something, and in it one for each action.
+//! Trace spans of plans: one span for each plan that asks for something, with a child span for each of its actions.
 //!
-//! A plan's span lasts until the last of its actions has ended. Where nothing is exported there is none, and nothing is made
-//! for it.
+//! A plan's span lasts until the last of its actions has ended. If nothing is exported, there are no spans, and nothing
+//! is built for them.
 
 use everynode_proto::{
     planner::v1::{CreatePod, DeletePod, Plan, action::Action},
@@ -70,7 +70,7 @@ pub(super) fn delete(ready: &Ready<DeletePod>) -> Span {
     )
 }
 
-/// Notes in an action's span what came of it.
+/// Records the result of an action in its span.
 pub(super) fn came(span: &Span, carried: &Carried) {
     match &carried.came {
         Came::Created(pod) => {

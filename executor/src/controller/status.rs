@@ -1,5 +1,6 @@
-//! Statuses as they are written: one write of a `DaemonSet` at a time, with a rest after each that grows while there is always more
-//! to write. So of many changes in a rollout only some are written, the last one always and soon.
+//! Writes statuses. Each `DaemonSet` has one write in progress at a time, with a rest after each write. The rest grows
+//! while there is always more to write. So only some of a rollout's many changes are written, but the last one always
+//! is, and soon.
 
 use std::time::Duration;
 
@@ -15,18 +16,18 @@ use crate::{
     status::{is_settled, write},
 };
 
-/// The shortest rest between two writes of the same status. Faster than anyone reads, slower than a burst of creations.
+/// The shortest rest between two writes of the same status: faster than anyone reads, slower than a burst of creations.
 const REST: Duration = Duration::from_millis(100);
-/// The longest rest while things move, in rests.
+/// The longest rest while the status keeps changing, in units of `REST`.
 const MOST_RESTS: u32 = 10;
-/// After this long without a write, things have come to rest.
+/// After this long without a write, the rests start again at the shortest.
 const QUIET: Duration = Duration::from_secs(2);
 /// How many writes without an answer are remembered.
 const MAX_UNCONFIRMED: usize = 16;
 /// The longest wait after refusals.
 const LONGEST_REST: Duration = Duration::from_secs(30);
 
-/// A write's end.
+/// The end of a status write.
 #[derive(Debug)]
 pub(super) struct StatusWritten {
     daemon_set: Text,
@@ -34,8 +35,8 @@ pub(super) struct StatusWritten {
 }
 
 impl Controller {
-    /// Has a `DaemonSet`'s status written, if it differs and nothing is being written. While something is being done for the
-    /// `DaemonSet` that takes a short rest first: what the status says now is about to be outdated.
+    /// Writes a `DaemonSet`'s status if it differs and no write or rest is in progress. While actions of the
+    /// `DaemonSet` are in progress it rests briefly first, because the current status is about to be outdated.
     pub(super) fn write_status(&mut self, uid: &Text) {
         let (Some(managed), Some(entry)) = (self.managed.get_mut(uid), self.cluster.daemon_set(uid)) else {
             return;
@@ -114,8 +115,8 @@ impl Controller {
         self.set_timer(Timer::Status(uid), rest);
     }
 
-    /// A rest after a write is over. There are more of them while the status is on its way to somewhere; where it is for now at an
-    /// end, someone may be waiting for just that.
+    /// Called when a rest after a write is over. A status that is still changing gets further rests. A status that has
+    /// settled for now is written at once, because someone may be waiting for it.
     pub(super) fn rested(&mut self, uid: &Text) {
         let (Some(managed), Some(entry)) = (self.managed.get_mut(uid), self.cluster.daemon_set(uid)) else {
             return;
@@ -135,7 +136,7 @@ impl Controller {
         }
     }
 
-    /// Looks again at those of which it is written that something stands in their way: some troubles end without a sign.
+    /// Rechecks the `DaemonSet`s whose status reports an obstacle: some obstacles end without an event.
     pub(super) fn look_at_troubles(&mut self) {
         let troubled = self.managed.keys().filter(|uid| {
             self.cluster

@@ -1,4 +1,4 @@
-//! Terms of leadership, as they begin and end.
+//! Begins and ends terms of leadership.
 
 use std::future::pending;
 
@@ -16,22 +16,22 @@ pub(super) struct Term {
 }
 
 impl Controller {
-    /// Leads, or stands by, as the election has it.
+    /// Leads or stands by, as the election has decided.
     pub(super) fn follow_leadership(&mut self) {
         let leadership = self.parts.leadership.borrow_and_update().clone();
         let ours = leadership.is_us.then_some(leadership.term);
         if self.term.as_ref().is_some_and(|term| ours != Some(term.number)) {
             self.stand_by();
         }
-        // What an earlier term has begun has to have ended, or the planner would ask for it again.
+        // Calls from an earlier term must have ended, or the planner would ask for the same again.
         if let (Some(number), None, true) = (ours, &self.term, self.calls.is_empty()) {
             self.lead(number);
         }
     }
 
-    /// Begins a term: with the caches as they are, and all else from the beginning.
+    /// Begins a term. The caches stay as they are, and everything else starts from scratch.
     fn lead(&mut self, number: u64) {
-        // What the watches have said by now, the leader before may have done.
+        // The previous leader may have caused the changes that the watches have read by now.
         self.take_in_waiting(self.parts.changes.len());
         let sessions = self.parts.opener.open(number);
         self.term = Some(Term { number, sessions });
@@ -40,7 +40,7 @@ impl Controller {
         self.cluster.look_after_all();
     }
 
-    /// Ends the term: nothing more is begun, and nothing is left of what was asked for.
+    /// Ends the term. Nothing more is started, and everything that was asked for is dropped.
     fn stand_by(&mut self) {
         info!(calls = self.calls.len(), "this executor stands by");
         self.term = None;
@@ -61,7 +61,7 @@ impl Controller {
     }
 }
 
-/// What a term's sessions bring next; nothing, while there is no term.
+/// Returns the next event of the term's sessions. Waits forever while there is no term.
 pub(super) async fn brought(term: &mut Option<Term>) -> Option<Event> {
     match term {
         Some(term) => term.sessions.next().await,

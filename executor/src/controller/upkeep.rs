@@ -1,4 +1,4 @@
-//! Upkeep as it is started and as it ends; when there is none to do, the planner is told of the `DaemonSet`.
+//! Starts upkeep and handles its end. The planner is told of a `DaemonSet` once its upkeep is in order.
 
 use std::{sync::Arc, time::Duration};
 
@@ -17,10 +17,10 @@ use crate::{
 const FIRST_WAIT: Duration = Duration::from_millis(200);
 /// The longest wait after a refusal.
 const LONGEST_WAIT: Duration = Duration::from_mins(1);
-/// After this long, what the server refused is tried again: somebody may have changed its mind.
+/// After this long, what the server refused is retried: its decision may have changed.
 const FORGIVEN_AFTER: Duration = Duration::from_mins(1);
 
-/// The end of a piece of work.
+/// The end of one piece of upkeep work.
 #[derive(Debug)]
 pub(super) struct UpkeepEnded {
     daemon_set: Text,
@@ -31,7 +31,7 @@ pub(super) struct UpkeepEnded {
 }
 
 impl Controller {
-    /// Looks whether a `DaemonSet` is in order, and does what is first if not.
+    /// Checks whether a `DaemonSet` needs upkeep, and starts the first piece of work if so.
     pub(super) fn keep_up(&mut self, uid: &Text) {
         let (Some(entry), Some(managed)) = (self.cluster.daemon_set(uid), self.managed.get_mut(uid)) else {
             return;
@@ -73,7 +73,7 @@ impl Controller {
         }
         managed.announced = Some(Announced::new(object, revision));
         self.outbox.add_daemon_set(uid.clone());
-        // What was refused for the old template may be granted for the new one.
+        // Actions refused for the old template may be accepted for the new one.
         for lane in [Lane::Create, Lane::Delete] {
             self.open_lane(uid, lane);
         }
@@ -104,7 +104,7 @@ impl Controller {
                 self.keep_up(&uid);
                 return;
             }
-            // The watch is about to tell.
+            // The `DaemonSet` is gone, and the watch is about to report it.
             Ok(()) => FIRST_WAIT,
             Err(error) => {
                 let failures = managed.upkeep.failures;
@@ -131,7 +131,7 @@ impl Controller {
         self.set_timer(Timer::Upkeep(uid), wait);
     }
 
-    /// What the server answered is known at once, before the watch tells of it.
+    /// Takes in the server's answers at once, before the watch reports the same.
     fn take_in_writes(&mut self, wrote: Wrote) {
         if let Some(object) = wrote.daemon_set {
             self.cluster.wrote_daemon_set(object);
@@ -151,7 +151,7 @@ impl Controller {
             .for_each(|revision| self.cluster.forget_revision(revision));
     }
 
-    /// What the server refused is left alone for a while, so that it doesn't keep the rest waiting.
+    /// Skips what the server refused for a while, so that it doesn't hold up the rest.
     fn leave_alone(&mut self, uid: &Text, object: &DaemonSet, reason: &str, refused: Vec<Refusal>) {
         let Some(managed) = self.managed.get_mut(uid).filter(|_| !refused.is_empty()) else {
             return;
@@ -163,7 +163,7 @@ impl Controller {
         managed.upkeep.trouble = refused.last().map(|refusal| refusal.error.to_string());
         for Refusal { error, .. } in refused {
             warn!(daemon_set = object.key(), %error, "left alone for a while");
-            // Somebody else's adoption or release was faster where the server finds the owners invalid.
+            // The server finds the owners invalid when somebody else's adoption or release was faster.
             if !error.source.is_invalid() {
                 self.parts
                     .events
@@ -174,7 +174,7 @@ impl Controller {
         self.set_timer(Timer::Forgive(uid.clone()), FORGIVEN_AFTER);
     }
 
-    /// What was refused is tried again.
+    /// Retries what was refused.
     pub(super) fn forgive(&mut self, uid: &Text) {
         if let Some(managed) = self.managed.get_mut(uid) {
             managed.upkeep.refused.clear();
@@ -183,7 +183,7 @@ impl Controller {
         }
     }
 
-    /// Looks again at those whose old revisions wait for pods to go.
+    /// Rechecks the `DaemonSet`s whose old revisions wait for pods to go.
     pub(super) fn keep_up_held_up(&mut self) {
         let held_up = self
             .managed
@@ -195,7 +195,7 @@ impl Controller {
         }
     }
 
-    /// The wait after a failure is over.
+    /// Retries upkeep when the wait after a failure is over.
     pub(super) fn try_upkeep_again(&mut self, uid: &Text) {
         if let Some(managed) = self.managed.get_mut(uid) {
             managed.upkeep.is_waiting = false;
@@ -204,7 +204,7 @@ impl Controller {
     }
 }
 
-/// Whether nothing that facts are made of differs.
+/// Whether everything that facts are made from is the same.
 fn same_spec(a: &DaemonSet, b: &DaemonSet) -> bool {
     a.metadata.generation == b.metadata.generation && a.metadata.annotations == b.metadata.annotations
 }

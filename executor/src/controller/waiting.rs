@@ -1,4 +1,4 @@
-//! How much waits, for the metrics.
+//! Queue lengths, for the metrics.
 
 use super::Controller;
 use crate::{
@@ -7,7 +7,7 @@ use crate::{
 };
 
 impl Controller {
-    /// How much waits now.
+    /// The current queue lengths.
     pub(super) fn waiting(&self) -> Waiting {
         let actions = |lane| {
             let mut all = Actions::default();

@@ -19,7 +19,7 @@ fn known(name: &str, number: i64, template: Fingerprint) -> Known {
     }
 }
 
-/// Two templates by meaning: the current one and another.
+/// Fingerprints of two different templates: the current one and another.
 fn templates() -> (Fingerprint, Fingerprint) {
     (hash::fingerprint(b"current"), hash::fingerprint(b"other"))
 }

@@ -8,8 +8,8 @@ use tokio::{
     time::{Duration, Instant},
 };
 
-/// The claim to lead. It ends by itself unless it is renewed: a process that was frozen finds it over when it wakes up,
-/// before anybody has told it.
+/// The claim to lead. It expires unless it is renewed. A process that was frozen finds its claim expired when it wakes
+/// up, before anybody has told it.
 #[derive(Debug, Clone)]
 pub struct Claim(Arc<Inner>);
 
@@ -24,14 +24,14 @@ struct Inner {
 enum Until {
     /// There is no claim.
     Never,
-    /// Nobody else can have one.
+    /// No other executor can have a claim, so this one never ends.
     Always,
-    /// The claim is good before both times. The clock that can't be set stands still while a machine is suspended, and
-    /// the one that doesn't can be set.
+    /// The claim holds until the first of both times. The monotonic clock can't be set, but doesn't advance while the
+    /// machine is suspended. The wall clock does advance, but can be set.
     Both(Instant, SystemTime),
 }
 
-/// A moment, by both clocks.
+/// A moment on both clocks.
 #[derive(Debug, Clone, Copy)]
 pub struct Moment {
     pub(super) monotonic: Instant,
@@ -39,7 +39,7 @@ pub struct Moment {
 }
 
 impl Moment {
-    /// This moment.
+    /// The current moment.
     pub fn now() -> Self {
         Self {
             monotonic: Instant::now(),
@@ -49,12 +49,12 @@ impl Moment {
 }
 
 impl Claim {
-    /// No claim yet. After the end of one, nobody else acts for the time `margin`.
+    /// No claim yet. After a claim ends, nobody else acts for the duration `margin`.
     pub fn none(margin: Duration) -> Self {
         Self::new(Until::Never, Some(margin))
     }
 
-    /// A claim for ever, where no others are to be reckoned with.
+    /// A claim that never ends, for use where no other executor has to be expected.
     pub fn forever() -> Self {
         Self::new(Until::Always, None)
     }
@@ -67,16 +67,17 @@ impl Claim {
         }))
     }
 
-    /// For how long nobody else acts after its end, where there are others at all.
+    /// How long nobody else acts after the claim's end; `None` where there are no other executors.
     pub fn margin(&self) -> Option<Duration> {
         self.0.margin
     }
 
-    /// Waits until it is given up, if it is at all. One that ends by itself is given up as soon as that is noticed.
+    /// Waits until the claim is given up, which may never happen. A claim that expires is given up as soon as the
+    /// expiry is noticed.
     pub fn given_up(&self) -> impl Future<Output = ()> + Send + use<> {
         let (mut given_up, own) = (self.0.given_up.subscribe(), self.clone());
         async move {
-            // The sender lives as long as what it belongs to.
+            // `own` keeps the sender alive, so an error can't end the wait.
             let _ = given_up.changed().await;
             drop(own);
         }
@@ -91,13 +92,13 @@ impl Claim {
         }
     }
 
-    /// The claim is good for this long from a moment on.
+    /// Makes the claim valid for this long, counted from a moment.
     pub(super) fn hold(&self, from: Moment, time: Duration) {
         let wall = from.wall.checked_add(time).unwrap_or(from.wall);
         *self.0.until.lock() = Until::Both(from.monotonic + time, wall);
     }
 
-    /// There is no claim any more.
+    /// Ends the claim.
     pub(super) fn give_up(&self) {
         *self.0.until.lock() = Until::Never;
         self.0.given_up.send_replace(());

@@ -1,6 +1,6 @@
-//! Connections that end with the claim. A request that the gate has let through may still be on its way out of this machine when
-//! the claim ends: in a buffer here, or in one of the kernel's, which sends it again and again while the network is broken. It must
-//! not arrive when somebody else leads.
+//! Connections that end with the claim. A request that has passed the gate may still be on its way out of this machine
+//! when the claim ends: in a buffer of this process, or in one of the kernel's, which retransmits it while the network
+//! is broken. It must not arrive when somebody else leads.
 
 use std::{
     io::{self, IoSlice},
@@ -32,7 +32,7 @@ pub struct Connector {
 }
 
 impl Connector {
-    /// Connections by this connector, under this claim.
+    /// Makes connections with this connector, under this claim.
     pub fn new(inner: HttpConnector, claim: Claim) -> Self {
         Self { inner, claim }
     }
@@ -51,14 +51,14 @@ impl Service<Uri> for Connector {
         let (connecting, claim) = (self.inner.call(uri), self.claim.clone());
         Box::pin(async move {
             let stream = connecting.await?.into_inner();
-            // However this process lets go of it, what has not been sent by then is not sent any more.
+            // However this process closes the connection, the kernel then discards data that hasn't been sent.
             stream.set_zero_linger()?;
             Ok(TokioIo::new(Claimed::new(stream, claim)))
         })
     }
 }
 
-/// A connection that ends when the claim under which something was written is over.
+/// A connection that ends when the claim under which something was written has ended.
 pub struct Claimed<S> {
     stream: S,
     claim: Claim,
@@ -77,7 +77,7 @@ impl<S> Claimed<S> {
         }
     }
 
-    /// Whether something may be written. Who doesn't lead may still ask.
+    /// Checks whether writing is allowed. An executor that doesn't lead may still send read requests.
     fn check(&mut self) -> io::Result<()> {
         let is_current = self.claim.is_current();
         if self.is_used && !is_current {
@@ -98,7 +98,7 @@ impl<S: AsyncRead + Unpin> AsyncRead for Claimed<S> {
         context: &mut Context<'_>,
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        // Connections are read from all the time, so this is where the end is noticed while nothing is written.
+        // Connections are read from all the time, so a read notices the claim's end even while nothing is written.
         if self.given_up.poll_unpin(context).is_ready() {
             if self.is_used {
                 return Poll::Ready(Err(over()));

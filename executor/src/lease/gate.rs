@@ -1,4 +1,5 @@
-//! Nothing is written without a current claim: the last thing that a request passes on its way to the connection.
+//! The gate in front of the connection: nothing is written without a current claim. It is the last thing that a request
+//! passes on its way to the connection.
 
 use std::{
     pin::Pin,
@@ -13,17 +14,17 @@ use tower::{BoxError, Layer, Service};
 
 use super::Claim;
 
-/// This executor's claim to lead is over.
+/// This executor's claim to lead has ended.
 #[derive(Debug, thiserror::Error)]
 #[error("not sent: this executor doesn't lead any more")]
 pub struct NotLeading;
 
-/// Puts the gate before a connection.
+/// The layer that puts the gate in front of a connection.
 #[derive(Debug, Clone)]
 pub struct GateLayer(Claim);
 
 impl GateLayer {
-    /// Lets requests that write pass while the claim is current.
+    /// Lets requests that write pass only while the claim is current.
     pub fn new(claim: Claim) -> Self {
         Self(claim)
     }
@@ -72,8 +73,9 @@ where
     }
 }
 
-/// The body of a request, and what it is sent by. A request may wait for its turn on the connection, and the process be frozen
-/// meanwhile; so the claim is looked at again when the body is taken. Without its body the server carries out nothing.
+/// The body of a request, and the claim under which it is sent. A request may wait for its turn on the connection, and
+/// the process may be frozen meanwhile. So the claim is checked again when the body is read. Without the body, the
+/// server carries out nothing.
 #[derive(Debug)]
 pub struct Claimed {
     body: Body,

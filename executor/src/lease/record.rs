@@ -1,4 +1,4 @@
-//! What stands in the Lease, by client-go's rules.
+//! The content of the Lease, by client-go's rules.
 
 use std::time::Duration;
 
@@ -11,27 +11,28 @@ use tokio::time::Instant;
 
 use super::Settings;
 
-/// What separates an executor's name from what makes the process unique, as in client-go. No pod's name has it.
+/// Separates an executor's name from the suffix that makes the process unique, as in client-go. No pod's name contains
+/// it.
 const SEPARATOR: char = '_';
 
-/// A name for this process alone.
+/// A name unique to this process.
 pub(super) fn unique(identity: &str) -> String {
     format!("{identity}{SEPARATOR}{:016x}", fastrand::u64(..))
 }
 
-/// The executor's own name.
+/// The executor's name, without the unique suffix.
 pub(super) fn shown(holder: &str) -> &str {
     holder.rsplit_once(SEPARATOR).map_or(holder, |(name, _)| name)
 }
 
-/// Who holds the Lease; empty when nobody does.
+/// The Lease's holder; empty when nobody holds it.
 pub(super) fn holder(lease: &Lease) -> &str {
     let spec = lease.spec.as_ref();
     spec.and_then(|spec| spec.holder_identity.as_deref())
         .unwrap_or_default()
 }
 
-/// The term that began with this write.
+/// The term that began with this write of the Lease.
 pub(super) fn term(lease: &Lease) -> u64 {
     let version = lease.metadata.resource_version.as_deref();
     version
@@ -39,7 +40,7 @@ pub(super) fn term(lease: &Lease) -> u64 {
         .unwrap_or_default()
 }
 
-/// The first Lease.
+/// A new Lease, held by `holder`.
 pub(super) fn new(settings: &Settings, holder: &str) -> Lease {
     let nobodys = Lease {
         metadata: ObjectMeta {
@@ -56,7 +57,7 @@ pub(super) fn new(settings: &Settings, holder: &str) -> Lease {
     lease
 }
 
-/// The Lease in the hands of `holder`.
+/// The Lease, taken over by `holder`.
 pub(super) fn taken(lease: &Lease, settings: &Settings, holder: &str) -> Lease {
     let spec = lease.spec.clone().unwrap_or_default();
     let transitions = spec.lease_transitions.unwrap_or_default();
@@ -75,7 +76,7 @@ pub(super) fn taken(lease: &Lease, settings: &Settings, holder: &str) -> Lease {
     }
 }
 
-/// The Lease with a new sign of its holder.
+/// The Lease, renewed by its holder.
 pub(super) fn renewed(lease: &Lease) -> Lease {
     let spec = lease.spec.clone().unwrap_or_default();
     Lease {
@@ -87,7 +88,7 @@ pub(super) fn renewed(lease: &Lease) -> Lease {
     }
 }
 
-/// The Lease in nobody's hands.
+/// The Lease, released by its holder.
 pub(super) fn released(lease: &Lease) -> Lease {
     let spec = lease.spec.clone().unwrap_or_default();
     Lease {
@@ -105,7 +106,7 @@ fn now() -> MicroTime {
     MicroTime(Timestamp::now())
 }
 
-/// What a standby has seen of the Lease, and when.
+/// What a standby has seen of the Lease, and since when.
 #[derive(Debug, Default)]
 pub(super) struct Seen(Option<Look>);
 
@@ -116,7 +117,7 @@ struct Look {
 }
 
 impl Seen {
-    /// This is what the Lease is. Only what its holder writes is a sign of it.
+    /// Records the Lease's current content. Only a change that its holder writes counts as a sign of the holder.
     pub(super) fn look(&mut self, lease: Option<Lease>) {
         let same = self.0.as_ref().filter(|seen| match (&seen.lease, &lease) {
             (Some(seen), Some(lease)) => seen.metadata.uid == lease.metadata.uid && seen.spec == lease.spec,
@@ -127,12 +128,12 @@ impl Seen {
         self.0 = Some(Look { lease, since });
     }
 
-    /// The Lease as it was last seen.
+    /// The Lease as last seen.
     pub(super) fn lease(&self) -> Option<&Lease> {
         self.0.as_ref().and_then(|seen| seen.lease.as_ref())
     }
 
-    /// From when on the Lease can be had, if it doesn't change; `None` while it has not been seen.
+    /// When the Lease becomes free if it doesn't change; `None` while it hasn't been seen.
     pub(super) fn free_at(&self, us: &str) -> Option<Instant> {
         let seen = self.0.as_ref()?;
         let Some(lease) = &seen.lease else {

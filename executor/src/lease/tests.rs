@@ -19,7 +19,7 @@ fn settings() -> Settings {
     }
 }
 
-/// An executor in an election.
+/// An executor that takes part in an election.
 struct Candidate {
     claim: Claim,
     leads: watch::Receiver<Leadership>,
@@ -40,7 +40,7 @@ impl Candidate {
         }
     }
 
-    /// Waits until it leads, and returns its term.
+    /// Waits until the executor leads, and returns its term.
     async fn leads(&mut self) -> u64 {
         let leads = self.leads.wait_for(|now| now.is_us).await.unwrap();
         leads.term
@@ -103,7 +103,7 @@ async fn the_claim_of_a_frozen_leader_is_over_before_another_one_leads() {
     let mut frozen = Candidate::start(server.client(), "frozen");
     frozen.leads().await;
     let mut other = Candidate::start(server.client(), "other");
-    // Its tasks don't run any more, but it would find the claim when it wakes up.
+    // Its tasks no longer run, but it would still find its claim when it wakes up.
     frozen.run.abort();
     assert!(frozen.claim.is_current());
     other.leads().await;
@@ -232,7 +232,7 @@ mod gate {
         request.body(Body::from(b"body".to_vec())).unwrap()
     }
 
-    /// Sends a request to a server that, before it takes the body, has `meanwhile` happen.
+    /// Sends a request to a server that calls `meanwhile` before it reads the body.
     async fn send(
         claim: &Claim,
         method: Method,

@@ -1,4 +1,4 @@
-//! What is counted of each `DaemonSet`, where that is wanted: with thousands of them these are most of all series.
+//! Optional metrics of each `DaemonSet`. With thousands of `DaemonSet`s, they are the majority of all series.
 
 use everynode_proto::planner::v1::DaemonSetStatus;
 use prometheus_client::{

@@ -24,7 +24,7 @@ fn facts_of(_: &Cluster, uid: &Text) -> Announcement {
     }))
 }
 
-/// Two nodes, two pods and the agent, all to be told.
+/// Two nodes, two pods and the agent, all waiting to be sent.
 fn cluster() -> (Cluster, Outbox) {
     let mut cluster = Cluster::default();
     for name in ["n1", "n2"] {

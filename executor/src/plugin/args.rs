@@ -1,4 +1,4 @@
-//! The plugin's command line.
+//! Command-line arguments of the kubectl plugin.
 
 use std::path::PathBuf;
 
@@ -8,7 +8,7 @@ use clap::{
 };
 use everynode_proto::answers::Format;
 
-/// The program's name: with it on the PATH, kubectl has the command `everynode`.
+/// The program's name. When it is on the PATH, kubectl has the command `everynode`.
 pub const PROGRAM: &str = "kubectl-everynode";
 
 /// Asks a cluster's Everynode what its DaemonSets are up to: what runs where and why not, what they wait for, what is being

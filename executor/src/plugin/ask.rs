@@ -1,4 +1,4 @@
-//! One question, one answer.
+//! The commands that send one request and print the answer.
 
 use everynode_proto::{
     answers::{self, Format, exit, live, words},
@@ -14,38 +14,38 @@ use super::{
     say,
 };
 
-/// Asks a cluster's executor.
+/// Sends requests to the executor of a cluster.
 #[derive(Debug)]
 pub struct Asker {
     connector: Connector,
 }
 
-/// Which DaemonSets are asked about; empty fields ask about all.
+/// Selects the DaemonSets that a request is about. An empty field matches all.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Filter {
-    /// The namespace.
+    /// Namespace.
     pub namespace: String,
-    /// The name.
+    /// DaemonSet name.
     pub name: String,
 }
 
 impl Asker {
-    /// What the flags say.
+    /// Creates an asker for the cluster that the flags select.
     pub fn new(cluster: Cluster) -> Self {
         Self {
             connector: Connector::new(cluster),
         }
     }
 
-    /// Finds the way to executors.
+    /// The connector to the cluster's executors.
     pub fn connector(&self) -> &Connector {
         &self.connector
     }
 
-    /// `explain`: returns the exit code.
+    /// Runs `explain` and returns the exit code.
     ///
     /// # Errors
-    /// There is no answer.
+    /// The arguments are invalid, the request fails, or the answer can't be printed.
     pub async fn explain(&self, args: &ExplainArgs) -> Result<u8, Error> {
         let Pair { daemon_set, node } = Pair::parse(&args.names)?;
         let daemon_set = match daemon_set {
@@ -73,10 +73,10 @@ impl Asker {
         Ok(exit::answered(live::is_explained_as_wished(&answer)))
     }
 
-    /// `status`: returns the exit code.
+    /// Runs `status` and returns the exit code.
     ///
     /// # Errors
-    /// There is no answer.
+    /// The arguments are invalid, the request fails, or the answer can't be printed.
     pub async fn status(&self, args: &StatusArgs) -> Result<u8, Error> {
         let filter = self.filter(args.daemon_set.as_deref()).await?;
         let answer = self.list(&filter).await?;
@@ -99,7 +99,9 @@ impl Asker {
         Ok(exit::answered(live::are_as_wished(&answer)))
     }
 
-    /// What the leader knows of plans is worth another connection; without it, there is still the rest.
+    /// Lists DaemonSets. Only the leader knows the plans, so when another executor answers first, a second connection
+    /// asks the leader. If the leader can't be reached, or isn't the executor at `--server`, the first answer is used,
+    /// without what follows from plans.
     async fn list(&self, filter: &Filter) -> Result<ListDaemonSetsResponse, Error> {
         let ask = async |connection: &mut Connection| -> Result<ListDaemonSetsResponse, Error> {
             let Filter { namespace, name } = filter.clone();
@@ -125,10 +127,10 @@ impl Asker {
         Ok(answer)
     }
 
-    /// `overhead`: returns the exit code.
+    /// Runs `overhead` and returns the exit code.
     ///
     /// # Errors
-    /// There is no answer.
+    /// The arguments are invalid, the request fails, or the answer can't be printed.
     pub async fn overhead(&self, args: &OverheadArgs) -> Result<u8, Error> {
         let node = Name::node(&args.node)?;
         let mut connection = self.connector.any().await?;
@@ -139,10 +141,10 @@ impl Asker {
         Ok(exit::answered(live::is_overhead_as_wished(&answer)))
     }
 
-    /// `version`: returns the exit code.
+    /// Runs `version` and returns the exit code.
     ///
     /// # Errors
-    /// There is no answer.
+    /// The request fails, or the answer can't be printed.
     pub async fn version(&self, args: &VersionArgs) -> Result<u8, Error> {
         let format = args.output.output;
         if args.client || matches!(format, Format::Table | Format::Wide) {
@@ -155,10 +157,10 @@ impl Asker {
         Ok(exit::AS_WISHED)
     }
 
-    /// Which DaemonSets are meant by a name, or by none.
+    /// Returns the filter for a DaemonSet name. Without a name, it matches every DaemonSet of the namespace.
     ///
     /// # Errors
-    /// The name can't be understood, or kubectl refuses to name the context's namespace.
+    /// The name is invalid, or kubectl can't tell the context's namespace.
     pub async fn filter(&self, daemon_set: Option<&str>) -> Result<Filter, Error> {
         let daemon_set = daemon_set.map(Name::daemon_set).transpose()?;
         let (namespace, name) = match daemon_set {
@@ -171,7 +173,7 @@ impl Asker {
         })
     }
 
-    /// The namespace that a name says, or else the flags, or else the context; empty with `-A`.
+    /// Returns the namespace from the name, or else from the flags, or else from the context. It is empty with `-A`.
     async fn namespace(&self, named: Option<&str>) -> Result<String, Error> {
         let cluster = self.connector.cluster();
         match (named, cluster.namespace.as_deref()) {

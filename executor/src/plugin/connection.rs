@@ -1,4 +1,4 @@
-//! The way to an executor: by its address, or through a port-forward to its pod.
+//! Connects to an executor, by its address or through a port-forward to its pod.
 
 use std::time::Duration;
 
@@ -20,41 +20,41 @@ use super::{
 };
 use crate::failure::Cause;
 
-/// The executor's port for gRPC, unless it is given another one.
+/// Default gRPC port of the executor.
 const USUAL_PORT: &str = "50052";
-/// How long connecting may take.
+/// Timeout for connecting.
 const CONNECT_DEADLINE: Duration = Duration::from_secs(10);
-/// How long an answer may take.
+/// Timeout for an answer.
 const ANSWER_DEADLINE: Duration = Duration::from_mins(1);
-/// A watch may be silent for hours, so an executor that is lost is noticed by pings.
+/// A watch may be silent for hours, so pings detect a lost executor.
 const PING_INTERVAL: Duration = Duration::from_secs(10);
 const PING_DEADLINE: Duration = Duration::from_secs(10);
-/// The largest answer: every DaemonSet on every node of a large cluster.
+/// Maximum size of an answer: every DaemonSet on every node of a large cluster.
 const MAX_MESSAGE_BYTES: usize = 256 * 1024 * 1024;
 
-/// What executors are asked by.
+/// Client for calls to an executor.
 pub type Client = ExecutorServiceClient<InterceptedService<Channel, Bearer>>;
 
-/// An executor that answers.
+/// A connection to an executor that has answered.
 #[derive(Debug)]
 pub struct Connection {
-    /// Asks it.
+    /// Client for calls to this executor.
     pub client: Client,
-    /// What it says of itself.
+    /// The executor's answer to `GetInfo`.
     pub info: GetInfoResponse,
-    /// Kept for as long as the connection is.
+    /// The port-forward under this connection, if there is one. Dropping it closes the connection.
     _forward: Option<Forward>,
 }
 
 impl Connection {
-    /// The executor that leads, if it is known and another one.
+    /// Returns the leader's name if the leader is known and is another executor.
     pub fn other_leader(&self) -> Option<&str> {
         let leader = self.info.leader.as_str();
         (!leader.is_empty() && leader != self.info.identity).then_some(leader)
     }
 }
 
-/// Finds the way.
+/// Connects to the executors of a cluster.
 #[derive(Debug)]
 pub struct Connector {
     cluster: Cluster,
@@ -62,7 +62,7 @@ pub struct Connector {
 }
 
 impl Connector {
-    /// What the flags say.
+    /// Creates a connector for the cluster that the flags select.
     pub fn new(cluster: Cluster) -> Self {
         Self {
             kubectl: Kubectl::new(&cluster),
@@ -70,12 +70,12 @@ impl Connector {
         }
     }
 
-    /// The flags.
+    /// The flags that select the cluster.
     pub fn cluster(&self) -> &Cluster {
         &self.cluster
     }
 
-    /// kubectl, for the same cluster.
+    /// kubectl for the same cluster.
     pub fn kubectl(&self) -> &Kubectl {
         &self.kubectl
     }
@@ -83,7 +83,7 @@ impl Connector {
     /// Connects to any executor.
     ///
     /// # Errors
-    /// None runs, or none can be reached.
+    /// No executor runs, or none can be reached.
     pub async fn any(&self) -> Result<Connection, Error> {
         if let Some(server) = &self.cluster.server {
             return self.server(server).await;
@@ -107,10 +107,10 @@ impl Connector {
         })
     }
 
-    /// Connects to the executor that leads; to any one when none is known to lead, or when one was named by its address.
+    /// Connects to the leader. Connects to any executor when no leader is known, or when `--server` gives an address.
     ///
     /// # Errors
-    /// None runs, or it can't be reached.
+    /// No executor runs, or the executor can't be reached.
     pub async fn leader(&self) -> Result<Connection, Error> {
         let any = self.any().await?;
         match any.other_leader() {
@@ -119,10 +119,10 @@ impl Connector {
         }
     }
 
-    /// Connects to the executor of that name, which is its pod's unless it was given another one.
+    /// Connects to the executor with this name. An executor has its pod's name unless it was given another one.
     ///
     /// # Errors
-    /// It doesn't run, or can't be reached.
+    /// The executor doesn't run, or can't be reached.
     pub async fn named(&self, name: &str) -> Result<Connection, Error> {
         let mut pods = self.pods().await?;
         if pods.iter().any(|pod| pod.name == name) {
@@ -192,7 +192,8 @@ fn prepared(endpoint: Endpoint) -> Endpoint {
         .keep_alive_while_idle(true)
 }
 
-/// Asks who is there: a port-forward accepts connections whether or not anybody listens behind it.
+/// Calls `GetInfo` to find out whether an executor listens: a port-forward accepts connections even when nothing
+/// listens behind it.
 async fn greet(
     channel: Result<Channel, transport::Error>,
     bearer: Bearer,
@@ -217,7 +218,7 @@ fn nobody(status: &Status) -> String {
     }
 }
 
-/// A request whose answer is waited for only so long.
+/// Wraps a message in a request with the timeout for answers.
 pub(super) fn request<T>(message: T) -> Request<T> {
     let mut request = Request::new(message);
     request.set_timeout(ANSWER_DEADLINE);

@@ -1,4 +1,4 @@
-//! Why there is no answer.
+//! Errors of the plugin, and their exit codes.
 
 use std::io;
 
@@ -8,37 +8,37 @@ use tonic::{Code, Status};
 
 use super::kubectl::KubectlError;
 
-/// Why there is no answer.
+/// An error of the plugin.
 #[derive(Debug, Error)]
 pub enum Error {
-    /// The flags or names can't be used.
+    /// The flags or names are invalid.
     #[error("{0}")]
     Usage(String),
-    /// The DaemonSet isn't there.
+    /// The DaemonSet doesn't exist.
     #[error("there is no DaemonSet {0}")]
     NoDaemonSet(String),
-    /// kubectl isn't there, or refuses.
+    /// kubectl is missing or failed.
     #[error(transparent)]
     Kubectl(#[from] KubectlError),
-    /// The executors' pods can't be found.
+    /// The executor pods can't be listed.
     #[error(
         "no executor can be reached: its pods in namespace {namespace} can't be found: {error}; --server names an executor's address"
     )]
     NotFound {
-        /// Where was looked.
+        /// The namespace that was searched.
         namespace: String,
-        /// Why not.
+        /// The error from kubectl.
         error: KubectlError,
     },
-    /// No pod of an executor runs.
+    /// No executor pod is running.
     #[error(
         "no executor can be reached: in namespace {namespace} no pod with the label {label} runs; \
          --everynode-namespace names another namespace, --server an executor's address"
     )]
     NoExecutor {
-        /// Where was looked.
+        /// The namespace that was searched.
         namespace: String,
-        /// What was looked for.
+        /// The label of executor pods.
         label: &'static str,
     },
     /// None of the executors can be reached.
@@ -47,29 +47,29 @@ pub enum Error {
         .0.join("; ")
     )]
     Unreachable(Vec<String>),
-    /// The executor that leads can't be reached.
+    /// The leader can't be reached.
     #[error("{name}, which leads, can't be reached: {}", .tried.join("; "))]
     NoLeader {
-        /// Its name.
+        /// The leader's name.
         name: String,
-        /// What was tried.
+        /// One reason for each pod that was tried.
         tried: Vec<String>,
     },
-    /// The address can't be connected to.
+    /// The executor at `--server` can't be reached.
     #[error("no executor can be reached at --server {server}: {words}")]
     Connect {
-        /// As it was given.
+        /// The address as it was given.
         server: String,
-        /// Why.
+        /// The reason.
         words: String,
     },
-    /// The executor refuses, or is gone.
+    /// The call failed: the executor has refused it, or is gone.
     #[error("{}", words(.0))]
     Call(Box<Status>),
     /// The answer can't be printed.
     #[error("the answer can't be printed")]
     Print(#[from] PrintError),
-    /// The operating system refuses something.
+    /// An operating system call failed.
     #[error("the operating system refuses")]
     System(#[from] io::Error),
 }
@@ -105,7 +105,8 @@ impl Error {
 }
 
 impl Error {
-    /// That executors' pods can't be found. Without kubectl there is another remedy, which its own words name.
+    /// The error that executor pods can't be listed. When kubectl can't be run, that error is returned as it is,
+    /// because its own message names the remedy.
     pub(super) fn not_found(namespace: &str, error: KubectlError) -> Self {
         match error {
             KubectlError::Run { .. } => Self::Kubectl(error),

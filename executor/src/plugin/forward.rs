@@ -1,4 +1,4 @@
-//! `kubectl port-forward` to a pod, for as long as it is needed.
+//! Runs `kubectl port-forward` to a pod while the connection needs it.
 
 use std::time::Duration;
 
@@ -10,27 +10,27 @@ use tokio::{
 
 use super::kubectl::{self, Kubectl, KubectlError};
 
-/// How long the port-forward may take to begin: logging in is part of it, perhaps with a browser.
+/// Timeout for starting the port-forward. It includes logging in, which may need a browser.
 const BEGIN_DEADLINE: Duration = Duration::from_mins(1);
-/// What kubectl prints when it listens, before the port.
+/// Start of the line that kubectl prints when it listens; the port follows.
 const LISTENING: &str = "Forwarding from 127.0.0.1:";
-/// How much of kubectl's words is kept.
+/// Maximum number of bytes kept of kubectl's error output.
 const WORDS_LIMIT: u64 = 4096;
 
-/// A port of this machine that leads to a pod. It is given up when this is dropped.
+/// A local port that forwards to a pod. Dropping it ends the port-forward.
 #[derive(Debug)]
 pub struct Forward {
-    /// The port.
+    /// The local port.
     pub port: u16,
-    /// kubectl, which is ended with this.
+    /// The kubectl process. Dropping it kills the process.
     _child: Child,
 }
 
 impl Forward {
-    /// Begins a port-forward to a pod's port.
+    /// Starts a port-forward to a pod's port.
     ///
     /// # Errors
-    /// kubectl refuses, or doesn't get there in time.
+    /// kubectl fails, or doesn't listen before the timeout.
     pub async fn begin(
         kubectl: &Kubectl,
         namespace: &str,
@@ -57,7 +57,7 @@ impl Forward {
         let listening = timeout(BEGIN_DEADLINE, listening(&mut child)).await;
         match listening {
             Ok(Some((port, mut lines))) => {
-                // A pipe that nobody reads would stop kubectl one day.
+                // kubectl would block once a pipe that nobody reads is full.
                 tokio::spawn(async move { while let Ok(Some(_)) = lines.next_line().await {} });
                 drain_stderr(&mut child);
                 Ok(Self { port, _child: child })
@@ -73,7 +73,7 @@ impl Forward {
 
 type Lines = tokio::io::Lines<BufReader<ChildStdout>>;
 
-/// Waits for the port; `None` when kubectl ends before.
+/// Waits for the port. Returns `None` when kubectl exits first.
 async fn listening(child: &mut Child) -> Option<(u16, Lines)> {
     let mut lines = BufReader::new(child.stdout.take()?).lines();
     while let Ok(Some(line)) = lines.next_line().await {
@@ -84,7 +84,7 @@ async fn listening(child: &mut Child) -> Option<(u16, Lines)> {
     None
 }
 
-/// The port in a line such as `Forwarding from 127.0.0.1:34567 -> 50052`.
+/// Parses the port from a line such as `Forwarding from 127.0.0.1:34567 -> 50052`.
 fn port(line: &str) -> Option<u16> {
     let rest = line.strip_prefix(LISTENING)?;
     let digits = rest.split(|letter: char| !letter.is_ascii_digit()).next()?;
@@ -103,7 +103,7 @@ fn drain_stderr(child: &mut Child) {
 async fn last_words(child: &mut Child) -> String {
     let mut said = Vec::new();
     if let Some(stderr) = child.stderr.take() {
-        // What has been read until an error is what there is to say.
+        // After a read error, the bytes read so far are still worth showing.
         let _ = stderr.take(WORDS_LIMIT).read_to_end(&mut said).await;
     }
     kubectl::words(&said)

@@ -1,4 +1,4 @@
-//! kubectl as a child process: it knows the user's clusters, and every way of logging in to them.
+//! Runs kubectl as a child process, because it knows the user's clusters and every way of logging in to them.
 
 use std::{env, ffi::OsString, io, process::Stdio};
 
@@ -7,57 +7,57 @@ use tokio::process::Command;
 
 use super::args::Cluster;
 
-/// Names another kubectl than that on the PATH.
+/// Environment variable with the path of another kubectl than the one on the PATH.
 const PATH_VARIABLE: &str = "KUBECTL_PATH";
 
-/// Executors' pods have it.
+/// Label of executor pods.
 pub const LABEL: &str = "app.kubernetes.io/name=everynode-executor";
 
-/// Where a context's namespace is in what `kubectl config view --minify` prints.
+/// Path of the context's namespace in the output of `kubectl config view --minify`.
 const CONTEXT_NAMESPACE: &str = "jsonpath={.contexts[0].context.namespace}";
-/// A pod of each line, with the names of its ports.
+/// Output format with one line for each pod: its name and the names of its ports.
 const PODS: &str =
     r#"jsonpath={range .items[*]}{.metadata.name} {.spec.containers[*].ports[*].name}{"\n"}{end}"#;
-/// What the executor's port for `kubectl port-forward` is called, where it has one beside that for TLS.
+/// Name of the plain-text port for `kubectl port-forward`. Executors that serve TLS may have one beside the TLS port.
 const LOCAL_PORT: &str = "local";
-/// Where the names are in what `kubectl get` prints.
+/// Path of the object names in the output of `kubectl get`.
 const NAMES: &str = "jsonpath={.items[*].metadata.name}";
 
-/// Why kubectl is of no help.
+/// An error from kubectl.
 #[derive(Debug, Error)]
 pub enum KubectlError {
-    /// It can't be run.
+    /// kubectl can't be run.
     #[error(
         "{} can't be run: {error}; install kubectl, or name it with {PATH_VARIABLE}, or an executor's address with --server",
         .program.to_string_lossy()
     )]
     Run {
-        /// What was run.
+        /// The program that was run.
         program: OsString,
-        /// Why not.
+        /// The operating system's error.
         error: io::Error,
     },
-    /// It has ended with an error.
+    /// kubectl has exited with an error.
     #[error("kubectl {command}: {words}")]
     Failed {
-        /// What it was to do.
+        /// The kubectl command, such as `get pods`.
         command: String,
-        /// Its own words.
+        /// kubectl's own message.
         words: String,
     },
 }
 
-/// A pod of an executor.
+/// An executor's pod.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ExecutorPod {
-    /// Its name.
+    /// Pod name.
     pub name: String,
-    /// Its port in plain text, by name, if it has one beside that for TLS.
+    /// Name of the plain-text port, if the pod has one beside the TLS port.
     pub local_port: Option<&'static str>,
 }
 
 impl ExecutorPod {
-    /// Reads a line of names: the pod's, and its ports'.
+    /// Parses a line with the pod's name and the names of its ports.
     fn read(line: &str) -> Option<Self> {
         let mut names = line.split_whitespace();
         Some(Self {
@@ -67,7 +67,7 @@ impl ExecutorPod {
     }
 }
 
-/// kubectl with the flags that say which cluster.
+/// kubectl with the flags that select the cluster.
 #[derive(Debug, Clone)]
 pub struct Kubectl {
     program: OsString,
@@ -75,7 +75,7 @@ pub struct Kubectl {
 }
 
 impl Kubectl {
-    /// The kubectl that is to be used.
+    /// Creates a kubectl for a cluster. It runs the program named by `KUBECTL_PATH`, or else the kubectl on the PATH.
     pub fn new(cluster: &Cluster) -> Self {
         let named = env::var_os(PATH_VARIABLE).filter(|path| !path.is_empty());
         let mut flags = Vec::new();
@@ -90,7 +90,7 @@ impl Kubectl {
         }
     }
 
-    /// A command that ends with whoever drops its child.
+    /// Creates a command. Dropping its child process kills it.
     pub(super) fn command(&self, args: &[&str]) -> Command {
         let mut command = Command::new(&self.program);
         command
@@ -122,10 +122,11 @@ impl Kubectl {
         Ok(String::from_utf8_lossy(&output.stdout).into_owned())
     }
 
-    /// The context's namespace; that of a user without kubectl or without a context is the default one.
+    /// Returns the context's namespace, or `default` if the context has none. It is also `default` when kubectl fails
+    /// and no flag selects a kubeconfig or context, because the user may have no kubectl or no context.
     ///
     /// # Errors
-    /// kubectl refuses, as when there is no context of the name that was given.
+    /// kubectl fails, for example because the given context doesn't exist.
     pub async fn namespace(&self) -> Result<String, KubectlError> {
         let args = ["config", "view", "--minify", "-o", CONTEXT_NAMESPACE];
         let namespace = match self.output(&args).await {
@@ -138,7 +139,8 @@ impl Kubectl {
         })
     }
 
-    /// The names of all objects of a kind, each with something before it; none when they can't be listed.
+    /// Returns the names of all objects of a kind, each with the prefix `before`. Returns none when they can't be
+    /// listed.
     pub(super) async fn names(&self, kind: &str, before: &str, namespace: Option<&str>) -> Vec<String> {
         let mut args = vec!["get", kind, "-o", NAMES];
         args.extend(namespace.into_iter().flat_map(|namespace| ["-n", namespace]));
@@ -149,10 +151,10 @@ impl Kubectl {
             .collect()
     }
 
-    /// The executors' pods that run.
+    /// Returns the running executor pods.
     ///
     /// # Errors
-    /// kubectl refuses, as when the user may not list pods there.
+    /// kubectl fails, for example because the user may not list pods in this namespace.
     pub async fn executors(&self, namespace: &str) -> Result<Vec<ExecutorPod>, KubectlError> {
         let running = "--field-selector=status.phase=Running";
         let args = ["get", "pods", "-n", namespace, "-l", LABEL, running, "-o", PODS];
@@ -161,7 +163,7 @@ impl Kubectl {
     }
 }
 
-/// kubectl's own words, in one line, without its log where it says something beside it.
+/// Returns kubectl's error output in one line. Log lines are left out unless there is nothing else.
 pub(super) fn words(stderr: &[u8]) -> String {
     let text = String::from_utf8_lossy(stderr);
     let lines = text.lines().map(str::trim).filter(|line| !line.is_empty());
@@ -173,7 +175,7 @@ pub(super) fn words(stderr: &[u8]) -> String {
     }
 }
 
-/// Whether a line is one of a log, such as `E1125 00:57:36.569793 28593 memcache.go:265] …`.
+/// Whether this is a log line, such as `E1125 00:57:36.569793 28593 memcache.go:265] …`.
 fn is_logged(line: &str) -> bool {
     let rest = line.strip_prefix(['I', 'W', 'E', 'F']).unwrap_or_default();
     let digits = rest.bytes().take_while(u8::is_ascii_digit).count();

@@ -1,46 +1,46 @@
-//! What names on the command line mean, as kubectl's users write them.
+//! Parses the names of DaemonSets and nodes on the command line, as kubectl's users write them.
 
 use super::error::Error;
 
-/// A name with what it says of its kind.
+/// A name as it was given, with the kind that it states.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Name {
-    /// `ds/NAME`, `NAMESPACE/NAME`.
+    /// `ds/NAME` or `NAMESPACE/NAME`.
     DaemonSet {
-        /// The namespace, where the name says it.
+        /// The namespace, if the name includes it.
         namespace: Option<String>,
-        /// The DaemonSet's own name.
+        /// The DaemonSet's name, without the namespace.
         name: String,
     },
     /// `node/NAME`.
     Node(String),
-    /// `NAME`.
+    /// `NAME`, without a kind.
     Bare(String),
 }
 
-/// A DaemonSet by name; its namespace may be up to the flags.
+/// A DaemonSet's name. If it has no namespace, the flags or the context give it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct DaemonSetName {
-    /// The namespace, where the name says it.
+    /// The namespace, if the name includes it.
     pub namespace: Option<String>,
-    /// The DaemonSet's own name.
+    /// The DaemonSet's name, without the namespace.
     pub name: String,
 }
 
-/// What `explain` is about.
+/// The DaemonSet and the node that `explain` is asked about.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Pair {
-    /// Every DaemonSet when there is none.
+    /// The DaemonSet; `None` means every DaemonSet.
     pub daemon_set: Option<DaemonSetName>,
-    /// Every node when there is none.
+    /// The node; `None` means every node.
     pub node: Option<String>,
 }
 
 impl Name {
-    /// Understands a name.
+    /// Parses a name.
     ///
     /// # Errors
-    /// It is empty, has too many parts, or is of a kind that isn't asked about here.
+    /// A part of the name is empty, or the name isn't of one of the supported forms.
     pub fn parse(text: &str) -> Result<Self, Error> {
         let parts: Vec<_> = text.split('/').collect();
         if parts.contains(&"") {
@@ -63,10 +63,10 @@ impl Name {
         }
     }
 
-    /// The DaemonSet, where none but a DaemonSet can be meant.
+    /// Parses a name where only a DaemonSet can be meant.
     ///
     /// # Errors
-    /// It is a node, or can't be understood.
+    /// The name is invalid, or names a node.
     pub fn daemon_set(text: &str) -> Result<DaemonSetName, Error> {
         match Self::parse(text)? {
             Self::DaemonSet { namespace, name } => Ok(DaemonSetName { namespace, name }),
@@ -78,10 +78,10 @@ impl Name {
         }
     }
 
-    /// The node, where none but a node can be meant.
+    /// Parses a name where only a node can be meant.
     ///
     /// # Errors
-    /// It is a DaemonSet, or can't be understood.
+    /// The name is invalid, or names a DaemonSet.
     pub fn node(text: &str) -> Result<String, Error> {
         match Self::parse(text)? {
             Self::Node(name) | Self::Bare(name) => Ok(name),
@@ -91,10 +91,10 @@ impl Name {
 }
 
 impl Pair {
-    /// Understands one or two names. A bare one is a DaemonSet, unless the other one is.
+    /// Parses one or two names. A name without a kind is a DaemonSet, unless the other name is one.
     ///
     /// # Errors
-    /// One can't be understood, or both are of one kind.
+    /// A name is invalid, or both are of the same kind.
     pub fn parse(names: &[String]) -> Result<Self, Error> {
         let mut pair = Self::default();
         let mut bare = Vec::new();
@@ -123,12 +123,12 @@ impl Pair {
     }
 }
 
-/// `node`, `nodes` and kubectl's short name.
+/// Whether a kind is `node`, `nodes` or `no`, kubectl's short name.
 fn is_node(kind: &str) -> bool {
     ["node", "nodes", "no"].contains(&kind)
 }
 
-/// `ds`, `daemonset`, `daemonsets`, and those with their group.
+/// Whether a kind is `ds`, `daemonset` or `daemonsets`, with or without the group.
 fn is_daemon_set(kind: &str) -> bool {
     let (kind, group) = kind.split_once('.').unwrap_or((kind, "apps"));
     ["ds", "daemonset", "daemonsets"].contains(&kind) && ["apps", "v1.apps"].contains(&group)

@@ -1,4 +1,4 @@
-//! How an executor is spoken to that is named by its address: in plain text, or by TLS with a certificate or a token.
+//! Security of the connection to the executor at `--server`: plain text, or TLS with a certificate or a token.
 
 use everynode_proto::tls::{self, Credentials, Files};
 use tonic::{
@@ -9,16 +9,16 @@ use tonic::{
 
 use super::{args::Cluster, error::Error};
 
-/// What the flags say.
+/// The security that the flags ask for.
 #[derive(Debug)]
 pub(super) struct Security {
-    /// Makes connections by TLS; without it they are plain text.
+    /// Makes TLS connections. Without it, connections are plain text.
     pub(super) connector: Option<tls::Connector>,
-    /// The token to be shown.
+    /// The token to send.
     pub(super) bearer: Bearer,
 }
 
-/// Shows a token with each request, if there is one.
+/// Adds the token to each request, if there is one.
 #[derive(Debug, Clone, Default)]
 pub struct Bearer(Option<MetadataValue<Ascii>>);
 
@@ -32,10 +32,10 @@ impl Interceptor for Bearer {
 }
 
 impl Security {
-    /// How the flags want it.
+    /// Reads the security from the flags.
     ///
     /// # Errors
-    /// They don't go together, or a file can't be used.
+    /// The flags contradict each other, or a file can't be used.
     pub(super) fn of(cluster: &Cluster) -> Result<Self, Error> {
         let Cluster {
             tls_ca,

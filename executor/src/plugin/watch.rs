@@ -1,4 +1,4 @@
-//! Events as they happen, for as long as the caller likes.
+//! The `watch` command: prints events as they happen until the user stops it.
 
 use std::time::Duration;
 
@@ -17,25 +17,25 @@ use super::{
 };
 use crate::{backoff::Waits, service::status::is_watch_lasted};
 
-/// The waits between tries to connect again.
+/// Backoff between attempts to reconnect.
 const FIRST_WAIT: Duration = Duration::from_millis(200);
 const LONGEST_WAIT: Duration = Duration::from_secs(10);
 
-/// How a watch came to an end.
+/// The reason why a watch has ended.
 enum End {
-    /// The connection, and with it the events from here on.
+    /// The connection is lost, and later events with it.
     Lost(Error),
-    /// The watch has lasted as long as one may. Another one goes on where it was.
+    /// The watch has reached its maximum duration. A new watch continues it.
     Lasted,
-    /// Nobody reads what is printed.
+    /// Nobody reads the output any more.
     Unread,
 }
 
-/// `watch`: returns the exit code, though most often it is ended from outside.
+/// Runs `watch` and returns the exit code. Usually the user ends it with a signal instead.
 ///
 /// # Errors
-/// There is no watch to begin with, or the user may not watch any more. Once a watch has begun, a lost connection is made
-/// again.
+/// The first watch can't be opened, or the user doesn't have, or no longer has, the right to watch. Once a watch has
+/// begun, a lost connection isn't an error: the program reconnects.
 pub async fn watch(asker: &Asker, args: &WatchArgs) -> Result<u8, Error> {
     let filter = asker.filter(args.daemon_set.as_deref()).await?;
     let format = args.output.output;
@@ -62,7 +62,7 @@ pub async fn watch(asker: &Asker, args: &WatchArgs) -> Result<u8, Error> {
             End::Lost(error) => Some(error.to_string()),
         };
         goes_on = lost.is_none();
-        // The same reason is said once, however often it is met.
+        // Print the same reason only once until an event arrives.
         if let Some(lost) = lost.filter(|lost| noticed.as_ref() != Some(lost)) {
             say(&format!("the connection is lost, and made again: {lost}"));
             noticed = Some(lost);
@@ -71,7 +71,7 @@ pub async fn watch(asker: &Asker, args: &WatchArgs) -> Result<u8, Error> {
     }
 }
 
-/// Prints events until the connection is lost; calls `first` at the first one.
+/// Prints events until the watch ends. Calls `first` whenever an event arrives.
 async fn follow(
     connection: &mut Connection,
     filter: &Filter,
@@ -103,7 +103,8 @@ async fn follow(
     }
 }
 
-/// What the end of a watch means. No other watch is to be had by those who may not watch.
+/// Interprets the status that a watch ended with. It is an error when the user may not watch, since a new watch would
+/// be refused too.
 fn ended(status: Status) -> Result<End, Error> {
     match status.code() {
         Code::Unauthenticated | Code::PermissionDenied => Err(status.into()),
@@ -112,16 +113,16 @@ fn ended(status: Status) -> Result<End, Error> {
     }
 }
 
-/// Prints events.
+/// Prints events in one format.
 struct Printer {
     format: Format,
-    /// Whether the watch goes on with what one before it was about.
+    /// Whether this watch continues an earlier one that has reached its maximum duration.
     goes_on: bool,
 }
 
 impl Printer {
-    /// Returns whether anybody reads it. People aren't told that the watch has begun once more; programs are, since they
-    /// may have to catch up.
+    /// Prints an event and returns whether anybody reads the output. In the formats for people, the first event of a
+    /// watch that continues another is skipped. Programs get it, because they may have to catch up.
     fn print(&mut self, event: &WatchPlansResponse) -> Result<bool, Error> {
         let begins = matches!(event.event, Some(Event::Began(_)));
         let is_for_people = matches!(self.format, Format::Table | Format::Wide);

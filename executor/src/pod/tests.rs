@@ -103,7 +103,7 @@ fn c2_the_template_generation_becomes_a_label_only_when_it_is_a_number() {
         made_from(&daemon_set, &[])["metadata"]["labels"][TEMPLATE_GENERATION_LABEL].take()
     };
     assert_eq!(label("7"), "7");
-    // A plus sign can stand in a number, but not in a label.
+    // A plus sign is allowed in a number, but not in a label.
     assert_eq!(label("+7"), "7");
     assert_eq!(label("seven"), Value::Null);
     assert_eq!(label(""), Value::Null);

@@ -1,4 +1,4 @@
-//! The live view, on a thread of its own: what is put together and encoded for those who ask takes no time from the loop.
+//! Runs the live view on its own thread, so that building and encoding answers takes no time from the main loop.
 
 use std::{sync::Arc, thread, time::Duration};
 
@@ -23,7 +23,7 @@ use crate::{
     },
 };
 
-/// What the live view is served with.
+/// Everything that the live view's thread needs.
 pub(super) struct View {
     pub(super) door: Door,
     pub(super) limits: Limits,
@@ -37,7 +37,7 @@ pub(super) struct View {
 }
 
 impl View {
-    /// Serves until `shutdown`. Returns what tells of its end.
+    /// Serves until `shutdown`. The returned channel delivers the result.
     pub(super) fn start(
         self,
         shutdown: CancellationToken,
@@ -48,7 +48,7 @@ impl View {
         let (ended, end) = oneshot::channel();
         let serve = move || {
             let served = runtime.block_on(self.serve(shutdown));
-            // If nobody hears it, the program has ended already.
+            // If the receiver is gone, the program has already ended.
             let _ = ended.send(served);
         };
         thread::Builder::new().name("view".to_owned()).spawn(serve)?;
@@ -56,7 +56,7 @@ impl View {
     }
 
     async fn serve(self, shutdown: CancellationToken) -> anyhow::Result<()> {
-        // A connection belongs to the thread that made it.
+        // The client is made here because a connection belongs to the thread that made it.
         let client = client::connect(&self.config).context("can't make a client for the cluster")?;
         let api = Api::new(client);
         let tokens = matches!(self.door.callers, Callers::WithTokens { .. });

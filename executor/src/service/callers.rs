@@ -1,10 +1,10 @@
-//! Who may ask. The gate checks certificates, and has [`Tokens`] authenticate callers by their tokens, before a call takes
-//! a place. What a caller with a token may see depends on the request, so the service authorizes it: the API server says
-//! whether they may see what they ask for.
+//! Authenticates and authorizes callers. Before a call gets a permit, the gate checks the caller's certificate, or has
+//! [`Tokens`] authenticate the caller's token. The rights of a caller with a token depend on the request, so the
+//! service asks the API server whether the caller may see the requested objects.
 //!
-//! - [`tokens`]: whose a token is, by `TokenReviews`.
-//! - [`access`]: what a caller may see, by `SubjectAccessReviews`.
-//! - `cache`, `rate`: how both spare the API server.
+//! - [`tokens`]: authenticates callers, by `TokenReviews`.
+//! - [`access`]: authorizes callers, by `SubjectAccessReviews`.
+//! - `cache`, `rate`: keep down the number of reviews.
 
 pub mod access;
 mod cache;
@@ -20,24 +20,24 @@ use tonic::Status;
 pub use self::tokens::Tokens;
 use crate::failure::ApiError;
 
-/// How long an answer of the API server about a caller holds. A token that is revoked goes on being taken for as long.
+/// How long an answer of the API server about a caller is cached. A revoked token is accepted for that long.
 const ANSWER_HOLDS: Duration = Duration::from_secs(10);
 
-/// Who may ask.
+/// The callers that the service accepts.
 #[derive(Debug, Clone)]
 pub enum Callers {
-    /// Everybody who reaches the port, in plain text.
+    /// Everyone who can reach the port, in plain text.
     Anybody,
-    /// Those who have a certificate with one of these names.
+    /// Callers whose certificate has one of these names.
     Certified {
-        /// How connections are secured.
+        /// The server's certificate, key and authorities.
         credentials: Credentials,
-        /// The names; `*` stands for all.
+        /// Accepted names; `*` accepts every name.
         names: Vec<String>,
     },
-    /// Those who have a token of the cluster.
+    /// Callers with a valid token of the cluster.
     WithTokens {
-        /// How connections are secured.
+        /// The server's certificate, key and authorities.
         credentials: Credentials,
     },
 }
@@ -45,15 +45,15 @@ pub enum Callers {
 /// The caller of a request.
 #[derive(Debug, Clone)]
 pub(super) enum Caller {
-    /// One who may see everything: by certificate, in plain text, or on the local port.
+    /// A caller who may see everything: one with a certificate, in plain text, or on the local port.
     Unrestricted,
-    /// One with a token, who may see what the API server would show them.
+    /// A caller with a token, who may see what the API server lets them see.
     User(Arc<User>),
 }
 
-/// Whose token a caller has shown.
+/// The user whose token a caller has shown.
 pub(super) struct User {
-    /// By which the user is authenticated again while a watch lasts.
+    /// Used to authenticate the user again during a watch.
     token: String,
     hash: [u8; 32],
     address: Option<IpAddr>,
@@ -67,7 +67,7 @@ impl User {
     }
 }
 
-/// Without the token.
+/// Leaves out the token.
 impl fmt::Debug for User {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter
@@ -77,7 +77,7 @@ impl fmt::Debug for User {
     }
 }
 
-/// The API server has not said who a caller is, or what they may do.
+/// Builds the error for a review that the API server didn't answer.
 #[expect(clippy::needless_pass_by_value, reason = "maps an error")]
 fn unanswered(error: ApiError) -> Status {
     match error {

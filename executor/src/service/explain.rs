@@ -1,4 +1,4 @@
-//! Whether pods belong on nodes, and why they are there or not.
+//! Handles `Explain`: whether pods belong on nodes, and why they are there or not.
 
 use std::{collections::HashMap, sync::Arc};
 
@@ -30,7 +30,7 @@ pub(super) async fn explain(
     let key = pair.daemon_set.as_deref();
     let access = Access::daemon_set(key.unwrap_or_default());
     executor.authorize(caller, &access).await?;
-    // Verdicts name nodes and tell of their labels and taints.
+    // Verdicts contain the names, labels and taints of nodes.
     let access = Access::nodes(pair.node.as_deref());
     executor.authorize(caller, &access).await?;
     let overview = executor.overview().await?;
@@ -40,7 +40,7 @@ pub(super) async fn explain(
     let mut asked = Vec::new();
     for object in daemon_sets {
         let which = pair.node.clone().map_or(Which::All, Which::OnNode);
-        // One that has gone since isn't asked for.
+        // A `DaemonSet` that was deleted after the overview is left out.
         if let Some(sketch) = executor.sketch(object, which).await? {
             asked.push(objects::daemon_set(object, &objects::template(object)));
             scenes.insert(object.key(), sketch);
@@ -100,8 +100,8 @@ async fn daemon_sets<'o>(
     Err(Status::not_found(near::missing("DaemonSet", key, names)))
 }
 
-/// Of these `DaemonSet`s, the keys of those that the caller may list: all of them, or those of the namespace that they have
-/// asked about.
+/// Returns the keys of the `DaemonSet`s that the caller may list: all of them, or those in the namespace that the
+/// caller has asked about, or none.
 async fn listed(executor: &Executor, caller: &Caller, all: &[&DaemonSet], asked: &str) -> Vec<String> {
     let (namespace, _) = asked.split_once('/').unwrap_or_default();
     let may_list = async |namespace| {
@@ -132,7 +132,7 @@ async fn nodes(
     }
 }
 
-/// There is no such node. Others are named to callers who may list them.
+/// Builds the error for a missing node. It suggests other nodes only to callers who may list nodes.
 pub(super) async fn no_node(
     executor: &Executor,
     caller: &Caller,

@@ -1,4 +1,4 @@
-//! Kubernetes objects for the planner's unary calls, made from what is known.
+//! Builds Kubernetes objects for the planner's unary calls from the cached facts.
 
 use std::collections::BTreeMap;
 
@@ -13,7 +13,7 @@ use serde_json::{Map, Value, json};
 
 use crate::objects::DaemonSet;
 
-/// Any object, as JSON has it.
+/// Any object as JSON.
 pub(super) type Object = Map<String, Value>;
 
 fn object(value: Value) -> Object {
@@ -23,7 +23,7 @@ fn object(value: Value) -> Object {
     }
 }
 
-/// A `DaemonSet` with its template as it is. `template` is that, read.
+/// Builds a `DaemonSet` that contains its template unchanged. `template` is the parsed template.
 pub(super) fn daemon_set(daemon_set: &DaemonSet, template: &Value) -> Unread {
     let (metadata, spec) = (&daemon_set.metadata, &daemon_set.spec);
     let budget = |budget: &IntOrString| match budget {
@@ -69,19 +69,20 @@ fn selector(selector: &LabelSelector) -> Value {
     json!({"matchLabels": selector.match_labels, "matchExpressions": expressions})
 }
 
-/// A `DaemonSet`'s template, read. The API server has validated it; one that can't be read would be placed like an empty one.
+/// Parses a `DaemonSet`'s template. The API server has validated it, so parsing shouldn't fail; if it does, the
+/// template counts as empty.
 pub(super) fn template(daemon_set: &DaemonSet) -> Value {
     let raw = daemon_set.spec.template.as_ref();
     raw.and_then(|raw| serde_json::from_str(raw.get()).ok())
         .unwrap_or_else(|| json!({}))
 }
 
-/// The `RuntimeClass` that a template names.
+/// Returns the name of the `RuntimeClass` in a template.
 pub(super) fn runtime_class(template: &Value) -> Option<&str> {
     template.pointer("/spec/runtimeClassName")?.as_str()
 }
 
-/// A node as far as placement sees it.
+/// Builds a node with the fields that placement uses.
 pub(super) fn node(facts: &NodeFacts) -> Unread {
     let taint = |taint: &Taint| json!({"key": taint.key, "value": taint.value, "effect": taint.effect});
     let taints: Vec<_> = facts.taints.iter().map(taint).collect();
@@ -94,7 +95,7 @@ pub(super) fn node(facts: &NodeFacts) -> Unread {
     Unread::from(&object(value))
 }
 
-/// Of a node as the API server has it, what a simulation reads.
+/// Builds a node with the fields that a simulation reads, from the API server's object.
 pub(super) fn simulated(node: &Object, allocatable: &BTreeMap<String, String>) -> Unread {
     let at = |section: &str, field: &str| node.get(section).and_then(|section| section.get(field));
     let value = json!({
@@ -107,7 +108,7 @@ pub(super) fn simulated(node: &Object, allocatable: &BTreeMap<String, String>) -
     Unread::from(&object(value))
 }
 
-/// A node's status.allocatable.
+/// Reads a node's status.allocatable.
 pub(super) fn allocatable(node: &Object) -> BTreeMap<String, String> {
     let sizes = node
         .get("status")

@@ -1,4 +1,5 @@
-//! What `DaemonSet`s take of a node. The node is read when it is asked for: its capacity is nothing that is watched.
+//! Handles `GetNodeOverhead`: the share of a node that `DaemonSet`s use. Each request reads the node from the API
+//! server, because node capacity isn't watched.
 
 use std::collections::BTreeSet;
 
@@ -74,8 +75,8 @@ pub(super) async fn node_overhead(
     })
 }
 
-/// The `RuntimeClass`es of these names. One that isn't there, or that this executor may not see, is left out: the planner
-/// then says that its overhead isn't known.
+/// Reads the `RuntimeClass`es with these names. One that doesn't exist, or that this executor may not read, is left
+/// out, and the planner reports its overhead as unknown.
 async fn look_up(executor: &Executor, names: BTreeSet<String>) -> Result<Vec<Unread>, Status> {
     let mut found = Vec::new();
     for name in names.iter().filter(|name| is_name(name)) {

@@ -1,5 +1,5 @@
-//! The planner's unary calls. They go over a connection of their own, which is made when it is needed: a session is
-//! somebody else's, and whoever asks for a verdict should get it from any planner.
+//! Calls the planner's unary methods. The calls use their own connection, which is opened when needed: the session's
+//! connection belongs to the main loop, and any planner may give a verdict.
 
 use std::time::Duration;
 
@@ -14,25 +14,25 @@ use everynode_proto::{
 use prost::Message;
 use tonic::{Code, Request, Response, Status, transport::Channel};
 
-/// How long a call may take.
+/// Timeout for a call.
 const DEADLINE: Duration = Duration::from_secs(10);
-/// The largest message that goes either way, by the planner's limit.
+/// Maximum size of a message in either direction, equal to the planner's limit.
 const MAX_MESSAGE_BYTES: usize = 64 * 1024 * 1024;
 
-/// How much is asked at once: below the planner's limits, and little enough for an answer of one piece to take no time to
-/// speak of. Nodes times `DaemonSet`s are at most 100,000.
+/// Maximum size of one `Explain` call. It stays below the planner's limits, such as 100,000 pairs of node and
+/// `DaemonSet`, and is small enough that answering one call takes negligible time.
 const NODES_AT_ONCE: usize = 2_000;
 const DAEMON_SETS_AT_ONCE: usize = 50;
 const BYTES_AT_ONCE: usize = 16 * 1024 * 1024;
 
-/// Where planners are asked.
+/// Client for the planners' unary methods.
 #[derive(Debug, Clone)]
 pub struct Planner {
     client: PlannerServiceClient<Channel>,
 }
 
 impl Planner {
-    /// The planners at the other end of a channel.
+    /// Creates a client for the planners at the other end of a channel.
     pub fn new(channel: Channel) -> Self {
         let client = PlannerServiceClient::new(channel)
             .max_decoding_message_size(MAX_MESSAGE_BYTES)
@@ -40,10 +40,10 @@ impl Planner {
         Self { client }
     }
 
-    /// The verdict on each pair. What is too much for one call goes in several.
+    /// Returns the verdict on each pair. Requests that are too large for one call are split into several.
     ///
     /// # Errors
-    /// `UNAVAILABLE` when no planner answers; whatever else a planner says.
+    /// `UNAVAILABLE` when no planner answers; otherwise the planner's error, translated for the caller.
     pub async fn explain(
         &self,
         daemon_sets: Vec<Unread>,
@@ -72,10 +72,10 @@ impl Planner {
         Ok(whole)
     }
 
-    /// What becomes of a node.
+    /// Simulates nodes with their `DaemonSet`s.
     ///
     /// # Errors
-    /// `UNAVAILABLE` when no planner answers; whatever else a planner says.
+    /// `UNAVAILABLE` when no planner answers; otherwise the planner's error, translated for the caller.
     pub async fn simulate(&self, request: SimulateNodesRequest) -> Result<SimulateNodesResponse, Status> {
         let mut client = self.client.clone();
         asked(async |request| client.simulate_nodes(request).await, request).await
@@ -87,7 +87,7 @@ async fn asked<Q, A>(
     request: Q,
 ) -> Result<A, Status> {
     let mut request = Request::new(request);
-    // The planner needn't go on after that either.
+    // The deadline also lets the planner give up.
     request.set_timeout(DEADLINE);
     trace::carry(&mut request);
     match tokio::time::timeout(DEADLINE, call(request)).await {
@@ -102,14 +102,14 @@ fn unavailable(words: &str) -> Status {
     ))
 }
 
-/// What a planner's refusal means for whoever asked us.
+/// Translates a planner's error for the caller.
 #[expect(clippy::needless_pass_by_value, reason = "maps an error")]
 fn explained(status: Status) -> Status {
     let words = status.message();
     match status.code() {
         Code::Unavailable | Code::DeadlineExceeded | Code::Cancelled | Code::Unknown => unavailable(words),
         Code::Unimplemented => Status::unimplemented(format!("the planner can't do this yet: {words}")),
-        // It says itself when to try again.
+        // The planner's details say when to retry.
         Code::ResourceExhausted => Status::with_details_and_metadata(
             Code::ResourceExhausted,
             format!("the planner has refused: {words}"),
@@ -122,7 +122,7 @@ fn explained(status: Status) -> Status {
     }
 }
 
-/// Cuts objects into pieces that can be asked for at once.
+/// Splits objects into pieces that each fit into one call.
 fn pieces(objects: Vec<Unread>, most: usize) -> Vec<Vec<Unread>> {
     let mut pieces: Vec<Vec<Unread>> = Vec::new();
     let mut bytes = 0;
@@ -142,11 +142,11 @@ fn pieces(objects: Vec<Unread>, most: usize) -> Vec<Vec<Unread>> {
     pieces
 }
 
-/// Adds one answer to those before.
+/// Merges the answer to one piece into the whole.
 fn add(whole: &mut ExplainResponse, piece: ExplainResponse) {
     whole.verdicts.extend(piece.verdicts);
     for problem in piece.problems {
-        // What is wrong with a DaemonSet is said in each answer.
+        // Each answer repeats the problems of its `DaemonSet`s.
         if !whole.problems.contains(&problem) {
             whole.problems.push(problem);
         }

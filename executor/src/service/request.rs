@@ -1,4 +1,4 @@
-//! What requests may hold.
+//! Validates requests.
 
 use tonic::Status;
 use tonic_types::FieldViolation;
@@ -6,13 +6,13 @@ use tonic_types::FieldViolation;
 use super::status::invalid;
 use crate::names::is_name;
 
-/// What is wrong with a name, if anything is.
+/// Returns the violation if a text isn't a valid name.
 fn fault(field: &str, text: &str) -> Option<FieldViolation> {
     let words = || format!("{text:?} can't be a name: those are of a-z, 0-9, - and . only");
     (!is_name(text)).then(|| FieldViolation::new(field, words()))
 }
 
-/// The `DaemonSet`s that are asked for.
+/// Selects the `DaemonSet`s that a request asks for.
 #[derive(Debug)]
 pub(super) struct Filter {
     namespace: String,
@@ -20,10 +20,10 @@ pub(super) struct Filter {
 }
 
 impl Filter {
-    /// Only those of this namespace and of this name, where they aren't empty.
+    /// Creates a filter by namespace and name. An empty field matches all.
     ///
     /// # Errors
-    /// `INVALID_ARGUMENT` when one is no name.
+    /// `INVALID_ARGUMENT` when a field isn't a valid name.
     pub(super) fn new(namespace: String, name: String) -> Result<Self, Status> {
         let given = [("namespace", &namespace), ("name", &name)];
         let given = given.into_iter().filter(|(_, text)| !text.is_empty());
@@ -35,31 +35,33 @@ impl Filter {
         }
     }
 
-    /// Whether it is one of them.
+    /// Whether the filter selects a `DaemonSet`.
     pub(super) fn fits(&self, namespace: &str, name: &str) -> bool {
         (self.namespace.is_empty() || self.namespace == namespace)
             && (self.name.is_empty() || self.name == name)
     }
 
-    /// Whether `namespace/name` is one of them.
+    /// Whether the filter selects the `DaemonSet` with the key `namespace/name`.
     pub(super) fn fits_key(&self, key: &str) -> bool {
         let (namespace, name) = key.split_once('/').unwrap_or_default();
         self.fits(namespace, name)
     }
 }
 
-/// A `DaemonSet` and a node, of which one may be left out.
+/// A `DaemonSet` and a node. One of them may be missing.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Pair {
-    /// `namespace/name`.
+    /// The key, `namespace/name`.
     pub(super) daemon_set: Option<String>,
     /// The node's name.
     pub(super) node: Option<String>,
 }
 
 impl Pair {
+    /// Validates a pair. An empty name is left out.
+    ///
     /// # Errors
-    /// `INVALID_ARGUMENT` when both are empty, or one is malformed.
+    /// `INVALID_ARGUMENT` when both are empty, or one is invalid.
     pub(super) fn new(daemon_set: String, node: String) -> Result<Self, Status> {
         let (daemon_set, node) = (given(daemon_set), given(node));
         let mut violations = Vec::new();
@@ -87,10 +89,10 @@ fn given(text: String) -> Option<String> {
     (!text.is_empty()).then_some(text)
 }
 
-/// The name of a node.
+/// Validates the name of a node.
 ///
 /// # Errors
-/// `INVALID_ARGUMENT` when it is missing, or no name.
+/// `INVALID_ARGUMENT` when the name is missing or invalid.
 pub(super) fn node(name: String) -> Result<String, Status> {
     let missing = || FieldViolation::new("node", "has to be given");
     let violation = match name.as_str() {

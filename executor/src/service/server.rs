@@ -1,4 +1,4 @@
-//! The service on its port, with health and reflection.
+//! Serves the service on its port, with health and reflection.
 
 use std::{net, sync::Arc};
 
@@ -13,14 +13,14 @@ use tokio_util::sync::CancellationToken;
 use super::{Executor, callers::Callers};
 use crate::health::Health;
 
-/// The largest request: a few names.
+/// Maximum size of a request, which holds only a few names.
 pub const MAX_REQUEST_BYTES: usize = 64 * 1024;
 
-/// The whole gRPC server: the executor, health (not serving yet) and reflection. It shuts down when the executor's calls
-/// are to end.
+/// Creates the gRPC server with the executor's service, health (not serving yet) and reflection. It shuts down when the
+/// executor's `shutdown` token is cancelled.
 ///
 /// # Errors
-/// The descriptors can't be read, which a build should never let happen.
+/// The descriptors can't be read, which would be a fault of the build.
 pub async fn server(executor: Executor, limits: Limits) -> Result<Server, serve::Error> {
     let (metrics, shutdown) = (executor.metrics.clone(), executor.shutdown.clone());
     let tokens = executor.tokens.clone();
@@ -33,7 +33,7 @@ pub async fn server(executor: Executor, limits: Limits) -> Result<Server, serve:
     })
 }
 
-/// Says that the executor serves from when the cluster is listed until `shutdown`.
+/// Reports the executor as serving from the time that the cluster is listed until `shutdown`.
 pub async fn follow(health: serve::Health, state: Arc<Health>, shutdown: CancellationToken) {
     tokio::select! {
         () = state.listed() => health.set_serving(true).await,
@@ -43,20 +43,20 @@ pub async fn follow(health: serve::Health, state: Arc<Health>, shutdown: Cancell
     health.set_serving(false).await;
 }
 
-/// Where the service is, and who may come in.
+/// The ports of the service, and the callers that it accepts.
 #[derive(Debug)]
 pub struct Door {
-    /// The port.
+    /// The main port.
     pub listener: net::TcpListener,
-    /// A port in plain text for this machine alone.
+    /// An additional plain-text port that only this machine can reach.
     pub local: Option<net::TcpListener>,
-    /// Who may ask.
+    /// The accepted callers.
     pub callers: Callers,
-    /// Where it is said whether the executor serves.
+    /// Reports whether the executor serves.
     pub health: serve::Health,
 }
 
-/// The server as it has to ask who its callers are.
+/// Configures how the server identifies its callers.
 fn guarded(server: Server, callers: Callers) -> Server {
     match callers {
         Callers::Anybody => server,
@@ -73,7 +73,7 @@ fn guarded(server: Server, callers: Callers) -> Server {
     }
 }
 
-/// Serves until `shutdown`, and then until every call has ended. Health says first that it is over.
+/// Serves until `shutdown`. Then it reports that it no longer serves, and waits until every call has ended.
 ///
 /// # Errors
 /// The server fails.

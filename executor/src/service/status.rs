@@ -1,4 +1,4 @@
-//! Why a call is refused.
+//! Builds the errors of the service.
 
 use std::collections::HashMap;
 
@@ -7,18 +7,18 @@ use tonic_types::{ErrorDetails, FieldViolation, StatusExt};
 
 use crate::{controller::questions::Silent, failure::ApiError, leadership::Leadership};
 
-/// Who gives the reasons (`google.rpc.ErrorInfo`).
+/// The domain of our reasons in `google.rpc.ErrorInfo`.
 const DOMAIN: &str = "executor.everynode";
 /// The reason of [`watch_lasted`].
 const WATCH_LASTED: &str = "WATCH_LASTED";
 
-/// The loop doesn't answer.
+/// The main loop doesn't answer.
 #[expect(clippy::needless_pass_by_value, reason = "maps an error")]
 pub(super) fn silent(error: Silent) -> Status {
     Status::unavailable(error.to_string())
 }
 
-/// Some fields of the request are malformed: `INVALID_ARGUMENT`, naming each.
+/// Fields of the request are invalid: `INVALID_ARGUMENT` with a violation for each.
 pub(super) fn invalid(violations: Vec<FieldViolation>) -> Status {
     let words: Vec<_> = violations
         .iter()
@@ -28,7 +28,7 @@ pub(super) fn invalid(violations: Vec<FieldViolation>) -> Status {
     Status::with_error_details(Code::InvalidArgument, words.join("; "), details)
 }
 
-/// Only the leader knows.
+/// This executor doesn't lead, and only the leader can answer.
 pub(super) fn not_leading(leadership: &Leadership) -> Status {
     Status::failed_precondition(match leadership.leader.as_str() {
         "" => "this executor doesn't lead, and none is known to; try again in a moment".to_owned(),
@@ -36,30 +36,31 @@ pub(super) fn not_leading(leadership: &Leadership) -> Status {
     })
 }
 
-/// This executor is about to stop.
+/// This executor is shutting down.
 pub(super) fn stopping() -> Status {
     Status::unavailable("the executor is shutting down")
 }
 
-/// A watch has lasted as long as it may. What tells programs so is typed: the plugin opens another one without a word.
+/// A watch has reached its maximum duration. The reason is typed, so the plugin recognizes it and opens another watch
+/// silently.
 pub(crate) fn watch_lasted() -> Status {
     let details = ErrorDetails::with_error_info(WATCH_LASTED, DOMAIN, HashMap::new());
     let words = "the watch has lasted its time; open another";
     Status::with_error_details(Code::Unavailable, words, details)
 }
 
-/// Whether a watch has ended because it has lasted as long as it may.
+/// Whether a watch ended because it reached its maximum duration.
 pub(crate) fn is_watch_lasted(status: &Status) -> bool {
     let info = status.get_details_error_info();
     info.is_some_and(|info| info.domain == DOMAIN && info.reason == WATCH_LASTED)
 }
 
-/// The certificate that a watch was opened with isn't valid any more.
+/// The client certificate that the watch was opened with has expired.
 pub(super) fn certificate_expired() -> Status {
     Status::unauthenticated("the client's certificate has expired; open another watch with a new one")
 }
 
-/// The API server doesn't give what was asked of it.
+/// The API server doesn't return what was requested.
 pub(super) fn api(what: &str, error: &ApiError) -> Status {
     match error {
         ApiError::Refused(_) => {

@@ -1,4 +1,4 @@
-//! The whole service over connections in memory, with a loop that is real and a planner and API servers that are the test's.
+//! The whole service over in-memory connections. The main loop is real; the planner and the API servers are fakes.
 
 mod asked;
 mod lifetimes;
@@ -36,13 +36,13 @@ use crate::{
     },
 };
 
-/// What takes longer than this in memory hangs.
+/// Anything that takes longer than this in memory hangs.
 const DEADLINE: Duration = Duration::from_mins(1);
 
-/// The service of a rig.
+/// The service on top of a rig.
 struct View {
     rig: Rig,
-    /// The API server that is asked on demand.
+    /// The API server that answers reads on demand.
     api: Server,
     planner: FakePlanner,
     leads: state::Sender<Leadership>,
@@ -85,13 +85,13 @@ impl View {
         }
     }
 
-    /// The agent with its revision r1 on these nodes, and a planner that has been told everything.
+    /// Serves the agent with its revision r1 on these nodes, with a synced planner.
     async fn synced(nodes: &[&str], pods: &[Value]) -> (Self, Planned) {
         let (rig, planned) = Rig::synced(nodes, pods).await;
         (Self::of(rig).await, planned)
     }
 
-    /// Another executor leads.
+    /// Makes another executor the leader.
     fn follow(&self, leader: &str) {
         self.leads.send_replace(Leadership::of(leader));
     }
@@ -124,7 +124,7 @@ impl View {
     }
 }
 
-/// The service of a rig, for callers without tokens.
+/// Creates the service on top of a rig, for callers without tokens.
 fn executor(rig: &Rig, planner: &FakePlanner, leadership: state::Receiver<Leadership>, api: Api) -> Executor {
     Executor {
         identity: "me".to_owned(),
@@ -140,7 +140,7 @@ fn executor(rig: &Rig, planner: &FakePlanner, leadership: state::Receiver<Leader
     }
 }
 
-/// Connections in memory, and who takes them.
+/// Creates a channel and the stream of its server-side connections, in memory.
 fn in_memory() -> (Channel, impl Stream<Item = io::Result<DuplexStream>>) {
     let (connections, incoming) = tokio::sync::mpsc::unbounded_channel();
     let connect = move |_| {

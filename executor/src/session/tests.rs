@@ -25,13 +25,13 @@ use super::*;
 
 type Answer = Result<SessionResponse, Status>;
 
-/// A session as the planner has it.
+/// The planner's end of a session.
 struct Stream {
     requests: Streaming<SessionRequest>,
     answers: mpsc::Sender<Answer>,
 }
 
-/// A planner that leaves its sessions to the test.
+/// A fake planner that hands its sessions to the test.
 #[derive(Clone)]
 struct Planner(mpsc::UnboundedSender<Stream>);
 
@@ -92,7 +92,7 @@ async fn connect(planner: Planner) -> Result<Channel, tonic::transport::Error> {
         .await
 }
 
-/// A session's task, what it brings, and the streams that it opens.
+/// A session's task, its events, and the streams that it opens.
 struct Rig {
     task: JoinHandle<()>,
     events: mpsc::Receiver<Event>,
@@ -124,7 +124,7 @@ impl Rig {
         self.events.recv().await.expect("the session's task has ended")
     }
 
-    /// A session that is open: both ends of it.
+    /// Opens a session and returns both ends of it.
     async fn open(&mut self) -> (Stream, mpsc::Sender<SessionRequest>) {
         let mut stream = self.stream().await;
         stream.request().await;
@@ -269,7 +269,7 @@ async fn a_newer_planner_is_understood_as_far_as_this_executor_goes() {
     };
     let mut rig = rig();
     let stream = rig.stream().await;
-    // A kind of message that isn't known asks for nothing, whenever it comes.
+    // A message of an unknown kind is ignored at any time.
     for message in [None, Some(welcome(500)), None, Some(plan(1)), None] {
         stream.answers.send(newer(message)).await.unwrap();
     }

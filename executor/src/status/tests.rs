@@ -36,7 +36,7 @@ fn sent(version: &str, observed: i64) -> Value {
     })
 }
 
-/// The agent as it is after someone else's write.
+/// The agent after somebody else has written it.
 fn fresh(version: &str, status: &Value) -> Value {
     with(
         agent_json(),

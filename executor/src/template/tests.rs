@@ -23,7 +23,7 @@ fn h2_data_is_compact_with_sorted_keys_and_the_patch_directive() {
     );
 }
 
-/// What Go's encoding/json makes of each text was taken from there.
+/// The expected texts were taken from Go's encoding/json.
 #[test]
 fn h2_strings_are_escaped_as_go_escapes_them() {
     let cases = [

@@ -1,4 +1,4 @@
-//! Upkeep, done: the calls to the API server, and what they wrote.
+//! Carries out upkeep through the API server, and returns the objects that it wrote.
 
 use std::sync::Arc;
 
@@ -17,25 +17,25 @@ use crate::{
     template,
 };
 
-/// How many pods are patched at the same time.
+/// Maximum number of concurrent pod patches.
 const CONCURRENT_PATCHES: usize = 8;
 
-/// What was written, as the server answered.
+/// The written objects, as the server returned them.
 #[derive(Debug, Default)]
 pub struct Wrote {
-    /// The `DaemonSet` as it is now, where that was asked or written.
+    /// The current `DaemonSet`, if it was read or written.
     pub daemon_set: Option<DaemonSet>,
-    /// Pods.
+    /// Patched pods.
     pub pods: Vec<facts::Pod>,
-    /// The uids of pods that turned out to be gone.
+    /// Uids of pods that turned out to be gone.
     pub gone_pods: Vec<Text>,
-    /// Revisions.
+    /// Revisions that were created, patched or found.
     pub revisions: Vec<Revision>,
-    /// The uids of revisions that were deleted.
+    /// Uids of revisions that are gone.
     pub deleted_revisions: Vec<Text>,
-    /// What the server would not let the `DaemonSet` adopt or release.
+    /// Objects that the server would not let the `DaemonSet` adopt or release.
     pub refused: Vec<Refusal>,
-    /// The `DaemonSet` is gone: nothing else is to be done for it.
+    /// Whether the `DaemonSet` is gone, so that there is nothing left to do for it.
     pub is_gone: bool,
 }
 
@@ -44,17 +44,17 @@ pub struct Wrote {
 pub struct Refusal {
     /// The object's uid.
     pub uid: Text,
-    /// Why not.
+    /// The reason.
     pub error: UpkeepError,
 }
 
-/// Why work was not finished. What was written before is in the caches all the same.
+/// An error that stopped the work. Objects written before it are still returned and go into the caches.
 #[derive(Debug, thiserror::Error)]
 #[error("can't {operation}: {source}")]
 pub struct UpkeepError {
-    /// What was tried.
+    /// The operation that failed.
     pub operation: String,
-    /// What came of it.
+    /// The cause.
     pub source: ApiError,
 }
 
@@ -71,7 +71,7 @@ impl<T> During<T> for Result<T, ApiError> {
     }
 }
 
-/// Does a piece of work. Also returns what was written when it fails halfway.
+/// Does a piece of work. If it fails halfway, the objects written so far are returned too.
 pub async fn carry_out(api: Api, daemon_set: Arc<DaemonSet>, work: Work) -> (Wrote, Result<(), UpkeepError>) {
     let mut wrote = Wrote::default();
     let mut run = Run {
@@ -99,7 +99,7 @@ impl Run<'_> {
         &self.daemon_set.metadata.namespace
     }
 
-    /// The `DaemonSet` as it is now, unless it is gone or being deleted.
+    /// Reads the `DaemonSet` again. Returns `None` when it is gone or being deleted.
     async fn read_again(&mut self, operation: &str) -> Result<Option<DaemonSet>, UpkeepError> {
         let metadata = &self.daemon_set.metadata;
         let fresh = match self.api.get_daemon_set(&metadata.namespace, &metadata.name).await {
@@ -114,7 +114,7 @@ impl Run<'_> {
         Ok(fresh)
     }
 
-    /// A1: before anything is adopted, a fresh read has to show that the `DaemonSet` is still there.
+    /// Adopts orphans. Before that, a fresh read must show that the `DaemonSet` still exists (A1).
     async fn adopt(&mut self, orphans: &Orphans) -> Result<(), UpkeepError> {
         let Some(fresh) = self.read_again("read the DaemonSet before adopting").await? else {
             return Ok(());
@@ -140,7 +140,8 @@ impl Run<'_> {
         Ok(())
     }
 
-    /// Notes that one object was refused for good, which is no reason to leave the others; anything else is.
+    /// Records that the server refused one object for good, so that the work continues with the others. Any other error
+    /// is returned.
     fn refused(&mut self, target: &Target, error: ApiError, operation: &str) -> Result<(), UpkeepError> {
         let is_final = error.is_final();
         let error = UpkeepError {
@@ -157,7 +158,7 @@ impl Run<'_> {
         Ok(())
     }
 
-    /// Where nothing may be left out, a refusal is a failure.
+    /// Turns a recorded refusal into an error, for work that must not skip any object.
     fn nothing_refused(&mut self) -> Result<(), UpkeepError> {
         self.wrote
             .refused
@@ -174,7 +175,7 @@ impl Run<'_> {
         .await
     }
 
-    /// Patches pods. One that is gone is no failure, one that is refused doesn't keep the others waiting.
+    /// Patches pods. A pod that is gone isn't an error, and a refused pod doesn't hold up the others.
     async fn patch_pods(
         &mut self,
         targets: &[Target],
@@ -220,7 +221,7 @@ impl Run<'_> {
             Step::Merge { keep, duplicates } => {
                 let body = |target: &Target| json!({"metadata": {"uid": *target.uid, "labels": {REVISION_LABEL: keep.hash()}}});
                 self.patch_pods(relabel, "relabel pod", body).await?;
-                // A pod that keeps the label of a revision that goes would count as one of an unknown template.
+                // A pod that keeps the label of a deleted revision would count as one with an unknown template.
                 self.nothing_refused()?;
                 self.delete_revisions(&duplicates).await
             }
@@ -263,8 +264,8 @@ impl Run<'_> {
         Ok(())
     }
 
-    /// Records the template. A name that is taken by another template's revision is moved on from by raising the
-    /// `DaemonSet`'s collisionCount, which goes into the name.
+    /// Records the template as a revision. If another template's revision has taken the name, this raises the
+    /// `DaemonSet`'s collisionCount, which is part of the name.
     async fn record(mut self, number: i64) -> Result<(), UpkeepError> {
         let operation = "record the template as a ControllerRevision";
         let (name, body) = history::new_revision(self.daemon_set, number)
@@ -314,7 +315,7 @@ impl Run<'_> {
         let Some(fresh) = self.read_again(operation).await? else {
             return Ok(());
         };
-        // A count that has been raised already only has to be seen.
+        // If somebody else has already raised the count, reading it is enough.
         let seen = self.daemon_set.status.collision_count;
         let current = if fresh.status.collision_count == seen {
             let body = json!({

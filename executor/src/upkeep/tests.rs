@@ -16,7 +16,7 @@ use crate::{
     watch::{Change, Event},
 };
 
-/// A cluster that holds the agent, these pods and these revisions.
+/// Creates a cluster with the agent, these pods and these revisions.
 fn cluster(agent: DaemonSet, pods: &[Value], revisions: &[Value]) -> Cluster {
     let mut cluster = Cluster::default();
     cluster.apply(Change::DaemonSet(Event::Changed(agent)));
@@ -45,7 +45,7 @@ fn known(revision: &Value) -> Known {
     cluster.revisions("default").next().unwrap().clone()
 }
 
-/// Does the work of the agent against these calls.
+/// Carries out work for the agent against these calls.
 async fn carried(lines: Vec<Line>, work: Work) -> (Wrote, Result<(), UpkeepError>) {
     let (api, server) = scenario(lines);
     let done = carry_out(api, Arc::new(agent()), work).await;

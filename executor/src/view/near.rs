@@ -1,11 +1,11 @@
-//! Names that may have been meant by one that isn't there.
+//! Suggests similar names for one that doesn't exist.
 
-/// How many are proposed.
+/// Maximum number of suggestions.
 const PROPOSED: usize = 3;
-/// How alike two names have to be, from 0 to 1.
+/// Minimum similarity of a suggestion, from 0 to 1.
 const ALIKE: f64 = 0.7;
 
-/// Of these names, those that are nearest to `name`, best first.
+/// Returns the names most similar to `name`, best first.
 pub fn near<'n>(name: &str, names: impl IntoIterator<Item = &'n str>) -> Vec<&'n str> {
     let mut alike: Vec<_> = names
         .into_iter()
@@ -17,7 +17,7 @@ pub fn near<'n>(name: &str, names: impl IntoIterator<Item = &'n str>) -> Vec<&'n
     alike.into_iter().map(|(_, name)| name).collect()
 }
 
-/// Of `namespace/name`s, the same name in another namespace counts as nearly the same.
+/// Returns the similarity of two names, from 0 to 1. The same name in another namespace is at least 0.9.
 fn likeness(a: &str, b: &str) -> f64 {
     let whole = strsim::normalized_damerau_levenshtein(a, b);
     match (a.split_once('/'), b.split_once('/')) {
@@ -26,7 +26,7 @@ fn likeness(a: &str, b: &str) -> f64 {
     }
 }
 
-/// Says that something isn't there, and what may have been meant.
+/// Builds the message for a missing object, with suggestions.
 pub fn missing<'n>(kind: &str, name: &str, names: impl IntoIterator<Item = &'n str>) -> String {
     match near(name, names).as_slice() {
         [] => format!("there is no {kind} {name}"),

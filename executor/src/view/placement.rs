@@ -1,4 +1,5 @@
-//! One node's share of a `DaemonSet`: the planner's verdict, the pods there, and why they aren't as the verdict says.
+//! Describes a `DaemonSet` on one node: the planner's verdict, the pods there, and why they don't match the verdict
+//! yet.
 
 use everynode_proto::{
     executor::v1::{Placement, Wait, WaitCode},
@@ -11,7 +12,7 @@ use super::{
     words,
 };
 
-/// Joins a verdict with the pods on the node, or for it.
+/// Combines a verdict with the pods that run on the node or are assigned to it.
 pub fn of(
     verdict: NodeVerdict,
     pods: &[&PodFacts],
@@ -41,7 +42,7 @@ pub fn of(
                 .collect()
         }
         Verdict::Exclude => of_pods(pods, sketch, circumstances),
-        // Whatever is there may stay.
+        // Any pod there may stay.
         Verdict::Keep | Verdict::Unspecified => Vec::new(),
     };
     Placement {
@@ -51,8 +52,8 @@ pub fn of(
     }
 }
 
-/// Why what the verdict asks for has not been done. When the pods explain it (`is_explained`), only what nothing goes on
-/// without is said beside.
+/// Explains why the verdict hasn't been carried out yet. When the pods already explain it (`is_explained`), this adds
+/// only a standstill or a refusal.
 fn cause(
     what: &str,
     (code, lane): (WaitCode, &Lane),

@@ -1,4 +1,4 @@
-//! How far the current template has come, by the counters.
+//! Describes the progress of the current template, from the counters.
 
 use everynode_proto::{
     answers::words,
@@ -9,7 +9,7 @@ use everynode_proto::{
 use super::{Sketch, Upkeep};
 use crate::status::is_settled;
 
-/// The rollout of a `DaemonSet` with these counters, which waits for this.
+/// Returns the rollout of a `DaemonSet` with these counters and waits.
 pub fn of(sketch: &Sketch, status: &DaemonSetStatus, waits: &[Wait]) -> Rollout {
     Rollout {
         state: state(sketch, status, waits).into(),

@@ -14,7 +14,7 @@ use crate::testing::{agent, agent_with};
 
 const NOW: i64 = 1_000;
 
-/// The agent as a planner that knows everything counts it, with all in order.
+/// The agent with these counters (desired, current, updated, available) from a synced planner, and nothing wrong.
 fn sketch(counted: [i32; 4]) -> Sketch {
     let [desired, current, updated, available] = counted;
     Sketch {
@@ -45,7 +45,7 @@ fn of_spec(spec: &Value, sketch: Sketch) -> Sketch {
     }
 }
 
-/// A pod that has long been ready.
+/// A pod that has been ready for a long time.
 fn pod(name: &str, node: &str) -> PodFacts {
     PodFacts {
         name: name.to_owned(),
@@ -77,7 +77,7 @@ fn refusal(words: &str, seconds: u64) -> Refusal {
     }
 }
 
-/// This executor leads, with a planner that has been told everything.
+/// This executor leads and has a synced planner.
 fn leading() -> Circumstances {
     Circumstances {
         leadership: Leadership::ours("me"),

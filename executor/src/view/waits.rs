@@ -1,7 +1,7 @@
-//! What keeps a `DaemonSet` from being as it should be.
+//! Explains why a `DaemonSet` isn't in its desired state yet.
 //!
-//! First what nothing goes on without (a planner, upkeep, the API server's consent), then pods that come to nothing, then what
-//! just takes its time.
+//! The order is: first anything that blocks all progress (no planner, upkeep, refusals by the API server), then pods
+//! that are stuck, then work that only takes its time.
 
 use everynode_proto::{
     executor::v1::{Wait, WaitCode},
@@ -10,7 +10,7 @@ use everynode_proto::{
 
 use super::{Circumstances, Lane, Refusal, Sketch, Upkeep, is_on_delete, phase, status, words};
 
-/// A wait.
+/// Creates a wait.
 pub(super) fn wait(code: WaitCode, message: String, nodes: u32) -> Wait {
     Wait {
         code: code.into(),
@@ -19,7 +19,7 @@ pub(super) fn wait(code: WaitCode, message: String, nodes: u32) -> Wait {
     }
 }
 
-/// What a `DaemonSet` waits for, most important first.
+/// Returns the waits of a `DaemonSet`, most important first.
 pub fn of_daemon_set(sketch: &Sketch, circumstances: &Circumstances) -> Vec<Wait> {
     let pods: Vec<_> = sketch.pods.iter().collect();
     let mut waits: Vec<_> = standstill(sketch, circumstances).into_iter().collect();
@@ -27,7 +27,7 @@ pub fn of_daemon_set(sketch: &Sketch, circumstances: &Circumstances) -> Vec<Wait
         waits.extend(lane.refusal.as_ref().map(|refusal| refused(lane, refusal, what)));
     }
     waits.extend(stuck(&pods));
-    // Something that the server doesn't let it adopt or release; all else goes on.
+    // The server refuses to let it adopt or release something. Everything else continues.
     waits.extend(upkeep(sketch).filter(|_| sketch.revision.is_some()));
     waits.extend(creation(&sketch.creations));
     waits.extend(deletion(&sketch.deletions, &pods));
@@ -36,7 +36,7 @@ pub fn of_daemon_set(sketch: &Sketch, circumstances: &Circumstances) -> Vec<Wait
     waits
 }
 
-/// What some of the `DaemonSet`'s pods wait for.
+/// Returns the waits of some of the `DaemonSet`'s pods.
 pub(super) fn of_pods(pods: &[&PodFacts], sketch: &Sketch, circumstances: &Circumstances) -> Vec<Wait> {
     let mut waits = stuck(pods);
     waits.extend(terminating(pods));
@@ -44,11 +44,11 @@ pub(super) fn of_pods(pods: &[&PodFacts], sketch: &Sketch, circumstances: &Circu
     waits
 }
 
-/// Why nothing at all is done for the `DaemonSet`.
+/// Returns the reason if nothing at all is done for the `DaemonSet`.
 pub(super) fn standstill(sketch: &Sketch, circumstances: &Circumstances) -> Option<Wait> {
     let planner = |message: &str| Some(wait(WaitCode::Planner, message.to_owned(), 0));
     if !circumstances.leadership.is_us {
-        // What is being done is the leader's to say.
+        // Only the leader knows the actions in progress.
         return match circumstances.leadership.leader.as_str() {
             "" => planner("no executor leads, so nothing is created or deleted"),
             _ => None,
@@ -59,7 +59,7 @@ pub(super) fn standstill(sketch: &Sketch, circumstances: &Circumstances) -> Opti
         Some(info) if !info.is_synced => {
             planner("the planner has not been told everything yet, so nothing is created or deleted")
         }
-        // The planner hears of a template when its revision is there.
+        // The planner hears of a template only once it has a revision.
         Some(_) => upkeep(sketch).filter(|_| sketch.revision.is_none()),
     }
 }
@@ -90,7 +90,7 @@ fn creation(lane: &Lane) -> Option<Wait> {
     Some(wait(WaitCode::Creation, message, words::number(lane.len())))
 }
 
-/// Pods that terminate, and deletions that are asked for: together one wait.
+/// Combines terminating pods and requested deletions into one wait.
 fn deletion(lane: &Lane, pods: &[&PodFacts]) -> Option<Wait> {
     let terminating = terminating(pods);
     if lane.refusal.is_some() || lane.is_empty() {
@@ -115,7 +115,7 @@ fn terminating(pods: &[&PodFacts]) -> Option<Wait> {
     )
 }
 
-/// Pods that aren't ready, whatever the reason.
+/// Pods that aren't ready, for any reason.
 fn stuck(pods: &[&PodFacts]) -> Vec<Wait> {
     let there = filtered(pods, |pod| !pod.deleting);
     let has_failed = |pod: &PodFacts| pod.phase() == PodPhase::Failed;
@@ -149,7 +149,7 @@ fn stuck(pods: &[&PodFacts]) -> Vec<Wait> {
     .collect()
 }
 
-/// Pods whose readiness is younger than minReadySeconds.
+/// Pods that have been ready for less than minReadySeconds.
 fn availability(pods: &[&PodFacts], sketch: &Sketch, circumstances: &Circumstances) -> Option<Wait> {
     let seconds = i64::from(sketch.object.spec.min_ready_seconds);
     let is_young = |since: prost_types::Timestamp| since.seconds.saturating_add(seconds) > circumstances.now;
@@ -159,7 +159,7 @@ fn availability(pods: &[&PodFacts], sketch: &Sketch, circumstances: &Circumstanc
     about(WaitCode::Availability, &young, (&one, &many), words::on_node)
 }
 
-/// Pods of an old template that somebody has to delete. Whether there are any, the counters say; the labels say which.
+/// Pods of an old template that somebody has to delete. The counters tell whether there are any; the labels tell which.
 fn user_deletion(pods: &[&PodFacts], sketch: &Sketch) -> Option<Wait> {
     let status = status(sketch);
     let revision = sketch
@@ -181,7 +181,7 @@ fn filtered<'p>(pods: &[&'p PodFacts], is_meant: impl Fn(&PodFacts) -> bool) -> 
     pods.iter().copied().filter(|pod| is_meant(pod)).collect()
 }
 
-/// What holds of these pods, if there are any.
+/// Describes these pods, if there are any.
 fn about(
     code: WaitCode,
     pods: &[&PodFacts],

@@ -1,7 +1,8 @@
-//! One kind's watch, for ever: a list, what happens after it, and a new list when the server has forgotten where we were.
+//! Watches one kind of object for ever: lists it, follows the changes, and lists it again when the server has
+//! forgotten the resource version.
 //!
-//! kube has such a watcher too, but one that speaks JSON only, which costs the API server and this program several times as much for
-//! each pod. The rules are client-go's (mirrors Reflector).
+//! kube has such a watcher too, but it speaks JSON only, which costs the API server and this program several
+//! times as much per pod. The rules are client-go's (mirrors Reflector).
 
 use std::{pin::pin, time::Duration};
 
@@ -28,45 +29,49 @@ use crate::{
     objects::{self, Encoding, Heard, Unreadable, Watched},
 };
 
-/// The waits after failures. The first is client-go's, the longest isn't (30 s there, for the sake of thousands of kubelets): for as long
-/// as a watch waits, nothing that happens in the cluster is known, and there are few executors.
+/// The shortest and the longest backoff after failures. The shortest is client-go's. The longest is not:
+/// client-go's is 30 s, because thousands of kubelets use it. While a watch backs off, the executor learns
+/// nothing of what happens in the cluster, and there are few executors.
 const FIRST_WAIT: Duration = Duration::from_millis(800);
 const LONGEST_WAIT: Duration = Duration::from_secs(10);
-/// The longest wait while somebody wants to hear that everything has been said: who has won the Lease does nothing until then.
+/// The longest backoff while a caller waits for freshness. An executor that has just won the Lease does
+/// nothing until the watches are fresh.
 const LONGEST_URGENT_WAIT: Duration = Duration::from_secs(1);
-/// A watch that has lived this long has been a success.
+/// A watch that has lived this long counts as a success and resets the backoff.
 const A_WHILE: Duration = Duration::from_secs(10);
-/// For how long a watch is asked for, in seconds: between this and twice this, so that not all end together (client-go's values).
+/// The shortest watch timeout to request, in seconds. Each watch picks a value between this and twice this,
+/// so that not all watches end together (client-go's values).
 const SHORTEST_WATCH_SECONDS: u32 = 300;
-/// How long a watch may outlive what was asked for. One that does is dead, and nobody has said so.
+/// How long a watch may outlive its requested timeout. A watch that lives longer is dead, although nothing
+/// has reported it.
 const OVERTIME: Duration = Duration::from_secs(30);
-/// How long the rest of an answer may take that isn't a watch's.
+/// Deadline for reading the rest of a response body other than a watch's.
 const BODY_DEADLINE: Duration = Duration::from_mins(1);
-/// How long the server may take to show that a watch's line is alive.
+/// Deadline for the server's answer that shows that a watch's connection is alive.
 const PROOF_DEADLINE: Duration = Duration::from_secs(5);
-/// How long what the server knows may be on its way to a watch.
+/// How long an event that the server already knows may still be on its way to a watch.
 const MOMENT: Duration = Duration::from_millis(50);
-/// How many objects come on a page.
+/// The number of objects per page of a list.
 const PAGE: u32 = 500;
-/// The longest event. An object is at most 1.5 MiB in etcd, and more as text.
+/// The longest event that is accepted, in bytes. An object is at most 1.5 MiB in etcd, and longer as text.
 const LONGEST_EVENT_BYTES: usize = 32 << 20;
 
 /// Why a watch has ended.
 #[derive(Debug, thiserror::Error)]
 enum Ended {
-    /// Nobody wants to hear it any more.
+    /// The receiver of the changes was dropped.
     #[error("nobody listens")]
     Unwanted,
-    /// As watches end: the time is over, or the server wants to be asked anew.
+    /// The normal end of a watch: its timeout has passed, or the server wants a new request.
     #[error("the server has ended it")]
     Closed,
-    /// The server has forgotten what happened since the version that was asked from.
+    /// The server has forgotten what happened since the requested resource version.
     #[error("the server has forgotten: {0}")]
     Expired(String),
-    /// The server has no streaming lists.
+    /// The server doesn't stream lists.
     #[error("lists aren't streamed: {0}")]
     NotStreamed(String),
-    /// No connection, or a broken one.
+    /// The connection failed or broke, or the server returned an error.
     #[error(transparent)]
     Failed(#[from] ApiError),
 }
@@ -77,24 +82,24 @@ impl From<Unreadable> for Ended {
     }
 }
 
-/// One kind's watch.
+/// A watch of one kind of object.
 pub(super) struct Watch<'a, T> {
     pub(super) client: &'a Client,
     pub(super) streaming: bool,
     pub(super) changes: &'a mpsc::Sender<Read>,
     pub(super) metrics: &'a Metrics,
     pub(super) wrap: fn(Event<T>) -> Change,
-    /// Counts how often it was asked whether everything has been said.
+    /// The number of freshness checks requested so far.
     pub(super) asked: watch::Receiver<u64>,
-    /// Up to which of these it has.
+    /// The number of the latest freshness check that this watch has passed.
     pub(super) proof: watch::Sender<u64>,
 }
 
 impl<T: Watched> Watch<'_, T> {
-    /// Watches until nobody wants to hear of it any more.
+    /// Watches until the receiver of the changes is dropped.
     pub(super) async fn run(mut self) {
         let mut waits = Waits::between(FIRST_WAIT, LONGEST_WAIT);
-        // Up to where everything is known; nothing is, while it is `None`.
+        // The resource version up to which everything is known. `None` until a list is complete.
         let mut version = None;
         loop {
             let begun = Instant::now();
@@ -113,7 +118,8 @@ impl<T: Watched> Watch<'_, T> {
                 Ended::Closed => {}
                 Ended::Expired(_) => {
                     info!(kind, "the watch is too old to go on and begins anew");
-                    // It is the place that is wrong, and not the time; a list, though, that is too old before its end may be so again.
+                    // Only the resource version is too old, so list again at once. But a list that expires
+                    // before it is complete may expire again, so back off after that.
                     if version.take().is_some() {
                         continue;
                     }
@@ -140,7 +146,7 @@ impl<T: Watched> Watch<'_, T> {
         }
     }
 
-    /// Waits, and not for long while it is asked whether everything has been said.
+    /// Backs off. While a freshness check is pending, the wait is at most `LONGEST_URGENT_WAIT`.
     async fn rest(&self, wait: Duration) {
         let urgent = async {
             self.question().await?;
@@ -160,7 +166,7 @@ impl<T: Watched> Watch<'_, T> {
         self.follow(version).await
     }
 
-    /// Lists everything, page by page, at one version.
+    /// Lists all objects page by page, at one resource version.
     async fn list_pages(&self, version: &mut Option<String>) -> Result<(), Ended> {
         self.say(Event::ListBegins).await?;
         let mut next = String::new();
@@ -179,14 +185,15 @@ impl<T: Watched> Watch<'_, T> {
         }
     }
 
-    /// Follows what happens from a version on; from a streamed list on when there is none.
+    /// Follows the changes after `version`. Without a version, starts with a streamed list.
     async fn follow(&self, version: &mut Option<String>) -> Result<std::convert::Infallible, Ended> {
         let seconds = fastrand::u32(SHORTEST_WATCH_SECONDS..2 * SHORTEST_WATCH_SECONDS);
         let mut listing = version.is_none();
         let from = match version {
             Some(version) => format!("resourceVersion={}", encoded(version)),
-            // Without a version the list is of this moment. With `resourceVersion=0`, as some clients ask, it may be of any age, and
-            // an executor that starts from an old list doesn't see what the one before it has just done, and does it again.
+            // Without a version, the list reflects the current state. With `resourceVersion=0`, as some
+            // clients request, it may be of any age. An executor that starts from an old list doesn't see
+            // what the previous executor has just done, and does it again.
             None => "sendInitialEvents=true&resourceVersionMatch=NotOlderThan".to_owned(),
         };
         let path = format!(
@@ -202,7 +209,7 @@ impl<T: Watched> Watch<'_, T> {
         let mut proof = pin!(self.proof());
         loop {
             let next = tokio::select! {
-                // What is here already comes before what is said of it.
+                // Deliver events that have already arrived before passing the freshness check.
                 biased;
                 next = tokio::time::timeout_at(deadline, frames.next()) => next,
                 proved = &mut proof, if !listing => {
@@ -219,7 +226,7 @@ impl<T: Watched> Watch<'_, T> {
             let heard = match objects::event::<T>(frame, encoding) {
                 Ok(heard) => heard,
                 Err(error) => {
-                    // One odd object must not keep the others from being seen.
+                    // One unreadable object must not keep the others from being seen.
                     self.metrics.watch_error(T::KIND);
                     warn!(kind = T::KIND, %error, "an event can't be read and is left out");
                     continue;
@@ -252,7 +259,7 @@ impl<T: Watched> Watch<'_, T> {
         }
     }
 
-    /// Waits until it is asked whether everything has been said, unless it is already, and says how often it was.
+    /// Waits until a freshness check is pending, and returns its number. Returns at once if one already is.
     async fn question(&self) -> Result<u64, Ended> {
         let proved = *self.proof.borrow();
         let mut questions = self.asked.clone();
@@ -260,12 +267,13 @@ impl<T: Watched> Watch<'_, T> {
         asked.map(|asked| *asked).map_err(|_| Ended::Unwanted)
     }
 
-    /// Waits until it is asked whether everything has been said, and then until it has: the server has been asked, and has answered
-    /// after everything it knew of, on the same line.
+    /// Waits for a freshness check to be requested, then until this watch passes it. It passes when the
+    /// server has answered a request on the same connection; before that, the server sends everything that it
+    /// knew.
     async fn proof(&self) -> Result<u64, Ended> {
         let asked = self.question().await?;
         let ask = async {
-            // Without a version, the answer is of this moment.
+            // Without a version, the answer reflects the current state.
             let (_, body) = self.answer(&format!("{}?limit=1", T::PATH)).await?;
             whole(body).await.map_err(Ended::from)
         };
@@ -285,7 +293,7 @@ impl<T: Watched> Watch<'_, T> {
         sent.map_err(|_| Ended::Unwanted)
     }
 
-    /// Asks, and gives the answer's body if it is one that can be used.
+    /// Sends a GET request, and returns the response body if the status is a success.
     async fn answer(&self, path: &str) -> Result<(Encoding, Body), Ended> {
         let request = Request::get(path)
             .header(ACCEPT, T::ACCEPT)
@@ -300,14 +308,14 @@ impl<T: Watched> Watch<'_, T> {
         let error = ApiError::from_answer(&head, &whole(body).await.unwrap_or_default());
         Err(match (head.status.as_u16(), path.contains("sendInitialEvents")) {
             (410, _) => Ended::Expired(error.to_string()),
-            // What a server says that doesn't know the parameter, or has it switched off.
+            // The response of a server that doesn't know the parameter, or has the feature switched off.
             (400 | 422, true) => Ended::NotStreamed(error.to_string()),
             _ => error.into(),
         })
     }
 }
 
-/// An answer's whole body.
+/// Reads a whole response body.
 async fn whole(body: Body) -> Result<Bytes, ApiError> {
     match tokio::time::timeout(BODY_DEADLINE, body.collect()).await {
         Ok(body) => body
@@ -317,19 +325,20 @@ async fn whole(body: Body) -> Result<Bytes, ApiError> {
     }
 }
 
-/// Notes how far a watch has come. The objects of a list come in any order, so until its end nothing is known whole.
+/// Notes how far a watch has come. The objects of a list come in any order, so no version is complete until
+/// the list ends.
 fn note<T: Watched>(version: &mut Option<String>, object: &T, listing: bool) {
     if !listing {
         *version = Some(object.version().to_owned());
     }
 }
 
-/// A value in a query.
+/// Encodes a value for a URL's query.
 fn encoded(text: &str) -> String {
     form_urlencoded::byte_serialize(text.as_bytes()).collect()
 }
 
-/// A watch's body, cut into events.
+/// Splits a watch's body into events.
 fn frames(body: Body, encoding: Encoding) -> impl Stream<Item = Result<Bytes, FrameError>> + Unpin {
     let chunks = body.into_data_stream().map_err(std::io::Error::other);
     let reader = StreamReader::new(chunks);
@@ -350,7 +359,7 @@ fn frames(body: Body, encoding: Encoding) -> impl Stream<Item = Result<Bytes, Fr
     }
 }
 
-/// Why no further event can be told from the next.
+/// Why the body can't be split into further events.
 #[derive(Debug, thiserror::Error)]
 enum FrameError {
     #[error("the connection broke: {0}")]

@@ -14,8 +14,8 @@ const VERSION: &str = r#"{"major": "1", "minor": "36", "gitVersion": "v1.36.3", 
     "buildDate": "", "goVersion": "", "compiler": "", "platform": ""}"#;
 const DAEMON_SETS: &str = "/apis/apps/v1/daemonsets";
 
-/// A client of an API server that answers `/version`, and anything else as the test says; a request without an answer
-/// hangs, as a watch does on which nothing happens.
+/// A client of an API server that answers `/version` itself, and anything else as the test says. A request
+/// without an answer hangs, like a watch on which nothing happens.
 fn client(answer: fn(&http::Uri) -> Option<(u16, String)>) -> Client {
     let service = tower::service_fn(move |request: Request<Body>| async move {
         let answer = if request.uri().path() == "/version" {
@@ -33,7 +33,7 @@ fn client(answer: fn(&http::Uri) -> Option<(u16, String)>) -> Client {
     Client::new(service, "default")
 }
 
-/// All changes until every kind has been listed.
+/// Collects all changes until every kind has been listed.
 async fn listed(client: Client) -> Vec<Change> {
     let (sender, mut receiver) = mpsc::channel(100);
     let watches = tokio::spawn(watch_all(client, sender, Arc::default(), freshness().1));
@@ -62,7 +62,7 @@ fn daemon_sets(changes: Vec<Change>) -> Vec<DaemonSet> {
     changes.into_iter().filter_map(daemon_set).collect()
 }
 
-/// The agent with fields in its template that no library here has heard of.
+/// The agent with template fields that no library used here knows.
 fn from_the_future() -> Value {
     let template = json!({
         "spec": {"futureField": {"levels": [1, {"deep": null}], "big": 9_007_199_254_740_993_u64}},
@@ -86,7 +86,7 @@ async fn c4_a_field_that_no_library_knows_comes_from_the_watch_to_the_pod() {
         } else {
             format!("{end}\n")
         };
-        // serde_json sorts keys, so "object" came first: the API server writes the type first.
+        // serde_json sorts keys, so "object" came first. The API server writes the type first.
         Some((200, lines.lines().map(type_first).collect()))
     });
     let daemon_sets = daemon_sets(listed(client).await);

@@ -1,4 +1,4 @@
-//! Questions that are answered, by an executor whose address is given.
+//! Tests of plugin commands that ask an executor whose address is given.
 
 use everynode_proto::{
     executor::v1::{
@@ -82,7 +82,7 @@ fn daemon_set() -> DaemonSet {
     }
 }
 
-/// Asks an executor at its address.
+/// Runs the plugin with the executor's address.
 async fn ask(fake: &Fake, args: &[&str]) -> Run {
     run(&[args, &["--server", &fake.address()]].concat()).await
 }

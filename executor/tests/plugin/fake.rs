@@ -1,4 +1,4 @@
-//! An executor that answers as the test says.
+//! A fake executor that answers as the test says.
 
 use std::{
     collections::VecDeque,
@@ -20,22 +20,22 @@ use tonic::{
     transport::{Server, server::TcpIncoming},
 };
 
-/// What one watch tells before its stream ends.
+/// The messages that one watch sends before its stream ends.
 pub(crate) type Told = Vec<Result<WatchPlansResponse, Status>>;
 
-/// What is answered.
+/// The answers to give.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Answers {
     pub(crate) info: GetInfoResponse,
     pub(crate) daemon_sets: ListDaemonSetsResponse,
-    /// `None`: the object isn't there.
+    /// `None` means that the object doesn't exist.
     pub(crate) explain: Option<ExplainResponse>,
     pub(crate) overhead: GetNodeOverheadResponse,
-    /// One after the other; a watch after the last one tells nothing, and stays.
+    /// One entry per watch, in order. A watch after the last entry sends nothing and stays open.
     pub(crate) watches: VecDeque<Told>,
 }
 
-/// The executor.
+/// The fake executor.
 #[derive(Debug, Clone)]
 pub(crate) struct Fake {
     pub(crate) port: u16,
@@ -76,7 +76,7 @@ impl Fake {
         format!("127.0.0.1:{}", self.port)
     }
 
-    /// The questions so far, but for those who it is.
+    /// The requests so far, except those of `GetInfo`.
     pub(crate) fn asked(&self) -> Vec<String> {
         self.asked.lock().unwrap().clone()
     }

@@ -1,4 +1,4 @@
-//! What is said without any executor.
+//! Tests of what the plugin prints without an executor.
 
 use tokio::net::TcpListener;
 
@@ -45,7 +45,7 @@ async fn a_server_that_is_no_executor_is_found_out() {
     let server = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = server.local_addr().unwrap().to_string();
     tokio::spawn(async move {
-        // Whoever comes is sent away at once.
+        // Close every connection at once.
         while let Ok((connection, _)) = server.accept().await {
             drop(connection);
         }

@@ -1,4 +1,4 @@
-//! The way through kubectl, which is a script here.
+//! Tests of the way through kubectl. A shell script replaces kubectl here.
 
 use std::{
     fs,
@@ -14,7 +14,7 @@ use crate::{
     program::{Run, content, finish, folder, gone, plugin},
 };
 
-/// Writes down what it is asked, knows the pods in the file `pods`, and forwards to those that have a file with a port.
+/// Logs its arguments, lists the pods in the file `pods`, and forwards to each pod that has a file with a port.
 const SCRIPT: &str = r#"#!/bin/sh
 cd "${0%/*}" || exit 9
 printf '%s\n' "$*" >> asked
@@ -37,7 +37,7 @@ port-forward)
 esac
 "#;
 
-/// The script in a folder of its own.
+/// The script, in a folder of its own.
 struct Kubectl {
     folder: PathBuf,
 }
@@ -53,7 +53,7 @@ impl Kubectl {
         Self { folder }
     }
 
-    /// Has a pod forward to an executor.
+    /// Lets the script forward a pod's port to an executor.
     fn forward(&self, pod: &str, fake: &Fake) {
         fs::write(self.file(&format!("port-{pod}")), fake.port.to_string()).unwrap();
     }
@@ -78,7 +78,7 @@ impl Kubectl {
     }
 }
 
-/// The script before everything else.
+/// A `PATH` on which the script comes first.
 fn path(folder: &Path) -> String {
     format!("{}:/usr/bin:/bin", folder.display())
 }

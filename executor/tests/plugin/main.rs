@@ -1,5 +1,5 @@
-//! The kubectl plugin, on the program itself: against an executor over TCP that answers as the test says, and against a kubectl
-//! that is a script.
+//! Tests of the kubectl plugin's binary, against a fake executor over TCP that answers as the test says, and
+//! against a script in place of kubectl.
 
 #![expect(clippy::unwrap_used, reason = "what helps a test may fail it")]
 

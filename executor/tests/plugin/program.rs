@@ -11,10 +11,10 @@ use tokio::{
     time::timeout,
 };
 
-/// How long anything may take.
+/// Deadline for anything that a test waits for.
 pub(crate) const DEADLINE: Duration = Duration::from_mins(1);
 
-/// What a run printed, and how it ended.
+/// The output and exit code of a run.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Run {
     pub(crate) out: String,
@@ -22,7 +22,8 @@ pub(crate) struct Run {
     pub(crate) code: i32,
 }
 
-/// The plugin with a home of its own: nothing of the machine that the test runs on is found.
+/// The plugin with an empty environment and no home directory, so that it finds nothing of the machine that
+/// the test runs on.
 pub(crate) fn plugin(args: &[&str]) -> Command {
     let mut plugin = Command::new(env!("CARGO_BIN_EXE_kubectl-everynode"));
     plugin
@@ -52,7 +53,7 @@ pub(crate) async fn run(args: &[&str]) -> Run {
     finish(plugin(args).spawn().unwrap()).await
 }
 
-/// An empty folder for one test.
+/// Creates an empty folder for one test.
 pub(crate) fn folder(test: &str) -> PathBuf {
     let folder: PathBuf = [env!("CARGO_TARGET_TMPDIR"), "plugin", test].iter().collect();
     if folder.exists() {
@@ -62,7 +63,7 @@ pub(crate) fn folder(test: &str) -> PathBuf {
     folder
 }
 
-/// Waits until a file has content.
+/// Waits until a file has a complete line, and returns its content.
 pub(crate) async fn content(file: &Path) -> String {
     let wait = async {
         loop {
@@ -75,7 +76,7 @@ pub(crate) async fn content(file: &Path) -> String {
     timeout(DEADLINE, wait).await.unwrap()
 }
 
-/// Waits until a process is gone, or only its parent hasn't noticed yet.
+/// Waits until a process is gone, or is a zombie that its parent hasn't noticed yet.
 pub(crate) async fn gone(pid: &str) {
     let is_there = || {
         let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;

@@ -1,4 +1,4 @@
-//! Events as they happen.
+//! Tests of `watch`, which prints events as they happen.
 
 use everynode_proto::{
     executor::v1::{ActionEnded, WatchBegan, WatchPlansResponse, watch_plans_response::Event},

@@ -1,11 +1,11 @@
-//! The conditions of a status, in words.
+//! Writes the conditions of a `DaemonSet`'s status, with their messages.
 
 use everynode_proto::{answers::words, planner::v1::DaemonSetCondition};
 
 use super::to_wire::status;
 use crate::model::{Progress, Standing};
 
-/// What is said of a `DaemonSet` that stands so.
+/// The conditions of a `DaemonSet` with this standing.
 pub(super) fn conditions(standing: &Standing) -> Vec<DaemonSetCondition> {
     vec![available(standing), progressing(standing)]
 }

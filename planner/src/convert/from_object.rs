@@ -1,4 +1,5 @@
-//! What simulations read of Kubernetes objects, as the model has it. Sessions know nothing of it, so it is on no wire.
+//! Converts the parts of Kubernetes objects that simulations read to the model. Sessions don't use these
+//! parts, so the wire doesn't carry them.
 
 use everynode_proto::{
     facts::object::demand::{self as object, Quantities},
@@ -11,8 +12,8 @@ use crate::{
     model::{Container, HostPort, Node, NodeTemplate, Quantity, Requirements, Resources, Workload},
 };
 
-/// What the scheduler reads of a template. A template that names a `RuntimeClass` has that one's overhead, unless it has one
-/// of its own.
+/// Reads the parts of a template that the scheduler uses. A template that names a `RuntimeClass` gets the
+/// overhead of that class, unless it has an overhead of its own.
 ///
 /// # Errors
 /// A quantity can't be read; the field's path begins in the template's spec.
@@ -59,7 +60,7 @@ fn containers(
     read.collect()
 }
 
-/// On the host's network a container's ports are the host's (mirrors `defaultHostNetworkPorts`).
+/// A container on the host's network uses its ports on the host (mirrors `defaultHostNetworkPorts`).
 fn host_ports(
     ports: &[object::ContainerPort],
     on_host_network: bool,
@@ -92,7 +93,7 @@ fn requirements(
     })
 }
 
-/// Amounts by resource.
+/// Reads amounts by resource.
 ///
 /// # Errors
 /// A quantity can't be read or is negative; the field's path begins with `field`.
@@ -120,13 +121,13 @@ fn amounts<'q>(
         if amount.is_negative() {
             return Err(error(format!("must not be negative, found {text}")));
         }
-        // The API server keeps no finer ones (mirrors `SetDefaults_ResourceList`).
+        // The API server keeps no finer precision (mirrors `SetDefaults_ResourceList`).
         Ok((strings.text(name), amount.in_thousandths()))
     };
     written.map(amount).collect()
 }
 
-/// A node that there is, as a template.
+/// An existing node as a template.
 ///
 /// # Errors
 /// A quantity can't be read.
@@ -147,7 +148,7 @@ pub fn node_as_template(
     })
 }
 
-/// A node as it would be.
+/// A node that may not exist yet, from its wire template.
 ///
 /// # Errors
 /// The name is empty, or a quantity can't be read.

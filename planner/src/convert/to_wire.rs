@@ -1,4 +1,4 @@
-//! Plans, verdicts and problems as the wire has them.
+//! Converts plans, verdicts and problems to the wire.
 
 use std::collections::BTreeMap;
 
@@ -17,7 +17,7 @@ use crate::{
     },
 };
 
-/// A plan of a session.
+/// Converts a plan of a session.
 pub fn plan(plan: RowPlan, id: u64, based_on: u64, now: Millis) -> wire::Plan {
     let RowPlan {
         daemon_set,
@@ -49,7 +49,7 @@ pub fn plan(plan: RowPlan, id: u64, based_on: u64, now: Millis) -> wire::Plan {
     }
 }
 
-/// How long until a time; at least a millisecond, so that a plan can't ask for another one at once.
+/// The time left until `at`. It is at least a millisecond, so that a plan can't ask for another one at once.
 pub fn reconsider_after(at: Option<Millis>, now: Millis) -> Option<prost_types::Duration> {
     let millis = at?.since(now).max(1);
     let nanos = i32::try_from(millis % 1_000 * 1_000_000).unwrap_or_default();
@@ -63,7 +63,7 @@ fn text(text: &Text) -> String {
     text.as_ref().to_owned()
 }
 
-/// An action.
+/// Converts an action.
 pub fn action(id: u64, action: &Action) -> wire::Action {
     let action = match action {
         Action::Create {
@@ -113,7 +113,7 @@ fn toleration(toleration: &Toleration) -> wire::Toleration {
     }
 }
 
-/// A status.
+/// Converts a status.
 pub fn status(status: Status) -> wire::DaemonSetStatus {
     wire::DaemonSetStatus {
         observed_generation: status.observed_generation,
@@ -127,7 +127,7 @@ pub fn status(status: Status) -> wire::DaemonSetStatus {
     }
 }
 
-/// A problem of an object.
+/// Converts a problem of an object.
 pub fn problem(problem: &Problem, object: &str) -> wire::Problem {
     let code = match problem.code {
         ProblemCode::MalformedTerm => wire::ProblemCode::MalformedTerm,
@@ -142,7 +142,7 @@ pub fn problem(problem: &Problem, object: &str) -> wire::Problem {
     }
 }
 
-/// The verdict on a pair.
+/// Converts the verdict on a `DaemonSet` and a node.
 pub fn verdict(daemon_set: &str, node: &Text, of_pair: Verdict, reasons: Vec<Reason>) -> wire::NodeVerdict {
     wire::NodeVerdict {
         daemon_set: daemon_set.to_owned(),
@@ -204,7 +204,7 @@ fn detail(detail: ReasonDetail) -> wire::reason::Detail {
     }
 }
 
-/// Verdicts, counted.
+/// Converts counted verdicts.
 pub fn summary(daemon_set: &str, summary: Summary) -> wire::VerdictSummary {
     let count = |count: Count| wire::ReasonCount {
         code: reason_code(count.code).into(),
@@ -236,7 +236,7 @@ fn host_port(port: &HostPort) -> wire::HostPort {
     }
 }
 
-/// What one pod takes.
+/// Converts what one pod requests.
 pub fn demand(daemon_set: &str, demand: &Demand) -> wire::DaemonSetDemand {
     wire::DaemonSetDemand {
         daemon_set: daemon_set.to_owned(),
@@ -245,7 +245,7 @@ pub fn demand(daemon_set: &str, demand: &Demand) -> wire::DaemonSetDemand {
     }
 }
 
-/// What becomes of a node template. `keys` are the `DaemonSet`s' names.
+/// Converts the result for a node template. `keys` are the `DaemonSet`s' names.
 pub fn simulation(simulation: &Simulation, template: &Text, keys: &[String]) -> wire::NodeSimulation {
     let key = |place: &usize| keys.get(*place).cloned().unwrap_or_default();
     let undecided = |undecided: &Undecided| wire::Undecided {

@@ -1,10 +1,10 @@
-//! The syntax of label keys and values. A node selector that breaks it can't be parsed (contract P3), as in
+//! The syntax of label keys and values. A node selector that violates it can't be parsed (contract P3), as in
 //! `labels.NewRequirement`.
 
 const MAX_NAME: usize = 63;
 const MAX_PREFIX: usize = 253;
 
-/// What is wrong with a label key, if anything: `name` or `prefix/name`.
+/// Returns what is wrong with a label key, if anything. A key has the form `name` or `prefix/name`.
 pub fn key_fault(key: &str) -> Option<&'static str> {
     let name = match key.split_once('/') {
         Some((prefix, name)) => {
@@ -21,7 +21,7 @@ pub fn key_fault(key: &str) -> Option<&'static str> {
     value_fault(name)
 }
 
-/// What is wrong with a label value, if anything.
+/// Returns what is wrong with a label value, if anything.
 pub fn value_fault(value: &str) -> Option<&'static str> {
     if value.len() > MAX_NAME {
         return Some("it must have at most 63 characters");

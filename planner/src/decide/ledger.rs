@@ -1,8 +1,9 @@
-//! What a `DaemonSet`'s cells come to, kept cell by cell, so that a decision costs what has changed.
+//! Keeps the shares of a `DaemonSet`'s cells, so that the cost of a decision depends only on what has
+//! changed.
 //!
-//! A ledger is a cache without rules of its own: it asks the rules about cells that were touched, or whose time has
-//! come, and keeps the counts of all marks and the sets of nodes that a plan takes from. It always equals one that is
-//! made anew from the same cells at the same time.
+//! A ledger is a cache without rules of its own. It asks the rules about cells that were touched or whose
+//! time has come. It keeps the counts of all marks, and the sets of cells that a plan takes from. It always
+//! equals a new ledger made from the same cells at the same time.
 
 use std::collections::BTreeSet;
 
@@ -19,51 +20,52 @@ use super::{
 };
 use crate::model::{Millis, Verdict};
 
-/// The marks whose cells a plan takes from, the first of them in [`Ledger::sets`].
+/// The first of the marks whose cells a plan takes from. It comes first in [`Ledger::sets`].
 const FIRST_LISTED: usize = Mark::Acts as usize;
 const LISTED: usize = MARKS - FIRST_LISTED;
 
-/// What all cells of a `DaemonSet` come to.
+/// The shares of all cells of a `DaemonSet`, and their sums.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Ledger {
     shares: Vec<Share>,
     tally: Tally,
-    /// Of the marks from [`Mark::Acts`] on: where they hold.
+    /// For each mark from [`Mark::Acts`] on, the cells that have it.
     sets: [CellSet; LISTED],
-    /// When a cell may come to something else though nothing happens to it, in the order of these times, and by cell.
+    /// When each cell's share can next change without a new event, ordered by time; `due_by_cell` has the
+    /// same by cell.
     due: BTreeSet<(Millis, CellIndex)>,
     due_by_cell: HashMap<CellIndex, Millis>,
-    /// The cells that were touched since the last look.
+    /// The cells that were touched since the last update.
     touched: Vec<CellIndex>,
-    /// When the last look was; `None` when every cell has to be looked at.
+    /// The time of the last update. `None` when every cell must be recomputed.
     looked_at: Option<Millis>,
 }
 
 impl Ledger {
-    /// Something has changed in a cell.
+    /// Records that something in a cell has changed.
     pub fn touch(&mut self, index: CellIndex) {
         if self.looked_at.is_some() {
             self.touched.push(index);
         }
     }
 
-    /// Something has changed that concerns every cell.
+    /// Records a change that affects every cell.
     pub fn touch_all(&mut self) {
         self.looked_at = None;
         self.touched.clear();
     }
 
-    /// How many cells each mark holds of, as of the last look.
+    /// How many cells have each mark, as of the last update.
     pub fn tally(&self) -> &Tally {
         &self.tally
     }
 
-    /// When the first cell may come to something else though nothing happens.
+    /// When a cell's share can first change without a new event.
     pub fn reconsider_at(&self) -> Option<Millis> {
         self.due.first().map(|(at, _)| *at)
     }
 
-    /// The first cells of which a listed mark holds, in the order of the nodes' names, at most `limit`.
+    /// The first cells that have a listed mark, in the order of the nodes' names, at most `limit`.
     pub fn first(&self, mark: Mark, cells: &impl Cells, limit: usize) -> Vec<CellIndex> {
         let set = (mark as usize)
             .checked_sub(FIRST_LISTED)
@@ -72,10 +74,10 @@ impl Ledger {
             .unwrap_or_default()
     }
 
-    /// Looks at the cells that may have come to something else since the last look.
+    /// Updates the shares of the cells that may have changed since the last update.
     pub fn look<C: Cells>(&mut self, rules: &Rules<'_>, cells: &C) {
         let (mut settled, mut pods) = (Settled::default(), Vec::new());
-        // A clock that was set back unmakes what the time had made.
+        // If the clock was set back, changes that time has caused no longer hold.
         let all = self.looked_at.is_none_or(|at| at > rules.now);
         if all {
             *self = Self::default();
@@ -130,8 +132,8 @@ impl Ledger {
     }
 }
 
-/// What a cell comes to, and when it may come to something else though nothing happens. `settled` is left as the
-/// cell's own rules have it.
+/// Computes a cell's share, and when it can next change without a new event. Leaves in `settled` what the
+/// cell's own rules decided.
 fn share_of<'a>(
     rules: &Rules<'_>,
     cell: &Cell<'_, 'a>,
@@ -142,7 +144,7 @@ fn share_of<'a>(
     status::mark(rules, cell, &mut share);
     rollout::mark(rules, cell, settled, &mut share);
     share.put(Mark::Acts, settled.create || !settled.delete.is_empty());
-    // Elsewhere it decides nothing whether a pod is available.
+    // With any other verdict, a pod's availability makes no difference.
     let decisive = matches!(cell.verdict, Some(Verdict::Run | Verdict::Keep));
     let pods = cell.pods.iter().filter(|_| decisive);
     let until = pods

@@ -1,4 +1,5 @@
-//! What one node needs (contract N1 to N6): a pod created, kept or deleted. Mirrors `podsShouldBeOnNode`.
+//! Decides what one node needs (contract N1 to N6): which pods to create, keep or delete. Mirrors
+//! `podsShouldBeOnNode`.
 
 use super::{
     Rules,
@@ -6,23 +7,23 @@ use super::{
 };
 use crate::model::{DeleteReason, Millis, Phase, Verdict};
 
-/// What a node needs, and what it has left after that.
+/// The actions that a node needs, and the pods that stay.
 #[derive(Debug, Default)]
 pub struct Settled<'a> {
-    /// Whether a pod is to be created.
+    /// Whether to create a pod.
     pub create: bool,
     /// The pods to delete.
     pub delete: Vec<(&'a PodRecord, DeleteReason)>,
-    /// The pods that stay, oldest first: neither over, nor being deleted, nor in `delete`.
+    /// The pods that stay, oldest first: neither finished, nor being deleted, nor in `delete`.
     pub live: Vec<&'a PodRecord>,
     /// Failed pods that stay until their backoff is over.
     pub waiting: Vec<&'a PodRecord>,
-    /// When the first of those may go.
+    /// When the first of these backoffs ends.
     pub reconsider_at: Option<Millis>,
 }
 
 impl<'a> Settled<'a> {
-    /// Decides for one node, reusing the buffers of an earlier one.
+    /// Decides for one node. Reuses the buffers of an earlier decision.
     pub fn decide(&mut self, rules: &Rules<'_>, cell: &Cell<'_, 'a>) {
         self.create = false;
         self.delete.clear();
@@ -31,7 +32,8 @@ impl<'a> Settled<'a> {
         self.reconsider_at = None;
         let staying = cell.pods.iter().copied().filter(|pod| !pod.is_leaving());
         match cell.verdict {
-            // Bound pods of a node that is gone are the pod garbage collector's; it doesn't see unbound ones (N6).
+            // The pod garbage collector deletes the bound pods of a node that is gone. It doesn't see unbound
+            // ones (N6).
             None => self.delete_all(staying.filter(|pod| !pod.bound), DeleteReason::NodeGone),
             Some(Verdict::Exclude) => self.delete_all(staying, DeleteReason::Excluded),
             Some(verdict @ (Verdict::Run | Verdict::Keep)) => {
@@ -50,7 +52,8 @@ impl<'a> Settled<'a> {
         self.delete.extend(pods.map(|pod| (pod, reason)));
     }
 
-    /// N3: pods that are over go, failed ones with a backoff, because whatever made them fail may do so again.
+    /// N3: finished pods are deleted. Failed ones wait for a backoff first, because the cause of the failure
+    /// may recur.
     fn sort_in(&mut self, rules: &Rules<'_>, cell: &Cell<'_, 'a>, pod: &'a PodRecord) {
         match pod.phase {
             Phase::Active => self.live.push(pod),
@@ -65,7 +68,7 @@ impl<'a> Settled<'a> {
         }
     }
 
-    /// N4: without surge one pod stays, the oldest.
+    /// N4: without surge, only the oldest pod stays.
     fn keep_oldest(&mut self) {
         self.delete.extend(
             self.live
@@ -74,7 +77,8 @@ impl<'a> Settled<'a> {
         );
     }
 
-    /// N5: with surge the oldest current pod and the oldest old one stay, until one of them makes the other needless.
+    /// N5: with surge, the oldest current pod and the oldest old one stay, until one of them makes the other
+    /// unnecessary.
     fn settle_surge(&mut self, rules: &Rules<'_>) {
         if self.live.len() < 2 {
             return;
@@ -98,8 +102,9 @@ impl<'a> Settled<'a> {
             .retain(|pod| !deleted.iter().any(|(gone, _)| gone.uid == pod.uid));
     }
 
-    /// N1: a terminating pod still counts as there, unless it is over; with surge only a pod that stays does, but of two
-    /// that are to go one has to be known to be terminating first, or there might be three (N5).
+    /// N1: whether the node lacks a pod. Without surge, a terminating pod still counts as present unless it
+    /// has finished. With surge, only a pod that stays counts. But when two pods are to go, one of them must
+    /// be known to be terminating first, or there might be three (N5).
     fn lacks_pod(&self, rules: &Rules<'_>, cell: &Cell<'_, '_>) -> bool {
         if rules.allows_surge() {
             return self.live.is_empty() && self.waiting.is_empty() && cell.standing() < 2;
@@ -107,7 +112,7 @@ impl<'a> Settled<'a> {
         cell.pods.iter().all(|pod| pod.is_terminal() && pod.deleting)
     }
 
-    /// The pods that stay, those that may yet do their work first.
+    /// The pods that stay. Those that may still do their work come first.
     pub fn staying(&self) -> impl Iterator<Item = &'a PodRecord> {
         self.live.iter().chain(&self.waiting).copied()
     }

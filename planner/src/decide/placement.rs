@@ -13,21 +13,21 @@ use crate::model::{
 
 const TERMS_FIELD: &str = "spec.template.spec.affinity.nodeAffinity.requiredDuringSchedulingIgnoredDuringExecution.nodeSelectorTerms";
 
-/// What can be said of a node of which not everything is known.
+/// The verdict on a node whose labels are only partly known.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Outlook {
-    /// Whatever the unknown labels are, this is the verdict, or one that keeps the pod away as well.
+    /// Whatever the unknown labels are, this is the verdict, or another verdict that also keeps the pod away.
     Decided(Verdict),
-    /// A pod would belong there if this holds, and not otherwise.
+    /// A pod belongs there only if the condition holds.
     Open {
-        /// The unknown labels that it depends on, sorted.
+        /// The unknown labels that the verdict depends on, sorted.
         labels: Vec<Text>,
-        /// What would have to hold.
+        /// The condition.
         condition: String,
     },
 }
 
-/// A `DaemonSet`'s conditions on nodes, parsed once and then asked about many.
+/// A `DaemonSet`'s conditions on nodes. They are parsed once, then evaluated for many nodes.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Placement {
     selects_everything: bool,
@@ -56,7 +56,7 @@ impl Placement {
         }
     }
 
-    /// What is wrong with the conditions (P3, P6).
+    /// The problems of the conditions (P3, P6).
     pub fn problems(&self) -> Vec<Problem> {
         let mut problems = Vec::new();
         if self.selects_everything {
@@ -110,9 +110,9 @@ impl Placement {
         self.node_selector.iter().all(|label| has(node, label))
     }
 
-    /// Whether a pod would belong on the node, of whose labels these are unknown.
+    /// Whether a pod would belong on the node, given that these labels of it are unknown.
     pub fn outlook(&self, node: &Node, unknown: &HashSet<Text>) -> Outlook {
-        // Most ask for none of them.
+        // Most DaemonSets don't ask for any of them.
         if !self.asks_for(unknown) {
             return Outlook::Decided(self.verdict(node));
         }
@@ -128,7 +128,7 @@ impl Placement {
             return Outlook::Decided(Verdict::Exclude);
         };
         let verdict = self.by_taints(node);
-        // What isn't tolerated keeps the pod away whatever the labels will be.
+        // An untolerated taint keeps the pod away, whatever the unknown labels are.
         if verdict != Verdict::Run || (open.is_empty() && open_terms.is_empty()) {
             return Outlook::Decided(verdict);
         }
@@ -157,7 +157,7 @@ impl Placement {
         }
     }
 
-    /// Whether the nodeSelector or a term is about one of these labels.
+    /// Whether the nodeSelector or a term asks for one of these labels.
     fn asks_for(&self, unknown: &HashSet<Text>) -> bool {
         if unknown.is_empty() {
             return false;
@@ -168,8 +168,8 @@ impl Placement {
             || self.terms().any(|term| term.open(unknown).next().is_some())
     }
 
-    /// For each term that may yet match the requirements that this depends on; none when there is nothing more to ask for,
-    /// and `None` when no term can match.
+    /// For each term that may still match, the requirements that depend on unknown labels. Empty when nothing
+    /// depends on them; `None` when no term can match.
     fn open_terms(&self, node: &Node, unknown: &HashSet<Text>) -> Option<Vec<Vec<&Check>>> {
         if self.required_terms.is_none() {
             return Some(Vec::new());
@@ -195,7 +195,7 @@ impl Placement {
             .is_none_or(|terms| terms.match_node(node))
     }
 
-    /// Everything that speaks against a pod on the node, or that all fits.
+    /// All reasons against a pod on the node. If there are none, one reason that says that the node fits.
     pub fn explain(&self, node: &Node) -> Vec<Reason> {
         let mut reasons = Vec::new();
         if self.selects_everything {

@@ -1,7 +1,7 @@
-//! How pods of an old template give way to new ones (contract R1 to R6). Mirrors `rollingUpdate`.
+//! Replaces pods of an old template with new ones (contract R1 to R6). Mirrors `rollingUpdate`.
 //!
-//! Each node is marked with its part. What the budgets allow is then taken from the front, in the order of the nodes'
-//! names, so the same state always gives the same plan.
+//! Each node is marked with its role. What the budgets allow is then taken from the front, in the order of
+//! the nodes' names, so the same state always gives the same plan.
 
 use super::{
     Rules,
@@ -11,10 +11,10 @@ use super::{
 };
 use crate::model::{Strategy, Verdict};
 
-/// All nodes of a kind.
+/// No limit: all nodes that have a mark.
 const ALL: usize = usize::MAX;
 
-/// Marks a cell's part in a rolling update, as `settled` leaves it.
+/// Marks a cell's role in a rolling update, given what `settled` leaves there.
 pub fn mark(rules: &Rules<'_>, cell: &Cell<'_, '_>, settled: &Settled<'_>, share: &mut Share) {
     let Some(verdict @ (Verdict::Run | Verdict::Keep)) = cell.verdict else {
         return;
@@ -26,8 +26,9 @@ pub fn mark(rules: &Rules<'_>, cell: &Cell<'_, '_>, settled: &Settled<'_>, share
     }
 }
 
-/// R4: an old pod is deleted first, and its successor comes when it is gone. One that isn't available goes in any case, unless that
-/// may be the clock's fault: by a clock that was set back none of the pods is available, and all would go at once.
+/// R4: an old pod is deleted first, and its successor is created when it is gone. An old pod that isn't
+/// available goes without waiting for the budget, unless the clock may be at fault: after a clock is set back
+/// none of the pods is available, and all would go at once.
 fn mark_replace(
     rules: &Rules<'_>,
     cell: &Cell<'_, '_>,
@@ -36,8 +37,8 @@ fn mark_replace(
     share: &mut Share,
 ) {
     let Some(pod) = settled.staying().next() else {
-        // What goes on a node that only may keep a pod counts until it is gone, or the next look would spend the
-        // same budget again.
+        // On a node that may only keep a pod, a pod that is going counts until it is gone. Otherwise the next
+        // decision would spend the same budget again.
         share.put(Mark::Lacking, verdict == Verdict::Run || !cell.pods.is_empty());
         return;
     };
@@ -52,9 +53,10 @@ fn mark_replace(
     }
 }
 
-/// R5: a new pod comes beside the old one, which goes when the new one is available. A failed pod that waits for its
-/// deletion holds its place, or another would be made beside it again and again (N3). So does a pod of yet another
-/// revision until it is known to be terminating, or three might be there at once (N5).
+/// R5: a new pod is created beside the old one, which is deleted when the new one is available. A failed pod
+/// that waits for its deletion keeps its place, or another one would be created beside it again and again
+/// (N3). A pod of a third revision keeps its place too, until it is known to be terminating, or three pods
+/// might be there at once (N5).
 fn mark_surge(
     rules: &Rules<'_>,
     cell: &Cell<'_, '_>,
@@ -68,7 +70,7 @@ fn mark_surge(
     };
     let current = settled.staying().find(|pod| rules.is_current(pod));
     match (current, rules.is_spared(old), verdict == Verdict::Run) {
-        // The node's own rule (N5) deletes the old pod as soon as it can go.
+        // The node's own rule (N5) deletes the old pod as soon as it may go.
         (Some(current), _, _) => share.put(Mark::Surging, !rules.is_available(current)),
         (None, _, _) if cell.creating || cell.standing() > 1 => share.put(Mark::Surging, true),
         (None, false, true) => share.put(Mark::SurgesFreely, true),
@@ -78,12 +80,12 @@ fn mark_surge(
     }
 }
 
-/// The pod that a rolling update takes from a node, when it takes one.
+/// The pod that a rolling update replaces on a node, when it replaces one.
 pub fn old_pod<'a>(rules: &Rules<'_>, settled: &Settled<'a>) -> Option<&'a PodRecord> {
     settled.staying().find(|pod| !rules.is_current(pod))
 }
 
-/// What the budgets allow: of which nodes how many, in the order of the plan.
+/// How many nodes of each mark the budgets allow, in the order of the plan.
 pub fn allowed(rules: &Rules<'_>, tally: &Tally) -> [(Mark, usize); 4] {
     let desired = tally.count(Mark::Desired);
     let (freely, surge_in_turn, go_in_turn) = match rules.daemon_set.strategy {
@@ -94,7 +96,8 @@ pub fn allowed(rules: &Rules<'_>, tally: &Tally) -> [(Mark, usize); 4] {
             (ALL, surge, spare)
         }
         Strategy::RollingUpdate { max_unavailable, .. } => {
-            // Both budgets 0 would never make progress (R3); where no pod should run, none has to be made.
+            // With both budgets 0 an update would never progress, so at least one may go (R3). Where no pod
+            // should run, no progress is needed.
             let most = max_unavailable.of(desired).max(usize::from(desired > 0));
             (ALL, 0, most.saturating_sub(tally.count(Mark::Lacking)))
         }

@@ -1,10 +1,10 @@
-//! A set of cells, from which a plan takes the first ones in the order of the nodes' names.
+//! A set of cells. A plan takes the first ones from it, in the order of the nodes' names.
 
 use super::cell::CellIndex;
 
 const BITS: usize = u64::BITS as usize;
 
-/// A set of cells: a bit for each, so that a few thousand fit into a cache line or ten.
+/// A set of cells with one bit for each, so that a few thousand cells fit into about ten cache lines.
 #[derive(Debug, Clone, Default)]
 pub struct CellSet {
     words: Vec<u64>,
@@ -12,7 +12,7 @@ pub struct CellSet {
 }
 
 impl CellSet {
-    /// Puts a cell in or takes it out.
+    /// Adds or removes a cell.
     pub fn put(&mut self, index: CellIndex, is_in: bool) {
         let (word, bit) = (index as usize / BITS, 1 << (index as usize % BITS));
         if word >= self.words.len() {
@@ -33,13 +33,13 @@ impl CellSet {
         *word ^= bit;
     }
 
-    /// Whether a cell is in.
+    /// Whether the set contains a cell.
     pub fn contains(&self, index: CellIndex) -> bool {
         let word = self.words.get(index as usize / BITS).copied().unwrap_or_default();
         word >> (index as usize % BITS) & 1 != 0
     }
 
-    /// The cells that come first in an order, at most `limit`.
+    /// The first cells of the set in the given order, at most `limit`.
     pub fn first(&self, order: &[CellIndex], limit: usize) -> Vec<CellIndex> {
         let most = limit.min(self.count);
         if most == 0 {
@@ -53,7 +53,7 @@ impl CellSet {
 }
 
 impl PartialEq for CellSet {
-    /// Trailing empty words are left over from cells that were in.
+    /// Ignores trailing empty words, which are left over from cells that were removed.
     fn eq(&self, other: &Self) -> bool {
         let common = self.words.len().min(other.words.len());
         let (own, rest) = self.words.split_at_checked(common).unwrap_or_default();

@@ -1,43 +1,43 @@
-//! What one cell comes to: a few marks, which a decision then counts.
+//! The share of one cell: a few marks, which a decision then counts.
 
-/// Something that may hold of a cell.
+/// A property that a cell may have.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(u8)]
 pub enum Mark {
     /// S1: the node should run a pod.
     Desired,
-    /// S1: it should, and has one.
+    /// S1: the node should run a pod, and has one.
     Current,
-    /// S1: it has one though it shouldn't run it.
+    /// S1: the node has a pod that it shouldn't run.
     Misscheduled,
-    /// S1: the pod that it should run is ready.
+    /// S1: the node should run a pod, and its pod is ready.
     Ready,
-    /// S1: the pod that it should run is current.
+    /// S1: the node should run a pod, and its pod is current.
     Updated,
-    /// S1: the pod that it should run is available.
+    /// S1: the node should run a pod, and its pod is available.
     Available,
-    /// R4: it counts against maxUnavailable.
+    /// R4: the node counts against maxUnavailable.
     Lacking,
-    /// R5: a pod is available, old or new.
+    /// R5: the node has an available pod, old or new.
     Served,
-    /// R5: a new pod that isn't available yet stands beside an old one, or is about to.
+    /// R5: the node has a new pod beside an old one, or is about to, and the new one isn't available yet.
     Surging,
-    /// N1 to N6: it has pods to create or to delete for its own sake.
+    /// N1 to N6: the node has pods to create or delete, apart from any update.
     Acts,
-    /// R5: a new pod comes beside the old one in any case.
+    /// R5: a new pod is created beside the old one, whatever the budget is.
     SurgesFreely,
-    /// R5: a new pod comes beside the old one when it's the node's turn.
+    /// R5: a new pod is created beside the old one when it is the node's turn.
     SurgesInTurn,
-    /// R4, R5: the old pod goes in any case.
+    /// R4, R5: the old pod is deleted, whatever the budget is.
     GoesFreely,
-    /// R4, R5: the old pod goes when it's the node's turn.
+    /// R4, R5: the old pod is deleted when it is the node's turn.
     GoesInTurn,
 }
 
-/// How many marks there are.
+/// The number of marks.
 pub const MARKS: usize = Mark::GoesInTurn as usize + 1;
 
-/// The marks that hold of one cell.
+/// The marks that one cell has.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Share(u16);
 
@@ -52,34 +52,34 @@ impl Share {
         self.0 >> mark as u8 & 1 != 0
     }
 
-    /// The marks that hold here or there but not in both, by number.
+    /// The numbers of the marks that only one of the two shares has.
     pub fn differing(self, other: Self) -> impl Iterator<Item = usize> {
         let mut rest = self.0 ^ other.0;
         std::iter::from_fn(move || {
             let number = rest.trailing_zeros() as usize;
-            // Takes the lowest mark away.
+            // Clears the lowest mark.
             rest &= rest.checked_sub(1)?;
             Some(number)
         })
     }
 
-    /// The mark of this number, if it holds.
+    /// Whether the mark of this number holds.
     pub fn holds(self, number: usize) -> bool {
         self.0 >> number & 1 != 0
     }
 }
 
-/// How many cells each mark holds of.
+/// The number of cells that have each mark.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Tally([usize; MARKS]);
 
 impl Tally {
-    /// How many cells a mark holds of.
+    /// The number of cells that have a mark.
     pub fn count(&self, mark: Mark) -> usize {
         self.0.get(mark as usize).copied().unwrap_or_default()
     }
 
-    /// Counts one cell more or less for the mark of this number.
+    /// Counts one more cell for the mark of this number, or one fewer if it doesn't hold.
     pub fn add(&mut self, number: usize, holds: bool) {
         if let Some(count) = self.0.get_mut(number) {
             *count = if holds {

@@ -1,9 +1,10 @@
-//! How a `DaemonSet` stands by its counters, for the conditions of its status. There are none in kube-controller-manager; the
-//! rules are those of a Deployment's conditions as far as they fit.
+//! Derives how a `DaemonSet` is doing from its counters, for the conditions of its status.
+//! kube-controller-manager sets no such conditions. The rules are those of a Deployment's conditions as far
+//! as they fit.
 
 use crate::model::{DaemonSet, Progress, Standing, Status, Strategy};
 
-/// How a `DaemonSet` with these counters stands.
+/// The standing of a `DaemonSet` with these counters.
 pub fn standing(daemon_set: &DaemonSet, status: Status) -> Standing {
     Standing {
         status,
@@ -12,8 +13,8 @@ pub fn standing(daemon_set: &DaemonSet, status: Status) -> Standing {
     }
 }
 
-/// As many as a rolling update leaves, and never none: `maxUnavailable` is 1 when nothing else is said, and on a single node
-/// a `DaemonSet` without any pod isn't available.
+/// As many pods as a rolling update leaves available, but at least one when any is desired: `maxUnavailable`
+/// defaults to 1, and on a single node a `DaemonSet` without any pod isn't available.
 fn fewest_available(daemon_set: &DaemonSet, desired: i32) -> i32 {
     let count = usize::try_from(desired).unwrap_or(0);
     let spared = match daemon_set.strategy {

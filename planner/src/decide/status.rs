@@ -1,4 +1,4 @@
-//! The counters of a `DaemonSet`'s status (contract S1). Mirrors `updateDaemonSetStatus`.
+//! Computes the counters of a `DaemonSet`'s status (contract S1). Mirrors `updateDaemonSetStatus`.
 
 use super::{
     Rules,
@@ -7,7 +7,7 @@ use super::{
 };
 use crate::model::{Status, Verdict};
 
-/// Marks what a cell counts for. A node that is gone counts for nothing, from that moment on (N7).
+/// Marks the counters that a cell counts for. A node counts for nothing as soon as it is gone (N7).
 pub fn mark(rules: &Rules<'_>, cell: &Cell<'_, '_>, share: &mut Share) {
     let Some(verdict) = cell.verdict else { return };
     let oldest = cell.pods.iter().find(|pod| !(pod.is_terminal() && pod.deleting));
@@ -23,7 +23,7 @@ pub fn mark(rules: &Rules<'_>, cell: &Cell<'_, '_>, share: &mut Share) {
     share.put(Mark::Available, rules.is_available(pod));
 }
 
-/// The status of a `DaemonSet` of this generation.
+/// The status of a `DaemonSet` at this generation.
 pub fn status(tally: &Tally, generation: i64) -> Status {
     let number = |count: usize| i32::try_from(count).unwrap_or(i32::MAX);
     let count = |mark| number(tally.count(mark));

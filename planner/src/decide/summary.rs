@@ -1,36 +1,37 @@
-//! Verdicts, counted: on thousands of nodes a handful of conditions says it all.
+//! Counts verdicts by condition. Even on thousands of nodes, there are only a handful of conditions.
 
 use hashbrown::HashMap;
 
 use crate::model::{Reason, ReasonCode, Verdict};
 
-/// How many nodes have which verdict, and why.
+/// How many nodes have each verdict, and why.
 #[derive(Debug, Clone, Default)]
 pub struct Summary {
     /// Nodes that should run a pod.
     pub run: u32,
-    /// Nodes that may keep one.
+    /// Nodes that may keep a pod.
     pub keep: u32,
-    /// Nodes that should have none.
+    /// Nodes that should have no pod.
     pub exclude: u32,
     nodes: u32,
     counts: Vec<Count>,
-    /// The node that each was counted for last: two taints of a node may differ in nothing that a condition says.
+    /// The node for which each condition was last counted. Two taints of a node may give the same condition,
+    /// which then counts once.
     counted_for: Vec<u32>,
-    /// Where each count is.
+    /// The index of each condition in `counts`.
     places: HashMap<(ReasonCode, Verdict), HashMap<String, usize>>,
 }
 
-/// How many nodes a condition speaks against.
+/// How many nodes a condition keeps from running a pod.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Count {
-    /// What the condition is about.
+    /// The kind of condition.
     pub code: ReasonCode,
     /// The condition.
     pub condition: String,
-    /// What those nodes have for a verdict.
+    /// The verdict on these nodes.
     pub verdict: Verdict,
-    /// How many nodes.
+    /// The number of nodes.
     pub nodes: u32,
 }
 
@@ -71,7 +72,8 @@ impl Summary {
         });
     }
 
-    /// The conditions, that of the most nodes first; of equal ones the one that was met first.
+    /// The conditions, most nodes first. Conditions with equally many nodes stay in the order in which they
+    /// were found.
     pub fn into_counts(self) -> Vec<Count> {
         let mut counts = self.counts;
         counts.sort_by_key(|count| std::cmp::Reverse(count.nodes));

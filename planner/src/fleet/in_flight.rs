@@ -1,4 +1,4 @@
-//! Actions in flight: what has been asked for, and has not been said to be done.
+//! Tracks actions in flight: they were requested, and haven't been reported as done.
 
 use super::{ActionId, Fleet, nodes::NodeIndex, pods::RowIndex};
 use crate::{
@@ -13,7 +13,7 @@ pub(super) struct InFlight {
     target: Target,
 }
 
-/// What it is about.
+/// The node or pod that an action is about.
 #[derive(Debug)]
 enum Target {
     Create(NodeIndex),
@@ -54,7 +54,7 @@ impl Fleet {
         self.last_action
     }
 
-    /// Marks that a pod's deletion is in flight, or not any more, if the pod is told. Returns its row.
+    /// Marks whether a pod's deletion is in flight, if the pod is known. Returns its row.
     fn set_delete_in_flight(&mut self, uid: &Uid, in_flight: bool) -> Option<RowIndex> {
         let entry = self.pods.get_mut(self.pods.find(uid)?)?;
         entry.record.delete_in_flight = in_flight;
@@ -62,7 +62,7 @@ impl Fleet {
         Some(entry.row)
     }
 
-    /// An action is not in flight any more. What it changed has been told before.
+    /// Ends an action's time in flight. The facts that it changed have already been received.
     pub fn action_done(&mut self, id: ActionId) {
         let Some(InFlight { row, target }) = self.in_flight.remove(&id) else {
             return;
@@ -77,7 +77,7 @@ impl Fleet {
             }
             Target::Delete(uid) => {
                 self.deleting.remove(&uid);
-                // The pod may have come to another DaemonSet in the meantime.
+                // The pod may belong to another DaemonSet by now.
                 let row = self.set_delete_in_flight(&uid, false);
                 self.dirty.extend(row);
             }

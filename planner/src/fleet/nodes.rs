@@ -1,4 +1,4 @@
-//! The nodes of a fleet, each with an index that rows of cells are addressed by.
+//! The nodes of a fleet. Each has an index that addresses its cell in every row.
 
 use std::hash::BuildHasher;
 
@@ -6,14 +6,15 @@ use hashbrown::{DefaultHashBuilder, HashTable, hash_table::Entry};
 
 use crate::model::{Node, Text};
 
-/// A node's place in every row of cells.
+/// A node's index in every row of cells.
 pub type NodeIndex = u32;
 
-/// Nodes by index and by name. A node that pods or actions refer to keeps its index though it is gone, or not seen yet.
+/// Nodes by index and by name. A node that pods or actions refer to keeps its index even when it is gone, or
+/// hasn't been seen yet.
 #[derive(Debug, Default)]
 pub struct Nodes {
     slots: Vec<Slot>,
-    /// Indices by name; the name itself is in the slot.
+    /// Indices by name. The name itself is in the slot.
     by_name: HashTable<NodeIndex>,
     hasher: DefaultHashBuilder,
     /// The indices in use, in the order of their nodes' names.
@@ -35,7 +36,7 @@ enum Holds {
     Nothing,
     /// The name of a node that is not in the cluster.
     Name(Text),
-    /// A node that is.
+    /// A node that is in the cluster.
     Node(Box<Node>),
 }
 
@@ -54,7 +55,7 @@ fn name_of(slots: &[Slot], index: NodeIndex) -> Option<&Text> {
 }
 
 impl Nodes {
-    /// Makes room for so many more nodes.
+    /// Reserves capacity for `more` nodes.
     pub fn reserve(&mut self, more: usize) {
         let (slots, hasher) = (&self.slots, &self.hasher);
         self.by_name.reserve(more, |index| {
@@ -64,7 +65,7 @@ impl Nodes {
         self.order.reserve(more);
     }
 
-    /// How long a row of cells must be.
+    /// The length that a row of cells must have.
     pub fn capacity(&self) -> usize {
         self.slots.len()
     }
@@ -74,7 +75,7 @@ impl Nodes {
         &self.order
     }
 
-    /// The name of a node in use.
+    /// The name of the node at an index that is in use.
     pub fn name(&self, index: NodeIndex) -> Option<&Text> {
         name_of(&self.slots, index)
     }
@@ -97,7 +98,7 @@ impl Nodes {
         self.slots.get_mut(index as usize)
     }
 
-    /// Sets a node's facts; `None` when they were the same already.
+    /// Sets a node's facts. Returns `None` when they were already the same.
     pub fn set(&mut self, node: Box<Node>) -> Option<NodeIndex> {
         let known = self.entry(&node.name);
         let index = match known {
@@ -114,7 +115,7 @@ impl Nodes {
         Some(index)
     }
 
-    /// Takes a node out of the cluster; `None` when it wasn't there.
+    /// Removes a node from the cluster. Returns `None` when it wasn't there.
     pub fn remove(&mut self, name: &str) -> Option<NodeIndex> {
         let index = self.find(name)?;
         let name = self.get(index)?.name.clone();
@@ -122,7 +123,7 @@ impl Nodes {
         Some(index)
     }
 
-    /// The index of a name, which stays in use until it is released.
+    /// Adds a reference to a name, and returns its index. The index stays in use until it is released.
     pub fn refer(&mut self, name: &Text) -> NodeIndex {
         let index = self.entry(name).unwrap_or_else(|index| {
             self.put_in_order(index, name);
@@ -135,21 +136,21 @@ impl Nodes {
         index
     }
 
-    /// Like `refer`, for an index in use.
+    /// Like `refer`, for an index that is already in use.
     pub fn refer_index(&mut self, index: NodeIndex) {
         if let Some(slot) = self.slot_mut(index) {
             slot.references += 1;
         }
     }
 
-    /// Takes back one `refer`.
+    /// Releases one reference.
     pub fn release(&mut self, index: NodeIndex) {
         if let Some(slot) = self.slot_mut(index) {
             slot.references = slot.references.saturating_sub(1);
         }
     }
 
-    /// Gives the index to be used for another node, if nothing refers to it any more. Says whether it did.
+    /// Frees the index for another node if nothing refers to it any more. Returns whether it did.
     pub fn reclaim(&mut self, index: NodeIndex) -> bool {
         let Some(Slot {
             holds: Holds::Name(name),
@@ -172,7 +173,7 @@ impl Nodes {
         true
     }
 
-    /// The index of a name, or one that was taken for it just now.
+    /// The index of a name: `Ok` if it had one, `Err` if it was just assigned.
     fn entry(&mut self, name: &Text) -> Result<NodeIndex, NodeIndex> {
         let (slots, hasher) = (&self.slots, &self.hasher);
         let hash = |name: &Text| hasher.hash_one(name.as_ref());
@@ -195,7 +196,7 @@ impl Nodes {
     fn put_in_order(&mut self, index: NodeIndex, name: &Text) {
         let last = self.order.last().and_then(|index| self.name(*index));
         let position = if last < Some(name) {
-            // A list of nodes is sorted by name most of the time.
+            // Lists of nodes are usually sorted by name.
             self.order.len()
         } else {
             self.position(name).unwrap_or_else(|position| position)
@@ -203,7 +204,7 @@ impl Nodes {
         self.order.insert(position, index);
     }
 
-    /// Where a name stands in the order, or would.
+    /// A name's position in the order: `Ok` if it is there, `Err` for where it would be inserted.
     fn position(&self, name: &Text) -> Result<usize, usize> {
         self.order
             .binary_search_by(|candidate| self.name(*candidate).cmp(&Some(name)))

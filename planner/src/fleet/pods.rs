@@ -1,4 +1,4 @@
-//! The pods of a fleet: those of one cell form a list.
+//! The pods of a fleet. Those of one cell form a linked list.
 
 use std::hash::BuildHasher;
 
@@ -7,13 +7,13 @@ use hashbrown::{DefaultHashBuilder, HashTable};
 use super::nodes::NodeIndex;
 use crate::{decide::cell::PodRecord, model::Uid};
 
-/// A pod's place among all pods.
+/// A pod's index among all pods.
 pub type PodIndex = u32;
 
-/// A row's place among all rows.
+/// A row's index among all rows.
 pub type RowIndex = u32;
 
-/// No pod.
+/// The index that means no pod.
 pub const NONE: PodIndex = PodIndex::MAX;
 
 /// A pod, and the cell that it is in.
@@ -21,9 +21,9 @@ pub const NONE: PodIndex = PodIndex::MAX;
 pub struct Entry {
     /// The pod.
     pub record: PodRecord,
-    /// Whose it is.
+    /// The row of its `DaemonSet`.
     pub row: RowIndex,
-    /// Which node it is for.
+    /// The node that it is for.
     pub node: NodeIndex,
     /// The next pod of the cell.
     pub next: PodIndex,
@@ -34,13 +34,13 @@ pub struct Entry {
 pub struct Pods {
     entries: Vec<Option<Entry>>,
     free: Vec<PodIndex>,
-    /// Indices by uid; the uid itself is in the entry.
+    /// Indices by uid. The uid itself is in the entry.
     by_uid: HashTable<PodIndex>,
     hasher: DefaultHashBuilder,
 }
 
 impl Pods {
-    /// Makes room for so many more pods.
+    /// Reserves capacity for `more` pods.
     pub fn reserve(&mut self, more: usize) {
         let (entries, hasher) = (&self.entries, &self.hasher);
         self.by_uid
@@ -54,17 +54,17 @@ impl Pods {
         self.by_uid.find(self.hasher.hash_one(uid), is_it).copied()
     }
 
-    /// A pod.
+    /// The pod at an index.
     pub fn get(&self, index: PodIndex) -> Option<&Entry> {
         self.entries.get(index as usize)?.as_ref()
     }
 
-    /// A pod, to be changed in all but its uid.
+    /// The pod at an index, mutable. Its uid must not change.
     pub fn get_mut(&mut self, index: PodIndex) -> Option<&mut Entry> {
         self.entries.get_mut(index as usize)?.as_mut()
     }
 
-    /// Adds a pod whose uid isn't known yet.
+    /// Adds a pod whose uid isn't known yet, and returns its index.
     pub fn insert(&mut self, entry: Entry) -> PodIndex {
         let hash = self.hasher.hash_one(&entry.record.uid);
         let index = if let Some(index) = self.free.pop() {
@@ -82,7 +82,7 @@ impl Pods {
         index
     }
 
-    /// Takes a pod out.
+    /// Removes a pod.
     pub fn remove(&mut self, index: PodIndex) -> Option<Entry> {
         let entry = self.entries.get_mut(index as usize)?.take()?;
         let hash = self.hasher.hash_one(&entry.record.uid);
@@ -93,12 +93,12 @@ impl Pods {
         Some(entry)
     }
 
-    /// How many there are.
+    /// The number of pods.
     pub fn count(&self) -> usize {
         self.by_uid.len()
     }
 
-    /// The pods of a cell, from its first one on.
+    /// The pods of a cell, starting with its first one.
     pub fn chain(&self, first: PodIndex) -> impl Iterator<Item = &PodRecord> {
         let mut at = first;
         std::iter::from_fn(move || {

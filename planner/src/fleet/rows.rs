@@ -19,17 +19,17 @@ impl Rows {
         self.by_uid.get(uid).copied()
     }
 
-    /// A row.
+    /// The row at an index.
     pub fn get(&self, index: RowIndex) -> Option<&Row> {
         self.slots.get(index as usize)
     }
 
-    /// A row, to be changed.
+    /// The row at an index, mutable.
     pub fn get_mut(&mut self, index: RowIndex) -> Option<&mut Row> {
         self.slots.get_mut(index as usize)
     }
 
-    /// The index of a `DaemonSet`'s row, which is made when there is none.
+    /// The index of a `DaemonSet`'s row. Creates the row when there is none.
     pub fn index_of(&mut self, uid: &Text) -> RowIndex {
         if let Some(index) = self.find(uid) {
             return index;
@@ -55,13 +55,13 @@ impl Rows {
         }
     }
 
-    /// All rows with their indices, in no order that anything may depend on. A place that is free holds an empty one.
+    /// All rows with their indices. Nothing may depend on their order. A free index has an empty row.
     pub fn iter_mut(&mut self) -> impl Iterator<Item = (RowIndex, &mut Row)> {
         let rows = self.slots.iter_mut().enumerate();
         rows.filter_map(|(index, row)| Some((RowIndex::try_from(index).ok()?, row)))
     }
 
-    /// How many rows there are.
+    /// The number of rows.
     pub fn count(&self) -> usize {
         self.by_uid.len()
     }
@@ -72,7 +72,7 @@ impl Rows {
         self.slots.iter()
     }
 
-    /// Whether there is no row.
+    /// Whether there are no rows.
     #[cfg(test)]
     pub fn is_empty(&self) -> bool {
         self.by_uid.is_empty()

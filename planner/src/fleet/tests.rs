@@ -26,7 +26,7 @@ fn tell(fleet: &mut Fleet, pod: Pod) {
     fleet.pod_changed(&UID.into(), pod);
 }
 
-/// Plans at a time in seconds, and returns the actions in short with their ids.
+/// Plans at a time in seconds, and returns the actions in short form with their ids.
 fn plan(fleet: &mut Fleet, at_seconds: i64) -> Vec<(ActionId, String)> {
     let plans = fleet.plan(seconds(at_seconds));
     let actions = plans.iter().flat_map(|plan| &plan.actions);

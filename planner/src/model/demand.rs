@@ -1,4 +1,4 @@
-//! What pods take of their node, and nodes that needn't exist.
+//! The resources and ports that pods take on their node, and templates of nodes that needn't exist.
 
 use std::collections::BTreeMap;
 
@@ -6,17 +6,17 @@ use hashbrown::HashSet;
 
 use super::{Node, Quantity, Text};
 
-/// Amounts by resource, sorted by the resources' names.
+/// Amounts by resource, sorted by resource name.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Resources(BTreeMap<Text, Quantity>);
 
 impl Resources {
-    /// The amount of a resource, if it is named.
+    /// Returns the amount of a resource, or `None` if it isn't listed.
     pub fn get(&self, name: &str) -> Option<Quantity> {
         self.0.get(name).copied()
     }
 
-    /// The amount of a resource, to change it; it is nothing at first.
+    /// Returns a mutable amount of a resource, and inserts zero if the resource isn't listed.
     pub fn entry(&mut self, name: &Text) -> &mut Quantity {
         self.0.entry(name.clone()).or_insert(Quantity::ZERO)
     }
@@ -28,7 +28,7 @@ impl Resources {
         }
     }
 
-    /// Raises each amount to that of another list where that is higher.
+    /// Raises each amount to that of another list where the other is higher.
     pub fn raise_to(&mut self, other: &Self) {
         for (name, amount) in other.iter() {
             let own = self.entry(name);
@@ -36,25 +36,25 @@ impl Resources {
         }
     }
 
-    /// Takes over from another list what isn't named here.
+    /// Adds the resources of another list that aren't listed here.
     pub fn fill_from(&mut self, other: &Self) {
         for (name, amount) in other.iter() {
             self.0.entry(name.clone()).or_insert(amount);
         }
     }
 
-    /// All amounts, in the order of the resources' names.
+    /// Iterates over all amounts, in the order of resource names.
     pub fn iter(&self) -> impl Iterator<Item = (&Text, Quantity)> {
         self.0.iter().map(|(name, amount)| (name, *amount))
     }
 
-    /// Whether nothing is named.
+    /// Whether no resource is listed.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
 }
 
-/// Of several amounts of one resource the last counts.
+/// If a resource occurs several times, its last amount counts.
 impl FromIterator<(Text, Quantity)> for Resources {
     fn from_iter<I: IntoIterator<Item = (Text, Quantity)>>(amounts: I) -> Self {
         let mut resources = Self::default();
@@ -77,15 +77,16 @@ pub struct Requirements {
 /// A container of a pod template.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Container {
-    /// Its resources.
+    /// The container's resources.
     pub resources: Requirements,
-    /// Whether it is an init container that goes on running (restartPolicy Always): a sidecar.
+    /// Whether this is a sidecar: an init container that keeps running (restartPolicy Always).
     pub is_sidecar: bool,
-    /// Its ports: those of the host, and those that are the host's because the pod is on the host's network.
+    /// The host ports: those of the container's ports that name one, and all of its ports when the pod uses the host's
+    /// network.
     pub host_ports: Vec<HostPort>,
 }
 
-/// What the scheduler reads of a pod template.
+/// The parts of a pod template that the scheduler reads.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Workload {
     /// spec.initContainers.
@@ -94,37 +95,37 @@ pub struct Workload {
     pub containers: Vec<Container>,
     /// spec.resources.
     pub pod: Requirements,
-    /// spec.overhead, or that of the `RuntimeClass`.
+    /// spec.overhead, or the overhead of the `RuntimeClass`.
     pub overhead: Resources,
 }
 
-/// A port of a node itself.
+/// A port on the node itself.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct HostPort {
     /// The port's number.
     pub port: u16,
     /// TCP, UDP or SCTP.
     pub protocol: Text,
-    /// The node's address that it is bound to; empty for all of them.
+    /// The node address that the port is bound to. Empty means all addresses.
     pub ip: Text,
 }
 
-/// What one pod takes of its node.
+/// The resources and host ports that one pod takes on its node.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Demand {
-    /// By resource; `pods` is one of them.
+    /// Amounts by resource. `pods` is one of the resources.
     pub requests: Resources,
-    /// Sorted, each once.
+    /// Host ports, sorted and without duplicates.
     pub host_ports: Vec<HostPort>,
 }
 
-/// A node as it would be.
+/// A hypothetical node.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NodeTemplate {
-    /// What is known of the node.
+    /// The known properties of the node.
     pub node: Node,
-    /// Keys of labels of which nobody knows yet what they will be.
+    /// Keys of labels whose values nobody knows yet.
     pub unknown_labels: HashSet<Text>,
-    /// What pods may request of it; empty when unknown.
+    /// The amounts that pods may request of the node. Empty when unknown.
     pub capacity: Resources,
 }

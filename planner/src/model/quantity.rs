@@ -1,39 +1,42 @@
-//! Kubernetes' quantities: `100m`, `1.5Gi`, `2e3`.
+//! Kubernetes quantities, such as `100m`, `1.5Gi` and `2e3`.
 
 use std::{fmt, ops::AddAssign, str::FromStr};
 
-/// The smallest part that a quantity may have: a billionth. What is finer is rounded up, as in Kubernetes.
+/// The number of smallest parts in one unit. The smallest part of a quantity is a billionth. Anything finer is rounded
+/// up, as in Kubernetes.
 const NANOS: i128 = 1_000_000_000;
-/// The largest quantity that Kubernetes knows; what is larger counts as this.
+/// The largest quantity that Kubernetes knows. Larger quantities are capped at it.
 const MAX: i128 = i64::MAX as i128 * NANOS;
-/// More digits than the largest quantity has with all of its parts: reading on would change nothing.
+/// The number of digits that are parsed. The largest quantity has fewer, even with its fraction, so parsing more would
+/// change nothing.
 const MAX_DIGITS: usize = 30;
 
-/// How a quantity is written.
+/// The notation of a quantity.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 enum Notation {
-    /// With k, M, G…, or m, u, n.
+    /// With suffix k, M, G…, or m, u, n.
     #[default]
     Decimal,
-    /// With Ki, Mi, Gi…
+    /// With suffix Ki, Mi, Gi…
     Binary,
     /// With an exponent.
     Exponent,
 }
 
-/// An amount of a resource: exact to a billionth, and written as it was read. Mirrors `resource.Quantity`.
+/// An amount of a resource, exact to a billionth. It is printed in the notation in which it was parsed. Mirrors
+/// `resource.Quantity`.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Quantity {
     nanos: i128,
     notation: Notation,
 }
 
-/// A text that is no quantity.
+/// The error for a text that isn't a quantity.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{0:?} is no quantity such as 100m, 1.5, 2e3 or 512Mi")]
 pub struct NoQuantity(String);
 
-/// The suffixes of each notation with their power of 10 or of 2, from the largest.
+/// The suffixes of each notation, largest first, with their power of 10 (in billionths) or of 2.
 const DECIMAL: [(&str, u32); 10] = [
     ("E", 27),
     ("P", 24),
@@ -56,23 +59,23 @@ const BINARY: [(&str, u32); 6] = [
 ];
 
 impl Quantity {
-    /// Nothing.
+    /// Zero.
     pub const ZERO: Self = Self {
         nanos: 0,
         notation: Notation::Decimal,
     };
-    /// One of something.
+    /// One unit.
     pub const ONE: Self = Self {
         nanos: NANOS,
         notation: Notation::Decimal,
     };
 
-    /// Whether it is below zero.
+    /// Whether the quantity is below zero.
     pub fn is_negative(self) -> bool {
         self.nanos < 0
     }
 
-    /// The same, with what is finer than a thousandth rounded up.
+    /// Rounds up to whole thousandths.
     #[must_use]
     pub fn in_thousandths(self) -> Self {
         const THOUSANDTH: i128 = NANOS / 1_000;
@@ -87,7 +90,7 @@ impl Quantity {
         }
     }
 
-    /// What is left when so much is taken; written as this one.
+    /// Subtracts `taken`. The result has this quantity's notation, or that of `taken` if this quantity is zero.
     #[must_use]
     pub fn less(self, taken: Self) -> Self {
         Self {
@@ -100,7 +103,7 @@ impl Quantity {
         }
     }
 
-    /// The larger of two.
+    /// Returns the larger of two quantities.
     #[must_use]
     pub fn max(self, other: Self) -> Self {
         if other.nanos > self.nanos { other } else { self }
@@ -115,7 +118,7 @@ impl PartialEq for Quantity {
 
 impl Eq for Quantity {}
 
-/// A sum is written as its first part that isn't zero.
+/// A sum has the notation of its first summand that isn't zero.
 impl AddAssign for Quantity {
     fn add_assign(&mut self, other: Self) {
         if self.nanos == 0 {
@@ -163,7 +166,7 @@ fn parse(text: &str) -> Option<Quantity> {
 }
 
 enum Power {
-    /// Of ten, counted in billionths.
+    /// A power of ten, counted in billionths.
     OfTen(i64),
     OfTwo(u32),
 }
@@ -186,7 +189,7 @@ fn suffix_of(suffix: &str) -> Option<(Notation, Power)> {
     Some((Notation::Exponent, Power::OfTen(i64::from(exponent) + 9)))
 }
 
-/// These digits times `factor` times ten to this power, rounded up, and at most [`MAX`].
+/// Returns `digits` × `factor` × 10^`power`, rounded up and capped at [`MAX`].
 fn scaled(digits: &str, power: i64, factor: i128) -> i128 {
     if digits.is_empty() {
         return 0;
@@ -196,7 +199,7 @@ fn scaled(digits: &str, power: i64, factor: i128) -> i128 {
         return MAX;
     }
     if len.saturating_add(power) < -20 {
-        // Even times the largest factor it is less than a billionth.
+        // The result is less than a billionth even with the largest factor.
         return 1;
     }
     let (kept, cut) = digits.split_at(digits.len().min(MAX_DIGITS));
@@ -216,7 +219,7 @@ fn scaled(digits: &str, power: i64, factor: i128) -> i128 {
         return 1;
     };
     let Some(product) = value.checked_mul(factor) else {
-        // So large that what is behind the point doesn't matter.
+        // The product is so large that its fraction doesn't matter.
         return (value / scale).saturating_mul(factor).min(MAX);
     };
     let rest = product % scale != 0 || cut.bytes().any(|digit| digit != b'0');
@@ -251,10 +254,11 @@ impl fmt::Display for Quantity {
     }
 }
 
-/// The number without the zeros for which there is a suffix, three by three; they are counted from `thousands` on.
+/// Strips trailing zeros in groups of three while there is a suffix for them. Returns the stripped number, and
+/// `thousands` plus the number of stripped groups.
 fn shortened(number: i128, mut thousands: usize) -> (i128, usize) {
     let most = DECIMAL.len() - 1;
-    // Nearly all numbers are small, and 64 bits are divided many times as fast.
+    // Nearly all numbers are small, and dividing 64-bit numbers is many times as fast.
     if let Ok(mut small) = i64::try_from(number) {
         while thousands < most && small % 1_000 == 0 {
             small /= 1_000;

@@ -1,4 +1,4 @@
-//! An object's uid in few bytes.
+//! A compact representation of an object's uid.
 
 use std::{
     cmp::Ordering,
@@ -8,14 +8,14 @@ use std::{
 
 use super::Text;
 
-/// How long a UUID is as text.
+/// The length of a UUID as text.
 const TEXT_BYTES: usize = 36;
-/// Where the hyphens are in it.
+/// The positions of the hyphens in that text.
 const HYPHENS: [usize; 4] = [8, 13, 18, 23];
 const DIGITS: [u8; 16] = *b"0123456789abcdef";
 
-/// A uid. An API server gives UUIDs, which take 16 bytes instead of a shared string's 50; whatever else somebody calls a
-/// uid is kept as it is. Every uid has one form only, and the order is that of the texts.
+/// A uid. API servers assign UUIDs, which take 16 bytes here instead of a shared string's 50. Any other text is kept as
+/// it is. Every uid has exactly one representation, and uids sort like their texts.
 #[derive(Clone, PartialEq, Eq, Hash)]
 pub struct Uid(Form);
 
@@ -26,12 +26,12 @@ enum Form {
 }
 
 impl Uid {
-    /// The uid of this text.
+    /// Makes a uid from its text.
     pub fn new(text: &str) -> Self {
         Self(parse(text).map_or_else(|| Form::Other(text.into()), Form::Uuid))
     }
 
-    /// The text again.
+    /// Returns the uid's text.
     pub fn text(&self) -> Text {
         self.with_text(|text| text.into())
     }
@@ -59,7 +59,7 @@ fn digit(value: u8) -> u8 {
     DIGITS.get(usize::from(value)).copied().unwrap_or_default()
 }
 
-/// What a character is worth as a digit; more than 15 if it is none.
+/// The value of each character as a hexadecimal digit. It is more than 15 if the character isn't one.
 const VALUES: [u8; 256] = {
     let mut values = [0xFF; 256];
     let mut value = 0;
@@ -73,10 +73,10 @@ const VALUES: [u8; 256] = {
     }
     values
 };
-/// Where the pairs of digits are.
+/// The positions of the pairs of digits.
 const PAIRS: [usize; 16] = [0, 2, 4, 6, 9, 11, 14, 16, 19, 21, 24, 26, 28, 30, 32, 34];
 
-/// The UUID that a text is, if it is one as API servers write them: lower case, with hyphens.
+/// Parses a UUID as API servers write it: in lower case, with hyphens. Any other text gives `None`.
 fn parse(text: &str) -> Option<[u8; 16]> {
     let text: &[u8; TEXT_BYTES] = text.as_bytes().try_into().ok()?;
     let value = |place: usize| {
@@ -96,7 +96,7 @@ fn parse(text: &str) -> Option<[u8; 16]> {
 impl Hash for Form {
     fn hash<H: Hasher>(&self, state: &mut H) {
         match self {
-            // A number is hashed faster than a slice.
+            // Hashing a number is faster than hashing a slice.
             Self::Uuid(bytes) => state.write_u128(u128::from_ne_bytes(*bytes)),
             Self::Other(text) => text.hash(state),
         }
@@ -106,7 +106,8 @@ impl Hash for Form {
 impl Ord for Uid {
     fn cmp(&self, other: &Self) -> Ordering {
         match (&self.0, &other.0) {
-            // The hyphens are at the same places, and digits come before letters in ASCII too.
+            // Comparing bytes gives the order of the texts: both have hyphens at the same positions, and ASCII sorts
+            // digits before letters.
             (Form::Uuid(own), Form::Uuid(others)) => own.cmp(others),
             _ => self.with_text(|own| other.with_text(|others| own.cmp(others))),
         }

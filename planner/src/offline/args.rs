@@ -1,4 +1,4 @@
-//! The flags of the commands for people.
+//! The flags of the offline commands.
 
 #![expect(clippy::doc_markdown, reason = "the comments are what --help prints")]
 

@@ -1,4 +1,4 @@
-//! From files to documents: JSON or YAML, one document or many.
+//! Reads files of JSON or YAML, which may hold several documents.
 
 use std::{
     fs,
@@ -11,15 +11,15 @@ use serde_saphyr::{SnippetMode, Spanned, UserMessageFormatter};
 
 use super::{error::Error, place::Place};
 
-/// Stands for standard input.
+/// The file name that means standard input.
 const STDIN: &str = "-";
 
-/// A document with its place.
+/// A document and its place in the input.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Document {
-    /// What it holds.
+    /// The document's content.
     pub value: Value,
-    /// Where it begins.
+    /// The place where the document begins.
     pub place: Place,
 }
 
@@ -44,10 +44,10 @@ pub fn read(file: &str) -> Result<Vec<Document>, Error> {
     parse(name, &text)
 }
 
-/// Reads a text: JSON objects, one after the other, then YAML documents; of either there may be none.
+/// Parses a text: any number of JSON objects one after another, then any number of YAML documents.
 ///
 /// # Errors
-/// The text is neither.
+/// The text is neither JSON nor YAML.
 pub fn parse(file: &str, text: &str) -> Result<Vec<Document>, Error> {
     let mut parser = Parser {
         file: file.into(),
@@ -65,7 +65,7 @@ pub fn parse(file: &str, text: &str) -> Result<Vec<Document>, Error> {
 struct Parser<'a> {
     file: Arc<str>,
     rest: &'a str,
-    /// How many lines end before the rest.
+    /// The number of lines that end before `rest`.
     lines_before: u64,
     documents: Vec<Document>,
 }
@@ -102,7 +102,7 @@ impl<'a> Parser<'a> {
         }
     }
 
-    /// One JSON object. It is read as such though YAML would do, because that is many times as fast.
+    /// Parses one JSON object. A YAML parser would accept it too, but the JSON parser is many times as fast.
     fn json(&mut self) -> Result<(), Error> {
         let mut stream = serde_json::Deserializer::from_str(self.rest).into_iter();
         match stream.next() {
@@ -114,7 +114,7 @@ impl<'a> Parser<'a> {
             }
             Some(Err(error)) => {
                 let line = self.lines_before + error.line() as u64;
-                // The error's own words end with a line that counts from where the document begins.
+                // The error's own text ends with a line number that counts from the beginning of the document.
                 let words = error.to_string();
                 let place = format!(" at line {} column {}", error.line(), error.column());
                 let words = words.strip_suffix(&place).unwrap_or(&words);
@@ -124,9 +124,9 @@ impl<'a> Parser<'a> {
         }
     }
 
-    /// All that is left, as YAML.
+    /// Parses the rest as YAML.
     fn yaml(&mut self) -> Result<(), Error> {
-        // The files are the caller's own, and as large as their cluster.
+        // There is no budget, because the files are the caller's own and as large as their cluster.
         let options = serde_saphyr::options! { budget: None };
         let mut bytes = self.rest.as_bytes();
         for document in serde_saphyr::read_with_options::<_, Spanned<Value>>(&mut bytes, options) {
@@ -145,7 +145,7 @@ impl<'a> Parser<'a> {
     }
 }
 
-/// JSON's objects begin unlike any that YAML's writers write: keys have quotes.
+/// Whether a text begins with a JSON object. Its keys have quotes, and no YAML writer begins a document like that.
 fn is_json(text: &str) -> bool {
     let inner = text.strip_prefix('{').map(str::trim_start);
     inner.is_some_and(|inner| inner.starts_with(['"', '}']))

@@ -1,4 +1,4 @@
-//! Why a command can't be answered.
+//! The errors of the offline commands.
 
 use std::io;
 
@@ -11,78 +11,78 @@ use tonic::{Code, Status};
 
 use super::{kind::Kind, place::Place};
 
-/// Why a command can't be answered.
+/// The reason why a command has no answer.
 #[derive(Debug, Error)]
 pub enum Error {
-    /// A file isn't there.
+    /// A file doesn't exist.
     #[error("{file}: no such file")]
     NotFound {
-        /// As it was given.
+        /// The file, as it was given.
         file: String,
     },
     /// A file can't be read.
     #[error("{file}: can't be read")]
     Unreadable {
-        /// As it was given.
+        /// The file, as it was given.
         file: String,
-        /// Why.
+        /// The cause.
         #[source]
         error: io::Error,
     },
     /// A file isn't text in UTF-8.
     #[error("{file}: isn't text in UTF-8")]
     NotText {
-        /// As it was given.
+        /// The file, as it was given.
         file: String,
     },
     /// A document is neither JSON nor YAML.
     #[error("{file}, document {document}: {message}")]
     Syntax {
-        /// As it was given.
+        /// The file, as it was given.
         file: String,
-        /// Counted from 1; documents without content don't count.
+        /// The document, counted from 1. Documents without content don't count.
         document: usize,
-        /// What is wrong, with the line and the column.
+        /// Describes the error, with the line and the column.
         message: String,
     },
-    /// A document holds something that is no Kubernetes object.
+    /// A document holds something that isn't a Kubernetes object.
     #[error("{place}: {message}")]
     NoObject {
-        /// Where it begins.
+        /// The place where the document begins.
         place: Place,
-        /// What is there instead.
+        /// Describes what is wrong, with its path within the document.
         message: String,
     },
-    /// An object of a kind that the command can't do without isn't there.
+    /// The input has no object of a kind that the command needs.
     #[error("there is no {kind} in the input; {remedy}")]
     Missing {
-        /// The kind.
+        /// The missing kind.
         kind: Kind,
-        /// Where to get one from.
+        /// Says how to get such objects.
         remedy: &'static str,
     },
-    /// There are several `DaemonSet`s where one is to be chosen.
+    /// The input has several `DaemonSet`s, and the caller must choose one.
     #[error("there are several DaemonSets in the input; choose one with --daemon-set: {}", .0.join(", "))]
     Several(Vec<String>),
-    /// The `DaemonSet` that was chosen isn't there.
+    /// The chosen `DaemonSet` isn't in the input.
     #[error("--daemon-set {wanted}: there is no such DaemonSet in the input, but {}", .found.join(", "))]
     NotAmong {
-        /// The one that was asked for.
+        /// The `DaemonSet` that the caller asked for.
         wanted: String,
-        /// Those that are there.
+        /// The `DaemonSet`s in the input.
         found: Vec<String>,
     },
-    /// A template can't be read.
+    /// A node template can't be read.
     #[error("node {name}: {}{message}", prefix(.field))]
     Template {
         /// The template's name.
         name: String,
-        /// The path of the field; empty for the object itself.
+        /// The path of the field. Empty for the object itself.
         field: String,
-        /// What is wrong with it.
+        /// Describes what is wrong with the field.
         message: String,
     },
-    /// The request is refused.
+    /// The planner refused the request.
     #[error("{}", .0.message())]
     Refused(Status),
     /// The answer can't be printed.

@@ -1,8 +1,8 @@
-//! The kinds that the commands know.
+//! The kinds of objects that the offline commands know.
 
 use std::fmt;
 
-/// The kinds that play a part in an answer.
+/// A kind of object that an answer can depend on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Kind {
     /// apps/v1.
@@ -16,10 +16,10 @@ pub enum Kind {
 }
 
 impl Kind {
-    /// All of them.
+    /// All kinds.
     pub(super) const ALL: [Self; 4] = [Self::DaemonSet, Self::Node, Self::Pod, Self::RuntimeClass];
 
-    /// Its name.
+    /// Returns the kind's name.
     pub(super) fn name(self) -> &'static str {
         match self {
             Self::DaemonSet => "DaemonSet",
@@ -37,7 +37,7 @@ impl Kind {
         }
     }
 
-    /// The kind of that name, unless it is another API group's.
+    /// Returns the kind of that name, unless it belongs to another API group.
     pub(super) fn of(name: &str, api_version: Option<&str>) -> Option<Self> {
         let kind = Self::ALL.into_iter().find(|kind| kind.name() == name)?;
         let group = |version: &str| version.split_once('/').map_or("", |(group, _)| group).to_owned();

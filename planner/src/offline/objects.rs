@@ -1,4 +1,5 @@
-//! Documents taken apart into objects, and those sorted by kind: in which order and in how many lists they come doesn't matter.
+//! Splits documents into objects and sorts the objects by kind. The order of objects and the number of lists that hold
+//! them don't matter.
 
 use std::collections::BTreeMap;
 
@@ -14,11 +15,11 @@ use super::{
 /// A Kubernetes object.
 pub type Object = Map<String, Value>;
 
-/// Objects by kind, each kind in the order in which they came.
+/// Objects by kind. The objects of a kind are in input order.
 #[derive(Debug, Default)]
 pub struct Objects {
     known: BTreeMap<Kind, Vec<Object>>,
-    /// How many there are of every other kind.
+    /// The number of objects of each other kind.
     others: BTreeMap<String, usize>,
 }
 
@@ -26,7 +27,7 @@ impl Objects {
     /// Reads files.
     ///
     /// # Errors
-    /// One of them isn't there, can't be read, or holds something that is no object.
+    /// A file doesn't exist, can't be read, or holds something that isn't an object.
     pub fn read(files: &[String]) -> Result<Self, Error> {
         let mut objects = Self::default();
         for file in files {
@@ -41,12 +42,12 @@ impl Objects {
             .try_for_each(|document| self.add(document.value, &document.place, "", None))
     }
 
-    /// The objects of a kind.
+    /// Returns the objects of a kind.
     pub fn of(&self, kind: Kind) -> &[Object] {
         self.known.get(&kind).map_or(&[], Vec::as_slice)
     }
 
-    /// Which objects are of none of these kinds, such as `ConfigMap (2), Pod (1)`; `None` when there are none.
+    /// Names the objects of all other kinds, such as `ConfigMap (2), Pod (1)`. Returns `None` when there are none.
     pub fn beside(&self, kinds: &[Kind]) -> Option<String> {
         let known = self.known.iter().filter(|(kind, _)| !kinds.contains(kind));
         let mut counts = self.others.clone();
@@ -58,7 +59,8 @@ impl Objects {
         (!words.is_empty()).then(|| words.join(", "))
     }
 
-    /// Adds an object, or the items of a list. In a list of one kind, as the API server gives it, items don't say their own.
+    /// Adds an object, or the items of a list. In a list of one kind, as the API server returns it, the items don't
+    /// name their own kind.
     fn add(
         &mut self,
         value: Value,
@@ -110,7 +112,7 @@ impl Objects {
     }
 }
 
-/// What the items of a list are.
+/// The kind and API version of a list's items.
 struct Listed {
     kind: String,
     api_version: Option<String>,

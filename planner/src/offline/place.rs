@@ -1,15 +1,15 @@
-//! Where in the input something stands.
+//! Places in the input.
 
 use std::{fmt, sync::Arc};
 
-/// Where something stands.
+/// A place in the input.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Place {
     /// The file, as it was given.
     pub file: Arc<str>,
-    /// The document, counted from 1; those without content don't count.
+    /// The document, counted from 1. Documents without content don't count.
     pub document: usize,
-    /// The line on which the document's content begins, from 1.
+    /// The line on which the document's content begins, counted from 1.
     pub line: u64,
 }
 

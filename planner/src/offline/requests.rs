@@ -1,4 +1,4 @@
-//! From objects to the requests that the service would get.
+//! Builds the requests that the service would get from the objects in the input.
 
 use std::collections::BTreeMap;
 
@@ -19,10 +19,10 @@ use super::{
 const GET_DAEMON_SETS: &str = "kubectl get daemonsets -A -o json prints those of a cluster";
 const GET_NODES: &str = "kubectl get nodes -o json prints those of a cluster";
 
-/// What `Explain` is asked.
+/// Builds the request for `Explain`.
 ///
 /// # Errors
-/// There is no `DaemonSet`, or no node.
+/// The input has no `DaemonSet`, or no node.
 pub fn explain(objects: &Objects) -> Result<ExplainRequest, Error> {
     Ok(ExplainRequest {
         daemon_sets: some(objects, Kind::DaemonSet, GET_DAEMON_SETS)?,
@@ -30,10 +30,10 @@ pub fn explain(objects: &Objects) -> Result<ExplainRequest, Error> {
     })
 }
 
-/// What `Plan` is asked.
+/// Builds the request for `Plan`.
 ///
 /// # Errors
-/// There is no `DaemonSet`, or several of which none is chosen.
+/// The input has no `DaemonSet`, it lacks the chosen one, or it has several and the choice isn't unique.
 pub fn plan(objects: &Objects, args: &PlanArgs) -> Result<PlanRequest, Error> {
     let daemon_set = choose(objects.of(Kind::DaemonSet), args.daemon_set.as_deref())?;
     Ok(PlanRequest {
@@ -48,10 +48,10 @@ pub fn plan(objects: &Objects, args: &PlanArgs) -> Result<PlanRequest, Error> {
     })
 }
 
-/// What `SimulateNodes` is asked, and what each template has, by its name.
+/// Builds the request for `SimulateNodes`. Returns it with the capacity of each template by the template's name.
 ///
 /// # Errors
-/// There is no `DaemonSet` or no node, or, with unknown labels, a node can't be read.
+/// The input has no `DaemonSet` or no node, or a node can't be read. Nodes are read only if there are unknown labels.
 pub fn simulate(
     objects: &Objects,
     unknown_labels: &[String],
@@ -64,7 +64,7 @@ pub fn simulate(
     };
     let nodes = objects.of(Kind::Node);
     if !unknown_labels.is_empty() {
-        // A Node can't say which of its labels nobody knows yet; a template can.
+        // A template can say which of its labels nobody knows yet. A Node can't.
         request.nodes.clear();
         let templates = nodes.iter().map(|node| template(node, unknown_labels));
         request.node_templates = templates.collect::<Result<_, _>>()?;
@@ -85,7 +85,7 @@ fn some(objects: &Objects, kind: Kind, remedy: &'static str) -> Result<Vec<Unrea
     Ok(found)
 }
 
-/// The `DaemonSet` that is called `wanted` (NAME or NAMESPACE/NAME), or else the only one.
+/// Returns the `DaemonSet` called `wanted` (NAME or NAMESPACE/NAME). Without a name, returns the only one.
 fn choose<'a>(daemon_sets: &'a [Object], wanted: Option<&str>) -> Result<&'a Object, Error> {
     let found = || daemon_sets.iter().map(key).collect();
     let is_wanted = |object: &&Object| match wanted {
@@ -117,7 +117,7 @@ fn name(object: &Object) -> &str {
     metadata(object, "name")
 }
 
-/// namespace/name, as the answers have it.
+/// Returns namespace/name, as the answers print it.
 fn key(object: &Object) -> String {
     let namespace = match metadata(object, "namespace") {
         "" => "default",
@@ -133,7 +133,7 @@ fn template(node: &Object, unknown_labels: &[String]) -> Result<NodeTemplate, Er
         .transpose()
         .map_err(|error| Error::template(name(node), error))?;
     let mut facts = facts.unwrap_or_default().into_facts();
-    // What this node has there says nothing of the next of its kind.
+    // This node's values of these labels say nothing about the next node of its kind.
     facts.labels.retain(|key, _| !unknown_labels.contains(key));
     Ok(NodeTemplate {
         name: facts.name,
@@ -144,7 +144,7 @@ fn template(node: &Object, unknown_labels: &[String]) -> Result<NodeTemplate, Er
     })
 }
 
-/// What the node's status says that pods may request.
+/// Returns the amounts that pods may request, from the node's status.
 fn capacity(node: &Object) -> Resources {
     let status = |key: &str| node.get("status")?.get(key)?.as_object();
     let quantities = status("allocatable").or_else(|| status("capacity"));

@@ -125,7 +125,7 @@ fn problems(outcome: &Outcome) -> Vec<&Problem> {
         .collect()
 }
 
-/// The actions of all plans, in short, with their ids.
+/// Returns the actions of all plans in short form, with their ids.
 fn actions(outcome: &Outcome) -> Vec<(u64, String)> {
     let all = plans(outcome).into_iter().flat_map(|plan| &plan.actions);
     all.map(|action| {
@@ -259,7 +259,7 @@ fn nothing_is_planned_before_the_sync_is_complete() {
     let mut session = Session::default();
     let outcome = session.take(request(1, vec![node("a"), daemon_set()])).unwrap();
     assert_eq!((outcome.facts, outcome.plans), (2, 0));
-    // The pod of node b has not been told yet: to create one would be wrong.
+    // The session doesn't know the pod of node b yet, so creating one would be wrong.
     assert_eq!(session.take(request(2, vec![node("b")])).unwrap().plans, 0);
     let outcome = session
         .take(request(3, vec![pod("p", "b"), synced(), pod("q", "a")]))
@@ -394,7 +394,7 @@ fn s3_a_request_without_facts_moves_the_time() {
     let available = |outcome: &Outcome| plans(outcome)[0].status.unwrap().number_available;
     assert_eq!((available(&outcome), after(&outcome)), (0, Some((20, 0))));
 
-    // The executor's timer ran ahead of its clock: it is told again how long to wait.
+    // The executor's timer fired too early by its clock, so the plan says again how long to wait.
     let early = SessionRequest {
         now: Some(Timestamp {
             seconds: BEGIN + 19,

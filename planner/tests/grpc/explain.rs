@@ -1,4 +1,4 @@
-//! `Explain`.
+//! Tests of `Explain`.
 
 use everynode_proto::planner::v1::{
     ExplainRequest, FailedRequirement, NodeVerdict, ReasonCode, Taint, Toleration, UntoleratedTaint, Verdict,

@@ -1,4 +1,4 @@
-//! The limits that the planner is served with, in paused time. What they do in detail is tested where they are made.
+//! Tests of the planner's limits, in paused time. The crate that implements the limits tests their details.
 
 use everynode_proto::{
     planner::v1::{
@@ -23,7 +23,7 @@ const LIMITS: Limits = Limits {
     max_message_bytes: 1024 * 1024,
 };
 
-/// Begins a call of Plan whose request never comes.
+/// Begins a call to Plan whose request never arrives.
 fn unfinished(channel: Channel) -> JoinHandle<Result<PlanResponse, Status>> {
     tokio::spawn(async move {
         let mut client = Grpc::new(channel);
@@ -66,7 +66,7 @@ async fn calls_have_a_number_and_a_deadline_which_the_metrics_tell_of() {
     };
     let stuck = unfinished(server.connect().await);
     let mut client = server.client().await;
-    // Whoever comes first has the only place; soon it is the one that is stuck.
+    // The limit is one call. Calls succeed until the stuck call takes the only slot.
     let refused = loop {
         if let Err(refused) = client.get_info(GetInfoRequest {}).await {
             break refused;

@@ -1,4 +1,4 @@
-//! The whole gRPC server over connections in memory: no ports, no sleeps.
+//! Tests of the whole gRPC server over in-memory connections, without ports and sleeps.
 
 #![expect(
     clippy::unwrap_used,
@@ -36,10 +36,10 @@ use tonic::{
 };
 use tonic_types::StatusExt;
 
-/// What takes longer than this in memory hangs.
+/// In memory, anything that takes longer than this hangs.
 const DEADLINE: Duration = Duration::from_secs(20);
 
-/// A planner that serves connections in memory.
+/// A planner that serves in-memory connections.
 struct Server {
     health: Health,
     metrics: Arc<Metrics>,
@@ -90,14 +90,14 @@ impl Server {
     }
 }
 
-/// Waits for what should come soon.
+/// Waits for a result that should arrive soon. Panics after [`DEADLINE`].
 async fn soon<T>(future: impl Future<Output = T>) -> T {
     tokio::time::timeout(DEADLINE, future)
         .await
         .expect("it should not take this long")
 }
 
-/// The one field that a status complains of.
+/// Returns the field of the status's only violation.
 #[track_caller]
 fn violation(status: &Status) -> String {
     let details = status.get_error_details();

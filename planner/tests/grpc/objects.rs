@@ -1,4 +1,4 @@
-//! Objects as `kubectl get -o json` prints them, and the way into a request.
+//! Objects as `kubectl get -o json` prints them, and their conversion for requests.
 
 use everynode_proto::facts::Unread;
 use serde_json::{Value, json};
@@ -127,7 +127,7 @@ pub(crate) fn daemon_set(name: &str) -> Value {
     })
 }
 
-/// A running pod of a `DaemonSet` of this name.
+/// A running pod of the `DaemonSet` called `owner`.
 pub(crate) fn pod(
     owner: &str,
     name: &str,

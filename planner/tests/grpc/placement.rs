@@ -1,5 +1,5 @@
-//! Explain against a kept sample of what kube-controller-manager says. The sample is made by the integration tests, from the
-//! questions of which they ask many more.
+//! Checks Explain against a stored sample of kube-controller-manager's verdicts. The integration tests write the sample
+//! from a few of the questions that they ask.
 
 use everynode_proto::planner::v1::{ExplainRequest, Verdict};
 use serde::Deserialize;
@@ -9,7 +9,7 @@ use super::{Server, objects::unread, soon};
 
 const SAMPLE: &str = include_str!("../data/placement.jsonl");
 
-/// Some `DaemonSet`s and nodes, and for each `DaemonSet` the first letters of the verdicts on its nodes.
+/// Some `DaemonSet`s and nodes. For each `DaemonSet`, `verdicts` has the first letters of the verdicts on the nodes.
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct Question {

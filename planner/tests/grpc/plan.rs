@@ -1,4 +1,4 @@
-//! `Plan`.
+//! Tests of `Plan`.
 
 use everynode_proto::planner::v1::{
     Action, DaemonSetStatus, PlanRequest, PlanResponse, ProblemCode, Verdict, action,
@@ -55,8 +55,8 @@ async fn plan_decides_from_what_kubectl_prints() {
     ]);
     let response = plan(plan_request(&daemon_set("agent"), &[nodes], &[pods])).await;
     assert_eq!(response.problems, []);
-    // Half of three, rounded up, may be unavailable: a has none, and c was ready for no time at the latest time that is
-    // mentioned, so that budget is spent.
+    // Half of three nodes, rounded up, may be unavailable, and two are: a has no pod, and c's pod became ready at the
+    // latest time that the objects mention, so it has been ready for no time. That spends the budget.
     let expected = ["create a after \"\"", "delete agent-d: DELETE_REASON_EXCLUDED"];
     assert_eq!(brief(&response.actions), expected);
     assert!(response.actions.iter().all(|action| action.id == 0));

@@ -33,7 +33,7 @@ async fn health_says_serving_once_the_planner_is_ready() {
     assert_eq!(check("").await.unwrap(), Served::NotServing);
 }
 
-/// A watch of the planner's health, with the client that it belongs to.
+/// Opens a watch of the planner's health. Returns it with the client that it belongs to.
 async fn watch_health(server: &Server) -> (Streaming<HealthCheckResponse>, HealthClient<Channel>) {
     let mut client = HealthClient::new(server.connect().await);
     let request = HealthCheckRequest {
@@ -127,7 +127,7 @@ async fn reflection_v1alpha_lists_the_services_for_older_clients() {
     assert!(names.contains(&SERVICES[0]), "{names:?}");
 }
 
-/// More than one message may hold.
+/// A text that exceeds the message size limit.
 fn oversized() -> String {
     "x".repeat(64 * 1024 * 1024 + 1)
 }

@@ -1,4 +1,4 @@
-//! `SimulateNodes`, as an autoscaler asks.
+//! Tests of `SimulateNodes`, called as an autoscaler calls it.
 
 use std::collections::BTreeMap;
 
@@ -23,7 +23,7 @@ async fn simulate(request: SimulateNodesRequest) -> Result<SimulateNodesResponse
         .map(tonic::Response::into_inner)
 }
 
-/// A `DaemonSet` whose template's spec is this.
+/// A `DaemonSet` with this spec in its template.
 fn with_spec(name: &str, spec: Value) -> Value {
     let mut object = daemon_set(name);
     object["spec"]["template"]["spec"] = spec;

@@ -1,4 +1,4 @@
-//! What `GetInfo` says, and what all calls refuse.
+//! Tests of `GetInfo`, and of the input that all calls refuse.
 
 use everynode_proto::planner::v1::{GetInfoRequest, Limits, PlanRequest};
 use prost_types::Duration;

@@ -1,4 +1,4 @@
-//! The planner's answer to `Explain`: which `DaemonSet` runs where, and why not elsewhere.
+//! Tables for the planner's answer to `Explain`: where each `DaemonSet` runs, and why it doesn't run elsewhere.
 
 use super::{
     View,
@@ -7,12 +7,13 @@ use super::{
 };
 use crate::planner::v1::{ExplainResponse, NodeVerdict, Verdict, VerdictSummary};
 
-/// Up to so many pairs are all shown; of more pairs, only so many that don't run.
+/// The number of pairs up to which a table shows all of them. If there are more pairs, it shows only those that don't
+/// run, and at most this many.
 pub const FEW_PAIRS: usize = 20;
 
-/// The verdicts as lines, and below them, where it is read first, the summary.
+/// Renders the verdicts as lines. The summary comes last, because people read the end of the output first.
 ///
-/// Of many pairs only some of those that don't run are shown, unless `all` are asked for.
+/// If there are many pairs, the table shows only some of those that don't run, unless `all` is set.
 pub fn table(answer: &ExplainResponse, all: bool, view: View) -> String {
     let verdicts = &answer.verdicts;
     let mut text = if all || verdicts.len() <= FEW_PAIRS {
@@ -37,7 +38,7 @@ pub fn table(answer: &ExplainResponse, all: bool, view: View) -> String {
     text
 }
 
-/// Whether every pair runs, and nothing is wrong with any object.
+/// Whether every pair runs and no object has a problem.
 pub fn is_as_wished(answer: &ExplainResponse) -> bool {
     answer.problems.is_empty() && answer.verdicts.iter().all(runs)
 }
@@ -63,7 +64,7 @@ fn lines<'a>(verdicts: impl Iterator<Item = &'a NodeVerdict>, view: View) -> Str
     table.render(view)
 }
 
-/// What stands before a verdict's reasons.
+/// Returns the cells that come before a verdict's reasons.
 pub(super) fn head(verdict: &NodeVerdict) -> [Cell; 3] {
     [
         verdict.daemon_set.as_str().into(),
@@ -72,7 +73,7 @@ pub(super) fn head(verdict: &NodeVerdict) -> [Cell; 3] {
     ]
 }
 
-/// How many nodes have which verdict, and which conditions keep pods away from how many.
+/// Renders the number of nodes with each verdict, and the number of nodes that each condition keeps pods away from.
 pub fn summary(summaries: &[VerdictSummary], view: View) -> String {
     let mut counts = Table::new(["DAEMONSET", "RUN", "KEEP", "EXCLUDE"]);
     let mut conditions = Table::new(["DAEMONSET", "VERDICT", "NODES", "CONDITION THAT ISN'T MET"]);

@@ -1,4 +1,4 @@
-//! The executor's answers: what `DaemonSet`s are up to in one cluster.
+//! Tables for the executor's answers, which report the state of `DaemonSet`s in one cluster.
 
 pub mod events;
 
@@ -19,7 +19,7 @@ use crate::{
     planner::v1::{NodeVerdict, Verdict},
 };
 
-/// Which executor it is, who leads, and whether there is a planner.
+/// Renders the executor's name, the leader, and the planner if there is one.
 pub fn info(answer: &GetInfoResponse, view: View) -> String {
     let mut table = Table::new(["EXECUTOR", "VERSION", "LEADER", "CLUSTER", "PLANNER"]);
     let leader = match answer.leader.as_str() {
@@ -38,7 +38,7 @@ pub fn info(answer: &GetInfoResponse, view: View) -> String {
     table.render(view)
 }
 
-/// A planner in words.
+/// Describes a planner in words.
 fn planner(planner: Option<&PlannerInfo>) -> String {
     let Some(planner) = planner else {
         return "none".to_owned();
@@ -51,7 +51,8 @@ fn planner(planner: Option<&PlannerInfo>) -> String {
     format!("{} (rules {}{synced})", planner.version, planner.rules_version)
 }
 
-/// `DaemonSet`s with their status, rollout and what they wait for; of a single one, everything that it waits for.
+/// Renders `DaemonSet`s with their status, their rollout and the first thing that they wait for. For a single
+/// `DaemonSet`, adds everything that it waits for.
 pub fn daemon_sets(answer: &ListDaemonSetsResponse, view: View) -> String {
     let mut headings = vec!["DAEMONSET"];
     headings.extend(words::STATUS_HEADINGS);
@@ -78,7 +79,7 @@ pub fn daemon_sets(answer: &ListDaemonSetsResponse, view: View) -> String {
     text
 }
 
-/// Whether every `DaemonSet` has all its pods, and waits for nothing.
+/// Whether every `DaemonSet` has all its pods, waits for nothing and has no problem.
 pub fn are_as_wished(answer: &ListDaemonSetsResponse) -> bool {
     answer.daemon_sets.iter().all(|daemon_set| {
         let state = daemon_set.rollout.as_ref().map(Rollout::state);
@@ -127,8 +128,8 @@ fn details(daemon_set: &DaemonSet) -> String {
     }
 }
 
-/// The verdicts with the pods that are there, and below them the summary. Of many pairs only some that aren't as they should be
-/// are shown, unless `all` are asked for.
+/// Renders the verdicts with the pods that exist, and below them the summary. If there are many pairs, the table shows
+/// only some of those that aren't running or that wait for something, unless `all` is set.
 pub fn explain(answer: &ExplainResponse, all: bool, view: View) -> String {
     let placements = &answer.placements;
     let few = all || placements.len() <= FEW_PAIRS;
@@ -161,7 +162,7 @@ pub fn explain(answer: &ExplainResponse, all: bool, view: View) -> String {
     text
 }
 
-/// Whether every pair runs, and its pod is as it should be.
+/// Whether every pair runs and waits for nothing, and no object has a problem.
 pub fn is_explained_as_wished(answer: &ExplainResponse) -> bool {
     answer.problems.is_empty() && answer.placements.iter().all(is_settled)
 }
@@ -171,7 +172,7 @@ fn is_settled(placement: &Placement) -> bool {
     verdict == Some(Verdict::Run) && placement.waits.is_empty()
 }
 
-/// A line for each reason and for each thing that is waited for.
+/// Returns a row for each reason and for each wait.
 fn rows(placement: &Placement, view: View) -> Vec<[Cell; 5]> {
     let Some(verdict) = &placement.verdict else {
         return Vec::new();
@@ -198,7 +199,7 @@ fn rows(placement: &Placement, view: View) -> Vec<[Cell; 5]> {
     reasons.into_iter().map(row).collect()
 }
 
-/// A pod with its state, such as `agent-7bd5c (Running, ready)`.
+/// Describes a pod with its state, such as `agent-7bd5c (Running, ready)`.
 fn pod_text(pod: &Pod, view: View) -> String {
     let state = match pod {
         Pod {
@@ -216,7 +217,7 @@ fn pod_text(pod: &Pod, view: View) -> String {
     format!("{} ({}, {state}{revision})", pod.name, pod.phase)
 }
 
-/// What `DaemonSet`s take of a node.
+/// Renders the resources that `DaemonSet`s take on a node.
 pub fn overhead(answer: &GetNodeOverheadResponse, view: View) -> String {
     let Some(node) = &answer.node else {
         return String::new();
@@ -225,7 +226,7 @@ pub fn overhead(answer: &GetNodeOverheadResponse, view: View) -> String {
     words::line(&format!("Node {}", node.node_template)) + &table
 }
 
-/// Whether everything fits on the node.
+/// Whether everything fits on the node and no object has a problem.
 pub fn is_overhead_as_wished(answer: &GetNodeOverheadResponse) -> bool {
     answer.problems.is_empty() && answer.node.as_ref().is_some_and(simulate::fits)
 }

@@ -1,9 +1,9 @@
-//! The planner's answer to `Plan`: what is to be done, and what is to be said of it.
+//! Tables for the planner's answer to `Plan`: the actions, and the status and summary that go with them.
 
 use super::{View, explain, table::Table, words};
 use crate::planner::v1::{Action, DeleteReason, PlanResponse, action};
 
-/// The actions, the status, the summary of the verdicts, and when to look again.
+/// Renders the actions, the status, the summary of the verdicts, and the time after which to plan again.
 pub fn table(answer: &PlanResponse, view: View) -> String {
     let mut text = actions(&answer.actions, view);
     if let Some(status) = &answer.status {
@@ -24,7 +24,7 @@ pub fn table(answer: &PlanResponse, view: View) -> String {
     text
 }
 
-/// Whether nothing is to be done, and nothing is wrong with any object.
+/// Whether there are no actions and no object has a problem.
 pub fn is_as_wished(answer: &PlanResponse) -> bool {
     answer.problems.is_empty() && answer.actions.is_empty()
 }
@@ -61,7 +61,7 @@ fn actions(actions: &[Action], view: View) -> String {
     table.render(view)
 }
 
-/// Action, node, pod, revision, uid, reason.
+/// Returns the cells of a row: action, node, pod, revision, uid and reason.
 fn row(action: &Action) -> Option<[&str; 6]> {
     Some(match action.action.as_ref()? {
         action::Action::Create(create) => {
@@ -75,7 +75,7 @@ fn row(action: &Action) -> Option<[&str; 6]> {
     })
 }
 
-/// Why a pod is deleted, in words.
+/// Describes in words why a pod is deleted.
 pub fn delete_reason(reason: DeleteReason) -> &'static str {
     match reason {
         DeleteReason::Unspecified => "",

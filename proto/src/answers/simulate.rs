@@ -1,4 +1,4 @@
-//! The answer to `SimulateNodes`, and what `DaemonSet`s take of a node that is there.
+//! Tables for the answer to `SimulateNodes`, and for the resources that `DaemonSet`s take on an existing node.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -12,11 +12,11 @@ use crate::planner::v1::{DaemonSetDemand, HostPort, NodeSimulation, SimulateNode
 /// Quantities by resource, in Kubernetes' notation.
 pub type Resources = BTreeMap<String, String>;
 
-/// Shown whether or not anybody requests them.
+/// Resources that a table always shows, even if no `DaemonSet` requests them.
 const USUAL: [&str; 2] = ["cpu", "memory"];
 const PODS: &str = "pods";
 
-/// A table for each template, with the capacity that it was asked with, by its name.
+/// Renders a table for each node template. `capacities` has the capacities in the request by template name.
 pub fn table(answer: &SimulateNodesResponse, capacities: &BTreeMap<String, Resources>, view: View) -> String {
     let none = Resources::new();
     let tables = answer.nodes.iter().map(|node| {
@@ -27,17 +27,18 @@ pub fn table(answer: &SimulateNodesResponse, capacities: &BTreeMap<String, Resou
     tables.collect::<Vec<_>>().join("\n")
 }
 
-/// Whether everything fits and is decided, and nothing is wrong with any object.
+/// Whether everything fits and is decided, and no object has a problem.
 pub fn is_as_wished(answer: &SimulateNodesResponse) -> bool {
     answer.problems.is_empty() && answer.nodes.iter().all(fits)
 }
 
-/// Whether everything fits on a node and is decided.
+/// Whether everything fits on a node, and every `DaemonSet` is decided for it.
 pub fn fits(node: &NodeSimulation) -> bool {
     node.exceeded.is_empty() && node.conflicts.is_empty() && node.undecided.is_empty()
 }
 
-/// What one node's `DaemonSet`s take of it, one by one and together, and what is wrong with that.
+/// Renders the resources that `DaemonSet`s take on one node, for each and in sum. Below the table it lists what is
+/// exceeded, in conflict or undecided.
 pub fn node_table(
     node: &NodeSimulation,
     demands: &[DaemonSetDemand],
@@ -115,7 +116,8 @@ fn amount(resource: &str, quantities: &Resources, exceeded: &[String]) -> Cell {
     Cell::toned(amount, if is_short { Tone::Bad } else { Tone::Plain })
 }
 
-/// The resources that are requested, the usual ones first and pods last; in a wide view those that the node has too.
+/// Returns the requested resources: the usual ones first, pods last. A wide view adds the resources that only the node
+/// has.
 fn columns<'a>(node: &'a NodeSimulation, capacity: &'a Resources, view: View) -> Vec<&'a str> {
     let requested = node.requests.keys();
     let had = capacity.keys().filter(|_| view.wide);

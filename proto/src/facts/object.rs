@@ -1,7 +1,7 @@
-//! Slim Kubernetes types: just the fields that a decision or an action reads, by their Kubernetes names.
+//! Slim Kubernetes types that hold only the fields that decisions and actions read, under their Kubernetes names.
 //!
-//! Everything is optional and unknown operators or phases are kept as text, because one odd object must not keep the
-//! others from being read.
+//! Every field is optional, and unknown operators and phases are kept as text, so that one odd object doesn't prevent
+//! reading the others.
 
 mod conditions;
 pub mod demand;
@@ -137,7 +137,7 @@ pub struct Pod {
     pub status: PodStatus,
 }
 
-/// What is read of a pod's spec.
+/// The fields of a pod's spec that are read.
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub struct PodSpec {
@@ -155,7 +155,7 @@ pub struct PodStatus {
     /// status.phase.
     #[serde(deserialize_with = "nullable")]
     pub phase: String,
-    /// The Ready one of status.conditions, if there is one: the others decide nothing.
+    /// Only the Ready condition of status.conditions, if present; no decision reads the others.
     #[serde(deserialize_with = "conditions::ready_only")]
     pub conditions: Vec<Condition>,
 }
@@ -172,7 +172,7 @@ pub struct Condition {
     pub last_transition_time: Option<Timestamp>,
 }
 
-/// A pod's affinity, as far as nodes matter.
+/// A pod's affinity, reduced to its node affinity.
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub struct Affinity {
@@ -190,7 +190,7 @@ impl Affinity {
     }
 }
 
-/// A pod's node affinity, as far as it is required.
+/// A pod's node affinity, reduced to its required part.
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub struct NodeAffinity {
@@ -198,7 +198,7 @@ pub struct NodeAffinity {
     pub required_during_scheduling_ignored_during_execution: Option<NodeSelector>,
 }
 
-/// Terms of which one must match.
+/// A node selector. A node matches when at least one term matches.
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub struct NodeSelector {
@@ -207,14 +207,14 @@ pub struct NodeSelector {
     pub node_selector_terms: Vec<NodeSelectorTerm>,
 }
 
-/// Requirements that must all be met.
+/// A node selector term. All of its requirements must be met.
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub struct NodeSelectorTerm {
-    /// Over labels.
+    /// Requirements on labels.
     #[serde(deserialize_with = "nullable")]
     pub match_expressions: Vec<Requirement>,
-    /// Over fields.
+    /// Requirements on fields.
     #[serde(deserialize_with = "nullable")]
     pub match_fields: Vec<Requirement>,
 }
@@ -238,21 +238,21 @@ pub struct Requirement {
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(default)]
 pub struct Toleration {
-    /// Empty with Exists: every key.
+    /// The taint key to match. Empty with operator Exists matches every key.
     #[serde(deserialize_with = "nullable")]
     pub key: String,
-    /// Equal (also when empty) or Exists.
+    /// Equal (the default when empty) or Exists.
     #[serde(deserialize_with = "nullable")]
     pub operator: String,
-    /// The value to equal.
+    /// The taint value to match with Equal.
     #[serde(deserialize_with = "nullable")]
     pub value: String,
-    /// Empty: every effect.
+    /// The taint effect to match. Empty matches every effect.
     #[serde(deserialize_with = "nullable")]
     pub effect: String,
 }
 
-/// What placement reads of a pod template.
+/// The parts of a pod template that placement reads.
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(default)]
 pub struct PodTemplate {
@@ -261,7 +261,7 @@ pub struct PodTemplate {
     pub spec: PodTemplateSpec,
 }
 
-/// What placement reads of a pod template's spec.
+/// The parts of a pod template's spec that placement reads.
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub struct PodTemplateSpec {
@@ -281,7 +281,7 @@ pub struct PodTemplateSpec {
     pub host_network: bool,
 }
 
-/// A `DaemonSet`. `T` is how the pod template is held: read as [`PodTemplate`], or kept as raw JSON by who has to make
+/// A `DaemonSet`. `T` is the form of the pod template: parsed as [`PodTemplate`], or raw JSON for code that creates
 /// pods from it.
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(default, bound(deserialize = "T: DeserializeOwned + Default"))]
@@ -325,7 +325,7 @@ pub struct DaemonSetSpec<T> {
     pub revision_history_limit: Option<i32>,
 }
 
-/// A label selector; labels and expressions must all match.
+/// A label selector. All labels and all expressions must match.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub struct LabelSelector {
@@ -348,7 +348,7 @@ impl LabelSelector {
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub struct UpdateStrategy {
-    /// `RollingUpdate` (also when empty) or `OnDelete`.
+    /// `RollingUpdate` (the default when empty) or `OnDelete`.
     #[serde(deserialize_with = "nullable")]
     pub r#type: String,
     /// updateStrategy.rollingUpdate.
@@ -365,7 +365,7 @@ pub struct RollingUpdate {
     pub max_surge: Option<IntOrString>,
 }
 
-/// A number or a percentage, as Kubernetes writes them.
+/// A number or a percentage, as in Kubernetes.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(untagged)]
 pub enum IntOrString {
@@ -404,8 +404,8 @@ pub struct DaemonSetCondition {
     pub r#type: String,
     /// True, False or Unknown.
     pub status: String,
-    /// One word for why.
+    /// The reason in one word.
     pub reason: String,
-    /// The same as a sentence.
+    /// The reason as a sentence.
     pub message: String,
 }

@@ -1,7 +1,7 @@
-//! Kubernetes' protobuf encoding of the objects that come by the thousand: nodes and pods. It costs the API server and the reader
-//! a fraction of what JSON does, and gives the same slim types.
+//! Decodes nodes and pods, which clusters have by the thousand, from Kubernetes' protobuf encoding. Protobuf costs the
+//! API server and the client a fraction of what JSON costs, and decodes to the same slim types.
 //!
-//! Fields that aren't named in the messages here are skipped unread.
+//! Fields that the messages here don't name are skipped without being decoded.
 
 mod messages;
 
@@ -19,43 +19,43 @@ use super::object;
 /// The content type of one encoded object.
 pub const CONTENT_TYPE: &str = "application/vnd.kubernetes.protobuf";
 
-/// What an encoded object begins with.
+/// The prefix of an encoded object.
 const MAGIC: &[u8] = b"k8s\0";
 
-/// The object in its wrapping, as every answer of the API server has one.
+/// Unwraps an object. The API server wraps every object that it returns.
 ///
 /// # Errors
-/// It isn't wrapped as objects are.
+/// The body isn't a wrapped object.
 pub fn unwrapped(body: &Bytes) -> Result<Bytes, DecodeError> {
     let start = if body.starts_with(MAGIC) { MAGIC.len() } else { 0 };
     Unknown::decode(body.slice(start..)).map(|unknown| unknown.raw)
 }
 
-/// What a watch says: the event's type and its object, as JSON says them too.
+/// A watch event's type and its object. The type has the same values as in JSON.
 ///
 /// # Errors
-/// It is no event.
+/// The frame isn't a watch event.
 pub fn watch_event(frame: Bytes) -> Result<(String, Bytes), DecodeError> {
     let event = WatchEvent::decode(frame)?;
     let object = event.object.map(|object| object.raw).unwrap_or_default();
     Ok((event.r#type, unwrapped(&object)?))
 }
 
-/// A page of a list.
+/// One page of a list.
 #[derive(Debug)]
 pub struct Page {
     /// metadata.resourceVersion.
     pub resource_version: String,
-    /// metadata.continue: what to ask for the next page with; empty on the last.
+    /// metadata.continue: the token to request the next page with. Empty on the last page.
     pub r#continue: String,
-    /// The objects, unwrapped.
+    /// The objects, already unwrapped.
     pub items: Vec<Bytes>,
 }
 
-/// A page of a list.
+/// Decodes one page of a list.
 ///
 /// # Errors
-/// It is no list.
+/// The body isn't a list.
 pub fn page(body: &Bytes) -> Result<Page, DecodeError> {
     let list = List::decode(unwrapped(body)?)?;
     let metadata = list.metadata.unwrap_or_default();
@@ -66,19 +66,19 @@ pub fn page(body: &Bytes) -> Result<Page, DecodeError> {
     })
 }
 
-/// A bookmark's resourceVersion and annotations.
+/// Decodes a bookmark's resourceVersion and annotations.
 ///
 /// # Errors
-/// It has no metadata that can be read.
+/// The bookmark has no readable metadata.
 pub fn bookmark(object: Bytes) -> Result<(String, HashMap<String, String>), DecodeError> {
     let metadata = Bookmark::decode(object)?.metadata.unwrap_or_default();
     Ok((metadata.resource_version, metadata.annotations))
 }
 
-/// A Status, as JSON has it.
+/// Decodes a Status into the form that it has in JSON.
 ///
 /// # Errors
-/// It is no Status.
+/// The object isn't a Status.
 pub fn status(object: Bytes) -> Result<serde_json::Value, DecodeError> {
     let status = Status::decode(object)?;
     let details = status.details.unwrap_or_default();
@@ -103,10 +103,10 @@ pub fn status(object: Bytes) -> Result<serde_json::Value, DecodeError> {
     }))
 }
 
-/// A node.
+/// Decodes a node.
 ///
 /// # Errors
-/// It is no node.
+/// The object isn't a node.
 pub fn node(object: Bytes) -> Result<object::Node, DecodeError> {
     let Node { metadata, spec } = Node::decode(object)?;
     let taints = spec.unwrap_or_default().taints;
@@ -119,10 +119,10 @@ pub fn node(object: Bytes) -> Result<object::Node, DecodeError> {
     })
 }
 
-/// A pod.
+/// Decodes a pod.
 ///
 /// # Errors
-/// It is no pod.
+/// The object isn't a pod.
 pub fn pod(object: Bytes) -> Result<object::Pod, DecodeError> {
     let Pod {
         metadata,
@@ -145,7 +145,7 @@ pub fn pod(object: Bytes) -> Result<object::Pod, DecodeError> {
         },
         status: object::PodStatus {
             phase: status.phase,
-            // As in JSON: the others decide nothing.
+            // As in JSON, only Ready is kept: no decision reads the other conditions.
             conditions: status
                 .conditions
                 .into_iter()
@@ -203,7 +203,8 @@ fn meta<A: Default>(metadata: Option<ObjectMeta>) -> object::Meta<A> {
     }
 }
 
-/// A time. One that nobody has set is encoded without any field, or as the zero of Go's time, which is before all that can be meant.
+/// Converts a time. An unset time is encoded without any fields, or as Go's zero time, which is earlier than any real
+/// timestamp.
 fn time(time: Option<Time>) -> Option<Timestamp> {
     let Time { seconds, nanos } = time?;
     Timestamp::new(seconds, nanos)

@@ -1,4 +1,4 @@
-//! From slim types to facts.
+//! Converts the slim Kubernetes types to facts.
 
 use prost_types::Timestamp as WireTimestamp;
 
@@ -12,7 +12,7 @@ use crate::planner::v1::{
     int_or_percent, update_strategy,
 };
 
-/// A time as the wire has it.
+/// Converts a time to the wire's timestamp type.
 pub fn timestamp(time: jiff::Timestamp) -> WireTimestamp {
     WireTimestamp {
         seconds: time.as_second(),
@@ -52,8 +52,8 @@ impl Pod {
         })
     }
 
-    /// The node that the pod is for: where it is bound, or the node that its required affinity names by the field
-    /// metadata.name. Mirrors `GetTargetNodeName`.
+    /// The node that the pod is for: the node that it is bound to, or else the node that its required affinity names
+    /// with the field metadata.name. Mirrors `GetTargetNodeName`.
     pub fn target_node(&self) -> Option<&str> {
         if !self.spec.node_name.is_empty() {
             return Some(&self.spec.node_name);
@@ -69,7 +69,8 @@ impl Pod {
         }
     }
 
-    /// When the pod became ready, if it is. A condition without a time counts from the pod's creation.
+    /// When the pod became ready; `None` if it isn't ready. If the condition has no time, the pod's creation time is
+    /// used.
     pub fn ready_since(&self) -> Option<jiff::Timestamp> {
         let ready = self
             .status
@@ -97,8 +98,8 @@ fn phase(phase: &str) -> PodPhase {
 }
 
 impl<T> DaemonSet<T> {
-    /// The `DaemonSet`'s facts, with what is wrong with it. `template` is its template, `update_revision` the
-    /// controller-revision-hash of that.
+    /// The `DaemonSet`'s facts and the problems found in it. `template` is its template and `update_revision` the
+    /// controller-revision-hash of that template.
     pub fn facts(&self, template: &PodTemplate, update_revision: &str) -> (DaemonSetFacts, Vec<Problem>) {
         let mut problems = Vec::new();
         let mut problem = |field: &str, message: String| {
@@ -127,7 +128,7 @@ impl<T> DaemonSet<T> {
 }
 
 impl PodTemplate {
-    /// What placement reads of the template.
+    /// The parts of the template that placement reads.
     pub fn facts(&self) -> PodTemplateFacts {
         let spec = &self.spec;
         let toleration = |toleration: &object::Toleration| Toleration {

@@ -1,4 +1,4 @@
-//! What Prometheus is told, and how: the parts that both programs have in common.
+//! Prometheus metrics that both programs have in common, and their text format.
 
 mod certificates;
 mod process;
@@ -15,11 +15,11 @@ use self::process::Process;
 /// The content type of [`page`].
 pub const CONTENT_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
 
-/// The commit that the program was built from, where whoever built it has said so.
+/// The commit that the program was built from, if the build set `EVERYNODE_REVISION`.
 const REVISION: Option<&str> = option_env!("EVERYNODE_REVISION");
 
-/// A registry with what every process tells, what the program was built from, and what `register` adds of its own, by names
-/// that begin with `prefix`.
+/// A registry with the process metrics, the build info, and the program's own metrics, which `register` adds. The names
+/// of the last two begin with `prefix`.
 pub fn registry(
     prefix: &str,
     version: &str,
@@ -41,8 +41,8 @@ pub fn registry(
     registry
 }
 
-/// Everything that is registered, in Prometheus' text format. It is `OpenMetrics` as the older format has it: a counter is
-/// described by the name of its series, and nothing marks the end.
+/// Encodes all registered metrics in Prometheus' text format. The output is `OpenMetrics` changed to fit the older
+/// format: HELP and TYPE of a counter use the name of its series (with `_total`), and there is no end marker.
 pub fn page(registry: &Registry) -> String {
     let mut encoded = String::new();
     // Writing to a String can't fail.

@@ -1,8 +1,8 @@
-//! Where spans go: by OTLP over gRPC to whatever collects them.
+//! Exports spans to a collector by OTLP over gRPC.
 //!
-//! What is exported are the spans of the target [`EXPORTED`]. They wait for their way out in a queue, and go on threads of
-//! their own, so that a collector that is slow or gone holds up nothing: what finds the queue full is dropped, and what can't
-//! be sent after some tries too.
+//! Only spans with the target [`EXPORTED`] are exported. They wait in a queue and are sent by separate threads, so a
+//! slow or missing collector blocks nothing. A span is dropped when the queue is full or when several attempts to send
+//! it have failed.
 
 use std::{
     fmt, io,
@@ -27,11 +27,11 @@ use tracing_subscriber::{Layer, Registry, filter::Targets};
 
 use crate::serve::trace::EXPORTED;
 
-/// How long a collector may take to accept spans.
+/// How long a collector may take to accept a batch of spans.
 const EXPORT_DEADLINE: Duration = Duration::from_secs(10);
-/// How long a program that ends waits for the last spans to go out.
+/// How long an exiting program waits for the last spans to be sent.
 const FLUSH_DEADLINE: Duration = Duration::from_secs(2);
-/// That spans can't be exported is said at most this often.
+/// Minimum time between two warnings that spans can't be exported.
 const SILENCE: Duration = Duration::from_mins(5);
 
 /// Where spans go.
@@ -44,44 +44,45 @@ pub struct OtlpArgs {
     pub otlp_endpoint: Option<String>,
 }
 
-/// Spans can't be exported.
+/// Why spans can't be exported.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// The address isn't one.
+    /// The address isn't a valid http or https URL.
     #[error("--otlp-endpoint {url:?} can't be used: it must be like http://HOST:PORT or https://HOST:PORT")]
     Url {
-        /// What was given.
+        /// The address as given.
         url: String,
     },
-    /// No connection can be made to such an address.
+    /// No exporter can be built for this address.
     #[error("--otlp-endpoint {url:?} can't be used: {error}")]
     Build {
         /// The address.
         url: String,
-        /// What is wrong with it.
+        /// The cause.
         error: ExporterBuildError,
     },
-    /// There can be no thread for it.
+    /// The exporter's thread can't be started.
     #[error("spans can't be exported: {0}")]
     Thread(#[from] io::Error),
 }
 
 impl OtlpArgs {
-    /// What exports spans in the name of a program, if they are to be.
+    /// The span exporter of the named program; `None` if no endpoint is set.
     ///
     /// # Errors
-    /// The flag can't be used.
+    /// The flag's value can't be used.
     pub(super) fn exporter(&self, program: &'static str) -> Result<Option<Exporter>, Error> {
         let url = self.otlp_endpoint.as_deref();
         url.map(|url| Exporter::new(url, program)).transpose()
     }
 }
 
-/// Exports spans. What waits is sent when it is dropped, as far as that takes two seconds.
+/// Exports spans. Dropping it sends the spans that still wait, for at most two seconds.
 pub(super) struct Exporter {
     provider: SdkTracerProvider,
     program: &'static str,
-    /// What the connection lives on. The program's own may have one thread, which waits when the last spans are sent.
+    /// The runtime of the connection to the collector. The program's own runtime may have a single thread, and that
+    /// thread blocks while the last spans are sent.
     runtime: Option<Runtime>,
 }
 
@@ -126,7 +127,7 @@ impl Exporter {
         })
     }
 
-    /// What hands spans over to be exported.
+    /// The layer that passes spans to the exporter.
     pub(super) fn layer(&self) -> Box<dyn Layer<Registry> + Send + Sync> {
         tracing_opentelemetry::layer()
             .with_tracer(self.provider.tracer(self.program))
@@ -156,7 +157,7 @@ impl Drop for Exporter {
     }
 }
 
-/// Says now and then that spans can't be exported, and otherwise exports them.
+/// Exports spans, and logs a warning from time to time while that fails.
 #[derive(Debug)]
 struct Complaining<E> {
     exporter: E,

@@ -45,28 +45,28 @@ pub struct TlsArgs {
     pub plaintext: bool,
 }
 
-/// The flags for certificates can't be used.
+/// Why the certificate flags can't be used.
 #[derive(Debug, thiserror::Error)]
 pub enum TlsError {
-    /// There are none.
+    /// Neither TLS nor plain text is chosen.
     #[error(
         "neither TLS nor plain text is chosen: give --tls-cert, --tls-key and --tls-ca, or --plaintext where everybody who \
          reaches the port may be trusted"
     )]
     NotChosen,
-    /// Both are. clap would also say so of `EVERYNODE_PLAINTEXT=false`.
+    /// Both TLS and plain text are chosen. clap's own conflict check would also reject `EVERYNODE_PLAINTEXT=false`.
     #[error("--plaintext can't be used with --tls-cert, --tls-key and --tls-ca: choose one of the two")]
     Both,
-    /// A file can't be used.
+    /// A certificate file can't be used.
     #[error("the certificates can't be used: {0}")]
     Files(#[from] Error),
 }
 
 impl TlsArgs {
-    /// Reads the certificates; `None` when plain text was asked for.
+    /// Reads the certificates; `None` if plain text was chosen.
     ///
     /// # Errors
-    /// Neither was asked for, or both, or a file can't be used.
+    /// Neither TLS nor plain text was chosen, both were, or a file can't be used.
     pub fn credentials(&self) -> Result<Option<Credentials>, TlsError> {
         let Self {
             tls_cert,

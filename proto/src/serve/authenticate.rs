@@ -1,4 +1,5 @@
-//! Who a caller is. The gate asks before a call gets a place, so that callers who can't say who they are take none.
+//! Authentication of callers. The gate authenticates before it gives a call a slot, so callers who can't authenticate
+//! take no slots.
 
 use std::{any::Any, fmt, sync::Arc};
 
@@ -11,24 +12,26 @@ use super::{
     shares::{Caller, Full, Shares},
 };
 
-/// Authentications that are pending at the same time: enough for a burst of new tokens, and a bound for the memory and
-/// the time that callers take before anybody knows who they are.
+/// Limit of concurrent pending authentications. It is enough for a burst of new tokens, and it bounds the memory and
+/// the time that callers can take before they are authenticated.
 const MAX_PENDING: usize = 64;
-/// Those of one address, so that one doesn't keep the others waiting.
+/// Limit of pending authentications from one address, so that one address doesn't keep the others waiting.
 const MAX_PENDING_OF_ADDRESS: usize = MAX_PENDING / 4;
 
-/// Finds out who sends a request, by its headers and its connection. The gate asks for the service's own methods, within
-/// the call's deadline; health and reflection need no authentication.
+/// Authenticates the sender of a request by its headers and its connection. The gate calls it for the service's own
+/// methods, within the call's deadline. Health and reflection need no authentication.
 #[tonic::async_trait]
 pub trait Authenticator: fmt::Debug + Send + Sync + 'static {
-    /// Authenticates a caller. Without a [`Peer`] the request didn't come by a connection of a [`Server`](super::Server).
+    /// Authenticates a caller. `peer` is `None` when the request didn't arrive on a connection of a
+    /// [`Server`](super::Server).
     ///
     /// # Errors
-    /// `UNAUTHENTICATED` when the caller can't be let in, or the reason why nobody can tell at the moment.
+    /// `UNAUTHENTICATED` when the caller isn't accepted. Any other status gives the reason why the caller can't be
+    /// authenticated at the moment.
     async fn authenticate(&self, headers: &HeaderMap, peer: Option<&Peer>) -> Result<Authenticated, Status>;
 }
 
-/// A caller that has been authenticated. Handlers find it in the request's extensions.
+/// An authenticated caller. Handlers find it in the request's extensions.
 #[derive(Clone)]
 pub struct Authenticated {
     key: Arc<str>,
@@ -36,8 +39,8 @@ pub struct Authenticated {
 }
 
 impl Authenticated {
-    /// A caller with a key that is the same for all of their requests, such as `user:NAME`, and what the service wants to
-    /// know of them.
+    /// Creates a caller. `key` is the same for all requests of the caller, such as `user:NAME`; `caller` is what the
+    /// service wants to know about the caller.
     pub fn new<T: Any + Send + Sync>(key: impl Into<Arc<str>>, caller: T) -> Self {
         Self {
             key: key.into(),
@@ -45,18 +48,18 @@ impl Authenticated {
         }
     }
 
-    /// Tells callers apart, for limits that are shared fairly among them.
+    /// The key that tells callers apart, for limits that are shared fairly among them.
     pub fn key(&self) -> &str {
         &self.key
     }
 
-    /// What the service wants to know of the caller, if the authenticator has given a value of this type.
+    /// The service's data about the caller, if the authenticator has set a value of this type.
     pub fn caller<T: Any>(&self) -> Option<&T> {
         self.caller.downcast_ref()
     }
 }
 
-/// Without what the service knows of the caller.
+/// Omits the service's data about the caller.
 impl fmt::Debug for Authenticated {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter
@@ -66,7 +69,7 @@ impl fmt::Debug for Authenticated {
     }
 }
 
-/// An authenticator with bounds on how many callers it is asked about at the same time.
+/// An authenticator with limits on concurrent pending authentications.
 #[derive(Debug)]
 pub(super) struct Authentication {
     authenticator: Arc<dyn Authenticator>,
@@ -84,7 +87,7 @@ impl Authentication {
     /// Authenticates the sender of a request.
     ///
     /// # Errors
-    /// As [`Authenticator::authenticate`], and `RESOURCE_EXHAUSTED` when too many are pending.
+    /// Those of [`Authenticator::authenticate`], and `RESOURCE_EXHAUSTED` when too many authentications are pending.
     pub(super) async fn check(
         &self,
         room: &Room,

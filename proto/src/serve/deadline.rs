@@ -1,20 +1,20 @@
-//! How long a call may take.
+//! Deadlines of calls.
 
 use std::{future::poll_fn, pin::pin, task::Poll, time::Duration};
 
 use http::HeaderMap;
 use tokio::time::{Instant, sleep_until};
 
-/// The header by which a caller says how long it waits.
+/// The header with the caller's timeout.
 const GRPC_TIMEOUT: &str = "grpc-timeout";
 
-/// The end of a call's time.
+/// A call's deadline.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Deadline {
     at: Instant,
-    /// How long the call had.
+    /// The call's timeout.
     pub(super) after: Duration,
-    /// Whether it was the caller who set it.
+    /// Whether the caller set the timeout.
     pub(super) by_caller: bool,
 }
 
@@ -23,7 +23,7 @@ pub(super) struct Deadline {
 pub(super) struct Passed;
 
 impl Deadline {
-    /// The deadline of a call that begins now: the server's own, or the caller's if that is shorter.
+    /// The deadline of a call that begins now. The server's own timeout applies, or the caller's if it is shorter.
     pub(super) fn of(headers: &HeaderMap, own: Duration) -> Self {
         let callers = headers
             .get(GRPC_TIMEOUT)
@@ -37,10 +37,11 @@ impl Deadline {
         }
     }
 
-    /// The future's outcome, if it comes in time.
+    /// Runs a future until the deadline.
     ///
-    /// tonic has a timer of its own for the caller's deadline, which ends a call with `CANCELLED` and was started after
-    /// this one. It asks its future first, and that looks at the clock; so this one always comes first.
+    /// tonic has its own timer for the caller's deadline, which ends the call with `CANCELLED`. That timer starts after
+    /// this one, and tonic polls the call's future first. Since this future also checks the clock on every poll, this
+    /// deadline always wins.
     pub(super) async fn cut<T>(self, future: impl Future<Output = T>) -> Result<T, Passed> {
         let mut future = pin!(future);
         let mut end = pin!(sleep_until(self.at));
@@ -55,7 +56,7 @@ impl Deadline {
     }
 }
 
-/// Reads a `grpc-timeout`: at most eight digits and a unit.
+/// Parses a `grpc-timeout` value: at most eight digits and a unit.
 fn parse(text: &str) -> Option<Duration> {
     let (digits, unit) = text.split_at_checked(text.len().checked_sub(1)?)?;
     if digits.len() > 8 || !digits.bytes().all(|digit| digit.is_ascii_digit()) {

@@ -1,4 +1,4 @@
-//! What `grpc.health.v1.Health` says of a server.
+//! The `grpc.health.v1.Health` service of a server.
 
 use tonic_health::{
     ServingStatus,
@@ -6,7 +6,7 @@ use tonic_health::{
     server::{HealthReporter, HealthService},
 };
 
-/// Says whether a server serves: of itself as a whole, and of its service by name. At first it doesn't.
+/// The health status of a server, for the server as a whole and for its service by name. It begins as not serving.
 #[derive(Debug, Clone)]
 pub struct Health {
     reporter: HealthReporter,
@@ -14,10 +14,10 @@ pub struct Health {
 }
 
 impl Health {
-    /// What the paths of its calls begin with, as axum writes it.
+    /// The route of health calls, in axum's syntax.
     pub const ROUTE: &str = "/grpc.health.v1.Health/{*call}";
 
-    /// Of a server whose service has this name.
+    /// The health status of a server whose service has this name.
     pub async fn of(service: &'static str) -> Self {
         let this = Self {
             reporter: HealthReporter::new(),
@@ -27,7 +27,7 @@ impl Health {
         this
     }
 
-    /// Sets what is said; who watches hears it at once. On shutdown this comes first.
+    /// Sets the status. Watchers receive it at once. A shutdown begins with this call.
     pub async fn set_serving(&self, serving: bool) {
         let status = if serving {
             ServingStatus::Serving
@@ -39,7 +39,7 @@ impl Health {
         }
     }
 
-    /// The service that says it. An admin port has it too: the kubelet's gRPC probes speak no TLS.
+    /// The gRPC health service. The admin port serves it as well, because the kubelet's gRPC probes don't speak TLS.
     pub fn service(&self) -> HealthServer<HealthService> {
         HealthServer::new(HealthService::from_health_reporter(self.reporter.clone()))
     }

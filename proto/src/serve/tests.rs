@@ -1,4 +1,4 @@
-//! The gate in front of a service that waits until it is told to go on. There is no transport, and time is paused.
+//! Tests of the gate in front of a service that waits for a signal. There is no transport, and time is paused.
 
 mod authentication;
 mod bodies;
@@ -40,14 +40,14 @@ const LIMITS: Limits = Limits {
     max_message_bytes: 64 * 1024,
 };
 
-/// A service that waits.
+/// A service whose calls wait for a signal.
 #[derive(Debug, Clone)]
 struct Fake {
-    /// One for each handler that has been entered and each piece of work that has begun.
+    /// One permit for each handler that has been entered and each piece of background work that has begun.
     entered: Arc<Semaphore>,
-    /// `GetInfo` answers when it gets one of these.
+    /// `GetInfo` takes one of these permits before it answers.
     go: Arc<Semaphore>,
-    /// The work of `Explain` ends when it hears from here, or when nobody can tell it any more.
+    /// The work of `Explain` ends when it receives a message here, or when the sender has been dropped.
     work: Arc<Mutex<mpsc::Receiver<()>>>,
 }
 
@@ -63,7 +63,7 @@ impl ExecutorService for Fake {
         Ok(Response::new(GetInfoResponse::default()))
     }
 
-    /// Answers with as many bytes as the name says.
+    /// Answers with as many bytes as the request's name says.
     async fn list_daemon_sets(
         &self,
         request: Request<ListDaemonSetsRequest>,
@@ -84,7 +84,7 @@ impl ExecutorService for Fake {
         .await
     }
 
-    /// As `ListDaemonSets`, in the background.
+    /// Like `ListDaemonSets`, but in the background: answers with as many bytes as the request's node says.
     async fn get_node_overhead(
         &self,
         request: Request<GetNodeOverheadRequest>,
@@ -101,7 +101,7 @@ impl ExecutorService for Fake {
 
     type WatchPlansStream = Pin<Box<dyn Stream<Item = Result<WatchPlansResponse, Status>> + Send>>;
 
-    /// Says one thing, and then nothing for ever; with a name, something of that size.
+    /// Sends one message and then nothing more. If the request has a name, the name gives the size of the message.
     async fn watch_plans(
         &self,
         request: Request<WatchPlansRequest>,
@@ -120,7 +120,7 @@ impl ExecutorService for Fake {
     }
 }
 
-/// Remembers what it was told.
+/// Records what it observes.
 #[derive(Debug, Default)]
 struct Tally(Mutex<Vec<String>>);
 
@@ -181,19 +181,19 @@ impl Scene {
         ExecutorServiceClient::new(self.gate.clone())
     }
 
-    /// Begins a call that waits.
+    /// Starts a call that waits.
     fn call(&self) -> JoinHandle<Result<Response<GetInfoResponse>, Status>> {
         let mut client = self.client();
         tokio::spawn(async move { client.get_info(GetInfoRequest {}).await })
     }
 
-    /// Begins a call with work in the background that waits.
+    /// Starts a call whose background work waits.
     fn work(&self) -> JoinHandle<Result<Response<ExplainResponse>, Status>> {
         let mut client = self.client();
         tokio::spawn(async move { client.explain(ExplainRequest::default()).await })
     }
 
-    /// Waits until a handler has been entered or work has begun.
+    /// Waits until a handler has been entered or background work has begun.
     async fn entered(&self) {
         self.fake.entered.acquire().await.unwrap().forget();
     }
@@ -203,7 +203,7 @@ impl Scene {
     }
 }
 
-/// The call is refused for a while: in words, and with a time for programs.
+/// Asserts that the call is refused temporarily: the message says why, and the retry info tells clients when to retry.
 #[track_caller]
 fn assert_try_again(status: &Status, code: Code, words: &str) {
     assert_eq!(status.code(), code, "{status}");
@@ -299,7 +299,7 @@ async fn work_in_the_background_keeps_its_place_until_it_ends_though_its_caller_
     assert!(gone.await.unwrap_err().is_cancelled());
     let refused = {
         let refused = scene.call();
-        // Time doesn't pass by itself while there is work in the background.
+        // Paused time doesn't advance by itself while background work runs.
         tokio::task::yield_now().await;
         tokio::time::advance(Duration::from_secs(1)).await;
         refused.await.unwrap().unwrap_err()
@@ -323,7 +323,7 @@ async fn work_whose_caller_has_gone_before_there_was_a_processor_never_begins() 
         scene.entered().await;
     }
     let (gone, stays) = (scene.work(), scene.work());
-    // Both of them wait for a processor when they have been let in.
+    // Once admitted, both calls wait for a processor.
     while scene.told().len() < processors + 2 {
         tokio::task::yield_now().await;
     }

@@ -1,8 +1,8 @@
-//! W3C trace context: by it, what several programs have done for one call is found together.
+//! W3C trace context, which links the work that several programs do for one call.
 //!
-//! A call that comes with a `traceparent` has a span with its ids, which all log lines of the call show, and calls that are
-//! made for it carry the trace on, by [`carry`]. Where spans are exported, a trace begins with a call that comes without, and
-//! what the logs show are the ids of what is exported.
+//! A call with a `traceparent` gets a span with its ids. All log lines of the call show these ids, and [`carry`] passes
+//! the trace on to the calls made for it. When spans are exported, a call without a `traceparent` starts a new trace,
+//! and the logs show the ids of the exported spans.
 
 use std::{convert::Infallible, fmt};
 
@@ -10,7 +10,8 @@ use http::{HeaderMap, Response};
 use tonic::{Code, Request, Status, body::Body, metadata::MetadataValue};
 use tracing::{Instrument, Span, debug, field::Empty, info_span};
 
-/// The target of spans that are there to be exported. No log line shows them, and where nothing is exported they cost nothing.
+/// The target of spans that are only for export. No log line shows them, and they cost nothing when nothing is
+/// exported.
 pub const EXPORTED: &str = "everynode_trace";
 
 const HEADER: &str = "traceparent";
@@ -19,7 +20,7 @@ tokio::task_local! {
     static CURRENT: Trace;
 }
 
-/// A call that is traced.
+/// A traced call.
 #[derive(Debug)]
 pub(super) struct Call {
     here: Trace,
@@ -28,8 +29,8 @@ pub(super) struct Call {
 }
 
 impl Call {
-    /// Begins a call. There is nothing to trace when its caller does not and no trace is to begin here, because it `is_minor`
-    /// or because nothing is exported.
+    /// Starts tracing a call. Returns `None` if the caller sends no trace and none starts here, because the call
+    /// `is_minor` or because nothing is exported.
     pub(super) fn begin(headers: &HeaderMap, path: &str, is_minor: bool) -> Option<Self> {
         let parent = Trace::of(headers);
         if parent.is_none() && is_minor {
@@ -57,7 +58,7 @@ impl Call {
         })
     }
 
-    /// Does the call's work.
+    /// Runs the call's work inside its spans.
     pub(super) async fn follow(
         self,
         work: impl Future<Output = Result<Response<Body>, Infallible>>,
@@ -83,7 +84,7 @@ impl Call {
     }
 }
 
-/// Whether the server is to blame.
+/// Whether the code is the server's fault.
 fn is_fault(code: Code) -> bool {
     matches!(
         code,
@@ -96,7 +97,7 @@ fn is_fault(code: Code) -> bool {
     )
 }
 
-/// The place of a span that is exported, which follows on its parent's.
+/// The trace position of an exported span, which becomes a child of its parent's span.
 #[cfg(feature = "otlp")]
 fn place(exported: &Span, parent: Option<Trace>) -> Option<Trace> {
     use opentelemetry::{
@@ -113,7 +114,7 @@ fn place(exported: &Span, parent: Option<Trace>) -> Option<Trace> {
             true,
             TraceState::default(),
         );
-        // It fails where nothing is exported, and there is no place then.
+        // This fails when nothing is exported; the context below is then invalid and the result `None`.
         let _ = exported.set_parent(Context::new().with_remote_span_context(parent));
     }
     let context = exported.context();
@@ -125,13 +126,13 @@ fn place(exported: &Span, parent: Option<Trace>) -> Option<Trace> {
     })
 }
 
-/// Nothing is exported.
+/// Without the feature `otlp` nothing is exported.
 #[cfg(not(feature = "otlp"))]
 fn place(_: &Span, _: Option<Trace>) -> Option<Trace> {
     None
 }
 
-/// A place in a trace.
+/// A position in a trace.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Trace {
     id: u128,
@@ -140,7 +141,7 @@ struct Trace {
 }
 
 impl Trace {
-    /// The caller's, when it has one. What can't be read counts as none, as the standard wants it.
+    /// The caller's position, if it sends one. As the standard demands, an unreadable header counts as none.
     fn of(headers: &HeaderMap) -> Option<Self> {
         Self::read(headers.get(HEADER)?.to_str().ok()?)
     }
@@ -149,7 +150,7 @@ impl Trace {
         let mut parts = text.split('-');
         let mut next = |digits| number(parts.next()?, digits);
         let (version, id, span, flags) = (next(2)?, next(32)?, next(16)?, next(2)?);
-        // A newer version may go on after that, this one may not.
+        // A newer version may have more parts; version 0 may not.
         let is_whole = version != 0 || parts.next().is_none();
         let is_valid = version != 0xff && id != 0 && span != 0 && is_whole;
         Some(Self {
@@ -160,7 +161,7 @@ impl Trace {
         .filter(|_| is_valid)
     }
 
-    /// The next place after this one.
+    /// A new span in the same trace.
     fn next(self) -> Self {
         Self {
             span: fastrand::u64(1..),
@@ -176,7 +177,7 @@ impl fmt::Display for Trace {
     }
 }
 
-/// So many lower-case hexadecimal digits.
+/// Parses a number of exactly `digits` lower-case hexadecimal digits.
 fn number(text: &str, digits: usize) -> Option<u128> {
     let fits = text.len() == digits
         && text
@@ -185,7 +186,7 @@ fn number(text: &str, digits: usize) -> Option<u128> {
     u128::from_str_radix(text, 16).ok().filter(|_| fits)
 }
 
-/// Has a request carry on the trace of the call that it is made for, if that call has one.
+/// Adds the trace of the current call to a request made for it, if the current call has a trace.
 pub fn carry<T>(request: &mut Request<T>) {
     let current = CURRENT.try_with(Trace::to_string).ok();
     if let Some(value) = current.and_then(|text| MetadataValue::try_from(text).ok()) {

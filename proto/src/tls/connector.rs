@@ -1,4 +1,4 @@
-//! Connections to a server.
+//! TLS connections to a server.
 
 use std::{
     future::poll_fn,
@@ -26,34 +26,35 @@ use tower::Service;
 
 use super::{Credentials, Error, load::client_without_certificate};
 
-/// How long a server may take to say something. Ours do so at once; one that waits for its client is let wait no longer.
+/// How long to wait for the server's first bytes. Our servers send at once. If a server waits for its client to send
+/// first, the connection is used after this time.
 const FIRST_WORD: Duration = Duration::from_secs(1);
 
-/// Why there is no connection.
+/// Why a connection failed.
 #[derive(Debug, thiserror::Error)]
 pub enum ConnectError {
-    /// The address has no host that could be connected to.
+    /// The address has no host to connect to.
     #[error("{0} names no host")]
     Host(Uri),
-    /// Nobody is reached there.
+    /// The server can't be reached.
     #[error("{address} can't be reached: {error}")]
     Unreachable {
         /// The host and port.
         address: String,
-        /// What the system says.
+        /// The system's error.
         error: io::Error,
     },
-    /// The two can't agree on a secure connection.
+    /// The TLS handshake failed.
     #[error("no secure connection to {address}: {error}{}", hint(.error))]
     Handshake {
         /// The host and port.
         address: String,
-        /// What is wrong.
+        /// The cause.
         error: io::Error,
     },
 }
 
-/// What most likely is behind an error that says little.
+/// The most likely cause of an error that says little.
 fn hint(error: &io::Error) -> &'static str {
     let inner = error.get_ref().and_then(|inner| inner.downcast_ref());
     match inner {
@@ -69,11 +70,12 @@ fn hint(error: &io::Error) -> &'static str {
     }
 }
 
-/// Makes a connection secure. By the rules of TLS 1.3 a client is done before the server has looked at its certificate, so
-/// the server's first word is waited for: otherwise whoever uses the connection would see it closed and not hear why.
+/// Performs the TLS handshake. In TLS 1.3 the client is done before the server has verified the client's certificate,
+/// so this waits for the server's first bytes. Otherwise the user of the connection would see it closed without the
+/// reason.
 ///
 /// # Errors
-/// One of the two doesn't accept the other.
+/// The handshake fails, for example because the client or the server refuses the other's certificate.
 pub async fn handshake<IO>(
     config: Arc<ClientConfig>,
     name: ServerName<'static>,
@@ -94,27 +96,27 @@ where
     }
 }
 
-/// As whom it connects.
+/// The client's own identity.
 #[derive(Debug, Clone)]
 enum Own {
     Certified(Credentials),
     Nobody(Arc<ClientConfig>),
 }
 
-/// Connects to servers, each time with the credentials of that moment.
+/// Connects to servers. Each connection uses the credentials that are current at that time.
 #[derive(Debug, Clone)]
 pub struct Connector {
     own: Own,
-    /// The name that a server's certificate has to bear, if it isn't the host's.
+    /// The name that the server's certificate must have, if it isn't the host's.
     server_name: Option<ServerName<'static>>,
 }
 
 impl Connector {
-    /// Connects with these credentials to servers whose certificates are for the host that is connected to, or for
-    /// `server_name`.
+    /// Connects with these credentials to servers. Their certificates must be for the host in the address, or for
+    /// `server_name` if it is set.
     ///
     /// # Errors
-    /// That isn't a name that a server can have.
+    /// `server_name` isn't a valid server name.
     pub fn new(credentials: Credentials, server_name: Option<&str>) -> Result<Self, NameError> {
         let server_name = server_name
             .map(|name| ServerName::try_from(name.to_owned()).map_err(|_| NameError(name.to_owned())))
@@ -125,7 +127,7 @@ impl Connector {
         })
     }
 
-    /// Connects to servers of the authorities in a file, without a certificate.
+    /// Connects without a client certificate to servers whose certificates come from the authorities in the file.
     ///
     /// # Errors
     /// The file can't be used.
@@ -140,7 +142,7 @@ impl Connector {
         let Some(host) = uri.host() else {
             return Err(ConnectError::Host(uri));
         };
-        // An IPv6 address stands in brackets.
+        // A URI has an IPv6 address in brackets.
         let host = host.trim_start_matches('[').trim_end_matches(']');
         let Ok(name) = self
             .server_name
@@ -152,7 +154,7 @@ impl Connector {
         let address = || format!("{host}:{port}");
         let tcp = async {
             let tcp = TcpStream::connect((host, port)).await?;
-            // Messages are small, and each is waited for.
+            // Messages are small, and the peer waits for each one.
             tcp.set_nodelay(true)?;
             Ok(tcp)
         };
@@ -173,7 +175,7 @@ impl Connector {
     }
 }
 
-/// It isn't a name that a server can have.
+/// The given text isn't a valid server name.
 #[derive(Debug, thiserror::Error)]
 #[error("{0:?} isn't a server's name")]
 pub struct NameError(String);

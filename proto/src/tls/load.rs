@@ -1,4 +1,4 @@
-//! From files to what rustls takes.
+//! Loads the certificate files and builds rustls' configurations from them.
 
 use std::{fs, path::Path, sync::Arc, time::SystemTime};
 
@@ -13,16 +13,16 @@ use tokio_rustls::rustls::{
 
 use super::{Error, Files, validity::Validity};
 
-/// gRPC is spoken over HTTP/2.
+/// gRPC uses HTTP/2.
 const PROTOCOL: &[u8] = b"h2";
-/// How often files are read that change meanwhile.
+/// How often to read files again that change while they are read.
 const READS: usize = 5;
 
 fn content(file: &Path) -> Result<Vec<u8>, Error> {
     fs::read(file).map_err(|error| unusable(file, format!("can't be read: {error}")))
 }
 
-/// What is in the files.
+/// The contents of the files.
 #[derive(PartialEq, Eq)]
 pub(super) struct Contents {
     certificate: Vec<u8>,
@@ -30,21 +30,21 @@ pub(super) struct Contents {
     authorities: Vec<u8>,
 }
 
-/// What can be made of it.
+/// The configurations built from the contents.
 pub(super) struct Loaded {
     pub(super) contents: Contents,
-    /// Asks clients for certificates.
+    /// The server configuration that asks clients for certificates.
     pub(super) asking_server: Arc<ServerConfig>,
-    /// Doesn't.
+    /// The server configuration that doesn't.
     pub(super) server: Arc<ServerConfig>,
     pub(super) client: Arc<ClientConfig>,
-    /// When the certificates of the chain are valid, the own one first.
+    /// The validity of each certificate in the chain, the program's own first.
     chain: Vec<Validity>,
-    /// When the authorities are valid.
+    /// The validity of each authority.
     authorities: Vec<Validity>,
 }
 
-/// Reads the files, all of the same moment: a certificate with the key of the one before it would be of no use.
+/// Reads all files in a consistent state, since a certificate can't be used with the key of its predecessor.
 pub(super) fn read(files: &Files) -> Result<Contents, Error> {
     let mut contents = read_once(files)?;
     for _ in 0..READS {
@@ -109,17 +109,17 @@ impl Loaded {
         })
     }
 
-    /// Until when the chain is valid: until the first of its certificates expires.
+    /// When the first certificate of the chain expires.
     pub(super) fn not_after(&self) -> SystemTime {
         let ends = self.chain.iter().map(|validity| validity.not_after);
         ends.min().unwrap_or(SystemTime::UNIX_EPOCH)
     }
 
-    /// Whether the whole chain and at least one authority are valid at this time. Of the authorities some may have expired:
-    /// while they are replaced, the file holds the old ones too.
+    /// Checks that the whole chain and at least one authority are valid at this time. Some authorities may have
+    /// expired: while authorities are replaced, the file still holds the old ones.
     ///
     /// # Errors
-    /// What isn't valid, and when it expired or will be.
+    /// The certificate that isn't valid, with the time when it expired or becomes valid.
     pub(super) fn check(&self, files: &Files, now: SystemTime) -> Result<(), Error> {
         for (index, validity) in self.chain.iter().enumerate() {
             if let Err(reason) = validity.check(now) {
@@ -141,7 +141,8 @@ impl Loaded {
     }
 }
 
-/// Connects to servers of these authorities, without a certificate.
+/// A configuration that connects without a client certificate to servers whose certificates come from these
+/// authorities.
 pub(super) fn client_without_certificate(file: &Path) -> Result<Arc<ClientConfig>, Error> {
     let client = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
         .with_protocol_versions(&[&TLS13])

@@ -1,14 +1,16 @@
-//! Whom a certificate names.
+//! The names in a certificate.
 
 use x509_parser::{
     certificate::X509Certificate, extensions::GeneralName, extensions::ParsedExtension,
     oid_registry::OID_X509_EXT_SUBJECT_ALT_NAME, parse_x509_certificate,
 };
 
-/// The names in a certificate, each once: the DNS names and URIs of its subject alternative names. Only a certificate
-/// without this extension is named by its common name, if it has exactly one. None when it can't be read.
+/// The names in a certificate without duplicates: the DNS names and URIs of its subject alternative names. Only a
+/// certificate without this extension is named by its common name, if it has exactly one. Empty if the certificate
+/// can't be read.
 ///
-/// Authorities check the subject alternative names of what they sign; many take the subject as the applicant writes it.
+/// Authorities verify the subject alternative names of what they sign; many copy the subject from the application
+/// unverified.
 pub fn names(certificate: &[u8]) -> Vec<String> {
     let Ok((_, certificate)) = parse_x509_certificate(certificate) else {
         return Vec::new();
@@ -18,7 +20,7 @@ pub fn names(certificate: &[u8]) -> Vec<String> {
         Ok(None) => return common_name(&certificate).into_iter().collect(),
         Err(_) => return Vec::new(),
     };
-    // One that is there and can't be read names nobody; it doesn't make the common name count.
+    // An extension that is present but unreadable names nobody. It doesn't make the common name count.
     let ParsedExtension::SubjectAlternativeName(alternatives) = extension.parsed_extension() else {
         return Vec::new();
     };
@@ -33,7 +35,7 @@ pub fn names(certificate: &[u8]) -> Vec<String> {
     names
 }
 
-/// The common name, unless there are several.
+/// The common name, if there is exactly one.
 fn common_name(certificate: &X509Certificate<'_>) -> Option<String> {
     let mut names = certificate.subject().iter_common_name();
     match (names.next(), names.next()) {
@@ -48,7 +50,7 @@ mod tests {
 
     use super::*;
 
-    /// The names of a certificate whose common name is `common.test`, as it is changed.
+    /// The names of a certificate with the common name `common.test`, after `change` has modified it.
     fn named(change: impl FnOnce(&mut CertificateParams)) -> Vec<String> {
         let mut params = CertificateParams::new(Vec::new()).unwrap();
         params.distinguished_name.push(DnType::CommonName, "common.test");

@@ -1,24 +1,24 @@
-//! When certificates are valid.
+//! Validity periods of certificates.
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use jiff::Timestamp;
 use x509_parser::{parse_x509_certificate, time::ASN1Time};
 
-/// The time within which a certificate is valid.
+/// A certificate's validity period.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Validity {
     pub(super) not_before: SystemTime,
     pub(super) not_after: SystemTime,
 }
 
-/// When a certificate expires, if it can be read.
+/// When a certificate expires; `None` if the certificate can't be read.
 pub fn not_after(certificate: &[u8]) -> Option<SystemTime> {
     Validity::of(certificate).map(|validity| validity.not_after)
 }
 
 impl Validity {
-    /// That of an encoded certificate, if it can be read.
+    /// The validity period of an encoded certificate; `None` if the certificate can't be read.
     pub(super) fn of(certificate: &[u8]) -> Option<Self> {
         let (_, certificate) = parse_x509_certificate(certificate).ok()?;
         let validity = certificate.validity();
@@ -28,10 +28,10 @@ impl Validity {
         })
     }
 
-    /// Whether the certificate is valid at this time.
+    /// Checks that the certificate is valid at this time.
     ///
     /// # Errors
-    /// When it expired, or from when on it is valid.
+    /// The time when it expired, or when it becomes valid.
     pub(super) fn check(self, now: SystemTime) -> Result<(), String> {
         if now > self.not_after {
             return Err(format!("expired at {}", written(self.not_after)));
@@ -43,7 +43,7 @@ impl Validity {
     }
 }
 
-/// A time before 1970 is as good as 1970: both are past.
+/// Converts a time. Times before 1970 become 1970, since both are in the past.
 fn system_time(time: ASN1Time) -> SystemTime {
     let seconds = time.timestamp().try_into().unwrap_or_default();
     UNIX_EPOCH + Duration::from_secs(seconds)

@@ -1,5 +1,5 @@
-//! Callers who show junk, or nothing, cost those who show a token neither places nor the API server's time; and what
-//! callers see of nodes takes the right to them.
+//! Limits on callers. Callers with a junk token, or without a token, take neither slots nor the API server's time from
+//! callers with a valid token. Only callers with the right to get nodes see node data.
 
 use std::time::Instant;
 
@@ -23,7 +23,7 @@ use tonic_types::StatusExt as _;
 use crate::tls::{Certificates, connect};
 use crate::world::DEADLINE;
 
-/// Questions about callers.
+/// The audit policy: logs the reviews that the executor requests about its callers.
 const POLICY: &str = "\
 apiVersion: audit.k8s.io/v1
 kind: Policy
@@ -37,7 +37,7 @@ rules:
 - level: None
 ";
 
-/// An executor with one place for calls and one for watches, whose callers need tokens.
+/// An executor with one slot for calls and one for watches. Its callers need tokens.
 struct Scene {
     executor: Executor,
     _planner: Planner,
@@ -54,7 +54,7 @@ impl Scene {
         Self::with(&[]).await
     }
 
-    /// The same with more flags of the executor.
+    /// A scene with additional flags for the executor.
     async fn with(flags: &[&str]) -> Self {
         let log = AuditLog::new(POLICY).unwrap();
         let options = Options {
@@ -97,7 +97,7 @@ impl Scene {
         self.kubectl.run(args).await.unwrap().trim().to_owned()
     }
 
-    /// A token of a new account with these rights, as `verb resource` each.
+    /// Creates an account with these rights, each given as verb and resource, and returns a token of it.
     async fn account(&self, name: &str, rights: &[(&str, &str)]) -> String {
         self.kubectl(&["create", "serviceaccount", name]).await;
         let account = format!("--serviceaccount={}:{name}", self.namespace);
@@ -166,7 +166,8 @@ async fn junk_makes_few_token_reviews_and_takes_no_place() {
 
     let asked = scene.audit.read().unwrap();
     let reviews = asked.iter().filter(|request| request.resource == "tokenreviews");
-    // All come from one address: ten at once, five a second, and those of the reader.
+    // All callers share one address, which is allowed 10 reviews at once and then 5 per second. The reader's own
+    // reviews are added.
     let most = 10 + 5 * (took.as_secs() + 1) + took.as_secs() / 10 + 2;
     let count = reviews.count() as u64;
     assert!(count <= most, "{count} token reviews in {took:?}");
@@ -195,7 +196,7 @@ async fn nodes_are_shown_to_those_who_may_see_them_in_the_cluster() {
             .await
             .unwrap_err();
         let user = format!("system:serviceaccount:{}:reader", scene.namespace);
-        // As kubectl would say it.
+        // The message that kubectl would show.
         let words = format!(
             "nodes {node:?} is forbidden: User {user:?} cannot get resource \"nodes\" in API group \"\" at the cluster scope"
         );
@@ -217,7 +218,7 @@ async fn nodes_are_shown_to_those_who_may_see_them_in_the_cluster() {
         .get_node_overhead(with(&operator, overhead("node-02")))
         .await;
     let missing = missing.unwrap_err();
-    // Without the right to list nodes none is suggested.
+    // Without the right to list nodes, the answer suggests no other node.
     assert_eq!(
         (missing.code(), missing.message()),
         (Code::NotFound, "there is no node node-02")
@@ -231,7 +232,7 @@ async fn a_watch_ends_after_its_time_and_gives_its_place_to_the_next() {
     let token = scene.account("watcher", &[("watch", "daemonsets.apps")]).await;
     let mut client = scene.client().await;
     for _ in 0..3 {
-        // There is one place for watches.
+        // There is only one slot for watches.
         let watch = with(&token, WatchPlansRequest::default());
         let mut events = client.watch_plans(watch).await.unwrap().into_inner();
         let end = timeout(DEADLINE, async {

@@ -1,15 +1,15 @@
-//! The clauses themselves.
+//! The clauses of the contract.
 
-/// Clauses about one thing.
+/// A group of clauses about one subject.
 pub(super) struct Group {
     pub(super) name: &'static str,
     pub(super) about: &'static str,
-    /// Each by its name, with what it says.
+    /// Each clause's name and text.
     pub(super) clauses: &'static [(&'static str, &'static str)],
 }
 
-/// The clauses of the `DaemonSet` contract: what users, kubectl and Kubernetes' conformance suite expect of whoever controls
-/// `DaemonSet`s.
+/// The clauses of the `DaemonSet` contract: what users, kubectl and Kubernetes' conformance suite expect of a
+/// `DaemonSet` controller.
 pub(super) const CONTRACT: [Group; 7] = [
     Group {
         name: "Placement (planner)",

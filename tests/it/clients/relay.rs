@@ -1,4 +1,5 @@
-//! A planner that is busy at first, and then hands on what a real one answers, with something that is newer than its clients.
+//! A planner that is busy at first, and then relays a real planner's answers with an addition that is newer than its
+//! clients.
 
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
@@ -18,25 +19,25 @@ use tonic::transport::{Channel, Server};
 use tonic::{Code, Request, Response, Status, Streaming};
 use tonic_types::{ErrorDetails, StatusExt as _};
 
-/// The problem that is added to each answer, of a kind that there isn't yet.
+/// The problem that the relay adds to each answer. Its code doesn't exist yet.
 pub(super) const CODE: i32 = 99;
 pub(super) const OBJECT: &str = "daemonset kube-system/news";
 pub(super) const MESSAGE: &str = "something new is wrong";
 
-/// The refusal of a busy planner.
+/// The status of a busy planner.
 pub(super) fn busy(delay: Duration) -> Status {
     let details = ErrorDetails::with_retry_info(Some(delay));
     Status::with_error_details(Code::ResourceExhausted, "16 calls are being worked on", details)
 }
 
-/// The refusal of a request that is too large.
+/// The status for a request that is too large.
 pub(super) fn too_large() -> Status {
     let words = "holds 1001, at most 1000 are taken at once; split the request";
     let details = ErrorDetails::with_bad_request_violation("daemon_sets", words);
     Status::with_error_details(Code::ResourceExhausted, format!("daemon_sets: {words}"), details)
 }
 
-/// A planner of this process, which ends with this value.
+/// A relaying planner in this process. Dropping it stops the server.
 #[derive(Debug)]
 pub(super) struct Relay {
     address: String,
@@ -45,7 +46,7 @@ pub(super) struct Relay {
 }
 
 impl Relay {
-    /// Refuses the first calls so, and hands on the others.
+    /// Starts a relay that answers the first calls with `refusals` and relays the others.
     pub(super) async fn start(planner: &Planner, refusals: impl IntoIterator<Item = Status>) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap().to_string();
@@ -74,7 +75,7 @@ impl Relay {
         self.address.clone()
     }
 
-    /// When each call came.
+    /// The times at which calls arrived.
     pub(super) fn calls(&self) -> Vec<Instant> {
         self.calls.lock().unwrap().clone()
     }

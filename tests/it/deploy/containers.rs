@@ -1,4 +1,4 @@
-//! What the manifests say of the containers, against what the programs say of themselves.
+//! Compares what the manifests say about the containers with the programs' own flags, versions and services.
 
 use std::process::Command;
 
@@ -13,7 +13,7 @@ use serde_json::Value;
 
 use super::manifests::{documents, overlays};
 
-/// Every container of every folder, with the folder.
+/// Every container of every folder, paired with its folder.
 fn containers() -> Vec<(String, Value)> {
     let kubectl = Toolbox::ensure().unwrap().path(Tool::Kubectl).unwrap();
     let mut containers = Vec::new();
@@ -33,7 +33,7 @@ fn containers() -> Vec<(String, Value)> {
     containers
 }
 
-/// The name of the service in every gRPC probe of a container.
+/// The service names in a container's gRPC probes.
 fn probed(container: &Value) -> Vec<&str> {
     ["startupProbe", "readinessProbe", "livenessProbe"]
         .iter()

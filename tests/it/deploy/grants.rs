@@ -1,4 +1,4 @@
-//! What a `ServiceAccount` may do by its roles, and what becomes of it when one verb is taken away.
+//! Rights that a `ServiceAccount` has through its roles, and the removal of single verbs.
 
 use std::fmt;
 
@@ -19,7 +19,7 @@ pub(super) struct Account {
 }
 
 impl Account {
-    /// The name of the user that its requests are from.
+    /// The account's user name in requests.
     pub(super) fn user(self) -> String {
         format!("system:serviceaccount:{}:{}", self.namespace, self.name)
     }
@@ -32,7 +32,7 @@ impl Account {
         })
     }
 
-    /// Whether it may do what a request did.
+    /// Whether the account may send such a request.
     pub(super) async fn may(self, client: &Client, request: &Request) -> bool {
         let (resource, subresource) = request
             .resource
@@ -67,13 +67,13 @@ impl Account {
     }
 }
 
-/// A role that is bound to an account.
+/// A role bound to an account.
 #[derive(Debug)]
 pub(super) struct Bound {
-    /// Whether it is a `ClusterRole`.
+    /// Whether the role is a `ClusterRole`.
     is_cluster_role: bool,
     name: String,
-    /// Where it holds; `None` for everywhere.
+    /// The namespace in which the role applies; `None` for all namespaces.
     namespace: Option<String>,
     rules: Vec<PolicyRule>,
 }
@@ -105,7 +105,7 @@ impl fmt::Display for Grant<'_> {
     }
 }
 
-/// The roles of an account.
+/// The roles bound to an account.
 pub(super) async fn roles_of(client: &Client, account: Account) -> Vec<Bound> {
     let mut roles = Vec::new();
     let bindings: Api<ClusterRoleBinding> = Api::all(client.clone());
@@ -141,7 +141,8 @@ async fn bound(client: &Client, role: &RoleRef, namespace: Option<String>) -> Bo
 }
 
 impl Bound {
-    /// Every verb of every rule. A rule has one resource, so that none is granted what another one needs.
+    /// Every verb of every rule. Panics if a rule has several resources, because a verb that one of them needs would
+    /// then be granted on the others too.
     pub(super) fn grants(&self) -> Vec<Grant<'_>> {
         let mut grants = Vec::new();
         for (rule, granted) in self.rules.iter().enumerate() {
@@ -173,19 +174,19 @@ impl Bound {
         }
     }
 
-    /// Has the role as it was found.
+    /// Restores the role's original rules.
     pub(super) async fn restore(&self, client: &Client) {
         self.write(client, &self.rules).await;
     }
 }
 
 impl Grant<'_> {
-    /// Whether it is of this resource.
+    /// Whether the grant is for this resource.
     pub(super) fn is_of(&self, resource: &str) -> bool {
         self.resource == resource
     }
 
-    /// Whether it allows a request.
+    /// Whether the grant allows a request.
     pub(super) fn covers(&self, request: &Request) -> bool {
         let names = self.role.rules[self.rule].resource_names.as_deref();
         let has_name = names.is_none_or(|names| names.contains(&request.name));
@@ -197,7 +198,7 @@ impl Grant<'_> {
             && has_name
     }
 
-    /// Leaves the role without this verb, and with all others.
+    /// Removes this verb from the role and keeps all others.
     pub(super) async fn take_away(&self, client: &Client) {
         let mut rules = self.role.rules.clone();
         rules[self.rule].verbs.retain(|verb| verb != self.verb);

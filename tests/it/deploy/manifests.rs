@@ -1,18 +1,18 @@
-//! The manifests as kustomize puts them together.
+//! The manifests as kustomize builds them.
 
 use everynode_planner::offline::documents;
 use everynode_tests::kubectl::Kubectl;
 use everynode_tests::programs::workspace;
 use serde_json::Value;
 
-/// The namespace that they make.
+/// The namespace that the manifests create.
 pub(super) const NAMESPACE: &str = "everynode-system";
 
-/// What everything else is made from.
+/// The base of all overlays.
 pub(super) const BASE: &str = "deploy/base";
 
-/// Kinds of other projects that some of them have objects of. Nothing is said of what those may hold: that is for those projects'
-/// own servers to check.
+/// Kinds of other projects that some manifests use. The definitions here accept any content, because checking it is the
+/// job of those projects' own servers.
 const FOREIGN_KINDS: [(&str, &str, &str); 4] = [
     ("cert-manager.io", "Issuer", "issuers"),
     ("cert-manager.io", "Certificate", "certificates"),
@@ -20,7 +20,7 @@ const FOREIGN_KINDS: [(&str, &str, &str); 4] = [
     ("monitoring.coreos.com", "PrometheusRule", "prometheusrules"),
 ];
 
-/// The folders that can be applied, without any that was forgotten here.
+/// All folders that can be applied. The list is read from disk, so no overlay can be forgotten.
 pub(super) fn overlays() -> Vec<String> {
     let mut folders = vec![BASE.to_owned()];
     for entry in std::fs::read_dir(workspace().join("deploy/overlays")).unwrap() {
@@ -31,13 +31,13 @@ pub(super) fn overlays() -> Vec<String> {
     folders
 }
 
-/// The objects of a folder, of what kustomize makes of it.
+/// The objects in the output of kustomize for a folder.
 pub(super) fn documents(folder: &str, built: &str) -> Vec<Value> {
     let documents = documents::parse(folder, built).unwrap();
     documents.into_iter().map(|document| document.value).collect()
 }
 
-/// Has the API server know [`FOREIGN_KINDS`].
+/// Defines [`FOREIGN_KINDS`] in the API server.
 pub(super) async fn define_foreign_kinds(kubectl: &Kubectl) {
     let definitions = FOREIGN_KINDS.map(|(group, kind, plural)| {
         let singular = kind.to_lowercase();
@@ -73,7 +73,7 @@ pub(super) async fn define_foreign_kinds(kubectl: &Kubectl) {
         .unwrap();
 }
 
-/// Applies a folder. A warning of the API server is a failure.
+/// Applies a folder. A warning from the API server is a failure.
 pub(super) async fn apply(kubectl: &Kubectl, folder: &str) {
     kubectl
         .run(["apply", "--warnings-as-errors", "-k", folder])

@@ -1,4 +1,4 @@
-//! Every folder that can be applied.
+//! Tests of every folder that can be applied.
 
 use everynode_tests::control_plane::{ControlPlane, Options};
 use everynode_tests::kubectl::Kubectl;
@@ -13,7 +13,7 @@ use super::manifests::{BASE, NAMESPACE, apply, define_foreign_kinds, overlays};
 use super::viewer;
 use crate::world::DEADLINE;
 
-/// The overlay whose pods are on the network of their nodes.
+/// The overlay whose pods use the host network.
 const ON_THE_NODES_NETWORK: &str = "deploy/overlays/control-plane";
 
 fn nodes() -> Vec<NodeBuilder> {
@@ -21,7 +21,7 @@ fn nodes() -> Vec<NodeBuilder> {
     let role = "node-role.kubernetes.io/control-plane";
     let worker = |name: &str| {
         let node = NodeBuilder::new(name).label(zone, &format!("zone-of-{name}"));
-        // Whoever asks for a kubelet finds at once that there is none.
+        // No kubelet listens at this address, so a request to the kubelet fails at once.
         node.status(|status| {
             for address in status.addresses.iter_mut().flatten() {
                 "127.0.0.1".clone_into(&mut address.address);
@@ -34,7 +34,7 @@ fn nodes() -> Vec<NodeBuilder> {
     nodes
 }
 
-/// Waits until each Deployment has as many ready pods as it should, all of them of its last template.
+/// Waits until each Deployment has all of its pods ready and updated to its current template.
 async fn come_up(client: &Client, folder: &str) {
     let deployments: Api<Deployment> = Api::namespaced(client.clone(), NAMESPACE);
     let up = eventually(DEADLINE, format!("the pods of {folder}"), async || {
@@ -52,7 +52,7 @@ async fn come_up(client: &Client, folder: &str) {
     up.await.unwrap();
 }
 
-/// Whether a pod can call the API server.
+/// Whether the pod has a token for the API server.
 fn has_token(pod: &Pod) -> bool {
     let volumes = pod.spec.as_ref().and_then(|spec| spec.volumes.as_deref());
     volumes.unwrap_or_default().iter().any(|volume| {
@@ -112,7 +112,7 @@ async fn every_overlay_is_applied_without_a_warning_and_its_pods_are_admitted_an
         if folder == BASE {
             viewer::check(&control_plane).await;
         }
-        // Waits until the namespace is gone.
+        // kubectl waits until the namespace is gone.
         kubectl.run(["delete", "-k", &folder]).await.unwrap();
     }
     control_plane.stop().await.unwrap();

@@ -1,4 +1,4 @@
-//! What the executor may do in the cluster.
+//! The executor's rights in the cluster.
 
 use everynode_tests::audit::{AuditLog, Request};
 use everynode_tests::control_plane::{Component, ControlPlane, Options, client_of};
@@ -25,7 +25,7 @@ const EXECUTOR: Account = Account {
     name: "everynode-executor",
 };
 
-/// Everything that the executor asks.
+/// The audit policy: logs every request of the executor.
 const POLICY: &str = "\
 apiVersion: audit.k8s.io/v1
 kind: Policy
@@ -36,8 +36,8 @@ rules:
 - level: None
 ";
 
-/// An API server that looks at more than usual: at who may hold up the deletion of an owner. And at less: it has no streaming lists, so
-/// that the executor lists what it otherwise only watches.
+/// Starts an API server that differs from the usual one in two ways. It also checks who may block the deletion of an
+/// owner. And it has no streaming lists, so the executor must list what it otherwise only watches.
 async fn control_plane(audit: &AuditLog) -> ControlPlane {
     let mut flags = audit.flags();
     let more = [
@@ -52,7 +52,7 @@ async fn control_plane(audit: &AuditLog) -> ControlPlane {
     ControlPlane::start(options).await.unwrap()
 }
 
-/// Has somebody create a pod that holds up the deletion of a `DaemonSet`, without anything being created.
+/// Creates, as a dry run, a pod that blocks the deletion of a `DaemonSet`.
 async fn hold_up(client: &Client, daemon_set: &Request, uid: &str) -> kube::Result<Pod> {
     let owner = json!({
         "apiVersion": "apps/v1",
@@ -74,7 +74,7 @@ async fn hold_up(client: &Client, daemon_set: &Request, uid: &str) -> kube::Resu
     pods.create(&dry_run, &pod).await
 }
 
-/// Every verb that is granted is needed: taken away alone, it makes the API server refuse something that the executor has done.
+/// Checks that every granted verb is needed: without it, the API server refuses a request that the executor has made.
 async fn check_each(grants: &[Grant<'_>], client: &Client, requests: &[Request]) {
     for grant in grants {
         let request = requests.iter().find(|request| grant.covers(request));
@@ -93,7 +93,8 @@ async fn check_each(grants: &[Grant<'_>], client: &Client, requests: &[Request])
     }
 }
 
-/// That pods may hold up their owner's deletion is asked of the authorizer by an admission plugin, and is no request by itself.
+/// Checks the right to block the deletion of an owner. An admission plugin asks the authorizer for this right, so it
+/// never appears as a request of its own.
 async fn check_owners(grant: &Grant<'_>, client: &Client, executor: &Client, agent: &Request) -> Request {
     let daemon_sets: Api<DaemonSet> = Api::namespaced(client.clone(), &agent.namespace);
     let uid = daemon_sets.get(&agent.name).await.unwrap().uid().unwrap();

@@ -1,4 +1,4 @@
-//! People who may use `kubectl everynode` and nothing else.
+//! Tests the role of people who may use `kubectl everynode` and nothing else.
 
 use std::path::Path;
 use std::process::Stdio;
@@ -12,7 +12,7 @@ use tokio::time::timeout;
 use super::manifests::NAMESPACE;
 use crate::world::DEADLINE;
 
-/// What the plugin says to somebody.
+/// The plugin's error output with this kubeconfig.
 async fn status(kubectl: &Kubectl, kubeconfig: &Path) -> String {
     let programs = Programs::built(Profile::Dev).await.unwrap();
     let output = Command::new(&programs.plugin)
@@ -26,7 +26,7 @@ async fn status(kubectl: &Kubectl, kubeconfig: &Path) -> String {
     String::from_utf8_lossy(&output.stderr).into_owned()
 }
 
-/// With the role, and not without it, the plugin gets as far as to the kubelet, which is none here.
+/// With the role, the plugin gets as far as the kubelet, which doesn't exist here. Without the role it doesn't.
 pub(super) async fn check(control_plane: &ControlPlane) {
     let kubectl = control_plane.kubectl().unwrap();
     kubectl

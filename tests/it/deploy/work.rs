@@ -1,4 +1,4 @@
-//! Work that takes every right that the executor has, beyond what the walk takes.
+//! Work that uses every right that the executor has, in addition to the work of the walk.
 
 use everynode_executor::{objects, pod};
 use everynode_proto::executor::v1::GetNodeOverheadRequest;
@@ -19,13 +19,13 @@ use super::manifests::NAMESPACE;
 use crate::tls::connect;
 use crate::world::DEADLINE;
 
-/// The nodes of the walk that everything runs on.
+/// The walk's worker nodes, on which all pods run.
 const NODES: [&str; 3] = ["worker-1", "worker-2", "worker-3"];
 
 const RUNTIME_CLASS: &str =
     "apiVersion: node.k8s.io/v1\nkind: RuntimeClass\nmetadata: {name: plain}\nhandler: plain\n";
 
-/// What the executor has asked of the API server.
+/// The executor's requests to the API server.
 #[derive(Debug)]
 pub(super) struct Requests {
     pub(super) audit: Audit,
@@ -34,14 +34,14 @@ pub(super) struct Requests {
 }
 
 impl Requests {
-    /// Reads what has come in the meantime.
+    /// Reads the requests that have arrived since the last read.
     pub(super) fn read(&mut self) {
         let requests = self.audit.read().unwrap();
         self.seen
             .extend(requests.into_iter().filter(|request| request.user == self.user));
     }
 
-    /// Waits for a request that has been allowed.
+    /// Waits until the executor has made this request.
     async fn until(&mut self, verb: &str, resource: &str) {
         let what = format!("the executor to {verb} {resource}");
         let seen = eventually(DEADLINE, what, async || {
@@ -54,14 +54,14 @@ impl Requests {
     }
 }
 
-/// Where the work is done, and by whom.
+/// The place and the participants of the work.
 pub(super) struct Work<'a> {
     pub(super) client: Client,
-    /// Of the namespace.
+    /// kubectl in the namespace of the work.
     pub(super) kubectl: Kubectl,
     pub(super) namespace: String,
     pub(super) executor: &'a mut Executor,
-    /// The certificates of somebody who asks the executor.
+    /// The certificates of a caller of the executor.
     pub(super) caller: &'a Mount,
     pub(super) requests: &'a mut Requests,
 }
@@ -96,7 +96,7 @@ impl Work<'_> {
         self.kubectl.run(args).await.unwrap()
     }
 
-    /// What daemons take of a node, asked by somebody who has a token.
+    /// Asks for the daemons' overhead on a node, as a caller with a token.
     async fn overhead_by_token(&mut self) {
         self.kubectl
             .run_with_input(["create", "-f", "-"], RUNTIME_CLASS)
@@ -114,7 +114,7 @@ impl Work<'_> {
             &account,
         ])
         .await;
-        // The role `view` shows DaemonSets and no nodes.
+        // The role `view` includes DaemonSets but not nodes.
         self.run_kubectl(&["create", "clusterrole", "nodes", "--verb=get", "--resource=nodes"])
             .await;
         self.run_kubectl(&[
@@ -138,7 +138,7 @@ impl Work<'_> {
         assert_eq!(overhead.daemon_sets.len(), 1);
     }
 
-    /// Templates that come, go, and come back: revisions are made, deleted and renumbered.
+    /// Changes a template back and forth, so that revisions are created, deleted and renumbered.
     async fn history(&mut self) {
         for image in [2, 3, 2] {
             let image = format!("main=example/daemon:{image}");
@@ -150,7 +150,7 @@ impl Work<'_> {
         self.requests.until("patch", "controllerrevisions").await;
     }
 
-    /// Pods that were left behind are taken over, and one is let go.
+    /// Lets Everynode adopt orphaned pods, and release one.
     async fn adoption(&mut self) {
         let before = self.placed("agent").await;
         self.run_kubectl(&["delete", "ds/agent", "--cascade=orphan"])
@@ -169,7 +169,7 @@ impl Work<'_> {
         self.run_kubectl(&["delete", "pod", &before[0].name_any()]).await;
     }
 
-    /// What goes wrong in the same words twice is one event that counts.
+    /// Makes the same error happen twice. The second one only increases the count of the first one's event.
     async fn repeated_event(&mut self) {
         self.run_kubectl(&["create", "quota", "few", "--hard=pods=3"])
             .await;
@@ -180,7 +180,7 @@ impl Work<'_> {
         self.run_kubectl(&["delete", "ds/more", "quota/few"]).await;
     }
 
-    /// The name of a revision is somebody else's.
+    /// Gives the name of a revision to another object.
     async fn collision(&mut self) {
         self.create(DaemonSetBuilder::new("other")).await;
         self.placed("other").await;
@@ -206,7 +206,7 @@ impl Work<'_> {
         self.requests.until("get", "controllerrevisions").await;
     }
 
-    /// The name of a pod is somebody else's.
+    /// Gives the name of a pod to another pod.
     async fn taken_name(&mut self) {
         let pods = self.placed("agent").await;
         self.executor.stop().await.unwrap();
@@ -220,7 +220,7 @@ impl Work<'_> {
         let agent = serde_json::to_string(&sets.get("agent").await.unwrap()).unwrap();
         let agent: objects::DaemonSet = serde_json::from_str(&agent).unwrap();
         let revision = &pod.labels()["controller-revision-hash"];
-        // Nothing tells an executor that has just started which pod the new one succeeds.
+        // A newly started executor doesn't know which pod the new one succeeds.
         let name = pod::name(&agent, NODES[0], revision, "", 0);
         self.run_kubectl(&["run", &name, "--image=stranger"]).await;
         self.executor.launch().unwrap();
@@ -229,7 +229,7 @@ impl Work<'_> {
         self.requests.until("get", "pods").await;
     }
 
-    /// Somebody else has written to the Lease, so that the leader has to look whether it still is.
+    /// Writes to the Lease from outside, so that the leader must check whether it still leads.
     async fn lease(&mut self) {
         let annotate = ["annotate", "lease/everynode-executor", "touched=yes"];
         let elsewhere = self.kubectl.in_namespace(NAMESPACE);

@@ -1,4 +1,4 @@
-//! Revisions: made, reused, merged, removed.
+//! Differential scenarios for revisions: created, reused, merged, removed.
 
 use anyhow::{Context as _, Result, ensure};
 use everynode_tests::differential::{Lockstep, side::Side, state::State};
@@ -10,7 +10,7 @@ use serde_json::json;
 use super::agent;
 use super::steps::begin;
 
-/// Has every pod replaced by one of another image.
+/// Rolls out another image and waits until every pod has it.
 async fn update(lockstep: &mut Lockstep, number: u32, revisions: &[i64]) -> Result<()> {
     let image = format!("example/daemon:{number}");
     let change = async |side: &Side| side.set_image("agent", &image).await;
@@ -39,7 +39,7 @@ async fn revision(side: &Side, number: i64) -> Result<ControllerRevision> {
 }
 
 pub(super) async fn h1_collision(lockstep: &mut Lockstep) -> Result<()> {
-    // A first DaemonSet shows which name its revision gets; then that name is taken by something else.
+    // A first DaemonSet shows which name its revision gets. Then an unrelated revision takes that name.
     begin(lockstep, 2, &agent()).await?;
     let again = async |side: &Side| {
         let mut taken = revision(side, 1).await?;
@@ -74,7 +74,7 @@ pub(super) async fn h1_duplicate(lockstep: &mut Lockstep) -> Result<()> {
         api.create(&PostParams::default(), &twin).await?;
         side.nudge("agent").await
     };
-    // Which of the two is kept isn't said, only that it is one, with the highest number.
+    // The contract doesn't say which of the two is kept, only that one is, with the highest number.
     lockstep
         .step("a twin of the current revision", add, rolled_out_with(&[1, 3]))
         .await

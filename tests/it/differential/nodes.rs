@@ -1,4 +1,4 @@
-//! Nodes that come and go.
+//! Differential scenarios for nodes that join and leave.
 
 use anyhow::Result;
 use everynode_tests::differential::{Lockstep, SCENARIO, side::Side, state::State};
@@ -72,7 +72,7 @@ pub(super) async fn n7_leaves(lockstep: &mut Lockstep) -> Result<()> {
     let leave = async |side: &Side| {
         let pod = side.pod_on("agent", 3).await?;
         nodes::delete(side.client(), &side.node(3)).await?;
-        // The pod garbage collector waits for 40 seconds.
+        // Don't wait for the pod garbage collector: it takes 40 seconds.
         side.remove_pod(&pod).await
     };
     lockstep

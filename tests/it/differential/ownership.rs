@@ -1,4 +1,4 @@
-//! Whose pods they are.
+//! Differential scenarios for pod ownership: adoption, release, and deletion of the owner.
 
 use anyhow::{Result, ensure};
 use everynode_tests::daemonsets::DaemonSetBuilder;

@@ -1,4 +1,4 @@
-//! Which nodes get a pod.
+//! Differential scenarios for placement: which nodes get a pod.
 
 use anyhow::Result;
 use everynode_tests::daemonsets::DaemonSetBuilder;
@@ -190,7 +190,7 @@ pub(super) async fn p4_no_schedule(lockstep: &mut Lockstep) -> Result<()> {
 }
 
 pub(super) async fn p4_no_execute(lockstep: &mut Lockstep) -> Result<()> {
-    // The taint eviction controller deletes the pod as well, and whoever comes second has nothing to tell of.
+    // The taint eviction controller also deletes the pod, and the controller that comes second emits no event.
     lockstep.without_event("SuccessfulDelete");
     begin(lockstep, 3, &agent()).await?;
     let change = async |side: &Side| {
@@ -232,7 +232,7 @@ pub(super) async fn p5_cordoned(lockstep: &mut Lockstep) -> Result<()> {
         .await
 }
 
-/// So many nodes should run a pod, and so many others have one.
+/// Checks how many nodes should run a pod, and how many others have one.
 fn counts(state: &State, desired: i64, misscheduled: i64) -> Result<()> {
     state.counts(
         "agent",

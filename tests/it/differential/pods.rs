@@ -1,4 +1,4 @@
-//! What pods are made of, and what happens when they go.
+//! Differential scenarios for the content of pods, and for pods that are deleted, finish or fail.
 
 use anyhow::{Result, ensure};
 use everynode_tests::differential::{Lockstep, side::Side, state::State};
@@ -95,7 +95,7 @@ pub(super) async fn n3_fails_always(lockstep: &mut Lockstep) -> Result<()> {
 pub(super) async fn n4_one_too_many(lockstep: &mut Lockstep) -> Result<()> {
     begin(lockstep, 2, &agent()).await?;
     let add = async |side: &Side| {
-        // Among pods of one second the names decide.
+        // Names decide between pods that were created in the same second.
         let pod = json!({
             "metadata": {"name": "zz-by-hand", "labels": {"app": "agent"}},
             "spec": {"nodeName": side.node(1), "containers": [{"name": "main", "image": "example/daemon:1"}]},

@@ -1,4 +1,4 @@
-//! Updates that replace a pod by another.
+//! Differential scenarios for updates without surge: a pod is deleted before its successor is created.
 
 use anyhow::{Result, ensure};
 use everynode_tests::differential::{Lockstep, side::Side, state::State};
@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use super::agent;
 use super::steps::{BROKEN, NEW, NEWER, begin, get_stuck, set_image};
 
-/// So many nodes have a pod, and so many of these never start.
+/// Checks that `nodes` nodes have a pod and that `broken` of these pods never start.
 fn stuck(state: &State, nodes: usize, broken: usize) -> Result<()> {
     let (all, out) = (i64::try_from(nodes)?, i64::try_from(broken)?);
     let found = state.with_image("agent", BROKEN);
@@ -102,7 +102,7 @@ pub(super) async fn r2_becomes_on_delete(lockstep: &mut Lockstep) -> Result<()> 
 
 pub(super) async fn r3_percent(lockstep: &mut Lockstep) -> Result<()> {
     begin(lockstep, 4, &agent().rolling_update("30%", 0)).await?;
-    // 30 % of 4, rounded up.
+    // 30% of 4, rounded up, is 2.
     get_stuck(lockstep, |state| stuck(state, 4, 2)).await?;
     set_image(lockstep, NEW, 4).await
 }
@@ -130,13 +130,13 @@ pub(super) async fn r4_unready(lockstep: &mut Lockstep) -> Result<()> {
     };
     let one = |state: &State| state.counts("agent", &[("numberAvailable", 1), ("numberUnavailable", 2)]);
     lockstep.step("two of three are unready", unready, one).await?;
-    // Unavailable pods go at once; the available one waits until the others are available again.
+    // Unavailable pods are deleted at once. The available pod waits until the others are available again.
     set_image(lockstep, NEW, 3).await
 }
 
 pub(super) async fn r4_failed(lockstep: &mut Lockstep) -> Result<()> {
     begin(lockstep, 3, &agent()).await?;
-    // Whether the failure or the update is seen first decides for what the pod is deleted.
+    // The reason for which the pod is deleted depends on whether the failure or the update is seen first.
     lockstep.without_event("FailedDaemonPod");
     let both = async |side: &Side| {
         let failing = side.pod_on("agent", 2).await?;
@@ -199,7 +199,7 @@ pub(super) async fn r4_node_leaves(lockstep: &mut Lockstep) -> Result<()> {
         .await?;
         side.remove_pod(pod).await
     };
-    // Another one is broken in its stead.
+    // Another pod is broken instead.
     lockstep
         .step("the node with the broken pod leaves", leave, |state| {
             stuck(state, 3, 1)

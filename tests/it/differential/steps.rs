@@ -1,22 +1,22 @@
-//! Steps that many scenarios have.
+//! Steps that many differential scenarios share.
 
 use anyhow::{Result, ensure};
 use everynode_tests::daemonsets::DaemonSetBuilder;
 use everynode_tests::differential::{Lockstep, side::Side, state::State};
 
-/// An image other than the one that a `DaemonSet` is made with.
+/// An image other than the one that a `DaemonSet` is created with.
 pub(super) const NEW: &str = "example/daemon:2";
-/// Yet another.
+/// A third image.
 pub(super) const NEWER: &str = "example/daemon:3";
 /// An image that never starts.
 pub(super) const BROKEN: &str = "example/non-existent:1";
 
-/// Makes so many nodes and a `DaemonSet`, and waits for its pods.
+/// Creates `nodes` nodes and a `DaemonSet`, and waits for its pods.
 pub(super) async fn begin(lockstep: &mut Lockstep, nodes: usize, set: &DaemonSetBuilder) -> Result<()> {
     lockstep.plain_nodes(nodes).await?;
     let create = async |side: &Side| side.create(set.clone()).await;
-    // Pods are told apart by the second in which they were made, and kube-controller-manager leaves it to chance which of two of
-    // one second is the older.
+    // Controllers compare pod ages in whole seconds. Of two pods from the same second, kube-controller-manager treats
+    // either as the older one, by chance.
     lockstep
         .step("create", create, |state| {
             ensure!(
@@ -28,7 +28,7 @@ pub(super) async fn begin(lockstep: &mut Lockstep, nodes: usize, set: &DaemonSet
         .await
 }
 
-/// Has every pod replaced by one with another image.
+/// Rolls out another image and waits until every pod has it.
 pub(super) async fn set_image(lockstep: &mut Lockstep, image: &str, nodes: usize) -> Result<()> {
     let change = async |side: &Side| side.set_image("agent", image).await;
     let done = |state: &State| {
@@ -41,7 +41,8 @@ pub(super) async fn set_image(lockstep: &mut Lockstep, image: &str, nodes: usize
     lockstep.step(image, change, done).await
 }
 
-/// Sets an image that never starts, and waits until as many pods of it are there as may be. Which nodes have them isn't said (R6).
+/// Sets an image that never starts, and waits until as many pods have it as the limits allow. Which nodes have them
+/// isn't specified (R6).
 pub(super) async fn get_stuck(lockstep: &mut Lockstep, stuck: impl Fn(&State) -> Result<()>) -> Result<()> {
     lockstep.in_any_order();
     let change = async |side: &Side| side.set_image("agent", BROKEN).await;

@@ -1,4 +1,4 @@
-//! Updates that bring a pod beside another.
+//! Differential scenarios for updates with surge: a new pod is created beside the one that it replaces.
 
 use std::time::Duration;
 
@@ -13,7 +13,7 @@ use super::agent;
 use super::steps::{BROKEN, NEW, begin, get_stuck, set_image};
 use crate::world::DEADLINE;
 
-/// So many nodes have a pod, and so many of them one beside it that never starts.
+/// Checks that `nodes` nodes have an available pod and that `broken` of them also have a new pod that never starts.
 fn stuck(state: &State, nodes: usize, broken: usize) -> Result<()> {
     let found = state.with_image("agent", BROKEN);
     ensure!(found == broken, "{found} pods are broken, not {broken}");
@@ -51,9 +51,9 @@ pub(super) async fn r5_min_ready(lockstep: &mut Lockstep) -> Result<()> {
             if pods.len() == 2 && new == 2 {
                 return Ok(());
             }
-            // kube-controller-manager keeps one time only at which to look at a DaemonSet again, the earliest, and may then not
-            // look when a pod becomes available (S3). A revision is made with the annotations of its moment, so nobody is nudged
-            // before it is there.
+            // kube-controller-manager keeps only the earliest time at which to reconcile a DaemonSet again, so it may
+            // not reconcile when a pod becomes available (S3). A revision stores the annotations that the DaemonSet has
+            // when the revision is created, so the test nudges only after the revision exists.
             if new > 0 {
                 side.nudge("agent").await?;
             }
@@ -114,7 +114,7 @@ pub(super) async fn r5_ends(lockstep: &mut Lockstep) -> Result<()> {
         let patch = json!({"spec": {"updateStrategy": {"rollingUpdate": bounds}}});
         side.patch("agent", &patch).await
     };
-    // kube-controller-manager sometimes has one pod more replaced than may be unavailable (R4).
+    // kube-controller-manager sometimes replaces one pod more than maxUnavailable allows (R4).
     let few = |state: &State| {
         let broken = state.with_image("agent", BROKEN);
         ensure!(

@@ -1,4 +1,4 @@
-//! Calls to the API server.
+//! Faults in calls to the API server.
 
 use everynode_tests::proxy::{Call, Fault, Traffic};
 use http::Method;
@@ -17,7 +17,7 @@ fn writes_a_status(call: &Call) -> bool {
     call.method == Method::PATCH && call.resource == "daemonsets"
 }
 
-/// What an API server that has too much to do, or a proxy before it, answers.
+/// Responses of an overloaded API server, or of a proxy in front of it.
 const FAULTS: [Fault; 4] = [
     Fault::Refused {
         code: 429,

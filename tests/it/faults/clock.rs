@@ -1,4 +1,4 @@
-//! Clocks that are set.
+//! A planner whose clock is set forward or back.
 
 use everynode_tests::daemonsets::DaemonSetBuilder;
 

@@ -1,4 +1,4 @@
-//! The line to the planner, and both lines at once.
+//! Faults of the connection to the planner, and of both connections at once.
 
 use std::time::Duration;
 
@@ -43,7 +43,7 @@ async fn a_line_to_the_planner_that_is_slow_or_narrow_makes_things_late_and_not_
         },
     ] {
         scene.planner_line.set(weather);
-        // The full sync goes over the bad line too.
+        // The full sync must also pass over the bad connection.
         scene.planner_line.cut();
         scene.work().await;
         scene.is_whole(&format!("{weather:?}")).await;
@@ -70,7 +70,7 @@ async fn half_open_lines_to_the_planner_and_to_the_api_server_are_given_up_and_m
     scene.planner_line.strand();
     scene.api_line.strand();
     scene.work().await;
-    // Nothing but pings can tell.
+    // Only pings can detect a half-open connection.
     scene.counts("planner_losses_total", losses).await;
     scene.counts("watch_errors_total", errors).await;
     scene.is_whole("half-open lines").await;

@@ -1,11 +1,12 @@
-//! Rollouts that make the new pod first.
+//! Connections that are cut during a rollout with surge, which creates the new pod first.
 
 use everynode_tests::daemonsets::DaemonSetBuilder;
 
 use super::Scene;
 use crate::world::DEADLINE;
 
-/// How often both lines are cut in the middle of a rollout, and after how many events each time: less than a rollout is made of.
+/// How often both connections are cut during a rollout, and after how many events each time. Together these are fewer
+/// events than a rollout has.
 const CUTS: usize = 5;
 const EVENTS_BETWEEN: usize = 3;
 

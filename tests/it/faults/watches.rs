@@ -1,4 +1,4 @@
-//! What watches say, and how they end.
+//! Watches that end early, lag, repeat events or deliver them in the wrong order.
 
 use std::time::Duration;
 
@@ -41,7 +41,8 @@ async fn watches_that_lag_or_stammer_make_no_second_pod() {
 
 #[tokio::test]
 async fn watches_that_tell_things_in_the_wrong_order_are_put_right() {
-    // All at once: what is told out of turn is looked up after ten seconds, and in a rollout each turn would wait for that.
+    // All pods at once: the executor looks up an object ten seconds after its event came out of order, and a rollout in
+    // several steps would wait that long in each step.
     let agent = DaemonSetBuilder::new("agent").rolling_update("100%", 0);
     let mut scene = Scene::with(agent).await;
     scene.gateway.speak(Speech::Backwards);

@@ -1,12 +1,12 @@
-//! What a command prints, and whether it is what a page shows.
+//! Compares a command's output with what a page shows.
 
 use serde_json::{Deserializer, Value};
 
-/// Whether a value looks as it should.
+/// Whether a value has the expected format.
 type Look = fn(&str) -> bool;
 
-/// Which fields of an answer differ from run to run, and what they hold in any: such a value is as good as another one.
-/// Everything else has to be as the page shows it.
+/// The fields of an answer that vary from run to run, and the format that their values must have. Any value of that
+/// format counts as equal. Everything else must be as the page shows it.
 const VARYING: [(&str, Look); 15] = [
     ("version", is_version),
     ("rulesVersion", is_count),
@@ -25,16 +25,16 @@ const VARYING: [(&str, Look); 15] = [
     ("pod", is_pod),
 ];
 
-/// A part of what is printed.
+/// A part of the output.
 #[derive(Debug, PartialEq)]
 pub(super) enum Part {
     /// A line of text.
     Line(String),
-    /// A message.
+    /// A JSON message.
     Json(Value),
 }
 
-/// The messages and the other lines.
+/// Splits output into JSON messages and other lines.
 pub(super) fn parts(printed: &str) -> Vec<Part> {
     let mut parts = Vec::new();
     let mut rest = printed;
@@ -54,8 +54,8 @@ pub(super) fn parts(printed: &str) -> Vec<Part> {
     parts
 }
 
-/// Whether two answers say the same but for what differs from run to run: the fields of [`VARYING`], and the names of pods
-/// in sentences.
+/// Whether two answers are the same except for what varies from run to run: the fields in [`VARYING`], and the names of
+/// pods in sentences.
 pub(super) fn same(shown: &str, found: &str) -> bool {
     let (shown, found) = (parts(shown), parts(found));
     let pairs = || shown.iter().zip(&found);
@@ -96,7 +96,7 @@ fn same_words(shown: &str, found: &str) -> bool {
     words(shown) == words(found)
 }
 
-/// A pod of the `DaemonSet` agent.
+/// Whether the text is the name of a pod of the `DaemonSet` `agent`.
 fn is_pod(text: &str) -> bool {
     let end = text.strip_prefix("agent-");
     end.is_some_and(|end| end.len() == 10 && is_hash(end))

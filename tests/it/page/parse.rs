@@ -1,12 +1,12 @@
-//! The blocks of a page.
+//! Finds the command blocks of a page.
 
 use std::ops::Range;
 
 /// The fence of a block with commands.
 const FENCE: &str = "```sh";
-/// What stands before a command.
+/// The prefix of a command.
 const PROMPT: &str = "$ ";
-/// A command's input stands below it, up to a line of this mark.
+/// The mark that starts a command's input on the lines below it, and the line that ends the input.
 const INPUT: (&str, &str) = ("<<EOF", "EOF");
 
 /// The commands between two fences.
@@ -15,14 +15,14 @@ pub(super) struct Block {
     pub(super) steps: Vec<Step>,
 }
 
-/// A command, and the lines of the page that hold what it prints.
+/// A command, and the range of lines on the page that hold its output.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Step {
     pub(super) command: String,
     pub(super) answer: Range<usize>,
 }
 
-/// Finds all blocks with commands.
+/// Finds all blocks that hold commands.
 pub(super) fn blocks(lines: &[String]) -> Vec<Block> {
     let mut blocks = Vec::new();
     let mut at = 0;

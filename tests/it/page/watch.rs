@@ -1,4 +1,4 @@
-//! A command that goes on while others run.
+//! A command that keeps running while other commands run.
 
 use std::time::Duration;
 
@@ -7,14 +7,14 @@ use tokio::io::AsyncReadExt as _;
 use tokio::process::{Child, ChildStdout, Command};
 use tokio::time::timeout;
 
-/// How long a message may take to come.
+/// How long the next message may take to arrive.
 const DEADLINE: Duration = Duration::from_secs(30);
 
-/// A watch, which ends with this value.
+/// A running watch. Dropping it ends the command.
 #[derive(Debug)]
 pub(super) struct Watch {
     stdout: ChildStdout,
-    /// What has been printed and not been taken yet.
+    /// Output that `next` hasn't returned yet.
     printed: Vec<u8>,
     _child: Child,
 }
@@ -29,7 +29,7 @@ impl Watch {
         }
     }
 
-    /// Waits for the next messages, each in JSON, and says how they were printed.
+    /// Waits for this many further JSON messages and returns them as they were printed.
     pub(super) async fn next(&mut self, messages: usize) -> String {
         loop {
             if let Some(end) = end_of(&self.printed, messages) {
@@ -44,7 +44,7 @@ impl Watch {
     }
 }
 
-/// Where so many messages end, if they are all there.
+/// The position at which this many messages end; `None` until all of them have arrived.
 fn end_of(printed: &[u8], messages: usize) -> Option<usize> {
     let mut stream = serde_json::Deserializer::from_slice(printed).into_iter::<Value>();
     let mut end = 0;

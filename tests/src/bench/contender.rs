@@ -1,4 +1,4 @@
-//! The two that are compared.
+//! The two contenders of the benchmark.
 
 use std::path::Path;
 use std::time::Duration;
@@ -12,17 +12,17 @@ use crate::programs::Programs;
 use crate::service::{Executor, Planner, ServiceOptions};
 use crate::toolbox::Tool;
 
-/// Who does the work.
+/// A program that does the work.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Contender {
-    /// kube-controller-manager with its `DaemonSet` controller and no other.
+    /// kube-controller-manager with only its `DaemonSet` controller.
     Peer,
-    /// Planner and executor.
+    /// Everynode's planner and executor.
     Everynode,
 }
 
 impl Contender {
-    /// What it is called in tables and files.
+    /// The contender's name in tables and files.
     pub fn name(self) -> &'static str {
         match self {
             Self::Peer => "kube-controller-manager",
@@ -31,27 +31,27 @@ impl Contender {
     }
 }
 
-/// A contender's processes. They end when this value is dropped.
+/// A contender's processes. Dropping it stops them.
 #[derive(Debug)]
 pub enum Running {
-    /// Of [`Contender::Peer`].
+    /// The process of [`Contender::Peer`].
     Peer {
         /// The process.
         leash: Leash,
-        /// Where its log is. After the process, which writes there.
+        /// The folder of its log. Declared after the process, which writes there.
         _home: Home,
     },
-    /// Of [`Contender::Everynode`].
+    /// The processes of [`Contender::Everynode`].
     Everynode {
-        /// Who acts. Before the planner, so that it goes first.
+        /// The executor, which acts. Declared before the planner, so that it is dropped first.
         executor: Box<Executor>,
-        /// Who decides.
+        /// The planner, which decides.
         planner: Box<Planner>,
     },
 }
 
 impl Running {
-    /// Starts a contender, without waiting for it to be ready.
+    /// Starts a contender without waiting until it is ready.
     ///
     /// # Errors
     /// When it can't be built or started.
@@ -102,10 +102,10 @@ impl Running {
         Ok(Self::Peer { leash, _home: home })
     }
 
-    /// What each process is called, and its id.
+    /// The name and id of each process.
     ///
     /// # Errors
-    /// When one has ended.
+    /// When a process has ended.
     pub fn processes(&self) -> Result<Vec<(&'static str, i32)>> {
         Ok(match self {
             Self::Peer { leash, .. } => vec![(Contender::Peer.name(), leash.pid())],
@@ -116,7 +116,7 @@ impl Running {
         })
     }
 
-    /// The last lines that it has logged.
+    /// The last lines of its log.
     pub fn log_tail(&self, lines: usize) -> String {
         match self {
             Self::Peer { leash, .. } => leash.tail(lines),
@@ -128,7 +128,7 @@ impl Running {
         }
     }
 
-    /// Stops it and waits for its end.
+    /// Stops the contender and waits until its processes have ended.
     ///
     /// # Errors
     /// When a process doesn't end.

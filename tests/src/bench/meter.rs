@@ -1,4 +1,4 @@
-//! What processes take of the machine: processor time and memory, as the kernel accounts for them.
+//! Measures the processor time and memory of processes, as the kernel accounts for them.
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -8,21 +8,21 @@ use procfs::process::Process;
 use serde::{Deserialize, Serialize};
 use tokio::task::AbortHandle;
 
-/// How often the processes are looked at.
+/// How often the meter samples the processes.
 const INTERVAL: Duration = Duration::from_millis(100);
 
-/// What one process has taken so far.
+/// What one process has used so far.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Usage {
-    /// Processor time, of all threads, in user and kernel mode.
+    /// Processor time of all threads, in user and kernel mode.
     pub cpu_seconds: f64,
     /// Resident memory.
     pub rss_bytes: u64,
-    /// The most resident memory since the process was started.
+    /// Peak resident memory since the process started.
     pub peak_rss_bytes: u64,
 }
 
-/// What a process takes.
+/// Reads what a process has used so far.
 ///
 /// # Errors
 /// When there is no such process.
@@ -42,18 +42,18 @@ pub fn usage(pid: i32) -> Result<Usage> {
     })
 }
 
-/// What several processes took together, at one time.
+/// The combined usage of several processes at one time.
 #[derive(Debug, Clone, Copy, Serialize, Deserialize)]
 pub struct Sample {
-    /// Since the meter was started.
+    /// Seconds since the meter started.
     pub seconds: f64,
-    /// Processor time since the processes were started.
+    /// Processor time since the processes started.
     pub cpu_seconds: f64,
     /// Resident memory.
     pub rss_bytes: u64,
 }
 
-/// Looks at processes from time to time. It ends when this value is dropped.
+/// Samples processes at a fixed interval. Dropping it stops the sampling.
 #[derive(Debug)]
 pub struct Meter {
     samples: Arc<Mutex<Vec<Sample>>>,
@@ -61,7 +61,7 @@ pub struct Meter {
 }
 
 impl Meter {
-    /// Begins to look.
+    /// Starts sampling.
     pub fn start(pids: Vec<i32>) -> Self {
         let samples = Arc::new(Mutex::new(Vec::new()));
         let (began, seen) = (Instant::now(), samples.clone());
@@ -74,7 +74,7 @@ impl Meter {
                     cpu_seconds: 0.0,
                     rss_bytes: 0,
                 };
-                // A process that is gone is missed by those who wait for what it should do.
+                // Skip a process that has ended. The trial that waits for its work notices that it is gone.
                 for usage in pids.iter().filter_map(|pid| usage(*pid).ok()) {
                     sample.cpu_seconds += usage.cpu_seconds;
                     sample.rss_bytes += usage.rss_bytes;
@@ -88,7 +88,7 @@ impl Meter {
         }
     }
 
-    /// What was seen so far, in order.
+    /// The samples so far, in order.
     pub fn samples(&self) -> Vec<Sample> {
         self.samples
             .lock()

@@ -1,4 +1,4 @@
-//! Draws outcomes side by side over time.
+//! Charts that compare outcomes over time.
 
 use anyhow::{Context as _, Result, anyhow};
 use plotters::coord::Shift;
@@ -15,7 +15,7 @@ const COLOURS: [RGBColor; 3] = [
 
 type Line = Vec<(f64, f64)>;
 
-/// One of the drawings, and what it reads from an outcome.
+/// One chart, and the line that it draws for each outcome.
 struct Panel {
     title: &'static str,
     line: fn(&Outcome) -> Line,
@@ -59,10 +59,10 @@ fn memory(outcome: &Outcome) -> Line {
         .collect()
 }
 
-/// A drawing of each scenario below the one before, as SVG.
+/// Draws the charts of all scenarios below one another, as SVG.
 ///
 /// # Errors
-/// When something can't be drawn.
+/// When a chart can't be drawn.
 pub fn svg(reports: &[Report]) -> Result<String> {
     let mut svg = String::new();
     {

@@ -1,4 +1,4 @@
-//! What a benchmark's cluster is populated with: nodes, `DaemonSet`s and pods as one finds them in real clusters, by the thousand.
+//! The objects in a benchmark's cluster: thousands of nodes, `DaemonSet`s and pods like those in real clusters.
 
 use std::collections::BTreeMap;
 use std::future::Future;
@@ -16,21 +16,21 @@ use super::Settings;
 use crate::daemonsets::{DaemonSetBuilder, merge};
 use crate::nodes::NodeBuilder;
 
-/// Where everything is.
+/// The namespace of all objects.
 pub const NAMESPACE: &str = "default";
 /// The container's first image.
 pub const IMAGE: &str = "registry.example/monitoring/agent:1.9.1";
 /// The container's image after an update.
 pub const NEXT_IMAGE: &str = "registry.example/monitoring/agent:1.10.0";
-/// How many requests the benchmark itself has under way at once, when it isn't what is measured.
+/// How many requests the benchmark itself sends at once while it isn't measuring them.
 pub const CONCURRENCY: usize = 64;
 
-/// The name of a node.
+/// The name of the node with this index.
 pub fn node_name(index: usize) -> String {
     format!("node-{index:05}")
 }
 
-/// A node with the labels, conditions and images that a kubelet would report.
+/// A node with labels, conditions and images like those that a kubelet reports.
 pub fn node(name: &str) -> NodeBuilder {
     let zone = name.bytes().fold(0, u8::wrapping_add) % 3;
     let labels = [
@@ -79,12 +79,12 @@ fn image(index: u8) -> ContainerImage {
     }
 }
 
-/// The name of a `DaemonSet`, which is its pods' label `app` too.
+/// The name of the `DaemonSet` with this index, and the value of its pods' label `app`.
 pub fn daemon_set_name(index: usize) -> String {
     format!("daemon-{index:03}")
 }
 
-/// A `DaemonSet` like that of a monitoring agent. `padding_bytes` makes the pods' specs bigger by so much.
+/// A `DaemonSet` like that of a monitoring agent. `padding_bytes` bytes are added to its pods' specs.
 pub fn daemon_set(name: &str, padding_bytes: usize) -> DaemonSetBuilder {
     let mount = |name: &str| json!({"name": name, "mountPath": format!("/host/{name}"), "readOnly": true});
     let volume = |name: &str| json!({"name": name, "hostPath": {"path": format!("/{name}")}});
@@ -115,10 +115,10 @@ pub fn daemon_set(name: &str, padding_bytes: usize) -> DaemonSetBuilder {
         .with(&json!({"metadata": {"labels": {"bench": "true"}}}))
 }
 
-/// A pod as a controller makes it for a node; bound to it already if asked.
+/// A pod as a controller creates it for a node, as JSON; already bound to the node if `bound` is set.
 ///
 /// # Errors
-/// When the `DaemonSet` has no template.
+/// When the `DaemonSet` or the pod can't be written as JSON.
 pub fn pod(daemon_set: &DaemonSet, revision: &str, node: &str, bound: bool) -> Result<Vec<u8>> {
     let name = daemon_set.name_any();
     let toleration = |key: &str, effect: &str| json!({"key": format!("node.kubernetes.io/{key}"), "operator": "Exists", "effect": effect});
@@ -158,7 +158,7 @@ pub fn pod(daemon_set: &DaemonSet, revision: &str, node: &str, bound: bool) -> R
     serde_json::to_vec(&pod).context("a pod is JSON")
 }
 
-/// The status of a pod whose container runs, as a merge patch; ready or not.
+/// The status of a pod whose container runs, ready or not, as a merge patch.
 pub fn pod_status(ready: bool) -> Value {
     let now = k8s_openapi::jiff::Timestamp::now();
     let now = now.strftime("%Y-%m-%dT%H:%M:%SZ").to_string();
@@ -194,10 +194,10 @@ pub fn pod_status(ready: bool) -> Value {
     }})
 }
 
-/// Does something for each item, many at once.
+/// Processes the items, `concurrency` at a time.
 ///
 /// # Errors
-/// The first that occurs.
+/// The first error that occurs.
 pub async fn for_each<T, F: Future<Output = Result<()>>>(
     items: impl IntoIterator<Item = T>,
     concurrency: usize,
@@ -210,7 +210,7 @@ pub async fn for_each<T, F: Future<Output = Result<()>>>(
         .await
 }
 
-/// Every `DaemonSet`'s revision: the controller-revision-hash by the `DaemonSet`'s name.
+/// The current revision of every `DaemonSet`: its controller-revision-hash by the `DaemonSet`'s name.
 ///
 /// # Errors
 /// When the API server doesn't answer.
@@ -224,10 +224,10 @@ pub async fn revisions(client: &Client) -> Result<BTreeMap<String, String>> {
     Ok(list.into_iter().filter_map(hash).collect())
 }
 
-/// Creates nodes. They are ready as far as they say; nobody sees to it that they stay so.
+/// Creates nodes. They report that they are ready, but nothing keeps them ready.
 ///
 /// # Errors
-/// When the API server refuses one.
+/// When the API server refuses a node.
 pub async fn create_nodes(client: &Client, names: impl IntoIterator<Item = String>) -> Result<()> {
     for_each(names, CONCURRENCY, |name| async move {
         node(&name).create(client).await.map(drop)
@@ -235,10 +235,10 @@ pub async fn create_nodes(client: &Client, names: impl IntoIterator<Item = Strin
     .await
 }
 
-/// Creates pods from what is sent, so many at a time.
+/// Creates pods from request bodies, `concurrency` at a time.
 ///
 /// # Errors
-/// When the API server refuses one.
+/// When the API server refuses a pod.
 pub async fn post_pods(
     client: &Client,
     bodies: impl IntoIterator<Item = Vec<u8>>,
@@ -254,7 +254,7 @@ pub async fn post_pods(
     .await
 }
 
-/// The names of all pods, in order.
+/// The names of all pods, in the order of the API server's list.
 ///
 /// # Errors
 /// When the API server doesn't answer.
@@ -272,10 +272,10 @@ pub async fn pod_names(client: &Client) -> Result<Vec<String>> {
     }
 }
 
-/// Has every pod say that it runs and is ready.
+/// Sets the status of every pod to running and ready.
 ///
 /// # Errors
-/// When the API server refuses one.
+/// When the API server refuses a change.
 pub async fn have_pods_ready(client: &Client) -> Result<()> {
     let pods: &Api<Pod> = &Api::namespaced(client.clone(), NAMESPACE);
     let patch = &pod_status(true);
@@ -285,10 +285,10 @@ pub async fn have_pods_ready(client: &Client) -> Result<()> {
     .await
 }
 
-/// Changes a pod's status.
+/// Patches a pod's status.
 ///
 /// # Errors
-/// When the API server refuses.
+/// When the API server refuses the patch.
 pub async fn patch_pod_status(pods: &Api<Pod>, name: &str, patch: &Value) -> Result<()> {
     let patched = pods
         .patch_status(name, &PatchParams::default(), &Patch::Merge(patch))
@@ -298,10 +298,10 @@ pub async fn patch_pod_status(pods: &Api<Pod>, name: &str, patch: &Value) -> Res
         .with_context(|| format!("patching the status of the pod {name}"))
 }
 
-/// Creates as many `DaemonSet`s as are wanted.
+/// Creates the benchmark's `DaemonSet`s.
 ///
 /// # Errors
-/// When the API server refuses one.
+/// When the API server refuses a `DaemonSet`.
 pub async fn create_daemon_sets(client: &Client, settings: &Settings) -> Result<Vec<DaemonSet>> {
     let mut created = Vec::new();
     for index in 0..settings.daemonsets {
@@ -311,19 +311,19 @@ pub async fn create_daemon_sets(client: &Client, settings: &Settings) -> Result<
     Ok(created)
 }
 
-/// What the statuses of the benchmark's `DaemonSet`s have to say.
+/// The expected statuses of the benchmark's `DaemonSet`s.
 #[derive(Debug, Clone, Copy)]
 pub struct Expected {
     /// How many `DaemonSet`s there are.
     pub daemon_sets: usize,
     /// How many nodes should have a pod.
     pub nodes: usize,
-    /// Whether the pods have to be available too.
+    /// Whether the pods must also be available.
     pub available: bool,
 }
 
 impl Expected {
-    /// That every `DaemonSet` has a pod on every node, available if asked.
+    /// Every `DaemonSet` has a pod on every node; each pod is available if `available` is set.
     pub fn everywhere(settings: &Settings, available: bool) -> Self {
         Self {
             daemon_sets: settings.daemonsets,
@@ -333,10 +333,10 @@ impl Expected {
     }
 }
 
-/// Whether every status is as it should be.
+/// Checks every status.
 ///
 /// # Errors
-/// Says which isn't.
+/// Names the first status that isn't as expected.
 pub async fn check_statuses(client: &Client, expected: Expected) -> Result<()> {
     let api: Api<DaemonSet> = Api::namespaced(client.clone(), NAMESPACE);
     let list = api.list(&ListParams::default().labels("bench=true")).await?;

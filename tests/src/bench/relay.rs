@@ -1,4 +1,4 @@
-//! Counts what a contender reads from the API server: a TCP relay between the two, which knows nothing of what it relays.
+//! A TCP relay that counts the bytes that a contender reads from the API server. It doesn't interpret them.
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
@@ -9,10 +9,10 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::AbortHandle;
 
-/// How much is read at once. As much as a TLS record holds, several times over.
+/// How many bytes are read at once: several TLS records.
 const BUFFER: usize = 64 << 10;
 
-/// A running relay. It ends when this value is dropped.
+/// A running relay. Dropping the value stops the relay.
 #[derive(Debug)]
 pub struct Relay {
     address: SocketAddr,
@@ -24,7 +24,7 @@ impl Relay {
     /// Listens on a free port and relays every connection to the server.
     ///
     /// # Errors
-    /// When there is no free port.
+    /// When no port is free.
     pub async fn start(server: SocketAddr) -> Result<Self> {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))
             .await
@@ -39,13 +39,13 @@ impl Relay {
         })
     }
 
-    /// The URL by which the API server is reached through the relay.
+    /// The URL at which the relay serves the API server.
     pub fn url(&self) -> String {
         format!("https://{}", self.address)
     }
 
-    /// How many bytes have gone from the server to the contender so far, as TCP carries them: encrypted, and compressed where the
-    /// two have agreed on that.
+    /// Bytes that have gone from the server to the contender so far, as TCP carries them: encrypted, and compressed if
+    /// the two have agreed on that.
     pub fn received_bytes(&self) -> u64 {
         self.received.load(Ordering::Relaxed)
     }
@@ -58,7 +58,7 @@ impl Drop for Relay {
 }
 
 async fn accept(listener: TcpListener, server: SocketAddr, received: Arc<AtomicU64>) {
-    // Connections end with this task: the set aborts what it holds.
+    // Connections end with this task: dropping the set aborts them.
     let mut connections = tokio::task::JoinSet::new();
     loop {
         tokio::select! {
@@ -66,7 +66,7 @@ async fn accept(listener: TcpListener, server: SocketAddr, received: Arc<AtomicU
                 let Ok((contender, _)) = accepted else { continue };
                 let received = received.clone();
                 connections.spawn(async move {
-                    // A connection that breaks is the contender's to deal with, as it would be without the relay.
+                    // The contender has to handle a broken connection, as it would without the relay.
                     let _ = relay(contender, server, &received).await;
                 });
             }

@@ -1,4 +1,4 @@
-//! What was measured, side by side: for people, and as JSON.
+//! Measurements side by side, as a table for people and as JSON.
 
 use std::fmt;
 
@@ -10,7 +10,7 @@ use super::contender::Contender;
 use super::meter::Sample;
 use super::scenario::Scenario;
 
-/// What a figure counts.
+/// The unit of a figure.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Unit {
@@ -18,23 +18,23 @@ pub enum Unit {
     Seconds,
     /// Bytes.
     Bytes,
-    /// Things.
+    /// A number of things.
     Count,
 }
 
-/// One thing that was measured.
+/// One measured value.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Figure {
-    /// What it is. The same for all contenders.
+    /// Its name, the same for all contenders.
     pub name: String,
-    /// What it counts.
+    /// Its unit.
     pub unit: Unit,
-    /// How much it is.
+    /// Its value.
     pub value: f64,
 }
 
 impl Figure {
-    /// A figure.
+    /// Creates a figure.
     pub fn new(name: &str, unit: Unit, value: f64) -> Self {
         Self {
             name: name.to_owned(),
@@ -74,21 +74,21 @@ impl fmt::Display for Figure {
     }
 }
 
-/// What one contender took.
+/// What one contender used.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Outcome {
-    /// Who it was.
+    /// The contender's name.
     pub contender: String,
-    /// The figures, the scenario's own first.
+    /// The figures; the scenario's own come first.
     pub figures: Vec<Figure>,
-    /// What was taken over time, from the beginning of what is measured; of the last round.
+    /// Usage over time in the last round, from the start of the measurement.
     pub samples: Vec<Sample>,
-    /// When pods were created, in seconds from the beginning; of the last round.
+    /// When pods were created in the last round, in seconds from the start of the measurement.
     pub created: Vec<f64>,
 }
 
 impl Outcome {
-    /// The figures that matter most, on a line.
+    /// The most important figures, on one line.
     pub fn headline(&self) -> String {
         let figures = self.figures.iter().take(4);
         let texts: Vec<_> = figures
@@ -97,12 +97,12 @@ impl Outcome {
         texts.join(", ")
     }
 
-    /// The figure of a name.
+    /// The figure with this name.
     pub fn figure(&self, name: &str) -> Option<&Figure> {
         self.figures.iter().find(|figure| figure.name == name)
     }
 
-    /// The median of each figure over several rounds; what was seen over time is the last round's.
+    /// The median of each figure over several rounds. Samples and creation times are those of the last round.
     pub fn median(mut rounds: Vec<Self>) -> Option<Self> {
         let mut median = rounds.last()?.clone();
         for figure in &mut median.figures {
@@ -117,7 +117,8 @@ impl Outcome {
     }
 }
 
-/// The value that so great a share of all values doesn't exceed; zero when there are none. Of two in the middle, the greater.
+/// The value that this share of all values doesn't exceed; zero if there are no values. When two values are in the
+/// middle, the greater one.
 pub fn percentile(values: &[f64], share: f64) -> f64 {
     let mut values = values.to_owned();
     values.sort_by(f64::total_cmp);
@@ -139,12 +140,12 @@ pub fn percentile(values: &[f64], share: f64) -> f64 {
 pub struct Report {
     /// The scenario and its size.
     pub title: String,
-    /// Everybody's.
+    /// The outcome of each contender.
     pub outcomes: Vec<Outcome>,
 }
 
 impl Report {
-    /// Puts outcomes together.
+    /// Creates a report from outcomes.
     pub fn new(settings: &Settings, scenario: Scenario, outcomes: Vec<Outcome>) -> Self {
         let qps = settings
             .peer_qps
@@ -167,7 +168,7 @@ impl Report {
             .find(|outcome| outcome.contender == contender.name())
     }
 
-    /// Everynode's figure divided by the peer's; `None` when one of them doesn't have it.
+    /// Everynode's figure divided by the peer's; `None` if one of them lacks the figure.
     pub fn ratio(&self, figure: &str) -> Option<f64> {
         let value = |contender| Some(self.outcome(contender)?.figure(figure)?.value);
         let (peer, everynode) = (value(Contender::Peer)?, value(Contender::Everynode)?);

@@ -1,4 +1,4 @@
-//! What the contenders are to do.
+//! The work that the contenders do.
 
 pub mod churn;
 pub mod create;
@@ -18,20 +18,20 @@ use super::report::Outcome;
 /// A kind of work.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Scenario {
-    /// `DaemonSet`s are created on a cluster of empty nodes, where nobody schedules or starts their pods.
+    /// `DaemonSet`s are created on a cluster of empty nodes, where nothing schedules or starts their pods.
     Create,
     /// `DaemonSet`s get another image and replace their pods, at most a tenth at a time.
     Rollout,
-    /// A cluster at rest, where pods get ready and unready and nodes change labels and taints.
+    /// In a cluster at rest, pods turn ready and unready, and nodes change labels and taints.
     Churn,
-    /// Nodes join a cluster at rest, one after the other.
+    /// Nodes join a cluster at rest, one by one.
     Join,
-    /// The contender is started on a cluster where one pod is missing.
+    /// The contender starts on a cluster where one pod is missing.
     Restart,
 }
 
 impl Scenario {
-    /// All of them.
+    /// All scenarios.
     pub const ALL: [Self; 5] = [
         Self::Create,
         Self::Rollout,
@@ -40,7 +40,7 @@ impl Scenario {
         Self::Restart,
     ];
 
-    /// Whether it starts on a cluster where every pod is there and ready.
+    /// Whether the scenario starts on a cluster where every pod exists and is ready.
     pub fn starts_at_rest(self) -> bool {
         matches!(self, Self::Churn | Self::Join | Self::Restart)
     }
@@ -58,10 +58,10 @@ impl fmt::Display for Scenario {
     }
 }
 
-/// Has a contender do the work once, on a control plane of its own that starts from a copy of the store.
+/// Runs a scenario once under a contender. Each run has its own control plane, which starts from a copy of the store.
 ///
 /// # Errors
-/// When it doesn't do it.
+/// When the contender doesn't do the work.
 pub async fn run(
     settings: &Settings,
     scenario: Scenario,

@@ -1,4 +1,4 @@
-//! The control plane that a contender works on: as small as the scenario allows, and with an account of every request.
+//! The control plane that a contender works on. It is as small as the scenario allows, and it logs every request.
 
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -16,7 +16,7 @@ use crate::control_plane::{Component, ControlPlane, Options};
 use crate::leash::Home;
 use crate::wait::eventually_every;
 
-/// What the API server's audit log holds: everything that the contender asks, and what the benchmark itself does to nodes and
+/// Audit policy of the API server: it logs every request of the contender, and the benchmark's own changes to nodes and
 /// `DaemonSet`s.
 const POLICY: &str = r#"apiVersion: audit.k8s.io/v1
 kind: Policy
@@ -33,13 +33,13 @@ rules:
 - level: None
 "#;
 
-/// A running control plane with the contender's way to it.
+/// A running control plane, and the contender's connection to it.
 pub struct Stage {
     /// The control plane.
     pub control_plane: ControlPlane,
     /// The benchmark's own client.
     pub client: Client,
-    /// Every byte that the contender gets goes through it.
+    /// Relay for every byte that the contender receives.
     pub relay: Relay,
     /// The contender's kubeconfig.
     pub kubeconfig: PathBuf,
@@ -59,7 +59,7 @@ impl Stage {
     /// Starts a control plane with an API server, its store, and the given components.
     ///
     /// # Errors
-    /// When one doesn't become ready.
+    /// When a component doesn't become ready.
     pub async fn start(with: &[Component], store: Option<&Path>) -> Result<Self> {
         let audit_log = AuditLog::new(POLICY)?;
         let optional = [
@@ -69,12 +69,12 @@ impl Stage {
         ];
         let mut flags = audit_log.flags();
         flags.extend([
-            // Both would need other controllers to run: one that makes service accounts, one that takes taints away.
+            // Both plugins need other controllers: one that creates service accounts, and one that removes taints.
             (
                 Component::ApiServer,
                 "--disable-admission-plugins=ServiceAccount,TaintNodesByCondition".to_owned(),
             ),
-            // In bytes. Hundreds of thousands of changes are more than the usual 2 GB hold.
+            // In bytes. Hundreds of thousands of changes don't fit into the default of 2 GB.
             (Component::Etcd, "--quota-backend-bytes=8000000000".to_owned()),
         ]);
         let options = Options {
@@ -99,17 +99,18 @@ impl Stage {
         })
     }
 
-    /// The account of the requests.
+    /// Reads the audit log from its beginning.
     pub fn audit(&self) -> Audit {
         self.audit_log.read()
     }
 }
 
-/// The store of a cluster where every `DaemonSet` has its pod on every node and all of them are ready: what both contenders start
-/// from in scenarios about a cluster at rest. Everynode makes the revisions and writes the statuses; the pods are made without it.
+/// Prepares the store of a cluster where every `DaemonSet` has a ready pod on every node. Both contenders start from it
+/// in scenarios about a cluster at rest. Everynode creates the revisions and writes the statuses; the benchmark itself
+/// creates the pods.
 ///
 /// # Errors
-/// When the cluster doesn't come to that.
+/// When the cluster doesn't reach that state.
 pub async fn prepare(settings: &Settings) -> Result<Home> {
     let stage = Stage::start(&[], None).await?;
     let daemon_sets = create_daemon_sets(&stage.client, settings).await?;

@@ -1,4 +1,4 @@
-//! One contender at work on one stage, and what it takes from the beginning of what is measured to its end.
+//! One contender at work on one stage, and what it uses during the measurement.
 
 use std::fmt;
 use std::time::Duration;
@@ -20,16 +20,16 @@ use crate::control_plane::{CONTENDER, Component};
 use crate::daemonsets::{self, DaemonSetBuilder};
 use crate::wait::{GiveUp, eventually_every};
 
-/// Not a limit on speed, but on patience.
+/// Limits how long the benchmark waits. It isn't a performance target.
 const DEADLINE: Duration = Duration::from_mins(10);
-/// How often statuses are looked at. Every look costs the API server something.
+/// How often statuses are checked. Each check costs the API server some work.
 const INTERVAL: Duration = Duration::from_millis(50);
-/// The label of the node that the first `DaemonSet` is for.
+/// The label of the node for the warm-up's `DaemonSet`.
 const PROBE: &str = "bench/probe";
 
 /// A contender at work.
 pub struct Trial {
-    /// What it works on.
+    /// The control plane that it works on.
     pub stage: Stage,
     contender: Contender,
     running: Running,
@@ -50,30 +50,31 @@ impl fmt::Debug for Trial {
 
 #[derive(Debug)]
 struct Mark {
-    /// Since the meter was started.
+    /// Seconds since the meter started.
     seconds: f64,
     at: Timestamp,
     usages: Vec<Usage>,
-    /// Processor time of the control plane's processes.
+    /// Processor time of the control plane's processes, in seconds.
     others: Vec<(Component, f64)>,
     received_bytes: u64,
 }
 
-/// What a contender took for what was measured.
+/// What a contender used during the measurement.
 #[derive(Debug)]
 pub struct Window {
-    /// When it began.
+    /// When the measurement began.
     pub began: Timestamp,
-    /// Every request of the contender, and those of the benchmark that the audit log has.
+    /// Every request of the contender, and those of the benchmark that are in the audit log.
     pub requests: Vec<Request>,
     outcome: Outcome,
 }
 
 impl Trial {
-    /// Starts the contender, without waiting for it to be ready. What is measured begins here unless [`Trial::begin`] is called.
+    /// Starts the contender without waiting until it is ready. The measurement begins here unless [`Trial::begin`] is
+    /// called.
     ///
     /// # Errors
-    /// When it can't be started.
+    /// When the contender can't be started.
     pub async fn start(stage: Stage, contender: Contender, settings: &Settings) -> Result<Self> {
         let at = Timestamp::now();
         let received_bytes = stage.relay.received_bytes();
@@ -99,10 +100,10 @@ impl Trial {
         Ok(trial)
     }
 
-    /// Has the contender place one pod, by which it shows that it is ready, and waits until it has nothing to do any more.
+    /// Lets the contender place one pod, which shows that it is ready, and then waits until it is idle.
     ///
     /// # Errors
-    /// When it doesn't get there.
+    /// When the contender doesn't get there.
     pub async fn warm_up(&self) -> Result<()> {
         let client = &self.stage.client;
         crate::nodes::label(client, &population::node_name(0), PROBE, Some("here")).await?;
@@ -124,10 +125,10 @@ impl Trial {
         self.settle().await
     }
 
-    /// Waits until the contender has nothing to do any more: until it hardly takes any processor time.
+    /// Waits until the contender is idle, that is, until it hardly uses any processor time.
     ///
     /// # Errors
-    /// When it goes on and on.
+    /// When it doesn't become idle.
     pub async fn settle(&self) -> Result<()> {
         let mut before = f64::MAX;
         eventually_every(
@@ -147,10 +148,10 @@ impl Trial {
         .await
     }
 
-    /// Waits for what the contender should do, at the pace that statuses are looked at.
+    /// Waits until the contender has done something. It checks as often as statuses are checked.
     ///
     /// # Errors
-    /// When it doesn't: with the last lines of its log.
+    /// When the contender doesn't do it. The error holds the last lines of its log.
     pub async fn until<T>(&self, what: &str, mut look: impl AsyncFnMut() -> Result<T>) -> Result<T> {
         let outcome = eventually_every(INTERVAL, DEADLINE, what, async || {
             self.usages().map_err(GiveUp::because)?;
@@ -164,7 +165,7 @@ impl Trial {
     /// Waits until every status is right.
     ///
     /// # Errors
-    /// When that doesn't happen: with the last lines of the contender's log.
+    /// When that doesn't happen. The error holds the last lines of the contender's log.
     pub async fn until_statuses(&self, expected: Expected) -> Result<()> {
         self.until("every status to be right", async || {
             population::check_statuses(&self.stage.client, expected).await
@@ -172,7 +173,7 @@ impl Trial {
         .await
     }
 
-    /// What is measured begins now.
+    /// Begins the measurement.
     ///
     /// # Errors
     /// When a process of the contender has ended, or the audit log can't be read.
@@ -188,7 +189,7 @@ impl Trial {
         Ok(())
     }
 
-    /// What was asked of the API server since the last call.
+    /// The API server's requests since the last call.
     ///
     /// # Errors
     /// When the audit log can't be read.
@@ -196,11 +197,11 @@ impl Trial {
         self.audit.read()
     }
 
-    /// Waits for the contender to ask for a pod, and says when the API server was asked. What else it is asked is added to
-    /// `requests`.
+    /// Waits until the contender requests a pod, and returns when the API server received that request. All requests
+    /// read meanwhile are added to `requests`.
     ///
     /// # Errors
-    /// When it doesn't ask.
+    /// When the contender doesn't request a pod.
     pub async fn created_pod(&mut self, requests: &mut Vec<Request>) -> Result<Timestamp> {
         eventually_every(INTERVAL, DEADLINE, "a pod to be created", async || {
             self.usages().map_err(GiveUp::because)?;
@@ -214,7 +215,7 @@ impl Trial {
         .with_context(|| self.running.log_tail(20))
     }
 
-    /// What is measured ends now. `earlier` are the requests that were read in the meantime.
+    /// Ends the measurement. `earlier` holds the requests that were read since it began.
     ///
     /// # Errors
     /// When a process of the contender has ended, or the audit log can't be read.
@@ -291,7 +292,7 @@ impl Trial {
             .collect()
     }
 
-    /// What the control plane's processes have taken of the processor.
+    /// Processor time that the control plane's processes have used, in seconds.
     fn others(&self) -> Result<Vec<(Component, f64)>> {
         let running = Component::ALL
             .into_iter()
@@ -317,19 +318,19 @@ impl Trial {
 }
 
 impl Window {
-    /// When the last pod was created, after the beginning.
+    /// When the last pod was created, in seconds from the start of the measurement.
     ///
     /// # Errors
-    /// When none was.
+    /// When no pod was created.
     pub fn last_pod(&self) -> Result<f64> {
         let last = self.outcome.created.last();
         last.copied().context("no pod was created")
     }
 
-    /// When the last status was written, after the beginning.
+    /// When the last status was written, in seconds from the start of the measurement.
     ///
     /// # Errors
-    /// When none was.
+    /// When no status was written.
     pub fn last_status(&self) -> Result<f64> {
         let writes = self
             .requests
@@ -342,7 +343,7 @@ impl Window {
         ))
     }
 
-    /// What comes of it, with the scenario's own figures first.
+    /// The outcome, with the scenario's own figures first.
     pub fn outcome(mut self, mut first: Vec<Figure>) -> Outcome {
         first.append(&mut self.outcome.figures);
         self.outcome.figures = first;
@@ -350,7 +351,7 @@ impl Window {
     }
 }
 
-/// How many seconds after the first the second is.
+/// The seconds from the first time to the second.
 pub fn seconds_between(first: Timestamp, second: Timestamp) -> f64 {
     second.duration_since(first).as_secs_f64()
 }

@@ -1,4 +1,4 @@
-//! `cargo bench-peer`: Everynode and kube-controller-manager's `DaemonSet` controller side by side.
+//! `cargo bench-peer`: compares Everynode with kube-controller-manager's `DaemonSet` controller.
 
 #![expect(clippy::doc_markdown, reason = "the comments are what --help prints")]
 
@@ -14,7 +14,7 @@ use everynode_tests::bench::{self, Settings, plot};
 use everynode_tests::programs::Profile;
 use everynode_tests::terminal::run_until_interrupted;
 
-/// What `--help` says.
+/// The long help text.
 const ABOUT: &str = "\
 Has kube-controller-manager's DaemonSet controller (alone in its process) and Everynode (planner and executor) do the same \
 work, one after the other, each on a control plane of its own, and prints what each took for it: time, processor seconds, \

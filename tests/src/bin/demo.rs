@@ -1,4 +1,4 @@
-//! `cargo demo`: Everynode on a local cluster, from the creation of a `DaemonSet` to its deletion.
+//! `cargo demo`: shows Everynode on a local cluster, from the creation of a `DaemonSet` to its deletion.
 
 use std::process::ExitCode;
 use std::time::Instant;
@@ -12,7 +12,7 @@ use everynode_tests::terminal::{Terminal, Took, run_until_interrupted};
 use everynode_tests::toolbox::Tool;
 use everynode_tests::walk::{Findings, Walk};
 
-/// What `--help` says.
+/// The long help text.
 const ABOUT: &str = "\
 Starts a Kubernetes control plane on this machine with one tainted control-plane node and three workers, runs Everynode's \
 planner and executor on it, and walks through the life of the DaemonSet in deploy/examples/ds-nginx.yaml: pods come, come \
@@ -38,7 +38,7 @@ struct Args {
     keep: bool,
 }
 
-/// What the walk needs. In the order in which it should be dropped.
+/// What the walk needs, in the order in which it should be dropped.
 struct Stage {
     executor: Executor,
     planner: Planner,

@@ -1,4 +1,4 @@
-//! `cargo real-node`: Everynode and a `DaemonSet` as pods that run, on a node that is one.
+//! `cargo real-node`: runs Everynode and a `DaemonSet` as real pods, on a real node.
 
 use std::process::ExitCode;
 use std::time::Instant;
@@ -11,7 +11,7 @@ use everynode_tests::real_node::ground::{self, Install, Unfit};
 use everynode_tests::real_node::walk::Walk;
 use everynode_tests::terminal::{Terminal, run_until_interrupted};
 
-/// What `--help` says.
+/// The long help text.
 const ABOUT: &str = "\
 Starts a Kubernetes control plane and a real node on this machine: kubelet, kube-proxy, containerd and CoreDNS in namespaces of \
 their own. Builds Everynode's images, brings planner and executor up as pods, and goes through a DaemonSet's life with a web \

@@ -1,4 +1,4 @@
-//! `cargo soak`: Everynode on a cluster where everything goes wrong that can, under the eye of a checker.
+//! `cargo soak`: runs Everynode on a cluster with every fault that can be injected, while a checker watches.
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -8,7 +8,7 @@ use clap::Parser;
 use everynode_tests::soak::{self, Settings};
 use everynode_tests::terminal::{Terminal, run_until_interrupted};
 
-/// What `--help` says.
+/// The long help text.
 const ABOUT: &str = "\
 Runs two planners and two executors on a real control plane, changes DaemonSets, nodes and pods at random, and meanwhile kills, stops \
 and freezes the programs, cuts, delays, garbles and silences their connections, leads executors to planners of the last release, and \

@@ -1,4 +1,4 @@
-//! Clients by kubeconfig.
+//! Clients made from kubeconfigs, and kubeconfigs for `ServiceAccount`s.
 
 use std::path::{Path, PathBuf};
 
@@ -12,7 +12,7 @@ use kube::{Api, Client, Config};
 use super::ControlPlane;
 
 impl ControlPlane {
-    /// Writes a kubeconfig for a `ServiceAccount` into the control plane's folder, with a token such as its pods have.
+    /// Writes a kubeconfig for a `ServiceAccount` into the control plane's folder, with a token like those of its pods.
     ///
     /// # Errors
     /// When there is no such `ServiceAccount`, or the file can't be written.
@@ -29,7 +29,7 @@ impl ControlPlane {
     }
 }
 
-/// A new client of whoever a kubeconfig is for.
+/// Creates a client with the credentials of a kubeconfig.
 ///
 /// # Errors
 /// When the kubeconfig can't be read.

@@ -1,4 +1,4 @@
-//! The parts of a control plane and the flags that each is started with.
+//! The components of a control plane, and the flags that each is started with.
 
 use std::path::Path;
 use std::time::Duration;
@@ -15,7 +15,7 @@ pub enum Component {
     Etcd,
     /// The API server.
     ApiServer,
-    /// The controllers, without the one for `DaemonSet`s unless [`Options::daemonset_controller`] is set.
+    /// kube-controller-manager. Its `DaemonSet` controller is off unless [`Options::daemonset_controller`] is set.
     ControllerManager,
     /// The scheduler.
     Scheduler,
@@ -24,7 +24,7 @@ pub enum Component {
 }
 
 impl Component {
-    /// In the order in which they are started. They are stopped in the opposite order.
+    /// All components, in the order in which they are started. They are stopped in reverse order.
     pub const ALL: [Self; 5] = [
         Self::Etcd,
         Self::ApiServer,
@@ -33,7 +33,7 @@ impl Component {
         Self::Kwok,
     ];
 
-    /// The program.
+    /// The component's program.
     pub fn tool(self) -> Tool {
         match self {
             Self::Etcd => Tool::Etcd,
@@ -44,21 +44,22 @@ impl Component {
         }
     }
 
-    /// The name that its program and its log have.
+    /// The name of its program and of its log.
     pub fn name(self) -> &'static str {
         self.tool().file_name()
     }
 
-    /// How long it may take to end in order.
+    /// How long it may take to shut down gracefully.
     pub(super) fn grace(self) -> Duration {
         match self {
-            // It would wait up to a minute for its clients to leave, who have no intention to.
+            // It would wait up to a minute for its clients to disconnect, which they never do.
             Self::ApiServer => Duration::from_secs(1),
             _ => Duration::from_secs(10),
         }
     }
 
-    /// Everything that the flags depend on lives as long as the control plane, so a restarted component gets the same ones.
+    /// The component's command-line flags. Everything that they depend on lives as long as the control plane, so a
+    /// restarted component gets the same flags.
     pub(super) fn flags(
         self,
         home: &Path,
@@ -80,7 +81,7 @@ impl Component {
         if !matches!(self, Self::Etcd | Self::ApiServer) {
             flags.push(kubeconfig);
         }
-        // Last, because the last of two equal flags counts.
+        // These come last: when a flag is given twice, the last one counts.
         flags.extend(
             options
                 .flags
@@ -105,7 +106,7 @@ fn etcd(home: &Path, ports: &Ports) -> Vec<String> {
         format!("--listen-peer-urls={peer}"),
         format!("--initial-advertise-peer-urls={peer}"),
         format!("--initial-cluster=default={peer}"),
-        // The data is worth nothing after a power failure; waiting for the disk is most of what a write costs.
+        // After a power failure nobody needs the data, and waiting for the disk is most of the cost of a write.
         "--unsafe-no-fsync".to_owned(),
         "--log-level=warn".to_owned(),
     ]
@@ -133,11 +134,13 @@ fn api_server(home: &Path, ports: &Ports, identity: &Identity, options: &Options
         ),
         "--service-cluster-ip-range=10.96.0.0/16".to_owned(),
         "--allow-privileged=true".to_owned(),
-        // Nodes come and go by the thousand in the benchmark, and pods follow: what is measured are controllers.
+        // In the benchmark, thousands of nodes come and go, and their pods with them. The API server's limits must not
+        // hold back the controllers, which are what the benchmark measures.
         "--max-requests-inflight=2000".to_owned(),
         "--max-mutating-requests-inflight=1000".to_owned(),
         "--profiling=false".to_owned(),
-        // The endpoints of the service `kubernetes` must not be loopback, which the server would complain of all the time.
+        // The endpoints of the Service `kubernetes` must not be loopback addresses. Without this flag, the server would
+        // log errors about that constantly.
         "--endpoint-reconciler-type=none".to_owned(),
     ]
 }

@@ -1,4 +1,4 @@
-//! Who is who in the cluster: certificates, keys, the admin's token, and the kubeconfig that puts them together.
+//! The identities of the cluster: certificates, keys, the tokens of users, and the kubeconfig that combines them.
 
 use std::net::SocketAddrV4;
 use std::path::{Path, PathBuf};
@@ -11,17 +11,17 @@ use rcgen::{
 
 use crate::leash::Home;
 
-/// The admin's token. The cluster listens on loopback and lives for minutes; the token is no secret.
+/// The admin's token. It is no secret: the cluster lives for minutes only, and normally listens on loopback.
 pub(super) const TOKEN: &str = "everynode-tests";
 
-/// The Service `kubernetes`, by which pods reach the API server.
+/// The address of the Service `kubernetes`, through which pods reach the API server.
 const SERVICE: &str = "10.96.0.1";
 
-/// The user by which the requests of a program that is measured can be told from all others.
+/// The user of the program that is being measured. It tells the program's requests apart from all others.
 pub const CONTENDER: &str = "contender";
 const CONTENDER_TOKEN: &str = "everynode-contender";
 
-/// The files that the components are given.
+/// The files that the components are started with.
 #[derive(Debug)]
 pub(super) struct Identity {
     pub(super) authority: PathBuf,
@@ -34,7 +34,7 @@ pub(super) struct Identity {
 }
 
 impl Identity {
-    /// Makes everything anew. The API server could make its own certificate, but takes a second for it.
+    /// Creates all the files. The API server could create its own certificate, but takes a second for that.
     pub(super) fn create(home: &Home, api_server: SocketAddrV4) -> Result<Self> {
         let mut params =
             CertificateParams::new(Vec::new()).context("describing the certificate authority")?;
@@ -87,12 +87,12 @@ impl Identity {
         })
     }
 
-    /// A kubeconfig for [`CONTENDER`].
+    /// Writes a kubeconfig for [`CONTENDER`].
     pub(super) fn contender_kubeconfig(&self, home: &Home, server: &str) -> Result<PathBuf> {
         self.kubeconfig_of(home, server, CONTENDER, CONTENDER_TOKEN)
     }
 
-    /// A kubeconfig for whoever has the token.
+    /// Writes a kubeconfig for a user with this token.
     pub(super) fn kubeconfig_of(
         &self,
         home: &Home,

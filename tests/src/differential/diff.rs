@@ -1,11 +1,11 @@
-//! What differs between two JSON values, as lines that a person can read.
+//! Lists the differences between two JSON values, in lines that a person can read.
 
 use std::collections::BTreeMap;
 
 use serde_json::Value;
 
-/// One line for each leaf that only one of the two has, or that both have with another value: first's with a `-`, second's with a
-/// `+`.
+/// Returns one line for each leaf that only one of the two values has, and two lines for each leaf whose values differ.
+/// Lines of the first value start with `-`, lines of the second with `+`.
 pub fn differences(first: &Value, second: &Value) -> Vec<String> {
     let (first, second) = (leaves(first), leaves(second));
     let mut lines = Vec::new();

@@ -1,4 +1,4 @@
-//! One of the two control planes, as a scenario uses it.
+//! One of the two control planes, with the actions that a scenario can take on it.
 
 use std::fmt;
 
@@ -15,12 +15,12 @@ use crate::daemonsets::{self, DaemonSetBuilder, target_node};
 use crate::kubectl::Kubectl;
 use crate::wait::eventually;
 
-/// What a side is reached by.
+/// The clients of a control plane.
 #[derive(Clone)]
 pub struct Control {
-    /// A client with all rights.
+    /// A client with full access.
     pub client: Client,
-    /// A kubectl with all rights.
+    /// A kubectl with full access.
     pub kubectl: Kubectl,
 }
 
@@ -72,12 +72,12 @@ impl Side {
         })
     }
 
-    /// Who controls `DaemonSet`s here.
+    /// The name of the controller that manages `DaemonSet`s on this side.
     pub fn controller(&self) -> &'static str {
         self.controller
     }
 
-    /// A client with all rights.
+    /// A client with full access.
     pub fn client(&self) -> &Client {
         &self.control.client
     }
@@ -92,7 +92,7 @@ impl Side {
         node_name(&self.scenario, number)
     }
 
-    /// An API of the scenario's namespace.
+    /// A client for one kind of object in the scenario's namespace.
     pub fn api<K>(&self) -> Api<K>
     where
         K: kube::Resource<Scope = k8s_openapi::NamespaceResourceScope, DynamicType = ()>,
@@ -103,15 +103,15 @@ impl Side {
     /// Runs kubectl in the scenario's namespace.
     ///
     /// # Errors
-    /// When it fails: with its standard error.
+    /// When kubectl fails. The error holds its standard error.
     pub async fn kubectl(&self, args: &[&str]) -> Result<String> {
         self.control.kubectl.run(args).await
     }
 
-    /// Creates a `DaemonSet` that selects the scenario's nodes.
+    /// Creates a `DaemonSet` that is restricted to the scenario's nodes.
     ///
     /// # Errors
-    /// When the API server refuses.
+    /// When the API server rejects the request.
     pub async fn create(&self, daemon_set: DaemonSetBuilder) -> Result<()> {
         let selecting = daemon_set.node_selector(SCENARIO, &self.scenario);
         selecting.create(&self.control.client, &self.namespace).await?;
@@ -121,16 +121,17 @@ impl Side {
     /// Changes a `DaemonSet` by a JSON merge patch.
     ///
     /// # Errors
-    /// When the API server refuses.
+    /// When the API server rejects the request.
     pub async fn patch(&self, name: &str, patch: &Value) -> Result<()> {
         daemonsets::patch(&self.control.client, &self.namespace, name, patch).await?;
         Ok(())
     }
 
-    /// Changes an annotation of a `DaemonSet` and changes it back, for a controller that doesn't look by itself.
+    /// Adds an annotation to a `DaemonSet` and removes it again. The change triggers a reconcile in a controller that
+    /// wouldn't start one by itself.
     ///
     /// # Errors
-    /// When the API server refuses.
+    /// When the API server rejects the request.
     pub async fn nudge(&self, name: &str) -> Result<()> {
         for value in [Some("yes"), None] {
             let annotations = json!({"metadata": {"annotations": {"nudged": value}}});
@@ -142,7 +143,7 @@ impl Side {
     /// Changes the pods' template by a JSON merge patch.
     ///
     /// # Errors
-    /// When the API server refuses.
+    /// When the API server rejects the request.
     pub async fn patch_template(&self, name: &str, patch: &Value) -> Result<()> {
         self.patch(name, &json!({"spec": {"template": patch}})).await
     }
@@ -150,14 +151,14 @@ impl Side {
     /// Changes the image of the only container.
     ///
     /// # Errors
-    /// When the API server refuses.
+    /// When the API server rejects the request.
     pub async fn set_image(&self, name: &str, image: &str) -> Result<()> {
         let containers = json!([{"name": "main", "image": image}]);
         self.patch_template(name, &json!({"spec": {"containers": containers}}))
             .await
     }
 
-    /// The pods of a `DaemonSet`, by the label that its builder gives them.
+    /// Lists the pods of a `DaemonSet`, by the label that its builder gives them.
     ///
     /// # Errors
     /// When the API server doesn't answer.
@@ -165,10 +166,10 @@ impl Side {
         daemonsets::pods(&self.control.client, &self.namespace, name).await
     }
 
-    /// The first pod of a `DaemonSet` on the scenario's node with this number.
+    /// Finds the first pod of a `DaemonSet` on the scenario's node with this number.
     ///
     /// # Errors
-    /// When there is none.
+    /// When there is no such pod, or the API server doesn't answer.
     pub async fn pod_on(&self, name: &str, number: usize) -> Result<Pod> {
         let (pods, node) = (self.pods(name).await?, self.node(number));
         let found = pods.into_iter().find(|pod| target_node(pod) == Some(&node));
@@ -178,7 +179,7 @@ impl Side {
     /// Changes a pod by a JSON merge patch.
     ///
     /// # Errors
-    /// When the API server refuses.
+    /// When the API server rejects the request.
     pub async fn patch_pod(&self, pod: &Pod, patch: &Value) -> Result<()> {
         let api: Api<Pod> = self.api();
         let patched = api
@@ -188,10 +189,10 @@ impl Side {
         Ok(())
     }
 
-    /// Gives a pod an annotation by which kwok can be steered.
+    /// Sets the annotation `everynode.test/KNOB` of a pod, which controls kwok. Removes it when `value` is `None`.
     ///
     /// # Errors
-    /// When the API server refuses.
+    /// When the API server rejects the request.
     pub async fn steer(&self, pod: &Pod, knob: &str, value: Option<&str>) -> Result<()> {
         let annotation = format!("everynode.test/{knob}");
         self.patch_pod(pod, &json!({"metadata": {"annotations": {annotation: value}}}))
@@ -201,7 +202,7 @@ impl Side {
     /// Deletes a pod as `kubectl delete pod` does.
     ///
     /// # Errors
-    /// When the API server refuses.
+    /// When the API server rejects the request.
     pub async fn delete_pod(&self, pod: &Pod) -> Result<()> {
         let api: Api<Pod> = self.api();
         let deleted = api.delete(&pod.name_any(), &DeleteParams::default()).await;
@@ -209,10 +210,10 @@ impl Side {
         Ok(())
     }
 
-    /// Removes a pod at once, as the pod garbage collector does with those of a node that is gone.
+    /// Removes a pod without a grace period, as the pod garbage collector removes the pods of a node that is gone.
     ///
     /// # Errors
-    /// When the API server refuses.
+    /// When the API server rejects the request.
     pub async fn remove_pod(&self, pod: &Pod) -> Result<()> {
         let api: Api<Pod> = self.api();
         let at_once = DeleteParams::default().grace_period(0);
@@ -221,10 +222,10 @@ impl Side {
         Ok(())
     }
 
-    /// Deletes a `DaemonSet`. What becomes of its pods is the garbage collector's to see to.
+    /// Deletes a `DaemonSet`. The garbage collector handles its pods.
     ///
     /// # Errors
-    /// When the API server refuses.
+    /// When the API server rejects the request.
     pub async fn delete(&self, name: &str, how: &DeleteParams) -> Result<()> {
         let api: Api<DaemonSet> = self.api();
         let deleted = api.delete(name, how).await;
@@ -232,10 +233,10 @@ impl Side {
         Ok(())
     }
 
-    /// Waits until there is no `DaemonSet` of the name any more.
+    /// Waits until no `DaemonSet` has this name any more.
     ///
     /// # Errors
-    /// When it stays.
+    /// When it still exists after the time that a step may take.
     pub async fn is_gone(&self, name: &str) -> Result<()> {
         let api: Api<DaemonSet> = self.api();
         let gone = eventually(

@@ -1,4 +1,4 @@
-//! What is to be seen of a scenario on one side.
+//! Everything that can be seen of a scenario on one side.
 
 use std::collections::BTreeSet;
 
@@ -13,7 +13,7 @@ use serde_json::value::RawValue;
 
 static NULL: Value = Value::Null;
 
-/// Everything in a scenario's namespace, as the API server gives it.
+/// The objects in a scenario's namespace, as the API server returns them.
 #[derive(Debug)]
 pub struct State {
     pub(super) daemon_sets: Vec<Value>,
@@ -27,7 +27,7 @@ pub(super) struct Revision {
     pub(super) metadata: Value,
     #[serde(rename = "revision")]
     pub(super) number: i64,
-    /// Byte for byte.
+    /// The data as the server sent it, byte for byte.
     pub(super) data: Box<RawValue>,
 }
 
@@ -61,10 +61,10 @@ impl State {
         })
     }
 
-    /// A `DaemonSet`.
+    /// Finds a `DaemonSet`.
     ///
     /// # Errors
-    /// When there is none of the name.
+    /// When there is no `DaemonSet` with this name.
     pub fn daemon_set(&self, name: &str) -> Result<&Value> {
         let found = self
             .daemon_sets
@@ -73,10 +73,10 @@ impl State {
         found.with_context(|| format!("there is no DaemonSet {name}"))
     }
 
-    /// The status of a `DaemonSet`, once it is about the current generation.
+    /// Returns the status of a `DaemonSet` if it covers the current generation.
     ///
     /// # Errors
-    /// When it isn't, or there is no such `DaemonSet`.
+    /// When it doesn't, or there is no such `DaemonSet`.
     pub fn status(&self, name: &str) -> Result<&Value> {
         let set = self.daemon_set(name)?;
         let (generation, status) = (at(set, "/metadata/generation"), at(set, "/status"));
@@ -87,11 +87,11 @@ impl State {
         Ok(status)
     }
 
-    /// Whether the current generation of a `DaemonSet` is observed and the counters of its status are as named, such as
-    /// `("numberReady", 3)`; what isn't there is 0.
+    /// Checks that the status of a `DaemonSet` covers the current generation and has these counters, such as
+    /// `("numberReady", 3)`. A counter that is missing is 0.
     ///
     /// # Errors
-    /// When they are not.
+    /// When the status is older or a counter differs.
     pub fn counts(&self, name: &str, wanted: &[(&str, i64)]) -> Result<()> {
         let status = self.status(name)?;
         for (counter, number) in wanted {
@@ -101,7 +101,7 @@ impl State {
         Ok(())
     }
 
-    /// The pods with the label `app` of a `DaemonSet`'s name.
+    /// The pods whose label `app` is the `DaemonSet`'s name.
     pub fn pods(&self, name: &str) -> Vec<&Value> {
         self.pods
             .iter()
@@ -109,10 +109,10 @@ impl State {
             .collect()
     }
 
-    /// Whether so many pods of a `DaemonSet` are there, none of them being deleted.
+    /// Checks that a `DaemonSet` has exactly `count` pods and that none of them is being deleted.
     ///
     /// # Errors
-    /// When it is not so.
+    /// When that isn't so. The error names the numbers that differ.
     pub fn has_pods(&self, name: &str, count: usize) -> Result<()> {
         let pods = self.pods(name);
         let leaving = pods
@@ -127,10 +127,11 @@ impl State {
         Ok(())
     }
 
-    /// Whether so many nodes should run a pod of a `DaemonSet`, and each does: one that is current and available, and nothing else.
+    /// Checks that `nodes` nodes should run a pod of a `DaemonSet`, and that each does: one pod that is up to date and
+    /// available, and no other.
     ///
     /// # Errors
-    /// When it is not so.
+    /// When that isn't so. The error names the numbers that differ.
     pub fn rolled_out(&self, name: &str, nodes: usize) -> Result<()> {
         let count = i64::try_from(nodes)?;
         self.counts(
@@ -147,13 +148,14 @@ impl State {
         self.has_pods(name, nodes)
     }
 
-    /// How many pods of a `DaemonSet` have the image.
+    /// The number of a `DaemonSet`'s pods with this image.
     pub fn with_image(&self, name: &str, image: &str) -> usize {
         let has = |pod: &&&Value| text(pod, "/spec/containers/0/image") == image;
         self.pods(name).iter().filter(has).count()
     }
 
-    /// Whether the seconds in which a `DaemonSet`'s pods were made are over, so that pods that are made from now on are younger.
+    /// Whether all pods of a `DaemonSet` are older than one second. Pods that are created from now on are then younger
+    /// by their timestamps, which have a resolution of one second.
     pub fn is_a_second_old(&self, name: &str) -> bool {
         let now = Timestamp::now();
         self.pods(name).iter().all(|pod| {
@@ -162,7 +164,7 @@ impl State {
         })
     }
 
-    /// The numbers of a `DaemonSet`'s revisions, in their order.
+    /// The numbers of a `DaemonSet`'s revisions, in ascending order.
     pub fn revisions(&self, name: &str) -> Vec<i64> {
         let owned = self
             .revisions
@@ -173,10 +175,10 @@ impl State {
         numbers
     }
 
-    /// Whether there is an event of the reason on a `DaemonSet`.
+    /// Checks that a `DaemonSet` has an event with this reason.
     ///
     /// # Errors
-    /// When there isn't.
+    /// When it has none. The error lists the reasons that there are.
     pub fn event(&self, name: &str, reason: &str) -> Result<()> {
         let told = self.events_of(name);
         if told.iter().any(|event| text(event, "/reason") == reason) {
@@ -194,12 +196,12 @@ impl State {
     }
 }
 
-/// What is in a place; null when there is nothing.
+/// Returns the value at a JSON pointer; null when there is none.
 pub(super) fn at<'v>(value: &'v Value, pointer: &str) -> &'v Value {
     value.pointer(pointer).unwrap_or(&NULL)
 }
 
-/// The text in a place; empty when there is none.
+/// Returns the string at a JSON pointer; empty when there is none.
 pub(super) fn text<'v>(value: &'v Value, pointer: &str) -> &'v str {
     at(value, pointer).as_str().unwrap_or_default()
 }

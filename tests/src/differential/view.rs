@@ -1,4 +1,4 @@
-//! A state without what has to differ between two clusters: names, hashes, uids and times.
+//! A view of a state without the data that differs between any two clusters: names, hashes, uids and times.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -7,22 +7,22 @@ use serde_json::{Value, json};
 use super::state::{Revision, State, at, text};
 
 const HASH: &str = "/labels/controller-revision-hash";
-/// When kubectl restarted a rollout: a time.
+/// Annotation with the time at which kubectl restarted a rollout.
 const RESTARTED: &str = "kubectl.kubernetes.io/restartedAt";
-/// The volume of every pod's token, whose name the API server makes up.
+/// Prefix of the volume with a pod's token. The API server generates the rest of the name.
 const TOKEN_VOLUME: &str = "kube-api-access-";
 
-/// What of a state counts when two are compared.
+/// Settings that say which parts of two states are compared.
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) struct View {
-    /// Whether it doesn't matter on which node a pod is.
+    /// Ignore on which node a pod is.
     pub(super) any_node: bool,
-    /// The reason of events that don't count.
+    /// Ignore events with this reason.
     pub(super) without_event: Option<&'static str>,
 }
 
 impl View {
-    /// What is left of a state.
+    /// Returns the parts of a state that are compared.
     pub(super) fn of(self, state: &State) -> Value {
         let hashes = Hashes::of(state);
         let daemon_sets: BTreeMap<_, _> = state
@@ -66,7 +66,7 @@ impl View {
     }
 }
 
-/// What the hashes and uids of one state stand for.
+/// Translates the hashes and uids of one state into their meanings, so that they compare equal across clusters.
 struct Hashes<'s> {
     state: &'s State,
     by_hash: BTreeMap<&'s str, String>,
@@ -112,7 +112,8 @@ impl<'s> Hashes<'s> {
         })
     }
 
-    /// Labels, annotations, finalizers, owners, and whether it is being deleted.
+    /// Returns the parts of an object's metadata that are compared: generated name, labels, annotations, finalizers,
+    /// owners, and whether the object is being deleted.
     fn metadata(&self, metadata: &Value) -> Value {
         let mut kept = json!({"deleting": !at(metadata, "/deletionTimestamp").is_null()});
         for field in [
@@ -149,7 +150,7 @@ fn owner(revision: &Revision) -> &str {
     text(&revision.metadata, "/ownerReferences/0/name")
 }
 
-/// A `DaemonSet` without the conditions of its status, which only Everynode writes.
+/// Returns a `DaemonSet` without the conditions of its status, which only Everynode writes.
 fn daemon_set(object: &Value) -> Value {
     let metadata = at(object, "/metadata");
     let mut status = at(object, "/status").clone();
@@ -171,7 +172,7 @@ fn daemon_set(object: &Value) -> Value {
     })
 }
 
-/// Takes the time of a restart out of an object's annotations.
+/// Replaces the time of a restart in an object's annotations.
 fn mask_restart(metadata: &mut Value) {
     let annotations = metadata.get_mut("annotations");
     if let Some(time) = annotations.and_then(|annotations| annotations.get_mut(RESTARTED)) {
@@ -179,7 +180,7 @@ fn mask_restart(metadata: &mut Value) {
     }
 }
 
-/// The text of a revision's data, with the time of a restart left out.
+/// Returns the text of a revision's data with the time of a restart replaced.
 fn without_restart_time(data: &str) -> String {
     let start = format!("\"{RESTARTED}\":\"");
     match data.split_once(&start) {
@@ -191,7 +192,7 @@ fn without_restart_time(data: &str) -> String {
     }
 }
 
-/// The node that a pod is bound to or meant for.
+/// Returns the node that a pod is bound to or meant for.
 fn node_of(pod: &Value) -> &str {
     let bound = text(pod, "/spec/nodeName");
     if bound.is_empty() {
@@ -204,7 +205,7 @@ fn node_of(pod: &Value) -> &str {
     bound
 }
 
-/// Replaces every text that `chosen` picks.
+/// Replaces every string that `chosen` accepts.
 fn replace(value: &mut Value, chosen: &impl Fn(&str) -> bool, by: &str) {
     match value {
         Value::String(found) if chosen(found) => by.clone_into(found),

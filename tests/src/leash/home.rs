@@ -1,4 +1,4 @@
-//! Folders that can't outlive this process either.
+//! Temporary folders that can't outlive this process either.
 
 use std::fs::{self, File};
 use std::os::unix::process::CommandExt as _;
@@ -7,11 +7,12 @@ use std::process::{ChildStdin, Command, Stdio};
 
 use anyhow::{Context as _, Result};
 
-/// A folder for the files of running processes, removed when they and this process are gone.
+/// A folder for the files of running processes. It is removed when the processes and this one are gone.
 ///
-/// Not a `TempDir`: that one is removed by code which doesn't run when this process is killed, and what a test binary keeps in
-/// a static is never dropped at all. Here a shell on a leash of its own waits for the end, then for the processes whose ids lie
-/// in the folder, and removes it. `EVERYNODE_KEEP_FILES=1` keeps the folders, to read the logs in.
+/// It isn't a `TempDir`, because the code that removes a `TempDir` doesn't run when this process is killed, and a test
+/// binary never drops the values in its statics. Instead, a separate shell waits on a pipe until this value is dropped
+/// or this process is gone. Then it waits, for at most 30 seconds, until the processes whose ids are in the folder have
+/// ended, and removes the folder. `EVERYNODE_KEEP_FILES=1` keeps the folders, so that the logs can be read.
 #[derive(Debug)]
 pub struct Home {
     path: PathBuf,
@@ -31,10 +32,10 @@ rm -rf "$1"
 "#;
 
 impl Home {
-    /// Makes a new, empty folder whose name starts with `everynode-` and `purpose`.
+    /// Creates a new, empty folder whose name starts with `everynode-` and `purpose`.
     ///
     /// # Errors
-    /// When the folder can't be made or the shell that is to remove it can't be started.
+    /// When the folder can't be created, or the shell that removes it later can't be started.
     pub fn new(purpose: &str) -> Result<Self> {
         let path = tempfile::Builder::new()
             .prefix(&format!("everynode-{purpose}-"))
@@ -64,12 +65,12 @@ impl Home {
         &self.path
     }
 
-    /// A file in the folder.
+    /// The path of a file in the folder. The file need not exist.
     pub fn file(&self, name: &str) -> PathBuf {
         self.path.join(name)
     }
 
-    /// Writes a file into the folder and says where it is.
+    /// Writes a file into the folder and returns its path.
     ///
     /// # Errors
     /// When the file can't be written.
@@ -79,10 +80,10 @@ impl Home {
         Ok(file)
     }
 
-    /// Makes an empty file for a process to append to.
+    /// Creates the log file `name`.log for a process to append to, and returns its path. An existing log is kept.
     ///
     /// # Errors
-    /// When the file can't be made.
+    /// When the file can't be created.
     pub fn log(&self, name: &str) -> Result<PathBuf> {
         let file = self.file(&format!("{name}.log"));
         File::options()

@@ -71,7 +71,7 @@ async fn a_child_may_end_by_itself_and_says_how() {
     .unwrap();
     assert_eq!(status.code(), Some(7));
     assert_eq!(leash.tail(5), "last words");
-    // And a signal now must not reach whoever has got its number.
+    // A signal sent now must not reach another process that has got the same process id.
     leash.signal(Signal::KILL);
 }
 
@@ -109,10 +109,11 @@ async fn a_home_goes_with_its_owner() {
     .unwrap();
 }
 
-/// Set for the harness that is to be killed: the file that it writes its child's process id to.
+/// Environment variable of the harness process that the test below kills. It names the file into which the harness
+/// writes its child's process id and its folder.
 const HOLDER: &str = "EVERYNODE_TEST_LEASH_HOLDER";
 
-/// Not a test by itself, but the harness in the test below.
+/// Not a test by itself: the test below runs it as the harness to kill.
 #[test]
 fn holder() {
     let Some(file) = std::env::var_os(HOLDER) else {

@@ -1,5 +1,5 @@
-//! A planner's sessions, with another time in them: the executor's clock is the only one that the planner knows, so this is what
-//! a clock that was set looks like to it.
+//! A proxy of a planner's sessions that changes the time in them. The executor's clock is the only one that the planner
+//! knows, so to the planner this looks as if somebody had set the clock.
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::pin::Pin;
@@ -20,7 +20,7 @@ use tonic::transport::server::TcpIncoming;
 use tonic::transport::{Channel, Server};
 use tonic::{Request, Response, Status, Streaming};
 
-/// A running proxy of a planner, whose clock is right at first. It ends when this value is dropped.
+/// A running proxy of a planner. Its clock is right at first. Dropping it ends the proxy.
 #[derive(Debug)]
 pub struct Clock {
     address: SocketAddr,
@@ -29,7 +29,7 @@ pub struct Clock {
 }
 
 impl Clock {
-    /// Serves sessions on a free port of loopback, and has them answered by the planner at this URL.
+    /// Serves sessions on a free loopback port and relays them to the planner at this URL.
     ///
     /// # Errors
     /// When the planner can't be reached, or there is no free port.
@@ -47,7 +47,7 @@ impl Clock {
         };
         let server = Server::builder().add_service(PlannerServiceServer::new(sessions));
         let serving = tokio::spawn(async move {
-            // Without it the executor finds no planner, and says so.
+            // If the server fails, the executor finds no planner and reports that.
             let _ = server.serve_with_incoming(TcpIncoming::from(listener)).await;
         });
         Ok(Self {
@@ -57,12 +57,12 @@ impl Clock {
         })
     }
 
-    /// Where it serves sessions.
+    /// The address on which it serves sessions.
     pub fn address(&self) -> SocketAddr {
         self.address
     }
 
-    /// Sets the clock so many seconds ahead of the true time, or behind it when negative.
+    /// Sets the clock `seconds` ahead of the true time, or behind it when negative.
     pub fn set_ahead(&self, seconds: i64) {
         self.ahead.store(seconds, Ordering::Relaxed);
     }

@@ -1,5 +1,6 @@
-//! A proxy of the API server that knows what it is asked: it refuses some calls, loses the answers to others, and says to watches
-//! what no API server should. It speaks TLS and HTTP/2, as the API server does, under the same certificate.
+//! A faulty proxy of the API server. It understands each call: it refuses some calls, loses the answers to others, and
+//! tampers with watches in ways that no API server should. It speaks TLS and HTTP/2, as the API server does, and uses
+//! the same certificate.
 
 mod events;
 mod speech;
@@ -31,39 +32,39 @@ use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer};
 pub use self::speech::{Interruption, Speech};
 use crate::control_plane::ControlPlane;
 
-/// The longest body of a call, other than a watch's.
+/// The size limit of a call's body in bytes. It doesn't apply to watches.
 const LONGEST_BODY: usize = 64 << 20;
 
-/// What the API server is asked.
+/// A call to the API server.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Call {
-    /// How: `POST` creates, `PATCH` changes, and so on.
+    /// The HTTP method: `POST` creates, `PATCH` changes, and so on.
     pub method: Method,
-    /// For what: `pods`, `daemonsets`, …; empty for what isn't a resource.
+    /// The resource: `pods`, `daemonsets`, …; empty when the path names no resource.
     pub resource: String,
     /// Whether it is a watch.
     pub is_watch: bool,
 }
 
-/// What goes wrong with a call.
+/// The way in which a call goes wrong.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Fault {
-    /// It isn't carried out, and the answer is this status.
+    /// The call isn't carried out; the answer has this status.
     Refused {
         /// The status.
         code: u16,
-        /// After how many seconds to ask again, if the answer says so.
+        /// Seconds after which the caller should retry, if the answer carries a `Retry-After`.
         retry_after: Option<u32>,
     },
-    /// It isn't carried out, and there is no answer.
+    /// The call isn't carried out, and no answer comes.
     Ignored,
-    /// It is carried out, and there is no answer.
+    /// The call is carried out, but no answer comes.
     Unanswered,
-    /// It is carried out, and the answer breaks off in the middle.
+    /// The call is carried out, but the answer breaks off in the middle.
     Torn,
 }
 
-/// A fault, and of which calls how many more it befalls.
+/// A fault, the calls that it applies to, and how many more of them it hits.
 #[derive(Debug, Clone, Copy)]
 struct Rule {
     chosen: fn(&Call) -> bool,
@@ -71,7 +72,7 @@ struct Rule {
     left: usize,
 }
 
-/// A running proxy. It and its connections end when this value is dropped.
+/// A running proxy. Dropping it stops it and closes its connections.
 #[derive(Debug)]
 pub struct Gateway {
     address: SocketAddr,
@@ -93,13 +94,13 @@ struct Relayed {
 }
 
 impl Gateway {
-    /// Listens on a free port of loopback and hands on every call as it is, by whomever.
+    /// Listens on a free loopback port and forwards every call unchanged, with the caller's own credentials.
     ///
     /// # Errors
     /// When there is no free port, or the control plane's certificates can't be read.
     pub async fn start(control_plane: &ControlPlane) -> Result<Self> {
         let mut config = control_plane.config().await?;
-        // Whoever calls says who they are.
+        // Each caller authenticates itself, so the proxy adds no credentials.
         config.auth_info = AuthInfo::default();
         let shared = Arc::new(Shared {
             rules: Mutex::default(),
@@ -123,12 +124,12 @@ impl Gateway {
         })
     }
 
-    /// Where it listens.
+    /// The address that it listens on.
     pub fn address(&self) -> SocketAddr {
         self.address
     }
 
-    /// Has a fault befall the next so many calls that are chosen. Of several faults, the first counts.
+    /// Makes the next `times` chosen calls fail with a fault. If several faults apply, the one added first counts.
     pub fn fail(&self, chosen: fn(&Call) -> bool, fault: Fault, times: usize) {
         self.shared.rules().push(Rule {
             chosen,
@@ -137,24 +138,24 @@ impl Gateway {
         });
     }
 
-    /// How many faults are still to come.
+    /// How many faults are still due.
     pub fn faults_left(&self) -> usize {
         self.shared.rules().iter().map(|rule| rule.left).sum()
     }
 
-    /// Has watches say what they say in another way, those that there are and those to come.
+    /// Changes how watches deliver their events, for current and future watches.
     pub fn speak(&self, speech: Speech) {
         self.shared.speech.send_replace(speech);
     }
 
-    /// Ends all watches that there are.
+    /// Ends all current watches.
     pub fn interrupt(&self, how: Interruption) {
         self.shared
             .interruptions
             .send_modify(|(count, last)| (*count, *last) = (*count + 1, how));
     }
 
-    /// Lets everything go right from now on.
+    /// Stops all faults and lets watches deliver normally again.
     pub fn heal(&self) {
         self.shared.rules().clear();
         self.speak(Speech::default());
@@ -185,7 +186,7 @@ impl Shared {
 impl Call {
     fn of(method: &Method, uri: &Uri) -> Self {
         let mut parts = uri.path().trim_start_matches('/').split('/');
-        // Before the resource: api/v1, or apis/GROUP/VERSION; and, with one, namespaces/NAME.
+        // The resource follows api/v1 or apis/GROUP/VERSION, and namespaces/NAME if the call names a namespace.
         let skipped = match parts.next() {
             Some("api") => 1,
             Some("apis") => 2,
@@ -222,7 +223,7 @@ fn acceptor(home: &Path) -> Result<TlsAcceptor> {
 }
 
 async fn accept(listener: TcpListener, tls: TlsAcceptor, router: Router) {
-    // Connections end with this task: the set aborts what it holds.
+    // Connections end with this task, because dropping the set aborts them.
     let mut connections = JoinSet::new();
     loop {
         tokio::select! {
@@ -235,7 +236,7 @@ async fn accept(listener: TcpListener, tls: TlsAcceptor, router: Router) {
     }
 }
 
-/// How a connection ends is for those to deal with who made it.
+/// Ignores how a connection ends: whoever opened it has to deal with that.
 async fn serve(stream: TcpStream, tls: TlsAcceptor, router: Router) {
     let _ = stream.set_nodelay(true);
     if let Ok(stream) = tls.accept(stream).await {
@@ -268,7 +269,7 @@ async fn answer(State(relayed): State<Relayed>, request: Request<Body>) -> Respo
 impl Relayed {
     async fn hand_on(&self, request: Request<Body>) -> Response<Body> {
         let (head, body) = request.into_parts();
-        // A body that is known whole is sent with its length.
+        // Buffering the whole body lets the client send its length.
         let Ok(body) = axum::body::to_bytes(body, LONGEST_BODY).await else {
             return refusal(400, None);
         };
@@ -297,7 +298,7 @@ fn refusal(code: u16, retry_after: Option<u32>) -> Response<Body> {
     answer
 }
 
-/// The first half of the answer, and then nothing but the end of the stream.
+/// Sends the first half of the answer, then breaks off the stream.
 async fn torn(answer: Response<Body>) -> Response<Body> {
     let (mut head, body) = answer.into_parts();
     let whole = axum::body::to_bytes(body, LONGEST_BODY).await.unwrap_or_default();

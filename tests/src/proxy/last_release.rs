@@ -1,5 +1,6 @@
-//! A planner as it was at the last release, as far as the wire can tell: what is newer on it never arrives, in neither direction.
-//! To an executor this is an older planner, and to the planner an older executor.
+//! A proxy that makes a planner look as it was at the last release, as far as the wire can tell: it drops everything
+//! newer than that, in both directions. An executor sees an older planner behind it, and the planner sees an older
+//! executor.
 
 use std::future::ready;
 use std::net::{Ipv4Addr, SocketAddr};
@@ -24,10 +25,10 @@ use tonic::{Request, Response, Status, Streaming};
 use crate::programs::workspace;
 use crate::raw::Raw;
 
-/// Where the wire of the last release is kept: the only file of its folder, `VERSION.binpb`, a descriptor set.
+/// The path of the last release's wire: `VERSION.binpb`, a descriptor set, which must be the only file in its folder.
 ///
 /// # Errors
-/// When it isn't the only one, or there is none.
+/// When the folder holds no file or more than one.
 pub fn wire() -> Result<PathBuf> {
     let folder = workspace().join("proto/released");
     let entries: Result<Vec<_>, _> = std::fs::read_dir(&folder)
@@ -39,7 +40,7 @@ pub fn wire() -> Result<PathBuf> {
     Ok(path)
 }
 
-/// A running proxy of a planner. It ends when this value is dropped.
+/// A running proxy of a planner. Dropping it stops it.
 #[derive(Debug)]
 pub struct LastRelease {
     address: SocketAddr,
@@ -47,10 +48,10 @@ pub struct LastRelease {
 }
 
 impl LastRelease {
-    /// Serves on a free port of loopback what the planner at this URL does. The planner needn't be there yet.
+    /// Serves the planner at this URL on a free loopback port. The planner needn't run yet.
     ///
     /// # Errors
-    /// When the wire of the last release can't be read, or there is no free port.
+    /// When the wire of the last release can't be read, or no port is free.
     pub async fn start(planner: String) -> Result<Self> {
         let wire = wire()?;
         let bytes = std::fs::read(&wire).with_context(|| format!("reading {}", wire.display()))?;
@@ -68,7 +69,7 @@ impl LastRelease {
             .fallback(async move |request: http::Request<Body>| relay.answer(request).await);
         let server = Server::builder().add_routes(Routes::from(router));
         let serving = tokio::spawn(async move {
-            // Without it the executor finds no planner, and says so.
+            // If serving fails, the executor finds no planner and reports that.
             let _ = server.serve_with_incoming(TcpIncoming::from(listener)).await;
         });
         Ok(Self {
@@ -77,7 +78,7 @@ impl LastRelease {
         })
     }
 
-    /// Where it serves.
+    /// The address that it serves on.
     pub fn address(&self) -> SocketAddr {
         self.address
     }
@@ -96,7 +97,7 @@ struct Relay {
 }
 
 impl Relay {
-    /// Hands on a call of whatever kind: on the wire, one message is a stream of one.
+    /// Forwards a call of any kind. Unary calls need no special case: on the wire, one message is a stream of one.
     async fn answer(&self, request: http::Request<Body>) -> http::Response<tonic::body::Body> {
         let Some(method) = self.method(request.uri().path()) else {
             return Status::unimplemented("there was no such method at the last release").into_http();
@@ -108,7 +109,7 @@ impl Relay {
         tonic::server::Grpc::new(Raw).streaming(call, request).await
     }
 
-    /// What the last release called by this path.
+    /// The method that the last release had at this path.
     fn method(&self, path: &str) -> Option<MethodDescriptor> {
         let (service, method) = path.strip_prefix('/')?.split_once('/')?;
         let service = self.wire.get_service_by_name(service)?;
@@ -133,7 +134,7 @@ impl StreamingService<Bytes> for Call {
             let path = path.try_into().map_err(|_| Status::internal("a method's path"))?;
             let input = method.input();
             let requests = request.map(|requests| {
-                // What breaks off here, breaks off there.
+                // A broken request stream ends the stream to the planner too.
                 requests.scan((), move |(), message| {
                     ready(message.and_then(|message| as_of(&input, &message)).ok())
                 })
@@ -152,7 +153,7 @@ impl StreamingService<Bytes> for Call {
     }
 }
 
-/// A message without what is newer than its descriptor.
+/// Re-encodes a message without the fields that its descriptor doesn't know.
 fn as_of(descriptor: &MessageDescriptor, message: &Bytes) -> Result<Bytes, Status> {
     let mut message = DynamicMessage::decode(descriptor.clone(), message.clone())
         .map_err(|error| Status::internal(format!("not the wire of the last release: {error}")))?;
@@ -185,7 +186,7 @@ mod tests {
 
     use super::*;
 
-    /// A message, as the next release may send it: with a field that nobody knows here.
+    /// A message as the next release may send it: with a field that this release doesn't know.
     fn with_newer(message: &impl prost::Message) -> Vec<u8> {
         let mut bytes = message.encode_to_vec();
         prost::encoding::string::encode(1_000, &"newer".to_owned(), &mut bytes);
@@ -208,7 +209,7 @@ mod tests {
             }),
             ..Plan::default()
         };
-        // The field `plan` of a SessionResponse, by hand.
+        // The field `plan` of a `SessionResponse`, encoded by hand.
         let mut newer = Vec::new();
         prost::encoding::bytes::encode(2, &with_newer(&plan), &mut newer);
         prost::encoding::uint64::encode(1_000, &7, &mut newer);

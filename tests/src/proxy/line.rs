@@ -10,38 +10,38 @@ use tokio::sync::{mpsc, watch};
 use tokio::task::{AbortHandle, JoinSet};
 use tokio::time::{Instant, sleep, sleep_until};
 
-/// How much is read at once.
+/// How many bytes are read at once.
 const CHUNK: usize = 16 << 10;
-/// How many chunks are on their way in one direction. With a delay, this bounds what a connection can carry.
+/// How many chunks may be in flight in one direction. With a delay, this limits a connection's throughput.
 const CHUNKS_AHEAD: usize = 64;
 
-/// How connections behave, those that there are and those to come.
+/// How connections behave. It applies to current and future connections.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Weather {
-    /// What becomes of what is sent.
+    /// What happens to the bytes that are sent.
     pub traffic: Traffic,
-    /// How much later everything arrives, in each direction.
+    /// The delay added in each direction.
     pub delay: Duration,
-    /// How many bytes a connection carries in a second, in each direction; as many as it can when not given.
+    /// The bandwidth limit in bytes per second, per connection and direction; unlimited if `None`.
     pub bytes_per_second: Option<u32>,
 }
 
-/// What becomes of what is sent.
+/// What happens to the bytes that are sent.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum Traffic {
-    /// It arrives.
+    /// They arrive.
     #[default]
     Flows,
-    /// It waits, and so does whoever expects an answer: nobody is told that anything is wrong. It arrives when the weather
+    /// They are held back without any error, so a peer that expects an answer just waits. They arrive when the weather
     /// changes.
     Silent,
-    /// Something else arrives: as many bytes, but random ones.
+    /// Random bytes arrive instead, as many as were sent.
     Noise,
-    /// Whoever connects is turned away. Connections that there are aren't touched.
+    /// New connections are refused. Current connections aren't affected.
     Refused,
 }
 
-/// A relay to one address. It and its connections end when this value is dropped.
+/// A relay to one address. Dropping it stops it and closes its connections.
 #[derive(Debug)]
 pub struct Line {
     address: SocketAddr,
@@ -53,19 +53,19 @@ pub struct Line {
 #[derive(Debug, Clone, Copy, Default)]
 struct State {
     weather: Weather,
-    /// How long anything may be underway.
+    /// How long bytes may be held up before the connection fails.
     patience: Option<Duration>,
-    /// How often everything was cut.
+    /// How many times all connections were cut.
     cuts: u64,
-    /// How often everything was stranded.
+    /// How many times all connections were left half open.
     strandings: u64,
 }
 
 impl Line {
-    /// Listens on a free port of loopback and relays every connection to the server, in fair weather.
+    /// Listens on a free loopback port and relays every connection to the server, with no faults at first.
     ///
     /// # Errors
-    /// When there is no free port.
+    /// When no port is free.
     pub async fn start(server: SocketAddr) -> Result<Self> {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))
             .await
@@ -82,12 +82,12 @@ impl Line {
         })
     }
 
-    /// Where it listens.
+    /// The address that it listens on.
     pub fn address(&self) -> SocketAddr {
         self.address
     }
 
-    /// Has new connections go to another server.
+    /// Sends new connections to another server.
     pub fn aim(&self, server: SocketAddr) {
         self.server.send_replace(server);
     }
@@ -97,7 +97,7 @@ impl Line {
         self.state.send_modify(|state| state.weather = weather);
     }
 
-    /// The same, where it is about traffic only.
+    /// As [`Line::set`], but changes the traffic and resets everything else to its default.
     pub fn set_traffic(&self, traffic: Traffic) {
         self.set(Weather {
             traffic,
@@ -105,19 +105,19 @@ impl Line {
         });
     }
 
-    /// Has connections end on which something was held up for longer than this, as TCP does when nothing is acknowledged for the
-    /// time that its user has set.
+    /// Fails connections on which bytes were held up for longer than this, as TCP does when nothing is acknowledged
+    /// within its user timeout.
     pub fn give_up_after(&self, patience: Duration) {
         self.state.send_modify(|state| state.patience = Some(patience));
     }
 
-    /// Cuts all connections, on both sides. New ones can be made.
+    /// Cuts all connections on both sides. New ones can be opened.
     pub fn cut(&self) {
         self.state.send_modify(|state| state.cuts += 1);
     }
 
-    /// Leaves all connections half open: the server sees them end, and the client gets no answer any more and isn't told. New
-    /// ones can be made.
+    /// Leaves all connections half open: the server sees them end, while the client gets no more answers and no error.
+    /// New ones can be opened.
     pub fn strand(&self) {
         self.state.send_modify(|state| state.strandings += 1);
     }
@@ -130,7 +130,7 @@ impl Drop for Line {
 }
 
 async fn accept(listener: TcpListener, server: watch::Receiver<SocketAddr>, state: watch::Receiver<State>) {
-    // Connections end with this task: the set aborts what it holds.
+    // Connections end with this task, because dropping the set aborts them.
     let mut connections = JoinSet::new();
     loop {
         tokio::select! {
@@ -150,7 +150,7 @@ async fn connection(client: TcpStream, server: SocketAddr, mut state: watch::Rec
     let State { cuts, strandings, .. } = *state.borrow();
     let relayed = relay(client, server, state.clone(), strandings);
     let cut = state.wait_for(|state| state.cuts != cuts);
-    // How a connection ends is for those to deal with who made it, as it would be without the relay.
+    // Ignores how a connection ends: its two ends have to deal with that, as they would without the relay.
     tokio::select! {
         _ = relayed => {}
         _ = cut => {}
@@ -184,7 +184,7 @@ async fn relay(
     Ok(())
 }
 
-/// Carries one direction's bytes to its end.
+/// Carries one direction's bytes until it ends.
 async fn carry(
     mut from: impl AsyncRead + Unpin,
     mut to: impl AsyncWrite + Unpin,

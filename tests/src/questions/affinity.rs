@@ -6,13 +6,13 @@ use super::{Dice, KEYS, NUMBER, ODD_NUMBERS, keys, object, value};
 
 const REQUIRED: &str = "requiredDuringSchedulingIgnoredDuringExecution";
 const PREFERRED: &str = "preferredDuringSchedulingIgnoredDuringExecution";
-/// The one field of a node that a term may ask for.
+/// The only node field that a term may use.
 const NAME_FIELD: &str = "metadata.name";
 
-/// A template's affinity, if it has any.
+/// A template's affinity, if it has one.
 pub(super) fn affinity(dice: &mut Dice, names: &[String]) -> Option<Value> {
     dice.maybe(50, |dice| {
-        // What is only preferred counts for nothing, so it asks for what no node has.
+        // A preference doesn't count for placement, so it requires something that no node has.
         let preference = json!({"matchExpressions": [{"key": "nowhere", "operator": "Exists"}]});
         let preferred = dice.maybe(15, |_| json!([{"weight": 1, "preference": preference}]));
         let required = dice.maybe(85, |dice| {
@@ -28,7 +28,7 @@ pub(super) fn affinity(dice: &mut Dice, names: &[String]) -> Option<Value> {
 }
 
 fn term(dice: &mut Dice, names: &[String]) -> Value {
-    // Each part may be an empty list, and a term without both is valid and matches nothing.
+    // Each part may be an empty list. A term without either part is valid and matches nothing.
     let expressions = dice.maybe(85, |dice| dice.list(0..3, expression));
     let fields = dice.maybe(35, |dice| dice.list(0..3, |dice| field(dice, names)));
     object([("matchExpressions", expressions), ("matchFields", fields)])
@@ -61,7 +61,7 @@ fn expression(dice: &mut Dice) -> Value {
             requirement(&key, operator, values)
         }
         operator => {
-            // Validation doesn't ask whether the value is an integer.
+            // Validation doesn't check whether the value is an integer.
             let key = if dice.chance(80) { NUMBER } else { &key };
             let bound = value(dice, key);
             requirement(key, operator, Some(json!([bound])))

@@ -1,11 +1,11 @@
-//! Random pod templates, as far as what their pods need of a node.
+//! Random pod templates: only what their pods need of a node.
 
 use serde_json::{Map, Value, json};
 
 use super::{Dice, object};
 
 const RESOURCES: [&str; 4] = ["cpu", "memory", "ephemeral-storage", "example.com/gpu"];
-/// What is requested of these has to be what is limited, so there are only limits, which the requests then follow.
+/// Requests of huge pages must equal their limits. So templates set only the limits, and the requests default to them.
 const HUGE_PAGES: [&str; 2] = ["hugepages-2Mi", "hugepages-1Gi"];
 const QUANTITIES: [&str; 15] = [
     "0",
@@ -27,7 +27,7 @@ const QUANTITIES: [&str; 15] = [
 const PROTOCOLS: [&str; 3] = ["TCP", "UDP", "SCTP"];
 const ADDRESSES: [&str; 4] = ["", "0.0.0.0", "10.0.0.1", "10.0.0.2"];
 
-/// Pod templates; the same seed gives the same ones.
+/// Random pod templates. The same seed gives the same ones.
 pub fn templates(seed: u64, count: usize) -> Vec<Value> {
     let mut dice = Dice::new(seed, 0);
     (0..count).map(|_| template(&mut dice)).collect()

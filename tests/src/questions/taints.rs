@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use super::{Dice, object};
 
-/// Half of them are those of a node's own troubles, some of which a daemon pod tolerates.
+/// About half of them describe a node's own problems, some of which daemon pods tolerate.
 const KEYS: [&str; 12] = [
     "gpu",
     "gpu",
@@ -22,7 +22,7 @@ const KEYS: [&str; 12] = [
     "node.kubernetes.io/network-unavailable",
 ];
 const VALUES: [&str; 4] = ["", "a", "1", "5"];
-/// Most are of the effect that lets a pod that is there stay, or that would be rare.
+/// Most are `NoSchedule`, which lets existing pods stay. Otherwise that outcome would be rare.
 const EFFECTS: [&str; 5] = [
     "NoSchedule",
     "NoSchedule",
@@ -30,7 +30,7 @@ const EFFECTS: [&str; 5] = [
     "NoExecute",
     "PreferNoSchedule",
 ];
-/// What the reference gives every pod by itself; in a template it changes nothing.
+/// Tolerations that the reference adds to every pod. In a template they change nothing.
 const DEFAULTS: [(&str, &str); 3] = [
     ("node.kubernetes.io/not-ready", "NoExecute"),
     ("node.kubernetes.io/unschedulable", "NoSchedule"),

@@ -109,7 +109,7 @@ fn counts(questions: &[Question]) -> Counts {
     counts
 }
 
-/// What there has to be.
+/// Corner cases that both the sample and the many questions must cover.
 const CORNERS: &[&str] = &[
     "nodeName absent",
     "nodeName null",
@@ -210,7 +210,7 @@ const CORNERS: &[&str] = &[
     "taint \"gpu\":\"Unheard\"",
 ];
 
-/// What there has to be among many questions.
+/// Corner cases that only the many questions must cover.
 const RARE_CORNERS: &[&str] = &[
     "matchExpressions key \"Example.com/zone\"",
     "matchFields \"Gt\" list of 1",

@@ -1,17 +1,18 @@
-//! The containers' cgroups, the one thing that doesn't go with the machine's namespaces.
+//! The containers' cgroups, the only thing that outlives the machine's namespaces.
 
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-/// Where the kernel's hierarchies are: one, or one for each controller.
+/// Where the kernel's cgroup hierarchies are mounted: either one, or one per controller.
 const ROOT: &str = "/sys/fs/cgroup";
 /// The folder that containerd puts the containers into.
 const PARENT: &str = "k8s.io";
 /// How long the kernel may take to end the processes in them.
 const DEADLINE: Duration = Duration::from_secs(2);
 
-/// Removes them when it is dropped, as far as there is nothing in them: the kernel keeps those that somebody else's processes are in.
+/// Dropping it removes the containers' cgroups that are empty. The kernel keeps cgroups that hold somebody else's
+/// processes.
 #[derive(Debug)]
 pub(super) struct Cgroups;
 
@@ -24,7 +25,7 @@ impl Drop for Cgroups {
     }
 }
 
-/// Removes what can be removed, and says whether that was all.
+/// Removes the cgroups that can be removed, and returns whether none is left.
 fn removed(root: &Path) -> bool {
     let mut all = true;
     for hierarchy in folders(root).into_iter().chain([root.to_owned()]) {
@@ -55,7 +56,7 @@ mod tests {
         for cgroup in ["pids/k8s.io/a", "memory/k8s.io/b", "k8s.io/c", "pids/other"] {
             fs::create_dir_all(path(cgroup)).unwrap();
         }
-        // A folder with something in it stands for a cgroup that somebody uses.
+        // A nonempty folder represents a cgroup in use.
         fs::write(path("memory/k8s.io/b/used"), "").unwrap();
         assert!(!removed(root.path()));
         let there =

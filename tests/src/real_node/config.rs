@@ -1,4 +1,4 @@
-//! What the programs of a node are told.
+//! The configuration of a node's programs.
 
 use std::path::Path;
 
@@ -7,9 +7,9 @@ use serde_json::{Value, json};
 use super::machine::{NODE, PODS};
 use super::{NAME, PAUSE};
 
-/// The Service of the cluster's DNS, within the API server's range.
+/// The IP of the cluster's DNS Service, within the API server's range.
 pub(super) const DNS: &str = "10.96.0.10";
-/// containerd's socket, in the machine.
+/// The path of containerd's socket inside the machine.
 pub(super) const SOCKET: &str = "/run/containerd/containerd.sock";
 
 /// containerd's configuration, in TOML.
@@ -38,7 +38,7 @@ conf_dir = "{network}"
     )
 }
 
-/// The pods' network: a bridge, and ports of the node that lead to pods.
+/// The pods' network: a bridge, plus node ports that lead to pods (hostPort).
 pub(super) fn network() -> Value {
     let addresses = json!({
         "type": "host-local",
@@ -57,7 +57,7 @@ pub(super) fn kubelet(home: &Path) -> Value {
     json!({
         "apiVersion": "kubelet.config.k8s.io/v1beta1",
         "kind": "KubeletConfiguration",
-        // Only this machine and its pods reach it.
+        // Only this machine and its pods can reach it.
         "authentication": {"anonymous": {"enabled": true}, "webhook": {"enabled": false}},
         "authorization": {"mode": "AlwaysAllow"},
         "clusterDNS": [DNS],
@@ -65,13 +65,13 @@ pub(super) fn kubelet(home: &Path) -> Value {
         "resolvConf": home.join("resolv.conf"),
         "containerRuntimeEndpoint": format!("unix://{SOCKET}"),
         "volumePluginDir": home.join("volume-plugins"),
-        // Without systemd, and on machines with cgroups of either version.
+        // Works without systemd, and with cgroups of either version.
         "cgroupDriver": "cgroupfs",
         "cgroupsPerQOS": false,
         "enforceNodeAllocatable": [],
         "failCgroupV1": false,
         "failSwapOn": false,
-        // How full this machine's disk is says nothing about the node.
+        // The fill level of this machine's disk says nothing about the node.
         "evictionHard": {"memory.available": "10Mi"},
         "imageGCHighThresholdPercent": 100,
     })
@@ -96,7 +96,7 @@ pub(super) fn proxy_flags(kubeconfig: &Path) -> Vec<String> {
         format!("--hostname-override={NAME}"),
         format!("--cluster-cidr={PODS}"),
     ];
-    // How many connections are tracked is for the kernel as a whole to say.
+    // The kernel as a whole sets how many connections are tracked, so kube-proxy must not.
     flags.extend(
         [
             "--conntrack-max-per-core=0",
@@ -118,7 +118,7 @@ pub(super) fn corefile(kubeconfig: &Path) -> String {
     )
 }
 
-/// The Service of the cluster's DNS and where it leads: `CoreDNS` is a program of the node, not a pod.
+/// The Service of the cluster's DNS and its endpoints. `CoreDNS` is a program of the node, not a pod.
 pub(super) fn dns() -> String {
     format!(
         "apiVersion: v1

@@ -1,4 +1,4 @@
-//! What a machine has to be for a real node to run on it.
+//! What a real node requires of the machine it runs on.
 
 use std::fmt;
 use std::path::Path;
@@ -8,7 +8,7 @@ use tokio::process::Command;
 
 use super::machine::run;
 
-/// What is installed where it is missing, and the file by which that is seen.
+/// The packages to install if missing, each with the file whose presence shows that it is installed.
 const PACKAGES: [(&str, &str); 9] = [
     ("buildah", "/usr/bin/buildah"),
     ("conntrack", "/usr/sbin/conntrack"),
@@ -21,7 +21,7 @@ const PACKAGES: [(&str, &str); 9] = [
     ("util-linux", "/usr/bin/unshare"),
 ];
 
-/// Why this machine is no ground for a real node.
+/// The reason why this machine can't run a real node.
 #[derive(Debug)]
 pub struct Unfit(String);
 
@@ -33,19 +33,20 @@ impl fmt::Display for Unfit {
 
 impl std::error::Error for Unfit {}
 
-/// Whether what is missing may be installed.
+/// Whether missing programs may be installed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Install {
-    /// From Debian's packages.
+    /// They are installed from Debian's packages.
     Allowed,
-    /// What is missing is named, and that is all.
+    /// Nothing is installed; the error names what is missing.
     Forbidden,
 }
 
-/// Looks whether this machine can run a real node, and installs the programs that are missing if that is allowed.
+/// Checks whether this machine can run a real node, and installs missing programs if that is allowed.
 ///
 /// # Errors
-/// When it can't, an [`Unfit`] that says what is missing; when installing fails, with the words of apt-get.
+/// An [`Unfit`] that says what is missing when the machine can't run a real node. The output of apt-get when installing
+/// fails.
 pub async fn prepare(install: Install) -> Result<()> {
     if !rustix::process::geteuid().is_root() {
         return Err(
@@ -75,7 +76,7 @@ pub async fn prepare(install: Install) -> Result<()> {
     apt_get(&[&arguments[..], &missing].concat()).await
 }
 
-/// Root in a container often may not.
+/// Fails when this root can't make namespaces, which is common for root in a container.
 async fn may_make_namespaces() -> Result<()> {
     let tried = run(
         "unshare",
@@ -103,7 +104,7 @@ async fn apt_get(args: &[&str]) -> Result<()> {
     let output = Command::new("apt-get")
         .args(args)
         .env("DEBIAN_FRONTEND", "noninteractive")
-        // A package that starts a service of its own would change the machine beyond being there.
+        // Keeps a package from starting its own service, which would change the machine beyond installing files.
         .env("RUNLEVEL", "1")
         .kill_on_drop(true)
         .output()

@@ -1,4 +1,4 @@
-//! Images without a registry and without a network: built here, and handed to containerd as files.
+//! Builds images without a registry or a network, and hands them to containerd as files.
 
 use std::path::{Path, PathBuf};
 
@@ -11,18 +11,18 @@ use crate::programs::workspace;
 /// An image to build.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Image<'a> {
-    /// Its name with its tag, as containerd completes it.
+    /// The image's name and tag, in the full form that containerd uses.
     pub(super) name: &'a str,
-    /// The Dockerfile, seen from the workspace's root.
+    /// The Dockerfile, relative to the workspace's root.
     pub(super) dockerfile: &'a str,
-    /// Which of the Dockerfile's targets.
+    /// The Dockerfile's target.
     pub(super) target: &'a str,
     /// The folder that the Dockerfile copies from.
     pub(super) context: &'a Path,
 }
 
 impl Image<'_> {
-    /// Builds it and gives it to the machine's containerd.
+    /// Builds the image and imports it into the machine's containerd.
     pub(super) async fn install(self, machine: &Machine) -> Result<()> {
         let archive = self.build(machine.home().path()).await?;
         let file = archive.to_string_lossy();
@@ -46,7 +46,7 @@ impl Image<'_> {
             let mut all: Vec<String> = ["root", "runroot"]
                 .map(|folder| format!("--{folder}={}", home.join("buildah").join(folder).display()))
                 .into();
-            // The driver that asks nothing of the file system.
+            // vfs is the storage driver that needs no file system features.
             all.push("--storage-driver=vfs".to_owned());
             all.extend(args.iter().map(|&arg| arg.to_owned()));
             all

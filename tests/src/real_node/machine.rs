@@ -1,8 +1,8 @@
-//! A machine for the node: namespaces of its own for mounts, processes and the network, and a cable to it.
+//! A machine for the node: its own mount, process and network namespaces, and a cable (a veth pair) to it.
 //!
-//! Whatever kubelet, containerd and kube-proxy mount, start or set, they do in there; when the first process in there ends, the
-//! kernel takes all of it away, however that came about. The API server and whoever else talks to pods stay outside, as on another
-//! machine.
+//! Everything that kubelet, containerd and kube-proxy mount, start or set stays inside. When the first process inside
+//! ends, for whatever reason, the kernel removes all of it. The API server and everyone else who talks to pods stay
+//! outside, as on another machine.
 
 use std::fs::File;
 use std::net::Ipv4Addr;
@@ -17,34 +17,34 @@ use super::cgroups::Cgroups;
 use crate::leash::{Home, Launch, Leash, tail};
 use crate::wait::{GiveUp, eventually};
 
-/// Our end of the cable.
+/// The address of the host's end of the cable.
 pub(super) const HOST: Ipv4Addr = Ipv4Addr::new(10, 219, 0, 1);
-/// The machine's end, which is the node's address.
+/// The address of the machine's end, which is the node's address.
 pub(super) const NODE: Ipv4Addr = Ipv4Addr::new(10, 219, 0, 2);
-/// How many of the addresses' bits both ends share.
+/// The prefix length of the subnet that both ends share.
 const PREFIX: u8 = 30;
-/// The pods' addresses.
+/// The pods' address range.
 pub(super) const PODS: &str = "10.244.0.0/24";
-/// The name of our end.
+/// The name of the host's end.
 const CABLE: &str = "everynode-node";
 
-/// How long the machine takes, and a program in it to end.
+/// How long the machine may take to start or stop, and a program in it to end.
 const SOON: Duration = Duration::from_secs(20);
 
-/// The machine. It and everything in it ends when this value is dropped, or when this process ends.
+/// The machine. It and everything in it end when this value is dropped or this process ends.
 #[derive(Debug)]
 pub(super) struct Machine {
     leash: Leash,
     init: Pid,
-    /// After the leash: they go when nothing is in them.
+    /// Dropped after the leash: cgroups can be removed only when nothing is in them.
     _cgroups: Cgroups,
     home: Home,
-    /// One at a time, because of the addresses and the cable's name.
+    /// Allows one machine at a time, because the addresses and the cable's name are fixed.
     _lock: File,
 }
 
 impl Machine {
-    /// Starts it and connects it.
+    /// Starts the machine and connects it to the host.
     pub(super) async fn start() -> Result<Self> {
         let path = std::env::temp_dir().join("everynode-real-node.lock");
         let lock = File::create(&path).with_context(|| format!("making {}", path.display()))?;
@@ -74,7 +74,7 @@ impl Machine {
             env: Vec::new(),
             directory: Some(home.path().to_owned()),
             log: home.log("machine")?,
-            // unshare doesn't listen while its child runs, and has nothing to put in order.
+            // unshare ignores signals while its child runs, and has nothing to clean up.
             grace: Duration::ZERO,
         })?;
         let log = home.file("machine.log");
@@ -123,7 +123,7 @@ impl Machine {
         Ok(())
     }
 
-    /// Runs a program in the machine until it ends, and returns what it printed.
+    /// Runs a program in the machine until it ends, and returns its standard output.
     pub(super) async fn run(&self, program: &str, args: &[&str]) -> Result<String> {
         let mut all = self.way_in();
         all.push(program.to_owned());
@@ -159,15 +159,15 @@ impl Machine {
         args
     }
 
-    /// The folder for the files of what runs in it, which is the same in there and out here.
+    /// The folder for the files of the programs in it. Its path is the same inside and outside.
     pub(super) fn home(&self) -> &Home {
         &self.home
     }
 
-    /// Ends it.
+    /// Stops the machine, and waits until its network is gone.
     pub(super) async fn stop(mut self) -> Result<()> {
         self.leash.stop().await?;
-        // The cable goes with the last process in there, a moment after the first has.
+        // The cable disappears with the last process inside, a moment after the first one has ended.
         let cable = PathBuf::from("/sys/class/net").join(CABLE);
         eventually(SOON, "the machine's network to be gone", async || {
             ensure!(!cable.exists(), "{} is there", cable.display());
@@ -177,7 +177,7 @@ impl Machine {
     }
 }
 
-/// A program that runs in the machine. Should it be dropped without having been stopped, it ends with the machine.
+/// A program that runs in the machine. If it is dropped without being stopped, it ends with the machine.
 #[derive(Debug)]
 pub(super) struct Resident {
     leash: Leash,
@@ -186,7 +186,7 @@ pub(super) struct Resident {
 impl Resident {
     /// Asks the program to end, and waits for it.
     pub(super) async fn stop(mut self) -> Result<()> {
-        // nsenter passes no signal on, and ends when its child does.
+        // nsenter forwards no signals, and ends when its child does. So the signal goes to the child.
         if let Some(program) = child_of(self.leash.pid())? {
             let _ = kill_process(program, Signal::TERM);
         }
@@ -198,7 +198,7 @@ impl Resident {
         .await
     }
 
-    /// Complains when the program has ended by itself.
+    /// Fails when the program has ended by itself.
     pub(super) fn ensure_running(&mut self) -> Result<()> {
         if self.leash.exit_status().is_some() {
             let (name, log) = (self.leash.name(), self.leash.tail(20));
@@ -215,7 +215,7 @@ impl Resident {
     }
 }
 
-/// Runs a program until it ends, and returns what it printed.
+/// Runs a program until it ends, and returns its standard output.
 pub(super) async fn run<A: AsRef<std::ffi::OsStr>>(program: &str, args: &[A]) -> Result<String> {
     let output = Command::new(program)
         .args(args)
@@ -235,7 +235,7 @@ pub(super) async fn run<A: AsRef<std::ffi::OsStr>>(program: &str, args: &[A]) ->
     Ok(String::from_utf8_lossy(&output.stdout).into_owned())
 }
 
-/// The one child of a process; `None` when it has none.
+/// The only child of a process, or `None` if it has none.
 fn child_of(pid: i32) -> Result<Option<Pid>> {
     let processes = procfs::process::all_processes().context("listing processes")?;
     let child = processes

@@ -1,14 +1,15 @@
-# The first process of the machine: it makes the room, and keeps it until it is killed, and everything else with it.
+# The machine's first process. It sets up the machine, then waits until it is killed, which ends everything else too.
 set -eu
 home=$1
 
-# What the programs of a node write outside their own folders stays in here.
+# Keeps everything that the node's programs write outside their own folders in here.
 for folder in /run /var/lib /var/log; do
     mount -t tmpfs tmpfs "$folder"
 done
 mkdir /run/lock
 
-# kubelet sets these, and they are the kernel's, not the namespace's. It leaves alone what is as it wants it.
+# kubelet sets these values, which belong to the kernel and not to the namespace. It leaves a value alone that is
+# already as it wants it, so a file with that value is mounted over each of them.
 keep() {
     file=$home/$(echo "$1" | tr / .)
     echo "$2" >"$file"
@@ -24,7 +25,7 @@ keep kernel/keys/root_maxbytes 25000000
 ip link set lo up
 echo 1 >/proc/sys/net/ipv4/ip_forward
 echo ready
-# A shell that waits collects the processes that nobody else does.
+# A waiting shell reaps orphaned processes.
 while :; do
     sleep 3600
 done

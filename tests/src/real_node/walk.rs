@@ -1,4 +1,4 @@
-//! What has to hold on a real node, step by step, as a person with kubectl would look at it.
+//! Checks what must hold on a real node, step by step, as a person with kubectl would.
 
 mod mailbox;
 mod steps;
@@ -17,13 +17,13 @@ use crate::kubectl::Kubectl;
 use crate::terminal::Terminal;
 use crate::wait::eventually;
 
-/// The `DaemonSet`, which is its Service too, and the value of its pods' label `app`.
+/// The name of the `DaemonSet` and of its Service, and the value of its pods' label `app`.
 const WEB: &str = "web";
 /// Its namespace.
 const NAMESPACE: &str = "default";
-/// What brings Everynode up, as seen from the workspace's root.
+/// The overlay that deploys Everynode, relative to the workspace's root.
 const OVERLAY: &str = "deploy/overlays/single";
-/// How long each outcome may take: containers start and probes are asked every few seconds.
+/// How long each outcome may take: containers have to start, and probes run every few seconds.
 const SOON: Duration = Duration::from_mins(1);
 
 /// A walk over a cluster of one real node.
@@ -39,7 +39,7 @@ impl<'a> Walk<'a> {
     /// Prepares a walk.
     ///
     /// # Errors
-    /// When the cluster can't be reached, or nothing can listen for what pods send.
+    /// When the cluster can't be reached, or the mailbox for the pods' messages can't listen.
     pub async fn new(node: &'a RealNode, terminal: &'a mut Terminal) -> Result<Self> {
         let plugins = node
             .programs
@@ -55,10 +55,10 @@ impl<'a> Walk<'a> {
         })
     }
 
-    /// Goes through all steps. In the end no pod is left.
+    /// Goes through all steps. At the end no pod is left.
     ///
     /// # Errors
-    /// The first step whose outcome doesn't come: what was awaited and what was seen instead.
+    /// The first step whose outcome doesn't come: what it waited for, and what it saw instead.
     pub async fn run(mut self) -> Result<()> {
         self.deploy().await.context("bringing Everynode up")?;
         self.create().await.context("creating the DaemonSet")?;
@@ -74,7 +74,7 @@ impl<'a> Walk<'a> {
         self.delete().await.context("deleting everything")
     }
 
-    /// Shows a kubectl command line, runs it, and shows what it printed.
+    /// Shows a kubectl command line, runs it, and shows its output.
     async fn kubectl(&mut self, args: &[&str]) -> Result<String> {
         self.terminal.command(&format!("kubectl {}", args.join(" ")));
         let output = self.kubectl.run(args).await?;
@@ -82,20 +82,20 @@ impl<'a> Walk<'a> {
         Ok(output)
     }
 
-    /// The pod of the `DaemonSet`, once it is ready and the only one.
+    /// The `DaemonSet`'s pod, once it is ready and the only one.
     async fn pod(&self) -> Result<Pod> {
         let pods = daemonsets::wait_placed(&self.client, NAMESPACE, WEB, &[NAME], SOON).await;
         match pods {
             Ok(pods) => pods.into_iter().next().context("the node has a pod"),
             Err(error) => {
-                // Why a container doesn't start stands in the events.
+                // The events say why a container doesn't start.
                 let events = self.kubectl.run(["get", "events", "--all-namespaces"]).await;
                 Err(error.context(events.unwrap_or_default()))
             }
         }
     }
 
-    /// The same, once it is another one than `old`.
+    /// As [`Walk::pod`], but waits until it is another pod than `old`.
     async fn successor(&self, old: &Pod) -> Result<Pod> {
         eventually(SOON, "another pod", async || {
             let pod = self.pod().await?;

@@ -1,4 +1,4 @@
-//! Feeds the picture: watches of pods, nodes and `DaemonSet`s, straight from the API server.
+//! Feeds the picture from watches of pods, nodes and `DaemonSet`s, straight from the API server.
 
 use std::fmt::Debug;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -14,11 +14,11 @@ use tokio::task::JoinSet;
 
 use super::picture::Picture;
 
-/// When a watch that has failed is tried again: sooner than Everynode does, so as to miss little of what that does when the API server
-/// is back.
+/// The delay before a failed watch is retried. It is shorter than Everynode's, so that the checker misses little of
+/// what Everynode does once the API server is back.
 const WAIT: Duration = Duration::from_millis(200);
 
-/// The picture, which several tasks draw and read.
+/// The picture. Several tasks update and read it.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Shared(Arc<Mutex<Picture>>);
 
@@ -28,7 +28,7 @@ impl Shared {
     }
 }
 
-/// Watches everything in the namespace until this is dropped.
+/// Watches everything in the namespace. Dropping it stops the watches.
 #[derive(Debug)]
 pub(super) struct Eye {
     _watches: JoinSet<()>,
@@ -77,7 +77,7 @@ async fn watch<K>(
     pin_mut!(events);
     let mut listed = Vec::new();
     while let Some(event) = events.next().await {
-        // What a watch missed while the API server was away is on the list that follows.
+        // The list that follows shows what the watch missed while the API server was away.
         let Ok(event) = event else {
             tokio::time::sleep(WAIT).await;
             continue;

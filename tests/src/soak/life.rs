@@ -1,4 +1,4 @@
-//! What people do to a cluster: `DaemonSet`s, nodes and pods come, change and go.
+//! Simulates users of a cluster, who create, change and delete `DaemonSet`s, nodes and pods.
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
 
@@ -16,20 +16,21 @@ use super::views::VERSION;
 use crate::daemonsets::DaemonSetBuilder;
 use crate::nodes::{self, NodeBuilder};
 
-/// How many of the last changes of `DaemonSet`s and nodes are remembered.
+/// How many of the last changes to `DaemonSet`s and nodes are kept.
 const TRAIL: usize = 400;
 const ZONES: [&str; 3] = ["a", "b", "c"];
 const MOST_SETS: usize = 6;
 const FEWEST_SETS: usize = 2;
 const MOST_NODES: usize = 14;
 const FEWEST_NODES: usize = 5;
-/// How often pods are made to fail on one node: the pause before the next one doubles, and the cluster has to come to rest in time.
+/// How often pods of a `DaemonSet` are made to fail on one node. The back-off doubles with each failure, and the
+/// cluster must come to rest in time.
 const MOST_FAILURES: u32 = 2;
-/// By which pods are made to end in a phase, or not to be ready.
+/// The annotations that put pods into a final phase or make them unready.
 const PHASE: &str = "everynode.test/phase";
 const READY: &str = "everynode.test/ready";
 
-/// Those who use the cluster.
+/// The simulated users of the cluster.
 pub(super) struct Life {
     client: Client,
     namespace: String,
@@ -38,18 +39,19 @@ pub(super) struct Life {
     born: u32,
     templates: BTreeMap<String, Templates>,
     failures: HashMap<(String, String), u32>,
-    /// What was done, by kind.
+    /// How often each kind of change was made.
     pub(super) done: BTreeMap<&'static str, u64>,
-    /// What was last done to `DaemonSet`s and nodes, when, and what came of it: of a `DaemonSet`, its generation.
+    /// The last changes to `DaemonSet`s and nodes, with time and outcome. The outcome for a `DaemonSet` is its new
+    /// generation.
     trail: VecDeque<String>,
 }
 
-/// The templates that a `DaemonSet` has had. Whatever is in one follows from its version, as the checker takes for granted.
+/// The templates that a `DaemonSet` has had. A version always has the same template; the checker relies on that.
 #[derive(Debug, Default)]
 struct Templates {
-    /// Where pods of each version go: the first one is of version 1.
+    /// The placement fields of each version. The first entry belongs to version 1.
     placements: Vec<Value>,
-    /// The place of the current one.
+    /// The index of the current version.
     current: usize,
 }
 
@@ -63,7 +65,7 @@ impl Templates {
         self.placements.get(self.current).cloned().unwrap_or_default()
     }
 
-    /// The current one, as a merge patch has it: it takes null for "take it away", which is what is meant.
+    /// The current template as a merge patch. A null in it removes the field, as intended.
     fn patch(&self) -> Value {
         let version = (self.current + 1).to_string();
         json!({"metadata": {"labels": {VERSION: version}}, "spec": self.placement()})
@@ -85,7 +87,7 @@ impl Life {
         }
     }
 
-    /// Nodes and `DaemonSet`s to begin with.
+    /// Creates the initial nodes and `DaemonSet`s.
     pub(super) async fn begin(&mut self) -> Result<()> {
         let nodes = (0..FEWEST_NODES + 3).map(|_| self.node()).collect();
         nodes::create_ready(&self.client, nodes).await?;
@@ -95,7 +97,7 @@ impl Life {
         Ok(())
     }
 
-    /// Does something. What the API server refuses, or is not there any more, is left undone.
+    /// Makes one random change. Returns an error if the API server refuses it or its object is gone.
     pub(super) async fn go_on(&mut self) -> Result<()> {
         let (sets, nodes) = {
             let picture = self.picture.lock();
@@ -134,7 +136,7 @@ impl Life {
         }
     }
 
-    /// The last changes of `DaemonSet`s and nodes, from the earliest on.
+    /// The last changes to `DaemonSet`s and nodes, the oldest first.
     pub(super) fn said(&self) -> Vec<&str> {
         self.trail.iter().rev().map(String::as_str).collect()
     }
@@ -156,7 +158,7 @@ impl Life {
         self.random.choice(ZONES).unwrap_or("a")
     }
 
-    /// kwok doesn't end the pods of a node that comes again by its name, so each has a new one.
+    /// Each node gets a new name, because kwok doesn't end the pods of a node that reappears under its old name.
     fn node(&mut self) -> NodeBuilder {
         self.born += 1;
         let zone = self.zone();
@@ -226,7 +228,7 @@ impl Life {
         self.changed(name, patch, patched)
     }
 
-    /// Tells the checker what a `DaemonSet` has become.
+    /// Passes the new state of a `DaemonSet` to the checker.
     fn changed(&mut self, name: &str, change: &Value, changed: Result<DaemonSet>) -> Result<()> {
         let generation = changed.as_ref().map(|set| set.metadata.generation);
         self.remember(&format!("{name}: {change}: {generation:?}"));
@@ -241,7 +243,7 @@ impl Life {
         self.apply_template("template changed", &name).await
     }
 
-    /// Back to the template before the last one, as `kubectl rollout undo` does.
+    /// Goes back to the template before the last one, as `kubectl rollout undo` does.
     async fn roll_back(&mut self, sets: &[String]) -> Result<()> {
         let name = self.one(sets);
         let templates = self.templates.entry(name.clone()).or_default();
@@ -261,7 +263,7 @@ impl Life {
         self.patch("strategy changed", &name, &patch).await
     }
 
-    /// Where the pods go is part of the template, so this is a new version too.
+    /// Changes the placement. It is part of the template, so this makes a new version too.
     async fn change_placement(&mut self, sets: &[String]) -> Result<()> {
         let name = self.one(sets);
         let placement = self.placement();
@@ -278,7 +280,7 @@ impl Life {
             .map(|pod| (pod.name.clone(), pod.set.clone(), pod.node.clone()))
             .collect();
         drop(picture);
-        // A hash map's order is not the seed's.
+        // Sorted, because a hash map's order doesn't depend on the seed.
         pods.sort();
         self.random.choice(pods)
     }
@@ -306,7 +308,7 @@ impl Life {
         patched.map(drop).context("annotating a pod")
     }
 
-    /// Has a pod fail or succeed.
+    /// Makes a pod fail or succeed.
     async fn end_pod(&mut self) -> Result<()> {
         let Some((name, set, node)) = self.some_pod() else {
             return Ok(());
@@ -358,7 +360,7 @@ impl Life {
         nodes::patch(&self.client, &name, &patch).await.map(drop)
     }
 
-    /// Puts an end to what doesn't end by itself: pods that were made unready are made ready again.
+    /// Ends the states that don't end by themselves: pods that were made unready become ready again.
     pub(super) async fn calm(&mut self) -> Result<()> {
         let api = self.pods();
         for pod in api.list(&kube::api::ListParams::default()).await?.items {

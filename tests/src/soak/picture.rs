@@ -1,10 +1,11 @@
-//! What the checker knows of the cluster, and what it finds wrong in it: at once, or, as far as it depends on what it may not have
-//! heard of yet, when it must have heard.
+//! The checker's picture of the cluster, and the violations that it finds in it. It reports a violation at once, unless
+//! one depends on events that may still be under way. Then it waits until they must have arrived.
 //!
-//! - `deletions`: the reasons there are for one.
+//! - `deletions`: the valid reasons for a deletion.
 //!
-//! It hears of everything by watches of its own and of each kind in the order in which it happened. Between kinds there is no
-//! order, and Everynode may act on what was true a moment ago; so whatever gives a reason to act counts for a while after it is over.
+//! The checker gets its events from its own watches. The events of one kind arrive in the order in which they happened,
+//! but there is no order between kinds, and Everynode may act on what was true a moment ago. So each reason to act
+//! counts for a while after it has ended.
 
 mod deletions;
 
@@ -19,18 +20,19 @@ pub(super) use self::deletions::Doubt;
 use super::placement::{Place, Site};
 use super::views::{PodView, SetView, State, Strategy};
 
-/// For how long a reason to act counts after it is over: longer than Everynode may be kept from hearing of it.
+/// How long a reason to act counts after it has ended. This is longer than Everynode can be kept from hearing of it.
 const LINGERS: Duration = Duration::from_mins(1);
-/// How long the checker's own watches may be behind one another, and behind the audit log: they find their way back when the API server
-/// was away.
+/// How far the checker's own watches may lag behind one another and behind the audit log, because they need to recover
+/// after the API server was away.
 pub(super) const LAG: Duration = Duration::from_secs(15);
-/// For how long a pod that has become ready, or a node where one is wanted again, may still be taken for one that isn't: the longest
-/// that connections are spoilt, and a little more. A longer time would excuse too much: every pod begins so, and taints come and go.
+/// How long Everynode may still take a pod for unready after it has become ready, or a node for unwanted after a pod is
+/// wanted there again. This is the longest that connections are disturbed, plus a margin. A longer time would excuse
+/// too much: every pod starts unready, and taints come and go.
 const LINGERS_BRIEFLY: Duration = Duration::from_secs(10);
-/// For how long pods that are gone are remembered.
+/// How long deleted pods and `DaemonSet`s are remembered.
 const REMEMBERED: Duration = Duration::from_mins(3);
 
-/// A moment in the past that counts for a while.
+/// A past moment that counts for a while.
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) struct Lately(Option<Instant>);
 
@@ -48,33 +50,33 @@ impl Lately {
     }
 }
 
-/// What was true of a `DaemonSet` a while ago.
+/// What was true of a `DaemonSet` in the recent past.
 #[derive(Debug, Default)]
 struct Past {
     /// When it was deleted.
     gone: Option<Instant>,
-    /// When its template was another one.
+    /// The last time at which it had another template version.
     other_version: Lately,
-    /// When it might surge.
+    /// The last time at which its updates could surge.
     surging: Lately,
-    /// When its updates replaced no pods before the new one was there, or none at all.
+    /// The last time at which its updates could delete an old pod before a new one was there.
     replacing: Lately,
-    /// What its budget has been.
+    /// Its recent budgets, each with the time from which it applied.
     budgets: VecDeque<(Instant, usize)>,
-    /// The nodes that lack an available pod because Everynode has deleted one for an update.
+    /// The nodes that lack an available pod because Everynode deleted one for an update.
     taken_out: BTreeSet<String>,
 }
 
-/// What was true of a `DaemonSet` on a node a while ago.
+/// What was true of a `DaemonSet` on a node in the recent past.
 #[derive(Debug, Default, Clone, Copy)]
 struct CellPast {
-    /// When no pod belonged there.
+    /// The last time at which no pod was allowed there.
     forbidden: Lately,
-    /// When none was to be made there, whether one that is there may stay or not.
+    /// The last time at which no pod was to be created there, whether or not an existing one could stay.
     unwanted: Lately,
-    /// When there was more than one pod.
+    /// The last time at which there was more than one live pod.
     crowded: Lately,
-    /// When a pod was available there.
+    /// The last time at which a pod was available there.
     served: Lately,
 }
 
@@ -97,11 +99,13 @@ pub(super) struct Picture {
     pub(super) pods: HashMap<String, PodView>,
     past: HashMap<String, Past>,
     cells: HashMap<(String, String), CellPast>,
-    /// Pods by name as they were before they were deleted, and when that was seen.
+    /// Deleted pods by name as they were before their deletion, and when the checker saw it.
     graves: HashMap<String, (PodView, Instant)>,
-    /// Nodes with two live pods of a `DaemonSet` that doesn't surge as far as is known, and when that was seen.
+    /// Nodes with two live pods of a `DaemonSet` that doesn't surge as far as the checker knows, each with the time at
+    /// which it saw that.
     crowds: Vec<(Instant, String, String)>,
-    /// When pods were listed anew: some that were made and deleted before that may never have been seen.
+    /// The last time at which pods were relisted. The checker may never have seen pods that were created and deleted
+    /// before that.
     listed: Lately,
     pub(super) violations: Vec<String>,
 }
@@ -156,11 +160,12 @@ impl Picture {
         self.note_budgets();
     }
 
-    /// Who changes a `DaemonSet` is told what it has become before the watch tells, and Everynode may be faster than that watch.
+    /// Records the answer to a change of a `DaemonSet`. It arrives before the watch's event, and Everynode may be
+    /// faster than the checker's watch.
     pub(super) fn changed_set(&mut self, set: &DaemonSet) {
         let uid = set.uid().unwrap_or_default();
         let known = self.sets.get(&uid).map(|known| known.generation);
-        // Of a generation that is known, the watch may have told a later status.
+        // If the generation is known already, the watch may have delivered a newer status.
         if known < set.metadata.generation {
             self.saw_set(set);
         }
@@ -169,7 +174,7 @@ impl Picture {
     pub(super) fn lost_set(&mut self, uid: &str) {
         self.sets.remove(uid);
         self.cells.retain(|(set, _), _| set != uid);
-        // The watch of pods may be behind, and show what happened before.
+        // Keep what is known of its past: the watch of pods may lag and still show earlier events.
         let now = Instant::now();
         self.past
             .retain(|_, past| past.gone.is_none_or(|gone| now.duration_since(gone) < REMEMBERED));
@@ -178,7 +183,7 @@ impl Picture {
         }
     }
 
-    /// Notes where no pod belongs now, and where none is to be made, of the cells that are meant.
+    /// For the cells that `meant` selects, records where currently no pod is allowed and where none is to be created.
     fn note_places(&mut self, meant: impl Fn(&str, &str) -> bool) {
         let now = Instant::now();
         for (uid, set) in &self.sets {
@@ -198,7 +203,7 @@ impl Picture {
                 .filter(|site| set.wish.on(site) == Place::Wanted);
             let budget = set.may_miss(desired.count());
             let past = self.past.entry(uid.clone()).or_default();
-            // The last one that is old enough was in force when the window began.
+            // Keep the newest entry that is older than the window, because it applied when the window began.
             while past
                 .budgets
                 .get(1)
@@ -262,7 +267,7 @@ impl Picture {
         lately || set.is_some_and(|set| set.strategy == Strategy::Surge)
     }
 
-    /// Two live pods on a node are wrong if nothing has been heard of a surge `LAG` later.
+    /// Reports two live pods on a node as a violation if the checker hasn't heard of a surge within `LAG`.
     pub(super) fn judge_crowds(&mut self) {
         let now = Instant::now();
         let is_due = |(since, ..): &(Instant, String, String)| now.duration_since(*since) >= LAG;
@@ -292,12 +297,12 @@ impl Picture {
             .retain(|_, (_, since)| now.duration_since(*since) < REMEMBERED);
     }
 
-    /// Whether a pod may have come and gone in so long without having been seen, because the watch was interrupted.
+    /// Whether a pod may have been created and deleted unseen within this time, because the watch was interrupted.
     pub(super) fn may_have_missed_a_pod(&self, time: Duration) -> bool {
         self.listed.is_within(time, Instant::now())
     }
 
-    /// A list has begun anew: what isn't on it is gone.
+    /// Applies a new list of pods: a pod that isn't on it is gone.
     pub(super) fn keep_pods(&mut self, pods: &[Pod]) {
         let now = Instant::now();
         self.listed.note(now);

@@ -1,23 +1,23 @@
-//! Where a `DaemonSet`'s pods belong, read from its template by the checker itself: as much of the rules as the soak's own
-//! `DaemonSet`s make use of, and nothing that Everynode has written.
+//! Decides where a `DaemonSet`'s pods belong. The checker reads that from the template itself: it knows only the rules
+//! that the soak's own `DaemonSet`s use, and it shares no code with Everynode.
 
 use std::collections::BTreeMap;
 
 use k8s_openapi::api::apps::v1::DaemonSet;
 use k8s_openapi::api::core::v1::{Node, NodeSelectorRequirement, Taint, Toleration};
 
-/// What is to become of a pod on a node.
+/// What should happen to a `DaemonSet`'s pod on a node.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Place {
     /// There should be one.
     Wanted,
-    /// None is made, and one that is there stays.
+    /// None is created, but an existing one stays.
     Tolerated,
     /// There should be none.
     Forbidden,
 }
 
-/// What placement reads of a node.
+/// The parts of a node that placement depends on.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub(super) struct Site {
     labels: BTreeMap<String, String>,
@@ -37,16 +37,16 @@ impl Site {
     }
 }
 
-/// What placement reads of a `DaemonSet`.
+/// The parts of a `DaemonSet` that placement depends on.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub(super) struct Wish {
     selector: BTreeMap<String, String>,
-    /// Each list of requirements is one way to be chosen; none at all chooses every node.
+    /// A node is chosen if it meets all requirements of any one list. Without lists, every node is chosen.
     terms: Vec<Vec<NodeSelectorRequirement>>,
     tolerations: Vec<Toleration>,
 }
 
-/// What every daemon pod tolerates: key and effect.
+/// The taints that every daemon pod tolerates, as key and effect.
 const TOLERATED: [(&str, &str); 6] = [
     ("not-ready", "NoExecute"),
     ("unreachable", "NoExecute"),
@@ -83,7 +83,7 @@ impl Wish {
         }
     }
 
-    /// What is to become of a pod on this node.
+    /// What should happen to a pod on this node.
     pub(super) fn on(&self, site: &Site) -> Place {
         let selected = self
             .selector

@@ -1,10 +1,10 @@
-//! What a cluster that has come to rest looks like.
+//! Checks a cluster that has come to rest.
 
 use super::picture::Picture;
 use super::placement::Place;
 use super::views::{SetView, Strategy};
 
-/// What is not as it should be once nothing happens any more; empty when all is well.
+/// The faults of a cluster in which nothing happens any more; empty if all is well.
 pub(super) fn faults(picture: &Picture) -> Vec<String> {
     let sets = picture.sets.iter();
     sets.flat_map(|(uid, set)| of_one(picture, uid, set)).collect()
@@ -46,7 +46,7 @@ fn of_one(picture: &Picture, uid: &str, set: &SetView) -> Vec<String> {
             counts.misscheduled += i32::from(!pods.is_empty());
         }
     }
-    // What is bound to a node that is gone is the pod garbage collector's, which takes its time.
+    // Pods that are bound to a missing node are left to the pod garbage collector, which takes its time.
     let homeless = picture
         .pods
         .values()

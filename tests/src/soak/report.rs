@@ -1,4 +1,4 @@
-//! What a soak has come to.
+//! The results of a soak.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -7,46 +7,47 @@ use serde::Serialize;
 
 use super::Settings;
 
-/// What was done, what came of it, and what was wrong.
+/// What was done in a soak, what happened, and what was wrong.
 #[derive(Debug, Default, Serialize)]
 pub struct Report {
-    /// What random numbers began with.
+    /// The seed of the random numbers.
     pub seed: u64,
-    /// How long it took, in seconds.
+    /// The duration in seconds.
     pub seconds: u64,
-    /// What was made to go wrong, by kind.
+    /// How often each kind of fault was caused.
     pub faults: BTreeMap<&'static str, u64>,
-    /// What was done to the cluster meanwhile, by kind.
+    /// How often users made each kind of change to the cluster.
     pub operations: BTreeMap<&'static str, u64>,
-    /// What Everynode has done, by verb and resource, as the API server has it in its audit log.
+    /// Everynode's requests by verb and resource, as recorded in the API server's audit log.
     pub actions: BTreeMap<String, u64>,
-    /// Why pods were deleted by Everynode, as the checker finds.
+    /// Everynode's deletions of pods, by the reason that the checker found.
     pub deletions: BTreeMap<&'static str, u64>,
-    /// How often the cluster was left in peace and came to rest, and how long that took, in seconds.
+    /// One entry for each time that the cluster came to rest after it was left in peace: the seconds that took.
     pub rests: Vec<f64>,
-    /// Terms of leadership.
+    /// The number of leadership terms.
     pub terms: u64,
-    /// What was wrong. The soak ends with the first.
+    /// The violations found. The soak ends with the first.
     pub violations: Vec<String>,
-    /// Resident MiB of the planner that was never restarted, in each part of the time: the median and the most.
+    /// Resident memory of the planner that was never restarted, in MiB: the median and the maximum of each part of the
+    /// time.
     pub planner_memory: Vec<Memory>,
-    /// The same of the executor.
+    /// Resident memory of the executor that was never restarted, in the same form.
     pub executor_memory: Vec<Memory>,
 }
 
-/// Resident memory in a part of the time, in MiB.
+/// Resident memory during one part of the time, in MiB.
 #[derive(Debug, Clone, Copy, Serialize)]
 pub struct Memory {
     /// The median of all samples.
     pub median: f64,
-    /// The largest.
+    /// The largest sample.
     pub most: f64,
 }
 
-/// Into how many parts the time is cut for memory.
+/// The number of parts into which the time is divided for memory.
 const PARTS: usize = 6;
 
-/// Samples in bytes, in the order of time, as medians and most of each part of the time.
+/// The median and the maximum of each part of the time. The samples are in bytes and in order of time.
 pub(super) fn by_part(samples: &[u64]) -> Vec<Memory> {
     let part = samples.len().div_ceil(PARTS).max(1);
     let parts = samples.chunks(part).map(|part| {
@@ -63,7 +64,7 @@ pub(super) fn by_part(samples: &[u64]) -> Vec<Memory> {
 }
 
 impl Report {
-    /// The report as a page, as docs/reliability.md has it.
+    /// The report as a Markdown page, in the form that docs/reliability.md uses.
     pub fn markdown(&self, settings: &Settings) -> String {
         let mut page = String::new();
         let mut line = |text: String| {

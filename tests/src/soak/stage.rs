@@ -1,4 +1,4 @@
-//! The cluster with two planners and two executors, and the lines between them.
+//! The cluster with two planners and two executors, and the connections between them.
 
 use std::fmt::Write as _;
 use std::net::SocketAddr;
@@ -23,7 +23,7 @@ use crate::service::{Executor, Planner, ServiceOptions};
 use crate::shared::fresh_namespace;
 use crate::wait::eventually;
 
-/// What the API server writes down: what Everynode does, and who else deletes pods.
+/// The API server's audit policy: it records what Everynode does and who else deletes pods.
 const POLICY: &str = r#"apiVersion: audit.k8s.io/v1
 kind: Policy
 omitStages: [RequestReceived]
@@ -38,7 +38,7 @@ rules:
 - level: None
 "#;
 
-/// A shorter lease than usual, so that there are more terms.
+/// A shorter lease than usual, so that there are more leadership terms.
 const ELECTION: [&str; 5] = [
     "--leader-elect=true",
     "--leader-elect-lease-duration=4s",
@@ -47,19 +47,19 @@ const ELECTION: [&str; 5] = [
     "--log=info",
 ];
 
-/// What an executor has sent may be underway for so long: the lease's duration less the renew deadline. It tells TCP so, which a
-/// line has to heed in its stead.
+/// How long an executor's requests may be in flight: the lease duration minus the renew deadline. The executor sets
+/// that as its TCP timeout. Its TCP connections terminate at the lines, so the lines must apply the timeout instead.
 const MARGIN: Duration = Duration::from_secs(1);
 
-/// How long nodes may take to be ready again after the API server was away, and how often they may take that long.
+/// How long nodes may take to become ready again after the API server was away, and how many such waits are allowed.
 const RECOVERY: Duration = Duration::from_secs(20);
 const RECOVERIES: u32 = 9;
-/// How many planners and how many executors there are.
+/// The number of planners, and also of executors.
 pub(super) const SEATS: usize = 2;
-/// The planner and the executor that are never killed or stopped: what leaks, leaks there.
+/// The index of the planner and the executor that are never killed or stopped, so that leaks show there.
 pub(super) const LIVES_ON: usize = 1;
 
-/// An executor and its ways to the others.
+/// An executor and its connections to its planner and to the API server.
 #[derive(Debug)]
 pub(super) struct Seat {
     pub(super) executor: Executor,
@@ -67,11 +67,11 @@ pub(super) struct Seat {
     pub(super) to_api: Line,
 }
 
-/// Everything that runs. Dropped in this order.
+/// Everything that runs. The fields are dropped in this order.
 pub(super) struct Stage {
     pub(super) seats: Vec<Seat>,
     pub(super) planners: Vec<Planner>,
-    /// Each planner as it was at the last release.
+    /// For each planner, a proxy that makes it look as it was at the last release.
     older: Vec<LastRelease>,
     pub(super) control_plane: ControlPlane,
     pub(super) client: Client,
@@ -128,7 +128,7 @@ impl Stage {
         })
     }
 
-    /// Has every way be good and every process run, whatever was done to them.
+    /// Makes every connection good and every process run, whatever was done to them.
     pub(super) fn mend(&mut self) -> Result<()> {
         for seat in &mut self.seats {
             seat.to_planner.set(Weather::default());
@@ -138,7 +138,7 @@ impl Stage {
         self.planners.iter_mut().try_for_each(revive)
     }
 
-    /// An executor with its ways.
+    /// An executor and its connections.
     pub(super) fn seat(&mut self, which: usize) -> Result<&mut Seat> {
         self.seats.get_mut(which).context("there is no such executor")
     }
@@ -147,13 +147,13 @@ impl Stage {
         self.planners.get_mut(which).context("there is no such planner")
     }
 
-    /// Where a planner is found as it was at the last release.
+    /// The address at which a planner looks as it was at the last release.
     pub(super) fn older_planner(&self, which: usize) -> Result<SocketAddr> {
         let older = self.older.get(which).context("there is no such planner")?;
         Ok(older.address())
     }
 
-    /// Resident bytes of the planner and the executor that live on.
+    /// Resident bytes of the planner and the executor that are never restarted.
     pub(super) fn memory(&self) -> Result<(u64, u64)> {
         let planner = self.planners.get(LIVES_ON).and_then(Planner::pid);
         let executor = self.seats.get(LIVES_ON).and_then(|seat| seat.executor.pid());
@@ -182,7 +182,7 @@ impl Stage {
         logs
     }
 
-    /// Waits until the API server answers, and all nodes that there are are ready.
+    /// Waits until the API server answers and all existing nodes are ready.
     pub(super) async fn healthy(&mut self) -> Result<()> {
         self.control_plane.ensure_running().await?;
         let mut tries = 0;
@@ -197,8 +197,8 @@ impl Stage {
             };
             tries += 1;
             ensure!(tries < RECOVERIES, error);
-            // kube-controller-manager tries once to take the taint off a node that has become ready. When just then the API server
-            // was away, it waits for the next change of the node.
+            // kube-controller-manager tries only once to remove the taint from a node that has become ready. If the API
+            // server was away just then, it waits for the next change of the node. So make one.
             for name in self.unready().await? {
                 let change = json!({"metadata": {"annotations": {"soak/tries": tries.to_string()}}});
                 nodes::patch(&self.client, &name, &change).await?;
@@ -214,14 +214,14 @@ impl Stage {
     }
 }
 
-/// Where a planner serves.
+/// The address that a planner serves on.
 pub(super) fn address(planner: &Planner) -> Result<SocketAddr> {
     planner.address().parse().context("a planner's address")
 }
 
 fn kubeconfig(control_plane: &ControlPlane, server: SocketAddr) -> Result<PathBuf> {
     let written = control_plane.contender_kubeconfig(&format!("https://{server}"))?;
-    // Each executor has a way of its own, and so a file of its own.
+    // Each executor has its own connection to the API server, so it needs its own kubeconfig file.
     let own = written.with_extension(format!("{}.kubeconfig", server.port()));
     std::fs::copy(&written, &own).context("copying a kubeconfig")?;
     Ok(own)

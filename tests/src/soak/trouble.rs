@@ -1,4 +1,4 @@
-//! What goes wrong: processes that die or freeze, and connections that break, lag, lie or go silent.
+//! Makes things go wrong: processes die or freeze, and connections break, lag, corrupt data or go silent.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -12,10 +12,11 @@ use super::stage::{LIVES_ON, SEATS, Stage, address};
 use crate::proxy::line::{Line, Traffic, Weather};
 use crate::service::{Role, Service};
 
-/// The longest that something stays wrong. The waits between tries have to stay short enough for the cluster to come to rest in time.
+/// The longest time that a fault lasts, in milliseconds. Back-offs must stay short enough for the cluster to come to
+/// rest in time.
 const LONGEST_MILLIS: u64 = 8_000;
 
-/// How the report calls what is done: to a program, and to a way.
+/// The report's names for faults of programs and of connections.
 const EXECUTOR: [&str; 3] = ["executor killed", "executor stopped", "executor frozen"];
 const PLANNER: [&str; 3] = ["planner killed", "planner stopped", "planner frozen"];
 const TO_PLANNER: [&str; 6] = [
@@ -35,16 +36,16 @@ const TO_API: [&str; 6] = [
     "API server: connections half open",
 ];
 
-/// How the report calls it that an executor is led to a planner as it was at the last release, or a planner gets to do with such
-/// an executor.
+/// The report's name for connecting an executor to a planner as it was at the last release. To that planner, the
+/// executor also looks like one of the last release.
 const OLDER: &str = "planner: of the last release";
 
-/// Who makes trouble.
+/// The source of trouble.
 pub(super) struct Trouble {
     random: Rng,
-    /// What is to be put right again, and when.
+    /// The repairs that are due, each with its time.
     due: Vec<(Instant, Remedy)>,
-    /// What was done, by kind.
+    /// How often each kind of fault was caused.
     pub(super) done: BTreeMap<&'static str, u64>,
 }
 
@@ -65,7 +66,7 @@ impl Trouble {
         }
     }
 
-    /// Puts right what has been wrong for long enough.
+    /// Repairs what has been wrong for long enough.
     pub(super) fn put_right(&mut self, stage: &mut Stage) -> Result<()> {
         let now = Instant::now();
         let (due, left): (Vec<_>, Vec<_>) = std::mem::take(&mut self.due)
@@ -83,7 +84,7 @@ impl Trouble {
         Ok(())
     }
 
-    /// Nothing is left to be put right: the stage was mended.
+    /// Discards all pending repairs, because the stage was mended.
     pub(super) fn forget(&mut self) {
         self.due.clear();
     }
@@ -97,7 +98,7 @@ impl Trouble {
         self.due.push((Instant::now() + after, remedy));
     }
 
-    /// Makes trouble once.
+    /// Causes one fault.
     pub(super) async fn make(&mut self, stage: &mut Stage) -> Result<()> {
         let which = self.random.usize(..SEATS);
         match self.random.u8(..12) {
@@ -112,8 +113,8 @@ impl Trouble {
                 self.later(Remedy::Planner(which));
             }
             5..9 => {
-                // A name that leads to several planners leads to another one now and then, and in the middle of an upgrade to one of
-                // another release.
+                // A name that resolves to several planners leads to a different one now and then. In the middle of an
+                // upgrade, that one may be of another release.
                 let next = self.random.usize(..SEATS);
                 let planner = if self.random.bool() {
                     self.note(OLDER);
@@ -134,7 +135,7 @@ impl Trouble {
         Ok(())
     }
 
-    /// Kills, stops or freezes a program that runs; one that is to live on is only frozen.
+    /// Kills, stops or freezes a running program. The programs that must live on are only frozen.
     async fn hurt<R: Role>(
         &mut self,
         program: &mut Service<R>,
@@ -164,7 +165,7 @@ impl Trouble {
         }
     }
 
-    /// Makes a way worse.
+    /// Disturbs a connection.
     fn worsen(&mut self, line: &Line, kinds: [&'static str; 6]) {
         let [cut, slow, noise, silence, refused, stranded] = kinds;
         match self.random.u8(..6) {
@@ -200,7 +201,7 @@ impl Trouble {
     }
 }
 
-/// Has a program run again, whatever was done to it.
+/// Makes a program run again, whatever was done to it.
 pub(super) fn revive<R: Role>(program: &mut Service<R>) -> Result<()> {
     if program.is_running() {
         program.signal(Signal::CONT);

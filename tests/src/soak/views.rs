@@ -1,4 +1,4 @@
-//! What the checker knows of one pod, and of one `DaemonSet`.
+//! The checker's view of one pod and of one `DaemonSet`.
 
 use std::collections::BTreeMap;
 
@@ -11,7 +11,7 @@ use super::picture::Lately;
 use super::placement::{Site, Wish};
 use crate::daemonsets::target_node;
 
-/// The label of the pods' template that says which version of it they are of.
+/// The label that holds the version of the pod template that a pod was created from.
 pub(super) const VERSION: &str = "soak/version";
 
 /// A pod of a `DaemonSet`.
@@ -24,11 +24,11 @@ pub(super) struct PodView {
     pub(super) bound: bool,
     pub(super) state: State,
     pub(super) deleting: bool,
-    /// When it was last seen not to be ready.
+    /// When it was last seen unready.
     pub(super) unready: Lately,
 }
 
-/// How far a pod is.
+/// The stage of a pod's life.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum State {
     Unready,
@@ -69,12 +69,12 @@ impl PodView {
         })
     }
 
-    /// Whether it counts as there: not being deleted and not over.
+    /// Whether it counts as existing: neither being deleted nor over.
     pub(super) fn is_live(&self) -> bool {
         !self.deleting && self.state != State::Over
     }
 
-    /// Whether it waits for a node that isn't there.
+    /// Whether it waits for a node that doesn't exist.
     pub(super) fn is_homeless(&self, nodes: &BTreeMap<String, Site>) -> bool {
         !self.bound && !nodes.contains_key(&self.node)
     }
@@ -84,7 +84,7 @@ impl PodView {
     }
 }
 
-/// How many pods a rolling update may do without, or have beside the old ones.
+/// How updates replace pods: only on deletion, by deleting the old pod first, or by surging.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Strategy {
     OnDelete,
@@ -140,7 +140,7 @@ impl SetView {
         }
     }
 
-    /// How many of so many pods may be missing by R3.
+    /// How many of the desired pods may be missing (R3).
     pub(super) fn may_miss(&self, desired: usize) -> usize {
         let most = match &self.max_unavailable {
             IntOrString::Int(number) => usize::try_from(*number).unwrap_or_default(),

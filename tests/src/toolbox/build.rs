@@ -1,4 +1,4 @@
-//! Building with Go, with progress on the terminal.
+//! Builds programs with Go, and shows the progress on the terminal.
 
 use std::fs;
 use std::io::{IsTerminal as _, Write as _, stderr};
@@ -12,35 +12,39 @@ use anyhow::{Context as _, Result, bail};
 use super::{BUF, CONFORMANCE, NODE, NODE_PROGRAMS, PROMTOOL, Tool, WEB};
 use crate::leash::{Launch, Leash};
 
-/// Without the stamp the components don't know their own version, and kubectl can't parse theirs.
+/// The version stamped into the components. Without it they don't know their own version, and kubectl can't parse
+/// theirs.
 const KUBERNETES_VERSION: &str = "v1.36.3";
 const GRPCURL: &str = "github.com/fullstorydev/grpcurl/cmd/grpcurl";
 const BUF_PACKAGE: &str = "github.com/bufbuild/buf/cmd/buf";
 const PROMTOOL_PACKAGE: &str = "github.com/prometheus/prometheus/cmd/promtool";
 const STRIPPED: &str = "-s -w";
-/// What builds a package's tests into a program.
+/// The Go subcommand that builds a package's tests into a program.
 const TEST: [&str; 2] = ["test", "-c"];
 
-/// What is built together, into one folder of the cache.
+/// Programs that are built together, into one folder of the cache.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Product {
     /// Every [`Tool`].
     ControlPlane,
-    /// Kubernetes' own end-to-end specs. By themselves, because they take minutes and gigabytes to build, and only two tests
-    /// need them.
+    /// Kubernetes' own end-to-end specs. They are separate because they take minutes and gigabytes to build, and only
+    /// two tests need them.
     Conformance,
-    /// What checks .proto files. From a module of its own, so that its dependencies and those of Kubernetes don't have to agree.
+    /// buf, which checks .proto files. It has its own module, so that its dependencies don't have to agree with those
+    /// of Kubernetes.
     Buf,
-    /// kubelet, kube-proxy and `CoreDNS`. From a module of its own, so that `CoreDNS` changes nothing of the control plane.
+    /// kubelet, kube-proxy and `CoreDNS`. They have their own module, so that `CoreDNS` doesn't affect the control
+    /// plane's dependencies.
     Node,
-    /// The web server that runs in pods of a real node. It takes seconds, and nothing but the standard library.
+    /// The web server that runs in pods of a real node. It builds in seconds and uses only the standard library.
     Web,
-    /// What checks metrics and alerts. From a module of its own, for the same reason.
+    /// promtool, which checks metrics and alerts. It has its own module, so that its dependencies don't have to agree
+    /// with those of Kubernetes.
     Promtool,
 }
 
 impl Product {
-    /// What its folders in the cache are called, up to the hash.
+    /// The name of its folders in the cache, without the hash.
     pub(super) fn name(self) -> &'static str {
         match self {
             Self::ControlPlane => "controlplane",
@@ -62,7 +66,7 @@ impl Product {
         }
     }
 
-    /// Where in the Go module its own sources are.
+    /// The folder of its own sources within the Go module.
     pub(super) fn folder(self) -> &'static str {
         match self {
             Self::ControlPlane | Self::Buf | Self::Node | Self::Promtool => "",
@@ -71,7 +75,7 @@ impl Product {
         }
     }
 
-    /// How it is built, as far as it isn't in the sources: part of the cache's hash.
+    /// The build settings that aren't in the sources. They are part of the cache's hash.
     pub(super) fn recipe(self) -> Vec<String> {
         let rest = match self {
             Self::ControlPlane => [kubernetes_flags(), GRPCURL.to_owned()],
@@ -178,7 +182,7 @@ fn build_control_plane(sources: &Path, target: &Path, start: Instant) -> Result<
         output: "controlplane",
         package: ".",
         flags: &kubernetes_flags(),
-        // Roughly what a build with an empty cache compiles; only for a feeling of how far it is.
+        // Roughly what a build with an empty cache compiles. It only gives an idea of the progress.
         packages: Some(2100),
     };
     control_plane.run(sources, target, start)?;
@@ -228,7 +232,7 @@ struct Compilation<'a> {
     output: &'a str,
     package: &'a str,
     flags: &'a str,
-    /// How many packages it is about, when that is known.
+    /// How many packages it compiles, if that is known.
     packages: Option<usize>,
 }
 
@@ -241,7 +245,7 @@ impl Compilation<'_> {
         let path = path.to_string_lossy();
         let mut args = self.command.to_vec();
         args.extend(["-ldflags", self.flags, "-o", &path, self.package]);
-        // On a leash as well: a build whose harness was interrupted shouldn't go on for minutes.
+        // On a leash as well, so that the build doesn't run on for minutes after its harness was interrupted.
         let mut go = Leash::start(&Launch {
             name: format!("go {} of {output}", self.command.join(" ")),
             program: "go".into(),
@@ -274,7 +278,8 @@ impl Compilation<'_> {
     }
 }
 
-/// `go build -v` names each package when it is compiled, so its log's length is how far it is. `go test -c` says nothing.
+/// The progress of a build. `go build -v` names each package that it compiles, so the length of its log shows the
+/// progress. `go test -c` prints nothing.
 struct Progress<'a> {
     of: Compilation<'a>,
     start: Instant,
@@ -286,7 +291,8 @@ struct Progress<'a> {
 impl<'a> Progress<'a> {
     fn new(of: Compilation<'a>, start: Instant) -> Self {
         let terminal = stderr().is_terminal();
-        // The first line for a log file comes after a while only: a build from Go's own cache is over before.
+        // In a log file, the first line comes only after a while, because a build from Go's own cache is over before
+        // that.
         let next = Instant::now() + Duration::from_secs(if terminal { 0 } else { 15 });
         Self {
             of,
@@ -327,8 +333,8 @@ impl<'a> Progress<'a> {
     }
 }
 
-/// Writes a line to the terminal even in a test, whose `eprintln!` the test harness would keep to itself until it is too late
-/// to be of use.
+/// Writes a line to standard error, even in a test. There, `eprintln!` would be captured by the test harness and shown
+/// too late to be of use.
 pub(super) fn say(line: &str) {
     let _ = writeln!(stderr(), "{line}");
 }

@@ -1,4 +1,4 @@
-//! The cache of what is built: one folder per product and state of its sources, `PRODUCT-HASH`.
+//! The cache of built programs: a folder `PRODUCT-HASH` for each product and state of its sources.
 
 use std::fs::{self, File, TryLockError};
 use std::path::{Path, PathBuf};
@@ -9,10 +9,10 @@ use sha2::{Digest as _, Sha256};
 
 use super::build::{self, Product};
 
-/// Of each product, so that going back and forth between two branches doesn't build each time.
+/// How many builds of each product are kept. With two, switching between two branches doesn't rebuild each time.
 const KEPT: usize = 2;
 
-/// Where a product's Go module lies.
+/// The folder of a product's Go module.
 fn sources(product: Product) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join(product.module())
 }
@@ -31,7 +31,7 @@ pub(super) fn folder() -> Result<PathBuf> {
     }
 }
 
-/// The folder with what belongs to the sources as they are now; built if need be.
+/// The folder of the product as built from the current sources. Builds it if necessary.
 pub(super) fn ensure(cache: &Path, product: Product) -> Result<PathBuf> {
     let sources = sources(product);
     let hash = hash(&sources, product)?;
@@ -40,7 +40,7 @@ pub(super) fn ensure(cache: &Path, product: Product) -> Result<PathBuf> {
     })
 }
 
-/// The folder with what has this name and this hash; made if need be.
+/// The cache folder with this name and hash. Makes it if necessary.
 pub(super) fn kept(
     cache: &Path,
     name: &str,
@@ -48,12 +48,12 @@ pub(super) fn kept(
     make: impl FnOnce(&Path) -> Result<()>,
 ) -> Result<PathBuf> {
     let folder = cache.join(format!("{name}-{hash}"));
-    // The folder gets its name once everything is in it, so its existence says that it is complete.
+    // The folder gets its final name only once it is complete, so it is complete if it exists.
     if folder.exists() {
         return Ok(folder);
     }
     fs::create_dir_all(cache).with_context(|| format!("making the cache folder {}", cache.display()))?;
-    // One lock for all products, because two builds at once would only take each other's processors.
+    // One lock for all products, because two builds at once would only compete for the processors.
     let path = cache.join("lock");
     let lock = File::create(&path).with_context(|| format!("making {}", path.display()))?;
     match lock.try_lock() {
@@ -82,7 +82,7 @@ pub(super) fn kept(
     Ok(folder)
 }
 
-/// A hash of everything that the build depends on: what is built, how, and from which sources.
+/// A hash of everything that the build depends on: the product, its build settings and its sources.
 fn hash(sources: &Path, product: Product) -> Result<String> {
     let mut files = Vec::new();
     for name in ["go.mod", "go.sum"] {
@@ -110,11 +110,11 @@ fn hash(sources: &Path, product: Product) -> Result<String> {
     Ok(hash_of(&parts))
 }
 
-/// A hash of parts, short enough for a name.
+/// A hash of these parts, short enough for a folder's name.
 pub(super) fn hash_of(parts: &[Vec<u8>]) -> String {
     let mut hash = Sha256::new();
     for part in parts {
-        // With their lengths, so that what moves from one part to the next changes the hash.
+        // Include the lengths, so that moving bytes from one part to the next changes the hash.
         hash.update(part.len().to_le_bytes());
         hash.update(part);
     }
@@ -123,8 +123,8 @@ pub(super) fn hash_of(parts: &[Vec<u8>]) -> String {
     text
 }
 
-/// Removes all but the newest builds of a product, and what interrupted builds have left. Called under the lock. Failures are of no
-/// consequence: the next build tries again.
+/// Removes all but the newest builds of a product, and what interrupted builds have left behind. The caller holds the
+/// lock. Failures don't matter, because the next build tries again.
 fn prune(cache: &Path, name: &str) {
     let prefix = format!("{name}-");
     let Ok(entries) = fs::read_dir(cache) else { return };

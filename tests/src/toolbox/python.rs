@@ -1,4 +1,4 @@
-//! Python with packages, as commands of the documentation install it.
+//! Installs Python packages with the commands that the documentation shows.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -8,14 +8,14 @@ use anyhow::{Context as _, Result, bail};
 
 use super::{build, cache};
 
-/// What its folders in the cache are called, up to the hash.
+/// The name of its folders in the cache, without the hash.
 const NAME: &str = "python";
-/// What an environment is made for: it is of no use to another Python.
+/// A script that identifies the Python. An environment works only with the Python that it was made for.
 const WHICH: &str = "import sys; print(sys.version, sys.base_prefix)";
-/// What to do without it.
+/// What to do if Python is missing.
 const REMEDY: &str = "install Python 3.10 or newer, with pip and venv (Debian: python3 and python3-venv)";
 
-/// The folder in which the commands have run beside a copy of `requirements`.
+/// The folder in which the commands ran, next to a copy of `requirements`.
 pub(super) fn ensure(cache: &Path, requirements: &Path, commands: &[String]) -> Result<PathBuf> {
     let wanted = fs::read(requirements).with_context(|| format!("reading {}", requirements.display()))?;
     let mut parts = vec![which()?, wanted];

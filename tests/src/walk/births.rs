@@ -1,4 +1,4 @@
-//! A watch on the pods' comings and goings, with the times at which it saw them.
+//! Watches pods come and go, and records when it saw each event.
 
 use std::time::{Duration, Instant};
 
@@ -12,14 +12,14 @@ use tokio::time::timeout;
 
 use crate::daemonsets::target_node;
 
-/// A watch that has begun before what it is to see. It reads on while nobody waits for it (while kubectl runs, say), so that
-/// its times are those of the events.
+/// A watch that starts before the events of interest. It keeps reading while nobody waits for it (while kubectl runs,
+/// for instance), so that its times are those of the events.
 pub(super) struct Births {
     events: UnboundedReceiver<(Instant, kube::Result<WatchEvent<Pod>>)>,
 }
 
 impl Births {
-    /// Begins to watch the pods with the label `app=NAME`.
+    /// Starts watching the pods with the label `app=NAME`.
     pub(super) async fn watch(client: &Client, namespace: &str, name: &str) -> Result<Self> {
         let api: Api<Pod> = Api::namespaced(client.clone(), namespace);
         let selector = format!("app={name}");
@@ -36,7 +36,7 @@ impl Births {
             .boxed();
         let (sender, events) = unbounded_channel();
         tokio::spawn(async move {
-            // Ends with the watch, or with the first event after nobody is interested any longer.
+            // Ends with the watch, or with the first event after the receiver is gone.
             while let Some(event) = watch.next().await {
                 if sender.send((Instant::now(), event)).is_err() {
                     return;
@@ -46,7 +46,7 @@ impl Births {
         Ok(Self { events })
     }
 
-    /// Waits for a pod to be created for `node`, and says when that was seen.
+    /// Waits for a pod to be created for `node`, and returns when that was seen.
     pub(super) async fn created_for(&mut self, node: &str, deadline: Duration) -> Result<Instant> {
         let mut created = None;
         self.until(deadline, &format!("a new pod for {node}"), |time, event| {
@@ -59,7 +59,7 @@ impl Births {
         created.context("it has been seen")
     }
 
-    /// Waits for the pod called `name` to be gone and for another one to be created for its node, in whichever order, and says
+    /// Waits for the pod `name` to be gone and for another one to be created for its node, in either order. Returns
     /// when each was seen.
     pub(super) async fn succession(
         &mut self,

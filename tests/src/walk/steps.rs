@@ -16,7 +16,7 @@ use crate::nodes::NodeBuilder;
 use crate::terminal::Took;
 use crate::wait::eventually;
 
-/// Kubernetes' pod garbage collector leaves the pods of a missing node alone for 40 s, and looks every 20 s.
+/// Kubernetes' pod garbage collector leaves the pods of a missing node alone for 40 s, and checks every 20 s.
 const GARBAGE_COLLECTION: Duration = Duration::from_secs(100);
 
 const SERVICES: &str = "\
@@ -36,7 +36,7 @@ spec:
   ports: [{port: 80}]
 ";
 
-/// Every node that the example runs on while the newcomer isn't there.
+/// All nodes that the example runs on, without the newcomer.
 fn everywhere() -> Vec<&'static str> {
     let mut nodes = vec![MASTER];
     nodes.extend(WORKERS);
@@ -71,7 +71,7 @@ impl Walk<'_> {
         let (name, uid) = (pod.name_any(), pod.uid());
         let mut births = Births::watch(&self.client, &self.namespace, NAME).await?;
         let start = Instant::now();
-        // The end is seen by the watch, to the millisecond.
+        // Doesn't wait: the watch sees the pod's end to the millisecond.
         self.kubectl(&["delete", "pod", &name, "--wait=false"]).await?;
         let (gone, created) = births.succession(&name, "worker-2", SOON).await?;
         self.findings.successor = created.saturating_duration_since(gone);
@@ -164,7 +164,7 @@ impl Walk<'_> {
         self.terminal.say("So that there is something to see, each pod has to be ready for a second before the next one goes.");
         self.kubectl(&["patch", "ds", NAME, "-p", r#"{"spec":{"minReadySeconds":1}}"#])
             .await?;
-        // Pods that aren't available yet would all be replaced at once.
+        // Otherwise all pods that aren't available yet would be replaced at once.
         self.counted(4).await?;
         let start = Instant::now();
         self.kubectl(&["set", "image", "ds", NAME, &format!("nginx={IMAGE}")])

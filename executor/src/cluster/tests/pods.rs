@@ -1,4 +1,4 @@
-//! Pods between what the watch says and what the answers to writes say.
+//! How the cache of pods merges watch events with the answers to writes.
 
 use std::time::Duration;
 
@@ -15,7 +15,7 @@ fn gone(cluster: &mut Cluster, name: &str, version: u64) {
     cluster.apply(Change::Pod(Event::Gone(pod(name, version))));
 }
 
-/// A pod that carries its own version as its revision, to see which one is known.
+/// A pod that has its own version as its revision, which shows which version is known.
 fn marked(name: &str, version: u64) -> Pod {
     let labels = json!({"controller-revision-hash": version.to_string()});
     read(&with(
@@ -85,7 +85,7 @@ fn a_write_is_known_while_a_list_comes_in_that_has_told_of_younger_pods_only() {
     cluster.apply(Change::Pod(Event::ListEnds));
     assert_eq!(known(&cluster, "p1").as_deref(), Some("8"));
     assert_eq!(overdue(&cluster, 60), 0);
-    // Where it is past its end, it would have told of this one.
+    // The list is complete now and would have named this pod.
     cluster.wrote_pod(&marked("p3", 6));
     assert_eq!(known(&cluster, "p3"), None);
 }

@@ -1,4 +1,4 @@
-//! Nodes and `DaemonSet`s of which the watch tells out of turn or twice.
+//! Nodes and `DaemonSet`s that the watch reports out of order or twice.
 
 use everynode_proto::facts::Node;
 
@@ -19,7 +19,7 @@ fn lost_node(cluster: &mut Cluster, version: &str) {
     cluster.apply(Change::Node(Event::Gone(tainted("n1", version, "any"))));
 }
 
-/// The taint of the node, if it is known.
+/// The node's taint, if the node is known.
 fn taint(cluster: &Cluster) -> Option<&str> {
     cluster.node("n1").map(|node| node.taints[0].key.as_str())
 }

@@ -1,4 +1,4 @@
-//! Plans, carried out.
+//! How plans are carried out.
 
 use super::*;
 

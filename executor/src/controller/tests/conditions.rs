@@ -22,7 +22,7 @@ fn counted(actions: Vec<PlannedAction>) -> Plan {
     }
 }
 
-/// Takes a write of the status, and returns its conditions as `type status reason: message`.
+/// Accepts a write of the status, and returns its conditions as `type status reason: message`.
 async fn written(rig: &mut Rig, version: &str) -> Vec<String> {
     let call = rig.api.expect("PATCH", AGENT_STATUS).await;
     let change = json!({"metadata": {"resourceVersion": version}, "status": call.body["status"]});
@@ -61,7 +61,7 @@ async fn a_refused_creation_degrades_with_the_servers_words_until_one_is_granted
     rig.api.expect("POST", PODS).await.answer_with(code, &body);
     let refused = "Degraded True CreateRefused: pods can't be created: the API server refuses: not today";
     assert_eq!(written(&mut rig, "12").await, [AVAILABLE, refused]);
-    // Other words for the same refusal are no reason to write again.
+    // Different words for the same refusal are no reason to write again.
     planner.until("done 1 Failed").await;
     planner.plan(vec![create(2, "n1")]).await;
     let (code, body) = forbidden("not tomorrow");

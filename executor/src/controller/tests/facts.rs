@@ -1,4 +1,4 @@
-//! What the planner is told, and when.
+//! Which facts the planner is sent, and when.
 
 use super::*;
 
@@ -218,7 +218,7 @@ async fn a_status_that_keeps_changing_is_written_less_and_less_often() {
     let gaps: Vec<_> = times.windows(2).map(|pair| pair[1] - pair[0]).collect();
     assert!(gaps[0] < Duration::from_millis(200), "{gaps:?}");
     assert!(gaps.iter().any(|gap| *gap >= Duration::from_secs(1)), "{gaps:?}");
-    // Ten seconds of changes, twenty a second.
+    // The changes take ten seconds, at twenty a second.
     assert!((8..=16).contains(&times.len()), "{gaps:?}");
     assert!(times.last().unwrap().duration_since(last_change) <= Duration::from_secs(1));
 }

@@ -1,10 +1,10 @@
-//! Plans of a planner that knows more than this executor, or less.
+//! Plans of a planner that is newer or older than this executor.
 
 use everynode_proto::testing::from_newer;
 
 use super::*;
 
-/// A value that no enumeration has yet.
+/// A value that no enum has yet.
 const UNHEARD_OF: i32 = 99;
 
 fn newer(plan: &Plan) -> Plan {
@@ -73,7 +73,7 @@ async fn an_action_of_an_unknown_kind_has_failed_after_a_pause() {
             ..Plan::default()
         }))
         .await;
-    // Said at once, it would be asked for again at once.
+    // If it failed at once, the planner would ask for it again at once.
     assert!(planner.is_silent(Duration::from_secs(20)).await);
     assert_eq!(said(&planner.request().await), ["done 1 Failed", "done 2 Failed"]);
     assert!(rig.is_idle().await);

@@ -1,4 +1,4 @@
-//! What the loop answers, and what it tells those who watch.
+//! Queries to the loop, and the events that watchers get.
 
 use std::sync::Arc;
 
@@ -14,7 +14,7 @@ use super::{
 use crate::view::{Lane, Refusal, Sketch, Upkeep};
 
 impl Rig {
-    /// What is known of the agent, when everything has had its turn.
+    /// What is known of the agent once all pending work has run.
     async fn sketch(&self, which: Which) -> Sketch {
         tokio::time::sleep(Duration::from_millis(1)).await;
         self.asker.daemon_set("ds-1", which).await.unwrap().unwrap()
@@ -47,7 +47,7 @@ fn info(is_synced: bool) -> PlannerInfo {
     }
 }
 
-/// What has been told, in short.
+/// The events received so far, in short form.
 fn told(watch: &mut Watch) -> Vec<String> {
     let mut told = Vec::new();
     while let Ok(happened) = watch.events.try_recv() {
@@ -197,7 +197,7 @@ async fn a_refusal_is_told_until_something_succeeds() {
     let Refusal { words, again } = closed.refusal.unwrap();
     assert_eq!(words, "the API server refuses: exceeded quota: few");
     assert!(again > Duration::from_millis(700), "{again:?}");
-    // The next try is on its way.
+    // The next attempt is in progress.
     let call = rig.api.expect("POST", PODS).await;
     let trying = rig.sketch(Which::All).await.creations;
     assert_eq!(trying.refusal.unwrap().again, Duration::ZERO);

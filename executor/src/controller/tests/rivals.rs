@@ -1,4 +1,4 @@
-//! Another controller at work on the same `DaemonSet`s.
+//! Another controller that works on the same `DaemonSet`s.
 
 use super::*;
 
@@ -18,7 +18,7 @@ async fn a_pod_that_somebody_else_makes_is_said_once_with_the_remedy() {
     }
     let first = format!("CompetingController: the pod agent-4zt9q was created {REMEDY}");
     assert_eq!(rig.events().await, [first]);
-    // Peace, and then war again.
+    // Two hours without a trace, and then a new one.
     tokio::time::sleep(Duration::from_hours(2)).await;
     rig.saw_pod(&pod_json("agent-d5f6g", 17)).await;
     assert_eq!(said(&planner.request().await), ["pod agent-d5f6g"]);
@@ -35,7 +35,7 @@ async fn own_pods_are_no_trace_of_another_controller_whichever_way_they_become_k
     let (mut rig, mut planner) = Rig::synced(&["n1", "n2"], &[]).await;
     planner.plan(vec![create(1, "n1")]).await;
     let call = rig.api.expect("POST", PODS).await;
-    // The watch is faster than the answer.
+    // The watch event arrives before the answer.
     let mut pod = call.body.clone();
     let name = name_of(&pod).to_owned();
     pod = with(
@@ -72,7 +72,7 @@ async fn a_status_that_somebody_else_overwrites_is_said_once_and_put_right() {
         let change = json!({"metadata": {"resourceVersion": version}, "status": call.body["status"]});
         written = with(agent_json(), change);
         call.answer(&written);
-        // The watch says it again, which is no news.
+        // The watch repeats the write, which is no news.
         rig.change(Change::DaemonSet(watch::Event::Changed(read(&written))))
             .await;
         let later = (version.parse::<u64>().unwrap() + 1).to_string();
@@ -90,7 +90,7 @@ async fn a_status_that_somebody_else_overwrites_is_said_once_and_put_right() {
             "CompetingController: the status was overwritten {REMEDY}"
         )]
     );
-    // Conditions are for everybody to write.
+    // Anybody may write conditions.
     let condition = json!({"metadata": {"resourceVersion": "30"}, "status": {"conditions": [{"type": "Nice", "status": "True"}]}});
     rig.change(Change::DaemonSet(watch::Event::Changed(read(&with(
         written, condition,
@@ -129,7 +129,7 @@ async fn an_own_status_whose_write_got_no_answer_is_no_trace_of_another_controll
         })
         .await;
     call.answer_with(504, &refusal(504, "Timeout", "no answer"));
-    // The next write is on its way when the watch tells that the first one has come to be.
+    // The next write is in progress when the watch reports that the first one took effect.
     let call = rig.api.expect("PATCH", AGENT_STATUS).await;
     rig.change(Change::DaemonSet(watch::Event::Changed(read(&late))))
         .await;

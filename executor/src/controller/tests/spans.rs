@@ -1,4 +1,4 @@
-//! What a trace shows of plans.
+//! Trace spans of plans.
 
 use std::sync::Mutex;
 
@@ -12,7 +12,7 @@ use tracing_subscriber::{
 
 use super::*;
 
-/// Notes when spans that are there to be exported begin and end.
+/// Records when exported spans begin and end.
 #[derive(Debug, Clone, Default)]
 struct Notes(Arc<Mutex<Vec<String>>>);
 

@@ -1,4 +1,4 @@
-//! Terms of leadership: who doesn't lead does nothing, and whoever begins to does everything.
+//! Terms of leadership: a standby does nothing, and a new leader does everything.
 
 use super::*;
 
@@ -45,7 +45,7 @@ async fn who_leads_no_more_begins_nothing_and_leaves_its_session() {
     rig.leads.send_replace(Leadership::of("other"));
     assert!(planner.requests.recv().await.is_none(), "the session is left");
     assert_eq!(rig.health.unready(), None);
-    // A term of its own waits for what was begun before.
+    // A new term waits for calls that started before it.
     rig.leads.send_replace(Leadership::ours_in("me", 9));
     assert!(rig.is_idle().await);
     assert!(planner.sessions.is_closed());

@@ -1,4 +1,4 @@
-//! Upkeep, before and beside plans.
+//! Upkeep, before plans and alongside them.
 
 use super::*;
 

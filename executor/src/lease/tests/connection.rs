@@ -14,7 +14,7 @@ use crate::lease::{
     connection::{Claimed, Connector},
 };
 
-/// A connection under the claim, and its other end.
+/// A connection under the claim, and its peer.
 async fn connection(claim: &Claim) -> (Claimed<TcpStream>, TcpStream) {
     let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
     let address = listener.local_addr().unwrap();
@@ -43,7 +43,7 @@ async fn a_connection_that_was_written_to_under_a_claim_ends_when_it_is_given_up
     claim.give_up();
     let aborted = ErrorKind::ConnectionAborted;
     assert_eq!(reading.await.unwrap(), (aborted, aborted));
-    // The other end isn't told that this is all, but that it was broken off: what was not sent yet is forgotten.
+    // The peer sees a reset, not a regular end: data that hasn't been sent is discarded.
     let error = theirs.read_u8().await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::ConnectionReset);
 }
@@ -57,7 +57,7 @@ async fn nothing_more_is_written_when_a_claim_has_ended_by_itself() {
     ours.write_all(b"create").await.unwrap();
     advance(Duration::from_secs(1)).await;
     assert!(ours.write_all(b"delete").await.is_err());
-    // It may be current again, but what waited here since then is not to be sent.
+    // The claim may become current again, but data that has waited here since must not be sent.
     claim.hold(Moment::now(), Duration::from_secs(1));
     claim.give_up();
     assert!(ours.read_u8().await.is_err());

@@ -1,4 +1,4 @@
-//! One Lease, as an API server keeps it.
+//! A fake API server that stores one Lease.
 
 use std::sync::{
     Arc,
@@ -92,14 +92,14 @@ impl Server {
         self.0.stored.lock().written
     }
 
-    /// Somebody changes the Lease.
+    /// Changes the Lease, as another client would.
     pub(super) fn edit(&self, change: impl FnOnce(&mut Lease)) {
         let mut lease = self.lease().unwrap();
         change(&mut lease);
         self.store(&mut self.0.stored.lock(), lease, "MODIFIED");
     }
 
-    /// Somebody deletes the Lease.
+    /// Deletes the Lease, as another client would.
     pub(super) fn delete(&self) {
         let mut stored = self.0.stored.lock();
         stored.version += 1;

@@ -1,4 +1,4 @@
-//! What a caller may see: the API server says so by a `SubjectAccessReview`.
+//! Authorizes callers: the API server decides what a caller may see, by a `SubjectAccessReview`.
 
 use std::sync::Arc;
 
@@ -20,27 +20,27 @@ use crate::{
     metrics::{Metrics, Review, ReviewOutcome},
 };
 
-/// How many answers are kept.
+/// Maximum number of cached answers.
 const MOST_ANSWERS: usize = 4_096;
-/// How often the API server is asked about one user: a burst of questions about different objects, and then a steady few.
+/// Rate limit for reviews of one user: a burst of reviews of different objects, then a low steady rate.
 const QUESTIONS_OF_USER: Rate = Rate {
     per_second: 20.0,
     burst: 100.0,
 };
 
-/// Something to see in the cluster, and the right that it takes.
+/// Objects in the cluster, and the right needed to see them.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(in super::super) struct Access {
-    /// As the API server calls it.
+    /// The verb of the right, as the API server spells it.
     pub(super) verb: &'static str,
     pub(super) kind: Kind,
-    /// All namespaces when empty.
+    /// The namespace; empty for all namespaces.
     pub(super) namespace: String,
-    /// All of them when empty.
+    /// The object's name; empty for all objects.
     pub(super) name: String,
 }
 
-/// Whose objects are seen.
+/// The kind of the objects.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(super) enum Kind {
     DaemonSets,
@@ -64,7 +64,7 @@ impl Kind {
 }
 
 impl Access {
-    /// To see one `DaemonSet` or several.
+    /// The right to see one `DaemonSet`, or several if the namespace or name is empty.
     pub(in super::super) fn daemon_sets(namespace: &str, name: &str) -> Self {
         let verb = if namespace.is_empty() || name.is_empty() {
             "list"
@@ -79,13 +79,13 @@ impl Access {
         }
     }
 
-    /// To see one `DaemonSet`, or all when there is no `namespace/name`.
+    /// The right to see one `DaemonSet`, or all of them if the key isn't `namespace/name`.
     pub(in super::super) fn daemon_set(key: &str) -> Self {
         let (namespace, name) = key.split_once('/').unwrap_or_default();
         Self::daemon_sets(namespace, name)
     }
 
-    /// To see what becomes of `DaemonSet`s.
+    /// The right to watch `DaemonSet`s.
     pub(in super::super) fn watch(namespace: &str, name: &str) -> Self {
         Self {
             verb: "watch",
@@ -93,7 +93,7 @@ impl Access {
         }
     }
 
-    /// To see one node, or all when none is named.
+    /// The right to see one node, or all nodes without a name.
     pub(in super::super) fn nodes(name: Option<&str>) -> Self {
         Self {
             verb: if name.is_some() { "get" } else { "list" },
@@ -103,7 +103,7 @@ impl Access {
         }
     }
 
-    /// What a refusal says, in the API server's own words.
+    /// Builds the error for a missing right, in the API server's wording.
     fn forbidden(&self, user: &str, reason: Option<&str>) -> Status {
         let Self {
             verb,
@@ -136,16 +136,16 @@ impl Access {
     }
 }
 
-/// Asks the API server what users may see. Answers are kept for a moment.
+/// Asks the API server what users may see, and caches the answers for `ANSWER_HOLDS`.
 pub(super) struct Reviews {
     api: Api,
     metrics: Arc<Metrics>,
     known: Mutex<Known>,
 }
 
-/// What is known of users.
+/// Cached answers, and the rate limits of users.
 struct Known {
-    /// Whether the owner of a token has a right, and why they don't.
+    /// By the token's hash and the access: whether the token's owner has the right, and if not, why.
     answers: Cache<([u8; 32], Access), Result<(), Status>>,
     questions: Buckets<String>,
 }
@@ -217,10 +217,11 @@ fn spec(user: &User, access: &Access) -> SubjectAccessReviewSpec {
 }
 
 impl Tokens {
-    /// Lets a caller see what they may see.
+    /// Checks that a caller may see something.
     ///
     /// # Errors
-    /// `PERMISSION_DENIED` when they may not, or the reason why nobody can tell at the moment.
+    /// `PERMISSION_DENIED` when the caller may not see it. `RESOURCE_EXHAUSTED` when the caller needs too many reviews.
+    /// Other codes when the API server can't tell.
     pub(in super::super) async fn authorize(&self, caller: &Caller, access: &Access) -> Result<(), Status> {
         match caller {
             Caller::Unrestricted => Ok(()),
@@ -228,10 +229,10 @@ impl Tokens {
         }
     }
 
-    /// Whether a watch that a caller was allowed may go on: by their token and their right, as they are now.
+    /// Checks that a watch may continue: that the caller's token is still valid and the caller still has the right.
     ///
     /// # Errors
-    /// Why it has to end, or why nobody can tell at the moment.
+    /// The reason why the watch must end, or why the API server can't tell.
     pub(in super::super) async fn authorize_again(
         &self,
         caller: &Caller,
@@ -242,7 +243,7 @@ impl Tokens {
     }
 }
 
-/// Whether a refusal says that the caller lacks a valid token or the right, and not that nobody can tell.
+/// Whether an error means that the caller has no valid token or no right, rather than that the API server can't tell.
 pub(in super::super) fn is_verdict(status: &Status) -> bool {
     matches!(status.code(), Code::Unauthenticated | Code::PermissionDenied)
 }

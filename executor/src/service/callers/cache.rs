@@ -1,15 +1,15 @@
-//! Answers that hold for a while, in bounded memory.
+//! A bounded cache of answers that expire.
 
 use std::{collections::HashMap, hash::Hash};
 
 use tokio::time::Instant;
 
-/// A bounded map of answers. When it is full, the answer that was asked for least recently makes room.
+/// A bounded cache of answers. A full cache evicts the least recently used answer.
 #[derive(Debug)]
 pub(super) struct Cache<K, V> {
     capacity: usize,
     entries: HashMap<K, Entry<V>>,
-    /// Counts up at each use, and so tells which use was earlier.
+    /// Number of uses so far. It orders the entries by their last use.
     uses: u64,
 }
 
@@ -29,7 +29,7 @@ impl<K: Eq + Hash + Clone, V: Clone> Cache<K, V> {
         }
     }
 
-    /// The answer, if there is one that still holds.
+    /// Returns the answer if there is one that hasn't expired.
     pub(super) fn get(&mut self, key: &K, now: Instant) -> Option<V> {
         self.uses = self.uses.wrapping_add(1);
         let entry = self.entries.get_mut(key)?;
@@ -37,7 +37,7 @@ impl<K: Eq + Hash + Clone, V: Clone> Cache<K, V> {
         (entry.until > now).then(|| entry.value.clone())
     }
 
-    /// Whether there is an answer, even one that doesn't hold any more.
+    /// Whether there is an answer, even an expired one.
     pub(super) fn contains(&self, key: &K) -> bool {
         self.entries.contains_key(key)
     }

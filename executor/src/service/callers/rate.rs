@@ -1,20 +1,20 @@
-//! How often something may be done: token buckets, which fill up at a steady rate.
+//! Rate limits: token buckets that refill at a steady rate.
 
 use std::{collections::HashMap, hash::Hash};
 
 use tokio::time::Instant;
 
-/// How many buckets are kept. A full one is forgotten, since a new one is as full.
+/// Maximum number of buckets. At the limit, full buckets are dropped, because a new bucket starts full too.
 const MOST_BUCKETS: usize = 1_024;
 
-/// A steady rate, and how much may come at once after a quiet time.
+/// A steady rate, and the burst allowed after a quiet time.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Rate {
     pub(super) per_second: f64,
     pub(super) burst: f64,
 }
 
-/// What is left of a rate.
+/// A token bucket of one rate.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Bucket {
     rate: Rate,
@@ -36,7 +36,7 @@ impl Bucket {
         (self.level + passed * self.rate.per_second).min(self.rate.burst)
     }
 
-    /// Whether one more may be done now.
+    /// Whether the bucket holds at least one token now.
     pub(super) fn has_one(&self, now: Instant) -> bool {
         self.level_at(now) >= 1.0
     }
@@ -45,14 +45,14 @@ impl Bucket {
         self.level_at(now) >= self.rate.burst
     }
 
-    /// Counts one that is done.
+    /// Takes one token.
     pub(super) fn take(&mut self, now: Instant) {
         self.level = (self.level_at(now) - 1.0).max(0.0);
         self.filled = now;
     }
 }
 
-/// Buckets of the same rate, one for each key.
+/// Token buckets of the same rate, one for each key.
 #[derive(Debug)]
 pub(super) struct Buckets<K> {
     rate: Rate,
@@ -67,7 +67,8 @@ impl<K: Eq + Hash> Buckets<K> {
         }
     }
 
-    /// Whether one more may be done now for this key.
+    /// Whether this key's bucket holds at least one token now. False for a new key when there is no room for another
+    /// bucket.
     pub(super) fn has_one(&self, key: &K, now: Instant) -> bool {
         match self.by_key.get(key) {
             Some(bucket) => bucket.has_one(now),
@@ -77,7 +78,7 @@ impl<K: Eq + Hash> Buckets<K> {
         }
     }
 
-    /// Counts one that is done for this key.
+    /// Takes one token of this key.
     pub(super) fn take(&mut self, key: K, now: Instant) {
         if self.by_key.len() >= MOST_BUCKETS {
             self.by_key.retain(|_, bucket| !bucket.is_full(now));
@@ -99,7 +100,7 @@ mod tests {
         burst: 3.0,
     };
 
-    /// How many may be done at this moment.
+    /// Takes tokens until the bucket is empty, and returns how many there were.
     fn drained(buckets: &mut Buckets<u32>, key: u32, now: Instant) -> u32 {
         let mut count = 0;
         while buckets.has_one(&key, now) {

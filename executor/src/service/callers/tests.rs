@@ -17,14 +17,14 @@ use crate::{
 const TOKENS: &str = "/apis/authentication.k8s.io/v1/tokenreviews";
 const ACCESS: &str = "/apis/authorization.k8s.io/v1/subjectaccessreviews";
 
-/// An API server that knows the token `t` of ann, and what she may do.
+/// A fake API server that knows ann's token `t` and her rights.
 #[derive(Debug, Clone)]
 pub(in super::super) struct Cluster(Arc<parking_lot::Mutex<State>>);
 
 #[derive(Debug)]
 struct State {
     tokens: BTreeSet<String>,
-    /// Such as `get daemonsets default/agent`, `list nodes`.
+    /// Rights such as `get daemonsets default/agent` or `list nodes`.
     rights: BTreeSet<String>,
     is_busy: bool,
     asked: Vec<String>,
@@ -84,7 +84,7 @@ impl Cluster {
         call.answer(&json!({"spec": spec, "status": status}));
     }
 
-    /// What it has been asked.
+    /// The reviews that were requested, in order.
     pub(in super::super) fn asked(&self) -> Vec<String> {
         self.0.lock().asked.clone()
     }
@@ -153,7 +153,7 @@ fn an_access_is_what_the_api_server_calls_it() {
         );
     }
     assert_eq!(Access::daemon_sets("default", "").verb, "list");
-    // A name in all namespaces is looked for in the list of all.
+    // Without a namespace, a name is searched for among all `DaemonSet`s.
     assert_eq!(Access::daemon_sets("", "agent").verb, "list");
     assert_eq!(Access::watch("default", "agent").verb, "watch");
     assert_eq!(Access::nodes(Some("n1")).verb, "get");

@@ -36,7 +36,7 @@ fn a_daemonset_goes_with_its_template_as_it_is() {
         (told.metadata.uid.as_str(), told.metadata.generation),
         ("ds-1", 7)
     );
-    // What the planner makes of it is what a session would have told it.
+    // The planner derives the same facts from it as a session would have sent.
     let told: facts::DaemonSet = read(unread, "DaemonSet");
     let typed = serde_json::from_value(template).unwrap();
     assert_eq!(told.facts(&told.spec.template, ""), object.facts(&typed, ""));

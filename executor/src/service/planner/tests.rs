@@ -18,7 +18,7 @@ fn what_is_too_much_for_one_call_is_cut_by_number_and_by_size() {
     assert_eq!(sizes(Vec::new(), 2), [0; 0]);
     assert_eq!(sizes(vec![object(1); 5], 2), [2, 2, 1]);
     assert_eq!(sizes(vec![object(6 * 1024 * 1024); 5], 100), [2, 2, 1]);
-    // One that is too large by itself is the planner's to refuse.
+    // An object that is too large by itself gets its own piece, and the planner refuses it.
     assert_eq!(sizes(vec![object(17 * 1024 * 1024), object(1)], 100), [1, 1]);
     const { assert!(NODES_AT_ONCE * DAEMON_SETS_AT_ONCE <= 100_000) };
 }
@@ -91,7 +91,7 @@ fn what_a_planner_refuses_is_said_as_what_it_means_here() {
         assert_eq!(status.message(), words);
     }
     assert_eq!(explained(Status::unimplemented("")).code(), Code::Unimplemented);
-    // We have asked wrongly.
+    // An invalid argument is our bug.
     assert_eq!(explained(Status::invalid_argument("no")).code(), Code::Internal);
     let details = ErrorDetails::with_retry_info(Some(Duration::from_secs(2)));
     let status = explained(Status::with_error_details(

@@ -3,7 +3,7 @@ use tonic_types::StatusExt;
 
 use super::*;
 
-/// The fields that a refusal names.
+/// Returns the fields named in an `INVALID_ARGUMENT` error.
 #[track_caller]
 fn fields(refusal: &Status) -> Vec<String> {
     assert_eq!(refusal.code(), Code::InvalidArgument, "{refusal}");

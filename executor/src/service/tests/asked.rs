@@ -1,4 +1,4 @@
-//! What is listed and explained.
+//! Listing and explaining `DaemonSet`s.
 
 use everynode_proto::{executor::v1::Wait, planner::v1::Verdict};
 

@@ -1,4 +1,4 @@
-//! What `DaemonSet`s take of a node.
+//! The overhead of `DaemonSet`s on a node.
 
 use everynode_proto::facts::{self, unread};
 
@@ -15,7 +15,7 @@ fn node_json() -> Value {
     })
 }
 
-/// Two `DaemonSet`s that name the same `RuntimeClass` and one that isn't there.
+/// Two `DaemonSet`s with the same `RuntimeClass`, one whose class is missing, and one whose class may not be read.
 async fn with_classes() -> View {
     let class = |name: &str, uid: &str, class: &str| {
         let spec = json!({"template": {"spec": {"runtimeClassName": class}}});

@@ -1,4 +1,4 @@
-//! A planner that answers by the names of nodes.
+//! A fake planner that derives verdicts from the names of nodes.
 
 use std::collections::BTreeMap;
 
@@ -13,17 +13,17 @@ use wire::planner_service_server::{PlannerService, PlannerServiceServer};
 
 use super::*;
 
-/// Nodes whose names begin with k may keep pods, those with x exclude them, the others run them.
+/// Nodes whose names start with k keep pods, those with x exclude them, and all others run them.
 #[derive(Debug, Clone, Default)]
 pub(super) struct FakePlanner(Arc<Mutex<State>>);
 
 #[derive(Debug, Default)]
 struct State {
-    /// What every call is refused with.
+    /// The error that every call returns.
     refusal: Option<Status>,
-    /// How many calls there were.
+    /// Number of calls so far.
     calls: usize,
-    /// The last simulation that was asked for.
+    /// The last simulation request.
     simulated: Option<wire::SimulateNodesRequest>,
 }
 
@@ -33,7 +33,7 @@ impl FakePlanner {
         Serving::builder().add_service(service)
     }
 
-    /// Refuses every call from now on.
+    /// Makes every call fail from now on.
     pub(super) fn refuse(&self, status: Status) {
         self.0.lock().refusal = Some(status);
     }
@@ -135,7 +135,7 @@ impl PlannerService for FakePlanner {
             host_ports: Vec::new(),
         };
         let demands: Vec<_> = daemon_sets(request.daemon_sets).into_iter().map(demand).collect();
-        // The second of them doesn't run there.
+        // Only the first `DaemonSet` runs on the node.
         let running = demands.first().map(|demand| demand.daemon_set.clone());
         let simulation = |node_template: String| wire::NodeSimulation {
             node_template,

@@ -1,4 +1,4 @@
-//! What callers with tokens may see. They are authenticated as the gate does it; there is no connection.
+//! The rights of callers with tokens. The tests authenticate callers as the gate does, but without a connection.
 
 use everynode_proto::serve::{Authenticator, Identity, Peer};
 use http::{HeaderMap, header::AUTHORIZATION};
@@ -6,7 +6,7 @@ use http::{HeaderMap, header::AUTHORIZATION};
 use super::*;
 use crate::service::callers::tests::Cluster;
 
-/// The service of a rig with the agent on these nodes, for callers whose token is `t`.
+/// The service on top of a rig with the agent on these nodes. Callers use the token `t`.
 pub(super) struct Guarded {
     pub(super) executor: Executor,
     pub(super) cluster: Cluster,
@@ -80,7 +80,7 @@ async fn placement_is_shown_to_callers_who_may_see_the_nodes_too() {
     let guarded = Guarded::new(&["n1"], &["get daemonsets default/agent", "get nodes n1"]).await;
     let answer = guarded.explain("default/agent", "n1").await.unwrap();
     assert_eq!(answer.placements.len(), 1);
-    // One node is not all nodes, and one DaemonSet is not all DaemonSets.
+    // The right to one node or `DaemonSet` isn't the right to all of them.
     let refused = guarded.explain("default/agent", "").await.unwrap_err();
     assert!(
         refused.message().contains("cannot list resource \"nodes\""),

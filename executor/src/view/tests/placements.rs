@@ -1,4 +1,4 @@
-//! One node's share.
+//! Placement on one node.
 
 use super::*;
 

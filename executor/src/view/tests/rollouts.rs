@@ -1,4 +1,4 @@
-//! How far a rollout is.
+//! Progress of a rollout.
 
 use super::*;
 

@@ -1,4 +1,4 @@
-//! What a `DaemonSet` waits for.
+//! Waits of a `DaemonSet`.
 
 use super::*;
 
@@ -158,7 +158,7 @@ fn old_pods_under_on_delete_wait_for_somebody_to_delete_them() {
     let message =
         "1 pod of an old template stays until somebody deletes it (strategy OnDelete): agent-a on n1";
     assert_eq!(short(&waits(&sketch)), [(WaitCode::UserDeletion, message, 1)]);
-    // By the counters all are current, whatever their labels say.
+    // The counters say that all pods are current, whatever their labels say.
     sketch.counted.as_mut().unwrap().updated_number_scheduled = 2;
     assert_eq!(waits(&sketch), []);
 }
@@ -180,7 +180,7 @@ fn upkeep_is_waited_for_as_long_as_the_template_has_no_revision() {
         1,
     );
     assert_eq!(short(&waits(&sketch)), [(WaitCode::Upkeep, failing, 0), unready]);
-    // With a revision all else goes on, so that it comes after what is worse.
+    // With a revision, everything else continues, so upkeep comes after more serious waits.
     sketch.revision = Some("r1".to_owned());
     assert_eq!(short(&waits(&sketch)), [unready, (WaitCode::Upkeep, failing, 0)]);
 }

@@ -10,10 +10,11 @@ use serde_json::{Value, json};
 
 use super::*;
 
-/// An answer: its status, content type and body.
+/// A scripted answer: its status, content type and body.
 type Answer = (u16, &'static str, Vec<u8>);
 
-/// A watch of nodes that is answered from a script, and what was asked. When the script is at its end, answers don't come.
+/// A watch of nodes whose requests are answered from a script, and a record of these requests. After the
+/// script's last answer, requests hang.
 struct Scene {
     changes: mpsc::Receiver<Read>,
     asked: Arc<Mutex<Vec<String>>>,
@@ -28,7 +29,7 @@ impl Scene {
         Self::answering(streaming, answers, axum::body::Body::from)
     }
 
-    /// The same, but no answer comes to its end: the line falls silent.
+    /// Like `new`, but no response body ends: the connection falls silent.
     fn falling_silent(answers: Vec<Answer>) -> Self {
         Self::answering(true, answers, |body| {
             let pieces = futures::stream::iter([Ok::<_, Infallible>(body)]);
@@ -83,7 +84,7 @@ impl Scene {
         }
     }
 
-    /// The next changes, in short: `[` and `]` around a list, `+name`, `-name`.
+    /// The next changes in short form: `[` and `]` around a list, `+name`, `-name`.
     async fn hear(&mut self, count: usize) -> String {
         let mut heard = Vec::new();
         for _ in 0..count {
@@ -147,7 +148,7 @@ fn lines(lines: &[String]) -> Answer {
     (200, JSON, lines.concat().into_bytes())
 }
 
-/// A page without a node, as an answer to whoever only wants one.
+/// A page without nodes, which answers the request of a freshness check.
 fn page() -> Answer {
     let page = json!({"kind": "NodeList", "metadata": {"resourceVersion": "9"}, "items": []});
     (200, JSON, page.to_string().into_bytes())
@@ -183,7 +184,8 @@ async fn a_watch_is_fresh_when_the_server_has_answered_and_not_while_it_is_inter
     let mut scene = Scene::falling_silent(answers);
     assert_eq!(scene.hear(3).await, "[ +a ]");
     scene.asks.send_replace(1);
-    // The first answer is a refusal, so the watch begins again where it was, and is fresh when there is another one.
+    // The first freshness request is refused, so the watch resumes where it was. It becomes fresh when a
+    // later request succeeds.
     assert_eq!(scene.hear(1).await, "+a");
     assert_eq!(*scene.proof.borrow(), 0);
     assert_eq!(
@@ -289,7 +291,7 @@ async fn waits_are_cut_short_while_it_is_asked_whether_everything_has_been_said(
     let begun = Instant::now();
     scene.queries(12).await;
     assert!(begun.elapsed() >= LONGEST_WAIT / 2, "{:?}", begun.elapsed());
-    // In the middle of a wait, and for as long as there is no answer.
+    // In the middle of a backoff, and for as long as no answer arrives.
     scene.asks.send_replace(1);
     let begun = Instant::now();
     scene.queries(16).await;
@@ -334,7 +336,7 @@ async fn lists_are_paged_where_they_arent_streamed() {
     );
 }
 
-/// A field of a message in protobuf: its number and what it holds.
+/// A length-delimited protobuf field: its number and content.
 fn field(number: u8, content: &[u8]) -> Vec<u8> {
     let length = u8::try_from(content.len()).unwrap();
     assert!(length < 128, "a longer one takes another length");

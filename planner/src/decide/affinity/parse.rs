@@ -1,4 +1,4 @@
-//! Requirements as they are parsed. Mirrors `nodeSelectorRequirementsAsSelector` and its field counterpart.
+//! Parses requirements. Mirrors `nodeSelectorRequirementsAsSelector` and its field counterpart.
 
 use super::{Check, NAME_FIELD, Subject, SyntaxError, Test, Values};
 use crate::{
@@ -6,7 +6,7 @@ use crate::{
     model::{LabelKey, Requirement},
 };
 
-/// A requirement over labels.
+/// Parses a requirement on a label.
 pub(super) fn expression(requirement: &Requirement) -> Result<Check, SyntaxError> {
     if let Some(fault) = labels::key_fault(&requirement.key) {
         return Err(SyntaxError::new(
@@ -68,7 +68,7 @@ pub(super) fn expression(requirement: &Requirement) -> Result<Check, SyntaxError
     })
 }
 
-/// A requirement over fields.
+/// Parses a requirement on a field.
 pub(super) fn field(requirement: &Requirement) -> Result<Check, SyntaxError> {
     if requirement.key.as_ref() != NAME_FIELD {
         let message = format!(

@@ -58,7 +58,7 @@ fn p1_a_node_in_trouble_runs_its_pod() {
             Verdict::Keep,
             Verdict::Run,
         ),
-        // The effect is part of what is tolerated.
+        // A toleration applies to a certain effect.
         (
             "node.kubernetes.io/not-ready:NoSchedule",
             Verdict::Keep,

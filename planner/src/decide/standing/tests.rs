@@ -4,7 +4,7 @@ use crate::{
     testing::{daemon_set, max_surge, max_unavailable, with_strategy},
 };
 
-/// What is said of desired, current, updated, available.
+/// The fewest available pods and the progress for these counters: desired, current, updated, available.
 fn stands(strategy: Strategy, counters: [i32; 4]) -> (i32, Progress) {
     let [desired, current, updated, available] = counters;
     let status = Status {

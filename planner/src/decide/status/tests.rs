@@ -3,7 +3,7 @@ use crate::{
     testing::{NOW, Square, Tweak, daemon_set, decide, exclude, gone, keep, pod, run, seconds},
 };
 
-/// desired, current, misscheduled, ready, updated, available, unavailable.
+/// Checks the counters, in this order: desired, current, misscheduled, ready, updated, available, unavailable.
 #[track_caller]
 fn check(daemon_set: &DaemonSet, squares: &[Square], expected: [i32; 7], what: &str) {
     let status = decide(daemon_set, NOW, squares).status.unwrap();

@@ -1,15 +1,15 @@
-//! For tests: what a row keeps, beside what it would find.
+//! For tests: compares what a row keeps with what it would compute anew.
 
 use super::*;
 
 impl Row {
-    /// Every cell has to be looked at again.
+    /// Marks every cell for recomputation.
     pub fn touch_all(&mut self) {
         self.ledger.touch_all();
     }
 
-    /// What is kept of the cells, after a look at those that were touched or whose time has come, and what a first look
-    /// at all of them finds. A row whose `DaemonSet` hasn't been told keeps nothing.
+    /// The kept ledger, updated for cells that were touched or whose time has come, and a new ledger computed
+    /// from all cells. A row whose `DaemonSet` isn't known yet keeps nothing.
     pub fn ledgers(&self, nodes: &Nodes, pods: &Pods, now: Millis) -> [Ledger; 2] {
         let [mut kept, mut found] = [self.ledger.clone(), Ledger::default()];
         if let Some(known) = &self.known {

@@ -1,4 +1,5 @@
-//! What must hold after every plan of a simulation. Nothing here asks the rules but those of placement.
+//! Checks the invariants that must hold after every plan of a simulation. The only rules used here are those
+//! of placement.
 
 mod budgets;
 mod crowds;
@@ -16,7 +17,7 @@ use crate::{
     testing::seconds,
 };
 
-/// One `DaemonSet`'s nodes and pods as someone sees them.
+/// One `DaemonSet`'s nodes and pods as one observer sees them.
 struct View<'s> {
     daemon_set: &'s DaemonSet,
     now: Millis,
@@ -33,18 +34,18 @@ impl<'s> View<'s> {
         self.pods.iter().copied().filter(move |pod| pod.node == *node)
     }
 
-    /// The pods of a node that are neither over nor known to be terminating.
+    /// The pods of a node that have neither finished nor are known to be terminating.
     fn standing(&self, node: &Text) -> impl Iterator<Item = &'s Pod> {
         self.pods_on(node)
             .filter(|pod| !pod.deleting && !pod.is_terminal())
     }
 
-    /// Of those, the ones whose deletion isn't asked for either.
+    /// Those of the standing pods whose deletion hasn't been requested.
     fn live(&self, node: &Text) -> impl Iterator<Item = &'s Pod> {
         self.standing(node).filter(|pod| !self.leaving.contains(&pod.uid))
     }
 
-    /// R1; pods of a simulation have no pod-template-generation.
+    /// R1. Pods of a simulation have no pod-template-generation.
     fn is_current(&self, pod: &Pod) -> bool {
         pod.revision == self.daemon_set.update_revision
     }
@@ -72,7 +73,7 @@ impl<'s> View<'s> {
     }
 }
 
-/// Whether new pods come beside old ones.
+/// Whether the strategy creates new pods beside old ones.
 fn surges(daemon_set: &DaemonSet) -> bool {
     match daemon_set.strategy {
         Update::OnDelete => false,
@@ -83,7 +84,7 @@ fn surges(daemon_set: &DaemonSet) -> bool {
 }
 
 impl Simulation {
-    /// Has the fleet plan, and holds the plans against what must always hold. Returns how many actions there were.
+    /// Makes the fleet plan, and checks the plans against the invariants. Returns the number of actions.
     pub(super) fn plan(&mut self) -> usize {
         let mut count = 0;
         for plan in self.fleet.plan(seconds(self.now)) {
@@ -113,7 +114,7 @@ impl Simulation {
         }
     }
 
-    /// What is kept from look to look equals what a first look finds, now, later, and after a clock was set back.
+    /// A ledger that was kept and updated equals a new one: now, later, and after the clock is set back.
     fn check_ledgers(&self) {
         let fleet = &self.fleet;
         for row in fleet.rows.iter() {
@@ -124,7 +125,7 @@ impl Simulation {
         }
     }
 
-    /// What is asked for is as good as done: the next look at everything finds nothing to add.
+    /// Requested actions count as done: planning again from all cells adds nothing.
     fn check_second_look(&mut self) {
         for (index, row) in self.fleet.rows.iter_mut() {
             row.touch_all();
@@ -132,7 +133,7 @@ impl Simulation {
         }
         for plan in self.fleet.plan(seconds(self.now)) {
             assert_eq!(plan.actions, [], "nothing has changed");
-            // A wait for a backoff may have ended, as an update doesn't wait for it.
+            // A wait for a backoff may have ended, because an update doesn't wait for it.
             let said = self.said.insert(plan.uid, plan.said.clone()).unwrap();
             assert_eq!(
                 (plan.said.status, plan.said.problems),
@@ -154,12 +155,12 @@ impl Simulation {
         assert_eq!(twice, None, "{action:?} is in flight already");
     }
 
-    /// What the planner has been told of a `DaemonSet`, with what is in flight.
+    /// A `DaemonSet` as the planner knows it, with what is in flight.
     fn view(&self, daemon_set: &Text) -> View<'_> {
         self.view_of(&self.told, daemon_set)
     }
 
-    /// The pods of a cluster, beside what the planner has been told of the `DaemonSet` and the nodes.
+    /// The pods of a cluster, with the `DaemonSet` and the nodes as the planner knows them.
     fn view_of<'s>(&'s self, cluster: &'s Cluster, uid: &Text) -> View<'s> {
         let Some(daemon_set) = self.told.daemon_sets.get(uid) else {
             panic!("a plan for {uid}, which hasn't been told")
@@ -187,7 +188,7 @@ impl Simulation {
     }
 }
 
-/// Every action has its reason: N1 to N6, R2, and that nothing else makes a pod go or come.
+/// Every action has its reason (N1 to N6, R2), and nothing else deletes or creates a pod.
 fn check_reason(view: &View<'_>, plan: &RowPlan, action: &Action) {
     let (uid, node, reason) = match action {
         Action::Create { node, revision, .. } => {
@@ -221,7 +222,8 @@ fn check_reason(view: &View<'_>, plan: &RowPlan, action: &Action) {
         DeleteReason::Failed => on_it && pod.phase == Phase::Failed,
         DeleteReason::Succeeded => on_it && pod.phase == Phase::Succeeded,
         DeleteReason::Excess => {
-            // An older one stays, or gives way to an update; with surge, one that is as current or as old.
+            // There must be an older pod that stays or gives way to an update. With surge, the two must both
+            // be current or both be old.
             let age = |pod: &Pod| (!pod.bound, pod.created, pod.name.clone());
             let mut older = view.live(node).filter(|other| {
                 let alike = view.is_current(other) == view.is_current(pod);

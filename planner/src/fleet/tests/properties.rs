@@ -13,7 +13,7 @@ use super::{
 };
 use crate::testing::{brief, seconds};
 
-/// The same sequences in every run, so that a failure is a change's fault.
+/// Uses the same sequences in every run, so that a failure is caused by a change.
 fn config(cases: u32) -> ProptestConfig {
     ProptestConfig {
         failure_persistence: None,
@@ -23,7 +23,7 @@ fn config(cases: u32) -> ProptestConfig {
     }
 }
 
-/// A fleet that is told a whole cluster, in an order that `seed` picks.
+/// A fleet that receives a whole cluster, in an order that `seed` picks.
 fn told(cluster: &Cluster, seed: u64) -> Fleet {
     enum Fact {
         Node(Node),
@@ -59,7 +59,7 @@ fn shuffle<T>(items: &mut [T], mut seed: u64) {
     }
 }
 
-/// The actions of a fleet's plans, in short, `DaemonSet` by `DaemonSet`.
+/// The actions of a fleet's plans in short form, by `DaemonSet`.
 fn actions(plans: &[RowPlan]) -> BTreeMap<Text, Vec<String>> {
     let with_actions = plans.iter().filter(|plan| !plan.actions.is_empty());
     with_actions
@@ -79,8 +79,8 @@ fn said(plans: &[RowPlan]) -> BTreeMap<Text, Said> {
         .collect()
 }
 
-/// Ends everything in flight without any effect, lets every backoff end, and compares with a fleet that is told the
-/// same cluster for the first time.
+/// Ends everything in flight without any effect, and lets every backoff end. Then compares the fleet with one
+/// that receives the same cluster for the first time.
 fn check_like_a_fresh_fleet(simulation: &mut Simulation, seed: u64) -> Result<(), TestCaseError> {
     simulation.settle_watches();
     for id in std::mem::take(&mut simulation.pending).into_keys() {
@@ -95,8 +95,8 @@ fn check_like_a_fresh_fleet(simulation: &mut Simulation, seed: u64) -> Result<()
     Ok(())
 }
 
-/// Runs simulations of up to so many steps, each with a seed, and returns how many steps had something to do. Half of
-/// them begin with nothing, half with a cluster at work.
+/// Runs simulations of up to `most_steps` steps, each with a seed. Returns how many steps had something to
+/// do. Half of the simulations begin empty, half with a running cluster.
 #[track_caller]
 fn simulate(
     cases: u32,

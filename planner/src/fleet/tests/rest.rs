@@ -1,4 +1,4 @@
-//! Where a simulation comes to when nothing disturbs it any more.
+//! Checks where a simulation ends up when nothing disturbs it any more.
 
 use std::collections::BTreeSet;
 
@@ -13,12 +13,13 @@ use crate::{
     model::{Phase, Status, Strategy as Update, Verdict},
 };
 
-/// The most rounds to rest. A round is a plan and all that follows from it; a node takes two at most, as its old pod
-/// goes in one and is succeeded in the next, and what was in flight and failed before takes a few more.
+/// The most rounds until nothing is planned any more. A round is a plan and everything that follows from it.
+/// A node takes two rounds at most, because its old pod goes in one and is succeeded in the next. What was in
+/// flight and failed before takes a few more.
 const MOST_ROUNDS: usize = 20;
 
-/// Lets everything that can happen happen, every pod become ready and every action succeed, until nothing is planned.
-/// A round takes longer than any backoff.
+/// Runs rounds until nothing is planned. All events arrive, every pod becomes ready and every action
+/// succeeds. A round takes longer than any backoff.
 pub(super) fn run_to_rest(simulation: &mut Simulation) {
     let kept = kept_pods(simulation);
     for _ in 0..MOST_ROUNDS {
@@ -36,7 +37,7 @@ pub(super) fn run_to_rest(simulation: &mut Simulation) {
     panic!("no rest: {simulation:#?}");
 }
 
-/// The current pods that are alone on nodes that may keep one, and of which no end is in sight.
+/// The current pods that are alone on nodes that may keep one, and that nothing is about to end.
 fn kept_pods(simulation: &mut Simulation) -> Vec<Text> {
     simulation.settle_watches();
     let Cluster {
@@ -70,7 +71,7 @@ fn kept_pods(simulation: &mut Simulation) -> Vec<Text> {
         .collect()
 }
 
-/// R1 to R5, N1 and N2: every node has what it should, and the status (S1) says so.
+/// R1 to R5, N1 and N2: every node has the pods that it should, and the status (S1) agrees.
 pub(super) fn check_at_rest(simulation: &Simulation) -> Result<(), TestCaseError> {
     let Cluster {
         nodes,
@@ -102,7 +103,7 @@ pub(super) fn check_at_rest(simulation: &Simulation) -> Result<(), TestCaseError
                 Verdict::Keep => there.len() <= 1,
                 Verdict::Exclude => there.is_empty(),
             };
-            // Where none should run, the budget may be 0 for ever, and then an old one stays.
+            // If no node should run a pod, the budget may be 0 for ever, and an old pod stays.
             let rolled_out = on_delete || current == there.len() || desired == 0;
             prop_assert!(
                 fits && live && rolled_out,

@@ -1,4 +1,4 @@
-//! Rollouts step by step, with time, nodes and outcomes.
+//! Tests of rollouts step by step, as time passes, nodes change and outcomes arrive.
 
 use super::*;
 use crate::{
@@ -7,7 +7,7 @@ use crate::{
     testing::max_surge,
 };
 
-/// A fleet whose nodes have an available old pod each, named like its node.
+/// A fleet whose nodes have one available old pod each, named like its node.
 fn old_fleet(strategy: Strategy, nodes: &[&str]) -> Fleet {
     let mut fleet = fleet(with_strategy(strategy), nodes);
     for name in nodes {
@@ -16,13 +16,13 @@ fn old_fleet(strategy: Strategy, nodes: &[&str]) -> Fleet {
     fleet
 }
 
-/// The pod that an action was about has gone.
+/// Reports that an action's pod is gone, and that the action is done.
 fn went(fleet: &mut Fleet, name: &str, id: ActionId) {
     fleet.pod_gone(&format!("{name}-uid"));
     fleet.action_done(id);
 }
 
-/// The pod that an action was about is there.
+/// Reports that an action's pod is there, and that the action is done.
 fn came(fleet: &mut Fleet, pod: Pod, id: ActionId) {
     tell(fleet, pod);
     fleet.action_done(id);

@@ -1,7 +1,7 @@
-//! A cluster and an executor in miniature, in which everything may come late, twice or not at all.
+//! A miniature cluster and executor, in which everything may arrive late, twice or not at all.
 //!
-//! What happens is a list of [`Step`]s, so that a failure shrinks to the few that matter. After every plan and every
-//! step the simulation holds what must always hold.
+//! A run is a list of [`Step`]s, so that a failure shrinks to the few that matter. The simulation checks its
+//! invariants after every plan and every step.
 
 mod executor;
 mod outside;
@@ -15,7 +15,7 @@ use super::{super::*, invariants::Crowds};
 const NODES: usize = 6;
 const DAEMON_SETS: usize = 3;
 
-/// What a watch says, in the order in which it happened for each kind of object.
+/// An event of a watch. The events of each kind of object keep the order in which they happened.
 #[derive(Debug, Clone)]
 enum Event {
     Node(Text, Option<Node>),
@@ -28,21 +28,21 @@ enum Event {
 pub(super) struct Cluster {
     pub(super) nodes: BTreeMap<Text, Node>,
     pub(super) daemon_sets: BTreeMap<Text, DaemonSet>,
-    /// By uid, each with its `DaemonSet`'s.
+    /// By uid, each with its `DaemonSet`'s uid.
     pub(super) pods: BTreeMap<Text, (Text, Pod)>,
 }
 
 #[derive(Debug, Default)]
 pub(super) struct Simulation {
     pub(super) cluster: Cluster,
-    /// What the planner has been told.
+    /// The facts that the planner has received.
     pub(super) told: Cluster,
     pub(super) fleet: Fleet,
     pub(super) now: i64,
-    /// What was last said of each `DaemonSet`.
+    /// The planner's last report on each `DaemonSet`.
     pub(super) said: BTreeMap<Text, Said>,
     watches: [VecDeque<Event>; 3],
-    /// The latest version of each pod that the executor knows: older events are passed over.
+    /// The latest version of each pod that the executor knows. It skips older events.
     known: HashMap<Text, u64>,
     pub(super) pending: BTreeMap<ActionId, (Text, Action)>,
     /// Actions whose first response was lost.
@@ -53,8 +53,8 @@ pub(super) struct Simulation {
     /// How many steps had something to do.
     pub(super) executed: usize,
     pub(super) crowds: Crowds,
-    /// Whether every plan is followed by another look at everything. Without it, the fleet has to notice by itself
-    /// what a fact touches.
+    /// Whether every plan is followed by a second one from all cells. Without it, the fleet must notice by
+    /// itself which cells a fact affects.
     pub(super) looks_twice: bool,
 }
 
@@ -66,7 +66,7 @@ impl Simulation {
         }
     }
 
-    /// A cluster in which every `DaemonSet` has its pods; some surge.
+    /// A cluster in which every `DaemonSet` has its pods. Some of the `DaemonSet`s surge.
     pub(super) fn at_work() -> Self {
         let mut simulation = Self::new();
         let nodes = (0..NODES).map(|node| Step::SetNode(node, 0));
@@ -132,14 +132,14 @@ impl Simulation {
         event.map(|event| self.tell(event)).is_some()
     }
 
-    /// Delivers everything that the watches still hold.
+    /// Delivers all events that the watches still hold.
     pub(super) fn settle_watches(&mut self) {
         for kind in 0..3 {
             while self.deliver(kind) {}
         }
     }
 
-    /// The pods of which the planner hasn't heard the latest yet.
+    /// The pods whose latest state the planner hasn't received yet.
     pub(super) fn pods_with_news(&self) -> BTreeSet<&Text> {
         let events = self.watches[2].iter().filter_map(|event| match event {
             Event::Pod(uid, version, _) => Some((uid, version)),

@@ -4,7 +4,7 @@ fn quantity(text: &str) -> Quantity {
     text.parse().unwrap()
 }
 
-/// What Kubernetes' own `resource.MustParse(text).String()` prints.
+/// The expected texts are the output of Kubernetes' own `resource.MustParse(text).String()`.
 #[test]
 fn a_quantity_is_written_as_kubernetes_writes_it() {
     for (text, written) in [

@@ -2,7 +2,7 @@ use serde_json::json;
 
 use super::*;
 
-/// What each document holds, and the line that it begins on.
+/// Returns each document's content and the line on which it begins.
 fn documents(text: &str) -> Vec<(Value, u64)> {
     let documents = parse("file", text).unwrap();
     for (index, document) in documents.iter().enumerate() {

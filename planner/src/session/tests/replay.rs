@@ -5,7 +5,7 @@ use prost::Message as _;
 
 use super::*;
 
-/// A session in which a good deal happens, with `DaemonSet`s that are decided for in the same request.
+/// The requests of an eventful session. Some of them lead to decisions for several `DaemonSet`s at once.
 fn recording() -> Vec<SessionRequest> {
     let named = |number: usize| DaemonSetFacts {
         name: format!("agent-{number}"),

@@ -1,4 +1,4 @@
-//! What a watch of plans tells, a line for each event.
+//! Prints the events of a watch of plans, one line for each event.
 
 use crate::{
     answers::{View, table::Tone, words},
@@ -6,10 +6,10 @@ use crate::{
     planner::v1::{ActionOutcome, DaemonSetStatus, Plan, action},
 };
 
-/// Fits the longest word for an event.
+/// The width of the column for an event's word, which fits the longest.
 const WORD_WIDTH: usize = 7;
 
-/// The event as one line with its time, with a newline at its end.
+/// Formats an event as one line with its time, which ends with a newline.
 pub fn line(response: &WatchPlansResponse, view: View) -> String {
     let time = words::time(response.time.as_ref());
     let (word, tone, text) = match &response.event {
@@ -38,7 +38,7 @@ pub fn line(response: &WatchPlansResponse, view: View) -> String {
             ("lost", Tone::Bad, text)
         }
     };
-    // Padded before it is painted, because colours take no room.
+    // The word is padded before it is painted, because colour codes take up no space on the screen.
     let word = tone.paint(&format!("{word:WORD_WIDTH$}"), view);
     format!("{time}   {word}   {}", words::line(&text))
 }

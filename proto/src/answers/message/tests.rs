@@ -14,7 +14,7 @@ fn answer() -> PlanResponse {
         key: "disk".to_owned(),
         operator: "In".to_owned(),
         values: vec!["ssd".to_owned()],
-        // Set, and empty.
+        // The field is set, but empty.
         actual: Some(String::new()),
         ..FailedRequirement::default()
     };

@@ -1,4 +1,4 @@
-//! A pod's conditions as they are read.
+//! Deserialization of a pod's conditions.
 
 use std::borrow::Cow;
 
@@ -6,7 +6,7 @@ use serde::{Deserialize, Deserializer, de};
 
 use super::{Condition, nullable};
 
-/// Steps over all conditions but Ready ones, without keeping their texts and times.
+/// Deserializes only Ready conditions and skips the others without storing their texts and times.
 pub(super) fn ready_only<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<Condition>, D::Error> {
     #[derive(Default, Deserialize)]
     #[serde(rename_all = "camelCase", default)]

@@ -1,6 +1,6 @@
-//! What the scheduler reads of a pod template, and what a node has for its pods.
+//! The parts of pod templates and nodes that the scheduler uses for resources.
 //!
-//! Only simulations ask for these, so no watch reads them.
+//! Only simulations read these types; watches don't.
 
 use std::{collections::BTreeMap, fmt};
 
@@ -11,7 +11,7 @@ use serde::{
 
 use super::{Meta, nullable};
 
-/// A quantity as written; numbers count as their digits, as in YAML that people write.
+/// A quantity as written. A bare number is kept as its digits, because hand-written YAML often omits the quotes.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Quantity(pub String);
 
@@ -50,7 +50,7 @@ impl<'de> Deserialize<'de> for Quantity {
 /// Quantities by resource.
 pub type Quantities = BTreeMap<String, Quantity>;
 
-/// What the scheduler reads of a pod template.
+/// The parts of a pod template that the scheduler reads.
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(default)]
 pub struct SchedulingTemplate {
@@ -59,7 +59,7 @@ pub struct SchedulingTemplate {
     pub spec: SchedulingSpec,
 }
 
-/// What the scheduler reads of a pod template's spec.
+/// The parts of a pod template's spec that the scheduler reads.
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub struct SchedulingSpec {
@@ -69,7 +69,7 @@ pub struct SchedulingSpec {
     /// spec.containers.
     #[serde(deserialize_with = "nullable")]
     pub containers: Vec<Container>,
-    /// spec.resources: of the pod as a whole.
+    /// spec.resources: the resources of the pod as a whole.
     #[serde(deserialize_with = "nullable")]
     pub resources: ResourceRequirements,
     /// spec.overhead.
@@ -86,7 +86,7 @@ pub struct SchedulingSpec {
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub struct Container {
-    /// The container's restartPolicy: Always makes an init container a sidecar.
+    /// The container's restartPolicy. Always makes an init container a sidecar.
     #[serde(deserialize_with = "nullable")]
     pub restart_policy: String,
     /// The container's ports.
@@ -101,7 +101,7 @@ pub struct Container {
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub struct ContainerPort {
-    /// hostPort; 0 when there is none.
+    /// hostPort; 0 if unset.
     #[serde(deserialize_with = "nullable")]
     pub host_port: u16,
     /// containerPort.
@@ -110,12 +110,12 @@ pub struct ContainerPort {
     /// hostIP.
     #[serde(rename = "hostIP", deserialize_with = "nullable")]
     pub host_ip: String,
-    /// protocol: TCP (also when empty), UDP or SCTP.
+    /// protocol: TCP (the default when empty), UDP or SCTP.
     #[serde(deserialize_with = "nullable")]
     pub protocol: String,
 }
 
-/// Requests and limits.
+/// Resource requests and limits.
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(default)]
 pub struct ResourceRequirements {
@@ -127,7 +127,7 @@ pub struct ResourceRequirements {
     pub limits: Quantities,
 }
 
-/// A node, as far as what it has for pods.
+/// The parts of a node that say how much it offers to pods.
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(default)]
 pub struct NodeCapacity {
@@ -136,7 +136,7 @@ pub struct NodeCapacity {
     pub status: NodeStatus,
 }
 
-/// A node's status, as far as what it has for pods.
+/// The parts of a node's status that say how much it offers to pods.
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(default)]
 pub struct NodeStatus {
@@ -159,7 +159,7 @@ pub struct RuntimeClass {
     pub overhead: Overhead,
 }
 
-/// What running a pod takes beside its containers.
+/// The resources that a pod needs in addition to those of its containers.
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub struct Overhead {

@@ -1,4 +1,5 @@
-//! Kubernetes' messages with the fields that are read, numbered as in its generated.proto files.
+//! Kubernetes' protobuf messages, reduced to the fields that are read and numbered as in Kubernetes' generated.proto
+//! files.
 
 use std::collections::HashMap;
 
@@ -6,7 +7,7 @@ use prost::{Message, bytes::Bytes};
 
 use crate::facts::object;
 
-/// k8s.io/apimachinery/pkg/runtime: Unknown, in which every object is wrapped.
+/// k8s.io/apimachinery/pkg/runtime: Unknown, the wrapper of every object.
 #[derive(Message)]
 pub(super) struct Unknown {
     #[prost(bytes = "bytes", tag = "2")]

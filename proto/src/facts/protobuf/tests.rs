@@ -8,7 +8,7 @@ use super::{
     *,
 };
 
-/// As the API server wraps objects; with a field that isn't read, as most aren't.
+/// Wraps an object as the API server does. Sets a field that is never read, because real objects have many such fields.
 fn wrapped(object: &impl Message) -> Bytes {
     let unknown = Unknown {
         raw: object.encode_to_vec().into(),
@@ -121,7 +121,7 @@ fn a_node_is_read_as_from_json() {
 fn a_time_that_nobody_has_set_is_none() {
     assert_eq!(time(None), None);
     assert_eq!(time(Some(Time::default())), None);
-    // Go's zero of time, the first of January in the year 1.
+    // Go's zero time, January 1 of year 1.
     assert_eq!(
         time(Some(Time {
             seconds: -62_135_596_800,

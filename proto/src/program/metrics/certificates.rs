@@ -1,4 +1,4 @@
-//! How a program's certificates fare.
+//! Metrics about the state of a program's certificates.
 
 use std::time::UNIX_EPOCH;
 
@@ -6,7 +6,7 @@ use prometheus_client::{metrics::gauge::Gauge, registry::Registry};
 
 use crate::tls::Condition;
 
-/// How a program's certificates fare.
+/// Metrics about the state of a program's certificates.
 #[derive(Debug, Default)]
 pub struct Certificates {
     not_after: Gauge,
@@ -14,7 +14,7 @@ pub struct Certificates {
 }
 
 impl Certificates {
-    /// Has them told with all else that is in a registry.
+    /// Adds the metrics to a registry.
     pub fn register(&self, registry: &mut Registry) {
         registry.register(
             "certificate_not_after_seconds",
@@ -28,7 +28,7 @@ impl Certificates {
         );
     }
 
-    /// How they fare now.
+    /// Sets the metrics to the current state.
     pub fn set(&self, condition: Condition) {
         let not_after = condition.not_after.duration_since(UNIX_EPOCH).unwrap_or_default();
         self.not_after

@@ -1,4 +1,4 @@
-//! What the process takes, by the names that every Prometheus client uses.
+//! Process metrics under the names that every Prometheus client uses.
 
 use std::fmt;
 
@@ -9,7 +9,7 @@ use prometheus_client::{
     metrics::{counter::ConstCounter, gauge::ConstGauge},
 };
 
-/// Reads /proc whenever it is asked. What can't be read is left out.
+/// Reads /proc on every scrape. A value that can't be read is omitted.
 #[derive(Debug)]
 pub(super) struct Process;
 

@@ -1,4 +1,4 @@
-//! Two programs in one process, each on a thread of its own with its own exporter, and a collector.
+//! Tests with a collector and two programs in one process. Each program has its own thread and its own exporter.
 
 use std::{
     convert::Infallible,
@@ -42,10 +42,10 @@ const LIMITS: Limits = Limits {
     call_deadline: Duration::from_secs(30),
     max_message_bytes: 64 * 1024,
 };
-/// What nobody waits for longer.
+/// Upper limit of every wait in these tests.
 const PATIENCE: Duration = Duration::from_mins(1);
 
-/// Collects spans.
+/// A collector that forwards the spans it receives to a channel.
 struct Collector(mpsc::UnboundedSender<Vec<ResourceSpans>>);
 
 #[tonic::async_trait]
@@ -59,7 +59,7 @@ impl TraceService for Collector {
     }
 }
 
-/// Answers `Explain` with nothing, after it has asked the next one where there is one; of anything else it knows nothing.
+/// Answers `Explain` with an empty message, after calling the next program if there is one. Fails every other call.
 #[derive(Clone)]
 struct Program(Option<Channel>);
 
@@ -96,7 +96,7 @@ impl tower::Service<Request<Body>> for Program {
     }
 }
 
-/// An empty message.
+/// An empty gRPC message.
 fn bytes() -> prost::bytes::Bytes {
     prost::bytes::Bytes::from_static(&[0; 5])
 }
@@ -114,7 +114,7 @@ fn channel(address: SocketAddr) -> Channel {
         .connect_lazy()
 }
 
-/// A program that serves until it is told to stop, and has exported its spans when its thread has ended.
+/// Starts a program that serves until it is stopped. When its thread has ended, its spans have been exported.
 fn program(
     name: &'static str,
     endpoint: &str,
@@ -142,7 +142,7 @@ fn program(
     (address, thread::spawn(run))
 }
 
-/// A span of a program.
+/// A span and the program that exported it.
 #[derive(Debug)]
 struct Seen {
     program: String,
@@ -194,11 +194,11 @@ fn otlp_one_call_with_a_traceparent_is_one_trace_through_both_programs() {
     runtime.block_on(async {
         let mut client = PlannerServiceClient::new(channel(executor));
         client.explain(traced(ExplainRequest::default())).await.unwrap();
-        // It comes without a trace, and fails.
+        // This call carries no trace, and fails.
         let error = client.get_info(GetInfoRequest::default()).await.unwrap_err();
         assert_eq!(error.code(), Code::Internal);
     });
-    // What waits goes out at the end.
+    // The spans that still wait are exported on exit.
     stop.cancel();
     planning.join().unwrap();
     executing.join().unwrap();
@@ -235,7 +235,7 @@ fn otlp_one_call_with_a_traceparent_is_one_trace_through_both_programs() {
 fn otlp_a_collector_that_is_gone_or_silent_harms_nothing() {
     let (gone, address) = here();
     drop(gone);
-    // The kernel accepts for it, and then nobody says anything.
+    // The kernel accepts connections to this address, but nothing ever answers.
     let (_silent, silent) = here();
     for collector in [address, silent] {
         let stop = CancellationToken::new();

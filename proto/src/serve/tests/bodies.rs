@@ -8,7 +8,7 @@ use tower::Service;
 
 use super::*;
 
-/// A message as it is sent.
+/// Encodes a message with its gRPC frame header.
 fn encoded(message: &impl Message) -> Bytes {
     let mut bytes = BytesMut::new();
     bytes.put_u8(0);
@@ -32,7 +32,7 @@ fn frames(frames: impl Stream<Item = Bytes> + Send + 'static) -> Body {
     ))
 }
 
-/// What a call with this body comes to.
+/// Sends a call with this body and returns its outcome.
 async fn outcome(scene: &Scene, method: &str, body: Body) -> Result<(), Status> {
     let response = scene.gate.clone().call(request(method, body)).await.unwrap();
     let headers = response.headers().clone();
@@ -62,7 +62,7 @@ fn list(name: &str) -> ListDaemonSetsRequest {
     }
 }
 
-/// A request of so many bytes, for a small answer.
+/// A request of exactly this many bytes that asks for a small answer.
 fn list_of(bytes: usize) -> ListDaemonSetsRequest {
     ListDaemonSetsRequest {
         namespace: "x".repeat(bytes - 7),
@@ -128,7 +128,7 @@ async fn the_requests_in_work_share_a_budget_of_memory() {
         max_concurrent_calls: 16,
         ..LIMITS
     });
-    // Four of the largest fit. What they still wait for is the end of their bodies.
+    // Four of the largest requests fit into the budget. Their bodies never end, so they keep their memory.
     let largest = encoded(&list_of(LIMITS.max_message_bytes));
     let mut held = Vec::new();
     for _ in 0..4 {
@@ -143,7 +143,7 @@ async fn the_requests_in_work_share_a_budget_of_memory() {
         Code::ResourceExhausted,
         "the requests of other calls hold up to 262144 bytes together",
     );
-    // A request that holds nothing needs none.
+    // A request without content needs no memory from the budget.
     scene.fake.go.add_permits(1);
     scene.call().await.unwrap().unwrap();
     held.pop().unwrap().abort();
@@ -155,7 +155,7 @@ async fn the_requests_in_work_share_a_budget_of_memory() {
 async fn work_in_the_background_holds_its_memory_until_it_ends() {
     let scene = Scene::with(Limits {
         max_concurrent_calls: 16,
-        // One kibibyte for all.
+        // The budget of all calls together is one kibibyte.
         max_message_bytes: 256,
         ..LIMITS
     });

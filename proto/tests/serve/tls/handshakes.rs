@@ -1,8 +1,8 @@
-//! Handshakes that don't end.
+//! Handshakes that never complete.
 
 use super::*;
 
-/// Handshakes that a server runs at the same time.
+/// The server's limit of concurrent handshakes.
 const MAX_HANDSHAKES: usize = 64;
 
 #[tokio::test]
@@ -16,7 +16,7 @@ async fn handshake_that_gives_up_its_slot_is_counted_once() {
     }
     let mut rest = Vec::new();
     silent[0].read_to_end(&mut rest).await.unwrap();
-    // A whole call later the server has done everything that belongs to the end of that handshake.
+    // After one more complete call, the server has finished its work for the ended handshake.
     drop(silent);
     scene
         .ask(scene.client(CLIENT).credentials.client())

@@ -1,5 +1,5 @@
-//! A cluster at rest, where things change all the time without anything to do: pods get unready and ready again, nodes change
-//! labels that nobody selects by, and now and then a taint that is tolerated comes or goes.
+//! A cluster at rest where objects change all the time, but nothing needs to be done: pods turn unready and ready
+//! again, nodes change labels that no selector uses, and now and then a tolerated taint is added or removed.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -21,15 +21,15 @@ use crate::bench::stage::Stage;
 use crate::bench::trial::Trial;
 use crate::nodes;
 
-/// Of a hundred events, so many are a node's label and a node's taint. The rest is pods'.
+/// Out of a hundred events, how many change a node's label and a node's taint. The rest change pods.
 const LABELS: usize = 8;
 const TAINTS: usize = 2;
 
-/// How many changes are under way at most. What changes one object comes to the same worker, so the last that is drawn is the last
-/// that is made.
+/// How many changes are in flight at most. All changes of one object go to the same worker, so they are made in the
+/// order in which they are drawn.
 const WORKERS: usize = 32;
 
-/// What changes, in the same order for everybody.
+/// The sequence of changes. It is the same for both contenders.
 #[derive(Debug)]
 struct Churn {
     random: fastrand::Rng,
@@ -37,7 +37,7 @@ struct Churn {
     nodes: Vec<(String, bool, bool)>,
 }
 
-/// A change that is to be made.
+/// A change to make.
 #[derive(Debug, Clone)]
 enum Event {
     Pod { name: String, ready: bool },
@@ -46,7 +46,7 @@ enum Event {
 }
 
 impl Churn {
-    /// What changes next, and the number of its object.
+    /// The next change, and the index of its object.
     fn next(&mut self) -> (usize, Event) {
         let kind = self.random.usize(..100);
         if kind < LABELS + TAINTS {
@@ -110,10 +110,10 @@ async fn apply(client: Client, event: Event) -> Result<()> {
     }
 }
 
-/// Measures what a contender takes while events come in at a rate, and until the statuses tell the last of them.
+/// Measures what a contender uses while events arrive at a fixed rate, and until the statuses reflect the last of them.
 ///
 /// # Errors
-/// When a status isn't right in the end.
+/// When a status is wrong in the end.
 pub async fn run(settings: &Settings, contender: Contender, store: &Path) -> Result<Outcome> {
     let stage = Stage::start(&[], Some(store)).await?;
     let client = stage.client.clone();
@@ -140,7 +140,7 @@ pub async fn run(settings: &Settings, contender: Contender, store: &Path) -> Res
     for _ in 0..settings.rate * settings.seconds {
         ticks.tick().await;
         let (object, event) = churn.next();
-        // A worker that has failed says so below.
+        // The error of a failed worker is returned below.
         let _ = queues.get(object % WORKERS).map(|queue| queue.send(event));
     }
     drop(queues);

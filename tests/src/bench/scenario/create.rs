@@ -17,7 +17,7 @@ use crate::bench::trial::Trial;
 use crate::control_plane::Component;
 use crate::daemonsets;
 
-/// How many requests of one `DaemonSet` the executor has under way at most; the bare client does as much.
+/// How many requests for one `DaemonSet` the executor has in flight at most. The bare client sends as many.
 const LANE: usize = 32;
 
 /// Measures from the creation of the first `DaemonSet` until every status is right.
@@ -55,7 +55,7 @@ pub async fn run(settings: &Settings, contender: Contender) -> Result<Outcome> {
     Ok(window.outcome(figures))
 }
 
-/// What a client takes that does nothing but create the same pods: as much of it at once as the executor does at most.
+/// Measures a client that only creates the same pods, with as many requests in flight as the executor has at most.
 ///
 /// # Errors
 /// When the API server refuses a pod.
@@ -67,7 +67,7 @@ pub async fn raw(settings: &Settings) -> Result<Outcome> {
             bodies.push(pod(&daemon_set, "9bd8f6f5c", &node_name(node), false)?);
         }
     }
-    // By the contenders' way, with all that is counted on it.
+    // Connect as the contenders do, through everything that counts their requests.
     let client = crate::control_plane::client_of(&stage.kubeconfig).await?;
     let api_server = || -> Result<f64> {
         let pid = stage.control_plane.pid(Component::ApiServer);

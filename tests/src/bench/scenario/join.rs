@@ -1,4 +1,4 @@
-//! Nodes join a cluster at rest, one after the other.
+//! Nodes join a cluster at rest, one by one.
 
 use std::path::Path;
 use std::time::Duration;
@@ -14,10 +14,11 @@ use crate::bench::trial::{Trial, seconds_between};
 use crate::control_plane::CONTENDER;
 use crate::wait::eventually_every;
 
-/// Not a limit on speed, but on patience.
+/// Limits how long the benchmark waits. It isn't a performance target.
 const DEADLINE: Duration = Duration::from_mins(5);
 
-/// Measures, for each node, from when its creation was answered until the request for its last pod has come in.
+/// Measures, for each node, the time from the response to its creation until the API server receives the request for
+/// its last pod, and until it answers that request.
 ///
 /// # Errors
 /// When a node doesn't get its pods.

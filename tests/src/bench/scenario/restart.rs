@@ -1,4 +1,4 @@
-//! The contender is started on a cluster where one pod is missing.
+//! The contender starts on a cluster where one pod is missing.
 
 use std::path::Path;
 
@@ -14,13 +14,14 @@ use crate::bench::report::{Figure, Outcome, Unit};
 use crate::bench::stage::Stage;
 use crate::bench::trial::{Trial, seconds_between};
 
-/// Measures from the start of the processes until they ask for the missing pod, and what they have taken when they are at rest.
+/// Measures the time from the start of the processes until they request the missing pod, and what they have used once
+/// they are at rest.
 ///
 /// # Errors
-/// When the pod doesn't come.
+/// When the pod isn't created.
 pub async fn run(settings: &Settings, contender: Contender, store: &Path) -> Result<Outcome> {
     let stage = Stage::start(&[], Some(store)).await?;
-    // The API server has read all pods from its store when it has answered this.
+    // Once the API server has answered this, it has read all pods from its store.
     let names = pod_names(&stage.client).await?;
     let middle = names.get(names.len() / 2).context("there are no pods")?;
     let pods: Api<Pod> = Api::namespaced(stage.client.clone(), NAMESPACE);

@@ -1,4 +1,4 @@
-//! `DaemonSet`s get another image; the scheduler and kwok are there to bind the new pods and to start them.
+//! `DaemonSet`s get another image. The scheduler binds the new pods, and kwok starts them.
 
 use anyhow::Result;
 
@@ -13,7 +13,7 @@ use crate::bench::trial::Trial;
 use crate::control_plane::Component;
 use crate::daemonsets;
 
-/// Measures from the change of the first image until every status says that all pods are updated and available.
+/// Measures from the first change of an image until every status says that all pods are updated and available.
 ///
 /// # Errors
 /// When that doesn't happen.

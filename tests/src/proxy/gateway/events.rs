@@ -1,10 +1,10 @@
-//! A watch's body, cut into events, in either of the API server's encodings.
+//! Splits a watch's body into events, in either of the API server's encodings.
 
 use axum::body::Bytes;
 use http::{HeaderMap, header};
 use serde_json::json;
 
-/// What cuts a body.
+/// A splitter for the body of one watch.
 #[derive(Debug)]
 pub(super) struct Events {
     is_protobuf: bool,
@@ -22,7 +22,7 @@ impl Events {
         }
     }
 
-    /// Takes in a piece of the body, and gives the events that are whole now, as they are framed.
+    /// Takes in a piece of the body and returns the events that are now complete, with their framing.
     pub(super) fn take(&mut self, piece: &[u8]) -> Vec<Bytes> {
         self.rest.extend_from_slice(piece);
         let mut events = Vec::new();
@@ -33,7 +33,7 @@ impl Events {
         events
     }
 
-    /// The length of the first event with its framing, as soon as it is known.
+    /// The length of the first event with its framing, or `None` until it is known.
     fn first(&self) -> Option<usize> {
         if self.is_protobuf {
             let length = u32::from_be_bytes(*self.rest.first_chunk()?);
@@ -43,7 +43,8 @@ impl Events {
         Some(end + 1)
     }
 
-    /// The event by which an API server says that it has forgotten what happened since.
+    /// The event by which an API server says that it no longer has the history since the watch's resource version
+    /// (410).
     pub(super) fn expired(&self) -> Bytes {
         const WORDS: &str = "injected: too old resource version";
         if !self.is_protobuf {
@@ -66,12 +67,13 @@ impl Events {
     }
 }
 
-/// Whether an event only says how far the watch has come. What comes after it is to be known after what came before.
+/// Whether an event is a bookmark, which only says how far the watch has come. It must stay behind the events that
+/// preceded it and ahead of those that follow.
 pub(super) fn is_bookmark(event: &[u8]) -> bool {
     event.windows(8).take(32).any(|bytes| bytes == b"BOOKMARK")
 }
 
-/// A field of bytes, up to 16 KiB of them, as protobuf encodes it.
+/// A protobuf field of bytes. `content` can be up to 16 KiB.
 fn field(number: u8, content: &[u8]) -> Vec<u8> {
     let [high, low] = u16::try_from(content.len()).unwrap_or_default().to_be_bytes();
     let length = if content.len() < 128 {

@@ -1,4 +1,4 @@
-//! How watches say what they say, and how they end.
+//! How watches deliver their events, and how they end.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,35 +12,35 @@ use tokio::time::{Instant, sleep_until};
 use super::events::{Events, is_bookmark};
 use super::{Shared, torn_off};
 
-/// For how long events are gathered that are said in another order.
+/// How long events are collected before they are delivered in reverse order.
 const GATHERED: Duration = Duration::from_millis(100);
 
-/// How watches say what they say.
+/// How watches deliver their events.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum Speech {
     /// As the API server does.
     #[default]
     Plain,
-    /// So much later.
+    /// Delayed by this time.
     Late(Duration),
-    /// Everything twice.
+    /// Every event twice.
     Twice,
-    /// What happens at about the same time in the opposite order. Bookmarks stay where they are.
+    /// Events that happen at about the same time arrive in reverse order. Bookmarks keep their position.
     Backwards,
 }
 
-/// How watches end before their time.
+/// How a watch ends early.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Interruption {
-    /// As if their time were over.
+    /// Like a watch whose timeout has passed.
     Closed,
     /// In the middle of an event.
     Torn,
-    /// With an event that says that the server has forgotten what happened since (410 Gone).
+    /// With an event that says that the server no longer has the history (410 Gone).
     Expired,
 }
 
-/// A watch's answer, as it is to be said.
+/// A watch's answer, with its events delivered as configured.
 pub(super) fn spoken(answer: Response<Body>, shared: &Arc<Shared>) -> Response<Body> {
     let (head, body) = answer.into_parts();
     let (sender, pieces) = mpsc::channel(1);
@@ -65,7 +65,7 @@ struct Speaker {
 }
 
 impl Speaker {
-    /// Says what the server says, until the watch ends on either side.
+    /// Relays the server's events until the watch ends on either side.
     async fn speak(mut self, body: Body) {
         let mut pieces = body.into_data_stream();
         let mut gathered = Vec::new();
@@ -144,7 +144,7 @@ impl Speaker {
             Interruption::Expired => vec![Ok(expired)],
         };
         for piece in pieces {
-            // Nobody may be there any more to hear it.
+            // The receiver may be gone already.
             let _ = self.sender.send(piece).await;
         }
     }

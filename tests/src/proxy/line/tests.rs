@@ -1,6 +1,6 @@
 use super::*;
 
-/// How long nothing has to come until it counts as silence.
+/// How long nothing may arrive until that counts as silence.
 const SILENCE: Duration = Duration::from_millis(100);
 
 struct Ends {

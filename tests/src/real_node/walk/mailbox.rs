@@ -1,4 +1,4 @@
-//! A web server outside the node that pods send to.
+//! A web server outside the node that pods send messages to.
 
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -12,10 +12,10 @@ use tokio::time::timeout;
 
 use crate::real_node::machine::HOST;
 
-/// How much is read of a message: more than the pods send.
+/// The most bytes that are read of a message. Pods send less.
 const LIMIT: usize = 4096;
 
-/// It is open until this value is dropped.
+/// A mailbox. It stays open until it is dropped.
 #[derive(Debug)]
 pub(super) struct Mailbox {
     address: SocketAddr,
@@ -33,7 +33,7 @@ impl Mailbox {
         let mut server = JoinSet::new();
         server.spawn(async move {
             while let Ok((stream, _)) = listener.accept().await {
-                // A pod that goes away in the middle of it has sent nothing.
+                // A message that breaks off in the middle counts as not sent.
                 if let Ok(message) = message(stream).await {
                     let _ = sender.send(message);
                 }
@@ -46,12 +46,12 @@ impl Mailbox {
         })
     }
 
-    /// Where pods send to.
+    /// The URL that pods send to.
     pub(super) fn url(&self) -> String {
         format!("http://{}/", self.address)
     }
 
-    /// Waits for a message that holds these words.
+    /// Waits for a message that contains these words.
     pub(super) async fn receive(&mut self, words: &str, deadline: Duration) -> Result<String> {
         let receive = async {
             loop {
@@ -67,7 +67,7 @@ impl Mailbox {
     }
 }
 
-/// Reads a message, whose body is one line.
+/// Reads a message and returns its body, which is one line.
 async fn message(mut stream: TcpStream) -> Result<String> {
     let mut read = Vec::new();
     let body = loop {

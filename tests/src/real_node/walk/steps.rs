@@ -16,7 +16,7 @@ use super::{EVERYNODE, NAME, NAMESPACE, OVERLAY, SOON, WEB, Walk};
 use crate::ask;
 use crate::wait::eventually;
 
-/// The web server's own port, and that of the node which leads to it.
+/// The web server's own port, and the node's port that leads to it.
 const PORT: u16 = 8080;
 const HOST_PORT: u16 = 18080;
 
@@ -195,7 +195,7 @@ impl Walk<'_> {
         Ok(())
     }
 
-    /// Asks the pod in each way, from outside the node and from inside.
+    /// Sends requests to the pod in each way, from outside the node and from inside, and checks the answers.
     async fn answers(&mut self, pod: &Pod, version: &str) -> Result<()> {
         let start = Instant::now();
         let ip: Ipv4Addr = pod
@@ -225,7 +225,7 @@ impl Walk<'_> {
         let name = pod.name_any();
         let wanted = format!("{version} pod={name} node={NAME}");
         for (way, (address, path)) in &ways {
-            // Endpoints and what kube-proxy and CoreDNS make of them follow the pod's readiness by a moment.
+            // The endpoints, and what kube-proxy and CoreDNS make of them, lag slightly behind the pod's readiness.
             let answered = eventually(SOON, format!("an answer by {way}"), async || {
                 let (status, body) = ask::get(*address, path).await?;
                 ensure!(
@@ -250,7 +250,7 @@ impl Walk<'_> {
         Ok(())
     }
 
-    /// The one pod of a Deployment of Everynode.
+    /// The only pod of one of Everynode's Deployments.
     async fn everynode(&self, name: &str) -> Result<Pod> {
         let pods: Api<Pod> = Api::namespaced(self.client.clone(), EVERYNODE);
         let list = ListParams::default().labels(&format!("app.kubernetes.io/name={name}"));
@@ -271,7 +271,8 @@ fn restarts(pod: &Pod) -> i32 {
     })
 }
 
-/// The process that was started from this path, which only a container's is on a machine that has no such file.
+/// The process whose executable has this path. This machine has no such file outside of containers, so it is a
+/// container's process.
 fn process_of(path: &Path) -> Result<Pid> {
     let processes = procfs::process::all_processes().context("listing processes")?;
     let found = processes

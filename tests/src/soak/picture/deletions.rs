@@ -1,4 +1,4 @@
-//! Why Everynode may have deleted a pod.
+//! Judges why Everynode may have deleted a pod.
 
 use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
@@ -7,12 +7,12 @@ use super::{LAG, LINGERS_BRIEFLY, Picture};
 use crate::soak::placement::Place;
 use crate::soak::views::{PodView, State};
 
-/// Why a deletion seems wrong. What would make it right may not have been heard of yet.
+/// Why a deletion seems wrong. The event that justifies it may not have arrived yet.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(in crate::soak) struct Doubt {
     pub(in crate::soak) words: String,
-    /// With it, updates of this `DaemonSet` have taken pods from these nodes: it is right only if as many may be missing. That they
-    /// have been replaced later doesn't count.
+    /// The `DaemonSet`, and the nodes from which its updates have taken pods, including this deletion. The deletion is
+    /// right only if that many pods may be missing. Replacements that came later don't count.
     taken: Option<(String, BTreeSet<String>)>,
 }
 
@@ -26,8 +26,8 @@ impl Doubt {
 }
 
 impl Picture {
-    /// Looks at a deletion of Everynode's own, again if there was a doubt. Returns why it was right; `None` while the pod has not been
-    /// seen yet.
+    /// Judges one of Everynode's deletions, or judges it again if there was a doubt. Returns why it was right, or
+    /// `None` while the checker hasn't seen the pod yet.
     pub(in crate::soak) fn judge_deletion(
         &mut self,
         name: &str,
@@ -42,7 +42,7 @@ impl Picture {
             return Some(if self.budget(set) >= missed.count() {
                 Ok("old, within the budget (R4)")
             } else if self.may_have_missed_a_pod(LAG) {
-                // Which were available again by then, nobody can say.
+                // Nobody can tell which nodes had an available pod again by then.
                 Ok("old, while the checker's own watch was interrupted")
             } else {
                 Err(doubt.clone())
@@ -61,7 +61,7 @@ impl Picture {
         }))
     }
 
-    /// The most that might be missing of a `DaemonSet` a moment ago.
+    /// The largest number of pods of a `DaemonSet` that could be missing a moment ago.
     fn budget(&self, set: &str) -> usize {
         let budgets = self.past.get(set).map(|past| past.budgets.iter());
         budgets
@@ -69,7 +69,8 @@ impl Picture {
             .unwrap_or(1)
     }
 
-    /// Whether a node lacks a pod when it has none: where none is wanted, or was a moment ago, none is missing (R3).
+    /// Whether a pod counts as missing if the node has none. It doesn't where no pod is wanted, or where none was a
+    /// moment ago (R3).
     fn is_missed(&self, set: &str, node: &str, moment: Duration) -> bool {
         let cell = self.cells.get(&(set.to_owned(), node.to_owned()));
         let was_unwanted = cell.is_some_and(|cell| cell.unwanted.is_within(moment, Instant::now()));
@@ -147,7 +148,7 @@ impl Picture {
             let mut nodes = past.taken_out.clone();
             nodes.retain(|node| self.is_missed(&pod.set, node, LINGERS_BRIEFLY));
             if nodes.len() > budget && !surging {
-                // Whatever comes of it, the next deletion isn't to be blamed for this one.
+                // Don't blame the next deletion for this one, however it is judged in the end.
                 if let Some(past) = self.past.get_mut(&pod.set) {
                     past.taken_out.remove(&pod.node);
                 }

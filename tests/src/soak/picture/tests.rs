@@ -1,4 +1,4 @@
-//! What the checker is to notice, done on purpose.
+//! Provokes each violation that the checker must notice.
 
 use serde_json::{Value, json};
 
@@ -16,7 +16,7 @@ fn node(name: &str, taints: &Value) -> Node {
     read(json!({"metadata": {"name": name}, "spec": {"taints": taints}}))
 }
 
-/// The `DaemonSet` with this version of its template and this strategy.
+/// The `DaemonSet` with this template version and update strategy.
 fn set(version: &str, strategy: &Value) -> DaemonSet {
     read(json!({
         "metadata": {"name": "agent", "uid": UID, "generation": 1},
@@ -36,7 +36,7 @@ fn rolling(unavailable: u32, surge: u32) -> Value {
     json!({"type": "RollingUpdate", "rollingUpdate": {"maxUnavailable": unavailable, "maxSurge": surge}})
 }
 
-/// A pod of the `DaemonSet` that is ready.
+/// A ready pod of the `DaemonSet`.
 fn pod(name: &str, node: &str, version: &str) -> Pod {
     read(json!({
         "metadata": {
@@ -81,7 +81,7 @@ fn two_live_pods_on_a_node_are_noticed_even_if_one_goes_at_once() {
     picture.saw_pod(&pod("third-a", "a", "1"));
     picture.lost_pod(&pod("third-a", "a", "1"));
     assert_eq!(picture.crowds.len(), 1);
-    // It is wrong for good when nothing has been heard of a surge for a while.
+    // It becomes a violation when the checker hasn't heard of a surge for a while.
     picture.crowds[0].0 -= LAG;
     picture.judge_crowds();
     assert_eq!(picture.violations.len(), 1, "{:?}", picture.violations);
@@ -95,7 +95,7 @@ fn two_live_pods_are_right_after_all_if_news_of_a_surge_was_late() {
     let mut surging = set("2", &rolling(0, 1));
     surging.metadata.generation = Some(2);
     picture.changed_set(&surging);
-    // The watch is behind, and then the DaemonSet is gone altogether before its pods are seen.
+    // The watch lags, and the DaemonSet is deleted before the checker sees its pods.
     picture.saw_set(&set("1", &rolling(1, 0)));
     picture.lost_set(UID);
     picture.saw_pod(&pod("next-b", "b", "2"));
@@ -120,7 +120,7 @@ fn a_deletion_of_the_only_pod_of_the_current_template_has_no_reason() {
     assert!(judged(&mut picture, "on-a").is_err());
     assert_eq!(picture.judge_deletion("never-seen", None), None);
     assert!(!picture.may_have_missed_a_pod(LAG));
-    // Nor has it when the pod is gone by the time that it is judged.
+    // It still has none if the pod is gone by the time the checker judges it.
     picture.saw_pod(&terminating(pod("on-a", "a", "1")));
     picture.lost_pod(&pod("on-a", "a", "1"));
     assert!(judged(&mut picture, "on-a").is_err());
@@ -152,19 +152,19 @@ fn an_update_may_take_as_many_pods_as_may_be_missing_and_no_more() {
     picture.saw_set(&set("2", &rolling(1, 0)));
     assert_eq!(judged(&mut picture, "on-a"), Ok("old, within the budget (R4)"));
     let doubt = picture.judge_deletion("on-b", None).unwrap().unwrap_err();
-    // That the first has been replaced meanwhile makes it no better; that more may be missing does.
+    // A replacement of the first pod in the meantime doesn't excuse this deletion; a larger budget does.
     picture.saw_pod(&pod("next-a", "a", "2"));
     assert!(picture.judge_deletion("on-b", Some(&doubt)).unwrap().is_err());
     picture.saw_set(&set("2", &rolling(2, 0)));
     assert!(picture.judge_deletion("on-b", Some(&doubt)).unwrap().is_ok());
-    // So does that nobody knows when it was replaced.
+    // A relist excuses it too, because nobody knows when the first pod was replaced.
     let mut picture = at_rest(&rolling(1, 0));
     picture.saw_set(&set("2", &rolling(1, 0)));
     assert!(judged(&mut picture, "on-a").is_ok());
     let doubt = picture.judge_deletion("on-b", None).unwrap().unwrap_err();
     picture.keep_pods(&[pod("next-a", "a", "2"), pod("on-c", "c", "1")]);
     assert!(picture.judge_deletion("on-b", Some(&doubt)).unwrap().is_ok());
-    // The next may go when the first has been replaced.
+    // The next pod may go once the first has been replaced.
     let mut picture = at_rest(&rolling(1, 0));
     picture.saw_set(&set("2", &rolling(1, 0)));
     assert!(judged(&mut picture, "on-a").is_ok());
@@ -179,13 +179,13 @@ fn a_pod_that_an_update_took_isnt_missing_while_none_is_wanted_there() {
     picture.saw_set(&set("2", &rolling(1, 0)));
     assert!(judged(&mut picture, "on-a").is_ok());
     picture.lost_pod(&pod("on-a", "a", "1"));
-    // Before its successor was made, the node got a taint.
+    // The node gets a taint before the pod's successor is created.
     let taints = json!([{"key": "out", "effect": "NoSchedule"}]);
     picture.saw_node(&node("a", &taints));
     assert_eq!(judged(&mut picture, "on-b"), Ok("old, within the budget (R4)"));
     picture.saw_pod(&terminating(pod("on-b", "b", "1")));
     picture.saw_pod(&pod("next-b", "b", "2"));
-    // Without it, the node lacks a pod again; Everynode may hear of that a little later.
+    // Without the taint, the node lacks a pod again. Everynode may hear of that a little later.
     picture.saw_node(&node("a", &json!([])));
     let key = (UID.to_owned(), "a".to_owned());
     let cell = picture.cells.get_mut(&key).unwrap();
@@ -193,7 +193,7 @@ fn a_pod_that_an_update_took_isnt_missing_while_none_is_wanted_there() {
     cell.unwanted = Lately::default();
     let doubt = picture.judge_deletion("on-c", None).unwrap().unwrap_err();
     assert!(picture.judge_deletion("on-c", Some(&doubt)).unwrap().is_err());
-    // Unless it had got another taint, and news of that was late.
+    // It is right if the node got another taint and the news of it was late.
     picture.saw_node(&node("a", &taints));
     assert!(picture.judge_deletion("on-c", Some(&doubt)).unwrap().is_ok());
 }

@@ -1,4 +1,4 @@
-//! How few questions the API server is asked, however many callers ask.
+//! Limits on the reviews that the API server is asked for, however many callers there are.
 
 use futures::future::join_all;
 use tonic_types::StatusExt;
@@ -9,7 +9,7 @@ fn from(address: &str) -> Peer {
     Peer::new(Identity::Unknown, Some(address.parse().unwrap()))
 }
 
-/// Shows this many invalid tokens, all different, and returns how many were reviewed.
+/// Shows `count` different invalid tokens, and returns how many of them were reviewed.
 async fn junk(tokens: &Tokens, peer: &Peer, prefix: &str, count: u32) -> usize {
     let mut reviewed = 0;
     for number in 0..count {
@@ -34,11 +34,11 @@ async fn junk_from_one_address_makes_few_reviews_and_keeps_no_other_out() {
     let attacker = from("10.0.0.1");
     assert_eq!(junk(&tokens, &attacker, "junk", 1_000).await, 10);
     assert_eq!(cluster.asked().len(), 10);
-    // A new token from elsewhere is reviewed.
+    // A new token from another address is still reviewed.
     authenticate(&tokens, "t", Some(&from("10.0.0.2"))).await.unwrap();
     tokio::time::advance(Duration::from_secs(1)).await;
     assert_eq!(junk(&tokens, &attacker, "more", 1_000).await, 5);
-    // An address that is mapped into IPv6 is the same one.
+    // The same address mapped into IPv6 shares the limit.
     assert_eq!(junk(&tokens, &from("::ffff:10.0.0.1"), "mapped", 10).await, 0);
 }
 
@@ -57,7 +57,8 @@ async fn junk_from_everywhere_makes_few_reviews_and_known_tokens_stay_valid() {
             reviewed <= if second == 0 { 39 } else { 20 },
             "{reviewed} in second {second}"
         );
-        // By now the answer about the token has to be renewed again and again, while others fill every limit and cache.
+        // The cached answer about the valid token expires again and again, while the invalid ones fill every limit and
+        // cache.
         authenticate(&tokens, "t", Some(&from("10.1.0.1"))).await.unwrap();
         tokio::time::advance(Duration::from_secs(1)).await;
     }
@@ -121,7 +122,7 @@ async fn what_a_caller_may_see_is_asked_once_in_ten_seconds_and_only_so_often() 
     let refused = tokens.authorize(&caller, &Access::daemon_sets("", "")).await;
     assert_eq!(refused.unwrap_err().code(), Code::PermissionDenied);
 
-    // One who asks about ever other objects is held up.
+    // A caller who keeps asking about other objects runs into the rate limit.
     let mut exhausted = 0;
     for number in 0..1_000 {
         let node = Access::nodes(Some(&format!("n{number}")));

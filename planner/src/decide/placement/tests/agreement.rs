@@ -1,4 +1,4 @@
-//! Reasons and verdicts come from the same conditions on two ways, and must agree.
+//! Checks that reasons and verdicts agree. They evaluate the same conditions in two different ways.
 
 use proptest::{collection::vec, option, prelude::*, sample::select, test_runner::RngSeed};
 

@@ -1,4 +1,4 @@
-//! What is done when something changes in the middle of a rollout.
+//! Tests of changes in the middle of a rollout.
 
 use super::old_on;
 use crate::{
@@ -18,7 +18,7 @@ fn middle(name: &str, node: &str) -> Pod {
     }
 }
 
-/// Back to the old revision.
+/// A `DaemonSet` that was rolled back to the old revision.
 fn rolled_back(strategy: Strategy) -> DaemonSet {
     DaemonSet {
         update_revision: "old".into(),

@@ -1,11 +1,11 @@
-//! R4's and R5's budgets.
+//! Checks the budgets of R4 and R5.
 
 use std::collections::BTreeSet;
 
 use super::{RowPlan, Simulation, Text, Update, Verdict, View, created, deletions, surges};
 use crate::model::Budget;
 
-/// R3 in other words than the rule's: the least number that isn't less than the percentage.
+/// R3, written differently from the rule: the least number that isn't less than the percentage.
 fn number(budget: Budget, desired: usize) -> usize {
     match budget {
         Budget::Count(count) => usize::try_from(count).unwrap(),
@@ -19,8 +19,8 @@ fn number(budget: Budget, desired: usize) -> usize {
 }
 
 impl Simulation {
-    /// Both budgets hold for what the planner was told, and for what the cluster really holds but for nodes of which
-    /// it hasn't heard the latest yet.
+    /// Both budgets hold for the facts that the planner has received. They also hold for the actual cluster,
+    /// except on nodes whose latest changes the planner hasn't received yet.
     pub(super) fn check_budgets(&self, plan: &RowPlan) {
         let news = self.pods_with_news();
         let news: BTreeSet<_> = [&self.told, &self.cluster]
@@ -36,8 +36,8 @@ impl Simulation {
         check_sunset(self.view(&plan.uid), plan);
     }
 
-    /// R4, without surge: when an available pod goes by an update, no more nodes are left without an available pod
-    /// than the budget says; nodes that only may keep one count when theirs is taken.
+    /// R4, without surge: when an update deletes an available pod, no more nodes than the budget allows are
+    /// left without an available pod. A node that may only keep a pod counts when its pod is taken.
     fn check_unavailability(&self, mut view: View<'_>, plan: &RowPlan, excused: &BTreeSet<&Text>) {
         let daemon_set = view.daemon_set;
         let Update::RollingUpdate { max_unavailable, .. } = daemon_set.strategy else {
@@ -73,9 +73,9 @@ impl Simulation {
     }
 }
 
-/// R5: when a pod is asked for beside an old one that is available, no more nodes than `max_surge` have an
-/// available old pod that stays and beside it one that isn't available (yet): asked for, there, or not yet known
-/// to be terminating.
+/// R5: when a plan creates a pod beside an available old one, at most `max_surge` nodes have an available old
+/// pod that stays and, beside it, one that isn't available (yet). The latter may be requested, there, or not
+/// yet known to be terminating.
 fn check_surge(mut view: View<'_>, plan: &RowPlan, excused: &BTreeSet<&Text>) {
     let daemon_set = view.daemon_set;
     let Update::RollingUpdate { max_surge, .. } = daemon_set.strategy else {
@@ -119,8 +119,9 @@ fn check_surge(mut view: View<'_>, plan: &RowPlan, excused: &BTreeSet<&Text>) {
     }
 }
 
-/// R5: no available old pod goes by an update before its successor is available; where no pod should run, it may
-/// go without one when as many nodes as desired have an available pod after that.
+/// R5: an update deletes no available old pod before its successor is available. There is one exception: on a
+/// node where no pod should run, the old pod may go without a successor if as many nodes as desired still
+/// have an available pod afterwards.
 fn check_sunset(mut view: View<'_>, plan: &RowPlan) {
     if !surges(view.daemon_set) {
         return;

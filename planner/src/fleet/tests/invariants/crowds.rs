@@ -1,23 +1,24 @@
-//! How many pods of a `DaemonSet` a node may have at a time.
+//! Checks how many pods of a `DaemonSet` a node has at a time.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::{Simulation, Verdict, created, surges};
 use crate::{fleet::Text, model::Pod};
 
-/// Nodes with more pods than their `DaemonSet`'s strategy makes, each after its `DaemonSet`'s uid.
+/// Nodes with more pods than their `DaemonSet`'s strategy creates. Each entry is the `DaemonSet`'s uid and
+/// the node.
 #[derive(Debug, Default)]
 pub(in super::super) struct Crowds {
-    /// A pod came there that somebody else has made.
+    /// Nodes where the `DaemonSet` gained a pod that it hadn't created.
     pub(in super::super) adopted: BTreeSet<(Text, Text)>,
-    /// There were two when the strategy changed.
+    /// Nodes that had two pods when the strategy changed.
     surged: BTreeSet<(Text, Text)>,
 }
 
 impl Simulation {
-    /// At no time do two pods of a `DaemonSet` run on a node without surge, terminating ones included, nor three
-    /// that aren't terminating with surge. A change of strategy may leave two, and others may add some: those are
-    /// excused until they are gone.
+    /// Without surge, two pods of a `DaemonSet` never run on a node at the same time, terminating ones
+    /// included. With surge, there are never three that aren't terminating. A change of strategy may leave
+    /// two, and others may add some; such nodes are excused until the extra pods are gone.
     pub(in super::super) fn check_crowds(&mut self) {
         let creating: BTreeSet<_> = self
             .pending
@@ -67,8 +68,8 @@ impl Simulation {
         assert!(self.cluster.pods.len() < 200, "pods heap up");
     }
 
-    /// What the strategy doesn't allow to stay is asked to go at once: without surge all but one, with surge all but
-    /// one current and one old, each counted among those that live on.
+    /// The plan deletes at once whatever the strategy doesn't allow to stay. Without surge, all but one pod
+    /// go; with surge, all but one current and one old. Only pods that live on count.
     pub(super) fn check_told_crowds(&self) {
         for (uid, daemon_set) in &self.told.daemon_sets {
             let view = self.view(uid);

@@ -1,4 +1,4 @@
-//! The executor: what it does to the cluster, and what it tells of it.
+//! The executor: what it does to the cluster, and what it reports of it.
 
 use super::{Event, Simulation};
 use crate::{
@@ -10,7 +10,8 @@ use crate::{
 impl Simulation {
     pub(super) fn execute(&mut self, id: ActionId, how: usize) {
         let (daemon_set, action) = self.pending[&id].clone();
-        // Refused by the API server, or not tried; not so when an earlier try may have done it.
+        // With `how` 6, the API server refuses the action or the executor doesn't try it. That can't happen
+        // if an earlier try may have succeeded.
         if how != 6 || self.tried.contains(&id) {
             match &action {
                 Action::Create {
@@ -24,8 +25,8 @@ impl Simulation {
                 Action::Delete { uid, .. } => self.delete(uid),
             }
             if how == 7 {
-                // The response is lost, so the executor can't say how it ended. It tries again later and meets its own
-                // write; until then the watch may have told of it.
+                // The response is lost, so the executor can't report the outcome. It tries again later and
+                // finds its own write. The watch may report that write earlier.
                 self.tried.insert(id);
                 self.check_crowds();
                 return;
@@ -39,7 +40,7 @@ impl Simulation {
         self.check_crowds();
     }
 
-    /// Creates a pod, or finds that there is one of the name.
+    /// Creates a pod, or finds an existing one of that name.
     fn create(&mut self, daemon_set: &Text, name: &str, node: &Text, revision: &Text) {
         let found = self
             .cluster
@@ -51,7 +52,8 @@ impl Simulation {
         self.set_pod(&pod.uid.clone(), Some((owner, pod)));
     }
 
-    /// Asks for a pod's deletion: an unbound or finished one goes at once, others when the kubelet says so.
+    /// Requests a pod's deletion. An unbound or finished pod goes at once; others go when the kubelet has
+    /// ended them.
     fn delete(&mut self, uid: &Text) {
         let there = self.cluster.pods.get(uid).cloned();
         let terminating = there
@@ -67,7 +69,7 @@ impl Simulation {
     }
 
     pub(super) fn birth(&self, name: &str, node: &Text, revision: &Text) -> Pod {
-        // Not every uid has to be a UUID.
+        // Not every uid needs to be a UUID.
         let version = self.versions;
         let uid = if version.is_multiple_of(2) {
             format!("{version:08x}-7a0c-4358-8350-2b90a5f1e7d6")
@@ -88,7 +90,7 @@ impl Simulation {
         }
     }
 
-    /// Writes a pod, or removes it, and has the watch say so.
+    /// Writes or removes a pod, and queues the watch event.
     pub(super) fn set_pod(&mut self, uid: &Text, pod: Option<(Text, Pod)>) {
         match &pod {
             Some(pod) => self.cluster.pods.insert(uid.clone(), pod.clone()),
@@ -98,7 +100,8 @@ impl Simulation {
         self.watches[2].push_back(Event::Pod(uid.clone(), self.versions, pod));
     }
 
-    /// A new session begins when the calls of the last one have ended, with all that is known, and forgets the rest.
+    /// Begins a new session when the calls of the last one have ended. The new session receives all that is
+    /// known, and forgets the rest.
     pub(super) fn restart(&mut self) -> bool {
         for id in std::mem::take(&mut self.tried) {
             if self.pending.contains_key(&id) {
@@ -122,8 +125,8 @@ impl Simulation {
         true
     }
 
-    /// A round in which all events and outcomes arrive, every action succeeds, every pod is bound and becomes ready,
-    /// and what is terminating goes. Returns how many actions were planned.
+    /// Runs a round in which all events and outcomes arrive, every action succeeds, every pod is bound and
+    /// becomes ready, and terminating pods go. Returns the number of planned actions.
     pub(in super::super) fn calm(&mut self) -> usize {
         self.settle_watches();
         let planned = self.plan();

@@ -1,4 +1,4 @@
-//! What others than the planner and its executor do to the cluster.
+//! Changes to the cluster that neither the planner nor its executor makes.
 
 use super::{DaemonSet, Event, Simulation, pick};
 use crate::{
@@ -83,7 +83,7 @@ impl Simulation {
         true
     }
 
-    /// Templates come back, so a rollout may be rolled back, or overtaken by a third revision.
+    /// Templates recur, so a rollout may be rolled back, or overtaken by a third revision.
     pub(super) fn set_template(daemon_set: &mut DaemonSet, which: usize) {
         daemon_set.update_revision = format!("r{which}").into();
         daemon_set.template = match which {
@@ -101,7 +101,8 @@ impl Simulation {
 
     pub(super) fn drop_daemon_set(&mut self, which: usize) -> bool {
         let uid: Text = format!("ds{which}").into();
-        // One that comes after it has another uid in a real cluster; here its pods have gone before that.
+        // In a real cluster, a DaemonSet that is created later has another uid. Here it has the same one, but
+        // the pods have gone by then.
         if self.cluster.daemon_sets.remove(&uid).is_none() {
             return false;
         }
@@ -117,7 +118,7 @@ impl Simulation {
         while !self.watches[1].is_empty() {
             self.deliver(1);
         }
-        // The executor drops what it was asked to do for it.
+        // The executor drops the actions for this DaemonSet.
         self.pending.retain(|_, (owner, _)| *owner != uid);
         self.said.remove(&uid);
         true
@@ -161,9 +162,9 @@ impl Simulation {
             5 if pod.bound => (pod.phase, pod.ready_since) = (Phase::Failed, None),
             6 if pod.bound => (pod.phase, pod.ready_since) = (Phase::Succeeded, None),
             7 => pod.deleting = true,
-            // The kubelet may fail a pod and leave it at being ready.
+            // The kubelet may fail a pod and still leave it marked as ready.
             10 if pod.bound => pod.phase = Phase::Failed,
-            // The kubelet has ended it, or the pod garbage collector has taken it.
+            // The kubelet has ended the pod, or the pod garbage collector has deleted it.
             _ if pod.deleting || (pod.bound && !node_is_there) => {
                 self.set_pod(uid, None);
                 return true;

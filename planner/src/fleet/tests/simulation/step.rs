@@ -1,39 +1,40 @@
-//! The things that can happen in a simulation.
+//! The steps that can happen in a simulation.
 
 use proptest::prelude::*;
 
 use super::{DAEMON_SETS, NODES, outside};
 
-/// One thing that happens. Numbers pick among what is there, modulo its count.
+/// One step. Its numbers pick among what exists, modulo the count.
 #[derive(Debug, Clone)]
 pub(crate) enum Step {
-    /// A node joins or changes to one of a few shapes.
+    /// A node joins, or changes to one of a few shapes.
     SetNode(usize, usize),
     /// A node leaves.
     DropNode(usize),
-    /// A `DaemonSet` is created or gets one of a few templates, each with a revision of its own.
+    /// A `DaemonSet` is created, or gets one of a few templates. Each template has a revision of its own.
     SetTemplate(usize, usize),
-    /// A `DaemonSet` is created or gets one of a few strategies.
+    /// A `DaemonSet` is created, or gets one of a few strategies.
     SetStrategy(usize, usize),
-    /// A `DaemonSet` is created or gets another minReadySeconds.
+    /// A `DaemonSet` is created, or gets another minReadySeconds.
     SetMinReady(usize, i64),
     /// A `DaemonSet` is deleted, and its pods with it.
     DropDaemonSet(usize),
-    /// A pod that somebody else has made comes to a `DaemonSet`, bound to a node, of one of a few revisions.
+    /// A `DaemonSet` gains a pod that somebody else created. The pod is bound to a node and has one of a few
+    /// revisions.
     Adopt(usize, usize, usize),
-    /// A pod goes its way: bound, ready, unready, failed, succeeded, terminating, gone.
+    /// A pod changes its state: bound, ready, unready, failed, succeeded, terminating, gone.
     MovePod(usize, usize),
     /// The executor carries out an action, in one of a few ways.
     Execute(usize, usize),
-    /// The executor says an outcome again that it has said before.
+    /// The executor reports an outcome again that it has already reported.
     Repeat(usize),
     /// Some watch events arrive.
     Deliver(usize, usize),
-    /// Time passes, and the planner is asked.
+    /// Time passes, and the planner plans.
     Plan(i64),
-    /// Time passes, and in one round nothing is late and everything goes well.
+    /// Time passes, and one round runs in which nothing is late and everything succeeds.
     Calm(i64),
-    /// Another planner takes over, which knows nothing but what it is told.
+    /// Another planner takes over. It knows only what it then receives.
     Restart,
 }
 
