@@ -25,9 +25,11 @@ pub use self::{
     version::Version,
 };
 use crate::{
-    objects::{DaemonSet, Revision},
-    pod, template,
-    watch::{Change, Event},
+    apiserver::{
+        objects::{DaemonSet, Revision},
+        watch::{Change, Event},
+    },
+    pods::{pod, template},
 };
 
 /// A shared string: a uid or a name.

@@ -7,10 +7,9 @@ mod actions;
 mod digest;
 mod latency;
 mod managed;
-mod news;
 mod planner;
 mod plans;
-pub mod questions;
+mod questions;
 mod rivals;
 mod spans;
 mod status;
@@ -38,26 +37,26 @@ use self::{
     actions::ActionEnded,
     latency::Latency,
     managed::Managed,
-    news::News,
     planner::{FullSync, Planner, SyncAnswer, reserve},
-    questions::Question,
     rivals::Trace,
     status::StatusWritten,
     term::{Term, brought},
     upkeep::UpkeepEnded,
 };
 use crate::{
-    api::Api,
-    apply::Lane,
+    actions::apply::Lane,
+    apiserver::{api::Api, events::Events, failure::ApiError, watch::Read},
     cluster::{Cluster, Text, Touched},
-    events::Events,
-    failure::ApiError,
-    health::{HEARTBEAT, Health},
-    leadership::Leadership,
-    metrics::Metrics,
-    outbox::Outbox,
-    session::{self, Opener},
-    watch::Read,
+    election::leadership::Leadership,
+    live_view::{event_bus::EventBus, questions::Question},
+    planner::{
+        outbox::Outbox,
+        session::{self, Opener},
+    },
+    telemetry::{
+        health::{HEARTBEAT, Health},
+        metrics::Metrics,
+    },
 };
 
 /// Number of changes that are processed before anything else gets its turn.
@@ -101,7 +100,7 @@ pub struct Controller {
     managed: HashMap<Text, Managed>,
     calls: JoinSet<Answer>,
     timers: DelayQueue<Timer>,
-    news: News,
+    event_bus: EventBus,
     latency: Latency,
     /// Ends calls that are still retrying when the program stops or the term ends.
     stop: CancellationToken,
@@ -147,7 +146,7 @@ impl Controller {
             managed: HashMap::new(),
             calls: JoinSet::new(),
             timers: DelayQueue::new(),
-            news: News::default(),
+            event_bus: EventBus::default(),
             latency: Latency::default(),
             stop: CancellationToken::new(),
         }

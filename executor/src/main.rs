@@ -1,7 +1,7 @@
 //! The executor's entry point; everything else is in the library.
 
-use std::process::ExitCode;
+use everynode_serving::program::exit::Exit;
 
-fn main() -> ExitCode {
-    ExitCode::from(everynode_executor::run::main())
+fn main() -> Exit {
+    everynode_executor::program::run::main()
 }

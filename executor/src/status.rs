@@ -1,5 +1,7 @@
 //! Writes a `DaemonSet`'s status as the planner counts it (contract S2), with its conditions.
 
+pub mod conditions;
+
 use std::sync::Arc;
 
 use everynode_proto::{
@@ -9,7 +11,7 @@ use everynode_proto::{
 use k8s_openapi::jiff::Timestamp;
 use serde_json::{Value, json};
 
-use crate::{api::Api, conditions, failure::ApiError, objects::DaemonSet};
+use crate::apiserver::{api::Api, failure::ApiError, objects::DaemonSet};
 
 /// Maximum number of attempts to write a status that somebody else keeps changing.
 const MAX_CONFLICTS: usize = 5;

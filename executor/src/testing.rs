@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 use tokio::task::JoinHandle;
 use tower_test::mock::{self, Handle, SendResponse};
 
-use crate::{
+use crate::apiserver::{
     api::Api,
     objects::{DaemonSet, Revision},
 };

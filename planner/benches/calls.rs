@@ -19,7 +19,7 @@ use everynode_proto::planner::v1::{
     ExplainRequest, NodeTemplate, PlanRequest, SimulateNodesRequest, Taint,
     planner_service_client::PlannerServiceClient,
 };
-use everynode_proto::serve::Work;
+use everynode_serving::serve::Work;
 use prost::Message;
 use serde_json::{Value, json};
 use tokio::{net::TcpListener, runtime::Runtime};

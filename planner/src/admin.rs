@@ -7,7 +7,7 @@ use axum::{
     http::{StatusCode, header::CONTENT_TYPE},
     routing::get,
 };
-use everynode_proto::{program, serve::Health};
+use everynode_serving::{program, serve::Health};
 use tokio::sync::watch;
 
 use crate::metrics::Metrics;

@@ -6,8 +6,8 @@ use std::{net::SocketAddr, time::Duration};
 
 use clap::{Parser, Subcommand, value_parser};
 use clap_complete::Shell;
-use everynode_proto::{
-    program::{logs::LogArgs, tls::TlsArgs},
+use everynode_serving::{
+    program::{duration, logs::LogArgs, tls::TlsArgs},
     serve::{self, Allowed, Clients, Limits},
 };
 
@@ -140,7 +140,7 @@ pub struct Args {
         env = "EVERYNODE_CALL_DEADLINE",
         value_name = "TIME",
         default_value = serve::DEFAULT_CALL_DEADLINE,
-        value_parser = serve::call_deadline,
+        value_parser = duration::parse,
         allow_hyphen_values = true
     )]
     pub call_deadline: Duration,
@@ -235,7 +235,7 @@ impl Args {
 #[cfg(test)]
 mod tests {
     use clap::{CommandFactory, error::ErrorKind};
-    use everynode_proto::program::logs::LogFormat;
+    use everynode_serving::program::logs::LogFormat;
 
     use super::*;
     use crate::session::SessionMemory;

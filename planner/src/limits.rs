@@ -2,11 +2,8 @@
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use everynode_proto::{
-    codec::MAX_FACTS,
-    planner::v1::Limits,
-    serve::{self, Work, refusal},
-};
+use everynode_proto::{codec::MAX_FACTS, planner::v1::Limits, status};
+use everynode_serving::serve::{self, Work, refusal};
 use prost::Message;
 use tonic::Status;
 
@@ -63,7 +60,7 @@ pub fn check(field: &str, count: usize, limit: usize) -> Result<(), Status> {
 /// `RESOURCE_EXHAUSTED` for a field that holds more objects than a call may, naming the field.
 pub fn too_many(field: &str, count: usize, limit: usize) -> Status {
     let message = format!("holds {count}, at most {limit} are taken at once; split the request");
-    refusal::too_many(field, &message)
+    status::too_many(field, &message)
 }
 
 /// Refuses more pairs of `DaemonSet` and node than a call may ask for.
@@ -78,7 +75,7 @@ pub fn check_pairs(field: &str, daemon_sets: usize, nodes: usize) -> Result<(), 
     let message = format!(
         "makes {pairs} pairs with daemon_sets, at most {MAX_PAIRS} are taken at once; split the request"
     );
-    Err(refusal::too_many(field, &message))
+    Err(status::too_many(field, &message))
 }
 
 /// The size of an answer so far. Work on an answer stops as soon as it exceeds the largest message, because the
@@ -119,5 +116,5 @@ impl<'a> AnswerSize<'a> {
 
 /// `INVALID_ARGUMENT`, naming the field.
 pub fn invalid(error: &FieldError) -> Status {
-    refusal::invalid(&error.field, &error.message)
+    status::invalid(&error.field, &error.message)
 }

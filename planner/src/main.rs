@@ -1,7 +1,7 @@
 //! The planner's binary. All code is in the library.
 
-use std::process::ExitCode;
+use everynode_serving::program::exit::Exit;
 
-fn main() -> ExitCode {
-    ExitCode::from(everynode_planner::run::main())
+fn main() -> Exit {
+    everynode_planner::run::main()
 }

@@ -2,7 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use everynode_proto::{
+use everynode_serving::{
     program::{self, metrics::Certificates},
     serve::{self, Refusal},
     tls::Condition,

@@ -15,10 +15,10 @@ pub mod objects;
 pub mod place;
 pub mod requests;
 
-use everynode_proto::{
-    answers::{self, exit, explain, plan, simulate, words},
-    planner::v1::Problem,
-    program,
+use everynode_proto::planner::v1::Problem;
+use everynode_render::{explain, plan, simulate, words};
+use everynode_serving::{
+    program::{self, exit::Exit},
     serve::Work,
 };
 
@@ -31,32 +31,32 @@ use self::{
 use crate::unary;
 
 /// Prints which `DaemonSet`s run where; returns the exit code.
-pub fn explain(args: &ExplainArgs) -> u8 {
+pub fn explain(args: &ExplainArgs) -> Exit {
     finish(try_explain(args))
 }
 
 /// Prints the actions that a `DaemonSet` needs; returns the exit code.
-pub fn plan(args: &PlanArgs) -> u8 {
+pub fn plan(args: &PlanArgs) -> Exit {
     finish(try_plan(args))
 }
 
 /// Prints the resources that `DaemonSet`s would take on nodes; returns the exit code.
-pub fn simulate(args: &SimulateArgs) -> u8 {
+pub fn simulate(args: &SimulateArgs) -> Exit {
     finish(try_simulate(args))
 }
 
-fn try_explain(args: &ExplainArgs) -> Result<u8, Error> {
+fn try_explain(args: &ExplainArgs) -> Result<Exit, Error> {
     let objects = read(&args.input.files, &[Kind::DaemonSet, Kind::Node])?;
     let answer = unary::explain(requests::explain(&objects)?, &Work::unbounded())?;
     tell(&answer.problems);
-    let text = answers::render(&answer, args.input.output, |view| {
+    let text = everynode_render::render(&answer, args.input.output, |view| {
         explain::table(&answer, args.all, view)
     })?;
-    answers::print(&text)?;
-    Ok(exit::answered(explain::is_as_wished(&answer)))
+    everynode_render::print(&text)?;
+    Ok(Exit::answered(explain::is_as_wished(&answer)))
 }
 
-fn try_plan(args: &PlanArgs) -> Result<u8, Error> {
+fn try_plan(args: &PlanArgs) -> Result<Exit, Error> {
     let objects = read(&args.input.files, &[Kind::DaemonSet, Kind::Node, Kind::Pod])?;
     for (kind, consequence) in [
         (Kind::Node, "every pod waits for a node that is gone"),
@@ -68,12 +68,12 @@ fn try_plan(args: &PlanArgs) -> Result<u8, Error> {
     }
     let answer = unary::plan(requests::plan(&objects, args)?, &Work::unbounded())?;
     tell(&answer.problems);
-    let text = answers::render(&answer, args.input.output, |view| plan::table(&answer, view))?;
-    answers::print(&text)?;
-    Ok(exit::answered(plan::is_as_wished(&answer)))
+    let text = everynode_render::render(&answer, args.input.output, |view| plan::table(&answer, view))?;
+    everynode_render::print(&text)?;
+    Ok(Exit::answered(plan::is_as_wished(&answer)))
 }
 
-fn try_simulate(args: &SimulateArgs) -> Result<u8, Error> {
+fn try_simulate(args: &SimulateArgs) -> Result<Exit, Error> {
     let objects = read(
         &args.input.files,
         &[Kind::DaemonSet, Kind::Node, Kind::RuntimeClass],
@@ -81,11 +81,11 @@ fn try_simulate(args: &SimulateArgs) -> Result<u8, Error> {
     let (request, capacities) = requests::simulate(&objects, &args.unknown_labels)?;
     let answer = unary::simulate_nodes(request, &Work::unbounded())?;
     tell(&answer.problems);
-    let text = answers::render(&answer, args.input.output, |view| {
+    let text = everynode_render::render(&answer, args.input.output, |view| {
         simulate::table(&answer, &capacities, view)
     })?;
-    answers::print(&text)?;
-    Ok(exit::answered(simulate::is_as_wished(&answer)))
+    everynode_render::print(&text)?;
+    Ok(Exit::answered(simulate::is_as_wished(&answer)))
 }
 
 /// Reads the files, and notes which of their objects it ignores.
@@ -109,13 +109,13 @@ fn note(text: &str) {
 
 /// Writes to standard error. Only the answer goes to standard output.
 fn say(text: &str) {
-    program::say(env!("CARGO_PKG_NAME"), text);
+    program::print_message(env!("CARGO_PKG_NAME"), text);
 }
 
-fn finish(answer: Result<u8, Error>) -> u8 {
+fn finish(answer: Result<Exit, Error>) -> Exit {
     answer.unwrap_or_else(|error| {
-        let code = error.exit_code();
+        let exit = error.exit();
         say(&format!("{:#}", anyhow::Error::from(error)));
-        code
+        exit
     })
 }

@@ -5,10 +5,9 @@ use std::{future, sync::Arc, time::Duration};
 use anyhow::Context;
 use clap::CommandFactory;
 use clap_complete::Shell;
-use everynode_proto::{
-    answers::{self, exit},
-    planner::v1::planner_service_server::PlannerServiceServer,
-    program,
+use everynode_proto::planner::v1::planner_service_server::PlannerServiceServer;
+use everynode_serving::{
+    program::{self, exit::Exit},
     serve::{self, Limits, Server},
     tls::Credentials,
 };
@@ -28,11 +27,11 @@ use crate::{
 /// How long calls in progress may take to finish on shutdown.
 const DRAIN_DEADLINE: Duration = Duration::from_secs(10);
 
-/// Runs the program and returns its exit code.
-pub fn main() -> u8 {
+/// Runs the program, and returns how it ends.
+pub fn main() -> Exit {
     let cli: Cli = match program::parse() {
         Ok(cli) => cli,
-        Err(code) => return code,
+        Err(exit) => return exit,
     };
     match cli.command {
         None => start(&cli.serve),
@@ -44,43 +43,43 @@ pub fn main() -> u8 {
     }
 }
 
-/// Serves until a signal stops it; returns the exit code.
-fn start(args: &Args) -> u8 {
+/// Serves until a signal stops it.
+fn start(args: &Args) -> Exit {
     let _logging = match args.logs.start(env!("CARGO_PKG_NAME")) {
         Ok(logging) => logging,
-        Err(error) => return complain(exit::USAGE, &error.to_string()),
+        Err(error) => return fail(Exit::Usage, &error.to_string()),
     };
     let credentials = match args.tls.credentials() {
         Ok(credentials) => credentials,
-        Err(error) => return complain(exit::USAGE, &error.to_string()),
+        Err(error) => return fail(Exit::Usage, &error.to_string()),
     };
     let runtime = match tokio::runtime::Runtime::new() {
         Ok(runtime) => runtime,
-        Err(error) => return complain(1, &format!("can't start: {error}")),
+        Err(error) => return fail(Exit::Failure, &format!("can't start: {error}")),
     };
     runtime.block_on(async {
         let ports = match Ports::bind(args).await {
             Ok(ports) => ports,
-            Err(error) => return complain(exit::USAGE, &format!("{error:#}")),
+            Err(error) => return fail(Exit::Usage, &format!("{error:#}")),
         };
         match serve(ports, args, credentials).await {
-            Ok(()) => 0,
-            Err(error) => complain(1, &format!("{error:#}")),
+            Ok(()) => Exit::Success,
+            Err(error) => fail(Exit::Failure, &format!("{error:#}")),
         }
     })
 }
 
-fn complain(code: u8, message: &str) -> u8 {
-    program::complain(env!("CARGO_PKG_NAME"), code, message)
+fn fail(exit: Exit, message: &str) -> Exit {
+    program::fail(env!("CARGO_PKG_NAME"), exit, message)
 }
 
 /// Prints the completion script for a shell.
-fn complete(shell: Shell) -> u8 {
+fn complete(shell: Shell) -> Exit {
     let mut script = Vec::new();
     clap_complete::generate(shell, &mut Cli::command(), env!("CARGO_PKG_NAME"), &mut script);
-    match answers::print(&String::from_utf8_lossy(&script)) {
-        Ok(_) => 0,
-        Err(error) => complain(exit::SOFTWARE, &format!("the script can't be written: {error}")),
+    match everynode_render::print(&String::from_utf8_lossy(&script)) {
+        Ok(_) => Exit::Success,
+        Err(error) => fail(Exit::Software, &format!("the script can't be written: {error}")),
     }
 }
 

@@ -2,14 +2,12 @@
 
 use std::{pin::Pin, sync::Arc, time::Instant};
 
-use everynode_proto::{
-    planner::v1::{
-        ExplainRequest, ExplainResponse, GetInfoRequest, GetInfoResponse, PlanRequest, PlanResponse,
-        SessionRequest, SessionResponse, SimulateNodesRequest, SimulateNodesResponse,
-        planner_service_server::PlannerService, session_response::Message,
-    },
-    serve::{self, Leave, in_background, refusal},
+use everynode_proto::planner::v1::{
+    ExplainRequest, ExplainResponse, GetInfoRequest, GetInfoResponse, PlanRequest, PlanResponse,
+    SessionRequest, SessionResponse, SimulateNodesRequest, SimulateNodesResponse,
+    planner_service_server::PlannerService, session_response::Message,
 };
+use everynode_serving::serve::{self, Leave, in_background, refusal};
 use futures::Stream;
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;

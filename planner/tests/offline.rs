@@ -474,7 +474,7 @@ const SHOWN: &str = r"a\x1b[2J\x1b]0;t\x07b\rc\u{9b}31md\x7fe\u{202e}f";
 fn assert_is_printable(run: &Run) {
     for text in [&run.out, &run.err] {
         assert_eq!(
-            everynode_proto::text::printable_lines(text),
+            everynode_render::text::printable_lines(text),
             text.as_str(),
             "{run:?}"
         );

@@ -15,7 +15,7 @@ use tonic::{
 };
 use tonic_prost::{ProstCodec, ProstDecoder, ProstEncoder};
 
-use crate::{planner::v1::SessionRequest, serve::refusal};
+use crate::{planner::v1::SessionRequest, status};
 
 /// The limit of facts in one `SessionRequest`.
 pub const MAX_FACTS: usize = 1_000;
@@ -80,7 +80,7 @@ pub fn check_facts(count: usize) -> Result<(), Status> {
         return Ok(());
     }
     let message = format!("holds {count}, at most {MAX_FACTS} are taken at once; split the request");
-    Err(refusal::too_many("facts", &message))
+    Err(status::too_many("facts", &message))
 }
 
 /// Counts the occurrences of a field in a message, without those in nested messages.

@@ -2,29 +2,24 @@
 //!
 //! - [`planner`], [`executor`]: the messages, clients and servers of `everynode.planner.v1` and `everynode.executor.v1`,
 //!   generated from the .proto files.
+//! - [`codec`]: decodes messages from the wire; [`weight`]: how much memory they take once decoded.
 //! - [`facts`]: the only place that reads Kubernetes JSON and turns it into the wire's facts. The executor's watches
 //!   and the planner's unary calls both go through it, so a fact means the same in both.
-//! - `testing`: helpers that the tests of the wire share; not part of any program.
+//! - [`status`]: statuses with typed details, which both ends of a call read.
 //! - [`allowance`]: limits the memory that a piece of work may take.
-//! - [`codec`]: decodes messages from the wire; [`weight`]: how much memory they take once decoded.
-//! - [`serve`]: serves the services of both programs: limits, deadlines, health, reflection, shutdown.
-//! - [`tls`]: certificates, which say who both programs are and whom they trust.
-//! - [`program`]: the parts that both programs have in common, whatever they do: flags, logs, and exit.
-//! - [`answers`]: prints the answers of both services, for people and for programs.
-//! - [`text`]: makes text from elsewhere safe to print for people.
+//! - `testing`: helpers that the tests of the wire share; not part of any program.
+//!
+//! Everything that serves these messages is in `everynode-serving`, and everything that prints them is in
+//! `everynode-render`, so a client needs only this crate.
 //!
 //! This crate holds no rules: the planner decides what follows from a fact.
 
 pub mod allowance;
-pub mod answers;
 pub mod codec;
 pub mod facts;
-pub mod program;
-pub mod serve;
+pub mod status;
 #[cfg(feature = "testing")]
 pub mod testing;
-pub mod text;
-pub mod tls;
 pub mod weight;
 
 /// The package `everynode.executor.v1`.

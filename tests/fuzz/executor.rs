@@ -1,9 +1,9 @@
 //! Fuzz targets: the messages that the API server and the planner send to the executor.
 
-use everynode_executor::apply::{Applier, Ended, Lane};
-use everynode_executor::objects::{self, DaemonSet, Encoding, Heard, Revision, Watched};
-use everynode_executor::pod::{self, Recipe};
-use everynode_executor::{history, session, status, template};
+use everynode_executor::actions::apply::{Applier, Ended, Lane};
+use everynode_executor::apiserver::objects::{self, DaemonSet, Encoding, Heard, Revision, Watched};
+use everynode_executor::pods::pod::{self, Recipe};
+use everynode_executor::{ownership::history, planner::session, pods::template, status};
 use everynode_proto::facts::{Node, Pod, object};
 use everynode_proto::planner::v1::{Plan, SessionResponse, session_response::Message as Said};
 use fastrand::Rng;

@@ -9,7 +9,7 @@ use everynode_proto::planner::v1::{
     ExplainRequest, PlanRequest, SessionRequest, SessionResponse, action::Action,
     session_response::Message as Said,
 };
-use everynode_proto::serve::Work;
+use everynode_serving::serve::Work;
 use fastrand::Rng;
 use prost::Message;
 use prost_types::Timestamp;

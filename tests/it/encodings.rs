@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use everynode_executor::objects::{Encoding, PROTOBUF_OR_JSON, Page, Watched, page};
+use everynode_executor::apiserver::objects::{Encoding, PROTOBUF_OR_JSON, Page, Watched, page};
 use everynode_proto::facts::{Node, Pod};
 use everynode_tests::daemonsets::{self, DaemonSetBuilder};
 use everynode_tests::nodes;

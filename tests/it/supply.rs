@@ -11,7 +11,7 @@ use serde_json::Value;
 const PROGRAMS: [(&str, &str); 3] = [
     ("everynode-planner", "everynode-planner"),
     ("everynode-executor", "everynode-executor"),
-    ("kubectl-everynode", "everynode-executor"),
+    ("kubectl-everynode", "kubectl-everynode"),
 ];
 
 /// The target that the programs in the images are built for.

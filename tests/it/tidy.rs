@@ -161,7 +161,16 @@ fn the_toolchain_is_pinned_to_one_version_that_the_manifest_asks_for_too() {
 
 #[test]
 fn every_source_file_is_part_of_a_crate() {
-    for member in ["proto", "planner", "executor", "tests"] {
+    let members = [
+        "proto",
+        "proto/render",
+        "proto/serving",
+        "planner",
+        "executor",
+        "executor/kubectl-everynode",
+        "tests",
+    ];
+    for member in members {
         let root = workspace().join(member).join("src");
         let files = sources(&root);
         let declared: BTreeSet<_> = files

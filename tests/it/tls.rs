@@ -5,7 +5,7 @@ use std::fs;
 
 use everynode_proto::executor::v1::executor_service_client::ExecutorServiceClient;
 use everynode_proto::executor::v1::{GetInfoRequest, ListDaemonSetsRequest};
-use everynode_proto::tls::{Connector, Credentials, Files};
+use everynode_serving::tls::{Connector, Credentials, Files};
 use everynode_tests::certificates::{Authority, Mount};
 use everynode_tests::daemonsets::DaemonSetBuilder;
 use everynode_tests::ports::Port;

@@ -81,6 +81,8 @@ impl Programs {
             "everynode-planner",
             "--package",
             "everynode-executor",
+            "--package",
+            "kubectl-everynode",
             "--bins",
         ]);
         Self::built_with(&args).with_context(|| {

@@ -13,7 +13,10 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1 as meta;
 use kube::core::{Selector, SelectorExt};
 
 use super::{Owner, Text, Version};
-use crate::{hash::Fingerprint, objects::DaemonSet, template};
+use crate::{
+    apiserver::objects::DaemonSet,
+    pods::{hash::Fingerprint, template},
+};
 
 /// A node.
 #[derive(Debug)]

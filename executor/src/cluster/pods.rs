@@ -19,7 +19,7 @@ use tokio::time::Instant;
 
 use self::{moment::Moment, on_node::OnNode};
 use super::{Owner, Text, Version, listing::Listing};
-use crate::watch::Event;
+use crate::apiserver::watch::Event;
 
 /// How long a pod may be known only from the answer to a write, or from an out-of-order watch event. After that, the
 /// executor looks it up.

@@ -9,17 +9,18 @@ use everynode_proto::{
 use tokio::time::Instant;
 use tracing::{Instrument, debug, info};
 
-use super::{Answer, Controller, Timer, managed::Managed, news::News, spans};
+use super::{Answer, Controller, Timer, managed::Managed, spans};
 use crate::{
-    action::{self, Came, Carried},
-    apply::{Ended, Lane, Ready},
+    actions::{
+        action::{self, Came, Carried},
+        apply::{Ended, Lane, Ready},
+    },
+    apiserver::{events::Kind, failure::ApiError, objects::DaemonSet},
     cluster::Text,
-    events::Kind,
-    failure::ApiError,
-    guard::Verdict,
-    metrics::{ActionKind, Outcome},
-    objects::DaemonSet,
-    pod::Recipe,
+    live_view::event_bus::EventBus,
+    planner::guard::Verdict,
+    pods::pod::Recipe,
+    telemetry::metrics::{ActionKind, Outcome},
 };
 
 /// Message about an action that was not tried.
@@ -156,8 +157,8 @@ impl Controller {
         let (Some(managed), Some(entry)) = (self.managed.get(uid), self.cluster.daemon_set(uid)) else {
             return;
         };
-        self.news
-            .tell(|| ended(&entry.object, id, outcome, words(managed)));
+        self.event_bus
+            .publish(|| ended(&entry.object, id, outcome, words(managed)));
     }
 
     fn start_create(
@@ -241,17 +242,17 @@ impl Controller {
         };
         // Another planner has given its own actions the same ids.
         let is_current = session == self.session;
-        let tell = |news: &News, outcome, words: &dyn fmt::Display| {
+        let publish = |event_bus: &EventBus, outcome, words: &dyn fmt::Display| {
             if is_current {
-                news.tell(|| ended(&object, id, outcome, words.to_string()));
+                event_bus.publish(|| ended(&object, id, outcome, words.to_string()));
             }
         };
         let (how, outcome) = match carried.came {
             Came::Created(created) => {
                 self.cluster.wrote_pod(&created);
                 let note = format!("Created pod: {}", created.metadata.name);
-                tell(
-                    &self.news,
+                publish(
+                    &self.event_bus,
                     ActionOutcome::Done,
                     &format_args!("{note} on node {node}"),
                 );
@@ -265,8 +266,8 @@ impl Controller {
                     self.cluster
                         .deleted_pod(&pod.uid, matches!(carried.came, Came::Gone));
                     let note = format!("Deleted pod: {}", pod.pod);
-                    tell(
-                        &self.news,
+                    publish(
+                        &self.event_bus,
                         ActionOutcome::Done,
                         &format_args!("{note} on node {node}"),
                     );
@@ -278,8 +279,8 @@ impl Controller {
             }
             Came::Refused(error) => {
                 let note = note(lane, &error);
-                tell(
-                    &self.news,
+                publish(
+                    &self.event_bus,
                     ActionOutcome::Failed,
                     &format_args!("{note} (node {node})"),
                 );
@@ -290,8 +291,8 @@ impl Controller {
                 (Ended::Refused, Outcome::Refused)
             }
             Came::GivenUp => {
-                tell(
-                    &self.news,
+                publish(
+                    &self.event_bus,
                     ActionOutcome::Skipped,
                     &format_args!("{NEEDLESS} (node {node})"),
                 );

@@ -3,7 +3,6 @@
 use std::{sync::Arc, time::Duration};
 
 use everynode_proto::{
-    answers,
     facts::PodTemplate,
     planner::v1::{DaemonSetCondition, DaemonSetFacts, DaemonSetStatus, Problem, Toleration},
 };
@@ -16,16 +15,17 @@ use super::{
     rivals::{COMPETING, PEACE, REMEDY},
 };
 use crate::{
-    adopt,
-    apply::{Applier, Lane},
-    conditions::{Trouble, degraded, from_counters},
-    events::shortened,
-    guard::Outstanding,
-    objects::DaemonSet,
-    outbox::Announcement,
-    pod::Recipe,
-    status::{Wanted, counters},
-    view::words,
+    actions::apply::{Applier, Lane},
+    apiserver::{events::shortened, objects::DaemonSet},
+    live_view::view::words,
+    ownership::adopt,
+    planner::{guard::Outstanding, outbox::Announcement},
+    pods::pod::Recipe,
+    status::{
+        Wanted,
+        conditions::{Trouble, degraded, from_counters},
+        counters,
+    },
 };
 
 /// How long a refusal still holds after its lane has opened again: the planner is about to ask anew.
@@ -263,7 +263,7 @@ impl Managed {
         let problem = || {
             self.problems().first().map(|problem| Trouble {
                 reason: reason(problem),
-                message: answers::words::problem(problem),
+                message: everynode_render::words::problem(problem),
             })
         };
         let rival = || {

@@ -10,10 +10,10 @@ use tracing::{info, warn};
 
 use super::Controller;
 use crate::{
+    apiserver::events::Kind as EventKind,
     cluster::{Cluster, Text},
-    events::Kind as EventKind,
-    outbox::{Announcement, Object, RequestLimits, TooLarge},
-    view::words,
+    live_view::view::words,
+    planner::outbox::{Announcement, Object, RequestLimits, TooLarge},
 };
 
 /// Minimum time between two requests to the planner. The first change after a quiet period goes out at once. When

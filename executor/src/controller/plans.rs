@@ -14,7 +14,15 @@ use super::{
     spans,
 };
 use crate::{
-    apply::Lane, cluster::Text, conditions, events::Kind, guard, guard::Verdict, pod::Recipe, session,
+    actions::apply::Lane,
+    apiserver::events::Kind,
+    cluster::Text,
+    planner::{
+        guard::{self, Verdict},
+        session,
+    },
+    pods::pod::Recipe,
+    status::conditions,
 };
 
 impl Controller {
@@ -30,7 +38,7 @@ impl Controller {
         if let Some(read) = event_read {
             self.parts.metrics.event_to_plan(read.elapsed());
         }
-        self.news.tell(|| Event::Plan(plan.clone()));
+        self.event_bus.publish(|| Event::Plan(plan.clone()));
         digest::log(&plan);
         if !self.managed.contains_key(&uid) {
             // The `DaemonSet` was deleted while the plan was on its way.

@@ -10,7 +10,7 @@ use tokio::time::Instant;
 use tracing::warn;
 
 use super::Controller;
-use crate::{cluster::Text, events::Kind, metrics::RivalWork, status::differs};
+use crate::{apiserver::events::Kind, cluster::Text, status::differs, telemetry::metrics::RivalWork};
 
 /// After this long without a trace of another controller, the next one is reported again. API servers keep events for
 /// as long.

@@ -3,13 +3,11 @@
 //! A plan's span lasts until the last of its actions has ended. If nothing is exported, there are no spans, and nothing
 //! is built for them.
 
-use everynode_proto::{
-    planner::v1::{CreatePod, DeletePod, Plan, action::Action},
-    serve::trace::EXPORTED,
-};
+use everynode_proto::planner::v1::{CreatePod, DeletePod, Plan, action::Action};
+use everynode_serving::serve::trace::EXPORTED;
 use tracing::{Span, field::Empty, info_span};
 
-use crate::{
+use crate::actions::{
     action::{Came, Carried},
     apply::Ready,
 };

@@ -9,11 +9,9 @@ use tracing::{debug, warn};
 
 use super::{Answer, Controller, Timer};
 use crate::{
+    apiserver::{failure::ApiError, objects::DaemonSet},
     cluster::Text,
-    conditions::is_degraded,
-    failure::ApiError,
-    objects::DaemonSet,
-    status::{is_settled, write},
+    status::{conditions::is_degraded, is_settled, write},
 };
 
 /// The shortest rest between two writes of the same status: faster than anyone reads, slower than a burst of creations.

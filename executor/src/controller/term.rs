@@ -6,7 +6,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::info;
 
 use super::Controller;
-use crate::session::{Event, Sessions};
+use crate::planner::session::{Event, Sessions};
 
 /// A term in which this executor leads.
 #[derive(Debug)]

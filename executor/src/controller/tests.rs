@@ -18,16 +18,19 @@ use everynode_proto::planner::v1::{
 use serde_json::{Value, json};
 use tokio::{sync::watch as state, task::JoinHandle};
 
-use super::{questions::Asker, *};
+use super::*;
 use crate::{
-    objects::DaemonSet,
-    outbox::RequestLimits,
+    apiserver::{
+        objects::DaemonSet,
+        watch::{self, Change, Read},
+    },
+    live_view::questions::Asker,
+    planner::outbox::RequestLimits,
     testing::{
         AGENT, AGENT_STATUS, Call, PODS, REVISIONS, Server, agent, agent_json, agent_with, already_exists,
         forbidden, node, not_found, old_revision_json, orphan_json, pod_json, read, refusal, revision_json,
         said, server, with,
     },
-    watch::{self, Change, Read},
 };
 
 /// Far longer than anything here takes. The paused clock skips it when nothing else is left to do.

@@ -6,12 +6,10 @@ use tracing::{debug, warn};
 
 use super::{Answer, Controller, Timer, managed::Announced};
 use crate::{
-    apply::Lane,
+    actions::apply::Lane,
+    apiserver::{events::Kind, failure::ApiError, objects::DaemonSet},
     cluster::Text,
-    events::Kind,
-    failure::ApiError,
-    objects::DaemonSet,
-    upkeep::{Refusal, UpkeepError, Wrote, carry_out, next},
+    ownership::upkeep::{Refusal, UpkeepError, Wrote, carry_out, next},
 };
 
 const FIRST_WAIT: Duration = Duration::from_millis(200);

@@ -6,9 +6,9 @@ use tracing::warn;
 
 use super::Controller;
 use crate::{
-    apply::{Lane, Ready},
+    actions::apply::{Lane, Ready},
     cluster::Text,
-    guard::{self, Verdict, Violation},
+    planner::guard::{self, Verdict, Violation},
 };
 
 impl Controller {

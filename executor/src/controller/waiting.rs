@@ -2,8 +2,8 @@
 
 use super::Controller;
 use crate::{
-    apply::Lane,
-    metrics::{Actions, Waiting},
+    actions::apply::Lane,
+    telemetry::metrics::{Actions, Waiting},
 };
 
 impl Controller {

@@ -1,6 +1,7 @@
 //! Writes the conditions of a `DaemonSet`'s status, with their messages.
 
-use everynode_proto::{answers::words, planner::v1::DaemonSetCondition};
+use everynode_proto::planner::v1::DaemonSetCondition;
+use everynode_render::words;
 
 use super::to_wire::status;
 use crate::model::{Progress, Standing};

@@ -6,7 +6,7 @@ use clap::{
     Args,
     builder::{PossibleValuesParser, TypedValueParser},
 };
-use everynode_proto::answers::Format;
+use everynode_render::Format;
 use jiff::Timestamp;
 
 /// Where the objects come from, and how the answer is printed.

@@ -2,10 +2,9 @@
 
 use std::io;
 
-use everynode_proto::{
-    answers::{PrintError, exit},
-    facts::unread::ReadError,
-};
+use everynode_proto::facts::unread::ReadError;
+use everynode_render::PrintError;
+use everynode_serving::program::exit::Exit;
 use thiserror::Error;
 use tonic::{Code, Status};
 
@@ -94,10 +93,10 @@ pub enum Error {
 }
 
 impl Error {
-    /// The program's exit code.
-    pub fn exit_code(&self) -> u8 {
+    /// How the program ends.
+    pub fn exit(&self) -> Exit {
         match self {
-            Self::NotFound { .. } => exit::NO_INPUT,
+            Self::NotFound { .. } => Exit::NoInput,
             Self::Unreadable { .. }
             | Self::NotText { .. }
             | Self::Syntax { .. }
@@ -105,12 +104,12 @@ impl Error {
             | Self::Missing { .. }
             | Self::Several(_)
             | Self::NotAmong { .. }
-            | Self::Template { .. } => exit::DATA,
+            | Self::Template { .. } => Exit::Data,
             Self::Refused(status) => match status.code() {
-                Code::InvalidArgument | Code::ResourceExhausted => exit::DATA,
-                _ => exit::SOFTWARE,
+                Code::InvalidArgument | Code::ResourceExhausted => Exit::Data,
+                _ => Exit::Software,
             },
-            Self::Print(_) | Self::Write(_) => exit::SOFTWARE,
+            Self::Print(_) | Self::Write(_) => Exit::Software,
         }
     }
 

@@ -3,10 +3,10 @@
 use std::collections::BTreeMap;
 
 use everynode_proto::{
-    answers::simulate::Resources,
     facts::{self, Unread, unread},
     planner::v1::{ExplainRequest, NodeTemplate, PlanRequest, SimulateNodesRequest},
 };
+use everynode_render::simulate::Resources;
 use serde_json::Value;
 
 use super::{

@@ -5,7 +5,7 @@ use std::sync::{
     atomic::{AtomicUsize, Ordering},
 };
 
-use everynode_proto::serve::refusal;
+use everynode_proto::status;
 use tonic::Status;
 
 /// Shares grow and shrink in steps of this many bytes, so that parallel sessions rarely contend for the counter.
@@ -84,7 +84,7 @@ impl Share {
                 "the facts of all sessions of this planner would take more than {limit} bytes together; raise \
                  --max-session-memory, or close other sessions"
             );
-            return Err(refusal::too_many("facts", &message));
+            return Err(status::too_many("facts", &message));
         }
         self.held = wanted;
         Ok(())

@@ -1,6 +1,7 @@
 //! `Explain`, and the verdicts that `Plan` shares with it.
 
-use everynode_proto::{planner::v1 as wire, serve::Work};
+use everynode_proto::planner::v1 as wire;
+use everynode_serving::serve::Work;
 use tonic::Status;
 
 use super::reader::{Reader, expand, require};

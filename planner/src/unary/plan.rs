@@ -6,8 +6,8 @@ use everynode_proto::{
         unread::{self, Item},
     },
     planner::v1 as wire,
-    serve::Work,
 };
+use everynode_serving::serve::Work;
 use tonic::Status;
 
 use super::{

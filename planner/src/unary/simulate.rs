@@ -9,8 +9,8 @@ use everynode_proto::{
         unread::Item,
     },
     planner::v1 as wire,
-    serve::Work,
 };
+use everynode_serving::serve::Work;
 use rayon::prelude::*;
 use tonic::Status;
 

@@ -3,8 +3,8 @@
 use everynode_proto::{
     facts::Unread,
     planner::v1::{ExplainRequest, NodeTemplate, PlanRequest, SimulateNodesRequest},
-    serve::{Work, in_background},
 };
+use everynode_serving::serve::{Work, in_background};
 use prost::Message;
 use serde_json::{Value, json};
 use std::time::Duration;

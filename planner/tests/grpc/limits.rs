@@ -1,12 +1,10 @@
 //! Tests of the planner's limits, in paused time. The crate that implements the limits tests their details.
 
-use everynode_proto::{
-    planner::v1::{
-        GetInfoRequest, PlanRequest, PlanResponse, SyncComplete, fact::Fact,
-        planner_service_client::PlannerServiceClient,
-    },
-    serve::Limits,
+use everynode_proto::planner::v1::{
+    GetInfoRequest, PlanRequest, PlanResponse, SyncComplete, fact::Fact,
+    planner_service_client::PlannerServiceClient,
 };
+use everynode_serving::serve::Limits;
 use tokio::task::JoinHandle;
 use tonic::{Code, Request, Status, client::Grpc, transport::Channel};
 

@@ -22,10 +22,8 @@ use std::{io, sync::Arc, time::Duration};
 
 use clap::Parser;
 use everynode_planner::{args::Cli, metrics::Metrics, run};
-use everynode_proto::{
-    planner::v1::planner_service_client::PlannerServiceClient,
-    serve::{Health, Limits},
-};
+use everynode_proto::planner::v1::planner_service_client::PlannerServiceClient;
+use everynode_serving::serve::{Health, Limits};
 use hyper_util::rt::TokioIo;
 use tokio::{io::DuplexStream, sync::mpsc, task::JoinHandle};
 use tokio_stream::wrappers::UnboundedReceiverStream;

@@ -2,13 +2,11 @@
 
 use std::io::Read as _;
 
-use everynode_proto::{
-    planner::v1::{
-        Hello, SessionRequest, SessionResponse, planner_service_client::PlannerServiceClient,
-        session_response::Message,
-    },
-    text::printable_lines,
+use everynode_proto::planner::v1::{
+    Hello, SessionRequest, SessionResponse, planner_service_client::PlannerServiceClient,
+    session_response::Message,
 };
+use everynode_render::text::printable_lines;
 
 use super::Running;
 

@@ -3,7 +3,7 @@
 use std::process::Command;
 
 use clap::Parser as _;
-use everynode_executor::args::Args;
+use everynode_executor::program::args::Args;
 use everynode_planner::args::Cli;
 use everynode_proto::executor::v1::executor_service_server::SERVICE_NAME as EXECUTOR;
 use everynode_proto::planner::v1::planner_service_server::SERVICE_NAME as PLANNER;

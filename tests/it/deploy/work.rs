@@ -1,6 +1,6 @@
 //! Work that uses every right that the executor has, in addition to the work of the walk.
 
-use everynode_executor::{objects, pod};
+use everynode_executor::{apiserver::objects, pods::pod};
 use everynode_proto::executor::v1::GetNodeOverheadRequest;
 use everynode_proto::executor::v1::executor_service_client::ExecutorServiceClient;
 use everynode_tests::audit::{self, Audit};

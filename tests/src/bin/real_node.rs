@@ -1,11 +1,11 @@
 //! `cargo real-node`: runs Everynode and a `DaemonSet` as real pods, on a real node.
 
-use std::process::ExitCode;
+use std::process::{ExitCode, Termination};
 use std::time::Instant;
 
 use anyhow::Result;
 use clap::Parser;
-use everynode_proto::answers::exit;
+use everynode_serving::program::exit::Exit;
 use everynode_tests::real_node::RealNode;
 use everynode_tests::real_node::ground::{self, Install, Unfit};
 use everynode_tests::real_node::walk::Walk;
@@ -49,11 +49,7 @@ fn main() -> ExitCode {
         prepared?;
         real_node(terminal).await
     });
-    if unfit {
-        ExitCode::from(exit::UNAVAILABLE)
-    } else {
-        code
-    }
+    if unfit { Exit::Unavailable.report() } else { code }
 }
 
 async fn real_node(terminal: &mut Terminal) -> Result<()> {

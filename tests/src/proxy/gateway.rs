@@ -108,7 +108,7 @@ impl Gateway {
             interruptions: watch::Sender::new((0, Interruption::Closed)),
         });
         let relayed = Relayed {
-            server: everynode_executor::client::connect(&config)?,
+            server: everynode_executor::apiserver::client::connect(&config)?,
             shared: shared.clone(),
         };
         let tls = acceptor(control_plane.home())?;

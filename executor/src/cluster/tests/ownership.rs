@@ -179,8 +179,8 @@ fn p6_a_selector_that_is_empty_or_unreadable_selects_and_releases_nothing() {
         saw(&mut cluster, orphan("p2", 3));
         assert!(cluster.touched.upkeep.is_empty());
         let entry = cluster.daemon_set("ds-1").unwrap();
-        assert!(crate::adopt::orphans(&cluster, entry, &HashSet::new()).is_empty());
-        assert!(crate::adopt::misfits(&cluster, entry, &HashSet::new()).is_empty());
+        assert!(crate::ownership::adopt::orphans(&cluster, entry, &HashSet::new()).is_empty());
+        assert!(crate::ownership::adopt::misfits(&cluster, entry, &HashSet::new()).is_empty());
     }
 }
 

@@ -7,11 +7,11 @@ use everynode_proto::{
     planner::v1::NodeFacts,
 };
 
-use super::{
-    super::questions::{Overview, Watch, Which},
-    *,
+use super::*;
+use crate::live_view::{
+    questions::{Overview, Watch, Which},
+    view::{Lane, Refusal, Sketch, Upkeep},
 };
-use crate::view::{Lane, Refusal, Sketch, Upkeep};
 
 impl Rig {
     /// What is known of the agent once all pending work has run.

@@ -2,7 +2,7 @@
 
 use std::sync::Mutex;
 
-use everynode_proto::serve::trace::EXPORTED;
+use everynode_serving::serve::trace::EXPORTED;
 use tracing::{Subscriber, span};
 use tracing_subscriber::{
     Layer,

@@ -18,7 +18,7 @@ async fn a_standby_knows_the_cluster_and_does_nothing_until_it_leads() {
     let (overview, known) = (
         rig.asker.overview().await.unwrap(),
         rig.asker
-            .daemon_set("ds-1", crate::controller::questions::Which::All)
+            .daemon_set("ds-1", crate::live_view::questions::Which::All)
             .await,
     );
     assert_eq!((overview.daemon_sets.len(), known.unwrap().is_some()), (1, true));

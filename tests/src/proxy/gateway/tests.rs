@@ -52,7 +52,7 @@ fn events_are_cut_out_wherever_their_bytes_are_cut() {
 
 #[test]
 fn the_executor_reads_in_either_encoding_that_the_server_has_forgotten() {
-    use everynode_executor::objects::{self, Encoding, Heard};
+    use everynode_executor::apiserver::objects::{self, Encoding, Heard};
     use everynode_proto::facts::Pod;
 
     for kind in [

@@ -1,0 +1,138 @@
+//! Completes the command line, for kubectl's own completion.
+//!
+//! For completion, kubectl runs an executable `kubectl_complete-everynode` on the PATH. It passes the words after
+//! `everynode`; the last one may be incomplete. The executable prints a line for each word that may follow, and then
+//! a line that tells the shell what to do with those words.
+
+use clap::{ArgMatches, CommandFactory, FromArgMatches};
+use everynode_render::text::printable;
+
+use super::{
+    args::{Cli, Cluster},
+    kubectl::Kubectl,
+};
+
+/// The executable. It passes kubectl's arguments on to the hidden command of this module.
+pub const SCRIPT: &str = "#!/bin/sh\nexec kubectl-everynode complete -- \"$@\"\n";
+
+/// Tells the shell to offer these words and no files (cobra's `ShellCompDirectiveNoFileComp`).
+const NO_FILES: &str = ":4\n";
+
+/// Returns completions of the last word, in kubectl's format. Whatever can't be found out is left out.
+pub async fn complete(words: &[String]) -> String {
+    let (last, before) = words
+        .split_last()
+        .map_or(("", [].as_slice()), |(last, before)| (last.as_str(), before));
+    let before = Before::read(before);
+    let mut found = if last.starts_with('-') {
+        before.flags()
+    } else {
+        match before.command.as_str() {
+            "" => commands(),
+            command => names(&before.cluster, command, last).await,
+        }
+    };
+    // A name that isn't printable can't be completed: its escapes would name another object.
+    found.retain(|word| word.starts_with(last) && printable(word) == *word);
+    found.sort();
+    found.into_iter().map(|word| word + "\n").collect::<String>() + NO_FILES
+}
+
+/// The words before the one that is completed.
+struct Before {
+    cluster: Cluster,
+    /// Empty when there is none yet.
+    command: String,
+}
+
+impl Before {
+    /// Parses as much as it can, because the line isn't finished.
+    fn read(words: &[String]) -> Self {
+        let line = ["kubectl-everynode"]
+            .into_iter()
+            .chain(words.iter().map(String::as_str));
+        let parsed = Cli::command().ignore_errors(true).try_get_matches_from(line);
+        let matches = parsed.unwrap_or_else(|_| ArgMatches::default());
+        let (command, flags) = matches.subcommand().unwrap_or(("", &matches));
+        Self {
+            cluster: Cluster::from_arg_matches(flags).unwrap_or_default(),
+            command: command.to_owned(),
+        }
+    }
+
+    /// The long flags that are allowed here.
+    fn flags(&self) -> Vec<String> {
+        let mut root = Cli::command();
+        // Global flags reach the commands only after this.
+        root.build();
+        let command = root.find_subcommand(&self.command).unwrap_or(&root);
+        let flags = command.get_arguments().filter_map(clap::Arg::get_long);
+        flags.map(|flag| format!("--{flag}")).collect()
+    }
+}
+
+fn commands() -> Vec<String> {
+    let root = Cli::command();
+    let commands = root.get_subcommands().filter(|command| !command.is_hide_set());
+    commands.map(|command| command.get_name().to_owned()).collect()
+}
+
+/// Names of objects of the kinds that the command takes. They come from kubectl, without a port-forward.
+async fn names(cluster: &Cluster, command: &str, last: &str) -> Vec<String> {
+    let kubectl = Kubectl::new(cluster);
+    let (daemon_sets, nodes) = match command {
+        "explain" => (true, true),
+        "status" | "watch" => (true, false),
+        "overhead" => (false, true),
+        _ => (false, false),
+    };
+    let mut found = Vec::new();
+    if daemon_sets && !last.starts_with("node/") {
+        found.extend(
+            kubectl
+                .names("daemonsets", "ds/", cluster.namespace.as_deref())
+                .await,
+        );
+    }
+    if nodes && !last.starts_with("ds/") {
+        found.extend(kubectl.names("nodes", "node/", None).await);
+    }
+    found
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    async fn completed(words: &[&str]) -> String {
+        complete(&words.iter().map(|word| (*word).to_owned()).collect::<Vec<_>>()).await
+    }
+
+    #[tokio::test]
+    async fn commands_come_first() {
+        let all = "completions\nexplain\noverhead\nstatus\nversion\nwatch\n:4\n";
+        assert_eq!(completed(&[""]).await, all);
+        assert_eq!(completed(&[]).await, all);
+        assert_eq!(completed(&["-n", "a", "st"]).await, "status\n:4\n");
+    }
+
+    #[tokio::test]
+    async fn flags_are_those_of_the_command() {
+        assert_eq!(
+            completed(&["explain", "--al"]).await,
+            "--all\n--all-namespaces\n:4\n"
+        );
+        assert_eq!(completed(&["version", "--cl"]).await, "--client\n:4\n");
+        assert_eq!(completed(&["--serv"]).await, "--server\n:4\n");
+        assert_eq!(completed(&["version", "x"]).await, ":4\n");
+    }
+
+    #[test]
+    fn an_unfinished_line_says_which_cluster_is_meant() {
+        let words = ["explain", "ds/a", "--context", "c", "-n", "b"].map(str::to_owned);
+        let before = Before::read(&words);
+        assert_eq!(before.command, "explain");
+        assert_eq!(before.cluster.context.as_deref(), Some("c"));
+        assert_eq!(before.cluster.namespace.as_deref(), Some("b"));
+    }
+}

@@ -1,0 +1,276 @@
+//! Calls to the API server, each with a deadline.
+
+use std::time::Duration;
+
+use everynode_proto::facts::Pod;
+use http::{
+    HeaderValue,
+    header::{ACCEPT, CONTENT_TYPE},
+};
+use k8s_openapi::api::{
+    authentication::v1::{TokenReview, TokenReviewSpec, TokenReviewStatus},
+    authorization::v1::{SubjectAccessReview, SubjectAccessReviewSpec, SubjectAccessReviewStatus},
+};
+use kube::{
+    Client,
+    api::{DeleteParams, GetParams, Patch, PatchParams, PostParams, Preconditions},
+    client::Body,
+    core::{Request, request},
+};
+use prost::bytes::Bytes;
+use serde::{Serialize, de::DeserializeOwned};
+use serde_json::{Map, Value};
+
+use crate::apiserver::{
+    failure::ApiError,
+    names::{InvalidName, path_element},
+    objects::{self, DaemonSet, Encoding, PROTOBUF_OR_JSON, Revision, Watched},
+};
+
+/// Deadline of one call. The API server's own limit is a minute, but a call that takes this long is better repeated.
+const CALL_DEADLINE: Duration = Duration::from_secs(20);
+
+/// How the server merges a patch.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum PatchKind {
+    /// Lists are replaced.
+    Merge,
+    /// Lists are merged by their keys.
+    Strategic,
+}
+
+/// The API server.
+#[derive(Clone)]
+pub struct Api {
+    client: Client,
+}
+
+impl std::fmt::Debug for Api {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.debug_struct("Api").finish_non_exhaustive()
+    }
+}
+
+type Built = Result<http::Request<Vec<u8>>, ApiError>;
+/// A builder of requests for the objects of a kind.
+type Objects = Result<Request, InvalidName>;
+
+fn namespaced(group: &str, namespace: &str, kind: &str) -> Objects {
+    let namespace = path_element("namespace", namespace)?;
+    Ok(Request::new(format!("{group}/namespaces/{namespace}/{kind}")))
+}
+
+fn pods(namespace: &str) -> Objects {
+    namespaced("/api/v1", namespace, "pods")
+}
+
+fn daemon_sets(namespace: &str) -> Objects {
+    namespaced("/apis/apps/v1", namespace, "daemonsets")
+}
+
+fn revisions(namespace: &str) -> Objects {
+    namespaced("/apis/apps/v1", namespace, "controllerrevisions")
+}
+
+fn get(objects: Objects, name: &str) -> Built {
+    Ok(objects?.get(path_element("name", name)?, &GetParams::default())?)
+}
+
+fn delete(objects: Objects, name: &str, uid: &str) -> Built {
+    Ok(objects?.delete(path_element("name", name)?, &delete_params(uid))?)
+}
+
+fn patch(objects: Objects, name: &str, kind: PatchKind, body: &Value) -> Built {
+    let (params, name) = (PatchParams::default(), path_element("name", name)?);
+    Ok(match kind {
+        PatchKind::Merge => objects?.patch(name, &params, &Patch::Merge(body)),
+        PatchKind::Strategic => objects?.patch(name, &params, &Patch::Strategic(body)),
+    }?)
+}
+
+/// The uid precondition makes the server delete only this object. Without it, the server would delete whatever has
+/// the name.
+fn delete_params(uid: &str) -> DeleteParams {
+    let preconditions = Preconditions {
+        uid: Some(uid.to_owned()),
+        ..Preconditions::default()
+    };
+    DeleteParams {
+        preconditions: Some(preconditions),
+        ..DeleteParams::default()
+    }
+}
+
+#[allow(clippy::missing_errors_doc, reason = "every call fails as ApiError says")]
+#[allow(missing_docs, reason = "every call does what its name says")]
+impl Api {
+    pub fn new(client: Client) -> Self {
+        Self { client }
+    }
+
+    async fn send(&self, request: Built) -> Result<(Encoding, Bytes), ApiError> {
+        match tokio::time::timeout(CALL_DEADLINE, self.answer(request?)).await {
+            Ok(answer) => answer,
+            Err(_) => Err(ApiError::Unclear(format!(
+                "no answer within {} s",
+                CALL_DEADLINE.as_secs()
+            ))),
+        }
+    }
+
+    async fn answer(&self, request: http::Request<Vec<u8>>) -> Result<(Encoding, Bytes), ApiError> {
+        let (head, body) = self.client.send(request.map(Body::from)).await?.into_parts();
+        let body = body.collect_bytes().await?;
+        if head.status.is_success() {
+            return Ok((Encoding::of(&head.headers), body));
+        }
+        Err(ApiError::from_answer(&head, &body))
+    }
+
+    async fn object<T: Watched>(&self, request: Built) -> Result<T, ApiError> {
+        let mut request = request?;
+        request
+            .headers_mut()
+            .insert(ACCEPT, HeaderValue::from_static(T::ACCEPT));
+        let (encoding, body) = self.send(Ok(request)).await?;
+        objects::object(&body, encoding)
+            .map_err(|error| ApiError::Unclear(format!("its answer can't be read: {error}")))
+    }
+
+    /// Returns an object that has no type here, unchanged.
+    async fn any(&self, request: Built) -> Result<Map<String, Value>, ApiError> {
+        let (_, body) = self.send(request).await?;
+        serde_json::from_slice(&body)
+            .map_err(|error| ApiError::Unclear(format!("its answer can't be read: {error}")))
+    }
+
+    /// Deletes a single object. The request asks for a short answer.
+    async fn delete(&self, request: Built) -> Result<(), ApiError> {
+        let mut request = request?;
+        request
+            .headers_mut()
+            .insert(ACCEPT, HeaderValue::from_static(PROTOBUF_OR_JSON));
+        self.send(Ok(request)).await.map(drop)
+    }
+
+    pub async fn get_node(&self, name: &str) -> Result<Map<String, Value>, ApiError> {
+        self.any(get(Ok(Request::new("/api/v1/nodes")), name)).await
+    }
+
+    pub async fn get_namespace(&self, name: &str) -> Result<Map<String, Value>, ApiError> {
+        self.any(get(Ok(Request::new("/api/v1/namespaces")), name)).await
+    }
+
+    pub async fn get_runtime_class(&self, name: &str) -> Result<Map<String, Value>, ApiError> {
+        let classes = Request::new("/apis/node.k8s.io/v1/runtimeclasses");
+        self.any(get(Ok(classes), name)).await
+    }
+
+    pub async fn review_token(&self, token: &str) -> Result<TokenReviewStatus, ApiError> {
+        let review = TokenReview {
+            spec: TokenReviewSpec {
+                token: token.to_owned(),
+                ..TokenReviewSpec::default()
+            },
+            ..TokenReview::default()
+        };
+        let review: TokenReview = self
+            .review("/apis/authentication.k8s.io/v1/tokenreviews", &review)
+            .await?;
+        Ok(review.status.unwrap_or_default())
+    }
+
+    pub async fn review_access(
+        &self,
+        spec: SubjectAccessReviewSpec,
+    ) -> Result<SubjectAccessReviewStatus, ApiError> {
+        let review = SubjectAccessReview {
+            spec,
+            ..SubjectAccessReview::default()
+        };
+        let review: SubjectAccessReview = self
+            .review("/apis/authorization.k8s.io/v1/subjectaccessreviews", &review)
+            .await?;
+        Ok(review.status.unwrap_or_default())
+    }
+
+    /// Has the API server judge something. Nothing is stored.
+    async fn review<T: Serialize + DeserializeOwned>(&self, path: &str, review: &T) -> Result<T, ApiError> {
+        let body = serde_json::to_vec(review).map_err(request::Error::SerializeBody)?;
+        let request = Request::new(path).create(&PostParams::default(), body)?;
+        let (_, body) = self.send(Ok(request)).await?;
+        serde_json::from_slice(&body)
+            .map_err(|error| ApiError::Unclear(format!("its answer can't be read: {error}")))
+    }
+
+    pub async fn create_pod(&self, namespace: &str, body: Vec<u8>) -> Result<Pod, ApiError> {
+        // The server validated the template when the DaemonSet was written, so it need not look for unknown fields in
+        // every pod.
+        let path = pods(namespace)?.url_path;
+        let request = http::Request::post(format!("{path}?fieldValidation=Ignore"))
+            .header(CONTENT_TYPE, "application/json")
+            .body(body)
+            .map_err(request::Error::BuildRequest)?;
+        self.object(Ok(request)).await
+    }
+
+    pub async fn get_pod(&self, namespace: &str, name: &str) -> Result<Pod, ApiError> {
+        self.object(get(pods(namespace), name)).await
+    }
+
+    pub async fn patch_pod(
+        &self,
+        namespace: &str,
+        name: &str,
+        kind: PatchKind,
+        body: &Value,
+    ) -> Result<Pod, ApiError> {
+        self.object(patch(pods(namespace), name, kind, body)).await
+    }
+
+    pub async fn delete_pod(&self, namespace: &str, name: &str, uid: &str) -> Result<(), ApiError> {
+        self.delete(delete(pods(namespace), name, uid)).await
+    }
+
+    pub async fn get_daemon_set(&self, namespace: &str, name: &str) -> Result<DaemonSet, ApiError> {
+        self.object(get(daemon_sets(namespace), name)).await
+    }
+
+    pub async fn patch_daemon_set_status(
+        &self,
+        namespace: &str,
+        name: &str,
+        body: &Value,
+    ) -> Result<DaemonSet, ApiError> {
+        let (params, name) = (PatchParams::default(), path_element("name", name)?);
+        let patch = Patch::Strategic(body);
+        let request = daemon_sets(namespace)?.patch_subresource("status", name, &params, &patch)?;
+        self.object(Ok(request)).await
+    }
+
+    pub async fn create_revision(&self, namespace: &str, body: Vec<u8>) -> Result<Revision, ApiError> {
+        let request = revisions(namespace)?.create(&PostParams::default(), body)?;
+        self.object(Ok(request)).await
+    }
+
+    pub async fn get_revision(&self, namespace: &str, name: &str) -> Result<Revision, ApiError> {
+        self.object(get(revisions(namespace), name)).await
+    }
+
+    pub async fn patch_revision(
+        &self,
+        namespace: &str,
+        name: &str,
+        kind: PatchKind,
+        body: &Value,
+    ) -> Result<Revision, ApiError> {
+        self.object(patch(revisions(namespace), name, kind, body)).await
+    }
+
+    pub async fn delete_revision(&self, namespace: &str, name: &str, uid: &str) -> Result<(), ApiError> {
+        self.delete(delete(revisions(namespace), name, uid)).await
+    }
+}
+
+#[cfg(test)]
+mod tests;

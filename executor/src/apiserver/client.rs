@@ -1,0 +1,112 @@
+//! Connections to the API server. They use HTTP/2 where the server speaks it, so that hundreds of calls share one
+//! connection and a dead connection is noticed.
+
+use std::time::Duration;
+
+use anyhow::{Context, bail};
+use hyper_rustls::{FixedServerNameResolver, HttpsConnectorBuilder};
+use hyper_util::{
+    client::legacy::{self, connect::HttpConnector},
+    rt::{TokioExecutor, TokioTimer},
+};
+use kube::{
+    Client, Config,
+    client::{ClientBuilder, ConfigExt},
+};
+use tower::{BoxError, ServiceBuilder, timeout::TimeoutLayer};
+
+use crate::election::lease::{
+    Claim,
+    connection::Connector,
+    gate::{Claimed, GateLayer},
+};
+
+/// How long connecting to the API server may take.
+const CONNECT_DEADLINE: Duration = Duration::from_secs(10);
+/// How long any answer may take to begin. This is above the API server's own limit for requests that it can't finish.
+const ANSWER_DEADLINE: Duration = Duration::from_secs(70);
+/// After how much silence the server is pinged, and how long it may take to answer. Together they are as long as a call
+/// may take. Until a silently dead connection is given up, the executor learns nothing of what happens in the cluster.
+const PING_AFTER: Duration = Duration::from_secs(10);
+const PING_DEADLINE: Duration = Duration::from_secs(10);
+/// How much of one answer may be in flight. Lists are long, and with the usual 64 KiB the server would wait for every
+/// acknowledgement.
+const STREAM_WINDOW_BYTES: u32 = 1 << 20;
+/// How much of all answers on one connection may be in flight.
+const CONNECTION_WINDOW_BYTES: u32 = 4 << 20;
+
+/// Creates a client with its own connections.
+///
+/// # Errors
+/// The configuration names certificates, credentials or a proxy that can't be used.
+pub fn connect(config: &Config) -> anyhow::Result<Client> {
+    connect_with(config, Claim::forever())
+}
+
+/// Like [`connect`], but nothing is written without a current claim to lead, and nothing written earlier arrives once
+/// the claim has ended.
+///
+/// # Errors
+/// As [`connect`].
+pub fn connect_with(config: &Config, claim: Claim) -> anyhow::Result<Client> {
+    if config.proxy_url.is_some() {
+        bail!("a proxy for the API server (proxy-url in the kubeconfig, or HTTPS_PROXY) isn't supported");
+    }
+    let mut connector = HttpConnector::new();
+    // The TLS connector decides what is encrypted.
+    connector.enforce_http(false);
+    connector.set_nodelay(true);
+    connector.set_connect_timeout(Some(CONNECT_DEADLINE));
+    // After this time the kernel gives up on data that the server hasn't acknowledged, even if this process is frozen.
+    connector.set_tcp_user_timeout(claim.margin());
+    let connector = Connector::new(connector, claim.clone());
+    let mut https = HttpsConnectorBuilder::new()
+        .with_tls_config(config.rustls_client_config()?)
+        .https_or_http();
+    if let Some(name) = &config.tls_server_name {
+        let name = name
+            .clone()
+            .try_into()
+            .with_context(|| format!("tls-server-name {name:?} isn't a server's name"))?;
+        https = https.with_server_name_resolver(FixedServerNameResolver::new(name));
+    }
+    let client: legacy::Client<_, Claimed> = legacy::Builder::new(TokioExecutor::new())
+        .timer(TokioTimer::new())
+        .pool_timer(TokioTimer::new())
+        .http2_initial_stream_window_size(STREAM_WINDOW_BYTES)
+        .http2_initial_connection_window_size(CONNECTION_WINDOW_BYTES)
+        .http2_keep_alive_interval(PING_AFTER)
+        .http2_keep_alive_timeout(PING_DEADLINE)
+        .http2_keep_alive_while_idle(true)
+        .build(https.enable_all_versions().wrap_connector(connector));
+    let service = ServiceBuilder::new()
+        .layer(TimeoutLayer::new(ANSWER_DEADLINE))
+        .layer(config.base_uri_layer())
+        .option_layer(config.auth_layer()?)
+        .layer(config.extra_headers_layer()?)
+        .map_err(BoxError::from)
+        .layer(GateLayer::new(claim))
+        .service(client);
+    Ok(ClientBuilder::new(service, config.default_namespace.clone()).build())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn config() -> Config {
+        Config::new("https://127.0.0.1:1".parse().unwrap())
+    }
+
+    #[tokio::test]
+    async fn a_configuration_that_cant_be_used_is_named() {
+        assert!(connect(&config()).is_ok());
+        let mut config = config();
+        config.tls_server_name = Some("no server's name".to_owned());
+        let error = connect(&config).err().unwrap();
+        assert!(error.to_string().contains("tls-server-name"), "{error:#}");
+        config.proxy_url = Some("http://127.0.0.1:2".parse().unwrap());
+        let error = connect(&config).err().unwrap();
+        assert!(error.to_string().contains("proxy-url"), "{error:#}");
+    }
+}

@@ -1,0 +1,173 @@
+//! Watches the cluster and decodes objects to slim types that hold only what a decision or an action needs.
+
+mod stream;
+
+use std::sync::Arc;
+
+use everynode_proto::facts;
+use kube::Client;
+use tokio::{
+    sync::{mpsc, watch},
+    time::Instant,
+};
+use tracing::{debug, info};
+
+use self::stream::Watch;
+use crate::{
+    apiserver::objects::{DaemonSet, Revision},
+    telemetry::metrics::Metrics,
+};
+
+/// An event of a watch.
+#[derive(Debug)]
+pub enum Event<T> {
+    /// A list begins. Objects that it doesn't contain are gone.
+    ListBegins,
+    /// The object has appeared or changed; this is its current state.
+    Changed(T),
+    /// The object is gone.
+    Gone(T),
+    /// The list is complete.
+    ListEnds,
+}
+
+/// An event of one of the watches.
+#[derive(Debug)]
+pub enum Change {
+    /// From the watch of nodes.
+    Node(Event<facts::Node>),
+    /// From the watch of pods.
+    Pod(Event<facts::Pod>),
+    /// From the watch of `DaemonSet`s.
+    DaemonSet(Event<DaemonSet>),
+    /// From the watch of `ControllerRevision`s.
+    Revision(Event<Revision>),
+}
+
+/// An event of one of the watches, and when it was read.
+#[derive(Debug)]
+pub struct Read {
+    /// The event.
+    pub change: Change,
+    /// When it was read.
+    pub at: Instant,
+}
+
+impl From<Change> for Read {
+    /// Stamps the event with the current time.
+    fn from(change: Change) -> Self {
+        let at = Instant::now();
+        Self { change, at }
+    }
+}
+
+/// Tells when the watches have delivered everything that had happened in the cluster up to a given moment.
+#[derive(Debug)]
+pub struct Freshness {
+    asked: watch::Sender<u64>,
+    proofs: [watch::Receiver<u64>; 4],
+}
+
+/// The watches' side of [`Freshness`].
+#[derive(Debug)]
+pub struct Proofs {
+    asked: watch::Receiver<u64>,
+    proofs: [watch::Sender<u64>; 4],
+}
+
+/// Creates a freshness check, and the handles with which the watches answer it.
+pub fn freshness() -> (Freshness, Proofs) {
+    let (questions, asked) = watch::channel(0);
+    let senders: [watch::Sender<u64>; 4] = Default::default();
+    let freshness = Freshness {
+        asked: questions,
+        proofs: senders.each_ref().map(watch::Sender::subscribe),
+    };
+    let proofs = Proofs {
+        asked,
+        proofs: senders,
+    };
+    (freshness, proofs)
+}
+
+impl Freshness {
+    /// Waits until every watch has delivered everything that had happened when this was called. A watch that
+    /// is interrupted, or whose connection is dead, delays this until it recovers.
+    pub async fn reached(&mut self) {
+        self.asked.send_modify(|asked| *asked += 1);
+        let now = *self.asked.borrow();
+        for proof in &mut self.proofs {
+            if proof.wait_for(|proved| *proved >= now).await.is_err() {
+                // The watch has ended, so nothing will ever answer.
+                std::future::pending::<()>().await;
+            }
+        }
+    }
+}
+
+/// Watches nodes, pods, `DaemonSet`s and `ControllerRevision`s until the receiver of the changes is dropped.
+pub async fn watch_all(client: Client, changes: mpsc::Sender<Read>, metrics: Arc<Metrics>, proofs: Proofs) {
+    let streaming = has_streaming_lists(&client).await;
+    info!(streaming, "watches begin");
+    let Proofs { asked, proofs } = proofs;
+    let [nodes, pods, daemon_sets, revisions] = proofs;
+    let all = All {
+        client,
+        streaming,
+        changes,
+        metrics,
+        asked,
+    };
+    tokio::join!(
+        all.watch(Change::Node, nodes).run(),
+        all.watch(Change::Pod, pods).run(),
+        all.watch(Change::DaemonSet, daemon_sets).run(),
+        all.watch(Change::Revision, revisions).run(),
+    );
+}
+
+/// The parts that all watches share.
+struct All {
+    client: Client,
+    streaming: bool,
+    changes: mpsc::Sender<Read>,
+    metrics: Arc<Metrics>,
+    asked: watch::Receiver<u64>,
+}
+
+impl All {
+    fn watch<T>(&self, wrap: fn(Event<T>) -> Change, proof: watch::Sender<u64>) -> Watch<'_, T> {
+        Watch {
+            client: &self.client,
+            streaming: self.streaming,
+            changes: &self.changes,
+            metrics: &self.metrics,
+            wrap,
+            asked: self.asked.clone(),
+            proof,
+        }
+    }
+}
+
+/// Whether the API server streams lists, so that neither side holds a whole list in memory. Streaming is on
+/// by default since Kubernetes 1.34.
+async fn has_streaming_lists(client: &Client) -> bool {
+    const SINCE_MINOR: u32 = 34;
+    let minor = |text: &str| {
+        text.trim_end_matches(|end: char| !end.is_ascii_digit())
+            .parse::<u32>()
+            .ok()
+    };
+    match client.apiserver_version().await {
+        Ok(version) => {
+            version.major == "1" && minor(&version.minor).is_some_and(|minor| minor >= SINCE_MINOR)
+        }
+        Err(error) => {
+            debug!(%error, "the API server doesn't tell its version; lists are paged");
+            false
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,7 +1,0 @@
-//! The kubectl plugin's entry point; everything else is in the library.
-
-use std::process::ExitCode;
-
-fn main() -> ExitCode {
-    ExitCode::from(everynode_executor::plugin::main())
-}

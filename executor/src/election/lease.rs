@@ -1,0 +1,369 @@
+//! Leader election: of several executors, the one that holds a Lease leads.
+//!
+//! The rules are those of client-go's leader election, so that `kubectl get lease` and other tools read the Lease as
+//! usual. The holder renews the Lease periodically. Another executor takes it over when it has not seen the Lease
+//! change for as long as the Lease says. Times in the Lease are for people; each executor goes by when it has seen
+//! the Lease change itself.
+//!
+//! Two things differ. First, a standby watches the Lease instead of polling it, so that it takes over when the time
+//! is up, not up to a period later. Second, the holder writes nothing that its [`Claim`] doesn't cover, and a claim
+//! expires by itself: see [`gate`]. Nothing that was written under a claim arrives after the claim has ended, either:
+//! see [`connection`].
+//!
+//! A term is named by the Lease's resourceVersion at its beginning. That version rises with every term. Unlike the
+//! number of transitions, it still does so when the Lease is deleted and recreated.
+
+mod claim;
+pub mod connection;
+pub mod gate;
+mod record;
+
+use std::{pin::pin, time::Duration};
+
+use everynode_render::ErrorChain;
+use futures::{Stream, StreamExt};
+use k8s_openapi::api::coordination::v1::Lease;
+use kube::{
+    Api, Client,
+    api::PostParams,
+    runtime::{
+        WatchStreamExt,
+        watcher::{self, watch_object},
+    },
+};
+use tokio::{
+    sync::watch,
+    time::{Instant, sleep_until, timeout_at},
+};
+use tokio_util::sync::CancellationToken;
+use tracing::{debug, info, warn};
+
+pub use self::claim::{Claim, Moment};
+use self::record::{Seen, holder, shown};
+use super::leadership::Leadership;
+
+/// Fraction of its period that a standby may wait longer, at random, so that not all ask at once (client-go's factor
+/// is 1.2).
+const JITTER: f64 = 0.2;
+
+/// Which Lease to use, and the times of the election.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Settings {
+    /// The Lease's name.
+    pub name: String,
+    /// Its namespace.
+    pub namespace: String,
+    /// How long a standby has to see no sign of the holder before it takes over.
+    pub duration: Duration,
+    /// How long the holder acts without having renewed the Lease.
+    pub renew_deadline: Duration,
+    /// How often the holder renews the Lease.
+    pub retry_period: Duration,
+}
+
+impl Settings {
+    /// Checks that the times fit together: the holder stops before another executor begins, and can try several times
+    /// until then.
+    ///
+    /// # Errors
+    /// A setting is invalid. The error names the flags.
+    pub fn check(&self) -> Result<(), InvalidSettings> {
+        if self.duration <= self.renew_deadline {
+            Err(InvalidSettings::DurationTooShort)
+        } else if self.renew_deadline <= self.retry_period.mul_f64(1.0 + JITTER) {
+            Err(InvalidSettings::RenewDeadlineTooShort)
+        } else if self.duration.subsec_nanos() != 0 {
+            Err(InvalidSettings::FractionalDuration)
+        } else {
+            Ok(())
+        }
+    }
+
+    /// How long nobody acts after the holder has stopped.
+    pub fn margin(&self) -> Duration {
+        self.duration.saturating_sub(self.renew_deadline)
+    }
+}
+
+/// Why the settings of an election can't be used.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum InvalidSettings {
+    /// Another executor would take over while the holder still acts.
+    #[error("--leader-elect-lease-duration must be longer than --leader-elect-renew-deadline")]
+    DurationTooShort,
+    /// The holder couldn't try twice to renew the Lease.
+    #[error("--leader-elect-renew-deadline must be more than 1.2 times --leader-elect-retry-period")]
+    RenewDeadlineTooShort,
+    /// A Lease holds its duration in whole seconds.
+    #[error("--leader-elect-lease-duration must be whole seconds: a Lease has no others")]
+    FractionalDuration,
+}
+
+/// One executor's participation in the election.
+pub struct Election {
+    leases: Api<Lease>,
+    settings: Settings,
+    identity: String,
+    /// The holder as the Lease names it. It is unique to this process. Otherwise a restarted process would take
+    /// itself for its predecessor.
+    holder: String,
+    claim: Claim,
+    leads: watch::Sender<Leadership>,
+    /// The last problem, so that it is logged as a warning only once.
+    trouble: Option<String>,
+}
+
+/// The Lease as this executor holds it.
+struct Held {
+    lease: Lease,
+    since: Moment,
+}
+
+impl Election {
+    /// Creates a participant with this name. `claim` and `leads` follow the outcome.
+    pub fn new(
+        client: Client,
+        settings: Settings,
+        identity: String,
+        claim: Claim,
+        leads: watch::Sender<Leadership>,
+    ) -> Self {
+        Self {
+            leases: Api::namespaced(client, &settings.namespace),
+            settings,
+            holder: record::unique(&identity),
+            identity,
+            claim,
+            leads,
+            trouble: None,
+        }
+    }
+
+    /// Takes part until `stop` is cancelled. Then it releases the Lease, so that another executor can take it at
+    /// once.
+    pub async fn run(mut self, stop: CancellationToken) {
+        loop {
+            let held = tokio::select! {
+                held = self.win() => held,
+                () = stop.cancelled() => return,
+            };
+            let mut lease = held.lease.clone();
+            let reason = tokio::select! {
+                reason = self.hold(held, &mut lease) => reason,
+                () = stop.cancelled() => return self.release(lease).await,
+            };
+            self.claim.give_up();
+            warn!(%reason, "this executor doesn't lead any more, and writes nothing");
+            self.leads.send_replace(Leadership::default());
+        }
+    }
+
+    /// Waits until the Lease is free, and takes it.
+    async fn win(&mut self) -> Held {
+        let mut seen = Seen::default();
+        let mut changes = pin!(self.changes());
+        let mut next_try = Instant::now();
+        loop {
+            let free = seen.free_at(&self.holder);
+            tokio::select! {
+                // Changes that have been seen are processed before anything that is due.
+                biased;
+                change = changes.next() => match change {
+                    Some(Ok(lease)) => self.look(&mut seen, lease),
+                    Some(Err(error)) => self.complain_of_watch(&error),
+                    // The stream never ends. If it did, a new one would start where this one started.
+                    None => changes.set(self.changes()),
+                },
+                () = at(free.map(|free| free.max(next_try))) => {
+                    match self.take(&seen).await {
+                        Ok(held) => return held,
+                        Err(error) => self.complain("the Lease can't be had", &error),
+                    }
+                    next_try = Instant::now() + self.pause();
+                    // Somebody else was faster, or the watch lags behind.
+                    match self.leases.get_opt(&self.settings.name).await {
+                        Ok(lease) => self.look(&mut seen, lease),
+                        Err(error) => self.complain("the Lease can't be read", &error),
+                    }
+                }
+            }
+        }
+    }
+
+    /// Yields the Lease as it is, and again with every change.
+    fn changes(&self) -> impl Stream<Item = watcher::Result<Option<Lease>>> + Send + use<> {
+        let waits = watcher::DefaultBackoff::default();
+        watch_object(self.leases.clone(), &self.settings.name).backoff(waits)
+    }
+
+    /// Records what the Lease is now.
+    fn look(&mut self, seen: &mut Seen, lease: Option<Lease>) {
+        let leader = lease.as_ref().map_or("", |lease| shown(holder(lease)));
+        self.leads.send_if_modified(|now| {
+            let is_news = now.leader != leader;
+            if is_news {
+                info!(leader, "another executor leads, if any");
+                *now = Leadership::of(leader);
+            }
+            is_news
+        });
+        seen.look(lease);
+    }
+
+    /// Tries to take the Lease as it was last seen. If it has changed since, the server refuses.
+    async fn take(&self, seen: &Seen) -> Result<Held, kube::Error> {
+        let since = Moment::now();
+        let lease = match seen.lease() {
+            None => {
+                let new = record::new(&self.settings, &self.holder);
+                self.leases.create(&PostParams::default(), &new).await?
+            }
+            Some(lease) => {
+                let taken = record::taken(lease, &self.settings, &self.holder);
+                self.put(&taken).await?
+            }
+        };
+        Ok(Held { lease, since })
+    }
+
+    /// Renews the Lease until it is lost, and returns why it was lost. `lease` is the Lease as it was last written.
+    async fn hold(&mut self, held: Held, lease: &mut Lease) -> String {
+        self.claim.hold(held.since, self.settings.renew_deadline);
+        let term = record::term(&held.lease);
+        info!(
+            lease = self.settings.name,
+            namespace = self.settings.namespace,
+            term,
+            "this executor leads"
+        );
+        self.trouble = None;
+        self.leads.send_replace(Leadership::ours_in(&self.identity, term));
+        let mut renewed = held.since;
+        loop {
+            let deadline = renewed.monotonic + self.settings.renew_deadline;
+            let next_try = Instant::now() + self.settings.retry_period;
+            sleep_until(next_try.min(deadline)).await;
+            let now = Moment::now();
+            // An executor that was frozen until now doesn't even try.
+            if !self.claim.is_current() || now.monotonic >= deadline {
+                return format!(
+                    "the Lease could not be renewed within {} s",
+                    self.settings.renew_deadline.as_secs_f64()
+                );
+            }
+            match timeout_at(deadline, self.change(lease, record::renewed)).await {
+                Ok(Ok(())) => {
+                    renewed = now;
+                    self.claim.hold(renewed, self.settings.renew_deadline);
+                    self.trouble = None;
+                }
+                Ok(Err(Lost::To(leader))) => return format!("{leader:?} holds the Lease"),
+                Ok(Err(Lost::Gone)) => return "the Lease is gone".to_owned(),
+                Ok(Err(Lost::Unclear(error))) => self.complain("the Lease can't be renewed", &error),
+                Err(_) => {}
+            }
+        }
+    }
+
+    /// Changes the Lease that this executor holds. Retries at once when somebody else has changed something in it.
+    async fn change(&self, lease: &mut Lease, change: fn(&Lease) -> Lease) -> Result<(), Lost> {
+        loop {
+            match self.put(&change(lease)).await {
+                Ok(changed) => {
+                    *lease = changed;
+                    return Ok(());
+                }
+                Err(error) if is_conflict(&error) => {}
+                Err(kube::Error::Api(status)) if status.is_not_found() => return Err(Lost::Gone),
+                Err(error) => return Err(Lost::Unclear(error)),
+            }
+            let now = self.leases.get_opt(&self.settings.name).await;
+            match now.map_err(Lost::Unclear)? {
+                Some(now) if holder(&now) == self.holder => *lease = now,
+                Some(now) => return Err(Lost::To(shown(holder(&now)).to_owned())),
+                None => return Err(Lost::Gone),
+            }
+        }
+    }
+
+    /// Releases the Lease.
+    async fn release(&self, mut lease: Lease) {
+        self.claim.give_up();
+        self.leads.send_replace(Leadership::default());
+        let released = self.change(&mut lease, record::released);
+        match tokio::time::timeout(self.settings.retry_period, released).await {
+            Ok(Ok(())) => info!("the Lease is free"),
+            Ok(Err(Lost::To(_) | Lost::Gone)) => {}
+            Ok(Err(Lost::Unclear(error))) => {
+                warn!(error = %ErrorChain(&error), "the Lease could not be released, and runs out");
+            }
+            Err(_) => warn!("the Lease could not be released in time, and runs out"),
+        }
+    }
+
+    async fn put(&self, lease: &Lease) -> Result<Lease, kube::Error> {
+        self.leases
+            .replace(&self.settings.name, &PostParams::default(), lease)
+            .await
+    }
+
+    fn pause(&self) -> Duration {
+        self.settings.retry_period.mul_f64(1.0 + JITTER * fastrand::f64())
+    }
+
+    fn complain_of_watch(&mut self, error: &watcher::Error) {
+        let error = ErrorChain(error).to_string();
+        self.say("the Lease can't be watched", error);
+    }
+
+    fn complain(&mut self, what: &'static str, error: &kube::Error) {
+        // On a conflict, somebody else was merely faster.
+        if !is_conflict(error) {
+            self.say(what, ErrorChain(error).to_string());
+        }
+    }
+
+    /// Logs a problem as a warning once, and at debug while it persists.
+    fn say(&mut self, what: &'static str, error: String) {
+        let Settings { name, namespace, .. } = &self.settings;
+        if self.trouble.as_ref() == Some(&error) {
+            debug!(error, lease = name, namespace, "{what}");
+        } else {
+            warn!(error, lease = name, namespace, "{what}");
+            self.trouble = Some(error);
+        }
+    }
+}
+
+impl std::fmt::Debug for Election {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter
+            .debug_struct("Election")
+            .field("settings", &self.settings)
+            .field("holder", &self.holder)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Why a Lease could not be renewed.
+enum Lost {
+    To(String),
+    Gone,
+    Unclear(kube::Error),
+}
+
+/// Whether somebody else has changed or created the Lease in the meantime.
+fn is_conflict(error: &kube::Error) -> bool {
+    matches!(error, kube::Error::Api(status) if status.code == 409)
+}
+
+/// Waits until this time; forever, if there is none.
+async fn at(time: Option<Instant>) {
+    match time {
+        Some(time) => sleep_until(time).await,
+        None => std::future::pending().await,
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,108 @@
+//! Serves the service on its port, with health and reflection.
+
+use std::{net, sync::Arc};
+
+use anyhow::Context;
+use everynode_proto::executor::v1::executor_service_server::ExecutorServiceServer;
+use everynode_serving::serve::{self, Allowed, Clients, Limits, Server};
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
+
+use super::{Executor, callers::Callers};
+use crate::telemetry::health::Health;
+
+/// Maximum size of a request, which holds only a few names.
+pub const MAX_REQUEST_BYTES: usize = 64 * 1024;
+
+/// Creates the gRPC server with the executor's service, health (not serving yet) and reflection. It shuts down when the
+/// executor's `shutdown` token is cancelled.
+///
+/// # Errors
+/// The descriptors can't be read, which would be a fault of the build.
+pub async fn server(executor: Executor, limits: Limits) -> Result<Server, serve::Error> {
+    let (metrics, shutdown) = (executor.metrics.clone(), executor.shutdown.clone());
+    let tokens = executor.tokens.clone();
+    let service = ExecutorServiceServer::new(executor).max_decoding_message_size(limits.max_message_bytes);
+    let server = Server::new(service, limits, shutdown).await?;
+    let server = server.observed_by(metrics);
+    Ok(match tokens {
+        Some(tokens) => server.authenticated_by(tokens),
+        None => server,
+    })
+}
+
+/// Reports the executor as serving from the time that the cluster is listed until `shutdown`.
+pub async fn follow(health: serve::Health, state: Arc<Health>, shutdown: CancellationToken) {
+    tokio::select! {
+        () = state.listed() => health.set_serving(true).await,
+        () = shutdown.cancelled() => {}
+    }
+    shutdown.cancelled().await;
+    health.set_serving(false).await;
+}
+
+/// The ports of the service, and the callers that it accepts.
+#[derive(Debug)]
+pub struct Door {
+    /// The main port.
+    pub listener: net::TcpListener,
+    /// An additional plain-text port that only this machine can reach.
+    pub local: Option<net::TcpListener>,
+    /// The accepted callers.
+    pub callers: Callers,
+    /// Reports whether the executor serves.
+    pub health: serve::Health,
+}
+
+/// Configures how the server identifies its callers.
+fn guarded(server: Server, callers: Callers) -> Server {
+    match callers {
+        Callers::Anybody => server,
+        Callers::Certified { credentials, names } => {
+            let flag = "--caller-names";
+            let allowed = Allowed { flag, names };
+            let clients = Clients {
+                calls: allowed.clone(),
+                streams: allowed,
+            };
+            server.for_certified(credentials, clients)
+        }
+        Callers::WithTokens { credentials } => server.for_uncertified(credentials),
+    }
+}
+
+/// Serves until `shutdown`. Then it reports that it no longer serves, and waits until every call has ended.
+///
+/// # Errors
+/// The server fails.
+pub async fn serve(
+    door: Door,
+    executor: Executor,
+    limits: Limits,
+    shutdown: CancellationToken,
+) -> anyhow::Result<()> {
+    let Door {
+        listener,
+        local,
+        callers,
+        health,
+    } = door;
+    listener.set_nonblocking(true)?;
+    let listener = TcpListener::from_std(listener)?;
+    let (state, calls_end) = (executor.health.clone(), executor.shutdown.clone());
+    let server = server(executor, limits).await?.with_health(health.clone());
+    let mut server = guarded(server, callers);
+    if let Some(local) = local {
+        local.set_nonblocking(true)?;
+        server = server.with_local(TcpListener::from_std(local)?);
+    }
+    let following = async {
+        follow(health, state, shutdown).await;
+        calls_end.cancel();
+        std::future::pending().await
+    };
+    tokio::select! {
+        end = server.serve_tcp(listener) => end.context("the gRPC server failed"),
+        never = following => never,
+    }
+}

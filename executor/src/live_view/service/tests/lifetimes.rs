@@ -1,0 +1,129 @@
+//! How long watches last.
+
+use std::time::SystemTime;
+
+use everynode_proto::status::is_watch_lasted;
+use everynode_serving::serve::{Identity, Peer};
+use futures::StreamExt;
+use tokio::time::Instant;
+
+use super::{rights::Guarded, *};
+
+type Events = <Executor as ExecutorService>::WatchPlansStream;
+
+/// Returns the end of a watch in which nothing happens, and after how many seconds it came.
+async fn end(mut events: Events) -> (Status, u64) {
+    let began = Instant::now();
+    assert!(matches!(
+        events.next().await.unwrap().unwrap().event,
+        Some(Event::Began(_))
+    ));
+    // With the paused clock, the timeout expires only when nothing else would happen.
+    let end = tokio::time::timeout(Duration::from_hours(2), events.next()).await;
+    let end = end.expect("the watch doesn't end").unwrap().unwrap_err();
+    assert!(events.next().await.is_none());
+    (end, began.elapsed().as_secs())
+}
+
+async fn watch(guarded: &Guarded) -> Events {
+    let request = guarded.request(WatchPlansRequest::default()).await;
+    guarded.executor.watch_plans(request).await.unwrap().into_inner()
+}
+
+#[tokio::test(start_paused = true)]
+async fn watch_ends_after_its_time_and_another_may_be_opened() {
+    let (mut guarded, minutes) = (Guarded::new(&["n1"], &[]).await, 27 * 60..=33 * 60);
+    guarded.executor.tokens = None;
+    for _ in 0..3 {
+        let request = Request::new(WatchPlansRequest::default());
+        let events = guarded.executor.watch_plans(request).await.unwrap().into_inner();
+        let (end, after) = end(events).await;
+        assert_eq!(
+            (end.code(), end.message()),
+            (
+                Code::Unavailable,
+                "the watch has reached its maximum duration; open another"
+            )
+        );
+        assert!(is_watch_lasted(&end), "programs know it without the words");
+        assert!(minutes.contains(&after), "after {after} s");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn watch_with_a_token_goes_on_while_its_owner_may_watch_and_ends_after_its_time() {
+    let guarded = Guarded::new(&["n1"], &["watch daemonsets"]).await;
+    let (end, after) = end(watch(&guarded).await).await;
+    assert!(is_watch_lasted(&end), "{end}");
+    assert!((27 * 60..=33 * 60).contains(&after), "after {after} s");
+    let asked = guarded.cluster.asked().len() as u64;
+    let minutes = after / 60;
+    assert!(
+        (2 * minutes..=2 * minutes + 2).contains(&asked),
+        "{asked} in {minutes} min"
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn watch_ends_within_a_minute_when_its_token_is_revoked() {
+    let guarded = Guarded::new(&["n1"], &["watch daemonsets"]).await;
+    let events = watch(&guarded).await;
+    guarded.cluster.revoke_token();
+    let (end, after) = end(events).await;
+    assert_eq!(end.code(), Code::Unauthenticated, "{end}");
+    assert_eq!(after, 60);
+}
+
+#[tokio::test(start_paused = true)]
+async fn watch_ends_within_a_minute_when_the_right_is_revoked() {
+    let guarded = Guarded::new(&["n1"], &["watch daemonsets"]).await;
+    let events = watch(&guarded).await;
+    guarded.cluster.revoke("watch daemonsets");
+    let (end, after) = end(events).await;
+    assert_eq!(end.code(), Code::PermissionDenied);
+    let words = "daemonsets.apps is forbidden: User \"ann\" cannot watch resource \"daemonsets\"";
+    assert!(end.message().starts_with(words), "{end}");
+    assert_eq!(after, 60);
+}
+
+#[tokio::test(start_paused = true)]
+async fn watch_outlasts_an_api_server_that_is_gone_for_a_moment_and_no_longer() {
+    let guarded = Guarded::new(&["n1"], &["watch daemonsets"]).await;
+    let events = watch(&guarded).await;
+    guarded.cluster.set_busy(true);
+    let (end, after) = end(events).await;
+    assert_eq!(end.code(), Code::Unavailable);
+    assert!(!is_watch_lasted(&end), "{end}");
+    assert_eq!(after, 180);
+
+    guarded.cluster.set_busy(false);
+    let mut events = watch(&guarded).await;
+    events.next().await.unwrap().unwrap();
+    guarded.cluster.set_busy(true);
+    assert!(
+        tokio::time::timeout(Duration::from_secs(150), events.next())
+            .await
+            .is_err()
+    );
+    guarded.cluster.set_busy(false);
+    assert!(
+        tokio::time::timeout(Duration::from_mins(10), events.next())
+            .await
+            .is_err()
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn watch_ends_when_the_clients_certificate_expires() {
+    let mut guarded = Guarded::new(&["n1"], &[]).await;
+    guarded.executor.tokens = None;
+    let mut request = Request::new(WatchPlansRequest::default());
+    let identity = Identity::Certified(["somebody".to_owned()].into());
+    let peer = Peer::new(identity, None).valid_until(SystemTime::now() + Duration::from_mins(5));
+    request.extensions_mut().insert(peer);
+    let events = guarded.executor.watch_plans(request).await.unwrap().into_inner();
+    let (end, after) = end(events).await;
+    assert_eq!(end.code(), Code::Unauthenticated);
+    assert!(end.message().contains("certificate has expired"), "{end}");
+    assert!((295..=301).contains(&after), "after {after} s");
+}

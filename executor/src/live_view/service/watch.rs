@@ -1,0 +1,119 @@
+//! Streams plans and the outcomes of their actions as they happen.
+
+mod lifetime;
+
+use std::{sync::Arc, time::SystemTime};
+
+use everynode_proto::executor::v1::{
+    EventsLost, WatchBegan, WatchPlansRequest, WatchPlansResponse, watch_plans_response::Event,
+};
+use everynode_serving::serve::Peer;
+use futures::{Stream, StreamExt, stream};
+use tokio::sync::{
+    broadcast::{self, error::RecvError},
+    watch as state,
+};
+use tokio_util::sync::CancellationToken;
+use tonic::Status;
+
+use self::lifetime::Lifetime;
+use super::{
+    Executor,
+    callers::{Caller, access::Access},
+    request::Filter,
+    status,
+};
+use crate::{
+    election::leadership::{self, Leadership},
+    live_view::{event_bus::SharedEvent, questions::Watch},
+};
+
+/// Begins a watch for a caller at the other end of the connection `peer`. The watch ends with `UNAVAILABLE` when the
+/// executor stops or the watch has lasted its maximum time. It ends with `FAILED_PRECONDITION` when the executor no
+/// longer leads, and with `UNAUTHENTICATED` or `PERMISSION_DENIED` when the caller may no longer watch.
+pub(super) async fn watch(
+    executor: &Executor,
+    caller: Caller,
+    peer: Option<Peer>,
+    request: WatchPlansRequest,
+) -> Result<impl Stream<Item = Result<WatchPlansResponse, Status>> + Send + use<>, Status> {
+    let access = Access::watch(&request.namespace, &request.name);
+    let filter = Filter::new(request.namespace, request.name)?;
+    executor.authorize(&caller, &access).await?;
+    let lifetime = Lifetime::new(executor, caller, access, peer);
+    executor.overview().await?;
+    let leadership = executor.leadership.clone();
+    let now = leadership.borrow().clone();
+    if !now.is_us {
+        return Err(status::not_leading(&now));
+    }
+    let Watch { planner, events } = executor.asker.watch().await.map_err(status::silent)?;
+    let began = response(Event::Began(WatchBegan {
+        identity: executor.identity.clone(),
+        planner,
+    }));
+    let listener = Listener {
+        events,
+        filter,
+        leadership,
+        lifetime,
+        shutdown: executor.shutdown.clone(),
+    };
+    let rest = stream::unfold(Some(listener), |listener| async {
+        let mut listener = listener?;
+        match listener.next().await {
+            Ok(event) => Some((Ok(event), Some(listener))),
+            Err(end) => Some((Err(end), None)),
+        }
+    });
+    Ok(stream::iter([Ok(began)]).chain(rest))
+}
+
+fn response(event: Event) -> WatchPlansResponse {
+    WatchPlansResponse {
+        time: Some(SystemTime::now().into()),
+        event: Some(event),
+    }
+}
+
+/// The executor's end of a watch. It reads nothing ahead: while the transport has no room, events wait for as long as
+/// the loop keeps them.
+struct Listener {
+    events: broadcast::Receiver<SharedEvent>,
+    filter: Filter,
+    leadership: state::Receiver<Leadership>,
+    lifetime: Lifetime,
+    shutdown: CancellationToken,
+}
+
+impl Listener {
+    /// Returns the next event that was asked for, or why the watch ends.
+    async fn next(&mut self) -> Result<WatchPlansResponse, Status> {
+        loop {
+            // Reasons to end are checked first, so that a watch with many events ends in time, too.
+            let event = tokio::select! {
+                biased;
+                () = self.shutdown.cancelled() => return Err(status::stopping()),
+                now = leadership::lost(&mut self.leadership) => return Err(status::not_leading(&now)),
+                end = self.lifetime.end() => return Err(end),
+                event = self.events.recv() => event,
+            };
+            match event {
+                Ok(happened) if self.is_wanted(&happened) => return Ok(Arc::unwrap_or_clone(happened)),
+                Ok(_) => {}
+                Err(RecvError::Lagged(count)) => {
+                    return Ok(response(Event::EventsLost(EventsLost { count })));
+                }
+                Err(RecvError::Closed) => return Err(status::stopping()),
+            }
+        }
+    }
+
+    fn is_wanted(&self, happened: &WatchPlansResponse) -> bool {
+        match &happened.event {
+            Some(Event::Plan(plan)) => self.filter.fits_key(&plan.daemon_set),
+            Some(Event::ActionEnded(ended)) => self.filter.fits_key(&ended.daemon_set),
+            Some(Event::Began(_) | Event::PlannerChanged(_) | Event::EventsLost(_)) | None => true,
+        }
+    }
+}

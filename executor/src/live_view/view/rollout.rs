@@ -1,0 +1,47 @@
+//! Describes the progress of the current template, from the counters.
+
+use everynode_proto::{
+    executor::v1::{Rollout, RolloutState, Wait, WaitCode},
+    planner::v1::DaemonSetStatus,
+};
+use everynode_render::words;
+
+use super::{Sketch, Upkeep};
+use crate::status::is_settled;
+
+/// Returns the rollout of a `DaemonSet` with these counters and waits.
+pub fn of(sketch: &Sketch, status: &DaemonSetStatus, waits: &[Wait]) -> Rollout {
+    Rollout {
+        state: state(sketch, status, waits).into(),
+        update_revision: sketch.revision.clone().unwrap_or_default(),
+        message: message(sketch, status),
+    }
+}
+
+fn is_counted(sketch: &Sketch, status: &DaemonSetStatus) -> bool {
+    status.observed_generation >= sketch.object.metadata.generation
+}
+
+fn state(sketch: &Sketch, status: &DaemonSetStatus, waits: &[Wait]) -> RolloutState {
+    let waits_for = |code| waits.iter().any(|wait| wait.code() == code);
+    if is_counted(sketch, status) && is_settled(status) {
+        RolloutState::Complete
+    } else if waits_for(WaitCode::Planner)
+        || waits_for(WaitCode::Refused)
+        || (sketch.revision.is_none() && matches!(sketch.upkeep, Upkeep::Failing(_)))
+    {
+        RolloutState::Blocked
+    } else if waits_for(WaitCode::UserDeletion) {
+        RolloutState::WaitingForDeletion
+    } else {
+        RolloutState::Progressing
+    }
+}
+
+fn message(sketch: &Sketch, status: &DaemonSetStatus) -> String {
+    if is_counted(sketch, status) {
+        words::progress(status)
+    } else {
+        "the current spec has not been planned for yet".to_owned()
+    }
+}

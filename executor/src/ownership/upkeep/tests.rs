@@ -1,0 +1,68 @@
+mod history;
+mod ownership;
+
+use std::sync::Arc;
+
+use serde_json::{Value, json};
+
+use super::*;
+use crate::{
+    apiserver::{
+        objects::DaemonSet,
+        watch::{Change, Event},
+    },
+    testing::{
+        AGENT, AGENT_STATUS, Line, PODS, REVISIONS, agent, agent_json, agent_with, already_exists, conflict,
+        forbidden, not_found, old_revision_json, on, orphan_json, owned_by, pod_json, read, refusal, refuse,
+        revision_json, scenario, with,
+    },
+};
+
+/// Creates a cluster with the agent, these pods and these revisions.
+fn cluster(agent: DaemonSet, pods: &[Value], revisions: &[Value]) -> Cluster {
+    let mut cluster = Cluster::default();
+    cluster.apply(Change::DaemonSet(Event::Changed(agent)));
+    for pod in pods {
+        cluster.apply(Change::Pod(Event::Changed(read(pod))));
+    }
+    for revision in revisions {
+        cluster.apply(Change::Revision(Event::Changed(read(revision))));
+    }
+    cluster
+}
+
+fn next_of(cluster: &Cluster) -> Next {
+    next(cluster, cluster.daemon_set("ds-1").unwrap(), &HashSet::new())
+}
+
+fn target(name: &str) -> Target {
+    Target {
+        name: name.to_owned(),
+        uid: format!("uid of {name}").into(),
+    }
+}
+
+fn known(revision: &Value) -> Known {
+    let cluster = cluster(agent(), &[], std::slice::from_ref(revision));
+    cluster.revisions("default").next().unwrap().clone()
+}
+
+/// Carries out work for the agent against these calls.
+async fn carried(lines: Vec<Line>, work: Work) -> (Wrote, Result<(), UpkeepError>) {
+    let (api, server) = scenario(lines);
+    let done = carry_out(api, Arc::new(agent()), work).await;
+    server.await.unwrap();
+    done
+}
+
+fn names(wrote: &Wrote) -> (Vec<&str>, Vec<&str>) {
+    let pods = wrote.pods.iter().map(|pod| pod.metadata.name.as_str()).collect();
+    (
+        pods,
+        wrote
+            .revisions
+            .iter()
+            .map(|revision| revision.metadata.name.as_str())
+            .collect(),
+    )
+}

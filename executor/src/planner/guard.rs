@@ -1,0 +1,320 @@
+//! Limits on what a plan may cause.
+//!
+//! The planner decides, but the executor doesn't trust it blindly: an attacker who has taken the planner over can do
+//! no more than a rollout of the very `DaemonSet`s that it plans for. The executor judges each action here just
+//! before it starts the action. The verdict rests on the caches alone, and on nothing that the plan says about
+//! itself. These are limits, not rules: within them, the planner alone decides what to do. An honest plan exceeds
+//! none of them, unless something has overtaken it.
+//!
+//! Any further restriction on what plans may cause belongs here, so that there is one place to read.
+
+use std::{
+    collections::{HashMap, HashSet},
+    time::Duration,
+};
+
+use everynode_proto::{
+    facts::object::IntOrString,
+    planner::v1::{Action, DaemonSetCondition, DeletePod, Plan, Problem, Toleration, action::Action as Kind},
+};
+use tokio::time::Instant;
+
+use crate::{
+    apiserver::{events::shortened, objects::DaemonSet},
+    cluster::{Cluster, Entry, Owner},
+    telemetry::metrics::PlanViolation,
+};
+
+/// Number of outstanding actions allowed beyond those that the cluster can have a use for, because something may have
+/// overtaken a plan.
+const SPARE_ACTIONS: usize = 1_000;
+/// Maximum number of outcomes that may wait for a planner that doesn't read.
+const MAX_UNREAD_OUTCOMES: usize = 1_000_000;
+/// Maximum length of a name, uid or hash in an action, in bytes.
+const MAX_TEXT: usize = 253;
+/// Maximum number of tolerations that a plan may add.
+const MAX_TOLERATIONS: usize = 16;
+/// Maximum number of a plan's problems that are kept.
+const MAX_PROBLEMS: usize = 16;
+/// Maximum length of a condition's reason, in bytes.
+const MAX_REASON: usize = 1_024;
+/// Maximum length of a condition's message, in bytes.
+const MAX_MESSAGE: usize = 32_768;
+/// Condition types that the planner may set.
+const CONDITIONS: [&str; 2] = ["Available", "Progressing"];
+/// Prefix of the taints of node conditions.
+const CONDITION_TAINTS: &str = "node.kubernetes.io/";
+/// Minimum time between two logged violations of one `DaemonSet`. Violations in between are only counted.
+const LOG_INTERVAL: Duration = Duration::from_mins(1);
+
+/// A limit that a plan exceeds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum Violation {
+    /// The deletion of a pod that doesn't belong to the `DaemonSet`, or that has another name.
+    #[error("it asks for the deletion of a pod that isn't the DaemonSet's")]
+    ForeignPod,
+    /// More pods on a node than the `DaemonSet` may have there.
+    #[error("it asks for more pods on a node than the DaemonSet may have there")]
+    TooManyPods,
+    /// A condition that the planner may not set, or that isn't a valid condition.
+    #[error("it has a condition that isn't the planner's to set")]
+    Condition,
+    /// A toleration that no taint of a node condition needs.
+    #[error("it adds a toleration that no taint of a node condition needs")]
+    Toleration,
+    /// A plan larger than any plan has to be, or two actions with the same id.
+    #[error(
+        "it asks for more actions than the cluster has a use for, for two by one id, or in texts that are too long"
+    )]
+    Bounds,
+}
+
+impl From<Violation> for PlanViolation {
+    fn from(violation: Violation) -> Self {
+        match violation {
+            Violation::ForeignPod => Self::ForeignPod,
+            Violation::TooManyPods => Self::TooManyPods,
+            Violation::Condition => Self::Condition,
+            Violation::Toleration => Self::Toleration,
+            Violation::Bounds => Self::Bounds,
+        }
+    }
+}
+
+/// The verdict on an action.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Verdict {
+    /// The action may be carried out.
+    Allowed,
+    /// Something has overtaken the action, so it is no longer needed.
+    Needless,
+    /// The action must not be carried out. No sane planner asks for it.
+    Violation(Violation),
+}
+
+/// Judges a deletion for a `DaemonSet`.
+pub fn deletion(cluster: &Cluster, owner: &Owner, action: &DeletePod) -> Verdict {
+    let Some(pod) = cluster.pods().get(&action.uid) else {
+        return Verdict::Needless;
+    };
+    if pod.owner() == Some(owner) {
+        // A pod's name never changes, so a mismatch is not due to an outdated plan.
+        return if *pod.name == *action.pod {
+            Verdict::Allowed
+        } else {
+            Verdict::Violation(Violation::ForeignPod)
+        };
+    }
+    if cluster.pods().was_of(&action.uid, owner) {
+        return Verdict::Needless;
+    }
+    Verdict::Violation(Violation::ForeignPod)
+}
+
+/// Maximum number of live pods that a `DaemonSet` has on a node: one, and with surge its successor.
+fn most_pods(daemon_set: &DaemonSet) -> usize {
+    let rolling = daemon_set.spec.update_strategy.rolling_update.as_ref();
+    let surge = rolling.and_then(|rolling| rolling.max_surge.as_ref());
+    let is_zero = match surge {
+        None => true,
+        Some(IntOrString::Int(count)) => *count == 0,
+        Some(IntOrString::String(text)) => text.trim_end_matches('%').parse() == Ok(0),
+    };
+    if is_zero { 1 } else { 2 }
+}
+
+/// Outstanding work of one `DaemonSet`'s plans, as far as the limits depend on it.
+#[derive(Debug, Default)]
+pub struct Outstanding {
+    /// Ids of the actions whose end the planner waits for.
+    ids: HashSet<u64>,
+    /// Number of creations in progress on each node.
+    creations: HashMap<String, usize>,
+    /// Nodes on which a pod has overtaken a creation. The planner learns of that pod and doesn't ask again.
+    overtaken: HashSet<String>,
+    /// Highest number of actions that the cluster has had a use for in this session.
+    most: usize,
+    logged: Option<Instant>,
+    unlogged: u64,
+}
+
+impl Outstanding {
+    /// Adds a plan's actions.
+    ///
+    /// # Errors
+    /// The actions are more than the cluster can have a use for, a text is longer than any name, or two actions have
+    /// the same id.
+    pub fn take(&mut self, cluster: &Cluster, entry: &Entry, plan: &Plan) -> Result<(), Violation> {
+        let current = useful_actions(cluster) + cluster.pods().count(entry.owner());
+        // The outstanding actions may date from a time when there were more nodes and pods.
+        self.most = self.most.max(current);
+        if self.ids.len() + plan.actions.len() > self.most + SPARE_ACTIONS {
+            return Err(Violation::Bounds);
+        }
+        if !plan.actions.iter().all(is_short) {
+            return Err(Violation::Bounds);
+        }
+        let are_new = plan.actions.iter().all(|action| self.ids.insert(action.id));
+        are_new.then_some(()).ok_or(Violation::Bounds)
+    }
+
+    /// Forgets an action when its outcome goes to the planner.
+    pub fn ended(&mut self, id: u64) {
+        self.ids.remove(&id);
+    }
+
+    /// Judges a creation on a node. `daemon_set` is the version that the planner knows.
+    pub fn creation(
+        &mut self,
+        cluster: &Cluster,
+        owner: &Owner,
+        daemon_set: &DaemonSet,
+        node: &str,
+    ) -> Verdict {
+        let in_progress = self.creations.get(node).copied().unwrap_or_default();
+        let live = cluster.pods().live_on(node, owner);
+        let most = most_pods(daemon_set);
+        if in_progress + live < most {
+            self.overtaken.remove(node);
+            return Verdict::Allowed;
+        }
+        // Either the planner didn't know of a pod, or the strategy has changed. It hears of either before it hears of
+        // the action's end.
+        if in_progress == 0 && self.overtaken.insert(node.to_owned()) {
+            return Verdict::Needless;
+        }
+        Verdict::Violation(Violation::TooManyPods)
+    }
+
+    /// Counts a creation that begins on a node.
+    pub fn creation_begins(&mut self, node: &str) {
+        *self.creations.entry(node.to_owned()).or_default() += 1;
+    }
+
+    /// Counts down a creation that has ended on a node. Its pod, if there is one, is in the caches by now.
+    pub fn creation_ended(&mut self, node: &str) {
+        if let Some(count) = self.creations.get_mut(node) {
+            *count = count.saturating_sub(1);
+            if *count == 0 {
+                self.creations.remove(node);
+            }
+        }
+    }
+
+    /// Forgets what the planner waits for, because the planner is gone. Creations in progress continue.
+    pub fn forget_planner(&mut self) {
+        self.ids.clear();
+        self.overtaken.clear();
+        self.most = 0;
+    }
+
+    /// Records a violation. If this one has to be logged, returns how many have gone unlogged since the last one.
+    pub fn note(&mut self, now: Instant) -> Option<u64> {
+        let is_due = self
+            .logged
+            .is_none_or(|logged| now.duration_since(logged) >= LOG_INTERVAL);
+        if !is_due {
+            self.unlogged = self.unlogged.saturating_add(1);
+            return None;
+        }
+        self.logged = Some(now);
+        Some(std::mem::take(&mut self.unlogged))
+    }
+}
+
+fn is_short(action: &Action) -> bool {
+    let are_short = |texts: &[&String]| texts.iter().all(|text| text.len() <= MAX_TEXT);
+    match &action.action {
+        None => true,
+        Some(Kind::Create(create)) => are_short(&[&create.node, &create.revision, &create.succeeds_uid]),
+        Some(Kind::Delete(delete)) => are_short(&[&delete.pod, &delete.uid, &delete.node]),
+    }
+}
+
+/// Number of actions that the nodes justify for one `DaemonSet`: a deletion and a creation each.
+fn useful_actions(cluster: &Cluster) -> usize {
+    cluster.node_count().saturating_mul(2)
+}
+
+/// Checks that a plan is no longer than any plan for a `DaemonSet` of the cluster can be, and that the planner has
+/// not left more outcomes unread than any planner may. Works for unknown `DaemonSet`s, too.
+///
+/// # Errors
+/// The plan is too long, or too many outcomes are unread.
+pub fn unread(cluster: &Cluster, plan: &Plan, outcomes: usize) -> Result<(), Violation> {
+    let most = useful_actions(cluster) + cluster.pods().total() + SPARE_ACTIONS;
+    let is_named = [&plan.daemon_set, &plan.daemon_set_uid]
+        .iter()
+        .all(|text| text.len() <= 2 * MAX_TEXT);
+    if !is_named || plan.actions.len() > most || outcomes > MAX_UNREAD_OUTCOMES {
+        return Err(Violation::Bounds);
+    }
+    Ok(())
+}
+
+/// Removes the conditions that the planner may not set from a plan's conditions. Returns how many it removed.
+pub fn conditions(conditions: &mut Vec<DaemonSetCondition>) -> usize {
+    let before = conditions.len();
+    let mut left = CONDITIONS.to_vec();
+    conditions.retain_mut(|condition| {
+        let place = left.iter().position(|kind| *kind == condition.r#type);
+        let Some(place) = place.filter(|_| is_reason(&condition.reason)) else {
+            return false;
+        };
+        left.swap_remove(place);
+        cut(&mut condition.message, MAX_MESSAGE);
+        true
+    });
+    before - conditions.len()
+}
+
+/// Whether the text is valid as a condition's reason: `[A-Za-z]([A-Za-z0-9_,:]*[A-Za-z0-9_])?`.
+fn is_reason(text: &str) -> bool {
+    let bytes = text.as_bytes();
+    let is_word = |byte: &u8| byte.is_ascii_alphanumeric() || *byte == b'_';
+    bytes.len() <= MAX_REASON
+        && bytes.first().is_some_and(u8::is_ascii_alphabetic)
+        && bytes.last().is_some_and(is_word)
+        && bytes
+            .iter()
+            .all(|byte| is_word(byte) || matches!(byte, b',' | b':'))
+}
+
+fn cut(text: &mut String, longest: usize) {
+    let mut end = longest.min(text.len());
+    while !text.is_char_boundary(end) {
+        end -= 1;
+    }
+    text.truncate(end);
+}
+
+/// Keeps only those of a plan's added tolerations that a taint of a node condition needs. Others would spread pods
+/// over nodes that are reserved for something else. Returns how many it removed.
+pub fn tolerations(added: &mut Vec<Toleration>) -> usize {
+    let before = added.len();
+    added.retain(|toleration| {
+        let condition = toleration.key.strip_prefix(CONDITION_TAINTS);
+        condition.is_some_and(|condition| !condition.is_empty() && condition.len() <= MAX_TEXT)
+            && toleration.operator == "Exists"
+            && toleration.value.is_empty()
+            && ["NoSchedule", "NoExecute"].contains(&toleration.effect.as_str())
+    });
+    added.truncate(MAX_TOLERATIONS);
+    before - added.len()
+}
+
+/// Cuts a plan's problems to the number and length that events can carry.
+pub fn problems(problems: &mut Vec<Problem>) {
+    problems.truncate(MAX_PROBLEMS);
+    problems.iter_mut().for_each(problem);
+}
+
+/// Cuts a problem's texts to the length that an event can carry.
+pub fn problem(problem: &mut Problem) {
+    for text in [&mut problem.object, &mut problem.field, &mut problem.message] {
+        *text = shortened(std::mem::take(text));
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,187 @@
+use everynode_proto::planner::v1::{
+    ActionOutcome, DaemonSetFacts, PodTemplateFacts, SessionRequest, Toleration,
+};
+
+use super::*;
+use crate::{
+    apiserver::watch::{Change, Event},
+    cluster::Cluster,
+    planner::outbox::{Announcement, Outbox},
+    testing::{self, agent, node, pod},
+};
+
+/// Facts of about this size.
+fn of_size(uid: &Text, bytes: usize) -> Announcement {
+    let template = PodTemplateFacts {
+        node_name: "n".repeat(bytes),
+        ..PodTemplateFacts::default()
+    };
+    Announcement::Facts(Box::new(DaemonSetFacts {
+        uid: uid.to_string(),
+        template: Some(template),
+        ..DaemonSetFacts::default()
+    }))
+}
+
+fn limits(bytes: usize) -> RequestLimits {
+    RequestLimits { facts: 100, bytes }
+}
+
+/// An outbox with a node, a pod and these `DaemonSet`s.
+fn outbox(daemon_sets: usize) -> (Cluster, Outbox) {
+    let mut cluster = Cluster::default();
+    cluster.apply(Change::Node(Event::Changed(node("n1"))));
+    cluster.apply(Change::Pod(Event::Changed(pod("p1", 5))));
+    cluster.apply(Change::DaemonSet(Event::Changed(agent())));
+    let mut outbox = Outbox::default();
+    outbox.restart(1);
+    cluster.touched.daemon_sets.clear();
+    outbox.add(&mut cluster.touched);
+    for number in 0..daemon_sets {
+        outbox.add_daemon_set(format!("ds-{number}").into());
+    }
+    (cluster, outbox)
+}
+
+/// Takes requests until nothing is left to send.
+fn drain(
+    outbox: &mut Outbox,
+    cluster: &mut Cluster,
+    limits: RequestLimits,
+    bytes: impl Fn(&Text) -> usize,
+) -> (Vec<SessionRequest>, Vec<TooLarge>) {
+    let (mut requests, mut too_large) = (Vec::new(), Vec::new());
+    loop {
+        let next = outbox.next_request(cluster, |_, uid| of_size(uid, bytes(uid)), limits, true);
+        too_large.extend(next.too_large);
+        match next.request {
+            Some(request) => requests.push(request),
+            None => return (requests, too_large),
+        }
+    }
+}
+
+fn told(requests: &[SessionRequest]) -> Vec<String> {
+    requests
+        .iter()
+        .map(|request| testing::said(request).join(", "))
+        .collect()
+}
+
+#[test]
+fn many_large_objects_go_in_requests_of_a_mebibyte_and_one_that_is_larger_goes_alone() {
+    let (mut cluster, mut outbox) = outbox(4);
+    outbox.add_done(7, ActionOutcome::Done);
+    let bytes = |uid: &Text| if uid.ends_with('3') { 1_370_000 } else { 400_000 };
+    let (requests, too_large) = drain(&mut outbox, &mut cluster, limits(4 << 20), bytes);
+    assert_eq!(
+        told(&requests),
+        [
+            "node n1, pod p1, ds ds-0, ds ds-1",
+            "ds ds-2",
+            "ds ds-3",
+            "done 7 Done, sync"
+        ]
+    );
+    assert_eq!(too_large, []);
+    for (request, alone) in requests.iter().zip([false, false, true, false]) {
+        assert_eq!(
+            request.encoded_len() > TARGET_BYTES,
+            alone,
+            "{}",
+            request.encoded_len()
+        );
+    }
+}
+
+#[test]
+fn no_request_is_larger_than_its_planner_takes() {
+    for limit in [1_000, 5_000, 2 << 20] {
+        let (mut cluster, mut outbox) = outbox(40);
+        let (requests, too_large) = drain(&mut outbox, &mut cluster, limits(limit), |_| limit / 3);
+        assert_eq!(too_large, []);
+        for request in &requests {
+            assert!(
+                request.encoded_len() <= limit,
+                "{} of {limit}",
+                request.encoded_len()
+            );
+        }
+        assert_eq!(
+            requests.iter().map(|request| request.facts.len()).sum::<usize>(),
+            43
+        );
+    }
+}
+
+#[test]
+fn an_object_that_no_request_has_room_for_is_left_out_and_the_others_are_told() {
+    let (mut cluster, mut outbox) = outbox(3);
+    let bytes = |uid: &Text| if uid.ends_with('1') { 5 << 20 } else { 10 };
+    let (requests, too_large) = drain(&mut outbox, &mut cluster, limits(4 << 20), bytes);
+    assert_eq!(
+        told(&requests),
+        ["node n1, pod p1, ds ds-0, ds ds-1 gone, ds ds-2, sync"]
+    );
+    let [found] = too_large.as_slice() else {
+        panic!("{too_large:?}")
+    };
+    assert_eq!(
+        (&found.object, found.is_new),
+        (&Object::DaemonSet("ds-1".into()), true)
+    );
+    assert!(found.bytes > 5 << 20 && found.limit < 4 << 20, "{found:?}");
+    assert_eq!(outbox.count_too_large(), [0, 0, 1]);
+    assert!(outbox.is_synced());
+    // Each change reports it again, but not as new.
+    outbox.add_daemon_set("ds-1".into());
+    let (_, again) = drain(&mut outbox, &mut cluster, limits(4 << 20), bytes);
+    assert!(again.iter().all(|found| !found.is_new), "{again:?}");
+    // Once it is smaller, it is sent.
+    outbox.add_daemon_set("ds-1".into());
+    let (requests, too_large) = drain(&mut outbox, &mut cluster, limits(4 << 20), |_| 10);
+    assert_eq!((told(&requests), too_large), (vec!["ds ds-1".to_owned()], vec![]));
+    assert_eq!(outbox.count_too_large(), [0; 3]);
+}
+
+#[test]
+fn a_node_or_a_pod_that_is_too_large_is_not_said_to_be_gone() {
+    let (mut cluster, mut outbox) = outbox(0);
+    // The node has only a name; the pod is larger.
+    let (requests, too_large) = drain(&mut outbox, &mut cluster, limits(ENVELOPE_BYTES + 20), |_| 0);
+    assert_eq!(told(&requests), ["node n1, sync"]);
+    assert!(
+        matches!(&too_large[..], [TooLarge { object: Object::Pod(uid), .. }] if uid.as_ref() == "uid of p1")
+    );
+    assert_eq!(outbox.count_too_large(), [0, 1, 0]);
+}
+
+#[test]
+fn a_planner_that_tells_no_limit_takes_32_mebibytes() {
+    assert_eq!(
+        RequestLimits::told(7, 0),
+        RequestLimits {
+            facts: 7,
+            bytes: 32 << 20
+        }
+    );
+    assert_eq!(RequestLimits::told(0, 9), RequestLimits { facts: 1, bytes: 9 });
+}
+
+#[test]
+fn an_object_of_many_small_parts_is_too_large_by_what_it_takes_when_it_is_decoded() {
+    let fact = |tolerations: usize| Fact {
+        fact: Some(Kind::DaemonSetChanged(DaemonSetFacts {
+            template: Some(PodTemplateFacts {
+                tolerations: vec![Toleration::default(); tolerations],
+                ..PodTemplateFacts::default()
+            }),
+            ..DaemonSetFacts::default()
+        })),
+    };
+    assert!(measure(&fact(100_000), limits(4 << 20)).is_ok());
+    let Err(excess) = measure(&fact(400_000), limits(4 << 20)) else {
+        panic!("it takes far more memory than a request may");
+    };
+    assert!(excess.bytes > excess.limit && excess.limit == DECODED_BYTES);
+}

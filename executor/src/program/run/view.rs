@@ -1,0 +1,76 @@
+//! Runs the live view on its own thread, so that building and encoding answers takes no time from the main loop.
+
+use std::{sync::Arc, thread, time::Duration};
+
+use anyhow::Context;
+use everynode_serving::serve::Limits;
+use kube::Config;
+use tokio::sync::{oneshot, watch};
+use tokio_util::sync::CancellationToken;
+
+use super::Signs;
+use crate::{
+    apiserver::{api::Api, client},
+    election::leadership::Leadership,
+    live_view::questions::Asker,
+    live_view::service::{
+        Executor,
+        callers::{Callers, Tokens},
+        planner::Planner,
+        server::{self, Door},
+    },
+    planner::link::Link,
+};
+
+/// Everything that the live view's thread needs.
+pub(super) struct View {
+    pub(super) door: Door,
+    pub(super) limits: Limits,
+    pub(super) max_watch_duration: Duration,
+    pub(super) config: Config,
+    pub(super) planner: Link,
+    pub(super) identity: String,
+    pub(super) leadership: watch::Receiver<Leadership>,
+    pub(super) asker: Asker,
+    pub(super) signs: Signs,
+}
+
+impl View {
+    /// Serves until `shutdown`. The returned channel delivers the result.
+    pub(super) fn start(
+        self,
+        shutdown: CancellationToken,
+    ) -> anyhow::Result<oneshot::Receiver<anyhow::Result<()>>> {
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()?;
+        let (ended, end) = oneshot::channel();
+        let serve = move || {
+            let served = runtime.block_on(self.serve(shutdown));
+            // If the receiver is gone, the program has already ended.
+            let _ = ended.send(served);
+        };
+        thread::Builder::new().name("view".to_owned()).spawn(serve)?;
+        Ok(end)
+    }
+
+    async fn serve(self, shutdown: CancellationToken) -> anyhow::Result<()> {
+        // The client is made here because a connection belongs to the thread that made it.
+        let client = client::connect(&self.config).context("can't make a client for the cluster")?;
+        let api = Api::new(client);
+        let tokens = matches!(self.door.callers, Callers::WithTokens { .. });
+        let executor = Executor {
+            identity: self.identity,
+            leadership: self.leadership,
+            asker: self.asker,
+            planner: Planner::new(self.planner.connect_lazy()),
+            tokens: tokens.then(|| Arc::new(Tokens::new(api.clone(), self.signs.metrics.clone()))),
+            api,
+            health: self.signs.health,
+            metrics: self.signs.metrics,
+            max_watch_duration: self.max_watch_duration,
+            shutdown: CancellationToken::new(),
+        };
+        server::serve(self.door, executor, self.limits, shutdown).await
+    }
+}

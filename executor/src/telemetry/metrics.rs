@@ -1,0 +1,390 @@
+//! Prometheus metrics of the executor.
+
+mod daemon_sets;
+mod labels;
+mod queues;
+
+use std::time::Duration;
+
+use everynode_proto::planner::v1::DaemonSetStatus;
+use everynode_serving::{
+    program::{self, metrics::Certificates},
+    serve::{self, Refusal},
+    tls::Condition,
+};
+use prometheus_client::{
+    metrics::{
+        counter::Counter,
+        family::Family,
+        gauge::Gauge,
+        histogram::{Histogram, exponential_buckets},
+    },
+    registry::Registry,
+};
+
+use self::{
+    daemon_sets::DaemonSets,
+    labels::{ActionLabels, KindLabel, MethodLabel, ReasonLabel, ReviewLabels, RivalLabel, ViolationLabel},
+    queues::Queues,
+};
+pub use self::{
+    labels::{ActionKind, Method, Outcome, PlanViolation, Review, ReviewOutcome, RivalWork},
+    queues::{Actions, Waiting},
+};
+
+/// All metrics of the executor.
+#[derive(Debug)]
+pub struct Metrics {
+    registry: Registry,
+    actions: Family<ActionLabels, Counter>,
+    plans: Counter,
+    actions_planned: Counter,
+    event_to_plan: Histogram,
+    event_to_action: Histogram,
+    facts: Counter,
+    leader: Gauge,
+    planner_connected: Gauge,
+    planner_sessions: Counter,
+    planner_losses: Counter,
+    full_syncs: Counter,
+    status_writes: Counter,
+    watch_errors: Family<KindLabel, Counter>,
+    watches: Family<KindLabel, Counter>,
+    lists: Family<KindLabel, Counter>,
+    events_dropped: Counter,
+    rivals: Family<RivalLabel, Counter>,
+    plan_violations: Family<ViolationLabel, Counter>,
+    view_calls: Family<MethodLabel, Counter>,
+    view_refused_calls: Family<ReasonLabel, Counter>,
+    caller_reviews: Family<ReviewLabels, Counter>,
+    certificates: Certificates,
+    queues: Queues,
+    daemon_sets: Option<DaemonSets>,
+}
+
+impl Default for Metrics {
+    fn default() -> Self {
+        Self::new(false)
+    }
+}
+
+impl Metrics {
+    /// Creates all metrics at zero, with or without gauges for each `DaemonSet`.
+    pub fn new(per_daemon_set: bool) -> Self {
+        // From a millisecond to a minute.
+        let latency = || Histogram::new(exponential_buckets(0.001, 2.0, 17));
+        let mut metrics = Self {
+            registry: Registry::default(),
+            actions: Family::default(),
+            plans: Counter::default(),
+            actions_planned: Counter::default(),
+            event_to_plan: latency(),
+            event_to_action: latency(),
+            facts: Counter::default(),
+            leader: Gauge::default(),
+            planner_connected: Gauge::default(),
+            planner_sessions: Counter::default(),
+            planner_losses: Counter::default(),
+            full_syncs: Counter::default(),
+            status_writes: Counter::default(),
+            watch_errors: Family::default(),
+            watches: Family::default(),
+            lists: Family::default(),
+            events_dropped: Counter::default(),
+            rivals: Family::default(),
+            plan_violations: Family::default(),
+            view_calls: Family::default(),
+            view_refused_calls: Family::default(),
+            caller_reviews: Family::default(),
+            certificates: Certificates::default(),
+            queues: Queues::default(),
+            daemon_sets: per_daemon_set.then(DaemonSets::default),
+        };
+        metrics.begin();
+        let version = env!("CARGO_PKG_VERSION");
+        metrics.registry = program::metrics::registry("everynode_executor", version, &[], |registry| {
+            metrics.register(registry);
+        });
+        metrics
+    }
+
+    /// Creates the series of closed label sets. A series that exists from the start shows its first increase.
+    fn begin(&self) {
+        for action in ActionKind::ALL {
+            for outcome in Outcome::ALL {
+                let _ = self.actions.get_or_create(&ActionLabels { action, outcome });
+            }
+        }
+        for work in RivalWork::ALL {
+            let _ = self.rivals.get_or_create(&RivalLabel { work });
+        }
+        for kind in PlanViolation::ALL {
+            let _ = self.plan_violations.get_or_create(&ViolationLabel { kind });
+        }
+        for method in Method::ALL {
+            let _ = self.view_calls.get_or_create(&MethodLabel { method });
+        }
+        for refusal in Refusal::ALL {
+            let reason = refusal.as_str();
+            let _ = self.view_refused_calls.get_or_create(&ReasonLabel { reason });
+        }
+        for review in Review::ALL {
+            for outcome in ReviewOutcome::ALL {
+                let _ = self
+                    .caller_reviews
+                    .get_or_create(&ReviewLabels { review, outcome });
+            }
+        }
+    }
+
+    fn register(&self, registry: &mut Registry) {
+        for (name, help, counter) in [
+            ("plans", "Plans received", &self.plans),
+            (
+                "actions_planned",
+                "Actions that planners have asked for",
+                &self.actions_planned,
+            ),
+            ("facts", "Facts sent to planners", &self.facts),
+            (
+                "planner_sessions",
+                "Planner sessions that were opened",
+                &self.planner_sessions,
+            ),
+            (
+                "planner_losses",
+                "Planner sessions that ended",
+                &self.planner_losses,
+            ),
+            (
+                "full_syncs",
+                "Full syncs that a planner has accepted",
+                &self.full_syncs,
+            ),
+            ("status_writes", "DaemonSet statuses written", &self.status_writes),
+            (
+                "events_dropped",
+                "Events not written, to spare the API server",
+                &self.events_dropped,
+            ),
+        ] {
+            registry.register(name, help, counter.clone());
+        }
+        for (name, help, family) in [
+            (
+                "watch_errors",
+                "Interruptions of watches, and events that can't be read",
+                &self.watch_errors,
+            ),
+            (
+                "watches_begun",
+                "Watches that were begun: one of each kind, and one more whenever one has to begin again",
+                &self.watches,
+            ),
+            (
+                "lists",
+                "Lists of all objects of a kind that were read",
+                &self.lists,
+            ),
+        ] {
+            registry.register(name, help, family.clone());
+        }
+        registry.register("actions", "Actions ended", self.actions.clone());
+        registry.register(
+            "event_to_plan_seconds",
+            "From the first event of a watch that the planner is told of to each plan that follows",
+            self.event_to_plan.clone(),
+        );
+        registry.register(
+            "event_to_action_seconds",
+            "From there to the API server's answer to each action of these plans",
+            self.event_to_action.clone(),
+        );
+        registry.register("leader", "Whether this executor leads", self.leader.clone());
+        registry.register(
+            "planner_connected",
+            "Whether a planner session is open",
+            self.planner_connected.clone(),
+        );
+        registry.register(
+            "competing_controller",
+            "Traces of another controller at work on the same DaemonSets",
+            self.rivals.clone(),
+        );
+        registry.register(
+            "plan_violations",
+            "Requests in plans that no plan may contain and that were not carried out",
+            self.plan_violations.clone(),
+        );
+        registry.register("view_calls", "Calls to the live view", self.view_calls.clone());
+        registry.register(
+            "view_refused_calls",
+            "Calls and connections to the live view that were refused or given up, because of a limit or of who made them",
+            self.view_refused_calls.clone(),
+        );
+        registry.register(
+            "caller_reviews",
+            "Questions about callers of the live view: TokenReviews and SubjectAccessReviews made, answered from the cache, or refused by a limit",
+            self.caller_reviews.clone(),
+        );
+        self.certificates.register(registry);
+        self.queues.register(registry);
+        if let Some(daemon_sets) = &self.daemon_sets {
+            daemon_sets.register(registry);
+        }
+    }
+
+    /// Counts work of another controller.
+    pub fn rival(&self, work: RivalWork) {
+        self.rivals.get_or_create(&RivalLabel { work }).inc();
+    }
+
+    /// Counts a plan that asks for what no plan may ask for.
+    pub fn plan_violation(&self, kind: PlanViolation) {
+        self.plan_violations.get_or_create(&ViolationLabel { kind }).inc();
+    }
+
+    /// Counts a call to the live view.
+    pub fn view_call(&self, method: Method) {
+        self.view_calls.get_or_create(&MethodLabel { method }).inc();
+    }
+
+    /// Counts a question about a caller of the live view, by how it was handled.
+    pub fn caller_review(&self, review: Review, outcome: ReviewOutcome) {
+        self.caller_reviews
+            .get_or_create(&ReviewLabels { review, outcome })
+            .inc();
+    }
+
+    /// Counts an action that has ended.
+    pub fn action(&self, action: ActionKind, outcome: Outcome) {
+        self.actions
+            .get_or_create(&ActionLabels { action, outcome })
+            .inc();
+    }
+
+    /// Counts a plan and the actions that it asks for.
+    pub fn plan(&self, actions: usize) {
+        self.plans.inc();
+        self.actions_planned
+            .inc_by(u64::try_from(actions).unwrap_or(u64::MAX));
+    }
+
+    /// Records the time from reading an event until a plan arrives that follows from it.
+    pub fn event_to_plan(&self, took: Duration) {
+        self.event_to_plan.observe(took.as_secs_f64());
+    }
+
+    /// Records the time from reading an event until the API server answers an action that follows from it.
+    pub fn event_to_action(&self, took: Duration) {
+        self.event_to_action.observe(took.as_secs_f64());
+    }
+
+    /// Counts facts that have been sent.
+    pub fn facts(&self, count: usize) {
+        self.facts.inc_by(u64::try_from(count).unwrap_or(u64::MAX));
+    }
+
+    /// Sets whether this executor leads.
+    pub fn leading(&self, leads: bool) {
+        self.leader.set(i64::from(leads));
+    }
+
+    /// Counts a planner session that has opened.
+    pub fn planner_found(&self) {
+        self.planner_connected.set(1);
+        self.planner_sessions.inc();
+    }
+
+    /// Counts a planner session that has ended.
+    pub fn planner_lost(&self) {
+        self.planner_connected.set(0);
+        self.planner_losses.inc();
+    }
+
+    /// Counts a full sync that the planner has accepted.
+    pub fn full_sync(&self) {
+        self.full_syncs.inc();
+    }
+
+    /// Counts a status write.
+    pub fn status_write(&self) {
+        self.status_writes.inc();
+    }
+
+    /// Counts the start of a watch, for the first time or again.
+    pub fn watch_begins(&self, kind: &'static str) {
+        let label = KindLabel { kind };
+        self.watches.get_or_create(&label).inc();
+        for family in [&self.watch_errors, &self.lists] {
+            let _ = family.get_or_create(&label);
+        }
+    }
+
+    /// Counts an interruption of a watch.
+    pub fn watch_error(&self, kind: &'static str) {
+        self.watch_errors.get_or_create(&KindLabel { kind }).inc();
+    }
+
+    /// Counts a complete list of the objects of a kind.
+    pub fn list(&self, kind: &'static str) {
+        self.lists.get_or_create(&KindLabel { kind }).inc();
+    }
+
+    /// Counts an event that was not written.
+    pub fn event_dropped(&self) {
+        self.events_dropped.inc();
+    }
+
+    /// Sets the condition of the certificates.
+    pub fn certificates(&self, condition: Condition) {
+        self.certificates.set(condition);
+    }
+
+    /// Sets the current queue lengths.
+    pub fn waiting(&self, now: &Waiting) {
+        self.queues.set(now);
+    }
+
+    /// Sets a `DaemonSet`'s current counters, and whether a rollout is in progress. `key` is its namespace and name.
+    pub fn daemon_set(&self, key: (&str, &str), status: &DaemonSetStatus, rolls_out: bool) {
+        if let Some(daemon_sets) = &self.daemon_sets {
+            daemon_sets.set(key, status, rolls_out);
+        }
+    }
+
+    /// Removes the series of a `DaemonSet` that is gone.
+    pub fn forget_daemon_set(&self, key: (&str, &str)) {
+        if let Some(daemon_sets) = &self.daemon_sets {
+            daemon_sets.forget(key);
+        }
+    }
+
+    /// Removes the series of all `DaemonSet`s, because another executor counts them now.
+    pub fn forget_daemon_sets(&self) {
+        if let Some(daemon_sets) = &self.daemon_sets {
+            daemon_sets.forget_all();
+        }
+    }
+
+    /// Renders all metrics in Prometheus' text format.
+    pub fn encode(&self) -> String {
+        program::metrics::page(&self.registry)
+    }
+}
+
+impl serve::Observer for Metrics {
+    fn began(&self, _: serve::Kind) {}
+
+    fn ended(&self, _: serve::Kind) {}
+
+    fn refused(&self, why: Refusal) {
+        let reason = why.as_str();
+        self.view_refused_calls
+            .get_or_create(&ReasonLabel { reason })
+            .inc();
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,166 @@
+//! Labels of the metrics. Each has a closed set of values.
+
+use prometheus_client::encoding::{EncodeLabelSet, EncodeLabelValue};
+
+/// The kinds of actions.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, EncodeLabelValue)]
+#[allow(
+    missing_docs,
+    reason = "the variants are the planner's actions, by their names there"
+)]
+pub enum ActionKind {
+    Create,
+    Delete,
+}
+
+impl ActionKind {
+    pub(super) const ALL: [Self; 2] = [Self::Create, Self::Delete];
+}
+
+/// How actions end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, EncodeLabelValue)]
+pub enum Outcome {
+    /// Carried out.
+    Done,
+    /// Refused by the API server.
+    Refused,
+    /// Not needed any more.
+    Skipped,
+}
+
+impl Outcome {
+    pub(super) const ALL: [Self; 3] = [Self::Done, Self::Refused, Self::Skipped];
+}
+
+/// Work that another controller has done on a `DaemonSet` of this executor.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, EncodeLabelValue)]
+pub enum RivalWork {
+    /// Created a pod.
+    Pod,
+    /// Written the status.
+    Status,
+}
+
+impl RivalWork {
+    pub(super) const ALL: [Self; 2] = [Self::Pod, Self::Status];
+}
+
+/// Limits that plans can exceed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, EncodeLabelValue)]
+pub enum PlanViolation {
+    /// The deletion of a pod that isn't the `DaemonSet`'s.
+    ForeignPod,
+    /// More pods on a node than the `DaemonSet` may have there.
+    TooManyPods,
+    /// A condition that isn't the planner's to set.
+    Condition,
+    /// A toleration that no taint of a node condition needs.
+    Toleration,
+    /// More actions than the cluster has a use for.
+    Bounds,
+}
+
+impl PlanViolation {
+    pub(super) const ALL: [Self; 5] = [
+        Self::ForeignPod,
+        Self::TooManyPods,
+        Self::Condition,
+        Self::Toleration,
+        Self::Bounds,
+    ];
+}
+
+/// The calls of the live view.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, EncodeLabelValue)]
+#[allow(
+    missing_docs,
+    reason = "the variants are the service's methods, by their names there"
+)]
+pub enum Method {
+    GetInfo,
+    ListDaemonSets,
+    Explain,
+    GetNodeOverhead,
+    WatchPlans,
+}
+
+impl Method {
+    pub(super) const ALL: [Self; 5] = [
+        Self::GetInfo,
+        Self::ListDaemonSets,
+        Self::Explain,
+        Self::GetNodeOverhead,
+        Self::WatchPlans,
+    ];
+}
+
+/// Questions about callers of the live view that the API server is asked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, EncodeLabelValue)]
+pub enum Review {
+    /// The owner of a token.
+    Token,
+    /// The access that the token's owner has.
+    Access,
+}
+
+impl Review {
+    pub(super) const ALL: [Self; 2] = [Self::Token, Self::Access];
+}
+
+/// How a question about a caller was handled.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, EncodeLabelValue)]
+pub enum ReviewOutcome {
+    /// The API server is asked.
+    Made,
+    /// The answer is known, or already being waited for.
+    Cached,
+    /// Too many questions are being asked, so the caller has to retry later.
+    Refused,
+}
+
+impl ReviewOutcome {
+    pub(super) const ALL: [Self; 3] = [Self::Made, Self::Cached, Self::Refused];
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub(super) struct ReviewLabels {
+    pub(super) review: Review,
+    pub(super) outcome: ReviewOutcome,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub(super) struct ReasonLabel {
+    pub(super) reason: &'static str,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub(super) struct MethodLabel {
+    pub(super) method: Method,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub(super) struct RivalLabel {
+    pub(super) work: RivalWork,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub(super) struct ViolationLabel {
+    pub(super) kind: PlanViolation,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub(super) struct ActionLabels {
+    pub(super) action: ActionKind,
+    pub(super) outcome: Outcome,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub(super) struct ActionLabel {
+    pub(super) action: ActionKind,
+}
+
+/// The kind of objects that a watch covers.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub(super) struct KindLabel {
+    pub(super) kind: &'static str,
+}

@@ -1,0 +1,56 @@
+//! Helpers for the tests of several tables.
+
+use everynode_proto::planner::v1::{NodeVerdict, Reason, ReasonCode, ReasonCount, Verdict, VerdictSummary};
+
+pub(super) fn verdict(node: &str, verdict: Verdict, reasons: &[&str]) -> NodeVerdict {
+    let reason = |message: &&str| Reason {
+        message: (*message).to_owned(),
+        ..Reason::default()
+    };
+    NodeVerdict {
+        daemon_set: "default/agent".to_owned(),
+        node: node.to_owned(),
+        verdict: verdict.into(),
+        reasons: reasons.iter().map(reason).collect(),
+    }
+}
+
+/// A summary with one condition for the verdict keep and one for exclude.
+pub(super) fn summary(run_nodes: u32, keep_nodes: u32, exclude_nodes: u32) -> VerdictSummary {
+    let reason = |code: ReasonCode, condition: &str, verdict: Verdict, nodes| ReasonCount {
+        code: code.into(),
+        condition: condition.to_owned(),
+        verdict: verdict.into(),
+        nodes,
+    };
+    let excluded = reason(
+        ReasonCode::NodeSelector,
+        "nodeSelector disk=ssd",
+        Verdict::Exclude,
+        exclude_nodes,
+    );
+    let kept = reason(
+        ReasonCode::UntoleratedTaint,
+        "taint dedicated=db:NoSchedule",
+        Verdict::Keep,
+        keep_nodes,
+    );
+    VerdictSummary {
+        daemon_set: "default/agent".to_owned(),
+        run_nodes,
+        keep_nodes,
+        exclude_nodes,
+        reasons: [excluded, kept]
+            .into_iter()
+            .filter(|reason| reason.nodes > 0)
+            .collect(),
+    }
+}
+
+pub(super) fn resources<const N: usize>(
+    resources: [(&str, &str); N],
+) -> std::collections::BTreeMap<String, String> {
+    resources
+        .map(|(name, quantity)| (name.to_owned(), quantity.to_owned()))
+        .into()
+}

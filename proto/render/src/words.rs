@@ -1,0 +1,172 @@
+//! Wording that the answers share.
+
+use everynode_proto::planner::v1::{DaemonSetStatus, HostPort, Problem, Verdict};
+use jiff::Timestamp;
+
+use super::table::{Cell, Tone};
+use crate::text::printable;
+
+/// Returns a verdict as a cell.
+pub fn verdict(verdict: Verdict) -> Cell {
+    match verdict {
+        Verdict::Run => Cell::toned("RUN", Tone::Good),
+        Verdict::Keep => Cell::toned("KEEP", Tone::Doubtful),
+        Verdict::Exclude => Cell::toned("EXCLUDE", Tone::Bad),
+        Verdict::Unspecified => Cell::toned("?", Tone::Doubtful),
+    }
+}
+
+/// The message for when no pod belongs on any node.
+pub const NOWHERE: &str = "no node should run a pod";
+
+/// Describes how far the rollout of the current template is, from the counters of the status.
+pub fn progress(status: &DaemonSetStatus) -> String {
+    let DaemonSetStatus {
+        desired_number_scheduled: desired,
+        updated_number_scheduled: updated,
+        number_available: available,
+        ..
+    } = *status;
+    match (desired, updated == desired && available == desired) {
+        (0, _) => NOWHERE.to_owned(),
+        (1, true) => "the pod is of the current template and available".to_owned(),
+        (_, true) => format!("all {desired} pods are of the current template and available"),
+        (1, false) => format!("{updated} of 1 pod is of the current template, {available} available"),
+        (_, false) => {
+            format!("{updated} of {desired} pods are of the current template, {available} available")
+        }
+    }
+}
+
+/// Returns a problem as a sentence with its object and its field.
+pub fn problem(problem: &Problem) -> String {
+    let Problem {
+        object,
+        field,
+        message,
+        ..
+    } = problem;
+    if field.is_empty() {
+        format!("{object}: {message}")
+    } else {
+        format!("{object}: {field}: {message}")
+    }
+}
+
+/// Returns a printable line outside of a table, with a newline at its end.
+pub fn line(text: &str) -> String {
+    printable(text).into_owned() + "\n"
+}
+
+/// Returns a number of things in words, such as "1 node" or "3 nodes".
+pub fn count(number: impl Into<u64>, thing: &str) -> String {
+    match number.into() {
+        1 => format!("1 {thing}"),
+        number => format!("{number} {thing}s"),
+    }
+}
+
+/// Returns a time in RFC 3339, in UTC and whole seconds; empty when there is none.
+pub fn time(time: Option<&prost_types::Timestamp>) -> String {
+    let time = time.and_then(|time| Timestamp::from_second(time.seconds).ok());
+    time.map_or_else(String::new, |time| time.to_string())
+}
+
+/// Returns a duration in seconds, such as "1.5 s".
+pub fn duration(duration: &prost_types::Duration) -> String {
+    let milliseconds = duration.nanos.unsigned_abs() / 1_000_000;
+    let fraction = format!("{milliseconds:03}");
+    match fraction.trim_end_matches('0') {
+        "" => format!("{} s", duration.seconds),
+        fraction => format!("{}.{fraction} s", duration.seconds),
+    }
+}
+
+/// Returns a host port as text, such as 9100/TCP or 10.0.0.1:9100/TCP.
+pub fn host_port(HostPort { ip, protocol, port }: &HostPort) -> String {
+    match ip.as_str() {
+        "" => format!("{port}/{protocol}"),
+        ip if ip.contains(':') => format!("[{ip}]:{port}/{protocol}"),
+        ip => format!("{ip}:{port}/{protocol}"),
+    }
+}
+
+/// The headings of [`status`], named as in `kubectl get daemonsets`.
+pub const STATUS_HEADINGS: [&str; 6] = [
+    "DESIRED",
+    "CURRENT",
+    "READY",
+    "UP-TO-DATE",
+    "AVAILABLE",
+    "MISSCHEDULED",
+];
+
+/// Returns the counters of a status as cells; "-" in each when there is no status.
+pub fn status(status: Option<&DaemonSetStatus>) -> [Cell; 6] {
+    let counter = |read: fn(&DaemonSetStatus) -> i32| -> Cell {
+        status
+            .map_or_else(|| "-".to_owned(), |status| read(status).to_string())
+            .into()
+    };
+    [
+        counter(|status| status.desired_number_scheduled),
+        counter(|status| status.current_number_scheduled),
+        counter(|status| status.number_ready),
+        counter(|status| status.updated_number_scheduled),
+        counter(|status| status.number_available),
+        counter(|status| status.number_misscheduled),
+    ]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_problem_names_its_object_and_its_field_if_it_has_one() {
+        let mut whole = Problem {
+            object: "node worker-1".to_owned(),
+            message: "expected a Node, found a Pod".to_owned(),
+            ..Problem::default()
+        };
+        assert_eq!(problem(&whole), "node worker-1: expected a Node, found a Pod");
+        whole.field = "kind".to_owned();
+        assert_eq!(
+            problem(&whole),
+            "node worker-1: kind: expected a Node, found a Pod"
+        );
+    }
+
+    #[test]
+    fn times_and_spans_are_written_without_needless_digits() {
+        let at = prost_types::Timestamp {
+            seconds: 1_700_000_000,
+            nanos: 999,
+        };
+        assert_eq!(time(Some(&at)), "2023-11-14T22:13:20Z");
+        assert_eq!(time(None), "");
+        for (seconds, nanos, text) in [
+            (3, 0, "3 s"),
+            (0, 50_000_000, "0.05 s"),
+            (1, 500_000_000, "1.5 s"),
+        ] {
+            assert_eq!(duration(&prost_types::Duration { seconds, nanos }), text);
+        }
+    }
+
+    #[test]
+    fn a_host_port_says_its_address_if_it_has_one() {
+        for (ip, text) in [
+            ("", "80/TCP"),
+            ("10.0.0.1", "10.0.0.1:80/TCP"),
+            ("::1", "[::1]:80/TCP"),
+        ] {
+            let port = HostPort {
+                ip: ip.to_owned(),
+                protocol: "TCP".to_owned(),
+                port: 80,
+            };
+            assert_eq!(host_port(&port), text);
+        }
+    }
+}

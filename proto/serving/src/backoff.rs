@@ -1,0 +1,65 @@
+//! Waits between retries, and between the attempts of a loop.
+
+use std::time::Duration;
+
+use backon::{BackoffBuilder, ExponentialBackoff, ExponentialBuilder};
+
+/// Waits that double from the first to the longest, without end. Jitter lengthens each wait by up to as much again, but
+/// no wait exceeds the longest.
+pub fn between(first: Duration, longest: Duration) -> ExponentialBuilder {
+    ExponentialBuilder::default()
+        .with_min_delay(first)
+        .with_max_delay(longest / 2)
+        .with_jitter()
+        .without_max_times()
+}
+
+/// The same waits, for a loop that asks for each one and starts over after a success.
+#[derive(Debug)]
+pub struct Backoff {
+    pattern: ExponentialBuilder,
+    ahead: ExponentialBackoff,
+    longest: Duration,
+}
+
+impl Backoff {
+    /// Waits from the first to the longest.
+    pub fn between(first: Duration, longest: Duration) -> Self {
+        let pattern = between(first, longest);
+        Self {
+            pattern,
+            ahead: pattern.build(),
+            longest,
+        }
+    }
+
+    /// Returns the next wait.
+    pub fn next_wait(&mut self) -> Duration {
+        self.ahead.next().unwrap_or(self.longest)
+    }
+
+    /// Makes the next wait the first one again.
+    pub fn reset(&mut self) {
+        self.ahead = self.pattern.build();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn waits_grow_up_to_the_longest_and_no_further() {
+        let (first, longest) = (Duration::from_millis(100), Duration::from_secs(5));
+        let mut backoff = Backoff::between(first, longest);
+        let taken: Vec<_> = (0..1_000).map(|_| backoff.next_wait()).collect();
+        assert!(taken[0] >= first && taken[0] <= 2 * first, "{:?}", taken[0]);
+        let late = &taken[10..];
+        assert!(
+            late.iter().all(|wait| *wait >= longest / 2 && *wait <= longest),
+            "{late:?}"
+        );
+        backoff.reset();
+        assert!(backoff.next_wait() <= 2 * first);
+    }
+}

@@ -1,0 +1,108 @@
+//! The parts that both programs have in common, whatever they do: flags, logs, and exit.
+//!
+//! - [`parse`], [`print_message`], [`fail`], [`stop_signal`]: startup and exit.
+//! - [`exit`]: the exit codes; [`duration`]: durations on the command line.
+//! - [`admin`]: serves an admin port.
+//! - [`logs`]: log lines, and the flags for them.
+//! - [`metrics`]: the metrics for Prometheus, and how they are written.
+//! - `otlp`: exports spans; only with the feature of that name.
+//! - [`tls`]: the flags for certificates.
+
+pub mod admin;
+pub mod duration;
+pub mod exit;
+pub mod logs;
+pub mod metrics;
+#[cfg(feature = "otlp")]
+pub mod otlp;
+pub mod tls;
+
+use std::io::{self, Write as _};
+
+use clap::{Parser, builder::Styles, error::ContextValue};
+use everynode_render::text::{printable, printable_lines};
+use tokio::signal::unix::{SignalKind, signal};
+
+use crate::program::exit::Exit;
+
+/// Parses the command line. When it is invalid, or only asks for help, prints the message for it.
+///
+/// # Errors
+/// The program ends like this.
+pub fn parse<P: Parser>() -> Result<P, Exit> {
+    P::try_parse().map_err(|error| {
+        // When printing fails, the exit code still reports the result.
+        let _ = print_safely::<P>(&error);
+        if error.use_stderr() {
+            Exit::Usage
+        } else {
+            Exit::Success
+        }
+    })
+}
+
+/// Prints clap's message in its colours. The message repeats arguments and environment variables as they are. When one
+/// of them holds characters that aren't printable, they are escaped and the message has no colours.
+fn print_safely<P: Parser>(error: &clap::Error) -> io::Result<()> {
+    // Without clap's own styles, every escape sequence comes from elsewhere.
+    let plain = P::command().styles(Styles::plain()).try_get_matches();
+    let Some(mut plain) = plain.err() else {
+        return io::stderr().write_all(printable_lines(&error.render().to_string()).as_bytes());
+    };
+    let unsafe_text = plain.render().ansi().to_string();
+    // Line breaks in an argument are not clap's own, so they are escaped too.
+    let quoted: Vec<_> = plain
+        .context()
+        .filter_map(|(kind, value)| Some((kind, printable_value(value)?)))
+        .collect();
+    for (kind, value) in quoted {
+        plain.insert(kind, value);
+    }
+    let text = plain.render().ansi().to_string();
+    let text = printable_lines(&text);
+    if text == unsafe_text {
+        error.print()
+    } else if error.use_stderr() {
+        io::stderr().write_all(text.as_bytes())
+    } else {
+        io::stdout().write_all(text.as_bytes())
+    }
+}
+
+fn printable_value(value: &ContextValue) -> Option<ContextValue> {
+    let shown = |text: &String| printable(text).into_owned();
+    match value {
+        ContextValue::String(text) => Some(ContextValue::String(shown(text))),
+        ContextValue::Strings(texts) => Some(ContextValue::Strings(texts.iter().map(shown).collect())),
+        _ => None,
+    }
+}
+
+/// Prints a message for people in one line on standard error, apart from the program's output. It appears whatever is
+/// logged.
+pub fn print_message(program: &str, message: &str) {
+    // When standard error can't be written to, there is nothing else to do.
+    let _ = writeln!(io::stderr(), "{program}: {}", printable(message));
+}
+
+/// Prints why the program ends, and returns how it ends.
+pub fn fail(program: &str, exit: Exit, message: &str) -> Exit {
+    print_message(program, message);
+    exit
+}
+
+/// Starts listening for SIGTERM and SIGINT, and returns a future that completes when one arrives. Call this before
+/// anyone can take the program for running: until then, a signal ends it at once.
+///
+/// # Errors
+/// The signal handlers can't be installed.
+pub fn stop_signal() -> io::Result<impl Future<Output = ()>> {
+    let mut terminate = signal(SignalKind::terminate())?;
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    Ok(async move {
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
+        }
+    })
+}

@@ -1,0 +1,54 @@
+//! Exit codes. For a command, 0 and 1 report an answer, and codes from 64 on mean that there is none: those of sysexits.
+
+use std::process::{ExitCode, Termination};
+
+/// How a program ends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Exit {
+    /// 0: the program did its work, and an answer is the desired one: every pair runs, nothing is to be done, or
+    /// everything fits.
+    Success,
+    /// 1: there is an answer, but not the desired one.
+    Findings,
+    /// 1: a service failed while it ran.
+    Failure,
+    /// 64: the flags can't be used (`EX_USAGE`).
+    Usage,
+    /// 65: the input can't be read, or can't be used (`EX_DATAERR`).
+    Data,
+    /// 66: a file or an object doesn't exist (`EX_NOINPUT`).
+    NoInput,
+    /// 69: the service can't be reached (`EX_UNAVAILABLE`).
+    Unavailable,
+    /// 70: the program itself is at fault (`EX_SOFTWARE`).
+    Software,
+    /// 128 and the number of the signal that ended the program, as shells report it.
+    Signal(u8),
+}
+
+impl Exit {
+    /// How a command ends that has an answer.
+    pub fn answered(is_desired: bool) -> Self {
+        if is_desired { Self::Success } else { Self::Findings }
+    }
+
+    /// The exit code.
+    pub fn code(self) -> u8 {
+        match self {
+            Self::Success => 0,
+            Self::Findings | Self::Failure => 1,
+            Self::Usage => 64,
+            Self::Data => 65,
+            Self::NoInput => 66,
+            Self::Unavailable => 69,
+            Self::Software => 70,
+            Self::Signal(number) => 128_u8.saturating_add(number),
+        }
+    }
+}
+
+impl Termination for Exit {
+    fn report(self) -> ExitCode {
+        self.code().into()
+    }
+}

@@ -1,0 +1,232 @@
+//! Log lines, and the flags for them.
+
+mod fields;
+mod json;
+
+use std::io;
+
+use clap::{Args, ValueEnum};
+use tracing_subscriber::{
+    EnvFilter, Layer, Registry, filter::ParseError, fmt, fmt::MakeWriter, layer::SubscriberExt,
+    util::SubscriberInitExt,
+};
+
+use self::{fields::PrintableFields, json::PrintableJson};
+
+#[cfg(feature = "otlp")]
+use super::otlp::{self, Exporter, OtlpArgs};
+use crate::serve::trace::EXPORTED;
+use everynode_render::format::colours_are_wanted;
+
+/// What is logged, and how.
+#[derive(Debug, Clone, Args)]
+pub struct LogArgs {
+    /// How log lines are written.
+    #[arg(long, env = "EVERYNODE_LOG_FORMAT", value_enum, default_value_t = LogFormat::Text)]
+    pub log_format: LogFormat,
+
+    /// What is logged, such as info, debug or everynode=debug,warn.
+    #[arg(long, env = "RUST_LOG", value_name = "FILTER", default_value = "info")]
+    pub log: String,
+
+    /// Where spans go.
+    #[cfg(feature = "otlp")]
+    #[command(flatten)]
+    pub otlp: OtlpArgs,
+}
+
+/// How log lines are written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum LogFormat {
+    /// For people.
+    Text,
+    /// One JSON object a line.
+    Json,
+}
+
+impl LogFormat {
+    /// Returns a layer that writes log lines in this format. They hold only printable characters, and the colours that
+    /// are asked for.
+    fn layer<W>(self, writer: W, colours: bool) -> Box<dyn Layer<Registry> + Send + Sync>
+    where
+        W: for<'a> MakeWriter<'a> + Send + Sync + 'static,
+    {
+        // Otherwise the layer reports failed writes on standard error, and panics when standard error is what can't be
+        // written to.
+        let logs = fmt::layer().log_internal_errors(false);
+        match self {
+            Self::Text => logs
+                .fmt_fields(PrintableFields)
+                .with_ansi(colours)
+                .with_writer(writer)
+                .boxed(),
+            Self::Json => logs
+                .json()
+                .with_ansi(false)
+                .with_writer(PrintableJson(writer))
+                .boxed(),
+        }
+    }
+}
+
+/// Why logging could not start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// The filter can't be used.
+    #[error("--log (or RUST_LOG) {filter:?} can't be used: {reason}")]
+    Filter {
+        /// The filter as given.
+        filter: String,
+        /// The reason why it can't be parsed.
+        reason: ParseError,
+    },
+    /// Spans can't be exported.
+    #[cfg(feature = "otlp")]
+    #[error(transparent)]
+    Otlp(#[from] otlp::Error),
+}
+
+/// Keeps logging running; hold it for as long as the program runs. If spans are exported, dropping it exports the last
+/// of them.
+#[derive(Debug)]
+#[must_use = "spans are exported until it is dropped"]
+pub struct Logging {
+    #[cfg(feature = "otlp")]
+    _exporter: Option<Exporter>,
+}
+
+impl LogArgs {
+    /// Starts logging to standard error. Call it once. Lines that can't be written, for example when a disk is full,
+    /// are lost, and nothing else is affected. Spans go where the flags say, under the name `program`.
+    ///
+    /// # Errors
+    /// The flags can't be used.
+    #[cfg_attr(
+        not(feature = "otlp"),
+        expect(
+            unused_variables,
+            unused_mut,
+            reason = "log lines name no program, and are all there is"
+        )
+    )]
+    pub fn start(&self, program: &'static str) -> Result<Logging, StartError> {
+        let unusable = |reason| StartError::Filter {
+            filter: self.log.clone(),
+            reason,
+        };
+        // Readers of log lines have no use for spans that exist only to be exported.
+        let unseen = format!("{EXPORTED}=off");
+        let filter = EnvFilter::try_new(&self.log)
+            .and_then(|filter| Ok(filter.add_directive(unseen.parse()?)))
+            .map_err(unusable)?;
+        let logs = self
+            .log_format
+            .layer(io::stderr, colours_are_wanted(&io::stderr()))
+            .with_filter(filter);
+        let mut layers: Vec<Box<dyn Layer<Registry> + Send + Sync>> = vec![logs.boxed()];
+        #[cfg(feature = "otlp")]
+        let exporter = self.otlp.exporter(program)?;
+        #[cfg(feature = "otlp")]
+        layers.extend(exporter.as_ref().map(Exporter::layer));
+        tracing_subscriber::registry().with(layers).init();
+        Ok(Logging {
+            #[cfg(feature = "otlp")]
+            _exporter: exporter,
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use parking_lot::Mutex;
+    use tracing::{info, info_span, subscriber::with_default};
+
+    use super::*;
+    use everynode_render::text::is_printable;
+
+    const HOSTILE: &str =
+        "a\u{1b}[2J\u{1b}]0;t\u{7}\r\n2026-01-01 INFO forged\u{9b}31m\u{7f}\u{202e}\u{2028}";
+
+    #[derive(Clone, Default)]
+    struct Written(Arc<Mutex<Vec<u8>>>);
+
+    impl io::Write for Written {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            self.0.lock().extend_from_slice(bytes);
+            Ok(bytes.len())
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    /// Logs hostile text everywhere that a line can hold text from elsewhere, and returns the line.
+    fn logged(format: LogFormat, colours: bool) -> String {
+        let written = Written::default();
+        let writer = written.clone();
+        let layer = format.layer(move || writer.clone(), colours);
+        with_default(tracing_subscriber::registry().with(layer), || {
+            let span = info_span!("session", executor = %HOSTILE, later = tracing::field::Empty);
+            span.record("later", HOSTILE);
+            let _entered = span.enter();
+            let error = io::Error::other(HOSTILE);
+            let error: &(dyn std::error::Error + 'static) = &error;
+            info!(display = %HOSTILE, debug = ?HOSTILE, text = HOSTILE, error, "message {HOSTILE}");
+        });
+        let bytes = written.0.lock().clone();
+        String::from_utf8(bytes).unwrap()
+    }
+
+    fn assert_is_one_safe_line(text: &str) {
+        let line = text.strip_suffix('\n').unwrap();
+        assert!(line.chars().all(is_printable), "{line:?}");
+    }
+
+    #[test]
+    fn whoever_names_themselves_by_escape_sequences_and_line_breaks_gets_them_shown_in_one_line() {
+        let text = logged(LogFormat::Text, false);
+        assert_is_one_safe_line(&text);
+        let fields = "session{executor=a\\x1b[2J\\x1b]0;t\\x07\\r\\n2026-01-01 INFO forged\\u{9b}31m\\x7f\\u{202e}\\u{2028} later=\"a";
+        assert!(text.contains(fields), "{text}");
+        assert!(text.contains(" message a\\x1b[2J"), "{text}");
+        assert!(text.contains(" error=a\\x1b[2J"), "{text}");
+    }
+
+    #[test]
+    fn a_terminal_gets_our_colours_and_no_other_escape_sequences() {
+        let text = logged(LogFormat::Text, true);
+        assert!(
+            text.contains("\u{1b}[3mexecutor\u{1b}[0m\u{1b}[2m=\u{1b}[0ma\\x1b[2J"),
+            "{text:?}"
+        );
+        let mut plain = text;
+        for code in [0, 1, 2, 3, 32] {
+            plain = plain.replace(&format!("\u{1b}[{code}m"), "");
+        }
+        assert_is_one_safe_line(&plain);
+    }
+
+    #[test]
+    fn json_lines_hold_only_printable_characters_and_mean_the_same() {
+        let text = logged(LogFormat::Json, false);
+        assert_is_one_safe_line(&text);
+        let line: serde_json::Value = serde_json::from_str(&text).unwrap();
+        assert_eq!(line["span"]["executor"], HOSTILE);
+        assert_eq!(line["fields"]["message"], format!("message {HOSTILE}"));
+    }
+
+    #[test]
+    fn a_filter_that_cant_be_used_is_named_with_its_flag() {
+        let args = LogArgs {
+            log_format: LogFormat::Text,
+            log: "info,=".to_owned(),
+            #[cfg(feature = "otlp")]
+            otlp: OtlpArgs::default(),
+        };
+        let error = args.start("program").unwrap_err().to_string();
+        assert!(error.contains("--log") && error.contains("\"info,=\""), "{error}");
+    }
+}

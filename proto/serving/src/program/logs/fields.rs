@@ -1,0 +1,70 @@
+//! Makes the fields of log lines for people safe to print.
+//!
+//! tracing-subscriber's own formatter escapes some control characters in messages and none in fields recorded with `%`.
+//! It lets line breaks through everywhere. So the executor of a session could choose a name that forges log lines.
+
+use std::fmt::{self, Debug, Write as _};
+
+use tracing::field::{Field, Visit};
+use tracing_subscriber::{
+    field::RecordFields,
+    fmt::{FormatFields, format::Writer},
+};
+
+use everynode_render::text::Printable;
+
+/// Writes `name=value` pairs as tracing-subscriber does, with printable values.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct PrintableFields;
+
+impl<'writer> FormatFields<'writer> for PrintableFields {
+    fn format_fields<R: RecordFields>(&self, writer: Writer<'writer>, fields: R) -> fmt::Result {
+        let mut visitor = Visitor {
+            writer,
+            is_first: true,
+            result: Ok(()),
+        };
+        fields.record(&mut visitor);
+        visitor.result
+    }
+}
+
+struct Visitor<'writer> {
+    writer: Writer<'writer>,
+    is_first: bool,
+    result: fmt::Result,
+}
+
+impl Visitor<'_> {
+    fn write(&mut self, name: &str, value: &dyn Debug) -> fmt::Result {
+        if !std::mem::take(&mut self.is_first) {
+            self.writer.write_char(' ')?;
+        }
+        let name = name.strip_prefix("r#").unwrap_or(name);
+        if name != "message" {
+            if self.writer.has_ansi_escapes() {
+                write!(self.writer, "\u{1b}[3m{name}\u{1b}[0m\u{1b}[2m=\u{1b}[0m")?;
+            } else {
+                write!(self.writer, "{name}=")?;
+            }
+        }
+        write!(Printable(&mut self.writer), "{value:?}")
+    }
+}
+
+impl Visit for Visitor<'_> {
+    fn record_debug(&mut self, field: &Field, value: &dyn Debug) {
+        // Records of the crate log carry their metadata as fields. The line already has it.
+        if self.result.is_ok() && !field.name().starts_with("log.") {
+            self.result = self.write(field.name(), value);
+        }
+    }
+
+    fn record_str(&mut self, field: &Field, value: &str) {
+        if field.name() == "message" {
+            self.record_debug(field, &format_args!("{value}"));
+        } else {
+            self.record_debug(field, &value);
+        }
+    }
+}

@@ -1,0 +1,324 @@
+//! A service on a server, as in a program. These tests cover what needs real connections.
+
+#![expect(clippy::unwrap_used, reason = "what helps a test may fail it")]
+
+// The integration tests of the programs use the same certificates.
+#[expect(
+    dead_code,
+    unreachable_pub,
+    reason = "it is a part of the harness, whose own crate shows it"
+)]
+#[path = "../../../../tests/src/certificates.rs"]
+mod certificates;
+mod tls;
+
+use std::{io, time::Duration};
+
+use everynode_proto::executor::v1::{
+    ExplainRequest, ExplainResponse, GetInfoRequest, GetInfoResponse, GetNodeOverheadRequest,
+    GetNodeOverheadResponse, ListDaemonSetsRequest, ListDaemonSetsResponse, Placement, WatchPlansRequest,
+    WatchPlansResponse,
+    executor_service_client::ExecutorServiceClient,
+    executor_service_server::{ExecutorService, ExecutorServiceServer, SERVICE_NAME},
+};
+use everynode_serving::serve::{Health, Limits, Server, in_background};
+use http_body_util::{BodyExt, Full};
+use hyper_util::rt::TokioIo;
+use prost::bytes::Bytes;
+use tokio::{
+    io::{AsyncReadExt as _, DuplexStream},
+    net::TcpListener,
+    sync::mpsc,
+    task::JoinHandle,
+    time::Instant,
+};
+use tokio_stream::wrappers::UnboundedReceiverStream;
+use tokio_util::sync::CancellationToken;
+use tonic::{
+    Code, Request, Response, Status,
+    body::Body,
+    transport::{Channel, Endpoint},
+};
+use tonic_health::pb::{
+    HealthCheckRequest, health_check_response::ServingStatus, health_client::HealthClient,
+};
+use tower::{Service, ServiceExt};
+
+const LIMITS: Limits = Limits {
+    max_concurrent_calls: 1,
+    max_streams: 1,
+    streams: "watches",
+    call_deadline: Duration::from_secs(30),
+    max_message_bytes: 4 * 1024 * 1024,
+};
+
+/// A service that answers at once: `GetInfo` returns a small answer, `Explain` a large one.
+struct Fake;
+
+#[tonic::async_trait]
+impl ExecutorService for Fake {
+    async fn get_info(&self, _: Request<GetInfoRequest>) -> Result<Response<GetInfoResponse>, Status> {
+        Ok(Response::new(GetInfoResponse::default()))
+    }
+
+    async fn list_daemon_sets(
+        &self,
+        _: Request<ListDaemonSetsRequest>,
+    ) -> Result<Response<ListDaemonSetsResponse>, Status> {
+        Err(Status::unimplemented("not needed"))
+    }
+
+    async fn explain(&self, request: Request<ExplainRequest>) -> Result<Response<ExplainResponse>, Status> {
+        in_background(request, |_, _| {
+            Ok(ExplainResponse {
+                placements: vec![Placement::default(); 1024 * 1024],
+                ..ExplainResponse::default()
+            })
+        })
+        .await
+    }
+
+    async fn get_node_overhead(
+        &self,
+        _: Request<GetNodeOverheadRequest>,
+    ) -> Result<Response<GetNodeOverheadResponse>, Status> {
+        Err(Status::unimplemented("not needed"))
+    }
+
+    type WatchPlansStream = tokio_stream::Pending<Result<WatchPlansResponse, Status>>;
+
+    async fn watch_plans(
+        &self,
+        _: Request<WatchPlansRequest>,
+    ) -> Result<Response<Self::WatchPlansStream>, Status> {
+        Ok(Response::new(tokio_stream::pending()))
+    }
+}
+
+/// A server on in-memory connections.
+struct Served {
+    health: Health,
+    shutdown: CancellationToken,
+    connections: mpsc::UnboundedSender<io::Result<DuplexStream>>,
+    end: JoinHandle<Result<(), tonic::transport::Error>>,
+}
+
+impl Served {
+    async fn start() -> Self {
+        Self::start_as(|server| server).await
+    }
+
+    async fn start_as(how: impl FnOnce(Server) -> Server) -> Self {
+        let shutdown = CancellationToken::new();
+        let service = ExecutorServiceServer::new(Fake)
+            .max_decoding_message_size(LIMITS.max_message_bytes)
+            .max_encoding_message_size(LIMITS.max_message_bytes);
+        let server = how(Server::new(service, LIMITS, shutdown.clone()).await.unwrap());
+        let health = server.health();
+        let (connections, incoming) = mpsc::unbounded_channel();
+        let end = tokio::spawn(server.serve(UnboundedReceiverStream::new(incoming)));
+        Self {
+            health,
+            shutdown,
+            connections,
+            end,
+        }
+    }
+
+    async fn connect(&self) -> Channel {
+        let connections = self.connections.clone();
+        let connect = move |_| {
+            let (client, server) = tokio::io::duplex(64 * 1024);
+            connections.send(Ok(server)).unwrap();
+            async { Ok::<_, io::Error>(TokioIo::new(client)) }
+        };
+        Endpoint::from_static("http://executor")
+            .initial_stream_window_size(65_535)
+            .connect_with_connector(tower::service_fn(connect))
+            .await
+            .unwrap()
+    }
+
+    async fn client(&self) -> ExecutorServiceClient<Channel> {
+        ExecutorServiceClient::new(self.connect().await)
+    }
+}
+
+#[tokio::test]
+async fn a_server_has_health_and_answers_and_ends_with_everything_on_it_when_it_is_shut_down() {
+    let served = Served::start().await;
+    let mut health = HealthClient::new(served.connect().await);
+    let request = HealthCheckRequest {
+        service: SERVICE_NAME.to_owned(),
+    };
+    let before = health.check(request.clone()).await.unwrap().into_inner();
+    assert_eq!(before.status(), ServingStatus::NotServing);
+    served.health.set_serving(true).await;
+    let after = health.check(request.clone()).await.unwrap().into_inner();
+    assert_eq!(after.status(), ServingStatus::Serving);
+
+    let mut client = served.client().await;
+    client.get_info(GetInfoRequest {}).await.unwrap();
+    let plans = client.watch_plans(WatchPlansRequest::default()).await;
+    let mut plans = plans.unwrap().into_inner();
+    let mut healths = health.watch(request).await.unwrap().into_inner();
+    assert!(healths.message().await.unwrap().is_some());
+    served.shutdown.cancel();
+    assert_eq!(plans.message().await.unwrap_err().code(), Code::Unavailable);
+    assert_eq!(healths.message().await.unwrap_err().code(), Code::Unavailable);
+    served.end.await.unwrap().unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_caller_who_doesnt_take_its_answer_is_cut_off_with_its_connection() {
+    let served = Served::start().await;
+    is_cut_off(served.connect().await, served.connect().await).await;
+}
+
+/// Requests a large answer on one channel and doesn't read it. Another channel of the same server must see
+/// that the first one is cut off.
+async fn is_cut_off(mut channel: Channel, other: Channel) {
+    let empty_message = Body::new(Full::new(Bytes::from_static(&[0; 5])));
+    let request = http::Request::post("http://executor/everynode.executor.v1.ExecutorService/Explain")
+        .header("content-type", "application/grpc")
+        .body(empty_message)
+        .unwrap();
+    let began = Instant::now();
+    let answer = channel.ready().await.unwrap().call(request).await.unwrap();
+    // Only the beginning of the answer has been sent, so its call still holds the only permit.
+    let mut other = ExecutorServiceClient::new(other);
+    while let Err(refused) = other.get_info(GetInfoRequest {}).await {
+        assert_eq!(refused.code(), Code::ResourceExhausted, "{refused}");
+    }
+    let took = began.elapsed().as_secs();
+    assert!((30..35).contains(&took), "after {took} s");
+    assert!(answer.into_body().collect().await.is_err());
+}
+
+#[tokio::test]
+async fn one_connection_more_takes_the_place_of_the_one_that_has_been_idle_for_longest() {
+    let served = Served::start().await;
+    let mut watching = served.client().await;
+    let watch = watching.watch_plans(WatchPlansRequest::default()).await.unwrap();
+    let mut open = Vec::new();
+    for _ in 1..LIMITS.max_connections() {
+        let channel = served.connect().await;
+        ExecutorServiceClient::new(channel.clone())
+            .get_info(GetInfoRequest {})
+            .await
+            .unwrap();
+        open.push(channel);
+    }
+    let mut newcomer = served.client().await;
+    newcomer.get_info(GetInfoRequest {}).await.unwrap();
+    // The first channel has lost its connection. Its next call opens another one, and that takes the second
+    // channel's slot.
+    for channel in open.into_iter().take(2) {
+        let mut client = ExecutorServiceClient::new(channel);
+        while client.get_info(GetInfoRequest {}).await.is_err() {
+            tokio::task::yield_now().await;
+        }
+    }
+    // The watch is older than all of them and stays open.
+    let mut watch = watch.into_inner();
+    let more = tokio::time::timeout(Duration::from_millis(10), watch.message()).await;
+    assert!(more.is_err(), "the watch has ended: {more:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_connection_without_a_request_closes_after_half_a_minute() {
+    let served = Served::start().await;
+    let (mut silent, io) = tokio::io::duplex(64 * 1024);
+    served.connections.send(Ok(io)).unwrap();
+    let began = Instant::now();
+    let mut greeting = Vec::new();
+    silent.read_to_end(&mut greeting).await.unwrap();
+    let took = began.elapsed().as_secs();
+    assert!((30..35).contains(&took), "after {took} s");
+}
+
+#[tokio::test]
+async fn the_local_port_has_places_that_nobody_else_can_take() {
+    let (shutdown, bind) = (CancellationToken::new(), || TcpListener::bind("127.0.0.1:0"));
+    let (main, local) = (bind().await.unwrap(), bind().await.unwrap());
+    let [main_url, own_url] = [&main, &local].map(|port| format!("http://{}", port.local_addr().unwrap()));
+    let server = Server::new(ExecutorServiceServer::new(Fake), LIMITS, shutdown.clone());
+    let server = server.await.unwrap().with_local(local);
+    let end = tokio::spawn(server.serve_tcp(main));
+    let client = async |url: String| ExecutorServiceClient::connect(url).await.unwrap();
+    let mut first = client(main_url.clone()).await;
+    let watch = first.watch_plans(WatchPlansRequest::default()).await.unwrap();
+    let mut second = client(main_url).await;
+    let refused = second
+        .watch_plans(WatchPlansRequest::default())
+        .await
+        .unwrap_err();
+    assert_eq!(refused.code(), Code::ResourceExhausted, "{refused}");
+    let mut beside = client(own_url).await;
+    beside.watch_plans(WatchPlansRequest::default()).await.unwrap();
+    drop(watch);
+    shutdown.cancel();
+    end.await.unwrap().unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn health_and_reflection_have_few_places_and_small_messages() {
+    let served = Served::start().await;
+    let mut watches = Vec::new();
+    let refused = loop {
+        let mut health = HealthClient::new(served.connect().await);
+        match health.watch(HealthCheckRequest::default()).await {
+            Ok(watch) => watches.push((watch, health)),
+            Err(refused) => break refused,
+        }
+    };
+    assert_eq!(refused.code(), Code::ResourceExhausted, "{refused}");
+    assert_eq!(watches.len(), 64);
+    watches.clear();
+    let mut health = HealthClient::new(served.connect().await);
+    let large = HealthCheckRequest {
+        service: "x".repeat(20 * 1024),
+    };
+    let refused = loop {
+        let refused = health.check(large.clone()).await.unwrap_err();
+        if refused.message().contains("split the request") {
+            break refused;
+        }
+        tokio::task::yield_now().await;
+    };
+    assert_eq!(refused.code(), Code::ResourceExhausted, "{refused}");
+    let request = HealthCheckRequest {
+        service: SERVICE_NAME.to_owned(),
+    };
+    health.check(request).await.unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn reflection_ends_after_a_minute() {
+    use tonic_reflection::pb::v1::{
+        ServerReflectionRequest, server_reflection_client::ServerReflectionClient,
+    };
+    let served = Served::start().await;
+    let mut client = ServerReflectionClient::new(served.connect().await);
+    let began = Instant::now();
+    let requests = tokio_stream::pending::<ServerReflectionRequest>();
+    let mut answers = client
+        .server_reflection_info(requests)
+        .await
+        .unwrap()
+        .into_inner();
+    let end = answers.message().await.unwrap_err();
+    assert_eq!(end.code(), Code::DeadlineExceeded, "{end}");
+    assert!((60..65).contains(&began.elapsed().as_secs()));
+}
+
+#[tokio::test]
+async fn headers_that_are_too_large_are_refused() {
+    let served = Served::start().await;
+    let mut client = served.client().await;
+    let mut request = Request::new(GetInfoRequest {});
+    let large = "x".repeat(20 * 1024).parse().unwrap();
+    request.metadata_mut().insert("large", large);
+    client.get_info(request).await.unwrap_err();
+    client.get_info(GetInfoRequest {}).await.unwrap();
+}
