@@ -7,6 +7,9 @@
 //! through [`session`] → plans → [`apply`] (what may be done now) → [`api`] → the cluster. The answers go into
 //! [`cluster`] at once.
 //!
+//! Its part of the contract in `docs/contract.md` are the clauses C (created pods), H (history), A (ownership) and S
+//! (status), each listed with its tests.
+//!
 //! In reading order:
 //! - [`controller`]: the loop that everything runs in.
 //! - [`objects`], [`watch`], [`cluster`]: reading objects, watching them, caching them.
