@@ -7,8 +7,8 @@
 //! through [`session`] → plans → [`apply`] (what may be done now) → [`api`] → the cluster. The answers go into
 //! [`cluster`] at once.
 //!
-//! Its part of the contract in `docs/contract.md` are the clauses C (created pods), H (history), A (ownership) and S
-//! (status), each listed with its tests.
+//! The executor implements the clauses C (created pods), H (history), A (ownership) and S (status) of the contract.
+//! `docs/contract.md` lists each clause with its tests.
 //!
 //! In reading order:
 //! - [`controller`]: the loop that everything runs in.

@@ -45,10 +45,11 @@ use crate::model::{
 
 /// The version of the rules. It rises when the same facts may give another plan.
 ///
-/// | version | since release | change |
-/// |---|---|---|
-/// | 1 | 0.1.0 | The first rules. |
-/// | 2 | 0.2.0 | With `minReadySeconds`, an old pod whose ready time is ahead of the clock waits for its turn in a rollout (R4, R5). Version 1 took it for unavailable, so a clock that was set back let a rollout replace all pods at once. |
+/// Every version is listed here:
+/// - 1, release 0.1.0: the first rules.
+/// - 2, release 0.2.0: with `minReadySeconds`, an old pod whose ready time is ahead of the clock waits for its
+///   turn in a rollout (R4, R5). Version 1 took it for unavailable, so a clock that was set back let a rollout
+///   replace all pods at once.
 pub const RULES_VERSION: &str = "2";
 
 /// A `DaemonSet` at a point in time, with the rules that need nothing else.
