@@ -7,6 +7,9 @@
 //! through [`planner::session`] → plans → [`actions::apply`] (what may be done now) → [`apiserver::api`] → the cluster.
 //! The answers go into [`cluster`] at once.
 //!
+//! The executor implements the clauses C (created pods), H (history), A (ownership) and S (status) of the contract.
+//! `docs/contract.md` lists each clause with its tests.
+//!
 //! Layers, each of which uses only those after it:
 //! - [`program`]: flags, configuration, tasks.
 //! - [`controller`]: the loop that everything runs in.

@@ -11,6 +11,8 @@
 //! For nodes that needn't exist, [`demand`] computes what a pod takes of its node, and [`simulate`] how all
 //! daemon pods together fit on a node. [`summary`] counts verdicts for people.
 //!
+//! The clauses that the rules are named by, such as P3 or R5, are in `docs/contract.md`, each with its tests.
+//!
 //! Each cell has a [`share`], a handful of marks that depend on that cell alone. A [`ledger`] keeps the
 //! shares of all cells with their sums, and recomputes only those of cells that were touched.
 
@@ -42,6 +44,12 @@ use crate::model::{
 };
 
 /// The version of the rules. It rises when the same facts may give another plan.
+///
+/// Every version is listed here:
+/// - 1, release 0.1.0: the first rules.
+/// - 2, release 0.2.0: with `minReadySeconds`, an old pod whose ready time is ahead of the clock waits for its
+///   turn in a rollout (R4, R5). Version 1 took it for unavailable, so a clock that was set back let a rollout
+///   replace all pods at once.
 pub const RULES_VERSION: &str = "2";
 
 /// A `DaemonSet` at a point in time, with the rules that need nothing else.

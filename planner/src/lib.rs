@@ -6,6 +6,8 @@
 //! Data flows one way: wire facts → [`convert`] → [`model`] → [`fleet`] (the facts of a session) → [`decide`]
 //! (the rules) → plans → [`convert`] → wire.
 //!
+//! The rules implement the contract in `docs/contract.md`, which lists each clause with its tests.
+//!
 //! In reading order:
 //! - [`model`]: facts and decisions as plain types.
 //! - [`decide`]: every rule, pure.

@@ -1,4 +1,4 @@
-//! Generates `tests/clauses.md`, which lists the tests of each clause of the contract, from the names of the tests.
+//! Generates `docs/contract.md`, which lists the tests of each clause of the contract, from the names of the tests.
 //!
 //! A test's name begins with the clauses that it tests, as in `n3_…` or `p1_p2_…`.
 
@@ -12,8 +12,29 @@ use everynode_tests::programs::workspace;
 use self::contract::CONTRACT;
 use crate::tidy::sources;
 
-/// If this variable is set, the test writes the table instead of comparing it.
+/// The generated page, in the workspace.
+const PAGE: &str = "docs/contract.md";
+/// If this variable is set, the test writes the page instead of comparing it.
 const BLESS: &str = "EVERYNODE_BLESS";
+/// The text before the clauses.
+const HEADER: &str = "\
+# The DaemonSet contract
+
+The contract states what users, kubectl and Kubernetes' conformance suite expect of a DaemonSet controller. Each clause
+is listed with the tests that hold it. Where Everynode differs from kube-controller-manager on purpose is in
+[ARCHITECTURE.md](../ARCHITECTURE.md#differences-from-kube-controller-manager).
+
+The name of a test begins with the clauses that it tests: `n3_…` tests N3, `p1_p2_…` tests P1 and P2. Tests in
+`tests/it/differential` are scenarios. They run under kube-controller-manager's own controller and under Everynode, and
+both must leave the same state behind.
+
+This page is generated from the clauses in `tests/it/clauses/contract.rs` and from the names of the tests. After a
+change of either, regenerate it:
+
+```
+EVERYNODE_BLESS=1 cargo test -p everynode-tests --test it -- clauses
+```
+";
 
 /// The tests of each clause, as (file, names).
 fn tests_by_clause() -> BTreeMap<String, BTreeMap<String, Vec<String>>> {
@@ -62,15 +83,12 @@ fn clauses_of(name: &str) -> Vec<String> {
         .collect()
 }
 
-fn table() -> String {
+/// The whole page.
+fn page() -> String {
     let tests = tests_by_clause();
-    let mut page = "# The DaemonSet contract, clause by clause\n\n\
-        The tests of a clause begin with its name. Those in `tests/it/differential` are scenarios that run under \
-        kube-controller-manager's\nown controller and under Everynode, and must leave the same behind. This page is made from the \
-        names of the tests:\n`EVERYNODE_BLESS=1 cargo test -p everynode-tests --test it -- clauses` writes it anew.\n"
-        .to_owned();
+    let mut page = HEADER.to_owned();
     for group in &CONTRACT {
-        let _ = write!(page, "\n## {}: {}\n", group.name, group.about);
+        let _ = write!(page, "\n## {}\n\n{}\n", group.name, group.about);
         for (clause, statement) in group.clauses {
             let _ = write!(page, "\n**{clause}** {statement}\n\n");
             for (file, names) in tests.get(*clause).into_iter().flatten() {
@@ -101,16 +119,15 @@ fn every_clause_has_a_test_and_every_test_names_a_clause_that_there_is() {
 
 #[test]
 fn the_page_of_clauses_lists_the_tests_that_there_are() {
-    let path = workspace().join("tests/clauses.md");
-    let wanted = table();
+    let path = workspace().join(PAGE);
+    let wanted = page();
     if std::env::var_os(BLESS).is_some() {
         std::fs::write(&path, &wanted).unwrap();
     }
     let written = std::fs::read_to_string(&path).unwrap_or_default();
     assert!(
         written == wanted,
-        "tests/clauses.md doesn't list the tests that there are: {BLESS}=1 cargo test -p everynode-tests --test it -- clauses \
-         writes it anew"
+        "{PAGE} is outdated; regenerate it: {BLESS}=1 cargo test -p everynode-tests --test it -- clauses"
     );
 }
 

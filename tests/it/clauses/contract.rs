@@ -13,174 +13,185 @@ pub(super) struct Group {
 pub(super) const CONTRACT: [Group; 7] = [
     Group {
         name: "Placement (planner)",
-        about: "whether a pod belongs on a node: RUN, KEEP (none is made, one that is there stays) or EXCLUDE",
+        about: "Whether a pod belongs on a node: RUN (a pod should run there), KEEP (no pod is created, an existing \
+                one stays) or EXCLUDE (existing pods are deleted).",
         clauses: &[
             (
                 "P1",
-                "Pods are judged with the tolerations that are added to each: NoExecute not-ready and unreachable; NoSchedule \
-                 disk-pressure, memory-pressure, pid-pressure, unschedulable, and on the host's network network-unavailable.",
+                "Pods are judged with the tolerations that the controller adds to every pod: not-ready and \
+                 unreachable with effect NoExecute; disk-pressure, memory-pressure, pid-pressure and unschedulable \
+                 with effect NoSchedule; and, for pods on the host network, network-unavailable with effect \
+                 NoSchedule.",
             ),
             (
                 "P2",
-                "spec.nodeName of the template, if set, must be the node's name.",
+                "If the template sets spec.nodeName, it must be the node's name.",
             ),
             (
                 "P3",
-                "nodeSelector and required node affinity must match. A term that can't be parsed matches nothing, is reported, and \
-                 fails nothing else.",
+                "nodeSelector and required node affinity must match. A term that can't be parsed matches nothing and \
+                 is reported; it makes nothing else fail.",
             ),
             (
                 "P4",
-                "An untolerated NoSchedule taint keeps new pods away (KEEP), an untolerated NoExecute taint every pod (EXCLUDE).",
+                "An untolerated NoSchedule taint keeps new pods off the node (KEEP). An untolerated NoExecute taint \
+                 keeps every pod off it (EXCLUDE).",
             ),
             (
                 "P5",
-                "Only labels, taints and the name of a node matter: not readiness, capacity or spec.unschedulable as such.",
+                "Only a node's labels, taints and name matter. Its readiness and capacity don't, nor does \
+                 spec.unschedulable as such.",
             ),
             (
                 "P6",
-                "An empty selector selects nothing: no pods, and a Warning event SelectingAll.",
+                "An empty selector selects nothing: the DaemonSet gets no pods, and a Warning event SelectingAll.",
             ),
         ],
     },
     Group {
         name: "One node (planner)",
-        about: "what is done on a node",
+        about: "Which pods are created and deleted on one node.",
         clauses: &[
             (
                 "N1",
-                "RUN and no pod: one is created. A terminating pod still counts as there, unless it is over as well.",
+                "RUN without a pod: one is created. A terminating pod still counts as present, unless it has also \
+                 finished.",
             ),
             ("N2", "EXCLUDE: every pod that isn't terminating is deleted."),
             (
                 "N3",
-                "A failed pod is deleted (event FailedDaemonPod) with a backoff of 1 s, doubling to 15 min, for each DaemonSet and \
-                 node; a succeeded one at once (event SucceededDaemonPod).",
+                "A failed pod is deleted (event FailedDaemonPod) with a backoff per DaemonSet and node: 1 s, doubling \
+                 to 15 min. A succeeded pod is deleted at once (event SucceededDaemonPod).",
             ),
             (
                 "N4",
-                "Without surge the oldest pod stays: bound before unbound, then by creation, then by name.",
+                "Without surge, the oldest pod stays: bound before unbound, then by creation time, then by name.",
             ),
             (
                 "N5",
-                "With surge the oldest current and the oldest old pod stay, until one makes the other needless.",
+                "With surge, the oldest current pod and the oldest old pod stay until one of them makes the other \
+                 unnecessary.",
             ),
             (
                 "N6",
-                "Unbound pods of a node that is gone are deleted; bound ones are the pod garbage collector's.",
+                "Unbound pods of a node that is gone are deleted. Bound ones are left to the pod garbage collector.",
             ),
             (
                 "N7",
-                "Better than kube-controller-manager: the counters follow at once when a node is deleted, and when a taint comes that \
-                 the pod there may stay with.",
+                "Better than kube-controller-manager: the counters follow at once when a node is deleted, and when a \
+                 node gets a taint that lets its existing pod stay.",
             ),
         ],
     },
     Group {
         name: "Created pods (executor)",
-        about: "what pods are made of",
+        about: "How a pod is made from the template.",
         clauses: &[
             (
                 "C1",
-                "The name begins with the DaemonSet's, generateName is NAME-, and the DaemonSet is the controlling owner.",
+                "The pod's name begins with the DaemonSet's name, generateName is NAME-, and the DaemonSet is the \
+                 controlling owner.",
             ),
             (
                 "C2",
-                "Labels, annotations and finalizers are the template's, plus controller-revision-hash, plus pod-template-generation \
-                 where the DaemonSet has that annotation.",
+                "Labels, annotations and finalizers are the template's. The label controller-revision-hash is added, \
+                 and pod-template-generation if the DaemonSet's annotations give a template generation.",
             ),
             (
                 "C3",
-                "The tolerations of P1 are added; required node affinity is replaced by the node's name; preferred affinity stays; \
-                 the scheduler binds the pod.",
+                "The tolerations of P1 are added. Required node affinity is replaced by the node's name, and \
+                 preferred affinity stays. The scheduler binds the pod.",
             ),
             (
                 "C4",
-                "Everything else of the template reaches the pod, known to our libraries or not.",
+                "Every other field of the template reaches the pod, whether or not Everynode's libraries know it.",
             ),
             (
                 "C5",
-                "Events SuccessfulCreate, FailedCreate, SuccessfulDelete, FailedDelete, in the server's words, rate limited.",
+                "The events SuccessfulCreate, FailedCreate, SuccessfulDelete and FailedDelete report what was done \
+                 and, in the server's words, what failed. They are rate-limited.",
             ),
         ],
     },
     Group {
         name: "Rolling update (planner)",
-        about: "how pods of an old template give way",
+        about: "How pods of an old template are replaced.",
         clauses: &[
             (
                 "R1",
                 "A pod is current by its controller-revision-hash, or by its pod-template-generation.",
             ),
-            ("R2", "OnDelete: nothing is replaced until somebody deletes it."),
+            ("R2", "OnDelete: no pod is replaced until somebody deletes it."),
             (
                 "R3",
-                "maxUnavailable and maxSurge: a number or a percentage of desired, rounded up; both 0 means maxUnavailable 1.",
+                "maxUnavailable and maxSurge are a number, or a percentage of the desired number rounded up. If both \
+                 are 0, maxUnavailable is 1.",
             ),
             (
                 "R4",
-                "Without surge, unavailable old pods go at once and count; available ones go while the budget lasts. A node that \
-                 lacks its pod counts as unavailable.",
+                "Without surge, unavailable old pods are deleted at once and count against the budget; available ones \
+                 are deleted while the budget lasts. A node that lacks its pod counts as unavailable.",
             ),
             (
                 "R5",
-                "With surge, new pods come beside available old ones up to maxSurge, beside unavailable ones without limit; an old \
-                 pod goes when its new one is available.",
+                "With surge, new pods are created beside available old ones up to maxSurge, and beside unavailable \
+                 ones without limit. An old pod is deleted when its new one is available.",
             ),
             (
                 "R6",
-                "Better than kube-controller-manager: nodes are served in the order of their names, so the same state gives the same \
-                 plan.",
+                "Better than kube-controller-manager: nodes are processed in the order of their names, so the same \
+                 state gives the same plan.",
             ),
         ],
     },
     Group {
         name: "History (executor)",
-        about: "ControllerRevisions",
+        about: "How ControllerRevisions record the templates.",
         clauses: &[
             (
                 "H1",
-                "One revision a template, reused when the template comes back; duplicates are merged; a taken name raises \
-                 status.collisionCount.",
+                "Each template has one revision, which is reused when the template returns. Duplicates are merged. If \
+                 the revision's name is taken, status.collisionCount is raised.",
             ),
             (
                 "H2",
-                "The data is byte for byte what kube-controller-manager writes, and is compared by meaning: taking over and handing \
-                 back restarts no pod.",
+                "The data is byte for byte what kube-controller-manager writes, and it is compared by meaning, so \
+                 taking over and handing back restart no pod.",
             ),
             (
                 "H3",
-                "Revisions beyond revisionHistoryLimit go, oldest first, but none that a pod still carries.",
+                "Revisions beyond revisionHistoryLimit are deleted, oldest first, except those that a pod still \
+                 carries.",
             ),
             ("H4", "kubectl rollout history, undo, status and restart work."),
         ],
     },
     Group {
         name: "Ownership (executor)",
-        about: "whose pods and revisions they are",
+        about: "Which pods and revisions belong to a DaemonSet.",
         clauses: &[
             (
                 "A1",
                 "Orphans that match the selector are adopted, after a fresh read of the DaemonSet.",
             ),
-            ("A2", "Owned pods that don't match any more are released."),
+            ("A2", "Owned pods that no longer match the selector are released."),
             ("A3", "Pods of another controller are never touched."),
             ("A4", "A DaemonSet that is being deleted is left alone."),
         ],
     },
     Group {
         name: "Status (planner counts, executor writes)",
-        about: "what the status says",
+        about: "What the status reports.",
         clauses: &[
-            ("S1", "Each counter, by the oldest pod of each node."),
+            ("S1", "Each counter goes by the oldest pod of each node."),
             (
                 "S2",
-                "observedGeneration rises only to what has been acted on; collisionCount is kept; written only on change, and again on a \
-                 conflict.",
+                "observedGeneration advances only to a generation that has been acted on. collisionCount is kept. The \
+                 status is written only when it changes, and again after a conflict.",
             ),
             (
                 "S3",
-                "With minReadySeconds the status changes when the time has passed, whatever the clocks say.",
+                "With minReadySeconds, the status changes when the time has passed, whatever the clocks say.",
             ),
         ],
     },
