@@ -220,7 +220,7 @@ impl Soak {
             let Pending { name, since, doubt } = pending;
             if by_others.contains(name) {
                 *deletions
-                    .entry("somebody else had deleted it before")
+                    .entry("already deleted by somebody else")
                     .or_default() += 1;
                 return false;
             }
