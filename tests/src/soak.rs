@@ -219,9 +219,7 @@ impl Soak {
         self.pending.retain_mut(|pending| {
             let Pending { name, since, doubt } = pending;
             if by_others.contains(name) {
-                *deletions
-                    .entry("somebody else had deleted it before")
-                    .or_default() += 1;
+                *deletions.entry("already deleted by somebody else").or_default() += 1;
                 return false;
             }
             let is_late = since.elapsed() >= LAG;

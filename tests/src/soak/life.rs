@@ -338,7 +338,7 @@ impl Life {
             1 => vec![nodes::taint("soak/own", "x", "NoExecute")],
             _ => Vec::new(),
         };
-        self.note("node tainted, or not any more");
+        self.note("node tainted or untainted");
         let tainted = nodes::set_taints(&self.client, &name, &taints).await;
         let effects: Vec<_> = taints.iter().map(|taint| &*taint.effect).collect();
         self.remember(&format!("{name}: taints {effects:?}: {}", how(&tainted)));
@@ -347,7 +347,7 @@ impl Life {
 
     async fn move_node(&mut self, nodes: &[String]) -> Result<()> {
         let (name, zone) = (self.one(nodes), self.zone());
-        self.note("node in another zone");
+        self.note("node moved to another zone");
         let moved = nodes::label(&self.client, &name, "zone", Some(zone)).await;
         self.remember(&format!("{name}: zone {zone}: {}", how(&moved)));
         moved.map(drop)
@@ -355,7 +355,7 @@ impl Life {
 
     async fn cordon(&mut self, nodes: &[String]) -> Result<()> {
         let (name, cordoned) = (self.one(nodes), self.random.bool());
-        self.note("node cordoned, or not any more");
+        self.note("node cordoned or uncordoned");
         let patch = json!({"spec": {"unschedulable": cordoned}});
         nodes::patch(&self.client, &name, &patch).await.map(drop)
     }

@@ -77,7 +77,7 @@ impl Report {
         line(String::new());
         let minutes = self.seconds / 60;
         line(format!(
-            "{minutes} min {} s; violations: **{}**; terms of leadership: {}; times at rest: {}, after {:.1} s in the median and {:.1} s at the longest.",
+            "{minutes} min {} s; violations: **{}**; leadership terms: {}; times at rest: {}, after {:.1} s (median) and {:.1} s (maximum).",
             self.seconds % 60,
             self.violations.len(),
             self.terms,
@@ -91,20 +91,20 @@ impl Report {
         for (title, counts) in [
             ("fault", owned(&self.faults)),
             ("operation", owned(&self.operations)),
-            ("by Everynode, as the audit log has it", self.actions.clone()),
+            ("request by Everynode, from the audit log", self.actions.clone()),
             (
-                "reason of a deletion, as the checker finds",
+                "reason for a deletion, as found by the checker",
                 owned(&self.deletions),
             ),
         ] {
             let sum: u64 = counts.values().sum();
-            line(format!("\n| {title} | times |\n|---|--:|"));
+            line(format!("\n| {title} | count |\n|---|--:|"));
             for (kind, times) in &counts {
                 line(format!("| {kind} | {times} |"));
             }
-            line(format!("| together | {sum} |"));
+            line(format!("| total | {sum} |"));
         }
-        line("\n| memory of the planner and the executor that were never restarted, MiB: median (most) in each sixth of the time | | | | | | |\n|---|--:|--:|--:|--:|--:|--:|".to_owned());
+        line("\n| memory of the planner and the executor that were never restarted, in MiB: median (maximum) of each sixth of the time | | | | | | |\n|---|--:|--:|--:|--:|--:|--:|".to_owned());
         for (name, parts) in [
             ("planner", &self.planner_memory),
             ("executor", &self.executor_memory),

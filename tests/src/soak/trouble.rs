@@ -21,24 +21,24 @@ const EXECUTOR: [&str; 3] = ["executor killed", "executor stopped", "executor fr
 const PLANNER: [&str; 3] = ["planner killed", "planner stopped", "planner frozen"];
 const TO_PLANNER: [&str; 6] = [
     "planner: connections cut",
-    "planner: slow",
-    "planner: noise",
-    "planner: silence",
-    "planner: refused",
-    "planner: connections half open",
+    "planner: connections slow",
+    "planner: data corrupted",
+    "planner: connections silent",
+    "planner: connections refused",
+    "planner: connections half-open",
 ];
 const TO_API: [&str; 6] = [
     "API server: connections cut",
-    "API server: slow",
-    "API server: noise",
-    "API server: silence",
-    "API server: refused",
-    "API server: connections half open",
+    "API server: connections slow",
+    "API server: data corrupted",
+    "API server: connections silent",
+    "API server: connections refused",
+    "API server: connections half-open",
 ];
 
 /// The report's name for connecting an executor to a planner as it was at the last release. To that planner, the
 /// executor also looks like one of the last release.
-const OLDER: &str = "planner: of the last release";
+const OLDER: &str = "planner of the last release";
 
 /// The source of trouble.
 pub(super) struct Trouble {

@@ -1,5 +1,5 @@
-// Asks the planner as an autoscaler does: what would DaemonSets take of nodes that don't exist yet, and which is the
-// cheapest on which a pod still fits?
+// Asks the planner as an autoscaler would: what do DaemonSets request on nodes that don't exist yet, and which of these
+// nodes is the cheapest that has room for a pod?
 package main
 
 import (
@@ -23,7 +23,7 @@ import (
 	planner "everynode.example/simulate/gen/everynode/planner/v1"
 )
 
-// In the order of their prices: m5.large in a zone that nobody knows yet, and one with a GPU and a taint.
+// Node templates in order of price: an m5.large in an unknown zone, and a node with a GPU and a taint.
 var templates = []*planner.NodeTemplate{{
 	Name:          "m5.large",
 	Labels:        map[string]string{"kubernetes.io/os": "linux"},
@@ -72,13 +72,14 @@ func main() {
 		}
 	}
 	for _, problem := range answer.Problems {
-		// A planner that is newer than this program may have codes that it doesn't know: String says the number then.
+		// A newer planner may send codes that this program doesn't know. String then returns the number.
 		fmt.Printf("%s %s: %s\n", problem.Code, problem.Object, problem.Message)
 	}
 	fmt.Printf("a pod with %s fits on %s\n", list(wanted), cheapest)
 }
 
-// Asks again when the planner is busy and says when. Without RetryInfo the request itself is too large.
+// Calls the planner, and retries after the delay in RetryInfo if the planner is busy. Without RetryInfo the request
+// itself is too large, so a retry wouldn't help.
 func simulate(client planner.PlannerServiceClient, request *planner.SimulateNodesRequest) (*planner.SimulateNodesResponse, error) {
 	for attempt := 1; ; attempt++ {
 		ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
@@ -104,7 +105,8 @@ func retryInfo(err error) *errdetails.RetryInfo {
 	return nil
 }
 
-// DaemonSets that can't be decided count as if they ran: too large a node is better than a pod that stays pending.
+// Reports whether the wanted resources fit. Undecided DaemonSets count as running: a node that is too large is better
+// than a pod that stays pending.
 func fits(node *planner.NodeSimulation, demands map[string]map[string]string, wanted map[string]string) bool {
 	for name, quantity := range wanted {
 		left := number(node.Left[name])
@@ -118,7 +120,7 @@ func fits(node *planner.NodeSimulation, demands map[string]map[string]string, wa
 	return true
 }
 
-// Reads a quantity as Kubernetes writes it, such as -100m or 2Gi.
+// Parses a Kubernetes quantity, such as -100m or 2Gi.
 func number(quantity string) float64 {
 	if quantity == "" {
 		return 0

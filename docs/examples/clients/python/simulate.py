@@ -1,5 +1,5 @@
-"""Asks the planner as an autoscaler does: what would DaemonSets take of nodes that don't exist yet, and which is the
-cheapest on which a pod still fits?"""
+"""Asks the planner as an autoscaler would: what do DaemonSets request on nodes that don't exist yet, and which of these
+nodes is the cheapest that has room for a pod?"""
 
 import re
 import sys
@@ -14,7 +14,7 @@ from grpc_status import rpc_status
 sys.path.insert(0, f"{sys.path[0]}/gen")
 from everynode.planner.v1 import facts_pb2, planner_pb2, planner_pb2_grpc, session_pb2
 
-# In the order of their prices: m5.large in a zone that nobody knows yet, and one with a GPU and a taint.
+# Node templates in order of price: an m5.large in an unknown zone, and a node with a GPU and a taint.
 TEMPLATES = [
     planner_pb2.NodeTemplate(
         name="m5.large",
@@ -56,7 +56,7 @@ def main(address, path, *arguments):
 
 
 def simulate(stub, request, attempts=5):
-    """Asks again when the planner is busy and says when. Without RetryInfo the request itself is too large."""
+    """Retries after RetryInfo's delay if the planner is busy. Without RetryInfo the request itself is too large."""
     for attempt in range(1, attempts + 1):
         try:
             return stub.SimulateNodes(request, timeout=10)
@@ -77,7 +77,7 @@ def retry_delay(error):
 
 
 def fits(node, demands, wanted):
-    """DaemonSets that can't be decided count as if they ran: too large a node is better than a pod that stays pending."""
+    """Counts undecided DaemonSets as running: a node that is too large is better than a pod that stays pending."""
     perhaps = [demands[undecided.daemon_set] for undecided in node.undecided]
 
     def left(name):
@@ -87,13 +87,13 @@ def fits(node, demands, wanted):
 
 
 def number(quantity):
-    """Reads a quantity as Kubernetes writes it, such as -100m or 2Gi."""
+    """Parses a Kubernetes quantity, such as -100m or 2Gi."""
     digits, unit = re.fullmatch(r"([-+.\d]+(?:[eE][-+]?\d+)?)(\w*)", quantity).groups()
     return Decimal(digits) * Decimal(UNITS[unit])
 
 
 def code(problem):
-    """A planner that is newer than this program may have codes that it doesn't know: those stay numbers."""
+    """Returns the name of the code, or its number if the planner is newer than this program."""
     known = session_pb2.ProblemCode.DESCRIPTOR.values_by_number.get(problem.code)
     return known.name if known else problem.code
 

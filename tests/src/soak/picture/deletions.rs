@@ -97,7 +97,7 @@ impl Picture {
             return Ok("its DaemonSet is gone");
         };
         if pod.state == State::Over {
-            return Ok("over (N3)");
+            return Ok("finished (N3)");
         }
         let place = self.nodes.get(&pod.node).map(|site| set.wish.on(site));
         if cell.forbidden.counts(now) || place == Some(Place::Forbidden) {

@@ -135,7 +135,7 @@ fn a_deletion_has_a_reason_where_no_pod_belongs_or_it_is_over() {
     let mut failed = pod("on-b", "b", "1");
     failed.status.as_mut().unwrap().phase = Some("Failed".to_owned());
     picture.saw_pod(&failed);
-    assert_eq!(judged(&mut picture, "on-b"), Ok("over (N3)"));
+    assert_eq!(judged(&mut picture, "on-b"), Ok("finished (N3)"));
     picture.lost_node("c");
     assert_eq!(
         judged(&mut picture, "on-c"),
