@@ -20,11 +20,10 @@ mod waiting;
 
 use std::{collections::HashMap, sync::Arc, time::Duration};
 
-use anyhow::Context;
 use futures::StreamExt;
 use tokio::{
     sync::{mpsc, watch},
-    task::JoinSet,
+    task::{JoinError, JoinSet},
     time::Instant,
 };
 use tokio_util::{
@@ -85,6 +84,23 @@ pub struct Parts {
     pub status_conditions: bool,
     /// Questions about what the controller knows.
     pub questions: mpsc::Receiver<Question>,
+}
+
+/// Why the loop ended before it was told to.
+#[derive(Debug, thiserror::Error)]
+pub enum ControllerError {
+    /// The watches' tasks are gone.
+    #[error("the watches have ended")]
+    WatchesEnded,
+    /// The election's task is gone.
+    #[error("the election has ended")]
+    ElectionEnded,
+    /// The task that opens sessions is gone.
+    #[error("the session's task has ended")]
+    SessionsEnded,
+    /// A call's task has panicked.
+    #[error("a call failed")]
+    Call(#[source] JoinError),
 }
 
 /// The state of the loop.
@@ -156,7 +172,7 @@ impl Controller {
     ///
     /// # Errors
     /// Something that must never end has ended.
-    pub async fn run(mut self, shutdown: CancellationToken) -> anyhow::Result<()> {
+    pub async fn run(mut self, shutdown: CancellationToken) -> Result<(), ControllerError> {
         let mut heartbeat = tokio::time::interval(HEARTBEAT);
         self.follow_leadership();
         loop {
@@ -166,13 +182,13 @@ impl Controller {
             let pace = self.pace();
             tokio::select! {
                 () = shutdown.cancelled() => break,
-                change = self.parts.changes.recv() => self.take_in(change.context("the watches have ended")?),
-                changed = self.parts.leadership.changed() => changed.context("the election has ended")?,
-                event = brought(&mut self.term) => self.hear(event.context("the session's task has ended")?),
-                Some(answer) = self.calls.join_next() => self.hear_back(answer.context("a call failed")?),
+                change = self.parts.changes.recv() => self.take_in(change.ok_or(ControllerError::WatchesEnded)?),
+                changed = self.parts.leadership.changed() => changed.map_err(|_| ControllerError::ElectionEnded)?,
+                event = brought(&mut self.term) => self.hear(event.ok_or(ControllerError::SessionsEnded)?),
+                Some(answer) = self.calls.join_next() => self.hear_back(answer.map_err(ControllerError::Call)?),
                 Some(question) = self.parts.questions.recv() => self.answer(question),
                 Some(timer) = self.timers.next() => self.time(timer.into_inner()),
-                Ok(permit) = reserve(requests, pace), if is_due => self.tell(permit, may_complete),
+                Some(permit) = reserve(requests, pace), if is_due => self.tell(permit, may_complete),
                 _ = heartbeat.tick() => self.look_after(),
             }
             self.follow_leadership();

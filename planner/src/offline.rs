@@ -16,7 +16,7 @@ pub mod place;
 pub mod requests;
 
 use everynode_proto::planner::v1::Problem;
-use everynode_render::{explain, plan, simulate, words};
+use everynode_render::{ErrorChain, explain, plan, simulate, words};
 use everynode_serving::{
     program::{self, exit::Exit},
     serve::Work,
@@ -115,7 +115,7 @@ fn say(text: &str) {
 fn finish(answer: Result<Exit, Error>) -> Exit {
     answer.unwrap_or_else(|error| {
         let exit = error.exit();
-        say(&format!("{:#}", anyhow::Error::from(error)));
+        say(&ErrorChain(&error).to_string());
         exit
     })
 }

@@ -106,7 +106,7 @@ impl PlannerService for Planner {
         let lead = self
             .epochs
             .enter(&hello.cluster, hello.epoch)
-            .map_err(|latest| deposed(hello.epoch, latest))?;
+            .map_err(|superseded| Status::failed_precondition(superseded.to_string()))?;
         let span =
             info_span!("session", cluster = %hello.cluster, executor = %hello.identity, epoch = hello.epoch);
         let (responses, receiver) = mpsc::channel(RESPONSES_AHEAD);
@@ -121,13 +121,6 @@ impl PlannerService for Planner {
         tokio::spawn(async move { served.serve(first, lead, shutdown).await }.instrument(span));
         Ok(Response::new(Box::pin(ReceiverStream::new(receiver))))
     }
-}
-
-fn deposed(epoch: u64, latest: u64) -> Status {
-    Status::failed_precondition(format!(
-        "this session is of epoch {epoch}, and one of epoch {latest} is open for the cluster or has ended just now: another \
-         executor leads"
-    ))
 }
 
 /// A session with its request and response streams.
@@ -148,7 +141,7 @@ impl Served {
         let end = tokio::select! {
             biased;
             () = shutdown.cancelled() => Some(refusal::shutting_down()),
-            latest = lead.superseded() => Some(deposed(lead.epoch(), latest)),
+            superseded = lead.superseded() => Some(Status::failed_precondition(superseded.to_string())),
             end = self.exchange(first) => end,
         };
         match end {

@@ -25,6 +25,7 @@ pub mod watch;
 
 use clap::CommandFactory;
 use clap_complete::Shell;
+use everynode_render::ErrorChain;
 use everynode_serving::program::{self, exit::Exit};
 use tokio::signal::unix::{SignalKind, signal};
 
@@ -103,7 +104,7 @@ async fn interrupted() -> Result<Exit, Error> {
 fn finish(answer: Result<Exit, Error>) -> Exit {
     answer.unwrap_or_else(|error| {
         let exit = error.exit();
-        say(&format!("{:#}", anyhow::Error::from(error)));
+        say(&ErrorChain(&error).to_string());
         exit
     })
 }

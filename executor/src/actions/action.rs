@@ -59,8 +59,8 @@ async fn insist<T, F: Future<Output = Result<T, ApiError>>>(
     loop {
         let answer = call().await;
         let retry_after = match &answer {
-            Err(error @ (ApiError::Busy { .. } | ApiError::Unclear(_))) => error.retry_after(),
-            Ok(_) | Err(ApiError::Refused(_) | ApiError::Name(_)) => return Some(answer),
+            Err(error) if error.is_passing() => error.retry_after(),
+            Ok(_) | Err(_) => return Some(answer),
         };
         if begun.elapsed() >= PATIENCE {
             return Some(answer);

@@ -111,10 +111,7 @@ impl Api {
     async fn send(&self, request: Built) -> Result<(Encoding, Bytes), ApiError> {
         match tokio::time::timeout(CALL_DEADLINE, self.answer(request?)).await {
             Ok(answer) => answer,
-            Err(_) => Err(ApiError::Unclear(format!(
-                "no answer within {} s",
-                CALL_DEADLINE.as_secs()
-            ))),
+            Err(_) => Err(ApiError::Timeout(CALL_DEADLINE)),
         }
     }
 
@@ -133,15 +130,13 @@ impl Api {
             .headers_mut()
             .insert(ACCEPT, HeaderValue::from_static(T::ACCEPT));
         let (encoding, body) = self.send(Ok(request)).await?;
-        objects::object(&body, encoding)
-            .map_err(|error| ApiError::Unclear(format!("its answer can't be read: {error}")))
+        Ok(objects::object(&body, encoding)?)
     }
 
     /// Returns an object that has no type here, unchanged.
     async fn any(&self, request: Built) -> Result<Map<String, Value>, ApiError> {
         let (_, body) = self.send(request).await?;
-        serde_json::from_slice(&body)
-            .map_err(|error| ApiError::Unclear(format!("its answer can't be read: {error}")))
+        serde_json::from_slice(&body).map_err(|error| ApiError::Decode(error.into()))
     }
 
     /// Deletes a single object. The request asks for a short answer.
@@ -199,8 +194,7 @@ impl Api {
         let body = serde_json::to_vec(review).map_err(request::Error::SerializeBody)?;
         let request = Request::new(path).create(&PostParams::default(), body)?;
         let (_, body) = self.send(Ok(request)).await?;
-        serde_json::from_slice(&body)
-            .map_err(|error| ApiError::Unclear(format!("its answer can't be read: {error}")))
+        serde_json::from_slice(&body).map_err(|error| ApiError::Decode(error.into()))
     }
 
     pub async fn create_pod(&self, namespace: &str, body: Vec<u8>) -> Result<Pod, ApiError> {

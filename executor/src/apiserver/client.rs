@@ -3,7 +3,6 @@
 
 use std::time::Duration;
 
-use anyhow::{Context, bail};
 use hyper_rustls::{FixedServerNameResolver, HttpsConnectorBuilder};
 use hyper_util::{
     client::legacy::{self, connect::HttpConnector},
@@ -35,11 +34,30 @@ const STREAM_WINDOW_BYTES: u32 = 1 << 20;
 /// How much of all answers on one connection may be in flight.
 const CONNECTION_WINDOW_BYTES: u32 = 4 << 20;
 
+/// Why a client can't be made from a configuration.
+#[derive(Debug, thiserror::Error)]
+pub enum ClientError {
+    /// The configuration has a proxy.
+    #[error("a proxy for the API server (proxy-url in the kubeconfig, or HTTPS_PROXY) isn't supported")]
+    Proxy,
+    /// `tls-server-name` isn't a host name or an IP address.
+    #[error("tls-server-name {name:?} isn't a server's name")]
+    ServerName {
+        /// The name in the configuration.
+        name: String,
+        /// What is wrong with it.
+        source: BoxError,
+    },
+    /// The configuration names certificates or credentials that can't be used.
+    #[error(transparent)]
+    Config(#[from] kube::Error),
+}
+
 /// Creates a client with its own connections.
 ///
 /// # Errors
 /// The configuration names certificates, credentials or a proxy that can't be used.
-pub fn connect(config: &Config) -> anyhow::Result<Client> {
+pub fn connect(config: &Config) -> Result<Client, ClientError> {
     connect_with(config, Claim::forever())
 }
 
@@ -48,9 +66,9 @@ pub fn connect(config: &Config) -> anyhow::Result<Client> {
 ///
 /// # Errors
 /// As [`connect`].
-pub fn connect_with(config: &Config, claim: Claim) -> anyhow::Result<Client> {
+pub fn connect_with(config: &Config, claim: Claim) -> Result<Client, ClientError> {
     if config.proxy_url.is_some() {
-        bail!("a proxy for the API server (proxy-url in the kubeconfig, or HTTPS_PROXY) isn't supported");
+        return Err(ClientError::Proxy);
     }
     let mut connector = HttpConnector::new();
     // The TLS connector decides what is encrypted.
@@ -67,7 +85,10 @@ pub fn connect_with(config: &Config, claim: Claim) -> anyhow::Result<Client> {
         let name = name
             .clone()
             .try_into()
-            .with_context(|| format!("tls-server-name {name:?} isn't a server's name"))?;
+            .map_err(|source| ClientError::ServerName {
+                name: name.clone(),
+                source: BoxError::from(source),
+            })?;
         https = https.with_server_name_resolver(FixedServerNameResolver::new(name));
     }
     let client: legacy::Client<_, Claimed> = legacy::Builder::new(TokioExecutor::new())

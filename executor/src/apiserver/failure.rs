@@ -2,14 +2,14 @@
 
 use std::time::Duration;
 
-use everynode_render::ErrorChain;
 use http::header::RETRY_AFTER;
 use kube::core::{Status, request};
 use prost::bytes::Bytes;
+use tower::BoxError;
 
 use crate::apiserver::{
     names::InvalidName,
-    objects::{self, Encoding},
+    objects::{self, Encoding, Unreadable},
 };
 
 /// The longest wait after a call without a clear answer: the server may be back at any time.
@@ -33,9 +33,30 @@ pub enum ApiError {
         /// How long the server wants to be left alone.
         retry_after: Option<Duration>,
     },
-    /// There is no answer, or none that says whether the call was carried out.
-    #[error("the API server gave no clear answer: {0}")]
-    Unclear(String),
+    /// The server has failed (5xx), or the call's credentials or time have run out there (401, 408). The call may have
+    /// been carried out.
+    #[error("the API server gave no clear answer: {message} ({code})")]
+    Server {
+        /// The HTTP status code.
+        code: u16,
+        /// The server's words.
+        message: String,
+    },
+    /// No answer came in time. The call may have been carried out.
+    #[error("the API server gave no clear answer within {} s", .0.as_secs())]
+    Timeout(Duration),
+    /// The connection failed. The call may have been carried out.
+    #[error("the API server gave no clear answer")]
+    Transport(#[source] BoxError),
+    /// The answer can't be decoded. The call may have been carried out.
+    #[error("the API server's answer can't be read")]
+    Decode(#[source] Unreadable),
+    /// The object that has the name is being deleted. Its name is free once it is gone.
+    #[error("{0} is being deleted")]
+    Terminating(String),
+    /// The call was not made, because its request can't be encoded. This is a fault of this program.
+    #[error("the request can't be encoded")]
+    Encode(#[source] request::Error),
     /// The call was not made, because no URL can name the object.
     #[error(transparent)]
     Name(#[from] InvalidName),
@@ -44,16 +65,30 @@ pub enum ApiError {
 impl ApiError {
     /// Whether the same call would fail again. A conflict doesn't count: somebody else was merely faster.
     pub fn is_final(&self) -> bool {
-        matches!(self, Self::Refused(_) | Self::Name(_)) && !self.is_conflict()
+        !self.is_passing() && !self.is_conflict()
+    }
+
+    /// Whether the same call may succeed without any change: the server is busy, or its answer isn't known.
+    pub fn is_passing(&self) -> bool {
+        match self {
+            Self::Busy { .. }
+            | Self::Server { .. }
+            | Self::Timeout(_)
+            | Self::Transport(_)
+            | Self::Decode(_)
+            | Self::Terminating(_) => true,
+            Self::Refused(_) | Self::Encode(_) | Self::Name(_) => false,
+        }
     }
 
     /// How long to wait before a retry. The wait starts at `first`, doubles with each earlier failure, and is never
     /// shorter than the server asks for. Only refusals back off up to `longest`, because somebody has to change
     /// something first.
     pub fn wait(&self, failures: u32, first: Duration, longest: Duration) -> Duration {
-        let longest = match self {
-            Self::Refused(_) | Self::Name(_) => longest,
-            Self::Busy { .. } | Self::Unclear(_) => longest.min(LONGEST_WAIT_FOR_AN_ANSWER),
+        let longest = if self.is_passing() {
+            longest.min(LONGEST_WAIT_FOR_AN_ANSWER)
+        } else {
+            longest
         };
         let wait = first.saturating_mul(1 << failures.min(16)).min(longest);
         wait.max(self.retry_after().unwrap_or_default())
@@ -63,7 +98,7 @@ impl ApiError {
     pub fn retry_after(&self) -> Option<Duration> {
         match self {
             Self::Busy { retry_after, .. } => retry_after.map(|after| after.min(LONGEST_RETRY_AFTER)),
-            Self::Refused(_) | Self::Unclear(_) | Self::Name(_) => None,
+            _ => None,
         }
     }
 
@@ -99,7 +134,13 @@ impl ApiError {
 
 impl From<kube::Error> for ApiError {
     fn from(error: kube::Error) -> Self {
-        Self::Unclear(ErrorChain(&error).to_string())
+        match error {
+            kube::Error::Api(status) => Self::of(*status, None),
+            kube::Error::BuildRequest(error) => Self::Encode(error),
+            kube::Error::SerdeError(error) => Self::Decode(error.into()),
+            kube::Error::Service(error) => Self::Transport(error),
+            other => Self::Transport(other.into()),
+        }
     }
 }
 
@@ -133,22 +174,32 @@ impl ApiError {
                 message: status.message,
                 retry_after,
             },
-            // Neither expired credentials nor a request timeout say anything about the call itself.
-            401 | 408 => Self::Unclear(format!("{} ({code})", status.message)),
-            400..500 => Self::Refused(Box::new(status)),
-            _ => Self::Unclear(format!("{} ({code})", status.message)),
+            // Neither expired credentials (401) nor a request timeout (408) say anything about the call itself.
+            400 | 402..=407 | 409..500 => Self::Refused(Box::new(status)),
+            _ => Self::Server {
+                code,
+                message: status.message,
+            },
         }
+    }
+}
+
+impl From<Unreadable> for ApiError {
+    fn from(error: Unreadable) -> Self {
+        Self::Decode(error)
     }
 }
 
 impl From<request::Error> for ApiError {
     fn from(error: request::Error) -> Self {
-        Self::Unclear(ErrorChain(&error).to_string())
+        Self::Encode(error)
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use everynode_render::ErrorChain;
+
     use super::*;
 
     #[test]
@@ -170,5 +221,35 @@ mod tests {
         };
         assert_eq!(busy(7).wait(0, first, minute), Duration::from_secs(7));
         assert_eq!(busy(86_400).wait(0, first, minute), LONGEST_RETRY_AFTER);
+    }
+
+    #[test]
+    fn request_that_cannot_be_encoded_is_not_retried_and_not_blamed_on_the_server() {
+        let broken = serde_json::from_str::<u8>("x").unwrap_err();
+        let error = ApiError::from(request::Error::SerializeBody(broken));
+        assert!(error.is_final() && !error.is_passing());
+        let shown = ErrorChain(&error).to_string();
+        assert!(shown.starts_with("the request can't be encoded: "), "{shown}");
+        let error = ApiError::from(kube::Error::SerdeError(
+            serde_json::from_str::<u8>("y").unwrap_err(),
+        ));
+        assert!(error.is_passing(), "the call may have been carried out");
+    }
+
+    #[test]
+    fn errors_without_a_clear_answer_keep_their_causes() {
+        let broken = std::io::Error::other("connection reset");
+        let error = ApiError::from(kube::Error::Service(broken.into()));
+        assert_eq!(
+            ErrorChain(&error).to_string(),
+            "the API server gave no clear answer: connection reset"
+        );
+        let error = ApiError::of(Status::failure("no", "Reason").with_code(500), None);
+        assert_eq!(error.to_string(), "the API server gave no clear answer: no (500)");
+        let error = ApiError::Timeout(Duration::from_secs(30));
+        assert_eq!(
+            error.to_string(),
+            "the API server gave no clear answer within 30 s"
+        );
     }
 }

@@ -1,5 +1,6 @@
 //! How actions start, and how they end.
 
+use everynode_render::ErrorChain;
 use std::{fmt, sync::Arc};
 
 use everynode_proto::{
@@ -369,15 +370,15 @@ fn failed(lane: Lane) -> &'static str {
 
 /// Describes what stands in an action's way, for events and for watches.
 fn note(lane: Lane, error: &ApiError) -> String {
-    format!("{}: {error}", failed(lane))
+    format!("{}: {}", failed(lane), ErrorChain(error))
 }
 
 /// Gives the same error as the reason why there is no pod, or why there still is one.
 fn words(error: &ApiError) -> String {
     match error {
         ApiError::Refused(_) => format!("the API server refuses: {error}"),
-        // These errors say themselves whose answer it was.
-        ApiError::Busy { .. } | ApiError::Unclear(_) | ApiError::Name(_) => error.to_string(),
+        // The other errors say themselves whose answer it was.
+        _ => ErrorChain(error).to_string(),
     }
 }
 

@@ -2,7 +2,6 @@
 
 use std::time::Duration;
 
-use anyhow::bail;
 use everynode_proto::planner::v1::{Fact, SessionRequest, fact::Fact as Kind};
 use tokio::{sync::mpsc, time::Instant};
 use tokio_util::sync::CancellationToken;
@@ -237,21 +236,15 @@ impl Controller {
     }
 }
 
-/// Waits until the planner may be sent more and there is room for it.
-///
-/// # Errors
-/// There is no session, or it has ended.
+/// Waits until the planner may be sent more and there is room for it. Returns `None` when there is no session, or it has
+/// ended.
 pub(super) async fn reserve<T>(
     sender: Option<mpsc::Sender<T>>,
     pace: Option<Instant>,
-) -> anyhow::Result<mpsc::OwnedPermit<T>> {
-    match sender {
-        Some(sender) => {
-            if let Some(pace) = pace {
-                tokio::time::sleep_until(pace).await;
-            }
-            Ok(sender.reserve_owned().await?)
-        }
-        None => bail!("no session"),
+) -> Option<mpsc::OwnedPermit<T>> {
+    let sender = sender?;
+    if let Some(pace) = pace {
+        tokio::time::sleep_until(pace).await;
     }
+    sender.reserve_owned().await.ok()
 }

@@ -49,7 +49,7 @@ pub(crate) struct Rig {
     pub(crate) metrics: Arc<Metrics>,
     pub(crate) asker: Asker,
     shutdown: CancellationToken,
-    run: JoinHandle<anyhow::Result<()>>,
+    run: JoinHandle<Result<(), ControllerError>>,
 }
 
 /// A rig that writes no conditions, so that a status holds only the counters.

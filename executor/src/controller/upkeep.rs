@@ -1,5 +1,6 @@
 //! Starts upkeep and handles its end. The planner is told of a `DaemonSet` once its upkeep is in order.
 
+use everynode_render::ErrorChain;
 use std::{sync::Arc, time::Duration};
 
 use tracing::{debug, warn};
@@ -107,7 +108,7 @@ impl Controller {
             Err(error) => {
                 let failures = managed.upkeep.failures;
                 managed.upkeep.failures = failures.saturating_add(1);
-                managed.upkeep.trouble = Some(error.to_string());
+                managed.upkeep.trouble = Some(ErrorChain(&error).to_string());
                 warn!(daemon_set = object.key(), %error, "upkeep failed");
                 let is_news = matches!(&error.source, ApiError::Refused(_)) && !error.source.is_conflict();
                 if is_news && !error.source.is_namespace_terminating() {
@@ -116,7 +117,7 @@ impl Controller {
                         Kind::Warning,
                         failure_reason,
                         "Upkeep",
-                        error.to_string(),
+                        ErrorChain(&error).to_string(),
                     );
                 }
                 error.source.wait(failures, FIRST_WAIT, LONGEST_WAIT)
@@ -158,14 +159,20 @@ impl Controller {
             .upkeep
             .refused
             .extend(refused.iter().map(|refusal| refusal.uid.clone()));
-        managed.upkeep.trouble = refused.last().map(|refusal| refusal.error.to_string());
+        managed.upkeep.trouble = refused
+            .last()
+            .map(|refusal| ErrorChain(&refusal.error).to_string());
         for Refusal { error, .. } in refused {
             warn!(daemon_set = object.key(), %error, "left alone for a while");
             // The server finds the owners invalid when somebody else's adoption or release was faster.
             if !error.source.is_invalid() {
-                self.parts
-                    .events
-                    .say(object, Kind::Warning, reason, "Upkeep", error.to_string());
+                self.parts.events.say(
+                    object,
+                    Kind::Warning,
+                    reason,
+                    "Upkeep",
+                    ErrorChain(&error).to_string(),
+                );
             }
         }
         self.write_status(uid);

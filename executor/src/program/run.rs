@@ -364,7 +364,7 @@ async fn work(
     tokio::spawn(watch_all(watches, changes, metrics, proofs));
     let controller = Controller::new(parts).run(shutdown);
     let Some(settings) = election else {
-        return controller.await;
+        return Ok(controller.await?);
     };
     // The Lease is held until the last call has ended, and then released.
     let stop = CancellationToken::new();
@@ -376,7 +376,7 @@ async fn work(
         stop.cancel();
         ended
     };
-    tokio::join!(controller, election, telling).0
+    Ok(tokio::join!(controller, election, telling).0?)
 }
 
 /// Returns the cluster's identity: the uid of its kube-system namespace, which lives as long as the cluster.

@@ -47,6 +47,19 @@ enum Term {
     LeftUntil(Instant),
 }
 
+/// Why a session's term can't be entered: a later one counts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "this session is of epoch {epoch}, and one of epoch {latest} is open for the cluster or has ended just now: another \
+     executor leads"
+)]
+pub struct SupersededTerm {
+    /// The session's term.
+    pub epoch: u64,
+    /// The latest term that counts.
+    pub latest: u64,
+}
+
 /// A session's claim to the latest term. Dropping it ends the claim.
 #[derive(Debug)]
 pub struct Lead {
@@ -60,14 +73,14 @@ impl Epochs {
     /// Enters a session's term.
     ///
     /// # Errors
-    /// Returns the latest term that counts when it is later than `epoch`.
-    pub fn enter(&self, cluster: &str, epoch: u64) -> Result<Lead, u64> {
+    /// A later term than `epoch` counts.
+    pub fn enter(&self, cluster: &str, epoch: u64) -> Result<Lead, SupersededTerm> {
         let now = Instant::now();
         let mut clusters = self.clusters.lock();
         clusters.forget(now);
         let (name, known) = clusters.of(cluster);
         match known.latest() {
-            Some(latest) if latest > epoch => return Err(latest),
+            Some(latest) if latest > epoch => return Err(SupersededTerm { epoch, latest }),
             Some(_) | None => {}
         }
         known.open(epoch);
@@ -169,17 +182,12 @@ impl Drop for Lead {
 }
 
 impl Lead {
-    /// The session's own term.
-    pub fn epoch(&self) -> u64 {
-        self.epoch
-    }
-
-    /// Waits until a session of a later term enters, and returns that term.
-    pub async fn superseded(&mut self) -> u64 {
-        let own = self.epoch;
-        let later = self.entered.wait_for(|entered| *entered > own).await;
+    /// Waits until a session of a later term enters.
+    pub async fn superseded(&mut self) -> SupersededTerm {
+        let epoch = self.epoch;
+        let later = self.entered.wait_for(|entered| *entered > epoch).await;
         match later.map(|later| *later) {
-            Ok(later) => later,
+            Ok(latest) => SupersededTerm { epoch, latest },
             // The sender lives as long as the cluster's sessions, so this doesn't happen.
             Err(_) => std::future::pending().await,
         }

@@ -11,7 +11,7 @@ use everynode_serving::backoff::Backoff;
 use futures::{Stream, StreamExt, TryStreamExt};
 use http::{Request, header::ACCEPT};
 use http_body_util::{BodyExt, Collected};
-use kube::{Client, client::Body};
+use kube::{Client, client::Body, core::request};
 use prost::bytes::{Bytes, BytesMut};
 use tokio::{
     sync::{mpsc, watch},
@@ -74,6 +74,9 @@ enum Ended {
     /// The server doesn't stream lists.
     #[error("lists aren't streamed: {0}")]
     NotStreamed(String),
+    /// The server didn't end the watch when its timeout had passed.
+    #[error("the server has not ended it in time")]
+    Overdue,
     /// The connection failed or broke, or the server returned an error.
     #[error(transparent)]
     Failed(#[from] ApiError),
@@ -81,7 +84,7 @@ enum Ended {
 
 impl From<Unreadable> for Ended {
     fn from(error: Unreadable) -> Self {
-        Self::Failed(ApiError::Unclear(error.to_string()))
+        Self::Failed(error.into())
     }
 }
 
@@ -135,9 +138,9 @@ impl<T: Watched> Watch<'_, T> {
                     self.streaming = false;
                     continue;
                 }
-                Ended::NotStreamed(_) | Ended::Failed(_) => {
+                Ended::NotStreamed(_) | Ended::Overdue | Ended::Failed(_) => {
                     self.metrics.watch_error(T::KIND);
-                    warn!(kind, error = %ErrorChain(&ended), "watch was interrupted and goes on");
+                    warn!(kind, error = %ErrorChain(&ended), "watch failed; retrying");
                     if let Ended::Failed(error) = &ended
                         && let Some(after) = error.retry_after()
                     {
@@ -221,11 +224,10 @@ impl<T: Watched> Watch<'_, T> {
                     continue;
                 }
             };
-            let Some(frame) = next.map_err(|_| ApiError::Unclear("it is long past its time".to_owned()))?
-            else {
+            let Some(frame) = next.map_err(|_| Ended::Overdue)? else {
                 return Err(Ended::Closed);
             };
-            let frame = frame.map_err(|error| ApiError::Unclear(ErrorChain(&error).to_string()))?;
+            let frame = frame.map_err(|error| ApiError::Transport(error.into()))?;
             let heard = match objects::event::<T>(frame, encoding) {
                 Ok(heard) => heard,
                 Err(error) => {
@@ -281,7 +283,7 @@ impl<T: Watched> Watch<'_, T> {
             whole(body).await.map_err(Ended::from)
         };
         let answer = tokio::time::timeout(PROOF_DEADLINE, ask).await;
-        answer.map_err(|_| ApiError::Unclear("the server doesn't answer".to_owned()))??;
+        answer.map_err(|_| ApiError::Timeout(PROOF_DEADLINE))??;
         tokio::time::sleep(MOMENT).await;
         Ok(asked)
     }
@@ -301,7 +303,7 @@ impl<T: Watched> Watch<'_, T> {
         let request = Request::get(path)
             .header(ACCEPT, T::ACCEPT)
             .body(Body::empty())
-            .map_err(|error| ApiError::Unclear(error.to_string()))?;
+            .map_err(|error| ApiError::Encode(request::Error::BuildRequest(error)))?;
         let answer = self.client.send(request).await;
         let (head, body) = answer.map_err(ApiError::from)?.into_parts();
         let encoding = Encoding::of(&head.headers);
@@ -323,8 +325,8 @@ async fn whole(body: Body) -> Result<Bytes, ApiError> {
     match tokio::time::timeout(BODY_DEADLINE, body.collect()).await {
         Ok(body) => body
             .map(Collected::to_bytes)
-            .map_err(|error| ApiError::Unclear(ErrorChain(&error).to_string())),
-        Err(_) => Err(ApiError::Unclear("an answer didn't come to its end".to_owned())),
+            .map_err(|error| ApiError::Transport(error.into())),
+        Err(_) => Err(ApiError::Timeout(BODY_DEADLINE)),
     }
 }
 

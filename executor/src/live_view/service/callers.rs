@@ -11,6 +11,7 @@ mod cache;
 mod rate;
 pub mod tokens;
 
+use everynode_render::ErrorChain;
 use std::{fmt, net::IpAddr, sync::Arc, time::Duration};
 
 use everynode_serving::tls::Credentials;
@@ -85,8 +86,9 @@ fn unanswered(error: ApiError) -> Status {
             "the executor may not ask the API server about callers, for which it needs the right to create \
              tokenreviews and subjectaccessreviews: {error}"
         )),
-        ApiError::Busy { .. } | ApiError::Unclear(_) | ApiError::Name(_) => Status::unavailable(format!(
-            "the API server can't be asked about callers now; try again in a moment: {error}"
+        _ => Status::unavailable(format!(
+            "the API server can't be asked about callers now; try again in a moment: {}",
+            ErrorChain(&error)
         )),
     }
 }

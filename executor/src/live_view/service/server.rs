@@ -1,8 +1,7 @@
 //! Serves the service on its port, with health and reflection.
 
-use std::{net, sync::Arc};
+use std::{io, net, sync::Arc};
 
-use anyhow::Context;
 use everynode_proto::executor::v1::executor_service_server::ExecutorServiceServer;
 use everynode_serving::serve::{self, Allowed, Clients, Limits, Server};
 use tokio::net::TcpListener;
@@ -71,6 +70,20 @@ fn guarded(server: Server, callers: Callers) -> Server {
     }
 }
 
+/// Why the service ended before it was told to.
+#[derive(Debug, thiserror::Error)]
+pub enum ServeError {
+    /// A listener can't be used.
+    #[error("the listener of the gRPC server can't be used")]
+    Listener(#[from] io::Error),
+    /// The server can't be built from the generated code.
+    #[error("the gRPC server can't be built")]
+    Build(#[from] serve::Error),
+    /// The server has failed.
+    #[error("the gRPC server failed")]
+    Serve(#[from] tonic::transport::Error),
+}
+
 /// Serves until `shutdown`. Then it reports that it no longer serves, and waits until every call has ended.
 ///
 /// # Errors
@@ -80,7 +93,7 @@ pub async fn serve(
     executor: Executor,
     limits: Limits,
     shutdown: CancellationToken,
-) -> anyhow::Result<()> {
+) -> Result<(), ServeError> {
     let Door {
         listener,
         local,
@@ -102,7 +115,7 @@ pub async fn serve(
         std::future::pending().await
     };
     tokio::select! {
-        end = server.serve_tcp(listener) => end.context("the gRPC server failed"),
+        end = server.serve_tcp(listener) => Ok(end?),
         never = following => never,
     }
 }

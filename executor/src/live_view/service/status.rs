@@ -1,5 +1,6 @@
 //! Builds the errors of the service.
 
+use everynode_render::ErrorChain;
 use tonic::{Code, Status};
 use tonic_types::{ErrorDetails, FieldViolation, StatusExt};
 
@@ -46,8 +47,7 @@ pub(super) fn api(what: &str, error: &ApiError) -> Status {
             Status::failed_precondition(format!("the API server refuses to show {what}: {error}"))
         }
         ApiError::Name(error) => Status::invalid_argument(error.to_string()),
-        ApiError::Busy { .. } | ApiError::Unclear(_) => {
-            Status::unavailable(format!("{what} can't be read: {error}"))
-        }
+        ApiError::Encode(_) => Status::internal(format!("{what} can't be read: {}", ErrorChain(error))),
+        _ => Status::unavailable(format!("{what} can't be read: {}", ErrorChain(error))),
     }
 }

@@ -1,5 +1,6 @@
 //! Carries out upkeep through the API server, and returns the objects that it wrote.
 
+use kube::core::request;
 use std::sync::Arc;
 
 use everynode_proto::facts::{self, REVISION_LABEL};
@@ -54,7 +55,7 @@ pub struct Refusal {
 
 /// An error that stopped the work. Objects written before it are still returned and go into the caches.
 #[derive(Debug, thiserror::Error)]
-#[error("can't {operation}: {source}")]
+#[error("can't {operation}")]
 pub struct UpkeepError {
     /// The operation that failed.
     pub operation: String,
@@ -273,7 +274,7 @@ impl Run<'_> {
     async fn record(mut self, number: i64) -> Result<(), UpkeepError> {
         let operation = "record the template as a ControllerRevision";
         let (name, body) = history::new_revision(self.daemon_set, number)
-            .map_err(|error| ApiError::Unclear(error.to_string()))
+            .map_err(|error| ApiError::Encode(request::Error::SerializeBody(error)))
             .during(operation)?;
         match self.api.create_revision(self.namespace(), body).await {
             Err(error) if error.is_already_exists() => {}
@@ -294,8 +295,8 @@ impl Run<'_> {
             return self.count_collision().await;
         }
         if existing.metadata.deletion_timestamp.is_some() {
-            let message = format!("the ControllerRevision {name} is being deleted");
-            return Err(ApiError::Unclear(message)).during(operation);
+            let existing = format!("ControllerRevision {name}");
+            return Err(ApiError::Terminating(existing)).during(operation);
         }
         if is_orphan {
             let target = Target {

@@ -2,11 +2,13 @@
 
 use std::time::Duration;
 
-use anyhow::ensure;
 use clap::ArgAction;
 use everynode_serving::program::duration;
 
-use crate::{apiserver::names::is_name, election::lease::Settings};
+use crate::{
+    apiserver::names::is_name,
+    election::lease::{InvalidSettings, Settings},
+};
 
 /// The flags of leader election.
 #[derive(Debug, Clone, clap::Args)]
@@ -77,13 +79,29 @@ pub struct LeaderElectArgs {
     pub leader_elect_resource_namespace: Option<String>,
 }
 
+/// Why the flags of leader election can't be used.
+#[derive(Debug, thiserror::Error)]
+pub enum LeaderElectError {
+    /// The durations contradict each other.
+    #[error(transparent)]
+    Durations(#[from] InvalidSettings),
+    /// A name can't be part of a URL.
+    #[error("{flag}: {name:?} is not a valid Kubernetes name")]
+    Name {
+        /// The flag.
+        flag: &'static str,
+        /// The name as it was given.
+        name: String,
+    },
+}
+
 impl LeaderElectArgs {
     /// The election's settings; `None` if there is no election. `own_namespace` is the namespace of the pod that this
     /// runs in.
     ///
     /// # Errors
     /// The durations contradict each other, or a name can't be part of a URL.
-    pub fn settings(&self, own_namespace: Option<String>) -> anyhow::Result<Option<Settings>> {
+    pub fn settings(&self, own_namespace: Option<String>) -> Result<Option<Settings>, LeaderElectError> {
         if !self.leader_elect {
             return Ok(None);
         }
@@ -101,7 +119,12 @@ impl LeaderElectArgs {
             ("--leader-elect-resource-name", &settings.name),
             ("--leader-elect-resource-namespace", &settings.namespace),
         ] {
-            ensure!(is_name(name), "{flag}: {name:?} is not a valid Kubernetes name");
+            if !is_name(name) {
+                return Err(LeaderElectError::Name {
+                    flag,
+                    name: name.clone(),
+                });
+            }
         }
         Ok(Some(settings))
     }
@@ -113,7 +136,7 @@ mod tests {
 
     use crate::program::args::Args;
 
-    fn settings(flags: &[&str]) -> anyhow::Result<Option<super::Settings>> {
+    fn settings(flags: &[&str]) -> Result<Option<super::Settings>, super::LeaderElectError> {
         let flags = ["executor", "--planner=http://planner:1"].iter().chain(flags);
         Args::parse_from(flags)
             .leader_elect

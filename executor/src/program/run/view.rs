@@ -71,6 +71,6 @@ impl View {
             max_watch_duration: self.max_watch_duration,
             shutdown: CancellationToken::new(),
         };
-        server::serve(self.door, executor, self.limits, shutdown).await
+        Ok(server::serve(self.door, executor, self.limits, shutdown).await?)
     }
 }

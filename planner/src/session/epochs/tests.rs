@@ -5,8 +5,8 @@ async fn a_later_term_supersedes_and_an_earlier_one_is_refused() {
     let epochs = Epochs::default();
     let mut first = epochs.enter("a", 1).unwrap();
     let _second = epochs.enter("a", 2).unwrap();
-    assert_eq!(first.superseded().await, 2);
-    assert_eq!(epochs.enter("a", 1).unwrap_err(), 2);
+    assert_eq!(first.superseded().await.latest, 2);
+    assert_eq!(epochs.enter("a", 1).unwrap_err().latest, 2);
     assert!(
         epochs.enter("b", 1).is_ok(),
         "another cluster has terms of its own"
@@ -23,15 +23,19 @@ async fn a_term_counts_while_a_session_of_it_is_open_and_half_a_minute_longer() 
     );
     drop(one);
     tokio::time::advance(Duration::from_hours(1)).await;
-    assert_eq!(epochs.enter("a", 5).unwrap_err(), u64::MAX, "the other is open");
+    assert_eq!(
+        epochs.enter("a", 5).unwrap_err().latest,
+        u64::MAX,
+        "the other is open"
+    );
     drop(other);
     tokio::time::advance(GRACE * 29 / 30).await;
-    assert_eq!(epochs.enter("a", 5).unwrap_err(), u64::MAX);
+    assert_eq!(epochs.enter("a", 5).unwrap_err().latest, u64::MAX);
     tokio::time::advance(GRACE / 30).await;
     let mut lead = epochs.enter("a", 5).unwrap();
-    assert_eq!(epochs.enter("a", 4).unwrap_err(), 5);
+    assert_eq!(epochs.enter("a", 4).unwrap_err().latest, 5);
     let _next = epochs.enter("a", 6).unwrap();
-    assert_eq!(lead.superseded().await, 6);
+    assert_eq!(lead.superseded().await.latest, 6);
 }
 
 #[tokio::test(start_paused = true)]
@@ -39,7 +43,7 @@ async fn a_refused_session_does_not_make_the_term_count_for_longer() {
     let epochs = Epochs::default();
     drop(epochs.enter("a", 9).unwrap());
     for _ in 0..30 {
-        assert_eq!(epochs.enter("a", 1).unwrap_err(), 9);
+        assert_eq!(epochs.enter("a", 1).unwrap_err().latest, 9);
         tokio::time::advance(GRACE / 30).await;
     }
     epochs.enter("a", 1).unwrap();
@@ -54,7 +58,7 @@ async fn a_session_that_ends_late_does_not_shorten_the_grace_of_the_later_term()
     drop(later);
     drop(superseded);
     tokio::time::advance(GRACE * 29 / 30).await;
-    assert_eq!(epochs.enter("a", 1).unwrap_err(), 2);
+    assert_eq!(epochs.enter("a", 1).unwrap_err().latest, 2);
 }
 
 #[tokio::test(start_paused = true)]
@@ -82,7 +86,7 @@ async fn many_clusters_and_many_terms_take_little_memory() {
     let count = || epochs.clusters.lock().by_name.len();
     assert_eq!(count(), MAX_ABSENT + 1);
     assert_eq!(
-        epochs.enter("open", 6).unwrap_err(),
+        epochs.enter("open", 6).unwrap_err().latest,
         7,
         "a cluster with a session stays"
     );
