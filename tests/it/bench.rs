@@ -70,7 +70,7 @@ fn check(report: &Report, figures: &[&str]) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn create_counts_every_pod_once() {
+async fn create_scenario_creates_every_pod_once() {
     let report = report(Scenario::Create).await;
     check(
         &report,
@@ -88,7 +88,7 @@ async fn create_counts_every_pod_once() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn rollout_replaces_every_pod_once() {
+async fn rollout_scenario_replaces_every_pod_once() {
     let report = report(Scenario::Rollout).await;
     check(&report, &["wall, to the last status", "requests"]);
     for outcome in &report.outcomes {
@@ -99,7 +99,7 @@ async fn rollout_replaces_every_pod_once() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn churn_makes_and_deletes_no_pod() {
+async fn churn_scenario_creates_and_deletes_no_pod() {
     let report = report(Scenario::Churn).await;
     check(&report, &["events", "requests"]);
     for outcome in &report.outcomes {
@@ -110,7 +110,7 @@ async fn churn_makes_and_deletes_no_pod() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn join_gives_each_new_node_its_pods() {
+async fn join_scenario_creates_the_pods_of_each_new_node() {
     let report = report(Scenario::Join).await;
     check(&report, &["to the last pod's request, p99", "requests"]);
     for outcome in &report.outcomes {
@@ -119,7 +119,7 @@ async fn join_gives_each_new_node_its_pods() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn restart_makes_the_missing_pod() {
+async fn restart_scenario_creates_the_missing_pod() {
     let report = report(Scenario::Restart).await;
     check(&report, &["to the missing pod's request", "requests"]);
     for outcome in &report.outcomes {

@@ -96,7 +96,7 @@ fn copy(from: &Path, to: &Path) {
 }
 
 #[tokio::test]
-async fn the_client_in_go_does_what_its_page_shows_waits_as_told_and_shows_codes_that_it_does_not_know() {
+async fn go_client_matches_its_page_obeys_retry_delays_and_prints_unknown_codes() {
     let client = Client::new("go").await;
     let buf = Toolbox::buf().await.unwrap();
     let cache = tempfile::tempdir().unwrap();
@@ -111,7 +111,7 @@ async fn the_client_in_go_does_what_its_page_shows_waits_as_told_and_shows_codes
 }
 
 #[tokio::test]
-async fn the_client_in_python_does_what_its_page_shows_waits_as_told_and_shows_codes_that_it_does_not_know() {
+async fn python_client_matches_its_page_obeys_retry_delays_and_prints_unknown_codes() {
     let client = Client::new("python").await;
     let installs = client.page().commands()[0].clone();
     let made = Toolbox::python(client.folder.join("requirements.txt"), installs)

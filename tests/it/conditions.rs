@@ -37,7 +37,7 @@ async fn condition(world: &World, kind: &str, status: &str, reason: &str) -> Dae
 }
 
 #[tokio::test]
-async fn kubectl_waits_for_conditions_and_a_rollout_leaves_their_times_alone() {
+async fn kubectl_waits_for_conditions_and_rollout_keeps_their_transition_times() {
     let (world, _) = World::with_agent(3).await;
     let kubectl = world.claim.kubectl().unwrap();
     kubectl
@@ -59,7 +59,7 @@ async fn kubectl_waits_for_conditions_and_a_rollout_leaves_their_times_alone() {
 }
 
 #[tokio::test]
-async fn a_full_quota_degrades_with_the_servers_words_until_there_is_room() {
+async fn full_quota_sets_degraded_with_the_servers_message_until_raised() {
     let world = World::new(3).await;
     let quotas = world.quota(1).await;
     world.create(DaemonSetBuilder::new("agent")).await;
@@ -78,7 +78,7 @@ async fn a_full_quota_degrades_with_the_servers_words_until_there_is_room() {
 }
 
 #[tokio::test]
-async fn conditions_of_others_stay_and_ours_go_when_they_are_switched_off() {
+async fn disabling_conditions_removes_only_our_own() {
     let (mut world, _) = World::with_agent(2).await;
     condition(&world, "Available", "True", "MinimumReplicasAvailable").await;
     let theirs = json!({"type": "Theirs", "status": "True"});

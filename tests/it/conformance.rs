@@ -18,7 +18,7 @@ fn all_passed(outcome: anyhow::Result<Outcome>, logs: &str) {
 }
 
 #[tokio::test]
-async fn kubernetes_own_specs_pass_with_everynode() {
+async fn kubernetes_specs_pass_with_everynode() {
     let mut world = World::new(3).await;
     let outcome = conformance::run(world.claim.control_plane()).await;
     all_passed(outcome, &world.logs());
@@ -26,7 +26,7 @@ async fn kubernetes_own_specs_pass_with_everynode() {
 
 /// Uses its own control plane, so that it can run at the same time as the test above.
 #[tokio::test]
-async fn they_pass_with_kubernetes_own_daemonset_controller_as_well() {
+async fn kubernetes_specs_pass_with_kube_controller_manager() {
     let options = Options {
         daemonset_controller: true,
         ..Options::default()

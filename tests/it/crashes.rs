@@ -17,8 +17,7 @@ const CRASHES: usize = 20;
 const EVENTS: usize = 30;
 
 #[tokio::test]
-async fn killed_20_times_at_random_moments_there_are_never_two_live_pods_on_a_node_and_none_missing_in_the_end()
- {
+async fn twenty_random_crashes_cause_no_second_live_pod_and_no_missing_pod() {
     let seed = fastrand::u64(..);
     println!("seed {seed}");
     let mut random = fastrand::Rng::with_seed(seed);

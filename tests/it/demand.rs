@@ -44,7 +44,7 @@ fn daemon_set(template: &Value) -> Unread {
 }
 
 #[tokio::test]
-async fn what_a_pod_takes_is_what_the_scheduler_counts_for_10_000_random_templates() {
+async fn pod_demand_equals_the_schedulers_for_10_000_random_templates() {
     let programs = Programs::built(Profile::Dev).await.unwrap();
     let mut planner = Planner::start(&programs, ServiceOptions::default())
         .await

@@ -47,7 +47,7 @@ async fn agree<T: Watched>(world: &World) -> usize {
 }
 
 #[tokio::test]
-async fn what_is_read_of_nodes_and_pods_is_the_same_in_protobuf_and_in_json() {
+async fn nodes_and_pods_decode_the_same_from_protobuf_and_json() {
     let world = World::new(3).await;
     let taint = nodes::taint("example.com/odd", "v", "PreferNoSchedule");
     nodes::set_taints(&world.client, &world.nodes[0], &[taint])

@@ -205,7 +205,7 @@ async fn session(mut client: Client, until: Arc<AtomicBool>) -> usize {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_flood_of_large_calls_is_refused_in_part_within_memory_and_holds_up_no_session() {
+async fn flood_of_large_calls_stays_within_memory_and_blocks_no_session() {
     let programs = Programs::built(Profile::Dev).await.unwrap();
     let planner = Planner::start(&programs, ServiceOptions::default())
         .await
@@ -261,7 +261,7 @@ async fn a_flood_of_large_calls_is_refused_in_part_within_memory_and_holds_up_no
 }
 
 #[tokio::test]
-async fn a_watch_of_health_doesnt_hold_up_a_planner_that_stops() {
+async fn open_health_watch_does_not_delay_planner_shutdown() {
     use tonic_health::pb::{HealthCheckRequest, health_client::HealthClient};
     let programs = Programs::built(Profile::Dev).await.unwrap();
     let mut planner = Planner::start(&programs, ServiceOptions::default())

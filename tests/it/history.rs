@@ -20,7 +20,7 @@ async fn revisions(world: &World) -> Vec<(i64, String)> {
 }
 
 #[tokio::test]
-async fn h1_an_old_template_that_comes_back_reuses_its_revision_with_a_new_number() {
+async fn h1_restored_template_reuses_its_revision_with_a_new_number() {
     let (world, _) = World::with_agent(2).await;
     world.rolled_out().await;
     let first = revisions(&world).await;
@@ -48,7 +48,7 @@ async fn h1_an_old_template_that_comes_back_reuses_its_revision_with_a_new_numbe
 }
 
 #[tokio::test]
-async fn h1_a_taken_name_raises_the_collision_count_and_the_rollout_goes_on() {
+async fn h1_taken_revision_name_raises_collision_count_and_pods_are_created() {
     let world = World::new(2).await;
     world.create(DaemonSetBuilder::new("agent")).await;
     world.rolled_out().await;

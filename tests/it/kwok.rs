@@ -71,7 +71,7 @@ async fn is(pods: &Api<Pod>, name: &str, phase: &str, ready: bool) -> Pod {
 }
 
 #[tokio::test]
-async fn pods_are_ready_or_fail_or_stay_as_their_annotations_and_images_say() {
+async fn pod_phase_and_readiness_follow_annotations_and_image() {
     let (_claim, _client, pods) = claim().await;
     create(&pods, "plain", "nginx", &json!({})).await;
     create(
@@ -119,7 +119,7 @@ async fn pods_are_ready_or_fail_or_stay_as_their_annotations_and_images_say() {
 }
 
 #[tokio::test]
-async fn deleted_pods_go_at_once_unless_they_are_told_to_stay() {
+async fn deleted_pods_disappear_at_once_unless_annotated_to_stay() {
     let (_claim, _client, pods) = claim().await;
     create(&pods, "plain", "nginx", &json!({})).await;
     create(
@@ -149,7 +149,7 @@ async fn deleted_pods_go_at_once_unless_they_are_told_to_stay() {
 }
 
 #[tokio::test]
-async fn a_node_can_stay_unready() {
+async fn node_can_stay_unready() {
     let (_claim, client, _pods) = claim().await;
     NodeBuilder::new("node-2")
         .unready()

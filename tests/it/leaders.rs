@@ -74,7 +74,7 @@ async fn with_standby(nodes: usize) -> (World, Executor) {
 }
 
 #[tokio::test]
-async fn when_the_leader_is_killed_the_standby_acts_within_the_lease_duration_and_a_second() {
+async fn standby_acts_within_lease_duration_plus_one_second_after_leader_is_killed() {
     let (mut world, standby) = with_standby(3).await;
     let agent = DaemonSetBuilder::new("agent");
     world.create(agent).await;
@@ -117,7 +117,7 @@ async fn when_the_leader_is_killed_the_standby_acts_within_the_lease_duration_an
 }
 
 #[tokio::test]
-async fn a_leader_that_stops_in_order_is_succeeded_at_once_in_the_middle_of_a_rollout() {
+async fn standby_takes_over_at_once_when_leader_stops_during_a_rollout() {
     let (mut world, standby) = with_standby(6).await;
     world.create(DaemonSetBuilder::new("agent")).await;
     world.everywhere("agent").await;
@@ -146,7 +146,7 @@ rules:
 ";
 
 #[tokio::test]
-async fn a_leader_that_was_frozen_writes_nothing_when_it_wakes_up() {
+async fn frozen_leader_writes_nothing_after_it_resumes() {
     let log = AuditLog::new(POLICY).unwrap();
     let options = Options {
         flags: log.flags(),

@@ -63,7 +63,7 @@ fn exported(page: &str) -> BTreeSet<String> {
 }
 
 #[tokio::test]
-async fn what_is_exported_is_well_formed_and_all_that_alerts_and_dashboard_name() {
+async fn exported_metrics_are_well_formed_and_cover_alerts_and_dashboard() {
     let (mut world, _) = World::with_agent(2).await;
     world.hand_over(&["--per-daemon-set-metrics"]).await;
     world.set_image("example/daemon:2").await;
@@ -129,7 +129,7 @@ async fn what_is_exported_is_well_formed_and_all_that_alerts_and_dashboard_name(
 }
 
 #[tokio::test]
-async fn alerts_fire_when_they_should_and_only_then() {
+async fn alerts_fire_exactly_when_they_should() {
     for args in [
         &["check", "rules", "alerts.yaml"][..],
         &["test", "rules", "alerts.test.yaml"],
@@ -140,7 +140,7 @@ async fn alerts_fire_when_they_should_and_only_then() {
 }
 
 #[test]
-fn every_alert_says_what_to_do() {
+fn every_alert_has_summary_description_and_severity() {
     let alerts = text("alerts.yaml");
     let count = |word: &str| alerts.matches(word).count();
     assert!(count("- alert: ") > 10);
@@ -150,7 +150,7 @@ fn every_alert_says_what_to_do() {
 }
 
 #[test]
-fn the_operators_rules_are_the_same() {
+fn rules_for_the_prometheus_operator_match_the_alerts() {
     let mut rules = "\
 # alerts.yaml for the Prometheus operator; made from it by a test.
 apiVersion: monitoring.coreos.com/v1

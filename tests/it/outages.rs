@@ -29,7 +29,7 @@ async fn delete_pod(world: &World, pod: &Pod) {
 }
 
 #[tokio::test]
-async fn without_a_planner_nothing_changes_and_with_the_next_one_all_goes_on() {
+async fn nothing_changes_without_a_planner_and_work_resumes_with_the_next_one() {
     let (mut world, pods) = World::with_agent(3).await;
 
     world.planner.kill9().await.unwrap();
@@ -79,7 +79,7 @@ async fn without_a_planner_nothing_changes_and_with_the_next_one_all_goes_on() {
 }
 
 #[tokio::test]
-async fn a_planner_that_stops_in_order_hands_over_in_the_middle_of_a_rollout() {
+async fn rollout_continues_through_a_planner_restart() {
     let (mut world, _) = World::with_agent(6).await;
     let mut monitor = Monitor::start(&world.client, &world.namespace, "agent")
         .await
@@ -96,7 +96,7 @@ async fn a_planner_that_stops_in_order_hands_over_in_the_middle_of_a_rollout() {
 }
 
 #[tokio::test]
-async fn the_api_server_restarts_and_what_happened_before_and_after_is_put_right() {
+async fn changes_around_an_api_server_restart_are_reconciled() {
     let (mut world, pods) = World::with_agent(3).await;
     let pid = world.executor.pid();
 
@@ -120,7 +120,7 @@ async fn the_api_server_restarts_and_what_happened_before_and_after_is_put_right
 }
 
 #[tokio::test]
-async fn an_executor_that_was_away_finds_what_changed_meanwhile() {
+async fn restarted_executor_reconciles_changes_made_while_it_was_down() {
     let mut world = World::new(3).await;
     world.create(DaemonSetBuilder::new("agent")).await;
     world.create(DaemonSetBuilder::new("leaving")).await;
@@ -154,7 +154,7 @@ async fn an_executor_that_was_away_finds_what_changed_meanwhile() {
 }
 
 #[tokio::test]
-async fn two_executors_at_once_make_one_pod_a_node() {
+async fn two_concurrent_executors_create_one_pod_per_node() {
     let mut world = World::new(10).await;
     let kubeconfig = world.claim.control_plane().kubeconfig().to_owned();
     let (programs, url) = (&world.programs, world.planner.url());
@@ -197,7 +197,7 @@ async fn has_nothing_to_do(executor: &Executor) {
 }
 
 #[tokio::test]
-async fn a_hanging_planner_is_left_and_served_again_when_it_wakes_up() {
+async fn hung_planner_is_dropped_and_used_again_when_it_resumes() {
     let (mut world, pods) = World::with_agent(2).await;
     world.planner.signal(rustix::process::Signal::STOP);
     let lost = eventually(

@@ -17,7 +17,7 @@ fn is_owned_by(pod: &Pod, uid: &str) -> bool {
 }
 
 #[tokio::test]
-async fn a1_orphaned_pods_and_their_revision_are_adopted_and_none_is_restarted() {
+async fn a1_orphaned_pods_and_revision_are_adopted_without_restart() {
     let (world, before) = World::with_agent(3).await;
     let (client, namespace) = (&world.client, &world.namespace);
 
@@ -74,7 +74,7 @@ async fn a1_orphaned_pods_and_their_revision_are_adopted_and_none_is_restarted()
 }
 
 #[tokio::test]
-async fn a2_a_pod_that_is_not_selected_any_more_is_released_and_its_node_gets_another() {
+async fn a2_pod_that_no_longer_matches_is_released_and_its_node_gets_another() {
     let (world, before) = World::with_agent(2).await;
     let (client, namespace) = (&world.client, &world.namespace);
     let pods: Api<Pod> = Api::namespaced(client.clone(), namespace);
@@ -114,7 +114,7 @@ async fn a2_a_pod_that_is_not_selected_any_more_is_released_and_its_node_gets_an
 }
 
 #[tokio::test]
-async fn a4_a_daemonset_that_is_being_deleted_is_left_alone() {
+async fn a4_daemonset_being_deleted_is_left_alone() {
     let world = World::new(2).await;
     let (client, namespace) = (&world.client, &world.namespace);
     let finalizer = json!({"metadata": {"finalizers": ["example.com/wait"]}});

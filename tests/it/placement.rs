@@ -146,7 +146,7 @@ fn sample_line(question: &Question, reference: &Verdicts) -> Value {
 }
 
 #[tokio::test]
-async fn the_kept_sample_of_placement_is_what_the_reference_says_today() {
+async fn stored_placement_sample_matches_the_reference() {
     let toolbox = Toolbox::ensured().await.unwrap();
     let sample = questions::sample();
     let reference = judge(&toolbox, &sample).await.unwrap();

@@ -54,7 +54,7 @@ fn text(output: &Output) -> String {
 }
 
 #[tokio::test]
-async fn kubectl_everynode_says_why_there_is_no_pod_and_what_is_waited_for() {
+async fn kubectl_everynode_explains_missing_pods_and_waits() {
     let world = World::new(2).await;
     let quotas = world.quota(1).await;
     world.create(DaemonSetBuilder::new("agent")).await;
@@ -104,7 +104,7 @@ async fn kubectl_everynode_says_why_there_is_no_pod_and_what_is_waited_for() {
 }
 
 #[tokio::test]
-async fn kubectl_everynode_says_what_daemons_take_of_a_node() {
+async fn kubectl_everynode_shows_the_overhead_of_daemons_on_a_node() {
     let world = World::new(1).await;
     world
         .create(DaemonSetBuilder::new("agent").requests(&json!({"cpu": "100m"})))
@@ -120,7 +120,7 @@ async fn kubectl_everynode_says_what_daemons_take_of_a_node() {
 }
 
 #[tokio::test]
-async fn kubectl_everynode_watches_what_is_done() {
+async fn kubectl_everynode_watch_prints_created_and_deleted_pods() {
     let world = World::new(1).await;
     let mut watch = command(&world, &["watch"]).await.spawn().unwrap();
     let mut lines = BufReader::new(watch.stdout.take().unwrap()).lines();

@@ -15,7 +15,7 @@ fn shown(page: &str) -> Vec<(String, String)> {
 }
 
 #[tokio::test]
-async fn the_commands_on_files_print_what_the_readme_shows() {
+async fn offline_commands_print_what_the_readme_shows() {
     let programs = Programs::built(Profile::Dev).await.unwrap();
     let page = std::fs::read_to_string(workspace().join("README.md")).unwrap();
     let commands = shown(&page);

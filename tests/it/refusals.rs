@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use crate::world::{DEADLINE, World};
 
 #[tokio::test]
-async fn p3_a_malformed_daemonset_gets_an_event_and_the_others_get_their_pods() {
+async fn p3_malformed_daemonset_gets_an_event_and_others_get_their_pods() {
     let world = World::new(3).await;
     let terms = json!([{"matchExpressions": [{"key": "cores", "operator": "Gt", "values": ["many"]}]}]);
     let required = json!({"requiredDuringSchedulingIgnoredDuringExecution": {"nodeSelectorTerms": terms}});
@@ -46,7 +46,7 @@ async fn p3_a_malformed_daemonset_gets_an_event_and_the_others_get_their_pods() 
 }
 
 #[tokio::test]
-async fn c5_a_quota_stops_one_daemonset_with_an_event_and_a_true_status_and_when_it_is_raised_all_goes_on() {
+async fn c5_quota_blocks_one_daemonset_with_event_and_accurate_status_until_raised() {
     let world = World::new(4).await;
     let quotas = world.quota(2).await;
     world.create(DaemonSetBuilder::new("agent")).await;
@@ -79,7 +79,7 @@ async fn c5_a_quota_stops_one_daemonset_with_an_event_and_a_true_status_and_when
 }
 
 #[tokio::test]
-async fn a_namespace_that_is_deleted_goes_and_holds_up_nothing_else() {
+async fn namespace_deletion_completes_and_blocks_nothing_else() {
     let mut world = World::new(3).await;
     let leaving = fresh_namespace(&world.client).await.unwrap();
     DaemonSetBuilder::new("agent")

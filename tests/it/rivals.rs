@@ -15,7 +15,7 @@ use crate::world::{DEADLINE, World, identities};
 const AGREED: Duration = Duration::from_mins(1);
 
 #[tokio::test]
-async fn two_controllers_at_once_converge_and_everynode_says_so_once_with_the_remedy() {
+async fn competing_controllers_converge_and_everynode_reports_the_remedy_once() {
     let mut world = World::new(4).await;
     world
         .claim

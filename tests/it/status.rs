@@ -11,7 +11,7 @@ use serde_json::json;
 use crate::world::{DEADLINE, World};
 
 #[tokio::test]
-async fn s2_a_status_that_somebody_else_overwrites_is_put_right() {
+async fn s2_status_overwritten_by_another_client_is_corrected() {
     let world = World::new(2).await;
     world.create(DaemonSetBuilder::new("agent")).await;
     let ready = async || {
@@ -35,7 +35,7 @@ async fn s2_a_status_that_somebody_else_overwrites_is_put_right() {
 }
 
 #[tokio::test]
-async fn s2_a_rollout_is_never_called_done_before_it_is() {
+async fn s2_rollout_is_never_reported_complete_too_early() {
     let (world, _) = World::with_agent(3).await;
     let kubectl = world.claim.kubectl().unwrap();
     for number in 2..8 {
@@ -57,7 +57,7 @@ async fn s2_a_rollout_is_never_called_done_before_it_is() {
 }
 
 #[tokio::test]
-async fn s3_pods_become_available_when_the_time_has_passed_though_nothing_happens() {
+async fn s3_pods_become_available_after_min_ready_seconds_without_an_event() {
     let world = World::new(2).await;
     DaemonSetBuilder::new("agent")
         .min_ready_seconds(3)
@@ -76,7 +76,7 @@ async fn s3_pods_become_available_when_the_time_has_passed_though_nothing_happen
 }
 
 #[tokio::test]
-async fn n3_pods_that_are_over_are_replaced_with_an_event() {
+async fn n3_finished_pods_are_replaced_with_an_event() {
     let world = World::new(2).await;
     world.create(DaemonSetBuilder::new("agent")).await;
     let pods: Api<Pod> = Api::namespaced(world.client.clone(), &world.namespace);

@@ -109,7 +109,7 @@ fn check(bill: &Value, program: &str, package: &str) {
 }
 
 #[test]
-fn the_bill_of_materials_of_each_program_lists_all_that_is_linked_into_it_and_nothing_of_its_tests() {
+fn bill_of_materials_lists_all_linked_crates_and_no_test_dependencies() {
     let folder = tempfile::tempdir().unwrap();
     output_of(Command::new("deploy/sbom").arg(folder.path()));
     for (program, package) in PROGRAMS {
@@ -164,7 +164,7 @@ fn is_digest(text: &str) -> bool {
 }
 
 #[test]
-fn every_image_that_something_is_built_in_is_named_by_its_digest() {
+fn every_base_image_is_pinned_by_digest() {
     let dockerfiles = dockerfiles();
     assert!(dockerfiles.len() >= 3, "{dockerfiles:?}");
     for (file, text) in &dockerfiles {
@@ -179,7 +179,7 @@ fn every_image_that_something_is_built_in_is_named_by_its_digest() {
 }
 
 #[test]
-fn images_from_elsewhere_are_found_wherever_a_dockerfile_names_them() {
+fn foreign_images_are_found_in_every_dockerfile_instruction() {
     let dockerfile = "\
 # FROM nothing
 FROM --platform=linux/amd64 a:1 AS build
@@ -194,7 +194,7 @@ FROM scratch AS last
 }
 
 #[test]
-fn the_image_for_builds_has_the_toolchain_that_the_sources_want() {
+fn build_image_has_the_pinned_toolchain() {
     let read = |file: &str| std::fs::read_to_string(workspace().join(file)).unwrap();
     let toolchain = read("rust-toolchain.toml");
     let channel = toolchain

@@ -71,7 +71,7 @@ pub(crate) fn sources(folder: &Path) -> Vec<PathBuf> {
 }
 
 #[test]
-fn the_planner_has_no_client_for_any_cluster() {
+fn planner_has_no_cluster_client() {
     let crates = built_from("everynode-planner");
     assert!(crates.contains("tonic"), "{crates:?}");
     for forbidden in [
@@ -94,7 +94,7 @@ fn the_planner_has_no_client_for_any_cluster() {
 }
 
 #[test]
-fn decisions_know_no_clock_no_io_no_randomness_and_no_wire() {
+fn decisions_use_no_clock_io_randomness_or_wire_types() {
     let planner = workspace().join("planner/src");
     let mut files = sources(&planner.join("decide"));
     files.extend(sources(&planner.join("fleet")));
@@ -130,7 +130,7 @@ fn decisions_know_no_clock_no_io_no_randomness_and_no_wire() {
 }
 
 #[test]
-fn every_crate_has_the_workspaces_lints_and_they_forbid_unsafe_code() {
+fn every_crate_has_the_workspace_lints_which_forbid_unsafe_code() {
     let read = |file: &str| std::fs::read_to_string(workspace().join(file)).unwrap();
     let root = read("Cargo.toml");
     let members = root.lines().find_map(|line| line.strip_prefix("members = "));
@@ -144,7 +144,7 @@ fn every_crate_has_the_workspaces_lints_and_they_forbid_unsafe_code() {
 }
 
 #[test]
-fn the_toolchain_is_pinned_to_one_version_that_the_manifest_asks_for_too() {
+fn toolchain_is_pinned_to_the_manifests_rust_version() {
     let read = |file: &str| std::fs::read_to_string(workspace().join(file)).unwrap();
     let pinned = read("rust-toolchain.toml");
     let channel = pinned.lines().find_map(|line| line.strip_prefix("channel = \""));
@@ -219,7 +219,7 @@ fn tests_named_in(document: &str) -> BTreeSet<String> {
 }
 
 #[test]
-fn every_test_that_the_documents_name_is_there() {
+fn every_test_named_in_documents_exists() {
     let folders = ["proto", "planner", "executor", "tests"];
     let files = folders
         .iter()

@@ -97,7 +97,7 @@ async fn is_serving(admin_address: String) {
 }
 
 #[tokio::test]
-async fn certificates_and_their_authority_are_replaced_during_a_rollout_and_no_session_is_lost() {
+async fn certificates_and_authority_are_rotated_during_a_rollout_without_losing_a_session() {
     let certificates = Certificates::new();
     let mut world = certificates.world(4, &[]).await;
     is_serving(world.planner.admin_address()).await;
@@ -149,7 +149,7 @@ async fn certificates_and_their_authority_are_replaced_during_a_rollout_and_no_s
 }
 
 #[tokio::test]
-async fn sessions_are_for_executors_and_what_stands_in_the_way_is_said() {
+async fn executor_with_a_wrong_certificate_gets_no_session_and_logs_why() {
     let certificates = Certificates::new();
     let mut world = certificates.world(1, &[]).await;
     // First the executor has another client's certificate, then one from an authority that no one trusts.
@@ -195,7 +195,7 @@ async fn list(channel: Channel, token: Option<&str>, namespace: &str) -> Result<
 }
 
 #[tokio::test]
-async fn a_token_of_the_cluster_lets_its_owner_see_what_they_may_see_in_the_cluster() {
+async fn callers_with_a_token_see_only_what_their_rights_allow() {
     let certificates = Certificates::new();
     let local = Port::claim().unwrap();
     let local_listen = format!("--local-listen={}", local.address());

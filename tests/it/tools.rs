@@ -53,7 +53,7 @@ async fn get(world: &World, args: &[&str]) -> Value {
 }
 
 #[tokio::test]
-async fn the_planner_answers_grpcurl_on_what_kubectl_prints() {
+async fn planner_accepts_kubectl_output_through_grpcurl() {
     let mut world = World::new(2).await;
     DaemonSetBuilder::new("agent")
         .node_selector("kubernetes.io/hostname", "node-02")

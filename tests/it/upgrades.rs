@@ -28,7 +28,7 @@ fn url(address: SocketAddr) -> String {
 }
 
 #[tokio::test]
-async fn both_programs_do_their_work_with_a_peer_of_the_last_release() {
+async fn both_programs_work_with_a_peer_of_the_last_release() {
     let mut older = None;
     let mut world = World::through(3, async |control_plane, planner| {
         let proxy = LastRelease::start(planner.url()).await.unwrap();
@@ -127,7 +127,7 @@ impl Upgrade {
 }
 
 #[tokio::test]
-async fn a_rolling_upgrade_of_both_and_one_back_in_the_middle_of_rollouts_take_no_wrong_action() {
+async fn rolling_upgrade_and_rollback_during_rollouts_cause_no_wrong_action() {
     let mut proxies = None;
     let world = World::through(NODES, async |control_plane, planner| {
         let older_planner = LastRelease::start(planner.url()).await.unwrap();

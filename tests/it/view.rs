@@ -115,7 +115,7 @@ fn message(daemon_set: &DaemonSet, code: WaitCode) -> &str {
 }
 
 #[tokio::test]
-async fn a_rollout_of_an_image_that_does_not_start_is_listed_with_the_pod_that_it_waits_for() {
+async fn stuck_rollout_is_listed_with_the_pod_that_it_waits_for() {
     let (world, _) = World::with_agent(3).await;
     let mut view = View::of(&world).await;
     let complete = view.shows(&world, RolloutState::Complete, None).await;
@@ -144,7 +144,7 @@ async fn a_rollout_of_an_image_that_does_not_start_is_listed_with_the_pod_that_i
 }
 
 #[tokio::test]
-async fn a_quota_is_listed_in_the_servers_words_and_explains_why_a_node_has_no_pod() {
+async fn exceeded_quota_is_listed_with_the_servers_message_and_explains_missing_pods() {
     let world = World::new(3).await;
     world.quota(2).await;
     world.create(DaemonSetBuilder::new("agent")).await;
@@ -194,7 +194,7 @@ async fn a_quota_is_listed_in_the_servers_words_and_explains_why_a_node_has_no_p
 }
 
 #[tokio::test]
-async fn a_pod_may_be_kept_where_none_would_be_made_and_is_gone_where_it_is_excluded() {
+async fn explain_reports_kept_pods_and_excluded_nodes() {
     let (world, pods) = World::with_agent(2).await;
     let mut view = View::of(&world).await;
     let set = async |node: &str, effect: &str| {
@@ -222,7 +222,7 @@ async fn a_pod_may_be_kept_where_none_would_be_made_and_is_gone_where_it_is_excl
 }
 
 #[tokio::test]
-async fn a_watch_sees_the_plan_of_a_creation_and_its_outcome_and_ends_with_the_executor() {
+async fn watch_reports_plan_and_outcome_of_a_creation_and_ends_with_the_executor() {
     let mut world = World::new(1).await;
     let mut view = View::of(&world).await;
     let mut watch = view.watch(&world).await;
@@ -286,7 +286,7 @@ async fn a_watch_sees_the_plan_of_a_creation_and_its_outcome_and_ends_with_the_e
 }
 
 #[tokio::test]
-async fn the_executor_answers_grpcurl_by_name() {
+async fn executor_answers_grpcurl_by_reflection() {
     let (mut world, _) = World::with_agent(1).await;
     let executor = world.executor.address();
     let services = grpcurl(&mut world, &executor, &["list"], None).await;

@@ -96,14 +96,14 @@ fn objection(released: Version, workspace: Version, wanted: Version) -> Option<S
 }
 
 #[tokio::test]
-async fn the_wire_is_written_by_bufs_rules() {
+async fn wire_follows_bufs_lint_rules() {
     if let Err(words) = buf(&proto(), &["lint"]).await {
         panic!("{words}");
     }
 }
 
 #[tokio::test]
-async fn the_wire_is_compatible_with_the_last_release_and_newer_where_it_differs() {
+async fn wire_is_compatible_with_the_last_release_and_any_change_raises_the_version() {
     let (released, workspace) = (Released::last(), Version::of_workspace());
     if let Err(words) = breaking(&proto(), &released).await {
         panic!(
@@ -154,7 +154,7 @@ fn changed(file: &str, from: &str, to: &str) -> tempfile::TempDir {
 }
 
 #[tokio::test]
-async fn what_breaks_the_released_wire_is_named() {
+async fn breaking_wire_changes_are_reported() {
     let released = Released::last();
     for (file, from, to, named) in [
         (
@@ -191,7 +191,7 @@ async fn what_breaks_the_released_wire_is_named() {
 }
 
 #[tokio::test]
-async fn what_is_written_by_other_rules_is_named() {
+async fn lint_violations_are_reported() {
     for (file, from, to, named) in [
         (
             "facts.proto",
@@ -213,7 +213,7 @@ async fn what_is_written_by_other_rules_is_named() {
 }
 
 #[test]
-fn only_a_newer_version_that_is_the_workspaces_can_be_released() {
+fn only_the_workspaces_newer_version_can_be_released() {
     let [old, new, newer] = ["0.9.0", "0.10.0", "1.0.0"].map(Version::read);
     assert_eq!(objection(old, new, new), None);
     assert!(objection(new, new, new).is_some());

@@ -127,7 +127,7 @@ fn with<T>(token: &str, message: T) -> Request<T> {
 }
 
 #[tokio::test]
-async fn junk_makes_few_token_reviews_and_takes_no_place() {
+async fn junk_tokens_cause_few_token_reviews_and_take_no_slot() {
     let mut scene = Scene::new().await;
     let token = scene.account("reader", &[("list", "daemonsets.apps")]).await;
     let mut reader = scene.client().await;
@@ -175,7 +175,7 @@ async fn junk_makes_few_token_reviews_and_takes_no_place() {
 }
 
 #[tokio::test]
-async fn nodes_are_shown_to_those_who_may_see_them_in_the_cluster() {
+async fn only_callers_who_may_get_nodes_see_node_data() {
     let scene = Scene::new().await;
     let rights = [("list", "daemonsets.apps"), ("get", "daemonsets.apps")];
     let reader = scene.account("reader", &rights).await;
@@ -227,7 +227,7 @@ async fn nodes_are_shown_to_those_who_may_see_them_in_the_cluster() {
 }
 
 #[tokio::test]
-async fn a_watch_ends_after_its_time_and_gives_its_place_to_the_next() {
+async fn watch_ends_after_its_maximum_duration_and_frees_its_slot() {
     let scene = Scene::with(&["--max-watch-duration=1s"]).await;
     let token = scene.account("watcher", &[("watch", "daemonsets.apps")]).await;
     let mut client = scene.client().await;

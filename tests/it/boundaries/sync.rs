@@ -24,7 +24,7 @@ fn large(name: &str) -> DaemonSetBuilder {
 }
 
 #[tokio::test]
-async fn large_daemon_sets_of_one_tenant_stop_nobody_elses() {
+async fn large_daemon_sets_of_one_tenant_block_no_others() {
     let mut world = World::new(2).await;
     let tenant = fresh_namespace(&world.client).await.unwrap();
     for number in 0..LARGE {

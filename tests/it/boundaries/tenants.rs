@@ -57,7 +57,7 @@ async fn competing(client: &Client, namespace: &str) -> usize {
 }
 
 #[tokio::test]
-async fn a3_a_pod_that_carries_only_a_daemonsets_uid_neither_counts_as_its_pod_nor_is_touched() {
+async fn a3_pod_with_only_the_uid_of_a_daemon_set_is_neither_counted_nor_touched() {
     let world = World::new(2).await;
     let client = &world.client;
     let tenant = fresh_namespace(client).await.unwrap();

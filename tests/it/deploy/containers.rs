@@ -42,7 +42,7 @@ fn probed(container: &Value) -> Vec<&str> {
 }
 
 #[test]
-fn every_container_is_of_this_version_and_is_asked_for_a_service_that_it_has() {
+fn every_container_has_the_current_version_and_probes_its_own_service() {
     let containers = containers();
     assert!(containers.len() >= 10, "{containers:?}");
     for (folder, container) in &containers {
@@ -57,7 +57,7 @@ fn every_container_is_of_this_version_and_is_asked_for_a_service_that_it_has() {
 }
 
 #[test]
-fn every_containers_flags_are_taken_by_its_program() {
+fn every_containers_flags_are_accepted_by_its_program() {
     for (folder, container) in containers() {
         let args: Vec<String> = serde_json::from_value(container["args"].clone()).unwrap();
         let line = std::iter::once("program".to_owned()).chain(args);

@@ -97,7 +97,7 @@ async fn check_pods(client: &Client, kubectl: &Kubectl, folder: &str) {
 }
 
 #[tokio::test]
-async fn every_overlay_is_applied_without_a_warning_and_its_pods_are_admitted_and_come_up() {
+async fn every_overlay_applies_without_warnings_and_its_pods_become_ready() {
     let control_plane = ControlPlane::start(Options::default()).await.unwrap();
     let (client, kubectl) = (
         control_plane.client().await.unwrap(),

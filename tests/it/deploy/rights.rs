@@ -117,7 +117,7 @@ async fn check_owners(grant: &Grant<'_>, client: &Client, executor: &Client, age
 }
 
 #[tokio::test]
-async fn the_executor_may_do_all_that_it_does_and_no_verb_more() {
+async fn executor_role_grants_exactly_the_verbs_that_it_uses() {
     let audit = AuditLog::new(POLICY).unwrap();
     let control_plane = control_plane(&audit).await;
     let (client, kubectl) = (

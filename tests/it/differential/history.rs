@@ -80,7 +80,7 @@ pub(super) async fn h1_duplicate(lockstep: &mut Lockstep) -> Result<()> {
         .await
 }
 
-pub(super) async fn h1_labels(lockstep: &mut Lockstep) -> Result<()> {
+pub(super) async fn h1_annotations_and_labels(lockstep: &mut Lockstep) -> Result<()> {
     let annotations = json!({"metadata": {"annotations": {"note": "first"}}});
     begin(lockstep, 2, &agent().with(&annotations)).await?;
     let annotate = async |side: &Side| {
@@ -122,7 +122,7 @@ pub(super) async fn h3_limit(lockstep: &mut Lockstep) -> Result<()> {
     update(lockstep, 5, &[3, 4, 5]).await
 }
 
-pub(super) async fn h3_none(lockstep: &mut Lockstep) -> Result<()> {
+pub(super) async fn h3_limit_zero(lockstep: &mut Lockstep) -> Result<()> {
     begin(
         lockstep,
         2,
@@ -196,7 +196,7 @@ pub(super) async fn h4_undo(lockstep: &mut Lockstep) -> Result<()> {
     Ok(())
 }
 
-pub(super) async fn h4_many(lockstep: &mut Lockstep) -> Result<()> {
+pub(super) async fn h4_rollout_history(lockstep: &mut Lockstep) -> Result<()> {
     begin(lockstep, 2, &agent().rolling_update("100%", 0)).await?;
     let all: Vec<i64> = (1..=6).collect();
     let change = async |side: &Side| {

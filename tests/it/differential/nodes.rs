@@ -8,7 +8,7 @@ use serde_json::json;
 use super::agent;
 use super::steps::begin;
 
-pub(super) async fn n1_joins(lockstep: &mut Lockstep) -> Result<()> {
+pub(super) async fn n1_node_joins(lockstep: &mut Lockstep) -> Result<()> {
     let create = async |side: &Side| side.create(agent()).await;
     lockstep
         .step("before there is a node", create, |state| {
@@ -29,7 +29,7 @@ pub(super) async fn n1_joins(lockstep: &mut Lockstep) -> Result<()> {
         .await
 }
 
-pub(super) async fn n2_moves(lockstep: &mut Lockstep) -> Result<()> {
+pub(super) async fn n2_node_no_longer_selected(lockstep: &mut Lockstep) -> Result<()> {
     begin(lockstep, 3, &agent()).await?;
     let leave = async |side: &Side| {
         nodes::label(side.client(), &side.node(1), SCENARIO, Some("another")).await?;
@@ -42,7 +42,7 @@ pub(super) async fn n2_moves(lockstep: &mut Lockstep) -> Result<()> {
         .await
 }
 
-pub(super) async fn n6_unbound(lockstep: &mut Lockstep) -> Result<()> {
+pub(super) async fn n6_unbound_pods(lockstep: &mut Lockstep) -> Result<()> {
     lockstep.plain_nodes(2).await?;
     let create = async |side: &Side| side.create(agent().requests(&json!({"cpu": "900"}))).await;
     let pending = |nodes: usize| {
@@ -67,7 +67,7 @@ pub(super) async fn n6_unbound(lockstep: &mut Lockstep) -> Result<()> {
         .await
 }
 
-pub(super) async fn n7_leaves(lockstep: &mut Lockstep) -> Result<()> {
+pub(super) async fn n7_node_deleted(lockstep: &mut Lockstep) -> Result<()> {
     begin(lockstep, 3, &agent()).await?;
     let leave = async |side: &Side| {
         let pod = side.pod_on("agent", 3).await?;

@@ -11,7 +11,7 @@ use serde_json::json;
 use super::agent;
 use super::steps::begin;
 
-pub(super) async fn a1_adopts(lockstep: &mut Lockstep) -> Result<()> {
+pub(super) async fn a1_adoption(lockstep: &mut Lockstep) -> Result<()> {
     begin(lockstep, 2, &agent()).await?;
     let orphan = async |side: &Side| {
         side.kubectl(&["delete", "ds/agent", "--cascade=orphan"]).await?;
@@ -35,7 +35,7 @@ pub(super) async fn a1_adopts(lockstep: &mut Lockstep) -> Result<()> {
     lockstep.step("and adopted by the next", again, adopted).await
 }
 
-pub(super) async fn a2_releases(lockstep: &mut Lockstep) -> Result<()> {
+pub(super) async fn a2_release(lockstep: &mut Lockstep) -> Result<()> {
     begin(lockstep, 2, &agent()).await?;
     let relabel = async |side: &Side| {
         let pod = side.pod_on("agent", 1).await?;
@@ -55,7 +55,7 @@ pub(super) async fn a2_releases(lockstep: &mut Lockstep) -> Result<()> {
         .await
 }
 
-pub(super) async fn a3_foreign(lockstep: &mut Lockstep) -> Result<()> {
+pub(super) async fn a3_foreign_pod(lockstep: &mut Lockstep) -> Result<()> {
     lockstep.plain_nodes(2).await?;
     let both = async |side: &Side| {
         let owner = json!({"metadata": {"name": "owner"}});
@@ -82,7 +82,7 @@ pub(super) async fn a3_foreign(lockstep: &mut Lockstep) -> Result<()> {
     lockstep.step("another's pod has the labels", both, three).await
 }
 
-pub(super) async fn a4_foreground(lockstep: &mut Lockstep) -> Result<()> {
+pub(super) async fn a4_foreground_deletion(lockstep: &mut Lockstep) -> Result<()> {
     begin(lockstep, 2, &agent()).await?;
     let delete = async |side: &Side| {
         side.delete("agent", &DeleteParams::foreground()).await?;
@@ -123,7 +123,7 @@ pub(super) async fn a4_finalizer(lockstep: &mut Lockstep) -> Result<()> {
         .await
 }
 
-pub(super) async fn a4_two(lockstep: &mut Lockstep) -> Result<()> {
+pub(super) async fn a4_two_daemon_sets(lockstep: &mut Lockstep) -> Result<()> {
     begin(lockstep, 2, &agent()).await?;
     let other = async |side: &Side| side.create(DaemonSetBuilder::new("other")).await;
     let both = |state: &State| {

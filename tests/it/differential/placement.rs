@@ -22,7 +22,7 @@ pub(super) async fn p1_host_network(lockstep: &mut Lockstep) -> Result<()> {
         .await
 }
 
-pub(super) async fn p1_known_tolerations(lockstep: &mut Lockstep) -> Result<()> {
+pub(super) async fn p1_explicit_default_tolerations(lockstep: &mut Lockstep) -> Result<()> {
     lockstep.plain_nodes(2).await?;
     let create = async |side: &Side| {
         let known =
@@ -72,7 +72,7 @@ pub(super) async fn p2_node_name(lockstep: &mut Lockstep) -> Result<()> {
         .await
 }
 
-pub(super) async fn p3_selector(lockstep: &mut Lockstep) -> Result<()> {
+pub(super) async fn p3_node_selector(lockstep: &mut Lockstep) -> Result<()> {
     let node = |lockstep: &Lockstep, number| NodeBuilder::new(&lockstep.node(number));
     let labelled = [1, 2].map(|number| node(lockstep, number).label("disk", "ssd"));
     lockstep.nodes(labelled).await?;
@@ -99,7 +99,7 @@ pub(super) async fn p3_selector(lockstep: &mut Lockstep) -> Result<()> {
         .await
 }
 
-pub(super) async fn p3_affinity(lockstep: &mut Lockstep) -> Result<()> {
+pub(super) async fn p3_node_affinity(lockstep: &mut Lockstep) -> Result<()> {
     let node = |number| NodeBuilder::new(&lockstep.node(number));
     let builders = [
         node(1).label("zone", "a").label("disk", ""),
@@ -144,7 +144,7 @@ pub(super) async fn p3_affinity(lockstep: &mut Lockstep) -> Result<()> {
         .await
 }
 
-pub(super) async fn p3_numbers(lockstep: &mut Lockstep) -> Result<()> {
+pub(super) async fn p3_gt_and_lt(lockstep: &mut Lockstep) -> Result<()> {
     let node = |number, cores: &str| NodeBuilder::new(&lockstep.node(number)).label("cores", cores);
     lockstep
         .nodes([node(1, "2"), node(2, "16"), node(3, "many"), node(4, "007")])

@@ -11,7 +11,7 @@ use super::agent;
 use super::steps::begin;
 use crate::templates::rich;
 
-pub(super) async fn n1_deleted(lockstep: &mut Lockstep) -> Result<()> {
+pub(super) async fn n1_pod_deleted(lockstep: &mut Lockstep) -> Result<()> {
     begin(lockstep, 2, &agent()).await?;
     let delete = async |side: &Side| side.delete_pod(&side.pod_on("agent", 2).await?).await;
     lockstep
@@ -19,7 +19,7 @@ pub(super) async fn n1_deleted(lockstep: &mut Lockstep) -> Result<()> {
         .await
 }
 
-pub(super) async fn n1_terminating(lockstep: &mut Lockstep) -> Result<()> {
+pub(super) async fn n1_pod_terminating(lockstep: &mut Lockstep) -> Result<()> {
     begin(lockstep, 2, &agent()).await?;
     let delete = async |side: &Side| {
         let pod = side.pod_on("agent", 2).await?;
@@ -45,7 +45,7 @@ pub(super) async fn n1_terminating(lockstep: &mut Lockstep) -> Result<()> {
         .await
 }
 
-pub(super) async fn n3_failed(lockstep: &mut Lockstep) -> Result<()> {
+pub(super) async fn n3_pod_failed(lockstep: &mut Lockstep) -> Result<()> {
     begin(lockstep, 2, &agent()).await?;
     let fail = async |side: &Side| {
         side.steer(&side.pod_on("agent", 1).await?, "phase", Some("Failed"))
@@ -58,7 +58,7 @@ pub(super) async fn n3_failed(lockstep: &mut Lockstep) -> Result<()> {
     lockstep.step("a pod fails", fail, replaced).await
 }
 
-pub(super) async fn n3_succeeded(lockstep: &mut Lockstep) -> Result<()> {
+pub(super) async fn n3_pod_succeeded(lockstep: &mut Lockstep) -> Result<()> {
     begin(lockstep, 2, &agent()).await?;
     let end = async |side: &Side| {
         side.steer(&side.pod_on("agent", 1).await?, "phase", Some("Succeeded"))
@@ -71,7 +71,7 @@ pub(super) async fn n3_succeeded(lockstep: &mut Lockstep) -> Result<()> {
     lockstep.step("a pod ends well", end, replaced).await
 }
 
-pub(super) async fn n3_fails_always(lockstep: &mut Lockstep) -> Result<()> {
+pub(super) async fn n3_pod_always_fails(lockstep: &mut Lockstep) -> Result<()> {
     lockstep.plain_nodes(2).await?;
     let create = async |side: &Side| {
         side.create(agent().pod_annotation("everynode.test/phase", "Failed"))
@@ -92,7 +92,7 @@ pub(super) async fn n3_fails_always(lockstep: &mut Lockstep) -> Result<()> {
         .await
 }
 
-pub(super) async fn n4_one_too_many(lockstep: &mut Lockstep) -> Result<()> {
+pub(super) async fn n4_extra_pod(lockstep: &mut Lockstep) -> Result<()> {
     begin(lockstep, 2, &agent()).await?;
     let add = async |side: &Side| {
         // Names decide between pods that were created in the same second.

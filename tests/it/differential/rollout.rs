@@ -70,7 +70,7 @@ pub(super) async fn r2_on_delete(lockstep: &mut Lockstep) -> Result<()> {
     lockstep.step("three revisions", again, third).await
 }
 
-pub(super) async fn r2_becomes_rolling(lockstep: &mut Lockstep) -> Result<()> {
+pub(super) async fn r2_on_delete_to_rolling(lockstep: &mut Lockstep) -> Result<()> {
     begin(lockstep, 3, &agent().on_delete()).await?;
     let change = async |side: &Side| side.set_image("agent", NEW).await;
     let waiting =
@@ -82,7 +82,7 @@ pub(super) async fn r2_becomes_rolling(lockstep: &mut Lockstep) -> Result<()> {
         .await
 }
 
-pub(super) async fn r2_becomes_on_delete(lockstep: &mut Lockstep) -> Result<()> {
+pub(super) async fn r2_rolling_to_on_delete(lockstep: &mut Lockstep) -> Result<()> {
     begin(lockstep, 3, &agent()).await?;
     get_stuck(lockstep, |state| stuck(state, 3, 1)).await?;
     let stop = async |side: &Side| {
@@ -120,7 +120,7 @@ pub(super) async fn r4_image(lockstep: &mut Lockstep) -> Result<()> {
     set_image(lockstep, NEWER, 3).await
 }
 
-pub(super) async fn r4_unready(lockstep: &mut Lockstep) -> Result<()> {
+pub(super) async fn r4_unready_pods(lockstep: &mut Lockstep) -> Result<()> {
     begin(lockstep, 3, &agent()).await?;
     let unready = async |side: &Side| {
         side.steer(&side.pod_on("agent", 1).await?, "ready", Some("false"))
@@ -134,7 +134,7 @@ pub(super) async fn r4_unready(lockstep: &mut Lockstep) -> Result<()> {
     set_image(lockstep, NEW, 3).await
 }
 
-pub(super) async fn r4_failed(lockstep: &mut Lockstep) -> Result<()> {
+pub(super) async fn r4_failed_pod(lockstep: &mut Lockstep) -> Result<()> {
     begin(lockstep, 3, &agent()).await?;
     // The reason for which the pod is deleted depends on whether the failure or the update is seen first.
     lockstep.without_event("FailedDaemonPod");

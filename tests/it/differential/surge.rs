@@ -66,7 +66,7 @@ pub(super) async fn r5_min_ready(lockstep: &mut Lockstep) -> Result<()> {
         .await
 }
 
-pub(super) async fn r5_undone(lockstep: &mut Lockstep) -> Result<()> {
+pub(super) async fn r5_undo(lockstep: &mut Lockstep) -> Result<()> {
     begin(lockstep, 3, &agent().rolling_update(0, 2)).await?;
     get_stuck(lockstep, |state| stuck(state, 3, 2)).await?;
     let undo = async |side: &Side| side.kubectl(&["rollout", "undo", "ds/agent"]).await.map(drop);
@@ -77,7 +77,7 @@ pub(super) async fn r5_undone(lockstep: &mut Lockstep) -> Result<()> {
     lockstep.step("undo", undo, done).await
 }
 
-pub(super) async fn r5_begins(lockstep: &mut Lockstep) -> Result<()> {
+pub(super) async fn r5_surge_enabled(lockstep: &mut Lockstep) -> Result<()> {
     begin(lockstep, 3, &agent()).await?;
     lockstep.in_any_order();
     let broken = async |side: &Side| side.set_image("agent", BROKEN).await;
@@ -106,7 +106,7 @@ pub(super) async fn r5_begins(lockstep: &mut Lockstep) -> Result<()> {
     set_image(lockstep, NEW, 3).await
 }
 
-pub(super) async fn r5_ends(lockstep: &mut Lockstep) -> Result<()> {
+pub(super) async fn r5_surge_disabled(lockstep: &mut Lockstep) -> Result<()> {
     begin(lockstep, 3, &agent().rolling_update(0, 2)).await?;
     get_stuck(lockstep, |state| stuck(state, 3, 2)).await?;
     let replace = async |side: &Side| {
@@ -128,7 +128,7 @@ pub(super) async fn r5_ends(lockstep: &mut Lockstep) -> Result<()> {
     set_image(lockstep, NEW, 3).await
 }
 
-pub(super) async fn r5_unready_old(lockstep: &mut Lockstep) -> Result<()> {
+pub(super) async fn r5_unready_old_pods(lockstep: &mut Lockstep) -> Result<()> {
     begin(lockstep, 3, &agent().rolling_update(0, 1)).await?;
     let unready = async |side: &Side| {
         side.steer(&side.pod_on("agent", 1).await?, "ready", Some("false"))

@@ -35,7 +35,7 @@ const FAULTS: [Fault; 4] = [
 ];
 
 #[tokio::test]
-async fn creations_that_the_api_server_is_too_busy_for_or_whose_answers_are_torn_are_made_once() {
+async fn refused_or_torn_creations_are_retried_and_create_each_pod_once() {
     let mut scene = Scene::new().await;
     for fault in FAULTS {
         scene.gateway.fail(creates_a_pod, fault, 2);
@@ -47,7 +47,7 @@ async fn creations_that_the_api_server_is_too_busy_for_or_whose_answers_are_torn
 }
 
 #[tokio::test]
-async fn a_rollout_goes_on_through_failing_deletions_and_keeps_to_one_pod_a_node() {
+async fn rollout_completes_despite_failing_deletions_with_one_pod_per_node() {
     let mut scene = Scene::new().await;
     for (version, fault) in (2..).zip(FAULTS) {
         scene.gateway.fail(deletes_a_pod, fault, 2);
@@ -58,7 +58,7 @@ async fn a_rollout_goes_on_through_failing_deletions_and_keeps_to_one_pod_a_node
 }
 
 #[tokio::test]
-async fn a_creation_that_is_never_answered_is_found_to_have_been_made() {
+async fn creation_without_a_response_is_found_to_have_succeeded() {
     let mut scene = Scene::new().await;
     scene.gateway.fail(creates_a_pod, Fault::Unanswered, 1);
     scene.gateway.fail(writes_a_status, Fault::Ignored, 1);
@@ -68,7 +68,7 @@ async fn a_creation_that_is_never_answered_is_found_to_have_been_made() {
 }
 
 #[tokio::test]
-async fn a_line_to_the_api_server_that_is_cut_garbled_or_refused_is_made_anew() {
+async fn cut_garbled_or_refused_api_server_connection_is_reestablished() {
     let mut scene = Scene::new().await;
     scene.work().await;
     scene.api_line.cut();

@@ -7,7 +7,7 @@ use super::Scene;
 const HOUR: i64 = 3600;
 
 #[tokio::test]
-async fn s3_a_clock_that_is_set_forward_or_back_replaces_no_pod_and_rollouts_go_on_when_it_is_right() {
+async fn s3_clock_jumps_replace_no_pod_and_rollouts_resume_when_the_clock_is_right() {
     let agent = DaemonSetBuilder::new("agent")
         .rolling_update("50%", 0)
         .min_ready_seconds(1);

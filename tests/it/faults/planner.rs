@@ -7,7 +7,7 @@ use everynode_tests::proxy::{Traffic, Weather};
 use super::Scene;
 
 #[tokio::test]
-async fn a_line_to_the_planner_that_is_cut_garbled_or_refused_costs_no_pod() {
+async fn cut_garbled_or_refused_planner_connection_costs_no_pod() {
     let mut scene = Scene::new().await;
     scene.work().await;
     scene.planner_line.cut();
@@ -29,7 +29,7 @@ async fn a_line_to_the_planner_that_is_cut_garbled_or_refused_costs_no_pod() {
 }
 
 #[tokio::test]
-async fn a_line_to_the_planner_that_is_slow_or_narrow_makes_things_late_and_not_wrong() {
+async fn slow_planner_connection_delays_work_and_causes_no_wrong_action() {
     let mut scene = Scene::new().await;
     let delay = Duration::from_millis(500);
     for weather in [
@@ -51,7 +51,7 @@ async fn a_line_to_the_planner_that_is_slow_or_narrow_makes_things_late_and_not_
 }
 
 #[tokio::test]
-async fn a_line_to_the_planner_that_falls_silent_is_given_up() {
+async fn silent_planner_connection_is_dropped() {
     let mut scene = Scene::new().await;
     let losses = scene.count("planner_losses_total").await;
     scene.planner_line.set_traffic(Traffic::Silent);
@@ -63,7 +63,7 @@ async fn a_line_to_the_planner_that_falls_silent_is_given_up() {
 }
 
 #[tokio::test]
-async fn half_open_lines_to_the_planner_and_to_the_api_server_are_given_up_and_made_anew() {
+async fn half_open_connections_are_dropped_and_reestablished() {
     let mut scene = Scene::new().await;
     let losses = scene.count("planner_losses_total").await;
     let errors = scene.count("watch_errors_total").await;

@@ -11,7 +11,7 @@ const CUTS: usize = 5;
 const EVENTS_BETWEEN: usize = 3;
 
 #[tokio::test]
-async fn r5_a_rollout_with_surge_through_lines_that_are_cut_keeps_a_ready_pod_and_makes_one_new_one_a_node() {
+async fn r5_surge_rollout_over_cut_connections_keeps_a_ready_pod_and_adds_one_per_node() {
     let agent = DaemonSetBuilder::new("agent").rolling_update(0, "50%");
     let mut scene = Scene::with(agent).await;
     for version in 2..4 {

@@ -8,7 +8,7 @@ use everynode_tests::proxy::{Fault, Interruption, Speech};
 use super::Scene;
 
 #[tokio::test]
-async fn watches_that_end_in_the_middle_or_are_too_old_go_on_without_a_loss() {
+async fn interrupted_or_expired_watches_resume_without_losing_events() {
     let mut scene = Scene::new().await;
     for how in [Interruption::Closed, Interruption::Torn, Interruption::Expired] {
         scene.gateway.interrupt(how);
@@ -27,7 +27,7 @@ async fn watches_that_end_in_the_middle_or_are_too_old_go_on_without_a_loss() {
 }
 
 #[tokio::test]
-async fn watches_that_lag_or_stammer_make_no_second_pod() {
+async fn delayed_or_repeated_watch_events_create_no_second_pod() {
     let mut scene = Scene::new().await;
     let late = Speech::Late(Duration::from_millis(300));
     for (version, speech) in (2..).zip([late, Speech::Twice]) {
@@ -40,7 +40,7 @@ async fn watches_that_lag_or_stammer_make_no_second_pod() {
 }
 
 #[tokio::test]
-async fn watches_that_tell_things_in_the_wrong_order_are_put_right() {
+async fn state_converges_after_watch_events_out_of_order() {
     // All pods at once: the executor looks up an object ten seconds after its event came out of order, and a rollout in
     // several steps would wait that long in each step.
     let agent = DaemonSetBuilder::new("agent").rolling_update("100%", 0);

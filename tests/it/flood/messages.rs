@@ -282,7 +282,7 @@ async fn send(channel: Channel, path: &str, is_session: bool, message: Bytes) ->
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn no_list_in_any_message_takes_more_memory_than_the_planner_may() {
+async fn no_list_in_any_message_exceeds_the_planners_memory_bound() {
     let descriptors = FileDescriptorSet::decode(FILE_DESCRIPTOR_SET).unwrap();
     let types = described(&descriptors);
     let programs = Programs::built(Profile::Dev).await.unwrap();

@@ -143,7 +143,7 @@ const SESSION: &str = "/everynode.planner.v1.PlannerService/Session";
 const MIB: usize = 1024 * 1024;
 
 #[tokio::test(flavor = "multi_thread")]
-async fn unfinished_requests_take_little_memory_and_no_place_of_anybody_else() {
+async fn unfinished_requests_use_little_memory_and_block_no_other_caller() {
     let scene = Scene::start().await;
     let mut held = Vec::new();
     for (path, count, announced, sent) in [
@@ -177,7 +177,7 @@ async fn unfinished_requests_take_little_memory_and_no_place_of_anybody_else() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn unfinished_session_messages_stay_within_their_budget_and_keep_no_executor_out() {
+async fn unfinished_session_messages_stay_within_their_budget_and_block_no_executor() {
     let scene = Scene::start().await;
     let mut held = Vec::new();
     for _ in 0..24 {
@@ -205,7 +205,7 @@ async fn unfinished_session_messages_stay_within_their_budget_and_keep_no_execut
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn silent_and_idle_connections_keep_nobody_out() {
+async fn silent_and_idle_connections_block_no_other_caller() {
     let scene = Scene::start().await;
     let mut silent = Vec::new();
     for index in 0..300 {
@@ -230,7 +230,7 @@ async fn silent_and_idle_connections_keep_nobody_out() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn handshakes_that_never_end_keep_no_client_with_a_certificate_out() {
+async fn unfinished_handshakes_block_no_client_with_a_certificate() {
     let certificates = Certificates::new();
     let programs = Programs::built(Profile::Dev).await.unwrap();
     let options = ServiceOptions {

@@ -132,7 +132,7 @@ fn is_time(text: &str) -> bool {
 }
 
 #[test]
-fn only_what_is_listed_may_differ() {
+fn only_varying_fields_may_differ() {
     let answer =
         |uid: &str, node: &str| format!("deleted\n{{\"uid\": \"{uid}\", \"nodes\": [\"{node}\"]}}\n");
     let uids = [

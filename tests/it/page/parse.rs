@@ -76,7 +76,7 @@ fn steps(lines: &[String], inside: Range<usize>) -> Vec<Step> {
 }
 
 #[test]
-fn commands_are_told_from_what_they_print() {
+fn commands_are_separated_from_their_output() {
     let page = "words\n```sh\n$ one \\\n    two\n{\n}\n$ cat <<EOF\n$(three)\nEOF\nfour\n$ watch &\n```\n```json\n{}\n```";
     let lines: Vec<_> = page.lines().map(str::to_owned).collect();
     let step = |command: &str, answer| Step {
