@@ -54,7 +54,7 @@ async fn every_call_on_api_page_returns_the_documented_answer() {
         .variable("KUBERC", "off")
         .server("localhost:50051", planner.address())
         .server("localhost:50052", executor.address());
-    Page::read("docs/api.md").hold(&shell, ..).await;
+    Page::read("docs/api.md").check(&shell, ..).await;
 }
 
 #[test]

@@ -42,7 +42,7 @@ fn check_count(outcome: &Outcome, figure: &str, expected: f64) {
     let fits = (counted - expected).abs() < 0.5 || (is_peer && counted > expected);
     assert!(
         fits,
-        "{}: {counted} {figure} instead of {expected}",
+        "{}: {counted} {figure}, expected {expected}",
         outcome.contender
     );
 }

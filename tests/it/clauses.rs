@@ -105,16 +105,16 @@ fn every_clause_has_a_test_and_tests_name_only_existing_clauses() {
     let tests = tests_by_clause();
     let clauses = CONTRACT.iter().flat_map(|group| group.clauses);
     let known: Vec<_> = clauses.map(|(clause, _)| *clause).collect();
-    let bare: Vec<_> = known
+    let untested: Vec<_> = known
         .iter()
         .filter(|clause| !tests.contains_key(**clause))
         .collect();
-    assert!(bare.is_empty(), "no test holds {bare:?}");
-    let strange: Vec<_> = tests
+    assert!(untested.is_empty(), "clauses without a test: {untested:?}");
+    let unknown: Vec<_> = tests
         .iter()
         .filter(|(clause, _)| !known.contains(&clause.as_str()))
         .collect();
-    assert!(strange.is_empty(), "there are no such clauses: {strange:?}");
+    assert!(unknown.is_empty(), "tests name unknown clauses: {unknown:?}");
 }
 
 #[test]

@@ -49,11 +49,11 @@ async fn kubectl_waits_for_conditions_and_rollout_keeps_their_transition_times()
     assert!(before.last_transition_time.is_some(), "{before:?}");
 
     world.set_image("example/daemon:2").await;
-    world.rolled_out().await;
+    world.wait_rolled_out().await;
     let after = condition(&world, "Progressing", "True", "NewRevisionAvailable").await;
     assert_eq!(
         after.last_transition_time, before.last_transition_time,
-        "it was true all the time"
+        "the condition stayed true"
     );
     condition(&world, "Degraded", "False", "AsExpected").await;
 }
@@ -61,7 +61,7 @@ async fn kubectl_waits_for_conditions_and_rollout_keeps_their_transition_times()
 #[tokio::test]
 async fn full_quota_sets_degraded_with_the_servers_message_until_raised() {
     let world = World::new(3).await;
-    let quotas = world.quota(1).await;
+    let quotas = world.create_quota(1).await;
     world.create(DaemonSetBuilder::new("agent")).await;
     let degraded = condition(&world, "Degraded", "True", "CreateRefused").await;
     let message = degraded.message.unwrap_or_default();
@@ -88,23 +88,27 @@ async fn disabling_conditions_removes_only_our_own() {
         .await
         .unwrap();
 
-    world.hand_over(&["--status-conditions=false"]).await;
-    let alone = eventually(DEADLINE, "just the other's condition", async || {
-        let conditions = sets(&world)
-            .get("agent")
-            .await?
-            .status
-            .unwrap_or_default()
-            .conditions;
-        let kinds: Vec<_> = conditions
-            .unwrap_or_default()
-            .into_iter()
-            .filter_map(|it| it.type_)
-            .collect();
-        anyhow::ensure!(kinds == ["Theirs"], "there are {kinds:?}");
-        Ok(())
-    });
-    alone
+    world.replace_executor(&["--status-conditions=false"]).await;
+    let only_theirs = eventually(
+        DEADLINE,
+        "only the other client's condition to remain",
+        async || {
+            let conditions = sets(&world)
+                .get("agent")
+                .await?
+                .status
+                .unwrap_or_default()
+                .conditions;
+            let kinds: Vec<_> = conditions
+                .unwrap_or_default()
+                .into_iter()
+                .filter_map(|it| it.type_)
+                .collect();
+            anyhow::ensure!(kinds == ["Theirs"], "the conditions are {kinds:?}");
+            Ok(())
+        },
+    );
+    only_theirs
         .await
         .unwrap_or_else(|error| panic!("{error:#}\n{}", world.logs()));
 }

@@ -27,7 +27,7 @@ async fn twenty_random_crashes_cause_no_second_live_pod_and_no_missing_pod() {
         .create(&world.client, &world.namespace)
         .await
         .unwrap();
-    world.everywhere("agent").await;
+    world.wait_placed("agent").await;
     let mut monitor = Monitor::start(&world.client, &world.namespace, "agent")
         .await
         .unwrap();
@@ -45,8 +45,8 @@ async fn twenty_random_crashes_cause_no_second_live_pod_and_no_missing_pod() {
             world.planner.kill9().await.unwrap();
             world.planner.launch().unwrap();
         }
-        world.everywhere("agent").await;
-        world.rolled_out().await;
+        world.wait_placed("agent").await;
+        world.wait_rolled_out().await;
         monitor
             .never_crowded()
             .unwrap_or_else(|error| panic!("round {round}, seed {seed}: {error:#}\n{}", world.logs()));

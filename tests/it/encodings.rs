@@ -26,7 +26,7 @@ async fn list<T: Watched>(world: &World, accept: &str) -> (Encoding, Page<T>) {
 }
 
 /// Checks that both encodings of each object decode to the same value. Returns how many objects were compared.
-async fn agree<T: Watched>(world: &World) -> usize {
+async fn compare_encodings<T: Watched>(world: &World) -> usize {
     // Objects may change between the two lists, so only those with the same version in both are compared.
     let (encoding, messages) = list::<T>(world, PROTOBUF_OR_JSON).await;
     assert_eq!(encoding, Encoding::Protobuf);
@@ -67,6 +67,6 @@ async fn nodes_and_pods_decode_the_same_from_protobuf_and_json() {
     daemonsets::wait_placed(&world.client, &world.namespace, "agent", &world.nodes, DEADLINE)
         .await
         .unwrap();
-    assert!(agree::<Node>(&world).await >= 2);
-    assert!(agree::<Pod>(&world).await >= 2);
+    assert!(compare_encodings::<Node>(&world).await >= 2);
+    assert!(compare_encodings::<Pod>(&world).await >= 2);
 }

@@ -19,6 +19,6 @@ async fn checker_finds_no_violation_in_two_minutes_of_faults() {
     );
     assert!(
         !report.faults.is_empty() && !report.deletions.is_empty(),
-        "nothing has happened"
+        "the run injected no faults or saw no deletions"
     );
 }

@@ -1,5 +1,5 @@
-//! The supply chain of the programs: their bills of materials list all that they are built from, and the images that
-//! they are built in are pinned.
+//! The supply chain of the programs: their bills of materials list all crates that they are built from, and the images
+//! in which they are built are pinned.
 
 use std::collections::BTreeSet;
 use std::process::Command;
@@ -19,8 +19,8 @@ const TARGET: &str = "x86_64-unknown-linux-musl";
 
 fn output_of(command: &mut Command) -> String {
     let output = command.current_dir(workspace()).output().unwrap();
-    let words = String::from_utf8_lossy(&output.stderr).into_owned();
-    assert!(output.status.success(), "{command:?}: {words}");
+    let stderr = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(output.status.success(), "{command:?}: {stderr}");
     String::from_utf8(output.stdout).unwrap()
 }
 
@@ -78,7 +78,7 @@ fn check(bill: &Value, program: &str, package: &str) {
         );
         assert!(
             known.insert(component["bom-ref"].as_str().unwrap()),
-            "{name} is there twice"
+            "{name} is listed twice"
         );
         names.insert(format!("{name} {version}"));
     }
@@ -87,7 +87,7 @@ fn check(bill: &Value, program: &str, package: &str) {
         for reference in on.chain([&dependency["ref"]]) {
             assert!(
                 known.contains(reference.as_str().unwrap()),
-                "{reference} is nowhere"
+                "{reference} is not a listed component"
             );
         }
     }
@@ -116,7 +116,7 @@ fn bill_of_materials_lists_all_linked_crates_and_no_test_dependencies() {
         let text = std::fs::read_to_string(folder.path().join(format!("{program}.cdx.json"))).unwrap();
         assert!(
             !text.contains(&workspace().display().to_string()),
-            "it tells where it was made"
+            "the bill of {program} contains the path of the workspace"
         );
         check(&serde_json::from_str(&text).unwrap(), program, package);
     }
@@ -172,7 +172,7 @@ fn every_base_image_is_pinned_by_digest() {
             let digest = image.split_once("@sha256:").map(|(_, digest)| digest);
             assert!(
                 digest.is_some_and(is_digest),
-                "{file}: {image} may be another one tomorrow"
+                "{file}: {image} is not pinned by digest"
             );
         }
     }

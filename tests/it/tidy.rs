@@ -46,10 +46,10 @@ fn built_from(member: &str) -> BTreeSet<String> {
         })
         .collect();
     let root = names.iter().find(|(_, name)| *name == member).unwrap().0.clone();
-    let (mut found, mut due) = (BTreeSet::new(), vec![root]);
-    while let Some(id) = due.pop() {
+    let (mut found, mut queue) = (BTreeSet::new(), vec![root]);
+    while let Some(id) = queue.pop() {
         if found.insert(id.clone()) {
-            due.extend(needs[&id].iter().cloned());
+            queue.extend(needs[&id].iter().cloned());
         }
     }
     found.iter().map(|id| names[id].clone()).collect()
@@ -89,7 +89,7 @@ fn planner_has_no_cluster_client() {
     }
     assert!(
         !built_from("everynode-executor").contains("everynode-planner"),
-        "the executor holds no rule"
+        "the executor must not be built from the planner"
     );
 }
 
@@ -150,7 +150,7 @@ fn toolchain_is_pinned_to_the_manifests_rust_version() {
     let channel = pinned.lines().find_map(|line| line.strip_prefix("channel = \""));
     let channel = channel.unwrap().trim_end_matches('"');
     let numbers: Vec<&str> = channel.split('.').collect();
-    assert_eq!(numbers.len(), 3, "{channel} may change its meaning");
+    assert_eq!(numbers.len(), 3, "{channel} is not an exact version");
     assert!(
         numbers.iter().all(|number| number.parse::<u32>().is_ok()),
         "{channel}"
@@ -198,7 +198,7 @@ fn every_source_file_is_part_of_a_crate() {
             let is_root = matches!(stem, "lib" | "main") || file.parent().unwrap().ends_with("bin");
             assert!(
                 is_root || declared.contains(file),
-                "{} is in no module",
+                "{} is not declared in any module",
                 file.display()
             );
         }
@@ -237,7 +237,7 @@ fn every_test_named_in_documents_exists() {
         for test in tests {
             assert!(
                 names.contains(test.as_str()),
-                "{document} names {test}, which there is no test of"
+                "{document} names the test {test}, which doesn't exist"
             );
         }
     }

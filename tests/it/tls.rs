@@ -103,7 +103,7 @@ async fn certificates_and_authority_are_rotated_during_a_rollout_without_losing_
     is_serving(world.planner.admin_address()).await;
     is_serving(world.executor.admin_address()).await;
     world.create(DaemonSetBuilder::new("agent")).await;
-    world.everywhere("agent").await;
+    world.wait_placed("agent").await;
     world.set_image("agent:2").await;
 
     let (old, new) = (&certificates.authority, Authority::new("second").unwrap());
@@ -119,7 +119,7 @@ async fn certificates_and_authority_are_rotated_during_a_rollout_without_losing_
         wait_renewed(&world.executor, index + 1).await;
         world.set_image(&format!("agent:{}", index + 3)).await;
     }
-    world.rolled_out().await;
+    world.wait_rolled_out().await;
     let losses = world
         .executor
         .metric("everynode_executor_planner_losses_total", "");
@@ -137,15 +137,15 @@ async fn certificates_and_authority_are_rotated_during_a_rollout_without_losing_
         .await
         .unwrap();
     let mut client = ExecutorServiceClient::new(channel);
-    let asked = everynode_proto::executor::v1::ExplainRequest {
+    let request = everynode_proto::executor::v1::ExplainRequest {
         node: "node-01".to_owned(),
         ..everynode_proto::executor::v1::ExplainRequest::default()
     };
-    let answer = client.explain(asked).await.unwrap().into_inner();
+    let answer = client.explain(request).await.unwrap().into_inner();
     assert_eq!(answer.placements.len(), 1);
     world.planner.restart().await.unwrap();
     world.set_image("agent:last").await;
-    world.rolled_out().await;
+    world.wait_rolled_out().await;
 }
 
 #[tokio::test]
@@ -154,7 +154,7 @@ async fn executor_with_a_wrong_certificate_gets_no_session_and_logs_why() {
     let mut world = certificates.world(1, &[]).await;
     // First the executor has another client's certificate, then one from an authority that no one trusts.
     let foreign = Authority::new("foreign").unwrap();
-    for (own, words) in [
+    for (own, text) in [
         (certificates.authority.issue("somebody"), "--session-clients"),
         (
             foreign.issue("everynode-executor"),
@@ -167,12 +167,12 @@ async fn executor_with_a_wrong_certificate_gets_no_session_and_logs_why() {
             .unwrap();
         world.executor.stop().await.unwrap();
         world.executor.launch().unwrap();
-        let said = eventually(DEADLINE, format!("the executor to say {words}"), async || {
+        let logged = eventually(DEADLINE, format!("the executor to log {text:?}"), async || {
             let log = world.executor.log_tail(20);
-            anyhow::ensure!(log.contains(words), "{log}");
+            anyhow::ensure!(log.contains(text), "{log}");
             Ok(())
         });
-        said.await.unwrap();
+        logged.await.unwrap();
     }
     let log = world.planner.log_tail(20);
     assert!(log.contains("a TLS handshake failed"), "{log}");
@@ -201,7 +201,7 @@ async fn callers_with_a_token_see_only_what_their_rights_allow() {
     let local_listen = format!("--local-listen={}", local.address());
     let world = certificates.world(1, &["--callers=tokens", &local_listen]).await;
     world.create(DaemonSetBuilder::new("agent")).await;
-    world.everywhere("agent").await;
+    world.wait_placed("agent").await;
     let kubectl = world.claim.kubectl().unwrap();
     let namespace = world.namespace.as_str();
     let account = format!("--serviceaccount={namespace}:reader");
@@ -226,23 +226,25 @@ async fn callers_with_a_token_see_only_what_their_rights_allow() {
     let channel = connect(&certificates.caller, &world.executor.url())
         .await
         .unwrap();
-    let asked = async |token: Option<&str>, namespace: &str| list(channel.clone(), token, namespace).await;
+    let list_as = async |token: Option<&str>, namespace: &str| list(channel.clone(), token, namespace).await;
 
     let reader = token("reader").await;
-    assert_eq!(asked(Some(&reader), namespace).await.unwrap(), 1);
-    let refused = asked(Some(&reader), "").await.unwrap_err();
+    assert_eq!(list_as(Some(&reader), namespace).await.unwrap(), 1);
+    let refused = list_as(Some(&reader), "").await.unwrap_err();
     assert_eq!(refused.code(), Code::PermissionDenied);
-    let words = format!(
+    let message = format!(
         "daemonsets.apps is forbidden: User \"system:serviceaccount:{namespace}:reader\" cannot list resource \
          \"daemonsets\" in API group \"apps\" at the cluster scope"
     );
-    assert_eq!(refused.message(), words);
-    let refused = asked(Some(&token("nobody").await), namespace).await.unwrap_err();
+    assert_eq!(refused.message(), message);
+    let refused = list_as(Some(&token("nobody").await), namespace)
+        .await
+        .unwrap_err();
     assert_eq!(refused.code(), Code::PermissionDenied);
     assert!(refused.message().contains(":nobody\" cannot list"), "{refused}");
-    let refused = asked(Some("garbage"), namespace).await.unwrap_err();
+    let refused = list_as(Some("garbage"), namespace).await.unwrap_err();
     assert_eq!(refused.code(), Code::Unauthenticated);
-    let refused = asked(None, namespace).await.unwrap_err();
+    let refused = list_as(None, namespace).await.unwrap_err();
     assert_eq!(refused.code(), Code::Unauthenticated);
     assert!(refused.message().contains("authorization: Bearer"), "{refused}");
 

@@ -90,7 +90,7 @@ async fn planner_accepts_kubectl_output_through_grpcurl() {
     let plan = json!({"daemon_set": set, "nodes": [nodes], "pods": [pods]});
     let answer: Value =
         serde_json::from_str(&grpcurl(&mut world, &planner, &call, Some(plan)).await).unwrap();
-    assert_eq!(answer.get("actions"), None, "all is as it should be: {answer}");
+    assert_eq!(answer.get("actions"), None, "there is nothing to do: {answer}");
     assert_eq!(answer["status"]["desiredNumberScheduled"], 1);
     let plan = json!({"daemon_set": set, "nodes": [nodes]});
     let answer: Value =

@@ -34,8 +34,8 @@ async fn buf(folder: &Path, args: &[&str]) -> Result<(), String> {
         .output()
         .await
         .unwrap();
-    let words = [output.stdout, output.stderr].map(|bytes| String::from_utf8_lossy(&bytes).into_owned());
-    output.status.success().then_some(()).ok_or(words.concat())
+    let text = [output.stdout, output.stderr].map(|bytes| String::from_utf8_lossy(&bytes).into_owned());
+    output.status.success().then_some(()).ok_or(text.concat())
 }
 
 async fn breaking(folder: &Path, released: &Released) -> Result<(), String> {
@@ -89,7 +89,7 @@ impl Version {
 fn objection(released: Version, workspace: Version, wanted: Version) -> Option<String> {
     if wanted != workspace {
         return Some(format!(
-            "{RELEASE} says {wanted:?}, the workspace is {workspace:?}"
+            "{RELEASE} is {wanted:?}, but the workspace has the version {workspace:?}"
         ));
     }
     (wanted <= released).then(|| format!("{wanted:?} is not newer than {released:?}, which is released"))
@@ -97,19 +97,16 @@ fn objection(released: Version, workspace: Version, wanted: Version) -> Option<S
 
 #[tokio::test]
 async fn wire_follows_bufs_lint_rules() {
-    if let Err(words) = buf(&proto(), &["lint"]).await {
-        panic!("{words}");
+    if let Err(output) = buf(&proto(), &["lint"]).await {
+        panic!("{output}");
     }
 }
 
 #[tokio::test]
 async fn wire_is_compatible_with_the_last_release_and_any_change_raises_the_version() {
     let (released, workspace) = (Released::last(), Version::of_workspace());
-    if let Err(words) = breaking(&proto(), &released).await {
-        panic!(
-            "peers of {:?} would not be understood:\n{words}",
-            released.version
-        );
+    if let Err(output) = breaking(&proto(), &released).await {
+        panic!("incompatible with peers of {:?}:\n{output}", released.version);
     }
     let wire = descriptors().await;
     if let Ok(wanted) = std::env::var(RELEASE) {
@@ -127,7 +124,7 @@ async fn wire_is_compatible_with_the_last_release_and_any_change_raises_the_vers
     let is_same = std::fs::read(&released.path).unwrap() == wire;
     assert!(
         is_same || workspace > released.version,
-        "the wire is another one than that of {:?}: raise the workspace's version",
+        "the wire differs from that of {:?}: raise the workspace's version",
         released.version
     );
 }
@@ -183,8 +180,8 @@ async fn breaking_wire_changes_are_reported() {
         ),
     ] {
         let folder = changed(file, from, to);
-        let words = breaking(folder.path(), &released).await.unwrap_err();
-        assert!(words.contains(named), "{named}: {words}");
+        let output = breaking(folder.path(), &released).await.unwrap_err();
+        assert!(output.contains(named), "{named}: {output}");
     }
     let same = changed("facts.proto", "bool bound = 5;", "bool bound = 5; // As ever.");
     assert_eq!(breaking(same.path(), &released).await, Ok(()));
@@ -207,8 +204,8 @@ async fn lint_violations_are_reported() {
         ),
     ] {
         let folder = changed(file, from, to);
-        let words = buf(folder.path(), &["lint"]).await.unwrap_err();
-        assert!(words.contains(named), "{named}: {words}");
+        let output = buf(folder.path(), &["lint"]).await.unwrap_err();
+        assert!(output.contains(named), "{named}: {output}");
     }
 }
 

@@ -34,7 +34,7 @@ fn containers() -> Vec<(String, Value)> {
 }
 
 /// The service names in a container's gRPC probes.
-fn probed(container: &Value) -> Vec<&str> {
+fn probed_services(container: &Value) -> Vec<&str> {
     ["startupProbe", "readinessProbe", "livenessProbe"]
         .iter()
         .filter_map(|probe| container[probe]["grpc"]["service"].as_str())
@@ -50,7 +50,7 @@ fn every_container_has_the_current_version_and_probes_its_own_service() {
         let image = format!("everynode-{name}:{}", env!("CARGO_PKG_VERSION"));
         assert_eq!(container["image"], image.as_str(), "in {folder}");
         let service = if name == "planner" { PLANNER } else { EXECUTOR };
-        for probed in probed(container) {
+        for probed in probed_services(container) {
             assert_eq!(probed, service, "{name} in {folder}");
         }
     }
