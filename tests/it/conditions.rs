@@ -14,7 +14,7 @@ fn sets(world: &World) -> Api<DaemonSet> {
 }
 
 /// Waits until a condition of `agent` has this status and reason, and returns it.
-async fn condition(world: &World, kind: &str, status: &str, reason: &str) -> DaemonSetCondition {
+async fn wait_condition(world: &World, kind: &str, status: &str, reason: &str) -> DaemonSetCondition {
     let what = format!("{kind} to be {status}, {reason}");
     let found = eventually(DEADLINE, what, async || {
         let conditions = sets(world)
@@ -45,17 +45,17 @@ async fn kubectl_waits_for_conditions_and_rollout_keeps_their_transition_times()
         .await
         .unwrap();
     kubectl.run(["describe", "ds/agent"]).await.unwrap();
-    let before = condition(&world, "Progressing", "True", "NewRevisionAvailable").await;
+    let before = wait_condition(&world, "Progressing", "True", "NewRevisionAvailable").await;
     assert!(before.last_transition_time.is_some(), "{before:?}");
 
     world.set_image("example/daemon:2").await;
     world.wait_rolled_out().await;
-    let after = condition(&world, "Progressing", "True", "NewRevisionAvailable").await;
+    let after = wait_condition(&world, "Progressing", "True", "NewRevisionAvailable").await;
     assert_eq!(
         after.last_transition_time, before.last_transition_time,
         "the condition stayed true"
     );
-    condition(&world, "Degraded", "False", "AsExpected").await;
+    wait_condition(&world, "Degraded", "False", "AsExpected").await;
 }
 
 #[tokio::test]
@@ -63,24 +63,24 @@ async fn full_quota_sets_degraded_with_the_servers_message_until_raised() {
     let world = World::new(3).await;
     let quotas = world.create_quota(1).await;
     world.create(DaemonSetBuilder::new("agent")).await;
-    let degraded = condition(&world, "Degraded", "True", "CreateRefused").await;
+    let degraded = wait_condition(&world, "Degraded", "True", "CreateRefused").await;
     let message = degraded.message.unwrap_or_default();
     assert!(message.contains("exceeded quota: few"), "{message}");
-    condition(&world, "Available", "False", "MinimumReplicasUnavailable").await;
+    wait_condition(&world, "Available", "False", "MinimumReplicasUnavailable").await;
 
     let raised = json!({"spec": {"hard": {"pods": "9"}}});
     quotas
         .patch("few", &PatchParams::default(), &Patch::Merge(&raised))
         .await
         .unwrap();
-    condition(&world, "Available", "True", "MinimumReplicasAvailable").await;
-    condition(&world, "Degraded", "False", "AsExpected").await;
+    wait_condition(&world, "Available", "True", "MinimumReplicasAvailable").await;
+    wait_condition(&world, "Degraded", "False", "AsExpected").await;
 }
 
 #[tokio::test]
 async fn disabling_conditions_removes_only_our_own() {
     let (mut world, _) = World::with_agent(2).await;
-    condition(&world, "Available", "True", "MinimumReplicasAvailable").await;
+    wait_condition(&world, "Available", "True", "MinimumReplicasAvailable").await;
     let theirs = json!({"type": "Theirs", "status": "True"});
     let theirs = json!({"status": {"conditions": [theirs]}});
     sets(&world)

@@ -33,7 +33,7 @@ async fn twenty_random_crashes_cause_no_second_live_pod_and_no_missing_pod() {
         .unwrap();
 
     for round in 1..=CRASHES {
-        work(&mut world, &mut random, round).await;
+        start_random_work(&mut world, &mut random, round).await;
         // If the round's work makes fewer events, the crash comes after 500 ms.
         monitor
             .events(random.usize(0..EVENTS), Duration::from_millis(500))
@@ -54,7 +54,7 @@ async fn twenty_random_crashes_cause_no_second_live_pod_and_no_missing_pod() {
 }
 
 /// Starts random work for Everynode.
-async fn work(world: &mut World, random: &mut fastrand::Rng, round: usize) {
+async fn start_random_work(world: &mut World, random: &mut fastrand::Rng, round: usize) {
     match random.u8(0..3) {
         0 => {
             let pods: Api<Pod> = Api::namespaced(world.client.clone(), &world.namespace);

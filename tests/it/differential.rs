@@ -26,9 +26,9 @@ use futures::future::LocalBoxFuture;
 use futures::{FutureExt as _, StreamExt as _, stream};
 
 /// Number of scenarios that run at a time. Most of each is waiting.
-const AT_A_TIME: usize = 10;
+const CONCURRENT_SCENARIOS: usize = 10;
 /// Runs only the scenarios whose names contain this variable's value, to debug one of them.
-const ONLY: &str = "EVERYNODE_SCENARIO";
+const SCENARIO_FILTER: &str = "EVERYNODE_SCENARIO";
 
 type Run = for<'l> fn(&'l mut Lockstep) -> LocalBoxFuture<'l, Result<()>>;
 
@@ -55,7 +55,7 @@ fn scenarios() -> impl Iterator<Item = (String, Run)> {
         ownership: a1_adoption a2_release a3_foreign_pod a4_foreground_deletion a4_finalizer
             a4_two_daemon_sets;
     };
-    let only = std::env::var(ONLY).unwrap_or_default();
+    let only = std::env::var(SCENARIO_FILTER).unwrap_or_default();
     all.into_iter()
         .map(|(name, run)| (name.replace('_', "-"), run))
         .filter(move |(name, _)| name.contains(&only))
@@ -92,7 +92,7 @@ async fn everynode_leaves_same_state_as_kube_controller_manager() {
                 anyhow::Ok(lockstep)
             }
         })
-        .buffer_unordered(AT_A_TIME)
+        .buffer_unordered(CONCURRENT_SCENARIOS)
         .collect()
         .await;
     let mut differences = Vec::new();

@@ -1,7 +1,7 @@
 //! Fault injection: connections, responses, watches and clocks fail between the programs and their peers.
 //!
-//! Each test sets up a [`Scene`], injects a fault while there is work to do, and then asks the same three questions:
-//! did a node ever have more than one live pod, is a pod missing, and is a pod gone that should have stayed?
+//! Each test sets up a [`Scene`], injects a fault while there is work to do, and then checks the same three things: no
+//! node ever had more than one live pod, no pod is missing, and no pod was replaced without a reason.
 
 mod calls;
 mod clock;
@@ -94,7 +94,7 @@ impl Scene {
         self.world.set_image(&format!("example/daemon:{version}")).await;
     }
 
-    /// Waits for one pod of the current template on each node and a status that says so. Then asks the three questions.
+    /// Waits for one pod of the current template on each node and a status that says so. Then checks the three things.
     async fn wait_converged(&mut self, after: &str) {
         self.world.wait_rolled_out_after(after).await;
         let pods = self.world.wait_placed("agent").await;

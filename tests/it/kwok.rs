@@ -14,7 +14,7 @@ use serde_json::{Value, json};
 const DEADLINE: Duration = Duration::from_secs(20);
 
 /// Claims a namespace with one node for pods.
-async fn claim() -> (Claim, Client, Api<Pod>) {
+async fn claim_with_node() -> (Claim, Client, Api<Pod>) {
     let claim = Claim::new().await.unwrap();
     let client = claim.client().await.unwrap();
     nodes::create_ready(&client, vec![NodeBuilder::new("node-1")])
@@ -72,7 +72,7 @@ async fn wait_phase(pods: &Api<Pod>, name: &str, phase: &str, ready: bool) -> Po
 
 #[tokio::test]
 async fn pod_phase_and_readiness_follow_annotations_and_image() {
-    let (_claim, _client, pods) = claim().await;
+    let (_claim, _client, pods) = claim_with_node().await;
     create(&pods, "plain", "nginx", &json!({})).await;
     create(
         &pods,
@@ -120,7 +120,7 @@ async fn pod_phase_and_readiness_follow_annotations_and_image() {
 
 #[tokio::test]
 async fn deleted_pods_disappear_at_once_unless_annotated_to_stay() {
-    let (_claim, _client, pods) = claim().await;
+    let (_claim, _client, pods) = claim_with_node().await;
     create(&pods, "plain", "nginx", &json!({})).await;
     create(
         &pods,
@@ -150,7 +150,7 @@ async fn deleted_pods_disappear_at_once_unless_annotated_to_stay() {
 
 #[tokio::test]
 async fn node_can_stay_unready() {
-    let (_claim, client, _pods) = claim().await;
+    let (_claim, client, _pods) = claim_with_node().await;
     NodeBuilder::new("node-2")
         .unready()
         .create(&client)

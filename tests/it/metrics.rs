@@ -18,12 +18,12 @@ use tokio::process::Command;
 
 use crate::world::{DEADLINE, World};
 
-fn monitoring() -> PathBuf {
+fn monitoring_folder() -> PathBuf {
     workspace().join("deploy/components/monitoring")
 }
 
 fn text(name: &str) -> String {
-    std::fs::read_to_string(monitoring().join(name)).unwrap()
+    std::fs::read_to_string(monitoring_folder().join(name)).unwrap()
 }
 
 /// Runs promtool. Returns whether it succeeded, and its output.
@@ -140,7 +140,7 @@ async fn alerts_fire_exactly_when_they_should() {
         &["check", "rules", "alerts.yaml"][..],
         &["test", "rules", "alerts.test.yaml"],
     ] {
-        let (succeeded, output) = promtool(&monitoring(), args, "").await;
+        let (succeeded, output) = promtool(&monitoring_folder(), args, "").await;
         assert!(succeeded, "{output}");
     }
 }
@@ -172,7 +172,7 @@ spec:
         rules.extend(["  ", line, "\n"]);
     }
     if std::env::var_os("EVERYNODE_BLESS").is_some() {
-        std::fs::write(monitoring().join("rules.yaml"), &rules).unwrap();
+        std::fs::write(monitoring_folder().join("rules.yaml"), &rules).unwrap();
     }
     assert_eq!(
         text("rules.yaml"),

@@ -139,8 +139,8 @@ impl Page {
 
     /// The commands of each block.
     pub(crate) fn commands(&self) -> Vec<Vec<String>> {
-        let of = |block: &Block| block.steps.iter().map(|step| step.command.clone()).collect();
-        self.blocks.iter().map(of).collect()
+        let commands_of = |block: &Block| block.steps.iter().map(|step| step.command.clone()).collect();
+        self.blocks.iter().map(commands_of).collect()
     }
 
     /// Runs some of the blocks (`..` for all) and compares their output with the page.

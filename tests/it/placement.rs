@@ -17,7 +17,7 @@ use tonic::transport::Channel;
 /// When set, the test rewrites the stored sample.
 const BLESS: &str = "EVERYNODE_BLESS";
 /// Number of differences to show. Further ones add nothing new.
-const SHOWN: usize = 5;
+const MAX_SHOWN: usize = 5;
 
 async fn explain(client: &mut PlannerServiceClient<Channel>, question: &Question) -> Vec<NodeVerdict> {
     let structs = |objects: &[Value]| {
@@ -70,16 +70,22 @@ impl Comparison {
                     Verdict::Exclude | Verdict::Unspecified => self.exclude += 1,
                 }
                 if found.verdict() != *expected {
-                    self.differ(daemon_set, node, found, *expected);
+                    self.record_difference(daemon_set, node, found, *expected);
                 }
             }
         }
         assert_eq!(answers.next(), None);
     }
 
-    fn differ(&mut self, daemon_set: &Value, node: &Value, found: &NodeVerdict, expected: Verdict) {
+    fn record_difference(
+        &mut self,
+        daemon_set: &Value,
+        node: &Value,
+        found: &NodeVerdict,
+        expected: Verdict,
+    ) {
         self.differences += 1;
-        if self.differences <= SHOWN {
+        if self.differences <= MAX_SHOWN {
             let pair = json!({"daemonSets": [daemon_set], "nodes": [node]});
             let (planner, reference) = (found.verdict().as_str_name(), expected.as_str_name());
             let reasons: Vec<_> = found.reasons.iter().map(|reason| &reason.message).collect();

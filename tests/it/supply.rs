@@ -55,7 +55,7 @@ fn only_for_tests(package: &str) -> BTreeSet<String> {
     names.filter(|name| !is_built_from(name)).collect()
 }
 
-fn check(bill: &Value, program: &str, package: &str) {
+fn check_bill(bill: &Value, program: &str, package: &str) {
     assert_eq!(bill["bomFormat"], "CycloneDX");
     assert_eq!(bill["specVersion"], "1.5");
     let about = &bill["metadata"]["component"];
@@ -118,7 +118,7 @@ fn bill_of_materials_lists_all_linked_crates_and_no_test_dependencies() {
             !text.contains(&workspace().display().to_string()),
             "the bill of {program} contains the path of the workspace"
         );
-        check(&serde_json::from_str(&text).unwrap(), program, package);
+        check_bill(&serde_json::from_str(&text).unwrap(), program, package);
     }
 }
 

@@ -11,7 +11,7 @@ use kube::api::{DeleteParams, ListParams, PostParams};
 use kube::{Api, ResourceExt};
 use serde_json::{Value, json};
 
-use crate::templates::{odd_fields, rich};
+use crate::templates::{odd_fields, rich_daemon_set};
 use crate::world::{DEADLINE, World, identities};
 
 const NODES: usize = 3;
@@ -137,7 +137,7 @@ async fn h2_taking_over_and_handing_back_restarts_no_pod_and_adds_no_revision() 
         .set_daemonset_controller(true)
         .await
         .unwrap();
-    create_with_nulls(&world, rich("rich")).await;
+    create_with_nulls(&world, rich_daemon_set("rich")).await;
     world
         .create(DaemonSetBuilder::new("surge").rolling_update(0, "50%"))
         .await;

@@ -57,7 +57,7 @@ impl Certificates {
             ..ServiceOptions::default()
         };
         let planner = options(&self.planner, &[]);
-        World::with(node_count, planner, options(&self.executor, executor_flags)).await
+        World::with_options(node_count, planner, options(&self.executor, executor_flags)).await
     }
 }
 

@@ -33,11 +33,15 @@ pub(crate) struct World {
 
 impl World {
     pub(crate) async fn new(node_count: usize) -> Self {
-        Self::with(node_count, ServiceOptions::default(), ServiceOptions::default()).await
+        Self::with_options(node_count, ServiceOptions::default(), ServiceOptions::default()).await
     }
 
     /// Like `new`, with these options for planner and executor.
-    pub(crate) async fn with(node_count: usize, planner: ServiceOptions, executor: ServiceOptions) -> Self {
+    pub(crate) async fn with_options(
+        node_count: usize,
+        planner: ServiceOptions,
+        executor: ServiceOptions,
+    ) -> Self {
         let direct = async |control_plane: &ControlPlane, planner: &Planner| {
             (planner.url(), control_plane.kubeconfig().to_owned())
         };

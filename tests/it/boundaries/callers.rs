@@ -165,10 +165,13 @@ async fn junk_tokens_cause_few_token_reviews_and_take_no_slot() {
     let elapsed = began.elapsed();
     let refused: Vec<Status> = crowd.into_iter().flatten().collect();
     assert_eq!(refused.len(), 3_000);
-    let of = |code| refused.iter().filter(|status| status.code() == code).count();
-    assert_eq!(of(Code::Unauthenticated) + of(Code::ResourceExhausted), 3_000);
+    let count_of = |code| refused.iter().filter(|status| status.code() == code).count();
+    assert_eq!(
+        count_of(Code::Unauthenticated) + count_of(Code::ResourceExhausted),
+        3_000
+    );
     assert!(
-        of(Code::Unauthenticated) >= 2_000,
+        count_of(Code::Unauthenticated) >= 2_000,
         "every call without a token is refused as unauthenticated"
     );
 

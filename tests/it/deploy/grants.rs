@@ -182,7 +182,7 @@ impl BoundRole {
 
 impl Grant<'_> {
     /// Whether the grant is for this resource.
-    pub(super) fn is_of(&self, resource: &str) -> bool {
+    pub(super) fn is_for(&self, resource: &str) -> bool {
         self.resource == resource
     }
 

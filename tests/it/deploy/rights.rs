@@ -185,7 +185,7 @@ async fn executor_role_grants_exactly_the_verbs_that_it_uses() {
     assert!(refused.is_empty(), "{refused:#?}");
     let roles = roles_of(&client, EXECUTOR).await;
     let grants: Vec<_> = roles.iter().flat_map(BoundRole::grants).collect();
-    let owners = grants.iter().find(|grant| grant.is_of("daemonsets/finalizers"));
+    let owners = grants.iter().find(|grant| grant.is_for("daemonsets/finalizers"));
     let agent = requests
         .iter()
         .rfind(|request| request.resource == "daemonsets/status" && request.name == "agent");

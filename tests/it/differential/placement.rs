@@ -183,7 +183,7 @@ pub(super) async fn p4_no_schedule(lockstep: &mut Lockstep) -> Result<()> {
     };
     lockstep
         .step("taint a node and keep its pod", change, |state| {
-            counts(state, 2, 1)
+            check_counts(state, 2, 1)
         })
         .await?;
     let delete = async |side: &Side| side.delete_pod(&side.pod_on("agent", 1).await?).await;
@@ -249,7 +249,7 @@ pub(super) async fn p5_cordoned(lockstep: &mut Lockstep) -> Result<()> {
 }
 
 /// Checks how many nodes should run a pod, and how many others have one.
-fn counts(state: &State, desired: i64, misscheduled: i64) -> Result<()> {
+fn check_counts(state: &State, desired: i64, misscheduled: i64) -> Result<()> {
     state.counts(
         "agent",
         &[

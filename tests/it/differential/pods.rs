@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 
 use super::agent;
 use super::steps::begin;
-use crate::templates::rich;
+use crate::templates::rich_daemon_set;
 
 pub(super) async fn n1_pod_deleted(lockstep: &mut Lockstep) -> Result<()> {
     begin(lockstep, 2, &agent()).await?;
@@ -153,7 +153,7 @@ pub(super) async fn c2_finalizers(lockstep: &mut Lockstep) -> Result<()> {
 
 pub(super) async fn c4_rich_template(lockstep: &mut Lockstep) -> Result<()> {
     lockstep.plain_nodes(2).await?;
-    let create = async |side: &Side| side.create(rich("agent")).await;
+    let create = async |side: &Side| side.create(rich_daemon_set("agent")).await;
     lockstep
         .step("create with a rich template", create, |state| {
             state.rolled_out("agent", 2)

@@ -9,7 +9,7 @@ use super::agent;
 use super::steps::{BROKEN, NEW, NEWER, begin, roll_out_broken_image, set_image};
 
 /// Checks that `nodes` nodes have a pod and that `broken` of these pods never start.
-fn stuck(state: &State, nodes: usize, broken: usize) -> Result<()> {
+fn check_stuck(state: &State, nodes: usize, broken: usize) -> Result<()> {
     let (all, out) = (i64::try_from(nodes)?, i64::try_from(broken)?);
     let found = state.with_image("agent", BROKEN);
     ensure!(found == broken, "{found} pods are broken, not {broken}");
@@ -92,7 +92,7 @@ pub(super) async fn r2_on_delete_to_rolling(lockstep: &mut Lockstep) -> Result<(
 
 pub(super) async fn r2_rolling_to_on_delete(lockstep: &mut Lockstep) -> Result<()> {
     begin(lockstep, 3, &agent()).await?;
-    roll_out_broken_image(lockstep, |state| stuck(state, 3, 1)).await?;
+    roll_out_broken_image(lockstep, |state| check_stuck(state, 3, 1)).await?;
     let stop = async |side: &Side| {
         side.patch("agent", &strategy("OnDelete")).await?;
         side.set_image("agent", NEW).await
@@ -113,13 +113,13 @@ pub(super) async fn r2_rolling_to_on_delete(lockstep: &mut Lockstep) -> Result<(
 pub(super) async fn r3_percent(lockstep: &mut Lockstep) -> Result<()> {
     begin(lockstep, 4, &agent().rolling_update("30%", 0)).await?;
     // 30% of 4, rounded up, is 2.
-    roll_out_broken_image(lockstep, |state| stuck(state, 4, 2)).await?;
+    roll_out_broken_image(lockstep, |state| check_stuck(state, 4, 2)).await?;
     set_image(lockstep, NEW, 4).await
 }
 
 pub(super) async fn r3_all_at_once(lockstep: &mut Lockstep) -> Result<()> {
     begin(lockstep, 3, &agent().rolling_update("100%", 0)).await?;
-    roll_out_broken_image(lockstep, |state| stuck(state, 3, 3)).await?;
+    roll_out_broken_image(lockstep, |state| check_stuck(state, 3, 3)).await?;
     lockstep.in_order();
     set_image(lockstep, NEW, 3).await
 }
@@ -169,20 +169,20 @@ pub(super) async fn r4_failed_pod(lockstep: &mut Lockstep) -> Result<()> {
 
 pub(super) async fn r4_third_template(lockstep: &mut Lockstep) -> Result<()> {
     begin(lockstep, 4, &agent().rolling_update(2, 0)).await?;
-    roll_out_broken_image(lockstep, |state| stuck(state, 4, 2)).await?;
+    roll_out_broken_image(lockstep, |state| check_stuck(state, 4, 2)).await?;
     lockstep.in_order();
     set_image(lockstep, NEW, 4).await
 }
 
 pub(super) async fn r4_node_joins(lockstep: &mut Lockstep) -> Result<()> {
     begin(lockstep, 3, &agent()).await?;
-    roll_out_broken_image(lockstep, |state| stuck(state, 3, 1)).await?;
+    roll_out_broken_image(lockstep, |state| check_stuck(state, 3, 1)).await?;
     lockstep.nodes([NodeBuilder::new(&lockstep.node(4))]).await?;
     lockstep
         .step(
             "a node joins during the rollout",
             async |_| Ok(()),
-            |state| stuck(state, 4, 2),
+            |state| check_stuck(state, 4, 2),
         )
         .await?;
     set_image(lockstep, NEW, 4).await
@@ -190,7 +190,7 @@ pub(super) async fn r4_node_joins(lockstep: &mut Lockstep) -> Result<()> {
 
 pub(super) async fn r4_node_leaves(lockstep: &mut Lockstep) -> Result<()> {
     begin(lockstep, 4, &agent()).await?;
-    roll_out_broken_image(lockstep, |state| stuck(state, 4, 1)).await?;
+    roll_out_broken_image(lockstep, |state| check_stuck(state, 4, 1)).await?;
     let leave = async |side: &Side| {
         let pods = side.pods("agent").await?;
         let broken = pods.iter().find(|pod| {
@@ -214,7 +214,7 @@ pub(super) async fn r4_node_leaves(lockstep: &mut Lockstep) -> Result<()> {
     // Another pod is broken instead.
     lockstep
         .step("the node with the broken pod leaves", leave, |state| {
-            stuck(state, 3, 1)
+            check_stuck(state, 3, 1)
         })
         .await
 }

@@ -14,7 +14,7 @@ use super::steps::{BROKEN, NEW, begin, roll_out_broken_image, set_image};
 use crate::world::DEADLINE;
 
 /// Checks that `nodes` nodes have an available pod and that `broken` of them also have a new pod that never starts.
-fn stuck(state: &State, nodes: usize, broken: usize) -> Result<()> {
+fn check_stuck(state: &State, nodes: usize, broken: usize) -> Result<()> {
     let found = state.with_image("agent", BROKEN);
     ensure!(found == broken, "{found} pods are broken, not {broken}");
     let all = i64::try_from(nodes)?;
@@ -36,7 +36,7 @@ pub(super) async fn r5_one(lockstep: &mut Lockstep) -> Result<()> {
 
 pub(super) async fn r5_percent(lockstep: &mut Lockstep) -> Result<()> {
     begin(lockstep, 4, &agent().rolling_update(0, "30%")).await?;
-    roll_out_broken_image(lockstep, |state| stuck(state, 4, 2)).await?;
+    roll_out_broken_image(lockstep, |state| check_stuck(state, 4, 2)).await?;
     set_image(lockstep, NEW, 4).await
 }
 
@@ -68,7 +68,7 @@ pub(super) async fn r5_min_ready(lockstep: &mut Lockstep) -> Result<()> {
 
 pub(super) async fn r5_undo(lockstep: &mut Lockstep) -> Result<()> {
     begin(lockstep, 3, &agent().rolling_update(0, 2)).await?;
-    roll_out_broken_image(lockstep, |state| stuck(state, 3, 2)).await?;
+    roll_out_broken_image(lockstep, |state| check_stuck(state, 3, 2)).await?;
     let undo = async |side: &Side| side.kubectl(&["rollout", "undo", "ds/agent"]).await.map(drop);
     let done = |state: &State| {
         ensure!(state.with_image("agent", BROKEN) == 0, "broken pods are left");
@@ -110,7 +110,7 @@ pub(super) async fn r5_surge_enabled(lockstep: &mut Lockstep) -> Result<()> {
 
 pub(super) async fn r5_surge_disabled(lockstep: &mut Lockstep) -> Result<()> {
     begin(lockstep, 3, &agent().rolling_update(0, 2)).await?;
-    roll_out_broken_image(lockstep, |state| stuck(state, 3, 2)).await?;
+    roll_out_broken_image(lockstep, |state| check_stuck(state, 3, 2)).await?;
     let replace = async |side: &Side| {
         let bounds = json!({"maxUnavailable": 1, "maxSurge": 0});
         let patch = json!({"spec": {"updateStrategy": {"rollingUpdate": bounds}}});

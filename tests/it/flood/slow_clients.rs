@@ -79,7 +79,7 @@ impl Scene {
     }
 
     /// Checks that another caller is served before the deadline.
-    async fn others_are_served(&self) {
+    async fn check_others_served(&self) {
         let mut client = PlannerServiceClient::new(self.connect(OTHER_CLIENT).await);
         let answer = tokio::time::timeout(DEADLINE, client.get_info(GetInfoRequest {})).await;
         answer
@@ -117,7 +117,7 @@ async fn tcp(from: Ipv4Addr, to: SocketAddr) -> std::io::Result<TcpStream> {
 }
 
 /// Announces a message of `announced` bytes, sends `sent` bytes of it, and then nothing more.
-fn unfinished(mut channel: Channel, path: &str, announced: usize, sent: usize) -> JoinHandle<()> {
+fn send_unfinished(mut channel: Channel, path: &str, announced: usize, sent: usize) -> JoinHandle<()> {
     let mut begun = vec![0];
     begun.extend(u32::try_from(announced).unwrap().to_be_bytes());
     begun.resize(5 + sent, 0);
@@ -169,10 +169,10 @@ async fn unfinished_requests_use_little_memory_and_block_no_other_caller() {
                 Some(channel) => channel,
                 None => scene.connect(SLOW_CLIENT).await,
             };
-            let unfinished = unfinished(channel.clone(), path, announced, sent);
+            let unfinished = send_unfinished(channel.clone(), path, announced, sent);
             held.push((channel, unfinished));
         }
-        scene.others_are_served().await;
+        scene.check_others_served().await;
         let grown = scene.peak_mib() - scene.before_mib;
         println!("{count} unfinished requests to {path}: {grown} MiB");
         assert!(grown < MAX_EXTRA_MIB, "{path}: {grown} MiB");
@@ -188,7 +188,7 @@ async fn unfinished_session_messages_stay_within_their_budget_and_block_no_execu
     let mut held = Vec::new();
     for _ in 0..24 {
         let channel = scene.connect(SLOW_CLIENT).await;
-        held.push(unfinished(channel, SESSION, 16 * MIB, 15 * MIB));
+        held.push(send_unfinished(channel, SESSION, 16 * MIB, 15 * MIB));
     }
     // When the planner's memory stops growing, the planner has read as much as its limit admits.
     let mut before = 0;
@@ -203,7 +203,7 @@ async fn unfinished_session_messages_stay_within_their_budget_and_block_no_execu
     })
     .await
     .unwrap();
-    scene.others_are_served().await;
+    scene.check_others_served().await;
     let grown = scene.peak_mib() - scene.before_mib;
     println!("24 unfinished session messages: {grown} MiB");
     assert!(grown < 2 * 64 + MAX_EXTRA_MIB, "{grown} MiB");
@@ -218,7 +218,7 @@ async fn silent_and_idle_connections_block_no_other_caller() {
         let from = one_of_eight(1, index);
         silent.push(tcp(from, scene.address()).await.unwrap());
     }
-    scene.others_are_served().await;
+    scene.check_others_served().await;
     let mut idle = Vec::new();
     for index in 0..200 {
         let channel = scene.connect(one_of_eight(2, index)).await;
@@ -226,7 +226,7 @@ async fn silent_and_idle_connections_block_no_other_caller() {
         health.check(HealthCheckRequest::default()).await.unwrap();
         idle.push(channel);
     }
-    scene.others_are_served().await;
+    scene.check_others_served().await;
     let counted = scene
         .planner
         .metric("everynode_planner_refused_calls_total", "reason=\"connections\"")
