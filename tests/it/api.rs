@@ -16,7 +16,7 @@ const OBJECTS: [&str; 2] = ["docs/examples/nodes.yaml", "docs/examples/agent.yam
 const NAMESPACE: &str = "default";
 
 #[tokio::test]
-async fn every_call_of_the_page_about_the_api_answers_what_stands_there() {
+async fn every_call_on_api_page_returns_the_documented_answer() {
     let mut claim = Claim::new().await.unwrap();
     let client = claim.client().await.unwrap();
     let programs = Programs::built(Profile::Dev).await.unwrap();
@@ -54,11 +54,11 @@ async fn every_call_of_the_page_about_the_api_answers_what_stands_there() {
         .variable("KUBERC", "off")
         .server("localhost:50051", planner.address())
         .server("localhost:50052", executor.address());
-    Page::read("docs/api.md").hold(&shell, ..).await;
+    Page::read("docs/api.md").check(&shell, ..).await;
 }
 
 #[test]
-fn the_page_about_the_api_shows_each_call() {
+fn api_page_documents_every_call() {
     let commands = Page::read("docs/api.md").commands().concat();
     let set = FileDescriptorSet::decode(everynode_proto::FILE_DESCRIPTOR_SET).unwrap();
     let services = set

@@ -8,7 +8,7 @@ use everynode_tests::programs::Profile;
 use everynode_tests::terminal::Terminal;
 
 /// Runs a scenario at a size that takes seconds.
-async fn report(scenario: Scenario) -> Report {
+async fn run_scenario(scenario: Scenario) -> Report {
     let settings = Settings {
         scenarios: vec![scenario],
         contenders: vec![Contender::Peer, Contender::Everynode],
@@ -42,13 +42,13 @@ fn check_count(outcome: &Outcome, figure: &str, expected: f64) {
     let fits = (counted - expected).abs() < 0.5 || (is_peer && counted > expected);
     assert!(
         fits,
-        "{}: {counted} {figure} instead of {expected}",
+        "{}: {counted} {figure}, expected {expected}",
         outcome.contender
     );
 }
 
 /// Checks the figures that every scenario must report for both contenders.
-fn check(report: &Report, figures: &[&str]) {
+fn check_figures(report: &Report, figures: &[&str]) {
     for contender in [Contender::Peer, Contender::Everynode] {
         let outcome = report.outcome(contender).unwrap();
         let all = ["peak RSS", "RSS in the end", "read from the API server"];
@@ -70,9 +70,9 @@ fn check(report: &Report, figures: &[&str]) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn create_counts_every_pod_once() {
-    let report = report(Scenario::Create).await;
-    check(
+async fn create_scenario_creates_every_pod_once() {
+    let report = run_scenario(Scenario::Create).await;
+    check_figures(
         &report,
         &["wall, to the last pod", "wall, to the last status", "requests"],
     );
@@ -88,9 +88,9 @@ async fn create_counts_every_pod_once() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn rollout_replaces_every_pod_once() {
-    let report = report(Scenario::Rollout).await;
-    check(&report, &["wall, to the last status", "requests"]);
+async fn rollout_scenario_replaces_every_pod_once() {
+    let report = run_scenario(Scenario::Rollout).await;
+    check_figures(&report, &["wall, to the last status", "requests"]);
     for outcome in &report.outcomes {
         for requests in ["requests, create pods", "requests, delete pods"] {
             check_count(outcome, requests, 40.0);
@@ -99,9 +99,9 @@ async fn rollout_replaces_every_pod_once() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn churn_makes_and_deletes_no_pod() {
-    let report = report(Scenario::Churn).await;
-    check(&report, &["events", "requests"]);
+async fn churn_scenario_creates_and_deletes_no_pod() {
+    let report = run_scenario(Scenario::Churn).await;
+    check_figures(&report, &["events", "requests"]);
     for outcome in &report.outcomes {
         for requests in ["requests, create pods", "requests, delete pods"] {
             assert!(outcome.figure(requests).is_none(), "{}", outcome.contender);
@@ -110,18 +110,18 @@ async fn churn_makes_and_deletes_no_pod() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn join_gives_each_new_node_its_pods() {
-    let report = report(Scenario::Join).await;
-    check(&report, &["to the last pod's request, p99", "requests"]);
+async fn join_scenario_creates_the_pods_of_each_new_node() {
+    let report = run_scenario(Scenario::Join).await;
+    check_figures(&report, &["to the last pod's request, p99", "requests"]);
     for outcome in &report.outcomes {
         check_count(outcome, "requests, create pods", 6.0);
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn restart_makes_the_missing_pod() {
-    let report = report(Scenario::Restart).await;
-    check(&report, &["to the missing pod's request", "requests"]);
+async fn restart_scenario_creates_the_missing_pod() {
+    let report = run_scenario(Scenario::Restart).await;
+    check_figures(&report, &["to the missing pod's request", "requests"]);
     for outcome in &report.outcomes {
         check_count(outcome, "requests, create pods", 1.0);
     }

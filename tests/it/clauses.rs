@@ -101,24 +101,24 @@ fn page() -> String {
 }
 
 #[test]
-fn every_clause_has_a_test_and_every_test_names_a_clause_that_there_is() {
+fn every_clause_has_a_test_and_tests_name_only_existing_clauses() {
     let tests = tests_by_clause();
     let clauses = CONTRACT.iter().flat_map(|group| group.clauses);
     let known: Vec<_> = clauses.map(|(clause, _)| *clause).collect();
-    let bare: Vec<_> = known
+    let untested: Vec<_> = known
         .iter()
         .filter(|clause| !tests.contains_key(**clause))
         .collect();
-    assert!(bare.is_empty(), "no test holds {bare:?}");
-    let strange: Vec<_> = tests
+    assert!(untested.is_empty(), "clauses without a test: {untested:?}");
+    let unknown: Vec<_> = tests
         .iter()
         .filter(|(clause, _)| !known.contains(&clause.as_str()))
         .collect();
-    assert!(strange.is_empty(), "there are no such clauses: {strange:?}");
+    assert!(unknown.is_empty(), "tests name unknown clauses: {unknown:?}");
 }
 
 #[test]
-fn the_page_of_clauses_lists_the_tests_that_there_are() {
+fn contract_page_lists_the_current_tests() {
     let path = workspace().join(PAGE);
     let wanted = page();
     if std::env::var_os(BLESS).is_some() {
@@ -132,12 +132,12 @@ fn the_page_of_clauses_lists_the_tests_that_there_are() {
 }
 
 #[test]
-fn a_name_may_hold_several_clauses() {
+fn clauses_are_read_from_test_names() {
     assert_eq!(clauses_of("p1_p4_both"), ["P1", "P4"]);
     assert_eq!(clauses_of("a_pod_p1"), Vec::<String>::new());
     assert_eq!(
-        function("    pub(super) async fn n1_joins(lockstep: &mut Lockstep) {"),
-        Some("n1_joins")
+        function("    pub(super) async fn n1_node_joins(lockstep: &mut Lockstep) {"),
+        Some("n1_node_joins")
     );
     assert_eq!(function("// fn p1_x() is a comment"), None);
 }

@@ -57,26 +57,30 @@ impl Client {
 
     /// Checks that the client retries when a planner is busy at first, and prints a problem code that no client knows.
     /// Also checks that it doesn't retry when a planner refuses a request as too large.
-    async fn copes(&self, shell: impl Fn() -> Shell) {
+    async fn check_retries(&self, shell: impl Fn() -> Shell) {
         let commands = self.page().commands().concat();
-        let asks = commands.last().unwrap().replace("../../daemonsets.json", "-");
-        let asks = format!("{asks} < ../../daemonsets.json 2>&1");
+        let command = commands.last().unwrap().replace("../../daemonsets.json", "-");
+        let command = format!("{command} < ../../daemonsets.json 2>&1");
 
         let relay = Relay::start(&self.planner, [relay::busy(DELAY)]).await;
-        let shell_there = shell().server(PLANNER, relay.address());
-        let (succeeded, printed) = shell_there.run(&asks).await;
+        let shell_with_relay = shell().server(PLANNER, relay.address());
+        let (succeeded, printed) = shell_with_relay.run(&command).await;
         assert!(succeeded && printed.contains(CHOICE), "{printed}");
         assert!(printed.contains("asking again in"), "{printed}");
-        let news = format!("{} {}: {}", relay::CODE, relay::OBJECT, relay::MESSAGE);
-        assert!(printed.lines().any(|line| line == news), "{printed}");
+        let problem = format!("{} {}: {}", relay::CODE, relay::OBJECT, relay::MESSAGE);
+        assert!(printed.lines().any(|line| line == problem), "{printed}");
         let calls = relay.calls();
         assert!(calls.len() == 2 && calls[1] - calls[0] >= DELAY, "{calls:?}");
 
         let relay = Relay::start(&self.planner, [relay::too_large()]).await;
-        let shell_there = shell().server(PLANNER, relay.address());
-        let (succeeded, printed) = shell_there.run(&asks).await;
+        let shell_with_relay = shell().server(PLANNER, relay.address());
+        let (succeeded, printed) = shell_with_relay.run(&command).await;
         assert!(!succeeded && printed.contains("split the request"), "{printed}");
-        assert_eq!(relay.calls().len(), 1, "waiting doesn't help");
+        assert_eq!(
+            relay.calls().len(),
+            1,
+            "the client doesn't retry a request that is too large"
+        );
     }
 }
 
@@ -96,7 +100,7 @@ fn copy(from: &Path, to: &Path) {
 }
 
 #[tokio::test]
-async fn the_client_in_go_does_what_its_page_shows_waits_as_told_and_shows_codes_that_it_does_not_know() {
+async fn go_client_matches_its_page_obeys_retry_delays_and_prints_unknown_codes() {
     let client = Client::new("go").await;
     let buf = Toolbox::buf().await.unwrap();
     let cache = tempfile::tempdir().unwrap();
@@ -105,13 +109,13 @@ async fn the_client_in_go_does_what_its_page_shows_waits_as_told_and_shows_codes
             .programs(buf.parent().unwrap())
             .variable("BUF_CACHE_DIR", cache.path())
     };
-    let there = shell().server(PLANNER, client.planner.address());
-    client.page().hold(&there, ..).await;
-    client.copes(shell).await;
+    let shell_with_planner = shell().server(PLANNER, client.planner.address());
+    client.page().check(&shell_with_planner, ..).await;
+    client.check_retries(shell).await;
 }
 
 #[tokio::test]
-async fn the_client_in_python_does_what_its_page_shows_waits_as_told_and_shows_codes_that_it_does_not_know() {
+async fn python_client_matches_its_page_obeys_retry_delays_and_prints_unknown_codes() {
     let client = Client::new("python").await;
     let installs = client.page().commands()[0].clone();
     let made = Toolbox::python(client.folder.join("requirements.txt"), installs)
@@ -120,7 +124,7 @@ async fn the_client_in_python_does_what_its_page_shows_waits_as_told_and_shows_c
     std::os::unix::fs::symlink(made.join(".venv"), client.folder.join(".venv")).unwrap();
     // Unlike Go's gRPC, Python's would use a proxy even for an address of this machine.
     let shell = || Shell::new(&client.folder).variable("no_grpc_proxy", "localhost,127.0.0.1");
-    let there = shell().server(PLANNER, client.planner.address());
-    client.page().hold(&there, 1..).await;
-    client.copes(shell).await;
+    let shell_with_planner = shell().server(PLANNER, client.planner.address());
+    client.page().check(&shell_with_planner, 1..).await;
+    client.check_retries(shell).await;
 }

@@ -14,7 +14,7 @@ fn sets(world: &World) -> Api<DaemonSet> {
 }
 
 /// Waits until a condition of `agent` has this status and reason, and returns it.
-async fn condition(world: &World, kind: &str, status: &str, reason: &str) -> DaemonSetCondition {
+async fn wait_condition(world: &World, kind: &str, status: &str, reason: &str) -> DaemonSetCondition {
     let what = format!("{kind} to be {status}, {reason}");
     let found = eventually(DEADLINE, what, async || {
         let conditions = sets(world)
@@ -37,7 +37,7 @@ async fn condition(world: &World, kind: &str, status: &str, reason: &str) -> Dae
 }
 
 #[tokio::test]
-async fn kubectl_waits_for_conditions_and_a_rollout_leaves_their_times_alone() {
+async fn kubectl_waits_for_conditions_and_rollout_keeps_their_transition_times() {
     let (world, _) = World::with_agent(3).await;
     let kubectl = world.claim.kubectl().unwrap();
     kubectl
@@ -45,42 +45,42 @@ async fn kubectl_waits_for_conditions_and_a_rollout_leaves_their_times_alone() {
         .await
         .unwrap();
     kubectl.run(["describe", "ds/agent"]).await.unwrap();
-    let before = condition(&world, "Progressing", "True", "NewRevisionAvailable").await;
+    let before = wait_condition(&world, "Progressing", "True", "NewRevisionAvailable").await;
     assert!(before.last_transition_time.is_some(), "{before:?}");
 
     world.set_image("example/daemon:2").await;
-    world.rolled_out().await;
-    let after = condition(&world, "Progressing", "True", "NewRevisionAvailable").await;
+    world.wait_rolled_out().await;
+    let after = wait_condition(&world, "Progressing", "True", "NewRevisionAvailable").await;
     assert_eq!(
         after.last_transition_time, before.last_transition_time,
-        "it was true all the time"
+        "the condition stayed true"
     );
-    condition(&world, "Degraded", "False", "AsExpected").await;
+    wait_condition(&world, "Degraded", "False", "AsExpected").await;
 }
 
 #[tokio::test]
-async fn a_full_quota_degrades_with_the_servers_words_until_there_is_room() {
+async fn full_quota_sets_degraded_with_the_servers_message_until_raised() {
     let world = World::new(3).await;
-    let quotas = world.quota(1).await;
+    let quotas = world.create_quota(1).await;
     world.create(DaemonSetBuilder::new("agent")).await;
-    let degraded = condition(&world, "Degraded", "True", "CreateRefused").await;
+    let degraded = wait_condition(&world, "Degraded", "True", "CreateRefused").await;
     let message = degraded.message.unwrap_or_default();
     assert!(message.contains("exceeded quota: few"), "{message}");
-    condition(&world, "Available", "False", "MinimumReplicasUnavailable").await;
+    wait_condition(&world, "Available", "False", "MinimumReplicasUnavailable").await;
 
     let raised = json!({"spec": {"hard": {"pods": "9"}}});
     quotas
         .patch("few", &PatchParams::default(), &Patch::Merge(&raised))
         .await
         .unwrap();
-    condition(&world, "Available", "True", "MinimumReplicasAvailable").await;
-    condition(&world, "Degraded", "False", "AsExpected").await;
+    wait_condition(&world, "Available", "True", "MinimumReplicasAvailable").await;
+    wait_condition(&world, "Degraded", "False", "AsExpected").await;
 }
 
 #[tokio::test]
-async fn conditions_of_others_stay_and_ours_go_when_they_are_switched_off() {
+async fn disabling_conditions_removes_only_our_own() {
     let (mut world, _) = World::with_agent(2).await;
-    condition(&world, "Available", "True", "MinimumReplicasAvailable").await;
+    wait_condition(&world, "Available", "True", "MinimumReplicasAvailable").await;
     let theirs = json!({"type": "Theirs", "status": "True"});
     let theirs = json!({"status": {"conditions": [theirs]}});
     sets(&world)
@@ -88,23 +88,27 @@ async fn conditions_of_others_stay_and_ours_go_when_they_are_switched_off() {
         .await
         .unwrap();
 
-    world.hand_over(&["--status-conditions=false"]).await;
-    let alone = eventually(DEADLINE, "just the other's condition", async || {
-        let conditions = sets(&world)
-            .get("agent")
-            .await?
-            .status
-            .unwrap_or_default()
-            .conditions;
-        let kinds: Vec<_> = conditions
-            .unwrap_or_default()
-            .into_iter()
-            .filter_map(|it| it.type_)
-            .collect();
-        anyhow::ensure!(kinds == ["Theirs"], "there are {kinds:?}");
-        Ok(())
-    });
-    alone
+    world.replace_executor(&["--status-conditions=false"]).await;
+    let only_theirs = eventually(
+        DEADLINE,
+        "only the other client's condition to remain",
+        async || {
+            let conditions = sets(&world)
+                .get("agent")
+                .await?
+                .status
+                .unwrap_or_default()
+                .conditions;
+            let kinds: Vec<_> = conditions
+                .unwrap_or_default()
+                .into_iter()
+                .filter_map(|it| it.type_)
+                .collect();
+            anyhow::ensure!(kinds == ["Theirs"], "the conditions are {kinds:?}");
+            Ok(())
+        },
+    );
+    only_theirs
         .await
         .unwrap_or_else(|error| panic!("{error:#}\n{}", world.logs()));
 }

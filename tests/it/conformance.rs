@@ -10,7 +10,7 @@ use crate::world::World;
 /// The number of specs in the Kubernetes release that the control plane is built from.
 const SPECS: usize = 11;
 
-fn all_passed(outcome: anyhow::Result<Outcome>, logs: &str) {
+fn assert_all_passed(outcome: anyhow::Result<Outcome>, logs: &str) {
     let outcome = outcome.unwrap_or_else(|error| panic!("{error:#}\n{logs}"));
     let failed = outcome.failed.join("\n\n");
     assert!(failed.is_empty(), "{failed}\n{logs}");
@@ -18,15 +18,15 @@ fn all_passed(outcome: anyhow::Result<Outcome>, logs: &str) {
 }
 
 #[tokio::test]
-async fn kubernetes_own_specs_pass_with_everynode() {
+async fn kubernetes_specs_pass_with_everynode() {
     let mut world = World::new(3).await;
     let outcome = conformance::run(world.claim.control_plane()).await;
-    all_passed(outcome, &world.logs());
+    assert_all_passed(outcome, &world.logs());
 }
 
 /// Uses its own control plane, so that it can run at the same time as the test above.
 #[tokio::test]
-async fn they_pass_with_kubernetes_own_daemonset_controller_as_well() {
+async fn kubernetes_specs_pass_with_kube_controller_manager() {
     let options = Options {
         daemonset_controller: true,
         ..Options::default()
@@ -36,6 +36,6 @@ async fn they_pass_with_kubernetes_own_daemonset_controller_as_well() {
     let nodes = ["node-01", "node-02", "node-03"].map(NodeBuilder::new);
     nodes::create_ready(&client, nodes.into()).await.unwrap();
     let outcome = conformance::run(&control_plane).await;
-    all_passed(outcome, &control_plane.log_tail(Component::ControllerManager, 40));
+    assert_all_passed(outcome, &control_plane.log_tail(Component::ControllerManager, 40));
     control_plane.stop().await.unwrap();
 }

@@ -13,7 +13,7 @@ use kube::api::ListParams;
 const DEADLINE: Duration = Duration::from_secs(30);
 
 #[tokio::test]
-async fn what_was_stored_survives_a_restart_of_the_api_server_on_the_same_port() {
+async fn stored_objects_survive_api_server_restart_on_the_same_port() {
     let mut claim = Claim::new().await.unwrap();
     let client = claim.client().await.unwrap();
     nodes::create_ready(&client, vec![NodeBuilder::master("master-1")])
@@ -36,7 +36,7 @@ async fn what_was_stored_survives_a_restart_of_the_api_server_on_the_same_port()
 }
 
 #[tokio::test]
-async fn what_a_test_leaves_behind_is_gone_for_the_next_one() {
+async fn next_claim_finds_nothing_left_by_the_previous_test() {
     let mut claim = Claim::new().await.unwrap();
     let client = claim.client().await.unwrap();
     let first = claim.namespace().to_owned();
@@ -62,7 +62,7 @@ async fn what_a_test_leaves_behind_is_gone_for_the_next_one() {
 }
 
 #[tokio::test]
-async fn kubernetes_own_daemonset_controller_can_be_switched_on_and_clusters_run_side_by_side() {
+async fn control_plane_with_kubernetes_own_controller_runs_beside_the_shared_one() {
     // The shared control plane is idle meanwhile, but it runs on other ports.
     let mut claim = Claim::new().await.unwrap();
     let options = Options {
@@ -92,7 +92,7 @@ async fn kubernetes_own_daemonset_controller_can_be_switched_on_and_clusters_run
 }
 
 #[tokio::test]
-async fn a_component_that_fails_to_start_is_reported_with_its_own_words() {
+async fn component_that_fails_to_start_is_reported_with_its_output() {
     let flag = (Component::ApiServer, "--no-such-flag".to_owned());
     let error = ControlPlane::start(Options {
         flags: vec![flag],

@@ -17,8 +17,7 @@ const CRASHES: usize = 20;
 const EVENTS: usize = 30;
 
 #[tokio::test]
-async fn killed_20_times_at_random_moments_there_are_never_two_live_pods_on_a_node_and_none_missing_in_the_end()
- {
+async fn twenty_random_crashes_cause_no_second_live_pod_and_no_missing_pod() {
     let seed = fastrand::u64(..);
     println!("seed {seed}");
     let mut random = fastrand::Rng::with_seed(seed);
@@ -28,13 +27,13 @@ async fn killed_20_times_at_random_moments_there_are_never_two_live_pods_on_a_no
         .create(&world.client, &world.namespace)
         .await
         .unwrap();
-    world.everywhere("agent").await;
+    world.wait_placed("agent").await;
     let mut monitor = Monitor::start(&world.client, &world.namespace, "agent")
         .await
         .unwrap();
 
     for round in 1..=CRASHES {
-        work(&mut world, &mut random, round).await;
+        start_random_work(&mut world, &mut random, round).await;
         // If the round's work makes fewer events, the crash comes after 500 ms.
         monitor
             .events(random.usize(0..EVENTS), Duration::from_millis(500))
@@ -46,8 +45,8 @@ async fn killed_20_times_at_random_moments_there_are_never_two_live_pods_on_a_no
             world.planner.kill9().await.unwrap();
             world.planner.launch().unwrap();
         }
-        world.everywhere("agent").await;
-        world.rolled_out().await;
+        world.wait_placed("agent").await;
+        world.wait_rolled_out().await;
         monitor
             .never_crowded()
             .unwrap_or_else(|error| panic!("round {round}, seed {seed}: {error:#}\n{}", world.logs()));
@@ -55,7 +54,7 @@ async fn killed_20_times_at_random_moments_there_are_never_two_live_pods_on_a_no
 }
 
 /// Starts random work for Everynode.
-async fn work(world: &mut World, random: &mut fastrand::Rng, round: usize) {
+async fn start_random_work(world: &mut World, random: &mut fastrand::Rng, round: usize) {
     match random.u8(0..3) {
         0 => {
             let pods: Api<Pod> = Api::namespaced(world.client.clone(), &world.namespace);

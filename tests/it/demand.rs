@@ -11,7 +11,7 @@ use everynode_tests::toolbox::Toolbox;
 use serde_json::{Value, json};
 
 /// The limit of `DaemonSet`s in one call.
-const AT_ONCE: usize = 1_000;
+const MAX_PER_CALL: usize = 1_000;
 
 /// The planner's host ports in the scheduler's form. The planner writes the address that means all addresses as an
 /// empty one.
@@ -44,7 +44,7 @@ fn daemon_set(template: &Value) -> Unread {
 }
 
 #[tokio::test]
-async fn what_a_pod_takes_is_what_the_scheduler_counts_for_10_000_random_templates() {
+async fn pod_demand_equals_the_schedulers_for_10_000_random_templates() {
     let programs = Programs::built(Profile::Dev).await.unwrap();
     let mut planner = Planner::start(&programs, ServiceOptions::default())
         .await
@@ -57,7 +57,7 @@ async fn what_a_pod_takes_is_what_the_scheduler_counts_for_10_000_random_templat
 
     let templates = templates(1, 10_000);
     let mut host_ports_seen = 0;
-    for templates in templates.chunks(AT_ONCE) {
+    for templates in templates.chunks(MAX_PER_CALL) {
         let reference = weigh(&toolbox, templates).await.unwrap();
         let request = SimulateNodesRequest {
             daemon_sets: templates.iter().map(daemon_set).collect(),

@@ -26,9 +26,9 @@ use futures::future::LocalBoxFuture;
 use futures::{FutureExt as _, StreamExt as _, stream};
 
 /// Number of scenarios that run at a time. Most of each is waiting.
-const AT_A_TIME: usize = 10;
+const CONCURRENT_SCENARIOS: usize = 10;
 /// Runs only the scenarios whose names contain this variable's value, to debug one of them.
-const ONLY: &str = "EVERYNODE_SCENARIO";
+const SCENARIO_FILTER: &str = "EVERYNODE_SCENARIO";
 
 type Run = for<'l> fn(&'l mut Lockstep) -> LocalBoxFuture<'l, Result<()>>;
 
@@ -40,18 +40,22 @@ macro_rules! scenarios {
 
 fn scenarios() -> impl Iterator<Item = (String, Run)> {
     let all = scenarios! {
-        placement: p1_host_network p1_known_tolerations p2_node_name p3_selector p3_affinity p3_numbers p4_no_schedule p4_no_execute
-            p5_cordoned;
-        nodes: n1_joins n2_moves n6_unbound n7_leaves;
-        pods: n1_deleted n1_terminating n3_failed n3_succeeded n3_fails_always n4_one_too_many c2_finalizers c4_rich_template
-            c5_quota c5_host_port s3_min_ready;
-        rollout: r1_restart r2_on_delete r2_becomes_rolling r2_becomes_on_delete r3_percent r3_all_at_once r4_image r4_unready
-            r4_failed r4_third_template r4_node_joins r4_node_leaves r4_selector_changes r4_min_ready;
-        surge: r5_one r5_percent r5_min_ready r5_undone r5_begins r5_ends r5_unready_old r5_node_excluded;
-        history: h1_collision h1_duplicate h1_labels h3_limit h3_none h3_in_use h4_undo h4_many;
-        ownership: a1_adopts a2_releases a3_foreign a4_foreground a4_finalizer a4_two;
+        placement: p1_host_network p1_explicit_default_tolerations p2_node_name p3_node_selector
+            p3_node_affinity p3_gt_and_lt p4_no_schedule p4_no_execute p5_cordoned;
+        nodes: n1_node_joins n2_node_no_longer_selected n6_unbound_pods n7_node_deleted;
+        pods: n1_pod_deleted n1_pod_terminating n3_pod_failed n3_pod_succeeded n3_pod_always_fails
+            n4_extra_pod c2_finalizers c4_rich_template c5_quota c5_host_port s3_min_ready;
+        rollout: r1_restart r2_on_delete r2_on_delete_to_rolling r2_rolling_to_on_delete r3_percent
+            r3_all_at_once r4_image r4_unready_pods r4_failed_pod r4_third_template r4_node_joins
+            r4_node_leaves r4_selector_changes r4_min_ready;
+        surge: r5_one r5_percent r5_min_ready r5_undo r5_surge_enabled r5_surge_disabled r5_unready_old_pods
+            r5_node_excluded;
+        history: h1_collision h1_duplicate h1_annotations_and_labels h3_limit h3_limit_zero h3_in_use h4_undo
+            h4_rollout_history;
+        ownership: a1_adoption a2_release a3_foreign_pod a4_foreground_deletion a4_finalizer
+            a4_two_daemon_sets;
     };
-    let only = std::env::var(ONLY).unwrap_or_default();
+    let only = std::env::var(SCENARIO_FILTER).unwrap_or_default();
     all.into_iter()
         .map(|(name, run)| (name.replace('_', "-"), run))
         .filter(move |(name, _)| name.contains(&only))
@@ -62,7 +66,7 @@ fn agent() -> DaemonSetBuilder {
 }
 
 #[tokio::test]
-async fn everynode_leaves_behind_what_kube_controller_manager_does() {
+async fn everynode_leaves_same_state_as_kube_controller_manager() {
     let mut claim = Claim::new().await.unwrap();
     let options = Options {
         daemonset_controller: true,
@@ -88,7 +92,7 @@ async fn everynode_leaves_behind_what_kube_controller_manager_does() {
                 anyhow::Ok(lockstep)
             }
         })
-        .buffer_unordered(AT_A_TIME)
+        .buffer_unordered(CONCURRENT_SCENARIOS)
         .collect()
         .await;
     let mut differences = Vec::new();

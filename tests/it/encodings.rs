@@ -26,7 +26,7 @@ async fn list<T: Watched>(world: &World, accept: &str) -> (Encoding, Page<T>) {
 }
 
 /// Checks that both encodings of each object decode to the same value. Returns how many objects were compared.
-async fn agree<T: Watched>(world: &World) -> usize {
+async fn compare_encodings<T: Watched>(world: &World) -> usize {
     // Objects may change between the two lists, so only those with the same version in both are compared.
     let (encoding, messages) = list::<T>(world, PROTOBUF_OR_JSON).await;
     assert_eq!(encoding, Encoding::Protobuf);
@@ -47,7 +47,7 @@ async fn agree<T: Watched>(world: &World) -> usize {
 }
 
 #[tokio::test]
-async fn what_is_read_of_nodes_and_pods_is_the_same_in_protobuf_and_in_json() {
+async fn nodes_and_pods_decode_the_same_from_protobuf_and_json() {
     let world = World::new(3).await;
     let taint = nodes::taint("example.com/odd", "v", "PreferNoSchedule");
     nodes::set_taints(&world.client, &world.nodes[0], &[taint])
@@ -67,6 +67,6 @@ async fn what_is_read_of_nodes_and_pods_is_the_same_in_protobuf_and_in_json() {
     daemonsets::wait_placed(&world.client, &world.namespace, "agent", &world.nodes, DEADLINE)
         .await
         .unwrap();
-    assert!(agree::<Node>(&world).await >= 2);
-    assert!(agree::<Pod>(&world).await >= 2);
+    assert!(compare_encodings::<Node>(&world).await >= 2);
+    assert!(compare_encodings::<Pod>(&world).await >= 2);
 }

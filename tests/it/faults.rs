@@ -1,7 +1,7 @@
 //! Fault injection: connections, responses, watches and clocks fail between the programs and their peers.
 //!
-//! Each test sets up a [`Scene`], injects a fault while there is work to do, and then asks the same three questions:
-//! did a node ever have more than one live pod, is a pod missing, and is a pod gone that should have stayed?
+//! Each test sets up a [`Scene`], injects a fault while there is work to do, and then checks the same three things: no
+//! node ever had more than one live pod, no pod is missing, and no pod was replaced without a reason.
 
 mod calls;
 mod clock;
@@ -34,18 +34,18 @@ struct Scene {
     /// Second hop to the API server, behind `api_line`.
     gateway: Gateway,
     monitor: Monitor,
-    /// The pods that there is no reason to replace.
-    staying: Vec<Pod>,
+    /// The pods that Everynode has no reason to replace.
+    pods_to_keep: Vec<Pod>,
 }
 
 impl Scene {
     async fn new() -> Self {
-        Self::with(DaemonSetBuilder::new("agent").rolling_update("50%", 0)).await
+        Self::with_agent(DaemonSetBuilder::new("agent").rolling_update("50%", 0)).await
     }
 
-    async fn with(agent: DaemonSetBuilder) -> Self {
+    async fn with_agent(agent: DaemonSetBuilder) -> Self {
         let mut proxies = None;
-        let ways = async |control_plane: &ControlPlane, planner: &Planner| {
+        let routes = async |control_plane: &ControlPlane, planner: &Planner| {
             let clock = Clock::start(planner.url()).await.unwrap();
             let planner_line = Line::start(clock.address()).await.unwrap();
             let gateway = Gateway::start(control_plane).await.unwrap();
@@ -56,10 +56,10 @@ impl Scene {
             proxies = Some((planner_line, clock, api_line, gateway));
             (url, kubeconfig)
         };
-        let world = World::through(4, ways).await;
+        let world = World::with_routes(4, routes).await;
         let (planner_line, clock, api_line, gateway) = proxies.unwrap();
         world.create(agent).await;
-        let staying = world.everywhere("agent").await;
+        let pods_to_keep = world.wait_placed("agent").await;
         let monitor = Monitor::start(&world.client, &world.namespace, "agent")
             .await
             .unwrap();
@@ -70,14 +70,14 @@ impl Scene {
             api_line,
             gateway,
             monitor,
-            staying,
+            pods_to_keep,
         }
     }
 
     /// Gives Everynode two pods to create: one to replace a deleted pod, and one on a new node.
-    async fn work(&mut self) {
+    async fn add_work(&mut self) {
         let pods: Api<Pod> = Api::namespaced(self.world.client.clone(), &self.world.namespace);
-        let pod = self.staying.pop().unwrap();
+        let pod = self.pods_to_keep.pop().unwrap();
         pods.delete(&pod.name_any(), &DeleteParams::default())
             .await
             .unwrap();
@@ -89,31 +89,31 @@ impl Scene {
     }
 
     /// Gives Everynode a new template to roll out. No pod may stay.
-    async fn new_template(&mut self, version: usize) {
-        self.staying.clear();
+    async fn change_template(&mut self, version: usize) {
+        self.pods_to_keep.clear();
         self.world.set_image(&format!("example/daemon:{version}")).await;
     }
 
-    /// Waits for one pod of the current template on each node and a status that says so. Then asks the three questions.
-    async fn is_whole(&mut self, after: &str) {
-        self.world.rolled_out_after(after).await;
-        let pods = self.world.everywhere("agent").await;
+    /// Waits for one pod of the current template on each node and a status that says so. Then checks the three things.
+    async fn wait_converged(&mut self, after: &str) {
+        self.world.wait_rolled_out_after(after).await;
+        let pods = self.world.wait_placed("agent").await;
         self.monitor
             .never_crowded()
             .unwrap_or_else(|error| panic!("{after}: {error:#}\n{}", self.world.logs()));
-        for stayed in &self.staying {
-            let found = pods.iter().any(|pod| pod.uid() == stayed.uid());
+        for kept in &self.pods_to_keep {
+            let found = pods.iter().any(|pod| pod.uid() == kept.uid());
             assert!(
                 found,
-                "{after}: {} was replaced for nothing\n{}",
-                stayed.name_any(),
+                "{after}: {} was replaced without a reason\n{}",
+                kept.name_any(),
                 self.world.logs()
             );
         }
-        self.staying = pods;
+        self.pods_to_keep = pods;
     }
 
-    async fn count(&self, metric: &str) -> f64 {
+    async fn metric(&self, metric: &str) -> f64 {
         self.world
             .executor
             .metric(&format!("everynode_executor_{metric}"), "")
@@ -122,21 +122,24 @@ impl Scene {
     }
 
     /// Waits until one of the executor's counters rises above `before`.
-    async fn counts(&self, metric: &str, before: f64) {
-        let rises = eventually(DEADLINE, format!("{metric} to rise above {before}"), async || {
-            let now = self.count(metric).await;
-            anyhow::ensure!(now > before, "it is {now}");
+    async fn wait_metric_above(&self, metric: &str, before: f64) {
+        let risen = eventually(DEADLINE, format!("{metric} to rise above {before}"), async || {
+            let now = self.metric(metric).await;
+            anyhow::ensure!(now > before, "the value is {now}");
             Ok(())
         });
-        rises
+        risen
             .await
             .unwrap_or_else(|error| panic!("{error:#}\n{}", self.world.logs()));
     }
 
     /// Waits until the executor has a session with the planner. Without a session there is none to lose.
-    async fn has_session(&self) {
+    async fn wait_session(&self) {
         let opened = eventually(DEADLINE, "a session with the planner", async || {
-            anyhow::ensure!(self.count("planner_connected").await > 0.5, "there is none");
+            anyhow::ensure!(
+                self.metric("planner_connected").await > 0.5,
+                "the executor has no session"
+            );
             Ok(())
         });
         opened
@@ -145,29 +148,29 @@ impl Scene {
     }
 
     /// Waits until every injected fault has hit a call.
-    async fn all_befell(&self, what: &str) {
-        let befell = eventually(DEADLINE, format!("calls to be befallen by {what}"), async || {
+    async fn wait_faults_injected(&self, what: &str) {
+        let injected = eventually(DEADLINE, format!("faults to hit calls: {what}"), async || {
             let left = self.gateway.faults_left();
-            anyhow::ensure!(left == 0, "{left} are to come");
+            anyhow::ensure!(left == 0, "{left} faults are left");
             Ok(())
         });
-        befell
+        injected
             .await
             .unwrap_or_else(|error| panic!("{error:#}\n{}", self.world.logs()));
     }
 
     /// Checks that nothing happened to any pod. Nothing may happen while no one decides, or while no action can be
     /// carried out.
-    async fn nothing_was_touched(&self) {
+    async fn check_pods_untouched(&self) {
         let pods = daemonsets::pods(&self.world.client, &self.world.namespace, "agent")
             .await
             .unwrap();
-        let is_there = |stayed: &Pod| {
-            let mut same = pods.iter().filter(|pod| pod.uid() == stayed.uid());
+        let is_there = |kept: &Pod| {
+            let mut same = pods.iter().filter(|pod| pod.uid() == kept.uid());
             same.any(|pod| pod.metadata.deletion_timestamp.is_none())
         };
-        let all = self.staying.iter().all(is_there);
+        let all = self.pods_to_keep.iter().all(is_there);
         assert!(all, "a pod was deleted\n{}", self.world.logs());
-        assert!(pods.len() <= self.staying.len() + 1, "a pod was created");
+        assert!(pods.len() <= self.pods_to_keep.len() + 1, "a pod was created");
     }
 }

@@ -1,7 +1,7 @@
 //! Many large calls at once: a real planner stays within its memory bound and keeps serving.
 
 mod messages;
-mod strangers;
+mod slow_clients;
 
 use std::{
     sync::Arc,
@@ -44,7 +44,7 @@ const ANNOTATION_BYTES: usize = 24 * 1024;
 
 fn unread(object: Value) -> Unread {
     let Value::Object(object) = object else {
-        panic!("no object")
+        panic!("not an object")
     };
     Unread::from(&object)
 }
@@ -76,7 +76,7 @@ fn daemon_set(index: usize) -> Unread {
 }
 
 /// The requests that callers send, and the correct responses.
-struct Questions {
+struct SampleCalls {
     explain: ExplainRequest,
     explained: ExplainResponse,
     plan: PlanRequest,
@@ -90,7 +90,7 @@ async fn connect(url: &str) -> Client {
     Client::new(channel.unwrap()).max_decoding_message_size(usize::MAX)
 }
 
-impl Questions {
+impl SampleCalls {
     /// Records the correct responses while there is no other caller.
     async fn new(client: &mut Client) -> Self {
         let nodes: Vec<_> = (0..NODES).map(node).collect();
@@ -116,13 +116,23 @@ impl Questions {
     }
 
     /// Returns whether the call was answered. Checks the response, or that the refusal is as it should be.
-    async fn ask(&self, client: &mut Client, explain: bool) -> bool {
+    async fn call(&self, client: &mut Client, explain: bool) -> bool {
         let refused = if explain {
             let answer = client.explain(self.explain.clone()).await;
-            answer.map(|answer| assert!(answer.into_inner() == self.explained, "another answer than alone"))
+            answer.map(|answer| {
+                assert!(
+                    answer.into_inner() == self.explained,
+                    "not the same answer as without load"
+                )
+            })
         } else {
             let answer = client.plan(self.plan.clone()).await;
-            answer.map(|answer| assert!(answer.into_inner() == self.planned, "another plan than alone"))
+            answer.map(|answer| {
+                assert!(
+                    answer.into_inner() == self.planned,
+                    "not the same plan as without load"
+                )
+            })
         };
         let Err(status) = refused else { return true };
         assert_refusal(&status);
@@ -137,7 +147,7 @@ fn assert_refusal(status: &Status) {
     assert!(status.message().contains("try again in 1 s"), "{status}");
     assert!(
         status.details().windows(9).any(|window| window == b"RetryInfo"),
-        "no time for programs: {status}"
+        "the refusal has no RetryInfo: {status}"
     );
 }
 
@@ -187,7 +197,7 @@ async fn session(mut client: Client, until: Arc<AtomicBool>) -> usize {
         send(2 + served as u64, None, vec![Fact::NodeChanged(node)]);
         let planned = async {
             loop {
-                let response = responses.next().await.expect("the session goes on").unwrap();
+                let response = responses.next().await.expect("the session stays open").unwrap();
                 if let Some(Message::Plan(plan)) = response.message
                     && plan
                         .actions
@@ -198,14 +208,16 @@ async fn session(mut client: Client, until: Arc<AtomicBool>) -> usize {
                 }
             }
         };
-        timeout(DEADLINE, planned).await.expect("the session is served");
+        timeout(DEADLINE, planned)
+            .await
+            .expect("the session gets its plan before the deadline");
         served += 1;
     }
     served
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_flood_of_large_calls_is_refused_in_part_within_memory_and_holds_up_no_session() {
+async fn flood_of_large_calls_stays_within_memory_and_blocks_no_session() {
     let programs = Programs::built(Profile::Dev).await.unwrap();
     let planner = Planner::start(&programs, ServiceOptions::default())
         .await
@@ -213,22 +225,22 @@ async fn a_flood_of_large_calls_is_refused_in_part_within_memory_and_holds_up_no
     let process = Process::new(planner.pid().unwrap()).unwrap();
     let peak_mib = || process.status().unwrap().vmhwm.unwrap() / 1024;
     let mut client = connect(&planner.url()).await;
-    let questions = Arc::new(Questions::new(&mut client).await);
-    println!("one call after the other takes {} MiB", peak_mib());
+    let samples = Arc::new(SampleCalls::new(&mut client).await);
+    println!("calls in sequence take {} MiB", peak_mib());
 
-    let over = Arc::new(AtomicBool::new(false));
-    let session = tokio::spawn(session(connect(&planner.url()).await, over.clone()));
-    let (right, refused) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
+    let finished = Arc::new(AtomicBool::new(false));
+    let session = tokio::spawn(session(connect(&planner.url()).await, finished.clone()));
+    let (answers, refused) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
     let mut callers = Vec::new();
     for _ in 0..CONNECTIONS {
         let client = connect(&planner.url()).await;
         for caller in 0..CALLERS {
-            let (mut client, questions) = (client.clone(), questions.clone());
-            let (right, refused) = (right.clone(), refused.clone());
+            let (mut client, samples) = (client.clone(), samples.clone());
+            let (answers, refused) = (answers.clone(), refused.clone());
             callers.push(tokio::spawn(async move {
                 for round in 0..ROUNDS {
-                    let answered = questions.ask(&mut client, (caller + round) % 2 == 0).await;
-                    let count = if answered { &right } else { &refused };
+                    let answered = samples.call(&mut client, (caller + round) % 2 == 0).await;
+                    let count = if answered { &answers } else { &refused };
                     count.fetch_add(1, Ordering::Relaxed);
                 }
             }));
@@ -239,16 +251,19 @@ async fn a_flood_of_large_calls_is_refused_in_part_within_memory_and_holds_up_no
             .await
             .unwrap_or_else(|error| panic!("{error}\n{}", planner.log_tail(20)));
     }
-    over.store(true, Ordering::Relaxed);
+    finished.store(true, Ordering::Relaxed);
     let served = session.await.unwrap();
-    let (right, refused) = (right.load(Ordering::Relaxed), refused.load(Ordering::Relaxed));
+    let (answers, refused) = (answers.load(Ordering::Relaxed), refused.load(Ordering::Relaxed));
     let peak = peak_mib();
-    println!("{right} answers, {refused} refusals, {served} plans in the session, {peak} MiB");
-    assert!(right > 0 && refused > 0, "{right} answers, {refused} refusals");
+    println!("{answers} answers, {refused} refusals, {served} plans in the session, {peak} MiB");
+    assert!(
+        answers > 0 && refused > 0,
+        "{answers} answers, {refused} refusals"
+    );
     assert!(served > 10, "{served} plans in the session");
     assert!(peak < BOUND_MIB, "the planner took {peak} MiB");
 
-    assert!(questions.ask(&mut client, true).await && questions.ask(&mut client, false).await);
+    assert!(samples.call(&mut client, true).await && samples.call(&mut client, false).await);
     let counted = planner.metric("everynode_planner_refused_calls_total", "").await;
     assert!(counted.unwrap() >= f64::from(u32::try_from(refused).unwrap()));
     eventually(DEADLINE, "all calls to have ended", async || {
@@ -261,7 +276,7 @@ async fn a_flood_of_large_calls_is_refused_in_part_within_memory_and_holds_up_no
 }
 
 #[tokio::test]
-async fn a_watch_of_health_doesnt_hold_up_a_planner_that_stops() {
+async fn open_health_watch_does_not_delay_planner_shutdown() {
     use tonic_health::pb::{HealthCheckRequest, health_client::HealthClient};
     let programs = Programs::built(Profile::Dev).await.unwrap();
     let mut planner = Planner::start(&programs, ServiceOptions::default())

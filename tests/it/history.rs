@@ -20,18 +20,18 @@ async fn revisions(world: &World) -> Vec<(i64, String)> {
 }
 
 #[tokio::test]
-async fn h1_an_old_template_that_comes_back_reuses_its_revision_with_a_new_number() {
+async fn h1_restored_template_reuses_its_revision_with_a_new_number() {
     let (world, _) = World::with_agent(2).await;
-    world.rolled_out().await;
+    world.wait_rolled_out().await;
     let first = revisions(&world).await;
     assert_eq!(first.len(), 1);
     world.set_image("example/daemon:2").await;
-    world.rolled_out().await;
+    world.wait_rolled_out().await;
     assert_eq!(revisions(&world).await.len(), 2);
 
     let kubectl = world.claim.kubectl().unwrap();
     kubectl.run(["rollout", "undo", "ds/agent"]).await.unwrap();
-    world.rolled_out().await;
+    world.wait_rolled_out().await;
     let after = revisions(&world).await;
     assert_eq!(after.len(), 2, "{after:?}");
     assert_eq!(after[1], (3, first[0].1.clone()));
@@ -48,10 +48,10 @@ async fn h1_an_old_template_that_comes_back_reuses_its_revision_with_a_new_numbe
 }
 
 #[tokio::test]
-async fn h1_a_taken_name_raises_the_collision_count_and_the_rollout_goes_on() {
+async fn h1_taken_revision_name_raises_collision_count_and_pods_are_created() {
     let world = World::new(2).await;
     world.create(DaemonSetBuilder::new("agent")).await;
-    world.rolled_out().await;
+    world.wait_rolled_out().await;
     // The next revision's name isn't known in advance, so the test gives the current revision's name to other data. A
     // DaemonSet created again with the same template then finds its name taken by an unrelated revision.
     let api: Api<ControllerRevision> = Api::namespaced(world.client.clone(), &world.namespace);
@@ -64,21 +64,21 @@ async fn h1_a_taken_name_raises_the_collision_count_and_the_rollout_goes_on() {
         .await
         .unwrap();
     let gone = everynode_tests::wait::eventually(DEADLINE, "the revision to be gone", async || {
-        anyhow::ensure!(api.get_opt(&name).await?.is_none(), "it is there");
+        anyhow::ensure!(api.get_opt(&name).await?.is_none(), "the revision exists");
         Ok(())
     });
     gone.await.unwrap();
-    let stranger: ControllerRevision =
+    let foreign: ControllerRevision =
         serde_json::from_value(json!({"metadata": {"name": name}, "revision": 1, "data": {"other": true}}))
             .unwrap();
-    api.create(&kube::api::PostParams::default(), &stranger)
+    api.create(&kube::api::PostParams::default(), &foreign)
         .await
         .unwrap();
 
     world.create(DaemonSetBuilder::new("agent")).await;
-    world.everywhere("agent").await;
+    world.wait_placed("agent").await;
     world
-        .status("agent", "one collision", |status| {
+        .wait_status("agent", "one collision", |status| {
             status.collision_count == Some(1) && status.number_available == Some(2)
         })
         .await;

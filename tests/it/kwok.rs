@@ -14,7 +14,7 @@ use serde_json::{Value, json};
 const DEADLINE: Duration = Duration::from_secs(20);
 
 /// Claims a namespace with one node for pods.
-async fn claim() -> (Claim, Client, Api<Pod>) {
+async fn claim_with_node() -> (Claim, Client, Api<Pod>) {
     let claim = Claim::new().await.unwrap();
     let client = claim.client().await.unwrap();
     nodes::create_ready(&client, vec![NodeBuilder::new("node-1")])
@@ -42,7 +42,7 @@ async fn annotate(pods: &Api<Pod>, name: &str, key: &str, value: Option<&str>) {
 }
 
 /// Waits until the pod has this phase, and until the pod and all its containers are ready or unready as given.
-async fn is(pods: &Api<Pod>, name: &str, phase: &str, ready: bool) -> Pod {
+async fn wait_phase(pods: &Api<Pod>, name: &str, phase: &str, ready: bool) -> Pod {
     eventually(
         DEADLINE,
         format!("{name} to be {phase}, ready: {ready}"),
@@ -54,14 +54,14 @@ async fn is(pods: &Api<Pod>, name: &str, phase: &str, ready: bool) -> Pod {
                 .iter()
                 .any(|condition| condition.type_ == "Ready" && condition.status == "True");
             let containers = status.container_statuses.unwrap_or_default();
-            let phase_found = status.phase.unwrap_or_default();
+            let found_phase = status.phase.unwrap_or_default();
             ensure!(
-                phase_found == phase && found == ready,
-                "it is {phase_found}, ready: {found}"
+                found_phase == phase && found == ready,
+                "it is {found_phase}, ready: {found}"
             );
             ensure!(
                 containers.iter().all(|container| container.ready == ready),
-                "its containers say otherwise"
+                "its containers don't agree"
             );
             Ok(pod)
         },
@@ -71,8 +71,8 @@ async fn is(pods: &Api<Pod>, name: &str, phase: &str, ready: bool) -> Pod {
 }
 
 #[tokio::test]
-async fn pods_are_ready_or_fail_or_stay_as_their_annotations_and_images_say() {
-    let (_claim, _client, pods) = claim().await;
+async fn pod_phase_and_readiness_follow_annotations_and_image() {
+    let (_claim, _client, pods) = claim_with_node().await;
     create(&pods, "plain", "nginx", &json!({})).await;
     create(
         &pods,
@@ -90,14 +90,14 @@ async fn pods_are_ready_or_fail_or_stay_as_their_annotations_and_images_say() {
     .await;
     create(&pods, "no-image", "foo:non-existent", &json!({})).await;
 
-    let plain = is(&pods, "plain", "Running", true).await;
+    let plain = wait_phase(&pods, "plain", "Running", true).await;
     assert!(
         plain.status.unwrap().pod_ip.is_some(),
         "a running pod has an address"
     );
-    is(&pods, "unready", "Running", false).await;
-    is(&pods, "failed", "Failed", false).await;
-    eventually(DEADLINE, "the missing image to be complained of", async || {
+    wait_phase(&pods, "unready", "Running", false).await;
+    wait_phase(&pods, "failed", "Failed", false).await;
+    eventually(DEADLINE, "the missing image to be reported", async || {
         let pod = serde_json::to_value(pods.get("no-image").await?)?;
         let reason = &pod["status"]["containerStatuses"][0]["state"]["waiting"]["reason"];
         ensure!(
@@ -111,16 +111,16 @@ async fn pods_are_ready_or_fail_or_stay_as_their_annotations_and_images_say() {
     .unwrap();
 
     annotate(&pods, "unready", "everynode.test/ready", None).await;
-    is(&pods, "unready", "Running", true).await;
+    wait_phase(&pods, "unready", "Running", true).await;
     annotate(&pods, "plain", "everynode.test/ready", Some("false")).await;
-    is(&pods, "plain", "Running", false).await;
+    wait_phase(&pods, "plain", "Running", false).await;
     annotate(&pods, "plain", "everynode.test/phase", Some("Failed")).await;
-    is(&pods, "plain", "Failed", false).await;
+    wait_phase(&pods, "plain", "Failed", false).await;
 }
 
 #[tokio::test]
-async fn deleted_pods_go_at_once_unless_they_are_told_to_stay() {
-    let (_claim, _client, pods) = claim().await;
+async fn deleted_pods_disappear_at_once_unless_annotated_to_stay() {
+    let (_claim, _client, pods) = claim_with_node().await;
     create(&pods, "plain", "nginx", &json!({})).await;
     create(
         &pods,
@@ -130,12 +130,12 @@ async fn deleted_pods_go_at_once_unless_they_are_told_to_stay() {
     )
     .await;
     for name in ["plain", "stays"] {
-        is(&pods, name, "Running", true).await;
+        wait_phase(&pods, name, "Running", true).await;
         pods.delete(name, &DeleteParams::default()).await.unwrap();
     }
     let gone = async |name: &str| {
         eventually(DEADLINE, format!("{name} to be gone"), async || {
-            ensure!(pods.get_opt(name).await?.is_none(), "it is there");
+            ensure!(pods.get_opt(name).await?.is_none(), "the pod exists");
             Ok(())
         })
         .await
@@ -149,8 +149,8 @@ async fn deleted_pods_go_at_once_unless_they_are_told_to_stay() {
 }
 
 #[tokio::test]
-async fn a_node_can_stay_unready() {
-    let (_claim, client, _pods) = claim().await;
+async fn node_can_stay_unready() {
+    let (_claim, client, _pods) = claim_with_node().await;
     NodeBuilder::new("node-2")
         .unready()
         .create(&client)

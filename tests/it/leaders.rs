@@ -24,7 +24,7 @@ use crate::world::{DEADLINE, World};
 const LEASE_DURATION: Duration = Duration::from_secs(15);
 
 /// Flags for an executor in an election that only this test uses.
-pub(crate) fn elected(namespace: &str, identity: &str) -> ServiceOptions {
+pub(crate) fn election_options(namespace: &str, identity: &str) -> ServiceOptions {
     let flags = [
         "--leader-elect=true".to_owned(),
         format!("--leader-elect-resource-namespace={namespace}"),
@@ -37,24 +37,24 @@ pub(crate) fn elected(namespace: &str, identity: &str) -> ServiceOptions {
 }
 
 /// Starts an executor that takes part in the election, and waits until it is ready.
-async fn candidate(world: &mut World, identity: &str) -> Executor {
-    let options = elected(&world.namespace, identity);
+async fn start_candidate(world: &mut World, identity: &str) -> Executor {
+    let options = election_options(&world.namespace, identity);
     let kubeconfig = world.claim.control_plane().kubeconfig();
     let started = Executor::start(&world.programs, &world.planner.url(), kubeconfig, options).await;
     started.unwrap()
 }
 
-async fn leads(executor: &Executor) -> bool {
+async fn is_leading(executor: &Executor) -> bool {
     executor.metric("everynode_executor_leader", "").await.unwrap() > 0.5
 }
 
 /// Waits until an executor leads.
-pub(crate) async fn to_lead(executor: &Executor) {
-    let led = eventually(DEADLINE, "the executor to lead", async || {
-        anyhow::ensure!(leads(executor).await, "it doesn't");
+pub(crate) async fn wait_leading(executor: &Executor) {
+    let leading = eventually(DEADLINE, "the executor to lead", async || {
+        anyhow::ensure!(is_leading(executor).await, "it doesn't lead");
         Ok(())
     });
-    led.await.unwrap();
+    leading.await.unwrap();
 }
 
 async fn lease(world: &World) -> Lease {
@@ -66,19 +66,19 @@ async fn lease(world: &World) -> Lease {
 async fn with_standby(nodes: usize) -> (World, Executor) {
     let mut world = World::new(nodes).await;
     world.executor.stop().await.unwrap();
-    world.executor = candidate(&mut world, "first").await;
-    to_lead(&world.executor).await;
-    let standby = candidate(&mut world, "second").await;
-    assert!(!leads(&standby).await);
+    world.executor = start_candidate(&mut world, "first").await;
+    wait_leading(&world.executor).await;
+    let standby = start_candidate(&mut world, "second").await;
+    assert!(!is_leading(&standby).await);
     (world, standby)
 }
 
 #[tokio::test]
-async fn when_the_leader_is_killed_the_standby_acts_within_the_lease_duration_and_a_second() {
+async fn standby_acts_within_lease_duration_plus_one_second_after_leader_is_killed() {
     let (mut world, standby) = with_standby(3).await;
     let agent = DaemonSetBuilder::new("agent");
     world.create(agent).await;
-    let before = world.everywhere("agent").await;
+    let before = world.wait_placed("agent").await;
     let mut monitor = Monitor::start(&world.client, &world.namespace, "agent")
         .await
         .unwrap();
@@ -91,7 +91,7 @@ async fn when_the_leader_is_killed_the_standby_acts_within_the_lease_duration_an
     world.nodes.push("node-04".to_owned());
     assert!(
         monitor.events(1, DEADLINE).await,
-        "no pod came\n{}",
+        "no pod was created\n{}",
         standby.log_tail(30)
     );
     let waited = killed.elapsed();
@@ -100,7 +100,7 @@ async fn when_the_leader_is_killed_the_standby_acts_within_the_lease_duration_an
         "the successor acted after {waited:?}\n{}",
         standby.log_tail(30)
     );
-    let after = world.everywhere("agent").await;
+    let after = world.wait_placed("agent").await;
     assert!(
         before
             .iter()
@@ -117,10 +117,10 @@ async fn when_the_leader_is_killed_the_standby_acts_within_the_lease_duration_an
 }
 
 #[tokio::test]
-async fn a_leader_that_stops_in_order_is_succeeded_at_once_in_the_middle_of_a_rollout() {
+async fn standby_takes_over_at_once_when_leader_stops_during_a_rollout() {
     let (mut world, standby) = with_standby(6).await;
     world.create(DaemonSetBuilder::new("agent")).await;
-    world.everywhere("agent").await;
+    world.wait_placed("agent").await;
     let mut monitor = Monitor::start(&world.client, &world.namespace, "agent")
         .await
         .unwrap();
@@ -128,9 +128,9 @@ async fn a_leader_that_stops_in_order_is_succeeded_at_once_in_the_middle_of_a_ro
     assert!(monitor.events(4, DEADLINE).await);
     world.executor.stop().await.unwrap();
     let stopped = Instant::now();
-    to_lead(&standby).await;
+    wait_leading(&standby).await;
     assert!(stopped.elapsed() < LEASE_DURATION, "{:?}", stopped.elapsed());
-    world.rolled_out().await;
+    world.wait_rolled_out().await;
     monitor.never_crowded().unwrap();
     drop(standby);
 }
@@ -146,7 +146,7 @@ rules:
 ";
 
 #[tokio::test]
-async fn a_leader_that_was_frozen_writes_nothing_when_it_wakes_up() {
+async fn frozen_leader_writes_nothing_after_it_resumes() {
     let log = AuditLog::new(POLICY).unwrap();
     let options = Options {
         flags: log.flags(),
@@ -163,7 +163,7 @@ async fn a_leader_that_was_frozen_writes_nothing_when_it_wakes_up() {
         .await
         .unwrap();
     let start = async |kubeconfig: &Path, identity: &str| {
-        let options = elected(&namespace, identity);
+        let options = election_options(&namespace, identity);
         let started = Executor::start(&programs, &planner.url(), kubeconfig, options).await;
         started.unwrap()
     };
@@ -171,7 +171,7 @@ async fn a_leader_that_was_frozen_writes_nothing_when_it_wakes_up() {
         .contender_kubeconfig(&control_plane.server())
         .unwrap();
     let mut frozen = start(&own, "frozen").await;
-    to_lead(&frozen).await;
+    wait_leading(&frozen).await;
     let standby = start(control_plane.kubeconfig(), "standby").await;
 
     DaemonSetBuilder::new("agent")
@@ -202,14 +202,17 @@ async fn a_leader_that_was_frozen_writes_nothing_when_it_wakes_up() {
         .unwrap();
     assert!(monitor.events(3, DEADLINE).await);
     frozen.signal(Signal::STOP);
-    to_lead(&standby).await;
+    wait_leading(&standby).await;
     rolled_out("example/daemon:2").await;
     let mut audit = log.read();
-    assert!(audit.read().unwrap().iter().any(is_write), "it has led before");
+    assert!(
+        audit.read().unwrap().iter().any(is_write),
+        "the frozen executor wrote nothing while it was leading"
+    );
 
     frozen.signal(Signal::CONT);
-    eventually(DEADLINE, "the one that was frozen to stand by", async || {
-        anyhow::ensure!(!leads(&frozen).await, "it thinks that it leads");
+    eventually(DEADLINE, "the frozen executor to stand by", async || {
+        anyhow::ensure!(!is_leading(&frozen).await, "it still reports that it leads");
         Ok(())
     })
     .await

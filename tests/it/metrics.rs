@@ -18,12 +18,12 @@ use tokio::process::Command;
 
 use crate::world::{DEADLINE, World};
 
-fn monitoring() -> PathBuf {
+fn monitoring_folder() -> PathBuf {
     workspace().join("deploy/components/monitoring")
 }
 
 fn text(name: &str) -> String {
-    std::fs::read_to_string(monitoring().join(name)).unwrap()
+    std::fs::read_to_string(monitoring_folder().join(name)).unwrap()
 }
 
 /// Runs promtool. Returns whether it succeeded, and its output.
@@ -40,12 +40,12 @@ async fn promtool(folder: &Path, args: &[&str], input: &str) -> (bool, String) {
     stdin.write_all(input.as_bytes()).await.unwrap();
     drop(stdin);
     let output = promtool.wait_with_output().await.unwrap();
-    let words = [output.stdout, output.stderr].map(|bytes| String::from_utf8_lossy(&bytes).into_owned());
-    (output.status.success(), words.concat())
+    let text = [output.stdout, output.stderr].map(|bytes| String::from_utf8_lossy(&bytes).into_owned());
+    (output.status.success(), text.concat())
 }
 
 /// The names of the programs' metrics that occur in a text.
-fn named(text: &str) -> BTreeSet<String> {
+fn metric_names(text: &str) -> BTreeSet<String> {
     let words = text.split(|end: char| !(end.is_ascii_alphanumeric() || end == '_'));
     let ours = words.filter(|word| {
         ["everynode_executor_", "everynode_planner_", "process_"]
@@ -56,19 +56,19 @@ fn named(text: &str) -> BTreeSet<String> {
 }
 
 /// The names of the series on a metrics page.
-fn exported(page: &str) -> BTreeSet<String> {
+fn series_names(page: &str) -> BTreeSet<String> {
     let series = page.lines().filter(|line| !line.starts_with('#'));
     let names = series.filter_map(|line| line.split(['{', ' ']).next());
     names.map(str::to_owned).collect()
 }
 
 #[tokio::test]
-async fn what_is_exported_is_well_formed_and_all_that_alerts_and_dashboard_name() {
+async fn exported_metrics_are_well_formed_and_cover_alerts_and_dashboard() {
     let (mut world, _) = World::with_agent(2).await;
-    world.hand_over(&["--per-daemon-set-metrics"]).await;
+    world.replace_executor(&["--per-daemon-set-metrics"]).await;
     world.set_image("example/daemon:2").await;
-    world.rolled_out().await;
-    let counted = eventually(DEADLINE, "what was done to be counted", async || {
+    world.wait_rolled_out().await;
+    let counted = eventually(DEADLINE, "the work to be counted", async || {
         for name in [
             "event_to_plan_seconds_count",
             "event_to_action_seconds_count",
@@ -108,19 +108,25 @@ async fn what_is_exported_is_well_formed_and_all_that_alerts_and_dashboard_name(
     let (_, executor) = world.executor.get("/metrics").await.unwrap();
     let (_, planner) = world.planner.get("/metrics").await.unwrap();
     for page in [&executor, &planner] {
-        let (content, words) = promtool(&workspace(), &["check", "metrics"], page).await;
-        assert!(content && words.is_empty(), "{words}\n{page}");
+        let (succeeded, output) = promtool(&workspace(), &["check", "metrics"], page).await;
+        assert!(succeeded && output.is_empty(), "{output}\n{page}");
     }
-    let exported = exported(&(executor + &planner));
-    let named = named(&(text("alerts.yaml") + &text("dashboard.json")));
-    let missing: Vec<_> = named.difference(&exported).collect();
-    assert!(missing.is_empty(), "{missing:?} are named and not exported");
+    let exported = series_names(&(executor + &planner));
+    let used = metric_names(&(text("alerts.yaml") + &text("dashboard.json")));
+    let missing: Vec<_> = used.difference(&exported).collect();
+    assert!(
+        missing.is_empty(),
+        "alerts or dashboard use metrics that are not exported: {missing:?}"
+    );
 
     let sets: Api<DaemonSet> = Api::namespaced(world.client.clone(), &world.namespace);
     sets.delete("agent", &DeleteParams::default()).await.unwrap();
-    let forgotten = eventually(DEADLINE, "the series of the DaemonSet to go", async || {
+    let forgotten = eventually(DEADLINE, "the series of the DaemonSet to disappear", async || {
         let (_, page) = world.executor.get("/metrics").await?;
-        anyhow::ensure!(!page.contains("daemonset=\"agent\""), "they are there");
+        anyhow::ensure!(
+            !page.contains("daemonset=\"agent\""),
+            "the series are still exported"
+        );
         Ok(())
     });
     forgotten
@@ -129,18 +135,18 @@ async fn what_is_exported_is_well_formed_and_all_that_alerts_and_dashboard_name(
 }
 
 #[tokio::test]
-async fn alerts_fire_when_they_should_and_only_then() {
+async fn alerts_fire_exactly_when_they_should() {
     for args in [
         &["check", "rules", "alerts.yaml"][..],
         &["test", "rules", "alerts.test.yaml"],
     ] {
-        let (content, words) = promtool(&monitoring(), args, "").await;
-        assert!(content, "{words}");
+        let (succeeded, output) = promtool(&monitoring_folder(), args, "").await;
+        assert!(succeeded, "{output}");
     }
 }
 
 #[test]
-fn every_alert_says_what_to_do() {
+fn every_alert_has_summary_description_and_severity() {
     let alerts = text("alerts.yaml");
     let count = |word: &str| alerts.matches(word).count();
     assert!(count("- alert: ") > 10);
@@ -150,7 +156,7 @@ fn every_alert_says_what_to_do() {
 }
 
 #[test]
-fn the_operators_rules_are_the_same() {
+fn rules_for_the_prometheus_operator_match_the_alerts() {
     let mut rules = "\
 # alerts.yaml for the Prometheus operator; made from it by a test.
 apiVersion: monitoring.coreos.com/v1
@@ -166,7 +172,11 @@ spec:
         rules.extend(["  ", line, "\n"]);
     }
     if std::env::var_os("EVERYNODE_BLESS").is_some() {
-        std::fs::write(monitoring().join("rules.yaml"), &rules).unwrap();
+        std::fs::write(monitoring_folder().join("rules.yaml"), &rules).unwrap();
     }
-    assert_eq!(text("rules.yaml"), rules, "see the top of this module");
+    assert_eq!(
+        text("rules.yaml"),
+        rules,
+        "rules.yaml is outdated; the top of this module says how to regenerate it"
+    );
 }

@@ -21,7 +21,7 @@ async fn delete_pod(world: &World, pod: &Pod) {
     let gone = eventually(DEADLINE, format!("{} to be gone", pod.name_any()), async || {
         anyhow::ensure!(
             pods.get_opt(&pod.name_any()).await?.and_then(|pod| pod.uid()) != pod.uid(),
-            "it is there"
+            "the pod exists"
         );
         Ok(())
     });
@@ -29,7 +29,7 @@ async fn delete_pod(world: &World, pod: &Pod) {
 }
 
 #[tokio::test]
-async fn without_a_planner_nothing_changes_and_with_the_next_one_all_goes_on() {
+async fn nothing_changes_without_a_planner_and_work_resumes_with_the_next_one() {
     let (mut world, pods) = World::with_agent(3).await;
 
     world.planner.kill9().await.unwrap();
@@ -41,7 +41,7 @@ async fn without_a_planner_nothing_changes_and_with_the_next_one_all_goes_on() {
     // missing.
     let unready = eventually(
         DEADLINE,
-        "the executor to say that the planner is lost",
+        "the executor to report that the planner is missing",
         async || {
             let (status, body) = world.executor.get("/readyz").await?;
             anyhow::ensure!(status == 503 && body.contains("planner"), "{status}: {body}");
@@ -68,7 +68,7 @@ async fn without_a_planner_nothing_changes_and_with_the_next_one_all_goes_on() {
 
     world.planner.launch().unwrap();
     world.nodes.push("node-04".to_owned());
-    let pods_after = world.everywhere("agent").await;
+    let pods_after = world.wait_placed("agent").await;
     world.executor.wait_ready().await.unwrap();
     for (name, _) in identities(&left) {
         assert!(
@@ -79,7 +79,7 @@ async fn without_a_planner_nothing_changes_and_with_the_next_one_all_goes_on() {
 }
 
 #[tokio::test]
-async fn a_planner_that_stops_in_order_hands_over_in_the_middle_of_a_rollout() {
+async fn rollout_continues_through_a_planner_restart() {
     let (mut world, _) = World::with_agent(6).await;
     let mut monitor = Monitor::start(&world.client, &world.namespace, "agent")
         .await
@@ -91,12 +91,12 @@ async fn a_planner_that_stops_in_order_hands_over_in_the_middle_of_a_rollout() {
         world.logs()
     );
     world.planner.restart().await.unwrap();
-    world.rolled_out().await;
+    world.wait_rolled_out().await;
     monitor.never_crowded().unwrap();
 }
 
 #[tokio::test]
-async fn the_api_server_restarts_and_what_happened_before_and_after_is_put_right() {
+async fn changes_around_an_api_server_restart_are_reconciled() {
     let (mut world, pods) = World::with_agent(3).await;
     let pid = world.executor.pid();
 
@@ -105,27 +105,27 @@ async fn the_api_server_restarts_and_what_happened_before_and_after_is_put_right
     world.claim.control_plane().start_apiserver().await.unwrap();
     world.client = world.claim.client().await.unwrap();
     // Scheduler and kubelets recover in their own time. Everynode only has to ensure that the pods exist.
-    let pods = world.one_each("agent").await;
+    let pods = world.wait_one_pod_per_node("agent").await;
 
     let api: Api<Pod> = Api::namespaced(world.client.clone(), &world.namespace);
     let at_once = DeleteParams::default().grace_period(0);
     api.delete(&pods[1].name_any(), &at_once).await.unwrap();
-    let after = world.one_each("agent").await;
+    let after = world.wait_one_pod_per_node("agent").await;
     assert!(
         after.iter().all(|pod| pod.uid() != pods[1].uid()),
-        "the deleted pod is there"
+        "the deleted pod still exists"
     );
     assert!(world.executor.is_running());
     assert_eq!(world.executor.pid(), pid, "the executor was restarted");
 }
 
 #[tokio::test]
-async fn an_executor_that_was_away_finds_what_changed_meanwhile() {
+async fn restarted_executor_reconciles_changes_made_while_it_was_down() {
     let mut world = World::new(3).await;
     world.create(DaemonSetBuilder::new("agent")).await;
     world.create(DaemonSetBuilder::new("leaving")).await;
-    let pods = world.everywhere("agent").await;
-    world.everywhere("leaving").await;
+    let pods = world.wait_placed("agent").await;
+    world.wait_placed("leaving").await;
 
     world.executor.stop().await.unwrap();
     delete_pod(&world, &pods[0]).await;
@@ -139,12 +139,12 @@ async fn an_executor_that_was_away_finds_what_changed_meanwhile() {
     world.nodes.push("node-04".to_owned());
     world.executor.launch().unwrap();
 
-    let after = world.everywhere("agent").await;
-    world.everywhere("coming").await;
+    let after = world.wait_placed("agent").await;
+    world.wait_placed("coming").await;
     for (name, _) in identities(&pods[1..]) {
         assert!(
             after.iter().any(|pod| pod.name_any() == name),
-            "{name} was replaced for nothing"
+            "{name} was replaced without a reason"
         );
     }
     let nowhere: [&str; 0] = [];
@@ -154,7 +154,7 @@ async fn an_executor_that_was_away_finds_what_changed_meanwhile() {
 }
 
 #[tokio::test]
-async fn two_executors_at_once_make_one_pod_a_node() {
+async fn two_concurrent_executors_create_one_pod_per_node() {
     let mut world = World::new(10).await;
     let kubeconfig = world.claim.control_plane().kubeconfig().to_owned();
     let (programs, url) = (&world.programs, world.planner.url());
@@ -167,42 +167,42 @@ async fn two_executors_at_once_make_one_pod_a_node() {
 
     world.create(DaemonSetBuilder::new("agent")).await;
     for round in 0..3 {
-        let mut pods = world.everywhere("agent").await;
+        let mut pods = world.wait_placed("agent").await;
         // An executor that lags by a pod's whole lifetime would create that pod again under the same name. Only a lease
         // can prevent that.
         for executor in [&world.executor, &second] {
-            has_nothing_to_do(executor).await;
+            wait_idle(executor).await;
         }
         pods.sort_by_key(|pod| daemonsets::target_node(pod).map(str::to_owned));
         for pod in &pods[3 * round..3 * round + 3] {
             delete_pod(&world, pod).await;
         }
     }
-    world.everywhere("agent").await;
+    world.wait_placed("agent").await;
     monitor
         .never_crowded()
         .unwrap_or_else(|error| panic!("{error:#}\n{}\n{}", world.logs(), second.log_tail(40)));
 }
 
-async fn has_nothing_to_do(executor: &Executor) {
-    let idle = eventually(DEADLINE, "every action to have ended", async || {
+async fn wait_idle(executor: &Executor) {
+    let idle = eventually(DEADLINE, "every action to end", async || {
         let planned = executor
             .metric("everynode_executor_actions_planned_total", "")
             .await?;
         let ended = executor.metric("everynode_executor_actions_total", "").await?;
-        anyhow::ensure!(planned <= ended, "{ended} of {planned} have");
+        anyhow::ensure!(planned <= ended, "{ended} of {planned} actions have ended");
         Ok(())
     });
     idle.await.unwrap();
 }
 
 #[tokio::test]
-async fn a_hanging_planner_is_left_and_served_again_when_it_wakes_up() {
+async fn hung_planner_is_dropped_and_used_again_when_it_resumes() {
     let (mut world, pods) = World::with_agent(2).await;
     world.planner.signal(rustix::process::Signal::STOP);
     let lost = eventually(
         Duration::from_mins(1),
-        "the executor to leave the planner",
+        "the executor to drop the planner",
         async || {
             let losses = world
                 .executor
@@ -215,5 +215,5 @@ async fn a_hanging_planner_is_left_and_served_again_when_it_wakes_up() {
     lost.await.unwrap();
     world.planner.signal(rustix::process::Signal::CONT);
     delete_pod(&world, &pods[0]).await;
-    world.everywhere("agent").await;
+    world.wait_placed("agent").await;
 }

@@ -17,7 +17,7 @@ fn is_owned_by(pod: &Pod, uid: &str) -> bool {
 }
 
 #[tokio::test]
-async fn a1_orphaned_pods_and_their_revision_are_adopted_and_none_is_restarted() {
+async fn a1_orphaned_pods_and_revision_are_adopted_without_restart() {
     let (world, before) = World::with_agent(3).await;
     let (client, namespace) = (&world.client, &world.namespace);
 
@@ -29,9 +29,9 @@ async fn a1_orphaned_pods_and_their_revision_are_adopted_and_none_is_restarted()
     sets.delete("agent", &orphan).await.unwrap();
     let orphaned = eventually(
         DEADLINE,
-        "the DaemonSet to be gone and its pods to be orphans",
+        "the DaemonSet to be gone and its pods to be orphaned",
         async || {
-            anyhow::ensure!(sets.get_opt("agent").await?.is_none(), "the DaemonSet is there");
+            anyhow::ensure!(sets.get_opt("agent").await?.is_none(), "the DaemonSet exists");
             let pods = daemonsets::pods(client, namespace, "agent").await?;
             let owned = pods
                 .iter()
@@ -48,12 +48,12 @@ async fn a1_orphaned_pods_and_their_revision_are_adopted_and_none_is_restarted()
         .await
         .unwrap();
     let uid = created.uid().unwrap();
-    let adopted = eventually(DEADLINE, "the pods to be the new DaemonSet's", async || {
+    let adopted = eventually(DEADLINE, "the new DaemonSet to adopt the pods", async || {
         let pods = daemonsets::pods(client, namespace, "agent").await?;
         let owned = pods.iter().filter(|pod| is_owned_by(pod, &uid)).count();
         anyhow::ensure!(
             owned == 3 && pods.len() == 3,
-            "{owned} of {} pods are",
+            "{owned} of {} pods are adopted",
             pods.len()
         );
         Ok(pods)
@@ -63,18 +63,18 @@ async fn a1_orphaned_pods_and_their_revision_are_adopted_and_none_is_restarted()
         .unwrap_or_else(|error| panic!("{error:#}\n{}", world.logs()));
     assert_eq!(identities(&adopted), identities(&before));
     world
-        .status("agent", "all current", |status| {
+        .wait_status("agent", "all current", |status| {
             status.updated_number_scheduled == Some(3) && status.number_available == Some(3)
         })
         .await;
     let revisions: Api<ControllerRevision> = Api::namespaced(client.clone(), namespace);
     let revisions = revisions.list(&ListParams::default()).await.unwrap().items;
-    assert_eq!(revisions.len(), 1, "the old revision serves on");
+    assert_eq!(revisions.len(), 1, "the old revision is reused");
     assert_eq!(revisions[0].owner_references()[0].uid, uid);
 }
 
 #[tokio::test]
-async fn a2_a_pod_that_is_not_selected_any_more_is_released_and_its_node_gets_another() {
+async fn a2_pod_that_no_longer_matches_is_released_and_its_node_gets_another() {
     let (world, before) = World::with_agent(2).await;
     let (client, namespace) = (&world.client, &world.namespace);
     let pods: Api<Pod> = Api::namespaced(client.clone(), namespace);
@@ -84,17 +84,17 @@ async fn a2_a_pod_that_is_not_selected_any_more_is_released_and_its_node_gets_an
         .await
         .unwrap();
 
-    let after = world.everywhere("agent").await;
+    let after = world.wait_placed("agent").await;
     assert!(after.iter().all(|pod| pod.name_any() != name));
-    let released = eventually(DEADLINE, "the pod to be nobody's", async || {
+    let released = eventually(DEADLINE, "the pod to be released", async || {
         let pod = pods.get(&name).await?;
-        anyhow::ensure!(pod.owner_references().is_empty(), "it has an owner");
+        anyhow::ensure!(pod.owner_references().is_empty(), "the pod has an owner");
         Ok(pod)
     });
     let released = released
         .await
         .unwrap_or_else(|error| panic!("{error:#}\n{}", world.logs()));
-    assert_eq!(released.uid(), before[0].uid(), "it runs on");
+    assert_eq!(released.uid(), before[0].uid(), "the released pod keeps running");
 
     // N4: when the pod is selected again, there is one pod too many, and the older of the two stays. Timestamps have
     // whole seconds, and names decide within a second.
@@ -105,7 +105,7 @@ async fn a2_a_pod_that_is_not_selected_any_more_is_released_and_its_node_gets_an
     pods.patch(&name, &PatchParams::default(), &relabel("agent"))
         .await
         .unwrap();
-    let back = world.everywhere("agent").await;
+    let back = world.wait_placed("agent").await;
     assert!(
         back.iter().any(|pod| pod.uid() == older.uid()),
         "{:?}",
@@ -114,7 +114,7 @@ async fn a2_a_pod_that_is_not_selected_any_more_is_released_and_its_node_gets_an
 }
 
 #[tokio::test]
-async fn a4_a_daemonset_that_is_being_deleted_is_left_alone() {
+async fn a4_daemonset_being_deleted_is_left_alone() {
     let world = World::new(2).await;
     let (client, namespace) = (&world.client, &world.namespace);
     let finalizer = json!({"metadata": {"finalizers": ["example.com/wait"]}});
@@ -123,7 +123,7 @@ async fn a4_a_daemonset_that_is_being_deleted_is_left_alone() {
         .create(client, namespace)
         .await
         .unwrap();
-    let pods = world.everywhere("agent").await;
+    let pods = world.wait_placed("agent").await;
     daemonsets::delete(client, namespace, "agent").await.unwrap();
     let api: Api<Pod> = Api::namespaced(client.clone(), namespace);
     api.delete(&pods[0].name_any(), &DeleteParams::default())
@@ -134,7 +134,7 @@ async fn a4_a_daemonset_that_is_being_deleted_is_left_alone() {
         .create(client, namespace)
         .await
         .unwrap();
-    world.everywhere("other").await;
+    world.wait_placed("other").await;
     let left = daemonsets::pods(client, namespace, "agent").await.unwrap();
     assert!(
         left.iter()

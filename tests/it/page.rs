@@ -30,7 +30,7 @@ use self::watch::Watch;
 /// When set, the test rewrites the output on the page instead of comparing it.
 const BLESS: &str = "EVERYNODE_BLESS";
 /// How long a command may take. One of them compiles with Go.
-const PATIENCE: Duration = Duration::from_mins(5);
+const COMMAND_TIMEOUT: Duration = Duration::from_mins(5);
 
 /// The environment in which a page's commands run.
 #[derive(Debug, Default)]
@@ -92,9 +92,9 @@ impl Shell {
 
     /// Runs a command to its end. Returns whether it succeeded, and its output; stderr is included only when it fails.
     pub(crate) async fn run(&self, command: &str) -> (bool, String) {
-        let output = timeout(PATIENCE, self.command(command).output()).await;
+        let output = timeout(COMMAND_TIMEOUT, self.command(command).output()).await;
         let output = output
-            .unwrap_or_else(|_| panic!("`{command}` doesn't come to an end"))
+            .unwrap_or_else(|_| panic!("`{command}` doesn't end before the timeout"))
             .unwrap();
         let mut printed = output.stdout;
         if !output.status.success() {
@@ -102,19 +102,19 @@ impl Shell {
         }
         (
             output.status.success(),
-            self.renamed(&String::from_utf8(printed).unwrap()),
+            self.with_documented_addresses(&String::from_utf8(printed).unwrap()),
         )
     }
 
     /// Replaces the servers' actual addresses in the output with those on the page.
-    fn renamed(&self, printed: &str) -> String {
-        let renamed = self
+    fn with_documented_addresses(&self, printed: &str) -> String {
+        let text = self
             .servers
             .iter()
             .fold(printed.to_owned(), |text, (name, address)| {
                 text.replace(address, name)
             });
-        renamed.trim_end().to_owned()
+        text.trim_end().to_owned()
     }
 }
 
@@ -139,12 +139,12 @@ impl Page {
 
     /// The commands of each block.
     pub(crate) fn commands(&self) -> Vec<Vec<String>> {
-        let of = |block: &Block| block.steps.iter().map(|step| step.command.clone()).collect();
-        self.blocks.iter().map(of).collect()
+        let commands_of = |block: &Block| block.steps.iter().map(|step| step.command.clone()).collect();
+        self.blocks.iter().map(commands_of).collect()
     }
 
     /// Runs some of the blocks (`..` for all) and compares their output with the page.
-    pub(crate) async fn hold(mut self, shell: &Shell, which: impl RangeBounds<usize>) {
+    pub(crate) async fn check(mut self, shell: &Shell, which: impl RangeBounds<usize>) {
         let mut differences = Vec::new();
         let mut answers = Vec::new();
         let blocks = self.blocks.iter().enumerate();
@@ -164,12 +164,12 @@ impl Page {
                         .filter(|part| matches!(part, Part::Json(_)))
                         .count();
                     let seen = watch.next(messages).await;
-                    found = shell.renamed(&[&found, seen.trim()].join("\n"));
+                    found = shell.with_documented_addresses(&[&found, seen.trim()].join("\n"));
                 }
                 let found = found.trim().to_owned();
                 if !same(&shown, &found) {
                     differences.push(format!(
-                        "$ {}\nthe page shows:\n{shown}\nand it prints:\n{found}\n",
+                        "$ {}\nthe page shows:\n{shown}\nthe command prints:\n{found}\n",
                         step.command
                     ));
                     answers.push((step.answer.clone(), found));
@@ -181,7 +181,7 @@ impl Page {
         }
         assert!(
             std::env::var_os(BLESS).is_some(),
-            "{}: {BLESS}=1 writes anew what differs:\n{}",
+            "{} differs from the actual output; rewrite it with {BLESS}=1:\n{}",
             self.path.display(),
             differences.join("\n")
         );

@@ -45,27 +45,30 @@ async fn command(world: &World, args: &[&str]) -> Command {
 
 async fn everynode(world: &World, args: &[&str]) -> Output {
     let output = command(world, args).await.output();
-    timeout(DEADLINE, output).await.expect("it ends").unwrap()
+    timeout(DEADLINE, output)
+        .await
+        .expect("kubectl everynode ends before the deadline")
+        .unwrap()
 }
 
-fn text(output: &Output) -> String {
+fn describe(output: &Output) -> String {
     let [out, err] = [&output.stdout, &output.stderr].map(|text| String::from_utf8_lossy(text).into_owned());
     format!("{:?}\n{out}\n{err}", output.status.code())
 }
 
 #[tokio::test]
-async fn kubectl_everynode_says_why_there_is_no_pod_and_what_is_waited_for() {
+async fn kubectl_everynode_explains_missing_pods_and_waits() {
     let world = World::new(2).await;
-    let quotas = world.quota(1).await;
+    let quotas = world.create_quota(1).await;
     world.create(DaemonSetBuilder::new("agent")).await;
-    world.event("agent", "FailedCreate", "exceeded quota").await;
+    world.wait_event("agent", "FailedCreate", "exceeded quota").await;
 
     let refused = eventually(
         DEADLINE,
-        "the status to say that a creation is refused",
+        "the status to report the refused creation",
         async || {
             let output = everynode(&world, &["status", "ds/agent"]).await;
-            let shown = text(&output);
+            let shown = describe(&output);
             anyhow::ensure!(
                 output.status.code() == Some(1) && shown.contains("exceeded quota"),
                 "{shown}"
@@ -75,10 +78,10 @@ async fn kubectl_everynode_says_why_there_is_no_pod_and_what_is_waited_for() {
     );
     refused.await.unwrap();
     let output = everynode(&world, &["explain", "ds/agent"]).await;
-    let shown = text(&output);
+    let shown = describe(&output);
     assert_eq!(output.status.code(), Some(1), "{shown}");
-    for words in ["node-01", "node-02", "RUN", "exceeded quota"] {
-        assert!(shown.contains(words), "{words}: {shown}");
+    for text in ["node-01", "node-02", "RUN", "exceeded quota"] {
+        assert!(shown.contains(text), "{text}: {shown}");
     }
     println!("{shown}");
 
@@ -87,57 +90,60 @@ async fn kubectl_everynode_says_why_there_is_no_pod_and_what_is_waited_for() {
         .patch("few", &PatchParams::default(), &patch)
         .await
         .unwrap();
-    world.everywhere("agent").await;
-    let settled = eventually(DEADLINE, "the status to be as one wishes", async || {
+    world.wait_placed("agent").await;
+    let succeeded = eventually(DEADLINE, "the status to report no problem", async || {
         let output = everynode(&world, &["status", "ds/agent"]).await;
-        anyhow::ensure!(output.status.success(), "{}", text(&output));
-        Ok(text(&output))
+        anyhow::ensure!(output.status.success(), "{}", describe(&output));
+        Ok(describe(&output))
     });
-    println!("{}", settled.await.unwrap());
+    println!("{}", succeeded.await.unwrap());
     let output = everynode(&world, &["explain", "ds/agent", "node/node-01"]).await;
-    assert!(output.status.success(), "{}", text(&output));
-    println!("{}", text(&output));
+    assert!(output.status.success(), "{}", describe(&output));
+    println!("{}", describe(&output));
     let output = everynode(&world, &["explain", "ds/agnet"]).await;
-    let shown = text(&output);
+    let shown = describe(&output);
     assert_eq!(output.status.code(), Some(66), "{shown}");
-    assert!(shown.contains("agent"), "a near name is offered: {shown}");
+    assert!(shown.contains("agent"), "a similar name is suggested: {shown}");
 }
 
 #[tokio::test]
-async fn kubectl_everynode_says_what_daemons_take_of_a_node() {
+async fn kubectl_everynode_shows_the_overhead_of_daemons_on_a_node() {
     let world = World::new(1).await;
     world
         .create(DaemonSetBuilder::new("agent").requests(&json!({"cpu": "100m"})))
         .await;
-    world.everywhere("agent").await;
+    world.wait_placed("agent").await;
     let output = everynode(&world, &["overhead", "node/node-01"]).await;
-    let shown = text(&output);
+    let shown = describe(&output);
     assert!(output.status.success(), "{shown}");
-    for words in ["agent", "100m"] {
-        assert!(shown.contains(words), "{words}: {shown}");
+    for text in ["agent", "100m"] {
+        assert!(shown.contains(text), "{text}: {shown}");
     }
     println!("{shown}");
 }
 
 #[tokio::test]
-async fn kubectl_everynode_watches_what_is_done() {
+async fn kubectl_everynode_watch_prints_created_and_deleted_pods() {
     let world = World::new(1).await;
     let mut watch = command(&world, &["watch"]).await.spawn().unwrap();
     let mut lines = BufReader::new(watch.stdout.take().unwrap()).lines();
-    let mut until = async |words: &str| {
+    let mut wait_line = async |text: &str| {
         loop {
             let line = timeout(Duration::from_mins(1), lines.next_line()).await;
-            let line = line.expect("it goes on").unwrap().expect("it lasts");
-            if line.contains(words) {
+            let line = line
+                .expect("the watch prints a line in time")
+                .unwrap()
+                .expect("the watch has not ended");
+            if line.contains(text) {
                 return line;
             }
         }
     };
     // The first line says that the watch has begun, so the test misses no later event.
-    until("").await;
+    wait_line("").await;
     world.create(DaemonSetBuilder::new("agent")).await;
-    let line = until("Created pod: agent-").await;
+    let line = wait_line("Created pod: agent-").await;
     assert!(line.contains("node-01"), "{line}");
     world.set_image("registry.k8s.io/pause:3.10").await;
-    until("Deleted pod: agent-").await;
+    wait_line("Deleted pod: agent-").await;
 }

@@ -4,7 +4,7 @@ use everynode_tests::programs::{Profile, Programs, workspace};
 use tokio::process::Command;
 
 /// The commands on files that a page shows, each with its output.
-fn shown(page: &str) -> Vec<(String, String)> {
+fn documented_commands(page: &str) -> Vec<(String, String)> {
     let blocks = page.split("```").skip(1).step_by(2);
     let commands = blocks.filter_map(|block| {
         let block = block.split_once('\n').map_or(block, |(_language, rest)| rest);
@@ -15,10 +15,10 @@ fn shown(page: &str) -> Vec<(String, String)> {
 }
 
 #[tokio::test]
-async fn the_commands_on_files_print_what_the_readme_shows() {
+async fn offline_commands_print_what_the_readme_shows() {
     let programs = Programs::built(Profile::Dev).await.unwrap();
     let page = std::fs::read_to_string(workspace().join("README.md")).unwrap();
-    let commands = shown(&page);
+    let commands = documented_commands(&page);
     assert!(commands.len() >= 2, "{commands:?}");
     for (args, printed) in commands {
         let output = Command::new(&programs.planner)

@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use crate::world::{DEADLINE, World};
 
 #[tokio::test]
-async fn p3_a_malformed_daemonset_gets_an_event_and_the_others_get_their_pods() {
+async fn p3_malformed_daemonset_gets_an_event_and_others_get_their_pods() {
     let world = World::new(3).await;
     let terms = json!([{"matchExpressions": [{"key": "cores", "operator": "Gt", "values": ["many"]}]}]);
     let required = json!({"requiredDuringSchedulingIgnoredDuringExecution": {"nodeSelectorTerms": terms}});
@@ -23,17 +23,17 @@ async fn p3_a_malformed_daemonset_gets_an_event_and_the_others_get_their_pods() 
         .unwrap();
     world.create(DaemonSetBuilder::new("last")).await;
 
-    world.everywhere("first").await;
-    world.everywhere("last").await;
+    world.wait_placed("first").await;
+    world.wait_placed("last").await;
     world
-        .event(
+        .wait_event(
             "malformed",
             "MalformedNodeAffinity",
             "\"many\" must be an integer",
         )
         .await;
     world
-        .status("malformed", "no pods", |status| {
+        .wait_status("malformed", "no pods", |status| {
             status.desired_number_scheduled == 0
         })
         .await;
@@ -46,13 +46,15 @@ async fn p3_a_malformed_daemonset_gets_an_event_and_the_others_get_their_pods() 
 }
 
 #[tokio::test]
-async fn c5_a_quota_stops_one_daemonset_with_an_event_and_a_true_status_and_when_it_is_raised_all_goes_on() {
+async fn c5_quota_blocks_one_daemonset_with_event_and_accurate_status_until_raised() {
     let world = World::new(4).await;
-    let quotas = world.quota(2).await;
+    let quotas = world.create_quota(2).await;
     world.create(DaemonSetBuilder::new("agent")).await;
-    world.event("agent", "FailedCreate", "exceeded quota: few").await;
     world
-        .status("agent", "two of four", |status| {
+        .wait_event("agent", "FailedCreate", "exceeded quota: few")
+        .await;
+    world
+        .wait_status("agent", "two of four", |status| {
             status.desired_number_scheduled == 4
                 && status.current_number_scheduled == 2
                 && status.number_ready == 2
@@ -79,7 +81,7 @@ async fn c5_a_quota_stops_one_daemonset_with_an_event_and_a_true_status_and_when
 }
 
 #[tokio::test]
-async fn a_namespace_that_is_deleted_goes_and_holds_up_nothing_else() {
+async fn namespace_deletion_completes_and_blocks_nothing_else() {
     let mut world = World::new(3).await;
     let leaving = fresh_namespace(&world.client).await.unwrap();
     DaemonSetBuilder::new("agent")
@@ -96,11 +98,11 @@ async fn a_namespace_that_is_deleted_goes_and_holds_up_nothing_else() {
         .await
         .unwrap();
     world.create(DaemonSetBuilder::new("other")).await;
-    world.everywhere("other").await;
+    world.wait_placed("other").await;
     let gone = eventually(DEADLINE * 2, "the namespace to be gone", async || {
         let left = namespaces.get_opt(&leaving).await?;
-        let why: Option<Value> = left.as_ref().map(|left| json!(left.status));
-        anyhow::ensure!(left.is_none(), "it is there: {why:?}");
+        let status: Option<Value> = left.as_ref().map(|left| json!(left.status));
+        anyhow::ensure!(left.is_none(), "the namespace exists: {status:?}");
         Ok(())
     });
     gone.await

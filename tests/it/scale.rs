@@ -27,7 +27,7 @@ async fn three_hundred_nodes_get_a_pod_each() {
                 "action=\"Create\",outcome=\"Done\"",
             )
             .await?;
-        anyhow::ensure!(count >= 300.0, "{count} are");
+        anyhow::ensure!(count >= 300.0, "{count} are created");
         Ok(())
     });
     created

@@ -3,7 +3,7 @@
 use everynode_tests::soak::{self, Settings};
 
 #[tokio::test]
-async fn in_two_minutes_of_trouble_the_checker_finds_nothing_wrong() {
+async fn checker_finds_no_violation_in_two_minutes_of_faults() {
     let settings = Settings {
         minutes: 2.0,
         seed: fastrand::u64(..),
@@ -19,6 +19,6 @@ async fn in_two_minutes_of_trouble_the_checker_finds_nothing_wrong() {
     );
     assert!(
         !report.faults.is_empty() && !report.deletions.is_empty(),
-        "nothing has happened"
+        "the run injected no faults or saw no deletions"
     );
 }

@@ -11,12 +11,12 @@ use serde_json::json;
 use crate::world::{DEADLINE, World};
 
 #[tokio::test]
-async fn s2_a_status_that_somebody_else_overwrites_is_put_right() {
+async fn s2_status_overwritten_by_another_client_is_corrected() {
     let world = World::new(2).await;
     world.create(DaemonSetBuilder::new("agent")).await;
     let ready = async || {
         world
-            .status("agent", "two ready", |status| {
+            .wait_status("agent", "two ready", |status| {
                 status.number_ready == 2 && status.number_available == Some(2)
             })
             .await
@@ -30,12 +30,12 @@ async fn s2_a_status_that_somebody_else_overwrites_is_put_right() {
     assert_eq!(
         ready().await.collision_count,
         Some(3),
-        "the collision count is not the planner's to say"
+        "the planner doesn't change the collision count"
     );
 }
 
 #[tokio::test]
-async fn s2_a_rollout_is_never_called_done_before_it_is() {
+async fn s2_rollout_is_never_reported_complete_too_early() {
     let (world, _) = World::with_agent(3).await;
     let kubectl = world.claim.kubectl().unwrap();
     for number in 2..8 {
@@ -51,51 +51,55 @@ async fn s2_a_rollout_is_never_called_done_before_it_is() {
             .unwrap();
         pods.retain(|pod| pod.metadata.deletion_timestamp.is_none());
         let images: Vec<_> = pods.iter().filter_map(daemonsets::image).collect();
-        assert_eq!(images, [image.as_str(); 3], "kubectl says that it is rolled out");
+        assert_eq!(
+            images,
+            [image.as_str(); 3],
+            "kubectl reports the rollout as complete"
+        );
         assert!(pods.iter().all(is_ready));
     }
 }
 
 #[tokio::test]
-async fn s3_pods_become_available_when_the_time_has_passed_though_nothing_happens() {
+async fn s3_pods_become_available_after_min_ready_seconds_without_an_event() {
     let world = World::new(2).await;
     DaemonSetBuilder::new("agent")
         .min_ready_seconds(3)
         .create(&world.client, &world.namespace)
         .await
         .unwrap();
-    let said = async |what: &str, available: i32| {
+    let wait_counts = async |what: &str, available: i32| {
         world
-            .status("agent", what, |status| {
+            .wait_status("agent", what, |status| {
                 status.number_ready == 2 && status.number_available.unwrap_or_default() == available
             })
             .await
     };
-    said("ready and not yet available", 0).await;
-    said("available", 2).await;
+    wait_counts("ready and not yet available", 0).await;
+    wait_counts("available", 2).await;
 }
 
 #[tokio::test]
-async fn n3_pods_that_are_over_are_replaced_with_an_event() {
+async fn n3_finished_pods_are_replaced_with_an_event() {
     let world = World::new(2).await;
     world.create(DaemonSetBuilder::new("agent")).await;
     let pods: Api<Pod> = Api::namespaced(world.client.clone(), &world.namespace);
     for (phase, reason) in [("Failed", "FailedDaemonPod"), ("Succeeded", "SucceededDaemonPod")] {
-        let over = world.everywhere("agent").await[0].clone();
+        let finished = world.wait_placed("agent").await[0].clone();
         let end = json!({"metadata": {"annotations": {"everynode.test/phase": phase}}});
-        pods.patch(&over.name_any(), &PatchParams::default(), &Patch::Merge(&end))
+        pods.patch(&finished.name_any(), &PatchParams::default(), &Patch::Merge(&end))
             .await
             .unwrap();
-        world.event("agent", reason, &over.name_any()).await;
+        world.wait_event("agent", reason, &finished.name_any()).await;
         // N1: the executor creates the successor before the kubelet has removed the finished pod.
         let successor = eventually(
             DEADLINE,
-            format!("a successor of {}", over.name_any()),
+            format!("a successor of {}", finished.name_any()),
             async || {
                 let pods = daemonsets::pods(&world.client, &world.namespace, "agent").await?;
                 let there = pods
                     .iter()
-                    .filter(|pod| target_node(pod) == target_node(&over) && is_ready(pod))
+                    .filter(|pod| target_node(pod) == target_node(&finished) && is_ready(pod))
                     .count();
                 anyhow::ensure!(there == 1, "{there} ready pods are on the node");
                 Ok(())
@@ -106,8 +110,8 @@ async fn n3_pods_that_are_over_are_replaced_with_an_event() {
             .unwrap_or_else(|error| panic!("{error:#}\n{}", world.logs()));
         // A kubelet would have removed it. kwok sometimes misses a pod that ends and is deleted at the same moment.
         let _ = pods
-            .delete(&over.name_any(), &DeleteParams::default().grace_period(0))
+            .delete(&finished.name_any(), &DeleteParams::default().grace_period(0))
             .await;
     }
-    world.everywhere("agent").await;
+    world.wait_placed("agent").await;
 }

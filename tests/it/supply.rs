@@ -1,5 +1,5 @@
-//! The supply chain of the programs: their bills of materials list all that they are built from, and the images that
-//! they are built in are pinned.
+//! The supply chain of the programs: their bills of materials list all crates that they are built from, and the images
+//! in which they are built are pinned.
 
 use std::collections::BTreeSet;
 use std::process::Command;
@@ -19,8 +19,8 @@ const TARGET: &str = "x86_64-unknown-linux-musl";
 
 fn output_of(command: &mut Command) -> String {
     let output = command.current_dir(workspace()).output().unwrap();
-    let words = String::from_utf8_lossy(&output.stderr).into_owned();
-    assert!(output.status.success(), "{command:?}: {words}");
+    let stderr = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(output.status.success(), "{command:?}: {stderr}");
     String::from_utf8(output.stdout).unwrap()
 }
 
@@ -55,7 +55,7 @@ fn only_for_tests(package: &str) -> BTreeSet<String> {
     names.filter(|name| !is_built_from(name)).collect()
 }
 
-fn check(bill: &Value, program: &str, package: &str) {
+fn check_bill(bill: &Value, program: &str, package: &str) {
     assert_eq!(bill["bomFormat"], "CycloneDX");
     assert_eq!(bill["specVersion"], "1.5");
     let about = &bill["metadata"]["component"];
@@ -78,7 +78,7 @@ fn check(bill: &Value, program: &str, package: &str) {
         );
         assert!(
             known.insert(component["bom-ref"].as_str().unwrap()),
-            "{name} is there twice"
+            "{name} is listed twice"
         );
         names.insert(format!("{name} {version}"));
     }
@@ -87,7 +87,7 @@ fn check(bill: &Value, program: &str, package: &str) {
         for reference in on.chain([&dependency["ref"]]) {
             assert!(
                 known.contains(reference.as_str().unwrap()),
-                "{reference} is nowhere"
+                "{reference} is not a listed component"
             );
         }
     }
@@ -109,16 +109,16 @@ fn check(bill: &Value, program: &str, package: &str) {
 }
 
 #[test]
-fn the_bill_of_materials_of_each_program_lists_all_that_is_linked_into_it_and_nothing_of_its_tests() {
+fn bill_of_materials_lists_all_linked_crates_and_no_test_dependencies() {
     let folder = tempfile::tempdir().unwrap();
     output_of(Command::new("deploy/sbom").arg(folder.path()));
     for (program, package) in PROGRAMS {
         let text = std::fs::read_to_string(folder.path().join(format!("{program}.cdx.json"))).unwrap();
         assert!(
             !text.contains(&workspace().display().to_string()),
-            "it tells where it was made"
+            "the bill of {program} contains the path of the workspace"
         );
-        check(&serde_json::from_str(&text).unwrap(), program, package);
+        check_bill(&serde_json::from_str(&text).unwrap(), program, package);
     }
 }
 
@@ -164,7 +164,7 @@ fn is_digest(text: &str) -> bool {
 }
 
 #[test]
-fn every_image_that_something_is_built_in_is_named_by_its_digest() {
+fn every_base_image_is_pinned_by_digest() {
     let dockerfiles = dockerfiles();
     assert!(dockerfiles.len() >= 3, "{dockerfiles:?}");
     for (file, text) in &dockerfiles {
@@ -172,14 +172,14 @@ fn every_image_that_something_is_built_in_is_named_by_its_digest() {
             let digest = image.split_once("@sha256:").map(|(_, digest)| digest);
             assert!(
                 digest.is_some_and(is_digest),
-                "{file}: {image} may be another one tomorrow"
+                "{file}: {image} is not pinned by digest"
             );
         }
     }
 }
 
 #[test]
-fn images_from_elsewhere_are_found_wherever_a_dockerfile_names_them() {
+fn foreign_images_are_found_in_every_dockerfile_instruction() {
     let dockerfile = "\
 # FROM nothing
 FROM --platform=linux/amd64 a:1 AS build
@@ -194,7 +194,7 @@ FROM scratch AS last
 }
 
 #[test]
-fn the_image_for_builds_has_the_toolchain_that_the_sources_want() {
+fn build_image_has_the_pinned_toolchain() {
     let read = |file: &str| std::fs::read_to_string(workspace().join(file)).unwrap();
     let toolchain = read("rust-toolchain.toml");
     let channel = toolchain

@@ -11,11 +11,11 @@ use kube::api::{DeleteParams, ListParams, PostParams};
 use kube::{Api, ResourceExt};
 use serde_json::{Value, json};
 
-use crate::templates::{odd_fields, rich};
+use crate::templates::{odd_fields, rich_daemon_set};
 use crate::world::{DEADLINE, World, identities};
 
 const NODES: usize = 3;
-const ALL: [&str; 4] = ["rich", "surge", "careful", "stuck"];
+const DAEMON_SETS: [&str; 4] = ["rich", "surge", "careful", "stuck"];
 
 /// The controller that manages the `DaemonSet`s.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -25,11 +25,11 @@ enum Controller {
 }
 
 /// State that a switch of the controller must not change: every pod, and every revision with its number and its data.
-type Kept = BTreeMap<&'static str, (Vec<(String, String)>, Vec<(String, i64, String)>)>;
+type ClusterState = BTreeMap<&'static str, (Vec<(String, String)>, Vec<(String, i64, String)>)>;
 
 /// Switches the cluster to the other controller and waits until it has acted on every `DaemonSet`. To see that, the
 /// test makes a spec change that requires no work.
-async fn hand_over(world: &mut World, to: Controller, limit: u32) {
+async fn switch_controller(world: &mut World, to: Controller, limit: u32) {
     world.executor.stop().await.unwrap();
     let control_plane = world.claim.control_plane();
     control_plane
@@ -40,20 +40,20 @@ async fn hand_over(world: &mut World, to: Controller, limit: u32) {
         world.executor.launch().unwrap();
         world.executor.wait_ready().await.unwrap();
     }
-    for name in ALL {
+    for name in DAEMON_SETS {
         let patch = json!({"spec": {"revisionHistoryLimit": limit}});
         daemonsets::patch(&world.client, &world.namespace, name, &patch)
             .await
             .unwrap();
     }
-    for name in ALL {
-        world.status(name, "acted on", |_| true).await;
+    for name in DAEMON_SETS {
+        world.wait_status(name, "acted on", |_| true).await;
     }
 }
 
-async fn kept(world: &World) -> Kept {
-    let mut kept = Kept::new();
-    for name in ALL {
+async fn cluster_state(world: &World) -> ClusterState {
+    let mut state = ClusterState::new();
+    for name in DAEMON_SETS {
         let pods: Vec<Pod> = daemonsets::pods(&world.client, &world.namespace, name)
             .await
             .unwrap();
@@ -70,21 +70,21 @@ async fn kept(world: &World) -> Kept {
             })
             .collect();
         revisions.sort();
-        kept.insert(name, (identities(&pods), revisions));
+        state.insert(name, (identities(&pods), revisions));
     }
-    kept
+    state
 }
 
 /// Checks that no two revisions of a `DaemonSet` have the same data.
-fn assert_no_twins(kept: &Kept) {
-    for (name, (_, revisions)) in kept {
+fn assert_distinct_revisions(state: &ClusterState) {
+    for (name, (_, revisions)) in state {
         let mut data: Vec<_> = revisions.iter().map(|(_, _, data)| data).collect();
         data.sort();
         data.dedup();
         assert_eq!(
             data.len(),
             revisions.len(),
-            "two revisions of {name} say the same: {revisions:#?}"
+            "two revisions of {name} have the same data: {revisions:#?}"
         );
     }
 }
@@ -97,37 +97,33 @@ async fn set_image(world: &World, name: &str, image: &str) {
     kubectl.run(["patch", "ds", name, "-p", &patch]).await.unwrap();
 }
 
-async fn rolled_out(world: &World, name: &str, image: &str) {
+async fn wait_rolled_out(world: &World, name: &str, image: &str) {
     let count = i32::try_from(NODES).unwrap();
     world
-        .status(name, "rolled out", |status| {
+        .wait_status(name, "rolled out", |status| {
             status.updated_number_scheduled == Some(count) && status.number_available == Some(count)
         })
         .await;
-    let pods = world.everywhere(name).await;
+    let pods = world.wait_placed(name).await;
     assert!(
         pods.iter().all(|pod| daemonsets::image(pod) == Some(image)),
-        "{name} is rolled out with another image than {image}"
+        "not every pod of {name} has the image {image}"
     );
 }
 
 /// Waits for a stuck rollout: one pod has an image that never starts, and the others wait.
-async fn stuck(world: &World) {
+async fn wait_stuck(world: &World) {
     world
-        .status("stuck", "stuck", |status| {
+        .wait_status("stuck", "stuck", |status| {
             status.updated_number_scheduled == Some(1) && status.number_available == Some(2)
         })
         .await;
-    let placed = eventually(
-        DEADLINE,
-        "three pods of which none is being deleted",
-        async || {
-            let pods = daemonsets::pods(&world.client, &world.namespace, "stuck").await?;
-            let leaving = pods.iter().any(|pod| pod.metadata.deletion_timestamp.is_some());
-            anyhow::ensure!(pods.len() == NODES && !leaving, "there are {}", pods.len());
-            Ok(())
-        },
-    );
+    let placed = eventually(DEADLINE, "three pods, none of them being deleted", async || {
+        let pods = daemonsets::pods(&world.client, &world.namespace, "stuck").await?;
+        let leaving = pods.iter().any(|pod| pod.metadata.deletion_timestamp.is_some());
+        anyhow::ensure!(pods.len() == NODES && !leaving, "there are {}", pods.len());
+        Ok(())
+    });
     placed.await.unwrap();
 }
 
@@ -141,7 +137,7 @@ async fn h2_taking_over_and_handing_back_restarts_no_pod_and_adds_no_revision() 
         .set_daemonset_controller(true)
         .await
         .unwrap();
-    create_with_nulls(&world, rich("rich")).await;
+    create_with_nulls(&world, rich_daemon_set("rich")).await;
     world
         .create(DaemonSetBuilder::new("surge").rolling_update(0, "50%"))
         .await;
@@ -153,18 +149,18 @@ async fn h2_taking_over_and_handing_back_restarts_no_pod_and_adds_no_revision() 
         )
         .await;
     world.create(DaemonSetBuilder::new("stuck")).await;
-    for name in ALL {
-        world.everywhere(name).await;
+    for name in DAEMON_SETS {
+        world.wait_placed(name).await;
     }
     for name in ["rich", "surge", "careful"] {
         set_image(&world, name, "example/daemon:2").await;
-        rolled_out(&world, name, "example/daemon:2").await;
+        wait_rolled_out(&world, name, "example/daemon:2").await;
     }
     set_image(&world, "stuck", "example/non-existent:1").await;
-    stuck(&world).await;
+    wait_stuck(&world).await;
 
-    let mut before = kept(&world).await;
-    assert_no_twins(&before);
+    let mut before = cluster_state(&world).await;
+    assert_distinct_revisions(&before);
     for (round, to) in [
         Controller::Everynode,
         Controller::Reference,
@@ -174,19 +170,19 @@ async fn h2_taking_over_and_handing_back_restarts_no_pod_and_adds_no_revision() 
     .enumerate()
     {
         let round = u32::try_from(round).unwrap();
-        hand_over(&mut world, to, 20 + round).await;
-        stuck(&world).await;
+        switch_controller(&mut world, to, 20 + round).await;
+        wait_stuck(&world).await;
         assert_eq!(
-            kept(&world).await,
+            cluster_state(&world).await,
             before,
-            "{to:?} has changed something by taking over"
+            "switching to {to:?} changed something"
         );
 
         // Roll out a new template, then go back to a template for which the other controller created a revision.
         let image = format!("example/daemon:{}", 3 + round);
         for name in ["rich", "surge"] {
             set_image(&world, name, &image).await;
-            rolled_out(&world, name, &image).await;
+            wait_rolled_out(&world, name, &image).await;
         }
         let back = if round % 2 == 0 {
             "example/daemon:1"
@@ -194,12 +190,12 @@ async fn h2_taking_over_and_handing_back_restarts_no_pod_and_adds_no_revision() 
             "example/daemon:2"
         };
         set_image(&world, "careful", back).await;
-        rolled_out(&world, "careful", back).await;
+        wait_rolled_out(&world, "careful", back).await;
 
-        let after = kept(&world).await;
-        assert_no_twins(&after);
-        let numbers = |kept: &Kept, name| {
-            kept[name]
+        let after = cluster_state(&world).await;
+        assert_distinct_revisions(&after);
+        let numbers = |state: &ClusterState, name| {
+            state[name]
                 .1
                 .iter()
                 .map(|(_, number, _)| *number)
@@ -208,12 +204,12 @@ async fn h2_taking_over_and_handing_back_restarts_no_pod_and_adds_no_revision() 
         assert_eq!(
             numbers(&after, "rich").len(),
             numbers(&before, "rich").len() + 1,
-            "one revision a template"
+            "each template adds one revision"
         );
         assert_eq!(
             numbers(&after, "careful").len(),
             2,
-            "both templates have had a revision before"
+            "both templates already had a revision"
         );
         assert_eq!(after["stuck"], before["stuck"]);
         before = after;
@@ -236,7 +232,7 @@ async fn create_with_nulls(world: &World, set: DaemonSetBuilder) {
 }
 
 #[tokio::test]
-async fn h2_a_revision_that_an_older_release_has_written_is_recognised_by_its_meaning() {
+async fn h2_revision_written_by_an_older_release_is_recognised_by_its_meaning() {
     let (world, before) = World::with_agent(2).await;
     let kubectl = world.claim.kubectl().unwrap();
     kubectl
@@ -246,8 +242,11 @@ async fn h2_a_revision_that_an_older_release_has_written_is_recognised_by_its_me
     let revisions: Api<ControllerRevision> = Api::namespaced(world.client.clone(), &world.namespace);
     let released = eventually(DEADLINE, "the revision to be released", async || {
         let mut all = revisions.list(&ListParams::default()).await?.items;
-        let revision = all.pop().context("it is gone")?;
-        anyhow::ensure!(revision.owner_references().is_empty(), "it is owned");
+        let revision = all.pop().context("the revision is gone")?;
+        anyhow::ensure!(
+            revision.owner_references().is_empty(),
+            "the revision has an owner"
+        );
         Ok(revision)
     });
     let mut older = released.await.unwrap();
@@ -263,9 +262,9 @@ async fn h2_a_revision_that_an_older_release_has_written_is_recognised_by_its_me
     revisions.create(&PostParams::default(), &older).await.unwrap();
 
     world.create(DaemonSetBuilder::new("agent")).await;
-    let after = world.everywhere("agent").await;
+    let after = world.wait_placed("agent").await;
     world
-        .status("agent", "all current", |status| {
+        .wait_status("agent", "all current", |status| {
             status.updated_number_scheduled == Some(2)
         })
         .await;

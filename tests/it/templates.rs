@@ -15,7 +15,7 @@ pub(crate) fn odd_fields() -> Value {
 
 /// A `DaemonSet` whose template has content that is easily lost or changed on the way: characters that encoders escape,
 /// empty and null fields, quantities in several notations, volumes of many kinds, init containers and sidecars.
-pub(crate) fn rich(name: &str) -> DaemonSetBuilder {
+pub(crate) fn rich_daemon_set(name: &str) -> DaemonSetBuilder {
     let main = json!({
         "name": "main",
         "image": "example/daemon:1",

@@ -46,10 +46,10 @@ fn built_from(member: &str) -> BTreeSet<String> {
         })
         .collect();
     let root = names.iter().find(|(_, name)| *name == member).unwrap().0.clone();
-    let (mut found, mut due) = (BTreeSet::new(), vec![root]);
-    while let Some(id) = due.pop() {
+    let (mut found, mut queue) = (BTreeSet::new(), vec![root]);
+    while let Some(id) = queue.pop() {
         if found.insert(id.clone()) {
-            due.extend(needs[&id].iter().cloned());
+            queue.extend(needs[&id].iter().cloned());
         }
     }
     found.iter().map(|id| names[id].clone()).collect()
@@ -71,7 +71,7 @@ pub(crate) fn sources(folder: &Path) -> Vec<PathBuf> {
 }
 
 #[test]
-fn the_planner_has_no_client_for_any_cluster() {
+fn planner_has_no_cluster_client() {
     let crates = built_from("everynode-planner");
     assert!(crates.contains("tonic"), "{crates:?}");
     for forbidden in [
@@ -89,12 +89,12 @@ fn the_planner_has_no_client_for_any_cluster() {
     }
     assert!(
         !built_from("everynode-executor").contains("everynode-planner"),
-        "the executor holds no rule"
+        "the executor must not be built from the planner"
     );
 }
 
 #[test]
-fn decisions_know_no_clock_no_io_no_randomness_and_no_wire() {
+fn decisions_use_no_clock_io_randomness_or_wire_types() {
     let planner = workspace().join("planner/src");
     let mut files = sources(&planner.join("decide"));
     files.extend(sources(&planner.join("fleet")));
@@ -130,7 +130,7 @@ fn decisions_know_no_clock_no_io_no_randomness_and_no_wire() {
 }
 
 #[test]
-fn every_crate_has_the_workspaces_lints_and_they_forbid_unsafe_code() {
+fn every_crate_has_the_workspace_lints_which_forbid_unsafe_code() {
     let read = |file: &str| std::fs::read_to_string(workspace().join(file)).unwrap();
     let root = read("Cargo.toml");
     let members = root.lines().find_map(|line| line.strip_prefix("members = "));
@@ -144,13 +144,13 @@ fn every_crate_has_the_workspaces_lints_and_they_forbid_unsafe_code() {
 }
 
 #[test]
-fn the_toolchain_is_pinned_to_one_version_that_the_manifest_asks_for_too() {
+fn toolchain_is_pinned_to_the_manifests_rust_version() {
     let read = |file: &str| std::fs::read_to_string(workspace().join(file)).unwrap();
     let pinned = read("rust-toolchain.toml");
     let channel = pinned.lines().find_map(|line| line.strip_prefix("channel = \""));
     let channel = channel.unwrap().trim_end_matches('"');
     let numbers: Vec<&str> = channel.split('.').collect();
-    assert_eq!(numbers.len(), 3, "{channel} may change its meaning");
+    assert_eq!(numbers.len(), 3, "{channel} is not an exact version");
     assert!(
         numbers.iter().all(|number| number.parse::<u32>().is_ok()),
         "{channel}"
@@ -198,7 +198,7 @@ fn every_source_file_is_part_of_a_crate() {
             let is_root = matches!(stem, "lib" | "main") || file.parent().unwrap().ends_with("bin");
             assert!(
                 is_root || declared.contains(file),
-                "{} is in no module",
+                "{} is not declared in any module",
                 file.display()
             );
         }
@@ -219,7 +219,7 @@ fn tests_named_in(document: &str) -> BTreeSet<String> {
 }
 
 #[test]
-fn every_test_that_the_documents_name_is_there() {
+fn every_test_named_in_documents_exists() {
     let folders = ["proto", "planner", "executor", "tests"];
     let files = folders
         .iter()
@@ -237,7 +237,7 @@ fn every_test_that_the_documents_name_is_there() {
         for test in tests {
             assert!(
                 names.contains(test.as_str()),
-                "{document} names {test}, which there is no test of"
+                "{document} names the test {test}, which doesn't exist"
             );
         }
     }

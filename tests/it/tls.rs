@@ -57,7 +57,7 @@ impl Certificates {
             ..ServiceOptions::default()
         };
         let planner = options(&self.planner, &[]);
-        World::with(node_count, planner, options(&self.executor, executor_flags)).await
+        World::with_options(node_count, planner, options(&self.executor, executor_flags)).await
     }
 }
 
@@ -97,13 +97,13 @@ async fn is_serving(admin_address: String) {
 }
 
 #[tokio::test]
-async fn certificates_and_their_authority_are_replaced_during_a_rollout_and_no_session_is_lost() {
+async fn certificates_and_authority_are_rotated_during_a_rollout_without_losing_a_session() {
     let certificates = Certificates::new();
     let mut world = certificates.world(4, &[]).await;
     is_serving(world.planner.admin_address()).await;
     is_serving(world.executor.admin_address()).await;
     world.create(DaemonSetBuilder::new("agent")).await;
-    world.everywhere("agent").await;
+    world.wait_placed("agent").await;
     world.set_image("agent:2").await;
 
     let (old, new) = (&certificates.authority, Authority::new("second").unwrap());
@@ -119,7 +119,7 @@ async fn certificates_and_their_authority_are_replaced_during_a_rollout_and_no_s
         wait_renewed(&world.executor, index + 1).await;
         world.set_image(&format!("agent:{}", index + 3)).await;
     }
-    world.rolled_out().await;
+    world.wait_rolled_out().await;
     let losses = world
         .executor
         .metric("everynode_executor_planner_losses_total", "");
@@ -137,24 +137,24 @@ async fn certificates_and_their_authority_are_replaced_during_a_rollout_and_no_s
         .await
         .unwrap();
     let mut client = ExecutorServiceClient::new(channel);
-    let asked = everynode_proto::executor::v1::ExplainRequest {
+    let request = everynode_proto::executor::v1::ExplainRequest {
         node: "node-01".to_owned(),
         ..everynode_proto::executor::v1::ExplainRequest::default()
     };
-    let answer = client.explain(asked).await.unwrap().into_inner();
+    let answer = client.explain(request).await.unwrap().into_inner();
     assert_eq!(answer.placements.len(), 1);
     world.planner.restart().await.unwrap();
     world.set_image("agent:last").await;
-    world.rolled_out().await;
+    world.wait_rolled_out().await;
 }
 
 #[tokio::test]
-async fn sessions_are_for_executors_and_what_stands_in_the_way_is_said() {
+async fn executor_with_a_wrong_certificate_gets_no_session_and_logs_why() {
     let certificates = Certificates::new();
     let mut world = certificates.world(1, &[]).await;
     // First the executor has another client's certificate, then one from an authority that no one trusts.
     let foreign = Authority::new("foreign").unwrap();
-    for (own, words) in [
+    for (own, text) in [
         (certificates.authority.issue("somebody"), "--session-clients"),
         (
             foreign.issue("everynode-executor"),
@@ -167,12 +167,12 @@ async fn sessions_are_for_executors_and_what_stands_in_the_way_is_said() {
             .unwrap();
         world.executor.stop().await.unwrap();
         world.executor.launch().unwrap();
-        let said = eventually(DEADLINE, format!("the executor to say {words}"), async || {
+        let logged = eventually(DEADLINE, format!("the executor to log {text:?}"), async || {
             let log = world.executor.log_tail(20);
-            anyhow::ensure!(log.contains(words), "{log}");
+            anyhow::ensure!(log.contains(text), "{log}");
             Ok(())
         });
-        said.await.unwrap();
+        logged.await.unwrap();
     }
     let log = world.planner.log_tail(20);
     assert!(log.contains("a TLS handshake failed"), "{log}");
@@ -195,13 +195,13 @@ async fn list(channel: Channel, token: Option<&str>, namespace: &str) -> Result<
 }
 
 #[tokio::test]
-async fn a_token_of_the_cluster_lets_its_owner_see_what_they_may_see_in_the_cluster() {
+async fn callers_with_a_token_see_only_what_their_rights_allow() {
     let certificates = Certificates::new();
     let local = Port::claim().unwrap();
     let local_listen = format!("--local-listen={}", local.address());
     let world = certificates.world(1, &["--callers=tokens", &local_listen]).await;
     world.create(DaemonSetBuilder::new("agent")).await;
-    world.everywhere("agent").await;
+    world.wait_placed("agent").await;
     let kubectl = world.claim.kubectl().unwrap();
     let namespace = world.namespace.as_str();
     let account = format!("--serviceaccount={namespace}:reader");
@@ -226,23 +226,25 @@ async fn a_token_of_the_cluster_lets_its_owner_see_what_they_may_see_in_the_clus
     let channel = connect(&certificates.caller, &world.executor.url())
         .await
         .unwrap();
-    let asked = async |token: Option<&str>, namespace: &str| list(channel.clone(), token, namespace).await;
+    let list_as = async |token: Option<&str>, namespace: &str| list(channel.clone(), token, namespace).await;
 
     let reader = token("reader").await;
-    assert_eq!(asked(Some(&reader), namespace).await.unwrap(), 1);
-    let refused = asked(Some(&reader), "").await.unwrap_err();
+    assert_eq!(list_as(Some(&reader), namespace).await.unwrap(), 1);
+    let refused = list_as(Some(&reader), "").await.unwrap_err();
     assert_eq!(refused.code(), Code::PermissionDenied);
-    let words = format!(
+    let message = format!(
         "daemonsets.apps is forbidden: User \"system:serviceaccount:{namespace}:reader\" cannot list resource \
          \"daemonsets\" in API group \"apps\" at the cluster scope"
     );
-    assert_eq!(refused.message(), words);
-    let refused = asked(Some(&token("nobody").await), namespace).await.unwrap_err();
+    assert_eq!(refused.message(), message);
+    let refused = list_as(Some(&token("nobody").await), namespace)
+        .await
+        .unwrap_err();
     assert_eq!(refused.code(), Code::PermissionDenied);
     assert!(refused.message().contains(":nobody\" cannot list"), "{refused}");
-    let refused = asked(Some("garbage"), namespace).await.unwrap_err();
+    let refused = list_as(Some("garbage"), namespace).await.unwrap_err();
     assert_eq!(refused.code(), Code::Unauthenticated);
-    let refused = asked(None, namespace).await.unwrap_err();
+    let refused = list_as(None, namespace).await.unwrap_err();
     assert_eq!(refused.code(), Code::Unauthenticated);
     assert!(refused.message().contains("authorization: Bearer"), "{refused}");
 

@@ -53,7 +53,7 @@ async fn get(world: &World, args: &[&str]) -> Value {
 }
 
 #[tokio::test]
-async fn the_planner_answers_grpcurl_on_what_kubectl_prints() {
+async fn planner_accepts_kubectl_output_through_grpcurl() {
     let mut world = World::new(2).await;
     DaemonSetBuilder::new("agent")
         .node_selector("kubernetes.io/hostname", "node-02")
@@ -90,7 +90,7 @@ async fn the_planner_answers_grpcurl_on_what_kubectl_prints() {
     let plan = json!({"daemon_set": set, "nodes": [nodes], "pods": [pods]});
     let answer: Value =
         serde_json::from_str(&grpcurl(&mut world, &planner, &call, Some(plan)).await).unwrap();
-    assert_eq!(answer.get("actions"), None, "all is as it should be: {answer}");
+    assert_eq!(answer.get("actions"), None, "there is nothing to do: {answer}");
     assert_eq!(answer["status"]["desiredNumberScheduled"], 1);
     let plan = json!({"daemon_set": set, "nodes": [nodes]});
     let answer: Value =

@@ -15,7 +15,7 @@ use k8s_openapi::api::apps::v1::DaemonSet;
 use kube::Api;
 use serde_json::json;
 
-use crate::leaders::{elected, to_lead};
+use crate::leaders::{election_options, wait_leading};
 use crate::tools::grpcurl;
 use crate::world::{DEADLINE, World};
 
@@ -28,9 +28,9 @@ fn url(address: SocketAddr) -> String {
 }
 
 #[tokio::test]
-async fn both_programs_do_their_work_with_a_peer_of_the_last_release() {
+async fn both_programs_work_with_a_peer_of_the_last_release() {
     let mut older = None;
-    let mut world = World::through(3, async |control_plane, planner| {
+    let mut world = World::with_routes(3, async |control_plane, planner| {
         let proxy = LastRelease::start(planner.url()).await.unwrap();
         let url = url(proxy.address());
         older = Some(proxy);
@@ -38,14 +38,14 @@ async fn both_programs_do_their_work_with_a_peer_of_the_last_release() {
     })
     .await;
     world.create(DaemonSetBuilder::new("agent")).await;
-    world.everywhere("agent").await;
+    world.wait_placed("agent").await;
     nodes::create_ready(&world.client, vec![NodeBuilder::new("node-04")])
         .await
         .unwrap();
     world.nodes.push("node-04".to_owned());
-    world.everywhere("agent").await;
+    world.wait_placed("agent").await;
     world.set_image("example/daemon:2").await;
-    world.rolled_out().await;
+    world.wait_rolled_out().await;
 
     // The executor forwards this question to the planner.
     let executor = world.executor.address();
@@ -79,7 +79,7 @@ impl Upgrade {
         let mut monitors = Vec::new();
         for name in SETS {
             world.create(DaemonSetBuilder::new(name)).await;
-            world.everywhere(name).await;
+            world.wait_placed(name).await;
             monitors.push(
                 Monitor::start(&world.client, &world.namespace, name)
                     .await
@@ -94,7 +94,7 @@ impl Upgrade {
     }
 
     /// Starts rollouts of new templates, runs `exchange` in the middle of them, and waits until all of them finish.
-    async fn during(&mut self, what: &str, exchange: impl AsyncFnOnce(&mut World)) {
+    async fn exchange_during_rollouts(&mut self, what: &str, exchange: impl AsyncFnOnce(&mut World)) {
         self.templates += 1;
         for name in SETS {
             let image = format!("example/daemon:{}", self.templates);
@@ -103,7 +103,7 @@ impl Upgrade {
         for monitor in &mut self.monitors {
             assert!(
                 monitor.events(2, DEADLINE).await,
-                "{what}: no rollout began\n{}",
+                "{what}: no rollout started\n{}",
                 self.world.logs()
             );
         }
@@ -111,7 +111,7 @@ impl Upgrade {
         let nodes = i32::try_from(NODES).unwrap();
         for (name, monitor) in SETS.iter().zip(&self.monitors) {
             let what = format!("{name} rolled out after {what}");
-            let done = self.world.status(name, &what, |status| {
+            let done = self.world.wait_status(name, &what, |status| {
                 status.updated_number_scheduled == Some(nodes) && status.number_available == Some(nodes)
             });
             done.await;
@@ -120,39 +120,45 @@ impl Upgrade {
             assert_eq!(monitor.pods_seen(), NODES * self.templates, "{what}");
             assert!(
                 monitor.fewest_ready() >= NODES - 1,
-                "{what}: more than one pod less"
+                "{what}: more than one pod was unavailable"
             );
         }
     }
 }
 
 #[tokio::test]
-async fn a_rolling_upgrade_of_both_and_one_back_in_the_middle_of_rollouts_take_no_wrong_action() {
+async fn rolling_upgrade_and_rollback_during_rollouts_cause_no_wrong_action() {
     let mut proxies = None;
-    let world = World::through(NODES, async |control_plane, planner| {
+    let world = World::with_routes(NODES, async |control_plane, planner| {
         let older_planner = LastRelease::start(planner.url()).await.unwrap();
         let to_planner = Line::start(older_planner.address()).await.unwrap();
         let for_older_executor = LastRelease::start(url(to_planner.address())).await.unwrap();
-        let older_way = url(for_older_executor.address());
+        let older_url = url(for_older_executor.address());
         proxies = Some((older_planner, to_planner, for_older_executor));
-        (older_way, control_plane.kubeconfig().to_owned())
+        (older_url, control_plane.kubeconfig().to_owned())
     })
     .await;
     let (older_planner, to_planner, for_older_executor) = proxies.unwrap();
-    let older_way = url(for_older_executor.address());
-    let newer_way = url(to_planner.address());
+    let older_url = url(for_older_executor.address());
+    let newer_url = url(to_planner.address());
     let programs = world.programs.clone();
     let namespace = world.namespace.clone();
-    let executor = async |world: &mut World, way: &str, identity: &str| {
+    let executor = async |world: &mut World, planner_url: &str, identity: &str| {
         let kubeconfig = world.claim.control_plane().kubeconfig();
-        let started = Executor::start(&programs, way, kubeconfig, elected(&namespace, identity)).await;
+        let started = Executor::start(
+            &programs,
+            planner_url,
+            kubeconfig,
+            election_options(&namespace, identity),
+        )
+        .await;
         started.unwrap()
     };
 
     let mut upgrade = Upgrade::new(world).await;
     upgrade.world.executor.stop().await.unwrap();
-    upgrade.world.executor = executor(&mut upgrade.world, &older_way, "older").await;
-    to_lead(&upgrade.world.executor).await;
+    upgrade.world.executor = executor(&mut upgrade.world, &older_url, "older").await;
+    wait_leading(&upgrade.world.executor).await;
 
     let mut newer_planner = Planner::start(&programs, ServiceOptions::default())
         .await
@@ -163,22 +169,30 @@ async fn a_rolling_upgrade_of_both_and_one_back_in_the_middle_of_rollouts_take_n
         // The proxy for the older programs would otherwise keep its connection to the stopped planner.
         to_planner.cut();
     };
-    upgrade.during("the planner's upgrade", to_newer).await;
-    let succeed = async |world: &mut World, way: &str, identity: &str| {
-        let successor = executor(world, way, identity).await;
+    upgrade
+        .exchange_during_rollouts("the planner's upgrade", to_newer)
+        .await;
+    let succeed = async |world: &mut World, planner_url: &str, identity: &str| {
+        let successor = executor(world, planner_url, identity).await;
         world.executor.stop().await.unwrap();
         world.executor = successor;
-        to_lead(&world.executor).await;
+        wait_leading(&world.executor).await;
     };
-    let to_newer = async |world: &mut World| succeed(world, &newer_way, "newer").await;
-    upgrade.during("the executor's upgrade", to_newer).await;
+    let to_newer = async |world: &mut World| succeed(world, &newer_url, "newer").await;
+    upgrade
+        .exchange_during_rollouts("the executor's upgrade", to_newer)
+        .await;
     let to_older = async |world: &mut World| {
         world.planner.launch().unwrap();
         world.planner.wait_ready().await.unwrap();
         to_planner.aim(older_planner.address());
         newer_planner.stop().await.unwrap();
     };
-    upgrade.during("the planner's way back", to_older).await;
-    let to_older = async |world: &mut World| succeed(world, &older_way, "older-again").await;
-    upgrade.during("the executor's way back", to_older).await;
+    upgrade
+        .exchange_during_rollouts("the planner's rollback", to_older)
+        .await;
+    let to_older = async |world: &mut World| succeed(world, &older_url, "older-again").await;
+    upgrade
+        .exchange_during_rollouts("the executor's rollback", to_older)
+        .await;
 }

@@ -22,10 +22,10 @@ use crate::world::{DEADLINE, World};
 
 const SERVICE: &str = "everynode.executor.v1.ExecutorService";
 
-struct View(ExecutorServiceClient<Channel>);
+struct LiveViewClient(ExecutorServiceClient<Channel>);
 
-impl View {
-    async fn of(world: &World) -> Self {
+impl LiveViewClient {
+    async fn connect(world: &World) -> Self {
         Self(
             ExecutorServiceClient::connect(world.executor.url())
                 .await
@@ -40,7 +40,10 @@ impl View {
             name: "agent".to_owned(),
         };
         let answer = self.0.list_daemon_sets(request).await?.into_inner();
-        anyhow::ensure!(answer.ask_leader.is_empty(), "it leads");
+        anyhow::ensure!(
+            answer.ask_leader.is_empty(),
+            "the executor doesn't lead: {answer:?}"
+        );
         let [daemon_set] = answer.daemon_sets.as_slice() else {
             anyhow::bail!("{answer:?}")
         };
@@ -103,7 +106,7 @@ impl View {
 async fn next(watch: &mut Streaming<WatchPlansResponse>) -> Result<Event, Status> {
     let message = timeout(DEADLINE, watch.message())
         .await
-        .expect("an event should come");
+        .expect("an event arrives before the deadline");
     message.map(|message| message.unwrap().event.unwrap())
 }
 
@@ -115,9 +118,9 @@ fn message(daemon_set: &DaemonSet, code: WaitCode) -> &str {
 }
 
 #[tokio::test]
-async fn a_rollout_of_an_image_that_does_not_start_is_listed_with_the_pod_that_it_waits_for() {
+async fn stuck_rollout_is_listed_with_the_pod_that_it_waits_for() {
     let (world, _) = World::with_agent(3).await;
-    let mut view = View::of(&world).await;
+    let mut view = LiveViewClient::connect(&world).await;
     let complete = view.shows(&world, RolloutState::Complete, None).await;
     let words = "all 3 pods are of the current template and available";
     assert_eq!(complete.rollout.unwrap().message, words);
@@ -144,11 +147,11 @@ async fn a_rollout_of_an_image_that_does_not_start_is_listed_with_the_pod_that_i
 }
 
 #[tokio::test]
-async fn a_quota_is_listed_in_the_servers_words_and_explains_why_a_node_has_no_pod() {
+async fn exceeded_quota_is_listed_with_the_servers_message_and_explains_missing_pods() {
     let world = World::new(3).await;
-    world.quota(2).await;
+    world.create_quota(2).await;
     world.create(DaemonSetBuilder::new("agent")).await;
-    let mut view = View::of(&world).await;
+    let mut view = LiveViewClient::connect(&world).await;
     let blocked = view
         .shows(&world, RolloutState::Blocked, Some(WaitCode::Refused))
         .await;
@@ -194,9 +197,9 @@ async fn a_quota_is_listed_in_the_servers_words_and_explains_why_a_node_has_no_p
 }
 
 #[tokio::test]
-async fn a_pod_may_be_kept_where_none_would_be_made_and_is_gone_where_it_is_excluded() {
+async fn explain_reports_kept_pods_and_excluded_nodes() {
     let (world, pods) = World::with_agent(2).await;
-    let mut view = View::of(&world).await;
+    let mut view = LiveViewClient::connect(&world).await;
     let set = async |node: &str, effect: &str| {
         let taints = [taint("dedicated", "db", effect)];
         nodes::set_taints(&world.client, node, &taints).await.unwrap();
@@ -222,12 +225,12 @@ async fn a_pod_may_be_kept_where_none_would_be_made_and_is_gone_where_it_is_excl
 }
 
 #[tokio::test]
-async fn a_watch_sees_the_plan_of_a_creation_and_its_outcome_and_ends_with_the_executor() {
+async fn watch_reports_plan_and_outcome_of_a_creation_and_ends_with_the_executor() {
     let mut world = World::new(1).await;
-    let mut view = View::of(&world).await;
+    let mut view = LiveViewClient::connect(&world).await;
     let mut watch = view.watch(&world).await;
     let Event::Began(began) = next(&mut watch).await.unwrap() else {
-        panic!("a watch begins with its beginning")
+        panic!("the first event must be Began")
     };
     assert!(began.planner.unwrap().is_synced);
 
@@ -252,7 +255,7 @@ async fn a_watch_sees_the_plan_of_a_creation_and_its_outcome_and_ends_with_the_e
     };
     let outcome = (ended.daemon_set.as_str(), ended.action_id, ended.outcome());
     assert_eq!(outcome, (key.as_str(), action.id, ActionOutcome::Done));
-    let pods = world.everywhere("agent").await;
+    let pods = world.wait_placed("agent").await;
     let words = format!("Created pod: {} on node node-01", pods[0].name_any());
     assert_eq!(ended.message, words);
 
@@ -286,7 +289,7 @@ async fn a_watch_sees_the_plan_of_a_creation_and_its_outcome_and_ends_with_the_e
 }
 
 #[tokio::test]
-async fn the_executor_answers_grpcurl_by_name() {
+async fn executor_answers_grpcurl_by_reflection() {
     let (mut world, _) = World::with_agent(1).await;
     let executor = world.executor.address();
     let services = grpcurl(&mut world, &executor, &["list"], None).await;
@@ -313,7 +316,7 @@ async fn the_executor_answers_grpcurl_by_name() {
     assert_eq!(answer["placements"][0]["verdict"]["verdict"], "VERDICT_RUN");
     assert_eq!(answer["placements"][0]["pods"][0]["isReady"], true);
 
-    let mut view = View::of(&world).await;
+    let mut view = LiveViewClient::connect(&world).await;
     let info = view.0.get_info(GetInfoRequest {}).await.unwrap().into_inner();
     assert!(info.cluster_is_listed && info.planner.is_some_and(|planner| planner.is_synced));
     assert_eq!(info.leader, info.identity);

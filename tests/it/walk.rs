@@ -7,7 +7,7 @@ use everynode_tests::terminal::Terminal;
 use everynode_tests::walk::Walk;
 
 #[tokio::test]
-async fn every_step_of_the_demo_has_its_outcome() {
+async fn every_demo_step_has_its_expected_outcome() {
     let mut claim = Claim::new().await.unwrap();
     let namespace = claim.namespace().to_owned();
     let client = claim.client().await.unwrap();

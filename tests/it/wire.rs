@@ -34,11 +34,11 @@ async fn buf(folder: &Path, args: &[&str]) -> Result<(), String> {
         .output()
         .await
         .unwrap();
-    let words = [output.stdout, output.stderr].map(|bytes| String::from_utf8_lossy(&bytes).into_owned());
-    output.status.success().then_some(()).ok_or(words.concat())
+    let text = [output.stdout, output.stderr].map(|bytes| String::from_utf8_lossy(&bytes).into_owned());
+    output.status.success().then_some(()).ok_or(text.concat())
 }
 
-async fn breaking(folder: &Path, released: &Released) -> Result<(), String> {
+async fn check_breaking(folder: &Path, released: &Released) -> Result<(), String> {
     buf(
         folder,
         &["breaking", "--against", released.path.to_str().unwrap()],
@@ -86,35 +86,32 @@ impl Version {
 }
 
 /// Why `wanted` can't be released after `released`; `None` if it can.
-fn objection(released: Version, workspace: Version, wanted: Version) -> Option<String> {
+fn release_error(released: Version, workspace: Version, wanted: Version) -> Option<String> {
     if wanted != workspace {
         return Some(format!(
-            "{RELEASE} says {wanted:?}, the workspace is {workspace:?}"
+            "{RELEASE} is {wanted:?}, but the workspace has the version {workspace:?}"
         ));
     }
     (wanted <= released).then(|| format!("{wanted:?} is not newer than {released:?}, which is released"))
 }
 
 #[tokio::test]
-async fn the_wire_is_written_by_bufs_rules() {
-    if let Err(words) = buf(&proto(), &["lint"]).await {
-        panic!("{words}");
+async fn wire_follows_bufs_lint_rules() {
+    if let Err(output) = buf(&proto(), &["lint"]).await {
+        panic!("{output}");
     }
 }
 
 #[tokio::test]
-async fn the_wire_is_compatible_with_the_last_release_and_newer_where_it_differs() {
+async fn wire_is_compatible_with_the_last_release_and_any_change_raises_the_version() {
     let (released, workspace) = (Released::last(), Version::of_workspace());
-    if let Err(words) = breaking(&proto(), &released).await {
-        panic!(
-            "peers of {:?} would not be understood:\n{words}",
-            released.version
-        );
+    if let Err(output) = check_breaking(&proto(), &released).await {
+        panic!("incompatible with peers of {:?}:\n{output}", released.version);
     }
     let wire = descriptors().await;
     if let Ok(wanted) = std::env::var(RELEASE) {
-        let objection = objection(released.version, workspace, Version::read(&wanted));
-        assert_eq!(objection, None);
+        let error = release_error(released.version, workspace, Version::read(&wanted));
+        assert_eq!(error, None);
         // Another test may read the folder at the same time, so it must hold exactly one file at every moment.
         std::fs::write(&released.path, wire).unwrap();
         std::fs::rename(
@@ -127,13 +124,13 @@ async fn the_wire_is_compatible_with_the_last_release_and_newer_where_it_differs
     let is_same = std::fs::read(&released.path).unwrap() == wire;
     assert!(
         is_same || workspace > released.version,
-        "the wire is another one than that of {:?}: raise the workspace's version",
+        "the wire differs from that of {:?}: raise the workspace's version",
         released.version
     );
 }
 
 /// A copy of the .proto files in which one file is changed.
-fn changed(file: &str, from: &str, to: &str) -> tempfile::TempDir {
+fn changed_copy(file: &str, from: &str, to: &str) -> tempfile::TempDir {
     let folder = tempfile::tempdir().unwrap();
     std::fs::copy(proto().join("buf.yaml"), folder.path().join("buf.yaml")).unwrap();
     for package in ["everynode/executor/v1", "everynode/planner/v1"] {
@@ -154,7 +151,7 @@ fn changed(file: &str, from: &str, to: &str) -> tempfile::TempDir {
 }
 
 #[tokio::test]
-async fn what_breaks_the_released_wire_is_named() {
+async fn breaking_wire_changes_are_reported() {
     let released = Released::last();
     for (file, from, to, named) in [
         (
@@ -182,16 +179,16 @@ async fn what_breaks_the_released_wire_is_named() {
             r#"RPC "Explain" on service "PlannerService" was deleted"#,
         ),
     ] {
-        let folder = changed(file, from, to);
-        let words = breaking(folder.path(), &released).await.unwrap_err();
-        assert!(words.contains(named), "{named}: {words}");
+        let folder = changed_copy(file, from, to);
+        let output = check_breaking(folder.path(), &released).await.unwrap_err();
+        assert!(output.contains(named), "{named}: {output}");
     }
-    let same = changed("facts.proto", "bool bound = 5;", "bool bound = 5; // As ever.");
-    assert_eq!(breaking(same.path(), &released).await, Ok(()));
+    let same = changed_copy("facts.proto", "bool bound = 5;", "bool bound = 5; // As ever.");
+    assert_eq!(check_breaking(same.path(), &released).await, Ok(()));
 }
 
 #[tokio::test]
-async fn what_is_written_by_other_rules_is_named() {
+async fn lint_violations_are_reported() {
     for (file, from, to, named) in [
         (
             "facts.proto",
@@ -206,17 +203,17 @@ async fn what_is_written_by_other_rules_is_named() {
             r#"Field name "isBound" should be lower_snake_case"#,
         ),
     ] {
-        let folder = changed(file, from, to);
-        let words = buf(folder.path(), &["lint"]).await.unwrap_err();
-        assert!(words.contains(named), "{named}: {words}");
+        let folder = changed_copy(file, from, to);
+        let output = buf(folder.path(), &["lint"]).await.unwrap_err();
+        assert!(output.contains(named), "{named}: {output}");
     }
 }
 
 #[test]
-fn only_a_newer_version_that_is_the_workspaces_can_be_released() {
+fn only_the_workspaces_newer_version_can_be_released() {
     let [old, new, newer] = ["0.9.0", "0.10.0", "1.0.0"].map(Version::read);
-    assert_eq!(objection(old, new, new), None);
-    assert!(objection(new, new, new).is_some());
-    assert!(objection(new, old, old).is_some());
-    assert!(objection(old, new, newer).is_some());
+    assert_eq!(release_error(old, new, new), None);
+    assert!(release_error(new, new, new).is_some());
+    assert!(release_error(new, old, old).is_some());
+    assert!(release_error(old, new, newer).is_some());
 }

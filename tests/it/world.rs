@@ -16,7 +16,7 @@ use kube::api::{ListParams, PostParams};
 use kube::{Api, Client, ResourceExt};
 use serde_json::json;
 
-/// How long anything may take that should take a moment.
+/// Deadline for anything that normally takes a moment.
 pub(crate) const DEADLINE: Duration = Duration::from_secs(30);
 
 /// A cluster with nodes `node-01`, `node-02`, …, and a planner and an executor.
@@ -33,32 +33,36 @@ pub(crate) struct World {
 
 impl World {
     pub(crate) async fn new(node_count: usize) -> Self {
-        Self::with(node_count, ServiceOptions::default(), ServiceOptions::default()).await
+        Self::with_options(node_count, ServiceOptions::default(), ServiceOptions::default()).await
     }
 
     /// Like `new`, with these options for planner and executor.
-    pub(crate) async fn with(node_count: usize, planner: ServiceOptions, executor: ServiceOptions) -> Self {
-        let directly = async |control_plane: &ControlPlane, planner: &Planner| {
+    pub(crate) async fn with_options(
+        node_count: usize,
+        planner: ServiceOptions,
+        executor: ServiceOptions,
+    ) -> Self {
+        let direct = async |control_plane: &ControlPlane, planner: &Planner| {
             (planner.url(), control_plane.kubeconfig().to_owned())
         };
-        Self::start(node_count, planner, executor, directly).await
+        Self::start(node_count, planner, executor, direct).await
     }
 
-    /// Like `new`, but the executor reaches the planner by the URL and the API server by the kubeconfig that `ways`
+    /// Like `new`, but the executor reaches the planner by the URL and the API server by the kubeconfig that `routes`
     /// returns.
-    pub(crate) async fn through(
+    pub(crate) async fn with_routes(
         node_count: usize,
-        ways: impl AsyncFnOnce(&ControlPlane, &Planner) -> (String, PathBuf),
+        routes: impl AsyncFnOnce(&ControlPlane, &Planner) -> (String, PathBuf),
     ) -> Self {
         let usual = ServiceOptions::default;
-        Self::start(node_count, usual(), usual(), ways).await
+        Self::start(node_count, usual(), usual(), routes).await
     }
 
     async fn start(
         node_count: usize,
         planner: ServiceOptions,
         executor: ServiceOptions,
-        ways: impl AsyncFnOnce(&ControlPlane, &Planner) -> (String, PathBuf),
+        routes: impl AsyncFnOnce(&ControlPlane, &Planner) -> (String, PathBuf),
     ) -> Self {
         let mut claim = Claim::new().await.unwrap();
         let client = claim.client().await.unwrap();
@@ -70,7 +74,7 @@ impl World {
         nodes::create_ready(&client, builders).await.unwrap();
         let programs = Programs::built(Profile::Dev).await.unwrap();
         let planner = Planner::start(&programs, planner).await.unwrap();
-        let (url, kubeconfig) = ways(claim.control_plane(), &planner).await;
+        let (url, kubeconfig) = routes(claim.control_plane(), &planner).await;
         let executor = Executor::start(&programs, &url, &kubeconfig, executor)
             .await
             .unwrap();
@@ -89,12 +93,12 @@ impl World {
     pub(crate) async fn with_agent(node_count: usize) -> (Self, Vec<Pod>) {
         let world = Self::new(node_count).await;
         world.create(DaemonSetBuilder::new("agent")).await;
-        let pods = world.everywhere("agent").await;
+        let pods = world.wait_placed("agent").await;
         (world, pods)
     }
 
     /// Stops the executor and starts another one with these flags.
-    pub(crate) async fn hand_over(&mut self, flags: &[&str]) {
+    pub(crate) async fn replace_executor(&mut self, flags: &[&str]) {
         self.executor.stop().await.unwrap();
         let options = ServiceOptions {
             flags: flags.iter().copied().map(str::to_owned).collect(),
@@ -111,7 +115,7 @@ impl World {
     }
 
     /// Limits the namespace to this many pods, by the quota `few`.
-    pub(crate) async fn quota(&self, pods: u32) -> Api<ResourceQuota> {
+    pub(crate) async fn create_quota(&self, pods: u32) -> Api<ResourceQuota> {
         let quotas: Api<ResourceQuota> = Api::namespaced(self.client.clone(), &self.namespace);
         let hard = json!({"pods": pods.to_string()});
         let quota = json!({"metadata": {"name": "few"}, "spec": {"hard": hard}});
@@ -121,7 +125,7 @@ impl World {
             let status = quotas.get("few").await?.status.unwrap_or_default();
             anyhow::ensure!(
                 status.hard.is_some_and(|hard| hard.contains_key("pods")),
-                "it is not"
+                "the quota has no limit on pods yet"
             );
             Ok(())
         });
@@ -144,7 +148,7 @@ impl World {
     }
 
     /// Waits until the status is about the current generation and is as wanted.
-    pub(crate) async fn status(
+    pub(crate) async fn wait_status(
         &self,
         name: &str,
         what: &str,
@@ -156,14 +160,14 @@ impl World {
     }
 
     /// Waits until every node has an available pod of `agent`'s current template.
-    pub(crate) async fn rolled_out(&self) {
-        self.rolled_out_after("a change").await;
+    pub(crate) async fn wait_rolled_out(&self) {
+        self.wait_rolled_out_after("a change").await;
     }
 
-    /// Like `rolled_out`. The failure message names the change that it followed.
-    pub(crate) async fn rolled_out_after(&self, what: &str) {
+    /// Like `wait_rolled_out`. The failure message names the change that it followed.
+    pub(crate) async fn wait_rolled_out_after(&self, what: &str) {
         let nodes = i32::try_from(self.nodes.len()).unwrap();
-        self.status("agent", &format!("rolled out after {what}"), |status| {
+        self.wait_status("agent", &format!("rolled out after {what}"), |status| {
             status.desired_number_scheduled == nodes
                 && status.updated_number_scheduled == Some(nodes)
                 && status.number_available == Some(nodes)
@@ -172,14 +176,14 @@ impl World {
     }
 
     /// Waits for one ready pod on every node, and none elsewhere.
-    pub(crate) async fn everywhere(&self, name: &str) -> Vec<Pod> {
+    pub(crate) async fn wait_placed(&self, name: &str) -> Vec<Pod> {
         let placed =
             daemonsets::wait_placed(&self.client, &self.namespace, name, &self.nodes, DEADLINE).await;
         placed.unwrap_or_else(|error| panic!("{error:#}\n{}", self.logs()))
     }
 
     /// Waits for one pod on every node and none elsewhere, ready or not. Pods that are being deleted don't count.
-    pub(crate) async fn one_each(&self, name: &str) -> Vec<Pod> {
+    pub(crate) async fn wait_one_pod_per_node(&self, name: &str) -> Vec<Pod> {
         let what = format!("one pod of {name} on each of {:?}", self.nodes);
         let placed = eventually(DEADLINE, what, async || {
             let mut pods = daemonsets::pods(&self.client, &self.namespace, name).await?;
@@ -187,7 +191,7 @@ impl World {
             let placed = daemonsets::by_node(&pods);
             let nodes: Vec<_> = placed.keys().cloned().collect();
             let single = placed.values().all(|pods| pods.len() == 1);
-            anyhow::ensure!(nodes == self.nodes && single, "they are placed so: {placed:?}");
+            anyhow::ensure!(nodes == self.nodes && single, "the pods are on {placed:?}");
             Ok(pods)
         });
         placed
@@ -195,16 +199,16 @@ impl World {
             .unwrap_or_else(|error| panic!("{error:#}\n{}", self.logs()))
     }
 
-    /// Waits for an event on the `DaemonSet` with this reason whose message contains the words.
-    pub(crate) async fn event(&self, name: &str, reason: &str, words: &str) {
+    /// Waits for an event on the `DaemonSet` with this reason whose message contains this text.
+    pub(crate) async fn wait_event(&self, name: &str, reason: &str, text: &str) {
         let events: Api<Event> = Api::namespaced(self.client.clone(), &self.namespace);
-        let what = format!("an event {reason} on {name} that says {words:?}");
+        let what = format!("an event {reason} on {name} that contains {text:?}");
         let found = eventually(DEADLINE, what, async || {
             let fields = format!("involvedObject.name={name},reason={reason}");
             let events = events.list(&ListParams::default().fields(&fields)).await?;
             let messages: Vec<_> = events.iter().filter_map(|event| event.message.clone()).collect();
-            let said = messages.iter().any(|message| message.contains(words));
-            anyhow::ensure!(said, "the events say {messages:?}");
+            let found = messages.iter().any(|message| message.contains(text));
+            anyhow::ensure!(found, "the events are {messages:?}");
             Ok(())
         });
         found
@@ -213,15 +217,15 @@ impl World {
     }
 
     /// What an operator would check first: `DaemonSet`s, revisions and pods as kubectl shows them.
-    pub(crate) async fn picture(&self) -> String {
+    pub(crate) async fn kubectl_overview(&self) -> String {
         let kubectl = self.claim.kubectl().unwrap();
         let hash = "-Lcontroller-revision-hash";
-        let mut picture = String::new();
+        let mut overview = String::new();
         for kind in ["daemonsets", "controllerrevisions", "pods"] {
             let shown = kubectl.run(["get", kind, "-owide", hash]).await;
-            picture += &shown.unwrap_or_else(|error| format!("{error:#}"));
+            overview += &shown.unwrap_or_else(|error| format!("{error:#}"));
         }
-        picture
+        overview
     }
 
     pub(crate) fn logs(&self) -> String {

@@ -51,11 +51,11 @@ struct Scene {
 
 impl Scene {
     async fn new() -> Self {
-        Self::with(&[]).await
+        Self::with_flags(&[]).await
     }
 
     /// A scene with additional flags for the executor.
-    async fn with(flags: &[&str]) -> Self {
+    async fn with_flags(flags: &[&str]) -> Self {
         let log = AuditLog::new(POLICY).unwrap();
         let options = Options {
             flags: log.flags(),
@@ -72,8 +72,8 @@ impl Scene {
             ..ServiceOptions::default()
         };
         let planner = Planner::start(&programs, options).await.unwrap();
-        let few = ["--callers=tokens", "--max-concurrent-calls=1", "--max-watches=1"];
-        let flags = few.iter().chain(flags).map(|flag| (*flag).to_owned());
+        let limits = ["--callers=tokens", "--max-concurrent-calls=1", "--max-watches=1"];
+        let flags = limits.iter().chain(flags).map(|flag| (*flag).to_owned());
         let options = ServiceOptions {
             certificates: Some(certificates.executor.clone()),
             flags: flags.collect(),
@@ -119,7 +119,7 @@ impl Scene {
     }
 }
 
-fn with<T>(token: &str, message: T) -> Request<T> {
+fn with_token<T>(token: &str, message: T) -> Request<T> {
     let mut request = Request::new(message);
     let bearer = format!("Bearer {token}").parse().unwrap();
     request.metadata_mut().insert("authorization", bearer);
@@ -127,11 +127,11 @@ fn with<T>(token: &str, message: T) -> Request<T> {
 }
 
 #[tokio::test]
-async fn junk_makes_few_token_reviews_and_takes_no_place() {
+async fn junk_tokens_cause_few_token_reviews_and_take_no_slot() {
     let mut scene = Scene::new().await;
     let token = scene.account("reader", &[("list", "daemonsets.apps")]).await;
     let mut reader = scene.client().await;
-    let list = || with(&token, ListDaemonSetsRequest::default());
+    let list = || with_token(&token, ListDaemonSetsRequest::default());
     reader.list_daemon_sets(list()).await.unwrap();
     scene.audit.read().unwrap();
 
@@ -143,7 +143,12 @@ async fn junk_makes_few_token_reviews_and_takes_no_place() {
             let mut refused = Vec::new();
             for number in 0..50 {
                 let junk = format!("junk-{caller}-{number}");
-                refused.push(client.get_info(with(&junk, GetInfoRequest {})).await.unwrap_err());
+                refused.push(
+                    client
+                        .get_info(with_token(&junk, GetInfoRequest {}))
+                        .await
+                        .unwrap_err(),
+                );
                 refused.push(client.get_info(GetInfoRequest {}).await.unwrap_err());
                 let watch = client.watch_plans(WatchPlansRequest::default()).await;
                 refused.push(watch.err().unwrap());
@@ -157,25 +162,31 @@ async fn junk_makes_few_token_reviews_and_takes_no_place() {
         }
     };
     let (crowd, ()) = tokio::join!(join_all(crowd), reading);
-    let took = began.elapsed();
+    let elapsed = began.elapsed();
     let refused: Vec<Status> = crowd.into_iter().flatten().collect();
     assert_eq!(refused.len(), 3_000);
-    let of = |code| refused.iter().filter(|status| status.code() == code).count();
-    assert_eq!(of(Code::Unauthenticated) + of(Code::ResourceExhausted), 3_000);
-    assert!(of(Code::Unauthenticated) >= 2_000, "those without a token");
+    let count_of = |code| refused.iter().filter(|status| status.code() == code).count();
+    assert_eq!(
+        count_of(Code::Unauthenticated) + count_of(Code::ResourceExhausted),
+        3_000
+    );
+    assert!(
+        count_of(Code::Unauthenticated) >= 2_000,
+        "every call without a token is refused as unauthenticated"
+    );
 
-    let asked = scene.audit.read().unwrap();
-    let reviews = asked.iter().filter(|request| request.resource == "tokenreviews");
+    let logged = scene.audit.read().unwrap();
+    let reviews = logged.iter().filter(|request| request.resource == "tokenreviews");
     // All callers share one address, which is allowed 10 reviews at once and then 5 per second. The reader's own
     // reviews are added.
-    let most = 10 + 5 * (took.as_secs() + 1) + took.as_secs() / 10 + 2;
+    let max_reviews = 10 + 5 * (elapsed.as_secs() + 1) + elapsed.as_secs() / 10 + 2;
     let count = reviews.count() as u64;
-    assert!(count <= most, "{count} token reviews in {took:?}");
+    assert!(count <= max_reviews, "{count} token reviews in {elapsed:?}");
     scene.control_plane.stop().await.unwrap();
 }
 
 #[tokio::test]
-async fn nodes_are_shown_to_those_who_may_see_them_in_the_cluster() {
+async fn only_callers_who_may_get_nodes_see_node_data() {
     let scene = Scene::new().await;
     let rights = [("list", "daemonsets.apps"), ("get", "daemonsets.apps")];
     let reader = scene.account("reader", &rights).await;
@@ -189,21 +200,21 @@ async fn nodes_are_shown_to_those_who_may_see_them_in_the_cluster() {
             daemon_set,
             node: node.clone(),
         };
-        let explained = client.explain(with(&reader, explain)).await.unwrap_err();
+        let explained = client.explain(with_token(&reader, explain)).await.unwrap_err();
         let overhead = GetNodeOverheadRequest { node: node.clone() };
         let overhead = client
-            .get_node_overhead(with(&reader, overhead))
+            .get_node_overhead(with_token(&reader, overhead))
             .await
             .unwrap_err();
         let user = format!("system:serviceaccount:{}:reader", scene.namespace);
         // The message that kubectl would show.
-        let words = format!(
+        let message = format!(
             "nodes {node:?} is forbidden: User {user:?} cannot get resource \"nodes\" in API group \"\" at the cluster scope"
         );
         for refused in [explained, overhead] {
             assert_eq!(
                 (refused.code(), refused.message()),
-                (Code::PermissionDenied, words.as_str())
+                (Code::PermissionDenied, message.as_str())
             );
         }
     }
@@ -211,11 +222,11 @@ async fn nodes_are_shown_to_those_who_may_see_them_in_the_cluster() {
         node: node.to_owned(),
     };
     let known = client
-        .get_node_overhead(with(&operator, overhead("node-01")))
+        .get_node_overhead(with_token(&operator, overhead("node-01")))
         .await;
     known.unwrap();
     let missing = client
-        .get_node_overhead(with(&operator, overhead("node-02")))
+        .get_node_overhead(with_token(&operator, overhead("node-02")))
         .await;
     let missing = missing.unwrap_err();
     // Without the right to list nodes, the answer suggests no other node.
@@ -227,13 +238,13 @@ async fn nodes_are_shown_to_those_who_may_see_them_in_the_cluster() {
 }
 
 #[tokio::test]
-async fn a_watch_ends_after_its_time_and_gives_its_place_to_the_next() {
-    let scene = Scene::with(&["--max-watch-duration=1s"]).await;
+async fn watch_ends_after_its_maximum_duration_and_frees_its_slot() {
+    let scene = Scene::with_flags(&["--max-watch-duration=1s"]).await;
     let token = scene.account("watcher", &[("watch", "daemonsets.apps")]).await;
     let mut client = scene.client().await;
     for _ in 0..3 {
         // There is only one slot for watches.
-        let watch = with(&token, WatchPlansRequest::default());
+        let watch = with_token(&token, WatchPlansRequest::default());
         let mut events = client.watch_plans(watch).await.unwrap().into_inner();
         let end = timeout(DEADLINE, async {
             loop {

@@ -50,14 +50,14 @@ async fn create_fake_revision(revisions: &Api<ControllerRevision>, owners: &Valu
     revisions.create(&PostParams::default(), &revision).await.unwrap();
 }
 
-async fn competing(client: &Client, namespace: &str) -> usize {
+async fn competing_controller_events(client: &Client, namespace: &str) -> usize {
     let events: Api<Event> = Api::namespaced(client.clone(), namespace);
-    let of_rivals = ListParams::default().fields("reason=CompetingController");
-    events.list(&of_rivals).await.unwrap().items.len()
+    let filter = ListParams::default().fields("reason=CompetingController");
+    events.list(&filter).await.unwrap().items.len()
 }
 
 #[tokio::test]
-async fn a3_a_pod_that_carries_only_a_daemonsets_uid_neither_counts_as_its_pod_nor_is_touched() {
+async fn a3_pod_with_only_the_uid_of_a_daemon_set_is_neither_counted_nor_touched() {
     let world = World::new(2).await;
     let client = &world.client;
     let tenant = fresh_namespace(client).await.unwrap();
@@ -81,9 +81,9 @@ async fn a3_a_pod_that_carries_only_a_daemonsets_uid_neither_counts_as_its_pod_n
     daemonsets::patch(client, &world.namespace, "agent", &anywhere)
         .await
         .unwrap();
-    world.everywhere("agent").await;
+    world.wait_placed("agent").await;
     let status = world
-        .status("agent", "only its own pods counted", |status| {
+        .wait_status("agent", "only its own pods counted", |status| {
             status.current_number_scheduled == 2 && status.number_available == Some(2)
         })
         .await;
@@ -92,8 +92,8 @@ async fn a3_a_pod_that_carries_only_a_daemonsets_uid_neither_counts_as_its_pod_n
         (2, 0)
     );
     world.set_image("example/daemon:2").await;
-    world.rolled_out().await;
-    world.everywhere("agent").await;
+    world.wait_rolled_out().await;
+    world.wait_placed("agent").await;
 
     let log = world.executor.log_tail(10_000);
     for (pods, name, owners) in fakes {
@@ -122,7 +122,12 @@ async fn a3_a_pod_that_carries_only_a_daemonsets_uid_neither_counts_as_its_pod_n
         .await
         .unwrap();
     for namespace in [&world.namespace, &tenant] {
-        assert_eq!(competing(client, namespace).await, 0, "{}", world.logs());
+        assert_eq!(
+            competing_controller_events(client, namespace).await,
+            0,
+            "{}",
+            world.logs()
+        );
     }
     let deleted = world
         .executor
@@ -132,5 +137,8 @@ async fn a3_a_pod_that_carries_only_a_daemonsets_uid_neither_counts_as_its_pod_n
         )
         .await
         .unwrap();
-    assert!(deleted <= 2.0, "only the pods of the old template: {deleted}");
+    assert!(
+        deleted <= 2.0,
+        "more pods were deleted than those of the old template: {deleted}"
+    );
 }

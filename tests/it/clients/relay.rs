@@ -51,7 +51,7 @@ impl Relay {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap().to_string();
         let calls = Arc::default();
-        let relayed = Relayed {
+        let relayed = RelayService {
             planner: PlannerServiceClient::connect(planner.url()).await.unwrap(),
             refusals: Mutex::new(refusals.into_iter().collect()),
             calls: Arc::clone(&calls),
@@ -81,18 +81,18 @@ impl Relay {
     }
 }
 
-struct Relayed {
+struct RelayService {
     planner: PlannerServiceClient<Channel>,
     refusals: Mutex<Vec<Status>>,
     calls: Arc<Mutex<Vec<Instant>>>,
 }
 
-fn nobody_asks<A>() -> Result<Response<A>, Status> {
-    Err(Status::unimplemented("clients ask for simulations only"))
+fn unimplemented<A>() -> Result<Response<A>, Status> {
+    Err(Status::unimplemented("the relay serves only SimulateNodes"))
 }
 
 #[tonic::async_trait]
-impl PlannerService for Relayed {
+impl PlannerService for RelayService {
     type SessionStream = Empty<Result<SessionResponse, Status>>;
 
     async fn simulate_nodes(
@@ -115,21 +115,21 @@ impl PlannerService for Relayed {
     }
 
     async fn get_info(&self, _: Request<GetInfoRequest>) -> Result<Response<GetInfoResponse>, Status> {
-        nobody_asks()
+        unimplemented()
     }
 
     async fn plan(&self, _: Request<PlanRequest>) -> Result<Response<PlanResponse>, Status> {
-        nobody_asks()
+        unimplemented()
     }
 
     async fn explain(&self, _: Request<ExplainRequest>) -> Result<Response<ExplainResponse>, Status> {
-        nobody_asks()
+        unimplemented()
     }
 
     async fn session(
         &self,
         _: Request<Streaming<SessionRequest>>,
     ) -> Result<Response<Self::SessionStream>, Status> {
-        nobody_asks()
+        unimplemented()
     }
 }

@@ -34,7 +34,7 @@ fn containers() -> Vec<(String, Value)> {
 }
 
 /// The service names in a container's gRPC probes.
-fn probed(container: &Value) -> Vec<&str> {
+fn probed_services(container: &Value) -> Vec<&str> {
     ["startupProbe", "readinessProbe", "livenessProbe"]
         .iter()
         .filter_map(|probe| container[probe]["grpc"]["service"].as_str())
@@ -42,7 +42,7 @@ fn probed(container: &Value) -> Vec<&str> {
 }
 
 #[test]
-fn every_container_is_of_this_version_and_is_asked_for_a_service_that_it_has() {
+fn every_container_has_the_current_version_and_probes_its_own_service() {
     let containers = containers();
     assert!(containers.len() >= 10, "{containers:?}");
     for (folder, container) in &containers {
@@ -50,14 +50,14 @@ fn every_container_is_of_this_version_and_is_asked_for_a_service_that_it_has() {
         let image = format!("everynode-{name}:{}", env!("CARGO_PKG_VERSION"));
         assert_eq!(container["image"], image.as_str(), "in {folder}");
         let service = if name == "planner" { PLANNER } else { EXECUTOR };
-        for probed in probed(container) {
+        for probed in probed_services(container) {
             assert_eq!(probed, service, "{name} in {folder}");
         }
     }
 }
 
 #[test]
-fn every_containers_flags_are_taken_by_its_program() {
+fn every_containers_flags_are_accepted_by_its_program() {
     for (folder, container) in containers() {
         let args: Vec<String> = serde_json::from_value(container["args"].clone()).unwrap();
         let line = std::iter::once("program".to_owned()).chain(args);

@@ -33,7 +33,7 @@ impl Account {
     }
 
     /// Whether the account may send such a request.
-    pub(super) async fn may(self, client: &Client, request: &Request) -> bool {
+    pub(super) async fn is_allowed(self, client: &Client, request: &Request) -> bool {
         let (resource, subresource) = request
             .resource
             .split_once('/')
@@ -69,7 +69,7 @@ impl Account {
 
 /// A role bound to an account.
 #[derive(Debug)]
-pub(super) struct Bound {
+pub(super) struct BoundRole {
     /// Whether the role is a `ClusterRole`.
     is_cluster_role: bool,
     name: String,
@@ -81,7 +81,7 @@ pub(super) struct Bound {
 /// One verb of one rule of a role.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Grant<'a> {
-    role: &'a Bound,
+    role: &'a BoundRole,
     rule: usize,
     verb: &'a str,
     group: &'a str,
@@ -106,24 +106,24 @@ impl fmt::Display for Grant<'_> {
 }
 
 /// The roles bound to an account.
-pub(super) async fn roles_of(client: &Client, account: Account) -> Vec<Bound> {
+pub(super) async fn roles_of(client: &Client, account: Account) -> Vec<BoundRole> {
     let mut roles = Vec::new();
     let bindings: Api<ClusterRoleBinding> = Api::all(client.clone());
     for binding in bindings.list(&ListParams::default()).await.unwrap() {
         if account.is_among(binding.subjects.as_deref()) {
-            roles.push(bound(client, &binding.role_ref, None).await);
+            roles.push(bound_role(client, &binding.role_ref, None).await);
         }
     }
     let bindings: Api<RoleBinding> = Api::all(client.clone());
     for binding in bindings.list(&ListParams::default()).await.unwrap() {
         if account.is_among(binding.subjects.as_deref()) {
-            roles.push(bound(client, &binding.role_ref, binding.namespace()).await);
+            roles.push(bound_role(client, &binding.role_ref, binding.namespace()).await);
         }
     }
     roles
 }
 
-async fn bound(client: &Client, role: &RoleRef, namespace: Option<String>) -> Bound {
+async fn bound_role(client: &Client, role: &RoleRef, namespace: Option<String>) -> BoundRole {
     let is_cluster_role = role.kind == "ClusterRole";
     let rules = if is_cluster_role {
         let roles: Api<ClusterRole> = Api::all(client.clone());
@@ -132,7 +132,7 @@ async fn bound(client: &Client, role: &RoleRef, namespace: Option<String>) -> Bo
         let roles: Api<Role> = Api::namespaced(client.clone(), namespace.as_deref().unwrap());
         roles.get(&role.name).await.unwrap().rules
     };
-    Bound {
+    BoundRole {
         is_cluster_role,
         name: role.name.clone(),
         namespace,
@@ -140,7 +140,7 @@ async fn bound(client: &Client, role: &RoleRef, namespace: Option<String>) -> Bo
     }
 }
 
-impl Bound {
+impl BoundRole {
     /// Every verb of every rule. Panics if a rule has several resources, because a verb that one of them needs would
     /// then be granted on the others too.
     pub(super) fn grants(&self) -> Vec<Grant<'_>> {
@@ -182,7 +182,7 @@ impl Bound {
 
 impl Grant<'_> {
     /// Whether the grant is for this resource.
-    pub(super) fn is_of(&self, resource: &str) -> bool {
+    pub(super) fn is_for(&self, resource: &str) -> bool {
         self.resource == resource
     }
 
@@ -190,16 +190,16 @@ impl Grant<'_> {
     pub(super) fn covers(&self, request: &Request) -> bool {
         let names = self.role.rules[self.rule].resource_names.as_deref();
         let has_name = names.is_none_or(|names| names.contains(&request.name));
-        let here = self.role.namespace.as_ref();
+        let role_namespace = self.role.namespace.as_ref();
         request.verb == self.verb
             && request.group == self.group
             && request.resource == self.resource
-            && here.is_none_or(|namespace| *namespace == request.namespace)
+            && role_namespace.is_none_or(|namespace| *namespace == request.namespace)
             && has_name
     }
 
     /// Removes this verb from the role and keeps all others.
-    pub(super) async fn take_away(&self, client: &Client) {
+    pub(super) async fn revoke(&self, client: &Client) {
         let mut rules = self.role.rules.clone();
         rules[self.rule].verbs.retain(|verb| verb != self.verb);
         rules.retain(|rule| !rule.verbs.is_empty());

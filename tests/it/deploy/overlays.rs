@@ -14,7 +14,7 @@ use super::viewer;
 use crate::world::DEADLINE;
 
 /// The overlay whose pods use the host network.
-const ON_THE_NODES_NETWORK: &str = "deploy/overlays/control-plane";
+const HOST_NETWORK_OVERLAY: &str = "deploy/overlays/control-plane";
 
 fn nodes() -> Vec<NodeBuilder> {
     let zone = "topology.kubernetes.io/zone";
@@ -35,9 +35,9 @@ fn nodes() -> Vec<NodeBuilder> {
 }
 
 /// Waits until each Deployment has all of its pods ready and updated to its current template.
-async fn come_up(client: &Client, folder: &str) {
+async fn wait_deployments_ready(client: &Client, folder: &str) {
     let deployments: Api<Deployment> = Api::namespaced(client.clone(), NAMESPACE);
-    let up = eventually(DEADLINE, format!("the pods of {folder}"), async || {
+    let ready = eventually(DEADLINE, format!("the pods of {folder}"), async || {
         for deployment in deployments.list(&ListParams::default()).await? {
             let wanted = deployment.spec.replicas;
             let status = deployment.status.clone().unwrap_or_default();
@@ -49,7 +49,7 @@ async fn come_up(client: &Client, folder: &str) {
         }
         Ok(())
     });
-    up.await.unwrap();
+    ready.await.unwrap();
 }
 
 /// Whether the pod has a token for the API server.
@@ -85,7 +85,7 @@ async fn check_pods(client: &Client, kubectl: &Kubectl, folder: &str) {
         NAMESPACE,
     ];
     let other = kubectl.run(other).await;
-    if folder == ON_THE_NODES_NETWORK {
+    if folder == HOST_NETWORK_OVERLAY {
         other.unwrap();
     } else {
         let refusal = other.unwrap_err().to_string();
@@ -97,7 +97,7 @@ async fn check_pods(client: &Client, kubectl: &Kubectl, folder: &str) {
 }
 
 #[tokio::test]
-async fn every_overlay_is_applied_without_a_warning_and_its_pods_are_admitted_and_come_up() {
+async fn every_overlay_applies_without_warnings_and_its_pods_become_ready() {
     let control_plane = ControlPlane::start(Options::default()).await.unwrap();
     let (client, kubectl) = (
         control_plane.client().await.unwrap(),
@@ -107,7 +107,7 @@ async fn every_overlay_is_applied_without_a_warning_and_its_pods_are_admitted_an
     define_foreign_kinds(&kubectl).await;
     for folder in overlays() {
         apply(&kubectl, &folder).await;
-        come_up(&client, &folder).await;
+        wait_deployments_ready(&client, &folder).await;
         check_pods(&client, &kubectl, &folder).await;
         if folder == BASE {
             viewer::check(&control_plane).await;

@@ -14,7 +14,7 @@ use kube::api::PostParams;
 use kube::{Api, Client, ResourceExt as _};
 use serde_json::json;
 
-use super::grants::{Account, Bound, Grant, roles_of};
+use super::grants::{Account, BoundRole, Grant, roles_of};
 use super::manifests::{NAMESPACE, apply, define_foreign_kinds};
 use super::work::{Requests, Work};
 use crate::tls::Certificates;
@@ -53,7 +53,7 @@ async fn control_plane(audit: &AuditLog) -> ControlPlane {
 }
 
 /// Creates, as a dry run, a pod that blocks the deletion of a `DaemonSet`.
-async fn hold_up(client: &Client, daemon_set: &Request, uid: &str) -> kube::Result<Pod> {
+async fn create_blocking_pod(client: &Client, daemon_set: &Request, uid: &str) -> kube::Result<Pod> {
     let owner = json!({
         "apiVersion": "apps/v1",
         "kind": "DaemonSet",
@@ -75,16 +75,16 @@ async fn hold_up(client: &Client, daemon_set: &Request, uid: &str) -> kube::Resu
 }
 
 /// Checks that every granted verb is needed: without it, the API server refuses a request that the executor has made.
-async fn check_each(grants: &[Grant<'_>], client: &Client, requests: &[Request]) {
+async fn check_every_grant(grants: &[Grant<'_>], client: &Client, requests: &[Request]) {
     for grant in grants {
         let request = requests.iter().find(|request| grant.covers(request));
-        let request = request.unwrap_or_else(|| panic!("nothing needs {grant}"));
-        let is_allowed = EXECUTOR.may(client, request).await;
+        let request = request.unwrap_or_else(|| panic!("no request needs {grant}"));
+        let is_allowed = EXECUTOR.is_allowed(client, request).await;
         assert!(is_allowed, "{grant} doesn't allow {request:?}");
-        grant.take_away(client).await;
+        grant.revoke(client).await;
         let refused = eventually(DEADLINE, format!("{request:?} to be refused"), async || {
             anyhow::ensure!(
-                !EXECUTOR.may(client, request).await,
+                !EXECUTOR.is_allowed(client, request).await,
                 "it is allowed without {grant}"
             );
             Ok(())
@@ -95,19 +95,23 @@ async fn check_each(grants: &[Grant<'_>], client: &Client, requests: &[Request])
 
 /// Checks the right to block the deletion of an owner. An admission plugin asks the authorizer for this right, so it
 /// never appears as a request of its own.
-async fn check_owners(grant: &Grant<'_>, client: &Client, executor: &Client, agent: &Request) -> Request {
+async fn check_finalizers_grant(
+    grant: &Grant<'_>,
+    client: &Client,
+    executor: &Client,
+    agent: &Request,
+) -> Request {
     let daemon_sets: Api<DaemonSet> = Api::namespaced(client.clone(), &agent.namespace);
     let uid = daemon_sets.get(&agent.name).await.unwrap().uid().unwrap();
-    hold_up(executor, agent, &uid).await.unwrap();
-    grant.take_away(client).await;
-    let refused = eventually(
-        DEADLINE,
-        "a pod with an owner to be refused",
-        async || match hold_up(executor, agent, &uid).await {
+    create_blocking_pod(executor, agent, &uid).await.unwrap();
+    grant.revoke(client).await;
+    let refused = eventually(DEADLINE, "a pod with an owner to be refused", async || {
+        let created = create_blocking_pod(executor, agent, &uid).await;
+        match created {
             Err(kube::Error::Api(status)) if status.message.contains("blockOwnerDeletion") => Ok(()),
             other => anyhow::bail!("{other:?}"),
-        },
-    );
+        }
+    });
     refused.await.unwrap();
     Request {
         verb: "update".to_owned(),
@@ -117,7 +121,7 @@ async fn check_owners(grant: &Grant<'_>, client: &Client, executor: &Client, age
 }
 
 #[tokio::test]
-async fn the_executor_may_do_all_that_it_does_and_no_verb_more() {
+async fn executor_role_grants_exactly_the_verbs_that_it_uses() {
     let audit = AuditLog::new(POLICY).unwrap();
     let control_plane = control_plane(&audit).await;
     let (client, kubectl) = (
@@ -152,7 +156,7 @@ async fn the_executor_may_do_all_that_it_does_and_no_verb_more() {
     let mut requests = Requests {
         audit: audit.read(),
         user: EXECUTOR.user(),
-        seen: Vec::new(),
+        all: Vec::new(),
     };
     let namespace = fresh_namespace(&client).await.unwrap();
     let mut terminal = Terminal::plain(std::io::sink());
@@ -173,24 +177,24 @@ async fn the_executor_may_do_all_that_it_does_and_no_verb_more() {
     executor.stop().await.unwrap();
     requests.read();
 
-    let mut requests = requests.seen;
+    let mut requests = requests.all;
     let refused: Vec<_> = requests
         .iter()
         .filter(|request| request.is_unauthorized)
         .collect();
     assert!(refused.is_empty(), "{refused:#?}");
     let roles = roles_of(&client, EXECUTOR).await;
-    let grants: Vec<_> = roles.iter().flat_map(Bound::grants).collect();
-    let owners = grants.iter().find(|grant| grant.is_of("daemonsets/finalizers"));
+    let grants: Vec<_> = roles.iter().flat_map(BoundRole::grants).collect();
+    let owners = grants.iter().find(|grant| grant.is_for("daemonsets/finalizers"));
     let agent = requests
         .iter()
         .rfind(|request| request.resource == "daemonsets/status" && request.name == "agent");
     let as_executor = client_of(&kubeconfig).await.unwrap();
-    let update = check_owners(owners.unwrap(), &client, &as_executor, agent.unwrap()).await;
+    let update = check_finalizers_grant(owners.unwrap(), &client, &as_executor, agent.unwrap()).await;
     requests.push(update);
     for role in &roles {
         role.restore(&client).await;
     }
-    check_each(&grants, &client, &requests).await;
+    check_every_grant(&grants, &client, &requests).await;
     control_plane.stop().await.unwrap();
 }

@@ -13,7 +13,7 @@ use super::manifests::NAMESPACE;
 use crate::world::DEADLINE;
 
 /// The plugin's error output with this kubeconfig.
-async fn status(kubectl: &Kubectl, kubeconfig: &Path) -> String {
+async fn plugin_stderr(kubectl: &Kubectl, kubeconfig: &Path) -> String {
     let programs = Programs::built(Profile::Dev).await.unwrap();
     let output = Command::new(&programs.plugin)
         .args(["status", "--all-namespaces", "--kubeconfig"])
@@ -22,7 +22,10 @@ async fn status(kubectl: &Kubectl, kubeconfig: &Path) -> String {
         .stdin(Stdio::null())
         .kill_on_drop(true)
         .output();
-    let output = timeout(DEADLINE, output).await.expect("it ends").unwrap();
+    let output = timeout(DEADLINE, output)
+        .await
+        .expect("the plugin ends before the deadline")
+        .unwrap();
     String::from_utf8_lossy(&output.stderr).into_owned()
 }
 
@@ -35,8 +38,8 @@ pub(super) async fn check(control_plane: &ControlPlane) {
         .unwrap();
     let kubeconfig = control_plane.service_account_kubeconfig("default", "viewer");
     let kubeconfig = kubeconfig.await.unwrap();
-    let said = status(&kubectl, &kubeconfig).await;
-    assert!(said.contains("forbidden"), "{said}");
+    let stderr = plugin_stderr(&kubectl, &kubeconfig).await;
+    assert!(stderr.contains("forbidden"), "{stderr}");
     let binding = [
         "create",
         "rolebinding",
@@ -47,9 +50,9 @@ pub(super) async fn check(control_plane: &ControlPlane) {
         NAMESPACE,
     ];
     kubectl.run(binding).await.unwrap();
-    let said = status(&kubectl, &kubeconfig).await;
+    let stderr = plugin_stderr(&kubectl, &kubeconfig).await;
     assert!(
-        said.contains("port-forward") && !said.contains("forbidden"),
-        "{said}"
+        stderr.contains("port-forward") && !stderr.contains("forbidden"),
+        "{stderr}"
     );
 }

@@ -30,31 +30,31 @@ const RUNTIME_CLASS: &str =
 pub(super) struct Requests {
     pub(super) audit: Audit,
     pub(super) user: String,
-    pub(super) seen: Vec<audit::Request>,
+    pub(super) all: Vec<audit::Request>,
 }
 
 impl Requests {
     /// Reads the requests that have arrived since the last read.
     pub(super) fn read(&mut self) {
         let requests = self.audit.read().unwrap();
-        self.seen
+        self.all
             .extend(requests.into_iter().filter(|request| request.user == self.user));
     }
 
     /// Waits until the executor has made this request.
-    async fn until(&mut self, verb: &str, resource: &str) {
+    async fn wait_for(&mut self, verb: &str, resource: &str) {
         let what = format!("the executor to {verb} {resource}");
         let seen = eventually(DEADLINE, what, async || {
             self.read();
             let is_wanted = |request: &audit::Request| request.verb == verb && request.resource == resource;
-            anyhow::ensure!(self.seen.iter().any(is_wanted), "it hasn't yet");
+            anyhow::ensure!(self.all.iter().any(is_wanted), "no such request yet");
             Ok(())
         });
         seen.await.unwrap();
     }
 }
 
-/// The place and the participants of the work.
+/// What the work uses: clients, the namespace and the executor.
 pub(super) struct Work<'a> {
     pub(super) client: Client,
     /// kubectl in the namespace of the work.
@@ -68,13 +68,13 @@ pub(super) struct Work<'a> {
 
 impl Work<'_> {
     pub(super) async fn run(mut self) {
-        self.overhead_by_token().await;
-        self.history().await;
-        self.adoption().await;
-        self.repeated_event().await;
-        self.collision().await;
-        self.taken_name().await;
-        self.lease().await;
+        self.call_with_token().await;
+        self.change_templates().await;
+        self.adopt_and_release().await;
+        self.repeat_event().await;
+        self.take_revision_name().await;
+        self.take_pod_name().await;
+        self.write_lease().await;
     }
 
     fn agent() -> DaemonSetBuilder {
@@ -87,7 +87,7 @@ impl Work<'_> {
         daemon_set.create(&self.client, &self.namespace).await.unwrap();
     }
 
-    async fn placed(&self, name: &str) -> Vec<Pod> {
+    async fn wait_placed(&self, name: &str) -> Vec<Pod> {
         let placed = daemonsets::wait_placed(&self.client, &self.namespace, name, &NODES, DEADLINE).await;
         placed.unwrap_or_else(|error| panic!("{error:#}\n{}", self.executor.log_tail(30)))
     }
@@ -97,13 +97,13 @@ impl Work<'_> {
     }
 
     /// Asks for the daemons' overhead on a node, as a caller with a token.
-    async fn overhead_by_token(&mut self) {
+    async fn call_with_token(&mut self) {
         self.kubectl
             .run_with_input(["create", "-f", "-"], RUNTIME_CLASS)
             .await
             .unwrap();
         self.create(Self::agent()).await;
-        self.placed("agent").await;
+        self.wait_placed("agent").await;
         self.run_kubectl(&["create", "serviceaccount", "reader"]).await;
         let account = format!("--serviceaccount={}:reader", self.namespace);
         self.run_kubectl(&[
@@ -139,58 +139,58 @@ impl Work<'_> {
     }
 
     /// Changes a template back and forth, so that revisions are created, deleted and renumbered.
-    async fn history(&mut self) {
+    async fn change_templates(&mut self) {
         for image in [2, 3, 2] {
             let image = format!("main=example/daemon:{image}");
             self.run_kubectl(&["set", "image", "ds/agent", &image]).await;
             self.run_kubectl(&["rollout", "status", "ds/agent", "--timeout=30s"])
                 .await;
         }
-        self.requests.until("delete", "controllerrevisions").await;
-        self.requests.until("patch", "controllerrevisions").await;
+        self.requests.wait_for("delete", "controllerrevisions").await;
+        self.requests.wait_for("patch", "controllerrevisions").await;
     }
 
     /// Lets Everynode adopt orphaned pods, and release one.
-    async fn adoption(&mut self) {
-        let before = self.placed("agent").await;
+    async fn adopt_and_release(&mut self) {
+        let before = self.wait_placed("agent").await;
         self.run_kubectl(&["delete", "ds/agent", "--cascade=orphan"])
             .await;
         self.create(Self::agent().image("example/daemon:2")).await;
-        self.requests.until("get", "daemonsets").await;
-        self.requests.until("patch", "pods").await;
+        self.requests.wait_for("get", "daemonsets").await;
+        self.requests.wait_for("patch", "pods").await;
         self.run_kubectl(&["rollout", "status", "ds/agent", "--timeout=30s"])
             .await;
-        let after = self.placed("agent").await;
+        let after = self.wait_placed("agent").await;
         let names = |pods: &[Pod]| pods.iter().map(ResourceExt::name_any).collect::<Vec<_>>();
         assert_eq!(names(&after), names(&before));
         self.run_kubectl(&["label", "pod", &before[0].name_any(), "app=debug", "--overwrite"])
             .await;
-        self.placed("agent").await;
+        self.wait_placed("agent").await;
         self.run_kubectl(&["delete", "pod", &before[0].name_any()]).await;
     }
 
     /// Makes the same error happen twice. The second one only increases the count of the first one's event.
-    async fn repeated_event(&mut self) {
+    async fn repeat_event(&mut self) {
         self.run_kubectl(&["create", "quota", "few", "--hard=pods=3"])
             .await;
         let in_force = ["wait", "quota/few", "--for=jsonpath={.status.hard.pods}=3"];
         self.run_kubectl(&in_force).await;
         self.create(DaemonSetBuilder::new("more")).await;
-        self.requests.until("patch", "events").await;
+        self.requests.wait_for("patch", "events").await;
         self.run_kubectl(&["delete", "ds/more", "quota/few"]).await;
     }
 
     /// Gives the name of a revision to another object.
-    async fn collision(&mut self) {
+    async fn take_revision_name(&mut self) {
         self.create(DaemonSetBuilder::new("other")).await;
-        self.placed("other").await;
+        self.wait_placed("other").await;
         let selector = ["get", "controllerrevisions", "-lapp=other", "-oname"];
         let revision = self.run_kubectl(&selector).await.trim().to_owned();
         self.run_kubectl(&["delete", "ds/other"]).await;
         self.run_kubectl(&["wait", "--for=delete", &revision, "--timeout=30s"])
             .await;
         let (_, name) = revision.split_once('/').unwrap();
-        let stranger = json!({
+        let foreign = json!({
             "apiVersion": "apps/v1",
             "kind": "ControllerRevision",
             "metadata": {"name": name},
@@ -198,17 +198,17 @@ impl Work<'_> {
             "data": {"other": true},
         });
         self.kubectl
-            .run_with_input(["create", "-f", "-"], &stranger.to_string())
+            .run_with_input(["create", "-f", "-"], &foreign.to_string())
             .await
             .unwrap();
         self.create(DaemonSetBuilder::new("other")).await;
-        self.placed("other").await;
-        self.requests.until("get", "controllerrevisions").await;
+        self.wait_placed("other").await;
+        self.requests.wait_for("get", "controllerrevisions").await;
     }
 
     /// Gives the name of a pod to another pod.
-    async fn taken_name(&mut self) {
-        let pods = self.placed("agent").await;
+    async fn take_pod_name(&mut self) {
+        let pods = self.wait_placed("agent").await;
         self.executor.stop().await.unwrap();
         let pod = pods
             .iter()
@@ -225,15 +225,15 @@ impl Work<'_> {
         self.run_kubectl(&["run", &name, "--image=stranger"]).await;
         self.executor.launch().unwrap();
         self.executor.wait_ready().await.unwrap();
-        self.placed("agent").await;
-        self.requests.until("get", "pods").await;
+        self.wait_placed("agent").await;
+        self.requests.wait_for("get", "pods").await;
     }
 
     /// Writes to the Lease from outside, so that the leader must check whether it still leads.
-    async fn lease(&mut self) {
+    async fn write_lease(&mut self) {
         let annotate = ["annotate", "lease/everynode-executor", "touched=yes"];
-        let elsewhere = self.kubectl.in_namespace(NAMESPACE);
-        elsewhere.run(annotate).await.unwrap();
-        self.requests.until("get", "leases").await;
+        let system = self.kubectl.in_namespace(NAMESPACE);
+        system.run(annotate).await.unwrap();
+        self.requests.wait_for("get", "leases").await;
     }
 }

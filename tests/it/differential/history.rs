@@ -58,7 +58,9 @@ pub(super) async fn h1_collision(lockstep: &mut Lockstep) -> Result<()> {
         state.counts("agent", &[("collisionCount", 1)])?;
         state.rolled_out("agent", 2)
     };
-    lockstep.step("the name is taken", again, done).await
+    lockstep
+        .step("create again with the revision's name taken", again, done)
+        .await
 }
 
 pub(super) async fn h1_duplicate(lockstep: &mut Lockstep) -> Result<()> {
@@ -76,11 +78,15 @@ pub(super) async fn h1_duplicate(lockstep: &mut Lockstep) -> Result<()> {
     };
     // The contract doesn't say which of the two is kept, only that one is, with the highest number.
     lockstep
-        .step("a twin of the current revision", add, rolled_out_with(&[1, 3]))
+        .step(
+            "a duplicate of the current revision",
+            add,
+            rolled_out_with(&[1, 3]),
+        )
         .await
 }
 
-pub(super) async fn h1_labels(lockstep: &mut Lockstep) -> Result<()> {
+pub(super) async fn h1_annotations_and_labels(lockstep: &mut Lockstep) -> Result<()> {
     let annotations = json!({"metadata": {"annotations": {"note": "first"}}});
     begin(lockstep, 2, &agent().with(&annotations)).await?;
     let annotate = async |side: &Side| {
@@ -91,14 +97,14 @@ pub(super) async fn h1_labels(lockstep: &mut Lockstep) -> Result<()> {
         .await
     };
     lockstep
-        .step("another annotation", annotate, rolled_out_with(&[1]))
+        .step("change an annotation", annotate, rolled_out_with(&[1]))
         .await?;
     let label = async |side: &Side| {
         side.patch_template("agent", &json!({"metadata": {"labels": {"tier": "node"}}}))
             .await
     };
     lockstep
-        .step("another label of the template", label, rolled_out_with(&[1, 2]))
+        .step("add a label to the template", label, rolled_out_with(&[1, 2]))
         .await
 }
 
@@ -117,12 +123,12 @@ pub(super) async fn h3_limit(lockstep: &mut Lockstep) -> Result<()> {
             .await
     };
     lockstep
-        .step("a higher limit", more, rolled_out_with(&[3, 4]))
+        .step("raise the limit", more, rolled_out_with(&[3, 4]))
         .await?;
     update(lockstep, 5, &[3, 4, 5]).await
 }
 
-pub(super) async fn h3_none(lockstep: &mut Lockstep) -> Result<()> {
+pub(super) async fn h3_limit_zero(lockstep: &mut Lockstep) -> Result<()> {
     begin(
         lockstep,
         2,
@@ -160,7 +166,11 @@ pub(super) async fn h3_in_use(lockstep: &mut Lockstep) -> Result<()> {
         side.delete_pod(&side.pod_on("agent", 2).await?).await
     };
     lockstep
-        .step("nobody needs the first any more", delete, rolled_out_with(&[3]))
+        .step(
+            "delete the pods that use the first revision",
+            delete,
+            rolled_out_with(&[3]),
+        )
         .await
 }
 
@@ -170,7 +180,7 @@ pub(super) async fn h4_undo(lockstep: &mut Lockstep) -> Result<()> {
     update(lockstep, 3, &[1, 2, 3]).await?;
     let undo = async |side: &Side| side.kubectl(&["rollout", "undo", "ds/agent"]).await.map(drop);
     lockstep
-        .step("back to the last", undo, rolled_out_with(&[1, 3, 4]))
+        .step("undo to the previous revision", undo, rolled_out_with(&[1, 3, 4]))
         .await?;
     let first = async |side: &Side| {
         side.kubectl(&["rollout", "undo", "ds/agent", "--to-revision=1"])
@@ -178,7 +188,7 @@ pub(super) async fn h4_undo(lockstep: &mut Lockstep) -> Result<()> {
             .map(drop)
     };
     lockstep
-        .step("back to the first", first, rolled_out_with(&[3, 4, 5]))
+        .step("undo to the first revision", first, rolled_out_with(&[3, 4, 5]))
         .await?;
     let history = lockstep.same_output(&["rollout", "history", "ds/agent"]).await?;
     ensure!(
@@ -196,7 +206,7 @@ pub(super) async fn h4_undo(lockstep: &mut Lockstep) -> Result<()> {
     Ok(())
 }
 
-pub(super) async fn h4_many(lockstep: &mut Lockstep) -> Result<()> {
+pub(super) async fn h4_rollout_history(lockstep: &mut Lockstep) -> Result<()> {
     begin(lockstep, 2, &agent().rolling_update("100%", 0)).await?;
     let all: Vec<i64> = (1..=6).collect();
     let change = async |side: &Side| {
@@ -217,7 +227,7 @@ pub(super) async fn h4_many(lockstep: &mut Lockstep) -> Result<()> {
         Ok(())
     };
     lockstep
-        .step("one update after the other", change, rolled_out_with(&all))
+        .step("several updates in sequence", change, rolled_out_with(&all))
         .await?;
     lockstep.same_output(&["rollout", "history", "ds/agent"]).await?;
     Ok(())

@@ -8,41 +8,45 @@ use serde_json::json;
 use super::agent;
 use super::steps::begin;
 
-pub(super) async fn n1_joins(lockstep: &mut Lockstep) -> Result<()> {
+pub(super) async fn n1_node_joins(lockstep: &mut Lockstep) -> Result<()> {
     let create = async |side: &Side| side.create(agent()).await;
     lockstep
-        .step("before there is a node", create, |state| {
+        .step("create without nodes", create, |state| {
             state.rolled_out("agent", 0)
         })
         .await?;
     lockstep.plain_nodes(2).await?;
     lockstep
         .step(
-            "two nodes",
+            "two nodes join",
             async |_| Ok(()),
             |state| state.rolled_out("agent", 2),
         )
         .await?;
     lockstep.nodes([NodeBuilder::new(&lockstep.node(3))]).await?;
     lockstep
-        .step("a third", async |_| Ok(()), |state| state.rolled_out("agent", 3))
+        .step(
+            "a third node joins",
+            async |_| Ok(()),
+            |state| state.rolled_out("agent", 3),
+        )
         .await
 }
 
-pub(super) async fn n2_moves(lockstep: &mut Lockstep) -> Result<()> {
+pub(super) async fn n2_node_no_longer_selected(lockstep: &mut Lockstep) -> Result<()> {
     begin(lockstep, 3, &agent()).await?;
     let leave = async |side: &Side| {
         nodes::label(side.client(), &side.node(1), SCENARIO, Some("another")).await?;
         Ok(())
     };
     lockstep
-        .step("a node isn't selected any more", leave, |state| {
+        .step("a node is no longer selected", leave, |state| {
             state.rolled_out("agent", 2)
         })
         .await
 }
 
-pub(super) async fn n6_unbound(lockstep: &mut Lockstep) -> Result<()> {
+pub(super) async fn n6_unbound_pods(lockstep: &mut Lockstep) -> Result<()> {
     lockstep.plain_nodes(2).await?;
     let create = async |side: &Side| side.create(agent().requests(&json!({"cpu": "900"}))).await;
     let pending = |nodes: usize| {
@@ -57,17 +61,19 @@ pub(super) async fn n6_unbound(lockstep: &mut Lockstep) -> Result<()> {
             state.has_pods("agent", nodes)
         }
     };
-    lockstep.step("pods that fit nowhere", create, pending(2)).await?;
+    lockstep
+        .step("pods that fit on no node", create, pending(2))
+        .await?;
     let leave = async |side: &Side| {
         nodes::delete(side.client(), &side.node(1)).await?;
         side.nudge("agent").await
     };
     lockstep
-        .step("one of their nodes is deleted", leave, pending(1))
+        .step("delete one of their nodes", leave, pending(1))
         .await
 }
 
-pub(super) async fn n7_leaves(lockstep: &mut Lockstep) -> Result<()> {
+pub(super) async fn n7_node_deleted(lockstep: &mut Lockstep) -> Result<()> {
     begin(lockstep, 3, &agent()).await?;
     let leave = async |side: &Side| {
         let pod = side.pod_on("agent", 3).await?;
@@ -76,6 +82,6 @@ pub(super) async fn n7_leaves(lockstep: &mut Lockstep) -> Result<()> {
         side.remove_pod(&pod).await
     };
     lockstep
-        .step("a node is deleted", leave, |state| state.rolled_out("agent", 2))
+        .step("delete a node", leave, |state| state.rolled_out("agent", 2))
         .await
 }

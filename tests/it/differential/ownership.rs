@@ -11,17 +11,17 @@ use serde_json::json;
 use super::agent;
 use super::steps::begin;
 
-pub(super) async fn a1_adopts(lockstep: &mut Lockstep) -> Result<()> {
+pub(super) async fn a1_adoption(lockstep: &mut Lockstep) -> Result<()> {
     begin(lockstep, 2, &agent()).await?;
     let orphan = async |side: &Side| {
         side.kubectl(&["delete", "ds/agent", "--cascade=orphan"]).await?;
         side.is_gone("agent").await
     };
     let left = |state: &State| {
-        ensure!(state.daemon_set("agent").is_err(), "it is there");
+        ensure!(state.daemon_set("agent").is_err(), "the DaemonSet exists");
         state.has_pods("agent", 2)
     };
-    lockstep.step("its pods are left behind", orphan, left).await?;
+    lockstep.step("delete and orphan the pods", orphan, left).await?;
     let again = async |side: &Side| side.create(agent()).await;
     let adopted = |state: &State| {
         let owned = |pod: &&&serde_json::Value| pod.pointer("/metadata/ownerReferences/0").is_some();
@@ -32,10 +32,10 @@ pub(super) async fn a1_adopts(lockstep: &mut Lockstep) -> Result<()> {
         ensure!(state.revisions("agent") == [1], "the revision isn't adopted");
         state.rolled_out("agent", 2)
     };
-    lockstep.step("and adopted by the next", again, adopted).await
+    lockstep.step("create again and adopt them", again, adopted).await
 }
 
-pub(super) async fn a2_releases(lockstep: &mut Lockstep) -> Result<()> {
+pub(super) async fn a2_release(lockstep: &mut Lockstep) -> Result<()> {
     begin(lockstep, 2, &agent()).await?;
     let relabel = async |side: &Side| {
         let pod = side.pod_on("agent", 1).await?;
@@ -47,15 +47,15 @@ pub(super) async fn a2_releases(lockstep: &mut Lockstep) -> Result<()> {
         let free = debug
             .iter()
             .all(|pod| pod.pointer("/metadata/ownerReferences").is_none());
-        ensure!(debug.len() == 1 && free, "it isn't released");
+        ensure!(debug.len() == 1 && free, "the pod isn't released");
         state.rolled_out("agent", 2)
     };
     lockstep
-        .step("a pod isn't selected any more", relabel, released)
+        .step("a pod no longer matches the selector", relabel, released)
         .await
 }
 
-pub(super) async fn a3_foreign(lockstep: &mut Lockstep) -> Result<()> {
+pub(super) async fn a3_foreign_pod(lockstep: &mut Lockstep) -> Result<()> {
     lockstep.plain_nodes(2).await?;
     let both = async |side: &Side| {
         let owner = json!({"metadata": {"name": "owner"}});
@@ -79,17 +79,19 @@ pub(super) async fn a3_foreign(lockstep: &mut Lockstep) -> Result<()> {
         state.counts("agent", &[("desiredNumberScheduled", 2), ("numberAvailable", 2)])?;
         state.has_pods("agent", 3)
     };
-    lockstep.step("another's pod has the labels", both, three).await
+    lockstep
+        .step("a pod of another owner has the labels", both, three)
+        .await
 }
 
-pub(super) async fn a4_foreground(lockstep: &mut Lockstep) -> Result<()> {
+pub(super) async fn a4_foreground_deletion(lockstep: &mut Lockstep) -> Result<()> {
     begin(lockstep, 2, &agent()).await?;
     let delete = async |side: &Side| {
         side.delete("agent", &DeleteParams::foreground()).await?;
         side.is_gone("agent").await
     };
     lockstep
-        .step("deleted with everything", delete, |state| {
+        .step("delete in the foreground", delete, |state| {
             state.has_pods("agent", 0)
         })
         .await
@@ -102,14 +104,16 @@ pub(super) async fn a4_finalizer(lockstep: &mut Lockstep) -> Result<()> {
             .await
     };
     lockstep
-        .step("with a finalizer", create, |state| state.rolled_out("agent", 2))
+        .step("create with a finalizer", create, |state| {
+            state.rolled_out("agent", 2)
+        })
         .await?;
     let delete = async |side: &Side| {
         side.delete("agent", &DeleteParams::background()).await?;
         side.delete_pod(&side.pod_on("agent", 1).await?).await
     };
     lockstep
-        .step("being deleted, it makes no pods", delete, |state| {
+        .step("create no pods while being deleted", delete, |state| {
             state.has_pods("agent", 1)
         })
         .await?;
@@ -119,22 +123,22 @@ pub(super) async fn a4_finalizer(lockstep: &mut Lockstep) -> Result<()> {
         side.is_gone("agent").await
     };
     lockstep
-        .step("gone", free, |state| state.has_pods("agent", 0))
+        .step("remove the finalizer", free, |state| state.has_pods("agent", 0))
         .await
 }
 
-pub(super) async fn a4_two(lockstep: &mut Lockstep) -> Result<()> {
+pub(super) async fn a4_two_daemon_sets(lockstep: &mut Lockstep) -> Result<()> {
     begin(lockstep, 2, &agent()).await?;
     let other = async |side: &Side| side.create(DaemonSetBuilder::new("other")).await;
     let both = |state: &State| {
         state.rolled_out("agent", 2)?;
         state.rolled_out("other", 2)
     };
-    lockstep.step("a second one", other, both).await?;
+    lockstep.step("create a second DaemonSet", other, both).await?;
     let delete = async |side: &Side| side.delete("agent", &DeleteParams::background()).await;
     let one = |state: &State| {
         state.has_pods("agent", 0)?;
         state.rolled_out("other", 2)
     };
-    lockstep.step("the first goes", delete, one).await
+    lockstep.step("delete the first", delete, one).await
 }

@@ -16,13 +16,13 @@ pub(super) async fn p1_host_network(lockstep: &mut Lockstep) -> Result<()> {
             .await
     };
     lockstep
-        .step("with a network of its own", change, |state| {
+        .step("leave the host network", change, |state| {
             state.rolled_out("agent", 2)
         })
         .await
 }
 
-pub(super) async fn p1_known_tolerations(lockstep: &mut Lockstep) -> Result<()> {
+pub(super) async fn p1_explicit_default_tolerations(lockstep: &mut Lockstep) -> Result<()> {
     lockstep.plain_nodes(2).await?;
     let create = async |side: &Side| {
         let known =
@@ -36,7 +36,7 @@ pub(super) async fn p1_known_tolerations(lockstep: &mut Lockstep) -> Result<()> 
         side.create(set).await
     };
     lockstep
-        .step("tolerates by itself what is tolerated anyway", create, |state| {
+        .step("create with tolerations that are added anyway", create, |state| {
             state.rolled_out("agent", 2)
         })
         .await?;
@@ -46,7 +46,7 @@ pub(super) async fn p1_known_tolerations(lockstep: &mut Lockstep) -> Result<()> 
         side.delete_pod(&side.pod_on("agent", 1).await?).await
     };
     lockstep
-        .step("a node with such taints", change, |state| {
+        .step("taint a node and delete its pod", change, |state| {
             state.rolled_out("agent", 2)
         })
         .await
@@ -59,47 +59,51 @@ pub(super) async fn p2_node_name(lockstep: &mut Lockstep) -> Result<()> {
             .await
     };
     lockstep
-        .step("one node by name", create, |state| state.rolled_out("agent", 1))
+        .step("select a node by name", create, |state| {
+            state.rolled_out("agent", 1)
+        })
         .await?;
     let change = async |side: &Side| {
         side.patch_template("agent", &json!({"spec": {"nodeName": side.node(3)}}))
             .await
     };
     lockstep
-        .step("another node by name", change, |state| {
+        .step("select another node by name", change, |state| {
             state.rolled_out("agent", 1)
         })
         .await
 }
 
-pub(super) async fn p3_selector(lockstep: &mut Lockstep) -> Result<()> {
+pub(super) async fn p3_node_selector(lockstep: &mut Lockstep) -> Result<()> {
     let node = |lockstep: &Lockstep, number| NodeBuilder::new(&lockstep.node(number));
     let labelled = [1, 2].map(|number| node(lockstep, number).label("disk", "ssd"));
     lockstep.nodes(labelled).await?;
     lockstep.nodes([node(lockstep, 3).label("disk", "")]).await?;
     let create = async |side: &Side| side.create(agent().node_selector("disk", "ssd")).await;
     lockstep
-        .step("two of three nodes", create, |state| state.rolled_out("agent", 2))
+        .step("select two of three nodes", create, |state| {
+            state.rolled_out("agent", 2)
+        })
         .await?;
     let gain = async |side: &Side| {
         nodes::label(side.client(), &side.node(3), "disk", Some("ssd")).await?;
         Ok(())
     };
     lockstep
-        .step("the third gets the label", gain, |state| {
-            state.rolled_out("agent", 3)
-        })
+        .step("label the third node", gain, |state| state.rolled_out("agent", 3))
         .await?;
     let lose = async |side: &Side| {
         nodes::label(side.client(), &side.node(1), "disk", None).await?;
         Ok(())
     };
     lockstep
-        .step("the first loses it", lose, |state| state.rolled_out("agent", 2))
+        .step("remove the label of the first node", lose, |state| {
+            state.rolled_out("agent", 2)
+        })
         .await
 }
 
-pub(super) async fn p3_affinity(lockstep: &mut Lockstep) -> Result<()> {
+pub(super) async fn p3_node_affinity(lockstep: &mut Lockstep) -> Result<()> {
     let node = |number| NodeBuilder::new(&lockstep.node(number));
     let builders = [
         node(1).label("zone", "a").label("disk", ""),
@@ -124,7 +128,9 @@ pub(super) async fn p3_affinity(lockstep: &mut Lockstep) -> Result<()> {
             .await
     };
     lockstep
-        .step("two terms", create, |state| state.rolled_out("agent", 2))
+        .step("create with two terms", create, |state| {
+            state.rolled_out("agent", 2)
+        })
         .await?;
     let change = async |side: &Side| {
         let terms = json!([
@@ -140,11 +146,11 @@ pub(super) async fn p3_affinity(lockstep: &mut Lockstep) -> Result<()> {
         .await
     };
     lockstep
-        .step("other terms", change, |state| state.rolled_out("agent", 3))
+        .step("change the terms", change, |state| state.rolled_out("agent", 3))
         .await
 }
 
-pub(super) async fn p3_numbers(lockstep: &mut Lockstep) -> Result<()> {
+pub(super) async fn p3_gt_and_lt(lockstep: &mut Lockstep) -> Result<()> {
     let node = |number, cores: &str| NodeBuilder::new(&lockstep.node(number)).label("cores", cores);
     lockstep
         .nodes([node(1, "2"), node(2, "16"), node(3, "many"), node(4, "007")])
@@ -159,7 +165,9 @@ pub(super) async fn p3_numbers(lockstep: &mut Lockstep) -> Result<()> {
             .await
     };
     lockstep
-        .step("a range", create, |state| state.rolled_out("agent", 2))
+        .step("create with a range", create, |state| {
+            state.rolled_out("agent", 2)
+        })
         .await
 }
 
@@ -174,18 +182,22 @@ pub(super) async fn p4_no_schedule(lockstep: &mut Lockstep) -> Result<()> {
         side.nudge("agent").await
     };
     lockstep
-        .step("the pod there stays", change, |state| counts(state, 2, 1))
+        .step("taint a node and keep its pod", change, |state| {
+            check_counts(state, 2, 1)
+        })
         .await?;
     let delete = async |side: &Side| side.delete_pod(&side.pod_on("agent", 1).await?).await;
     lockstep
-        .step("and isn't replaced", delete, |state| state.rolled_out("agent", 2))
+        .step("delete its pod without replacement", delete, |state| {
+            state.rolled_out("agent", 2)
+        })
         .await?;
     let free = async |side: &Side| {
         nodes::set_taints(side.client(), &side.node(1), &[]).await?;
         Ok(())
     };
     lockstep
-        .step("the taint goes", free, |state| state.rolled_out("agent", 3))
+        .step("remove the taint", free, |state| state.rolled_out("agent", 3))
         .await
 }
 
@@ -198,7 +210,9 @@ pub(super) async fn p4_no_execute(lockstep: &mut Lockstep) -> Result<()> {
         Ok(())
     };
     lockstep
-        .step("the pod there goes", change, |state| state.rolled_out("agent", 2))
+        .step("taint a node and delete its pod", change, |state| {
+            state.rolled_out("agent", 2)
+        })
         .await?;
     let tolerate = async |side: &Side| {
         let tolerations = json!([{"key": "broken", "operator": "Exists", "effect": "NoExecute"}]);
@@ -206,7 +220,7 @@ pub(super) async fn p4_no_execute(lockstep: &mut Lockstep) -> Result<()> {
             .await
     };
     lockstep
-        .step("and comes when it is tolerated", tolerate, |state| {
+        .step("tolerate the taint", tolerate, |state| {
             state.rolled_out("agent", 3)
         })
         .await
@@ -219,21 +233,23 @@ pub(super) async fn p5_cordoned(lockstep: &mut Lockstep) -> Result<()> {
         side.create(agent()).await
     };
     lockstep
-        .step("a cordoned node", create, |state| state.rolled_out("agent", 2))
+        .step("create with a cordoned node", create, |state| {
+            state.rolled_out("agent", 2)
+        })
         .await?;
     let delete = async |side: &Side| {
         side.delete_pod(&side.pod_on("agent", 1).await?).await?;
         side.kubectl(&["uncordon", &side.node(1)]).await.map(drop)
     };
     lockstep
-        .step("not cordoned any more", delete, |state| {
+        .step("delete its pod and uncordon the node", delete, |state| {
             state.rolled_out("agent", 2)
         })
         .await
 }
 
 /// Checks how many nodes should run a pod, and how many others have one.
-fn counts(state: &State, desired: i64, misscheduled: i64) -> Result<()> {
+fn check_counts(state: &State, desired: i64, misscheduled: i64) -> Result<()> {
     state.counts(
         "agent",
         &[

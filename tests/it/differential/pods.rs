@@ -9,17 +9,17 @@ use serde_json::{Value, json};
 
 use super::agent;
 use super::steps::begin;
-use crate::templates::rich;
+use crate::templates::rich_daemon_set;
 
-pub(super) async fn n1_deleted(lockstep: &mut Lockstep) -> Result<()> {
+pub(super) async fn n1_pod_deleted(lockstep: &mut Lockstep) -> Result<()> {
     begin(lockstep, 2, &agent()).await?;
     let delete = async |side: &Side| side.delete_pod(&side.pod_on("agent", 2).await?).await;
     lockstep
-        .step("a pod is deleted", delete, |state| state.rolled_out("agent", 2))
+        .step("delete a pod", delete, |state| state.rolled_out("agent", 2))
         .await
 }
 
-pub(super) async fn n1_terminating(lockstep: &mut Lockstep) -> Result<()> {
+pub(super) async fn n1_pod_terminating(lockstep: &mut Lockstep) -> Result<()> {
     begin(lockstep, 2, &agent()).await?;
     let delete = async |side: &Side| {
         let pod = side.pod_on("agent", 2).await?;
@@ -29,23 +29,23 @@ pub(super) async fn n1_terminating(lockstep: &mut Lockstep) -> Result<()> {
     let leaving = |state: &State| {
         ensure!(
             state.has_pods("agent", 2).is_err() && state.pods("agent").len() == 2,
-            "it is gone"
+            "the pod is gone"
         );
         state.status("agent").map(drop)
     };
     lockstep
-        .step("a pod is deleted and stays", delete, leaving)
+        .step("delete a pod that keeps terminating", delete, leaving)
         .await?;
     let go = async |side: &Side| {
         side.steer(&side.pod_on("agent", 2).await?, "terminate", None)
             .await
     };
     lockstep
-        .step("it goes", go, |state| state.rolled_out("agent", 2))
+        .step("let it end", go, |state| state.rolled_out("agent", 2))
         .await
 }
 
-pub(super) async fn n3_failed(lockstep: &mut Lockstep) -> Result<()> {
+pub(super) async fn n3_pod_failed(lockstep: &mut Lockstep) -> Result<()> {
     begin(lockstep, 2, &agent()).await?;
     let fail = async |side: &Side| {
         side.steer(&side.pod_on("agent", 1).await?, "phase", Some("Failed"))
@@ -58,7 +58,7 @@ pub(super) async fn n3_failed(lockstep: &mut Lockstep) -> Result<()> {
     lockstep.step("a pod fails", fail, replaced).await
 }
 
-pub(super) async fn n3_succeeded(lockstep: &mut Lockstep) -> Result<()> {
+pub(super) async fn n3_pod_succeeded(lockstep: &mut Lockstep) -> Result<()> {
     begin(lockstep, 2, &agent()).await?;
     let end = async |side: &Side| {
         side.steer(&side.pod_on("agent", 1).await?, "phase", Some("Succeeded"))
@@ -68,17 +68,17 @@ pub(super) async fn n3_succeeded(lockstep: &mut Lockstep) -> Result<()> {
         state.event("agent", "SucceededDaemonPod")?;
         state.rolled_out("agent", 2)
     };
-    lockstep.step("a pod ends well", end, replaced).await
+    lockstep.step("a pod succeeds", end, replaced).await
 }
 
-pub(super) async fn n3_fails_always(lockstep: &mut Lockstep) -> Result<()> {
+pub(super) async fn n3_pod_always_fails(lockstep: &mut Lockstep) -> Result<()> {
     lockstep.plain_nodes(2).await?;
     let create = async |side: &Side| {
         side.create(agent().pod_annotation("everynode.test/phase", "Failed"))
             .await
     };
     lockstep
-        .pass("pods that fail", create, |state| {
+        .pass("create pods that fail", create, |state| {
             state.event("agent", "FailedDaemonPod")
         })
         .await?;
@@ -88,11 +88,11 @@ pub(super) async fn n3_fails_always(lockstep: &mut Lockstep) -> Result<()> {
             .await
     };
     lockstep
-        .step("pods that don't", mend, |state| state.rolled_out("agent", 2))
+        .step("stop the failures", mend, |state| state.rolled_out("agent", 2))
         .await
 }
 
-pub(super) async fn n4_one_too_many(lockstep: &mut Lockstep) -> Result<()> {
+pub(super) async fn n4_extra_pod(lockstep: &mut Lockstep) -> Result<()> {
     begin(lockstep, 2, &agent()).await?;
     let add = async |side: &Side| {
         // Names decide between pods that were created in the same second.
@@ -110,7 +110,7 @@ pub(super) async fn n4_one_too_many(lockstep: &mut Lockstep) -> Result<()> {
         state.rolled_out("agent", 2)
     };
     lockstep
-        .step("a pod made by hand is adopted, and one too many", add, alone)
+        .step("adopt a pod made by hand and delete the extra one", add, alone)
         .await
 }
 
@@ -126,7 +126,7 @@ pub(super) async fn c2_finalizers(lockstep: &mut Lockstep) -> Result<()> {
             .await
     };
     lockstep
-        .step("pods with finalizers", create, |state| {
+        .step("create pods with finalizers", create, |state| {
             state.rolled_out("agent", 2)
         })
         .await?;
@@ -134,26 +134,28 @@ pub(super) async fn c2_finalizers(lockstep: &mut Lockstep) -> Result<()> {
     let held = |state: &State| {
         ensure!(
             state.has_pods("agent", 2).is_err() && state.pods("agent").len() == 2,
-            "it is gone"
+            "the pod is gone"
         );
         Ok(())
     };
-    lockstep.step("one is deleted and held", delete, held).await?;
+    lockstep
+        .step("delete a pod that its finalizer holds", delete, held)
+        .await?;
     let free = async |side: &Side| {
         let pod = side.pod_on("agent", 1).await?;
         side.patch_pod(&pod, &json!({"metadata": {"finalizers": null}}))
             .await
     };
     lockstep
-        .step("its finalizer goes", free, |state| state.rolled_out("agent", 2))
+        .step("remove its finalizer", free, |state| state.rolled_out("agent", 2))
         .await
 }
 
 pub(super) async fn c4_rich_template(lockstep: &mut Lockstep) -> Result<()> {
     lockstep.plain_nodes(2).await?;
-    let create = async |side: &Side| side.create(rich("agent")).await;
+    let create = async |side: &Side| side.create(rich_daemon_set("agent")).await;
     lockstep
-        .step("a template of everything", create, |state| {
+        .step("create with a rich template", create, |state| {
             state.rolled_out("agent", 2)
         })
         .await
@@ -168,12 +170,15 @@ pub(super) async fn c5_quota(lockstep: &mut Lockstep) -> Result<()> {
         quotas
             .create(&PostParams::default(), &serde_json::from_value(quota)?)
             .await?;
-        let counted =
-            everynode_tests::wait::eventually(crate::world::DEADLINE, "the quota to count", async || {
+        let counted = everynode_tests::wait::eventually(
+            crate::world::DEADLINE,
+            "the quota to be in force",
+            async || {
                 let status = quotas.get("pods").await?.status.unwrap_or_default();
-                ensure!(status.hard.is_some(), "it doesn't yet");
+                ensure!(status.hard.is_some(), "the quota has no status yet");
                 Ok(())
-            });
+            },
+        );
         counted.await?;
         side.create(agent()).await
     };
@@ -187,7 +192,9 @@ pub(super) async fn c5_quota(lockstep: &mut Lockstep) -> Result<()> {
         state.counts("agent", &counts)?;
         state.has_pods("agent", 1)
     };
-    lockstep.step("room for one pod", create, one).await?;
+    lockstep
+        .step("create with a quota of one pod", create, one)
+        .await?;
     let raise = async |side: &Side| {
         let quotas: Api<ResourceQuota> = side.api();
         let patch = Patch::Merge(json!({"spec": {"hard": {"pods": "5"}}}));
@@ -195,7 +202,7 @@ pub(super) async fn c5_quota(lockstep: &mut Lockstep) -> Result<()> {
         Ok(())
     };
     lockstep
-        .step("room for all", raise, |state| state.rolled_out("agent", 3))
+        .step("raise the quota", raise, |state| state.rolled_out("agent", 3))
         .await
 }
 
@@ -203,7 +210,9 @@ pub(super) async fn c5_host_port(lockstep: &mut Lockstep) -> Result<()> {
     lockstep.plain_nodes(2).await?;
     let create = async |side: &Side| side.create(agent().host_port(9100)).await;
     lockstep
-        .step("a port of the host", create, |state| state.rolled_out("agent", 2))
+        .step("create with a host port", create, |state| {
+            state.rolled_out("agent", 2)
+        })
         .await?;
     let other = async |side: &Side| {
         let other = everynode_tests::daemonsets::DaemonSetBuilder::new("other");
@@ -218,14 +227,16 @@ pub(super) async fn c5_host_port(lockstep: &mut Lockstep) -> Result<()> {
         state.counts("other", &counts)?;
         state.has_pods("other", 2)
     };
-    lockstep.step("another wants the same", other, waiting).await
+    lockstep
+        .step("create another with the same host port", other, waiting)
+        .await
 }
 
 pub(super) async fn s3_min_ready(lockstep: &mut Lockstep) -> Result<()> {
     lockstep.plain_nodes(2).await?;
     let create = async |side: &Side| side.create(agent().min_ready_seconds(3)).await;
     lockstep
-        .step("available after a while", create, |state| {
+        .step("create with minReadySeconds", create, |state| {
             state.rolled_out("agent", 2)
         })
         .await?;
@@ -243,11 +254,9 @@ pub(super) async fn s3_min_ready(lockstep: &mut Lockstep) -> Result<()> {
             ],
         )
     };
-    lockstep.step("one isn't ready", unready, one).await?;
+    lockstep.step("one pod becomes unready", unready, one).await?;
     let patch: Value = json!({"spec": {"minReadySeconds": 600}});
     let longer = async |side: &Side| side.patch("agent", &patch).await;
     let none = |state: &State| state.counts("agent", &[("numberReady", 1), ("numberAvailable", 0)]);
-    lockstep
-        .step("and for the other it takes longer now", longer, none)
-        .await
+    lockstep.step("raise minReadySeconds", longer, none).await
 }

@@ -6,10 +6,10 @@ use everynode_tests::nodes::{self, NodeBuilder, taint};
 use serde_json::{Value, json};
 
 use super::agent;
-use super::steps::{BROKEN, NEW, NEWER, begin, get_stuck, set_image};
+use super::steps::{BROKEN, NEW, NEWER, begin, roll_out_broken_image, set_image};
 
 /// Checks that `nodes` nodes have a pod and that `broken` of these pods never start.
-fn stuck(state: &State, nodes: usize, broken: usize) -> Result<()> {
+fn check_stuck(state: &State, nodes: usize, broken: usize) -> Result<()> {
     let (all, out) = (i64::try_from(nodes)?, i64::try_from(broken)?);
     let found = state.with_image("agent", BROKEN);
     ensure!(found == broken, "{found} pods are broken, not {broken}");
@@ -55,9 +55,13 @@ pub(super) async fn r2_on_delete(lockstep: &mut Lockstep) -> Result<()> {
             state.has_pods("agent", 3)
         }
     };
-    lockstep.step("nothing is replaced", change, updated(0)).await?;
+    lockstep
+        .step("change the image and replace nothing", change, updated(0))
+        .await?;
     let delete = async |side: &Side| side.delete_pod(&side.pod_on("agent", 2).await?).await;
-    lockstep.step("but what is deleted", delete, updated(1)).await?;
+    lockstep
+        .step("delete a pod and update its node", delete, updated(1))
+        .await?;
     let again = async |side: &Side| side.set_image("agent", NEWER).await;
     let third = |state: &State| {
         state.counts("agent", &[("updatedNumberScheduled", 0), ("numberAvailable", 3)])?;
@@ -67,24 +71,28 @@ pub(super) async fn r2_on_delete(lockstep: &mut Lockstep) -> Result<()> {
         );
         Ok(())
     };
-    lockstep.step("three revisions", again, third).await
+    lockstep.step("change the image again", again, third).await
 }
 
-pub(super) async fn r2_becomes_rolling(lockstep: &mut Lockstep) -> Result<()> {
+pub(super) async fn r2_on_delete_to_rolling(lockstep: &mut Lockstep) -> Result<()> {
     begin(lockstep, 3, &agent().on_delete()).await?;
     let change = async |side: &Side| side.set_image("agent", NEW).await;
     let waiting =
         |state: &State| state.counts("agent", &[("updatedNumberScheduled", 0), ("numberAvailable", 3)]);
-    lockstep.step("nothing is replaced", change, waiting).await?;
+    lockstep
+        .step("change the image and replace nothing", change, waiting)
+        .await?;
     let roll = async |side: &Side| side.patch("agent", &strategy("RollingUpdate")).await;
     lockstep
-        .step("until it rolls", roll, |state| state.rolled_out("agent", 3))
+        .step("switch to RollingUpdate", roll, |state| {
+            state.rolled_out("agent", 3)
+        })
         .await
 }
 
-pub(super) async fn r2_becomes_on_delete(lockstep: &mut Lockstep) -> Result<()> {
+pub(super) async fn r2_rolling_to_on_delete(lockstep: &mut Lockstep) -> Result<()> {
     begin(lockstep, 3, &agent()).await?;
-    get_stuck(lockstep, |state| stuck(state, 3, 1)).await?;
+    roll_out_broken_image(lockstep, |state| check_stuck(state, 3, 1)).await?;
     let stop = async |side: &Side| {
         side.patch("agent", &strategy("OnDelete")).await?;
         side.set_image("agent", NEW).await
@@ -97,19 +105,21 @@ pub(super) async fn r2_becomes_on_delete(lockstep: &mut Lockstep) -> Result<()> 
         state.counts("agent", &[("updatedNumberScheduled", 0), ("numberAvailable", 2)])?;
         state.has_pods("agent", 3)
     };
-    lockstep.step("held in the middle", stop, held).await
+    lockstep
+        .step("switch to OnDelete during the rollout", stop, held)
+        .await
 }
 
 pub(super) async fn r3_percent(lockstep: &mut Lockstep) -> Result<()> {
     begin(lockstep, 4, &agent().rolling_update("30%", 0)).await?;
     // 30% of 4, rounded up, is 2.
-    get_stuck(lockstep, |state| stuck(state, 4, 2)).await?;
+    roll_out_broken_image(lockstep, |state| check_stuck(state, 4, 2)).await?;
     set_image(lockstep, NEW, 4).await
 }
 
 pub(super) async fn r3_all_at_once(lockstep: &mut Lockstep) -> Result<()> {
     begin(lockstep, 3, &agent().rolling_update("100%", 0)).await?;
-    get_stuck(lockstep, |state| stuck(state, 3, 3)).await?;
+    roll_out_broken_image(lockstep, |state| check_stuck(state, 3, 3)).await?;
     lockstep.in_order();
     set_image(lockstep, NEW, 3).await
 }
@@ -120,7 +130,7 @@ pub(super) async fn r4_image(lockstep: &mut Lockstep) -> Result<()> {
     set_image(lockstep, NEWER, 3).await
 }
 
-pub(super) async fn r4_unready(lockstep: &mut Lockstep) -> Result<()> {
+pub(super) async fn r4_unready_pods(lockstep: &mut Lockstep) -> Result<()> {
     begin(lockstep, 3, &agent()).await?;
     let unready = async |side: &Side| {
         side.steer(&side.pod_on("agent", 1).await?, "ready", Some("false"))
@@ -129,12 +139,14 @@ pub(super) async fn r4_unready(lockstep: &mut Lockstep) -> Result<()> {
             .await
     };
     let one = |state: &State| state.counts("agent", &[("numberAvailable", 1), ("numberUnavailable", 2)]);
-    lockstep.step("two of three are unready", unready, one).await?;
+    lockstep
+        .step("two of three pods become unready", unready, one)
+        .await?;
     // Unavailable pods are deleted at once. The available pod waits until the others are available again.
     set_image(lockstep, NEW, 3).await
 }
 
-pub(super) async fn r4_failed(lockstep: &mut Lockstep) -> Result<()> {
+pub(super) async fn r4_failed_pod(lockstep: &mut Lockstep) -> Result<()> {
     begin(lockstep, 3, &agent()).await?;
     // The reason for which the pod is deleted depends on whether the failure or the update is seen first.
     lockstep.without_event("FailedDaemonPod");
@@ -157,20 +169,20 @@ pub(super) async fn r4_failed(lockstep: &mut Lockstep) -> Result<()> {
 
 pub(super) async fn r4_third_template(lockstep: &mut Lockstep) -> Result<()> {
     begin(lockstep, 4, &agent().rolling_update(2, 0)).await?;
-    get_stuck(lockstep, |state| stuck(state, 4, 2)).await?;
+    roll_out_broken_image(lockstep, |state| check_stuck(state, 4, 2)).await?;
     lockstep.in_order();
     set_image(lockstep, NEW, 4).await
 }
 
 pub(super) async fn r4_node_joins(lockstep: &mut Lockstep) -> Result<()> {
     begin(lockstep, 3, &agent()).await?;
-    get_stuck(lockstep, |state| stuck(state, 3, 1)).await?;
+    roll_out_broken_image(lockstep, |state| check_stuck(state, 3, 1)).await?;
     lockstep.nodes([NodeBuilder::new(&lockstep.node(4))]).await?;
     lockstep
         .step(
-            "a node joins meanwhile",
+            "a node joins during the rollout",
             async |_| Ok(()),
-            |state| stuck(state, 4, 2),
+            |state| check_stuck(state, 4, 2),
         )
         .await?;
     set_image(lockstep, NEW, 4).await
@@ -178,7 +190,7 @@ pub(super) async fn r4_node_joins(lockstep: &mut Lockstep) -> Result<()> {
 
 pub(super) async fn r4_node_leaves(lockstep: &mut Lockstep) -> Result<()> {
     begin(lockstep, 4, &agent()).await?;
-    get_stuck(lockstep, |state| stuck(state, 4, 1)).await?;
+    roll_out_broken_image(lockstep, |state| check_stuck(state, 4, 1)).await?;
     let leave = async |side: &Side| {
         let pods = side.pods("agent").await?;
         let broken = pods.iter().find(|pod| {
@@ -202,7 +214,7 @@ pub(super) async fn r4_node_leaves(lockstep: &mut Lockstep) -> Result<()> {
     // Another pod is broken instead.
     lockstep
         .step("the node with the broken pod leaves", leave, |state| {
-            stuck(state, 3, 1)
+            check_stuck(state, 3, 1)
         })
         .await
 }
@@ -216,7 +228,7 @@ pub(super) async fn r4_selector_changes(lockstep: &mut Lockstep) -> Result<()> {
             .await
     };
     lockstep
-        .step("other nodes with the new template", change, |state| {
+        .step("select other nodes with the new template", change, |state| {
             state.rolled_out("agent", 1)
         })
         .await

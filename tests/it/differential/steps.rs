@@ -21,7 +21,7 @@ pub(super) async fn begin(lockstep: &mut Lockstep, nodes: usize, set: &DaemonSet
         .step("create", create, |state| {
             ensure!(
                 state.is_a_second_old("agent"),
-                "the second isn't over in which they were made"
+                "the second in which the pods were created isn't over"
             );
             state.rolled_out("agent", nodes)
         })
@@ -43,7 +43,10 @@ pub(super) async fn set_image(lockstep: &mut Lockstep, image: &str, nodes: usize
 
 /// Sets an image that never starts, and waits until as many pods have it as the limits allow. Which nodes have them
 /// isn't specified (R6).
-pub(super) async fn get_stuck(lockstep: &mut Lockstep, stuck: impl Fn(&State) -> Result<()>) -> Result<()> {
+pub(super) async fn roll_out_broken_image(
+    lockstep: &mut Lockstep,
+    stuck: impl Fn(&State) -> Result<()>,
+) -> Result<()> {
     lockstep.in_any_order();
     let change = async |side: &Side| side.set_image("agent", BROKEN).await;
     lockstep.step(BROKEN, change, stuck).await

@@ -10,11 +10,11 @@ use everynode_tests::wait::eventually_every;
 use serde_json::json;
 
 use super::agent;
-use super::steps::{BROKEN, NEW, begin, get_stuck, set_image};
+use super::steps::{BROKEN, NEW, begin, roll_out_broken_image, set_image};
 use crate::world::DEADLINE;
 
 /// Checks that `nodes` nodes have an available pod and that `broken` of them also have a new pod that never starts.
-fn stuck(state: &State, nodes: usize, broken: usize) -> Result<()> {
+fn check_stuck(state: &State, nodes: usize, broken: usize) -> Result<()> {
     let found = state.with_image("agent", BROKEN);
     ensure!(found == broken, "{found} pods are broken, not {broken}");
     let all = i64::try_from(nodes)?;
@@ -36,7 +36,7 @@ pub(super) async fn r5_one(lockstep: &mut Lockstep) -> Result<()> {
 
 pub(super) async fn r5_percent(lockstep: &mut Lockstep) -> Result<()> {
     begin(lockstep, 4, &agent().rolling_update(0, "30%")).await?;
-    get_stuck(lockstep, |state| stuck(state, 4, 2)).await?;
+    roll_out_broken_image(lockstep, |state| check_stuck(state, 4, 2)).await?;
     set_image(lockstep, NEW, 4).await
 }
 
@@ -66,9 +66,9 @@ pub(super) async fn r5_min_ready(lockstep: &mut Lockstep) -> Result<()> {
         .await
 }
 
-pub(super) async fn r5_undone(lockstep: &mut Lockstep) -> Result<()> {
+pub(super) async fn r5_undo(lockstep: &mut Lockstep) -> Result<()> {
     begin(lockstep, 3, &agent().rolling_update(0, 2)).await?;
-    get_stuck(lockstep, |state| stuck(state, 3, 2)).await?;
+    roll_out_broken_image(lockstep, |state| check_stuck(state, 3, 2)).await?;
     let undo = async |side: &Side| side.kubectl(&["rollout", "undo", "ds/agent"]).await.map(drop);
     let done = |state: &State| {
         ensure!(state.with_image("agent", BROKEN) == 0, "broken pods are left");
@@ -77,7 +77,7 @@ pub(super) async fn r5_undone(lockstep: &mut Lockstep) -> Result<()> {
     lockstep.step("undo", undo, done).await
 }
 
-pub(super) async fn r5_begins(lockstep: &mut Lockstep) -> Result<()> {
+pub(super) async fn r5_surge_enabled(lockstep: &mut Lockstep) -> Result<()> {
     begin(lockstep, 3, &agent()).await?;
     lockstep.in_any_order();
     let broken = async |side: &Side| side.set_image("agent", BROKEN).await;
@@ -87,7 +87,9 @@ pub(super) async fn r5_begins(lockstep: &mut Lockstep) -> Result<()> {
         state.counts("agent", &[("updatedNumberScheduled", 1), ("numberAvailable", 2)])?;
         state.has_pods("agent", 3)
     };
-    lockstep.step("stuck without surge", broken, one).await?;
+    lockstep
+        .step("roll out a broken image without surge", broken, one)
+        .await?;
     let surge = async |side: &Side| {
         let bounds = json!({"maxUnavailable": 0, "maxSurge": 1});
         side.patch(
@@ -102,13 +104,13 @@ pub(super) async fn r5_begins(lockstep: &mut Lockstep) -> Result<()> {
         state.counts("agent", &[("numberAvailable", 2)])?;
         state.has_pods("agent", 4)
     };
-    lockstep.step("then surge", surge, beside).await?;
+    lockstep.step("enable surge", surge, beside).await?;
     set_image(lockstep, NEW, 3).await
 }
 
-pub(super) async fn r5_ends(lockstep: &mut Lockstep) -> Result<()> {
+pub(super) async fn r5_surge_disabled(lockstep: &mut Lockstep) -> Result<()> {
     begin(lockstep, 3, &agent().rolling_update(0, 2)).await?;
-    get_stuck(lockstep, |state| stuck(state, 3, 2)).await?;
+    roll_out_broken_image(lockstep, |state| check_stuck(state, 3, 2)).await?;
     let replace = async |side: &Side| {
         let bounds = json!({"maxUnavailable": 1, "maxSurge": 0});
         let patch = json!({"spec": {"updateStrategy": {"rollingUpdate": bounds}}});
@@ -124,11 +126,11 @@ pub(super) async fn r5_ends(lockstep: &mut Lockstep) -> Result<()> {
         state.status("agent")?;
         state.has_pods("agent", 3)
     };
-    lockstep.pass("then without surge", replace, few).await?;
+    lockstep.pass("disable surge", replace, few).await?;
     set_image(lockstep, NEW, 3).await
 }
 
-pub(super) async fn r5_unready_old(lockstep: &mut Lockstep) -> Result<()> {
+pub(super) async fn r5_unready_old_pods(lockstep: &mut Lockstep) -> Result<()> {
     begin(lockstep, 3, &agent().rolling_update(0, 1)).await?;
     let unready = async |side: &Side| {
         side.steer(&side.pod_on("agent", 1).await?, "ready", Some("false"))
@@ -137,7 +139,7 @@ pub(super) async fn r5_unready_old(lockstep: &mut Lockstep) -> Result<()> {
             .await
     };
     lockstep
-        .step("two are unready", unready, |state| {
+        .step("two pods become unready", unready, |state| {
             state.counts("agent", &[("numberAvailable", 1)])
         })
         .await?;
@@ -156,11 +158,11 @@ pub(super) async fn r5_node_excluded(lockstep: &mut Lockstep) -> Result<()> {
             &[("desiredNumberScheduled", 2), ("numberMisscheduled", 1)],
         )
     };
-    lockstep
-        .step("a node that should not run it any more", taint_one, misscheduled)
-        .await?;
+    lockstep.step("taint a node", taint_one, misscheduled).await?;
     let change = async |side: &Side| side.set_image("agent", NEW).await;
     lockstep
-        .step("loses its old pod", change, |state| state.rolled_out("agent", 2))
+        .step("roll out and delete its old pod", change, |state| {
+            state.rolled_out("agent", 2)
+        })
         .await
 }

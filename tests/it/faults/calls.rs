@@ -35,55 +35,55 @@ const FAULTS: [Fault; 4] = [
 ];
 
 #[tokio::test]
-async fn creations_that_the_api_server_is_too_busy_for_or_whose_answers_are_torn_are_made_once() {
+async fn refused_or_torn_creations_are_retried_and_create_each_pod_once() {
     let mut scene = Scene::new().await;
     for fault in FAULTS {
         scene.gateway.fail(creates_a_pod, fault, 2);
         scene.gateway.fail(writes_a_status, fault, 1);
-        scene.work().await;
-        scene.is_whole(&format!("{fault:?}")).await;
-        scene.all_befell(&format!("{fault:?}")).await;
+        scene.add_work().await;
+        scene.wait_converged(&format!("{fault:?}")).await;
+        scene.wait_faults_injected(&format!("{fault:?}")).await;
     }
 }
 
 #[tokio::test]
-async fn a_rollout_goes_on_through_failing_deletions_and_keeps_to_one_pod_a_node() {
+async fn rollout_completes_despite_failing_deletions_with_one_pod_per_node() {
     let mut scene = Scene::new().await;
     for (version, fault) in (2..).zip(FAULTS) {
         scene.gateway.fail(deletes_a_pod, fault, 2);
-        scene.new_template(version).await;
-        scene.is_whole(&format!("{fault:?}")).await;
-        scene.all_befell(&format!("{fault:?}")).await;
+        scene.change_template(version).await;
+        scene.wait_converged(&format!("{fault:?}")).await;
+        scene.wait_faults_injected(&format!("{fault:?}")).await;
     }
 }
 
 #[tokio::test]
-async fn a_creation_that_is_never_answered_is_found_to_have_been_made() {
+async fn creation_without_a_response_is_found_to_have_succeeded() {
     let mut scene = Scene::new().await;
     scene.gateway.fail(creates_a_pod, Fault::Unanswered, 1);
     scene.gateway.fail(writes_a_status, Fault::Ignored, 1);
-    scene.work().await;
-    scene.all_befell("silence").await;
-    scene.is_whole("silence").await;
+    scene.add_work().await;
+    scene.wait_faults_injected("silence").await;
+    scene.wait_converged("silence").await;
 }
 
 #[tokio::test]
-async fn a_line_to_the_api_server_that_is_cut_garbled_or_refused_is_made_anew() {
+async fn cut_garbled_or_refused_api_server_connection_is_reestablished() {
     let mut scene = Scene::new().await;
-    scene.work().await;
+    scene.add_work().await;
     scene.api_line.cut();
-    scene.is_whole("a cut").await;
+    scene.wait_converged("a cut").await;
 
     for traffic in [Traffic::Noise, Traffic::Refused] {
-        let errors = scene.count("watch_errors_total").await;
+        let errors = scene.metric("watch_errors_total").await;
         scene.api_line.set_traffic(traffic);
         if traffic == Traffic::Refused {
             scene.api_line.cut();
         }
-        scene.work().await;
-        scene.counts("watch_errors_total", errors).await;
-        scene.nothing_was_touched().await;
+        scene.add_work().await;
+        scene.wait_metric_above("watch_errors_total", errors).await;
+        scene.check_pods_untouched().await;
         scene.api_line.set_traffic(Traffic::Flows);
-        scene.is_whole(&format!("{traffic:?}")).await;
+        scene.wait_converged(&format!("{traffic:?}")).await;
     }
 }

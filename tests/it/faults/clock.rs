@@ -7,26 +7,28 @@ use super::Scene;
 const HOUR: i64 = 3600;
 
 #[tokio::test]
-async fn s3_a_clock_that_is_set_forward_or_back_replaces_no_pod_and_rollouts_go_on_when_it_is_right() {
+async fn s3_clock_jumps_replace_no_pod_and_rollouts_resume_when_the_clock_is_right() {
     let agent = DaemonSetBuilder::new("agent")
         .rolling_update("50%", 0)
         .min_ready_seconds(1);
-    let mut scene = Scene::with(agent).await;
+    let mut scene = Scene::with_agent(agent).await;
     for (version, ahead) in (2..).zip([HOUR, -HOUR]) {
         scene.clock.set_ahead(ahead);
-        scene.work().await;
-        scene.world.everywhere("agent").await;
+        scene.add_work().await;
+        scene.world.wait_placed("agent").await;
         scene.clock.set_ahead(0);
-        scene.is_whole(&format!("a clock that was {ahead} s ahead")).await;
-        scene.new_template(version).await;
-        scene.is_whole("a rollout at the right time").await;
+        scene
+            .wait_converged(&format!("a clock that was {ahead} s ahead"))
+            .await;
+        scene.change_template(version).await;
+        scene.wait_converged("a rollout with the right time").await;
     }
 
     scene.clock.set_ahead(-HOUR);
     scene.world.set_image("example/daemon:4").await;
-    scene.world.status("agent", "acted on", |_| true).await;
-    scene.nothing_was_touched().await;
-    scene.staying.clear();
+    scene.world.wait_status("agent", "acted on", |_| true).await;
+    scene.check_pods_untouched().await;
+    scene.pods_to_keep.clear();
     scene.clock.set_ahead(0);
-    scene.is_whole("a rollout that a clock has held up").await;
+    scene.wait_converged("a rollout that the clock held up").await;
 }

@@ -7,29 +7,29 @@ use everynode_tests::proxy::{Traffic, Weather};
 use super::Scene;
 
 #[tokio::test]
-async fn a_line_to_the_planner_that_is_cut_garbled_or_refused_costs_no_pod() {
+async fn cut_garbled_or_refused_planner_connection_costs_no_pod() {
     let mut scene = Scene::new().await;
-    scene.work().await;
+    scene.add_work().await;
     scene.planner_line.cut();
-    scene.is_whole("a cut").await;
+    scene.wait_converged("a cut").await;
 
     for traffic in [Traffic::Noise, Traffic::Refused] {
-        scene.has_session().await;
-        let losses = scene.count("planner_losses_total").await;
+        scene.wait_session().await;
+        let losses = scene.metric("planner_losses_total").await;
         scene.planner_line.set_traffic(traffic);
         if traffic == Traffic::Refused {
             scene.planner_line.cut();
         }
-        scene.work().await;
-        scene.counts("planner_losses_total", losses).await;
-        scene.nothing_was_touched().await;
+        scene.add_work().await;
+        scene.wait_metric_above("planner_losses_total", losses).await;
+        scene.check_pods_untouched().await;
         scene.planner_line.set_traffic(Traffic::Flows);
-        scene.is_whole(&format!("{traffic:?}")).await;
+        scene.wait_converged(&format!("{traffic:?}")).await;
     }
 }
 
 #[tokio::test]
-async fn a_line_to_the_planner_that_is_slow_or_narrow_makes_things_late_and_not_wrong() {
+async fn slow_planner_connection_delays_work_and_causes_no_wrong_action() {
     let mut scene = Scene::new().await;
     let delay = Duration::from_millis(500);
     for weather in [
@@ -45,33 +45,33 @@ async fn a_line_to_the_planner_that_is_slow_or_narrow_makes_things_late_and_not_
         scene.planner_line.set(weather);
         // The full sync must also pass over the bad connection.
         scene.planner_line.cut();
-        scene.work().await;
-        scene.is_whole(&format!("{weather:?}")).await;
+        scene.add_work().await;
+        scene.wait_converged(&format!("{weather:?}")).await;
     }
 }
 
 #[tokio::test]
-async fn a_line_to_the_planner_that_falls_silent_is_given_up() {
+async fn silent_planner_connection_is_dropped() {
     let mut scene = Scene::new().await;
-    let losses = scene.count("planner_losses_total").await;
+    let losses = scene.metric("planner_losses_total").await;
     scene.planner_line.set_traffic(Traffic::Silent);
-    scene.work().await;
-    scene.counts("planner_losses_total", losses).await;
-    scene.nothing_was_touched().await;
+    scene.add_work().await;
+    scene.wait_metric_above("planner_losses_total", losses).await;
+    scene.check_pods_untouched().await;
     scene.planner_line.set_traffic(Traffic::Flows);
-    scene.is_whole("silence").await;
+    scene.wait_converged("silence").await;
 }
 
 #[tokio::test]
-async fn half_open_lines_to_the_planner_and_to_the_api_server_are_given_up_and_made_anew() {
+async fn half_open_connections_are_dropped_and_reestablished() {
     let mut scene = Scene::new().await;
-    let losses = scene.count("planner_losses_total").await;
-    let errors = scene.count("watch_errors_total").await;
+    let losses = scene.metric("planner_losses_total").await;
+    let errors = scene.metric("watch_errors_total").await;
     scene.planner_line.strand();
     scene.api_line.strand();
-    scene.work().await;
+    scene.add_work().await;
     // Only pings can detect a half-open connection.
-    scene.counts("planner_losses_total", losses).await;
-    scene.counts("watch_errors_total", errors).await;
-    scene.is_whole("half-open lines").await;
+    scene.wait_metric_above("planner_losses_total", losses).await;
+    scene.wait_metric_above("watch_errors_total", errors).await;
+    scene.wait_converged("half-open connections").await;
 }

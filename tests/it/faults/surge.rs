@@ -11,19 +11,19 @@ const CUTS: usize = 5;
 const EVENTS_BETWEEN: usize = 3;
 
 #[tokio::test]
-async fn r5_a_rollout_with_surge_through_lines_that_are_cut_keeps_a_ready_pod_and_makes_one_new_one_a_node() {
+async fn r5_surge_rollout_over_cut_connections_keeps_a_ready_pod_and_adds_one_per_node() {
     let agent = DaemonSetBuilder::new("agent").rolling_update(0, "50%");
-    let mut scene = Scene::with(agent).await;
+    let mut scene = Scene::with_agent(agent).await;
     for version in 2..4 {
-        scene.new_template(version).await;
+        scene.change_template(version).await;
         for _ in 0..CUTS {
-            let moves = scene.monitor.events(EVENTS_BETWEEN, DEADLINE).await;
-            assert!(moves, "the rollout stands still\n{}", scene.world.logs());
+            let progressed = scene.monitor.events(EVENTS_BETWEEN, DEADLINE).await;
+            assert!(progressed, "the rollout is stuck\n{}", scene.world.logs());
             scene.planner_line.cut();
             scene.api_line.cut();
         }
-        scene.world.rolled_out_after("cuts").await;
-        scene.world.everywhere("agent").await;
+        scene.world.wait_rolled_out_after("cuts").await;
+        scene.world.wait_placed("agent").await;
         let in_order = scene.monitor.surged_in_order();
         in_order.unwrap_or_else(|error| panic!("{error:#}\n{}", scene.world.logs()));
     }

@@ -8,12 +8,12 @@ use everynode_tests::proxy::{Fault, Interruption, Speech};
 use super::Scene;
 
 #[tokio::test]
-async fn watches_that_end_in_the_middle_or_are_too_old_go_on_without_a_loss() {
+async fn interrupted_or_expired_watches_resume_without_losing_events() {
     let mut scene = Scene::new().await;
     for how in [Interruption::Closed, Interruption::Torn, Interruption::Expired] {
         scene.gateway.interrupt(how);
-        scene.work().await;
-        scene.is_whole(&format!("{how:?}")).await;
+        scene.add_work().await;
+        scene.wait_converged(&format!("{how:?}")).await;
     }
     let gone = Fault::Refused {
         code: 410,
@@ -21,33 +21,33 @@ async fn watches_that_end_in_the_middle_or_are_too_old_go_on_without_a_loss() {
     };
     scene.gateway.fail(|call| call.is_watch, gone, 4);
     scene.gateway.interrupt(Interruption::Closed);
-    scene.work().await;
-    scene.all_befell("410 Gone").await;
-    scene.is_whole("410 Gone").await;
+    scene.add_work().await;
+    scene.wait_faults_injected("410 Gone").await;
+    scene.wait_converged("410 Gone").await;
 }
 
 #[tokio::test]
-async fn watches_that_lag_or_stammer_make_no_second_pod() {
+async fn delayed_or_repeated_watch_events_create_no_second_pod() {
     let mut scene = Scene::new().await;
     let late = Speech::Late(Duration::from_millis(300));
     for (version, speech) in (2..).zip([late, Speech::Twice]) {
         scene.gateway.speak(speech);
-        scene.work().await;
-        scene.is_whole(&format!("{speech:?}")).await;
-        scene.new_template(version).await;
-        scene.is_whole(&format!("a rollout, {speech:?}")).await;
+        scene.add_work().await;
+        scene.wait_converged(&format!("{speech:?}")).await;
+        scene.change_template(version).await;
+        scene.wait_converged(&format!("a rollout, {speech:?}")).await;
     }
 }
 
 #[tokio::test]
-async fn watches_that_tell_things_in_the_wrong_order_are_put_right() {
+async fn state_converges_after_watch_events_out_of_order() {
     // All pods at once: the executor looks up an object ten seconds after its event came out of order, and a rollout in
     // several steps would wait that long in each step.
     let agent = DaemonSetBuilder::new("agent").rolling_update("100%", 0);
-    let mut scene = Scene::with(agent).await;
+    let mut scene = Scene::with_agent(agent).await;
     scene.gateway.speak(Speech::Backwards);
-    scene.work().await;
-    scene.is_whole("events in the wrong order").await;
-    scene.new_template(2).await;
-    scene.is_whole("a rollout, events in the wrong order").await;
+    scene.add_work().await;
+    scene.wait_converged("events in the wrong order").await;
+    scene.change_template(2).await;
+    scene.wait_converged("a rollout, events in the wrong order").await;
 }

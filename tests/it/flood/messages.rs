@@ -36,7 +36,7 @@ const OBJECT: &str = ".google.protobuf.Struct";
 
 /// Paths of the lists and maps that the planner reads in each kind of object. `.*` marks a map, and `[]` an item of a
 /// list.
-const OF_DAEMON_SETS: [&str; 20] = [
+const DAEMON_SET_PATHS: [&str; 20] = [
     "items",
     "metadata.labels.*",
     "metadata.annotations.*",
@@ -58,30 +58,30 @@ const OF_DAEMON_SETS: [&str; 20] = [
     "spec.template.spec.overhead.*",
     "status.conditions",
 ];
-const OF_NODES: [&str; 5] = [
+const NODE_PATHS: [&str; 5] = [
     "items",
     "metadata.labels.*",
     "spec.taints",
     "status.allocatable.*",
     "status.capacity.*",
 ];
-const OF_PODS: [&str; 5] = [
+const POD_PATHS: [&str; 5] = [
     "items",
     "metadata.labels.*",
     "metadata.ownerReferences",
     "spec.affinity.nodeAffinity.requiredDuringSchedulingIgnoredDuringExecution.nodeSelectorTerms",
     "status.conditions",
 ];
-const OF_RUNTIME_CLASSES: [&str; 2] = ["items", "overhead.podFixed.*"];
+const RUNTIME_CLASS_PATHS: [&str; 2] = ["items", "overhead.podFixed.*"];
 
 /// The paths that the planner reads in the objects of a request field. `Explain` reads the same as `Plan`, so only the
 /// paths of `Plan` are listed.
-fn lists_of(field: &str) -> &'static [&'static str] {
+fn paths_in(field: &str) -> &'static [&'static str] {
     match field {
-        "Plan.daemon_set" | "SimulateNodes.daemon_sets" => &OF_DAEMON_SETS,
-        "Plan.nodes" | "SimulateNodes.nodes" => &OF_NODES,
-        "Plan.pods" => &OF_PODS,
-        "SimulateNodes.runtime_classes" => &OF_RUNTIME_CLASSES,
+        "Plan.daemon_set" | "SimulateNodes.daemon_sets" => &DAEMON_SET_PATHS,
+        "Plan.nodes" | "SimulateNodes.nodes" => &NODE_PATHS,
+        "Plan.pods" => &POD_PATHS,
+        "SimulateNodes.runtime_classes" => &RUNTIME_CLASS_PATHS,
         _ => &["items"],
     }
 }
@@ -147,28 +147,28 @@ fn object(place: &str, bytes: usize) -> Vec<u8> {
     entry(first, &value)
 }
 
-type Described = HashMap<String, DescriptorProto>;
+type MessageTypes = HashMap<String, DescriptorProto>;
 
-fn described(set: &FileDescriptorSet) -> Described {
-    fn collect(parent: &str, message: &DescriptorProto, described: &mut Described) {
+fn message_types(set: &FileDescriptorSet) -> MessageTypes {
+    fn collect(parent: &str, message: &DescriptorProto, message_types: &mut MessageTypes) {
         let name = format!("{parent}.{}", message.name());
         for nested in &message.nested_type {
-            collect(&name, nested, described);
+            collect(&name, nested, message_types);
         }
-        described.insert(name, message.clone());
+        message_types.insert(name, message.clone());
     }
-    let mut described = Described::new();
+    let mut message_types = MessageTypes::new();
     for file in &set.file {
         for message in &file.message_type {
-            collect(&format!(".{}", file.package()), message, &mut described);
+            collect(&format!(".{}", file.package()), message, &mut message_types);
         }
     }
-    described
+    message_types
 }
 
 /// A list, map or object in a message: the field numbers that lead to it, and the wire form of one element.
 #[derive(Debug, Clone)]
-struct Place {
+struct FieldPath {
     name: String,
     path: Vec<u32>,
     is_map: bool,
@@ -176,30 +176,30 @@ struct Place {
 }
 
 /// Collects every list, map and object below a message type into `found`.
-fn places(kind: &str, described: &Described, before: &Place, found: &mut Vec<Place>) {
-    let Some(message) = described.get(kind) else {
+fn collect_paths(kind: &str, message_types: &MessageTypes, parent: &FieldPath, found: &mut Vec<FieldPath>) {
+    let Some(message) = message_types.get(kind) else {
         return;
     };
     for field in &message.field {
-        let mut here = before.clone();
+        let mut here = parent.clone();
         here.path.push(u32::try_from(field.number()).unwrap());
-        here.name = format!("{}.{}", before.name, field.name());
+        here.name = format!("{}.{}", parent.name, field.name());
         let inner = (field.r#type() == Type::Message).then(|| field.type_name());
         here.is_object = inner == Some(OBJECT);
         here.is_map = inner
-            .and_then(|inner| described.get(inner))
+            .and_then(|inner| message_types.get(inner))
             .is_some_and(|inner| inner.options.as_ref().is_some_and(MessageOptions::map_entry));
         if field.label() == Label::Repeated || here.is_object {
             found.push(here.clone());
         }
         if let Some(inner) = inner.filter(|_| !here.is_map && !here.is_object) {
-            places(inner, described, &here, found);
+            collect_paths(inner, message_types, &here, found);
         }
     }
 }
 
 /// Nests content in messages with these field numbers, the outermost first.
-fn within(mut content: Vec<u8>, levels: &[u32]) -> Vec<u8> {
+fn nested_in(mut content: Vec<u8>, levels: &[u32]) -> Vec<u8> {
     for number in levels.iter().rev() {
         content = field(*number, &content);
     }
@@ -213,7 +213,7 @@ fn named(number: u32, kind: &str) -> Vec<u8> {
 }
 
 /// The other fields that a request needs. Without them the planner would never read the objects in this field.
-fn beside(name: &str) -> Vec<u8> {
+fn other_fields(name: &str) -> Vec<u8> {
     match name {
         "Plan.nodes" | "Plan.pods" | "Explain.nodes" | "SimulateNodes.nodes" => named(1, "DaemonSet"),
         "Explain.daemon_sets" => named(2, "Node"),
@@ -223,12 +223,12 @@ fn beside(name: &str) -> Vec<u8> {
     }
 }
 
-impl Place {
+impl FieldPath {
     /// Messages that fill this place: one with a single long list, and one with many lists of one element each. For an
     /// object, also one with many fields, and one for each list and map that the planner reads in it.
     fn messages(&self, bytes: usize) -> Vec<(String, Vec<u8>)> {
-        let beside = beside(&self.name);
-        let room = bytes - beside.len() - 16 * (self.path.len() + 1);
+        let other_fields = other_fields(&self.name);
+        let available = bytes - other_fields.len() - 16 * (self.path.len() + 1);
         let (last, before) = self.path.split_last().unwrap();
         let element = if self.is_map {
             field(1, b"AAAA")
@@ -238,26 +238,26 @@ impl Place {
         let one = field(*last, &element);
         let long = if self.is_map {
             let (before, after) = one.split_at(one.len() - 4);
-            filled_with_entries(room, before, &after[4..])
+            filled_with_entries(available, before, &after[4..])
         } else {
-            filled(room, &one)
+            filled(available, &one)
         };
-        let mut messages = vec![(format!("{}, one long", self.name), within(long, before))];
+        let mut messages = vec![(format!("{}, one long", self.name), nested_in(long, before))];
         if !before.is_empty() {
-            let many = filled(room, &within(one, before));
+            let many = filled(available, &nested_in(one, before));
             messages.push((format!("{}, many short", self.name), many));
         }
         if self.is_object {
             // First arbitrary fields of the object, then the lists and maps that the planner reads.
-            let fields = filled(room, &field(1, &[]));
-            messages.push((format!("{}, fields", self.name), within(fields, &self.path)));
-            for list in lists_of(&self.name) {
-                let object = object(list, room - 2_048);
-                messages.push((format!("{}, {list}", self.name), within(object, &self.path)));
+            let fields = filled(available, &field(1, &[]));
+            messages.push((format!("{}, fields", self.name), nested_in(fields, &self.path)));
+            for list in paths_in(&self.name) {
+                let object = object(list, available - 2_048);
+                messages.push((format!("{}, {list}", self.name), nested_in(object, &self.path)));
             }
         }
         for (_, message) in &mut messages {
-            message.extend_from_slice(&beside);
+            message.extend_from_slice(&other_fields);
         }
         messages
     }
@@ -282,9 +282,9 @@ async fn send(channel: Channel, path: &str, is_session: bool, message: Bytes) ->
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn no_list_in_any_message_takes_more_memory_than_the_planner_may() {
+async fn no_list_in_any_message_exceeds_the_planners_memory_bound() {
     let descriptors = FileDescriptorSet::decode(FILE_DESCRIPTOR_SET).unwrap();
-    let types = described(&descriptors);
+    let types = message_types(&descriptors);
     let programs = Programs::built(Profile::Dev).await.unwrap();
     // Calls queue behind each other. The long deadline keeps this wait out of the test.
     let flags = vec!["--call-deadline=5m".to_owned()];
@@ -304,13 +304,13 @@ async fn no_list_in_any_message_takes_more_memory_than_the_planner_may() {
         .flat_map(|service| &service.method)
     {
         let mut found = Vec::new();
-        let top = Place {
+        let root = FieldPath {
             name: method.name().to_owned(),
             path: Vec::new(),
             is_map: false,
             is_object: false,
         };
-        places(method.input_type(), &types, &top, &mut found);
+        collect_paths(method.input_type(), &types, &root, &mut found);
         let path = format!("/everynode.planner.v1.PlannerService/{}", method.name());
         let is_session = method.client_streaming();
         let bytes = if is_session { SESSION_BYTES } else { CALL_BYTES };
@@ -353,8 +353,8 @@ async fn no_list_in_any_message_takes_more_memory_than_the_planner_may() {
     }
     let mut sent = Vec::new();
     for caller in callers {
-        let told = caller.await;
-        sent.extend(told.unwrap_or_else(|error| panic!("{error}\n{}", planner.log_tail(20))));
+        let result = caller.await;
+        sent.extend(result.unwrap_or_else(|error| panic!("{error}\n{}", planner.log_tail(20))));
     }
     println!("{}", sent.join("\n"));
     // Many messages must be refused because of the memory they would take, and not for another reason.
@@ -364,7 +364,7 @@ async fn no_list_in_any_message_takes_more_memory_than_the_planner_may() {
         .count();
     assert!(
         refusals > sent.len() / 4,
-        "{refusals} of {} messages are refused",
+        "only {refusals} of {} messages were refused",
         sent.len()
     );
 }

@@ -3,11 +3,11 @@
 use serde_json::{Deserializer, Value};
 
 /// Whether a value has the expected format.
-type Look = fn(&str) -> bool;
+type Format = fn(&str) -> bool;
 
 /// The fields of an answer that vary from run to run, and the format that their values must have. Any value of that
 /// format counts as equal. Everything else must be as the page shows it.
-const VARYING: [(&str, Look); 15] = [
+const VARYING: [(&str, Format); 15] = [
     ("version", is_version),
     ("rulesVersion", is_count),
     ("identity", is_name),
@@ -61,7 +61,7 @@ pub(super) fn same(shown: &str, found: &str) -> bool {
     let pairs = || shown.iter().zip(&found);
     shown.len() == found.len()
         && pairs().all(|pair| match pair {
-            (Part::Line(shown), Part::Line(found)) => same_words(shown, found),
+            (Part::Line(shown), Part::Line(found)) => same_text(shown, found),
             (Part::Json(shown), Part::Json(found)) => same_value("", shown, found),
             _ => false,
         })
@@ -82,13 +82,13 @@ fn same_value(field: &str, shown: &Value, found: &Value) -> bool {
         }
         (Value::String(shown), Value::String(found)) => {
             let varying = VARYING.iter().filter(|(name, _)| *name == field);
-            same_words(shown, found) || varying.into_iter().any(|(_, fits)| fits(shown) && fits(found))
+            same_text(shown, found) || varying.into_iter().any(|(_, fits)| fits(shown) && fits(found))
         }
         _ => shown == found,
     }
 }
 
-fn same_words(shown: &str, found: &str) -> bool {
+fn same_text(shown: &str, found: &str) -> bool {
     let words = |text: &str| -> Vec<String> {
         let word = |word: &str| if is_pod(word) { "a pod" } else { word }.to_owned();
         text.split([' ', '"', '/']).map(word).collect()
@@ -132,7 +132,7 @@ fn is_time(text: &str) -> bool {
 }
 
 #[test]
-fn only_what_is_listed_may_differ() {
+fn only_varying_fields_may_differ() {
     let answer =
         |uid: &str, node: &str| format!("deleted\n{{\"uid\": \"{uid}\", \"nodes\": [\"{node}\"]}}\n");
     let uids = [
@@ -141,11 +141,11 @@ fn only_what_is_listed_may_differ() {
     ];
     let shown = answer(uids[0], "worker-1");
     assert!(same(&shown, &answer(uids[1], "worker-1")));
-    assert!(!same(&shown, &answer("none", "worker-1")), "no uid");
+    assert!(!same(&shown, &answer("none", "worker-1")), "not a uid");
     assert!(!same(&shown, &answer(uids[0], "worker-2")), "another node");
     assert!(
         !same(&shown, shown.trim_start_matches("deleted\n")),
-        "a line less"
+        "a line is missing"
     );
     assert!(
         !same("{\"a\": 1}", "{\"a\": 1, \"b\": 2}"),
@@ -153,5 +153,8 @@ fn only_what_is_listed_may_differ() {
     );
     let message = |pod: &str| format!("Deleted pod: {pod} on node worker-1");
     assert!(same(&message("agent-7bd5c2fgh4"), &message("agent-x8z6pqrst2")));
-    assert!(!same(&message("agent-7bd5c2fgh4"), &message("agent")), "no pod");
+    assert!(
+        !same(&message("agent-7bd5c2fgh4"), &message("agent")),
+        "not a name of a pod"
+    );
 }

@@ -32,12 +32,12 @@ pub(super) fn blocks(lines: &[String]) -> Vec<Block> {
             continue;
         };
         let end = lines[at + 1..].iter().position(|line| line == "```");
-        let inside = at + 1..at + 1 + end.expect("a fence is closed");
+        let inside = at + 1..at + 1 + end.expect("the block has a closing fence");
         let prompts = lines[inside.clone()].iter().any(|line| line.starts_with(PROMPT));
         assert_eq!(
             prompts,
             lines[at] == FENCE,
-            "a block with the tag {tag:?}, in line {}: just those with {FENCE} hold commands, each after `{PROMPT}`",
+            "the block with the tag {tag:?} in line {}: only blocks with {FENCE} hold commands, each after `{PROMPT}`",
             at + 1
         );
         at = inside.end + 1;
@@ -76,7 +76,7 @@ fn steps(lines: &[String], inside: Range<usize>) -> Vec<Step> {
 }
 
 #[test]
-fn commands_are_told_from_what_they_print() {
+fn commands_are_separated_from_their_output() {
     let page = "words\n```sh\n$ one \\\n    two\n{\n}\n$ cat <<EOF\n$(three)\nEOF\nfour\n$ watch &\n```\n```json\n{}\n```";
     let lines: Vec<_> = page.lines().map(str::to_owned).collect();
     let step = |command: &str, answer| Step {

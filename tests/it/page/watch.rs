@@ -37,9 +37,8 @@ impl Watch {
             }
             let read = timeout(DEADLINE, self.stdout.read_buf(&mut self.printed)).await;
             let so_far = String::from_utf8_lossy(&self.printed);
-            let read =
-                read.unwrap_or_else(|_| panic!("{messages} messages should come, and these did: {so_far}"));
-            assert_ne!(read.unwrap(), 0, "the watch has ended after {so_far}");
+            let read = read.unwrap_or_else(|_| panic!("expected {messages} messages, received: {so_far}"));
+            assert_ne!(read.unwrap(), 0, "the watch ended after: {so_far}");
         }
     }
 }

@@ -11,11 +11,11 @@ use kube::{Api, ResourceExt};
 
 use crate::world::{DEADLINE, World, identities};
 
-/// How long the two may take to agree. They may undo each other's work a few times first.
-const AGREED: Duration = Duration::from_mins(1);
+/// How long the two controllers may take to agree. They may undo each other's work a few times first.
+const AGREEMENT_DEADLINE: Duration = Duration::from_mins(1);
 
 #[tokio::test]
-async fn two_controllers_at_once_converge_and_everynode_says_so_once_with_the_remedy() {
+async fn competing_controllers_converge_and_everynode_reports_the_remedy_once() {
     let mut world = World::new(4).await;
     world
         .claim
@@ -28,7 +28,7 @@ async fn two_controllers_at_once_converge_and_everynode_says_so_once_with_the_re
         world.create(set).await;
     }
     for name in ["agent", "surge"] {
-        agreed(&world, name).await;
+        wait_agreed(&world, name).await;
     }
     for round in 2..5 {
         let node = format!("node-{:02}", 3 + round);
@@ -45,7 +45,7 @@ async fn two_controllers_at_once_converge_and_everynode_says_so_once_with_the_re
             let _ = api.delete(&pods[0].name_any(), &DeleteParams::default()).await;
         }
         for name in ["agent", "surge"] {
-            agreed(&world, name).await;
+            wait_agreed(&world, name).await;
         }
     }
 
@@ -60,9 +60,9 @@ async fn two_controllers_at_once_converge_and_everynode_says_so_once_with_the_re
             .await
             .unwrap();
         world
-            .event(name, "CompetingController", "--controllers=*,-daemonset")
+            .wait_event(name, "CompetingController", "--controllers=*,-daemonset")
             .await;
-        agreed(&world, name).await;
+        wait_agreed(&world, name).await;
     }
     world.planner.launch().unwrap();
     world.planner.wait_ready().await.unwrap();
@@ -70,22 +70,25 @@ async fn two_controllers_at_once_converge_and_everynode_says_so_once_with_the_re
 
     let events: Api<Event> = Api::namespaced(world.client.clone(), &world.namespace);
     let fields = "involvedObject.name=agent,reason=CompetingController";
-    let told = events
+    let reported = events
         .list(&ListParams::default().fields(fields))
         .await
         .unwrap()
         .items;
     assert!(
-        told.len() == 1 && told[0].type_.as_deref() == Some("Warning"),
-        "{told:#?}"
+        reported.len() == 1 && reported[0].type_.as_deref() == Some("Warning"),
+        "{reported:#?}"
     );
-    assert!(told[0].series.is_none(), "it is said again and again: {told:#?}");
-    let traces = world
+    assert!(
+        reported[0].series.is_none(),
+        "the event is repeated: {reported:#?}"
+    );
+    let detections = world
         .executor
         .metric("everynode_executor_competing_controller_total", "work=\"Pod\"")
         .await
         .unwrap();
-    assert!(traces >= 1.0, "{traces}");
+    assert!(detections >= 1.0, "{detections}");
     let log = world.executor.log_tail(10_000);
     let lines = log
         .lines()
@@ -102,15 +105,15 @@ async fn two_controllers_at_once_converge_and_everynode_says_so_once_with_the_re
         .set_daemonset_controller(false)
         .await
         .unwrap();
-    let after = agreed(&world, "agent").await;
+    let after = wait_agreed(&world, "agent").await;
     assert_eq!(identities(&before), identities(&after));
 }
 
 /// Waits until every node has one ready pod of the current template and the status says so.
-async fn agreed(world: &World, name: &str) -> Vec<Pod> {
+async fn wait_agreed(world: &World, name: &str) -> Vec<Pod> {
     let count = i32::try_from(world.nodes.len()).unwrap();
     let what = format!("both controllers to agree on {name}");
-    let agreed = eventually(AGREED, what, async || {
+    let agreed = eventually(AGREEMENT_DEADLINE, what, async || {
         let (client, namespace) = (&world.client, &world.namespace);
         daemonsets::wait_status(client, namespace, name, DEADLINE, "rolled out", |status| {
             status.desired_number_scheduled == count
@@ -133,6 +136,6 @@ async fn agreed(world: &World, name: &str) -> Vec<Pod> {
     });
     match agreed.await {
         Ok(pods) => pods,
-        Err(error) => panic!("{error:#}\n{}\n{}", world.picture().await, world.logs()),
+        Err(error) => panic!("{error:#}\n{}\n{}", world.kubectl_overview().await, world.logs()),
     }
 }

@@ -1,4 +1,5 @@
-//! Strangers hold connections, requests and messages open. They must neither keep anybody else out nor fill the memory.
+//! Slow clients hold connections, requests and messages open. They must neither block other clients nor exhaust
+//! memory.
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::time::Duration;
@@ -25,14 +26,14 @@ use tower::{Service as _, ServiceExt as _};
 use crate::tls::{self, Certificates};
 use crate::world::DEADLINE;
 
-/// Memory that strangers may make a planner hold, in MiB, beyond what their requests are allowed.
-const MOST_MIB: u64 = 64;
-/// The source address of the strangers. `OTHER` is that of everybody else.
-const STRANGER: Ipv4Addr = Ipv4Addr::new(127, 0, 0, 66);
-const OTHER: Ipv4Addr = Ipv4Addr::new(127, 0, 0, 2);
+/// Memory that slow clients may make a planner hold, in MiB, beyond what their requests are allowed.
+const MAX_EXTRA_MIB: u64 = 64;
+/// The source address of the slow clients. `OTHER_CLIENT` is that of all other clients.
+const SLOW_CLIENT: Ipv4Addr = Ipv4Addr::new(127, 0, 0, 66);
+const OTHER_CLIENT: Ipv4Addr = Ipv4Addr::new(127, 0, 0, 2);
 
 /// One of eight addresses, so that the test can't pass because of a limit on a single address.
-fn of_several(network: u8, index: usize) -> Ipv4Addr {
+fn one_of_eight(network: u8, index: usize) -> Ipv4Addr {
     Ipv4Addr::new(127, 0, network, 1 + u8::try_from(index % 8).unwrap())
 }
 
@@ -78,11 +79,13 @@ impl Scene {
     }
 
     /// Checks that another caller is served before the deadline.
-    async fn others_are_served(&self) {
-        let mut client = PlannerServiceClient::new(self.connect(OTHER).await);
+    async fn check_others_served(&self) {
+        let mut client = PlannerServiceClient::new(self.connect(OTHER_CLIENT).await);
         let answer = tokio::time::timeout(DEADLINE, client.get_info(GetInfoRequest {})).await;
-        answer.expect("the others are answered").unwrap();
-        let mut health = HealthClient::new(self.connect(OTHER).await);
+        answer
+            .expect("other callers are answered before the deadline")
+            .unwrap();
+        let mut health = HealthClient::new(self.connect(OTHER_CLIENT).await);
         health.check(HealthCheckRequest::default()).await.unwrap();
         let request = SessionRequest {
             sequence: 1,
@@ -98,7 +101,10 @@ impl Scene {
         };
         let requests = futures::stream::iter([request]).chain(futures::stream::pending());
         let session = tokio::time::timeout(DEADLINE, client.session(requests)).await;
-        let mut answers = session.expect("the others get a session").unwrap().into_inner();
+        let mut answers = session
+            .expect("other callers get a session before the deadline")
+            .unwrap()
+            .into_inner();
         assert!(answers.message().await.unwrap().is_some());
     }
 }
@@ -111,7 +117,7 @@ async fn tcp(from: Ipv4Addr, to: SocketAddr) -> std::io::Result<TcpStream> {
 }
 
 /// Announces a message of `announced` bytes, sends `sent` bytes of it, and then nothing more.
-fn unfinished(mut channel: Channel, path: &str, announced: usize, sent: usize) -> JoinHandle<()> {
+fn send_unfinished(mut channel: Channel, path: &str, announced: usize, sent: usize) -> JoinHandle<()> {
     let mut begun = vec![0];
     begun.extend(u32::try_from(announced).unwrap().to_be_bytes());
     begun.resize(5 + sent, 0);
@@ -143,7 +149,7 @@ const SESSION: &str = "/everynode.planner.v1.PlannerService/Session";
 const MIB: usize = 1024 * 1024;
 
 #[tokio::test(flavor = "multi_thread")]
-async fn unfinished_requests_take_little_memory_and_no_place_of_anybody_else() {
+async fn unfinished_requests_use_little_memory_and_block_no_other_caller() {
     let scene = Scene::start().await;
     let mut held = Vec::new();
     for (path, count, announced, sent) in [
@@ -161,15 +167,15 @@ async fn unfinished_requests_take_little_memory_and_no_place_of_anybody_else() {
             };
             let channel = match channel {
                 Some(channel) => channel,
-                None => scene.connect(STRANGER).await,
+                None => scene.connect(SLOW_CLIENT).await,
             };
-            let unfinished = unfinished(channel.clone(), path, announced, sent);
+            let unfinished = send_unfinished(channel.clone(), path, announced, sent);
             held.push((channel, unfinished));
         }
-        scene.others_are_served().await;
+        scene.check_others_served().await;
         let grown = scene.peak_mib() - scene.before_mib;
         println!("{count} unfinished requests to {path}: {grown} MiB");
-        assert!(grown < MOST_MIB, "{path}: {grown} MiB");
+        assert!(grown < MAX_EXTRA_MIB, "{path}: {grown} MiB");
     }
     for (_, unfinished) in held {
         unfinished.abort();
@@ -177,14 +183,14 @@ async fn unfinished_requests_take_little_memory_and_no_place_of_anybody_else() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn unfinished_session_messages_stay_within_their_budget_and_keep_no_executor_out() {
+async fn unfinished_session_messages_stay_within_their_budget_and_block_no_executor() {
     let scene = Scene::start().await;
     let mut held = Vec::new();
     for _ in 0..24 {
-        let channel = scene.connect(STRANGER).await;
-        held.push(unfinished(channel, SESSION, 16 * MIB, 15 * MIB));
+        let channel = scene.connect(SLOW_CLIENT).await;
+        held.push(send_unfinished(channel, SESSION, 16 * MIB, 15 * MIB));
     }
-    // The planner has taken in as much as it has room for when its memory stops growing.
+    // When the planner's memory stops growing, the planner has read as much as its limit admits.
     let mut before = 0;
     eventually(DEADLINE, "the planner's memory to be stable", async || {
         let now = scene.process.status().unwrap().vmrss.unwrap() / 1024;
@@ -197,30 +203,30 @@ async fn unfinished_session_messages_stay_within_their_budget_and_keep_no_execut
     })
     .await
     .unwrap();
-    scene.others_are_served().await;
+    scene.check_others_served().await;
     let grown = scene.peak_mib() - scene.before_mib;
     println!("24 unfinished session messages: {grown} MiB");
-    assert!(grown < 2 * 64 + MOST_MIB, "{grown} MiB");
+    assert!(grown < 2 * 64 + MAX_EXTRA_MIB, "{grown} MiB");
     held.iter().for_each(JoinHandle::abort);
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn silent_and_idle_connections_keep_nobody_out() {
+async fn silent_and_idle_connections_block_no_other_caller() {
     let scene = Scene::start().await;
     let mut silent = Vec::new();
     for index in 0..300 {
-        let from = of_several(1, index);
+        let from = one_of_eight(1, index);
         silent.push(tcp(from, scene.address()).await.unwrap());
     }
-    scene.others_are_served().await;
+    scene.check_others_served().await;
     let mut idle = Vec::new();
     for index in 0..200 {
-        let channel = scene.connect(of_several(2, index)).await;
+        let channel = scene.connect(one_of_eight(2, index)).await;
         let mut health = HealthClient::new(channel.clone());
         health.check(HealthCheckRequest::default()).await.unwrap();
         idle.push(channel);
     }
-    scene.others_are_served().await;
+    scene.check_others_served().await;
     let counted = scene
         .planner
         .metric("everynode_planner_refused_calls_total", "reason=\"connections\"")
@@ -230,7 +236,7 @@ async fn silent_and_idle_connections_keep_nobody_out() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn handshakes_that_never_end_keep_no_client_with_a_certificate_out() {
+async fn unfinished_handshakes_block_no_client_with_a_certificate() {
     let certificates = Certificates::new();
     let programs = Programs::built(Profile::Dev).await.unwrap();
     let options = ServiceOptions {
@@ -241,12 +247,15 @@ async fn handshakes_that_never_end_keep_no_client_with_a_certificate_out() {
     let address = planner.address().parse().unwrap();
     let mut silent = Vec::new();
     for index in 0..300 {
-        let from = of_several(1, index);
+        let from = one_of_eight(1, index);
         silent.push(tcp(from, address).await.unwrap());
     }
     let url = planner.url();
     let connected = tokio::time::timeout(Duration::from_secs(3), tls::connect(&certificates.executor, &url));
-    let channel = connected.await.expect("nobody waits for them").unwrap();
+    let channel = connected
+        .await
+        .expect("the client connects without waiting for the others")
+        .unwrap();
     PlannerServiceClient::new(channel)
         .get_info(GetInfoRequest {})
         .await
