@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use everynode_tests::control_plane::{Component, ControlPlane, Options};
 use everynode_tests::daemonsets::{self, DaemonSetBuilder};
 use everynode_tests::nodes::{self, NodeBuilder};
-use everynode_tests::shared::Claim;
+use everynode_tests::shared::ControlPlaneClaim;
 use k8s_openapi::api::core::v1::Node;
 use kube::Api;
 use kube::api::ListParams;
@@ -14,7 +14,7 @@ const DEADLINE: Duration = Duration::from_secs(30);
 
 #[tokio::test]
 async fn what_was_stored_survives_a_restart_of_the_api_server_on_the_same_port() {
-    let mut claim = Claim::new().await.unwrap();
+    let mut claim = ControlPlaneClaim::new().await.unwrap();
     let client = claim.client().await.unwrap();
     nodes::create_ready(&client, vec![NodeBuilder::master("master-1")])
         .await
@@ -37,7 +37,7 @@ async fn what_was_stored_survives_a_restart_of_the_api_server_on_the_same_port()
 
 #[tokio::test]
 async fn what_a_test_leaves_behind_is_gone_for_the_next_one() {
-    let mut claim = Claim::new().await.unwrap();
+    let mut claim = ControlPlaneClaim::new().await.unwrap();
     let client = claim.client().await.unwrap();
     let first = claim.namespace().to_owned();
     nodes::create_ready(&client, vec![NodeBuilder::new("node-1")])
@@ -54,7 +54,7 @@ async fn what_a_test_leaves_behind_is_gone_for_the_next_one() {
         .unwrap();
     drop(claim);
 
-    let mut claim = Claim::new().await.unwrap();
+    let mut claim = ControlPlaneClaim::new().await.unwrap();
     assert_ne!(claim.namespace(), first);
     assert!(claim.control_plane().is_running(Component::Scheduler));
     let nodes: Api<Node> = Api::all(claim.client().await.unwrap());
@@ -64,7 +64,7 @@ async fn what_a_test_leaves_behind_is_gone_for_the_next_one() {
 #[tokio::test]
 async fn kubernetes_own_daemonset_controller_can_be_switched_on_and_clusters_run_side_by_side() {
     // The shared control plane is idle meanwhile, but it runs on other ports.
-    let mut claim = Claim::new().await.unwrap();
+    let mut claim = ControlPlaneClaim::new().await.unwrap();
     let options = Options {
         daemonset_controller: true,
         ..Options::default()

@@ -37,7 +37,7 @@ async fn killed_20_times_at_random_moments_there_are_never_two_live_pods_on_a_no
         work(&mut world, &mut random, round).await;
         // If the round's work makes fewer events, the crash comes after 500 ms.
         monitor
-            .events(random.usize(0..EVENTS), Duration::from_millis(500))
+            .wait_events(random.usize(0..EVENTS), Duration::from_millis(500))
             .await;
         if random.bool() {
             world.executor.kill9().await.unwrap();
@@ -49,7 +49,7 @@ async fn killed_20_times_at_random_moments_there_are_never_two_live_pods_on_a_no
         world.everywhere("agent").await;
         world.rolled_out().await;
         monitor
-            .never_crowded()
+            .check_one_pod_per_node()
             .unwrap_or_else(|error| panic!("round {round}, seed {seed}: {error:#}\n{}", world.logs()));
     }
 }

@@ -90,7 +90,7 @@ async fn when_the_leader_is_killed_the_standby_acts_within_the_lease_duration_an
         .unwrap();
     world.nodes.push("node-04".to_owned());
     assert!(
-        monitor.events(1, DEADLINE).await,
+        monitor.wait_events(1, DEADLINE).await,
         "no pod came\n{}",
         standby.log_tail(30)
     );
@@ -106,7 +106,7 @@ async fn when_the_leader_is_killed_the_standby_acts_within_the_lease_duration_an
             .iter()
             .all(|pod| after.iter().any(|now| now.metadata.uid == pod.metadata.uid))
     );
-    monitor.never_crowded().unwrap();
+    monitor.check_one_pod_per_node().unwrap();
     let spec = lease(&world).await.spec.unwrap();
     assert!(spec.holder_identity.unwrap().starts_with("second_"));
     assert_eq!(
@@ -125,13 +125,13 @@ async fn a_leader_that_stops_in_order_is_succeeded_at_once_in_the_middle_of_a_ro
         .await
         .unwrap();
     world.set_image("example/daemon:2").await;
-    assert!(monitor.events(4, DEADLINE).await);
+    assert!(monitor.wait_events(4, DEADLINE).await);
     world.executor.stop().await.unwrap();
     let stopped = Instant::now();
     to_lead(&standby).await;
     assert!(stopped.elapsed() < LEASE_DURATION, "{:?}", stopped.elapsed());
     world.rolled_out().await;
-    monitor.never_crowded().unwrap();
+    monitor.check_one_pod_per_node().unwrap();
     drop(standby);
 }
 
@@ -200,7 +200,7 @@ async fn a_leader_that_was_frozen_writes_nothing_when_it_wakes_up() {
     daemonsets::patch(&client, &namespace, "agent", &patch)
         .await
         .unwrap();
-    assert!(monitor.events(3, DEADLINE).await);
+    assert!(monitor.wait_events(3, DEADLINE).await);
     frozen.signal(Signal::STOP);
     to_lead(&standby).await;
     rolled_out("example/daemon:2").await;
@@ -219,7 +219,7 @@ async fn a_leader_that_was_frozen_writes_nothing_when_it_wakes_up() {
     placed().await.unwrap();
     let writes: Vec<_> = audit.read().unwrap().into_iter().filter(is_write).collect();
     assert!(writes.is_empty(), "{writes:?}\n{}", frozen.log_tail(30));
-    monitor.never_crowded().unwrap();
+    monitor.check_one_pod_per_node().unwrap();
 }
 
 fn is_write(request: &Request) -> bool {

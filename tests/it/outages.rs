@@ -86,13 +86,13 @@ async fn a_planner_that_stops_in_order_hands_over_in_the_middle_of_a_rollout() {
         .unwrap();
     world.set_image("example/daemon:2").await;
     assert!(
-        monitor.events(6, DEADLINE).await,
+        monitor.wait_events(6, DEADLINE).await,
         "the rollout did not begin\n{}",
         world.logs()
     );
     world.planner.restart().await.unwrap();
     world.rolled_out().await;
-    monitor.never_crowded().unwrap();
+    monitor.check_one_pod_per_node().unwrap();
 }
 
 #[tokio::test]
@@ -180,7 +180,7 @@ async fn two_executors_at_once_make_one_pod_a_node() {
     }
     world.everywhere("agent").await;
     monitor
-        .never_crowded()
+        .check_one_pod_per_node()
         .unwrap_or_else(|error| panic!("{error:#}\n{}\n{}", world.logs(), second.log_tail(40)));
 }
 

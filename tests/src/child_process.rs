@@ -1,11 +1,11 @@
 //! Child processes that can't outlive this one.
 //!
-//! A test may panic, a demo may be interrupted, a harness may be killed with `SIGKILL`: in no case may an API server be
-//! left behind. So each child runs under a small shell that holds the read end of a pipe. This process holds the only
-//! write end. When the write end closes, because the [`Leash`] is dropped or because this process is gone, the shell
-//! ends the child. That works even when nothing runs on our side any more.
+//! Even if a test panics, a demo is interrupted, or a harness is killed with `SIGKILL`, no API server may keep running.
+//! So each child runs under a small shell that holds the read end of a pipe. This process holds the only write end.
+//! When the write end closes, because the [`ChildProcess`] is dropped or because this process has ended, the shell ends
+//! the child. That needs no code of this process to run.
 
-mod home;
+mod work_dir;
 
 use std::fmt;
 use std::fs::{self, OpenOptions};
@@ -18,7 +18,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context as _, Result, ensure};
 use rustix::process::{Pid, Signal, kill_process};
 
-pub use self::home::Home;
+pub use self::work_dir::WorkDir;
 use crate::wait::eventually;
 
 /// The script of the shell: `sh -c SCRIPT sh LOG GRACE PROGRAM [ARG…]`.
@@ -26,8 +26,7 @@ use crate::wait::eventually;
 /// The shell prints the child's process id on its standard output, and nothing after that. Its subshell blocks in
 /// `read`, which returns when the pipe closes. The subshell then sends the child SIGTERM and, if the child is still
 /// running after GRACE tenths of a second, SIGKILL. When the child ends by itself, the subshell is no longer needed.
-/// The shell kills it with -KILL, because a subshell that is waiting for `sleep` would delay the handling of a milder
-/// signal.
+/// The shell kills it with -KILL, because a subshell that is waiting for `sleep` would handle SIGTERM only afterwards.
 const SCRIPT: &str = r#"
 log=$1 grace=$2
 shift 2
@@ -55,7 +54,7 @@ exit "$status"
 
 /// Describes the process to start.
 #[derive(Debug, Clone)]
-pub struct Launch {
+pub struct ProcessOptions {
     /// The name of the process in messages.
     pub name: String,
     /// The program's path.
@@ -72,52 +71,52 @@ pub struct Launch {
     pub grace: Duration,
 }
 
-/// A running child process. It is ended when this value is dropped, or when this process ends for whatever reason.
-pub struct Leash {
+/// A running child process. It is stopped when this value is dropped or when this process ends, however that happens.
+pub struct ChildProcess {
     name: String,
     log: PathBuf,
     grace: Duration,
     pid: Pid,
     shell: Child,
     /// The write end of the pipe. Dropping it asks the program to end.
-    hold: Option<ChildStdin>,
+    stop_pipe: Option<ChildStdin>,
     status: Option<ExitStatus>,
 }
 
-impl Leash {
-    /// Starts a program under its leash.
+impl ChildProcess {
+    /// Starts a program under a shell that ends it with this value.
     ///
     /// # Errors
     /// When the shell can't be started or the log can't be written. A program that doesn't exist is no error here: it
     /// counts as a process that ended at once with status 127, and the log holds the shell's message.
-    pub fn start(launch: &Launch) -> Result<Self> {
-        let name = &launch.name;
+    pub fn start(options: &ProcessOptions) -> Result<Self> {
+        let name = &options.name;
         let errors = OpenOptions::new()
             .create(true)
             .append(true)
-            .open(&launch.log)
-            .with_context(|| format!("opening the log of {name}, {}", launch.log.display()))?;
+            .open(&options.log)
+            .with_context(|| format!("opening the log of {name}, {}", options.log.display()))?;
         let mut command = Command::new("sh");
         command
             .args(["-c", SCRIPT, "sh"])
-            .arg(&launch.log)
-            .arg(launch.grace.as_millis().div_ceil(100).to_string())
-            .arg(&launch.program)
-            .args(&launch.args)
-            .envs(launch.env.iter().map(|(key, value)| (key, value)))
+            .arg(&options.log)
+            .arg(options.grace.as_millis().div_ceil(100).to_string())
+            .arg(&options.program)
+            .args(&options.args)
+            .envs(options.env.iter().map(|(key, value)| (key, value)))
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(errors)
             // A terminal sends Ctrl-C to the whole foreground process group. The children are in a group of their own,
             // so the harness decides when they end, and in which order.
             .process_group(0);
-        if let Some(directory) = &launch.directory {
+        if let Some(directory) = &options.directory {
             command.current_dir(directory);
         }
         let mut shell = command
             .spawn()
             .with_context(|| format!("starting a shell for {name}"))?;
-        let hold = shell.stdin.take();
+        let stop_pipe = shell.stdin.take();
         let mut line = String::new();
         if let Some(stdout) = shell.stdout.take() {
             BufReader::new(stdout)
@@ -126,14 +125,14 @@ impl Leash {
         }
         let pid = line.trim().parse().ok().and_then(Pid::from_raw);
         let pid =
-            pid.with_context(|| format!("the shell for {name} said {line:?} instead of a process id"))?;
+            pid.with_context(|| format!("the shell for {name} printed {line:?} instead of a process id"))?;
         Ok(Self {
             name: name.clone(),
-            log: launch.log.clone(),
-            grace: launch.grace,
+            log: options.log.clone(),
+            grace: options.grace,
             pid,
             shell,
-            hold,
+            stop_pipe,
             status: None,
         })
     }
@@ -165,8 +164,8 @@ impl Leash {
     }
 
     /// Asks the program to end, without waiting for it.
-    pub fn let_go(&mut self) {
-        self.hold = None;
+    pub fn request_stop(&mut self) {
+        self.stop_pipe = None;
     }
 
     /// Kills the program with `SIGKILL`, as a crash would end it, and waits until it is gone.
@@ -175,7 +174,7 @@ impl Leash {
     /// When it is still running after ten seconds.
     pub async fn kill9(&mut self) -> Result<()> {
         self.signal(Signal::KILL);
-        self.gone(Duration::from_secs(10)).await
+        self.wait_exit(Duration::from_secs(10)).await
     }
 
     /// Asks the program to end, kills it when its grace period is over, and waits until it is gone.
@@ -183,14 +182,14 @@ impl Leash {
     /// # Errors
     /// When it is still running ten seconds after its grace period.
     pub async fn stop(&mut self) -> Result<()> {
-        self.let_go();
-        self.gone(self.grace + Duration::from_secs(10)).await
+        self.request_stop();
+        self.wait_exit(self.grace + Duration::from_secs(10)).await
     }
 
-    async fn gone(&mut self, deadline: Duration) -> Result<()> {
+    async fn wait_exit(&mut self, deadline: Duration) -> Result<()> {
         let what = format!("the end of {} (process {})", self.name, self.pid());
         eventually(deadline, what, async || {
-            ensure!(self.exit_status().is_some(), "it is still running");
+            ensure!(self.exit_status().is_some(), "still running");
             Ok(())
         })
         .await
@@ -207,9 +206,9 @@ impl Leash {
     }
 }
 
-impl Drop for Leash {
+impl Drop for ChildProcess {
     fn drop(&mut self) {
-        self.let_go();
+        self.request_stop();
         // Dropping blocks until the child is gone, because only then are its ports and files free for the next process.
         // It waits at most five seconds longer than the grace period.
         let deadline = Instant::now() + self.grace + Duration::from_secs(5);
@@ -219,9 +218,9 @@ impl Drop for Leash {
     }
 }
 
-impl fmt::Debug for Leash {
+impl fmt::Debug for ChildProcess {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Leash")
+        f.debug_struct("ChildProcess")
             .field("name", &self.name)
             .field("pid", &self.pid())
             .field("log", &self.log)

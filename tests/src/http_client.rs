@@ -9,7 +9,7 @@ use tokio::net::TcpStream;
 /// Requests a path and returns the response's status and body.
 ///
 /// # Errors
-/// When the server doesn't answer, or its answer isn't HTTP.
+/// When the server doesn't answer, or its response isn't HTTP.
 pub async fn get(address: SocketAddrV4, path: &str) -> Result<(u16, String)> {
     // With HTTP/1.0 the response ends when the connection closes, so reading it needs no client library.
     let mut stream = TcpStream::connect(address)
@@ -19,15 +19,15 @@ pub async fn get(address: SocketAddrV4, path: &str) -> Result<(u16, String)> {
     stream
         .write_all(request.as_bytes())
         .await
-        .with_context(|| format!("asking {address} for {path}"))?;
-    let mut answer = String::new();
+        .with_context(|| format!("requesting {path} from {address}"))?;
+    let mut response = String::new();
     stream
-        .read_to_string(&mut answer)
+        .read_to_string(&mut response)
         .await
-        .with_context(|| format!("reading {address}'s {path}"))?;
-    let (head, body) = answer
+        .with_context(|| format!("reading {path} from {address}"))?;
+    let (head, body) = response
         .split_once("\r\n\r\n")
-        .context("an HTTP answer has a head")?;
+        .context("the response has no HTTP head")?;
     let status = head.split(' ').nth(1).and_then(|status| status.parse().ok());
     Ok((
         status.with_context(|| format!("{head:?} has no status"))?,

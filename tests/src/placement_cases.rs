@@ -1,10 +1,9 @@
-//! Random questions about placement: may this `DaemonSet` have a pod on that node? The planner and
-//! [`judge`](crate::judge) answer the same questions, which shows whether both follow the same rules. The same seed
-//! gives the same questions.
+//! Random placement cases: may a `DaemonSet` have a pod on a node? The planner and [`judge`](crate::judge) decide the
+//! same cases, which shows whether both follow the same rules. The same seed generates the same cases.
 //!
-//! An API server would accept most of the objects. About one in three is odd: it also holds values that validation
-//! refuses, but that both sides define anyway, because an older server may have accepted them or because the object
-//! comes from a file that no server has validated:
+//! An API server would accept most of the objects. About one in three is odd: it also contains values that validation
+//! rejects. Both sides define them anyway, because an older server may have accepted them, or because the object comes
+//! from a file that no server has validated:
 //! - nulls, which a server would have left out;
 //! - operators and effects that don't exist;
 //! - requirements with too many or too few values, on unknown fields, or with keys and values that no label can have;
@@ -16,7 +15,7 @@
 //! There are few keys and values, so that requirements often match.
 
 mod affinity;
-pub mod demand;
+pub mod pod_templates;
 mod taints;
 
 use std::iter::repeat_with;
@@ -69,35 +68,34 @@ const ODD_KEYS: [&str; 10] = [
     "zone\n",
 ];
 
-/// Some `DaemonSet`s and some nodes. The question covers every pair of them.
+/// Some `DaemonSet`s and some nodes. A case covers every pair of them.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Question {
+pub struct PlacementCase {
     /// apps/v1 `DaemonSet`s.
     pub daemon_sets: Vec<Value>,
     /// Nodes, in the order of their names.
     pub nodes: Vec<Value>,
 }
 
-impl Question {
-    /// The question as JSON.
+impl PlacementCase {
+    /// The case as JSON.
     pub fn to_json(&self) -> Value {
         json!({"daemonSets": self.daemon_sets, "nodes": self.nodes})
     }
 }
 
-/// Questions that cover more than 100 000 pairs.
-pub fn many() -> Vec<Question> {
-    asked(Dice::new(31, 33), 270, 25, 16)
+/// Cases that cover more than 100 000 pairs.
+pub fn many() -> Vec<PlacementCase> {
+    generate(Generator::new(31, 33), 270, 25, 16)
 }
 
-/// The questions that the planner's own tests store together with the reference's verdicts. The sample is small, so
+/// The cases that the planner's own tests store together with the reference's verdicts. The sample is small, so
 /// nearly all of its objects are odd, and its seed was chosen so that they cover every corner case.
-pub fn sample() -> Vec<Question> {
-    let mut sample = asked(Dice::new(56, 90), 10, 24, 10);
-    for question in &mut sample {
-        question
-            .daemon_sets
-            .retain(|daemon_set| !mistakes_a_field(daemon_set));
+pub fn sample() -> Vec<PlacementCase> {
+    let mut sample = generate(Generator::new(56, 90), 10, 24, 10);
+    for case in &mut sample {
+        case.daemon_sets
+            .retain(|daemon_set| !has_unknown_field_matching_all(daemon_set));
     }
     sample
 }
@@ -105,7 +103,7 @@ pub fn sample() -> Vec<Question> {
 /// Whether the required node affinity uses a nonexistent field in a way that matches every node. No API server has ever
 /// accepted that. kube-controller-manager, which gets objects only from API servers, treats such a field as an empty
 /// one. Explain also handles files, where such a field is a typo: it reports that, and the term matches nothing (P3).
-pub fn mistakes_a_field(daemon_set: &Value) -> bool {
+pub fn has_unknown_field_matching_all(daemon_set: &Value) -> bool {
     let required = "/spec/template/spec/affinity/nodeAffinity/requiredDuringSchedulingIgnoredDuringExecution";
     let terms = daemon_set
         .pointer(required)
@@ -118,27 +116,27 @@ pub fn mistakes_a_field(daemon_set: &Value) -> bool {
     })
 }
 
-/// `count` questions with the given numbers of `DaemonSet`s and nodes each.
-fn asked(mut dice: Dice, count: usize, daemon_sets: usize, nodes: usize) -> Vec<Question> {
+/// `count` cases with the given numbers of `DaemonSet`s and nodes each.
+fn generate(mut generator: Generator, count: usize, daemon_sets: usize, nodes: usize) -> Vec<PlacementCase> {
     let names: Vec<_> = (0..nodes).map(|index| format!("node-{index:02}")).collect();
-    let question = || Question {
+    let case = || PlacementCase {
         daemon_sets: (0..daemon_sets)
-            .map(|index| daemon_set(&mut dice, &format!("set-{index:02}"), &names))
+            .map(|index| daemon_set(&mut generator, &format!("set-{index:02}"), &names))
             .collect(),
-        nodes: names.iter().map(|name| node(&mut dice, name)).collect(),
+        nodes: names.iter().map(|name| node(&mut generator, name)).collect(),
     };
-    repeat_with(question).take(count).collect()
+    repeat_with(case).take(count).collect()
 }
 
-/// The source of randomness. While an object is odd, some of its parts are odd too.
+/// The source of randomness. While it generates an odd object, some of the object's parts are odd too.
 #[derive(Debug)]
-struct Dice {
+struct Generator {
     random: fastrand::Rng,
     odd_percent: u8,
     odd: bool,
 }
 
-impl Dice {
+impl Generator {
     fn new(seed: u64, odd_percent: u8) -> Self {
         Self {
             random: fastrand::Rng::with_seed(seed),
@@ -152,7 +150,7 @@ impl Dice {
     }
 
     /// Whether this part of an odd object is odd itself.
-    fn oddly(&mut self, percent: u8) -> bool {
+    fn is_part_odd(&mut self, percent: u8) -> bool {
         self.odd && self.chance(percent)
     }
 
@@ -165,11 +163,11 @@ impl Dice {
     }
 
     /// A field that may be left out. In an odd object it may also be null.
-    fn maybe(&mut self, percent: u8, value: impl FnOnce(&mut Self) -> Value) -> Option<Value> {
+    fn optional(&mut self, percent: u8, value: impl FnOnce(&mut Self) -> Value) -> Option<Value> {
         if self.chance(percent) {
             Some(value(self))
         } else {
-            self.oddly(30).then_some(Value::Null)
+            self.is_part_odd(30).then_some(Value::Null)
         }
     }
 
@@ -187,61 +185,64 @@ fn object<const N: usize>(fields: [(&str, Option<Value>); N]) -> Value {
     Value::Object(there.collect())
 }
 
-fn keys(dice: &mut Dice) -> String {
-    if !dice.oddly(10) {
-        return match dice.random.u8(..10) {
+fn keys(generator: &mut Generator) -> String {
+    if !generator.is_part_odd(10) {
+        return match generator.random.u8(..10) {
             0 => NUMBER.to_owned(),
             1 => format!("{}/{}", "long.".repeat(50) + "com", "x".repeat(63)),
-            _ => dice.pick(&KEYS).to_owned(),
+            _ => generator.pick(&KEYS).to_owned(),
         };
     }
-    match dice.random.u8(..12) {
+    match generator.random.u8(..12) {
         0 => "x".repeat(64),
         1 => format!("{}/zone", "long.".repeat(50) + "comm"),
-        _ => dice.pick(&ODD_KEYS).to_owned(),
+        _ => generator.pick(&ODD_KEYS).to_owned(),
     }
 }
 
 /// A value for a label with this key.
-fn value(dice: &mut Dice, key: &str) -> String {
-    match (key == NUMBER, dice.oddly(20)) {
-        (true, false) => dice.pick(&NUMBERS).to_owned(),
-        (true, true) => dice.pick(&ODD_NUMBERS).to_owned(),
-        (false, false) if dice.chance(3) => "x".repeat(63),
-        (false, false) => dice.pick(&VALUES).to_owned(),
-        (false, true) => match dice.random.u8(..4) {
+fn value(generator: &mut Generator, key: &str) -> String {
+    match (key == NUMBER, generator.is_part_odd(20)) {
+        (true, false) => generator.pick(&NUMBERS).to_owned(),
+        (true, true) => generator.pick(&ODD_NUMBERS).to_owned(),
+        (false, false) if generator.chance(3) => "x".repeat(63),
+        (false, false) => generator.pick(&VALUES).to_owned(),
+        (false, true) => match generator.random.u8(..4) {
             0 => "x".repeat(64),
-            _ => dice.pick(&["-", "a b", "_a", "ä"]).to_owned(),
+            _ => generator.pick(&["-", "a b", "_a", "ä"]).to_owned(),
         },
     }
 }
 
-fn labels(dice: &mut Dice, count: usize) -> Value {
+fn labels(generator: &mut Generator, count: usize) -> Value {
     let pairs = (0..count).map(|_| {
-        let key = keys(dice);
-        let value = value(dice, &key);
+        let key = keys(generator);
+        let value = value(generator, &key);
         (key, Value::String(value))
     });
     Value::Object(pairs.collect::<Map<_, _>>())
 }
 
-fn daemon_set(dice: &mut Dice, name: &str, names: &[String]) -> Value {
-    dice.odd = dice.chance(dice.odd_percent);
-    let node_name = dice.maybe(8, |dice| match dice.random.u8(..6) {
+fn daemon_set(generator: &mut Generator, name: &str, names: &[String]) -> Value {
+    generator.odd = generator.chance(generator.odd_percent);
+    let node_name = generator.optional(8, |generator| match generator.random.u8(..6) {
         0 => json!(""),
         1 => json!("elsewhere"),
-        _ => json!(dice.name(names)),
+        _ => json!(generator.name(names)),
     });
-    let node_selector = dice.maybe(25, |dice| {
-        let count = dice.random.usize(..3);
-        labels(dice, count)
+    let node_selector = generator.optional(25, |generator| {
+        let count = generator.random.usize(..3);
+        labels(generator, count)
     });
     let spec = object([
         ("nodeName", node_name),
         ("nodeSelector", node_selector),
-        ("affinity", affinity::affinity(dice, names)),
-        ("tolerations", taints::tolerations(dice)),
-        ("hostNetwork", dice.maybe(50, |dice| json!(dice.chance(60)))),
+        ("affinity", affinity::affinity(generator, names)),
+        ("tolerations", taints::tolerations(generator)),
+        (
+            "hostNetwork",
+            generator.optional(50, |generator| json!(generator.chance(60))),
+        ),
         ("containers", Some(json!([{"name": "a", "image": "a"}]))),
     ]);
     json!({
@@ -255,23 +256,26 @@ fn daemon_set(dice: &mut Dice, name: &str, names: &[String]) -> Value {
     })
 }
 
-fn node(dice: &mut Dice, name: &str) -> Value {
-    dice.odd = dice.chance(dice.odd_percent);
-    let labels = dice.maybe(90, |dice| {
-        let count = dice.random.usize(..6);
-        let mut labels = labels(dice, count);
-        if let (true, Value::Object(labels)) = (dice.chance(60), &mut labels) {
-            labels.insert(NUMBER.to_owned(), json!(value(dice, NUMBER)));
+fn node(generator: &mut Generator, name: &str) -> Value {
+    generator.odd = generator.chance(generator.odd_percent);
+    let labels = generator.optional(90, |generator| {
+        let count = generator.random.usize(..6);
+        let mut labels = labels(generator, count);
+        if let (true, Value::Object(labels)) = (generator.chance(60), &mut labels) {
+            labels.insert(NUMBER.to_owned(), json!(value(generator, NUMBER)));
         }
         labels
     });
     let metadata = object([("name", Some(json!(name))), ("labels", labels)]);
     let spec = object([
-        ("taints", taints::taints(dice)),
-        ("unschedulable", dice.maybe(20, |dice| json!(dice.chance(80)))),
+        ("taints", taints::taints(generator)),
+        (
+            "unschedulable",
+            generator.optional(20, |generator| json!(generator.chance(80))),
+        ),
     ]);
-    let status = dice.maybe(15, |dice| {
-        let ready = dice.pick(&["True", "False", "Unknown"]);
+    let status = generator.optional(15, |generator| {
+        let ready = generator.pick(&["True", "False", "Unknown"]);
         json!({"conditions": [{"type": "Ready", "status": ready}]})
     });
     object([

@@ -1,4 +1,4 @@
-//! Messages as raw bytes, for tests that send or read what no generated type can hold.
+//! A codec for messages as raw bytes, for tests that send or receive messages that no generated type can hold.
 
 use prost::bytes::{Buf as _, BufMut as _, Bytes};
 use tonic::Status;
@@ -6,9 +6,9 @@ use tonic::codec::{Codec, DecodeBuf, Decoder, EncodeBuf, Encoder};
 
 /// A codec that leaves messages as they are.
 #[derive(Debug, Clone, Copy, Default)]
-pub struct Raw;
+pub struct RawCodec;
 
-impl Codec for Raw {
+impl Codec for RawCodec {
     type Encode = Bytes;
     type Decode = Bytes;
     type Encoder = Self;
@@ -23,7 +23,7 @@ impl Codec for Raw {
     }
 }
 
-impl Encoder for Raw {
+impl Encoder for RawCodec {
     type Item = Bytes;
     type Error = Status;
 
@@ -33,7 +33,7 @@ impl Encoder for Raw {
     }
 }
 
-impl Decoder for Raw {
+impl Decoder for RawCodec {
     type Item = Bytes;
     type Error = Status;
 

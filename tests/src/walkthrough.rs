@@ -1,9 +1,10 @@
-//! Walks through a `DaemonSet`'s life from its creation to its deletion, step by step, as a person with kubectl would.
+//! A walkthrough of a `DaemonSet`'s life, from its creation to its deletion, with the kubectl commands that a person
+//! would type.
 //!
-//! Each step does one thing, waits for the expected outcome, and fails if it doesn't come. The demo shows the steps; a
-//! test runs the same ones.
+//! Each step does one thing and waits for the expected result. It fails if the result doesn't occur by the deadline.
+//! The demo shows the steps, and a test runs the same ones.
 
-mod births;
+mod pod_watch;
 mod steps;
 
 use std::fmt::{self, Display};
@@ -28,32 +29,32 @@ const MASTER: &str = "master-1";
 /// The other initial nodes.
 const WORKERS: [&str; 3] = ["worker-1", "worker-2", "worker-3"];
 /// The node that is added and removed.
-const NEWCOMER: &str = "worker-4";
-/// How long each outcome may take. In a healthy cluster it comes within a fraction of that.
-const SOON: Duration = Duration::from_secs(30);
+const NEW_NODE: &str = "worker-4";
+/// How long each step may take to have its result. In a healthy cluster it takes a fraction of that.
+const DEADLINE: Duration = Duration::from_secs(30);
 
-/// What the walk measured.
+/// The durations that the walkthrough measured.
 #[derive(Debug, Clone, Default)]
-pub struct Findings {
-    /// The time from the end of a deleted pod to the creation of its successor, both as seen by a watch.
+pub struct Measurements {
+    /// The time from a pod's removal to the creation of its replacement, as a watch reported both.
     pub successor: Duration,
-    /// The time from the start of kubectl, which creates the node, to the creation of its pod as seen by a watch.
+    /// The time from the start of the kubectl that created a node to the creation of its pod, as a watch reported it.
     pub pod_of_new_node: Duration,
     /// The duration of the whole rolling update.
     pub rollout: Duration,
 }
 
-/// A walk through one namespace of a cluster with a running planner and executor.
-pub struct Walk<'a> {
+/// A walkthrough in one namespace of a cluster with a running planner and executor.
+pub struct Walkthrough<'a> {
     terminal: &'a mut Terminal,
     kubectl: Kubectl,
     client: Client,
     namespace: String,
-    findings: Findings,
+    measurements: Measurements,
 }
 
-impl<'a> Walk<'a> {
-    /// Prepares a walk.
+impl<'a> Walkthrough<'a> {
+    /// Prepares a walkthrough.
     ///
     /// # Errors
     /// When kubectl is missing or the cluster can't be reached.
@@ -63,7 +64,7 @@ impl<'a> Walk<'a> {
         terminal: &'a mut Terminal,
     ) -> Result<Self> {
         let kubectl = control_plane.kubectl()?;
-        // Keep the commands that are shown as short as what people would type.
+        // Keeps the shown commands as short as a person would type them.
         let kubectl = if namespace == "default" {
             kubectl
         } else {
@@ -75,11 +76,11 @@ impl<'a> Walk<'a> {
             kubectl,
             client,
             namespace: namespace.to_owned(),
-            findings: Findings::default(),
+            measurements: Measurements::default(),
         })
     }
 
-    /// Creates the nodes that the walk starts with, and waits until they are ready.
+    /// Creates the initial nodes, and waits until they are ready.
     ///
     /// # Errors
     /// When the API server refuses, or they don't become ready.
@@ -89,22 +90,24 @@ impl<'a> Walk<'a> {
         nodes::create_ready(client, nodes).await
     }
 
-    /// Goes through all steps, on the nodes of [`Walk::create_nodes`].
+    /// Runs all steps, on the nodes of [`Walkthrough::create_nodes`].
     ///
     /// # Errors
-    /// The first step whose outcome doesn't come: what it waited for, and what it saw instead.
-    pub async fn run(mut self) -> Result<Findings> {
+    /// When a step doesn't have its result in time. The error states the step, the expected result, and the actual one.
+    pub async fn run(mut self) -> Result<Measurements> {
         self.create().await.context("creating the DaemonSet")?;
         self.delete_a_pod().await.context("deleting a pod")?;
         self.add_a_node().await.context("adding a node")?;
         self.remove_a_node().await.context("removing a node")?;
-        self.narrow().await.context("narrowing it with a nodeSelector")?;
+        self.restrict_nodes()
+            .await
+            .context("restricting it with a nodeSelector")?;
         self.change_the_image().await.context("changing the image")?;
         self.connect()
             .await
             .context("reaching the pods by hostPort and Services")?;
         self.delete().await.context("deleting the DaemonSet")?;
-        Ok(self.findings)
+        Ok(self.measurements)
     }
 
     /// Shows a kubectl command line, runs it, and shows its output.
@@ -129,23 +132,23 @@ impl<'a> Walk<'a> {
         Ok(output)
     }
 
-    /// As [`Walk::kubectl`], but shows each line of the output as it comes.
+    /// As [`Walkthrough::kubectl`], but shows each line of the output as it comes.
     async fn follow(&mut self, args: &[&str]) -> Result<()> {
         self.terminal.command(&format!("kubectl {}", args.join(" ")));
         self.kubectl.follow(args, |line| self.terminal.output(line)).await
     }
 
     /// Waits until each of the nodes has exactly one pod, which is ready, and no other pods exist.
-    async fn placed(&self, nodes: &[&str]) -> Result<Vec<Pod>> {
-        daemonsets::wait_placed(&self.client, &self.namespace, NAME, nodes, SOON).await
+    async fn wait_placed(&self, nodes: &[&str]) -> Result<Vec<Pod>> {
+        daemonsets::wait_placed(&self.client, &self.namespace, NAME, nodes, DEADLINE).await
     }
 
     /// Waits until the status counts `count` pods as desired, current, ready, up to date and available, and none as
     /// misscheduled.
-    async fn counted(&self, count: usize) -> Result<()> {
-        let count = i32::try_from(count).context("a handful of nodes")?;
-        let what = format!("{count} everywhere");
-        daemonsets::wait_status(&self.client, &self.namespace, NAME, SOON, &what, |status| {
+    async fn wait_counts(&self, count: usize) -> Result<()> {
+        let count = i32::try_from(count).context("too many nodes")?;
+        let what = format!("all counters {count}");
+        daemonsets::wait_status(&self.client, &self.namespace, NAME, DEADLINE, &what, |status| {
             status.desired_number_scheduled == count
                 && status.current_number_scheduled == count
                 && status.number_ready == count
@@ -157,16 +160,16 @@ impl<'a> Walk<'a> {
         Ok(())
     }
 
-    fn done(&mut self, since: Instant, text: impl Display) {
+    fn report_done(&mut self, since: Instant, text: impl Display) {
         self.terminal.done(&text.to_string(), since.elapsed());
     }
 }
 
-impl fmt::Debug for Walk<'_> {
+impl fmt::Debug for Walkthrough<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Walk")
+        f.debug_struct("Walkthrough")
             .field("namespace", &self.namespace)
-            .field("findings", &self.findings)
+            .field("measurements", &self.measurements)
             .finish_non_exhaustive()
     }
 }

@@ -1,13 +1,13 @@
 //! The executor's rights in the cluster.
 
 use everynode_tests::audit::{AuditLog, Request};
-use everynode_tests::control_plane::{Component, ControlPlane, Options, client_of};
+use everynode_tests::control_plane::{Component, ControlPlane, Options, client_from_kubeconfig};
 use everynode_tests::programs::{Profile, Programs};
 use everynode_tests::service::{Executor, Planner, ServiceOptions};
 use everynode_tests::shared::fresh_namespace;
 use everynode_tests::terminal::Terminal;
 use everynode_tests::wait::eventually;
-use everynode_tests::walk::Walk;
+use everynode_tests::walkthrough::Walkthrough;
 use k8s_openapi::api::apps::v1::DaemonSet;
 use k8s_openapi::api::core::v1::Pod;
 use kube::api::PostParams;
@@ -124,7 +124,7 @@ async fn the_executor_may_do_all_that_it_does_and_no_verb_more() {
         control_plane.client().await.unwrap(),
         control_plane.kubectl().unwrap(),
     );
-    Walk::create_nodes(&client).await.unwrap();
+    Walkthrough::create_nodes(&client).await.unwrap();
     define_foreign_kinds(&kubectl).await;
     apply(&kubectl, "deploy/overlays/production").await;
 
@@ -156,7 +156,7 @@ async fn the_executor_may_do_all_that_it_does_and_no_verb_more() {
     };
     let namespace = fresh_namespace(&client).await.unwrap();
     let mut terminal = Terminal::plain(std::io::sink());
-    let walk = Walk::new(&control_plane, &namespace, &mut terminal)
+    let walk = Walkthrough::new(&control_plane, &namespace, &mut terminal)
         .await
         .unwrap();
     let walked = walk.run().await;
@@ -185,7 +185,7 @@ async fn the_executor_may_do_all_that_it_does_and_no_verb_more() {
     let agent = requests
         .iter()
         .rfind(|request| request.resource == "daemonsets/status" && request.name == "agent");
-    let as_executor = client_of(&kubeconfig).await.unwrap();
+    let as_executor = client_from_kubeconfig(&kubeconfig).await.unwrap();
     let update = check_owners(owners.unwrap(), &client, &as_executor, agent.unwrap()).await;
     requests.push(update);
     for role in &roles {

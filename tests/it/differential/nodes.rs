@@ -12,7 +12,7 @@ pub(super) async fn n1_joins(lockstep: &mut Lockstep) -> Result<()> {
     let create = async |side: &Side| side.create(agent()).await;
     lockstep
         .step("before there is a node", create, |state| {
-            state.rolled_out("agent", 0)
+            state.check_rolled_out("agent", 0)
         })
         .await?;
     lockstep.plain_nodes(2).await?;
@@ -20,12 +20,16 @@ pub(super) async fn n1_joins(lockstep: &mut Lockstep) -> Result<()> {
         .step(
             "two nodes",
             async |_| Ok(()),
-            |state| state.rolled_out("agent", 2),
+            |state| state.check_rolled_out("agent", 2),
         )
         .await?;
     lockstep.nodes([NodeBuilder::new(&lockstep.node(3))]).await?;
     lockstep
-        .step("a third", async |_| Ok(()), |state| state.rolled_out("agent", 3))
+        .step(
+            "a third",
+            async |_| Ok(()),
+            |state| state.check_rolled_out("agent", 3),
+        )
         .await
 }
 
@@ -37,7 +41,7 @@ pub(super) async fn n2_moves(lockstep: &mut Lockstep) -> Result<()> {
     };
     lockstep
         .step("a node isn't selected any more", leave, |state| {
-            state.rolled_out("agent", 2)
+            state.check_rolled_out("agent", 2)
         })
         .await
 }
@@ -53,14 +57,14 @@ pub(super) async fn n6_unbound(lockstep: &mut Lockstep) -> Result<()> {
                 ("currentNumberScheduled", count),
                 ("numberReady", 0),
             ];
-            state.counts("agent", &counts)?;
-            state.has_pods("agent", nodes)
+            state.check_counts("agent", &counts)?;
+            state.check_pod_count("agent", nodes)
         }
     };
     lockstep.step("pods that fit nowhere", create, pending(2)).await?;
     let leave = async |side: &Side| {
         nodes::delete(side.client(), &side.node(1)).await?;
-        side.nudge("agent").await
+        side.trigger_reconcile("agent").await
     };
     lockstep
         .step("one of their nodes is deleted", leave, pending(1))
@@ -76,6 +80,8 @@ pub(super) async fn n7_leaves(lockstep: &mut Lockstep) -> Result<()> {
         side.remove_pod(&pod).await
     };
     lockstep
-        .step("a node is deleted", leave, |state| state.rolled_out("agent", 2))
+        .step("a node is deleted", leave, |state| {
+            state.check_rolled_out("agent", 2)
+        })
         .await
 }

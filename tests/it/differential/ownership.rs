@@ -15,11 +15,11 @@ pub(super) async fn a1_adopts(lockstep: &mut Lockstep) -> Result<()> {
     begin(lockstep, 2, &agent()).await?;
     let orphan = async |side: &Side| {
         side.kubectl(&["delete", "ds/agent", "--cascade=orphan"]).await?;
-        side.is_gone("agent").await
+        side.wait_gone("agent").await
     };
     let left = |state: &State| {
         ensure!(state.daemon_set("agent").is_err(), "it is there");
-        state.has_pods("agent", 2)
+        state.check_pod_count("agent", 2)
     };
     lockstep.step("its pods are left behind", orphan, left).await?;
     let again = async |side: &Side| side.create(agent()).await;
@@ -30,7 +30,7 @@ pub(super) async fn a1_adopts(lockstep: &mut Lockstep) -> Result<()> {
             "not both are adopted"
         );
         ensure!(state.revisions("agent") == [1], "the revision isn't adopted");
-        state.rolled_out("agent", 2)
+        state.check_rolled_out("agent", 2)
     };
     lockstep.step("and adopted by the next", again, adopted).await
 }
@@ -48,7 +48,7 @@ pub(super) async fn a2_releases(lockstep: &mut Lockstep) -> Result<()> {
             .iter()
             .all(|pod| pod.pointer("/metadata/ownerReferences").is_none());
         ensure!(debug.len() == 1 && free, "it isn't released");
-        state.rolled_out("agent", 2)
+        state.check_rolled_out("agent", 2)
     };
     lockstep
         .step("a pod isn't selected any more", relabel, released)
@@ -76,8 +76,8 @@ pub(super) async fn a3_foreign(lockstep: &mut Lockstep) -> Result<()> {
         side.create(agent()).await
     };
     let three = |state: &State| {
-        state.counts("agent", &[("desiredNumberScheduled", 2), ("numberAvailable", 2)])?;
-        state.has_pods("agent", 3)
+        state.check_counts("agent", &[("desiredNumberScheduled", 2), ("numberAvailable", 2)])?;
+        state.check_pod_count("agent", 3)
     };
     lockstep.step("another's pod has the labels", both, three).await
 }
@@ -86,11 +86,11 @@ pub(super) async fn a4_foreground(lockstep: &mut Lockstep) -> Result<()> {
     begin(lockstep, 2, &agent()).await?;
     let delete = async |side: &Side| {
         side.delete("agent", &DeleteParams::foreground()).await?;
-        side.is_gone("agent").await
+        side.wait_gone("agent").await
     };
     lockstep
         .step("deleted with everything", delete, |state| {
-            state.has_pods("agent", 0)
+            state.check_pod_count("agent", 0)
         })
         .await
 }
@@ -102,7 +102,9 @@ pub(super) async fn a4_finalizer(lockstep: &mut Lockstep) -> Result<()> {
             .await
     };
     lockstep
-        .step("with a finalizer", create, |state| state.rolled_out("agent", 2))
+        .step("with a finalizer", create, |state| {
+            state.check_rolled_out("agent", 2)
+        })
         .await?;
     let delete = async |side: &Side| {
         side.delete("agent", &DeleteParams::background()).await?;
@@ -110,16 +112,16 @@ pub(super) async fn a4_finalizer(lockstep: &mut Lockstep) -> Result<()> {
     };
     lockstep
         .step("being deleted, it makes no pods", delete, |state| {
-            state.has_pods("agent", 1)
+            state.check_pod_count("agent", 1)
         })
         .await?;
     let free = async |side: &Side| {
         side.patch("agent", &json!({"metadata": {"finalizers": null}}))
             .await?;
-        side.is_gone("agent").await
+        side.wait_gone("agent").await
     };
     lockstep
-        .step("gone", free, |state| state.has_pods("agent", 0))
+        .step("gone", free, |state| state.check_pod_count("agent", 0))
         .await
 }
 
@@ -127,14 +129,14 @@ pub(super) async fn a4_two(lockstep: &mut Lockstep) -> Result<()> {
     begin(lockstep, 2, &agent()).await?;
     let other = async |side: &Side| side.create(DaemonSetBuilder::new("other")).await;
     let both = |state: &State| {
-        state.rolled_out("agent", 2)?;
-        state.rolled_out("other", 2)
+        state.check_rolled_out("agent", 2)?;
+        state.check_rolled_out("other", 2)
     };
     lockstep.step("a second one", other, both).await?;
     let delete = async |side: &Side| side.delete("agent", &DeleteParams::background()).await;
     let one = |state: &State| {
-        state.has_pods("agent", 0)?;
-        state.rolled_out("other", 2)
+        state.check_pod_count("agent", 0)?;
+        state.check_rolled_out("other", 2)
     };
     lockstep.step("the first goes", delete, one).await
 }

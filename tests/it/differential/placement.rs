@@ -17,7 +17,7 @@ pub(super) async fn p1_host_network(lockstep: &mut Lockstep) -> Result<()> {
     };
     lockstep
         .step("with a network of its own", change, |state| {
-            state.rolled_out("agent", 2)
+            state.check_rolled_out("agent", 2)
         })
         .await
 }
@@ -37,7 +37,7 @@ pub(super) async fn p1_known_tolerations(lockstep: &mut Lockstep) -> Result<()> 
     };
     lockstep
         .step("tolerates by itself what is tolerated anyway", create, |state| {
-            state.rolled_out("agent", 2)
+            state.check_rolled_out("agent", 2)
         })
         .await?;
     let taints = [taint("dedicated", "daemons", "NoSchedule")];
@@ -47,7 +47,7 @@ pub(super) async fn p1_known_tolerations(lockstep: &mut Lockstep) -> Result<()> 
     };
     lockstep
         .step("a node with such taints", change, |state| {
-            state.rolled_out("agent", 2)
+            state.check_rolled_out("agent", 2)
         })
         .await
 }
@@ -59,7 +59,9 @@ pub(super) async fn p2_node_name(lockstep: &mut Lockstep) -> Result<()> {
             .await
     };
     lockstep
-        .step("one node by name", create, |state| state.rolled_out("agent", 1))
+        .step("one node by name", create, |state| {
+            state.check_rolled_out("agent", 1)
+        })
         .await?;
     let change = async |side: &Side| {
         side.patch_template("agent", &json!({"spec": {"nodeName": side.node(3)}}))
@@ -67,7 +69,7 @@ pub(super) async fn p2_node_name(lockstep: &mut Lockstep) -> Result<()> {
     };
     lockstep
         .step("another node by name", change, |state| {
-            state.rolled_out("agent", 1)
+            state.check_rolled_out("agent", 1)
         })
         .await
 }
@@ -79,7 +81,9 @@ pub(super) async fn p3_selector(lockstep: &mut Lockstep) -> Result<()> {
     lockstep.nodes([node(lockstep, 3).label("disk", "")]).await?;
     let create = async |side: &Side| side.create(agent().node_selector("disk", "ssd")).await;
     lockstep
-        .step("two of three nodes", create, |state| state.rolled_out("agent", 2))
+        .step("two of three nodes", create, |state| {
+            state.check_rolled_out("agent", 2)
+        })
         .await?;
     let gain = async |side: &Side| {
         nodes::label(side.client(), &side.node(3), "disk", Some("ssd")).await?;
@@ -87,7 +91,7 @@ pub(super) async fn p3_selector(lockstep: &mut Lockstep) -> Result<()> {
     };
     lockstep
         .step("the third gets the label", gain, |state| {
-            state.rolled_out("agent", 3)
+            state.check_rolled_out("agent", 3)
         })
         .await?;
     let lose = async |side: &Side| {
@@ -95,7 +99,9 @@ pub(super) async fn p3_selector(lockstep: &mut Lockstep) -> Result<()> {
         Ok(())
     };
     lockstep
-        .step("the first loses it", lose, |state| state.rolled_out("agent", 2))
+        .step("the first loses it", lose, |state| {
+            state.check_rolled_out("agent", 2)
+        })
         .await
 }
 
@@ -124,7 +130,7 @@ pub(super) async fn p3_affinity(lockstep: &mut Lockstep) -> Result<()> {
             .await
     };
     lockstep
-        .step("two terms", create, |state| state.rolled_out("agent", 2))
+        .step("two terms", create, |state| state.check_rolled_out("agent", 2))
         .await?;
     let change = async |side: &Side| {
         let terms = json!([
@@ -140,7 +146,7 @@ pub(super) async fn p3_affinity(lockstep: &mut Lockstep) -> Result<()> {
         .await
     };
     lockstep
-        .step("other terms", change, |state| state.rolled_out("agent", 3))
+        .step("other terms", change, |state| state.check_rolled_out("agent", 3))
         .await
 }
 
@@ -159,7 +165,7 @@ pub(super) async fn p3_numbers(lockstep: &mut Lockstep) -> Result<()> {
             .await
     };
     lockstep
-        .step("a range", create, |state| state.rolled_out("agent", 2))
+        .step("a range", create, |state| state.check_rolled_out("agent", 2))
         .await
 }
 
@@ -171,34 +177,38 @@ pub(super) async fn p4_no_schedule(lockstep: &mut Lockstep) -> Result<()> {
     ];
     let change = async |side: &Side| {
         nodes::set_taints(side.client(), &side.node(1), &taints).await?;
-        side.nudge("agent").await
+        side.trigger_reconcile("agent").await
     };
     lockstep
         .step("the pod there stays", change, |state| counts(state, 2, 1))
         .await?;
     let delete = async |side: &Side| side.delete_pod(&side.pod_on("agent", 1).await?).await;
     lockstep
-        .step("and isn't replaced", delete, |state| state.rolled_out("agent", 2))
+        .step("and isn't replaced", delete, |state| {
+            state.check_rolled_out("agent", 2)
+        })
         .await?;
     let free = async |side: &Side| {
         nodes::set_taints(side.client(), &side.node(1), &[]).await?;
         Ok(())
     };
     lockstep
-        .step("the taint goes", free, |state| state.rolled_out("agent", 3))
+        .step("the taint goes", free, |state| state.check_rolled_out("agent", 3))
         .await
 }
 
 pub(super) async fn p4_no_execute(lockstep: &mut Lockstep) -> Result<()> {
     // The taint eviction controller also deletes the pod, and the controller that comes second emits no event.
-    lockstep.without_event("SuccessfulDelete");
+    lockstep.ignore_event("SuccessfulDelete");
     begin(lockstep, 3, &agent()).await?;
     let change = async |side: &Side| {
         nodes::set_taints(side.client(), &side.node(2), &[taint("broken", "", "NoExecute")]).await?;
         Ok(())
     };
     lockstep
-        .step("the pod there goes", change, |state| state.rolled_out("agent", 2))
+        .step("the pod there goes", change, |state| {
+            state.check_rolled_out("agent", 2)
+        })
         .await?;
     let tolerate = async |side: &Side| {
         let tolerations = json!([{"key": "broken", "operator": "Exists", "effect": "NoExecute"}]);
@@ -207,7 +217,7 @@ pub(super) async fn p4_no_execute(lockstep: &mut Lockstep) -> Result<()> {
     };
     lockstep
         .step("and comes when it is tolerated", tolerate, |state| {
-            state.rolled_out("agent", 3)
+            state.check_rolled_out("agent", 3)
         })
         .await
 }
@@ -219,7 +229,9 @@ pub(super) async fn p5_cordoned(lockstep: &mut Lockstep) -> Result<()> {
         side.create(agent()).await
     };
     lockstep
-        .step("a cordoned node", create, |state| state.rolled_out("agent", 2))
+        .step("a cordoned node", create, |state| {
+            state.check_rolled_out("agent", 2)
+        })
         .await?;
     let delete = async |side: &Side| {
         side.delete_pod(&side.pod_on("agent", 1).await?).await?;
@@ -227,14 +239,14 @@ pub(super) async fn p5_cordoned(lockstep: &mut Lockstep) -> Result<()> {
     };
     lockstep
         .step("not cordoned any more", delete, |state| {
-            state.rolled_out("agent", 2)
+            state.check_rolled_out("agent", 2)
         })
         .await
 }
 
 /// Checks how many nodes should run a pod, and how many others have one.
 fn counts(state: &State, desired: i64, misscheduled: i64) -> Result<()> {
-    state.counts(
+    state.check_counts(
         "agent",
         &[
             ("desiredNumberScheduled", desired),
@@ -243,5 +255,5 @@ fn counts(state: &State, desired: i64, misscheduled: i64) -> Result<()> {
             ("numberMisscheduled", misscheduled),
         ],
     )?;
-    state.has_pods("agent", usize::try_from(desired + misscheduled)?)
+    state.check_pod_count("agent", usize::try_from(desired + misscheduled)?)
 }

@@ -15,7 +15,9 @@ pub(super) async fn n1_deleted(lockstep: &mut Lockstep) -> Result<()> {
     begin(lockstep, 2, &agent()).await?;
     let delete = async |side: &Side| side.delete_pod(&side.pod_on("agent", 2).await?).await;
     lockstep
-        .step("a pod is deleted", delete, |state| state.rolled_out("agent", 2))
+        .step("a pod is deleted", delete, |state| {
+            state.check_rolled_out("agent", 2)
+        })
         .await
 }
 
@@ -23,12 +25,12 @@ pub(super) async fn n1_terminating(lockstep: &mut Lockstep) -> Result<()> {
     begin(lockstep, 2, &agent()).await?;
     let delete = async |side: &Side| {
         let pod = side.pod_on("agent", 2).await?;
-        side.steer(&pod, "terminate", Some("never")).await?;
+        side.set_kwok_annotation(&pod, "terminate", Some("never")).await?;
         side.delete_pod(&pod).await
     };
     let leaving = |state: &State| {
         ensure!(
-            state.has_pods("agent", 2).is_err() && state.pods("agent").len() == 2,
+            state.check_pod_count("agent", 2).is_err() && state.pods("agent").len() == 2,
             "it is gone"
         );
         state.status("agent").map(drop)
@@ -37,23 +39,23 @@ pub(super) async fn n1_terminating(lockstep: &mut Lockstep) -> Result<()> {
         .step("a pod is deleted and stays", delete, leaving)
         .await?;
     let go = async |side: &Side| {
-        side.steer(&side.pod_on("agent", 2).await?, "terminate", None)
+        side.set_kwok_annotation(&side.pod_on("agent", 2).await?, "terminate", None)
             .await
     };
     lockstep
-        .step("it goes", go, |state| state.rolled_out("agent", 2))
+        .step("it goes", go, |state| state.check_rolled_out("agent", 2))
         .await
 }
 
 pub(super) async fn n3_failed(lockstep: &mut Lockstep) -> Result<()> {
     begin(lockstep, 2, &agent()).await?;
     let fail = async |side: &Side| {
-        side.steer(&side.pod_on("agent", 1).await?, "phase", Some("Failed"))
+        side.set_kwok_annotation(&side.pod_on("agent", 1).await?, "phase", Some("Failed"))
             .await
     };
     let replaced = |state: &State| {
-        state.event("agent", "FailedDaemonPod")?;
-        state.rolled_out("agent", 2)
+        state.check_event("agent", "FailedDaemonPod")?;
+        state.check_rolled_out("agent", 2)
     };
     lockstep.step("a pod fails", fail, replaced).await
 }
@@ -61,12 +63,12 @@ pub(super) async fn n3_failed(lockstep: &mut Lockstep) -> Result<()> {
 pub(super) async fn n3_succeeded(lockstep: &mut Lockstep) -> Result<()> {
     begin(lockstep, 2, &agent()).await?;
     let end = async |side: &Side| {
-        side.steer(&side.pod_on("agent", 1).await?, "phase", Some("Succeeded"))
+        side.set_kwok_annotation(&side.pod_on("agent", 1).await?, "phase", Some("Succeeded"))
             .await
     };
     let replaced = |state: &State| {
-        state.event("agent", "SucceededDaemonPod")?;
-        state.rolled_out("agent", 2)
+        state.check_event("agent", "SucceededDaemonPod")?;
+        state.check_rolled_out("agent", 2)
     };
     lockstep.step("a pod ends well", end, replaced).await
 }
@@ -78,8 +80,8 @@ pub(super) async fn n3_fails_always(lockstep: &mut Lockstep) -> Result<()> {
             .await
     };
     lockstep
-        .pass("pods that fail", create, |state| {
-            state.event("agent", "FailedDaemonPod")
+        .step_uncompared("pods that fail", create, |state| {
+            state.check_event("agent", "FailedDaemonPod")
         })
         .await?;
     let mend = async |side: &Side| {
@@ -88,7 +90,9 @@ pub(super) async fn n3_fails_always(lockstep: &mut Lockstep) -> Result<()> {
             .await
     };
     lockstep
-        .step("pods that don't", mend, |state| state.rolled_out("agent", 2))
+        .step("pods that don't", mend, |state| {
+            state.check_rolled_out("agent", 2)
+        })
         .await
 }
 
@@ -106,8 +110,8 @@ pub(super) async fn n4_one_too_many(lockstep: &mut Lockstep) -> Result<()> {
         Ok(())
     };
     let alone = |state: &State| {
-        state.event("agent", "SuccessfulDelete")?;
-        state.rolled_out("agent", 2)
+        state.check_event("agent", "SuccessfulDelete")?;
+        state.check_rolled_out("agent", 2)
     };
     lockstep
         .step("a pod made by hand is adopted, and one too many", add, alone)
@@ -127,13 +131,13 @@ pub(super) async fn c2_finalizers(lockstep: &mut Lockstep) -> Result<()> {
     };
     lockstep
         .step("pods with finalizers", create, |state| {
-            state.rolled_out("agent", 2)
+            state.check_rolled_out("agent", 2)
         })
         .await?;
     let delete = async |side: &Side| side.delete_pod(&side.pod_on("agent", 1).await?).await;
     let held = |state: &State| {
         ensure!(
-            state.has_pods("agent", 2).is_err() && state.pods("agent").len() == 2,
+            state.check_pod_count("agent", 2).is_err() && state.pods("agent").len() == 2,
             "it is gone"
         );
         Ok(())
@@ -145,7 +149,9 @@ pub(super) async fn c2_finalizers(lockstep: &mut Lockstep) -> Result<()> {
             .await
     };
     lockstep
-        .step("its finalizer goes", free, |state| state.rolled_out("agent", 2))
+        .step("its finalizer goes", free, |state| {
+            state.check_rolled_out("agent", 2)
+        })
         .await
 }
 
@@ -154,13 +160,13 @@ pub(super) async fn c4_rich_template(lockstep: &mut Lockstep) -> Result<()> {
     let create = async |side: &Side| side.create(rich("agent")).await;
     lockstep
         .step("a template of everything", create, |state| {
-            state.rolled_out("agent", 2)
+            state.check_rolled_out("agent", 2)
         })
         .await
 }
 
 pub(super) async fn c5_quota(lockstep: &mut Lockstep) -> Result<()> {
-    lockstep.in_any_order();
+    lockstep.ignore_node_order();
     lockstep.plain_nodes(3).await?;
     let create = async |side: &Side| {
         let quota = json!({"metadata": {"name": "pods"}, "spec": {"hard": {"pods": "1"}}});
@@ -178,14 +184,14 @@ pub(super) async fn c5_quota(lockstep: &mut Lockstep) -> Result<()> {
         side.create(agent()).await
     };
     let one = |state: &State| {
-        state.event("agent", "FailedCreate")?;
+        state.check_event("agent", "FailedCreate")?;
         let counts = [
             ("desiredNumberScheduled", 3),
             ("currentNumberScheduled", 1),
             ("numberAvailable", 1),
         ];
-        state.counts("agent", &counts)?;
-        state.has_pods("agent", 1)
+        state.check_counts("agent", &counts)?;
+        state.check_pod_count("agent", 1)
     };
     lockstep.step("room for one pod", create, one).await?;
     let raise = async |side: &Side| {
@@ -195,7 +201,7 @@ pub(super) async fn c5_quota(lockstep: &mut Lockstep) -> Result<()> {
         Ok(())
     };
     lockstep
-        .step("room for all", raise, |state| state.rolled_out("agent", 3))
+        .step("room for all", raise, |state| state.check_rolled_out("agent", 3))
         .await
 }
 
@@ -203,7 +209,9 @@ pub(super) async fn c5_host_port(lockstep: &mut Lockstep) -> Result<()> {
     lockstep.plain_nodes(2).await?;
     let create = async |side: &Side| side.create(agent().host_port(9100)).await;
     lockstep
-        .step("a port of the host", create, |state| state.rolled_out("agent", 2))
+        .step("a port of the host", create, |state| {
+            state.check_rolled_out("agent", 2)
+        })
         .await?;
     let other = async |side: &Side| {
         let other = everynode_tests::daemonsets::DaemonSetBuilder::new("other");
@@ -215,8 +223,8 @@ pub(super) async fn c5_host_port(lockstep: &mut Lockstep) -> Result<()> {
             ("currentNumberScheduled", 2),
             ("numberReady", 0),
         ];
-        state.counts("other", &counts)?;
-        state.has_pods("other", 2)
+        state.check_counts("other", &counts)?;
+        state.check_pod_count("other", 2)
     };
     lockstep.step("another wants the same", other, waiting).await
 }
@@ -226,15 +234,15 @@ pub(super) async fn s3_min_ready(lockstep: &mut Lockstep) -> Result<()> {
     let create = async |side: &Side| side.create(agent().min_ready_seconds(3)).await;
     lockstep
         .step("available after a while", create, |state| {
-            state.rolled_out("agent", 2)
+            state.check_rolled_out("agent", 2)
         })
         .await?;
     let unready = async |side: &Side| {
-        side.steer(&side.pod_on("agent", 1).await?, "ready", Some("false"))
+        side.set_kwok_annotation(&side.pod_on("agent", 1).await?, "ready", Some("false"))
             .await
     };
     let one = |state: &State| {
-        state.counts(
+        state.check_counts(
             "agent",
             &[
                 ("numberReady", 1),
@@ -246,7 +254,7 @@ pub(super) async fn s3_min_ready(lockstep: &mut Lockstep) -> Result<()> {
     lockstep.step("one isn't ready", unready, one).await?;
     let patch: Value = json!({"spec": {"minReadySeconds": 600}});
     let longer = async |side: &Side| side.patch("agent", &patch).await;
-    let none = |state: &State| state.counts("agent", &[("numberReady", 1), ("numberAvailable", 0)]);
+    let none = |state: &State| state.check_counts("agent", &[("numberReady", 1), ("numberAvailable", 0)]);
     lockstep
         .step("and for the other it takes longer now", longer, none)
         .await

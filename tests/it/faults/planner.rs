@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use everynode_tests::proxy::{Traffic, Weather};
+use everynode_tests::proxy::{ConnectionFaults, Traffic};
 
 use super::Scene;
 
@@ -13,7 +13,7 @@ async fn a_line_to_the_planner_that_is_cut_garbled_or_refused_costs_no_pod() {
     scene.planner_line.cut();
     scene.is_whole("a cut").await;
 
-    for traffic in [Traffic::Noise, Traffic::Refused] {
+    for traffic in [Traffic::Corrupted, Traffic::Refused] {
         scene.has_session().await;
         let losses = scene.count("planner_losses_total").await;
         scene.planner_line.set_traffic(traffic);
@@ -23,7 +23,7 @@ async fn a_line_to_the_planner_that_is_cut_garbled_or_refused_costs_no_pod() {
         scene.work().await;
         scene.counts("planner_losses_total", losses).await;
         scene.nothing_was_touched().await;
-        scene.planner_line.set_traffic(Traffic::Flows);
+        scene.planner_line.set_traffic(Traffic::Normal);
         scene.is_whole(&format!("{traffic:?}")).await;
     }
 }
@@ -32,21 +32,21 @@ async fn a_line_to_the_planner_that_is_cut_garbled_or_refused_costs_no_pod() {
 async fn a_line_to_the_planner_that_is_slow_or_narrow_makes_things_late_and_not_wrong() {
     let mut scene = Scene::new().await;
     let delay = Duration::from_millis(500);
-    for weather in [
-        Weather {
+    for faults in [
+        ConnectionFaults {
             delay,
-            ..Weather::default()
+            ..ConnectionFaults::default()
         },
-        Weather {
+        ConnectionFaults {
             bytes_per_second: Some(4000),
-            ..Weather::default()
+            ..ConnectionFaults::default()
         },
     ] {
-        scene.planner_line.set(weather);
+        scene.planner_line.set_faults(faults);
         // The full sync must also pass over the bad connection.
         scene.planner_line.cut();
         scene.work().await;
-        scene.is_whole(&format!("{weather:?}")).await;
+        scene.is_whole(&format!("{faults:?}")).await;
     }
 }
 
@@ -54,11 +54,11 @@ async fn a_line_to_the_planner_that_is_slow_or_narrow_makes_things_late_and_not_
 async fn a_line_to_the_planner_that_falls_silent_is_given_up() {
     let mut scene = Scene::new().await;
     let losses = scene.count("planner_losses_total").await;
-    scene.planner_line.set_traffic(Traffic::Silent);
+    scene.planner_line.set_traffic(Traffic::Stalled);
     scene.work().await;
     scene.counts("planner_losses_total", losses).await;
     scene.nothing_was_touched().await;
-    scene.planner_line.set_traffic(Traffic::Flows);
+    scene.planner_line.set_traffic(Traffic::Normal);
     scene.is_whole("silence").await;
 }
 
@@ -67,8 +67,8 @@ async fn half_open_lines_to_the_planner_and_to_the_api_server_are_given_up_and_m
     let mut scene = Scene::new().await;
     let losses = scene.count("planner_losses_total").await;
     let errors = scene.count("watch_errors_total").await;
-    scene.planner_line.strand();
-    scene.api_line.strand();
+    scene.planner_line.leave_half_open();
+    scene.api_line.leave_half_open();
     scene.work().await;
     // Only pings can detect a half-open connection.
     scene.counts("planner_losses_total", losses).await;

@@ -17,14 +17,14 @@ async fn r5_a_rollout_with_surge_through_lines_that_are_cut_keeps_a_ready_pod_an
     for version in 2..4 {
         scene.new_template(version).await;
         for _ in 0..CUTS {
-            let moves = scene.monitor.events(EVENTS_BETWEEN, DEADLINE).await;
+            let moves = scene.monitor.wait_events(EVENTS_BETWEEN, DEADLINE).await;
             assert!(moves, "the rollout stands still\n{}", scene.world.logs());
             scene.planner_line.cut();
             scene.api_line.cut();
         }
         scene.world.rolled_out_after("cuts").await;
         scene.world.everywhere("agent").await;
-        let in_order = scene.monitor.surged_in_order();
+        let in_order = scene.monitor.check_surge();
         in_order.unwrap_or_else(|error| panic!("{error:#}\n{}", scene.world.logs()));
     }
 }

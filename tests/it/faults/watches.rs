@@ -3,24 +3,28 @@
 use std::time::Duration;
 
 use everynode_tests::daemonsets::DaemonSetBuilder;
-use everynode_tests::proxy::{Fault, Interruption, Speech};
+use everynode_tests::proxy::{CallFault, Interruption, WatchDelivery};
 
 use super::Scene;
 
 #[tokio::test]
 async fn watches_that_end_in_the_middle_or_are_too_old_go_on_without_a_loss() {
     let mut scene = Scene::new().await;
-    for how in [Interruption::Closed, Interruption::Torn, Interruption::Expired] {
-        scene.gateway.interrupt(how);
+    for how in [
+        Interruption::Closed,
+        Interruption::Truncated,
+        Interruption::Expired,
+    ] {
+        scene.gateway.end_watches(how);
         scene.work().await;
         scene.is_whole(&format!("{how:?}")).await;
     }
-    let gone = Fault::Refused {
+    let gone = CallFault::Refused {
         code: 410,
         retry_after: None,
     };
-    scene.gateway.fail(|call| call.is_watch, gone, 4);
-    scene.gateway.interrupt(Interruption::Closed);
+    scene.gateway.inject(|call| call.is_watch, gone, 4);
+    scene.gateway.end_watches(Interruption::Closed);
     scene.work().await;
     scene.all_befell("410 Gone").await;
     scene.is_whole("410 Gone").await;
@@ -29,9 +33,9 @@ async fn watches_that_end_in_the_middle_or_are_too_old_go_on_without_a_loss() {
 #[tokio::test]
 async fn watches_that_lag_or_stammer_make_no_second_pod() {
     let mut scene = Scene::new().await;
-    let late = Speech::Late(Duration::from_millis(300));
-    for (version, speech) in (2..).zip([late, Speech::Twice]) {
-        scene.gateway.speak(speech);
+    let late = WatchDelivery::Delayed(Duration::from_millis(300));
+    for (version, delivery) in (2..).zip([late, WatchDelivery::Duplicated]) {
+        scene.gateway.set_watch_delivery(delivery);
         scene.work().await;
         scene.is_whole(&format!("{speech:?}")).await;
         scene.new_template(version).await;
@@ -45,7 +49,7 @@ async fn watches_that_tell_things_in_the_wrong_order_are_put_right() {
     // several steps would wait that long in each step.
     let agent = DaemonSetBuilder::new("agent").rolling_update("100%", 0);
     let mut scene = Scene::with(agent).await;
-    scene.gateway.speak(Speech::Backwards);
+    scene.gateway.set_watch_delivery(WatchDelivery::Reversed);
     scene.work().await;
     scene.is_whole("events in the wrong order").await;
     scene.new_template(2).await;

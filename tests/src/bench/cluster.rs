@@ -1,4 +1,5 @@
-//! The control plane that a contender works on. It is as small as the scenario allows, and it logs every request.
+//! The control plane that a contender works on. It runs only the components that the scenario needs, and logs every
+//! request.
 
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -8,12 +9,12 @@ use anyhow::{Context as _, Result, ensure};
 use kube::Client;
 
 use super::Settings;
-use super::contender::{Contender, Running};
+use super::contender::{Contender, RunningContender};
 use super::population::{self, Expected, create_daemon_sets, create_nodes, node_name, pod, post_pods};
 use super::relay::Relay;
 use crate::audit::{Audit, AuditLog};
+use crate::child_process::WorkDir;
 use crate::control_plane::{Component, ControlPlane, Options};
-use crate::leash::Home;
 use crate::wait::eventually_every;
 
 /// Audit policy of the API server: it logs every request of the contender, and the benchmark's own changes to nodes and
@@ -34,33 +35,33 @@ rules:
 "#;
 
 /// A running control plane, and the contender's connection to it.
-pub struct Stage {
+pub(crate) struct BenchCluster {
     /// The control plane.
-    pub control_plane: ControlPlane,
+    pub(crate) control_plane: ControlPlane,
     /// The benchmark's own client.
-    pub client: Client,
+    pub(crate) client: Client,
     /// Relay for every byte that the contender receives.
-    pub relay: Relay,
+    pub(crate) relay: Relay,
     /// The contender's kubeconfig.
-    pub kubeconfig: PathBuf,
+    pub(crate) kubeconfig: PathBuf,
     audit_log: AuditLog,
 }
 
-impl fmt::Debug for Stage {
+impl fmt::Debug for BenchCluster {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter
-            .debug_struct("Stage")
+            .debug_struct("BenchCluster")
             .field("control_plane", &self.control_plane)
             .finish_non_exhaustive()
     }
 }
 
-impl Stage {
+impl BenchCluster {
     /// Starts a control plane with an API server, its store, and the given components.
     ///
     /// # Errors
     /// When a component doesn't become ready.
-    pub async fn start(with: &[Component], store: Option<&Path>) -> Result<Self> {
+    pub(crate) async fn start(with: &[Component], store: Option<&Path>) -> Result<Self> {
         let audit_log = AuditLog::new(POLICY)?;
         let optional = [
             Component::ControllerManager,
@@ -100,7 +101,7 @@ impl Stage {
     }
 
     /// Reads the audit log from its beginning.
-    pub fn audit(&self) -> Audit {
+    pub(crate) fn audit(&self) -> Audit {
         self.audit_log.read()
     }
 }
@@ -111,14 +112,14 @@ impl Stage {
 ///
 /// # Errors
 /// When the cluster doesn't reach that state.
-pub async fn prepare(settings: &Settings) -> Result<Home> {
-    let stage = Stage::start(&[], None).await?;
-    let daemon_sets = create_daemon_sets(&stage.client, settings).await?;
+pub(crate) async fn prepare(settings: &Settings) -> Result<WorkDir> {
+    let cluster = BenchCluster::start(&[], None).await?;
+    let daemon_sets = create_daemon_sets(&cluster.client, settings).await?;
     let start = async || {
-        Running::start(
+        RunningContender::start(
             Contender::Everynode,
-            &stage.control_plane,
-            &stage.kubeconfig,
+            &cluster.control_plane,
+            &cluster.kubeconfig,
             settings,
         )
         .await
@@ -129,10 +130,10 @@ pub async fn prepare(settings: &Settings) -> Result<Home> {
         Duration::from_mins(1),
         "each DaemonSet's revision",
         async || {
-            let revisions = population::revisions(&stage.client).await?;
+            let revisions = population::revisions(&cluster.client).await?;
             ensure!(
                 revisions.len() == daemon_sets.len(),
-                "{} are there",
+                "found {} revisions",
                 revisions.len()
             );
             Ok(revisions)
@@ -141,29 +142,29 @@ pub async fn prepare(settings: &Settings) -> Result<Home> {
     .await
     .with_context(|| everynode.log_tail(20))?;
     everynode.stop().await?;
-    create_nodes(&stage.client, (0..settings.nodes).map(node_name)).await?;
+    create_nodes(&cluster.client, (0..settings.nodes).map(node_name)).await?;
     for daemon_set in &daemon_sets {
         let name = daemon_set.metadata.name.as_deref().unwrap_or_default();
-        let revision = revisions.get(name).context("it has a revision")?;
+        let revision = revisions.get(name).context("the DaemonSet has no revision")?;
         let bodies: Result<Vec<_>> = (0..settings.nodes)
             .map(|node| pod(daemon_set, revision, &node_name(node), true))
             .collect();
-        post_pods(&stage.client, bodies?, population::CONCURRENCY).await?;
+        post_pods(&cluster.client, bodies?, population::CONCURRENCY).await?;
     }
-    population::have_pods_ready(&stage.client).await?;
+    population::mark_pods_ready(&cluster.client).await?;
     let everynode = start().await?;
     let expected = Expected::everywhere(settings, true);
     eventually_every(
         Duration::from_millis(200),
         Duration::from_mins(2),
         "the prepared statuses",
-        async || population::check_statuses(&stage.client, expected).await,
+        async || population::check_statuses(&cluster.client, expected).await,
     )
     .await
     .with_context(|| everynode.log_tail(20))?;
     everynode.stop().await?;
-    let store = Home::new("store")?;
-    stage
+    let store = WorkDir::new("store")?;
+    cluster
         .control_plane
         .stop_keeping_store(&store.file("etcd"))
         .await?;

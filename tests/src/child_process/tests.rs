@@ -4,26 +4,26 @@ use super::*;
 
 const DEADLINE: Duration = Duration::from_secs(10);
 
-fn launch(home: &Home, script: &str, grace: Duration) -> Leash {
-    Leash::start(&Launch {
+fn launch(work_dir: &WorkDir, script: &str, grace: Duration) -> ChildProcess {
+    ChildProcess::start(&ProcessOptions {
         name: "test".to_owned(),
         program: "sh".into(),
         args: vec!["-c".to_owned(), script.to_owned()],
         env: Vec::new(),
         directory: None,
-        log: home.log("test").unwrap(),
+        log: work_dir.log("test").unwrap(),
         grace,
     })
     .unwrap()
 }
 
-fn alive(pid: i32) -> bool {
+fn is_running(pid: i32) -> bool {
     test_kill_process(Pid::from_raw(pid).unwrap()).is_ok()
 }
 
-async fn dead(pid: i32) {
+async fn wait_exit(pid: i32) {
     eventually(DEADLINE, format!("the end of process {pid}"), async || {
-        ensure!(!alive(pid), "it is alive");
+        ensure!(!is_running(pid), "still running");
         Ok(())
     })
     .await
@@ -31,78 +31,78 @@ async fn dead(pid: i32) {
 }
 
 #[tokio::test]
-async fn a_dropped_child_is_gone_when_drop_returns() {
-    let home = Home::new("leash").unwrap();
-    let leash = launch(&home, "exec sleep 1000", DEADLINE);
-    let pid = leash.pid();
-    assert!(alive(pid));
-    drop(leash);
-    assert!(!alive(pid));
+async fn dropped_child_has_ended_when_drop_returns() {
+    let work_dir = WorkDir::new("child-process").unwrap();
+    let process = launch(&work_dir, "exec sleep 1000", DEADLINE);
+    let pid = process.pid();
+    assert!(is_running(pid));
+    drop(process);
+    assert!(!is_running(pid));
 }
 
 #[tokio::test]
-async fn a_child_that_ignores_the_request_is_killed_after_its_grace() {
-    let home = Home::new("leash").unwrap();
-    let mut leash = launch(
-        &home,
+async fn child_that_ignores_sigterm_is_killed_after_its_grace_period() {
+    let work_dir = WorkDir::new("child-process").unwrap();
+    let mut process = launch(
+        &work_dir,
         "trap '' TERM; echo ready; while :; do sleep 0.1; done",
         Duration::from_millis(300),
     );
     eventually(DEADLINE, "the trap", async || {
-        ensure!(leash.tail(1) == "ready", "it isn't set");
+        ensure!(process.tail(1) == "ready", "not set");
         Ok(())
     })
     .await
     .unwrap();
     let start = Instant::now();
-    leash.stop().await.unwrap();
-    assert!(start.elapsed() >= Duration::from_millis(300), "it got no grace");
-    assert!(!alive(leash.pid()));
+    process.stop().await.unwrap();
+    assert!(start.elapsed() >= Duration::from_millis(300), "no grace period");
+    assert!(!is_running(process.pid()));
 }
 
 #[tokio::test]
-async fn a_child_may_end_by_itself_and_says_how() {
-    let home = Home::new("leash").unwrap();
-    let mut leash = launch(&home, "echo last words; exit 7", DEADLINE);
+async fn child_that_ends_by_itself_reports_its_exit_status() {
+    let work_dir = WorkDir::new("child-process").unwrap();
+    let mut process = launch(&work_dir, "echo last words; exit 7", DEADLINE);
     let status = eventually(DEADLINE, "the end", async || {
-        leash.exit_status().context("it runs")
+        process.exit_status().context("still running")
     })
     .await
     .unwrap();
     assert_eq!(status.code(), Some(7));
-    assert_eq!(leash.tail(5), "last words");
+    assert_eq!(process.tail(5), "last words");
     // A signal sent now must not reach another process that has got the same process id.
-    leash.signal(Signal::KILL);
+    process.signal(Signal::KILL);
 }
 
 #[tokio::test]
-async fn a_program_that_is_missing_is_a_child_that_ended() {
-    let home = Home::new("leash").unwrap();
-    let mut leash = launch(&home, "exec /nowhere/at-all", DEADLINE);
+async fn missing_program_is_a_child_with_status_127() {
+    let work_dir = WorkDir::new("child-process").unwrap();
+    let mut process = launch(&work_dir, "exec /nowhere/at-all", DEADLINE);
     let status = eventually(DEADLINE, "the end", async || {
-        leash.exit_status().context("it runs")
+        process.exit_status().context("still running")
     })
     .await
     .unwrap();
     assert_eq!(status.code(), Some(127));
-    assert!(leash.tail(5).contains("/nowhere/at-all"), "{}", leash.tail(5));
+    assert!(process.tail(5).contains("/nowhere/at-all"), "{}", process.tail(5));
 }
 
 #[tokio::test]
-async fn kill9_doesnt_ask() {
-    let home = Home::new("leash").unwrap();
-    let mut leash = launch(&home, "trap '' TERM; while :; do sleep 0.1; done", DEADLINE);
-    leash.kill9().await.unwrap();
-    assert!(!alive(leash.pid()));
+async fn kill9_ends_a_child_that_ignores_sigterm() {
+    let work_dir = WorkDir::new("child-process").unwrap();
+    let mut process = launch(&work_dir, "trap '' TERM; while :; do sleep 0.1; done", DEADLINE);
+    process.kill9().await.unwrap();
+    assert!(!is_running(process.pid()));
 }
 
 #[tokio::test]
-async fn a_home_goes_with_its_owner() {
-    let home = Home::new("leash").unwrap();
-    let path = home.write("file", "text").unwrap();
-    drop(home);
+async fn work_dir_is_removed_when_it_is_dropped() {
+    let work_dir = WorkDir::new("child-process").unwrap();
+    let path = work_dir.write("file", "text").unwrap();
+    drop(work_dir);
     eventually(DEADLINE, "the folder to be removed", async || {
-        ensure!(!path.exists(), "it is there");
+        ensure!(!path.exists(), "still exists");
         Ok(())
     })
     .await
@@ -111,47 +111,51 @@ async fn a_home_goes_with_its_owner() {
 
 /// Environment variable of the harness process that the test below kills. It names the file into which the harness
 /// writes its child's process id and its folder.
-const HOLDER: &str = "EVERYNODE_TEST_LEASH_HOLDER";
+const PARENT: &str = "EVERYNODE_TEST_PARENT_PROCESS";
 
-/// Not a test by itself: the test below runs it as the harness to kill.
+/// This isn't a test. The test below runs it as the harness that it kills.
 #[test]
-fn holder() {
-    let Some(file) = std::env::var_os(HOLDER) else {
+fn parent_process() {
+    let Some(file) = std::env::var_os(PARENT) else {
         return;
     };
-    let home = Home::new("leash").unwrap();
-    let leash = launch(&home, "exec sleep 1000", DEADLINE);
-    fs::write(&file, format!("{} {}\n", leash.pid(), home.path().display())).unwrap();
+    let work_dir = WorkDir::new("child-process").unwrap();
+    let process = launch(&work_dir, "exec sleep 1000", DEADLINE);
+    fs::write(
+        &file,
+        format!("{} {}\n", process.pid(), work_dir.path().display()),
+    )
+    .unwrap();
     loop {
         std::thread::park();
     }
 }
 
 #[tokio::test]
-async fn nothing_outlives_a_harness_that_is_killed() {
+async fn child_and_work_dir_do_not_outlive_a_killed_harness() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("pid");
     let mut harness = Command::new(std::env::current_exe().unwrap())
-        .args(["--exact", "leash::tests::holder"])
-        .env(HOLDER, &file)
+        .args(["--exact", "child_process::tests::parent_process"])
+        .env(PARENT, &file)
         .stdout(Stdio::null())
         .spawn()
         .unwrap();
     let text = eventually(DEADLINE, "the harness to start its child", async || {
         let text = fs::read_to_string(&file)?;
-        ensure!(text.ends_with('\n'), "it is writing");
+        ensure!(text.ends_with('\n'), "still writing");
         Ok(text)
     })
     .await
     .unwrap();
-    let (pid, home) = text.trim().split_once(' ').unwrap();
+    let (pid, work_dir) = text.trim().split_once(' ').unwrap();
     let pid = pid.parse().unwrap();
-    assert!(alive(pid));
+    assert!(is_running(pid));
     harness.kill().unwrap();
     harness.wait().unwrap();
-    dead(pid).await;
+    wait_exit(pid).await;
     eventually(DEADLINE, "its files to be removed", async || {
-        ensure!(!Path::new(home).exists(), "{home} is there");
+        ensure!(!Path::new(work_dir).exists(), "{work_dir} still exists");
         Ok(())
     })
     .await

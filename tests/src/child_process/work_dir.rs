@@ -1,4 +1,4 @@
-//! Temporary folders that can't outlive this process either.
+//! Temporary folders that don't outlive this process.
 
 use std::fs::{self, File};
 use std::os::unix::process::CommandExt as _;
@@ -7,19 +7,20 @@ use std::process::{ChildStdin, Command, Stdio};
 
 use anyhow::{Context as _, Result};
 
-/// A folder for the files of running processes. It is removed when the processes and this one are gone.
+/// A folder for the files of running processes. It is removed once those processes and this one have ended.
 ///
 /// It isn't a `TempDir`, because the code that removes a `TempDir` doesn't run when this process is killed, and a test
 /// binary never drops the values in its statics. Instead, a separate shell waits on a pipe until this value is dropped
-/// or this process is gone. Then it waits, for at most 30 seconds, until the processes whose ids are in the folder have
-/// ended, and removes the folder. `EVERYNODE_KEEP_FILES=1` keeps the folders, so that the logs can be read.
+/// or this process has ended. Then it waits, for at most 30 seconds, until the processes whose ids are in the folder
+/// have ended, and removes the folder. `EVERYNODE_KEEP_FILES=1` keeps the folders, so that the logs can be read.
 #[derive(Debug)]
-pub struct Home {
+pub struct WorkDir {
     path: PathBuf,
-    _hold: Option<ChildStdin>,
+    _stop_pipe: Option<ChildStdin>,
 }
 
-const JANITOR: &str = r#"
+/// The script of the shell: `sh -c CLEANUP sh FOLDER`.
+const CLEANUP: &str = r#"
 read -r _
 tries=300
 for file in "$1"/*.pid; do
@@ -31,7 +32,7 @@ done
 rm -rf "$1"
 "#;
 
-impl Home {
+impl WorkDir {
     /// Creates a new, empty folder whose name starts with `everynode-` and `purpose`.
     ///
     /// # Errors
@@ -40,23 +41,26 @@ impl Home {
         let path = tempfile::Builder::new()
             .prefix(&format!("everynode-{purpose}-"))
             .tempdir()
-            .context("making a temporary folder")?
+            .context("creating a temporary folder")?
             .keep();
         if std::env::var_os("EVERYNODE_KEEP_FILES").is_some_and(|keep| keep != "0" && !keep.is_empty()) {
-            return Ok(Self { path, _hold: None });
+            return Ok(Self {
+                path,
+                _stop_pipe: None,
+            });
         }
-        let mut janitor = Command::new("sh")
-            .args(["-c", JANITOR, "sh"])
+        let mut shell = Command::new("sh")
+            .args(["-c", CLEANUP, "sh"])
             .arg(&path)
             .stdin(Stdio::piped())
             .stdout(Stdio::null())
             .stderr(Stdio::null())
             .process_group(0)
             .spawn()
-            .context("starting a shell to remove the temporary folder in the end")?;
+            .context("starting the shell that removes the temporary folder")?;
         Ok(Self {
             path,
-            _hold: janitor.stdin.take(),
+            _stop_pipe: shell.stdin.take(),
         })
     }
 
@@ -90,7 +94,7 @@ impl Home {
             .create(true)
             .append(true)
             .open(&file)
-            .with_context(|| format!("making {}", file.display()))?;
+            .with_context(|| format!("creating {}", file.display()))?;
         Ok(file)
     }
 }

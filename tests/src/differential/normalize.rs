@@ -1,4 +1,4 @@
-//! A view of a state without the data that differs between any two clusters: names, hashes, uids and times.
+//! Removes from a state the data that differs between any two clusters: names, hashes, uids and times.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -12,18 +12,18 @@ const RESTARTED: &str = "kubectl.kubernetes.io/restartedAt";
 /// Prefix of the volume with a pod's token. The API server generates the rest of the name.
 const TOKEN_VOLUME: &str = "kube-api-access-";
 
-/// Settings that say which parts of two states are compared.
+/// Which parts of two states are compared.
 #[derive(Debug, Clone, Copy, Default)]
-pub(super) struct View {
+pub(super) struct Normalizer {
     /// Ignore on which node a pod is.
     pub(super) any_node: bool,
     /// Ignore events with this reason.
     pub(super) without_event: Option<&'static str>,
 }
 
-impl View {
+impl Normalizer {
     /// Returns the parts of a state that are compared.
-    pub(super) fn of(self, state: &State) -> Value {
+    pub(super) fn normalize(self, state: &State) -> Value {
         let hashes = Hashes::of(state);
         let daemon_sets: BTreeMap<_, _> = state
             .daemon_sets
@@ -139,8 +139,8 @@ impl<'s> Hashes<'s> {
             .filter_map(|owner| owner.get_mut("uid"))
         {
             let is_set = |set: &Value| at(set, "/metadata/uid") == &*uid;
-            let known = self.state.daemon_sets.iter().any(is_set);
-            *uid = if known { "of a DaemonSet" } else { "unknown" }.into();
+            let is_known = self.state.daemon_sets.iter().any(is_set);
+            *uid = if is_known { "of a DaemonSet" } else { "unknown" }.into();
         }
         kept
     }

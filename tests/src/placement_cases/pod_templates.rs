@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value, json};
 
-use super::{Dice, object};
+use super::{Generator, object};
 
 const RESOURCES: [&str; 4] = ["cpu", "memory", "ephemeral-storage", "example.com/gpu"];
 /// Requests of huge pages must equal their limits. So templates set only the limits, and the requests default to them.
@@ -28,62 +28,80 @@ const PROTOCOLS: [&str; 3] = ["TCP", "UDP", "SCTP"];
 const ADDRESSES: [&str; 4] = ["", "0.0.0.0", "10.0.0.1", "10.0.0.2"];
 
 /// Random pod templates. The same seed gives the same ones.
-pub fn templates(seed: u64, count: usize) -> Vec<Value> {
-    let mut dice = Dice::new(seed, 0);
-    (0..count).map(|_| template(&mut dice)).collect()
+pub fn pod_templates(seed: u64, count: usize) -> Vec<Value> {
+    let mut generator = Generator::new(seed, 0);
+    (0..count).map(|_| template(&mut generator)).collect()
 }
 
-fn template(dice: &mut Dice) -> Value {
+fn template(generator: &mut Generator) -> Value {
     let spec = object([
-        ("hostNetwork", dice.maybe(30, |_| json!(true))),
+        ("hostNetwork", generator.optional(30, |_| json!(true))),
         (
             "initContainers",
-            dice.maybe(60, |dice| containers(dice, 0..4, true)),
+            generator.optional(60, |generator| containers(generator, 0..4, true)),
         ),
-        ("containers", Some(containers(dice, 1..4, false))),
-        ("resources", dice.maybe(40, requirements)),
-        ("overhead", dice.maybe(20, |dice| quantities(dice, &[]))),
+        ("containers", Some(containers(generator, 1..4, false))),
+        ("resources", generator.optional(40, requirements)),
+        (
+            "overhead",
+            generator.optional(20, |generator| quantities(generator, &[])),
+        ),
     ]);
     json!({"spec": spec})
 }
 
-fn containers(dice: &mut Dice, count: std::ops::Range<usize>, init: bool) -> Value {
-    dice.list(count, |dice| {
+fn containers(generator: &mut Generator, count: std::ops::Range<usize>, init: bool) -> Value {
+    generator.list(count, |generator| {
         object([
             ("name", Some(json!("c"))),
             (
                 "restartPolicy",
-                dice.maybe(if init { 50 } else { 0 }, |_| json!("Always")),
+                generator.optional(if init { 50 } else { 0 }, |_| json!("Always")),
             ),
-            ("resources", dice.maybe(80, requirements)),
-            ("ports", dice.maybe(50, |dice| dice.list(0..3, port))),
+            ("resources", generator.optional(80, requirements)),
+            (
+                "ports",
+                generator.optional(50, |generator| generator.list(0..3, port)),
+            ),
         ])
     })
 }
 
-fn requirements(dice: &mut Dice) -> Value {
+fn requirements(generator: &mut Generator) -> Value {
     object([
-        ("requests", dice.maybe(60, |dice| quantities(dice, &[]))),
-        ("limits", dice.maybe(60, |dice| quantities(dice, &HUGE_PAGES))),
+        (
+            "requests",
+            generator.optional(60, |generator| quantities(generator, &[])),
+        ),
+        (
+            "limits",
+            generator.optional(60, |generator| quantities(generator, &HUGE_PAGES)),
+        ),
     ])
 }
 
-fn quantities(dice: &mut Dice, beside: &[&str]) -> Value {
+fn quantities(generator: &mut Generator, beside: &[&str]) -> Value {
     let mut named = Map::new();
     for resource in RESOURCES.iter().chain(beside) {
-        if dice.chance(40) {
-            named.insert((*resource).to_owned(), json!(dice.pick(&QUANTITIES)));
+        if generator.chance(40) {
+            named.insert((*resource).to_owned(), json!(generator.pick(&QUANTITIES)));
         }
     }
     Value::Object(named)
 }
 
-fn port(dice: &mut Dice) -> Value {
-    let number = |dice: &mut Dice| json!(8_000 + u16::from(dice.chance(50)));
+fn port(generator: &mut Generator) -> Value {
+    let number = |generator: &mut Generator| json!(8_000 + u16::from(generator.chance(50)));
     object([
-        ("containerPort", Some(number(dice))),
-        ("hostPort", dice.maybe(40, number)),
-        ("protocol", dice.maybe(70, |dice| json!(dice.pick(&PROTOCOLS)))),
-        ("hostIP", dice.maybe(40, |dice| json!(dice.pick(&ADDRESSES)))),
+        ("containerPort", Some(number(generator))),
+        ("hostPort", generator.optional(40, number)),
+        (
+            "protocol",
+            generator.optional(70, |generator| json!(generator.pick(&PROTOCOLS))),
+        ),
+        (
+            "hostIP",
+            generator.optional(40, |generator| json!(generator.pick(&ADDRESSES))),
+        ),
     ])
 }

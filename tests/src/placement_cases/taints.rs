@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use serde_json::{Value, json};
 
-use super::{Dice, object};
+use super::{Generator, object};
 
 /// About half of them describe a node's own problems, some of which daemon pods tolerate.
 const KEYS: [&str; 12] = [
@@ -38,33 +38,33 @@ const DEFAULTS: [(&str, &str); 3] = [
 ];
 
 /// A node's taints, if it has any.
-pub(super) fn taints(dice: &mut Dice) -> Option<Value> {
-    dice.maybe(80, |dice| {
+pub(super) fn taints(generator: &mut Generator) -> Option<Value> {
+    generator.optional(80, |generator| {
         let mut known = BTreeSet::new();
-        let Value::Array(mut taints) = dice.list(0..4, taint) else {
+        let Value::Array(mut taints) = generator.list(0..4, taint) else {
             return Value::Null;
         };
         let unique = |taint: &Value| known.insert((taint["key"].to_string(), taint["effect"].to_string()));
-        if !dice.odd {
+        if !generator.odd {
             taints.retain(unique);
         }
         Value::Array(taints)
     })
 }
 
-fn taint(dice: &mut Dice) -> Value {
-    let key = match dice.oddly(10) {
-        true if dice.chance(50) => Value::Null,
+fn taint(generator: &mut Generator) -> Value {
+    let key = match generator.is_part_odd(10) {
+        true if generator.chance(50) => Value::Null,
         true => json!(""),
-        false => json!(dice.pick(&KEYS)),
+        false => json!(generator.pick(&KEYS)),
     };
-    let effect = match dice.oddly(10) {
-        true if dice.chance(50) => Value::Null,
-        true => json!(dice.pick(&["", "noschedule", "Unheard"])),
-        false => json!(dice.pick(&EFFECTS)),
+    let effect = match generator.is_part_odd(10) {
+        true if generator.chance(50) => Value::Null,
+        true => json!(generator.pick(&["", "noschedule", "Unheard"])),
+        false => json!(generator.pick(&EFFECTS)),
     };
-    let value = dice.maybe(60, |dice| json!(dice.pick(&VALUES)));
-    let added = dice.maybe(10, |_| json!("2026-01-02T03:04:05Z"));
+    let value = generator.optional(60, |generator| json!(generator.pick(&VALUES)));
+    let added = generator.optional(10, |_| json!("2026-01-02T03:04:05Z"));
     object([
         ("key", Some(key)),
         ("value", value),
@@ -74,14 +74,16 @@ fn taint(dice: &mut Dice) -> Value {
 }
 
 /// A template's tolerations, if it has any.
-pub(super) fn tolerations(dice: &mut Dice) -> Option<Value> {
-    dice.maybe(75, |dice| dice.list(0..5, toleration))
+pub(super) fn tolerations(generator: &mut Generator) -> Option<Value> {
+    generator.optional(75, |generator| generator.list(0..5, toleration))
 }
 
-fn toleration(dice: &mut Dice) -> Value {
-    if dice.chance(10) {
-        let (key, effect) = dice.random.choice(DEFAULTS).unwrap_or_default();
-        let seconds = dice.maybe(30, |_| json!(300)).filter(|_| effect == "NoExecute");
+fn toleration(generator: &mut Generator) -> Value {
+    if generator.chance(10) {
+        let (key, effect) = generator.random.choice(DEFAULTS).unwrap_or_default();
+        let seconds = generator
+            .optional(30, |_| json!(300))
+            .filter(|_| effect == "NoExecute");
         return object([
             ("key", Some(json!(key))),
             ("operator", Some(json!("Exists"))),
@@ -89,28 +91,28 @@ fn toleration(dice: &mut Dice) -> Value {
             ("tolerationSeconds", seconds),
         ]);
     }
-    let (keyless, odd) = (dice.chance(15), dice.oddly(60));
+    let (keyless, odd) = (generator.chance(15), generator.is_part_odd(60));
     let key = if keyless {
-        dice.maybe(30, |_| json!(""))
+        generator.optional(30, |_| json!(""))
     } else {
-        Some(json!(dice.pick(&KEYS)))
+        Some(json!(generator.pick(&KEYS)))
     };
     let operator = if odd {
         let operators = ["Exists", "Equal", "", "Gt", "Lt", "exists", "Unheard"];
-        dice.maybe(85, |dice| json!(dice.pick(&operators)))
-    } else if keyless || dice.chance(40) {
+        generator.optional(85, |generator| json!(generator.pick(&operators)))
+    } else if keyless || generator.chance(40) {
         Some(json!("Exists"))
     } else {
-        dice.maybe(60, |dice| json!(dice.pick(&["Equal", "Equal", ""])))
+        generator.optional(60, |generator| json!(generator.pick(&["Equal", "Equal", ""])))
     };
-    let value = dice.maybe(70, |dice| json!(dice.pick(&VALUES)));
+    let value = generator.optional(70, |generator| json!(generator.pick(&VALUES)));
     let value = value.filter(|_| odd || operator != Some(json!("Exists")));
-    let effect = match dice.random.u8(..10) {
-        0..4 => dice.maybe(30, |_| json!("")),
-        4 if odd => Some(json!(dice.pick(&["noschedule", "Unheard"]))),
-        _ => Some(json!(dice.pick(&EFFECTS[2..]))),
+    let effect = match generator.random.u8(..10) {
+        0..4 => generator.optional(30, |_| json!("")),
+        4 if odd => Some(json!(generator.pick(&["noschedule", "Unheard"]))),
+        _ => Some(json!(generator.pick(&EFFECTS[2..]))),
     };
-    let seconds = dice.maybe(30, |dice| json!(dice.random.choice([-1, 0, 300])));
+    let seconds = generator.optional(30, |generator| json!(generator.random.choice([-1, 0, 300])));
     let seconds = seconds.filter(|_| odd || effect == Some(json!("NoExecute")));
     object([
         ("key", key),

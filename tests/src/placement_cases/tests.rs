@@ -92,16 +92,16 @@ fn in_node(node: &Value) -> Vec<String> {
     found
 }
 
-fn counts(questions: &[Question]) -> Counts {
+fn counts(cases: &[PlacementCase]) -> Counts {
     let mut counts = Counts::new();
-    for question in questions {
-        let specs = question
+    for case in cases {
+        let specs = case
             .daemon_sets
             .iter()
             .map(|set| &set["spec"]["template"]["spec"]);
         let found = specs
             .flat_map(in_template)
-            .chain(question.nodes.iter().flat_map(in_node));
+            .chain(case.nodes.iter().flat_map(in_node));
         for found in found {
             *counts.entry(found).or_default() += 1;
         }
@@ -109,7 +109,7 @@ fn counts(questions: &[Question]) -> Counts {
     counts
 }
 
-/// Corner cases that both the sample and the many questions must cover.
+/// Corner cases that both the sample and the many cases must cover.
 const CORNERS: &[&str] = &[
     "nodeName absent",
     "nodeName null",
@@ -210,7 +210,7 @@ const CORNERS: &[&str] = &[
     "taint \"gpu\":\"Unheard\"",
 ];
 
-/// Corner cases that only the many questions must cover.
+/// Corner cases that only the many cases must cover.
 const RARE_CORNERS: &[&str] = &[
     "matchExpressions key \"Example.com/zone\"",
     "matchFields \"Gt\" list of 1",
@@ -231,21 +231,21 @@ fn owned(corners: &[&str]) -> impl Iterator<Item = String> {
 }
 
 #[test]
-fn the_same_seed_asks_the_same_and_another_one_something_else() {
-    let two = |seed| asked(Dice::new(seed, 50), 2, 4, 4);
+fn same_seed_generates_the_same_cases() {
+    let two = |seed| generate(Generator::new(seed, 50), 2, 4, 4);
     assert_eq!(two(3), two(3));
     assert_ne!(two(3), two(4));
 }
 
 #[test]
-fn many_questions_reach_every_corner() {
+fn many_cases_cover_every_corner() {
     let counts = counts(&many());
     check(&counts, owned(CORNERS), 3);
     check(&counts, owned(RARE_CORNERS), 3);
 }
 
 #[test]
-fn many_questions_compare_with_every_number() {
+fn many_cases_compare_with_every_number() {
     let counts = counts(&many());
     for number in NUMBERS.iter().chain(&ODD_NUMBERS) {
         let wanted = ["Gt", "Lt"].map(|operator| format!("matchExpressions \"{operator}\" value {number:?}"));
@@ -255,7 +255,7 @@ fn many_questions_compare_with_every_number() {
 }
 
 #[test]
-fn many_questions_hold_every_kind_of_toleration() {
+fn many_cases_contain_every_kind_of_toleration() {
     check(&counts(&many()), every_toleration(), 1);
 }
 
@@ -276,9 +276,9 @@ fn every_toleration() -> Vec<String> {
 }
 
 #[test]
-fn many_questions_hold_every_trouble_of_a_node_with_every_effect() {
+fn many_cases_contain_every_node_condition_taint_with_every_effect() {
     let mut wanted = Vec::new();
-    for trouble in [
+    for condition in [
         "not-ready",
         "unreachable",
         "disk-pressure",
@@ -288,29 +288,29 @@ fn many_questions_hold_every_trouble_of_a_node_with_every_effect() {
         "network-unavailable",
     ] {
         for effect in ["NoSchedule", "NoExecute", "PreferNoSchedule"] {
-            wanted.push(format!("taint \"node.kubernetes.io/{trouble}\":\"{effect}\""));
+            wanted.push(format!("taint \"node.kubernetes.io/{condition}\":\"{effect}\""));
         }
     }
     check(&counts(&many()), wanted, 20);
 }
 
 #[test]
-fn the_sample_is_small_and_yet_reaches_the_corners() {
+fn sample_is_small_but_covers_the_corners() {
     let sample = sample();
     check(&counts(&sample), owned(CORNERS), 1);
-    let pairs = |question: &Question| question.daemon_sets.len() * question.nodes.len();
+    let pairs = |case: &PlacementCase| case.daemon_sets.len() * case.nodes.len();
     let pairs: usize = sample.iter().map(pairs).sum();
     assert!((2_000..=3_000).contains(&pairs), "{pairs}");
 }
 
 #[test]
-fn a_field_that_there_is_not_is_a_mistake_when_every_node_would_have_it() {
+fn unknown_field_counts_only_if_it_matches_every_node() {
     let check = |key: &str, operator: &str, value: &str, expected: bool| {
         let field = json!({"key": key, "operator": operator, "values": [value]});
         let required = json!({"nodeSelectorTerms": [{"matchFields": []}, {"matchFields": [field]}]});
         let affinity = json!({"nodeAffinity": {"requiredDuringSchedulingIgnoredDuringExecution": required}});
         let daemon_set = json!({"spec": {"template": {"spec": {"affinity": affinity}}}});
-        assert_eq!(mistakes_a_field(&daemon_set), expected, "{field}");
+        assert_eq!(has_unknown_field_matching_all(&daemon_set), expected, "{field}");
     };
     check("metadata.name", "NotIn", "a", false);
     check("metadata.name", "In", "", false);
@@ -318,5 +318,5 @@ fn a_field_that_there_is_not_is_a_mistake_when_every_node_would_have_it() {
     check("metadata.nam", "NotIn", "", false);
     check("metadata.nam", "In", "a", false);
     check("metadata.nam", "In", "", true);
-    assert!(!mistakes_a_field(&json!({})));
+    assert!(!has_unknown_field_matching_all(&json!({})));
 }

@@ -1,9 +1,8 @@
-//! A faulty proxy of the API server. It understands each call: it refuses some calls, loses the answers to others, and
-//! tampers with watches in ways that no API server should. It speaks TLS and HTTP/2, as the API server does, and uses
-//! the same certificate.
+//! A faulty proxy of the API server. It parses each call, so it can refuse some calls, lose the responses to others,
+//! and change how watches deliver their events. It serves TLS and HTTP/2 with the API server's own certificate.
 
+mod delivery;
 mod events;
-mod speech;
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::Path;
@@ -29,11 +28,11 @@ use tokio_rustls::rustls::ServerConfig;
 use tokio_rustls::rustls::pki_types::pem::PemObject as _;
 use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer};
 
-pub use self::speech::{Interruption, Speech};
+pub use self::delivery::{Interruption, WatchDelivery};
 use crate::control_plane::ControlPlane;
 
 /// The size limit of a call's body in bytes. It doesn't apply to watches.
-const LONGEST_BODY: usize = 64 << 20;
+const MAX_BODY_BYTES: usize = 64 << 20;
 
 /// A call to the API server.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -46,54 +45,54 @@ pub struct Call {
     pub is_watch: bool,
 }
 
-/// The way in which a call goes wrong.
+/// How a call fails.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Fault {
-    /// The call isn't carried out; the answer has this status.
+pub enum CallFault {
+    /// The call isn't forwarded. The response has this status.
     Refused {
         /// The status.
         code: u16,
-        /// Seconds after which the caller should retry, if the answer carries a `Retry-After`.
+        /// Seconds in the response's `Retry-After` header; `None` for no header.
         retry_after: Option<u32>,
     },
-    /// The call isn't carried out, and no answer comes.
-    Ignored,
-    /// The call is carried out, but no answer comes.
-    Unanswered,
-    /// The call is carried out, but the answer breaks off in the middle.
-    Torn,
+    /// The call isn't forwarded, and no response is sent.
+    Dropped,
+    /// The call is forwarded, but no response is sent.
+    ResponseLost,
+    /// The call is forwarded, but the response ends in the middle.
+    Truncated,
 }
 
-/// A fault, the calls that it applies to, and how many more of them it hits.
+/// A fault, the calls that it applies to, and how many more of them will fail.
 #[derive(Debug, Clone, Copy)]
 struct Rule {
-    chosen: fn(&Call) -> bool,
-    fault: Fault,
-    left: usize,
+    selector: fn(&Call) -> bool,
+    fault: CallFault,
+    remaining: usize,
 }
 
 /// A running proxy. Dropping it stops it and closes its connections.
 #[derive(Debug)]
-pub struct Gateway {
+pub struct ApiServerProxy {
     address: SocketAddr,
     shared: Arc<Shared>,
-    accepting: AbortHandle,
+    task: AbortHandle,
 }
 
 #[derive(Debug)]
 struct Shared {
     rules: Mutex<Vec<Rule>>,
-    speech: watch::Sender<Speech>,
+    delivery: watch::Sender<WatchDelivery>,
     interruptions: watch::Sender<(u64, Interruption)>,
 }
 
 #[derive(Clone)]
-struct Relayed {
+struct ProxyState {
     server: Client,
     shared: Arc<Shared>,
 }
 
-impl Gateway {
+impl ApiServerProxy {
     /// Listens on a free loopback port and forwards every call unchanged, with the caller's own credentials.
     ///
     /// # Errors
@@ -104,23 +103,23 @@ impl Gateway {
         config.auth_info = AuthInfo::default();
         let shared = Arc::new(Shared {
             rules: Mutex::default(),
-            speech: watch::Sender::default(),
+            delivery: watch::Sender::default(),
             interruptions: watch::Sender::new((0, Interruption::Closed)),
         });
-        let relayed = Relayed {
+        let proxy = ProxyState {
             server: everynode_executor::apiserver::client::connect(&config)?,
             shared: shared.clone(),
         };
-        let tls = acceptor(control_plane.home())?;
+        let tls = acceptor(control_plane.work_dir())?;
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))
             .await
             .context("listening for calls")?;
         let address = listener.local_addr().context("a listener has an address")?;
-        let router = Router::new().fallback(answer).with_state(relayed);
+        let router = Router::new().fallback(handle).with_state(proxy);
         Ok(Self {
             address,
             shared,
-            accepting: tokio::spawn(accept(listener, tls, router)).abort_handle(),
+            task: tokio::spawn(accept(listener, tls, router)).abort_handle(),
         })
     }
 
@@ -129,42 +128,36 @@ impl Gateway {
         self.address
     }
 
-    /// Makes the next `times` chosen calls fail with a fault. If several faults apply, the one added first counts.
-    pub fn fail(&self, chosen: fn(&Call) -> bool, fault: Fault, times: usize) {
+    /// Makes the next `times` calls that `selector` selects fail. If several faults apply, the first one added is used.
+    pub fn inject(&self, selector: fn(&Call) -> bool, fault: CallFault, times: usize) {
         self.shared.rules().push(Rule {
-            chosen,
+            selector,
             fault,
-            left: times,
+            remaining: times,
         });
     }
 
-    /// How many faults are still due.
+    /// How many calls are still to fail.
     pub fn faults_left(&self) -> usize {
-        self.shared.rules().iter().map(|rule| rule.left).sum()
+        self.shared.rules().iter().map(|rule| rule.remaining).sum()
     }
 
     /// Changes how watches deliver their events, for current and future watches.
-    pub fn speak(&self, speech: Speech) {
-        self.shared.speech.send_replace(speech);
+    pub fn set_watch_delivery(&self, delivery: WatchDelivery) {
+        self.shared.delivery.send_replace(delivery);
     }
 
     /// Ends all current watches.
-    pub fn interrupt(&self, how: Interruption) {
+    pub fn end_watches(&self, how: Interruption) {
         self.shared
             .interruptions
             .send_modify(|(count, last)| (*count, *last) = (*count + 1, how));
     }
-
-    /// Stops all faults and lets watches deliver normally again.
-    pub fn heal(&self) {
-        self.shared.rules().clear();
-        self.speak(Speech::default());
-    }
 }
 
-impl Drop for Gateway {
+impl Drop for ApiServerProxy {
     fn drop(&mut self) {
-        self.accepting.abort();
+        self.task.abort();
     }
 }
 
@@ -173,12 +166,12 @@ impl Shared {
         self.rules.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn fault(&self, call: &Call) -> Option<Fault> {
+    fn fault(&self, call: &Call) -> Option<CallFault> {
         let mut rules = self.rules();
         let rule = rules
             .iter_mut()
-            .find(|rule| rule.left > 0 && (rule.chosen)(call))?;
-        rule.left -= 1;
+            .find(|rule| rule.remaining > 0 && (rule.selector)(call))?;
+        rule.remaining -= 1;
         Some(rule.fault)
     }
 }
@@ -208,12 +201,12 @@ impl Call {
     }
 }
 
-fn acceptor(home: &Path) -> Result<TlsAcceptor> {
-    let chain: Result<Vec<_>, _> = CertificateDer::pem_file_iter(home.join("server.crt"))
+fn acceptor(work_dir: &Path) -> Result<TlsAcceptor> {
+    let chain: Result<Vec<_>, _> = CertificateDer::pem_file_iter(work_dir.join("server.crt"))
         .context("reading the API server's certificate")?
         .collect();
     let key =
-        PrivateKeyDer::from_pem_file(home.join("server.key")).context("reading the API server's key")?;
+        PrivateKeyDer::from_pem_file(work_dir.join("server.key")).context("reading the API server's key")?;
     let mut config = ServerConfig::builder()
         .with_no_client_auth()
         .with_single_cert(chain.context("the API server's certificate")?, key)
@@ -236,7 +229,7 @@ async fn accept(listener: TcpListener, tls: TlsAcceptor, router: Router) {
     }
 }
 
-/// Ignores how a connection ends: whoever opened it has to deal with that.
+/// Serves one connection. Ignores how it ends, because that is the client's concern.
 async fn serve(stream: TcpStream, tls: TlsAcceptor, router: Router) {
     let _ = stream.set_nodelay(true);
     if let Ok(stream) = tls.accept(stream).await {
@@ -247,47 +240,47 @@ async fn serve(stream: TcpStream, tls: TlsAcceptor, router: Router) {
     }
 }
 
-async fn answer(State(relayed): State<Relayed>, request: Request<Body>) -> Response<Body> {
+async fn handle(State(proxy): State<ProxyState>, request: Request<Body>) -> Response<Body> {
     let call = Call::of(request.method(), request.uri());
-    match relayed.shared.fault(&call) {
-        Some(Fault::Refused { code, retry_after }) => return refusal(code, retry_after),
-        Some(Fault::Ignored) => return std::future::pending().await,
-        Some(Fault::Unanswered) => {
-            let _ = relayed.hand_on(request).await;
+    match proxy.shared.fault(&call) {
+        Some(CallFault::Refused { code, retry_after }) => return refusal(code, retry_after),
+        Some(CallFault::Dropped) => return std::future::pending().await,
+        Some(CallFault::ResponseLost) => {
+            let _ = proxy.forward(request).await;
             return std::future::pending().await;
         }
-        Some(Fault::Torn) => return torn(relayed.hand_on(request).await).await,
+        Some(CallFault::Truncated) => return truncate(proxy.forward(request).await).await,
         None => {}
     }
-    let answer = relayed.hand_on(request).await;
-    if call.is_watch && answer.status().is_success() {
-        return speech::spoken(answer, &relayed.shared);
+    let response = proxy.forward(request).await;
+    if call.is_watch && response.status().is_success() {
+        return delivery::relay_watch(response, &proxy.shared);
     }
-    answer
+    response
 }
 
-impl Relayed {
-    async fn hand_on(&self, request: Request<Body>) -> Response<Body> {
+impl ProxyState {
+    async fn forward(&self, request: Request<Body>) -> Response<Body> {
         let (head, body) = request.into_parts();
         // Buffering the whole body lets the client send its length.
-        let Ok(body) = axum::body::to_bytes(body, LONGEST_BODY).await else {
+        let Ok(body) = axum::body::to_bytes(body, MAX_BODY_BYTES).await else {
             return refusal(400, None);
         };
-        let answer = self
+        let response = self
             .server
             .send(Request::from_parts(head, body.to_vec().into()))
             .await;
-        answer.map_or_else(|_| refusal(502, None), |answer| answer.map(Body::new))
+        response.map_or_else(|_| refusal(502, None), |response| response.map(Body::new))
     }
 }
 
 fn refusal(code: u16, retry_after: Option<u32>) -> Response<Body> {
-    let words = format!("injected: {code}");
-    let status = json!({"kind": "Status", "apiVersion": "v1", "status": "Failure", "message": words,
+    let message = format!("injected: {code}");
+    let status = json!({"kind": "Status", "apiVersion": "v1", "status": "Failure", "message": message,
         "reason": if code == 410 { "Expired" } else { "" }, "code": code});
-    let mut answer = Response::new(Body::from(status.to_string()));
-    *answer.status_mut() = StatusCode::from_u16(code).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-    let headers = answer.headers_mut();
+    let mut response = Response::new(Body::from(status.to_string()));
+    *response.status_mut() = StatusCode::from_u16(code).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+    let headers = response.headers_mut();
     headers.insert(
         header::CONTENT_TYPE,
         header::HeaderValue::from_static("application/json"),
@@ -295,21 +288,23 @@ fn refusal(code: u16, retry_after: Option<u32>) -> Response<Body> {
     if let Some(seconds) = retry_after {
         headers.insert(header::RETRY_AFTER, seconds.into());
     }
-    answer
+    response
 }
 
-/// Sends the first half of the answer, then breaks off the stream.
-async fn torn(answer: Response<Body>) -> Response<Body> {
-    let (mut head, body) = answer.into_parts();
-    let whole = axum::body::to_bytes(body, LONGEST_BODY).await.unwrap_or_default();
+/// Returns a response that ends with an error after the first half of its body.
+async fn truncate(response: Response<Body>) -> Response<Body> {
+    let (mut head, body) = response.into_parts();
+    let whole = axum::body::to_bytes(body, MAX_BODY_BYTES)
+        .await
+        .unwrap_or_default();
     head.headers.remove(header::CONTENT_LENGTH);
     let half = whole.slice(..whole.len() / 2);
-    let pieces = [Ok(half), Err(torn_off())];
+    let pieces = [Ok(half), Err(truncation_error())];
     Response::from_parts(head, Body::from_stream(stream::iter(pieces)))
 }
 
-fn torn_off() -> std::io::Error {
-    std::io::Error::other("injected: the answer breaks off")
+fn truncation_error() -> std::io::Error {
+    std::io::Error::other("injected: the response is truncated")
 }
 
 #[cfg(test)]

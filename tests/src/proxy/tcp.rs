@@ -1,4 +1,4 @@
-//! A TCP relay whose connections can be made as bad as real ones get.
+//! A TCP proxy that injects faults into its connections.
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::time::Duration;
@@ -15,9 +15,9 @@ const CHUNK: usize = 16 << 10;
 /// How many chunks may be in flight in one direction. With a delay, this limits a connection's throughput.
 const CHUNKS_AHEAD: usize = 64;
 
-/// How connections behave. It applies to current and future connections.
+/// The faults of current and future connections. By default there are none.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Weather {
+pub struct ConnectionFaults {
     /// What happens to the bytes that are sent.
     pub traffic: Traffic,
     /// The delay added in each direction.
@@ -31,37 +31,37 @@ pub struct Weather {
 pub enum Traffic {
     /// They arrive.
     #[default]
-    Flows,
-    /// They are held back without any error, so a peer that expects an answer just waits. They arrive when the weather
-    /// changes.
-    Silent,
+    Normal,
+    /// They are held back without any error, so a peer that expects an answer just waits. They arrive when the traffic
+    /// is no longer stalled.
+    Stalled,
     /// Random bytes arrive instead, as many as were sent.
-    Noise,
+    Corrupted,
     /// New connections are refused. Current connections aren't affected.
     Refused,
 }
 
-/// A relay to one address. Dropping it stops it and closes its connections.
+/// A proxy of one address. Dropping it stops it and closes its connections.
 #[derive(Debug)]
-pub struct Line {
+pub struct TcpProxy {
     address: SocketAddr,
     server: watch::Sender<SocketAddr>,
     state: watch::Sender<State>,
-    accepting: AbortHandle,
+    task: AbortHandle,
 }
 
 #[derive(Debug, Clone, Copy, Default)]
 struct State {
-    weather: Weather,
-    /// How long bytes may be held up before the connection fails.
-    patience: Option<Duration>,
+    faults: ConnectionFaults,
+    /// How long bytes may be held back before the connection fails.
+    user_timeout: Option<Duration>,
     /// How many times all connections were cut.
     cuts: u64,
     /// How many times all connections were left half open.
-    strandings: u64,
+    half_opens: u64,
 }
 
-impl Line {
+impl TcpProxy {
     /// Listens on a free loopback port and relays every connection to the server, with no faults at first.
     ///
     /// # Errors
@@ -71,14 +71,14 @@ impl Line {
             .await
             .context("listening for connections to relay")?;
         let address = listener.local_addr().context("a listener has an address")?;
-        let (state, seen) = watch::channel(State::default());
-        let (server, aim) = watch::channel(server);
-        let accepting = tokio::spawn(accept(listener, aim, seen)).abort_handle();
+        let (state, receiver) = watch::channel(State::default());
+        let (server, target) = watch::channel(server);
+        let task = tokio::spawn(accept(listener, target, receiver)).abort_handle();
         Ok(Self {
             address,
             server,
             state,
-            accepting,
+            task,
         })
     }
 
@@ -88,27 +88,28 @@ impl Line {
     }
 
     /// Sends new connections to another server.
-    pub fn aim(&self, server: SocketAddr) {
+    pub fn set_server(&self, server: SocketAddr) {
         self.server.send_replace(server);
     }
 
-    /// Changes how all connections behave.
-    pub fn set(&self, weather: Weather) {
-        self.state.send_modify(|state| state.weather = weather);
+    /// Sets the faults of all connections.
+    pub fn set_faults(&self, faults: ConnectionFaults) {
+        self.state.send_modify(|state| state.faults = faults);
     }
 
-    /// As [`Line::set`], but changes the traffic and resets everything else to its default.
+    /// As [`TcpProxy::set_faults`], but changes the traffic and resets everything else to its default.
     pub fn set_traffic(&self, traffic: Traffic) {
-        self.set(Weather {
+        self.set_faults(ConnectionFaults {
             traffic,
-            ..Weather::default()
+            ..ConnectionFaults::default()
         });
     }
 
-    /// Fails connections on which bytes were held up for longer than this, as TCP does when nothing is acknowledged
-    /// within its user timeout.
-    pub fn give_up_after(&self, patience: Duration) {
-        self.state.send_modify(|state| state.patience = Some(patience));
+    /// Fails connections whose bytes were held back for longer than this, as TCP fails a connection when nothing is
+    /// acknowledged within its user timeout.
+    pub fn set_user_timeout(&self, user_timeout: Duration) {
+        self.state
+            .send_modify(|state| state.user_timeout = Some(user_timeout));
     }
 
     /// Cuts all connections on both sides. New ones can be opened.
@@ -118,14 +119,14 @@ impl Line {
 
     /// Leaves all connections half open: the server sees them end, while the client gets no more answers and no error.
     /// New ones can be opened.
-    pub fn strand(&self) {
-        self.state.send_modify(|state| state.strandings += 1);
+    pub fn leave_half_open(&self) {
+        self.state.send_modify(|state| state.half_opens += 1);
     }
 }
 
-impl Drop for Line {
+impl Drop for TcpProxy {
     fn drop(&mut self) {
-        self.accepting.abort();
+        self.task.abort();
     }
 }
 
@@ -137,7 +138,7 @@ async fn accept(listener: TcpListener, server: watch::Receiver<SocketAddr>, stat
             accepted = listener.accept() => {
                 let Ok((client, _)) = accepted else { continue };
                 let server = *server.borrow();
-                if state.borrow().weather.traffic != Traffic::Refused {
+                if state.borrow().faults.traffic != Traffic::Refused {
                     connections.spawn(connection(client, server, state.clone()));
                 }
             }
@@ -147,10 +148,10 @@ async fn accept(listener: TcpListener, server: watch::Receiver<SocketAddr>, stat
 }
 
 async fn connection(client: TcpStream, server: SocketAddr, mut state: watch::Receiver<State>) {
-    let State { cuts, strandings, .. } = *state.borrow();
-    let relayed = relay(client, server, state.clone(), strandings);
+    let State { cuts, half_opens, .. } = *state.borrow();
+    let relayed = relay(client, server, state.clone(), half_opens);
     let cut = state.wait_for(|state| state.cuts != cuts);
-    // Ignores how a connection ends: its two ends have to deal with that, as they would without the relay.
+    // Ignores how a connection ends, because both ends handle that as they would without the proxy.
     tokio::select! {
         _ = relayed => {}
         _ = cut => {}
@@ -161,68 +162,68 @@ async fn relay(
     client: TcpStream,
     server: SocketAddr,
     mut state: watch::Receiver<State>,
-    strandings: u64,
+    half_opens: u64,
 ) -> std::io::Result<()> {
     let server = TcpStream::connect(server).await?;
     for stream in [&client, &server] {
         stream.set_nodelay(true)?;
     }
     let (mut from_client, mut to_client) = client.into_split();
-    let stranded = {
+    let half_open = {
         let (from_server, to_server) = server.into_split();
-        let up = carry(&mut from_client, to_server, state.clone());
-        let down = carry(from_server, &mut to_client, state.clone());
-        let stranded = state.wait_for(|state| state.strandings != strandings);
+        let up = relay_one_way(&mut from_client, to_server, state.clone());
+        let down = relay_one_way(from_server, &mut to_client, state.clone());
+        let half_open = state.wait_for(|state| state.half_opens != half_opens);
         tokio::select! {
             both = async { tokio::try_join!(up, down) } => both.map(|_| false)?,
-            changed = stranded => changed.is_ok(),
+            changed = half_open => changed.is_ok(),
         }
     };
-    if stranded {
+    if half_open {
         tokio::io::copy(&mut from_client, &mut tokio::io::sink()).await?;
     }
     Ok(())
 }
 
-/// Carries one direction's bytes until it ends.
-async fn carry(
+/// Relays the bytes of one direction until it ends.
+async fn relay_one_way(
     mut from: impl AsyncRead + Unpin,
     mut to: impl AsyncWrite + Unpin,
     mut state: watch::Receiver<State>,
 ) -> std::io::Result<()> {
-    let (sender, mut underway) = mpsc::channel::<(Instant, Vec<u8>)>(CHUNKS_AHEAD);
+    let (sender, mut in_flight) = mpsc::channel::<(Instant, Vec<u8>)>(CHUNKS_AHEAD);
     let sent = state.clone();
     let reading = async move {
         let mut buffer = vec![0; CHUNK];
         loop {
             let length = from.read(&mut buffer).await?;
             let chunk = buffer.get(..length).unwrap_or_default().to_vec();
-            let due = Instant::now() + sent.borrow().weather.delay;
+            let due = Instant::now() + sent.borrow().faults.delay;
             if length == 0 || sender.send((due, chunk)).await.is_err() {
                 return Ok(());
             }
         }
     };
     let writing = async {
-        while let Some((due, mut chunk)) = underway.recv().await {
+        while let Some((due, mut chunk)) = in_flight.recv().await {
             sleep_until(due).await;
-            let open = state
-                .wait_for(|state| state.weather.traffic != Traffic::Silent)
+            let resumed = state
+                .wait_for(|state| state.faults.traffic != Traffic::Stalled)
                 .await;
             let Ok(State {
-                weather, patience, ..
-            }) = open.map(|state| *state)
+                faults, user_timeout, ..
+            }) = resumed.map(|state| *state)
             else {
                 return Ok(());
             };
-            if patience.is_some_and(|patience| due.elapsed() > patience) {
+            if user_timeout.is_some_and(|user_timeout| due.elapsed() > user_timeout) {
                 return Err(std::io::ErrorKind::TimedOut.into());
             }
-            if let Some(rate) = weather.bytes_per_second {
+            if let Some(rate) = faults.bytes_per_second {
                 sleep(Duration::from_secs(1) * u32::try_from(chunk.len()).unwrap_or(u32::MAX) / rate.max(1))
                     .await;
             }
-            if weather.traffic == Traffic::Noise {
+            if faults.traffic == Traffic::Corrupted {
                 chunk.fill_with(|| fastrand::u8(..));
             }
             to.write_all(&chunk).await?;

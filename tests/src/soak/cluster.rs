@@ -1,4 +1,4 @@
-//! The cluster with two planners and two executors, and the connections between them.
+//! The control plane, two planners, two executors, and the proxies on the connections between them.
 
 use std::fmt::Write as _;
 use std::net::SocketAddr;
@@ -11,14 +11,14 @@ use kube::api::ListParams;
 use kube::{Api, Client, ResourceExt};
 use serde_json::json;
 
-use super::trouble::revive;
+use super::faults::ensure_running;
 use crate::audit::AuditLog;
 use crate::bench::meter::usage;
 use crate::control_plane::{ControlPlane, Options};
 use crate::nodes;
 use crate::programs::{Profile, Programs};
-use crate::proxy::LastRelease;
-use crate::proxy::line::{Line, Weather};
+use crate::proxy::LastReleaseProxy;
+use crate::proxy::tcp::{ConnectionFaults, TcpProxy};
 use crate::service::{Executor, Planner, ServiceOptions};
 use crate::shared::fresh_namespace;
 use crate::wait::eventually;
@@ -39,7 +39,7 @@ rules:
 "#;
 
 /// A shorter lease than usual, so that there are more leadership terms.
-const ELECTION: [&str; 5] = [
+const ELECTION_FLAGS: [&str; 5] = [
     "--leader-elect=true",
     "--leader-elect-lease-duration=4s",
     "--leader-elect-renew-deadline=3s",
@@ -48,38 +48,39 @@ const ELECTION: [&str; 5] = [
 ];
 
 /// How long an executor's requests may be in flight: the lease duration minus the renew deadline. The executor sets
-/// that as its TCP timeout. Its TCP connections terminate at the lines, so the lines must apply the timeout instead.
-const MARGIN: Duration = Duration::from_secs(1);
+/// that as its TCP timeout. Its TCP connections end at the proxies, so the proxies must apply the timeout instead.
+const REQUEST_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// How long nodes may take to become ready again after the API server was away, and how many such waits are allowed.
+/// How long nodes may take to become ready again after an outage of the API server, and how many such waits are
+/// allowed.
 const RECOVERY: Duration = Duration::from_secs(20);
-const RECOVERIES: u32 = 9;
+const MAX_RECOVERIES: u32 = 9;
 /// The number of planners, and also of executors.
-pub(super) const SEATS: usize = 2;
+pub(super) const REPLICAS: usize = 2;
 /// The index of the planner and the executor that are never killed or stopped, so that leaks show there.
-pub(super) const LIVES_ON: usize = 1;
+pub(super) const NEVER_RESTARTED: usize = 1;
 
 /// An executor and its connections to its planner and to the API server.
 #[derive(Debug)]
-pub(super) struct Seat {
+pub(super) struct ExecutorReplica {
     pub(super) executor: Executor,
-    pub(super) to_planner: Line,
-    pub(super) to_api: Line,
+    pub(super) to_planner: TcpProxy,
+    pub(super) to_api: TcpProxy,
 }
 
 /// Everything that runs. The fields are dropped in this order.
-pub(super) struct Stage {
-    pub(super) seats: Vec<Seat>,
+pub(super) struct SoakCluster {
+    pub(super) replicas: Vec<ExecutorReplica>,
     pub(super) planners: Vec<Planner>,
-    /// For each planner, a proxy that makes it look as it was at the last release.
-    older: Vec<LastRelease>,
+    /// For each planner, a proxy that makes it behave like the last release.
+    last_release_proxies: Vec<LastReleaseProxy>,
     pub(super) control_plane: ControlPlane,
     pub(super) client: Client,
     pub(super) namespace: String,
     pub(super) audit_log: AuditLog,
 }
 
-impl Stage {
+impl SoakCluster {
     pub(super) async fn start() -> Result<Self> {
         let audit_log = AuditLog::new(POLICY)?;
         let options = Options {
@@ -90,19 +91,19 @@ impl Stage {
         let client = control_plane.client().await?;
         let namespace = fresh_namespace(&client).await?;
         let programs = Programs::built(Profile::Dev).await?;
-        let (mut planners, mut older) = (Vec::new(), Vec::new());
-        for _ in 0..SEATS {
+        let (mut planners, mut last_release_proxies) = (Vec::new(), Vec::new());
+        for _ in 0..REPLICAS {
             let planner = Planner::start(&programs, ServiceOptions::default()).await?;
-            older.push(LastRelease::start(planner.url()).await?);
+            last_release_proxies.push(LastReleaseProxy::start(planner.url()).await?);
             planners.push(planner);
         }
-        let mut seats = Vec::new();
+        let mut replicas = Vec::new();
         for (number, planner) in planners.iter().enumerate() {
-            let to_planner = Line::start(address(planner)?).await?;
-            let to_api = Line::start(control_plane.api_server_address().into()).await?;
-            to_api.give_up_after(MARGIN);
+            let to_planner = TcpProxy::start(address(planner)?).await?;
+            let to_api = TcpProxy::start(control_plane.api_server_address().into()).await?;
+            to_api.set_user_timeout(REQUEST_TIMEOUT);
             let kubeconfig = kubeconfig(&control_plane, to_api.address())?;
-            let mut flags: Vec<_> = ELECTION.map(str::to_owned).into();
+            let mut flags: Vec<_> = ELECTION_FLAGS.map(str::to_owned).into();
             flags.push(format!("--identity=executor-{number}"));
             flags.push(format!("--leader-elect-resource-namespace={namespace}"));
             let options = ServiceOptions {
@@ -111,16 +112,16 @@ impl Stage {
             };
             let planner = format!("http://{}", to_planner.address());
             let executor = Executor::start(&programs, &planner, &kubeconfig, options).await?;
-            seats.push(Seat {
+            replicas.push(ExecutorReplica {
                 executor,
                 to_planner,
                 to_api,
             });
         }
         Ok(Self {
-            seats,
+            replicas,
             planners,
-            older,
+            last_release_proxies,
             control_plane,
             client,
             namespace,
@@ -128,40 +129,45 @@ impl Stage {
         })
     }
 
-    /// Makes every connection good and every process run, whatever was done to them.
-    pub(super) fn mend(&mut self) -> Result<()> {
-        for seat in &mut self.seats {
-            seat.to_planner.set(Weather::default());
-            seat.to_api.set(Weather::default());
-            revive(&mut seat.executor)?;
+    /// Removes the faults of all connections, and makes every process run.
+    pub(super) fn repair_all(&mut self) -> Result<()> {
+        for replica in &mut self.replicas {
+            replica.to_planner.set_faults(ConnectionFaults::default());
+            replica.to_api.set_faults(ConnectionFaults::default());
+            ensure_running(&mut replica.executor)?;
         }
-        self.planners.iter_mut().try_for_each(revive)
+        self.planners.iter_mut().try_for_each(ensure_running)
     }
 
     /// An executor and its connections.
-    pub(super) fn seat(&mut self, which: usize) -> Result<&mut Seat> {
-        self.seats.get_mut(which).context("there is no such executor")
+    pub(super) fn replica(&mut self, index: usize) -> Result<&mut ExecutorReplica> {
+        self.replicas.get_mut(index).context("there is no such executor")
     }
 
-    pub(super) fn planner(&mut self, which: usize) -> Result<&mut Planner> {
-        self.planners.get_mut(which).context("there is no such planner")
+    pub(super) fn planner(&mut self, index: usize) -> Result<&mut Planner> {
+        self.planners.get_mut(index).context("there is no such planner")
     }
 
-    /// The address at which a planner looks as it was at the last release.
-    pub(super) fn older_planner(&self, which: usize) -> Result<SocketAddr> {
-        let older = self.older.get(which).context("there is no such planner")?;
-        Ok(older.address())
+    /// The address at which a planner behaves like the last release.
+    pub(super) fn last_release_planner(&self, index: usize) -> Result<SocketAddr> {
+        let proxy = self
+            .last_release_proxies
+            .get(index)
+            .context("there is no such planner")?;
+        Ok(proxy.address())
     }
 
     /// Resident bytes of the planner and the executor that are never restarted.
     pub(super) fn memory(&self) -> Result<(u64, u64)> {
-        let planner = self.planners.get(LIVES_ON).and_then(Planner::pid);
-        let executor = self.seats.get(LIVES_ON).and_then(|seat| seat.executor.pid());
-        let bytes =
-            |pid: Option<i32>| Ok::<_, anyhow::Error>(usage(pid.context("it doesn't run")?)?.rss_bytes);
+        let planner = self.planners.get(NEVER_RESTARTED).and_then(Planner::pid);
+        let executor = self
+            .replicas
+            .get(NEVER_RESTARTED)
+            .and_then(|replica| replica.executor.pid());
+        let bytes = |pid: Option<i32>| Ok::<_, anyhow::Error>(usage(pid.context("not running")?)?.rss_bytes);
         Ok((
-            bytes(planner).context("the planner that lives on")?,
-            bytes(executor).context("the executor that lives on")?,
+            bytes(planner).context("reading the planner's memory")?,
+            bytes(executor).context("reading the executor's memory")?,
         ))
     }
 
@@ -173,9 +179,9 @@ impl Stage {
             .iter()
             .map(|planner| ("planner", planner.log_tail(lines)));
         let executors = self
-            .seats
+            .replicas
             .iter()
-            .map(|seat| ("executor", seat.executor.log_tail(lines)));
+            .map(|replica| ("executor", replica.executor.log_tail(lines)));
         for (name, tail) in planners.chain(executors) {
             let _ = writeln!(logs, "--- {name}\n{tail}");
         }
@@ -183,7 +189,7 @@ impl Stage {
     }
 
     /// Waits until the API server answers and all existing nodes are ready.
-    pub(super) async fn healthy(&mut self) -> Result<()> {
+    pub(super) async fn wait_healthy(&mut self) -> Result<()> {
         self.control_plane.ensure_running().await?;
         let mut tries = 0;
         loop {
@@ -196,9 +202,9 @@ impl Stage {
                 return Ok(());
             };
             tries += 1;
-            ensure!(tries < RECOVERIES, error);
+            ensure!(tries < MAX_RECOVERIES, error);
             // kube-controller-manager tries only once to remove the taint from a node that has become ready. If the API
-            // server was away just then, it waits for the next change of the node. So make one.
+            // server was down at that moment, it waits for the next change of the node. So make one.
             for name in self.unready().await? {
                 let change = json!({"metadata": {"annotations": {"soak/tries": tries.to_string()}}});
                 nodes::patch(&self.client, &name, &change).await?;
@@ -216,7 +222,7 @@ impl Stage {
 
 /// The address that a planner serves on.
 pub(super) fn address(planner: &Planner) -> Result<SocketAddr> {
-    planner.address().parse().context("a planner's address")
+    planner.address().parse().context("parsing the planner's address")
 }
 
 fn kubeconfig(control_plane: &ControlPlane, server: SocketAddr) -> Result<PathBuf> {

@@ -1,4 +1,4 @@
-//! Makes things go wrong: processes die or freeze, and connections break, lag, corrupt data or go silent.
+//! Injects faults: processes are killed, stopped or frozen, and connections are cut, delayed, corrupted or stalled.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -8,13 +8,13 @@ use fastrand::Rng;
 use rustix::process::Signal;
 use tokio::time::Instant;
 
-use super::stage::{LIVES_ON, SEATS, Stage, address};
-use crate::proxy::line::{Line, Traffic, Weather};
+use super::cluster::{NEVER_RESTARTED, REPLICAS, SoakCluster, address};
+use crate::proxy::tcp::{ConnectionFaults, TcpProxy, Traffic};
 use crate::service::{Role, Service};
 
-/// The longest time that a fault lasts, in milliseconds. Back-offs must stay short enough for the cluster to come to
-/// rest in time.
-const LONGEST_MILLIS: u64 = 8_000;
+/// The longest time that a fault lasts, in milliseconds. Back-offs must stay short enough for the cluster to
+/// converge in time.
+const MAX_MILLIS: u64 = 8_000;
 
 /// The report's names for faults of programs and of connections.
 const EXECUTOR: [&str; 3] = ["executor killed", "executor stopped", "executor frozen"];
@@ -36,129 +36,139 @@ const TO_API: [&str; 6] = [
     "API server: connections half-open",
 ];
 
-/// The report's name for connecting an executor to a planner as it was at the last release. To that planner, the
-/// executor also looks like one of the last release.
-const OLDER: &str = "planner of the last release";
+/// The report's name for connecting an executor to a planner that behaves like the last release. To that planner, the
+/// executor behaves like the last release, too.
+const LAST_RELEASE: &str = "planner of the last release";
 
-/// The source of trouble.
-pub(super) struct Trouble {
+/// Injects random faults, and repairs them after some time.
+pub(super) struct FaultInjector {
     random: Rng,
-    /// The repairs that are due, each with its time.
-    due: Vec<(Instant, Remedy)>,
-    /// How often each kind of fault was caused.
-    pub(super) done: BTreeMap<&'static str, u64>,
+    /// The scheduled repairs, each with its time.
+    repairs: Vec<(Instant, Repair)>,
+    /// How often each kind of fault was injected.
+    pub(super) counts: BTreeMap<&'static str, u64>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Remedy {
+enum Repair {
     Executor(usize),
     Planner(usize),
-    WayToPlanner(usize),
-    WayToApi(usize),
+    PlannerConnection(usize),
+    ApiConnection(usize),
 }
 
-impl Trouble {
+impl FaultInjector {
     pub(super) fn new(random: Rng) -> Self {
         Self {
             random,
-            due: Vec::new(),
-            done: BTreeMap::new(),
+            repairs: Vec::new(),
+            counts: BTreeMap::new(),
         }
     }
 
-    /// Repairs what has been wrong for long enough.
-    pub(super) fn put_right(&mut self, stage: &mut Stage) -> Result<()> {
+    /// Carries out the repairs whose time has come.
+    pub(super) fn repair_due(&mut self, cluster: &mut SoakCluster) -> Result<()> {
         let now = Instant::now();
-        let (due, left): (Vec<_>, Vec<_>) = std::mem::take(&mut self.due)
+        let (due, pending): (Vec<_>, Vec<_>) = std::mem::take(&mut self.repairs)
             .into_iter()
             .partition(|(when, _)| *when <= now);
-        self.due = left;
-        for (_, remedy) in due {
-            match remedy {
-                Remedy::Executor(which) => revive(&mut stage.seat(which)?.executor)?,
-                Remedy::Planner(which) => revive(stage.planner(which)?)?,
-                Remedy::WayToPlanner(which) => stage.seat(which)?.to_planner.set(Weather::default()),
-                Remedy::WayToApi(which) => stage.seat(which)?.to_api.set(Weather::default()),
+        self.repairs = pending;
+        for (_, repair) in due {
+            match repair {
+                Repair::Executor(index) => ensure_running(&mut cluster.replica(index)?.executor)?,
+                Repair::Planner(index) => ensure_running(cluster.planner(index)?)?,
+                Repair::PlannerConnection(index) => cluster
+                    .replica(index)?
+                    .to_planner
+                    .set_faults(ConnectionFaults::default()),
+                Repair::ApiConnection(index) => cluster
+                    .replica(index)?
+                    .to_api
+                    .set_faults(ConnectionFaults::default()),
             }
         }
         Ok(())
     }
 
-    /// Discards all pending repairs, because the stage was mended.
-    pub(super) fn forget(&mut self) {
-        self.due.clear();
+    /// Discards all scheduled repairs, because the whole cluster was repaired.
+    pub(super) fn clear_repairs(&mut self) {
+        self.repairs.clear();
     }
 
-    fn note(&mut self, what: &'static str) {
-        *self.done.entry(what).or_default() += 1;
+    fn count(&mut self, what: &'static str) {
+        *self.counts.entry(what).or_default() += 1;
     }
 
-    fn later(&mut self, remedy: Remedy) {
-        let after = Duration::from_millis(self.random.u64(50..LONGEST_MILLIS));
-        self.due.push((Instant::now() + after, remedy));
+    fn schedule_repair(&mut self, repair: Repair) {
+        let after = Duration::from_millis(self.random.u64(50..MAX_MILLIS));
+        self.repairs.push((Instant::now() + after, repair));
     }
 
-    /// Causes one fault.
-    pub(super) async fn make(&mut self, stage: &mut Stage) -> Result<()> {
-        let which = self.random.usize(..SEATS);
+    /// Injects one fault.
+    pub(super) async fn inject(&mut self, cluster: &mut SoakCluster) -> Result<()> {
+        let index = self.random.usize(..REPLICAS);
         match self.random.u8(..12) {
             0..3 => {
-                let executor = &mut stage.seat(which)?.executor;
-                self.hurt(executor, EXECUTOR, which).await?;
-                self.later(Remedy::Executor(which));
+                let executor = &mut cluster.replica(index)?.executor;
+                self.disturb_program(executor, EXECUTOR, index).await?;
+                self.schedule_repair(Repair::Executor(index));
             }
             3..5 => {
-                let planner = stage.planner(which)?;
-                self.hurt(planner, PLANNER, which).await?;
-                self.later(Remedy::Planner(which));
+                let planner = cluster.planner(index)?;
+                self.disturb_program(planner, PLANNER, index).await?;
+                self.schedule_repair(Repair::Planner(index));
             }
             5..9 => {
-                // A name that resolves to several planners leads to a different one now and then. In the middle of an
-                // upgrade, that one may be of another release.
-                let next = self.random.usize(..SEATS);
+                // Like a name that resolves to several planners, this leads to another one now and then. In the middle
+                // of an upgrade, that one may be of another release.
+                let next = self.random.usize(..REPLICAS);
                 let planner = if self.random.bool() {
-                    self.note(OLDER);
-                    stage.older_planner(next)?
+                    self.count(LAST_RELEASE);
+                    cluster.last_release_planner(next)?
                 } else {
-                    address(stage.planner(next)?)?
+                    address(cluster.planner(next)?)?
                 };
-                let line = &stage.seat(which)?.to_planner;
-                line.aim(planner);
-                self.worsen(line, TO_PLANNER);
-                self.later(Remedy::WayToPlanner(which));
+                let proxy = &cluster.replica(index)?.to_planner;
+                proxy.set_server(planner);
+                self.disturb_connection(proxy, TO_PLANNER);
+                self.schedule_repair(Repair::PlannerConnection(index));
             }
             _ => {
-                self.worsen(&stage.seat(which)?.to_api, TO_API);
-                self.later(Remedy::WayToApi(which));
+                self.disturb_connection(&cluster.replica(index)?.to_api, TO_API);
+                self.schedule_repair(Repair::ApiConnection(index));
             }
         }
         Ok(())
     }
 
-    /// Kills, stops or freezes a running program. The programs that must live on are only frozen.
-    async fn hurt<R: Role>(
+    /// Kills, stops or freezes a running program. The programs that are never restarted are only frozen.
+    async fn disturb_program<R: Role>(
         &mut self,
         program: &mut Service<R>,
         kinds: [&'static str; 3],
-        which: usize,
+        index: usize,
     ) -> Result<()> {
         if !program.is_running() {
             return Ok(());
         }
         let [killed, stopped, frozen] = kinds;
-        let how = if which == LIVES_ON { 2 } else { self.random.u8(..3) };
+        let how = if index == NEVER_RESTARTED {
+            2
+        } else {
+            self.random.u8(..3)
+        };
         match how {
             0 => {
-                self.note(killed);
+                self.count(killed);
                 program.kill9().await
             }
             1 => {
-                self.note(stopped);
+                self.count(stopped);
                 program.signal(Signal::CONT);
                 program.stop().await
             }
             _ => {
-                self.note(frozen);
+                self.count(frozen);
                 program.signal(Signal::STOP);
                 Ok(())
             }
@@ -166,43 +176,43 @@ impl Trouble {
     }
 
     /// Disturbs a connection.
-    fn worsen(&mut self, line: &Line, kinds: [&'static str; 6]) {
-        let [cut, slow, noise, silence, refused, stranded] = kinds;
+    fn disturb_connection(&mut self, proxy: &TcpProxy, kinds: [&'static str; 6]) {
+        let [cut, slow, corrupted, stalled, refused, half_open] = kinds;
         match self.random.u8(..6) {
             0 => {
-                self.note(cut);
-                line.cut();
+                self.count(cut);
+                proxy.cut();
             }
             1 => {
-                self.note(slow);
-                line.set(Weather {
+                self.count(slow);
+                proxy.set_faults(ConnectionFaults {
                     delay: Duration::from_millis(self.random.u64(20..400)),
-                    ..Weather::default()
+                    ..ConnectionFaults::default()
                 });
             }
             2 => {
-                self.note(noise);
-                line.set_traffic(Traffic::Noise);
+                self.count(corrupted);
+                proxy.set_traffic(Traffic::Corrupted);
             }
             3 => {
-                self.note(silence);
-                line.set_traffic(Traffic::Silent);
+                self.count(stalled);
+                proxy.set_traffic(Traffic::Stalled);
             }
             4 => {
-                self.note(refused);
-                line.set_traffic(Traffic::Refused);
-                line.cut();
+                self.count(refused);
+                proxy.set_traffic(Traffic::Refused);
+                proxy.cut();
             }
             _ => {
-                self.note(stranded);
-                line.strand();
+                self.count(half_open);
+                proxy.leave_half_open();
             }
         }
     }
 }
 
-/// Makes a program run again, whatever was done to it.
-pub(super) fn revive<R: Role>(program: &mut Service<R>) -> Result<()> {
+/// Resumes or restarts a program, whichever it needs.
+pub(super) fn ensure_running<R: Role>(program: &mut Service<R>) -> Result<()> {
     if program.is_running() {
         program.signal(Signal::CONT);
         Ok(())

@@ -1,4 +1,4 @@
-//! The checker's view of one pod and of one `DaemonSet`.
+//! The parts of a pod and of a `DaemonSet` that the checker needs.
 
 use std::collections::BTreeMap;
 
@@ -7,8 +7,8 @@ use k8s_openapi::api::core::v1::Pod;
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 use kube::ResourceExt as _;
 
-use super::picture::Lately;
-use super::placement::{Site, Wish};
+use super::model::LastTime;
+use super::placement::{NodeView, PlacementRules};
 use crate::daemonsets::target_node;
 
 /// The label that holds the version of the pod template that a pod was created from.
@@ -25,7 +25,7 @@ pub(super) struct PodView {
     pub(super) state: State,
     pub(super) deleting: bool,
     /// When it was last seen unready.
-    pub(super) unready: Lately,
+    pub(super) unready: LastTime,
 }
 
 /// The stage of a pod's life.
@@ -65,7 +65,7 @@ impl PodView {
                 (false, false) => State::Unready,
             },
             deleting: pod.metadata.deletion_timestamp.is_some(),
-            unready: Lately::default(),
+            unready: LastTime::default(),
         })
     }
 
@@ -75,7 +75,7 @@ impl PodView {
     }
 
     /// Whether it waits for a node that doesn't exist.
-    pub(super) fn is_homeless(&self, nodes: &BTreeMap<String, Site>) -> bool {
+    pub(super) fn is_orphaned(&self, nodes: &BTreeMap<String, NodeView>) -> bool {
         !self.bound && !nodes.contains_key(&self.node)
     }
 
@@ -96,7 +96,7 @@ pub(super) enum Strategy {
 #[derive(Debug, Clone)]
 pub(super) struct SetView {
     pub(super) name: String,
-    pub(super) wish: Wish,
+    pub(super) rules: PlacementRules,
     pub(super) version: String,
     pub(super) strategy: Strategy,
     max_unavailable: IntOrString,
@@ -123,7 +123,7 @@ impl SetView {
         let unavailable = rolling.and_then(|rolling| rolling.max_unavailable.clone());
         Self {
             name: set.name_any(),
-            wish: Wish::of(set),
+            rules: PlacementRules::of(set),
             version: labels
                 .and_then(|labels| labels.get(VERSION))
                 .cloned()
@@ -141,7 +141,7 @@ impl SetView {
     }
 
     /// How many of the desired pods may be missing (R3).
-    pub(super) fn may_miss(&self, desired: usize) -> usize {
+    pub(super) fn max_unavailable(&self, desired: usize) -> usize {
         let most = match &self.max_unavailable {
             IntOrString::Int(number) => usize::try_from(*number).unwrap_or_default(),
             IntOrString::String(percent) => {

@@ -1,43 +1,43 @@
-//! Checks a cluster that has come to rest.
+//! Checks a cluster that should have converged.
 
-use super::picture::Picture;
-use super::placement::Place;
-use super::views::{SetView, Strategy};
+use super::model::ClusterModel;
+use super::objects::{SetView, Strategy};
+use super::placement::Placement;
 
-/// The faults of a cluster in which nothing happens any more; empty if all is well.
-pub(super) fn faults(picture: &Picture) -> Vec<String> {
-    let sets = picture.sets.iter();
-    sets.flat_map(|(uid, set)| of_one(picture, uid, set)).collect()
+/// The differences between the cluster and its desired state; empty if it has converged.
+pub(super) fn problems(model: &ClusterModel) -> Vec<String> {
+    let sets = model.sets.iter();
+    sets.flat_map(|(uid, set)| problems_of(model, uid, set)).collect()
 }
 
-fn of_one(picture: &Picture, uid: &str, set: &SetView) -> Vec<String> {
-    let mut faults = Vec::new();
-    let mut fault = |words: String| faults.push(format!("{}: {words}", set.name));
+fn problems_of(model: &ClusterModel, uid: &str, set: &SetView) -> Vec<String> {
+    let mut problems = Vec::new();
+    let mut report = |message: String| problems.push(format!("{}: {message}", set.name));
     if set.deleting {
-        fault("it is still being deleted".to_owned());
-        return faults;
+        report("still being deleted".to_owned());
+        return problems;
     }
     let mut counts = Counts::default();
-    for (node, site) in &picture.nodes {
-        let pods = picture
+    for (node, view) in &model.nodes {
+        let pods = model
             .pods
             .values()
             .filter(|pod| pod.set == uid && pod.node == *node);
         let pods: Vec<_> = pods.collect();
-        let place = set.wish.on(site);
-        let right = match place {
-            Place::Wanted => pods.len() == 1,
-            Place::Tolerated => pods.len() <= 1,
-            Place::Forbidden => pods.is_empty(),
+        let placement = set.rules.placement_on(view);
+        let is_count_right = match placement {
+            Placement::Wanted => pods.len() == 1,
+            Placement::Tolerated => pods.len() <= 1,
+            Placement::Forbidden => pods.is_empty(),
         };
-        if !right || pods.iter().any(|pod| !pod.is_available()) {
-            fault(format!("on {node}, where a pod is {place:?}, there are {pods:?}"));
+        if !is_count_right || pods.iter().any(|pod| !pod.is_available()) {
+            report(format!("pods on {node}, where a pod is {placement:?}: {pods:?}"));
         }
         let current = pods.iter().filter(|pod| pod.version == set.version).count();
         if set.strategy != Strategy::OnDelete && current < pods.len() {
-            fault(format!("on {node} there is an old pod: {pods:?}"));
+            report(format!("old pod on {node}: {pods:?}"));
         }
-        if place == Place::Wanted {
+        if placement == Placement::Wanted {
             counts.desired += 1;
             counts.current += i32::from(!pods.is_empty());
             counts.ready += i32::from(pods.iter().any(|pod| pod.is_available()));
@@ -46,32 +46,32 @@ fn of_one(picture: &Picture, uid: &str, set: &SetView) -> Vec<String> {
             counts.misscheduled += i32::from(!pods.is_empty());
         }
     }
-    // Pods that are bound to a missing node are left to the pod garbage collector, which takes its time.
-    let homeless = picture
+    // Pods that are bound to a missing node are the pod garbage collector's, which deletes them later.
+    let orphaned = model
         .pods
         .values()
-        .filter(|pod| pod.set == uid && pod.is_homeless(&picture.nodes));
-    for pod in homeless {
-        fault(format!("{pod:?} is for a node that there isn't"));
+        .filter(|pod| pod.set == uid && pod.is_orphaned(&model.nodes));
+    for pod in orphaned {
+        report(format!("pod for a node that doesn't exist: {pod:?}"));
     }
     let status = &set.status;
-    let said = Counts {
+    let reported = Counts {
         desired: status.desired_number_scheduled,
         current: status.current_number_scheduled,
         misscheduled: status.number_misscheduled,
         ready: status.number_ready,
         updated: status.updated_number_scheduled.unwrap_or_default(),
     };
-    if said != counts || status.number_available.unwrap_or_default() != counts.ready {
-        fault(format!("its status says {said:?}, and there are {counts:?}"));
+    if reported != counts || status.number_available.unwrap_or_default() != counts.ready {
+        report(format!("the status has {reported:?}, expected {counts:?}"));
     }
     if status.observed_generation != Some(set.generation) {
-        fault(format!(
-            "its status is about generation {:?}, and it is at {}",
+        report(format!(
+            "the status observed generation {:?}, the current one is {}",
             status.observed_generation, set.generation
         ));
     }
-    faults
+    problems
 }
 
 /// The counters of a status.

@@ -1,4 +1,4 @@
-//! Feeds the picture from watches of pods, nodes and `DaemonSet`s, straight from the API server.
+//! Watches pods, nodes and `DaemonSet`s directly at the API server, and applies their events to the model.
 
 use std::fmt::Debug;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -12,53 +12,53 @@ use kube::{Api, Client, ResourceExt};
 use serde::de::DeserializeOwned;
 use tokio::task::JoinSet;
 
-use super::picture::Picture;
+use super::model::ClusterModel;
 
 /// The delay before a failed watch is retried. It is shorter than Everynode's, so that the checker misses little of
-/// what Everynode does once the API server is back.
-const WAIT: Duration = Duration::from_millis(200);
+/// what Everynode does after an outage of the API server.
+const RETRY_DELAY: Duration = Duration::from_millis(200);
 
-/// The picture. Several tasks update and read it.
+/// The model behind a lock, because several tasks update and read it.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Shared(Arc<Mutex<Picture>>);
+pub(super) struct SharedModel(Arc<Mutex<ClusterModel>>);
 
-impl Shared {
-    pub(super) fn lock(&self) -> MutexGuard<'_, Picture> {
+impl SharedModel {
+    pub(super) fn lock(&self) -> MutexGuard<'_, ClusterModel> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 /// Watches everything in the namespace. Dropping it stops the watches.
 #[derive(Debug)]
-pub(super) struct Eye {
+pub(super) struct Watches {
     _watches: JoinSet<()>,
 }
 
-impl Eye {
-    pub(super) fn open(client: &Client, namespace: &str, picture: &Shared) -> Self {
+impl Watches {
+    pub(super) fn start(client: &Client, namespace: &str, model: &SharedModel) -> Self {
         let mut watches = JoinSet::new();
         let pods: Api<Pod> = Api::namespaced(client.clone(), namespace);
         watches.spawn(watch(
             pods,
-            picture.clone(),
-            Picture::saw_pod,
-            Picture::lost_pod,
-            Picture::keep_pods,
+            model.clone(),
+            ClusterModel::on_pod_applied,
+            ClusterModel::on_pod_deleted,
+            ClusterModel::on_pods_listed,
         ));
         watches.spawn(watch(
             Api::<Node>::all(client.clone()),
-            picture.clone(),
-            Picture::saw_node,
-            |picture, node| picture.lost_node(&node.name_any()),
-            Picture::keep_nodes,
+            model.clone(),
+            ClusterModel::on_node_applied,
+            |model, node| model.on_node_deleted(&node.name_any()),
+            ClusterModel::on_nodes_listed,
         ));
         let sets: Api<DaemonSet> = Api::namespaced(client.clone(), namespace);
         watches.spawn(watch(
             sets,
-            picture.clone(),
-            Picture::saw_set,
-            |picture, set| picture.lost_set(&set.uid().unwrap_or_default()),
-            Picture::keep_sets,
+            model.clone(),
+            ClusterModel::on_set_applied,
+            |model, set| model.on_set_deleted(&set.uid().unwrap_or_default()),
+            ClusterModel::on_sets_listed,
         ));
         Self { _watches: watches }
     }
@@ -66,10 +66,10 @@ impl Eye {
 
 async fn watch<K>(
     api: Api<K>,
-    picture: Shared,
-    saw: impl Fn(&mut Picture, &K),
-    lost: impl Fn(&mut Picture, &K),
-    keep: impl Fn(&mut Picture, &[K]),
+    model: SharedModel,
+    on_applied: impl Fn(&mut ClusterModel, &K),
+    on_deleted: impl Fn(&mut ClusterModel, &K),
+    on_listed: impl Fn(&mut ClusterModel, &[K]),
 ) where
     K: kube::Resource + Clone + Debug + DeserializeOwned + Send + 'static,
 {
@@ -77,18 +77,18 @@ async fn watch<K>(
     pin_mut!(events);
     let mut listed = Vec::new();
     while let Some(event) = events.next().await {
-        // The list that follows shows what the watch missed while the API server was away.
+        // The next list contains what the watch missed while the API server was down.
         let Ok(event) = event else {
-            tokio::time::sleep(WAIT).await;
+            tokio::time::sleep(RETRY_DELAY).await;
             continue;
         };
-        let mut picture = picture.lock();
+        let mut model = model.lock();
         match event {
             watcher::Event::Init => listed.clear(),
             watcher::Event::InitApply(object) => listed.push(object),
-            watcher::Event::InitDone => keep(&mut picture, &std::mem::take(&mut listed)),
-            watcher::Event::Apply(object) => saw(&mut picture, &object),
-            watcher::Event::Delete(object) => lost(&mut picture, &object),
+            watcher::Event::InitDone => on_listed(&mut model, &std::mem::take(&mut listed)),
+            watcher::Event::Apply(object) => on_applied(&mut model, &object),
+            watcher::Event::Delete(object) => on_deleted(&mut model, &object),
         }
     }
 }

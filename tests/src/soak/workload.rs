@@ -11,39 +11,40 @@ use kube::api::{DeleteParams, Patch, PatchParams};
 use kube::{Api, Client, ResourceExt as _};
 use serde_json::{Value, json};
 
-use super::eye::Shared;
-use super::views::VERSION;
+use super::objects::VERSION;
+use super::watches::SharedModel;
 use crate::daemonsets::DaemonSetBuilder;
 use crate::nodes::{self, NodeBuilder};
 
 /// How many of the last changes to `DaemonSet`s and nodes are kept.
-const TRAIL: usize = 400;
+const RECENT_CHANGES: usize = 400;
 const ZONES: [&str; 3] = ["a", "b", "c"];
-const MOST_SETS: usize = 6;
-const FEWEST_SETS: usize = 2;
-const MOST_NODES: usize = 14;
-const FEWEST_NODES: usize = 5;
+const MAX_SETS: usize = 6;
+const MIN_SETS: usize = 2;
+const MAX_NODES: usize = 14;
+const MIN_NODES: usize = 5;
 /// How often pods of a `DaemonSet` are made to fail on one node. The back-off doubles with each failure, and the
-/// cluster must come to rest in time.
-const MOST_FAILURES: u32 = 2;
+/// cluster must converge in time.
+const MAX_FAILURES: u32 = 2;
 /// The annotations that put pods into a final phase or make them unready.
 const PHASE: &str = "everynode.test/phase";
 const READY: &str = "everynode.test/ready";
 
 /// The simulated users of the cluster.
-pub(super) struct Life {
+pub(super) struct Workload {
     client: Client,
     namespace: String,
-    picture: Shared,
+    model: SharedModel,
     random: Rng,
-    born: u32,
+    /// How many nodes and `DaemonSet`s have been created. Makes their names unique.
+    names_used: u32,
     templates: BTreeMap<String, Templates>,
     failures: HashMap<(String, String), u32>,
     /// How often each kind of change was made.
-    pub(super) done: BTreeMap<&'static str, u64>,
+    pub(super) counts: BTreeMap<&'static str, u64>,
     /// The last changes to `DaemonSet`s and nodes, with time and outcome. The outcome for a `DaemonSet` is its new
     /// generation.
-    trail: VecDeque<String>,
+    recent_changes: VecDeque<String>,
 }
 
 /// The templates that a `DaemonSet` has had. A version always has the same template; the checker relies on that.
@@ -72,46 +73,46 @@ impl Templates {
     }
 }
 
-impl Life {
-    pub(super) fn new(client: Client, namespace: &str, picture: Shared, random: Rng) -> Self {
+impl Workload {
+    pub(super) fn new(client: Client, namespace: &str, model: SharedModel, random: Rng) -> Self {
         Self {
             client,
             namespace: namespace.to_owned(),
-            picture,
+            model,
             random,
-            born: 0,
+            names_used: 0,
             templates: BTreeMap::new(),
             failures: HashMap::new(),
-            done: BTreeMap::new(),
-            trail: VecDeque::new(),
+            counts: BTreeMap::new(),
+            recent_changes: VecDeque::new(),
         }
     }
 
     /// Creates the initial nodes and `DaemonSet`s.
-    pub(super) async fn begin(&mut self) -> Result<()> {
-        let nodes = (0..FEWEST_NODES + 3).map(|_| self.node()).collect();
+    pub(super) async fn create_initial_objects(&mut self) -> Result<()> {
+        let nodes = (0..MIN_NODES + 3).map(|_| self.node()).collect();
         nodes::create_ready(&self.client, nodes).await?;
-        for _ in 0..=FEWEST_SETS {
+        for _ in 0..=MIN_SETS {
             self.create_set().await?;
         }
         Ok(())
     }
 
     /// Makes one random change. Returns an error if the API server refuses it or its object is gone.
-    pub(super) async fn go_on(&mut self) -> Result<()> {
+    pub(super) async fn make_random_change(&mut self) -> Result<()> {
         let (sets, nodes) = {
-            let picture = self.picture.lock();
-            let sets: Vec<_> = picture
+            let model = self.model.lock();
+            let sets: Vec<_> = model
                 .sets
                 .values()
                 .filter(|set| !set.deleting)
                 .map(|set| set.name.clone())
                 .collect();
-            (sets, picture.nodes.keys().cloned().collect::<Vec<_>>())
+            (sets, model.nodes.keys().cloned().collect::<Vec<_>>())
         };
         match self.random.u8(..100) {
-            0..8 if sets.len() < MOST_SETS => self.create_set().await,
-            8..12 if sets.len() > FEWEST_SETS => self.delete_set(&sets).await,
+            0..8 if sets.len() < MAX_SETS => self.create_set().await,
+            8..12 if sets.len() > MIN_SETS => self.delete_set(&sets).await,
             12..32 => self.new_version(&sets).await,
             32..38 => self.roll_back(&sets).await,
             38..46 => self.change_strategy(&sets).await,
@@ -119,15 +120,15 @@ impl Life {
             54..66 => self.delete_pod().await,
             66..71 => self.end_pod().await,
             71..76 => self.unready_pod().await,
-            76..83 if nodes.len() < MOST_NODES => {
+            76..83 if nodes.len() < MAX_NODES => {
                 let node = self.node();
-                self.note("node added");
+                self.count("node added");
                 node.create(&self.client).await.map(drop)
             }
-            83..88 if nodes.len() > FEWEST_NODES => {
-                let name = self.one(&nodes);
-                self.note("node removed");
-                self.remember(&format!("{name}: removed"));
+            83..88 if nodes.len() > MIN_NODES => {
+                let name = self.pick(&nodes);
+                self.count("node removed");
+                self.record_change(&format!("{name}: removed"));
                 nodes::delete(&self.client, &name).await
             }
             88..94 => self.taint(&nodes).await,
@@ -137,20 +138,21 @@ impl Life {
     }
 
     /// The last changes to `DaemonSet`s and nodes, the oldest first.
-    pub(super) fn said(&self) -> Vec<&str> {
-        self.trail.iter().rev().map(String::as_str).collect()
+    pub(super) fn recent_changes(&self) -> Vec<&str> {
+        self.recent_changes.iter().rev().map(String::as_str).collect()
     }
 
-    fn remember(&mut self, change: &str) {
-        self.trail.truncate(TRAIL);
-        self.trail.push_front(format!("{} {change}", Timestamp::now()));
+    fn record_change(&mut self, change: &str) {
+        self.recent_changes.truncate(RECENT_CHANGES);
+        self.recent_changes
+            .push_front(format!("{} {change}", Timestamp::now()));
     }
 
-    fn note(&mut self, what: &'static str) {
-        *self.done.entry(what).or_default() += 1;
+    fn count(&mut self, what: &'static str) {
+        *self.counts.entry(what).or_default() += 1;
     }
 
-    fn one(&mut self, of: &[String]) -> String {
+    fn pick(&mut self, of: &[String]) -> String {
         self.random.choice(of).cloned().unwrap_or_default()
     }
 
@@ -160,9 +162,9 @@ impl Life {
 
     /// Each node gets a new name, because kwok doesn't end the pods of a node that reappears under its old name.
     fn node(&mut self) -> NodeBuilder {
-        self.born += 1;
+        self.names_used += 1;
         let zone = self.zone();
-        NodeBuilder::new(&format!("node-{:04}", self.born)).label("zone", zone)
+        NodeBuilder::new(&format!("node-{:04}", self.names_used)).label("zone", zone)
     }
 
     fn strategy(&mut self) -> Value {
@@ -199,22 +201,22 @@ impl Life {
     }
 
     async fn create_set(&mut self) -> Result<()> {
-        self.born += 1;
-        let name = format!("set-{:04}", self.born);
+        self.names_used += 1;
+        let name = format!("set-{:04}", self.names_used);
         let mut templates = Templates::default();
         templates.add(self.placement());
         let more = json!({"spec": {"updateStrategy": self.strategy(), "template": templates.patch()}});
         self.templates.insert(name.clone(), templates);
-        self.note("DaemonSet created");
+        self.count("DaemonSet created");
         let set = DaemonSetBuilder::new(&name).with(&more);
         let created = set.create(&self.client, &self.namespace).await;
-        self.changed(&name, &more, created)
+        self.on_changed(&name, &more, created)
     }
 
     async fn delete_set(&mut self, sets: &[String]) -> Result<()> {
-        let name = self.one(sets);
-        self.note("DaemonSet deleted");
-        self.remember(&format!("{name}: deleted"));
+        let name = self.pick(sets);
+        self.count("DaemonSet deleted");
+        self.record_change(&format!("{name}: deleted"));
         let api: Api<DaemonSet> = Api::namespaced(self.client.clone(), &self.namespace);
         api.delete(&name, &DeleteParams::default())
             .await
@@ -223,21 +225,21 @@ impl Life {
     }
 
     async fn patch(&mut self, what: &'static str, name: &str, patch: &Value) -> Result<()> {
-        self.note(what);
+        self.count(what);
         let patched = crate::daemonsets::patch(&self.client, &self.namespace, name, patch).await;
-        self.changed(name, patch, patched)
+        self.on_changed(name, patch, patched)
     }
 
     /// Passes the new state of a `DaemonSet` to the checker.
-    fn changed(&mut self, name: &str, change: &Value, changed: Result<DaemonSet>) -> Result<()> {
+    fn on_changed(&mut self, name: &str, change: &Value, changed: Result<DaemonSet>) -> Result<()> {
         let generation = changed.as_ref().map(|set| set.metadata.generation);
-        self.remember(&format!("{name}: {change}: {generation:?}"));
-        self.picture.lock().changed_set(&changed?);
+        self.record_change(&format!("{name}: {change}: {generation:?}"));
+        self.model.lock().on_set_changed(&changed?);
         Ok(())
     }
 
     async fn new_version(&mut self, sets: &[String]) -> Result<()> {
-        let name = self.one(sets);
+        let name = self.pick(sets);
         let templates = self.templates.entry(name.clone()).or_default();
         templates.add(templates.placement());
         self.apply_template("template changed", &name).await
@@ -245,7 +247,7 @@ impl Life {
 
     /// Goes back to the template before the last one, as `kubectl rollout undo` does.
     async fn roll_back(&mut self, sets: &[String]) -> Result<()> {
-        let name = self.one(sets);
+        let name = self.pick(sets);
         let templates = self.templates.entry(name.clone()).or_default();
         templates.current = templates.placements.len().saturating_sub(2);
         self.apply_template("rolled back", &name).await
@@ -258,28 +260,28 @@ impl Life {
     }
 
     async fn change_strategy(&mut self, sets: &[String]) -> Result<()> {
-        let name = self.one(sets);
+        let name = self.pick(sets);
         let patch = json!({"spec": {"updateStrategy": self.strategy()}});
         self.patch("strategy changed", &name, &patch).await
     }
 
     /// Changes the placement. It is part of the template, so this makes a new version too.
     async fn change_placement(&mut self, sets: &[String]) -> Result<()> {
-        let name = self.one(sets);
+        let name = self.pick(sets);
         let placement = self.placement();
         self.templates.entry(name.clone()).or_default().add(placement);
         self.apply_template("placement changed", &name).await
     }
 
     fn some_pod(&mut self) -> Option<(String, String, String)> {
-        let picture = self.picture.lock();
-        let mut pods: Vec<_> = picture
+        let model = self.model.lock();
+        let mut pods: Vec<_> = model
             .pods
             .values()
             .filter(|pod| pod.is_available())
             .map(|pod| (pod.name.clone(), pod.set.clone(), pod.node.clone()))
             .collect();
-        drop(picture);
+        drop(model);
         // Sorted, because a hash map's order doesn't depend on the seed.
         pods.sort();
         self.random.choice(pods)
@@ -293,13 +295,13 @@ impl Life {
         let Some((name, ..)) = self.some_pod() else {
             return Ok(());
         };
-        self.note("pod deleted");
+        self.count("pod deleted");
         let deleted = self.pods().delete(&name, &DeleteParams::default()).await;
         deleted.map(drop).context("deleting a pod")
     }
 
     async fn annotate(&mut self, what: &'static str, name: &str, key: &str, value: &str) -> Result<()> {
-        self.note(what);
+        self.count(what);
         let patch = json!({"metadata": {"annotations": {key: value}}});
         let patched = self
             .pods()
@@ -317,7 +319,7 @@ impl Life {
         if self.random.bool() {
             return self.annotate("pod succeeded", &name, PHASE, "Succeeded").await;
         }
-        if *failures >= MOST_FAILURES {
+        if *failures >= MAX_FAILURES {
             return Ok(());
         }
         *failures += 1;
@@ -332,36 +334,36 @@ impl Life {
     }
 
     async fn taint(&mut self, nodes: &[String]) -> Result<()> {
-        let name = self.one(nodes);
+        let name = self.pick(nodes);
         let taints = match self.random.u8(..4) {
             0 => vec![nodes::taint("soak/own", "x", "NoSchedule")],
             1 => vec![nodes::taint("soak/own", "x", "NoExecute")],
             _ => Vec::new(),
         };
-        self.note("node tainted or untainted");
+        self.count("node tainted or untainted");
         let tainted = nodes::set_taints(&self.client, &name, &taints).await;
         let effects: Vec<_> = taints.iter().map(|taint| &*taint.effect).collect();
-        self.remember(&format!("{name}: taints {effects:?}: {}", how(&tainted)));
+        self.record_change(&format!("{name}: taints {effects:?}: {}", outcome(&tainted)));
         tainted.map(drop)
     }
 
     async fn move_node(&mut self, nodes: &[String]) -> Result<()> {
-        let (name, zone) = (self.one(nodes), self.zone());
-        self.note("node moved to another zone");
+        let (name, zone) = (self.pick(nodes), self.zone());
+        self.count("node moved to another zone");
         let moved = nodes::label(&self.client, &name, "zone", Some(zone)).await;
-        self.remember(&format!("{name}: zone {zone}: {}", how(&moved)));
+        self.record_change(&format!("{name}: zone {zone}: {}", outcome(&moved)));
         moved.map(drop)
     }
 
     async fn cordon(&mut self, nodes: &[String]) -> Result<()> {
-        let (name, cordoned) = (self.one(nodes), self.random.bool());
-        self.note("node cordoned or uncordoned");
+        let (name, cordoned) = (self.pick(nodes), self.random.bool());
+        self.count("node cordoned or uncordoned");
         let patch = json!({"spec": {"unschedulable": cordoned}});
         nodes::patch(&self.client, &name, &patch).await.map(drop)
     }
 
-    /// Ends the states that don't end by themselves: pods that were made unready become ready again.
-    pub(super) async fn calm(&mut self) -> Result<()> {
+    /// Makes the pods ready again that were made unready, because they don't become ready by themselves.
+    pub(super) async fn end_disturbances(&mut self) -> Result<()> {
         let api = self.pods();
         for pod in api.list(&kube::api::ListParams::default()).await?.items {
             if pod.annotations().contains_key(READY) {
@@ -379,6 +381,6 @@ impl Life {
     }
 }
 
-fn how<T>(done: &Result<T>) -> &'static str {
+fn outcome<T>(done: &Result<T>) -> &'static str {
     if done.is_ok() { "done" } else { "failed" }
 }

@@ -1,4 +1,4 @@
-//! Watches pods come and go, and records when it saw each event.
+//! A watch of pods that records when each event arrived.
 
 use std::time::{Duration, Instant};
 
@@ -12,15 +12,15 @@ use tokio::time::timeout;
 
 use crate::daemonsets::target_node;
 
-/// A watch that starts before the events of interest. It keeps reading while nobody waits for it (while kubectl runs,
-/// for instance), so that its times are those of the events.
-pub(super) struct Births {
+/// A watch that starts before the events of interest. It reads events even while nobody waits for them, for instance
+/// while kubectl runs. So the recorded times are those of the events.
+pub(super) struct PodWatch {
     events: UnboundedReceiver<(Instant, kube::Result<WatchEvent<Pod>>)>,
 }
 
-impl Births {
+impl PodWatch {
     /// Starts watching the pods with the label `app=NAME`.
-    pub(super) async fn watch(client: &Client, namespace: &str, name: &str) -> Result<Self> {
+    pub(super) async fn start(client: &Client, namespace: &str, name: &str) -> Result<Self> {
         let api: Api<Pod> = Api::namespaced(client.clone(), namespace);
         let selector = format!("app={name}");
         let listed = api
@@ -46,29 +46,29 @@ impl Births {
         Ok(Self { events })
     }
 
-    /// Waits for a pod to be created for `node`, and returns when that was seen.
-    pub(super) async fn created_for(&mut self, node: &str, deadline: Duration) -> Result<Instant> {
+    /// Waits for a pod to be created for `node`, and returns when its event arrived.
+    pub(super) async fn wait_created(&mut self, node: &str, deadline: Duration) -> Result<Instant> {
         let mut created = None;
-        self.until(deadline, &format!("a new pod for {node}"), |time, event| {
+        self.wait_until(deadline, &format!("a new pod for {node}"), |time, event| {
             if matches!(event, WatchEvent::Added(pod) if target_node(pod) == Some(node)) {
                 created = Some(time);
             }
             created.is_some()
         })
         .await?;
-        created.context("it has been seen")
+        created.context("the pod was created")
     }
 
     /// Waits for the pod `name` to be gone and for another one to be created for its node, in either order. Returns
-    /// when each was seen.
-    pub(super) async fn succession(
+    /// when each event arrived.
+    pub(super) async fn wait_replaced(
         &mut self,
         name: &str,
         node: &str,
         deadline: Duration,
     ) -> Result<(Instant, Instant)> {
         let (mut gone, mut created) = (None, None);
-        self.until(
+        self.wait_until(
             deadline,
             &format!("the end of {name} and a new pod for {node}"),
             |time, event| {
@@ -83,26 +83,26 @@ impl Births {
             },
         )
         .await?;
-        gone.zip(created).context("both have been seen")
+        gone.zip(created).context("the pod was replaced")
     }
 
-    async fn until(
+    async fn wait_until(
         &mut self,
         deadline: Duration,
         what: &str,
-        mut enough: impl FnMut(Instant, &WatchEvent<Pod>) -> bool,
+        mut is_done: impl FnMut(Instant, &WatchEvent<Pod>) -> bool,
     ) -> Result<()> {
-        let seen = async {
+        let matched = async {
             while let Some((time, event)) = self.events.recv().await {
-                if enough(time, &event.context("watching pods")?) {
+                if is_done(time, &event.context("watching pods")?) {
                     return Ok(());
                 }
             }
             bail!("the watch ended")
         };
-        timeout(deadline, seen)
+        timeout(deadline, matched)
             .await
-            .unwrap_or_else(|_| Err(anyhow!("it didn't come within {} s", deadline.as_secs())))
-            .with_context(|| format!("watching for {what}"))
+            .unwrap_or_else(|_| Err(anyhow!("no such event within {} s", deadline.as_secs())))
+            .with_context(|| format!("waiting for {what}"))
     }
 }

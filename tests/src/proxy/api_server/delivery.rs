@@ -10,81 +10,81 @@ use tokio::sync::{mpsc, watch};
 use tokio::time::{Instant, sleep_until};
 
 use super::events::{Events, is_bookmark};
-use super::{Shared, torn_off};
+use super::{Shared, truncation_error};
 
 /// How long events are collected before they are delivered in reverse order.
-const GATHERED: Duration = Duration::from_millis(100);
+const BUFFER_TIME: Duration = Duration::from_millis(100);
 
 /// How watches deliver their events.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub enum Speech {
+pub enum WatchDelivery {
     /// As the API server does.
     #[default]
-    Plain,
-    /// Delayed by this time.
-    Late(Duration),
+    Normal,
+    /// With this delay.
+    Delayed(Duration),
     /// Every event twice.
-    Twice,
+    Duplicated,
     /// Events that happen at about the same time arrive in reverse order. Bookmarks keep their position.
-    Backwards,
+    Reversed,
 }
 
 /// How a watch ends early.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Interruption {
-    /// Like a watch whose timeout has passed.
+    /// Normally, as after the watch's timeout.
     Closed,
     /// In the middle of an event.
-    Torn,
-    /// With an event that says that the server no longer has the history (410 Gone).
+    Truncated,
+    /// With an error event: the watch's resource version is too old (410 Gone).
     Expired,
 }
 
-/// A watch's answer, with its events delivered as configured.
-pub(super) fn spoken(answer: Response<Body>, shared: &Arc<Shared>) -> Response<Body> {
-    let (head, body) = answer.into_parts();
+/// Returns the response of a watch, with its events delivered as configured.
+pub(super) fn relay_watch(response: Response<Body>, shared: &Arc<Shared>) -> Response<Body> {
+    let (head, body) = response.into_parts();
     let (sender, pieces) = mpsc::channel(1);
-    let speaker = Speaker {
+    let relay = WatchRelay {
         events: Events::of(&head.headers),
-        speech: shared.speech.subscribe(),
+        delivery: shared.delivery.subscribe(),
         interruptions: shared.interruptions.subscribe(),
         sender,
     };
-    tokio::spawn(speaker.speak(body));
+    tokio::spawn(relay.run(body));
     let pieces = stream::unfold(pieces, async |mut pieces| Some((pieces.recv().await?, pieces)));
     Response::from_parts(head, Body::from_stream(pieces))
 }
 
 type Piece = Result<Bytes, std::io::Error>;
 
-struct Speaker {
+struct WatchRelay {
     events: Events,
-    speech: watch::Receiver<Speech>,
+    delivery: watch::Receiver<WatchDelivery>,
     interruptions: watch::Receiver<(u64, Interruption)>,
     sender: mpsc::Sender<Piece>,
 }
 
-impl Speaker {
+impl WatchRelay {
     /// Relays the server's events until the watch ends on either side.
-    async fn speak(mut self, body: Body) {
+    async fn run(mut self, body: Body) {
         let mut pieces = body.into_data_stream();
-        let mut gathered = Vec::new();
+        let mut buffered = Vec::new();
         let mut until = None;
         loop {
-            let hurry = async {
+            let timer = async {
                 match until {
                     Some(until) => sleep_until(until).await,
                     None => std::future::pending().await,
                 }
             };
-            let said = tokio::select! {
+            let sent = tokio::select! {
                 piece = pieces.next() => match piece {
-                    Some(Ok(piece)) => self.take(&piece, &mut gathered, &mut until).await,
+                    Some(Ok(piece)) => self.take(&piece, &mut buffered, &mut until).await,
                     _ => None,
                 },
-                () = hurry => {
+                () = timer => {
                     until = None;
-                    self.say_backwards(&mut gathered).await
+                    self.send_reversed(&mut buffered).await
                 }
                 Ok(()) = self.interruptions.changed() => {
                     let (_, how) = *self.interruptions.borrow_and_update();
@@ -92,7 +92,7 @@ impl Speaker {
                 }
                 () = self.sender.closed() => None,
             };
-            if said.is_none() {
+            if sent.is_none() {
                 return;
             }
         }
@@ -101,38 +101,38 @@ impl Speaker {
     async fn take(
         &mut self,
         piece: &[u8],
-        gathered: &mut Vec<Bytes>,
+        buffered: &mut Vec<Bytes>,
         until: &mut Option<Instant>,
     ) -> Option<()> {
         let now = Instant::now();
         for event in self.events.take(piece) {
-            let speech = *self.speech.borrow();
-            match speech {
-                Speech::Backwards if !is_bookmark(&event) => {
-                    gathered.push(event);
-                    until.get_or_insert(now + GATHERED);
+            let delivery = *self.delivery.borrow();
+            match delivery {
+                WatchDelivery::Reversed if !is_bookmark(&event) => {
+                    buffered.push(event);
+                    until.get_or_insert(now + BUFFER_TIME);
                     continue;
                 }
-                Speech::Late(lag) => sleep_until(now + lag).await,
+                WatchDelivery::Delayed(lag) => sleep_until(now + lag).await,
                 _ => {}
             }
-            self.say_backwards(gathered).await?;
-            if speech == Speech::Twice {
-                self.say(event.clone()).await?;
+            self.send_reversed(buffered).await?;
+            if delivery == WatchDelivery::Duplicated {
+                self.send(event.clone()).await?;
             }
-            self.say(event).await?;
+            self.send(event).await?;
         }
         Some(())
     }
 
-    async fn say_backwards(&self, gathered: &mut Vec<Bytes>) -> Option<()> {
-        while let Some(event) = gathered.pop() {
-            self.say(event).await?;
+    async fn send_reversed(&self, buffered: &mut Vec<Bytes>) -> Option<()> {
+        while let Some(event) = buffered.pop() {
+            self.send(event).await?;
         }
         Some(())
     }
 
-    async fn say(&self, event: Bytes) -> Option<()> {
+    async fn send(&self, event: Bytes) -> Option<()> {
         self.sender.send(Ok(event)).await.ok()
     }
 
@@ -140,7 +140,7 @@ impl Speaker {
         let expired = self.events.expired();
         let pieces: Vec<Piece> = match how {
             Interruption::Closed => Vec::new(),
-            Interruption::Torn => vec![Ok(expired.slice(..expired.len() / 2)), Err(torn_off())],
+            Interruption::Truncated => vec![Ok(expired.slice(..expired.len() / 2)), Err(truncation_error())],
             Interruption::Expired => vec![Ok(expired)],
         };
         for piece in pieces {

@@ -22,7 +22,7 @@ impl Events {
         }
     }
 
-    /// Takes in a piece of the body and returns the events that are now complete, with their framing.
+    /// Appends a piece of the body and returns the events that are now complete, with their framing.
     pub(super) fn take(&mut self, piece: &[u8]) -> Vec<Bytes> {
         self.rest.extend_from_slice(piece);
         let mut events = Vec::new();
@@ -43,20 +43,19 @@ impl Events {
         Some(end + 1)
     }
 
-    /// The event by which an API server says that it no longer has the history since the watch's resource version
-    /// (410).
+    /// The error event that an API server sends if the watch's resource version is too old (410).
     pub(super) fn expired(&self) -> Bytes {
-        const WORDS: &str = "injected: too old resource version";
+        const MESSAGE: &str = "injected: too old resource version";
         if !self.is_protobuf {
             let status = json!({"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Failure",
-                "message": WORDS, "reason": "Expired", "code": 410});
+                "message": MESSAGE, "reason": "Expired", "code": 410});
             return format!("{}\n", json!({"type": "ERROR", "object": status})).into();
         }
         let meta = [field(1, b"v1"), field(2, b"Status")].concat();
         let code = [6 << 3, 0x9a, 0x03]; // 410 as a varint.
         let status = [
             field(2, b"Failure"),
-            field(3, WORDS.as_bytes()),
+            field(3, MESSAGE.as_bytes()),
             field(4, b"Expired"),
             code.to_vec(),
         ];
@@ -67,8 +66,8 @@ impl Events {
     }
 }
 
-/// Whether an event is a bookmark, which only says how far the watch has come. It must stay behind the events that
-/// preceded it and ahead of those that follow.
+/// Whether an event is a bookmark. A bookmark only states the watch's position, so it must stay after the events that
+/// preceded it and before those that follow.
 pub(super) fn is_bookmark(event: &[u8]) -> bool {
     event.windows(8).take(32).any(|bytes| bytes == b"BOOKMARK")
 }

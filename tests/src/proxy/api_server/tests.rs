@@ -6,7 +6,7 @@ fn headers(kind: &'static str) -> http::HeaderMap {
 }
 
 #[test]
-fn a_call_is_known_by_its_resource_and_by_whether_it_watches() {
+fn call_has_its_resource_and_whether_it_is_a_watch() {
     for (path, resource, is_watch) in [
         (
             "/api/v1/namespaces/test-1/pods?fieldValidation=Ignore",
@@ -33,7 +33,7 @@ fn a_call_is_known_by_its_resource_and_by_whether_it_watches() {
 }
 
 #[test]
-fn events_are_cut_out_wherever_their_bytes_are_cut() {
+fn events_are_split_correctly_however_the_body_is_chunked() {
     for (kind, body) in [
         ("application/json", &b"{1}\n{23}\n"[..]),
         (
@@ -51,7 +51,7 @@ fn events_are_cut_out_wherever_their_bytes_are_cut() {
 }
 
 #[test]
-fn the_executor_reads_in_either_encoding_that_the_server_has_forgotten() {
+fn executor_decodes_the_expired_event_in_both_encodings() {
     use everynode_executor::apiserver::objects::{self, Encoding, Heard};
     use everynode_proto::facts::Pod;
 
@@ -74,7 +74,7 @@ fn the_executor_reads_in_either_encoding_that_the_server_has_forgotten() {
 }
 
 #[test]
-fn bookmarks_are_known() {
+fn bookmarks_are_recognized() {
     assert!(is_bookmark(br#"{"type":"BOOKMARK","object":{}}"#));
     assert!(!is_bookmark(
         br#"{"type":"ADDED","object":{"metadata":{"name":"a-BOOKMARK"}}}"#

@@ -1,10 +1,10 @@
 use super::*;
 
-/// How long nothing may arrive until that counts as silence.
+/// A connection counts as silent if nothing arrives for this long.
 const SILENCE: Duration = Duration::from_millis(100);
 
 struct Ends {
-    line: Line,
+    proxy: TcpProxy,
     client: TcpStream,
     server: TcpStream,
     listener: TcpListener,
@@ -12,11 +12,11 @@ struct Ends {
 
 async fn connected() -> Ends {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
-    let line = Line::start(listener.local_addr().unwrap()).await.unwrap();
-    let client = TcpStream::connect(line.address()).await.unwrap();
+    let proxy = TcpProxy::start(listener.local_addr().unwrap()).await.unwrap();
+    let client = TcpStream::connect(proxy.address()).await.unwrap();
     let (server, _) = listener.accept().await.unwrap();
     Ends {
-        line,
+        proxy,
         client,
         server,
         listener,
@@ -35,7 +35,7 @@ async fn is_silent(stream: &mut TcpStream) -> bool {
 }
 
 #[tokio::test]
-async fn in_fair_weather_everything_arrives_and_an_end_is_passed_on() {
+async fn without_faults_everything_arrives_and_the_end_is_relayed() {
     let mut ends = connected().await;
     assert_eq!(&arrives(&mut ends.client, &mut ends.server).await, b"question");
     assert_eq!(&arrives(&mut ends.server, &mut ends.client).await, b"question");
@@ -44,69 +44,69 @@ async fn in_fair_weather_everything_arrives_and_an_end_is_passed_on() {
 }
 
 #[tokio::test]
-async fn a_cut_ends_both_sides_and_new_connections_can_be_made() {
+async fn cut_ends_both_sides_and_allows_new_connections() {
     let mut ends = connected().await;
-    ends.line.cut();
+    ends.proxy.cut();
     assert_eq!(ends.client.read(&mut [0]).await.unwrap_or_default(), 0);
     assert_eq!(ends.server.read(&mut [0]).await.unwrap_or_default(), 0);
-    let mut client = TcpStream::connect(ends.line.address()).await.unwrap();
+    let mut client = TcpStream::connect(ends.proxy.address()).await.unwrap();
     let (mut server, _) = ends.listener.accept().await.unwrap();
     arrives(&mut client, &mut server).await;
 }
 
 #[tokio::test]
-async fn a_stranded_connection_ends_for_the_server_only() {
+async fn half_open_connection_ends_only_for_the_server() {
     let mut ends = connected().await;
-    ends.line.strand();
+    ends.proxy.leave_half_open();
     assert_eq!(ends.server.read(&mut [0]).await.unwrap_or_default(), 0);
     ends.client.write_all(b"question").await.unwrap();
     assert!(is_silent(&mut ends.client).await);
 }
 
 #[tokio::test]
-async fn silence_holds_back_and_ends_without_a_loss() {
+async fn stalled_bytes_arrive_once_the_stall_ends() {
     let mut ends = connected().await;
-    ends.line.set_traffic(Traffic::Silent);
+    ends.proxy.set_traffic(Traffic::Stalled);
     ends.client.write_all(b"question").await.unwrap();
     assert!(is_silent(&mut ends.server).await);
-    ends.line.set_traffic(Traffic::Flows);
+    ends.proxy.set_traffic(Traffic::Normal);
     let mut arrived = [0; 8];
     ends.server.read_exact(&mut arrived).await.unwrap();
     assert_eq!(&arrived, b"question");
 }
 
 #[tokio::test]
-async fn noise_is_as_long_as_what_was_sent() {
+async fn corrupted_bytes_are_as_many_as_were_sent() {
     let mut ends = connected().await;
-    ends.line.set_traffic(Traffic::Noise);
+    ends.proxy.set_traffic(Traffic::Corrupted);
     assert_ne!(&arrives(&mut ends.client, &mut ends.server).await, b"question");
 }
 
 #[tokio::test]
-async fn whoever_connects_is_turned_away_while_others_stay() {
+async fn refused_traffic_affects_only_new_connections() {
     let mut ends = connected().await;
-    ends.line.set_traffic(Traffic::Refused);
-    let mut refused = TcpStream::connect(ends.line.address()).await.unwrap();
+    ends.proxy.set_traffic(Traffic::Refused);
+    let mut refused = TcpStream::connect(ends.proxy.address()).await.unwrap();
     assert_eq!(refused.read(&mut [0]).await.unwrap_or_default(), 0);
     arrives(&mut ends.client, &mut ends.server).await;
 }
 
 #[tokio::test]
-async fn what_is_delayed_or_slow_arrives_later() {
-    for weather in [
-        Weather {
+async fn delayed_and_limited_bytes_arrive_later() {
+    for faults in [
+        ConnectionFaults {
             delay: SILENCE,
-            ..Weather::default()
+            ..ConnectionFaults::default()
         },
-        Weather {
+        ConnectionFaults {
             bytes_per_second: Some(80),
-            ..Weather::default()
+            ..ConnectionFaults::default()
         },
     ] {
         let mut ends = connected().await;
-        ends.line.set(weather);
-        let begun = Instant::now();
+        ends.proxy.set_faults(faults);
+        let start = Instant::now();
         assert_eq!(&arrives(&mut ends.client, &mut ends.server).await, b"question");
-        assert!(begun.elapsed() >= SILENCE, "{weather:?}");
+        assert!(start.elapsed() >= SILENCE, "{faults:?}");
     }
 }

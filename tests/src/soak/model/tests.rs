@@ -1,9 +1,9 @@
-//! Provokes each violation that the checker must notice.
+//! Commits each violation on purpose, and checks that the model reports it.
 
 use serde_json::{Value, json};
 
-use super::super::quiet;
-use super::super::views::VERSION;
+use super::super::objects::VERSION;
+use super::super::steady_state;
 use super::*;
 
 const UID: &str = "set-uid";
@@ -54,191 +54,197 @@ fn terminating(mut pod: Pod) -> Pod {
 }
 
 /// Three nodes, each with a ready pod of version 1.
-fn at_rest(strategy: &Value) -> Picture {
-    let mut picture = Picture::default();
+fn converged(strategy: &Value) -> ClusterModel {
+    let mut model = ClusterModel::default();
     for name in ["a", "b", "c"] {
-        picture.saw_node(&node(name, &json!([])));
+        model.on_node_applied(&node(name, &json!([])));
     }
-    picture.saw_set(&set("1", strategy));
+    model.on_set_applied(&set("1", strategy));
     for name in ["a", "b", "c"] {
-        picture.saw_pod(&pod(&format!("on-{name}"), name, "1"));
+        model.on_pod_applied(&pod(&format!("on-{name}"), name, "1"));
     }
-    assert_eq!(picture.violations, [""; 0]);
-    assert_eq!(quiet::faults(&picture), [""; 0]);
-    picture
+    assert_eq!(model.violations, [""; 0]);
+    assert_eq!(steady_state::problems(&model), [""; 0]);
+    model
 }
 
-fn judged(picture: &mut Picture, name: &str) -> Result<&'static str, String> {
-    let judged = picture.judge_deletion(name, None).expect("the pod was seen");
-    judged.map_err(|doubt| doubt.words)
+fn judged(model: &mut ClusterModel, name: &str) -> Result<&'static str, String> {
+    let judged = model.judge_deletion(name, None).expect("the pod was seen");
+    judged.map_err(|suspicion| suspicion.message)
 }
 
 #[test]
-fn two_live_pods_on_a_node_are_noticed_even_if_one_goes_at_once() {
-    let mut picture = at_rest(&rolling(1, 0));
-    picture.saw_pod(&terminating(pod("on-a", "a", "1")));
-    picture.saw_pod(&pod("next-a", "a", "1"));
-    picture.saw_pod(&pod("third-a", "a", "1"));
-    picture.lost_pod(&pod("third-a", "a", "1"));
-    assert_eq!(picture.crowds.len(), 1);
-    // It becomes a violation when the checker hasn't heard of a surge for a while.
-    picture.crowds[0].0 -= LAG;
-    picture.judge_crowds();
-    assert_eq!(picture.violations.len(), 1, "{:?}", picture.violations);
+fn two_live_pods_on_a_node_are_a_violation_even_if_one_is_deleted_at_once() {
+    let mut model = converged(&rolling(1, 0));
+    model.on_pod_applied(&terminating(pod("on-a", "a", "1")));
+    model.on_pod_applied(&pod("next-a", "a", "1"));
+    model.on_pod_applied(&pod("third-a", "a", "1"));
+    model.on_pod_deleted(&pod("third-a", "a", "1"));
+    assert_eq!(model.duplicates.len(), 1);
+    // It becomes a violation if no event shows a surge within `LAG`.
+    model.duplicates[0].0 -= LAG;
+    model.judge_duplicates();
+    assert_eq!(model.violations.len(), 1, "{:?}", model.violations);
 }
 
 #[test]
-fn two_live_pods_are_right_after_all_if_news_of_a_surge_was_late() {
-    let mut picture = at_rest(&rolling(1, 0));
-    picture.saw_pod(&pod("next-a", "a", "2"));
-    assert!(picture.has_doubts());
+fn two_live_pods_are_no_violation_if_a_surge_is_reported_late() {
+    let mut model = converged(&rolling(1, 0));
+    model.on_pod_applied(&pod("next-a", "a", "2"));
+    assert!(model.has_pending_duplicates());
     let mut surging = set("2", &rolling(0, 1));
     surging.metadata.generation = Some(2);
-    picture.changed_set(&surging);
+    model.on_set_changed(&surging);
     // The watch lags, and the DaemonSet is deleted before the checker sees its pods.
-    picture.saw_set(&set("1", &rolling(1, 0)));
-    picture.lost_set(UID);
-    picture.saw_pod(&pod("next-b", "b", "2"));
-    picture.crowds[0].0 -= LAG;
-    picture.judge_crowds();
-    assert!(!picture.has_doubts());
-    assert_eq!(picture.violations, [""; 0]);
+    model.on_set_applied(&set("1", &rolling(1, 0)));
+    model.on_set_deleted(UID);
+    model.on_pod_applied(&pod("next-b", "b", "2"));
+    model.duplicates[0].0 -= LAG;
+    model.judge_duplicates();
+    assert!(!model.has_pending_duplicates());
+    assert_eq!(model.violations, [""; 0]);
 }
 
 #[test]
-fn with_surge_a_node_may_have_two_and_not_three() {
-    let mut picture = at_rest(&rolling(0, 1));
-    picture.saw_pod(&pod("next-a", "a", "2"));
-    assert_eq!(picture.violations, [""; 0]);
-    picture.saw_pod(&pod("third-a", "a", "2"));
-    assert_eq!(picture.violations.len(), 1, "{:?}", picture.violations);
+fn with_surge_a_node_may_have_two_pods_but_not_three() {
+    let mut model = converged(&rolling(0, 1));
+    model.on_pod_applied(&pod("next-a", "a", "2"));
+    assert_eq!(model.violations, [""; 0]);
+    model.on_pod_applied(&pod("third-a", "a", "2"));
+    assert_eq!(model.violations.len(), 1, "{:?}", model.violations);
 }
 
 #[test]
-fn a_deletion_of_the_only_pod_of_the_current_template_has_no_reason() {
-    let mut picture = at_rest(&rolling(1, 0));
-    assert!(judged(&mut picture, "on-a").is_err());
-    assert_eq!(picture.judge_deletion("never-seen", None), None);
-    assert!(!picture.may_have_missed_a_pod(LAG));
-    // It still has none if the pod is gone by the time the checker judges it.
-    picture.saw_pod(&terminating(pod("on-a", "a", "1")));
-    picture.lost_pod(&pod("on-a", "a", "1"));
-    assert!(judged(&mut picture, "on-a").is_err());
+fn deletion_of_the_only_current_pod_has_no_valid_reason() {
+    let mut model = converged(&rolling(1, 0));
+    assert!(judged(&mut model, "on-a").is_err());
+    assert_eq!(model.judge_deletion("never-seen", None), None);
+    assert!(!model.may_have_missed_pod(LAG));
+    // That is also so if the pod is gone when the checker judges its deletion.
+    model.on_pod_applied(&terminating(pod("on-a", "a", "1")));
+    model.on_pod_deleted(&pod("on-a", "a", "1"));
+    assert!(judged(&mut model, "on-a").is_err());
 }
 
 #[test]
-fn a_deletion_has_a_reason_where_no_pod_belongs_or_it_is_over() {
-    let mut picture = at_rest(&rolling(1, 0));
+fn deletion_is_valid_if_the_node_is_excluded_or_the_pod_has_finished() {
+    let mut model = converged(&rolling(1, 0));
     let taints = json!([{"key": "out", "effect": "NoExecute"}]);
-    picture.saw_node(&node("a", &taints));
-    assert_eq!(judged(&mut picture, "on-a"), Ok("excluded (N2)"));
+    model.on_node_applied(&node("a", &taints));
+    assert_eq!(judged(&mut model, "on-a"), Ok("excluded (N2)"));
     let mut failed = pod("on-b", "b", "1");
     failed.status.as_mut().unwrap().phase = Some("Failed".to_owned());
-    picture.saw_pod(&failed);
-    assert_eq!(judged(&mut picture, "on-b"), Ok("finished (N3)"));
-    picture.lost_node("c");
+    model.on_pod_applied(&failed);
+    assert_eq!(judged(&mut model, "on-b"), Ok("finished (N3)"));
+    model.on_node_deleted("c");
     assert_eq!(
-        judged(&mut picture, "on-c"),
+        judged(&mut model, "on-c"),
         Ok("excluded (N2)"),
-        "the node was removed a moment ago"
+        "the node was removed recently"
     );
-    picture.lost_set(UID);
-    assert_eq!(judged(&mut picture, "on-b"), Ok("its DaemonSet is gone"));
+    model.on_set_deleted(UID);
+    assert_eq!(judged(&mut model, "on-b"), Ok("its DaemonSet is gone"));
 }
 
 #[test]
-fn an_update_may_take_as_many_pods_as_may_be_missing_and_no_more() {
-    let mut picture = at_rest(&rolling(1, 0));
-    picture.saw_set(&set("2", &rolling(1, 0)));
-    assert_eq!(judged(&mut picture, "on-a"), Ok("old, within the budget (R4)"));
-    let doubt = picture.judge_deletion("on-b", None).unwrap().unwrap_err();
+fn update_may_delete_pods_only_within_its_budget() {
+    let mut model = converged(&rolling(1, 0));
+    model.on_set_applied(&set("2", &rolling(1, 0)));
+    assert_eq!(judged(&mut model, "on-a"), Ok("old, within the budget (R4)"));
+    let suspicion = model.judge_deletion("on-b", None).unwrap().unwrap_err();
     // A replacement of the first pod in the meantime doesn't excuse this deletion; a larger budget does.
-    picture.saw_pod(&pod("next-a", "a", "2"));
-    assert!(picture.judge_deletion("on-b", Some(&doubt)).unwrap().is_err());
-    picture.saw_set(&set("2", &rolling(2, 0)));
-    assert!(picture.judge_deletion("on-b", Some(&doubt)).unwrap().is_ok());
-    // A relist excuses it too, because nobody knows when the first pod was replaced.
-    let mut picture = at_rest(&rolling(1, 0));
-    picture.saw_set(&set("2", &rolling(1, 0)));
-    assert!(judged(&mut picture, "on-a").is_ok());
-    let doubt = picture.judge_deletion("on-b", None).unwrap().unwrap_err();
-    picture.keep_pods(&[pod("next-a", "a", "2"), pod("on-c", "c", "1")]);
-    assert!(picture.judge_deletion("on-b", Some(&doubt)).unwrap().is_ok());
+    model.on_pod_applied(&pod("next-a", "a", "2"));
+    assert!(model.judge_deletion("on-b", Some(&suspicion)).unwrap().is_err());
+    model.on_set_applied(&set("2", &rolling(2, 0)));
+    assert!(model.judge_deletion("on-b", Some(&suspicion)).unwrap().is_ok());
+    // A relist excuses it too, because the model can't know when the first pod was replaced.
+    let mut model = converged(&rolling(1, 0));
+    model.on_set_applied(&set("2", &rolling(1, 0)));
+    assert!(judged(&mut model, "on-a").is_ok());
+    let suspicion = model.judge_deletion("on-b", None).unwrap().unwrap_err();
+    model.on_pods_listed(&[pod("next-a", "a", "2"), pod("on-c", "c", "1")]);
+    assert!(model.judge_deletion("on-b", Some(&suspicion)).unwrap().is_ok());
     // The next pod may go once the first has been replaced.
-    let mut picture = at_rest(&rolling(1, 0));
-    picture.saw_set(&set("2", &rolling(1, 0)));
-    assert!(judged(&mut picture, "on-a").is_ok());
-    picture.saw_pod(&terminating(pod("on-a", "a", "1")));
-    picture.saw_pod(&pod("next-a", "a", "2"));
-    assert_eq!(judged(&mut picture, "on-b"), Ok("old, within the budget (R4)"));
+    let mut model = converged(&rolling(1, 0));
+    model.on_set_applied(&set("2", &rolling(1, 0)));
+    assert!(judged(&mut model, "on-a").is_ok());
+    model.on_pod_applied(&terminating(pod("on-a", "a", "1")));
+    model.on_pod_applied(&pod("next-a", "a", "2"));
+    assert_eq!(judged(&mut model, "on-b"), Ok("old, within the budget (R4)"));
 }
 
 #[test]
-fn a_pod_that_an_update_took_isnt_missing_while_none_is_wanted_there() {
-    let mut picture = at_rest(&rolling(1, 0));
-    picture.saw_set(&set("2", &rolling(1, 0)));
-    assert!(judged(&mut picture, "on-a").is_ok());
-    picture.lost_pod(&pod("on-a", "a", "1"));
+fn pod_deleted_by_an_update_does_not_count_while_its_node_is_tainted() {
+    let mut model = converged(&rolling(1, 0));
+    model.on_set_applied(&set("2", &rolling(1, 0)));
+    assert!(judged(&mut model, "on-a").is_ok());
+    model.on_pod_deleted(&pod("on-a", "a", "1"));
     // The node gets a taint before the pod's successor is created.
     let taints = json!([{"key": "out", "effect": "NoSchedule"}]);
-    picture.saw_node(&node("a", &taints));
-    assert_eq!(judged(&mut picture, "on-b"), Ok("old, within the budget (R4)"));
-    picture.saw_pod(&terminating(pod("on-b", "b", "1")));
-    picture.saw_pod(&pod("next-b", "b", "2"));
-    // Without the taint, the node lacks a pod again. Everynode may hear of that a little later.
-    picture.saw_node(&node("a", &json!([])));
+    model.on_node_applied(&node("a", &taints));
+    assert_eq!(judged(&mut model, "on-b"), Ok("old, within the budget (R4)"));
+    model.on_pod_applied(&terminating(pod("on-b", "b", "1")));
+    model.on_pod_applied(&pod("next-b", "b", "2"));
+    // Without the taint, the node lacks a pod again. Everynode may learn of that a little later.
+    model.on_node_applied(&node("a", &json!([])));
     let key = (UID.to_owned(), "a".to_owned());
-    let cell = picture.cells.get_mut(&key).unwrap();
-    assert!(cell.unwanted.is_within(LINGERS_BRIEFLY, Instant::now()));
-    cell.unwanted = Lately::default();
-    let doubt = picture.judge_deletion("on-c", None).unwrap().unwrap_err();
-    assert!(picture.judge_deletion("on-c", Some(&doubt)).unwrap().is_err());
-    // It is right if the node got another taint and the news of it was late.
-    picture.saw_node(&node("a", &taints));
-    assert!(picture.judge_deletion("on-c", Some(&doubt)).unwrap().is_ok());
+    let cell = model.cells.get_mut(&key).unwrap();
+    assert!(cell.unwanted.is_within(SHORT_GRACE, Instant::now()));
+    cell.unwanted = LastTime::default();
+    let suspicion = model.judge_deletion("on-c", None).unwrap().unwrap_err();
+    assert!(model.judge_deletion("on-c", Some(&suspicion)).unwrap().is_err());
+    // The deletion is valid if the node has got another taint whose event was late.
+    model.on_node_applied(&node("a", &taints));
+    assert!(model.judge_deletion("on-c", Some(&suspicion)).unwrap().is_ok());
 }
 
 #[test]
-fn pods_may_have_been_missed_when_they_are_listed_anew() {
-    let mut picture = at_rest(&rolling(1, 0));
-    picture.keep_pods(&[pod("on-a", "a", "1")]);
-    assert!(picture.may_have_missed_a_pod(LAG));
-    assert!(!picture.may_have_missed_a_pod(Duration::ZERO));
+fn model_may_have_missed_pods_after_a_relist() {
+    let mut model = converged(&rolling(1, 0));
+    model.on_pods_listed(&[pod("on-a", "a", "1")]);
+    assert!(model.may_have_missed_pod(LAG));
+    assert!(!model.may_have_missed_pod(Duration::ZERO));
 }
 
 #[test]
-fn updates_on_deletion_delete_nothing_and_those_that_surge_nothing_without_a_successor() {
-    let mut picture = at_rest(&json!({"type": "OnDelete"}));
-    picture.saw_set(&set("2", &json!({"type": "OnDelete"})));
-    assert!(judged(&mut picture, "on-a").is_err());
+fn on_delete_never_deletes_and_surge_deletes_only_after_a_replacement_is_available() {
+    let mut model = converged(&json!({"type": "OnDelete"}));
+    model.on_set_applied(&set("2", &json!({"type": "OnDelete"})));
+    assert!(judged(&mut model, "on-a").is_err());
 
-    let mut picture = at_rest(&rolling(0, 1));
-    picture.saw_set(&set("2", &rolling(0, 1)));
-    assert!(judged(&mut picture, "on-a").is_err());
-    picture.saw_pod(&pod("next-a", "a", "2"));
-    assert_eq!(judged(&mut picture, "on-a"), Ok("old, beside a new one (R5)"));
+    let mut model = converged(&rolling(0, 1));
+    model.on_set_applied(&set("2", &rolling(0, 1)));
+    assert!(judged(&mut model, "on-a").is_err());
+    model.on_pod_applied(&pod("next-a", "a", "2"));
+    assert_eq!(judged(&mut model, "on-a"), Ok("old, beside a new one (R5)"));
 }
 
 #[test]
-fn at_rest_a_missing_an_old_and_a_foreign_pod_and_a_false_status_are_noticed() {
-    let faults_after = |change: &dyn Fn(&mut Picture)| {
-        let mut picture = at_rest(&rolling(1, 0));
-        change(&mut picture);
-        quiet::faults(&picture)
+fn missing_old_and_misplaced_pods_and_a_wrong_status_are_problems() {
+    let problems_after = |change: &dyn Fn(&mut ClusterModel)| {
+        let mut model = converged(&rolling(1, 0));
+        change(&mut model);
+        steady_state::problems(&model)
     };
-    let missing = faults_after(&|picture| picture.lost_pod(&pod("on-a", "a", "1")));
-    assert!(missing.iter().any(|fault| fault.contains("on a")), "{missing:?}");
-    let old = faults_after(&|picture| picture.saw_set(&set("2", &rolling(1, 0))));
-    assert!(old.iter().any(|fault| fault.contains("old pod")), "{old:?}");
-    let foreign = faults_after(&|picture| {
-        picture.saw_node(&node("d", &json!([{"key": "out", "effect": "NoExecute"}])));
-        picture.saw_pod(&pod("on-d", "d", "1"));
+    let missing = problems_after(&|model| model.on_pod_deleted(&pod("on-a", "a", "1")));
+    assert!(
+        missing.iter().any(|problem| problem.contains("on a")),
+        "{missing:?}"
+    );
+    let old = problems_after(&|model| model.on_set_applied(&set("2", &rolling(1, 0))));
+    assert!(old.iter().any(|problem| problem.contains("old pod")), "{old:?}");
+    let misplaced = problems_after(&|model| {
+        model.on_node_applied(&node("d", &json!([{"key": "out", "effect": "NoExecute"}])));
+        model.on_pod_applied(&pod("on-d", "d", "1"));
     });
-    assert!(foreign.iter().any(|fault| fault.contains("on d")), "{foreign:?}");
-    let false_status = faults_after(&|picture| {
+    assert!(
+        misplaced.iter().any(|problem| problem.contains("on d")),
+        "{misplaced:?}"
+    );
+    let wrong_status = problems_after(&|model| {
         let mut set = set("1", &rolling(1, 0));
         set.status.as_mut().unwrap().number_ready = 2;
-        picture.saw_set(&set);
+        model.on_set_applied(&set);
     });
-    assert!(false_status[0].contains("its status says"), "{false_status:?}");
+    assert!(wrong_status[0].contains("the status has"), "{wrong_status:?}");
 }
