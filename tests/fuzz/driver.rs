@@ -19,28 +19,33 @@ const SEED: &str = "EVERYNODE_FUZZ_SEED";
 const STEP: u64 = 0x9E37_79B9_7F4A_7C15;
 /// Memory limit of all targets together. They never need this much, because no input is longer than some tens of
 /// kilobytes.
-const MOST_MEGABYTES: f32 = 256.0;
+const MAX_MEGABYTES: f32 = 256.0;
 /// Time limit of one input, even on a busy machine.
-const LONGEST: Duration = Duration::from_secs(10);
+const MAX_TIME: Duration = Duration::from_secs(10);
 
 /// The input of a target: the messages of a stream, or a single message.
 pub(crate) type Input = Vec<Vec<u8>>;
 
-/// Runs a target on `EVERYNODE_FUZZ_INPUTS` inputs, or on `few` if that isn't set. The target returns whether it could
-/// decode the input as the type that the input was made from.
-pub(crate) fn fuzz(target: &str, few: u64, make: impl Fn(&mut Rng) -> Input, look: impl Fn(&Input) -> bool) {
+/// Runs a target on `EVERYNODE_FUZZ_INPUTS` inputs, or on `default_inputs` if that isn't set. The target returns
+/// whether it could decode the input as the type that the input was made from.
+pub(crate) fn fuzz(
+    target: &str,
+    default_inputs: u64,
+    generate: impl Fn(&mut Rng) -> Input,
+    run_target: impl Fn(&Input) -> bool,
+) {
     let first = number(SEED).unwrap_or_default();
-    let begun = Instant::now();
-    let (asked, inputs) = (number(INPUTS), number(INPUTS).unwrap_or(few));
-    let understood = run(target, first, inputs, make, look);
+    let start = Instant::now();
+    let (inputs_set, inputs) = (number(INPUTS), number(INPUTS).unwrap_or(default_inputs));
+    let decoded = run(target, first, inputs, generate, run_target);
     let line = format!(
-        "{target}: {inputs} inputs, {understood} of them understood, in {:?}, with at most {:.0} MB",
-        begun.elapsed(),
+        "{target}: {inputs} inputs, {decoded} of them decoded, in {:?}, peak memory {:.0} MB",
+        start.elapsed(),
         ALLOCATED.peak_usage_as_mb()
     );
     // If hardly any input can be decoded, the seeds are out of date and the targets test only the first bytes.
-    assert!(understood >= inputs / 10 || inputs < few, "{line}");
-    if asked.is_some() {
+    assert!(decoded >= inputs / 10 || inputs < default_inputs, "{line}");
+    if inputs_set.is_some() {
         eprintln!("{line}");
     }
 }
@@ -50,54 +55,54 @@ fn run(
     target: &str,
     first: u64,
     inputs: u64,
-    make: impl Fn(&mut Rng) -> Input,
-    look: impl Fn(&Input) -> bool,
+    generate: impl Fn(&mut Rng) -> Input,
+    run_target: impl Fn(&Input) -> bool,
 ) -> u64 {
-    let (current, mut understood) = (Arc::new(AtomicU64::new(first)), 0);
-    let _watched = watch(target, current.clone());
+    let (current, mut decoded) = (Arc::new(AtomicU64::new(first)), 0);
+    let _watchdog = start_watchdog(target, current.clone());
     for index in 0..inputs {
         let seed = first.wrapping_add(index.wrapping_mul(STEP));
         current.store(seed, Ordering::Relaxed);
-        let input = make(&mut Rng::with_seed(seed));
-        let looked = Instant::now();
-        let outcome = catch_unwind(AssertUnwindSafe(|| look(&input)));
-        let (took, megabytes) = (looked.elapsed(), ALLOCATED.peak_usage_as_mb());
+        let input = generate(&mut Rng::with_seed(seed));
+        let start = Instant::now();
+        let outcome = catch_unwind(AssertUnwindSafe(|| run_target(&input)));
+        let (took, megabytes) = (start.elapsed(), ALLOCATED.peak_usage_as_mb());
         assert!(
-            outcome.is_ok() && took < LONGEST && megabytes < MOST_MEGABYTES,
-            "{target}: an input fails, or took {took:?}, or {megabytes} MB were needed by then; {INPUTS}=1 {SEED}={seed} is it \
-             alone:\n{}",
+            outcome.is_ok() && took < MAX_TIME && megabytes < MAX_MEGABYTES,
+            "{target}: an input failed after {took:?}, with a peak memory of {megabytes} MB; reproduce it with \
+             {INPUTS}=1 {SEED}={seed} (input in hex):\n{}",
             hex(&input)
         );
-        understood += u64::from(outcome.unwrap_or_default());
+        decoded += u64::from(outcome.unwrap_or_default());
     }
-    understood
+    decoded
 }
 
 /// Ends the test process when a target stays at one input for too long, since it may never finish. Dropping the
-/// returned sender ends the watch.
-fn watch(target: &str, current: Arc<AtomicU64>) -> mpsc::Sender<()> {
-    let (watched, ends) = mpsc::channel();
+/// returned sender ends the watchdog.
+fn start_watchdog(target: &str, current: Arc<AtomicU64>) -> mpsc::Sender<()> {
+    let (watchdog, stopped) = mpsc::channel();
     let target = target.to_owned();
     std::thread::spawn(move || {
         let mut before = None;
-        while ends.recv_timeout(LONGEST) == Err(RecvTimeoutError::Timeout) {
+        while stopped.recv_timeout(MAX_TIME) == Err(RecvTimeoutError::Timeout) {
             let seed = current.load(Ordering::Relaxed);
             if before.replace(seed) == Some(seed) {
                 eprintln!(
-                    "{target}: an input takes longer than {LONGEST:?}; {INPUTS}=1 {SEED}={seed} is it alone"
+                    "{target}: an input takes longer than {MAX_TIME:?}; reproduce it with {INPUTS}=1 {SEED}={seed}"
                 );
                 std::process::exit(1);
             }
         }
     });
-    watched
+    watchdog
 }
 
 fn number(variable: &str) -> Option<u64> {
     let text = std::env::var(variable).ok()?;
     Some(
         text.parse()
-            .unwrap_or_else(|_| panic!("{variable}={text} is no number")),
+            .unwrap_or_else(|_| panic!("{variable}={text} isn't a number")),
     )
 }
 
@@ -113,19 +118,19 @@ fn hex(input: &Input) -> String {
 }
 
 #[test]
-fn an_input_that_fails_is_shown_with_the_seed_that_makes_it() {
-    let make = |random: &mut Rng| vec![vec![random.u8(..)]];
-    let wanted = make(&mut Rng::with_seed(7));
-    let look = |input: &Input| {
-        assert_eq!(*input, wanted, "another one");
+fn failing_input_is_printed_with_its_seed() {
+    let generate = |random: &mut Rng| vec![vec![random.u8(..)]];
+    let wanted = generate(&mut Rng::with_seed(7));
+    let run_target = |input: &Input| {
+        assert_eq!(*input, wanted, "a different input");
         true
     };
-    assert_eq!(run("a target", 7, 1, make, look), 1);
-    let failure = catch_unwind(AssertUnwindSafe(|| run("a target", 7, 100, make, look))).unwrap_err();
-    let words = failure.downcast_ref::<String>().unwrap();
-    let (_, rest) = words.split_once(&format!("{SEED}=")).unwrap();
-    let (seed, shown) = rest.split_once(" is it alone:\n").unwrap();
-    let again = make(&mut Rng::with_seed(seed.parse().unwrap()));
+    assert_eq!(run("test", 7, 1, generate, run_target), 1);
+    let failure = catch_unwind(AssertUnwindSafe(|| run("test", 7, 100, generate, run_target))).unwrap_err();
+    let message = failure.downcast_ref::<String>().unwrap();
+    let (_, rest) = message.split_once(&format!("{SEED}=")).unwrap();
+    let (seed, shown) = rest.split_once(" (input in hex):\n").unwrap();
+    let again = generate(&mut Rng::with_seed(seed.parse().unwrap()));
     assert_eq!(shown, hex(&again));
     assert_ne!(again, wanted);
 }

@@ -5,7 +5,7 @@ use everynode_executor::apiserver::objects::{self, DaemonSet, Encoding, Heard, R
 use everynode_executor::pods::pod::{self, Recipe};
 use everynode_executor::{ownership::history, planner::session, pods::template, status};
 use everynode_proto::facts::{Node, Pod, object};
-use everynode_proto::planner::v1::{Plan, SessionResponse, session_response::Message as Said};
+use everynode_proto::planner::v1::{Plan, SessionResponse, session_response::Message as ResponseMessage};
 use fastrand::Rng;
 use prost::Message;
 use prost::bytes::Bytes;
@@ -16,7 +16,7 @@ use crate::driver::fuzz;
 use crate::mutate::mutated;
 use crate::seeds;
 
-/// Every object of this kind that can be read from these bytes.
+/// Every object of this kind that these bytes can be decoded to.
 fn read<T: Watched>(bytes: &Bytes) -> Vec<T> {
     let mut found = Vec::new();
     for encoding in [Encoding::Json, Encoding::Protobuf] {
@@ -55,10 +55,10 @@ fn use_daemon_set(daemon_set: &DaemonSet) {
 }
 
 #[test]
-fn nothing_that_an_api_server_says_panics() {
+fn no_api_server_response_panics() {
     let valid = seeds::answers();
     let make = move |random: &mut Rng| vec![mutated(random, &valid)];
-    fuzz("answers of API servers", 4_000, make, |input| {
+    fuzz("API server responses", 4_000, make, |input| {
         let bytes = Bytes::from(input[0].clone());
         let (nodes, pods) = (read::<Node>(&bytes), read::<Pod>(&bytes));
         for node in &nodes {
@@ -75,8 +75,8 @@ fn nothing_that_an_api_server_says_panics() {
     });
 }
 
-/// Carries out a plan that no planner would make.
-fn carry_out(plan: Plan) {
+/// Applies a plan, which needn't be one that a planner would make.
+fn apply_plan(plan: Plan) {
     if let Some(wanted) = &plan.status {
         status::differs(wanted, &object::DaemonSetStatus::default());
         status::is_settled(wanted);
@@ -99,19 +99,19 @@ fn carry_out(plan: Plan) {
     }
     waiting.sort_unstable();
     ended.sort_unstable();
-    assert_eq!(waiting, ended, "every action has its end");
+    assert_eq!(waiting, ended, "every action has a result");
 }
 
 #[test]
-fn nothing_that_a_planner_says_panics() {
+fn no_planner_response_panics() {
     let valid = seeds::responses();
     let make = move |random: &mut Rng| vec![mutated(random, &valid)];
-    fuzz("answers of planners", 20_000, make, |input| {
+    fuzz("planner responses", 20_000, make, |input| {
         let Ok(response) = SessionResponse::decode(input[0].as_slice()) else {
             return false;
         };
-        if let Some(Said::Plan(plan)) = response.message {
-            carry_out(plan);
+        if let Some(ResponseMessage::Plan(plan)) = response.message {
+            apply_plan(plan);
         }
         true
     });

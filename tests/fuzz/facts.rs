@@ -10,7 +10,7 @@ use crate::driver::{Input, fuzz};
 use crate::mutate::mutated;
 use crate::seeds;
 
-fn read_all(input: &Input) -> bool {
+fn decode_object(input: &Input) -> bool {
     let Ok(object) = Unread::decode(input[0].as_slice()) else {
         return false;
     };
@@ -18,10 +18,10 @@ fn read_all(input: &Input) -> bool {
         Unread::decode(object.encode_to_vec().as_slice()).as_ref(),
         Ok(&object)
     );
-    let mut understood = false;
+    let mut decoded = false;
     for (index, item) in unread::expand(vec![object]).iter().enumerate() {
         item.name(index);
-        understood |= item.read::<Value>(item.kind().unwrap_or_default()).is_ok();
+        decoded |= item.read::<Value>(item.kind().unwrap_or_default()).is_ok();
         let _ = item.read::<Node>("Node").map(Node::into_facts);
         let _ = item.read::<Pod>("Pod").map(|pod| pod.facts());
         if let Ok(daemon_set) = item.read::<DaemonSet>("DaemonSet") {
@@ -29,11 +29,11 @@ fn read_all(input: &Input) -> bool {
             assert!(problems.len() <= 3, "{problems:?}");
         }
     }
-    understood
+    decoded
 }
 
 #[test]
-fn no_object_of_a_call_panics() {
+fn no_object_in_a_request_panics() {
     let (sets, nodes, pods) = seeds::requests();
     let valid: Vec<_> = [sets, nodes, pods]
         .concat()
@@ -41,7 +41,7 @@ fn no_object_of_a_call_panics() {
         .map(Message::encode_to_vec)
         .collect();
     let make = move |random: &mut Rng| vec![mutated(random, &valid)];
-    fuzz("objects of calls", 8_000, make, read_all);
+    fuzz("objects in requests", 8_000, make, decode_object);
 }
 
 #[test]

@@ -3,10 +3,10 @@
 //! Each target gets inputs that are made from a seed. Most inputs are valid ones with small changes. `cargo test` runs
 //! each target for a few seconds, always on the same inputs.
 //! `EVERYNODE_FUZZ_INPUTS=10000000 cargo test -p everynode-tests --test fuzz` runs for hours, and `EVERYNODE_FUZZ_SEED`
-//! sets another first seed. A failing input is printed in hex, with the seed that makes this input alone.
+//! sets another first seed. A failing input is printed in hex, with the seed that reproduces it.
 //!
 //! - [`driver`]: runs a target and reports the input that fails.
-//! - [`mutate`], [`seeds`], [`requests`]: create inputs by changing valid bytes and by making up messages.
+//! - [`mutate`], [`seeds`], [`requests`]: create inputs by mutating valid bytes and by generating messages.
 //! - [`facts`], [`planner`], [`executor`]: the targets.
 
 #![allow(
@@ -14,7 +14,7 @@
     clippy::panic,
     clippy::indexing_slicing,
     clippy::print_stderr,
-    reason = "a test states what holds, and panics where it doesn't; its helpers too"
+    reason = "tests and their helpers panic when an assertion fails"
 )]
 
 mod driver;

@@ -4,9 +4,9 @@ use fastrand::Rng;
 use prost::encoding::{WireType, decode_key, decode_varint, encode_key, encode_varint};
 
 /// The longest input, in bytes.
-const LONGEST: usize = 32 * 1024;
+const MAX_BYTES: usize = 32 * 1024;
 /// How many levels of nested messages a mutation may descend.
-const DEEPEST: u32 = 12;
+const MAX_DEPTH: u32 = 12;
 /// Numbers that often trigger errors.
 const EXTREMES: [u64; 16] = [
     0,
@@ -42,10 +42,10 @@ pub(crate) fn mutated(random: &mut Rng, seeds: &[Vec<u8>]) -> Vec<u8> {
         input = if random.u8(..3) == 0 {
             change_bytes(random, input, seeds)
         } else {
-            change_field(random, &input, seeds, DEEPEST)
+            change_field(random, &input, seeds, MAX_DEPTH)
         };
     }
-    input.truncate(LONGEST);
+    input.truncate(MAX_BYTES);
     input
 }
 
@@ -56,31 +56,31 @@ fn range(random: &mut Rng, length: usize) -> std::ops::Range<usize> {
 
 /// Changes bytes regardless of their meaning.
 fn change_bytes(random: &mut Rng, mut input: Vec<u8>, seeds: &[Vec<u8>]) -> Vec<u8> {
-    let (place, length) = (random.usize(..=input.len()), input.len());
+    let (position, length) = (random.usize(..=input.len()), input.len());
     match random.u8(..7) {
-        0 => input.truncate(place),
+        0 => input.truncate(position),
         1 => drop(input.drain(range(random, length))),
         2 => {
             let again = input[range(random, length)].to_vec();
-            input.splice(place..place, again);
+            input.splice(position..position, again);
         }
         3 => {
             let other = &seeds[random.usize(..seeds.len())];
             let part = other[range(random, other.len())].to_vec();
-            input.splice(place..place, part);
+            input.splice(position..position, part);
         }
         4 => {
             let mut number = Vec::new();
             encode_varint(extreme(random), &mut number);
             let over = if random.bool() {
-                place..place
+                position..position
             } else {
-                place..(place + 1).min(length)
+                position..(position + 1).min(length)
             };
             input.splice(over, number);
         }
         _ => {
-            if let Some(byte) = input.get_mut(place) {
+            if let Some(byte) = input.get_mut(position) {
                 *byte ^= 1 << random.u8(..8);
             }
         }
@@ -181,7 +181,7 @@ fn change_field(random: &mut Rng, message: &[u8], seeds: &[Vec<u8>], depth: u32)
                     extreme(random)
                 };
             }
-            #[expect(clippy::cast_possible_truncation, reason = "its end will do")]
+            #[expect(clippy::cast_possible_truncation, reason = "the low bits are enough")]
             Part::Four(bits) => *bits = extreme(random) as u32,
             Part::Bytes(bytes) if depth > 0 => *bytes = change_field(random, bytes, seeds, depth - 1),
             Part::Bytes(bytes) => *bytes = change_bytes(random, std::mem::take(bytes), seeds),

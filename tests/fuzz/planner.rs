@@ -7,7 +7,7 @@ use everynode_planner::unary;
 use everynode_proto::facts::{Unread, unread};
 use everynode_proto::planner::v1::{
     ExplainRequest, PlanRequest, SessionRequest, SessionResponse, action::Action,
-    session_response::Message as Said,
+    session_response::Message as ResponseMessage,
 };
 use everynode_serving::serve::Work;
 use fastrand::Rng;
@@ -19,31 +19,34 @@ use crate::driver::{Input, fuzz};
 use crate::mutate::mutated;
 use crate::{requests, seeds};
 
-/// Limit of the answer to one fact, or to one pair, in bytes beyond the content of the request itself.
-const MOST_PER_ITEM: usize = 4 * 1024;
+/// Size limit of the response to one fact or one pair, in bytes, in addition to the content of the request.
+const MAX_BYTES_PER_ITEM: usize = 4 * 1024;
 
-/// Plays a session twice, up to the request that ends it. Returns whether a request after the first one was accepted.
-fn play(input: &Input) -> bool {
+/// Runs a session twice, up to the request that ends it. Returns whether a request after the first one was accepted.
+fn run_session(input: &Input) -> bool {
     let requests = input
         .iter()
         .map_while(|bytes| SessionRequest::decode(bytes.as_slice()).ok());
     let (mut one, mut other) = (Session::default(), Session::default());
-    let (mut told, mut last_action, mut taken) = (0, 0, 0);
+    let (mut request_bytes, mut last_action, mut accepted) = (0, 0, 0);
     for (index, request) in requests.enumerate() {
         if index == 0 {
             let _ = session::hello(&request);
         }
-        told += request.encoded_len() + MOST_PER_ITEM * (1 + request.facts.len());
+        request_bytes += request.encoded_len() + MAX_BYTES_PER_ITEM * (1 + request.facts.len());
         match (one.take(request.clone()), other.take(request)) {
             (Ok(one), Ok(other)) => {
-                taken += 1;
+                accepted += 1;
                 assert_eq!(
                     one.responses, other.responses,
-                    "the same session has the same plans"
+                    "equal sessions must have equal plans"
                 );
                 // A plan may follow from everything that was sent so far.
-                let said: usize = one.responses.iter().map(Message::encoded_len).sum();
-                assert!(said <= told * 4, "{said} bytes are said of {told}");
+                let response_bytes: usize = one.responses.iter().map(Message::encoded_len).sum();
+                assert!(
+                    response_bytes <= request_bytes * 4,
+                    "{response_bytes} bytes of responses to {request_bytes} bytes"
+                );
                 one.responses
                     .iter()
                     .for_each(|response| check(response, &mut last_action));
@@ -55,16 +58,16 @@ fn play(input: &Input) -> bool {
             (one, other) => panic!("{one:?} and {other:?}"),
         }
     }
-    taken > 1
+    accepted > 1
 }
 
 fn check(response: &SessionResponse, last_action: &mut u64) {
-    let Some(Said::Plan(plan)) = &response.message else {
+    let Some(ResponseMessage::Plan(plan)) = &response.message else {
         return;
     };
     for action in &plan.actions {
         *last_action += 1;
-        assert_eq!(action.id, *last_action, "each action has its own id");
+        assert_eq!(action.id, *last_action, "action ids must be consecutive");
         match action.action.as_ref().unwrap() {
             Action::Create(create) => assert!(!create.node.is_empty()),
             Action::Delete(delete) => assert!(!delete.pod.is_empty() && !delete.uid.is_empty()),
@@ -73,18 +76,18 @@ fn check(response: &SessionResponse, last_action: &mut u64) {
 }
 
 #[test]
-fn no_session_of_any_facts_in_any_order_panics() {
+fn no_session_with_arbitrary_facts_panics() {
     let make = |random: &mut Rng| {
         requests::session(random)
             .iter()
             .map(Message::encode_to_vec)
             .collect()
     };
-    fuzz("sessions that are made up", 4_000, make, play);
+    fuzz("generated sessions", 4_000, make, run_session);
 }
 
 #[test]
-fn no_session_of_changed_requests_panics() {
+fn no_session_with_mutated_requests_panics() {
     let make = |random: &mut Rng| {
         let mut input: Input = requests::session(random)
             .iter()
@@ -96,11 +99,11 @@ fn no_session_of_changed_requests_panics() {
         }
         input
     };
-    fuzz("sessions with changed requests", 4_000, make, play);
+    fuzz("sessions with mutated requests", 4_000, make, run_session);
 }
 
 #[test]
-fn no_request_to_plan_or_to_explain_panics() {
+fn no_plan_or_explain_request_panics() {
     let (sets, nodes, pods) = seeds::requests();
     let plans = sets.iter().map(|set| PlanRequest {
         daemon_set: Some(set.clone()),
@@ -122,10 +125,10 @@ fn no_request_to_plan_or_to_explain_panics() {
     let make = move |random: &mut Rng| vec![mutated(random, &valid)];
     let work = Work::unbounded();
     fuzz("Plan and Explain", 2_000, make, |input| {
-        let mut understood = false;
+        let mut decoded = false;
         if let Ok(request) = PlanRequest::decode(input[0].as_slice()) {
             let answers = [unary::plan(request.clone(), &work), unary::plan(request, &work)];
-            understood |= same(&answers, input[0].len(), 1);
+            decoded |= same(&answers, input[0].len(), 1);
         }
         if let Ok(request) = ExplainRequest::decode(input[0].as_slice()) {
             let items = |objects: &[Unread]| unread::expand(objects.to_vec()).len();
@@ -134,23 +137,29 @@ fn no_request_to_plan_or_to_explain_panics() {
                 unary::explain(request.clone(), &work),
                 unary::explain(request, &work),
             ];
-            understood |= same(&answers, input[0].len() * (1 + pairs), pairs);
+            decoded |= same(&answers, input[0].len() * (1 + pairs), pairs);
         }
-        understood
+        decoded
     });
 }
 
-/// Returns whether there is an answer. Asserts that the two answers are equal and within the size limit.
+/// Returns whether the requests succeeded. Asserts that the two responses are equal and within the size limit.
 fn same<A: Message + PartialEq + Debug>(
     answers: &[Result<A, Status>; 2],
-    asked: usize,
+    request_bytes: usize,
     pairs: usize,
 ) -> bool {
     match answers {
         [Ok(one), Ok(other)] => {
             assert!(one == other, "{one:?} and {other:?}");
-            let (said, most) = (one.encoded_len(), 16 * asked + MOST_PER_ITEM * (1 + pairs));
-            assert!(said <= most, "{said} bytes are said of {asked}");
+            let (response_bytes, limit) = (
+                one.encoded_len(),
+                16 * request_bytes + MAX_BYTES_PER_ITEM * (1 + pairs),
+            );
+            assert!(
+                response_bytes <= limit,
+                "{response_bytes} bytes of responses to {request_bytes} bytes"
+            );
             true
         }
         [Err(one), Err(other)] => {

@@ -1,4 +1,4 @@
-//! Made-up sessions: any facts about few objects, in any order.
+//! Generated sessions: arbitrary facts about few objects, in any order.
 
 use std::collections::BTreeMap;
 
@@ -57,7 +57,7 @@ fn number(random: &mut Rng) -> u64 {
     sometimes(random, 8, extreme, |random| random.u64(..30))
 }
 
-#[expect(clippy::cast_possible_truncation, reason = "its end will do")]
+#[expect(clippy::cast_possible_truncation, reason = "the low bits are enough")]
 fn small(random: &mut Rng) -> i32 {
     number(random) as i32
 }
@@ -83,8 +83,8 @@ fn name(random: &mut Rng, kind: &str) -> String {
     }
 }
 
-fn word(random: &mut Rng, words: &[&str]) -> String {
-    words[random.usize(..words.len())].to_owned()
+fn word(random: &mut Rng, choices: &[&str]) -> String {
+    choices[random.usize(..choices.len())].to_owned()
 }
 
 fn some<T>(random: &mut Rng, most: usize, mut one: impl FnMut(&mut Rng) -> T) -> Vec<T> {

@@ -3,7 +3,7 @@
 use everynode_proto::facts::Unread;
 use everynode_proto::planner::v1::{
     Action, CreatePod, DaemonSetCondition, DaemonSetStatus, DeletePod, Plan, Problem, SessionResponse,
-    SyncAccepted, Toleration, Welcome, action::Action as Kind, session_response::Message as Said,
+    SyncAccepted, Toleration, Welcome, action::Action as Kind, session_response::Message as ResponseMessage,
 };
 use prost::Message;
 use prost::encoding::{WireType, encode_key, encode_varint};
@@ -116,10 +116,7 @@ impl Writer {
         self.bytes(number, text.as_bytes())
     }
 
-    #[expect(
-        clippy::needless_pass_by_value,
-        reason = "a message is written once, where it belongs"
-    )]
+    #[expect(clippy::needless_pass_by_value, reason = "each message is embedded only once")]
     fn message(self, number: u32, message: Self) -> Self {
         self.bytes(number, &message.0)
     }
@@ -302,10 +299,10 @@ pub(crate) fn responses() -> Vec<Vec<u8>> {
     };
     let accepted = SyncAccepted { sequence: 7 };
     [
-        Said::Plan(plan),
-        Said::Problem(problem),
-        Said::Welcome(welcome),
-        Said::SyncAccepted(accepted),
+        ResponseMessage::Plan(plan),
+        ResponseMessage::Problem(problem),
+        ResponseMessage::Welcome(welcome),
+        ResponseMessage::SyncAccepted(accepted),
     ]
     .map(|message| {
         SessionResponse {

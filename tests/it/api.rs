@@ -4,7 +4,7 @@ use everynode_tests::daemonsets::{self, wait_status};
 use everynode_tests::nodes;
 use everynode_tests::programs::{Profile, Programs, workspace};
 use everynode_tests::service::{Executor, Planner, ServiceOptions};
-use everynode_tests::shared::Claim;
+use everynode_tests::shared::ControlPlaneClaim;
 use prost::Message as _;
 use prost_types::FileDescriptorSet;
 
@@ -17,7 +17,7 @@ const NAMESPACE: &str = "default";
 
 #[tokio::test]
 async fn every_call_on_api_page_returns_the_documented_answer() {
-    let mut claim = Claim::new().await.unwrap();
+    let mut claim = ControlPlaneClaim::new().await.unwrap();
     let client = claim.client().await.unwrap();
     let programs = Programs::built(Profile::Dev).await.unwrap();
     let kubeconfig = claim.control_plane().kubeconfig().to_owned();

@@ -1,7 +1,7 @@
 //! Runs Kubernetes' own specs of `DaemonSet`s and `ControllerRevision`s, with Everynode and with the controller that it
 //! replaces.
 
-use everynode_tests::conformance::{self, Outcome};
+use everynode_tests::conformance::{self, SpecResults};
 use everynode_tests::control_plane::{Component, ControlPlane, Options};
 use everynode_tests::nodes::{self, NodeBuilder};
 
@@ -10,7 +10,7 @@ use crate::world::World;
 /// The number of specs in the Kubernetes release that the control plane is built from.
 const SPECS: usize = 11;
 
-fn assert_all_passed(outcome: anyhow::Result<Outcome>, logs: &str) {
+fn assert_all_passed(outcome: anyhow::Result<SpecResults>, logs: &str) {
     let outcome = outcome.unwrap_or_else(|error| panic!("{error:#}\n{logs}"));
     let failed = outcome.failed.join("\n\n");
     assert!(failed.is_empty(), "{failed}\n{logs}");

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use everynode_tests::control_plane::{Component, ControlPlane, Options};
 use everynode_tests::daemonsets::{self, DaemonSetBuilder};
 use everynode_tests::nodes::{self, NodeBuilder};
-use everynode_tests::shared::Claim;
+use everynode_tests::shared::ControlPlaneClaim;
 use k8s_openapi::api::core::v1::Node;
 use kube::Api;
 use kube::api::ListParams;
@@ -14,7 +14,7 @@ const DEADLINE: Duration = Duration::from_secs(30);
 
 #[tokio::test]
 async fn stored_objects_survive_api_server_restart_on_the_same_port() {
-    let mut claim = Claim::new().await.unwrap();
+    let mut claim = ControlPlaneClaim::new().await.unwrap();
     let client = claim.client().await.unwrap();
     nodes::create_ready(&client, vec![NodeBuilder::master("master-1")])
         .await
@@ -37,7 +37,7 @@ async fn stored_objects_survive_api_server_restart_on_the_same_port() {
 
 #[tokio::test]
 async fn next_claim_finds_nothing_left_by_the_previous_test() {
-    let mut claim = Claim::new().await.unwrap();
+    let mut claim = ControlPlaneClaim::new().await.unwrap();
     let client = claim.client().await.unwrap();
     let first = claim.namespace().to_owned();
     nodes::create_ready(&client, vec![NodeBuilder::new("node-1")])
@@ -54,7 +54,7 @@ async fn next_claim_finds_nothing_left_by_the_previous_test() {
         .unwrap();
     drop(claim);
 
-    let mut claim = Claim::new().await.unwrap();
+    let mut claim = ControlPlaneClaim::new().await.unwrap();
     assert_ne!(claim.namespace(), first);
     assert!(claim.control_plane().is_running(Component::Scheduler));
     let nodes: Api<Node> = Api::all(claim.client().await.unwrap());
@@ -64,7 +64,7 @@ async fn next_claim_finds_nothing_left_by_the_previous_test() {
 #[tokio::test]
 async fn control_plane_with_kubernetes_own_controller_runs_beside_the_shared_one() {
     // The shared control plane is idle meanwhile, but it runs on other ports.
-    let mut claim = Claim::new().await.unwrap();
+    let mut claim = ControlPlaneClaim::new().await.unwrap();
     let options = Options {
         daemonset_controller: true,
         ..Options::default()

@@ -36,7 +36,7 @@ async fn twenty_random_crashes_cause_no_second_live_pod_and_no_missing_pod() {
         start_random_work(&mut world, &mut random, round).await;
         // If the round's work makes fewer events, the crash comes after 500 ms.
         monitor
-            .events(random.usize(0..EVENTS), Duration::from_millis(500))
+            .wait_events(random.usize(0..EVENTS), Duration::from_millis(500))
             .await;
         if random.bool() {
             world.executor.kill9().await.unwrap();
@@ -48,7 +48,7 @@ async fn twenty_random_crashes_cause_no_second_live_pod_and_no_missing_pod() {
         world.wait_placed("agent").await;
         world.wait_rolled_out().await;
         monitor
-            .never_crowded()
+            .check_one_pod_per_node()
             .unwrap_or_else(|error| panic!("round {round}, seed {seed}: {error:#}\n{}", world.logs()));
     }
 }

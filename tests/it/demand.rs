@@ -3,9 +3,9 @@
 use everynode_proto::facts::Unread;
 use everynode_proto::planner::v1::planner_service_client::PlannerServiceClient;
 use everynode_proto::planner::v1::{DaemonSetDemand, NodeTemplate, SimulateNodesRequest};
-use everynode_tests::judge::{HostPort, weigh};
+use everynode_tests::judge::{HostPort, pod_demands};
+use everynode_tests::placement_cases::pod_templates::pod_templates;
 use everynode_tests::programs::{Profile, Programs};
-use everynode_tests::questions::demand::templates;
 use everynode_tests::service::{Planner, ServiceOptions};
 use everynode_tests::toolbox::Toolbox;
 use serde_json::{Value, json};
@@ -55,10 +55,10 @@ async fn pod_demand_equals_the_schedulers_for_10_000_random_templates() {
         .max_decoding_message_size(usize::MAX);
     let toolbox = Toolbox::ensured().await.unwrap();
 
-    let templates = templates(1, 10_000);
+    let templates = pod_templates(1, 10_000);
     let mut host_ports_seen = 0;
     for templates in templates.chunks(MAX_PER_CALL) {
-        let reference = weigh(&toolbox, templates).await.unwrap();
+        let reference = pod_demands(&toolbox, templates).await.unwrap();
         let request = SimulateNodesRequest {
             daemon_sets: templates.iter().map(daemon_set).collect(),
             node_templates: vec![NodeTemplate {

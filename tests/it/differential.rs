@@ -2,9 +2,9 @@
 //! control planes, and the tests compare the settled states.
 //!
 //! Where the two differ on purpose, the scenario names the clause:
-//! - `in_any_order` stands for R6. kube-controller-manager serves nodes in the order of a hash map.
-//! - `nudge` stands for N7, and once for S3. kube-controller-manager doesn't reconcile a `DaemonSet` by itself when a
-//!   node is deleted, or when a node with a pod gets a taint that the pod may stay with.
+//! - `ignore_node_order` stands for R6. kube-controller-manager serves nodes in the order of a hash map.
+//! - `trigger_reconcile` stands for N7, and once for S3. kube-controller-manager doesn't reconcile a `DaemonSet` by
+//!   itself when a node is deleted, or when a node with a pod gets a taint that the pod may stay with.
 
 mod history;
 mod nodes;
@@ -18,10 +18,10 @@ mod surge;
 use anyhow::Result;
 use everynode_tests::control_plane::{ControlPlane, Options};
 use everynode_tests::daemonsets::DaemonSetBuilder;
-use everynode_tests::differential::{Lockstep, side::Control};
+use everynode_tests::differential::{Lockstep, side::ClusterClients};
 use everynode_tests::programs::{Profile, Programs};
 use everynode_tests::service::start_both;
-use everynode_tests::shared::Claim;
+use everynode_tests::shared::ControlPlaneClaim;
 use futures::future::LocalBoxFuture;
 use futures::{FutureExt as _, StreamExt as _, stream};
 
@@ -67,7 +67,7 @@ fn agent() -> DaemonSetBuilder {
 
 #[tokio::test]
 async fn everynode_leaves_same_state_as_kube_controller_manager() {
-    let mut claim = Claim::new().await.unwrap();
+    let mut claim = ControlPlaneClaim::new().await.unwrap();
     let options = Options {
         daemonset_controller: true,
         ..Options::default()
@@ -76,7 +76,7 @@ async fn everynode_leaves_same_state_as_kube_controller_manager() {
     let programs = Programs::built(Profile::Dev).await.unwrap();
     let kubeconfig = claim.control_plane().kubeconfig();
     let (_planner, executor) = start_both(&programs, kubeconfig).await.unwrap();
-    let control = async |control_plane: &ControlPlane| Control {
+    let control = async |control_plane: &ControlPlane| ClusterClients {
         client: control_plane.client().await.unwrap(),
         kubectl: control_plane.kubectl().unwrap(),
     };

@@ -13,7 +13,7 @@ use everynode_tests::control_plane::ControlPlane;
 use everynode_tests::daemonsets::{self, DaemonSetBuilder};
 use everynode_tests::monitor::Monitor;
 use everynode_tests::nodes::{self, NodeBuilder};
-use everynode_tests::proxy::{Clock, Gateway, Line};
+use everynode_tests::proxy::{ApiServerProxy, ClockProxy, TcpProxy};
 use everynode_tests::service::Planner;
 use everynode_tests::wait::eventually;
 use k8s_openapi::api::core::v1::Pod;
@@ -26,13 +26,13 @@ use crate::world::{DEADLINE, World};
 struct Scene {
     world: World,
     /// First hop from the executor to the planner.
-    planner_line: Line,
+    planner_line: TcpProxy,
     /// Second hop to the planner, behind `planner_line`.
-    clock: Clock,
+    clock: ClockProxy,
     /// First hop from the executor to the API server.
-    api_line: Line,
+    api_line: TcpProxy,
     /// Second hop to the API server, behind `api_line`.
-    gateway: Gateway,
+    gateway: ApiServerProxy,
     monitor: Monitor,
     /// The pods that Everynode has no reason to replace.
     pods_to_keep: Vec<Pod>,
@@ -46,10 +46,10 @@ impl Scene {
     async fn with_agent(agent: DaemonSetBuilder) -> Self {
         let mut proxies = None;
         let routes = async |control_plane: &ControlPlane, planner: &Planner| {
-            let clock = Clock::start(planner.url()).await.unwrap();
-            let planner_line = Line::start(clock.address()).await.unwrap();
-            let gateway = Gateway::start(control_plane).await.unwrap();
-            let api_line = Line::start(gateway.address()).await.unwrap();
+            let clock = ClockProxy::start(planner.url()).await.unwrap();
+            let planner_line = TcpProxy::start(clock.address()).await.unwrap();
+            let gateway = ApiServerProxy::start(control_plane).await.unwrap();
+            let api_line = TcpProxy::start(gateway.address()).await.unwrap();
             let server = format!("https://{}", api_line.address());
             let kubeconfig = control_plane.contender_kubeconfig(&server).unwrap();
             let url = format!("http://{}", planner_line.address());
@@ -99,7 +99,7 @@ impl Scene {
         self.world.wait_rolled_out_after(after).await;
         let pods = self.world.wait_placed("agent").await;
         self.monitor
-            .never_crowded()
+            .check_one_pod_per_node()
             .unwrap_or_else(|error| panic!("{after}: {error:#}\n{}", self.world.logs()));
         for kept in &self.pods_to_keep {
             let found = pods.iter().any(|pod| pod.uid() == kept.uid());

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use anyhow::{Result, ensure};
 use everynode_tests::nodes::{self, NodeBuilder};
-use everynode_tests::shared::Claim;
+use everynode_tests::shared::ControlPlaneClaim;
 use everynode_tests::wait::eventually;
 use k8s_openapi::api::core::v1::{Node, Pod};
 use kube::api::{DeleteParams, Patch, PatchParams, PostParams};
@@ -14,8 +14,8 @@ use serde_json::{Value, json};
 const DEADLINE: Duration = Duration::from_secs(20);
 
 /// Claims a namespace with one node for pods.
-async fn claim_with_node() -> (Claim, Client, Api<Pod>) {
-    let claim = Claim::new().await.unwrap();
+async fn claim_with_node() -> (ControlPlaneClaim, Client, Api<Pod>) {
+    let claim = ControlPlaneClaim::new().await.unwrap();
     let client = claim.client().await.unwrap();
     nodes::create_ready(&client, vec![NodeBuilder::new("node-1")])
         .await

@@ -90,7 +90,7 @@ async fn standby_acts_within_lease_duration_plus_one_second_after_leader_is_kill
         .unwrap();
     world.nodes.push("node-04".to_owned());
     assert!(
-        monitor.events(1, DEADLINE).await,
+        monitor.wait_events(1, DEADLINE).await,
         "no pod was created\n{}",
         standby.log_tail(30)
     );
@@ -106,7 +106,7 @@ async fn standby_acts_within_lease_duration_plus_one_second_after_leader_is_kill
             .iter()
             .all(|pod| after.iter().any(|now| now.metadata.uid == pod.metadata.uid))
     );
-    monitor.never_crowded().unwrap();
+    monitor.check_one_pod_per_node().unwrap();
     let spec = lease(&world).await.spec.unwrap();
     assert!(spec.holder_identity.unwrap().starts_with("second_"));
     assert_eq!(
@@ -125,13 +125,13 @@ async fn standby_takes_over_at_once_when_leader_stops_during_a_rollout() {
         .await
         .unwrap();
     world.set_image("example/daemon:2").await;
-    assert!(monitor.events(4, DEADLINE).await);
+    assert!(monitor.wait_events(4, DEADLINE).await);
     world.executor.stop().await.unwrap();
     let stopped = Instant::now();
     wait_leading(&standby).await;
     assert!(stopped.elapsed() < LEASE_DURATION, "{:?}", stopped.elapsed());
     world.wait_rolled_out().await;
-    monitor.never_crowded().unwrap();
+    monitor.check_one_pod_per_node().unwrap();
     drop(standby);
 }
 
@@ -200,7 +200,7 @@ async fn frozen_leader_writes_nothing_after_it_resumes() {
     daemonsets::patch(&client, &namespace, "agent", &patch)
         .await
         .unwrap();
-    assert!(monitor.events(3, DEADLINE).await);
+    assert!(monitor.wait_events(3, DEADLINE).await);
     frozen.signal(Signal::STOP);
     wait_leading(&standby).await;
     rolled_out("example/daemon:2").await;
@@ -222,7 +222,7 @@ async fn frozen_leader_writes_nothing_after_it_resumes() {
     placed().await.unwrap();
     let writes: Vec<_> = audit.read().unwrap().into_iter().filter(is_write).collect();
     assert!(writes.is_empty(), "{writes:?}\n{}", frozen.log_tail(30));
-    monitor.never_crowded().unwrap();
+    monitor.check_one_pod_per_node().unwrap();
 }
 
 fn is_write(request: &Request) -> bool {

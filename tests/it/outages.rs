@@ -86,13 +86,13 @@ async fn rollout_continues_through_a_planner_restart() {
         .unwrap();
     world.set_image("example/daemon:2").await;
     assert!(
-        monitor.events(6, DEADLINE).await,
+        monitor.wait_events(6, DEADLINE).await,
         "the rollout did not begin\n{}",
         world.logs()
     );
     world.planner.restart().await.unwrap();
     world.wait_rolled_out().await;
-    monitor.never_crowded().unwrap();
+    monitor.check_one_pod_per_node().unwrap();
 }
 
 #[tokio::test]
@@ -180,7 +180,7 @@ async fn two_concurrent_executors_create_one_pod_per_node() {
     }
     world.wait_placed("agent").await;
     monitor
-        .never_crowded()
+        .check_one_pod_per_node()
         .unwrap_or_else(|error| panic!("{error:#}\n{}\n{}", world.logs(), second.log_tail(40)));
 }
 

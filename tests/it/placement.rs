@@ -6,9 +6,9 @@ use std::path::PathBuf;
 use everynode_proto::facts::Unread;
 use everynode_proto::planner::v1::planner_service_client::PlannerServiceClient;
 use everynode_proto::planner::v1::{ExplainRequest, NodeVerdict, Verdict};
-use everynode_tests::judge::{Verdicts, judge};
+use everynode_tests::judge::{Verdicts, placement_verdicts};
+use everynode_tests::placement_cases::{self, PlacementCase, has_unknown_field_matching_all};
 use everynode_tests::programs::{Profile, Programs, workspace};
-use everynode_tests::questions::{self, Question, mistakes_a_field};
 use everynode_tests::service::{Planner, ServiceOptions};
 use everynode_tests::toolbox::Toolbox;
 use serde_json::{Value, json};
@@ -19,7 +19,7 @@ const BLESS: &str = "EVERYNODE_BLESS";
 /// Number of differences to show. Further ones add nothing new.
 const MAX_SHOWN: usize = 5;
 
-async fn explain(client: &mut PlannerServiceClient<Channel>, question: &Question) -> Vec<NodeVerdict> {
+async fn explain(client: &mut PlannerServiceClient<Channel>, case: &PlacementCase) -> Vec<NodeVerdict> {
     let structs = |objects: &[Value]| {
         let each = objects
             .iter()
@@ -27,11 +27,11 @@ async fn explain(client: &mut PlannerServiceClient<Channel>, question: &Question
         each.collect()
     };
     let request = ExplainRequest {
-        daemon_sets: structs(&question.daemon_sets),
-        nodes: structs(&question.nodes),
+        daemon_sets: structs(&case.daemon_sets),
+        nodes: structs(&case.nodes),
     };
     let answer = client.explain(request).await.unwrap().into_inner();
-    let asked = question.daemon_sets.len() * question.nodes.len();
+    let asked = case.daemon_sets.len() * case.nodes.len();
     assert_eq!(answer.verdicts.len(), asked, "{:?}", answer.problems);
     answer.verdicts
 }
@@ -50,14 +50,14 @@ struct Comparison {
 }
 
 impl Comparison {
-    fn add(&mut self, question: &Question, planner: &[NodeVerdict], reference: &Verdicts) {
+    fn add(&mut self, case: &PlacementCase, planner: &[NodeVerdict], reference: &Verdicts) {
         let mut answers = planner.iter();
-        for (daemon_set, row) in question.daemon_sets.iter().zip(reference) {
-            for ((node, expected), found) in question.nodes.iter().zip(row).zip(&mut answers) {
+        for (daemon_set, row) in case.daemon_sets.iter().zip(reference) {
+            for ((node, expected), found) in case.nodes.iter().zip(row).zip(&mut answers) {
                 assert_eq!(node["metadata"]["name"], found.node.as_str());
-                // Excused for the reason given at `mistakes_a_field`. Where the two differ, the planner must be the one
-                // that places nothing.
-                if mistakes_a_field(daemon_set) {
+                // Excused for the reason given at `has_unknown_field_matching_all`. Where the two differ, the planner
+                // must be the one that places nothing.
+                if has_unknown_field_matching_all(daemon_set) {
                     let differs = found.verdict() != *expected;
                     self.excused += usize::from(differs);
                     assert!(!differs || found.verdict() == Verdict::Exclude, "{found:?}");
@@ -104,11 +104,11 @@ async fn p1_p2_p3_p4_p5_explain_agrees_with_the_reference_on_100_000_random_pair
     let mut client = PlannerServiceClient::connect(planner.url()).await.unwrap();
     let toolbox = Toolbox::ensured().await.unwrap();
 
-    let questions = questions::many();
-    let reference = judge(&toolbox, &questions).await.unwrap();
+    let cases = placement_cases::many();
+    let reference = placement_verdicts(&toolbox, &cases).await.unwrap();
     let mut comparison = Comparison::default();
-    for (question, reference) in questions.iter().zip(&reference) {
-        comparison.add(question, &explain(&mut client, question).await, reference);
+    for (case, reference) in cases.iter().zip(&reference) {
+        comparison.add(case, &explain(&mut client, case).await, reference);
     }
     // A planner waits for its clients to disconnect before it stops.
     drop(client);
@@ -140,8 +140,8 @@ fn sample_file() -> PathBuf {
     workspace().join("planner/tests/data/placement.jsonl")
 }
 
-/// A line of the stored sample: a question, and for each `DaemonSet` the first letters of its nodes' verdicts.
-fn sample_line(question: &Question, reference: &Verdicts) -> Value {
+/// A line of the stored sample: a case, and for each `DaemonSet` the first letters of its nodes' verdicts.
+fn sample_line(case: &PlacementCase, reference: &Verdicts) -> Value {
     let letter = |verdict: &Verdict| match verdict {
         Verdict::Run => 'R',
         Verdict::Keep => 'K',
@@ -151,18 +151,18 @@ fn sample_line(question: &Question, reference: &Verdicts) -> Value {
         .iter()
         .map(|row| row.iter().map(letter).collect())
         .collect();
-    json!({"daemonSets": question.daemon_sets, "nodes": question.nodes, "verdicts": rows})
+    json!({"daemonSets": case.daemon_sets, "nodes": case.nodes, "verdicts": rows})
 }
 
 #[tokio::test]
 async fn stored_placement_sample_matches_the_reference() {
     let toolbox = Toolbox::ensured().await.unwrap();
-    let sample = questions::sample();
-    let reference = judge(&toolbox, &sample).await.unwrap();
+    let sample = placement_cases::sample();
+    let reference = placement_verdicts(&toolbox, &sample).await.unwrap();
     let lines: Vec<_> = sample
         .iter()
         .zip(&reference)
-        .map(|(question, reference)| sample_line(question, reference))
+        .map(|(case, reference)| sample_line(case, reference))
         .collect();
     let file = sample_file();
     if std::env::var_os(BLESS).is_some() {

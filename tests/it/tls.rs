@@ -6,7 +6,7 @@ use std::fs;
 use everynode_proto::executor::v1::executor_service_client::ExecutorServiceClient;
 use everynode_proto::executor::v1::{GetInfoRequest, ListDaemonSetsRequest};
 use everynode_serving::tls::{Connector, Credentials, Files};
-use everynode_tests::certificates::{Authority, Mount};
+use everynode_tests::certificates::{Authority, CertificateMount};
 use everynode_tests::daemonsets::DaemonSetBuilder;
 use everynode_tests::ports::Port;
 use everynode_tests::service::{Role, Service, ServiceOptions};
@@ -26,9 +26,9 @@ const RENEWED: &str = "the certificates have been renewed";
 /// The certificates of all parties, issued by one authority at first.
 pub(crate) struct Certificates {
     authority: Authority,
-    pub(crate) planner: Mount,
-    pub(crate) executor: Mount,
-    pub(crate) caller: Mount,
+    pub(crate) planner: CertificateMount,
+    pub(crate) executor: CertificateMount,
+    pub(crate) caller: CertificateMount,
     _folder: TempDir,
 }
 
@@ -37,8 +37,10 @@ impl Certificates {
         let folder = tempfile::tempdir().unwrap();
         let authority = Authority::new("first").unwrap();
         let mount = |name: &str| {
-            let mount = Mount::new(&folder.path().join(name)).unwrap();
-            mount.put(&authority.issue(name).unwrap(), &[&authority]).unwrap();
+            let mount = CertificateMount::new(&folder.path().join(name)).unwrap();
+            mount
+                .write(&authority.issue(name).unwrap(), &[&authority])
+                .unwrap();
             mount
         };
         Self {
@@ -51,7 +53,7 @@ impl Certificates {
     }
 
     async fn world(&self, node_count: usize, executor_flags: &[&str]) -> World {
-        let options = |mount: &Mount, flags: &[&str]| ServiceOptions {
+        let options = |mount: &CertificateMount, flags: &[&str]| ServiceOptions {
             certificates: Some(mount.clone()),
             flags: flags.iter().map(|flag| (*flag).to_owned()).collect(),
             ..ServiceOptions::default()
@@ -62,7 +64,7 @@ impl Certificates {
 }
 
 /// Connects with the certificates in `mount`.
-pub(crate) async fn connect(mount: &Mount, url: &str) -> Result<Channel, tonic::transport::Error> {
+pub(crate) async fn connect(mount: &CertificateMount, url: &str) -> Result<Channel, tonic::transport::Error> {
     let [certificate, key, authorities] = mount.files();
     let files = Files {
         certificate,
@@ -113,7 +115,7 @@ async fn certificates_and_authority_are_rotated_during_a_rollout_without_losing_
             ("everynode-planner", &certificates.planner),
             ("everynode-executor", &certificates.executor),
         ] {
-            mount.put(&issuer.issue(name).unwrap(), trusted).unwrap();
+            mount.write(&issuer.issue(name).unwrap(), trusted).unwrap();
         }
         wait_renewed(&world.planner, index + 1).await;
         wait_renewed(&world.executor, index + 1).await;
@@ -132,7 +134,7 @@ async fn certificates_and_authority_are_rotated_during_a_rollout_without_losing_
             .is_err()
     );
     let caller = new.issue("somebody").unwrap();
-    certificates.caller.put(&caller, &[&new]).unwrap();
+    certificates.caller.write(&caller, &[&new]).unwrap();
     let channel = connect(&certificates.caller, &world.executor.url())
         .await
         .unwrap();
@@ -163,7 +165,7 @@ async fn executor_with_a_wrong_certificate_gets_no_session_and_logs_why() {
     ] {
         certificates
             .executor
-            .put(&own.unwrap(), &[&certificates.authority])
+            .write(&own.unwrap(), &[&certificates.authority])
             .unwrap();
         world.executor.stop().await.unwrap();
         world.executor.launch().unwrap();

@@ -9,7 +9,7 @@ use std::net::SocketAddr;
 use everynode_tests::daemonsets::DaemonSetBuilder;
 use everynode_tests::monitor::Monitor;
 use everynode_tests::nodes::{self, NodeBuilder};
-use everynode_tests::proxy::{LastRelease, Line};
+use everynode_tests::proxy::{LastReleaseProxy, TcpProxy};
 use everynode_tests::service::{Executor, Planner, ServiceOptions};
 use k8s_openapi::api::apps::v1::DaemonSet;
 use kube::Api;
@@ -31,7 +31,7 @@ fn url(address: SocketAddr) -> String {
 async fn both_programs_work_with_a_peer_of_the_last_release() {
     let mut older = None;
     let mut world = World::with_routes(3, async |control_plane, planner| {
-        let proxy = LastRelease::start(planner.url()).await.unwrap();
+        let proxy = LastReleaseProxy::start(planner.url()).await.unwrap();
         let url = url(proxy.address());
         older = Some(proxy);
         (url, control_plane.kubeconfig().to_owned())
@@ -102,7 +102,7 @@ impl Upgrade {
         }
         for monitor in &mut self.monitors {
             assert!(
-                monitor.events(2, DEADLINE).await,
+                monitor.wait_events(2, DEADLINE).await,
                 "{what}: no rollout started\n{}",
                 self.world.logs()
             );
@@ -115,7 +115,7 @@ impl Upgrade {
                 status.updated_number_scheduled == Some(nodes) && status.number_available == Some(nodes)
             });
             done.await;
-            monitor.never_crowded().unwrap();
+            monitor.check_one_pod_per_node().unwrap();
             // Each pod of each template was created once, so no pod was deleted that could have stayed.
             assert_eq!(monitor.pods_seen(), NODES * self.templates, "{what}");
             assert!(
@@ -130,9 +130,9 @@ impl Upgrade {
 async fn rolling_upgrade_and_rollback_during_rollouts_cause_no_wrong_action() {
     let mut proxies = None;
     let world = World::with_routes(NODES, async |control_plane, planner| {
-        let older_planner = LastRelease::start(planner.url()).await.unwrap();
-        let to_planner = Line::start(older_planner.address()).await.unwrap();
-        let for_older_executor = LastRelease::start(url(to_planner.address())).await.unwrap();
+        let older_planner = LastReleaseProxy::start(planner.url()).await.unwrap();
+        let to_planner = TcpProxy::start(older_planner.address()).await.unwrap();
+        let for_older_executor = LastReleaseProxy::start(url(to_planner.address())).await.unwrap();
         let older_url = url(for_older_executor.address());
         proxies = Some((older_planner, to_planner, for_older_executor));
         (older_url, control_plane.kubeconfig().to_owned())
@@ -164,7 +164,7 @@ async fn rolling_upgrade_and_rollback_during_rollouts_cause_no_wrong_action() {
         .await
         .unwrap();
     let to_newer = async |world: &mut World| {
-        to_planner.aim(newer_planner.address().parse().unwrap());
+        to_planner.set_server(newer_planner.address().parse().unwrap());
         world.planner.stop().await.unwrap();
         // The proxy for the older programs would otherwise keep its connection to the stopped planner.
         to_planner.cut();
@@ -185,7 +185,7 @@ async fn rolling_upgrade_and_rollback_during_rollouts_cause_no_wrong_action() {
     let to_older = async |world: &mut World| {
         world.planner.launch().unwrap();
         world.planner.wait_ready().await.unwrap();
-        to_planner.aim(older_planner.address());
+        to_planner.set_server(older_planner.address());
         newer_planner.stop().await.unwrap();
     };
     upgrade

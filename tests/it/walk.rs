@@ -2,21 +2,21 @@
 
 use everynode_tests::programs::{Profile, Programs};
 use everynode_tests::service::start_both;
-use everynode_tests::shared::Claim;
+use everynode_tests::shared::ControlPlaneClaim;
 use everynode_tests::terminal::Terminal;
-use everynode_tests::walk::Walk;
+use everynode_tests::walkthrough::Walkthrough;
 
 #[tokio::test]
 async fn every_demo_step_has_its_expected_outcome() {
-    let mut claim = Claim::new().await.unwrap();
+    let mut claim = ControlPlaneClaim::new().await.unwrap();
     let namespace = claim.namespace().to_owned();
     let client = claim.client().await.unwrap();
-    Walk::create_nodes(&client).await.unwrap();
+    Walkthrough::create_nodes(&client).await.unwrap();
     let programs = Programs::built(Profile::Dev).await.unwrap();
     let kubeconfig = claim.control_plane().kubeconfig();
     let (planner, executor) = start_both(&programs, kubeconfig).await.unwrap();
     let mut terminal = Terminal::plain(std::io::sink());
-    let walk = Walk::new(claim.control_plane(), &namespace, &mut terminal)
+    let walk = Walkthrough::new(claim.control_plane(), &namespace, &mut terminal)
         .await
         .unwrap();
     if let Err(error) = walk.run().await {

@@ -64,7 +64,7 @@ struct Released {
 
 impl Released {
     fn last() -> Self {
-        let path = last_release::wire().unwrap();
+        let path = last_release::descriptor_set_path().unwrap();
         let version = Version::read(path.file_stem().unwrap().to_str().unwrap());
         Self { version, path }
     }

@@ -8,7 +8,7 @@ use everynode_tests::daemonsets::{self, DaemonSetBuilder};
 use everynode_tests::nodes::{self, NodeBuilder};
 use everynode_tests::programs::{Profile, Programs};
 use everynode_tests::service::{Executor, Planner, ServiceOptions};
-use everynode_tests::shared::Claim;
+use everynode_tests::shared::ControlPlaneClaim;
 use everynode_tests::wait::eventually;
 use k8s_openapi::api::apps::v1::{DaemonSet, DaemonSetStatus};
 use k8s_openapi::api::core::v1::{Event, Pod, ResourceQuota};
@@ -24,7 +24,7 @@ pub(crate) struct World {
     // Fields are dropped in this order: Everynode stops before another test gets the cluster.
     pub(crate) executor: Executor,
     pub(crate) planner: Planner,
-    pub(crate) claim: Claim,
+    pub(crate) claim: ControlPlaneClaim,
     pub(crate) client: Client,
     pub(crate) namespace: String,
     pub(crate) nodes: Vec<String>,
@@ -64,7 +64,7 @@ impl World {
         executor: ServiceOptions,
         routes: impl AsyncFnOnce(&ControlPlane, &Planner) -> (String, PathBuf),
     ) -> Self {
-        let mut claim = Claim::new().await.unwrap();
+        let mut claim = ControlPlaneClaim::new().await.unwrap();
         let client = claim.client().await.unwrap();
         let namespace = claim.namespace().to_owned();
         let nodes: Vec<_> = (1..=node_count)

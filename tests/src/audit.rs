@@ -9,13 +9,13 @@ use anyhow::{Context as _, Result};
 use k8s_openapi::jiff::Timestamp;
 use serde::Deserialize;
 
+use crate::child_process::WorkDir;
 use crate::control_plane::Component;
-use crate::leash::Home;
 
 /// An API server's audit log, prepared before the API server starts.
 #[derive(Debug)]
 pub struct AuditLog {
-    files: Home,
+    files: WorkDir,
     policy: PathBuf,
 }
 
@@ -25,7 +25,7 @@ impl AuditLog {
     /// # Errors
     /// When the policy can't be written into a folder of its own.
     pub fn new(policy: &str) -> Result<Self> {
-        let files = Home::new("audit")?;
+        let files = WorkDir::new("audit")?;
         Ok(Self {
             policy: files.write("policy.yaml", policy)?,
             files,
@@ -80,7 +80,7 @@ pub struct Request {
 
 impl Request {
     /// Whether the request created a pod.
-    pub fn created_pod(&self) -> bool {
+    pub fn is_pod_creation(&self) -> bool {
         self.verb == "create" && self.resource == "pods" && self.code == 201
     }
 }
@@ -170,7 +170,7 @@ impl Audit {
 }
 
 fn parse(line: &str) -> Result<Option<Request>> {
-    let line: Line = serde_json::from_str(line).with_context(|| format!("an audit event: {line}"))?;
+    let line: Line = serde_json::from_str(line).with_context(|| format!("parsing the audit event {line}"))?;
     let watch = line.verb == "watch";
     // A watch is logged when it begins and when it ends. Only its beginning counts.
     if watch != (line.stage == "ResponseStarted") {
@@ -220,7 +220,7 @@ mod tests {
     }
 
     #[test]
-    fn each_request_counts_once_and_a_line_on_its_way_later() {
+    fn each_request_counts_once_and_an_incomplete_line_is_read_later() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("audit.log");
         let mut audit = Audit::new(&path);
@@ -241,6 +241,6 @@ mod tests {
         assert_eq!(requests.len(), 3);
         fs::write(&path, format!("{first}{rest}\n")).unwrap();
         let requests = audit.read().unwrap();
-        assert!(matches!(&requests[..], [request] if request.created_pod()));
+        assert!(matches!(&requests[..], [request] if request.is_pod_creation()));
     }
 }

@@ -1,23 +1,23 @@
 //! Benchmark of Everynode against kube-controller-manager's `DaemonSet` controller. Both do the same work on identical
-//! control planes, one after the other, and the benchmark measures what each used.
+//! control planes, one after the other. The benchmark measures the resources that each uses.
 //!
 //! In reading order:
 //! - [`scenario`] defines the work and what is measured.
-//! - [`contender`] starts a contender, and [`stage`] the control plane that it works on, with objects from
-//!   [`population`].
-//! - [`trial`] runs a contender on a stage and measures it, with [`meter`] (processor and memory), [`crate::audit`]
-//!   (requests) and [`relay`] (bytes).
+//! - [`contender`] starts a contender, and `cluster` the control plane that it works on, with objects from
+//!   `population`.
+//! - `trial` runs a contender on a cluster and measures it, with [`meter`] (processor and memory), [`crate::audit`]
+//!   (requests) and `relay` (bytes).
 //! - [`report`] compares the outcomes, and [`plot`] draws them.
 
+mod cluster;
 pub mod contender;
 pub mod meter;
 pub mod plot;
-pub mod population;
-pub mod relay;
+mod population;
+mod relay;
 pub mod report;
 pub mod scenario;
-pub mod stage;
-pub mod trial;
+mod trial;
 
 use std::path::Path;
 use std::time::Instant;
@@ -73,8 +73,13 @@ pub async fn run(settings: &Settings, terminal: &mut Terminal) -> Result<Vec<Rep
             settings.nodes, settings.daemonsets
         ));
         let start = Instant::now();
-        let store = stage::prepare(settings).await.context("preparing the cluster")?;
-        terminal.done("The cluster is kept for everybody", start.elapsed());
+        let store = cluster::prepare(settings)
+            .await
+            .context("preparing the cluster")?;
+        terminal.done(
+            "The cluster is prepared; each contender starts from a copy",
+            start.elapsed(),
+        );
         Some(store)
     } else {
         None
@@ -94,7 +99,7 @@ async fn compare(
     terminal: &mut Terminal,
 ) -> Result<Report> {
     let mut rounds = vec![Vec::new(); settings.contenders.len()];
-    let mut raw = Vec::new();
+    let mut bare_client = Vec::new();
     for round in 1..=settings.repeat.max(1) {
         for (contender, outcomes) in settings.contenders.iter().zip(&mut rounds) {
             terminal.step(&format!("{scenario}: {}, round {round}", contender.name()));
@@ -108,12 +113,12 @@ async fn compare(
         if scenario == Scenario::Create {
             terminal.step(&format!("{scenario}: a bare client, round {round}"));
             let start = Instant::now();
-            let outcome = scenario::create::raw(settings).await?;
+            let outcome = scenario::create::run_bare_client(settings).await?;
             terminal.done(&outcome.headline(), start.elapsed());
-            raw.push(outcome);
+            bare_client.push(outcome);
         }
     }
-    rounds.push(raw);
+    rounds.push(bare_client);
     let outcomes = rounds.into_iter().filter_map(Outcome::median).collect();
     Ok(Report::new(settings, scenario, outcomes))
 }

@@ -30,7 +30,7 @@ pub struct Authority {
 
 /// A certificate and its key, in PEM.
 #[derive(Debug, Clone)]
-pub struct Issued {
+pub struct IssuedCertificate {
     /// The certificate.
     pub certificate: String,
     /// The key.
@@ -51,13 +51,14 @@ impl Authority {
     /// # Errors
     /// As [`Authority::new`].
     pub fn with(name: &str, change: impl FnOnce(&mut CertificateParams)) -> Result<Self> {
-        let mut params = CertificateParams::new(Vec::new()).context("describing an authority")?;
+        let mut params =
+            CertificateParams::new(Vec::new()).context("building the parameters of an authority")?;
         params.distinguished_name.push(DnType::CommonName, name);
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
         params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::DigitalSignature];
         change(&mut params);
-        let key = KeyPair::generate().context("making an authority's key")?;
-        let certificate = params.self_signed(&key).context("making an authority")?;
+        let key = KeyPair::generate().context("generating an authority's key")?;
+        let certificate = params.self_signed(&key).context("creating an authority")?;
         Ok(Self {
             pem: certificate.pem(),
             issuer: Issuer::new(params, key),
@@ -69,7 +70,7 @@ impl Authority {
     ///
     /// # Errors
     /// When the name isn't a valid DNS name, or the certificate can't be created.
-    pub fn issue(&self, name: &str) -> Result<Issued> {
+    pub fn issue(&self, name: &str) -> Result<IssuedCertificate> {
         self.sign(&params(name)?)
     }
 
@@ -77,7 +78,7 @@ impl Authority {
     ///
     /// # Errors
     /// As [`Authority::issue`].
-    pub fn issue_expired(&self, name: &str) -> Result<Issued> {
+    pub fn issue_expired(&self, name: &str) -> Result<IssuedCertificate> {
         self.issue_with(name, |params| {
             params.not_before = rcgen::date_time_ymd(2001, 1, 1);
             params.not_after = rcgen::date_time_ymd(2002, 1, 1);
@@ -88,18 +89,22 @@ impl Authority {
     ///
     /// # Errors
     /// As [`Authority::issue`].
-    pub fn issue_with(&self, name: &str, change: impl FnOnce(&mut CertificateParams)) -> Result<Issued> {
+    pub fn issue_with(
+        &self,
+        name: &str,
+        change: impl FnOnce(&mut CertificateParams),
+    ) -> Result<IssuedCertificate> {
         let mut params = params(name)?;
         change(&mut params);
         self.sign(&params)
     }
 
-    fn sign(&self, params: &CertificateParams) -> Result<Issued> {
-        let key = KeyPair::generate().context("making a key")?;
+    fn sign(&self, params: &CertificateParams) -> Result<IssuedCertificate> {
+        let key = KeyPair::generate().context("generating a key")?;
         let certificate = params
             .signed_by(&key, &self.issuer)
             .context("issuing a certificate")?;
-        Ok(Issued {
+        Ok(IssuedCertificate {
             certificate: certificate.pem(),
             key: key.serialize_pem(),
         })
@@ -108,11 +113,11 @@ impl Authority {
 
 fn params(name: &str) -> Result<CertificateParams> {
     let names = [name, "localhost", "127.0.0.1"].map(str::to_owned);
-    let mut params = CertificateParams::new(names).context("describing a certificate")?;
+    let mut params = CertificateParams::new(names).context("building the parameters of a certificate")?;
     let uri = format!("spiffe://everynode/{name}");
     params
         .subject_alt_names
-        .push(SanType::URI(uri.try_into().context("making a URI")?));
+        .push(SanType::URI(uri.try_into().context("building a URI")?));
     params.distinguished_name.push(DnType::CommonName, name);
     params.extended_key_usages = vec![
         ExtendedKeyUsagePurpose::ServerAuth,
@@ -125,17 +130,17 @@ fn params(name: &str) -> Result<CertificateParams> {
 /// A folder with the three files. Each file is reached through one common link, so swapping the link replaces all three
 /// at once.
 #[derive(Debug, Clone)]
-pub struct Mount {
+pub struct CertificateMount {
     folder: PathBuf,
 }
 
-impl Mount {
+impl CertificateMount {
     /// Creates a folder that holds only the links of the files. The files themselves don't exist yet.
     ///
     /// # Errors
     /// When the folder or a link can't be created.
     pub fn new(folder: &Path) -> Result<Self> {
-        fs::create_dir_all(folder).with_context(|| format!("making {}", folder.display()))?;
+        fs::create_dir_all(folder).with_context(|| format!("creating {}", folder.display()))?;
         for (_, file) in FILES {
             symlink(Path::new(DATA).join(file), folder.join(file)).context("linking a file")?;
         }
@@ -147,19 +152,20 @@ impl Mount {
     ///
     /// # Errors
     /// When the files can't be written or the link can't be swapped.
-    pub fn put(&self, own: &Issued, authorities: &[&Authority]) -> Result<()> {
+    pub fn write(&self, own: &IssuedCertificate, authorities: &[&Authority]) -> Result<()> {
         let authorities: Vec<&str> = authorities
             .iter()
             .map(|authority| authority.pem.as_str())
             .collect();
-        self.put_raw([&own.certificate, &own.key, &authorities.concat()])
+        self.write_raw([&own.certificate, &own.key, &authorities.concat()])
     }
 
-    /// Like [`Mount::put`], but with arbitrary contents, in the order of the flags: certificate, key, authorities.
+    /// Like [`CertificateMount::write`], but with arbitrary contents, in the order of the flags: certificate, key,
+    /// authorities.
     ///
     /// # Errors
-    /// As [`Mount::put`].
-    pub fn put_raw(&self, contents: [&str; 3]) -> Result<()> {
+    /// As [`CertificateMount::write`].
+    pub fn write_raw(&self, contents: [&str; 3]) -> Result<()> {
         let before = fs::read_link(self.folder.join(DATA)).ok();
         // Two folders alternate.
         let name = if before.as_deref() == Some(Path::new("..one")) {
@@ -168,7 +174,7 @@ impl Mount {
             "..one"
         };
         let version = self.folder.join(name);
-        fs::create_dir(&version).with_context(|| format!("making {}", version.display()))?;
+        fs::create_dir(&version).with_context(|| format!("creating {}", version.display()))?;
         for ((_, file), content) in FILES.iter().zip(contents) {
             fs::write(version.join(file), content).with_context(|| format!("writing {file}"))?;
         }
@@ -176,7 +182,7 @@ impl Mount {
         symlink(name, &next).context("linking the files")?;
         fs::rename(&next, self.folder.join(DATA)).context("swapping the link")?;
         if let Some(before) = before {
-            fs::remove_dir_all(self.folder.join(before)).context("removing the files before")?;
+            fs::remove_dir_all(self.folder.join(before)).context("removing the previous files")?;
         }
         Ok(())
     }

@@ -11,13 +11,13 @@ use anyhow::{Context as _, Result};
 use futures::future::try_join_all;
 use serde::Deserialize;
 
+use crate::child_process::{ChildProcess, ProcessOptions, WorkDir};
 use crate::control_plane::ControlPlane;
-use crate::leash::{Home, Launch, Leash};
 use crate::toolbox::Tool;
 use crate::wait::eventually;
 
-/// Time after which Ginkgo ends the specs that are still running, and reports them. Left alone, a single spec would
-/// wait five minutes for something that never happens.
+/// Time after which Ginkgo ends the specs that are still running, and reports them. Otherwise a single failing spec
+/// would wait for five minutes.
 const TIMEOUT: Duration = Duration::from_mins(4);
 /// How long a spec may take to clean up after Ginkgo has ended it.
 const GRACE: Duration = Duration::from_secs(20);
@@ -70,7 +70,7 @@ exec "$KUBECTL" $flags annotate pod "$4" everynode.test/ready=false
 
 /// The results of the specs.
 #[derive(Debug, Default)]
-pub struct Outcome {
+pub struct SpecResults {
     /// The specs that passed.
     pub passed: BTreeSet<String>,
     /// A message for each spec that ran and didn't pass.
@@ -81,15 +81,15 @@ pub struct Outcome {
 ///
 /// # Errors
 /// When the specs can't be built or started, or end without a report. The error then holds the last lines of their log.
-pub async fn run(control_plane: &ControlPlane) -> Result<Outcome> {
+pub async fn run(control_plane: &ControlPlane) -> Result<SpecResults> {
     let runner = Runner::new(control_plane).await?;
-    let mut outcome = Outcome::default();
+    let mut results = SpecResults::default();
     for step in STEPS {
         for report in try_join_all(step.iter().map(|group| runner.run(group))).await? {
-            outcome.add(&report)?;
+            results.add(&report)?;
         }
     }
-    Ok(outcome)
+    Ok(results)
 }
 
 /// The program and the settings that all groups share.
@@ -97,22 +97,22 @@ struct Runner {
     program: PathBuf,
     args: Vec<String>,
     env: Vec<(String, String)>,
-    home: Home,
+    work_dir: WorkDir,
 }
 
 impl Runner {
     async fn new(control_plane: &ControlPlane) -> Result<Self> {
         let toolbox = control_plane.toolbox();
         let program = toolbox.conformance().await?;
-        let home = Home::new("conformance")?;
-        let kubectl = home.write("kubectl", KUBECTL)?;
+        let work_dir = WorkDir::new("conformance")?;
+        let kubectl = work_dir.write("kubectl", KUBECTL)?;
         fs::set_permissions(&kubectl, fs::Permissions::from_mode(0o755))
             .with_context(|| format!("making {} a program", kubectl.display()))?;
         let args = vec![
             "--provider=skeleton".to_owned(),
             format!("--kubeconfig={}", control_plane.kubeconfig().display()),
             format!("--kubectl-path={}", kubectl.display()),
-            format!("--e2e-output-dir={}", home.path().display()),
+            format!("--e2e-output-dir={}", work_dir.path().display()),
             format!("--ginkgo.timeout={}s", TIMEOUT.as_secs()),
             format!("--ginkgo.grace-period={}s", GRACE.as_secs()),
             "--ginkgo.no-color".to_owned(),
@@ -122,33 +122,33 @@ impl Runner {
             program,
             args,
             env: vec![("KUBECTL".to_owned(), real)],
-            home,
+            work_dir,
         })
     }
 
     /// Runs one group, and returns Ginkgo's report.
     async fn run(&self, group: &Group) -> Result<String> {
-        let report = self.home.file(&format!("{}.json", group.name));
+        let report = self.work_dir.file(&format!("{}.json", group.name));
         let mut args = self.args.clone();
         args.push(format!("--ginkgo.json-report={}", report.display()));
         args.push(format!("--ginkgo.focus={}", group.focus));
         args.extend(group.skip.map(|skip| format!("--ginkgo.skip={skip}")));
-        let mut specs = Leash::start(&Launch {
+        let mut specs = ChildProcess::start(&ProcessOptions {
             name: format!("Kubernetes' own specs ({})", group.name),
             program: self.program.clone(),
             args,
             env: self.env.clone(),
-            directory: Some(self.home.path().to_owned()),
-            log: self.home.log(group.name)?,
+            directory: Some(self.work_dir.path().to_owned()),
+            log: self.work_dir.log(group.name)?,
             grace: Duration::from_secs(1),
         })?;
         let what = format!("the end of {}", specs.name());
         let ended = eventually(TIMEOUT + 2 * GRACE, what, async || {
-            specs.exit_status().context("they are running")
+            specs.exit_status().context("still running")
         });
         let text = ended.await.and_then(|status| {
             fs::read_to_string(&report)
-                .with_context(|| format!("they ended with {status}; reading {}", report.display()))
+                .with_context(|| format!("the specs ended with {status}; reading {}", report.display()))
         });
         text.with_context(|| format!("the last lines of {}'s log:\n{}", specs.name(), specs.tail(40)))
     }
@@ -196,7 +196,7 @@ struct Location {
     line_number: u32,
 }
 
-impl Outcome {
+impl SpecResults {
     fn add(&mut self, report: &str) -> Result<()> {
         let suites: Vec<Suite> = serde_json::from_str(report).context("reading Ginkgo's report")?;
         for suite in suites {
@@ -208,7 +208,7 @@ impl Outcome {
                         self.passed.insert(spec.name());
                     }
                     ("passed" | "skipped" | "pending", _) => {}
-                    _ => self.failed.push(spec.complaint()),
+                    _ => self.failed.push(spec.failure_message()),
                 }
             }
         }
@@ -219,20 +219,20 @@ impl Outcome {
 impl Spec {
     fn name(&self) -> String {
         let containers = self.container_hierarchy_texts.iter().flatten();
-        let words: Vec<_> = containers
+        let parts: Vec<_> = containers
             .chain([&self.leaf_node_text])
             .filter(|text| !text.is_empty())
             .map(String::as_str)
             .collect();
-        if words.is_empty() {
+        if parts.is_empty() {
             self.leaf_node_type.clone()
         } else {
-            words.join(" ")
+            parts.join(" ")
         }
     }
 
-    fn complaint(&self) -> String {
-        let mut complaint = format!("{}: {}", self.name(), self.state);
+    fn failure_message(&self) -> String {
+        let mut text = format!("{}: {}", self.name(), self.state);
         let additional = self.additional_failures.iter().flatten();
         let failures = self
             .failure
@@ -240,12 +240,12 @@ impl Spec {
             .chain(additional.map(|additional| &additional.failure));
         for Failure { message, location } in failures {
             let _ = write!(
-                complaint,
+                text,
                 "\n  {}:{}: {message}",
                 location.file_name, location.line_number
             );
         }
-        complaint
+        text
     }
 }
 
@@ -254,7 +254,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_passed_and_what_did_not_is_told_by_name() {
+    fn report_lists_passed_and_failed_specs_by_name() {
         let report = r#"[{
             "SpecialSuiteFailureReasons": ["Suite Timeout Elapsed"],
             "SpecReports": [
@@ -268,17 +268,17 @@ mod tests {
                 {"ContainerHierarchyTexts": null, "LeafNodeType": "AfterSuite", "LeafNodeText": "", "State": "panicked"}
             ]
         }]"#;
-        let mut outcome = Outcome::default();
-        outcome.add(report).unwrap();
-        outcome
+        let mut results = SpecResults::default();
+        results.add(report).unwrap();
+        results
             .add(r#"[{"SpecialSuiteFailureReasons": null, "SpecReports": null}]"#)
             .unwrap();
         assert_eq!(
-            outcome.passed,
+            results.passed,
             BTreeSet::from(["Daemon set should run".to_owned()])
         );
         assert_eq!(
-            outcome.failed,
+            results.failed,
             [
                 "Suite Timeout Elapsed",
                 "Daemon set should stop: timedout\n  daemon_set.go:7: no pod\n  daemon_set.go:9: waiting",

@@ -13,13 +13,13 @@ use anyhow::{Context as _, Result, ensure};
 use k8s_openapi::api::core::v1::ServiceAccount;
 use kube::{Api, Client, Config};
 
-pub use self::access::client_of;
-use self::access::config_of;
+pub use self::access::client_from_kubeconfig;
+use self::access::config_from_kubeconfig;
 pub use self::component::Component;
 pub use self::identity::CONTENDER;
 use self::identity::Identity;
+use crate::child_process::{ChildProcess, ProcessOptions, WorkDir};
 use crate::kubectl::Kubectl;
-use crate::leash::{Home, Launch, Leash};
 use crate::ports::Port;
 use crate::toolbox::{Tool, Toolbox};
 use crate::wait::{GiveUp, eventually};
@@ -75,14 +75,14 @@ struct Ports {
 #[derive(Debug)]
 pub struct ControlPlane {
     /// One entry for each component, in the order of [`Component::ALL`]; `None` when the component isn't running.
-    running: Vec<(Component, Option<Leash>)>,
+    running: Vec<(Component, Option<ChildProcess>)>,
     options: Options,
     toolbox: Toolbox,
     identity: Identity,
     ports: Ports,
-    worn: bool,
+    disturbed: bool,
     // Last, because fields drop in order: the folder is removed after the processes that write into it have ended.
-    home: Home,
+    work_dir: WorkDir,
 }
 
 impl ControlPlane {
@@ -94,7 +94,7 @@ impl ControlPlane {
     /// its log.
     pub async fn start(options: Options) -> Result<Self> {
         let toolbox = Toolbox::ensured().await?;
-        let home = Home::new("cluster")?;
+        let work_dir = WorkDir::new("cluster")?;
         let ports = Ports {
             etcd: Port::claim()?,
             etcd_peer: Port::claim()?,
@@ -102,16 +102,16 @@ impl ControlPlane {
             scheduler: Port::claim()?,
         };
         let api_server = SocketAddrV4::new(options.address, ports.api_server.number());
-        let identity = Identity::create(&home, api_server)?;
+        let identity = Identity::create(&work_dir, api_server)?;
         if let Some(store) = &options.store {
-            copy_folder(store, &home.file(STORE)).await?;
+            copy_folder(store, &work_dir.file(STORE)).await?;
         }
         for (name, content) in [
             ("kwok.yaml", include_str!("../controlplane/stages/kwok.yaml")),
             ("node.yaml", include_str!("../controlplane/stages/node.yaml")),
             ("pod.yaml", include_str!("../controlplane/stages/pod.yaml")),
         ] {
-            home.write(name, content)?;
+            work_dir.write(name, content)?;
         }
         let running = Component::ALL.map(|component| (component, None)).into();
         let mut this = Self {
@@ -120,13 +120,13 @@ impl ControlPlane {
             toolbox,
             identity,
             ports,
-            worn: false,
-            home,
+            disturbed: false,
+            work_dir,
         };
         // The API server retries etcd by itself. The other components would exit if they found no API server.
-        this.launch_wanted(&[Component::Etcd, Component::ApiServer])?;
+        this.launch_enabled(&[Component::Etcd, Component::ApiServer])?;
         this.wait_ready(Component::ApiServer).await?;
-        this.launch_wanted(&[
+        this.launch_enabled(&[
             Component::ControllerManager,
             Component::Scheduler,
             Component::Kwok,
@@ -159,7 +159,7 @@ impl ControlPlane {
     /// When a process doesn't end, or the store can't be copied to the folder.
     pub async fn stop_keeping_store(mut self, folder: &Path) -> Result<()> {
         self.stop_all().await?;
-        copy_folder(&self.home.file(STORE), folder).await
+        copy_folder(&self.work_dir.file(STORE), folder).await
     }
 
     async fn stop_all(&mut self) -> Result<()> {
@@ -170,10 +170,7 @@ impl ControlPlane {
     }
 
     /// Starts a component that isn't running, and waits until it is ready.
-    ///
-    /// # Errors
-    /// When it is already running or doesn't become ready. The error then holds the last lines of its log.
-    pub async fn start_component(&mut self, component: Component) -> Result<()> {
+    async fn start_component(&mut self, component: Component) -> Result<()> {
         self.launch(component)?;
         self.wait_ready(component).await
     }
@@ -183,22 +180,9 @@ impl ControlPlane {
     /// # Errors
     /// When the process doesn't end.
     pub async fn stop_component(&mut self, component: Component) -> Result<()> {
-        self.wear(component);
+        self.mark_disturbed(component);
         match self.slot(component)?.take() {
-            Some(mut leash) => leash.stop().await,
-            None => Ok(()),
-        }
-    }
-
-    /// Kills a component with `SIGKILL`, as a crash would end it, and waits until it has ended. Does nothing when it
-    /// isn't running.
-    ///
-    /// # Errors
-    /// When the process doesn't end.
-    pub async fn kill9_component(&mut self, component: Component) -> Result<()> {
-        self.wear(component);
-        match self.slot(component)?.take() {
-            Some(mut leash) => leash.kill9().await,
+            Some(mut process) => process.stop().await,
             None => Ok(()),
         }
     }
@@ -256,20 +240,20 @@ impl ControlPlane {
         Ok(())
     }
 
-    /// Whether any component other than kube-controller-manager has been stopped since the start. Clients that watch
-    /// the API server can then need more than half a minute to recover.
-    pub fn is_worn(&self) -> bool {
-        self.worn
+    /// Whether any component other than kube-controller-manager has been stopped since the start. Afterwards, clients
+    /// that watch the API server can need more than half a minute to recover.
+    pub fn is_disturbed(&self) -> bool {
+        self.disturbed
     }
 
-    fn wear(&mut self, component: Component) {
-        self.worn |= component != Component::ControllerManager;
+    fn mark_disturbed(&mut self, component: Component) {
+        self.disturbed |= component != Component::ControllerManager;
     }
 
     /// Whether the component's process is running.
     pub fn is_running(&mut self, component: Component) -> bool {
         let slot = self.slot(component).ok().and_then(Option::as_mut);
-        slot.is_some_and(|leash| leash.exit_status().is_none())
+        slot.is_some_and(|process| process.exit_status().is_none())
     }
 
     /// The process id of a running component.
@@ -279,7 +263,7 @@ impl ControlPlane {
             .find(|(known, _)| *known == component)?
             .1
             .as_ref()
-            .map(Leash::pid)
+            .map(ChildProcess::pid)
     }
 
     /// A kubectl for this cluster.
@@ -291,7 +275,7 @@ impl ControlPlane {
         Ok(Kubectl::new(
             program,
             self.identity.kubeconfig.clone(),
-            self.home.file("kubectl-cache"),
+            self.work_dir.file("kubectl-cache"),
         ))
     }
 
@@ -301,7 +285,7 @@ impl ControlPlane {
     /// # Errors
     /// When the kubeconfig can't be read.
     pub async fn client(&self) -> Result<Client> {
-        client_of(self.kubeconfig()).await
+        client_from_kubeconfig(self.kubeconfig()).await
     }
 
     /// The configuration of the clients that [`ControlPlane::client`] creates.
@@ -309,7 +293,7 @@ impl ControlPlane {
     /// # Errors
     /// When the kubeconfig can't be read.
     pub async fn config(&self) -> Result<Config> {
-        config_of(self.kubeconfig()).await
+        config_from_kubeconfig(self.kubeconfig()).await
     }
 
     /// A kubeconfig with full access.
@@ -323,7 +307,7 @@ impl ControlPlane {
     /// # Errors
     /// When the file can't be written.
     pub fn contender_kubeconfig(&self, server: &str) -> Result<PathBuf> {
-        self.identity.contender_kubeconfig(&self.home, server)
+        self.identity.contender_kubeconfig(&self.work_dir, server)
     }
 
     /// The address on which the API server listens.
@@ -337,8 +321,8 @@ impl ControlPlane {
     }
 
     /// The folder with the logs and all other files of the control plane.
-    pub fn home(&self) -> &Path {
-        self.home.path()
+    pub fn work_dir(&self) -> &Path {
+        self.work_dir.path()
     }
 
     /// The programs of the control plane.
@@ -348,15 +332,15 @@ impl ControlPlane {
 
     /// The last lines of a component's log.
     pub fn log_tail(&self, component: Component, lines: usize) -> String {
-        crate::leash::tail(&self.home.file(&format!("{}.log", component.name())), lines)
+        crate::child_process::tail(&self.work_dir.file(&format!("{}.log", component.name())), lines)
     }
 
-    fn slot(&mut self, component: Component) -> Result<&mut Option<Leash>> {
+    fn slot(&mut self, component: Component) -> Result<&mut Option<ChildProcess>> {
         let slot = self.running.iter_mut().find(|(known, _)| *known == component);
-        Ok(&mut slot.context("every component has a place")?.1)
+        Ok(&mut slot.context("every component has an entry")?.1)
     }
 
-    fn launch_wanted(&mut self, components: &[Component]) -> Result<()> {
+    fn launch_enabled(&mut self, components: &[Component]) -> Result<()> {
         for component in components {
             if !self.options.without.contains(component) {
                 self.launch(*component)?;
@@ -371,16 +355,16 @@ impl ControlPlane {
             "{} is running already",
             component.name()
         );
-        let leash = Leash::start(&Launch {
+        let process = ChildProcess::start(&ProcessOptions {
             name: component.name().to_owned(),
             program: self.toolbox.path(component.tool())?,
-            args: component.flags(self.home.path(), &self.ports, &self.identity, &self.options),
+            args: component.flags(self.work_dir.path(), &self.ports, &self.identity, &self.options),
             env: Vec::new(),
-            directory: Some(self.home.path().to_owned()),
-            log: self.home.log(component.name())?,
+            directory: Some(self.work_dir.path().to_owned()),
+            log: self.work_dir.log(component.name())?,
             grace: component.grace(),
         })?;
-        *self.slot(component)? = Some(leash);
+        *self.slot(component)? = Some(process);
         Ok(())
     }
 
@@ -393,7 +377,7 @@ impl ControlPlane {
                 config.cluster_url = format!("https://{}", self.ports.scheduler.address())
                     .parse()
                     .context("a URL")?;
-                Client::try_from(config).context("making a client of the scheduler")?
+                Client::try_from(config).context("creating a client of the scheduler")?
             }
             Component::ApiServer | Component::ControllerManager => self.client().await?,
         };
@@ -429,7 +413,7 @@ impl ControlPlane {
                 )
             };
             format!(
-                "the last lines of {name}'s log:\n{}{etcd}\n{name} did not start",
+                "{name} did not become ready; the last lines of its log:\n{}{etcd}",
                 self.log_tail(component, 20)
             )
         })
@@ -439,16 +423,16 @@ impl ControlPlane {
 impl Drop for ControlPlane {
     fn drop(&mut self) {
         // Stops the components in reverse order of starting. The clients of the API server can all end at once. The API
-        // server and etcd are stopped one after the other, because an API server without its store takes long to end.
-        for (component, leash) in &mut self.running {
-            if let Some(leash) = leash
+        // server and etcd are stopped one after the other, because an API server without etcd takes long to end.
+        for (component, process) in &mut self.running {
+            if let Some(process) = process
                 && !matches!(component, Component::Etcd | Component::ApiServer)
             {
-                leash.let_go();
+                process.request_stop();
             }
         }
-        for (_, leash) in self.running.iter_mut().rev() {
-            *leash = None;
+        for (_, process) in self.running.iter_mut().rev() {
+            *process = None;
         }
     }
 }

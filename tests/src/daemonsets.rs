@@ -124,7 +124,8 @@ impl DaemonSetBuilder {
     /// # Errors
     /// When the API server rejects the request, or the object isn't a `DaemonSet`.
     pub async fn create(self, client: &Client, namespace: &str) -> Result<DaemonSet> {
-        let object: DaemonSet = serde_json::from_value(self.object).context("the built DaemonSet")?;
+        let object: DaemonSet =
+            serde_json::from_value(self.object).context("decoding the built DaemonSet")?;
         let created = api(client, namespace)
             .create(&PostParams::default(), &object)
             .await;
@@ -318,13 +319,13 @@ pub async fn wait_status(
     let api = api(client, namespace);
     eventually(
         deadline,
-        format!("the status of {name} to say {what}"),
+        format!("the status of {name} to be as expected ({what})"),
         async || {
             let set = api.get(name).await?;
             let status = set.status.unwrap_or_default();
             ensure!(
                 status.observed_generation >= set.metadata.generation,
-                "generation {:?} is observed, and {:?} the current one",
+                "the observed generation is {:?}, the current one {:?}",
                 status.observed_generation,
                 set.metadata.generation
             );
@@ -344,7 +345,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_builder_makes_the_object_that_its_calls_describe() {
+    fn builder_creates_the_described_object() {
         let object = DaemonSetBuilder::new("agent")
             .image("agent:2")
             .host_port(9100)

@@ -1,35 +1,34 @@
 //! Differential tests: run the same steps under two `DaemonSet` controllers and compare the results.
 //!
 //! Two identical control planes run side by side: one under kube-controller-manager's own controller, one under
-//! Everynode. A scenario has its own namespace and nodes on both. It does a step on both, waits until both have reached
-//! the state that it expects, and then until everything that users can see is the same on both: pods with labels,
-//! owners and specs, the status, `ControllerRevision`s to the last byte, and the reasons of events. Only names, hashes
-//! and times may differ. Where a step can't determine which node is served first (contract R6), the order of the nodes
-//! may differ too.
+//! Everynode. A scenario has its own namespace and nodes on both. Each step acts on both, and waits until both have
+//! reached the expected state and everything that users can see is equal on both: pods with labels, owners and specs,
+//! the status, `ControllerRevision`s to the last byte, and the reasons of events. Only names, hashes and times may
+//! differ. Where the order of nodes is undefined (contract R6), it may differ too.
 //!
 //! - [`side`] is one of the two control planes, with the actions that a step can take there;
-//! - [`state`] holds everything that can be seen of a scenario on one side, and `view` removes from it what necessarily
-//!   differs;
+//! - [`state`] holds everything that can be seen of a scenario on one side, and `normalize` removes from it what
+//!   necessarily differs;
 //! - [`diff`] lists the differences.
 
 pub mod diff;
+mod normalize;
 pub mod side;
 pub mod state;
-mod view;
 
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
 use futures::try_join;
 
-use self::side::{Control, Side};
+use self::normalize::Normalizer;
+use self::side::{ClusterClients, Side};
 use self::state::State;
-use self::view::View;
 use crate::nodes::{self, NodeBuilder};
 use crate::wait::eventually_every;
 
-/// How long a step may take to settle. It normally takes a second; the limit is long because many steps run at a time.
-const SETTLED: Duration = Duration::from_secs(90);
+/// How long a step may take to settle. It normally takes a second. The limit is long because many steps run at a time.
+const DEADLINE: Duration = Duration::from_secs(90);
 /// How often to check whether a step has settled. Every check costs requests on both sides, and many scenarios check at
 /// the same time.
 const INTERVAL: Duration = Duration::from_millis(200);
@@ -43,7 +42,7 @@ pub struct Lockstep {
     name: String,
     reference: Side,
     everynode: Side,
-    view: View,
+    normalizer: Normalizer,
     steps: Vec<String>,
 }
 
@@ -52,7 +51,7 @@ impl Lockstep {
     ///
     /// # Errors
     /// When an API server rejects a request.
-    pub async fn new(name: &str, reference: &Control, everynode: &Control) -> Result<Self> {
+    pub async fn new(name: &str, reference: &ClusterClients, everynode: &ClusterClients) -> Result<Self> {
         let (reference, everynode) = try_join!(
             Side::new(name, "kube-controller-manager", reference),
             Side::new(name, "Everynode", everynode)
@@ -61,7 +60,7 @@ impl Lockstep {
             name: name.to_owned(),
             reference,
             everynode,
-            view: View::default(),
+            normalizer: Normalizer::default(),
             steps: Vec::new(),
         })
     }
@@ -98,24 +97,24 @@ impl Lockstep {
 
     /// From here on, compares only how many nodes there are of each kind, because kube-controller-manager doesn't
     /// define which nodes come first in a rollout (contract R6).
-    pub fn in_any_order(&mut self) {
-        self.view.any_node = true;
+    pub fn ignore_node_order(&mut self) {
+        self.normalizer.any_node = true;
     }
 
     /// From here on, compares every node with its counterpart again.
-    pub fn in_order(&mut self) {
-        self.view.any_node = false;
+    pub fn compare_node_order(&mut self) {
+        self.normalizer.any_node = false;
     }
 
     /// From here on, ignores events of one reason. Use it for events that depend on a race.
-    pub fn without_event(&mut self, reason: &'static str) {
-        self.view.without_event = Some(reason);
+    pub fn ignore_event(&mut self, reason: &'static str) {
+        self.normalizer.without_event = Some(reason);
     }
 
-    /// Does something on both sides, then waits until `settled` accepts both and both look the same.
+    /// Acts on both sides, then waits until `settled` accepts both and both are equal.
     ///
     /// # Errors
-    /// When the action fails, a side doesn't settle, or the sides differ. The error says which.
+    /// When the action fails, a side doesn't settle, or the sides differ. The error states which.
     pub async fn step(
         &mut self,
         what: &str,
@@ -124,16 +123,16 @@ impl Lockstep {
     ) -> Result<()> {
         self.steps.push(what.to_owned());
         let at = format!("scenario {:?} at {:?}", self.name, self.steps);
-        let do_it = async |side: &Side| {
+        let run = async |side: &Side| {
             Box::pin(act(side))
                 .await
                 .with_context(|| format!("under {}", side.controller()))
         };
-        let done = try_join!(do_it(&self.reference), do_it(&self.everynode));
+        let done = try_join!(run(&self.reference), run(&self.everynode));
         done.with_context(|| at.clone())?;
-        eventually_every(INTERVAL, SETTLED, "both sides to look the same", async || {
+        eventually_every(INTERVAL, DEADLINE, "both sides to be equal", async || {
             let (reference, everynode) = try_join!(self.reference.state(), self.everynode.state())?;
-            self.agree(&reference, &everynode, &settled)
+            self.compare(&reference, &everynode, &settled)
         })
         .await
         .context(at)
@@ -144,27 +143,25 @@ impl Lockstep {
     ///
     /// # Errors
     /// When the action fails, or the expected state isn't reached.
-    pub async fn pass(
+    pub async fn step_uncompared(
         &mut self,
         what: &str,
         act: impl AsyncFn(&Side) -> Result<()>,
-        seen: impl Fn(&State) -> Result<()>,
+        expected: impl Fn(&State) -> Result<()>,
     ) -> Result<()> {
         self.steps.push(what.to_owned());
         let at = format!("scenario {:?} at {:?}", self.name, self.steps);
-        let pass = async |side: &Side| {
-            let passed = async {
+        let run = async |side: &Side| {
+            let step = async {
                 Box::pin(act(side)).await?;
-                eventually_every(INTERVAL, SETTLED, "what is expected", async || {
-                    seen(&side.state().await?)
+                eventually_every(INTERVAL, DEADLINE, "the expected state", async || {
+                    expected(&side.state().await?)
                 })
                 .await
             };
-            passed
-                .await
-                .with_context(|| format!("under {}", side.controller()))
+            step.await.with_context(|| format!("under {}", side.controller()))
         };
-        try_join!(pass(&self.reference), pass(&self.everynode)).context(at)?;
+        try_join!(run(&self.reference), run(&self.everynode)).context(at)?;
         Ok(())
     }
 
@@ -172,7 +169,7 @@ impl Lockstep {
     ///
     /// # Errors
     /// When kubectl fails, or the two outputs differ.
-    pub async fn same_output(&mut self, args: &[&str]) -> Result<String> {
+    pub async fn compare_output(&mut self, args: &[&str]) -> Result<String> {
         let (reference, everynode) = try_join!(self.reference.kubectl(args), self.everynode.kubectl(args))?;
         ensure!(
             reference == everynode,
@@ -182,18 +179,17 @@ impl Lockstep {
         Ok(everynode)
     }
 
-    /// Checks that the two sides still look the same. Meant for the end of a scenario, when everything has had time to
-    /// go wrong.
+    /// Checks that the two sides are still equal. Meant for the end of a scenario, to find late differences.
     ///
     /// # Errors
     /// When the two sides differ. The error lists the differences.
     pub async fn check(&self) -> Result<()> {
         let (reference, everynode) = try_join!(self.reference.state(), self.everynode.state())?;
-        self.agree(&reference, &everynode, &|_| Ok(()))
+        self.compare(&reference, &everynode, &|_| Ok(()))
             .with_context(|| format!("scenario {:?} at the end", self.name))
     }
 
-    fn agree(
+    fn compare(
         &self,
         reference: &State,
         everynode: &State,
@@ -202,7 +198,10 @@ impl Lockstep {
         for (side, state) in [(&self.reference, reference), (&self.everynode, everynode)] {
             settled(state).with_context(|| format!("not settled under {}", side.controller()))?;
         }
-        let differences = diff::differences(&self.view.of(reference), &self.view.of(everynode));
+        let differences = diff::differences(
+            &self.normalizer.normalize(reference),
+            &self.normalizer.normalize(everynode),
+        );
         ensure!(
             differences.is_empty(),
             "under kube-controller-manager (-) and Everynode (+):\n{}",

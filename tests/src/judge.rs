@@ -1,5 +1,5 @@
-//! Reference answers from Kubernetes' own code: kube-controller-manager's on placement, the scheduler's on the
-//! resources and ports that pods need.
+//! Reference results of Kubernetes' own code, which the program `judge` runs: kube-controller-manager's placement, and
+//! the scheduler's resources and ports of pods.
 
 use std::collections::BTreeMap;
 use std::process::Stdio;
@@ -11,10 +11,10 @@ use serde_json::{Value, json};
 use tokio::io::AsyncWriteExt as _;
 use tokio::process::Command;
 
-use crate::questions::Question;
+use crate::placement_cases::PlacementCase;
 use crate::toolbox::{Tool, Toolbox};
 
-/// The verdicts on one question: one row for each `DaemonSet`, with a verdict for each node.
+/// The verdicts of one case: one row for each `DaemonSet`, with a verdict for each node.
 pub type Verdicts = Vec<Vec<Verdict>>;
 
 /// The resources and ports that a pod needs according to the scheduler.
@@ -38,30 +38,30 @@ pub struct HostPort {
     pub ip: String,
 }
 
-/// Asks the reference about placement. The answers are in the order of the questions.
+/// Returns kube-controller-manager's verdicts, in the order of the cases.
 ///
 /// # Errors
 /// When the reference program is missing or fails. The error holds its standard error.
-pub async fn judge(toolbox: &Toolbox, questions: &[Question]) -> Result<Vec<Verdicts>> {
-    let lines = ask(toolbox, questions.iter().map(Question::to_json).collect()).await?;
-    lines.iter().map(|line| answer(line)).collect()
+pub async fn placement_verdicts(toolbox: &Toolbox, cases: &[PlacementCase]) -> Result<Vec<Verdicts>> {
+    let lines = run(toolbox, cases.iter().map(PlacementCase::to_json).collect()).await?;
+    lines.iter().map(|line| parse_verdicts(line)).collect()
 }
 
-/// Asks the reference what pods of these templates need. The answers are in the order of the templates.
+/// Returns what the scheduler finds that pods of these templates need, in the order of the templates.
 ///
 /// # Errors
 /// When the reference program is missing or fails. The error holds its standard error.
-pub async fn weigh(toolbox: &Toolbox, templates: &[Value]) -> Result<Vec<Demand>> {
-    let lines = ask(toolbox, vec![json!({"templates": templates})]).await?;
+pub async fn pod_demands(toolbox: &Toolbox, templates: &[Value]) -> Result<Vec<Demand>> {
+    let lines = run(toolbox, vec![json!({"templates": templates})]).await?;
     let [line] = lines.as_slice() else {
-        bail!("there is one answer to one question")
+        bail!("the judge printed {} lines for one input", lines.len())
     };
-    serde_json::from_str(line).context("reading the judge's answer")
+    serde_json::from_str(line).context("parsing the judge's output")
 }
 
-/// Sends the questions to the judge and returns one line for each answer.
-async fn ask(toolbox: &Toolbox, questions: Vec<Value>) -> Result<Vec<String>> {
-    let asked_for = questions.len();
+/// Writes the inputs to the judge and returns its output, one line for each input.
+async fn run(toolbox: &Toolbox, inputs: Vec<Value>) -> Result<Vec<String>> {
+    let count = inputs.len();
     let mut child = Command::new(toolbox.path(Tool::Judge)?)
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
@@ -69,34 +69,34 @@ async fn ask(toolbox: &Toolbox, questions: Vec<Value>) -> Result<Vec<String>> {
         .kill_on_drop(true)
         .spawn()
         .context("starting the judge")?;
-    let mut stdin = child.stdin.take().context("the judge has a standard input")?;
-    // The judge answers while it reads. So writing and reading have to go on at the same time, or both pipes fill up.
-    let ask = async move {
-        for question in questions {
-            stdin.write_all(question.to_string().as_bytes()).await?;
+    let mut stdin = child.stdin.take().context("the judge has no standard input")?;
+    // The judge writes while it reads. So this must write and read at the same time, or both pipes fill up.
+    let write = async move {
+        for input in inputs {
+            stdin.write_all(input.to_string().as_bytes()).await?;
         }
         Ok::<_, std::io::Error>(())
     };
-    let (asked, output) = tokio::join!(ask, child.wait_with_output());
+    let (written, output) = tokio::join!(write, child.wait_with_output());
     let output = output.context("waiting for the judge")?;
     ensure!(
         output.status.success(),
         "the judge failed: {}",
         String::from_utf8_lossy(&output.stderr).trim()
     );
-    asked.context("asking the judge")?;
-    let answers = String::from_utf8(output.stdout).context("the judge's answers are text")?;
-    let answers: Vec<_> = answers.lines().map(str::to_owned).collect();
+    written.context("writing to the judge")?;
+    let text = String::from_utf8(output.stdout).context("the judge's output isn't UTF-8")?;
+    let lines: Vec<_> = text.lines().map(str::to_owned).collect();
     ensure!(
-        answers.len() == asked_for,
-        "the judge answered {} of {asked_for} questions",
-        answers.len(),
+        lines.len() == count,
+        "the judge printed {} lines for {count} inputs",
+        lines.len(),
     );
-    Ok(answers)
+    Ok(lines)
 }
 
-fn answer(line: &str) -> Result<Verdicts> {
-    let rows: Vec<Vec<&str>> = serde_json::from_str(line).context("reading the judge's answer")?;
+fn parse_verdicts(line: &str) -> Result<Verdicts> {
+    let rows: Vec<Vec<&str>> = serde_json::from_str(line).context("parsing the judge's output")?;
     let verdict = |name: &str| {
         Verdict::from_str_name(&format!("VERDICT_{name}")).with_context(|| format!("{name} is no verdict"))
     };

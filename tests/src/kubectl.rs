@@ -77,11 +77,11 @@ impl Kubectl {
         drop(child.stdin.take());
         if let Some(stdout) = child.stdout.take() {
             let mut lines = BufReader::new(stdout).lines();
-            while let Some(line) = lines.next_line().await.context("reading what kubectl prints")? {
+            while let Some(line) = lines.next_line().await.context("reading kubectl's output")? {
                 each(&line);
             }
         }
-        outcome(&args, child).await?;
+        wait_output(&args, child).await?;
         Ok(())
     }
 
@@ -97,11 +97,11 @@ impl Kubectl {
         let args: Vec<_> = args.into_iter().map(|arg| arg.as_ref().to_owned()).collect();
         let mut child = self.spawn(&args)?;
         if let Some(mut stdin) = child.stdin.take() {
-            // A command that doesn't read its input may exit before the input is written. Its exit status tells whether
-            // it succeeded.
+            // A command that doesn't read its input may exit before the input is written. Its exit status shows
+            // whether it succeeded.
             let _ = stdin.write_all(input.as_bytes()).await;
         }
-        outcome(&args, child).await
+        wait_output(&args, child).await
     }
 
     fn spawn(&self, args: &[OsString]) -> Result<Child> {
@@ -127,7 +127,7 @@ impl Kubectl {
             command
                 .env(
                     "PATH",
-                    std::env::join_paths(folders).context("a folder with plugins")?,
+                    std::env::join_paths(folders).context("building PATH with the folder of plugins")?,
                 )
                 .env("KUBECTL_PATH", &self.program);
         }
@@ -137,7 +137,7 @@ impl Kubectl {
     }
 }
 
-async fn outcome(args: &[OsString], child: Child) -> Result<String> {
+async fn wait_output(args: &[OsString], child: Child) -> Result<String> {
     let output = child.wait_with_output().await.context("waiting for kubectl")?;
     if !output.status.success() {
         let line: Vec<_> = args.iter().map(|arg| arg.to_string_lossy()).collect();

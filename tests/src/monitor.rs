@@ -18,29 +18,29 @@ use crate::daemonsets::{is_ready, target_node};
 /// Watches the pods with the label `app=NAME` until it is dropped.
 #[derive(Debug)]
 pub struct Monitor {
-    seen: watch::Receiver<Seen>,
+    observations: watch::Receiver<Observations>,
     task: AbortHandle,
 }
 
 /// The observations so far.
 #[derive(Debug, Clone, Default)]
-struct Seen {
+struct Observations {
     events: usize,
-    wrongs: Wrongs,
+    violations: Violations,
     /// The number of pods that have ever existed.
     pods: usize,
     /// The lowest number of live pods that were ready at the same time.
     fewest_ready: usize,
     /// The reason why the watch ended, once it has.
-    blind: Option<String>,
+    watch_end: Option<String>,
 }
 
 /// States that must not occur.
 #[derive(Debug, Clone, Default)]
-struct Wrongs {
-    /// Occasions on which a node had more than one live pod.
-    crowds: Vec<String>,
-    /// Occasions on which a node had more than two live pods, or two of the same revision.
+struct Violations {
+    /// A line for each time that a node had more than one live pod.
+    duplicates: Vec<String>,
+    /// A line for each time that a node had more than two live pods, or two of the same revision.
     surpluses: Vec<String>,
     /// Ready pods whose deletion began while their node had no other ready pod.
     gaps: Vec<String>,
@@ -58,14 +58,14 @@ impl Monitor {
             .list(&ListParams::default().labels(&selector))
             .await
             .context("listing pods")?;
-        let mut live = Live::default();
+        let mut live = LivePods::default();
         listed.items.iter().for_each(|pod| live.set(pod));
-        let (sender, seen) = watch::channel(Seen {
+        let (sender, observations) = watch::channel(Observations {
             pods: live.known.len(),
             fewest_ready: live.ready(),
-            ..Seen::default()
+            ..Observations::default()
         });
-        let mut eye = Eye {
+        let mut watcher = PodWatcher {
             api,
             params: WatchParams::default().labels(&selector),
             version: listed.metadata.resource_version.unwrap_or_default(),
@@ -73,71 +73,75 @@ impl Monitor {
             sender,
         };
         let task = tokio::spawn(async move {
-            let reason = match eye.look().await {
-                Ok(()) => "nobody is interested any more".to_owned(),
+            let reason = match watcher.run().await {
+                Ok(()) => "the monitor was dropped".to_owned(),
                 Err(error) => format!("{error:#}"),
             };
-            eye.sender.send_modify(|seen| seen.blind = Some(reason));
+            watcher
+                .sender
+                .send_modify(|observations| observations.watch_end = Some(reason));
         });
         Ok(Self {
-            seen,
+            observations,
             task: task.abort_handle(),
         })
     }
 
-    /// Waits until `more` further events have been seen. Returns false if they haven't been seen by the deadline.
-    /// Returns true early if the watch ends.
-    pub async fn events(&mut self, more: usize, deadline: Duration) -> bool {
-        let target = self.seen.borrow().events + more;
+    /// Waits until `more` further events have arrived. Returns false if they haven't arrived by the deadline. Returns
+    /// true early if the watch ends.
+    pub async fn wait_events(&mut self, more: usize, deadline: Duration) -> bool {
+        let target = self.observations.borrow().events + more;
         let enough = self
-            .seen
-            .wait_for(|seen| seen.events >= target || seen.blind.is_some());
+            .observations
+            .wait_for(|observations| observations.events >= target || observations.watch_end.is_some());
         tokio::time::timeout(deadline, enough).await.is_ok()
     }
 
-    /// Checks that no node ever had more than one live pod. A pod is live when it has neither ended nor is being
-    /// deleted.
+    /// Checks that no node ever had more than one live pod. A pod is live unless it has finished or is being deleted.
     ///
     /// # Errors
     /// When a node had more, or when the watch ended and the monitor may have missed something.
-    pub fn never_crowded(&self) -> Result<()> {
-        let seen = self.seen.borrow();
-        let crowds = &seen.wrongs.crowds;
-        ensure!(crowds.is_empty(), "several live pods on a node: {crowds:?}");
-        seen.check_sight()
+    pub fn check_one_pod_per_node(&self) -> Result<()> {
+        let observations = self.observations.borrow();
+        let duplicates = &observations.violations.duplicates;
+        ensure!(
+            duplicates.is_empty(),
+            "several live pods on a node: {duplicates:?}"
+        );
+        observations.check_watch()
     }
 
     /// Checks that no node ever had more than one live pod of each of two revisions, and that no node lost a ready pod
     /// to a deletion while it had no other ready pod.
     ///
     /// # Errors
-    /// As [`Monitor::never_crowded`].
-    pub fn surged_in_order(&self) -> Result<()> {
-        let seen = self.seen.borrow();
-        let Wrongs { surpluses, gaps, .. } = &seen.wrongs;
+    /// As [`Monitor::check_one_pod_per_node`].
+    pub fn check_surge(&self) -> Result<()> {
+        let observations = self.observations.borrow();
+        let Violations { surpluses, gaps, .. } = &observations.violations;
         ensure!(
             surpluses.is_empty(),
             "too many live pods on a node: {surpluses:?}"
         );
         ensure!(gaps.is_empty(), "a node lost its only ready pod: {gaps:?}");
-        seen.check_sight()
+        observations.check_watch()
     }
 
     /// The number of pods that have ever existed.
     pub fn pods_seen(&self) -> usize {
-        self.seen.borrow().pods
+        self.observations.borrow().pods
     }
 
     /// The lowest number of pods that were live and ready at the same time.
     pub fn fewest_ready(&self) -> usize {
-        self.seen.borrow().fewest_ready
+        self.observations.borrow().fewest_ready
     }
 }
 
-impl Seen {
-    fn check_sight(&self) -> Result<()> {
-        let blind = &self.blind;
-        ensure!(blind.is_none(), "the monitor saw nothing any more: {blind:?}");
+impl Observations {
+    fn check_watch(&self) -> Result<()> {
+        let watch_end = &self.watch_end;
+        ensure!(watch_end.is_none(), "the monitor's watch ended: {watch_end:?}");
         Ok(())
     }
 }
@@ -148,18 +152,18 @@ impl Drop for Monitor {
     }
 }
 
-struct Eye {
+struct PodWatcher {
     api: Api<Pod>,
     params: WatchParams,
     version: String,
-    live: Live,
-    sender: watch::Sender<Seen>,
+    live: LivePods,
+    sender: watch::Sender<Observations>,
 }
 
-impl Eye {
+impl PodWatcher {
     /// Watches until the monitor is dropped. The API server ends the watch of a slow client. The monitor then resumes
     /// at the last version that it saw, so it misses nothing.
-    async fn look(&mut self) -> Result<()> {
+    async fn run(&mut self) -> Result<()> {
         while !self.sender.is_closed() {
             let mut events = self
                 .api
@@ -183,13 +187,13 @@ impl Eye {
                         self.version = bookmark.metadata.resource_version;
                         continue;
                     }
-                    WatchEvent::Error(status) => bail!("the watch can't go on: {}", status.message),
+                    WatchEvent::Error(status) => bail!("watch failed: {}", status.message),
                 }
-                self.sender.send_modify(|seen| {
-                    seen.events += 1;
-                    seen.wrongs.clone_from(&self.live.wrongs);
-                    seen.pods = self.live.known.len();
-                    seen.fewest_ready = seen.fewest_ready.min(self.live.ready());
+                self.sender.send_modify(|observations| {
+                    observations.events += 1;
+                    observations.violations.clone_from(&self.live.violations);
+                    observations.pods = self.live.known.len();
+                    observations.fewest_ready = observations.fewest_ready.min(self.live.ready());
                 });
             }
         }
@@ -199,11 +203,11 @@ impl Eye {
 
 /// The live pods of each node by uid, and the violations found so far.
 #[derive(Debug, Default)]
-struct Live {
+struct LivePods {
     nodes: BTreeMap<Arc<str>, BTreeMap<String, LivePod>>,
     /// The uids of all pods that have ever existed.
     known: BTreeSet<String>,
-    wrongs: Wrongs,
+    violations: Violations,
 }
 
 #[derive(Debug)]
@@ -213,12 +217,12 @@ struct LivePod {
     ready: bool,
 }
 
-impl Live {
+impl LivePods {
     fn set(&mut self, pod: &Pod) {
         self.known.extend(pod.uid());
         let phase = pod.status.as_ref().and_then(|status| status.phase.as_deref());
         if matches!(phase, Some("Succeeded" | "Failed")) {
-            self.take(pod);
+            self.remove_live(pod);
             return;
         }
         if pod.metadata.deletion_timestamp.is_some() {
@@ -234,12 +238,12 @@ impl Live {
         pods.insert(pod.uid().unwrap_or_default(), live);
         let revisions: BTreeSet<_> = pods.values().map(|pod| &pod.revision).collect();
         let names: Vec<_> = pods.values().map(|pod| &pod.name).collect();
-        let moment = format!("{node}: {names:?}");
+        let occasion = format!("{node}: {names:?}");
         if revisions.len() < pods.len() || pods.len() > 2 {
-            self.wrongs.surpluses.push(moment.clone());
+            self.violations.surpluses.push(occasion.clone());
         }
         if pods.len() > 1 {
-            self.wrongs.crowds.push(moment);
+            self.violations.duplicates.push(occasion);
         }
     }
 
@@ -250,16 +254,16 @@ impl Live {
 
     /// Handles the start or the completion of a pod's deletion.
     fn remove(&mut self, pod: &Pod) {
-        let Some((gone, others_ready)) = self.take(pod) else {
+        let Some((gone, others_ready)) = self.remove_live(pod) else {
             return;
         };
         if gone.ready && !others_ready {
-            self.wrongs.gaps.push(gone.name);
+            self.violations.gaps.push(gone.name);
         }
     }
 
     /// Removes a pod. Returns the pod, and whether another pod on its node is ready.
-    fn take(&mut self, pod: &Pod) -> Option<(LivePod, bool)> {
+    fn remove_live(&mut self, pod: &Pod) -> Option<(LivePod, bool)> {
         let uid = pod.uid().unwrap_or_default();
         self.nodes.values_mut().find_map(|pods| {
             let gone = pods.remove(&uid)?;

@@ -26,13 +26,13 @@ impl Port {
     /// When no free port was found, or the folder for the locks can't be written.
     pub fn claim() -> Result<Self> {
         let locks = std::env::temp_dir().join("everynode-ports");
-        fs::create_dir_all(&locks).with_context(|| format!("making {}", locks.display()))?;
+        fs::create_dir_all(&locks).with_context(|| format!("creating {}", locks.display()))?;
         let random = RandomState::new().build_hasher().finish();
         for attempt in 0..1000 {
             let number = RANGE.start + random.wrapping_add(attempt) % (RANGE.end - RANGE.start);
-            let number = u16::try_from(number).context("a port has 16 bits")?;
+            let number = u16::try_from(number).context("port number out of range")?;
             let path = locks.join(number.to_string());
-            let lock = File::create(&path).with_context(|| format!("making {}", path.display()))?;
+            let lock = File::create(&path).with_context(|| format!("creating {}", path.display()))?;
             if lock.try_lock().is_ok() && TcpListener::bind((Ipv4Addr::LOCALHOST, number)).is_ok() {
                 return Ok(Self { number, _lock: lock });
             }

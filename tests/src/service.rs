@@ -8,17 +8,17 @@ use anyhow::{Context as _, Result, ensure};
 use rustix::process::Signal;
 use tokio::net::TcpStream;
 
-use crate::ask;
-use crate::certificates::Mount;
-use crate::leash::{Home, Launch, Leash, tail};
+use crate::certificates::CertificateMount;
+use crate::child_process::{ChildProcess, ProcessOptions, WorkDir, tail};
+use crate::http_client;
 use crate::ports::Port;
 use crate::programs::Programs;
 use crate::wait::{GiveUp, eventually};
 
 /// How long a program may take to report that it is ready.
 const READY: Duration = Duration::from_secs(30);
-/// How long a program may take to drain. Ours must end well within it, because otherwise a test of draining couldn't
-/// notice a hang.
+/// How long a program may take to drain. It is much more than planner and executor need, so that a test of draining
+/// notices a hang.
 const GRACE: Duration = Duration::from_secs(20);
 
 /// The planner, as a process.
@@ -30,7 +30,7 @@ pub type Executor = Service<ExecutorRole>;
 #[derive(Debug, Clone, Default)]
 pub struct ServiceOptions {
     /// The folder with TLS certificates. Without it, the program uses plain text.
-    pub certificates: Option<Mount>,
+    pub certificates: Option<CertificateMount>,
     /// Flags in addition to the usual ones.
     pub flags: Vec<String>,
     /// Environment variables. `RUST_LOG` is `info` unless it is set here or in the harness's own environment.
@@ -97,13 +97,13 @@ impl Role for ExecutorRole {
 /// A running program. It keeps its ports when it is restarted. Dropping it ends the program.
 #[derive(Debug)]
 pub struct Service<R: Role> {
-    leash: Option<Leash>,
+    process: Option<ChildProcess>,
     role: R,
     program: PathBuf,
     options: ServiceOptions,
     admin: Port,
     log: PathBuf,
-    _home: Home,
+    _work_dir: WorkDir,
 }
 
 /// Starts a planner and an executor that manages this cluster with it, and waits until both are ready. Drop the
@@ -136,7 +136,7 @@ impl Planner {
         let role = PlannerRole {
             listen: Port::claim()?,
         };
-        Self::launched(role, &programs.planner, options)
+        Self::start_process(role, &programs.planner, options)
     }
 }
 
@@ -172,21 +172,21 @@ impl Executor {
             planner: planner.to_owned(),
             kubeconfig: kubeconfig.to_owned(),
         };
-        Self::launched(role, &programs.executor, options)
+        Self::start_process(role, &programs.executor, options)
     }
 }
 
 impl<R: Role> Service<R> {
-    fn launched(role: R, program: &Path, options: ServiceOptions) -> Result<Self> {
-        let home = Home::new(R::NAME.trim_start_matches("everynode-"))?;
+    fn start_process(role: R, program: &Path, options: ServiceOptions) -> Result<Self> {
+        let work_dir = WorkDir::new(R::NAME.trim_start_matches("everynode-"))?;
         let mut this = Self {
-            leash: None,
+            process: None,
             role,
             program: program.to_owned(),
             options,
             admin: Port::claim()?,
-            log: home.log(R::NAME)?,
-            _home: home,
+            log: work_dir.log(R::NAME)?,
+            _work_dir: work_dir,
         };
         this.launch()?;
         Ok(this)
@@ -209,7 +209,7 @@ impl<R: Role> Service<R> {
             None => args.push("--plaintext".to_owned()),
         }
         args.extend(self.options.flags.iter().cloned());
-        self.leash = Some(Leash::start(&Launch {
+        self.process = Some(ChildProcess::start(&ProcessOptions {
             name: R::NAME.to_owned(),
             program: self.program.clone(),
             args,
@@ -231,7 +231,7 @@ impl<R: Role> Service<R> {
                 return Err(GiveUp::because(format!("{} has ended", R::NAME)));
             }
             let (status, body) = self.get("/readyz").await?;
-            ensure!(status == 200, "/readyz says {status}: {}", body.trim());
+            ensure!(status == 200, "/readyz returned {status}: {}", body.trim());
             TcpStream::connect(self.role.port().address())
                 .await
                 .context("connecting to its port")?;
@@ -246,19 +246,19 @@ impl<R: Role> Service<R> {
     /// # Errors
     /// When it doesn't end.
     pub async fn kill9(&mut self) -> Result<()> {
-        match self.leash.take() {
-            Some(mut leash) => leash.kill9().await,
+        match self.process.take() {
+            Some(mut process) => process.kill9().await,
             None => Ok(()),
         }
     }
 
-    /// Shuts the program down in order (`SIGTERM`), and waits for its end.
+    /// Shuts the program down gracefully (`SIGTERM`), and waits for its end.
     ///
     /// # Errors
     /// When it doesn't end.
     pub async fn stop(&mut self) -> Result<()> {
-        match self.leash.take() {
-            Some(mut leash) => leash.stop().await,
+        match self.process.take() {
+            Some(mut process) => process.stop().await,
             None => Ok(()),
         }
     }
@@ -275,21 +275,21 @@ impl<R: Role> Service<R> {
 
     /// Sends a signal, for instance `SIGSTOP` to make it hang.
     pub fn signal(&mut self, signal: Signal) {
-        if let Some(leash) = &mut self.leash {
-            leash.signal(signal);
+        if let Some(process) = &mut self.process {
+            process.signal(signal);
         }
     }
 
     /// Whether the process is running.
     pub fn is_running(&mut self) -> bool {
-        self.leash
+        self.process
             .as_mut()
-            .is_some_and(|leash| leash.exit_status().is_none())
+            .is_some_and(|process| process.exit_status().is_none())
     }
 
     /// The process ID while it is running.
     pub fn pid(&self) -> Option<i32> {
-        self.leash.as_ref().map(Leash::pid)
+        self.process.as_ref().map(ChildProcess::pid)
     }
 
     /// The address that it serves gRPC on, as `HOST:PORT`.
@@ -317,7 +317,7 @@ impl<R: Role> Service<R> {
     /// # Errors
     /// When no answer comes.
     pub async fn get(&self, path: &str) -> Result<(u16, String)> {
-        ask::get(self.admin.address(), path).await
+        http_client::get(self.admin.address(), path).await
     }
 
     /// The sum of a metric over all series, or over the series whose labels contain `labels` (such as `outcome="ok"`).

@@ -1,8 +1,8 @@
-//! Three control planes shared by all tests of a process. One test at a time uses each.
+//! Three control planes that all tests of a process share. Only one test at a time uses each of them.
 //!
 //! Starting a control plane takes seconds and half a gigabyte; cleaning one up takes milliseconds. There are three
 //! because tests wait most of the time, which is why many of them run at once (`.cargo/config.toml`). A test may also
-//! change how its control plane runs (stop the API server, for instance): the next test gets a new one.
+//! disturb its control plane, for instance by stopping the API server. The next test then gets a new one.
 
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
@@ -26,7 +26,7 @@ use tokio::sync::{MappedMutexGuard, Mutex, MutexGuard};
 use crate::control_plane::{ControlPlane, Options};
 use crate::wait::eventually;
 
-/// Statics are never dropped. The processes' leashes make sure that they end with this process.
+/// Statics are never dropped, but the child processes end with this process anyway.
 static SHARED: [Mutex<Option<ControlPlane>>; 3] = [const { Mutex::const_new(None) }; 3];
 
 /// How long cleaning up may take. Among other things, it waits for the garbage collector.
@@ -34,14 +34,14 @@ const CLEAN: Duration = Duration::from_secs(30);
 
 /// One of the shared control planes. Dropping it releases the control plane.
 #[derive(Debug)]
-pub struct Claim {
+pub struct ControlPlaneClaim {
     control_plane: MappedMutexGuard<'static, ControlPlane>,
     namespace: String,
 }
 
-impl Claim {
-    /// Waits for a free control plane and starts it if needed, removes what the previous test left behind, and makes a
-    /// fresh namespace in which pods can be created.
+impl ControlPlaneClaim {
+    /// Waits for a free control plane and starts it if necessary, removes what the previous test left behind, and
+    /// creates a namespace in which pods can be created.
     ///
     /// # Errors
     /// When the control plane doesn't start or can't be cleaned up.
@@ -53,8 +53,8 @@ impl Claim {
             guard = second.lock() => guard,
             guard = third.lock() => guard,
         };
-        if let Some(worn) = guard.take_if(|control_plane| control_plane.is_worn()) {
-            worn.stop().await?;
+        if let Some(disturbed) = guard.take_if(|control_plane| control_plane.is_disturbed()) {
+            disturbed.stop().await?;
         }
         match guard.as_mut() {
             Some(control_plane) => {
@@ -65,11 +65,11 @@ impl Claim {
         }
         let control_plane = MutexGuard::try_map(guard, Option::as_mut)
             .ok()
-            .context("it was started above")?;
+            .context("the control plane was started above")?;
         let client = control_plane.client().await?;
         clean(&client)
             .await
-            .context("cleaning up after the test before")?;
+            .context("cleaning up after the previous test")?;
         let namespace = fresh_namespace(&client).await?;
         Ok(Self {
             control_plane,
@@ -82,7 +82,7 @@ impl Claim {
         &mut self.control_plane
     }
 
-    /// A new client with all rights.
+    /// A new client with full access.
     ///
     /// # Errors
     /// When it can't be created.
@@ -123,7 +123,7 @@ pub async fn fresh_namespace(client: &Client) -> Result<String> {
     namespaces
         .create(&PostParams::default(), &namespace)
         .await
-        .context("making a namespace")?;
+        .context("creating a namespace")?;
     let accounts: Api<ServiceAccount> = Api::namespaced(client.clone(), &name);
     eventually(
         CLEAN,
@@ -172,27 +172,27 @@ where
     let api: Api<K> = Api::all(client.clone());
     let kind = K::kind(&());
     eventually(CLEAN, format!("every {kind} to be gone"), async || {
-        let left: Vec<_> = api
+        let remaining: Vec<_> = api
             .list(&ListParams::default())
             .await?
             .iter()
             .map(ResourceExt::name_any)
             .collect();
-        for name in &left {
+        for name in &remaining {
             let _ = api.delete(name, &DeleteParams::default()).await;
         }
         ensure!(
-            left.is_empty(),
-            "{} are left, among them {:?}",
-            left.len(),
-            left.first()
+            remaining.is_empty(),
+            "{} remain, for example {:?}",
+            remaining.len(),
+            remaining.first()
         );
         Ok(())
     })
     .await
 }
 
-async fn delete_namespaced<K>(client: &Client, chosen: impl Fn(&K) -> bool) -> Result<()>
+async fn delete_namespaced<K>(client: &Client, selector: impl Fn(&K) -> bool) -> Result<()>
 where
     K: Resource<DynamicType = (), Scope = NamespaceResourceScope>
         + Clone
@@ -203,13 +203,13 @@ where
     let kind = K::kind(&());
     eventually(CLEAN, format!("every {kind} to be gone"), async || {
         let listed = all.list(&ListParams::default()).await?;
-        let left: Vec<_> = listed.iter().filter(|object| chosen(object)).collect();
-        try_join_all(left.iter().map(|object| remove(client, *object))).await?;
+        let remaining: Vec<_> = listed.iter().filter(|object| selector(object)).collect();
+        try_join_all(remaining.iter().map(|object| remove(client, *object))).await?;
         ensure!(
-            left.is_empty(),
-            "{} are left, among them {:?}",
-            left.len(),
-            left.first().map(|object| object.name_any())
+            remaining.is_empty(),
+            "{} remain, for example {:?}",
+            remaining.len(),
+            remaining.first().map(|object| object.name_any())
         );
         Ok(())
     })

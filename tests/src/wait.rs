@@ -1,4 +1,4 @@
-//! Waits for a condition until a deadline. Nothing here waits in any other way.
+//! Waits for a condition until a deadline. This is the only way in which the harness waits.
 
 use std::fmt;
 use std::time::Duration;
@@ -30,17 +30,18 @@ impl fmt::Display for GiveUp {
 
 impl std::error::Error for GiveUp {}
 
-/// Calls the closure repeatedly until it returns `Ok`. The closure's error says what it saw instead ("3 of 4 pods are
-/// ready"); the caller gets the last one when the deadline passes. The deadline also interrupts a call that hangs.
+/// Calls the closure repeatedly until it returns `Ok`. The closure's error states what it found instead ("3 of 4 pods
+/// are ready"). When the deadline passes, the caller gets the last one. The deadline also interrupts a call that hangs.
 ///
 /// # Errors
-/// When the deadline passes: what it waited for, for how long, and what it saw last. At once when the closure gives up.
+/// When the deadline passes; the error states what was awaited, for how long, and the closure's last error. At once if
+/// the closure returns [`GiveUp`].
 pub async fn eventually<T>(
     deadline: Duration,
     what: impl fmt::Display,
-    look: impl AsyncFnMut() -> Result<T>,
+    check: impl AsyncFnMut() -> Result<T>,
 ) -> Result<T> {
-    eventually_every(INTERVAL, deadline, what, look).await
+    eventually_every(INTERVAL, deadline, what, check).await
 }
 
 /// As [`eventually`], but with another interval than the usual 25 ms, for checks that cost many requests.
@@ -51,27 +52,27 @@ pub async fn eventually_every<T>(
     interval: Duration,
     deadline: Duration,
     what: impl fmt::Display,
-    mut look: impl AsyncFnMut() -> Result<T>,
+    mut check: impl AsyncFnMut() -> Result<T>,
 ) -> Result<T> {
     let end = Instant::now() + deadline;
-    let mut seen = None;
-    while let Ok(outcome) = timeout_at(end, look()).await {
+    let mut last = None;
+    while let Ok(outcome) = timeout_at(end, check()).await {
         match outcome {
             Ok(value) => return Ok(value),
             Err(error) if error.is::<GiveUp>() => return Err(error.context(format!("waiting for {what}"))),
-            Err(error) => seen = Some(error),
+            Err(error) => last = Some(error),
         }
         if Instant::now() + interval >= end {
             break;
         }
         sleep(interval).await;
     }
-    let seen = seen.map_or_else(
-        || "the first look didn't come back".to_owned(),
+    let last = last.map_or_else(
+        || "the first check didn't return".to_owned(),
         |error| format!("{error:#}"),
     );
     Err(anyhow!(
-        "waited {} s for {what}; the last that was seen: {seen}",
+        "timed out after {} s waiting for {what}: {last}",
         deadline.as_secs_f32()
     ))
 }
@@ -81,33 +82,33 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn a_deadline_tells_what_was_awaited_and_what_was_seen() {
-        let mut looks = 0;
+    async fn timeout_error_states_what_was_awaited_and_the_last_error() {
+        let mut checks = 0;
         let error = eventually::<()>(Duration::from_millis(80), "four pods", async || {
-            looks += 1;
+            checks += 1;
             Err(anyhow!("three pods"))
         })
         .await
         .unwrap_err();
         assert_eq!(
             error.to_string(),
-            "waited 0.08 s for four pods; the last that was seen: three pods"
+            "timed out after 0.08 s waiting for four pods: three pods"
         );
-        assert!(looks > 1, "it looked only once");
+        assert!(checks > 1, "it checked only once");
     }
 
     #[tokio::test]
-    async fn a_look_that_hangs_is_cut_off() {
+    async fn hanging_check_ends_at_the_deadline() {
         let error = eventually::<()>(Duration::from_millis(20), "an answer", async || {
             std::future::pending().await
         })
         .await
         .unwrap_err();
-        assert!(error.to_string().contains("didn't come back"), "{error}");
+        assert!(error.to_string().contains("didn't return"), "{error}");
     }
 
     #[tokio::test]
-    async fn giving_up_ends_the_wait_at_once() {
+    async fn give_up_ends_the_wait_at_once() {
         let before = Instant::now();
         let error = eventually::<()>(Duration::from_mins(1), "a port", async || {
             Err(GiveUp::because("it has ended"))

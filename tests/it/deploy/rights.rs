@@ -1,13 +1,13 @@
 //! The executor's rights in the cluster.
 
 use everynode_tests::audit::{AuditLog, Request};
-use everynode_tests::control_plane::{Component, ControlPlane, Options, client_of};
+use everynode_tests::control_plane::{Component, ControlPlane, Options, client_from_kubeconfig};
 use everynode_tests::programs::{Profile, Programs};
 use everynode_tests::service::{Executor, Planner, ServiceOptions};
 use everynode_tests::shared::fresh_namespace;
 use everynode_tests::terminal::Terminal;
 use everynode_tests::wait::eventually;
-use everynode_tests::walk::Walk;
+use everynode_tests::walkthrough::Walkthrough;
 use k8s_openapi::api::apps::v1::DaemonSet;
 use k8s_openapi::api::core::v1::Pod;
 use kube::api::PostParams;
@@ -128,7 +128,7 @@ async fn executor_role_grants_exactly_the_verbs_that_it_uses() {
         control_plane.client().await.unwrap(),
         control_plane.kubectl().unwrap(),
     );
-    Walk::create_nodes(&client).await.unwrap();
+    Walkthrough::create_nodes(&client).await.unwrap();
     define_foreign_kinds(&kubectl).await;
     apply(&kubectl, "deploy/overlays/production").await;
 
@@ -160,7 +160,7 @@ async fn executor_role_grants_exactly_the_verbs_that_it_uses() {
     };
     let namespace = fresh_namespace(&client).await.unwrap();
     let mut terminal = Terminal::plain(std::io::sink());
-    let walk = Walk::new(&control_plane, &namespace, &mut terminal)
+    let walk = Walkthrough::new(&control_plane, &namespace, &mut terminal)
         .await
         .unwrap();
     let walked = walk.run().await;
@@ -189,7 +189,7 @@ async fn executor_role_grants_exactly_the_verbs_that_it_uses() {
     let agent = requests
         .iter()
         .rfind(|request| request.resource == "daemonsets/status" && request.name == "agent");
-    let as_executor = client_of(&kubeconfig).await.unwrap();
+    let as_executor = client_from_kubeconfig(&kubeconfig).await.unwrap();
     let update = check_finalizers_grant(owners.unwrap(), &client, &as_executor, agent.unwrap()).await;
     requests.push(update);
     for role in &roles {

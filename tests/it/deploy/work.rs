@@ -4,7 +4,7 @@ use everynode_executor::{apiserver::objects, pods::pod};
 use everynode_proto::executor::v1::GetNodeOverheadRequest;
 use everynode_proto::executor::v1::executor_service_client::ExecutorServiceClient;
 use everynode_tests::audit::{self, Audit};
-use everynode_tests::certificates::Mount;
+use everynode_tests::certificates::CertificateMount;
 use everynode_tests::daemonsets::{self, DaemonSetBuilder, target_node};
 use everynode_tests::kubectl::Kubectl;
 use everynode_tests::service::Executor;
@@ -62,7 +62,7 @@ pub(super) struct Work<'a> {
     pub(super) namespace: String,
     pub(super) executor: &'a mut Executor,
     /// The certificates of a caller of the executor.
-    pub(super) caller: &'a Mount,
+    pub(super) caller: &'a CertificateMount,
     pub(super) requests: &'a mut Requests,
 }
 

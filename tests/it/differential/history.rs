@@ -24,7 +24,7 @@ fn rolled_out_with(revisions: &[i64]) -> impl Fn(&State) -> Result<()> {
             found == revisions,
             "the revisions are {found:?}, not {revisions:?}"
         );
-        state.rolled_out("agent", 2)
+        state.check_rolled_out("agent", 2)
     }
 }
 
@@ -44,7 +44,7 @@ pub(super) async fn h1_collision(lockstep: &mut Lockstep) -> Result<()> {
     let again = async |side: &Side| {
         let mut taken = revision(side, 1).await?;
         side.delete("agent", &DeleteParams::foreground()).await?;
-        side.is_gone("agent").await?;
+        side.wait_gone("agent").await?;
         taken.metadata.owner_references = None;
         taken.metadata.resource_version = None;
         taken.metadata.uid = None;
@@ -55,8 +55,8 @@ pub(super) async fn h1_collision(lockstep: &mut Lockstep) -> Result<()> {
         side.create(agent()).await
     };
     let done = |state: &State| {
-        state.counts("agent", &[("collisionCount", 1)])?;
-        state.rolled_out("agent", 2)
+        state.check_counts("agent", &[("collisionCount", 1)])?;
+        state.check_rolled_out("agent", 2)
     };
     lockstep
         .step("create again with the revision's name taken", again, done)
@@ -74,7 +74,7 @@ pub(super) async fn h1_duplicate(lockstep: &mut Lockstep) -> Result<()> {
         twin.revision = Some(3);
         let api: Api<ControllerRevision> = side.api();
         api.create(&PostParams::default(), &twin).await?;
-        side.nudge("agent").await
+        side.trigger_reconcile("agent").await
     };
     // The contract doesn't say which of the two is kept, only that one is, with the highest number.
     lockstep
@@ -157,7 +157,7 @@ pub(super) async fn h3_in_use(lockstep: &mut Lockstep) -> Result<()> {
                 found == revisions,
                 "the revisions are {found:?}, not {revisions:?}"
             );
-            state.counts("agent", &[("updatedNumberScheduled", 0), ("numberAvailable", 2)])
+            state.check_counts("agent", &[("updatedNumberScheduled", 0), ("numberAvailable", 2)])
         };
         lockstep.step(&image, change, kept).await?;
     }
@@ -190,7 +190,9 @@ pub(super) async fn h4_undo(lockstep: &mut Lockstep) -> Result<()> {
     lockstep
         .step("undo to the first revision", first, rolled_out_with(&[3, 4, 5]))
         .await?;
-    let history = lockstep.same_output(&["rollout", "history", "ds/agent"]).await?;
+    let history = lockstep
+        .compare_output(&["rollout", "history", "ds/agent"])
+        .await?;
     ensure!(
         history
             .lines()
@@ -200,9 +202,11 @@ pub(super) async fn h4_undo(lockstep: &mut Lockstep) -> Result<()> {
         "{history}"
     );
     lockstep
-        .same_output(&["rollout", "history", "ds/agent", "--revision=4"])
+        .compare_output(&["rollout", "history", "ds/agent", "--revision=4"])
         .await?;
-    lockstep.same_output(&["rollout", "status", "ds/agent"]).await?;
+    lockstep
+        .compare_output(&["rollout", "status", "ds/agent"])
+        .await?;
     Ok(())
 }
 
@@ -229,6 +233,8 @@ pub(super) async fn h4_rollout_history(lockstep: &mut Lockstep) -> Result<()> {
     lockstep
         .step("several updates in sequence", change, rolled_out_with(&all))
         .await?;
-    lockstep.same_output(&["rollout", "history", "ds/agent"]).await?;
+    lockstep
+        .compare_output(&["rollout", "history", "ds/agent"])
+        .await?;
     Ok(())
 }

@@ -12,7 +12,7 @@ pub(super) async fn n1_node_joins(lockstep: &mut Lockstep) -> Result<()> {
     let create = async |side: &Side| side.create(agent()).await;
     lockstep
         .step("create without nodes", create, |state| {
-            state.rolled_out("agent", 0)
+            state.check_rolled_out("agent", 0)
         })
         .await?;
     lockstep.plain_nodes(2).await?;
@@ -20,7 +20,7 @@ pub(super) async fn n1_node_joins(lockstep: &mut Lockstep) -> Result<()> {
         .step(
             "two nodes join",
             async |_| Ok(()),
-            |state| state.rolled_out("agent", 2),
+            |state| state.check_rolled_out("agent", 2),
         )
         .await?;
     lockstep.nodes([NodeBuilder::new(&lockstep.node(3))]).await?;
@@ -28,7 +28,7 @@ pub(super) async fn n1_node_joins(lockstep: &mut Lockstep) -> Result<()> {
         .step(
             "a third node joins",
             async |_| Ok(()),
-            |state| state.rolled_out("agent", 3),
+            |state| state.check_rolled_out("agent", 3),
         )
         .await
 }
@@ -41,7 +41,7 @@ pub(super) async fn n2_node_no_longer_selected(lockstep: &mut Lockstep) -> Resul
     };
     lockstep
         .step("a node is no longer selected", leave, |state| {
-            state.rolled_out("agent", 2)
+            state.check_rolled_out("agent", 2)
         })
         .await
 }
@@ -57,8 +57,8 @@ pub(super) async fn n6_unbound_pods(lockstep: &mut Lockstep) -> Result<()> {
                 ("currentNumberScheduled", count),
                 ("numberReady", 0),
             ];
-            state.counts("agent", &counts)?;
-            state.has_pods("agent", nodes)
+            state.check_counts("agent", &counts)?;
+            state.check_pod_count("agent", nodes)
         }
     };
     lockstep
@@ -66,7 +66,7 @@ pub(super) async fn n6_unbound_pods(lockstep: &mut Lockstep) -> Result<()> {
         .await?;
     let leave = async |side: &Side| {
         nodes::delete(side.client(), &side.node(1)).await?;
-        side.nudge("agent").await
+        side.trigger_reconcile("agent").await
     };
     lockstep
         .step("delete one of their nodes", leave, pending(1))
@@ -82,6 +82,6 @@ pub(super) async fn n7_node_deleted(lockstep: &mut Lockstep) -> Result<()> {
         side.remove_pod(&pod).await
     };
     lockstep
-        .step("delete a node", leave, |state| state.rolled_out("agent", 2))
+        .step("delete a node", leave, |state| state.check_rolled_out("agent", 2))
         .await
 }

@@ -15,11 +15,11 @@ pub(super) async fn a1_adoption(lockstep: &mut Lockstep) -> Result<()> {
     begin(lockstep, 2, &agent()).await?;
     let orphan = async |side: &Side| {
         side.kubectl(&["delete", "ds/agent", "--cascade=orphan"]).await?;
-        side.is_gone("agent").await
+        side.wait_gone("agent").await
     };
     let left = |state: &State| {
         ensure!(state.daemon_set("agent").is_err(), "the DaemonSet exists");
-        state.has_pods("agent", 2)
+        state.check_pod_count("agent", 2)
     };
     lockstep.step("delete and orphan the pods", orphan, left).await?;
     let again = async |side: &Side| side.create(agent()).await;
@@ -30,7 +30,7 @@ pub(super) async fn a1_adoption(lockstep: &mut Lockstep) -> Result<()> {
             "not both are adopted"
         );
         ensure!(state.revisions("agent") == [1], "the revision isn't adopted");
-        state.rolled_out("agent", 2)
+        state.check_rolled_out("agent", 2)
     };
     lockstep.step("create again and adopt them", again, adopted).await
 }
@@ -48,7 +48,7 @@ pub(super) async fn a2_release(lockstep: &mut Lockstep) -> Result<()> {
             .iter()
             .all(|pod| pod.pointer("/metadata/ownerReferences").is_none());
         ensure!(debug.len() == 1 && free, "the pod isn't released");
-        state.rolled_out("agent", 2)
+        state.check_rolled_out("agent", 2)
     };
     lockstep
         .step("a pod no longer matches the selector", relabel, released)
@@ -76,8 +76,8 @@ pub(super) async fn a3_foreign_pod(lockstep: &mut Lockstep) -> Result<()> {
         side.create(agent()).await
     };
     let three = |state: &State| {
-        state.counts("agent", &[("desiredNumberScheduled", 2), ("numberAvailable", 2)])?;
-        state.has_pods("agent", 3)
+        state.check_counts("agent", &[("desiredNumberScheduled", 2), ("numberAvailable", 2)])?;
+        state.check_pod_count("agent", 3)
     };
     lockstep
         .step("a pod of another owner has the labels", both, three)
@@ -88,11 +88,11 @@ pub(super) async fn a4_foreground_deletion(lockstep: &mut Lockstep) -> Result<()
     begin(lockstep, 2, &agent()).await?;
     let delete = async |side: &Side| {
         side.delete("agent", &DeleteParams::foreground()).await?;
-        side.is_gone("agent").await
+        side.wait_gone("agent").await
     };
     lockstep
         .step("delete in the foreground", delete, |state| {
-            state.has_pods("agent", 0)
+            state.check_pod_count("agent", 0)
         })
         .await
 }
@@ -105,7 +105,7 @@ pub(super) async fn a4_finalizer(lockstep: &mut Lockstep) -> Result<()> {
     };
     lockstep
         .step("create with a finalizer", create, |state| {
-            state.rolled_out("agent", 2)
+            state.check_rolled_out("agent", 2)
         })
         .await?;
     let delete = async |side: &Side| {
@@ -114,16 +114,18 @@ pub(super) async fn a4_finalizer(lockstep: &mut Lockstep) -> Result<()> {
     };
     lockstep
         .step("create no pods while being deleted", delete, |state| {
-            state.has_pods("agent", 1)
+            state.check_pod_count("agent", 1)
         })
         .await?;
     let free = async |side: &Side| {
         side.patch("agent", &json!({"metadata": {"finalizers": null}}))
             .await?;
-        side.is_gone("agent").await
+        side.wait_gone("agent").await
     };
     lockstep
-        .step("remove the finalizer", free, |state| state.has_pods("agent", 0))
+        .step("remove the finalizer", free, |state| {
+            state.check_pod_count("agent", 0)
+        })
         .await
 }
 
@@ -131,14 +133,14 @@ pub(super) async fn a4_two_daemon_sets(lockstep: &mut Lockstep) -> Result<()> {
     begin(lockstep, 2, &agent()).await?;
     let other = async |side: &Side| side.create(DaemonSetBuilder::new("other")).await;
     let both = |state: &State| {
-        state.rolled_out("agent", 2)?;
-        state.rolled_out("other", 2)
+        state.check_rolled_out("agent", 2)?;
+        state.check_rolled_out("other", 2)
     };
     lockstep.step("create a second DaemonSet", other, both).await?;
     let delete = async |side: &Side| side.delete("agent", &DeleteParams::background()).await;
     let one = |state: &State| {
-        state.has_pods("agent", 0)?;
-        state.rolled_out("other", 2)
+        state.check_pod_count("agent", 0)?;
+        state.check_rolled_out("other", 2)
     };
     lockstep.step("delete the first", delete, one).await
 }

@@ -17,7 +17,7 @@ pub(super) async fn p1_host_network(lockstep: &mut Lockstep) -> Result<()> {
     };
     lockstep
         .step("leave the host network", change, |state| {
-            state.rolled_out("agent", 2)
+            state.check_rolled_out("agent", 2)
         })
         .await
 }
@@ -37,7 +37,7 @@ pub(super) async fn p1_explicit_default_tolerations(lockstep: &mut Lockstep) -> 
     };
     lockstep
         .step("create with tolerations that are added anyway", create, |state| {
-            state.rolled_out("agent", 2)
+            state.check_rolled_out("agent", 2)
         })
         .await?;
     let taints = [taint("dedicated", "daemons", "NoSchedule")];
@@ -47,7 +47,7 @@ pub(super) async fn p1_explicit_default_tolerations(lockstep: &mut Lockstep) -> 
     };
     lockstep
         .step("taint a node and delete its pod", change, |state| {
-            state.rolled_out("agent", 2)
+            state.check_rolled_out("agent", 2)
         })
         .await
 }
@@ -60,7 +60,7 @@ pub(super) async fn p2_node_name(lockstep: &mut Lockstep) -> Result<()> {
     };
     lockstep
         .step("select a node by name", create, |state| {
-            state.rolled_out("agent", 1)
+            state.check_rolled_out("agent", 1)
         })
         .await?;
     let change = async |side: &Side| {
@@ -69,7 +69,7 @@ pub(super) async fn p2_node_name(lockstep: &mut Lockstep) -> Result<()> {
     };
     lockstep
         .step("select another node by name", change, |state| {
-            state.rolled_out("agent", 1)
+            state.check_rolled_out("agent", 1)
         })
         .await
 }
@@ -82,7 +82,7 @@ pub(super) async fn p3_node_selector(lockstep: &mut Lockstep) -> Result<()> {
     let create = async |side: &Side| side.create(agent().node_selector("disk", "ssd")).await;
     lockstep
         .step("select two of three nodes", create, |state| {
-            state.rolled_out("agent", 2)
+            state.check_rolled_out("agent", 2)
         })
         .await?;
     let gain = async |side: &Side| {
@@ -90,7 +90,9 @@ pub(super) async fn p3_node_selector(lockstep: &mut Lockstep) -> Result<()> {
         Ok(())
     };
     lockstep
-        .step("label the third node", gain, |state| state.rolled_out("agent", 3))
+        .step("label the third node", gain, |state| {
+            state.check_rolled_out("agent", 3)
+        })
         .await?;
     let lose = async |side: &Side| {
         nodes::label(side.client(), &side.node(1), "disk", None).await?;
@@ -98,7 +100,7 @@ pub(super) async fn p3_node_selector(lockstep: &mut Lockstep) -> Result<()> {
     };
     lockstep
         .step("remove the label of the first node", lose, |state| {
-            state.rolled_out("agent", 2)
+            state.check_rolled_out("agent", 2)
         })
         .await
 }
@@ -129,7 +131,7 @@ pub(super) async fn p3_node_affinity(lockstep: &mut Lockstep) -> Result<()> {
     };
     lockstep
         .step("create with two terms", create, |state| {
-            state.rolled_out("agent", 2)
+            state.check_rolled_out("agent", 2)
         })
         .await?;
     let change = async |side: &Side| {
@@ -146,7 +148,9 @@ pub(super) async fn p3_node_affinity(lockstep: &mut Lockstep) -> Result<()> {
         .await
     };
     lockstep
-        .step("change the terms", change, |state| state.rolled_out("agent", 3))
+        .step("change the terms", change, |state| {
+            state.check_rolled_out("agent", 3)
+        })
         .await
 }
 
@@ -166,7 +170,7 @@ pub(super) async fn p3_gt_and_lt(lockstep: &mut Lockstep) -> Result<()> {
     };
     lockstep
         .step("create with a range", create, |state| {
-            state.rolled_out("agent", 2)
+            state.check_rolled_out("agent", 2)
         })
         .await
 }
@@ -179,7 +183,7 @@ pub(super) async fn p4_no_schedule(lockstep: &mut Lockstep) -> Result<()> {
     ];
     let change = async |side: &Side| {
         nodes::set_taints(side.client(), &side.node(1), &taints).await?;
-        side.nudge("agent").await
+        side.trigger_reconcile("agent").await
     };
     lockstep
         .step("taint a node and keep its pod", change, |state| {
@@ -189,7 +193,7 @@ pub(super) async fn p4_no_schedule(lockstep: &mut Lockstep) -> Result<()> {
     let delete = async |side: &Side| side.delete_pod(&side.pod_on("agent", 1).await?).await;
     lockstep
         .step("delete its pod without replacement", delete, |state| {
-            state.rolled_out("agent", 2)
+            state.check_rolled_out("agent", 2)
         })
         .await?;
     let free = async |side: &Side| {
@@ -197,13 +201,15 @@ pub(super) async fn p4_no_schedule(lockstep: &mut Lockstep) -> Result<()> {
         Ok(())
     };
     lockstep
-        .step("remove the taint", free, |state| state.rolled_out("agent", 3))
+        .step("remove the taint", free, |state| {
+            state.check_rolled_out("agent", 3)
+        })
         .await
 }
 
 pub(super) async fn p4_no_execute(lockstep: &mut Lockstep) -> Result<()> {
     // The taint eviction controller also deletes the pod, and the controller that comes second emits no event.
-    lockstep.without_event("SuccessfulDelete");
+    lockstep.ignore_event("SuccessfulDelete");
     begin(lockstep, 3, &agent()).await?;
     let change = async |side: &Side| {
         nodes::set_taints(side.client(), &side.node(2), &[taint("broken", "", "NoExecute")]).await?;
@@ -211,7 +217,7 @@ pub(super) async fn p4_no_execute(lockstep: &mut Lockstep) -> Result<()> {
     };
     lockstep
         .step("taint a node and delete its pod", change, |state| {
-            state.rolled_out("agent", 2)
+            state.check_rolled_out("agent", 2)
         })
         .await?;
     let tolerate = async |side: &Side| {
@@ -221,7 +227,7 @@ pub(super) async fn p4_no_execute(lockstep: &mut Lockstep) -> Result<()> {
     };
     lockstep
         .step("tolerate the taint", tolerate, |state| {
-            state.rolled_out("agent", 3)
+            state.check_rolled_out("agent", 3)
         })
         .await
 }
@@ -234,7 +240,7 @@ pub(super) async fn p5_cordoned(lockstep: &mut Lockstep) -> Result<()> {
     };
     lockstep
         .step("create with a cordoned node", create, |state| {
-            state.rolled_out("agent", 2)
+            state.check_rolled_out("agent", 2)
         })
         .await?;
     let delete = async |side: &Side| {
@@ -243,14 +249,14 @@ pub(super) async fn p5_cordoned(lockstep: &mut Lockstep) -> Result<()> {
     };
     lockstep
         .step("delete its pod and uncordon the node", delete, |state| {
-            state.rolled_out("agent", 2)
+            state.check_rolled_out("agent", 2)
         })
         .await
 }
 
 /// Checks how many nodes should run a pod, and how many others have one.
 fn check_counts(state: &State, desired: i64, misscheduled: i64) -> Result<()> {
-    state.counts(
+    state.check_counts(
         "agent",
         &[
             ("desiredNumberScheduled", desired),
@@ -259,5 +265,5 @@ fn check_counts(state: &State, desired: i64, misscheduled: i64) -> Result<()> {
             ("numberMisscheduled", misscheduled),
         ],
     )?;
-    state.has_pods("agent", usize::try_from(desired + misscheduled)?)
+    state.check_pod_count("agent", usize::try_from(desired + misscheduled)?)
 }

@@ -15,7 +15,7 @@ pub(super) async fn n1_pod_deleted(lockstep: &mut Lockstep) -> Result<()> {
     begin(lockstep, 2, &agent()).await?;
     let delete = async |side: &Side| side.delete_pod(&side.pod_on("agent", 2).await?).await;
     lockstep
-        .step("delete a pod", delete, |state| state.rolled_out("agent", 2))
+        .step("delete a pod", delete, |state| state.check_rolled_out("agent", 2))
         .await
 }
 
@@ -23,12 +23,12 @@ pub(super) async fn n1_pod_terminating(lockstep: &mut Lockstep) -> Result<()> {
     begin(lockstep, 2, &agent()).await?;
     let delete = async |side: &Side| {
         let pod = side.pod_on("agent", 2).await?;
-        side.steer(&pod, "terminate", Some("never")).await?;
+        side.set_kwok_annotation(&pod, "terminate", Some("never")).await?;
         side.delete_pod(&pod).await
     };
     let leaving = |state: &State| {
         ensure!(
-            state.has_pods("agent", 2).is_err() && state.pods("agent").len() == 2,
+            state.check_pod_count("agent", 2).is_err() && state.pods("agent").len() == 2,
             "the pod is gone"
         );
         state.status("agent").map(drop)
@@ -37,23 +37,23 @@ pub(super) async fn n1_pod_terminating(lockstep: &mut Lockstep) -> Result<()> {
         .step("delete a pod that keeps terminating", delete, leaving)
         .await?;
     let go = async |side: &Side| {
-        side.steer(&side.pod_on("agent", 2).await?, "terminate", None)
+        side.set_kwok_annotation(&side.pod_on("agent", 2).await?, "terminate", None)
             .await
     };
     lockstep
-        .step("let it end", go, |state| state.rolled_out("agent", 2))
+        .step("let it end", go, |state| state.check_rolled_out("agent", 2))
         .await
 }
 
 pub(super) async fn n3_pod_failed(lockstep: &mut Lockstep) -> Result<()> {
     begin(lockstep, 2, &agent()).await?;
     let fail = async |side: &Side| {
-        side.steer(&side.pod_on("agent", 1).await?, "phase", Some("Failed"))
+        side.set_kwok_annotation(&side.pod_on("agent", 1).await?, "phase", Some("Failed"))
             .await
     };
     let replaced = |state: &State| {
-        state.event("agent", "FailedDaemonPod")?;
-        state.rolled_out("agent", 2)
+        state.check_event("agent", "FailedDaemonPod")?;
+        state.check_rolled_out("agent", 2)
     };
     lockstep.step("a pod fails", fail, replaced).await
 }
@@ -61,12 +61,12 @@ pub(super) async fn n3_pod_failed(lockstep: &mut Lockstep) -> Result<()> {
 pub(super) async fn n3_pod_succeeded(lockstep: &mut Lockstep) -> Result<()> {
     begin(lockstep, 2, &agent()).await?;
     let end = async |side: &Side| {
-        side.steer(&side.pod_on("agent", 1).await?, "phase", Some("Succeeded"))
+        side.set_kwok_annotation(&side.pod_on("agent", 1).await?, "phase", Some("Succeeded"))
             .await
     };
     let replaced = |state: &State| {
-        state.event("agent", "SucceededDaemonPod")?;
-        state.rolled_out("agent", 2)
+        state.check_event("agent", "SucceededDaemonPod")?;
+        state.check_rolled_out("agent", 2)
     };
     lockstep.step("a pod succeeds", end, replaced).await
 }
@@ -78,8 +78,8 @@ pub(super) async fn n3_pod_always_fails(lockstep: &mut Lockstep) -> Result<()> {
             .await
     };
     lockstep
-        .pass("create pods that fail", create, |state| {
-            state.event("agent", "FailedDaemonPod")
+        .step_uncompared("create pods that fail", create, |state| {
+            state.check_event("agent", "FailedDaemonPod")
         })
         .await?;
     let mend = async |side: &Side| {
@@ -88,7 +88,9 @@ pub(super) async fn n3_pod_always_fails(lockstep: &mut Lockstep) -> Result<()> {
             .await
     };
     lockstep
-        .step("stop the failures", mend, |state| state.rolled_out("agent", 2))
+        .step("stop the failures", mend, |state| {
+            state.check_rolled_out("agent", 2)
+        })
         .await
 }
 
@@ -106,8 +108,8 @@ pub(super) async fn n4_extra_pod(lockstep: &mut Lockstep) -> Result<()> {
         Ok(())
     };
     let alone = |state: &State| {
-        state.event("agent", "SuccessfulDelete")?;
-        state.rolled_out("agent", 2)
+        state.check_event("agent", "SuccessfulDelete")?;
+        state.check_rolled_out("agent", 2)
     };
     lockstep
         .step("adopt a pod made by hand and delete the extra one", add, alone)
@@ -127,13 +129,13 @@ pub(super) async fn c2_finalizers(lockstep: &mut Lockstep) -> Result<()> {
     };
     lockstep
         .step("create pods with finalizers", create, |state| {
-            state.rolled_out("agent", 2)
+            state.check_rolled_out("agent", 2)
         })
         .await?;
     let delete = async |side: &Side| side.delete_pod(&side.pod_on("agent", 1).await?).await;
     let held = |state: &State| {
         ensure!(
-            state.has_pods("agent", 2).is_err() && state.pods("agent").len() == 2,
+            state.check_pod_count("agent", 2).is_err() && state.pods("agent").len() == 2,
             "the pod is gone"
         );
         Ok(())
@@ -147,7 +149,9 @@ pub(super) async fn c2_finalizers(lockstep: &mut Lockstep) -> Result<()> {
             .await
     };
     lockstep
-        .step("remove its finalizer", free, |state| state.rolled_out("agent", 2))
+        .step("remove its finalizer", free, |state| {
+            state.check_rolled_out("agent", 2)
+        })
         .await
 }
 
@@ -156,13 +160,13 @@ pub(super) async fn c4_rich_template(lockstep: &mut Lockstep) -> Result<()> {
     let create = async |side: &Side| side.create(rich_daemon_set("agent")).await;
     lockstep
         .step("create with a rich template", create, |state| {
-            state.rolled_out("agent", 2)
+            state.check_rolled_out("agent", 2)
         })
         .await
 }
 
 pub(super) async fn c5_quota(lockstep: &mut Lockstep) -> Result<()> {
-    lockstep.in_any_order();
+    lockstep.ignore_node_order();
     lockstep.plain_nodes(3).await?;
     let create = async |side: &Side| {
         let quota = json!({"metadata": {"name": "pods"}, "spec": {"hard": {"pods": "1"}}});
@@ -183,14 +187,14 @@ pub(super) async fn c5_quota(lockstep: &mut Lockstep) -> Result<()> {
         side.create(agent()).await
     };
     let one = |state: &State| {
-        state.event("agent", "FailedCreate")?;
+        state.check_event("agent", "FailedCreate")?;
         let counts = [
             ("desiredNumberScheduled", 3),
             ("currentNumberScheduled", 1),
             ("numberAvailable", 1),
         ];
-        state.counts("agent", &counts)?;
-        state.has_pods("agent", 1)
+        state.check_counts("agent", &counts)?;
+        state.check_pod_count("agent", 1)
     };
     lockstep
         .step("create with a quota of one pod", create, one)
@@ -202,7 +206,9 @@ pub(super) async fn c5_quota(lockstep: &mut Lockstep) -> Result<()> {
         Ok(())
     };
     lockstep
-        .step("raise the quota", raise, |state| state.rolled_out("agent", 3))
+        .step("raise the quota", raise, |state| {
+            state.check_rolled_out("agent", 3)
+        })
         .await
 }
 
@@ -211,7 +217,7 @@ pub(super) async fn c5_host_port(lockstep: &mut Lockstep) -> Result<()> {
     let create = async |side: &Side| side.create(agent().host_port(9100)).await;
     lockstep
         .step("create with a host port", create, |state| {
-            state.rolled_out("agent", 2)
+            state.check_rolled_out("agent", 2)
         })
         .await?;
     let other = async |side: &Side| {
@@ -224,8 +230,8 @@ pub(super) async fn c5_host_port(lockstep: &mut Lockstep) -> Result<()> {
             ("currentNumberScheduled", 2),
             ("numberReady", 0),
         ];
-        state.counts("other", &counts)?;
-        state.has_pods("other", 2)
+        state.check_counts("other", &counts)?;
+        state.check_pod_count("other", 2)
     };
     lockstep
         .step("create another with the same host port", other, waiting)
@@ -237,15 +243,15 @@ pub(super) async fn s3_min_ready(lockstep: &mut Lockstep) -> Result<()> {
     let create = async |side: &Side| side.create(agent().min_ready_seconds(3)).await;
     lockstep
         .step("create with minReadySeconds", create, |state| {
-            state.rolled_out("agent", 2)
+            state.check_rolled_out("agent", 2)
         })
         .await?;
     let unready = async |side: &Side| {
-        side.steer(&side.pod_on("agent", 1).await?, "ready", Some("false"))
+        side.set_kwok_annotation(&side.pod_on("agent", 1).await?, "ready", Some("false"))
             .await
     };
     let one = |state: &State| {
-        state.counts(
+        state.check_counts(
             "agent",
             &[
                 ("numberReady", 1),
@@ -257,6 +263,6 @@ pub(super) async fn s3_min_ready(lockstep: &mut Lockstep) -> Result<()> {
     lockstep.step("one pod becomes unready", unready, one).await?;
     let patch: Value = json!({"spec": {"minReadySeconds": 600}});
     let longer = async |side: &Side| side.patch("agent", &patch).await;
-    let none = |state: &State| state.counts("agent", &[("numberReady", 1), ("numberAvailable", 0)]);
+    let none = |state: &State| state.check_counts("agent", &[("numberReady", 1), ("numberAvailable", 0)]);
     lockstep.step("raise minReadySeconds", longer, none).await
 }

@@ -11,7 +11,7 @@ use super::steps::{BROKEN, NEW, NEWER, begin, roll_out_broken_image, set_image};
 /// Checks that `nodes` nodes have a pod and that `broken` of these pods never start.
 fn check_stuck(state: &State, nodes: usize, broken: usize) -> Result<()> {
     let (all, out) = (i64::try_from(nodes)?, i64::try_from(broken)?);
-    let found = state.with_image("agent", BROKEN);
+    let found = state.count_with_image("agent", BROKEN);
     ensure!(found == broken, "{found} pods are broken, not {broken}");
     let counts = [
         ("desiredNumberScheduled", all),
@@ -19,8 +19,8 @@ fn check_stuck(state: &State, nodes: usize, broken: usize) -> Result<()> {
         ("numberAvailable", all - out),
         ("numberUnavailable", out),
     ];
-    state.counts("agent", &counts)?;
-    state.has_pods("agent", nodes)
+    state.check_counts("agent", &counts)?;
+    state.check_pod_count("agent", nodes)
 }
 
 fn strategy(kind: &str) -> Value {
@@ -37,7 +37,7 @@ pub(super) async fn r1_restart(lockstep: &mut Lockstep) -> Result<()> {
     let restart = async |side: &Side| side.kubectl(&["rollout", "restart", "ds/agent"]).await.map(drop);
     let done = |state: &State| {
         ensure!(state.revisions("agent") == [1, 2], "there is no second revision");
-        state.rolled_out("agent", 2)
+        state.check_rolled_out("agent", 2)
     };
     lockstep.step("restart", restart, done).await
 }
@@ -48,11 +48,11 @@ pub(super) async fn r2_on_delete(lockstep: &mut Lockstep) -> Result<()> {
     let updated = |count| {
         move |state: &State| {
             ensure!(state.revisions("agent") == [1, 2], "there is no second revision");
-            state.counts(
+            state.check_counts(
                 "agent",
                 &[("updatedNumberScheduled", count), ("numberAvailable", 3)],
             )?;
-            state.has_pods("agent", 3)
+            state.check_pod_count("agent", 3)
         }
     };
     lockstep
@@ -64,7 +64,7 @@ pub(super) async fn r2_on_delete(lockstep: &mut Lockstep) -> Result<()> {
         .await?;
     let again = async |side: &Side| side.set_image("agent", NEWER).await;
     let third = |state: &State| {
-        state.counts("agent", &[("updatedNumberScheduled", 0), ("numberAvailable", 3)])?;
+        state.check_counts("agent", &[("updatedNumberScheduled", 0), ("numberAvailable", 3)])?;
         ensure!(
             state.revisions("agent") == [1, 2, 3],
             "there is no third revision"
@@ -78,14 +78,14 @@ pub(super) async fn r2_on_delete_to_rolling(lockstep: &mut Lockstep) -> Result<(
     begin(lockstep, 3, &agent().on_delete()).await?;
     let change = async |side: &Side| side.set_image("agent", NEW).await;
     let waiting =
-        |state: &State| state.counts("agent", &[("updatedNumberScheduled", 0), ("numberAvailable", 3)]);
+        |state: &State| state.check_counts("agent", &[("updatedNumberScheduled", 0), ("numberAvailable", 3)]);
     lockstep
         .step("change the image and replace nothing", change, waiting)
         .await?;
     let roll = async |side: &Side| side.patch("agent", &strategy("RollingUpdate")).await;
     lockstep
         .step("switch to RollingUpdate", roll, |state| {
-            state.rolled_out("agent", 3)
+            state.check_rolled_out("agent", 3)
         })
         .await
 }
@@ -102,8 +102,8 @@ pub(super) async fn r2_rolling_to_on_delete(lockstep: &mut Lockstep) -> Result<(
             state.revisions("agent") == [1, 2, 3],
             "there is no third revision"
         );
-        state.counts("agent", &[("updatedNumberScheduled", 0), ("numberAvailable", 2)])?;
-        state.has_pods("agent", 3)
+        state.check_counts("agent", &[("updatedNumberScheduled", 0), ("numberAvailable", 2)])?;
+        state.check_pod_count("agent", 3)
     };
     lockstep
         .step("switch to OnDelete during the rollout", stop, held)
@@ -120,7 +120,7 @@ pub(super) async fn r3_percent(lockstep: &mut Lockstep) -> Result<()> {
 pub(super) async fn r3_all_at_once(lockstep: &mut Lockstep) -> Result<()> {
     begin(lockstep, 3, &agent().rolling_update("100%", 0)).await?;
     roll_out_broken_image(lockstep, |state| check_stuck(state, 3, 3)).await?;
-    lockstep.in_order();
+    lockstep.compare_node_order();
     set_image(lockstep, NEW, 3).await
 }
 
@@ -133,12 +133,13 @@ pub(super) async fn r4_image(lockstep: &mut Lockstep) -> Result<()> {
 pub(super) async fn r4_unready_pods(lockstep: &mut Lockstep) -> Result<()> {
     begin(lockstep, 3, &agent()).await?;
     let unready = async |side: &Side| {
-        side.steer(&side.pod_on("agent", 1).await?, "ready", Some("false"))
+        side.set_kwok_annotation(&side.pod_on("agent", 1).await?, "ready", Some("false"))
             .await?;
-        side.steer(&side.pod_on("agent", 3).await?, "ready", Some("false"))
+        side.set_kwok_annotation(&side.pod_on("agent", 3).await?, "ready", Some("false"))
             .await
     };
-    let one = |state: &State| state.counts("agent", &[("numberAvailable", 1), ("numberUnavailable", 2)]);
+    let one =
+        |state: &State| state.check_counts("agent", &[("numberAvailable", 1), ("numberUnavailable", 2)]);
     lockstep
         .step("two of three pods become unready", unready, one)
         .await?;
@@ -149,18 +150,19 @@ pub(super) async fn r4_unready_pods(lockstep: &mut Lockstep) -> Result<()> {
 pub(super) async fn r4_failed_pod(lockstep: &mut Lockstep) -> Result<()> {
     begin(lockstep, 3, &agent()).await?;
     // The reason for which the pod is deleted depends on whether the failure or the update is seen first.
-    lockstep.without_event("FailedDaemonPod");
+    lockstep.ignore_event("FailedDaemonPod");
     let both = async |side: &Side| {
         let failing = side.pod_on("agent", 2).await?;
-        side.steer(&failing, "phase", Some("Failed")).await?;
+        side.set_kwok_annotation(&failing, "phase", Some("Failed"))
+            .await?;
         side.set_image("agent", NEW).await
     };
     let done = |state: &State| {
         ensure!(
-            state.with_image("agent", NEW) == 3,
+            state.count_with_image("agent", NEW) == 3,
             "not every pod has the new image"
         );
-        state.rolled_out("agent", 3)
+        state.check_rolled_out("agent", 3)
     };
     lockstep
         .step("a pod fails as the update begins", both, done)
@@ -170,7 +172,7 @@ pub(super) async fn r4_failed_pod(lockstep: &mut Lockstep) -> Result<()> {
 pub(super) async fn r4_third_template(lockstep: &mut Lockstep) -> Result<()> {
     begin(lockstep, 4, &agent().rolling_update(2, 0)).await?;
     roll_out_broken_image(lockstep, |state| check_stuck(state, 4, 2)).await?;
-    lockstep.in_order();
+    lockstep.compare_node_order();
     set_image(lockstep, NEW, 4).await
 }
 
@@ -229,7 +231,7 @@ pub(super) async fn r4_selector_changes(lockstep: &mut Lockstep) -> Result<()> {
     };
     lockstep
         .step("select other nodes with the new template", change, |state| {
-            state.rolled_out("agent", 1)
+            state.check_rolled_out("agent", 1)
         })
         .await
 }

@@ -20,10 +20,10 @@ pub(super) async fn begin(lockstep: &mut Lockstep, nodes: usize, set: &DaemonSet
     lockstep
         .step("create", create, |state| {
             ensure!(
-                state.is_a_second_old("agent"),
+                state.pods_are_over_a_second_old("agent"),
                 "the second in which the pods were created isn't over"
             );
-            state.rolled_out("agent", nodes)
+            state.check_rolled_out("agent", nodes)
         })
         .await
 }
@@ -33,10 +33,10 @@ pub(super) async fn set_image(lockstep: &mut Lockstep, image: &str, nodes: usize
     let change = async |side: &Side| side.set_image("agent", image).await;
     let done = |state: &State| {
         ensure!(
-            state.with_image("agent", image) == nodes,
+            state.count_with_image("agent", image) == nodes,
             "not every pod has the image {image}"
         );
-        state.rolled_out("agent", nodes)
+        state.check_rolled_out("agent", nodes)
     };
     lockstep.step(image, change, done).await
 }
@@ -47,7 +47,7 @@ pub(super) async fn roll_out_broken_image(
     lockstep: &mut Lockstep,
     stuck: impl Fn(&State) -> Result<()>,
 ) -> Result<()> {
-    lockstep.in_any_order();
+    lockstep.ignore_node_order();
     let change = async |side: &Side| side.set_image("agent", BROKEN).await;
     lockstep.step(BROKEN, change, stuck).await
 }

@@ -15,10 +15,10 @@ use crate::world::DEADLINE;
 
 /// Checks that `nodes` nodes have an available pod and that `broken` of them also have a new pod that never starts.
 fn check_stuck(state: &State, nodes: usize, broken: usize) -> Result<()> {
-    let found = state.with_image("agent", BROKEN);
+    let found = state.count_with_image("agent", BROKEN);
     ensure!(found == broken, "{found} pods are broken, not {broken}");
     let all = i64::try_from(nodes)?;
-    state.counts(
+    state.check_counts(
         "agent",
         &[
             ("desiredNumberScheduled", all),
@@ -26,7 +26,7 @@ fn check_stuck(state: &State, nodes: usize, broken: usize) -> Result<()> {
             ("updatedNumberScheduled", 0),
         ],
     )?;
-    state.has_pods("agent", nodes + broken)
+    state.check_pod_count("agent", nodes + broken)
 }
 
 pub(super) async fn r5_one(lockstep: &mut Lockstep) -> Result<()> {
@@ -55,14 +55,14 @@ pub(super) async fn r5_min_ready(lockstep: &mut Lockstep) -> Result<()> {
             // not reconcile when a pod becomes available (S3). A revision stores the annotations that the DaemonSet has
             // when the revision is created, so the test nudges only after the revision exists.
             if new > 0 {
-                side.nudge("agent").await?;
+                side.trigger_reconcile("agent").await?;
             }
             bail!("{new} of {} pods are new", pods.len())
         })
         .await
     };
     lockstep
-        .step(NEW, change, |state| state.rolled_out("agent", 2))
+        .step(NEW, change, |state| state.check_rolled_out("agent", 2))
         .await
 }
 
@@ -71,21 +71,24 @@ pub(super) async fn r5_undo(lockstep: &mut Lockstep) -> Result<()> {
     roll_out_broken_image(lockstep, |state| check_stuck(state, 3, 2)).await?;
     let undo = async |side: &Side| side.kubectl(&["rollout", "undo", "ds/agent"]).await.map(drop);
     let done = |state: &State| {
-        ensure!(state.with_image("agent", BROKEN) == 0, "broken pods are left");
-        state.rolled_out("agent", 3)
+        ensure!(
+            state.count_with_image("agent", BROKEN) == 0,
+            "broken pods are left"
+        );
+        state.check_rolled_out("agent", 3)
     };
     lockstep.step("undo", undo, done).await
 }
 
 pub(super) async fn r5_surge_enabled(lockstep: &mut Lockstep) -> Result<()> {
     begin(lockstep, 3, &agent()).await?;
-    lockstep.in_any_order();
+    lockstep.ignore_node_order();
     let broken = async |side: &Side| side.set_image("agent", BROKEN).await;
     let one = |state: &State| {
-        let broken = state.with_image("agent", BROKEN);
+        let broken = state.count_with_image("agent", BROKEN);
         ensure!(broken == 1, "{broken} pods are broken, not one");
-        state.counts("agent", &[("updatedNumberScheduled", 1), ("numberAvailable", 2)])?;
-        state.has_pods("agent", 3)
+        state.check_counts("agent", &[("updatedNumberScheduled", 1), ("numberAvailable", 2)])?;
+        state.check_pod_count("agent", 3)
     };
     lockstep
         .step("roll out a broken image without surge", broken, one)
@@ -99,10 +102,10 @@ pub(super) async fn r5_surge_enabled(lockstep: &mut Lockstep) -> Result<()> {
         .await
     };
     let beside = |state: &State| {
-        let broken = state.with_image("agent", BROKEN);
+        let broken = state.count_with_image("agent", BROKEN);
         ensure!(broken == 2, "{broken} pods are broken, not two");
-        state.counts("agent", &[("numberAvailable", 2)])?;
-        state.has_pods("agent", 4)
+        state.check_counts("agent", &[("numberAvailable", 2)])?;
+        state.check_pod_count("agent", 4)
     };
     lockstep.step("enable surge", surge, beside).await?;
     set_image(lockstep, NEW, 3).await
@@ -118,29 +121,29 @@ pub(super) async fn r5_surge_disabled(lockstep: &mut Lockstep) -> Result<()> {
     };
     // kube-controller-manager sometimes replaces one pod more than maxUnavailable allows (R4).
     let few = |state: &State| {
-        let broken = state.with_image("agent", BROKEN);
+        let broken = state.count_with_image("agent", BROKEN);
         ensure!(
             (1..=2).contains(&broken),
             "{broken} pods are broken, not one or two"
         );
         state.status("agent")?;
-        state.has_pods("agent", 3)
+        state.check_pod_count("agent", 3)
     };
-    lockstep.pass("disable surge", replace, few).await?;
+    lockstep.step_uncompared("disable surge", replace, few).await?;
     set_image(lockstep, NEW, 3).await
 }
 
 pub(super) async fn r5_unready_old_pods(lockstep: &mut Lockstep) -> Result<()> {
     begin(lockstep, 3, &agent().rolling_update(0, 1)).await?;
     let unready = async |side: &Side| {
-        side.steer(&side.pod_on("agent", 1).await?, "ready", Some("false"))
+        side.set_kwok_annotation(&side.pod_on("agent", 1).await?, "ready", Some("false"))
             .await?;
-        side.steer(&side.pod_on("agent", 2).await?, "ready", Some("false"))
+        side.set_kwok_annotation(&side.pod_on("agent", 2).await?, "ready", Some("false"))
             .await
     };
     lockstep
         .step("two pods become unready", unready, |state| {
-            state.counts("agent", &[("numberAvailable", 1)])
+            state.check_counts("agent", &[("numberAvailable", 1)])
         })
         .await?;
     set_image(lockstep, NEW, 3).await
@@ -150,10 +153,10 @@ pub(super) async fn r5_node_excluded(lockstep: &mut Lockstep) -> Result<()> {
     begin(lockstep, 3, &agent().rolling_update(0, 1)).await?;
     let taint_one = async |side: &Side| {
         nodes::set_taints(side.client(), &side.node(1), &[taint("t", "", "NoSchedule")]).await?;
-        side.nudge("agent").await
+        side.trigger_reconcile("agent").await
     };
     let misscheduled = |state: &State| {
-        state.counts(
+        state.check_counts(
             "agent",
             &[("desiredNumberScheduled", 2), ("numberMisscheduled", 1)],
         )
@@ -162,7 +165,7 @@ pub(super) async fn r5_node_excluded(lockstep: &mut Lockstep) -> Result<()> {
     let change = async |side: &Side| side.set_image("agent", NEW).await;
     lockstep
         .step("roll out and delete its old pod", change, |state| {
-            state.rolled_out("agent", 2)
+            state.check_rolled_out("agent", 2)
         })
         .await
 }

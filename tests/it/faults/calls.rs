@@ -1,6 +1,6 @@
 //! Faults in calls to the API server.
 
-use everynode_tests::proxy::{Call, Fault, Traffic};
+use everynode_tests::proxy::{Call, CallFault, Traffic};
 use http::Method;
 
 use super::Scene;
@@ -18,28 +18,28 @@ fn writes_a_status(call: &Call) -> bool {
 }
 
 /// Responses of an overloaded API server, or of a proxy in front of it.
-const FAULTS: [Fault; 4] = [
-    Fault::Refused {
+const FAULTS: [CallFault; 4] = [
+    CallFault::Refused {
         code: 429,
         retry_after: Some(1),
     },
-    Fault::Refused {
+    CallFault::Refused {
         code: 500,
         retry_after: None,
     },
-    Fault::Refused {
+    CallFault::Refused {
         code: 503,
         retry_after: Some(1),
     },
-    Fault::Torn,
+    CallFault::Truncated,
 ];
 
 #[tokio::test]
 async fn refused_or_torn_creations_are_retried_and_create_each_pod_once() {
     let mut scene = Scene::new().await;
     for fault in FAULTS {
-        scene.gateway.fail(creates_a_pod, fault, 2);
-        scene.gateway.fail(writes_a_status, fault, 1);
+        scene.gateway.inject(creates_a_pod, fault, 2);
+        scene.gateway.inject(writes_a_status, fault, 1);
         scene.add_work().await;
         scene.wait_converged(&format!("{fault:?}")).await;
         scene.wait_faults_injected(&format!("{fault:?}")).await;
@@ -50,7 +50,7 @@ async fn refused_or_torn_creations_are_retried_and_create_each_pod_once() {
 async fn rollout_completes_despite_failing_deletions_with_one_pod_per_node() {
     let mut scene = Scene::new().await;
     for (version, fault) in (2..).zip(FAULTS) {
-        scene.gateway.fail(deletes_a_pod, fault, 2);
+        scene.gateway.inject(deletes_a_pod, fault, 2);
         scene.change_template(version).await;
         scene.wait_converged(&format!("{fault:?}")).await;
         scene.wait_faults_injected(&format!("{fault:?}")).await;
@@ -60,8 +60,8 @@ async fn rollout_completes_despite_failing_deletions_with_one_pod_per_node() {
 #[tokio::test]
 async fn creation_without_a_response_is_found_to_have_succeeded() {
     let mut scene = Scene::new().await;
-    scene.gateway.fail(creates_a_pod, Fault::Unanswered, 1);
-    scene.gateway.fail(writes_a_status, Fault::Ignored, 1);
+    scene.gateway.inject(creates_a_pod, CallFault::ResponseLost, 1);
+    scene.gateway.inject(writes_a_status, CallFault::Dropped, 1);
     scene.add_work().await;
     scene.wait_faults_injected("silence").await;
     scene.wait_converged("silence").await;
@@ -74,7 +74,7 @@ async fn cut_garbled_or_refused_api_server_connection_is_reestablished() {
     scene.api_line.cut();
     scene.wait_converged("a cut").await;
 
-    for traffic in [Traffic::Noise, Traffic::Refused] {
+    for traffic in [Traffic::Corrupted, Traffic::Refused] {
         let errors = scene.metric("watch_errors_total").await;
         scene.api_line.set_traffic(traffic);
         if traffic == Traffic::Refused {
@@ -83,7 +83,7 @@ async fn cut_garbled_or_refused_api_server_connection_is_reestablished() {
         scene.add_work().await;
         scene.wait_metric_above("watch_errors_total", errors).await;
         scene.check_pods_untouched().await;
-        scene.api_line.set_traffic(Traffic::Flows);
+        scene.api_line.set_traffic(Traffic::Normal);
         scene.wait_converged(&format!("{traffic:?}")).await;
     }
 }

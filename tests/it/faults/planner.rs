@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use everynode_tests::proxy::{Traffic, Weather};
+use everynode_tests::proxy::{ConnectionFaults, Traffic};
 
 use super::Scene;
 
@@ -13,7 +13,7 @@ async fn cut_garbled_or_refused_planner_connection_costs_no_pod() {
     scene.planner_line.cut();
     scene.wait_converged("a cut").await;
 
-    for traffic in [Traffic::Noise, Traffic::Refused] {
+    for traffic in [Traffic::Corrupted, Traffic::Refused] {
         scene.wait_session().await;
         let losses = scene.metric("planner_losses_total").await;
         scene.planner_line.set_traffic(traffic);
@@ -23,7 +23,7 @@ async fn cut_garbled_or_refused_planner_connection_costs_no_pod() {
         scene.add_work().await;
         scene.wait_metric_above("planner_losses_total", losses).await;
         scene.check_pods_untouched().await;
-        scene.planner_line.set_traffic(Traffic::Flows);
+        scene.planner_line.set_traffic(Traffic::Normal);
         scene.wait_converged(&format!("{traffic:?}")).await;
     }
 }
@@ -32,21 +32,21 @@ async fn cut_garbled_or_refused_planner_connection_costs_no_pod() {
 async fn slow_planner_connection_delays_work_and_causes_no_wrong_action() {
     let mut scene = Scene::new().await;
     let delay = Duration::from_millis(500);
-    for weather in [
-        Weather {
+    for faults in [
+        ConnectionFaults {
             delay,
-            ..Weather::default()
+            ..ConnectionFaults::default()
         },
-        Weather {
+        ConnectionFaults {
             bytes_per_second: Some(4000),
-            ..Weather::default()
+            ..ConnectionFaults::default()
         },
     ] {
-        scene.planner_line.set(weather);
+        scene.planner_line.set_faults(faults);
         // The full sync must also pass over the bad connection.
         scene.planner_line.cut();
         scene.add_work().await;
-        scene.wait_converged(&format!("{weather:?}")).await;
+        scene.wait_converged(&format!("{faults:?}")).await;
     }
 }
 
@@ -54,11 +54,11 @@ async fn slow_planner_connection_delays_work_and_causes_no_wrong_action() {
 async fn silent_planner_connection_is_dropped() {
     let mut scene = Scene::new().await;
     let losses = scene.metric("planner_losses_total").await;
-    scene.planner_line.set_traffic(Traffic::Silent);
+    scene.planner_line.set_traffic(Traffic::Stalled);
     scene.add_work().await;
     scene.wait_metric_above("planner_losses_total", losses).await;
     scene.check_pods_untouched().await;
-    scene.planner_line.set_traffic(Traffic::Flows);
+    scene.planner_line.set_traffic(Traffic::Normal);
     scene.wait_converged("silence").await;
 }
 
@@ -67,8 +67,8 @@ async fn half_open_connections_are_dropped_and_reestablished() {
     let mut scene = Scene::new().await;
     let losses = scene.metric("planner_losses_total").await;
     let errors = scene.metric("watch_errors_total").await;
-    scene.planner_line.strand();
-    scene.api_line.strand();
+    scene.planner_line.leave_half_open();
+    scene.api_line.leave_half_open();
     scene.add_work().await;
     // Only pings can detect a half-open connection.
     scene.wait_metric_above("planner_losses_total", losses).await;

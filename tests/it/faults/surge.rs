@@ -17,14 +17,14 @@ async fn r5_surge_rollout_over_cut_connections_keeps_a_ready_pod_and_adds_one_pe
     for version in 2..4 {
         scene.change_template(version).await;
         for _ in 0..CUTS {
-            let progressed = scene.monitor.events(EVENTS_BETWEEN, DEADLINE).await;
+            let progressed = scene.monitor.wait_events(EVENTS_BETWEEN, DEADLINE).await;
             assert!(progressed, "the rollout is stuck\n{}", scene.world.logs());
             scene.planner_line.cut();
             scene.api_line.cut();
         }
         scene.world.wait_rolled_out_after("cuts").await;
         scene.world.wait_placed("agent").await;
-        let in_order = scene.monitor.surged_in_order();
+        let in_order = scene.monitor.check_surge();
         in_order.unwrap_or_else(|error| panic!("{error:#}\n{}", scene.world.logs()));
     }
 }

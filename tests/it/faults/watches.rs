@@ -3,24 +3,28 @@
 use std::time::Duration;
 
 use everynode_tests::daemonsets::DaemonSetBuilder;
-use everynode_tests::proxy::{Fault, Interruption, Speech};
+use everynode_tests::proxy::{CallFault, Interruption, WatchDelivery};
 
 use super::Scene;
 
 #[tokio::test]
 async fn interrupted_or_expired_watches_resume_without_losing_events() {
     let mut scene = Scene::new().await;
-    for how in [Interruption::Closed, Interruption::Torn, Interruption::Expired] {
-        scene.gateway.interrupt(how);
+    for how in [
+        Interruption::Closed,
+        Interruption::Truncated,
+        Interruption::Expired,
+    ] {
+        scene.gateway.end_watches(how);
         scene.add_work().await;
         scene.wait_converged(&format!("{how:?}")).await;
     }
-    let gone = Fault::Refused {
+    let gone = CallFault::Refused {
         code: 410,
         retry_after: None,
     };
-    scene.gateway.fail(|call| call.is_watch, gone, 4);
-    scene.gateway.interrupt(Interruption::Closed);
+    scene.gateway.inject(|call| call.is_watch, gone, 4);
+    scene.gateway.end_watches(Interruption::Closed);
     scene.add_work().await;
     scene.wait_faults_injected("410 Gone").await;
     scene.wait_converged("410 Gone").await;
@@ -29,9 +33,9 @@ async fn interrupted_or_expired_watches_resume_without_losing_events() {
 #[tokio::test]
 async fn delayed_or_repeated_watch_events_create_no_second_pod() {
     let mut scene = Scene::new().await;
-    let late = Speech::Late(Duration::from_millis(300));
-    for (version, speech) in (2..).zip([late, Speech::Twice]) {
-        scene.gateway.speak(speech);
+    let late = WatchDelivery::Delayed(Duration::from_millis(300));
+    for (version, delivery) in (2..).zip([late, WatchDelivery::Duplicated]) {
+        scene.gateway.set_watch_delivery(delivery);
         scene.add_work().await;
         scene.wait_converged(&format!("{speech:?}")).await;
         scene.change_template(version).await;
@@ -45,7 +49,7 @@ async fn state_converges_after_watch_events_out_of_order() {
     // several steps would wait that long in each step.
     let agent = DaemonSetBuilder::new("agent").rolling_update("100%", 0);
     let mut scene = Scene::with_agent(agent).await;
-    scene.gateway.speak(Speech::Backwards);
+    scene.gateway.set_watch_delivery(WatchDelivery::Reversed);
     scene.add_work().await;
     scene.wait_converged("events in the wrong order").await;
     scene.change_template(2).await;

@@ -9,7 +9,7 @@ use std::{
 use everynode_proto::FILE_DESCRIPTOR_SET;
 use everynode_proto::facts::Unread;
 use everynode_tests::programs::{Profile, Programs};
-use everynode_tests::raw::Raw;
+use everynode_tests::raw_codec::RawCodec;
 use everynode_tests::service::{Planner, ServiceOptions};
 use http::uri::PathAndQuery;
 use procfs::process::Process;
@@ -270,13 +270,16 @@ async fn send(channel: Channel, path: &str, is_session: bool, message: Bytes) ->
     let path: PathAndQuery = path.parse().unwrap();
     let outcome = if is_session {
         let requests = futures::stream::iter([message]);
-        let answers = client.streaming(Request::new(requests), path, Raw).await;
+        let answers = client.streaming(Request::new(requests), path, RawCodec).await;
         match answers {
             Ok(answers) => answers.into_inner().message().await.map(drop),
             Err(status) => Err(status),
         }
     } else {
-        client.unary(Request::new(message), path, Raw).await.map(drop)
+        client
+            .unary(Request::new(message), path, RawCodec)
+            .await
+            .map(drop)
     };
     outcome.map_or_else(|status| status.code(), |()| Code::Ok)
 }

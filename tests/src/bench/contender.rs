@@ -6,8 +6,8 @@ use std::time::Duration;
 use anyhow::{Context as _, Result};
 
 use super::Settings;
+use crate::child_process::{ChildProcess, ProcessOptions, WorkDir};
 use crate::control_plane::ControlPlane;
-use crate::leash::{Home, Launch, Leash};
 use crate::programs::Programs;
 use crate::service::{Executor, Planner, ServiceOptions};
 use crate::toolbox::Tool;
@@ -33,13 +33,13 @@ impl Contender {
 
 /// A contender's processes. Dropping it stops them.
 #[derive(Debug)]
-pub enum Running {
+pub enum RunningContender {
     /// The process of [`Contender::Peer`].
     Peer {
         /// The process.
-        leash: Leash,
+        process: ChildProcess,
         /// The folder of its log. Declared after the process, which writes there.
-        _home: Home,
+        _work_dir: WorkDir,
     },
     /// The processes of [`Contender::Everynode`].
     Everynode {
@@ -50,7 +50,7 @@ pub enum Running {
     },
 }
 
-impl Running {
+impl RunningContender {
     /// Starts a contender without waiting until it is ready.
     ///
     /// # Errors
@@ -77,7 +77,7 @@ impl Running {
     }
 
     fn peer(control_plane: &ControlPlane, kubeconfig: &Path, settings: &Settings) -> Result<Self> {
-        let home = Home::new("peer")?;
+        let work_dir = WorkDir::new("peer")?;
         let mut args = vec![
             "--controllers=daemonset-controller".to_owned(),
             "--leader-elect=false".to_owned(),
@@ -90,16 +90,19 @@ impl Running {
             args.push(format!("--kube-api-qps={qps}"));
             args.push(format!("--kube-api-burst={}", u64::from(qps) * 2));
         }
-        let leash = Leash::start(&Launch {
+        let process = ChildProcess::start(&ProcessOptions {
             name: Contender::Peer.name().to_owned(),
             program: control_plane.toolbox().path(Tool::ControllerManager)?,
             args,
             env: Vec::new(),
             directory: None,
-            log: home.log(Contender::Peer.name())?,
+            log: work_dir.log(Contender::Peer.name())?,
             grace: Duration::from_secs(5),
         })?;
-        Ok(Self::Peer { leash, _home: home })
+        Ok(Self::Peer {
+            process,
+            _work_dir: work_dir,
+        })
     }
 
     /// The name and id of each process.
@@ -108,7 +111,7 @@ impl Running {
     /// When a process has ended.
     pub fn processes(&self) -> Result<Vec<(&'static str, i32)>> {
         Ok(match self {
-            Self::Peer { leash, .. } => vec![(Contender::Peer.name(), leash.pid())],
+            Self::Peer { process, .. } => vec![(Contender::Peer.name(), process.pid())],
             Self::Everynode { executor, planner } => vec![
                 ("executor", executor.pid().context("the executor has ended")?),
                 ("planner", planner.pid().context("the planner has ended")?),
@@ -119,7 +122,7 @@ impl Running {
     /// The last lines of its log.
     pub fn log_tail(&self, lines: usize) -> String {
         match self {
-            Self::Peer { leash, .. } => leash.tail(lines),
+            Self::Peer { process, .. } => process.tail(lines),
             Self::Everynode { executor, planner } => format!(
                 "executor:\n{}\nplanner:\n{}",
                 executor.log_tail(lines),
@@ -134,7 +137,10 @@ impl Running {
     /// When a process doesn't end.
     pub async fn stop(self) -> Result<()> {
         match self {
-            Self::Peer { mut leash, _home } => leash.stop().await,
+            Self::Peer {
+                mut process,
+                _work_dir,
+            } => process.stop().await,
             Self::Everynode {
                 mut executor,
                 mut planner,

@@ -11,7 +11,7 @@ use tokio::task::AbortHandle;
 /// How often the meter samples the processes.
 const INTERVAL: Duration = Duration::from_millis(100);
 
-/// What one process has used so far.
+/// The processor time and memory that a process has used so far.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Usage {
     /// Processor time of all threads, in user and kernel mode.
@@ -22,7 +22,7 @@ pub struct Usage {
     pub peak_rss_bytes: u64,
 }
 
-/// Reads what a process has used so far.
+/// Reads the usage of a process.
 ///
 /// # Errors
 /// When there is no such process.
@@ -32,7 +32,7 @@ pub fn usage(pid: i32) -> Result<Usage> {
         let (stat, status) = (process.stat()?, process.status()?);
         Ok::<_, procfs::ProcError>((stat, status))
     };
-    let (stat, status) = read().with_context(|| format!("looking at process {pid}"))?;
+    let (stat, status) = read().with_context(|| format!("reading the usage of process {pid}"))?;
     #[expect(clippy::cast_precision_loss, reason = "a process has few ticks")]
     let ticks = (stat.utime + stat.stime) as f64 / procfs::ticks_per_second() as f64;
     Ok(Usage {
@@ -57,20 +57,20 @@ pub struct Sample {
 #[derive(Debug)]
 pub struct Meter {
     samples: Arc<Mutex<Vec<Sample>>>,
-    looking: AbortHandle,
+    task: AbortHandle,
 }
 
 impl Meter {
     /// Starts sampling.
     pub fn start(pids: Vec<i32>) -> Self {
         let samples = Arc::new(Mutex::new(Vec::new()));
-        let (began, seen) = (Instant::now(), samples.clone());
-        let looking = tokio::spawn(async move {
+        let (start, sink) = (Instant::now(), samples.clone());
+        let task = tokio::spawn(async move {
             let mut ticks = tokio::time::interval(INTERVAL);
             loop {
                 ticks.tick().await;
                 let mut sample = Sample {
-                    seconds: began.elapsed().as_secs_f64(),
+                    seconds: start.elapsed().as_secs_f64(),
                     cpu_seconds: 0.0,
                     rss_bytes: 0,
                 };
@@ -79,12 +79,12 @@ impl Meter {
                     sample.cpu_seconds += usage.cpu_seconds;
                     sample.rss_bytes += usage.rss_bytes;
                 }
-                seen.lock().unwrap_or_else(PoisonError::into_inner).push(sample);
+                sink.lock().unwrap_or_else(PoisonError::into_inner).push(sample);
             }
         });
         Self {
             samples,
-            looking: looking.abort_handle(),
+            task: task.abort_handle(),
         }
     }
 
@@ -99,7 +99,7 @@ impl Meter {
 
 impl Drop for Meter {
     fn drop(&mut self) {
-        self.looking.abort();
+        self.task.abort();
     }
 }
 
@@ -108,7 +108,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn this_process_takes_memory() {
+    fn usage_of_this_process_is_measured() {
         let usage = usage(std::process::id().cast_signed()).unwrap();
         assert!(usage.rss_bytes > 0 && usage.peak_rss_bytes >= usage.rss_bytes);
     }

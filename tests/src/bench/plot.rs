@@ -67,7 +67,7 @@ pub fn svg(reports: &[Report]) -> Result<String> {
     let mut svg = String::new();
     {
         let (width, height) = SIZE;
-        let count = u32::try_from(reports.len()).context("there are only so many scenarios")?;
+        let count = u32::try_from(reports.len()).context("too many scenarios")?;
         let area = SVGBackend::with_string(&mut svg, (width, height * count)).into_drawing_area();
         area.fill(&WHITE).map_err(|error| anyhow!("drawing: {error}"))?;
         for (area, report) in area.split_evenly((reports.len(), 1)).iter().zip(reports) {
@@ -127,7 +127,7 @@ mod tests {
     use crate::bench::meter::Sample;
 
     #[test]
-    fn every_contender_is_drawn_and_named() {
+    fn plot_contains_every_contender() {
         let outcome = |contender: &str| Outcome {
             contender: contender.to_owned(),
             figures: Vec::new(),

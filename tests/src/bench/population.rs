@@ -17,21 +17,21 @@ use crate::daemonsets::{DaemonSetBuilder, merge};
 use crate::nodes::NodeBuilder;
 
 /// The namespace of all objects.
-pub const NAMESPACE: &str = "default";
+pub(crate) const NAMESPACE: &str = "default";
 /// The container's first image.
-pub const IMAGE: &str = "registry.example/monitoring/agent:1.9.1";
+pub(crate) const IMAGE: &str = "registry.example/monitoring/agent:1.9.1";
 /// The container's image after an update.
-pub const NEXT_IMAGE: &str = "registry.example/monitoring/agent:1.10.0";
+pub(crate) const NEXT_IMAGE: &str = "registry.example/monitoring/agent:1.10.0";
 /// How many requests the benchmark itself sends at once while it isn't measuring them.
-pub const CONCURRENCY: usize = 64;
+pub(crate) const CONCURRENCY: usize = 64;
 
 /// The name of the node with this index.
-pub fn node_name(index: usize) -> String {
+pub(crate) fn node_name(index: usize) -> String {
     format!("node-{index:05}")
 }
 
 /// A node with labels, conditions and images like those that a kubelet reports.
-pub fn node(name: &str) -> NodeBuilder {
+pub(crate) fn node(name: &str) -> NodeBuilder {
     let zone = name.bytes().fold(0, u8::wrapping_add) % 3;
     let labels = [
         ("node.kubernetes.io/instance-type", "m5.2xlarge".to_owned()),
@@ -62,7 +62,7 @@ fn condition(kind: &str) -> NodeCondition {
         type_: kind.to_owned(),
         status: status.to_owned(),
         reason: Some(format!("Kubelet{kind}")),
-        message: Some("the kubelet has said so".to_owned()),
+        message: Some("reported by the kubelet".to_owned()),
         last_heartbeat_time: Some(Time(k8s_openapi::jiff::Timestamp::now())),
         last_transition_time: Some(Time(k8s_openapi::jiff::Timestamp::now())),
     }
@@ -80,12 +80,12 @@ fn image(index: u8) -> ContainerImage {
 }
 
 /// The name of the `DaemonSet` with this index, and the value of its pods' label `app`.
-pub fn daemon_set_name(index: usize) -> String {
+pub(crate) fn daemon_set_name(index: usize) -> String {
     format!("daemon-{index:03}")
 }
 
 /// A `DaemonSet` like that of a monitoring agent. `padding_bytes` bytes are added to its pods' specs.
-pub fn daemon_set(name: &str, padding_bytes: usize) -> DaemonSetBuilder {
+pub(crate) fn daemon_set(name: &str, padding_bytes: usize) -> DaemonSetBuilder {
     let mount = |name: &str| json!({"name": name, "mountPath": format!("/host/{name}"), "readOnly": true});
     let volume = |name: &str| json!({"name": name, "hostPath": {"path": format!("/{name}")}});
     let field =
@@ -119,10 +119,10 @@ pub fn daemon_set(name: &str, padding_bytes: usize) -> DaemonSetBuilder {
 ///
 /// # Errors
 /// When the `DaemonSet` or the pod can't be written as JSON.
-pub fn pod(daemon_set: &DaemonSet, revision: &str, node: &str, bound: bool) -> Result<Vec<u8>> {
+pub(crate) fn pod(daemon_set: &DaemonSet, revision: &str, node: &str, bound: bool) -> Result<Vec<u8>> {
     let name = daemon_set.name_any();
     let toleration = |key: &str, effect: &str| json!({"key": format!("node.kubernetes.io/{key}"), "operator": "Exists", "effect": effect});
-    let mut pod = serde_json::to_value(&daemon_set.spec.template).context("a template is JSON")?;
+    let mut pod = serde_json::to_value(&daemon_set.spec.template).context("encoding the template as JSON")?;
     let given = pod.pointer("/spec/tolerations").and_then(Value::as_array);
     let added = [
         toleration("not-ready", "NoExecute"),
@@ -155,11 +155,11 @@ pub fn pod(daemon_set: &DaemonSet, revision: &str, node: &str, bound: bool) -> R
         "spec": {"affinity": affinity, "tolerations": tolerations, "nodeName": bound.then_some(node)},
     });
     merge(&mut pod, &change);
-    serde_json::to_vec(&pod).context("a pod is JSON")
+    serde_json::to_vec(&pod).context("encoding a pod as JSON")
 }
 
 /// The status of a pod whose container runs, ready or not, as a merge patch.
-pub fn pod_status(ready: bool) -> Value {
+pub(crate) fn pod_status(ready: bool) -> Value {
     let now = k8s_openapi::jiff::Timestamp::now();
     let now = now.strftime("%Y-%m-%dT%H:%M:%SZ").to_string();
     let condition = |kind: &str, holds: bool| {
@@ -198,7 +198,7 @@ pub fn pod_status(ready: bool) -> Value {
 ///
 /// # Errors
 /// The first error that occurs.
-pub async fn for_each<T, F: Future<Output = Result<()>>>(
+pub(crate) async fn for_each<T, F: Future<Output = Result<()>>>(
     items: impl IntoIterator<Item = T>,
     concurrency: usize,
     each: impl FnMut(T) -> F,
@@ -214,7 +214,7 @@ pub async fn for_each<T, F: Future<Output = Result<()>>>(
 ///
 /// # Errors
 /// When the API server doesn't answer.
-pub async fn revisions(client: &Client) -> Result<BTreeMap<String, String>> {
+pub(crate) async fn revisions(client: &Client) -> Result<BTreeMap<String, String>> {
     let api: Api<ControllerRevision> = Api::namespaced(client.clone(), NAMESPACE);
     let list = api.list(&ListParams::default()).await?;
     let hash = |revision: ControllerRevision| {
@@ -228,7 +228,7 @@ pub async fn revisions(client: &Client) -> Result<BTreeMap<String, String>> {
 ///
 /// # Errors
 /// When the API server refuses a node.
-pub async fn create_nodes(client: &Client, names: impl IntoIterator<Item = String>) -> Result<()> {
+pub(crate) async fn create_nodes(client: &Client, names: impl IntoIterator<Item = String>) -> Result<()> {
     for_each(names, CONCURRENCY, |name| async move {
         node(&name).create(client).await.map(drop)
     })
@@ -239,7 +239,7 @@ pub async fn create_nodes(client: &Client, names: impl IntoIterator<Item = Strin
 ///
 /// # Errors
 /// When the API server refuses a pod.
-pub async fn post_pods(
+pub(crate) async fn post_pods(
     client: &Client,
     bodies: impl IntoIterator<Item = Vec<u8>>,
     concurrency: usize,
@@ -258,7 +258,7 @@ pub async fn post_pods(
 ///
 /// # Errors
 /// When the API server doesn't answer.
-pub async fn pod_names(client: &Client) -> Result<Vec<String>> {
+pub(crate) async fn pod_names(client: &Client) -> Result<Vec<String>> {
     let pods: Api<Pod> = Api::namespaced(client.clone(), NAMESPACE);
     let mut names = Vec::new();
     let mut page = ListParams::default().limit(2_000);
@@ -276,7 +276,7 @@ pub async fn pod_names(client: &Client) -> Result<Vec<String>> {
 ///
 /// # Errors
 /// When the API server refuses a change.
-pub async fn have_pods_ready(client: &Client) -> Result<()> {
+pub(crate) async fn mark_pods_ready(client: &Client) -> Result<()> {
     let pods: &Api<Pod> = &Api::namespaced(client.clone(), NAMESPACE);
     let patch = &pod_status(true);
     for_each(pod_names(client).await?, CONCURRENCY, |name| async move {
@@ -289,7 +289,7 @@ pub async fn have_pods_ready(client: &Client) -> Result<()> {
 ///
 /// # Errors
 /// When the API server refuses the patch.
-pub async fn patch_pod_status(pods: &Api<Pod>, name: &str, patch: &Value) -> Result<()> {
+pub(crate) async fn patch_pod_status(pods: &Api<Pod>, name: &str, patch: &Value) -> Result<()> {
     let patched = pods
         .patch_status(name, &PatchParams::default(), &Patch::Merge(patch))
         .await;
@@ -302,7 +302,7 @@ pub async fn patch_pod_status(pods: &Api<Pod>, name: &str, patch: &Value) -> Res
 ///
 /// # Errors
 /// When the API server refuses a `DaemonSet`.
-pub async fn create_daemon_sets(client: &Client, settings: &Settings) -> Result<Vec<DaemonSet>> {
+pub(crate) async fn create_daemon_sets(client: &Client, settings: &Settings) -> Result<Vec<DaemonSet>> {
     let mut created = Vec::new();
     for index in 0..settings.daemonsets {
         let builder = daemon_set(&daemon_set_name(index), settings.padding_bytes);
@@ -313,18 +313,18 @@ pub async fn create_daemon_sets(client: &Client, settings: &Settings) -> Result<
 
 /// The expected statuses of the benchmark's `DaemonSet`s.
 #[derive(Debug, Clone, Copy)]
-pub struct Expected {
+pub(crate) struct Expected {
     /// How many `DaemonSet`s there are.
-    pub daemon_sets: usize,
+    pub(crate) daemon_sets: usize,
     /// How many nodes should have a pod.
-    pub nodes: usize,
+    pub(crate) nodes: usize,
     /// Whether the pods must also be available.
-    pub available: bool,
+    pub(crate) available: bool,
 }
 
 impl Expected {
     /// Every `DaemonSet` has a pod on every node; each pod is available if `available` is set.
-    pub fn everywhere(settings: &Settings, available: bool) -> Self {
+    pub(crate) fn everywhere(settings: &Settings, available: bool) -> Self {
         Self {
             daemon_sets: settings.daemonsets,
             nodes: settings.nodes,
@@ -337,12 +337,12 @@ impl Expected {
 ///
 /// # Errors
 /// Names the first status that isn't as expected.
-pub async fn check_statuses(client: &Client, expected: Expected) -> Result<()> {
+pub(crate) async fn check_statuses(client: &Client, expected: Expected) -> Result<()> {
     let api: Api<DaemonSet> = Api::namespaced(client.clone(), NAMESPACE);
     let list = api.list(&ListParams::default().labels("bench=true")).await?;
     ensure!(
         list.items.len() == expected.daemon_sets,
-        "{} of {} DaemonSets are there",
+        "found {} of {} DaemonSets",
         list.items.len(),
         expected.daemon_sets
     );

@@ -14,10 +14,10 @@ const BUFFER: usize = 64 << 10;
 
 /// A running relay. Dropping the value stops the relay.
 #[derive(Debug)]
-pub struct Relay {
+pub(crate) struct Relay {
     address: SocketAddr,
     received: Arc<AtomicU64>,
-    accepting: AbortHandle,
+    task: AbortHandle,
 }
 
 impl Relay {
@@ -25,35 +25,35 @@ impl Relay {
     ///
     /// # Errors
     /// When no port is free.
-    pub async fn start(server: SocketAddr) -> Result<Self> {
+    pub(crate) async fn start(server: SocketAddr) -> Result<Self> {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))
             .await
             .context("listening for the contender")?;
         let address = listener.local_addr().context("a listener has an address")?;
         let received = Arc::new(AtomicU64::new(0));
-        let accepting = tokio::spawn(accept(listener, server, received.clone())).abort_handle();
+        let task = tokio::spawn(accept(listener, server, received.clone())).abort_handle();
         Ok(Self {
             address,
             received,
-            accepting,
+            task,
         })
     }
 
     /// The URL at which the relay serves the API server.
-    pub fn url(&self) -> String {
+    pub(crate) fn url(&self) -> String {
         format!("https://{}", self.address)
     }
 
     /// Bytes that have gone from the server to the contender so far, as TCP carries them: encrypted, and compressed if
     /// the two have agreed on that.
-    pub fn received_bytes(&self) -> u64 {
+    pub(crate) fn received_bytes(&self) -> u64 {
         self.received.load(Ordering::Relaxed)
     }
 }
 
 impl Drop for Relay {
     fn drop(&mut self) {
-        self.accepting.abort();
+        self.task.abort();
     }
 }
 
@@ -107,19 +107,19 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn what_the_server_sends_arrives_and_is_counted() {
+    async fn bytes_of_the_server_are_relayed_and_counted() {
         let server = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
         let relay = Relay::start(server.local_addr().unwrap()).await.unwrap();
         let mut contender = TcpStream::connect(relay.address).await.unwrap();
         let (mut accepted, _) = server.accept().await.unwrap();
         contender.write_all(b"ask").await.unwrap();
-        let mut asked = [0; 3];
-        accepted.read_exact(&mut asked).await.unwrap();
+        let mut request = [0; 3];
+        accepted.read_exact(&mut request).await.unwrap();
         accepted.write_all(&vec![7; 100_000]).await.unwrap();
         drop(accepted);
         let mut answer = Vec::new();
         contender.read_to_end(&mut answer).await.unwrap();
-        assert_eq!((&asked, answer.len()), (b"ask", 100_000));
+        assert_eq!((&request, answer.len()), (b"ask", 100_000));
         assert_eq!(relay.received_bytes(), 100_000);
     }
 }

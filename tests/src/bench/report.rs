@@ -222,7 +222,7 @@ mod tests {
     }
 
     #[test]
-    fn a_report_shows_everybodys_figures_and_their_ratio() {
+    fn report_shows_the_figures_of_all_contenders_and_their_ratio() {
         let mut everynode = outcome(Contender::Everynode, 0.25);
         everynode.figures.push(Figure::bytes("peak RSS", 12_500_000));
         let report = Report {
@@ -244,7 +244,7 @@ mod tests {
     }
 
     #[test]
-    fn the_median_of_rounds_is_of_each_figure() {
+    fn median_is_taken_of_each_figure() {
         let rounds = [3.0, 1.0, 2.0].map(|seconds| outcome(Contender::Peer, seconds));
         let median = Outcome::median(rounds.into()).unwrap();
         assert_eq!(median.figures, [Figure::new("CPU", Unit::Seconds, 2.0)]);
@@ -252,7 +252,7 @@ mod tests {
     }
 
     #[test]
-    fn a_percentile_is_one_of_the_values() {
+    fn percentile_is_one_of_the_values() {
         let values: Vec<f64> = (1..=100).map(f64::from).collect();
         for (values, share, expected) in [
             (&values[..], 0.5, 51.0),

@@ -1,4 +1,4 @@
-//! One contender at work on one stage, and what it uses during the measurement.
+//! Runs one contender on one cluster, and measures what it uses.
 
 use std::fmt;
 use std::time::Duration;
@@ -10,11 +10,11 @@ use kube::Api;
 use kube::api::DeleteParams;
 
 use super::Settings;
-use super::contender::{Contender, Running};
+use super::cluster::BenchCluster;
+use super::contender::{Contender, RunningContender};
 use super::meter::{Meter, Sample, Usage, usage};
 use super::population::{self, Expected};
 use super::report::{Figure, Outcome, Unit};
-use super::stage::Stage;
 use crate::audit::{Audit, Request, by_verb};
 use crate::control_plane::{CONTENDER, Component};
 use crate::daemonsets::{self, DaemonSetBuilder};
@@ -27,45 +27,46 @@ const INTERVAL: Duration = Duration::from_millis(50);
 /// The label of the node for the warm-up's `DaemonSet`.
 const PROBE: &str = "bench/probe";
 
-/// A contender at work.
-pub struct Trial {
+/// A running contender on its cluster.
+pub(crate) struct Trial {
     /// The control plane that it works on.
-    pub stage: Stage,
+    pub(crate) cluster: BenchCluster,
     contender: Contender,
-    running: Running,
+    running: RunningContender,
     meter: Meter,
     audit: Audit,
-    began: Mark,
+    baseline: Baseline,
 }
 
 impl fmt::Debug for Trial {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter
             .debug_struct("Trial")
-            .field("stage", &self.stage)
+            .field("cluster", &self.cluster)
             .field("contender", &self.contender)
             .finish_non_exhaustive()
     }
 }
 
+/// The state at the start of the measurement.
 #[derive(Debug)]
-struct Mark {
+struct Baseline {
     /// Seconds since the meter started.
     seconds: f64,
     at: Timestamp,
     usages: Vec<Usage>,
     /// Processor time of the control plane's processes, in seconds.
-    others: Vec<(Component, f64)>,
+    control_plane_cpu: Vec<(Component, f64)>,
     received_bytes: u64,
 }
 
-/// What a contender used during the measurement.
+/// The requests and the resource usage of a contender during the measurement.
 #[derive(Debug)]
-pub struct Window {
+pub(crate) struct Measurement {
     /// When the measurement began.
-    pub began: Timestamp,
+    pub(crate) start: Timestamp,
     /// Every request of the contender, and those of the benchmark that are in the audit log.
-    pub requests: Vec<Request>,
+    pub(crate) requests: Vec<Request>,
     outcome: Outcome,
 }
 
@@ -75,28 +76,33 @@ impl Trial {
     ///
     /// # Errors
     /// When the contender can't be started.
-    pub async fn start(stage: Stage, contender: Contender, settings: &Settings) -> Result<Self> {
+    pub(crate) async fn start(
+        cluster: BenchCluster,
+        contender: Contender,
+        settings: &Settings,
+    ) -> Result<Self> {
         let at = Timestamp::now();
-        let received_bytes = stage.relay.received_bytes();
-        let running = Running::start(contender, &stage.control_plane, &stage.kubeconfig, settings).await?;
+        let received_bytes = cluster.relay.received_bytes();
+        let running =
+            RunningContender::start(contender, &cluster.control_plane, &cluster.kubeconfig, settings).await?;
         let processes = running.processes()?;
         let meter = Meter::start(processes.iter().map(|(_, pid)| *pid).collect());
-        let audit = stage.audit();
+        let audit = cluster.audit();
         let mut trial = Self {
-            stage,
+            cluster,
             contender,
             running,
             meter,
             audit,
-            began: Mark {
+            baseline: Baseline {
                 seconds: 0.0,
                 at,
                 usages: vec![Usage::default(); processes.len()],
-                others: Vec::new(),
+                control_plane_cpu: Vec::new(),
                 received_bytes,
             },
         };
-        trial.began.others = trial.others()?;
+        trial.baseline.control_plane_cpu = trial.control_plane_cpu()?;
         Ok(trial)
     }
 
@@ -104,43 +110,43 @@ impl Trial {
     ///
     /// # Errors
     /// When the contender doesn't get there.
-    pub async fn warm_up(&self) -> Result<()> {
-        let client = &self.stage.client;
+    pub(crate) async fn warm_up(&self) -> Result<()> {
+        let client = &self.cluster.client;
         crate::nodes::label(client, &population::node_name(0), PROBE, Some("here")).await?;
         let probe = DaemonSetBuilder::new("probe").node_selector(PROBE, "here");
         probe.create(client, population::NAMESPACE).await?;
         let pods: Api<Pod> = Api::namespaced(client.clone(), population::NAMESPACE);
         let pod = self
-            .until("the contender's first pod", async || {
+            .wait_until("the contender's first pod", async || {
                 let pods = daemonsets::pods(client, population::NAMESPACE, "probe").await?;
-                pods.into_iter().next().context("there is none")
+                pods.into_iter().next().context("no pod yet")
             })
             .await?;
         daemonsets::delete(client, population::NAMESPACE, "probe").await?;
-        self.settle().await?;
+        self.wait_idle().await?;
         let name = pod.metadata.name.unwrap_or_default();
         pods.delete(&name, &DeleteParams::default().grace_period(0))
             .await
             .context("deleting the probe's pod")?;
-        self.settle().await
+        self.wait_idle().await
     }
 
     /// Waits until the contender is idle, that is, until it hardly uses any processor time.
     ///
     /// # Errors
     /// When it doesn't become idle.
-    pub async fn settle(&self) -> Result<()> {
+    pub(crate) async fn wait_idle(&self) -> Result<()> {
         let mut before = f64::MAX;
         eventually_every(
             Duration::from_millis(500),
             DEADLINE,
-            "the contender to come to rest",
+            "the contender to become idle",
             async || {
                 let now: f64 = self.usages()?.iter().map(|usage| usage.cpu_seconds).sum();
-                let taken = now - std::mem::replace(&mut before, now);
+                let used = now - std::mem::replace(&mut before, now);
                 ensure!(
-                    (0.0..=0.02).contains(&taken),
-                    "it took {taken} s in half a second"
+                    (0.0..=0.02).contains(&used),
+                    "used {used} s of processor time in half a second"
                 );
                 Ok(())
             },
@@ -152,23 +158,27 @@ impl Trial {
     ///
     /// # Errors
     /// When the contender doesn't do it. The error holds the last lines of its log.
-    pub async fn until<T>(&self, what: &str, mut look: impl AsyncFnMut() -> Result<T>) -> Result<T> {
+    pub(crate) async fn wait_until<T>(
+        &self,
+        what: &str,
+        mut check: impl AsyncFnMut() -> Result<T>,
+    ) -> Result<T> {
         let outcome = eventually_every(INTERVAL, DEADLINE, what, async || {
             self.usages().map_err(GiveUp::because)?;
-            look().await
+            check().await
         });
         outcome
             .await
             .with_context(|| format!("{}\n{}", self.running.log_tail(20), self.contender.name()))
     }
 
-    /// Waits until every status is right.
+    /// Waits until every status is as expected.
     ///
     /// # Errors
     /// When that doesn't happen. The error holds the last lines of the contender's log.
-    pub async fn until_statuses(&self, expected: Expected) -> Result<()> {
-        self.until("every status to be right", async || {
-            population::check_statuses(&self.stage.client, expected).await
+    pub(crate) async fn wait_statuses(&self, expected: Expected) -> Result<()> {
+        self.wait_until("every status to be as expected", async || {
+            population::check_statuses(&self.cluster.client, expected).await
         })
         .await
     }
@@ -177,14 +187,14 @@ impl Trial {
     ///
     /// # Errors
     /// When a process of the contender has ended, or the audit log can't be read.
-    pub fn begin(&mut self) -> Result<()> {
+    pub(crate) fn begin(&mut self) -> Result<()> {
         self.audit.read()?;
-        self.began = Mark {
+        self.baseline = Baseline {
             seconds: self.meter.samples().last().map_or(0.0, |sample| sample.seconds),
             at: Timestamp::now(),
             usages: self.usages()?,
-            others: self.others()?,
-            received_bytes: self.stage.relay.received_bytes(),
+            control_plane_cpu: self.control_plane_cpu()?,
+            received_bytes: self.cluster.relay.received_bytes(),
         };
         Ok(())
     }
@@ -193,7 +203,7 @@ impl Trial {
     ///
     /// # Errors
     /// When the audit log can't be read.
-    pub fn requests(&mut self) -> Result<Vec<Request>> {
+    pub(crate) fn requests(&mut self) -> Result<Vec<Request>> {
         self.audit.read()
     }
 
@@ -202,14 +212,14 @@ impl Trial {
     ///
     /// # Errors
     /// When the contender doesn't request a pod.
-    pub async fn created_pod(&mut self, requests: &mut Vec<Request>) -> Result<Timestamp> {
+    pub(crate) async fn wait_created_pod(&mut self, requests: &mut Vec<Request>) -> Result<Timestamp> {
         eventually_every(INTERVAL, DEADLINE, "a pod to be created", async || {
             self.usages().map_err(GiveUp::because)?;
             requests.extend(self.audit.read()?);
-            let created = requests.iter().find(|request| request.created_pod());
+            let created = requests.iter().find(|request| request.is_pod_creation());
             created
                 .map(|request| request.received)
-                .context("none was created")
+                .context("no pod was created")
         })
         .await
         .with_context(|| self.running.log_tail(20))
@@ -219,11 +229,11 @@ impl Trial {
     ///
     /// # Errors
     /// When a process of the contender has ended, or the audit log can't be read.
-    pub fn end(&mut self, earlier: Vec<Request>) -> Result<Window> {
+    pub(crate) fn end(&mut self, earlier: Vec<Request>) -> Result<Measurement> {
         let usages = self.usages()?;
         let mut requests = earlier;
         requests.extend(self.audit.read()?);
-        let received = self.stage.relay.received_bytes() - self.began.received_bytes;
+        let received = self.cluster.relay.received_bytes() - self.baseline.received_bytes;
         let names: Vec<_> = self
             .running
             .processes()?
@@ -232,7 +242,7 @@ impl Trial {
             .collect();
         let cpu: Vec<_> = usages
             .iter()
-            .zip(&self.began.usages)
+            .zip(&self.baseline.usages)
             .map(|(now, before)| now.cpu_seconds - before.cpu_seconds)
             .collect();
         let peak: Vec<_> = usages.iter().map(|usage| usage.peak_rss_bytes).collect();
@@ -242,8 +252,11 @@ impl Trial {
             Figure::bytes("RSS in the end", usages.iter().map(|usage| usage.rss_bytes).sum()),
             Figure::bytes("read from the API server", received),
         ];
-        let others = self.others()?.into_iter().zip(&self.began.others);
-        for ((component, now), (_, before)) in others {
+        let control_plane_cpu = self
+            .control_plane_cpu()?
+            .into_iter()
+            .zip(&self.baseline.control_plane_cpu);
+        for ((component, now), (_, before)) in control_plane_cpu {
             figures.push(Figure::new(
                 &format!("CPU, {}", component.name()),
                 Unit::Seconds,
@@ -262,13 +275,13 @@ impl Trial {
         for (verb, count) in counts {
             figures.push(Figure::count(&format!("requests, {verb}"), count));
         }
-        let created = requests.iter().filter(|request| request.created_pod());
+        let created = requests.iter().filter(|request| request.is_pod_creation());
         let mut created: Vec<f64> = created
-            .map(|request| seconds_between(self.began.at, request.answered))
+            .map(|request| seconds_between(self.baseline.at, request.answered))
             .collect();
         created.sort_by(f64::total_cmp);
-        Ok(Window {
-            began: self.began.at,
+        Ok(Measurement {
+            start: self.baseline.at,
             requests,
             outcome: Outcome {
                 contender: self.contender.name().to_owned(),
@@ -280,12 +293,12 @@ impl Trial {
     }
 
     fn samples(&self) -> Vec<Sample> {
-        let cpu_before: f64 = self.began.usages.iter().map(|usage| usage.cpu_seconds).sum();
+        let cpu_before: f64 = self.baseline.usages.iter().map(|usage| usage.cpu_seconds).sum();
         let samples = self.meter.samples().into_iter();
         samples
-            .filter(|sample| sample.seconds >= self.began.seconds)
+            .filter(|sample| sample.seconds >= self.baseline.seconds)
             .map(|sample| Sample {
-                seconds: sample.seconds - self.began.seconds,
+                seconds: sample.seconds - self.baseline.seconds,
                 cpu_seconds: sample.cpu_seconds - cpu_before,
                 ..sample
             })
@@ -293,10 +306,10 @@ impl Trial {
     }
 
     /// Processor time that the control plane's processes have used, in seconds.
-    fn others(&self) -> Result<Vec<(Component, f64)>> {
+    fn control_plane_cpu(&self) -> Result<Vec<(Component, f64)>> {
         let running = Component::ALL
             .into_iter()
-            .filter_map(|component| Some((component, self.stage.control_plane.pid(component)?)));
+            .filter_map(|component| Some((component, self.cluster.control_plane.pid(component)?)));
         running
             .map(|(component, pid)| Ok((component, usage(pid)?.cpu_seconds)))
             .collect()
@@ -311,18 +324,18 @@ impl Trial {
     ///
     /// # Errors
     /// When a process doesn't end.
-    pub async fn stop(self) -> Result<()> {
+    pub(crate) async fn stop(self) -> Result<()> {
         self.running.stop().await?;
-        self.stage.control_plane.stop().await
+        self.cluster.control_plane.stop().await
     }
 }
 
-impl Window {
+impl Measurement {
     /// When the last pod was created, in seconds from the start of the measurement.
     ///
     /// # Errors
     /// When no pod was created.
-    pub fn last_pod(&self) -> Result<f64> {
+    pub(crate) fn last_pod(&self) -> Result<f64> {
         let last = self.outcome.created.last();
         last.copied().context("no pod was created")
     }
@@ -331,20 +344,20 @@ impl Window {
     ///
     /// # Errors
     /// When no status was written.
-    pub fn last_status(&self) -> Result<f64> {
+    pub(crate) fn last_status(&self) -> Result<f64> {
         let writes = self
             .requests
             .iter()
             .filter(|request| request.user == CONTENDER && request.resource == "daemonsets/status");
         let last = writes.map(|request| request.answered).max();
         Ok(seconds_between(
-            self.began,
+            self.start,
             last.context("no status was written")?,
         ))
     }
 
     /// The outcome, with the scenario's own figures first.
-    pub fn outcome(mut self, mut first: Vec<Figure>) -> Outcome {
+    pub(crate) fn outcome(mut self, mut first: Vec<Figure>) -> Outcome {
         first.append(&mut self.outcome.figures);
         self.outcome.figures = first;
         self.outcome
@@ -352,6 +365,6 @@ impl Window {
 }
 
 /// The seconds from the first time to the second.
-pub fn seconds_between(first: Timestamp, second: Timestamp) -> f64 {
+pub(crate) fn seconds_between(first: Timestamp, second: Timestamp) -> f64 {
     second.duration_since(first).as_secs_f64()
 }

@@ -16,14 +16,15 @@ use everynode_tests::terminal::run_until_interrupted;
 
 /// The long help text.
 const ABOUT: &str = "\
-Has kube-controller-manager's DaemonSet controller (alone in its process) and Everynode (planner and executor) do the same \
-work, one after the other, each on a control plane of its own, and prints what each took for it: time, processor seconds, \
-peak memory, requests to the API server, bytes read from it. What there are two processes of is summed up.
+Compares kube-controller-manager's DaemonSet controller, alone in its process, with Everynode's planner and executor. \
+Each of the two does the same work on its own control plane, one after the other. The report shows for each: duration, \
+processor time, peak memory, requests to the API server, and bytes read from it. Everynode's figures are the sums of \
+both processes.
 
-The control planes are the real ones, built from source with Go on the first run and kept in the user's cache. Nothing \
-else should run on the machine meanwhile; what counts are ratios, not seconds.
+The control planes are real. The first run builds them from source with Go and keeps them in the user's cache. Nothing \
+else should run on the machine during a measurement. Compare the ratios, not the seconds.
 
-Exits with 0 when everything was measured, with 1 and the reason otherwise, and with 130 after Ctrl-C.";
+Exit codes: 0 success, 1 a measurement failed, 2 usage, 130 interrupted with Ctrl-C.";
 
 #[derive(Parser)]
 #[command(
@@ -33,7 +34,7 @@ Exits with 0 when everything was measured, with 1 and the reason otherwise, and 
     long_about = ABOUT
 )]
 struct Args {
-    /// What is to be done; several, separated by commas, are done one after the other.
+    /// Work to measure; several scenarios, separated by commas, run one after the other
     #[arg(
         long,
         value_enum,
@@ -43,63 +44,62 @@ struct Args {
     )]
     scenario: Vec<ScenarioArg>,
 
-    /// How many nodes there are.
+    /// Number of nodes
     #[arg(long, value_name = "N", default_value_t = 1_000, value_parser = clap::value_parser!(u32).range(1..))]
     nodes: u32,
 
-    /// How many DaemonSets there are, each for every node.
+    /// Number of DaemonSets, each for every node
     #[arg(long, value_name = "D", default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..))]
     daemonsets: u32,
 
-    /// The requests per second that kube-controller-manager allows itself, with bursts of twice as many [default: its own
-    /// default, 20 and bursts of 30].
+    /// Requests per second of kube-controller-manager; bursts may be twice as many [default: 20, with bursts of 30]
     #[arg(long, value_name = "Q", value_parser = clap::value_parser!(u32).range(1..))]
     peer_qps: Option<u32>,
 
-    /// How many events come in a second, in the scenario churn.
+    /// Events per second, in the scenario churn
     #[arg(long, value_name = "R", default_value_t = 100, value_parser = clap::value_parser!(u32).range(1..))]
     rate: u32,
 
-    /// For how many seconds they come.
+    /// Duration of the events in seconds, in the scenario churn
     #[arg(long, value_name = "S", default_value_t = 60, value_parser = clap::value_parser!(u32).range(1..))]
     seconds: u32,
 
-    /// How many nodes join, in the scenario join.
+    /// Number of nodes that join, in the scenario join
     #[arg(long, value_name = "J", default_value_t = 50, value_parser = clap::value_parser!(u32).range(1..))]
     joins: u32,
 
-    /// By how many bytes the pods' specs are bigger than usual.
+    /// Bytes to add to each pod's spec
     #[arg(long, value_name = "BYTES", default_value_t = 0)]
     padding: u32,
 
-    /// How often everything is done; what is printed are medians.
+    /// Number of rounds; the report shows medians
     #[arg(long, value_name = "TIMES", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..))]
     repeat: u32,
 
-    /// Have only one of the two do it.
-    #[arg(long, value_enum, value_name = "WHO")]
+    /// Measure only one of the two [default: both]
+    #[arg(long, value_enum, value_name = "CONTENDER")]
     only: Option<ContenderArg>,
 
-    /// Write all figures, and what was seen over time, to a file.
+    /// Write all figures and the samples over time to this file, as JSON
     #[arg(long, value_name = "FILE")]
     json: Option<PathBuf>,
 
-    /// Draw the two over time into a file.
+    /// Plot both over time to this file, as SVG
     #[arg(long, value_name = "FILE.svg")]
     plot: Option<PathBuf>,
 }
 
 #[derive(Clone, Copy, ValueEnum)]
 enum ScenarioArg {
-    /// DaemonSets are created; nobody schedules or starts their pods.
+    /// Create DaemonSets; nothing schedules or starts their pods
     Create,
-    /// DaemonSets get another image, maxUnavailable 10%, with scheduler and kubelets.
+    /// Change the image of DaemonSets, with maxUnavailable 10%, a scheduler and simulated kubelets
     Rollout,
-    /// Nothing to do, but pods get unready and ready and nodes change labels and taints.
+    /// Change the readiness of pods, and the labels and taints of nodes; no pod has to be created or deleted
     Churn,
-    /// Nodes join one by one.
+    /// Add nodes one by one
     Join,
-    /// From the start of the processes to the first missing pod.
+    /// Start the processes on a cluster where one pod is missing
     Restart,
 }
 
@@ -117,9 +117,9 @@ impl ScenarioArg {
 
 #[derive(Clone, Copy, ValueEnum)]
 enum ContenderArg {
-    /// kube-controller-manager.
+    /// kube-controller-manager
     Peer,
-    /// Planner and executor.
+    /// Everynode's planner and executor
     Everynode,
 }
 
@@ -151,7 +151,7 @@ fn main() -> ExitCode {
     let args = Args::parse();
     run_until_interrupted(async |terminal| {
         let reports = bench::run(&args.settings(), terminal).await?;
-        terminal.step("The figures");
+        terminal.step("Results");
         for report in &reports {
             terminal.say(&format!("\n{report}"));
         }
@@ -161,7 +161,7 @@ fn main() -> ExitCode {
 
 fn write(args: &Args, reports: &[Report]) -> Result<()> {
     if let Some(path) = &args.json {
-        let json = serde_json::to_string_pretty(reports).context("the reports as JSON")?;
+        let json = serde_json::to_string_pretty(reports).context("encoding the reports as JSON")?;
         std::fs::write(path, json + "\n").with_context(|| format!("writing {}", path.display()))?;
     }
     if let Some(path) = &args.plot {

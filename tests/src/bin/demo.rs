@@ -10,7 +10,7 @@ use everynode_tests::programs::{Profile, Programs};
 use everynode_tests::service::{Executor, Planner, ServiceOptions};
 use everynode_tests::terminal::{Terminal, Took, run_until_interrupted};
 use everynode_tests::toolbox::Tool;
-use everynode_tests::walk::{Findings, Walk};
+use everynode_tests::walkthrough::{Measurements, Walkthrough};
 
 /// The long help text.
 const ABOUT: &str = "\
@@ -92,7 +92,7 @@ async fn prepare(terminal: &mut Terminal) -> Result<Stage> {
         start.elapsed(),
     );
     let start = Instant::now();
-    Walk::create_nodes(&control_plane.client().await?).await?;
+    Walkthrough::create_nodes(&control_plane.client().await?).await?;
     terminal.done(
         "One control-plane node and three workers are ready",
         start.elapsed(),
@@ -112,8 +112,8 @@ async fn prepare(terminal: &mut Terminal) -> Result<Stage> {
     })
 }
 
-async fn walk(stage: &Stage, terminal: &mut Terminal) -> Result<Findings> {
-    Walk::new(&stage.control_plane, "default", terminal)
+async fn walk(stage: &Stage, terminal: &mut Terminal) -> Result<Measurements> {
+    Walkthrough::new(&stage.control_plane, "default", terminal)
         .await?
         .run()
         .await
@@ -147,7 +147,7 @@ fn explain(stage: &Stage, terminal: &mut Terminal) -> Result<()> {
         stage.executor.admin_address(),
         stage.planner.log().display(),
         stage.executor.log().display(),
-        stage.control_plane.home().display()
+        stage.control_plane.work_dir().display()
     ));
     Ok(())
 }

@@ -1,4 +1,4 @@
-//! `cargo soak`: runs Everynode on a cluster with every fault that can be injected, while a checker watches.
+//! `cargo soak`: runs Everynode on a cluster while faults are injected, and checks that it behaves correctly.
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -10,31 +10,38 @@ use everynode_tests::terminal::{Terminal, run_until_interrupted};
 
 /// The long help text.
 const ABOUT: &str = "\
-Runs two planners and two executors on a real control plane, changes DaemonSets, nodes and pods at random, and meanwhile kills, stops \
-and freezes the programs, cuts, delays, garbles and silences their connections, leads executors to planners of the last release, and \
-restarts the API server. A checker that shares no code with Everynode looks at every state of the cluster and at the API server's audit \
-log. It puts an end to the soak with the first thing that is wrong: two live pods of a DaemonSet on a node where there may be one, a \
-pod deleted without a reason, an update that takes more pods than it may, a cluster that isn't as it should be within 30 s of being \
-left in peace.
+Runs two planners and two executors on a real control plane, and changes DaemonSets, nodes and pods at random. Meanwhile \
+it injects faults: it kills, stops and freezes the programs; cuts, delays, corrupts and stalls their connections; \
+connects executors to planners of the last release; and restarts the API server.
 
-Exits with 0 when nothing was wrong, and with 1 and what was otherwise.";
+A checker that shares no code with Everynode watches the cluster and reads the API server's audit log. The soak ends \
+with the first violation, for example: a node has two live pods of a DaemonSet that may have one; a pod is deleted \
+without a valid reason; an update makes too many pods unavailable; the cluster isn't in its desired state 30 s after the \
+last fault.
+
+Exit codes: 0 no violations, 1 violations found or the soak failed, 2 usage, 130 interrupted with Ctrl-C.";
 
 #[derive(Parser)]
-#[command(bin_name = "cargo soak", version, about = "Let everything go wrong for a while, and check that Everynode goes right", long_about = ABOUT)]
+#[command(
+    bin_name = "cargo soak",
+    version,
+    about = "Check Everynode's behaviour under random faults",
+    long_about = ABOUT
+)]
 struct Args {
-    /// How long to go on, in minutes.
+    /// Duration in minutes
     #[arg(long, default_value_t = 2.0)]
     minutes: f64,
 
-    /// What the random numbers begin with; a random number when not given.
+    /// Seed of the random numbers [default: random; printed at the start]
     #[arg(long)]
     seed: Option<u64>,
 
-    /// Write the report to this file, as JSON.
+    /// Write the report to this file, as JSON
     #[arg(long, value_name = "FILE")]
     json: Option<PathBuf>,
 
-    /// Write the report to this file, as a page.
+    /// Write the report to this file, as Markdown
     #[arg(long, value_name = "FILE")]
     report: Option<PathBuf>,
 }
@@ -61,7 +68,11 @@ async fn run(args: &Args, terminal: &mut Terminal) -> Result<()> {
         std::fs::write(file, json).with_context(|| format!("writing {}", file.display()))?;
     }
     if !report.violations.is_empty() {
-        bail!("{} with seed {}", report.violations.join("; "), report.seed);
+        bail!(
+            "violations with seed {}: {}",
+            report.seed,
+            report.violations.join("; ")
+        );
     }
     Ok(())
 }

@@ -18,14 +18,14 @@ impl ControlPlane {
     /// When there is no such `ServiceAccount`, or the file can't be written.
     pub async fn service_account_kubeconfig(&self, namespace: &str, name: &str) -> Result<PathBuf> {
         let accounts: Api<ServiceAccount> = Api::namespaced(self.client().await?, namespace);
-        let answer = accounts
+        let response = accounts
             .create_token_request(name, &PostParams::default(), &TokenRequest::default())
             .await
-            .with_context(|| format!("asking for a token of {namespace}/{name}"))?;
-        let token = answer.status.and_then(|status| status.token);
-        let token = token.context("the answer has a token")?;
+            .with_context(|| format!("requesting a token for {namespace}/{name}"))?;
+        let token = response.status.and_then(|status| status.token);
+        let token = token.context("the response has no token")?;
         self.identity
-            .kubeconfig_of(&self.home, &self.server(), name, &token)
+            .user_kubeconfig(&self.work_dir, &self.server(), name, &token)
     }
 }
 
@@ -33,11 +33,11 @@ impl ControlPlane {
 ///
 /// # Errors
 /// When the kubeconfig can't be read.
-pub async fn client_of(kubeconfig: &Path) -> Result<Client> {
-    Client::try_from(config_of(kubeconfig).await?).context("making a client")
+pub async fn client_from_kubeconfig(kubeconfig: &Path) -> Result<Client> {
+    Client::try_from(config_from_kubeconfig(kubeconfig).await?).context("creating a client")
 }
 
-pub(super) async fn config_of(kubeconfig: &Path) -> Result<Config> {
+pub(super) async fn config_from_kubeconfig(kubeconfig: &Path) -> Result<Config> {
     let kubeconfig = Kubeconfig::read_from(kubeconfig).context("reading the kubeconfig")?;
     Config::from_custom_kubeconfig(kubeconfig, &KubeConfigOptions::default())
         .await

@@ -62,19 +62,19 @@ impl Component {
     /// restarted component gets the same flags.
     pub(super) fn flags(
         self,
-        home: &Path,
+        work_dir: &Path,
         ports: &Ports,
         identity: &Identity,
         options: &Options,
     ) -> Vec<String> {
         let kubeconfig = format!("--kubeconfig={}", identity.kubeconfig.display());
         let mut flags = match self {
-            Self::Etcd => etcd(home, ports),
-            Self::ApiServer => api_server(home, ports, identity, options),
+            Self::Etcd => etcd(work_dir, ports),
+            Self::ApiServer => api_server(work_dir, ports, identity, options),
             Self::ControllerManager => controller_manager(identity, options),
             Self::Scheduler => scheduler(ports, identity),
             Self::Kwok => {
-                let file = |name: &str| format!("--config={}", home.join(name).display());
+                let file = |name: &str| format!("--config={}", work_dir.join(name).display());
                 vec![file("kwok.yaml"), file("node.yaml"), file("pod.yaml")]
             }
         };
@@ -97,10 +97,10 @@ fn url(port: &Port) -> String {
     format!("http://{}", port.address())
 }
 
-fn etcd(home: &Path, ports: &Ports) -> Vec<String> {
+fn etcd(work_dir: &Path, ports: &Ports) -> Vec<String> {
     let (client, peer) = (url(&ports.etcd), url(&ports.etcd_peer));
     vec![
-        format!("--data-dir={}", home.join(super::STORE).display()),
+        format!("--data-dir={}", work_dir.join(super::STORE).display()),
         format!("--listen-client-urls={client}"),
         format!("--advertise-client-urls={client}"),
         format!("--listen-peer-urls={peer}"),
@@ -112,13 +112,13 @@ fn etcd(home: &Path, ports: &Ports) -> Vec<String> {
     ]
 }
 
-fn api_server(home: &Path, ports: &Ports, identity: &Identity, options: &Options) -> Vec<String> {
+fn api_server(work_dir: &Path, ports: &Ports, identity: &Identity, options: &Options) -> Vec<String> {
     vec![
         format!("--etcd-servers={}", url(&ports.etcd)),
         format!("--bind-address={}", options.address),
         format!("--advertise-address={}", options.address),
         format!("--secure-port={}", ports.api_server.number()),
-        format!("--cert-dir={}", home.display()),
+        format!("--cert-dir={}", work_dir.display()),
         format!("--tls-cert-file={}", identity.certificate.display()),
         format!("--tls-private-key-file={}", identity.key.display()),
         format!("--token-auth-file={}", identity.tokens.display()),

@@ -9,7 +9,7 @@ use rcgen::{
     KeyUsagePurpose,
 };
 
-use crate::leash::Home;
+use crate::child_process::WorkDir;
 
 /// The admin's token. It is no secret: the cluster lives for minutes only, and normally listens on loopback.
 pub(super) const TOKEN: &str = "everynode-tests";
@@ -35,18 +35,18 @@ pub(super) struct Identity {
 
 impl Identity {
     /// Creates all the files. The API server could create its own certificate, but takes a second for that.
-    pub(super) fn create(home: &Home, api_server: SocketAddrV4) -> Result<Self> {
-        let mut params =
-            CertificateParams::new(Vec::new()).context("describing the certificate authority")?;
+    pub(super) fn create(work_dir: &WorkDir, api_server: SocketAddrV4) -> Result<Self> {
+        let mut params = CertificateParams::new(Vec::new())
+            .context("building the parameters of the certificate authority")?;
         params
             .distinguished_name
             .push(DnType::CommonName, "everynode-tests");
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
         params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::DigitalSignature];
-        let authority_key = KeyPair::generate().context("making the authority's key")?;
+        let authority_key = KeyPair::generate().context("generating the authority's key")?;
         let authority = params
             .self_signed(&authority_key)
-            .context("making the certificate authority")?;
+            .context("creating the certificate authority")?;
         let issuer = Issuer::new(params, authority_key);
 
         let names = [
@@ -59,49 +59,49 @@ impl Identity {
             &api_server.ip().to_string(),
         ];
         let mut params = CertificateParams::new(names.map(str::to_owned))
-            .context("describing the servers' certificate")?;
+            .context("building the parameters of the servers' certificate")?;
         params
             .distinguished_name
             .push(DnType::CommonName, "kube-apiserver");
         params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
         params.use_authority_key_identifier_extension = true;
-        let key = KeyPair::generate().context("making the servers' key")?;
+        let key = KeyPair::generate().context("generating the servers' key")?;
         let certificate = params
             .signed_by(&key, &issuer)
-            .context("making the servers' certificate")?;
+            .context("creating the servers' certificate")?;
 
         let server = format!("https://{api_server}");
-        let accounts = KeyPair::generate().context("making the service accounts' key")?;
-        let authority = home.write("ca.crt", authority.pem())?;
+        let accounts = KeyPair::generate().context("generating the service accounts' key")?;
+        let authority = work_dir.write("ca.crt", authority.pem())?;
         let tokens = format!(
             "{TOKEN},admin,admin,\"system:masters\"\n{CONTENDER_TOKEN},{CONTENDER},{CONTENDER},\"system:masters\"\n"
         );
         Ok(Self {
-            certificate: home.write("server.crt", certificate.pem())?,
-            key: home.write("server.key", key.serialize_pem())?,
-            service_account_key: home.write("service-accounts.key", accounts.serialize_pem())?,
-            service_account_public_key: home.write("service-accounts.pub", accounts.public_key_pem())?,
-            tokens: home.write("tokens.csv", tokens)?,
-            kubeconfig: home.write("kubeconfig", kubeconfig(&authority, &server, "admin", TOKEN))?,
+            certificate: work_dir.write("server.crt", certificate.pem())?,
+            key: work_dir.write("server.key", key.serialize_pem())?,
+            service_account_key: work_dir.write("service-accounts.key", accounts.serialize_pem())?,
+            service_account_public_key: work_dir.write("service-accounts.pub", accounts.public_key_pem())?,
+            tokens: work_dir.write("tokens.csv", tokens)?,
+            kubeconfig: work_dir.write("kubeconfig", kubeconfig(&authority, &server, "admin", TOKEN))?,
             authority,
         })
     }
 
     /// Writes a kubeconfig for [`CONTENDER`].
-    pub(super) fn contender_kubeconfig(&self, home: &Home, server: &str) -> Result<PathBuf> {
-        self.kubeconfig_of(home, server, CONTENDER, CONTENDER_TOKEN)
+    pub(super) fn contender_kubeconfig(&self, work_dir: &WorkDir, server: &str) -> Result<PathBuf> {
+        self.user_kubeconfig(work_dir, server, CONTENDER, CONTENDER_TOKEN)
     }
 
     /// Writes a kubeconfig for a user with this token.
-    pub(super) fn kubeconfig_of(
+    pub(super) fn user_kubeconfig(
         &self,
-        home: &Home,
+        work_dir: &WorkDir,
         server: &str,
         user: &str,
         token: &str,
     ) -> Result<PathBuf> {
         let content = kubeconfig(&self.authority, server, user, token);
-        home.write(&format!("{user}.kubeconfig"), content)
+        work_dir.write(&format!("{user}.kubeconfig"), content)
     }
 }
 

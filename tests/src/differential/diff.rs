@@ -51,7 +51,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_leaf_that_differs_is_named_with_both_values() {
+    fn every_different_leaf_is_listed_with_both_values() {
         let first = json!({"a": 1, "b": {"c": [1, 2]}, "d": {}, "same": "x"});
         let second = json!({"a": 2, "b": {"c": [1]}, "d": [], "e": null, "same": "x"});
         assert_eq!(

@@ -17,16 +17,16 @@ use crate::wait::eventually;
 
 /// The clients of a control plane.
 #[derive(Clone)]
-pub struct Control {
+pub struct ClusterClients {
     /// A client with full access.
     pub client: Client,
     /// A kubectl with full access.
     pub kubectl: Kubectl,
 }
 
-impl fmt::Debug for Control {
+impl fmt::Debug for ClusterClients {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Control")
+        f.debug_struct("ClusterClients")
             .field("kubectl", &self.kubectl)
             .finish_non_exhaustive()
     }
@@ -37,12 +37,16 @@ impl fmt::Debug for Control {
 pub struct Side {
     scenario: String,
     controller: &'static str,
-    control: Control,
+    clients: ClusterClients,
     namespace: String,
 }
 
 impl Side {
-    pub(super) async fn new(scenario: &str, controller: &'static str, control: &Control) -> Result<Self> {
+    pub(super) async fn new(
+        scenario: &str,
+        controller: &'static str,
+        clients: &ClusterClients,
+    ) -> Result<Self> {
         let namespace = format!("test-{scenario}");
         let metadata = ObjectMeta {
             name: Some(namespace.clone()),
@@ -52,20 +56,20 @@ impl Side {
             metadata,
             ..Namespace::default()
         };
-        let client = control.client.clone();
+        let client = clients.client.clone();
         let namespaces: Api<Namespace> = Api::all(client.clone());
         let created = namespaces.create(&PostParams::default(), &object).await;
-        created.with_context(|| format!("making the namespace {namespace}"))?;
+        created.with_context(|| format!("creating the namespace {namespace}"))?;
         let accounts: Api<ServiceAccount> = Api::namespaced(client.clone(), &namespace);
-        let ready = eventually(super::SETTLED, "the default service account", async || {
+        let ready = eventually(super::DEADLINE, "the default service account", async || {
             Ok(accounts.get("default").await?)
         });
         ready.await?;
         Ok(Self {
             scenario: scenario.to_owned(),
             controller,
-            control: Control {
-                kubectl: control.kubectl.in_namespace(&namespace),
+            clients: ClusterClients {
+                kubectl: clients.kubectl.in_namespace(&namespace),
                 client,
             },
             namespace,
@@ -79,7 +83,7 @@ impl Side {
 
     /// A client with full access.
     pub fn client(&self) -> &Client {
-        &self.control.client
+        &self.clients.client
     }
 
     /// The scenario's namespace.
@@ -97,7 +101,7 @@ impl Side {
     where
         K: kube::Resource<Scope = k8s_openapi::NamespaceResourceScope, DynamicType = ()>,
     {
-        Api::namespaced(self.control.client.clone(), &self.namespace)
+        Api::namespaced(self.clients.client.clone(), &self.namespace)
     }
 
     /// Runs kubectl in the scenario's namespace.
@@ -105,7 +109,7 @@ impl Side {
     /// # Errors
     /// When kubectl fails. The error holds its standard error.
     pub async fn kubectl(&self, args: &[&str]) -> Result<String> {
-        self.control.kubectl.run(args).await
+        self.clients.kubectl.run(args).await
     }
 
     /// Creates a `DaemonSet` that is restricted to the scenario's nodes.
@@ -114,7 +118,7 @@ impl Side {
     /// When the API server rejects the request.
     pub async fn create(&self, daemon_set: DaemonSetBuilder) -> Result<()> {
         let selecting = daemon_set.node_selector(SCENARIO, &self.scenario);
-        selecting.create(&self.control.client, &self.namespace).await?;
+        selecting.create(&self.clients.client, &self.namespace).await?;
         Ok(())
     }
 
@@ -123,7 +127,7 @@ impl Side {
     /// # Errors
     /// When the API server rejects the request.
     pub async fn patch(&self, name: &str, patch: &Value) -> Result<()> {
-        daemonsets::patch(&self.control.client, &self.namespace, name, patch).await?;
+        daemonsets::patch(&self.clients.client, &self.namespace, name, patch).await?;
         Ok(())
     }
 
@@ -132,7 +136,7 @@ impl Side {
     ///
     /// # Errors
     /// When the API server rejects the request.
-    pub async fn nudge(&self, name: &str) -> Result<()> {
+    pub async fn trigger_reconcile(&self, name: &str) -> Result<()> {
         for value in [Some("yes"), None] {
             let annotations = json!({"metadata": {"annotations": {"nudged": value}}});
             self.patch(name, &annotations).await?;
@@ -163,7 +167,7 @@ impl Side {
     /// # Errors
     /// When the API server doesn't answer.
     pub async fn pods(&self, name: &str) -> Result<Vec<Pod>> {
-        daemonsets::pods(&self.control.client, &self.namespace, name).await
+        daemonsets::pods(&self.clients.client, &self.namespace, name).await
     }
 
     /// Finds the first pod of a `DaemonSet` on the scenario's node with this number.
@@ -189,12 +193,12 @@ impl Side {
         Ok(())
     }
 
-    /// Sets the annotation `everynode.test/KNOB` of a pod, which controls kwok. Removes it when `value` is `None`.
+    /// Sets the annotation `everynode.test/SETTING` of a pod, which controls kwok. Removes it when `value` is `None`.
     ///
     /// # Errors
     /// When the API server rejects the request.
-    pub async fn steer(&self, pod: &Pod, knob: &str, value: Option<&str>) -> Result<()> {
-        let annotation = format!("everynode.test/{knob}");
+    pub async fn set_kwok_annotation(&self, pod: &Pod, setting: &str, value: Option<&str>) -> Result<()> {
+        let annotation = format!("everynode.test/{setting}");
         self.patch_pod(pod, &json!({"metadata": {"annotations": {annotation: value}}}))
             .await
     }
@@ -237,13 +241,13 @@ impl Side {
     ///
     /// # Errors
     /// When it still exists after the time that a step may take.
-    pub async fn is_gone(&self, name: &str) -> Result<()> {
+    pub async fn wait_gone(&self, name: &str) -> Result<()> {
         let api: Api<DaemonSet> = self.api();
         let gone = eventually(
-            super::SETTLED,
-            format!("the DaemonSet {name} to be gone"),
+            super::DEADLINE,
+            format!("the end of the DaemonSet {name}"),
             async || {
-                ensure!(api.get_opt(name).await?.is_none(), "it is there");
+                ensure!(api.get_opt(name).await?.is_none(), "still exists");
                 Ok(())
             },
         );
@@ -251,6 +255,6 @@ impl Side {
     }
 
     pub(super) async fn state(&self) -> Result<State> {
-        State::read(&self.control.client, &self.namespace).await
+        State::read(&self.clients.client, &self.namespace).await
     }
 }

@@ -39,7 +39,8 @@ struct List<T> {
 async fn list<T: DeserializeOwned>(client: &Client, path: String) -> Result<Vec<T>> {
     let request = http::Request::get(&path).body(Vec::new())?;
     let text = client.request_text(request).await?;
-    let list: List<T> = serde_json::from_str(&text).with_context(|| format!("the answer of GET {path}"))?;
+    let list: List<T> =
+        serde_json::from_str(&text).with_context(|| format!("parsing the response of GET {path}"))?;
     Ok(list.items)
 }
 
@@ -92,11 +93,14 @@ impl State {
     ///
     /// # Errors
     /// When the status is older or a counter differs.
-    pub fn counts(&self, name: &str, wanted: &[(&str, i64)]) -> Result<()> {
+    pub fn check_counts(&self, name: &str, wanted: &[(&str, i64)]) -> Result<()> {
         let status = self.status(name)?;
         for (counter, number) in wanted {
             let found = status.get(*counter).and_then(Value::as_i64).unwrap_or_default();
-            ensure!(found == *number, "{counter} of {name} is {found}, not {number}");
+            ensure!(
+                found == *number,
+                "{counter} of {name} is {found}, expected {number}"
+            );
         }
         Ok(())
     }
@@ -113,15 +117,15 @@ impl State {
     ///
     /// # Errors
     /// When that isn't so. The error names the numbers that differ.
-    pub fn has_pods(&self, name: &str, count: usize) -> Result<()> {
+    pub fn check_pod_count(&self, name: &str, count: usize) -> Result<()> {
         let pods = self.pods(name);
-        let leaving = pods
+        let terminating = pods
             .iter()
             .filter(|pod| !at(pod, "/metadata/deletionTimestamp").is_null());
-        let leaving = leaving.count();
+        let terminating = terminating.count();
         ensure!(
-            pods.len() == count && leaving == 0,
-            "{} pods of {name} are there, not {count}, and {leaving} of them are being deleted",
+            pods.len() == count && terminating == 0,
+            "{name} has {} pods, expected {count}; {terminating} of them are being deleted",
             pods.len()
         );
         Ok(())
@@ -132,9 +136,9 @@ impl State {
     ///
     /// # Errors
     /// When that isn't so. The error names the numbers that differ.
-    pub fn rolled_out(&self, name: &str, nodes: usize) -> Result<()> {
+    pub fn check_rolled_out(&self, name: &str, nodes: usize) -> Result<()> {
         let count = i64::try_from(nodes)?;
-        self.counts(
+        self.check_counts(
             name,
             &[
                 ("desiredNumberScheduled", count),
@@ -145,18 +149,18 @@ impl State {
                 ("numberMisscheduled", 0),
             ],
         )?;
-        self.has_pods(name, nodes)
+        self.check_pod_count(name, nodes)
     }
 
     /// The number of a `DaemonSet`'s pods with this image.
-    pub fn with_image(&self, name: &str, image: &str) -> usize {
+    pub fn count_with_image(&self, name: &str, image: &str) -> usize {
         let has = |pod: &&&Value| text(pod, "/spec/containers/0/image") == image;
         self.pods(name).iter().filter(has).count()
     }
 
     /// Whether all pods of a `DaemonSet` are older than one second. Pods that are created from now on are then younger
     /// by their timestamps, which have a resolution of one second.
-    pub fn is_a_second_old(&self, name: &str) -> bool {
+    pub fn pods_are_over_a_second_old(&self, name: &str) -> bool {
         let now = Timestamp::now();
         self.pods(name).iter().all(|pod| {
             let created: Option<Timestamp> = text(pod, "/metadata/creationTimestamp").parse().ok();
@@ -179,12 +183,12 @@ impl State {
     ///
     /// # Errors
     /// When it has none. The error lists the reasons that there are.
-    pub fn event(&self, name: &str, reason: &str) -> Result<()> {
-        let told = self.events_of(name);
-        if told.iter().any(|event| text(event, "/reason") == reason) {
+    pub fn check_event(&self, name: &str, reason: &str) -> Result<()> {
+        let events = self.events_of(name);
+        if events.iter().any(|event| text(event, "/reason") == reason) {
             return Ok(());
         }
-        let reasons: BTreeSet<_> = told.iter().map(|event| text(event, "/reason")).collect();
+        let reasons: BTreeSet<_> = events.iter().map(|event| text(event, "/reason")).collect();
         bail!("there is no event {reason} on {name}, only {reasons:?}")
     }
 

@@ -1,5 +1,5 @@
-//! A proxy of a planner's sessions that changes the time in them. The executor's clock is the only one that the planner
-//! knows, so to the planner this looks as if somebody had set the clock.
+//! A proxy of a planner's sessions that changes the time in them. The planner has no clock except for the executor's,
+//! so to the planner this looks as if somebody had set the clock.
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::pin::Pin;
@@ -20,15 +20,15 @@ use tonic::transport::server::TcpIncoming;
 use tonic::transport::{Channel, Server};
 use tonic::{Request, Response, Status, Streaming};
 
-/// A running proxy of a planner. Its clock is right at first. Dropping it ends the proxy.
+/// A running proxy of a planner. At first, it doesn't change the time. Dropping it stops the proxy.
 #[derive(Debug)]
-pub struct Clock {
+pub struct ClockProxy {
     address: SocketAddr,
-    ahead: Arc<AtomicI64>,
-    serving: AbortHandle,
+    offset_seconds: Arc<AtomicI64>,
+    task: AbortHandle,
 }
 
-impl Clock {
+impl ClockProxy {
     /// Serves sessions on a free loopback port and relays them to the planner at this URL.
     ///
     /// # Errors
@@ -38,22 +38,22 @@ impl Clock {
             .await
             .context("listening for sessions")?;
         let address = listener.local_addr().context("a listener has an address")?;
-        let ahead = Arc::new(AtomicI64::new(0));
+        let offset_seconds = Arc::new(AtomicI64::new(0));
         let sessions = Sessions {
             planner: PlannerServiceClient::connect(planner)
                 .await
                 .context("connecting to the planner")?,
-            ahead: ahead.clone(),
+            offset_seconds: offset_seconds.clone(),
         };
         let server = Server::builder().add_service(PlannerServiceServer::new(sessions));
-        let serving = tokio::spawn(async move {
+        let task = tokio::spawn(async move {
             // If the server fails, the executor finds no planner and reports that.
             let _ = server.serve_with_incoming(TcpIncoming::from(listener)).await;
         });
         Ok(Self {
             address,
-            ahead,
-            serving: serving.abort_handle(),
+            offset_seconds,
+            task: task.abort_handle(),
         })
     }
 
@@ -62,21 +62,21 @@ impl Clock {
         self.address
     }
 
-    /// Sets the clock `seconds` ahead of the true time, or behind it when negative.
-    pub fn set_ahead(&self, seconds: i64) {
-        self.ahead.store(seconds, Ordering::Relaxed);
+    /// Sets the clock `seconds` ahead of the true time, or behind it if negative.
+    pub fn set_offset(&self, seconds: i64) {
+        self.offset_seconds.store(seconds, Ordering::Relaxed);
     }
 }
 
-impl Drop for Clock {
+impl Drop for ClockProxy {
     fn drop(&mut self) {
-        self.serving.abort();
+        self.task.abort();
     }
 }
 
 struct Sessions {
     planner: PlannerServiceClient<Channel>,
-    ahead: Arc<AtomicI64>,
+    offset_seconds: Arc<AtomicI64>,
 }
 
 fn not_relayed<T>() -> Result<Response<T>, Status> {
@@ -91,13 +91,13 @@ impl PlannerService for Sessions {
         &self,
         request: Request<Streaming<SessionRequest>>,
     ) -> Result<Response<Self::SessionStream>, Status> {
-        let ahead = self.ahead.clone();
+        let offset_seconds = self.offset_seconds.clone();
         let requests = request.into_inner();
         let requests = requests
             .filter_map(|request| std::future::ready(request.ok()))
             .map(move |mut request| {
                 if let Some(now) = &mut request.now {
-                    now.seconds += ahead.load(Ordering::Relaxed);
+                    now.seconds += offset_seconds.load(Ordering::Relaxed);
                 }
                 request
             });

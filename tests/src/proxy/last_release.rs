@@ -1,6 +1,5 @@
-//! A proxy that makes a planner look as it was at the last release, as far as the wire can tell: it drops everything
-//! newer than that, in both directions. An executor sees an older planner behind it, and the planner sees an older
-//! executor.
+//! A proxy that makes a planner behave like the last release on the wire: it removes everything that is newer, in both
+//! directions. To an executor, the planner looks older; to the planner, the executor does.
 
 use std::future::ready;
 use std::net::{Ipv4Addr, SocketAddr};
@@ -23,40 +22,45 @@ use tonic::transport::{Channel, Endpoint, Server};
 use tonic::{Request, Response, Status, Streaming};
 
 use crate::programs::workspace;
-use crate::raw::Raw;
+use crate::raw_codec::RawCodec;
 
-/// The path of the last release's wire: `VERSION.binpb`, a descriptor set, which must be the only file in its folder.
+/// The path of the last release's descriptor set, `VERSION.binpb`. It must be the only file in its folder.
 ///
 /// # Errors
 /// When the folder holds no file or more than one.
-pub fn wire() -> Result<PathBuf> {
+pub fn descriptor_set_path() -> Result<PathBuf> {
     let folder = workspace().join("proto/released");
     let entries: Result<Vec<_>, _> = std::fs::read_dir(&folder)
         .with_context(|| format!("reading {}", folder.display()))?
         .collect();
     let mut paths = entries.context("reading a folder")?.into_iter();
-    let path = paths.next().context("there is no release")?.path();
-    ensure!(paths.next().is_none(), "{} holds just one", folder.display());
+    let path = paths.next().context("no release found")?.path();
+    ensure!(
+        paths.next().is_none(),
+        "{} must contain only one file",
+        folder.display()
+    );
     Ok(path)
 }
 
 /// A running proxy of a planner. Dropping it stops it.
 #[derive(Debug)]
-pub struct LastRelease {
+pub struct LastReleaseProxy {
     address: SocketAddr,
-    serving: AbortHandle,
+    task: AbortHandle,
 }
 
-impl LastRelease {
+impl LastReleaseProxy {
     /// Serves the planner at this URL on a free loopback port. The planner needn't run yet.
     ///
     /// # Errors
-    /// When the wire of the last release can't be read, or no port is free.
+    /// When the descriptor set of the last release can't be read, or no port is free.
     pub async fn start(planner: String) -> Result<Self> {
-        let wire = wire()?;
-        let bytes = std::fs::read(&wire).with_context(|| format!("reading {}", wire.display()))?;
-        let relay = Relay {
-            wire: DescriptorPool::decode(bytes.as_slice()).context("reading the wire of the last release")?,
+        let path = descriptor_set_path()?;
+        let bytes = std::fs::read(&path).with_context(|| format!("reading {}", path.display()))?;
+        let forwarder = Forwarder {
+            descriptors: DescriptorPool::decode(bytes.as_slice())
+                .context("decoding the descriptor set of the last release")?,
             planner: Endpoint::try_from(planner)
                 .context("the planner's URL")?
                 .connect_lazy(),
@@ -66,15 +70,15 @@ impl LastRelease {
             .context("listening for calls")?;
         let address = listener.local_addr().context("a listener has an address")?;
         let router = axum::Router::new()
-            .fallback(async move |request: http::Request<Body>| relay.answer(request).await);
+            .fallback(async move |request: http::Request<Body>| forwarder.forward(request).await);
         let server = Server::builder().add_routes(Routes::from(router));
-        let serving = tokio::spawn(async move {
-            // If serving fails, the executor finds no planner and reports that.
+        let task = tokio::spawn(async move {
+            // If the server fails, the executor finds no planner and reports that.
             let _ = server.serve_with_incoming(TcpIncoming::from(listener)).await;
         });
         Ok(Self {
             address,
-            serving: serving.abort_handle(),
+            task: task.abort_handle(),
         })
     }
 
@@ -84,45 +88,45 @@ impl LastRelease {
     }
 }
 
-impl Drop for LastRelease {
+impl Drop for LastReleaseProxy {
     fn drop(&mut self) {
-        self.serving.abort();
+        self.task.abort();
     }
 }
 
 #[derive(Clone)]
-struct Relay {
-    wire: DescriptorPool,
+struct Forwarder {
+    descriptors: DescriptorPool,
     planner: Channel,
 }
 
-impl Relay {
+impl Forwarder {
     /// Forwards a call of any kind. Unary calls need no special case: on the wire, one message is a stream of one.
-    async fn answer(&self, request: http::Request<Body>) -> http::Response<tonic::body::Body> {
+    async fn forward(&self, request: http::Request<Body>) -> http::Response<tonic::body::Body> {
         let Some(method) = self.method(request.uri().path()) else {
             return Status::unimplemented("there was no such method at the last release").into_http();
         };
-        let call = Call {
+        let call = ForwardedCall {
             method,
             planner: self.planner.clone(),
         };
-        tonic::server::Grpc::new(Raw).streaming(call, request).await
+        tonic::server::Grpc::new(RawCodec).streaming(call, request).await
     }
 
     /// The method that the last release had at this path.
     fn method(&self, path: &str) -> Option<MethodDescriptor> {
         let (service, method) = path.strip_prefix('/')?.split_once('/')?;
-        let service = self.wire.get_service_by_name(service)?;
+        let service = self.descriptors.get_service_by_name(service)?;
         service.methods().find(|known| known.name() == method)
     }
 }
 
-struct Call {
+struct ForwardedCall {
     method: MethodDescriptor,
     planner: Channel,
 }
 
-impl StreamingService<Bytes> for Call {
+impl StreamingService<Bytes> for ForwardedCall {
     type Response = Bytes;
     type ResponseStream = Pin<Box<dyn Stream<Item = Result<Bytes, Status>> + Send>>;
     type Future = BoxFuture<'static, Result<Response<Self::ResponseStream>, Status>>;
@@ -136,46 +140,52 @@ impl StreamingService<Bytes> for Call {
             let requests = request.map(|requests| {
                 // A broken request stream ends the stream to the planner too.
                 requests.scan((), move |(), message| {
-                    ready(message.and_then(|message| as_of(&input, &message)).ok())
+                    ready(
+                        message
+                            .and_then(|message| strip_newer_fields(&input, &message))
+                            .ok(),
+                    )
                 })
             });
             let mut planner = tonic::client::Grpc::new(planner);
             planner
                 .ready()
                 .await
-                .map_err(|_| Status::unavailable("the planner isn't there"))?;
-            let responses = planner.streaming(requests, path, Raw).await?;
+                .map_err(|_| Status::unavailable("the planner can't be reached"))?;
+            let responses = planner.streaming(requests, path, RawCodec).await?;
             let output = method.output();
             Ok(responses.map(|responses| {
-                responses.map(move |message| as_of(&output, &message?)).boxed() as Self::ResponseStream
+                responses
+                    .map(move |message| strip_newer_fields(&output, &message?))
+                    .boxed() as Self::ResponseStream
             }))
         })
     }
 }
 
 /// Re-encodes a message without the fields that its descriptor doesn't know.
-fn as_of(descriptor: &MessageDescriptor, message: &Bytes) -> Result<Bytes, Status> {
+fn strip_newer_fields(descriptor: &MessageDescriptor, message: &Bytes) -> Result<Bytes, Status> {
     let mut message = DynamicMessage::decode(descriptor.clone(), message.clone())
-        .map_err(|error| Status::internal(format!("not the wire of the last release: {error}")))?;
-    forget_unknown(&mut message);
+        .map_err(|error| Status::internal(format!("decoding a message of the last release: {error}")))?;
+    remove_unknown_fields(&mut message);
     Ok(message.encode_to_vec().into())
 }
 
-fn forget_unknown(message: &mut DynamicMessage) {
+fn remove_unknown_fields(message: &mut DynamicMessage) {
     message.take_unknown_fields().for_each(drop);
     for (_, value) in message.fields_mut() {
         match value {
-            Value::Message(message) => forget_unknown(message),
-            Value::List(values) => values.iter_mut().for_each(forget_within),
-            Value::Map(values) => values.values_mut().for_each(forget_within),
+            Value::Message(message) => remove_unknown_fields(message),
+            Value::List(values) => values.iter_mut().for_each(remove_from_value),
+            Value::Map(values) => values.values_mut().for_each(remove_from_value),
             _ => {}
         }
     }
 }
 
-fn forget_within(value: &mut Value) {
+fn remove_from_value(value: &mut Value) {
     if let Value::Message(message) = value {
-        forget_unknown(message);
+        remove_unknown_fields(message);
     }
 }
 
@@ -194,10 +204,10 @@ mod tests {
     }
 
     #[test]
-    fn what_is_newer_is_forgotten_at_every_depth_and_nothing_else() {
-        let bytes = std::fs::read(wire().unwrap()).unwrap();
-        let wire = DescriptorPool::decode(bytes.as_slice()).unwrap();
-        let descriptor = wire
+    fn newer_fields_are_removed_at_every_depth_and_nothing_else() {
+        let bytes = std::fs::read(descriptor_set_path().unwrap()).unwrap();
+        let descriptors = DescriptorPool::decode(bytes.as_slice()).unwrap();
+        let descriptor = descriptors
             .get_message_by_name("everynode.planner.v1.SessionResponse")
             .unwrap();
         let plan = Plan {
@@ -216,18 +226,23 @@ mod tests {
         let expected = SessionResponse {
             message: Some(Message::Plan(plan)),
         };
-        let forgotten = as_of(&descriptor, &newer.into()).unwrap();
+        let forgotten = strip_newer_fields(&descriptor, &newer.into()).unwrap();
         assert_eq!(forgotten, expected.encode_to_vec());
     }
 
     #[test]
-    fn what_can_not_be_read_is_no_message() {
-        let bytes = std::fs::read(wire().unwrap()).unwrap();
-        let wire = DescriptorPool::decode(bytes.as_slice()).unwrap();
-        let plan = wire.get_message_by_name("everynode.planner.v1.Plan").unwrap();
-        let status = as_of(&plan, &Bytes::from_static(&[0x0a, 0xff])).unwrap_err();
+    fn undecodable_message_is_an_error() {
+        let bytes = std::fs::read(descriptor_set_path().unwrap()).unwrap();
+        let descriptors = DescriptorPool::decode(bytes.as_slice()).unwrap();
+        let plan = descriptors
+            .get_message_by_name("everynode.planner.v1.Plan")
+            .unwrap();
+        let status = strip_newer_fields(&plan, &Bytes::from_static(&[0x0a, 0xff])).unwrap_err();
         assert_eq!(status.code(), tonic::Code::Internal);
         let conditions = DaemonSetCondition::default().encode_to_vec();
-        assert_eq!(as_of(&plan, &conditions.into()).unwrap(), Bytes::new());
+        assert_eq!(
+            strip_newer_fields(&plan, &conditions.into()).unwrap(),
+            Bytes::new()
+        );
     }
 }

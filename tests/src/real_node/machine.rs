@@ -14,7 +14,7 @@ use rustix::process::{Pid, Signal, kill_process};
 use tokio::process::Command;
 
 use super::cgroups::Cgroups;
-use crate::leash::{Home, Launch, Leash, tail};
+use crate::child_process::{ChildProcess, ProcessOptions, WorkDir, tail};
 use crate::wait::{GiveUp, eventually};
 
 /// The address of the host's end of the cable.
@@ -34,11 +34,11 @@ const SOON: Duration = Duration::from_secs(20);
 /// The machine. It and everything in it end when this value is dropped or this process ends.
 #[derive(Debug)]
 pub(super) struct Machine {
-    leash: Leash,
+    leash: ChildProcess,
     init: Pid,
     /// Dropped after the leash: cgroups can be removed only when nothing is in them.
     _cgroups: Cgroups,
-    home: Home,
+    home: WorkDir,
     /// Allows one machine at a time, because the addresses and the cable's name are fixed.
     _lock: File,
 }
@@ -53,7 +53,7 @@ impl Machine {
             "another real node runs on this machine; it holds {}",
             path.display()
         );
-        let home = Home::new("node")?;
+        let home = WorkDir::new("node")?;
         let script = home.write("machine.sh", include_str!("machine.sh"))?;
         let unshare = [
             "--net",
@@ -67,7 +67,7 @@ impl Machine {
         let mut args: Vec<String> = unshare.map(str::to_owned).into();
         args.push(script.display().to_string());
         args.push(home.path().display().to_string());
-        let mut leash = Leash::start(&Launch {
+        let mut leash = ChildProcess::start(&ProcessOptions {
             name: "the machine".to_owned(),
             program: "unshare".into(),
             args,
@@ -140,7 +140,7 @@ impl Machine {
         let mut all = self.way_in();
         all.push(program.display().to_string());
         all.extend(args);
-        let leash = Leash::start(&Launch {
+        let leash = ChildProcess::start(&ProcessOptions {
             name: name.to_string(),
             program: "nsenter".into(),
             args: all,
@@ -160,7 +160,7 @@ impl Machine {
     }
 
     /// The folder for the files of the programs in it. Its path is the same inside and outside.
-    pub(super) fn home(&self) -> &Home {
+    pub(super) fn home(&self) -> &WorkDir {
         &self.home
     }
 
@@ -180,7 +180,7 @@ impl Machine {
 /// A program that runs in the machine. If it is dropped without being stopped, it ends with the machine.
 #[derive(Debug)]
 pub(super) struct Resident {
-    leash: Leash,
+    leash: ChildProcess,
 }
 
 impl Resident {

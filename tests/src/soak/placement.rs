@@ -6,25 +6,25 @@ use std::collections::BTreeMap;
 use k8s_openapi::api::apps::v1::DaemonSet;
 use k8s_openapi::api::core::v1::{Node, NodeSelectorRequirement, Taint, Toleration};
 
-/// What should happen to a `DaemonSet`'s pod on a node.
+/// Whether a `DaemonSet` should have a pod on a node.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Place {
-    /// There should be one.
+pub(super) enum Placement {
+    /// A pod should run there.
     Wanted,
-    /// None is created, but an existing one stays.
+    /// No pod is created there, but an existing one stays.
     Tolerated,
-    /// There should be none.
+    /// No pod may run there.
     Forbidden,
 }
 
 /// The parts of a node that placement depends on.
 #[derive(Debug, Clone, Default, PartialEq)]
-pub(super) struct Site {
+pub(super) struct NodeView {
     labels: BTreeMap<String, String>,
     taints: Vec<Taint>,
 }
 
-impl Site {
+impl NodeView {
     pub(super) fn of(node: &Node) -> Self {
         Self {
             labels: node.metadata.labels.clone().unwrap_or_default(),
@@ -39,7 +39,7 @@ impl Site {
 
 /// The parts of a `DaemonSet` that placement depends on.
 #[derive(Debug, Clone, Default, PartialEq)]
-pub(super) struct Wish {
+pub(super) struct PlacementRules {
     selector: BTreeMap<String, String>,
     /// A node is chosen if it meets all requirements of any one list. Without lists, every node is chosen.
     terms: Vec<Vec<NodeSelectorRequirement>>,
@@ -56,7 +56,7 @@ const TOLERATED: [(&str, &str); 6] = [
     ("unschedulable", "NoSchedule"),
 ];
 
-impl Wish {
+impl PlacementRules {
     pub(super) fn of(daemon_set: &DaemonSet) -> Self {
         let Some(pod) = daemon_set.spec.template.spec.as_ref() else {
             return Self::default();
@@ -83,31 +83,31 @@ impl Wish {
         }
     }
 
-    /// What should happen to a pod on this node.
-    pub(super) fn on(&self, site: &Site) -> Place {
+    /// Whether this node should have a pod.
+    pub(super) fn placement_on(&self, node: &NodeView) -> Placement {
         let selected = self
             .selector
             .iter()
-            .all(|(key, value)| site.labels.get(key) == Some(value));
+            .all(|(key, value)| node.labels.get(key) == Some(value));
         let chosen = self.terms.is_empty()
             || self
                 .terms
                 .iter()
-                .any(|term| term.iter().all(|requirement| holds(requirement, site)));
+                .any(|term| term.iter().all(|requirement| holds(requirement, node)));
         if !selected || !chosen {
-            return Place::Forbidden;
+            return Placement::Forbidden;
         }
         let bad = |effect: &str| {
-            site.taints
+            node.taints
                 .iter()
                 .any(|taint| taint.effect == effect && !self.tolerates(taint))
         };
         if bad("NoExecute") {
-            Place::Forbidden
+            Placement::Forbidden
         } else if bad("NoSchedule") {
-            Place::Tolerated
+            Placement::Tolerated
         } else {
-            Place::Wanted
+            Placement::Wanted
         }
     }
 
@@ -127,8 +127,8 @@ impl Wish {
     }
 }
 
-fn holds(requirement: &NodeSelectorRequirement, site: &Site) -> bool {
-    let value = site.labels.get(&requirement.key);
+fn holds(requirement: &NodeSelectorRequirement, node: &NodeView) -> bool {
+    let value = node.labels.get(&requirement.key);
     let values = requirement.values.as_deref().unwrap_or_default();
     let is_listed = value.is_some_and(|value| values.contains(value));
     match requirement.operator.as_str() {
@@ -146,11 +146,11 @@ mod tests {
 
     use super::*;
 
-    fn place(pod: &Value, labels: &Value, taints: &Value) -> Place {
+    fn place(pod: &Value, labels: &Value, taints: &Value) -> Placement {
         let daemon_set = json!({"metadata": {}, "spec": {"selector": {}, "template": {"spec": pod}}});
         let node = json!({"metadata": {"labels": labels}, "spec": {"taints": taints}});
         let daemon_set = serde_json::from_value(daemon_set).unwrap();
-        Wish::of(&daemon_set).on(&Site::of(&serde_json::from_value(node).unwrap()))
+        PlacementRules::of(&daemon_set).placement_on(&NodeView::of(&serde_json::from_value(node).unwrap()))
     }
 
     fn spec(more: &Value) -> Value {
@@ -160,13 +160,13 @@ mod tests {
     }
 
     #[test]
-    fn selector_and_affinity_choose_nodes() {
+    fn node_selector_and_affinity_select_nodes() {
         let by_selector = spec(&json!({"nodeSelector": {"zone": "a"}}));
         assert_eq!(
             place(&by_selector, &json!({"zone": "a"}), &json!([])),
-            Place::Wanted
+            Placement::Wanted
         );
-        assert_eq!(place(&by_selector, &json!({}), &json!([])), Place::Forbidden);
+        assert_eq!(place(&by_selector, &json!({}), &json!([])), Placement::Forbidden);
         let term = |operator: &str| {
             let requirement = json!({"key": "zone", "operator": operator, "values": ["a", "b"]});
             let terms = json!({"nodeSelectorTerms": [{"matchExpressions": [requirement]}]});
@@ -175,37 +175,37 @@ mod tests {
         };
         assert_eq!(
             place(&term("In"), &json!({"zone": "b"}), &json!([])),
-            Place::Wanted
+            Placement::Wanted
         );
         assert_eq!(
             place(&term("In"), &json!({"zone": "c"}), &json!([])),
-            Place::Forbidden
+            Placement::Forbidden
         );
-        assert_eq!(place(&term("NotIn"), &json!({}), &json!([])), Place::Wanted);
+        assert_eq!(place(&term("NotIn"), &json!({}), &json!([])), Placement::Wanted);
     }
 
     #[test]
-    fn taints_keep_pods_away_or_drive_them_out() {
+    fn taints_prevent_new_pods_or_evict_existing_ones() {
         let taint = |key: &str, effect: &str| json!([{"key": key, "value": "x", "effect": effect}]);
         let plain = spec(&json!({}));
         assert_eq!(
             place(&plain, &json!({}), &taint("own", "NoSchedule")),
-            Place::Tolerated
+            Placement::Tolerated
         );
         assert_eq!(
             place(&plain, &json!({}), &taint("own", "NoExecute")),
-            Place::Forbidden
+            Placement::Forbidden
         );
         assert_eq!(
             place(&plain, &json!({}), &taint("own", "PreferNoSchedule")),
-            Place::Wanted
+            Placement::Wanted
         );
         let cordoned = taint("node.kubernetes.io/unschedulable", "NoSchedule");
-        assert_eq!(place(&plain, &json!({}), &cordoned), Place::Wanted);
+        assert_eq!(place(&plain, &json!({}), &cordoned), Placement::Wanted);
         let tolerant = spec(&json!({"tolerations": [{"key": "own", "operator": "Exists"}]}));
         assert_eq!(
             place(&tolerant, &json!({}), &taint("own", "NoExecute")),
-            Place::Wanted
+            Placement::Wanted
         );
     }
 }

@@ -7,14 +7,14 @@ use serde::Serialize;
 
 use super::Settings;
 
-/// What was done in a soak, what happened, and what was wrong.
+/// The faults, operations and results of a soak.
 #[derive(Debug, Default, Serialize)]
 pub struct Report {
     /// The seed of the random numbers.
     pub seed: u64,
     /// The duration in seconds.
     pub seconds: u64,
-    /// How often each kind of fault was caused.
+    /// How often each kind of fault was injected.
     pub faults: BTreeMap<&'static str, u64>,
     /// How often users made each kind of change to the cluster.
     pub operations: BTreeMap<&'static str, u64>,
@@ -22,7 +22,7 @@ pub struct Report {
     pub actions: BTreeMap<String, u64>,
     /// Everynode's deletions of pods, by the reason that the checker found.
     pub deletions: BTreeMap<&'static str, u64>,
-    /// One entry for each time that the cluster came to rest after it was left in peace: the seconds that took.
+    /// One entry for each time that the undisturbed cluster converged: how many seconds that took.
     pub rests: Vec<f64>,
     /// The number of leadership terms.
     pub terms: u64,
@@ -77,7 +77,7 @@ impl Report {
         line(String::new());
         let minutes = self.seconds / 60;
         line(format!(
-            "{minutes} min {} s; violations: **{}**; leadership terms: {}; times at rest: {}, after {:.1} s (median) and {:.1} s (maximum).",
+            "{minutes} min {} s; violations: **{}**; leadership terms: {}; convergences: {}, after {:.1} s (median) and {:.1} s (maximum).",
             self.seconds % 60,
             self.violations.len(),
             self.terms,

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context as _, Result, bail};
 
 use super::{BUF, CONFORMANCE, NODE, NODE_PROGRAMS, PROMTOOL, Tool, WEB};
-use crate::leash::{Launch, Leash};
+use crate::child_process::{ChildProcess, ProcessOptions};
 
 /// The version stamped into the components. Without it they don't know their own version, and kubectl can't parse
 /// theirs.
@@ -246,7 +246,7 @@ impl Compilation<'_> {
         let mut args = self.command.to_vec();
         args.extend(["-ldflags", self.flags, "-o", &path, self.package]);
         // On a leash as well, so that the build doesn't run on for minutes after its harness was interrupted.
-        let mut go = Leash::start(&Launch {
+        let mut go = ChildProcess::start(&ProcessOptions {
             name: format!("go {} of {output}", self.command.join(" ")),
             program: "go".into(),
             args: args.into_iter().map(str::to_owned).collect(),

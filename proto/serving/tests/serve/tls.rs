@@ -20,7 +20,7 @@ use tokio::{io::AsyncReadExt, net::TcpListener};
 use tokio_rustls::rustls::{ClientConfig, RootCertStore, crypto::ring, pki_types::pem::PemObject};
 
 use super::{
-    certificates::{Authority, Issued, Mount},
+    certificates::{Authority, CertificateMount, IssuedCertificate},
     *,
 };
 
@@ -30,15 +30,15 @@ const CLIENT: &str = "client.test";
 /// The TLS files of one party.
 struct Holder {
     _folder: TempDir,
-    mount: Mount,
+    mount: CertificateMount,
     credentials: Credentials,
 }
 
 impl Holder {
-    fn new(own: &Issued, authorities: &[&Authority]) -> Self {
+    fn new(own: &IssuedCertificate, authorities: &[&Authority]) -> Self {
         let folder = tempfile::tempdir().unwrap();
-        let mount = Mount::new(&folder.path().join("tls")).unwrap();
-        mount.put(own, authorities).unwrap();
+        let mount = CertificateMount::new(&folder.path().join("tls")).unwrap();
+        mount.write(own, authorities).unwrap();
         let credentials = Credentials::load(files(&mount)).unwrap();
         Self {
             _folder: folder,
@@ -48,7 +48,7 @@ impl Holder {
     }
 }
 
-fn files(mount: &Mount) -> Files {
+fn files(mount: &CertificateMount) -> Files {
     let [certificate, key, authorities] = mount.files();
     Files {
         certificate,
@@ -258,11 +258,13 @@ async fn certificates_and_authorities_are_renewed_under_an_open_stream() {
     let next = Authority::new("next").unwrap();
     let both = [&scene.authority, &next];
     let (server, mount) = (&scene.server.credentials, &scene.server.mount);
-    mount.put(&scene.authority.issue(SERVER).unwrap(), &both).unwrap();
+    mount
+        .write(&scene.authority.issue(SERVER).unwrap(), &both)
+        .unwrap();
     assert!(server.renew().unwrap());
     let after = Holder::new(&next.issue(CLIENT).unwrap(), &both);
     scene.ask(after.credentials.client()).await.unwrap();
-    mount.put(&next.issue(SERVER).unwrap(), &[&next]).unwrap();
+    mount.write(&next.issue(SERVER).unwrap(), &[&next]).unwrap();
     assert!(server.renew().unwrap());
     assert!(!server.renew().unwrap(), "there is nothing new");
     scene.ask(after.credentials.client()).await.unwrap();
@@ -299,7 +301,7 @@ async fn what_cant_be_used_changes_nothing_and_the_file_is_named() {
         ),
     ];
     for (contents, file, words) in cases {
-        mount.put_raw(contents).unwrap();
+        mount.write_raw(contents).unwrap();
         let Error { file: named, reason } = credentials.renew().unwrap_err();
         assert_eq!(
             (&named, reason.contains(words)),
@@ -325,7 +327,7 @@ async fn what_cant_be_used_changes_nothing_and_the_file_is_named() {
 #[tokio::test]
 async fn common_name_lets_nobody_in_whose_certificate_has_other_alternative_names() {
     let scene = Scene::new().await;
-    let watch = async |issued: Issued| {
+    let watch = async |issued: IssuedCertificate| {
         let client = Holder::new(&issued, &[&scene.authority]);
         let channel = scene.connect(client.credentials.client()).await.unwrap();
         let mut client = ExecutorServiceClient::new(channel);
@@ -379,7 +381,7 @@ async fn renewed_certificate_that_isnt_valid_now_doesnt_replace_a_valid_one() {
         ),
         (chained, "certificate 2 expired at 2002-01-01T00:00:00Z"),
     ] {
-        mount.put(&own, &[&scene.authority]).unwrap();
+        mount.write(&own, &[&scene.authority]).unwrap();
         let error = credentials.renew().unwrap_err();
         assert_eq!((error.file, error.reason.as_str()), (certificate.clone(), words));
         // The previous certificate is still in use.
@@ -390,18 +392,18 @@ async fn renewed_certificate_that_isnt_valid_now_doesnt_replace_a_valid_one() {
     }
     let expired = Authority::with("old", valid(2001, 2002)).unwrap();
     let good = scene.authority.issue(SERVER).unwrap();
-    mount.put(&good, &[&expired]).unwrap();
+    mount.write(&good, &[&expired]).unwrap();
     let error = credentials.renew().unwrap_err();
     assert_eq!(error.file, authorities);
     assert!(
         error.reason.contains("none of the authorities is valid now"),
         "{error}"
     );
-    mount.put(&good, &[&expired, &scene.authority]).unwrap();
+    mount.write(&good, &[&expired, &scene.authority]).unwrap();
     assert!(credentials.renew().unwrap(), "one valid authority is enough");
 
     // The server accepts it once its validity begins.
-    mount.put(&issue(2090, 2100), &[&scene.authority]).unwrap();
+    mount.write(&issue(2090, 2100), &[&scene.authority]).unwrap();
     credentials.renew().unwrap_err();
     let later = UNIX_EPOCH + Duration::from_hours(24 * 365 * 125);
     assert!(credentials.renew_at(later).unwrap());
@@ -418,12 +420,12 @@ async fn certificates_that_arent_valid_are_reported_as_unusable_from_the_start()
     assert_eq!(conditions.recv().await, Some(false));
     expired
         .mount
-        .put(&authority.issue(SERVER).unwrap(), &[&authority])
+        .write(&authority.issue(SERVER).unwrap(), &[&authority])
         .unwrap();
     while conditions.recv().await == Some(false) {}
     expired
         .mount
-        .put(&authority.issue_expired(SERVER).unwrap(), &[&authority])
+        .write(&authority.issue_expired(SERVER).unwrap(), &[&authority])
         .unwrap();
     while conditions.recv().await == Some(true) {}
 }

@@ -14,10 +14,10 @@ use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 
 use crate::bench::Settings;
+use crate::bench::cluster::BenchCluster;
 use crate::bench::contender::Contender;
 use crate::bench::population::{self, NAMESPACE, node_name};
 use crate::bench::report::{Figure, Outcome, Unit};
-use crate::bench::stage::Stage;
 use crate::bench::trial::Trial;
 use crate::nodes;
 
@@ -115,9 +115,9 @@ async fn apply(client: Client, event: Event) -> Result<()> {
 /// # Errors
 /// When a status is wrong in the end.
 pub async fn run(settings: &Settings, contender: Contender, store: &Path) -> Result<Outcome> {
-    let stage = Stage::start(&[], Some(store)).await?;
-    let client = stage.client.clone();
-    let mut trial = Trial::start(stage, contender, settings).await?;
+    let cluster = BenchCluster::start(&[], Some(store)).await?;
+    let client = cluster.client.clone();
+    let mut trial = Trial::start(cluster, contender, settings).await?;
     trial.warm_up().await?;
     let pods = population::pod_names(&client).await?;
     let mut churn = Churn {
@@ -149,17 +149,17 @@ pub async fn run(settings: &Settings, contender: Contender, store: &Path) -> Res
     }
     let ready = churn.ready();
     trial
-        .until("every status to tell how many pods are ready", async || {
+        .wait_until("every status to have the number of ready pods", async || {
             check(&client, &ready).await
         })
         .await?;
-    let window = trial.end(Vec::new())?;
+    let measurement = trial.end(Vec::new())?;
     let figures = vec![
         Figure::new("wall", Unit::Seconds, f64::from(settings.seconds)),
         Figure::count("events", u64::from(settings.rate * settings.seconds)),
     ];
     trial.stop().await?;
-    Ok(window.outcome(figures))
+    Ok(measurement.outcome(figures))
 }
 
 async fn check(client: &Client, ready: &BTreeMap<&str, i32>) -> Result<()> {
@@ -167,9 +167,12 @@ async fn check(client: &Client, ready: &BTreeMap<&str, i32>) -> Result<()> {
     let daemon_sets = api.list(&ListParams::default().labels("bench=true")).await?;
     for daemon_set in daemon_sets {
         let name = daemon_set.name_any();
-        let told = daemon_set.status.map_or(0, |status| status.number_ready);
+        let reported = daemon_set.status.map_or(0, |status| status.number_ready);
         let expected = ready.get(name.as_str()).copied().unwrap_or_default();
-        ensure!(told == expected, "{name}: {told} of {expected} are ready");
+        ensure!(
+            reported == expected,
+            "{name}: status.numberReady is {reported}, expected {expected}"
+        );
     }
     Ok(())
 }
@@ -180,7 +183,7 @@ mod tests {
     use crate::bench::population::daemon_set_name;
 
     #[test]
-    fn the_same_happens_to_everybody() {
+    fn both_contenders_get_the_same_events() {
         let churn = || Churn {
             random: fastrand::Rng::with_seed(7),
             pods: (0..10)

@@ -6,37 +6,35 @@ use std::time::Instant;
 use anyhow::{Context as _, Result, ensure};
 
 use crate::bench::Settings;
+use crate::bench::cluster::BenchCluster;
 use crate::bench::contender::Contender;
 use crate::bench::meter::usage;
 use crate::bench::population::{
     Expected, NAMESPACE, create_daemon_sets, create_nodes, daemon_set_name, node_name, pod, post_pods,
 };
 use crate::bench::report::{Figure, Outcome, Unit};
-use crate::bench::stage::Stage;
 use crate::bench::trial::Trial;
 use crate::control_plane::Component;
 use crate::daemonsets;
 
 /// How many requests for one `DaemonSet` the executor has in flight at most. The bare client sends as many.
-const LANE: usize = 32;
+const MAX_IN_FLIGHT: usize = 32;
 
 /// Measures from the creation of the first `DaemonSet` until every status is right.
 ///
 /// # Errors
 /// When a pod is missing in the end, or there is one too many.
 pub async fn run(settings: &Settings, contender: Contender) -> Result<Outcome> {
-    let stage = Stage::start(&[], None).await?;
-    create_nodes(&stage.client, (0..settings.nodes).map(node_name)).await?;
-    let mut trial = Trial::start(stage, contender, settings).await?;
+    let cluster = BenchCluster::start(&[], None).await?;
+    create_nodes(&cluster.client, (0..settings.nodes).map(node_name)).await?;
+    let mut trial = Trial::start(cluster, contender, settings).await?;
     trial.warm_up().await?;
     trial.begin()?;
     let names: Vec<_> = (0..settings.daemonsets).map(daemon_set_name).collect();
-    let client = trial.stage.client.clone();
+    let client = trial.cluster.client.clone();
     create_daemon_sets(&client, settings).await?;
-    trial
-        .until_statuses(Expected::everywhere(settings, false))
-        .await?;
-    let window = trial.end(Vec::new())?;
+    trial.wait_statuses(Expected::everywhere(settings, false)).await?;
+    let measurement = trial.end(Vec::new())?;
     for name in &names {
         let pods = daemonsets::pods(&client, NAMESPACE, name).await?;
         let targets: BTreeSet<_> = pods.iter().filter_map(daemonsets::target_node).collect();
@@ -48,35 +46,39 @@ pub async fn run(settings: &Settings, contender: Contender) -> Result<Outcome> {
         );
     }
     let figures = vec![
-        Figure::new("wall, to the last pod", Unit::Seconds, window.last_pod()?),
-        Figure::new("wall, to the last status", Unit::Seconds, window.last_status()?),
+        Figure::new("wall, to the last pod", Unit::Seconds, measurement.last_pod()?),
+        Figure::new(
+            "wall, to the last status",
+            Unit::Seconds,
+            measurement.last_status()?,
+        ),
     ];
     trial.stop().await?;
-    Ok(window.outcome(figures))
+    Ok(measurement.outcome(figures))
 }
 
 /// Measures a client that only creates the same pods, with as many requests in flight as the executor has at most.
 ///
 /// # Errors
 /// When the API server refuses a pod.
-pub async fn raw(settings: &Settings) -> Result<Outcome> {
-    let stage = Stage::start(&[], None).await?;
+pub async fn run_bare_client(settings: &Settings) -> Result<Outcome> {
+    let cluster = BenchCluster::start(&[], None).await?;
     let mut bodies = Vec::new();
-    for daemon_set in create_daemon_sets(&stage.client, settings).await? {
+    for daemon_set in create_daemon_sets(&cluster.client, settings).await? {
         for node in 0..settings.nodes {
             bodies.push(pod(&daemon_set, "9bd8f6f5c", &node_name(node), false)?);
         }
     }
     // Connect as the contenders do, through everything that counts their requests.
-    let client = crate::control_plane::client_of(&stage.kubeconfig).await?;
+    let client = crate::control_plane::client_from_kubeconfig(&cluster.kubeconfig).await?;
     let api_server = || -> Result<f64> {
-        let pid = stage.control_plane.pid(Component::ApiServer);
-        Ok(usage(pid.context("the API server runs")?)?.cpu_seconds)
+        let pid = cluster.control_plane.pid(Component::ApiServer);
+        Ok(usage(pid.context("the API server isn't running")?)?.cpu_seconds)
     };
     let (start, before) = (Instant::now(), api_server()?);
-    post_pods(&client, bodies, LANE * settings.daemonsets).await?;
+    post_pods(&client, bodies, MAX_IN_FLIGHT * settings.daemonsets).await?;
     let (wall, cpu) = (start.elapsed().as_secs_f64(), api_server()? - before);
-    stage.control_plane.stop().await?;
+    cluster.control_plane.stop().await?;
     Ok(Outcome {
         contender: "bare client".to_owned(),
         figures: vec![

@@ -6,10 +6,10 @@ use std::time::Duration;
 use anyhow::{Context as _, Result, ensure};
 
 use crate::bench::Settings;
+use crate::bench::cluster::BenchCluster;
 use crate::bench::contender::Contender;
 use crate::bench::population::{node, node_name};
 use crate::bench::report::{Figure, Outcome, Unit, percentile};
-use crate::bench::stage::Stage;
 use crate::bench::trial::{Trial, seconds_between};
 use crate::control_plane::CONTENDER;
 use crate::wait::eventually_every;
@@ -23,13 +23,13 @@ const DEADLINE: Duration = Duration::from_mins(5);
 /// # Errors
 /// When a node doesn't get its pods.
 pub async fn run(settings: &Settings, contender: Contender, store: &Path) -> Result<Outcome> {
-    let stage = Stage::start(&[], Some(store)).await?;
-    let client = stage.client.clone();
-    let mut trial = Trial::start(stage, contender, settings).await?;
+    let cluster = BenchCluster::start(&[], Some(store)).await?;
+    let client = cluster.client.clone();
+    let mut trial = Trial::start(cluster, contender, settings).await?;
     trial.warm_up().await?;
     trial.begin()?;
     let mut requests = Vec::new();
-    let (mut asked, mut answered) = (Vec::new(), Vec::new());
+    let (mut received, mut answered) = (Vec::new(), Vec::new());
     for index in 0..settings.joins {
         let name = node_name(settings.nodes + index);
         let from = requests.len();
@@ -38,8 +38,8 @@ pub async fn run(settings: &Settings, contender: Contender, store: &Path) -> Res
         eventually_every(Duration::from_millis(5), DEADLINE, what, async || {
             requests.extend(trial.requests()?);
             let new = requests.get(from..).unwrap_or_default();
-            let created = new.iter().filter(|request| request.created_pod()).count();
-            ensure!(created >= settings.daemonsets, "{created} were created");
+            let created = new.iter().filter(|request| request.is_pod_creation()).count();
+            ensure!(created >= settings.daemonsets, "{created} pods were created");
             Ok(())
         })
         .await?;
@@ -49,24 +49,30 @@ pub async fn run(settings: &Settings, contender: Contender, store: &Path) -> Res
             .find(|request| {
                 request.user != CONTENDER && request.resource == "nodes" && request.verb == "create"
             })
-            .context("the audit log doesn't have the node's creation")?;
-        let pods = || new.iter().filter(|request| request.created_pod());
-        let last_asked = pods().map(|pod| pod.received).max().context("no pod")?;
-        let last_answered = pods().map(|pod| pod.answered).max().context("no pod")?;
-        asked.push(seconds_between(join.answered, last_asked));
+            .context("the audit log doesn't contain the creation of the node")?;
+        let pods = || new.iter().filter(|request| request.is_pod_creation());
+        let last_received = pods()
+            .map(|pod| pod.received)
+            .max()
+            .context("no pod was created")?;
+        let last_answered = pods()
+            .map(|pod| pod.answered)
+            .max()
+            .context("no pod was created")?;
+        received.push(seconds_between(join.answered, last_received));
         answered.push(seconds_between(join.answered, last_answered));
-        trial.settle().await?;
+        trial.wait_idle().await?;
     }
-    let window = trial.end(requests)?;
+    let measurement = trial.end(requests)?;
     let figure = |name: &str, latencies: &[f64], share: f64| {
         Figure::new(name, Unit::Seconds, percentile(latencies, share))
     };
     let figures = vec![
-        figure("to the last pod's request, p50", &asked, 0.5),
-        figure("to the last pod's request, p99", &asked, 0.99),
+        figure("to the last pod's request, p50", &received, 0.5),
+        figure("to the last pod's request, p99", &received, 0.99),
         figure("to the last pod's answer, p50", &answered, 0.5),
         figure("to the last pod's answer, p99", &answered, 0.99),
     ];
     trial.stop().await?;
-    Ok(window.outcome(figures))
+    Ok(measurement.outcome(figures))
 }

@@ -8,10 +8,10 @@ use kube::Api;
 use kube::api::DeleteParams;
 
 use crate::bench::Settings;
+use crate::bench::cluster::BenchCluster;
 use crate::bench::contender::Contender;
 use crate::bench::population::{NAMESPACE, pod_names};
 use crate::bench::report::{Figure, Outcome, Unit};
-use crate::bench::stage::Stage;
 use crate::bench::trial::{Trial, seconds_between};
 
 /// Measures the time from the start of the processes until they request the missing pod, and what they have used once
@@ -20,23 +20,23 @@ use crate::bench::trial::{Trial, seconds_between};
 /// # Errors
 /// When the pod isn't created.
 pub async fn run(settings: &Settings, contender: Contender, store: &Path) -> Result<Outcome> {
-    let stage = Stage::start(&[], Some(store)).await?;
+    let cluster = BenchCluster::start(&[], Some(store)).await?;
     // Once the API server has answered this, it has read all pods from its store.
-    let names = pod_names(&stage.client).await?;
+    let names = pod_names(&cluster.client).await?;
     let middle = names.get(names.len() / 2).context("there are no pods")?;
-    let pods: Api<Pod> = Api::namespaced(stage.client.clone(), NAMESPACE);
+    let pods: Api<Pod> = Api::namespaced(cluster.client.clone(), NAMESPACE);
     let at_once = DeleteParams::default().grace_period(0);
     pods.delete(middle, &at_once).await.context("deleting a pod")?;
-    let mut trial = Trial::start(stage, contender, settings).await?;
+    let mut trial = Trial::start(cluster, contender, settings).await?;
     let mut requests = Vec::new();
-    let created = trial.created_pod(&mut requests).await?;
-    trial.settle().await?;
-    let window = trial.end(requests)?;
+    let created = trial.wait_created_pod(&mut requests).await?;
+    trial.wait_idle().await?;
+    let measurement = trial.end(requests)?;
     let figures = vec![Figure::new(
         "to the missing pod's request",
         Unit::Seconds,
-        seconds_between(window.began, created),
+        seconds_between(measurement.start, created),
     )];
     trial.stop().await?;
-    Ok(window.outcome(figures))
+    Ok(measurement.outcome(figures))
 }

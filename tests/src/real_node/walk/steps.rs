@@ -13,7 +13,7 @@ use rustix::process::{Pid, Signal, kill_process};
 use super::super::WEB as IMAGE;
 use super::super::machine::NODE;
 use super::{EVERYNODE, NAME, NAMESPACE, OVERLAY, SOON, WEB, Walk};
-use crate::ask;
+use crate::http_client;
 use crate::wait::eventually;
 
 /// The web server's own port, and the node's port that leads to it.
@@ -227,7 +227,7 @@ impl Walk<'_> {
         for (way, (address, path)) in &ways {
             // The endpoints, and what kube-proxy and CoreDNS make of them, lag slightly behind the pod's readiness.
             let answered = eventually(SOON, format!("an answer by {way}"), async || {
-                let (status, body) = ask::get(*address, path).await?;
+                let (status, body) = http_client::get(*address, path).await?;
                 ensure!(
                     status == 200 && body.trim() == wanted,
                     "{status}: {}",
