@@ -242,3 +242,58 @@ fn every_test_named_in_documents_exists() {
         }
     }
 }
+
+/// The files beside Cargo.toml that state the version, with the text before it and the number of times.
+const VERSION_PLACES: [(&str, &str, usize); 9] = [
+    ("deploy/base/kustomization.yaml", "newTag: ", 2),
+    (
+        "deploy/overlays/control-plane/executor.yaml",
+        "image: everynode-planner:",
+        1,
+    ),
+    ("deploy/Dockerfile", "org.opencontainers.image.version=\"", 2),
+    (
+        "deploy/Dockerfile.multistage",
+        "org.opencontainers.image.version=\"",
+        2,
+    ),
+    ("docs/switching.md", "everynode-planner:", 1),
+    ("docs/switching.md", "everynode-executor:", 1),
+    ("docs/api.md", "\"version\": \"", 4),
+    ("proto/everynode/planner/v1/planner.proto", "version, such as ", 1),
+    ("CHANGELOG.md", "## [", 1),
+];
+
+#[test]
+fn every_place_that_states_the_version_states_that_of_the_workspace() {
+    let root = std::fs::read_to_string(workspace().join("Cargo.toml")).unwrap();
+    let line = root.lines().find_map(|line| line.strip_prefix("version = \""));
+    let version = line.unwrap().trim_end_matches('"');
+    assert_eq!(version, env!("CARGO_PKG_VERSION"));
+    assert_eq!(
+        root.matches(&format!("\"{version}\"")).count(),
+        1,
+        "Cargo.toml states it once"
+    );
+    for (file, before, count) in VERSION_PLACES {
+        let text = std::fs::read_to_string(workspace().join(file)).unwrap();
+        let stated: Vec<&str> = text
+            .split(before)
+            .skip(1)
+            .map(|rest| {
+                let end = rest.find(|character: char| !character.is_ascii_digit() && character != '.');
+                rest.get(..end.unwrap_or(rest.len()))
+                    .unwrap()
+                    .trim_end_matches('.')
+            })
+            .filter(|stated| !stated.is_empty())
+            .collect();
+        assert!(stated.len() >= count, "{file}: {before}: {stated:?}");
+        // A changelog names earlier versions too, after the current one.
+        let current = stated.get(..count).unwrap();
+        assert!(
+            current.iter().all(|stated| *stated == version),
+            "{file} states {current:?}, not {version}"
+        );
+    }
+}
