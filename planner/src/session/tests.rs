@@ -1,6 +1,7 @@
 mod memory;
 mod problems;
 mod replay;
+mod rules;
 mod syncs;
 
 use everynode_proto::planner::v1::{
