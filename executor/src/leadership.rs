@@ -83,11 +83,11 @@ pub async fn lost(leadership: &mut watch::Receiver<Leadership>) -> Leadership {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::watch::freshness;
+    use crate::watch::{KINDS, freshness};
 
     #[tokio::test]
     async fn who_wins_leads_when_the_watches_are_fresh_and_who_loses_stops_at_once() {
-        let (freshness, _proofs) = freshness();
+        let (freshness, _proofs) = freshness(KINDS);
         let (wins, won) = watch::channel(Leadership::default());
         let (leads, mut seen) = watch::channel(Leadership::of("other"));
         let telling = tokio::spawn(once_fresh(won, leads, freshness));

@@ -42,7 +42,7 @@ use crate::{
     metrics::Metrics,
     service::{callers::Callers, server::Door},
     session::{self, Identity, Opener},
-    watch::{freshness, watch_all},
+    watch::{KINDS, freshness, watch_all},
 };
 
 /// Maximum number of changes queued for the main loop. A full queue makes the watches wait.
@@ -352,7 +352,7 @@ async fn work(
         status_conditions,
         questions,
     };
-    let (freshness, proofs) = freshness();
+    let (freshness, proofs) = freshness(KINDS);
     tokio::spawn(watch_all(watches, changes, metrics, proofs));
     let controller = Controller::new(parts).run(shutdown);
     let Some(settings) = election else {
