@@ -1,10 +1,12 @@
 //! Watches the cluster and decodes objects to slim types that hold only what a decision or an action needs.
 
+mod kinds;
 mod stream;
 
 use std::sync::Arc;
 
 use everynode_proto::facts;
+use futures::future::join_all;
 use kube::Client;
 use tokio::{
     sync::{mpsc, watch},
@@ -12,9 +14,10 @@ use tokio::{
 };
 use tracing::{debug, info};
 
+pub use self::kinds::{KINDS, Kind, Presence};
 use self::stream::Watch;
 use crate::{
-    apiserver::objects::{DaemonSet, Revision},
+    apiserver::objects::{DaemonSet, Revision, Watched},
     telemetry::metrics::Metrics,
 };
 
@@ -44,6 +47,30 @@ pub enum Change {
     Revision(Event<Revision>),
 }
 
+impl From<Event<facts::Node>> for Change {
+    fn from(event: Event<facts::Node>) -> Self {
+        Self::Node(event)
+    }
+}
+
+impl From<Event<facts::Pod>> for Change {
+    fn from(event: Event<facts::Pod>) -> Self {
+        Self::Pod(event)
+    }
+}
+
+impl From<Event<DaemonSet>> for Change {
+    fn from(event: Event<DaemonSet>) -> Self {
+        Self::DaemonSet(event)
+    }
+}
+
+impl From<Event<Revision>> for Change {
+    fn from(event: Event<Revision>) -> Self {
+        Self::Revision(event)
+    }
+}
+
 /// An event of one of the watches, and when it was read.
 #[derive(Debug)]
 pub struct Read {
@@ -65,23 +92,26 @@ impl From<Change> for Read {
 #[derive(Debug)]
 pub struct Freshness {
     asked: watch::Sender<u64>,
-    proofs: [watch::Receiver<u64>; 4],
+    proofs: Vec<watch::Receiver<u64>>,
 }
 
 /// The watches' side of [`Freshness`].
 #[derive(Debug)]
 pub struct Proofs {
     asked: watch::Receiver<u64>,
-    proofs: [watch::Sender<u64>; 4],
+    proofs: Vec<(Kind, watch::Sender<u64>)>,
 }
 
-/// Creates a freshness check, and the handles with which the watches answer it.
-pub fn freshness() -> (Freshness, Proofs) {
+/// Creates a freshness check of the watches of these kinds, and the handles with which the watches answer it.
+pub fn freshness(kinds: &[Kind]) -> (Freshness, Proofs) {
     let (questions, asked) = watch::channel(0);
-    let senders: [watch::Sender<u64>; 4] = Default::default();
+    let senders: Vec<_> = kinds
+        .iter()
+        .map(|kind| (*kind, watch::Sender::default()))
+        .collect();
     let freshness = Freshness {
         asked: questions,
-        proofs: senders.each_ref().map(watch::Sender::subscribe),
+        proofs: senders.iter().map(|(_, proof)| proof.subscribe()).collect(),
     };
     let proofs = Proofs {
         asked,
@@ -105,29 +135,23 @@ impl Freshness {
     }
 }
 
-/// Watches nodes, pods, `DaemonSet`s and `ControllerRevision`s until the receiver of the changes is dropped.
+/// Watches the kinds that `proofs` was created for until the receiver of the changes is dropped.
 pub async fn watch_all(client: Client, changes: mpsc::Sender<Read>, metrics: Arc<Metrics>, proofs: Proofs) {
     let streaming = has_streaming_lists(&client).await;
     info!(streaming, "watches begin");
     let Proofs { asked, proofs } = proofs;
-    let [nodes, pods, daemon_sets, revisions] = proofs;
-    let all = All {
+    let shared = Shared {
         client,
         streaming,
         changes,
         metrics,
         asked,
     };
-    tokio::join!(
-        all.watch(Change::Node, nodes).run(),
-        all.watch(Change::Pod, pods).run(),
-        all.watch(Change::DaemonSet, daemon_sets).run(),
-        all.watch(Change::Revision, revisions).run(),
-    );
+    join_all(proofs.into_iter().map(|(kind, proof)| kind.run(&shared, proof))).await;
 }
 
 /// The parts that all watches share.
-struct All {
+struct Shared {
     client: Client,
     streaming: bool,
     changes: mpsc::Sender<Read>,
@@ -135,14 +159,18 @@ struct All {
     asked: watch::Receiver<u64>,
 }
 
-impl All {
-    fn watch<T>(&self, wrap: fn(Event<T>) -> Change, proof: watch::Sender<u64>) -> Watch<'_, T> {
+impl Shared {
+    fn watch<T: Watched>(&self, presence: Presence, proof: watch::Sender<u64>) -> Watch<'_, T>
+    where
+        Change: From<Event<T>>,
+    {
         Watch {
             client: &self.client,
+            presence,
             streaming: self.streaming,
             changes: &self.changes,
             metrics: &self.metrics,
-            wrap,
+            wrap: Change::from,
             asked: self.asked.clone(),
             proof,
         }

@@ -1,29 +1,19 @@
-//! Cached data of a node, of a `DaemonSet` and of a `ControllerRevision`.
+//! Cached data of a `DaemonSet` and of a `ControllerRevision`.
 
 use std::sync::Arc;
 
-use everynode_proto::{
-    facts::{
-        REVISION_LABEL,
-        object::{LabelSelector, Requirement, StringMap},
-    },
-    planner::v1::NodeFacts,
+use everynode_proto::facts::{
+    REVISION_LABEL,
+    object::{LabelSelector, Requirement, StringMap},
 };
 use k8s_openapi::apimachinery::pkg::apis::meta::v1 as meta;
 use kube::core::{Selector, SelectorExt};
 
-use super::{Owner, Text, Version};
+use super::{Owner, Text};
 use crate::{
     apiserver::objects::DaemonSet,
     pods::{hash::Fingerprint, template},
 };
-
-/// A node.
-#[derive(Debug)]
-pub(super) struct Node {
-    pub(super) facts: Arc<NodeFacts>,
-    pub(super) version: Version,
-}
 
 /// A `DaemonSet`, and everything that follows from it alone.
 #[derive(Debug, Clone)]
@@ -51,10 +41,6 @@ impl Entry {
     /// The identity that the controller references of its pods and revisions have to name.
     pub fn owner(&self) -> &Owner {
         &self.owner
-    }
-
-    pub(super) fn version(&self) -> Version {
-        Version::of(&self.object.metadata.resource_version)
     }
 
     /// Whether there is a usable selector: one that is empty or can't be read says nothing about any pod.
@@ -104,8 +90,6 @@ pub struct Known {
     pub labels: StringMap,
     /// The `DaemonSet` that controls it; `None` when nothing controls it.
     pub owner: Option<Owner>,
-    /// metadata.resourceVersion.
-    pub version: Version,
 }
 
 impl Known {

@@ -15,7 +15,6 @@ const MOST_GONE: usize = 1_000;
 pub(super) struct Listing {
     /// The objects that the list in progress has named so far.
     seen: Option<HashSet<Text>>,
-    complete: bool,
     /// The highest version that the watch has reported.
     watched: Version,
     /// The objects that have gone since the last list began, with the version at which they went. An older event
@@ -75,7 +74,6 @@ impl Listing {
 
     /// Completes the list. Returns the known objects that are not in it.
     pub(super) fn end<'a>(&mut self, known: impl Iterator<Item = &'a Text>) -> Vec<Text> {
-        self.complete = true;
         let seen = self.seen.take().unwrap_or_default();
         known.filter(|key| !seen.contains(*key)).cloned().collect()
     }
@@ -88,10 +86,5 @@ impl Listing {
     /// Whether a list has begun and isn't complete yet.
     pub(super) fn is_under_way(&self) -> bool {
         self.seen.is_some()
-    }
-
-    /// Whether any list has completed.
-    pub(super) fn is_complete(&self) -> bool {
-        self.complete
     }
 }

@@ -381,9 +381,4 @@ impl Pods {
     pub fn total(&self) -> usize {
         self.by_uid.len()
     }
-
-    /// The state of the watch and its lists.
-    pub(super) fn listing(&self) -> &Listing {
-        &self.listing
-    }
 }

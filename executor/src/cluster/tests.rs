@@ -7,8 +7,12 @@ use indexmap::IndexSet;
 use serde_json::json;
 
 use super::*;
-use crate::testing::{
-    agent, agent_with, node, old_revision_json, owned_by, pod, pod_json, read, revision, revision_json, with,
+use crate::{
+    apiserver::objects::DaemonSet,
+    testing::{
+        agent, agent_with, node, old_revision_json, owned_by, pod, pod_json, read, revision, revision_json,
+        with,
+    },
 };
 
 fn changed(cluster: &mut Cluster, object: DaemonSet) {

@@ -34,7 +34,7 @@ use crate::{
         api::Api,
         client,
         events::Events,
-        watch::{freshness, watch_all},
+        watch::{KINDS, freshness, watch_all},
     },
     controller::{Controller, Parts},
     election::{
@@ -360,7 +360,7 @@ async fn work(
         status_conditions,
         questions,
     };
-    let (mut freshness, proofs) = freshness();
+    let (mut freshness, proofs) = freshness(KINDS);
     tokio::spawn(watch_all(watches, changes, metrics, proofs));
     let controller = Controller::new(parts).run(shutdown);
     let Some(settings) = election else {

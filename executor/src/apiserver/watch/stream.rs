@@ -4,6 +4,8 @@
 //! kube has such a watcher too, but it speaks JSON only, which costs the API server and this program several
 //! times as much per pod. The rules are client-go's (mirrors Reflector).
 
+mod absence;
+
 use std::{pin::pin, time::Duration};
 
 use everynode_render::ErrorChain;
@@ -23,7 +25,7 @@ use tokio_util::{
 };
 use tracing::{info, warn};
 
-use super::{Change, Event, Read};
+use super::{Change, Event, Presence, Read};
 use crate::{
     apiserver::{
         failure::ApiError,
@@ -77,6 +79,9 @@ enum Ended {
     /// The server didn't end the watch when its timeout had passed.
     #[error("the server has not ended it in time")]
     Overdue,
+    /// The server doesn't serve the kind, which is optional.
+    #[error("the server doesn't serve this kind")]
+    NotServed,
     /// The connection failed or broke, or the server returned an error.
     #[error(transparent)]
     Failed(#[from] ApiError),
@@ -91,6 +96,7 @@ impl From<Unreadable> for Ended {
 /// A watch of one kind of object.
 pub(super) struct Watch<'a, T> {
     pub(super) client: &'a Client,
+    pub(super) presence: Presence,
     pub(super) streaming: bool,
     pub(super) changes: &'a mpsc::Sender<Read>,
     pub(super) metrics: &'a Metrics,
@@ -107,9 +113,14 @@ impl<T: Watched> Watch<'_, T> {
         let mut backoff = Backoff::between(FIRST_WAIT, LONGEST_WAIT);
         // The resource version up to which everything is known. `None` until a list is complete.
         let mut version = None;
+        // The backoff while the server doesn't serve the kind. `None` if it does, or if that isn't known.
+        let mut absence = None;
         loop {
             let begun = Instant::now();
-            self.metrics.watch_begins(T::KIND);
+            let asked = *self.asked.borrow();
+            if absence.is_none() {
+                self.metrics.watch_begins(T::KIND);
+            }
             let ended = match self.once(&mut version).await {
                 Ok(never) => match never {},
                 Err(ended) => ended,
@@ -118,8 +129,19 @@ impl<T: Watched> Watch<'_, T> {
             if begun.elapsed() >= A_WHILE {
                 backoff.reset();
             }
+            if !matches!(ended, Ended::NotServed) {
+                absence = None;
+            }
             match ended {
                 Ended::Unwanted => return,
+                Ended::NotServed => {
+                    version = None;
+                    match self.while_not_served(&mut absence, asked).await {
+                        Ok(()) => continue,
+                        // Nobody listens any more.
+                        Err(_) => return,
+                    }
+                }
                 Ended::Closed if begun.elapsed() >= FIRST_WAIT => continue,
                 Ended::Closed => {}
                 Ended::Expired(_) => {
@@ -312,6 +334,7 @@ impl<T: Watched> Watch<'_, T> {
         }
         let error = ApiError::from_answer(&head, &whole(body).await.unwrap_or_default());
         Err(match (head.status.as_u16(), path.contains("sendInitialEvents")) {
+            (404, _) if self.presence == Presence::Optional => Ended::NotServed,
             (410, _) => Ended::Expired(error.to_string()),
             // The response of a server that doesn't know the parameter, or has the feature switched off.
             (400 | 422, true) => Ended::NotStreamed(error.to_string()),

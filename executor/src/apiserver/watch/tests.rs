@@ -1,3 +1,5 @@
+mod optional;
+
 use std::convert::Infallible;
 
 use http::{Request, Response};
@@ -36,9 +38,9 @@ fn client(answer: fn(&http::Uri) -> Option<(u16, String)>) -> Client {
 /// Collects all changes until every kind has been listed.
 async fn listed(client: Client) -> Vec<Change> {
     let (sender, mut receiver) = mpsc::channel(100);
-    let watches = tokio::spawn(watch_all(client, sender, Arc::default(), freshness().1));
+    let watches = tokio::spawn(watch_all(client, sender, Arc::default(), freshness(KINDS).1));
     let (mut changes, mut ends) = (Vec::new(), 0);
-    while ends < 4 {
+    while ends < KINDS.len() {
         let Read { change, .. } = receiver.recv().await.unwrap();
         let is_end = matches!(
             change,

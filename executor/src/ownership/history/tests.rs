@@ -1,10 +1,7 @@
 use serde_json::json;
 
 use super::*;
-use crate::{
-    cluster::{Text, Version},
-    testing::agent_with,
-};
+use crate::{cluster::Text, testing::agent_with};
 
 fn known(name: &str, number: i64, template: Fingerprint) -> Known {
     Known {
@@ -15,7 +12,6 @@ fn known(name: &str, number: i64, template: Fingerprint) -> Known {
         template,
         labels: [(REVISION_LABEL.to_owned(), name.to_owned())].into(),
         owner: Some(crate::testing::agent().metadata.identity().into()),
-        version: Version::Short(1),
     }
 }
 

@@ -1,3 +1,5 @@
+mod optional;
+
 use std::{
     collections::VecDeque,
     convert::Infallible,
@@ -39,6 +41,15 @@ impl Scene {
     }
 
     fn answering(streaming: bool, answers: Vec<Answer>, body_of: fn(Vec<u8>) -> axum::body::Body) -> Self {
+        Self::watching(Presence::Required, streaming, answers, body_of)
+    }
+
+    fn watching(
+        presence: Presence,
+        streaming: bool,
+        answers: Vec<Answer>,
+        body_of: fn(Vec<u8>) -> axum::body::Body,
+    ) -> Self {
         let asked: Arc<Mutex<Vec<String>>> = Arc::default();
         let script = Arc::new(Mutex::new(VecDeque::from(answers)));
         let heard = asked.clone();
@@ -65,6 +76,7 @@ impl Scene {
         let watch = tokio::spawn(async move {
             let watch = Watch {
                 client: &client,
+                presence,
                 streaming,
                 changes: &sender,
                 metrics: &counted,

@@ -1,0 +1,142 @@
+//! A cache of the objects of one kind, fed by the kind's watch.
+
+use std::collections::HashMap;
+
+use super::{Cluster, Text, Version, listing::Listing};
+use crate::apiserver::{objects::Watched, watch::Event};
+
+/// A watched kind with a [`Cache`]: everything in which the kinds differ.
+///
+/// Pods have a cache of their own: there are so many of them that it shares their data, and it may hold pods that
+/// their watch hasn't reported yet.
+pub(super) trait Cached: Watched {
+    /// The data that is kept of an object.
+    type Value;
+    /// Whether a later object may have the same key. Names are reused; uids never are.
+    const REUSES_KEYS: bool;
+
+    /// The key of the object: its uid, or the name by which other objects refer to it.
+    fn cache_key(&self) -> &str;
+
+    /// The cache of this kind.
+    fn cache(cluster: &mut Cluster) -> &mut Cache<Self::Value>;
+
+    /// Caches the object at this version, and records what has changed.
+    fn set(self, cluster: &mut Cluster, key: Text, version: Version);
+
+    /// Forgets an object that is gone, and records what has changed.
+    fn forget(cluster: &mut Cluster, key: &Text);
+}
+
+/// The cached data of an object, and the version at which it is known.
+#[derive(Debug)]
+pub(super) struct Versioned<V> {
+    pub(super) value: V,
+    pub(super) version: Version,
+}
+
+/// The objects of one kind by key, and the state of their watch.
+#[derive(Debug)]
+pub(super) struct Cache<V> {
+    objects: HashMap<Text, Versioned<V>>,
+    /// The state of the watch and its lists.
+    pub(super) listing: Listing,
+}
+
+impl<V> Default for Cache<V> {
+    fn default() -> Self {
+        Self {
+            objects: HashMap::new(),
+            listing: Listing::default(),
+        }
+    }
+}
+
+impl<V> Cache<V> {
+    pub(super) fn get(&self, key: &str) -> Option<&V> {
+        self.objects.get(key).map(|known| &known.value)
+    }
+
+    pub(super) fn get_mut(&mut self, key: &str) -> Option<&mut Versioned<V>> {
+        self.objects.get_mut(key)
+    }
+
+    /// The version at which an object is known, if it is known.
+    pub(super) fn version(&self, key: &str) -> Option<&Version> {
+        self.objects.get(key).map(|known| &known.version)
+    }
+
+    pub(super) fn insert(&mut self, key: Text, value: V, version: Version) {
+        self.objects.insert(key, Versioned { value, version });
+    }
+
+    pub(super) fn remove(&mut self, key: &str) -> Option<V> {
+        self.objects.remove(key).map(|known| known.value)
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.objects.len()
+    }
+
+    pub(super) fn keys(&self) -> impl Iterator<Item = &Text> {
+        self.objects.keys()
+    }
+
+    pub(super) fn values(&self) -> impl Iterator<Item = &V> {
+        self.objects.values().map(|known| &known.value)
+    }
+
+    /// All objects with their keys, in no order.
+    pub(super) fn iter(&self) -> impl Iterator<Item = (&Text, &V)> {
+        self.objects.iter().map(|(key, known)| (key, &known.value))
+    }
+
+    /// Records that the watch has reported an object. Returns whether the report counts.
+    fn on_changed(&mut self, key: &Text, version: &Version) -> bool {
+        let known = self.objects.get(key).map(|known| &known.version);
+        self.listing.shows(key, version, known)
+    }
+
+    /// Records that the watch has reported an object as gone. Returns whether the report counts.
+    fn on_gone(&mut self, key: &Text, version: Version, reuses_keys: bool) -> bool {
+        // With a reused key, a newer object may be known already. Otherwise this is the last event about the key,
+        // whatever is known.
+        let known = self.objects.get(key).filter(|_| reuses_keys);
+        self.listing
+            .loses(key, version, known.map(|known| &known.version))
+    }
+
+    /// Records that the list is complete. Returns the keys of the objects that are not in it.
+    fn on_list_end(&mut self) -> Vec<Text> {
+        self.listing.end(self.objects.keys())
+    }
+}
+
+impl Cluster {
+    /// Applies an event of the watch of a kind with a [`Cache`].
+    pub(super) fn apply_event<T: Cached>(&mut self, event: Event<T>) {
+        match event {
+            Event::ListBegins => T::cache(self).listing.begin(),
+            Event::Changed(object) => {
+                let key: Text = object.cache_key().into();
+                let version = Version::of(object.version());
+                if T::cache(self).on_changed(&key, &version) {
+                    object.set(self, key, version);
+                }
+            }
+            Event::Gone(object) => {
+                let key: Text = object.cache_key().into();
+                let version = Version::of(object.version());
+                if T::cache(self).on_gone(&key, version, T::REUSES_KEYS) {
+                    T::forget(self, &key);
+                }
+            }
+            Event::ListEnds => {
+                self.unlisted.remove(T::KIND);
+                for key in T::cache(self).on_list_end() {
+                    T::forget(self, &key);
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,97 @@
+//! The cache of `DaemonSet`s that are not being deleted. Its keys are uids.
+
+use std::sync::Arc;
+
+use super::{
+    Cluster, Entry, Owner, Text, Version,
+    cache::{Cache, Cached},
+};
+use crate::apiserver::objects::DaemonSet;
+
+impl Cached for DaemonSet {
+    type Value = Entry;
+
+    const REUSES_KEYS: bool = false;
+
+    fn cache_key(&self) -> &str {
+        &self.metadata.uid
+    }
+
+    fn cache(cluster: &mut Cluster) -> &mut Cache<Self::Value> {
+        &mut cluster.daemon_sets
+    }
+
+    fn set(self, cluster: &mut Cluster, uid: Text, version: Version) {
+        if let Some(known) = cluster.daemon_sets.get_mut(&uid) {
+            let before = &known.value.object;
+            // Status writes are frequent, so everything that follows from the spec is computed only when the spec
+            // changes.
+            if before.metadata.generation == self.metadata.generation
+                && before.metadata.deletion_timestamp == self.metadata.deletion_timestamp
+                && before.metadata.annotations == self.metadata.annotations
+                && before.status.collision_count == self.status.collision_count
+            {
+                if before.status != self.status {
+                    cluster.touched.statuses.insert(uid);
+                }
+                known.value.object = Arc::new(self);
+                known.version = version;
+                return;
+            }
+        }
+        if self.metadata.deletion_timestamp.is_some() {
+            // From here on, its pods belong to the garbage collector (A4), even if the next event shows an earlier
+            // version.
+            cluster.daemon_sets.listing.bury(uid.clone(), version);
+            Self::forget(cluster, &uid);
+            return;
+        }
+        let entry = Entry::new(self);
+        if cluster.daemon_set(&uid).is_none() {
+            // Until now its pods belonged to no known DaemonSet. The planner has to hear of them before it hears of
+            // the DaemonSet.
+            let pods = cluster.pods.of(entry.owner()).map(|(uid, _)| uid.clone());
+            cluster.touched.pods.extend(pods);
+        }
+        cluster.daemon_sets.insert(uid.clone(), entry, version);
+        cluster.touched.daemon_sets.insert(uid.clone());
+        cluster.touched.upkeep.insert(uid);
+    }
+
+    fn forget(cluster: &mut Cluster, uid: &Text) {
+        if cluster.daemon_sets.remove(uid).is_some() {
+            cluster.touched.daemon_sets.insert(uid.clone());
+        }
+    }
+}
+
+impl Cluster {
+    /// Applies a `DaemonSet` from the answer to a read or a write, unless a newer version is known. If the
+    /// `DaemonSet` isn't known, it has been deleted in the meantime.
+    pub fn wrote_daemon_set(&mut self, object: DaemonSet) {
+        let uid: Text = object.metadata.uid.as_str().into();
+        let version = Version::of(&object.metadata.resource_version);
+        let known = self.daemon_sets.version(&uid);
+        if known.is_some_and(|known| version >= *known) {
+            object.set(self, uid, version);
+        }
+    }
+
+    /// A `DaemonSet` that is not being deleted.
+    pub fn daemon_set(&self, uid: &str) -> Option<&Entry> {
+        self.daemon_sets.get(uid)
+    }
+
+    /// The `DaemonSet` that a controller reference names, if it is known and not being deleted. A `DaemonSet` that
+    /// shares only the uid with the reference is a different one.
+    pub fn owning(&self, owner: &Owner) -> Option<&Entry> {
+        self.daemon_sets
+            .get(&owner.uid)
+            .filter(|entry| entry.owner() == owner)
+    }
+
+    /// All `DaemonSet`s that are not being deleted, in no order.
+    pub fn daemon_sets(&self) -> impl Iterator<Item = &Entry> {
+        self.daemon_sets.values()
+    }
+}
