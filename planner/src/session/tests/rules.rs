@@ -15,8 +15,8 @@ use prost::Message as _;
 use super::*;
 
 /// How many sessions are recorded, and how many rounds of events each has.
-const SESSIONS: u64 = 6;
-const ROUNDS: u64 = 30;
+const SESSIONS: u64 = 4;
+const ROUNDS: u64 = 20;
 
 fn recording_path() -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/data/rules.txt")
@@ -171,6 +171,20 @@ impl Cluster {
         for uid in uids {
             self.change_pod(&uid);
         }
+        if self.numbers.is_one_in(4) {
+            self.adopt_pod();
+        }
+    }
+
+    /// A pod that no plan has asked for, on a node that may have one already.
+    fn adopt_pod(&mut self) {
+        let create = CreatePod {
+            node: format!("n{}", self.numbers.below(6)),
+            revision: "r1".to_owned(),
+            succeeds_uid: String::new(),
+        };
+        let owner = format!("uid-{}", self.numbers.below(4));
+        self.create(&owner, &create);
     }
 
     fn change_pod(&mut self, uid: &str) {

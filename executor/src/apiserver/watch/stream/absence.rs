@@ -2,13 +2,11 @@
 
 use std::time::Duration;
 
+use everynode_serving::backoff::Backoff;
 use tracing::info;
 
 use super::{Ended, FIRST_WAIT, Watch};
-use crate::{
-    apiserver::{objects::Watched, watch::Event},
-    backoff::Waits,
-};
+use crate::apiserver::{objects::Watched, watch::Event};
 
 /// The longest wait between two requests for a kind that the API server doesn't serve. So the objects of a kind are
 /// known within 30 s of the installation of its custom resource definition.
@@ -20,7 +18,7 @@ impl<T: Watched> Watch<'_, T> {
     /// until the kind has to be requested again, which is at once when another check is requested.
     pub(super) async fn while_not_served(
         &self,
-        absence: &mut Option<Waits>,
+        absence: &mut Option<Backoff>,
         asked: u64,
     ) -> Result<(), Ended> {
         if absence.is_none() {
@@ -31,14 +29,14 @@ impl<T: Watched> Watch<'_, T> {
             self.say(Event::ListBegins).await?;
             self.say(Event::ListEnds).await?;
         }
-        let waits = absence.get_or_insert_with(|| Waits::between(FIRST_WAIT, LONGEST_ABSENCE_WAIT));
+        let backoff = absence.get_or_insert_with(|| Backoff::between(FIRST_WAIT, LONGEST_ABSENCE_WAIT));
         self.proof.send_if_modified(|proved| {
             let is_later = asked > *proved;
             *proved = asked.max(*proved);
             is_later
         });
         tokio::select! {
-            () = tokio::time::sleep(waits.next_wait()) => Ok(()),
+            () = tokio::time::sleep(backoff.next_wait()) => Ok(()),
             question = self.question() => question.map(drop),
             () = self.changes.closed() => Err(Ended::Unwanted),
         }

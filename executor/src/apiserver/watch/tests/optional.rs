@@ -78,12 +78,12 @@ struct Executor {
 impl Executor {
     /// An executor whose watches run, and which waits to be elected.
     fn new(client: Client) -> Self {
-        let (freshness, proofs) = freshness(&kinds());
+        let (mut freshness, proofs) = freshness(&kinds());
         let (sender, changes) = mpsc::channel(100);
         tokio::spawn(watch_all(client, sender, Arc::default(), proofs));
         let (wins, won) = watch::channel(Leadership::default());
         let (leads, leadership) = watch::channel(Leadership::default());
-        tokio::spawn(once_fresh(won, leads, freshness));
+        tokio::spawn(once_fresh(won, leads, async move || freshness.reached().await));
         Self {
             cluster: Cluster::default(),
             changes,
