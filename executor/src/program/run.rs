@@ -36,7 +36,7 @@ use crate::{
         events::Events,
         watch::{freshness, watch_all},
     },
-    controller::{Controller, Parts},
+    controller::{Controller, ControllerConfig},
     election::{
         leadership::{self, Leadership},
         lease::{self, Claim, Election},
@@ -349,7 +349,7 @@ async fn work(
         };
         session::run(connect, identity, sessions)
     });
-    let parts = Parts {
+    let parts = ControllerConfig {
         api,
         events,
         health,
@@ -358,7 +358,7 @@ async fn work(
         leadership: leads.subscribe(),
         opener,
         status_conditions,
-        questions,
+        queries: questions,
     };
     let (mut freshness, proofs) = freshness();
     tokio::spawn(watch_all(watches, changes, metrics, proofs));
