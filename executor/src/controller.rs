@@ -106,7 +106,7 @@ pub(crate) enum ControllerError {
 /// The state of the loop.
 #[derive(Debug)]
 pub(crate) struct Controller {
-    parts: ControllerConfig,
+    config: ControllerConfig,
     cluster: Cluster,
     outbox: Outbox,
     term: Option<Term>,
@@ -151,9 +151,9 @@ enum Timer {
 
 impl Controller {
     /// Creates a controller with empty caches.
-    pub(crate) fn new(parts: ControllerConfig) -> Self {
+    pub(crate) fn new(config: ControllerConfig) -> Self {
         Self {
-            parts,
+            config,
             cluster: Cluster::default(),
             outbox: Outbox::default(),
             term: None,
@@ -182,11 +182,11 @@ impl Controller {
             let earliest_send = self.earliest_send();
             tokio::select! {
                 () = shutdown.cancelled() => break,
-                change = self.parts.changes.recv() => self.apply_changes(change.ok_or(ControllerError::WatchesEnded)?),
-                changed = self.parts.leadership.changed() => changed.map_err(|_| ControllerError::ElectionEnded)?,
+                change = self.config.changes.recv() => self.apply_changes(change.ok_or(ControllerError::WatchesEnded)?),
+                changed = self.config.leadership.changed() => changed.map_err(|_| ControllerError::ElectionEnded)?,
                 event = next_session_event(&mut self.term) => self.on_session_event(event.ok_or(ControllerError::SessionsEnded)?),
                 Some(result) = self.calls.join_next() => self.on_call_finished(result.map_err(ControllerError::Call)?),
-                Some(question) = self.parts.queries.recv() => self.answer(question),
+                Some(question) = self.config.queries.recv() => self.answer(question),
                 Some(timer) = self.timers.next() => self.on_timer(timer.into_inner()),
                 Some(permit) = reserve(requests, earliest_send), if is_due => self.send_facts(permit, may_complete),
                 _ = heartbeat.tick() => self.on_heartbeat(),
@@ -212,7 +212,7 @@ impl Controller {
     /// Applies changes that have already been read, at most `most` of them.
     fn apply_pending_changes(&mut self, most: usize) {
         for _ in 0..most {
-            match self.parts.changes.try_recv() {
+            match self.config.changes.try_recv() {
                 Ok(next) => self.cluster.apply(next.change),
                 Err(_) => break,
             }
@@ -238,8 +238,8 @@ impl Controller {
                     last_sent: None,
                     sync: FullSync::new(accepts_syncs),
                 });
-                self.parts.metrics.planner_found();
-                self.parts.health.planner_found();
+                self.config.metrics.planner_found();
+                self.config.health.planner_found();
                 self.outbox.restart(session::HELLO_SEQUENCE);
                 self.cluster.touch_all();
                 self.latency.reset();
@@ -265,8 +265,8 @@ impl Controller {
         };
         planner.end.cancel();
         self.session += 1;
-        self.parts.metrics.planner_lost();
-        self.parts.health.planner_lost();
+        self.config.metrics.planner_lost();
+        self.config.health.planner_lost();
         self.drop_plans();
         self.publish_planner_change();
     }
@@ -306,7 +306,7 @@ impl Controller {
             self.latency.reset();
             return;
         }
-        self.parts.health.watches_synced();
+        self.config.health.watches_synced();
         if self.term.is_none() {
             // At the start of a term everything is processed, so earlier changes can be dropped.
             self.cluster.touched = Touched::default();
@@ -350,7 +350,7 @@ impl Controller {
     fn forget_daemon_set(&mut self, uid: &Text) {
         if let Some(managed) = self.managed.remove(uid) {
             if let Some(announced) = &managed.announced {
-                self.parts.metrics.forget_daemon_set(announced.names());
+                self.config.metrics.forget_daemon_set(announced.names());
             }
             // Cancel its calls: the garbage collector would delete what they create.
             managed.stop.cancel();
@@ -358,13 +358,13 @@ impl Controller {
                 self.timers.try_remove(&key);
             }
         }
-        self.parts.events.forget(uid);
+        self.config.events.forget(uid);
     }
 
     /// Does periodic work.
     fn on_heartbeat(&mut self) {
-        self.parts.health.beat();
-        self.parts.metrics.waiting(&self.queue_lengths());
+        self.config.health.beat();
+        self.config.metrics.waiting(&self.queue_lengths());
         // Timers and plans use different clocks. Even if the clocks drift apart, this bounds how late a plan can be.
         self.outbox.add_time();
         self.on_sync_answer(SyncAnswer::None);
@@ -374,7 +374,7 @@ impl Controller {
             let Some(pod) = self.cluster.pods().get(&uid) else {
                 continue;
             };
-            let (api, namespace, name) = (self.parts.api.clone(), pod.namespace.clone(), pod.name.clone());
+            let (api, namespace, name) = (self.config.api.clone(), pod.namespace.clone(), pod.name.clone());
             self.calls.spawn(async move {
                 let lookup = api.get_pod(&namespace, &name).await;
                 CallResult::PodLookup(uid, Box::new(lookup))

@@ -113,7 +113,7 @@ impl Controller {
     /// Ends an action that can't be carried out as if the server had refused it, so that the planner doesn't request it
     /// again immediately.
     pub(super) fn refuse_action(&mut self, uid: &Text, lane: Lane, id: u64, node: &str) {
-        self.parts.metrics.action(metric_kind(lane), Outcome::Refused);
+        self.config.metrics.action(metric_kind(lane), Outcome::Refused);
         self.publish_end(uid, id, ActionOutcome::Failed, |managed| {
             let message = managed.refusals.get(lane).map(|refused| refused.message.as_str());
             format!(
@@ -153,7 +153,7 @@ impl Controller {
         if let Some(managed) = self.managed.get_mut(uid) {
             managed.actions.on_finished(lane, Some(id), CallOutcome::Skipped);
         }
-        self.parts.metrics.action(metric_kind(lane), Outcome::Skipped);
+        self.config.metrics.action(metric_kind(lane), Outcome::Skipped);
         self.publish_end(uid, id, ActionOutcome::Skipped, |_| {
             format!("{NOT_NEEDED} (node {node})")
         });
@@ -185,7 +185,7 @@ impl Controller {
         let Some(managed) = self.managed.get_mut(uid) else {
             return;
         };
-        let (api, stop, uid) = (self.parts.api.clone(), managed.stop.clone(), uid.clone());
+        let (api, stop, uid) = (self.config.api.clone(), managed.stop.clone(), uid.clone());
         let (session, node) = (self.session, ready.action.node.clone());
         managed.outstanding.creation_begins(&node);
         let span = spans::create(&ready);
@@ -213,7 +213,7 @@ impl Controller {
         let Some(managed) = self.managed.get(uid) else {
             return;
         };
-        let (api, stop, uid) = (self.parts.api.clone(), managed.stop.clone(), uid.clone());
+        let (api, stop, uid) = (self.config.api.clone(), managed.stop.clone(), uid.clone());
         let (session, node) = (self.session, ready.action.node.clone());
         let span = spans::delete(&ready);
         self.calls.spawn(async move {
@@ -270,7 +270,7 @@ impl Controller {
                     ActionOutcome::Done,
                     &format_args!("{note} on node {node}"),
                 );
-                self.parts
+                self.config
                     .events
                     .say(&object, Kind::Normal, "SuccessfulCreate", "CreatePod", note);
                 (succeeded, Outcome::Done)
@@ -285,7 +285,7 @@ impl Controller {
                         ActionOutcome::Done,
                         &format_args!("{note} on node {node}"),
                     );
-                    self.parts
+                    self.config
                         .events
                         .say(&object, Kind::Normal, "SuccessfulDelete", "DeletePod", note);
                 }
@@ -316,9 +316,9 @@ impl Controller {
         if let (Lane::Create, Some(managed)) = (lane, self.managed.get_mut(&uid)) {
             managed.outstanding.creation_ended(&node);
         }
-        self.parts.metrics.action(metric_kind(lane), outcome);
+        self.config.metrics.action(metric_kind(lane), outcome);
         if let (Some(read), Outcome::Done) = (event_read, outcome) {
-            self.parts.metrics.event_to_action(read.elapsed());
+            self.config.metrics.event_to_action(read.elapsed());
         }
         if !self.managed.contains_key(&uid) {
             return;
@@ -349,7 +349,9 @@ impl Controller {
             Lane::Create => ("FailedCreate", "CreatePod"),
             Lane::Delete => ("FailedDelete", "DeletePod"),
         };
-        self.parts.events.say(object, Kind::Warning, reason, action, note);
+        self.config
+            .events
+            .say(object, Kind::Warning, reason, action, note);
     }
 
     /// Opens a lane again.

@@ -56,7 +56,7 @@ impl Controller {
             CompetitorTrace::Pod(name) => (RivalWork::Pod, format!("the pod {name} was created")),
             CompetitorTrace::Status => (RivalWork::Status, "the status was overwritten".to_owned()),
         };
-        self.parts.metrics.rival(work);
+        self.config.metrics.rival(work);
         if before.is_some_and(|before| now.duration_since(before) < QUIET_PERIOD) {
             return;
         }
@@ -64,7 +64,7 @@ impl Controller {
         let note = format!("{what} {REMEDY}");
         let daemon_set = format!("{}/{}", object.metadata.namespace, object.metadata.name);
         warn!(daemon_set, note, "another controller manages this DaemonSet");
-        let events = &mut self.parts.events;
+        let events = &mut self.config.events;
         events.say(&object, Kind::Warning, COMPETING_CONTROLLER, "Watch", note);
         self.write_status(uid);
     }

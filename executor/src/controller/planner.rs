@@ -143,7 +143,7 @@ impl Controller {
             .next_request(&mut self.cluster, announce, planner.limits, may_complete);
         let mut changed = Vec::new();
         if let Some(request) = next.request {
-            self.parts.metrics.facts(request.facts.len());
+            self.config.metrics.facts(request.facts.len());
             if was_synced {
                 self.latency.on_sent(request.sequence, !self.outbox.is_empty());
             } else {
@@ -173,8 +173,8 @@ impl Controller {
             return;
         }
         planner.sync.is_accepted = true;
-        self.parts.health.planner_synced();
-        self.parts.metrics.full_sync();
+        self.config.health.planner_synced();
+        self.config.metrics.full_sync();
         info!("planner accepted the full sync");
         self.publish_planner_change();
     }
@@ -231,7 +231,7 @@ impl Controller {
                     daemon_set = object.key(),
                     bytes, limit, "DaemonSet is too large for the planner; left out"
                 );
-                self.parts
+                self.config
                     .events
                     .say(&object, EventKind::Warning, TOO_LARGE, "Plan", message);
             }

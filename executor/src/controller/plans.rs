@@ -33,10 +33,10 @@ impl Controller {
             return;
         }
         self.sanitize_plan(&uid, &mut plan);
-        self.parts.metrics.plan(plan.actions.len());
+        self.config.metrics.plan(plan.actions.len());
         let event_read = self.latency.event_read(plan.based_on);
         if let Some(read) = event_read {
-            self.parts.metrics.event_to_plan(read.elapsed());
+            self.config.metrics.event_to_plan(read.elapsed());
         }
         self.event_bus.publish(|| Event::Plan(plan.clone()));
         digest::log(&plan);
@@ -56,7 +56,7 @@ impl Controller {
             if let Some(status) = plan.status {
                 if let Some(announced) = &managed.announced {
                     let rolls_out = conditions::rolls_out(&plan.conditions);
-                    self.parts
+                    self.config
                         .metrics
                         .daemon_set(announced.names(), &status, rolls_out);
                 }
@@ -85,7 +85,7 @@ impl Controller {
             daemon_set = object.key(),
             note, "plan requests an unsupported action"
         );
-        self.parts
+        self.config
             .events
             .say(&object, Kind::Warning, "UnknownAction", "Plan", note.to_owned());
     }
@@ -125,7 +125,7 @@ impl Controller {
                 let note = format!("can't build a pod from the template: {error}");
                 let message = format!("the template is invalid: {error}");
                 managed.refusals.record(Lane::Create, message);
-                self.parts
+                self.config
                     .events
                     .say(&object, Kind::Warning, "FailedCreate", "CreatePod", note);
             }
@@ -181,7 +181,7 @@ impl Controller {
                 | DeleteReason::Update
                 | DeleteReason::NodeGone => continue,
             };
-            self.parts.events.say(&object, kind, reason, "DeletePod", note);
+            self.config.events.say(&object, kind, reason, "DeletePod", note);
         }
     }
 
@@ -203,7 +203,7 @@ impl Controller {
                 object = problem.object,
                 reason, note, "planner reported a problem"
             );
-            self.parts
+            self.config
                 .events
                 .say(&object, Kind::Warning, reason, "Plan", note);
         }

@@ -19,7 +19,7 @@ impl Controller {
             all
         };
         Waiting {
-            changes: self.parts.changes.len(),
+            changes: self.config.changes.len(),
             facts: self.outbox.len(),
             creates: actions(Lane::Create),
             deletes: actions(Lane::Delete),

@@ -39,7 +39,7 @@ impl Controller {
         let (Some(managed), Some(entry)) = (self.managed.get_mut(uid), self.cluster.daemon_set(uid)) else {
             return;
         };
-        let with_conditions = self.parts.status_conditions;
+        let with_conditions = self.config.status_conditions;
         if managed.status.is_paused || managed.status_to_write(&entry.object, with_conditions).is_none() {
             return;
         }
@@ -57,7 +57,7 @@ impl Controller {
         let (Some(managed), Some(entry)) = (self.managed.get_mut(uid), self.cluster.daemon_set(uid)) else {
             return;
         };
-        let Some(wanted) = managed.status_to_write(&entry.object, self.parts.status_conditions) else {
+        let Some(wanted) = managed.status_to_write(&entry.object, self.config.status_conditions) else {
             return;
         };
         let status = &mut managed.status;
@@ -75,8 +75,8 @@ impl Controller {
         status.written.push(wanted.counters);
         let forgotten = status.written.len().saturating_sub(MAX_UNCONFIRMED);
         status.written.drain(..forgotten);
-        self.parts.metrics.status_write();
-        let (api, object, daemon_set) = (self.parts.api.clone(), entry.object.clone(), uid.clone());
+        self.config.metrics.status_write();
+        let (api, object, daemon_set) = (self.config.api.clone(), entry.object.clone(), uid.clone());
         self.calls.spawn(async move {
             let result = write(api, object, wanted).await;
             CallResult::Status(Box::new(FinishedStatusWrite { daemon_set, result }))
@@ -122,7 +122,7 @@ impl Controller {
             return;
         };
         let has_become_idle = managed.status.was_busy && !managed.actions.is_busy();
-        let due = managed.status_to_write(&entry.object, self.parts.status_conditions);
+        let due = managed.status_to_write(&entry.object, self.config.status_conditions);
         let status = &mut managed.status;
         status.pause_units_left = status.pause_units_left.saturating_sub(1);
         match due {

@@ -18,7 +18,7 @@ pub(super) struct Term {
 impl Controller {
     /// Begins or ends a term, as the election has decided.
     pub(super) fn follow_leadership(&mut self) {
-        let leadership = self.parts.leadership.borrow_and_update().clone();
+        let leadership = self.config.leadership.borrow_and_update().clone();
         let ours = leadership.is_us.then_some(leadership.term);
         if self.term.as_ref().is_some_and(|term| ours != Some(term.number)) {
             self.end_term();
@@ -32,11 +32,11 @@ impl Controller {
     /// Begins a term. The caches stay; all other state starts empty.
     fn begin_term(&mut self, number: u64) {
         // The previous leader may have caused the changes that the watches have read by now.
-        self.apply_pending_changes(self.parts.changes.len());
-        let sessions = self.parts.opener.open(number);
+        self.apply_pending_changes(self.config.changes.len());
+        let sessions = self.config.opener.open(number);
         self.term = Some(Term { number, sessions });
-        self.parts.metrics.leading(true);
-        self.parts.health.leads();
+        self.config.metrics.leading(true);
+        self.config.health.leads();
         self.cluster.look_after_all();
     }
 
@@ -46,17 +46,17 @@ impl Controller {
         self.term = None;
         if let Some(planner) = self.planner.take() {
             planner.end.cancel();
-            self.parts.metrics.planner_lost();
+            self.config.metrics.planner_lost();
         }
         self.session += 1;
         self.stop.cancel();
         self.stop = CancellationToken::new();
         self.managed.clear();
         self.timers.clear();
-        self.parts.events.forget_all();
-        self.parts.metrics.leading(false);
-        self.parts.metrics.forget_daemon_sets();
-        self.parts.health.stands_by();
+        self.config.events.forget_all();
+        self.config.metrics.leading(false);
+        self.config.metrics.forget_daemon_sets();
+        self.config.health.stands_by();
         self.publish_planner_change();
     }
 }

@@ -71,7 +71,7 @@ pub(crate) fn rig_with(status_conditions: bool) -> Rig {
         begins.send_replace(Some((term, sessions)));
         std::future::pending()
     });
-    let parts = ControllerConfig {
+    let config = ControllerConfig {
         api: Api::new(client),
         events: Events::new(events_client, "me".to_owned(), metrics.clone()),
         health: health.clone(),
@@ -83,7 +83,7 @@ pub(crate) fn rig_with(status_conditions: bool) -> Rig {
         queries: questions,
     };
     let shutdown = CancellationToken::new();
-    let run = tokio::spawn(Controller::new(parts).run(shutdown.clone()));
+    let run = tokio::spawn(Controller::new(config).run(shutdown.clone()));
     Rig {
         api,
         changes,

@@ -43,7 +43,7 @@ impl Controller {
         let object = entry.object.clone();
         if let Some(work) = next.work {
             managed.upkeep.is_running = true;
-            let (api, object, daemon_set) = (self.parts.api.clone(), object.clone(), uid.clone());
+            let (api, object, daemon_set) = (self.config.api.clone(), object.clone(), uid.clone());
             debug!(daemon_set = object.key(), ?work, "upkeep started");
             self.calls.spawn(async move {
                 let failure_reason = work.failure_reason();
@@ -112,7 +112,7 @@ impl Controller {
                 warn!(daemon_set = object.key(), %error, "upkeep failed; retrying");
                 let is_refusal = matches!(&error.source, ApiError::Refused(_)) && !error.source.is_conflict();
                 if is_refusal && !error.source.is_namespace_terminating() {
-                    self.parts.events.say(
+                    self.config.events.say(
                         &object,
                         Kind::Warning,
                         failure_reason,
@@ -166,7 +166,7 @@ impl Controller {
             warn!(daemon_set = object.key(), %error, "adoption or release refused; retrying in 60 s");
             // The server reports invalid owners when somebody else's adoption or release was faster.
             if !error.source.is_invalid() {
-                self.parts.events.say(
+                self.config.events.say(
                     object,
                     Kind::Warning,
                     reason,

@@ -80,7 +80,7 @@ impl Controller {
 
     /// Counts a violation. Logs it unless another violation for the same `DaemonSet` was logged recently.
     fn record_violation(&mut self, uid: &Text, violation: Violation) {
-        self.parts.metrics.plan_violation(violation.into());
+        self.config.metrics.plan_violation(violation.into());
         let (Some(managed), Some(entry)) = (self.managed.get_mut(uid), self.cluster.daemon_set(uid)) else {
             warn!(daemon_set_uid = %uid, %violation, "plan exceeds what a plan may ask for");
             return;

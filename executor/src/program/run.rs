@@ -349,7 +349,7 @@ async fn work(
         };
         session::run(connect, identity, sessions)
     });
-    let parts = ControllerConfig {
+    let config = ControllerConfig {
         api,
         events,
         health,
@@ -362,7 +362,7 @@ async fn work(
     };
     let (mut freshness, proofs) = freshness();
     tokio::spawn(watch_all(watches, changes, metrics, proofs));
-    let controller = Controller::new(parts).run(shutdown);
+    let controller = Controller::new(config).run(shutdown);
     let Some(settings) = election else {
         return Ok(controller.await?);
     };
