@@ -1,6 +1,6 @@
-//! Plans become API calls.
+//! Turns plans into API calls.
 //!
-//! - [`apply`]: which actions of a plan may begin now; [`action`]: carries one out.
+//! - [`queue`]: decides which actions of a plan may start now; [`action`]: carries out one action.
 
 pub mod action;
-pub mod apply;
+pub mod queue;

@@ -1,22 +1,22 @@
-//! The loop that everything runs in.
+//! The event loop that owns all state.
 //!
 //! One task owns all state, so there are no locks to reason about, and events happen in one order. Calls to the API
-//! server run beside the loop and hand their answers back to it.
+//! server run in tasks of their own and hand their results back to the loop.
 
 mod actions;
+mod competing;
 mod digest;
 mod latency;
 mod managed;
 mod planner;
 mod plans;
-mod questions;
-mod rivals;
+mod queries;
+mod queue_lengths;
 mod spans;
 mod status;
 mod term;
 mod upkeep;
 mod violations;
-mod waiting;
 
 use std::{collections::HashMap, sync::Arc, time::Duration};
 
@@ -34,16 +34,16 @@ use tracing::info;
 
 use self::{
     actions::ActionEnded,
+    competing::CompetitorTrace,
     latency::Latency,
-    managed::Managed,
-    planner::{FullSync, Planner, SyncAnswer, reserve},
-    rivals::Trace,
-    status::StatusWritten,
-    term::{Term, brought},
-    upkeep::UpkeepEnded,
+    managed::ManagedDaemonSet,
+    planner::{FullSync, PlannerSession, SyncAnswer, reserve},
+    status::FinishedStatusWrite,
+    term::{Term, next_session_event},
+    upkeep::FinishedUpkeep,
 };
 use crate::{
-    actions::apply::Lane,
+    actions::queue::Lane,
     apiserver::{api::Api, events::Events, failure::ApiError, watch::Read},
     cluster::{Cluster, Text, Touched},
     election::leadership::Leadership,
@@ -58,37 +58,37 @@ use crate::{
     },
 };
 
-/// Number of changes that are processed before anything else gets its turn.
-const CHANGES_AT_ONCE: usize = 1_000;
-/// The longest time that a timer can be set for.
+/// Maximum number of changes that the loop applies before it handles another kind of event.
+const CHANGES_PER_TURN: usize = 1_000;
+/// Maximum duration of a timer.
 const LONGEST_TIMER: Duration = Duration::from_hours(1);
 
-/// Everything that the controller works with.
+/// What a controller needs to run.
 #[derive(Debug)]
-pub struct Parts {
+pub(crate) struct ControllerConfig {
     /// The API server.
-    pub api: Api,
-    /// Where events go.
-    pub events: Events,
+    pub(crate) api: Api,
+    /// Writes events.
+    pub(crate) events: Events,
     /// The health that the admin port reports.
-    pub health: Arc<Health>,
+    pub(crate) health: Arc<Health>,
     /// The metrics of the executor.
-    pub metrics: Arc<Metrics>,
-    /// Events from the watches.
-    pub changes: mpsc::Receiver<Read>,
-    /// The current leader. This executor has a session and writes anything only while it leads.
-    pub leadership: watch::Receiver<Leadership>,
+    pub(crate) metrics: Arc<Metrics>,
+    /// Changes that the watches have read.
+    pub(crate) changes: mpsc::Receiver<Read>,
+    /// The current leader. This executor has a session and writes only while it leads.
+    pub(crate) leadership: watch::Receiver<Leadership>,
     /// Opens the sessions of a term.
-    pub opener: Opener,
+    pub(crate) opener: Opener,
     /// Whether statuses get conditions. If not, existing ones are removed.
-    pub status_conditions: bool,
-    /// Questions about what the controller knows.
-    pub questions: mpsc::Receiver<Question>,
+    pub(crate) status_conditions: bool,
+    /// Queries about the state of the loop.
+    pub(crate) queries: mpsc::Receiver<Question>,
 }
 
-/// Why the loop ended before it was told to.
+/// Why the loop ended before its shutdown was requested.
 #[derive(Debug, thiserror::Error)]
-pub enum ControllerError {
+pub(crate) enum ControllerError {
     /// The watches' tasks are gone.
     #[error("the watches have ended")]
     WatchesEnded,
@@ -98,62 +98,62 @@ pub enum ControllerError {
     /// The task that opens sessions is gone.
     #[error("the session's task has ended")]
     SessionsEnded,
-    /// A call's task has panicked.
-    #[error("a call failed")]
+    /// The task of a call has panicked.
+    #[error("the task of a call to the API server failed")]
     Call(#[source] JoinError),
 }
 
 /// The state of the loop.
 #[derive(Debug)]
-pub struct Controller {
-    parts: Parts,
+pub(crate) struct Controller {
+    config: ControllerConfig,
     cluster: Cluster,
     outbox: Outbox,
     term: Option<Term>,
-    planner: Option<Planner>,
-    /// Number of sessions that have ended. Actions belong to the session that asked for them.
+    planner: Option<PlannerSession>,
+    /// Number of sessions that have ended. An action belongs to the session whose plan requested it.
     session: u64,
-    managed: HashMap<Text, Managed>,
-    calls: JoinSet<Answer>,
+    managed: HashMap<Text, ManagedDaemonSet>,
+    calls: JoinSet<CallResult>,
     timers: DelayQueue<Timer>,
     event_bus: EventBus,
     latency: Latency,
-    /// Ends calls that are still retrying when the program stops or the term ends.
+    /// Cancels calls that are still retrying when the program stops or the term ends.
     stop: CancellationToken,
 }
 
 /// The result of a call.
 #[derive(Debug)]
-enum Answer {
-    Action(Box<ActionEnded>),
-    Upkeep(Box<UpkeepEnded>),
-    Status(Box<StatusWritten>),
-    /// A pod that the watch should have reported has been looked up.
-    Looked(Text, Box<Result<everynode_proto::facts::Pod, ApiError>>),
+enum CallResult {
+    Action(Box<FinishedAction>),
+    Upkeep(Box<FinishedUpkeep>),
+    Status(Box<FinishedStatusWrite>),
+    /// The lookup of a pod that the watch should have reported.
+    PodLookup(Text, Box<Result<everynode_proto::facts::Pod, ApiError>>),
 }
 
-/// The reason for a timer.
+/// What to do when a timer fires.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 enum Timer {
-    /// The planner wants to know that time has passed.
+    /// Tell the planner that time has passed.
     Reconsider(Text),
-    /// A lane of a `DaemonSet`'s actions opens again.
-    Open(Text, Lane),
-    /// Actions of kinds that this executor doesn't know have been kept long enough.
-    GiveBack(Text),
-    /// Upkeep that failed is retried.
-    Upkeep(Text),
-    /// Adoptions and releases that the server refused to a `DaemonSet` may be retried.
-    Forgive(Text),
-    /// A status may be written again.
-    Status(Text),
+    /// Open a lane of a `DaemonSet`'s actions again.
+    OpenLane(Text, Lane),
+    /// Report actions of unknown kinds as failed.
+    FailUnknownActions(Text),
+    /// Retry upkeep that failed.
+    RetryUpkeep(Text),
+    /// Retry adoptions and releases that the server refused.
+    RetryRefused(Text),
+    /// Write a status whose pause is over.
+    WriteStatus(Text),
 }
 
 impl Controller {
-    /// A controller that knows nothing yet.
-    pub fn new(parts: Parts) -> Self {
+    /// Creates a controller with empty caches.
+    pub(crate) fn new(config: ControllerConfig) -> Self {
         Self {
-            parts,
+            config,
             cluster: Cluster::default(),
             outbox: Outbox::default(),
             term: None,
@@ -172,54 +172,54 @@ impl Controller {
     ///
     /// # Errors
     /// Something that must never end has ended.
-    pub async fn run(mut self, shutdown: CancellationToken) -> Result<(), ControllerError> {
+    pub(crate) async fn run(mut self, shutdown: CancellationToken) -> Result<(), ControllerError> {
         let mut heartbeat = tokio::time::interval(HEARTBEAT);
         self.follow_leadership();
         loop {
-            let may_complete = self.may_complete();
+            let may_complete = self.may_complete_sync();
             let requests = self.planner.as_ref().map(|planner| planner.requests.clone());
             let is_due = self.cluster.is_synced() && self.outbox.is_due(may_complete);
-            let pace = self.pace();
+            let earliest_send = self.earliest_send();
             tokio::select! {
                 () = shutdown.cancelled() => break,
-                change = self.parts.changes.recv() => self.take_in(change.ok_or(ControllerError::WatchesEnded)?),
-                changed = self.parts.leadership.changed() => changed.map_err(|_| ControllerError::ElectionEnded)?,
-                event = brought(&mut self.term) => self.hear(event.ok_or(ControllerError::SessionsEnded)?),
-                Some(answer) = self.calls.join_next() => self.hear_back(answer.map_err(ControllerError::Call)?),
-                Some(question) = self.parts.questions.recv() => self.answer(question),
-                Some(timer) = self.timers.next() => self.time(timer.into_inner()),
-                Some(permit) = reserve(requests, pace), if is_due => self.tell(permit, may_complete),
-                _ = heartbeat.tick() => self.look_after(),
+                change = self.config.changes.recv() => self.apply_changes(change.ok_or(ControllerError::WatchesEnded)?),
+                changed = self.config.leadership.changed() => changed.map_err(|_| ControllerError::ElectionEnded)?,
+                event = next_session_event(&mut self.term) => self.on_session_event(event.ok_or(ControllerError::SessionsEnded)?),
+                Some(result) = self.calls.join_next() => self.on_call_finished(result.map_err(ControllerError::Call)?),
+                Some(question) = self.config.queries.recv() => self.answer(question),
+                Some(timer) = self.timers.next() => self.on_timer(timer.into_inner()),
+                Some(permit) = reserve(requests, earliest_send), if is_due => self.send_facts(permit, may_complete),
+                _ = heartbeat.tick() => self.on_heartbeat(),
             }
             self.follow_leadership();
-            self.settle();
+            self.process_changes();
         }
         self.stop.cancel();
         info!(
             calls = self.calls.len(),
-            "executor stops when the calls in progress have ended"
+            "stopping; waiting for calls in progress"
         );
         while self.calls.join_next().await.is_some() {}
         Ok(())
     }
 
-    fn take_in(&mut self, first: Read) {
-        self.latency.took_in(first.at);
+    fn apply_changes(&mut self, first: Read) {
+        self.latency.on_applied(first.at);
         self.cluster.apply(first.change);
-        self.take_in_waiting(CHANGES_AT_ONCE - 1);
+        self.apply_pending_changes(CHANGES_PER_TURN - 1);
     }
 
-    /// Processes changes that have already been read, up to this many.
-    fn take_in_waiting(&mut self, most: usize) {
+    /// Applies changes that have already been read, at most `most` of them.
+    fn apply_pending_changes(&mut self, most: usize) {
         for _ in 0..most {
-            match self.parts.changes.try_recv() {
+            match self.config.changes.try_recv() {
                 Ok(next) => self.cluster.apply(next.change),
                 Err(_) => break,
             }
         }
     }
 
-    fn hear(&mut self, event: session::Event) {
+    fn on_session_event(&mut self, event: session::Event) {
         match event {
             session::Event::Opened {
                 requests,
@@ -229,54 +229,54 @@ impl Controller {
                 rules_version,
                 end,
             } => {
-                self.planner = Some(Planner {
+                self.planner = Some(PlannerSession {
                     requests,
                     limits,
                     end,
                     version: planner_version,
                     rules_version,
-                    told: None,
+                    last_sent: None,
                     sync: FullSync::new(accepts_syncs),
                 });
-                self.parts.metrics.planner_found();
-                self.parts.health.planner_found();
+                self.config.metrics.planner_found();
+                self.config.health.planner_found();
                 self.outbox.restart(session::HELLO_SEQUENCE);
                 self.cluster.touch_all();
-                self.latency.forget();
-                self.planner_changed();
+                self.latency.reset();
+                self.publish_planner_change();
             }
-            // Messages still on their way from a planner that was left are void.
+            // Messages that were still on their way when the session was closed are ignored.
             session::Event::Plan(_) | session::Event::Problem(_) | session::Event::SyncAccepted(_)
                 if self.planner.is_none() => {}
             session::Event::SyncAccepted(sequence) => self.on_sync_answer(SyncAnswer::Accepted(sequence)),
             session::Event::Plan(plan) => {
                 self.on_sync_answer(SyncAnswer::Plan(plan.based_on));
-                self.take_plan(*plan);
+                self.accept_plan(*plan);
             }
-            session::Event::Problem(problem) => self.report(problem),
-            session::Event::Lost => self.leave_planner(),
+            session::Event::Problem(problem) => self.log_problem(problem),
+            session::Event::Lost => self.close_session(),
         }
     }
 
-    /// Ends the session, if there is one. Whatever it asked for that has not begun is void.
-    fn leave_planner(&mut self) {
+    /// Closes the session, if there is one. Actions of its plans that haven't started are dropped.
+    fn close_session(&mut self) {
         let Some(planner) = self.planner.take() else {
             return;
         };
         planner.end.cancel();
         self.session += 1;
-        self.parts.metrics.planner_lost();
-        self.parts.health.planner_lost();
-        self.void_plans();
-        self.planner_changed();
+        self.config.metrics.planner_lost();
+        self.config.health.planner_lost();
+        self.drop_plans();
+        self.publish_planner_change();
     }
 
-    fn hear_back(&mut self, answer: Answer) {
-        match answer {
-            Answer::Action(ended) => self.action_ended(*ended),
-            Answer::Upkeep(ended) => self.upkeep_ended(*ended),
-            Answer::Status(written) => self.status_written(*written),
-            Answer::Looked(uid, looked) => match *looked {
+    fn on_call_finished(&mut self, result: CallResult) {
+        match result {
+            CallResult::Action(ended) => self.on_action_finished(*ended),
+            CallResult::Upkeep(ended) => self.on_upkeep_finished(*ended),
+            CallResult::Status(written) => self.on_status_written(*written),
+            CallResult::PodLookup(uid, lookup) => match *lookup {
                 Ok(pod) if pod.metadata.uid == *uid => self.cluster.pods_mut().confirm(&uid),
                 Err(error) if !error.is_not_found() => {}
                 Ok(_) | Err(_) => self.cluster.deleted_pod(&uid, true),
@@ -284,7 +284,7 @@ impl Controller {
         }
     }
 
-    fn time(&mut self, timer: Timer) {
+    fn on_timer(&mut self, timer: Timer) {
         match timer {
             Timer::Reconsider(uid) => {
                 if let Some(managed) = self.managed.get_mut(&uid) {
@@ -292,100 +292,98 @@ impl Controller {
                     self.outbox.add_time();
                 }
             }
-            Timer::Open(uid, lane) => self.open_lane(&uid, lane),
-            Timer::GiveBack(uid) => self.give_back(&uid),
-            Timer::Upkeep(uid) => self.try_upkeep_again(&uid),
-            Timer::Forgive(uid) => self.forgive(&uid),
-            Timer::Status(uid) => self.rested(&uid),
+            Timer::OpenLane(uid, lane) => self.open_lane(&uid, lane),
+            Timer::FailUnknownActions(uid) => self.fail_unknown_actions(&uid),
+            Timer::RetryUpkeep(uid) => self.retry_upkeep(&uid),
+            Timer::RetryRefused(uid) => self.retry_refused(&uid),
+            Timer::WriteStatus(uid) => self.on_status_timer(&uid),
         }
     }
 
-    /// Acts on everything that has changed.
-    fn settle(&mut self) {
+    /// Acts on all changes since the last call.
+    fn process_changes(&mut self) {
         if !self.cluster.is_synced() {
-            self.latency.forget();
+            self.latency.reset();
             return;
         }
-        self.parts.health.watches_synced();
+        self.config.health.watches_synced();
         if self.term.is_none() {
-            // An executor that begins to lead processes everything, so earlier changes can be dropped.
+            // At the start of a term everything is processed, so earlier changes can be dropped.
             self.cluster.touched = Touched::default();
-            self.latency.forget();
+            self.latency.reset();
             return;
         }
         let changed: Vec<_> = self.cluster.touched.daemon_sets.iter().cloned().collect();
         for uid in changed {
             if self.cluster.daemon_set(&uid).is_some() {
-                // The server may grant for the new spec what it refused for the old one.
-                let upkeep = &mut self.manage(&uid).upkeep;
+                // The server may accept for the new spec what it refused for the old one.
+                let upkeep = &mut self.managed_mut(&uid).upkeep;
                 upkeep.refused.clear();
-                upkeep.trouble = None;
+                upkeep.last_error = None;
             } else {
-                self.forget(&uid);
+                self.forget_daemon_set(&uid);
             }
         }
-        // A status that somebody else has overwritten is corrected. After this executor's own write there is nothing
-        // to do.
+        // This corrects statuses that somebody else has overwritten. After this executor's own write it does nothing.
         let written = std::mem::take(&mut self.cluster.touched.statuses);
         for uid in &written {
-            self.look_at_status(uid);
+            self.check_status_writer(uid);
             self.write_status(uid);
         }
         let strangers = std::mem::take(&mut self.cluster.touched.strangers);
         for (uid, pod) in &strangers {
-            self.rival(uid, Trace::Pod(pod));
+            self.report_competitor(uid, CompetitorTrace::Pod(pod));
         }
         let due = std::mem::take(&mut self.cluster.touched.upkeep);
-        due.iter().for_each(|uid| self.keep_up(uid));
-        self.latency.settled(self.cluster.touched.has_facts());
+        due.iter().for_each(|uid| self.reconcile_ownership(uid));
+        self.latency.on_processed(self.cluster.touched.has_facts());
         self.outbox.add(&mut self.cluster.touched);
     }
 
-    fn manage(&mut self, uid: &Text) -> &mut Managed {
+    fn managed_mut(&mut self, uid: &Text) -> &mut ManagedDaemonSet {
         let stop = &self.stop;
         self.managed
             .entry(uid.clone())
-            .or_insert_with(|| Managed::new(stop.child_token()))
+            .or_insert_with(|| ManagedDaemonSet::new(stop.child_token()))
     }
 
-    fn forget(&mut self, uid: &Text) {
+    fn forget_daemon_set(&mut self, uid: &Text) {
         if let Some(managed) = self.managed.remove(uid) {
             if let Some(announced) = &managed.announced {
-                self.parts.metrics.forget_daemon_set(announced.names());
+                self.config.metrics.forget_daemon_set(announced.names());
             }
-            // Its calls end: the garbage collector deletes whatever they would make.
+            // Cancel its calls: the garbage collector would delete what they create.
             managed.stop.cancel();
             if let Some(key) = managed.reconsider {
                 self.timers.try_remove(&key);
             }
         }
-        self.parts.events.forget(uid);
+        self.config.events.forget(uid);
     }
 
-    /// Work that is done periodically, whatever happens.
-    fn look_after(&mut self) {
-        self.parts.health.beat();
-        self.parts.metrics.waiting(&self.waiting());
-        // The timers run by another clock than plans do. Even if the two drift apart, this keeps a plan from being
-        // late for long.
+    /// Does periodic work.
+    fn on_heartbeat(&mut self) {
+        self.config.health.beat();
+        self.config.metrics.waiting(&self.queue_lengths());
+        // Timers and plans use different clocks. Even if the clocks drift apart, this bounds how late a plan can be.
         self.outbox.add_time();
         self.on_sync_answer(SyncAnswer::None);
-        self.keep_up_held_up();
-        self.look_at_troubles();
+        self.recheck_blocked_cleanups();
+        self.recheck_degraded();
         for uid in self.cluster.pods().overdue(Instant::now()) {
             let Some(pod) = self.cluster.pods().get(&uid) else {
                 continue;
             };
-            let (api, namespace, name) = (self.parts.api.clone(), pod.namespace.clone(), pod.name.clone());
+            let (api, namespace, name) = (self.config.api.clone(), pod.namespace.clone(), pod.name.clone());
             self.calls.spawn(async move {
-                let looked = api.get_pod(&namespace, &name).await;
-                Answer::Looked(uid, Box::new(looked))
+                let lookup = api.get_pod(&namespace, &name).await;
+                CallResult::PodLookup(uid, Box::new(lookup))
             });
         }
     }
 
     fn set_timer(&mut self, timer: Timer, after: Duration) -> delay_queue::Key {
-        // The queue accepts no time that is years away. A handler that is called early checks again.
+        // The queue rejects durations of years. A handler that runs early checks again.
         self.timers.insert(timer, after.min(LONGEST_TIMER))
     }
 }

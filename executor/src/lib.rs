@@ -4,7 +4,7 @@
 //! It owns three things: how a pod is made from a template, the history of templates, and which pods belong to whom.
 //!
 //! Data flows in a circle: watches → [`cluster`] (the cache) → [`planner::outbox`] (facts that changed) → the planner,
-//! through [`planner::session`] → plans → [`actions::apply`] (what may be done now) → [`apiserver::api`] → the cluster.
+//! through [`planner::session`] → plans → [`actions::queue`] (what may start now) → [`apiserver::api`] → the cluster.
 //! The answers go into [`cluster`] at once.
 //!
 //! The executor implements the clauses C (created pods), H (history), A (ownership) and S (status) of the contract.
@@ -12,7 +12,7 @@
 //!
 //! Layers, each of which uses only those after it:
 //! - [`program`]: flags, configuration, tasks.
-//! - [`controller`]: the loop that everything runs in.
+//! - [`controller`]: the event loop that owns all state.
 //! - [`planner`] (sessions with a planner), [`actions`] (plans into API calls), [`ownership`] (adoption and history),
 //!   [`status`] (counters and conditions), [`live_view`] (answers about all of it).
 //! - [`cluster`]: the cache of what the watches report; [`pods`]: how a pod is made from a template.

@@ -1,7 +1,8 @@
-//! Which pods and revisions belong to a `DaemonSet`, and its history.
+//! Adoption and release of pods and revisions, and the history of templates.
 //!
-//! - [`adopt`]: which objects to adopt and to release; [`history`]: which revisions to create, renumber and delete.
-//! - [`upkeep`]: carries both out.
+//! - [`adopt`]: decides which objects to adopt and to release; [`history`]: decides which revisions to create, renumber
+//!   and delete.
+//! - [`upkeep`]: carries out both.
 
 pub mod adopt;
 pub mod history;

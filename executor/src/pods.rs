@@ -1,4 +1,4 @@
-//! How a pod is made from a `DaemonSet`'s template.
+//! Builds pods from a `DaemonSet`'s template.
 //!
 //! - [`pod`]: builds the pod; [`template`]: the template's canonical form and fingerprint; [`hash`]: the hash that names
 //!   a revision.

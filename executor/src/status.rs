@@ -18,22 +18,21 @@ const MAX_CONFLICTS: usize = 5;
 
 /// The status that a `DaemonSet` should have.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Wanted {
-    /// The counters.
-    pub counters: DaemonSetStatus,
-    /// The conditions that this program writes.
-    pub conditions: Vec<DaemonSetCondition>,
+pub(crate) struct DesiredStatus {
+    pub(crate) counters: DaemonSetStatus,
+    /// The conditions that the executor owns.
+    pub(crate) conditions: Vec<DaemonSetCondition>,
 }
 
-impl Wanted {
-    /// Whether it has to be written over this status.
-    pub fn is_due(&self, written: &object::DaemonSetStatus) -> bool {
-        differs(&self.counters, written) || conditions::differ(&self.conditions, written)
+impl DesiredStatus {
+    /// Whether it differs from this written status.
+    pub(crate) fn differs_from(&self, written: &object::DaemonSetStatus) -> bool {
+        counters_differ(&self.counters, written) || conditions::differ(&self.conditions, written)
     }
 }
 
-/// The counters of a written status.
-pub fn counters(written: &object::DaemonSetStatus) -> DaemonSetStatus {
+/// Returns the counters of a written status.
+pub(crate) fn counters(written: &object::DaemonSetStatus) -> DaemonSetStatus {
     DaemonSetStatus {
         observed_generation: written.observed_generation,
         desired_number_scheduled: written.desired_number_scheduled,
@@ -47,7 +46,7 @@ pub fn counters(written: &object::DaemonSetStatus) -> DaemonSetStatus {
 }
 
 /// Whether the written counters differ from the wanted ones. observedGeneration only ever rises.
-pub fn differs(wanted: &DaemonSetStatus, written: &object::DaemonSetStatus) -> bool {
+pub fn counters_differ(wanted: &DaemonSetStatus, written: &object::DaemonSetStatus) -> bool {
     let counters = [
         (wanted.desired_number_scheduled, written.desired_number_scheduled),
         (wanted.current_number_scheduled, written.current_number_scheduled),
@@ -62,12 +61,12 @@ pub fn differs(wanted: &DaemonSetStatus, written: &object::DaemonSetStatus) -> b
 }
 
 /// Whether every pod that should exist is updated and available, so that no further change is expected.
-pub fn is_settled(wanted: &DaemonSetStatus) -> bool {
+pub fn is_rolled_out(wanted: &DaemonSetStatus) -> bool {
     let desired = wanted.desired_number_scheduled;
     wanted.updated_number_scheduled == desired && wanted.number_available == desired
 }
 
-fn body(daemon_set: &DaemonSet, wanted: &Wanted) -> Value {
+fn body(daemon_set: &DaemonSet, wanted: &DesiredStatus) -> Value {
     let metadata = &daemon_set.metadata;
     let counters = &wanted.counters;
     let mut body = json!({
@@ -100,7 +99,11 @@ fn body(daemon_set: &DaemonSet, wanted: &Wanted) -> Value {
 /// # Errors
 /// The server refused, or gave no clear answer. If the `DaemonSet` is gone and another one has its name, nothing is
 /// written and the other one is returned.
-pub async fn write(api: Api, daemon_set: Arc<DaemonSet>, wanted: Wanted) -> Result<DaemonSet, ApiError> {
+pub(crate) async fn write(
+    api: Api,
+    daemon_set: Arc<DaemonSet>,
+    wanted: DesiredStatus,
+) -> Result<DaemonSet, ApiError> {
     let metadata = &daemon_set.metadata;
     let (namespace, name) = (&metadata.namespace, &metadata.name);
     let mut answer = api
@@ -112,7 +115,7 @@ pub async fn write(api: Api, daemon_set: Arc<DaemonSet>, wanted: Wanted) -> Resu
             Ok(_) | Err(_) => break,
         }
         let fresh = api.get_daemon_set(namespace, name).await?;
-        if fresh.metadata.uid != metadata.uid || !wanted.is_due(&fresh.status) {
+        if fresh.metadata.uid != metadata.uid || !wanted.differs_from(&fresh.status) {
             return Ok(fresh);
         }
         answer = api

@@ -19,7 +19,7 @@ use crate::apiserver::{
 };
 
 /// Far longer than any test takes. With a paused clock, it elapses at once when no task has anything left to do.
-const PATIENCE: Duration = Duration::from_mins(10);
+const TIMEOUT: Duration = Duration::from_mins(10);
 
 pub(crate) const PODS: &str = "/api/v1/namespaces/default/pods";
 pub(crate) const AGENT: &str = "/apis/apps/v1/namespaces/default/daemonsets/agent";
@@ -133,7 +133,7 @@ pub(crate) fn revision(json: &Value) -> Revision {
 }
 
 /// Summarizes the facts of a request to the planner.
-pub(crate) fn said(request: &SessionRequest) -> Vec<String> {
+pub(crate) fn describe_facts(request: &SessionRequest) -> Vec<String> {
     let short = |fact: &Fact| match fact.fact.as_ref().unwrap() {
         Kind::NodeChanged(node) => format!("node {}", node.name),
         Kind::NodeGone(node) => format!("node {} gone", node.name),
@@ -171,7 +171,7 @@ pub(crate) fn forbidden(message: &str) -> (u16, Value) {
     (403, refusal(403, "Forbidden", message))
 }
 
-/// A fake API server that answers as the test says.
+/// A fake API server whose answers the test scripts.
 #[derive(Debug)]
 pub(crate) struct Server(Handle<Request<Body>, Response<Body>>);
 
@@ -194,8 +194,8 @@ pub(crate) fn server() -> (Client, Server) {
 impl Server {
     /// Returns the next call, or `None` when the client has been dropped. Panics when no call comes in time.
     pub(crate) async fn call(&mut self) -> Option<Call> {
-        let waited = tokio::time::timeout(PATIENCE, self.any_call()).await;
-        waited.expect("the server waits for a call that doesn't come")
+        let waited = tokio::time::timeout(TIMEOUT, self.any_call()).await;
+        waited.expect("no call within the timeout")
     }
 
     /// Returns the next call without a timeout, or `None` when the client has been dropped.
@@ -249,11 +249,11 @@ impl Call {
     }
 
     pub(crate) fn answer_with(self, code: u16, body: &Value) {
-        self.answer_in(code, &[], body.to_string());
+        self.answer_raw(code, &[], body.to_string());
     }
 
     /// Answers with any text and headers.
-    pub(crate) fn answer_in(self, code: u16, headers: &[(&str, &str)], body: String) {
+    pub(crate) fn answer_raw(self, code: u16, headers: &[(&str, &str)], body: String) {
         let mut response = Response::new(Body::from(body.into_bytes()));
         *response.status_mut() = StatusCode::from_u16(code).unwrap();
         for (name, value) in headers {
@@ -264,9 +264,9 @@ impl Call {
     }
 }
 
-/// One line of a scenario: a call and its answer.
+/// An expected call and its answer.
 #[derive(Debug)]
-pub(crate) struct Line {
+pub(crate) struct ExpectedCall {
     call: String,
     body: Option<Value>,
     code: u16,
@@ -274,10 +274,10 @@ pub(crate) struct Line {
     answer: Value,
 }
 
-/// A call that is answered with this object.
-pub(crate) fn on(method: &str, path: impl AsRef<str>, answer: Value) -> Line {
+/// Expects a call and answers with this object.
+pub(crate) fn on(method: &str, path: impl AsRef<str>, answer: Value) -> ExpectedCall {
     let call = format!("{method} {}", path.as_ref());
-    Line {
+    ExpectedCall {
         call,
         body: None,
         code: 200,
@@ -286,29 +286,29 @@ pub(crate) fn on(method: &str, path: impl AsRef<str>, answer: Value) -> Line {
     }
 }
 
-/// A call that is refused with this status.
-pub(crate) fn refuse(method: &str, path: impl AsRef<str>, (code, answer): (u16, Value)) -> Line {
-    Line {
+/// Expects a call and refuses it with this status.
+pub(crate) fn refuse(method: &str, path: impl AsRef<str>, (code, answer): (u16, Value)) -> ExpectedCall {
+    ExpectedCall {
         code,
         ..on(method, path, answer)
     }
 }
 
-impl Line {
+impl ExpectedCall {
     /// Asserts the exact body of the call.
-    pub(crate) fn sent(mut self, body: Value) -> Self {
+    pub(crate) fn with_body(mut self, body: Value) -> Self {
         self.body = Some(body);
         self
     }
 
-    pub(crate) fn header(mut self, name: &'static str, value: &'static str) -> Self {
+    pub(crate) fn with_header(mut self, name: &'static str, value: &'static str) -> Self {
         self.headers.push((name, value));
         self
     }
 }
 
 /// Starts an API server that expects exactly these calls in this order. Drop the client, then await the returned task.
-pub(crate) fn scenario(lines: Vec<Line>) -> (Api, JoinHandle<()>) {
+pub(crate) fn scenario(lines: Vec<ExpectedCall>) -> (Api, JoinHandle<()>) {
     let (client, mut server) = server();
     let play = async move {
         for line in lines {
@@ -322,10 +322,10 @@ pub(crate) fn scenario(lines: Vec<Line>) -> (Api, JoinHandle<()>) {
             if let Some(body) = &line.body {
                 assert_eq!(&call.body, body, "{}", line.call);
             }
-            call.answer_in(line.code, &line.headers, line.answer.to_string());
+            call.answer_raw(line.code, &line.headers, line.answer.to_string());
         }
         if let Some(call) = server.call().await {
-            panic!("not expected: {} {} {}", call.method, call.path, call.body);
+            panic!("unexpected call: {} {} {}", call.method, call.path, call.body);
         }
     };
     (Api::new(client), tokio::spawn(play))

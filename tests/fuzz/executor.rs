@@ -1,8 +1,8 @@
 //! Fuzz targets: the messages that the API server and the planner send to the executor.
 
-use everynode_executor::actions::apply::{Applier, Ended, Lane};
+use everynode_executor::actions::queue::{ActionQueue, CallOutcome, Lane};
 use everynode_executor::apiserver::objects::{self, DaemonSet, Encoding, Heard, Revision, Watched};
-use everynode_executor::pods::pod::{self, Recipe};
+use everynode_executor::pods::pod::{self, PodBuilder};
 use everynode_executor::{ownership::history, planner::session, pods::template, status};
 use everynode_proto::facts::{Node, Pod, object};
 use everynode_proto::planner::v1::{Plan, SessionResponse, session_response::Message as ResponseMessage};
@@ -49,8 +49,8 @@ fn use_daemon_set(daemon_set: &DaemonSet) {
     let name = pod::name(daemon_set, "n1", "r1", "", u32::MAX);
     assert!(pod::is_derived(&name, &daemon_set.metadata.name));
     assert!(name.chars().count() <= 63);
-    if let Ok(recipe) = Recipe::new(daemon_set, "r1", &seeds::tolerations()) {
-        is_json(&recipe.pod(&name, "n\"1"));
+    if let Ok(builder) = PodBuilder::new(daemon_set, "r1", &seeds::tolerations()) {
+        is_json(&builder.build(&name, "n\"1"));
     }
 }
 
@@ -78,23 +78,23 @@ fn no_api_server_response_panics() {
 /// Applies a plan, which needn't be one that a planner would make.
 fn apply_plan(plan: Plan) {
     if let Some(wanted) = &plan.status {
-        status::differs(wanted, &object::DaemonSetStatus::default());
-        status::is_settled(wanted);
+        status::counters_differ(wanted, &object::DaemonSetStatus::default());
+        status::is_rolled_out(wanted);
     }
     plan.reconsider_after.and_then(session::wait);
     let mut waiting: Vec<_> = plan.actions.iter().map(|action| action.id).collect();
-    let mut applier = Applier::default();
-    applier.push(plan, None, &Span::none());
-    let mut ended = applier.give_back();
+    let mut queue = ActionQueue::default();
+    queue.push(plan, None, &Span::none());
+    let mut ended = queue.take_unknown();
     for lane in [Lane::Create, Lane::Delete] {
         loop {
             let next = match lane {
-                Lane::Create => applier.next_create().map(|ready| ready.id),
-                Lane::Delete => applier.next_delete().map(|ready| ready.id),
+                Lane::Create => queue.next_create().map(|ready| ready.id),
+                Lane::Delete => queue.next_delete().map(|ready| ready.id),
             };
             let Some(id) = next else { break };
-            applier.ended(lane, Some(id), Ended::Refused);
-            ended.extend(applier.open(lane));
+            queue.on_finished(lane, Some(id), CallOutcome::Refused);
+            ended.extend(queue.open(lane));
         }
     }
     waiting.sort_unstable();

@@ -1,4 +1,5 @@
-//! Carries out one action. Both kinds of action can be repeated without harm (design: "acting twice is harmless").
+//! Carries out one action. Both kinds of action can be repeated without harm (ARCHITECTURE.md: "Acting twice is
+//! harmless").
 
 use std::{sync::Arc, time::Duration};
 
@@ -12,20 +13,20 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     apiserver::{api::Api, failure::ApiError, objects::DaemonSet},
-    pods::pod::{self, Recipe},
+    pods::pod::{self, PodBuilder},
 };
 
 /// The shortest and the longest wait between attempts while the server is busy or gives no clear answer.
 const FIRST_WAIT: Duration = Duration::from_millis(100);
 const LONGEST_WAIT: Duration = Duration::from_secs(5);
-/// An answer that is still unclear after this long counts as a refusal. The planner may ask for the action again.
-const PATIENCE: Duration = Duration::from_secs(15);
-/// How many names are tried when other pods have taken them.
+/// An answer that is still unclear after this long counts as a refusal. The planner may request the action again.
+const RETRY_DEADLINE: Duration = Duration::from_secs(15);
+/// Maximum number of names that are tried when other pods have taken them.
 const MAX_NAMES: u32 = 16;
 
 /// The result of an action.
 #[derive(Debug)]
-pub enum Came {
+pub(crate) enum ActionResult {
     /// The pod exists.
     Created(Box<Pod>),
     /// The pod is being deleted.
@@ -35,23 +36,22 @@ pub enum Came {
     /// The server refused.
     Refused(ApiError),
     /// The action was cancelled before the server gave a clear answer.
-    GivenUp,
+    Cancelled,
 }
 
-/// The result of an action, and whether the server made it wait.
+/// The result of an action, and whether calls had to be retried.
 #[derive(Debug)]
-pub struct Carried {
-    /// The result.
-    pub came: Came,
-    /// Whether the server had to be asked more than once.
-    pub with_pressure: bool,
+pub(crate) struct ActionReport {
+    pub(crate) result: ActionResult,
+    /// Whether a call had to be retried because the server was busy or gave no clear answer.
+    pub(crate) was_retried: bool,
 }
 
-/// Repeats a call until the answer is clear, `stop` is cancelled, or `PATIENCE` runs out. Without that bound, a call
-/// that one bad webhook can't answer would hold up everything behind it.
-async fn insist<T, F: Future<Output = Result<T, ApiError>>>(
+/// Repeats a call until the answer is clear, `stop` is cancelled, or `RETRY_DEADLINE` passes. Without that deadline, a
+/// call that one bad webhook can't answer would block everything behind it.
+async fn retry<T, F: Future<Output = Result<T, ApiError>>>(
     stop: &CancellationToken,
-    with_pressure: &mut bool,
+    was_retried: &mut bool,
     mut call: impl FnMut() -> F,
 ) -> Option<Result<T, ApiError>> {
     let mut backoff = Backoff::between(FIRST_WAIT, LONGEST_WAIT);
@@ -62,10 +62,10 @@ async fn insist<T, F: Future<Output = Result<T, ApiError>>>(
             Err(error) if error.is_passing() => error.retry_after(),
             Ok(_) | Err(_) => return Some(answer),
         };
-        if begun.elapsed() >= PATIENCE {
+        if begun.elapsed() >= RETRY_DEADLINE {
             return Some(answer);
         }
-        *with_pressure = true;
+        *was_retried = true;
         let wait = backoff.next_wait().max(retry_after.unwrap_or_default());
         tokio::select! {
             () = stop.cancelled() => return None,
@@ -76,26 +76,26 @@ async fn insist<T, F: Future<Output = Result<T, ApiError>>>(
 
 /// Creates a pod. If exactly the wanted pod has taken the name, the pod exists already. If another pod has taken it,
 /// the next name of the sequence is tried.
-pub async fn create(
+pub(crate) async fn create(
     api: Api,
     daemon_set: Arc<DaemonSet>,
-    recipe: Arc<Recipe>,
+    builder: Arc<PodBuilder>,
     action: CreatePod,
     stop: CancellationToken,
-) -> Carried {
-    let mut with_pressure = false;
-    let came = try_names(&api, &daemon_set, &recipe, &action, &stop, &mut with_pressure).await;
-    Carried { came, with_pressure }
+) -> ActionReport {
+    let mut was_retried = false;
+    let result = try_names(&api, &daemon_set, &builder, &action, &stop, &mut was_retried).await;
+    ActionReport { result, was_retried }
 }
 
 async fn try_names(
     api: &Api,
     daemon_set: &DaemonSet,
-    recipe: &Recipe,
+    builder: &PodBuilder,
     action: &CreatePod,
     stop: &CancellationToken,
-    with_pressure: &mut bool,
-) -> Came {
+    was_retried: &mut bool,
+) -> ActionResult {
     let namespace = &daemon_set.metadata.namespace;
     let mut taken = None;
     for attempt in 0..MAX_NAMES {
@@ -106,26 +106,28 @@ async fn try_names(
             &action.succeeds_uid,
             attempt,
         );
-        let body = recipe.pod(&name, &action.node);
-        let refusal = match insist(stop, with_pressure, || api.create_pod(namespace, body.clone())).await {
-            None => return Came::GivenUp,
-            Some(Ok(pod)) => return Came::Created(Box::new(pod)),
+        let body = builder.build(&name, &action.node);
+        let refusal = match retry(stop, was_retried, || api.create_pod(namespace, body.clone())).await {
+            None => return ActionResult::Cancelled,
+            Some(Ok(pod)) => return ActionResult::Created(Box::new(pod)),
             Some(Err(error)) if error.is_already_exists() => error,
-            Some(Err(error)) => return Came::Refused(error),
+            Some(Err(error)) => return ActionResult::Refused(error),
         };
-        match insist(stop, with_pressure, || api.get_pod(namespace, &name)).await {
-            None => return Came::GivenUp,
-            Some(Ok(pod)) if is_wanted(&pod, daemon_set, action) => return Came::Created(Box::new(pod)),
+        match retry(stop, was_retried, || api.get_pod(namespace, &name)).await {
+            None => return ActionResult::Cancelled,
+            Some(Ok(pod)) if is_wanted_pod(&pod, daemon_set, action) => {
+                return ActionResult::Created(Box::new(pod));
+            }
             Some(Ok(_)) => taken = Some(refusal),
             // The pod has just gone, so its successor gets the next name.
             Some(Err(error)) if error.is_not_found() => taken = Some(refusal),
-            Some(Err(error)) => return Came::Refused(error),
+            Some(Err(error)) => return ActionResult::Refused(error),
         }
     }
-    taken.map_or(Came::GivenUp, Came::Refused)
+    taken.map_or(ActionResult::Cancelled, ActionResult::Refused)
 }
 
-fn is_wanted(pod: &Pod, daemon_set: &DaemonSet, action: &CreatePod) -> bool {
+fn is_wanted_pod(pod: &Pod, daemon_set: &DaemonSet, action: &CreatePod) -> bool {
     let owned = pod.metadata.controlling_daemon_set() == Some(daemon_set.metadata.identity());
     let revision = pod
         .metadata
@@ -136,17 +138,22 @@ fn is_wanted(pod: &Pod, daemon_set: &DaemonSet, action: &CreatePod) -> bool {
 }
 
 /// Deletes a pod if it still has the uid.
-pub async fn delete(api: Api, namespace: String, action: DeletePod, stop: CancellationToken) -> Carried {
-    let mut with_pressure = false;
+pub(crate) async fn delete(
+    api: Api,
+    namespace: String,
+    action: DeletePod,
+    stop: CancellationToken,
+) -> ActionReport {
+    let mut was_retried = false;
     let call = || api.delete_pod(&namespace, &action.pod, &action.uid);
-    let came = match insist(&stop, &mut with_pressure, call).await {
-        None => Came::GivenUp,
-        Some(Ok(())) => Came::Deleting,
+    let result = match retry(&stop, &mut was_retried, call).await {
+        None => ActionResult::Cancelled,
+        Some(Ok(())) => ActionResult::Deleting,
         // If another pod has the name, the intended one is gone.
-        Some(Err(error)) if error.is_not_found() || error.is_conflict() => Came::Gone,
-        Some(Err(error)) => Came::Refused(error),
+        Some(Err(error)) if error.is_not_found() || error.is_conflict() => ActionResult::Gone,
+        Some(Err(error)) => ActionResult::Refused(error),
     };
-    Carried { came, with_pressure }
+    ActionReport { result, was_retried }
 }
 
 #[cfg(test)]

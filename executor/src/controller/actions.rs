@@ -1,4 +1,4 @@
-//! How actions start, and how they end.
+//! Starts actions and handles their results.
 
 use everynode_render::ErrorChain;
 use std::{fmt, sync::Arc};
@@ -10,32 +10,32 @@ use everynode_proto::{
 use tokio::time::Instant;
 use tracing::{Instrument, debug, info};
 
-use super::{Answer, Controller, Timer, managed::Managed, spans};
+use super::{CallResult, Controller, Timer, managed::ManagedDaemonSet, spans};
 use crate::{
     actions::{
-        action::{self, Came, Carried},
-        apply::{Ended, Lane, Ready},
+        action::{self, ActionReport, ActionResult},
+        queue::{CallOutcome, Lane, ReadyAction},
     },
     apiserver::{events::Kind, failure::ApiError, objects::DaemonSet},
     cluster::Text,
     live_view::event_bus::EventBus,
     planner::guard::Verdict,
-    pods::pod::Recipe,
+    pods::pod::PodBuilder,
     telemetry::metrics::{ActionKind, Outcome},
 };
 
-/// Message about an action that was not tried.
-const NEEDLESS: &str = "Not needed any more";
+/// Message about an action that was not attempted.
+const NOT_NEEDED: &str = "No longer needed";
 
-/// An action's end.
+/// An action that has ended.
 #[derive(Debug)]
-pub(super) struct ActionEnded {
+pub(super) struct FinishedAction {
     daemon_set: Text,
     /// The object that the action was for; it may be gone by now.
     object: Arc<DaemonSet>,
     lane: Lane,
     id: u64,
-    /// The session that asked for it. It tells whether the planner is still the same.
+    /// The session whose plan requested it. It shows whether the planner is still the same.
     session: u64,
     /// The node that the action concerns.
     node: String,
@@ -43,7 +43,7 @@ pub(super) struct ActionEnded {
     pod: Option<DeletePod>,
     /// When the event that led to the action was read, if an event did.
     event_read: Option<Instant>,
-    carried: Carried,
+    report: ActionReport,
 }
 
 impl Controller {
@@ -52,137 +52,150 @@ impl Controller {
         while let Some(ready) = self
             .managed
             .get_mut(uid)
-            .and_then(|managed| managed.applier.next_create())
+            .and_then(|managed| managed.actions.next_create())
         {
-            match self.recipe_for(uid, &ready.action) {
-                Some((object, recipe)) => match self.judge_creation(uid, &ready.action) {
-                    Verdict::Allowed => self.start_create(uid, object, recipe, ready),
-                    Verdict::Needless => self.skip(uid, Lane::Create, ready.id, &ready.action.node),
+            match self.pod_builder_for(uid, &ready.action) {
+                Some((object, pod_builder)) => match self.judge_creation(uid, &ready.action) {
+                    Verdict::Allowed => self.start_create(uid, object, pod_builder, ready),
+                    Verdict::Needless => self.skip_action(uid, Lane::Create, ready.id, &ready.action.node),
                     Verdict::Violation(violation) => {
-                        self.reject(uid, Lane::Create, &ready, &ready.action.node, violation);
+                        self.reject_action(uid, Lane::Create, &ready, &ready.action.node, violation);
                     }
                 },
-                None if self.has_no_recipe(uid) => {
-                    self.refuse(uid, Lane::Create, ready.id, &ready.action.node);
+                None if self.has_bad_template(uid) => {
+                    self.refuse_action(uid, Lane::Create, ready.id, &ready.action.node);
                 }
-                None => self.skip(uid, Lane::Create, ready.id, &ready.action.node),
+                None => self.skip_action(uid, Lane::Create, ready.id, &ready.action.node),
             }
         }
         while let Some(ready) = self
             .managed
             .get_mut(uid)
-            .and_then(|managed| managed.applier.next_delete())
+            .and_then(|managed| managed.actions.next_delete())
         {
             let object = self.cluster.daemon_set(uid).map(|entry| entry.object.clone());
             match (object, self.judge_deletion(uid, &ready.action)) {
                 (Some(object), Verdict::Allowed) => self.start_delete(uid, object, ready),
                 (_, Verdict::Violation(violation)) => {
-                    self.reject(uid, Lane::Delete, &ready, &ready.action.node, violation);
+                    self.reject_action(uid, Lane::Delete, &ready, &ready.action.node, violation);
                 }
                 (None, _) | (_, Verdict::Needless) => {
-                    self.skip(uid, Lane::Delete, ready.id, &ready.action.node);
+                    self.skip_action(uid, Lane::Delete, ready.id, &ready.action.node);
                 }
             }
         }
     }
 
-    /// The recipe for a pod, if the pod is still wanted: since the plan, its node may have gone or its template may
-    /// have changed.
-    fn recipe_for(&self, uid: &str, action: &CreatePod) -> Option<(Arc<DaemonSet>, Arc<Recipe>)> {
+    /// Returns the builder for a pod if the pod is still wanted. Since the plan was made, the node may have gone or the
+    /// template may have changed.
+    fn pod_builder_for(&self, uid: &str, action: &CreatePod) -> Option<(Arc<DaemonSet>, Arc<PodBuilder>)> {
         let managed = self.managed.get(uid)?;
         let announced = managed
             .announced
             .as_ref()
             .filter(|announced| announced.revision == action.revision)?;
         self.cluster.node(&action.node)?;
-        // The template may have changed back and forth, so the recipe must be for exactly this revision.
-        let recipe = managed
-            .recipe
+        // The template may have changed back and forth, so the builder must be for exactly this revision.
+        let pod_builder = managed
+            .pod_builder
             .as_ref()
-            .filter(|recipe| recipe.revision() == action.revision)?;
-        Some((announced.object.clone(), recipe.clone()))
+            .filter(|pod_builder| pod_builder.revision() == action.revision)?;
+        Some((announced.object.clone(), pod_builder.clone()))
     }
 
-    /// Whether the last plan that makes pods found a template that no pod can be made from.
-    fn has_no_recipe(&self, uid: &str) -> bool {
+    /// Whether no pod can be built from the template, as found with the last plan that creates pods.
+    fn has_bad_template(&self, uid: &str) -> bool {
         self.managed
             .get(uid)
-            .is_some_and(|managed| managed.recipe.is_none())
+            .is_some_and(|managed| managed.pod_builder.is_none())
     }
 
-    /// Ends an action that can't be carried out as if the server had refused it, so that the planner doesn't ask for
-    /// it again at once.
-    pub(super) fn refuse(&mut self, uid: &Text, lane: Lane, id: u64, node: &str) {
-        self.parts.metrics.action(kind(lane), Outcome::Refused);
-        self.tell_end(uid, id, ActionOutcome::Failed, |managed| {
-            let words = managed.refusals.get(lane).map(|refused| refused.words.as_str());
-            format!("{}: {} (node {node})", failed(lane), words.unwrap_or_default())
+    /// Ends an action that can't be carried out as if the server had refused it, so that the planner doesn't request it
+    /// again immediately.
+    pub(super) fn refuse_action(&mut self, uid: &Text, lane: Lane, id: u64, node: &str) {
+        self.config.metrics.action(metric_kind(lane), Outcome::Refused);
+        self.publish_end(uid, id, ActionOutcome::Failed, |managed| {
+            let message = managed.refusals.get(lane).map(|refused| refused.message.as_str());
+            format!(
+                "{}: {} (node {node})",
+                error_prefix(lane),
+                message.unwrap_or_default()
+            )
         });
-        self.call_ended(uid, lane, Some(id), Ended::Refused);
+        self.update_lane(uid, lane, Some(id), CallOutcome::Refused);
         self.write_status(uid);
     }
 
-    fn call_ended(&mut self, uid: &Text, lane: Lane, id: Option<u64>, how: Ended) {
+    fn update_lane(&mut self, uid: &Text, lane: Lane, id: Option<u64>, outcome: CallOutcome) {
         let Some(managed) = self.managed.get_mut(uid) else {
             return;
         };
-        let has_succeeded = matches!(how, Ended::Smoothly | Ended::WithPressure);
-        // A call that began before the lane was closed says nothing about the reason for closing it.
-        if has_succeeded && !managed.applier.load(lane).is_closed {
-            *managed.refusals.of(lane) = None;
+        let has_succeeded = matches!(
+            outcome,
+            CallOutcome::Succeeded | CallOutcome::SucceededAfterRetries
+        );
+        // A call that began before the lane closed doesn't show that the reason for closing it is gone.
+        if has_succeeded && !managed.actions.load(lane).is_closed {
+            *managed.refusals.get_mut(lane) = None;
         }
-        if let Some(pause) = managed.applier.ended(lane, id, how) {
+        if let Some(pause) = managed.actions.on_finished(lane, id, outcome) {
             // Lanes of many DaemonSets that closed together should not open together.
             let pause = pause.mul_f64(0.8 + 0.4 * fastrand::f64());
-            debug!(%uid, ?lane, ?pause, "waiting after a refusal");
-            if let Some(refused) = managed.refusals.of(lane) {
+            debug!(%uid, ?lane, ?pause, "lane closed after a refusal");
+            if let Some(refused) = managed.refusals.get_mut(lane) {
                 refused.until = Instant::now() + pause;
             }
-            self.set_timer(Timer::Open(uid.clone(), lane), pause);
+            self.set_timer(Timer::OpenLane(uid.clone(), lane), pause);
         }
     }
 
-    fn skip(&mut self, uid: &Text, lane: Lane, id: u64, node: &str) {
+    fn skip_action(&mut self, uid: &Text, lane: Lane, id: u64, node: &str) {
         if let Some(managed) = self.managed.get_mut(uid) {
-            managed.applier.ended(lane, Some(id), Ended::Needless);
+            managed.actions.on_finished(lane, Some(id), CallOutcome::Skipped);
         }
-        self.parts.metrics.action(kind(lane), Outcome::Skipped);
-        self.tell_end(uid, id, ActionOutcome::Skipped, |_| {
-            format!("{NEEDLESS} (node {node})")
+        self.config.metrics.action(metric_kind(lane), Outcome::Skipped);
+        self.publish_end(uid, id, ActionOutcome::Skipped, |_| {
+            format!("{NOT_NEEDED} (node {node})")
         });
         self.end_action(uid, id, ActionOutcome::Skipped);
     }
 
-    /// Tells watches that an action that was never begun has ended.
-    fn tell_end(&self, uid: &str, id: u64, outcome: ActionOutcome, words: impl FnOnce(&Managed) -> String) {
+    /// Publishes the end of an action that never started.
+    fn publish_end(
+        &self,
+        uid: &str,
+        id: u64,
+        outcome: ActionOutcome,
+        message: impl FnOnce(&ManagedDaemonSet) -> String,
+    ) {
         let (Some(managed), Some(entry)) = (self.managed.get(uid), self.cluster.daemon_set(uid)) else {
             return;
         };
         self.event_bus
-            .publish(|| ended(&entry.object, id, outcome, words(managed)));
+            .publish(|| action_ended_event(&entry.object, id, outcome, message(managed)));
     }
 
     fn start_create(
         &mut self,
         uid: &Text,
         object: Arc<DaemonSet>,
-        recipe: Arc<Recipe>,
-        ready: Ready<CreatePod>,
+        pod_builder: Arc<PodBuilder>,
+        ready: ReadyAction<CreatePod>,
     ) {
         let Some(managed) = self.managed.get_mut(uid) else {
             return;
         };
-        let (api, stop, uid) = (self.parts.api.clone(), managed.stop.clone(), uid.clone());
+        let (api, stop, uid) = (self.config.api.clone(), managed.stop.clone(), uid.clone());
         let (session, node) = (self.session, ready.action.node.clone());
         managed.outstanding.creation_begins(&node);
         let span = spans::create(&ready);
         self.calls.spawn(async move {
-            let carried = action::create(api, object.clone(), recipe, ready.action, stop)
+            let report = action::create(api, object.clone(), pod_builder, ready.action, stop)
                 .instrument(span.clone())
                 .await;
-            spans::came(&span, &carried);
+            spans::record_result(&span, &report);
             let (lane, id, event_read) = (Lane::Create, ready.id, ready.event_read);
-            Answer::Action(Box::new(ActionEnded {
+            CallResult::Action(Box::new(FinishedAction {
                 daemon_set: uid,
                 object,
                 lane,
@@ -191,26 +204,26 @@ impl Controller {
                 node,
                 pod: None,
                 event_read,
-                carried,
+                report,
             }))
         });
     }
 
-    fn start_delete(&mut self, uid: &Text, object: Arc<DaemonSet>, ready: Ready<DeletePod>) {
+    fn start_delete(&mut self, uid: &Text, object: Arc<DaemonSet>, ready: ReadyAction<DeletePod>) {
         let Some(managed) = self.managed.get(uid) else {
             return;
         };
-        let (api, stop, uid) = (self.parts.api.clone(), managed.stop.clone(), uid.clone());
+        let (api, stop, uid) = (self.config.api.clone(), managed.stop.clone(), uid.clone());
         let (session, node) = (self.session, ready.action.node.clone());
         let span = spans::delete(&ready);
         self.calls.spawn(async move {
             let (namespace, pod) = (object.metadata.namespace.clone(), Some(ready.action.clone()));
-            let carried = action::delete(api, namespace, ready.action, stop)
+            let report = action::delete(api, namespace, ready.action, stop)
                 .instrument(span.clone())
                 .await;
-            spans::came(&span, &carried);
+            spans::record_result(&span, &report);
             let (lane, id, event_read) = (Lane::Delete, ready.id, ready.event_read);
-            Answer::Action(Box::new(ActionEnded {
+            CallResult::Action(Box::new(FinishedAction {
                 daemon_set: uid,
                 object,
                 lane,
@@ -219,13 +232,13 @@ impl Controller {
                 node,
                 pod,
                 event_read,
-                carried,
+                report,
             }))
         });
     }
 
-    pub(super) fn action_ended(&mut self, action: ActionEnded) {
-        let ActionEnded {
+    pub(super) fn on_action_finished(&mut self, action: FinishedAction) {
+        let FinishedAction {
             daemon_set: uid,
             object,
             lane,
@@ -234,22 +247,22 @@ impl Controller {
             node,
             pod,
             event_read,
-            carried,
+            report,
         } = action;
-        let smooth = if carried.with_pressure {
-            Ended::WithPressure
+        let succeeded = if report.was_retried {
+            CallOutcome::SucceededAfterRetries
         } else {
-            Ended::Smoothly
+            CallOutcome::Succeeded
         };
-        // Another planner has given its own actions the same ids.
+        // Another planner may have given its own actions the same ids.
         let is_current = session == self.session;
-        let publish = |event_bus: &EventBus, outcome, words: &dyn fmt::Display| {
+        let publish = |event_bus: &EventBus, outcome, message: &dyn fmt::Display| {
             if is_current {
-                event_bus.publish(|| ended(&object, id, outcome, words.to_string()));
+                event_bus.publish(|| action_ended_event(&object, id, outcome, message.to_string()));
             }
         };
-        let (how, outcome) = match carried.came {
-            Came::Created(created) => {
+        let (call_outcome, outcome) = match report.result {
+            ActionResult::Created(created) => {
                 self.cluster.wrote_pod(&created);
                 let note = format!("Created pod: {}", created.metadata.name);
                 publish(
@@ -257,29 +270,29 @@ impl Controller {
                     ActionOutcome::Done,
                     &format_args!("{note} on node {node}"),
                 );
-                self.parts
+                self.config
                     .events
                     .say(&object, Kind::Normal, "SuccessfulCreate", "CreatePod", note);
-                (smooth, Outcome::Done)
+                (succeeded, Outcome::Done)
             }
-            Came::Deleting | Came::Gone => {
+            ActionResult::Deleting | ActionResult::Gone => {
                 if let Some(pod) = pod {
                     self.cluster
-                        .deleted_pod(&pod.uid, matches!(carried.came, Came::Gone));
+                        .deleted_pod(&pod.uid, matches!(report.result, ActionResult::Gone));
                     let note = format!("Deleted pod: {}", pod.pod);
                     publish(
                         &self.event_bus,
                         ActionOutcome::Done,
                         &format_args!("{note} on node {node}"),
                     );
-                    self.parts
+                    self.config
                         .events
                         .say(&object, Kind::Normal, "SuccessfulDelete", "DeletePod", note);
                 }
-                (smooth, Outcome::Done)
+                (succeeded, Outcome::Done)
             }
-            Came::Refused(error) => {
-                let note = note(lane, &error);
+            ActionResult::Refused(error) => {
+                let note = error_note(lane, &error);
                 publish(
                     &self.event_bus,
                     ActionOutcome::Failed,
@@ -287,30 +300,30 @@ impl Controller {
                 );
                 self.report_refusal(&object, lane, &error, note);
                 if let Some(managed) = self.managed.get_mut(&uid).filter(|_| is_current) {
-                    managed.refusals.note(lane, words(&error));
+                    managed.refusals.record(lane, refusal_message(&error));
                 }
-                (Ended::Refused, Outcome::Refused)
+                (CallOutcome::Refused, Outcome::Refused)
             }
-            Came::GivenUp => {
+            ActionResult::Cancelled => {
                 publish(
                     &self.event_bus,
                     ActionOutcome::Skipped,
-                    &format_args!("{NEEDLESS} (node {node})"),
+                    &format_args!("{NOT_NEEDED} (node {node})"),
                 );
-                (Ended::Needless, Outcome::Skipped)
+                (CallOutcome::Skipped, Outcome::Skipped)
             }
         };
         if let (Lane::Create, Some(managed)) = (lane, self.managed.get_mut(&uid)) {
             managed.outstanding.creation_ended(&node);
         }
-        self.parts.metrics.action(kind(lane), outcome);
+        self.config.metrics.action(metric_kind(lane), outcome);
         if let (Some(read), Outcome::Done) = (event_read, outcome) {
-            self.parts.metrics.event_to_action(read.elapsed());
+            self.config.metrics.event_to_action(read.elapsed());
         }
         if !self.managed.contains_key(&uid) {
             return;
         }
-        self.call_ended(&uid, lane, is_current.then_some(id), how);
+        self.update_lane(&uid, lane, is_current.then_some(id), call_outcome);
         if is_current && outcome == Outcome::Refused {
             self.write_status(&uid);
         }
@@ -318,7 +331,7 @@ impl Controller {
             match outcome {
                 Outcome::Done => self.end_action(&uid, id, ActionOutcome::Done),
                 Outcome::Skipped => self.end_action(&uid, id, ActionOutcome::Skipped),
-                // The planner hears of it when the lane opens again.
+                // This is reported to the planner when the lane opens again.
                 Outcome::Refused => {}
             }
         }
@@ -327,7 +340,7 @@ impl Controller {
 
     fn report_refusal(&mut self, object: &DaemonSet, lane: Lane, error: &ApiError, note: String) {
         let key = object.key();
-        info!(daemon_set = key, ?lane, %error, "the API server refused");
+        info!(daemon_set = key, ?lane, %error, "action refused by the API server");
         if error.is_namespace_terminating() {
             // Nothing can be written to the namespace any more, not even an event.
             return;
@@ -336,7 +349,9 @@ impl Controller {
             Lane::Create => ("FailedCreate", "CreatePod"),
             Lane::Delete => ("FailedDelete", "DeletePod"),
         };
-        self.parts.events.say(object, Kind::Warning, reason, action, note);
+        self.config
+            .events
+            .say(object, Kind::Warning, reason, action, note);
     }
 
     /// Opens a lane again.
@@ -344,45 +359,45 @@ impl Controller {
         let Some(managed) = self.managed.get_mut(uid) else {
             return;
         };
-        for id in managed.applier.open(lane) {
+        for id in managed.actions.open(lane) {
             self.end_action(uid, id, ActionOutcome::Failed);
         }
         self.start_actions(uid);
     }
 
-    /// Tells the planner that the actions that can't be carried out have failed, as if the server had refused them.
-    pub(super) fn give_back(&mut self, uid: &Text) {
+    /// Reports actions of unknown kinds to the planner as failed, as if the server had refused them.
+    pub(super) fn fail_unknown_actions(&mut self, uid: &Text) {
         let Some(managed) = self.managed.get_mut(uid) else {
             return;
         };
-        for id in managed.applier.give_back() {
+        for id in managed.actions.take_unknown() {
             self.end_action(uid, id, ActionOutcome::Failed);
         }
     }
 }
 
-fn failed(lane: Lane) -> &'static str {
+fn error_prefix(lane: Lane) -> &'static str {
     match lane {
         Lane::Create => "Error creating",
         Lane::Delete => "Error deleting",
     }
 }
 
-/// Describes what stands in an action's way, for events and for watches.
-fn note(lane: Lane, error: &ApiError) -> String {
-    format!("{}: {}", failed(lane), ErrorChain(error))
+/// Describes a refusal, for Kubernetes events and for watches of plans.
+fn error_note(lane: Lane, error: &ApiError) -> String {
+    format!("{}: {}", error_prefix(lane), ErrorChain(error))
 }
 
-/// Gives the same error as the reason why there is no pod, or why there still is one.
-fn words(error: &ApiError) -> String {
+/// Describes the same error as the reason why a pod is missing or still there.
+fn refusal_message(error: &ApiError) -> String {
     match error {
         ApiError::Refused(_) => format!("the API server refuses: {error}"),
-        // The other errors say themselves whose answer it was.
+        // The text of any other error names its origin.
         _ => ErrorChain(error).to_string(),
     }
 }
 
-fn ended(object: &DaemonSet, action_id: u64, outcome: ActionOutcome, message: String) -> Event {
+fn action_ended_event(object: &DaemonSet, action_id: u64, outcome: ActionOutcome, message: String) -> Event {
     Event::ActionEnded(wire::ActionEnded {
         daemon_set: object.key(),
         action_id,
@@ -391,7 +406,7 @@ fn ended(object: &DaemonSet, action_id: u64, outcome: ActionOutcome, message: St
     })
 }
 
-fn kind(lane: Lane) -> ActionKind {
+fn metric_kind(lane: Lane) -> ActionKind {
     match lane {
         Lane::Create => ActionKind::Create,
         Lane::Delete => ActionKind::Delete,

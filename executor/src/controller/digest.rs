@@ -5,10 +5,10 @@ use std::{collections::BTreeMap, fmt};
 use everynode_proto::planner::v1::{DeleteReason, Plan, action::Action};
 use tracing::{debug, info};
 
-/// How many nodes a log line names.
+/// Maximum number of nodes that a log line names.
 const NODES_NAMED: usize = 3;
 
-/// A summary of what a plan asks for.
+/// A summary of a plan's actions.
 #[derive(Debug, Default)]
 struct Digest<'p> {
     creates: usize,
@@ -20,7 +20,7 @@ struct Digest<'p> {
     more_nodes: usize,
 }
 
-/// Logs a plan: at level info if it asks for actions, otherwise at level debug.
+/// Logs a plan: at level info if it has actions, otherwise at level debug.
 pub(super) fn log(plan: &Plan) {
     let Plan {
         daemon_set,
@@ -29,7 +29,7 @@ pub(super) fn log(plan: &Plan) {
         ..
     } = plan;
     if plan.actions.is_empty() {
-        debug!(daemon_set, plan = id, based_on, "plan without actions");
+        debug!(daemon_set, plan = id, based_on, "plan received without actions");
         return;
     }
     let digest = Digest::of(plan);
@@ -41,7 +41,7 @@ pub(super) fn log(plan: &Plan) {
         deletes = digest.deletes,
         reasons = %digest.reasons(),
         nodes = %digest.nodes(),
-        "plan"
+        "plan received"
     );
 }
 
@@ -89,12 +89,12 @@ impl<'p> Digest<'p> {
 
 #[cfg(test)]
 mod tests {
-    use everynode_proto::planner::v1::{Action as Asked, CreatePod, DeletePod};
+    use everynode_proto::planner::v1::{Action as PlannedAction, CreatePod, DeletePod};
 
     use super::*;
 
     #[test]
-    fn a_plan_of_many_nodes_is_short() {
+    fn digest_of_a_plan_for_many_nodes_is_short() {
         let create = |number: u64| {
             Action::Create(CreatePod {
                 node: format!("n{number}"),
@@ -112,7 +112,7 @@ mod tests {
         actions.push(delete(5, DeleteReason::Update));
         actions.push(delete(6, DeleteReason::Failed));
         actions.push(delete(7, DeleteReason::Update));
-        let actions = actions.into_iter().map(|action| Asked {
+        let actions = actions.into_iter().map(|action| PlannedAction {
             id: 1,
             action: Some(action),
         });

@@ -1,4 +1,4 @@
-//! State that the loop keeps for one `DaemonSet`, besides the object itself.
+//! State of one `DaemonSet` in the loop, besides the object itself.
 
 use std::{sync::Arc, time::Duration};
 
@@ -10,65 +10,65 @@ use tokio::time::Instant;
 use tokio_util::{sync::CancellationToken, time::delay_queue};
 
 use super::{
+    competing::{COMPETING_CONTROLLER, QUIET_PERIOD, REMEDY},
     planner::TOO_LARGE,
     plans::reason,
-    rivals::{COMPETING, PEACE, REMEDY},
 };
 use crate::{
-    actions::apply::{Applier, Lane},
+    actions::queue::{ActionQueue, Lane},
     apiserver::{events::shortened, objects::DaemonSet},
     live_view::view::words,
     ownership::adopt,
     planner::{guard::Outstanding, outbox::Announcement},
-    pods::pod::Recipe,
+    pods::pod::PodBuilder,
     status::{
-        Wanted,
-        conditions::{Trouble, degraded, from_counters},
+        DesiredStatus,
+        conditions::{Obstacle, degraded, from_counters},
         counters,
     },
 };
 
-/// How long a refusal still holds after its lane has opened again: the planner is about to ask anew.
-const REFUSAL_LINGERS: Duration = Duration::from_secs(2);
+/// How long a refusal still counts after its lane has opened again: the planner is about to request the action again.
+const REFUSAL_GRACE: Duration = Duration::from_secs(2);
 
-/// One `DaemonSet`.
+/// The loop's state of one `DaemonSet`.
 #[derive(Debug, Default)]
-pub(super) struct Managed {
-    /// The facts that the planner is sent about it, once everything is in order.
-    pub(super) announced: Option<Announced>,
-    /// The actions that plans have asked for.
-    pub(super) applier: Applier,
+pub(super) struct ManagedDaemonSet {
+    /// Its facts as sent to the planner, once its upkeep is done.
+    pub(super) announced: Option<AnnouncedDaemonSet>,
+    /// The actions that plans have requested.
+    pub(super) actions: ActionQueue,
     /// State for the limits on those actions.
     pub(super) outstanding: Outstanding,
-    /// How to make its pods, from the last plan that makes some.
-    pub(super) recipe: Option<Arc<Recipe>>,
-    /// The ingredients of the recipe, or those from which no recipe could be made.
-    pub(super) ingredients: Option<Ingredients>,
+    /// Builds its pods, as the last plan with creations wants them.
+    pub(super) pod_builder: Option<Arc<PodBuilder>>,
+    /// The inputs of the builder, or those from which no builder could be made.
+    pub(super) pod_builder_inputs: Option<PodBuilderInputs>,
     /// Why its creations and deletions were last refused.
-    pub(super) refusals: Refusals,
-    pub(super) upkeep: Upkeep,
-    pub(super) status: Status,
-    /// Timer for when the planner wants to be told that time has passed.
+    pub(super) refusals: LaneRefusals,
+    pub(super) upkeep: UpkeepState,
+    pub(super) status: StatusState,
+    /// Timer for telling the planner that time has passed.
     pub(super) reconsider: Option<delay_queue::Key>,
-    /// Why it can't be sent to the planner, if it is too large.
+    /// Why it is too large to be sent to the planner, if it is.
     pub(super) too_large: Option<String>,
-    /// Problems already reported in events, so that not every plan reports them again.
+    /// Problems already reported in events, so that later plans don't report them again.
     pub(super) reported: Vec<Problem>,
-    /// When another controller was last seen working on it.
-    pub(super) rival_seen: Option<Instant>,
+    /// When a trace of another controller was last seen.
+    pub(super) competitor_seen: Option<Instant>,
     /// Cancels its calls when it is gone.
     pub(super) stop: CancellationToken,
 }
 
-/// Everything that a recipe is made of.
+/// Everything that a pod builder is made from.
 #[derive(Debug)]
-pub(super) struct Ingredients {
+pub(super) struct PodBuilderInputs {
     pub(super) object: Arc<DaemonSet>,
     pub(super) revision: String,
     pub(super) added: Vec<Toleration>,
 }
 
-impl PartialEq for Ingredients {
+impl PartialEq for PodBuilderInputs {
     fn eq(&self, other: &Self) -> bool {
         Arc::ptr_eq(&self.object, &other.object)
             && self.revision == other.revision
@@ -76,100 +76,101 @@ impl PartialEq for Ingredients {
     }
 }
 
-/// A `DaemonSet` as the planner was sent it.
+/// A `DaemonSet` as sent to the planner.
 #[derive(Debug)]
-pub(super) struct Announced {
+pub(super) struct AnnouncedDaemonSet {
     /// The object at that time.
     pub(super) object: Arc<DaemonSet>,
     /// The controller-revision-hash of its template.
     pub(super) revision: String,
     facts: DaemonSetFacts,
-    /// Problems with it that can be found by reading it.
+    /// Problems found in the object itself.
     pub(super) problems: Vec<Problem>,
 }
 
 /// The last refusal in each lane, until an action there succeeds.
 #[derive(Debug, Default)]
-pub(super) struct Refusals {
-    create: Option<Refused>,
-    delete: Option<Refused>,
+pub(super) struct LaneRefusals {
+    create: Option<LaneRefusal>,
+    delete: Option<LaneRefusal>,
 }
 
-/// A refusal.
+/// A refused action.
 #[derive(Debug)]
-pub(super) struct Refused {
-    /// The server's words.
-    pub(super) words: String,
+pub(super) struct LaneRefusal {
+    /// Why it was refused, in the server's words.
+    pub(super) message: String,
     /// When the lane opens again.
     pub(super) until: Instant,
 }
 
-impl Refusals {
-    pub(super) fn of(&mut self, lane: Lane) -> &mut Option<Refused> {
+impl LaneRefusals {
+    pub(super) fn get_mut(&mut self, lane: Lane) -> &mut Option<LaneRefusal> {
         match lane {
             Lane::Create => &mut self.create,
             Lane::Delete => &mut self.delete,
         }
     }
 
-    pub(super) fn get(&self, lane: Lane) -> Option<&Refused> {
+    pub(super) fn get(&self, lane: Lane) -> Option<&LaneRefusal> {
         match lane {
             Lane::Create => self.create.as_ref(),
             Lane::Delete => self.delete.as_ref(),
         }
     }
 
-    /// Records a refusal in these words.
-    pub(super) fn note(&mut self, lane: Lane, words: String) {
-        let refused = self.of(lane);
+    /// Records a refusal.
+    pub(super) fn record(&mut self, lane: Lane, message: String) {
+        let refused = self.get_mut(lane);
         let until = refused.as_ref().map_or_else(Instant::now, |before| before.until);
-        let words = shortened(words);
-        *refused = Some(Refused { words, until });
+        let message = shortened(message);
+        *refused = Some(LaneRefusal { message, until });
     }
 }
 
 /// State of a `DaemonSet`'s upkeep.
 #[derive(Debug, Default)]
-pub(super) struct Upkeep {
-    /// Whether upkeep is running.
+pub(super) struct UpkeepState {
+    /// Whether a piece of work is in progress.
     pub(super) is_running: bool,
-    /// Whether it is waiting for a retry.
-    pub(super) is_waiting: bool,
+    /// Whether it waits for a retry.
+    pub(super) is_backing_off: bool,
     /// Number of failures in a row.
     pub(super) failures: u32,
     /// Whether revisions beyond the limit can't be deleted until pods are gone.
-    pub(super) is_held_up: bool,
+    pub(super) is_cleanup_blocked: bool,
     /// Adoptions and releases that the server has refused.
-    pub(super) refused: adopt::Refused,
+    pub(super) refused: adopt::RefusedUids,
     /// The last failure, until upkeep succeeds.
-    pub(super) trouble: Option<String>,
+    pub(super) last_error: Option<String>,
 }
 
 /// State of a `DaemonSet`'s status.
 #[derive(Debug, Default)]
-pub(super) struct Status {
+pub(super) struct StatusState {
     /// The counters of the last plan.
-    pub(super) wanted: Option<DaemonSetStatus>,
+    pub(super) counters: Option<DaemonSetStatus>,
     /// The conditions that follow from the counters, as that plan gives them.
     pub(super) conditions: Vec<DaemonSetCondition>,
     /// The counters written, from the last write that the server has confirmed on: a write without an answer may
     /// still take effect.
     pub(super) written: Vec<DaemonSetStatus>,
-    /// Whether a write is in progress, or a rest before the next write isn't over.
-    pub(super) is_resting: bool,
+    /// Whether a write is in progress, or the pause before the next write isn't over.
+    pub(super) is_paused: bool,
     /// When it was last written, or a write was attempted.
     pub(super) last_write: Option<Instant>,
     /// Whether actions were in progress at the last write.
-    pub(super) moves: bool,
-    /// Number of rests after each write for now, and how many of them are left after the last write.
-    pub(super) rests: u32,
-    pub(super) rests_left: u32,
+    pub(super) was_busy: bool,
+    /// Length of the current pause between writes, in units of `PAUSE`.
+    pub(super) pause_units: u32,
+    /// Units of the pause after the last write that are left.
+    pub(super) pause_units_left: u32,
     /// Number of failed writes in a row.
     pub(super) failures: u32,
 }
 
-impl Announced {
-    /// Creates the announcement of a `DaemonSet` with the revision of its template.
+impl AnnouncedDaemonSet {
+    /// Builds the facts of a `DaemonSet` with the revision of its template.
     pub(super) fn new(object: Arc<DaemonSet>, revision: String) -> Self {
         let raw = object.spec.template.as_ref().map_or("{}", |raw| raw.get());
         // The API server has validated the template. One that can't be read would be placed like an empty one.
@@ -190,8 +191,8 @@ impl Announced {
     }
 }
 
-impl Managed {
-    /// Creates the state of a `DaemonSet` that is only known to exist.
+impl ManagedDaemonSet {
+    /// Creates the state of a `DaemonSet` that has just been seen.
     pub(super) fn new(stop: CancellationToken) -> Self {
         Self {
             stop,
@@ -201,37 +202,37 @@ impl Managed {
 
     /// The status that it should have, if the last plan has counted anything. A `DaemonSet` that is too large to be
     /// sent to the planner gets no plan, so it keeps its current counters.
-    fn wanted(&self, object: &DaemonSet, with_conditions: bool) -> Option<Wanted> {
+    fn desired_status(&self, object: &DaemonSet, with_conditions: bool) -> Option<DesiredStatus> {
         let kept = || self.too_large.as_ref().map(|_| counters(&object.status));
-        let counters = self.status.wanted.or_else(kept)?;
+        let counters = self.status.counters.or_else(kept)?;
         let mut conditions = Vec::new();
         if with_conditions {
-            conditions = match self.status.wanted {
+            conditions = match self.status.counters {
                 Some(_) => self.status.conditions.clone(),
                 None => from_counters(&object.status),
             };
-            conditions.push(degraded(self.trouble(Instant::now())));
+            conditions.push(degraded(self.obstacle(Instant::now())));
         }
-        Some(Wanted { counters, conditions })
+        Some(DesiredStatus { counters, conditions })
     }
 
     /// The status to write, if the object's status differs from it.
-    pub(super) fn due(&self, object: &DaemonSet, with_conditions: bool) -> Option<Wanted> {
-        self.wanted(object, with_conditions)
-            .filter(|wanted| wanted.is_due(&object.status))
+    pub(super) fn status_to_write(&self, object: &DaemonSet, with_conditions: bool) -> Option<DesiredStatus> {
+        self.desired_status(object, with_conditions)
+            .filter(|wanted| wanted.differs_from(&object.status))
     }
 
-    /// Why a lane's last action was refused, while that still holds. It lapses when plans no longer ask for what was
+    /// Why a lane's last action was refused, while that still counts. It lapses when plans no longer request what was
     /// refused.
-    pub(super) fn refusal(&self, lane: Lane, now: Instant) -> Option<&Refused> {
-        let load = self.applier.load(lane);
-        let is_asked_for = load.is_closed || load.waiting + load.in_progress > 0;
+    pub(super) fn refusal(&self, lane: Lane, now: Instant) -> Option<&LaneRefusal> {
+        let load = self.actions.load(lane);
+        let is_requested = load.is_closed || load.waiting + load.in_progress > 0;
         self.refusals
             .get(lane)
-            .filter(|refused| is_asked_for || now < refused.until + REFUSAL_LINGERS)
+            .filter(|refused| is_requested || now < refused.until + REFUSAL_GRACE)
     }
 
-    /// The problems that have been reported for it; without any, those that can be found by reading it.
+    /// The problems that have been reported for it, or else those found in the object itself.
     pub(super) fn problems(&self) -> &[Problem] {
         match (self.reported.as_slice(), &self.announced) {
             ([], Some(announced)) => &announced.problems,
@@ -239,41 +240,41 @@ impl Managed {
         }
     }
 
-    /// The most important problem that keeps it from its goal.
-    fn trouble(&self, now: Instant) -> Option<Trouble> {
+    /// The most important problem that keeps it from its desired state.
+    fn obstacle(&self, now: Instant) -> Option<Obstacle> {
         let refused = |lane, reason, what| {
-            let words = &self.refusal(lane, now)?.words;
-            Some(Trouble {
+            let refusal = &self.refusal(lane, now)?.message;
+            Some(Obstacle {
                 reason,
-                message: words::refused(what, words),
+                message: words::refused(what, refusal),
             })
         };
-        let has_bad_template = self.ingredients.is_some() && self.recipe.is_none();
+        let has_bad_template = self.pod_builder_inputs.is_some() && self.pod_builder.is_none();
         let create = if has_bad_template {
             "InvalidTemplate"
         } else {
             "CreateRefused"
         };
         let upkeep = || {
-            self.upkeep.trouble.as_deref().map(|trouble| Trouble {
+            self.upkeep.last_error.as_deref().map(|error| Obstacle {
                 reason: "UpkeepFailing",
-                message: words::upkeep_fails(trouble),
+                message: words::upkeep_fails(error),
             })
         };
         let problem = || {
-            self.problems().first().map(|problem| Trouble {
+            self.problems().first().map(|problem| Obstacle {
                 reason: reason(problem),
                 message: everynode_render::words::problem(problem),
             })
         };
-        let rival = || {
-            let seen = self.rival_seen?;
-            (now.duration_since(seen) < PEACE).then(|| Trouble {
-                reason: COMPETING,
-                message: format!("its pods or its status are written {REMEDY}"),
+        let competitor = || {
+            let seen = self.competitor_seen?;
+            (now.duration_since(seen) < QUIET_PERIOD).then(|| Obstacle {
+                reason: COMPETING_CONTROLLER,
+                message: format!("its pods or its status are being changed {REMEDY}"),
             })
         };
-        let too_large = self.too_large.as_ref().map(|message| Trouble {
+        let too_large = self.too_large.as_ref().map(|message| Obstacle {
             reason: TOO_LARGE,
             message: message.clone(),
         });
@@ -282,10 +283,10 @@ impl Managed {
             .or_else(|| refused(Lane::Delete, "DeleteRefused", "deleted"))
             .or_else(upkeep)
             .or_else(problem)
-            .or_else(rival)
+            .or_else(competitor)
     }
 
-    /// The facts for the planner, or `NotYet` until everything is in order.
+    /// The facts for the planner, or `NotYet` until upkeep is done.
     pub(super) fn announcement(&self) -> Announcement {
         match &self.announced {
             Some(announced) => Announcement::Facts(Box::new(announced.facts.clone())),

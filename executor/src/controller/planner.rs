@@ -1,4 +1,4 @@
-//! The planner of the open session, and when it is sent what.
+//! The open session with the planner, and when facts are sent.
 
 use std::time::Duration;
 
@@ -15,38 +15,38 @@ use crate::{
     planner::outbox::{Announcement, Object, RequestLimits, TooLarge},
 };
 
-/// Minimum time between two requests to the planner. The first change after a quiet period goes out at once. When
+/// Minimum time between two requests to the planner. The first change after a quiet period is sent immediately. When
 /// thousands of pods change in a second, several changes share a request.
-const PACE: Duration = Duration::from_millis(10);
+const MIN_SEND_INTERVAL: Duration = Duration::from_millis(10);
 /// Reason in events and conditions when a `DaemonSet` is too large to be sent to the planner.
 pub(super) const TOO_LARGE: &str = "ObjectTooLarge";
 
-/// The planner of the open session.
+/// The open session with the planner.
 #[derive(Debug)]
-pub(super) struct Planner {
+pub(super) struct PlannerSession {
     pub(super) requests: mpsc::Sender<SessionRequest>,
     /// Ends the session.
     pub(super) end: CancellationToken,
     pub(super) limits: RequestLimits,
     pub(super) version: String,
     pub(super) rules_version: String,
-    /// When it was last sent something.
-    pub(super) told: Option<Instant>,
+    /// When the last request was sent.
+    pub(super) last_sent: Option<Instant>,
     /// State of its full sync.
     pub(super) sync: FullSync,
 }
 
-/// How long a session has to last after the full sync was sent before the sync counts as accepted. This applies to
+/// How long a session must last after the full sync was sent before the sync counts as accepted. This applies to
 /// planners of releases that don't confirm it. A planner that refuses a request ends the session within a round trip.
-const SURVIVED: Duration = Duration::from_secs(10);
+const MIN_SESSION_AFTER_SYNC: Duration = Duration::from_secs(10);
 
-/// A session's full sync, from the first fact until the planner confirms that it has taken everything in.
+/// A session's full sync, from the first fact until the planner has accepted it.
 #[derive(Debug)]
 pub(super) struct FullSync {
-    /// Whether the planner will confirm it.
-    is_answered: bool,
+    /// Whether the planner confirms it.
+    has_confirmation: bool,
     /// Whether a `DaemonSet` has been sent. The planner answers each with a plan.
-    told_daemon_set: bool,
+    has_daemon_set: bool,
     /// The sequence of the request that completed the sync, and when that request was sent.
     sent: Option<(u64, Instant)>,
     is_accepted: bool,
@@ -64,12 +64,12 @@ pub(super) enum SyncAnswer {
 }
 
 impl FullSync {
-    /// Creates a full sync that has not begun. `is_answered` says whether the planner will confirm that it has
+    /// Creates a full sync that has not begun. `has_confirmation` says whether the planner confirms that it has
     /// accepted the sync.
-    pub(super) fn new(is_answered: bool) -> Self {
+    pub(super) fn new(has_confirmation: bool) -> Self {
         Self {
-            is_answered,
-            told_daemon_set: false,
+            has_confirmation,
+            has_daemon_set: false,
             sent: None,
             is_accepted: false,
         }
@@ -80,13 +80,13 @@ impl FullSync {
         self.is_accepted
     }
 
-    /// Notes that these facts have been sent.
+    /// Records that these facts have been sent.
     fn on_sent(&mut self, facts: &[Fact]) {
         let is_daemon_set = |fact: &Fact| matches!(fact.fact, Some(Kind::DaemonSetChanged(_)));
-        self.told_daemon_set = self.told_daemon_set || facts.iter().any(is_daemon_set);
+        self.has_daemon_set = self.has_daemon_set || facts.iter().any(is_daemon_set);
     }
 
-    /// Notes that the request with this sequence completes the sync.
+    /// Records that the request with this sequence completes the sync.
     fn on_complete(&mut self, sequence: u64) {
         self.sent = Some((sequence, Instant::now()));
     }
@@ -102,30 +102,35 @@ impl FullSync {
         };
         match answer {
             SyncAnswer::Accepted(sequence) => sequence >= complete,
-            SyncAnswer::Plan(based_on) => !self.is_answered && based_on >= complete,
-            SyncAnswer::None => !self.is_answered && (!self.told_daemon_set || sent.elapsed() >= SURVIVED),
+            SyncAnswer::Plan(based_on) => !self.has_confirmation && based_on >= complete,
+            SyncAnswer::None => {
+                !self.has_confirmation && (!self.has_daemon_set || sent.elapsed() >= MIN_SESSION_AFTER_SYNC)
+            }
         }
     }
 }
 
 impl Controller {
-    /// Whether a full sync may complete: only when everything that earlier plans began has ended and those ends are
-    /// among the facts. Otherwise the new planner would ask again for what is already being done.
-    pub(super) fn may_complete(&self) -> bool {
-        self.managed.values().all(|managed| !managed.applier.is_busy())
+    /// Whether a full sync may complete: only when every action that earlier plans started has ended and its result is
+    /// among the facts. Otherwise the new planner would request again what is already in progress.
+    pub(super) fn may_complete_sync(&self) -> bool {
+        self.managed.values().all(|managed| !managed.actions.is_busy())
     }
 
-    /// The earliest time at which the planner may be sent more. `None` means at once: while it doesn't know
-    /// everything yet, or when a full request is waiting.
-    pub(super) fn pace(&self) -> Option<Instant> {
+    /// The earliest time at which the next request may be sent. `None` means immediately: during a full sync, or when
+    /// enough facts for a full request are waiting.
+    pub(super) fn earliest_send(&self) -> Option<Instant> {
         let planner = self.planner.as_ref()?;
-        let waits = self.outbox.is_synced() && self.outbox.len() < planner.limits.facts;
-        planner.told.filter(|_| waits).map(|told| told + PACE)
+        let must_wait = self.outbox.is_synced() && self.outbox.len() < planner.limits.facts;
+        planner
+            .last_sent
+            .filter(|_| must_wait)
+            .map(|last_sent| last_sent + MIN_SEND_INTERVAL)
     }
 
-    pub(super) fn tell(&mut self, permit: mpsc::OwnedPermit<SessionRequest>, may_complete: bool) {
+    pub(super) fn send_facts(&mut self, permit: mpsc::OwnedPermit<SessionRequest>, may_complete: bool) {
         let Some(planner) = &mut self.planner else { return };
-        planner.told = Some(Instant::now());
+        planner.last_sent = Some(Instant::now());
         let managed = &self.managed;
         let announce = |cluster: &Cluster, uid: &Text| match (cluster.daemon_set(uid), managed.get(uid)) {
             (None, _) => Announcement::Gone,
@@ -136,25 +141,25 @@ impl Controller {
         let next = self
             .outbox
             .next_request(&mut self.cluster, announce, planner.limits, may_complete);
-        let mut told = Vec::new();
+        let mut changed = Vec::new();
         if let Some(request) = next.request {
-            self.parts.metrics.facts(request.facts.len());
+            self.config.metrics.facts(request.facts.len());
             if was_synced {
-                self.latency.told(request.sequence, !self.outbox.is_empty());
+                self.latency.on_sent(request.sequence, !self.outbox.is_empty());
             } else {
                 planner.sync.on_sent(&request.facts);
                 if self.outbox.is_synced() {
                     planner.sync.on_complete(request.sequence);
                     // From here on, the facts are changes.
-                    self.latency.forget();
-                    info!("full sync sent; waiting until the planner has accepted it");
+                    self.latency.reset();
+                    info!("full sync sent; waiting for the planner to accept it");
                 }
             }
-            told = self.no_longer_too_large(&request.facts);
+            changed = self.clear_too_large(&request.facts);
             permit.send(request);
         }
-        told.extend(self.report_too_large(next.too_large));
-        for uid in &told {
+        changed.extend(self.report_too_large(next.too_large));
+        for uid in &changed {
             self.write_status(uid);
         }
         self.on_sync_answer(SyncAnswer::None);
@@ -168,14 +173,14 @@ impl Controller {
             return;
         }
         planner.sync.is_accepted = true;
-        self.parts.health.planner_synced();
-        self.parts.metrics.full_sync();
-        info!("planner has accepted the full sync");
-        self.planner_changed();
+        self.config.health.planner_synced();
+        self.config.metrics.full_sync();
+        info!("planner accepted the full sync");
+        self.publish_planner_change();
     }
 
     /// Returns the `DaemonSet`s among these facts that were too large before.
-    fn no_longer_too_large(&mut self, facts: &[Fact]) -> Vec<Text> {
+    fn clear_too_large(&mut self, facts: &[Fact]) -> Vec<Text> {
         let mut changed = Vec::new();
         for fact in facts {
             let Some(Kind::DaemonSetChanged(facts)) = &fact.fact else {
@@ -202,13 +207,13 @@ impl Controller {
             let uid = match object {
                 Object::Node(name) => {
                     if is_new {
-                        warn!(node = %name, bytes, limit, "node is too large for the planner; it is left out");
+                        warn!(node = %name, bytes, limit, "node is too large for the planner; left out");
                     }
                     continue;
                 }
                 Object::Pod(uid) => {
                     if is_new {
-                        warn!(pod = %uid, bytes, limit, "pod is too large for the planner; it is left out");
+                        warn!(pod = %uid, bytes, limit, "pod is too large for the planner; left out");
                     }
                     continue;
                 }
@@ -224,9 +229,9 @@ impl Controller {
                 let object = entry.object.clone();
                 warn!(
                     daemon_set = object.key(),
-                    bytes, limit, "DaemonSet is too large for the planner; it is left out"
+                    bytes, limit, "DaemonSet is too large for the planner; left out"
                 );
-                self.parts
+                self.config
                     .events
                     .say(&object, EventKind::Warning, TOO_LARGE, "Plan", message);
             }
@@ -236,15 +241,15 @@ impl Controller {
     }
 }
 
-/// Waits until the planner may be sent more and there is room for it. Returns `None` when there is no session, or it has
-/// ended.
+/// Waits until the next request may be sent and the channel has capacity for it. Returns `None` when there is no
+/// session, or it has ended.
 pub(super) async fn reserve<T>(
     sender: Option<mpsc::Sender<T>>,
-    pace: Option<Instant>,
+    earliest: Option<Instant>,
 ) -> Option<mpsc::OwnedPermit<T>> {
     let sender = sender?;
-    if let Some(pace) = pace {
-        tokio::time::sleep_until(pace).await;
+    if let Some(earliest) = earliest {
+        tokio::time::sleep_until(earliest).await;
     }
     sender.reserve_owned().await.ok()
 }

@@ -1,4 +1,4 @@
-//! Handles incoming plans.
+//! Handles plans from the planner.
 
 use std::sync::Arc;
 
@@ -10,33 +10,33 @@ use tracing::warn;
 
 use super::{
     Controller, Timer, digest,
-    managed::{Ingredients, Refusals},
+    managed::{LaneRefusals, PodBuilderInputs},
     spans,
 };
 use crate::{
-    actions::apply::Lane,
+    actions::queue::Lane,
     apiserver::events::Kind,
     cluster::Text,
     planner::{
         guard::{self, Verdict},
         session,
     },
-    pods::pod::Recipe,
+    pods::pod::PodBuilder,
     status::conditions,
 };
 
 impl Controller {
-    pub(super) fn take_plan(&mut self, mut plan: Plan) {
+    pub(super) fn accept_plan(&mut self, mut plan: Plan) {
         let uid: Text = plan.daemon_set_uid.as_str().into();
         if !self.is_within_bounds(&uid, &plan) {
-            self.leave_planner();
+            self.close_session();
             return;
         }
-        self.confine(&uid, &mut plan);
-        self.parts.metrics.plan(plan.actions.len());
-        let event_read = self.latency.of(plan.based_on);
+        self.sanitize_plan(&uid, &mut plan);
+        self.config.metrics.plan(plan.actions.len());
+        let event_read = self.latency.event_read(plan.based_on);
         if let Some(read) = event_read {
-            self.parts.metrics.event_to_plan(read.elapsed());
+            self.config.metrics.event_to_plan(read.elapsed());
         }
         self.event_bus.publish(|| Event::Plan(plan.clone()));
         digest::log(&plan);
@@ -47,49 +47,52 @@ impl Controller {
                 .for_each(|action| self.outbox.add_done(action.id, ActionOutcome::Skipped));
             return;
         }
-        self.report_all(&uid, &plan.problems);
-        self.remember_time(&uid, plan.reconsider_after);
-        self.announce_deletions(&uid, &plan);
-        self.take_recipe(&uid, &plan);
+        self.report_problems(&uid, &plan.problems);
+        self.set_reconsider_timer(&uid, plan.reconsider_after);
+        self.emit_deletion_events(&uid, &plan);
+        self.update_pod_builder(&uid, &plan);
         let span = spans::plan(&plan);
         if let Some(managed) = self.managed.get_mut(&uid) {
             if let Some(status) = plan.status {
                 if let Some(announced) = &managed.announced {
                     let rolls_out = conditions::rolls_out(&plan.conditions);
-                    self.parts
+                    self.config
                         .metrics
                         .daemon_set(announced.names(), &status, rolls_out);
                 }
-                managed.status.wanted = Some(status);
+                managed.status.counters = Some(status);
                 managed.status.conditions = std::mem::take(&mut plan.conditions);
             }
-            let pause = managed.applier.push(plan, event_read, &span);
+            let pause = managed.actions.push(plan, event_read, &span);
             if let Some(pause) = pause {
-                self.say_unknown(&uid);
-                self.set_timer(Timer::GiveBack(uid.clone()), pause);
+                self.report_unknown_actions(&uid);
+                self.set_timer(Timer::FailUnknownActions(uid.clone()), pause);
             }
         }
         self.start_actions(&uid);
         self.write_status(&uid);
     }
 
-    /// Reports that a newer planner asks for an action that this executor can't carry out.
-    fn say_unknown(&mut self, uid: &str) {
+    /// Reports that a newer planner requests an action that this executor doesn't support.
+    fn report_unknown_actions(&mut self, uid: &str) {
         let Some(entry) = self.cluster.daemon_set(uid) else {
             return;
         };
         let object = entry.object.clone();
         let note =
-            "the planner asks for a kind of action that this executor doesn't know: upgrade the executor";
-        warn!(daemon_set = object.key(), note, "an action can't be carried out");
-        self.parts
+            "the planner requests a kind of action that this executor doesn't support; upgrade the executor";
+        warn!(
+            daemon_set = object.key(),
+            note, "plan requests an unsupported action"
+        );
+        self.config
             .events
             .say(&object, Kind::Warning, "UnknownAction", "Plan", note.to_owned());
     }
 
-    /// Prepares the recipe for the plan's pods. If no pod can be made from the template, there is no recipe, and every
-    /// creation fails with the reason in an event.
-    fn take_recipe(&mut self, uid: &Text, plan: &Plan) {
+    /// Prepares the builder for the plan's pods. If no pod can be built from the template, there is no builder, and
+    /// every creation fails with the reason in an event.
+    fn update_pod_builder(&mut self, uid: &Text, plan: &Plan) {
         let creates = plan
             .actions
             .iter()
@@ -101,35 +104,35 @@ impl Controller {
             return;
         };
         // Nearly all plans use the same template as the one before.
-        let ingredients = Ingredients {
+        let pod_builder_inputs = PodBuilderInputs {
             object: announced.object.clone(),
             revision: announced.revision.clone(),
             added: plan.added_tolerations.clone(),
         };
-        if managed.recipe.is_some() && managed.ingredients.as_ref() == Some(&ingredients) {
+        if managed.pod_builder.is_some() && managed.pod_builder_inputs.as_ref() == Some(&pod_builder_inputs) {
             return;
         }
-        let Ingredients {
+        let PodBuilderInputs {
             object,
             revision,
             added,
-        } = managed.ingredients.insert(ingredients);
-        match Recipe::new(object, revision, added) {
-            Ok(recipe) => managed.recipe = Some(Arc::new(recipe)),
-            Err(fault) => {
-                managed.recipe = None;
+        } = managed.pod_builder_inputs.insert(pod_builder_inputs);
+        match PodBuilder::new(object, revision, added) {
+            Ok(pod_builder) => managed.pod_builder = Some(Arc::new(pod_builder)),
+            Err(error) => {
+                managed.pod_builder = None;
                 let object = announced.object.clone();
-                let note = format!("no pod can be made from the template: {fault}");
-                let words = format!("none can be made from the template: {fault}");
-                managed.refusals.note(Lane::Create, words);
-                self.parts
+                let note = format!("can't build a pod from the template: {error}");
+                let message = format!("the template is invalid: {error}");
+                managed.refusals.record(Lane::Create, message);
+                self.config
                     .events
                     .say(&object, Kind::Warning, "FailedCreate", "CreatePod", note);
             }
         }
     }
 
-    fn remember_time(&mut self, uid: &Text, after: Option<prost_types::Duration>) {
+    fn set_reconsider_timer(&mut self, uid: &Text, after: Option<prost_types::Duration>) {
         let Some(managed) = self.managed.get_mut(uid) else {
             return;
         };
@@ -145,7 +148,7 @@ impl Controller {
     }
 
     /// Emits events for pods that are deleted because they have failed or succeeded (N3).
-    fn announce_deletions(&mut self, uid: &str, plan: &Plan) {
+    fn emit_deletion_events(&mut self, uid: &str, plan: &Plan) {
         let Some(entry) = self.cluster.daemon_set(uid) else {
             return;
         };
@@ -178,12 +181,12 @@ impl Controller {
                 | DeleteReason::Update
                 | DeleteReason::NodeGone => continue,
             };
-            self.parts.events.say(&object, kind, reason, "DeletePod", note);
+            self.config.events.say(&object, kind, reason, "DeletePod", note);
         }
     }
 
     /// Reports the problems of a `DaemonSet`, each one once for as long as it lasts.
-    fn report_all(&mut self, uid: &str, from_planner: &[Problem]) {
+    fn report_problems(&mut self, uid: &str, from_planner: &[Problem]) {
         let Some(managed) = self.managed.get_mut(uid) else {
             return;
         };
@@ -198,20 +201,17 @@ impl Controller {
             let note = format!("{}: {}", problem.field, problem.message);
             warn!(
                 object = problem.object,
-                reason, note, "the planner has found a problem"
+                reason, note, "planner reported a problem"
             );
-            self.parts
+            self.config
                 .events
                 .say(&object, Kind::Warning, reason, "Plan", note);
         }
     }
 
     /// Logs an object that the planner could not use at all.
-    #[expect(
-        clippy::unused_self,
-        reason = "one of the loop's answers to what a session brings"
-    )]
-    pub(super) fn report(&self, mut problem: Problem) {
+    #[expect(clippy::unused_self, reason = "a handler of session events, like the others")]
+    pub(super) fn log_problem(&self, mut problem: Problem) {
         guard::problem(&mut problem);
         let Problem {
             object,
@@ -219,15 +219,15 @@ impl Controller {
             message,
             ..
         } = problem;
-        warn!(object, field, message, "the planner can't use an object");
+        warn!(object, field, message, "planner can't use an object");
     }
 
-    /// Drops the plans of a planner that is gone. Actions that haven't started never start.
-    pub(super) fn void_plans(&mut self) {
+    /// Drops the plans of a planner that is gone. Actions that haven't started are dropped, too.
+    pub(super) fn drop_plans(&mut self) {
         for managed in self.managed.values_mut() {
-            managed.applier.clear();
+            managed.actions.clear();
             managed.outstanding.forget_planner();
-            managed.refusals = Refusals::default();
+            managed.refusals = LaneRefusals::default();
             if let Some(key) = managed.reconsider.take() {
                 self.timers.try_remove(&key);
             }

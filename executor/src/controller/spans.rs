@@ -1,15 +1,14 @@
-//! Trace spans of plans: one span for each plan that asks for something, with a child span for each of its actions.
+//! Trace spans of plans: one span for each plan with actions, with a child span for each action.
 //!
-//! A plan's span lasts until the last of its actions has ended. If nothing is exported, there are no spans, and nothing
-//! is built for them.
+//! A plan's span lasts until the last of its actions has ended. If spans aren't exported, none are created.
 
 use everynode_proto::planner::v1::{CreatePod, DeletePod, Plan, action::Action};
 use everynode_serving::serve::trace::EXPORTED;
 use tracing::{Span, field::Empty, info_span};
 
 use crate::actions::{
-    action::{Came, Carried},
-    apply::Ready,
+    action::{ActionReport, ActionResult},
+    queue::ReadyAction,
 };
 
 /// The span of a plan.
@@ -30,7 +29,7 @@ pub(super) fn plan(plan: &Plan) -> Span {
     )
 }
 
-/// The revision of the pods that an action makes.
+/// The revision of the pod that an action creates.
 fn revision(action: &Action) -> Option<&str> {
     match action {
         Action::Create(create) => Some(&create.revision),
@@ -39,10 +38,10 @@ fn revision(action: &Action) -> Option<&str> {
 }
 
 /// The span of a creation.
-pub(super) fn create(ready: &Ready<CreatePod>) -> Span {
+pub(super) fn create(ready: &ReadyAction<CreatePod>) -> Span {
     info_span!(
         target: EXPORTED,
-        parent: &ready.plan,
+        parent: &ready.plan_span,
         "create pod",
         "otel.kind" = "client",
         "otel.status_code" = Empty,
@@ -54,10 +53,10 @@ pub(super) fn create(ready: &Ready<CreatePod>) -> Span {
 }
 
 /// The span of a deletion.
-pub(super) fn delete(ready: &Ready<DeletePod>) -> Span {
+pub(super) fn delete(ready: &ReadyAction<DeletePod>) -> Span {
     info_span!(
         target: EXPORTED,
-        parent: &ready.plan,
+        parent: &ready.plan_span,
         "delete pod",
         "otel.kind" = "client",
         "otel.status_code" = Empty,
@@ -69,15 +68,15 @@ pub(super) fn delete(ready: &Ready<DeletePod>) -> Span {
 }
 
 /// Records the result of an action in its span.
-pub(super) fn came(span: &Span, carried: &Carried) {
-    match &carried.came {
-        Came::Created(pod) => {
+pub(super) fn record_result(span: &Span, report: &ActionReport) {
+    match &report.result {
+        ActionResult::Created(pod) => {
             span.record("pod", pod.metadata.name.as_str());
         }
-        Came::Refused(error) => {
+        ActionResult::Refused(error) => {
             span.record("otel.status_code", "ERROR");
             span.record("otel.status_description", tracing::field::display(error));
         }
-        Came::Deleting | Came::Gone | Came::GivenUp => {}
+        ActionResult::Deleting | ActionResult::Gone | ActionResult::Cancelled => {}
     }
 }

@@ -1,53 +1,53 @@
-//! Writes statuses. Each `DaemonSet` has one write in progress at a time, with a rest after each write. The rest grows
-//! while there is always more to write. So only some of a rollout's many changes are written, but the last one always
-//! is, and soon.
+//! Writes statuses. Each `DaemonSet` has at most one write in progress, and a pause after each write. The pause grows
+//! while the status keeps changing. So only some of a rollout's many changes are written, but the last one is always
+//! written soon.
 
 use std::time::Duration;
 
 use tokio::time::Instant;
 use tracing::{debug, warn};
 
-use super::{Answer, Controller, Timer};
+use super::{CallResult, Controller, Timer};
 use crate::{
     apiserver::{failure::ApiError, objects::DaemonSet},
     cluster::Text,
-    status::{conditions::is_degraded, is_settled, write},
+    status::{conditions::is_degraded, is_rolled_out, write},
 };
 
-/// The shortest rest between two writes of the same status: faster than anyone reads, slower than a burst of creations.
-const REST: Duration = Duration::from_millis(100);
-/// The longest rest while the status keeps changing, in units of `REST`.
-const MOST_RESTS: u32 = 10;
-/// After this long without a write, the rests start again at the shortest.
-const QUIET: Duration = Duration::from_secs(2);
-/// How many writes without an answer are remembered.
+/// Minimum pause between two writes of the same status: shorter than anyone notices, longer than a burst of creations.
+const PAUSE: Duration = Duration::from_millis(100);
+/// Maximum pause while the status keeps changing, in units of `PAUSE`.
+const MAX_PAUSE_UNITS: u32 = 10;
+/// After this long without a write, the pause starts again at its minimum.
+const QUIET_PERIOD: Duration = Duration::from_secs(2);
+/// Maximum number of unconfirmed writes that are remembered.
 const MAX_UNCONFIRMED: usize = 16;
-/// The longest wait after refusals.
-const LONGEST_REST: Duration = Duration::from_secs(30);
+/// Maximum wait before a failed write is retried.
+const MAX_RETRY_WAIT: Duration = Duration::from_secs(30);
 
-/// The end of a status write.
+/// A status write that has ended.
 #[derive(Debug)]
-pub(super) struct StatusWritten {
+pub(super) struct FinishedStatusWrite {
     daemon_set: Text,
     result: Result<DaemonSet, ApiError>,
 }
 
 impl Controller {
-    /// Writes a `DaemonSet`'s status if it differs and no write or rest is in progress. While actions of the
-    /// `DaemonSet` are in progress it rests briefly first, because the current status is about to be outdated.
+    /// Writes a `DaemonSet`'s status if it differs and no write or pause is in progress. While actions of the
+    /// `DaemonSet` are in progress, it pauses briefly first, because the current status is about to be outdated.
     pub(super) fn write_status(&mut self, uid: &Text) {
         let (Some(managed), Some(entry)) = (self.managed.get_mut(uid), self.cluster.daemon_set(uid)) else {
             return;
         };
-        let with_conditions = self.parts.status_conditions;
-        if managed.status.is_resting || managed.due(&entry.object, with_conditions).is_none() {
+        let with_conditions = self.config.status_conditions;
+        if managed.status.is_paused || managed.status_to_write(&entry.object, with_conditions).is_none() {
             return;
         }
         let status = &mut managed.status;
-        if managed.applier.is_busy() {
-            status.is_resting = true;
-            status.rests_left = 1;
-            self.set_timer(Timer::Status(uid.clone()), REST);
+        if managed.actions.is_busy() {
+            status.is_paused = true;
+            status.pause_units_left = 1;
+            self.set_timer(Timer::WriteStatus(uid.clone()), PAUSE);
         } else {
             self.put_status(uid);
         }
@@ -57,92 +57,96 @@ impl Controller {
         let (Some(managed), Some(entry)) = (self.managed.get_mut(uid), self.cluster.daemon_set(uid)) else {
             return;
         };
-        let Some(wanted) = managed.due(&entry.object, self.parts.status_conditions) else {
+        let Some(wanted) = managed.status_to_write(&entry.object, self.config.status_conditions) else {
             return;
         };
         let status = &mut managed.status;
         let now = Instant::now();
         let last = status.last_write.replace(now);
-        status.rests = match last {
-            Some(last) if now.duration_since(last) < QUIET => (status.rests * 2).clamp(1, MOST_RESTS),
+        status.pause_units = match last {
+            Some(last) if now.duration_since(last) < QUIET_PERIOD => {
+                (status.pause_units * 2).clamp(1, MAX_PAUSE_UNITS)
+            }
             Some(_) | None => 1,
         };
-        status.is_resting = true;
-        status.moves = managed.applier.is_busy();
+        status.is_paused = true;
+        status.was_busy = managed.actions.is_busy();
         status.written.retain(|before| *before != wanted.counters);
         status.written.push(wanted.counters);
         let forgotten = status.written.len().saturating_sub(MAX_UNCONFIRMED);
         status.written.drain(..forgotten);
-        self.parts.metrics.status_write();
-        let (api, object, daemon_set) = (self.parts.api.clone(), entry.object.clone(), uid.clone());
+        self.config.metrics.status_write();
+        let (api, object, daemon_set) = (self.config.api.clone(), entry.object.clone(), uid.clone());
         self.calls.spawn(async move {
             let result = write(api, object, wanted).await;
-            Answer::Status(Box::new(StatusWritten { daemon_set, result }))
+            CallResult::Status(Box::new(FinishedStatusWrite { daemon_set, result }))
         });
     }
 
-    pub(super) fn status_written(&mut self, written: StatusWritten) {
-        let StatusWritten {
+    pub(super) fn on_status_written(&mut self, written: FinishedStatusWrite) {
+        let FinishedStatusWrite {
             daemon_set: uid,
             result,
         } = written;
         let Some(managed) = self.managed.get_mut(&uid) else {
             return;
         };
-        let rest = match result {
+        let pause = match result {
             Ok(object) => {
                 managed.status.failures = 0;
                 let written = &mut managed.status.written;
                 written.drain(..written.len().saturating_sub(1));
-                managed.status.rests_left = managed.status.rests;
+                managed.status.pause_units_left = managed.status.pause_units;
                 self.cluster.wrote_daemon_set(object);
-                REST
+                PAUSE
             }
             Err(error) => {
                 let failures = managed.status.failures;
                 managed.status.failures = failures.saturating_add(1);
-                managed.status.rests_left = 1;
+                managed.status.pause_units_left = 1;
                 if error.is_not_found() {
-                    debug!(%uid, "a DaemonSet was gone before its status could be written");
+                    debug!(%uid, "DaemonSet was deleted before its status was written");
                 } else {
-                    warn!(%uid, %error, "a status could not be written");
+                    warn!(%uid, %error, "status write failed; retrying");
                 }
-                error.wait(failures, REST, LONGEST_REST)
+                error.wait(failures, PAUSE, MAX_RETRY_WAIT)
             }
         };
-        self.set_timer(Timer::Status(uid), rest);
+        self.set_timer(Timer::WriteStatus(uid), pause);
     }
 
-    /// Called when a rest after a write is over. A status that is still changing gets further rests. A status that has
-    /// settled for now is written at once, because someone may be waiting for it.
-    pub(super) fn rested(&mut self, uid: &Text) {
+    /// Handles the end of a pause unit. While the status keeps changing, the pause goes on until its last unit. A
+    /// status that has stopped changing for now is written immediately, because someone may be waiting for it.
+    pub(super) fn on_status_timer(&mut self, uid: &Text) {
         let (Some(managed), Some(entry)) = (self.managed.get_mut(uid), self.cluster.daemon_set(uid)) else {
             return;
         };
-        let has_come_to_rest = managed.status.moves && !managed.applier.is_busy();
-        let due = managed.due(&entry.object, self.parts.status_conditions);
+        let has_become_idle = managed.status.was_busy && !managed.actions.is_busy();
+        let due = managed.status_to_write(&entry.object, self.config.status_conditions);
         let status = &mut managed.status;
-        status.rests_left = status.rests_left.saturating_sub(1);
+        status.pause_units_left = status.pause_units_left.saturating_sub(1);
         match due {
-            None if status.rests_left == 0 => status.is_resting = false,
-            Some(wanted) if status.rests_left == 0 || is_settled(&wanted.counters) || has_come_to_rest => {
+            None if status.pause_units_left == 0 => status.is_paused = false,
+            Some(wanted)
+                if status.pause_units_left == 0 || is_rolled_out(&wanted.counters) || has_become_idle =>
+            {
                 self.put_status(uid);
             }
             None | Some(_) => {
-                self.set_timer(Timer::Status(uid.clone()), REST);
+                self.set_timer(Timer::WriteStatus(uid.clone()), PAUSE);
             }
         }
     }
 
     /// Rechecks the `DaemonSet`s whose status reports an obstacle: some obstacles end without an event.
-    pub(super) fn look_at_troubles(&mut self) {
-        let troubled = self.managed.keys().filter(|uid| {
+    pub(super) fn recheck_degraded(&mut self) {
+        let degraded = self.managed.keys().filter(|uid| {
             self.cluster
                 .daemon_set(uid)
                 .is_some_and(|entry| is_degraded(&entry.object.status))
         });
-        let troubled: Vec<_> = troubled.cloned().collect();
-        for uid in &troubled {
+        let degraded: Vec<_> = degraded.cloned().collect();
+        for uid in &degraded {
             self.write_status(uid);
         }
     }

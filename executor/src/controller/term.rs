@@ -16,53 +16,53 @@ pub(super) struct Term {
 }
 
 impl Controller {
-    /// Leads or stands by, as the election has decided.
+    /// Begins or ends a term, as the election has decided.
     pub(super) fn follow_leadership(&mut self) {
-        let leadership = self.parts.leadership.borrow_and_update().clone();
+        let leadership = self.config.leadership.borrow_and_update().clone();
         let ours = leadership.is_us.then_some(leadership.term);
         if self.term.as_ref().is_some_and(|term| ours != Some(term.number)) {
-            self.stand_by();
+            self.end_term();
         }
-        // Calls from an earlier term must have ended, or the planner would ask for the same again.
+        // Calls from an earlier term must have ended, or the planner would request the same again.
         if let (Some(number), None, true) = (ours, &self.term, self.calls.is_empty()) {
-            self.lead(number);
+            self.begin_term(number);
         }
     }
 
-    /// Begins a term. The caches stay as they are, and everything else starts from scratch.
-    fn lead(&mut self, number: u64) {
+    /// Begins a term. The caches stay; all other state starts empty.
+    fn begin_term(&mut self, number: u64) {
         // The previous leader may have caused the changes that the watches have read by now.
-        self.take_in_waiting(self.parts.changes.len());
-        let sessions = self.parts.opener.open(number);
+        self.apply_pending_changes(self.config.changes.len());
+        let sessions = self.config.opener.open(number);
         self.term = Some(Term { number, sessions });
-        self.parts.metrics.leading(true);
-        self.parts.health.leads();
+        self.config.metrics.leading(true);
+        self.config.health.leads();
         self.cluster.look_after_all();
     }
 
-    /// Ends the term. Nothing more is started, and everything that was asked for is dropped.
-    fn stand_by(&mut self) {
-        info!(calls = self.calls.len(), "this executor stands by");
+    /// Ends the term. Nothing more is started, and all requested actions are dropped.
+    fn end_term(&mut self) {
+        info!(calls = self.calls.len(), "term ended; standing by");
         self.term = None;
         if let Some(planner) = self.planner.take() {
             planner.end.cancel();
-            self.parts.metrics.planner_lost();
+            self.config.metrics.planner_lost();
         }
         self.session += 1;
         self.stop.cancel();
         self.stop = CancellationToken::new();
         self.managed.clear();
         self.timers.clear();
-        self.parts.events.forget_all();
-        self.parts.metrics.leading(false);
-        self.parts.metrics.forget_daemon_sets();
-        self.parts.health.stands_by();
-        self.planner_changed();
+        self.config.events.forget_all();
+        self.config.metrics.leading(false);
+        self.config.metrics.forget_daemon_sets();
+        self.config.health.stands_by();
+        self.publish_planner_change();
     }
 }
 
 /// Returns the next event of the term's sessions. Waits forever while there is no term.
-pub(super) async fn brought(term: &mut Option<Term>) -> Option<Event> {
+pub(super) async fn next_session_event(term: &mut Option<Term>) -> Option<Event> {
     match term {
         Some(term) => term.sessions.next().await,
         None => pending().await,

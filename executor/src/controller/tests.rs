@@ -1,11 +1,11 @@
 mod actions;
 mod adversary;
+mod competing;
 mod conditions;
 mod facts;
 mod newer;
-mod questions;
+mod queries;
 mod random_planner;
-mod rivals;
 mod spans;
 mod syncs;
 mod terms;
@@ -28,22 +28,22 @@ use crate::{
     planner::outbox::RequestLimits,
     testing::{
         AGENT, AGENT_STATUS, Call, PODS, REVISIONS, Server, agent, agent_json, agent_with, already_exists,
-        forbidden, node, not_found, old_revision_json, orphan_json, pod_json, read, refusal, revision_json,
-        said, server, with,
+        describe_facts, forbidden, node, not_found, old_revision_json, orphan_json, pod_json, read, refusal,
+        revision_json, server, with,
     },
 };
 
-/// Far longer than anything here takes. The paused clock skips it when nothing else is left to do.
+/// Far longer than any test takes. With a paused clock, it elapses at once when no task has anything left to do.
 const PATIENCE: Duration = Duration::from_mins(10);
 
-/// A controller whose API server, watches and planner are all played by the test.
+/// A controller with a fake API server, fake watches and a fake planner.
 pub(crate) struct Rig {
     pub(crate) api: Server,
     changes: mpsc::Sender<Read>,
     pub(crate) leads: state::Sender<Leadership>,
     /// The last term that has begun, and where to send the events of its sessions.
     begun: state::Receiver<Option<(u64, mpsc::Sender<session::Event>)>>,
-    /// The events written, as `reason: note`.
+    /// The Kubernetes events written, as `reason: note`.
     written: mpsc::UnboundedReceiver<String>,
     pub(crate) health: Arc<Health>,
     pub(crate) metrics: Arc<Metrics>,
@@ -52,7 +52,7 @@ pub(crate) struct Rig {
     run: JoinHandle<Result<(), ControllerError>>,
 }
 
-/// A rig that writes no conditions, so that a status holds only the counters.
+/// Creates a rig that writes no conditions, so that a status contains only the counters.
 pub(crate) fn rig() -> Rig {
     rig_with(false)
 }
@@ -63,7 +63,7 @@ pub(crate) fn rig_with(status_conditions: bool) -> Rig {
     let (health, metrics) = (Arc::new(Health::default()), Arc::new(Metrics::default()));
     let (events_client, events_server) = server();
     let (written, receiver) = mpsc::unbounded_channel();
-    tokio::spawn(write_down(events_server, written));
+    tokio::spawn(record_events(events_server, written));
     let (asker, questions) = Asker::new();
     let (leads, leadership) = state::channel(Leadership::ours("me"));
     let (begins, begun) = state::channel(None);
@@ -71,7 +71,7 @@ pub(crate) fn rig_with(status_conditions: bool) -> Rig {
         begins.send_replace(Some((term, sessions)));
         std::future::pending()
     });
-    let parts = Parts {
+    let config = ControllerConfig {
         api: Api::new(client),
         events: Events::new(events_client, "me".to_owned(), metrics.clone()),
         health: health.clone(),
@@ -80,10 +80,10 @@ pub(crate) fn rig_with(status_conditions: bool) -> Rig {
         leadership,
         opener,
         status_conditions,
-        questions,
+        queries: questions,
     };
     let shutdown = CancellationToken::new();
-    let run = tokio::spawn(Controller::new(parts).run(shutdown.clone()));
+    let run = tokio::spawn(Controller::new(config).run(shutdown.clone()));
     Rig {
         api,
         changes,
@@ -98,8 +98,8 @@ pub(crate) fn rig_with(status_conditions: bool) -> Rig {
     }
 }
 
-/// Writes down every event.
-async fn write_down(mut server: Server, written: mpsc::UnboundedSender<String>) {
+/// Records every Kubernetes event.
+async fn record_events(mut server: Server, written: mpsc::UnboundedSender<String>) {
     while let Some(call) = server.any_call().await {
         let text = |field: &str| call.body[field].as_str().unwrap_or_default().to_owned();
         let _ = written.send(format!("{}: {}", text("reason"), text("note")));
@@ -109,35 +109,35 @@ async fn write_down(mut server: Server, written: mpsc::UnboundedSender<String>) 
 }
 
 impl Rig {
-    async fn change(&self, change: Change) {
+    async fn report(&self, change: Change) {
         self.changes.send(change.into()).await.unwrap();
     }
 
-    /// Lists these nodes, pods and revisions, and this agent.
+    /// Reports complete lists with these nodes, pods and revisions, and this agent.
     pub(crate) async fn list(&self, agent: DaemonSet, nodes: &[&str], pods: &[Value], revisions: &[Value]) {
-        self.change(Change::Node(watch::Event::ListBegins)).await;
+        self.report(Change::Node(watch::Event::ListBegins)).await;
         for name in nodes {
-            self.change(Change::Node(watch::Event::Changed(node(name)))).await;
+            self.report(Change::Node(watch::Event::Changed(node(name)))).await;
         }
-        self.change(Change::Node(watch::Event::ListEnds)).await;
-        self.change(Change::Pod(watch::Event::ListBegins)).await;
+        self.report(Change::Node(watch::Event::ListEnds)).await;
+        self.report(Change::Pod(watch::Event::ListBegins)).await;
         for pod in pods {
-            self.saw_pod(pod).await;
+            self.report_pod(pod).await;
         }
-        self.change(Change::Pod(watch::Event::ListEnds)).await;
-        self.change(Change::DaemonSet(watch::Event::ListBegins)).await;
-        self.change(Change::DaemonSet(watch::Event::Changed(agent))).await;
-        self.change(Change::DaemonSet(watch::Event::ListEnds)).await;
-        self.change(Change::Revision(watch::Event::ListBegins)).await;
+        self.report(Change::Pod(watch::Event::ListEnds)).await;
+        self.report(Change::DaemonSet(watch::Event::ListBegins)).await;
+        self.report(Change::DaemonSet(watch::Event::Changed(agent))).await;
+        self.report(Change::DaemonSet(watch::Event::ListEnds)).await;
+        self.report(Change::Revision(watch::Event::ListBegins)).await;
         for revision in revisions {
-            self.change(Change::Revision(watch::Event::Changed(read(revision))))
+            self.report(Change::Revision(watch::Event::Changed(read(revision))))
                 .await;
         }
-        self.change(Change::Revision(watch::Event::ListEnds)).await;
+        self.report(Change::Revision(watch::Event::ListEnds)).await;
     }
 
-    pub(crate) async fn saw_daemon_set(&self, daemon_set: DaemonSet) {
-        self.change(Change::DaemonSet(watch::Event::Changed(daemon_set)))
+    pub(crate) async fn report_daemon_set(&self, daemon_set: DaemonSet) {
+        self.report(Change::DaemonSet(watch::Event::Changed(daemon_set)))
             .await;
     }
 
@@ -147,15 +147,15 @@ impl Rig {
         (&mut self.run).await.unwrap().unwrap();
     }
 
-    async fn saw_pod(&self, pod: &Value) {
-        self.change(Change::Pod(watch::Event::Changed(read(pod)))).await;
+    async fn report_pod(&self, pod: &Value) {
+        self.report(Change::Pod(watch::Event::Changed(read(pod)))).await;
     }
 
-    async fn lost_pod(&self, pod: &Value) {
-        self.change(Change::Pod(watch::Event::Gone(read(pod)))).await;
+    async fn report_pod_gone(&self, pod: &Value) {
+        self.report(Change::Pod(watch::Event::Gone(read(pod)))).await;
     }
 
-    /// Where to send the events of the current term's sessions.
+    /// Returns the sender for events of the current term's sessions.
     async fn sessions(&self) -> mpsc::Sender<session::Event> {
         let mut begun = self.begun.clone();
         let begun = begun.wait_for(|begun| begun.as_ref().is_some_and(|(_, sessions)| !sessions.is_closed()));
@@ -163,8 +163,8 @@ impl Rig {
         sessions
     }
 
-    /// Opens a session whose planner takes this many facts per request.
-    pub(crate) async fn open(&self, facts: usize) -> Planned {
+    /// Opens a session whose planner accepts this many facts per request.
+    pub(crate) async fn open(&self, facts: usize) -> FakePlannerSession {
         let limits = RequestLimits {
             facts,
             ..RequestLimits::told(1, 0)
@@ -174,7 +174,7 @@ impl Rig {
 
     /// Opens a session with these limits. `accepts_syncs` says whether the planner confirms that it has accepted the
     /// full sync.
-    async fn open_with(&self, limits: RequestLimits, accepts_syncs: bool) -> Planned {
+    async fn open_with(&self, limits: RequestLimits, accepts_syncs: bool) -> FakePlannerSession {
         let (requests, receiver) = mpsc::channel(1);
         let (sessions, end) = (self.sessions().await, CancellationToken::new());
         sessions
@@ -188,7 +188,7 @@ impl Rig {
             })
             .await
             .unwrap();
-        Planned {
+        FakePlannerSession {
             requests: receiver,
             sessions,
             end,
@@ -197,8 +197,8 @@ impl Rig {
         }
     }
 
-    /// The agent with its revision r1 on these nodes, and a session in which the full sync has been accepted.
-    pub(crate) async fn synced(nodes: &[&str], pods: &[Value]) -> (Self, Planned) {
+    /// Creates a rig with the agent, its revision r1, these nodes and pods, and a session with an accepted full sync.
+    pub(crate) async fn synced(nodes: &[&str], pods: &[Value]) -> (Self, FakePlannerSession) {
         Self::synced_with(false, nodes, pods).await
     }
 
@@ -207,21 +207,21 @@ impl Rig {
         status_conditions: bool,
         nodes: &[&str],
         pods: &[Value],
-    ) -> (Self, Planned) {
+    ) -> (Self, FakePlannerSession) {
         let rig = rig_with(status_conditions);
         rig.list(agent(), nodes, pods, &[revision_json("r1", 1)]).await;
         let mut planner = rig.open(100).await;
-        let said = planner.until("sync").await;
-        assert!(said.contains(&"ds ds-1".to_owned()), "{said:?}");
+        let facts = planner.until("sync").await;
+        assert!(facts.contains(&"ds ds-1".to_owned()), "{facts:?}");
         (rig, planner)
     }
 
-    pub(crate) async fn lose(&self, planner: Planned) {
+    pub(crate) async fn lose_planner(&self, planner: FakePlannerSession) {
         drop(planner);
         self.sessions().await.send(session::Event::Lost).await.unwrap();
     }
 
-    /// The events written so far, once every task has had its turn.
+    /// Returns the Kubernetes events written so far, once every task has had its turn.
     async fn events(&mut self) -> Vec<String> {
         tokio::time::sleep(Duration::from_millis(1)).await;
         std::iter::from_fn(|| self.written.try_recv().ok()).collect()
@@ -233,38 +233,38 @@ impl Rig {
 }
 
 /// The planner's end of a session.
-pub(crate) struct Planned {
+pub(crate) struct FakePlannerSession {
     requests: mpsc::Receiver<SessionRequest>,
     sessions: mpsc::Sender<session::Event>,
-    /// Cancelled when the executor leaves the planner.
+    /// Cancelled when the executor closes the session.
     end: CancellationToken,
     plans: u64,
     accepts_syncs: bool,
 }
 
-impl Planned {
-    /// Returns the next request that holds facts, not only the time.
-    async fn request(&mut self) -> SessionRequest {
-        let waited = tokio::time::timeout(PATIENCE, self.with_facts()).await;
-        waited.expect("the planner waits for a request that doesn't come")
+impl FakePlannerSession {
+    /// Returns the next request with facts. Skips requests with only the time.
+    async fn next_request(&mut self) -> SessionRequest {
+        let waited = tokio::time::timeout(PATIENCE, self.next_request_with_facts()).await;
+        waited.expect("no request within the timeout")
     }
 
-    async fn with_facts(&mut self) -> SessionRequest {
+    async fn next_request_with_facts(&mut self) -> SessionRequest {
         loop {
-            let request = self.requests.recv().await.expect("the session is left");
+            let request = self.requests.recv().await.expect("the session is closed");
             if !request.facts.is_empty() {
                 return request;
             }
         }
     }
 
-    /// Returns everything that is sent up to this fact. Accepts the full sync when it is complete.
+    /// Returns all facts up to this one. Accepts the full sync when it is complete.
     pub(crate) async fn until(&mut self, last: &str) -> Vec<String> {
         let mut all = Vec::new();
         while all.last().map(String::as_str) != Some(last) {
-            let request = self.request().await;
-            all.extend(said(&request));
-            if self.accepts_syncs && said(&request).last().map(String::as_str) == Some("sync") {
+            let request = self.next_request().await;
+            all.extend(describe_facts(&request));
+            if self.accepts_syncs && describe_facts(&request).last().map(String::as_str) == Some("sync") {
                 self.accept(request.sequence).await;
             }
         }
@@ -279,18 +279,20 @@ impl Planned {
         tokio::time::sleep(Duration::from_millis(1)).await;
     }
 
-    /// Whether nothing but the time is sent within this long.
-    async fn is_silent(&mut self, within: Duration) -> bool {
-        tokio::time::timeout(within, self.with_facts()).await.is_err()
+    /// Whether no facts are sent for this long.
+    async fn sends_nothing(&mut self, within: Duration) -> bool {
+        tokio::time::timeout(within, self.next_request_with_facts())
+            .await
+            .is_err()
     }
 
-    /// Returns when requests with nothing but the time are sent in the next minute, in seconds from now. Leaves out
-    /// the regular heartbeats.
-    async fn times(&mut self) -> Vec<f64> {
+    /// Returns when requests with only the time are sent in the next minute, in seconds from now. Leaves out the
+    /// regular heartbeats.
+    async fn time_requests(&mut self) -> Vec<f64> {
         let begun = Instant::now();
         let mut times = Vec::new();
         while begun.elapsed() < Duration::from_mins(1) {
-            let request = self.requests.recv().await.expect("the session is left");
+            let request = self.requests.recv().await.expect("the session is closed");
             assert!(request.now.is_some() && request.facts.is_empty());
             times.push(begun.elapsed().as_secs_f64());
         }
@@ -300,20 +302,20 @@ impl Planned {
     }
 
     /// Waits until the executor ends the session.
-    async fn left(&self) {
+    async fn wait_until_closed(&self) {
         let left = tokio::time::timeout(PATIENCE, self.end.cancelled()).await;
-        left.expect("the executor stays with the planner");
+        left.expect("the executor doesn't close the session");
     }
 
-    pub(crate) async fn plan(&mut self, actions: Vec<PlannedAction>) {
-        self.plan_as(Plan {
+    pub(crate) async fn send_actions(&mut self, actions: Vec<PlannedAction>) {
+        self.send_plan(Plan {
             actions,
             ..Plan::default()
         })
         .await;
     }
 
-    pub(crate) async fn plan_as(&mut self, plan: Plan) {
+    pub(crate) async fn send_plan(&mut self, plan: Plan) {
         self.plans += 1;
         let (daemon_set, daemon_set_uid) = ("default/agent".to_owned(), "ds-1".to_owned());
         let plan = Plan {

@@ -1,58 +1,58 @@
-//! Starts upkeep and handles its end. The planner is told of a `DaemonSet` once its upkeep is in order.
+//! Starts upkeep and handles its results. A `DaemonSet` is sent to the planner once its upkeep is done.
 
 use everynode_render::ErrorChain;
 use std::{sync::Arc, time::Duration};
 
 use tracing::{debug, warn};
 
-use super::{Answer, Controller, Timer, managed::Announced};
+use super::{CallResult, Controller, Timer, managed::AnnouncedDaemonSet};
 use crate::{
-    actions::apply::Lane,
+    actions::queue::Lane,
     apiserver::{events::Kind, failure::ApiError, objects::DaemonSet},
     cluster::Text,
-    ownership::upkeep::{Refusal, UpkeepError, Wrote, carry_out, next},
+    ownership::upkeep::{Refusal, UpkeepError, WrittenObjects, execute, next},
 };
 
 const FIRST_WAIT: Duration = Duration::from_millis(200);
 /// The longest wait after a refusal.
 const LONGEST_WAIT: Duration = Duration::from_mins(1);
-/// After this long, what the server refused is retried: its decision may have changed.
-const FORGIVEN_AFTER: Duration = Duration::from_mins(1);
+/// How long until a refused adoption or release is retried: the server's decision may have changed.
+const REFUSAL_BACKOFF: Duration = Duration::from_mins(1);
 
-/// The end of one piece of upkeep work.
+/// A piece of upkeep that has ended.
 #[derive(Debug)]
-pub(super) struct UpkeepEnded {
+pub(super) struct FinishedUpkeep {
     daemon_set: Text,
     object: Arc<DaemonSet>,
     failure_reason: &'static str,
-    wrote: Wrote,
+    written: WrittenObjects,
     result: Result<(), UpkeepError>,
 }
 
 impl Controller {
     /// Checks whether a `DaemonSet` needs upkeep, and starts the first piece of work if so.
-    pub(super) fn keep_up(&mut self, uid: &Text) {
+    pub(super) fn reconcile_ownership(&mut self, uid: &Text) {
         let (Some(entry), Some(managed)) = (self.cluster.daemon_set(uid), self.managed.get_mut(uid)) else {
             return;
         };
-        if managed.upkeep.is_running || managed.upkeep.is_waiting {
+        if managed.upkeep.is_running || managed.upkeep.is_backing_off {
             return;
         }
         let next = next(&self.cluster, entry, &managed.upkeep.refused);
-        managed.upkeep.is_held_up = next.is_held_up;
+        managed.upkeep.is_cleanup_blocked = next.is_cleanup_blocked;
         let object = entry.object.clone();
         if let Some(work) = next.work {
             managed.upkeep.is_running = true;
-            let (api, object, daemon_set) = (self.parts.api.clone(), object.clone(), uid.clone());
-            debug!(daemon_set = object.key(), ?work, "upkeep");
+            let (api, object, daemon_set) = (self.config.api.clone(), object.clone(), uid.clone());
+            debug!(daemon_set = object.key(), ?work, "upkeep started");
             self.calls.spawn(async move {
                 let failure_reason = work.failure_reason();
-                let (wrote, result) = carry_out(api, object.clone(), work).await;
-                Answer::Upkeep(Box::new(UpkeepEnded {
+                let (written, result) = execute(api, object.clone(), work).await;
+                CallResult::Upkeep(Box::new(FinishedUpkeep {
                     daemon_set,
                     object,
                     failure_reason,
-                    wrote,
+                    written,
                     result,
                 }))
             });
@@ -70,7 +70,7 @@ impl Controller {
         if before.is_some_and(|before| before.revision == revision && same_spec(&before.object, &object)) {
             return;
         }
-        managed.announced = Some(Announced::new(object, revision));
+        managed.announced = Some(AnnouncedDaemonSet::new(object, revision));
         self.outbox.add_daemon_set(uid.clone());
         // Actions refused for the old template may be accepted for the new one.
         for lane in [Lane::Create, Lane::Delete] {
@@ -78,18 +78,18 @@ impl Controller {
         }
     }
 
-    pub(super) fn upkeep_ended(&mut self, ended: UpkeepEnded) {
-        let UpkeepEnded {
+    pub(super) fn on_upkeep_finished(&mut self, ended: FinishedUpkeep) {
+        let FinishedUpkeep {
             daemon_set: uid,
             object,
             failure_reason,
-            mut wrote,
+            mut written,
             result,
         } = ended;
-        let is_gone = wrote.is_gone;
-        let refused = std::mem::take(&mut wrote.refused);
-        self.take_in_writes(wrote);
-        self.leave_alone(&uid, &object, failure_reason, refused);
+        let is_gone = written.is_gone;
+        let refused = std::mem::take(&mut written.refused);
+        self.apply_writes(written);
+        self.back_off_refused(&uid, &object, failure_reason, refused);
         let Some(managed) = self.managed.get_mut(&uid) else {
             return;
         };
@@ -98,9 +98,9 @@ impl Controller {
             Ok(()) if !is_gone => {
                 managed.upkeep.failures = 0;
                 if managed.upkeep.refused.is_empty() {
-                    managed.upkeep.trouble = None;
+                    managed.upkeep.last_error = None;
                 }
-                self.keep_up(&uid);
+                self.reconcile_ownership(&uid);
                 return;
             }
             // The `DaemonSet` is gone, and the watch is about to report it.
@@ -108,11 +108,11 @@ impl Controller {
             Err(error) => {
                 let failures = managed.upkeep.failures;
                 managed.upkeep.failures = failures.saturating_add(1);
-                managed.upkeep.trouble = Some(ErrorChain(&error).to_string());
-                warn!(daemon_set = object.key(), %error, "upkeep failed");
-                let is_news = matches!(&error.source, ApiError::Refused(_)) && !error.source.is_conflict();
-                if is_news && !error.source.is_namespace_terminating() {
-                    self.parts.events.say(
+                managed.upkeep.last_error = Some(ErrorChain(&error).to_string());
+                warn!(daemon_set = object.key(), %error, "upkeep failed; retrying");
+                let is_refusal = matches!(&error.source, ApiError::Refused(_)) && !error.source.is_conflict();
+                if is_refusal && !error.source.is_namespace_terminating() {
+                    self.config.events.say(
                         &object,
                         Kind::Warning,
                         failure_reason,
@@ -124,34 +124,34 @@ impl Controller {
             }
         };
         if let Some(managed) = self.managed.get_mut(&uid) {
-            managed.upkeep.is_waiting = true;
+            managed.upkeep.is_backing_off = true;
         }
         self.write_status(&uid);
-        self.set_timer(Timer::Upkeep(uid), wait);
+        self.set_timer(Timer::RetryUpkeep(uid), wait);
     }
 
-    /// Takes in the server's answers at once, before the watch reports the same.
-    fn take_in_writes(&mut self, wrote: Wrote) {
-        if let Some(object) = wrote.daemon_set {
+    /// Applies the server's answers immediately, before the watch reports the same objects.
+    fn apply_writes(&mut self, written: WrittenObjects) {
+        if let Some(object) = written.daemon_set {
             self.cluster.wrote_daemon_set(object);
         }
-        wrote.pods.iter().for_each(|pod| self.cluster.wrote_pod(pod));
-        wrote
+        written.pods.iter().for_each(|pod| self.cluster.wrote_pod(pod));
+        written
             .gone_pods
             .iter()
             .for_each(|pod| self.cluster.deleted_pod(pod, true));
-        wrote
+        written
             .revisions
             .iter()
             .for_each(|revision| self.cluster.wrote_revision(revision));
-        wrote
+        written
             .deleted_revisions
             .iter()
             .for_each(|revision| self.cluster.forget_revision(revision));
     }
 
-    /// Skips what the server refused for a while, so that it doesn't hold up the rest.
-    fn leave_alone(&mut self, uid: &Text, object: &DaemonSet, reason: &str, refused: Vec<Refusal>) {
+    /// Skips refused objects for a while, so that they don't block the rest.
+    fn back_off_refused(&mut self, uid: &Text, object: &DaemonSet, reason: &str, refused: Vec<Refusal>) {
         let Some(managed) = self.managed.get_mut(uid).filter(|_| !refused.is_empty()) else {
             return;
         };
@@ -159,14 +159,14 @@ impl Controller {
             .upkeep
             .refused
             .extend(refused.iter().map(|refusal| refusal.uid.clone()));
-        managed.upkeep.trouble = refused
+        managed.upkeep.last_error = refused
             .last()
             .map(|refusal| ErrorChain(&refusal.error).to_string());
         for Refusal { error, .. } in refused {
-            warn!(daemon_set = object.key(), %error, "left alone for a while");
-            // The server finds the owners invalid when somebody else's adoption or release was faster.
+            warn!(daemon_set = object.key(), %error, "adoption or release refused; retrying in 60 s");
+            // The server reports invalid owners when somebody else's adoption or release was faster.
             if !error.source.is_invalid() {
-                self.parts.events.say(
+                self.config.events.say(
                     object,
                     Kind::Warning,
                     reason,
@@ -176,35 +176,35 @@ impl Controller {
             }
         }
         self.write_status(uid);
-        self.set_timer(Timer::Forgive(uid.clone()), FORGIVEN_AFTER);
+        self.set_timer(Timer::RetryRefused(uid.clone()), REFUSAL_BACKOFF);
     }
 
-    /// Retries what was refused.
-    pub(super) fn forgive(&mut self, uid: &Text) {
+    /// Retries refused adoptions and releases.
+    pub(super) fn retry_refused(&mut self, uid: &Text) {
         if let Some(managed) = self.managed.get_mut(uid) {
             managed.upkeep.refused.clear();
-            managed.upkeep.trouble = None;
-            self.keep_up(uid);
+            managed.upkeep.last_error = None;
+            self.reconcile_ownership(uid);
         }
     }
 
-    /// Rechecks the `DaemonSet`s whose old revisions wait for pods to go.
-    pub(super) fn keep_up_held_up(&mut self) {
+    /// Rechecks the `DaemonSet`s whose old revisions can't be deleted until pods are gone.
+    pub(super) fn recheck_blocked_cleanups(&mut self) {
         let held_up = self
             .managed
             .iter()
-            .filter(|(_, managed)| managed.upkeep.is_held_up);
+            .filter(|(_, managed)| managed.upkeep.is_cleanup_blocked);
         let held_up: Vec<_> = held_up.map(|(uid, _)| uid.clone()).collect();
         for uid in &held_up {
-            self.keep_up(uid);
+            self.reconcile_ownership(uid);
         }
     }
 
-    /// Retries upkeep when the wait after a failure is over.
-    pub(super) fn try_upkeep_again(&mut self, uid: &Text) {
+    /// Retries upkeep after its backoff.
+    pub(super) fn retry_upkeep(&mut self, uid: &Text) {
         if let Some(managed) = self.managed.get_mut(uid) {
-            managed.upkeep.is_waiting = false;
-            self.keep_up(uid);
+            managed.upkeep.is_backing_off = false;
+            self.reconcile_ownership(uid);
         }
     }
 }

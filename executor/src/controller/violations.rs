@@ -1,4 +1,4 @@
-//! Holds plans to their limits: whatever exceeds them is left out, refused, or ends the session.
+//! Enforces the limits on plans. Whatever exceeds them is removed or refused, or ends the session.
 
 use everynode_proto::planner::v1::{ActionOutcome, CreatePod, DeletePod, Plan};
 use tokio::time::Instant;
@@ -6,38 +6,39 @@ use tracing::warn;
 
 use super::Controller;
 use crate::{
-    actions::apply::{Lane, Ready},
+    actions::queue::{Lane, ReadyAction},
     cluster::Text,
     planner::guard::{self, Verdict, Violation},
 };
 
 impl Controller {
-    /// Whether a plan, together with what is already outstanding, asks for no more than a sane planner would.
+    /// Whether a plan, together with what is already outstanding, requests no more than a sane planner would.
     pub(super) fn is_within_bounds(&mut self, uid: &Text, plan: &Plan) -> bool {
         let cluster = &self.cluster;
-        let known = self.managed.get_mut(uid).zip(cluster.daemon_set(uid));
-        let taken = match known {
+        let result = match self.managed.get_mut(uid).zip(cluster.daemon_set(uid)) {
             Some((managed, entry)) => managed.outstanding.take(cluster, entry, plan),
             None => Ok(()),
         };
-        let taken = taken.and_then(|()| guard::unread(cluster, plan, self.outbox.outcomes()));
-        let Err(violation) = taken else { return true };
-        self.note_violation(uid, violation);
+        let result = result.and_then(|()| guard::unread(cluster, plan, self.outbox.outcomes()));
+        let Err(violation) = result else {
+            return true;
+        };
+        self.record_violation(uid, violation);
         false
     }
 
-    /// Removes everything from a plan, apart from its actions, that the plan may not contain.
-    pub(super) fn confine(&mut self, uid: &Text, plan: &mut Plan) {
+    /// Removes problems, conditions and tolerations that a plan may not contain.
+    pub(super) fn sanitize_plan(&mut self, uid: &Text, plan: &mut Plan) {
         guard::problems(&mut plan.problems);
         if guard::conditions(&mut plan.conditions) > 0 {
-            self.note_violation(uid, Violation::Condition);
+            self.record_violation(uid, Violation::Condition);
         }
         if guard::tolerations(&mut plan.added_tolerations) > 0 {
-            self.note_violation(uid, Violation::Toleration);
+            self.record_violation(uid, Violation::Toleration);
         }
     }
 
-    /// Judges a creation that could begin now.
+    /// Judges a creation that could start now.
     pub(super) fn judge_creation(&mut self, uid: &Text, action: &CreatePod) -> Verdict {
         let (Some(managed), Some(entry)) = (self.managed.get_mut(uid), self.cluster.daemon_set(uid)) else {
             return Verdict::Needless;
@@ -58,28 +59,28 @@ impl Controller {
         }
     }
 
-    /// Ends an action that no plan may ask for as if the server had refused it, so that the planner doesn't ask for
-    /// it again at once.
-    pub(super) fn reject<T>(
+    /// Ends an action that no plan may request as if the server had refused it, so that the planner doesn't request it
+    /// again immediately.
+    pub(super) fn reject_action<T>(
         &mut self,
         uid: &Text,
         lane: Lane,
-        ready: &Ready<T>,
+        ready: &ReadyAction<T>,
         node: &str,
         violation: Violation,
     ) {
-        self.note_violation(uid, violation);
+        self.record_violation(uid, violation);
         if let Some(managed) = self.managed.get_mut(uid) {
             managed
                 .refusals
-                .note(lane, format!("the plan is not carried out: {violation}"));
+                .record(lane, format!("the executor rejects the plan: {violation}"));
         }
-        self.refuse(uid, lane, ready.id, node);
+        self.refuse_action(uid, lane, ready.id, node);
     }
 
-    /// Counts a violation. Logs it unless another violation of the same `DaemonSet` was logged just before.
-    fn note_violation(&mut self, uid: &Text, violation: Violation) {
-        self.parts.metrics.plan_violation(violation.into());
+    /// Counts a violation. Logs it unless another violation for the same `DaemonSet` was logged recently.
+    fn record_violation(&mut self, uid: &Text, violation: Violation) {
+        self.config.metrics.plan_violation(violation.into());
         let (Some(managed), Some(entry)) = (self.managed.get_mut(uid), self.cluster.daemon_set(uid)) else {
             warn!(daemon_set_uid = %uid, %violation, "plan exceeds what a plan may ask for");
             return;

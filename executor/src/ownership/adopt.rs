@@ -13,35 +13,30 @@ use crate::{
 
 /// An object to adopt or release.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Target {
-    /// metadata.name.
-    pub name: String,
-    /// metadata.uid.
-    pub uid: Text,
+pub(crate) struct Target {
+    pub(crate) name: String,
+    pub(crate) uid: Text,
 }
 
 /// The uids of objects that the server refused to let a `DaemonSet` adopt or release.
-pub type Refused = HashSet<Text>;
+pub(crate) type RefusedUids = HashSet<Text>;
 
 /// The objects that a `DaemonSet` should adopt.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Orphans {
-    /// Pods.
-    pub pods: Vec<Target>,
-    /// `ControllerRevision`s.
-    pub revisions: Vec<Target>,
+pub(crate) struct Orphans {
+    pub(crate) pods: Vec<Target>,
+    pub(crate) revisions: Vec<Target>,
 }
 
 impl Orphans {
-    /// Whether there is nothing to adopt.
-    pub fn is_empty(&self) -> bool {
+    pub(crate) fn is_empty(&self) -> bool {
         self.pods.is_empty() && self.revisions.is_empty()
     }
 }
 
 /// Finds everything in the `DaemonSet`'s namespace that it selects and that nothing controls (A1). Skips objects that
 /// the server refused to let it adopt, and objects that are being deleted.
-pub fn orphans(cluster: &Cluster, entry: &Entry, refused: &Refused) -> Orphans {
+pub(crate) fn orphans(cluster: &Cluster, entry: &Entry, refused: &RefusedUids) -> Orphans {
     let namespace = &entry.object.metadata.namespace;
     let pods = cluster.pods().orphans().filter(|(uid, pod)| {
         *pod.namespace == **namespace
@@ -71,13 +66,13 @@ pub fn orphans(cluster: &Cluster, entry: &Entry, refused: &Refused) -> Orphans {
 }
 
 /// Finds the `DaemonSet`'s pods that it no longer selects (A2).
-pub fn misfits(cluster: &Cluster, entry: &Entry, refused: &Refused) -> Vec<Target> {
+pub(crate) fn unselected_pods(cluster: &Cluster, entry: &Entry, refused: &RefusedUids) -> Vec<Target> {
     if !entry.has_selector() {
         return Vec::new();
     }
     let pods = cluster.pods().of(entry.owner());
-    let misfits = pods.filter(|(uid, pod)| !entry.selects(&pod.labels) && !refused.contains(*uid));
-    misfits
+    let unselected = pods.filter(|(uid, pod)| !entry.selects(&pod.labels) && !refused.contains(*uid));
+    unselected
         .map(|(uid, pod)| Target {
             name: pod.name.to_string(),
             uid: uid.clone(),
@@ -87,13 +82,13 @@ pub fn misfits(cluster: &Cluster, entry: &Entry, refused: &Refused) -> Vec<Targe
 
 /// The strategic merge patch that makes the `DaemonSet` the object's controller. It applies only while the object has
 /// the same uid.
-pub fn adoption(daemon_set: &DaemonSet, target: &Target) -> Value {
+pub(crate) fn adoption_patch(daemon_set: &DaemonSet, target: &Target) -> Value {
     json!({"metadata": {"uid": *target.uid, "ownerReferences": [owner_reference(daemon_set)]}})
 }
 
 /// The strategic merge patch that removes the `DaemonSet` from the object's owners. It applies only while the object
 /// has the same uid.
-pub fn release(daemon_set: &DaemonSet, target: &Target) -> Value {
+pub(crate) fn release_patch(daemon_set: &DaemonSet, target: &Target) -> Value {
     let reference = json!({"$patch": "delete", "uid": daemon_set.metadata.uid});
     json!({"metadata": {"uid": *target.uid, "ownerReferences": [reference]}})
 }

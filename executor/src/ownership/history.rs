@@ -17,7 +17,7 @@ use crate::{
 /// The longest name that an object may have.
 const MAX_NAME: usize = 253;
 
-/// How many revisions are kept beside the current one when the `DaemonSet` doesn't say.
+/// Default number of revisions that are kept besides the current one.
 const DEFAULT_LIMIT: usize = 10;
 
 #[derive(Serialize)]
@@ -78,27 +78,27 @@ fn template_labels(daemon_set: &DaemonSet) -> Map<String, Value> {
 
 /// The next step that a history needs.
 #[derive(Debug, Clone)]
-pub enum Step {
-    /// Label this revision. It has no hash yet, and its name serves as one.
+pub(crate) enum Step {
+    /// Label this revision. It has no hash yet, so its name becomes the hash.
     Label(Known),
     /// Record the template under this number. It has no revision yet.
     Record(i64),
-    /// Merge revisions with the same template. The first stays, and the pods of the others become its own.
+    /// Merge revisions with the same template. One stays, and the pods of the others become its own.
     Merge {
         /// The revision that stays.
         keep: Known,
         /// The revisions to delete.
         duplicates: Vec<Known>,
     },
-    /// Give this revision the number. The template has gone back to an older one, which this revision records.
+    /// Give this revision the number. The template was rolled back to the one that this revision records.
     Renumber(Known, i64),
 }
 
 /// A history that is in order, or the next step that it needs.
 #[derive(Debug, Clone)]
-pub enum State {
-    /// The history is in order.
-    Settled {
+pub(crate) enum State {
+    /// The history needs no step.
+    InOrder {
         /// The controller-revision-hash of the current template.
         hash: String,
         /// The revisions of older templates.
@@ -109,7 +109,7 @@ pub enum State {
 }
 
 /// Assesses a `DaemonSet`'s revisions (H1).
-pub fn assess(template: Fingerprint, revisions: impl Iterator<Item = Known>) -> State {
+pub(crate) fn assess(template: Fingerprint, revisions: impl Iterator<Item = Known>) -> State {
     let (mut current, old): (Vec<_>, Vec<_>) = revisions.partition(|revision| revision.template == template);
     if let Some(unlabelled) = current
         .iter()
@@ -136,25 +136,25 @@ pub fn assess(template: Fingerprint, revisions: impl Iterator<Item = Known>) -> 
     if keep.revision < next {
         return State::Needs(Step::Renumber(keep, next));
     }
-    State::Settled {
+    State::InOrder {
         hash: keep.hash().unwrap_or_default().to_owned(),
         old,
     }
 }
 
-/// How many of the old revisions exceed the limit (H3).
-pub fn excess(limit: Option<i32>, old: &[Known]) -> usize {
+/// Returns how many of the old revisions exceed the limit (H3).
+pub(crate) fn excess(limit: Option<i32>, old: &[Known]) -> usize {
     let limit = limit.map_or(DEFAULT_LIMIT, |limit| usize::try_from(limit).unwrap_or(0));
     old.len().saturating_sub(limit)
 }
 
-/// The oldest of the old revisions that no pod carries any more, at most `excess` of them (H3).
-pub fn surplus(excess: usize, mut old: Vec<Known>, is_carried: impl Fn(&str) -> bool) -> Vec<Known> {
+/// Returns the oldest of the old revisions that no pod uses, at most `excess` of them (H3).
+pub(crate) fn removable(excess: usize, mut old: Vec<Known>, is_in_use: impl Fn(&str) -> bool) -> Vec<Known> {
     if excess == 0 {
         return Vec::new();
     }
     old.sort_by_key(|revision| revision.revision);
-    old.retain(|revision| !revision.hash().is_some_and(&is_carried));
+    old.retain(|revision| !revision.hash().is_some_and(&is_in_use));
     old.truncate(excess);
     old
 }

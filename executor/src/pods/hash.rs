@@ -7,10 +7,10 @@ use sha2::{Digest, Sha256};
 const ALPHABET: &[u8; 27] = b"bcdfghjklmnpqrstvwxz2456789";
 
 /// The length of a short hash: 27^10 values, 47 bits.
-pub const SHORT_LENGTH: usize = 10;
+pub(crate) const SHORT_LENGTH: usize = 10;
 
-/// A hash of all parts that is valid in names and labels.
-pub fn short(parts: &[&[u8]]) -> String {
+/// Returns a hash of all parts that is valid in names and labels.
+pub(crate) fn short(parts: &[&[u8]]) -> String {
     let base = ALPHABET.len() as u128;
     let mut number = u128::from_be_bytes(first_half(digest(parts)));
     let mut name = String::with_capacity(SHORT_LENGTH);
@@ -25,12 +25,12 @@ pub fn short(parts: &[&[u8]]) -> String {
 }
 
 /// Whether a text looks like a short hash.
-pub fn is_short(text: &str) -> bool {
+pub(crate) fn is_short(text: &str) -> bool {
     text.len() == SHORT_LENGTH && text.bytes().all(|byte| ALPHABET.contains(&byte))
 }
 
-/// A hash that tells texts apart.
-pub fn fingerprint(text: &[u8]) -> Fingerprint {
+/// Returns the fingerprint of a text.
+pub(crate) fn fingerprint(text: &[u8]) -> Fingerprint {
     Fingerprint(first_half(digest(&[text])))
 }
 
@@ -59,7 +59,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_short_hash_is_ten_characters_of_the_alphabet_and_depends_on_every_part() {
+    fn short_hash_has_ten_characters_and_depends_on_every_part() {
         let hash = short(&[b"ab", b"c"]);
         assert!(is_short(&hash), "{hash}");
         assert!(!is_short("bcdfg") && !is_short("bcdfghjkla"));

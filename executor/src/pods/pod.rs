@@ -45,7 +45,7 @@ fn generate_name(daemon_set: &DaemonSet) -> String {
 }
 
 /// Returns the owner reference that points to a `DaemonSet`.
-pub fn owner_reference(daemon_set: &DaemonSet) -> Value {
+pub(crate) fn owner_reference(daemon_set: &DaemonSet) -> Value {
     json!({
         "apiVersion": "apps/v1",
         "kind": "DaemonSet",
@@ -56,12 +56,12 @@ pub fn owner_reference(daemon_set: &DaemonSet) -> Value {
     })
 }
 
-/// The parts of a pod that are the same on every node, for one revision of a `DaemonSet`.
+/// Builds the pods of one revision of a `DaemonSet`.
 ///
-/// It holds the pod's JSON text, cut where the name and the node go. Thousands of pods are made from one template, and
-/// their texts are nearly identical.
+/// It holds the pod's JSON text, split where the name and the node are inserted. Thousands of pods are built from one
+/// template, and their texts are nearly identical.
 #[derive(Debug, Clone)]
-pub struct Recipe {
+pub struct PodBuilder {
     /// The pods' controller-revision-hash.
     revision: String,
     before_name: String,
@@ -71,7 +71,7 @@ pub struct Recipe {
 /// The text after the node's name.
 const AFTER_NODE: &str = "]}]}]}}}}}";
 
-impl Recipe {
+impl PodBuilder {
     /// Prepares the pods of a revision.
     ///
     /// # Errors
@@ -86,7 +86,7 @@ impl Recipe {
             serde_json::from_str(template.get()).unwrap_or_default(),
             "spec.template",
         )?;
-        let given = object(take(&mut template, "metadata"), "spec.template.metadata")?;
+        let template_metadata = object(take(&mut template, "metadata"), "spec.template.metadata")?;
         let mut spec = object(take(&mut template, "spec"), "spec.template.spec")?;
         let mut affinity = object(take(&mut spec, "affinity"), "spec.template.spec.affinity")?;
         let mut node_affinity = object(
@@ -96,16 +96,16 @@ impl Recipe {
         add_tolerations(&mut spec, added)?;
         // The template's required node affinity has already been used to choose the node (C3).
         node_affinity.remove(REQUIRED);
-        let metadata = metadata(daemon_set, revision, given)?;
+        let metadata = metadata(daemon_set, revision, template_metadata)?;
         let before_name = format!(
             r#"{{"apiVersion":"v1","kind":"Pod","metadata":{}"name":"#,
-            opened(metadata)
+            without_closing_brace(metadata)
         );
         let before_node = format!(
             r#"}},"spec":{}"affinity":{}"nodeAffinity":{}"{REQUIRED}":{{"nodeSelectorTerms":[{{"matchFields":[{{"key":"metadata.name","operator":"In","values":["#,
-            opened(spec),
-            opened(affinity),
-            opened(node_affinity),
+            without_closing_brace(spec),
+            without_closing_brace(affinity),
+            without_closing_brace(node_affinity),
         );
         Ok(Self {
             revision: revision.to_owned(),
@@ -120,7 +120,7 @@ impl Recipe {
     }
 
     /// Returns the pod for a node as JSON, ready to be sent.
-    pub fn pod(&self, name: &str, node: &str) -> Vec<u8> {
+    pub fn build(&self, name: &str, node: &str) -> Vec<u8> {
         let [name, node] = [name, node].map(|text| Value::from(text).to_string());
         let parts = [&self.before_name, &name, &self.before_node, &node, AFTER_NODE];
         parts.concat().into_bytes()
@@ -128,7 +128,7 @@ impl Recipe {
 }
 
 /// Returns an object's JSON without the closing brace, so that one more field can follow.
-fn opened(map: Map<String, Value>) -> String {
+fn without_closing_brace(map: Map<String, Value>) -> String {
     let is_empty = map.is_empty();
     let mut text = Value::Object(map).to_string();
     text.pop();
@@ -156,9 +156,12 @@ fn object(value: Value, path: &str) -> Result<Map<String, Value>, String> {
 fn metadata(
     daemon_set: &DaemonSet,
     revision: &str,
-    mut given: Map<String, Value>,
+    mut template_metadata: Map<String, Value>,
 ) -> Result<Map<String, Value>, String> {
-    let mut labels = object(take(&mut given, "labels"), "spec.template.metadata.labels")?;
+    let mut labels = object(
+        take(&mut template_metadata, "labels"),
+        "spec.template.metadata.labels",
+    )?;
     labels.insert(REVISION_LABEL.to_owned(), revision.into());
     let generation = daemon_set
         .metadata
@@ -179,7 +182,7 @@ fn metadata(
     metadata.insert("labels".to_owned(), labels.into());
     metadata.insert("ownerReferences".to_owned(), json!([owner_reference(daemon_set)]));
     for key in ["annotations", "finalizers"] {
-        if let Some(value) = given.remove(key).filter(|value| !value.is_null()) {
+        if let Some(value) = template_metadata.remove(key).filter(|value| !value.is_null()) {
             metadata.insert(key.to_owned(), value);
         }
     }

@@ -36,7 +36,7 @@ use crate::{
         events::Events,
         watch::{KINDS, freshness, watch_all},
     },
-    controller::{Controller, Parts},
+    controller::{Controller, ControllerConfig},
     election::{
         leadership::{self, Leadership},
         lease::{self, Claim, Election},
@@ -349,7 +349,7 @@ async fn work(
         };
         session::run(connect, identity, sessions)
     });
-    let parts = Parts {
+    let config = ControllerConfig {
         api,
         events,
         health,
@@ -358,11 +358,11 @@ async fn work(
         leadership: leads.subscribe(),
         opener,
         status_conditions,
-        questions,
+        queries: questions,
     };
     let (mut freshness, proofs) = freshness(KINDS);
     tokio::spawn(watch_all(watches, changes, metrics, proofs));
-    let controller = Controller::new(parts).run(shutdown);
+    let controller = Controller::new(config).run(shutdown);
     let Some(settings) = election else {
         return Ok(controller.await?);
     };

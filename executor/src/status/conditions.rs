@@ -1,8 +1,8 @@
-//! The conditions of a `DaemonSet`'s status. Some follow from its counters and come from the planner; one says
-//! whether something stands in the `DaemonSet`'s way.
+//! The conditions of a `DaemonSet`'s status. Some follow from its counters and come from the planner. `Degraded` says
+//! whether a problem keeps the `DaemonSet` from its desired state.
 //!
 //! A changed status or reason causes a write. A changed message alone waits for the next write: the server's words
-//! may name another pod at each try, and must not cause a write each time.
+//! may name another pod at each attempt, and must not cause a write each time.
 
 use everynode_proto::{facts::object, planner::v1::DaemonSetCondition};
 use serde_json::{Value, json};
@@ -10,46 +10,46 @@ use serde_json::{Value, json};
 /// The condition types that this program writes and removes.
 const OURS: [&str; 3] = ["Available", "Progressing", "Degraded"];
 
-/// A problem that stands in a `DaemonSet`'s way.
+/// A problem that keeps a `DaemonSet` from its desired state.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Trouble {
-    /// One word.
-    pub reason: &'static str,
-    /// A sentence.
-    pub message: String,
+pub(crate) struct Obstacle {
+    /// The condition's reason: one word in CamelCase.
+    pub(crate) reason: &'static str,
+    /// The condition's message.
+    pub(crate) message: String,
 }
 
-/// The `Degraded` condition, which says whether something stands in the way.
-pub fn degraded(trouble: Option<Trouble>) -> DaemonSetCondition {
-    let status = trouble.is_some();
-    let trouble = trouble.unwrap_or_else(|| Trouble {
+/// Returns the `Degraded` condition, which is true if there is an obstacle.
+pub(crate) fn degraded(obstacle: Option<Obstacle>) -> DaemonSetCondition {
+    let status = obstacle.is_some();
+    let obstacle = obstacle.unwrap_or_else(|| Obstacle {
         reason: "AsExpected",
-        message: "nothing stands in the way of its pods".to_owned(),
+        message: "no problem found".to_owned(),
     });
     DaemonSetCondition {
         r#type: "Degraded".to_owned(),
         status,
-        reason: trouble.reason.to_owned(),
-        message: trouble.message,
+        reason: obstacle.reason.to_owned(),
+        message: obstacle.message,
     }
 }
 
-/// The conditions of a written status that follow from the counters.
-pub fn from_counters(written: &object::DaemonSetStatus) -> Vec<DaemonSetCondition> {
+/// Returns the conditions of a written status that follow from the counters.
+pub(crate) fn from_counters(written: &object::DaemonSetStatus) -> Vec<DaemonSetCondition> {
     let ours = ["Available", "Progressing"].into_iter();
     let kept = ours.filter_map(|kind| find(written, kind));
     kept.map(|condition| DaemonSetCondition {
         r#type: condition.r#type.clone(),
-        status: condition.status == word(true),
+        status: condition.status == status_text(true),
         reason: condition.reason.clone(),
         message: condition.message.clone(),
     })
     .collect()
 }
 
-/// Whether the written status says that something stands in the way.
-pub fn is_degraded(written: &object::DaemonSetStatus) -> bool {
-    find(written, "Degraded").is_some_and(|condition| condition.status == word(true))
+/// Whether the written status reports an obstacle.
+pub(crate) fn is_degraded(written: &object::DaemonSetStatus) -> bool {
+    find(written, "Degraded").is_some_and(|condition| condition.status == status_text(true))
 }
 
 /// Whether pods of the current template are still to come, according to the planner's conditions.
@@ -59,20 +59,24 @@ pub fn rolls_out(said: &[DaemonSetCondition]) -> bool {
 }
 
 /// Whether the written conditions differ from the wanted ones by more than a message.
-pub fn differ(wanted: &[DaemonSetCondition], written: &object::DaemonSetStatus) -> bool {
+pub(crate) fn differ(wanted: &[DaemonSetCondition], written: &object::DaemonSetStatus) -> bool {
     OURS.iter().any(|kind| {
         let wanted = wanted.iter().find(|condition| condition.r#type == *kind);
-        let wanted = wanted.map(|condition| (word(condition.status), condition.reason.as_str()));
+        let wanted = wanted.map(|condition| (status_text(condition.status), condition.reason.as_str()));
         let written = find(written, kind);
         wanted != written.map(|condition| (condition.status.as_str(), condition.reason.as_str()))
     })
 }
 
-/// The conditions as a strategic merge patch, which leaves conditions of other types alone. Conditions that the patch
+/// Returns the conditions as a strategic merge patch, which keeps conditions of other types. Conditions that the patch
 /// turns to true or false get the time `now`, in RFC 3339.
-pub fn patch(wanted: &[DaemonSetCondition], written: &object::DaemonSetStatus, now: &str) -> Vec<Value> {
+pub(crate) fn patch(
+    wanted: &[DaemonSetCondition],
+    written: &object::DaemonSetStatus,
+    now: &str,
+) -> Vec<Value> {
     let set = wanted.iter().map(|condition| {
-        let status = word(condition.status);
+        let status = status_text(condition.status);
         let mut set = json!({
             "type": condition.r#type,
             "status": status,
@@ -101,7 +105,7 @@ fn find<'s>(written: &'s object::DaemonSetStatus, kind: &str) -> Option<&'s obje
 }
 
 /// A condition's status, as Kubernetes spells it.
-fn word(status: bool) -> &'static str {
+fn status_text(status: bool) -> &'static str {
     if status { "True" } else { "False" }
 }
 

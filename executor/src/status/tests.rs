@@ -2,7 +2,7 @@ use serde_json::json;
 
 use super::*;
 use crate::testing::{
-    AGENT, AGENT_STATUS, Line, agent, agent_json, conflict, not_found, on, refuse, scenario, with,
+    AGENT, AGENT_STATUS, ExpectedCall, agent, agent_json, conflict, not_found, on, refuse, scenario, with,
 };
 
 fn wanted() -> DaemonSetStatus {
@@ -18,8 +18,8 @@ fn wanted() -> DaemonSetStatus {
     }
 }
 
-fn without_conditions() -> Wanted {
-    Wanted {
+fn without_conditions() -> DesiredStatus {
+    DesiredStatus {
         counters: wanted(),
         conditions: Vec::new(),
     }
@@ -44,7 +44,7 @@ fn fresh(version: &str, status: &Value) -> Value {
     )
 }
 
-async fn write_against(lines: Vec<Line>) -> Result<DaemonSet, ApiError> {
+async fn write_against(lines: Vec<ExpectedCall>) -> Result<DaemonSet, ApiError> {
     let (api, server) = scenario(lines);
     let result = write(api, Arc::new(agent()), without_conditions()).await;
     server.await.unwrap();
@@ -52,23 +52,23 @@ async fn write_against(lines: Vec<Line>) -> Result<DaemonSet, ApiError> {
 }
 
 #[test]
-fn s2_a_status_differs_by_any_counter_but_not_by_a_higher_generation_or_the_collisions() {
+fn s2_status_differs_by_counters_but_not_by_a_higher_generation_or_collision_count() {
     let written: DaemonSet = crate::testing::read(&fresh("11", &sent("", 3)["status"]));
-    assert!(!differs(&wanted(), &written.status));
+    assert!(!counters_differ(&wanted(), &written.status));
     let later = object::DaemonSetStatus {
         observed_generation: 9,
         collision_count: Some(2),
         ..written.status.clone()
     };
-    assert!(!differs(&wanted(), &later));
-    assert!(differs(
+    assert!(!counters_differ(&wanted(), &later));
+    assert!(counters_differ(
         &wanted(),
         &object::DaemonSetStatus {
             observed_generation: 2,
             ..written.status.clone()
         }
     ));
-    assert!(differs(
+    assert!(counters_differ(
         &wanted(),
         &object::DaemonSetStatus {
             number_ready: 9,
@@ -78,26 +78,26 @@ fn s2_a_status_differs_by_any_counter_but_not_by_a_higher_generation_or_the_coll
 }
 
 #[tokio::test]
-async fn s2_a_status_is_written_to_just_the_daemon_set_that_was_counted() {
+async fn s2_status_write_carries_the_uid_and_version_of_the_daemon_set() {
     let answer = fresh("11", &json!({"numberReady": 2}));
-    let written = write_against(vec![on("PATCH", AGENT_STATUS, answer).sent(sent("10", 3))])
+    let written = write_against(vec![on("PATCH", AGENT_STATUS, answer).with_body(sent("10", 3))])
         .await
         .unwrap();
     assert_eq!(written.metadata.resource_version, "11");
 }
 
 #[tokio::test]
-async fn s2_a_conflict_is_tried_again_on_a_fresh_read_and_the_generation_never_falls() {
+async fn s2_conflict_is_retried_after_a_fresh_read_and_the_generation_never_falls() {
     let lines = vec![
-        refuse("PATCH", AGENT_STATUS, conflict()).sent(sent("10", 3)),
+        refuse("PATCH", AGENT_STATUS, conflict()).with_body(sent("10", 3)),
         on(
             "GET",
             AGENT,
             fresh("12", &json!({"observedGeneration": 7, "collisionCount": 1})),
         ),
-        refuse("PATCH", AGENT_STATUS, conflict()).sent(sent("12", 7)),
+        refuse("PATCH", AGENT_STATUS, conflict()).with_body(sent("12", 7)),
         on("GET", AGENT, fresh("13", &json!({"observedGeneration": 7}))),
-        on("PATCH", AGENT_STATUS, fresh("14", &json!({}))).sent(sent("13", 7)),
+        on("PATCH", AGENT_STATUS, fresh("14", &json!({}))).with_body(sent("13", 7)),
     ];
     assert_eq!(
         write_against(lines).await.unwrap().metadata.resource_version,
@@ -106,7 +106,7 @@ async fn s2_a_conflict_is_tried_again_on_a_fresh_read_and_the_generation_never_f
 }
 
 #[tokio::test]
-async fn s2_a_fresh_read_that_says_all_there_is_to_say_is_not_written_over() {
+async fn s2_up_to_date_status_found_on_a_fresh_read_is_not_written() {
     let lines = vec![
         refuse("PATCH", AGENT_STATUS, conflict()),
         on("GET", AGENT, fresh("12", &sent("", 4)["status"])),
@@ -118,14 +118,14 @@ async fn s2_a_fresh_read_that_says_all_there_is_to_say_is_not_written_over() {
 }
 
 #[tokio::test]
-async fn s2_another_daemon_set_of_the_same_name_is_left_alone() {
+async fn s2_another_daemon_set_of_the_same_name_is_not_written() {
     let other = with(agent_json(), json!({"metadata": {"uid": "ds-2"}}));
     let lines = vec![refuse("PATCH", AGENT_STATUS, conflict()), on("GET", AGENT, other)];
     assert_eq!(write_against(lines).await.unwrap().metadata.uid, "ds-2");
 }
 
 #[tokio::test]
-async fn a_status_that_can_not_be_written_is_an_error() {
+async fn failed_status_write_is_an_error() {
     let error = write_against(vec![refuse("PATCH", AGENT_STATUS, not_found())])
         .await
         .unwrap_err();

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use super::*;
 use crate::{
-    pods::pod::Recipe,
+    pods::pod::PodBuilder,
     testing::{agent_json, refusal, with},
 };
 
@@ -92,7 +92,7 @@ async fn c4_a_field_that_no_library_knows_comes_from_the_watch_to_the_pod() {
         Some((200, lines.lines().map(type_first).collect()))
     });
     let daemon_sets = daemon_sets(listed(client).await);
-    let pod = Recipe::new(&daemon_sets[0], "r1", &[])
+    let pod = PodBuilder::new(&daemon_sets[0], "r1", &[])
         .unwrap()
         .pod("agent-1", "n1");
     let pod: Value = serde_json::from_slice(&pod).unwrap();

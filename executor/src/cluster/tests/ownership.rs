@@ -180,7 +180,7 @@ fn p6_a_selector_that_is_empty_or_unreadable_selects_and_releases_nothing() {
         assert!(cluster.touched.upkeep.is_empty());
         let entry = cluster.daemon_set("ds-1").unwrap();
         assert!(crate::ownership::adopt::orphans(&cluster, entry, &HashSet::new()).is_empty());
-        assert!(crate::ownership::adopt::misfits(&cluster, entry, &HashSet::new()).is_empty());
+        assert!(crate::ownership::adopt::unselected_pods(&cluster, entry, &HashSet::new()).is_empty());
     }
 }
 

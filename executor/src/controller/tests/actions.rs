@@ -1,9 +1,9 @@
-//! How plans are carried out.
+//! Execution of plans.
 
 use super::*;
 
 #[tokio::test(start_paused = true)]
-async fn a_pod_is_created_and_told_before_the_end_of_the_action() {
+async fn created_pod_is_sent_before_the_result_of_its_action() {
     let (mut rig, mut planner) = Rig::synced(&["n1"], &[]).await;
     let added = Toleration {
         key: "node.kubernetes.io/disk-pressure".to_owned(),
@@ -13,7 +13,7 @@ async fn a_pod_is_created_and_told_before_the_end_of_the_action() {
     };
     let (actions, added_tolerations) = (vec![create(1, "n1")], vec![added]);
     planner
-        .plan_as(Plan {
+        .send_plan(Plan {
             actions,
             added_tolerations,
             ..Plan::default()
@@ -34,17 +34,19 @@ async fn a_pod_is_created_and_told_before_the_end_of_the_action() {
         rig.events().await,
         [format!("SuccessfulCreate: Created pod: {}", name_of(&pod))]
     );
-    rig.saw_pod(&pod).await;
+    rig.report_pod(&pod).await;
     assert!(
-        planner.is_silent(Duration::from_secs(5)).await,
-        "the watch has nothing new to tell"
+        planner.sends_nothing(Duration::from_secs(5)).await,
+        "the watch reports nothing new"
     );
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_pod_is_deleted_and_told_before_the_end_of_the_action() {
+async fn deleted_pod_is_sent_before_the_result_of_its_action() {
     let (mut rig, mut planner) = Rig::synced(&["n1"], &[pod_json("p1", 3)]).await;
-    planner.plan(vec![delete(1, "p1", DeleteReason::Failed)]).await;
+    planner
+        .send_actions(vec![delete(1, "p1", DeleteReason::Failed)])
+        .await;
     let call = rig.api.expect("DELETE", &format!("{PODS}/p1")).await;
     assert_eq!(call.body, json!({"preconditions": {"uid": "uid of p1"}}));
     call.answer(&pod_json("p1", 9));
@@ -62,9 +64,11 @@ async fn a_pod_is_deleted_and_told_before_the_end_of_the_action() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_pod_that_is_gone_already_is_told_to_be_gone() {
+async fn deletion_of_a_missing_pod_reports_the_pod_as_gone() {
     let (mut rig, mut planner) = Rig::synced(&["n1"], &[pod_json("p1", 3)]).await;
-    planner.plan(vec![delete(1, "p1", DeleteReason::Update)]).await;
+    planner
+        .send_actions(vec![delete(1, "p1", DeleteReason::Update)])
+        .await;
     let (code, body) = not_found();
     rig.api
         .expect("DELETE", &format!("{PODS}/p1"))
@@ -80,7 +84,7 @@ async fn a_pod_that_is_gone_already_is_told_to_be_gone() {
 async fn creations_run_one_at_a_time_then_two_at_a_time() {
     let (mut rig, mut planner) = Rig::synced(&["n1", "n2", "n3", "n4"], &[]).await;
     planner
-        .plan(
+        .send_actions(
             ["n1", "n2", "n3", "n4"]
                 .into_iter()
                 .zip(1..)
@@ -99,18 +103,20 @@ async fn creations_run_one_at_a_time_then_two_at_a_time() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn c5_a_refused_deletion_is_said_in_an_event_with_the_servers_words() {
+async fn c5_refused_deletion_emits_an_event_with_the_servers_message() {
     let (mut rig, mut planner) = Rig::synced(&["n1"], &[pod_json("p1", 3)]).await;
-    planner.plan(vec![delete(1, "p1", DeleteReason::Excess)]).await;
+    planner
+        .send_actions(vec![delete(1, "p1", DeleteReason::Excess)])
+        .await;
     let (code, body) = forbidden("not today");
     let call = rig.api.expect("DELETE", &format!("{PODS}/p1")).await;
     call.answer_with(code, &body);
     assert_eq!(rig.events().await, ["FailedDelete: Error deleting: not today"]);
-    assert_eq!(said(&planner.request().await), ["done 1 Failed"]);
+    assert_eq!(describe_facts(&planner.next_request().await), ["done 1 Failed"]);
 }
 
 #[tokio::test(start_paused = true)]
-async fn p6_a_problem_of_a_plan_is_said_in_an_event_and_not_again_with_the_next_plan() {
+async fn p6_problem_of_a_plan_emits_one_event_even_if_the_next_plan_repeats_it() {
     let (mut rig, mut planner) = Rig::synced(&["n1"], &[]).await;
     let problem = Problem {
         object: "default/agent".to_owned(),
@@ -121,7 +127,7 @@ async fn p6_a_problem_of_a_plan_is_said_in_an_event_and_not_again_with_the_next_
     for _ in 0..2 {
         let problems = vec![problem.clone()];
         planner
-            .plan_as(Plan {
+            .send_plan(Plan {
                 problems,
                 ..Plan::default()
             })
@@ -134,11 +140,11 @@ async fn p6_a_problem_of_a_plan_is_said_in_an_event_and_not_again_with_the_next_
 }
 
 #[tokio::test(start_paused = true)]
-async fn c5_a_refused_creation_is_said_in_an_event_and_has_failed_when_the_pause_is_over() {
+async fn c5_refused_creation_emits_an_event_and_fails_after_the_pause() {
     let elsewhere = with(pod_json("p1", 3), json!({"spec": {"nodeName": "n3"}}));
     let (mut rig, mut planner) = Rig::synced(&["n1", "n2"], &[elsewhere]).await;
     planner
-        .plan(vec![
+        .send_actions(vec![
             create(1, "n1"),
             create(2, "n2"),
             delete(3, "p1", DeleteReason::Excess),
@@ -158,7 +164,7 @@ async fn c5_a_refused_creation_is_said_in_an_event_and_has_failed_when_the_pause
             .await
             .contains(&"FailedCreate: Error creating: exceeded quota: pods".to_owned())
     );
-    assert_eq!(said(&planner.request().await), ["done 1 Failed"]);
+    assert_eq!(describe_facts(&planner.next_request().await), ["done 1 Failed"]);
     assert!(
         begun.elapsed() >= Duration::from_millis(800),
         "{:?}",
@@ -168,30 +174,30 @@ async fn c5_a_refused_creation_is_said_in_an_event_and_has_failed_when_the_pause
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_creation_for_a_node_that_is_gone_is_skipped() {
+async fn creation_on_a_deleted_node_is_skipped() {
     let (mut rig, mut planner) = Rig::synced(&["n1"], &[]).await;
-    rig.change(Change::Node(watch::Event::Gone(node("n1")))).await;
-    assert_eq!(said(&planner.request().await), ["node n1 gone"]);
-    planner.plan(vec![create(1, "n1")]).await;
-    assert_eq!(said(&planner.request().await), ["done 1 Skipped"]);
+    rig.report(Change::Node(watch::Event::Gone(node("n1")))).await;
+    assert_eq!(describe_facts(&planner.next_request().await), ["node n1 gone"]);
+    planner.send_actions(vec![create(1, "n1")]).await;
+    assert_eq!(describe_facts(&planner.next_request().await), ["done 1 Skipped"]);
     assert!(rig.is_idle().await);
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_creation_of_a_revision_that_is_not_current_any_more_is_skipped() {
+async fn creation_of_an_outdated_revision_is_skipped() {
     let (mut rig, mut planner) = Rig::synced(&["n1"], &[]).await;
     let mut stale = create(1, "n1");
     let Some(Action::Create(action)) = &mut stale.action else {
         panic!()
     };
     action.revision = "r0".to_owned();
-    planner.plan(vec![stale]).await;
-    assert_eq!(said(&planner.request().await), ["done 1 Skipped"]);
+    planner.send_actions(vec![stale]).await;
+    assert_eq!(describe_facts(&planner.next_request().await), ["done 1 Skipped"]);
     assert!(rig.is_idle().await);
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_template_that_no_pod_can_be_made_of_fails_after_a_pause() {
+async fn creation_from_an_invalid_template_fails_after_a_pause() {
     let mut rig = rig();
     let odd = with(
         agent_json(),
@@ -203,46 +209,46 @@ async fn a_template_that_no_pod_can_be_made_of_fails_after_a_pause() {
     let mut planner = rig.open(100).await;
     planner.until("sync").await;
     let begun = Instant::now();
-    planner.plan(vec![create(1, "n1")]).await;
-    assert_eq!(said(&planner.request().await), ["done 1 Failed"]);
+    planner.send_actions(vec![create(1, "n1")]).await;
+    assert_eq!(describe_facts(&planner.next_request().await), ["done 1 Failed"]);
     assert!(
         begun.elapsed() >= Duration::from_millis(800),
         "{:?}",
         begun.elapsed()
     );
     let wanted =
-        "FailedCreate: no pod can be made from the template: spec.template.spec.tolerations is not a list";
+        "FailedCreate: can't build a pod from the template: spec.template.spec.tolerations is not a list";
     assert!(rig.events().await.contains(&wanted.to_owned()));
     assert!(rig.is_idle().await);
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_a_lost_planner_asked_for_is_not_begun_and_the_next_sync_waits_for_what_was() {
+async fn waiting_actions_of_a_lost_planner_are_dropped_and_the_next_sync_waits_for_those_in_progress() {
     let (mut rig, mut planner) = Rig::synced(&["n1", "n2"], &[]).await;
-    planner.plan(vec![create(1, "n1"), create(2, "n2")]).await;
+    planner.send_actions(vec![create(1, "n1"), create(2, "n2")]).await;
     let call = rig.api.expect("POST", PODS).await;
-    rig.lose(planner).await;
+    rig.lose_planner(planner).await;
     let mut planner = rig.open(100).await;
-    let said = planner.until("ds ds-1").await;
-    assert!(!said.contains(&"sync".to_owned()), "{said:?}");
-    assert!(planner.is_silent(Duration::from_secs(5)).await);
+    let facts = planner.until("ds ds-1").await;
+    assert!(!facts.contains(&"sync".to_owned()), "{facts:?}");
+    assert!(planner.sends_nothing(Duration::from_secs(5)).await);
     let pod = accept(call, 20);
     let last = planner.until("sync").await;
     assert_eq!(
         last,
         [format!("pod {}", name_of(&pod)), "sync".to_owned()],
-        "the end is told to nobody"
+        "the result is not reported to the new planner"
     );
     assert!(rig.is_idle().await);
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_refusal_that_a_lost_planner_asked_for_is_not_told_to_the_next() {
+async fn refusal_from_a_lost_session_is_not_reported_to_the_next_planner() {
     let (mut rig, mut planner) = Rig::synced(&["n1"], &[]).await;
     for is_open_before in [false, true] {
-        planner.plan(vec![create(1, "n1")]).await;
+        planner.send_actions(vec![create(1, "n1")]).await;
         let call = rig.api.expect("POST", PODS).await;
-        rig.lose(planner).await;
+        rig.lose_planner(planner).await;
         planner = rig.open(100).await;
         if is_open_before {
             planner.until("ds ds-1").await;
@@ -250,14 +256,14 @@ async fn a_refusal_that_a_lost_planner_asked_for_is_not_told_to_the_next() {
         let (code, body) = forbidden("no");
         call.answer_with(code, &body);
         planner.until("sync").await;
-        assert!(planner.is_silent(Duration::from_mins(1)).await);
+        assert!(planner.sends_nothing(Duration::from_mins(1)).await);
     }
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_same_creation_by_two_executors_makes_one_pod() {
+async fn same_creation_by_two_executors_creates_one_pod() {
     let (mut rig, mut planner) = Rig::synced(&["n1"], &[]).await;
-    planner.plan(vec![create(1, "n1")]).await;
+    planner.send_actions(vec![create(1, "n1")]).await;
     let call = rig.api.expect("POST", PODS).await;
     let name = call.body["metadata"]["name"].as_str().unwrap().to_owned();
     let (code, body) = already_exists();
@@ -274,9 +280,9 @@ async fn the_same_creation_by_two_executors_makes_one_pod() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_pod_that_the_watch_never_tells_of_is_looked_up() {
+async fn created_pod_missing_from_the_watch_is_looked_up() {
     let (mut rig, mut planner) = Rig::synced(&["n1"], &[]).await;
-    planner.plan(vec![create(1, "n1")]).await;
+    planner.send_actions(vec![create(1, "n1")]).await;
     let pod = accept(rig.api.expect("POST", PODS).await, 20);
     planner.until("done 1 Done").await;
     let path = format!("{PODS}/{}", name_of(&pod));
@@ -287,15 +293,15 @@ async fn a_pod_that_the_watch_never_tells_of_is_looked_up() {
     let (code, body) = not_found();
     rig.api.expect("GET", &path).await.answer_with(code, &body);
     assert_eq!(
-        said(&planner.request().await),
+        describe_facts(&planner.next_request().await),
         [format!("pod uid of {} gone", name_of(&pod))]
     );
 }
 
 #[tokio::test(start_paused = true)]
-async fn calls_in_progress_end_before_the_loop_does() {
+async fn loop_waits_for_calls_in_progress_on_shutdown() {
     let (mut rig, mut planner) = Rig::synced(&["n1"], &[]).await;
-    planner.plan(vec![create(1, "n1")]).await;
+    planner.send_actions(vec![create(1, "n1")]).await;
     let call = rig.api.expect("POST", PODS).await;
     rig.shutdown.cancel();
     tokio::time::sleep(Duration::from_secs(1)).await;

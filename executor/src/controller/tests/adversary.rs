@@ -1,4 +1,4 @@
-//! Plans that no sane planner makes. A planner that was taken over does no more than a rollout could.
+//! Plans that no sane planner makes. A compromised planner can do no more than a rollout could.
 
 use everynode_proto::planner::v1::DaemonSetCondition;
 
@@ -25,7 +25,7 @@ fn violations(rig: &Rig, kind: &str) -> u64 {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_plan_deletes_no_pod_but_its_daemon_sets() {
+async fn plan_deletes_only_pods_of_its_daemon_set() {
     let foreign = with(
         pod_json("p2", 4),
         json!({"metadata": {"ownerReferences": [{
@@ -39,36 +39,49 @@ async fn a_plan_deletes_no_pod_but_its_daemon_sets() {
     for (id, pod) in (1..).zip(["p2", "p3", "p4"]) {
         let begun = Instant::now();
         planner
-            .plan(vec![deletion_of(id, pod, &format!("uid of {pod}"))])
+            .send_actions(vec![deletion_of(id, pod, &format!("uid of {pod}"))])
             .await;
-        assert_eq!(said(&planner.request().await), [format!("done {id} Failed")]);
+        assert_eq!(
+            describe_facts(&planner.next_request().await),
+            [format!("done {id} Failed")]
+        );
         assert!(
             begun.elapsed() >= Duration::from_millis(800),
-            "it could be asked for again at once: {:?}",
+            "the planner could request it again immediately: {:?}",
             begun.elapsed()
         );
     }
     assert!(rig.is_idle().await);
-    assert!(rig.events().await.is_empty(), "what isn't done isn't announced");
+    assert!(
+        rig.events().await.is_empty(),
+        "a rejected deletion emits no event"
+    );
     assert_eq!(violations(&rig, "ForeignPod"), 3);
-    planner.plan(vec![deletion_of(9, "p1", "uid of p1")]).await;
+    planner
+        .send_actions(vec![deletion_of(9, "p1", "uid of p1")])
+        .await;
     let call = rig.api.expect("DELETE", &format!("{PODS}/p1")).await;
     assert_eq!(call.body, json!({"preconditions": {"uid": "uid of p1"}}));
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_pods_name_in_a_plan_becomes_no_part_of_a_url() {
+async fn invalid_pod_name_in_a_plan_causes_no_call() {
     let (mut rig, mut planner) = Rig::synced(&["n1"], &[pod_json("p1", 3)]).await;
     for (id, name) in (1..).zip(["p1?gracePeriodSeconds=0", "../services/s", "p1/eviction", "p2"]) {
-        planner.plan(vec![deletion_of(id, name, "uid of p1")]).await;
-        assert_eq!(said(&planner.request().await), [format!("done {id} Failed")]);
+        planner
+            .send_actions(vec![deletion_of(id, name, "uid of p1")])
+            .await;
+        assert_eq!(
+            describe_facts(&planner.next_request().await),
+            [format!("done {id} Failed")]
+        );
     }
     assert!(rig.is_idle().await);
     assert_eq!(violations(&rig, "ForeignPod"), 4);
 }
 
 #[tokio::test(start_paused = true)]
-async fn many_creations_on_one_node_make_one_pod() {
+async fn many_creations_on_one_node_create_one_pod() {
     let (mut rig, mut planner) = Rig::synced(&["n1", "n2"], &[]).await;
     let after = |id: u64| {
         let mut create = create(id, "n1");
@@ -77,40 +90,40 @@ async fn many_creations_on_one_node_make_one_pod() {
         }
         create
     };
-    planner.plan((1..=41).map(after).collect()).await;
+    planner.send_actions((1..=41).map(after).collect()).await;
     let pod = accept(rig.api.expect("POST", PODS).await, 20);
-    rig.saw_pod(&pod).await;
+    rig.report_pod(&pod).await;
     tokio::time::sleep(Duration::from_hours(1)).await;
-    assert!(rig.is_idle().await, "no second pod is made on the node");
+    assert!(rig.is_idle().await, "no second pod is created on the node");
     assert_eq!(
         violations(&rig, "TooManyPods"),
         39,
-        "one was overtaken, one was done"
+        "one creation was skipped as overtaken, one succeeded"
     );
-    // Asking for one at a time doesn't help either.
+    // Requests for one at a time are rejected, too.
     planner.until("done 41 Failed").await;
     for id in 42..45 {
-        planner.plan(vec![after(id)]).await;
+        planner.send_actions(vec![after(id)]).await;
         planner.until(&format!("done {id} Failed")).await;
     }
-    planner.plan(vec![create(50, "n2")]).await;
+    planner.send_actions(vec![create(50, "n2")]).await;
     assert_eq!(node_of(&rig.api.expect("POST", PODS).await), "n2");
     assert!(rig.is_idle().await);
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_creation_that_another_controllers_pod_has_overtaken_is_skipped() {
+async fn creation_overtaken_by_another_controllers_pod_is_skipped() {
     let (mut rig, mut planner) = Rig::synced(&["n1"], &[]).await;
-    rig.saw_pod(&pod_json("p1", 15)).await;
-    assert_eq!(said(&planner.request().await), ["pod p1"]);
-    planner.plan(vec![create(1, "n1")]).await;
-    assert_eq!(said(&planner.request().await), ["done 1 Skipped"]);
+    rig.report_pod(&pod_json("p1", 15)).await;
+    assert_eq!(describe_facts(&planner.next_request().await), ["pod p1"]);
+    planner.send_actions(vec![create(1, "n1")]).await;
+    assert_eq!(describe_facts(&planner.next_request().await), ["done 1 Skipped"]);
     assert!(rig.is_idle().await);
     assert_eq!(violations(&rig, "TooManyPods"), 0);
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_plan_writes_only_its_own_conditions() {
+async fn plan_sets_only_the_planners_conditions() {
     let (mut rig, mut planner) = Rig::synced_with(true, &["n1"], &[]).await;
     let condition = |kind: &str, reason: &str| DaemonSetCondition {
         r#type: kind.to_owned(),
@@ -119,7 +132,7 @@ async fn a_plan_writes_only_its_own_conditions() {
         message: String::new(),
     };
     planner
-        .plan_as(Plan {
+        .send_plan(Plan {
             status: Some(DaemonSetStatus::default()),
             conditions: vec![
                 condition("example.com/Audited", "Forged"),
@@ -147,14 +160,14 @@ async fn a_plan_writes_only_its_own_conditions() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_plan_adds_no_toleration_that_spreads_pods_over_tainted_nodes() {
+async fn plan_cannot_add_a_toleration_for_all_taints() {
     let (mut rig, mut planner) = Rig::synced(&["n1"], &[]).await;
     let everything = Toleration {
         operator: "Exists".to_owned(),
         ..Toleration::default()
     };
     planner
-        .plan_as(Plan {
+        .send_plan(Plan {
             actions: vec![create(1, "n1")],
             added_tolerations: vec![everything],
             ..Plan::default()
@@ -166,28 +179,28 @@ async fn a_plan_adds_no_toleration_that_spreads_pods_over_tainted_nodes() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_plan_beyond_all_bounds_is_void_and_ends_the_session() {
+async fn oversized_plan_is_discarded_and_ends_the_session() {
     let too_many: Vec<_> = (1..=2_000).map(|id| create(id, "n1")).collect();
     let twice = vec![create(1, "n1"), create(1, "n2")];
     for actions in [too_many, twice] {
         let (mut rig, mut planner) = Rig::synced(&["n1", "n2"], &[]).await;
-        planner.plan(actions).await;
-        planner.left().await;
-        // Plans that arrive before the session's end is known are void as well.
-        planner.plan(vec![create(5_000, "n2")]).await;
+        planner.send_actions(actions).await;
+        planner.wait_until_closed().await;
+        // Plans that arrive before the planner sees the end of the session are discarded, too.
+        planner.send_actions(vec![create(5_000, "n2")]).await;
         assert!(rig.is_idle().await);
         assert_eq!(violations(&rig, "Bounds"), 1);
-        rig.lose(planner).await;
+        rig.lose_planner(planner).await;
         let mut next = rig.open(100).await;
         next.until("sync").await;
-        next.plan(vec![create(1, "n1")]).await;
+        next.send_actions(vec![create(1, "n1")]).await;
         assert_eq!(node_of(&rig.api.expect("POST", PODS).await), "n1");
         assert_eq!(violations(&rig, "Bounds"), 1);
     }
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_plan_beyond_all_bounds_for_a_daemon_set_that_is_not_there_ends_the_session() {
+async fn oversized_plan_for_an_unknown_daemon_set_ends_the_session() {
     let (rig, mut planner) = Rig::synced(&["n1"], &[]).await;
     planner
         .sessions
@@ -198,7 +211,7 @@ async fn a_plan_beyond_all_bounds_for_a_daemon_set_that_is_not_there_ends_the_se
         })))
         .await
         .unwrap();
-    planner.left().await;
+    planner.wait_until_closed().await;
     assert_eq!(violations(&rig, "Bounds"), 1);
     assert!(
         planner

@@ -40,43 +40,43 @@ async fn written(rig: &mut Rig, version: &str) -> Vec<String> {
 }
 
 const AVAILABLE: &str = "Available True MinimumReplicasAvailable: 0 of 0";
-const FINE: &str = "Degraded False AsExpected: nothing stands in the way of its pods";
+const FINE: &str = "Degraded False AsExpected: no problem found";
 
 #[tokio::test(start_paused = true)]
-async fn conditions_are_the_planners_and_whether_something_stands_in_the_way() {
+async fn conditions_are_the_planners_and_degraded() {
     let (mut rig, mut planner) = Rig::synced_with(true, &["n1"], &[]).await;
-    planner.plan_as(counted(Vec::new())).await;
+    planner.send_plan(counted(Vec::new())).await;
     assert_eq!(written(&mut rig, "11").await, [AVAILABLE, FINE]);
     tokio::time::sleep(Duration::from_mins(1)).await;
-    assert!(rig.is_idle().await, "what is written is not written again");
+    assert!(rig.is_idle().await, "an unchanged status is not written again");
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_refused_creation_degrades_with_the_servers_words_until_one_is_granted() {
+async fn refused_creation_sets_degraded_until_a_creation_succeeds() {
     let (mut rig, mut planner) = Rig::synced_with(true, &["n1"], &[]).await;
-    planner.plan_as(counted(Vec::new())).await;
+    planner.send_plan(counted(Vec::new())).await;
     assert_eq!(written(&mut rig, "11").await, [AVAILABLE, FINE]);
-    planner.plan(vec![create(1, "n1")]).await;
+    planner.send_actions(vec![create(1, "n1")]).await;
     let (code, body) = forbidden("not today");
     rig.api.expect("POST", PODS).await.answer_with(code, &body);
     let refused = "Degraded True CreateRefused: pods can't be created: the API server refuses: not today";
     assert_eq!(written(&mut rig, "12").await, [AVAILABLE, refused]);
-    // Different words for the same refusal are no reason to write again.
+    // A different message alone doesn't cause a write.
     planner.until("done 1 Failed").await;
-    planner.plan(vec![create(2, "n1")]).await;
+    planner.send_actions(vec![create(2, "n1")]).await;
     let (code, body) = forbidden("not tomorrow");
     rig.api.expect("POST", PODS).await.answer_with(code, &body);
     planner.until("done 2 Failed").await;
     assert!(rig.is_idle().await);
-    planner.plan(vec![create(3, "n1")]).await;
+    planner.send_actions(vec![create(3, "n1")]).await;
     accept(rig.api.expect("POST", PODS).await, 20);
     assert_eq!(written(&mut rig, "21").await, [AVAILABLE, FINE]);
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_refusal_of_what_is_not_asked_for_any_more_is_past_though_nothing_says_so() {
+async fn degraded_ends_without_an_event_when_the_refused_action_is_no_longer_requested() {
     let (mut rig, mut planner) = Rig::synced_with(true, &["n1"], &[]).await;
-    planner.plan_as(counted(vec![create(1, "n1")])).await;
+    planner.send_plan(counted(vec![create(1, "n1")])).await;
     let (code, body) = forbidden("not today");
     rig.api.expect("POST", PODS).await.answer_with(code, &body);
     let conditions = written(&mut rig, "11").await;
@@ -89,7 +89,7 @@ async fn a_refusal_of_what_is_not_asked_for_any_more_is_past_though_nothing_says
 }
 
 #[tokio::test(start_paused = true)]
-async fn conditions_that_are_switched_off_are_removed() {
+async fn disabled_conditions_are_removed() {
     let mut rig = rig();
     let conditions = json!([
         {"type": "Theirs", "status": "True"},
@@ -99,7 +99,7 @@ async fn conditions_that_are_switched_off_are_removed() {
     rig.list(agent, &["n1"], &[], &[revision_json("r1", 1)]).await;
     let mut planner = rig.open(100).await;
     planner.until("sync").await;
-    planner.plan_as(counted(Vec::new())).await;
+    planner.send_plan(counted(Vec::new())).await;
     let call = rig.api.expect("PATCH", AGENT_STATUS).await;
     assert_eq!(
         call.body["status"]["conditions"],

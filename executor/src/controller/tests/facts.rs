@@ -3,7 +3,7 @@
 use super::*;
 
 #[tokio::test(start_paused = true)]
-async fn a_full_sync_says_everything_in_order_and_nothing_is_done_before_a_plan() {
+async fn full_sync_sends_all_facts_in_order_and_starts_no_action() {
     let mut rig = rig();
     rig.list(agent(), &["n1"], &[pod_json("p1", 3)], &[revision_json("r1", 1)])
         .await;
@@ -17,15 +17,15 @@ async fn a_full_sync_says_everything_in_order_and_nothing_is_done_before_a_plan(
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_full_sync_is_cut_into_requests_of_the_planners_size() {
+async fn full_sync_is_split_into_requests_of_the_planners_limit() {
     let rig = rig();
     rig.list(agent(), &["n1"], &[pod_json("p1", 3)], &[revision_json("r1", 1)])
         .await;
     let mut planner = rig.open(1).await;
     let mut requests = Vec::new();
     for _ in 0..4 {
-        let request = planner.request().await;
-        requests.push((request.sequence, said(&request).join(", ")));
+        let request = planner.next_request().await;
+        requests.push((request.sequence, describe_facts(&request).join(", ")));
     }
     let wanted = [(2, "node n1"), (3, "pod p1"), (4, "ds ds-1"), (5, "sync")];
     assert_eq!(
@@ -35,51 +35,54 @@ async fn a_full_sync_is_cut_into_requests_of_the_planners_size() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn nothing_is_said_before_every_list_is_complete() {
+async fn no_facts_are_sent_before_every_list_is_complete() {
     let rig = rig();
     let mut planner = rig.open(100).await;
-    rig.change(Change::Node(watch::Event::ListBegins)).await;
-    rig.change(Change::Node(watch::Event::Changed(node("n1")))).await;
-    rig.change(Change::Node(watch::Event::ListEnds)).await;
-    rig.change(Change::Pod(watch::Event::ListEnds)).await;
-    rig.change(Change::DaemonSet(watch::Event::ListEnds)).await;
-    assert!(planner.is_silent(Duration::from_secs(30)).await);
+    rig.report(Change::Node(watch::Event::ListBegins)).await;
+    rig.report(Change::Node(watch::Event::Changed(node("n1")))).await;
+    rig.report(Change::Node(watch::Event::ListEnds)).await;
+    rig.report(Change::Pod(watch::Event::ListEnds)).await;
+    rig.report(Change::DaemonSet(watch::Event::ListEnds)).await;
+    assert!(planner.sends_nothing(Duration::from_secs(30)).await);
     assert!(rig.health.unready().is_some());
-    rig.change(Change::Revision(watch::Event::ListEnds)).await;
+    rig.report(Change::Revision(watch::Event::ListEnds)).await;
     assert_eq!(planner.until("sync").await, ["node n1", "sync"]);
 }
 
 #[tokio::test(start_paused = true)]
-async fn changes_are_said_as_they_come() {
+async fn changes_are_sent_as_they_arrive() {
     let (rig, mut planner) = Rig::synced(&["n1"], &[pod_json("p1", 3)]).await;
-    rig.change(Change::Node(watch::Event::Changed(node("n2")))).await;
-    assert_eq!(said(&planner.request().await), ["node n2"]);
-    rig.lost_pod(&pod_json("p1", 9)).await;
-    assert_eq!(said(&planner.request().await), ["pod uid of p1 gone"]);
-    rig.change(Change::Node(watch::Event::Gone(node("n1")))).await;
-    assert_eq!(said(&planner.request().await), ["node n1 gone"]);
+    rig.report(Change::Node(watch::Event::Changed(node("n2")))).await;
+    assert_eq!(describe_facts(&planner.next_request().await), ["node n2"]);
+    rig.report_pod_gone(&pod_json("p1", 9)).await;
+    assert_eq!(
+        describe_facts(&planner.next_request().await),
+        ["pod uid of p1 gone"]
+    );
+    rig.report(Change::Node(watch::Event::Gone(node("n1")))).await;
+    assert_eq!(describe_facts(&planner.next_request().await), ["node n1 gone"]);
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_lost_planner_leaves_the_cluster_as_it_is_and_the_next_is_told_everything() {
+async fn lost_planner_changes_nothing_and_the_next_one_gets_a_full_sync() {
     let (mut rig, planner) = Rig::synced(&["n1"], &[pod_json("p1", 3)]).await;
-    rig.lose(planner).await;
-    rig.lost_pod(&pod_json("p1", 9)).await;
+    rig.lose_planner(planner).await;
+    rig.report_pod_gone(&pod_json("p1", 9)).await;
     assert!(rig.is_idle().await);
     let mut planner = rig.open(100).await;
     assert_eq!(planner.until("sync").await, ["node n1", "ds ds-1", "sync"]);
 }
 
 #[tokio::test(start_paused = true)]
-async fn a4_a_daemon_set_that_is_being_deleted_is_said_to_be_gone_and_gets_nothing_more() {
+async fn a4_deleting_daemon_set_is_reported_as_gone_and_its_actions_are_skipped() {
     let (mut rig, mut planner) = Rig::synced(&["n1"], &[]).await;
     let deleting =
         json!({"metadata": {"resourceVersion": "11", "deletionTimestamp": "2026-01-01T00:00:00Z"}});
-    rig.change(Change::DaemonSet(watch::Event::Changed(agent_with(deleting))))
+    rig.report(Change::DaemonSet(watch::Event::Changed(agent_with(deleting))))
         .await;
-    assert_eq!(said(&planner.request().await), ["ds ds-1 gone"]);
+    assert_eq!(describe_facts(&planner.next_request().await), ["ds ds-1 gone"]);
     planner
-        .plan(vec![create(1, "n1"), delete(2, "p1", DeleteReason::Update)])
+        .send_actions(vec![create(1, "n1"), delete(2, "p1", DeleteReason::Update)])
         .await;
     assert_eq!(
         planner.until("done 2 Skipped").await,
@@ -89,19 +92,19 @@ async fn a4_a_daemon_set_that_is_being_deleted_is_said_to_be_gone_and_gets_nothi
 }
 
 #[tokio::test(start_paused = true)]
-async fn s3_a_planner_that_wants_to_know_of_the_time_is_told() {
+async fn s3_time_is_sent_when_the_plan_asked_to_be_reconsidered() {
     let (_rig, mut planner) = Rig::synced(&["n1"], &[]).await;
     let after = prost_types::Duration {
         seconds: 42,
         nanos: 0,
     };
     planner
-        .plan_as(Plan {
+        .send_plan(Plan {
             reconsider_after: Some(after),
             ..Plan::default()
         })
         .await;
-    let times = planner.times().await;
+    let times = planner.time_requests().await;
     assert!(
         matches!(times[..], [time] if (42.0..42.1).contains(&time)),
         "{times:?}"
@@ -109,51 +112,51 @@ async fn s3_a_planner_that_wants_to_know_of_the_time_is_told() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn s3_a_later_plan_replaces_the_time_of_the_one_before() {
+async fn s3_later_plan_replaces_the_reconsider_timer() {
     let (_rig, mut planner) = Rig::synced(&["n1"], &[]).await;
     for seconds in [42, 13] {
         let after = prost_types::Duration { seconds, nanos: 0 };
         planner
-            .plan_as(Plan {
+            .send_plan(Plan {
                 reconsider_after: Some(after),
                 ..Plan::default()
             })
             .await;
     }
-    let times = planner.times().await;
+    let times = planner.time_requests().await;
     assert!(
         matches!(times[..], [time] if (13.0..13.1).contains(&time)),
         "{times:?}"
     );
     planner
-        .plan_as(Plan {
+        .send_plan(Plan {
             reconsider_after: Some(prost_types::Duration { seconds: 7, nanos: 0 }),
             ..Plan::default()
         })
         .await;
-    planner.plan_as(Plan::default()).await;
-    assert!(planner.times().await.is_empty());
+    planner.send_plan(Plan::default()).await;
+    assert!(planner.time_requests().await.is_empty());
 }
 
 #[tokio::test(start_paused = true)]
-async fn s3_a_time_that_is_centuries_away_is_asked_about_sooner() {
+async fn s3_reconsider_time_centuries_away_is_accepted() {
     let (rig, mut planner) = Rig::synced(&["n1"], &[]).await;
     let after = prost_types::Duration {
         seconds: 10_000_000_000,
         nanos: 0,
     };
     planner
-        .plan_as(Plan {
+        .send_plan(Plan {
             reconsider_after: Some(after),
             ..Plan::default()
         })
         .await;
-    assert!(planner.is_silent(LONGEST_TIMER * 2).await);
+    assert!(planner.sends_nothing(LONGEST_TIMER * 2).await);
     assert!(!rig.run.is_finished());
 }
 
 #[tokio::test(start_paused = true)]
-async fn s2_a_status_is_written_and_of_many_in_a_burst_only_the_first_and_the_last() {
+async fn s2_first_and_last_status_of_a_burst_are_written() {
     let (mut rig, mut planner) = Rig::synced(&["n1"], &[]).await;
     for ready in 1..=5 {
         let status = DaemonSetStatus {
@@ -161,7 +164,7 @@ async fn s2_a_status_is_written_and_of_many_in_a_burst_only_the_first_and_the_la
             ..DaemonSetStatus::default()
         };
         planner
-            .plan_as(Plan {
+            .send_plan(Plan {
                 status: Some(status),
                 ..Plan::default()
             })
@@ -190,12 +193,12 @@ fn ready(number_ready: i32) -> Plan {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_status_that_keeps_changing_is_written_less_and_less_often() {
+async fn pause_between_status_writes_grows_while_the_status_changes() {
     const LAST: i32 = 200;
     let (mut rig, mut planner) = Rig::synced(&["n1"], &[]).await;
     let changes = async {
         for number in 1..=LAST {
-            planner.plan_as(ready(number)).await;
+            planner.send_plan(ready(number)).await;
             tokio::time::sleep(Duration::from_millis(50)).await;
         }
         Instant::now()
@@ -224,29 +227,29 @@ async fn a_status_that_keeps_changing_is_written_less_and_less_often() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_status_is_written_when_what_is_being_done_is_done() {
+async fn status_is_written_after_the_actions_in_progress() {
     let (mut rig, mut planner) = Rig::synced(&["n1"], &[]).await;
     planner
-        .plan_as(Plan {
+        .send_plan(Plan {
             actions: vec![create(1, "n1")],
             ..ready(0)
         })
         .await;
     accept(rig.api.expect("POST", PODS).await, 20);
     planner.until("done 1 Done").await;
-    planner.plan_as(ready(1)).await;
+    planner.send_plan(ready(1)).await;
     let call = rig.api.expect("PATCH", AGENT_STATUS).await;
     assert_eq!(
         call.body["status"]["numberReady"], 1,
-        "what was outdated was written"
+        "an outdated status was written"
     );
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_status_does_not_wait_for_long_for_what_is_being_done() {
+async fn status_write_waits_only_briefly_for_actions_in_progress() {
     let (mut rig, mut planner) = Rig::synced(&["n1"], &[]).await;
     planner
-        .plan_as(Plan {
+        .send_plan(Plan {
             actions: vec![create(1, "n1")],
             ..ready(1)
         })
@@ -262,14 +265,14 @@ async fn a_status_does_not_wait_for_long_for_what_is_being_done() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_status_that_can_not_be_written_is_tried_again() {
+async fn failed_status_write_is_retried_with_backoff() {
     let (mut rig, mut planner) = Rig::synced(&["n1"], &[]).await;
     let status = DaemonSetStatus {
         number_ready: 1,
         ..DaemonSetStatus::default()
     };
     planner
-        .plan_as(Plan {
+        .send_plan(Plan {
             status: Some(status),
             ..Plan::default()
         })
@@ -284,7 +287,7 @@ async fn a_status_that_can_not_be_written_is_tried_again() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_end_of_a_task_that_must_not_end_ends_the_loop() {
+async fn loop_ends_when_the_watches_end() {
     let rig = rig();
     drop(rig.changes);
     let error = rig.run.await.unwrap().unwrap_err();

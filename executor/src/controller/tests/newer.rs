@@ -5,7 +5,7 @@ use everynode_proto::testing::from_newer;
 use super::*;
 
 /// A value that no enum has yet.
-const UNHEARD_OF: i32 = 99;
+const UNKNOWN_VALUE: i32 = 99;
 
 fn newer(plan: &Plan) -> Plan {
     from_newer("everynode.planner.v1.Plan", plan)
@@ -17,14 +17,14 @@ fn unknown(id: u64) -> PlannedAction {
 }
 
 #[tokio::test(start_paused = true)]
-async fn of_a_newer_plan_is_done_what_is_known() {
+async fn known_actions_of_a_newer_plan_are_carried_out() {
     let (mut rig, mut planner) = Rig::synced(&["n1", "n2"], &[pod_json("p1", 3)]).await;
     let mut deletion = delete(1, "p1", DeleteReason::Unspecified);
     if let Some(Action::Delete(delete)) = &mut deletion.action {
-        delete.reason = UNHEARD_OF;
+        delete.reason = UNKNOWN_VALUE;
     }
     let problem = Problem {
-        code: UNHEARD_OF,
+        code: UNKNOWN_VALUE,
         field: "spec".to_owned(),
         message: "it is odd".to_owned(),
         ..Problem::default()
@@ -41,13 +41,13 @@ async fn of_a_newer_plan_is_done_what_is_known() {
         added_tolerations: vec![added],
         ..Plan::default()
     };
-    planner.plan_as(newer(&plan)).await;
+    planner.send_plan(newer(&plan)).await;
     let call = rig.api.expect("POST", PODS).await;
     assert_eq!(node_of(&call), "n2");
     assert_eq!(
         call.body["spec"]["tolerations"],
         json!([]),
-        "no toleration is added that isn't known to be harmless"
+        "an unknown toleration is not added"
     );
     let pod = accept(call, 20);
     let call = rig.api.expect("DELETE", &format!("{PODS}/p1")).await;
@@ -56,7 +56,7 @@ async fn of_a_newer_plan_is_done_what_is_known() {
     let events = rig.events().await;
     for event in [
         "PlannerProblem: spec: it is odd",
-        "UnknownAction: the planner asks for a kind of action that this executor doesn't know: upgrade the executor",
+        "UnknownAction: the planner requests a kind of action that this executor doesn't support; upgrade the executor",
         &format!("SuccessfulCreate: Created pod: {}", name_of(&pod)),
         "SuccessfulDelete: Deleted pod: p1",
     ] {
@@ -65,35 +65,38 @@ async fn of_a_newer_plan_is_done_what_is_known() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_action_of_an_unknown_kind_has_failed_after_a_pause() {
+async fn action_of_an_unknown_kind_fails_after_a_pause() {
     let (mut rig, mut planner) = Rig::synced(&["n1"], &[]).await;
     planner
-        .plan_as(newer(&Plan {
+        .send_plan(newer(&Plan {
             actions: vec![unknown(1), unknown(2)],
             ..Plan::default()
         }))
         .await;
-    // If it failed at once, the planner would ask for it again at once.
-    assert!(planner.is_silent(Duration::from_secs(20)).await);
-    assert_eq!(said(&planner.request().await), ["done 1 Failed", "done 2 Failed"]);
+    // If it failed immediately, the planner would request it again immediately.
+    assert!(planner.sends_nothing(Duration::from_secs(20)).await);
+    assert_eq!(
+        describe_facts(&planner.next_request().await),
+        ["done 1 Failed", "done 2 Failed"]
+    );
     assert!(rig.is_idle().await);
 }
 
 #[tokio::test(start_paused = true)]
-async fn actions_of_unknown_kinds_that_a_lost_planner_asked_for_are_not_told_to_the_next() {
+async fn unknown_actions_of_a_lost_planner_are_not_reported_to_the_next() {
     let (rig, mut planner) = Rig::synced(&["n1"], &[]).await;
-    planner.plan(vec![unknown(1)]).await;
-    assert!(planner.is_silent(Duration::from_secs(5)).await);
-    rig.lose(planner).await;
+    planner.send_actions(vec![unknown(1)]).await;
+    assert!(planner.sends_nothing(Duration::from_secs(5)).await);
+    rig.lose_planner(planner).await;
     let mut next = rig.open(100).await;
     next.until("sync").await;
-    assert!(next.is_silent(Duration::from_mins(2)).await);
+    assert!(next.sends_nothing(Duration::from_mins(2)).await);
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_plan_that_says_only_what_is_required_is_carried_out() {
+async fn plan_with_only_required_fields_is_carried_out() {
     let (mut rig, mut planner) = Rig::synced(&["n1"], &[]).await;
-    planner.plan(vec![create(1, "n1")]).await;
+    planner.send_actions(vec![create(1, "n1")]).await;
     let call = rig.api.expect("POST", PODS).await;
     assert_eq!(call.body["spec"]["tolerations"], json!([]));
     let pod = accept(call, 20);

@@ -1,25 +1,24 @@
-//! A planner that asks for anything. Whatever it asks for, the calls that follow do no more than a rollout of its
-//! `DaemonSet` could.
+//! A planner that sends random plans. The calls that follow do no more than a rollout of its `DaemonSet` could.
 //!
-//! The checks state the limits anew, from what the scripted API server knows, and share no code with the limits
-//! themselves. The plans are derived from a seed, which is shown when one fails. `EVERYNODE_FUZZ_INPUTS` sets the
+//! The checks state the limits independently, from the state of the fake API server, and share no code with the limits
+//! themselves. The plans are derived from a seed, which is shown when a run fails. `EVERYNODE_FUZZ_INPUTS` sets the
 //! number of runs, and `EVERYNODE_FUZZ_SEED` sets the first seed.
 
-mod judge;
+mod checking_server;
 
 use std::collections::BTreeMap;
 
 use everynode_proto::planner::v1::DaemonSetCondition;
 use fastrand::Rng;
 
-use self::judge::{Judge, Known, Seen};
+use self::checking_server::{CheckingServer, Counts, FakePod};
 use super::*;
 
 /// Default number of runs.
 const RUNS: u64 = 40;
 /// Number of plans in a run.
 const PLANS: usize = 40;
-/// Maximum number of rounds of calls that follow from one plan and what is left of others.
+/// Maximum number of rounds of calls after one plan, including calls left from earlier plans.
 const MOST_CALLS: usize = 2_000;
 const NODES: [&str; 3] = ["n1", "n2", "n3"];
 const ODD: [&str; 8] = [
@@ -38,22 +37,22 @@ fn one<'a>(random: &mut Rng, of: &[&'a str]) -> &'a str {
     random.choice(of).unwrap()
 }
 
-fn odd_or(random: &mut Rng, usual: &str) -> String {
+fn usual_or_odd(random: &mut Rng, usual: &str) -> String {
     if random.u8(..6) == 0 {
-        one(random, &ODD).to_owned()
+        choose(random, &ODD).to_owned()
     } else {
         usual.to_owned()
     }
 }
 
-fn any_action(random: &mut Rng, pods: &BTreeMap<String, Known>) -> Option<Action> {
+fn any_action(random: &mut Rng, pods: &BTreeMap<String, FakePod>) -> Option<Action> {
     match random.u8(..10) {
         0 => None,
         1..=5 => {
-            let node = one(random, &NODES);
+            let node = choose(random, &NODES);
             Some(Action::Create(CreatePod {
-                node: odd_or(random, node),
-                revision: odd_or(random, "r1"),
+                node: usual_or_odd(random, node),
+                revision: usual_or_odd(random, "r1"),
                 succeeds_uid: random.u8(..).to_string(),
             }))
         }
@@ -62,16 +61,16 @@ fn any_action(random: &mut Rng, pods: &BTreeMap<String, Known>) -> Option<Action
             let (pod, other) = (random.choice(&pods)?, random.choice(&pods)?);
             let name = if random.u8(..8) == 0 { other } else { pod }.name();
             Some(Action::Delete(DeletePod {
-                pod: odd_or(random, name),
-                uid: odd_or(random, pod.uid()),
+                pod: usual_or_odd(random, name),
+                uid: usual_or_odd(random, pod.uid()),
                 reason: random.i32(0..9),
-                node: odd_or(random, "n1"),
+                node: usual_or_odd(random, "n1"),
             }))
         }
     }
 }
 
-fn any_plan(random: &mut Rng, pods: &BTreeMap<String, Known>, last_id: &mut u64) -> Plan {
+fn any_plan(random: &mut Rng, pods: &BTreeMap<String, FakePod>, last_id: &mut u64) -> Plan {
     let count = match random.u8(..100) {
         0 => 5_000,
         _ => random.usize(..12),
@@ -87,17 +86,17 @@ fn any_plan(random: &mut Rng, pods: &BTreeMap<String, Known>, last_id: &mut u64)
         .collect();
     let text = |random: &mut Rng| "ä\u{0}".repeat(random.usize(..30) * random.usize(..1_000));
     let condition = |random: &mut Rng| DaemonSetCondition {
-        r#type: one(
+        r#type: choose(
             random,
             &["Available", "Progressing", "Degraded", "Ready", "x/y", ""],
         )
         .to_owned(),
         status: random.bool(),
-        reason: one(random, &["AllRight", "Not right", "", "x:", "A,b:c_d"]).to_owned(),
+        reason: choose(random, &["AllRight", "Not right", "", "x:", "A,b:c_d"]).to_owned(),
         message: text(random),
     };
     let toleration = |random: &mut Rng| Toleration {
-        key: one(
+        key: choose(
             random,
             &[
                 "",
@@ -107,9 +106,9 @@ fn any_plan(random: &mut Rng, pods: &BTreeMap<String, Known>, last_id: &mut u64)
             ],
         )
         .to_owned(),
-        operator: one(random, &["Exists", "Equal", ""]).to_owned(),
-        value: one(random, &["", "x"]).to_owned(),
-        effect: one(random, &["", "NoSchedule", "NoExecute", "PreferNoSchedule"]).to_owned(),
+        operator: choose(random, &["Exists", "Equal", ""]).to_owned(),
+        value: choose(random, &["", "x"]).to_owned(),
+        effect: choose(random, &["", "NoSchedule", "NoExecute", "PreferNoSchedule"]).to_owned(),
     };
     let problem = |random: &mut Rng| Problem {
         code: random.i32(0..9),
@@ -135,20 +134,25 @@ fn any_plan(random: &mut Rng, pods: &BTreeMap<String, Known>, last_id: &mut u64)
 }
 
 /// Checks every call and answers the calls until none is left. Unless `until_idle`, it may stop earlier, at random.
-async fn settle(rig: &mut Rig, planner: &mut Planned, judge: &mut Judge<'_>, until_idle: bool) {
+async fn answer_calls(
+    rig: &mut Rig,
+    planner: &mut FakePlannerSession,
+    server: &mut CheckingServer<'_>,
+    until_idle: bool,
+) {
     for calls in 0.. {
         assert!(calls < MOST_CALLS, "the calls don't end");
         while let Ok(call) = tokio::time::timeout(Duration::from_millis(1), rig.api.any_call()).await {
             let call = call.unwrap();
-            judge.check(&call);
-            judge.open.push(call);
+            server.check(&call);
+            server.open.push(call);
         }
         while planner.requests.try_recv().is_ok() {}
-        if judge.open.is_empty() || (!until_idle && judge.random.u8(..8) == 0) {
+        if server.open.is_empty() || (!until_idle && server.random.u8(..8) == 0) {
             break;
         }
-        if let Some(pod) = judge.answer() {
-            rig.saw_pod(&pod).await;
+        if let Some(pod) = server.answer() {
+            rig.report_pod(&pod).await;
         }
     }
     for event in rig.events().await {
@@ -156,31 +160,31 @@ async fn settle(rig: &mut Rig, planner: &mut Planned, judge: &mut Judge<'_>, unt
     }
 }
 
-/// Changes something in the cluster that no plan has caused.
-async fn happen(rig: &Rig, judge: &mut Judge<'_>) {
-    let ours = judge.pods.values().filter(|pod| pod.is_ours && !pod.is_gone);
+/// Makes a random change to the cluster that no plan has caused.
+async fn change_cluster(rig: &Rig, server: &mut CheckingServer<'_>) {
+    let ours = server.pods.values().filter(|pod| pod.is_ours && !pod.is_gone);
     let uids: Vec<_> = ours.map(|pod| pod.uid().to_owned()).collect();
-    let Some(uid) = judge.random.choice(&uids).cloned() else {
+    let Some(uid) = server.random.choice(&uids).cloned() else {
         return;
     };
-    let version = judge.next_version().to_string();
-    let is_over = judge.random.bool();
-    let pod = judge.pods.get_mut(&uid).unwrap();
+    let version = server.next_version().to_string();
+    let is_over = server.random.bool();
+    let pod = server.pods.get_mut(&uid).unwrap();
     if pod.is_live && is_over {
         let failed = json!({"metadata": {"resourceVersion": version}, "status": {"phase": "Failed"}});
         pod.object = with(pod.object.take(), failed);
         pod.is_live = false;
-        rig.saw_pod(&pod.object).await;
+        rig.report_pod(&pod.object).await;
     } else if !pod.is_live {
         let metadata = json!({"metadata": {"resourceVersion": version}});
         pod.object = with(pod.object.take(), metadata);
         pod.is_gone = true;
-        rig.lost_pod(&pod.object).await;
+        rig.report_pod_gone(&pod.object).await;
     }
 }
 
 /// Pods that don't belong to the agent, although some look like it.
-fn others() -> [Value; 4] {
+fn foreign_pods() -> [Value; 4] {
     let owned = |name: &str, uid: &str, owner: &str| {
         let owners = json!([{
             "apiVersion": "apps/v1", "kind": "DaemonSet", "name": owner, "uid": uid, "controller": true,
@@ -202,58 +206,58 @@ fn others() -> [Value; 4] {
     ]
 }
 
-async fn run(seed: u64, all: &mut Seen) {
+async fn run(seed: u64, all: &mut Counts) {
     fastrand::seed(seed);
     let random = &mut Rng::with_seed(seed);
     let most_on_node = random.usize(1..=2);
     let surge = json!({"spec": {"updateStrategy": {"rollingUpdate": {"maxSurge": most_on_node - 1}}}});
     let agent = with(agent_json(), surge);
     let mut rig = rig_with(true);
-    let mut judge = Judge {
+    let mut server = CheckingServer {
         most_on_node,
         agent: agent.clone(),
         pods: BTreeMap::new(),
         open: Vec::new(),
         version: 100,
-        seen: all,
+        counts: all,
         random,
     };
-    judge.add(pod_json("p1", 3), true);
-    for pod in others() {
-        judge.add(pod, false);
+    server.add(pod_json("p1", 3), true);
+    for pod in foreign_pods() {
+        server.add(pod, false);
     }
-    let pods: Vec<_> = judge.pods.values().map(|pod| pod.object.clone()).collect();
+    let pods: Vec<_> = server.pods.values().map(|pod| pod.object.clone()).collect();
     rig.list(read(&agent), &NODES, &pods, &[revision_json("r1", 1)])
         .await;
     let mut planner = rig.open(100).await;
     planner.until("sync").await;
     let mut last_id = 0;
     for _ in 0..PLANS {
-        let plan = any_plan(judge.random, &judge.pods, &mut last_id);
-        planner.plan_as(plan).await;
-        settle(&mut rig, &mut planner, &mut judge, false).await;
-        if judge.random.bool() {
-            happen(&rig, &mut judge).await;
-            settle(&mut rig, &mut planner, &mut judge, false).await;
+        let plan = any_plan(server.random, &server.pods, &mut last_id);
+        planner.send_plan(plan).await;
+        answer_calls(&mut rig, &mut planner, &mut server, false).await;
+        if server.random.bool() {
+            change_cluster(&rig, &mut server).await;
+            answer_calls(&mut rig, &mut planner, &mut server, false).await;
         }
-        if judge.random.bool() {
-            let seconds = if judge.random.u8(..4) == 0 { 40 } else { 3 };
+        if server.random.bool() {
+            let seconds = if server.random.u8(..4) == 0 { 40 } else { 3 };
             for _ in 0..seconds {
                 // A call that the executor gives up on could still be carried out, so no call stays unanswered for
                 // long.
-                settle(&mut rig, &mut planner, &mut judge, true).await;
+                answer_calls(&mut rig, &mut planner, &mut server, true).await;
                 tokio::time::sleep(Duration::from_secs(1)).await;
             }
-            settle(&mut rig, &mut planner, &mut judge, true).await;
+            answer_calls(&mut rig, &mut planner, &mut server, true).await;
         }
         if planner.end.is_cancelled() {
-            judge.seen.left += 1;
-            settle(&mut rig, &mut planner, &mut judge, true).await;
-            rig.lose(planner).await;
+            server.counts.left += 1;
+            answer_calls(&mut rig, &mut planner, &mut server, true).await;
+            rig.lose_planner(planner).await;
             planner = rig.open(100).await;
         }
     }
-    settle(&mut rig, &mut planner, &mut judge, true).await;
+    answer_calls(&mut rig, &mut planner, &mut server, true).await;
 }
 
 fn number(variable: &str) -> Option<u64> {
@@ -261,10 +265,10 @@ fn number(variable: &str) -> Option<u64> {
 }
 
 #[test]
-fn whatever_a_planner_asks_for_the_calls_do_no_more_than_a_rollout_could() {
+fn random_plans_cause_no_more_calls_than_a_rollout_could() {
     let first = number("EVERYNODE_FUZZ_SEED").unwrap_or_default();
     let runs = number("EVERYNODE_FUZZ_INPUTS").unwrap_or(RUNS);
-    let mut seen = Seen::default();
+    let mut counts = Counts::default();
     for seed in (0..runs).map(|run| first.wrapping_add(run)) {
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
@@ -272,25 +276,25 @@ fn whatever_a_planner_asks_for_the_calls_do_no_more_than_a_rollout_could() {
             .build()
             .unwrap();
         let outcome = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
-            runtime.block_on(run(seed, &mut seen));
+            runtime.block_on(run(seed, &mut counts));
         }));
         assert!(
             outcome.is_ok(),
-            "EVERYNODE_FUZZ_INPUTS=1 EVERYNODE_FUZZ_SEED={seed} is it alone"
+            "to repeat this run alone, set EVERYNODE_FUZZ_INPUTS=1 EVERYNODE_FUZZ_SEED={seed}"
         );
     }
     // The test would show nothing if nothing were carried out.
-    let Seen {
+    let Counts {
         creations,
         deletions,
         statuses,
         left,
-    } = seen;
+    } = counts;
     let least = usize::try_from(runs).unwrap() / 10;
     assert!(
         [creations, deletions, statuses, left]
             .iter()
             .all(|count| *count >= least),
-        "{seen:?}"
+        "{counts:?}"
     );
 }

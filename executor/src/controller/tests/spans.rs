@@ -14,15 +14,15 @@ use super::*;
 
 /// Records when exported spans begin and end.
 #[derive(Debug, Clone, Default)]
-struct Notes(Arc<Mutex<Vec<String>>>);
+struct SpanLog(Arc<Mutex<Vec<String>>>);
 
-impl Notes {
+impl SpanLog {
     fn take(&self) -> Vec<String> {
         std::mem::take(&mut self.0.lock().unwrap())
     }
 }
 
-impl<S: Subscriber + for<'span> LookupSpan<'span>> Layer<S> for Notes {
+impl<S: Subscriber + for<'span> LookupSpan<'span>> Layer<S> for SpanLog {
     fn on_new_span(&self, _: &span::Attributes<'_>, id: &span::Id, context: Context<'_, S>) {
         let span = context.span(id).unwrap();
         if span.metadata().target() == EXPORTED {
@@ -41,23 +41,23 @@ impl<S: Subscriber + for<'span> LookupSpan<'span>> Layer<S> for Notes {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_plan_is_a_span_that_lasts_as_long_as_its_actions() {
-    let notes = Notes::default();
-    let _noted = tracing::subscriber::set_default(tracing_subscriber::registry().with(notes.clone()));
+async fn span_of_a_plan_lasts_as_long_as_its_actions() {
+    let log = SpanLog::default();
+    let _guard = tracing::subscriber::set_default(tracing_subscriber::registry().with(log.clone()));
     let (mut rig, mut planner) = Rig::synced(&["n1", "n2"], &[]).await;
-    planner.plan(Vec::new()).await;
-    planner.plan(vec![create(1, "n1"), create(2, "n2")]).await;
+    planner.send_actions(Vec::new()).await;
+    planner.send_actions(vec![create(1, "n1"), create(2, "n2")]).await;
     let call = rig.api.expect("POST", PODS).await;
     assert_eq!(
-        notes.take(),
+        log.take(),
         ["plan begins in nothing", "create pod begins in plan"],
-        "a plan that asks for nothing is none"
+        "a plan without actions has no span"
     );
     accept(call, 20);
     let call = rig.api.expect("POST", PODS).await;
-    assert_eq!(notes.take(), ["create pod ends", "create pod begins in plan"]);
+    assert_eq!(log.take(), ["create pod ends", "create pod begins in plan"]);
     let (code, body) = forbidden("exceeded quota: pods");
     call.answer_with(code, &body);
     rig.events().await;
-    assert_eq!(notes.take(), ["create pod ends", "plan ends"]);
+    assert_eq!(log.take(), ["create pod ends", "plan ends"]);
 }

@@ -7,16 +7,19 @@ const REFUSING: &str = "the planner ends each session before it has accepted the
                         deleted until it does";
 
 /// A rig that has sent a full sync, which the planner has not answered yet.
-async fn sent(accepts_syncs: bool) -> (Rig, Planned) {
+async fn sent(accepts_syncs: bool) -> (Rig, FakePlannerSession) {
     let rig = rig();
     rig.list(agent(), &["n1"], &[], &[revision_json("r1", 1)]).await;
     let mut planner = rig.open_with(RequestLimits::told(100, 0), accepts_syncs).await;
-    assert_eq!(said(&planner.request().await), ["node n1", "ds ds-1", "sync"]);
+    assert_eq!(
+        describe_facts(&planner.next_request().await),
+        ["node n1", "ds ds-1", "sync"]
+    );
     (rig, planner)
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_executor_is_ready_when_the_planner_has_accepted_the_full_sync_and_not_before() {
+async fn executor_is_ready_only_after_the_planner_accepted_the_full_sync() {
     let (rig, planner) = sent(true).await;
     tokio::time::sleep(Duration::from_mins(5)).await;
     assert_eq!(rig.health.unready(), Some(SYNCING));
@@ -26,7 +29,7 @@ async fn the_executor_is_ready_when_the_planner_has_accepted_the_full_sync_and_n
             .contains("everynode_executor_full_syncs_total 0")
     );
     planner.accept(1).await;
-    assert_eq!(rig.health.unready(), Some(SYNCING), "that was the hello");
+    assert_eq!(rig.health.unready(), Some(SYNCING), "sequence 1 is the hello");
     planner.accept(2).await;
     assert_eq!(rig.health.unready(), None);
     assert!(
@@ -37,16 +40,16 @@ async fn the_executor_is_ready_when_the_planner_has_accepted_the_full_sync_and_n
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_planner_that_refuses_every_full_sync_makes_the_executor_unready() {
+async fn executor_is_unready_when_the_planner_refuses_every_full_sync() {
     let (rig, mut planner) = sent(true).await;
     planner.accept(2).await;
     for _ in 0..3 {
-        rig.lose(planner).await;
+        rig.lose_planner(planner).await;
         planner = rig.open(100).await;
-        planner.request().await;
+        planner.next_request().await;
         tokio::time::sleep(Duration::from_secs(4)).await;
     }
-    rig.lose(planner).await;
+    rig.lose_planner(planner).await;
     tokio::time::sleep(Duration::from_millis(1)).await;
     assert_eq!(rig.health.unready(), Some(REFUSING));
     let mut planner = rig.open(100).await;
@@ -55,7 +58,7 @@ async fn a_planner_that_refuses_every_full_sync_makes_the_executor_unready() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_earlier_planners_first_plan_says_that_it_has_accepted_the_full_sync() {
+async fn first_plan_of_an_old_planner_confirms_the_full_sync() {
     let (rig, mut planner) = sent(false).await;
     tokio::time::sleep(Duration::from_secs(1)).await;
     assert_eq!(rig.health.unready(), Some(SYNCING));
@@ -63,13 +66,13 @@ async fn an_earlier_planners_first_plan_says_that_it_has_accepted_the_full_sync(
         based_on: 2,
         ..Plan::default()
     };
-    planner.plan_as(plan).await;
+    planner.send_plan(plan).await;
     tokio::time::sleep(Duration::from_millis(1)).await;
     assert_eq!(rig.health.unready(), None);
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_earlier_planner_that_has_nothing_to_plan_counts_when_the_session_has_survived_the_sync() {
+async fn old_planner_without_plans_accepts_the_sync_when_the_session_survives() {
     let (rig, _planner) = sent(false).await;
     tokio::time::sleep(Duration::from_secs(9)).await;
     assert_eq!(rig.health.unready(), Some(SYNCING));
@@ -86,28 +89,28 @@ fn large(bytes: usize) -> DaemonSet {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_daemon_set_that_is_too_large_is_reported_and_the_others_are_served() {
+async fn too_large_daemon_set_is_reported_and_others_are_synced() {
     let mut rig = rig_with(true);
     let mut revision = revision_json("r1", 1);
     revision["data"]["spec"]["template"]["spec"]["nodeSelector"] = json!({"size": "x".repeat(9_000)});
     rig.list(large(9_000), &["n1"], &[pod_json("p1", 3)], &[revision])
         .await;
     let other = agent_with(json!({"metadata": {"name": "other", "uid": "ds-2"}}));
-    rig.saw_daemon_set(other).await;
+    rig.report_daemon_set(other).await;
     let mut other = revision_json("o1", 1);
     other["metadata"]["ownerReferences"] = json!([{
         "apiVersion": "apps/v1", "kind": "DaemonSet", "name": "other", "uid": "ds-2", "controller": true,
     }]);
-    rig.change(Change::Revision(watch::Event::Changed(read(&other))))
+    rig.report(Change::Revision(watch::Event::Changed(read(&other))))
         .await;
     let limits = RequestLimits {
         facts: 100,
         bytes: 4_000,
     };
     let mut planner = rig.open_with(limits, true).await;
-    let said = planner.until("sync").await;
-    assert!(said.contains(&"ds ds-2".to_owned()), "{said:?}");
-    assert!(said.contains(&"ds ds-1 gone".to_owned()), "{said:?}");
+    let facts = planner.until("sync").await;
+    assert!(facts.contains(&"ds ds-2".to_owned()), "{facts:?}");
+    assert!(facts.contains(&"ds ds-1 gone".to_owned()), "{facts:?}");
     assert_eq!(rig.health.unready(), None);
     let events = rig.events().await;
     assert!(
@@ -120,8 +123,5 @@ async fn a_daemon_set_that_is_too_large_is_reported_and_the_others_are_served() 
     let conditions = &call.body["status"]["conditions"];
     assert_eq!(conditions[0]["type"], "Degraded", "{conditions}");
     assert_eq!(conditions[0]["reason"], "ObjectTooLarge", "{conditions}");
-    assert_eq!(
-        call.body["status"]["observedGeneration"], 0,
-        "no plan was about it"
-    );
+    assert_eq!(call.body["status"]["observedGeneration"], 0, "no plan counts it");
 }

@@ -9,12 +9,12 @@ fn standby() -> Rig {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_standby_knows_the_cluster_and_does_nothing_until_it_leads() {
+async fn standby_keeps_its_caches_warm_and_makes_no_calls_until_it_leads() {
     let mut rig = standby();
     rig.list(agent(), &["a"], &[], &[]).await;
     rig.health.listed().await;
     assert!(rig.is_idle().await);
-    assert_eq!(rig.health.unready(), None, "its caches are warm");
+    assert_eq!(rig.health.unready(), None, "a standby with warm caches is ready");
     let (overview, known) = (
         rig.asker.overview().await.unwrap(),
         rig.asker
@@ -37,9 +37,9 @@ async fn a_standby_knows_the_cluster_and_does_nothing_until_it_leads() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn who_leads_no_more_begins_nothing_and_leaves_its_session() {
+async fn lost_leadership_stops_new_actions_and_closes_the_session() {
     let (mut rig, mut planner) = Rig::synced(&["n1", "n2"], &[]).await;
-    planner.plan(vec![create(1, "n1"), create(2, "n2")]).await;
+    planner.send_actions(vec![create(1, "n1"), create(2, "n2")]).await;
     let begun = rig.api.expect("POST", PODS).await;
 
     rig.leads.send_replace(Leadership::of("other"));
@@ -51,17 +51,17 @@ async fn who_leads_no_more_begins_nothing_and_leaves_its_session() {
     assert!(planner.sessions.is_closed());
     accept(begun, 20);
     let mut planner = rig.open(100).await;
-    let said = planner.until("sync").await;
-    assert!(said.iter().any(|said| said.starts_with("pod ")), "{said:?}");
+    let facts = planner.until("sync").await;
+    assert!(facts.iter().any(|fact| fact.starts_with("pod ")), "{facts:?}");
     assert_eq!(rig.begun.borrow().as_ref().unwrap().0, 9);
     assert!(
         rig.is_idle().await,
-        "the second pod is the new planner's to ask for"
+        "the second pod waits for a plan of the new planner"
     );
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_term_that_follows_at_once_has_a_session_of_its_own() {
+async fn next_term_opens_a_new_session() {
     let (rig, planner) = Rig::synced(&["n1"], &[]).await;
     rig.leads.send_replace(Leadership::ours_in("me", 9));
     planner.sessions.closed().await;

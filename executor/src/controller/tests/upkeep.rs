@@ -3,7 +3,7 @@
 use super::*;
 
 #[tokio::test(start_paused = true)]
-async fn h1_the_planner_hears_of_a_daemon_set_when_its_template_has_a_revision() {
+async fn h1_daemon_set_is_sent_once_its_template_has_a_revision() {
     let mut rig = rig();
     rig.list(agent(), &["n1"], &[], &[]).await;
     let mut planner = rig.open(100).await;
@@ -14,11 +14,11 @@ async fn h1_the_planner_hears_of_a_daemon_set_when_its_template_has_a_revision()
         json!({"metadata": {"uid": "u", "resourceVersion": "20"}}),
     );
     call.answer(&body);
-    assert_eq!(said(&planner.request().await), ["ds ds-1"]);
+    assert_eq!(describe_facts(&planner.next_request().await), ["ds ds-1"]);
 }
 
 #[tokio::test(start_paused = true)]
-async fn h1_a_revision_that_can_not_be_recorded_is_said_in_an_event_and_tried_again_more_slowly() {
+async fn h1_failure_to_record_a_revision_emits_an_event_and_is_retried_with_backoff() {
     let mut rig = rig();
     rig.list(agent(), &["n1"], &[], &[]).await;
     let begun = Instant::now();
@@ -32,22 +32,22 @@ async fn h1_a_revision_that_can_not_be_recorded_is_said_in_an_event_and_tried_ag
 }
 
 #[tokio::test(start_paused = true)]
-async fn a1_an_orphan_is_adopted_and_then_told() {
+async fn a1_orphan_is_adopted_then_sent_to_the_planner() {
     let (mut rig, mut planner) = Rig::synced(&["n1"], &[]).await;
-    rig.saw_pod(&orphan_json("p1", 15)).await;
+    rig.report_pod(&orphan_json("p1", 15)).await;
     rig.api.expect("GET", AGENT).await.answer(&agent_json());
     rig.api
         .expect("PATCH", &format!("{PODS}/p1"))
         .await
         .answer(&pod_json("p1", 16));
-    assert_eq!(said(&planner.request().await), ["pod p1"]);
+    assert_eq!(describe_facts(&planner.next_request().await), ["pod p1"]);
     assert!(rig.is_idle().await);
 }
 
 #[tokio::test(start_paused = true)]
-async fn a1_what_the_server_does_not_let_it_adopt_is_tried_again_after_a_while() {
+async fn a1_refused_adoption_is_retried_after_a_minute() {
     let (mut rig, _planner) = Rig::synced(&["n1"], &[]).await;
-    rig.saw_pod(&orphan_json("p1", 15)).await;
+    rig.report_pod(&orphan_json("p1", 15)).await;
     rig.api.expect("GET", AGENT).await.answer(&agent_json());
     let (code, body) = forbidden("no");
     rig.api
@@ -70,9 +70,9 @@ async fn a1_what_the_server_does_not_let_it_adopt_is_tried_again_after_a_while()
 }
 
 #[tokio::test(start_paused = true)]
-async fn a1_an_orphan_that_turns_out_to_be_gone_is_not_asked_for_again() {
+async fn a1_orphan_that_is_gone_is_not_adopted_again() {
     let (mut rig, _planner) = Rig::synced(&["n1"], &[]).await;
-    rig.saw_pod(&orphan_json("p1", 15)).await;
+    rig.report_pod(&orphan_json("p1", 15)).await;
     rig.api.expect("GET", AGENT).await.answer(&agent_json());
     let (code, body) = not_found();
     rig.api
@@ -84,29 +84,29 @@ async fn a1_an_orphan_that_turns_out_to_be_gone_is_not_asked_for_again() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a4_the_read_before_an_adoption_does_not_bring_a_deleted_daemon_set_back() {
+async fn a4_read_before_an_adoption_does_not_restore_a_deleted_daemon_set() {
     let (mut rig, mut planner) = Rig::synced(&["n1"], &[]).await;
-    rig.saw_pod(&orphan_json("p1", 15)).await;
+    rig.report_pod(&orphan_json("p1", 15)).await;
     let read = rig.api.expect("GET", AGENT).await;
     let deleting =
         json!({"metadata": {"resourceVersion": "11", "deletionTimestamp": "2026-01-01T00:00:00Z"}});
-    rig.change(Change::DaemonSet(watch::Event::Changed(agent_with(deleting))))
+    rig.report(Change::DaemonSet(watch::Event::Changed(agent_with(deleting))))
         .await;
-    assert_eq!(said(&planner.request().await), ["ds ds-1 gone"]);
+    assert_eq!(describe_facts(&planner.next_request().await), ["ds ds-1 gone"]);
     read.answer(&agent_json());
     rig.api
         .expect("PATCH", &format!("{PODS}/p1"))
         .await
         .answer(&pod_json("p1", 16));
     assert!(
-        planner.is_silent(Duration::from_mins(1)).await,
+        planner.sends_nothing(Duration::from_mins(1)).await,
         "the pod of a DaemonSet that is gone is the garbage collector's"
     );
     assert!(rig.is_idle().await);
 }
 
 #[tokio::test(start_paused = true)]
-async fn h3_a_revision_beyond_the_limit_goes_when_the_last_pod_that_carries_it_has_gone() {
+async fn h3_revision_beyond_the_limit_is_deleted_after_its_last_pod() {
     let mut rig = rig();
     let labels = json!({"metadata": {"labels": {"controller-revision-hash": "r0"}}});
     let old = with(pod_json("p1", 3), labels);
@@ -116,7 +116,7 @@ async fn h3_a_revision_beyond_the_limit_goes_when_the_last_pod_that_carries_it_h
         .await;
     tokio::time::sleep(Duration::from_mins(1)).await;
     assert!(rig.is_idle().await);
-    rig.lost_pod(&old).await;
+    rig.report_pod_gone(&old).await;
     let call = rig.api.expect("DELETE", &format!("{REVISIONS}/r0")).await;
     assert_eq!(call.body, json!({"preconditions": {"uid": "uid of r0"}}));
     call.answer(&json!({}));
@@ -125,13 +125,13 @@ async fn h3_a_revision_beyond_the_limit_goes_when_the_last_pod_that_carries_it_h
 }
 
 #[tokio::test(start_paused = true)]
-async fn h1_a_duplicate_of_a_revision_stays_until_something_else_happens() {
+async fn h1_duplicate_revision_stays_until_another_event() {
     let (mut rig, _planner) = Rig::synced(&["n1"], &[]).await;
     let duplicate = with(
         revision_json("r2", 2),
         json!({"metadata": {"resourceVersion": "20"}}),
     );
-    rig.change(Change::Revision(watch::Event::Changed(read(&duplicate))))
+    rig.report(Change::Revision(watch::Event::Changed(read(&duplicate))))
         .await;
     tokio::time::sleep(Duration::from_mins(1)).await;
     assert!(rig.is_idle().await);
@@ -139,14 +139,14 @@ async fn h1_a_duplicate_of_a_revision_stays_until_something_else_happens() {
         duplicate,
         json!({"metadata": {"resourceVersion": "21", "labels": {"a": "b"}}}),
     );
-    rig.change(Change::Revision(watch::Event::Changed(read(&labelled))))
+    rig.report(Change::Revision(watch::Event::Changed(read(&labelled))))
         .await;
     let call = rig.api.expect("DELETE", &format!("{REVISIONS}/r1")).await;
     call.answer(&json!({}));
 }
 
 #[tokio::test(start_paused = true)]
-async fn h1_a_collision_is_counted_and_the_template_recorded_under_another_name() {
+async fn h1_collision_is_counted_and_the_template_recorded_under_another_name() {
     let mut rig = rig();
     rig.list(agent(), &["n1"], &[], &[]).await;
     let taken = rig.api.expect("POST", REVISIONS).await;

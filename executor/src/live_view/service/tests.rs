@@ -28,7 +28,7 @@ use tower::service_fn;
 use self::planner::FakePlanner;
 use super::*;
 use crate::{
-    controller::tests::{Planned, Rig, accept, create, rig},
+    controller::tests::{FakePlannerSession, Rig, accept, create, rig},
     program::args::Args,
     testing::{
         PODS, Server, agent, agent_json, agent_with, forbidden, not_found, pod_json, read, revision_json,
@@ -86,7 +86,7 @@ impl View {
     }
 
     /// Serves the agent with its revision r1 on these nodes, with a synced planner.
-    async fn synced(nodes: &[&str], pods: &[Value]) -> (Self, Planned) {
+    async fn synced(nodes: &[&str], pods: &[Value]) -> (Self, FakePlannerSession) {
         let (rig, planned) = Rig::synced(nodes, pods).await;
         (Self::of(rig).await, planned)
     }

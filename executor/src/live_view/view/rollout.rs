@@ -7,7 +7,7 @@ use everynode_proto::{
 use everynode_render::words;
 
 use super::{Sketch, Upkeep};
-use crate::status::is_settled;
+use crate::status::is_rolled_out;
 
 /// Returns the rollout of a `DaemonSet` with these counters and waits.
 pub fn of(sketch: &Sketch, status: &DaemonSetStatus, waits: &[Wait]) -> Rollout {
@@ -24,7 +24,7 @@ fn is_counted(sketch: &Sketch, status: &DaemonSetStatus) -> bool {
 
 fn state(sketch: &Sketch, status: &DaemonSetStatus, waits: &[Wait]) -> RolloutState {
     let waits_for = |code| waits.iter().any(|wait| wait.code() == code);
-    if is_counted(sketch, status) && is_settled(status) {
+    if is_counted(sketch, status) && is_rolled_out(status) {
         RolloutState::Complete
     } else if waits_for(WaitCode::Planner)
         || waits_for(WaitCode::Refused)

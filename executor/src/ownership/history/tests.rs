@@ -36,7 +36,7 @@ fn recorded(daemon_set: &DaemonSet) -> (Value, String) {
 }
 
 #[test]
-fn h1_a_new_revision_has_the_templates_labels_the_daemon_sets_annotations_and_owner() {
+fn h1_new_revision_has_labels_of_the_template_and_annotations_of_the_daemon_set() {
     let daemon_set =
         agent_with(json!({"metadata": {"annotations": {"kubernetes.io/change-cause": "<test>"}}}));
     let (body, _) = recorded(&daemon_set);
@@ -55,7 +55,7 @@ fn h1_a_new_revision_has_the_templates_labels_the_daemon_sets_annotations_and_ow
 }
 
 #[test]
-fn h1_the_hash_follows_from_template_and_collision_count() {
+fn h1_hash_depends_on_template_and_collision_count() {
     let name = |change: Value| new_revision(&agent_with(change), 1).unwrap().0;
     let plain = name(json!({}));
     assert_eq!(
@@ -70,7 +70,7 @@ fn h1_the_hash_follows_from_template_and_collision_count() {
 }
 
 #[test]
-fn h1_the_name_of_a_revision_fits_and_is_valid_however_long_the_daemon_sets_is() {
+fn h1_revision_name_is_valid_for_long_daemon_set_names() {
     let long = format!("{}.b.{}", "a".repeat(MAX_NAME - 14), "c".repeat(11));
     let (name, _) = new_revision(&agent_with(json!({"metadata": {"name": long}})), 1).unwrap();
     assert!(name.len() <= MAX_NAME, "{name}");
@@ -78,7 +78,7 @@ fn h1_the_name_of_a_revision_fits_and_is_valid_however_long_the_daemon_sets_is()
 }
 
 #[test]
-fn h1_a_template_without_a_revision_is_recorded_after_the_highest() {
+fn h1_template_without_a_revision_is_recorded_with_the_next_number() {
     let (current, other) = templates();
     let State::Needs(Step::Record(number)) = assess(current, std::iter::empty()) else {
         panic!()
@@ -92,10 +92,10 @@ fn h1_a_template_without_a_revision_is_recorded_after_the_highest() {
 }
 
 #[test]
-fn h1_the_highest_revision_of_the_template_settles_the_history() {
+fn h1_history_is_in_order_when_the_templates_revision_is_the_highest() {
     let (current, other) = templates();
     let revisions = [known("old", 1, other), known("now", 2, current)];
-    let State::Settled { hash, old } = assess(current, revisions.into_iter()) else {
+    let State::InOrder { hash, old } = assess(current, revisions.into_iter()) else {
         panic!()
     };
     assert_eq!((hash.as_str(), names(&old)), ("now", vec!["old"]));
@@ -112,7 +112,7 @@ fn h1_rolling_back_gives_the_old_revision_a_new_number() {
 }
 
 #[test]
-fn h1_of_duplicates_the_highest_stays() {
+fn h1_highest_of_duplicate_revisions_stays() {
     let (current, other) = templates();
     let revisions = [
         known("a", 1, current),
@@ -127,7 +127,7 @@ fn h1_of_duplicates_the_highest_stays() {
 }
 
 #[test]
-fn h1_a_revision_without_a_hash_is_labelled_first() {
+fn h1_revision_without_a_hash_is_labelled_first() {
     let (current, other) = templates();
     let mut unlabelled = known("old", 1, other);
     unlabelled.labels.clear();
@@ -139,22 +139,22 @@ fn h1_a_revision_without_a_hash_is_labelled_first() {
 }
 
 #[test]
-fn h3_the_oldest_revisions_beyond_the_limit_go_but_none_that_a_pod_carries() {
+fn h3_oldest_unused_revisions_beyond_the_limit_are_removed() {
     let old = || {
         ["c", "a", "d", "b"]
             .map(|name| known(name, i64::from(name.as_bytes()[0]), templates().1))
             .to_vec()
     };
-    let surplus = |limit, carried: &[&str]| {
-        surplus(excess(limit, &old()), old(), |hash| carried.contains(&hash))
+    let removable = |limit, carried: &[&str]| {
+        removable(excess(limit, &old()), old(), |hash| carried.contains(&hash))
             .into_iter()
             .map(|known| known.name)
             .collect::<Vec<_>>()
     };
-    assert_eq!(surplus(Some(2), &[]), ["a", "b"]);
-    assert_eq!(surplus(Some(2), &["a"]), ["b", "c"]);
-    assert_eq!(surplus(Some(0), &["a", "c"]), ["b", "d"]);
-    assert!(surplus(Some(4), &[]).is_empty());
-    assert!(surplus(None, &[]).is_empty());
-    assert_eq!(surplus(Some(-1), &[]).len(), 4);
+    assert_eq!(removable(Some(2), &[]), ["a", "b"]);
+    assert_eq!(removable(Some(2), &["a"]), ["b", "c"]);
+    assert_eq!(removable(Some(0), &["a", "c"]), ["b", "d"]);
+    assert!(removable(Some(4), &[]).is_empty());
+    assert!(removable(None, &[]).is_empty());
+    assert_eq!(removable(Some(-1), &[]).len(), 4);
 }

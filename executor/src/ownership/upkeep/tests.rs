@@ -12,9 +12,9 @@ use crate::{
         watch::{Change, Event},
     },
     testing::{
-        AGENT, AGENT_STATUS, Line, PODS, REVISIONS, agent, agent_json, agent_with, already_exists, conflict,
-        forbidden, not_found, old_revision_json, on, orphan_json, owned_by, pod_json, read, refusal, refuse,
-        revision_json, scenario, with,
+        AGENT, AGENT_STATUS, ExpectedCall, PODS, REVISIONS, agent, agent_json, agent_with, already_exists,
+        conflict, forbidden, not_found, old_revision_json, on, orphan_json, owned_by, pod_json, read,
+        refusal, refuse, revision_json, scenario, with,
     },
 };
 
@@ -31,7 +31,7 @@ fn cluster(agent: DaemonSet, pods: &[Value], revisions: &[Value]) -> Cluster {
     cluster
 }
 
-fn next_of(cluster: &Cluster) -> Next {
+fn next_of(cluster: &Cluster) -> NextWork {
     next(cluster, cluster.daemon_set("ds-1").unwrap(), &HashSet::new())
 }
 
@@ -48,18 +48,22 @@ fn known(revision: &Value) -> Known {
 }
 
 /// Carries out work for the agent against these calls.
-async fn carried(lines: Vec<Line>, work: Work) -> (Wrote, Result<(), UpkeepError>) {
+async fn executed(lines: Vec<ExpectedCall>, work: Work) -> (WrittenObjects, Result<(), UpkeepError>) {
     let (api, server) = scenario(lines);
-    let done = carry_out(api, Arc::new(agent()), work).await;
+    let done = execute(api, Arc::new(agent()), work).await;
     server.await.unwrap();
     done
 }
 
-fn names(wrote: &Wrote) -> (Vec<&str>, Vec<&str>) {
-    let pods = wrote.pods.iter().map(|pod| pod.metadata.name.as_str()).collect();
+fn names(written: &WrittenObjects) -> (Vec<&str>, Vec<&str>) {
+    let pods = written
+        .pods
+        .iter()
+        .map(|pod| pod.metadata.name.as_str())
+        .collect();
     (
         pods,
-        wrote
+        written
             .revisions
             .iter()
             .map(|revision| revision.metadata.name.as_str())

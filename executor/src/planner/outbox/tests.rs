@@ -7,7 +7,7 @@ use crate::{
 };
 
 fn said(request: Option<&SessionRequest>) -> Vec<String> {
-    request.map(testing::said).unwrap_or_default()
+    request.map(testing::describe_facts).unwrap_or_default()
 }
 
 fn at_most(facts: usize) -> RequestLimits {

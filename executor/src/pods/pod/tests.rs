@@ -13,7 +13,9 @@ fn toleration(key: &str, effect: &str) -> Toleration {
 }
 
 fn made_from(daemon_set: &DaemonSet, added: &[Toleration]) -> Value {
-    let pod = Recipe::new(daemon_set, "r1", added).unwrap().pod("agent-x", "n1");
+    let pod = PodBuilder::new(daemon_set, "r1", added)
+        .unwrap()
+        .build("agent-x", "n1");
     serde_json::from_slice(&pod).unwrap()
 }
 
@@ -21,12 +23,12 @@ fn template(template: &Value) -> DaemonSet {
     agent_with(json!({"spec": {"template": template}}))
 }
 
-fn fault(template_json: &Value) -> String {
-    Recipe::new(&template(template_json), "r1", &[]).unwrap_err()
+fn template_error(template_json: &Value) -> String {
+    PodBuilder::new(&template(template_json), "r1", &[]).unwrap_err()
 }
 
 #[test]
-fn c1_name_begins_with_the_daemon_sets_and_is_never_longer_than_a_host_name() {
+fn c1_pod_name_starts_with_the_daemon_sets_name_and_fits_a_hostname() {
     let short = name(&agent(), "n1", "r1", "", 0);
     assert!(short.starts_with("agent-"), "{short}");
     assert_eq!(short.len(), "agent-".len() + SHORT_LENGTH);
@@ -37,7 +39,7 @@ fn c1_name_begins_with_the_daemon_sets_and_is_never_longer_than_a_host_name() {
 }
 
 #[test]
-fn the_same_pod_has_the_same_name_and_another_one_another() {
+fn pod_name_depends_on_uid_node_revision_predecessor_and_attempt() {
     let this = || name(&agent(), "n1", "r1", "uid", 0);
     let others = [
         name(
@@ -59,7 +61,7 @@ fn the_same_pod_has_the_same_name_and_another_one_another() {
 }
 
 #[test]
-fn a_renamed_part_is_not_taken_for_its_neighbour() {
+fn parts_of_the_name_are_hashed_separately() {
     assert_ne!(
         name(&agent(), "n1", "1r", "", 0),
         name(&agent(), "n11", "r", "", 0)
@@ -84,7 +86,7 @@ fn c1_metadata_is_generated_and_owned() {
 }
 
 #[test]
-fn c2_annotations_and_finalizers_of_the_template_are_the_pods_and_its_name_is_not() {
+fn c2_annotations_and_finalizers_of_the_template_are_copied_but_not_its_name() {
     let daemon_set = template(&json!({"metadata": {
         "name": "odd", "namespace": "elsewhere", "annotations": {"a": "b"}, "finalizers": ["x/y"],
     }}));
@@ -96,7 +98,7 @@ fn c2_annotations_and_finalizers_of_the_template_are_the_pods_and_its_name_is_no
 }
 
 #[test]
-fn c2_the_template_generation_becomes_a_label_only_when_it_is_a_number() {
+fn c2_template_generation_becomes_a_label_only_if_it_is_a_number() {
     let label = |annotation: &str| {
         let annotations = json!({TEMPLATE_GENERATION_ANNOTATION: annotation});
         let daemon_set = agent_with(json!({"metadata": {"annotations": annotations}}));
@@ -148,7 +150,7 @@ fn c3_preferred_affinity_and_pod_affinity_stay() {
 }
 
 #[test]
-fn c3_the_scheduler_is_left_to_bind_the_pod() {
+fn c3_pod_is_left_to_the_scheduler_to_bind() {
     assert_eq!(made_from(&agent(), &[])["spec"]["nodeName"], Value::Null);
 }
 
@@ -170,7 +172,7 @@ fn c3_added_tolerations_follow_those_of_the_template() {
 }
 
 #[test]
-fn c3_an_added_toleration_replaces_every_equal_one_in_its_place() {
+fn c3_added_toleration_replaces_equal_ones_in_place() {
     let equal = json!({"key": "a", "operator": "Exists", "effect": "NoExecute", "tolerationSeconds": 300});
     let other = json!({"key": "a", "operator": "Exists", "effect": "NoSchedule"});
     let daemon_set = template(&json!({"spec": {"tolerations": [equal, other, equal]}}));
@@ -180,7 +182,7 @@ fn c3_an_added_toleration_replaces_every_equal_one_in_its_place() {
 }
 
 #[test]
-fn c4_fields_that_nobody_here_knows_reach_the_pod_untouched() {
+fn c4_unknown_fields_reach_the_pod_unchanged() {
     let spec = json!({
         "hyperdrive": {"warp": 9_007_199_254_740_993_i64, "ratio": 0.25, "on": [true, null, {"deep": []}]},
         "terminationGracePeriodSeconds": i64::MAX,
@@ -192,7 +194,9 @@ fn c4_fields_that_nobody_here_knows_reach_the_pod_untouched() {
     fields.remove("affinity");
     fields.remove("tolerations");
     assert_eq!(pod, spec);
-    let bytes = Recipe::new(&daemon_set, "r1", &[]).unwrap().pod("agent-x", "n1");
+    let bytes = PodBuilder::new(&daemon_set, "r1", &[])
+        .unwrap()
+        .build("agent-x", "n1");
     let text = String::from_utf8(bytes).unwrap();
     for number in ["9007199254740993", "9223372036854775807", "18446744073709551615"] {
         assert!(text.contains(number), "{number} in {text}");
@@ -200,36 +204,36 @@ fn c4_fields_that_nobody_here_knows_reach_the_pod_untouched() {
 }
 
 #[test]
-fn a_template_of_an_odd_shape_is_refused_by_the_path_of_what_is_odd() {
+fn malformed_template_is_rejected_with_the_path_of_the_field() {
     let none: DaemonSet = serde_json::from_str("{}").unwrap();
     assert_eq!(
-        Recipe::new(&none, "r1", &[]).unwrap_err(),
+        PodBuilder::new(&none, "r1", &[]).unwrap_err(),
         "spec.template is missing"
     );
-    assert_eq!(fault(&json!("text")), "spec.template is not an object");
+    assert_eq!(template_error(&json!("text")), "spec.template is not an object");
     assert_eq!(
-        fault(&json!({"metadata": []})),
+        template_error(&json!({"metadata": []})),
         "spec.template.metadata is not an object"
     );
     assert_eq!(
-        fault(&json!({"metadata": {"labels": 1}})),
+        template_error(&json!({"metadata": {"labels": 1}})),
         "spec.template.metadata.labels is not an object"
     );
     assert_eq!(
-        fault(&json!({"spec": true})),
+        template_error(&json!({"spec": true})),
         "spec.template.spec is not an object"
     );
     assert_eq!(
-        fault(&json!({"spec": {"affinity": "a"}})),
+        template_error(&json!({"spec": {"affinity": "a"}})),
         "spec.template.spec.affinity is not an object"
     );
     let node_affinity = json!({"spec": {"affinity": {"nodeAffinity": []}}});
     assert_eq!(
-        fault(&node_affinity),
+        template_error(&node_affinity),
         "spec.template.spec.affinity.nodeAffinity is not an object"
     );
     assert_eq!(
-        fault(&json!({"spec": {"tolerations": {}}})),
+        template_error(&json!({"spec": {"tolerations": {}}})),
         "spec.template.spec.tolerations is not a list"
     );
 }

@@ -101,7 +101,7 @@ fn h2_templates_are_compared_by_meaning() {
 }
 
 #[test]
-fn h2_what_is_recorded_is_recognised() {
+fn h2_recorded_template_is_recognized() {
     let template =
         json!({"metadata": {"annotations": {"a": "<&>\u{2028}"}}, "spec": {"n": i64::MAX, "null": null}});
     let daemon_set = agent_with(json!({"spec": {"template": template}}));
@@ -111,13 +111,13 @@ fn h2_what_is_recorded_is_recognised() {
 }
 
 #[test]
-fn a_revision_without_data_is_of_no_template() {
+fn revision_without_data_matches_no_template() {
     let empty = revision(&json!({}));
     assert_ne!(data_fingerprint(&empty), fingerprint(&agent()));
 }
 
 #[test]
-fn a_revision_written_by_upstream_with_an_old_timestamp_is_the_templates() {
+fn upstream_revision_with_null_timestamp_matches_the_template() {
     let stored = with(
         revision_json("agent-abc", 1),
         json!({"data": {"spec": {"template": {"metadata": {"creationTimestamp": null}}}}}),

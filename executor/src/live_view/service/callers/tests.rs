@@ -11,7 +11,7 @@ use super::{access::Access, *};
 use crate::{
     apiserver::api::Api,
     telemetry::metrics::Metrics,
-    testing::{Call, Line, forbidden, on, refusal, refuse, scenario, server},
+    testing::{Call, ExpectedCall, forbidden, on, refusal, refuse, scenario, server},
 };
 
 const TOKENS: &str = "/apis/authentication.k8s.io/v1/tokenreviews";
@@ -110,13 +110,13 @@ fn tokens(api: Api) -> Tokens {
     Tokens::new(api, Arc::new(Metrics::default()))
 }
 
-fn known() -> Line {
+fn known() -> ExpectedCall {
     let user = json!({"username": "ann", "uid": "u", "groups": ["devs"], "extra": {"scopes": ["a"]}});
     let status = json!({"authenticated": true, "user": user});
     on("POST", TOKENS, json!({"spec": {"token": "t"}, "status": status}))
 }
 
-fn may(answer: &Value) -> Line {
+fn may(answer: &Value) -> ExpectedCall {
     on("POST", ACCESS, json!({"spec": {}, "status": answer}))
 }
 

@@ -68,7 +68,7 @@ async fn a_daemonset_is_listed_with_what_it_waits_for() {
 #[tokio::test(start_paused = true)]
 async fn a_follower_lists_too_and_names_the_leader() {
     let (mut view, planned) = View::synced(&["n1"], &[]).await;
-    view.rig.lose(planned).await;
+    view.rig.lose_planner(planned).await;
     view.follow("other");
     let answer = view.list("", "").await.unwrap();
     assert_eq!(answer.ask_leader, "other");
@@ -129,7 +129,7 @@ async fn every_daemonset_is_explained_on_a_node() {
 #[tokio::test(start_paused = true)]
 async fn run_without_a_pod_is_explained_by_the_servers_refusal() {
     let (mut view, mut planned) = View::synced(&["n1"], &[]).await;
-    planned.plan(vec![create(1, "n1")]).await;
+    planned.send_actions(vec![create(1, "n1")]).await;
     let (code, body) = forbidden("exceeded quota: few");
     view.rig.api.expect("POST", PODS).await.answer_with(code, &body);
     let answer = view.explain("default/agent", "n1").await.unwrap();

@@ -31,7 +31,7 @@ async fn with_classes() -> View {
         class("d", "ds-4", "missing"),
         class("e", "ds-5", "secret"),
     ] {
-        rig.saw_daemon_set(daemon_set).await;
+        rig.report_daemon_set(daemon_set).await;
     }
     tokio::time::sleep(Duration::from_millis(1)).await;
     View::of(rig).await

@@ -11,7 +11,7 @@ pub(super) struct Guarded {
     pub(super) executor: Executor,
     pub(super) cluster: Cluster,
     _rig: Rig,
-    _planned: Planned,
+    _planned: FakePlannerSession,
     _leads: state::Sender<Leadership>,
 }
 

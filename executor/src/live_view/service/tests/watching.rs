@@ -55,7 +55,7 @@ async fn a_watch_begins_with_the_planner_and_tells_of_a_plan_and_its_outcome() {
     };
     assert_eq!(began.identity, "me");
     assert!(began.planner.unwrap().is_synced);
-    planned.plan(vec![create(1, "n1")]).await;
+    planned.send_actions(vec![create(1, "n1")]).await;
     let Event::Plan(plan) = all.next().await else {
         panic!("then the plan")
     };
@@ -82,9 +82,9 @@ async fn a_filter_leaves_out_other_daemonsets_but_not_the_planner() {
     let mut others = view.watch("other", "").await.unwrap();
     ours.next().await;
     others.next().await;
-    planned.plan(Vec::new()).await;
+    planned.send_actions(Vec::new()).await;
     assert!(matches!(ours.next().await, Event::Plan(_)));
-    view.rig.lose(planned).await;
+    view.rig.lose_planner(planned).await;
     for watching in [&mut ours, &mut others] {
         let Event::PlannerChanged(changed) = watching.next().await else {
             panic!("everybody hears of the planner")
@@ -103,7 +103,7 @@ async fn a_slow_reader_is_told_how_many_events_it_lost_and_goes_on() {
     // This is far more than the transport and the loop keep.
     let plan = long_plan();
     for _ in 0..PLANS {
-        planned.plan_as(plan.clone()).await;
+        planned.send_plan(plan.clone()).await;
     }
     let (mut seen, mut lost) = (0, 0);
     while seen + lost < PLANS {
@@ -127,7 +127,7 @@ async fn watch_that_nobody_reads_is_cut_off_after_its_time() {
     // This is far more than the transport takes.
     let plan = long_plan();
     for _ in 0..PLANS {
-        planned.plan_as(plan.clone()).await;
+        planned.send_plan(plan.clone()).await;
     }
     tokio::time::sleep(Duration::from_mins(40)).await;
     let end = loop {

@@ -14,59 +14,63 @@ fn recorded(number: i64) -> (String, Value) {
 }
 
 fn record() -> Work {
-    Work::Order(Step::Record(4), Vec::new())
+    Work::FixHistory(Step::Record(4), Vec::new())
 }
 
 #[test]
-fn h1_a_template_without_a_revision_is_recorded_before_the_planner_hears_of_it() {
+fn h1_template_without_a_revision_is_recorded_first() {
     let next = next_of(&cluster(agent(), &[], &[old_revision_json("r0", 3)]));
     assert!(
-        matches!(next.work, Some(Work::Order(Step::Record(4), _))),
+        matches!(next.work, Some(Work::FixHistory(Step::Record(4), _))),
         "{next:?}"
     );
     assert_eq!(next.revision, None);
 }
 
 #[test]
-fn h1_a_settled_history_says_the_revision() {
+fn h1_history_in_order_yields_the_revision() {
     let next = next_of(&cluster(
         agent(),
         &[],
         &[old_revision_json("r0", 3), revision_json("r1", 4)],
     ));
     assert_eq!(next.revision.as_deref(), Some("r1"));
-    assert!(next.work.is_none() && !next.is_held_up);
+    assert!(next.work.is_none() && !next.is_cleanup_blocked);
 }
 
 #[test]
-fn h1_revisions_of_others_are_not_the_agents() {
+fn h1_revisions_of_other_owners_are_ignored() {
     let other = with(
         revision_json("r1", 4),
         json!({"metadata": {"ownerReferences": owned_by("ds-2")}}),
     );
     let next = next_of(&cluster(agent(), &[], &[other]));
     assert!(
-        matches!(next.work, Some(Work::Order(Step::Record(1), _))),
+        matches!(next.work, Some(Work::FixHistory(Step::Record(1), _))),
         "{next:?}"
     );
 }
 
 #[test]
-fn h1_only_pods_of_the_duplicates_are_relabelled() {
-    let carrying = |name: &str, hash: &str| {
+fn h1_only_pods_of_duplicate_revisions_are_relabelled() {
+    let pod_with_hash = |name: &str, hash: &str| {
         with(
             pod_json(name, 1),
             json!({"metadata": {"labels": {"controller-revision-hash": hash}}}),
         )
     };
-    let pods = [carrying("a", "r1"), carrying("b", "r2"), carrying("c", "r0")];
+    let pods = [
+        pod_with_hash("a", "r1"),
+        pod_with_hash("b", "r2"),
+        pod_with_hash("c", "r0"),
+    ];
     let revisions = [
         revision_json("r1", 1),
         revision_json("r2", 2),
         old_revision_json("r0", 0),
     ];
     let next = next_of(&cluster(agent(), &pods, &revisions));
-    let Some(Work::Order(Step::Merge { keep, duplicates }, relabel)) = next.work else {
+    let Some(Work::FixHistory(Step::Merge { keep, duplicates }, relabel)) = next.work else {
         panic!("{next:?}")
     };
     assert_eq!(
@@ -76,7 +80,7 @@ fn h1_only_pods_of_the_duplicates_are_relabelled() {
 }
 
 #[test]
-fn p6_a_daemon_set_that_selects_everything_gets_no_history() {
+fn p6_daemon_set_that_selects_everything_gets_no_history() {
     let everything = agent_with(json!({"spec": {"selector": {"matchLabels": null}}}));
     let next = next_of(&cluster(everything, &[orphan_json("p1", 1)], &[]));
     assert_eq!(next.revision.as_deref(), Some(""));
@@ -84,7 +88,7 @@ fn p6_a_daemon_set_that_selects_everything_gets_no_history() {
 }
 
 #[test]
-fn h3_a_revision_that_a_terminating_pod_carries_stays_until_the_pod_is_gone() {
+fn h3_revision_of_a_terminating_pod_stays_until_the_pod_is_gone() {
     let limited = agent_with(json!({"spec": {"revisionHistoryLimit": 0}}));
     let deleting = json!({"metadata": {
         "labels": {"controller-revision-hash": "r0"}, "deletionTimestamp": "2026-01-01T00:00:00Z",
@@ -93,20 +97,24 @@ fn h3_a_revision_that_a_terminating_pod_carries_stays_until_the_pod_is_gone() {
     let revisions = [old_revision_json("r0", 3), revision_json("r1", 4)];
     let mut cluster = cluster(limited, std::slice::from_ref(&pod), &revisions);
     let next = next_of(&cluster);
-    assert!(next.work.is_none() && next.is_held_up, "{next:?}");
+    assert!(next.work.is_none() && next.is_cleanup_blocked, "{next:?}");
     cluster.apply(Change::Pod(Event::Gone(read(&pod))));
     let next = next_of(&cluster);
-    let Some(Work::Clean(surplus)) = next.work else {
+    let Some(Work::DeleteRevisions(revisions)) = next.work else {
         panic!("{next:?}")
     };
     assert_eq!(
-        (surplus.len(), surplus[0].name.as_str(), next.is_held_up),
+        (
+            revisions.len(),
+            revisions[0].name.as_str(),
+            next.is_cleanup_blocked
+        ),
         (1, "r0", false)
     );
     assert_eq!(
         next.revision.as_deref(),
         Some("r1"),
-        "cleaning keeps nobody waiting"
+        "the cleanup doesn't delay the planner"
     );
 }
 
@@ -117,7 +125,7 @@ fn disguises() -> [Value; 2] {
 }
 
 #[test]
-fn h1_a_revision_that_carries_only_the_uid_of_the_daemon_set_is_not_in_its_history() {
+fn h1_revision_that_matches_only_the_owner_uid_is_not_in_the_history() {
     for reference in disguises() {
         let fake = with(
             revision_json("r9", 9),
@@ -125,15 +133,14 @@ fn h1_a_revision_that_carries_only_the_uid_of_the_daemon_set_is_not_in_its_histo
         );
         let next = next_of(&cluster(agent(), &[], &[fake]));
         assert!(
-            matches!(next.work, Some(Work::Order(Step::Record(1), _))),
+            matches!(next.work, Some(Work::FixHistory(Step::Record(1), _))),
             "{next:?}"
         );
     }
 }
 
 #[test]
-fn a_pod_that_carries_only_the_uid_of_the_daemon_set_is_neither_released_nor_relabelled_nor_does_it_keep_a_revision()
- {
+fn pod_that_matches_only_the_owner_uid_is_ignored() {
     let fakes = |labels: &Value| {
         let mut fakes: Vec<_> = disguises()
             .into_iter()
@@ -151,14 +158,14 @@ fn a_pod_that_carries_only_the_uid_of_the_daemon_set_is_neither_released_nor_rel
         let revisions = [old_revision_json("r0", 1), revision_json("r1", 2)];
         let next = next_of(&cluster(limited.clone(), &[fake], &revisions));
         assert!(
-            matches!(&next.work, Some(Work::Clean(surplus)) if surplus.len() == 1),
+            matches!(&next.work, Some(Work::DeleteRevisions(revisions)) if revisions.len() == 1),
             "{next:?}"
         );
     }
     for fake in fakes(&json!({"controller-revision-hash": "r1"})) {
         let revisions = [revision_json("r1", 1), revision_json("r2", 2)];
         let next = next_of(&cluster(agent(), &[fake], &revisions));
-        let Some(Work::Order(Step::Merge { .. }, relabel)) = &next.work else {
+        let Some(Work::FixHistory(Step::Merge { .. }, relabel)) = &next.work else {
             panic!("{next:?}")
         };
         assert!(relabel.is_empty(), "{relabel:?}");
@@ -166,7 +173,7 @@ fn a_pod_that_carries_only_the_uid_of_the_daemon_set_is_neither_released_nor_rel
 }
 
 #[tokio::test]
-async fn h1_a_name_taken_by_a_revision_that_carries_only_the_uid_counts_a_collision() {
+async fn h1_name_taken_by_a_revision_that_matches_only_the_owner_uid_counts_a_collision() {
     let (name, _) = recorded(4);
     for reference in disguises() {
         let fake = with(
@@ -180,35 +187,39 @@ async fn h1_a_name_taken_by_a_revision_that_carries_only_the_uid_counts_a_collis
             on("GET", AGENT, agent_json()),
             on("PATCH", AGENT_STATUS, counted),
         ];
-        let (wrote, result) = carried(lines, record()).await;
+        let (written, result) = executed(lines, record()).await;
         result.unwrap();
-        assert_eq!(wrote.daemon_set.unwrap().status.collision_count, Some(1));
-        assert!(wrote.revisions.is_empty());
+        assert_eq!(written.daemon_set.unwrap().status.collision_count, Some(1));
+        assert!(written.revisions.is_empty());
     }
 }
 
 #[tokio::test]
-async fn h1_a_template_is_recorded() {
+async fn h1_template_is_recorded() {
     let (_, body) = recorded(4);
-    let (wrote, result) = carried(vec![on("POST", REVISIONS, body.clone()).sent(body)], record()).await;
+    let (written, result) = executed(
+        vec![on("POST", REVISIONS, body.clone()).with_body(body)],
+        record(),
+    )
+    .await;
     result.unwrap();
-    assert_eq!(wrote.revisions[0].revision, 4);
+    assert_eq!(written.revisions[0].revision, 4);
 }
 
 #[tokio::test]
-async fn h1_a_name_taken_by_the_same_template_is_the_revision() {
+async fn h1_existing_revision_of_the_same_name_and_template_is_used() {
     let (name, body) = recorded(2);
     let lines = vec![
         refuse("POST", REVISIONS, already_exists()),
         on("GET", path(&name), body),
     ];
-    let (wrote, result) = carried(lines, record()).await;
+    let (written, result) = executed(lines, record()).await;
     result.unwrap();
-    assert_eq!(names(&wrote).1, [name]);
+    assert_eq!(names(&written).1, [name]);
 }
 
 #[tokio::test]
-async fn h1_a_name_taken_by_an_orphan_of_the_same_template_is_adopted_even_if_not_selected() {
+async fn h1_orphaned_revision_of_the_same_name_and_template_is_adopted_even_if_not_selected() {
     let (name, body) = recorded(2);
     let orphan = with(
         body.clone(),
@@ -223,21 +234,21 @@ async fn h1_a_name_taken_by_an_orphan_of_the_same_template_is_adopted_even_if_no
         ]
     };
     let mut adopted = lines();
-    adopted.push(on("PATCH", path(&name), body.clone()).sent(adoption));
-    let (wrote, result) = carried(adopted, record()).await;
+    adopted.push(on("PATCH", path(&name), body.clone()).with_body(adoption));
+    let (written, result) = executed(adopted, record()).await;
     result.unwrap();
-    assert_eq!(names(&wrote).1, [name.as_str()]);
+    assert_eq!(names(&written).1, [name.as_str()]);
     let mut refused = lines();
     refused.push(refuse("PATCH", path(&name), forbidden("no")));
-    let (wrote, result) = carried(refused, record()).await;
+    let (written, result) = executed(refused, record()).await;
     assert!(
-        result.is_err() && wrote.refused.is_empty(),
-        "there is no going on without it"
+        result.is_err() && written.refused.is_empty(),
+        "the work fails without the adoption"
     );
 }
 
 #[tokio::test]
-async fn h1_a_name_whose_revision_is_being_deleted_is_waited_for() {
+async fn h1_deleting_revision_of_the_same_name_is_waited_for() {
     let (name, body) = recorded(2);
     let deleting = with(
         body,
@@ -247,12 +258,12 @@ async fn h1_a_name_whose_revision_is_being_deleted_is_waited_for() {
         refuse("POST", REVISIONS, already_exists()),
         on("GET", path(&name), deleting),
     ];
-    let error = carried(lines, record()).await.1.unwrap_err().to_string();
+    let error = executed(lines, record()).await.1.unwrap_err().to_string();
     assert!(error.contains("is being deleted"), "{error}");
 }
 
 #[tokio::test]
-async fn h1_a_name_taken_by_another_template_counts_a_collision() {
+async fn h1_name_taken_by_another_template_counts_a_collision() {
     let (name, body) = recorded(2);
     let other_template = with(
         body.clone(),
@@ -269,16 +280,16 @@ async fn h1_a_name_taken_by_another_template_counts_a_collision() {
             refuse("POST", REVISIONS, already_exists()),
             on("GET", path(&name), other),
             on("GET", AGENT, fresh),
-            on("PATCH", AGENT_STATUS, counted).sent(body),
+            on("PATCH", AGENT_STATUS, counted).with_body(body),
         ];
-        let (wrote, result) = carried(lines, record()).await;
+        let (written, result) = executed(lines, record()).await;
         result.unwrap();
-        assert_eq!(wrote.daemon_set.unwrap().status.collision_count, Some(1));
+        assert_eq!(written.daemon_set.unwrap().status.collision_count, Some(1));
     }
 }
 
 #[tokio::test]
-async fn h1_a_collision_that_was_counted_already_only_has_to_be_seen() {
+async fn h1_collision_counted_by_somebody_else_is_not_counted_again() {
     let (name, _) = recorded(2);
     let counted = with(agent_json(), json!({"status": {"collisionCount": 5}}));
     let lines = vec![
@@ -286,22 +297,22 @@ async fn h1_a_collision_that_was_counted_already_only_has_to_be_seen() {
         on("GET", path(&name), old_revision_json(&name, 1)),
         on("GET", AGENT, counted),
     ];
-    let (wrote, result) = carried(lines, record()).await;
+    let (written, result) = executed(lines, record()).await;
     result.unwrap();
-    assert_eq!(wrote.daemon_set.unwrap().status.collision_count, Some(5));
+    assert_eq!(written.daemon_set.unwrap().status.collision_count, Some(5));
 }
 
 #[tokio::test]
-async fn h1_a_daemon_set_that_is_gone_counts_no_collision() {
+async fn h1_deleted_daemon_set_counts_no_collision() {
     let (name, _) = recorded(2);
     let lines = vec![
         refuse("POST", REVISIONS, already_exists()),
         on("GET", path(&name), old_revision_json(&name, 1)),
         refuse("GET", AGENT, not_found()),
     ];
-    let (wrote, result) = carried(lines, record()).await;
+    let (written, result) = executed(lines, record()).await;
     result.unwrap();
-    assert!(wrote.is_gone);
+    assert!(written.is_gone);
 }
 
 #[tokio::test]
@@ -312,23 +323,23 @@ async fn h1_merging_relabels_pods_and_then_deletes_the_duplicates() {
     };
     let body = json!({"metadata": {"uid": "uid of a", "labels": {"controller-revision-hash": "r2"}}});
     let lines = vec![
-        on("PATCH", format!("{PODS}/a"), pod_json("a", 9)).sent(body),
-        on("DELETE", path("r1"), json!({})).sent(json!({"preconditions": {"uid": "uid of r1"}})),
+        on("PATCH", format!("{PODS}/a"), pod_json("a", 9)).with_body(body),
+        on("DELETE", path("r1"), json!({})).with_body(json!({"preconditions": {"uid": "uid of r1"}})),
     ];
-    let (wrote, result) = carried(lines, Work::Order(step(), vec![target("a")])).await;
+    let (written, result) = executed(lines, Work::FixHistory(step(), vec![target("a")])).await;
     result.unwrap();
-    assert_eq!(names(&wrote).0, ["a"]);
-    assert_eq!(wrote.deleted_revisions, ["uid of r1".into()]);
+    assert_eq!(names(&written).0, ["a"]);
+    assert_eq!(written.deleted_revisions, ["uid of r1".into()]);
     let lines = vec![refuse("PATCH", format!("{PODS}/a"), forbidden("no"))];
-    let (wrote, result) = carried(lines, Work::Order(step(), vec![target("a")])).await;
+    let (written, result) = executed(lines, Work::FixHistory(step(), vec![target("a")])).await;
     assert!(
-        result.is_err() && wrote.deleted_revisions.is_empty(),
+        result.is_err() && written.deleted_revisions.is_empty(),
         "a pod still carries the duplicate"
     );
 }
 
 #[tokio::test]
-async fn h1_labels_and_numbers_are_given_to_just_the_revision_that_was_seen() {
+async fn h1_label_and_renumber_patches_carry_the_uid_of_the_revision() {
     let label = json!({"metadata": {"uid": "uid of r1", "labels": {"controller-revision-hash": "r1"}}});
     let number = json!({"metadata": {"uid": "uid of r1"}, "revision": 8});
     let steps = [
@@ -336,20 +347,20 @@ async fn h1_labels_and_numbers_are_given_to_just_the_revision_that_was_seen() {
         (Step::Renumber(known(&revision_json("r1", 1)), 8), number),
     ];
     for (step, body) in steps {
-        let work = || Work::Order(step.clone(), Vec::new());
-        let lines = vec![on("PATCH", path("r1"), revision_json("r1", 8)).sent(body)];
-        let (wrote, result) = carried(lines, work()).await;
+        let work = || Work::FixHistory(step.clone(), Vec::new());
+        let lines = vec![on("PATCH", path("r1"), revision_json("r1", 8)).with_body(body)];
+        let (written, result) = executed(lines, work()).await;
         result.unwrap();
-        assert_eq!(names(&wrote).1, ["r1"]);
-        let (wrote, result) = carried(vec![refuse("PATCH", path("r1"), not_found())], work()).await;
+        assert_eq!(names(&written).1, ["r1"]);
+        let (written, result) = executed(vec![refuse("PATCH", path("r1"), not_found())], work()).await;
         result.unwrap();
-        assert_eq!(wrote.deleted_revisions, ["uid of r1".into()]);
+        assert_eq!(written.deleted_revisions, ["uid of r1".into()]);
     }
 }
 
 #[tokio::test]
-async fn h3_surplus_is_deleted_whoever_is_faster_and_what_was_deleted_is_known() {
-    let surplus = ["a", "b", "c", "d"]
+async fn h3_deletion_of_revisions_tolerates_missing_ones_and_returns_the_deleted() {
+    let revisions = ["a", "b", "c", "d"]
         .map(|name| known(&old_revision_json(name, 1)))
         .to_vec();
     let lines = vec![
@@ -358,13 +369,13 @@ async fn h3_surplus_is_deleted_whoever_is_faster_and_what_was_deleted_is_known()
         refuse("DELETE", path("c"), conflict()),
         refuse("DELETE", path("d"), forbidden("no")),
     ];
-    let (wrote, result) = carried(lines, Work::Clean(surplus)).await;
+    let (written, result) = executed(lines, Work::DeleteRevisions(revisions)).await;
     assert_eq!(
         result.unwrap_err().to_string(),
         "can't delete ControllerRevision d: no"
     );
     assert_eq!(
-        wrote.deleted_revisions,
+        written.deleted_revisions,
         ["uid of a".into(), "uid of b".into(), "uid of c".into()]
     );
 }

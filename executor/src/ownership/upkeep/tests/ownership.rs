@@ -19,7 +19,7 @@ fn path(pod: &str) -> String {
 }
 
 #[test]
-fn a1_orphans_that_match_are_adopted_before_anything_else() {
+fn a1_matching_orphans_are_adopted_before_other_work() {
     let orphan_revision = with(
         revision_json("r1", 1),
         json!({"metadata": {"ownerReferences": []}}),
@@ -49,26 +49,26 @@ fn a1_orphans_that_match_are_adopted_before_anything_else() {
     let refused = HashSet::from(["uid of a".into(), "uid of b".into(), "uid of r1".into()]);
     let work = super::next(&cluster, cluster.daemon_set("ds-1").unwrap(), &refused).work;
     assert!(
-        matches!(work, Some(Work::Order(..))),
-        "what was refused keeps nothing waiting: {work:?}"
+        matches!(work, Some(Work::FixHistory(..))),
+        "refused orphans don't block other work: {work:?}"
     );
 }
 
 #[test]
-fn a2_pods_that_do_not_match_any_more_are_released() {
-    let misfit = with(
+fn a2_pods_that_no_longer_match_are_released() {
+    let unselected_pod = with(
         pod_json("p1", 1),
         json!({"metadata": {"labels": {"app": "else"}}}),
     );
     let next = next_of(&cluster(
         agent(),
-        &[misfit, pod_json("p2", 2)],
+        &[unselected_pod, pod_json("p2", 2)],
         &[revision_json("r1", 1)],
     ));
-    let Some(Work::Release(misfits)) = next.work else {
+    let Some(Work::Release(unselected)) = next.work else {
         panic!("{next:?}")
     };
-    assert_eq!(misfits, [target("p1")]);
+    assert_eq!(unselected, [target("p1")]);
 }
 
 #[tokio::test]
@@ -79,18 +79,18 @@ async fn a1_adoption_follows_a_fresh_read() {
             AGENT,
             with(agent_json(), json!({"metadata": {"resourceVersion": "20"}})),
         ),
-        on("PATCH", path("a"), pod_json("a", 21)).sent(adoption("uid of a")),
-        on("PATCH", format!("{REVISIONS}/r1"), revision_json("r1", 1)).sent(adoption("uid of r1")),
+        on("PATCH", path("a"), pod_json("a", 21)).with_body(adoption("uid of a")),
+        on("PATCH", format!("{REVISIONS}/r1"), revision_json("r1", 1)).with_body(adoption("uid of r1")),
     ];
-    let (wrote, result) = carried(lines, Work::Adopt(orphans(&["a"], &["r1"]))).await;
+    let (written, result) = executed(lines, Work::Adopt(orphans(&["a"], &["r1"]))).await;
     result.unwrap();
-    assert_eq!(names(&wrote), (vec!["a"], vec!["r1"]));
-    assert_eq!(wrote.daemon_set.unwrap().metadata.resource_version, "20");
-    assert!(!wrote.is_gone);
+    assert_eq!(names(&written), (vec!["a"], vec!["r1"]));
+    assert_eq!(written.daemon_set.unwrap().metadata.resource_version, "20");
+    assert!(!written.is_gone);
 }
 
 #[tokio::test]
-async fn a1_nothing_is_adopted_by_a_daemon_set_that_is_gone_or_going_or_another() {
+async fn a1_daemon_set_that_is_gone_deleting_or_replaced_adopts_nothing() {
     let deleting = json!({"metadata": {"deletionTimestamp": "2026-01-01T00:00:00Z"}});
     let reads = [
         on("GET", AGENT, with(agent_json(), deleting)),
@@ -102,26 +102,26 @@ async fn a1_nothing_is_adopted_by_a_daemon_set_that_is_gone_or_going_or_another(
         refuse("GET", AGENT, not_found()),
     ];
     for read in reads {
-        let (wrote, result) = carried(vec![read], Work::Adopt(orphans(&["a"], &["r1"]))).await;
+        let (written, result) = executed(vec![read], Work::Adopt(orphans(&["a"], &["r1"]))).await;
         result.unwrap();
-        assert!(wrote.is_gone && wrote.daemon_set.is_none(), "{wrote:?}");
+        assert!(written.is_gone && written.daemon_set.is_none(), "{written:?}");
     }
 }
 
 #[tokio::test]
-async fn a1_without_a_fresh_read_nothing_is_adopted() {
+async fn a1_failed_read_of_the_daemon_set_prevents_adoption() {
     let read = refuse("GET", AGENT, (500, refusal(500, "InternalError", "oops")));
-    let (wrote, result) = carried(vec![read], Work::Adopt(orphans(&["a"], &[]))).await;
-    let words = result.unwrap_err().to_string();
+    let (written, result) = executed(vec![read], Work::Adopt(orphans(&["a"], &[]))).await;
+    let message = result.unwrap_err().to_string();
     assert!(
-        words.starts_with("can't read the DaemonSet before adopting: ") && words.contains("oops"),
-        "{words}"
+        message.starts_with("can't read the DaemonSet before adopting: ") && message.contains("oops"),
+        "{message}"
     );
-    assert!(!wrote.is_gone);
+    assert!(!written.is_gone);
 }
 
 #[tokio::test]
-async fn a1_one_orphan_that_is_gone_or_refused_does_not_keep_the_others() {
+async fn a1_orphan_that_is_gone_or_refused_does_not_block_the_others() {
     let lines = vec![
         on("GET", AGENT, agent_json()),
         refuse("PATCH", path("a"), not_found()),
@@ -134,12 +134,12 @@ async fn a1_one_orphan_that_is_gone_or_refused_does_not_keep_the_others() {
         refuse("PATCH", format!("{REVISIONS}/r1"), not_found()),
         refuse("PATCH", format!("{REVISIONS}/r2"), forbidden("no")),
     ];
-    let (wrote, result) = carried(lines, Work::Adopt(orphans(&["a", "b", "c"], &["r1", "r2"]))).await;
+    let (written, result) = executed(lines, Work::Adopt(orphans(&["a", "b", "c"], &["r1", "r2"]))).await;
     result.unwrap();
-    assert_eq!(names(&wrote), (vec!["c"], vec![]));
-    assert_eq!(wrote.gone_pods, ["uid of a".into()]);
-    assert_eq!(wrote.deleted_revisions, ["uid of r1".into()]);
-    let refused: Vec<_> = wrote
+    assert_eq!(names(&written), (vec!["c"], vec![]));
+    assert_eq!(written.gone_pods, ["uid of a".into()]);
+    assert_eq!(written.deleted_revisions, ["uid of r1".into()]);
+    let refused: Vec<_> = written
         .refused
         .iter()
         .map(|refusal| (&*refusal.uid, refusal.error.to_string()))
@@ -154,27 +154,27 @@ async fn a1_one_orphan_that_is_gone_or_refused_does_not_keep_the_others() {
 }
 
 #[tokio::test]
-async fn a1_a_conflict_or_lost_credentials_are_tried_again_and_not_left_alone() {
+async fn a1_conflict_or_unauthorized_is_retried_and_not_recorded_as_refusal() {
     for answer in [conflict(), (401, refusal(401, "Unauthorized", "Unauthorized"))] {
         let lines = vec![
             on("GET", AGENT, agent_json()),
             refuse("PATCH", path("a"), answer),
             on("PATCH", path("b"), pod_json("b", 21)),
         ];
-        let (wrote, result) = carried(lines, Work::Adopt(orphans(&["a", "b"], &[]))).await;
+        let (written, result) = executed(lines, Work::Adopt(orphans(&["a", "b"], &[]))).await;
         assert!(result.unwrap_err().to_string().starts_with("can't adopt pod a: "));
-        assert_eq!(names(&wrote).0, ["b"], "what was written before is known");
-        assert!(wrote.refused.is_empty());
+        assert_eq!(names(&written).0, ["b"], "earlier writes are returned");
+        assert!(written.refused.is_empty());
     }
 }
 
 #[tokio::test]
-async fn a2_release_takes_the_owner_from_just_this_pod() {
+async fn a2_release_removes_the_owner_from_this_pod_only() {
     let body = json!({
         "metadata": {"uid": "uid of p1", "ownerReferences": [{"$patch": "delete", "uid": "ds-1"}]},
     });
-    let lines = vec![on("PATCH", path("p1"), orphan_json("p1", 9)).sent(body)];
-    let (wrote, result) = carried(lines, Work::Release(vec![target("p1")])).await;
+    let lines = vec![on("PATCH", path("p1"), orphan_json("p1", 9)).with_body(body)];
+    let (written, result) = executed(lines, Work::Release(vec![target("p1")])).await;
     result.unwrap();
-    assert_eq!(names(&wrote).0, ["p1"]);
+    assert_eq!(names(&written).0, ["p1"]);
 }

@@ -64,7 +64,7 @@ fn drain(
 fn told(requests: &[SessionRequest]) -> Vec<String> {
     requests
         .iter()
-        .map(|request| testing::said(request).join(", "))
+        .map(|request| testing::describe_facts(request).join(", "))
         .collect()
 }
 

@@ -1,4 +1,4 @@
-//! Carries out upkeep through the API server, and returns the objects that it wrote.
+//! Executes upkeep through the API server, and returns the written objects.
 
 use kube::core::request;
 use std::sync::Arc;
@@ -27,48 +27,44 @@ const CONCURRENT_PATCHES: usize = 8;
 
 /// The written objects, as the server returned them.
 #[derive(Debug, Default)]
-pub struct Wrote {
+pub(crate) struct WrittenObjects {
     /// The current `DaemonSet`, if it was read or written.
-    pub daemon_set: Option<DaemonSet>,
-    /// Patched pods.
-    pub pods: Vec<facts::Pod>,
+    pub(crate) daemon_set: Option<DaemonSet>,
+    pub(crate) pods: Vec<facts::Pod>,
     /// Uids of pods that turned out to be gone.
-    pub gone_pods: Vec<Text>,
+    pub(crate) gone_pods: Vec<Text>,
     /// Revisions that were created, patched or found.
-    pub revisions: Vec<Revision>,
+    pub(crate) revisions: Vec<Revision>,
     /// Uids of revisions that are gone.
-    pub deleted_revisions: Vec<Text>,
+    pub(crate) deleted_revisions: Vec<Text>,
     /// Objects that the server would not let the `DaemonSet` adopt or release.
-    pub refused: Vec<Refusal>,
+    pub(crate) refused: Vec<Refusal>,
     /// Whether the `DaemonSet` is gone, so that there is nothing left to do for it.
-    pub is_gone: bool,
+    pub(crate) is_gone: bool,
 }
 
 /// An object that the server would not let a `DaemonSet` adopt or release.
 #[derive(Debug)]
-pub struct Refusal {
-    /// The object's uid.
-    pub uid: Text,
-    /// The reason.
-    pub error: UpkeepError,
+pub(crate) struct Refusal {
+    pub(crate) uid: Text,
+    pub(crate) error: UpkeepError,
 }
 
 /// An error that stopped the work. Objects written before it are still returned and go into the caches.
 #[derive(Debug, thiserror::Error)]
 #[error("can't {operation}")]
-pub struct UpkeepError {
+pub(crate) struct UpkeepError {
     /// The operation that failed.
-    pub operation: String,
-    /// The cause.
-    pub source: ApiError,
+    pub(crate) operation: String,
+    pub(crate) source: ApiError,
 }
 
-trait During<T> {
-    fn during(self, operation: impl Into<String>) -> Result<T, UpkeepError>;
+trait WithOperation<T> {
+    fn with_operation(self, operation: impl Into<String>) -> Result<T, UpkeepError>;
 }
 
-impl<T> During<T> for Result<T, ApiError> {
-    fn during(self, operation: impl Into<String>) -> Result<T, UpkeepError> {
+impl<T> WithOperation<T> for Result<T, ApiError> {
+    fn with_operation(self, operation: impl Into<String>) -> Result<T, UpkeepError> {
         self.map_err(|source| UpkeepError {
             operation: operation.into(),
             source,
@@ -76,70 +72,77 @@ impl<T> During<T> for Result<T, ApiError> {
     }
 }
 
-/// Does a piece of work. If it fails halfway, the objects written so far are returned too.
-pub async fn carry_out(api: Api, daemon_set: Arc<DaemonSet>, work: Work) -> (Wrote, Result<(), UpkeepError>) {
-    let mut wrote = Wrote::default();
-    let mut run = Run {
+/// Executes a piece of work. If it fails halfway, the objects written so far are returned, too.
+pub(crate) async fn execute(
+    api: Api,
+    daemon_set: Arc<DaemonSet>,
+    work: Work,
+) -> (WrittenObjects, Result<(), UpkeepError>) {
+    let mut written = WrittenObjects::default();
+    let mut execution = Execution {
         api: &api,
         daemon_set: &daemon_set,
-        wrote: &mut wrote,
+        written: &mut written,
     };
     let result = match work {
-        Work::Adopt(orphans) => run.adopt(&orphans).await,
-        Work::Release(misfits) => run.release(&misfits).await,
-        Work::Order(step, relabel) => run.order(step, &relabel).await,
-        Work::Clean(surplus) => run.delete_revisions(&surplus).await,
+        Work::Adopt(orphans) => execution.adopt(&orphans).await,
+        Work::Release(unselected) => execution.release(&unselected).await,
+        Work::FixHistory(step, relabel) => execution.fix_history(step, &relabel).await,
+        Work::DeleteRevisions(revisions) => execution.delete_revisions(&revisions).await,
     };
-    (wrote, result)
+    (written, result)
 }
 
-struct Run<'a> {
+struct Execution<'a> {
     api: &'a Api,
     daemon_set: &'a DaemonSet,
-    wrote: &'a mut Wrote,
+    written: &'a mut WrittenObjects,
 }
 
-impl Run<'_> {
+impl Execution<'_> {
     fn namespace(&self) -> &str {
         &self.daemon_set.metadata.namespace
     }
 
     /// Reads the `DaemonSet` again. Returns `None` when it is gone or being deleted.
-    async fn read_again(&mut self, operation: &str) -> Result<Option<DaemonSet>, UpkeepError> {
+    async fn reread_daemon_set(&mut self, operation: &str) -> Result<Option<DaemonSet>, UpkeepError> {
         let metadata = &self.daemon_set.metadata;
         let fresh = match self.api.get_daemon_set(&metadata.namespace, &metadata.name).await {
             Err(error) if error.is_not_found() => None,
-            fresh => Some(fresh.during(operation)?),
+            fresh => Some(fresh.with_operation(operation)?),
         };
         let same = |fresh: &DaemonSet| {
             fresh.metadata.uid == metadata.uid && fresh.metadata.deletion_timestamp.is_none()
         };
         let fresh = fresh.filter(same);
-        self.wrote.is_gone = fresh.is_none();
+        self.written.is_gone = fresh.is_none();
         Ok(fresh)
     }
 
     /// Adopts orphans. Before that, a fresh read must show that the `DaemonSet` still exists (A1).
     async fn adopt(&mut self, orphans: &Orphans) -> Result<(), UpkeepError> {
-        let Some(fresh) = self.read_again("read the DaemonSet before adopting").await? else {
+        let Some(fresh) = self
+            .reread_daemon_set("read the DaemonSet before adopting")
+            .await?
+        else {
             return Ok(());
         };
-        self.wrote.daemon_set = Some(fresh);
+        self.written.daemon_set = Some(fresh);
         let daemon_set = self.daemon_set;
         self.patch_pods(&orphans.pods, "adopt pod", |target| {
-            adopt::adoption(daemon_set, target)
+            adopt::adoption_patch(daemon_set, target)
         })
         .await?;
         for target in &orphans.revisions {
-            let body = adopt::adoption(daemon_set, target);
+            let body = adopt::adoption_patch(daemon_set, target);
             let patched = self
                 .api
                 .patch_revision(self.namespace(), &target.name, PatchKind::Strategic, &body)
                 .await;
             match patched {
-                Ok(revision) => self.wrote.revisions.push(revision),
-                Err(error) if error.is_not_found() => self.wrote.deleted_revisions.push(target.uid.clone()),
-                Err(error) => self.refused(target, error, "adopt ControllerRevision")?,
+                Ok(revision) => self.written.revisions.push(revision),
+                Err(error) if error.is_not_found() => self.written.deleted_revisions.push(target.uid.clone()),
+                Err(error) => self.record_refusal(target, error, "adopt ControllerRevision")?,
             }
         }
         Ok(())
@@ -147,7 +150,12 @@ impl Run<'_> {
 
     /// Records that the server refused one object for good, so that the work continues with the others. Any other error
     /// is returned.
-    fn refused(&mut self, target: &Target, error: ApiError, operation: &str) -> Result<(), UpkeepError> {
+    fn record_refusal(
+        &mut self,
+        target: &Target,
+        error: ApiError,
+        operation: &str,
+    ) -> Result<(), UpkeepError> {
         let is_final = error.is_final();
         let error = UpkeepError {
             operation: format!("{operation} {}", target.name),
@@ -156,7 +164,7 @@ impl Run<'_> {
         if !is_final {
             return Err(error);
         }
-        self.wrote.refused.push(Refusal {
+        self.written.refused.push(Refusal {
             uid: target.uid.clone(),
             error,
         });
@@ -164,23 +172,23 @@ impl Run<'_> {
     }
 
     /// Turns a recorded refusal into an error, for work that must not skip any object.
-    fn nothing_refused(&mut self) -> Result<(), UpkeepError> {
-        self.wrote
+    fn fail_if_refused(&mut self) -> Result<(), UpkeepError> {
+        self.written
             .refused
             .drain(..)
             .next()
             .map_or(Ok(()), |refusal| Err(refusal.error))
     }
 
-    async fn release(mut self, misfits: &[Target]) -> Result<(), UpkeepError> {
+    async fn release(mut self, unselected: &[Target]) -> Result<(), UpkeepError> {
         let daemon_set = self.daemon_set;
-        self.patch_pods(misfits, "release pod", |target| {
-            adopt::release(daemon_set, target)
+        self.patch_pods(unselected, "release pod", |target| {
+            adopt::release_patch(daemon_set, target)
         })
         .await
     }
 
-    /// Patches pods. A pod that is gone isn't an error, and a refused pod doesn't hold up the others.
+    /// Patches pods. A pod that is gone isn't an error, and a refused pod doesn't block the others.
     async fn patch_pods(
         &mut self,
         targets: &[Target],
@@ -203,15 +211,15 @@ impl Run<'_> {
         let mut result = Ok(());
         for (target, answer) in answers {
             match answer {
-                Ok(pod) => self.wrote.pods.push(pod),
-                Err(error) if error.is_not_found() => self.wrote.gone_pods.push(target.uid.clone()),
-                Err(error) => result = self.refused(target, error, operation).and(result),
+                Ok(pod) => self.written.pods.push(pod),
+                Err(error) if error.is_not_found() => self.written.gone_pods.push(target.uid.clone()),
+                Err(error) => result = self.record_refusal(target, error, operation).and(result),
             }
         }
         result
     }
 
-    async fn order(mut self, step: Step, relabel: &[Target]) -> Result<(), UpkeepError> {
+    async fn fix_history(mut self, step: Step, relabel: &[Target]) -> Result<(), UpkeepError> {
         match step {
             Step::Label(revision) => {
                 let labels = json!({REVISION_LABEL: revision.name});
@@ -222,12 +230,12 @@ impl Run<'_> {
                 let body = json!({"metadata": {"uid": *revision.uid}, "revision": number});
                 self.patch_revision(&revision, &body, "renumber").await
             }
-            Step::Record(number) => self.record(number).await,
+            Step::Record(number) => self.record_template(number).await,
             Step::Merge { keep, duplicates } => {
                 let body = |target: &Target| json!({"metadata": {"uid": *target.uid, "labels": {REVISION_LABEL: keep.hash()}}});
                 self.patch_pods(relabel, "relabel pod", body).await?;
-                // A pod that keeps the label of a deleted revision would count as one with an unknown template.
-                self.nothing_refused()?;
+                // A pod with the label of a deleted revision would count as one with an unknown template.
+                self.fail_if_refused()?;
                 self.delete_revisions(&duplicates).await
             }
         }
@@ -244,12 +252,12 @@ impl Run<'_> {
             .patch_revision(&revision.namespace, &revision.name, PatchKind::Merge, body)
             .await;
         if matches!(&patched, Err(error) if error.is_not_found()) {
-            self.wrote.deleted_revisions.push(revision.uid.clone());
+            self.written.deleted_revisions.push(revision.uid.clone());
             return Ok(());
         }
-        self.wrote
+        self.written
             .revisions
-            .push(patched.during(format!("{verb} ControllerRevision {}", revision.name))?);
+            .push(patched.with_operation(format!("{verb} ControllerRevision {}", revision.name))?);
         Ok(())
     }
 
@@ -261,9 +269,9 @@ impl Run<'_> {
                 .await
             {
                 Err(error) if !error.is_not_found() && !error.is_conflict() => {
-                    return Err(error).during(format!("delete ControllerRevision {}", revision.name));
+                    return Err(error).with_operation(format!("delete ControllerRevision {}", revision.name));
                 }
-                Ok(()) | Err(_) => self.wrote.deleted_revisions.push(revision.uid.clone()),
+                Ok(()) | Err(_) => self.written.deleted_revisions.push(revision.uid.clone()),
             }
         }
         Ok(())
@@ -271,15 +279,15 @@ impl Run<'_> {
 
     /// Records the template as a revision. If another template's revision has taken the name, this raises the
     /// `DaemonSet`'s collisionCount, which is part of the name.
-    async fn record(mut self, number: i64) -> Result<(), UpkeepError> {
+    async fn record_template(mut self, number: i64) -> Result<(), UpkeepError> {
         let operation = "record the template as a ControllerRevision";
         let (name, body) = history::new_revision(self.daemon_set, number)
             .map_err(|error| ApiError::Encode(request::Error::SerializeBody(error)))
-            .during(operation)?;
+            .with_operation(operation)?;
         match self.api.create_revision(self.namespace(), body).await {
             Err(error) if error.is_already_exists() => {}
             created => {
-                self.wrote.revisions.push(created.during(operation)?);
+                self.written.revisions.push(created.with_operation(operation)?);
                 return Ok(());
             }
         }
@@ -287,7 +295,7 @@ impl Run<'_> {
             .api
             .get_revision(self.namespace(), &name)
             .await
-            .during(operation)?;
+            .with_operation(operation)?;
         let is_orphan = existing.metadata.controller().is_none();
         let owner = existing.metadata.controlling_daemon_set();
         let is_own = is_orphan || owner == Some(self.daemon_set.metadata.identity());
@@ -296,7 +304,7 @@ impl Run<'_> {
         }
         if existing.metadata.deletion_timestamp.is_some() {
             let existing = format!("ControllerRevision {name}");
-            return Err(ApiError::Terminating(existing)).during(operation);
+            return Err(ApiError::Terminating(existing)).with_operation(operation);
         }
         if is_orphan {
             let target = Target {
@@ -308,16 +316,16 @@ impl Run<'_> {
                 ..Orphans::default()
             })
             .await?;
-            return self.nothing_refused();
+            return self.fail_if_refused();
         }
-        self.wrote.revisions.push(existing);
+        self.written.revisions.push(existing);
         Ok(())
     }
 
     async fn count_collision(mut self) -> Result<(), UpkeepError> {
         let operation = "raise status.collisionCount, because the name of the ControllerRevision is taken";
         let metadata = &self.daemon_set.metadata;
-        let Some(fresh) = self.read_again(operation).await? else {
+        let Some(fresh) = self.reread_daemon_set(operation).await? else {
             return Ok(());
         };
         // If somebody else has already raised the count, reading it is enough.
@@ -330,11 +338,11 @@ impl Run<'_> {
             self.api
                 .patch_daemon_set_status(&metadata.namespace, &metadata.name, &body)
                 .await
-                .during(operation)?
+                .with_operation(operation)?
         } else {
             fresh
         };
-        self.wrote.daemon_set = Some(current);
+        self.written.daemon_set = Some(current);
         Ok(())
     }
 }

@@ -1,17 +1,17 @@
-//! Queue lengths, for the metrics.
+//! Measures queue lengths for the metrics.
 
 use super::Controller;
 use crate::{
-    actions::apply::Lane,
+    actions::queue::Lane,
     telemetry::metrics::{Actions, Waiting},
 };
 
 impl Controller {
     /// The current queue lengths.
-    pub(super) fn waiting(&self) -> Waiting {
+    pub(super) fn queue_lengths(&self) -> Waiting {
         let actions = |lane| {
             let mut all = Actions::default();
-            for load in self.managed.values().map(|managed| managed.applier.load(lane)) {
+            for load in self.managed.values().map(|managed| managed.actions.load(lane)) {
                 all.waiting += load.waiting;
                 all.in_progress += load.in_progress;
                 all.paused += usize::from(load.is_closed);
@@ -19,7 +19,7 @@ impl Controller {
             all
         };
         Waiting {
-            changes: self.parts.changes.len(),
+            changes: self.config.changes.len(),
             facts: self.outbox.len(),
             creates: actions(Lane::Create),
             deletes: actions(Lane::Delete),

@@ -1,27 +1,30 @@
-//! Another controller that works on the same `DaemonSet`s.
+//! Another controller that manages the same `DaemonSet`s.
 
 use super::*;
 
-const REMEDY: &str = "by another DaemonSet controller, which works against Everynode: run kube-controller-manager with \
-                      --controllers=*,-daemonset, or stop whatever else controls DaemonSets";
+const REMEDY: &str = "by another DaemonSet controller, which conflicts with Everynode; run kube-controller-manager with \
+                      --controllers=*,-daemonset, or stop the other controller";
 
 #[tokio::test(start_paused = true)]
-async fn a_pod_that_somebody_else_makes_is_said_once_with_the_remedy() {
+async fn foreign_pod_is_reported_once_with_the_remedy() {
     let (mut rig, mut planner) = Rig::synced(&["n1", "n2"], &[pod_json("agent-x7bq2", 12)]).await;
     assert!(
         rig.events().await.is_empty(),
-        "what was there before is nobody's fault"
+        "pods from before the start are no trace"
     );
     for (name, version) in [("agent-4zt9q", 15), ("agent-kk2d8", 16)] {
-        rig.saw_pod(&pod_json(name, version)).await;
-        assert_eq!(said(&planner.request().await), [format!("pod {name}")]);
+        rig.report_pod(&pod_json(name, version)).await;
+        assert_eq!(
+            describe_facts(&planner.next_request().await),
+            [format!("pod {name}")]
+        );
     }
     let first = format!("CompetingController: the pod agent-4zt9q was created {REMEDY}");
     assert_eq!(rig.events().await, [first]);
     // Two hours without a trace, and then a new one.
     tokio::time::sleep(Duration::from_hours(2)).await;
-    rig.saw_pod(&pod_json("agent-d5f6g", 17)).await;
-    assert_eq!(said(&planner.request().await), ["pod agent-d5f6g"]);
+    rig.report_pod(&pod_json("agent-d5f6g", 17)).await;
+    assert_eq!(describe_facts(&planner.next_request().await), ["pod agent-d5f6g"]);
     assert_eq!(rig.events().await.len(), 1);
     let page = rig.metrics.encode();
     assert!(
@@ -31,9 +34,9 @@ async fn a_pod_that_somebody_else_makes_is_said_once_with_the_remedy() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn own_pods_are_no_trace_of_another_controller_whichever_way_they_become_known() {
+async fn own_pod_seen_before_the_answer_is_not_taken_for_another_controllers() {
     let (mut rig, mut planner) = Rig::synced(&["n1", "n2"], &[]).await;
-    planner.plan(vec![create(1, "n1")]).await;
+    planner.send_actions(vec![create(1, "n1")]).await;
     let call = rig.api.expect("POST", PODS).await;
     // The watch event arrives before the answer.
     let mut pod = call.body.clone();
@@ -42,9 +45,12 @@ async fn own_pods_are_no_trace_of_another_controller_whichever_way_they_become_k
         pod_json(&name, 15),
         json!({"metadata": {"labels": pod["metadata"]["labels"]}}),
     );
-    rig.saw_pod(&pod).await;
+    rig.report_pod(&pod).await;
     call.answer(&pod);
-    assert_eq!(said(&planner.request().await)[0], format!("pod {name}"));
+    assert_eq!(
+        describe_facts(&planner.next_request().await)[0],
+        format!("pod {name}")
+    );
     let events = rig.events().await;
     assert!(
         !events.iter().any(|event| event.starts_with("Competing")),
@@ -53,7 +59,7 @@ async fn own_pods_are_no_trace_of_another_controller_whichever_way_they_become_k
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_status_that_somebody_else_overwrites_is_said_once_and_put_right() {
+async fn overwritten_status_is_reported_once_and_corrected() {
     let (mut rig, mut planner) = Rig::synced(&["n1"], &[]).await;
     let status = DaemonSetStatus {
         observed_generation: 1,
@@ -61,7 +67,7 @@ async fn a_status_that_somebody_else_overwrites_is_said_once_and_put_right() {
         ..DaemonSetStatus::default()
     };
     planner
-        .plan_as(Plan {
+        .send_plan(Plan {
             status: Some(status),
             ..Plan::default()
         })
@@ -72,15 +78,15 @@ async fn a_status_that_somebody_else_overwrites_is_said_once_and_put_right() {
         let change = json!({"metadata": {"resourceVersion": version}, "status": call.body["status"]});
         written = with(agent_json(), change);
         call.answer(&written);
-        // The watch repeats the write, which is no news.
-        rig.change(Change::DaemonSet(watch::Event::Changed(read(&written))))
+        // The watch repeats the write, which changes nothing.
+        rig.report(Change::DaemonSet(watch::Event::Changed(read(&written))))
             .await;
         let later = (version.parse::<u64>().unwrap() + 1).to_string();
         let foreign =
             json!({"metadata": {"resourceVersion": later}, "status": {"desiredNumberScheduled": 7}});
         let foreign = with(written.clone(), foreign);
         if version != "25" {
-            rig.change(Change::DaemonSet(watch::Event::Changed(read(&foreign))))
+            rig.report(Change::DaemonSet(watch::Event::Changed(read(&foreign))))
                 .await;
         }
     }
@@ -92,7 +98,7 @@ async fn a_status_that_somebody_else_overwrites_is_said_once_and_put_right() {
     );
     // Anybody may write conditions.
     let condition = json!({"metadata": {"resourceVersion": "30"}, "status": {"conditions": [{"type": "Nice", "status": "True"}]}});
-    rig.change(Change::DaemonSet(watch::Event::Changed(read(&with(
+    rig.report(Change::DaemonSet(watch::Event::Changed(read(&with(
         written, condition,
     )))))
     .await;
@@ -105,14 +111,14 @@ async fn a_status_that_somebody_else_overwrites_is_said_once_and_put_right() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_own_status_whose_write_got_no_answer_is_no_trace_of_another_controller() {
+async fn status_written_without_an_answer_is_not_taken_for_another_controllers() {
     let (mut rig, mut planner) = Rig::synced(&["n1"], &[]).await;
     let count = |ready| DaemonSetStatus {
         number_ready: ready,
         ..DaemonSetStatus::default()
     };
     planner
-        .plan_as(Plan {
+        .send_plan(Plan {
             status: Some(count(1)),
             ..Plan::default()
         })
@@ -123,7 +129,7 @@ async fn an_own_status_whose_write_got_no_answer_is_no_trace_of_another_controll
         json!({"metadata": {"resourceVersion": "21"}, "status": call.body["status"]}),
     );
     planner
-        .plan_as(Plan {
+        .send_plan(Plan {
             status: Some(count(2)),
             ..Plan::default()
         })
@@ -131,7 +137,7 @@ async fn an_own_status_whose_write_got_no_answer_is_no_trace_of_another_controll
     call.answer_with(504, &refusal(504, "Timeout", "no answer"));
     // The next write is in progress when the watch reports that the first one took effect.
     let call = rig.api.expect("PATCH", AGENT_STATUS).await;
-    rig.change(Change::DaemonSet(watch::Event::Changed(read(&late))))
+    rig.report(Change::DaemonSet(watch::Event::Changed(read(&late))))
         .await;
     let status = call.body["status"].clone();
     call.answer(&with(

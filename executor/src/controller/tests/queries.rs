@@ -14,7 +14,7 @@ use crate::live_view::{
 };
 
 impl Rig {
-    /// What is known of the agent once all pending work has run.
+    /// The state of the agent once all pending work has run.
     async fn sketch(&self, which: Which) -> Sketch {
         tokio::time::sleep(Duration::from_millis(1)).await;
         self.asker.daemon_set("ds-1", which).await.unwrap().unwrap()
@@ -48,11 +48,11 @@ fn info(is_synced: bool) -> PlannerInfo {
 }
 
 /// The events received so far, in short form.
-fn told(watch: &mut Watch) -> Vec<String> {
-    let mut told = Vec::new();
-    while let Ok(happened) = watch.events.try_recv() {
-        assert!(happened.time.is_some());
-        told.push(match happened.event.as_ref().unwrap() {
+fn received_events(watch: &mut Watch) -> Vec<String> {
+    let mut events = Vec::new();
+    while let Ok(received) = watch.events.try_recv() {
+        assert!(received.time.is_some());
+        events.push(match received.event.as_ref().unwrap() {
             Event::Plan(plan) => format!("plan {} of {}", plan.id, plan.daemon_set),
             Event::ActionEnded(ended) => {
                 let outcome = ended.outcome();
@@ -67,11 +67,11 @@ fn told(watch: &mut Watch) -> Vec<String> {
             event => panic!("{event:?}"),
         });
     }
-    told
+    events
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_is_there_is_told_with_the_planner() {
+async fn overview_returns_the_planner_and_all_daemon_sets() {
     let rig = rig();
     let Overview { planner, daemon_sets } = rig.asker.overview().await.unwrap();
     assert_eq!((planner, daemon_sets.len()), (None, 0));
@@ -87,13 +87,13 @@ async fn what_is_there_is_told_with_the_planner() {
     let nodes: Vec<_> = nodes.iter().map(|node| node.name.as_str()).collect();
     assert_eq!(nodes, ["n1", "n2"]);
     assert!(rig.asker.daemon_set("ds-2", Which::All).await.unwrap().is_none());
-    rig.lose(planner).await;
+    rig.lose_planner(planner).await;
     tokio::time::sleep(Duration::from_millis(1)).await;
     assert_eq!(rig.asker.overview().await.unwrap().planner, None);
 }
 
 #[tokio::test(start_paused = true)]
-async fn of_many_pods_those_are_told_that_are_asked_for() {
+async fn query_returns_only_the_pods_that_match_its_filter() {
     let pods = [
         ready_json("ready", "r1"),
         pod_json("unready", 4),
@@ -123,13 +123,13 @@ async fn old_pods_are_remarkable_under_on_delete_and_ready_ones_for_min_ready_se
         .await;
     assert_eq!(names(&rig.sketch(Which::Remarkable).await), ["old"]);
     let spec = json!({"metadata": {"generation": 2, "resourceVersion": "11"}, "spec": {"minReadySeconds": i32::MAX}});
-    rig.change(Change::DaemonSet(watch::Event::Changed(agent_with(spec))))
+    rig.report(Change::DaemonSet(watch::Event::Changed(agent_with(spec))))
         .await;
     assert_eq!(names(&rig.sketch(Which::Remarkable).await), ["current", "old"]);
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_last_plan_is_told_with_its_counters_problems_and_revision() {
+async fn query_returns_counters_problems_and_revision_of_the_last_plan() {
     let (rig, mut planner) = Rig::synced(&["n1"], &[]).await;
     let before = rig.sketch(Which::All).await;
     assert_eq!((before.counted, before.revision.as_deref()), (None, Some("r1")));
@@ -143,7 +143,7 @@ async fn the_last_plan_is_told_with_its_counters_problems_and_revision() {
         ..Problem::default()
     }];
     planner
-        .plan_as(Plan {
+        .send_plan(Plan {
             status,
             problems: problems.clone(),
             ..Plan::default()
@@ -154,7 +154,7 @@ async fn the_last_plan_is_told_with_its_counters_problems_and_revision() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_template_without_a_revision_is_upkeep_that_goes_on_and_then_fails() {
+async fn upkeep_is_in_progress_then_failing_when_the_revision_is_refused() {
     let mut rig = rig();
     rig.list(agent(), &["n1"], &[], &[]).await;
     let sketch = rig.sketch(Which::All).await;
@@ -179,9 +179,9 @@ async fn a_template_without_a_revision_is_upkeep_that_goes_on_and_then_fails() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_refusal_is_told_until_something_succeeds() {
+async fn refusal_is_reported_until_an_action_succeeds() {
     let (mut rig, mut planner) = Rig::synced(&["n1", "n2"], &[]).await;
-    planner.plan(vec![create(1, "n1"), create(2, "n2")]).await;
+    planner.send_actions(vec![create(1, "n1"), create(2, "n2")]).await;
     let call = rig.api.expect("POST", PODS).await;
     let begun = rig.sketch(Which::All).await.creations;
     let in_progress = Lane {
@@ -206,10 +206,10 @@ async fn a_refusal_is_told_until_something_succeeds() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_success_that_was_begun_before_a_refusal_takes_nothing_back() {
+async fn success_of_an_action_started_before_a_refusal_does_not_clear_it() {
     let (mut rig, mut planner) = Rig::synced(&["n1", "n2", "n3"], &[]).await;
     let actions = vec![create(1, "n1"), create(2, "n2"), create(3, "n3")];
-    planner.plan(actions).await;
+    planner.send_actions(actions).await;
     accept(rig.api.expect("POST", PODS).await, 20);
     let (second, third) = (
         rig.api.expect("POST", PODS).await,
@@ -224,28 +224,28 @@ async fn a_success_that_was_begun_before_a_refusal_takes_nothing_back() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_refusal_is_past_when_nothing_is_asked_for_any_more_or_the_planner_is_lost() {
+async fn refusal_lapses_when_no_action_is_requested_or_the_planner_is_lost() {
     let (mut rig, mut planner) = Rig::synced(&["n1"], &[]).await;
-    planner.plan(vec![create(1, "n1")]).await;
+    planner.send_actions(vec![create(1, "n1")]).await;
     let (code, body) = forbidden("no");
     rig.api.expect("POST", PODS).await.answer_with(code, &body);
     assert!(rig.sketch(Which::All).await.creations.refusal.is_some());
     planner.until("done 1 Failed").await;
     assert!(
         rig.sketch(Which::All).await.creations.refusal.is_some(),
-        "it is asked for again at once"
+        "the planner may request it again immediately"
     );
     tokio::time::sleep(Duration::from_secs(3)).await;
     assert_eq!(rig.sketch(Which::All).await.creations, Lane::default());
-    planner.plan(vec![create(2, "n1")]).await;
+    planner.send_actions(vec![create(2, "n1")]).await;
     rig.api.expect("POST", PODS).await.answer_with(code, &body);
     assert!(rig.sketch(Which::All).await.creations.refusal.is_some());
-    rig.lose(planner).await;
+    rig.lose_planner(planner).await;
     assert_eq!(rig.sketch(Which::All).await.creations, Lane::default());
 }
 
 #[tokio::test(start_paused = true)]
-async fn those_who_watch_are_told_of_plans_and_of_what_becomes_of_them() {
+async fn watchers_get_events_of_plans_and_action_results() {
     let elsewhere = with(pod_json("p1", 3), json!({"spec": {"nodeName": "n3"}}));
     let (mut rig, mut planner) = Rig::synced(&["n1", "n2"], &[elsewhere]).await;
     let mut watch = rig.watch().await;
@@ -257,7 +257,7 @@ async fn those_who_watch_are_told_of_plans_and_of_what_becomes_of_them() {
         gone,
         delete(3, "p1", DeleteReason::Excess),
     ];
-    planner.plan(actions).await;
+    planner.send_actions(actions).await;
     let call = rig.api.expect("POST", PODS).await;
     let deletion = rig.api.expect("DELETE", &format!("{PODS}/p1")).await;
     let pod = accept(call, 20);
@@ -265,33 +265,33 @@ async fn those_who_watch_are_told_of_plans_and_of_what_becomes_of_them() {
     let (code, body) = forbidden("not on n2");
     rig.api.expect("POST", PODS).await.answer_with(code, &body);
     tokio::time::sleep(Duration::from_millis(1)).await;
-    let mut told = told(&mut watch);
-    assert_eq!(told.remove(0), "plan 1 of default/agent");
-    told.sort();
+    let mut events = received_events(&mut watch);
+    assert_eq!(events.remove(0), "plan 1 of default/agent");
+    events.sort();
     assert_eq!(
-        told,
+        events,
         [
             format!("default/agent 1 Done: Created pod: {} on node n1", name_of(&pod)),
             "default/agent 2 Failed: Error creating: not on n2 (node n2)".to_owned(),
             "default/agent 3 Done: Deleted pod: p1 on node n1".to_owned(),
-            "default/agent 4 Skipped: Not needed any more (node n9)".to_owned(),
+            "default/agent 4 Skipped: No longer needed (node n9)".to_owned(),
         ]
     );
 }
 
 #[tokio::test(start_paused = true)]
-async fn those_who_watch_are_told_of_planners_that_come_and_go() {
+async fn watchers_get_events_of_planner_changes() {
     let (rig, planner) = Rig::synced(&["n1"], &[]).await;
     let mut watch = rig.watch().await;
-    rig.lose(planner).await;
+    rig.lose_planner(planner).await;
     let mut planner = rig.open(100).await;
     planner.until("sync").await;
     let wanted = ["planner None", "planner Some(false)", "planner Some(true)"];
-    assert_eq!(told(&mut watch), wanted);
+    assert_eq!(received_events(&mut watch), wanted);
 }
 
 #[tokio::test(start_paused = true)]
-async fn whoever_asks_when_the_loop_has_ended_is_told_so() {
+async fn query_fails_after_the_loop_has_ended() {
     let (rig, _planner) = Rig::synced(&["n1"], &[]).await;
     rig.shutdown.cancel();
     rig.run.await.unwrap().unwrap();

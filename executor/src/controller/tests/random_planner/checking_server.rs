@@ -1,4 +1,4 @@
-//! An API server that knows what no plan may cause, and panics when a call causes it.
+//! A fake API server that panics when a call does what no plan may cause.
 
 use std::collections::BTreeMap;
 
@@ -11,8 +11,8 @@ use crate::{
     testing::{AGENT_STATUS, Call, PODS, already_exists, forbidden, not_found, pod_json, refusal, with},
 };
 
-/// A pod as the API server has it.
-pub(super) struct Known {
+/// A pod in the fake API server.
+pub(super) struct FakePod {
     pub(super) object: Value,
     /// Whether it belongs to the agent.
     pub(super) is_ours: bool,
@@ -22,7 +22,7 @@ pub(super) struct Known {
     pub(super) is_gone: bool,
 }
 
-impl Known {
+impl FakePod {
     pub(super) fn name(&self) -> &str {
         name_of(&self.object)
     }
@@ -34,28 +34,28 @@ impl Known {
 
 /// Counts of what has happened in all runs.
 #[derive(Default, Debug)]
-pub(super) struct Seen {
+pub(super) struct Counts {
     pub(super) creations: usize,
     pub(super) deletions: usize,
     pub(super) statuses: usize,
     pub(super) left: usize,
 }
 
-/// An API server that checks every call.
-pub(super) struct Judge<'r> {
+/// A fake API server that checks every call.
+pub(super) struct CheckingServer<'r> {
     pub(super) random: &'r mut Rng,
     pub(super) most_on_node: usize,
     pub(super) agent: Value,
     /// All pods that exist or have existed, by uid.
-    pub(super) pods: BTreeMap<String, Known>,
+    pub(super) pods: BTreeMap<String, FakePod>,
     /// Calls that have not been answered.
     pub(super) open: Vec<Call>,
     pub(super) version: u64,
-    pub(super) seen: &'r mut Seen,
+    pub(super) counts: &'r mut Counts,
 }
 
-impl Judge<'_> {
-    fn named(&self, name: &str) -> Option<&Known> {
+impl CheckingServer<'_> {
+    fn named(&self, name: &str) -> Option<&FakePod> {
         self.pods.values().find(|pod| !pod.is_gone && pod.name() == name)
     }
 
@@ -94,15 +94,15 @@ impl Judge<'_> {
                 assert!(pod.is_ours, "{name} isn't the agent's");
                 assert_eq!(name, format!("/{}", pod.name()));
                 assert_eq!(call.body, json!({"preconditions": {"uid": uid}}));
-                self.seen.deletions += 1;
+                self.counts.deletions += 1;
             }
             // The executor looks up a name that is taken, or a pod that the watch should have reported.
             ("GET", Some(name)) => assert_eq!(name.matches('/').count(), 1, "{name}"),
             ("PATCH", None) if call.path == AGENT_STATUS => {
                 check_conditions(&call.body);
-                self.seen.statuses += 1;
+                self.counts.statuses += 1;
             }
-            _ => panic!("not a plan's to cause: {} {}", call.method, call.path),
+            _ => panic!("no plan may cause this call: {} {}", call.method, call.path),
         }
     }
 
@@ -122,7 +122,7 @@ impl Judge<'_> {
             self.named(name).is_some() || there < self.most_on_node,
             "{there} pods on {node}, and another one"
         );
-        self.seen.creations += 1;
+        self.counts.creations += 1;
     }
 
     /// Answers one of the calls, in any way. Returns the pod that the watch reports, if it reports one.
@@ -203,7 +203,7 @@ impl Judge<'_> {
     }
 
     pub(super) fn add(&mut self, object: Value, is_ours: bool) {
-        let pod = Known {
+        let pod = FakePod {
             object,
             is_ours,
             is_live: true,

@@ -10,14 +10,14 @@ use everynode_proto::planner::v1::{CreatePod, DeletePod, Plan, action::Action};
 use tokio::time::Instant;
 use tracing::Span;
 
-/// The most calls in progress in one lane of one `DaemonSet`. More would only queue in the API server.
+/// Maximum number of calls in progress in one lane of one `DaemonSet`. More would only queue in the API server.
 const MAX_WINDOW: usize = 32;
 /// How long the first refusal in a row closes a lane.
 const FIRST_PAUSE: Duration = Duration::from_secs(1);
-/// The longest that a lane is closed.
+/// Maximum time that a lane is closed.
 const LONGEST_PAUSE: Duration = Duration::from_secs(30);
-/// How long actions of an unknown kind are held before the planner hears that they can't be carried out. It may ask for
-/// them again, so it doesn't hear at once.
+/// How long actions of an unknown kind are held before they are reported as failed. They aren't reported immediately,
+/// because the planner may request them again.
 const UNKNOWN_PAUSE: Duration = LONGEST_PAUSE;
 
 /// A lane of actions.
@@ -31,12 +31,12 @@ pub enum Lane {
 
 /// The load of a lane.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Load {
-    /// Actions that wait for their turn.
+pub struct LaneLoad {
+    /// Actions that haven't started.
     pub waiting: usize,
     /// Actions in progress.
     pub in_progress: usize,
-    /// Refused actions that wait for the next attempt.
+    /// Refused actions that are reported to the planner when the lane opens again.
     pub held: usize,
     /// Whether the lane is closed and starts nothing for now.
     pub is_closed: bool,
@@ -44,57 +44,57 @@ pub struct Load {
 
 /// An action that may be started.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Ready<T> {
+pub struct ReadyAction<T> {
     /// Identifies the action to the planner.
     pub id: u64,
     /// The action.
     pub action: T,
     /// When the event that led to the action was read, if an event did.
     pub event_read: Option<Instant>,
-    /// The span of the plan that asks for the action. It lasts as long as the plan's actions.
-    pub plan: Span,
+    /// The span of the action's plan. It lasts as long as the plan's actions.
+    pub plan_span: Span,
 }
 
-/// How a call ended, as far as the lane is concerned.
+/// The outcome of an action, as far as its lane is concerned.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Ended {
-    /// The call succeeded at once.
-    Smoothly,
-    /// The call succeeded, but the server had to be asked more than once.
-    WithPressure,
-    /// The action wasn't needed any more.
-    Needless,
+pub enum CallOutcome {
+    /// It succeeded at the first attempt.
+    Succeeded,
+    /// It succeeded, but calls had to be retried.
+    SucceededAfterRetries,
+    /// It was no longer needed.
+    Skipped,
     /// The server refused.
     Refused,
 }
 
 #[derive(Debug)]
-struct Queue<T> {
-    waiting: VecDeque<Ready<T>>,
+struct LaneQueue<T> {
+    waiting: VecDeque<ReadyAction<T>>,
     in_progress: usize,
     window: usize,
     refusals: u32,
-    closed: bool,
+    is_closed: bool,
     /// Refused actions that are reported to the planner when the lane opens again. Until then they count as in flight.
     held: Vec<u64>,
 }
 
-impl<T> Default for Queue<T> {
+impl<T> Default for LaneQueue<T> {
     fn default() -> Self {
         Self {
             waiting: VecDeque::new(),
             in_progress: 0,
             window: 1,
             refusals: 0,
-            closed: false,
+            is_closed: false,
             held: Vec::new(),
         }
     }
 }
 
-impl<T> Queue<T> {
-    fn next(&mut self) -> Option<Ready<T>> {
-        if self.closed || self.in_progress >= self.window {
+impl<T> LaneQueue<T> {
+    fn next(&mut self) -> Option<ReadyAction<T>> {
+        if self.is_closed || self.in_progress >= self.window {
             return None;
         }
         let ready = self.waiting.pop_front()?;
@@ -102,23 +102,23 @@ impl<T> Queue<T> {
         Some(ready)
     }
 
-    fn ended(&mut self, id: Option<u64>, how: Ended) -> Option<Duration> {
+    fn on_finished(&mut self, id: Option<u64>, outcome: CallOutcome) -> Option<Duration> {
         self.in_progress = self.in_progress.saturating_sub(1);
-        match how {
-            Ended::Smoothly => {
+        match outcome {
+            CallOutcome::Succeeded => {
                 self.window = (self.window + 1).min(MAX_WINDOW);
                 self.refusals = 0;
             }
-            Ended::WithPressure => {
+            CallOutcome::SucceededAfterRetries => {
                 self.halve();
                 self.refusals = 0;
             }
-            Ended::Needless => {}
-            Ended::Refused => {
+            CallOutcome::Skipped => {}
+            CallOutcome::Refused => {
                 self.halve();
                 self.held.extend(id);
-                if !self.closed {
-                    self.closed = true;
+                if !self.is_closed {
+                    self.is_closed = true;
                     let doublings = self.refusals.min(16);
                     self.refusals = self.refusals.saturating_add(1);
                     return Some(FIRST_PAUSE.saturating_mul(1 << doublings).min(LONGEST_PAUSE));
@@ -133,87 +133,87 @@ impl<T> Queue<T> {
     }
 
     fn open(&mut self) -> Vec<u64> {
-        self.closed = false;
+        self.is_closed = false;
         std::mem::take(&mut self.held)
     }
 
-    fn load(&self) -> Load {
-        Load {
+    fn load(&self) -> LaneLoad {
+        LaneLoad {
             waiting: self.waiting.len(),
             in_progress: self.in_progress,
             held: self.held.len(),
-            is_closed: self.closed,
+            is_closed: self.is_closed,
         }
     }
 
     fn clear(&mut self) {
         self.waiting.clear();
         self.held.clear();
-        self.closed = false;
+        self.is_closed = false;
     }
 }
 
 /// The actions of one `DaemonSet`.
 #[derive(Debug, Default)]
-pub struct Applier {
-    creates: Queue<CreatePod>,
-    deletes: Queue<DeletePod>,
-    /// Actions of kinds that this executor doesn't know.
+pub struct ActionQueue {
+    creates: LaneQueue<CreatePod>,
+    deletes: LaneQueue<DeletePod>,
+    /// Actions of unknown kinds.
     unknown: Vec<u64>,
 }
 
-impl Applier {
-    /// Takes in a plan's actions. If some are of a kind that this executor doesn't know, and no such action was waiting
-    /// already, returns after how long to call `give_back`. Each action keeps `event_read` and `span`, the plan's span.
+impl ActionQueue {
+    /// Adds a plan's actions. If some are of an unknown kind and no such action was waiting already, returns the time
+    /// until `take_unknown` should be called. Each action keeps `event_read` and `span`, the plan's span.
     pub fn push(&mut self, plan: Plan, event_read: Option<Instant>, span: &Span) -> Option<Duration> {
-        let waited = !self.unknown.is_empty();
+        let had_unknown = !self.unknown.is_empty();
         for action in plan.actions {
             let id = action.id;
             match action.action {
-                Some(Action::Create(action)) => self.creates.waiting.push_back(Ready {
+                Some(Action::Create(action)) => self.creates.waiting.push_back(ReadyAction {
                     id,
                     action,
                     event_read,
-                    plan: span.clone(),
+                    plan_span: span.clone(),
                 }),
-                Some(Action::Delete(action)) => self.deletes.waiting.push_back(Ready {
+                Some(Action::Delete(action)) => self.deletes.waiting.push_back(ReadyAction {
                     id,
                     action,
                     event_read,
-                    plan: span.clone(),
+                    plan_span: span.clone(),
                 }),
-                // A newer planner sent it. If it stayed in flight, nothing else would be done in its place.
+                // A newer planner sent it. It must not stay in flight, or nothing else would be done in its place.
                 None => self.unknown.push(id),
             }
         }
-        (!waited && !self.unknown.is_empty()).then_some(UNKNOWN_PAUSE)
+        (!had_unknown && !self.unknown.is_empty()).then_some(UNKNOWN_PAUSE)
     }
 
-    /// Returns the actions that can't be carried out because their kind is unknown. The planner may be told now.
-    pub fn give_back(&mut self) -> Vec<u64> {
+    /// Takes the actions of unknown kinds. They may now be reported to the planner as failed.
+    pub fn take_unknown(&mut self) -> Vec<u64> {
         std::mem::take(&mut self.unknown)
     }
 
     /// Takes the next creation that may start now. It then counts as in progress.
-    pub fn next_create(&mut self) -> Option<Ready<CreatePod>> {
+    pub fn next_create(&mut self) -> Option<ReadyAction<CreatePod>> {
         self.creates.next()
     }
 
     /// Takes the next deletion that may start now. It then counts as in progress.
-    pub fn next_delete(&mut self) -> Option<Ready<DeletePod>> {
+    pub fn next_delete(&mut self) -> Option<ReadyAction<DeletePod>> {
         self.deletes.next()
     }
 
     /// Records that an action has ended. `id` is `None` when the planner no longer waits for the action. If this closes
-    /// the lane, returns for how long; call `open` after that.
-    pub fn ended(&mut self, lane: Lane, id: Option<u64>, how: Ended) -> Option<Duration> {
+    /// the lane, returns for outcome long; call `open` after that.
+    pub fn on_finished(&mut self, lane: Lane, id: Option<u64>, outcome: CallOutcome) -> Option<Duration> {
         match lane {
-            Lane::Create => self.creates.ended(id, how),
-            Lane::Delete => self.deletes.ended(id, how),
+            Lane::Create => self.creates.on_finished(id, outcome),
+            Lane::Delete => self.deletes.on_finished(id, outcome),
         }
     }
 
-    /// Opens a lane again. Returns the refused actions that may now be reported to the planner.
+    /// Opens a lane again. Returns the refused actions, which may now be reported to the planner.
     pub fn open(&mut self, lane: Lane) -> Vec<u64> {
         match lane {
             Lane::Create => self.creates.open(),
@@ -229,7 +229,7 @@ impl Applier {
     }
 
     /// The load of a lane.
-    pub fn load(&self, lane: Lane) -> Load {
+    pub fn load(&self, lane: Lane) -> LaneLoad {
         match lane {
             Lane::Create => self.creates.load(),
             Lane::Delete => self.deletes.load(),

@@ -7,9 +7,9 @@ use everynode_proto::{
 use prost_types::Timestamp;
 use tokio::time::Instant;
 
-use super::{Controller, managed::Managed};
+use super::{Controller, managed::ManagedDaemonSet};
 use crate::{
-    actions::apply,
+    actions::queue,
     cluster::{Entry, Pod},
     live_view::{
         questions::{Known, Overview, Question, Watch, Which},
@@ -18,7 +18,7 @@ use crate::{
 };
 
 impl Controller {
-    /// Answers a query. It doesn't matter if the caller has left.
+    /// Answers a query. The caller may be gone by now.
     pub(super) fn answer(&self, question: Question) {
         match question {
             Question::Overview(reply) => {
@@ -51,8 +51,8 @@ impl Controller {
         })
     }
 
-    /// Tells watchers that a planner has connected, that it has been told everything, or that it is gone.
-    pub(super) fn planner_changed(&self) {
+    /// Publishes that a planner has connected, has accepted the full sync, or is gone.
+    pub(super) fn publish_planner_change(&self) {
         self.event_bus.publish(|| {
             Event::PlannerChanged(PlannerChanged {
                 planner: self.planner_info(),
@@ -65,7 +65,7 @@ impl Controller {
         // A standby knows which objects exist, but not what is being done about them.
         let sketch = match self.managed.get(uid) {
             Some(managed) => sketch(entry, managed),
-            None => sketch(entry, &Managed::default()),
+            None => sketch(entry, &ManagedDaemonSet::default()),
         };
         let pods = self.cluster.pods().of(entry.owner()).map(|(_, pod)| pod);
         let pods = match which {
@@ -80,12 +80,12 @@ impl Controller {
     }
 }
 
-fn sketch(entry: &Entry, managed: &Managed) -> view::Sketch {
+fn sketch(entry: &Entry, managed: &ManagedDaemonSet) -> view::Sketch {
     let announced = managed.announced.as_ref();
     let current = announced
         .filter(|announced| announced.object.metadata.generation == entry.object.metadata.generation);
-    let upkeep = match &managed.upkeep.trouble {
-        Some(words) => view::Upkeep::Failing(words.clone()),
+    let upkeep = match &managed.upkeep.last_error {
+        Some(error) => view::Upkeep::Failing(error.clone()),
         None if current.is_none() => view::Upkeep::InProgress,
         None => view::Upkeep::Done,
     };
@@ -97,20 +97,20 @@ fn sketch(entry: &Entry, managed: &Managed) -> view::Sketch {
     view::Sketch {
         object: entry.object.clone(),
         revision: current.map(|announced| announced.revision.clone()),
-        counted: managed.status.wanted,
+        counted: managed.status.counters,
         problems: too_large
             .into_iter()
             .chain(managed.problems().iter().cloned())
             .collect(),
         upkeep,
-        creations: lane(managed, apply::Lane::Create),
-        deletions: lane(managed, apply::Lane::Delete),
+        creations: lane(managed, queue::Lane::Create),
+        deletions: lane(managed, queue::Lane::Delete),
         pods: Vec::new(),
     }
 }
 
-fn lane(managed: &Managed, lane: apply::Lane) -> view::Lane {
-    let load = managed.applier.load(lane);
+fn lane(managed: &ManagedDaemonSet, lane: queue::Lane) -> view::Lane {
+    let load = managed.actions.load(lane);
     let now = Instant::now();
     let refusal = managed.refusal(lane, now);
     view::Lane {
@@ -118,7 +118,7 @@ fn lane(managed: &Managed, lane: apply::Lane) -> view::Lane {
         in_progress: load.in_progress,
         refused: load.held,
         refusal: refusal.map(|refused| view::Refusal {
-            words: refused.words.clone(),
+            words: refused.message.clone(),
             again: refused.until.saturating_duration_since(now),
         }),
     }
