@@ -33,7 +33,7 @@ use tokio_util::{
 use tracing::info;
 
 use self::{
-    actions::ActionEnded,
+    actions::FinishedAction,
     competing::CompetitorTrace,
     latency::Latency,
     managed::ManagedDaemonSet,

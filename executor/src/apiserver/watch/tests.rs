@@ -94,7 +94,7 @@ async fn c4_a_field_that_no_library_knows_comes_from_the_watch_to_the_pod() {
     let daemon_sets = daemon_sets(listed(client).await);
     let pod = PodBuilder::new(&daemon_sets[0], "r1", &[])
         .unwrap()
-        .pod("agent-1", "n1");
+        .build("agent-1", "n1");
     let pod: Value = serde_json::from_slice(&pod).unwrap();
     assert_eq!(
         pod["spec"]["futureField"],
