@@ -4,7 +4,7 @@
 //! is built for them.
 
 use everynode_proto::planner::v1::{CreatePod, DeletePod, Plan, action::Action};
-use everynode_serving::serve::trace::EXPORTED;
+use everynode_serving::serve::trace::EXPORT_TARGET;
 use tracing::{Span, field::Empty, info_span};
 
 use crate::actions::{
@@ -19,7 +19,7 @@ pub(super) fn plan(plan: &Plan) -> Span {
     }
     let actions = || plan.actions.iter().filter_map(|action| action.action.as_ref());
     info_span!(
-        target: EXPORTED,
+        target: EXPORT_TARGET,
         "plan",
         daemon_set = plan.daemon_set,
         plan = plan.id,
@@ -41,7 +41,7 @@ fn revision(action: &Action) -> Option<&str> {
 /// The span of a creation.
 pub(super) fn create(ready: &Ready<CreatePod>) -> Span {
     info_span!(
-        target: EXPORTED,
+        target: EXPORT_TARGET,
         parent: &ready.plan,
         "create pod",
         "otel.kind" = "client",
@@ -56,7 +56,7 @@ pub(super) fn create(ready: &Ready<CreatePod>) -> Span {
 /// The span of a deletion.
 pub(super) fn delete(ready: &Ready<DeletePod>) -> Span {
     info_span!(
-        target: EXPORTED,
+        target: EXPORT_TARGET,
         parent: &ready.plan,
         "delete pod",
         "otel.kind" = "client",
