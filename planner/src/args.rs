@@ -8,7 +8,7 @@ use clap::{Parser, Subcommand, value_parser};
 use clap_complete::Shell;
 use everynode_serving::{
     program::{duration, logs::LogArgs, tls::TlsArgs},
-    serve::{self, Allowed, Clients, Limits},
+    serve::{self, AllowedClients, AllowedNames, Limits},
 };
 
 use crate::{
@@ -220,12 +220,12 @@ impl Args {
     }
 
     /// Which clients may make which calls under TLS.
-    pub fn clients(&self) -> Clients {
-        let allowed = |flag, names: &[String]| Allowed {
+    pub fn clients(&self) -> AllowedClients {
+        let allowed = |flag, names: &[String]| AllowedNames {
             flag,
             names: names.to_vec(),
         };
-        Clients {
+        AllowedClients {
             calls: allowed("--call-clients", &self.call_clients),
             streams: allowed("--session-clients", &self.session_clients),
         }

@@ -110,7 +110,7 @@ impl<'a> AnswerSize<'a> {
         if before.saturating_add(bytes) > MAX_MESSAGE_BYTES {
             return Err(refusal::answer_too_large(MAX_MESSAGE_BYTES));
         }
-        self.work.answers(bytes.saturating_mul(MEMORY_OF_ANSWERS))
+        self.work.allocate_answer(bytes.saturating_mul(MEMORY_OF_ANSWERS))
     }
 }
 

@@ -3,9 +3,9 @@
 use std::{sync::Arc, time::Duration};
 
 use everynode_serving::{
-    program::{self, metrics::Certificates},
+    program::{self, metrics::CertificateMetrics},
     serve::{self, Refusal},
-    tls::Condition,
+    tls::CertificateStatus,
 };
 use prometheus_client::{
     encoding::{EncodeLabelSet, EncodeLabelValue},
@@ -72,7 +72,7 @@ pub struct Metrics {
     calls: Family<MethodLabel, Counter>,
     calls_in_progress: Gauge,
     refused_calls: Family<ReasonLabel, Counter>,
-    certificates: Certificates,
+    certificates: CertificateMetrics,
     sessions: Gauge,
     facts: Counter,
     full_syncs: Counter,
@@ -140,7 +140,7 @@ impl Default for Metrics {
         let (facts, full_syncs, plans) = (Counter::default(), Counter::default(), Counter::default());
         let actions = Family::<KindLabel, Counter>::default();
         let request_seconds = Histogram::new(exponential_buckets(0.000_01, 4.0, 10));
-        let (certificates, fleets) = (Certificates::default(), Fleets::default());
+        let (certificates, fleets) = (CertificateMetrics::default(), Fleets::default());
         // A series that exists from the start shows its first increase.
         for method in Method::ALL {
             let _ = calls.get_or_create(&MethodLabel { method });
@@ -207,8 +207,8 @@ impl Metrics {
     }
 
     /// Sets the metrics of the certificates.
-    pub fn certificates(&self, condition: Condition) {
-        self.certificates.set(condition);
+    pub fn certificates(&self, status: CertificateStatus) {
+        self.certificates.set(status);
     }
 
     /// Counts an open session. Dropping the returned value ends the count.
@@ -227,20 +227,20 @@ impl Metrics {
 }
 
 impl serve::Observer for Metrics {
-    fn began(&self, kind: serve::Kind) {
-        if kind == serve::Kind::Call {
+    fn on_call_started(&self, kind: serve::CallKind) {
+        if kind == serve::CallKind::Unary {
             self.calls_in_progress.inc();
         }
     }
 
-    fn ended(&self, kind: serve::Kind) {
-        if kind == serve::Kind::Call {
+    fn on_call_ended(&self, kind: serve::CallKind) {
+        if kind == serve::CallKind::Unary {
             self.calls_in_progress.dec();
         }
     }
 
-    fn refused(&self, why: Refusal) {
-        let reason = why.as_str();
+    fn on_refused(&self, reason: Refusal) {
+        let reason = reason.as_str();
         self.refused_calls.get_or_create(&ReasonLabel { reason }).inc();
     }
 }

@@ -53,7 +53,7 @@ fn try_explain(args: &ExplainArgs) -> Result<Exit, Error> {
         explain::table(&answer, args.all, view)
     })?;
     everynode_render::print(&text)?;
-    Ok(Exit::answered(explain::is_as_wished(&answer)))
+    Ok(Exit::for_state(explain::is_as_wished(&answer)))
 }
 
 fn try_plan(args: &PlanArgs) -> Result<Exit, Error> {
@@ -70,7 +70,7 @@ fn try_plan(args: &PlanArgs) -> Result<Exit, Error> {
     tell(&answer.problems);
     let text = everynode_render::render(&answer, args.input.output, |view| plan::table(&answer, view))?;
     everynode_render::print(&text)?;
-    Ok(Exit::answered(plan::is_as_wished(&answer)))
+    Ok(Exit::for_state(plan::is_as_wished(&answer)))
 }
 
 fn try_simulate(args: &SimulateArgs) -> Result<Exit, Error> {
@@ -85,7 +85,7 @@ fn try_simulate(args: &SimulateArgs) -> Result<Exit, Error> {
         simulate::table(&answer, &capacities, view)
     })?;
     everynode_render::print(&text)?;
-    Ok(Exit::answered(simulate::is_as_wished(&answer)))
+    Ok(Exit::for_state(simulate::is_as_wished(&answer)))
 }
 
 /// Reads the files, and notes which of their objects it ignores.

@@ -112,7 +112,7 @@ async fn serve(ports: Ports, args: &Args, credentials: Option<Credentials>) -> a
     let memory = SessionMemory::new(args.max_session_memory);
     let mut server = server_with(metrics.clone(), args.limits(), memory, shutdown.clone()).await?;
     if let Some(credentials) = &credentials {
-        server = server.for_certified(credentials.clone(), args.clients());
+        server = server.with_mutual_tls(credentials.clone(), args.clients());
     }
     let health = server.health();
     let admin = admin::router(metrics.clone(), is_ready, &health);
@@ -140,7 +140,7 @@ async fn serve(ports: Ports, args: &Args, credentials: Option<Credentials>) -> a
         match credentials {
             Some(credentials) => {
                 credentials
-                    .keep_fresh(|condition| metrics.certificates(condition))
+                    .reload_periodically(|status| metrics.certificates(status))
                     .await
             }
             None => future::pending().await,
@@ -181,5 +181,5 @@ pub async fn server_with(
         .max_decoding_message_size(limits.max_message_bytes)
         .max_encoding_message_size(limits.max_message_bytes);
     let server = Server::new(service, limits, shutdown).await?;
-    Ok(server.observed_by(metrics))
+    Ok(server.with_observer(metrics))
 }

@@ -7,7 +7,7 @@ use everynode_proto::planner::v1::{
     SessionRequest, SessionResponse, SimulateNodesRequest, SimulateNodesResponse,
     planner_service_server::PlannerService, session_response::Message,
 };
-use everynode_serving::serve::{self, Leave, in_background, refusal};
+use everynode_serving::serve::{self, Permit, refusal, run_in_background};
 use futures::Stream;
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
@@ -73,12 +73,12 @@ impl PlannerService for Planner {
 
     async fn plan(&self, request: Request<PlanRequest>) -> Result<Response<PlanResponse>, Status> {
         self.metrics.call(Method::Plan);
-        in_background(request, unary::plan).await
+        run_in_background(request, unary::plan).await
     }
 
     async fn explain(&self, request: Request<ExplainRequest>) -> Result<Response<ExplainResponse>, Status> {
         self.metrics.call(Method::Explain);
-        in_background(request, unary::explain).await
+        run_in_background(request, unary::explain).await
     }
 
     async fn simulate_nodes(
@@ -86,7 +86,7 @@ impl PlannerService for Planner {
         request: Request<SimulateNodesRequest>,
     ) -> Result<Response<SimulateNodesResponse>, Status> {
         self.metrics.call(Method::SimulateNodes);
-        in_background(request, unary::simulate_nodes).await
+        run_in_background(request, unary::simulate_nodes).await
     }
 
     async fn session(
@@ -94,7 +94,7 @@ impl PlannerService for Planner {
         mut request: Request<Streaming<SessionRequest>>,
     ) -> Result<Response<Self::SessionStream>, Status> {
         self.metrics.call(Method::Session);
-        let leave = Leave::of(&mut request);
+        let permit = Permit::take_from(&mut request);
         let mut requests = request.into_inner();
         let first = requests.message().await?;
         let first =
@@ -115,7 +115,7 @@ impl PlannerService for Planner {
             responses,
             open: self.metrics.session_open(),
             session,
-            _leave: leave,
+            _permit: permit,
         };
         let shutdown = self.shutdown.clone();
         tokio::spawn(async move { served.serve(first, lead, shutdown).await }.instrument(span));
@@ -131,7 +131,7 @@ struct Served {
     session: Session,
     /// The session's permit. It is held until the session has ended here, because its memory is in use until then, even
     /// if the executor has already seen the end.
-    _leave: Option<Leave>,
+    _permit: Option<Permit>,
 }
 
 impl Served {

@@ -21,7 +21,7 @@ use tonic_health::pb::health_client::HealthClient;
 use crate::world::{DEADLINE, World};
 
 /// The message that a program logs each time it loads new certificates.
-const RENEWED: &str = "the certificates have been renewed";
+const RENEWED: &str = "certificates reloaded";
 
 /// The certificates of all parties, issued by one authority at first.
 pub(crate) struct Certificates {
@@ -160,7 +160,7 @@ async fn executor_with_a_wrong_certificate_gets_no_session_and_logs_why() {
         (certificates.authority.issue("somebody"), "--session-clients"),
         (
             foreign.issue("everynode-executor"),
-            "of no authority that is trusted there",
+            "the server doesn't trust the authority of this program's certificate",
         ),
     ] {
         certificates
@@ -177,7 +177,7 @@ async fn executor_with_a_wrong_certificate_gets_no_session_and_logs_why() {
         logged.await.unwrap();
     }
     let log = world.planner.log_tail(20);
-    assert!(log.contains("a TLS handshake failed"), "{log}");
+    assert!(log.contains("TLS handshake failed"), "{log}");
 }
 
 /// Lists the `DaemonSet`s of a namespace, with a bearer token if one is given. Returns how many the executor shows.

@@ -71,7 +71,7 @@ impl Asker {
         print(&answer, args.output.output, |view| {
             live::explain(&answer, args.all, view)
         })?;
-        Ok(Exit::answered(live::is_explained_as_wished(&answer)))
+        Ok(Exit::for_state(live::is_explained_as_wished(&answer)))
     }
 
     /// Runs `status` and returns the exit code.
@@ -97,7 +97,7 @@ impl Asker {
             return Ok(Exit::Success);
         }
         print(&answer, format, |view| live::daemon_sets(&answer, view))?;
-        Ok(Exit::answered(live::are_as_wished(&answer)))
+        Ok(Exit::for_state(live::are_as_wished(&answer)))
     }
 
     /// Lists DaemonSets. Only the leader knows the plans, so when another executor answers first, a second connection
@@ -139,7 +139,7 @@ impl Asker {
         let answer = connection.client.get_node_overhead(question).await?.into_inner();
         tell(&answer.problems);
         print(&answer, args.output.output, |view| live::overhead(&answer, view))?;
-        Ok(Exit::answered(live::is_overhead_as_wished(&answer)))
+        Ok(Exit::for_state(live::is_overhead_as_wished(&answer)))
     }
 
     /// Runs `version` and returns the exit code.

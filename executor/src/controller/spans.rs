@@ -3,7 +3,7 @@
 //! A plan's span lasts until the last of its actions has ended. If spans aren't exported, none are created.
 
 use everynode_proto::planner::v1::{CreatePod, DeletePod, Plan, action::Action};
-use everynode_serving::serve::trace::EXPORTED;
+use everynode_serving::serve::trace::EXPORT_TARGET;
 use tracing::{Span, field::Empty, info_span};
 
 use crate::actions::{
@@ -18,7 +18,7 @@ pub(super) fn plan(plan: &Plan) -> Span {
     }
     let actions = || plan.actions.iter().filter_map(|action| action.action.as_ref());
     info_span!(
-        target: EXPORTED,
+        target: EXPORT_TARGET,
         "plan",
         daemon_set = plan.daemon_set,
         plan = plan.id,
@@ -40,7 +40,7 @@ fn revision(action: &Action) -> Option<&str> {
 /// The span of a creation.
 pub(super) fn create(ready: &ReadyAction<CreatePod>) -> Span {
     info_span!(
-        target: EXPORTED,
+        target: EXPORT_TARGET,
         parent: &ready.plan_span,
         "create pod",
         "otel.kind" = "client",
@@ -55,7 +55,7 @@ pub(super) fn create(ready: &ReadyAction<CreatePod>) -> Span {
 /// The span of a deletion.
 pub(super) fn delete(ready: &ReadyAction<DeletePod>) -> Span {
     info_span!(
-        target: EXPORTED,
+        target: EXPORT_TARGET,
         parent: &ready.plan_span,
         "delete pod",
         "otel.kind" = "client",

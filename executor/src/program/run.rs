@@ -242,10 +242,10 @@ async fn execute(resolved: Resolved) -> anyhow::Result<()> {
         status_conditions: args.status_conditions,
     };
     let admin_listener = tokio::net::TcpListener::from_std(ports.admin)?;
-    let health = serve::Health::of(SERVICE_NAME).await;
+    let health = serve::Health::new(SERVICE_NAME).await;
     let admin = admin::router(signs.metrics.clone(), signs.health.clone(), &health);
     let admin = program::admin::serve(admin_listener, admin);
-    let renewing = keep_fresh(credentials, signs.metrics.clone());
+    let renewing = reload_certificates(credentials, signs.metrics.clone());
     let shutdown = CancellationToken::new();
     let (asker, questions) = Asker::new();
     let (leads, leadership) = watch::channel(leadership);
@@ -294,11 +294,11 @@ async fn execute(resolved: Resolved) -> anyhow::Result<()> {
 }
 
 /// Renews the certificates while the program runs.
-async fn keep_fresh(credentials: Option<Credentials>, metrics: Arc<Metrics>) -> Infallible {
+async fn reload_certificates(credentials: Option<Credentials>, metrics: Arc<Metrics>) -> Infallible {
     match credentials {
         Some(credentials) => {
             credentials
-                .keep_fresh(|condition| metrics.certificates(condition))
+                .reload_periodically(|status| metrics.certificates(status))
                 .await
         }
         None => future::pending().await,

@@ -8,9 +8,9 @@ use std::time::Duration;
 
 use everynode_proto::planner::v1::DaemonSetStatus;
 use everynode_serving::{
-    program::{self, metrics::Certificates},
+    program::{self, metrics::CertificateMetrics},
     serve::{self, Refusal},
-    tls::Condition,
+    tls::CertificateStatus,
 };
 use prometheus_client::{
     metrics::{
@@ -57,7 +57,7 @@ pub struct Metrics {
     view_calls: Family<MethodLabel, Counter>,
     view_refused_calls: Family<ReasonLabel, Counter>,
     caller_reviews: Family<ReviewLabels, Counter>,
-    certificates: Certificates,
+    certificates: CertificateMetrics,
     queues: Queues,
     daemon_sets: Option<DaemonSets>,
 }
@@ -96,7 +96,7 @@ impl Metrics {
             view_calls: Family::default(),
             view_refused_calls: Family::default(),
             caller_reviews: Family::default(),
-            certificates: Certificates::default(),
+            certificates: CertificateMetrics::default(),
             queues: Queues::default(),
             daemon_sets: per_daemon_set.then(DaemonSets::default),
         };
@@ -337,8 +337,8 @@ impl Metrics {
     }
 
     /// Sets the condition of the certificates.
-    pub fn certificates(&self, condition: Condition) {
-        self.certificates.set(condition);
+    pub fn certificates(&self, status: CertificateStatus) {
+        self.certificates.set(status);
     }
 
     /// Sets the current queue lengths.
@@ -374,12 +374,12 @@ impl Metrics {
 }
 
 impl serve::Observer for Metrics {
-    fn began(&self, _: serve::Kind) {}
+    fn on_call_started(&self, _: serve::CallKind) {}
 
-    fn ended(&self, _: serve::Kind) {}
+    fn on_call_ended(&self, _: serve::CallKind) {}
 
-    fn refused(&self, why: Refusal) {
-        let reason = why.as_str();
+    fn on_refused(&self, reason: Refusal) {
+        let reason = reason.as_str();
         self.view_refused_calls
             .get_or_create(&ReasonLabel { reason })
             .inc();

@@ -127,7 +127,7 @@ impl Reader {
 
     /// Reads an object as type `T`, within the memory that the call may take.
     pub(super) fn read<T: DeserializeOwned>(&self, object: &Item, kind: &str) -> Result<T, FieldError> {
-        Ok(object.read_within(kind, self.work.reading())?)
+        Ok(object.read_within(kind, self.work.read_allowance())?)
     }
 
     pub(super) fn node(&mut self, object: &Item) -> Result<Box<Node>, FieldError> {

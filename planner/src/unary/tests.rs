@@ -4,7 +4,7 @@ use everynode_proto::{
     facts::Unread,
     planner::v1::{ExplainRequest, NodeTemplate, PlanRequest, SimulateNodesRequest},
 };
-use everynode_serving::serve::{Work, in_background};
+use everynode_serving::serve::{Work, run_in_background};
 use prost::Message;
 use serde_json::{Value, json};
 use std::time::Duration;
@@ -47,7 +47,7 @@ async fn check_stops<Q: Send + 'static, A: Message + 'static>(
 ) {
     let (begin, has_begun) = oneshot::channel();
     let (end, has_ended) = oneshot::channel();
-    let call = tokio::spawn(in_background(Request::new(request), move |request, work| {
+    let call = tokio::spawn(run_in_background(Request::new(request), move |request, work| {
         begin.send(()).unwrap();
         let answer = answer(request, work);
         end.send(answer.as_ref().map(|_| ()).map_err(Status::code))

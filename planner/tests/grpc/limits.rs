@@ -98,7 +98,8 @@ async fn one_session_more_is_refused_until_one_has_ended() {
     let refused = open(server.client().await).await.unwrap_err();
     assert_eq!(refused.code(), Code::ResourceExhausted, "{refused}");
     assert!(
-        refused.message().contains("1 sessions are open") && refused.message().contains("--max-sessions"),
+        refused.message().contains("the limit of 1 open sessions")
+            && refused.message().contains("--max-sessions"),
         "{refused}"
     );
     assert_eq!(retry_delay(&refused), Some(Duration::from_secs(1)));

@@ -1,11 +1,11 @@
-//! Waits between retries, and between the attempts of a loop.
+//! Exponential backoff.
 
 use std::time::Duration;
 
 use backon::{BackoffBuilder, ExponentialBackoff, ExponentialBuilder};
 
-/// Waits that double from the first to the longest, without end. Jitter lengthens each wait by up to as much again, but
-/// no wait exceeds the longest.
+/// Waits that double from the first to the longest, without end. Jitter up to doubles each wait, but no wait exceeds
+/// the longest.
 pub fn between(first: Duration, longest: Duration) -> ExponentialBuilder {
     ExponentialBuilder::default()
         .with_min_delay(first)
@@ -17,30 +17,30 @@ pub fn between(first: Duration, longest: Duration) -> ExponentialBuilder {
 /// The same waits, for a loop that asks for each one and starts over after a success.
 #[derive(Debug)]
 pub struct Backoff {
-    pattern: ExponentialBuilder,
-    ahead: ExponentialBackoff,
+    builder: ExponentialBuilder,
+    waits: ExponentialBackoff,
     longest: Duration,
 }
 
 impl Backoff {
     /// Waits from the first to the longest.
     pub fn between(first: Duration, longest: Duration) -> Self {
-        let pattern = between(first, longest);
+        let builder = between(first, longest);
         Self {
-            pattern,
-            ahead: pattern.build(),
+            builder,
+            waits: builder.build(),
             longest,
         }
     }
 
     /// Returns the next wait.
     pub fn next_wait(&mut self) -> Duration {
-        self.ahead.next().unwrap_or(self.longest)
+        self.waits.next().unwrap_or(self.longest)
     }
 
     /// Makes the next wait the first one again.
     pub fn reset(&mut self) {
-        self.ahead = self.pattern.build();
+        self.waits = self.builder.build();
     }
 }
 
@@ -52,9 +52,9 @@ mod tests {
     fn waits_grow_up_to_the_longest_and_no_further() {
         let (first, longest) = (Duration::from_millis(100), Duration::from_secs(5));
         let mut backoff = Backoff::between(first, longest);
-        let taken: Vec<_> = (0..1_000).map(|_| backoff.next_wait()).collect();
-        assert!(taken[0] >= first && taken[0] <= 2 * first, "{:?}", taken[0]);
-        let late = &taken[10..];
+        let waits: Vec<_> = (0..1_000).map(|_| backoff.next_wait()).collect();
+        assert!(waits[0] >= first && waits[0] <= 2 * first, "{:?}", waits[0]);
+        let late = &waits[10..];
         assert!(
             late.iter().all(|wait| *wait >= longest / 2 && *wait <= longest),
             "{late:?}"

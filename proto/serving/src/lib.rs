@@ -1,11 +1,11 @@
-//! What Everynode's programs share to serve: a bounded gRPC server, certificates, and the parts of a program.
+//! The server side that Everynode's programs share: a gRPC server with limits, certificates, and program parts.
 //!
-//! - [`serve`]: serves a gRPC service: limits, deadlines, authentication, health, reflection, shutdown.
-//! - [`tls`]: certificates, which say who a program is and whom it trusts.
+//! - [`serve`]: the gRPC server: limits, deadlines, authentication, health, reflection, shutdown.
+//! - [`tls`]: certificates of a program, and the authorities that it trusts.
 //! - [`program`]: flags, logs, metrics, the admin port, and the exit codes.
-//! - [`backoff`]: waits between retries.
+//! - [`backoff`]: exponential backoff.
 //!
-//! This crate knows how calls are served, not what they mean: the services are in the planner and in the executor.
+//! This crate serves calls without knowing what they mean. The services are in the planner and in the executor.
 
 pub mod backoff;
 pub mod program;

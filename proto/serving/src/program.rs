@@ -1,11 +1,11 @@
-//! The parts that both programs have in common, whatever they do: flags, logs, and exit.
+//! Program parts that both programs share: flags, logs, metrics, the admin port, and exit.
 //!
 //! - [`parse`], [`print_message`], [`fail`], [`stop_signal`]: startup and exit.
 //! - [`exit`]: the exit codes; [`duration`]: durations on the command line.
 //! - [`admin`]: serves an admin port.
-//! - [`logs`]: log lines, and the flags for them.
-//! - [`metrics`]: the metrics for Prometheus, and how they are written.
-//! - `otlp`: exports spans; only with the feature of that name.
+//! - [`logs`]: logging, and its flags.
+//! - [`metrics`]: shared Prometheus metrics, and the text format.
+//! - `otlp`: exports spans; only with the feature `otlp`.
 //! - [`tls`]: the flags for certificates.
 
 pub mod admin;
@@ -25,10 +25,10 @@ use tokio::signal::unix::{SignalKind, signal};
 
 use crate::program::exit::Exit;
 
-/// Parses the command line. When it is invalid, or only asks for help, prints the message for it.
+/// Parses the command line. If it is invalid or asks for help, prints the message.
 ///
 /// # Errors
-/// The program ends like this.
+/// The exit of the program, if it must end.
 pub fn parse<P: Parser>() -> Result<P, Exit> {
     P::try_parse().map_err(|error| {
         // When printing fails, the exit code still reports the result.
@@ -41,10 +41,10 @@ pub fn parse<P: Parser>() -> Result<P, Exit> {
     })
 }
 
-/// Prints clap's message in its colours. The message repeats arguments and environment variables as they are. When one
-/// of them holds characters that aren't printable, they are escaped and the message has no colours.
+/// Prints clap's message in its colours. The message quotes arguments and environment variables unchanged. If one of
+/// them holds characters that aren't printable, they are escaped, and the message has no colours.
 fn print_safely<P: Parser>(error: &clap::Error) -> io::Result<()> {
-    // Without clap's own styles, every escape sequence comes from elsewhere.
+    // Without clap's styles, every escape sequence comes from an argument or a variable.
     let plain = P::command().styles(Styles::plain()).try_get_matches();
     let Some(mut plain) = plain.err() else {
         return io::stderr().write_all(printable_lines(&error.render().to_string()).as_bytes());
@@ -78,21 +78,20 @@ fn printable_value(value: &ContextValue) -> Option<ContextValue> {
     }
 }
 
-/// Prints a message for people in one line on standard error, apart from the program's output. It appears whatever is
-/// logged.
+/// Prints a message in one line on standard error. It doesn't depend on the log filter.
 pub fn print_message(program: &str, message: &str) {
-    // When standard error can't be written to, there is nothing else to do.
+    // If writing to standard error fails, nothing else can be done.
     let _ = writeln!(io::stderr(), "{program}: {}", printable(message));
 }
 
-/// Prints why the program ends, and returns how it ends.
+/// Prints why the program ends, and returns its exit.
 pub fn fail(program: &str, exit: Exit, message: &str) -> Exit {
     print_message(program, message);
     exit
 }
 
-/// Starts listening for SIGTERM and SIGINT, and returns a future that completes when one arrives. Call this before
-/// anyone can take the program for running: until then, a signal ends it at once.
+/// Installs handlers for SIGTERM and SIGINT. Returns a future that completes when one of them arrives. Call this before
+/// the program reports that it runs: until then, a signal ends it at once.
 ///
 /// # Errors
 /// The signal handlers can't be installed.

@@ -1,51 +1,64 @@
-//! The gRPC server that both programs use: limits, TLS, authentication and shutdown, whatever the service.
+//! The gRPC server of both programs: limits, TLS, authentication and shutdown, for any service.
 //!
-//! A [`Server`] puts one service, health and reflection on a port. In front of them is a gate that decides by
-//! the path of a request alone:
-//! - Unary calls and streams each have a limit on how many are open at the same time, and one caller may hold
-//!   at most half of it. A request over the limit waits for a moment. Then the server refuses it and says
-//!   when to retry.
+//! A [`Server`] serves one service, health and reflection on a port. It decides by the path of a request how to
+//! limit it:
+//! - Unary calls and streams each have a limit of open calls. One caller may hold at most half of it. A call
+//!   over the limit waits for a moment, then the server refuses it and says when to retry.
 //! - A unary call has a deadline: the server's, or the caller's if that is shorter.
-//! - Messages share memory budgets, because each message is read whole before a handler sees it. A message
-//!   counts with its decoded size ([`weight`](everynode_proto::weight)). What [`in_background`] reads from it counts as
-//!   well, and so does the answer, from the moment it is made until the caller takes it.
-//! - Connections, streams per connection and headers have limits. An idle connection gives way to a newcomer.
-//! - Under TLS, a client's certificate must bear a name that is allowed to make the request. Handshakes have
-//!   a short deadline.
-//! - Where the service needs to know its callers, they are authenticated before they take a permit.
-//! - On shutdown, streams end and unary calls are still answered.
+//! - Messages share memory budgets, because tonic collects each message completely before a handler sees it. A
+//!   message counts with its decoded size ([`weight`](everynode_proto::weight)). The objects that
+//!   [`run_in_background`] reads from it count too, and so does the answer until the caller has received it.
+//! - Connections, calls per connection and headers have limits. A new connection may evict an idle one.
+//! - With mutual TLS, a call needs a client certificate with an allowed name. Handshakes have a short timeout.
+//! - Callers are authenticated before they get a permit, if the service requires authentication.
+//! - On shutdown, streams end, and unary calls are still answered.
+//! - Health, reflection and unknown methods are *auxiliary* calls. They have a limit of their own and accept
+//!   only small messages. So probes of a busy server get an answer, and nobody can fill the memory with them.
 //!
-//! Health and reflection have limits of their own and accept only small messages. A probe of a busy server
-//! must get its answer, and nobody may fill the memory with probes.
+//! A call gets its permit before its body is read. It holds the permit until its work has really ended, even if
+//! the caller has disconnected earlier. To ensure that, a handler passes its work and its request to
+//! [`run_in_background`], or keeps the [`Permit`] of the request.
 //!
-//! A call takes its permit before its body is read and returns it when its work has really ended, even if the
-//! caller has gone earlier. To ensure that, a handler passes its work and its request to [`in_background`],
-//! or keeps the [`Leave`] that it finds in the request. In reading order:
-//! - [`Limits`], [`Refusal`]: the limits, and how a request over a limit is refused;
-//! - `gate`: the path of a request, with `methods` (which methods are streams), `room` (permits, budgets and
-//!   [`Leave`]), `shares` (one caller's part of them), `deadline`, and `incoming` and `outgoing` (bodies);
-//! - [`in_background`]: work that takes a while, and [`Work`], which tells the work that nobody waits for it
-//!   any more;
-//! - [`trace`]: W3C trace context, which connects what several programs do for one call;
-//! - [`Clients`], [`Peer`], [`Authenticator`]: what callers may request, and who they are;
-//! - `connections`, `secure` (TLS), [`Health`], [`Server`]: the port.
+//! The modules, in the order in which a connection and its calls pass through them:
+//!
+//! | module | what |
+//! |---|---|
+//! | `server` | [`Server`]: configures and runs everything below. |
+//! | `acceptor` | Accepts connections: TLS handshake, slot, [`Peer`]. |
+//! | `connections` | Connection slots, eviction and idle timeouts. |
+//! | `admission` | The tower layer in front of the services. It applies all the modules below to each call. |
+//! | `methods` | Which methods exist and which are streams, from the .proto descriptors. |
+//! | `peer` | [`Peer`], [`Identity`], and [`AllowedClients`]: which certificates may make which calls. |
+//! | `trace` | W3C trace context. It links what several programs do for one call. |
+//! | `deadline` | Deadlines of calls. |
+//! | `authenticate` | [`Authenticator`], with a limit of concurrent authentications. |
+//! | `limiter` | Permits ([`Permit`]), slots and memory budgets of calls. |
+//! | `fair_semaphore` | The semaphore behind all limits. One caller can hold only a part of its permits. |
+//! | `request_body` | Request bodies, which wait for memory. |
+//! | `background` | [`run_in_background`] and [`Work`]: work that takes a while. |
+//! | `response_body` | Response bodies, which hold the permit until they have been sent. |
+//! | `limits` | [`Limits`]: the configurable and the fixed limits. |
+//! | `refusal` | [`Refusal`], and the statuses of refused calls. |
+//! | `observer` | [`Observer`]: reports calls and refusals to the program's metrics. |
+//! | `health` | [`Health`]: the `grpc.health.v1` status. |
 
+mod acceptor;
+mod admission;
 mod authenticate;
 mod background;
 mod connections;
 mod deadline;
-mod gate;
+mod fair_semaphore;
 mod health;
-mod incoming;
+mod limiter;
 mod limits;
 mod methods;
-mod outgoing;
+mod observer;
 mod peer;
 pub mod refusal;
-mod room;
-mod secure;
+mod request_body;
+mod response_body;
 mod server;
-mod shares;
 pub mod trace;
 
 #[cfg(test)]
@@ -53,11 +66,12 @@ mod tests;
 
 pub use self::{
     authenticate::{Authenticated, Authenticator},
-    background::{Work, in_background},
+    background::{Work, run_in_background},
     health::Health,
+    limiter::Permit,
     limits::{DEFAULT_CALL_DEADLINE, DEFAULT_MAX_CONCURRENT_CALLS, DEFAULT_MAX_STREAMS, Limits},
-    peer::{Allowed, Clients, Identity, Peer},
+    observer::{CallKind, Observer},
+    peer::{AllowedClients, AllowedNames, Identity, Peer},
     refusal::Refusal,
-    room::{Kind, Leave, Observer, Unobserved},
     server::{Error, Server},
 };

@@ -1,12 +1,12 @@
-//! TLS certificates, with which both programs authenticate themselves and their peers.
+//! TLS certificates of the programs and of their peers.
 //!
 //! A program has one certificate, for serving and for connecting, and a set of authorities that must have issued the
-//! peers' certificates. Certificate, key and authorities are files. The program reads them again while it runs, because
-//! a Secret's volume is updated in place. New connections use the current files; open connections continue.
+//! peers' certificates. Certificate, key and authorities are files. The program reloads them while it runs, because a
+//! Secret's volume is updated in place. New connections use the current files; open connections continue.
 //!
 //! - [`Files`], [`Credentials`]: the files, and their current contents.
 //! - `load`: builds rustls' configurations from the files.
-//! - [`names`]: the names in a certificate.
+//! - [`names`], [`not_after`]: the names and the expiry of a certificate.
 //! - [`Connector`]: connections to a server.
 //!
 //! Only TLS 1.3 is supported, since every program that may connect here supports it. Sessions are never resumed: a
@@ -28,16 +28,16 @@ use std::{
 use tokio::sync::watch;
 use tokio_rustls::rustls::{ClientConfig, ServerConfig};
 
-use self::load::Loaded;
+use self::load::LoadedCertificates;
 pub use self::{
     connector::{ConnectError, Connector, NameError, handshake},
     names::names,
     validity::not_after,
 };
 
-/// How often the files are read again. A renewed certificate is in place days before the old one expires, but an
-/// operator who replaces one by hand waits for it.
-const LOOK_EVERY: Duration = Duration::from_secs(2);
+/// How often the files are reloaded. A certificate is renewed days before the old one expires, but an operator who
+/// replaces one by hand waits for the effect.
+const RELOAD_INTERVAL: Duration = Duration::from_secs(2);
 
 /// The three certificate files.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -60,17 +60,16 @@ pub struct Error {
     pub reason: String,
 }
 
-/// The state of the certificate files.
+/// The status of the certificate files.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Condition {
-    /// Whether the current files can be used and are valid. If not, the previous contents stay in use, if there were
-    /// any.
+pub struct CertificateStatus {
+    /// Whether the current files are usable and valid. If not, the previous contents stay in use, if there are any.
     pub is_usable: bool,
-    /// When the certificate in use or another certificate of its chain expires, whichever is first.
+    /// When the first certificate of the chain in use expires.
     pub not_after: SystemTime,
 }
 
-/// Whether a server asks its clients for certificates.
+/// Whether a server requires client certificates.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ClientCertificates {
     /// Every client must have a certificate.
@@ -79,23 +78,23 @@ pub enum ClientCertificates {
     None,
 }
 
-/// The contents of the files when they could last be used.
+/// The certificates that were last usable.
 #[derive(Clone)]
 pub struct Credentials {
     files: Arc<Files>,
-    loaded: Arc<watch::Sender<Arc<Loaded>>>,
+    loaded: Arc<watch::Sender<Arc<LoadedCertificates>>>,
 }
 
 impl Credentials {
-    /// Reads the files. Certificates that aren't valid now are accepted with a warning: a running program picks up the
-    /// renewed ones within seconds, while a program that exits is restarted with ever longer back-off.
+    /// Loads the files. Certificates that aren't valid now are accepted with a warning: a running program uses renewed
+    /// ones within seconds, whereas a program that exits is restarted with increasing back-off.
     ///
     /// # Errors
     /// A file can't be used.
     pub fn load(files: Files) -> Result<Self, Error> {
-        let loaded = Loaded::new(load::read(&files)?, &files)?;
+        let loaded = LoadedCertificates::new(load::read_files(&files)?, &files)?;
         if let Err(error) = loaded.check(&files, SystemTime::now()) {
-            tracing::warn!(%error, "the certificates aren't valid; waiting for others");
+            tracing::warn!(%error, "certificates aren't valid now; waiting for valid ones");
         }
         Ok(Self {
             files: Arc::new(files),
@@ -103,55 +102,55 @@ impl Credentials {
         })
     }
 
-    /// Reads the files again, and uses their contents for new connections. Returns whether the contents have changed.
+    /// Reloads the files for new connections. Returns whether their contents have changed.
     ///
     /// # Errors
     /// A file can't be used or isn't valid now. The previous contents stay in use.
-    pub fn renew(&self) -> Result<bool, Error> {
-        self.renew_at(SystemTime::now())
+    pub fn reload(&self) -> Result<bool, Error> {
+        self.reload_at(SystemTime::now())
     }
 
-    /// Like [`Credentials::renew`], but checks validity at the given time.
+    /// Like [`Credentials::reload`], but checks validity at the given time.
     ///
     /// # Errors
-    /// Those of [`Credentials::renew`].
-    pub fn renew_at(&self, now: SystemTime) -> Result<bool, Error> {
-        let contents = load::read(&self.files)?;
+    /// Those of [`Credentials::reload`].
+    pub fn reload_at(&self, now: SystemTime) -> Result<bool, Error> {
+        let contents = load::read_files(&self.files)?;
         if self.current().contents == contents {
             return Ok(false);
         }
-        let loaded = Loaded::new(contents, &self.files)?;
+        let loaded = LoadedCertificates::new(contents, &self.files)?;
         loaded.check(&self.files, now)?;
         self.loaded.send_replace(Arc::new(loaded));
         Ok(true)
     }
 
-    /// Reads the files again periodically, and reports their state each time. Never returns.
-    pub async fn keep_fresh(self, observe: impl Fn(Condition)) -> Infallible {
-        let mut said = None;
-        observe(self.condition(true));
+    /// Reloads the files periodically, and reports their status each time. Never returns.
+    pub async fn reload_periodically(self, report: impl Fn(CertificateStatus)) -> Infallible {
+        let mut last_error = None;
+        report(self.status(true));
         loop {
-            tokio::time::sleep(LOOK_EVERY).await;
+            tokio::time::sleep(RELOAD_INTERVAL).await;
             let this = self.clone();
-            let Ok(renewed) = tokio::task::spawn_blocking(move || this.renew()).await else {
+            let Ok(reloaded) = tokio::task::spawn_blocking(move || this.reload()).await else {
                 continue;
             };
-            let error = match renewed {
+            let error = match reloaded {
                 Ok(false) => None,
                 Ok(true) => {
                     tracing::info!(
                         certificate = %self.files.certificate.display(),
-                        "the certificates have been renewed; new connections use them"
+                        "certificates reloaded; new connections use them"
                     );
                     None
                 }
                 Err(error) => Some(error),
             };
-            observe(self.condition(error.is_none()));
-            if let Some(error) = error.as_ref().filter(|error| said.as_ref() != Some(*error)) {
-                tracing::warn!(%error, "the renewed certificates can't be used; the previous ones stay in use");
+            report(self.status(error.is_none()));
+            if let Some(error) = error.as_ref().filter(|error| last_error.as_ref() != Some(*error)) {
+                tracing::warn!(%error, "certificate files can't be used; keeping the previous certificates");
             }
-            said = error;
+            last_error = error;
         }
     }
 
@@ -159,7 +158,7 @@ impl Credentials {
     pub fn server(&self, clients: ClientCertificates) -> Arc<ServerConfig> {
         let loaded = self.current();
         match clients {
-            ClientCertificates::Required => loaded.asking_server.clone(),
+            ClientCertificates::Required => loaded.mutual_tls_server.clone(),
             ClientCertificates::None => loaded.server.clone(),
         }
     }
@@ -169,14 +168,14 @@ impl Credentials {
         self.current().client.clone()
     }
 
-    fn current(&self) -> Arc<Loaded> {
+    fn current(&self) -> Arc<LoadedCertificates> {
         self.loaded.borrow().clone()
     }
 
-    fn condition(&self, is_usable: bool) -> Condition {
+    fn status(&self, is_usable: bool) -> CertificateStatus {
         let current = self.current();
         let is_valid = current.check(&self.files, SystemTime::now()).is_ok();
-        Condition {
+        CertificateStatus {
             is_usable: is_usable && is_valid,
             not_after: current.not_after(),
         }

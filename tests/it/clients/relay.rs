@@ -27,7 +27,11 @@ pub(super) const MESSAGE: &str = "something new is wrong";
 /// The status of a busy planner.
 pub(super) fn busy(delay: Duration) -> Status {
     let details = ErrorDetails::with_retry_info(Some(delay));
-    Status::with_error_details(Code::ResourceExhausted, "16 calls are being worked on", details)
+    Status::with_error_details(
+        Code::ResourceExhausted,
+        "the limit of 16 concurrent calls is reached",
+        details,
+    )
 }
 
 /// The status for a request that is too large.

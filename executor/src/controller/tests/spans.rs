@@ -2,7 +2,7 @@
 
 use std::sync::Mutex;
 
-use everynode_serving::serve::trace::EXPORTED;
+use everynode_serving::serve::trace::EXPORT_TARGET;
 use tracing::{Subscriber, span};
 use tracing_subscriber::{
     Layer,
@@ -25,7 +25,7 @@ impl SpanLog {
 impl<S: Subscriber + for<'span> LookupSpan<'span>> Layer<S> for SpanLog {
     fn on_new_span(&self, _: &span::Attributes<'_>, id: &span::Id, context: Context<'_, S>) {
         let span = context.span(id).unwrap();
-        if span.metadata().target() == EXPORTED {
+        if span.metadata().target() == EXPORT_TARGET {
             let parent = span.parent().map_or("nothing", |parent| parent.name());
             let note = format!("{} begins in {parent}", span.name());
             self.0.lock().unwrap().push(note);
@@ -34,7 +34,7 @@ impl<S: Subscriber + for<'span> LookupSpan<'span>> Layer<S> for SpanLog {
 
     fn on_close(&self, id: span::Id, context: Context<'_, S>) {
         let metadata = context.metadata(&id).unwrap();
-        if metadata.target() == EXPORTED {
+        if metadata.target() == EXPORT_TARGET {
             self.0.lock().unwrap().push(format!("{} ends", metadata.name()));
         }
     }

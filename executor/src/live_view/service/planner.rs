@@ -89,7 +89,7 @@ async fn asked<Q, A>(
     let mut request = Request::new(request);
     // The deadline also lets the planner give up.
     request.set_timeout(DEADLINE);
-    trace::carry(&mut request);
+    trace::inject(&mut request);
     match tokio::time::timeout(DEADLINE, call(request)).await {
         Ok(answer) => answer.map(Response::into_inner).map_err(explained),
         Err(_) => Err(unavailable(&format!("no answer within {} s", DEADLINE.as_secs()))),

@@ -3,7 +3,7 @@
 use std::{io, net, sync::Arc};
 
 use everynode_proto::executor::v1::executor_service_server::ExecutorServiceServer;
-use everynode_serving::serve::{self, Allowed, Clients, Limits, Server};
+use everynode_serving::serve::{self, AllowedClients, AllowedNames, Limits, Server};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
@@ -23,9 +23,9 @@ pub async fn server(executor: Executor, limits: Limits) -> Result<Server, serve:
     let tokens = executor.tokens.clone();
     let service = ExecutorServiceServer::new(executor).max_decoding_message_size(limits.max_message_bytes);
     let server = Server::new(service, limits, shutdown).await?;
-    let server = server.observed_by(metrics);
+    let server = server.with_observer(metrics);
     Ok(match tokens {
-        Some(tokens) => server.authenticated_by(tokens),
+        Some(tokens) => server.with_authenticator(tokens),
         None => server,
     })
 }
@@ -59,14 +59,14 @@ fn guarded(server: Server, callers: Callers) -> Server {
         Callers::Anybody => server,
         Callers::Certified { credentials, names } => {
             let flag = "--caller-names";
-            let allowed = Allowed { flag, names };
-            let clients = Clients {
+            let allowed = AllowedNames { flag, names };
+            let clients = AllowedClients {
                 calls: allowed.clone(),
                 streams: allowed,
             };
-            server.for_certified(credentials, clients)
+            server.with_mutual_tls(credentials, clients)
         }
-        Callers::WithTokens { credentials } => server.for_uncertified(credentials),
+        Callers::WithTokens { credentials } => server.with_tls(credentials),
     }
 }
 
@@ -107,7 +107,7 @@ pub async fn serve(
     let mut server = guarded(server, callers);
     if let Some(local) = local {
         local.set_nonblocking(true)?;
-        server = server.with_local(TcpListener::from_std(local)?);
+        server = server.with_local_port(TcpListener::from_std(local)?);
     }
     let following = async {
         follow(health, state, shutdown).await;

@@ -1,9 +1,9 @@
-//! Serves an admin port. Anyone in the cluster's network may be able to connect to it without a certificate, and the
-//! kubelet's probes must get through whatever the others do. So everything here is limited: the number of connections,
-//! the time that each may spend in each phase, and the memory that each may use.
+//! Serves an admin port. Anyone in the cluster's network may be able to connect to it without a certificate, and
+//! nobody may block the kubelet's probes. So everything here is limited: the number of connections, the time of each
+//! phase of a connection, and the memory of each connection.
 //!
 //! - [`serve`]: accepts connections.
-//! - `connections`: tracks the open connections, and picks the one that gives way to the next.
+//! - `connections`: tracks the open connections, their deadlines and their eviction.
 //! - `requests`: tracks and limits the requests in progress on a connection.
 
 mod connections;
@@ -24,22 +24,22 @@ use tokio::{
 use tracing::{debug, warn};
 
 use self::{
-    connections::{Connection, Connections, Observed},
-    requests::{Limits, Requests},
+    connections::{Connection, Connections, TrackedIo},
+    requests::{RequestLimits, RequestService},
 };
 
 /// The limit of concurrent connections. Probes and scrapers need only a few.
 const MAX_CONNECTIONS: usize = 64;
 /// How long a request's head may take. On a new connection, the limit also covers everything before the first request.
-const HEAD_DEADLINE: Duration = Duration::from_secs(5);
+const HEAD_TIMEOUT: Duration = Duration::from_secs(5);
 /// How long a request may take until its response has been sent. Health watches have no limit.
-const REQUEST_DEADLINE: Duration = Duration::from_secs(10);
+const REQUEST_TIMEOUT: Duration = Duration::from_secs(10);
 /// How long a connection may stay open without a request.
-const IDLE_DEADLINE: Duration = Duration::from_mins(1);
+const IDLE_TIMEOUT: Duration = Duration::from_mins(1);
 /// How often deadlines are checked.
 const CHECK_INTERVAL: Duration = Duration::from_millis(500);
 /// How long a closing connection may take to shut down gracefully.
-const CLOSE_DEADLINE: Duration = Duration::from_secs(1);
+const CLOSE_TIMEOUT: Duration = Duration::from_secs(1);
 /// The wait before accepting again after a failure, for example when the process has no file descriptors left.
 const ACCEPT_RETRY_INTERVAL: Duration = Duration::from_secs(1);
 
@@ -49,20 +49,20 @@ const MAX_STREAMS_PER_CONNECTION: u32 = 16;
 const STREAM_WINDOW_BYTES: u32 = 16 * 1024;
 /// HTTP/2 starts with this window, which can only be raised.
 const CONNECTION_WINDOW_BYTES: u32 = 65_535;
-/// The limit of unsent bytes of a response that HTTP/2 buffers.
+/// How many unsent bytes of a response HTTP/2 buffers.
 const SEND_BUFFER_BYTES: usize = 16 * 1024;
-/// A watch may be silent for hours. Pings detect watches whose caller is gone.
+/// Nothing may happen on a watch for hours. Pings detect lost callers.
 const PING_INTERVAL: Duration = Duration::from_secs(20);
-const PING_DEADLINE: Duration = Duration::from_secs(10);
+const PING_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Serves the pages of an admin port over HTTP/1.1, and over HTTP/2 with prior knowledge.
 pub async fn serve(listener: TcpListener, pages: Router) -> Infallible {
     let port = Port::new(pages);
     loop {
         match listener.accept().await {
-            Ok((io, _)) => port.take(io),
+            Ok((io, _)) => port.accept(io),
             // The caller disconnected before its connection was accepted.
-            Err(error) if is_of_one_connection(&error) => {}
+            Err(error) if concerns_one_connection(&error) => {}
             Err(error) => {
                 warn!(%error, "accepting connections to the admin port failed; retrying in 1 s");
                 tokio::time::sleep(ACCEPT_RETRY_INTERVAL).await;
@@ -71,7 +71,7 @@ pub async fn serve(listener: TcpListener, pages: Router) -> Infallible {
     }
 }
 
-fn is_of_one_connection(error: &io::Error) -> bool {
+fn concerns_one_connection(error: &io::Error) -> bool {
     matches!(
         error.kind(),
         io::ErrorKind::ConnectionRefused | io::ErrorKind::ConnectionAborted | io::ErrorKind::ConnectionReset
@@ -83,7 +83,7 @@ fn is_of_one_connection(error: &io::Error) -> bool {
 struct Port {
     pages: Router,
     connections: Arc<Connections>,
-    limits: Arc<Limits>,
+    limits: Arc<RequestLimits>,
 }
 
 impl Port {
@@ -96,18 +96,18 @@ impl Port {
     }
 
     /// Serves a connection if the connection limit admits it.
-    fn take<IO>(&self, io: IO)
+    fn accept<IO>(&self, io: IO)
     where
         IO: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
         let Some(connection) = self.connections.admit() else {
             debug!(
-                most = MAX_CONNECTIONS,
-                "connection to the admin port refused; all of them have a request in progress"
+                limit = MAX_CONNECTIONS,
+                "connection to the admin port refused; all others have a request in progress"
             );
             return;
         };
-        let requests = Requests {
+        let requests = RequestService {
             pages: self.pages.clone(),
             limits: self.limits.clone(),
             connection: connection.clone(),
@@ -120,27 +120,27 @@ impl Port {
     }
 }
 
-/// Serves a connection until it ends, gives way, or exceeds a deadline.
-async fn serve_connection<IO>(io: IO, requests: Requests, connection: &Arc<Connection>)
+/// Serves a connection until it ends, is evicted, or exceeds a deadline.
+async fn serve_connection<IO>(io: IO, requests: RequestService, connection: &Arc<Connection>)
 where
     IO: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
-    let io = TokioIo::new(Observed::new(io, connection.clone()));
+    let io = TokioIo::new(TrackedIo::new(io, connection.clone()));
     let http = http();
     let mut served = pin!(http.serve_connection(io, TowerToHyperService::new(requests)));
     tokio::select! {
-        // How the connection ended concerns only the caller.
+        // Errors of the connection concern only the caller.
         _ = served.as_mut() => return,
-        () = connection.gives_way() => return,
-        () = connection.exceeds_a_deadline() => {}
+        () = connection.evicted() => return,
+        () = connection.deadline_exceeded() => {}
     }
-    // This tells HTTP/2 callers that the server isn't working on the requests that they may be sending just now.
+    // HTTP/2 callers learn that the server doesn't process requests that they may be sending now.
     served.as_mut().graceful_shutdown();
-    let _ = tokio::time::timeout(CLOSE_DEADLINE, served).await;
+    let _ = tokio::time::timeout(CLOSE_TIMEOUT, served).await;
 }
 
-/// Configures HTTP with small limits. Deadlines are enforced outside of hyper: it has none for the time before the
-/// first byte, and it doesn't distinguish the time of a request's head from the time between two requests.
+/// Configures HTTP with small limits. Deadlines are enforced outside of hyper, because hyper has none for the time
+/// before the first byte, and doesn't distinguish the time of a request's head from the time between two requests.
 fn http() -> auto::Builder<TokioExecutor> {
     let mut http = auto::Builder::new(TokioExecutor::new());
     http.http1()
@@ -148,7 +148,7 @@ fn http() -> auto::Builder<TokioExecutor> {
         .http2()
         .timer(TokioTimer::new())
         .keep_alive_interval(PING_INTERVAL)
-        .keep_alive_timeout(PING_DEADLINE)
+        .keep_alive_timeout(PING_TIMEOUT)
         .max_concurrent_streams(MAX_STREAMS_PER_CONNECTION)
         .initial_stream_window_size(STREAM_WINDOW_BYTES)
         .initial_connection_window_size(CONNECTION_WINDOW_BYTES)

@@ -2,14 +2,13 @@
 
 use std::time::Duration;
 
-/// Longest accepted duration: one day. A longer one is taken for a typing error.
-const LONGEST: Duration = Duration::from_hours(24);
+/// Longest accepted duration: one day. A longer one is most likely a typing error.
+const MAX_DURATION: Duration = Duration::from_hours(24);
 
 /// Parses a duration from the command line: `30s`, `1m 30s`, or a number of seconds.
 ///
 /// # Errors
-/// A sentence for the user when the text isn't a duration, or when the duration isn't more than zero and at
-/// most a day.
+/// A message for the user if the text isn't a duration, or if the duration isn't positive and at most a day.
 pub fn parse(text: &str) -> Result<Duration, String> {
     let seconds = text
         .parse::<f64>()
@@ -20,11 +19,11 @@ pub fn parse(text: &str) -> Result<Duration, String> {
         Some(Err(_)) => jiff::SignedDuration::MAX,
         None => text
             .parse()
-            .map_err(|_| "must be a time, such as 30s or 1m 30s, or a number of seconds".to_owned())?,
+            .map_err(|_| "must be a duration, such as 30s or 1m 30s, or a number of seconds".to_owned())?,
     };
     Duration::try_from(time)
         .ok()
-        .filter(|time| !time.is_zero() && *time <= LONGEST)
+        .filter(|time| !time.is_zero() && *time <= MAX_DURATION)
         .ok_or_else(|| "must be more than 0 s and at most 24 h".to_owned())
 }
 
@@ -34,7 +33,7 @@ mod tests {
     use crate::serve::DEFAULT_CALL_DEADLINE;
 
     #[test]
-    fn a_duration_is_read_with_or_without_units() {
+    fn duration_is_parsed_with_or_without_units() {
         for (text, millis) in [
             ("30", 30_000),
             ("0.5", 500),
@@ -50,7 +49,7 @@ mod tests {
     }
 
     #[test]
-    fn a_duration_that_makes_no_sense_is_refused() {
+    fn invalid_duration_is_refused() {
         for text in ["0", "0s", "-1", "-5s", "25h", "1e300", "inf", "NaN", "1e-12"] {
             let error = parse(text).unwrap_err();
             assert!(error.contains("at most 24 h"), "{text}: {error}");

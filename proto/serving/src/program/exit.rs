@@ -1,14 +1,15 @@
-//! Exit codes. For a command, 0 and 1 report an answer, and codes from 64 on mean that there is none: those of sysexits.
+//! Exit codes. With 0 and 1, a command has an answer. The codes from 64 on are those of sysexits and mean that it has
+//! none.
 
 use std::process::{ExitCode, Termination};
 
 /// How a program ends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Exit {
-    /// 0: the program did its work, and an answer is the desired one: every pair runs, nothing is to be done, or
+    /// 0: the program did its work. A command reports the desired state: every pair runs, nothing is to be done, or
     /// everything fits.
     Success,
-    /// 1: there is an answer, but not the desired one.
+    /// 1: a command reports another state than the desired one.
     Findings,
     /// 1: a service failed while it ran.
     Failure,
@@ -27,8 +28,8 @@ pub enum Exit {
 }
 
 impl Exit {
-    /// How a command ends that has an answer.
-    pub fn answered(is_desired: bool) -> Self {
+    /// The exit of a command that reports a state.
+    pub fn for_state(is_desired: bool) -> Self {
         if is_desired { Self::Success } else { Self::Findings }
     }
 

@@ -1,4 +1,4 @@
-//! Log lines, and the flags for them.
+//! Logging, and its flags.
 
 mod fields;
 mod json;
@@ -15,44 +15,43 @@ use self::{fields::PrintableFields, json::PrintableJson};
 
 #[cfg(feature = "otlp")]
 use super::otlp::{self, Exporter, OtlpArgs};
-use crate::serve::trace::EXPORTED;
+use crate::serve::trace::EXPORT_TARGET;
 use everynode_render::format::colours_are_wanted;
 
-/// What is logged, and how.
+/// Logging and tracing.
 #[derive(Debug, Clone, Args)]
 pub struct LogArgs {
-    /// How log lines are written.
+    /// Format of log lines.
     #[arg(long, env = "EVERYNODE_LOG_FORMAT", value_enum, default_value_t = LogFormat::Text)]
     pub log_format: LogFormat,
 
-    /// What is logged, such as info, debug or everynode=debug,warn.
+    /// Log filter, such as debug or everynode=debug,warn.
     #[arg(long, env = "RUST_LOG", value_name = "FILTER", default_value = "info")]
     pub log: String,
 
-    /// Where spans go.
+    /// Export of spans.
     #[cfg(feature = "otlp")]
     #[command(flatten)]
     pub otlp: OtlpArgs,
 }
 
-/// How log lines are written.
+/// Format of log lines.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum LogFormat {
-    /// For people.
+    /// Readable text.
     Text,
-    /// One JSON object a line.
+    /// One JSON object per line.
     Json,
 }
 
 impl LogFormat {
-    /// Returns a layer that writes log lines in this format. They hold only printable characters, and the colours that
-    /// are asked for.
+    /// Returns a layer that writes log lines in this format. They hold only printable characters, and escape sequences
+    /// for `colours`.
     fn layer<W>(self, writer: W, colours: bool) -> Box<dyn Layer<Registry> + Send + Sync>
     where
         W: for<'a> MakeWriter<'a> + Send + Sync + 'static,
     {
-        // Otherwise the layer reports failed writes on standard error, and panics when standard error is what can't be
-        // written to.
+        // Otherwise the layer reports failed writes on standard error, and panics if writing to standard error fails.
         let logs = fmt::layer().log_internal_errors(false);
         match self {
             Self::Text => logs
@@ -69,7 +68,7 @@ impl LogFormat {
     }
 }
 
-/// Why logging could not start.
+/// Why logging can't start.
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
     /// The filter can't be used.
@@ -86,8 +85,7 @@ pub enum StartError {
     Otlp(#[from] otlp::Error),
 }
 
-/// Keeps logging running; hold it for as long as the program runs. If spans are exported, dropping it exports the last
-/// of them.
+/// Keeps logging running; hold it as long as the program runs. Dropping it exports the last spans.
 #[derive(Debug)]
 #[must_use = "spans are exported until it is dropped"]
 pub struct Logging {
@@ -96,8 +94,8 @@ pub struct Logging {
 }
 
 impl LogArgs {
-    /// Starts logging to standard error. Call it once. Lines that can't be written, for example when a disk is full,
-    /// are lost, and nothing else is affected. Spans go where the flags say, under the name `program`.
+    /// Starts logging to standard error. Call it once. Lines that can't be written, for example because a disk is full,
+    /// are lost, and nothing else is affected. Spans are exported under the name `program`.
     ///
     /// # Errors
     /// The flags can't be used.
@@ -106,7 +104,7 @@ impl LogArgs {
         expect(
             unused_variables,
             unused_mut,
-            reason = "log lines name no program, and are all there is"
+            reason = "only the export of spans uses the program's name"
         )
     )]
     pub fn start(&self, program: &'static str) -> Result<Logging, StartError> {
@@ -114,10 +112,10 @@ impl LogArgs {
             filter: self.log.clone(),
             reason,
         };
-        // Readers of log lines have no use for spans that exist only to be exported.
-        let unseen = format!("{EXPORTED}=off");
+        // Spans that are only for export don't belong into log lines.
+        let hide_exported = format!("{EXPORT_TARGET}=off");
         let filter = EnvFilter::try_new(&self.log)
-            .and_then(|filter| Ok(filter.add_directive(unseen.parse()?)))
+            .and_then(|filter| Ok(filter.add_directive(hide_exported.parse()?)))
             .map_err(unusable)?;
         let logs = self
             .log_format
@@ -150,9 +148,9 @@ mod tests {
         "a\u{1b}[2J\u{1b}]0;t\u{7}\r\n2026-01-01 INFO forged\u{9b}31m\u{7f}\u{202e}\u{2028}";
 
     #[derive(Clone, Default)]
-    struct Written(Arc<Mutex<Vec<u8>>>);
+    struct SharedBuffer(Arc<Mutex<Vec<u8>>>);
 
-    impl io::Write for Written {
+    impl io::Write for SharedBuffer {
         fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
             self.0.lock().extend_from_slice(bytes);
             Ok(bytes.len())
@@ -165,7 +163,7 @@ mod tests {
 
     /// Logs hostile text everywhere that a line can hold text from elsewhere, and returns the line.
     fn logged(format: LogFormat, colours: bool) -> String {
-        let written = Written::default();
+        let written = SharedBuffer::default();
         let writer = written.clone();
         let layer = format.layer(move || writer.clone(), colours);
         with_default(tracing_subscriber::registry().with(layer), || {
@@ -186,7 +184,7 @@ mod tests {
     }
 
     #[test]
-    fn whoever_names_themselves_by_escape_sequences_and_line_breaks_gets_them_shown_in_one_line() {
+    fn escape_sequences_and_line_breaks_in_names_are_escaped_in_one_log_line() {
         let text = logged(LogFormat::Text, false);
         assert_is_one_safe_line(&text);
         let fields = "session{executor=a\\x1b[2J\\x1b]0;t\\x07\\r\\n2026-01-01 INFO forged\\u{9b}31m\\x7f\\u{202e}\\u{2028} later=\"a";
@@ -196,7 +194,7 @@ mod tests {
     }
 
     #[test]
-    fn a_terminal_gets_our_colours_and_no_other_escape_sequences() {
+    fn terminal_receives_only_our_own_escape_sequences() {
         let text = logged(LogFormat::Text, true);
         assert!(
             text.contains("\u{1b}[3mexecutor\u{1b}[0m\u{1b}[2m=\u{1b}[0ma\\x1b[2J"),
@@ -210,7 +208,7 @@ mod tests {
     }
 
     #[test]
-    fn json_lines_hold_only_printable_characters_and_mean_the_same() {
+    fn json_lines_hold_only_printable_characters_and_keep_their_values() {
         let text = logged(LogFormat::Json, false);
         assert_is_one_safe_line(&text);
         let line: serde_json::Value = serde_json::from_str(&text).unwrap();
@@ -219,7 +217,7 @@ mod tests {
     }
 
     #[test]
-    fn a_filter_that_cant_be_used_is_named_with_its_flag() {
+    fn error_names_the_invalid_filter_and_its_flag() {
         let args = LogArgs {
             log_format: LogFormat::Text,
             log: "info,=".to_owned(),

@@ -1,4 +1,4 @@
-//! Prometheus metrics that both programs have in common, and their text format.
+//! Prometheus metrics that both programs share, and the text format.
 
 mod certificates;
 mod process;
@@ -9,7 +9,7 @@ use prometheus_client::{
     registry::Registry,
 };
 
-pub use self::certificates::Certificates;
+pub use self::certificates::CertificateMetrics;
 use self::process::Process;
 
 /// The content type of [`page`].
@@ -19,7 +19,7 @@ pub const CONTENT_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
 const REVISION: Option<&str> = option_env!("EVERYNODE_REVISION");
 
 /// A registry with the process metrics, the build info, and the program's own metrics, which `register` adds. The names
-/// of the last two begin with `prefix`.
+/// of all but the process metrics begin with `prefix`.
 pub fn registry(
     prefix: &str,
     version: &str,
@@ -36,13 +36,17 @@ pub fn registry(
         .chain(labels)
         .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
     build.get_or_create(&labels.collect()).set(1);
-    own.register("build_info", "What the program was built from; always 1", build);
+    own.register(
+        "build_info",
+        "Version and commit that the program was built from; always 1",
+        build,
+    );
     register(own);
     registry
 }
 
-/// Encodes all registered metrics in Prometheus' text format. The output is `OpenMetrics` changed to fit the older
-/// format: HELP and TYPE of a counter use the name of its series (with `_total`), and there is no end marker.
+/// Encodes all registered metrics in Prometheus' text format. The encoder writes `OpenMetrics`. To convert it to the
+/// older format, HELP and TYPE of a counter get the name of its series (with `_total`), and the end marker is removed.
 pub fn page(registry: &Registry) -> String {
     let mut encoded = String::new();
     // Writing to a String can't fail.

@@ -1,8 +1,8 @@
 //! Exports spans to a collector by OTLP over gRPC.
 //!
-//! Only spans with the target [`EXPORTED`] are exported. They wait in a queue and are sent by separate threads, so a
-//! slow or missing collector blocks nothing. A span is dropped when the queue is full or when several attempts to send
-//! it have failed.
+//! Only spans with the target [`EXPORT_TARGET`] are exported. They wait in a queue and are sent by separate threads,
+//! so a slow or missing collector blocks nothing. A span is dropped when the queue is full or when several attempts to
+//! send it have failed.
 
 use std::{
     fmt, io,
@@ -25,21 +25,21 @@ use tokio::runtime::Runtime;
 use tracing::{Level, warn};
 use tracing_subscriber::{Layer, Registry, filter::Targets};
 
-use crate::serve::trace::EXPORTED;
+use crate::serve::trace::EXPORT_TARGET;
 
 /// How long a collector may take to accept a batch of spans.
 const EXPORT_DEADLINE: Duration = Duration::from_secs(10);
 /// How long an exiting program waits for the last spans to be sent.
 const FLUSH_DEADLINE: Duration = Duration::from_secs(2);
 /// Minimum time between two warnings that spans can't be exported.
-const SILENCE: Duration = Duration::from_mins(5);
+const WARN_INTERVAL: Duration = Duration::from_mins(5);
 
-/// Where spans go.
+/// Export of spans.
 #[derive(Debug, Clone, Default, Args)]
 #[expect(clippy::doc_markdown, reason = "the comments are what --help prints")]
 pub struct OtlpArgs {
-    /// Where spans are exported to by OTLP over gRPC, such as http://collector:4317; an https:// one is trusted by the
-    /// authorities that the system trusts. Without it none are exported.
+    /// URL of the OTLP collector (gRPC) for spans, such as http://collector:4317 or https://collector:4317 (verified by
+    /// the system's authorities). Without it, no spans are exported.
     #[arg(long, env = "EVERYNODE_OTLP_ENDPOINT", value_name = "URL")]
     pub otlp_endpoint: Option<String>,
 }
@@ -48,7 +48,9 @@ pub struct OtlpArgs {
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// The address isn't a valid http or https URL.
-    #[error("--otlp-endpoint {url:?} can't be used: it must be like http://HOST:PORT or https://HOST:PORT")]
+    #[error(
+        "--otlp-endpoint {url:?} can't be used: it must have the form http://HOST:PORT or https://HOST:PORT"
+    )]
     Url {
         /// The address as given.
         url: String,
@@ -62,7 +64,7 @@ pub enum Error {
         error: ExporterBuildError,
     },
     /// The exporter's thread can't be started.
-    #[error("spans can't be exported: {0}")]
+    #[error("starting the span exporter failed: {0}")]
     Thread(#[from] io::Error),
 }
 
@@ -77,7 +79,7 @@ impl OtlpArgs {
     }
 }
 
-/// Exports spans. Dropping it sends the spans that still wait, for at most two seconds.
+/// Exports spans. Dropping it sends the queued spans, for at most two seconds.
 pub(super) struct Exporter {
     provider: SdkTracerProvider,
     program: &'static str,
@@ -99,7 +101,7 @@ impl Exporter {
             .thread_name("otlp")
             .enable_all()
             .build()?;
-        let inside = runtime.enter();
+        let entered = runtime.enter();
         let mut builder = SpanExporter::builder()
             .with_tonic()
             .with_endpoint(url)
@@ -116,10 +118,10 @@ impl Exporter {
             .with_attribute(KeyValue::new("service.version", env!("CARGO_PKG_VERSION")))
             .build();
         let provider = SdkTracerProvider::builder()
-            .with_batch_exporter(Complaining::new(exporter, url))
+            .with_batch_exporter(WarningExporter::new(exporter, url))
             .with_resource(resource)
             .build();
-        drop(inside);
+        drop(entered);
         Ok(Self {
             provider,
             program,
@@ -135,7 +137,7 @@ impl Exporter {
             .with_threads(false)
             .with_target(false)
             .with_tracked_inactivity(false)
-            .with_filter(Targets::new().with_target(EXPORTED, Level::INFO))
+            .with_filter(Targets::new().with_target(EXPORT_TARGET, Level::INFO))
             .boxed()
     }
 }
@@ -149,7 +151,7 @@ impl fmt::Debug for Exporter {
 impl Drop for Exporter {
     fn drop(&mut self) {
         if self.provider.shutdown_with_timeout(FLUSH_DEADLINE).is_err() {
-            warn!("not all spans could be exported before the program ended");
+            warn!("some spans were not exported before the program ended");
         }
         if let Some(runtime) = self.runtime.take() {
             runtime.shutdown_background();
@@ -157,44 +159,47 @@ impl Drop for Exporter {
     }
 }
 
-/// Exports spans, and logs a warning from time to time while that fails.
+/// Exports spans, and logs a warning now and then while that fails.
 #[derive(Debug)]
-struct Complaining<E> {
+struct WarningExporter<E> {
     exporter: E,
     url: String,
-    said: Mutex<Option<Instant>>,
+    last_warning: Mutex<Option<Instant>>,
 }
 
-impl<E> Complaining<E> {
+impl<E> WarningExporter<E> {
     fn new(exporter: E, url: &str) -> Self {
         Self {
             exporter,
             url: url.to_owned(),
-            said: Mutex::default(),
+            last_warning: Mutex::default(),
         }
     }
 
-    fn is_due(&self) -> bool {
+    /// Whether a warning is due. If so, the next one is due after an interval.
+    fn should_warn(&self) -> bool {
         let now = Instant::now();
-        let mut said = self.said.lock();
-        let is_due = said.is_none_or(|said| now.duration_since(said) >= SILENCE);
+        let mut last_warning = self.last_warning.lock();
+        let is_due = last_warning.is_none_or(|last| now.duration_since(last) >= WARN_INTERVAL);
         if is_due {
-            *said = Some(now);
+            *last_warning = Some(now);
         }
         is_due
     }
 }
 
-impl<E: opentelemetry_sdk::trace::SpanExporter> opentelemetry_sdk::trace::SpanExporter for Complaining<E> {
+impl<E: opentelemetry_sdk::trace::SpanExporter> opentelemetry_sdk::trace::SpanExporter
+    for WarningExporter<E>
+{
     async fn export(&self, batch: Vec<SpanData>) -> OTelSdkResult {
         let spans = batch.len();
         let exported = self.exporter.export(batch).await;
         if let Err(error) = &exported
-            && self.is_due()
+            && self.should_warn()
         {
             warn!(
                 endpoint = self.url,
-                spans, %error, "spans could not be exported; nothing else is affected"
+                spans, %error, "exporting spans failed; the spans are lost"
             );
         }
         exported

@@ -6,13 +6,13 @@ use clap::{Args, builder::BoolishValueParser};
 
 use crate::tls::{Credentials, Error, Files};
 
-/// How connections are secured. One of the two ways has to be chosen.
+/// TLS or plain text; one of them must be chosen.
 #[derive(Debug, Clone, Args)]
 #[command(next_help_heading = "TLS")]
 pub struct TlsArgs {
-    /// This program's certificate, with which it serves and connects, in PEM. With the key and the authorities it is read
-    /// again when it changes; open connections go on. One that has expired or isn't valid yet doesn't replace one that is
-    /// valid.
+    /// File with this program's certificate and its intermediate certificates, in PEM; used for serving and for
+    /// connecting. All TLS files are reloaded when they change; open connections continue. Files that can't be used or
+    /// aren't valid yet or any more don't replace valid ones.
     #[arg(
         long,
         env = "EVERYNODE_TLS_CERT",
@@ -21,7 +21,7 @@ pub struct TlsArgs {
     )]
     pub tls_cert: Option<PathBuf>,
 
-    /// The key of the certificate.
+    /// File with the key of the certificate, in PEM.
     #[arg(
         long,
         env = "EVERYNODE_TLS_KEY",
@@ -30,8 +30,8 @@ pub struct TlsArgs {
     )]
     pub tls_key: Option<PathBuf>,
 
-    /// The authorities that the other side's certificates have to come from. While they are replaced: the old ones and the
-    /// new ones together.
+    /// File with the authorities that must have issued the peers' certificates, in PEM. To replace an authority, list
+    /// the old one and the new one together for a while.
     #[arg(
         long,
         env = "EVERYNODE_TLS_CA",
@@ -40,7 +40,7 @@ pub struct TlsArgs {
     )]
     pub tls_ca: Option<PathBuf>,
 
-    /// No TLS: everything is sent in plain text, and whoever reaches the port may ask for everything.
+    /// Use plain text instead of TLS: everybody who can reach the port can make every call.
     #[arg(long, env = "EVERYNODE_PLAINTEXT", value_parser = BoolishValueParser::new())]
     pub plaintext: bool,
 }
@@ -50,20 +50,20 @@ pub struct TlsArgs {
 pub enum TlsError {
     /// Neither TLS nor plain text is chosen.
     #[error(
-        "neither TLS nor plain text is chosen: give --tls-cert, --tls-key and --tls-ca, or --plaintext where everybody who \
-         reaches the port may be trusted"
+        "neither TLS nor plain text is chosen: set --tls-cert, --tls-key and --tls-ca, or --plaintext if everybody who \
+         can reach the port is trusted"
     )]
     NotChosen,
     /// Both TLS and plain text are chosen. clap's own conflict check would also reject `EVERYNODE_PLAINTEXT=false`.
     #[error("--plaintext can't be used with --tls-cert, --tls-key and --tls-ca: choose one of the two")]
     Both,
     /// A certificate file can't be used.
-    #[error("the certificates can't be used: {0}")]
+    #[error(transparent)]
     Files(#[from] Error),
 }
 
 impl TlsArgs {
-    /// Reads the certificates; `None` if plain text was chosen.
+    /// Loads the certificates; `None` if plain text was chosen.
     ///
     /// # Errors
     /// Neither TLS nor plain text was chosen, both were, or a file can't be used.
@@ -105,7 +105,7 @@ mod tests {
     }
 
     #[test]
-    fn one_of_the_two_ways_has_to_be_chosen() {
+    fn either_tls_or_plain_text_must_be_chosen() {
         let error = parsed(&[]).unwrap().credentials().unwrap_err().to_string();
         assert!(
             error.contains("--tls-cert") && error.contains("--plaintext"),
@@ -121,7 +121,7 @@ mod tests {
     }
 
     #[test]
-    fn the_three_files_go_together_and_one_that_cant_be_used_is_named() {
+    fn three_files_are_required_together_and_an_unusable_one_is_named() {
         let error = parsed(&["--tls-cert=a", "--tls-key=b"]).unwrap_err();
         assert!(error.to_string().contains("--tls-ca"), "{error}");
         let args = parsed(&["--tls-cert=/no/cert", "--tls-key=/no/key", "--tls-ca=/no/ca"]).unwrap();

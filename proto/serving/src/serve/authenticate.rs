@@ -1,5 +1,4 @@
-//! Authentication of callers. The gate authenticates before it gives a call a slot, so callers who can't authenticate
-//! take no slots.
+//! Authentication of callers. It happens before a call gets a slot, so callers who can't authenticate take no slots.
 
 use std::{any::Any, fmt, sync::Arc};
 
@@ -7,18 +6,19 @@ use http::HeaderMap;
 use tonic::{Code, Status};
 
 use super::{
-    Peer, Refusal, refusal,
-    room::Room,
-    shares::{Caller, Full, Shares},
+    Peer, Refusal,
+    fair_semaphore::{Caller, FairSemaphore, TryAcquireError},
+    limiter::Limiter,
+    refusal,
 };
 
-/// Limit of concurrent pending authentications. It is enough for a burst of new tokens, and it bounds the memory and
-/// the time that callers can take before they are authenticated.
-const MAX_PENDING: usize = 64;
-/// Limit of pending authentications from one address, so that one address doesn't keep the others waiting.
-const MAX_PENDING_OF_ADDRESS: usize = MAX_PENDING / 4;
+/// Limit of concurrent authentications. It is enough for a burst of new tokens, and it limits the memory and the time
+/// that callers can take before they are authenticated.
+const MAX_CONCURRENT: usize = 64;
+/// Limit of concurrent authentications from one address, so that one address doesn't block the others.
+const MAX_CONCURRENT_PER_ADDRESS: usize = MAX_CONCURRENT / 4;
 
-/// Authenticates the sender of a request by its headers and its connection. The gate calls it for the service's own
+/// Authenticates callers by the headers and the connection of a request. The server calls it for the service's own
 /// methods, within the call's deadline. Health and reflection need no authentication.
 #[tonic::async_trait]
 pub trait Authenticator: fmt::Debug + Send + Sync + 'static {
@@ -26,8 +26,7 @@ pub trait Authenticator: fmt::Debug + Send + Sync + 'static {
     /// [`Server`](super::Server).
     ///
     /// # Errors
-    /// `UNAUTHENTICATED` when the caller isn't accepted. Any other status gives the reason why the caller can't be
-    /// authenticated at the moment.
+    /// `UNAUTHENTICATED` when the caller isn't accepted. Another status says why authentication isn't possible now.
     async fn authenticate(&self, headers: &HeaderMap, peer: Option<&Peer>) -> Result<Authenticated, Status>;
 }
 
@@ -39,8 +38,8 @@ pub struct Authenticated {
 }
 
 impl Authenticated {
-    /// Creates a caller. `key` is the same for all requests of the caller, such as `user:NAME`; `caller` is what the
-    /// service wants to know about the caller.
+    /// `key` identifies the caller in all its requests, such as `user:NAME`. `caller` is the service's data about the
+    /// caller.
     pub fn new<T: Any + Send + Sync>(key: impl Into<Arc<str>>, caller: T) -> Self {
         Self {
             key: key.into(),
@@ -48,7 +47,7 @@ impl Authenticated {
         }
     }
 
-    /// The key that tells callers apart, for limits that are shared fairly among them.
+    /// The key that identifies the caller in per-caller limits.
     pub fn key(&self) -> &str {
         &self.key
     }
@@ -69,44 +68,45 @@ impl fmt::Debug for Authenticated {
     }
 }
 
-/// An authenticator with limits on concurrent pending authentications.
+/// An authenticator with a limit of concurrent authentications.
 #[derive(Debug)]
-pub(super) struct Authentication {
+pub(super) struct LimitedAuthenticator {
     authenticator: Arc<dyn Authenticator>,
-    pending: Shares,
+    semaphore: FairSemaphore,
 }
 
-impl Authentication {
+impl LimitedAuthenticator {
     pub(super) fn new(authenticator: Arc<dyn Authenticator>) -> Self {
         Self {
             authenticator,
-            pending: Shares::new(MAX_PENDING, MAX_PENDING_OF_ADDRESS),
+            semaphore: FairSemaphore::new(MAX_CONCURRENT, MAX_CONCURRENT_PER_ADDRESS),
         }
     }
 
-    /// Authenticates the sender of a request.
+    /// Authenticates the caller of a request.
     ///
     /// # Errors
-    /// Those of [`Authenticator::authenticate`], and `RESOURCE_EXHAUSTED` when too many authentications are pending.
-    pub(super) async fn check(
+    /// Those of [`Authenticator::authenticate`], and `RESOURCE_EXHAUSTED` when too many authentications are in
+    /// progress.
+    pub(super) async fn authenticate(
         &self,
-        room: &Room,
+        limiter: &Limiter,
         headers: &HeaderMap,
         peer: Option<&Peer>,
     ) -> Result<Authenticated, Status> {
         let caller = peer.and_then(Peer::network).map(Caller::Network);
-        let _share = self.pending.try_take(caller.as_ref(), 1).map_err(|full| {
-            let (most, callers) = match full {
-                Full::OfAll => (MAX_PENDING, "callers"),
-                Full::OfCaller => (MAX_PENDING_OF_ADDRESS, "callers from this address"),
+        let _permit = self.semaphore.try_acquire(caller.as_ref(), 1).map_err(|error| {
+            let (max, callers) = match error {
+                TryAcquireError::TotalLimit => (MAX_CONCURRENT, "callers"),
+                TryAcquireError::CallerLimit => (MAX_CONCURRENT_PER_ADDRESS, "callers from this address"),
             };
-            let refused = refusal::too_many_authentications(most, callers);
-            room.refuse(Refusal::Authentications, refused)
+            let status = refusal::too_many_authentications(max, callers);
+            limiter.refuse(Refusal::Authentications, status)
         })?;
         let authenticated = self.authenticator.authenticate(headers, peer).await;
         authenticated.map_err(|status| match status.code() {
-            Code::Unauthenticated => room.refuse(Refusal::Unauthenticated, status),
-            Code::ResourceExhausted => room.refuse(Refusal::Authentications, status),
+            Code::Unauthenticated => limiter.refuse(Refusal::Unauthenticated, status),
+            Code::ResourceExhausted => limiter.refuse(Refusal::Authentications, status),
             _ => status,
         })
     }

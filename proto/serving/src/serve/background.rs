@@ -1,4 +1,4 @@
-//! Work that takes a while.
+//! Work of calls on blocking threads.
 
 use std::sync::{
     Arc,
@@ -10,103 +10,101 @@ use prost::Message;
 use tokio_util::task::AbortOnDropHandle;
 use tonic::{Request, Response, Status};
 
-use super::{Leave, refusal, room::Place};
+use super::{Permit, limiter::Slot, refusal};
 
-/// Handle of a call's work. It says whether anybody still waits for the answer, and how much memory the work
-/// may take.
+/// Handle of a call's work. It tells the work whether the caller still waits for the answer, and limits the
+/// memory that the work may take.
 ///
-/// Work that takes longer than a moment must call [`Work::check`] again and again, and stop when nobody
-/// waits. Otherwise it would keep the processor busy after the deadline, for a caller who has gone.
+/// Work that takes longer than a moment must call [`Work::check`] repeatedly, and stop when it fails. Otherwise
+/// the work would keep a processor busy after the deadline, for a caller who no longer waits.
 #[derive(Debug, Clone)]
-pub struct Work(Arc<Terms>);
+pub struct Work(Arc<State>);
 
 #[derive(Debug)]
-struct Terms {
-    is_pointless: AtomicBool,
-    reading: Allowance,
-    answering: Allowance,
-    place: Option<Place>,
+struct State {
+    is_abandoned: AtomicBool,
+    read_allowance: Allowance,
+    answer_allowance: Allowance,
+    slot: Option<Slot>,
 }
 
 impl Work {
-    /// Work without limits: its answer is always awaited, and it may take any amount of memory.
+    /// Work without limits: it is never abandoned, and it may take any amount of memory.
     pub fn unbounded() -> Self {
-        Self::at(None)
+        Self::new(None)
     }
 
-    /// The work of a call that holds a permit.
-    fn at(place: Option<Place>) -> Self {
-        let of_place = place.as_ref();
-        Self(Arc::new(Terms {
-            is_pointless: AtomicBool::new(false),
-            reading: of_place.map_or_else(Allowance::unlimited, Place::reading),
-            answering: of_place.map_or_else(Allowance::unlimited, Place::answering),
-            place,
+    /// The work of a call that holds a slot, or work without limits.
+    fn new(slot: Option<Slot>) -> Self {
+        Self(Arc::new(State {
+            is_abandoned: AtomicBool::new(false),
+            read_allowance: slot
+                .as_ref()
+                .map_or_else(Allowance::unlimited, Slot::read_allowance),
+            answer_allowance: slot
+                .as_ref()
+                .map_or_else(Allowance::unlimited, Slot::answer_allowance),
+            slot,
         }))
     }
 
-    /// The memory for what is read from the request's objects.
-    pub fn reading(&self) -> &Allowance {
-        &self.0.reading
+    /// The memory for objects that are read from the request.
+    pub fn read_allowance(&self) -> &Allowance {
+        &self.0.read_allowance
     }
 
     /// Takes memory for a part of the answer.
     ///
     /// # Errors
     /// As [`Work::check`].
-    pub fn answers(&self, bytes: usize) -> Result<(), Status> {
-        self.0.answering.take(bytes);
+    pub fn allocate_answer(&self, bytes: usize) -> Result<(), Status> {
+        self.0.answer_allowance.take(bytes);
         self.check()
     }
 
-    /// Checks whether the work should go on. It is cheap enough to call for each object.
+    /// Checks whether the work should continue. The check is cheap enough for each object.
     ///
     /// # Errors
-    /// `CANCELLED` when the caller has gone or the call's deadline has passed; nobody receives this status.
-    /// `RESOURCE_EXHAUSTED` when there was no memory for what has been read or answered so far.
+    /// `CANCELLED` when the caller has disconnected or the call's deadline has passed; nobody receives this
+    /// status. `RESOURCE_EXHAUSTED` when there was no memory for what has been read or answered so far.
     pub fn check(&self) -> Result<(), Status> {
-        let terms = &self.0;
-        if terms.is_pointless.load(Ordering::Relaxed) {
-            return Err(Status::cancelled("nobody waits for the answer any more"));
+        let state = &self.0;
+        if state.is_abandoned.load(Ordering::Relaxed) {
+            return Err(Status::cancelled("the caller no longer waits for the answer"));
         }
-        // Without a permit there is no limit, so the memory is never exhausted.
-        if let Some(place) = &terms.place {
-            if terms.reading.is_exhausted() {
-                return Err(place.no_memory_to_read());
+        // Without a slot there is no limit, so the memory is never exhausted.
+        if let Some(slot) = &state.slot {
+            if state.read_allowance.is_exhausted() {
+                return Err(slot.read_memory_exhausted());
             }
-            if terms.answering.is_exhausted() {
-                return Err(place.no_memory_to_answer());
+            if state.answer_allowance.is_exhausted() {
+                return Err(slot.answer_memory_exhausted());
             }
         }
         Ok(())
     }
-
-    /// Makes the work pointless when the returned value is dropped.
-    fn awaited(&self) -> Awaited {
-        Awaited(self.clone())
-    }
 }
 
-/// The caller's wait for the answer. Dropping it makes the work pointless.
-struct Awaited(Work);
+/// Marks the work as abandoned when it is dropped.
+struct AbandonOnDrop(Work);
 
-impl Drop for Awaited {
+impl Drop for AbandonOnDrop {
     fn drop(&mut self) {
-        self.0.0.is_pointless.store(true, Ordering::Relaxed);
+        self.0.0.is_abandoned.store(true, Ordering::Relaxed);
     }
 }
 
-/// Answers a request by work that takes a while, without holding up streams. The work runs on a blocking
-/// thread, and at most as much of it runs at the same time as there are processors.
+/// Answers a request by work that takes a while. The work runs on a blocking thread, so it doesn't delay
+/// streams. At most one such thread for each processor runs at the same time.
 ///
-/// The call counts against its limit until the work has ended, even if its caller has gone or its deadline
-/// has passed. Work that hasn't begun by then never begins. Work that has begun learns from its [`Work`] that
-/// it may stop.
+/// The call counts against its limit until the work has ended, even if its caller has disconnected or its
+/// deadline has passed. Work that hasn't started by then never starts. Work that has started learns from
+/// [`Work::check`] that it should stop.
 ///
 /// # Errors
 /// Those of the work; `RESOURCE_EXHAUSTED` when the answer is larger than a message may be; `INTERNAL` when
 /// the work panics.
-pub async fn in_background<Q, A>(
+pub async fn run_in_background<Q, A>(
     mut request: Request<Q>,
     work: impl FnOnce(Q, &Work) -> Result<A, Status> + Send + 'static,
 ) -> Result<Response<A>, Status>
@@ -114,33 +112,33 @@ where
     Q: Send + 'static,
     A: Message + 'static,
 {
-    let leave = Leave::of(&mut request);
-    let processor = match &leave {
-        Some(leave) => leave.processor().await,
+    let permit = Permit::take_from(&mut request);
+    let processor = match &permit {
+        Some(permit) => permit.acquire_processor().await,
         None => None,
     };
     let request = request.into_inner();
-    let handle = Work::at(leave.as_ref().map(Leave::place));
-    // This is dropped with the future, when the caller has gone or the deadline has passed.
-    let _awaited = handle.awaited();
+    let handle = Work::new(permit.as_ref().map(Permit::slot));
+    // This is dropped with the future, when the caller has disconnected or the deadline has passed.
+    let _abandon = AbandonOnDrop(handle.clone());
     let work = tokio::task::spawn_blocking(move || {
         let answer = work(request, &handle);
-        // The request's memory is returned together with the request. The permit is kept until the answer has
-        // been sent.
-        (answer, leave.map(Leave::into_place), processor)
+        // The memory of the message is returned together with the request. The slot is kept until the answer
+        // has been sent.
+        (answer, permit.map(Permit::into_slot), processor)
     });
-    let (answer, place, processor) = AbortOnDropHandle::new(work)
+    let (answer, slot, processor) = AbortOnDropHandle::new(work)
         .await
-        .map_err(|error| Status::internal(format!("the server failed: {error}")))?;
+        .map_err(|error| Status::internal(format!("the work of the call failed: {error}")))?;
     let answer = answer?;
-    if let Some(place) = place {
-        let (bytes, limit) = (answer.encoded_len(), place.limits().max_message_bytes);
+    if let Some(slot) = slot {
+        let (bytes, limit) = (answer.encoded_len(), slot.limits().max_message_bytes);
         if bytes > limit {
             return Err(refusal::answer_too_large(limit));
         }
-        place.hold_answer(bytes).await?;
+        slot.acquire_answer_memory(bytes).await?;
     }
-    // Other work may begin only once there is room for this answer. Otherwise answers that count against no
+    // Other work may start only when this answer has its memory. Otherwise answers that count against no
     // budget would pile up.
     drop(processor);
     Ok(Response::new(answer))
@@ -156,10 +154,10 @@ mod tests {
     use everynode_proto::executor::v1::GetInfoResponse;
 
     #[tokio::test]
-    async fn work_learns_that_nobody_waits_for_it_any_more() {
+    async fn work_learns_that_its_caller_no_longer_waits() {
         let (begin, has_begun) = oneshot::channel();
         let (end, has_ended) = oneshot::channel();
-        let call = tokio::spawn(in_background(Request::new(()), move |(), work| {
+        let call = tokio::spawn(run_in_background(Request::new(()), move |(), work| {
             begin.send(()).unwrap();
             while work.check().is_ok() {
                 std::thread::yield_now();
@@ -170,12 +168,12 @@ mod tests {
         has_begun.await.unwrap();
         call.abort();
         let ended = tokio::time::timeout(Duration::from_secs(20), has_ended).await;
-        ended.expect("the work doesn't hear of it").unwrap();
+        ended.expect("the work wasn't abandoned").unwrap();
     }
 
     #[tokio::test]
-    async fn work_that_is_waited_for_goes_on() {
-        let answer = in_background(Request::new(()), |(), work| {
+    async fn work_continues_while_its_caller_waits() {
+        let answer = run_in_background(Request::new(()), |(), work| {
             work.check()?;
             Ok(GetInfoResponse::default())
         });

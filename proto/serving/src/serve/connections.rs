@@ -1,4 +1,4 @@
-//! The connections of a server. Their number is limited, and the server can cut each of them.
+//! The connections of a server: limits their number, and closes idle ones.
 
 use std::{
     any::Any,
@@ -22,58 +22,56 @@ use tokio::{
 use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
 use tonic::transport::server::{Connected, TcpConnectInfo};
 
-use super::{Observer, Refusal, shares::Caller};
+use super::{Observer, Refusal, fair_semaphore::Caller};
 
 /// How long a connection may be open before its first request.
-const FIRST_REQUEST_DEADLINE: Duration = Duration::from_secs(30);
-/// How long a connection may be open without a request after that. A client that comes back later opens
-/// another one.
-const IDLE_DEADLINE: Duration = Duration::from_mins(15);
+const FIRST_REQUEST_TIMEOUT: Duration = Duration::from_secs(30);
+/// How long a connection may then be open without a request. A client that needs one later opens another.
+const IDLE_TIMEOUT: Duration = Duration::from_mins(15);
 
-/// A connection of a server. It closes when its handle cuts it, or when nobody has used it for too long.
+/// A connection of a server. It closes when its handle closes it, or when it has been idle for too long.
 #[derive(Debug)]
 pub(super) struct Connection<IO> {
     io: IO,
     address: Option<SocketAddr>,
     is_local: bool,
     handle: Handle,
-    cut: Pin<Box<WaitForCancellationFutureOwned>>,
-    /// The connection's slot, once it has one, with the timer that checks whether the connection is still
-    /// used.
-    admitted: Option<(Slot, Pin<Box<Sleep>>)>,
+    closed: Pin<Box<WaitForCancellationFutureOwned>>,
+    /// The connection's slot, once it has one, and the timer that checks whether the connection is idle.
+    slot: Option<(ConnectionSlot, Pin<Box<Sleep>>)>,
 }
 
-/// What a connection's requests share: its usage, and the means to cut it.
+/// Handle of a connection, which all its requests share. It tracks the use of the connection and can close it.
 #[derive(Debug, Clone)]
-pub(super) struct Handle(Arc<Shared>);
+pub(super) struct Handle(Arc<State>);
 
 #[derive(Debug)]
-struct Shared {
-    cut: CancellationToken,
-    /// Calls and streams that hold a permit.
-    busy: AtomicUsize,
-    /// All requests, including those of health and reflection.
-    open: AtomicUsize,
-    /// Whether the connection has had a request.
+struct State {
+    close: CancellationToken,
+    /// Number of calls that hold a permit.
+    admitted_calls: AtomicUsize,
+    /// Number of all open calls, including those of health and reflection.
+    open_calls: AtomicUsize,
+    /// Whether the connection has had a call.
     is_used: AtomicBool,
-    /// When the last request ended, or when the connection was opened.
+    /// When the last call ended, or when the connection was opened.
     idle_since: Mutex<Instant>,
 }
 
-/// A call or stream on the connection that holds a permit. Dropping it notes the end of the call or stream.
+/// Keeps a connection busy. An admitted call holds it together with its permit.
 #[derive(Debug)]
-pub(super) struct Busy(Arc<Shared>);
+pub(super) struct BusyGuard(Arc<State>);
 
-/// A request on the connection. Dropping it notes the end of the request.
+/// Keeps a connection open. Every call holds it until its answer has been sent.
 #[derive(Debug)]
-pub(super) struct Open(Arc<Shared>);
+pub(super) struct OpenGuard(Arc<State>);
 
 impl Default for Handle {
     fn default() -> Self {
-        Self(Arc::new(Shared {
-            cut: CancellationToken::new(),
-            busy: AtomicUsize::new(0),
-            open: AtomicUsize::new(0),
+        Self(Arc::new(State {
+            close: CancellationToken::new(),
+            admitted_calls: AtomicUsize::new(0),
+            open_calls: AtomicUsize::new(0),
             is_used: AtomicBool::new(false),
             idle_since: Mutex::new(Instant::now()),
         }))
@@ -82,30 +80,30 @@ impl Default for Handle {
 
 impl Handle {
     /// Closes the connection and everything on it.
-    pub(super) fn cut(&self) {
-        self.0.cut.cancel();
+    pub(super) fn close(&self) {
+        self.0.close.cancel();
     }
 
-    /// Whether the connection has been closed this way.
-    pub(super) fn is_cut(&self) -> bool {
-        self.0.cut.is_cancelled()
+    /// Whether a handle has closed the connection.
+    pub(super) fn is_closed(&self) -> bool {
+        self.0.close.is_cancelled()
     }
 
-    /// Notes that a call or stream on the connection holds a permit.
-    pub(super) fn busy(&self) -> Busy {
-        self.0.busy.fetch_add(1, Ordering::Relaxed);
-        Busy(self.0.clone())
+    /// Keeps the connection busy until the guard is dropped. A busy connection is never evicted.
+    pub(super) fn mark_busy(&self) -> BusyGuard {
+        self.0.admitted_calls.fetch_add(1, Ordering::Relaxed);
+        BusyGuard(self.0.clone())
     }
 
-    /// Notes a request.
-    pub(super) fn open(&self) -> Open {
-        self.0.open.fetch_add(1, Ordering::Relaxed);
+    /// Keeps the connection open until the guard is dropped.
+    pub(super) fn begin_call(&self) -> OpenGuard {
+        self.0.open_calls.fetch_add(1, Ordering::Relaxed);
         self.0.is_used.store(true, Ordering::Relaxed);
-        Open(self.0.clone())
+        OpenGuard(self.0.clone())
     }
 
     fn is_busy(&self) -> bool {
-        self.0.busy.load(Ordering::Relaxed) > 0
+        self.0.admitted_calls.load(Ordering::Relaxed) > 0
     }
 
     fn is_used(&self) -> bool {
@@ -116,119 +114,122 @@ impl Handle {
         *self.0.idle_since.lock()
     }
 
-    /// When the connection will have been idle for too long. `None` if it has been already.
+    /// When the connection will have been idle for too long. `None` if it already has.
     fn idle_deadline(&self) -> Option<Instant> {
-        let (now, is_open) = (Instant::now(), self.0.open.load(Ordering::Relaxed) > 0);
+        let (now, is_open) = (Instant::now(), self.0.open_calls.load(Ordering::Relaxed) > 0);
         let limit = if self.is_used() {
-            IDLE_DEADLINE
+            IDLE_TIMEOUT
         } else {
-            FIRST_REQUEST_DEADLINE
+            FIRST_REQUEST_TIMEOUT
         };
         let end = if is_open { now } else { self.idle_since() } + limit;
         (end > now).then_some(end)
     }
 }
 
-impl Drop for Busy {
+impl Drop for BusyGuard {
     fn drop(&mut self) {
         *self.0.idle_since.lock() = Instant::now();
-        self.0.busy.fetch_sub(1, Ordering::Relaxed);
+        self.0.admitted_calls.fetch_sub(1, Ordering::Relaxed);
     }
 }
 
-impl Drop for Open {
+impl Drop for OpenGuard {
     fn drop(&mut self) {
         *self.0.idle_since.lock() = Instant::now();
-        self.0.open.fetch_sub(1, Ordering::Relaxed);
+        self.0.open_calls.fetch_sub(1, Ordering::Relaxed);
     }
 }
 
-/// Slots for connections that are open at the same time.
+/// Limits the number of open connections. Each of them holds a slot.
 ///
-/// When no slot is free, a newcomer takes the slot of an idle connection: first of one that has never had a
-/// request, and among those of the one that has been idle for longest. So connections that clients merely
-/// hold open keep nobody out. One caller can hold only a part of the slots. Beyond that, its newcomers take
-/// the slots of its own connections.
+/// When no slot is free, a new connection evicts an idle one: one that has never had a call if there is any,
+/// and among those the one that has been idle for longest. So clients that merely hold connections open block
+/// nobody. One caller can hold only a part of the slots. At that limit, its new connections evict its own.
 #[derive(Debug)]
-pub(super) struct Slots {
-    most: usize,
-    most_for_one: usize,
-    open: Mutex<Registry>,
+pub(super) struct ConnectionSlots {
+    max: usize,
+    max_per_caller: usize,
+    registry: Mutex<Registry>,
     observer: Arc<dyn Observer>,
 }
 
 #[derive(Debug, Default)]
 struct Registry {
-    last: u64,
-    open: HashMap<u64, Member>,
+    last_id: u64,
+    connections: HashMap<u64, Entry>,
 }
 
 #[derive(Debug)]
-struct Member {
+struct Entry {
     caller: Option<Caller>,
     handle: Handle,
 }
 
 /// The slot of a connection. Dropping it frees the slot.
 #[derive(Debug)]
-pub(super) struct Slot {
-    slots: Arc<Slots>,
-    number: u64,
+pub(super) struct ConnectionSlot {
+    slots: Arc<ConnectionSlots>,
+    id: u64,
 }
 
-impl Slots {
-    pub(super) fn new(most: u32, most_for_one: u32, observer: Arc<dyn Observer>) -> Arc<Self> {
+impl ConnectionSlots {
+    pub(super) fn new(max: u32, max_per_caller: u32, observer: Arc<dyn Observer>) -> Arc<Self> {
         let count = |count: u32| usize::try_from(count).unwrap_or(usize::MAX);
         Arc::new(Self {
-            most: count(most),
-            most_for_one: count(most_for_one),
-            open: Mutex::default(),
+            max: count(max),
+            max_per_caller: count(max_per_caller),
+            registry: Mutex::default(),
             observer,
         })
     }
 
-    /// Finds a slot for a connection. Returns `None` when all slots that the connection may take belong to
-    /// busy ones. The newcomer is then closed, so that its client tries another server or retries later
-    /// instead of hanging.
-    pub(super) fn admit(self: &Arc<Self>, caller: Option<Caller>, handle: &Handle) -> Option<Slot> {
-        let mut registry = self.open.lock();
-        let own = |member: &Member| caller.is_some() && member.caller == caller;
-        let has_its_share = registry.open.values().filter(|member| own(member)).count() >= self.most_for_one;
-        if has_its_share || registry.open.len() >= self.most {
-            let candidates = registry
-                .open
+    /// Takes a slot for a connection. Returns `None` if busy connections hold all slots that the connection
+    /// could take. The caller then closes the connection, so that its client tries another server or retries
+    /// later instead of hanging.
+    pub(super) fn acquire(
+        self: &Arc<Self>,
+        caller: Option<Caller>,
+        handle: &Handle,
+    ) -> Option<ConnectionSlot> {
+        let mut registry = self.registry.lock();
+        let is_own = |entry: &Entry| caller.is_some() && entry.caller == caller;
+        let connections = &registry.connections;
+        let is_at_caller_limit =
+            connections.values().filter(|entry| is_own(entry)).count() >= self.max_per_caller;
+        if is_at_caller_limit || connections.len() >= self.max {
+            let candidates = connections
                 .iter()
-                .filter(|(_, member)| !has_its_share || own(member));
-            let idle = candidates.filter(|(_, member)| !member.handle.is_busy());
-            let longest = idle.min_by_key(|(number, member)| {
-                (member.handle.is_used(), member.handle.idle_since(), **number)
-            });
-            let number = longest.map(|(number, _)| *number)?;
-            if let Some(member) = registry.open.remove(&number) {
-                let limit = if has_its_share {
-                    self.most_for_one
+                .filter(|(_, entry)| !is_at_caller_limit || is_own(entry));
+            let idle = candidates.filter(|(_, entry)| !entry.handle.is_busy());
+            let longest =
+                idle.min_by_key(|(id, entry)| (entry.handle.is_used(), entry.handle.idle_since(), **id));
+            let id = longest.map(|(id, _)| *id)?;
+            if let Some(entry) = registry.connections.remove(&id) {
+                let limit = if is_at_caller_limit {
+                    self.max_per_caller
                 } else {
-                    self.most
+                    self.max
                 };
                 tracing::debug!(limit, "idle connection or handshake closed to admit another");
-                self.observer.refused(Refusal::Connections);
-                member.handle.cut();
+                self.observer.on_refused(Refusal::Connections);
+                entry.handle.close();
             }
         }
-        registry.last = registry.last.wrapping_add(1);
-        let number = registry.last;
+        registry.last_id = registry.last_id.wrapping_add(1);
+        let id = registry.last_id;
         let handle = handle.clone();
-        registry.open.insert(number, Member { caller, handle });
-        Some(Slot {
+        registry.connections.insert(id, Entry { caller, handle });
+        Some(ConnectionSlot {
             slots: self.clone(),
-            number,
+            id,
         })
     }
 }
 
-impl Drop for Slot {
+impl Drop for ConnectionSlot {
     fn drop(&mut self) {
-        self.slots.open.lock().open.remove(&self.number);
+        self.slots.registry.lock().connections.remove(&self.id);
     }
 }
 
@@ -244,18 +245,18 @@ impl<IO> Connection<IO> {
             address: tcp.and_then(TcpConnectInfo::remote_addr),
             is_local,
             io,
-            cut: Box::pin(handle.0.cut.clone().cancelled_owned()),
+            closed: Box::pin(handle.0.close.clone().cancelled_owned()),
             handle,
-            admitted: None,
+            slot: None,
         }
     }
 
     /// Gives the connection a slot. From now on it closes when it is idle for too long.
-    pub(super) fn admit(&mut self, slot: Slot) {
-        self.admitted = Some((slot, Box::pin(sleep(FIRST_REQUEST_DEADLINE))));
+    pub(super) fn set_slot(&mut self, slot: ConnectionSlot) {
+        self.slot = Some((slot, Box::pin(sleep(FIRST_REQUEST_TIMEOUT))));
     }
 
-    /// The handle that can close the connection from elsewhere.
+    /// The handle of the connection.
     pub(super) fn handle(&self) -> Handle {
         self.handle.clone()
     }
@@ -265,12 +266,12 @@ impl<IO> Connection<IO> {
         self.address.map(|address| address.ip())
     }
 
-    /// Whether the connection came in on the local port.
+    /// Whether the connection is to the local port.
     pub(super) fn is_local(&self) -> bool {
         self.is_local
     }
 
-    /// The address that the connection comes from, for messages.
+    /// The address that the connection comes from, for log lines.
     pub(super) fn address(&self) -> String {
         self.address
             .map_or_else(|| "unknown".to_owned(), |address| address.to_string())
@@ -278,7 +279,7 @@ impl<IO> Connection<IO> {
 
     /// Whether the connection has been idle for too long.
     fn poll_idle(&mut self, context: &mut Context<'_>) -> bool {
-        let Some((_, timer)) = &mut self.admitted else {
+        let Some((_, timer)) = &mut self.slot else {
             return false;
         };
         while timer.as_mut().poll(context).is_ready() {
@@ -298,7 +299,7 @@ impl<IO: AsyncRead + Unpin> AsyncRead for Connection<IO> {
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
         // An HTTP/2 server always has a read pending, so checking here is enough.
-        if self.cut.as_mut().poll(context).is_ready() || self.poll_idle(context) {
+        if self.closed.as_mut().poll(context).is_ready() || self.poll_idle(context) {
             return Poll::Ready(Err(io::ErrorKind::ConnectionAborted.into()));
         }
         Pin::new(&mut self.io).poll_read(context, buffer)

@@ -12,28 +12,26 @@ const GRPC_TIMEOUT: &str = "grpc-timeout";
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Deadline {
     at: Instant,
-    /// The call's timeout.
-    pub(super) after: Duration,
-    /// Whether the caller set the timeout.
-    pub(super) by_caller: bool,
+    pub(super) timeout: Duration,
+    pub(super) is_set_by_caller: bool,
 }
 
 /// The deadline has passed.
 #[derive(Debug)]
-pub(super) struct Passed;
+pub(super) struct DeadlineExceeded;
 
 impl Deadline {
-    /// The deadline of a call that begins now. The server's own timeout applies, or the caller's if it is shorter.
-    pub(super) fn of(headers: &HeaderMap, own: Duration) -> Self {
-        let callers = headers
+    /// The deadline of a call that starts now: the server's timeout, or the caller's if that is shorter.
+    pub(super) fn from_headers(headers: &HeaderMap, server_timeout: Duration) -> Self {
+        let caller_timeout = headers
             .get(GRPC_TIMEOUT)
-            .and_then(|value| parse(value.to_str().ok()?))
-            .filter(|callers| *callers < own);
-        let after = callers.unwrap_or(own);
+            .and_then(|value| parse_timeout(value.to_str().ok()?))
+            .filter(|timeout| *timeout < server_timeout);
+        let timeout = caller_timeout.unwrap_or(server_timeout);
         Self {
-            at: Instant::now() + after,
-            after,
-            by_caller: callers.is_some(),
+            at: Instant::now() + timeout,
+            timeout,
+            is_set_by_caller: caller_timeout.is_some(),
         }
     }
 
@@ -42,13 +40,13 @@ impl Deadline {
     /// tonic has its own timer for the caller's deadline, which ends the call with `CANCELLED`. That timer starts after
     /// this one, and tonic polls the call's future first. Since this future also checks the clock on every poll, this
     /// deadline always wins.
-    pub(super) async fn cut<T>(self, future: impl Future<Output = T>) -> Result<T, Passed> {
+    pub(super) async fn limit<T>(self, future: impl Future<Output = T>) -> Result<T, DeadlineExceeded> {
         let mut future = pin!(future);
         let mut end = pin!(sleep_until(self.at));
         poll_fn(|context| match future.as_mut().poll(context) {
             Poll::Ready(outcome) => Poll::Ready(Ok(outcome)),
             Poll::Pending if end.as_mut().poll(context).is_ready() || Instant::now() >= self.at => {
-                Poll::Ready(Err(Passed))
+                Poll::Ready(Err(DeadlineExceeded))
             }
             Poll::Pending => Poll::Pending,
         })
@@ -57,7 +55,7 @@ impl Deadline {
 }
 
 /// Parses a `grpc-timeout` value: at most eight digits and a unit.
-fn parse(text: &str) -> Option<Duration> {
+fn parse_timeout(text: &str) -> Option<Duration> {
     let (digits, unit) = text.split_at_checked(text.len().checked_sub(1)?)?;
     if digits.len() > 8 || !digits.bytes().all(|digit| digit.is_ascii_digit()) {
         return None;
@@ -78,20 +76,20 @@ fn parse(text: &str) -> Option<Duration> {
 mod tests {
     use super::*;
 
-    fn deadline(callers: &str) -> Deadline {
+    fn deadline(timeout: &str) -> Deadline {
         let headers = HeaderMap::from_iter([(
             http::HeaderName::from_static(GRPC_TIMEOUT),
-            callers.parse().unwrap(),
+            timeout.parse().unwrap(),
         )]);
-        Deadline::of(&headers, Duration::from_secs(30))
+        Deadline::from_headers(&headers, Duration::from_secs(30))
     }
 
     #[tokio::test]
-    async fn the_shorter_deadline_holds() {
-        for (callers, millis) in [("2S", 2_000), ("250m", 250), ("1000u", 1), ("29999m", 29_999)] {
-            let deadline = deadline(callers);
+    async fn shorter_deadline_applies() {
+        for (timeout, millis) in [("2S", 2_000), ("250m", 250), ("1000u", 1), ("29999m", 29_999)] {
+            let deadline = deadline(timeout);
             assert_eq!(
-                (deadline.after, deadline.by_caller),
+                (deadline.timeout, deadline.is_set_by_caller),
                 (Duration::from_millis(millis), true)
             );
         }
@@ -109,9 +107,9 @@ mod tests {
         ] {
             let headers = http::HeaderValue::from_bytes(longer.as_bytes()).unwrap();
             let headers = HeaderMap::from_iter([(http::HeaderName::from_static(GRPC_TIMEOUT), headers)]);
-            let deadline = Deadline::of(&headers, Duration::from_secs(30));
+            let deadline = Deadline::from_headers(&headers, Duration::from_secs(30));
             assert_eq!(
-                (deadline.after, deadline.by_caller),
+                (deadline.timeout, deadline.is_set_by_caller),
                 (Duration::from_secs(30), false),
                 "{longer}"
             );
@@ -119,14 +117,14 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn what_comes_in_time_is_not_cut() {
+    async fn future_that_completes_in_time_is_not_ended() {
         let deadline = deadline("1S");
         let in_time = tokio::time::sleep(Duration::from_millis(900));
-        assert!(deadline.cut(in_time).await.is_ok());
-        assert!(deadline.cut(std::future::pending::<()>()).await.is_err());
+        assert!(deadline.limit(in_time).await.is_ok());
+        assert!(deadline.limit(std::future::pending::<()>()).await.is_err());
         assert!(
-            deadline.cut(async {}).await.is_ok(),
-            "what is there already is taken even when it is late"
+            deadline.limit(async {}).await.is_ok(),
+            "a future that is ready completes even after the deadline"
         );
     }
 }

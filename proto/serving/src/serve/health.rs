@@ -6,7 +6,7 @@ use tonic_health::{
     server::{HealthReporter, HealthService},
 };
 
-/// The health status of a server, for the server as a whole and for its service by name. It begins as not serving.
+/// The health status of a server, for the server as a whole and for its service by name. It is "not serving" at first.
 #[derive(Debug, Clone)]
 pub struct Health {
     reporter: HealthReporter,
@@ -18,7 +18,7 @@ impl Health {
     pub const ROUTE: &str = "/grpc.health.v1.Health/{*call}";
 
     /// The health status of a server whose service has this name.
-    pub async fn of(service: &'static str) -> Self {
+    pub async fn new(service: &'static str) -> Self {
         let this = Self {
             reporter: HealthReporter::new(),
             service,
@@ -27,7 +27,7 @@ impl Health {
         this
     }
 
-    /// Sets the status. Watchers receive it at once. A shutdown begins with this call.
+    /// Sets the status. Watchers receive it at once. On shutdown, a program sets "not serving" first.
     pub async fn set_serving(&self, serving: bool) {
         let status = if serving {
             ServingStatus::Serving

@@ -1,44 +1,47 @@
-//! How many requests and how much memory a server accepts at the same time, and for how long.
+//! The limits of a server: concurrent calls, memory, connections, and times.
 
 use std::time::Duration;
 
-/// Default limit of unary calls in progress at the same time.
+/// Default limit of concurrent unary calls.
 pub const DEFAULT_MAX_CONCURRENT_CALLS: u32 = 16;
-/// Default limit of streams that are open at the same time.
+/// Default limit of open streams.
 pub const DEFAULT_MAX_STREAMS: u32 = 64;
 /// Default deadline of a unary call, as written on the command line.
 pub const DEFAULT_CALL_DEADLINE: &str = "30s";
 
-/// How long a call waits for a permit before it is refused, and how long a refused caller should wait before
-/// it retries. Long enough for a burst to pass, short enough that no caller hangs.
-pub(super) const PATIENCE: Duration = Duration::from_secs(1);
+/// How long a call waits for a permit or for memory before it is refused. This is long enough for a burst to
+/// pass, and short enough that no caller hangs.
+pub(super) const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(1);
+/// How long a refused caller should wait before it retries.
+pub(super) const RETRY_DELAY: Duration = ACQUIRE_TIMEOUT;
 
-/// How many requests of the largest size the server holds at the same time.
-const LARGEST_REQUESTS: u64 = 4;
-/// How many stream messages of the largest size the server holds at the same time, counted with their decoded
-/// size.
-const LARGEST_STREAM_MESSAGES: u64 = 4;
+/// The memory budget for requests, in requests of the largest size.
+const BUDGET_REQUESTS: u64 = 4;
+/// The memory budget for what calls read from their requests, in requests of the largest size.
+const BUDGET_READ_REQUESTS: u64 = 2;
+/// The memory budget for stream messages, in messages of the largest decoded size.
+const BUDGET_STREAM_MESSAGES: u64 = 4;
 /// Largest message of a stream, in bytes. Executors send far smaller messages; those of the last release sent
 /// up to a thousand objects in one.
 const MAX_STREAM_MESSAGE_BYTES: usize = 16 * 1024 * 1024;
-/// Connections on top of those that carry streams.
-const CONNECTIONS_FOR_CALLS: u32 = 64;
+/// Connections for unary calls, in addition to the connections for streams.
+pub(super) const CONNECTIONS_FOR_CALLS: u32 = 64;
 
-/// Limit of health and reflection calls that are open at the same time, including watches.
-pub(super) const MAX_MINOR_CALLS: usize = 64;
-/// Limit of such calls for one caller.
-pub(super) const MAX_MINOR_CALLS_OF_ONE: usize = 16;
-/// Largest message of such a call, in bytes. It holds only the name of a service or a symbol.
-pub(super) const MAX_MINOR_MESSAGE_BYTES: usize = 16 * 1024;
-/// How long a call of reflection may stay open.
-pub(super) const REFLECTION_DEADLINE: Duration = Duration::from_mins(1);
+/// Limit of open health and reflection calls, including health watches.
+pub(super) const MAX_AUXILIARY_CALLS: usize = 64;
+/// Limit of open health and reflection calls of one caller.
+pub(super) const MAX_AUXILIARY_CALLS_PER_CALLER: usize = 16;
+/// Largest message of a health or reflection call, in bytes. It holds only the name of a service or a symbol.
+pub(super) const MAX_AUXILIARY_MESSAGE_BYTES: usize = 16 * 1024;
+/// How long a reflection call may stay open.
+pub(super) const REFLECTION_TIMEOUT: Duration = Duration::from_mins(1);
 
 /// Limits of a server. Requests over a limit are refused with a [`Refusal`](super::Refusal).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Limits {
-    /// Unary calls in progress at the same time.
+    /// Concurrent unary calls.
     pub max_concurrent_calls: u32,
-    /// Streams that are open at the same time.
+    /// Open streams.
     pub max_streams: u32,
     /// Name of the service's streams in messages, and in the flag that limits them: `sessions` means
     /// `--max-sessions`.
@@ -51,49 +54,43 @@ pub struct Limits {
 }
 
 impl Limits {
-    /// Memory budget in bytes for the unary requests that are held at the same time: four of the largest. The
-    /// answers on their way to callers have a budget of the same size.
+    /// Memory budget in bytes for the messages of all unary calls: four of the largest. The answers to unary
+    /// calls have another budget of the same size.
     pub fn max_request_bytes(&self) -> u64 {
         u64::try_from(self.max_message_bytes)
             .unwrap_or(u64::MAX)
-            .saturating_mul(LARGEST_REQUESTS)
+            .saturating_mul(BUDGET_REQUESTS)
     }
 
     /// Memory budget in bytes for what all calls together read from their requests.
-    pub fn max_work_bytes(&self) -> u64 {
+    pub(super) fn max_read_bytes(&self) -> u64 {
         u64::try_from(self.max_message_bytes)
             .unwrap_or(u64::MAX)
-            .saturating_mul(2)
+            .saturating_mul(BUDGET_READ_REQUESTS)
     }
 
     /// Largest message of a stream, in bytes.
-    pub fn max_stream_message_bytes(&self) -> usize {
+    pub(super) fn max_stream_message_bytes(&self) -> usize {
         self.max_message_bytes.min(MAX_STREAM_MESSAGE_BYTES)
     }
 
     /// Memory budget in bytes for stream messages that have arrived and that no handler has taken yet, over
     /// all streams.
-    pub fn max_stream_bytes(&self) -> u64 {
+    pub(super) fn max_stream_bytes(&self) -> u64 {
         u64::try_from(self.max_stream_message_bytes())
             .unwrap_or(u64::MAX)
-            .saturating_mul(LARGEST_STREAM_MESSAGES)
+            .saturating_mul(BUDGET_STREAM_MESSAGES)
     }
 
-    /// Connections that are open at the same time: one for each permitted stream, since streams come on
-    /// connections of their own, and some for calls.
+    /// Open connections: one for each permitted stream, since each stream uses a connection of its own, and
+    /// some for unary calls.
     pub fn max_connections(&self) -> u32 {
         self.max_streams.saturating_add(CONNECTIONS_FOR_CALLS)
     }
 
-    /// Connections that are open at the same time for calls, where connections for streams have slots of
-    /// their own.
-    pub fn max_call_connections(&self) -> u32 {
-        CONNECTIONS_FOR_CALLS
-    }
-
-    /// Limits of the local port: a quarter of the permits, which callers of the main port can't take.
+    /// Limits of the local port: a quarter of the permits, in addition to those of the main port.
     #[must_use]
-    pub(super) fn of_local_port(self) -> Self {
+    pub(super) fn for_local_port(self) -> Self {
         Self {
             max_concurrent_calls: self.max_concurrent_calls.div_ceil(4),
             max_streams: self.max_streams.div_ceil(4),

@@ -1,4 +1,4 @@
-//! The peer of a connection, and what it may request.
+//! The peer of a connection, and which calls its certificate allows.
 
 use std::{
     net::{IpAddr, Ipv6Addr},
@@ -6,20 +6,20 @@ use std::{
     time::SystemTime,
 };
 
-use tonic::{Request, Status};
+use tonic::Status;
 
-use super::{Kind, connections::Handle};
+use super::{CallKind, connections};
 
-/// The entry that allows every name.
-const EVERYBODY: &str = "*";
+/// The entry that allows every certificate.
+const ANY_CERTIFICATE: &str = "*";
 
 /// The peer of a connection. Every request on the connection carries it in its extensions.
 #[derive(Debug, Clone)]
 pub struct Peer {
-    pub(super) handle: Handle,
+    pub(super) handle: connections::Handle,
     pub(super) identity: Identity,
     pub(super) address: Option<IpAddr>,
-    /// Whether the connection came in on the local port.
+    /// Whether the peer is connected to the local port.
     pub(super) is_local: bool,
     pub(super) not_after: Option<SystemTime>,
 }
@@ -27,25 +27,19 @@ pub struct Peer {
 /// How a peer is identified.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Identity {
-    /// The peer speaks plain text, where the server doesn't ask for an identity.
-    Unasked,
-    /// The peer speaks TLS, and the server didn't ask for a certificate.
-    Unknown,
-    /// The peer has shown a certificate with these names.
-    Certified(Arc<[String]>),
+    /// The connection is in plain text, so the server asks for no identity.
+    Plaintext,
+    /// The connection uses TLS without a client certificate.
+    Anonymous,
+    /// The peer has a client certificate with these names.
+    Certificate(Arc<[String]>),
 }
 
 impl Peer {
-    /// The identity of the peer that sent a request. `None` if the request didn't arrive on a connection of a
-    /// [`Server`](super::Server).
-    pub fn identity<T>(request: &Request<T>) -> Option<&Identity> {
-        request.extensions().get::<Self>().map(|peer| &peer.identity)
-    }
-
     /// A peer of a connection that no [`Server`](super::Server) has accepted.
     pub fn new(identity: Identity, address: Option<IpAddr>) -> Self {
         Self {
-            handle: Handle::default(),
+            handle: connections::Handle::default(),
             identity,
             address,
             is_local: false,
@@ -55,13 +49,13 @@ impl Peer {
 
     /// Sets the time when the peer's certificate expires.
     #[must_use]
-    pub fn valid_until(mut self, not_after: SystemTime) -> Self {
+    pub fn with_not_after(mut self, not_after: SystemTime) -> Self {
         self.not_after = Some(not_after);
         self
     }
 
     /// How the peer is identified.
-    pub fn known_as(&self) -> &Identity {
+    pub fn identity(&self) -> &Identity {
         &self.identity
     }
 
@@ -70,14 +64,13 @@ impl Peer {
         self.not_after
     }
 
-    /// Closes the connection and everything on it, because a single stream can't be ended while its client
-    /// reads nothing.
-    pub fn cut(&self) {
-        self.handle.cut();
+    /// Closes the connection with all its calls. A single stream can't be ended while its client reads nothing.
+    pub fn close_connection(&self) {
+        self.handle.close();
     }
 
-    /// The address that per-address limits apply to, if it is known. For an IPv6 address it is the network of
-    /// 64 bits, within which a host chooses its addresses freely.
+    /// The address that per-address limits apply to, if it is known. For IPv6 it is the /64 network, because a
+    /// host can use all addresses of that network.
     pub fn network(&self) -> Option<IpAddr> {
         self.address.map(|address| match address.to_canonical() {
             IpAddr::V4(address) => IpAddr::V4(address),
@@ -86,75 +79,75 @@ impl Peer {
     }
 }
 
-/// The certificate names that may make calls and open streams. Any valid certificate may use health and
-/// reflection.
+/// The client certificates that are allowed to make calls and to open streams. Any valid certificate may use
+/// health and reflection.
 #[derive(Debug, Clone)]
-pub struct Clients {
+pub struct AllowedClients {
     /// Names that may make unary calls.
-    pub calls: Allowed,
+    pub calls: AllowedNames,
     /// Names that may open streams.
-    pub streams: Allowed,
+    pub streams: AllowedNames,
 }
 
-/// Accepted certificate names. A certificate must bear any one of them.
+/// Accepted certificate names. A certificate must have at least one of them.
 #[derive(Debug, Clone)]
-pub struct Allowed {
+pub struct AllowedNames {
     /// The flag that sets them.
     pub flag: &'static str,
     /// The names; `*` accepts any certificate.
     pub names: Vec<String>,
 }
 
-impl Clients {
-    /// Whether a peer may open streams, according to its certificate.
+impl AllowedClients {
+    /// Whether the peer's certificate allows it to open streams.
     pub(super) fn may_stream(&self, peer: &Peer) -> bool {
-        matches!(peer.identity, Identity::Certified(_)) && self.check(Kind::Stream, Some(peer)).is_ok()
+        matches!(peer.identity, Identity::Certificate(_)) && self.check(CallKind::Stream, Some(peer)).is_ok()
     }
 
     /// Refuses a request that the peer may not make.
-    pub(super) fn check(&self, kind: Kind, peer: Option<&Peer>) -> Result<(), Status> {
-        let (allowed, what) = match kind {
-            Kind::Call => (&self.calls, "may call"),
-            Kind::Stream => (&self.streams, "may open streams"),
+    pub(super) fn check(&self, kind: CallKind, peer: Option<&Peer>) -> Result<(), Status> {
+        let (allowed, action) = match kind {
+            CallKind::Unary => (&self.calls, "make calls"),
+            CallKind::Stream => (&self.streams, "open streams"),
         };
         let names = match peer.map(|peer| &peer.identity) {
-            Some(Identity::Unasked) => return Ok(()),
-            Some(Identity::Certified(names)) => names.as_ref(),
-            Some(Identity::Unknown) | None => {
-                return Err(Status::unauthenticated("a client certificate is needed"));
+            Some(Identity::Plaintext) => return Ok(()),
+            Some(Identity::Certificate(names)) => names.as_ref(),
+            Some(Identity::Anonymous) | None => {
+                return Err(Status::unauthenticated("a client certificate is required"));
             }
         };
         if allowed
             .names
             .iter()
-            .any(|name| name == EVERYBODY || names.contains(name))
+            .any(|name| name == ANY_CERTIFICATE || names.contains(name))
         {
             return Ok(());
         }
         Err(Status::permission_denied(format!(
-            "a certificate for {} isn't among those that {what} here: {} {}",
-            listed(names),
+            "the client certificate with {} is not allowed to {action}; allowed are the names in {} {}",
+            described(names),
             allowed.flag,
             allowed.names.join(",")
         )))
     }
 }
 
-fn listed(names: &[String]) -> String {
+fn described(names: &[String]) -> String {
     if names.is_empty() {
-        return "no name at all".to_owned();
+        return "no names".to_owned();
     }
     let quoted: Vec<String> = names.iter().map(|name| format!("{name:?}")).collect();
-    quoted.join(", ")
+    format!("the names {}", quoted.join(", "))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn allowed(flag: &'static str, names: &[&str]) -> Allowed {
+    fn allowed(flag: &'static str, names: &[&str]) -> AllowedNames {
         let names = names.iter().map(|name| (*name).to_owned()).collect();
-        Allowed { flag, names }
+        AllowedNames { flag, names }
     }
 
     fn peer(identity: Identity) -> Peer {
@@ -163,18 +156,18 @@ mod tests {
 
     fn named(names: &[&str]) -> Peer {
         let names = names.iter().map(|name| (*name).to_owned()).collect();
-        peer(Identity::Certified(names))
+        peer(Identity::Certificate(names))
     }
 
-    fn clients() -> Clients {
-        Clients {
+    fn clients() -> AllowedClients {
+        AllowedClients {
             calls: allowed("--call-clients", &["*"]),
             streams: allowed("--session-clients", &["executor", "spiffe://a/executor"]),
         }
     }
 
     #[test]
-    fn one_of_the_certificates_names_has_to_be_among_those_that_are_allowed() {
+    fn certificate_needs_one_allowed_name() {
         for (names, may_stream) in [
             (&["executor"][..], true),
             (&["other", "spiffe://a/executor"], true),
@@ -182,32 +175,32 @@ mod tests {
             (&[], false),
         ] {
             let peer = named(names);
-            assert!(clients().check(Kind::Call, Some(&peer)).is_ok(), "{names:?}");
-            let streams = clients().check(Kind::Stream, Some(&peer));
+            assert!(clients().check(CallKind::Unary, Some(&peer)).is_ok(), "{names:?}");
+            let streams = clients().check(CallKind::Stream, Some(&peer));
             assert_eq!(streams.is_ok(), may_stream, "{names:?}");
         }
     }
 
     #[test]
-    fn a_refusal_names_the_clients_names_and_the_flag() {
+    fn refusal_lists_the_names_of_the_certificate_and_the_flag() {
         let refused = clients()
-            .check(Kind::Stream, Some(&named(&["a", "b"])))
+            .check(CallKind::Stream, Some(&named(&["a", "b"])))
             .unwrap_err();
         assert_eq!(refused.code(), tonic::Code::PermissionDenied);
-        let words = "a certificate for \"a\", \"b\" isn't among those that may open streams here: \
-                     --session-clients executor,spiffe://a/executor";
-        assert_eq!(refused.message(), words);
+        let message = "the client certificate with the names \"a\", \"b\" is not allowed to open streams; allowed are \
+                     the names in --session-clients executor,spiffe://a/executor";
+        assert_eq!(refused.message(), message);
     }
 
     #[test]
-    fn who_has_no_certificate_may_only_ask_where_none_is_asked_for() {
+    fn client_without_certificate_is_accepted_only_in_plain_text() {
         assert!(
             clients()
-                .check(Kind::Stream, Some(&peer(Identity::Unasked)))
+                .check(CallKind::Stream, Some(&peer(Identity::Plaintext)))
                 .is_ok()
         );
-        for peer in [None, Some(&peer(Identity::Unknown))] {
-            let refused = clients().check(Kind::Call, peer).unwrap_err();
+        for peer in [None, Some(&peer(Identity::Anonymous))] {
+            let refused = clients().check(CallKind::Unary, peer).unwrap_err();
             assert_eq!(refused.code(), tonic::Code::Unauthenticated);
         }
     }

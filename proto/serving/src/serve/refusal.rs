@@ -1,4 +1,4 @@
-//! Errors for refused requests: the gRPC code, a sentence for people, and typed details for programs
+//! Statuses of refused calls: the gRPC code, a message for people, and typed details for programs
 //! (`google.rpc`).
 
 use std::time::Duration;
@@ -7,18 +7,18 @@ use http::HeaderMap;
 use tonic::{Code, Status};
 use tonic_types::{ErrorDetails, StatusExt};
 
-use super::limits::{Limits, PATIENCE};
+use super::limits::{Limits, RETRY_DELAY};
 
-/// Why a server refused a call, or gave it up.
+/// Why a server refused or abandoned a call, or closed a connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Refusal {
-    /// The limit of unary calls in progress is reached.
+    /// The limit of concurrent unary calls is reached.
     Calls,
     /// The limit of open streams is reached.
     Streams,
     /// The limit of open connections is reached.
     Connections,
-    /// The requests in progress, or the answers on their way to callers, use up their memory budget.
+    /// A memory budget is exhausted, such as the one for requests in progress.
     Memory,
     /// A message is larger than the limit.
     MessageSize,
@@ -26,14 +26,14 @@ pub enum Refusal {
     Deadline,
     /// A TLS handshake has failed.
     Handshake,
-    /// The client's certificate bears no name that is allowed to make the request.
+    /// No name in the client's certificate is allowed to make the request.
     Forbidden,
     /// The caller can't be authenticated.
     Unauthenticated,
-    /// The limit of callers that are being authenticated is reached.
+    /// The limit of concurrent authentications is reached.
     Authentications,
     /// The limit of open health and reflection calls is reached.
-    Minor,
+    AuxiliaryCalls,
 }
 
 impl Refusal {
@@ -49,10 +49,10 @@ impl Refusal {
         Self::Forbidden,
         Self::Unauthenticated,
         Self::Authentications,
-        Self::Minor,
+        Self::AuxiliaryCalls,
     ];
 
-    /// The name of the reason, for metrics.
+    /// The label value of the reason in metrics.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Calls => "calls",
@@ -65,7 +65,7 @@ impl Refusal {
             Self::Forbidden => "forbidden",
             Self::Unauthenticated => "unauthenticated",
             Self::Authentications => "authentications",
-            Self::Minor => "health_and_reflection",
+            Self::AuxiliaryCalls => "health_and_reflection",
         }
     }
 }
@@ -86,9 +86,9 @@ pub(super) fn message_too_large(max_message_bytes: usize) -> Status {
 
 /// `RESOURCE_EXHAUSTED` for a message that would take too much memory once decoded, although its encoding is
 /// small.
-pub(super) fn too_large_in_memory(bytes: usize, most: usize) -> Status {
+pub(super) fn decoded_message_too_large(bytes: usize, max_bytes: usize) -> Status {
     Status::resource_exhausted(format!(
-        "the message would take {bytes} bytes in memory, and one may take at most {most}; split the request"
+        "the decoded message would take {bytes} bytes of memory, and the limit is {max_bytes} bytes; split the request"
     ))
 }
 
@@ -98,96 +98,93 @@ pub fn shutting_down() -> Status {
 }
 
 pub(super) fn too_many_calls(limits: &Limits) -> Status {
-    try_again(
-        Code::ResourceExhausted,
-        &format!(
-            "{} calls are being worked on, and no more at the same time (--max-concurrent-calls)",
-            limits.max_concurrent_calls
-        ),
-    )
+    exhausted(&format!(
+        "the limit of {} concurrent calls (--max-concurrent-calls) is reached",
+        limits.max_concurrent_calls
+    ))
 }
 
 pub(super) fn too_many_streams(limits: &Limits) -> Status {
-    try_again(
-        Code::ResourceExhausted,
-        &format!(
-            "{} {streams} are open, and no more at the same time (--max-{streams})",
-            limits.max_streams,
-            streams = limits.streams
-        ),
-    )
+    exhausted(&format!(
+        "the limit of {} open {streams} (--max-{streams}) is reached",
+        limits.max_streams,
+        streams = limits.streams
+    ))
 }
 
 /// `RESOURCE_EXHAUSTED` for a health or reflection call over the limit.
-pub(super) fn too_many_minor_calls() -> Status {
-    exhausted("as many calls of health and reflection are open as one caller, or all together, may have")
+pub(super) fn too_many_auxiliary_calls() -> Status {
+    exhausted("the limit of open health and reflection calls is reached")
 }
 
-/// `RESOURCE_EXHAUSTED` with `RetryInfo`, when `most` callers are already being authenticated.
-pub(super) fn too_many_authentications(most: usize, callers: &str) -> Status {
+/// `RESOURCE_EXHAUSTED` when `max` authentications of these `callers` are in progress.
+pub(super) fn too_many_authentications(max: usize, callers: &str) -> Status {
     exhausted(&format!(
-        "{most} {callers} are being authenticated, and no more at the same time"
+        "the limit of {max} concurrent authentications of {callers} is reached"
     ))
 }
 
 /// `RESOURCE_EXHAUSTED` with `RetryInfo`, for a limit that a later retry may stay within.
-pub fn exhausted(why: &str) -> Status {
-    try_again(Code::ResourceExhausted, why)
+pub fn exhausted(reason: &str) -> Status {
+    retryable(Code::ResourceExhausted, reason)
 }
 
-/// `RESOURCE_EXHAUSTED` when other calls hold too much of a memory budget.
-pub(super) fn memory_full(of: &str, most: u64) -> Status {
+/// `RESOURCE_EXHAUSTED` when the calls in progress hold too much of the memory budget for this `content`.
+pub(super) fn memory_exhausted(content: &str, max_bytes: u64) -> Status {
     exhausted(&format!(
-        "the {of} of other calls hold up to {most} bytes together, and no more at the same time"
+        "the memory limit of {max_bytes} bytes for the {content} of all calls is reached"
     ))
 }
 
 /// `DEADLINE_EXCEEDED` for a stream message that didn't arrive completely in time.
-pub(super) fn message_deadline_exceeded(after: Duration) -> Status {
+pub(super) fn message_deadline_exceeded(timeout: Duration) -> Status {
     Status::deadline_exceeded(format!(
-        "a message of the stream has not come whole within {} s",
-        after.as_secs_f64()
+        "a message of the stream did not arrive completely within {} s",
+        timeout.as_secs_f64()
     ))
 }
 
 /// `DEADLINE_EXCEEDED` for a reflection call that stays open too long.
-pub(super) fn reflection_deadline_exceeded(after: Duration) -> Status {
+pub(super) fn reflection_deadline_exceeded(timeout: Duration) -> Status {
     Status::deadline_exceeded(format!(
-        "reflection is open for {} s at most; open it again",
-        after.as_secs_f64()
+        "a reflection call may stay open for {} s; open another one",
+        timeout.as_secs_f64()
     ))
 }
 
-/// `DEADLINE_EXCEEDED` for a call. It says whose deadline has passed.
-pub(super) fn deadline_exceeded(after: Duration, by_caller: bool) -> Status {
-    let whose = if by_caller {
+/// `DEADLINE_EXCEEDED` for a call. The message says whether the caller or the server set the deadline.
+pub(super) fn deadline_exceeded(timeout: Duration, is_set_by_caller: bool) -> Status {
+    let deadline = if is_set_by_caller {
         "the caller's deadline (grpc-timeout)"
     } else {
         "the server's deadline for calls (--call-deadline)"
     };
-    try_again(
+    retryable(
         Code::DeadlineExceeded,
-        &format!("the call took longer than {} s, {whose}", after.as_secs_f64()),
+        &format!(
+            "the call took longer than {} s, {deadline}",
+            timeout.as_secs_f64()
+        ),
     )
 }
 
-fn try_again(code: Code, why: &str) -> Status {
-    let message = format!("{why}; try again in {} s", PATIENCE.as_secs_f64());
-    Status::with_error_details(code, message, ErrorDetails::with_retry_info(Some(PATIENCE)))
+fn retryable(code: Code, reason: &str) -> Status {
+    let message = format!("{reason}; try again in {} s", RETRY_DELAY.as_secs_f64());
+    Status::with_error_details(code, message, ErrorDetails::with_retry_info(Some(RETRY_DELAY)))
 }
 
 /// Corrects tonic's status for a message over the limit. tonic reports `OUT_OF_RANGE`, where gRPC itself uses
-/// `RESOURCE_EXHAUSTED`. Returns whether the status was such an `OUT_OF_RANGE`: none of our handlers returns
-/// that code.
-pub(super) fn rename_too_large(headers: &mut HeaderMap, limits: &Limits) -> bool {
+/// `RESOURCE_EXHAUSTED`. Returns whether the status was `OUT_OF_RANGE`, a code that none of our handlers
+/// returns.
+pub(super) fn correct_too_large(headers: &mut HeaderMap, limits: &Limits) -> bool {
     let bytes = |name: &http::HeaderName| headers.get(name).map(http::HeaderValue::as_bytes);
     if bytes(&Status::GRPC_STATUS) != Some(i32::from(Code::OutOfRange).to_string().as_bytes()) {
         return false;
     }
     // tonic writes "decoded message length" for a request and "encoded message length" for an answer.
-    let of_answer = bytes(&Status::GRPC_MESSAGE)
-        .is_some_and(|said| said.windows(b"encoded".len()).any(|word| word == b"encoded"));
-    let status = if of_answer {
+    let is_answer = bytes(&Status::GRPC_MESSAGE)
+        .is_some_and(|message| message.windows(b"encoded".len()).any(|word| word == b"encoded"));
+    let status = if is_answer {
         answer_too_large(limits.max_message_bytes)
     } else {
         message_too_large(limits.max_message_bytes)

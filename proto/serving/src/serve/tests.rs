@@ -1,4 +1,4 @@
-//! Tests of the gate in front of a service that waits for a signal. There is no transport, and time is paused.
+//! Tests of admission in front of a service that waits for a signal. There is no transport, and time is paused.
 
 mod authentication;
 mod bodies;
@@ -26,9 +26,10 @@ use tonic_types::StatusExt;
 use tower::Layer;
 
 use super::{
-    gate::{Gate, GateLayer},
+    admission::{Admission, AdmissionLayer},
+    authenticate::LimitedAuthenticator,
+    limiter::Limiter,
     methods::Methods,
-    room::Room,
     *,
 };
 
@@ -43,8 +44,8 @@ const LIMITS: Limits = Limits {
 /// A service whose calls wait for a signal.
 #[derive(Debug, Clone)]
 struct Fake {
-    /// One permit for each handler that has been entered and each piece of background work that has begun.
-    entered: Arc<Semaphore>,
+    /// One permit for each handler and each piece of background work that has started.
+    started: Arc<Semaphore>,
     /// `GetInfo` takes one of these permits before it answers.
     go: Arc<Semaphore>,
     /// The work of `Explain` ends when it receives a message here, or when the sender has been dropped.
@@ -58,7 +59,7 @@ fn text(length: &str) -> String {
 #[tonic::async_trait]
 impl ExecutorService for Fake {
     async fn get_info(&self, _: Request<GetInfoRequest>) -> Result<Response<GetInfoResponse>, Status> {
-        self.entered.add_permits(1);
+        self.started.add_permits(1);
         self.go.acquire().await.unwrap().forget();
         Ok(Response::new(GetInfoResponse::default()))
     }
@@ -76,8 +77,8 @@ impl ExecutorService for Fake {
 
     async fn explain(&self, request: Request<ExplainRequest>) -> Result<Response<ExplainResponse>, Status> {
         let this = self.clone();
-        in_background(request, move |_, _| {
-            this.entered.add_permits(1);
+        run_in_background(request, move |_, _| {
+            this.started.add_permits(1);
             let _ = this.work.lock().unwrap_or_else(PoisonError::into_inner).recv();
             Ok(ExplainResponse::default())
         })
@@ -89,7 +90,7 @@ impl ExecutorService for Fake {
         &self,
         request: Request<GetNodeOverheadRequest>,
     ) -> Result<Response<GetNodeOverheadResponse>, Status> {
-        in_background(request, |request, _| match request.node.as_str() {
+        run_in_background(request, |request, _| match request.node.as_str() {
             "panic" => panic!("as asked"),
             length => Ok(GetNodeOverheadResponse {
                 allocatable: [("cpu".to_owned(), text(length))].into(),
@@ -122,65 +123,65 @@ impl ExecutorService for Fake {
     }
 }
 
-/// Records what it observes.
+/// Records all reports as text.
 #[derive(Debug, Default)]
-struct Tally(Mutex<Vec<String>>);
+struct RecordingObserver(Mutex<Vec<String>>);
 
-impl Observer for Tally {
-    fn began(&self, kind: Kind) {
-        self.0.lock().unwrap().push(format!("{kind:?} began"));
+impl Observer for RecordingObserver {
+    fn on_call_started(&self, kind: CallKind) {
+        self.0.lock().unwrap().push(format!("{kind:?} started"));
     }
 
-    fn ended(&self, kind: Kind) {
+    fn on_call_ended(&self, kind: CallKind) {
         self.0.lock().unwrap().push(format!("{kind:?} ended"));
     }
 
-    fn refused(&self, why: Refusal) {
-        self.0.lock().unwrap().push(why.as_str().to_owned());
+    fn on_refused(&self, reason: Refusal) {
+        self.0.lock().unwrap().push(reason.as_str().to_owned());
     }
 }
 
-type Client = ExecutorServiceClient<Gate<ExecutorServiceServer<Fake>>>;
+type Client = ExecutorServiceClient<Admission<ExecutorServiceServer<Fake>>>;
 
 struct Scene {
     fake: Fake,
     finish: mpsc::Sender<()>,
-    tally: Arc<Tally>,
+    observer: Arc<RecordingObserver>,
     shutdown: CancellationToken,
-    gate: Gate<ExecutorServiceServer<Fake>>,
+    admission: Admission<ExecutorServiceServer<Fake>>,
 }
 
 impl Scene {
-    fn with(limits: Limits) -> Self {
-        Self::authenticated_by(limits, None)
+    fn new(limits: Limits) -> Self {
+        Self::with_authenticator(limits, None)
     }
 
-    fn authenticated_by(limits: Limits, authenticator: Option<Arc<dyn Authenticator>>) -> Self {
+    fn with_authenticator(limits: Limits, authenticator: Option<Arc<dyn Authenticator>>) -> Self {
         let (finish, work) = mpsc::channel();
         let fake = Fake {
-            entered: Arc::new(Semaphore::new(0)),
+            started: Arc::new(Semaphore::new(0)),
             go: Arc::new(Semaphore::new(0)),
             work: Arc::new(Mutex::new(work)),
         };
-        let (tally, shutdown) = (Arc::new(Tally::default()), CancellationToken::new());
+        let (observer, shutdown) = (Arc::new(RecordingObserver::default()), CancellationToken::new());
         let service = ExecutorServiceServer::new(fake.clone())
             .max_decoding_message_size(limits.max_message_bytes)
             .max_encoding_message_size(limits.max_message_bytes);
-        let methods = Methods::described_in(everynode_proto::FILE_DESCRIPTOR_SET).unwrap();
-        let authentication = authenticator.map(authenticate::Authentication::new);
-        let room = Room::new(limits, tally.clone(), shutdown.clone());
-        let gate = GateLayer::new(room, methods, None, authentication).layer(service);
+        let methods = Methods::from_descriptors(everynode_proto::FILE_DESCRIPTOR_SET).unwrap();
+        let authenticator = authenticator.map(LimitedAuthenticator::new);
+        let limiter = Limiter::new(limits, observer.clone(), shutdown.clone());
+        let admission = AdmissionLayer::new(limiter, methods, None, authenticator).layer(service);
         Self {
             fake,
             finish,
-            tally,
+            observer,
             shutdown,
-            gate,
+            admission,
         }
     }
 
     fn client(&self) -> Client {
-        ExecutorServiceClient::new(self.gate.clone())
+        ExecutorServiceClient::new(self.admission.clone())
     }
 
     /// Starts a call that waits.
@@ -195,110 +196,111 @@ impl Scene {
         tokio::spawn(async move { client.explain(ExplainRequest::default()).await })
     }
 
-    /// Waits until a handler has been entered or background work has begun.
-    async fn entered(&self) {
-        self.fake.entered.acquire().await.unwrap().forget();
+    /// Waits until a handler or background work has started.
+    async fn wait_for_start(&self) {
+        self.fake.started.acquire().await.unwrap().forget();
     }
 
-    fn told(&self) -> Vec<String> {
-        self.tally.0.lock().unwrap().clone()
+    fn reports(&self) -> Vec<String> {
+        self.observer.0.lock().unwrap().clone()
     }
 }
 
-/// Asserts that the call is refused temporarily: the message says why, and the retry info tells clients when to retry.
+/// Asserts that the call is refused temporarily, with this text in the message and with the time to wait before a
+/// retry.
 #[track_caller]
-fn assert_try_again(status: &Status, code: Code, words: &str) {
+fn assert_retryable(status: &Status, code: Code, message: &str) {
     assert_eq!(status.code(), code, "{status}");
-    assert!(status.message().contains(words), "{status}");
+    assert!(status.message().contains(message), "{status}");
     let retry = status.get_details_retry_info().and_then(|info| info.retry_delay);
     assert_eq!(retry, Some(Duration::from_secs(1)), "{status}");
 }
 
 #[tokio::test(start_paused = true)]
-async fn one_call_more_waits_for_a_second_and_is_then_refused() {
-    let scene = Scene::with(LIMITS);
+async fn call_over_the_limit_is_refused_after_one_second() {
+    let scene = Scene::new(LIMITS);
     let first = scene.call();
-    scene.entered().await;
+    scene.wait_for_start().await;
     let began = Instant::now();
     let refused = scene.call().await.unwrap().unwrap_err();
-    assert_try_again(
+    assert_retryable(
         &refused,
         Code::ResourceExhausted,
-        "1 calls are being worked on, and no more",
+        "the limit of 1 concurrent calls",
     );
     assert_eq!(began.elapsed().as_millis() / 10, 100);
     scene.fake.go.add_permits(1);
     first.await.unwrap().unwrap();
-    assert_eq!(scene.told(), ["Call began", "calls", "Call ended"]);
+    assert_eq!(scene.reports(), ["Unary started", "calls", "Unary ended"]);
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_call_that_waits_is_served_when_its_turn_comes() {
-    let scene = Scene::with(LIMITS);
+async fn waiting_call_is_served_when_a_permit_becomes_free() {
+    let scene = Scene::new(LIMITS);
     let (first, second) = (scene.call(), scene.call());
-    scene.entered().await;
+    scene.wait_for_start().await;
     scene.fake.go.add_permits(1);
-    scene.entered().await;
+    scene.wait_for_start().await;
     scene.fake.go.add_permits(1);
     first.await.unwrap().unwrap();
     second.await.unwrap().unwrap();
     assert_eq!(
-        scene.told(),
-        ["Call began", "Call ended", "Call began", "Call ended"]
+        scene.reports(),
+        ["Unary started", "Unary ended", "Unary started", "Unary ended"]
     );
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_call_ends_at_the_servers_deadline_or_at_the_callers_if_that_is_shorter() {
-    let scene = Scene::with(LIMITS);
+async fn call_ends_at_the_shorter_of_the_deadlines_of_server_and_caller() {
+    let scene = Scene::new(LIMITS);
     let began = Instant::now();
     let late = scene.call().await.unwrap().unwrap_err();
     assert_eq!(began.elapsed().as_secs(), 30);
-    let words = "longer than 30 s, the server's deadline for calls (--call-deadline)";
-    assert_try_again(&late, Code::DeadlineExceeded, words);
+    let message = "longer than 30 s, the server's deadline for calls (--call-deadline)";
+    assert_retryable(&late, Code::DeadlineExceeded, message);
 
     let mut request = Request::new(GetInfoRequest {});
     request.set_timeout(Duration::from_millis(1_500));
     let late = scene.client().get_info(request).await.unwrap_err();
-    let words = "longer than 1.5 s, the caller's deadline (grpc-timeout)";
-    assert_try_again(&late, Code::DeadlineExceeded, words);
+    let message = "longer than 1.5 s, the caller's deadline (grpc-timeout)";
+    assert_retryable(&late, Code::DeadlineExceeded, message);
     assert_eq!(began.elapsed().as_secs(), 31);
 
     let mut request = Request::new(GetInfoRequest {});
     request.set_timeout(Duration::from_hours(1));
     let late = scene.client().get_info(request).await.unwrap_err();
-    assert_try_again(&late, Code::DeadlineExceeded, "longer than 30 s, the server's");
+    assert_retryable(&late, Code::DeadlineExceeded, "longer than 30 s, the server's");
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_callers_deadline_holds_while_it_waits_for_its_turn() {
-    let scene = Scene::with(LIMITS);
+async fn callers_deadline_applies_while_the_call_waits_for_a_permit() {
+    let scene = Scene::new(LIMITS);
     let first = scene.call();
-    scene.entered().await;
+    scene.wait_for_start().await;
     let mut request = Request::new(GetInfoRequest {});
     request.set_timeout(Duration::from_millis(200));
     let late = scene.client().get_info(request).await.unwrap_err();
-    assert_try_again(&late, Code::DeadlineExceeded, "longer than 0.2 s, the caller's");
+    assert_retryable(&late, Code::DeadlineExceeded, "longer than 0.2 s, the caller's");
     first.abort();
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_caller_who_goes_gives_its_place_back() {
-    let scene = Scene::with(LIMITS);
+async fn call_of_a_disconnected_caller_returns_its_permit() {
+    let scene = Scene::new(LIMITS);
     let first = scene.call();
-    scene.entered().await;
+    scene.wait_for_start().await;
     first.abort();
     scene.fake.go.add_permits(1);
     scene.call().await.unwrap().unwrap();
 }
 
 #[tokio::test(start_paused = true)]
-async fn work_in_the_background_keeps_its_place_until_it_ends_though_its_caller_has_gone() {
-    let scene = Scene::with(LIMITS);
-    let gone = scene.work();
-    scene.entered().await;
-    gone.abort();
-    assert!(gone.await.unwrap_err().is_cancelled());
+async fn background_work_holds_its_permit_until_it_ends_after_its_caller_disconnected() {
+    let scene = Scene::new(LIMITS);
+    let abandoned = scene.work();
+    scene.wait_for_start().await;
+    abandoned.abort();
+    assert!(abandoned.await.unwrap_err().is_cancelled());
     let refused = {
         let refused = scene.call();
         // Paused time doesn't advance by itself while background work runs.
@@ -306,31 +308,31 @@ async fn work_in_the_background_keeps_its_place_until_it_ends_though_its_caller_
         tokio::time::advance(Duration::from_secs(1)).await;
         refused.await.unwrap().unwrap_err()
     };
-    assert_try_again(&refused, Code::ResourceExhausted, "--max-concurrent-calls");
+    assert_retryable(&refused, Code::ResourceExhausted, "--max-concurrent-calls");
     scene.finish.send(()).unwrap();
     scene.fake.go.add_permits(1);
     scene.call().await.unwrap().unwrap();
 }
 
 #[tokio::test]
-async fn work_whose_caller_has_gone_before_there_was_a_processor_never_begins() {
+async fn work_never_starts_if_its_caller_disconnected_while_it_waited_for_a_processor() {
     let processors = thread::available_parallelism().unwrap().get();
-    let scene = Scene::with(Limits {
+    let scene = Scene::new(Limits {
         max_concurrent_calls: u32::try_from(processors).unwrap() + 2,
         ..LIMITS
     });
     let mut working = Vec::new();
     for _ in 0..processors {
         working.push(scene.work());
-        scene.entered().await;
+        scene.wait_for_start().await;
     }
-    let (gone, stays) = (scene.work(), scene.work());
+    let (abandoned, stays) = (scene.work(), scene.work());
     // Once admitted, both calls wait for a processor.
-    while scene.told().len() < processors + 2 {
+    while scene.reports().len() < processors + 2 {
         tokio::task::yield_now().await;
     }
-    gone.abort();
-    assert!(gone.await.unwrap_err().is_cancelled());
+    abandoned.abort();
+    assert!(abandoned.await.unwrap_err().is_cancelled());
     for _ in 0..=processors {
         scene.finish.send(()).unwrap();
     }
@@ -338,13 +340,13 @@ async fn work_whose_caller_has_gone_before_there_was_a_processor_never_begins() 
     for work in working {
         work.await.unwrap().unwrap();
     }
-    scene.entered().await;
-    assert_eq!(scene.fake.entered.available_permits(), 0);
+    scene.wait_for_start().await;
+    assert_eq!(scene.fake.started.available_permits(), 0);
 }
 
 #[tokio::test]
-async fn work_that_panics_is_internal_and_gives_its_place_back() {
-    let scene = Scene::with(LIMITS);
+async fn panic_in_background_work_is_internal_and_returns_the_permit() {
+    let scene = Scene::new(LIMITS);
     for _ in 0..3 {
         let request = GetNodeOverheadRequest { node: "panic".into() };
         let failed = scene.client().get_node_overhead(request).await.unwrap_err();

@@ -1,8 +1,8 @@
 //! W3C trace context, which links the work that several programs do for one call.
 //!
-//! A call with a `traceparent` gets a span with its ids. All log lines of the call show these ids, and [`carry`] passes
-//! the trace on to the calls made for it. When spans are exported, a call without a `traceparent` starts a new trace,
-//! and the logs show the ids of the exported spans.
+//! A call with a `traceparent` gets a span with its ids. All log lines of the call show these ids, and [`inject`] adds
+//! the trace to the calls made for it. When spans are exported, a call without a `traceparent` starts a new trace, and
+//! the logs show the ids of the exported spans.
 
 use std::{convert::Infallible, fmt};
 
@@ -10,82 +10,81 @@ use http::{HeaderMap, Response};
 use tonic::{Code, Request, Status, body::Body, metadata::MetadataValue};
 use tracing::{Instrument, Span, debug, field::Empty, info_span};
 
-/// The target of spans that are only for export. No log line shows them, and they cost nothing when nothing is
-/// exported.
-pub const EXPORTED: &str = "everynode_trace";
+/// The target of spans that are only for export. No log line shows them. They cost nothing when nothing is exported.
+pub const EXPORT_TARGET: &str = "everynode_trace";
 
-const HEADER: &str = "traceparent";
+const TRACEPARENT: &str = "traceparent";
 
 tokio::task_local! {
-    static CURRENT: Trace;
+    static CURRENT: TraceContext;
 }
 
 /// A traced call.
 #[derive(Debug)]
-pub(super) struct Call {
-    here: Trace,
-    logged: Span,
-    exported: Span,
+pub(super) struct TracedCall {
+    context: TraceContext,
+    log_span: Span,
+    export_span: Span,
 }
 
-impl Call {
-    /// Starts tracing a call. Returns `None` if the caller sends no trace and none starts here, because the call
-    /// `is_minor` or because nothing is exported.
-    pub(super) fn begin(headers: &HeaderMap, path: &str, is_minor: bool) -> Option<Self> {
-        let parent = Trace::of(headers);
-        if parent.is_none() && is_minor {
+impl TracedCall {
+    /// Starts tracing a call. Returns `None` if the caller sends no trace and no new one starts, because the call
+    /// `is_auxiliary` or because nothing is exported.
+    pub(super) fn start(headers: &HeaderMap, path: &str, is_auxiliary: bool) -> Option<Self> {
+        let parent = TraceContext::from_headers(headers);
+        if parent.is_none() && is_auxiliary {
             return None;
         }
-        let exported = info_span!(
-            target: EXPORTED,
+        let export_span = info_span!(
+            target: EXPORT_TARGET,
             "call",
             "otel.name" = path.trim_start_matches('/'),
             "otel.kind" = "server",
             "otel.status_code" = Empty,
             "rpc.grpc.status_code" = Empty,
         );
-        let here = place(&exported, parent).or_else(|| parent.map(Trace::next))?;
-        let trace_id = format!("{:032x}", here.id);
-        let span_id = format!("{:016x}", here.span);
-        let logged = info_span!("call", path, trace_id, span_id, parent_id = Empty);
+        let context = exported_context(&export_span, parent).or_else(|| parent.map(TraceContext::child))?;
+        let trace_id = format!("{:032x}", context.trace_id);
+        let span_id = format!("{:016x}", context.span_id);
+        let log_span = info_span!("call", path, trace_id, span_id, parent_id = Empty);
         if let Some(parent) = parent {
-            logged.record("parent_id", format!("{:016x}", parent.span));
+            log_span.record("parent_id", format!("{:016x}", parent.span_id));
         }
         Some(Self {
-            here,
-            logged,
-            exported,
+            context,
+            log_span,
+            export_span,
         })
     }
 
     /// Runs the call's work inside its spans.
-    pub(super) async fn follow(
+    pub(super) async fn run(
         self,
         work: impl Future<Output = Result<Response<Body>, Infallible>>,
     ) -> Result<Response<Body>, Infallible> {
         let Self {
-            here,
-            logged,
-            exported,
+            context,
+            log_span,
+            export_span,
         } = self;
         let work = async {
             let answer = work.await;
-            debug!("the call has its answer");
+            debug!("call answered");
             answer
         };
-        let answer = CURRENT.scope(here, work.instrument(logged)).await?;
+        let answer = CURRENT.scope(context, work.instrument(log_span)).await?;
         if let Some(status) = Status::from_header_map(answer.headers()) {
-            exported.record("rpc.grpc.status_code", i32::from(status.code()));
-            if is_fault(status.code()) {
-                exported.record("otel.status_code", "ERROR");
+            export_span.record("rpc.grpc.status_code", i32::from(status.code()));
+            if is_server_error(status.code()) {
+                export_span.record("otel.status_code", "ERROR");
             }
         }
         Ok(answer)
     }
 }
 
-/// Whether the code is the server's fault.
-fn is_fault(code: Code) -> bool {
+/// Whether OpenTelemetry counts the code as an error of the server.
+fn is_server_error(code: Code) -> bool {
     matches!(
         code,
         Code::Unknown
@@ -97,88 +96,92 @@ fn is_fault(code: Code) -> bool {
     )
 }
 
-/// The trace position of an exported span, which becomes a child of its parent's span.
+/// The trace context of a span that is exported. The span becomes a child of `parent`.
 #[cfg(feature = "otlp")]
-fn place(exported: &Span, parent: Option<Trace>) -> Option<Trace> {
+fn exported_context(span: &Span, parent: Option<TraceContext>) -> Option<TraceContext> {
     use opentelemetry::{
         Context,
         trace::{SpanContext, SpanId, TraceContextExt, TraceFlags, TraceId, TraceState},
     };
     use tracing_opentelemetry::OpenTelemetrySpanExt;
 
-    if let Some(Trace { id, span, flags }) = parent {
+    if let Some(parent) = parent {
         let parent = SpanContext::new(
-            TraceId::from_bytes(id.to_be_bytes()),
-            SpanId::from_bytes(span.to_be_bytes()),
-            TraceFlags::new(flags),
+            TraceId::from_bytes(parent.trace_id.to_be_bytes()),
+            SpanId::from_bytes(parent.span_id.to_be_bytes()),
+            TraceFlags::new(parent.flags),
             true,
             TraceState::default(),
         );
         // This fails when nothing is exported; the context below is then invalid and the result `None`.
-        let _ = exported.set_parent(Context::new().with_remote_span_context(parent));
+        let _ = span.set_parent(Context::new().with_remote_span_context(parent));
     }
-    let context = exported.context();
+    let context = span.context();
     let context = context.span().span_context().clone();
-    context.is_valid().then(|| Trace {
-        id: u128::from_be_bytes(context.trace_id().to_bytes()),
-        span: u64::from_be_bytes(context.span_id().to_bytes()),
+    context.is_valid().then(|| TraceContext {
+        trace_id: u128::from_be_bytes(context.trace_id().to_bytes()),
+        span_id: u64::from_be_bytes(context.span_id().to_bytes()),
         flags: context.trace_flags().to_u8(),
     })
 }
 
 /// Without the feature `otlp` nothing is exported.
 #[cfg(not(feature = "otlp"))]
-fn place(_: &Span, _: Option<Trace>) -> Option<Trace> {
+fn exported_context(_: &Span, _: Option<TraceContext>) -> Option<TraceContext> {
     None
 }
 
-/// A position in a trace.
+/// The trace and the span that some work belongs to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Trace {
-    id: u128,
-    span: u64,
+struct TraceContext {
+    trace_id: u128,
+    span_id: u64,
     flags: u8,
 }
 
-impl Trace {
-    /// The caller's position, if it sends one. As the standard demands, an unreadable header counts as none.
-    fn of(headers: &HeaderMap) -> Option<Self> {
-        Self::read(headers.get(HEADER)?.to_str().ok()?)
+impl TraceContext {
+    /// The context that the caller sends, if any. As the standard requires, an invalid header is ignored.
+    fn from_headers(headers: &HeaderMap) -> Option<Self> {
+        Self::parse(headers.get(TRACEPARENT)?.to_str().ok()?)
     }
 
-    fn read(text: &str) -> Option<Self> {
+    fn parse(text: &str) -> Option<Self> {
         let mut parts = text.split('-');
-        let mut next = |digits| number(parts.next()?, digits);
-        let (version, id, span, flags) = (next(2)?, next(32)?, next(16)?, next(2)?);
+        let mut next = |digits| parse_hex(parts.next()?, digits);
+        let (version, trace_id, span_id, flags) = (next(2)?, next(32)?, next(16)?, next(2)?);
         // A newer version may have more parts; version 0 may not.
-        let is_whole = version != 0 || parts.next().is_none();
-        let is_valid = version != 0xff && id != 0 && span != 0 && is_whole;
+        let is_complete = version != 0 || parts.next().is_none();
+        let is_valid = version != 0xff && trace_id != 0 && span_id != 0 && is_complete;
         Some(Self {
-            id,
-            span: span.try_into().ok()?,
+            trace_id,
+            span_id: span_id.try_into().ok()?,
             flags: flags.try_into().ok()?,
         })
         .filter(|_| is_valid)
     }
 
     /// A new span in the same trace.
-    fn next(self) -> Self {
+    fn child(self) -> Self {
         Self {
-            span: fastrand::u64(1..),
+            span_id: fastrand::u64(1..),
             ..self
         }
     }
 }
 
-impl fmt::Display for Trace {
+impl fmt::Display for TraceContext {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { id, span, flags } = self;
-        write!(formatter, "00-{id:032x}-{span:016x}-{flags:02x}")
+        let Self {
+            trace_id,
+            span_id,
+            flags,
+        } = self;
+        write!(formatter, "00-{trace_id:032x}-{span_id:016x}-{flags:02x}")
     }
 }
 
 /// Parses a number of exactly `digits` lower-case hexadecimal digits.
-fn number(text: &str, digits: usize) -> Option<u128> {
+fn parse_hex(text: &str, digits: usize) -> Option<u128> {
     let fits = text.len() == digits
         && text
             .bytes()
@@ -187,10 +190,10 @@ fn number(text: &str, digits: usize) -> Option<u128> {
 }
 
 /// Adds the trace of the current call to a request made for it, if the current call has a trace.
-pub fn carry<T>(request: &mut Request<T>) {
-    let current = CURRENT.try_with(Trace::to_string).ok();
+pub fn inject<T>(request: &mut Request<T>) {
+    let current = CURRENT.try_with(TraceContext::to_string).ok();
     if let Some(value) = current.and_then(|text| MetadataValue::try_from(text).ok()) {
-        request.metadata_mut().insert(HEADER, value);
+        request.metadata_mut().insert(TRACEPARENT, value);
     }
 }
 
@@ -204,11 +207,11 @@ mod tests {
     const PARENT: &str = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
 
     #[test]
-    fn what_is_no_trace_counts_as_none() {
-        let reads = |text: &str| Trace::read(text).map(|trace| trace.to_string());
-        assert_eq!(reads(PARENT).as_deref(), Some(PARENT));
+    fn invalid_trace_context_is_ignored() {
+        let parsed = |text: &str| TraceContext::parse(text).map(|trace| trace.to_string());
+        assert_eq!(parsed(PARENT).as_deref(), Some(PARENT));
         let newer = PARENT.replacen("00", "01", 1) + "-more";
-        assert_eq!(reads(&newer).as_deref(), Some(PARENT));
+        assert_eq!(parsed(&newer).as_deref(), Some(PARENT));
         for broken in [
             "",
             "00",
@@ -220,35 +223,35 @@ mod tests {
             "00-4BF92F3577B34DA6A3CE929D0E0E4736-00f067aa0ba902b7-01",
             "00-+bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01",
         ] {
-            assert_eq!(reads(broken), None, "{broken}");
+            assert_eq!(parsed(broken), None, "{broken}");
         }
     }
 
     #[tokio::test]
-    async fn calls_that_are_made_for_a_call_are_of_its_trace() {
-        let carried = || {
+    async fn calls_made_for_a_call_belong_to_its_trace() {
+        let injected = || {
             let mut request = Request::new(());
-            carry(&mut request);
-            let value = request.metadata().get(HEADER);
+            inject(&mut request);
+            let value = request.metadata().get(TRACEPARENT);
             value.map(|value| value.to_str().unwrap().to_owned())
         };
-        assert_eq!(carried(), None);
-        let headers = HeaderMap::from_iter([(HeaderName::from_static(HEADER), PARENT.parse().unwrap())]);
-        let call = Call::begin(&headers, "/service/Method", true).unwrap();
+        assert_eq!(injected(), None);
+        let headers = HeaderMap::from_iter([(HeaderName::from_static(TRACEPARENT), PARENT.parse().unwrap())]);
+        let call = TracedCall::start(&headers, "/service/Method", true).unwrap();
         let header = Mutex::default();
         let work = async {
-            *header.lock() = carried();
+            *header.lock() = injected();
             Ok(Response::new(Body::empty()))
         };
-        call.follow(work).await.unwrap();
-        let here = Trace::read(&header.into_inner().unwrap()).unwrap();
-        let parent = Trace::read(PARENT).unwrap();
-        assert_eq!((here.id, here.flags), (parent.id, parent.flags));
-        assert_ne!(here.span, parent.span);
+        call.run(work).await.unwrap();
+        let child = TraceContext::parse(&header.into_inner().unwrap()).unwrap();
+        let parent = TraceContext::parse(PARENT).unwrap();
+        assert_eq!((child.trace_id, child.flags), (parent.trace_id, parent.flags));
+        assert_ne!(child.span_id, parent.span_id);
     }
 
     #[test]
-    fn without_a_caller_that_traces_or_a_place_to_export_to_no_trace_begins() {
-        assert!(Call::begin(&HeaderMap::new(), "/service/Method", false).is_none());
+    fn no_trace_starts_without_traceparent_and_export() {
+        assert!(TracedCall::start(&HeaderMap::new(), "/service/Method", false).is_none());
     }
 }

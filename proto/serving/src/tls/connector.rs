@@ -26,52 +26,52 @@ use tower::Service;
 
 use super::{Credentials, Error, load::client_without_certificate};
 
-/// How long to wait for the server's first bytes. Our servers send at once. If a server waits for its client to send
-/// first, the connection is used after this time.
-const FIRST_WORD: Duration = Duration::from_secs(1);
+/// How long to wait for the server's first bytes. Our servers send at once. The connection to a server that waits for
+/// its client to send first is used after this time.
+const FIRST_BYTES_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// Why a connection failed.
 #[derive(Debug, thiserror::Error)]
 pub enum ConnectError {
     /// The address has no host to connect to.
-    #[error("{0} names no host")]
+    #[error("{0} has no valid host name")]
     Host(Uri),
     /// The server can't be reached.
-    #[error("{address} can't be reached: {error}")]
-    Unreachable {
+    #[error("connecting to {address} failed")]
+    Tcp {
         /// The host and port.
         address: String,
         /// The system's error.
-        error: io::Error,
+        source: io::Error,
     },
     /// The TLS handshake failed.
-    #[error("no secure connection to {address}: {error}{}", hint(.error))]
+    #[error("the TLS handshake with {address} failed{}", hint(.source))]
     Handshake {
         /// The host and port.
         address: String,
         /// The cause.
-        error: io::Error,
+        source: io::Error,
     },
 }
 
-/// The most likely cause of an error that says little.
+/// The most likely reason of an error whose text doesn't explain it.
 fn hint(error: &io::Error) -> &'static str {
     let inner = error.get_ref().and_then(|inner| inner.downcast_ref());
     match inner {
-        Some(rustls::Error::InvalidMessage(_)) => " (it doesn't seem to speak TLS)",
+        Some(rustls::Error::InvalidMessage(_)) => " (the server doesn't seem to use TLS)",
         Some(rustls::Error::AlertReceived(AlertDescription::UnknownCA)) => {
-            " (this program's certificate is of no authority that is trusted there)"
+            " (the server doesn't trust the authority of this program's certificate)"
         }
         Some(rustls::Error::AlertReceived(AlertDescription::CertificateExpired)) => {
             " (this program's certificate has expired)"
         }
-        Some(rustls::Error::AlertReceived(_)) => " (it has refused this program's certificate)",
+        Some(rustls::Error::AlertReceived(_)) => " (the server doesn't accept this program's certificate)",
         _ => "",
     }
 }
 
-/// Performs the TLS handshake. In TLS 1.3 the client is done before the server has verified the client's certificate,
-/// so this waits for the server's first bytes. Otherwise the user of the connection would see it closed without the
+/// Performs the TLS handshake. In TLS 1.3, the client finishes before the server has verified the client's certificate.
+/// So this also waits for the server's first bytes. Otherwise the user of the connection would see it close without a
 /// reason.
 ///
 /// # Errors
@@ -85,35 +85,34 @@ where
     IO: AsyncRead + AsyncWrite + Unpin,
 {
     let mut stream = TlsConnector::from(config).connect(name, io).await?;
-    let first_word = poll_fn(|context| Pin::new(&mut stream).poll_fill_buf(context).map_ok(<[u8]>::len));
-    match timeout(FIRST_WORD, first_word).await {
+    let first_bytes = poll_fn(|context| Pin::new(&mut stream).poll_fill_buf(context).map_ok(<[u8]>::len));
+    match timeout(FIRST_BYTES_TIMEOUT, first_bytes).await {
         Ok(Ok(0)) => Err(io::Error::new(
             io::ErrorKind::UnexpectedEof,
-            "it closes the connection at once",
+            "the server closed the connection at once",
         )),
         Ok(Err(error)) => Err(error),
         Ok(Ok(_)) | Err(_) => Ok(stream),
     }
 }
 
-/// The client's own identity.
 #[derive(Debug, Clone)]
-enum Own {
-    Certified(Credentials),
-    Nobody(Arc<ClientConfig>),
+enum ClientIdentity {
+    Certificate(Credentials),
+    Anonymous(Arc<ClientConfig>),
 }
 
 /// Connects to servers. Each connection uses the credentials that are current at that time.
 #[derive(Debug, Clone)]
 pub struct Connector {
-    own: Own,
+    identity: ClientIdentity,
     /// The name that the server's certificate must have, if it isn't the host's.
     server_name: Option<ServerName<'static>>,
 }
 
 impl Connector {
-    /// Connects with these credentials to servers. Their certificates must be for the host in the address, or for
-    /// `server_name` if it is set.
+    /// Connects with these credentials. A server's certificate must be for the host in its address, or for
+    /// `server_name` if that is set.
     ///
     /// # Errors
     /// `server_name` isn't a valid server name.
@@ -122,7 +121,7 @@ impl Connector {
             .map(|name| ServerName::try_from(name.to_owned()).map_err(|_| NameError(name.to_owned())))
             .transpose()?;
         Ok(Self {
-            own: Own::Certified(credentials),
+            identity: ClientIdentity::Certificate(credentials),
             server_name,
         })
     }
@@ -133,7 +132,7 @@ impl Connector {
     /// The file can't be used.
     pub fn without_certificate(authorities: &Path) -> Result<Self, Error> {
         Ok(Self {
-            own: Own::Nobody(client_without_certificate(authorities)?),
+            identity: ClientIdentity::Anonymous(client_without_certificate(authorities)?),
             server_name: None,
         })
     }
@@ -158,18 +157,18 @@ impl Connector {
             tcp.set_nodelay(true)?;
             Ok(tcp)
         };
-        let tcp = tcp.await.map_err(|error| ConnectError::Unreachable {
+        let tcp = tcp.await.map_err(|source| ConnectError::Tcp {
             address: address(),
-            error,
+            source,
         })?;
-        let config = match &self.own {
-            Own::Certified(credentials) => credentials.client(),
-            Own::Nobody(config) => config.clone(),
+        let config = match &self.identity {
+            ClientIdentity::Certificate(credentials) => credentials.client(),
+            ClientIdentity::Anonymous(config) => config.clone(),
         };
         let tls = handshake(config, name, tcp);
-        let tls = tls.await.map_err(|error| ConnectError::Handshake {
+        let tls = tls.await.map_err(|source| ConnectError::Handshake {
             address: address(),
-            error,
+            source,
         })?;
         Ok(TokioIo::new(tls))
     }
@@ -177,7 +176,7 @@ impl Connector {
 
 /// The given text isn't a valid server name.
 #[derive(Debug, thiserror::Error)]
-#[error("{0:?} isn't a server's name")]
+#[error("{0:?} isn't a valid server name")]
 pub struct NameError(String);
 
 impl Service<Uri> for Connector {

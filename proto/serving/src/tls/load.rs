@@ -15,27 +15,27 @@ use super::{Error, Files, validity::Validity};
 
 /// gRPC uses HTTP/2.
 const PROTOCOL: &[u8] = b"h2";
-/// How often to read files again that change while they are read.
-const READS: usize = 5;
+/// How many more times files are read that change while they are read.
+const MAX_REREADS: usize = 5;
 
-fn content(file: &Path) -> Result<Vec<u8>, Error> {
+fn read_file(file: &Path) -> Result<Vec<u8>, Error> {
     fs::read(file).map_err(|error| unusable(file, format!("can't be read: {error}")))
 }
 
-/// The contents of the files.
+/// The contents of the certificate files.
 #[derive(PartialEq, Eq)]
-pub(super) struct Contents {
+pub(super) struct FileContents {
     certificate: Vec<u8>,
     key: Vec<u8>,
     authorities: Vec<u8>,
 }
 
-/// The configurations built from the contents.
-pub(super) struct Loaded {
-    pub(super) contents: Contents,
-    /// The server configuration that asks clients for certificates.
-    pub(super) asking_server: Arc<ServerConfig>,
-    /// The server configuration that doesn't.
+/// rustls configurations that use the certificate files.
+pub(super) struct LoadedCertificates {
+    pub(super) contents: FileContents,
+    /// The server configuration that requires client certificates.
+    pub(super) mutual_tls_server: Arc<ServerConfig>,
+    /// The server configuration without client certificates.
     pub(super) server: Arc<ServerConfig>,
     pub(super) client: Arc<ClientConfig>,
     /// The validity of each certificate in the chain, the program's own first.
@@ -45,9 +45,9 @@ pub(super) struct Loaded {
 }
 
 /// Reads all files in a consistent state, since a certificate can't be used with the key of its predecessor.
-pub(super) fn read(files: &Files) -> Result<Contents, Error> {
+pub(super) fn read_files(files: &Files) -> Result<FileContents, Error> {
     let mut contents = read_once(files)?;
-    for _ in 0..READS {
+    for _ in 0..MAX_REREADS {
         let again = read_once(files)?;
         if again == contents {
             break;
@@ -57,22 +57,22 @@ pub(super) fn read(files: &Files) -> Result<Contents, Error> {
     Ok(contents)
 }
 
-fn read_once(files: &Files) -> Result<Contents, Error> {
-    Ok(Contents {
-        certificate: content(&files.certificate)?,
-        key: content(&files.key)?,
-        authorities: content(&files.authorities)?,
+fn read_once(files: &Files) -> Result<FileContents, Error> {
+    Ok(FileContents {
+        certificate: read_file(&files.certificate)?,
+        key: read_file(&files.key)?,
+        authorities: read_file(&files.authorities)?,
     })
 }
 
-impl Loaded {
-    pub(super) fn new(contents: Contents, files: &Files) -> Result<Self, Error> {
+impl LoadedCertificates {
+    pub(super) fn new(contents: FileContents, files: &Files) -> Result<Self, Error> {
         let chain = certificates(&contents.certificate, &files.certificate)?;
         let key = || key(&contents.key, &files.key);
         let authorities = Arc::new(authorities(&contents.authorities, &files.authorities)?);
         let validities = validities(&chain, &files.certificate)?;
         let provider = Arc::new(ring::default_provider());
-        let no_pair = |error: rustls::Error| {
+        let unusable_pair = |error: rustls::Error| {
             let key = files.key.display();
             unusable(
                 &files.certificate,
@@ -85,20 +85,20 @@ impl Loaded {
         let builder = || {
             ServerConfig::builder_with_provider(provider.clone())
                 .with_protocol_versions(&[&TLS13])
-                .map_err(no_pair)
+                .map_err(unusable_pair)
         };
-        let asking_server = builder()?
+        let mutual_tls_server = builder()?
             .with_client_cert_verifier(verifier)
             .with_single_cert(chain.clone(), key()?)
-            .map_err(no_pair)?;
+            .map_err(unusable_pair)?;
         let server = builder()?
             .with_no_client_auth()
             .with_single_cert(chain.clone(), key()?)
-            .map_err(no_pair)?;
-        let client = client(provider.clone(), authorities, chain, key()?).map_err(no_pair)?;
+            .map_err(unusable_pair)?;
+        let client = client(provider.clone(), authorities, chain, key()?).map_err(unusable_pair)?;
         Ok(Self {
-            asking_server: served(asking_server),
-            server: served(server),
+            mutual_tls_server: configure_server(mutual_tls_server),
+            server: configure_server(server),
             client: Arc::new(client),
             chain: validities,
             authorities: certificates(&contents.authorities, &files.authorities)?
@@ -115,18 +115,18 @@ impl Loaded {
         ends.min().unwrap_or(SystemTime::UNIX_EPOCH)
     }
 
-    /// Checks that the whole chain and at least one authority are valid at this time. Some authorities may have
-    /// expired: while authorities are replaced, the file still holds the old ones.
+    /// Checks that the whole chain and at least one authority are valid at this time. Other authorities may have
+    /// expired, because the file still holds the old ones while authorities are replaced.
     ///
     /// # Errors
     /// The certificate that isn't valid, with the time when it expired or becomes valid.
     pub(super) fn check(&self, files: &Files, now: SystemTime) -> Result<(), Error> {
         for (index, validity) in self.chain.iter().enumerate() {
             if let Err(reason) = validity.check(now) {
-                let which = index.saturating_add(1);
+                let number = index.saturating_add(1);
                 return Err(unusable(
                     &files.certificate,
-                    format!("certificate {which} {reason}"),
+                    format!("certificate {number} {reason}"),
                 ));
             }
         }
@@ -141,15 +141,14 @@ impl Loaded {
     }
 }
 
-/// A configuration that connects without a client certificate to servers whose certificates come from these
-/// authorities.
+/// A client configuration without a client certificate, which trusts the authorities in the file.
 pub(super) fn client_without_certificate(file: &Path) -> Result<Arc<ClientConfig>, Error> {
     let client = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
         .with_protocol_versions(&[&TLS13])
         .map_err(|error| unusable(file, error.to_string()))?
-        .with_root_certificates(authorities(&content(file)?, file)?)
+        .with_root_certificates(authorities(&read_file(file)?, file)?)
         .with_no_client_auth();
-    Ok(Arc::new(connecting(client)))
+    Ok(Arc::new(configure_client(client)))
 }
 
 fn client(
@@ -162,16 +161,16 @@ fn client(
         .with_protocol_versions(&[&TLS13])?
         .with_root_certificates(authorities)
         .with_client_auth_cert(chain, key)?;
-    Ok(connecting(client))
+    Ok(configure_client(client))
 }
 
-fn connecting(mut client: ClientConfig) -> ClientConfig {
+fn configure_client(mut client: ClientConfig) -> ClientConfig {
     client.alpn_protocols = vec![PROTOCOL.to_vec()];
     client.resumption = Resumption::disabled();
     client
 }
 
-fn served(mut server: ServerConfig) -> Arc<ServerConfig> {
+fn configure_server(mut server: ServerConfig) -> Arc<ServerConfig> {
     server.alpn_protocols = vec![PROTOCOL.to_vec()];
     server.session_storage = Arc::new(NoServerSessionStorage {});
     server.send_tls13_tickets = 0;
@@ -198,10 +197,10 @@ fn authorities(pem: &[u8], file: &Path) -> Result<RootCertStore, Error> {
     let mut store = RootCertStore::empty();
     for (index, certificate) in certificates(pem, file)?.into_iter().enumerate() {
         store.add(certificate).map_err(|error| {
-            let which = index.saturating_add(1);
+            let number = index.saturating_add(1);
             unusable(
                 file,
-                format!("certificate {which} can't be an authority: {error}"),
+                format!("certificate {number} can't be an authority: {error}"),
             )
         })?;
     }
@@ -210,8 +209,8 @@ fn authorities(pem: &[u8], file: &Path) -> Result<RootCertStore, Error> {
 
 fn validities(chain: &[CertificateDer<'_>], file: &Path) -> Result<Vec<Validity>, Error> {
     let validity = |(index, certificate): (usize, &CertificateDer<'_>)| {
-        let which = index.saturating_add(1);
-        Validity::of(certificate).ok_or_else(|| unusable(file, format!("certificate {which} can't be read")))
+        let number = index.saturating_add(1);
+        Validity::of(certificate).ok_or_else(|| unusable(file, format!("certificate {number} can't be read")))
     };
     chain.iter().enumerate().map(validity).collect()
 }

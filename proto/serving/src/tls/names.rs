@@ -9,8 +9,8 @@ use x509_parser::{
 /// certificate without this extension is named by its common name, if it has exactly one. Empty if the certificate
 /// can't be read.
 ///
-/// Authorities verify the subject alternative names of what they sign; many copy the subject from the application
-/// unverified.
+/// The common name is ignored otherwise, because authorities verify the subject alternative names that they sign, but
+/// many copy the subject from the request without verification.
 pub fn names(certificate: &[u8]) -> Vec<String> {
     let Ok((_, certificate)) = parse_x509_certificate(certificate) else {
         return Vec::new();
@@ -20,7 +20,7 @@ pub fn names(certificate: &[u8]) -> Vec<String> {
         Ok(None) => return common_name(&certificate).into_iter().collect(),
         Err(_) => return Vec::new(),
     };
-    // An extension that is present but unreadable names nobody. It doesn't make the common name count.
+    // An extension that is present but unreadable holds no names. The common name is ignored even then.
     let ParsedExtension::SubjectAlternativeName(alternatives) = extension.parsed_extension() else {
         return Vec::new();
     };
@@ -88,7 +88,7 @@ mod tests {
     }
 
     #[test]
-    fn several_common_names_name_nobody() {
+    fn certificate_with_several_common_names_has_no_name() {
         let another = DnType::CustomDnType(vec![2, 5, 4, 3]);
         assert_eq!(
             named(|params| params.distinguished_name.push(another, "admin.test")),
@@ -97,7 +97,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_certificate_has_no_name() {
+    fn text_that_isnt_a_certificate_has_no_name() {
         assert_eq!(names(b"no certificate"), [""; 0]);
     }
 }

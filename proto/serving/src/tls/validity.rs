@@ -34,10 +34,10 @@ impl Validity {
     /// The time when it expired, or when it becomes valid.
     pub(super) fn check(self, now: SystemTime) -> Result<(), String> {
         if now > self.not_after {
-            return Err(format!("expired at {}", written(self.not_after)));
+            return Err(format!("expired at {}", format_time(self.not_after)));
         }
         if now < self.not_before {
-            return Err(format!("isn't valid before {}", written(self.not_before)));
+            return Err(format!("isn't valid before {}", format_time(self.not_before)));
         }
         Ok(())
     }
@@ -49,6 +49,6 @@ fn system_time(time: ASN1Time) -> SystemTime {
     UNIX_EPOCH + Duration::from_secs(seconds)
 }
 
-fn written(time: SystemTime) -> String {
+fn format_time(time: SystemTime) -> String {
     Timestamp::try_from(time).map_or_else(|_| "a time out of range".to_owned(), |time| time.to_string())
 }

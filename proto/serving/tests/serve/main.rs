@@ -21,7 +21,7 @@ use everynode_proto::executor::v1::{
     executor_service_client::ExecutorServiceClient,
     executor_service_server::{ExecutorService, ExecutorServiceServer, SERVICE_NAME},
 };
-use everynode_serving::serve::{Health, Limits, Server, in_background};
+use everynode_serving::serve::{Health, Limits, Server, run_in_background};
 use http_body_util::{BodyExt, Full};
 use hyper_util::rt::TokioIo;
 use prost::bytes::Bytes;
@@ -69,7 +69,7 @@ impl ExecutorService for Fake {
     }
 
     async fn explain(&self, request: Request<ExplainRequest>) -> Result<Response<ExplainResponse>, Status> {
-        in_background(request, |_, _| {
+        run_in_background(request, |_, _| {
             Ok(ExplainResponse {
                 placements: vec![Placement::default(); 1024 * 1024],
                 ..ExplainResponse::default()
@@ -96,24 +96,24 @@ impl ExecutorService for Fake {
 }
 
 /// A server on in-memory connections.
-struct Served {
+struct RunningServer {
     health: Health,
     shutdown: CancellationToken,
     connections: mpsc::UnboundedSender<io::Result<DuplexStream>>,
     end: JoinHandle<Result<(), tonic::transport::Error>>,
 }
 
-impl Served {
+impl RunningServer {
     async fn start() -> Self {
-        Self::start_as(|server| server).await
+        Self::start_with(|server| server).await
     }
 
-    async fn start_as(how: impl FnOnce(Server) -> Server) -> Self {
+    async fn start_with(configure: impl FnOnce(Server) -> Server) -> Self {
         let shutdown = CancellationToken::new();
         let service = ExecutorServiceServer::new(Fake)
             .max_decoding_message_size(LIMITS.max_message_bytes)
             .max_encoding_message_size(LIMITS.max_message_bytes);
-        let server = how(Server::new(service, LIMITS, shutdown.clone()).await.unwrap());
+        let server = configure(Server::new(service, LIMITS, shutdown.clone()).await.unwrap());
         let health = server.health();
         let (connections, incoming) = mpsc::unbounded_channel();
         let end = tokio::spawn(server.serve(UnboundedReceiverStream::new(incoming)));
@@ -145,39 +145,39 @@ impl Served {
 }
 
 #[tokio::test]
-async fn a_server_has_health_and_answers_and_ends_with_everything_on_it_when_it_is_shut_down() {
-    let served = Served::start().await;
-    let mut health = HealthClient::new(served.connect().await);
+async fn server_serves_health_and_calls_and_ends_all_streams_on_shutdown() {
+    let server = RunningServer::start().await;
+    let mut health = HealthClient::new(server.connect().await);
     let request = HealthCheckRequest {
         service: SERVICE_NAME.to_owned(),
     };
     let before = health.check(request.clone()).await.unwrap().into_inner();
     assert_eq!(before.status(), ServingStatus::NotServing);
-    served.health.set_serving(true).await;
+    server.health.set_serving(true).await;
     let after = health.check(request.clone()).await.unwrap().into_inner();
     assert_eq!(after.status(), ServingStatus::Serving);
 
-    let mut client = served.client().await;
+    let mut client = server.client().await;
     client.get_info(GetInfoRequest {}).await.unwrap();
     let plans = client.watch_plans(WatchPlansRequest::default()).await;
     let mut plans = plans.unwrap().into_inner();
     let mut healths = health.watch(request).await.unwrap().into_inner();
     assert!(healths.message().await.unwrap().is_some());
-    served.shutdown.cancel();
+    server.shutdown.cancel();
     assert_eq!(plans.message().await.unwrap_err().code(), Code::Unavailable);
     assert_eq!(healths.message().await.unwrap_err().code(), Code::Unavailable);
-    served.end.await.unwrap().unwrap();
+    server.end.await.unwrap().unwrap();
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_caller_who_doesnt_take_its_answer_is_cut_off_with_its_connection() {
-    let served = Served::start().await;
-    is_cut_off(served.connect().await, served.connect().await).await;
+async fn unread_answer_closes_the_connection_at_the_deadline() {
+    let server = RunningServer::start().await;
+    assert_unread_answer_closes_connection(server.connect().await, server.connect().await).await;
 }
 
-/// Requests a large answer on one channel and doesn't read it. Another channel of the same server must see
-/// that the first one is cut off.
-async fn is_cut_off(mut channel: Channel, other: Channel) {
+/// Requests a large answer on one channel and doesn't read it. Asserts, by calls on another channel, that the server
+/// closes the connection.
+async fn assert_unread_answer_closes_connection(mut channel: Channel, other: Channel) {
     let empty_message = Body::new(Full::new(Bytes::from_static(&[0; 5])));
     let request = http::Request::post("http://executor/everynode.executor.v1.ExecutorService/Explain")
         .header("content-type", "application/grpc")
@@ -196,21 +196,21 @@ async fn is_cut_off(mut channel: Channel, other: Channel) {
 }
 
 #[tokio::test]
-async fn one_connection_more_takes_the_place_of_the_one_that_has_been_idle_for_longest() {
-    let served = Served::start().await;
-    let mut watching = served.client().await;
+async fn connection_over_the_limit_evicts_the_one_that_has_been_idle_for_longest() {
+    let server = RunningServer::start().await;
+    let mut watching = server.client().await;
     let watch = watching.watch_plans(WatchPlansRequest::default()).await.unwrap();
     let mut open = Vec::new();
     for _ in 1..LIMITS.max_connections() {
-        let channel = served.connect().await;
+        let channel = server.connect().await;
         ExecutorServiceClient::new(channel.clone())
             .get_info(GetInfoRequest {})
             .await
             .unwrap();
         open.push(channel);
     }
-    let mut newcomer = served.client().await;
-    newcomer.get_info(GetInfoRequest {}).await.unwrap();
+    let mut new_client = server.client().await;
+    new_client.get_info(GetInfoRequest {}).await.unwrap();
     // The first channel has lost its connection. Its next call opens another one, and that takes the second
     // channel's slot.
     for channel in open.into_iter().take(2) {
@@ -226,24 +226,24 @@ async fn one_connection_more_takes_the_place_of_the_one_that_has_been_idle_for_l
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_connection_without_a_request_closes_after_half_a_minute() {
-    let served = Served::start().await;
-    let (mut silent, io) = tokio::io::duplex(64 * 1024);
-    served.connections.send(Ok(io)).unwrap();
+async fn connection_without_a_request_closes_after_half_a_minute() {
+    let server = RunningServer::start().await;
+    let (mut idle, io) = tokio::io::duplex(64 * 1024);
+    server.connections.send(Ok(io)).unwrap();
     let began = Instant::now();
     let mut greeting = Vec::new();
-    silent.read_to_end(&mut greeting).await.unwrap();
+    idle.read_to_end(&mut greeting).await.unwrap();
     let took = began.elapsed().as_secs();
     assert!((30..35).contains(&took), "after {took} s");
 }
 
 #[tokio::test]
-async fn the_local_port_has_places_that_nobody_else_can_take() {
+async fn local_port_has_permits_of_its_own() {
     let (shutdown, bind) = (CancellationToken::new(), || TcpListener::bind("127.0.0.1:0"));
     let (main, local) = (bind().await.unwrap(), bind().await.unwrap());
     let [main_url, own_url] = [&main, &local].map(|port| format!("http://{}", port.local_addr().unwrap()));
     let server = Server::new(ExecutorServiceServer::new(Fake), LIMITS, shutdown.clone());
-    let server = server.await.unwrap().with_local(local);
+    let server = server.await.unwrap().with_local_port(local);
     let end = tokio::spawn(server.serve_tcp(main));
     let client = async |url: String| ExecutorServiceClient::connect(url).await.unwrap();
     let mut first = client(main_url.clone()).await;
@@ -262,11 +262,11 @@ async fn the_local_port_has_places_that_nobody_else_can_take() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn health_and_reflection_have_few_places_and_small_messages() {
-    let served = Served::start().await;
+async fn health_and_reflection_have_few_permits_and_small_messages() {
+    let server = RunningServer::start().await;
     let mut watches = Vec::new();
     let refused = loop {
-        let mut health = HealthClient::new(served.connect().await);
+        let mut health = HealthClient::new(server.connect().await);
         match health.watch(HealthCheckRequest::default()).await {
             Ok(watch) => watches.push((watch, health)),
             Err(refused) => break refused,
@@ -275,7 +275,7 @@ async fn health_and_reflection_have_few_places_and_small_messages() {
     assert_eq!(refused.code(), Code::ResourceExhausted, "{refused}");
     assert_eq!(watches.len(), 64);
     watches.clear();
-    let mut health = HealthClient::new(served.connect().await);
+    let mut health = HealthClient::new(server.connect().await);
     let large = HealthCheckRequest {
         service: "x".repeat(20 * 1024),
     };
@@ -298,8 +298,8 @@ async fn reflection_ends_after_a_minute() {
     use tonic_reflection::pb::v1::{
         ServerReflectionRequest, server_reflection_client::ServerReflectionClient,
     };
-    let served = Served::start().await;
-    let mut client = ServerReflectionClient::new(served.connect().await);
+    let server = RunningServer::start().await;
+    let mut client = ServerReflectionClient::new(server.connect().await);
     let began = Instant::now();
     let requests = tokio_stream::pending::<ServerReflectionRequest>();
     let mut answers = client
@@ -313,9 +313,9 @@ async fn reflection_ends_after_a_minute() {
 }
 
 #[tokio::test]
-async fn headers_that_are_too_large_are_refused() {
-    let served = Served::start().await;
-    let mut client = served.client().await;
+async fn too_large_headers_are_refused() {
+    let server = RunningServer::start().await;
+    let mut client = server.client().await;
     let mut request = Request::new(GetInfoRequest {});
     let large = "x".repeat(20 * 1024).parse().unwrap();
     request.metadata_mut().insert("large", large);

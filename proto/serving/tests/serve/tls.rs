@@ -10,8 +10,8 @@ use std::{
 };
 
 use everynode_serving::{
-    serve::{Allowed, Authenticated, Authenticator, Clients, Kind, Observer, Peer, Refusal},
-    tls::{Condition, Connector, Credentials, Error, Files, handshake},
+    serve::{AllowedClients, AllowedNames, Authenticated, Authenticator, CallKind, Observer, Peer, Refusal},
+    tls::{CertificateStatus, Connector, Credentials, Error, Files, handshake},
 };
 use http::HeaderMap;
 use rcgen::{CertificateParams, SanType};
@@ -27,14 +27,14 @@ use super::{
 const SERVER: &str = "server.test";
 const CLIENT: &str = "client.test";
 
-/// The TLS files of one party.
-struct Holder {
+/// The certificate files of a client or of the server.
+struct Party {
     _folder: TempDir,
     mount: CertificateMount,
     credentials: Credentials,
 }
 
-impl Holder {
+impl Party {
     fn new(own: &IssuedCertificate, authorities: &[&Authority]) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let mount = CertificateMount::new(&folder.path().join("tls")).unwrap();
@@ -57,55 +57,59 @@ fn files(mount: &CertificateMount) -> Files {
     }
 }
 
-fn clients() -> Clients {
-    let allowed = |flag, name: &str| Allowed {
+fn clients() -> AllowedClients {
+    let allowed = |flag, name: &str| AllowedNames {
         flag,
         names: vec![name.to_owned()],
     };
-    Clients {
+    AllowedClients {
         calls: allowed("--call-clients", "*"),
         streams: allowed("--session-clients", CLIENT),
     }
 }
 
-/// Records failed handshakes, forbidden calls and other refusals.
+/// Records all refusals.
 #[derive(Debug, Default)]
-struct Refused(Mutex<Vec<Refusal>>);
+struct RecordedRefusals(Mutex<Vec<Refusal>>);
 
-impl Observer for Refused {
-    fn began(&self, _: Kind) {}
-    fn ended(&self, _: Kind) {}
-    fn refused(&self, why: Refusal) {
-        self.0.lock().unwrap().push(why);
+impl Observer for RecordedRefusals {
+    fn on_call_started(&self, _: CallKind) {}
+    fn on_call_ended(&self, _: CallKind) {}
+    fn on_refused(&self, reason: Refusal) {
+        self.0.lock().unwrap().push(reason);
     }
 }
 
 /// A server with a certificate of an authority, and clients with certificates of the same one.
 struct Scene {
     authority: Authority,
-    server: Holder,
-    refused: Arc<Refused>,
-    running: Served,
+    server: Party,
+    refusals: Arc<RecordedRefusals>,
+    running: RunningServer,
 }
 
 impl Scene {
     async fn new() -> Self {
         let authority = Authority::new("first").unwrap();
-        let server = Holder::new(&authority.issue(SERVER).unwrap(), &[&authority]);
-        let refused = Arc::new(Refused::default());
-        let (credentials, observer) = (server.credentials.clone(), refused.clone());
-        let secure = |whole: Server| whole.for_certified(credentials, clients()).observed_by(observer);
-        let running = Served::start_as(secure).await;
+        let server = Party::new(&authority.issue(SERVER).unwrap(), &[&authority]);
+        let refusals = Arc::new(RecordedRefusals::default());
+        let (credentials, observer) = (server.credentials.clone(), refusals.clone());
+        let secure = |server: Server| {
+            server
+                .with_mutual_tls(credentials, clients())
+                .with_observer(observer)
+        };
+        let running = RunningServer::start_with(secure).await;
         Self {
             authority,
             server,
-            refused,
+            refusals,
             running,
         }
     }
 
-    fn client(&self, name: &str) -> Holder {
-        Holder::new(&self.authority.issue(name).unwrap(), &[&self.authority])
+    fn client(&self, name: &str) -> Party {
+        Party::new(&self.authority.issue(name).unwrap(), &[&self.authority])
     }
 
     async fn connect(&self, config: Arc<ClientConfig>) -> Result<Channel, tonic::transport::Error> {
@@ -122,7 +126,7 @@ impl Scene {
             .await
     }
 
-    async fn ask(&self, config: Arc<ClientConfig>) -> Result<(), String> {
+    async fn get_info(&self, config: Arc<ClientConfig>) -> Result<(), String> {
         let channel = self.connect(config).await.map_err(|error| chain(&error))?;
         let mut client = ExecutorServiceClient::new(channel);
         let answer = client.get_info(GetInfoRequest {}).await;
@@ -137,60 +141,63 @@ fn chain(error: &dyn std::error::Error) -> String {
 }
 
 #[tokio::test]
-async fn both_sides_know_each_other_by_their_certificates() {
+async fn client_and_server_authenticate_each_other() {
     let scene = Scene::new().await;
     scene
-        .ask(scene.client("anybody").credentials.client())
+        .get_info(scene.client("anybody").credentials.client())
         .await
         .unwrap();
-    assert!(scene.refused.0.lock().unwrap().is_empty());
+    assert!(scene.refusals.0.lock().unwrap().is_empty());
 }
 
 #[tokio::test]
-async fn a_client_without_a_valid_certificate_of_the_authority_is_refused() {
+async fn client_without_a_valid_certificate_of_the_authority_is_refused() {
     let scene = Scene::new().await;
     let other = Authority::new("other").unwrap();
-    let foreign = Holder::new(&other.issue(CLIENT).unwrap(), &[&scene.authority]);
-    let expired = Holder::new(
+    let foreign = Party::new(&other.issue(CLIENT).unwrap(), &[&scene.authority]);
+    let expired = Party::new(
         &scene.authority.issue_expired(CLIENT).unwrap(),
         &[&scene.authority],
     );
     let mut authorities = RootCertStore::empty();
     let pem = scene.authority.pem.as_bytes();
     authorities.add(PemObject::from_pem_slice(pem).unwrap()).unwrap();
-    let nobody = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
+    let without_certificate = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
         .with_safe_default_protocol_versions()
         .unwrap()
         .with_root_certificates(authorities)
         .with_no_client_auth();
-    for (config, word) in [
+    for (config, alert) in [
         (foreign.credentials.client(), "UnknownCA"),
         (expired.credentials.client(), "CertificateExpired"),
-        (Arc::new(nobody), "CertificateRequired"),
+        (Arc::new(without_certificate), "CertificateRequired"),
     ] {
-        let error = scene.ask(config).await.unwrap_err();
-        assert!(error.contains(word), "{word}: {error}");
-        assert_eq!(scene.refused.0.lock().unwrap().pop(), Some(Refusal::Handshake));
+        let error = scene.get_info(config).await.unwrap_err();
+        assert!(error.contains(alert), "{alert}: {error}");
+        assert_eq!(scene.refusals.0.lock().unwrap().pop(), Some(Refusal::Handshake));
     }
     scene
-        .ask(scene.client(CLIENT).credentials.client())
+        .get_info(scene.client(CLIENT).credentials.client())
         .await
         .unwrap();
 }
 
 #[tokio::test]
-async fn a_server_that_is_another_one_or_of_another_authority_is_refused_by_the_client() {
+async fn client_refuses_a_server_with_another_name_or_authority() {
     let scene = Scene::new().await;
     let other = Authority::new("other").unwrap();
-    let trusts_another = Holder::new(&scene.authority.issue(CLIENT).unwrap(), &[&other]);
-    let error = scene.ask(trusts_another.credentials.client()).await.unwrap_err();
+    let trusts_another = Party::new(&scene.authority.issue(CLIENT).unwrap(), &[&other]);
+    let error = scene
+        .get_info(trusts_another.credentials.client())
+        .await
+        .unwrap_err();
     assert!(error.contains("UnknownIssuer"), "{error}");
 
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
     let server = Server::new(ExecutorServiceServer::new(Fake), LIMITS, CancellationToken::new());
     let server = server.await.unwrap();
-    let server = server.for_certified(scene.server.credentials.clone(), clients());
+    let server = server.with_mutual_tls(scene.server.credentials.clone(), clients());
     tokio::spawn(server.serve_tcp(listener));
     let client = scene.client(CLIENT);
     let connect = async |host: &str, name: Option<&str>| {
@@ -212,16 +219,19 @@ async fn a_server_that_is_another_one_or_of_another_authority_is_refused_by_the_
     }
     let error = connect("127.0.0.1", Some("other.test")).await.unwrap_err();
     assert!(error.contains("other.test") && error.contains(SERVER), "{error}");
-    let foreign = Holder::new(&other.issue(CLIENT).unwrap(), &[&scene.authority]);
+    let foreign = Party::new(&other.issue(CLIENT).unwrap(), &[&scene.authority]);
     let connector = Connector::new(foreign.credentials.clone(), Some(SERVER)).unwrap();
     let endpoint = Endpoint::from_shared(format!("https://{address}")).unwrap();
     let error = chain(&endpoint.connect_with_connector(connector).await.unwrap_err());
-    assert!(error.contains("of no authority that is trusted there"), "{error}");
+    assert!(
+        error.contains("the server doesn't trust the authority of this program's certificate"),
+        "{error}"
+    );
     assert!(Connector::new(client.credentials.clone(), Some("no name")).is_err());
 }
 
 #[tokio::test]
-async fn streams_are_for_those_who_are_named_and_health_is_for_all_who_have_a_certificate() {
+async fn streams_need_an_allowed_name_and_health_needs_any_certificate() {
     let scene = Scene::new().await;
     let watch = async |name: &str| {
         let channel = scene
@@ -239,14 +249,14 @@ async fn streams_are_for_those_who_are_named_and_health_is_for_all_who_have_a_ce
     assert_eq!(refused.code(), Code::PermissionDenied);
     assert_eq!(
         refused.message(),
-        "a certificate for \"other.test\", \"localhost\", \"spiffe://everynode/other.test\" isn't among those that may \
-         open streams here: --session-clients client.test"
+        "the client certificate with the names \"other.test\", \"localhost\", \"spiffe://everynode/other.test\" is not \
+         allowed to open streams; allowed are the names in --session-clients client.test"
     );
-    assert_eq!(*scene.refused.0.lock().unwrap(), [Refusal::Forbidden]);
+    assert_eq!(*scene.refusals.0.lock().unwrap(), [Refusal::Forbidden]);
 }
 
 #[tokio::test]
-async fn certificates_and_authorities_are_renewed_under_an_open_stream() {
+async fn certificates_and_authorities_are_reloaded_under_an_open_stream() {
     let scene = Scene::new().await;
     let before = scene.client(CLIENT);
     let channel = scene.connect(before.credentials.client()).await.unwrap();
@@ -261,14 +271,14 @@ async fn certificates_and_authorities_are_renewed_under_an_open_stream() {
     mount
         .write(&scene.authority.issue(SERVER).unwrap(), &both)
         .unwrap();
-    assert!(server.renew().unwrap());
-    let after = Holder::new(&next.issue(CLIENT).unwrap(), &both);
-    scene.ask(after.credentials.client()).await.unwrap();
+    assert!(server.reload().unwrap());
+    let after = Party::new(&next.issue(CLIENT).unwrap(), &both);
+    scene.get_info(after.credentials.client()).await.unwrap();
     mount.write(&next.issue(SERVER).unwrap(), &[&next]).unwrap();
-    assert!(server.renew().unwrap());
-    assert!(!server.renew().unwrap(), "there is nothing new");
-    scene.ask(after.credentials.client()).await.unwrap();
-    let error = scene.ask(before.credentials.client()).await.unwrap_err();
+    assert!(server.reload().unwrap());
+    assert!(!server.reload().unwrap(), "there is nothing new");
+    scene.get_info(after.credentials.client()).await.unwrap();
+    let error = scene.get_info(before.credentials.client()).await.unwrap_err();
     assert!(error.contains("UnknownIssuer"), "{error}");
 
     open.get_info(GetInfoRequest {}).await.unwrap();
@@ -276,9 +286,9 @@ async fn certificates_and_authorities_are_renewed_under_an_open_stream() {
 }
 
 #[tokio::test]
-async fn what_cant_be_used_changes_nothing_and_the_file_is_named() {
+async fn unusable_files_change_nothing_and_the_error_names_the_file() {
     let scene = Scene::new().await;
-    let Holder {
+    let Party {
         mount, credentials, ..
     } = &scene.server;
     let [certificate, key, authorities] = mount.files();
@@ -300,23 +310,23 @@ async fn what_cant_be_used_changes_nothing_and_the_file_is_named() {
             "certificate 1 can't be an authority",
         ),
     ];
-    for (contents, file, words) in cases {
+    for (contents, file, message) in cases {
         mount.write_raw(contents).unwrap();
-        let Error { file: named, reason } = credentials.renew().unwrap_err();
+        let Error { file: named, reason } = credentials.reload().unwrap_err();
         assert_eq!(
-            (&named, reason.contains(words)),
+            (&named, reason.contains(message)),
             (file, true),
-            "{words}: {reason}"
+            "{message}: {reason}"
         );
     }
     scene
-        .ask(scene.client(CLIENT).credentials.client())
+        .get_info(scene.client(CLIENT).credentials.client())
         .await
         .unwrap();
     std::fs::remove_file(&key).unwrap();
     assert!(
         credentials
-            .renew()
+            .reload()
             .unwrap_err()
             .to_string()
             .contains("can't be read")
@@ -325,10 +335,10 @@ async fn what_cant_be_used_changes_nothing_and_the_file_is_named() {
 }
 
 #[tokio::test]
-async fn common_name_lets_nobody_in_whose_certificate_has_other_alternative_names() {
+async fn common_name_is_ignored_if_the_certificate_has_alternative_names() {
     let scene = Scene::new().await;
     let watch = async |issued: IssuedCertificate| {
-        let client = Holder::new(&issued, &[&scene.authority]);
+        let client = Party::new(&issued, &[&scene.authority]);
         let channel = scene.connect(client.credentials.client()).await.unwrap();
         let mut client = ExecutorServiceClient::new(channel);
         client.watch_plans(WatchPlansRequest::default()).await.map(drop)
@@ -342,13 +352,16 @@ async fn common_name_lets_nobody_in_whose_certificate_has_other_alternative_name
     };
     let other = SanType::DnsName("other.test".try_into().unwrap());
     let address = SanType::IpAddress([127, 0, 0, 1].into());
-    for (names, whom) in [(&[other][..], "\"other.test\""), (&[address], "no name at all")] {
+    for (names, described) in [
+        (&[other][..], "the names \"other.test\""),
+        (&[address], "no names"),
+    ] {
         let refused = watch(with(names)).await.unwrap_err();
         assert_eq!(refused.code(), Code::PermissionDenied);
         assert!(
             refused
                 .message()
-                .starts_with(&format!("a certificate for {whom} isn't among")),
+                .starts_with(&format!("the client certificate with {described} is not allowed")),
             "{refused}"
         );
     }
@@ -359,7 +372,7 @@ async fn common_name_lets_nobody_in_whose_certificate_has_other_alternative_name
 #[tokio::test]
 async fn renewed_certificate_that_isnt_valid_now_doesnt_replace_a_valid_one() {
     let scene = Scene::new().await;
-    let Holder {
+    let Party {
         mount, credentials, ..
     } = &scene.server;
     let [certificate, _, authorities] = mount.files();
@@ -373,7 +386,7 @@ async fn renewed_certificate_that_isnt_valid_now_doesnt_replace_a_valid_one() {
     let intermediate = issue(2001, 2002);
     let mut chained = issue(2001, 2100);
     chained.certificate += &intermediate.certificate;
-    for (own, words) in [
+    for (own, message) in [
         (issue(2001, 2002), "certificate 1 expired at 2002-01-01T00:00:00Z"),
         (
             issue(2090, 2100),
@@ -382,52 +395,55 @@ async fn renewed_certificate_that_isnt_valid_now_doesnt_replace_a_valid_one() {
         (chained, "certificate 2 expired at 2002-01-01T00:00:00Z"),
     ] {
         mount.write(&own, &[&scene.authority]).unwrap();
-        let error = credentials.renew().unwrap_err();
-        assert_eq!((error.file, error.reason.as_str()), (certificate.clone(), words));
+        let error = credentials.reload().unwrap_err();
+        assert_eq!(
+            (error.file, error.reason.as_str()),
+            (certificate.clone(), message)
+        );
         // The previous certificate is still in use.
         scene
-            .ask(scene.client(CLIENT).credentials.client())
+            .get_info(scene.client(CLIENT).credentials.client())
             .await
             .unwrap();
     }
     let expired = Authority::with("old", valid(2001, 2002)).unwrap();
     let good = scene.authority.issue(SERVER).unwrap();
     mount.write(&good, &[&expired]).unwrap();
-    let error = credentials.renew().unwrap_err();
+    let error = credentials.reload().unwrap_err();
     assert_eq!(error.file, authorities);
     assert!(
         error.reason.contains("none of the authorities is valid now"),
         "{error}"
     );
     mount.write(&good, &[&expired, &scene.authority]).unwrap();
-    assert!(credentials.renew().unwrap(), "one valid authority is enough");
+    assert!(credentials.reload().unwrap(), "one valid authority is enough");
 
     // The server accepts it once its validity begins.
     mount.write(&issue(2090, 2100), &[&scene.authority]).unwrap();
-    credentials.renew().unwrap_err();
+    credentials.reload().unwrap_err();
     let later = UNIX_EPOCH + Duration::from_hours(24 * 365 * 125);
-    assert!(credentials.renew_at(later).unwrap());
+    assert!(credentials.reload_at(later).unwrap());
 }
 
 #[tokio::test(start_paused = true)]
 async fn certificates_that_arent_valid_are_reported_as_unusable_from_the_start() {
     let authority = Authority::new("first").unwrap();
-    let expired = Holder::new(&authority.issue_expired(SERVER).unwrap(), &[&authority]);
-    let (told, mut conditions) = mpsc::unbounded_channel();
-    let observe = move |condition: Condition| told.send(condition.is_usable).unwrap();
-    tokio::spawn(expired.credentials.clone().keep_fresh(observe));
-    assert_eq!(conditions.recv().await, Some(false));
-    assert_eq!(conditions.recv().await, Some(false));
+    let expired = Party::new(&authority.issue_expired(SERVER).unwrap(), &[&authority]);
+    let (sender, mut statuses) = mpsc::unbounded_channel();
+    let observe = move |status: CertificateStatus| sender.send(status.is_usable).unwrap();
+    tokio::spawn(expired.credentials.clone().reload_periodically(observe));
+    assert_eq!(statuses.recv().await, Some(false));
+    assert_eq!(statuses.recv().await, Some(false));
     expired
         .mount
         .write(&authority.issue(SERVER).unwrap(), &[&authority])
         .unwrap();
-    while conditions.recv().await == Some(false) {}
+    while statuses.recv().await == Some(false) {}
     expired
         .mount
         .write(&authority.issue_expired(SERVER).unwrap(), &[&authority])
         .unwrap();
-    while conditions.recv().await == Some(true) {}
+    while statuses.recv().await == Some(true) {}
 }
 
 /// Refuses everybody and records when their certificates expire.
@@ -443,20 +459,20 @@ impl Authenticator for Expiries {
 }
 
 #[tokio::test]
-async fn service_knows_when_the_clients_certificate_expires_and_health_needs_no_authentication() {
+async fn authenticator_sees_certificate_expiry_and_health_needs_no_authentication() {
     let mut scene = Scene::new().await;
     let expiries = Arc::new(Expiries::default());
     let (credentials, authenticator) = (scene.server.credentials.clone(), expiries.clone());
-    scene.running = Served::start_as(|whole| {
-        whole
-            .for_certified(credentials, clients())
-            .authenticated_by(authenticator)
+    scene.running = RunningServer::start_with(|server| {
+        server
+            .with_mutual_tls(credentials, clients())
+            .with_authenticator(authenticator)
     })
     .await;
     let issued = scene.authority.issue_with(CLIENT, |params| {
         params.not_after = rcgen::date_time_ymd(2050, 1, 1);
     });
-    let client = Holder::new(&issued.unwrap(), &[&scene.authority]);
+    let client = Party::new(&issued.unwrap(), &[&scene.authority]);
     let channel = scene.connect(client.credentials.client()).await.unwrap();
     let refused = ExecutorServiceClient::new(channel.clone())
         .get_info(GetInfoRequest {})
@@ -469,21 +485,24 @@ async fn service_knows_when_the_clients_certificate_expires_and_health_needs_no_
 }
 
 #[tokio::test(start_paused = true)]
-async fn clients_that_never_end_their_handshakes_keep_nobody_out_and_are_closed() {
+async fn stalled_handshakes_block_no_clients_and_time_out() {
     let scene = Scene::new().await;
-    let mut silent = Vec::new();
+    let mut stalled = Vec::new();
     // More than the limits of connections and of handshakes allow.
     for _ in 0..2 * LIMITS.max_connections() {
         let (client, server) = tokio::io::duplex(64 * 1024);
         scene.running.connections.send(Ok(server)).unwrap();
-        silent.push(client);
+        stalled.push(client);
     }
     let began = Instant::now();
     let client = scene.client(CLIENT);
-    scene.ask(client.credentials.client()).await.unwrap();
-    scene.ask(client.credentials.client()).await.unwrap();
-    assert!(began.elapsed() < Duration::from_secs(1), "they wait for nobody");
-    for mut client in silent {
+    scene.get_info(client.credentials.client()).await.unwrap();
+    scene.get_info(client.credentials.client()).await.unwrap();
+    assert!(
+        began.elapsed() < Duration::from_secs(1),
+        "they must not wait for stalled handshakes"
+    );
+    for mut client in stalled {
         assert_eq!(
             client.read(&mut [0; 16]).await.unwrap(),
             0,
@@ -495,9 +514,13 @@ async fn clients_that_never_end_their_handshakes_keep_nobody_out_and_are_closed(
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_caller_who_doesnt_take_its_answer_is_cut_off_under_tls_too() {
+async fn unread_answer_closes_a_tls_connection_at_the_deadline() {
     let scene = Scene::new().await;
     let client = scene.client(CLIENT);
     let channel = scene.connect(client.credentials.client()).await.unwrap();
-    is_cut_off(channel, scene.connect(client.credentials.client()).await.unwrap()).await;
+    assert_unread_answer_closes_connection(
+        channel,
+        scene.connect(client.credentials.client()).await.unwrap(),
+    )
+    .await;
 }

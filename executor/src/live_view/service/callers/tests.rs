@@ -185,7 +185,7 @@ async fn without_a_token_it_is_said_how_to_show_one() {
 async fn callers_on_the_local_port_need_no_token_and_others_do() {
     let (api, server) = scenario(Vec::new());
     let tokens = tokens(api);
-    let local = Peer::new(Identity::Unasked, None);
+    let local = Peer::new(Identity::Plaintext, None);
     let authenticated = tokens
         .authenticate(&HeaderMap::new(), Some(&local))
         .await
@@ -193,7 +193,7 @@ async fn callers_on_the_local_port_need_no_token_and_others_do() {
     assert_eq!(authenticated.key(), "local");
     let caller = authenticated.caller::<Caller>().unwrap();
     tokens.authorize(caller, &Access::nodes(None)).await.unwrap();
-    let remote = Peer::new(Identity::Unknown, None);
+    let remote = Peer::new(Identity::Anonymous, None);
     let refused = tokens.authenticate(&HeaderMap::new(), Some(&remote)).await;
     assert_eq!(refused.unwrap_err().code(), Code::Unauthenticated);
     drop(tokens);

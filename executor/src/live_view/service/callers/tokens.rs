@@ -193,7 +193,7 @@ async fn review(
 impl Authenticator for Tokens {
     /// Callers on the local port need no token.
     async fn authenticate(&self, headers: &HeaderMap, peer: Option<&Peer>) -> Result<Authenticated, Status> {
-        if peer.is_some_and(|peer| *peer.known_as() == Identity::Unasked) {
+        if peer.is_some_and(|peer| *peer.identity() == Identity::Plaintext) {
             return Ok(Authenticated::new(LOCAL, Caller::Unrestricted));
         }
         let user = self.user(token(headers)?, peer.and_then(Peer::network)).await?;

@@ -118,8 +118,8 @@ async fn watch_ends_when_the_clients_certificate_expires() {
     let mut guarded = Guarded::new(&["n1"], &[]).await;
     guarded.executor.tokens = None;
     let mut request = Request::new(WatchPlansRequest::default());
-    let identity = Identity::Certified(["somebody".to_owned()].into());
-    let peer = Peer::new(identity, None).valid_until(SystemTime::now() + Duration::from_mins(5));
+    let identity = Identity::Certificate(["somebody".to_owned()].into());
+    let peer = Peer::new(identity, None).with_not_after(SystemTime::now() + Duration::from_mins(5));
     request.extensions_mut().insert(peer);
     let events = guarded.executor.watch_plans(request).await.unwrap().into_inner();
     let (end, after) = end(events).await;

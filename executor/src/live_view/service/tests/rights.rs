@@ -36,7 +36,7 @@ impl Guarded {
 
     pub(super) async fn request<T>(&self, message: T) -> Request<T> {
         let headers = HeaderMap::from_iter([(AUTHORIZATION, "Bearer t".parse().unwrap())]);
-        let peer = Peer::new(Identity::Unknown, None);
+        let peer = Peer::new(Identity::Anonymous, None);
         let tokens = self.executor.tokens.as_ref().unwrap();
         let authenticated = tokens.authenticate(&headers, Some(&peer)).await.unwrap();
         let mut request = Request::new(message);

@@ -84,7 +84,7 @@ impl Lifetime {
         let watchdog = peer.map(|peer| {
             AbortOnDropHandle::new(tokio::spawn(async move {
                 sleep_until(end + UNREAD_GRACE).await;
-                peer.cut();
+                peer.close_connection();
             }))
         });
         Self {

@@ -1,5 +1,5 @@
-//! Tracks the connections of an admin port and their requests, and picks the one that gives way when there are too
-//! many.
+//! Tracks the connections of an admin port and their requests. At the limit of connections, a new one evicts an idle
+//! one.
 
 use std::{
     collections::BTreeMap,
@@ -16,42 +16,42 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
-use super::{CHECK_INTERVAL, HEAD_DEADLINE, IDLE_DEADLINE, MAX_CONNECTIONS, REQUEST_DEADLINE};
+use super::{CHECK_INTERVAL, HEAD_TIMEOUT, IDLE_TIMEOUT, MAX_CONNECTIONS, REQUEST_TIMEOUT};
 
 /// All connections of a port.
 #[derive(Debug, Default)]
-pub(super) struct Connections(Mutex<Open>);
+pub(super) struct Connections(Mutex<Registry>);
 
 #[derive(Debug, Default)]
-struct Open {
+struct Registry {
     next_id: u64,
     by_id: BTreeMap<u64, Arc<Connection>>,
 }
 
 impl Connections {
-    /// Admits one more connection. At the limit, the connection that has been idle longest gives way. Returns `None`
-    /// when every connection has a request in progress.
+    /// Admits a connection. At the limit, it evicts the connection that has been idle longest. Returns `None` if every
+    /// connection has a request in progress.
     pub(super) fn admit(&self) -> Option<Arc<Connection>> {
-        let mut open = self.0.lock();
-        if open.by_id.len() >= MAX_CONNECTIONS {
-            let idle = open.by_id.values().filter_map(|connection| {
+        let mut registry = self.0.lock();
+        if registry.by_id.len() >= MAX_CONNECTIONS {
+            let idle = registry.by_id.values().filter_map(|connection| {
                 let since = connection.state.lock().idle_since()?;
                 Some((since, connection.id))
             });
             let (_, longest) = idle.min()?;
-            open.by_id.remove(&longest)?.way.cancel();
+            registry.by_id.remove(&longest)?.eviction.cancel();
         }
-        open.next_id += 1;
+        registry.next_id += 1;
         let connection = Arc::new(Connection {
-            id: open.next_id,
+            id: registry.next_id,
             state: Mutex::new(State::new(Instant::now())),
-            way: CancellationToken::new(),
+            eviction: CancellationToken::new(),
         });
-        open.by_id.insert(connection.id, connection.clone());
+        registry.by_id.insert(connection.id, connection.clone());
         Some(connection)
     }
 
-    /// Whether no connection is open.
+    /// Whether no connection is registry.
     #[cfg(test)]
     pub(super) fn is_empty(&self) -> bool {
         self.0.lock().by_id.is_empty()
@@ -68,8 +68,7 @@ impl Connections {
 pub(super) struct Connection {
     id: u64,
     state: Mutex<State>,
-    /// Cancelled when the connection has to give way.
-    way: CancellationToken,
+    eviction: CancellationToken,
 }
 
 #[derive(Debug)]
@@ -78,11 +77,11 @@ struct State {
     requests: BTreeMap<u64, Instant>,
     watches: usize,
     next_request: u64,
-    /// When the last request ended. Before the first request ends, when the connection began.
-    quiet_since: Instant,
-    /// When the first byte after `quiet_since` arrived.
-    heard_at: Option<Instant>,
-    has_served: bool,
+    /// When the last request ended. Until then, when the connection was opened.
+    last_request_ended: Instant,
+    /// When the first byte after `last_request_ended` arrived.
+    first_byte_received: Option<Instant>,
+    has_had_request: bool,
     is_http2: bool,
 }
 
@@ -92,38 +91,38 @@ impl State {
             requests: BTreeMap::new(),
             watches: 0,
             next_request: 0,
-            quiet_since: now,
-            heard_at: None,
-            has_served: false,
+            last_request_ended: now,
+            first_byte_received: None,
+            has_had_request: false,
             is_http2: false,
         }
     }
 
     fn idle_since(&self) -> Option<Instant> {
         let is_idle = self.requests.is_empty() && self.watches == 0;
-        is_idle.then_some(self.quiet_since)
+        is_idle.then_some(self.last_request_ended)
     }
 
     /// When the connection will be closed unless something happens first.
     fn deadline(&self) -> Option<Instant> {
         if let Some((_, oldest)) = self.requests.first_key_value() {
-            return Some(*oldest + REQUEST_DEADLINE);
+            return Some(*oldest + REQUEST_TIMEOUT);
         }
         let idle_since = self.idle_since()?;
-        // After the first request, bytes on an HTTP/2 connection needn't be a request's head: they may be
+        // After the first request, bytes on an HTTP/2 connection need not belong to a request's head: they may be
         // acknowledgements, window updates or pings.
-        let head_began_at = match (self.has_served, self.is_http2) {
+        let head_began_at = match (self.has_had_request, self.is_http2) {
             (false, _) => Some(idle_since),
-            (true, false) => self.heard_at,
+            (true, false) => self.first_byte_received,
             (true, true) => None,
         };
-        let idle_deadline = idle_since + IDLE_DEADLINE;
-        Some(head_began_at.map_or(idle_deadline, |began| idle_deadline.min(began + HEAD_DEADLINE)))
+        let idle_deadline = idle_since + IDLE_TIMEOUT;
+        Some(head_began_at.map_or(idle_deadline, |began| idle_deadline.min(began + HEAD_TIMEOUT)))
     }
 
     fn end_request(&mut self) {
-        self.quiet_since = Instant::now();
-        self.heard_at = None;
+        self.last_request_ended = Instant::now();
+        self.first_byte_received = None;
     }
 }
 
@@ -131,7 +130,7 @@ impl Connection {
     /// Registers a request. It is in progress until the returned guard is dropped.
     pub(super) fn begin_request(self: &Arc<Self>, is_http2: bool, is_watch: bool) -> InProgress {
         let mut state = self.state.lock();
-        state.has_served = true;
+        state.has_had_request = true;
         state.is_http2 = is_http2;
         let request = state.next_request;
         state.next_request += 1;
@@ -146,13 +145,13 @@ impl Connection {
         }
     }
 
-    /// Waits until the connection has to give way to another.
-    pub(super) async fn gives_way(&self) {
-        self.way.cancelled().await;
+    /// Waits until another connection evicts this one.
+    pub(super) async fn evicted(&self) {
+        self.eviction.cancelled().await;
     }
 
     /// Waits until a deadline has passed.
-    pub(super) async fn exceeds_a_deadline(&self) {
+    pub(super) async fn deadline_exceeded(&self) {
         loop {
             tokio::time::sleep(CHECK_INTERVAL).await;
             let deadline = self.state.lock().deadline();
@@ -162,8 +161,11 @@ impl Connection {
         }
     }
 
-    fn hear(&self) {
-        self.state.lock().heard_at.get_or_insert_with(Instant::now);
+    fn on_bytes_received(&self) {
+        self.state
+            .lock()
+            .first_byte_received
+            .get_or_insert_with(Instant::now);
     }
 }
 
@@ -186,20 +188,20 @@ impl Drop for InProgress {
     }
 }
 
-/// Wraps a connection's IO, and records when bytes arrive.
+/// The IO of a connection. It records when bytes arrive.
 #[derive(Debug)]
-pub(super) struct Observed<IO> {
+pub(super) struct TrackedIo<IO> {
     io: IO,
     connection: Arc<Connection>,
 }
 
-impl<IO> Observed<IO> {
+impl<IO> TrackedIo<IO> {
     pub(super) fn new(io: IO, connection: Arc<Connection>) -> Self {
         Self { io, connection }
     }
 }
 
-impl<IO: AsyncRead + Unpin> AsyncRead for Observed<IO> {
+impl<IO: AsyncRead + Unpin> AsyncRead for TrackedIo<IO> {
     fn poll_read(
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
@@ -208,13 +210,13 @@ impl<IO: AsyncRead + Unpin> AsyncRead for Observed<IO> {
         let before = buffer.filled().len();
         let read = Pin::new(&mut self.io).poll_read(context, buffer);
         if buffer.filled().len() > before {
-            self.connection.hear();
+            self.connection.on_bytes_received();
         }
         read
     }
 }
 
-impl<IO: AsyncWrite + Unpin> AsyncWrite for Observed<IO> {
+impl<IO: AsyncWrite + Unpin> AsyncWrite for TrackedIo<IO> {
     fn poll_write(
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,

@@ -25,50 +25,50 @@ use super::connections::{Connection, InProgress};
 const MAX_BODY_BYTES: usize = 4 * 1024;
 /// The limit of concurrent health watches.
 const MAX_WATCHES: usize = 8;
-/// The limit of metrics pages that are being produced at once.
+/// The limit of metrics pages that are produced at once.
 const MAX_ENCODERS: usize = 2;
-/// The limit of metrics pages that are being produced or sent at once. Each page stays in memory until its caller has
-/// read it.
+/// The limit of metrics pages that are produced or sent at once. Each page stays in memory until its caller has read
+/// it.
 const MAX_PAGES: usize = 8;
-/// Responses are handed on in pieces of this size. A piece that has been handed on no longer counts.
-const PIECE_BYTES: usize = 16 * 1024;
+/// Responses are passed to HTTP in chunks of this size. A chunk that has been passed on no longer counts as unsent.
+const CHUNK_BYTES: usize = 16 * 1024;
 
 const METRICS: &str = "/metrics";
 const WATCH: &str = "/grpc.health.v1.Health/Watch";
 
 /// The limits that the requests of all connections share.
 #[derive(Debug)]
-pub(super) struct Limits {
+pub(super) struct RequestLimits {
     watches: Arc<Semaphore>,
     encoders: Arc<Semaphore>,
     pages: Arc<Semaphore>,
 }
 
-impl Default for Limits {
+impl Default for RequestLimits {
     fn default() -> Self {
-        let of = |most| Arc::new(Semaphore::new(most));
+        let semaphore = |permits| Arc::new(Semaphore::new(permits));
         Self {
-            watches: of(MAX_WATCHES),
-            encoders: of(MAX_ENCODERS),
-            pages: of(MAX_PAGES),
+            watches: semaphore(MAX_WATCHES),
+            encoders: semaphore(MAX_ENCODERS),
+            pages: semaphore(MAX_PAGES),
         }
     }
 }
 
-/// Answers the requests of a connection.
+/// Serves the requests of a connection.
 #[derive(Debug, Clone)]
-pub(super) struct Requests {
+pub(super) struct RequestService {
     pub(super) pages: Router,
-    pub(super) limits: Arc<Limits>,
+    pub(super) limits: Arc<RequestLimits>,
     pub(super) connection: Arc<Connection>,
 }
 
-impl<B> Service<Request<B>> for Requests
+impl<B> Service<Request<B>> for RequestService
 where
     B: HttpBody<Data = Bytes> + Send + 'static,
     B::Error: Into<BoxError>,
 {
-    type Response = Response<Answer>;
+    type Response = Response<ResponseBody>;
     type Error = Infallible;
     type Future = BoxFuture<'static, Result<Self::Response, Infallible>>;
 
@@ -89,38 +89,38 @@ where
             if is_watch {
                 permit = limits.watches.clone().try_acquire_owned().ok();
                 if permit.is_none() {
-                    let refusal = too_many_watches().into_http();
-                    return Ok(refusal.map(|body| Answer::new(body, in_progress, None)));
+                    let response = too_many_watches().into_http();
+                    return Ok(response.map(|body| ResponseBody::new(body, in_progress, None)));
                 }
             } else if is_metrics {
                 // The connection's deadline bounds the wait. The semaphores are never closed.
                 permit = limits.pages.clone().acquire_owned().await.ok();
                 encoder = limits.encoders.acquire().await.ok();
             }
-            let answer = pages.oneshot(request).await?;
+            let response = pages.oneshot(request).await?;
             drop(encoder);
-            Ok(answer.map(|body| Answer::new(body, in_progress, permit)))
+            Ok(response.map(|body| ResponseBody::new(body, in_progress, permit)))
         })
     }
 }
 
 fn too_many_watches() -> Status {
     Status::resource_exhausted(format!(
-        "there are {MAX_WATCHES} watches of the health already; check it instead"
+        "the limit of {MAX_WATCHES} health watches is reached; call Check instead"
     ))
 }
 
 /// The body of a response. The request is in progress until the body has been read or dropped.
 #[derive(Debug)]
-pub(super) struct Answer {
+pub(super) struct ResponseBody {
     body: Body,
-    /// The rest of the last frame that was taken.
+    /// The unsent rest of the last frame.
     rest: Bytes,
     _in_progress: InProgress,
     _permit: Option<OwnedSemaphorePermit>,
 }
 
-impl Answer {
+impl ResponseBody {
     fn new(body: Body, in_progress: InProgress, permit: Option<OwnedSemaphorePermit>) -> Self {
         Self {
             body,
@@ -130,13 +130,13 @@ impl Answer {
         }
     }
 
-    fn next_piece(&mut self) -> Frame<Bytes> {
-        let length = self.rest.len().min(PIECE_BYTES);
+    fn next_chunk(&mut self) -> Frame<Bytes> {
+        let length = self.rest.len().min(CHUNK_BYTES);
         Frame::data(self.rest.split_to(length))
     }
 }
 
-impl HttpBody for Answer {
+impl HttpBody for ResponseBody {
     type Data = Bytes;
     type Error = axum::Error;
 
@@ -145,7 +145,7 @@ impl HttpBody for Answer {
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
         if !self.rest.is_empty() {
-            return Poll::Ready(Some(Ok(self.next_piece())));
+            return Poll::Ready(Some(Ok(self.next_chunk())));
         }
         let frame = match Pin::new(&mut self.body).poll_frame(context) {
             Poll::Ready(Some(Ok(frame))) => frame,
@@ -154,7 +154,7 @@ impl HttpBody for Answer {
         Poll::Ready(Some(Ok(match frame.into_data() {
             Ok(data) => {
                 self.rest = data;
-                self.next_piece()
+                self.next_chunk()
             }
             Err(trailers) => trailers,
         })))

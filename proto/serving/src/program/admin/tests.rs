@@ -19,11 +19,11 @@ use super::*;
 use crate::serve::Health;
 
 const PROBE: &[u8] = b"GET /livez HTTP/1.1\r\nHost: a\r\n\r\n";
-/// Anything that takes longer than this on one machine hangs.
-const SOON: Duration = Duration::from_secs(20);
+/// A local operation that takes longer than this hangs.
+const HANG_TIMEOUT: Duration = Duration::from_secs(20);
 
 async fn pages() -> Router {
-    let health = Health::of("everynode.test").await;
+    let health = Health::new("everynode.test").await;
     health.set_serving(true).await;
     Router::new()
         .route("/livez", get(|| async { "ok\n" }))
@@ -37,12 +37,12 @@ async fn pages() -> Router {
 /// Opens a connection in memory and returns the caller's end.
 fn connect(port: &Port) -> DuplexStream {
     let (ours, theirs) = tokio::io::duplex(64 * 1024);
-    port.take(theirs);
+    port.accept(theirs);
     ours
 }
 
 /// Sends a request and reads the first line of the response.
-async fn ask(io: &mut (impl AsyncRead + AsyncWrite + Unpin), request: &[u8]) -> String {
+async fn send_request(io: &mut (impl AsyncRead + AsyncWrite + Unpin), request: &[u8]) -> String {
     io.write_all(request).await.unwrap();
     let mut answer = Vec::new();
     while !answer.ends_with(b"\r\n") {
@@ -53,7 +53,7 @@ async fn ask(io: &mut (impl AsyncRead + AsyncWrite + Unpin), request: &[u8]) -> 
 
 /// Sends a probe and reads the whole response, so that the same connection can take the next request.
 async fn probe(io: &mut (impl AsyncRead + AsyncWrite + Unpin)) {
-    assert_eq!(ask(io, PROBE).await, "HTTP/1.1 200 OK\r\n");
+    assert_eq!(send_request(io, PROBE).await, "HTTP/1.1 200 OK\r\n");
     let mut rest = Vec::new();
     while !rest.ends_with(b"ok\n") {
         rest.push(io.read_u8().await.unwrap());
@@ -62,14 +62,14 @@ async fn probe(io: &mut (impl AsyncRead + AsyncWrite + Unpin)) {
 
 /// Measures how long the connection stays open while the caller sends nothing.
 async fn time_until_closed(mut io: DuplexStream) -> Duration {
-    let begun = Instant::now();
+    let started = Instant::now();
     // Bytes that the server sends until then don't matter, for example a response that states the reason.
     let _ = io.read_to_end(&mut Vec::new()).await;
-    begun.elapsed()
+    started.elapsed()
 }
 
 fn assert_about(took: Duration, deadline: Duration) {
-    let slack = CHECK_INTERVAL + CLOSE_DEADLINE;
+    let slack = CHECK_INTERVAL + CLOSE_TIMEOUT;
     assert!(
         took >= deadline && took <= deadline + slack,
         "{took:?} instead of {deadline:?}"
@@ -93,57 +93,57 @@ fn of_the_server() -> HealthCheckRequest {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_connection_on_which_nothing_is_asked_is_closed_when_its_first_head_is_overdue() {
+async fn connection_without_requests_is_closed_at_the_head_timeout() {
     let port = Port::new(pages().await);
-    assert_about(time_until_closed(connect(&port)).await, HEAD_DEADLINE);
+    assert_about(time_until_closed(connect(&port)).await, HEAD_TIMEOUT);
     let mut http2 = connect(&port);
     // The preface and empty settings: from here on, the connection could send a request at any time.
     http2
         .write_all(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0")
         .await
         .unwrap();
-    assert_about(time_until_closed(http2).await, HEAD_DEADLINE);
+    assert_about(time_until_closed(http2).await, HEAD_TIMEOUT);
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_head_that_comes_too_slowly_is_given_up_the_second_one_too() {
+async fn slow_request_head_is_given_up_on_new_and_on_used_connections() {
     let port = Port::new(pages().await);
-    for asked_before in [false, true] {
+    for has_had_request in [false, true] {
         let mut io = connect(&port);
-        if asked_before {
+        if has_had_request {
             probe(&mut io).await;
-            tokio::time::sleep(IDLE_DEADLINE / 2).await;
+            tokio::time::sleep(IDLE_TIMEOUT / 2).await;
         }
-        let begun = Instant::now();
+        let started = Instant::now();
         for byte in PROBE {
             if io.write_all(&[*byte]).await.is_err() {
                 break;
             }
             tokio::time::sleep(Duration::from_millis(900)).await;
         }
-        let took = begun.elapsed();
+        let took = started.elapsed();
         assert!(
-            took >= HEAD_DEADLINE && took < HEAD_DEADLINE + Duration::from_secs(3),
+            took >= HEAD_TIMEOUT && took < HEAD_TIMEOUT + Duration::from_secs(3),
             "{took:?}"
         );
     }
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_connection_is_kept_between_scrapes_and_closed_when_it_is_idle_for_too_long() {
+async fn connection_stays_open_between_scrapes_and_closes_at_the_idle_timeout() {
     let port = Port::new(pages().await);
     let mut io = connect(&port);
     for _ in 0..5 {
         probe(&mut io).await;
-        tokio::time::sleep(IDLE_DEADLINE / 2).await;
+        tokio::time::sleep(IDLE_TIMEOUT / 2).await;
     }
     probe(&mut io).await;
-    assert_about(time_until_closed(io).await, IDLE_DEADLINE);
+    assert_about(time_until_closed(io).await, IDLE_TIMEOUT);
     assert!(port.connections.is_empty());
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_request_that_takes_too_long_ends_with_its_connection_whoever_is_slow() {
+async fn slow_request_closes_its_connection_whichever_side_is_slow() {
     let port = Port::new(pages().await);
     for request in [
         // The page is never produced.
@@ -153,14 +153,14 @@ async fn a_request_that_takes_too_long_ends_with_its_connection_whoever_is_slow(
     ] {
         let mut io = connect(&port);
         io.write_all(request).await.unwrap();
-        assert_about(time_until_closed(io).await, REQUEST_DEADLINE);
+        assert_about(time_until_closed(io).await, REQUEST_TIMEOUT);
     }
     // The caller doesn't read the response.
     let mut io = connect(&port);
     io.write_all(b"GET /large HTTP/1.1\r\nHost: a\r\n\r\n")
         .await
         .unwrap();
-    tokio::time::sleep(REQUEST_DEADLINE + CHECK_INTERVAL + CLOSE_DEADLINE * 2).await;
+    tokio::time::sleep(REQUEST_TIMEOUT + CHECK_INTERVAL + CLOSE_TIMEOUT * 2).await;
     assert!(port.connections.is_empty());
     let mut answer = Vec::new();
     io.read_to_end(&mut answer).await.unwrap();
@@ -168,29 +168,29 @@ async fn a_request_that_takes_too_long_ends_with_its_connection_whoever_is_slow(
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_body_that_is_larger_than_any_request_needs_is_refused() {
+async fn too_large_body_is_refused() {
     let port = Port::new(pages().await);
     let mut io = connect(&port);
     let mut request = b"POST /body HTTP/1.1\r\nHost: a\r\nContent-Length: 8192\r\n\r\n".to_vec();
     request.extend([b'x'; 8192]);
-    let answer = ask(&mut io, &request).await;
+    let answer = send_request(&mut io, &request).await;
     assert!(answer.starts_with("HTTP/1.1 4"), "{answer}");
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_head_that_is_too_large_is_refused() {
+async fn too_large_head_is_refused() {
     let port = Port::new(pages().await);
     let mut io = connect(&port);
     let request = format!(
         "GET /livez HTTP/1.1\r\nHost: a\r\nX: {}\r\n\r\n",
         "x".repeat(32 * 1024)
     );
-    let answer = ask(&mut io, request.as_bytes()).await;
+    let answer = send_request(&mut io, request.as_bytes()).await;
     assert_eq!(answer, "HTTP/1.1 431 Request Header Fields Too Large\r\n");
 }
 
 #[tokio::test(start_paused = true)]
-async fn of_too_many_connections_the_one_that_is_idle_for_longest_gives_way() {
+async fn connection_over_the_limit_evicts_the_one_that_is_idle_for_longest() {
     let port = Port::new(pages().await);
     let mut first = connect(&port);
     let mut second = connect(&port);
@@ -198,8 +198,8 @@ async fn of_too_many_connections_the_one_that_is_idle_for_longest_gives_way() {
     // The first connection now has a later request than the second one.
     probe(&mut first).await;
     let _others: Vec<_> = (2..MAX_CONNECTIONS).map(|_| connect(&port)).collect();
-    let mut newcomer = connect(&port);
-    probe(&mut newcomer).await;
+    let mut new_connection = connect(&port);
+    probe(&mut new_connection).await;
     assert_eq!(
         second.read(&mut [0]).await.unwrap(),
         0,
@@ -209,7 +209,7 @@ async fn of_too_many_connections_the_one_that_is_idle_for_longest_gives_way() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn one_that_works_on_a_request_never_gives_way() {
+async fn connection_with_a_request_is_never_evicted() {
     let port = Port::new(pages().await);
     let mut busy = Vec::new();
     for _ in 0..MAX_CONNECTIONS {
@@ -221,27 +221,31 @@ async fn one_that_works_on_a_request_never_gives_way() {
     }
     tokio::time::sleep(Duration::from_millis(1)).await;
     let mut refused = connect(&port);
-    assert_eq!(refused.read(&mut [0]).await.unwrap(), 0, "the newcomer is closed");
+    assert_eq!(
+        refused.read(&mut [0]).await.unwrap(),
+        0,
+        "the new connection is closed"
+    );
     // They hold their slots no longer than a request may take.
-    tokio::time::sleep(REQUEST_DEADLINE + CHECK_INTERVAL + CLOSE_DEADLINE * 2).await;
+    tokio::time::sleep(REQUEST_TIMEOUT + CHECK_INTERVAL + CLOSE_TIMEOUT * 2).await;
     probe(&mut connect(&port)).await;
 }
 
 #[tokio::test(start_paused = true)]
-async fn health_is_checked_and_watched_over_http2_and_only_so_many_watch() {
+async fn health_is_served_over_http2_with_a_limit_of_watches() {
     let port = Port::new(pages().await);
     let mut client = health_client(connect(&port)).await;
     let mut watches = Vec::new();
     for _ in 0..8 {
         let mut watch = client.watch(of_the_server()).await.unwrap().into_inner();
-        let told = watch.message().await.unwrap().unwrap();
-        assert_eq!(told.status(), ServingStatus::Serving);
+        let response = watch.message().await.unwrap().unwrap();
+        assert_eq!(response.status(), ServingStatus::Serving);
         watches.push(watch);
     }
     let refusal = client.watch(of_the_server()).await.unwrap_err();
     assert_eq!(refusal.code(), Code::ResourceExhausted, "{refusal}");
     // A watch outlasts every deadline, and callers that check are not disturbed by callers that watch.
-    tokio::time::sleep(IDLE_DEADLINE * 3).await;
+    tokio::time::sleep(IDLE_TIMEOUT * 3).await;
     let checked = client.check(of_the_server()).await.unwrap().into_inner();
     assert_eq!(checked.status(), ServingStatus::Serving);
     drop(watches.pop());
@@ -251,11 +255,11 @@ async fn health_is_checked_and_watched_over_http2_and_only_so_many_watch() {
             tokio::task::yield_now().await;
         }
     };
-    timeout(SOON, again).await.unwrap();
+    timeout(HANG_TIMEOUT, again).await.unwrap();
 }
 
 #[tokio::test(start_paused = true)]
-async fn pages_of_metrics_that_nobody_reads_keep_others_waiting_only_until_their_deadline() {
+async fn unread_metrics_pages_delay_others_only_until_the_request_timeout() {
     let port = Port::new(pages().await);
     let mut unread = Vec::new();
     for _ in 0..8 {
@@ -265,13 +269,13 @@ async fn pages_of_metrics_that_nobody_reads_keep_others_waiting_only_until_their
             .unwrap();
         unread.push(io);
     }
-    tokio::time::sleep(REQUEST_DEADLINE / 2).await;
+    tokio::time::sleep(REQUEST_TIMEOUT / 2).await;
     let mut scraper = connect(&port);
-    let begun = Instant::now();
-    let answer = ask(&mut scraper, b"GET /metrics HTTP/1.1\r\nHost: a\r\n\r\n").await;
+    let started = Instant::now();
+    let answer = send_request(&mut scraper, b"GET /metrics HTTP/1.1\r\nHost: a\r\n\r\n").await;
     assert_eq!(answer, "HTTP/1.1 200 OK\r\n");
-    let took = begun.elapsed();
-    assert!(took > REQUEST_DEADLINE / 4 && took < REQUEST_DEADLINE, "{took:?}");
+    let took = started.elapsed();
+    assert!(took > REQUEST_TIMEOUT / 4 && took < REQUEST_TIMEOUT, "{took:?}");
 }
 
 async fn served() -> SocketAddr {
@@ -282,16 +286,16 @@ async fn served() -> SocketAddr {
 }
 
 #[tokio::test]
-async fn seventy_silent_connections_keep_no_probe_out() {
+async fn seventy_silent_connections_block_no_probe() {
     let address = served().await;
     let mut silent = Vec::new();
     for _ in 0..70 {
         silent.push(TcpStream::connect(address).await.unwrap());
     }
     let mut io = TcpStream::connect(address).await.unwrap();
-    timeout(SOON, probe(&mut io)).await.unwrap();
+    timeout(HANG_TIMEOUT, probe(&mut io)).await.unwrap();
     let mut client = health_client(TcpStream::connect(address).await.unwrap()).await;
-    let checked = timeout(SOON, client.check(of_the_server()))
+    let checked = timeout(HANG_TIMEOUT, client.check(of_the_server()))
         .await
         .unwrap()
         .unwrap();

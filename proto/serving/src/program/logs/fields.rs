@@ -1,7 +1,8 @@
-//! Makes the fields of log lines for people safe to print.
+//! Makes the fields of log lines in text safe to print.
 //!
-//! tracing-subscriber's own formatter escapes some control characters in messages and none in fields recorded with `%`.
-//! It lets line breaks through everywhere. So the executor of a session could choose a name that forges log lines.
+//! tracing-subscriber's own formatter escapes some control characters in messages and none in fields recorded with
+//! `%`. It doesn't escape line breaks at all. So an executor could forge log lines of the planner by the name that it
+//! chooses.
 
 use std::fmt::{self, Debug, Write as _};
 
@@ -19,7 +20,7 @@ pub(super) struct PrintableFields;
 
 impl<'writer> FormatFields<'writer> for PrintableFields {
     fn format_fields<R: RecordFields>(&self, writer: Writer<'writer>, fields: R) -> fmt::Result {
-        let mut visitor = Visitor {
+        let mut visitor = FieldVisitor {
             writer,
             is_first: true,
             result: Ok(()),
@@ -29,13 +30,13 @@ impl<'writer> FormatFields<'writer> for PrintableFields {
     }
 }
 
-struct Visitor<'writer> {
+struct FieldVisitor<'writer> {
     writer: Writer<'writer>,
     is_first: bool,
     result: fmt::Result,
 }
 
-impl Visitor<'_> {
+impl FieldVisitor<'_> {
     fn write(&mut self, name: &str, value: &dyn Debug) -> fmt::Result {
         if !std::mem::take(&mut self.is_first) {
             self.writer.write_char(' ')?;
@@ -52,7 +53,7 @@ impl Visitor<'_> {
     }
 }
 
-impl Visit for Visitor<'_> {
+impl Visit for FieldVisitor<'_> {
     fn record_debug(&mut self, field: &Field, value: &dyn Debug) {
         // Records of the crate log carry their metadata as fields. The line already has it.
         if self.result.is_ok() && !field.name().starts_with("log.") {

@@ -18,7 +18,7 @@ impl Collector for Process {
         let Ok(process) = process::Process::myself() else {
             return Ok(());
         };
-        let mut series = Series(encoder);
+        let mut series = SeriesEncoder(encoder);
         if let Ok(stat) = process.stat() {
             let rate = ticks_per_second();
             let cpu = ConstCounter::new(seconds(stat.utime.saturating_add(stat.stime), rate));
@@ -27,10 +27,10 @@ impl Collector for Process {
                 "User and system CPU time spent",
                 &cpu,
             )?;
-            let resident = ConstGauge::new(real(stat.rss_bytes().get()));
+            let resident = ConstGauge::new(to_f64(stat.rss_bytes().get()));
             series.add("process_resident_memory_bytes", "Resident memory size", &resident)?;
             if let Ok(boot) = boot_time_secs() {
-                let start = ConstGauge::new(real(boot) + seconds(stat.starttime, rate));
+                let start = ConstGauge::new(to_f64(boot) + seconds(stat.starttime, rate));
                 series.add(
                     "process_start_time_seconds",
                     "Start time of the process since the Unix epoch",
@@ -46,9 +46,9 @@ impl Collector for Process {
     }
 }
 
-struct Series<'e>(DescriptorEncoder<'e>);
+struct SeriesEncoder<'e>(DescriptorEncoder<'e>);
 
-impl Series<'_> {
+impl SeriesEncoder<'_> {
     fn add(&mut self, name: &str, help: &str, metric: &impl EncodeMetric) -> Result<(), fmt::Error> {
         let name = name.trim_end_matches("_total");
         let help = format!("{help}.");
@@ -60,13 +60,13 @@ impl Series<'_> {
 }
 
 fn seconds(ticks: u64, rate: u64) -> f64 {
-    real(ticks) / real(rate.max(1))
+    to_f64(ticks) / to_f64(rate.max(1))
 }
 
 #[expect(
     clippy::cast_precision_loss,
-    reason = "bytes and ticks stay far below what a float tells apart"
+    reason = "bytes and ticks stay far below the integers that a float represents exactly"
 )]
-fn real(number: u64) -> f64 {
+fn to_f64(number: u64) -> f64 {
     number as f64
 }

@@ -8,11 +8,11 @@ fn lines(page: &str, start: &str) -> Vec<String> {
 }
 
 #[test]
-fn a_counter_is_described_by_the_name_of_its_series() {
+fn counter_is_described_by_the_name_of_its_series() {
     let registry = registry("some", "1.2.3", &[("rules_version", "7")], |own| {
         let plans = Counter::<u64>::default();
         own.register("plans", "Plans made", plans);
-        own.register("waiting", "What waits", Gauge::<i64>::default());
+        own.register("waiting", "Items that wait", Gauge::<i64>::default());
     });
     let page = page(&registry);
     let tail: Vec<_> = page.lines().rev().take(6).collect();
@@ -22,7 +22,7 @@ fn a_counter_is_described_by_the_name_of_its_series() {
             "# HELP some_plans_total Plans made.",
             "# TYPE some_plans_total counter",
             "some_plans_total 0",
-            "# HELP some_waiting What waits.",
+            "# HELP some_waiting Items that wait.",
             "# TYPE some_waiting gauge",
             "some_waiting 0",
         ]
@@ -36,7 +36,7 @@ fn a_counter_is_described_by_the_name_of_its_series() {
 }
 
 #[test]
-fn a_process_tells_what_it_takes() {
+fn process_metrics_are_exported() {
     let page = page(&registry("some", "1", &[], |_| ()));
     for name in [
         "process_cpu_seconds_total",

@@ -32,7 +32,7 @@ use tonic::{
 use tracing_subscriber::layer::SubscriberExt;
 
 use super::*;
-use crate::serve::{Limits, Server, trace::carry};
+use crate::serve::{Limits, Server, trace::inject};
 
 const PARENT: &str = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
 const LIMITS: Limits = Limits {
@@ -43,7 +43,7 @@ const LIMITS: Limits = Limits {
     max_message_bytes: 64 * 1024,
 };
 /// Upper limit of every wait in these tests.
-const PATIENCE: Duration = Duration::from_mins(1);
+const MAX_WAIT: Duration = Duration::from_mins(1);
 
 /// A collector that forwards the spans it receives to a channel.
 struct Collector(mpsc::UnboundedSender<Vec<ResourceSpans>>);
@@ -84,7 +84,7 @@ impl tower::Service<Request<Body>> for Program {
             }
             if let Some(next) = next {
                 let mut request = tonic::Request::new(ExplainRequest::default());
-                carry(&mut request);
+                inject(&mut request);
                 PlannerServiceClient::new(next).explain(request).await.unwrap();
             }
             let empty = Full::new(bytes());
@@ -101,7 +101,7 @@ fn bytes() -> prost::bytes::Bytes {
     prost::bytes::Bytes::from_static(&[0; 5])
 }
 
-fn here() -> (TcpListener, SocketAddr) {
+fn listen() -> (TcpListener, SocketAddr) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     listener.set_nonblocking(true).unwrap();
     let address = listener.local_addr().unwrap();
@@ -121,7 +121,7 @@ fn program(
     next: Option<SocketAddr>,
     stop: &CancellationToken,
 ) -> (SocketAddr, thread::JoinHandle<()>) {
-    let (listener, address) = here();
+    let (listener, address) = listen();
     let exporter = Exporter::new(endpoint, name).unwrap();
     let stop = stop.clone();
     let run = move || {
@@ -144,12 +144,12 @@ fn program(
 
 /// A span and the program that exported it.
 #[derive(Debug)]
-struct Seen {
+struct ExportedSpan {
     program: String,
     span: Span,
 }
 
-fn seen(resources: Vec<ResourceSpans>) -> impl Iterator<Item = Seen> {
+fn exported_spans(resources: Vec<ResourceSpans>) -> impl Iterator<Item = ExportedSpan> {
     resources.into_iter().flat_map(|resource| {
         let attributes = resource.resource.unwrap().attributes;
         let name = attributes.into_iter().find(|named| named.key == "service.name");
@@ -157,10 +157,12 @@ fn seen(resources: Vec<ResourceSpans>) -> impl Iterator<Item = Seen> {
             panic!("the program's name is a string");
         };
         let scopes = resource.scope_spans.into_iter();
-        scopes.flat_map(|scope| scope.spans).map(move |span| Seen {
-            program: program.clone(),
-            span,
-        })
+        scopes
+            .flat_map(|scope| scope.spans)
+            .map(move |span| ExportedSpan {
+                program: program.clone(),
+                span,
+            })
     })
 }
 
@@ -173,8 +175,8 @@ fn traced<T>(message: T) -> tonic::Request<T> {
 }
 
 #[test]
-fn otlp_one_call_with_a_traceparent_is_one_trace_through_both_programs() {
-    let (listener, collector) = here();
+fn otlp_call_with_a_traceparent_is_one_trace_through_both_programs() {
+    let (listener, collector) = listen();
     let (sender, mut spans) = mpsc::unbounded_channel();
     let runtime = runtime::Runtime::new().unwrap();
     let collect = async {
@@ -198,21 +200,21 @@ fn otlp_one_call_with_a_traceparent_is_one_trace_through_both_programs() {
         let error = client.get_info(GetInfoRequest::default()).await.unwrap_err();
         assert_eq!(error.code(), Code::Internal);
     });
-    // The spans that still wait are exported on exit.
+    // The queued spans are exported on exit.
     stop.cancel();
     planning.join().unwrap();
     executing.join().unwrap();
     collecting.abort();
-    runtime.shutdown_timeout(PATIENCE);
+    runtime.shutdown_timeout(MAX_WAIT);
 
     let spans: Vec<_> = std::iter::from_fn(|| spans.try_recv().ok())
-        .flat_map(seen)
+        .flat_map(exported_spans)
         .collect();
     let of = |program: &str, method: &str| {
         let name = format!("everynode.planner.v1.PlannerService/{method}");
         let found = spans
             .iter()
-            .find(|seen| seen.program == program && seen.span.name == name);
+            .find(|exported| exported.program == program && exported.span.name == name);
         &found
             .unwrap_or_else(|| panic!("{program} has exported {method}: {spans:?}"))
             .span
@@ -232,11 +234,11 @@ fn otlp_one_call_with_a_traceparent_is_one_trace_through_both_programs() {
 }
 
 #[test]
-fn otlp_a_collector_that_is_gone_or_silent_harms_nothing() {
-    let (gone, address) = here();
+fn otlp_missing_or_silent_collector_delays_nothing() {
+    let (gone, address) = listen();
     drop(gone);
     // The kernel accepts connections to this address, but nothing ever answers.
-    let (_silent, silent) = here();
+    let (_silent, silent) = listen();
     for collector in [address, silent] {
         let stop = CancellationToken::new();
         let (planner, planning) = program("planner", &format!("http://{collector}"), None, &stop);
@@ -257,7 +259,7 @@ fn otlp_a_collector_that_is_gone_or_silent_harms_nothing() {
 }
 
 #[test]
-fn otlp_an_address_that_cant_be_used_is_named_with_its_flag() {
+fn otlp_error_names_the_invalid_url_and_its_flag() {
     for url in [
         "",
         "collector",
@@ -275,10 +277,10 @@ fn otlp_an_address_that_cant_be_used_is_named_with_its_flag() {
 }
 
 #[test]
-fn otlp_that_spans_cant_be_exported_is_said_now_and_then() {
-    let complaining = Complaining::new((), "http://collector");
-    assert!(complaining.is_due());
-    assert!((0..1_000).all(|_| !complaining.is_due()));
-    *complaining.said.lock() = Instant::now().checked_sub(SILENCE);
-    assert!(complaining.is_due());
+fn otlp_warnings_about_failed_exports_are_rate_limited() {
+    let exporter = WarningExporter::new((), "http://collector");
+    assert!(exporter.should_warn());
+    assert!((0..1_000).all(|_| !exporter.should_warn()));
+    *exporter.last_warning.lock() = Instant::now().checked_sub(WARN_INTERVAL);
+    assert!(exporter.should_warn());
 }

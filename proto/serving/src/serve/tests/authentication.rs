@@ -1,4 +1,4 @@
-//! Callers are authenticated before they take a permit.
+//! Callers are authenticated before they get a permit.
 
 use std::net::IpAddr;
 
@@ -7,26 +7,26 @@ use tonic::metadata::MetadataValue;
 
 use super::*;
 
-/// Accepts at once every caller whose `authorization` header bears a name. The caller named `slow` waits
-/// until the test lets it go on.
+/// Accepts every caller whose `authorization` header has a name. The authentication of the caller `slow` waits for a
+/// permit of the test.
 #[derive(Debug)]
 struct ByName {
-    asked: Semaphore,
+    calls: Semaphore,
     slow: Semaphore,
 }
 
 impl ByName {
-    /// Waits until the gate asks about one more caller.
-    async fn was_asked(&self) {
-        let asked = tokio::time::timeout(Duration::from_mins(10), self.asked.acquire()).await;
-        asked.expect("nobody asks").unwrap().forget();
+    /// Waits for the next call of the authenticator.
+    async fn wait_for_call(&self) {
+        let calls = tokio::time::timeout(Duration::from_mins(10), self.calls.acquire()).await;
+        calls.expect("the authenticator isn't called").unwrap().forget();
     }
 }
 
 #[tonic::async_trait]
 impl Authenticator for ByName {
     async fn authenticate(&self, headers: &HeaderMap, _: Option<&Peer>) -> Result<Authenticated, Status> {
-        self.asked.add_permits(1);
+        self.calls.add_permits(1);
         let name = headers.get("authorization").and_then(|name| name.to_str().ok());
         match name {
             None => Err(Status::unauthenticated("a name is needed")),
@@ -41,11 +41,11 @@ impl Authenticator for ByName {
 
 fn scene() -> (Scene, Arc<ByName>) {
     let by_name = Arc::new(ByName {
-        asked: Semaphore::new(0),
+        calls: Semaphore::new(0),
         slow: Semaphore::new(0),
     });
     let authenticator: Arc<dyn Authenticator> = by_name.clone();
-    (Scene::authenticated_by(LIMITS, Some(authenticator)), by_name)
+    (Scene::with_authenticator(LIMITS, Some(authenticator)), by_name)
 }
 
 fn named<T>(name: &'static str, message: T) -> Request<T> {
@@ -56,11 +56,11 @@ fn named<T>(name: &'static str, message: T) -> Request<T> {
 }
 
 #[tokio::test(start_paused = true)]
-async fn callers_without_a_name_take_no_place_and_dont_wait_for_one() {
+async fn unauthenticated_callers_are_refused_without_a_permit_or_a_wait() {
     let (scene, _) = scene();
     let mut client = scene.client();
     let first = tokio::spawn(async move { client.get_info(named("ann", GetInfoRequest {})).await });
-    scene.entered().await;
+    scene.wait_for_start().await;
     let began = Instant::now();
     for _ in 0..100 {
         let refused = scene.call().await.unwrap().unwrap_err();
@@ -71,21 +71,27 @@ async fn callers_without_a_name_take_no_place_and_dont_wait_for_one() {
     assert_eq!(began.elapsed(), Duration::ZERO);
     scene.fake.go.add_permits(1);
     first.await.unwrap().unwrap();
-    let told = scene.told();
-    assert_eq!(told.iter().filter(|what| *what == "unauthenticated").count(), 200);
+    let reports = scene.reports();
     assert_eq!(
-        told.iter().filter(|what| *what == "Call began").count(),
+        reports
+            .iter()
+            .filter(|report| *report == "unauthenticated")
+            .count(),
+        200
+    );
+    assert_eq!(
+        reports.iter().filter(|report| *report == "Unary started").count(),
         1,
-        "{told:?}"
+        "{reports:?}"
     );
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_caller_who_is_being_authenticated_takes_no_place() {
+async fn caller_holds_no_permit_during_authentication() {
     let (scene, by_name) = scene();
     let mut client = scene.client();
     let slow = tokio::spawn(async move { client.get_info(named("slow", GetInfoRequest {})).await });
-    by_name.was_asked().await;
+    by_name.wait_for_call().await;
     scene.fake.go.add_permits(1);
     scene
         .client()
@@ -110,7 +116,7 @@ async fn authentication_counts_against_the_deadline_of_the_call() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn one_authentication_more_than_may_be_pending_is_refused_at_once() {
+async fn authentication_over_the_limit_is_refused_at_once() {
     let (scene, by_name) = scene();
     let mut pending = Vec::new();
     for _ in 0..64 {
@@ -118,15 +124,15 @@ async fn one_authentication_more_than_may_be_pending_is_refused_at_once() {
         pending.push(tokio::spawn(async move {
             client.get_info(named("slow", GetInfoRequest {})).await
         }));
-        by_name.was_asked().await;
+        by_name.wait_for_call().await;
     }
     let began = Instant::now();
     let refused = scene.client().get_info(named("ann", GetInfoRequest {})).await;
-    let words = "64 callers are being authenticated, and no more";
-    assert_try_again(&refused.unwrap_err(), Code::ResourceExhausted, words);
+    let message = "the limit of 64 concurrent authentications of callers is reached";
+    assert_retryable(&refused.unwrap_err(), Code::ResourceExhausted, message);
     assert_eq!(began.elapsed(), Duration::ZERO);
-    assert_eq!(scene.told(), ["authentications"]);
-    // An authentication that ends makes room, and so does a caller who goes away.
+    assert_eq!(scene.reports(), ["authentications"]);
+    // An authentication that ends returns its permit, and so does one whose caller disconnects.
     pending.pop().unwrap().abort();
     tokio::task::yield_now().await;
     scene.fake.go.add_permits(1);
@@ -138,34 +144,34 @@ async fn one_authentication_more_than_may_be_pending_is_refused_at_once() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn one_address_cant_keep_the_others_from_being_authenticated() {
+async fn one_address_cant_block_the_authentication_of_others() {
     let by_name = Arc::new(ByName {
-        asked: Semaphore::new(0),
+        calls: Semaphore::new(0),
         slow: Semaphore::new(0),
     });
-    let authentication = Arc::new(authenticate::Authentication::new(by_name.clone()));
-    let room = Arc::new(Room::new(
+    let authenticator = Arc::new(LimitedAuthenticator::new(by_name.clone()));
+    let limiter = Arc::new(Limiter::new(
         LIMITS,
-        Arc::new(Tally::default()),
+        Arc::new(RecordingObserver::default()),
         CancellationToken::new(),
     ));
     let check = move |name: &'static str, address: &str| {
-        let (authentication, room) = (authentication.clone(), room.clone());
+        let (authenticator, limiter) = (authenticator.clone(), limiter.clone());
         let address: IpAddr = address.parse().unwrap();
-        let peer = Peer::new(Identity::Unknown, Some(address));
+        let peer = Peer::new(Identity::Anonymous, Some(address));
         async move {
             let headers = HeaderMap::from_iter([(http::header::AUTHORIZATION, name.parse().unwrap())]);
-            authentication.check(&room, &headers, Some(&peer)).await
+            authenticator.authenticate(&limiter, &headers, Some(&peer)).await
         }
     };
     // For IPv6, the limit applies to the network.
     for count in 0..16 {
         tokio::spawn(check("slow", &format!("2001:db8::{count}")));
-        by_name.was_asked().await;
+        by_name.wait_for_call().await;
     }
     let refused = check("ann", "2001:db8::ffff:1").await.unwrap_err();
-    let words = "16 callers from this address are being authenticated";
-    assert_try_again(&refused, Code::ResourceExhausted, words);
+    let message = "the limit of 16 concurrent authentications of callers from this address is reached";
+    assert_retryable(&refused, Code::ResourceExhausted, message);
     let other = check("ann", "2001:db8:0:1::1").await.unwrap();
     assert_eq!(other.key(), "user:ann");
     assert_eq!(other.caller::<String>().unwrap(), "ann");

@@ -34,7 +34,7 @@ fn frames(frames: impl Stream<Item = Bytes> + Send + 'static) -> Body {
 
 /// Sends a call with this body and returns its outcome.
 async fn outcome(scene: &Scene, method: &str, body: Body) -> Result<(), Status> {
-    let response = scene.gate.clone().call(request(method, body)).await.unwrap();
+    let response = scene.admission.clone().call(request(method, body)).await.unwrap();
     let headers = response.headers().clone();
     let trailers = response
         .into_body()
@@ -71,19 +71,19 @@ fn list_of(bytes: usize) -> ListDaemonSetsRequest {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_body_is_not_read_before_its_call_has_a_place() {
-    let scene = Scene::with(LIMITS);
+async fn body_is_not_read_before_its_call_has_a_permit() {
+    let scene = Scene::new(LIMITS);
     let first = scene.call();
-    scene.entered().await;
+    scene.wait_for_start().await;
     let body = frames(stream::poll_fn(|_| panic!("it was read")));
     let refused = outcome(&scene, "ListDaemonSets", body).await.unwrap_err();
-    assert_try_again(&refused, Code::ResourceExhausted, "--max-concurrent-calls");
+    assert_retryable(&refused, Code::ResourceExhausted, "--max-concurrent-calls");
     first.abort();
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_caller_who_doesnt_send_its_request_is_cut_at_the_deadline() {
-    let scene = Scene::with(LIMITS);
+async fn call_without_a_complete_request_ends_at_its_deadline() {
+    let scene = Scene::new(LIMITS);
     for begun in [
         Bytes::new(),
         Bytes::from_static(&[0, 0]),
@@ -91,25 +91,25 @@ async fn a_caller_who_doesnt_send_its_request_is_cut_at_the_deadline() {
     ] {
         let body = frames(stream::once(async { begun }).chain(stream::pending()));
         let late = outcome(&scene, "ListDaemonSets", body).await.unwrap_err();
-        assert_try_again(&late, Code::DeadlineExceeded, "longer than 30 s");
+        assert_retryable(&late, Code::DeadlineExceeded, "longer than 30 s");
     }
 }
 
 #[tokio::test]
-async fn a_message_may_come_in_pieces() {
-    let scene = Scene::with(LIMITS);
+async fn message_may_arrive_in_chunks() {
+    let scene = Scene::new(LIMITS);
     let message = encoded(&list("7"));
     for size in 1..=message.len() {
-        let pieces: Vec<_> = message.chunks(size).map(Bytes::copy_from_slice).collect();
-        outcome(&scene, "ListDaemonSets", frames(stream::iter(pieces)))
+        let chunks: Vec<_> = message.chunks(size).map(Bytes::copy_from_slice).collect();
+        outcome(&scene, "ListDaemonSets", frames(stream::iter(chunks)))
             .await
-            .unwrap_or_else(|status| panic!("pieces of {size}: {status}"));
+            .unwrap_or_else(|status| panic!("chunks of {size}: {status}"));
     }
 }
 
 #[tokio::test]
-async fn a_broken_request_is_an_error_and_gives_its_place_back() {
-    let scene = Scene::with(LIMITS);
+async fn truncated_request_is_an_error_and_returns_the_permit() {
+    let scene = Scene::new(LIMITS);
     let message = encoded(&list("7"));
     for cut in 1..message.len() {
         let body = frames(stream::iter([message.slice(..cut)]));
@@ -123,8 +123,8 @@ async fn a_broken_request_is_an_error_and_gives_its_place_back() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_requests_in_work_share_a_budget_of_memory() {
-    let scene = Scene::with(Limits {
+async fn requests_in_progress_share_a_memory_budget() {
+    let scene = Scene::new(Limits {
         max_concurrent_calls: 16,
         ..LIMITS
     });
@@ -133,27 +133,27 @@ async fn the_requests_in_work_share_a_budget_of_memory() {
     let mut held = Vec::new();
     for _ in 0..4 {
         let body = frames(stream::once(std::future::ready(largest.clone())).chain(stream::pending()));
-        let mut gate = scene.gate.clone();
-        held.push(tokio::spawn(gate.call(request("ListDaemonSets", body))));
+        let mut admission = scene.admission.clone();
+        held.push(tokio::spawn(admission.call(request("ListDaemonSets", body))));
     }
     tokio::task::yield_now().await;
     let refused = scene.client().list_daemon_sets(list("1")).await.unwrap_err();
-    assert_try_again(
+    assert_retryable(
         &refused,
         Code::ResourceExhausted,
-        "the requests of other calls hold up to 262144 bytes together",
+        "the memory limit of 262144 bytes for the requests of all calls",
     );
     // A request without content needs no memory from the budget.
     scene.fake.go.add_permits(1);
     scene.call().await.unwrap().unwrap();
     held.pop().unwrap().abort();
     scene.client().list_daemon_sets(list("1")).await.unwrap();
-    assert!(scene.told().contains(&"memory".to_owned()));
+    assert!(scene.reports().contains(&"memory".to_owned()));
 }
 
 #[tokio::test(start_paused = true)]
-async fn work_in_the_background_holds_its_memory_until_it_ends() {
-    let scene = Scene::with(Limits {
+async fn background_work_holds_its_memory_until_it_ends() {
+    let scene = Scene::new(Limits {
         max_concurrent_calls: 16,
         // The budget of all calls together is one kibibyte.
         max_message_bytes: 256,
@@ -164,49 +164,53 @@ async fn work_in_the_background_holds_its_memory_until_it_ends() {
         node: "n".repeat(200),
         ..ExplainRequest::default()
     };
-    let gone = tokio::spawn(async move { client.explain(request).await });
-    scene.entered().await;
-    gone.abort();
+    let abandoned = tokio::spawn(async move { client.explain(request).await });
+    scene.wait_for_start().await;
+    abandoned.abort();
     let mut client = scene.client();
     let refused = tokio::spawn(async move { client.list_daemon_sets(list("1")).await });
     tokio::task::yield_now().await;
     tokio::time::advance(Duration::from_secs(1)).await;
     let refused = refused.await.unwrap().unwrap_err();
-    assert_try_again(
+    assert_retryable(
         &refused,
         Code::ResourceExhausted,
-        "hold up to 1024 bytes together",
+        "the memory limit of 1024 bytes",
     );
     scene.finish.send(()).unwrap();
     scene.client().list_daemon_sets(list("1")).await.unwrap();
 }
 
 #[tokio::test(start_paused = true)]
-async fn answers_that_are_on_their_way_share_a_budget_of_memory_too() {
-    let scene = Scene::with(Limits {
+async fn answers_share_a_memory_budget_until_they_have_been_sent() {
+    let scene = Scene::new(Limits {
         max_concurrent_calls: 16,
         ..LIMITS
     });
     let large = GetNodeOverheadRequest { node: "64000".into() };
-    let mut on_their_way = Vec::new();
+    let mut unread = Vec::new();
     for _ in 0..4 {
         let body = frames(stream::iter([encoded(&large)]));
-        let answer = scene.gate.clone().call(request("GetNodeOverhead", body)).await;
-        on_their_way.push(answer.unwrap());
+        let answer = scene
+            .admission
+            .clone()
+            .call(request("GetNodeOverhead", body))
+            .await;
+        unread.push(answer.unwrap());
     }
     let refused = scene.client().get_node_overhead(large.clone()).await.unwrap_err();
-    assert_try_again(
+    assert_retryable(
         &refused,
         Code::ResourceExhausted,
-        "the answers of other calls hold up to 262144 bytes together",
+        "the memory limit of 262144 bytes for the answers of all calls",
     );
-    on_their_way.pop();
+    unread.pop();
     scene.client().get_node_overhead(large).await.unwrap();
 }
 
 #[tokio::test]
-async fn a_message_that_is_too_large_is_resource_exhausted_with_a_sentence() {
-    let scene = Scene::with(Limits {
+async fn too_large_message_is_resource_exhausted_with_advice() {
+    let scene = Scene::new(Limits {
         max_streams: 2,
         ..LIMITS
     });
@@ -240,10 +244,10 @@ async fn a_message_that_is_too_large_is_resource_exhausted_with_a_sentence() {
             "split the request",
         ),
     ];
-    for (refused, words) in refusals {
+    for (refused, message) in refusals {
         assert_eq!(refused.code(), Code::ResourceExhausted, "{refused}");
         assert!(
-            refused.message().contains("larger than 65536 bytes") && refused.message().contains(words),
+            refused.message().contains("larger than 65536 bytes") && refused.message().contains(message),
             "{refused}"
         );
     }
@@ -254,13 +258,13 @@ async fn a_message_that_is_too_large_is_resource_exhausted_with_a_sentence() {
 }
 
 #[tokio::test]
-async fn a_compressed_message_is_refused_by_name() {
-    let scene = Scene::with(LIMITS);
+async fn compressed_message_is_unimplemented_and_the_encoding_is_named() {
+    let scene = Scene::new(LIMITS);
     let mut compressed = request("ListDaemonSets", frames(stream::iter([encoded(&list("1"))])));
     compressed
         .headers_mut()
         .insert("grpc-encoding", "gzip".parse().unwrap());
-    let response = scene.gate.clone().call(compressed).await.unwrap();
+    let response = scene.admission.clone().call(compressed).await.unwrap();
     let refused = Status::from_header_map(response.headers()).unwrap();
     assert_eq!(refused.code(), Code::Unimplemented);
     assert!(refused.message().contains("gzip"), "{refused}");

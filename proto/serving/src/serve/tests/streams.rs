@@ -3,8 +3,8 @@ use tonic_health::pb::{HealthCheckRequest, health_client::HealthClient};
 use super::*;
 
 #[tokio::test(start_paused = true)]
-async fn one_stream_more_is_refused_until_one_has_ended() {
-    let scene = Scene::with(LIMITS);
+async fn stream_over_the_limit_is_refused_until_another_has_ended() {
+    let scene = Scene::new(LIMITS);
     let mut client = scene.client();
     let mut watch = client
         .watch_plans(WatchPlansRequest::default())
@@ -16,25 +16,25 @@ async fn one_stream_more_is_refused_until_one_has_ended() {
         .watch_plans(WatchPlansRequest::default())
         .await
         .unwrap_err();
-    let words = "1 watches are open, and no more at the same time (--max-watches)";
-    assert_try_again(&refused, Code::ResourceExhausted, words);
+    let message = "the limit of 1 open watches (--max-watches) is reached";
+    assert_retryable(&refused, Code::ResourceExhausted, message);
     drop(watch);
     client.watch_plans(WatchPlansRequest::default()).await.unwrap();
     assert_eq!(
-        scene.told(),
+        scene.reports(),
         [
-            "Stream began",
+            "Stream started",
             "streams",
             "Stream ended",
-            "Stream began",
+            "Stream started",
             "Stream ended"
         ]
     );
 }
 
 #[tokio::test(start_paused = true)]
-async fn streams_and_calls_take_no_places_from_each_other_and_a_stream_has_no_deadline() {
-    let scene = Scene::with(LIMITS);
+async fn streams_and_unary_calls_have_separate_limits_and_streams_have_no_deadline() {
+    let scene = Scene::new(LIMITS);
     let mut request = Request::new(WatchPlansRequest::default());
     request.set_timeout(Duration::from_secs(2));
     let mut watch = scene.client().watch_plans(request).await.unwrap().into_inner();
@@ -46,10 +46,10 @@ async fn streams_and_calls_take_no_places_from_each_other_and_a_stream_has_no_de
 }
 
 #[tokio::test(start_paused = true)]
-async fn on_shutdown_streams_end_with_unavailable_after_what_was_said_and_calls_are_answered() {
-    let scene = Scene::with(LIMITS);
+async fn on_shutdown_streams_end_with_unavailable_and_unary_calls_are_answered() {
+    let scene = Scene::new(LIMITS);
     let call = scene.call();
-    scene.entered().await;
+    scene.wait_for_start().await;
     let mut watch = scene
         .client()
         .watch_plans(WatchPlansRequest::default())
@@ -65,19 +65,19 @@ async fn on_shutdown_streams_end_with_unavailable_after_what_was_said_and_calls_
 }
 
 #[tokio::test(start_paused = true)]
-async fn health_has_no_limit_but_ends_on_shutdown() {
-    let (tally, shutdown) = (Arc::new(Tally::default()), CancellationToken::new());
-    let health = Health::of("service").await;
+async fn health_watches_dont_count_as_streams_and_end_on_shutdown() {
+    let (observer, shutdown) = (Arc::new(RecordingObserver::default()), CancellationToken::new());
+    let health = Health::new("service").await;
     let service = health.service();
-    let methods = Methods::described_in(everynode_proto::FILE_DESCRIPTOR_SET).unwrap();
-    let gate = GateLayer::new(
-        Room::new(LIMITS, tally.clone(), shutdown.clone()),
+    let methods = Methods::from_descriptors(everynode_proto::FILE_DESCRIPTOR_SET).unwrap();
+    let admission = AdmissionLayer::new(
+        Limiter::new(LIMITS, observer.clone(), shutdown.clone()),
         methods,
         None,
         None,
     )
     .layer(service);
-    let mut client = HealthClient::new(gate);
+    let mut client = HealthClient::new(admission);
     let mut watches = Vec::new();
     for _ in 0..10 {
         let watch = client.watch(HealthCheckRequest::default()).await.unwrap();
@@ -87,9 +87,9 @@ async fn health_has_no_limit_but_ends_on_shutdown() {
     for mut watch in watches {
         assert!(
             watch.message().await.unwrap().is_some(),
-            "the state of health comes first"
+            "the current status comes first"
         );
         assert_eq!(watch.message().await.unwrap_err().code(), Code::Unavailable);
     }
-    assert_eq!(*tally.0.lock().unwrap(), Vec::<String>::new());
+    assert_eq!(*observer.0.lock().unwrap(), Vec::<String>::new());
 }

@@ -6,7 +6,7 @@ use tonic_types::StatusExt;
 use super::*;
 
 fn from(address: &str) -> Peer {
-    Peer::new(Identity::Unknown, Some(address.parse().unwrap()))
+    Peer::new(Identity::Anonymous, Some(address.parse().unwrap()))
 }
 
 /// Shows `count` different invalid tokens, and returns how many of them were reviewed.

@@ -1,4 +1,5 @@
-//! Answer bodies. A body keeps the call's permit until it has been sent, and ends when the server shuts down.
+//! Response bodies. A body holds the call's permit until it has been sent. A stream ends when the server shuts
+//! down.
 
 use std::{
     pin::Pin,
@@ -19,114 +20,112 @@ use tonic::{Status, body::Body};
 
 use super::{
     Refusal, connections,
-    refusal::{self, rename_too_large},
-    room::{Place, Room},
-    shares::Share,
+    fair_semaphore::FairPermit,
+    limiter::{Limiter, Slot},
+    refusal::{self, correct_too_large},
 };
 
-/// Largest piece handed to HTTP/2 at once. HTTP/2 accepts any amount of data even while the caller's window
-/// is full. If it accepted a whole answer, the body would end while all of the answer is still in memory. Of
-/// pieces, it accepts at most one more than the window allows.
-const PIECE_BYTES: usize = 64 * 1024;
+/// Largest chunk passed to HTTP/2 at once. HTTP/2 accepts any amount of data even while the caller's window is
+/// full. If it accepted a whole answer, the body would end while all of the answer is still in memory. Of
+/// small chunks, it accepts at most one more than the window allows.
+const CHUNK_BYTES: usize = 64 * 1024;
 
-/// The body of an answer.
-pub(super) struct Outgoing {
+/// The body of a response.
+pub(super) struct ResponseBody {
     body: Body,
-    /// Bytes that the body has produced and that haven't been handed on.
-    rest: Bytes,
-    room: Arc<Room>,
-    _place: Option<Place>,
+    /// Bytes that the body has produced and that haven't been sent.
+    buffered: Bytes,
+    limiter: Arc<Limiter>,
+    _slot: Option<Slot>,
     /// For streams, health and reflection: the server's shutdown.
     shutdown: Option<Pin<Box<WaitForCancellationFutureOwned>>>,
-    /// For unary calls: cuts the connection if the caller doesn't take its answer.
+    /// For unary calls: closes the connection if the caller doesn't read its answer.
     _watchdog: Option<AbortOnDropHandle<()>>,
     /// For health and reflection: their permit.
-    _share: Option<Share>,
-    /// When the answer ends at the latest, and after how long that is, for the error.
+    _auxiliary_permit: Option<FairPermit>,
+    /// For reflection: the time at which the stream ends, and its timeout for the error.
     end: Option<(Pin<Box<Sleep>>, Duration)>,
 }
 
-impl Outgoing {
-    /// The answer to a call. If the caller hasn't taken it by `end`, the server cuts the connection, because
-    /// a single stream can't be ended while it waits to be read.
-    pub(super) fn of_call(
+impl ResponseBody {
+    /// The answer to a unary call. If the caller hasn't read it by `close_at`, the server closes the connection,
+    /// because a single HTTP/2 stream can't be ended while its data waits to be read.
+    pub(super) fn unary(
         body: Body,
-        room: Arc<Room>,
-        place: Place,
+        limiter: Arc<Limiter>,
+        slot: Slot,
         connection: Option<connections::Handle>,
-        end: Instant,
+        close_at: Instant,
     ) -> Self {
         let watchdog = connection.filter(|_| !body.is_end_stream()).map(|connection| {
             AbortOnDropHandle::new(tokio::spawn(async move {
-                sleep_until(end).await;
-                connection.cut();
+                sleep_until(close_at).await;
+                connection.close();
             }))
         });
         Self {
             body,
-            rest: Bytes::new(),
-            room,
-            _place: Some(place),
+            buffered: Bytes::new(),
+            limiter,
+            _slot: Some(slot),
             shutdown: None,
             _watchdog: watchdog,
-            _share: None,
+            _auxiliary_permit: None,
             end: None,
         }
     }
 
-    /// The answers of a stream. On shutdown, answers that the service has already given are still sent.
-    pub(super) fn of_stream(
+    /// The answers of a stream. On shutdown, answers that the service has already produced are still sent.
+    pub(super) fn stream(
         body: Body,
-        room: Arc<Room>,
-        place: Option<Place>,
+        limiter: Arc<Limiter>,
+        slot: Option<Slot>,
         shutdown: CancellationToken,
     ) -> Self {
         Self {
             body,
-            rest: Bytes::new(),
-            room,
-            _place: place,
+            buffered: Bytes::new(),
+            limiter,
+            _slot: slot,
             shutdown: Some(Box::pin(shutdown.cancelled_owned())),
             _watchdog: None,
-            _share: None,
+            _auxiliary_permit: None,
             end: None,
         }
     }
 
-    /// The answers of health or reflection, for at most `longest`.
-    pub(super) fn minor(
+    /// The answers of health or reflection. The stream ends after `timeout`.
+    pub(super) fn auxiliary(
         body: Body,
-        room: Arc<Room>,
-        share: Share,
+        limiter: Arc<Limiter>,
+        permit: FairPermit,
         shutdown: CancellationToken,
-        longest: Option<Duration>,
+        timeout: Option<Duration>,
     ) -> Self {
         Self {
-            _share: Some(share),
-            end: longest.map(|longest| (Box::pin(sleep(longest)), longest)),
-            ..Self::of_stream(body, room, None, shutdown)
+            _auxiliary_permit: Some(permit),
+            end: timeout.map(|timeout| (Box::pin(sleep(timeout)), timeout)),
+            ..Self::stream(body, limiter, None, shutdown)
         }
     }
-}
 
-impl Outgoing {
-    /// The status that must end the answer now, even if the body has more to send.
+    /// The status that ends the stream now, even if the service would send more later.
     fn poll_end(&mut self, context: &mut Context<'_>) -> Option<Status> {
         let shutdown = self.shutdown.as_mut();
         if shutdown.is_some_and(|shutdown| shutdown.as_mut().poll(context).is_ready()) {
             return Some(refusal::shutting_down());
         }
-        let (end, longest) = self.end.as_mut()?;
+        let (end, timeout) = self.end.as_mut()?;
         let is_over = end.as_mut().poll(context).is_ready();
-        is_over.then(|| refusal::reflection_deadline_exceeded(*longest))
+        is_over.then(|| refusal::reflection_deadline_exceeded(*timeout))
     }
 
-    fn piece(&mut self) -> Frame<Bytes> {
-        Frame::data(self.rest.split_to(self.rest.len().min(PIECE_BYTES)))
+    fn next_chunk(&mut self) -> Frame<Bytes> {
+        Frame::data(self.buffered.split_to(self.buffered.len().min(CHUNK_BYTES)))
     }
 }
 
-impl http_body::Body for Outgoing {
+impl http_body::Body for ResponseBody {
     type Data = Bytes;
     type Error = Status;
 
@@ -135,21 +134,21 @@ impl http_body::Body for Outgoing {
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, Status>>> {
         let this = &mut *self;
-        if !this.rest.is_empty() {
-            return Poll::Ready(Some(Ok(this.piece())));
+        if !this.buffered.is_empty() {
+            return Poll::Ready(Some(Ok(this.next_chunk())));
         }
         match Pin::new(&mut this.body).poll_frame(context) {
             Poll::Ready(Some(Ok(frame))) => {
                 let frame = match frame.into_data() {
                     Ok(bytes) => {
-                        this.rest = bytes;
-                        this.piece()
+                        this.buffered = bytes;
+                        this.next_chunk()
                     }
                     Err(mut frame) => {
                         if let Some(trailers) = frame.trailers_mut()
-                            && rename_too_large(trailers, &this.room.limits)
+                            && correct_too_large(trailers, &this.limiter.limits)
                         {
-                            this.room.observer.refused(Refusal::MessageSize);
+                            this.limiter.observer.on_refused(Refusal::MessageSize);
                         }
                         frame
                     }
@@ -172,6 +171,6 @@ impl http_body::Body for Outgoing {
     }
 
     fn is_end_stream(&self) -> bool {
-        self.rest.is_empty() && self.body.is_end_stream()
+        self.buffered.is_empty() && self.body.is_end_stream()
     }
 }
