@@ -21,13 +21,13 @@ pub mod cell;
 pub mod demand;
 pub mod labels;
 pub mod ledger;
+pub mod marks;
 pub mod node;
 pub mod placement;
 pub mod rollout;
+pub mod rollout_status;
 pub mod set;
-pub mod share;
 pub mod simulate;
-pub mod standing;
 pub mod status;
 pub mod summary;
 pub mod taints;
@@ -35,9 +35,9 @@ pub mod taints;
 use self::{
     cell::{Cell, CellIndex, Cells, PodRecord},
     ledger::Ledger,
-    node::Settled,
+    marks::Mark,
+    node::NodeDecision,
     placement::Placement,
-    share::Mark,
 };
 use crate::model::{
     Action, Budget, DaemonSet, DeleteReason, Millis, Problem, ProblemCode, Status, Strategy, Uid,
@@ -85,10 +85,10 @@ impl<'d> Rules<'d> {
             template_generation,
             ..
         } = self.daemon_set;
-        let by_revision = !update_revision.is_empty() && pod.stamp.revision == *update_revision;
+        let by_revision = !update_revision.is_empty() && pod.template_id.revision == *update_revision;
         let by_generation = template_generation
             .as_ref()
-            .is_some_and(|generation| pod.stamp.template_generation == *generation);
+            .is_some_and(|generation| pod.template_id.template_generation == *generation);
         by_revision || by_generation || (update_revision.is_empty() && template_generation.is_none())
     }
 
@@ -110,18 +110,18 @@ impl<'d> Rules<'d> {
     /// Whether an update must wait for the pod's turn. This is so if the pod is available, or if it became
     /// ready at a time that is still in the future. In the latter case a clock was set back or is wrong, and
     /// the pod may have been available for long (S3).
-    pub fn is_spared(&self, pod: &PodRecord) -> bool {
-        self.is_available(pod) || self.is_ready_ahead(pod)
+    pub fn needs_budget(&self, pod: &PodRecord) -> bool {
+        self.is_available(pod) || self.is_ready_in_future(pod)
     }
 
-    fn is_ready_ahead(&self, pod: &PodRecord) -> bool {
+    fn is_ready_in_future(&self, pod: &PodRecord) -> bool {
         let waits = self.daemon_set.min_ready_millis > 0 && !pod.is_terminal();
         waits && pod.ready_since.is_some_and(|since| since > self.now)
     }
 
     /// Next time this pod's classification can change without a new event.
-    fn changes_at(&self, pod: &PodRecord) -> Option<Millis> {
-        if self.is_ready_ahead(pod) && !self.is_current(pod) {
+    fn next_change_at(&self, pod: &PodRecord) -> Option<Millis> {
+        if self.is_ready_in_future(pod) && !self.is_current(pod) {
             return pod.ready_since;
         }
         self.available_at(pod).filter(|at| *at > self.now)
@@ -149,11 +149,11 @@ pub fn decide<C: Cells>(rules: &Rules<'_>, ledger: &mut Ledger, cells: &C) -> De
     if rules.daemon_set.selects_everything {
         return Decision::default();
     }
-    ledger.look(rules, cells);
+    ledger.update(rules, cells);
     let tally = ledger.tally();
     let mut actions = Vec::new();
-    let (mut settled, mut pods) = (Settled::default(), Vec::new());
-    let parts = [(Mark::Acts, usize::MAX)]
+    let (mut decision, mut pods) = (NodeDecision::default(), Vec::new());
+    let parts = [(Mark::NeedsActions, usize::MAX)]
         .into_iter()
         .chain(rollout::allowed(rules, tally));
     for (mark, most) in parts {
@@ -163,8 +163,8 @@ pub fn decide<C: Cells>(rules: &Rules<'_>, ledger: &mut Ledger, cells: &C) -> De
             let Some(cell) = cells.cell(index, &mut pods) else {
                 continue;
             };
-            settled.decide(rules, &cell);
-            act(rules, mark, &cell, &settled, |action| {
+            decision.recompute(rules, &cell);
+            act(rules, mark, &cell, &decision, |action| {
                 actions.push((index, action));
             });
         }
@@ -181,21 +181,21 @@ fn act(
     rules: &Rules<'_>,
     mark: Mark,
     cell: &Cell<'_, '_>,
-    settled: &Settled<'_>,
+    decision: &NodeDecision<'_>,
     mut push: impl FnMut(Action),
 ) {
     match mark {
-        Mark::Acts => {
-            if settled.create {
+        Mark::NeedsActions => {
+            if decision.create {
                 push(create(rules, cell));
             }
-            for (pod, reason) in &settled.delete {
+            for (pod, reason) in &decision.delete {
                 push(delete(cell, pod, *reason));
             }
         }
-        Mark::SurgesFreely | Mark::SurgesInTurn => push(create(rules, cell)),
-        Mark::GoesFreely | Mark::GoesInTurn => {
-            if let Some(pod) = rollout::old_pod(rules, settled) {
+        Mark::SurgeAtOnce | Mark::SurgeWithinBudget => push(create(rules, cell)),
+        Mark::DeleteAtOnce | Mark::DeleteWithinBudget => {
+            if let Some(pod) = rollout::old_pod(rules, decision) {
                 push(delete(cell, pod, DeleteReason::Update));
             }
         }

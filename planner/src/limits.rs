@@ -92,7 +92,7 @@ const MEMORY_OF_ANSWERS: usize = 3;
 
 impl<'a> AnswerSize<'a> {
     /// The size of an answer to which nothing has been added.
-    pub fn of(work: &'a Work) -> Self {
+    pub fn new(work: &'a Work) -> Self {
         Self {
             bytes: AtomicUsize::new(0),
             work,

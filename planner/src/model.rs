@@ -11,8 +11,8 @@ use std::sync::Arc;
 
 pub use self::{
     demand::{Container, Demand, HostPort, NodeTemplate, Requirements, Resources, Workload},
-    labels::{LabelKey, Labels, same},
-    quantity::{NoQuantity, Quantity},
+    labels::{LabelKey, Labels, same_text},
+    quantity::{Quantity, QuantityError},
     uid::Uid,
 };
 
@@ -213,7 +213,7 @@ pub struct Pod {
 
 /// Identifies the template that a pod was created from.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub struct Stamp {
+pub struct TemplateId {
     /// The pod's controller-revision-hash.
     pub revision: Text,
     /// The pod's pod-template-generation. Empty if the pod has none.
@@ -350,11 +350,11 @@ pub struct Status {
 
 /// A `DaemonSet`'s counters, and what follows from them for its conditions.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Standing {
+pub struct RolloutStatus {
     /// The counters.
     pub status: Status,
     /// The minimum number of nodes that need an available pod for the `DaemonSet` to be available.
-    pub fewest_available: i32,
+    pub min_available: i32,
     /// The rollout progress of the current template.
     pub progress: Progress,
 }

@@ -20,7 +20,7 @@ const NAME_FIELD: &str = "metadata.name";
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum ParsedTerm {
     /// Requirements that must all be met.
-    All(Vec<Check>),
+    All(Vec<ParsedRequirement>),
     /// A term without requirements, which matches nothing.
     Empty,
     /// A term that can't be parsed, which matches nothing.
@@ -38,7 +38,7 @@ pub struct SyntaxError {
 
 /// Why a term doesn't match a node.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Failure {
+pub struct Mismatch {
     /// The condition that the node doesn't meet.
     pub condition: String,
     /// That condition, and what the node has instead.
@@ -47,7 +47,7 @@ pub struct Failure {
     pub requirement: Option<(Requirement, Option<Text>)>,
 }
 
-impl Failure {
+impl Mismatch {
     fn of_term(message: String) -> Self {
         Self {
             condition: message.clone(),
@@ -59,12 +59,12 @@ impl Failure {
 
 /// One requirement, ready to be checked.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Check {
+pub struct ParsedRequirement {
     subject: Subject,
-    test: Test,
+    test: Predicate,
     /// Index of the node's value among those that [`Terms`] looks up beforehand. An index past their end means that the
     /// value is looked up when it is needed.
-    place: usize,
+    value_index: usize,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -84,7 +84,7 @@ impl Subject {
 }
 
 /// How many of a node's values [`Terms`] looks up beforehand.
-const LOOKED_UP: usize = 8;
+const CACHED_VALUES: usize = 8;
 
 /// All terms of a node affinity. They tend to ask for the same few labels, so each of those is looked up only once per
 /// node.
@@ -105,9 +105,9 @@ impl Terms {
         });
         for check in all.flatten() {
             let known = subjects.iter().position(|subject| *subject == check.subject);
-            check.place = known.unwrap_or(subjects.len());
+            check.value_index = known.unwrap_or(subjects.len());
             // There is no room for more values, and searching a longer list would take time.
-            if known.is_none() && subjects.len() < LOOKED_UP {
+            if known.is_none() && subjects.len() < CACHED_VALUES {
                 subjects.push(check.subject.clone());
             }
         }
@@ -121,20 +121,20 @@ impl Terms {
 
     /// Whether one of the terms matches the node.
     pub fn match_node(&self, node: &Node) -> bool {
-        let mut values = [None; LOOKED_UP];
+        let mut values = [None; CACHED_VALUES];
         for (value, subject) in values.iter_mut().zip(&self.subjects) {
             *value = subject.of(node);
         }
-        let value = |check: &Check| match values.get(check.place) {
+        let value = |check: &ParsedRequirement| match values.get(check.value_index) {
             Some(value) => *value,
             None => check.subject.of(node),
         };
-        self.terms.iter().any(|term| term.holds_for(value))
+        self.terms.iter().any(|term| term.matches_values(value))
     }
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
-enum Test {
+enum Predicate {
     In(Values),
     NotIn(Values),
     Exists,
@@ -172,11 +172,11 @@ impl ParsedTerm {
 
     /// Whether the term matches the node.
     pub fn matches(&self, node: &Node) -> bool {
-        self.holds_for(|check| check.subject.of(node))
+        self.matches_values(|check| check.subject.of(node))
     }
 
     /// Whether the term matches a node with these values.
-    fn holds_for<'n>(&self, value: impl Fn(&Check) -> Option<&'n Text>) -> bool {
+    fn matches_values<'n>(&self, value: impl Fn(&ParsedRequirement) -> Option<&'n Text>) -> bool {
         match self {
             Self::All(checks) => checks.iter().all(|check| check.test.holds(value(check))),
             Self::Empty | Self::Malformed(_) => false,
@@ -197,7 +197,7 @@ impl ParsedTerm {
     }
 
     /// The term's requirements on unknown labels.
-    pub fn open(&self, unknown: &HashSet<Text>) -> impl Iterator<Item = &Check> {
+    pub fn depending_on(&self, unknown: &HashSet<Text>) -> impl Iterator<Item = &ParsedRequirement> {
         let checks = match self {
             Self::All(checks) => checks.as_slice(),
             Self::Empty | Self::Malformed(_) => &[],
@@ -206,19 +206,22 @@ impl ParsedTerm {
     }
 
     /// Every reason why the term doesn't match the node. Empty when it does.
-    pub fn failures(&self, node: &Node) -> Vec<Failure> {
+    pub fn mismatches(&self, node: &Node) -> Vec<Mismatch> {
         match self {
             Self::All(checks) => {
                 let failed = checks
                     .iter()
                     .filter(|check| !check.test.holds(check.subject.of(node)));
-                failed.map(|check| check.failure(node)).collect()
+                failed.map(|check| check.mismatch(node)).collect()
             }
-            Self::Empty => vec![Failure::of_term("it is empty, which matches no node".to_owned())],
+            Self::Empty => vec![Mismatch::of_term("it is empty, which matches no node".to_owned())],
             Self::Malformed(errors) => {
                 let text =
                     |error: &SyntaxError| format!("it can't be parsed ({}: {})", error.field, error.message);
-                errors.iter().map(|error| Failure::of_term(text(error))).collect()
+                errors
+                    .iter()
+                    .map(|error| Mismatch::of_term(text(error)))
+                    .collect()
             }
         }
     }
@@ -238,9 +241,9 @@ impl SyntaxError {
     }
 }
 
-impl Test {
+impl Predicate {
     /// The operator and its values, as they were written.
-    fn parts(&self) -> (&'static str, Vec<Text>) {
+    fn operator_and_values(&self) -> (&'static str, Vec<Text>) {
         let number = |bound: &i64| vec![bound.to_string().into()];
         match self {
             Self::In(values) => ("In", values.to_vec()),
@@ -266,7 +269,7 @@ impl Test {
     }
 }
 
-impl Check {
+impl ParsedRequirement {
     /// The label's key, or the field's name.
     pub fn key(&self) -> &Text {
         match &self.subject {
@@ -282,20 +285,20 @@ impl Check {
         }
     }
 
-    fn failure(&self, node: &Node) -> Failure {
+    fn mismatch(&self, node: &Node) -> Mismatch {
         let key = self.key();
         let actual = self.subject.of(node);
         let message = match actual {
             Some(actual) => format!("{self} is wanted, the node has {key}={actual}"),
             None => format!("{self} is wanted, the node has no label {key}"),
         };
-        let (operator, values) = self.test.parts();
+        let (operator, values) = self.test.operator_and_values();
         let requirement = Requirement {
             key: key.clone(),
             operator: operator.into(),
             values,
         };
-        Failure {
+        Mismatch {
             condition: self.to_string(),
             message,
             requirement: Some((requirement, actual.cloned())),
@@ -303,15 +306,15 @@ impl Check {
     }
 }
 
-impl fmt::Display for Check {
+impl fmt::Display for ParsedRequirement {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(formatter, "{} {}", self.key(), self.test)
     }
 }
 
-impl fmt::Display for Test {
+impl fmt::Display for Predicate {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (operator, values) = self.parts();
+        let (operator, values) = self.operator_and_values();
         match self {
             Self::In(_) | Self::NotIn(_) => write!(formatter, "{operator} [{}]", values.join(", ")),
             Self::Exists | Self::DoesNotExist => formatter.write_str(operator),

@@ -2,7 +2,7 @@
 
 use std::{cmp::Ordering, sync::Arc};
 
-use crate::model::{Millis, Phase, Pod, Stamp, Text, Uid, Verdict};
+use crate::model::{Millis, Phase, Pod, TemplateId, Text, Uid, Verdict};
 
 /// A node's index among a `DaemonSet`'s cells.
 pub type CellIndex = u32;
@@ -15,7 +15,7 @@ pub struct PodRecord {
     /// metadata.name.
     pub name: Box<str>,
     /// Which template it was made from.
-    pub stamp: Arc<Stamp>,
+    pub template_id: Arc<TemplateId>,
     /// metadata.creationTimestamp.
     pub created: Millis,
     /// When it became ready; `None` while it isn't.
@@ -31,12 +31,12 @@ pub struct PodRecord {
 }
 
 impl PodRecord {
-    /// Builds the record of a pod with this uid and stamp.
-    pub fn new(pod: Pod, uid: Uid, stamp: Arc<Stamp>, delete_in_flight: bool) -> Self {
+    /// Builds the record of a pod with this uid and template_id.
+    pub fn new(pod: Pod, uid: Uid, template_id: Arc<TemplateId>, delete_in_flight: bool) -> Self {
         Self {
             uid,
             name: pod.name,
-            stamp,
+            template_id,
             created: pod.created,
             ready_since: pod.ready_since,
             phase: pod.phase,
@@ -52,7 +52,7 @@ impl PodRecord {
     }
 
     /// Whether the pod is being deleted, or its deletion is in flight.
-    pub fn is_leaving(&self) -> bool {
+    pub fn is_deletion_requested(&self) -> bool {
         self.delete_in_flight || self.deleting
     }
 }
@@ -78,17 +78,17 @@ pub struct Cell<'c, 'a> {
     /// The `DaemonSet`'s pods for the node, oldest first ([`by_age`]).
     pub pods: &'c [&'a PodRecord],
     /// Whether the creation of a pod for the node is in flight.
-    pub creating: bool,
+    pub create_in_flight: bool,
     /// Creation time and uid of the youngest pod that is known to have been there before these pods.
-    pub last: Option<&'a (Millis, Uid)>,
+    pub youngest_gone: Option<&'a (Millis, Uid)>,
     /// Until when a failed pod there is left alone (backoff).
-    pub failed_until: Option<Millis>,
+    pub backoff_until: Option<Millis>,
 }
 
 impl<'a> Cell<'_, 'a> {
     /// How many pods on the node may be neither finished nor known to be terminating. A deletion in flight
     /// may arrive late or fail, so its pod still counts.
-    pub fn standing(&self) -> usize {
+    pub fn count_nonterminating(&self) -> usize {
         let pods = self.pods.iter();
         pods.filter(|pod| !pod.deleting && !pod.is_terminal()).count()
     }
@@ -98,7 +98,7 @@ impl<'a> Cell<'_, 'a> {
     /// lost, gets the same pod name.
     pub fn predecessor(&self) -> Option<&'a Uid> {
         let there = self.pods.iter().map(|pod| (pod.created, &pod.uid));
-        let last = self.last.map(|(created, uid)| (*created, uid));
+        let last = self.youngest_gone.map(|(created, uid)| (*created, uid));
         there.chain(last).max().map(|(_, uid)| uid)
     }
 }

@@ -9,7 +9,7 @@ use crate::model::{DeleteReason, Millis, Phase, Verdict};
 
 /// The actions that a node needs, and the pods that stay.
 #[derive(Debug, Default)]
-pub struct Settled<'a> {
+pub struct NodeDecision<'a> {
     /// Whether to create a pod.
     pub create: bool,
     /// The pods to delete.
@@ -22,28 +22,33 @@ pub struct Settled<'a> {
     pub reconsider_at: Option<Millis>,
 }
 
-impl<'a> Settled<'a> {
+impl<'a> NodeDecision<'a> {
     /// Decides for one node. Reuses the buffers of an earlier decision.
-    pub fn decide(&mut self, rules: &Rules<'_>, cell: &Cell<'_, 'a>) {
+    pub fn recompute(&mut self, rules: &Rules<'_>, cell: &Cell<'_, 'a>) {
         self.create = false;
         self.delete.clear();
         self.live.clear();
         self.waiting.clear();
         self.reconsider_at = None;
-        let staying = cell.pods.iter().copied().filter(|pod| !pod.is_leaving());
+        let staying = cell
+            .pods
+            .iter()
+            .copied()
+            .filter(|pod| !pod.is_deletion_requested());
         match cell.verdict {
             // The pod garbage collector deletes the bound pods of a node that is gone. It doesn't see unbound
             // ones (N6).
             None => self.delete_all(staying.filter(|pod| !pod.bound), DeleteReason::NodeGone),
             Some(Verdict::Exclude) => self.delete_all(staying, DeleteReason::Excluded),
             Some(verdict @ (Verdict::Run | Verdict::Keep)) => {
-                staying.for_each(|pod| self.sort_in(rules, cell, pod));
+                staying.for_each(|pod| self.classify(rules, cell, pod));
                 if rules.allows_surge() {
-                    self.settle_surge(rules);
+                    self.keep_oldest_of_each_revision(rules);
                 } else {
                     self.keep_oldest();
                 }
-                self.create = verdict == Verdict::Run && !cell.creating && self.lacks_pod(rules, cell);
+                self.create =
+                    verdict == Verdict::Run && !cell.create_in_flight && self.lacks_pod(rules, cell);
             }
         }
     }
@@ -54,11 +59,11 @@ impl<'a> Settled<'a> {
 
     /// N3: finished pods are deleted. Failed ones wait for a backoff first, because the cause of the failure
     /// may recur.
-    fn sort_in(&mut self, rules: &Rules<'_>, cell: &Cell<'_, 'a>, pod: &'a PodRecord) {
+    fn classify(&mut self, rules: &Rules<'_>, cell: &Cell<'_, 'a>, pod: &'a PodRecord) {
         match pod.phase {
             Phase::Active => self.live.push(pod),
             Phase::Succeeded => self.delete.push((pod, DeleteReason::Succeeded)),
-            Phase::Failed => match cell.failed_until.filter(|until| *until > rules.now) {
+            Phase::Failed => match cell.backoff_until.filter(|until| *until > rules.now) {
                 None => self.delete.push((pod, DeleteReason::Failed)),
                 Some(until) => {
                     self.waiting.push(pod);
@@ -79,7 +84,7 @@ impl<'a> Settled<'a> {
 
     /// N5: with surge, the oldest current pod and the oldest old one stay, until one of them makes the other
     /// unnecessary.
-    fn settle_surge(&mut self, rules: &Rules<'_>) {
+    fn keep_oldest_of_each_revision(&mut self, rules: &Rules<'_>) {
         if self.live.len() < 2 {
             return;
         }
@@ -107,7 +112,7 @@ impl<'a> Settled<'a> {
     /// be known to be terminating first, or there might be three (N5).
     fn lacks_pod(&self, rules: &Rules<'_>, cell: &Cell<'_, '_>) -> bool {
         if rules.allows_surge() {
-            return self.live.is_empty() && self.waiting.is_empty() && cell.standing() < 2;
+            return self.live.is_empty() && self.waiting.is_empty() && cell.count_nonterminating() < 2;
         }
         cell.pods.iter().all(|pod| pod.is_terminal() && pod.deleting)
     }

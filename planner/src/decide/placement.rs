@@ -3,19 +3,19 @@
 use hashbrown::HashSet;
 
 use super::{
-    affinity::{Check, Failure, ParsedTerm, Terms},
+    affinity::{Mismatch, ParsedRequirement, ParsedTerm, Terms},
     taints::{Effect, Tolerations, added_tolerations},
 };
 use crate::model::{
     DaemonSet, LabelKey, Node, Problem, ProblemCode, Reason, ReasonCode, ReasonDetail, Requirement, Taint,
-    Text, Toleration, Verdict, same,
+    Text, Toleration, Verdict, same_text,
 };
 
 const TERMS_FIELD: &str = "spec.template.spec.affinity.nodeAffinity.requiredDuringSchedulingIgnoredDuringExecution.nodeSelectorTerms";
 
 /// The verdict on a node whose labels are only partly known.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Outlook {
+pub enum PartialVerdict {
     /// Whatever the unknown labels are, this is the verdict, or another verdict that also keeps the pod away.
     Decided(Verdict),
     /// A pod belongs there only if the condition holds.
@@ -111,10 +111,10 @@ impl Placement {
     }
 
     /// Whether a pod would belong on the node, given that these labels of it are unknown.
-    pub fn outlook(&self, node: &Node, unknown: &HashSet<Text>) -> Outlook {
+    pub fn partial_verdict(&self, node: &Node, unknown: &HashSet<Text>) -> PartialVerdict {
         // Most DaemonSets don't ask for any of them.
         if !self.asks_for(unknown) {
-            return Outlook::Decided(self.verdict(node));
+            return PartialVerdict::Decided(self.verdict(node));
         }
         let is_unknown = |key: &LabelKey| unknown.contains(key.text());
         let (open, known): (Vec<_>, Vec<_>) = self.node_selector.iter().partition(|(key, _)| is_unknown(key));
@@ -122,15 +122,15 @@ impl Placement {
             || !self.fits_name(node)
             || !known.into_iter().all(|label| has(node, label))
         {
-            return Outlook::Decided(Verdict::Exclude);
+            return PartialVerdict::Decided(Verdict::Exclude);
         }
         let Some(open_terms) = self.open_terms(node, unknown) else {
-            return Outlook::Decided(Verdict::Exclude);
+            return PartialVerdict::Decided(Verdict::Exclude);
         };
         let verdict = self.by_taints(node);
         // An untolerated taint keeps the pod away, whatever the unknown labels are.
         if verdict != Verdict::Run || (open.is_empty() && open_terms.is_empty()) {
-            return Outlook::Decided(verdict);
+            return PartialVerdict::Decided(verdict);
         }
         let asked = open.iter().map(|(key, _)| key.text());
         let mut labels: Vec<_> = asked
@@ -139,7 +139,7 @@ impl Placement {
             .collect();
         labels.sort();
         labels.dedup();
-        let all_of = |checks: &Vec<&Check>| {
+        let all_of = |checks: &Vec<&ParsedRequirement>| {
             let texts: Vec<_> = checks.iter().map(ToString::to_string).collect();
             texts.join(" and ")
         };
@@ -151,7 +151,7 @@ impl Placement {
             let alternatives: Vec<_> = open_terms.iter().map(all_of).collect();
             conditions.push(alternatives.join(", or "));
         }
-        Outlook::Open {
+        PartialVerdict::Undecided {
             labels,
             condition: conditions.join("; "),
         }
@@ -165,12 +165,14 @@ impl Placement {
         self.node_selector
             .iter()
             .any(|(key, _)| unknown.contains(key.text()))
-            || self.terms().any(|term| term.open(unknown).next().is_some())
+            || self
+                .terms()
+                .any(|term| term.depending_on(unknown).next().is_some())
     }
 
     /// For each term that may still match, the requirements that depend on unknown labels. Empty when nothing
     /// depends on them; `None` when no term can match.
-    fn open_terms(&self, node: &Node, unknown: &HashSet<Text>) -> Option<Vec<Vec<&Check>>> {
+    fn open_terms(&self, node: &Node, unknown: &HashSet<Text>) -> Option<Vec<Vec<&ParsedRequirement>>> {
         if self.required_terms.is_none() {
             return Some(Vec::new());
         }
@@ -179,7 +181,7 @@ impl Placement {
             match term.may_match(node, unknown) {
                 Some(true) => return Some(Vec::new()),
                 Some(false) => {}
-                None => open.push(term.open(unknown).collect()),
+                None => open.push(term.depending_on(unknown).collect()),
             }
         }
         (!open.is_empty()).then_some(open)
@@ -253,7 +255,7 @@ impl Placement {
         let of_term = |(index, term): (usize, &ParsedTerm)| {
             let number = index + 1;
             let place = format!("required node affinity, term {number} of {count}");
-            let reason = move |failure: Failure| Reason {
+            let reason = move |failure: Mismatch| Reason {
                 code: ReasonCode::NodeAffinity,
                 message: format!("{place}: {}", failure.message),
                 condition: format!("{place}: {}", failure.condition),
@@ -265,7 +267,7 @@ impl Placement {
                         actual,
                     }),
             };
-            term.failures(node).into_iter().map(reason)
+            term.mismatches(node).into_iter().map(reason)
         };
         self.terms().enumerate().flat_map(of_term).collect()
     }
@@ -274,7 +276,7 @@ impl Placement {
 /// Whether the node has the label.
 fn has(node: &Node, (key, value): &(LabelKey, Text)) -> bool {
     let actual = node.labels.get(key);
-    actual.is_some_and(|actual| same(actual, value))
+    actual.is_some_and(|actual| same_text(actual, value))
 }
 
 fn selector_reason(node: &Node, key: &LabelKey, value: &Text) -> Option<Reason> {

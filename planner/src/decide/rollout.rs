@@ -6,23 +6,23 @@
 use super::{
     Rules,
     cell::{Cell, PodRecord},
-    node::Settled,
-    share::{Mark, Share, Tally},
+    marks::{Mark, Marks, Tally},
+    node::NodeDecision,
 };
 use crate::model::{Strategy, Verdict};
 
 /// No limit: all nodes that have a mark.
 const ALL: usize = usize::MAX;
 
-/// Marks a cell's role in a rolling update, given what `settled` leaves there.
-pub fn mark(rules: &Rules<'_>, cell: &Cell<'_, '_>, settled: &Settled<'_>, share: &mut Share) {
+/// Marks a cell's role in a rolling update, given what `decision` leaves there.
+pub fn mark(rules: &Rules<'_>, cell: &Cell<'_, '_>, decision: &NodeDecision<'_>, marks: &mut Marks) {
     let Some(verdict @ (Verdict::Run | Verdict::Keep)) = cell.verdict else {
         return;
     };
     if rules.allows_surge() {
-        mark_surge(rules, cell, settled, verdict, share);
+        mark_surge(rules, cell, decision, verdict, marks);
     } else {
-        mark_replace(rules, cell, settled, verdict, share);
+        mark_replace(rules, cell, decision, verdict, marks);
     }
 }
 
@@ -32,24 +32,27 @@ pub fn mark(rules: &Rules<'_>, cell: &Cell<'_, '_>, settled: &Settled<'_>, share
 fn mark_replace(
     rules: &Rules<'_>,
     cell: &Cell<'_, '_>,
-    settled: &Settled<'_>,
+    decision: &NodeDecision<'_>,
     verdict: Verdict,
-    share: &mut Share,
+    marks: &mut Marks,
 ) {
-    let Some(pod) = settled.staying().next() else {
+    let Some(pod) = decision.staying().next() else {
         // On a node that may only keep a pod, a pod that is going counts until it is gone. Otherwise the next
         // decision would spend the same budget again.
-        share.put(Mark::Lacking, verdict == Verdict::Run || !cell.pods.is_empty());
+        marks.set(
+            Mark::Unavailable,
+            verdict == Verdict::Run || !cell.pods.is_empty(),
+        );
         return;
     };
-    share.put(Mark::Lacking, !rules.is_available(pod));
+    marks.set(Mark::Unavailable, !rules.is_available(pod));
     if !rules.is_current(pod) {
-        let way = if rules.is_spared(pod) {
-            Mark::GoesInTurn
+        let mark = if rules.needs_budget(pod) {
+            Mark::DeleteWithinBudget
         } else {
-            Mark::GoesFreely
+            Mark::DeleteAtOnce
         };
-        share.put(way, true);
+        marks.set(mark, true);
     }
 }
 
@@ -60,29 +63,34 @@ fn mark_replace(
 fn mark_surge(
     rules: &Rules<'_>,
     cell: &Cell<'_, '_>,
-    settled: &Settled<'_>,
+    decision: &NodeDecision<'_>,
     verdict: Verdict,
-    share: &mut Share,
+    marks: &mut Marks,
 ) {
-    share.put(Mark::Served, settled.staying().any(|pod| rules.is_available(pod)));
-    let Some(old) = old_pod(rules, settled) else {
+    marks.set(
+        Mark::HasAvailable,
+        decision.staying().any(|pod| rules.is_available(pod)),
+    );
+    let Some(old) = old_pod(rules, decision) else {
         return;
     };
-    let current = settled.staying().find(|pod| rules.is_current(pod));
-    match (current, rules.is_spared(old), verdict == Verdict::Run) {
+    let current = decision.staying().find(|pod| rules.is_current(pod));
+    match (current, rules.needs_budget(old), verdict == Verdict::Run) {
         // The node's own rule (N5) deletes the old pod as soon as it may go.
-        (Some(current), _, _) => share.put(Mark::Surging, !rules.is_available(current)),
-        (None, _, _) if cell.creating || cell.standing() > 1 => share.put(Mark::Surging, true),
-        (None, false, true) => share.put(Mark::SurgesFreely, true),
-        (None, true, true) => share.put(Mark::SurgesInTurn, true),
-        (None, false, false) => share.put(Mark::GoesFreely, true),
-        (None, true, false) => share.put(Mark::GoesInTurn, true),
+        (Some(current), _, _) => marks.set(Mark::Surging, !rules.is_available(current)),
+        (None, _, _) if cell.create_in_flight || cell.count_nonterminating() > 1 => {
+            marks.set(Mark::Surging, true)
+        }
+        (None, false, true) => marks.set(Mark::SurgeAtOnce, true),
+        (None, true, true) => marks.set(Mark::SurgeWithinBudget, true),
+        (None, false, false) => marks.set(Mark::DeleteAtOnce, true),
+        (None, true, false) => marks.set(Mark::DeleteWithinBudget, true),
     }
 }
 
 /// The pod that a rolling update replaces on a node, when it replaces one.
-pub fn old_pod<'a>(rules: &Rules<'_>, settled: &Settled<'a>) -> Option<&'a PodRecord> {
-    settled.staying().find(|pod| !rules.is_current(pod))
+pub fn old_pod<'a>(rules: &Rules<'_>, decision: &NodeDecision<'a>) -> Option<&'a PodRecord> {
+    decision.staying().find(|pod| !rules.is_current(pod))
 }
 
 /// How many nodes of each mark the budgets allow, in the order of the plan.
@@ -92,21 +100,21 @@ pub fn allowed(rules: &Rules<'_>, tally: &Tally) -> [(Mark, usize); 4] {
         Strategy::OnDelete => (0, 0, 0),
         Strategy::RollingUpdate { max_surge, .. } if rules.allows_surge() => {
             let surge = max_surge.of(desired).saturating_sub(tally.count(Mark::Surging));
-            let spare = tally.count(Mark::Served).saturating_sub(desired);
+            let spare = tally.count(Mark::HasAvailable).saturating_sub(desired);
             (ALL, surge, spare)
         }
         Strategy::RollingUpdate { max_unavailable, .. } => {
             // With both budgets 0 an update would never progress, so at least one may go (R3). Where no pod
             // should run, no progress is needed.
             let most = max_unavailable.of(desired).max(usize::from(desired > 0));
-            (ALL, 0, most.saturating_sub(tally.count(Mark::Lacking)))
+            (ALL, 0, most.saturating_sub(tally.count(Mark::Unavailable)))
         }
     };
     [
-        (Mark::SurgesFreely, freely),
-        (Mark::SurgesInTurn, surge_in_turn),
-        (Mark::GoesFreely, freely),
-        (Mark::GoesInTurn, go_in_turn),
+        (Mark::SurgeAtOnce, freely),
+        (Mark::SurgeWithinBudget, surge_in_turn),
+        (Mark::DeleteAtOnce, freely),
+        (Mark::DeleteWithinBudget, go_in_turn),
     ]
 }
 

@@ -13,7 +13,7 @@ pub struct CellSet {
 
 impl CellSet {
     /// Adds or removes a cell.
-    pub fn put(&mut self, index: CellIndex, is_in: bool) {
+    pub fn set(&mut self, index: CellIndex, is_in: bool) {
         let (word, bit) = (index as usize / BITS, 1 << (index as usize % BITS));
         if word >= self.words.len() {
             if !is_in {
@@ -74,14 +74,14 @@ mod tests {
 
     proptest! {
         #[test]
-        fn the_first_cells_are_those_that_come_first_in_the_order(
+        fn first_cells_follow_the_given_order(
             puts in vec((0..300_u32, any::<bool>()), 0..400),
             order in Just((0..300_u32).collect::<Vec<_>>()).prop_shuffle(),
             limit in 0..320_usize,
         ) {
             let (mut set, mut expected) = (CellSet::default(), BTreeSet::new());
             for (index, is_in) in puts {
-                set.put(index, is_in);
+                set.set(index, is_in);
                 if is_in {
                     expected.insert(index);
                 } else {
@@ -92,7 +92,7 @@ mod tests {
             prop_assert_eq!(set.first(&order, limit), members.take(limit).collect::<Vec<_>>());
             let mut anew = CellSet::default();
             for index in &expected {
-                anew.put(*index, true);
+                anew.set(*index, true);
             }
             prop_assert_eq!(set, anew, "what was in and went leaves nothing behind");
         }

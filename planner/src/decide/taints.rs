@@ -5,7 +5,7 @@ use hashbrown::HashMap;
 use crate::model::{PodTemplate, Taint, Text, Toleration};
 
 /// The taints that every daemon pod tolerates, with their effects: a daemon keeps running when its node is in trouble.
-const ALWAYS: [(&str, &str); 6] = [
+const DAEMON_TAINTS: [(&str, &str); 6] = [
     ("node.kubernetes.io/not-ready", "NoExecute"),
     ("node.kubernetes.io/unreachable", "NoExecute"),
     ("node.kubernetes.io/disk-pressure", "NoSchedule"),
@@ -15,19 +15,19 @@ const ALWAYS: [(&str, &str); 6] = [
 ];
 
 /// A pod on the host's network doesn't use the network for pods, so it tolerates a node without one.
-const ON_HOST_NETWORK: (&str, &str) = ("node.kubernetes.io/network-unavailable", "NoSchedule");
+const HOST_NETWORK_TAINT: (&str, &str) = ("node.kubernetes.io/network-unavailable", "NoSchedule");
 
 /// The tolerations that every pod of the template gets in addition to its own. Mirrors
 /// `AddOrUpdateDaemonPodTolerations` (P1).
 pub fn added_tolerations(template: &PodTemplate) -> Vec<Toleration> {
-    let network = template.host_network.then_some(ON_HOST_NETWORK);
+    let network = template.host_network.then_some(HOST_NETWORK_TAINT);
     let exists = |(key, effect): (&str, &str)| Toleration {
         key: key.into(),
         operator: "Exists".into(),
         value: Text::default(),
         effect: effect.into(),
     };
-    ALWAYS.into_iter().chain(network).map(exists).collect()
+    DAEMON_TAINTS.into_iter().chain(network).map(exists).collect()
 }
 
 /// The effect of an untolerated taint on a daemon pod.
@@ -63,19 +63,19 @@ pub fn tolerates(toleration: &Toleration, taint: &Taint) -> bool {
 }
 
 /// Up to this many tolerations are tried one by one, which is faster than a look-up. Hardly any `DaemonSet` has more.
-const FEW: usize = 32;
+const MAX_SCANNED: usize = 32;
 
 /// A `DaemonSet`'s tolerations, prepared for matching many taints.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Tolerations {
     list: Vec<Toleration>,
-    /// What they admit. Empty unless there are more than `FEW`.
-    index: HashMap<Admits, Effects>,
+    /// What they admit. Empty unless there are more than `MAX_SCANNED`.
+    index: HashMap<IndexKey, Effects>,
 }
 
 /// What a toleration admits, whatever the effect. An empty key stands for every key, and no value for every value.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
-struct Admits {
+struct IndexKey {
     key: Text,
     value: Option<Text>,
 }
@@ -115,14 +115,14 @@ impl Tolerations {
     /// Indexes tolerations.
     pub fn new(list: Vec<Toleration>) -> Self {
         let mut index = HashMap::new();
-        for toleration in list.iter().filter(|_| list.len() > FEW) {
+        for toleration in list.iter().filter(|_| list.len() > MAX_SCANNED) {
             let value = match toleration.operator.as_ref() {
                 "" | "Equal" => Some(toleration.value.clone()),
                 "Exists" => None,
                 _ => continue,
             };
             let key = toleration.key.clone();
-            let effects: &mut Effects = index.entry(Admits { key, value }).or_default();
+            let effects: &mut Effects = index.entry(IndexKey { key, value }).or_default();
             *effects = effects.with(Effects::of(&toleration.effect));
         }
         Self { list, index }
@@ -130,14 +130,14 @@ impl Tolerations {
 
     /// Whether one of the tolerations admits a taint with this effect. The result equals that of calling [`tolerates`]
     /// for each.
-    fn admit(&self, taint: &Taint, effect: Effect) -> bool {
-        if self.list.len() <= FEW {
+    fn is_tolerated(&self, taint: &Taint, effect: Effect) -> bool {
+        if self.list.len() <= MAX_SCANNED {
             return self.list.iter().any(|toleration| tolerates(toleration, taint));
         }
         let every_key = Text::default();
         [&taint.key, &every_key].into_iter().any(|key| {
             [Some(&taint.value), None].into_iter().any(|value| {
-                let admits = Admits {
+                let admits = IndexKey {
                     key: key.clone(),
                     value: value.cloned(),
                 };
@@ -151,7 +151,7 @@ impl Tolerations {
         taints
             .iter()
             .filter_map(|taint| Effect::of(taint).map(|effect| (taint, effect)))
-            .filter(|(taint, effect)| !self.admit(taint, *effect))
+            .filter(|(taint, effect)| !self.is_tolerated(taint, *effect))
     }
 }
 

@@ -96,17 +96,17 @@ impl Fleet {
             (nodes, NODE),
             (rows, ROW),
             (nodes.saturating_mul(rows), CELL),
-            (self.stamps.len(), STAMP),
+            (self.template_ids.len(), STAMP),
             (self.in_flight.len(), ACTION),
-            (self.remembered, MEMORY),
+            (self.history_entries, MEMORY),
         ];
         let of = |(count, bytes): (usize, usize)| count.saturating_mul(bytes);
         let counted = counted.into_iter().map(of).fold(0, usize::saturating_add);
-        self.told_bytes.saturating_add(counted)
+        self.fact_bytes.saturating_add(counted)
     }
 
     /// Counts the entries that cells keep about pods that are gone.
-    pub(super) fn count_remembered(&mut self) {
-        self.remembered = self.rows.iter_mut().map(|(_, row)| row.remembered()).sum();
+    pub(super) fn count_history_entries(&mut self) {
+        self.history_entries = self.rows.iter_mut().map(|(_, row)| row.history_entries()).sum();
     }
 }

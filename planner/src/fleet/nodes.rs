@@ -24,28 +24,28 @@ pub struct Nodes {
 
 #[derive(Debug, Default)]
 struct Slot {
-    holds: Holds,
+    state: SlotState,
     /// How many pods and actions in flight refer to the node.
     references: u32,
 }
 
 #[derive(Debug, Default)]
-enum Holds {
+enum SlotState {
     /// The index is free.
     #[default]
-    Nothing,
+    Free,
     /// The name of a node that is not in the cluster.
-    Name(Text),
+    Reserved(Text),
     /// A node that is in the cluster.
-    Node(Box<Node>),
+    Present(Box<Node>),
 }
 
 impl Slot {
     fn name(&self) -> Option<&Text> {
-        match &self.holds {
-            Holds::Nothing => None,
-            Holds::Name(name) => Some(name),
-            Holds::Node(node) => Some(&node.name),
+        match &self.state {
+            SlotState::Free => None,
+            SlotState::Reserved(name) => Some(name),
+            SlotState::Present(node) => Some(&node.name),
         }
     }
 }
@@ -82,9 +82,9 @@ impl Nodes {
 
     /// The node, if it is in the cluster.
     pub fn get(&self, index: NodeIndex) -> Option<&Node> {
-        match &self.slots.get(index as usize)?.holds {
-            Holds::Node(node) => Some(node),
-            Holds::Nothing | Holds::Name(_) => None,
+        match &self.slots.get(index as usize)?.state {
+            SlotState::Present(node) => Some(node),
+            SlotState::Free | SlotState::Reserved(_) => None,
         }
     }
 
@@ -111,7 +111,7 @@ impl Nodes {
         if known.is_ok() && self.get(index) == Some(&*node) {
             return None;
         }
-        self.slot_mut(index)?.holds = Holds::Node(node);
+        self.slot_mut(index)?.state = SlotState::Present(node);
         Some(index)
     }
 
@@ -119,25 +119,25 @@ impl Nodes {
     pub fn remove(&mut self, name: &str) -> Option<NodeIndex> {
         let index = self.find(name)?;
         let name = self.get(index)?.name.clone();
-        self.slot_mut(index)?.holds = Holds::Name(name);
+        self.slot_mut(index)?.state = SlotState::Reserved(name);
         Some(index)
     }
 
     /// Adds a reference to a name, and returns its index. The index stays in use until it is released.
-    pub fn refer(&mut self, name: &Text) -> NodeIndex {
+    pub fn acquire(&mut self, name: &Text) -> NodeIndex {
         let index = self.entry(name).unwrap_or_else(|index| {
             self.put_in_order(index, name);
             if let Some(slot) = self.slot_mut(index) {
-                slot.holds = Holds::Name(name.clone());
+                slot.state = SlotState::Reserved(name.clone());
             }
             index
         });
-        self.refer_index(index);
+        self.acquire_index(index);
         index
     }
 
-    /// Like `refer`, for an index that is already in use.
-    pub fn refer_index(&mut self, index: NodeIndex) {
+    /// Like `acquire`, for an index that is already in use.
+    pub fn acquire_index(&mut self, index: NodeIndex) {
         if let Some(slot) = self.slot_mut(index) {
             slot.references += 1;
         }
@@ -153,7 +153,7 @@ impl Nodes {
     /// Frees the index for another node if nothing refers to it any more. Returns whether it did.
     pub fn reclaim(&mut self, index: NodeIndex) -> bool {
         let Some(Slot {
-            holds: Holds::Name(name),
+            state: SlotState::Reserved(name),
             references: 0,
         }) = self.slots.get(index as usize)
         else {
@@ -167,7 +167,7 @@ impl Nodes {
             found.remove();
         }
         if let Some(slot) = self.slot_mut(index) {
-            slot.holds = Holds::Nothing;
+            slot.state = SlotState::Free;
         }
         self.free.push(index);
         true

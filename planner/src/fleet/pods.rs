@@ -14,7 +14,7 @@ pub type PodIndex = u32;
 pub type RowIndex = u32;
 
 /// The index that means no pod.
-pub const NONE: PodIndex = PodIndex::MAX;
+pub const NO_POD: PodIndex = PodIndex::MAX;
 
 /// A pod, and the cell that it is in.
 #[derive(Debug)]
@@ -74,7 +74,7 @@ impl Pods {
             index
         } else {
             self.entries.push(Some(entry));
-            PodIndex::try_from(self.entries.len() - 1).unwrap_or(NONE)
+            PodIndex::try_from(self.entries.len() - 1).unwrap_or(NO_POD)
         };
         let (entries, hasher) = (&self.entries, &self.hasher);
         self.by_uid

@@ -34,7 +34,7 @@ pub struct Quantity {
 /// The error for a text that isn't a quantity.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{0:?} is no quantity such as 100m, 1.5, 2e3 or 512Mi")]
-pub struct NoQuantity(String);
+pub struct QuantityError(String);
 
 /// The suffixes of each notation, largest first, with their power of 10 (in billionths) or of 2.
 const DECIMAL: [(&str, u32); 10] = [
@@ -77,7 +77,7 @@ impl Quantity {
 
     /// Rounds up to whole thousandths.
     #[must_use]
-    pub fn in_thousandths(self) -> Self {
+    pub fn rounded_up_to_thousandths(self) -> Self {
         const THOUSANDTH: i128 = NANOS / 1_000;
         let nanos = self.nanos.div_euclid(THOUSANDTH) * THOUSANDTH;
         Self {
@@ -92,7 +92,7 @@ impl Quantity {
 
     /// Subtracts `taken`. The result has this quantity's notation, or that of `taken` if this quantity is zero.
     #[must_use]
-    pub fn less(self, taken: Self) -> Self {
+    pub fn minus(self, taken: Self) -> Self {
         Self {
             nanos: self.nanos.saturating_sub(taken.nanos),
             notation: if self.nanos == 0 {
@@ -129,10 +129,10 @@ impl AddAssign for Quantity {
 }
 
 impl FromStr for Quantity {
-    type Err = NoQuantity;
+    type Err = QuantityError;
 
-    fn from_str(text: &str) -> Result<Self, NoQuantity> {
-        parse(text).ok_or_else(|| NoQuantity(text.chars().take(64).collect()))
+    fn from_str(text: &str) -> Result<Self, QuantityError> {
+        parse(text).ok_or_else(|| QuantityError(text.chars().take(64).collect()))
     }
 }
 

@@ -40,8 +40,8 @@ impl SessionMemory {
     }
 
     /// An empty share, for a session that remembers nothing yet.
-    pub fn share(&self) -> Share {
-        Share {
+    pub fn reservation(&self) -> MemoryReservation {
+        MemoryReservation {
             memory: self.clone(),
             held: 0,
         }
@@ -50,23 +50,23 @@ impl SessionMemory {
 
 /// One session's share of the memory. Dropping it returns its bytes.
 #[derive(Debug)]
-pub struct Share {
+pub struct MemoryReservation {
     memory: SessionMemory,
     held: usize,
 }
 
-impl Default for Share {
+impl Default for MemoryReservation {
     fn default() -> Self {
-        SessionMemory::default().share()
+        SessionMemory::default().reservation()
     }
 }
 
-impl Share {
+impl MemoryReservation {
     /// Resizes the share to what the session remembers now: `bytes`, rounded up to whole steps.
     ///
     /// # Errors
     /// `RESOURCE_EXHAUSTED` when all sessions together would exceed the limit.
-    pub fn hold(&mut self, bytes: usize) -> Result<(), Status> {
+    pub fn resize(&mut self, bytes: usize) -> Result<(), Status> {
         let wanted = bytes.div_ceil(STEP).saturating_mul(STEP);
         let Inner { limit, used } = &*self.memory.0;
         if wanted <= self.held {
@@ -91,7 +91,7 @@ impl Share {
     }
 }
 
-impl Drop for Share {
+impl Drop for MemoryReservation {
     fn drop(&mut self) {
         self.memory.0.used.fetch_sub(self.held, Ordering::Relaxed);
     }
@@ -104,19 +104,19 @@ mod tests {
     use super::*;
 
     #[test]
-    fn sessions_share_one_limit_and_give_back_what_they_no_longer_hold() {
+    fn sessions_share_one_limit_and_release_unused_memory() {
         let memory = SessionMemory::new(10 * STEP);
-        let (mut one, mut other) = (memory.share(), memory.share());
-        one.hold(6 * STEP).unwrap();
-        let status = other.hold(5 * STEP).unwrap_err();
+        let (mut one, mut other) = (memory.reservation(), memory.reservation());
+        one.resize(6 * STEP).unwrap();
+        let status = other.resize(5 * STEP).unwrap_err();
         assert_eq!(status.code(), Code::ResourceExhausted);
         assert!(status.message().contains("--max-session-memory"), "{status}");
-        other.hold(4 * STEP).unwrap();
-        one.hold(5 * STEP).unwrap();
-        other.hold(5 * STEP).unwrap();
+        other.resize(4 * STEP).unwrap();
+        one.resize(5 * STEP).unwrap();
+        other.resize(5 * STEP).unwrap();
         drop(one);
-        other.hold(10 * STEP).unwrap();
-        assert!(other.hold(10 * STEP + 1).is_err());
+        other.resize(10 * STEP).unwrap();
+        assert!(other.resize(10 * STEP + 1).is_err());
         drop(other);
         assert_eq!(memory.0.used.load(Ordering::Relaxed), 0);
     }

@@ -147,18 +147,18 @@ fn violation(status: &Status) -> String {
 }
 
 #[test]
-fn a_session_begins_with_hello() {
+fn session_begins_with_hello() {
     #[track_caller]
     fn check(change: impl FnOnce(&mut SessionRequest), code: Code, field: Option<&str>) {
         let mut first = request(1, Vec::new());
         change(&mut first);
-        let status = hello(&first).expect_err("it should be refused");
+        let status = read_hello(&first).expect_err("it should be refused");
         assert_eq!(status.code(), code, "{status}");
         if let Some(field) = field {
             assert_eq!(violation(&status), field);
         }
     }
-    assert_eq!(hello(&request(1, Vec::new())).unwrap().cluster, "c");
+    assert_eq!(read_hello(&request(1, Vec::new())).unwrap().cluster, "c");
     check(|first| first.hello = None, Code::InvalidArgument, Some("hello"));
     check(
         |first| first.hello.as_mut().unwrap().cluster.clear(),
@@ -180,7 +180,7 @@ fn a_session_begins_with_hello() {
 }
 
 #[test]
-fn a_request_that_cant_be_used_is_refused_and_names_the_field() {
+fn unusable_request_is_refused_and_names_the_field() {
     #[track_caller]
     fn check(session: &mut Session, request: SessionRequest, code: Code, field: &str) {
         let status = session.take(request).expect_err("it should be refused");
@@ -283,7 +283,7 @@ fn nothing_is_planned_before_the_sync_is_complete() {
 }
 
 #[test]
-fn a_plan_says_what_to_do_and_what_created_pods_get() {
+fn plan_has_actions_and_the_tolerations_of_created_pods() {
     let mut session = Session::default();
     let outcome = session
         .take(request(
@@ -331,7 +331,7 @@ fn a_plan_says_what_to_do_and_what_created_pods_get() {
 }
 
 #[test]
-fn n1_nothing_in_flight_is_asked_for_twice() {
+fn n1_actions_in_flight_are_not_requested_again() {
     let mut session = Session::default();
     let outcome = session
         .take(request(1, vec![node("a"), daemon_set(), synced()]))
@@ -373,7 +373,7 @@ fn n1_nothing_in_flight_is_asked_for_twice() {
 }
 
 #[test]
-fn s3_a_request_without_facts_moves_the_time() {
+fn s3_request_without_facts_advances_the_time() {
     let mut session = Session::default();
     let slow = Fact::DaemonSetChanged(DaemonSetFacts {
         min_ready_seconds: 30,

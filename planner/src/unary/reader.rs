@@ -26,7 +26,7 @@ const NO_UID: &str = "(no uid)";
 pub(super) const DEFAULT_NAMESPACE: &str = "default";
 
 /// Number of objects that one thread reads in one go.
-const PART: usize = 256;
+const CHUNK: usize = 256;
 
 /// Reads objects, and turns those that can't be read into problems. It stops when the caller no longer waits for the
 /// answer.
@@ -53,7 +53,7 @@ impl Reader {
     /// # Errors
     /// `CANCELLED` when the caller no longer waits for the answer, `RESOURCE_EXHAUSTED` when there was no memory to
     /// read an object.
-    pub(super) fn each_of_many<T: Send>(
+    pub(super) fn read_in_parallel<T: Send>(
         &mut self,
         kind: &str,
         objects: &[Item],
@@ -62,10 +62,10 @@ impl Reader {
         let work = &self.work;
         let read = |(part, objects)| {
             let mut reader = Self::new(work);
-            let taken = reader.each_from(part * PART, kind, objects, &take)?;
+            let taken = reader.read_from(part * CHUNK, kind, objects, &take)?;
             Ok((taken, reader.problems))
         };
-        let parts = objects.par_chunks(PART).enumerate().map(read);
+        let parts = objects.par_chunks(CHUNK).enumerate().map(read);
         let parts: Vec<_> = parts.collect::<Result<_, Status>>()?;
         let mut taken = Vec::with_capacity(objects.len());
         for (part, problems) in parts {
@@ -80,17 +80,17 @@ impl Reader {
     /// # Errors
     /// `CANCELLED` when the caller no longer waits for the answer, `RESOURCE_EXHAUSTED` when there was no memory to
     /// read an object.
-    pub(super) fn each<T>(
+    pub(super) fn read_each<T>(
         &mut self,
         kind: &str,
         objects: &[Item],
         take: impl FnMut(&mut Self, &Item) -> Result<T, FieldError>,
     ) -> Result<Vec<T>, Status> {
-        self.each_from(0, kind, objects, take)
+        self.read_from(0, kind, objects, take)
     }
 
     /// As `each`. `first` is the index of the first object in its request.
-    fn each_from<T>(
+    fn read_from<T>(
         &mut self,
         first: usize,
         kind: &str,
@@ -122,7 +122,7 @@ impl Reader {
         reason = "a fleet keeps nodes boxed, and takes them as they are"
     )]
     pub(super) fn nodes(&mut self, objects: &[Item]) -> Result<Vec<Box<Node>>, Status> {
-        self.each_of_many("node", objects, Self::node)
+        self.read_in_parallel("node", objects, Self::node)
     }
 
     /// Reads an object as type `T`, within the memory that the call may take.
@@ -153,10 +153,10 @@ impl Reader {
     }
 
     /// Records the problems of a `DaemonSet` that still gets an answer.
-    pub(super) fn say(&mut self, daemon_set: &str, problems: &[Problem]) {
+    pub(super) fn report_problems(&mut self, daemon_set: &str, problems: &[Problem]) {
         let object = format!("daemonset {daemon_set}");
-        let told = problems.iter().map(|problem| convert::problem(problem, &object));
-        self.problems.extend(told);
+        let reported = problems.iter().map(|problem| convert::problem(problem, &object));
+        self.problems.extend(reported);
     }
 }
 

@@ -4,8 +4,8 @@ use crate::{
     decide::cell::by_age,
     model::{Action, DaemonSet, Pod, Strategy},
     testing::{
-        Decision, NOW, Square, Tweak, check, daemon_set, decide, exclude, gone, keep, max_surge, pod, record,
-        run, seconds, with_strategy,
+        Decision, NOW, PodVariants, TestCell, check, daemon_set, decide, exclude, gone, keep, max_surge, pod,
+        record, run, seconds, with_strategy,
     },
 };
 
@@ -18,7 +18,7 @@ fn surging() -> DaemonSet {
 }
 
 #[test]
-fn n1_a_node_without_a_pod_gets_one() {
+fn n1_node_without_a_pod_gets_one() {
     check(
         &plain(),
         &[run("a", []), run("b", [])],
@@ -44,15 +44,15 @@ fn n1_a_node_without_a_pod_gets_one() {
         &[],
         "none should run there",
     );
-    let creating = Square {
-        creating: true,
+    let creating = TestCell {
+        create_in_flight: true,
         ..run("a", [])
     };
     check(&plain(), &[creating], &[], "it is on its way");
 }
 
 #[test]
-fn n1_a_terminating_pod_counts_as_there_until_it_is_over() {
+fn n1_terminating_pod_blocks_a_new_one_until_it_has_finished() {
     check(
         &plain(),
         &[run("a", [pod("p", "a").deleting()])],
@@ -79,7 +79,7 @@ fn n1_a_terminating_pod_counts_as_there_until_it_is_over() {
     );
     let both = [pod("p", "a").failed().deleting(), pod("q", "a").deleting()];
     check(&plain(), &[run("a", both)], &[], "one of them still runs");
-    let being_deleted = Square {
+    let being_deleted = TestCell {
         delete_in_flight: vec!["p"],
         ..run("a", [pod("p", "a").failed()])
     };
@@ -92,10 +92,10 @@ fn n1_a_terminating_pod_counts_as_there_until_it_is_over() {
 }
 
 #[test]
-fn n1_a_new_pod_succeeds_the_youngest_known() {
+fn n1_new_pod_succeeds_the_youngest_known_pod() {
     #[track_caller]
-    fn check(square: &Square, expected: Option<&str>) {
-        let decision = decide(&plain(), NOW, std::slice::from_ref(square));
+    fn check(cell: &TestCell, expected: Option<&str>) {
+        let decision = decide(&plain(), NOW, std::slice::from_ref(cell));
         let [
             Action::Create {
                 node,
@@ -104,7 +104,7 @@ fn n1_a_new_pod_succeeds_the_youngest_known() {
             },
         ] = decision.actions.as_slice()
         else {
-            panic!("one creation was expected of {square:?}: {:?}", decision.actions)
+            panic!("one creation was expected of {cell:?}: {:?}", decision.actions)
         };
         assert_eq!(
             (node.as_ref(), revision.as_ref(), succeeds.as_deref()),
@@ -114,8 +114,8 @@ fn n1_a_new_pod_succeeds_the_youngest_known() {
     check(&run("a", []), None);
     let last = |at| Some((at, "last".into()));
     check(
-        &Square {
-            last: last(0),
+        &TestCell {
+            youngest_gone: last(0),
             ..run("a", [])
         },
         Some("last"),
@@ -128,15 +128,15 @@ fn n1_a_new_pod_succeeds_the_youngest_known() {
     };
     check(&run("a", over()), Some("younger-uid"));
     check(
-        &Square {
-            last: last(1),
+        &TestCell {
+            youngest_gone: last(1),
             ..run("a", over())
         },
         Some("younger-uid"),
     );
     check(
-        &Square {
-            last: last(3),
+        &TestCell {
+            youngest_gone: last(3),
             ..run("a", over())
         },
         Some("last"),
@@ -144,7 +144,7 @@ fn n1_a_new_pod_succeeds_the_youngest_known() {
 }
 
 #[test]
-fn n2_pods_leave_an_excluded_node_but_not_a_kept_one() {
+fn n2_pods_are_deleted_on_excluded_nodes_and_stay_on_kept_nodes() {
     let pods = || {
         [
             pod("p", "a"),
@@ -167,7 +167,7 @@ fn n2_pods_leave_an_excluded_node_but_not_a_kept_one() {
         &[],
         "what is there stays",
     );
-    let asked = Square {
+    let asked = TestCell {
         delete_in_flight: vec!["p"],
         ..exclude("a", [pod("p", "a")])
     };
@@ -175,9 +175,9 @@ fn n2_pods_leave_an_excluded_node_but_not_a_kept_one() {
 }
 
 #[test]
-fn n3_a_failed_pod_is_deleted_once_its_backoff_is_over() {
-    let failed = |until: Option<i64>| Square {
-        failed_until: until.map(seconds),
+fn n3_failed_pod_is_deleted_when_its_backoff_ends() {
+    let failed = |until: Option<i64>| TestCell {
+        backoff_until: until.map(seconds),
         ..run("a", [pod("p", "a").failed()])
     };
     check(
@@ -204,13 +204,13 @@ fn n3_a_failed_pod_is_deleted_once_its_backoff_is_over() {
         Some(seconds(NOW + 5)),
         "the first wait to end"
     );
-    let kept = Square {
-        failed_until: Some(seconds(NOW + 1)),
+    let kept = TestCell {
+        backoff_until: Some(seconds(NOW + 1)),
         ..keep("a", [pod("p", "a").failed()])
     };
     check(&plain(), &[kept], &[], "a kept node waits as well");
-    let excluded = Square {
-        failed_until: Some(seconds(NOW + 1)),
+    let excluded = TestCell {
+        backoff_until: Some(seconds(NOW + 1)),
         ..exclude("a", [pod("p", "a").failed()])
     };
     check(
@@ -222,14 +222,14 @@ fn n3_a_failed_pod_is_deleted_once_its_backoff_is_over() {
 }
 
 #[test]
-fn n3_a_succeeded_pod_is_deleted_at_once() {
-    let square = Square {
-        failed_until: Some(seconds(NOW + 1)),
+fn n3_succeeded_pod_is_deleted_at_once() {
+    let cell = TestCell {
+        backoff_until: Some(seconds(NOW + 1)),
         ..run("a", [pod("p", "a").succeeded()])
     };
     check(
         &plain(),
-        &[square],
+        &[cell],
         &["delete p: Succeeded"],
         "daemons don't succeed",
     );
@@ -242,18 +242,18 @@ fn n3_a_succeeded_pod_is_deleted_at_once() {
 }
 
 #[test]
-fn n3_a_failed_pod_beside_a_live_one_goes_and_the_live_one_stays() {
-    let square = run("a", [pod("p", "a").failed(), pod("q", "a").created_at(5)]);
+fn n3_failed_pod_beside_a_live_pod_is_deleted_and_the_live_pod_stays() {
+    let cell = run("a", [pod("p", "a").failed(), pod("q", "a").created_at(5)]);
     check(
         &plain(),
-        &[square],
+        &[cell],
         &["delete p: Failed"],
         "the failed one is the older",
     );
 }
 
 #[test]
-fn n4_the_oldest_pod_stays() {
+fn n4_oldest_pod_stays() {
     #[track_caller]
     fn kept(pods: [Pod; 2], expected: &[&str]) {
         check(
@@ -333,7 +333,7 @@ fn n6_unbound_pods_of_a_node_that_is_gone_are_deleted() {
 }
 
 #[test]
-fn p6_a_daemon_set_that_selects_everything_is_left_alone() {
+fn p6_daemon_set_that_selects_everything_gets_no_actions() {
     let all = DaemonSet {
         selects_everything: true,
         ..plain()

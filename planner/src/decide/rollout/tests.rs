@@ -5,15 +5,15 @@ use crate::{
     decide::rolling_update,
     model::{Action, Budget, DaemonSet, Pod, Strategy, Text},
     testing::{
-        NOW, Square, Tweak, brief, check, daemon_set, decide, exclude, keep, max_surge, max_unavailable, pod,
-        run, seconds, with_strategy,
+        NOW, PodVariants, TestCell, brief, check, daemon_set, decide, exclude, keep, max_surge,
+        max_unavailable, pod, run, seconds, with_strategy,
     },
 };
 
 const NODES: [&str; 7] = ["a", "b", "c", "d", "e", "f", "g"];
 
 /// Nodes with one available old pod each, named like its node.
-fn old_on(nodes: usize) -> Vec<Square> {
+fn old_on(nodes: usize) -> Vec<TestCell> {
     NODES
         .iter()
         .take(nodes)
@@ -31,7 +31,7 @@ fn unavailable(daemon_set: DaemonSet) -> DaemonSet {
 #[test]
 fn r2_on_delete_replaces_nothing() {
     let on_delete = with_strategy(Strategy::OnDelete);
-    let squares = [
+    let cells = [
         run("a", [pod("p", "a").old()]),
         run("b", [pod("q", "b").old().unready()]),
         run("c", []),
@@ -39,7 +39,7 @@ fn r2_on_delete_replaces_nothing() {
     ];
     check(
         &on_delete,
-        &squares,
+        &cells,
         &["create c", "delete r: Failed"],
         "old pods stay, the rest goes on",
     );
@@ -66,7 +66,7 @@ fn r3_budgets_are_numbers_or_percentages_rounded_up() {
 }
 
 #[test]
-fn r3_as_many_old_pods_go_as_the_budget_allows() {
+fn r3_update_deletes_as_many_old_pods_as_the_budget_allows() {
     for (budget, expected) in [
         (Budget::Count(1), 1),
         (Budget::Count(3), 3),
@@ -98,9 +98,9 @@ fn r3_as_many_old_pods_go_as_the_budget_allows() {
 }
 
 #[test]
-fn r4_what_is_unavailable_uses_up_the_budget() {
+fn r4_unavailable_nodes_use_up_the_budget() {
     let two = with_strategy(max_unavailable(2));
-    let with = |square: Square| [vec![square], old_on(7).split_off(1)].concat();
+    let with = |cell: TestCell| [vec![cell], old_on(7).split_off(1)].concat();
     let one_left = ["delete b: Update"];
     check(
         &two,
@@ -120,7 +120,7 @@ fn r4_what_is_unavailable_uses_up_the_budget() {
         &one_left,
         "a node with only a terminating pod",
     );
-    let asked = Square {
+    let asked = TestCell {
         delete_in_flight: vec!["p"],
         ..run("a", [pod("p", "a")])
     };
@@ -130,8 +130,8 @@ fn r4_what_is_unavailable_uses_up_the_budget() {
         &one_left,
         "a node whose pod's deletion is in flight",
     );
-    let creating = Square {
-        creating: true,
+    let creating = TestCell {
+        create_in_flight: true,
         ..run("a", [])
     };
     check(&two, &with(creating), &one_left, "a node whose pod is on its way");
@@ -141,8 +141,8 @@ fn r4_what_is_unavailable_uses_up_the_budget() {
         &["create a", "delete b: Update"],
         "a node without a pod",
     );
-    let waiting = Square {
-        failed_until: Some(seconds(NOW + 9)),
+    let waiting = TestCell {
+        backoff_until: Some(seconds(NOW + 9)),
         ..run("a", [pod("p", "a").failed()])
     };
     check(&two, &with(waiting), &one_left, "a node with a failed pod");
@@ -174,9 +174,9 @@ fn r4_what_is_unavailable_uses_up_the_budget() {
 }
 
 #[test]
-fn r4_unavailable_old_pods_go_at_once_and_count() {
+fn r4_unavailable_old_pods_are_deleted_at_once_and_use_up_the_budget() {
     let one = with_strategy(max_unavailable(1));
-    let squares = [
+    let cells = [
         run("a", [pod("a", "a").old()]),
         run("b", [pod("b", "b").old().unready()]),
         run("c", [pod("c", "c").old().unready()]),
@@ -184,18 +184,18 @@ fn r4_unavailable_old_pods_go_at_once_and_count() {
     ];
     check(
         &one,
-        &squares,
+        &cells,
         &["delete b: Update", "delete c: Update"],
         "they are no loss, but use up the budget",
     );
     check(
         &unavailable(one.clone()),
-        &squares,
+        &cells,
         &["delete b: Update", "delete c: Update", "delete d: Update"],
         "one that wasn't ready for long enough is unavailable too",
     );
-    let failed = Square {
-        failed_until: Some(seconds(NOW + 9)),
+    let failed = TestCell {
+        backoff_until: Some(seconds(NOW + 9)),
         ..run("a", [pod("a", "a").old().failed()])
     };
     check(
@@ -207,7 +207,7 @@ fn r4_unavailable_old_pods_go_at_once_and_count() {
 }
 
 #[test]
-fn r4_old_pods_on_kept_nodes_go_too_and_nothing_comes_after_them() {
+fn r4_old_pods_on_kept_nodes_are_deleted_without_a_successor() {
     let one = with_strategy(max_unavailable(1));
     check(
         &one,
@@ -215,11 +215,11 @@ fn r4_old_pods_on_kept_nodes_go_too_and_nothing_comes_after_them() {
         &["delete p: Update"],
         "as far as the budget allows",
     );
-    let squares = [
+    let cells = [
         keep("a", [pod("p", "a").unready()]),
         run("b", [pod("q", "b").old()]),
     ];
-    check(&one, &squares, &[], "an unavailable pod there counts");
+    check(&one, &cells, &[], "an unavailable pod there counts");
     check(&one, &[keep("a", [pod("p", "a")])], &[], "a current one stays");
     check(
         &one,
@@ -230,7 +230,7 @@ fn r4_old_pods_on_kept_nodes_go_too_and_nothing_comes_after_them() {
 }
 
 #[test]
-fn r4_of_several_pods_on_a_node_the_oldest_decides() {
+fn r4_oldest_of_several_pods_on_a_node_decides() {
     let one = with_strategy(max_unavailable(1));
     let pods = [pod("p", "a").old().created_at(1), pod("q", "a").created_at(2)];
     check(
@@ -240,17 +240,17 @@ fn r4_of_several_pods_on_a_node_the_oldest_decides() {
         "the oldest is old",
     );
     let pods = [pod("p", "a").created_at(1), pod("q", "a").old().created_at(2)];
-    let squares = [run("a", pods), run("b", [pod("r", "b").old()])];
+    let cells = [run("a", pods), run("b", [pod("r", "b").old()])];
     check(
         &one,
-        &squares,
+        &cells,
         &["delete q: Excess", "delete r: Update"],
         "the oldest is current and available",
     );
 }
 
 #[test]
-fn r5_new_pods_come_beside_available_old_ones_up_to_max_surge() {
+fn r5_new_pods_beside_available_old_ones_are_limited_by_max_surge() {
     check(
         &with_strategy(max_surge(2)),
         &old_on(4),
@@ -265,9 +265,9 @@ fn r5_new_pods_come_beside_available_old_ones_up_to_max_surge() {
         "30% of 7, rounded up",
     );
     let one = with_strategy(max_surge(1));
-    let surging = |square| [vec![square], old_on(3).split_off(1)].concat();
-    let creating = Square {
-        creating: true,
+    let surging = |cell| [vec![cell], old_on(3).split_off(1)].concat();
+    let creating = TestCell {
+        create_in_flight: true,
         ..run("a", [pod("p", "a").old()])
     };
     check(&one, &surging(creating), &[], "one is on its way");
@@ -289,21 +289,21 @@ fn r5_new_pods_come_beside_available_old_ones_up_to_max_surge() {
 }
 
 #[test]
-fn r5_beside_unavailable_old_pods_new_ones_come_without_limit() {
+fn r5_new_pods_beside_unavailable_old_ones_are_not_limited() {
     let one = with_strategy(max_surge(1));
-    let squares = [
+    let cells = [
         run("a", [pod("a", "a").old()]),
         run("b", [pod("b", "b").old().unready()]),
         run("c", [pod("c", "c").old().unready()]),
     ];
     check(
         &one,
-        &squares,
+        &cells,
         &["create b", "create c", "create a"],
         "and leave the budget to the others",
     );
-    let failed = Square {
-        failed_until: Some(seconds(NOW + 9)),
+    let failed = TestCell {
+        backoff_until: Some(seconds(NOW + 9)),
         ..run("a", [pod("a", "a").old().failed()])
     };
     check(
@@ -315,7 +315,7 @@ fn r5_beside_unavailable_old_pods_new_ones_come_without_limit() {
 }
 
 #[test]
-fn r5_a_surging_pod_succeeds_the_youngest_on_the_node() {
+fn r5_surging_pod_succeeds_the_youngest_pod_of_its_node() {
     let one = with_strategy(max_surge(1));
     let succeeded = |pods: Vec<Pod>| match decide(&one, NOW, &[run("a", pods)]).actions.as_slice() {
         [Action::Create { succeeds, .. }] => succeeds.clone(),
@@ -331,7 +331,7 @@ fn r5_a_surging_pod_succeeds_the_youngest_on_the_node() {
 }
 
 #[test]
-fn r5_on_nodes_that_should_no_longer_run_it_old_pods_wait_for_their_successors() {
+fn r5_old_pods_on_kept_nodes_stay_until_enough_pods_are_available() {
     let one = with_strategy(max_surge(1));
     let moved = |successor: Pod| [keep("a", [pod("p", "a").old()]), run("b", [successor])];
     check(
@@ -363,7 +363,7 @@ fn r5_on_nodes_that_should_no_longer_run_it_old_pods_wait_for_their_successors()
 }
 
 #[test]
-fn r6_the_order_is_that_of_the_nodes_names() {
+fn r6_actions_are_in_the_order_of_node_names() {
     let daemon_set = with_strategy(max_unavailable(3));
     let expected = ["delete a: Update", "delete b: Update", "delete c: Update"];
     for _ in 0..3 {
@@ -377,10 +377,10 @@ fn r6_the_order_is_that_of_the_nodes_names() {
 }
 
 #[test]
-fn an_update_that_is_done_plans_nothing() {
-    let squares: Vec<_> = NODES.iter().map(|node| run(node, [pod(node, node)])).collect();
+fn completed_update_plans_nothing() {
+    let cells: Vec<_> = NODES.iter().map(|node| run(node, [pod(node, node)])).collect();
     for strategy in [max_unavailable(1), max_surge(1), Strategy::OnDelete] {
-        check(&with_strategy(strategy), &squares, &[], format!("{strategy:?}"));
+        check(&with_strategy(strategy), &cells, &[], format!("{strategy:?}"));
     }
     check(&daemon_set(), &[], &[], "nor does an empty cluster");
 }

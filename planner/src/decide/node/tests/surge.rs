@@ -1,11 +1,11 @@
 use super::surging;
 use crate::{
     model::{DaemonSet, Pod},
-    testing::{NOW, Square, Tweak, check, keep, pod, run, seconds},
+    testing::{NOW, PodVariants, TestCell, check, keep, pod, run, seconds},
 };
 
 #[test]
-fn n5_with_surge_the_old_pod_goes_when_it_isnt_needed() {
+fn n5_with_surge_the_old_pod_is_deleted_when_it_is_not_needed() {
     let waits = DaemonSet {
         min_ready_millis: 10_000,
         ..surging()
@@ -75,7 +75,7 @@ fn n5_with_surge_the_oldest_of_each_revision_stays() {
 }
 
 #[test]
-fn n5_with_surge_only_a_pod_that_stays_counts_as_there() {
+fn n5_with_surge_only_a_pod_that_stays_blocks_a_new_one() {
     check(&surging(), &[run("a", [])], &["create a"], "none at all");
     check(
         &surging(),
@@ -83,7 +83,7 @@ fn n5_with_surge_only_a_pod_that_stays_counts_as_there() {
         &["create a"],
         "only a terminating one",
     );
-    let asked = Square {
+    let asked = TestCell {
         delete_in_flight: vec!["p"],
         ..run("a", [pod("p", "a")])
     };
@@ -93,8 +93,8 @@ fn n5_with_surge_only_a_pod_that_stays_counts_as_there() {
         &["create a"],
         "only one whose deletion is in flight",
     );
-    let creating = Square {
-        creating: true,
+    let creating = TestCell {
+        create_in_flight: true,
         ..run("a", [pod("p", "a").deleting()])
     };
     check(&surging(), &[creating], &[], "the next is on its way");
@@ -102,9 +102,9 @@ fn n5_with_surge_only_a_pod_that_stays_counts_as_there() {
 }
 
 #[test]
-fn n5_with_surge_a_failed_pod_holds_its_place_until_its_backoff_is_over() {
-    let failed = |pods: &[Pod], until| Square {
-        failed_until: Some(seconds(until)),
+fn n5_with_surge_a_failed_pod_blocks_a_new_one_until_its_backoff_ends() {
+    let failed = |pods: &[Pod], until| TestCell {
+        backoff_until: Some(seconds(until)),
         ..run("a", pods.iter().cloned())
     };
     let alone = [pod("p", "a").failed()];

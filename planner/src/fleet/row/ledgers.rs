@@ -12,17 +12,17 @@ impl Row {
     /// from all cells. A row whose `DaemonSet` isn't known yet keeps nothing.
     pub fn ledgers(&self, nodes: &Nodes, pods: &Pods, now: Millis) -> [Ledger; 2] {
         let [mut kept, mut found] = [self.ledger.clone(), Ledger::default()];
-        if let Some(known) = &self.known {
-            let rules = Rules::new(&known.daemon_set, now);
-            let view = View {
+        if let Some(prepared) = &self.daemon_set {
+            let rules = Rules::new(&prepared.daemon_set, now);
+            let row_cells = RowCells {
                 cells: &self.cells,
-                failures: &self.failures,
-                last: &self.last,
+                backoffs: &self.backoffs,
+                youngest_gone: &self.youngest_gone,
                 nodes,
                 pods,
             };
-            kept.look(&rules, &view);
-            found.look(&rules, &view);
+            kept.update(&rules, &row_cells);
+            found.update(&rules, &row_cells);
         }
         [kept, found]
     }

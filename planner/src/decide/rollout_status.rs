@@ -2,20 +2,20 @@
 //! kube-controller-manager sets no such conditions. The rules are those of a Deployment's conditions as far
 //! as they fit.
 
-use crate::model::{DaemonSet, Progress, Standing, Status, Strategy};
+use crate::model::{DaemonSet, Progress, RolloutStatus, Status, Strategy};
 
-/// The standing of a `DaemonSet` with these counters.
-pub fn standing(daemon_set: &DaemonSet, status: Status) -> Standing {
-    Standing {
+/// The rollout_status of a `DaemonSet` with these counters.
+pub fn rollout_status(daemon_set: &DaemonSet, status: Status) -> RolloutStatus {
+    RolloutStatus {
         status,
-        fewest_available: fewest_available(daemon_set, status.desired_number_scheduled),
+        min_available: min_available(daemon_set, status.desired_number_scheduled),
         progress: progress(daemon_set, &status),
     }
 }
 
 /// As many pods as a rolling update leaves available, but at least one when any is desired: `maxUnavailable`
 /// defaults to 1, and on a single node a `DaemonSet` without any pod isn't available.
-fn fewest_available(daemon_set: &DaemonSet, desired: i32) -> i32 {
+fn min_available(daemon_set: &DaemonSet, desired: i32) -> i32 {
     let count = usize::try_from(desired).unwrap_or(0);
     let spared = match daemon_set.strategy {
         Strategy::OnDelete => 0,

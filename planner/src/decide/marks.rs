@@ -17,33 +17,33 @@ pub enum Mark {
     /// S1: the node should run a pod, and its pod is available.
     Available,
     /// R4: the node counts against maxUnavailable.
-    Lacking,
+    Unavailable,
     /// R5: the node has an available pod, old or new.
-    Served,
+    HasAvailable,
     /// R5: the node has a new pod beside an old one, or is about to, and the new one isn't available yet.
     Surging,
     /// N1 to N6: the node has pods to create or delete, apart from any update.
-    Acts,
+    NeedsActions,
     /// R5: a new pod is created beside the old one, whatever the budget is.
-    SurgesFreely,
+    SurgeAtOnce,
     /// R5: a new pod is created beside the old one when it is the node's turn.
-    SurgesInTurn,
+    SurgeWithinBudget,
     /// R4, R5: the old pod is deleted, whatever the budget is.
-    GoesFreely,
+    DeleteAtOnce,
     /// R4, R5: the old pod is deleted when it is the node's turn.
-    GoesInTurn,
+    DeleteWithinBudget,
 }
 
 /// The number of marks.
-pub const MARKS: usize = Mark::GoesInTurn as usize + 1;
+pub const MARK_COUNT: usize = Mark::DeleteWithinBudget as usize + 1;
 
 /// The marks that one cell has.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Share(u16);
+pub struct Marks(u16);
 
-impl Share {
+impl Marks {
     /// Sets a mark if it holds.
-    pub fn put(&mut self, mark: Mark, holds: bool) {
+    pub fn set(&mut self, mark: Mark, holds: bool) {
         self.0 |= u16::from(holds) << mark as u8;
     }
 
@@ -71,7 +71,7 @@ impl Share {
 
 /// The number of cells that have each mark.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct Tally([usize; MARKS]);
+pub struct Tally([usize; MARK_COUNT]);
 
 impl Tally {
     /// The number of cells that have a mark.
