@@ -35,7 +35,7 @@ use crate::{
 /// Identifies an action in flight.
 pub type ActionId = u64;
 
-/// The most actions in one plan. The rest comes in further plans.
+/// The maximum number of actions in one plan. Further actions are in further plans.
 const MAX_ACTIONS: usize = 1_000;
 
 /// Everything that a session has received and still holds.
@@ -67,7 +67,7 @@ pub struct RowPlan {
     pub uid: Text,
     /// The actions, now in flight.
     pub actions: Vec<(ActionId, Action)>,
-    /// Status, problems and when to decide again.
+    /// Status, problems, and when to decide again.
     pub report: RowReport,
     /// Availability and progress of the `DaemonSet` according to that status.
     pub rollout_status: Option<RolloutStatus>,
@@ -177,7 +177,7 @@ impl Fleet {
             self.remove_pod(index);
         }
         if node_name.is_empty() {
-            // The pod names no node, so it counts for none (N1).
+            // A pod that names no node counts for none (N1).
             return;
         }
         let (node, row) = (self.nodes.acquire(&node_name), self.rows.index_of(daemon_set));
@@ -249,9 +249,9 @@ impl Fleet {
         self.rows.drop_empty(row_index);
     }
 
-    /// Makes the next call of [`Fleet::plan`] repeat the plan that is due first, with the time that is left until then.
-    /// Without this, an executor whose clock was set back, or whose timer ran ahead of its clock, would wait forever
-    /// for a plan that isn't due yet (contract S3).
+    /// Makes the next call of [`Fleet::plan`] repeat the plan that is due first, with the remaining time. Otherwise an
+    /// executor whose clock was set back, or whose timer fired too early by its clock, would wait forever for a plan
+    /// that isn't due yet (contract S3).
     pub fn repeat_next_due(&mut self) {
         let Some((_, uid)) = self.due.pop_first() else {
             return;
@@ -270,7 +270,7 @@ impl Fleet {
         self.plan_while(now, |_| true)
     }
 
-    /// Plans as [`Fleet::plan`] does, but stops when `should_continue` returns false. `should_continue` is called after each `DaemonSet`
+    /// Plans as [`Fleet::plan`] does, but stops when `should_continue` returns false. It is called after each `DaemonSet`
     /// with the bytes that the fleet takes, because each plan may put an action in flight for every node.
     pub fn plan_while(
         &mut self,
@@ -301,7 +301,8 @@ impl Fleet {
         plans
     }
 
-    /// Decides for one `DaemonSet` as [`Fleet::plan`] does, but puts nothing in flight. For callers that only ask.
+    /// Decides for one `DaemonSet` as [`Fleet::plan`] does, but puts nothing in flight. `None` until the `DaemonSet` has
+    /// been received.
     pub fn decide(&mut self, uid: &str, now: Millis) -> Option<Decision> {
         let index = self.rows.find(uid)?;
         self.rows.get_mut(index)?.decide(&self.nodes, &self.pods, now)
@@ -373,7 +374,7 @@ impl Fleet {
     }
 }
 
-/// Estimates the bytes of a row's `DaemonSet`. 0 until the `DaemonSet` is known.
+/// Estimates the bytes of a row's `DaemonSet`. 0 until the `DaemonSet` has been received.
 fn bytes_of(row: &row::Row) -> usize {
     row.prepared()
         .map_or(0, |prepared| memory::of_daemon_set(&prepared.daemon_set))

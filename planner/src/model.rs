@@ -348,12 +348,12 @@ pub struct Status {
     pub number_unavailable: i32,
 }
 
-/// A `DaemonSet`'s counters, and what follows from them for its conditions.
+/// A `DaemonSet`'s counters, with the availability and progress that follow from them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct RolloutStatus {
     /// The counters.
     pub status: Status,
-    /// The minimum number of nodes that need an available pod for the `DaemonSet` to be available.
+    /// The number of nodes that need an available pod for the `DaemonSet` to be available.
     pub min_available: i32,
     /// The rollout progress of the current template.
     pub progress: Progress,

@@ -1,4 +1,4 @@
-//! The gRPC service: receives requests, passes them on, and sends the answers. No rule lives here.
+//! The gRPC service: receives requests, passes them on, and sends the responses. It holds no rules.
 
 use std::{pin::Pin, sync::Arc, time::Instant};
 
@@ -176,7 +176,7 @@ impl SessionTask {
         for response in outcome.responses {
             if let Some(Message::Plan(plan)) = &response.message {
                 let (daemon_set, actions) = (&plan.daemon_set, plan.actions.len());
-                debug!(daemon_set, plan = plan.id, plan.based_on, actions, "plan");
+                debug!(daemon_set, plan = plan.id, plan.based_on, actions, "sending plan");
             }
             self.responses.send(Ok(response)).await.map_err(|_| None)?;
         }

@@ -1,7 +1,7 @@
 //! The stream that serves an executor: facts in, plans out.
 //!
 //! [`Session`] holds all of the logic and does no IO. A request goes in, responses come out, and the same requests
-//! always lead to the same responses. [`Epochs`] is what sessions of the same cluster know of each other.
+//! always lead to the same responses. [`Epochs`] lets sessions of the same cluster supersede each other.
 
 mod epochs;
 mod hello;
@@ -34,12 +34,12 @@ pub const PROTOCOL: u32 = 1;
 /// Capabilities of this planner, in addition to the protocol's version.
 const CAPABILITIES: [&str; 1] = ["sync_accepted"];
 
-/// Capability that executors name when they keep to [`MAX_SESSION_REQUEST_BYTES`].
+/// Capability of executors that keep to [`MAX_SESSION_REQUEST_BYTES`].
 const MAX_REQUEST_BYTES: &str = "max_request_bytes";
-/// Facts per request that executors of earlier releases are asked to send at most. They limit the number of facts only,
-/// and a thousand nodes with hundreds of labels exceed the byte limit of a request.
+/// The maximum number of facts per request for executors of earlier releases. They limit only the number of facts, and
+/// a thousand nodes with hundreds of labels exceed the byte limit of a request.
 const LEGACY_MAX_FACTS: usize = 100;
-/// The longest object name that a problem repeats, in bytes: `namespace/name`.
+/// The longest `namespace/name` that a problem repeats, in bytes.
 const MAX_KEY_BYTES: usize = 2 * MAX_NAME_BYTES + 1;
 
 /// One executor's session.
@@ -58,7 +58,7 @@ pub struct Session {
 pub struct Outcome {
     /// The responses to send, in this order.
     pub responses: Vec<SessionResponse>,
-    /// Number of facts taken.
+    /// Number of facts in the request.
     pub facts: usize,
     /// Number of pods to create.
     pub creates: usize,
@@ -73,7 +73,7 @@ pub struct Outcome {
 }
 
 impl Session {
-    /// A session whose memory is limited by its memory.
+    /// A session whose memory is limited by this reservation.
     pub fn new(memory: MemoryReservation) -> Self {
         Self {
             memory,
@@ -143,7 +143,7 @@ impl Session {
         let Some(now) = request.now.map(convert::millis) else {
             return Err(invalid(
                 "now",
-                "must be set: it is the only clock that decisions know".to_owned(),
+                "must be set: decisions use no other clock".to_owned(),
             ));
         };
         codec::check_facts(request.facts.len())?;

@@ -1,4 +1,4 @@
-//! Small builders for tests: a healthy `DaemonSet`, healthy nodes and pods, and ways to make them odd.
+//! Builders for tests: a healthy `DaemonSet`, healthy nodes and pods, and variants of them.
 
 use std::fmt;
 

@@ -18,7 +18,7 @@ use crate::{
 pub struct FieldError {
     /// The field's path in its message.
     pub field: String,
-    /// The fault, and what would be valid.
+    /// What is wrong, and what would be valid.
     pub message: String,
 }
 

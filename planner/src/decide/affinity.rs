@@ -13,7 +13,7 @@ use hashbrown::HashSet;
 use self::values::Values;
 use crate::model::{LabelKey, Node, Requirement, Term, Text};
 
-/// The only field of a node that a term may ask for.
+/// The only field of a node that a term can require.
 const NAME_FIELD: &str = "metadata.name";
 
 /// A term, ready to be matched.
@@ -27,16 +27,16 @@ pub enum ParsedTerm {
     Malformed(Vec<SyntaxError>),
 }
 
-/// A fault in one requirement of a term.
+/// A syntax error in one requirement of a term.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SyntaxError {
     /// The path in the term, such as `matchExpressions[0].values`.
     pub field: String,
-    /// The fault, and what would be valid.
+    /// What is wrong, and what would be valid.
     pub message: String,
 }
 
-/// Why a term doesn't match a node.
+/// One reason why a term doesn't match a node.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Mismatch {
     /// The condition that the node doesn't meet.
@@ -57,11 +57,11 @@ impl Mismatch {
     }
 }
 
-/// One requirement, ready to be checked.
+/// One requirement, ready to be matched.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ParsedRequirement {
     subject: Subject,
-    test: Predicate,
+    predicate: Predicate,
     /// Index of the node's value among those that [`Terms`] looks up beforehand. An index past their end means that the
     /// value is looked up when it is needed.
     value_index: usize,
@@ -83,11 +83,10 @@ impl Subject {
     }
 }
 
-/// How many of a node's values [`Terms`] looks up beforehand.
+/// The maximum number of a node's values that [`Terms`] looks up beforehand.
 const CACHED_VALUES: usize = 8;
 
-/// All terms of a node affinity. They tend to ask for the same few labels, so each of those is looked up only once per
-/// node.
+/// All terms of a node affinity. They tend to use the same few labels, so each of those is looked up only once per node.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Terms {
     terms: Vec<ParsedTerm>,
@@ -104,10 +103,10 @@ impl Terms {
             ParsedTerm::Empty | ParsedTerm::Malformed(_) => None,
         });
         for check in all.flatten() {
-            let known = subjects.iter().position(|subject| *subject == check.subject);
-            check.value_index = known.unwrap_or(subjects.len());
-            // There is no room for more values, and searching a longer list would take time.
-            if known.is_none() && subjects.len() < CACHED_VALUES {
+            let index = subjects.iter().position(|subject| *subject == check.subject);
+            check.value_index = index.unwrap_or(subjects.len());
+            // The array has no room for more values, and searching a longer list would take time.
+            if index.is_none() && subjects.len() < CACHED_VALUES {
                 subjects.push(check.subject.clone());
             }
         }
@@ -178,19 +177,22 @@ impl ParsedTerm {
     /// Whether the term matches a node with these values.
     fn matches_values<'n>(&self, value: impl Fn(&ParsedRequirement) -> Option<&'n Text>) -> bool {
         match self {
-            Self::All(checks) => checks.iter().all(|check| check.test.holds(value(check))),
+            Self::All(checks) => checks.iter().all(|check| check.predicate.holds(value(check))),
             Self::Empty | Self::Malformed(_) => false,
         }
     }
 
-    /// Whether the term matches a node of which everything but the `unknown` labels is known. `None` when that depends
-    /// on the unknown labels.
+    /// Whether the term matches a node whose `unknown` labels have unknown values. `None` if that depends on these
+    /// labels.
     pub fn may_match(&self, node: &Node, unknown: &HashSet<Text>) -> Option<bool> {
         let Self::All(checks) = self else {
             return Some(false);
         };
         let (open, known): (Vec<_>, Vec<_>) = checks.iter().partition(|check| check.is_among(unknown));
-        if !known.iter().all(|check| check.test.holds(check.subject.of(node))) {
+        if !known
+            .iter()
+            .all(|check| check.predicate.holds(check.subject.of(node)))
+        {
             return Some(false);
         }
         open.is_empty().then_some(true)
@@ -211,7 +213,7 @@ impl ParsedTerm {
             Self::All(checks) => {
                 let failed = checks
                     .iter()
-                    .filter(|check| !check.test.holds(check.subject.of(node)));
+                    .filter(|check| !check.predicate.holds(check.subject.of(node)));
                 failed.map(|check| check.mismatch(node)).collect()
             }
             Self::Empty => vec![Mismatch::of_term("it is empty, which matches no node".to_owned())],
@@ -242,7 +244,7 @@ impl SyntaxError {
 }
 
 impl Predicate {
-    /// The operator and its values, as they were written.
+    /// The operator and its values, as written.
     fn operator_and_values(&self) -> (&'static str, Vec<Text>) {
         let number = |bound: &i64| vec![bound.to_string().into()];
         match self {
@@ -289,10 +291,10 @@ impl ParsedRequirement {
         let key = self.key();
         let actual = self.subject.of(node);
         let message = match actual {
-            Some(actual) => format!("{self} is wanted, the node has {key}={actual}"),
-            None => format!("{self} is wanted, the node has no label {key}"),
+            Some(actual) => format!("{self} is required, the node has {key}={actual}"),
+            None => format!("{self} is required, the node has no label {key}"),
         };
-        let (operator, values) = self.test.operator_and_values();
+        let (operator, values) = self.predicate.operator_and_values();
         let requirement = Requirement {
             key: key.clone(),
             operator: operator.into(),
@@ -308,7 +310,7 @@ impl ParsedRequirement {
 
 impl fmt::Display for ParsedRequirement {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(formatter, "{} {}", self.key(), self.test)
+        write!(formatter, "{} {}", self.key(), self.predicate)
     }
 }
 

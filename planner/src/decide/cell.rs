@@ -14,11 +14,11 @@ pub struct PodRecord {
     pub uid: Uid,
     /// metadata.name.
     pub name: Box<str>,
-    /// Which template it was made from.
+    /// The template that it was created from.
     pub template_id: Arc<TemplateId>,
     /// metadata.creationTimestamp.
     pub created: Millis,
-    /// When it became ready; `None` while it isn't.
+    /// The time at which it became ready. `None` while it isn't ready.
     pub ready_since: Option<Millis>,
     /// status.phase.
     pub phase: Phase,
@@ -31,7 +31,7 @@ pub struct PodRecord {
 }
 
 impl PodRecord {
-    /// Builds the record of a pod with this uid and template_id.
+    /// Builds the record of a pod with this uid and template.
     pub fn new(pod: Pod, uid: Uid, template_id: Arc<TemplateId>, delete_in_flight: bool) -> Self {
         Self {
             uid,
@@ -73,29 +73,29 @@ pub fn by_age(a: &PodRecord, b: &PodRecord) -> Ordering {
 pub struct Cell<'c, 'a> {
     /// The node's name.
     pub node: &'a Text,
-    /// Whether a pod belongs there. `None` when the node isn't in the cluster, or no longer is.
+    /// Whether a pod belongs there. `None` if the node isn't in the cluster.
     pub verdict: Option<Verdict>,
     /// The `DaemonSet`'s pods for the node, oldest first ([`by_age`]).
     pub pods: &'c [&'a PodRecord],
     /// Whether the creation of a pod for the node is in flight.
     pub create_in_flight: bool,
-    /// Creation time and uid of the youngest pod that is known to have been there before these pods.
+    /// The creation time and uid of the youngest known pod that was there and is gone.
     pub youngest_gone: Option<&'a (Millis, Uid)>,
-    /// Until when a failed pod there is left alone (backoff).
+    /// The end of the backoff: until then, a failed pod there isn't deleted (N3).
     pub backoff_until: Option<Millis>,
 }
 
 impl<'a> Cell<'_, 'a> {
-    /// How many pods on the node may be neither finished nor known to be terminating. A deletion in flight
-    /// may arrive late or fail, so its pod still counts.
+    /// The number of pods that are neither finished nor known to be terminating. A pod whose deletion is in flight
+    /// counts, because the deletion may arrive late or fail.
     pub fn count_nonterminating(&self) -> usize {
         let pods = self.pods.iter();
         pods.filter(|pod| !pod.deleting && !pod.is_terminal()).count()
     }
 
-    /// The uid of the pod that a new pod in the cell succeeds: the youngest pod ever known there. It stays
-    /// the same until a younger pod appears. So a creation that is requested again, because its outcome was
-    /// lost, gets the same pod name.
+    /// The uid of the pod that a new pod in the cell succeeds: the youngest pod ever known there. It stays the same
+    /// until a younger pod appears. The executor derives the new pod's name from it, so a creation whose outcome was
+    /// lost gets the same name when it is requested again.
     pub fn predecessor(&self) -> Option<&'a Uid> {
         let there = self.pods.iter().map(|pod| (pod.created, &pod.uid));
         let last = self.youngest_gone.map(|(created, uid)| (*created, uid));
@@ -105,7 +105,7 @@ impl<'a> Cell<'_, 'a> {
 
 /// Gives a decision access to its `DaemonSet`'s cells.
 pub trait Cells {
-    /// An upper bound: all indices are below this.
+    /// An upper bound of the indices: each is less than this.
     fn capacity(&self) -> usize;
 
     /// The indices in use, in the order of their nodes' names.

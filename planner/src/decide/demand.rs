@@ -61,7 +61,7 @@ fn effective(resources: &Requirements) -> Resources {
     requests
 }
 
-/// Applies the requests of the pod as a whole. They replace the sum of the containers' requests, for the resources that
+/// Applies the pod-level resources. They replace the sum of the containers' requests, for the resources that
 /// a pod can request. A limit of the pod counts as its request where the containers request nothing, and always for
 /// huge pages, which can't be overcommitted.
 fn apply_pod_resources(requests: &mut Resources, pod: &Requirements) {
@@ -77,7 +77,7 @@ fn apply_pod_resources(requests: &mut Resources, pod: &Requirements) {
     }
 }
 
-/// The host ports of the containers that run as long as the pod does.
+/// The host ports of sidecars and containers, which run as long as the pod does.
 fn host_ports(workload: &Workload) -> Vec<HostPort> {
     let sidecars = workload
         .init_containers
@@ -94,8 +94,8 @@ fn host_ports(workload: &Workload) -> Vec<HostPort> {
 }
 
 /// Whether two pods with these ports can't share a node: the ports have the same number and protocol, and the same
-/// address, or one of them wants all addresses. Mirrors `HostPortInfo.CheckConflict`. Simulations group ports by this
-/// rule, without asking for each pair.
+/// address, or one of them uses all addresses. Mirrors `HostPortInfo.CheckConflict`. Simulations group ports by this
+/// rule, and don't compare each pair.
 pub fn ports_conflict(one: &HostPort, other: &HostPort) -> bool {
     one.port == other.port
         && one.protocol == other.protocol

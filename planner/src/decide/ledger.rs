@@ -1,9 +1,9 @@
 //! Keeps the marks of a `DaemonSet`'s cells, so that the cost of a decision depends only on what has
 //! changed.
 //!
-//! A ledger is a cache without rules of its own. It asks the rules about cells that were touched or whose
-//! time has come. It keeps the counts of all marks, and the sets of cells that a plan takes from. It always
-//! equals a new ledger made from the same cells at the same time.
+//! A ledger is a cache without rules of its own. It applies the rules to cells that were touched or are due. It
+//! keeps the counts of all marks, and the sets of cells that a plan takes from. It always equals a new ledger that
+//! is computed from the same cells at the same time.
 
 use std::collections::BTreeSet;
 
@@ -132,8 +132,8 @@ impl Ledger {
     }
 }
 
-/// Computes a cell's marks, and when it can next change without a new event. Leaves in `decision` what the
-/// cell's own rules decided.
+/// Computes a cell's marks, and when they can next change without a new event. Stores the decision for the node in
+/// `decision`.
 fn marks_of<'a>(
     rules: &Rules<'_>,
     cell: &Cell<'_, 'a>,

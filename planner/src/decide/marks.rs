@@ -1,4 +1,4 @@
-//! The share of one cell: a few marks, which a decision then counts.
+//! The marks of one cell, which a decision counts over all cells.
 
 /// A property that a cell may have.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -20,17 +20,17 @@ pub enum Mark {
     Unavailable,
     /// R5: the node has an available pod, old or new.
     HasAvailable,
-    /// R5: the node has a new pod beside an old one, or is about to, and the new one isn't available yet.
+    /// R5: the node has a new pod beside an old one, or its creation is in flight, and the new pod isn't available yet.
     Surging,
-    /// N1 to N6: the node has pods to create or delete, apart from any update.
+    /// N1 to N6: the node needs actions that aren't part of an update.
     NeedsActions,
     /// R5: a new pod is created beside the old one, whatever the budget is.
     SurgeAtOnce,
-    /// R5: a new pod is created beside the old one when it is the node's turn.
+    /// R5: a new pod is created beside the old one when the budget reaches the node.
     SurgeWithinBudget,
     /// R4, R5: the old pod is deleted, whatever the budget is.
     DeleteAtOnce,
-    /// R4, R5: the old pod is deleted when it is the node's turn.
+    /// R4, R5: the old pod is deleted when the budget reaches the node.
     DeleteWithinBudget,
 }
 
@@ -52,7 +52,7 @@ impl Marks {
         self.0 >> mark as u8 & 1 != 0
     }
 
-    /// The numbers of the marks that only one of the two shares has.
+    /// The numbers of the marks that only one of the two has.
     pub fn differing(self, other: Self) -> impl Iterator<Item = usize> {
         let mut rest = self.0 ^ other.0;
         std::iter::from_fn(move || {

@@ -16,7 +16,7 @@ pub struct NodeDecision<'a> {
     pub delete: Vec<(&'a PodRecord, DeleteReason)>,
     /// The pods that stay, oldest first: neither finished, nor being deleted, nor in `delete`.
     pub live: Vec<&'a PodRecord>,
-    /// Failed pods that stay until their backoff is over.
+    /// Failed pods that stay until their backoff ends.
     pub waiting: Vec<&'a PodRecord>,
     /// When the first of these backoffs ends.
     pub reconsider_at: Option<Millis>,
@@ -57,8 +57,8 @@ impl<'a> NodeDecision<'a> {
         self.delete.extend(pods.map(|pod| (pod, reason)));
     }
 
-    /// N3: finished pods are deleted. Failed ones wait for a backoff first, because the cause of the failure
-    /// may recur.
+    /// N3: finished pods are deleted. Failed pods are deleted after a backoff, because the cause of the failure may
+    /// recur.
     fn classify(&mut self, rules: &Rules<'_>, cell: &Cell<'_, 'a>, pod: &'a PodRecord) {
         match pod.phase {
             Phase::Active => self.live.push(pod),
@@ -108,8 +108,8 @@ impl<'a> NodeDecision<'a> {
     }
 
     /// N1: whether the node lacks a pod. Without surge, a terminating pod still counts as present unless it
-    /// has finished. With surge, only a pod that stays counts. But when two pods are to go, one of them must
-    /// be known to be terminating first, or there might be three (N5).
+    /// has finished. With surge, only a pod that stays counts. If two pods are being deleted, one of them must be
+    /// known to be terminating first; otherwise the node might have three (N5).
     fn lacks_pod(&self, rules: &Rules<'_>, cell: &Cell<'_, '_>) -> bool {
         if rules.allows_surge() {
             return self.live.is_empty() && self.waiting.is_empty() && cell.count_nonterminating() < 2;
@@ -117,7 +117,7 @@ impl<'a> NodeDecision<'a> {
         cell.pods.iter().all(|pod| pod.is_terminal() && pod.deleting)
     }
 
-    /// The pods that stay. Those that may still do their work come first.
+    /// The pods that stay: the live ones first, then the failed ones that wait.
     pub fn staying(&self) -> impl Iterator<Item = &'a PodRecord> {
         self.live.iter().chain(&self.waiting).copied()
     }

@@ -1,7 +1,8 @@
 //! Replaces pods of an old template with new ones (contract R1 to R6). Mirrors `rollingUpdate`.
 //!
-//! Each node is marked with its role. What the budgets allow is then taken from the front, in the order of
-//! the nodes' names, so the same state always gives the same plan.
+//! Each node is marked with its role in the update. A plan then takes as many nodes as the budgets allow, in the order
+//! of their names, so the same state always gives the same plan (R6). Kubernetes documents the strategies under
+//! [Perform a Rolling Update on a `DaemonSet`](https://kubernetes.io/docs/tasks/manage-daemon/update-daemon-set/).
 
 use super::{
     Rules,
@@ -14,7 +15,7 @@ use crate::model::{Strategy, Verdict};
 /// No limit: all nodes that have a mark.
 const ALL: usize = usize::MAX;
 
-/// Marks a cell's role in a rolling update, given what `decision` leaves there.
+/// Marks a cell's role in a rolling update, given the decision for its node.
 pub fn mark(rules: &Rules<'_>, cell: &Cell<'_, '_>, decision: &NodeDecision<'_>, marks: &mut Marks) {
     let Some(verdict @ (Verdict::Run | Verdict::Keep)) = cell.verdict else {
         return;
@@ -26,9 +27,9 @@ pub fn mark(rules: &Rules<'_>, cell: &Cell<'_, '_>, decision: &NodeDecision<'_>,
     }
 }
 
-/// R4: an old pod is deleted first, and its successor is created when it is gone. An old pod that isn't
-/// available goes without waiting for the budget, unless the clock may be at fault: after a clock is set back
-/// none of the pods is available, and all would go at once.
+/// R4: an old pod is deleted first, and its successor is created when it is gone. An old pod that isn't available is
+/// deleted whatever the budget is. A pod whose ready time is in the future is an exception: after a clock was set
+/// back, no pod counts as available, and all would be deleted at once.
 fn mark_replace(
     rules: &Rules<'_>,
     cell: &Cell<'_, '_>,
@@ -37,8 +38,8 @@ fn mark_replace(
     marks: &mut Marks,
 ) {
     let Some(pod) = decision.staying().next() else {
-        // On a node that may only keep a pod, a pod that is going counts until it is gone. Otherwise the next
-        // decision would spend the same budget again.
+        // On a node that may only keep a pod, a pod that is being deleted counts until it is gone. Otherwise the
+        // next decision would spend the same budget again.
         marks.set(
             Mark::Unavailable,
             verdict == Verdict::Run || !cell.pods.is_empty(),
@@ -56,10 +57,9 @@ fn mark_replace(
     }
 }
 
-/// R5: a new pod is created beside the old one, which is deleted when the new one is available. A failed pod
-/// that waits for its deletion keeps its place, or another one would be created beside it again and again
-/// (N3). A pod of a third revision keeps its place too, until it is known to be terminating, or three pods
-/// might be there at once (N5).
+/// R5: a new pod is created beside the old one, which is deleted when the new one is available. A failed pod that waits
+/// for its deletion blocks a new one; otherwise pods would be created beside it again and again (N3). A pod of a third
+/// revision blocks a new one until it is known to be terminating; otherwise the node might have three pods (N5).
 fn mark_surge(
     rules: &Rules<'_>,
     cell: &Cell<'_, '_>,
@@ -76,7 +76,7 @@ fn mark_surge(
     };
     let current = decision.staying().find(|pod| rules.is_current(pod));
     match (current, rules.needs_budget(old), verdict == Verdict::Run) {
-        // The node's own rule (N5) deletes the old pod as soon as it may go.
+        // The rule for single nodes (N5) deletes the old pod when the new one is available.
         (Some(current), _, _) => marks.set(Mark::Surging, !rules.is_available(current)),
         (None, _, _) if cell.create_in_flight || cell.count_nonterminating() > 1 => {
             marks.set(Mark::Surging, true)
@@ -88,7 +88,7 @@ fn mark_surge(
     }
 }
 
-/// The pod that a rolling update replaces on a node, when it replaces one.
+/// The pod that a rolling update replaces on a node, if there is one.
 pub fn old_pod<'a>(rules: &Rules<'_>, decision: &NodeDecision<'a>) -> Option<&'a PodRecord> {
     decision.staying().find(|pod| !rules.is_current(pod))
 }
@@ -104,8 +104,8 @@ pub fn allowed(rules: &Rules<'_>, tally: &Tally) -> [(Mark, usize); 4] {
             (ALL, surge, spare)
         }
         Strategy::RollingUpdate { max_unavailable, .. } => {
-            // With both budgets 0 an update would never progress, so at least one may go (R3). Where no pod
-            // should run, no progress is needed.
+            // With both budgets 0 an update would never progress, so one node may be unavailable (R3). If no pod
+            // should run anywhere, no progress is needed.
             let most = max_unavailable.of(desired).max(usize::from(desired > 0));
             (ALL, 0, most.saturating_sub(tally.count(Mark::Unavailable)))
         }

@@ -1,10 +1,11 @@
-//! Derives how a `DaemonSet` is doing from its counters, for the conditions of its status.
-//! kube-controller-manager sets no such conditions. The rules are those of a Deployment's conditions as far
-//! as they fit.
+//! Derives availability and progress from a `DaemonSet`'s counters, for the conditions of its status.
+//! kube-controller-manager sets no such conditions. The rules are those of a
+//! [Deployment's conditions](https://kubernetes.io/docs/concepts/workloads/controllers/deployment/#deployment-status),
+//! as far as they fit.
 
 use crate::model::{DaemonSet, Progress, RolloutStatus, Status, Strategy};
 
-/// The rollout_status of a `DaemonSet` with these counters.
+/// The rollout status of a `DaemonSet` with these counters.
 pub fn rollout_status(daemon_set: &DaemonSet, status: Status) -> RolloutStatus {
     RolloutStatus {
         status,
@@ -13,16 +14,18 @@ pub fn rollout_status(daemon_set: &DaemonSet, status: Status) -> RolloutStatus {
     }
 }
 
-/// As many pods as a rolling update leaves available, but at least one when any is desired: `maxUnavailable`
-/// defaults to 1, and on a single node a `DaemonSet` without any pod isn't available.
+/// The number of pods that a rolling update leaves available, and at least one if any is desired. `maxUnavailable`
+/// defaults to 1, so a `DaemonSet` on a single node would otherwise be available without any pod.
 fn min_available(daemon_set: &DaemonSet, desired: i32) -> i32 {
     let count = usize::try_from(desired).unwrap_or(0);
-    let spared = match daemon_set.strategy {
+    let may_be_unavailable = match daemon_set.strategy {
         Strategy::OnDelete => 0,
         Strategy::RollingUpdate { max_unavailable, .. } => max_unavailable.of(count),
     };
-    let fewest = count.saturating_sub(spared).max(usize::from(count > 0));
-    i32::try_from(fewest).unwrap_or(desired)
+    let min_available = count
+        .saturating_sub(may_be_unavailable)
+        .max(usize::from(count > 0));
+    i32::try_from(min_available).unwrap_or(desired)
 }
 
 fn progress(daemon_set: &DaemonSet, status: &Status) -> Progress {

@@ -10,7 +10,7 @@ use crate::model::{Demand, HostPort, NodeTemplate, Resources, Text, Verdict};
 /// A `DaemonSet`, reduced to the parts that simulations need.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Candidate {
-    /// Where its pods belong.
+    /// The conditions that it sets on nodes.
     pub placement: Placement,
     /// The resources and host ports that one pod takes.
     pub demand: Demand,
@@ -21,7 +21,7 @@ pub struct Candidate {
 pub struct Simulation {
     /// The `DaemonSet`s that would run.
     pub runs: Vec<usize>,
-    /// The `DaemonSet`s whose verdict is open.
+    /// The `DaemonSet`s whose verdict depends on unknown labels.
     pub undecided: Vec<Undecided>,
     /// The sum of the pods' requests.
     pub requests: Resources,

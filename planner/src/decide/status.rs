@@ -7,7 +7,7 @@ use super::{
 };
 use crate::model::{Status, Verdict};
 
-/// Marks the counters that a cell counts for. A node counts for nothing as soon as it is gone (N7).
+/// Marks the counters in which a cell counts. A node that is gone counts in none (N7).
 pub fn mark(rules: &Rules<'_>, cell: &Cell<'_, '_>, marks: &mut Marks) {
     let Some(verdict) = cell.verdict else { return };
     let oldest = cell.pods.iter().find(|pod| !(pod.is_terminal() && pod.deleting));
@@ -23,7 +23,7 @@ pub fn mark(rules: &Rules<'_>, cell: &Cell<'_, '_>, marks: &mut Marks) {
     marks.set(Mark::Available, rules.is_available(pod));
 }
 
-/// The status of a `DaemonSet` at this generation.
+/// The counters of the status, in nodes, for this metadata.generation. A count above `i32::MAX` is capped.
 pub fn status(tally: &Tally, generation: i64) -> Status {
     let number = |count: usize| i32::try_from(count).unwrap_or(i32::MAX);
     let count = |mark| number(tally.count(mark));

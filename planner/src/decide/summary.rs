@@ -22,7 +22,7 @@ pub struct Summary {
     indices: HashMap<(ReasonCode, Verdict), HashMap<String, usize>>,
 }
 
-/// How many nodes a condition keeps from running a pod.
+/// The number of nodes that don't meet a condition.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ConditionCount {
     /// The kind of condition.

@@ -1,10 +1,12 @@
-//! Taints and tolerations (contract P1, P4).
+//! Taints and tolerations (contract P1, P4). Kubernetes documents those of daemon pods under
+//! [Taints and tolerations](https://kubernetes.io/docs/concepts/workloads/controllers/daemonset/#taints-and-tolerations).
 
 use hashbrown::HashMap;
 
 use crate::model::{PodTemplate, Taint, Text, Toleration};
 
-/// The taints that every daemon pod tolerates, with their effects: a daemon keeps running when its node is in trouble.
+/// The taints that every daemon pod tolerates, with their effects. Kubernetes sets them for node conditions, and a daemon
+/// keeps running whatever the condition of its node is.
 const DAEMON_TAINTS: [(&str, &str); 6] = [
     ("node.kubernetes.io/not-ready", "NoExecute"),
     ("node.kubernetes.io/unreachable", "NoExecute"),
@@ -33,9 +35,9 @@ pub fn added_tolerations(template: &PodTemplate) -> Vec<Toleration> {
 /// The effect of an untolerated taint on a daemon pod.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Effect {
-    /// No new pod may come. A pod that is there stays.
+    /// No pod is created. An existing pod stays.
     NoSchedule,
-    /// No new pod may come, and a pod that is there must go.
+    /// No pod is created. An existing pod is deleted.
     NoExecute,
 }
 
@@ -50,7 +52,7 @@ impl Effect {
     }
 }
 
-/// Whether the toleration admits the taint. Mirrors `ToleratesTaint`.
+/// Whether the toleration matches the taint. Mirrors `ToleratesTaint` of `k8s.io/api/core/v1`.
 pub fn tolerates(toleration: &Toleration, taint: &Taint) -> bool {
     let effect = toleration.effect.is_empty() || toleration.effect == taint.effect;
     let key = toleration.key.is_empty() || toleration.key == taint.key;
@@ -62,18 +64,18 @@ pub fn tolerates(toleration: &Toleration, taint: &Taint) -> bool {
     effect && key && value
 }
 
-/// Up to this many tolerations are tried one by one, which is faster than a look-up. Hardly any `DaemonSet` has more.
+/// Up to this many tolerations are compared one by one, which is faster than a look-up. Hardly any `DaemonSet` has more.
 const MAX_SCANNED: usize = 32;
 
 /// A `DaemonSet`'s tolerations, prepared for matching many taints.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Tolerations {
     list: Vec<Toleration>,
-    /// What they admit. Empty unless there are more than `MAX_SCANNED`.
+    /// The same tolerations by key and value. Empty unless there are more than `MAX_SCANNED`.
     index: HashMap<IndexKey, Effects>,
 }
 
-/// What a toleration admits, whatever the effect. An empty key stands for every key, and no value for every value.
+/// What a toleration matches, apart from the effect. An empty key matches every key, and `None` matches every value.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 struct IndexKey {
     key: Text,
@@ -128,7 +130,7 @@ impl Tolerations {
         Self { list, index }
     }
 
-    /// Whether one of the tolerations admits a taint with this effect. The result equals that of calling [`tolerates`]
+    /// Whether one of the tolerations matches a taint with this effect. The result equals that of calling [`tolerates`]
     /// for each.
     fn is_tolerated(&self, taint: &Taint, effect: Effect) -> bool {
         if self.list.len() <= MAX_SCANNED {
@@ -137,16 +139,16 @@ impl Tolerations {
         let every_key = Text::default();
         [&taint.key, &every_key].into_iter().any(|key| {
             [Some(&taint.value), None].into_iter().any(|value| {
-                let admits = IndexKey {
+                let key = IndexKey {
                     key: key.clone(),
                     value: value.cloned(),
                 };
-                self.index.get(&admits).is_some_and(|effects| effects.has(effect))
+                self.index.get(&key).is_some_and(|effects| effects.has(effect))
             })
         })
     }
 
-    /// The taints that count and that none of the tolerations admits, with their effects.
+    /// The taints that count and that no toleration matches, with their effects.
     pub fn untolerated<'a>(&'a self, taints: &'a [Taint]) -> impl Iterator<Item = (&'a Taint, Effect)> {
         taints
             .iter()

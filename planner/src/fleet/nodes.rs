@@ -10,7 +10,7 @@ use crate::model::{Node, Text};
 pub type NodeIndex = u32;
 
 /// Nodes by index and by name. A node that pods or actions refer to keeps its index even when it is gone, or
-/// hasn't been seen yet.
+/// hasn't been received yet.
 #[derive(Debug, Default)]
 pub struct Nodes {
     slots: Vec<Slot>,
@@ -136,7 +136,7 @@ impl Nodes {
         index
     }
 
-    /// Like `acquire`, for an index that is already in use.
+    /// Adds a reference to an index that is already in use.
     pub fn acquire_index(&mut self, index: NodeIndex) {
         if let Some(slot) = self.slot_mut(index) {
             slot.references += 1;

@@ -1,4 +1,4 @@
-//! One `DaemonSet`'s row of cells: eight bytes for each node, and a ledger of what the cells add up to.
+//! One `DaemonSet`'s row of cells: eight bytes for each node, and a ledger of their marks.
 
 use std::sync::Arc;
 
@@ -55,7 +55,7 @@ pub struct RowReport {
     pub reconsider_at: Option<Millis>,
 }
 
-/// The `DaemonSet` and everything that follows from it alone.
+/// A `DaemonSet` with everything that follows from it alone.
 #[derive(Debug)]
 pub struct PreparedDaemonSet {
     /// The `DaemonSet`.
@@ -133,7 +133,7 @@ impl Cells for RowCells<'_> {
 }
 
 impl Row {
-    /// A row for the `DaemonSet` with this uid, which isn't known yet.
+    /// A row for the `DaemonSet` with this uid, which hasn't been received yet.
     pub fn new(uid: Text) -> Self {
         Self {
             uid,
@@ -141,12 +141,12 @@ impl Row {
         }
     }
 
-    /// The `DaemonSet`, or `None` until it has been received.
+    /// The `DaemonSet` with all that follows from it, or `None` until it has been received.
     pub fn prepared(&self) -> Option<&PreparedDaemonSet> {
         self.daemon_set.as_ref()
     }
 
-    /// Whether the row has nothing left to remember.
+    /// Whether the row holds neither its `DaemonSet` nor any pods.
     pub fn is_empty(&self) -> bool {
         self.daemon_set.is_none() && self.pods == 0
     }
@@ -181,7 +181,7 @@ impl Row {
         true
     }
 
-    /// Forgets the `DaemonSet`, but not its pods.
+    /// Removes the `DaemonSet`, but not its pods.
     pub fn forget(&mut self) {
         self.daemon_set = None;
         self.last_report = RowReport::default();

@@ -45,7 +45,7 @@ impl Rows {
         index
     }
 
-    /// Drops a row that has nothing to remember.
+    /// Drops a row that holds neither its `DaemonSet` nor any pods.
     pub fn drop_empty(&mut self, index: RowIndex) {
         if let Some(row) = self.get_mut(index).filter(|row| row.is_empty()) {
             let row = std::mem::take(row);

@@ -40,7 +40,7 @@ pub fn same_text(a: &Text, b: &Text) -> bool {
     Arc::ptr_eq(a, b) || a == b
 }
 
-/// FNV-1a, which is short and the same on every machine. Keys with the same digest are told apart by their texts.
+/// FNV-1a, which is short and the same on every machine. Keys with the same digest are distinguished by their texts.
 fn digest(key: &str) -> u32 {
     key.bytes().fold(0x811C_9DC5, |digest, byte| {
         (digest ^ u32::from(byte)).wrapping_mul(0x0100_0193)

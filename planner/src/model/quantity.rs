@@ -33,7 +33,7 @@ pub struct Quantity {
 
 /// The error for a text that isn't a quantity.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{0:?} is no quantity such as 100m, 1.5, 2e3 or 512Mi")]
+#[error("{0:?} is not a quantity such as 100m, 1.5, 2e3 or 512Mi")]
 pub struct QuantityError(String);
 
 /// The suffixes of each notation, largest first, with their power of 10 (in billionths) or of 2.

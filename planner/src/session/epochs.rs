@@ -35,23 +35,23 @@ struct Clusters {
 struct Cluster {
     /// The terms that count.
     terms: BTreeMap<u64, Term>,
-    /// The term that was entered last. Sessions watch it to learn that they are superseded.
+    /// The term that was entered last. Sessions watch it to notice that a later term supersedes them.
     entered: watch::Sender<u64>,
 }
 
 #[derive(Debug, Clone, Copy)]
 enum Term {
-    /// The number of its open sessions.
+    /// The number of open sessions of the term.
     Open(usize),
-    /// No session is open any more; the term counts until this time.
+    /// No session is open any more, and the term counts until this time.
     ExpiresAt(Instant),
 }
 
-/// Why a session's term can't be entered: a later one counts.
+/// Why a session can't begin or go on: a later term counts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "this session is of epoch {epoch}, and one of epoch {latest} is open for the cluster or has ended just now: another \
-     executor leads"
+    "epoch {epoch} is superseded: another executor leads the cluster with epoch {latest}, or did so until a few seconds \
+     ago"
 )]
 pub struct SupersededTerm {
     /// The session's term.
@@ -106,7 +106,7 @@ impl Clusters {
         (name, entry)
     }
 
-    /// Forgets terms that have expired, and clusters that have no terms left.
+    /// Removes terms that have expired, and clusters that have no terms left.
     fn remove_expired(&mut self, now: Instant) {
         self.by_name.retain(|_, cluster| {
             cluster.terms.retain(|_, term| match term {

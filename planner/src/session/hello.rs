@@ -19,7 +19,7 @@ const MAX_CAPABILITIES: usize = 64;
 ///
 /// # Errors
 /// `INVALID_ARGUMENT` when `hello` or one of its fields is missing or can't be used, `FAILED_PRECONDITION` when the
-/// executor speaks another protocol.
+/// executor uses another protocol.
 pub fn read_hello(request: &SessionRequest) -> Result<&Hello, Status> {
     let invalid = |field: &str, message: &str| limits::invalid(&FieldError::new(field, message));
     let hello = request
@@ -49,7 +49,7 @@ pub fn read_hello(request: &SessionRequest) -> Result<&Hello, Status> {
     }
     if hello.protocol != PROTOCOL {
         let message = format!(
-            "this planner speaks session protocol {PROTOCOL}, the executor {}; upgrade the older of the two",
+            "this planner supports session protocol {PROTOCOL}, the executor uses {}; upgrade the older one",
             hello.protocol
         );
         return Err(Status::failed_precondition(message));
@@ -57,7 +57,7 @@ pub fn read_hello(request: &SessionRequest) -> Result<&Hello, Status> {
     Ok(hello)
 }
 
-/// Describes the fault of a name, if it has one, without repeating the name.
+/// Returns what is wrong with a name, without repeating it, or `None` if it is valid.
 fn name_error(name: &str) -> Option<String> {
     let bytes = name.len();
     if bytes > MAX_NAME_BYTES {

@@ -8,7 +8,7 @@ use std::sync::{
 use everynode_proto::status;
 use tonic::Status;
 
-/// Shares grow and shrink in steps of this many bytes, so that parallel sessions rarely contend for the counter.
+/// Reservations grow and shrink in steps of this many bytes, so that parallel sessions rarely contend for the counter.
 const STEP: usize = 64 * 1024;
 
 /// The memory limit that all sessions share.
@@ -39,20 +39,20 @@ impl SessionMemory {
         }))
     }
 
-    /// An empty share, for a session that remembers nothing yet.
+    /// An empty reservation, for a session that holds no facts yet.
     pub fn reservation(&self) -> MemoryReservation {
         MemoryReservation {
             memory: self.clone(),
-            held: 0,
+            reserved: 0,
         }
     }
 }
 
-/// One session's share of the memory. Dropping it returns its bytes.
+/// The bytes that one session has reserved. Dropping it releases them.
 #[derive(Debug)]
 pub struct MemoryReservation {
     memory: SessionMemory,
-    held: usize,
+    reserved: usize,
 }
 
 impl Default for MemoryReservation {
@@ -62,19 +62,19 @@ impl Default for MemoryReservation {
 }
 
 impl MemoryReservation {
-    /// Resizes the share to what the session remembers now: `bytes`, rounded up to whole steps.
+    /// Resizes the reservation to what the session holds now: `bytes`, rounded up to whole steps.
     ///
     /// # Errors
     /// `RESOURCE_EXHAUSTED` when all sessions together would exceed the limit.
     pub fn resize(&mut self, bytes: usize) -> Result<(), Status> {
         let wanted = bytes.div_ceil(STEP).saturating_mul(STEP);
         let Inner { limit, used } = &*self.memory.0;
-        if wanted <= self.held {
-            used.fetch_sub(self.held - wanted, Ordering::Relaxed);
-            self.held = wanted;
+        if wanted <= self.reserved {
+            used.fetch_sub(self.reserved - wanted, Ordering::Relaxed);
+            self.reserved = wanted;
             return Ok(());
         }
-        let more = wanted - self.held;
+        let more = wanted - self.reserved;
         let grown = |used: usize| used.checked_add(more).filter(|used| used <= limit);
         if used
             .fetch_update(Ordering::Relaxed, Ordering::Relaxed, grown)
@@ -86,14 +86,14 @@ impl MemoryReservation {
             );
             return Err(status::too_many("facts", &message));
         }
-        self.held = wanted;
+        self.reserved = wanted;
         Ok(())
     }
 }
 
 impl Drop for MemoryReservation {
     fn drop(&mut self) {
-        self.memory.0.used.fetch_sub(self.held, Ordering::Relaxed);
+        self.memory.0.used.fetch_sub(self.reserved, Ordering::Relaxed);
     }
 }
 

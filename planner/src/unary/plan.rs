@@ -123,7 +123,7 @@ impl RequestPods {
     }
 }
 
-/// Whether the pod's controller reference means this `DaemonSet`. The uid alone proves nothing, because anybody who may
+/// Whether the pod's controller reference names this `DaemonSet`. The uid alone proves nothing, because anybody who may
 /// create pods anywhere can write it there. A pod without a namespace counts as one in the namespace of a `DaemonSet`
 /// without one.
 fn is_controlled_by(pod: &facts::Pod, owner: Identity<'_>) -> bool {

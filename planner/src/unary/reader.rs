@@ -25,7 +25,7 @@ const NO_UID: &str = "(no uid)";
 /// The namespace of objects that name none.
 pub(super) const DEFAULT_NAMESPACE: &str = "default";
 
-/// Number of objects that one thread reads in one go.
+/// Number of objects that one thread reads at a time.
 const CHUNK: usize = 256;
 
 /// Reads objects, and turns those that can't be read into problems. It stops when the caller no longer waits for the
@@ -57,22 +57,22 @@ impl Reader {
         &mut self,
         kind: &str,
         objects: &[Item],
-        take: impl Fn(&mut Self, &Item) -> Result<T, FieldError> + Sync,
+        read_one: impl Fn(&mut Self, &Item) -> Result<T, FieldError> + Sync,
     ) -> Result<Vec<T>, Status> {
         let work = &self.work;
         let read = |(part, objects)| {
             let mut reader = Self::new(work);
-            let taken = reader.read_from(part * CHUNK, kind, objects, &take)?;
-            Ok((taken, reader.problems))
+            let values = reader.read_from(part * CHUNK, kind, objects, &read_one)?;
+            Ok((values, reader.problems))
         };
         let parts = objects.par_chunks(CHUNK).enumerate().map(read);
         let parts: Vec<_> = parts.collect::<Result<_, Status>>()?;
-        let mut taken = Vec::with_capacity(objects.len());
+        let mut values = Vec::with_capacity(objects.len());
         for (part, problems) in parts {
-            taken.extend(part);
+            values.extend(part);
             self.problems.extend(problems);
         }
-        Ok(taken)
+        Ok(values)
     }
 
     /// Reads objects one by one. An object that can't be used becomes a problem, and the others are still read.
@@ -84,24 +84,24 @@ impl Reader {
         &mut self,
         kind: &str,
         objects: &[Item],
-        take: impl FnMut(&mut Self, &Item) -> Result<T, FieldError>,
+        read_one: impl FnMut(&mut Self, &Item) -> Result<T, FieldError>,
     ) -> Result<Vec<T>, Status> {
-        self.read_from(0, kind, objects, take)
+        self.read_from(0, kind, objects, read_one)
     }
 
-    /// As `each`. `first` is the index of the first object in its request.
+    /// Like `read_each`. `first` is the index of the first object in its request.
     fn read_from<T>(
         &mut self,
         first: usize,
         kind: &str,
         objects: &[Item],
-        mut take: impl FnMut(&mut Self, &Item) -> Result<T, FieldError>,
+        mut read_one: impl FnMut(&mut Self, &Item) -> Result<T, FieldError>,
     ) -> Result<Vec<T>, Status> {
-        let mut taken = Vec::with_capacity(objects.len());
+        let mut values = Vec::with_capacity(objects.len());
         for (index, object) in objects.iter().enumerate() {
             self.work.check()?;
-            match take(self, object) {
-                Ok(thing) => taken.push(thing),
+            match read_one(self, object) {
+                Ok(value) => values.push(value),
                 Err(FieldError { field, message }) => {
                     // Lack of memory ends the call. It is not a problem of the object.
                     self.work.check()?;
@@ -114,7 +114,7 @@ impl Reader {
                 }
             }
         }
-        Ok(taken)
+        Ok(values)
     }
 
     #[expect(
@@ -176,7 +176,7 @@ pub(super) fn expand(field: &str, objects: Vec<Unread>, limit: usize) -> Result<
     }
 }
 
-/// Refuses a request in which a required field holds no objects.
+/// Checks that a required field holds at least one object.
 pub(super) fn require(field: &str, count: usize) -> Result<(), Status> {
     match count {
         0 => Err(limits::invalid(&FieldError::new(

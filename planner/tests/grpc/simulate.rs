@@ -180,7 +180,7 @@ async fn nodes_become_templates_with_their_allocatable_resources() {
             (
                 "node c",
                 "status.allocatable.cpu",
-                "\"much\" is no quantity such as 100m, 1.5, 2e3 or 512Mi"
+                "\"much\" is not a quantity such as 100m, 1.5, 2e3 or 512Mi"
             ),
             ("node #3", "kind", "expected a Node, found a Pod"),
         ]

@@ -11,32 +11,32 @@ pub(super) fn expression(requirement: &Requirement) -> Result<ParsedRequirement,
     if let Some(error) = labels::key_error(&requirement.key) {
         return Err(SyntaxError::new(
             "key",
-            format!("{:?} is no label key: {error}", requirement.key),
+            format!("{:?} is not a valid label key: {error}", requirement.key),
         ));
     }
     let values = &requirement.values;
     for (index, value) in values.iter().enumerate() {
         if let Some(error) = labels::value_error(value) {
-            let message = format!("{value:?} is no label value: {error}");
+            let message = format!("{value:?} is not a valid label value: {error}");
             return Err(SyntaxError::new(&format!("values[{index}]"), message));
         }
     }
     let operator = requirement.operator.as_ref();
-    let none = |test| match values.as_slice() {
-        [] => Ok(test),
+    let none = |predicate| match values.as_slice() {
+        [] => Ok(predicate),
         [..] => Err(SyntaxError::new(
             "values",
             format!("must be empty for operator {operator}"),
         )),
     };
-    let some = |test: fn(Values) -> Predicate| match values.as_slice() {
+    let some = |predicate: fn(Values) -> Predicate| match values.as_slice() {
         [] => Err(SyntaxError::new(
             "values",
             format!("must not be empty for operator {operator}"),
         )),
-        [..] => Ok(test(Values::new(values.clone()))),
+        [..] => Ok(predicate(Values::new(values.clone()))),
     };
-    let integer = |test: fn(i64) -> Predicate| {
+    let integer = |predicate: fn(i64) -> Predicate| {
         let [value] = values.as_slice() else {
             let message = format!(
                 "must be one integer for operator {operator}, found {}",
@@ -44,12 +44,12 @@ pub(super) fn expression(requirement: &Requirement) -> Result<ParsedRequirement,
             );
             return Err(SyntaxError::new("values", message));
         };
-        value.parse().map(test).map_err(|_| {
+        value.parse().map(predicate).map_err(|_| {
             let message = format!("{value:?} must be an integer for operator {operator}");
             SyntaxError::new("values[0]", message)
         })
     };
-    let test = match operator {
+    let predicate = match operator {
         "In" => some(Predicate::In)?,
         "NotIn" => some(Predicate::NotIn)?,
         "Exists" => none(Predicate::Exists)?,
@@ -63,7 +63,7 @@ pub(super) fn expression(requirement: &Requirement) -> Result<ParsedRequirement,
     };
     Ok(ParsedRequirement {
         subject: Subject::Label(LabelKey::new(requirement.key.clone())),
-        test,
+        predicate,
         value_index: 0,
     })
 }
@@ -72,7 +72,7 @@ pub(super) fn expression(requirement: &Requirement) -> Result<ParsedRequirement,
 pub(super) fn field(requirement: &Requirement) -> Result<ParsedRequirement, SyntaxError> {
     if requirement.key.as_ref() != NAME_FIELD {
         let message = format!(
-            "{:?} must be {NAME_FIELD}, the only field that can be asked for",
+            "{:?} must be {NAME_FIELD}, the only supported field",
             requirement.key
         );
         return Err(SyntaxError::new("key", message));
@@ -84,7 +84,7 @@ pub(super) fn field(requirement: &Requirement) -> Result<ParsedRequirement, Synt
             format!("must be one node name, found {found}"),
         ));
     };
-    let test = match requirement.operator.as_ref() {
+    let predicate = match requirement.operator.as_ref() {
         "In" => Predicate::In(Values::new(vec![value.clone()])),
         "NotIn" => Predicate::NotIn(Values::new(vec![value.clone()])),
         other => {
@@ -96,7 +96,7 @@ pub(super) fn field(requirement: &Requirement) -> Result<ParsedRequirement, Synt
     };
     Ok(ParsedRequirement {
         subject: Subject::Name(requirement.key.clone()),
-        test,
+        predicate,
         value_index: 0,
     })
 }

@@ -112,9 +112,9 @@ fn p3_requirements_are_anded_over_labels_and_fields() {
     assert_eq!(
         messages(&failures),
         [
-            "a Exists is wanted, the node has no label a",
-            "b In [1] is wanted, the node has b=2",
-            "metadata.name In [n] is wanted, the node has metadata.name=m",
+            "a Exists is required, the node has no label a",
+            "b In [1] is required, the node has b=2",
+            "metadata.name In [n] is required, the node has metadata.name=m",
         ]
     );
 }

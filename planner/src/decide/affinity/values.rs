@@ -29,7 +29,7 @@ impl Values {
     /// Whether `value` is one of them.
     pub(super) fn contains(&self, value: &Text) -> bool {
         if self.index.is_empty() {
-            self.list.iter().any(|known| same_text(known, value))
+            self.list.iter().any(|candidate| same_text(candidate, value))
         } else {
             self.index.contains(value)
         }

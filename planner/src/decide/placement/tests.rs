@@ -286,11 +286,11 @@ fn every_unmet_condition_is_a_reason() {
             (NodeSelector, "nodeSelector wants b=2, the node has no label b"),
             (
                 NodeAffinity,
-                "required node affinity, term 1 of 3: d Exists is wanted, the node has no label d"
+                "required node affinity, term 1 of 3: d Exists is required, the node has no label d"
             ),
             (
                 NodeAffinity,
-                "required node affinity, term 1 of 3: e In [x, y] is wanted, the node has e=z"
+                "required node affinity, term 1 of 3: e In [x, y] is required, the node has e=z"
             ),
             (
                 NodeAffinity,
@@ -303,12 +303,12 @@ fn every_unmet_condition_is_a_reason() {
             ),
             (
                 UntoleratedTaint,
-                "taint t=1:NoSchedule is not tolerated (a pod that is there stays, none is created); a toleration {key: t, \
+                "taint t=1:NoSchedule is not tolerated (an existing pod stays, none is created); a toleration {key: t, \
              operator: Exists, effect: NoSchedule} would admit it"
             ),
             (
                 UntoleratedTaint,
-                "taint u:NoExecute is not tolerated (a pod that is there goes, none is created); a toleration {key: u, \
+                "taint u:NoExecute is not tolerated (an existing pod is deleted, none is created); a toleration {key: u, \
              operator: Exists, effect: NoExecute} would admit it"
             ),
         ]

@@ -1,4 +1,4 @@
-//! For tests: compares what a row keeps with what it would compute anew.
+//! For tests: the ledger that a row keeps, and a new one to compare it with.
 
 use super::*;
 
@@ -8,8 +8,8 @@ impl Row {
         self.ledger.touch_all();
     }
 
-    /// The kept ledger, updated for cells that were touched or whose time has come, and a new ledger computed
-    /// from all cells. A row whose `DaemonSet` isn't known yet keeps nothing.
+    /// The kept ledger, updated for cells that were touched or that are due, and a new ledger computed
+    /// from all cells. Both are empty until the `DaemonSet` has been received.
     pub fn ledgers(&self, nodes: &Nodes, pods: &Pods, now: Millis) -> [Ledger; 2] {
         let [mut kept, mut found] = [self.ledger.clone(), Ledger::default()];
         if let Some(prepared) = &self.daemon_set {

@@ -64,7 +64,7 @@ fn invalid_quantity_is_an_error_that_quotes_it() {
         "e3",
     ] {
         let error = text.parse::<Quantity>().unwrap_err();
-        assert!(error.to_string().contains("is no quantity"), "{text}: {error}");
+        assert!(error.to_string().contains("is not a quantity"), "{text}: {error}");
     }
 }
 
