@@ -1,4 +1,4 @@
-//! Drives a session as the wire does: every event goes in as bytes, and every answer comes out as bytes.
+//! Drives a session as over the wire: requests and responses are bytes.
 
 #![allow(dead_code, reason = "each benchmark uses its part of it")]
 #![allow(

@@ -1,4 +1,4 @@
-//! The rules: where pods belong, and which actions bring them there.
+//! The rules: on which nodes pods belong, and which actions create, replace and delete them.
 //!
 //! Everything here is a pure function of its arguments, without IO, clock, randomness or logging. A decision
 //! for one `DaemonSet` is a fold over its [`cell`]s in the order of the nodes' names:

@@ -288,7 +288,7 @@ impl Fleet {
         let mut dirty: Vec<_> = rows
             .filter_map(|index| Some((self.rows.get(index)?.uid.clone(), index)))
             .collect();
-        // Sort by uid. An index depends on which row came first, the uid doesn't.
+        // Sort by uid. An index depends on which row was created first, the uid doesn't.
         dirty.sort_unstable();
         let mut plans = Vec::new();
         for (_, index) in dirty {

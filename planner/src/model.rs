@@ -289,7 +289,7 @@ pub enum ReasonDetail {
     },
 }
 
-/// An action that a plan asks for.
+/// An action of a plan.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Action {
     /// Create a pod.

@@ -117,7 +117,7 @@ fn amounts<'q>(
         let error = |message: String| FieldError::new(format!("{field}.{name}"), message);
         let amount: Quantity = text
             .parse()
-            .map_err(|fault: crate::model::QuantityError| error(fault.to_string()))?;
+            .map_err(|invalid: crate::model::QuantityError| error(invalid.to_string()))?;
         if amount.is_negative() {
             return Err(error(format!("must not be negative, found {text}")));
         }

@@ -90,11 +90,11 @@ mod tests {
             }
             let members = order.iter().copied().filter(|index| expected.contains(index));
             prop_assert_eq!(set.first(&order, limit), members.take(limit).collect::<Vec<_>>());
-            let mut anew = CellSet::default();
+            let mut fresh = CellSet::default();
             for index in &expected {
-                anew.set(*index, true);
+                fresh.set(*index, true);
             }
-            prop_assert_eq!(set, anew, "what was in and went leaves nothing behind");
+            prop_assert_eq!(set, fresh, "removed cells leave no difference");
         }
     }
 }

@@ -12,7 +12,7 @@ use crate::{
 
 const UID: &str = "agent-uid";
 
-/// A fleet that knows the `DaemonSet` and nodes of these names.
+/// A fleet with the `DaemonSet` and nodes of these names.
 fn fleet(daemon_set: DaemonSet, nodes: &[&str]) -> Fleet {
     let mut fleet = Fleet::default();
     fleet.daemon_set_changed(daemon_set);
@@ -111,7 +111,7 @@ fn n3_failed_pod_is_deleted_with_growing_backoff() {
                 break *id;
             }
             let at = plans.last().and_then(|plan| plan.report.reconsider_at);
-            now = at.expect("a time to come back").0 / 1_000;
+            now = at.expect("a time to reconsider").0 / 1_000;
         };
         waits.push(now - began);
         fleet.pod_gone(&format!("{name}-uid"));
@@ -192,7 +192,7 @@ fn n7_removed_node_changes_the_counters_at_once() {
     assert_eq!(
         status(&mut fleet, NOW).number_available,
         2,
-        "its pod was still remembered"
+        "the fleet still has its pod"
     );
 }
 

@@ -5,7 +5,7 @@ use std::{fmt, ops::AddAssign, str::FromStr};
 /// The number of smallest parts in one unit. The smallest part of a quantity is a billionth. Anything finer is rounded
 /// up, as in Kubernetes.
 const NANOS: i128 = 1_000_000_000;
-/// The largest quantity that Kubernetes knows. Larger quantities are capped at it.
+/// The largest quantity of Kubernetes. Larger quantities are capped at it.
 const MAX: i128 = i64::MAX as i128 * NANOS;
 /// The number of digits that are parsed. The largest quantity has fewer, even with its fraction, so parsing more would
 /// change nothing.

@@ -201,16 +201,16 @@ fn unusable_request_is_refused_and_names_the_field() {
         Code::InvalidArgument,
         "sequence",
     );
-    let silent = SessionRequest {
+    let without_hello = SessionRequest {
         hello: None,
         ..request(1, Vec::new())
     };
-    check(&mut session, silent, Code::InvalidArgument, "hello");
-    let timeless = SessionRequest {
+    check(&mut session, without_hello, Code::InvalidArgument, "hello");
+    let without_time = SessionRequest {
         now: None,
         ..request(1, Vec::new())
     };
-    check(&mut session, timeless, Code::InvalidArgument, "now");
+    check(&mut session, without_time, Code::InvalidArgument, "now");
     let too_many = request(1, vec![node("a"); MAX_FACTS + 1]);
     check(&mut session, too_many, Code::ResourceExhausted, "facts");
     session.take(request(1, vec![node("a"); MAX_FACTS])).unwrap();
@@ -345,7 +345,7 @@ fn n1_actions_in_flight_are_not_requested_again() {
     assert_eq!(
         actions(&outcome),
         [(3, "create a at new".to_owned())],
-        "its time to wait is over"
+        "its action is no longer in flight"
     );
     let outcome = session
         .take(request(
@@ -356,7 +356,7 @@ fn n1_actions_in_flight_are_not_requested_again() {
     assert_eq!(
         actions(&outcome),
         [],
-        "an outcome that was said before, and one of nothing"
+        "an outcome that was reported before, and one of an unknown action"
     );
     let outcome = session
         .take(request(5, vec![pod("p", "a"), done(3, ActionOutcome::Done)]))
@@ -394,7 +394,7 @@ fn s3_request_without_facts_advances_the_time() {
     let available = |outcome: &Outcome| plans(outcome)[0].status.unwrap().number_available;
     assert_eq!((available(&outcome), after(&outcome)), (0, Some((20, 0))));
 
-    // The executor's timer fired too early by its clock, so the plan says again how long to wait.
+    // The executor's timer fired too early by its clock, so the plan is repeated with the remaining time.
     let early = SessionRequest {
         now: Some(Timestamp {
             seconds: BEGIN + 19,

@@ -1,4 +1,4 @@
-//! Peers that know more or less than this planner, tested with the bytes that they send.
+//! Tests that newer and older peers are understood, with the bytes that they send.
 
 use everynode_proto::{
     planner::v1::{
@@ -175,7 +175,7 @@ fn rich_daemon_set() -> DaemonSetFacts {
         match_fields: Vec::new(),
     }];
     let rolling = RollingUpdate {
-        // A budget of a kind that only the executor knows counts as none.
+        // A budget of an unknown kind counts as none.
         max_unavailable: Some(IntOrPercent::default()),
         max_surge: None,
     };
@@ -253,7 +253,7 @@ async fn unknown_fields_and_values_of_a_newer_executor_are_tolerated() {
     let status = plan.status.unwrap();
     assert_eq!((status.desired_number_scheduled, status.number_available), (2, 1));
 
-    // An action with an unknown outcome has still ended, so the planner asks again for what is still wanted.
+    // An action with an unknown outcome has still ended, so the planner requests it again if it is still needed.
     session.send([Some(Fact::ActionDone(ActionDone {
         action_id: action.id,
         outcome: UNKNOWN_VALUE,

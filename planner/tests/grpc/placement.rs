@@ -1,5 +1,5 @@
 //! Checks Explain against a stored sample of kube-controller-manager's verdicts. The integration tests write the sample
-//! from a few of the questions that they ask.
+//! from a few of their comparisons.
 
 use everynode_proto::planner::v1::{ExplainRequest, Verdict};
 use serde::Deserialize;

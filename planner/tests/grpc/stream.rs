@@ -164,18 +164,15 @@ async fn session_syncs_plans_and_processes_outcomes_end_to_end() {
     assert_eq!(plan.status.unwrap().number_available, 1);
     drop(executor.requests);
     let end = soon(executor.responses.message()).await.unwrap();
-    assert_eq!(
-        end, None,
-        "the session ends when the executor has nothing more to say"
-    );
+    assert_eq!(end, None, "the session ends when the executor closes its stream");
 }
 
 #[tokio::test]
 async fn session_that_cannot_begin_is_refused_at_once() {
     let server = Server::start().await;
     let mut client = server.client().await;
-    let mut strange = first("c", 9);
-    strange.hello.as_mut().unwrap().protocol = 7;
+    let mut other_protocol = first("c", 9);
+    other_protocol.hello.as_mut().unwrap().protocol = 7;
     let refused = [
         (
             SessionRequest {
@@ -230,7 +227,7 @@ async fn session_that_cannot_begin_is_refused_at_once() {
             Code::InvalidArgument,
             Some("hello.identity"),
         ),
-        (strange, Code::FailedPrecondition, None),
+        (other_protocol, Code::FailedPrecondition, None),
     ];
     let mut open = Executor::begin(&mut client, "c", 1).await;
     for (request, code, field) in refused {

@@ -167,11 +167,11 @@ fn n2_pods_are_deleted_on_excluded_nodes_and_stay_on_kept_nodes() {
         &[],
         "what is there stays",
     );
-    let asked = TestCell {
+    let in_flight = TestCell {
         delete_in_flight: vec!["p"],
         ..exclude("a", [pod("p", "a")])
     };
-    check(&plain(), &[asked], &[], "its deletion is in flight");
+    check(&plain(), &[in_flight], &[], "its deletion is in flight");
 }
 
 #[test]

@@ -202,7 +202,7 @@ fn p4_verdict_depends_on_the_effect_of_the_taint() {
         (&["b:PreferNoSchedule"], Verdict::Run),
         (&["a:NoSchedule", "a=1:NoExecute"], Verdict::Run),
         (&["a:NoExecute", "b:NoSchedule"], Verdict::Keep),
-        (&["b:Unheard"], Verdict::Run),
+        (&["b:Unknown"], Verdict::Run),
     ] {
         check(&tolerant, &node("n", &[], taints), expected);
     }

@@ -120,13 +120,13 @@ fn r4_unavailable_nodes_use_up_the_budget() {
         &one_left,
         "a node with only a terminating pod",
     );
-    let asked = TestCell {
+    let in_flight = TestCell {
         delete_in_flight: vec!["p"],
         ..run("a", [pod("p", "a")])
     };
     check(
         &two,
-        &with(asked),
+        &with(in_flight),
         &one_left,
         "a node whose pod's deletion is in flight",
     );

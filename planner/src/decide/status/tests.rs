@@ -122,7 +122,7 @@ fn s1_oldest_pod_of_a_node_is_counted() {
         &plain,
         &[run("a", old_first)],
         [1, 1, 0, 1, 0, 1, 0],
-        "the old one came first",
+        "the old one is the oldest",
     );
     let bound_first = [
         pod("p", "a").created_at(1).unbound(),
@@ -132,7 +132,7 @@ fn s1_oldest_pod_of_a_node_is_counted() {
         &plain,
         &[run("a", bound_first)],
         [1, 1, 0, 1, 0, 1, 0],
-        "a bound one comes before an unbound one",
+        "a bound one is before an unbound one",
     );
     let over_first = [
         pod("p", "a").created_at(1).failed().deleting(),

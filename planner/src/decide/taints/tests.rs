@@ -45,7 +45,7 @@ fn p4_only_no_schedule_and_no_execute_count() {
     }
     check(&[], &[]);
     check(&["a:NoSchedule"], &[]);
-    check(&["a:PreferNoSchedule", "b:PreferNoSchedule", "b:Unheard"], &[]);
+    check(&["a:PreferNoSchedule", "b:PreferNoSchedule", "b:Unknown"], &[]);
     check(
         &["b:NoSchedule", "a:NoExecute"],
         &[Effect::NoSchedule, Effect::NoExecute],
@@ -90,7 +90,7 @@ fn one_of(texts: &'static [&'static str]) -> impl Strategy<Value = &'static str>
 
 const KEYS: &[&str] = &["", "a", "b"];
 const VALUES: &[&str] = &["", "1", "2"];
-const EFFECTS: &[&str] = &["", "NoSchedule", "NoExecute", "PreferNoSchedule", "Unheard"];
+const EFFECTS: &[&str] = &["", "NoSchedule", "NoExecute", "PreferNoSchedule", "Unknown"];
 
 proptest! {
     #[test]

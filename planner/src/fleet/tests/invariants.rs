@@ -156,12 +156,12 @@ impl Simulation {
         assert_eq!(twice, None, "{action:?} is in flight already");
     }
 
-    /// A `DaemonSet` as the planner knows it, with what is in flight.
+    /// A `DaemonSet` as the planner has received it, with what is in flight.
     fn view(&self, daemon_set: &Text) -> DaemonSetView<'_> {
         self.view_of(&self.received, daemon_set)
     }
 
-    /// The pods of a cluster, with the `DaemonSet` and the nodes as the planner knows them.
+    /// The pods of a cluster, with the `DaemonSet` and the nodes as the planner has received them.
     fn view_of<'s>(&'s self, cluster: &'s Cluster, uid: &Text) -> DaemonSetView<'s> {
         let Some(daemon_set) = self.received.daemon_sets.get(uid) else {
             panic!("a plan for {uid}, which the planner has not received")

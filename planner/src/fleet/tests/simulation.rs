@@ -42,7 +42,7 @@ pub(super) struct Simulation {
     /// The planner's last report on each `DaemonSet`.
     pub(super) reports: BTreeMap<Text, RowReport>,
     watches: [VecDeque<Event>; 3],
-    /// The latest version of each pod that the executor knows. It skips older events.
+    /// The latest version of each pod that the executor has received. It skips older events.
     versions_received: HashMap<Text, u64>,
     pub(super) pending: BTreeMap<ActionId, (Text, Action)>,
     /// Actions whose first response was lost.

@@ -80,7 +80,7 @@ fn malformed_fact_is_a_problem_and_does_not_end_the_session() {
     assert_eq!(
         actions(&outcome),
         [(1, "create b at new".to_owned())],
-        "the others went on"
+        "the other facts are applied"
     );
 }
 
@@ -107,13 +107,13 @@ fn unknown_and_missing_values_get_defaults() {
     assert_eq!(plans(&outcome)[0].status.unwrap().number_ready, 1);
     for fact in [
         Fact::NodeGone(NodeGone {
-            name: "unheard".into(),
+            name: "unknown".into(),
         }),
         Fact::PodGone(PodGone {
-            uid: "unheard".into(),
+            uid: "unknown".into(),
         }),
         Fact::DaemonSetGone(DaemonSetGone {
-            uid: "unheard".into(),
+            uid: "unknown".into(),
         }),
     ] {
         let sequence = session.sequence + 1;
@@ -173,7 +173,7 @@ fn p3_malformed_term_is_a_problem_of_the_plan() {
     let outcome = session
         .take(request(2, vec![facts(vec![term("DoesNotExist")])]))
         .unwrap();
-    assert_eq!(plans(&outcome)[0].problems, [], "it was mended");
+    assert_eq!(plans(&outcome)[0].problems, [], "the term was corrected");
 }
 
 #[test]

@@ -83,13 +83,13 @@ fn n5_with_surge_only_a_pod_that_stays_blocks_a_new_one() {
         &["create a"],
         "only a terminating one",
     );
-    let asked = TestCell {
+    let in_flight = TestCell {
         delete_in_flight: vec!["p"],
         ..run("a", [pod("p", "a")])
     };
     check(
         &surging(),
-        &[asked],
+        &[in_flight],
         &["create a"],
         "only one whose deletion is in flight",
     );

@@ -205,7 +205,7 @@ fn r4_pods_of_all_earlier_templates_are_old() {
         &with_strategy(max_unavailable(2)),
         &cells,
         &["delete b: Update", "delete a: Update"],
-        "neither comes first because of its age",
+        "age makes no difference",
     );
     check(
         &rolled_back(max_unavailable(1)),
@@ -243,17 +243,17 @@ fn n5_pod_of_a_third_revision_is_created_when_the_second_is_terminating() {
         "it is terminating",
     );
     let both = || [pod("p", "a").old(), middle("q", "a")];
-    let both_asked = TestCell {
+    let both_in_flight = TestCell {
         delete_in_flight: vec!["p", "q"],
         ..run("a", both())
     };
-    check(&one, &[both_asked], &[], "neither is known to be terminating");
+    check(&one, &[both_in_flight], &[], "neither is known to be terminating");
     let [first, second] = both();
     check(
         &one,
         &[deleting("q", run("a", [first.deleting(), second]))],
         &["create a"],
-        "one is, the other is asked to",
+        "one is, the deletion of the other is in flight",
     );
 }
 
@@ -320,7 +320,7 @@ fn r5_creation_in_flight_counts_on_a_node_that_has_become_kept() {
         &one,
         &cells,
         &[],
-        "it was asked for within the budget, and takes it up",
+        "it was requested within the budget, and uses it up",
     );
 }
 

@@ -116,7 +116,7 @@ fn check_surge(mut view: DaemonSetView<'_>, plan: &RowPlan, excused: &BTreeSet<&
         let there = view.nonterminating(node).count();
         assert!(
             there <= 1,
-            "{there} pods may be on {node} when its next one comes"
+            "{there} pods may be on {node} when its next one is created"
         );
     }
 }

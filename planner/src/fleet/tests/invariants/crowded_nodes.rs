@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::{Simulation, Verdict, created, surges};
 use crate::{fleet::Text, model::Pod};
 
-/// Nodes with more pods than their `DaemonSet`'s strategy creates. Each entry is the `DaemonSet`'s uid and
+/// Nodes that may have more pods than their `DaemonSet`'s strategy creates. Each entry is the `DaemonSet`'s uid and
 /// the node.
 #[derive(Debug, Default)]
 pub(in super::super) struct CrowdedNodes {
@@ -65,7 +65,7 @@ impl Simulation {
                 "too many pods at {place:?}: {pods:#?}"
             );
         }
-        assert!(self.cluster.pods.len() < 200, "pods heap up");
+        assert!(self.cluster.pods.len() < 200, "pods accumulate");
     }
 
     /// The plan deletes at once whatever the strategy doesn't allow to stay. Without surge, all but one pod

@@ -34,7 +34,7 @@ pub(crate) enum Step {
     Plan(i64),
     /// Time passes, and one round runs in which nothing is late and everything succeeds.
     QuietRound(i64),
-    /// Another planner takes over. It knows only what it then receives.
+    /// Another planner takes over. It starts with a full sync.
     Restart,
 }
 
