@@ -1,12 +1,12 @@
 //! The rules: on which nodes pods belong, and which actions create, replace and delete them.
 //!
 //! Everything here is a pure function of its arguments, without IO, clock, randomness or logging. A decision
-//! for one `DaemonSet` is a fold over its [`cell`]s in the order of the nodes' names:
+//! for one `DaemonSet` is a fold over its `cell`s in the order of the nodes' names:
 //!
-//! - [`placement`] decides whether a pod belongs on a node, with [`affinity`], [`labels`] and [`taints`];
-//! - [`node`] decides what one node needs;
-//! - [`rollout`] decides which old pods are replaced;
-//! - [`status`] counts, and [`rollout_status`] derives availability and progress from the counters.
+//! - [`placement`] decides whether a pod belongs on a node, with `affinity`, `labels` and `taints`;
+//! - `node` decides what one node needs;
+//! - `rollout` decides which old pods are replaced;
+//! - `status` counts, and `rollout_status` derives availability and progress from the counters.
 //!
 //! Simulations of nodes that may not exist use [`demand`] for the resources of one pod and [`simulate`] for all
 //! daemon pods of a node. [`summary`] counts verdicts for people.
@@ -14,24 +14,24 @@
 //! Each rule names its source. A clause such as P3 or R5 is in `docs/contract.md`, with its tests. "Mirrors"
 //! names the function of Kubernetes that has the same rule.
 //!
-//! Each cell has [`marks`] that depend on that cell alone. A [`ledger`] keeps the marks of all cells and their
+//! Each cell has `marks` that depend on that cell alone. A `ledger` keeps the marks of all cells and their
 //! counts, and recomputes only the cells that were touched.
 
-pub mod affinity;
-pub mod cell;
+mod affinity;
+pub(crate) mod cell;
 pub mod demand;
-pub mod labels;
-pub mod ledger;
-pub mod marks;
-pub mod node;
+mod labels;
+pub(crate) mod ledger;
+mod marks;
+mod node;
 pub mod placement;
-pub mod rollout;
-pub mod rollout_status;
-pub mod set;
+mod rollout;
+pub(crate) mod rollout_status;
+mod set;
 pub mod simulate;
-pub mod status;
+mod status;
 pub mod summary;
-pub mod taints;
+pub(crate) mod taints;
 
 use self::{
     cell::{Cell, CellIndex, Cells, PodRecord},
@@ -56,18 +56,18 @@ pub const RULES_VERSION: &str = "2";
 
 /// The rules that depend only on a `DaemonSet`, a pod and the time: R1, R3 and S3 of the contract.
 #[derive(Debug, Clone, Copy)]
-pub struct Rules<'d> {
+pub(crate) struct Rules<'d> {
     /// The `DaemonSet`.
-    pub daemon_set: &'d DaemonSet,
+    pub(crate) daemon_set: &'d DaemonSet,
     /// The time of the decision. Decisions use no other clock.
-    pub now: Millis,
+    pub(crate) now: Millis,
     /// Cached, because every cell uses it.
     allows_surge: bool,
 }
 
 impl<'d> Rules<'d> {
     /// The rules for a `DaemonSet` at a point in time.
-    pub fn new(daemon_set: &'d DaemonSet, now: Millis) -> Self {
+    pub(crate) fn new(daemon_set: &'d DaemonSet, now: Millis) -> Self {
         let allows_surge = match daemon_set.strategy {
             Strategy::OnDelete => false,
             Strategy::RollingUpdate { max_surge, .. } => max_surge.of(1) > 0,
@@ -82,7 +82,7 @@ impl<'d> Rules<'d> {
     /// Whether the pod has the current template (contract R1): its controller-revision-hash is the update revision,
     /// or its pod-template-generation is the `DaemonSet`'s. If the `DaemonSet` has neither, every pod counts as
     /// current. Mirrors `IsPodUpdated` of `pkg/controller/daemon/util`.
-    pub fn is_current(&self, pod: &PodRecord) -> bool {
+    pub(crate) fn is_current(&self, pod: &PodRecord) -> bool {
         let DaemonSet {
             update_revision,
             template_generation,
@@ -97,7 +97,7 @@ impl<'d> Rules<'d> {
 
     /// Whether the pod has been ready for minReadySeconds, and so counts towards availability (contract R3, S3).
     /// Mirrors `IsPodAvailable` of `pkg/api/v1/pod`.
-    pub fn is_available(&self, pod: &PodRecord) -> bool {
+    pub(crate) fn is_available(&self, pod: &PodRecord) -> bool {
         self.available_at(pod).is_some_and(|at| at <= self.now)
     }
 
@@ -114,7 +114,7 @@ impl<'d> Rules<'d> {
     /// Whether replacing this pod uses the budget of a rolling update (contract R4, R5). Other old pods are replaced
     /// at once. A pod needs the budget if it is available, or if its ready time is in the future: then a clock was
     /// set back or is wrong, and the pod may have been available for long (S3).
-    pub fn needs_budget(&self, pod: &PodRecord) -> bool {
+    pub(crate) fn needs_budget(&self, pod: &PodRecord) -> bool {
         self.is_available(pod) || self.is_ready_in_future(pod)
     }
 
@@ -134,7 +134,7 @@ impl<'d> Rules<'d> {
 
     /// Whether an update creates a new pod beside the old one: the strategy is `RollingUpdate` and maxSurge isn't 0
     /// (contract R5).
-    pub fn allows_surge(&self) -> bool {
+    pub(crate) fn allows_surge(&self) -> bool {
         self.allows_surge
     }
 }
@@ -157,7 +157,7 @@ pub struct Decision {
 /// are due. `cells` must be those that the ledger was used with before.
 ///
 /// Deciding can't fail. A `DaemonSet` that selects every pod gets an empty decision (P6).
-pub fn decide<C: Cells>(rules: &Rules<'_>, ledger: &mut Ledger, cells: &C) -> Decision {
+pub(crate) fn decide<C: Cells>(rules: &Rules<'_>, ledger: &mut Ledger, cells: &C) -> Decision {
     if rules.daemon_set.selects_everything {
         return Decision::default();
     }
@@ -234,7 +234,7 @@ fn delete(cell: &Cell<'_, '_>, pod: &PodRecord, reason: DeleteReason) -> Action 
 
 /// All problems of a `DaemonSet`: those of its placement (P3, P6), and a revision that is unknown (R1). A problem
 /// never fails a decision.
-pub fn problems(daemon_set: &DaemonSet, placement: &Placement) -> Vec<Problem> {
+pub(crate) fn problems(daemon_set: &DaemonSet, placement: &Placement) -> Vec<Problem> {
     let mut problems = placement.problems();
     if daemon_set.update_revision.is_empty() && daemon_set.template_generation.is_none() {
         problems.push(Problem {
@@ -250,7 +250,7 @@ pub fn problems(daemon_set: &DaemonSet, placement: &Placement) -> Vec<Problem> {
 
 /// The rolling update strategy with these budgets, in pods or percent. A budget that isn't set is 0. If both are 0,
 /// maxUnavailable counts as 1 (contract R3).
-pub fn rolling_update(max_unavailable: Option<Budget>, max_surge: Option<Budget>) -> Strategy {
+pub(crate) fn rolling_update(max_unavailable: Option<Budget>, max_surge: Option<Budget>) -> Strategy {
     Strategy::RollingUpdate {
         max_unavailable: max_unavailable.unwrap_or(Budget::Count(0)),
         max_surge: max_surge.unwrap_or(Budget::Count(0)),

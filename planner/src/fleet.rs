@@ -8,24 +8,23 @@
 
 mod in_flight;
 mod memory;
-pub mod nodes;
-pub mod pods;
-pub mod row;
-pub mod rows;
+mod nodes;
+mod pods;
+mod row;
+mod rows;
 mod size;
 
 use std::{collections::BTreeSet, sync::Arc};
 
 use hashbrown::{HashMap, HashSet};
 
-pub use self::size::Size;
 use self::{
     in_flight::InFlight,
     nodes::{NodeIndex, Nodes},
     pods::{Entry, NO_POD, PodIndex, Pods, RowIndex},
-    row::RowReport,
     rows::Rows,
 };
+pub use self::{row::RowReport, size::Size};
 use crate::{
     decide::{Decision, cell::PodRecord, rollout_status::rollout_status},
     intern::Pool,
@@ -270,8 +269,8 @@ impl Fleet {
         self.plan_while(now, |_| true)
     }
 
-    /// Plans as [`Fleet::plan`] does, but stops when `should_continue` returns false. It is called after each `DaemonSet`
-    /// with the bytes that the fleet takes, because each plan may put an action in flight for every node.
+    /// Plans as [`Fleet::plan`] does, but stops when `should_continue` returns false. It is called after each
+    /// `DaemonSet` with the bytes that the fleet takes, because each plan may put an action in flight for every node.
     pub fn plan_while(
         &mut self,
         now: Millis,
@@ -301,8 +300,8 @@ impl Fleet {
         plans
     }
 
-    /// Decides for one `DaemonSet` as [`Fleet::plan`] does, but puts nothing in flight. `None` until the `DaemonSet` has
-    /// been received.
+    /// Decides for one `DaemonSet` as [`Fleet::plan`] does, but puts nothing in flight. `None` until the `DaemonSet`
+    /// has been received.
     pub fn decide(&mut self, uid: &str, now: Millis) -> Option<Decision> {
         let index = self.rows.find(uid)?;
         self.rows.get_mut(index)?.decide(&self.nodes, &self.pods, now)
@@ -369,7 +368,7 @@ impl Fleet {
     }
 
     /// A `DaemonSet` that the fleet holds.
-    pub fn daemon_set(&self, uid: &str) -> Option<&row::PreparedDaemonSet> {
+    pub(crate) fn daemon_set(&self, uid: &str) -> Option<&row::PreparedDaemonSet> {
         self.rows.get(self.rows.find(uid)?)?.prepared()
     }
 }

@@ -18,7 +18,7 @@ const NAME_FIELD: &str = "metadata.name";
 
 /// A term, ready to be matched.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum ParsedTerm {
+pub(crate) enum ParsedTerm {
     /// Requirements that must all be met.
     All(Vec<ParsedRequirement>),
     /// A term without requirements, which matches nothing.
@@ -29,22 +29,22 @@ pub enum ParsedTerm {
 
 /// A syntax error in one requirement of a term.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct SyntaxError {
+pub(crate) struct SyntaxError {
     /// The path in the term, such as `matchExpressions[0].values`.
-    pub field: String,
+    pub(crate) field: String,
     /// What is wrong, and what would be valid.
-    pub message: String,
+    pub(crate) message: String,
 }
 
 /// One reason why a term doesn't match a node.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Mismatch {
+pub(crate) struct Mismatch {
     /// The condition that the node doesn't meet.
-    pub condition: String,
+    pub(crate) condition: String,
     /// That condition, and what the node has instead.
-    pub message: String,
+    pub(crate) message: String,
     /// The requirement, and the value that the node has. `None` when the term as such matches nothing.
-    pub requirement: Option<(Requirement, Option<Text>)>,
+    pub(crate) requirement: Option<(Requirement, Option<Text>)>,
 }
 
 impl Mismatch {
@@ -59,7 +59,7 @@ impl Mismatch {
 
 /// One requirement, ready to be matched.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ParsedRequirement {
+pub(crate) struct ParsedRequirement {
     subject: Subject,
     predicate: Predicate,
     /// Index of the node's value among those that [`Terms`] looks up beforehand. An index past their end means that the
@@ -86,16 +86,16 @@ impl Subject {
 /// The maximum number of a node's values that [`Terms`] looks up beforehand.
 const CACHED_VALUES: usize = 8;
 
-/// All terms of a node affinity. They tend to use the same few labels, so each of those is looked up only once per node.
+/// All terms of a node affinity. They tend to use the same few labels, so each of these is looked up once per node.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Terms {
+pub(crate) struct Terms {
     terms: Vec<ParsedTerm>,
     subjects: Vec<Subject>,
 }
 
 impl Terms {
     /// Parses terms.
-    pub fn new(terms: &[Term]) -> Self {
+    pub(crate) fn new(terms: &[Term]) -> Self {
         let mut terms: Vec<_> = terms.iter().map(ParsedTerm::new).collect();
         let mut subjects = Vec::new();
         let all = terms.iter_mut().filter_map(|term| match term {
@@ -114,12 +114,12 @@ impl Terms {
     }
 
     /// The terms one by one.
-    pub fn iter(&self) -> impl ExactSizeIterator<Item = &ParsedTerm> {
+    pub(crate) fn iter(&self) -> impl ExactSizeIterator<Item = &ParsedTerm> {
         self.terms.iter()
     }
 
     /// Whether one of the terms matches the node.
-    pub fn match_node(&self, node: &Node) -> bool {
+    pub(crate) fn match_node(&self, node: &Node) -> bool {
         let mut values = [None; CACHED_VALUES];
         for (value, subject) in values.iter_mut().zip(&self.subjects) {
             *value = subject.of(node);
@@ -144,7 +144,7 @@ enum Predicate {
 
 impl ParsedTerm {
     /// Parses a term.
-    pub fn new(term: &Term) -> Self {
+    pub(crate) fn new(term: &Term) -> Self {
         if term.expressions.is_empty() && term.fields.is_empty() {
             return Self::Empty;
         }
@@ -170,7 +170,8 @@ impl ParsedTerm {
     }
 
     /// Whether the term matches the node.
-    pub fn matches(&self, node: &Node) -> bool {
+    #[cfg(test)]
+    pub(crate) fn matches(&self, node: &Node) -> bool {
         self.matches_values(|check| check.subject.of(node))
     }
 
@@ -184,7 +185,7 @@ impl ParsedTerm {
 
     /// Whether the term matches a node whose `unknown` labels have unknown values. `None` if that depends on these
     /// labels.
-    pub fn may_match(&self, node: &Node, unknown: &HashSet<Text>) -> Option<bool> {
+    pub(crate) fn may_match(&self, node: &Node, unknown: &HashSet<Text>) -> Option<bool> {
         let Self::All(checks) = self else {
             return Some(false);
         };
@@ -199,7 +200,7 @@ impl ParsedTerm {
     }
 
     /// The term's requirements on unknown labels.
-    pub fn depending_on(&self, unknown: &HashSet<Text>) -> impl Iterator<Item = &ParsedRequirement> {
+    pub(crate) fn depending_on(&self, unknown: &HashSet<Text>) -> impl Iterator<Item = &ParsedRequirement> {
         let checks = match self {
             Self::All(checks) => checks.as_slice(),
             Self::Empty | Self::Malformed(_) => &[],
@@ -208,7 +209,7 @@ impl ParsedTerm {
     }
 
     /// Every reason why the term doesn't match the node. Empty when it does.
-    pub fn mismatches(&self, node: &Node) -> Vec<Mismatch> {
+    pub(crate) fn mismatches(&self, node: &Node) -> Vec<Mismatch> {
         match self {
             Self::All(checks) => {
                 let failed = checks
@@ -273,7 +274,7 @@ impl Predicate {
 
 impl ParsedRequirement {
     /// The label's key, or the field's name.
-    pub fn key(&self) -> &Text {
+    pub(crate) fn key(&self) -> &Text {
         match &self.subject {
             Subject::Label(key) => key.text(),
             Subject::Name(field) => field,

@@ -5,7 +5,7 @@ const MAX_NAME_LENGTH: usize = 63;
 const MAX_PREFIX_LENGTH: usize = 253;
 
 /// Returns what is wrong with a label key, or `None` if it is valid. A key has the form `name` or `prefix/name`.
-pub fn key_error(key: &str) -> Option<&'static str> {
+pub(crate) fn key_error(key: &str) -> Option<&'static str> {
     let name = match key.split_once('/') {
         Some((prefix, name)) => {
             if !is_dns_subdomain(prefix) {
@@ -22,7 +22,7 @@ pub fn key_error(key: &str) -> Option<&'static str> {
 }
 
 /// Returns what is wrong with a label value, or `None` if it is valid.
-pub fn value_error(value: &str) -> Option<&'static str> {
+pub(crate) fn value_error(value: &str) -> Option<&'static str> {
     if value.len() > MAX_NAME_LENGTH {
         return Some("it must have at most 63 characters");
     }

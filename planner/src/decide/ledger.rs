@@ -26,7 +26,7 @@ const LISTED: usize = MARK_COUNT - FIRST_LISTED;
 
 /// The marks of all cells of a `DaemonSet`, and their sums.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct Ledger {
+pub(crate) struct Ledger {
     marks: Vec<Marks>,
     tally: Tally,
     /// For each mark from [`Mark::NeedsActions`] on, the cells that have it.
@@ -43,30 +43,30 @@ pub struct Ledger {
 
 impl Ledger {
     /// Records that something in a cell has changed.
-    pub fn touch(&mut self, index: CellIndex) {
+    pub(crate) fn touch(&mut self, index: CellIndex) {
         if self.updated_at.is_some() {
             self.touched.push(index);
         }
     }
 
     /// Records a change that affects every cell.
-    pub fn touch_all(&mut self) {
+    pub(crate) fn touch_all(&mut self) {
         self.updated_at = None;
         self.touched.clear();
     }
 
     /// How many cells have each mark, as of the last update.
-    pub fn tally(&self) -> &Tally {
+    pub(crate) fn tally(&self) -> &Tally {
         &self.tally
     }
 
     /// When a cell's marks can first change without a new event.
-    pub fn reconsider_at(&self) -> Option<Millis> {
+    pub(crate) fn reconsider_at(&self) -> Option<Millis> {
         self.due.first().map(|(at, _)| *at)
     }
 
     /// The first cells that have a listed mark, in the order of the nodes' names, at most `limit`.
-    pub fn first(&self, mark: Mark, cells: &impl Cells, limit: usize) -> Vec<CellIndex> {
+    pub(crate) fn first(&self, mark: Mark, cells: &impl Cells, limit: usize) -> Vec<CellIndex> {
         let set = (mark as usize)
             .checked_sub(FIRST_LISTED)
             .and_then(|number| self.sets.get(number));
@@ -75,7 +75,7 @@ impl Ledger {
     }
 
     /// Updates the marks of the cells that may have changed since the last update.
-    pub fn update<C: Cells>(&mut self, rules: &Rules<'_>, cells: &C) {
+    pub(crate) fn update<C: Cells>(&mut self, rules: &Rules<'_>, cells: &C) {
         let (mut decision, mut pods) = (NodeDecision::default(), Vec::new());
         // If the clock was set back, changes that time has caused no longer hold.
         let all = self.updated_at.is_none_or(|at| at > rules.now);

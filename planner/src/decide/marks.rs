@@ -3,7 +3,7 @@
 /// A property that a cell may have.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(u8)]
-pub enum Mark {
+pub(crate) enum Mark {
     /// S1: the node should run a pod.
     Desired,
     /// S1: the node should run a pod, and has one.
@@ -35,25 +35,20 @@ pub enum Mark {
 }
 
 /// The number of marks.
-pub const MARK_COUNT: usize = Mark::DeleteWithinBudget as usize + 1;
+pub(crate) const MARK_COUNT: usize = Mark::DeleteWithinBudget as usize + 1;
 
 /// The marks that one cell has.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Marks(u16);
+pub(crate) struct Marks(u16);
 
 impl Marks {
     /// Sets a mark if it holds.
-    pub fn set(&mut self, mark: Mark, holds: bool) {
+    pub(crate) fn set(&mut self, mark: Mark, holds: bool) {
         self.0 |= u16::from(holds) << mark as u8;
     }
 
-    /// Whether a mark holds.
-    pub fn has(self, mark: Mark) -> bool {
-        self.0 >> mark as u8 & 1 != 0
-    }
-
     /// The numbers of the marks that only one of the two has.
-    pub fn differing(self, other: Self) -> impl Iterator<Item = usize> {
+    pub(crate) fn differing(self, other: Self) -> impl Iterator<Item = usize> {
         let mut rest = self.0 ^ other.0;
         std::iter::from_fn(move || {
             let number = rest.trailing_zeros() as usize;
@@ -64,23 +59,23 @@ impl Marks {
     }
 
     /// Whether the mark of this number holds.
-    pub fn holds(self, number: usize) -> bool {
+    pub(crate) fn holds(self, number: usize) -> bool {
         self.0 >> number & 1 != 0
     }
 }
 
 /// The number of cells that have each mark.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct Tally([usize; MARK_COUNT]);
+pub(crate) struct Tally([usize; MARK_COUNT]);
 
 impl Tally {
     /// The number of cells that have a mark.
-    pub fn count(&self, mark: Mark) -> usize {
+    pub(crate) fn count(&self, mark: Mark) -> usize {
         self.0.get(mark as usize).copied().unwrap_or_default()
     }
 
     /// Counts one more cell for the mark of this number, or one fewer if it doesn't hold.
-    pub fn add(&mut self, number: usize, holds: bool) {
+    pub(crate) fn add(&mut self, number: usize, holds: bool) {
         if let Some(count) = self.0.get_mut(number) {
             *count = if holds {
                 *count + 1

@@ -9,22 +9,22 @@ use crate::model::{DeleteReason, Millis, Phase, Verdict};
 
 /// The actions that a node needs, and the pods that stay.
 #[derive(Debug, Default)]
-pub struct NodeDecision<'a> {
+pub(crate) struct NodeDecision<'a> {
     /// Whether to create a pod.
-    pub create: bool,
+    pub(crate) create: bool,
     /// The pods to delete.
-    pub delete: Vec<(&'a PodRecord, DeleteReason)>,
+    pub(crate) delete: Vec<(&'a PodRecord, DeleteReason)>,
     /// The pods that stay, oldest first: neither finished, nor being deleted, nor in `delete`.
-    pub live: Vec<&'a PodRecord>,
+    pub(crate) live: Vec<&'a PodRecord>,
     /// Failed pods that stay until their backoff ends.
-    pub waiting: Vec<&'a PodRecord>,
+    pub(crate) waiting: Vec<&'a PodRecord>,
     /// When the first of these backoffs ends.
-    pub reconsider_at: Option<Millis>,
+    pub(crate) reconsider_at: Option<Millis>,
 }
 
 impl<'a> NodeDecision<'a> {
     /// Decides for one node. Reuses the buffers of an earlier decision.
-    pub fn recompute(&mut self, rules: &Rules<'_>, cell: &Cell<'_, 'a>) {
+    pub(crate) fn recompute(&mut self, rules: &Rules<'_>, cell: &Cell<'_, 'a>) {
         self.create = false;
         self.delete.clear();
         self.live.clear();
@@ -118,7 +118,7 @@ impl<'a> NodeDecision<'a> {
     }
 
     /// The pods that stay: the live ones first, then the failed ones that wait.
-    pub fn staying(&self) -> impl Iterator<Item = &'a PodRecord> {
+    pub(crate) fn staying(&self) -> impl Iterator<Item = &'a PodRecord> {
         self.live.iter().chain(&self.waiting).copied()
     }
 }

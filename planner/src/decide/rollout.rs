@@ -16,7 +16,7 @@ use crate::model::{Strategy, Verdict};
 const ALL: usize = usize::MAX;
 
 /// Marks a cell's role in a rolling update, given the decision for its node.
-pub fn mark(rules: &Rules<'_>, cell: &Cell<'_, '_>, decision: &NodeDecision<'_>, marks: &mut Marks) {
+pub(crate) fn mark(rules: &Rules<'_>, cell: &Cell<'_, '_>, decision: &NodeDecision<'_>, marks: &mut Marks) {
     let Some(verdict @ (Verdict::Run | Verdict::Keep)) = cell.verdict else {
         return;
     };
@@ -89,12 +89,12 @@ fn mark_surge(
 }
 
 /// The pod that a rolling update replaces on a node, if there is one.
-pub fn old_pod<'a>(rules: &Rules<'_>, decision: &NodeDecision<'a>) -> Option<&'a PodRecord> {
+pub(crate) fn old_pod<'a>(rules: &Rules<'_>, decision: &NodeDecision<'a>) -> Option<&'a PodRecord> {
     decision.staying().find(|pod| !rules.is_current(pod))
 }
 
 /// How many nodes of each mark the budgets allow, in the order of the plan.
-pub fn allowed(rules: &Rules<'_>, tally: &Tally) -> [(Mark, usize); 4] {
+pub(crate) fn allowed(rules: &Rules<'_>, tally: &Tally) -> [(Mark, usize); 4] {
     let desired = tally.count(Mark::Desired);
     let (freely, surge_in_turn, go_in_turn) = match rules.daemon_set.strategy {
         Strategy::OnDelete => (0, 0, 0),

@@ -6,7 +6,7 @@
 use crate::model::{DaemonSet, Progress, RolloutStatus, Status, Strategy};
 
 /// The rollout status of a `DaemonSet` with these counters.
-pub fn rollout_status(daemon_set: &DaemonSet, status: Status) -> RolloutStatus {
+pub(crate) fn rollout_status(daemon_set: &DaemonSet, status: Status) -> RolloutStatus {
     RolloutStatus {
         status,
         min_available: min_available(daemon_set, status.desired_number_scheduled),

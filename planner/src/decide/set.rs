@@ -6,14 +6,14 @@ const BITS: usize = u64::BITS as usize;
 
 /// A set of cells with one bit for each, so that a few thousand cells fit into about ten cache lines.
 #[derive(Debug, Clone, Default)]
-pub struct CellSet {
+pub(crate) struct CellSet {
     words: Vec<u64>,
     count: usize,
 }
 
 impl CellSet {
     /// Adds or removes a cell.
-    pub fn set(&mut self, index: CellIndex, is_in: bool) {
+    pub(crate) fn set(&mut self, index: CellIndex, is_in: bool) {
         let (word, bit) = (index as usize / BITS, 1 << (index as usize % BITS));
         if word >= self.words.len() {
             if !is_in {
@@ -34,13 +34,13 @@ impl CellSet {
     }
 
     /// Whether the set contains a cell.
-    pub fn contains(&self, index: CellIndex) -> bool {
+    pub(crate) fn contains(&self, index: CellIndex) -> bool {
         let word = self.words.get(index as usize / BITS).copied().unwrap_or_default();
         word >> (index as usize % BITS) & 1 != 0
     }
 
     /// The first cells of the set in the given order, at most `limit`.
-    pub fn first(&self, order: &[CellIndex], limit: usize) -> Vec<CellIndex> {
+    pub(crate) fn first(&self, order: &[CellIndex], limit: usize) -> Vec<CellIndex> {
         let most = limit.min(self.count);
         if most == 0 {
             return Vec::new();

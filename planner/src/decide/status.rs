@@ -8,7 +8,7 @@ use super::{
 use crate::model::{Status, Verdict};
 
 /// Marks the counters in which a cell counts. A node that is gone counts in none (N7).
-pub fn mark(rules: &Rules<'_>, cell: &Cell<'_, '_>, marks: &mut Marks) {
+pub(crate) fn mark(rules: &Rules<'_>, cell: &Cell<'_, '_>, marks: &mut Marks) {
     let Some(verdict) = cell.verdict else { return };
     let oldest = cell.pods.iter().find(|pod| !(pod.is_terminal() && pod.deleting));
     if verdict != Verdict::Run {
@@ -24,7 +24,7 @@ pub fn mark(rules: &Rules<'_>, cell: &Cell<'_, '_>, marks: &mut Marks) {
 }
 
 /// The counters of the status, in nodes, for this metadata.generation. A count above `i32::MAX` is capped.
-pub fn status(tally: &Tally, generation: i64) -> Status {
+pub(crate) fn status(tally: &Tally, generation: i64) -> Status {
     let number = |count: usize| i32::try_from(count).unwrap_or(i32::MAX);
     let count = |mark| number(tally.count(mark));
     let unavailable = tally

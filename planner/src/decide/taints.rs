@@ -1,12 +1,13 @@
-//! Taints and tolerations (contract P1, P4). Kubernetes documents those of daemon pods under
-//! [Taints and tolerations](https://kubernetes.io/docs/concepts/workloads/controllers/daemonset/#taints-and-tolerations).
+//! Taints and tolerations (contract P1, P4). Kubernetes documents those of daemon pods under [Taints and tolerations].
+//!
+//! [Taints and tolerations]: https://kubernetes.io/docs/concepts/workloads/controllers/daemonset/#taints-and-tolerations
 
 use hashbrown::HashMap;
 
 use crate::model::{PodTemplate, Taint, Text, Toleration};
 
-/// The taints that every daemon pod tolerates, with their effects. Kubernetes sets them for node conditions, and a daemon
-/// keeps running whatever the condition of its node is.
+/// The taints that every daemon pod tolerates, with their effects. Kubernetes sets them for node conditions, and a
+/// daemon keeps running whatever the condition of its node is.
 const DAEMON_TAINTS: [(&str, &str); 6] = [
     ("node.kubernetes.io/not-ready", "NoExecute"),
     ("node.kubernetes.io/unreachable", "NoExecute"),
@@ -21,7 +22,7 @@ const HOST_NETWORK_TAINT: (&str, &str) = ("node.kubernetes.io/network-unavailabl
 
 /// The tolerations that every pod of the template gets in addition to its own. Mirrors
 /// `AddOrUpdateDaemonPodTolerations` (P1).
-pub fn added_tolerations(template: &PodTemplate) -> Vec<Toleration> {
+pub(crate) fn added_tolerations(template: &PodTemplate) -> Vec<Toleration> {
     let network = template.host_network.then_some(HOST_NETWORK_TAINT);
     let exists = |(key, effect): (&str, &str)| Toleration {
         key: key.into(),
@@ -34,7 +35,7 @@ pub fn added_tolerations(template: &PodTemplate) -> Vec<Toleration> {
 
 /// The effect of an untolerated taint on a daemon pod.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Effect {
+pub(crate) enum Effect {
     /// No pod is created. An existing pod stays.
     NoSchedule,
     /// No pod is created. An existing pod is deleted.
@@ -43,7 +44,7 @@ pub enum Effect {
 
 impl Effect {
     /// The taint's effect, if it counts. `PreferNoSchedule` and unknown effects don't.
-    pub fn of(taint: &Taint) -> Option<Self> {
+    pub(crate) fn of(taint: &Taint) -> Option<Self> {
         match taint.effect.as_ref() {
             "NoSchedule" => Some(Self::NoSchedule),
             "NoExecute" => Some(Self::NoExecute),
@@ -53,7 +54,7 @@ impl Effect {
 }
 
 /// Whether the toleration matches the taint. Mirrors `ToleratesTaint` of `k8s.io/api/core/v1`.
-pub fn tolerates(toleration: &Toleration, taint: &Taint) -> bool {
+pub(crate) fn tolerates(toleration: &Toleration, taint: &Taint) -> bool {
     let effect = toleration.effect.is_empty() || toleration.effect == taint.effect;
     let key = toleration.key.is_empty() || toleration.key == taint.key;
     let value = match toleration.operator.as_ref() {
@@ -64,12 +65,12 @@ pub fn tolerates(toleration: &Toleration, taint: &Taint) -> bool {
     effect && key && value
 }
 
-/// Up to this many tolerations are compared one by one, which is faster than a look-up. Hardly any `DaemonSet` has more.
+/// Up to this many tolerations are compared one by one, which is faster than a look-up. Few `DaemonSet`s have more.
 const MAX_SCANNED: usize = 32;
 
 /// A `DaemonSet`'s tolerations, prepared for matching many taints.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct Tolerations {
+pub(crate) struct Tolerations {
     list: Vec<Toleration>,
     /// The same tolerations by key and value. Empty unless there are more than `MAX_SCANNED`.
     index: HashMap<IndexKey, Effects>,
@@ -115,7 +116,7 @@ impl Effects {
 
 impl Tolerations {
     /// Indexes tolerations.
-    pub fn new(list: Vec<Toleration>) -> Self {
+    pub(crate) fn new(list: Vec<Toleration>) -> Self {
         let mut index = HashMap::new();
         for toleration in list.iter().filter(|_| list.len() > MAX_SCANNED) {
             let value = match toleration.operator.as_ref() {
@@ -149,7 +150,10 @@ impl Tolerations {
     }
 
     /// The taints that count and that no toleration matches, with their effects.
-    pub fn untolerated<'a>(&'a self, taints: &'a [Taint]) -> impl Iterator<Item = (&'a Taint, Effect)> {
+    pub(crate) fn untolerated<'a>(
+        &'a self,
+        taints: &'a [Taint],
+    ) -> impl Iterator<Item = (&'a Taint, Effect)> {
         taints
             .iter()
             .filter_map(|taint| Effect::of(taint).map(|effect| (taint, effect)))

@@ -28,9 +28,9 @@ const QUIET_MILLIS: i64 = 2 * LONGEST_BACKOFF_MILLIS;
 
 /// A row of cells.
 #[derive(Debug, Default)]
-pub struct Row {
+pub(crate) struct Row {
     /// The `DaemonSet`'s uid.
-    pub uid: Text,
+    pub(crate) uid: Text,
     daemon_set: Option<PreparedDaemonSet>,
     cells: Vec<Cell>,
     /// Number of pods in the cells.
@@ -41,7 +41,7 @@ pub struct Row {
     youngest_gone: HashMap<NodeIndex, (Millis, Uid)>,
     ledger: Ledger,
     /// The content of the last plan for the `DaemonSet`, without its actions.
-    pub last_report: RowReport,
+    pub(crate) last_report: RowReport,
 }
 
 /// The content of a plan, without its actions.
@@ -51,21 +51,21 @@ pub struct RowReport {
     pub status: Option<Status>,
     /// The problems of the `DaemonSet`.
     pub problems: Arc<[Problem]>,
-    /// When to decide again.
+    /// When to decide again, if no fact changes before.
     pub reconsider_at: Option<Millis>,
 }
 
 /// A `DaemonSet` with everything that follows from it alone.
 #[derive(Debug)]
-pub struct PreparedDaemonSet {
+pub(crate) struct PreparedDaemonSet {
     /// The `DaemonSet`.
-    pub daemon_set: DaemonSet,
+    pub(crate) daemon_set: DaemonSet,
     /// The conditions that it sets on nodes.
-    pub placement: Placement,
+    pub(crate) placement: Placement,
     /// Its problems.
-    pub problems: Arc<[Problem]>,
+    pub(crate) problems: Arc<[Problem]>,
     /// The tolerations that its pods get in addition to the template's.
-    pub added_tolerations: Arc<[Toleration]>,
+    pub(crate) added_tolerations: Arc<[Toleration]>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -134,7 +134,7 @@ impl Cells for RowCells<'_> {
 
 impl Row {
     /// A row for the `DaemonSet` with this uid, which hasn't been received yet.
-    pub fn new(uid: Text) -> Self {
+    pub(crate) fn new(uid: Text) -> Self {
         Self {
             uid,
             ..Self::default()
@@ -142,22 +142,22 @@ impl Row {
     }
 
     /// The `DaemonSet` with all that follows from it, or `None` until it has been received.
-    pub fn prepared(&self) -> Option<&PreparedDaemonSet> {
+    pub(crate) fn prepared(&self) -> Option<&PreparedDaemonSet> {
         self.daemon_set.as_ref()
     }
 
     /// Whether the row holds neither its `DaemonSet` nor any pods.
-    pub fn is_empty(&self) -> bool {
+    pub(crate) fn is_empty(&self) -> bool {
         self.daemon_set.is_none() && self.pods == 0
     }
 
     /// Number of entries that the row keeps about pods that are gone.
-    pub fn history_entries(&self) -> usize {
+    pub(crate) fn history_entries(&self) -> usize {
         self.youngest_gone.len() + self.backoffs.len()
     }
 
     /// Sets the `DaemonSet`. Returns whether anything changed.
-    pub fn set(&mut self, daemon_set: DaemonSet, nodes: &Nodes) -> bool {
+    pub(crate) fn set(&mut self, daemon_set: DaemonSet, nodes: &Nodes) -> bool {
         let before = self.daemon_set.as_ref().map(|prepared| &prepared.daemon_set);
         if before == Some(&daemon_set) {
             return false;
@@ -182,7 +182,7 @@ impl Row {
     }
 
     /// Removes the `DaemonSet`, but not its pods.
-    pub fn forget(&mut self) {
+    pub(crate) fn forget(&mut self) {
         self.daemon_set = None;
         self.last_report = RowReport::default();
         self.backoffs.clear();
@@ -190,7 +190,7 @@ impl Row {
     }
 
     /// Recomputes the verdict on a node. Returns whether it changed.
-    pub fn update_verdict(&mut self, index: NodeIndex, nodes: &Nodes) -> bool {
+    pub(crate) fn update_verdict(&mut self, index: NodeIndex, nodes: &Nodes) -> bool {
         let Some(prepared) = &self.daemon_set else {
             return false;
         };
@@ -214,7 +214,7 @@ impl Row {
     }
 
     /// Clears the cell of a node whose index another node will get.
-    pub fn clear_cell(&mut self, index: NodeIndex) {
+    pub(crate) fn clear_cell(&mut self, index: NodeIndex) {
         if let Some(cell) = self.cells.get_mut(index as usize) {
             *cell = Cell::default();
         }
@@ -223,12 +223,12 @@ impl Row {
     }
 
     /// Marks that a pod in a node's cell has changed.
-    pub fn touch(&mut self, node: NodeIndex) {
+    pub(crate) fn touch(&mut self, node: NodeIndex) {
         self.ledger.touch(node);
     }
 
     /// Puts a pod first in a node's cell. Returns the pod that was first before.
-    pub fn link(&mut self, index: PodIndex, record: &PodRecord, node: NodeIndex) -> PodIndex {
+    pub(crate) fn link(&mut self, index: PodIndex, record: &PodRecord, node: NodeIndex) -> PodIndex {
         self.pods += 1;
         let is_younger = |(created, uid): &(Millis, Uid)| (*created, uid) < (record.created, &record.uid);
         if self.youngest_gone.get(&node).is_some_and(is_younger) {
@@ -240,7 +240,7 @@ impl Row {
 
     /// Removes a pod from a node's cell, after it was removed from `pods`. The cell remembers the pod's creation time
     /// and uid for its successor.
-    pub fn unlink(
+    pub(crate) fn unlink(
         &mut self,
         index: PodIndex,
         record: PodRecord,
@@ -271,14 +271,14 @@ impl Row {
     }
 
     /// Marks whether the creation of a pod is in flight.
-    pub fn set_create_in_flight(&mut self, index: NodeIndex, create_in_flight: bool) {
+    pub(crate) fn set_create_in_flight(&mut self, index: NodeIndex, create_in_flight: bool) {
         self.cell_mut(index).create_in_flight = create_in_flight;
         self.touch(index);
     }
 
     /// Records that a failed pod is deleted, so that the next one on the node waits longer (contract N3). Several
     /// failed pods that are deleted at the same time count as one failure.
-    pub fn record_failure(&mut self, index: NodeIndex, now: Millis) {
+    pub(crate) fn record_failure(&mut self, index: NodeIndex, now: Millis) {
         let delay_millis = match self.backoffs.get(&index) {
             Some(last) if last.at == now => return,
             Some(last) if now.since(last.at) <= QUIET_MILLIS => {
@@ -297,7 +297,7 @@ impl Row {
     }
 
     /// Decides. Returns `None` until the `DaemonSet` has been received.
-    pub fn decide(&mut self, nodes: &Nodes, pods: &Pods, now: Millis) -> Option<Decision> {
+    pub(crate) fn decide(&mut self, nodes: &Nodes, pods: &Pods, now: Millis) -> Option<Decision> {
         let Self {
             daemon_set,
             cells,

@@ -4,13 +4,13 @@ use super::*;
 
 impl Row {
     /// Marks every cell for recomputation.
-    pub fn touch_all(&mut self) {
+    pub(crate) fn touch_all(&mut self) {
         self.ledger.touch_all();
     }
 
     /// The kept ledger, updated for cells that were touched or that are due, and a new ledger computed
     /// from all cells. Both are empty until the `DaemonSet` has been received.
-    pub fn ledgers(&self, nodes: &Nodes, pods: &Pods, now: Millis) -> [Ledger; 2] {
+    pub(crate) fn ledgers(&self, nodes: &Nodes, pods: &Pods, now: Millis) -> [Ledger; 2] {
         let [mut kept, mut found] = [self.ledger.clone(), Ledger::default()];
         if let Some(prepared) = &self.daemon_set {
             let rules = Rules::new(&prepared.daemon_set, now);

@@ -68,8 +68,8 @@ impl Simulation {
         assert!(self.cluster.pods.len() < 200, "pods accumulate");
     }
 
-    /// The plan deletes at once whatever the strategy doesn't allow to stay. Without surge, all but one pod
-    /// go; with surge, all but one current and one old. Only pods that live on count.
+    /// The plan deletes all pods that the strategy doesn't allow to stay. Without surge, one pod of a node stays;
+    /// with surge, one current and one old pod. Only live pods count.
     pub(super) fn check_received_pod_counts(&self) {
         for (uid, daemon_set) in &self.received.daemon_sets {
             let view = self.view(uid);
