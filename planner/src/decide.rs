@@ -54,7 +54,7 @@ use crate::model::{
 ///   a clock was set back.
 pub const RULES_VERSION: &str = "2";
 
-/// The rules that depend only on a `DaemonSet`, a pod and the time: R1, R3 and S3 of the contract.
+/// The rules that depend only on a `DaemonSet`, a pod and the time (contract R1 and S3).
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Rules<'d> {
     /// The `DaemonSet`.
@@ -95,7 +95,7 @@ impl<'d> Rules<'d> {
         by_revision || by_generation || (update_revision.is_empty() && template_generation.is_none())
     }
 
-    /// Whether the pod has been ready for minReadySeconds, and so counts towards availability (contract R3, S3).
+    /// Whether the pod has been ready for minReadySeconds, and so counts towards availability (contract S3).
     /// Mirrors `IsPodAvailable` of `pkg/api/v1/pod`.
     pub(crate) fn is_available(&self, pod: &PodRecord) -> bool {
         self.available_at(pod).is_some_and(|at| at <= self.now)
@@ -119,8 +119,8 @@ impl<'d> Rules<'d> {
     }
 
     fn is_ready_in_future(&self, pod: &PodRecord) -> bool {
-        let waits = self.daemon_set.min_ready_millis > 0 && !pod.is_terminal();
-        waits && pod.ready_since.is_some_and(|since| since > self.now)
+        let has_wait = self.daemon_set.min_ready_millis > 0 && !pod.is_terminal();
+        has_wait && pod.ready_since.is_some_and(|since| since > self.now)
     }
 
     /// The next time at which this pod's classification can change without a new event. `None` if only an event can
@@ -142,8 +142,8 @@ impl<'d> Rules<'d> {
 /// The actions for a `DaemonSet`, and its status. The default has neither.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Decision {
-    /// The actions, each with its cell: what single nodes need (N1 to N6) first, then the update. Within each kind
-    /// they are in the order of the nodes' names (R6).
+    /// The actions, each with its cell: first those that single nodes need (N1 to N6), then those of the update. Within
+    /// each kind they are in the order of the nodes' names (R6).
     pub actions: Vec<(CellIndex, Action)>,
     /// The counters of the status (S1). `None` for a `DaemonSet` that selects every pod, whose status stays as it is
     /// (P6).
@@ -165,11 +165,11 @@ pub(crate) fn decide<C: Cells>(rules: &Rules<'_>, ledger: &mut Ledger, cells: &C
     let tally = ledger.tally();
     let mut actions = Vec::new();
     let (mut decision, mut pods) = (NodeDecision::default(), Vec::new());
-    let parts = [(Mark::NeedsActions, usize::MAX)]
+    let steps = [(Mark::NeedsActions, usize::MAX)]
         .into_iter()
         .chain(rollout::allowed(rules, tally));
-    for (mark, most) in parts {
-        let indices = ledger.first(mark, cells, most);
+    for (mark, limit) in steps {
+        let indices = ledger.first(mark, cells, limit);
         actions.reserve(indices.len());
         for index in indices {
             let Some(cell) = cells.cell(index, &mut pods) else {

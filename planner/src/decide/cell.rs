@@ -88,7 +88,7 @@ pub(crate) struct Cell<'c, 'a> {
 impl<'a> Cell<'_, 'a> {
     /// The number of pods that are neither finished nor known to be terminating. A pod whose deletion is in flight
     /// counts, because the deletion may arrive late or fail.
-    pub(crate) fn count_nonterminating(&self) -> usize {
+    pub(crate) fn nonterminating(&self) -> usize {
         let pods = self.pods.iter();
         pods.filter(|pod| !pod.deleting && !pod.is_terminal()).count()
     }

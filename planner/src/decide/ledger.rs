@@ -24,7 +24,7 @@ use crate::model::{Millis, Verdict};
 const FIRST_LISTED: usize = Mark::NeedsActions as usize;
 const LISTED: usize = MARK_COUNT - FIRST_LISTED;
 
-/// The marks of all cells of a `DaemonSet`, and their sums.
+/// The marks of all cells of a `DaemonSet`, and their counts.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub(crate) struct Ledger {
     marks: Vec<Marks>,
@@ -77,7 +77,7 @@ impl Ledger {
     /// Updates the marks of the cells that may have changed since the last update.
     pub(crate) fn update<C: Cells>(&mut self, rules: &Rules<'_>, cells: &C) {
         let (mut decision, mut pods) = (NodeDecision::default(), Vec::new());
-        // If the clock was set back, changes that time has caused no longer hold.
+        // If the clock was set back, changes that were caused by time no longer hold.
         let all = self.updated_at.is_none_or(|at| at > rules.now);
         if all {
             *self = Self::default();

@@ -112,7 +112,7 @@ impl<'a> NodeDecision<'a> {
     /// known to be terminating first; otherwise the node might have three (N5).
     fn lacks_pod(&self, rules: &Rules<'_>, cell: &Cell<'_, '_>) -> bool {
         if rules.allows_surge() {
-            return self.live.is_empty() && self.waiting.is_empty() && cell.count_nonterminating() < 2;
+            return self.live.is_empty() && self.waiting.is_empty() && cell.nonterminating() < 2;
         }
         cell.pods.iter().all(|pod| pod.is_terminal() && pod.deleting)
     }

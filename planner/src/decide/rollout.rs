@@ -78,9 +78,7 @@ fn mark_surge(
     match (current, rules.needs_budget(old), verdict == Verdict::Run) {
         // The rule for single nodes (N5) deletes the old pod when the new one is available.
         (Some(current), _, _) => marks.set(Mark::Surging, !rules.is_available(current)),
-        (None, _, _) if cell.create_in_flight || cell.count_nonterminating() > 1 => {
-            marks.set(Mark::Surging, true)
-        }
+        (None, _, _) if cell.create_in_flight || cell.nonterminating() > 1 => marks.set(Mark::Surging, true),
         (None, false, true) => marks.set(Mark::SurgeAtOnce, true),
         (None, true, true) => marks.set(Mark::SurgeWithinBudget, true),
         (None, false, false) => marks.set(Mark::DeleteAtOnce, true),
@@ -96,7 +94,7 @@ pub(crate) fn old_pod<'a>(rules: &Rules<'_>, decision: &NodeDecision<'a>) -> Opt
 /// How many nodes of each mark the budgets allow, in the order of the plan.
 pub(crate) fn allowed(rules: &Rules<'_>, tally: &Tally) -> [(Mark, usize); 4] {
     let desired = tally.count(Mark::Desired);
-    let (freely, surge_in_turn, go_in_turn) = match rules.daemon_set.strategy {
+    let (at_once, surge_within_budget, delete_within_budget) = match rules.daemon_set.strategy {
         Strategy::OnDelete => (0, 0, 0),
         Strategy::RollingUpdate { max_surge, .. } if rules.allows_surge() => {
             let surge = max_surge.of(desired).saturating_sub(tally.count(Mark::Surging));
@@ -111,10 +109,10 @@ pub(crate) fn allowed(rules: &Rules<'_>, tally: &Tally) -> [(Mark, usize); 4] {
         }
     };
     [
-        (Mark::SurgeAtOnce, freely),
-        (Mark::SurgeWithinBudget, surge_in_turn),
-        (Mark::DeleteAtOnce, freely),
-        (Mark::DeleteWithinBudget, go_in_turn),
+        (Mark::SurgeAtOnce, at_once),
+        (Mark::SurgeWithinBudget, surge_within_budget),
+        (Mark::DeleteAtOnce, at_once),
+        (Mark::DeleteWithinBudget, delete_within_budget),
     ]
 }
 

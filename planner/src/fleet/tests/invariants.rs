@@ -51,7 +51,7 @@ impl<'s> DaemonSetView<'s> {
         pod.revision == self.daemon_set.update_revision
     }
 
-    /// R3.
+    /// S3: whether the pod has been ready for minReadySeconds.
     fn pod_is_available(&self, pod: &Pod) -> bool {
         let long_enough = |since: Millis| self.now.since(since) >= self.daemon_set.min_ready_millis;
         !pod.is_terminal() && pod.ready_since.is_some_and(long_enough)
