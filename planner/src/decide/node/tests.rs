@@ -23,32 +23,37 @@ fn n1_node_without_a_pod_gets_one() {
         &plain(),
         &[run("a", []), run("b", [])],
         &["create a", "create b"],
-        "both nodes should run one",
+        "both nodes should run a pod",
     );
-    check(&plain(), &[run("a", [pod("p", "a")])], &[], "it is there");
+    check(
+        &plain(),
+        &[run("a", [pod("p", "a")])],
+        &[],
+        "the node has its pod",
+    );
     check(
         &plain(),
         &[run("a", [pod("p", "a").unbound()])],
         &[],
-        "it is there and waits for the scheduler",
+        "the pod waits for the scheduler",
     );
     check(
         &plain(),
         &[run("a", [pod("p", "a").unready()])],
         &[],
-        "it is there and may yet become ready",
+        "the pod may become ready",
     );
     check(
         &plain(),
         &[keep("a", []), exclude("b", []), gone("c", [])],
         &[],
-        "none should run there",
+        "no pod should run there",
     );
     let creating = TestCell {
         create_in_flight: true,
         ..run("a", [])
     };
-    check(&plain(), &[creating], &[], "it is on its way");
+    check(&plain(), &[creating], &[], "the creation is in flight");
 }
 
 #[test]
@@ -57,38 +62,38 @@ fn n1_terminating_pod_blocks_a_new_one_until_it_has_finished() {
         &plain(),
         &[run("a", [pod("p", "a").deleting()])],
         &[],
-        "it still runs",
+        "the pod is still running",
     );
     check(
         &plain(),
         &[run("a", [pod("p", "a").unbound().deleting()])],
         &[],
-        "it may still be bound",
+        "the pod may still be bound",
     );
     check(
         &plain(),
         &[run("a", [pod("p", "a").failed().deleting()])],
         &["create a"],
-        "it is over",
+        "the pod has finished",
     );
     check(
         &plain(),
         &[run("a", [pod("p", "a").succeeded().deleting()])],
         &["create a"],
-        "it is over",
+        "the pod has finished",
     );
     let both = [pod("p", "a").failed().deleting(), pod("q", "a").deleting()];
-    check(&plain(), &[run("a", both)], &[], "one of them still runs");
+    check(
+        &plain(),
+        &[run("a", both)],
+        &[],
+        "one of the pods is still running",
+    );
     let being_deleted = TestCell {
         delete_in_flight: vec!["p"],
         ..run("a", [pod("p", "a").failed()])
     };
-    check(
-        &plain(),
-        &[being_deleted],
-        &[],
-        "whether it is deleted isn't known yet",
-    );
+    check(&plain(), &[being_deleted], &[], "the deletion is in flight");
 }
 
 #[test]
@@ -158,20 +163,20 @@ fn n2_pods_are_deleted_on_excluded_nodes_and_stay_on_kept_nodes() {
         &plain(),
         &[exclude("a", pods())],
         &expected,
-        "all that aren't terminating go",
+        "all pods that aren't terminating are deleted",
     );
     check(&surging(), &[exclude("a", pods())], &expected, "with surge too");
     check(
         &plain(),
         &[keep("a", [pod("p", "a")])],
         &[],
-        "what is there stays",
+        "an existing pod stays",
     );
     let in_flight = TestCell {
         delete_in_flight: vec!["p"],
         ..exclude("a", [pod("p", "a")])
     };
-    check(&plain(), &[in_flight], &[], "its deletion is in flight");
+    check(&plain(), &[in_flight], &[], "the deletion is in flight");
 }
 
 #[test]
@@ -190,19 +195,19 @@ fn n3_failed_pod_is_deleted_when_its_backoff_ends() {
         &plain(),
         &[failed(Some(NOW))],
         &["delete p: Failed"],
-        "the wait is over",
+        "the backoff is over",
     );
     check(
         &plain(),
         &[failed(Some(NOW + 1))],
         &[],
-        "the wait isn't over, and the pod still holds its place",
+        "the backoff isn't over, and the failed pod blocks a new one",
     );
     let decision = decide(&plain(), NOW, &[failed(Some(NOW + 8)), failed(Some(NOW + 5))]);
     assert_eq!(
         decision.reconsider_at,
         Some(seconds(NOW + 5)),
-        "the first wait to end"
+        "the end of the first backoff"
     );
     let kept = TestCell {
         backoff_until: Some(seconds(NOW + 1)),
@@ -217,7 +222,7 @@ fn n3_failed_pod_is_deleted_when_its_backoff_ends() {
         &plain(),
         &[excluded],
         &["delete p: Excluded"],
-        "where none should be there is nothing to wait for",
+        "an excluded node needs no backoff",
     );
 }
 
@@ -231,13 +236,13 @@ fn n3_succeeded_pod_is_deleted_at_once() {
         &plain(),
         &[cell],
         &["delete p: Succeeded"],
-        "daemons don't succeed",
+        "a daemon should not succeed",
     );
     check(
         &plain(),
         &[keep("a", [pod("p", "a").succeeded()])],
         &["delete p: Succeeded"],
-        "nor on a kept node",
+        "the same holds on a kept node",
     );
 }
 
@@ -248,7 +253,7 @@ fn n3_failed_pod_beside_a_live_pod_is_deleted_and_the_live_pod_stays() {
         &plain(),
         &[cell],
         &["delete p: Failed"],
-        "the failed one is the older",
+        "the failed pod is the older one",
     );
 }
 
@@ -260,13 +265,13 @@ fn n4_oldest_pod_stays() {
             &plain(),
             &[run("a", pods.clone())],
             expected,
-            "on a node that should run one",
+            "on a node that should run a pod",
         );
         check(
             &plain(),
             &[keep("a", pods)],
             expected,
-            "on a node that keeps what it has",
+            "on a node that may keep a pod",
         );
     }
     kept(
@@ -303,7 +308,10 @@ fn n4_age_is_a_total_order() {
             ..pod("p", "a")
         })
     };
-    assert!(by_age(&twin("1"), &twin("2")).is_lt(), "a pod and its namesake");
+    assert!(
+        by_age(&twin("1"), &twin("2")).is_lt(),
+        "two pods of the same name"
+    );
     let in_order = [
         pod("z", "a").created_at(1),
         pod("p", "a").created_at(2),
@@ -327,7 +335,7 @@ fn n6_unbound_pods_of_a_node_that_is_gone_are_deleted() {
             &daemon_set,
             &[gone("a", pods.clone())],
             &["delete unbound: NodeGone"],
-            "bound ones are collected",
+            "the garbage collector deletes bound pods",
         );
     }
 }

@@ -41,7 +41,7 @@ fn r2_on_delete_replaces_nothing() {
         &on_delete,
         &cells,
         &["create c", "delete r: Failed"],
-        "old pods stay, the rest goes on",
+        "old pods stay, and other rules still apply",
     );
 }
 
@@ -85,7 +85,7 @@ fn r3_update_deletes_as_many_old_pods_as_the_budget_allows() {
         &with_strategy(rolling_update(None, None)),
         &old_on(2),
         &["delete a: Update"],
-        "no budget is set at all",
+        "no budget is set",
     );
     let both_zero = with_strategy(rolling_update(Some(Budget::Count(0)), Some(Budget::Percent(0))));
     check(&both_zero, &old_on(2), &["delete a: Update"], "both are 0");
@@ -93,7 +93,7 @@ fn r3_update_deletes_as_many_old_pods_as_the_budget_allows() {
         &both_zero,
         &[keep("a", [pod("p", "a").old()])],
         &[],
-        "none should run, so none has to be made",
+        "no pod should run, so no progress is needed",
     );
 }
 
@@ -134,7 +134,12 @@ fn r4_unavailable_nodes_use_up_the_budget() {
         create_in_flight: true,
         ..run("a", [])
     };
-    check(&two, &with(creating), &one_left, "a node whose pod is on its way");
+    check(
+        &two,
+        &with(creating),
+        &one_left,
+        "a node whose creation is in flight",
+    );
     check(
         &two,
         &with(run("a", [])),
@@ -150,13 +155,13 @@ fn r4_unavailable_nodes_use_up_the_budget() {
         &two,
         &with(run("a", [pod("p", "a").failed()])),
         &["delete p: Failed", "delete b: Update"],
-        "or one that goes",
+        "a node whose failed pod is deleted now",
     );
     check(
         &two,
         &with(keep("a", [])),
         &["delete b: Update", "delete c: Update"],
-        "a node that should run none",
+        "a node that should run no pod",
     );
     let spent = [
         run("a", []),
@@ -169,7 +174,7 @@ fn r4_unavailable_nodes_use_up_the_budget() {
         &unavailable(two.clone()),
         &with(early),
         &one_left,
-        "a new pod that wasn't ready for long enough",
+        "a new pod that has not been ready for minReadySeconds",
     );
 }
 
@@ -186,13 +191,13 @@ fn r4_unavailable_old_pods_are_deleted_at_once_and_use_up_the_budget() {
         &one,
         &cells,
         &["delete b: Update", "delete c: Update"],
-        "they are no loss, but use up the budget",
+        "unavailable pods use up the budget",
     );
     check(
         &unavailable(one.clone()),
         &cells,
         &["delete b: Update", "delete c: Update", "delete d: Update"],
-        "one that wasn't ready for long enough is unavailable too",
+        "a pod that has not been ready for minReadySeconds is unavailable",
     );
     let failed = TestCell {
         backoff_until: Some(seconds(NOW + 9)),
@@ -213,14 +218,19 @@ fn r4_old_pods_on_kept_nodes_are_deleted_without_a_successor() {
         &one,
         &[keep("a", [pod("p", "a").old()])],
         &["delete p: Update"],
-        "as far as the budget allows",
+        "within the budget",
     );
     let cells = [
         keep("a", [pod("p", "a").unready()]),
         run("b", [pod("q", "b").old()]),
     ];
-    check(&one, &cells, &[], "an unavailable pod there counts");
-    check(&one, &[keep("a", [pod("p", "a")])], &[], "a current one stays");
+    check(
+        &one,
+        &cells,
+        &[],
+        "an unavailable pod on a kept node uses the budget",
+    );
+    check(&one, &[keep("a", [pod("p", "a")])], &[], "a current pod stays");
     check(
         &one,
         &[exclude("a", [pod("p", "a").old()])],
@@ -237,7 +247,7 @@ fn r4_oldest_of_several_pods_on_a_node_decides() {
         &one,
         &[run("a", pods)],
         &["delete q: Excess", "delete p: Update"],
-        "the oldest is old",
+        "the oldest pod is old",
     );
     let pods = [pod("p", "a").created_at(1), pod("q", "a").old().created_at(2)];
     let cells = [run("a", pods), run("b", [pod("r", "b").old()])];
@@ -245,7 +255,7 @@ fn r4_oldest_of_several_pods_on_a_node_decides() {
         &one,
         &cells,
         &["delete q: Excess", "delete r: Update"],
-        "the oldest is current and available",
+        "the oldest pod is current and available",
     );
 }
 
@@ -255,7 +265,7 @@ fn r5_new_pods_beside_available_old_ones_are_limited_by_max_surge() {
         &with_strategy(max_surge(2)),
         &old_on(4),
         &["create a", "create b"],
-        "nothing is deleted before",
+        "old pods are not deleted first",
     );
     let percent = with_strategy(rolling_update(Some(Budget::Count(0)), Some(Budget::Percent(30))));
     check(
@@ -270,21 +280,21 @@ fn r5_new_pods_beside_available_old_ones_are_limited_by_max_surge() {
         create_in_flight: true,
         ..run("a", [pod("p", "a").old()])
     };
-    check(&one, &surging(creating), &[], "one is on its way");
+    check(&one, &surging(creating), &[], "one creation is in flight");
     let beside = run("a", [pod("p", "a").old(), pod("q", "a").created_at(5).unready()]);
-    check(&one, &surging(beside), &[], "one isn't available yet");
+    check(&one, &surging(beside), &[], "one new pod isn't available yet");
     let done = run("a", [pod("p", "a").old(), pod("q", "a").created_at(5)]);
     check(
         &one,
         &surging(done),
         &["delete p: Update", "create b"],
-        "one is done, the next may come",
+        "one node is done, the next one begins",
     );
     check(
         &one,
         &surging(run("a", [])),
         &["create a", "create b"],
-        "an empty node is no surge",
+        "a creation on an empty node uses no budget",
     );
 }
 
@@ -300,7 +310,7 @@ fn r5_new_pods_beside_unavailable_old_ones_are_not_limited() {
         &one,
         &cells,
         &["create b", "create c", "create a"],
-        "and leave the budget to the others",
+        "unavailable old pods use no budget",
     );
     let failed = TestCell {
         backoff_until: Some(seconds(NOW + 9)),
@@ -338,7 +348,7 @@ fn r5_old_pods_on_kept_nodes_stay_until_enough_pods_are_available() {
         &one,
         &moved(pod("q", "b").unready()),
         &[],
-        "only one is available, and one is desired",
+        "one pod is available, one is desired",
     );
     check(&one, &moved(pod("q", "b")), &["delete p: Update"], "two are");
     let several = [
@@ -351,15 +361,15 @@ fn r5_old_pods_on_kept_nodes_stay_until_enough_pods_are_available() {
         &one,
         &several,
         &["delete p: Update"],
-        "three are available, two are desired",
+        "three pods are available, two are desired",
     );
     check(
         &one,
         &[keep("a", [pod("p", "a").old().unready()])],
         &["delete p: Update"],
-        "an unavailable one is no loss",
+        "an unavailable pod needs no budget",
     );
-    check(&one, &[keep("a", [pod("p", "a")])], &[], "a current one stays");
+    check(&one, &[keep("a", [pod("p", "a")])], &[], "a current pod stays");
 }
 
 #[test]
@@ -382,5 +392,5 @@ fn completed_update_plans_nothing() {
     for strategy in [max_unavailable(1), max_surge(1), Strategy::OnDelete] {
         check(&with_strategy(strategy), &cells, &[], format!("{strategy:?}"));
     }
-    check(&daemon_set(), &[], &[], "nor does an empty cluster");
+    check(&daemon_set(), &[], &[], "an empty cluster");
 }

@@ -69,20 +69,20 @@ fn s1_each_counter_counts_its_pods() {
         &plain,
         &[run("a", [pod("p", "a").deleting()])],
         [1, 1, 0, 1, 1, 1, 0],
-        "a terminating pod is still there",
+        "a terminating pod is counted",
     );
     let over = [pod("p", "a").failed().deleting()];
     check(
         &plain,
         &[run("a", over)],
         [1, 0, 0, 0, 0, 0, 1],
-        "a terminating pod that is over isn't",
+        "a terminating pod that has finished is not counted",
     );
     check(
         &plain,
         &[run("a", [pod("p", "a").failed()])],
         [1, 1, 0, 0, 1, 0, 1],
-        "a failed pod is there",
+        "a failed pod is counted",
     );
     check(
         &plain,
@@ -94,13 +94,13 @@ fn s1_each_counter_counts_its_pods() {
         &plain,
         &[exclude("a", [pod("p", "a")])],
         [0, 0, 1, 0, 0, 0, 0],
-        "an excluded one as well",
+        "an excluded pod is misscheduled",
     );
     check(
         &plain,
         &[keep("a", []), exclude("b", [])],
         [0; 7],
-        "nodes that should run none and have none",
+        "nodes that should have no pod and have none",
     );
     let all = [
         run("a", [pod("p", "a")]),
@@ -122,7 +122,7 @@ fn s1_oldest_pod_of_a_node_is_counted() {
         &plain,
         &[run("a", old_first)],
         [1, 1, 0, 1, 0, 1, 0],
-        "the old one is the oldest",
+        "the old pod is the oldest",
     );
     let bound_first = [
         pod("p", "a").created_at(1).unbound(),
@@ -132,7 +132,7 @@ fn s1_oldest_pod_of_a_node_is_counted() {
         &plain,
         &[run("a", bound_first)],
         [1, 1, 0, 1, 0, 1, 0],
-        "a bound one is before an unbound one",
+        "a bound pod is before an unbound one",
     );
     let over_first = [
         pod("p", "a").created_at(1).failed().deleting(),
@@ -142,7 +142,7 @@ fn s1_oldest_pod_of_a_node_is_counted() {
         &plain,
         &[run("a", over_first)],
         [1, 1, 0, 1, 1, 1, 0],
-        "what is over and terminating doesn't count",
+        "a finished and terminating pod is not counted",
     );
 }
 
@@ -197,12 +197,12 @@ fn s3_ready_pod_becomes_available_after_min_ready_seconds() {
     assert_eq!(
         decision.reconsider_at,
         Some(seconds(NOW + 10)),
-        "the plan holds until then"
+        "the pod becomes available then"
     );
     assert_eq!(
         decide(&waiting(30), NOW, &ready_for(30)).reconsider_at,
         None,
-        "then nothing is waited for"
+        "no time matters any more"
     );
 }
 
@@ -219,7 +219,7 @@ fn s3_plan_is_reconsidered_when_the_first_pod_becomes_available() {
     assert_eq!(
         at,
         Some(seconds(NOW + 10)),
-        "where no pod may stay it doesn't matter when it is available"
+        "availability doesn't matter where no pod may stay"
     );
 }
 
@@ -230,19 +230,19 @@ fn s3_clock_behind_the_kubelets_delays_availability_only_by_the_skew() {
         &waiting(0),
         &from_the_future,
         [1, 1, 0, 1, 1, 1, 0],
-        "without minReadySeconds ready is available",
+        "without minReadySeconds a ready pod is available",
     );
     assert_eq!(decide(&waiting(0), NOW, &from_the_future).reconsider_at, None);
     check(
         &waiting(30),
         &from_the_future,
         [1, 1, 0, 1, 1, 0, 1],
-        "with it, it takes the skew longer",
+        "with minReadySeconds it takes the skew longer",
     );
     assert_eq!(
         decide(&waiting(30), NOW, &from_the_future).reconsider_at,
         Some(seconds(NOW + 35))
     );
     let later = decide(&waiting(30), NOW + 35, &from_the_future).status.unwrap();
-    assert_eq!(later.number_available, 1, "and then it is there");
+    assert_eq!(later.number_available, 1, "the pod is available after the skew");
 }

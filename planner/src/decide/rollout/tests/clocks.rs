@@ -40,7 +40,7 @@ fn s3_available_pods_wait_for_their_turn_when_the_clock_is_set_back() {
         &two,
         &one_ahead,
         &["delete a: Update"],
-        "a node whose clock is ahead for ever has its turn too",
+        "a node whose clock is always fast is updated within the budget",
     );
     let unready = [
         ready_ahead(&["a", "b"]),
@@ -51,7 +51,7 @@ fn s3_available_pods_wait_for_their_turn_when_the_clock_is_set_back() {
         &two,
         &unready,
         &["delete c: Update"],
-        "one that isn't ready is no loss",
+        "an unready pod needs no budget",
     );
     check(
         &two,
@@ -61,7 +61,7 @@ fn s3_available_pods_wait_for_their_turn_when_the_clock_is_set_back() {
             run("c", []),
         ],
         &["create b", "create c"],
-        "where a pod may only stay, it waits for its turn too",
+        "pods on kept nodes need the budget too",
     );
 }
 
@@ -72,7 +72,7 @@ fn s3_max_surge_holds_when_the_clock_is_set_back() {
         &one,
         &ready_ahead(&["a", "b", "c"]),
         &["create a"],
-        "by the budget",
+        "within the budget",
     );
     let beside = [
         pod("a", "a").old().ready_since(NOW + HOUR - 60),
@@ -83,10 +83,15 @@ fn s3_max_surge_holds_when_the_clock_is_set_back() {
         &one,
         &cells,
         &[],
-        "the old one stays until the new one is available",
+        "the old pod stays until the new pod is available",
     );
     let kept = keep("d", [pod("d", "d").old().ready_since(NOW + HOUR - 60)]);
-    check(&one, &[cells, vec![kept]].concat(), &[], "and no other goes");
+    check(
+        &one,
+        &[cells, vec![kept]].concat(),
+        &[],
+        "no other pod is deleted",
+    );
 }
 
 #[test]
@@ -113,13 +118,13 @@ fn s3_old_pod_is_reconsidered_when_the_clock_reaches_its_ready_time() {
     assert_eq!(
         (decision.actions, decision.reconsider_at),
         (Vec::new(), Some(seconds(NOW + 5))),
-        "a current pod's time changes nothing yet"
+        "the ready time of a current pod changes nothing yet"
     );
     let decision = decide(&one, NOW + 5, &ahead);
     let actions: Vec<_> = decision.actions.iter().map(brief).collect();
     assert_eq!(
         actions,
         ["delete a: Update"],
-        "it has only just become ready (R4)"
+        "the pod is ready but not available (R4)"
     );
 }

@@ -124,7 +124,12 @@ fn r2_switch_to_on_delete_stops_a_rollout() {
         run("c", [pod("c", "c").old()]),
         run("d", [pod("d", "d").old().unready()]),
     ];
-    check(&on_delete, &replaced, &["create b"], "what has gone is succeeded");
+    check(
+        &on_delete,
+        &replaced,
+        &["create b"],
+        "a deleted pod gets a successor",
+    );
     let surged = [
         run("a", [pod("a", "a").old(), pod("n", "a").created_at(5)]),
         run("b", [pod("b", "b").old()]),
@@ -133,7 +138,7 @@ fn r2_switch_to_on_delete_stops_a_rollout() {
         &on_delete,
         &surged,
         &["delete n: Excess"],
-        "the older one stays (N4)",
+        "the older pod stays (N4)",
     );
 }
 
@@ -150,7 +155,7 @@ fn r4_rollout_with_surge_continues_without_surge() {
         &one,
         &[beside("a"), run("b", [pod("b", "b").old()])],
         &["delete n: Excess", "delete a: Update"],
-        "one stays on the node, and the budget decides of it",
+        "one pod stays on the node, within the budget",
     );
     let landing = TestCell {
         create_in_flight: true,
@@ -160,7 +165,7 @@ fn r4_rollout_with_surge_continues_without_surge() {
         &one,
         &[landing, run("b", [pod("b", "b").old()])],
         &["delete a: Update"],
-        "a new one is on its way, and its node is the one that may be unavailable",
+        "a creation is in flight, and its node may be the unavailable one",
     );
 }
 
@@ -172,19 +177,19 @@ fn r5_rollout_without_surge_continues_with_surge() {
         &one,
         &[run("a", [pod("a", "a").old().deleting()]), old()],
         &["create a", "create b"],
-        "a pod that is terminating is succeeded at once, and that is no surge",
+        "a terminating pod gets a successor at once, without surge",
     );
     check(
         &one,
         &[deleting("a", run("a", [pod("a", "a").old()])), old()],
         &["create a", "create b"],
-        "so is one whose deletion is in flight",
+        "so does a pod whose deletion is in flight",
     );
     check(
         &one,
         &[run("a", [pod("a", "a").unready()]), old()],
         &["create b"],
-        "a new pod alone on its node is no surge either",
+        "a new pod alone on its node is no surge",
     );
 }
 
@@ -199,7 +204,7 @@ fn r4_pods_of_all_earlier_templates_are_old() {
         &with_strategy(max_unavailable(1)),
         &cells,
         &["delete b: Update"],
-        "the one that isn't available is no loss, but counts",
+        "the unavailable pod needs no budget, but uses it up",
     );
     check(
         &with_strategy(max_unavailable(2)),
@@ -215,7 +220,7 @@ fn r4_pods_of_all_earlier_templates_are_old() {
             run("c", [pod("c", "c").old()]),
         ],
         &["delete a: Update"],
-        "back to the old one, whose pods may stay",
+        "back to the old template, whose pods stay",
     );
 }
 
@@ -228,7 +233,7 @@ fn n5_pod_of_a_third_revision_is_created_when_the_second_is_terminating() {
         &one,
         &cells(beside(middle("q", "a").unready())),
         &["delete q: Excess"],
-        "it goes, and until then it takes up the surge",
+        "the pod is deleted, and uses the surge until then",
     );
     check(
         &one,
@@ -253,7 +258,7 @@ fn n5_pod_of_a_third_revision_is_created_when_the_second_is_terminating() {
         &one,
         &[deleting("q", run("a", [first.deleting(), second]))],
         &["create a"],
-        "one is, the deletion of the other is in flight",
+        "one is terminating, the deletion of the other is in flight",
     );
 }
 
@@ -266,19 +271,19 @@ fn r5_rolling_back_keeps_the_old_pods() {
         &back,
         &beside(old(), new().unready()),
         &["delete q: Update"],
-        "the one beside it isn't needed",
+        "the new pod isn't needed",
     );
     check(
         &back,
         &beside(old(), new()),
         &["delete q: Update"],
-        "available or not",
+        "whether it is available or not",
     );
     check(
         &back,
         &beside(old().unready(), new()),
         &[],
-        "but it stays until the one to keep is available",
+        "the new pod stays until the old pod is available",
     );
 }
 
@@ -304,7 +309,7 @@ fn r4_pod_deleted_on_a_kept_node_uses_the_budget_until_it_is_gone() {
         &one,
         &cells(keep("a", [])),
         &["delete b: Update"],
-        "it is gone, and none should be there",
+        "the pod is gone, and no pod should run there",
     );
 }
 
@@ -334,7 +339,7 @@ fn r5_available_new_pod_counts_beside_a_failed_old_one() {
         &with_strategy(max_surge(1)),
         &[keep("a", [pod("p", "a").old()]), failed],
         &["delete p: Update"],
-        "two are available, one is desired",
+        "two pods are available, one is desired",
     );
 }
 
