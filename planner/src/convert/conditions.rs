@@ -6,7 +6,7 @@ use everynode_render::words;
 use super::to_wire::status;
 use crate::model::{Progress, RolloutStatus};
 
-/// The conditions of a `DaemonSet` with this rollout.
+/// The conditions of a `DaemonSet` with this rollout status.
 pub(super) fn conditions(rollout: &RolloutStatus) -> Vec<DaemonSetCondition> {
     vec![available(rollout), progressing(rollout)]
 }
