@@ -1,4 +1,4 @@
-//! Drives a session as the wire does: every event goes in as bytes, and every answer comes out as bytes.
+//! Drives a session as over the wire: requests and responses are bytes.
 
 #![allow(dead_code, reason = "each benchmark uses its part of it")]
 #![allow(
@@ -89,7 +89,7 @@ impl Driver {
     }
 
     /// Sends facts, and measures the time from the request's bytes to the answer's bytes.
-    pub(crate) fn tell(&mut self, facts: Vec<Kind>) -> (Duration, Vec<wire::Plan>) {
+    pub(crate) fn send(&mut self, facts: Vec<Kind>) -> (Duration, Vec<wire::Plan>) {
         self.sequence += 1;
         let bytes = request(self.sequence, facts).encode_to_vec();
         let begin = Instant::now();
@@ -110,20 +110,20 @@ impl Driver {
     }
 
     /// Makes a pod unready, then ready again. Returns both durations.
-    pub(crate) fn pod_flips(&mut self) -> [Duration; 2] {
+    pub(crate) fn flip_pod(&mut self) -> [Duration; 2] {
         let (node, daemon_set) = (self.pick(self.scene.nodes), self.pick(self.scene.daemon_sets));
         [false, true].map(|ready| {
             let pod = Scene::pod(node, daemon_set, 0, FIRST_REVISION, ready);
-            let (took, plans) = self.tell(vec![Kind::PodChanged(pod)]);
+            let (took, plans) = self.send(vec![Kind::PodChanged(pod)]);
             assert_eq!(plans.len(), 1);
             took
         })
     }
 
     /// Changes a node, then changes it back. Returns both durations.
-    fn node_flips(&mut self, other: fn(usize) -> wire::NodeFacts) -> [Duration; 2] {
+    fn flip_node(&mut self, other: fn(usize) -> wire::NodeFacts) -> [Duration; 2] {
         let node = self.pick(self.scene.nodes);
-        let (there, plans) = self.tell(vec![Kind::NodeChanged(other(node))]);
+        let (there, plans) = self.send(vec![Kind::NodeChanged(other(node))]);
         assert_eq!(plans.len(), self.scene.daemon_sets);
         // Give up the requested deletions, so that the pods are there again.
         let given_up = plans.iter().flat_map(|plan| &plan.actions).map(|action| {
@@ -133,22 +133,22 @@ impl Driver {
             })
         });
         let given_up = given_up.collect::<Vec<_>>();
-        let (back, plans) = self.tell(vec![Kind::NodeChanged(Scene::node(node))]);
+        let (back, plans) = self.send(vec![Kind::NodeChanged(Scene::node(node))]);
         assert_eq!(plans.len(), self.scene.daemon_sets);
         if !given_up.is_empty() {
-            self.tell(given_up);
+            self.send(given_up);
         }
         [there, back]
     }
 
     /// Removes the label that every `DaemonSet` selects by from a node, then adds it again.
-    pub(crate) fn label_flips(&mut self) -> [Duration; 2] {
-        self.node_flips(Scene::unwanted_node)
+    pub(crate) fn flip_label(&mut self) -> [Duration; 2] {
+        self.flip_node(Scene::unwanted_node)
     }
 
     /// Adds a taint that nothing tolerates to a node, then removes it.
-    pub(crate) fn taint_flips(&mut self) -> [Duration; 2] {
-        self.node_flips(Scene::tainted_node)
+    pub(crate) fn flip_taint(&mut self) -> [Duration; 2] {
+        self.flip_node(Scene::tainted_node)
     }
 
     fn begin_rollout(&mut self) {
@@ -157,25 +157,25 @@ impl Driver {
         self.revision = format!("{:08x}bb", self.generation);
         for daemon_set in 0..self.scene.daemon_sets {
             let facts = self.scene.daemon_set(daemon_set, self.generation, &self.revision);
-            let (_, plans) = self.tell(vec![Kind::DaemonSetChanged(facts)]);
-            self.follow(plans);
+            let (_, plans) = self.send(vec![Kind::DaemonSetChanged(facts)]);
+            self.queue_effects(plans);
         }
     }
 
     /// Sends the next pod event of rolling updates of all `DaemonSet`s: pods go, then their successors appear
     /// and become ready. Returns the time from the event to the plan.
-    pub(crate) fn rolls_on(&mut self) -> Duration {
+    pub(crate) fn advance_rollout(&mut self) -> Duration {
         if self.due.is_empty() {
             self.begin_rollout();
         }
         let facts = self.due.pop_front().unwrap();
-        let (took, plans) = self.tell(facts);
-        self.follow(plans);
+        let (took, plans) = self.send(facts);
+        self.queue_effects(plans);
         took
     }
 
     /// Queues the effects of the plans' actions behind everything that is already due.
-    fn follow(&mut self, plans: Vec<wire::Plan>) {
+    fn queue_effects(&mut self, plans: Vec<wire::Plan>) {
         for plan in plans {
             let daemon_set = self.daemon_sets[&plan.daemon_set_uid];
             for action in plan.actions {

@@ -110,18 +110,18 @@ fn events(criterion: &mut Criterion) {
         let size = format!("{nodes}x{daemon_sets}");
         let mut driver = Driver::new(Scene::new(nodes, daemon_sets));
         group.bench_function(BenchmarkId::new("pod", &size), |bencher| {
-            bencher.iter_custom(|times| repeated(&mut driver, times, Driver::pod_flips));
+            bencher.iter_custom(|times| repeated(&mut driver, times, Driver::flip_pod));
         });
         if (nodes, daemon_sets) == (5_000, 50) {
             group.bench_function(BenchmarkId::new("node label", &size), |bencher| {
-                bencher.iter_custom(|times| repeated(&mut driver, times, Driver::label_flips));
+                bencher.iter_custom(|times| repeated(&mut driver, times, Driver::flip_label));
             });
             group.bench_function(BenchmarkId::new("node taint", &size), |bencher| {
-                bencher.iter_custom(|times| repeated(&mut driver, times, Driver::taint_flips));
+                bencher.iter_custom(|times| repeated(&mut driver, times, Driver::flip_taint));
             });
         }
         group.bench_function(BenchmarkId::new("pod in a rolling update", &size), |bencher| {
-            bencher.iter_custom(|times| (0..times).map(|_| driver.rolls_on()).sum());
+            bencher.iter_custom(|times| (0..times).map(|_| driver.advance_rollout()).sum());
         });
     }
 }

@@ -49,10 +49,10 @@ fn main() {
                 (0..events / 2).flat_map(|_| round()).collect(),
             );
         };
-        measure("pod readiness", EVENTS, Driver::pod_flips);
-        measure("node label", EVENTS / 10, Driver::label_flips);
-        measure("node taint", EVENTS / 10, Driver::taint_flips);
-        let rolling = |driver: &mut Driver| [driver.rolls_on(), driver.rolls_on()];
+        measure("pod readiness", EVENTS, Driver::flip_pod);
+        measure("node label", EVENTS / 10, Driver::flip_label);
+        measure("node taint", EVENTS / 10, Driver::flip_taint);
+        let rolling = |driver: &mut Driver| [driver.advance_rollout(), driver.advance_rollout()];
         measure("pod in a rolling update", EVENTS * 3, rolling);
     }
 }

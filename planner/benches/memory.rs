@@ -58,7 +58,7 @@ fn main() {
         let before = ALLOCATED.current_usage();
         let mut driver = Driver::new(scene);
         for _ in 0..scene.cells() * 3 / 2 {
-            driver.rolls_on();
+            driver.advance_rollout();
         }
         let session = driver.into_session();
         let held = ALLOCATED.current_usage() - before;

@@ -6,5 +6,5 @@ mod from_wire;
 mod to_wire;
 
 pub use from_object::{node_as_template, node_template, resources, workload};
-pub use from_wire::{FieldError, daemon_set, millis, node, pod, short};
+pub use from_wire::{FieldError, check_length, daemon_set, millis, node, pod};
 pub use to_wire::{action, demand, plan, problem, reconsider_after, simulation, status, summary, verdict};

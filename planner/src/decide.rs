@@ -1,71 +1,73 @@
-//! The rules: where pods belong, and which actions bring them there.
+//! The rules: on which nodes pods belong, and which actions create, replace and delete them.
 //!
 //! Everything here is a pure function of its arguments, without IO, clock, randomness or logging. A decision
-//! for one `DaemonSet` is a fold over its [`cell`]s in the order of the nodes' names:
+//! for one `DaemonSet` is a fold over its `cell`s in the order of the nodes' names:
 //!
-//! - [`placement`] decides whether a pod belongs on a node, with [`affinity`], [`labels`] and [`taints`];
-//! - [`node`] decides what one node needs;
-//! - [`rollout`] decides which old pods are replaced;
-//! - [`status`] counts, and [`standing`] derives the conditions from the counters.
+//! - [`placement`] decides whether a pod belongs on a node, with `affinity`, `labels` and `taints`;
+//! - `node` decides what one node needs;
+//! - `rollout` decides which old pods are replaced;
+//! - `status` counts, and `rollout_status` derives availability and progress from the counters.
 //!
-//! For nodes that needn't exist, [`demand`] computes what a pod takes of its node, and [`simulate`] how all
-//! daemon pods together fit on a node. [`summary`] counts verdicts for people.
+//! Simulations of nodes that may not exist use [`demand`] for the resources of one pod and [`simulate`] for all
+//! daemon pods of a node. [`summary`] counts verdicts for people.
 //!
-//! The clauses that the rules are named by, such as P3 or R5, are in `docs/contract.md`, each with its tests.
+//! Each rule names its source. A clause such as P3 or R5 is in `docs/contract.md`, with its tests. "Mirrors"
+//! names the function of Kubernetes that has the same rule.
 //!
-//! Each cell has a [`share`], a handful of marks that depend on that cell alone. A [`ledger`] keeps the
-//! shares of all cells with their sums, and recomputes only those of cells that were touched.
+//! Each cell has `marks` that depend on that cell alone. A `ledger` keeps the marks of all cells and their
+//! counts, and recomputes only the cells that were touched.
 
-pub mod affinity;
-pub mod cell;
+mod affinity;
+pub(crate) mod cell;
 pub mod demand;
-pub mod labels;
-pub mod ledger;
-pub mod node;
+mod labels;
+pub(crate) mod ledger;
+mod marks;
+mod node;
 pub mod placement;
-pub mod rollout;
-pub mod set;
-pub mod share;
+mod rollout;
+pub(crate) mod rollout_status;
+mod set;
 pub mod simulate;
-pub mod standing;
-pub mod status;
+mod status;
 pub mod summary;
-pub mod taints;
+pub(crate) mod taints;
 
 use self::{
     cell::{Cell, CellIndex, Cells, PodRecord},
     ledger::Ledger,
-    node::Settled,
+    marks::Mark,
+    node::NodeDecision,
     placement::Placement,
-    share::Mark,
 };
 use crate::model::{
     Action, Budget, DaemonSet, DeleteReason, Millis, Problem, ProblemCode, Status, Strategy, Uid,
 };
 
-/// The version of the rules. It rises when the same facts may give another plan.
+/// The version of the rules, as a decimal number. It rises when the same facts may give another plan. Executors
+/// see it in `Welcome` and callers in `GetInfo`.
 ///
-/// Every version is listed here:
+/// All versions:
 /// - 1, release 0.1.0: the first rules.
-/// - 2, release 0.2.0: with `minReadySeconds`, an old pod whose ready time is ahead of the clock waits for its
-///   turn in a rollout (R4, R5). Version 1 took it for unavailable, so a clock that was set back let a rollout
-///   replace all pods at once.
+/// - 2, release 0.2.0: with `minReadySeconds`, an old pod whose ready time is later than the clock waits for its
+///   turn in a rollout (R4, R5). Version 1 treated it as unavailable, so a rollout replaced all pods at once after
+///   a clock was set back.
 pub const RULES_VERSION: &str = "2";
 
-/// A `DaemonSet` at a point in time, with the rules that need nothing else.
+/// The rules that depend only on a `DaemonSet`, a pod and the time (contract R1 and S3).
 #[derive(Debug, Clone, Copy)]
-pub struct Rules<'d> {
+pub(crate) struct Rules<'d> {
     /// The `DaemonSet`.
-    pub daemon_set: &'d DaemonSet,
-    /// The point in time.
-    pub now: Millis,
-    /// Computed once, because every cell uses it.
+    pub(crate) daemon_set: &'d DaemonSet,
+    /// The time of the decision. Decisions use no other clock.
+    pub(crate) now: Millis,
+    /// Cached, because every cell uses it.
     allows_surge: bool,
 }
 
 impl<'d> Rules<'d> {
     /// The rules for a `DaemonSet` at a point in time.
-    pub fn new(daemon_set: &'d DaemonSet, now: Millis) -> Self {
+    pub(crate) fn new(daemon_set: &'d DaemonSet, now: Millis) -> Self {
         let allows_surge = match daemon_set.strategy {
             Strategy::OnDelete => false,
             Strategy::RollingUpdate { max_surge, .. } => max_surge.of(1) > 0,
@@ -77,28 +79,30 @@ impl<'d> Rules<'d> {
         }
     }
 
-    /// R1: whether the pod has the current template. When this can't be determined, every pod counts as
-    /// current.
-    pub fn is_current(&self, pod: &PodRecord) -> bool {
+    /// Whether the pod has the current template (contract R1): its controller-revision-hash is the update revision,
+    /// or its pod-template-generation is the `DaemonSet`'s. If the `DaemonSet` has neither, every pod counts as
+    /// current. Mirrors `IsPodUpdated` of `pkg/controller/daemon/util`.
+    pub(crate) fn is_current(&self, pod: &PodRecord) -> bool {
         let DaemonSet {
             update_revision,
             template_generation,
             ..
         } = self.daemon_set;
-        let by_revision = !update_revision.is_empty() && pod.stamp.revision == *update_revision;
+        let by_revision = !update_revision.is_empty() && pod.template_id.revision == *update_revision;
         let by_generation = template_generation
             .as_ref()
-            .is_some_and(|generation| pod.stamp.template_generation == *generation);
+            .is_some_and(|generation| pod.template_id.template_generation == *generation);
         by_revision || by_generation || (update_revision.is_empty() && template_generation.is_none())
     }
 
-    /// R3: whether the pod has been ready for minReadySeconds.
-    pub fn is_available(&self, pod: &PodRecord) -> bool {
+    /// Whether the pod has been ready for minReadySeconds, and so counts towards availability (contract S3).
+    /// Mirrors `IsPodAvailable` of `pkg/api/v1/pod`.
+    pub(crate) fn is_available(&self, pod: &PodRecord) -> bool {
         self.available_at(pod).is_some_and(|at| at <= self.now)
     }
 
-    /// When the pod became or will become available if it stays ready. `None` while it isn't ready, or when
-    /// it has finished. Without minReadySeconds, a ready pod is available whatever the clocks say.
+    /// The time at which the pod became available, or becomes available if it stays ready. `None` if it isn't ready
+    /// or has finished. Without minReadySeconds, a ready pod is available whatever the clocks say (contract S3).
     fn available_at(&self, pod: &PodRecord) -> Option<Millis> {
         let ready_since = pod.ready_since.filter(|_| !pod.is_terminal())?;
         match self.daemon_set.min_ready_millis {
@@ -107,64 +111,72 @@ impl<'d> Rules<'d> {
         }
     }
 
-    /// Whether an update must wait for the pod's turn. This is so if the pod is available, or if it became
-    /// ready at a time that is still in the future. In the latter case a clock was set back or is wrong, and
-    /// the pod may have been available for long (S3).
-    pub fn is_spared(&self, pod: &PodRecord) -> bool {
-        self.is_available(pod) || self.is_ready_ahead(pod)
+    /// Whether replacing this pod uses the budget of a rolling update (contract R4, R5). Other old pods are replaced
+    /// at once. A pod needs the budget if it is available, or if its ready time is in the future: then a clock was
+    /// set back or is wrong, and the pod may have been available for long (S3).
+    pub(crate) fn needs_budget(&self, pod: &PodRecord) -> bool {
+        self.is_available(pod) || self.is_ready_in_future(pod)
     }
 
-    fn is_ready_ahead(&self, pod: &PodRecord) -> bool {
-        let waits = self.daemon_set.min_ready_millis > 0 && !pod.is_terminal();
-        waits && pod.ready_since.is_some_and(|since| since > self.now)
+    fn is_ready_in_future(&self, pod: &PodRecord) -> bool {
+        let has_wait = self.daemon_set.min_ready_millis > 0 && !pod.is_terminal();
+        has_wait && pod.ready_since.is_some_and(|since| since > self.now)
     }
 
-    /// Next time this pod's classification can change without a new event.
-    fn changes_at(&self, pod: &PodRecord) -> Option<Millis> {
-        if self.is_ready_ahead(pod) && !self.is_current(pod) {
+    /// The next time at which this pod's classification can change without a new event. `None` if only an event can
+    /// change it.
+    fn next_change_at(&self, pod: &PodRecord) -> Option<Millis> {
+        if self.is_ready_in_future(pod) && !self.is_current(pod) {
             return pod.ready_since;
         }
         self.available_at(pod).filter(|at| *at > self.now)
     }
 
-    /// Whether a node may have a new pod beside an old one during an update.
-    pub fn allows_surge(&self) -> bool {
+    /// Whether an update creates a new pod beside the old one: the strategy is `RollingUpdate` and maxSurge isn't 0
+    /// (contract R5).
+    pub(crate) fn allows_surge(&self) -> bool {
         self.allows_surge
     }
 }
 
-/// The actions for a `DaemonSet`, and its status.
+/// The actions for a `DaemonSet`, and its status. The default has neither.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Decision {
-    /// In a fixed order, each with its cell.
+    /// The actions, each with its cell: first those that single nodes need (N1 to N6), then those of the update. Within
+    /// each kind they are in the order of the nodes' names (R6).
     pub actions: Vec<(CellIndex, Action)>,
-    /// `None` while there is nothing to report.
+    /// The counters of the status (S1). `None` for a `DaemonSet` that selects every pod, whose status stays as it is
+    /// (P6).
     pub status: Option<Status>,
-    /// When to decide again even if nothing changes.
+    /// When to decide again even if no fact changes: the end of the next backoff (N3) or minReadySeconds (S3).
+    /// `None` if only facts can change the decision.
     pub reconsider_at: Option<Millis>,
 }
 
-/// Decides for a `DaemonSet`, after updating the ledger for the cells that were touched.
-pub fn decide<C: Cells>(rules: &Rules<'_>, ledger: &mut Ledger, cells: &C) -> Decision {
+/// Decides for one `DaemonSet` (contract N, R and S1). Updates the ledger first, for the cells that were touched or
+/// are due. `cells` must be those that the ledger was used with before.
+///
+/// Deciding can't fail. A `DaemonSet` that selects every pod gets an empty decision (P6).
+pub(crate) fn decide<C: Cells>(rules: &Rules<'_>, ledger: &mut Ledger, cells: &C) -> Decision {
     if rules.daemon_set.selects_everything {
         return Decision::default();
     }
-    ledger.look(rules, cells);
+    ledger.update(rules, cells);
     let tally = ledger.tally();
     let mut actions = Vec::new();
-    let (mut settled, mut pods) = (Settled::default(), Vec::new());
-    let parts = [(Mark::Acts, usize::MAX)]
+    let (mut decision, mut pods) = (NodeDecision::default(), Vec::new());
+    let steps = [(Mark::NeedsActions, usize::MAX)]
         .into_iter()
         .chain(rollout::allowed(rules, tally));
-    for (mark, most) in parts {
-        let indices = ledger.first(mark, cells, most);
+    for (mark, limit) in steps {
+        let indices = ledger.first(mark, cells, limit);
         actions.reserve(indices.len());
         for index in indices {
             let Some(cell) = cells.cell(index, &mut pods) else {
                 continue;
             };
-            settled.decide(rules, &cell);
-            act(rules, mark, &cell, &settled, |action| {
+            decision.recompute(rules, &cell);
+            act(rules, mark, &cell, &decision, |action| {
                 actions.push((index, action));
             });
         }
@@ -176,26 +188,26 @@ pub fn decide<C: Cells>(rules: &Rules<'_>, ledger: &mut Ledger, cells: &C) -> De
     }
 }
 
-/// Pushes the actions that this mark requires in a cell.
+/// Pushes the actions that a cell needs because of this mark.
 fn act(
     rules: &Rules<'_>,
     mark: Mark,
     cell: &Cell<'_, '_>,
-    settled: &Settled<'_>,
+    decision: &NodeDecision<'_>,
     mut push: impl FnMut(Action),
 ) {
     match mark {
-        Mark::Acts => {
-            if settled.create {
+        Mark::NeedsActions => {
+            if decision.create {
                 push(create(rules, cell));
             }
-            for (pod, reason) in &settled.delete {
+            for (pod, reason) in &decision.delete {
                 push(delete(cell, pod, *reason));
             }
         }
-        Mark::SurgesFreely | Mark::SurgesInTurn => push(create(rules, cell)),
-        Mark::GoesFreely | Mark::GoesInTurn => {
-            if let Some(pod) = rollout::old_pod(rules, settled) {
+        Mark::SurgeAtOnce | Mark::SurgeWithinBudget => push(create(rules, cell)),
+        Mark::DeleteAtOnce | Mark::DeleteWithinBudget => {
+            if let Some(pod) = rollout::old_pod(rules, decision) {
                 push(delete(cell, pod, DeleteReason::Update));
             }
         }
@@ -220,23 +232,25 @@ fn delete(cell: &Cell<'_, '_>, pod: &PodRecord, reason: DeleteReason) -> Action 
     }
 }
 
-/// All problems of a `DaemonSet`.
-pub fn problems(daemon_set: &DaemonSet, placement: &Placement) -> Vec<Problem> {
+/// All problems of a `DaemonSet`: those of its placement (P3, P6), and a revision that is unknown (R1). A problem
+/// never fails a decision.
+pub(crate) fn problems(daemon_set: &DaemonSet, placement: &Placement) -> Vec<Problem> {
     let mut problems = placement.problems();
     if daemon_set.update_revision.is_empty() && daemon_set.template_generation.is_none() {
         problems.push(Problem {
             code: ProblemCode::UnknownRevision,
             field: "metadata.annotations".to_owned(),
-            message: "neither an update revision nor the annotation deprecated.daemonset.template.generation says which \
-                      pods are current, so all count as current"
+            message: "there is neither an update revision nor the annotation \
+                      deprecated.daemonset.template.generation, so all pods count as current"
                 .to_owned(),
         });
     }
     problems
 }
 
-/// The rolling update strategy with a `DaemonSet`'s budgets. A budget that isn't set is 0.
-pub fn rolling_update(max_unavailable: Option<Budget>, max_surge: Option<Budget>) -> Strategy {
+/// The rolling update strategy with these budgets, in pods or percent. A budget that isn't set is 0. If both are 0,
+/// maxUnavailable counts as 1 (contract R3).
+pub(crate) fn rolling_update(max_unavailable: Option<Budget>, max_surge: Option<Budget>) -> Strategy {
     Strategy::RollingUpdate {
         max_unavailable: max_unavailable.unwrap_or(Budget::Count(0)),
         max_surge: max_surge.unwrap_or(Budget::Count(0)),

@@ -8,34 +8,33 @@
 
 mod in_flight;
 mod memory;
-pub mod nodes;
-pub mod pods;
-pub mod row;
-pub mod rows;
+mod nodes;
+mod pods;
+mod row;
+mod rows;
 mod size;
 
 use std::{collections::BTreeSet, sync::Arc};
 
 use hashbrown::{HashMap, HashSet};
 
-pub use self::size::Size;
 use self::{
     in_flight::InFlight,
     nodes::{NodeIndex, Nodes},
-    pods::{Entry, NONE, PodIndex, Pods, RowIndex},
-    row::Said,
+    pods::{Entry, NO_POD, PodIndex, Pods, RowIndex},
     rows::Rows,
 };
+pub use self::{row::RowReport, size::Size};
 use crate::{
-    decide::{Decision, cell::PodRecord, standing::standing},
+    decide::{Decision, cell::PodRecord, rollout_status::rollout_status},
     intern::Pool,
-    model::{Action, DaemonSet, Millis, Node, Pod, Stamp, Standing, Text, Toleration, Uid},
+    model::{Action, DaemonSet, Millis, Node, Pod, RolloutStatus, TemplateId, Text, Toleration, Uid},
 };
 
 /// Identifies an action in flight.
 pub type ActionId = u64;
 
-/// The most actions in one plan. The rest comes in further plans.
+/// The maximum number of actions in one plan. Further actions are in further plans.
 const MAX_ACTIONS: usize = 1_000;
 
 /// Everything that a session has received and still holds.
@@ -44,7 +43,7 @@ pub struct Fleet {
     nodes: Nodes,
     rows: Rows,
     pods: Pods,
-    stamps: Pool<Stamp>,
+    template_ids: Pool<TemplateId>,
     in_flight: HashMap<ActionId, InFlight>,
     /// The uids of the pods whose deletion is in flight, including pods that the fleet doesn't hold at the moment.
     deleting: HashSet<Uid>,
@@ -53,9 +52,9 @@ pub struct Fleet {
     due: BTreeSet<(Millis, Text)>,
     last_action: ActionId,
     /// Estimated bytes of the nodes, `DaemonSet`s and pods in the fleet.
-    told_bytes: usize,
+    fact_bytes: usize,
     /// Number of entries that cells keep about pods that are gone, as of the last plan.
-    remembered: usize,
+    history_entries: usize,
 }
 
 /// The plan for one `DaemonSet`: actions to take, and its state.
@@ -67,10 +66,10 @@ pub struct RowPlan {
     pub uid: Text,
     /// The actions, now in flight.
     pub actions: Vec<(ActionId, Action)>,
-    /// Status, problems and when to decide again.
-    pub said: Said,
+    /// Status, problems, and when to decide again.
+    pub report: RowReport,
     /// Availability and progress of the `DaemonSet` according to that status.
-    pub standing: Option<Standing>,
+    pub rollout_status: Option<RolloutStatus>,
     /// The tolerations that created pods get in addition to the template's.
     pub added_tolerations: Arc<[Toleration]>,
 }
@@ -93,8 +92,8 @@ impl Fleet {
             .and_then(|index| self.nodes.get(index));
         let (before, after) = (before.map_or(0, memory::of_node), memory::of_node(&node));
         if let Some(index) = self.nodes.set(node) {
-            self.told_bytes = self.told_bytes + after - before;
-            self.judge(index);
+            self.fact_bytes = self.fact_bytes + after - before;
+            self.update_verdicts(index);
         }
     }
 
@@ -103,15 +102,15 @@ impl Fleet {
         let node = self.nodes.find(name).and_then(|index| self.nodes.get(index));
         let bytes = node.map_or(0, memory::of_node);
         if let Some(index) = self.nodes.remove(name) {
-            self.told_bytes -= bytes;
-            self.judge(index);
+            self.fact_bytes -= bytes;
+            self.update_verdicts(index);
             self.reclaim(index);
         }
     }
 
-    fn judge(&mut self, node: NodeIndex) {
+    fn update_verdicts(&mut self, node: NodeIndex) {
         for (index, row) in self.rows.iter_mut() {
-            if row.judge(node, &self.nodes) {
+            if row.update_verdict(node, &self.nodes) {
                 self.dirty.insert(index);
             }
         }
@@ -131,7 +130,7 @@ impl Fleet {
         };
         let (before, after) = (bytes_of(row), memory::of_daemon_set(&daemon_set));
         if row.set(daemon_set, &self.nodes) {
-            self.told_bytes = self.told_bytes + after - before;
+            self.fact_bytes = self.fact_bytes + after - before;
             self.dirty.insert(index);
         }
     }
@@ -140,10 +139,10 @@ impl Fleet {
     pub fn daemon_set_gone(&mut self, uid: &str) {
         let Some(index) = self.rows.find(uid) else { return };
         if let Some(row) = self.rows.get_mut(index) {
-            if let Some(at) = row.said.reconsider_at {
+            if let Some(at) = row.last_report.reconsider_at {
                 self.due.remove(&(at, row.uid.clone()));
             }
-            self.told_bytes -= bytes_of(row);
+            self.fact_bytes -= bytes_of(row);
             row.forget();
         }
         let in_flight = self.in_flight.iter();
@@ -163,13 +162,13 @@ impl Fleet {
     /// follow later.
     pub fn pod_changed(&mut self, daemon_set: &Text, mut pod: Pod) {
         let uid = Uid::new(&pod.uid);
-        let stamp = self.stamps.share(Stamp {
+        let template_id = self.template_ids.share(TemplateId {
             revision: std::mem::take(&mut pod.revision),
             template_generation: std::mem::take(&mut pod.template_generation),
         });
         let node_name = std::mem::take(&mut pod.node);
         let delete_in_flight = self.deleting.contains(&uid);
-        let record = PodRecord::new(pod, uid, stamp, delete_in_flight);
+        let record = PodRecord::new(pod, uid, template_id, delete_in_flight);
         if let Some(index) = self.pods.find(&record.uid) {
             if self.change_pod(index, daemon_set, &node_name, &record) {
                 return;
@@ -177,16 +176,16 @@ impl Fleet {
             self.remove_pod(index);
         }
         if node_name.is_empty() {
-            // The pod names no node, so it counts for none (N1).
+            // A pod that names no node counts for none (N1).
             return;
         }
-        let (node, row) = (self.nodes.refer(&node_name), self.rows.index_of(daemon_set));
-        self.told_bytes += memory::of_pod(&record);
+        let (node, row) = (self.nodes.acquire(&node_name), self.rows.index_of(daemon_set));
+        self.fact_bytes += memory::of_pod(&record);
         let index = self.pods.insert(Entry {
             record,
             row,
             node,
-            next: NONE,
+            next: NO_POD,
         });
         if let Some(row) = self.rows.get_mut(row)
             && let Some(entry) = self.pods.get_mut(index)
@@ -214,7 +213,7 @@ impl Fleet {
             return false;
         }
         if entry.record != *record {
-            self.told_bytes = self.told_bytes + memory::of_pod(record) - memory::of_pod(&entry.record);
+            self.fact_bytes = self.fact_bytes + memory::of_pod(record) - memory::of_pod(&entry.record);
             entry.record = record.clone();
             row.touch(entry.node);
             self.dirty.insert(entry.row);
@@ -239,7 +238,7 @@ impl Fleet {
         else {
             return;
         };
-        self.told_bytes -= memory::of_pod(&record);
+        self.fact_bytes -= memory::of_pod(&record);
         if let Some(row) = self.rows.get_mut(row_index) {
             row.unlink(index, record, node, next, &mut self.pods);
         }
@@ -249,16 +248,16 @@ impl Fleet {
         self.rows.drop_empty(row_index);
     }
 
-    /// Makes the next call of [`Fleet::plan`] repeat the plan that is due first, with the time that is left until then.
-    /// Without this, an executor whose clock was set back, or whose timer ran ahead of its clock, would wait forever
-    /// for a plan that isn't due yet (contract S3).
-    pub fn remind(&mut self) {
+    /// Makes the next call of [`Fleet::plan`] repeat the plan that is due first, with the remaining time. Otherwise an
+    /// executor whose clock was set back, or whose timer fired too early by its clock, would wait forever for a plan
+    /// that isn't due yet (contract S3).
+    pub fn repeat_next_due(&mut self) {
         let Some((_, uid)) = self.due.pop_first() else {
             return;
         };
         if let Some(index) = self.rows.find(&uid) {
             if let Some(row) = self.rows.get_mut(index) {
-                row.said.reconsider_at = None;
+                row.last_report.reconsider_at = None;
             }
             self.dirty.insert(index);
         }
@@ -270,9 +269,13 @@ impl Fleet {
         self.plan_while(now, |_| true)
     }
 
-    /// Plans as [`Fleet::plan`] does, but stops when `go_on` returns false. `go_on` is called after each `DaemonSet`
-    /// with the bytes that the fleet takes, because each plan may put an action in flight for every node.
-    pub fn plan_while(&mut self, now: Millis, mut go_on: impl FnMut(usize) -> bool) -> Vec<RowPlan> {
+    /// Plans as [`Fleet::plan`] does, but stops when `should_continue` returns false. It is called after each
+    /// `DaemonSet` with the bytes that the fleet takes, because each plan may put an action in flight for every node.
+    pub fn plan_while(
+        &mut self,
+        now: Millis,
+        mut should_continue: impl FnMut(usize) -> bool,
+    ) -> Vec<RowPlan> {
         while let Some((at, uid)) = self.due.pop_first() {
             if at > now {
                 self.due.insert((at, uid));
@@ -284,20 +287,21 @@ impl Fleet {
         let mut dirty: Vec<_> = rows
             .filter_map(|index| Some((self.rows.get(index)?.uid.clone(), index)))
             .collect();
-        // Sort by uid. An index depends on which row came first, the uid doesn't.
+        // Sort by uid. An index depends on which row was created first, the uid doesn't.
         dirty.sort_unstable();
         let mut plans = Vec::new();
         for (_, index) in dirty {
             self.plan_row(index, now, &mut plans);
-            if !go_on(self.bytes()) {
+            if !should_continue(self.bytes()) {
                 break;
             }
         }
-        self.count_remembered();
+        self.count_history_entries();
         plans
     }
 
-    /// Decides for one `DaemonSet` as [`Fleet::plan`] does, but puts nothing in flight. For callers that only ask.
+    /// Decides for one `DaemonSet` as [`Fleet::plan`] does, but puts nothing in flight. `None` until the `DaemonSet`
+    /// has been received.
     pub fn decide(&mut self, uid: &str, now: Millis) -> Option<Decision> {
         let index = self.rows.find(uid)?;
         self.rows.get_mut(index)?.decide(&self.nodes, &self.pods, now)
@@ -311,32 +315,34 @@ impl Fleet {
         let Some(decision) = row.decide(&self.nodes, &self.pods, now) else {
             return;
         };
-        let Some(known) = row.known() else { return };
-        let said = Said {
+        let Some(prepared) = row.prepared() else { return };
+        let report = RowReport {
             status: decision.status,
-            problems: known.problems.clone(),
+            problems: prepared.problems.clone(),
             reconsider_at: decision.reconsider_at,
         };
-        if row.said.reconsider_at != said.reconsider_at {
-            if let Some(at) = row.said.reconsider_at {
+        if row.last_report.reconsider_at != report.reconsider_at {
+            if let Some(at) = row.last_report.reconsider_at {
                 self.due.remove(&(at, row.uid.clone()));
             }
-            if let Some(at) = said.reconsider_at {
+            if let Some(at) = report.reconsider_at {
                 self.due.insert((at, row.uid.clone()));
             }
         }
-        if said == row.said && decision.actions.is_empty() {
+        if report == row.last_report && decision.actions.is_empty() {
             return;
         }
         let empty = RowPlan {
-            daemon_set: known.daemon_set.key(),
+            daemon_set: prepared.daemon_set.key(),
             uid: row.uid.clone(),
             actions: Vec::new(),
-            said: said.clone(),
-            standing: said.status.map(|status| standing(&known.daemon_set, status)),
-            added_tolerations: known.added_tolerations.clone(),
+            report: report.clone(),
+            rollout_status: report
+                .status
+                .map(|status| rollout_status(&prepared.daemon_set, status)),
+            added_tolerations: prepared.added_tolerations.clone(),
         };
-        row.said = said;
+        row.last_report = report;
         self.in_flight.reserve(decision.actions.len());
         let mut rest = decision.actions.into_iter();
         loop {
@@ -344,7 +350,7 @@ impl Fleet {
             plan.actions.reserve_exact(rest.len().min(MAX_ACTIONS));
             for (cell, action) in rest.by_ref().take(MAX_ACTIONS) {
                 plan.actions
-                    .push((self.launch(index, cell, &action, now), action));
+                    .push((self.start_action(index, cell, &action, now), action));
             }
             plans.push(plan);
             if rest.len() == 0 {
@@ -362,15 +368,15 @@ impl Fleet {
     }
 
     /// A `DaemonSet` that the fleet holds.
-    pub fn daemon_set(&self, uid: &str) -> Option<&row::Known> {
-        self.rows.get(self.rows.find(uid)?)?.known()
+    pub(crate) fn daemon_set(&self, uid: &str) -> Option<&row::PreparedDaemonSet> {
+        self.rows.get(self.rows.find(uid)?)?.prepared()
     }
 }
 
-/// Estimates the bytes of a row's `DaemonSet`. 0 until the `DaemonSet` is known.
+/// Estimates the bytes of a row's `DaemonSet`. 0 until the `DaemonSet` has been received.
 fn bytes_of(row: &row::Row) -> usize {
-    row.known()
-        .map_or(0, |known| memory::of_daemon_set(&known.daemon_set))
+    row.prepared()
+        .map_or(0, |prepared| memory::of_daemon_set(&prepared.daemon_set))
 }
 
 #[cfg(test)]

@@ -46,7 +46,7 @@ pub fn number(limit: usize) -> u32 {
     u32::try_from(limit).unwrap_or(u32::MAX)
 }
 
-/// Refuses more objects in a field than a call may hold.
+/// Checks that a field holds at most `limit` objects.
 ///
 /// # Errors
 /// `RESOURCE_EXHAUSTED`, naming the field.
@@ -63,7 +63,7 @@ pub fn too_many(field: &str, count: usize, limit: usize) -> Status {
     status::too_many(field, &message)
 }
 
-/// Refuses more pairs of `DaemonSet` and node than a call may ask for.
+/// Checks that a call makes at most [`MAX_PAIRS`] pairs of `DaemonSet` and node.
 ///
 /// # Errors
 /// `RESOURCE_EXHAUSTED`, naming the nodes' field.
@@ -91,8 +91,8 @@ pub struct AnswerSize<'a> {
 const MEMORY_OF_ANSWERS: usize = 3;
 
 impl<'a> AnswerSize<'a> {
-    /// The size of an answer to which nothing has been added.
-    pub fn of(work: &'a Work) -> Self {
+    /// The size of an empty answer. Its memory counts against the limits of `work`.
+    pub fn new(work: &'a Work) -> Self {
         Self {
             bytes: AtomicUsize::new(0),
             work,

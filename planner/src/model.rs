@@ -11,8 +11,8 @@ use std::sync::Arc;
 
 pub use self::{
     demand::{Container, Demand, HostPort, NodeTemplate, Requirements, Resources, Workload},
-    labels::{LabelKey, Labels, same},
-    quantity::{NoQuantity, Quantity},
+    labels::{LabelKey, Labels, same_text},
+    quantity::{Quantity, QuantityError},
     uid::Uid,
 };
 
@@ -213,7 +213,7 @@ pub struct Pod {
 
 /// Identifies the template that a pod was created from.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub struct Stamp {
+pub struct TemplateId {
     /// The pod's controller-revision-hash.
     pub revision: Text,
     /// The pod's pod-template-generation. Empty if the pod has none.
@@ -289,7 +289,7 @@ pub enum ReasonDetail {
     },
 }
 
-/// An action that a plan asks for.
+/// An action of a plan.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Action {
     /// Create a pod.
@@ -348,13 +348,13 @@ pub struct Status {
     pub number_unavailable: i32,
 }
 
-/// A `DaemonSet`'s counters, and what follows from them for its conditions.
+/// A `DaemonSet`'s counters, with the availability and progress that follow from them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Standing {
+pub struct RolloutStatus {
     /// The counters.
     pub status: Status,
-    /// The minimum number of nodes that need an available pod for the `DaemonSet` to be available.
-    pub fewest_available: i32,
+    /// The number of nodes that need an available pod for the `DaemonSet` to be available.
+    pub min_available: i32,
     /// The rollout progress of the current template.
     pub progress: Progress,
 }

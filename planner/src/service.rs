@@ -1,4 +1,4 @@
-//! The gRPC service: receives requests, passes them on, and sends the answers. No rule lives here.
+//! The gRPC service: receives requests, passes them on, and sends the responses. It holds no rules.
 
 use std::{pin::Pin, sync::Arc, time::Instant};
 
@@ -19,7 +19,7 @@ use crate::{
     decide::RULES_VERSION,
     limits,
     metrics::{Method, Metrics, OpenSession},
-    session::{self, Epochs, Lead, Session, SessionMemory},
+    session::{self, Epochs, LeadershipClaim, Session, SessionMemory},
     unary,
 };
 
@@ -99,18 +99,18 @@ impl PlannerService for Planner {
         let first = requests.message().await?;
         let first =
             first.ok_or_else(|| Status::invalid_argument("the session ended before its first request"))?;
-        let hello = session::hello(&first)?;
+        let hello = session::read_hello(&first)?;
         // Only a session that can begin may supersede another.
-        let session = Session::new(self.memory.share());
+        let session = Session::new(self.memory.reservation());
         session.check(&first)?;
-        let lead = self
+        let claim = self
             .epochs
             .enter(&hello.cluster, hello.epoch)
             .map_err(|superseded| Status::failed_precondition(superseded.to_string()))?;
         let span =
             info_span!("session", cluster = %hello.cluster, executor = %hello.identity, epoch = hello.epoch);
         let (responses, receiver) = mpsc::channel(RESPONSES_AHEAD);
-        let served = Served {
+        let task = SessionTask {
             requests,
             responses,
             open: self.metrics.session_open(),
@@ -118,13 +118,13 @@ impl PlannerService for Planner {
             _permit: permit,
         };
         let shutdown = self.shutdown.clone();
-        tokio::spawn(async move { served.serve(first, lead, shutdown).await }.instrument(span));
+        tokio::spawn(async move { task.run(first, claim, shutdown).await }.instrument(span));
         Ok(Response::new(Box::pin(ReceiverStream::new(receiver))))
     }
 }
 
 /// A session with its request and response streams.
-struct Served {
+struct SessionTask {
     requests: Streaming<SessionRequest>,
     responses: mpsc::Sender<Result<SessionResponse, Status>>,
     open: OpenSession,
@@ -134,14 +134,14 @@ struct Served {
     _permit: Option<Permit>,
 }
 
-impl Served {
-    async fn serve(mut self, first: SessionRequest, mut lead: Lead, shutdown: CancellationToken) {
+impl SessionTask {
+    async fn run(mut self, first: SessionRequest, mut claim: LeadershipClaim, shutdown: CancellationToken) {
         info!("session began");
         // The order matters: a superseded session gets no more plans, whatever it still sends.
         let end = tokio::select! {
             biased;
             () = shutdown.cancelled() => Some(refusal::shutting_down()),
-            superseded = lead.superseded() => Some(Status::failed_precondition(superseded.to_string())),
+            superseded = claim.superseded() => Some(Status::failed_precondition(superseded.to_string())),
             end = self.exchange(first) => end,
         };
         match end {
@@ -158,7 +158,7 @@ impl Served {
     async fn exchange(&mut self, first: SessionRequest) -> Option<Status> {
         let mut next = Some(first);
         while let Some(request) = next {
-            if let Err(end) = self.answer(request).await {
+            if let Err(end) = self.handle(request).await {
                 return end;
             }
             next = match self.requests.message().await {
@@ -169,14 +169,14 @@ impl Served {
         None
     }
 
-    async fn answer(&mut self, request: SessionRequest) -> Result<(), Option<Status>> {
+    async fn handle(&mut self, request: SessionRequest) -> Result<(), Option<Status>> {
         let began = Instant::now();
         let outcome = self.session.take(request)?;
         self.open.observe(&outcome, began.elapsed());
         for response in outcome.responses {
             if let Some(Message::Plan(plan)) = &response.message {
                 let (daemon_set, actions) = (&plan.daemon_set, plan.actions.len());
-                debug!(daemon_set, plan = plan.id, plan.based_on, actions, "plan");
+                debug!(daemon_set, plan = plan.id, plan.based_on, actions, "sending plan");
             }
             self.responses.send(Ok(response)).await.map_err(|_| None)?;
         }

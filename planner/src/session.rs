@@ -1,7 +1,7 @@
 //! The stream that serves an executor: facts in, plans out.
 //!
 //! [`Session`] holds all of the logic and does no IO. A request goes in, responses come out, and the same requests
-//! always lead to the same responses. [`Epochs`] is what sessions of the same cluster know of each other.
+//! always lead to the same responses. [`Epochs`] lets sessions of the same cluster supersede each other.
 
 mod epochs;
 mod hello;
@@ -16,9 +16,9 @@ use everynode_proto::{
 use tonic::Status;
 
 pub use self::{
-    epochs::{Epochs, Lead},
-    hello::hello,
-    memory::{SessionMemory, Share},
+    epochs::{Epochs, LeadershipClaim},
+    hello::read_hello,
+    memory::{MemoryReservation, SessionMemory},
 };
 use crate::{
     convert::{self, FieldError},
@@ -34,12 +34,12 @@ pub const PROTOCOL: u32 = 1;
 /// Capabilities of this planner, in addition to the protocol's version.
 const CAPABILITIES: [&str; 1] = ["sync_accepted"];
 
-/// Capability that executors name when they keep to [`MAX_SESSION_REQUEST_BYTES`].
+/// Capability of executors that keep to [`MAX_SESSION_REQUEST_BYTES`].
 const MAX_REQUEST_BYTES: &str = "max_request_bytes";
-/// Facts per request that executors of earlier releases are asked to send at most. They limit the number of facts only,
-/// and a thousand nodes with hundreds of labels exceed the byte limit of a request.
-const FEW_FACTS: usize = 100;
-/// The longest object name that a problem repeats, in bytes: `namespace/name`.
+/// The maximum number of facts per request for executors of earlier releases. They limit only the number of facts, and
+/// a thousand nodes with hundreds of labels exceed the byte limit of a request.
+const LEGACY_MAX_FACTS: usize = 100;
+/// The longest `namespace/name` that a problem repeats, in bytes.
 const MAX_KEY_BYTES: usize = 2 * MAX_NAME_BYTES + 1;
 
 /// One executor's session.
@@ -48,9 +48,9 @@ pub struct Session {
     fleet: Fleet,
     strings: Interner,
     sequence: u64,
-    synced: bool,
+    is_synced: bool,
     last_plan: u64,
-    share: Share,
+    memory: MemoryReservation,
 }
 
 /// The result of one request.
@@ -58,7 +58,7 @@ pub struct Session {
 pub struct Outcome {
     /// The responses to send, in this order.
     pub responses: Vec<SessionResponse>,
-    /// Number of facts taken.
+    /// Number of facts in the request.
     pub facts: usize,
     /// Number of pods to create.
     pub creates: usize,
@@ -73,10 +73,10 @@ pub struct Outcome {
 }
 
 impl Session {
-    /// A session whose memory is limited by its share.
-    pub fn new(share: Share) -> Self {
+    /// A session whose memory is limited by this reservation.
+    pub fn new(memory: MemoryReservation) -> Self {
         Self {
-            share,
+            memory,
             ..Self::default()
         }
     }
@@ -98,23 +98,23 @@ impl Session {
             outcome.responses.push(respond(Message::Welcome(welcome(hello))));
         }
         if request.facts.is_empty() {
-            self.fleet.remind();
+            self.fleet.repeat_next_due();
         }
-        let was_synced = self.synced;
+        let was_synced = self.is_synced;
         for (index, fact) in request.facts.into_iter().enumerate() {
-            if let Err(problem) = self.learn(fact.fact, index) {
+            if let Err(problem) = self.apply_fact(fact.fact, index) {
                 outcome.responses.push(respond(Message::Problem(problem)));
             }
             // A new row takes a cell for each node, and a new node takes one for each row.
-            self.share.hold(self.fleet.bytes())?;
+            self.memory.resize(self.fleet.bytes())?;
         }
-        outcome.has_synced = self.synced && !was_synced;
+        outcome.has_synced = self.is_synced && !was_synced;
         if outcome.has_synced {
             let sequence = self.sequence;
             let accepted = wire::SyncAccepted { sequence };
             outcome.responses.push(respond(Message::SyncAccepted(accepted)));
         }
-        if self.synced {
+        if self.is_synced {
             self.plan(now, &mut outcome)?;
         }
         outcome.size = self.fleet.size();
@@ -143,14 +143,14 @@ impl Session {
         let Some(now) = request.now.map(convert::millis) else {
             return Err(invalid(
                 "now",
-                "must be set: it is the only clock that decisions know".to_owned(),
+                "must be set: decisions use no other clock".to_owned(),
             ));
         };
         codec::check_facts(request.facts.len())?;
         Ok(now)
     }
 
-    fn learn(&mut self, fact: Option<Fact>, index: usize) -> Result<(), wire::Problem> {
+    fn apply_fact(&mut self, fact: Option<Fact>, index: usize) -> Result<(), wire::Problem> {
         let strings = &mut self.strings;
         let Some(fact) = fact else {
             let message = "must be set, to a kind of fact that this planner knows";
@@ -165,7 +165,7 @@ impl Session {
             Fact::NodeGone(gone) => self.fleet.node_gone(&gone.name),
             Fact::DaemonSetChanged(facts) => {
                 // The length is limited because each creation repeats the revision.
-                let revision = convert::short("update_revision", &facts.update_revision);
+                let revision = convert::check_length("update_revision", &facts.update_revision);
                 let read = revision.and_then(|_| convert::daemon_set(&facts, strings));
                 let daemon_set = read.map_err(|error| {
                     let named = !facts.name.is_empty();
@@ -186,15 +186,15 @@ impl Session {
             }
             Fact::PodGone(gone) => self.fleet.pod_gone(&gone.uid),
             Fact::ActionDone(done) => self.fleet.action_done(done.action_id),
-            Fact::SyncComplete(_) => self.synced = true,
+            Fact::SyncComplete(_) => self.is_synced = true,
         }
         Ok(())
     }
 
     fn plan(&mut self, now: Millis, outcome: &mut Outcome) -> Result<(), Status> {
-        let (share, mut held) = (&mut self.share, Ok(()));
+        let (memory, mut held) = (&mut self.memory, Ok(()));
         let plans = self.fleet.plan_while(now, |bytes| {
-            held = share.hold(bytes);
+            held = memory.resize(bytes);
             held.is_ok()
         });
         held?;
@@ -222,7 +222,11 @@ fn respond(message: Message) -> SessionResponse {
 
 fn welcome(hello: &wire::Hello) -> wire::Welcome {
     let keeps_to_bytes = hello.capabilities.iter().any(|name| name == MAX_REQUEST_BYTES);
-    let max_facts = if keeps_to_bytes { MAX_FACTS } else { FEW_FACTS };
+    let max_facts = if keeps_to_bytes {
+        MAX_FACTS
+    } else {
+        LEGACY_MAX_FACTS
+    };
     wire::Welcome {
         planner_version: env!("CARGO_PKG_VERSION").to_owned(),
         rules_version: RULES_VERSION.to_owned(),

@@ -1,4 +1,4 @@
-//! Small builders for tests: a healthy `DaemonSet`, healthy nodes and pods, and ways to make them odd.
+//! Builders for tests: a healthy `DaemonSet`, healthy nodes and pods, and variants of them.
 
 use std::fmt;
 
@@ -10,8 +10,8 @@ use crate::{
         rolling_update,
     },
     model::{
-        Action, Budget, DaemonSet, Millis, Node, Phase, Pod, PodTemplate, Requirement, Resources, Stamp,
-        Status, Strategy, Taint, Term, Text, Toleration, Uid, Verdict,
+        Action, Budget, DaemonSet, Millis, Node, Phase, Pod, PodTemplate, Requirement, Resources, Status,
+        Strategy, Taint, TemplateId, Term, Text, Toleration, Uid, Verdict,
     },
 };
 
@@ -133,7 +133,7 @@ pub(crate) fn pod(name: &str, node: &str) -> Pod {
 }
 
 /// Makes variants of a pod.
-pub(crate) trait Tweak: Sized {
+pub(crate) trait PodVariants: Sized {
     fn old(self) -> Self;
     fn unready(self) -> Self;
     fn failed(self) -> Self;
@@ -144,7 +144,7 @@ pub(crate) trait Tweak: Sized {
     fn ready_since(self, at_seconds: i64) -> Self;
 }
 
-impl Tweak for Pod {
+impl PodVariants for Pod {
     fn old(self) -> Self {
         Self {
             revision: "old".into(),
@@ -207,50 +207,50 @@ impl Tweak for Pod {
 
 /// A cell that owns its contents.
 #[derive(Debug, Clone)]
-pub(crate) struct Square {
+pub(crate) struct TestCell {
     pub(crate) node: Text,
     pub(crate) verdict: Option<Verdict>,
     pub(crate) pods: Vec<Pod>,
     /// Names of pods whose deletion is in flight.
     pub(crate) delete_in_flight: Vec<&'static str>,
-    pub(crate) creating: bool,
+    pub(crate) create_in_flight: bool,
     /// The creation time in seconds and the uid of the youngest known pod.
-    pub(crate) last: Option<(i64, Text)>,
-    pub(crate) failed_until: Option<Millis>,
+    pub(crate) youngest_gone: Option<(i64, Text)>,
+    pub(crate) backoff_until: Option<Millis>,
 }
 
 /// A node that should run a pod, with its current pods.
-pub(crate) fn run(node: &str, pods: impl IntoIterator<Item = Pod>) -> Square {
-    Square {
+pub(crate) fn run(node: &str, pods: impl IntoIterator<Item = Pod>) -> TestCell {
+    TestCell {
         node: node.into(),
         verdict: Some(Verdict::Run),
         pods: pods.into_iter().collect(),
         delete_in_flight: Vec::new(),
-        creating: false,
-        last: None,
-        failed_until: None,
+        create_in_flight: false,
+        youngest_gone: None,
+        backoff_until: None,
     }
 }
 
 /// A node that keeps its pods but gets no new one.
-pub(crate) fn keep(node: &str, pods: impl IntoIterator<Item = Pod>) -> Square {
-    Square {
+pub(crate) fn keep(node: &str, pods: impl IntoIterator<Item = Pod>) -> TestCell {
+    TestCell {
         verdict: Some(Verdict::Keep),
         ..run(node, pods)
     }
 }
 
 /// A node that should run no pod.
-pub(crate) fn exclude(node: &str, pods: impl IntoIterator<Item = Pod>) -> Square {
-    Square {
+pub(crate) fn exclude(node: &str, pods: impl IntoIterator<Item = Pod>) -> TestCell {
+    TestCell {
         verdict: Some(Verdict::Exclude),
         ..run(node, pods)
     }
 }
 
 /// A node that isn't in the cluster.
-pub(crate) fn gone(node: &str, pods: impl IntoIterator<Item = Pod>) -> Square {
-    Square {
+pub(crate) fn gone(node: &str, pods: impl IntoIterator<Item = Pod>) -> TestCell {
+    TestCell {
         verdict: None,
         ..run(node, pods)
     }
@@ -258,46 +258,46 @@ pub(crate) fn gone(node: &str, pods: impl IntoIterator<Item = Pod>) -> Square {
 
 /// A pod as a cell stores it.
 pub(crate) fn record(pod: &Pod) -> PodRecord {
-    let stamp = Stamp {
+    let template_id = TemplateId {
         revision: pod.revision.clone(),
         template_generation: pod.template_generation.clone(),
     };
-    PodRecord::new(pod.clone(), Uid::new(&pod.uid), stamp.into(), false)
+    PodRecord::new(pod.clone(), Uid::new(&pod.uid), template_id.into(), false)
 }
 
-/// The cells of squares, in the order of the squares.
-struct Board<'s> {
+/// Gives decisions access to test cells, in the order of the slice.
+struct TestCells<'s> {
     order: Vec<CellIndex>,
-    squares: &'s [Square],
+    cells: &'s [TestCell],
     pods: Vec<Vec<PodRecord>>,
-    last: Vec<Option<(Millis, Uid)>>,
+    youngest_gone: Vec<Option<(Millis, Uid)>>,
 }
 
-impl<'s> Board<'s> {
-    fn new(squares: &'s [Square]) -> Self {
-        let pods = squares.iter().map(|square| {
-            let mut pods: Vec<_> = square.pods.iter().map(record).collect();
+impl<'s> TestCells<'s> {
+    fn new(cells: &'s [TestCell]) -> Self {
+        let pods = cells.iter().map(|cell| {
+            let mut pods: Vec<_> = cell.pods.iter().map(record).collect();
             for pod in &mut pods {
-                pod.delete_in_flight = square.delete_in_flight.contains(&pod.name.as_ref());
+                pod.delete_in_flight = cell.delete_in_flight.contains(&pod.name.as_ref());
             }
             pods.sort_by(by_age);
             pods
         });
-        let last = squares.iter().map(|square| square.last.as_ref());
+        let youngest_gone = cells.iter().map(|cell| cell.youngest_gone.as_ref());
         Self {
-            order: (0..u32::try_from(squares.len()).unwrap()).collect(),
-            squares,
+            order: (0..u32::try_from(cells.len()).unwrap()).collect(),
+            cells,
             pods: pods.collect(),
-            last: last
+            youngest_gone: youngest_gone
                 .map(|last| last.map(|(at, uid)| (seconds(*at), Uid::new(uid))))
                 .collect(),
         }
     }
 }
 
-impl Cells for Board<'_> {
+impl Cells for TestCells<'_> {
     fn capacity(&self) -> usize {
-        self.squares.len()
+        self.cells.len()
     }
 
     fn in_order(&self) -> &[CellIndex] {
@@ -306,16 +306,16 @@ impl Cells for Board<'_> {
 
     fn cell<'c, 'a>(&'a self, index: CellIndex, pods: &'c mut Vec<&'a PodRecord>) -> Option<Cell<'c, 'a>> {
         let index = index as usize;
-        let square = self.squares.get(index)?;
+        let cell = self.cells.get(index)?;
         pods.clear();
         pods.extend(&self.pods[index]);
         Some(Cell {
-            node: &square.node,
-            verdict: square.verdict,
+            node: &cell.node,
+            verdict: cell.verdict,
             pods,
-            creating: square.creating,
-            last: self.last[index].as_ref(),
-            failed_until: square.failed_until,
+            create_in_flight: cell.create_in_flight,
+            youngest_gone: self.youngest_gone[index].as_ref(),
+            backoff_until: cell.backoff_until,
         })
     }
 }
@@ -329,9 +329,9 @@ pub(crate) struct Decision {
 }
 
 /// Decides for a `DaemonSet`. The time is in seconds.
-pub(crate) fn decide(daemon_set: &DaemonSet, at_seconds: i64, squares: &[Square]) -> Decision {
+pub(crate) fn decide(daemon_set: &DaemonSet, at_seconds: i64, cells: &[TestCell]) -> Decision {
     let rules = Rules::new(daemon_set, seconds(at_seconds));
-    let decision = decide::decide(&rules, &mut Ledger::default(), &Board::new(squares));
+    let decision = decide::decide(&rules, &mut Ledger::default(), &TestCells::new(cells));
     Decision {
         actions: decision.actions.into_iter().map(|(_, action)| action).collect(),
         status: decision.status,
@@ -349,8 +349,8 @@ pub(crate) fn brief(action: &Action) -> String {
 
 /// Asserts that a decision has the expected actions, in the form of [`brief`].
 #[track_caller]
-pub(crate) fn check(daemon_set: &DaemonSet, squares: &[Square], expected: &[&str], what: impl fmt::Display) {
-    let decision = decide(daemon_set, NOW, squares);
+pub(crate) fn check(daemon_set: &DaemonSet, cells: &[TestCell], expected: &[&str], what: impl fmt::Display) {
+    let decision = decide(daemon_set, NOW, cells);
     let actions: Vec<_> = decision.actions.iter().map(brief).collect();
     assert_eq!(actions, expected, "{what}");
 }

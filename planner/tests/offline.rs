@@ -76,7 +76,7 @@ fn explain_says_every_reason_and_ends_with_1_when_a_pair_doesnt_run() {
 DAEMONSET       NODE       VERDICT   REASON
 default/agent   worker-1   RUN       the node fits the nodeSelector and the required node affinity, and every taint is tolerated
 default/agent   worker-2   EXCLUDE   nodeSelector wants disk=ssd, the node has disk=hdd
-default/agent   worker-3   KEEP      taint dedicated=db:NoSchedule is not tolerated (a pod that is there stays, none is created); a toleration {key: dedicated, operator: Exists, effect: NoSchedule} would admit it
+default/agent   worker-3   KEEP      taint dedicated=db:NoSchedule is not tolerated (an existing pod stays, none is created); a toleration {key: dedicated, operator: Exists, effect: NoSchedule} would admit it
 
 DAEMONSET       VERDICT   NODES   CONDITION THAT ISN'T MET
 default/agent   EXCLUDE   1       nodeSelector disk=ssd

@@ -31,7 +31,7 @@ fn run_session(input: &Input) -> bool {
     let (mut request_bytes, mut last_action, mut accepted) = (0, 0, 0);
     for (index, request) in requests.enumerate() {
         if index == 0 {
-            let _ = session::hello(&request);
+            let _ = session::read_hello(&request);
         }
         request_bytes += request.encoded_len() + MAX_BYTES_PER_ITEM * (1 + request.facts.len());
         match (one.take(request.clone()), other.take(request)) {

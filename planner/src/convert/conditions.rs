@@ -4,19 +4,19 @@ use everynode_proto::planner::v1::DaemonSetCondition;
 use everynode_render::words;
 
 use super::to_wire::status;
-use crate::model::{Progress, Standing};
+use crate::model::{Progress, RolloutStatus};
 
-/// The conditions of a `DaemonSet` with this standing.
-pub(super) fn conditions(standing: &Standing) -> Vec<DaemonSetCondition> {
-    vec![available(standing), progressing(standing)]
+/// The conditions of a `DaemonSet` with this rollout status.
+pub(super) fn conditions(rollout: &RolloutStatus) -> Vec<DaemonSetCondition> {
+    vec![available(rollout), progressing(rollout)]
 }
 
-fn available(standing: &Standing) -> DaemonSetCondition {
+fn available(rollout: &RolloutStatus) -> DaemonSetCondition {
     let (desired, available) = (
-        standing.status.desired_number_scheduled,
-        standing.status.number_available,
+        rollout.status.desired_number_scheduled,
+        rollout.status.number_available,
     );
-    let fewest = standing.fewest_available;
+    let fewest = rollout.min_available;
     let holds = available >= fewest;
     let reason = if holds {
         "MinimumReplicasAvailable"
@@ -31,9 +31,9 @@ fn available(standing: &Standing) -> DaemonSetCondition {
     condition("Available", holds, reason, message)
 }
 
-fn progressing(standing: &Standing) -> DaemonSetCondition {
-    let counted = words::progress(&status(standing.status));
-    match standing.progress {
+fn progressing(rollout: &RolloutStatus) -> DaemonSetCondition {
+    let counted = words::progress(&status(rollout.status));
+    match rollout.progress {
         Progress::Complete => condition("Progressing", true, "NewRevisionAvailable", counted),
         Progress::InProgress => condition("Progressing", true, "RolloutInProgress", counted),
         Progress::WaitsForDeletion => {
@@ -58,18 +58,18 @@ mod tests {
     use super::*;
     use crate::model::Status;
 
-    fn said(desired: i32, available: i32, fewest_available: i32, progress: Progress) -> [String; 2] {
-        let standing = Standing {
+    fn texts(desired: i32, available: i32, min_available: i32, progress: Progress) -> [String; 2] {
+        let rollout = RolloutStatus {
             status: Status {
                 desired_number_scheduled: desired,
                 updated_number_scheduled: available,
                 number_available: available,
                 ..Status::default()
             },
-            fewest_available,
+            min_available,
             progress,
         };
-        let said = conditions(&standing).into_iter().map(|condition| {
+        let texts = conditions(&rollout).into_iter().map(|condition| {
             let DaemonSetCondition {
                 r#type,
                 status,
@@ -78,14 +78,14 @@ mod tests {
             } = condition;
             format!("{type} {status} {reason}: {message}", r#type = r#type)
         });
-        said.collect::<Vec<_>>().try_into().unwrap()
+        texts.collect::<Vec<_>>().try_into().unwrap()
     }
 
     #[test]
-    fn a_daemon_set_is_available_when_as_many_nodes_have_a_pod_as_must() {
+    fn daemon_set_is_available_when_enough_nodes_have_an_available_pod() {
         let available = |desired, available, fewest| {
-            let [said, _] = said(desired, available, fewest, Progress::InProgress);
-            said
+            let [texts, _] = texts(desired, available, fewest, Progress::InProgress);
+            texts
         };
         assert_eq!(
             available(8, 7, 7),
@@ -102,10 +102,10 @@ mod tests {
     }
 
     #[test]
-    fn a_rollout_progresses_unless_it_waits_for_somebody() {
+    fn rollout_progresses_unless_it_waits_for_deletions() {
         let progressing = |desired, updated, progress| {
-            let [_, said] = said(desired, updated, 0, progress);
-            said
+            let [_, texts] = texts(desired, updated, 0, progress);
+            texts
         };
         assert_eq!(
             progressing(3, 3, Progress::Complete),

@@ -19,12 +19,12 @@ use crate::{
 /// A quantity can't be read; the field's path begins in the template's spec.
 pub fn workload(
     spec: &object::SchedulingSpec,
-    of_runtime_class: Option<&Resources>,
+    class_overhead: Option<&Resources>,
     strings: &mut Interner,
 ) -> Result<Workload, FieldError> {
     let overhead = match &spec.overhead {
         Some(overhead) => resources("overhead", overhead, strings)?,
-        None => of_runtime_class.cloned().unwrap_or_default(),
+        None => class_overhead.cloned().unwrap_or_default(),
     };
     Ok(Workload {
         init_containers: containers(
@@ -117,12 +117,12 @@ fn amounts<'q>(
         let error = |message: String| FieldError::new(format!("{field}.{name}"), message);
         let amount: Quantity = text
             .parse()
-            .map_err(|fault: crate::model::NoQuantity| error(fault.to_string()))?;
+            .map_err(|invalid: crate::model::QuantityError| error(invalid.to_string()))?;
         if amount.is_negative() {
             return Err(error(format!("must not be negative, found {text}")));
         }
         // The API server keeps no finer precision (mirrors `SetDefaults_ResourceList`).
-        Ok((strings.text(name), amount.in_thousandths()))
+        Ok((strings.text(name), amount.rounded_up_to_thousandths()))
     };
     written.map(amount).collect()
 }

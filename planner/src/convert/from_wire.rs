@@ -18,7 +18,7 @@ use crate::{
 pub struct FieldError {
     /// The field's path in its message.
     pub field: String,
-    /// The fault, and what would be valid.
+    /// What is wrong, and what would be valid.
     pub message: String,
 }
 
@@ -51,7 +51,7 @@ fn required<'a>(field: &str, value: &'a str) -> Result<&'a str, FieldError> {
     if value.is_empty() {
         Err(FieldError::new(field, "must not be empty"))
     } else {
-        short(field, value)
+        check_length(field, value)
     }
 }
 
@@ -59,7 +59,7 @@ fn required<'a>(field: &str, value: &'a str) -> Result<&'a str, FieldError> {
 ///
 /// # Errors
 /// The name is longer than [`MAX_NAME_BYTES`], the longest of any name in Kubernetes.
-pub fn short<'a>(field: &str, value: &'a str) -> Result<&'a str, FieldError> {
+pub fn check_length<'a>(field: &str, value: &'a str) -> Result<&'a str, FieldError> {
     match value.len() {
         ..=MAX_NAME_BYTES => Ok(value),
         bytes => {
@@ -109,7 +109,7 @@ pub fn pod(facts: &wire::PodFacts, strings: &mut Interner) -> Result<(Text, Pod)
     let pod = Pod {
         uid: required("uid", &facts.uid)?.into(),
         name: required("name", &facts.name)?.into(),
-        node: strings.text(short("node", &facts.node)?),
+        node: strings.text(check_length("node", &facts.node)?),
         bound: facts.bound,
         phase: match facts.phase() {
             wire::PodPhase::Succeeded => Phase::Succeeded,
@@ -122,8 +122,8 @@ pub fn pod(facts: &wire::PodFacts, strings: &mut Interner) -> Result<(Text, Pod)
         ready_since: facts.ready_since.map(millis),
         created: facts.created.map(millis).unwrap_or_default(),
         deleting: facts.deleting,
-        revision: strings.text(short("revision", &facts.revision)?),
-        template_generation: strings.text(short("template_generation", &facts.template_generation)?),
+        revision: strings.text(check_length("revision", &facts.revision)?),
+        template_generation: strings.text(check_length("template_generation", &facts.template_generation)?),
     };
     Ok((daemon_set, pod))
 }

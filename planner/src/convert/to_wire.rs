@@ -8,7 +8,7 @@ use super::conditions::conditions;
 use crate::{
     decide::{
         simulate::{Conflict, Simulation, Undecided},
-        summary::{Count, Summary},
+        summary::{ConditionCount, Summary},
     },
     fleet::RowPlan,
     model::{
@@ -23,8 +23,8 @@ pub fn plan(plan: RowPlan, id: u64, based_on: u64, now: Millis) -> wire::Plan {
         daemon_set,
         uid,
         actions,
-        said,
-        standing,
+        report,
+        rollout_status,
         added_tolerations,
     } = plan;
     let creates = actions
@@ -36,20 +36,24 @@ pub fn plan(plan: RowPlan, id: u64, based_on: u64, now: Millis) -> wire::Plan {
         daemon_set_uid: uid.to_string(),
         based_on,
         actions: actions.iter().map(|(id, kind)| action(*id, kind)).collect(),
-        status: said.status.map(status),
-        problems: said.problems.iter().map(|item| problem(item, &object)).collect(),
-        reconsider_after: reconsider_after(said.reconsider_at, now),
+        status: report.status.map(status),
+        problems: report
+            .problems
+            .iter()
+            .map(|item| problem(item, &object))
+            .collect(),
+        reconsider_after: reconsider_after(report.reconsider_at, now),
         added_tolerations: added_tolerations
             .iter()
             .filter(|_| creates)
             .map(toleration)
             .collect(),
-        conditions: standing.as_ref().map(conditions).unwrap_or_default(),
+        conditions: rollout_status.as_ref().map(conditions).unwrap_or_default(),
         daemon_set,
     }
 }
 
-/// The time left until `at`. It is at least a millisecond, so that a plan can't ask for another one at once.
+/// The time left until `at`. It is at least a millisecond, so that a plan never requests another one at once.
 pub fn reconsider_after(at: Option<Millis>, now: Millis) -> Option<prost_types::Duration> {
     let millis = at?.since(now).max(1);
     let nanos = i32::try_from(millis % 1_000 * 1_000_000).unwrap_or_default();
@@ -206,7 +210,7 @@ fn detail(detail: ReasonDetail) -> wire::reason::Detail {
 
 /// Converts counted verdicts.
 pub fn summary(daemon_set: &str, summary: Summary) -> wire::VerdictSummary {
-    let count = |count: Count| wire::ReasonCount {
+    let count = |count: ConditionCount| wire::ReasonCount {
         code: reason_code(count.code).into(),
         condition: count.condition,
         verdict: verdict_of(count.verdict).into(),
@@ -247,7 +251,7 @@ pub fn demand(daemon_set: &str, demand: &Demand) -> wire::DaemonSetDemand {
 
 /// Converts the result for a node template. `keys` are the `DaemonSet`s' names.
 pub fn simulation(simulation: &Simulation, template: &Text, keys: &[String]) -> wire::NodeSimulation {
-    let key = |place: &usize| keys.get(*place).cloned().unwrap_or_default();
+    let key = |index: &usize| keys.get(*index).cloned().unwrap_or_default();
     let undecided = |undecided: &Undecided| wire::Undecided {
         daemon_set: key(&undecided.daemon_set),
         unknown_labels: undecided.labels.iter().map(text).collect(),

@@ -13,41 +13,41 @@ use hashbrown::HashSet;
 use self::values::Values;
 use crate::model::{LabelKey, Node, Requirement, Term, Text};
 
-/// The only field of a node that a term may ask for.
+/// The only field of a node that a term can require.
 const NAME_FIELD: &str = "metadata.name";
 
 /// A term, ready to be matched.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum ParsedTerm {
+pub(crate) enum ParsedTerm {
     /// Requirements that must all be met.
-    All(Vec<Check>),
+    All(Vec<ParsedRequirement>),
     /// A term without requirements, which matches nothing.
     Empty,
     /// A term that can't be parsed, which matches nothing.
     Malformed(Vec<SyntaxError>),
 }
 
-/// A fault in one requirement of a term.
+/// A syntax error in one requirement of a term.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct SyntaxError {
+pub(crate) struct SyntaxError {
     /// The path in the term, such as `matchExpressions[0].values`.
-    pub field: String,
-    /// The fault, and what would be valid.
-    pub message: String,
+    pub(crate) field: String,
+    /// What is wrong, and what would be valid.
+    pub(crate) message: String,
 }
 
-/// Why a term doesn't match a node.
+/// One reason why a term doesn't match a node.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Failure {
+pub(crate) struct Mismatch {
     /// The condition that the node doesn't meet.
-    pub condition: String,
+    pub(crate) condition: String,
     /// That condition, and what the node has instead.
-    pub message: String,
+    pub(crate) message: String,
     /// The requirement, and the value that the node has. `None` when the term as such matches nothing.
-    pub requirement: Option<(Requirement, Option<Text>)>,
+    pub(crate) requirement: Option<(Requirement, Option<Text>)>,
 }
 
-impl Failure {
+impl Mismatch {
     fn of_term(message: String) -> Self {
         Self {
             condition: message.clone(),
@@ -57,14 +57,14 @@ impl Failure {
     }
 }
 
-/// One requirement, ready to be checked.
+/// One requirement, ready to be matched.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Check {
+pub(crate) struct ParsedRequirement {
     subject: Subject,
-    test: Test,
+    predicate: Predicate,
     /// Index of the node's value among those that [`Terms`] looks up beforehand. An index past their end means that the
     /// value is looked up when it is needed.
-    place: usize,
+    value_index: usize,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -83,20 +83,19 @@ impl Subject {
     }
 }
 
-/// How many of a node's values [`Terms`] looks up beforehand.
-const LOOKED_UP: usize = 8;
+/// The maximum number of a node's values that [`Terms`] looks up beforehand.
+const CACHED_VALUES: usize = 8;
 
-/// All terms of a node affinity. They tend to ask for the same few labels, so each of those is looked up only once per
-/// node.
+/// All terms of a node affinity. They tend to use the same few labels, so each of these is looked up once per node.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Terms {
+pub(crate) struct Terms {
     terms: Vec<ParsedTerm>,
     subjects: Vec<Subject>,
 }
 
 impl Terms {
     /// Parses terms.
-    pub fn new(terms: &[Term]) -> Self {
+    pub(crate) fn new(terms: &[Term]) -> Self {
         let mut terms: Vec<_> = terms.iter().map(ParsedTerm::new).collect();
         let mut subjects = Vec::new();
         let all = terms.iter_mut().filter_map(|term| match term {
@@ -104,10 +103,10 @@ impl Terms {
             ParsedTerm::Empty | ParsedTerm::Malformed(_) => None,
         });
         for check in all.flatten() {
-            let known = subjects.iter().position(|subject| *subject == check.subject);
-            check.place = known.unwrap_or(subjects.len());
-            // There is no room for more values, and searching a longer list would take time.
-            if known.is_none() && subjects.len() < LOOKED_UP {
+            let index = subjects.iter().position(|subject| *subject == check.subject);
+            check.value_index = index.unwrap_or(subjects.len());
+            // The array has no room for more values, and searching a longer list would take time.
+            if index.is_none() && subjects.len() < CACHED_VALUES {
                 subjects.push(check.subject.clone());
             }
         }
@@ -115,26 +114,26 @@ impl Terms {
     }
 
     /// The terms one by one.
-    pub fn iter(&self) -> impl ExactSizeIterator<Item = &ParsedTerm> {
+    pub(crate) fn iter(&self) -> impl ExactSizeIterator<Item = &ParsedTerm> {
         self.terms.iter()
     }
 
     /// Whether one of the terms matches the node.
-    pub fn match_node(&self, node: &Node) -> bool {
-        let mut values = [None; LOOKED_UP];
+    pub(crate) fn match_node(&self, node: &Node) -> bool {
+        let mut values = [None; CACHED_VALUES];
         for (value, subject) in values.iter_mut().zip(&self.subjects) {
             *value = subject.of(node);
         }
-        let value = |check: &Check| match values.get(check.place) {
+        let value = |check: &ParsedRequirement| match values.get(check.value_index) {
             Some(value) => *value,
             None => check.subject.of(node),
         };
-        self.terms.iter().any(|term| term.holds_for(value))
+        self.terms.iter().any(|term| term.matches_values(value))
     }
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
-enum Test {
+enum Predicate {
     In(Values),
     NotIn(Values),
     Exists,
@@ -145,7 +144,7 @@ enum Test {
 
 impl ParsedTerm {
     /// Parses a term.
-    pub fn new(term: &Term) -> Self {
+    pub(crate) fn new(term: &Term) -> Self {
         if term.expressions.is_empty() && term.fields.is_empty() {
             return Self::Empty;
         }
@@ -171,33 +170,37 @@ impl ParsedTerm {
     }
 
     /// Whether the term matches the node.
-    pub fn matches(&self, node: &Node) -> bool {
-        self.holds_for(|check| check.subject.of(node))
+    #[cfg(test)]
+    pub(crate) fn matches(&self, node: &Node) -> bool {
+        self.matches_values(|check| check.subject.of(node))
     }
 
     /// Whether the term matches a node with these values.
-    fn holds_for<'n>(&self, value: impl Fn(&Check) -> Option<&'n Text>) -> bool {
+    fn matches_values<'n>(&self, value: impl Fn(&ParsedRequirement) -> Option<&'n Text>) -> bool {
         match self {
-            Self::All(checks) => checks.iter().all(|check| check.test.holds(value(check))),
+            Self::All(checks) => checks.iter().all(|check| check.predicate.holds(value(check))),
             Self::Empty | Self::Malformed(_) => false,
         }
     }
 
-    /// Whether the term matches a node of which everything but the `unknown` labels is known. `None` when that depends
-    /// on the unknown labels.
-    pub fn may_match(&self, node: &Node, unknown: &HashSet<Text>) -> Option<bool> {
+    /// Whether the term matches a node whose `unknown` labels have unknown values. `None` if that depends on these
+    /// labels.
+    pub(crate) fn may_match(&self, node: &Node, unknown: &HashSet<Text>) -> Option<bool> {
         let Self::All(checks) = self else {
             return Some(false);
         };
         let (open, known): (Vec<_>, Vec<_>) = checks.iter().partition(|check| check.is_among(unknown));
-        if !known.iter().all(|check| check.test.holds(check.subject.of(node))) {
+        if !known
+            .iter()
+            .all(|check| check.predicate.holds(check.subject.of(node)))
+        {
             return Some(false);
         }
         open.is_empty().then_some(true)
     }
 
     /// The term's requirements on unknown labels.
-    pub fn open(&self, unknown: &HashSet<Text>) -> impl Iterator<Item = &Check> {
+    pub(crate) fn depending_on(&self, unknown: &HashSet<Text>) -> impl Iterator<Item = &ParsedRequirement> {
         let checks = match self {
             Self::All(checks) => checks.as_slice(),
             Self::Empty | Self::Malformed(_) => &[],
@@ -206,19 +209,22 @@ impl ParsedTerm {
     }
 
     /// Every reason why the term doesn't match the node. Empty when it does.
-    pub fn failures(&self, node: &Node) -> Vec<Failure> {
+    pub(crate) fn mismatches(&self, node: &Node) -> Vec<Mismatch> {
         match self {
             Self::All(checks) => {
                 let failed = checks
                     .iter()
-                    .filter(|check| !check.test.holds(check.subject.of(node)));
-                failed.map(|check| check.failure(node)).collect()
+                    .filter(|check| !check.predicate.holds(check.subject.of(node)));
+                failed.map(|check| check.mismatch(node)).collect()
             }
-            Self::Empty => vec![Failure::of_term("it is empty, which matches no node".to_owned())],
+            Self::Empty => vec![Mismatch::of_term("it is empty, which matches no node".to_owned())],
             Self::Malformed(errors) => {
                 let text =
                     |error: &SyntaxError| format!("it can't be parsed ({}: {})", error.field, error.message);
-                errors.iter().map(|error| Failure::of_term(text(error))).collect()
+                errors
+                    .iter()
+                    .map(|error| Mismatch::of_term(text(error)))
+                    .collect()
             }
         }
     }
@@ -238,9 +244,9 @@ impl SyntaxError {
     }
 }
 
-impl Test {
-    /// The operator and its values, as they were written.
-    fn parts(&self) -> (&'static str, Vec<Text>) {
+impl Predicate {
+    /// The operator and its values, as written.
+    fn operator_and_values(&self) -> (&'static str, Vec<Text>) {
         let number = |bound: &i64| vec![bound.to_string().into()];
         match self {
             Self::In(values) => ("In", values.to_vec()),
@@ -266,9 +272,9 @@ impl Test {
     }
 }
 
-impl Check {
+impl ParsedRequirement {
     /// The label's key, or the field's name.
-    pub fn key(&self) -> &Text {
+    pub(crate) fn key(&self) -> &Text {
         match &self.subject {
             Subject::Label(key) => key.text(),
             Subject::Name(field) => field,
@@ -282,20 +288,20 @@ impl Check {
         }
     }
 
-    fn failure(&self, node: &Node) -> Failure {
+    fn mismatch(&self, node: &Node) -> Mismatch {
         let key = self.key();
         let actual = self.subject.of(node);
         let message = match actual {
-            Some(actual) => format!("{self} is wanted, the node has {key}={actual}"),
-            None => format!("{self} is wanted, the node has no label {key}"),
+            Some(actual) => format!("{self} is required, the node has {key}={actual}"),
+            None => format!("{self} is required, the node has no label {key}"),
         };
-        let (operator, values) = self.test.parts();
+        let (operator, values) = self.predicate.operator_and_values();
         let requirement = Requirement {
             key: key.clone(),
             operator: operator.into(),
             values,
         };
-        Failure {
+        Mismatch {
             condition: self.to_string(),
             message,
             requirement: Some((requirement, actual.cloned())),
@@ -303,15 +309,15 @@ impl Check {
     }
 }
 
-impl fmt::Display for Check {
+impl fmt::Display for ParsedRequirement {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(formatter, "{} {}", self.key(), self.test)
+        write!(formatter, "{} {}", self.key(), self.predicate)
     }
 }
 
-impl fmt::Display for Test {
+impl fmt::Display for Predicate {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (operator, values) = self.parts();
+        let (operator, values) = self.operator_and_values();
         match self {
             Self::In(_) | Self::NotIn(_) => write!(formatter, "{operator} [{}]", values.join(", ")),
             Self::Exists | Self::DoesNotExist => formatter.write_str(operator),

@@ -11,8 +11,8 @@ pub const PODS: &str = "pods";
 
 /// The resources and host ports that one pod of a template takes.
 pub fn demand(workload: &Workload) -> Demand {
-    let mut requests = of_containers(workload);
-    of_pod(&mut requests, &workload.pod);
+    let mut requests = container_requests(workload);
+    apply_pod_resources(&mut requests, &workload.pod);
     requests.add(&workload.overhead);
     *requests.entry(&Text::from(PODS)) = Quantity::ONE;
     Demand {
@@ -23,7 +23,7 @@ pub fn demand(workload: &Workload) -> Demand {
 
 /// The requests of all containers. Containers run together, beside the sidecars. Before them, init containers run one
 /// by one, each beside the sidecars that started before it.
-fn of_containers(workload: &Workload) -> Resources {
+fn container_requests(workload: &Workload) -> Resources {
     let mut together = Resources::default();
     for container in &workload.containers {
         together.add(&effective(&container.resources));
@@ -61,10 +61,10 @@ fn effective(resources: &Requirements) -> Resources {
     requests
 }
 
-/// Applies the requests of the pod as a whole. They replace the sum of the containers' requests, for the resources that
+/// Applies the pod-level resources. They replace the sum of the containers' requests, for the resources that
 /// a pod can request. A limit of the pod counts as its request where the containers request nothing, and always for
 /// huge pages, which can't be overcommitted.
-fn of_pod(requests: &mut Resources, pod: &Requirements) {
+fn apply_pod_resources(requests: &mut Resources, pod: &Requirements) {
     let is_huge = |name: &str| name.starts_with("hugepages-");
     let is_of_pods = |name: &str| matches!(name, "cpu" | "memory") || is_huge(name);
     for (name, limit) in pod.limits.iter().filter(|(name, _)| is_of_pods(name)) {
@@ -77,7 +77,7 @@ fn of_pod(requests: &mut Resources, pod: &Requirements) {
     }
 }
 
-/// The host ports of the containers that run as long as the pod does.
+/// The host ports of sidecars and containers, which run as long as the pod does.
 fn host_ports(workload: &Workload) -> Vec<HostPort> {
     let sidecars = workload
         .init_containers
@@ -94,9 +94,9 @@ fn host_ports(workload: &Workload) -> Vec<HostPort> {
 }
 
 /// Whether two pods with these ports can't share a node: the ports have the same number and protocol, and the same
-/// address, or one of them wants all addresses. Mirrors `HostPortInfo.CheckConflict`. Simulations group ports by this
-/// rule, without asking for each pair.
-pub fn conflict(one: &HostPort, other: &HostPort) -> bool {
+/// address, or one of them uses all addresses. Mirrors `HostPortInfo.CheckConflict`. Simulations group ports by this
+/// rule, and don't compare each pair.
+pub fn ports_conflict(one: &HostPort, other: &HostPort) -> bool {
     one.port == other.port
         && one.protocol == other.protocol
         && (one.ip == other.ip || one.ip.is_empty() || other.ip.is_empty())

@@ -1,9 +1,9 @@
-//! Keeps the shares of a `DaemonSet`'s cells, so that the cost of a decision depends only on what has
+//! Keeps the marks of a `DaemonSet`'s cells, so that the cost of a decision depends only on what has
 //! changed.
 //!
-//! A ledger is a cache without rules of its own. It asks the rules about cells that were touched or whose
-//! time has come. It keeps the counts of all marks, and the sets of cells that a plan takes from. It always
-//! equals a new ledger made from the same cells at the same time.
+//! A ledger is a cache without rules of its own. It applies the rules to cells that were touched or are due. It
+//! keeps the counts of all marks, and the sets of cells that a plan takes from. It always equals a new ledger that
+//! is computed from the same cells at the same time.
 
 use std::collections::BTreeSet;
 
@@ -12,61 +12,61 @@ use hashbrown::HashMap;
 use super::{
     Rules,
     cell::{Cell, CellIndex, Cells},
-    node::Settled,
+    marks::{MARK_COUNT, Mark, Marks, Tally},
+    node::NodeDecision,
     rollout,
     set::CellSet,
-    share::{MARKS, Mark, Share, Tally},
     status,
 };
 use crate::model::{Millis, Verdict};
 
 /// The first of the marks whose cells a plan takes from. It comes first in [`Ledger::sets`].
-const FIRST_LISTED: usize = Mark::Acts as usize;
-const LISTED: usize = MARKS - FIRST_LISTED;
+const FIRST_LISTED: usize = Mark::NeedsActions as usize;
+const LISTED: usize = MARK_COUNT - FIRST_LISTED;
 
-/// The shares of all cells of a `DaemonSet`, and their sums.
+/// The marks of all cells of a `DaemonSet`, and their counts.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct Ledger {
-    shares: Vec<Share>,
+pub(crate) struct Ledger {
+    marks: Vec<Marks>,
     tally: Tally,
-    /// For each mark from [`Mark::Acts`] on, the cells that have it.
+    /// For each mark from [`Mark::NeedsActions`] on, the cells that have it.
     sets: [CellSet; LISTED],
-    /// When each cell's share can next change without a new event, ordered by time; `due_by_cell` has the
+    /// When each cell's marks can next change without a new event, ordered by time; `due_by_cell` has the
     /// same by cell.
     due: BTreeSet<(Millis, CellIndex)>,
     due_by_cell: HashMap<CellIndex, Millis>,
     /// The cells that were touched since the last update.
     touched: Vec<CellIndex>,
     /// The time of the last update. `None` when every cell must be recomputed.
-    looked_at: Option<Millis>,
+    updated_at: Option<Millis>,
 }
 
 impl Ledger {
     /// Records that something in a cell has changed.
-    pub fn touch(&mut self, index: CellIndex) {
-        if self.looked_at.is_some() {
+    pub(crate) fn touch(&mut self, index: CellIndex) {
+        if self.updated_at.is_some() {
             self.touched.push(index);
         }
     }
 
     /// Records a change that affects every cell.
-    pub fn touch_all(&mut self) {
-        self.looked_at = None;
+    pub(crate) fn touch_all(&mut self) {
+        self.updated_at = None;
         self.touched.clear();
     }
 
     /// How many cells have each mark, as of the last update.
-    pub fn tally(&self) -> &Tally {
+    pub(crate) fn tally(&self) -> &Tally {
         &self.tally
     }
 
-    /// When a cell's share can first change without a new event.
-    pub fn reconsider_at(&self) -> Option<Millis> {
+    /// When a cell's marks can first change without a new event.
+    pub(crate) fn reconsider_at(&self) -> Option<Millis> {
         self.due.first().map(|(at, _)| *at)
     }
 
     /// The first cells that have a listed mark, in the order of the nodes' names, at most `limit`.
-    pub fn first(&self, mark: Mark, cells: &impl Cells, limit: usize) -> Vec<CellIndex> {
+    pub(crate) fn first(&self, mark: Mark, cells: &impl Cells, limit: usize) -> Vec<CellIndex> {
         let set = (mark as usize)
             .checked_sub(FIRST_LISTED)
             .and_then(|number| self.sets.get(number));
@@ -74,11 +74,11 @@ impl Ledger {
             .unwrap_or_default()
     }
 
-    /// Updates the shares of the cells that may have changed since the last update.
-    pub fn look<C: Cells>(&mut self, rules: &Rules<'_>, cells: &C) {
-        let (mut settled, mut pods) = (Settled::default(), Vec::new());
-        // If the clock was set back, changes that time has caused no longer hold.
-        let all = self.looked_at.is_none_or(|at| at > rules.now);
+    /// Updates the marks of the cells that may have changed since the last update.
+    pub(crate) fn update<C: Cells>(&mut self, rules: &Rules<'_>, cells: &C) {
+        let (mut decision, mut pods) = (NodeDecision::default(), Vec::new());
+        // If the clock was set back, changes that were caused by time no longer hold.
+        let all = self.updated_at.is_none_or(|at| at > rules.now);
         if all {
             *self = Self::default();
         } else {
@@ -91,29 +91,29 @@ impl Ledger {
                 self.touched.push(index);
             }
         }
-        self.shares.resize(cells.capacity(), Share::default());
-        self.looked_at = Some(rules.now);
+        self.marks.resize(cells.capacity(), Marks::default());
+        self.updated_at = Some(rules.now);
         let touched = std::mem::take(&mut self.touched);
         for index in if all { cells.in_order() } else { &touched } {
-            let (share, due) = match cells.cell(*index, &mut pods) {
-                Some(cell) => share_of(rules, &cell, &mut settled),
-                None => (Share::default(), None),
+            let (marks, due) = match cells.cell(*index, &mut pods) {
+                Some(cell) => marks_of(rules, &cell, &mut decision),
+                None => (Marks::default(), None),
             };
-            self.put(*index, share, due);
+            self.set(*index, marks, due);
         }
     }
 
-    fn put(&mut self, index: CellIndex, share: Share, due: Option<Millis>) {
-        let Some(place) = self.shares.get_mut(index as usize) else {
+    fn set(&mut self, index: CellIndex, marks: Marks, due: Option<Millis>) {
+        let Some(slot) = self.marks.get_mut(index as usize) else {
             return;
         };
-        let before = std::mem::replace(place, share);
-        for number in before.differing(share) {
-            let holds = share.holds(number);
+        let before = std::mem::replace(slot, marks);
+        for number in before.differing(marks) {
+            let holds = marks.holds(number);
             self.tally.add(number, holds);
             let listed = number.checked_sub(FIRST_LISTED);
             if let Some(set) = listed.and_then(|number| self.sets.get_mut(number)) {
-                set.put(index, holds);
+                set.set(index, holds);
             }
         }
         let before = match due {
@@ -132,24 +132,24 @@ impl Ledger {
     }
 }
 
-/// Computes a cell's share, and when it can next change without a new event. Leaves in `settled` what the
-/// cell's own rules decided.
-fn share_of<'a>(
+/// Computes a cell's marks, and when they can next change without a new event. Stores the decision for the node in
+/// `decision`.
+fn marks_of<'a>(
     rules: &Rules<'_>,
     cell: &Cell<'_, 'a>,
-    settled: &mut Settled<'a>,
-) -> (Share, Option<Millis>) {
-    settled.decide(rules, cell);
-    let mut share = Share::default();
-    status::mark(rules, cell, &mut share);
-    rollout::mark(rules, cell, settled, &mut share);
-    share.put(Mark::Acts, settled.create || !settled.delete.is_empty());
+    decision: &mut NodeDecision<'a>,
+) -> (Marks, Option<Millis>) {
+    decision.recompute(rules, cell);
+    let mut marks = Marks::default();
+    status::mark(rules, cell, &mut marks);
+    rollout::mark(rules, cell, decision, &mut marks);
+    marks.set(Mark::NeedsActions, decision.create || !decision.delete.is_empty());
     // With any other verdict, a pod's availability makes no difference.
     let decisive = matches!(cell.verdict, Some(Verdict::Run | Verdict::Keep));
     let pods = cell.pods.iter().filter(|_| decisive);
     let until = pods
-        .filter_map(|pod| rules.changes_at(pod))
-        .chain(settled.reconsider_at)
+        .filter_map(|pod| rules.next_change_at(pod))
+        .chain(decision.reconsider_at)
         .min();
-    (share, until)
+    (marks, until)
 }

@@ -9,41 +9,46 @@ use crate::model::{DeleteReason, Millis, Phase, Verdict};
 
 /// The actions that a node needs, and the pods that stay.
 #[derive(Debug, Default)]
-pub struct Settled<'a> {
+pub(crate) struct NodeDecision<'a> {
     /// Whether to create a pod.
-    pub create: bool,
+    pub(crate) create: bool,
     /// The pods to delete.
-    pub delete: Vec<(&'a PodRecord, DeleteReason)>,
+    pub(crate) delete: Vec<(&'a PodRecord, DeleteReason)>,
     /// The pods that stay, oldest first: neither finished, nor being deleted, nor in `delete`.
-    pub live: Vec<&'a PodRecord>,
-    /// Failed pods that stay until their backoff is over.
-    pub waiting: Vec<&'a PodRecord>,
+    pub(crate) live: Vec<&'a PodRecord>,
+    /// Failed pods that stay until their backoff ends.
+    pub(crate) waiting: Vec<&'a PodRecord>,
     /// When the first of these backoffs ends.
-    pub reconsider_at: Option<Millis>,
+    pub(crate) reconsider_at: Option<Millis>,
 }
 
-impl<'a> Settled<'a> {
+impl<'a> NodeDecision<'a> {
     /// Decides for one node. Reuses the buffers of an earlier decision.
-    pub fn decide(&mut self, rules: &Rules<'_>, cell: &Cell<'_, 'a>) {
+    pub(crate) fn recompute(&mut self, rules: &Rules<'_>, cell: &Cell<'_, 'a>) {
         self.create = false;
         self.delete.clear();
         self.live.clear();
         self.waiting.clear();
         self.reconsider_at = None;
-        let staying = cell.pods.iter().copied().filter(|pod| !pod.is_leaving());
+        let staying = cell
+            .pods
+            .iter()
+            .copied()
+            .filter(|pod| !pod.is_deletion_requested());
         match cell.verdict {
             // The pod garbage collector deletes the bound pods of a node that is gone. It doesn't see unbound
             // ones (N6).
             None => self.delete_all(staying.filter(|pod| !pod.bound), DeleteReason::NodeGone),
             Some(Verdict::Exclude) => self.delete_all(staying, DeleteReason::Excluded),
             Some(verdict @ (Verdict::Run | Verdict::Keep)) => {
-                staying.for_each(|pod| self.sort_in(rules, cell, pod));
+                staying.for_each(|pod| self.classify(rules, cell, pod));
                 if rules.allows_surge() {
-                    self.settle_surge(rules);
+                    self.keep_oldest_of_each_revision(rules);
                 } else {
                     self.keep_oldest();
                 }
-                self.create = verdict == Verdict::Run && !cell.creating && self.lacks_pod(rules, cell);
+                self.create =
+                    verdict == Verdict::Run && !cell.create_in_flight && self.lacks_pod(rules, cell);
             }
         }
     }
@@ -52,13 +57,13 @@ impl<'a> Settled<'a> {
         self.delete.extend(pods.map(|pod| (pod, reason)));
     }
 
-    /// N3: finished pods are deleted. Failed ones wait for a backoff first, because the cause of the failure
-    /// may recur.
-    fn sort_in(&mut self, rules: &Rules<'_>, cell: &Cell<'_, 'a>, pod: &'a PodRecord) {
+    /// N3: finished pods are deleted. Failed pods are deleted after a backoff, because the cause of the failure may
+    /// recur.
+    fn classify(&mut self, rules: &Rules<'_>, cell: &Cell<'_, 'a>, pod: &'a PodRecord) {
         match pod.phase {
             Phase::Active => self.live.push(pod),
             Phase::Succeeded => self.delete.push((pod, DeleteReason::Succeeded)),
-            Phase::Failed => match cell.failed_until.filter(|until| *until > rules.now) {
+            Phase::Failed => match cell.backoff_until.filter(|until| *until > rules.now) {
                 None => self.delete.push((pod, DeleteReason::Failed)),
                 Some(until) => {
                     self.waiting.push(pod);
@@ -79,7 +84,7 @@ impl<'a> Settled<'a> {
 
     /// N5: with surge, the oldest current pod and the oldest old one stay, until one of them makes the other
     /// unnecessary.
-    fn settle_surge(&mut self, rules: &Rules<'_>) {
+    fn keep_oldest_of_each_revision(&mut self, rules: &Rules<'_>) {
         if self.live.len() < 2 {
             return;
         }
@@ -103,17 +108,17 @@ impl<'a> Settled<'a> {
     }
 
     /// N1: whether the node lacks a pod. Without surge, a terminating pod still counts as present unless it
-    /// has finished. With surge, only a pod that stays counts. But when two pods are to go, one of them must
-    /// be known to be terminating first, or there might be three (N5).
+    /// has finished. With surge, only a pod that stays counts. If two pods are being deleted, one of them must be
+    /// known to be terminating first; otherwise the node might have three (N5).
     fn lacks_pod(&self, rules: &Rules<'_>, cell: &Cell<'_, '_>) -> bool {
         if rules.allows_surge() {
-            return self.live.is_empty() && self.waiting.is_empty() && cell.standing() < 2;
+            return self.live.is_empty() && self.waiting.is_empty() && cell.nonterminating() < 2;
         }
         cell.pods.iter().all(|pod| pod.is_terminal() && pod.deleting)
     }
 
-    /// The pods that stay. Those that may still do their work come first.
-    pub fn staying(&self) -> impl Iterator<Item = &'a PodRecord> {
+    /// The pods that stay: the live ones first, then the failed ones that wait.
+    pub(crate) fn staying(&self) -> impl Iterator<Item = &'a PodRecord> {
         self.live.iter().chain(&self.waiting).copied()
     }
 }

@@ -3,26 +3,27 @@
 use hashbrown::HashSet;
 
 use super::{
-    affinity::{Check, Failure, ParsedTerm, Terms},
+    affinity::{Mismatch, ParsedRequirement, ParsedTerm, Terms},
     taints::{Effect, Tolerations, added_tolerations},
 };
 use crate::model::{
     DaemonSet, LabelKey, Node, Problem, ProblemCode, Reason, ReasonCode, ReasonDetail, Requirement, Taint,
-    Text, Toleration, Verdict, same,
+    Text, Toleration, Verdict, same_text,
 };
 
 const TERMS_FIELD: &str = "spec.template.spec.affinity.nodeAffinity.requiredDuringSchedulingIgnoredDuringExecution.nodeSelectorTerms";
 
 /// The verdict on a node whose labels are only partly known.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Outlook {
-    /// Whatever the unknown labels are, this is the verdict, or another verdict that also keeps the pod away.
+pub enum PartialVerdict {
+    /// The verdict doesn't depend on the unknown labels. If it isn't `Run`, they may decide between `Keep` and
+    /// `Exclude`, but no pod is created in either case.
     Decided(Verdict),
-    /// A pod belongs there only if the condition holds.
+    /// A pod belongs there only if the unknown labels meet a condition.
     Open {
         /// The unknown labels that the verdict depends on, sorted.
         labels: Vec<Text>,
-        /// The condition.
+        /// The condition, for people.
         condition: String,
     },
 }
@@ -64,7 +65,7 @@ impl Placement {
                 code: ProblemCode::SelectsEverything,
                 field: "spec.selector".to_owned(),
                 message: "the selector is empty and would select every pod, so no pod is created; give it labels that \
-                          the template carries"
+                          the template has"
                     .to_owned(),
             });
         }
@@ -80,7 +81,9 @@ impl Placement {
         problems
     }
 
-    /// Whether a pod belongs on the node.
+    /// Whether a pod belongs on the node (contract P1 to P6). Kubernetes documents the rules under
+    /// [node affinity](https://kubernetes.io/docs/concepts/scheduling-eviction/assign-pod-node/) and
+    /// [taints and tolerations](https://kubernetes.io/docs/concepts/scheduling-eviction/taint-and-toleration/).
     pub fn verdict(&self, node: &Node) -> Verdict {
         if self.selects_everything
             || !self.fits_name(node)
@@ -110,11 +113,12 @@ impl Placement {
         self.node_selector.iter().all(|label| has(node, label))
     }
 
-    /// Whether a pod would belong on the node, given that these labels of it are unknown.
-    pub fn outlook(&self, node: &Node, unknown: &HashSet<Text>) -> Outlook {
-        // Most DaemonSets don't ask for any of them.
-        if !self.asks_for(unknown) {
-            return Outlook::Decided(self.verdict(node));
+    /// Whether a pod would belong on the node if the labels with these keys are unknown. Follows the rules of
+    /// [`Placement::verdict`].
+    pub fn partial_verdict(&self, node: &Node, unknown: &HashSet<Text>) -> PartialVerdict {
+        // Most DaemonSets don't depend on any of them.
+        if !self.depends_on(unknown) {
+            return PartialVerdict::Decided(self.verdict(node));
         }
         let is_unknown = |key: &LabelKey| unknown.contains(key.text());
         let (open, known): (Vec<_>, Vec<_>) = self.node_selector.iter().partition(|(key, _)| is_unknown(key));
@@ -122,24 +126,24 @@ impl Placement {
             || !self.fits_name(node)
             || !known.into_iter().all(|label| has(node, label))
         {
-            return Outlook::Decided(Verdict::Exclude);
+            return PartialVerdict::Decided(Verdict::Exclude);
         }
         let Some(open_terms) = self.open_terms(node, unknown) else {
-            return Outlook::Decided(Verdict::Exclude);
+            return PartialVerdict::Decided(Verdict::Exclude);
         };
         let verdict = self.by_taints(node);
         // An untolerated taint keeps the pod away, whatever the unknown labels are.
         if verdict != Verdict::Run || (open.is_empty() && open_terms.is_empty()) {
-            return Outlook::Decided(verdict);
+            return PartialVerdict::Decided(verdict);
         }
-        let asked = open.iter().map(|(key, _)| key.text());
-        let mut labels: Vec<_> = asked
+        let selector_keys = open.iter().map(|(key, _)| key.text());
+        let mut labels: Vec<_> = selector_keys
             .chain(open_terms.iter().flatten().map(|check| check.key()))
             .cloned()
             .collect();
         labels.sort();
         labels.dedup();
-        let all_of = |checks: &Vec<&Check>| {
+        let all_of = |checks: &Vec<&ParsedRequirement>| {
             let texts: Vec<_> = checks.iter().map(ToString::to_string).collect();
             texts.join(" and ")
         };
@@ -151,26 +155,28 @@ impl Placement {
             let alternatives: Vec<_> = open_terms.iter().map(all_of).collect();
             conditions.push(alternatives.join(", or "));
         }
-        Outlook::Open {
+        PartialVerdict::Undecided {
             labels,
             condition: conditions.join("; "),
         }
     }
 
-    /// Whether the nodeSelector or a term asks for one of these labels.
-    fn asks_for(&self, unknown: &HashSet<Text>) -> bool {
+    /// Whether the nodeSelector or a term depends on one of these labels.
+    fn depends_on(&self, unknown: &HashSet<Text>) -> bool {
         if unknown.is_empty() {
             return false;
         }
         self.node_selector
             .iter()
             .any(|(key, _)| unknown.contains(key.text()))
-            || self.terms().any(|term| term.open(unknown).next().is_some())
+            || self
+                .terms()
+                .any(|term| term.depending_on(unknown).next().is_some())
     }
 
     /// For each term that may still match, the requirements that depend on unknown labels. Empty when nothing
     /// depends on them; `None` when no term can match.
-    fn open_terms(&self, node: &Node, unknown: &HashSet<Text>) -> Option<Vec<Vec<&Check>>> {
+    fn open_terms(&self, node: &Node, unknown: &HashSet<Text>) -> Option<Vec<Vec<&ParsedRequirement>>> {
         if self.required_terms.is_none() {
             return Some(Vec::new());
         }
@@ -179,7 +185,7 @@ impl Placement {
             match term.may_match(node, unknown) {
                 Some(true) => return Some(Vec::new()),
                 Some(false) => {}
-                None => open.push(term.open(unknown).collect()),
+                None => open.push(term.depending_on(unknown).collect()),
             }
         }
         (!open.is_empty()).then_some(open)
@@ -195,7 +201,7 @@ impl Placement {
             .is_none_or(|terms| terms.match_node(node))
     }
 
-    /// All reasons against a pod on the node. If there are none, one reason that says that the node fits.
+    /// All reasons against a pod on the node, or the one reason `Fits`. They agree with [`Placement::verdict`].
     pub fn explain(&self, node: &Node) -> Vec<Reason> {
         let mut reasons = Vec::new();
         if self.selects_everything {
@@ -252,12 +258,12 @@ impl Placement {
         }
         let of_term = |(index, term): (usize, &ParsedTerm)| {
             let number = index + 1;
-            let place = format!("required node affinity, term {number} of {count}");
-            let reason = move |failure: Failure| Reason {
+            let prefix = format!("required node affinity, term {number} of {count}");
+            let reason = move |mismatch: Mismatch| Reason {
                 code: ReasonCode::NodeAffinity,
-                message: format!("{place}: {}", failure.message),
-                condition: format!("{place}: {}", failure.condition),
-                detail: failure
+                message: format!("{prefix}: {}", mismatch.message),
+                condition: format!("{prefix}: {}", mismatch.condition),
+                detail: mismatch
                     .requirement
                     .map(|(requirement, actual)| ReasonDetail::Requirement {
                         term: number,
@@ -265,7 +271,7 @@ impl Placement {
                         actual,
                     }),
             };
-            term.failures(node).into_iter().map(reason)
+            term.mismatches(node).into_iter().map(reason)
         };
         self.terms().enumerate().flat_map(of_term).collect()
     }
@@ -274,7 +280,7 @@ impl Placement {
 /// Whether the node has the label.
 fn has(node: &Node, (key, value): &(LabelKey, Text)) -> bool {
     let actual = node.labels.get(key);
-    actual.is_some_and(|actual| same(actual, value))
+    actual.is_some_and(|actual| same_text(actual, value))
 }
 
 fn selector_reason(node: &Node, key: &LabelKey, value: &Text) -> Option<Reason> {
@@ -314,8 +320,8 @@ fn taint_reason(taint: &Taint, effect: Effect) -> Reason {
         format!("taint {key}={value}:{name}")
     };
     let consequence = match effect {
-        Effect::NoSchedule => "a pod that is there stays, none is created",
-        Effect::NoExecute => "a pod that is there goes, none is created",
+        Effect::NoSchedule => "an existing pod stays, none is created",
+        Effect::NoExecute => "an existing pod is deleted, none is created",
     };
     let admitted_by = Toleration {
         key: key.clone(),

@@ -1,112 +1,118 @@
 //! Replaces pods of an old template with new ones (contract R1 to R6). Mirrors `rollingUpdate`.
 //!
-//! Each node is marked with its role. What the budgets allow is then taken from the front, in the order of
-//! the nodes' names, so the same state always gives the same plan.
+//! Each node is marked with its role in the update. A plan then takes as many nodes as the budgets allow, in the order
+//! of their names, so the same state always gives the same plan (R6). Kubernetes documents the strategies under
+//! [Perform a Rolling Update on a `DaemonSet`](https://kubernetes.io/docs/tasks/manage-daemon/update-daemon-set/).
 
 use super::{
     Rules,
     cell::{Cell, PodRecord},
-    node::Settled,
-    share::{Mark, Share, Tally},
+    marks::{Mark, Marks, Tally},
+    node::NodeDecision,
 };
 use crate::model::{Strategy, Verdict};
 
 /// No limit: all nodes that have a mark.
 const ALL: usize = usize::MAX;
 
-/// Marks a cell's role in a rolling update, given what `settled` leaves there.
-pub fn mark(rules: &Rules<'_>, cell: &Cell<'_, '_>, settled: &Settled<'_>, share: &mut Share) {
+/// Marks a cell's role in a rolling update, given the decision for its node.
+pub(crate) fn mark(rules: &Rules<'_>, cell: &Cell<'_, '_>, decision: &NodeDecision<'_>, marks: &mut Marks) {
     let Some(verdict @ (Verdict::Run | Verdict::Keep)) = cell.verdict else {
         return;
     };
     if rules.allows_surge() {
-        mark_surge(rules, cell, settled, verdict, share);
+        mark_surge(rules, cell, decision, verdict, marks);
     } else {
-        mark_replace(rules, cell, settled, verdict, share);
+        mark_replace(rules, cell, decision, verdict, marks);
     }
 }
 
-/// R4: an old pod is deleted first, and its successor is created when it is gone. An old pod that isn't
-/// available goes without waiting for the budget, unless the clock may be at fault: after a clock is set back
-/// none of the pods is available, and all would go at once.
+/// R4: an old pod is deleted first, and its successor is created when it is gone. An old pod that isn't available is
+/// deleted whatever the budget is. A pod whose ready time is in the future is an exception: after a clock was set
+/// back, no pod counts as available, and all would be deleted at once.
 fn mark_replace(
     rules: &Rules<'_>,
     cell: &Cell<'_, '_>,
-    settled: &Settled<'_>,
+    decision: &NodeDecision<'_>,
     verdict: Verdict,
-    share: &mut Share,
+    marks: &mut Marks,
 ) {
-    let Some(pod) = settled.staying().next() else {
-        // On a node that may only keep a pod, a pod that is going counts until it is gone. Otherwise the next
-        // decision would spend the same budget again.
-        share.put(Mark::Lacking, verdict == Verdict::Run || !cell.pods.is_empty());
+    let Some(pod) = decision.staying().next() else {
+        // On a node that may only keep a pod, a pod that is being deleted counts until it is gone. Otherwise the
+        // next decision would spend the same budget again.
+        marks.set(
+            Mark::Unavailable,
+            verdict == Verdict::Run || !cell.pods.is_empty(),
+        );
         return;
     };
-    share.put(Mark::Lacking, !rules.is_available(pod));
+    marks.set(Mark::Unavailable, !rules.is_available(pod));
     if !rules.is_current(pod) {
-        let way = if rules.is_spared(pod) {
-            Mark::GoesInTurn
+        let mark = if rules.needs_budget(pod) {
+            Mark::DeleteWithinBudget
         } else {
-            Mark::GoesFreely
+            Mark::DeleteAtOnce
         };
-        share.put(way, true);
+        marks.set(mark, true);
     }
 }
 
-/// R5: a new pod is created beside the old one, which is deleted when the new one is available. A failed pod
-/// that waits for its deletion keeps its place, or another one would be created beside it again and again
-/// (N3). A pod of a third revision keeps its place too, until it is known to be terminating, or three pods
-/// might be there at once (N5).
+/// R5: a new pod is created beside the old one, which is deleted when the new one is available. A failed pod that waits
+/// for its deletion blocks a new one; otherwise pods would be created beside it again and again (N3). A pod of a third
+/// revision blocks a new one until it is known to be terminating; otherwise the node might have three pods (N5).
 fn mark_surge(
     rules: &Rules<'_>,
     cell: &Cell<'_, '_>,
-    settled: &Settled<'_>,
+    decision: &NodeDecision<'_>,
     verdict: Verdict,
-    share: &mut Share,
+    marks: &mut Marks,
 ) {
-    share.put(Mark::Served, settled.staying().any(|pod| rules.is_available(pod)));
-    let Some(old) = old_pod(rules, settled) else {
+    marks.set(
+        Mark::HasAvailable,
+        decision.staying().any(|pod| rules.is_available(pod)),
+    );
+    let Some(old) = old_pod(rules, decision) else {
         return;
     };
-    let current = settled.staying().find(|pod| rules.is_current(pod));
-    match (current, rules.is_spared(old), verdict == Verdict::Run) {
-        // The node's own rule (N5) deletes the old pod as soon as it may go.
-        (Some(current), _, _) => share.put(Mark::Surging, !rules.is_available(current)),
-        (None, _, _) if cell.creating || cell.standing() > 1 => share.put(Mark::Surging, true),
-        (None, false, true) => share.put(Mark::SurgesFreely, true),
-        (None, true, true) => share.put(Mark::SurgesInTurn, true),
-        (None, false, false) => share.put(Mark::GoesFreely, true),
-        (None, true, false) => share.put(Mark::GoesInTurn, true),
+    let current = decision.staying().find(|pod| rules.is_current(pod));
+    match (current, rules.needs_budget(old), verdict == Verdict::Run) {
+        // The rule for single nodes (N5) deletes the old pod when the new one is available.
+        (Some(current), _, _) => marks.set(Mark::Surging, !rules.is_available(current)),
+        (None, _, _) if cell.create_in_flight || cell.nonterminating() > 1 => marks.set(Mark::Surging, true),
+        (None, false, true) => marks.set(Mark::SurgeAtOnce, true),
+        (None, true, true) => marks.set(Mark::SurgeWithinBudget, true),
+        (None, false, false) => marks.set(Mark::DeleteAtOnce, true),
+        (None, true, false) => marks.set(Mark::DeleteWithinBudget, true),
     }
 }
 
-/// The pod that a rolling update replaces on a node, when it replaces one.
-pub fn old_pod<'a>(rules: &Rules<'_>, settled: &Settled<'a>) -> Option<&'a PodRecord> {
-    settled.staying().find(|pod| !rules.is_current(pod))
+/// The pod that a rolling update replaces on a node, if there is one.
+pub(crate) fn old_pod<'a>(rules: &Rules<'_>, decision: &NodeDecision<'a>) -> Option<&'a PodRecord> {
+    decision.staying().find(|pod| !rules.is_current(pod))
 }
 
 /// How many nodes of each mark the budgets allow, in the order of the plan.
-pub fn allowed(rules: &Rules<'_>, tally: &Tally) -> [(Mark, usize); 4] {
+pub(crate) fn allowed(rules: &Rules<'_>, tally: &Tally) -> [(Mark, usize); 4] {
     let desired = tally.count(Mark::Desired);
-    let (freely, surge_in_turn, go_in_turn) = match rules.daemon_set.strategy {
+    let (at_once, surge_within_budget, delete_within_budget) = match rules.daemon_set.strategy {
         Strategy::OnDelete => (0, 0, 0),
         Strategy::RollingUpdate { max_surge, .. } if rules.allows_surge() => {
             let surge = max_surge.of(desired).saturating_sub(tally.count(Mark::Surging));
-            let spare = tally.count(Mark::Served).saturating_sub(desired);
+            let spare = tally.count(Mark::HasAvailable).saturating_sub(desired);
             (ALL, surge, spare)
         }
         Strategy::RollingUpdate { max_unavailable, .. } => {
-            // With both budgets 0 an update would never progress, so at least one may go (R3). Where no pod
-            // should run, no progress is needed.
+            // With both budgets 0 an update would never progress, so one node may be unavailable (R3). If no pod
+            // should run anywhere, no progress is needed.
             let most = max_unavailable.of(desired).max(usize::from(desired > 0));
-            (ALL, 0, most.saturating_sub(tally.count(Mark::Lacking)))
+            (ALL, 0, most.saturating_sub(tally.count(Mark::Unavailable)))
         }
     };
     [
-        (Mark::SurgesFreely, freely),
-        (Mark::SurgesInTurn, surge_in_turn),
-        (Mark::GoesFreely, freely),
-        (Mark::GoesInTurn, go_in_turn),
+        (Mark::SurgeAtOnce, at_once),
+        (Mark::SurgeWithinBudget, surge_within_budget),
+        (Mark::DeleteAtOnce, at_once),
+        (Mark::DeleteWithinBudget, delete_within_budget),
     ]
 }
 

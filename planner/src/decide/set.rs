@@ -6,14 +6,14 @@ const BITS: usize = u64::BITS as usize;
 
 /// A set of cells with one bit for each, so that a few thousand cells fit into about ten cache lines.
 #[derive(Debug, Clone, Default)]
-pub struct CellSet {
+pub(crate) struct CellSet {
     words: Vec<u64>,
     count: usize,
 }
 
 impl CellSet {
     /// Adds or removes a cell.
-    pub fn put(&mut self, index: CellIndex, is_in: bool) {
+    pub(crate) fn set(&mut self, index: CellIndex, is_in: bool) {
         let (word, bit) = (index as usize / BITS, 1 << (index as usize % BITS));
         if word >= self.words.len() {
             if !is_in {
@@ -34,13 +34,13 @@ impl CellSet {
     }
 
     /// Whether the set contains a cell.
-    pub fn contains(&self, index: CellIndex) -> bool {
+    pub(crate) fn contains(&self, index: CellIndex) -> bool {
         let word = self.words.get(index as usize / BITS).copied().unwrap_or_default();
         word >> (index as usize % BITS) & 1 != 0
     }
 
     /// The first cells of the set in the given order, at most `limit`.
-    pub fn first(&self, order: &[CellIndex], limit: usize) -> Vec<CellIndex> {
+    pub(crate) fn first(&self, order: &[CellIndex], limit: usize) -> Vec<CellIndex> {
         let most = limit.min(self.count);
         if most == 0 {
             return Vec::new();
@@ -74,14 +74,14 @@ mod tests {
 
     proptest! {
         #[test]
-        fn the_first_cells_are_those_that_come_first_in_the_order(
+        fn first_cells_follow_the_given_order(
             puts in vec((0..300_u32, any::<bool>()), 0..400),
             order in Just((0..300_u32).collect::<Vec<_>>()).prop_shuffle(),
             limit in 0..320_usize,
         ) {
             let (mut set, mut expected) = (CellSet::default(), BTreeSet::new());
             for (index, is_in) in puts {
-                set.put(index, is_in);
+                set.set(index, is_in);
                 if is_in {
                     expected.insert(index);
                 } else {
@@ -90,11 +90,11 @@ mod tests {
             }
             let members = order.iter().copied().filter(|index| expected.contains(index));
             prop_assert_eq!(set.first(&order, limit), members.take(limit).collect::<Vec<_>>());
-            let mut anew = CellSet::default();
+            let mut fresh = CellSet::default();
             for index in &expected {
-                anew.put(*index, true);
+                fresh.set(*index, true);
             }
-            prop_assert_eq!(set, anew, "what was in and went leaves nothing behind");
+            prop_assert_eq!(set, fresh, "removed cells leave no difference");
         }
     }
 }

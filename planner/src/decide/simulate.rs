@@ -4,13 +4,13 @@ use std::collections::BTreeMap;
 
 use hashbrown::{HashMap, HashSet};
 
-use super::placement::{Outlook, Placement};
+use super::placement::{PartialVerdict, Placement};
 use crate::model::{Demand, HostPort, NodeTemplate, Resources, Text, Verdict};
 
 /// A `DaemonSet`, reduced to the parts that simulations need.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Candidate {
-    /// Where its pods belong.
+    /// The conditions that it sets on nodes.
     pub placement: Placement,
     /// The resources and host ports that one pod takes.
     pub demand: Demand,
@@ -21,7 +21,7 @@ pub struct Candidate {
 pub struct Simulation {
     /// The `DaemonSet`s that would run.
     pub runs: Vec<usize>,
-    /// The `DaemonSet`s whose verdict is open.
+    /// The `DaemonSet`s whose verdict depends on unknown labels.
     pub undecided: Vec<Undecided>,
     /// The sum of the pods' requests.
     pub requests: Resources,
@@ -71,7 +71,7 @@ pub struct Simulator<'a> {
     simulation: Simulation,
     /// For each port and protocol, the host ports that candidates want, and the candidates' indices.
     ports: BTreeMap<(u16, Text), Vec<(&'a HostPort, usize)>>,
-    place: usize,
+    index: usize,
 }
 
 impl<'a> Simulator<'a> {
@@ -81,27 +81,27 @@ impl<'a> Simulator<'a> {
             template,
             simulation: Simulation::default(),
             ports: BTreeMap::new(),
-            place: 0,
+            index: 0,
         }
     }
 
     /// Adds the next candidate.
     pub fn add(&mut self, candidate: &'a Candidate) {
-        let (place, template) = (self.place, self.template);
-        self.place += 1;
+        let (index, template) = (self.index, self.template);
+        self.index += 1;
         let Candidate { placement, demand } = candidate;
-        match placement.outlook(&template.node, &template.unknown_labels) {
-            Outlook::Decided(Verdict::Run) => {
-                self.simulation.runs.push(place);
+        match placement.partial_verdict(&template.node, &template.unknown_labels) {
+            PartialVerdict::Decided(Verdict::Run) => {
+                self.simulation.runs.push(index);
                 self.simulation.requests.add(&demand.requests);
                 for port in &demand.host_ports {
                     let number = (port.port, port.protocol.clone());
-                    self.ports.entry(number).or_default().push((port, place));
+                    self.ports.entry(number).or_default().push((port, index));
                 }
             }
-            Outlook::Decided(Verdict::Keep | Verdict::Exclude) => {}
-            Outlook::Open { labels, condition } => self.simulation.undecided.push(Undecided {
-                daemon_set: place,
+            PartialVerdict::Decided(Verdict::Keep | Verdict::Exclude) => {}
+            PartialVerdict::Undecided { labels, condition } => self.simulation.undecided.push(Undecided {
+                daemon_set: index,
                 labels,
                 condition,
             }),
@@ -137,8 +137,8 @@ impl<'a> Simulator<'a> {
 /// group. A candidate that wants all addresses is in every group.
 fn conflicts(wanted: &[(&HostPort, usize)]) -> Vec<Conflict> {
     let mut by_address = HashMap::<&str, Vec<usize>>::new();
-    for (port, place) in wanted {
-        by_address.entry(&port.ip).or_default().push(*place);
+    for (port, index) in wanted {
+        by_address.entry(&port.ip).or_default().push(*index);
     }
     let everywhere = by_address.get("").cloned().unwrap_or_default();
     let (mut found, mut groups, mut addresses) = (Vec::new(), HashSet::new(), HashSet::new());
@@ -147,7 +147,7 @@ fn conflicts(wanted: &[(&HostPort, usize)]) -> Vec<Conflict> {
             continue;
         }
         let mut daemon_sets: Vec<_> = if port.ip.is_empty() {
-            wanted.iter().map(|(_, place)| *place).collect()
+            wanted.iter().map(|(_, index)| *index).collect()
         } else {
             let own = by_address.get(port.ip.as_ref()).into_iter().flatten();
             own.chain(&everywhere).copied().collect()
@@ -170,7 +170,7 @@ fn left(capacity: &Resources, requests: &Resources) -> Resources {
     let mut left = capacity.clone();
     for (name, requested) in requests.iter() {
         let there = left.entry(name);
-        *there = there.less(requested);
+        *there = there.minus(requested);
     }
     left
 }

@@ -3,28 +3,28 @@
 use super::{
     Rules,
     cell::Cell,
-    share::{Mark, Share, Tally},
+    marks::{Mark, Marks, Tally},
 };
 use crate::model::{Status, Verdict};
 
-/// Marks the counters that a cell counts for. A node counts for nothing as soon as it is gone (N7).
-pub fn mark(rules: &Rules<'_>, cell: &Cell<'_, '_>, share: &mut Share) {
+/// Marks the counters in which a cell counts. A node that is gone counts in none (N7).
+pub(crate) fn mark(rules: &Rules<'_>, cell: &Cell<'_, '_>, marks: &mut Marks) {
     let Some(verdict) = cell.verdict else { return };
     let oldest = cell.pods.iter().find(|pod| !(pod.is_terminal() && pod.deleting));
     if verdict != Verdict::Run {
-        share.put(Mark::Misscheduled, oldest.is_some());
+        marks.set(Mark::Misscheduled, oldest.is_some());
         return;
     }
-    share.put(Mark::Desired, true);
+    marks.set(Mark::Desired, true);
     let Some(pod) = oldest else { return };
-    share.put(Mark::Current, true);
-    share.put(Mark::Updated, rules.is_current(pod));
-    share.put(Mark::Ready, pod.ready_since.is_some());
-    share.put(Mark::Available, rules.is_available(pod));
+    marks.set(Mark::Current, true);
+    marks.set(Mark::Updated, rules.is_current(pod));
+    marks.set(Mark::Ready, pod.ready_since.is_some());
+    marks.set(Mark::Available, rules.is_available(pod));
 }
 
-/// The status of a `DaemonSet` at this generation.
-pub fn status(tally: &Tally, generation: i64) -> Status {
+/// The counters of the status, in nodes, for this metadata.generation. A count above `i32::MAX` is capped.
+pub(crate) fn status(tally: &Tally, generation: i64) -> Status {
     let number = |count: usize| i32::try_from(count).unwrap_or(i32::MAX);
     let count = |mark| number(tally.count(mark));
     let unavailable = tally

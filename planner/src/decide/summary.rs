@@ -14,17 +14,17 @@ pub struct Summary {
     /// Nodes that should have no pod.
     pub exclude: u32,
     nodes: u32,
-    counts: Vec<Count>,
+    counts: Vec<ConditionCount>,
     /// The node for which each condition was last counted. Two taints of a node may give the same condition,
     /// which then counts once.
     counted_for: Vec<u32>,
     /// The index of each condition in `counts`.
-    places: HashMap<(ReasonCode, Verdict), HashMap<String, usize>>,
+    indices: HashMap<(ReasonCode, Verdict), HashMap<String, usize>>,
 }
 
-/// How many nodes a condition keeps from running a pod.
+/// The number of nodes that don't meet a condition.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Count {
+pub struct ConditionCount {
     /// The kind of condition.
     pub code: ReasonCode,
     /// The condition.
@@ -53,18 +53,18 @@ impl Summary {
     }
 
     fn count(&mut self, verdict: Verdict, reason: &Reason) {
-        let places = self.places.entry((reason.code, verdict)).or_default();
-        if let Some(place) = places.get(reason.condition.as_str()) {
-            if let (Some(count), Some(last)) = (self.counts.get_mut(*place), self.counted_for.get_mut(*place))
+        let indices = self.indices.entry((reason.code, verdict)).or_default();
+        if let Some(index) = indices.get(reason.condition.as_str()) {
+            if let (Some(count), Some(last)) = (self.counts.get_mut(*index), self.counted_for.get_mut(*index))
                 && std::mem::replace(last, self.nodes) != self.nodes
             {
                 count.nodes += 1;
             }
             return;
         }
-        places.insert(reason.condition.clone(), self.counts.len());
+        indices.insert(reason.condition.clone(), self.counts.len());
         self.counted_for.push(self.nodes);
-        self.counts.push(Count {
+        self.counts.push(ConditionCount {
             code: reason.code,
             condition: reason.condition.clone(),
             verdict,
@@ -74,7 +74,7 @@ impl Summary {
 
     /// The conditions, most nodes first. Conditions with equally many nodes stay in the order in which they
     /// were found.
-    pub fn into_counts(self) -> Vec<Count> {
+    pub fn into_counts(self) -> Vec<ConditionCount> {
         let mut counts = self.counts;
         counts.sort_by_key(|count| std::cmp::Reverse(count.nodes));
         counts

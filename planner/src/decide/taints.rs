@@ -1,11 +1,14 @@
-//! Taints and tolerations (contract P1, P4).
+//! Taints and tolerations (contract P1, P4). Kubernetes documents those of daemon pods under [Taints and tolerations].
+//!
+//! [Taints and tolerations]: https://kubernetes.io/docs/concepts/workloads/controllers/daemonset/#taints-and-tolerations
 
 use hashbrown::HashMap;
 
 use crate::model::{PodTemplate, Taint, Text, Toleration};
 
-/// The taints that every daemon pod tolerates, with their effects: a daemon keeps running when its node is in trouble.
-const ALWAYS: [(&str, &str); 6] = [
+/// The taints that every daemon pod tolerates, with their effects. Kubernetes sets them for node conditions, and a
+/// daemon keeps running whatever the condition of its node is.
+const DAEMON_TAINTS: [(&str, &str); 6] = [
     ("node.kubernetes.io/not-ready", "NoExecute"),
     ("node.kubernetes.io/unreachable", "NoExecute"),
     ("node.kubernetes.io/disk-pressure", "NoSchedule"),
@@ -15,33 +18,33 @@ const ALWAYS: [(&str, &str); 6] = [
 ];
 
 /// A pod on the host's network doesn't use the network for pods, so it tolerates a node without one.
-const ON_HOST_NETWORK: (&str, &str) = ("node.kubernetes.io/network-unavailable", "NoSchedule");
+const HOST_NETWORK_TAINT: (&str, &str) = ("node.kubernetes.io/network-unavailable", "NoSchedule");
 
 /// The tolerations that every pod of the template gets in addition to its own. Mirrors
 /// `AddOrUpdateDaemonPodTolerations` (P1).
-pub fn added_tolerations(template: &PodTemplate) -> Vec<Toleration> {
-    let network = template.host_network.then_some(ON_HOST_NETWORK);
+pub(crate) fn added_tolerations(template: &PodTemplate) -> Vec<Toleration> {
+    let network = template.host_network.then_some(HOST_NETWORK_TAINT);
     let exists = |(key, effect): (&str, &str)| Toleration {
         key: key.into(),
         operator: "Exists".into(),
         value: Text::default(),
         effect: effect.into(),
     };
-    ALWAYS.into_iter().chain(network).map(exists).collect()
+    DAEMON_TAINTS.into_iter().chain(network).map(exists).collect()
 }
 
 /// The effect of an untolerated taint on a daemon pod.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Effect {
-    /// No new pod may come. A pod that is there stays.
+pub(crate) enum Effect {
+    /// No pod is created. An existing pod stays.
     NoSchedule,
-    /// No new pod may come, and a pod that is there must go.
+    /// No pod is created. An existing pod is deleted.
     NoExecute,
 }
 
 impl Effect {
     /// The taint's effect, if it counts. `PreferNoSchedule` and unknown effects don't.
-    pub fn of(taint: &Taint) -> Option<Self> {
+    pub(crate) fn of(taint: &Taint) -> Option<Self> {
         match taint.effect.as_ref() {
             "NoSchedule" => Some(Self::NoSchedule),
             "NoExecute" => Some(Self::NoExecute),
@@ -50,8 +53,8 @@ impl Effect {
     }
 }
 
-/// Whether the toleration admits the taint. Mirrors `ToleratesTaint`.
-pub fn tolerates(toleration: &Toleration, taint: &Taint) -> bool {
+/// Whether the toleration matches the taint. Mirrors `ToleratesTaint` of `k8s.io/api/core/v1`.
+pub(crate) fn tolerates(toleration: &Toleration, taint: &Taint) -> bool {
     let effect = toleration.effect.is_empty() || toleration.effect == taint.effect;
     let key = toleration.key.is_empty() || toleration.key == taint.key;
     let value = match toleration.operator.as_ref() {
@@ -62,20 +65,20 @@ pub fn tolerates(toleration: &Toleration, taint: &Taint) -> bool {
     effect && key && value
 }
 
-/// Up to this many tolerations are tried one by one, which is faster than a look-up. Hardly any `DaemonSet` has more.
-const FEW: usize = 32;
+/// Up to this many tolerations are compared one by one, which is faster than a look-up. Few `DaemonSet`s have more.
+const MAX_SCANNED: usize = 32;
 
 /// A `DaemonSet`'s tolerations, prepared for matching many taints.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct Tolerations {
+pub(crate) struct Tolerations {
     list: Vec<Toleration>,
-    /// What they admit. Empty unless there are more than `FEW`.
-    index: HashMap<Admits, Effects>,
+    /// The same tolerations by key and value. Empty unless there are more than `MAX_SCANNED`.
+    index: HashMap<IndexKey, Effects>,
 }
 
-/// What a toleration admits, whatever the effect. An empty key stands for every key, and no value for every value.
+/// What a toleration matches, apart from the effect. An empty key matches every key, and `None` matches every value.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
-struct Admits {
+struct IndexKey {
     key: Text,
     value: Option<Text>,
 }
@@ -113,45 +116,48 @@ impl Effects {
 
 impl Tolerations {
     /// Indexes tolerations.
-    pub fn new(list: Vec<Toleration>) -> Self {
+    pub(crate) fn new(list: Vec<Toleration>) -> Self {
         let mut index = HashMap::new();
-        for toleration in list.iter().filter(|_| list.len() > FEW) {
+        for toleration in list.iter().filter(|_| list.len() > MAX_SCANNED) {
             let value = match toleration.operator.as_ref() {
                 "" | "Equal" => Some(toleration.value.clone()),
                 "Exists" => None,
                 _ => continue,
             };
             let key = toleration.key.clone();
-            let effects: &mut Effects = index.entry(Admits { key, value }).or_default();
+            let effects: &mut Effects = index.entry(IndexKey { key, value }).or_default();
             *effects = effects.with(Effects::of(&toleration.effect));
         }
         Self { list, index }
     }
 
-    /// Whether one of the tolerations admits a taint with this effect. The result equals that of calling [`tolerates`]
+    /// Whether one of the tolerations matches a taint with this effect. The result equals that of calling [`tolerates`]
     /// for each.
-    fn admit(&self, taint: &Taint, effect: Effect) -> bool {
-        if self.list.len() <= FEW {
+    fn is_tolerated(&self, taint: &Taint, effect: Effect) -> bool {
+        if self.list.len() <= MAX_SCANNED {
             return self.list.iter().any(|toleration| tolerates(toleration, taint));
         }
         let every_key = Text::default();
         [&taint.key, &every_key].into_iter().any(|key| {
             [Some(&taint.value), None].into_iter().any(|value| {
-                let admits = Admits {
+                let key = IndexKey {
                     key: key.clone(),
                     value: value.cloned(),
                 };
-                self.index.get(&admits).is_some_and(|effects| effects.has(effect))
+                self.index.get(&key).is_some_and(|effects| effects.has(effect))
             })
         })
     }
 
-    /// The taints that count and that none of the tolerations admits, with their effects.
-    pub fn untolerated<'a>(&'a self, taints: &'a [Taint]) -> impl Iterator<Item = (&'a Taint, Effect)> {
+    /// The taints that count and that no toleration matches, with their effects.
+    pub(crate) fn untolerated<'a>(
+        &'a self,
+        taints: &'a [Taint],
+    ) -> impl Iterator<Item = (&'a Taint, Effect)> {
         taints
             .iter()
             .filter_map(|taint| Effect::of(taint).map(|effect| (taint, effect)))
-            .filter(|(taint, effect)| !self.admit(taint, *effect))
+            .filter(|(taint, effect)| !self.is_tolerated(taint, *effect))
     }
 }
 

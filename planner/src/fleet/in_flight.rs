@@ -22,7 +22,7 @@ enum Target {
 
 impl Fleet {
     /// Puts an action in flight.
-    pub(super) fn launch(
+    pub(super) fn start_action(
         &mut self,
         index: RowIndex,
         cell: CellIndex,
@@ -33,16 +33,16 @@ impl Fleet {
         let row = self.rows.get_mut(index);
         let target = match action {
             Action::Create { .. } => {
-                self.nodes.refer_index(cell);
+                self.nodes.acquire_index(cell);
                 if let Some(row) = row {
-                    row.set_creating(cell, true);
+                    row.set_create_in_flight(cell, true);
                 }
                 Target::Create(cell)
             }
             Action::Delete { uid, reason, .. } => {
                 let uid = Uid::new(uid);
                 if let Some(row) = row.filter(|_| *reason == DeleteReason::Failed) {
-                    row.note_failure(cell, now);
+                    row.record_failure(cell, now);
                 }
                 self.deleting.insert(uid.clone());
                 self.set_delete_in_flight(&uid, true);
@@ -70,7 +70,7 @@ impl Fleet {
         match target {
             Target::Create(node) => {
                 if let Some(row) = self.rows.get_mut(row) {
-                    row.set_creating(node, false);
+                    row.set_create_in_flight(node, false);
                 }
                 self.nodes.release(node);
                 self.reclaim(node);

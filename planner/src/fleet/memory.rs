@@ -10,32 +10,31 @@ use crate::{
     model::{DaemonSet, Node, PodTemplate, Requirement, Text},
 };
 
-/// Bytes of a shared string in addition to its text: its header, its slot in the interner, and the reference in its
-/// holder.
-const TEXT: usize = 48;
+/// Bytes of a shared string in addition to its text: its header, its slot in the interner, and the reference to it.
+const TEXT_BYTES: usize = 48;
 /// Bytes of a node's slot, which also exists for a node that only pods refer to.
-const NODE: usize = 320;
+const NODE_BYTES: usize = 320;
 /// Bytes of a row, which also exists for a `DaemonSet` that only pods refer to.
-const ROW: usize = 1024;
+const ROW_BYTES: usize = 1024;
 /// Bytes of a pod with its uid, without its name.
-const POD: usize = 256;
-/// Bytes of a stamp, which identifies the template of pods: two texts of the maximum length.
-const STAMP: usize = 640;
+const POD_BYTES: usize = 256;
+/// Bytes of the id of a template: two texts of the maximum length.
+const TEMPLATE_ID_BYTES: usize = 640;
 /// Bytes of a cell: a pair of a `DaemonSet` and a node.
-const CELL: usize = 16;
+const CELL_BYTES: usize = 16;
 /// Bytes of an action in flight.
-const ACTION: usize = 192;
+const ACTION_BYTES: usize = 192;
 /// Bytes of an entry that a cell keeps about a pod that is gone.
-const MEMORY: usize = 96;
+const HISTORY_ENTRY_BYTES: usize = 96;
 /// Bytes of a toleration, in the template and in its parsed form.
-const TOLERATION: usize = 256;
+const TOLERATION_BYTES: usize = 256;
 /// Bytes of a term or a requirement of a node affinity, in the template and in its parsed form.
-const REQUIREMENT: usize = 256;
+const REQUIREMENT_BYTES: usize = 256;
 /// Bytes of a label of a nodeSelector, in the template and in its parsed form.
-const LABEL: usize = 96;
+const LABEL_BYTES: usize = 96;
 
 fn text(text: &Text) -> usize {
-    TEXT + text.len()
+    TEXT_BYTES + text.len()
 }
 
 /// Estimates the bytes that a node takes.
@@ -61,15 +60,15 @@ pub(super) fn of_daemon_set(daemon_set: &DaemonSet) -> usize {
 fn of_template(template: &PodTemplate) -> usize {
     let requirement = |requirement: &Requirement| {
         let values = requirement.values.iter().map(text).sum::<usize>();
-        REQUIREMENT + text(&requirement.key) + text(&requirement.operator) + values
+        REQUIREMENT_BYTES + text(&requirement.key) + text(&requirement.operator) + values
     };
     let terms = template.required_terms.iter().flatten();
     let terms = terms.map(|term| {
         let requirements = term.expressions.iter().chain(&term.fields);
-        REQUIREMENT + requirements.map(requirement).sum::<usize>()
+        REQUIREMENT_BYTES + requirements.map(requirement).sum::<usize>()
     });
     let selector = template.node_selector.iter();
-    let selector = selector.map(|(key, value)| LABEL + text(key) + text(value));
+    let selector = selector.map(|(key, value)| LABEL_BYTES + text(key) + text(value));
     let tolerations = template.tolerations.iter().map(|toleration| {
         let texts = [
             &toleration.key,
@@ -77,7 +76,7 @@ fn of_template(template: &PodTemplate) -> usize {
             &toleration.value,
             &toleration.effect,
         ];
-        TOLERATION + texts.into_iter().map(|text| text.len()).sum::<usize>()
+        TOLERATION_BYTES + texts.into_iter().map(|text| text.len()).sum::<usize>()
     });
     let node_name = template.node_name.as_ref().map_or(0, text);
     node_name + terms.chain(selector).chain(tolerations).sum::<usize>()
@@ -85,7 +84,7 @@ fn of_template(template: &PodTemplate) -> usize {
 
 /// Estimates the bytes that a pod takes.
 pub(super) fn of_pod(pod: &PodRecord) -> usize {
-    POD + pod.name.len()
+    POD_BYTES + pod.name.len()
 }
 
 impl Fleet {
@@ -93,20 +92,20 @@ impl Fleet {
     pub fn bytes(&self) -> usize {
         let (nodes, rows) = (self.nodes.capacity(), self.rows.count());
         let counted = [
-            (nodes, NODE),
-            (rows, ROW),
-            (nodes.saturating_mul(rows), CELL),
-            (self.stamps.len(), STAMP),
-            (self.in_flight.len(), ACTION),
-            (self.remembered, MEMORY),
+            (nodes, NODE_BYTES),
+            (rows, ROW_BYTES),
+            (nodes.saturating_mul(rows), CELL_BYTES),
+            (self.template_ids.len(), TEMPLATE_ID_BYTES),
+            (self.in_flight.len(), ACTION_BYTES),
+            (self.history_entries, HISTORY_ENTRY_BYTES),
         ];
         let of = |(count, bytes): (usize, usize)| count.saturating_mul(bytes);
         let counted = counted.into_iter().map(of).fold(0, usize::saturating_add);
-        self.told_bytes.saturating_add(counted)
+        self.fact_bytes.saturating_add(counted)
     }
 
     /// Counts the entries that cells keep about pods that are gone.
-    pub(super) fn count_remembered(&mut self) {
-        self.remembered = self.rows.iter_mut().map(|(_, row)| row.remembered()).sum();
+    pub(super) fn count_history_entries(&mut self) {
+        self.history_entries = self.rows.iter_mut().map(|(_, row)| row.history_entries()).sum();
     }
 }

@@ -7,12 +7,12 @@ use hashbrown::{DefaultHashBuilder, HashTable, hash_table::Entry};
 use crate::model::{Node, Text};
 
 /// A node's index in every row of cells.
-pub type NodeIndex = u32;
+pub(crate) type NodeIndex = u32;
 
 /// Nodes by index and by name. A node that pods or actions refer to keeps its index even when it is gone, or
-/// hasn't been seen yet.
+/// hasn't been received yet.
 #[derive(Debug, Default)]
-pub struct Nodes {
+pub(crate) struct Nodes {
     slots: Vec<Slot>,
     /// Indices by name. The name itself is in the slot.
     by_name: HashTable<NodeIndex>,
@@ -24,28 +24,28 @@ pub struct Nodes {
 
 #[derive(Debug, Default)]
 struct Slot {
-    holds: Holds,
+    state: SlotState,
     /// How many pods and actions in flight refer to the node.
     references: u32,
 }
 
 #[derive(Debug, Default)]
-enum Holds {
+enum SlotState {
     /// The index is free.
     #[default]
-    Nothing,
+    Free,
     /// The name of a node that is not in the cluster.
-    Name(Text),
+    Reserved(Text),
     /// A node that is in the cluster.
-    Node(Box<Node>),
+    Present(Box<Node>),
 }
 
 impl Slot {
     fn name(&self) -> Option<&Text> {
-        match &self.holds {
-            Holds::Nothing => None,
-            Holds::Name(name) => Some(name),
-            Holds::Node(node) => Some(&node.name),
+        match &self.state {
+            SlotState::Free => None,
+            SlotState::Reserved(name) => Some(name),
+            SlotState::Present(node) => Some(&node.name),
         }
     }
 }
@@ -56,7 +56,7 @@ fn name_of(slots: &[Slot], index: NodeIndex) -> Option<&Text> {
 
 impl Nodes {
     /// Reserves capacity for `more` nodes.
-    pub fn reserve(&mut self, more: usize) {
+    pub(crate) fn reserve(&mut self, more: usize) {
         let (slots, hasher) = (&self.slots, &self.hasher);
         self.by_name.reserve(more, |index| {
             name_of(slots, *index).map_or(0, |name| hasher.hash_one(name.as_ref()))
@@ -66,30 +66,30 @@ impl Nodes {
     }
 
     /// The length that a row of cells must have.
-    pub fn capacity(&self) -> usize {
+    pub(crate) fn capacity(&self) -> usize {
         self.slots.len()
     }
 
     /// The indices in use, in the order of their nodes' names.
-    pub fn in_order(&self) -> &[NodeIndex] {
+    pub(crate) fn in_order(&self) -> &[NodeIndex] {
         &self.order
     }
 
     /// The name of the node at an index that is in use.
-    pub fn name(&self, index: NodeIndex) -> Option<&Text> {
+    pub(crate) fn name(&self, index: NodeIndex) -> Option<&Text> {
         name_of(&self.slots, index)
     }
 
     /// The node, if it is in the cluster.
-    pub fn get(&self, index: NodeIndex) -> Option<&Node> {
-        match &self.slots.get(index as usize)?.holds {
-            Holds::Node(node) => Some(node),
-            Holds::Nothing | Holds::Name(_) => None,
+    pub(crate) fn get(&self, index: NodeIndex) -> Option<&Node> {
+        match &self.slots.get(index as usize)?.state {
+            SlotState::Present(node) => Some(node),
+            SlotState::Free | SlotState::Reserved(_) => None,
         }
     }
 
     /// The index of a name, if it is in use.
-    pub fn find(&self, name: &str) -> Option<NodeIndex> {
+    pub(crate) fn find(&self, name: &str) -> Option<NodeIndex> {
         let is_it = |index: &NodeIndex| self.name(*index).is_some_and(|known| known.as_ref() == name);
         self.by_name.find(self.hasher.hash_one(name), is_it).copied()
     }
@@ -99,7 +99,7 @@ impl Nodes {
     }
 
     /// Sets a node's facts. Returns `None` when they were already the same.
-    pub fn set(&mut self, node: Box<Node>) -> Option<NodeIndex> {
+    pub(crate) fn set(&mut self, node: Box<Node>) -> Option<NodeIndex> {
         let known = self.entry(&node.name);
         let index = match known {
             Ok(index) => index,
@@ -111,49 +111,49 @@ impl Nodes {
         if known.is_ok() && self.get(index) == Some(&*node) {
             return None;
         }
-        self.slot_mut(index)?.holds = Holds::Node(node);
+        self.slot_mut(index)?.state = SlotState::Present(node);
         Some(index)
     }
 
     /// Removes a node from the cluster. Returns `None` when it wasn't there.
-    pub fn remove(&mut self, name: &str) -> Option<NodeIndex> {
+    pub(crate) fn remove(&mut self, name: &str) -> Option<NodeIndex> {
         let index = self.find(name)?;
         let name = self.get(index)?.name.clone();
-        self.slot_mut(index)?.holds = Holds::Name(name);
+        self.slot_mut(index)?.state = SlotState::Reserved(name);
         Some(index)
     }
 
     /// Adds a reference to a name, and returns its index. The index stays in use until it is released.
-    pub fn refer(&mut self, name: &Text) -> NodeIndex {
+    pub(crate) fn acquire(&mut self, name: &Text) -> NodeIndex {
         let index = self.entry(name).unwrap_or_else(|index| {
             self.put_in_order(index, name);
             if let Some(slot) = self.slot_mut(index) {
-                slot.holds = Holds::Name(name.clone());
+                slot.state = SlotState::Reserved(name.clone());
             }
             index
         });
-        self.refer_index(index);
+        self.acquire_index(index);
         index
     }
 
-    /// Like `refer`, for an index that is already in use.
-    pub fn refer_index(&mut self, index: NodeIndex) {
+    /// Adds a reference to an index that is already in use.
+    pub(crate) fn acquire_index(&mut self, index: NodeIndex) {
         if let Some(slot) = self.slot_mut(index) {
             slot.references += 1;
         }
     }
 
     /// Releases one reference.
-    pub fn release(&mut self, index: NodeIndex) {
+    pub(crate) fn release(&mut self, index: NodeIndex) {
         if let Some(slot) = self.slot_mut(index) {
             slot.references = slot.references.saturating_sub(1);
         }
     }
 
     /// Frees the index for another node if nothing refers to it any more. Returns whether it did.
-    pub fn reclaim(&mut self, index: NodeIndex) -> bool {
+    pub(crate) fn reclaim(&mut self, index: NodeIndex) -> bool {
         let Some(Slot {
-            holds: Holds::Name(name),
+            state: SlotState::Reserved(name),
             references: 0,
         }) = self.slots.get(index as usize)
         else {
@@ -167,7 +167,7 @@ impl Nodes {
             found.remove();
         }
         if let Some(slot) = self.slot_mut(index) {
-            slot.holds = Holds::Nothing;
+            slot.state = SlotState::Free;
         }
         self.free.push(index);
         true

@@ -8,30 +8,30 @@ use super::nodes::NodeIndex;
 use crate::{decide::cell::PodRecord, model::Uid};
 
 /// A pod's index among all pods.
-pub type PodIndex = u32;
+pub(crate) type PodIndex = u32;
 
 /// A row's index among all rows.
-pub type RowIndex = u32;
+pub(crate) type RowIndex = u32;
 
 /// The index that means no pod.
-pub const NONE: PodIndex = PodIndex::MAX;
+pub(crate) const NO_POD: PodIndex = PodIndex::MAX;
 
 /// A pod, and the cell that it is in.
 #[derive(Debug)]
-pub struct Entry {
+pub(crate) struct Entry {
     /// The pod.
-    pub record: PodRecord,
+    pub(crate) record: PodRecord,
     /// The row of its `DaemonSet`.
-    pub row: RowIndex,
+    pub(crate) row: RowIndex,
     /// The node that it is for.
-    pub node: NodeIndex,
+    pub(crate) node: NodeIndex,
     /// The next pod of the cell.
-    pub next: PodIndex,
+    pub(crate) next: PodIndex,
 }
 
 /// Pods by index and by uid.
 #[derive(Debug, Default)]
-pub struct Pods {
+pub(crate) struct Pods {
     entries: Vec<Option<Entry>>,
     free: Vec<PodIndex>,
     /// Indices by uid. The uid itself is in the entry.
@@ -41,7 +41,7 @@ pub struct Pods {
 
 impl Pods {
     /// Reserves capacity for `more` pods.
-    pub fn reserve(&mut self, more: usize) {
+    pub(crate) fn reserve(&mut self, more: usize) {
         let (entries, hasher) = (&self.entries, &self.hasher);
         self.by_uid
             .reserve(more, |index| hash_of(entries, hasher, *index));
@@ -49,23 +49,23 @@ impl Pods {
     }
 
     /// The index of the pod with this uid.
-    pub fn find(&self, uid: &Uid) -> Option<PodIndex> {
+    pub(crate) fn find(&self, uid: &Uid) -> Option<PodIndex> {
         let is_it = |index: &PodIndex| self.get(*index).is_some_and(|entry| entry.record.uid == *uid);
         self.by_uid.find(self.hasher.hash_one(uid), is_it).copied()
     }
 
     /// The pod at an index.
-    pub fn get(&self, index: PodIndex) -> Option<&Entry> {
+    pub(crate) fn get(&self, index: PodIndex) -> Option<&Entry> {
         self.entries.get(index as usize)?.as_ref()
     }
 
     /// The pod at an index, mutable. Its uid must not change.
-    pub fn get_mut(&mut self, index: PodIndex) -> Option<&mut Entry> {
+    pub(crate) fn get_mut(&mut self, index: PodIndex) -> Option<&mut Entry> {
         self.entries.get_mut(index as usize)?.as_mut()
     }
 
     /// Adds a pod whose uid isn't known yet, and returns its index.
-    pub fn insert(&mut self, entry: Entry) -> PodIndex {
+    pub(crate) fn insert(&mut self, entry: Entry) -> PodIndex {
         let hash = self.hasher.hash_one(&entry.record.uid);
         let index = if let Some(index) = self.free.pop() {
             if let Some(place) = self.entries.get_mut(index as usize) {
@@ -74,7 +74,7 @@ impl Pods {
             index
         } else {
             self.entries.push(Some(entry));
-            PodIndex::try_from(self.entries.len() - 1).unwrap_or(NONE)
+            PodIndex::try_from(self.entries.len() - 1).unwrap_or(NO_POD)
         };
         let (entries, hasher) = (&self.entries, &self.hasher);
         self.by_uid
@@ -83,7 +83,7 @@ impl Pods {
     }
 
     /// Removes a pod.
-    pub fn remove(&mut self, index: PodIndex) -> Option<Entry> {
+    pub(crate) fn remove(&mut self, index: PodIndex) -> Option<Entry> {
         let entry = self.entries.get_mut(index as usize)?.take()?;
         let hash = self.hasher.hash_one(&entry.record.uid);
         if let Ok(found) = self.by_uid.find_entry(hash, |candidate| *candidate == index) {
@@ -94,12 +94,12 @@ impl Pods {
     }
 
     /// The number of pods.
-    pub fn count(&self) -> usize {
+    pub(crate) fn count(&self) -> usize {
         self.by_uid.len()
     }
 
     /// The pods of a cell, starting with its first one.
-    pub fn chain(&self, first: PodIndex) -> impl Iterator<Item = &PodRecord> {
+    pub(crate) fn chain(&self, first: PodIndex) -> impl Iterator<Item = &PodRecord> {
         let mut at = first;
         std::iter::from_fn(move || {
             let entry = self.get(at)?;

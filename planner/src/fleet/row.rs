@@ -1,4 +1,4 @@
-//! One `DaemonSet`'s row of cells: eight bytes for each node, and a ledger of what the cells add up to.
+//! One `DaemonSet`'s row of cells: eight bytes for each node, and a ledger of their marks.
 
 use std::sync::Arc;
 
@@ -6,7 +6,7 @@ use hashbrown::HashMap;
 
 use super::{
     nodes::{NodeIndex, Nodes},
-    pods::{NONE, PodIndex, Pods},
+    pods::{NO_POD, PodIndex, Pods},
 };
 use crate::{
     decide::{
@@ -28,79 +28,79 @@ const QUIET_MILLIS: i64 = 2 * LONGEST_BACKOFF_MILLIS;
 
 /// A row of cells.
 #[derive(Debug, Default)]
-pub struct Row {
+pub(crate) struct Row {
     /// The `DaemonSet`'s uid.
-    pub uid: Text,
-    known: Option<Known>,
+    pub(crate) uid: Text,
+    daemon_set: Option<PreparedDaemonSet>,
     cells: Vec<Cell>,
     /// Number of pods in the cells.
     pods: usize,
-    failures: HashMap<NodeIndex, Failure>,
+    backoffs: HashMap<NodeIndex, Backoff>,
     /// The creation time and the uid of the youngest pod that was in a cell and is gone. There is no entry when the
     /// cell holds a younger pod.
-    last: HashMap<NodeIndex, (Millis, Uid)>,
+    youngest_gone: HashMap<NodeIndex, (Millis, Uid)>,
     ledger: Ledger,
     /// The content of the last plan for the `DaemonSet`, without its actions.
-    pub said: Said,
+    pub(crate) last_report: RowReport,
 }
 
 /// The content of a plan, without its actions.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct Said {
+pub struct RowReport {
     /// The counters of the status.
     pub status: Option<Status>,
     /// The problems of the `DaemonSet`.
     pub problems: Arc<[Problem]>,
-    /// When to decide again.
+    /// When to decide again, if no fact changes before.
     pub reconsider_at: Option<Millis>,
 }
 
-/// The `DaemonSet` and everything that follows from it alone.
+/// A `DaemonSet` with everything that follows from it alone.
 #[derive(Debug)]
-pub struct Known {
+pub(crate) struct PreparedDaemonSet {
     /// The `DaemonSet`.
-    pub daemon_set: DaemonSet,
+    pub(crate) daemon_set: DaemonSet,
     /// The conditions that it sets on nodes.
-    pub placement: Placement,
+    pub(crate) placement: Placement,
     /// Its problems.
-    pub problems: Arc<[Problem]>,
+    pub(crate) problems: Arc<[Problem]>,
     /// The tolerations that its pods get in addition to the template's.
-    pub added_tolerations: Arc<[Toleration]>,
+    pub(crate) added_tolerations: Arc<[Toleration]>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Cell {
     first_pod: PodIndex,
     verdict: Option<Verdict>,
-    creating: bool,
+    create_in_flight: bool,
 }
 
 impl Default for Cell {
     fn default() -> Self {
         Self {
-            first_pod: NONE,
+            first_pod: NO_POD,
             verdict: None,
-            creating: false,
+            create_in_flight: false,
         }
     }
 }
 
 #[derive(Debug, Clone, Copy)]
-struct Failure {
+struct Backoff {
     at: Millis,
     delay_millis: i64,
 }
 
 /// A row's cells as decisions read them.
-struct View<'r> {
+struct RowCells<'r> {
     cells: &'r [Cell],
-    failures: &'r HashMap<NodeIndex, Failure>,
-    last: &'r HashMap<NodeIndex, (Millis, Uid)>,
+    backoffs: &'r HashMap<NodeIndex, Backoff>,
+    youngest_gone: &'r HashMap<NodeIndex, (Millis, Uid)>,
     nodes: &'r Nodes,
     pods: &'r Pods,
 }
 
-impl Cells for View<'_> {
+impl Cells for RowCells<'_> {
     fn capacity(&self) -> usize {
         self.nodes.capacity()
     }
@@ -120,50 +120,50 @@ impl Cells for View<'_> {
         pods.extend(self.pods.chain(cell.first_pod));
         // The result must not depend on the order in which the pods arrived.
         pods.sort_by(|a, b| by_age(a, b));
-        let failure = self.failures.get(&index);
+        let backoff = self.backoffs.get(&index);
         Some(cell::Cell {
             node,
             verdict: cell.verdict,
             pods,
-            creating: cell.creating,
-            last: self.last.get(&index),
-            failed_until: failure.map(|failure| failure.at.plus(failure.delay_millis)),
+            create_in_flight: cell.create_in_flight,
+            youngest_gone: self.youngest_gone.get(&index),
+            backoff_until: backoff.map(|backoff| backoff.at.plus(backoff.delay_millis)),
         })
     }
 }
 
 impl Row {
-    /// A row for the `DaemonSet` with this uid, which isn't known yet.
-    pub fn new(uid: Text) -> Self {
+    /// A row for the `DaemonSet` with this uid, which hasn't been received yet.
+    pub(crate) fn new(uid: Text) -> Self {
         Self {
             uid,
             ..Self::default()
         }
     }
 
-    /// The `DaemonSet`, or `None` until it has been received.
-    pub fn known(&self) -> Option<&Known> {
-        self.known.as_ref()
+    /// The `DaemonSet` with all that follows from it, or `None` until it has been received.
+    pub(crate) fn prepared(&self) -> Option<&PreparedDaemonSet> {
+        self.daemon_set.as_ref()
     }
 
-    /// Whether the row has nothing left to remember.
-    pub fn is_empty(&self) -> bool {
-        self.known.is_none() && self.pods == 0
+    /// Whether the row holds neither its `DaemonSet` nor any pods.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.daemon_set.is_none() && self.pods == 0
     }
 
     /// Number of entries that the row keeps about pods that are gone.
-    pub fn remembered(&self) -> usize {
-        self.last.len() + self.failures.len()
+    pub(crate) fn history_entries(&self) -> usize {
+        self.youngest_gone.len() + self.backoffs.len()
     }
 
     /// Sets the `DaemonSet`. Returns whether anything changed.
-    pub fn set(&mut self, daemon_set: DaemonSet, nodes: &Nodes) -> bool {
-        let before = self.known.as_ref().map(|known| &known.daemon_set);
+    pub(crate) fn set(&mut self, daemon_set: DaemonSet, nodes: &Nodes) -> bool {
+        let before = self.daemon_set.as_ref().map(|prepared| &prepared.daemon_set);
         if before == Some(&daemon_set) {
             return false;
         }
         if before.is_none_or(|before| before.generation != daemon_set.generation) {
-            self.failures.clear();
+            self.backoffs.clear();
         }
         let placement = Placement::new(&daemon_set);
         self.cells.resize(nodes.capacity(), Cell::default());
@@ -171,7 +171,7 @@ impl Row {
             let verdict = nodes.get(*index).map(|node| placement.verdict(node));
             self.cell_mut(*index).verdict = verdict;
         }
-        self.known = Some(Known {
+        self.daemon_set = Some(PreparedDaemonSet {
             problems: decide::problems(&daemon_set, &placement).into(),
             added_tolerations: added_tolerations(&daemon_set.template).into(),
             placement,
@@ -181,18 +181,20 @@ impl Row {
         true
     }
 
-    /// Forgets the `DaemonSet`, but not its pods.
-    pub fn forget(&mut self) {
-        self.known = None;
-        self.said = Said::default();
-        self.failures.clear();
+    /// Removes the `DaemonSet`, but not its pods.
+    pub(crate) fn forget(&mut self) {
+        self.daemon_set = None;
+        self.last_report = RowReport::default();
+        self.backoffs.clear();
         self.ledger = Ledger::default();
     }
 
     /// Recomputes the verdict on a node. Returns whether it changed.
-    pub fn judge(&mut self, index: NodeIndex, nodes: &Nodes) -> bool {
-        let Some(known) = &self.known else { return false };
-        let verdict = nodes.get(index).map(|node| known.placement.verdict(node));
+    pub(crate) fn update_verdict(&mut self, index: NodeIndex, nodes: &Nodes) -> bool {
+        let Some(prepared) = &self.daemon_set else {
+            return false;
+        };
+        let verdict = nodes.get(index).map(|node| prepared.placement.verdict(node));
         let cell = self.cell_mut(index);
         if std::mem::replace(&mut cell.verdict, verdict) == verdict {
             return false;
@@ -212,25 +214,25 @@ impl Row {
     }
 
     /// Clears the cell of a node whose index another node will get.
-    pub fn clear_cell(&mut self, index: NodeIndex) {
+    pub(crate) fn clear_cell(&mut self, index: NodeIndex) {
         if let Some(cell) = self.cells.get_mut(index as usize) {
             *cell = Cell::default();
         }
-        self.failures.remove(&index);
-        self.last.remove(&index);
+        self.backoffs.remove(&index);
+        self.youngest_gone.remove(&index);
     }
 
     /// Marks that a pod in a node's cell has changed.
-    pub fn touch(&mut self, node: NodeIndex) {
+    pub(crate) fn touch(&mut self, node: NodeIndex) {
         self.ledger.touch(node);
     }
 
     /// Puts a pod first in a node's cell. Returns the pod that was first before.
-    pub fn link(&mut self, index: PodIndex, record: &PodRecord, node: NodeIndex) -> PodIndex {
+    pub(crate) fn link(&mut self, index: PodIndex, record: &PodRecord, node: NodeIndex) -> PodIndex {
         self.pods += 1;
         let is_younger = |(created, uid): &(Millis, Uid)| (*created, uid) < (record.created, &record.uid);
-        if self.last.get(&node).is_some_and(is_younger) {
-            self.last.remove(&node);
+        if self.youngest_gone.get(&node).is_some_and(is_younger) {
+            self.youngest_gone.remove(&node);
         }
         self.touch(node);
         std::mem::replace(&mut self.cell_mut(node).first_pod, index)
@@ -238,7 +240,7 @@ impl Row {
 
     /// Removes a pod from a node's cell, after it was removed from `pods`. The cell remembers the pod's creation time
     /// and uid for its successor.
-    pub fn unlink(
+    pub(crate) fn unlink(
         &mut self,
         index: PodIndex,
         record: PodRecord,
@@ -249,7 +251,7 @@ impl Row {
         self.pods -= 1;
         self.touch(node);
         let gone = (record.created, record.uid);
-        let last = self.last.entry(node).or_insert_with(|| gone.clone());
+        let last = self.youngest_gone.entry(node).or_insert_with(|| gone.clone());
         if *last < gone {
             *last = gone;
         }
@@ -269,24 +271,24 @@ impl Row {
     }
 
     /// Marks whether the creation of a pod is in flight.
-    pub fn set_creating(&mut self, index: NodeIndex, creating: bool) {
-        self.cell_mut(index).creating = creating;
+    pub(crate) fn set_create_in_flight(&mut self, index: NodeIndex, create_in_flight: bool) {
+        self.cell_mut(index).create_in_flight = create_in_flight;
         self.touch(index);
     }
 
     /// Records that a failed pod is deleted, so that the next one on the node waits longer (contract N3). Several
     /// failed pods that are deleted at the same time count as one failure.
-    pub fn note_failure(&mut self, index: NodeIndex, now: Millis) {
-        let delay_millis = match self.failures.get(&index) {
+    pub(crate) fn record_failure(&mut self, index: NodeIndex, now: Millis) {
+        let delay_millis = match self.backoffs.get(&index) {
             Some(last) if last.at == now => return,
             Some(last) if now.since(last.at) <= QUIET_MILLIS => {
                 (last.delay_millis * 2).min(LONGEST_BACKOFF_MILLIS)
             }
             Some(_) | None => FIRST_BACKOFF_MILLIS,
         };
-        self.failures.insert(
+        self.backoffs.insert(
             index,
-            Failure {
+            Backoff {
                 at: now,
                 delay_millis,
             },
@@ -295,26 +297,26 @@ impl Row {
     }
 
     /// Decides. Returns `None` until the `DaemonSet` has been received.
-    pub fn decide(&mut self, nodes: &Nodes, pods: &Pods, now: Millis) -> Option<Decision> {
+    pub(crate) fn decide(&mut self, nodes: &Nodes, pods: &Pods, now: Millis) -> Option<Decision> {
         let Self {
-            known,
+            daemon_set,
             cells,
-            failures,
-            last,
+            backoffs,
+            youngest_gone,
             ledger,
             ..
         } = self;
-        let rules = Rules::new(&known.as_ref()?.daemon_set, now);
-        let view = View {
+        let rules = Rules::new(&daemon_set.as_ref()?.daemon_set, now);
+        let row_cells = RowCells {
             cells,
-            failures,
-            last,
+            backoffs,
+            youngest_gone,
             nodes,
             pods,
         };
-        Some(decide::decide(&rules, ledger, &view))
+        Some(decide::decide(&rules, ledger, &row_cells))
     }
 }
 
 #[cfg(test)]
-mod look;
+mod ledgers;

@@ -7,7 +7,7 @@ use crate::model::Text;
 
 /// Rows by index and by their `DaemonSet`s' uids.
 #[derive(Debug, Default)]
-pub struct Rows {
+pub(crate) struct Rows {
     slots: Vec<Row>,
     by_uid: BTreeMap<Text, RowIndex>,
     free: Vec<RowIndex>,
@@ -15,22 +15,22 @@ pub struct Rows {
 
 impl Rows {
     /// The index of a `DaemonSet`'s row.
-    pub fn find(&self, uid: &str) -> Option<RowIndex> {
+    pub(crate) fn find(&self, uid: &str) -> Option<RowIndex> {
         self.by_uid.get(uid).copied()
     }
 
     /// The row at an index.
-    pub fn get(&self, index: RowIndex) -> Option<&Row> {
+    pub(crate) fn get(&self, index: RowIndex) -> Option<&Row> {
         self.slots.get(index as usize)
     }
 
     /// The row at an index, mutable.
-    pub fn get_mut(&mut self, index: RowIndex) -> Option<&mut Row> {
+    pub(crate) fn get_mut(&mut self, index: RowIndex) -> Option<&mut Row> {
         self.slots.get_mut(index as usize)
     }
 
     /// The index of a `DaemonSet`'s row. Creates the row when there is none.
-    pub fn index_of(&mut self, uid: &Text) -> RowIndex {
+    pub(crate) fn index_of(&mut self, uid: &Text) -> RowIndex {
         if let Some(index) = self.find(uid) {
             return index;
         }
@@ -45,8 +45,8 @@ impl Rows {
         index
     }
 
-    /// Drops a row that has nothing to remember.
-    pub fn drop_empty(&mut self, index: RowIndex) {
+    /// Drops a row that holds neither its `DaemonSet` nor any pods.
+    pub(crate) fn drop_empty(&mut self, index: RowIndex) {
         if let Some(row) = self.get_mut(index).filter(|row| row.is_empty()) {
             let row = std::mem::take(row);
             if self.by_uid.remove(&row.uid).is_some() {
@@ -56,25 +56,25 @@ impl Rows {
     }
 
     /// All rows with their indices. Nothing may depend on their order. A free index has an empty row.
-    pub fn iter_mut(&mut self) -> impl Iterator<Item = (RowIndex, &mut Row)> {
+    pub(crate) fn iter_mut(&mut self) -> impl Iterator<Item = (RowIndex, &mut Row)> {
         let rows = self.slots.iter_mut().enumerate();
         rows.filter_map(|(index, row)| Some((RowIndex::try_from(index).ok()?, row)))
     }
 
     /// The number of rows.
-    pub fn count(&self) -> usize {
+    pub(crate) fn count(&self) -> usize {
         self.by_uid.len()
     }
 
     /// All rows.
     #[cfg(test)]
-    pub fn iter(&self) -> impl Iterator<Item = &Row> {
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &Row> {
         self.slots.iter()
     }
 
     /// Whether there are no rows.
     #[cfg(test)]
-    pub fn is_empty(&self) -> bool {
+    pub(crate) fn is_empty(&self) -> bool {
         self.by_uid.is_empty()
     }
 }

@@ -7,12 +7,12 @@ mod simulation;
 use super::*;
 use crate::{
     model::{DaemonSet, Pod, Status},
-    testing::{NOW, Tweak, brief, daemon_set, max_unavailable, node, pod, seconds, with_strategy},
+    testing::{NOW, PodVariants, brief, daemon_set, max_unavailable, node, pod, seconds, with_strategy},
 };
 
 const UID: &str = "agent-uid";
 
-/// A fleet that knows the `DaemonSet` and nodes of these names.
+/// A fleet with the `DaemonSet` and nodes of these names.
 fn fleet(daemon_set: DaemonSet, nodes: &[&str]) -> Fleet {
     let mut fleet = Fleet::default();
     fleet.daemon_set_changed(daemon_set);
@@ -22,7 +22,7 @@ fn fleet(daemon_set: DaemonSet, nodes: &[&str]) -> Fleet {
     fleet
 }
 
-fn tell(fleet: &mut Fleet, pod: Pod) {
+fn send_pod(fleet: &mut Fleet, pod: Pod) {
     fleet.pod_changed(&UID.into(), pod);
 }
 
@@ -42,11 +42,11 @@ fn check(fleet: &mut Fleet, at_seconds: i64, expected: &[&str]) -> Vec<ActionId>
 
 fn status(fleet: &mut Fleet, at_seconds: i64) -> Status {
     let plans = fleet.plan(seconds(at_seconds));
-    plans.last().and_then(|plan| plan.said.status).unwrap()
+    plans.last().and_then(|plan| plan.report.status).unwrap()
 }
 
 #[test]
-fn n1_nothing_in_flight_is_asked_for_twice() {
+fn n1_actions_in_flight_are_not_requested_again() {
     let mut fleet = fleet(daemon_set(), &["b", "a"]);
     let ids = check(&mut fleet, NOW, &["create a", "create b"]);
     fleet.node_changed(node("c", &[], &[]));
@@ -55,31 +55,31 @@ fn n1_nothing_in_flight_is_asked_for_twice() {
     check(&mut fleet, NOW, &["create b"]);
     fleet.action_done(ids[1]);
     check(&mut fleet, NOW, &[]);
-    tell(&mut fleet, pod("p", "a"));
+    send_pod(&mut fleet, pod("p", "a"));
     fleet.action_done(ids[0]);
     check(&mut fleet, NOW, &[]);
 }
 
 #[test]
-fn n2_a_deletion_in_flight_is_not_asked_for_again_when_the_pod_comes_back_or_moves() {
+fn n2_deletion_in_flight_is_not_requested_again_when_the_pod_reappears_or_moves() {
     let mut fleet = fleet(daemon_set(), &[]);
     for name in ["a", "b"] {
         fleet.node_changed(node(name, &[], &["t:NoExecute"]));
     }
-    tell(&mut fleet, pod("p", "a"));
+    send_pod(&mut fleet, pod("p", "a"));
     let ids = check(&mut fleet, NOW, &["delete p: Excluded"]);
     fleet.pod_gone("p-uid");
     check(&mut fleet, NOW, &[]);
-    tell(&mut fleet, pod("p", "a"));
+    send_pod(&mut fleet, pod("p", "a"));
     check(&mut fleet, NOW, &[]);
-    tell(&mut fleet, pod("p", "b"));
+    send_pod(&mut fleet, pod("p", "b"));
     check(&mut fleet, NOW, &[]);
     fleet.action_done(ids[0]);
     check(&mut fleet, NOW, &["delete p: Excluded"]);
 }
 
 #[test]
-fn n2_the_outcome_of_a_deletion_follows_the_pod_to_another_daemon_set() {
+fn n2_deletion_outcome_follows_the_pod_to_another_daemon_set() {
     let mut fleet = fleet(daemon_set(), &[]);
     fleet.daemon_set_changed(DaemonSet {
         uid: "other-uid".into(),
@@ -87,7 +87,7 @@ fn n2_the_outcome_of_a_deletion_follows_the_pod_to_another_daemon_set() {
         ..daemon_set()
     });
     fleet.node_changed(node("a", &[], &["t:NoExecute"]));
-    tell(&mut fleet, pod("p", "a"));
+    send_pod(&mut fleet, pod("p", "a"));
     let ids = check(&mut fleet, NOW, &["delete p: Excluded"]);
     fleet.pod_changed(&"other-uid".into(), pod("p", "a"));
     check(&mut fleet, NOW, &[]);
@@ -102,7 +102,7 @@ fn n3_failed_pod_is_deleted_with_growing_backoff() {
     let mut waits = Vec::new();
     for round in 0..13 {
         let name = format!("p{round}");
-        tell(&mut fleet, pod(&name, "a").created_at(now).failed());
+        send_pod(&mut fleet, pod(&name, "a").created_at(now).failed());
         let began = now;
         let id = loop {
             let plans = fleet.plan(seconds(now));
@@ -110,8 +110,8 @@ fn n3_failed_pod_is_deleted_with_growing_backoff() {
                 assert_eq!(brief(action), format!("delete {name}: Failed"));
                 break *id;
             }
-            let at = plans.last().and_then(|plan| plan.said.reconsider_at);
-            now = at.expect("a time to come back").0 / 1_000;
+            let at = plans.last().and_then(|plan| plan.report.reconsider_at);
+            now = at.expect("a time to reconsider").0 / 1_000;
         };
         waits.push(now - began);
         fleet.pod_gone(&format!("{name}-uid"));
@@ -122,21 +122,21 @@ fn n3_failed_pod_is_deleted_with_growing_backoff() {
     assert_eq!(waits, [0, 1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 900, 900]);
 
     let quiet = now + 2 * 900 + 1;
-    tell(&mut fleet, pod("late", "a").failed());
+    send_pod(&mut fleet, pod("late", "a").failed());
     check(&mut fleet, quiet, &["delete late: Failed"]);
     fleet.pod_gone("late-uid");
-    tell(&mut fleet, pod("later", "a").failed());
+    send_pod(&mut fleet, pod("later", "a").failed());
     check(&mut fleet, quiet, &[]);
     check(&mut fleet, quiet + 1, &["delete later: Failed"]);
 }
 
 #[test]
-fn n3_a_new_generation_forgets_the_backoff() {
+fn n3_new_generation_resets_the_backoff() {
     let mut fleet = fleet(daemon_set(), &["a"]);
-    tell(&mut fleet, pod("p", "a").failed());
+    send_pod(&mut fleet, pod("p", "a").failed());
     check(&mut fleet, NOW, &["delete p: Failed"]);
     fleet.pod_gone("p-uid");
-    tell(&mut fleet, pod("q", "a").failed());
+    send_pod(&mut fleet, pod("q", "a").failed());
     check(&mut fleet, NOW, &[]);
     fleet.daemon_set_changed(DaemonSet {
         min_ready_millis: 5,
@@ -151,32 +151,32 @@ fn n3_a_new_generation_forgets_the_backoff() {
 }
 
 #[test]
-fn n3_failed_pods_deleted_at_once_are_one_failure() {
+fn n3_failed_pods_deleted_together_count_as_one_failure() {
     let mut fleet = fleet(daemon_set(), &["a"]);
-    tell(&mut fleet, pod("p", "a").failed());
-    tell(&mut fleet, pod("q", "a").failed());
+    send_pod(&mut fleet, pod("p", "a").failed());
+    send_pod(&mut fleet, pod("q", "a").failed());
     check(&mut fleet, NOW, &["delete p: Failed", "delete q: Failed"]);
-    tell(&mut fleet, pod("r", "a").failed());
+    send_pod(&mut fleet, pod("r", "a").failed());
     check(&mut fleet, NOW, &[]);
     check(&mut fleet, NOW + 1, &["delete r: Failed"]);
 }
 
 #[test]
-fn n6_a_pod_made_for_a_node_that_went_is_deleted() {
+fn n6_pod_created_for_a_removed_node_is_deleted() {
     let mut fleet = fleet(daemon_set(), &["a"]);
     let ids = check(&mut fleet, NOW, &["create a"]);
     fleet.node_gone("a");
     check(&mut fleet, NOW, &[]);
-    tell(&mut fleet, pod("p", "a").unbound());
+    send_pod(&mut fleet, pod("p", "a").unbound());
     fleet.action_done(ids[0]);
     check(&mut fleet, NOW, &["delete p: NodeGone"]);
 }
 
 #[test]
-fn n7_a_node_that_goes_changes_the_counters_at_once() {
+fn n7_removed_node_changes_the_counters_at_once() {
     let mut fleet = fleet(daemon_set(), &["a", "b"]);
-    tell(&mut fleet, pod("p", "a"));
-    tell(&mut fleet, pod("q", "b"));
+    send_pod(&mut fleet, pod("p", "a"));
+    send_pod(&mut fleet, pod("q", "b"));
     assert_eq!(status(&mut fleet, NOW).number_available, 2);
     fleet.node_gone("b");
     let now = status(&mut fleet, NOW);
@@ -192,15 +192,15 @@ fn n7_a_node_that_goes_changes_the_counters_at_once() {
     assert_eq!(
         status(&mut fleet, NOW).number_available,
         2,
-        "its pod was still remembered"
+        "the fleet still has its pod"
     );
 }
 
 #[test]
-fn an_index_that_is_used_again_brings_nothing_of_the_node_before() {
+fn reused_node_index_carries_no_state_over() {
     let mut fleet = fleet(daemon_set(), &["a", "z"]);
-    tell(&mut fleet, pod("p", "a").failed());
-    tell(&mut fleet, pod("q", "z"));
+    send_pod(&mut fleet, pod("p", "a").failed());
+    send_pod(&mut fleet, pod("q", "z"));
     check(&mut fleet, NOW, &["delete p: Failed"]);
     fleet.pod_gone("p-uid");
     fleet.node_gone("a");
@@ -218,12 +218,12 @@ fn an_index_that_is_used_again_brings_nothing_of_the_node_before() {
         ("y", &None),
         "no predecessor of another node"
     );
-    tell(&mut fleet, pod("r", "y").failed());
+    send_pod(&mut fleet, pod("r", "y").failed());
     check(&mut fleet, NOW, &["delete r: Failed"]);
 }
 
 #[test]
-fn a_node_that_goes_keeps_its_index_while_pods_or_actions_refer_to_it() {
+fn removed_node_keeps_its_index_while_pods_or_actions_refer_to_it() {
     let mut fleet = fleet(daemon_set(), &["a"]);
     let ids = check(&mut fleet, NOW, &["create a"]);
     fleet.node_gone("a");
@@ -231,7 +231,7 @@ fn a_node_that_goes_keeps_its_index_while_pods_or_actions_refer_to_it() {
     check(&mut fleet, NOW, &["create b"]);
     fleet.node_changed(node("a", &[], &[]));
     check(&mut fleet, NOW, &[]);
-    tell(&mut fleet, pod("p", "a").unbound());
+    send_pod(&mut fleet, pod("p", "a").unbound());
     fleet.action_done(ids[0]);
     fleet.node_gone("a");
     fleet.node_changed(node("c", &[], &[]));
@@ -239,13 +239,13 @@ fn a_node_that_goes_keeps_its_index_while_pods_or_actions_refer_to_it() {
 }
 
 #[test]
-fn a_daemon_set_that_is_gone_gets_no_plans_and_late_outcomes_do_no_harm() {
+fn removed_daemon_set_gets_no_plans_and_late_outcomes_are_ignored() {
     let mut fleet = fleet(daemon_set(), &["a", "b"]);
-    tell(&mut fleet, pod("p", "b").unready());
+    send_pod(&mut fleet, pod("p", "b").unready());
     let ids = check(&mut fleet, NOW, &["create a"]);
     fleet.daemon_set_gone(UID);
     fleet.action_done(ids[0]);
-    tell(&mut fleet, pod("q", "a").failed());
+    send_pod(&mut fleet, pod("q", "a").failed());
     fleet.node_changed(node("c", &[], &[]));
     assert_eq!(fleet.plan(seconds(NOW)), []);
     fleet.daemon_set_changed(daemon_set());
@@ -261,46 +261,46 @@ fn a_daemon_set_that_is_gone_gets_no_plans_and_late_outcomes_do_no_harm() {
 }
 
 #[test]
-fn pods_may_be_told_before_their_daemon_set_and_node() {
+fn pods_may_arrive_before_their_daemon_set_and_node() {
     let mut fleet = Fleet::default();
-    tell(&mut fleet, pod("p", "a"));
+    send_pod(&mut fleet, pod("p", "a"));
     assert_eq!(fleet.plan(seconds(NOW)), []);
     fleet.node_changed(node("a", &[], &[]));
     fleet.daemon_set_changed(daemon_set());
     let plans = fleet.plan(seconds(NOW));
     assert_eq!(plans.len(), 1);
     assert_eq!(plans[0].actions, []);
-    assert_eq!(plans[0].said.status.unwrap().number_ready, 1);
+    assert_eq!(plans[0].report.status.unwrap().number_ready, 1);
 }
 
 #[test]
-fn n1_a_pod_that_is_for_no_node_counts_for_none() {
+fn n1_pod_without_a_node_counts_for_none() {
     let mut fleet = fleet(daemon_set(), &["a"]);
-    tell(&mut fleet, pod("p", "").unbound());
+    send_pod(&mut fleet, pod("p", "").unbound());
     check(&mut fleet, NOW, &["create a"]);
-    tell(&mut fleet, pod("p", "a"));
+    send_pod(&mut fleet, pod("p", "a"));
     assert_eq!(status(&mut fleet, NOW).current_number_scheduled, 1);
-    tell(&mut fleet, pod("p", "").unbound());
+    send_pod(&mut fleet, pod("p", "").unbound());
     assert_eq!(status(&mut fleet, NOW).current_number_scheduled, 0);
 }
 
 #[test]
-fn what_was_said_is_not_said_again() {
+fn unchanged_plans_are_not_repeated() {
     let mut fleet = fleet(daemon_set(), &["a"]);
-    tell(&mut fleet, pod("p", "a"));
+    send_pod(&mut fleet, pod("p", "a"));
     assert_eq!(fleet.plan(seconds(NOW)).len(), 1);
     assert_eq!(fleet.plan(seconds(NOW + 60)), []);
-    tell(&mut fleet, pod("p", "a"));
+    send_pod(&mut fleet, pod("p", "a"));
     fleet.node_changed(node("a", &[], &[]));
     fleet.daemon_set_changed(daemon_set());
     fleet.node_changed(node("a", &["some=label"], &[]));
     assert_eq!(fleet.plan(seconds(NOW + 60)), []);
-    tell(&mut fleet, pod("p", "a").unready());
+    send_pod(&mut fleet, pod("p", "a").unready());
     assert_eq!(fleet.plan(seconds(NOW + 60)).len(), 1);
 }
 
 #[test]
-fn s3_the_status_changes_when_the_time_has_passed() {
+fn s3_status_changes_when_min_ready_seconds_have_passed() {
     let mut fleet = fleet(
         DaemonSet {
             min_ready_millis: 30_000,
@@ -308,7 +308,7 @@ fn s3_the_status_changes_when_the_time_has_passed() {
         },
         &["a"],
     );
-    tell(&mut fleet, pod("p", "a").ready_since(NOW));
+    send_pod(&mut fleet, pod("p", "a").ready_since(NOW));
     assert_eq!(status(&mut fleet, NOW + 10).number_available, 0);
     assert_eq!(fleet.plan(seconds(NOW + 29)), []);
     assert_eq!(status(&mut fleet, NOW + 30).number_available, 1);
@@ -316,7 +316,7 @@ fn s3_the_status_changes_when_the_time_has_passed() {
 }
 
 #[test]
-fn s3_a_reminder_says_again_how_long_the_next_plan_holds() {
+fn s3_due_plan_is_repeated_with_the_remaining_time() {
     let mut fleet = fleet(
         DaemonSet {
             min_ready_millis: 30_000,
@@ -324,31 +324,31 @@ fn s3_a_reminder_says_again_how_long_the_next_plan_holds() {
         },
         &["a"],
     );
-    tell(&mut fleet, pod("p", "a").ready_since(NOW));
+    send_pod(&mut fleet, pod("p", "a").ready_since(NOW));
     fleet.plan(seconds(NOW));
-    fleet.remind();
+    fleet.repeat_next_due();
     let again = fleet.plan(seconds(NOW + 29));
     assert_eq!(
         again
             .iter()
-            .map(|plan| plan.said.reconsider_at)
+            .map(|plan| plan.report.reconsider_at)
             .collect::<Vec<_>>(),
         [Some(seconds(NOW + 30))]
     );
     assert_eq!(status(&mut fleet, NOW + 30).number_available, 1);
-    fleet.remind();
+    fleet.repeat_next_due();
     assert_eq!(fleet.plan(seconds(NOW + 31)), [], "nothing is due any more");
 }
 
 #[test]
-fn what_finds_no_room_in_a_plan_comes_in_the_next() {
+fn actions_beyond_the_plan_limit_are_in_further_plans() {
     let mut fleet = Fleet::default();
     fleet.daemon_set_changed(with_strategy(max_unavailable(3_000)));
     for number in 0..2_500 {
         let name = format!("n{number:04}");
         fleet.node_changed(node(&name, &[], &[]));
         if number % 5 == 0 {
-            tell(&mut fleet, pod(&name, &name).old());
+            send_pod(&mut fleet, pod(&name, &name).old());
         }
     }
     let plans = fleet.plan(seconds(NOW));
@@ -366,21 +366,21 @@ fn what_finds_no_room_in_a_plan_comes_in_the_next() {
 }
 
 #[test]
-fn r4_the_budget_spans_several_plans() {
+fn r4_budget_spans_several_plans() {
     let mut fleet = fleet(daemon_set(), &["a", "b", "c"]);
     for name in ["a", "b", "c"] {
-        tell(&mut fleet, pod(name, name).old());
+        send_pod(&mut fleet, pod(name, name).old());
     }
     let ids = check(&mut fleet, NOW, &["delete a: Update"]);
     fleet.node_changed(node("c", &["some=label"], &[]));
-    tell(&mut fleet, pod("c", "c").old().created_at(7));
+    send_pod(&mut fleet, pod("c", "c").old().created_at(7));
     check(&mut fleet, NOW, &[]);
     fleet.pod_gone("a-uid");
     fleet.action_done(ids[0]);
     let ids = check(&mut fleet, NOW, &["create a"]);
-    tell(&mut fleet, pod("a2", "a").unready());
+    send_pod(&mut fleet, pod("a2", "a").unready());
     fleet.action_done(ids[0]);
     check(&mut fleet, NOW, &[]);
-    tell(&mut fleet, pod("a2", "a"));
+    send_pod(&mut fleet, pod("a2", "a"));
     check(&mut fleet, NOW, &["delete b: Update"]);
 }

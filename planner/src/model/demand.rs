@@ -124,7 +124,7 @@ pub struct Demand {
 pub struct NodeTemplate {
     /// The known properties of the node.
     pub node: Node,
-    /// Keys of labels whose values nobody knows yet.
+    /// Keys of labels whose values are unknown.
     pub unknown_labels: HashSet<Text>,
     /// The amounts that pods may request of the node. Empty when unknown.
     pub capacity: Resources,

@@ -36,11 +36,11 @@ impl LabelKey {
 
 /// Whether two texts are equal. Equal texts of one session mostly share one string, so a comparison of pointers comes
 /// first.
-pub fn same(a: &Text, b: &Text) -> bool {
+pub fn same_text(a: &Text, b: &Text) -> bool {
     Arc::ptr_eq(a, b) || a == b
 }
 
-/// FNV-1a, which is short and the same on every machine. Keys with the same digest are told apart by their texts.
+/// FNV-1a, which is short and the same on every machine. Keys with the same digest are distinguished by their texts.
 fn digest(key: &str) -> u32 {
     key.bytes().fold(0x811C_9DC5, |digest, byte| {
         (digest ^ u32::from(byte)).wrapping_mul(0x0100_0193)
@@ -48,12 +48,12 @@ fn digest(key: &str) -> u32 {
 }
 
 /// Above this many labels, a binary search by key is faster than the digests. No node has half as many.
-const MANY: usize = 128;
+const MAX_SCANNED: usize = 128;
 
 impl Labels {
     /// The value of a key.
     pub fn get(&self, key: &LabelKey) -> Option<&Text> {
-        if self.pairs.len() > MANY {
+        if self.pairs.len() > MAX_SCANNED {
             let place = self
                 .pairs
                 .binary_search_by(|(candidate, _)| candidate.cmp(&key.text));
@@ -62,7 +62,7 @@ impl Labels {
         let candidates = self.digests.iter().zip(&self.pairs);
         let mut candidates = candidates.filter(|(digest, _)| **digest == key.digest);
         candidates
-            .find(|(_, (candidate, _))| same(candidate, &key.text))
+            .find(|(_, (candidate, _))| same_text(candidate, &key.text))
             .map(|(_, (_, value))| value)
     }
 
@@ -89,8 +89,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn few_labels_and_many_are_found_by_their_keys() {
-        for count in [1, MANY, MANY + 1, 10 * MANY] {
+    fn labels_are_found_with_and_without_binary_search() {
+        for count in [1, MAX_SCANNED, MAX_SCANNED + 1, 10 * MAX_SCANNED] {
             let name = |prefix: &str, number: usize| Text::from(format!("{prefix}{number}"));
             let labels: Labels = (0..count)
                 .map(|number| (name("k", number), name("v", number)))

@@ -5,7 +5,7 @@ use std::{fmt, ops::AddAssign, str::FromStr};
 /// The number of smallest parts in one unit. The smallest part of a quantity is a billionth. Anything finer is rounded
 /// up, as in Kubernetes.
 const NANOS: i128 = 1_000_000_000;
-/// The largest quantity that Kubernetes knows. Larger quantities are capped at it.
+/// The largest quantity of Kubernetes. Larger quantities are capped at it.
 const MAX: i128 = i64::MAX as i128 * NANOS;
 /// The number of digits that are parsed. The largest quantity has fewer, even with its fraction, so parsing more would
 /// change nothing.
@@ -33,8 +33,8 @@ pub struct Quantity {
 
 /// The error for a text that isn't a quantity.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{0:?} is no quantity such as 100m, 1.5, 2e3 or 512Mi")]
-pub struct NoQuantity(String);
+#[error("{0:?} is not a quantity such as 100m, 1.5, 2e3 or 512Mi")]
+pub struct QuantityError(String);
 
 /// The suffixes of each notation, largest first, with their power of 10 (in billionths) or of 2.
 const DECIMAL: [(&str, u32); 10] = [
@@ -77,7 +77,7 @@ impl Quantity {
 
     /// Rounds up to whole thousandths.
     #[must_use]
-    pub fn in_thousandths(self) -> Self {
+    pub fn rounded_up_to_thousandths(self) -> Self {
         const THOUSANDTH: i128 = NANOS / 1_000;
         let nanos = self.nanos.div_euclid(THOUSANDTH) * THOUSANDTH;
         Self {
@@ -92,7 +92,7 @@ impl Quantity {
 
     /// Subtracts `taken`. The result has this quantity's notation, or that of `taken` if this quantity is zero.
     #[must_use]
-    pub fn less(self, taken: Self) -> Self {
+    pub fn minus(self, taken: Self) -> Self {
         Self {
             nanos: self.nanos.saturating_sub(taken.nanos),
             notation: if self.nanos == 0 {
@@ -129,10 +129,10 @@ impl AddAssign for Quantity {
 }
 
 impl FromStr for Quantity {
-    type Err = NoQuantity;
+    type Err = QuantityError;
 
-    fn from_str(text: &str) -> Result<Self, NoQuantity> {
-        parse(text).ok_or_else(|| NoQuantity(text.chars().take(64).collect()))
+    fn from_str(text: &str) -> Result<Self, QuantityError> {
+        parse(text).ok_or_else(|| QuantityError(text.chars().take(64).collect()))
     }
 }
 

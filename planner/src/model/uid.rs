@@ -17,10 +17,10 @@ const DIGITS: [u8; 16] = *b"0123456789abcdef";
 /// A uid. API servers assign UUIDs, which take 16 bytes here instead of a shared string's 50. Any other text is kept as
 /// it is. Every uid has exactly one representation, and uids sort like their texts.
 #[derive(Clone, PartialEq, Eq, Hash)]
-pub struct Uid(Form);
+pub struct Uid(Repr);
 
 #[derive(Clone, PartialEq, Eq)]
-enum Form {
+enum Repr {
     Uuid([u8; 16]),
     Other(Text),
 }
@@ -28,7 +28,7 @@ enum Form {
 impl Uid {
     /// Makes a uid from its text.
     pub fn new(text: &str) -> Self {
-        Self(parse(text).map_or_else(|| Form::Other(text.into()), Form::Uuid))
+        Self(parse(text).map_or_else(|| Repr::Other(text.into()), Repr::Uuid))
     }
 
     /// Returns the uid's text.
@@ -36,20 +36,22 @@ impl Uid {
         self.with_text(|text| text.into())
     }
 
-    fn with_text<R>(&self, look: impl FnOnce(&str) -> R) -> R {
+    fn with_text<R>(&self, read: impl FnOnce(&str) -> R) -> R {
         match &self.0 {
-            Form::Other(text) => look(text),
-            Form::Uuid(bytes) => {
+            Repr::Other(text) => read(text),
+            Repr::Uuid(bytes) => {
                 let digits = bytes
                     .iter()
                     .flat_map(|byte| [digit(byte >> 4), digit(byte & 0xF)]);
                 let mut text = [b'-'; TEXT_BYTES];
-                let places = text
+                let positions = text
                     .iter_mut()
                     .enumerate()
-                    .filter(|(place, _)| !HYPHENS.contains(place));
-                places.zip(digits).for_each(|((_, place), digit)| *place = digit);
-                look(std::str::from_utf8(&text).unwrap_or_default())
+                    .filter(|(position, _)| !HYPHENS.contains(position));
+                positions
+                    .zip(digits)
+                    .for_each(|((_, position), digit)| *position = digit);
+                read(std::str::from_utf8(&text).unwrap_or_default())
             }
         }
     }
@@ -79,21 +81,21 @@ const PAIRS: [usize; 16] = [0, 2, 4, 6, 9, 11, 14, 16, 19, 21, 24, 26, 28, 30, 3
 /// Parses a UUID as API servers write it: in lower case, with hyphens. Any other text gives `None`.
 fn parse(text: &str) -> Option<[u8; 16]> {
     let text: &[u8; TEXT_BYTES] = text.as_bytes().try_into().ok()?;
-    let value = |place: usize| {
-        let character = text.get(place).copied().unwrap_or_default();
+    let value = |position: usize| {
+        let character = text.get(position).copied().unwrap_or_default();
         VALUES.get(usize::from(character)).copied().unwrap_or(0xFF)
     };
     let mut seen = 0;
-    let bytes = PAIRS.map(|place| {
-        let (high, low) = (value(place), value(place + 1));
+    let bytes = PAIRS.map(|position| {
+        let (high, low) = (value(position), value(position + 1));
         seen |= high | low;
         high << 4 | low & 0xF
     });
-    let hyphens = HYPHENS.iter().all(|place| text.get(*place) == Some(&b'-'));
+    let hyphens = HYPHENS.iter().all(|position| text.get(*position) == Some(&b'-'));
     (hyphens && seen <= 0xF).then_some(bytes)
 }
 
-impl Hash for Form {
+impl Hash for Repr {
     fn hash<H: Hasher>(&self, state: &mut H) {
         match self {
             // Hashing a number is faster than hashing a slice.
@@ -108,7 +110,7 @@ impl Ord for Uid {
         match (&self.0, &other.0) {
             // Comparing bytes gives the order of the texts: both have hyphens at the same positions, and ASCII sorts
             // digits before letters.
-            (Form::Uuid(own), Form::Uuid(others)) => own.cmp(others),
+            (Repr::Uuid(own), Repr::Uuid(others)) => own.cmp(others),
             _ => self.with_text(|own| other.with_text(|others| own.cmp(others))),
         }
     }
@@ -143,7 +145,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn a_uid_is_its_text(one in any_text(), other in any_text()) {
+        fn uid_round_trips_and_sorts_like_its_text(one in any_text(), other in any_text()) {
             let (uid, another) = (Uid::new(&one), Uid::new(&other));
             prop_assert_eq!(&*uid.text(), one.as_str());
             prop_assert_eq!(uid.cmp(&another), one.cmp(&other));
@@ -152,9 +154,9 @@ mod tests {
     }
 
     #[test]
-    fn a_uuid_is_kept_without_a_string() {
+    fn uuid_is_stored_without_a_string() {
         let uid = Uid::new("0190b7c2-5f5e-4c3e-8a44-9d2f00ab12cd");
-        assert!(matches!(uid.0, Form::Uuid(_)));
+        assert!(matches!(uid.0, Repr::Uuid(_)));
         assert!(size_of::<Uid>() <= 24);
     }
 }

@@ -35,23 +35,23 @@ struct Clusters {
 struct Cluster {
     /// The terms that count.
     terms: BTreeMap<u64, Term>,
-    /// The term that was entered last. Sessions watch it to learn that they are superseded.
+    /// The term that was entered last. Sessions watch it to notice that a later term supersedes them.
     entered: watch::Sender<u64>,
 }
 
 #[derive(Debug, Clone, Copy)]
 enum Term {
-    /// The number of its open sessions.
+    /// The number of open sessions of the term.
     Open(usize),
-    /// No session is open any more; the term counts until this time.
-    LeftUntil(Instant),
+    /// No session is open any more, and the term counts until this time.
+    ExpiresAt(Instant),
 }
 
-/// Why a session's term can't be entered: a later one counts.
+/// Why a session can't begin or go on: a later term counts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "this session is of epoch {epoch}, and one of epoch {latest} is open for the cluster or has ended just now: another \
-     executor leads"
+    "epoch {epoch} is superseded: another executor leads the cluster with epoch {latest}, or did so until a few seconds \
+     ago"
 )]
 pub struct SupersededTerm {
     /// The session's term.
@@ -62,7 +62,7 @@ pub struct SupersededTerm {
 
 /// A session's claim to the latest term. Dropping it ends the claim.
 #[derive(Debug)]
-pub struct Lead {
+pub struct LeadershipClaim {
     epoch: u64,
     entered: watch::Receiver<u64>,
     cluster: Arc<str>,
@@ -74,21 +74,21 @@ impl Epochs {
     ///
     /// # Errors
     /// A later term than `epoch` counts.
-    pub fn enter(&self, cluster: &str, epoch: u64) -> Result<Lead, SupersededTerm> {
+    pub fn enter(&self, cluster: &str, epoch: u64) -> Result<LeadershipClaim, SupersededTerm> {
         let now = Instant::now();
         let mut clusters = self.clusters.lock();
-        clusters.forget(now);
-        let (name, known) = clusters.of(cluster);
-        match known.latest() {
+        clusters.remove_expired(now);
+        let (name, entry) = clusters.entry(cluster);
+        match entry.latest() {
             Some(latest) if latest > epoch => return Err(SupersededTerm { epoch, latest }),
             Some(_) | None => {}
         }
-        known.open(epoch);
+        entry.open(epoch);
         // The value may also go down, when the higher term no longer counts.
-        known.entered.send_replace(epoch);
-        Ok(Lead {
+        entry.entered.send_replace(epoch);
+        Ok(LeadershipClaim {
             epoch,
-            entered: known.entered.subscribe(),
+            entered: entry.entered.subscribe(),
             cluster: name,
             clusters: self.clusters.clone(),
         })
@@ -96,37 +96,37 @@ impl Epochs {
 }
 
 impl Clusters {
-    fn of(&mut self, cluster: &str) -> (Arc<str>, &mut Cluster) {
-        let known = self.by_name.get_key_value(cluster);
-        let name = known.map_or_else(|| Arc::from(cluster), |(name, _)| name.clone());
-        let known = self.by_name.entry(name.clone()).or_insert_with(|| Cluster {
+    fn entry(&mut self, cluster: &str) -> (Arc<str>, &mut Cluster) {
+        let entry = self.by_name.get_key_value(cluster);
+        let name = entry.map_or_else(|| Arc::from(cluster), |(name, _)| name.clone());
+        let entry = self.by_name.entry(name.clone()).or_insert_with(|| Cluster {
             terms: BTreeMap::new(),
             entered: watch::Sender::new(0),
         });
-        (name, known)
+        (name, entry)
     }
 
-    /// Forgets terms that have expired, and clusters that have no terms left.
-    fn forget(&mut self, now: Instant) {
+    /// Removes terms that have expired, and clusters that have no terms left.
+    fn remove_expired(&mut self, now: Instant) {
         self.by_name.retain(|_, cluster| {
             cluster.terms.retain(|_, term| match term {
                 Term::Open(_) => true,
-                Term::LeftUntil(until) => now < *until,
+                Term::ExpiresAt(until) => now < *until,
             });
             !cluster.terms.is_empty()
         });
     }
 
     /// Records that a session has ended.
-    fn leave(&mut self, cluster: &str, epoch: u64, now: Instant) {
-        self.forget(now);
-        if let Some(known) = self.by_name.get_mut(cluster) {
-            known.leave(epoch, now);
+    fn end_session(&mut self, cluster: &str, epoch: u64, now: Instant) {
+        self.remove_expired(now);
+        if let Some(entry) = self.by_name.get_mut(cluster) {
+            entry.end_session(epoch, now);
         }
         let absent = self
             .by_name
             .iter()
-            .filter_map(|(name, cluster)| Some((cluster.until()?, name)));
+            .filter_map(|(name, cluster)| Some((cluster.expires_at()?, name)));
         let absent: Vec<_> = absent.collect();
         if absent.len() > MAX_ABSENT
             && let Some((_, name)) = absent.into_iter().min()
@@ -147,15 +147,15 @@ impl Cluster {
         let term = self.terms.entry(epoch).or_insert(Term::Open(0));
         *term = match *term {
             Term::Open(sessions) => Term::Open(sessions + 1),
-            Term::LeftUntil(_) => Term::Open(1),
+            Term::ExpiresAt(_) => Term::Open(1),
         };
     }
 
-    fn leave(&mut self, epoch: u64, now: Instant) {
+    fn end_session(&mut self, epoch: u64, now: Instant) {
         match self.terms.get_mut(&epoch) {
             Some(Term::Open(sessions)) if *sessions > 1 => *sessions -= 1,
             Some(term) => {
-                *term = Term::LeftUntil(now + GRACE);
+                *term = Term::ExpiresAt(now + GRACE);
                 // Earlier terms without a session expire sooner, and this later term supersedes them all.
                 self.terms
                     .retain(|earlier, term| *earlier >= epoch || matches!(term, Term::Open(_)));
@@ -165,23 +165,23 @@ impl Cluster {
     }
 
     /// When the last of the terms expires. `None` while a session is open.
-    fn until(&self) -> Option<Instant> {
-        let untils = self.terms.values().map(|term| match term {
+    fn expires_at(&self) -> Option<Instant> {
+        let expiries = self.terms.values().map(|term| match term {
             Term::Open(_) => None,
-            Term::LeftUntil(until) => Some(*until),
+            Term::ExpiresAt(until) => Some(*until),
         });
-        untils.collect::<Option<Vec<_>>>()?.into_iter().max()
+        expiries.collect::<Option<Vec<_>>>()?.into_iter().max()
     }
 }
 
-impl Drop for Lead {
+impl Drop for LeadershipClaim {
     fn drop(&mut self) {
         let now = Instant::now();
-        self.clusters.lock().leave(&self.cluster, self.epoch, now);
+        self.clusters.lock().end_session(&self.cluster, self.epoch, now);
     }
 }
 
-impl Lead {
+impl LeadershipClaim {
     /// Waits until a session of a later term enters.
     pub async fn superseded(&mut self) -> SupersededTerm {
         let epoch = self.epoch;

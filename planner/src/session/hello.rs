@@ -19,8 +19,8 @@ const MAX_CAPABILITIES: usize = 64;
 ///
 /// # Errors
 /// `INVALID_ARGUMENT` when `hello` or one of its fields is missing or can't be used, `FAILED_PRECONDITION` when the
-/// executor speaks another protocol.
-pub fn hello(request: &SessionRequest) -> Result<&Hello, Status> {
+/// executor uses another protocol.
+pub fn read_hello(request: &SessionRequest) -> Result<&Hello, Status> {
     let invalid = |field: &str, message: &str| limits::invalid(&FieldError::new(field, message));
     let hello = request
         .hello
@@ -33,8 +33,8 @@ pub fn hello(request: &SessionRequest) -> Result<&Hello, Status> {
         if value.is_empty() {
             return Err(invalid(field, "must not be empty"));
         }
-        if let Some(fault) = fault(value) {
-            return Err(invalid(field, &fault));
+        if let Some(error) = name_error(value) {
+            return Err(invalid(field, &error));
         }
     }
     let count = hello.capabilities.len();
@@ -43,13 +43,13 @@ pub fn hello(request: &SessionRequest) -> Result<&Hello, Status> {
         return Err(invalid("hello.capabilities", &message));
     }
     for (index, capability) in hello.capabilities.iter().enumerate() {
-        if let Some(fault) = fault(capability) {
-            return Err(invalid(&format!("hello.capabilities[{index}]"), &fault));
+        if let Some(error) = name_error(capability) {
+            return Err(invalid(&format!("hello.capabilities[{index}]"), &error));
         }
     }
     if hello.protocol != PROTOCOL {
         let message = format!(
-            "this planner speaks session protocol {PROTOCOL}, the executor {}; upgrade the older of the two",
+            "this planner supports session protocol {PROTOCOL}, the executor uses {}; upgrade the older one",
             hello.protocol
         );
         return Err(Status::failed_precondition(message));
@@ -57,8 +57,8 @@ pub fn hello(request: &SessionRequest) -> Result<&Hello, Status> {
     Ok(hello)
 }
 
-/// Describes the fault of a name, if it has one, without repeating the name.
-fn fault(name: &str) -> Option<String> {
+/// Returns what is wrong with a name, without repeating it, or `None` if it is valid.
+fn name_error(name: &str) -> Option<String> {
     let bytes = name.len();
     if bytes > MAX_NAME_BYTES {
         return Some(format!("must have at most {MAX_NAME_BYTES} bytes, found {bytes}"));

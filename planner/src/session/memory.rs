@@ -8,7 +8,7 @@ use std::sync::{
 use everynode_proto::status;
 use tonic::Status;
 
-/// Shares grow and shrink in steps of this many bytes, so that parallel sessions rarely contend for the counter.
+/// Reservations grow and shrink in steps of this many bytes, so that parallel sessions rarely contend for the counter.
 const STEP: usize = 64 * 1024;
 
 /// The memory limit that all sessions share.
@@ -39,42 +39,42 @@ impl SessionMemory {
         }))
     }
 
-    /// An empty share, for a session that remembers nothing yet.
-    pub fn share(&self) -> Share {
-        Share {
+    /// An empty reservation, for a session that holds no facts yet.
+    pub fn reservation(&self) -> MemoryReservation {
+        MemoryReservation {
             memory: self.clone(),
-            held: 0,
+            reserved: 0,
         }
     }
 }
 
-/// One session's share of the memory. Dropping it returns its bytes.
+/// The bytes that one session has reserved. Dropping it releases them.
 #[derive(Debug)]
-pub struct Share {
+pub struct MemoryReservation {
     memory: SessionMemory,
-    held: usize,
+    reserved: usize,
 }
 
-impl Default for Share {
+impl Default for MemoryReservation {
     fn default() -> Self {
-        SessionMemory::default().share()
+        SessionMemory::default().reservation()
     }
 }
 
-impl Share {
-    /// Resizes the share to what the session remembers now: `bytes`, rounded up to whole steps.
+impl MemoryReservation {
+    /// Resizes the reservation to what the session holds now: `bytes`, rounded up to whole steps.
     ///
     /// # Errors
     /// `RESOURCE_EXHAUSTED` when all sessions together would exceed the limit.
-    pub fn hold(&mut self, bytes: usize) -> Result<(), Status> {
+    pub fn resize(&mut self, bytes: usize) -> Result<(), Status> {
         let wanted = bytes.div_ceil(STEP).saturating_mul(STEP);
         let Inner { limit, used } = &*self.memory.0;
-        if wanted <= self.held {
-            used.fetch_sub(self.held - wanted, Ordering::Relaxed);
-            self.held = wanted;
+        if wanted <= self.reserved {
+            used.fetch_sub(self.reserved - wanted, Ordering::Relaxed);
+            self.reserved = wanted;
             return Ok(());
         }
-        let more = wanted - self.held;
+        let more = wanted - self.reserved;
         let grown = |used: usize| used.checked_add(more).filter(|used| used <= limit);
         if used
             .fetch_update(Ordering::Relaxed, Ordering::Relaxed, grown)
@@ -86,14 +86,14 @@ impl Share {
             );
             return Err(status::too_many("facts", &message));
         }
-        self.held = wanted;
+        self.reserved = wanted;
         Ok(())
     }
 }
 
-impl Drop for Share {
+impl Drop for MemoryReservation {
     fn drop(&mut self) {
-        self.memory.0.used.fetch_sub(self.held, Ordering::Relaxed);
+        self.memory.0.used.fetch_sub(self.reserved, Ordering::Relaxed);
     }
 }
 
@@ -104,19 +104,19 @@ mod tests {
     use super::*;
 
     #[test]
-    fn sessions_share_one_limit_and_give_back_what_they_no_longer_hold() {
+    fn sessions_share_one_limit_and_release_unused_memory() {
         let memory = SessionMemory::new(10 * STEP);
-        let (mut one, mut other) = (memory.share(), memory.share());
-        one.hold(6 * STEP).unwrap();
-        let status = other.hold(5 * STEP).unwrap_err();
+        let (mut one, mut other) = (memory.reservation(), memory.reservation());
+        one.resize(6 * STEP).unwrap();
+        let status = other.resize(5 * STEP).unwrap_err();
         assert_eq!(status.code(), Code::ResourceExhausted);
         assert!(status.message().contains("--max-session-memory"), "{status}");
-        other.hold(4 * STEP).unwrap();
-        one.hold(5 * STEP).unwrap();
-        other.hold(5 * STEP).unwrap();
+        other.resize(4 * STEP).unwrap();
+        one.resize(5 * STEP).unwrap();
+        other.resize(5 * STEP).unwrap();
         drop(one);
-        other.hold(10 * STEP).unwrap();
-        assert!(other.hold(10 * STEP + 1).is_err());
+        other.resize(10 * STEP).unwrap();
+        assert!(other.resize(10 * STEP + 1).is_err());
         drop(other);
         assert_eq!(memory.0.used.load(Ordering::Relaxed), 0);
     }

@@ -148,18 +148,18 @@ fn violation(status: &Status) -> String {
 }
 
 #[test]
-fn a_session_begins_with_hello() {
+fn session_begins_with_hello() {
     #[track_caller]
     fn check(change: impl FnOnce(&mut SessionRequest), code: Code, field: Option<&str>) {
         let mut first = request(1, Vec::new());
         change(&mut first);
-        let status = hello(&first).expect_err("it should be refused");
+        let status = read_hello(&first).expect_err("it should be refused");
         assert_eq!(status.code(), code, "{status}");
         if let Some(field) = field {
             assert_eq!(violation(&status), field);
         }
     }
-    assert_eq!(hello(&request(1, Vec::new())).unwrap().cluster, "c");
+    assert_eq!(read_hello(&request(1, Vec::new())).unwrap().cluster, "c");
     check(|first| first.hello = None, Code::InvalidArgument, Some("hello"));
     check(
         |first| first.hello.as_mut().unwrap().cluster.clear(),
@@ -181,7 +181,7 @@ fn a_session_begins_with_hello() {
 }
 
 #[test]
-fn a_request_that_cant_be_used_is_refused_and_names_the_field() {
+fn unusable_request_is_refused_and_names_the_field() {
     #[track_caller]
     fn check(session: &mut Session, request: SessionRequest, code: Code, field: &str) {
         let status = session.take(request).expect_err("it should be refused");
@@ -202,16 +202,16 @@ fn a_request_that_cant_be_used_is_refused_and_names_the_field() {
         Code::InvalidArgument,
         "sequence",
     );
-    let silent = SessionRequest {
+    let without_hello = SessionRequest {
         hello: None,
         ..request(1, Vec::new())
     };
-    check(&mut session, silent, Code::InvalidArgument, "hello");
-    let timeless = SessionRequest {
+    check(&mut session, without_hello, Code::InvalidArgument, "hello");
+    let without_time = SessionRequest {
         now: None,
         ..request(1, Vec::new())
     };
-    check(&mut session, timeless, Code::InvalidArgument, "now");
+    check(&mut session, without_time, Code::InvalidArgument, "now");
     let too_many = request(1, vec![node("a"); MAX_FACTS + 1]);
     check(&mut session, too_many, Code::ResourceExhausted, "facts");
     session.take(request(1, vec![node("a"); MAX_FACTS])).unwrap();
@@ -284,7 +284,7 @@ fn nothing_is_planned_before_the_sync_is_complete() {
 }
 
 #[test]
-fn a_plan_says_what_to_do_and_what_created_pods_get() {
+fn plan_has_actions_and_the_tolerations_of_created_pods() {
     let mut session = Session::default();
     let outcome = session
         .take(request(
@@ -332,7 +332,7 @@ fn a_plan_says_what_to_do_and_what_created_pods_get() {
 }
 
 #[test]
-fn n1_nothing_in_flight_is_asked_for_twice() {
+fn n1_actions_in_flight_are_not_requested_again() {
     let mut session = Session::default();
     let outcome = session
         .take(request(1, vec![node("a"), daemon_set(), synced()]))
@@ -346,7 +346,7 @@ fn n1_nothing_in_flight_is_asked_for_twice() {
     assert_eq!(
         actions(&outcome),
         [(3, "create a at new".to_owned())],
-        "its time to wait is over"
+        "its action is no longer in flight"
     );
     let outcome = session
         .take(request(
@@ -357,7 +357,7 @@ fn n1_nothing_in_flight_is_asked_for_twice() {
     assert_eq!(
         actions(&outcome),
         [],
-        "an outcome that was said before, and one of nothing"
+        "an outcome that was reported before, and one of an unknown action"
     );
     let outcome = session
         .take(request(5, vec![pod("p", "a"), done(3, ActionOutcome::Done)]))
@@ -374,7 +374,7 @@ fn n1_nothing_in_flight_is_asked_for_twice() {
 }
 
 #[test]
-fn s3_a_request_without_facts_moves_the_time() {
+fn s3_request_without_facts_advances_the_time() {
     let mut session = Session::default();
     let slow = Fact::DaemonSetChanged(DaemonSetFacts {
         min_ready_seconds: 30,
@@ -395,7 +395,7 @@ fn s3_a_request_without_facts_moves_the_time() {
     let available = |outcome: &Outcome| plans(outcome)[0].status.unwrap().number_available;
     assert_eq!((available(&outcome), after(&outcome)), (0, Some((20, 0))));
 
-    // The executor's timer fired too early by its clock, so the plan says again how long to wait.
+    // The executor's timer fired too early by its clock, so the plan is repeated with the remaining time.
     let early = SessionRequest {
         now: Some(Timestamp {
             seconds: BEGIN + 19,

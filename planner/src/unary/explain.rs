@@ -23,7 +23,7 @@ impl Verdicts {
     ///
     /// # Errors
     /// `RESOURCE_EXHAUSTED` when the answer would be too large, `CANCELLED` when the caller no longer waits for it.
-    pub(super) fn of<'n>(
+    pub(super) fn compute<'n>(
         key: &str,
         placement: &Placement,
         nodes: impl IntoIterator<Item = &'n Node>,
@@ -63,15 +63,15 @@ pub fn explain(request: wire::ExplainRequest, work: &Work) -> Result<wire::Expla
     let mut reader = Reader::new(work);
     let mut nodes = reader.nodes(&nodes)?;
     nodes.sort_by(|a, b| a.name.cmp(&b.name));
-    let (mut response, size) = (wire::ExplainResponse::default(), AnswerSize::of(work));
-    let verdicts = reader.each("daemonset", &daemon_sets, |reader, object| {
+    let (mut response, size) = (wire::ExplainResponse::default(), AnswerSize::new(work));
+    let verdicts = reader.read_each("daemonset", &daemon_sets, |reader, object| {
         // Placement doesn't depend on the revision.
         let daemon_set = reader.daemon_set(reader.read(object, "DaemonSet")?, "")?;
         let placement = Placement::new(&daemon_set);
         let key = daemon_set.key();
-        reader.say(&key, &placement.problems());
+        reader.report_problems(&key, &placement.problems());
         let nodes = nodes.iter().map(AsRef::as_ref);
-        Ok(Verdicts::of(&key, &placement, nodes, &size, work))
+        Ok(Verdicts::compute(&key, &placement, nodes, &size, work))
     })?;
     for verdicts in verdicts {
         let Verdicts { verdicts, summary } = verdicts?;

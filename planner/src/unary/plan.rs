@@ -60,23 +60,24 @@ pub fn plan(request: wire::PlanRequest, work: &Work) -> Result<wire::PlanRespons
         uid: &uid,
     };
     let mut fleet = Fleet::with_capacity(nodes.len(), pods.len());
-    let (nodes, told) = rayon::join(|| reader.nodes(&nodes), || Told::read(&pods, owner, work));
-    let told = told?;
+    let (nodes, request_pods) =
+        rayon::join(|| reader.nodes(&nodes), || RequestPods::read(&pods, owner, work));
+    let request_pods = request_pods?;
     // Nodes are added one by one, after the DaemonSet, so that the work can stop after each of them.
     fleet.daemon_set_changed(daemon_set);
     for node in nodes? {
         work.check()?;
         fleet.node_changed(node);
     }
-    for (owner, pod) in told.pods {
+    for (owner, pod) in request_pods.pods {
         work.check()?;
         fleet.pod_changed(&owner, pod);
     }
-    reader.problems.extend(told.problems);
+    reader.problems.extend(request_pods.problems);
     let created = created.map_or_else(Millis::default, |time| Millis(time.as_millisecond()));
-    let latest = created.max(told.latest);
+    let latest = created.max(request_pods.latest);
     let now = request.now.map_or(latest, convert::millis);
-    let mut response = answer(&mut fleet, &uid, now, reader, work)?;
+    let mut response = build_response(&mut fleet, &uid, now, reader, work)?;
     if being_deleted {
         // The garbage collector deletes its pods (contract A4), so the answer has no actions and no status.
         response = wire::PlanResponse {
@@ -90,7 +91,7 @@ pub fn plan(request: wire::PlanRequest, work: &Work) -> Result<wire::PlanRespons
 }
 
 /// The pods of a request.
-struct Told {
+struct RequestPods {
     /// The pods of the `DaemonSet`, each with the `DaemonSet`'s uid.
     pods: Vec<(Text, Pod)>,
     /// The latest time that any pod mentions, including pods of other owners.
@@ -98,10 +99,10 @@ struct Told {
     problems: Vec<wire::Problem>,
 }
 
-impl Told {
+impl RequestPods {
     fn read(objects: &[Item], owner: Identity<'_>, work: &Work) -> Result<Self, Status> {
         let mut reader = Reader::new(work);
-        let pods = reader.each_of_many("pod", objects, |reader, object| {
+        let pods = reader.read_in_parallel("pod", objects, |reader, object| {
             let pod: facts::Pod = reader.read(object, "Pod")?;
             let Some(facts) = pod.facts() else {
                 return Ok((Millis::default(), None));
@@ -122,7 +123,7 @@ impl Told {
     }
 }
 
-/// Whether the pod's controller reference means this `DaemonSet`. The uid alone proves nothing, because anybody who may
+/// Whether the pod's controller reference names this `DaemonSet`. The uid alone proves nothing, because anybody who may
 /// create pods anywhere can write it there. A pod without a namespace counts as one in the namespace of a `DaemonSet`
 /// without one.
 fn is_controlled_by(pod: &facts::Pod, owner: Identity<'_>) -> bool {
@@ -136,14 +137,14 @@ fn is_controlled_by(pod: &facts::Pod, owner: Identity<'_>) -> bool {
     })
 }
 
-fn answer(
+fn build_response(
     fleet: &mut Fleet,
     uid: &str,
     now: Millis,
     mut reader: Reader,
     work: &Work,
 ) -> Result<wire::PlanResponse, Status> {
-    let (mut response, size) = (wire::PlanResponse::default(), AnswerSize::of(work));
+    let (mut response, size) = (wire::PlanResponse::default(), AnswerSize::new(work));
     if let Some(decision) = fleet.decide(uid, now) {
         let action = |(_, action): &_| {
             let action = convert::action(0, action);
@@ -155,10 +156,10 @@ fn answer(
         response.status = decision.status.map(convert::status);
         response.reconsider_after = convert::reconsider_after(decision.reconsider_at, now);
     }
-    if let Some(known) = fleet.daemon_set(uid) {
-        let key = known.daemon_set.key();
-        reader.say(&key, &known.problems);
-        let verdicts = Verdicts::of(&key, &known.placement, fleet.nodes(), &size, work)?;
+    if let Some(prepared) = fleet.daemon_set(uid) {
+        let key = prepared.daemon_set.key();
+        reader.report_problems(&key, &prepared.problems);
+        let verdicts = Verdicts::compute(&key, &prepared.placement, fleet.nodes(), &size, work)?;
         response.verdicts = verdicts.verdicts;
         response.summary = Some(verdicts.summary);
     }

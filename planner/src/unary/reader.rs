@@ -25,8 +25,8 @@ const NO_UID: &str = "(no uid)";
 /// The namespace of objects that name none.
 pub(super) const DEFAULT_NAMESPACE: &str = "default";
 
-/// Number of objects that one thread reads in one go.
-const PART: usize = 256;
+/// Number of objects that one thread reads at a time.
+const CHUNK: usize = 256;
 
 /// Reads objects, and turns those that can't be read into problems. It stops when the caller no longer waits for the
 /// answer.
@@ -53,26 +53,26 @@ impl Reader {
     /// # Errors
     /// `CANCELLED` when the caller no longer waits for the answer, `RESOURCE_EXHAUSTED` when there was no memory to
     /// read an object.
-    pub(super) fn each_of_many<T: Send>(
+    pub(super) fn read_in_parallel<T: Send>(
         &mut self,
         kind: &str,
         objects: &[Item],
-        take: impl Fn(&mut Self, &Item) -> Result<T, FieldError> + Sync,
+        read_one: impl Fn(&mut Self, &Item) -> Result<T, FieldError> + Sync,
     ) -> Result<Vec<T>, Status> {
         let work = &self.work;
         let read = |(part, objects)| {
             let mut reader = Self::new(work);
-            let taken = reader.each_from(part * PART, kind, objects, &take)?;
-            Ok((taken, reader.problems))
+            let values = reader.read_from(part * CHUNK, kind, objects, &read_one)?;
+            Ok((values, reader.problems))
         };
-        let parts = objects.par_chunks(PART).enumerate().map(read);
+        let parts = objects.par_chunks(CHUNK).enumerate().map(read);
         let parts: Vec<_> = parts.collect::<Result<_, Status>>()?;
-        let mut taken = Vec::with_capacity(objects.len());
+        let mut values = Vec::with_capacity(objects.len());
         for (part, problems) in parts {
-            taken.extend(part);
+            values.extend(part);
             self.problems.extend(problems);
         }
-        Ok(taken)
+        Ok(values)
     }
 
     /// Reads objects one by one. An object that can't be used becomes a problem, and the others are still read.
@@ -80,28 +80,28 @@ impl Reader {
     /// # Errors
     /// `CANCELLED` when the caller no longer waits for the answer, `RESOURCE_EXHAUSTED` when there was no memory to
     /// read an object.
-    pub(super) fn each<T>(
+    pub(super) fn read_each<T>(
         &mut self,
         kind: &str,
         objects: &[Item],
-        take: impl FnMut(&mut Self, &Item) -> Result<T, FieldError>,
+        read_one: impl FnMut(&mut Self, &Item) -> Result<T, FieldError>,
     ) -> Result<Vec<T>, Status> {
-        self.each_from(0, kind, objects, take)
+        self.read_from(0, kind, objects, read_one)
     }
 
-    /// As `each`. `first` is the index of the first object in its request.
-    fn each_from<T>(
+    /// Like `read_each`. `first` is the index of the first object in its request.
+    fn read_from<T>(
         &mut self,
         first: usize,
         kind: &str,
         objects: &[Item],
-        mut take: impl FnMut(&mut Self, &Item) -> Result<T, FieldError>,
+        mut read_one: impl FnMut(&mut Self, &Item) -> Result<T, FieldError>,
     ) -> Result<Vec<T>, Status> {
-        let mut taken = Vec::with_capacity(objects.len());
+        let mut values = Vec::with_capacity(objects.len());
         for (index, object) in objects.iter().enumerate() {
             self.work.check()?;
-            match take(self, object) {
-                Ok(thing) => taken.push(thing),
+            match read_one(self, object) {
+                Ok(value) => values.push(value),
                 Err(FieldError { field, message }) => {
                     // Lack of memory ends the call. It is not a problem of the object.
                     self.work.check()?;
@@ -114,7 +114,7 @@ impl Reader {
                 }
             }
         }
-        Ok(taken)
+        Ok(values)
     }
 
     #[expect(
@@ -122,7 +122,7 @@ impl Reader {
         reason = "a fleet keeps nodes boxed, and takes them as they are"
     )]
     pub(super) fn nodes(&mut self, objects: &[Item]) -> Result<Vec<Box<Node>>, Status> {
-        self.each_of_many("node", objects, Self::node)
+        self.read_in_parallel("node", objects, Self::node)
     }
 
     /// Reads an object as type `T`, within the memory that the call may take.
@@ -153,10 +153,10 @@ impl Reader {
     }
 
     /// Records the problems of a `DaemonSet` that still gets an answer.
-    pub(super) fn say(&mut self, daemon_set: &str, problems: &[Problem]) {
+    pub(super) fn report_problems(&mut self, daemon_set: &str, problems: &[Problem]) {
         let object = format!("daemonset {daemon_set}");
-        let told = problems.iter().map(|problem| convert::problem(problem, &object));
-        self.problems.extend(told);
+        let reported = problems.iter().map(|problem| convert::problem(problem, &object));
+        self.problems.extend(reported);
     }
 }
 
@@ -176,7 +176,7 @@ pub(super) fn expand(field: &str, objects: Vec<Unread>, limit: usize) -> Result<
     }
 }
 
-/// Refuses a request in which a required field holds no objects.
+/// Checks that a required field holds at least one object.
 pub(super) fn require(field: &str, count: usize) -> Result<(), Status> {
     match count {
         0 => Err(limits::invalid(&FieldError::new(

@@ -57,16 +57,16 @@ pub fn simulate_nodes(
             .map_err(|error| limits::invalid(&error.within(&format!("node_templates[{index}]"))))?;
         templates.push(template);
     }
-    templates.extend(reader.each_of_many("node", &nodes, Reader::template)?);
-    let overheads = reader.each("runtimeclass", &classes, Reader::overhead)?;
+    templates.extend(reader.read_in_parallel("node", &nodes, Reader::template)?);
+    let overheads = reader.read_each("runtimeclass", &classes, Reader::overhead)?;
     let overheads: HashMap<_, _> = overheads.into_iter().collect();
-    let candidates = reader.each("daemonset", &daemon_sets, |reader, object| {
+    let candidates = reader.read_each("daemonset", &daemon_sets, |reader, object| {
         reader.candidate(object, &overheads)
     })?;
     let (keys, candidates): (Vec<_>, Vec<_>) = candidates.into_iter().unzip();
 
     let demands = keys.iter().zip(&candidates);
-    let size = AnswerSize::of(work);
+    let size = AnswerSize::new(work);
     let simulated = templates.par_iter().map(|template| {
         let mut simulator = Simulator::new(template);
         for candidate in &candidates {
@@ -114,7 +114,7 @@ impl Reader {
         let key = daemon_set.key();
         let placement = Placement::new(&daemon_set);
         let demand = self.demand(&key, object, overheads)?;
-        self.say(&key, &placement.problems());
+        self.report_problems(&key, &placement.problems());
         Ok((key, Candidate { placement, demand }))
     }
 

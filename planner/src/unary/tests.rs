@@ -62,7 +62,7 @@ async fn check_stops<Q: Send + 'static, A: Message + 'static>(
 }
 
 #[tokio::test]
-async fn explain_stops_when_its_caller_has_gone() {
+async fn explain_stops_when_its_caller_disconnects() {
     let request = ExplainRequest {
         daemon_sets: vec![daemon_set(5_000)],
         nodes: nodes(20_000),
@@ -71,7 +71,7 @@ async fn explain_stops_when_its_caller_has_gone() {
 }
 
 #[tokio::test]
-async fn plan_stops_when_its_caller_has_gone() {
+async fn plan_stops_when_its_caller_disconnects() {
     let request = PlanRequest {
         daemon_set: Some(daemon_set(5_000)),
         nodes: nodes(20_000),
@@ -81,7 +81,7 @@ async fn plan_stops_when_its_caller_has_gone() {
 }
 
 #[tokio::test]
-async fn simulate_nodes_stops_when_its_caller_has_gone() {
+async fn simulate_nodes_stops_when_its_caller_disconnects() {
     let template = |number| NodeTemplate {
         name: format!("template-{number}"),
         ..NodeTemplate::default()

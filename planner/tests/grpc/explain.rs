@@ -102,7 +102,7 @@ async fn explain_answers_every_pair_in_order_and_with_every_reason() {
 }
 
 #[tokio::test]
-async fn a_reason_says_for_programs_what_is_wanted_and_what_the_node_has() {
+async fn reason_has_a_typed_requirement_and_the_actual_value() {
     let server = Server::start().await;
     let mut object = daemon_set("agent");
     object["spec"]["template"]["spec"] = json!({

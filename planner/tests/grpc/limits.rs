@@ -52,7 +52,7 @@ async fn get_info_reports_the_limits_in_force() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn calls_have_a_number_and_a_deadline_which_the_metrics_tell_of() {
+async fn calls_have_a_limit_and_a_deadline_and_metrics_count_refusals() {
     let server = Server::with(LIMITS).await;
     let metric = |name: &str| {
         let page = server.metrics.encode();
@@ -89,7 +89,7 @@ async fn calls_have_a_number_and_a_deadline_which_the_metrics_tell_of() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn one_session_more_is_refused_until_one_has_ended() {
+async fn session_beyond_the_limit_is_refused_until_another_ends() {
     let server = Server::with(LIMITS).await;
     let open = async |mut client: PlannerServiceClient<Channel>| {
         Executor::open(&mut client, first("c", 1)).await.map(drop)
@@ -108,10 +108,10 @@ async fn one_session_more_is_refused_until_one_has_ended() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_message_of_too_many_facts_ends_the_session_and_names_the_field() {
+async fn too_many_facts_end_the_session_and_name_the_field() {
     let server = Server::with(LIMITS).await;
     let mut executor = Executor::begin(&mut server.client().await, "c", 1).await;
-    executor.tell(vec![Fact::SyncComplete(SyncComplete {}); 1_001]);
+    executor.send(vec![Fact::SyncComplete(SyncComplete {}); 1_001]);
     let refused = executor.responses.message().await.unwrap_err();
     assert_eq!(refused.code(), Code::ResourceExhausted, "{refused}");
     assert!(
@@ -121,17 +121,17 @@ async fn a_message_of_too_many_facts_ends_the_session_and_names_the_field() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_session_that_idles_for_hours_goes_on() {
+async fn idle_session_stays_open_for_hours() {
     let server = Server::with(LIMITS).await;
     let mut executor = Executor::begin(&mut server.client().await, "c", 1).await;
     let idle = tokio::time::timeout(Duration::from_hours(3), executor.responses.message()).await;
     assert!(idle.is_err(), "the session has ended: {idle:?}");
-    executor.tell([node("a"), daemon_set(), Fact::SyncComplete(SyncComplete {})]);
+    executor.send([node("a"), daemon_set(), Fact::SyncComplete(SyncComplete {})]);
     assert_eq!(executor.plan().await.actions.len(), 1);
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_session_has_to_begin_before_the_deadline() {
+async fn session_must_begin_before_the_deadline() {
     let server = Server::with(LIMITS).await;
     let mut client = server.client().await;
     let late = client.session(tokio_stream::pending()).await.unwrap_err();

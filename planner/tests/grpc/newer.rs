@@ -1,4 +1,4 @@
-//! Peers that know more or less than this planner, tested with the bytes that they send.
+//! Tests that newer and older peers are understood, with the bytes that they send.
 
 use everynode_proto::{
     planner::v1::{
@@ -8,7 +8,7 @@ use everynode_proto::{
         Toleration, UpdateStrategy, Verdict,
         action::Action,
         fact::Fact,
-        session_response::Message as Said,
+        session_response::Message as SessionMessage,
         update_strategy::{RollingUpdate, Strategy},
     },
     testing::{from_newer, newer},
@@ -33,7 +33,7 @@ use super::{
 };
 
 /// A value that no enumeration defines yet.
-const UNHEARD_OF: i32 = 99;
+const UNKNOWN_VALUE: i32 = 99;
 
 /// A message that is sent as these bytes.
 #[derive(Debug, Default)]
@@ -116,11 +116,11 @@ impl Session {
             sequence: 1,
             encode,
         };
-        assert!(matches!(session.next().await, Said::Welcome(_)));
+        assert!(matches!(session.next().await, SessionMessage::Welcome(_)));
         session
     }
 
-    fn tell(&mut self, facts: impl IntoIterator<Item = Option<Fact>>) {
+    fn send(&mut self, facts: impl IntoIterator<Item = Option<Fact>>) {
         self.sequence += 1;
         let request = SessionRequest {
             sequence: self.sequence,
@@ -132,11 +132,11 @@ impl Session {
     }
 
     /// The next message, skipping the answer to a full sync.
-    async fn next(&mut self) -> Said {
+    async fn next(&mut self) -> SessionMessage {
         loop {
             let response = soon(self.responses.message()).await.unwrap();
             let message = response.expect("the stream ended").message.expect("a message");
-            if !matches!(message, Said::SyncAccepted(_)) {
+            if !matches!(message, SessionMessage::SyncAccepted(_)) {
                 return message;
             }
         }
@@ -144,7 +144,7 @@ impl Session {
 
     async fn plan(&mut self) -> Plan {
         match self.next().await {
-            Said::Plan(plan) => plan,
+            SessionMessage::Plan(plan) => plan,
             other => panic!("a plan was expected: {other:?}"),
         }
     }
@@ -175,7 +175,7 @@ fn rich_daemon_set() -> DaemonSetFacts {
         match_fields: Vec::new(),
     }];
     let rolling = RollingUpdate {
-        // A budget of a kind that only the executor knows counts as none.
+        // A budget of an unknown kind counts as none.
         max_unavailable: Some(IntOrPercent::default()),
         max_surge: None,
     };
@@ -210,10 +210,10 @@ fn rich_node(name: &str) -> Fact {
 }
 
 #[tokio::test]
-async fn a_newer_executor_is_understood_as_far_as_this_planner_goes() {
+async fn unknown_fields_and_values_of_a_newer_executor_are_tolerated() {
     let server = Server::start().await;
     let mut session = Session::open(&server, from_newer_executor).await;
-    session.tell([
+    session.send([
         Some(rich_node("a")),
         Some(rich_node("b")),
         Some(Fact::PodChanged(PodFacts {
@@ -223,7 +223,7 @@ async fn a_newer_executor_is_understood_as_far_as_this_planner_goes() {
             node: "b".to_owned(),
             bound: true,
             // The planner doesn't know this phase. It treats the pod as neither succeeded nor failed, so the pod stays.
-            phase: UNHEARD_OF,
+            phase: UNKNOWN_VALUE,
             ready_since: Some(seconds(999_999)),
             created: Some(seconds(999_998)),
             revision: "new".to_owned(),
@@ -233,7 +233,7 @@ async fn a_newer_executor_is_understood_as_far_as_this_planner_goes() {
         None,
         Some(Fact::SyncComplete(SyncComplete {})),
     ]);
-    let Said::Problem(problem) = session.next().await else {
+    let SessionMessage::Problem(problem) = session.next().await else {
         panic!("a kind of fact that isn't known is a problem")
     };
     assert_eq!(problem.code(), ProblemCode::Malformed);
@@ -253,10 +253,10 @@ async fn a_newer_executor_is_understood_as_far_as_this_planner_goes() {
     let status = plan.status.unwrap();
     assert_eq!((status.desired_number_scheduled, status.number_available), (2, 1));
 
-    // An action with an unknown outcome has still ended, so the planner asks again for what is still wanted.
-    session.tell([Some(Fact::ActionDone(ActionDone {
+    // An action with an unknown outcome has still ended, so the planner requests it again if it is still needed.
+    session.send([Some(Fact::ActionDone(ActionDone {
         action_id: action.id,
-        outcome: UNHEARD_OF,
+        outcome: UNKNOWN_VALUE,
     }))]);
     let again = session.plan().await;
     assert_eq!(again.actions.len(), 1, "{again:?}");
@@ -264,10 +264,10 @@ async fn a_newer_executor_is_understood_as_far_as_this_planner_goes() {
 }
 
 #[tokio::test]
-async fn an_executor_that_says_only_what_is_required_is_understood() {
+async fn executor_that_sends_only_required_fields_gets_a_plan() {
     let server = Server::start().await;
     let mut session = Session::open(&server, SessionRequest::encode_to_vec).await;
-    session.tell([
+    session.send([
         Some(Fact::NodeChanged(NodeFacts {
             name: "a".to_owned(),
             ..NodeFacts::default()
@@ -304,7 +304,7 @@ async fn an_executor_that_says_only_what_is_required_is_understood() {
 }
 
 #[tokio::test]
-async fn a_newer_caller_gets_the_answer_that_any_caller_gets() {
+async fn unknown_fields_of_a_newer_caller_do_not_change_the_answer() {
     let server = Server::start().await;
     let nodes = list([node("a", &json!([])), node("b", &json!([]))]);
     let pods = [pod("agent", "agent-a", "a", "1", "2026-01-02T03:06:00Z")];
@@ -318,12 +318,12 @@ async fn a_newer_caller_gets_the_answer_that_any_caller_gets() {
     let known: PlanResponse = call(&server, "Plan", plan.encode_to_vec()).await;
     assert_eq!(known.problems, []);
     assert_eq!((known.verdicts.len(), known.actions.len()), (2, 1));
-    let asked = newer("everynode.planner.v1.PlanRequest", &plan);
+    let newer_request = newer("everynode.planner.v1.PlanRequest", &plan);
     assert!(
-        asked.len() > plan.encoded_len() * 2,
+        newer_request.len() > plan.encoded_len() * 2,
         "every value has more fields"
     );
-    assert_eq!(call::<PlanResponse>(&server, "Plan", asked).await, known);
+    assert_eq!(call::<PlanResponse>(&server, "Plan", newer_request).await, known);
 
     let explain = ExplainRequest {
         daemon_sets: vec![unread(&daemon_set("agent"))],
@@ -331,18 +331,21 @@ async fn a_newer_caller_gets_the_answer_that_any_caller_gets() {
     };
     let known: ExplainResponse = call(&server, "Explain", explain.encode_to_vec()).await;
     assert_eq!((known.verdicts.len(), known.problems.len()), (2, 0));
-    let asked = newer("everynode.planner.v1.ExplainRequest", &explain);
-    assert_eq!(call::<ExplainResponse>(&server, "Explain", asked).await, known);
+    let newer_request = newer("everynode.planner.v1.ExplainRequest", &explain);
+    assert_eq!(
+        call::<ExplainResponse>(&server, "Explain", newer_request).await,
+        known
+    );
 }
 
 #[test]
-fn an_answer_of_a_newer_planner_is_read_as_far_as_it_is_known() {
+fn unknown_fields_and_values_of_a_newer_planner_are_tolerated() {
     let mut answer = ExplainResponse::default();
     answer.verdicts.resize_with(1, Default::default);
     answer.verdicts[0].node = "a".to_owned();
-    answer.verdicts[0].verdict = UNHEARD_OF;
+    answer.verdicts[0].verdict = UNKNOWN_VALUE;
     answer.verdicts[0].reasons.resize_with(1, Default::default);
-    answer.verdicts[0].reasons[0].code = UNHEARD_OF;
+    answer.verdicts[0].reasons[0].code = UNKNOWN_VALUE;
     let read = from_newer("everynode.planner.v1.ExplainResponse", &answer);
     assert_eq!(read, answer);
     assert_eq!(read.verdicts[0].verdict(), Verdict::Unspecified);

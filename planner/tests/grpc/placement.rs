@@ -1,5 +1,5 @@
 //! Checks Explain against a stored sample of kube-controller-manager's verdicts. The integration tests write the sample
-//! from a few of the questions that they ask.
+//! from a few of their comparisons.
 
 use everynode_proto::planner::v1::{ExplainRequest, Verdict};
 use serde::Deserialize;
@@ -12,7 +12,7 @@ const SAMPLE: &str = include_str!("../data/placement.jsonl");
 /// Some `DaemonSet`s and nodes. For each `DaemonSet`, `verdicts` has the first letters of the verdicts on the nodes.
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "camelCase")]
-struct Question {
+struct Case {
     daemon_sets: Vec<Value>,
     nodes: Vec<Value>,
     verdicts: Vec<String>,
@@ -28,20 +28,20 @@ fn letter(verdict: Verdict) -> char {
 }
 
 #[tokio::test]
-async fn p1_p2_p3_p4_p5_explain_says_what_kube_controller_manager_does() {
+async fn p1_p2_p3_p4_p5_explain_agrees_with_kube_controller_manager() {
     let server = Server::start().await;
     let mut client = server.client().await;
     let mut letters = String::new();
     for line in SAMPLE.lines() {
-        let question: Question = serde_json::from_str(line).unwrap();
+        let case: Case = serde_json::from_str(line).unwrap();
         let request = ExplainRequest {
-            daemon_sets: question.daemon_sets.iter().map(unread).collect(),
-            nodes: question.nodes.iter().map(unread).collect(),
+            daemon_sets: case.daemon_sets.iter().map(unread).collect(),
+            nodes: case.nodes.iter().map(unread).collect(),
         };
         let answer = soon(client.explain(request)).await.unwrap().into_inner();
         let mut answers = answer.verdicts.iter();
-        for (daemon_set, verdicts) in question.daemon_sets.iter().zip(&question.verdicts) {
-            for ((node, expected), found) in question.nodes.iter().zip(verdicts.chars()).zip(&mut answers) {
+        for (daemon_set, verdicts) in case.daemon_sets.iter().zip(&case.verdicts) {
+            for ((node, expected), found) in case.nodes.iter().zip(verdicts.chars()).zip(&mut answers) {
                 assert_eq!(
                     letter(found.verdict()),
                     expected,

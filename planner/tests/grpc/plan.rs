@@ -129,7 +129,7 @@ async fn plan_takes_the_time_and_the_revision_of_the_request() {
 }
 
 #[tokio::test]
-async fn plan_counts_only_pods_whose_controller_reference_means_the_daemon_set() {
+async fn plan_counts_only_pods_whose_controller_reference_names_the_daemon_set() {
     let fake = |path: &str, value: &str| {
         let mut pod = pod("agent", "fake", "a", "2", "2026-01-02T03:06:00Z");
         *pod["metadata"].pointer_mut(path).unwrap() = json!(value);
@@ -169,7 +169,7 @@ async fn plan_counts_only_pods_whose_controller_reference_means_the_daemon_set()
 }
 
 #[tokio::test]
-async fn plan_says_what_it_passes_over() {
+async fn plan_reports_malformed_objects() {
     let mut odd_pod = pod("agent", "agent-a", "a", "2", "2026-01-02T03:06:00Z");
     odd_pod["status"]["conditions"] = json!("ready");
     let mut nameless = pod("agent", "agent-b", "a", "2", "2026-01-02T03:06:00Z");
@@ -209,7 +209,7 @@ async fn plan_says_what_it_passes_over() {
 }
 
 #[tokio::test]
-async fn a4_a_daemon_set_that_is_being_deleted_gets_no_plan() {
+async fn a4_daemon_set_that_is_being_deleted_gets_no_plan() {
     let mut deleted = daemon_set("agent");
     deleted["metadata"]["deletionTimestamp"] = json!("2026-01-02T05:00:00Z");
     let response = plan(plan_request(&deleted, &[node("a", &json!([]))], &[])).await;
@@ -220,7 +220,7 @@ async fn a4_a_daemon_set_that_is_being_deleted_gets_no_plan() {
 }
 
 #[tokio::test]
-async fn p6_a_daemon_set_that_selects_everything_gets_no_plan() {
+async fn p6_daemon_set_that_selects_everything_gets_no_plan() {
     let mut all = daemon_set("agent");
     all["spec"]["selector"] = json!({});
     let response = plan(plan_request(&all, &[node("a", &json!([]))], &[])).await;
@@ -230,7 +230,7 @@ async fn p6_a_daemon_set_that_selects_everything_gets_no_plan() {
 }
 
 #[tokio::test]
-async fn of_many_objects_each_that_cant_be_read_is_named_by_its_place_and_in_its_order() {
+async fn malformed_objects_are_named_by_index_in_input_order() {
     const COUNT: usize = 2_000;
     let broken = |index: usize| matches!(index, 0 | 255 | 256 | 1_999);
     let nodes = (0..COUNT).map(|index| {

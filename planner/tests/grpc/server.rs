@@ -2,7 +2,7 @@ use everynode_proto::planner::v1::{PlanRequest, SessionRequest, planner_service_
 use tokio_stream::StreamExt;
 use tonic::{Code, Streaming, transport::Channel};
 use tonic_health::pb::{
-    HealthCheckRequest, HealthCheckResponse, health_check_response::ServingStatus as Served,
+    HealthCheckRequest, HealthCheckResponse, health_check_response::ServingStatus,
     health_client::HealthClient,
 };
 use tonic_reflection::pb::{v1, v1alpha};
@@ -10,7 +10,7 @@ use tonic_reflection::pb::{v1, v1alpha};
 use super::{Server, objects::daemon_set, objects::unread, soon};
 
 #[tokio::test]
-async fn health_says_serving_once_the_planner_is_ready() {
+async fn health_is_serving_once_the_planner_is_ready() {
     let server = Server::start().await;
     let mut health = HealthClient::new(server.connect().await);
     let mut check = async |service: &str| {
@@ -22,15 +22,19 @@ async fn health_says_serving_once_the_planner_is_ready() {
             .map(|response| response.into_inner().status())
     };
     for service in ["", SERVICE_NAME] {
-        assert_eq!(check(service).await.unwrap(), Served::NotServing, "{service}");
+        assert_eq!(
+            check(service).await.unwrap(),
+            ServingStatus::NotServing,
+            "{service}"
+        );
     }
     server.health.set_serving(true).await;
     for service in ["", SERVICE_NAME] {
-        assert_eq!(check(service).await.unwrap(), Served::Serving, "{service}");
+        assert_eq!(check(service).await.unwrap(), ServingStatus::Serving, "{service}");
     }
     assert_eq!(check("unheard.of").await.unwrap_err().code(), Code::NotFound);
     server.health.set_serving(false).await;
-    assert_eq!(check("").await.unwrap(), Served::NotServing);
+    assert_eq!(check("").await.unwrap(), ServingStatus::NotServing);
 }
 
 /// Opens a watch of the planner's health. Returns it with the client that it belongs to.
@@ -49,12 +53,12 @@ async fn health_can_be_watched() {
     let (mut watch, _client) = watch_health(&server).await;
     assert_eq!(
         soon(watch.message()).await.unwrap().unwrap().status(),
-        Served::NotServing
+        ServingStatus::NotServing
     );
     server.health.set_serving(true).await;
     assert_eq!(
         soon(watch.message()).await.unwrap().unwrap().status(),
-        Served::Serving
+        ServingStatus::Serving
     );
 }
 
@@ -71,13 +75,13 @@ async fn reflection_v1_lists_the_services() {
     use v1::{server_reflection_client::ServerReflectionClient, server_reflection_request::MessageRequest};
     let server = Server::start().await;
     let mut client = ServerReflectionClient::new(server.connect().await);
-    let ask = |request| v1::ServerReflectionRequest {
+    let request = |request| v1::ServerReflectionRequest {
         host: String::new(),
         message_request: Some(request),
     };
     let requests = [
-        ask(MessageRequest::ListServices(String::new())),
-        ask(MessageRequest::FileContainingSymbol(
+        request(MessageRequest::ListServices(String::new())),
+        request(MessageRequest::FileContainingSymbol(
             "everynode.planner.v1.NodeVerdict".to_owned(),
         )),
     ];
@@ -133,7 +137,7 @@ fn oversized() -> String {
 }
 
 #[tokio::test]
-async fn a_message_that_is_too_large_is_resource_exhausted() {
+async fn oversized_message_is_resource_exhausted() {
     let server = Server::start().await;
     let mut client = server.client().await;
     let request = PlanRequest {
@@ -153,7 +157,7 @@ async fn a_message_that_is_too_large_is_resource_exhausted() {
 }
 
 #[tokio::test]
-async fn a_session_message_that_is_too_large_is_resource_exhausted() {
+async fn oversized_session_message_is_resource_exhausted() {
     let server = Server::start().await;
     let mut client = server.client().await;
     let mut request = SessionRequest {
@@ -170,19 +174,19 @@ async fn a_session_message_that_is_too_large_is_resource_exhausted() {
 }
 
 #[tokio::test]
-async fn a_watch_of_health_hears_of_the_shutdown_and_doesnt_hold_it_up() {
+async fn health_watch_reports_shutdown_and_does_not_delay_it() {
     let server = Server::start().await;
     server.health.set_serving(true).await;
     let (mut watch, _client) = watch_health(&server).await;
     assert_eq!(
         soon(watch.message()).await.unwrap().unwrap().status(),
-        Served::Serving
+        ServingStatus::Serving
     );
     server.health.set_serving(false).await;
     server.shutdown.cancel();
     assert_eq!(
         soon(watch.message()).await.unwrap().unwrap().status(),
-        Served::NotServing
+        ServingStatus::NotServing
     );
     let end = soon(watch.message()).await.unwrap_err();
     assert_eq!(end.code(), Code::Unavailable, "{end}");

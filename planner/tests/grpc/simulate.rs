@@ -48,7 +48,7 @@ fn strings(pairs: &[(&str, &str)]) -> BTreeMap<String, String> {
 }
 
 #[tokio::test]
-async fn a_template_gets_the_daemon_sets_that_fit_it_with_what_they_take_and_what_is_left() {
+async fn simulation_lists_fitting_daemon_sets_their_requests_and_the_remaining_capacity() {
     let agent = with_spec(
         "agent",
         json!({
@@ -138,7 +138,7 @@ async fn a_template_gets_the_daemon_sets_that_fit_it_with_what_they_take_and_wha
 }
 
 #[tokio::test]
-async fn nodes_are_templates_by_what_is_allocatable_on_them() {
+async fn nodes_become_templates_with_their_allocatable_resources() {
     let node =
         |name: &str, status: Value| json!({"kind": "Node", "metadata": {"name": name}, "status": status});
     let nodes = list([
@@ -180,7 +180,7 @@ async fn nodes_are_templates_by_what_is_allocatable_on_them() {
             (
                 "node c",
                 "status.allocatable.cpu",
-                "\"much\" is no quantity such as 100m, 1.5, 2e3 or 512Mi"
+                "\"much\" is not a quantity such as 100m, 1.5, 2e3 or 512Mi"
             ),
             ("node #3", "kind", "expected a Node, found a Pod"),
         ]
@@ -188,7 +188,7 @@ async fn nodes_are_templates_by_what_is_allocatable_on_them() {
 }
 
 #[tokio::test]
-async fn overhead_is_that_of_the_runtime_class_and_one_that_is_missing_is_a_problem() {
+async fn overhead_is_that_of_the_runtime_class_and_a_missing_class_is_a_problem() {
     let kata = |name: &str| with_spec(name, json!({"runtimeClassName": "kata", "containers": []}));
     let class = json!({
         "apiVersion": "node.k8s.io/v1", "kind": "RuntimeClass", "metadata": {"name": "kata"}, "handler": "kata",
@@ -216,7 +216,7 @@ async fn overhead_is_that_of_the_runtime_class_and_one_that_is_missing_is_a_prob
 }
 
 #[tokio::test]
-async fn a_daemon_set_that_cant_be_read_is_a_problem_and_the_others_are_answered() {
+async fn malformed_daemon_set_is_a_problem_and_the_others_are_simulated() {
     let odd = with_spec(
         "odd",
         json!({"containers": [{"resources": {"requests": {"cpu": "-1"}}}]}),
@@ -238,7 +238,7 @@ async fn a_daemon_set_that_cant_be_read_is_a_problem_and_the_others_are_answered
 }
 
 #[tokio::test]
-async fn a_request_that_cant_be_answered_names_the_field() {
+async fn invalid_request_names_the_field() {
     let sets = || vec![unread(&plain("agent"))];
     let quantity = NodeTemplate {
         capacity: strings(&[("cpu", "two")]),

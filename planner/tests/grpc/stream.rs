@@ -60,7 +60,7 @@ impl Executor {
         executor
     }
 
-    pub(super) fn tell(&mut self, facts: impl IntoIterator<Item = Fact>) {
+    pub(super) fn send(&mut self, facts: impl IntoIterator<Item = Fact>) {
         self.sequence += 1;
         let request = SessionRequest {
             sequence: self.sequence,
@@ -136,11 +136,11 @@ fn pod(name: &str, node: &str) -> Fact {
 }
 
 #[tokio::test]
-async fn a_session_syncs_plans_and_takes_outcomes_end_to_end() {
+async fn session_syncs_plans_and_processes_outcomes_end_to_end() {
     let server = Server::start().await;
     let mut executor = Executor::begin(&mut server.client().await, "c", 1).await;
-    executor.tell([node("a"), daemon_set()]);
-    executor.tell([Fact::SyncComplete(SyncComplete {}), node("")]);
+    executor.send([node("a"), daemon_set()]);
+    executor.send([Fact::SyncComplete(SyncComplete {}), node("")]);
     match executor.next().await.unwrap() {
         Message::Problem(problem) => assert_eq!(problem.code(), ProblemCode::Malformed),
         other => panic!("a problem was expected: {other:?}"),
@@ -158,24 +158,21 @@ async fn a_session_syncs_plans_and_takes_outcomes_end_to_end() {
         action_id: action.id,
         outcome: ActionOutcome::Done.into(),
     };
-    executor.tell([pod("agent-x", "a"), Fact::ActionDone(done)]);
+    executor.send([pod("agent-x", "a"), Fact::ActionDone(done)]);
     let plan = executor.plan().await;
     assert_eq!((plan.id, plan.based_on, plan.actions.len()), (2, 4, 0));
     assert_eq!(plan.status.unwrap().number_available, 1);
     drop(executor.requests);
     let end = soon(executor.responses.message()).await.unwrap();
-    assert_eq!(
-        end, None,
-        "the session ends when the executor has nothing more to say"
-    );
+    assert_eq!(end, None, "the session ends when the executor closes its stream");
 }
 
 #[tokio::test]
-async fn a_session_that_cant_begin_is_refused_at_once() {
+async fn session_that_cannot_begin_is_refused_at_once() {
     let server = Server::start().await;
     let mut client = server.client().await;
-    let mut strange = first("c", 9);
-    strange.hello.as_mut().unwrap().protocol = 7;
+    let mut other_protocol = first("c", 9);
+    other_protocol.hello.as_mut().unwrap().protocol = 7;
     let refused = [
         (
             SessionRequest {
@@ -221,16 +218,16 @@ async fn a_session_that_cant_begin_is_refused_at_once() {
             Some("hello.cluster"),
         ),
         (
-            calling_itself(&"e".repeat(3_000_000)),
+            first_with_identity(&"e".repeat(3_000_000)),
             Code::InvalidArgument,
             Some("hello.identity"),
         ),
         (
-            calling_itself("a\nb"),
+            first_with_identity("a\nb"),
             Code::InvalidArgument,
             Some("hello.identity"),
         ),
-        (strange, Code::FailedPrecondition, None),
+        (other_protocol, Code::FailedPrecondition, None),
     ];
     let mut open = Executor::begin(&mut client, "c", 1).await;
     for (request, code, field) in refused {
@@ -244,19 +241,19 @@ async fn a_session_that_cant_begin_is_refused_at_once() {
         }
     }
     // None of the refused sessions has superseded the open one.
-    open.tell([node("a"), daemon_set(), Fact::SyncComplete(SyncComplete {})]);
+    open.send([node("a"), daemon_set(), Fact::SyncComplete(SyncComplete {})]);
     assert_eq!(open.plan().await.actions.len(), 1);
 }
 
 /// A first request from an executor of this name.
-fn calling_itself(identity: &str) -> SessionRequest {
+fn first_with_identity(identity: &str) -> SessionRequest {
     let mut request = first("c", 9);
     identity.clone_into(&mut request.hello.as_mut().unwrap().identity);
     request
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_latest_epoch_of_all_keeps_an_executor_out_for_half_a_minute_after_it_has_left() {
+async fn maximum_epoch_blocks_other_executors_until_30_seconds_after_its_session() {
     let server = Server::start().await;
     let mut client = server.client().await;
     let latest = Executor::begin(&mut client, "c", u64::MAX).await;
@@ -274,16 +271,16 @@ async fn the_latest_epoch_of_all_keeps_an_executor_out_for_half_a_minute_after_i
     let kept_out = left.elapsed().as_secs();
     assert!((29..=32).contains(&kept_out), "{kept_out} s");
     assert!(matches!(executor.next().await.unwrap(), Message::Welcome(_)));
-    executor.tell([node("a"), daemon_set(), Fact::SyncComplete(SyncComplete {})]);
+    executor.send([node("a"), daemon_set(), Fact::SyncComplete(SyncComplete {})]);
     assert_eq!(executor.plan().await.actions.len(), 1);
 }
 
 #[tokio::test]
-async fn a_request_that_cant_be_used_ends_the_session() {
+async fn unusable_request_ends_the_session() {
     let server = Server::start().await;
     let mut executor = Executor::begin(&mut server.client().await, "c", 1).await;
     executor.sequence += 1;
-    executor.tell([]);
+    executor.send([]);
     let status = executor.end().await.unwrap_err();
     assert_eq!(
         (status.code(), violation(&status).as_str()),
@@ -292,7 +289,7 @@ async fn a_request_that_cant_be_used_ends_the_session() {
 }
 
 #[tokio::test]
-async fn a_later_epoch_supersedes_and_an_earlier_one_is_refused() {
+async fn later_epoch_supersedes_and_earlier_epoch_is_refused() {
     let server = Server::start().await;
     let mut client = server.client().await;
     let mut older = Executor::begin(&mut client, "c", 4).await;
@@ -308,7 +305,7 @@ async fn a_later_epoch_supersedes_and_an_earlier_one_is_refused() {
     assert_eq!(status.code(), Code::FailedPrecondition);
     let mut again = Executor::begin(&mut client, "c", 5).await;
     for executor in [&mut newer, &mut elsewhere, &mut again] {
-        executor.tell([node("a"), daemon_set(), Fact::SyncComplete(SyncComplete {})]);
+        executor.send([node("a"), daemon_set(), Fact::SyncComplete(SyncComplete {})]);
         assert_eq!(executor.plan().await.actions.len(), 1);
     }
 }

@@ -14,7 +14,7 @@ use super::{
 };
 
 #[tokio::test]
-async fn get_info_says_what_this_planner_can_do_and_how_much_it_takes() {
+async fn get_info_reports_capabilities_and_limits() {
     let server = Server::start().await;
     let info = soon(server.client().await.get_info(GetInfoRequest {}))
         .await
@@ -47,7 +47,7 @@ async fn get_info_says_what_this_planner_can_do_and_how_much_it_takes() {
 }
 
 #[tokio::test]
-async fn bad_input_is_refused_and_names_the_field() {
+async fn invalid_input_is_refused_and_names_the_field() {
     let server = Server::start().await;
     let mut client = server.client().await;
     let a = node("a", &json!([]));
@@ -134,7 +134,7 @@ async fn bad_input_is_refused_and_names_the_field() {
 }
 
 #[tokio::test]
-async fn an_answer_that_would_be_too_large_is_refused_and_not_made_to_its_end() {
+async fn oversized_answer_is_refused_before_it_is_complete() {
     let server = Server::start().await;
     let mut client = server.client().await;
     let taints: Vec<_> = (0..300)

@@ -1,42 +1,42 @@
 //! Parses requirements. Mirrors `nodeSelectorRequirementsAsSelector` and its field counterpart.
 
-use super::{Check, NAME_FIELD, Subject, SyntaxError, Test, Values};
+use super::{NAME_FIELD, ParsedRequirement, Predicate, Subject, SyntaxError, Values};
 use crate::{
     decide::labels,
     model::{LabelKey, Requirement},
 };
 
 /// Parses a requirement on a label.
-pub(super) fn expression(requirement: &Requirement) -> Result<Check, SyntaxError> {
-    if let Some(fault) = labels::key_fault(&requirement.key) {
+pub(super) fn expression(requirement: &Requirement) -> Result<ParsedRequirement, SyntaxError> {
+    if let Some(error) = labels::key_error(&requirement.key) {
         return Err(SyntaxError::new(
             "key",
-            format!("{:?} is no label key: {fault}", requirement.key),
+            format!("{:?} is not a valid label key: {error}", requirement.key),
         ));
     }
     let values = &requirement.values;
     for (index, value) in values.iter().enumerate() {
-        if let Some(fault) = labels::value_fault(value) {
-            let message = format!("{value:?} is no label value: {fault}");
+        if let Some(error) = labels::value_error(value) {
+            let message = format!("{value:?} is not a valid label value: {error}");
             return Err(SyntaxError::new(&format!("values[{index}]"), message));
         }
     }
     let operator = requirement.operator.as_ref();
-    let none = |test| match values.as_slice() {
-        [] => Ok(test),
+    let none = |predicate| match values.as_slice() {
+        [] => Ok(predicate),
         [..] => Err(SyntaxError::new(
             "values",
             format!("must be empty for operator {operator}"),
         )),
     };
-    let some = |test: fn(Values) -> Test| match values.as_slice() {
+    let some = |predicate: fn(Values) -> Predicate| match values.as_slice() {
         [] => Err(SyntaxError::new(
             "values",
             format!("must not be empty for operator {operator}"),
         )),
-        [..] => Ok(test(Values::new(values.clone()))),
+        [..] => Ok(predicate(Values::new(values.clone()))),
     };
-    let integer = |test: fn(i64) -> Test| {
+    let integer = |predicate: fn(i64) -> Predicate| {
         let [value] = values.as_slice() else {
             let message = format!(
                 "must be one integer for operator {operator}, found {}",
@@ -44,35 +44,35 @@ pub(super) fn expression(requirement: &Requirement) -> Result<Check, SyntaxError
             );
             return Err(SyntaxError::new("values", message));
         };
-        value.parse().map(test).map_err(|_| {
+        value.parse().map(predicate).map_err(|_| {
             let message = format!("{value:?} must be an integer for operator {operator}");
             SyntaxError::new("values[0]", message)
         })
     };
-    let test = match operator {
-        "In" => some(Test::In)?,
-        "NotIn" => some(Test::NotIn)?,
-        "Exists" => none(Test::Exists)?,
-        "DoesNotExist" => none(Test::DoesNotExist)?,
-        "Gt" => integer(Test::Gt)?,
-        "Lt" => integer(Test::Lt)?,
+    let predicate = match operator {
+        "In" => some(Predicate::In)?,
+        "NotIn" => some(Predicate::NotIn)?,
+        "Exists" => none(Predicate::Exists)?,
+        "DoesNotExist" => none(Predicate::DoesNotExist)?,
+        "Gt" => integer(Predicate::Gt)?,
+        "Lt" => integer(Predicate::Lt)?,
         other => {
             let message = format!("{other:?} must be one of In, NotIn, Exists, DoesNotExist, Gt, Lt");
             return Err(SyntaxError::new("operator", message));
         }
     };
-    Ok(Check {
+    Ok(ParsedRequirement {
         subject: Subject::Label(LabelKey::new(requirement.key.clone())),
-        test,
-        place: 0,
+        predicate,
+        value_index: 0,
     })
 }
 
 /// Parses a requirement on a field.
-pub(super) fn field(requirement: &Requirement) -> Result<Check, SyntaxError> {
+pub(super) fn field(requirement: &Requirement) -> Result<ParsedRequirement, SyntaxError> {
     if requirement.key.as_ref() != NAME_FIELD {
         let message = format!(
-            "{:?} must be {NAME_FIELD}, the only field that can be asked for",
+            "{:?} must be {NAME_FIELD}, the only supported field",
             requirement.key
         );
         return Err(SyntaxError::new("key", message));
@@ -84,9 +84,9 @@ pub(super) fn field(requirement: &Requirement) -> Result<Check, SyntaxError> {
             format!("must be one node name, found {found}"),
         ));
     };
-    let test = match requirement.operator.as_ref() {
-        "In" => Test::In(Values::new(vec![value.clone()])),
-        "NotIn" => Test::NotIn(Values::new(vec![value.clone()])),
+    let predicate = match requirement.operator.as_ref() {
+        "In" => Predicate::In(Values::new(vec![value.clone()])),
+        "NotIn" => Predicate::NotIn(Values::new(vec![value.clone()])),
         other => {
             return Err(SyntaxError::new(
                 "operator",
@@ -94,9 +94,9 @@ pub(super) fn field(requirement: &Requirement) -> Result<Check, SyntaxError> {
             ));
         }
     };
-    Ok(Check {
+    Ok(ParsedRequirement {
         subject: Subject::Name(requirement.key.clone()),
-        test,
-        place: 0,
+        predicate,
+        value_index: 0,
     })
 }

@@ -9,7 +9,7 @@ fn by_fields(fields: &[Requirement]) -> Term {
 }
 
 #[test]
-fn p3_each_operator_over_labels() {
+fn p3_each_operator_matches_labels_as_documented() {
     #[track_caller]
     fn check(operator: &str, values: &[&str], label: Option<&str>, expected: bool) {
         let term = ParsedTerm::new(&term(&[requirement("key", operator, values)]));
@@ -21,7 +21,7 @@ fn p3_each_operator_over_labels() {
             "key {operator} {values:?} on {label:?}"
         );
         assert_eq!(
-            term.failures(&node).is_empty(),
+            term.mismatches(&node).is_empty(),
             expected,
             "failures of key {operator} {values:?} on {label:?}"
         );
@@ -51,7 +51,7 @@ fn p3_each_operator_over_labels() {
 }
 
 #[test]
-fn p3_in_and_not_in_over_the_nodes_name() {
+fn p3_in_and_not_in_match_the_node_name() {
     #[track_caller]
     fn check(operator: &str, name: &str, expected: bool) {
         let term = ParsedTerm::new(&by_fields(&[requirement("metadata.name", operator, &[name])]));
@@ -67,12 +67,12 @@ fn p3_in_and_not_in_over_the_nodes_name() {
     check("NotIn", "m", true);
 }
 
-fn messages(failures: &[Failure]) -> Vec<&str> {
+fn messages(failures: &[Mismatch]) -> Vec<&str> {
     failures.iter().map(|failure| failure.message.as_str()).collect()
 }
 
 #[test]
-fn a_failure_has_the_requirement_as_it_was_written_and_what_the_node_has() {
+fn mismatch_has_the_written_requirement_and_the_actual_value() {
     for (operator, values, condition) in [
         ("In", &["x", "y"][..], "a In [x, y]"),
         ("NotIn", &["1"], "a NotIn [1]"),
@@ -86,7 +86,7 @@ fn a_failure_has_the_requirement_as_it_was_written_and_what_the_node_has() {
             "Exists" => node("n", &[], &[]),
             _ => node("n", &["a=1"], &[]),
         };
-        let failures = ParsedTerm::new(&term(std::slice::from_ref(&written))).failures(&node);
+        let failures = ParsedTerm::new(&term(std::slice::from_ref(&written))).mismatches(&node);
         let [failure] = failures.as_slice() else {
             panic!("{operator}: {failures:?}")
         };
@@ -108,30 +108,30 @@ fn p3_requirements_are_anded_over_labels_and_fields() {
     assert!(!both.matches(&node("n", &["b=1"], &[])));
     assert!(!both.matches(&node("n", &["a=", "b=2"], &[])));
     assert!(!both.matches(&node("m", &["a=", "b=1"], &[])));
-    let failures = both.failures(&node("m", &["b=2"], &[]));
+    let failures = both.mismatches(&node("m", &["b=2"], &[]));
     assert_eq!(
         messages(&failures),
         [
-            "a Exists is wanted, the node has no label a",
-            "b In [1] is wanted, the node has b=2",
-            "metadata.name In [n] is wanted, the node has metadata.name=m",
+            "a Exists is required, the node has no label a",
+            "b In [1] is required, the node has b=2",
+            "metadata.name In [n] is required, the node has metadata.name=m",
         ]
     );
 }
 
 #[test]
-fn p3_an_empty_term_matches_nothing() {
+fn p3_empty_term_matches_nothing() {
     let empty = ParsedTerm::new(&Term::default());
     assert_eq!(empty, ParsedTerm::Empty);
     assert!(!empty.matches(&node("n", &["a=1"], &[])));
     assert_eq!(
-        messages(&empty.failures(&node("n", &[], &[]))),
+        messages(&empty.mismatches(&node("n", &[], &[]))),
         ["it is empty, which matches no node"]
     );
 }
 
 #[test]
-fn p3_what_cant_be_parsed_matches_nothing_and_names_its_field() {
+fn p3_malformed_term_matches_nothing_and_names_its_field() {
     #[track_caller]
     fn check(term: &Term, fields: &[&str]) {
         let parsed = ParsedTerm::new(term);
@@ -142,7 +142,7 @@ fn p3_what_cant_be_parsed_matches_nothing_and_names_its_field() {
         assert_eq!(found, fields, "{term:?}");
         let bystander = node("n", &["a=1"], &[]);
         assert!(!parsed.matches(&bystander), "{term:?}");
-        assert_eq!(parsed.failures(&bystander).len(), fields.len(), "{term:?}");
+        assert_eq!(parsed.mismatches(&bystander).len(), fields.len(), "{term:?}");
     }
     let one = |key, operator, values: &[&str]| term(&[requirement(key, operator, values)]);
     let long = "x".repeat(64);
@@ -218,7 +218,7 @@ fn p3_prefixed_keys_and_odd_but_valid_values_are_parsed() {
 }
 
 #[test]
-fn p3_terms_that_ask_for_many_labels_match_like_each_of_them() {
+fn p3_terms_over_many_labels_match_as_each_term_alone() {
     let keys: Vec<_> = (0..12).map(|number| format!("k{number}")).collect();
     let terms: Vec<_> = keys
         .chunks(3)

@@ -2,23 +2,23 @@
 
 use hashbrown::HashSet;
 
-use crate::model::{Text, same};
+use crate::model::{Text, same_text};
 
 /// Up to this many values are compared one by one, which is faster than a look-up.
-const FEW: usize = 16;
+const MAX_SCANNED: usize = 16;
 
 /// Values in the order in which they were written.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Values {
     list: Vec<Text>,
-    /// The same values. Empty unless there are more than `FEW`.
+    /// The same values. Empty unless there are more than `MAX_SCANNED`.
     index: HashSet<Text>,
 }
 
 impl Values {
     /// Indexes values.
     pub(super) fn new(list: Vec<Text>) -> Self {
-        let index = if list.len() > FEW {
+        let index = if list.len() > MAX_SCANNED {
             list.iter().cloned().collect()
         } else {
             HashSet::new()
@@ -29,7 +29,7 @@ impl Values {
     /// Whether `value` is one of them.
     pub(super) fn contains(&self, value: &Text) -> bool {
         if self.index.is_empty() {
-            self.list.iter().any(|known| same(known, value))
+            self.list.iter().any(|candidate| same_text(candidate, value))
         } else {
             self.index.contains(value)
         }
@@ -46,8 +46,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn few_values_and_many_are_found() {
-        for count in [0, 1, FEW, FEW + 1, 10 * FEW] {
+    fn values_are_found_with_and_without_an_index() {
+        for count in [0, 1, MAX_SCANNED, MAX_SCANNED + 1, 10 * MAX_SCANNED] {
             let list: Vec<_> = (0..count).map(|number| Text::from(number.to_string())).collect();
             let values = Values::new(list.clone());
             assert!(list.iter().all(|value| values.contains(value)), "{count}");

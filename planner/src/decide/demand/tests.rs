@@ -40,12 +40,12 @@ fn check(workload: &Workload, expected: &str) {
 }
 
 #[test]
-fn a_pod_without_requests_takes_its_place_and_nothing_else() {
+fn pod_without_requests_takes_only_one_pod_slot() {
     check(&Workload::default(), "");
 }
 
 #[test]
-fn containers_run_together() {
+fn requests_of_containers_add_up() {
     let workload = Workload {
         containers: vec![
             container("cpu=100m memory=64Mi"),
@@ -57,7 +57,7 @@ fn containers_run_together() {
 }
 
 #[test]
-fn init_containers_run_one_by_one_before_them() {
+fn init_containers_count_by_their_maximum() {
     let workload = Workload {
         init_containers: vec![container("cpu=1 memory=10Mi"), container("cpu=200m memory=1Gi")],
         containers: vec![container("cpu=100m memory=64Mi"), container("cpu=100m")],
@@ -67,7 +67,7 @@ fn init_containers_run_one_by_one_before_them() {
 }
 
 #[test]
-fn a_sidecar_runs_beside_what_comes_after_it() {
+fn sidecar_adds_to_all_containers_that_start_after_it() {
     let workload = Workload {
         init_containers: vec![
             container("cpu=500m"),
@@ -83,7 +83,7 @@ fn a_sidecar_runs_beside_what_comes_after_it() {
 }
 
 #[test]
-fn a_limit_is_the_request_where_there_is_none() {
+fn limit_counts_as_a_missing_request() {
     let workload = Workload {
         containers: vec![Container {
             resources: requirements("cpu=100m", "cpu=1 memory=64Mi"),
@@ -95,7 +95,7 @@ fn a_limit_is_the_request_where_there_is_none() {
 }
 
 #[test]
-fn what_the_pod_requests_as_a_whole_counts_instead() {
+fn pod_level_requests_replace_those_of_containers() {
     let workload = Workload {
         containers: vec![container("cpu=100m memory=64Mi ephemeral-storage=1Gi")],
         pod: requirements("cpu=1 ephemeral-storage=9Gi", "memory=1Gi hugepages-2Mi=4Mi"),
@@ -108,7 +108,7 @@ fn what_the_pod_requests_as_a_whole_counts_instead() {
 }
 
 #[test]
-fn a_limit_of_the_pod_is_its_request_of_what_no_container_requests() {
+fn pod_level_limit_counts_as_a_request_that_no_container_has() {
     let workload = Workload {
         containers: vec![container("cpu=100m hugepages-2Mi=2Mi")],
         pod: requirements("", "cpu=2 memory=1Gi hugepages-2Mi=4Mi"),
@@ -118,7 +118,7 @@ fn a_limit_of_the_pod_is_its_request_of_what_no_container_requests() {
 }
 
 #[test]
-fn overhead_comes_on_top() {
+fn overhead_is_added() {
     let workload = Workload {
         containers: vec![container("cpu=100m")],
         pod: requirements("cpu=1", ""),
@@ -129,7 +129,7 @@ fn overhead_comes_on_top() {
 }
 
 #[test]
-fn host_ports_are_those_of_what_runs_for_as_long_as_the_pod() {
+fn host_ports_are_those_of_sidecars_and_containers() {
     let with_ports = |container: Container, numbers: &[u16]| Container {
         host_ports: numbers.iter().map(|number| port(*number, "TCP", "")).collect(),
         ..container
@@ -144,7 +144,7 @@ fn host_ports_are_those_of_what_runs_for_as_long_as_the_pod() {
 }
 
 #[test]
-fn ports_conflict_on_the_same_address_or_on_all() {
+fn ports_conflict_on_the_same_address_or_on_all_addresses() {
     for (one, other, expected) in [
         (port(80, "TCP", ""), port(80, "TCP", ""), true),
         (port(80, "TCP", "10.0.0.1"), port(80, "TCP", ""), true),
@@ -153,8 +153,8 @@ fn ports_conflict_on_the_same_address_or_on_all() {
         (port(80, "TCP", ""), port(80, "UDP", ""), false),
         (port(80, "TCP", ""), port(81, "TCP", ""), false),
     ] {
-        assert_eq!(conflict(&one, &other), expected, "{one:?} {other:?}");
-        assert_eq!(conflict(&other, &one), expected, "{other:?} {one:?}");
+        assert_eq!(ports_conflict(&one, &other), expected, "{one:?} {other:?}");
+        assert_eq!(ports_conflict(&other, &one), expected, "{other:?} {one:?}");
     }
 }
 
@@ -200,11 +200,11 @@ fn any_container() -> impl Strategy<Value = Container> {
 
 proptest! {
     #[test]
-    fn what_is_added_up_once_is_what_is_added_up_at_each_start(
+    fn container_requests_equal_a_sum_at_each_start(
         init_containers in proptest::collection::vec(any_container(), 0..6),
         containers in proptest::collection::vec(any_container(), 0..3),
     ) {
         let workload = Workload { init_containers, containers, ..Workload::default() };
-        prop_assert_eq!(of_containers(&workload), step_by_step(&workload));
+        prop_assert_eq!(container_requests(&workload), step_by_step(&workload));
     }
 }

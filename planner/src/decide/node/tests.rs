@@ -4,8 +4,8 @@ use crate::{
     decide::cell::by_age,
     model::{Action, DaemonSet, Pod, Strategy},
     testing::{
-        Decision, NOW, Square, Tweak, check, daemon_set, decide, exclude, gone, keep, max_surge, pod, record,
-        run, seconds, with_strategy,
+        Decision, NOW, PodVariants, TestCell, check, daemon_set, decide, exclude, gone, keep, max_surge, pod,
+        record, run, seconds, with_strategy,
     },
 };
 
@@ -18,84 +18,89 @@ fn surging() -> DaemonSet {
 }
 
 #[test]
-fn n1_a_node_without_a_pod_gets_one() {
+fn n1_node_without_a_pod_gets_one() {
     check(
         &plain(),
         &[run("a", []), run("b", [])],
         &["create a", "create b"],
-        "both nodes should run one",
+        "both nodes should run a pod",
     );
-    check(&plain(), &[run("a", [pod("p", "a")])], &[], "it is there");
+    check(
+        &plain(),
+        &[run("a", [pod("p", "a")])],
+        &[],
+        "the node has its pod",
+    );
     check(
         &plain(),
         &[run("a", [pod("p", "a").unbound()])],
         &[],
-        "it is there and waits for the scheduler",
+        "the pod waits for the scheduler",
     );
     check(
         &plain(),
         &[run("a", [pod("p", "a").unready()])],
         &[],
-        "it is there and may yet become ready",
+        "the pod may become ready",
     );
     check(
         &plain(),
         &[keep("a", []), exclude("b", []), gone("c", [])],
         &[],
-        "none should run there",
+        "no pod should run there",
     );
-    let creating = Square {
-        creating: true,
+    let creating = TestCell {
+        create_in_flight: true,
         ..run("a", [])
     };
-    check(&plain(), &[creating], &[], "it is on its way");
+    check(&plain(), &[creating], &[], "the creation is in flight");
 }
 
 #[test]
-fn n1_a_terminating_pod_counts_as_there_until_it_is_over() {
+fn n1_terminating_pod_blocks_a_new_one_until_it_has_finished() {
     check(
         &plain(),
         &[run("a", [pod("p", "a").deleting()])],
         &[],
-        "it still runs",
+        "the pod is still running",
     );
     check(
         &plain(),
         &[run("a", [pod("p", "a").unbound().deleting()])],
         &[],
-        "it may still be bound",
+        "the pod may still be bound",
     );
     check(
         &plain(),
         &[run("a", [pod("p", "a").failed().deleting()])],
         &["create a"],
-        "it is over",
+        "the pod has finished",
     );
     check(
         &plain(),
         &[run("a", [pod("p", "a").succeeded().deleting()])],
         &["create a"],
-        "it is over",
+        "the pod has finished",
     );
     let both = [pod("p", "a").failed().deleting(), pod("q", "a").deleting()];
-    check(&plain(), &[run("a", both)], &[], "one of them still runs");
-    let being_deleted = Square {
+    check(
+        &plain(),
+        &[run("a", both)],
+        &[],
+        "one of the pods is still running",
+    );
+    let being_deleted = TestCell {
         delete_in_flight: vec!["p"],
         ..run("a", [pod("p", "a").failed()])
     };
-    check(
-        &plain(),
-        &[being_deleted],
-        &[],
-        "whether it is deleted isn't known yet",
-    );
+    check(&plain(), &[being_deleted], &[], "the deletion is in flight");
 }
 
 #[test]
-fn n1_a_new_pod_succeeds_the_youngest_known() {
+fn n1_new_pod_succeeds_the_youngest_known_pod() {
     #[track_caller]
-    fn check(square: &Square, expected: Option<&str>) {
-        let decision = decide(&plain(), NOW, std::slice::from_ref(square));
+    fn check(cell: &TestCell, expected: Option<&str>) {
+        let decision = decide(&plain(), NOW, std::slice::from_ref(cell));
         let [
             Action::Create {
                 node,
@@ -104,7 +109,7 @@ fn n1_a_new_pod_succeeds_the_youngest_known() {
             },
         ] = decision.actions.as_slice()
         else {
-            panic!("one creation was expected of {square:?}: {:?}", decision.actions)
+            panic!("one creation was expected of {cell:?}: {:?}", decision.actions)
         };
         assert_eq!(
             (node.as_ref(), revision.as_ref(), succeeds.as_deref()),
@@ -114,8 +119,8 @@ fn n1_a_new_pod_succeeds_the_youngest_known() {
     check(&run("a", []), None);
     let last = |at| Some((at, "last".into()));
     check(
-        &Square {
-            last: last(0),
+        &TestCell {
+            youngest_gone: last(0),
             ..run("a", [])
         },
         Some("last"),
@@ -128,15 +133,15 @@ fn n1_a_new_pod_succeeds_the_youngest_known() {
     };
     check(&run("a", over()), Some("younger-uid"));
     check(
-        &Square {
-            last: last(1),
+        &TestCell {
+            youngest_gone: last(1),
             ..run("a", over())
         },
         Some("younger-uid"),
     );
     check(
-        &Square {
-            last: last(3),
+        &TestCell {
+            youngest_gone: last(3),
             ..run("a", over())
         },
         Some("last"),
@@ -144,7 +149,7 @@ fn n1_a_new_pod_succeeds_the_youngest_known() {
 }
 
 #[test]
-fn n2_pods_leave_an_excluded_node_but_not_a_kept_one() {
+fn n2_pods_are_deleted_on_excluded_nodes_and_stay_on_kept_nodes() {
     let pods = || {
         [
             pod("p", "a"),
@@ -158,26 +163,26 @@ fn n2_pods_leave_an_excluded_node_but_not_a_kept_one() {
         &plain(),
         &[exclude("a", pods())],
         &expected,
-        "all that aren't terminating go",
+        "all pods that aren't terminating are deleted",
     );
     check(&surging(), &[exclude("a", pods())], &expected, "with surge too");
     check(
         &plain(),
         &[keep("a", [pod("p", "a")])],
         &[],
-        "what is there stays",
+        "an existing pod stays",
     );
-    let asked = Square {
+    let in_flight = TestCell {
         delete_in_flight: vec!["p"],
         ..exclude("a", [pod("p", "a")])
     };
-    check(&plain(), &[asked], &[], "its deletion is in flight");
+    check(&plain(), &[in_flight], &[], "the deletion is in flight");
 }
 
 #[test]
-fn n3_a_failed_pod_is_deleted_once_its_backoff_is_over() {
-    let failed = |until: Option<i64>| Square {
-        failed_until: until.map(seconds),
+fn n3_failed_pod_is_deleted_when_its_backoff_ends() {
+    let failed = |until: Option<i64>| TestCell {
+        backoff_until: until.map(seconds),
         ..run("a", [pod("p", "a").failed()])
     };
     check(
@@ -190,83 +195,83 @@ fn n3_a_failed_pod_is_deleted_once_its_backoff_is_over() {
         &plain(),
         &[failed(Some(NOW))],
         &["delete p: Failed"],
-        "the wait is over",
+        "the backoff is over",
     );
     check(
         &plain(),
         &[failed(Some(NOW + 1))],
         &[],
-        "the wait isn't over, and the pod still holds its place",
+        "the backoff isn't over, and the failed pod blocks a new one",
     );
     let decision = decide(&plain(), NOW, &[failed(Some(NOW + 8)), failed(Some(NOW + 5))]);
     assert_eq!(
         decision.reconsider_at,
         Some(seconds(NOW + 5)),
-        "the first wait to end"
+        "the end of the first backoff"
     );
-    let kept = Square {
-        failed_until: Some(seconds(NOW + 1)),
+    let kept = TestCell {
+        backoff_until: Some(seconds(NOW + 1)),
         ..keep("a", [pod("p", "a").failed()])
     };
     check(&plain(), &[kept], &[], "a kept node waits as well");
-    let excluded = Square {
-        failed_until: Some(seconds(NOW + 1)),
+    let excluded = TestCell {
+        backoff_until: Some(seconds(NOW + 1)),
         ..exclude("a", [pod("p", "a").failed()])
     };
     check(
         &plain(),
         &[excluded],
         &["delete p: Excluded"],
-        "where none should be there is nothing to wait for",
+        "an excluded node needs no backoff",
     );
 }
 
 #[test]
-fn n3_a_succeeded_pod_is_deleted_at_once() {
-    let square = Square {
-        failed_until: Some(seconds(NOW + 1)),
+fn n3_succeeded_pod_is_deleted_at_once() {
+    let cell = TestCell {
+        backoff_until: Some(seconds(NOW + 1)),
         ..run("a", [pod("p", "a").succeeded()])
     };
     check(
         &plain(),
-        &[square],
+        &[cell],
         &["delete p: Succeeded"],
-        "daemons don't succeed",
+        "a daemon should not succeed",
     );
     check(
         &plain(),
         &[keep("a", [pod("p", "a").succeeded()])],
         &["delete p: Succeeded"],
-        "nor on a kept node",
+        "the same holds on a kept node",
     );
 }
 
 #[test]
-fn n3_a_failed_pod_beside_a_live_one_goes_and_the_live_one_stays() {
-    let square = run("a", [pod("p", "a").failed(), pod("q", "a").created_at(5)]);
+fn n3_failed_pod_beside_a_live_pod_is_deleted_and_the_live_pod_stays() {
+    let cell = run("a", [pod("p", "a").failed(), pod("q", "a").created_at(5)]);
     check(
         &plain(),
-        &[square],
+        &[cell],
         &["delete p: Failed"],
-        "the failed one is the older",
+        "the failed pod is the older one",
     );
 }
 
 #[test]
-fn n4_the_oldest_pod_stays() {
+fn n4_oldest_pod_stays() {
     #[track_caller]
     fn kept(pods: [Pod; 2], expected: &[&str]) {
         check(
             &plain(),
             &[run("a", pods.clone())],
             expected,
-            "on a node that should run one",
+            "on a node that should run a pod",
         );
         check(
             &plain(),
             &[keep("a", pods)],
             expected,
-            "on a node that keeps what it has",
+            "on a node that may keep a pod",
         );
     }
     kept(
@@ -303,7 +308,10 @@ fn n4_age_is_a_total_order() {
             ..pod("p", "a")
         })
     };
-    assert!(by_age(&twin("1"), &twin("2")).is_lt(), "a pod and its namesake");
+    assert!(
+        by_age(&twin("1"), &twin("2")).is_lt(),
+        "two pods of the same name"
+    );
     let in_order = [
         pod("z", "a").created_at(1),
         pod("p", "a").created_at(2),
@@ -327,13 +335,13 @@ fn n6_unbound_pods_of_a_node_that_is_gone_are_deleted() {
             &daemon_set,
             &[gone("a", pods.clone())],
             &["delete unbound: NodeGone"],
-            "bound ones are collected",
+            "the garbage collector deletes bound pods",
         );
     }
 }
 
 #[test]
-fn p6_a_daemon_set_that_selects_everything_is_left_alone() {
+fn p6_daemon_set_that_selects_everything_gets_no_actions() {
     let all = DaemonSet {
         selects_everything: true,
         ..plain()

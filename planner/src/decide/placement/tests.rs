@@ -17,7 +17,7 @@ fn codes(placement: &Placement, node: &Node) -> Vec<ReasonCode> {
 }
 
 #[test]
-fn p1_a_node_in_trouble_runs_its_pod() {
+fn p1_node_with_condition_taints_runs_its_pod() {
     let on_host = PodTemplate {
         host_network: true,
         ..PodTemplate::default()
@@ -86,7 +86,7 @@ fn p1_a_node_in_trouble_runs_its_pod() {
 }
 
 #[test]
-fn p2_a_node_name_in_the_template_leaves_one_node() {
+fn p2_node_name_in_the_template_selects_one_node() {
     let template = PodTemplate {
         node_name: Some("a".into()),
         ..PodTemplate::default()
@@ -97,7 +97,7 @@ fn p2_a_node_name_in_the_template_leaves_one_node() {
 }
 
 #[test]
-fn p3_every_label_of_the_node_selector_must_be_there() {
+fn p3_every_label_of_the_node_selector_must_match() {
     let selector = [("disk", "ssd"), ("zone", "")];
     let pairs = selector
         .iter()
@@ -126,7 +126,7 @@ fn p3_every_label_of_the_node_selector_must_be_there() {
 }
 
 #[test]
-fn p3_one_term_of_the_affinity_is_enough() {
+fn p3_one_matching_term_of_the_affinity_is_enough() {
     let with = |terms: Option<&[Term]>| PodTemplate {
         required_terms: terms.map(<[_]>::to_vec),
         ..PodTemplate::default()
@@ -164,7 +164,7 @@ fn p3_node_selector_and_affinity_must_both_match() {
 }
 
 #[test]
-fn p3_a_malformed_term_is_a_problem_at_its_field() {
+fn p3_malformed_term_is_a_problem_at_its_field() {
     let terms = vec![
         term(&[requirement("b", "Exists", &[])]),
         term(&[requirement("b", "Exists", &[]), requirement("a", "Gt", &["x"])]),
@@ -190,7 +190,7 @@ fn p3_a_malformed_term_is_a_problem_at_its_field() {
 }
 
 #[test]
-fn p4_what_a_taint_does_depends_on_its_effect() {
+fn p4_verdict_depends_on_the_effect_of_the_taint() {
     let tolerant = PodTemplate {
         tolerations: vec![toleration(["a", "Exists", "", ""])],
         ..PodTemplate::default()
@@ -202,14 +202,14 @@ fn p4_what_a_taint_does_depends_on_its_effect() {
         (&["b:PreferNoSchedule"], Verdict::Run),
         (&["a:NoSchedule", "a=1:NoExecute"], Verdict::Run),
         (&["a:NoExecute", "b:NoSchedule"], Verdict::Keep),
-        (&["b:Unheard"], Verdict::Run),
+        (&["b:Unknown"], Verdict::Run),
     ] {
         check(&tolerant, &node("n", &[], taints), expected);
     }
 }
 
 #[test]
-fn p5_a_cordoned_node_runs_its_pod() {
+fn p5_cordoned_node_runs_its_pod() {
     check(
         &PodTemplate::default(),
         &node(
@@ -222,7 +222,7 @@ fn p5_a_cordoned_node_runs_its_pod() {
 }
 
 #[test]
-fn p6_an_empty_selector_gets_no_pods_and_is_a_problem() {
+fn p6_empty_selector_gets_no_pods_and_is_a_problem() {
     let daemon_set = DaemonSet {
         selects_everything: true,
         ..daemon_set()
@@ -243,7 +243,7 @@ fn p6_an_empty_selector_gets_no_pods_and_is_a_problem() {
 }
 
 #[test]
-fn everything_that_speaks_against_a_node_is_a_reason() {
+fn every_unmet_condition_is_a_reason() {
     use ReasonCode::{NodeAffinity, NodeName, NodeSelector, UntoleratedTaint};
     let template = PodTemplate {
         node_name: Some("elsewhere".into()),
@@ -286,11 +286,11 @@ fn everything_that_speaks_against_a_node_is_a_reason() {
             (NodeSelector, "nodeSelector wants b=2, the node has no label b"),
             (
                 NodeAffinity,
-                "required node affinity, term 1 of 3: d Exists is wanted, the node has no label d"
+                "required node affinity, term 1 of 3: d Exists is required, the node has no label d"
             ),
             (
                 NodeAffinity,
-                "required node affinity, term 1 of 3: e In [x, y] is wanted, the node has e=z"
+                "required node affinity, term 1 of 3: e In [x, y] is required, the node has e=z"
             ),
             (
                 NodeAffinity,
@@ -303,12 +303,12 @@ fn everything_that_speaks_against_a_node_is_a_reason() {
             ),
             (
                 UntoleratedTaint,
-                "taint t=1:NoSchedule is not tolerated (a pod that is there stays, none is created); a toleration {key: t, \
+                "taint t=1:NoSchedule is not tolerated (an existing pod stays, none is created); a toleration {key: t, \
              operator: Exists, effect: NoSchedule} would admit it"
             ),
             (
                 UntoleratedTaint,
-                "taint u:NoExecute is not tolerated (a pod that is there goes, none is created); a toleration {key: u, \
+                "taint u:NoExecute is not tolerated (an existing pod is deleted, none is created); a toleration {key: u, \
              operator: Exists, effect: NoExecute} would admit it"
             ),
         ]
@@ -316,7 +316,7 @@ fn everything_that_speaks_against_a_node_is_a_reason() {
 }
 
 #[test]
-fn an_affinity_without_terms_is_a_reason() {
+fn affinity_without_terms_is_a_reason() {
     let template = PodTemplate {
         required_terms: Some(Vec::new()),
         ..PodTemplate::default()

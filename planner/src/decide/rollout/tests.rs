@@ -5,15 +5,15 @@ use crate::{
     decide::rolling_update,
     model::{Action, Budget, DaemonSet, Pod, Strategy, Text},
     testing::{
-        NOW, Square, Tweak, brief, check, daemon_set, decide, exclude, keep, max_surge, max_unavailable, pod,
-        run, seconds, with_strategy,
+        NOW, PodVariants, TestCell, brief, check, daemon_set, decide, exclude, keep, max_surge,
+        max_unavailable, pod, run, seconds, with_strategy,
     },
 };
 
 const NODES: [&str; 7] = ["a", "b", "c", "d", "e", "f", "g"];
 
 /// Nodes with one available old pod each, named like its node.
-fn old_on(nodes: usize) -> Vec<Square> {
+fn old_on(nodes: usize) -> Vec<TestCell> {
     NODES
         .iter()
         .take(nodes)
@@ -31,7 +31,7 @@ fn unavailable(daemon_set: DaemonSet) -> DaemonSet {
 #[test]
 fn r2_on_delete_replaces_nothing() {
     let on_delete = with_strategy(Strategy::OnDelete);
-    let squares = [
+    let cells = [
         run("a", [pod("p", "a").old()]),
         run("b", [pod("q", "b").old().unready()]),
         run("c", []),
@@ -39,9 +39,9 @@ fn r2_on_delete_replaces_nothing() {
     ];
     check(
         &on_delete,
-        &squares,
+        &cells,
         &["create c", "delete r: Failed"],
-        "old pods stay, the rest goes on",
+        "old pods stay, and other rules still apply",
     );
 }
 
@@ -66,7 +66,7 @@ fn r3_budgets_are_numbers_or_percentages_rounded_up() {
 }
 
 #[test]
-fn r3_as_many_old_pods_go_as_the_budget_allows() {
+fn r3_update_deletes_as_many_old_pods_as_the_budget_allows() {
     for (budget, expected) in [
         (Budget::Count(1), 1),
         (Budget::Count(3), 3),
@@ -85,7 +85,7 @@ fn r3_as_many_old_pods_go_as_the_budget_allows() {
         &with_strategy(rolling_update(None, None)),
         &old_on(2),
         &["delete a: Update"],
-        "no budget is set at all",
+        "no budget is set",
     );
     let both_zero = with_strategy(rolling_update(Some(Budget::Count(0)), Some(Budget::Percent(0))));
     check(&both_zero, &old_on(2), &["delete a: Update"], "both are 0");
@@ -93,14 +93,14 @@ fn r3_as_many_old_pods_go_as_the_budget_allows() {
         &both_zero,
         &[keep("a", [pod("p", "a").old()])],
         &[],
-        "none should run, so none has to be made",
+        "no pod should run, so no progress is needed",
     );
 }
 
 #[test]
-fn r4_what_is_unavailable_uses_up_the_budget() {
+fn r4_unavailable_nodes_use_up_the_budget() {
     let two = with_strategy(max_unavailable(2));
-    let with = |square: Square| [vec![square], old_on(7).split_off(1)].concat();
+    let with = |cell: TestCell| [vec![cell], old_on(7).split_off(1)].concat();
     let one_left = ["delete b: Update"];
     check(
         &two,
@@ -120,29 +120,34 @@ fn r4_what_is_unavailable_uses_up_the_budget() {
         &one_left,
         "a node with only a terminating pod",
     );
-    let asked = Square {
+    let in_flight = TestCell {
         delete_in_flight: vec!["p"],
         ..run("a", [pod("p", "a")])
     };
     check(
         &two,
-        &with(asked),
+        &with(in_flight),
         &one_left,
         "a node whose pod's deletion is in flight",
     );
-    let creating = Square {
-        creating: true,
+    let creating = TestCell {
+        create_in_flight: true,
         ..run("a", [])
     };
-    check(&two, &with(creating), &one_left, "a node whose pod is on its way");
+    check(
+        &two,
+        &with(creating),
+        &one_left,
+        "a node whose creation is in flight",
+    );
     check(
         &two,
         &with(run("a", [])),
         &["create a", "delete b: Update"],
         "a node without a pod",
     );
-    let waiting = Square {
-        failed_until: Some(seconds(NOW + 9)),
+    let waiting = TestCell {
+        backoff_until: Some(seconds(NOW + 9)),
         ..run("a", [pod("p", "a").failed()])
     };
     check(&two, &with(waiting), &one_left, "a node with a failed pod");
@@ -150,13 +155,13 @@ fn r4_what_is_unavailable_uses_up_the_budget() {
         &two,
         &with(run("a", [pod("p", "a").failed()])),
         &["delete p: Failed", "delete b: Update"],
-        "or one that goes",
+        "a node whose failed pod is deleted now",
     );
     check(
         &two,
         &with(keep("a", [])),
         &["delete b: Update", "delete c: Update"],
-        "a node that should run none",
+        "a node that should run no pod",
     );
     let spent = [
         run("a", []),
@@ -169,14 +174,14 @@ fn r4_what_is_unavailable_uses_up_the_budget() {
         &unavailable(two.clone()),
         &with(early),
         &one_left,
-        "a new pod that wasn't ready for long enough",
+        "a new pod that has not been ready for minReadySeconds",
     );
 }
 
 #[test]
-fn r4_unavailable_old_pods_go_at_once_and_count() {
+fn r4_unavailable_old_pods_are_deleted_at_once_and_use_up_the_budget() {
     let one = with_strategy(max_unavailable(1));
-    let squares = [
+    let cells = [
         run("a", [pod("a", "a").old()]),
         run("b", [pod("b", "b").old().unready()]),
         run("c", [pod("c", "c").old().unready()]),
@@ -184,18 +189,18 @@ fn r4_unavailable_old_pods_go_at_once_and_count() {
     ];
     check(
         &one,
-        &squares,
+        &cells,
         &["delete b: Update", "delete c: Update"],
-        "they are no loss, but use up the budget",
+        "unavailable pods use up the budget",
     );
     check(
         &unavailable(one.clone()),
-        &squares,
+        &cells,
         &["delete b: Update", "delete c: Update", "delete d: Update"],
-        "one that wasn't ready for long enough is unavailable too",
+        "a pod that has not been ready for minReadySeconds is unavailable",
     );
-    let failed = Square {
-        failed_until: Some(seconds(NOW + 9)),
+    let failed = TestCell {
+        backoff_until: Some(seconds(NOW + 9)),
         ..run("a", [pod("a", "a").old().failed()])
     };
     check(
@@ -207,20 +212,25 @@ fn r4_unavailable_old_pods_go_at_once_and_count() {
 }
 
 #[test]
-fn r4_old_pods_on_kept_nodes_go_too_and_nothing_comes_after_them() {
+fn r4_old_pods_on_kept_nodes_are_deleted_without_a_successor() {
     let one = with_strategy(max_unavailable(1));
     check(
         &one,
         &[keep("a", [pod("p", "a").old()])],
         &["delete p: Update"],
-        "as far as the budget allows",
+        "within the budget",
     );
-    let squares = [
+    let cells = [
         keep("a", [pod("p", "a").unready()]),
         run("b", [pod("q", "b").old()]),
     ];
-    check(&one, &squares, &[], "an unavailable pod there counts");
-    check(&one, &[keep("a", [pod("p", "a")])], &[], "a current one stays");
+    check(
+        &one,
+        &cells,
+        &[],
+        "an unavailable pod on a kept node uses the budget",
+    );
+    check(&one, &[keep("a", [pod("p", "a")])], &[], "a current pod stays");
     check(
         &one,
         &[exclude("a", [pod("p", "a").old()])],
@@ -230,32 +240,32 @@ fn r4_old_pods_on_kept_nodes_go_too_and_nothing_comes_after_them() {
 }
 
 #[test]
-fn r4_of_several_pods_on_a_node_the_oldest_decides() {
+fn r4_oldest_of_several_pods_on_a_node_decides() {
     let one = with_strategy(max_unavailable(1));
     let pods = [pod("p", "a").old().created_at(1), pod("q", "a").created_at(2)];
     check(
         &one,
         &[run("a", pods)],
         &["delete q: Excess", "delete p: Update"],
-        "the oldest is old",
+        "the oldest pod is old",
     );
     let pods = [pod("p", "a").created_at(1), pod("q", "a").old().created_at(2)];
-    let squares = [run("a", pods), run("b", [pod("r", "b").old()])];
+    let cells = [run("a", pods), run("b", [pod("r", "b").old()])];
     check(
         &one,
-        &squares,
+        &cells,
         &["delete q: Excess", "delete r: Update"],
-        "the oldest is current and available",
+        "the oldest pod is current and available",
     );
 }
 
 #[test]
-fn r5_new_pods_come_beside_available_old_ones_up_to_max_surge() {
+fn r5_new_pods_beside_available_old_ones_are_limited_by_max_surge() {
     check(
         &with_strategy(max_surge(2)),
         &old_on(4),
         &["create a", "create b"],
-        "nothing is deleted before",
+        "old pods are not deleted first",
     );
     let percent = with_strategy(rolling_update(Some(Budget::Count(0)), Some(Budget::Percent(30))));
     check(
@@ -265,45 +275,45 @@ fn r5_new_pods_come_beside_available_old_ones_up_to_max_surge() {
         "30% of 7, rounded up",
     );
     let one = with_strategy(max_surge(1));
-    let surging = |square| [vec![square], old_on(3).split_off(1)].concat();
-    let creating = Square {
-        creating: true,
+    let surging = |cell| [vec![cell], old_on(3).split_off(1)].concat();
+    let creating = TestCell {
+        create_in_flight: true,
         ..run("a", [pod("p", "a").old()])
     };
-    check(&one, &surging(creating), &[], "one is on its way");
+    check(&one, &surging(creating), &[], "one creation is in flight");
     let beside = run("a", [pod("p", "a").old(), pod("q", "a").created_at(5).unready()]);
-    check(&one, &surging(beside), &[], "one isn't available yet");
+    check(&one, &surging(beside), &[], "one new pod isn't available yet");
     let done = run("a", [pod("p", "a").old(), pod("q", "a").created_at(5)]);
     check(
         &one,
         &surging(done),
         &["delete p: Update", "create b"],
-        "one is done, the next may come",
+        "one node is done, the next one begins",
     );
     check(
         &one,
         &surging(run("a", [])),
         &["create a", "create b"],
-        "an empty node is no surge",
+        "a creation on an empty node uses no budget",
     );
 }
 
 #[test]
-fn r5_beside_unavailable_old_pods_new_ones_come_without_limit() {
+fn r5_new_pods_beside_unavailable_old_ones_are_not_limited() {
     let one = with_strategy(max_surge(1));
-    let squares = [
+    let cells = [
         run("a", [pod("a", "a").old()]),
         run("b", [pod("b", "b").old().unready()]),
         run("c", [pod("c", "c").old().unready()]),
     ];
     check(
         &one,
-        &squares,
+        &cells,
         &["create b", "create c", "create a"],
-        "and leave the budget to the others",
+        "unavailable old pods use no budget",
     );
-    let failed = Square {
-        failed_until: Some(seconds(NOW + 9)),
+    let failed = TestCell {
+        backoff_until: Some(seconds(NOW + 9)),
         ..run("a", [pod("a", "a").old().failed()])
     };
     check(
@@ -315,7 +325,7 @@ fn r5_beside_unavailable_old_pods_new_ones_come_without_limit() {
 }
 
 #[test]
-fn r5_a_surging_pod_succeeds_the_youngest_on_the_node() {
+fn r5_surging_pod_succeeds_the_youngest_pod_of_its_node() {
     let one = with_strategy(max_surge(1));
     let succeeded = |pods: Vec<Pod>| match decide(&one, NOW, &[run("a", pods)]).actions.as_slice() {
         [Action::Create { succeeds, .. }] => succeeds.clone(),
@@ -331,14 +341,14 @@ fn r5_a_surging_pod_succeeds_the_youngest_on_the_node() {
 }
 
 #[test]
-fn r5_on_nodes_that_should_no_longer_run_it_old_pods_wait_for_their_successors() {
+fn r5_old_pods_on_kept_nodes_stay_until_enough_pods_are_available() {
     let one = with_strategy(max_surge(1));
     let moved = |successor: Pod| [keep("a", [pod("p", "a").old()]), run("b", [successor])];
     check(
         &one,
         &moved(pod("q", "b").unready()),
         &[],
-        "only one is available, and one is desired",
+        "one pod is available, one is desired",
     );
     check(&one, &moved(pod("q", "b")), &["delete p: Update"], "two are");
     let several = [
@@ -351,19 +361,19 @@ fn r5_on_nodes_that_should_no_longer_run_it_old_pods_wait_for_their_successors()
         &one,
         &several,
         &["delete p: Update"],
-        "three are available, two are desired",
+        "three pods are available, two are desired",
     );
     check(
         &one,
         &[keep("a", [pod("p", "a").old().unready()])],
         &["delete p: Update"],
-        "an unavailable one is no loss",
+        "an unavailable pod needs no budget",
     );
-    check(&one, &[keep("a", [pod("p", "a")])], &[], "a current one stays");
+    check(&one, &[keep("a", [pod("p", "a")])], &[], "a current pod stays");
 }
 
 #[test]
-fn r6_the_order_is_that_of_the_nodes_names() {
+fn r6_actions_are_in_the_order_of_node_names() {
     let daemon_set = with_strategy(max_unavailable(3));
     let expected = ["delete a: Update", "delete b: Update", "delete c: Update"];
     for _ in 0..3 {
@@ -377,10 +387,10 @@ fn r6_the_order_is_that_of_the_nodes_names() {
 }
 
 #[test]
-fn an_update_that_is_done_plans_nothing() {
-    let squares: Vec<_> = NODES.iter().map(|node| run(node, [pod(node, node)])).collect();
+fn completed_update_plans_nothing() {
+    let cells: Vec<_> = NODES.iter().map(|node| run(node, [pod(node, node)])).collect();
     for strategy in [max_unavailable(1), max_surge(1), Strategy::OnDelete] {
-        check(&with_strategy(strategy), &squares, &[], format!("{strategy:?}"));
+        check(&with_strategy(strategy), &cells, &[], format!("{strategy:?}"));
     }
-    check(&daemon_set(), &[], &[], "nor does an empty cluster");
+    check(&daemon_set(), &[], &[], "an empty cluster");
 }

@@ -2,7 +2,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::{
-    decide::demand::conflict,
+    decide::demand::ports_conflict,
     model::{PodTemplate, Term},
     testing::{node, requirement, resources, term, with_template},
 };
@@ -94,13 +94,13 @@ fn requests_add_up_and_the_rest_is_left() {
 }
 
 #[test]
-fn of_an_unknown_capacity_nothing_is_left_or_exceeded() {
+fn unknown_capacity_leaves_and_exceeds_nothing() {
     let simulation = simulate(&[everywhere("cpu=100", &[])], &template(&[], &[], &[], ""));
     assert!(simulation.left.is_empty() && simulation.exceeded.is_empty());
 }
 
 #[test]
-fn host_ports_that_several_want_are_conflicts() {
+fn host_ports_wanted_by_several_daemon_sets_are_conflicts() {
     let sets = [
         everywhere("", &[port(9100, ""), port(80, "10.0.0.1")]),
         everywhere("", &[port(80, "10.0.0.2")]),
@@ -120,7 +120,7 @@ fn host_ports_that_several_want_are_conflicts() {
 }
 
 #[test]
-fn one_that_wants_all_addresses_conflicts_with_each() {
+fn port_on_all_addresses_conflicts_with_each_address() {
     let sets = [
         everywhere("", &[port(80, "10.0.0.1")]),
         everywhere("", &[port(80, "10.0.0.2")]),
@@ -132,7 +132,7 @@ fn one_that_wants_all_addresses_conflicts_with_each() {
 }
 
 #[test]
-fn what_asks_for_no_unknown_label_is_decided() {
+fn verdict_without_unknown_labels_is_decided() {
     let on = template(&["disk=ssd"], &[], &["zone"], "");
     assert_eq!(outcome(PodTemplate::default(), &on), Ok(true));
     assert_eq!(outcome(selecting(&["disk=ssd"]), &on), Ok(true));
@@ -141,7 +141,7 @@ fn what_asks_for_no_unknown_label_is_decided() {
 }
 
 #[test]
-fn what_asks_for_an_unknown_label_depends_on_it() {
+fn verdict_that_needs_an_unknown_label_is_undecided() {
     let on = template(&["disk=ssd"], &[], &["zone", "rack"], "");
     check_depends(selecting(&["zone=a", "disk=ssd"]), &on, &["zone"], "zone=a");
     let term_of = |requirements: &[_]| requiring(&[term(requirements)]);
@@ -170,7 +170,7 @@ fn what_asks_for_an_unknown_label_depends_on_it() {
 }
 
 #[test]
-fn what_is_known_decides_where_it_is_enough() {
+fn known_labels_decide_when_they_suffice() {
     let on = template(&["disk=ssd"], &[], &["zone"], "");
     let zone = || requirement("zone", "In", &["a"]);
     let hdd = requirement("disk", "In", &["hdd"]);
@@ -185,7 +185,7 @@ fn what_is_known_decides_where_it_is_enough() {
 }
 
 #[test]
-fn an_untolerated_taint_keeps_the_pod_away_whatever_the_labels_are() {
+fn untolerated_taint_excludes_the_pod_whatever_the_labels_are() {
     for taint in ["dedicated=db:NoSchedule", "dedicated=db:NoExecute"] {
         let on = template(&[], &[taint], &["zone"], "");
         assert_eq!(outcome(selecting(&["zone=a"]), &on), Ok(false), "{taint}");
@@ -200,8 +200,8 @@ fn pairwise(wanted: &[(&HostPort, usize)]) -> Vec<Conflict> {
             continue;
         }
         addresses.push(&port.ip);
-        let rivals = wanted.iter().filter(|(other, _)| conflict(port, other));
-        let mut daemon_sets: Vec<_> = rivals.map(|(_, place)| *place).collect();
+        let rivals = wanted.iter().filter(|(other, _)| ports_conflict(port, other));
+        let mut daemon_sets: Vec<_> = rivals.map(|(_, index)| *index).collect();
         daemon_sets.dedup();
         if daemon_sets.len() > 1 && found.iter().all(|known| known.daemon_sets != daemon_sets) {
             found.push(Conflict {
@@ -215,7 +215,7 @@ fn pairwise(wanted: &[(&HostPort, usize)]) -> Vec<Conflict> {
 
 proptest! {
     #[test]
-    fn conflicts_are_those_of_each_pair(
+    fn conflicts_equal_those_of_a_pairwise_comparison(
         wanted in proptest::collection::vec(
             proptest::collection::btree_set(proptest::sample::select(&["", "10.0.0.1", "10.0.0.2", "10.0.0.3"][..]), 0..4),
             0..6,
@@ -228,7 +228,7 @@ proptest! {
         let wanted: Vec<_> = ports
             .iter()
             .enumerate()
-            .flat_map(|(place, ports)| ports.iter().map(move |port| (port, place)))
+            .flat_map(|(index, ports)| ports.iter().map(move |port| (port, index)))
             .collect();
         prop_assert_eq!(conflicts(&wanted), pairwise(&wanted));
     }

@@ -1,12 +1,12 @@
 use crate::{
     model::{DaemonSet, Pod, Status, Text},
-    testing::{NOW, Square, Tweak, daemon_set, decide, exclude, gone, keep, pod, run, seconds},
+    testing::{NOW, PodVariants, TestCell, daemon_set, decide, exclude, gone, keep, pod, run, seconds},
 };
 
 /// Checks the counters, in this order: desired, current, misscheduled, ready, updated, available, unavailable.
 #[track_caller]
-fn check(daemon_set: &DaemonSet, squares: &[Square], expected: [i32; 7], what: &str) {
-    let status = decide(daemon_set, NOW, squares).status.unwrap();
+fn check(daemon_set: &DaemonSet, cells: &[TestCell], expected: [i32; 7], what: &str) {
+    let status = decide(daemon_set, NOW, cells).status.unwrap();
     let Status {
         observed_generation,
         desired_number_scheduled,
@@ -38,7 +38,7 @@ fn waiting(min_ready_seconds: i64) -> DaemonSet {
 }
 
 #[test]
-fn s1_each_counter() {
+fn s1_each_counter_counts_its_pods() {
     let plain = daemon_set();
     check(&plain, &[], [0; 7], "an empty cluster");
     check(
@@ -69,20 +69,20 @@ fn s1_each_counter() {
         &plain,
         &[run("a", [pod("p", "a").deleting()])],
         [1, 1, 0, 1, 1, 1, 0],
-        "a terminating pod is still there",
+        "a terminating pod is counted",
     );
     let over = [pod("p", "a").failed().deleting()];
     check(
         &plain,
         &[run("a", over)],
         [1, 0, 0, 0, 0, 0, 1],
-        "a terminating pod that is over isn't",
+        "a terminating pod that has finished is not counted",
     );
     check(
         &plain,
         &[run("a", [pod("p", "a").failed()])],
         [1, 1, 0, 0, 1, 0, 1],
-        "a failed pod is there",
+        "a failed pod is counted",
     );
     check(
         &plain,
@@ -94,13 +94,13 @@ fn s1_each_counter() {
         &plain,
         &[exclude("a", [pod("p", "a")])],
         [0, 0, 1, 0, 0, 0, 0],
-        "an excluded one as well",
+        "an excluded pod is misscheduled",
     );
     check(
         &plain,
         &[keep("a", []), exclude("b", [])],
         [0; 7],
-        "nodes that should run none and have none",
+        "nodes that should have no pod and have none",
     );
     let all = [
         run("a", [pod("p", "a")]),
@@ -112,7 +112,7 @@ fn s1_each_counter() {
 }
 
 #[test]
-fn s1_the_oldest_pod_counts() {
+fn s1_oldest_pod_of_a_node_is_counted() {
     let plain = daemon_set();
     let old_first = [
         pod("p", "a").old().created_at(1),
@@ -122,7 +122,7 @@ fn s1_the_oldest_pod_counts() {
         &plain,
         &[run("a", old_first)],
         [1, 1, 0, 1, 0, 1, 0],
-        "the old one came first",
+        "the old pod is the oldest",
     );
     let bound_first = [
         pod("p", "a").created_at(1).unbound(),
@@ -132,7 +132,7 @@ fn s1_the_oldest_pod_counts() {
         &plain,
         &[run("a", bound_first)],
         [1, 1, 0, 1, 0, 1, 0],
-        "a bound one comes before an unbound one",
+        "a bound pod is before an unbound one",
     );
     let over_first = [
         pod("p", "a").created_at(1).failed().deleting(),
@@ -142,12 +142,12 @@ fn s1_the_oldest_pod_counts() {
         &plain,
         &[run("a", over_first)],
         [1, 1, 0, 1, 1, 1, 0],
-        "what is over and terminating doesn't count",
+        "a finished and terminating pod is not counted",
     );
 }
 
 #[test]
-fn r1_a_pod_is_updated_by_revision_or_by_template_generation() {
+fn r1_pod_is_current_by_revision_or_by_template_generation() {
     let by_generation = |revision: &str, generation: Option<&str>| DaemonSet {
         update_revision: revision.into(),
         template_generation: generation.map(Text::from),
@@ -179,7 +179,7 @@ fn r1_a_pod_is_updated_by_revision_or_by_template_generation() {
 }
 
 #[test]
-fn n7_a_node_that_is_gone_counts_for_nothing() {
+fn n7_pods_of_a_node_that_is_gone_are_not_counted() {
     check(
         &daemon_set(),
         &[gone("a", [pod("p", "a"), pod("q", "a").unbound()])],
@@ -189,7 +189,7 @@ fn n7_a_node_that_is_gone_counts_for_nothing() {
 }
 
 #[test]
-fn s3_a_ready_pod_becomes_available_when_min_ready_seconds_have_passed() {
+fn s3_ready_pod_becomes_available_after_min_ready_seconds() {
     let ready_for = |seconds: i64| [run("a", [pod("p", "a").ready_since(NOW - seconds)])];
     check(&waiting(30), &ready_for(29), [1, 1, 0, 1, 1, 0, 1], "not yet");
     check(&waiting(30), &ready_for(30), [1, 1, 0, 1, 1, 1, 0], "now");
@@ -197,52 +197,52 @@ fn s3_a_ready_pod_becomes_available_when_min_ready_seconds_have_passed() {
     assert_eq!(
         decision.reconsider_at,
         Some(seconds(NOW + 10)),
-        "the plan holds until then"
+        "the pod becomes available then"
     );
     assert_eq!(
         decide(&waiting(30), NOW, &ready_for(30)).reconsider_at,
         None,
-        "then nothing is waited for"
+        "no time matters any more"
     );
 }
 
 #[test]
-fn s3_the_first_pod_to_become_available_says_when_to_reconsider() {
-    let squares = [
+fn s3_plan_is_reconsidered_when_the_first_pod_becomes_available() {
+    let cells = [
         run("a", [pod("p", "a").ready_since(NOW - 10)]),
         keep("b", [pod("q", "b").ready_since(NOW - 20)]),
         exclude("c", [pod("r", "c").ready_since(NOW - 29)]),
         gone("d", [pod("s", "d").ready_since(NOW - 29)]),
         run("e", [pod("t", "e").unready()]),
     ];
-    let at = decide(&waiting(30), NOW, &squares).reconsider_at;
+    let at = decide(&waiting(30), NOW, &cells).reconsider_at;
     assert_eq!(
         at,
         Some(seconds(NOW + 10)),
-        "where no pod may stay it doesn't matter when it is available"
+        "availability doesn't matter where no pod may stay"
     );
 }
 
 #[test]
-fn s3_a_clock_that_is_behind_the_kubelets_doesnt_wedge_it() {
+fn s3_clock_behind_the_kubelets_delays_availability_only_by_the_skew() {
     let from_the_future = [run("a", [pod("p", "a").ready_since(NOW + 5)])];
     check(
         &waiting(0),
         &from_the_future,
         [1, 1, 0, 1, 1, 1, 0],
-        "without minReadySeconds ready is available",
+        "without minReadySeconds a ready pod is available",
     );
     assert_eq!(decide(&waiting(0), NOW, &from_the_future).reconsider_at, None);
     check(
         &waiting(30),
         &from_the_future,
         [1, 1, 0, 1, 1, 0, 1],
-        "with it, it takes the skew longer",
+        "with minReadySeconds it takes the skew longer",
     );
     assert_eq!(
         decide(&waiting(30), NOW, &from_the_future).reconsider_at,
         Some(seconds(NOW + 35))
     );
     let later = decide(&waiting(30), NOW + 35, &from_the_future).status.unwrap();
-    assert_eq!(later.number_available, 1, "and then it is there");
+    assert_eq!(later.number_available, 1, "the pod is available after the skew");
 }

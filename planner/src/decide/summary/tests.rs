@@ -12,12 +12,12 @@ fn summary(template: PodTemplate, nodes: &[Node]) -> (Summary, Vec<String>) {
         summary.add(placement.verdict(node), &placement.explain(node));
     }
     let counts = summary.clone().into_counts();
-    let text = |count: &Count| format!("{} {:?} {}", count.nodes, count.verdict, count.condition);
+    let text = |count: &ConditionCount| format!("{} {:?} {}", count.nodes, count.verdict, count.condition);
     (summary, counts.iter().map(text).collect())
 }
 
 #[test]
-fn verdicts_are_counted_and_so_are_the_conditions_that_nodes_dont_meet() {
+fn verdicts_and_unmet_conditions_are_counted() {
     let template = PodTemplate {
         node_selector: node("any", &["disk=ssd"], &[]).labels,
         ..PodTemplate::default()
@@ -42,7 +42,7 @@ fn verdicts_are_counted_and_so_are_the_conditions_that_nodes_dont_meet() {
 }
 
 #[test]
-fn a_node_counts_once_for_each_condition() {
+fn node_counts_once_for_each_condition() {
     let nodes = [node("a", &[], &["x=1:NoSchedule", "x=1:NoSchedule"])];
     let (_, counts) = summary(PodTemplate::default(), &nodes);
     assert_eq!(counts, ["1 Keep taint x=1:NoSchedule"]);

@@ -4,7 +4,7 @@ use super::*;
 use crate::testing::{taint, toleration};
 
 #[test]
-fn p4_a_toleration_admits_a_taint_by_key_value_and_effect() {
+fn p4_toleration_matches_a_taint_by_key_value_and_effect() {
     #[track_caller]
     fn check(of: [&str; 4], against: &str, expected: bool) {
         assert_eq!(
@@ -45,7 +45,7 @@ fn p4_only_no_schedule_and_no_execute_count() {
     }
     check(&[], &[]);
     check(&["a:NoSchedule"], &[]);
-    check(&["a:PreferNoSchedule", "b:PreferNoSchedule", "b:Unheard"], &[]);
+    check(&["a:PreferNoSchedule", "b:PreferNoSchedule", "b:Unknown"], &[]);
     check(
         &["b:NoSchedule", "a:NoExecute"],
         &[Effect::NoSchedule, Effect::NoExecute],
@@ -53,7 +53,7 @@ fn p4_only_no_schedule_and_no_execute_count() {
 }
 
 #[test]
-fn p1_every_pod_tolerates_its_nodes_troubles_and_on_the_host_network_a_missing_one() {
+fn p1_every_pod_tolerates_node_conditions_and_host_network_pods_an_unavailable_network() {
     let names = |host_network| {
         let template = PodTemplate {
             host_network,
@@ -90,11 +90,11 @@ fn one_of(texts: &'static [&'static str]) -> impl Strategy<Value = &'static str>
 
 const KEYS: &[&str] = &["", "a", "b"];
 const VALUES: &[&str] = &["", "1", "2"];
-const EFFECTS: &[&str] = &["", "NoSchedule", "NoExecute", "PreferNoSchedule", "Unheard"];
+const EFFECTS: &[&str] = &["", "NoSchedule", "NoExecute", "PreferNoSchedule", "Unknown"];
 
 proptest! {
     #[test]
-    fn an_index_of_many_tolerations_says_what_each_of_them_says(
+    fn index_of_many_tolerations_agrees_with_a_linear_search(
         tolerations in proptest::collection::vec(
             (one_of(KEYS), one_of(&["", "Equal", "Exists", "Gt"]), one_of(VALUES), one_of(EFFECTS)),
             0..4,
@@ -106,7 +106,7 @@ proptest! {
             .map(|(key, operator, value, effect)| toleration([key, operator, value, effect]))
             .collect();
         // Further tolerations, which admit none of these taints, make the list long enough for an index.
-        list.extend((0..=FEW).map(|number| toleration([&format!("k{number}"), "Exists", "", ""])));
+        list.extend((0..=MAX_SCANNED).map(|number| toleration([&format!("k{number}"), "Exists", "", ""])));
         let taints: Vec<_> = taints
             .into_iter()
             .map(|(key, value, effect)| Taint {

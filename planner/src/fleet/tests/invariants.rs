@@ -2,11 +2,11 @@
 //! of placement.
 
 mod budgets;
-mod crowds;
+mod crowded_nodes;
 
 use std::collections::{BTreeMap, BTreeSet};
 
-pub(super) use self::crowds::Crowds;
+pub(super) use self::crowded_nodes::CrowdedNodes;
 use super::{
     super::*,
     simulation::{Cluster, Simulation},
@@ -18,7 +18,7 @@ use crate::{
 };
 
 /// One `DaemonSet`'s nodes and pods as one observer sees them.
-struct View<'s> {
+struct DaemonSetView<'s> {
     daemon_set: &'s DaemonSet,
     now: Millis,
     verdicts: BTreeMap<&'s Text, Verdict>,
@@ -29,20 +29,21 @@ struct View<'s> {
     creating: BTreeSet<Text>,
 }
 
-impl<'s> View<'s> {
+impl<'s> DaemonSetView<'s> {
     fn pods_on(&self, node: &Text) -> impl Iterator<Item = &'s Pod> {
         self.pods.iter().copied().filter(move |pod| pod.node == *node)
     }
 
     /// The pods of a node that have neither finished nor are known to be terminating.
-    fn standing(&self, node: &Text) -> impl Iterator<Item = &'s Pod> {
+    fn nonterminating(&self, node: &Text) -> impl Iterator<Item = &'s Pod> {
         self.pods_on(node)
             .filter(|pod| !pod.deleting && !pod.is_terminal())
     }
 
     /// Those of the standing pods whose deletion hasn't been requested.
     fn live(&self, node: &Text) -> impl Iterator<Item = &'s Pod> {
-        self.standing(node).filter(|pod| !self.leaving.contains(&pod.uid))
+        self.nonterminating(node)
+            .filter(|pod| !self.leaving.contains(&pod.uid))
     }
 
     /// R1. Pods of a simulation have no pod-template-generation.
@@ -50,7 +51,7 @@ impl<'s> View<'s> {
         pod.revision == self.daemon_set.update_revision
     }
 
-    /// R3.
+    /// S3: whether the pod has been ready for minReadySeconds.
     fn pod_is_available(&self, pod: &Pod) -> bool {
         let long_enough = |since: Millis| self.now.since(since) >= self.daemon_set.min_ready_millis;
         !pod.is_terminal() && pod.ready_since.is_some_and(long_enough)
@@ -95,12 +96,12 @@ impl Simulation {
                 count += 1;
                 self.pending.insert(id, (plan.uid.clone(), action));
             }
-            self.said.insert(plan.uid, plan.said);
+            self.reports.insert(plan.uid, plan.report);
         }
-        self.check_told_crowds();
+        self.check_received_pod_counts();
         self.check_ledgers();
-        if self.looks_twice {
-            self.check_second_look();
+        if self.plans_twice {
+            self.check_second_plan();
         }
         count
     }
@@ -109,7 +110,7 @@ impl Simulation {
         self.check_budgets(plan);
         let view = self.view(&plan.uid);
         for (_, action) in &plan.actions {
-            self.check_first(&plan.uid, action);
+            self.check_not_in_flight(&plan.uid, action);
             check_reason(&view, plan, action);
         }
     }
@@ -126,7 +127,7 @@ impl Simulation {
     }
 
     /// Requested actions count as done: planning again from all cells adds nothing.
-    fn check_second_look(&mut self) {
+    fn check_second_plan(&mut self) {
         for (index, row) in self.fleet.rows.iter_mut() {
             row.touch_all();
             self.fleet.dirty.insert(index);
@@ -134,15 +135,15 @@ impl Simulation {
         for plan in self.fleet.plan(seconds(self.now)) {
             assert_eq!(plan.actions, [], "nothing has changed");
             // A wait for a backoff may have ended, because an update doesn't wait for it.
-            let said = self.said.insert(plan.uid, plan.said.clone()).unwrap();
+            let report = self.reports.insert(plan.uid, plan.report.clone()).unwrap();
             assert_eq!(
-                (plan.said.status, plan.said.problems),
-                (said.status, said.problems)
+                (plan.report.status, plan.report.problems),
+                (report.status, report.problems)
             );
         }
     }
 
-    fn check_first(&self, daemon_set: &Text, action: &Action) {
+    fn check_not_in_flight(&self, daemon_set: &Text, action: &Action) {
         let same = |other: &Action| match (action, other) {
             (Action::Create { node, .. }, Action::Create { node: other, .. }) => node == other,
             (Action::Delete { uid, .. }, Action::Delete { uid: other, .. }) => uid == other,
@@ -155,18 +156,18 @@ impl Simulation {
         assert_eq!(twice, None, "{action:?} is in flight already");
     }
 
-    /// A `DaemonSet` as the planner knows it, with what is in flight.
-    fn view(&self, daemon_set: &Text) -> View<'_> {
-        self.view_of(&self.told, daemon_set)
+    /// A `DaemonSet` as the planner has received it, with what is in flight.
+    fn view(&self, daemon_set: &Text) -> DaemonSetView<'_> {
+        self.view_of(&self.received, daemon_set)
     }
 
-    /// The pods of a cluster, with the `DaemonSet` and the nodes as the planner knows them.
-    fn view_of<'s>(&'s self, cluster: &'s Cluster, uid: &Text) -> View<'s> {
-        let Some(daemon_set) = self.told.daemon_sets.get(uid) else {
-            panic!("a plan for {uid}, which hasn't been told")
+    /// The pods of a cluster, with the `DaemonSet` and the nodes as the planner has received them.
+    fn view_of<'s>(&'s self, cluster: &'s Cluster, uid: &Text) -> DaemonSetView<'s> {
+        let Some(daemon_set) = self.received.daemon_sets.get(uid) else {
+            panic!("a plan for {uid}, which the planner has not received")
         };
         let placement = Placement::new(daemon_set);
-        let nodes = self.told.nodes.values();
+        let nodes = self.received.nodes.values();
         let in_flight = || {
             self.pending
                 .values()
@@ -174,7 +175,7 @@ impl Simulation {
                 .map(|(_, action)| action)
         };
         let pods = cluster.pods.values();
-        View {
+        DaemonSetView {
             daemon_set,
             now: seconds(self.now),
             verdicts: nodes.map(|node| (&node.name, placement.verdict(node))).collect(),
@@ -189,7 +190,7 @@ impl Simulation {
 }
 
 /// Every action has its reason (N1 to N6, R2), and nothing else deletes or creates a pod.
-fn check_reason(view: &View<'_>, plan: &RowPlan, action: &Action) {
+fn check_reason(view: &DaemonSetView<'_>, plan: &RowPlan, action: &Action) {
     let (uid, node, reason) = match action {
         Action::Create { node, revision, .. } => {
             assert_eq!(view.verdicts.get(node), Some(&Verdict::Run), "{action:?}");

@@ -24,7 +24,7 @@ fn config(cases: u32) -> ProptestConfig {
 }
 
 /// A fleet that receives a whole cluster, in an order that `seed` picks.
-fn told(cluster: &Cluster, seed: u64) -> Fleet {
+fn fresh_fleet(cluster: &Cluster, seed: u64) -> Fleet {
     enum Fact {
         Node(Node),
         DaemonSet(DaemonSet),
@@ -72,26 +72,26 @@ fn actions(plans: &[RowPlan]) -> BTreeMap<Text, Vec<String>> {
         .collect()
 }
 
-fn said(plans: &[RowPlan]) -> BTreeMap<Text, Said> {
+fn reports(plans: &[RowPlan]) -> BTreeMap<Text, RowReport> {
     plans
         .iter()
-        .map(|plan| (plan.uid.clone(), plan.said.clone()))
+        .map(|plan| (plan.uid.clone(), plan.report.clone()))
         .collect()
 }
 
 /// Ends everything in flight without any effect, and lets every backoff end. Then compares the fleet with one
 /// that receives the same cluster for the first time.
 fn check_like_a_fresh_fleet(simulation: &mut Simulation, seed: u64) -> Result<(), TestCaseError> {
-    simulation.settle_watches();
+    simulation.deliver_all();
     for id in std::mem::take(&mut simulation.pending).into_keys() {
         simulation.fleet.action_done(id);
     }
     let now = seconds(simulation.now + 2 * 3_600);
     let plans = simulation.fleet.plan(now);
-    simulation.said.extend(said(&plans));
-    let fresh = told(&simulation.cluster, seed).plan(now);
+    simulation.reports.extend(reports(&plans));
+    let fresh = fresh_fleet(&simulation.cluster, seed).plan(now);
     prop_assert_eq!(actions(&plans), actions(&fresh));
-    prop_assert_eq!(simulation.said.clone(), said(&fresh));
+    prop_assert_eq!(simulation.reports.clone(), reports(&fresh));
     Ok(())
 }
 
@@ -109,7 +109,7 @@ fn simulate(
         let mut simulation = if seed.is_multiple_of(2) {
             Simulation::new()
         } else {
-            Simulation::at_work()
+            Simulation::with_running_pods()
         };
         let result = check(&mut simulation, &steps, seed);
         executed.set(executed.get() + simulation.executed);
@@ -122,7 +122,7 @@ fn simulate(
 }
 
 #[test]
-fn what_must_always_hold_holds_and_the_end_is_as_told_afresh() {
+fn invariants_hold_and_the_result_equals_a_fresh_fleet() {
     let executed = simulate(2_500, 200, |simulation, steps, seed| {
         simulation.steps(steps);
         check_like_a_fresh_fleet(simulation, seed)
@@ -131,38 +131,38 @@ fn what_must_always_hold_holds_and_the_end_is_as_told_afresh() {
 }
 
 #[test]
-fn plans_come_to_rest_with_what_was_asked_for() {
+fn plans_reach_a_fixed_point_with_the_desired_pods() {
     let executed = simulate(3_000, 120, |simulation, steps, seed| {
         simulation.steps(steps);
         run_to_rest(simulation);
         check_at_rest(simulation)?;
-        let fresh = told(&simulation.cluster, seed).plan(seconds(simulation.now));
+        let fresh = fresh_fleet(&simulation.cluster, seed).plan(seconds(simulation.now));
         prop_assert_eq!(
             actions(&fresh),
             BTreeMap::new(),
             "a plan that was applied is a fixed point"
         );
-        prop_assert_eq!(said(&fresh), simulation.said.clone());
+        prop_assert_eq!(reports(&fresh), simulation.reports.clone());
         Ok(())
     });
     assert!(executed >= 100_000, "only {executed} steps had something to do");
 }
 
 #[test]
-fn a_second_look_asks_for_nothing_more() {
+fn planning_again_adds_no_actions() {
     simulate(500, 120, |simulation, steps, _| {
-        simulation.looks_twice = true;
+        simulation.plans_twice = true;
         simulation.steps(steps);
         Ok(())
     });
 }
 
 #[test]
-fn plans_that_are_never_applied_leave_nothing_behind() {
+fn plans_that_are_never_applied_leave_no_state_behind() {
     simulate(500, 120, |simulation, steps, seed| {
         for step in steps {
             match step {
-                Step::Execute(..) | Step::Repeat(_) | Step::Calm(_) => {}
+                Step::Execute(..) | Step::Repeat(_) | Step::QuietRound(_) => {}
                 Step::Plan(_) => {
                     simulation.step(step);
                     for id in std::mem::take(&mut simulation.pending).into_keys() {
@@ -177,12 +177,12 @@ fn plans_that_are_never_applied_leave_nothing_behind() {
 }
 
 #[test]
-fn the_order_of_input_doesnt_matter() {
+fn input_order_does_not_matter() {
     simulate(500, 120, |simulation, steps, seed| {
         simulation.steps(steps);
         let now = seconds(simulation.now);
-        let one = told(&simulation.cluster, seed).plan(now);
-        prop_assert_eq!(one, told(&simulation.cluster, !seed).plan(now));
+        let one = fresh_fleet(&simulation.cluster, seed).plan(now);
+        prop_assert_eq!(one, fresh_fleet(&simulation.cluster, !seed).plan(now));
         Ok(())
     });
 }

@@ -23,7 +23,7 @@ const MOST_ROUNDS: usize = 20;
 pub(super) fn run_to_rest(simulation: &mut Simulation) {
     let kept = kept_pods(simulation);
     for _ in 0..MOST_ROUNDS {
-        let planned = simulation.calm();
+        let planned = simulation.run_quiet_round();
         simulation.now += 1_000;
         if planned == 0 && simulation.plan() == 0 {
             let pods = &simulation.cluster.pods;
@@ -39,7 +39,7 @@ pub(super) fn run_to_rest(simulation: &mut Simulation) {
 
 /// The current pods that are alone on nodes that may keep one, and that nothing is about to end.
 fn kept_pods(simulation: &mut Simulation) -> Vec<Text> {
-    simulation.settle_watches();
+    simulation.deliver_all();
     let Cluster {
         nodes,
         daemon_sets,
@@ -130,7 +130,7 @@ pub(super) fn check_at_rest(simulation: &Simulation) -> Result<(), TestCaseError
             number_available: number(desired),
             number_unavailable: 0,
         };
-        prop_assert_eq!(simulation.said[uid].status, Some(expected));
+        prop_assert_eq!(simulation.reports[uid].status, Some(expected));
     }
     Ok(())
 }

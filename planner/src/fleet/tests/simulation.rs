@@ -10,7 +10,7 @@ mod step;
 use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 
 pub(super) use self::step::{Step, any_step};
-use super::{super::*, invariants::Crowds};
+use super::{super::*, invariants::CrowdedNodes};
 
 const NODES: usize = 6;
 const DAEMON_SETS: usize = 3;
@@ -36,26 +36,26 @@ pub(super) struct Cluster {
 pub(super) struct Simulation {
     pub(super) cluster: Cluster,
     /// The facts that the planner has received.
-    pub(super) told: Cluster,
+    pub(super) received: Cluster,
     pub(super) fleet: Fleet,
     pub(super) now: i64,
     /// The planner's last report on each `DaemonSet`.
-    pub(super) said: BTreeMap<Text, Said>,
+    pub(super) reports: BTreeMap<Text, RowReport>,
     watches: [VecDeque<Event>; 3],
-    /// The latest version of each pod that the executor knows. It skips older events.
-    known: HashMap<Text, u64>,
+    /// The latest version of each pod that the executor has received. It skips older events.
+    versions_received: HashMap<Text, u64>,
     pub(super) pending: BTreeMap<ActionId, (Text, Action)>,
     /// Actions whose first response was lost.
-    tried: BTreeSet<ActionId>,
+    unreported: BTreeSet<ActionId>,
     outcomes: Vec<ActionId>,
     versions: u64,
     generations: i64,
     /// How many steps had something to do.
     pub(super) executed: usize,
-    pub(super) crowds: Crowds,
+    pub(super) crowded_nodes: CrowdedNodes,
     /// Whether every plan is followed by a second one from all cells. Without it, the fleet must notice by
     /// itself which cells a fact affects.
-    pub(super) looks_twice: bool,
+    pub(super) plans_twice: bool,
 }
 
 impl Simulation {
@@ -67,13 +67,13 @@ impl Simulation {
     }
 
     /// A cluster in which every `DaemonSet` has its pods. Some of the `DaemonSet`s surge.
-    pub(super) fn at_work() -> Self {
+    pub(super) fn with_running_pods() -> Self {
         let mut simulation = Self::new();
         let nodes = (0..NODES).map(|node| Step::SetNode(node, 0));
         let daemon_sets = (0..DAEMON_SETS).map(|set| Step::SetTemplate(set, 0));
         let surges = (1..DAEMON_SETS).map(|set| Step::SetStrategy(set, outside::STRATEGIES.len() - 2 * set));
         simulation.steps(&nodes.chain(daemon_sets).chain(surges).collect::<Vec<_>>());
-        simulation.calm();
+        simulation.run_quiet_round();
         simulation.plan();
         simulation.executed = 0;
         simulation
@@ -116,68 +116,72 @@ impl Simulation {
                 self.plan();
                 true
             }
-            Step::Calm(passed) => {
+            Step::QuietRound(passed) => {
                 self.now += passed;
-                self.calm();
+                self.run_quiet_round();
                 true
             }
             Step::Restart => self.restart(),
         };
         self.executed += usize::from(done);
-        self.check_crowds();
+        self.check_pod_counts();
     }
 
     fn deliver(&mut self, kind: usize) -> bool {
         let event = self.watches[kind].pop_front();
-        event.map(|event| self.tell(event)).is_some()
+        event.map(|event| self.receive(event)).is_some()
     }
 
     /// Delivers all events that the watches still hold.
-    pub(super) fn settle_watches(&mut self) {
+    pub(super) fn deliver_all(&mut self) {
         for kind in 0..3 {
             while self.deliver(kind) {}
         }
     }
 
     /// The pods whose latest state the planner hasn't received yet.
-    pub(super) fn pods_with_news(&self) -> BTreeSet<&Text> {
+    pub(super) fn pods_with_undelivered_events(&self) -> BTreeSet<&Text> {
         let events = self.watches[2].iter().filter_map(|event| match event {
             Event::Pod(uid, version, _) => Some((uid, version)),
             Event::Node(..) | Event::DaemonSet(..) => None,
         });
-        let news = events.filter(|(uid, version)| self.known.get(*uid).is_none_or(|known| known < *version));
-        news.map(|(uid, _)| uid).collect()
+        let undelivered = events.filter(|(uid, version)| {
+            self.versions_received
+                .get(*uid)
+                .is_none_or(|known| known < *version)
+        });
+        undelivered.map(|(uid, _)| uid).collect()
     }
 
-    fn tell(&mut self, event: Event) {
+    fn receive(&mut self, event: Event) {
         match event {
             Event::Node(name, Some(node)) => {
-                self.told.nodes.insert(name, node.clone());
+                self.received.nodes.insert(name, node.clone());
                 self.fleet.node_changed(node);
             }
             Event::Node(name, None) => {
-                self.told.nodes.remove(&name);
+                self.received.nodes.remove(&name);
                 self.fleet.node_gone(&name);
             }
             Event::DaemonSet(uid, Some(daemon_set)) => {
-                self.told.daemon_sets.insert(uid, daemon_set.clone());
+                self.received.daemon_sets.insert(uid, daemon_set.clone());
                 self.fleet.daemon_set_changed(daemon_set);
             }
             Event::DaemonSet(uid, None) => {
-                self.told.daemon_sets.remove(&uid);
+                self.received.daemon_sets.remove(&uid);
                 self.fleet.daemon_set_gone(&uid);
             }
             Event::Pod(uid, version, pod) => {
-                let known = self.known.entry(uid.clone()).or_default();
+                let known = self.versions_received.entry(uid.clone()).or_default();
                 if version <= *known {
                     return;
                 }
                 *known = version;
                 if let Some((owner, pod)) = pod {
-                    self.told.pods.insert(uid, (owner.clone(), pod.clone()));
+                    self.received.pods.insert(uid, (owner.clone(), pod.clone()));
                     self.fleet.pod_changed(&owner, pod);
                 } else {
-                    self.told.pods.remove(&uid);
+                    self.received.pods.remove(&uid);
                     self.fleet.pod_gone(&uid);
                 }
             }

@@ -6,7 +6,7 @@ fn quantity(text: &str) -> Quantity {
 
 /// The expected texts are the output of Kubernetes' own `resource.MustParse(text).String()`.
 #[test]
-fn a_quantity_is_written_as_kubernetes_writes_it() {
+fn quantity_is_printed_as_kubernetes_prints_it() {
     for (text, written) in [
         ("0", "0"),
         ("100m", "100m"),
@@ -47,7 +47,7 @@ fn a_quantity_is_written_as_kubernetes_writes_it() {
 }
 
 #[test]
-fn what_is_no_quantity_is_an_error_that_says_so() {
+fn invalid_quantity_is_an_error_that_quotes_it() {
     for text in [
         "",
         "m",
@@ -64,12 +64,12 @@ fn what_is_no_quantity_is_an_error_that_says_so() {
         "e3",
     ] {
         let error = text.parse::<Quantity>().unwrap_err();
-        assert!(error.to_string().contains("is no quantity"), "{text}: {error}");
+        assert!(error.to_string().contains("is not a quantity"), "{text}: {error}");
     }
 }
 
 #[test]
-fn a_sum_is_written_as_its_first_part_that_isnt_zero() {
+fn sum_has_the_notation_of_its_first_nonzero_summand() {
     for (parts, sum) in [
         (["0", "1Gi", "1G"], "2073741824"),
         (["1Gi", "1Gi", "0"], "2Gi"),
@@ -85,16 +85,20 @@ fn a_sum_is_written_as_its_first_part_that_isnt_zero() {
 }
 
 #[test]
-fn what_is_left_may_be_negative() {
-    let left = quantity("1Gi").less(quantity("1536Mi"));
+fn difference_may_be_negative() {
+    let left = quantity("1Gi").minus(quantity("1536Mi"));
     assert!(left.is_negative());
     assert_eq!(left.to_string(), "-512Mi");
-    assert_eq!(quantity("0").less(quantity("2Gi")).to_string(), "-2Gi");
+    assert_eq!(quantity("0").minus(quantity("2Gi")).to_string(), "-2Gi");
 }
 
 #[test]
-fn what_is_finer_than_a_thousandth_is_rounded_up() {
+fn fractions_of_a_thousandth_are_rounded_up() {
     for (text, rounded) in [("1n", "1m"), ("1000001u", "1001m"), ("1m", "1m"), ("2", "2")] {
-        assert_eq!(quantity(text).in_thousandths().to_string(), rounded, "{text}");
+        assert_eq!(
+            quantity(text).rounded_up_to_thousandths().to_string(),
+            rounded,
+            "{text}"
+        );
     }
 }

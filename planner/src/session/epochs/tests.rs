@@ -1,7 +1,7 @@
 use super::*;
 
 #[tokio::test]
-async fn a_later_term_supersedes_and_an_earlier_one_is_refused() {
+async fn later_term_supersedes_and_earlier_term_is_refused() {
     let epochs = Epochs::default();
     let mut first = epochs.enter("a", 1).unwrap();
     let _second = epochs.enter("a", 2).unwrap();
@@ -15,7 +15,7 @@ async fn a_later_term_supersedes_and_an_earlier_one_is_refused() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_term_counts_while_a_session_of_it_is_open_and_half_a_minute_longer() {
+async fn term_counts_until_30_seconds_after_its_last_session() {
     let epochs = Epochs::default();
     let (one, other) = (
         epochs.enter("a", u64::MAX).unwrap(),
@@ -32,14 +32,14 @@ async fn a_term_counts_while_a_session_of_it_is_open_and_half_a_minute_longer() 
     tokio::time::advance(GRACE * 29 / 30).await;
     assert_eq!(epochs.enter("a", 5).unwrap_err().latest, u64::MAX);
     tokio::time::advance(GRACE / 30).await;
-    let mut lead = epochs.enter("a", 5).unwrap();
+    let mut claim = epochs.enter("a", 5).unwrap();
     assert_eq!(epochs.enter("a", 4).unwrap_err().latest, 5);
     let _next = epochs.enter("a", 6).unwrap();
-    assert_eq!(lead.superseded().await.latest, 6);
+    assert_eq!(claim.superseded().await.latest, 6);
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_refused_session_does_not_make_the_term_count_for_longer() {
+async fn refused_session_does_not_extend_the_grace() {
     let epochs = Epochs::default();
     drop(epochs.enter("a", 9).unwrap());
     for _ in 0..30 {
@@ -50,7 +50,7 @@ async fn a_refused_session_does_not_make_the_term_count_for_longer() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_session_that_ends_late_does_not_shorten_the_grace_of_the_later_term() {
+async fn superseded_session_that_ends_late_does_not_shorten_the_grace() {
     let epochs = Epochs::default();
     let superseded = epochs.enter("a", 1).unwrap();
     let later = epochs.enter("a", 2).unwrap();
@@ -62,7 +62,7 @@ async fn a_session_that_ends_late_does_not_shorten_the_grace_of_the_later_term()
 }
 
 #[tokio::test(start_paused = true)]
-async fn clusters_are_forgotten_when_their_grace_is_over() {
+async fn clusters_are_removed_when_their_grace_ends() {
     let epochs = Epochs::default();
     for number in 0..100 {
         drop(epochs.enter(&number.to_string(), 1).unwrap());

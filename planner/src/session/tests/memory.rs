@@ -8,13 +8,13 @@ use super::*;
 
 /// A session that is in sync and may take this many bytes.
 fn session(bytes: usize) -> Session {
-    let mut session = Session::new(SessionMemory::new(bytes).share());
+    let mut session = Session::new(SessionMemory::new(bytes).reservation());
     session.take(request(1, vec![synced()])).unwrap();
     session
 }
 
 /// Sends facts in requests of the largest size until the session ends or no facts are left.
-fn tell(session: &mut Session, facts: impl IntoIterator<Item = Fact>) -> Result<(), Status> {
+fn send(session: &mut Session, facts: impl IntoIterator<Item = Fact>) -> Result<(), Status> {
     let mut facts = facts.into_iter().peekable();
     while facts.peek().is_some() {
         let some = facts.by_ref().take(MAX_FACTS).collect();
@@ -48,19 +48,19 @@ fn check_refused(ended: Result<(), Status>) {
 }
 
 #[test]
-fn a_session_that_tells_ever_more_is_ended() {
+fn session_that_exceeds_its_memory_limit_is_ended() {
     const MEGABYTES: usize = 2 << 20;
-    check_refused(tell(&mut session(MEGABYTES), nodes(0..20_000)));
-    check_refused(tell(&mut session(MEGABYTES), (0..20_000).map(named)));
+    check_refused(send(&mut session(MEGABYTES), nodes(0..20_000)));
+    check_refused(send(&mut session(MEGABYTES), (0..20_000).map(named)));
     let pods = (0..20_000).map(|number| pod(&format!("pod-{number}"), "a"));
-    check_refused(tell(&mut session(MEGABYTES), pods));
+    check_refused(send(&mut session(MEGABYTES), pods));
     let labels = (0..40_000).map(|number| (format!("key-{number}"), "value".to_owned()));
     let labelled = NodeFacts {
         name: "a".into(),
         labels: labels.collect(),
         ..NodeFacts::default()
     };
-    check_refused(tell(&mut session(MEGABYTES), [Fact::NodeChanged(labelled)]));
+    check_refused(send(&mut session(MEGABYTES), [Fact::NodeChanged(labelled)]));
     let tolerant = DaemonSetFacts {
         template: Some(PodTemplateFacts {
             tolerations: vec![Toleration::default(); 40_000],
@@ -68,65 +68,65 @@ fn a_session_that_tells_ever_more_is_ended() {
         }),
         ..daemon_set_facts()
     };
-    check_refused(tell(&mut session(MEGABYTES), [Fact::DaemonSetChanged(tolerant)]));
+    check_refused(send(&mut session(MEGABYTES), [Fact::DaemonSetChanged(tolerant)]));
 }
 
 #[test]
-fn the_cells_of_many_nodes_and_many_daemon_sets_count() {
+fn cells_use_session_memory() {
     // The nodes alone or the `DaemonSet`s alone would fit many times over.
     const BYTES: usize = 8 << 20;
     let mut session = session(BYTES);
-    tell(&mut session, nodes(0..3_000)).unwrap();
-    check_refused(tell(&mut session, (0..3_000).map(named)));
+    send(&mut session, nodes(0..3_000)).unwrap();
+    check_refused(send(&mut session, (0..3_000).map(named)));
 }
 
 #[test]
-fn actions_in_flight_count() {
+fn actions_in_flight_use_session_memory() {
     let mut session = session(3 << 20);
-    tell(&mut session, nodes(0..3_000)).unwrap();
+    send(&mut session, nodes(0..3_000)).unwrap();
     let sets = (0..4).map(|number| {
         Fact::DaemonSetChanged(DaemonSetFacts {
             uid: format!("uid-{number}"),
             ..daemon_set_facts()
         })
     });
-    check_refused(tell(&mut session, sets));
+    check_refused(send(&mut session, sets));
 }
 
 #[test]
-fn what_is_replaced_or_gone_is_given_back() {
+fn replaced_and_removed_facts_release_their_memory() {
     let mut session = session(4 << 20);
-    let told = |session: &Session| session.fleet.bytes();
-    let empty = told(&session);
+    let held = |session: &Session| session.fleet.bytes();
+    let empty = held(&session);
     // Together, the rounds send many times what would fit at once.
     for round in 0..20 {
-        tell(&mut session, nodes(0..1_000)).unwrap();
-        tell(&mut session, (0..10).map(named)).unwrap();
+        send(&mut session, nodes(0..1_000)).unwrap();
+        send(&mut session, (0..10).map(named)).unwrap();
         let pods = (0..1_000).map(|number| pod(&format!("pod-{number}-of-{round}"), "node-1"));
-        tell(&mut session, pods).unwrap();
+        send(&mut session, pods).unwrap();
         let gone = (0..1_000).map(|number| {
             let uid = format!("pod-{number}-of-{round}-uid");
             Fact::PodGone(PodGone { uid })
         });
-        tell(&mut session, gone).unwrap();
+        send(&mut session, gone).unwrap();
     }
     let gone = (0..1_000).map(|number| {
         let name = format!("node-{number}");
         Fact::NodeGone(NodeGone { name })
     });
-    tell(&mut session, gone).unwrap();
+    send(&mut session, gone).unwrap();
     let gone = (0..10).map(|number| {
         let uid = format!("uid-{number}");
         Fact::DaemonSetGone(DaemonSetGone { uid })
     });
-    tell(&mut session, gone).unwrap();
+    send(&mut session, gone).unwrap();
     // Node indices are reused, and unused stamps are swept later.
-    let left = told(&session) - empty;
+    let left = held(&session) - empty;
     assert!(left < 1_001 * 320 + 64 * 640, "{left} bytes are left");
 }
 
 #[test]
-fn a_cluster_of_5000_nodes_and_50_daemon_sets_takes_less_than_a_quarter_of_the_default() {
+fn cluster_of_5000_nodes_and_50_daemon_sets_takes_less_than_a_quarter_of_the_default() {
     let mut session = Session::default();
     let labels = (0..30).map(|number| (format!("example.com/label-{number}"), format!("value-{number}")));
     let labels: std::collections::BTreeMap<_, _> = labels.collect();
@@ -159,7 +159,7 @@ fn a_cluster_of_5000_nodes_and_50_daemon_sets_takes_less_than_a_quarter_of_the_d
 }
 
 #[test]
-fn names_that_no_api_server_gives_are_problems() {
+fn overlong_names_are_problems() {
     let mut session = session(1 << 20);
     let long = || "x".repeat(254);
     let changed = |change: fn(&mut PodFacts, String)| {

@@ -6,7 +6,7 @@ use everynode_proto::planner::v1::{
 use super::*;
 
 #[test]
-fn what_cant_be_read_is_a_problem_and_ends_nothing() {
+fn malformed_fact_is_a_problem_and_does_not_end_the_session() {
     let mut session = Session::default();
     session
         .take(request(1, vec![node("a"), daemon_set(), pod("p", "a"), synced()]))
@@ -80,12 +80,12 @@ fn what_cant_be_read_is_a_problem_and_ends_nothing() {
     assert_eq!(
         actions(&outcome),
         [(1, "create b at new".to_owned())],
-        "the others went on"
+        "the other facts are applied"
     );
 }
 
 #[test]
-fn odd_values_are_taken_as_they_can_be() {
+fn unknown_and_missing_values_get_defaults() {
     let mut session = Session::default();
     let odd = Fact::PodChanged(PodFacts {
         phase: 77,
@@ -107,13 +107,13 @@ fn odd_values_are_taken_as_they_can_be() {
     assert_eq!(plans(&outcome)[0].status.unwrap().number_ready, 1);
     for fact in [
         Fact::NodeGone(NodeGone {
-            name: "unheard".into(),
+            name: "unknown".into(),
         }),
         Fact::PodGone(PodGone {
-            uid: "unheard".into(),
+            uid: "unknown".into(),
         }),
         Fact::DaemonSetGone(DaemonSetGone {
-            uid: "unheard".into(),
+            uid: "unknown".into(),
         }),
     ] {
         let sequence = session.sequence + 1;
@@ -128,7 +128,7 @@ fn odd_values_are_taken_as_they_can_be() {
 }
 
 #[test]
-fn p3_a_malformed_term_is_a_problem_of_the_plan() {
+fn p3_malformed_term_is_a_problem_of_the_plan() {
     let requirement = |operator: &str| NodeSelectorRequirement {
         key: "a".into(),
         operator: operator.into(),
@@ -173,11 +173,11 @@ fn p3_a_malformed_term_is_a_problem_of_the_plan() {
     let outcome = session
         .take(request(2, vec![facts(vec![term("DoesNotExist")])]))
         .unwrap();
-    assert_eq!(plans(&outcome)[0].problems, [], "it was mended");
+    assert_eq!(plans(&outcome)[0].problems, [], "the term was corrected");
 }
 
 #[test]
-fn p6_an_empty_selector_is_a_problem_without_status() {
+fn p6_empty_selector_is_a_problem_without_status() {
     let mut session = Session::default();
     let all = Fact::DaemonSetChanged(DaemonSetFacts {
         selects_everything: true,

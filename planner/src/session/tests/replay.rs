@@ -73,7 +73,7 @@ fn replay() -> Vec<Vec<u8>> {
 }
 
 #[test]
-fn a_recorded_session_replays_byte_for_byte() {
+fn recorded_session_replays_byte_for_byte() {
     let recorded = replay();
     assert!(recorded.len() > 20, "{} responses", recorded.len());
     for _ in 0..5 {

@@ -3,7 +3,7 @@
 use super::*;
 
 #[test]
-fn a_full_sync_is_accepted_once_before_the_first_plan() {
+fn full_sync_is_accepted_once_before_the_first_plan() {
     let mut session = Session::default();
     session.take(request(1, vec![node("a"), daemon_set()])).unwrap();
     let outcome = session.take(request(2, vec![node(""), synced()])).unwrap();
@@ -23,7 +23,7 @@ fn a_full_sync_is_accepted_once_before_the_first_plan() {
 }
 
 #[test]
-fn an_executor_that_counts_facts_only_is_asked_for_few_in_a_request() {
+fn executor_without_a_byte_limit_gets_a_lower_fact_limit() {
     let mut first = request(1, Vec::new());
     first.hello.as_mut().unwrap().capabilities.clear();
     let mut session = Session::default();

@@ -83,7 +83,7 @@ proptest! {
         });
         let fits = reasons.iter().any(|reason| reason.code == ReasonCode::Fits);
         let evicted = reasons.iter().any(|reason| {
-            reason.code == ReasonCode::UntoleratedTaint && reason.message.contains("a pod that is there goes")
+            reason.code == ReasonCode::UntoleratedTaint && reason.message.contains("an existing pod is deleted")
         });
         prop_assert!(!fits || reasons.len() == 1);
         let expected = match (fits, placed && !evicted) {

@@ -4,8 +4,8 @@ use super::{NODES, old_on};
 use crate::{
     model::{DaemonSet, Strategy},
     testing::{
-        NOW, Square, Tweak, brief, check, decide, keep, max_surge, max_unavailable, pod, run, seconds,
-        with_strategy,
+        NOW, PodVariants, TestCell, brief, check, decide, keep, max_surge, max_unavailable, pod, run,
+        seconds, with_strategy,
     },
 };
 
@@ -19,13 +19,13 @@ fn waiting(strategy: Strategy) -> DaemonSet {
 }
 
 /// Nodes whose old pods became ready long before the clock was set back by an hour.
-fn ready_ahead(nodes: &[&str]) -> Vec<Square> {
+fn ready_ahead(nodes: &[&str]) -> Vec<TestCell> {
     let old = |node: &&str| run(node, [pod(node, node).old().ready_since(NOW + HOUR - 60)]);
     nodes.iter().map(old).collect()
 }
 
 #[test]
-fn s3_a_clock_that_was_set_back_lets_no_available_pod_go_before_its_turn() {
+fn s3_available_pods_wait_for_their_turn_when_the_clock_is_set_back() {
     for budget in [1, 2, 7] {
         check(
             &waiting(max_unavailable(budget)),
@@ -40,7 +40,7 @@ fn s3_a_clock_that_was_set_back_lets_no_available_pod_go_before_its_turn() {
         &two,
         &one_ahead,
         &["delete a: Update"],
-        "a node whose clock is ahead for ever has its turn too",
+        "a node whose clock is always fast is updated within the budget",
     );
     let unready = [
         ready_ahead(&["a", "b"]),
@@ -51,7 +51,7 @@ fn s3_a_clock_that_was_set_back_lets_no_available_pod_go_before_its_turn() {
         &two,
         &unready,
         &["delete c: Update"],
-        "one that isn't ready is no loss",
+        "an unready pod needs no budget",
     );
     check(
         &two,
@@ -61,36 +61,41 @@ fn s3_a_clock_that_was_set_back_lets_no_available_pod_go_before_its_turn() {
             run("c", []),
         ],
         &["create b", "create c"],
-        "where a pod may only stay, it waits for its turn too",
+        "pods on kept nodes need the budget too",
     );
 }
 
 #[test]
-fn s3_a_clock_that_was_set_back_makes_no_more_pods_than_may_surge() {
+fn s3_max_surge_holds_when_the_clock_is_set_back() {
     let one = waiting(max_surge(1));
     check(
         &one,
         &ready_ahead(&["a", "b", "c"]),
         &["create a"],
-        "by the budget",
+        "within the budget",
     );
     let beside = [
         pod("a", "a").old().ready_since(NOW + HOUR - 60),
         pod("a2", "a").created_at(5).ready_since(NOW + HOUR),
     ];
-    let squares = [vec![run("a", beside)], ready_ahead(&["b", "c"])].concat();
+    let cells = [vec![run("a", beside)], ready_ahead(&["b", "c"])].concat();
     check(
         &one,
-        &squares,
+        &cells,
         &[],
-        "the old one stays until the new one is available",
+        "the old pod stays until the new pod is available",
     );
     let kept = keep("d", [pod("d", "d").old().ready_since(NOW + HOUR - 60)]);
-    check(&one, &[squares, vec![kept]].concat(), &[], "and no other goes");
+    check(
+        &one,
+        &[cells, vec![kept]].concat(),
+        &[],
+        "no other pod is deleted",
+    );
 }
 
 #[test]
-fn s3_a_rollout_goes_on_when_the_clock_is_right_again() {
+fn s3_rollout_continues_when_the_clock_is_correct_again() {
     for (strategy, expected) in [(max_unavailable(2), "delete"), (max_surge(2), "create")] {
         let decision = decide(&waiting(strategy), NOW + HOUR, &ready_ahead(&NODES));
         let actions: Vec<_> = decision.actions.iter().map(brief).collect();
@@ -103,7 +108,7 @@ fn s3_a_rollout_goes_on_when_the_clock_is_right_again() {
 }
 
 #[test]
-fn s3_when_the_clock_comes_to_an_old_pods_time_it_is_looked_at_again() {
+fn s3_old_pod_is_reconsidered_when_the_clock_reaches_its_ready_time() {
     let one = waiting(max_unavailable(1));
     let ahead = [
         run("a", [pod("a", "a").old().ready_since(NOW + 5)]),
@@ -113,13 +118,13 @@ fn s3_when_the_clock_comes_to_an_old_pods_time_it_is_looked_at_again() {
     assert_eq!(
         (decision.actions, decision.reconsider_at),
         (Vec::new(), Some(seconds(NOW + 5))),
-        "a current pod's time changes nothing yet"
+        "the ready time of a current pod changes nothing yet"
     );
     let decision = decide(&one, NOW + 5, &ahead);
     let actions: Vec<_> = decision.actions.iter().map(brief).collect();
     assert_eq!(
         actions,
         ["delete a: Update"],
-        "it has only just become ready (R4)"
+        "the pod is ready but not available (R4)"
     );
 }

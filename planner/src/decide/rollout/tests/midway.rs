@@ -5,8 +5,8 @@ use crate::{
     decide::rolling_update,
     model::{Budget, DaemonSet, Pod, Strategy},
     testing::{
-        NOW, Square, Tweak, check, daemon_set, exclude, gone, keep, max_surge, max_unavailable, pod, run,
-        seconds, with_strategy,
+        NOW, PodVariants, TestCell, check, daemon_set, exclude, gone, keep, max_surge, max_unavailable, pod,
+        run, seconds, with_strategy,
     },
 };
 
@@ -26,15 +26,15 @@ fn rolled_back(strategy: Strategy) -> DaemonSet {
     }
 }
 
-fn deleting(pod: &'static str, square: Square) -> Square {
-    Square {
+fn deleting(pod: &'static str, cell: TestCell) -> TestCell {
+    TestCell {
         delete_in_flight: vec![pod],
-        ..square
+        ..cell
     }
 }
 
 #[test]
-fn r3_a_percentage_is_of_the_nodes_that_should_run_a_pod() {
+fn r3_percentage_is_of_the_nodes_that_should_run_a_pod() {
     let others = [
         keep("w", [pod("w", "w")]),
         exclude("x", []),
@@ -46,7 +46,7 @@ fn r3_a_percentage_is_of_the_nodes_that_should_run_a_pod() {
         (34, &["a", "b"]),
         (67, &["a", "b", "c"]),
     ] {
-        let squares = [old_on(3), others.to_vec()].concat();
+        let cells = [old_on(3), others.to_vec()].concat();
         let budget = Some(Budget::Percent(percent));
         let unavailable: Vec<_> = expected
             .iter()
@@ -60,7 +60,7 @@ fn r3_a_percentage_is_of_the_nodes_that_should_run_a_pod() {
             let expected: Vec<_> = expected.iter().map(String::as_str).collect();
             check(
                 &with_strategy(strategy),
-                &squares,
+                &cells,
                 &expected,
                 format!("{percent}% of 3"),
             );
@@ -69,8 +69,8 @@ fn r3_a_percentage_is_of_the_nodes_that_should_run_a_pod() {
 }
 
 #[test]
-fn r3_a_budget_that_shrinks_or_grows_counts_from_then_on() {
-    let begun = |first: Square, second: Square| [vec![first, second], old_on(5).split_off(2)].concat();
+fn r3_changed_budget_applies_to_the_next_plan() {
+    let begun = |first: TestCell, second: TestCell| [vec![first, second], old_on(5).split_off(2)].concat();
     let two_are_gone = || {
         begun(
             run("a", [pod("a", "a").unready()]),
@@ -116,7 +116,7 @@ fn r3_a_budget_that_shrinks_or_grows_counts_from_then_on() {
 }
 
 #[test]
-fn r2_on_delete_in_the_middle_of_a_rollout_stops_it_where_it_is() {
+fn r2_switch_to_on_delete_stops_a_rollout() {
     let on_delete = with_strategy(Strategy::OnDelete);
     let replaced = [
         run("a", [pod("a", "a")]),
@@ -124,7 +124,12 @@ fn r2_on_delete_in_the_middle_of_a_rollout_stops_it_where_it_is() {
         run("c", [pod("c", "c").old()]),
         run("d", [pod("d", "d").old().unready()]),
     ];
-    check(&on_delete, &replaced, &["create b"], "what has gone is succeeded");
+    check(
+        &on_delete,
+        &replaced,
+        &["create b"],
+        "a deleted pod gets a successor",
+    );
     let surged = [
         run("a", [pod("a", "a").old(), pod("n", "a").created_at(5)]),
         run("b", [pod("b", "b").old()]),
@@ -133,12 +138,12 @@ fn r2_on_delete_in_the_middle_of_a_rollout_stops_it_where_it_is() {
         &on_delete,
         &surged,
         &["delete n: Excess"],
-        "the older one stays (N4)",
+        "the older pod stays (N4)",
     );
 }
 
 #[test]
-fn r4_a_rollout_that_surged_goes_on_without_surge() {
+fn r4_rollout_with_surge_continues_without_surge() {
     let one = with_strategy(max_unavailable(1));
     let beside = |node| {
         run(
@@ -150,62 +155,62 @@ fn r4_a_rollout_that_surged_goes_on_without_surge() {
         &one,
         &[beside("a"), run("b", [pod("b", "b").old()])],
         &["delete n: Excess", "delete a: Update"],
-        "one stays on the node, and the budget decides of it",
+        "one pod stays on the node, within the budget",
     );
-    let landing = Square {
-        creating: true,
+    let landing = TestCell {
+        create_in_flight: true,
         ..run("a", [pod("a", "a").old().unready()])
     };
     check(
         &one,
         &[landing, run("b", [pod("b", "b").old()])],
         &["delete a: Update"],
-        "a new one is on its way, and its node is the one that may be unavailable",
+        "a creation is in flight, and its node may be the unavailable one",
     );
 }
 
 #[test]
-fn r5_a_rollout_that_replaced_goes_on_with_surge() {
+fn r5_rollout_without_surge_continues_with_surge() {
     let one = with_strategy(max_surge(1));
     let old = || run("b", [pod("b", "b").old()]);
     check(
         &one,
         &[run("a", [pod("a", "a").old().deleting()]), old()],
         &["create a", "create b"],
-        "a pod that is terminating is succeeded at once, and that is no surge",
+        "a terminating pod gets a successor at once, without surge",
     );
     check(
         &one,
         &[deleting("a", run("a", [pod("a", "a").old()])), old()],
         &["create a", "create b"],
-        "so is one whose deletion is in flight",
+        "so does a pod whose deletion is in flight",
     );
     check(
         &one,
         &[run("a", [pod("a", "a").unready()]), old()],
         &["create b"],
-        "a new pod alone on its node is no surge either",
+        "a new pod alone on its node is no surge",
     );
 }
 
 #[test]
-fn r4_a_template_that_changes_again_finds_all_others_old() {
-    let squares = [
+fn r4_pods_of_all_earlier_templates_are_old() {
+    let cells = [
         run("a", [middle("a", "a")]),
         run("b", [middle("b", "b").unready()]),
         run("c", [pod("c", "c").old()]),
     ];
     check(
         &with_strategy(max_unavailable(1)),
-        &squares,
+        &cells,
         &["delete b: Update"],
-        "the one that isn't available is no loss, but counts",
+        "the unavailable pod needs no budget, but uses it up",
     );
     check(
         &with_strategy(max_unavailable(2)),
-        &squares,
+        &cells,
         &["delete b: Update", "delete a: Update"],
-        "neither comes first because of its age",
+        "age makes no difference",
     );
     check(
         &rolled_back(max_unavailable(1)),
@@ -215,45 +220,45 @@ fn r4_a_template_that_changes_again_finds_all_others_old() {
             run("c", [pod("c", "c").old()]),
         ],
         &["delete a: Update"],
-        "back to the old one, whose pods may stay",
+        "back to the old template, whose pods stay",
     );
 }
 
 #[test]
-fn n5_a_third_revision_comes_when_the_second_is_terminating() {
+fn n5_pod_of_a_third_revision_is_created_when_the_second_is_terminating() {
     let one = with_strategy(max_surge(1));
     let beside = |second: Pod| run("a", [pod("p", "a").old(), second]);
-    let squares = |square: Square| [square, run("b", [pod("r", "b").old()])];
+    let cells = |cell: TestCell| [cell, run("b", [pod("r", "b").old()])];
     check(
         &one,
-        &squares(beside(middle("q", "a").unready())),
+        &cells(beside(middle("q", "a").unready())),
         &["delete q: Excess"],
-        "it goes, and until then it takes up the surge",
+        "the pod is deleted, and uses the surge until then",
     );
     check(
         &one,
-        &squares(deleting("q", beside(middle("q", "a").unready()))),
+        &cells(deleting("q", beside(middle("q", "a").unready()))),
         &[],
         "its deletion is in flight",
     );
     check(
         &one,
-        &squares(beside(middle("q", "a").unready().deleting())),
+        &cells(beside(middle("q", "a").unready().deleting())),
         &["create a"],
         "it is terminating",
     );
     let both = || [pod("p", "a").old(), middle("q", "a")];
-    let both_asked = Square {
+    let both_in_flight = TestCell {
         delete_in_flight: vec!["p", "q"],
         ..run("a", both())
     };
-    check(&one, &[both_asked], &[], "neither is known to be terminating");
+    check(&one, &[both_in_flight], &[], "neither is known to be terminating");
     let [first, second] = both();
     check(
         &one,
         &[deleting("q", run("a", [first.deleting(), second]))],
         &["create a"],
-        "one is, the other is asked to",
+        "one is terminating, the deletion of the other is in flight",
     );
 }
 
@@ -266,97 +271,92 @@ fn r5_rolling_back_keeps_the_old_pods() {
         &back,
         &beside(old(), new().unready()),
         &["delete q: Update"],
-        "the one beside it isn't needed",
+        "the new pod isn't needed",
     );
     check(
         &back,
         &beside(old(), new()),
         &["delete q: Update"],
-        "available or not",
+        "whether it is available or not",
     );
     check(
         &back,
         &beside(old().unready(), new()),
         &[],
-        "but it stays until the one to keep is available",
+        "the new pod stays until the old pod is available",
     );
 }
 
 #[test]
-fn r4_what_goes_on_a_kept_node_counts_until_it_is_gone() {
+fn r4_pod_deleted_on_a_kept_node_uses_the_budget_until_it_is_gone() {
     let one = with_strategy(max_unavailable(1));
-    let squares = |kept: Square| [kept, run("b", [pod("b", "b").old()])];
+    let cells = |kept: TestCell| [kept, run("b", [pod("b", "b").old()])];
     let kept = || keep("a", [pod("a", "a").old()]);
+    check(&one, &cells(kept()), &["delete a: Update"], "it takes the budget");
     check(
         &one,
-        &squares(kept()),
-        &["delete a: Update"],
-        "it takes the budget",
-    );
-    check(
-        &one,
-        &squares(deleting("a", kept())),
+        &cells(deleting("a", kept())),
         &[],
         "its deletion is in flight",
     );
     check(
         &one,
-        &squares(keep("a", [pod("a", "a").old().deleting()])),
+        &cells(keep("a", [pod("a", "a").old().deleting()])),
         &[],
         "it is terminating",
     );
     check(
         &one,
-        &squares(keep("a", [])),
+        &cells(keep("a", [])),
         &["delete b: Update"],
-        "it is gone, and none should be there",
+        "the pod is gone, and no pod should run there",
     );
 }
 
 #[test]
-fn r5_a_new_pod_on_its_way_counts_on_a_node_that_has_become_a_kept_one() {
+fn r5_creation_in_flight_counts_on_a_node_that_has_become_kept() {
     let one = with_strategy(max_surge(1));
-    let landing = Square {
-        creating: true,
+    let landing = TestCell {
+        create_in_flight: true,
         ..keep("a", [pod("a", "a").old()])
     };
-    let squares = [landing, run("b", [pod("b", "b").old()])];
+    let cells = [landing, run("b", [pod("b", "b").old()])];
     check(
         &one,
-        &squares,
+        &cells,
         &[],
-        "it was asked for within the budget, and takes it up",
+        "it was requested within the budget, and uses it up",
     );
 }
 
 #[test]
-fn r5_a_failed_old_pod_hides_no_available_new_one() {
-    let failed = Square {
-        failed_until: Some(seconds(NOW + 9)),
+fn r5_available_new_pod_counts_beside_a_failed_old_one() {
+    let failed = TestCell {
+        backoff_until: Some(seconds(NOW + 9)),
         ..run("b", [pod("q", "b").old().failed(), pod("r", "b").created_at(5)])
     };
     check(
         &with_strategy(max_surge(1)),
         &[keep("a", [pod("p", "a").old()]), failed],
         &["delete p: Update"],
-        "two are available, one is desired",
+        "two pods are available, one is desired",
     );
 }
 
 #[test]
-fn r4_failed_pods_count_as_unavailable_whatever_their_revision() {
-    let waiting = |pod: Pod| Square {
-        failed_until: Some(seconds(NOW + 9)),
+fn r4_failed_pods_of_any_revision_are_unavailable() {
+    let waiting = |pod: Pod| TestCell {
+        backoff_until: Some(seconds(NOW + 9)),
         ..run("a", [pod])
     };
-    for (square, expected) in [
+    for (cell, expected) in [
         (waiting(pod("a", "a").failed()), &[][..]),
         (waiting(pod("a", "a").old().failed()), &["delete a: Update"]),
         (run("a", [pod("a", "a").failed()]), &["delete a: Failed"]),
         (run("a", [pod("a", "a").succeeded()]), &["delete a: Succeeded"]),
         (run("a", [pod("a", "a").failed().deleting()]), &["create a"]),
     ] {
-        let squares = [square, run("b", [pod("b", "b").old()])];
-        check(&daemon_set(), &squares, expected, "the budget of one is spent");
+        let cells = [cell, run("b", [pod("b", "b").old()])];
+        check(&daemon_set(), &cells, expected, "the budget of one is spent");
     }
 }

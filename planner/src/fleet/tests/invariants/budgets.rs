@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use super::{RowPlan, Simulation, Text, Update, Verdict, View, created, deletions, surges};
+use super::{DaemonSetView, RowPlan, Simulation, Text, Update, Verdict, created, deletions, surges};
 use crate::model::Budget;
 
 /// R3, written differently from the rule: the least number that isn't less than the percentage.
@@ -22,23 +22,23 @@ impl Simulation {
     /// Both budgets hold for the facts that the planner has received. They also hold for the actual cluster,
     /// except on nodes whose latest changes the planner hasn't received yet.
     pub(super) fn check_budgets(&self, plan: &RowPlan) {
-        let news = self.pods_with_news();
-        let news: BTreeSet<_> = [&self.told, &self.cluster]
+        let undelivered = self.pods_with_undelivered_events();
+        let undelivered: BTreeSet<_> = [&self.received, &self.cluster]
             .into_iter()
             .flat_map(|cluster| &cluster.pods)
-            .filter(|(uid, _)| news.contains(uid))
+            .filter(|(uid, _)| undelivered.contains(uid))
             .map(|(_, (_, pod))| &pod.node)
             .collect();
-        for (cluster, excused) in [(&self.told, &BTreeSet::new()), (&self.cluster, &news)] {
+        for (cluster, excused) in [(&self.received, &BTreeSet::new()), (&self.cluster, &undelivered)] {
             self.check_unavailability(self.view_of(cluster, &plan.uid), plan, excused);
             check_surge(self.view_of(cluster, &plan.uid), plan, excused);
         }
-        check_sunset(self.view(&plan.uid), plan);
+        check_old_pods_stay(self.view(&plan.uid), plan);
     }
 
     /// R4, without surge: when an update deletes an available pod, no more nodes than the budget allows are
     /// left without an available pod. A node that may only keep a pod counts when its pod is taken.
-    fn check_unavailability(&self, mut view: View<'_>, plan: &RowPlan, excused: &BTreeSet<&Text>) {
+    fn check_unavailability(&self, mut view: DaemonSetView<'_>, plan: &RowPlan, excused: &BTreeSet<&Text>) {
         let daemon_set = view.daemon_set;
         let Update::RollingUpdate { max_unavailable, .. } = daemon_set.strategy else {
             return;
@@ -46,7 +46,7 @@ impl Simulation {
         if surges(daemon_set) {
             return;
         }
-        let available = |view: &View<'_>| -> BTreeSet<Text> {
+        let available = |view: &DaemonSetView<'_>| -> BTreeSet<Text> {
             let nodes = view.nodes().map(|(node, _)| node);
             nodes.filter(|node| view.is_available(node)).cloned().collect()
         };
@@ -76,7 +76,7 @@ impl Simulation {
 /// R5: when a plan creates a pod beside an available old one, at most `max_surge` nodes have an available old
 /// pod that stays and, beside it, one that isn't available (yet). The latter may be requested, there, or not
 /// yet known to be terminating.
-fn check_surge(mut view: View<'_>, plan: &RowPlan, excused: &BTreeSet<&Text>) {
+fn check_surge(mut view: DaemonSetView<'_>, plan: &RowPlan, excused: &BTreeSet<&Text>) {
     let daemon_set = view.daemon_set;
     let Update::RollingUpdate { max_surge, .. } = daemon_set.strategy else {
         return;
@@ -97,7 +97,9 @@ fn check_surge(mut view: View<'_>, plan: &RowPlan, excused: &BTreeSet<&Text>) {
             .any(|pod| !view.is_current(pod) && view.pod_is_available(pod))
     };
     let in_surplus = |node: &Text| {
-        let beside = view.standing(node).filter(|pod| !view.pod_is_available(pod));
+        let beside = view
+            .nonterminating(node)
+            .filter(|pod| !view.pod_is_available(pod));
         view.creating.contains(node) || new.contains(node) || beside.count() > 0
     };
     let surging: Vec<_> = view
@@ -111,10 +113,10 @@ fn check_surge(mut view: View<'_>, plan: &RowPlan, excused: &BTreeSet<&Text>) {
         "{surging:?} surge, {allowed} may, after {plan:#?}"
     );
     for node in &new {
-        let there = view.standing(node).count();
+        let there = view.nonterminating(node).count();
         assert!(
             there <= 1,
-            "{there} pods may be on {node} when its next one comes"
+            "{there} pods may be on {node} when its next one is created"
         );
     }
 }
@@ -122,7 +124,7 @@ fn check_surge(mut view: View<'_>, plan: &RowPlan, excused: &BTreeSet<&Text>) {
 /// R5: an update deletes no available old pod before its successor is available. There is one exception: on a
 /// node where no pod should run, the old pod may go without a successor if as many nodes as desired still
 /// have an available pod afterwards.
-fn check_sunset(mut view: View<'_>, plan: &RowPlan) {
+fn check_old_pods_stay(mut view: DaemonSetView<'_>, plan: &RowPlan) {
     if !surges(view.daemon_set) {
         return;
     }

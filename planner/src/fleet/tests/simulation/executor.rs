@@ -12,7 +12,7 @@ impl Simulation {
         let (daemon_set, action) = self.pending[&id].clone();
         // With `how` 6, the API server refuses the action or the executor doesn't try it. That can't happen
         // if an earlier try may have succeeded.
-        if how != 6 || self.tried.contains(&id) {
+        if how != 6 || self.unreported.contains(&id) {
             match &action {
                 Action::Create {
                     node,
@@ -27,17 +27,17 @@ impl Simulation {
             if how == 7 {
                 // The response is lost, so the executor can't report the outcome. It tries again later and
                 // finds its own write. The watch may report that write earlier.
-                self.tried.insert(id);
-                self.check_crowds();
+                self.unreported.insert(id);
+                self.check_pod_counts();
                 return;
             }
             let own = self.watches[2].back().cloned().unwrap();
-            self.tell(own);
+            self.receive(own);
         }
         self.pending.remove(&id);
         self.fleet.action_done(id);
         self.outcomes.push(id);
-        self.check_crowds();
+        self.check_pod_counts();
     }
 
     /// Creates a pod, or finds an existing one of that name.
@@ -48,7 +48,7 @@ impl Simulation {
             .values()
             .find(|(_, pod)| *pod.name == *name)
             .cloned();
-        let (owner, pod) = found.unwrap_or_else(|| (daemon_set.clone(), self.birth(name, node, revision)));
+        let (owner, pod) = found.unwrap_or_else(|| (daemon_set.clone(), self.new_pod(name, node, revision)));
         self.set_pod(&pod.uid.clone(), Some((owner, pod)));
     }
 
@@ -68,7 +68,7 @@ impl Simulation {
         self.set_pod(uid, terminating);
     }
 
-    pub(super) fn birth(&self, name: &str, node: &Text, revision: &Text) -> Pod {
+    pub(super) fn new_pod(&self, name: &str, node: &Text, revision: &Text) -> Pod {
         // Not every uid needs to be a UUID.
         let version = self.versions;
         let uid = if version.is_multiple_of(2) {
@@ -103,23 +103,23 @@ impl Simulation {
     /// Begins a new session when the calls of the last one have ended. The new session receives all that is
     /// known, and forgets the rest.
     pub(super) fn restart(&mut self) -> bool {
-        for id in std::mem::take(&mut self.tried) {
+        for id in std::mem::take(&mut self.unreported) {
             if self.pending.contains_key(&id) {
                 self.execute(id, 0);
             }
         }
         self.pending.clear();
         self.outcomes.clear();
-        self.said.clear();
-        self.settle_watches();
+        self.reports.clear();
+        self.deliver_all();
         self.fleet = Fleet::default();
-        for daemon_set in self.told.daemon_sets.values() {
+        for daemon_set in self.received.daemon_sets.values() {
             self.fleet.daemon_set_changed(daemon_set.clone());
         }
-        for node in self.told.nodes.values() {
+        for node in self.received.nodes.values() {
             self.fleet.node_changed(node.clone());
         }
-        for (owner, pod) in self.told.pods.values() {
+        for (owner, pod) in self.received.pods.values() {
             self.fleet.pod_changed(owner, pod.clone());
         }
         true
@@ -127,8 +127,8 @@ impl Simulation {
 
     /// Runs a round in which all events and outcomes arrive, every action succeeds, every pod is bound and
     /// becomes ready, and terminating pods go. Returns the number of planned actions.
-    pub(in super::super) fn calm(&mut self) -> usize {
-        self.settle_watches();
+    pub(in super::super) fn run_quiet_round(&mut self) -> usize {
+        self.deliver_all();
         let planned = self.plan();
         while let Some(id) = self.pending.keys().next().copied() {
             self.execute(id, 0);
@@ -144,7 +144,7 @@ impl Simulation {
         for which in (0..pods).rev() {
             self.move_pod(which, 9);
         }
-        self.settle_watches();
+        self.deliver_all();
         planned
     }
 }

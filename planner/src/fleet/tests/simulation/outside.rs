@@ -120,7 +120,7 @@ impl Simulation {
         }
         // The executor drops the actions for this DaemonSet.
         self.pending.retain(|_, (owner, _)| *owner != uid);
-        self.said.remove(&uid);
+        self.reports.remove(&uid);
         true
     }
 
@@ -137,13 +137,13 @@ impl Simulation {
         }
         let pod = Pod {
             bound: true,
-            ..self.birth(
+            ..self.new_pod(
                 &format!("adopted-{}", self.versions),
                 &node,
                 &format!("r{template}").into(),
             )
         };
-        self.crowds.adopted.insert((owner.clone(), node));
+        self.crowded_nodes.adopted.insert((owner.clone(), node));
         self.set_pod(&pod.uid.clone(), Some((owner, pod)));
         true
     }

@@ -33,8 +33,8 @@ pub(crate) enum Step {
     /// Time passes, and the planner plans.
     Plan(i64),
     /// Time passes, and one round runs in which nothing is late and everything succeeds.
-    Calm(i64),
-    /// Another planner takes over. It knows only what it then receives.
+    QuietRound(i64),
+    /// Another planner takes over. It starts with a full sync.
     Restart,
 }
 
@@ -56,7 +56,7 @@ pub(crate) fn any_step() -> impl Strategy<Value = Step> {
         2 => any::<usize>().prop_map(Step::Repeat),
         12 => (0..3_usize, 1..6_usize).prop_map(|(kind, count)| Step::Deliver(kind, count)),
         12 => (0..40_i64).prop_map(Step::Plan),
-        6 => (0..40_i64).prop_map(Step::Calm),
+        6 => (0..40_i64).prop_map(Step::QuietRound),
         1 => Just(Step::Restart),
     ]
 }

@@ -1,9 +1,9 @@
-//! The share of one cell: a few marks, which a decision then counts.
+//! The marks of one cell, which a decision counts over all cells.
 
 /// A property that a cell may have.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(u8)]
-pub enum Mark {
+pub(crate) enum Mark {
     /// S1: the node should run a pod.
     Desired,
     /// S1: the node should run a pod, and has one.
@@ -17,43 +17,38 @@ pub enum Mark {
     /// S1: the node should run a pod, and its pod is available.
     Available,
     /// R4: the node counts against maxUnavailable.
-    Lacking,
+    Unavailable,
     /// R5: the node has an available pod, old or new.
-    Served,
-    /// R5: the node has a new pod beside an old one, or is about to, and the new one isn't available yet.
+    HasAvailable,
+    /// R5: the node has a new pod beside an old one, or its creation is in flight, and the new pod isn't available yet.
     Surging,
-    /// N1 to N6: the node has pods to create or delete, apart from any update.
-    Acts,
+    /// N1 to N6: the node needs actions that aren't part of an update.
+    NeedsActions,
     /// R5: a new pod is created beside the old one, whatever the budget is.
-    SurgesFreely,
-    /// R5: a new pod is created beside the old one when it is the node's turn.
-    SurgesInTurn,
+    SurgeAtOnce,
+    /// R5: a new pod is created beside the old one when the budget reaches the node.
+    SurgeWithinBudget,
     /// R4, R5: the old pod is deleted, whatever the budget is.
-    GoesFreely,
-    /// R4, R5: the old pod is deleted when it is the node's turn.
-    GoesInTurn,
+    DeleteAtOnce,
+    /// R4, R5: the old pod is deleted when the budget reaches the node.
+    DeleteWithinBudget,
 }
 
 /// The number of marks.
-pub const MARKS: usize = Mark::GoesInTurn as usize + 1;
+pub(crate) const MARK_COUNT: usize = Mark::DeleteWithinBudget as usize + 1;
 
 /// The marks that one cell has.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Share(u16);
+pub(crate) struct Marks(u16);
 
-impl Share {
+impl Marks {
     /// Sets a mark if it holds.
-    pub fn put(&mut self, mark: Mark, holds: bool) {
+    pub(crate) fn set(&mut self, mark: Mark, holds: bool) {
         self.0 |= u16::from(holds) << mark as u8;
     }
 
-    /// Whether a mark holds.
-    pub fn has(self, mark: Mark) -> bool {
-        self.0 >> mark as u8 & 1 != 0
-    }
-
-    /// The numbers of the marks that only one of the two shares has.
-    pub fn differing(self, other: Self) -> impl Iterator<Item = usize> {
+    /// The numbers of the marks that only one of the two has.
+    pub(crate) fn differing(self, other: Self) -> impl Iterator<Item = usize> {
         let mut rest = self.0 ^ other.0;
         std::iter::from_fn(move || {
             let number = rest.trailing_zeros() as usize;
@@ -64,23 +59,23 @@ impl Share {
     }
 
     /// Whether the mark of this number holds.
-    pub fn holds(self, number: usize) -> bool {
+    pub(crate) fn holds(self, number: usize) -> bool {
         self.0 >> number & 1 != 0
     }
 }
 
 /// The number of cells that have each mark.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct Tally([usize; MARKS]);
+pub(crate) struct Tally([usize; MARK_COUNT]);
 
 impl Tally {
     /// The number of cells that have a mark.
-    pub fn count(&self, mark: Mark) -> usize {
+    pub(crate) fn count(&self, mark: Mark) -> usize {
         self.0.get(mark as usize).copied().unwrap_or_default()
     }
 
     /// Counts one more cell for the mark of this number, or one fewer if it doesn't hold.
-    pub fn add(&mut self, number: usize, holds: bool) {
+    pub(crate) fn add(&mut self, number: usize, holds: bool) {
         if let Some(count) = self.0.get_mut(number) {
             *count = if holds {
                 *count + 1

@@ -5,7 +5,7 @@ use crate::{
 };
 
 /// The fewest available pods and the progress for these counters: desired, current, updated, available.
-fn stands(strategy: Strategy, counters: [i32; 4]) -> (i32, Progress) {
+fn min_available_and_progress(strategy: Strategy, counters: [i32; 4]) -> (i32, Progress) {
     let [desired, current, updated, available] = counters;
     let status = Status {
         desired_number_scheduled: desired,
@@ -14,13 +14,13 @@ fn stands(strategy: Strategy, counters: [i32; 4]) -> (i32, Progress) {
         number_available: available,
         ..Status::default()
     };
-    let standing = standing(&with_strategy(strategy), status);
-    (standing.fewest_available, standing.progress)
+    let rollout_status = rollout_status(&with_strategy(strategy), status);
+    (rollout_status.min_available, rollout_status.progress)
 }
 
 #[test]
-fn as_many_must_be_available_as_a_rollout_leaves_and_never_none() {
-    let fewest = |strategy, desired| stands(strategy, [desired, 0, 0, 0]).0;
+fn min_available_is_what_a_rollout_leaves_and_at_least_one() {
+    let fewest = |strategy, desired| min_available_and_progress(strategy, [desired, 0, 0, 0]).0;
     assert_eq!(fewest(max_unavailable(1), 0), 0);
     assert_eq!(fewest(max_unavailable(1), 1), 1);
     assert_eq!(fewest(max_unavailable(1), 8), 7);
@@ -35,8 +35,8 @@ fn as_many_must_be_available_as_a_rollout_leaves_and_never_none() {
 }
 
 #[test]
-fn a_template_has_come_to_its_end_when_every_node_has_an_available_pod_of_it() {
-    let progress = |strategy, counters| stands(strategy, counters).1;
+fn rollout_is_complete_when_every_node_has_an_available_pod_of_the_template() {
+    let progress = |strategy, counters| min_available_and_progress(strategy, counters).1;
     let rolling = daemon_set().strategy;
     assert_eq!(progress(rolling, [0, 0, 0, 0]), Progress::Complete);
     assert_eq!(progress(rolling, [3, 3, 3, 3]), Progress::Complete);
@@ -46,8 +46,8 @@ fn a_template_has_come_to_its_end_when_every_node_has_an_available_pod_of_it() {
 }
 
 #[test]
-fn old_pods_are_waited_for_only_when_nothing_else_is_left_to_do() {
-    let progress = |counters| stands(Strategy::OnDelete, counters).1;
+fn rollout_waits_for_deletions_only_when_nothing_else_is_left() {
+    let progress = |counters| min_available_and_progress(Strategy::OnDelete, counters).1;
     assert_eq!(progress([3, 3, 1, 3]), Progress::WaitsForDeletion);
     assert_eq!(progress([3, 3, 1, 2]), Progress::InProgress);
     assert_eq!(progress([3, 3, 3, 3]), Progress::Complete);

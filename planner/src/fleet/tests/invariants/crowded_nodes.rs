@@ -5,10 +5,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::{Simulation, Verdict, created, surges};
 use crate::{fleet::Text, model::Pod};
 
-/// Nodes with more pods than their `DaemonSet`'s strategy creates. Each entry is the `DaemonSet`'s uid and
+/// Nodes that may have more pods than their `DaemonSet`'s strategy creates. Each entry is the `DaemonSet`'s uid and
 /// the node.
 #[derive(Debug, Default)]
-pub(in super::super) struct Crowds {
+pub(in super::super) struct CrowdedNodes {
     /// Nodes where the `DaemonSet` gained a pod that it hadn't created.
     pub(in super::super) adopted: BTreeSet<(Text, Text)>,
     /// Nodes that had two pods when the strategy changed.
@@ -19,7 +19,7 @@ impl Simulation {
     /// Without surge, two pods of a `DaemonSet` never run on a node at the same time, terminating ones
     /// included. With surge, there are never three that aren't terminating. A change of strategy may leave
     /// two, and others may add some; such nodes are excused until the extra pods are gone.
-    pub(in super::super) fn check_crowds(&mut self) {
+    pub(in super::super) fn check_pod_counts(&mut self) {
         let creating: BTreeSet<_> = self
             .pending
             .values()
@@ -37,41 +37,41 @@ impl Simulation {
             let pods = nodes.get(place).map_or(0, Vec::len);
             pods + usize::from(creating.contains(place)) > 1
         };
-        let news = self.pods_with_news();
-        let news: BTreeSet<_> = self
+        let undelivered = self.pods_with_undelivered_events();
+        let undelivered: BTreeSet<_> = self
             .cluster
             .pods
             .iter()
-            .filter(|(uid, _)| news.contains(uid))
+            .filter(|(uid, _)| undelivered.contains(uid))
             .map(|(_, (owner, pod))| (owner.clone(), pod.node.clone()))
             .collect();
-        self.crowds
+        self.crowded_nodes
             .adopted
-            .retain(|place| crowded(place) || news.contains(place));
-        self.crowds.surged.retain(crowded);
+            .retain(|place| crowded(place) || undelivered.contains(place));
+        self.crowded_nodes.surged.retain(crowded);
         for (place, pods) in &nodes {
-            let Some(daemon_set) = self.told.daemon_sets.get(&place.0) else {
+            let Some(daemon_set) = self.received.daemon_sets.get(&place.0) else {
                 continue;
             };
             if surges(daemon_set) && crowded(place) {
-                self.crowds.surged.insert(place.clone());
+                self.crowded_nodes.surged.insert(place.clone());
             }
-            if self.crowds.adopted.contains(place) {
+            if self.crowded_nodes.adopted.contains(place) {
                 continue;
             }
-            let standing = pods.iter().filter(|pod| !pod.deleting).count();
+            let count = pods.iter().filter(|pod| !pod.deleting).count();
             assert!(
-                standing <= 2 && (pods.len() <= 1 || self.crowds.surged.contains(place)),
+                count <= 2 && (pods.len() <= 1 || self.crowded_nodes.surged.contains(place)),
                 "too many pods at {place:?}: {pods:#?}"
             );
         }
-        assert!(self.cluster.pods.len() < 200, "pods heap up");
+        assert!(self.cluster.pods.len() < 200, "pods accumulate");
     }
 
-    /// The plan deletes at once whatever the strategy doesn't allow to stay. Without surge, all but one pod
-    /// go; with surge, all but one current and one old. Only pods that live on count.
-    pub(super) fn check_told_crowds(&self) {
-        for (uid, daemon_set) in &self.told.daemon_sets {
+    /// The plan deletes all pods that the strategy doesn't allow to stay. Without surge, one pod of a node stays;
+    /// with surge, one current and one old pod. Only live pods count.
+    pub(super) fn check_received_pod_counts(&self) {
+        for (uid, daemon_set) in &self.received.daemon_sets {
             let view = self.view(uid);
             for (node, verdict) in &view.verdicts {
                 let (current, old): (Vec<_>, Vec<_>) = view.live(node).partition(|pod| view.is_current(pod));
