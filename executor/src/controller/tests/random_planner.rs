@@ -33,7 +33,7 @@ const ODD: [&str; 8] = [
 ];
 
 /// Returns one of these at random.
-fn one<'a>(random: &mut Rng, of: &[&'a str]) -> &'a str {
+fn choose<'a>(random: &mut Rng, of: &[&'a str]) -> &'a str {
     random.choice(of).unwrap()
 }
 
