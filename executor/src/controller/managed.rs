@@ -263,7 +263,7 @@ impl Managed {
         let problem = || {
             self.problems().first().map(|problem| Trouble {
                 reason: reason(problem),
-                message: everynode_render::words::problem(problem),
+                message: everynode_render::values::problem(problem),
             })
         };
         let rival = || {

@@ -1,7 +1,7 @@
 //! Writes the conditions of a `DaemonSet`'s status, with their messages.
 
 use everynode_proto::planner::v1::DaemonSetCondition;
-use everynode_render::words;
+use everynode_render::values;
 
 use super::to_wire::status;
 use crate::model::{Progress, Standing};
@@ -24,7 +24,7 @@ fn available(standing: &Standing) -> DaemonSetCondition {
         "MinimumReplicasUnavailable"
     };
     let message = match desired {
-        0 => words::NOWHERE.to_owned(),
+        0 => values::NOWHERE.to_owned(),
         1 => format!("{available} of 1 node has an available pod"),
         _ => format!("{available} of {desired} nodes have an available pod, and at least {fewest} must"),
     };
@@ -32,7 +32,7 @@ fn available(standing: &Standing) -> DaemonSetCondition {
 }
 
 fn progressing(standing: &Standing) -> DaemonSetCondition {
-    let counted = words::progress(&status(standing.status));
+    let counted = values::progress(&status(standing.status));
     match standing.progress {
         Progress::Complete => condition("Progressing", true, "NewRevisionAvailable", counted),
         Progress::InProgress => condition("Progressing", true, "RolloutInProgress", counted),

@@ -114,7 +114,9 @@ async fn a_message_of_too_many_facts_ends_the_session_and_names_the_field() {
     let refused = executor.responses.message().await.unwrap_err();
     assert_eq!(refused.code(), Code::ResourceExhausted, "{refused}");
     assert!(
-        refused.message().starts_with("facts: holds 1001, at most 1000"),
+        refused
+            .message()
+            .starts_with("facts: has 1001 items, but at most 1000"),
         "{refused}"
     );
 }

@@ -11,7 +11,7 @@ use tracing_subscriber::{
     fmt::{FormatFields, format::Writer},
 };
 
-use everynode_render::text::Printable;
+use everynode_render::text::EscapingWriter;
 
 /// Writes `name=value` pairs as tracing-subscriber does, with printable values.
 #[derive(Debug, Clone, Copy)]
@@ -48,7 +48,7 @@ impl Visitor<'_> {
                 write!(self.writer, "{name}=")?;
             }
         }
-        write!(Printable(&mut self.writer), "{value:?}")
+        write!(EscapingWriter(&mut self.writer), "{value:?}")
     }
 }
 
