@@ -28,7 +28,7 @@ use self::{
 };
 use crate::{
     decide::{Decision, cell::PodRecord, standing::standing},
-    intern::Pool,
+    intern::SharedValues,
     model::{Action, DaemonSet, Millis, Node, Pod, Stamp, Standing, Text, Toleration, Uid},
 };
 
@@ -44,7 +44,7 @@ pub struct Fleet {
     nodes: Nodes,
     rows: Rows,
     pods: Pods,
-    stamps: Pool<Stamp>,
+    stamps: SharedValues<Stamp>,
     in_flight: HashMap<ActionId, InFlight>,
     /// The uids of the pods whose deletion is in flight, including pods that the fleet doesn't hold at the moment.
     deleting: HashSet<Uid>,

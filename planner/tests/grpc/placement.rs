@@ -5,7 +5,7 @@ use everynode_proto::planner::v1::{ExplainRequest, Verdict};
 use serde::Deserialize;
 use serde_json::Value;
 
-use super::{Server, objects::unread, soon};
+use super::{Server, objects::raw_struct, soon};
 
 const SAMPLE: &str = include_str!("../data/placement.jsonl");
 
@@ -35,8 +35,8 @@ async fn p1_p2_p3_p4_p5_explain_says_what_kube_controller_manager_does() {
     for line in SAMPLE.lines() {
         let question: Question = serde_json::from_str(line).unwrap();
         let request = ExplainRequest {
-            daemon_sets: question.daemon_sets.iter().map(unread).collect(),
-            nodes: question.nodes.iter().map(unread).collect(),
+            daemon_sets: question.daemon_sets.iter().map(raw_struct).collect(),
+            nodes: question.nodes.iter().map(raw_struct).collect(),
         };
         let answer = soon(client.explain(request)).await.unwrap().into_inner();
         let mut answers = answer.verdicts.iter();

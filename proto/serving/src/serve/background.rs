@@ -5,7 +5,7 @@ use std::sync::{
     atomic::{AtomicBool, Ordering},
 };
 
-use everynode_proto::allowance::Allowance;
+use everynode_proto::memory_budget::MemoryBudget;
 use prost::Message;
 use tokio_util::task::AbortOnDropHandle;
 use tonic::{Request, Response, Status};
@@ -23,8 +23,8 @@ pub struct Work(Arc<Terms>);
 #[derive(Debug)]
 struct Terms {
     is_pointless: AtomicBool,
-    reading: Allowance,
-    answering: Allowance,
+    reading: MemoryBudget,
+    answering: MemoryBudget,
     place: Option<Place>,
 }
 
@@ -39,14 +39,14 @@ impl Work {
         let of_place = place.as_ref();
         Self(Arc::new(Terms {
             is_pointless: AtomicBool::new(false),
-            reading: of_place.map_or_else(Allowance::unlimited, Place::reading),
-            answering: of_place.map_or_else(Allowance::unlimited, Place::answering),
+            reading: of_place.map_or_else(MemoryBudget::unlimited, Place::reading),
+            answering: of_place.map_or_else(MemoryBudget::unlimited, Place::answering),
             place,
         }))
     }
 
     /// The memory for what is read from the request's objects.
-    pub fn reading(&self) -> &Allowance {
+    pub fn reading(&self) -> &MemoryBudget {
         &self.0.reading
     }
 

@@ -33,7 +33,7 @@ impl Methods {
                     let streams = method.client_streaming() || method.server_streaming();
                     let method = Method {
                         kind: if streams { Kind::Stream } else { Kind::Call },
-                        message: MessageType::named(method.input_type().trim_start_matches('.')),
+                        message: MessageType::from_full_name(method.input_type().trim_start_matches('.')),
                     };
                     methods.insert(path, method);
                 }

@@ -2,7 +2,7 @@
 
 use std::{fmt, sync::Arc, thread, time::Duration};
 
-use everynode_proto::allowance::Allowance;
+use everynode_proto::memory_budget::MemoryBudget;
 use parking_lot::Mutex;
 use tokio::{
     runtime::Handle,
@@ -343,20 +343,20 @@ impl Place {
         Ok(())
     }
 
-    /// Memory for what the call reads from its request. Dropping the allowance returns it.
-    pub(super) fn reading(&self) -> Allowance {
+    /// Memory for what the call reads from its request. Dropping the budget returns it.
+    pub(super) fn reading(&self) -> MemoryBudget {
         let (room, shares) = (self.0.room.clone(), Mutex::new(Vec::new()));
         let runtime = Handle::current();
-        Allowance::granted_by(move |bytes| {
+        MemoryBudget::with_grant(move |bytes| {
             let share = runtime.block_on(room.budgets.work.take(None, units(bytes), PATIENCE));
             share.map(|share| shares.lock().push(share)).is_ok()
         })
     }
 
     /// Memory for the answer while it is made.
-    pub(super) fn answering(&self) -> Allowance {
+    pub(super) fn answering(&self) -> MemoryBudget {
         let (taken, runtime) = (self.0.clone(), Handle::current());
-        Allowance::granted_by(move |bytes| {
+        MemoryBudget::with_grant(move |bytes| {
             let answers = &taken.room.budgets.answers;
             let share = runtime.block_on(answers.take(None, units(bytes), PATIENCE));
             share.map(|share| taken.answer.lock().push(share)).is_ok()
