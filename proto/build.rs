@@ -17,13 +17,13 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let descriptors = protox::compile(PROTOS, ["."])?;
     fs::write(out_dir.join("descriptors.bin"), descriptors.encode_to_vec())?;
     let mut config = prost_build::Config::new();
-    // An answer is printed with the help of its descriptor, which is looked up by the message's name.
+    // Answers are printed by their descriptors, which are looked up by message name.
     config.enable_type_names();
     tonic_prost_build::configure()
         .btree_map(".")
-        .codec_path("crate::codec::Counting")
-        // Kubernetes objects are decoded straight from the wire, without building a Struct.
-        .extern_path(".google.protobuf.Struct", "crate::facts::Unread")
+        .codec_path("crate::codec::FactLimitCodec")
+        // Kubernetes objects stay encoded until they are read.
+        .extern_path(".google.protobuf.Struct", "crate::facts::RawStruct")
         .compile_fds_with_config(descriptors, config)?;
     Ok(())
 }

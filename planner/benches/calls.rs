@@ -26,7 +26,7 @@ use tokio::{net::TcpListener, runtime::Runtime};
 use tokio_util::sync::CancellationToken;
 use tonic::transport::{Channel, Endpoint};
 
-use self::objects::{daemon_set, list, node, pod, unread};
+use self::objects::{daemon_set, list, node, pod, raw_struct};
 
 const MAX_MESSAGE_BYTES: usize = 64 * 1024 * 1024;
 
@@ -50,17 +50,17 @@ fn pods(count: usize) -> Value {
 
 fn plan_request() -> PlanRequest {
     PlanRequest {
-        daemon_set: Some(unread(&daemon_set("agent"))),
-        nodes: vec![unread(&nodes(5_000))],
-        pods: vec![unread(&pods(5_000))],
+        daemon_set: Some(raw_struct(&daemon_set("agent"))),
+        nodes: vec![raw_struct(&nodes(5_000))],
+        pods: vec![raw_struct(&pods(5_000))],
         ..PlanRequest::default()
     }
 }
 
 fn explain_request() -> ExplainRequest {
     ExplainRequest {
-        daemon_sets: vec![unread(&daemon_set("agent"))],
-        nodes: vec![unread(&nodes(5_000))],
+        daemon_sets: vec![raw_struct(&daemon_set("agent"))],
+        nodes: vec![raw_struct(&nodes(5_000))],
     }
 }
 
@@ -109,7 +109,7 @@ fn simulate_request(daemon_sets: usize, templates: usize) -> SimulateNodesReques
         }
     };
     SimulateNodesRequest {
-        daemon_sets: vec![unread(&list((0..daemon_sets).map(of_index)))],
+        daemon_sets: vec![raw_struct(&list((0..daemon_sets).map(of_index)))],
         node_templates: (0..templates).map(template).collect(),
         ..SimulateNodesRequest::default()
     }

@@ -27,7 +27,7 @@ use self::{
 pub use self::{row::RowReport, size::Size};
 use crate::{
     decide::{Decision, cell::PodRecord, rollout_status::rollout_status},
-    intern::Pool,
+    intern::SharedValues,
     model::{Action, DaemonSet, Millis, Node, Pod, RolloutStatus, TemplateId, Text, Toleration, Uid},
 };
 
@@ -43,7 +43,7 @@ pub struct Fleet {
     nodes: Nodes,
     rows: Rows,
     pods: Pods,
-    template_ids: Pool<TemplateId>,
+    template_ids: SharedValues<TemplateId>,
     in_flight: HashMap<ActionId, InFlight>,
     /// The uids of the pods whose deletion is in flight, including pods that the fleet doesn't hold at the moment.
     deleting: HashSet<Uid>,

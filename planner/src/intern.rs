@@ -1,13 +1,13 @@
 //! Keeps one copy of each string that a session has seen.
 
-pub use everynode_proto::facts::pool::Pool;
+pub use everynode_proto::facts::shared_values::SharedValues;
 
 use crate::model::Text;
 
 /// Shares strings: one copy of each string that a session has seen.
 #[derive(Debug, Default)]
 pub struct Interner {
-    strings: Pool<str>,
+    strings: SharedValues<str>,
 }
 
 impl Interner {

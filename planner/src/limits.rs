@@ -59,7 +59,7 @@ pub fn check(field: &str, count: usize, limit: usize) -> Result<(), Status> {
 
 /// `RESOURCE_EXHAUSTED` for a field that holds more objects than a call may, naming the field.
 pub fn too_many(field: &str, count: usize, limit: usize) -> Status {
-    let message = format!("holds {count}, at most {limit} are taken at once; split the request");
+    let message = format!("has {count} items, but at most {limit} are allowed; split the request");
     status::too_many(field, &message)
 }
 
@@ -73,7 +73,7 @@ pub fn check_pairs(field: &str, daemon_sets: usize, nodes: usize) -> Result<(), 
         return Ok(());
     }
     let message = format!(
-        "makes {pairs} pairs with daemon_sets, at most {MAX_PAIRS} are taken at once; split the request"
+        "makes {pairs} pairs with daemon_sets, but at most {MAX_PAIRS} are allowed; split the request"
     );
     Err(status::too_many(field, &message))
 }

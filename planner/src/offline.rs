@@ -1,7 +1,7 @@
 //! The offline commands: they answer as the unary calls do, but from objects in files and without a server.
 //!
 //! Data flows one way: files → [`documents`] → [`objects`] (sorted by kind) → [`requests`] → [`crate::unary`], which
-//! also answers the service's calls → `answers` of everynode-proto, which print.
+//! also answers the service's calls → everynode-render, which prints.
 //!
 //! - [`args`]: the flags.
 //! - [`kind`], [`place`]: the kinds that the commands know, and the places of objects in the input.
@@ -16,7 +16,7 @@ pub mod place;
 pub mod requests;
 
 use everynode_proto::planner::v1::Problem;
-use everynode_render::{ErrorChain, explain, plan, simulate, words};
+use everynode_render::{ErrorChain, explain, plan, simulate, values};
 use everynode_serving::{
     program::{self, exit::Exit},
     serve::Work,
@@ -49,11 +49,11 @@ fn try_explain(args: &ExplainArgs) -> Result<Exit, Error> {
     let objects = read(&args.input.files, &[Kind::DaemonSet, Kind::Node])?;
     let answer = unary::explain(requests::explain(&objects)?, &Work::unbounded())?;
     tell(&answer.problems);
-    let text = everynode_render::render(&answer, args.input.output, |view| {
-        explain::table(&answer, args.all, view)
+    let text = everynode_render::render(&answer, args.input.output, |style| {
+        explain::table(&answer, args.all, style)
     })?;
     everynode_render::print(&text)?;
-    Ok(Exit::for_state(explain::is_as_wished(&answer)))
+    Ok(Exit::for_state(explain::is_as_desired(&answer)))
 }
 
 fn try_plan(args: &PlanArgs) -> Result<Exit, Error> {
@@ -68,9 +68,9 @@ fn try_plan(args: &PlanArgs) -> Result<Exit, Error> {
     }
     let answer = unary::plan(requests::plan(&objects, args)?, &Work::unbounded())?;
     tell(&answer.problems);
-    let text = everynode_render::render(&answer, args.input.output, |view| plan::table(&answer, view))?;
+    let text = everynode_render::render(&answer, args.input.output, |style| plan::table(&answer, style))?;
     everynode_render::print(&text)?;
-    Ok(Exit::for_state(plan::is_as_wished(&answer)))
+    Ok(Exit::for_state(plan::is_as_desired(&answer)))
 }
 
 fn try_simulate(args: &SimulateArgs) -> Result<Exit, Error> {
@@ -81,11 +81,11 @@ fn try_simulate(args: &SimulateArgs) -> Result<Exit, Error> {
     let (request, capacities) = requests::simulate(&objects, &args.unknown_labels)?;
     let answer = unary::simulate_nodes(request, &Work::unbounded())?;
     tell(&answer.problems);
-    let text = everynode_render::render(&answer, args.input.output, |view| {
-        simulate::table(&answer, &capacities, view)
+    let text = everynode_render::render(&answer, args.input.output, |style| {
+        simulate::table(&answer, &capacities, style)
     })?;
     everynode_render::print(&text)?;
-    Ok(Exit::for_state(simulate::is_as_wished(&answer)))
+    Ok(Exit::for_state(simulate::is_as_desired(&answer)))
 }
 
 /// Reads the files, and notes which of their objects it ignores.
@@ -99,7 +99,7 @@ fn read(files: &[String], kinds: &[Kind]) -> Result<Objects, Error> {
 
 fn tell(problems: &[Problem]) {
     for problem in problems {
-        say(&words::problem(problem));
+        say(&values::problem(problem));
     }
 }
 

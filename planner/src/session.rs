@@ -146,7 +146,7 @@ impl Session {
                 "must be set: decisions use no other clock".to_owned(),
             ));
         };
-        codec::check_facts(request.facts.len())?;
+        codec::check_fact_count(request.facts.len())?;
         Ok(now)
     }
 

@@ -78,7 +78,7 @@ default/agent   worker-1   RUN       the node fits the nodeSelector and the requ
 default/agent   worker-2   EXCLUDE   nodeSelector wants disk=ssd, the node has disk=hdd
 default/agent   worker-3   KEEP      taint dedicated=db:NoSchedule is not tolerated (an existing pod stays, none is created); a toleration {key: dedicated, operator: Exists, effect: NoSchedule} would admit it
 
-DAEMONSET       VERDICT   NODES   CONDITION THAT ISN'T MET
+DAEMONSET       VERDICT   NODES   UNMET CONDITION
 default/agent   EXCLUDE   1       nodeSelector disk=ssd
 default/agent   KEEP      1       taint dedicated=db:NoSchedule
 
@@ -168,12 +168,12 @@ fn plan_says_what_is_to_be_done_and_ends_with_1_when_there_is_something() {
         run.out,
         "\
 ACTION   NODE       POD   REASON
-create   worker-1   -     a pod belongs on the node
+create   worker-1   -     the node should run a pod
 
 DESIRED   CURRENT   READY   UP-TO-DATE   AVAILABLE   MISSCHEDULED
 1         0         0       0            0           0
 
-DAEMONSET       VERDICT   NODES   CONDITION THAT ISN'T MET
+DAEMONSET       VERDICT   NODES   UNMET CONDITION
 default/agent   EXCLUDE   1       nodeSelector disk=ssd
 default/agent   KEEP      1       taint dedicated=db:NoSchedule
 
@@ -225,7 +225,7 @@ fn plan_decides_for_the_revision_and_the_time_that_are_given() {
     );
     assert!(
         soon.out
-            .ends_with("\nLook again in 30 s, though nothing changes.\n"),
+            .ends_with("\nPlan again in 30 s, even if nothing changes.\n"),
         "{soon:?}"
     );
     let later = run(
@@ -327,7 +327,7 @@ requested   1150m   4Gi      2
 capacity    2       3Gi      110
 left        850m    -1Gi     108
 exceeded: memory
-conflict: host port 9100/TCP is wanted by default/a, default/b
+conflict: host port 9100/TCP is requested by default/a, default/b
 "
     );
     assert_eq!((run.err.as_str(), run.code), ("", 1));
@@ -356,7 +356,7 @@ default/a   150m    1Gi      1      9100/TCP
 requested   150m    1Gi      1
 capacity    2       3Gi      110
 left        1850m   2Gi      109
-undecided: default/b: it runs there if the node has zone=z1, and not otherwise
+undecided: default/b: runs if and only if the node has zone=z1
 "
     );
     assert_eq!((run.err.as_str(), run.code), ("", 1));

@@ -1,29 +1,30 @@
-//! The parts of Kubernetes objects that Everynode reads, and the facts that they turn into.
+//! Reads the parts of Kubernetes objects that Everynode needs, and converts them to facts.
 //!
-//! Data flows one way: JSON or protobuf → [`Node`], [`Pod`], [`DaemonSet`] (slim types; parsing skips everything that
-//! they don't name) → [`NodeFacts`](crate::planner::v1::NodeFacts) and the like.
+//! Data flows one way: JSON or protobuf → [`Node`], [`Pod`], [`DaemonSet`] (slim types; decoding skips all other
+//! fields) → [`NodeFacts`](crate::planner::v1::NodeFacts) and the like.
 //!
 //! - [`object`]: the slim types; [`identity`]: identifies an object and the `DaemonSet` that controls it.
-//! - [`unread`]: turns `google.protobuf.Struct` and lists into single objects, with errors that name the field.
+//! - [`raw_struct`]: holds each `google.protobuf.Struct` of a call as encoded, splits lists into single objects, and
+//!   reads them, with errors that name the field.
 //! - [`protobuf`]: reads nodes and pods in Kubernetes' own protobuf encoding.
-//! - [`pool`]: keeps one copy of values that many facts have in common.
-//! - [`wire`]: turns slim types into facts.
+//! - [`shared_values`]: keeps one copy of values that many facts have in common.
+//! - [`wire`]: converts slim types to facts.
 
 pub mod identity;
 pub mod object;
-pub mod pool;
 pub mod protobuf;
-pub mod unread;
+pub mod raw_struct;
+pub mod shared_values;
 pub mod wire;
 
 pub use identity::Identity;
 pub use object::{DaemonSet, Meta, Node, Pod, PodTemplate};
-pub use unread::Unread;
+pub use raw_struct::RawStruct;
 
 /// The label that names the `ControllerRevision` a pod was made from.
 pub const REVISION_LABEL: &str = "controller-revision-hash";
 
-/// The label with the generation of the template that a pod was made from. It dates from before there were revisions.
+/// The label with the generation of the template that a pod was made from. It is older than revisions.
 pub const TEMPLATE_GENERATION_LABEL: &str = "pod-template-generation";
 
 /// The annotation of a `DaemonSet` that counts the generations of its template.

@@ -1,22 +1,23 @@
 //! The wire between Everynode's planner, executor and their callers.
 //!
-//! - [`planner`], [`executor`]: the messages, clients and servers of `everynode.planner.v1` and `everynode.executor.v1`,
-//!   generated from the .proto files.
-//! - [`codec`]: decodes messages from the wire; [`weight`]: how much memory they take once decoded.
+//! - [`planner`], [`executor`]: the messages, clients and servers of `everynode.planner.v1` and
+//!   `everynode.executor.v1`, generated from the .proto files.
+//! - [`codec`]: limits the number of facts before it decodes a message; [`weight`]: computes the memory that a message
+//!   takes once decoded.
 //! - [`facts`]: the only place that reads Kubernetes JSON and turns it into the wire's facts. The executor's watches
 //!   and the planner's unary calls both go through it, so a fact means the same in both.
-//! - [`status`]: statuses with typed details, which both ends of a call read.
-//! - [`allowance`]: limits the memory that a piece of work may take.
-//! - `testing`: helpers that the tests of the wire share; not part of any program.
+//! - [`status`]: gRPC statuses with typed details, which both ends of a call read.
+//! - [`memory_budget`]: limits the memory that a piece of work may use.
+//! - `testing`: test helpers for the wire. No program contains them.
 //!
 //! Everything that serves these messages is in `everynode-serving`, and everything that prints them is in
 //! `everynode-render`, so a client needs only this crate.
 //!
 //! This crate holds no rules: the planner decides what follows from a fact.
 
-pub mod allowance;
 pub mod codec;
 pub mod facts;
+pub mod memory_budget;
 pub mod status;
 #[cfg(feature = "testing")]
 pub mod testing;

@@ -1,4 +1,4 @@
-//! Statuses with typed details, which both ends of a call read: the gRPC code, a sentence for people, and details for
+//! gRPC statuses with typed details, which both ends of a call read: a code, a sentence for people, and details for
 //! programs (`google.rpc`).
 
 use std::collections::HashMap;
@@ -8,16 +8,15 @@ use tonic_types::{ErrorDetails, StatusExt};
 
 /// The domain of the executor's reasons in `google.rpc.ErrorInfo`.
 const EXECUTOR_DOMAIN: &str = "executor.everynode";
-/// The reason of [`watch_lasted`].
+/// The reason of [`watch_expired`].
 const WATCH_LASTED: &str = "WATCH_LASTED";
 
-/// `INVALID_ARGUMENT` for a field. It names the field by its path in the request.
+/// Creates an `INVALID_ARGUMENT` status for a field, given by its path in the request.
 pub fn invalid(field: &str, message: &str) -> Status {
     violation(Code::InvalidArgument, field, message)
 }
 
-/// `RESOURCE_EXHAUSTED` for a field that holds more than a call allows. It names the field by its path in the
-/// request.
+/// Creates a `RESOURCE_EXHAUSTED` status for a field that exceeds a limit, given by its path in the request.
 pub fn too_many(field: &str, message: &str) -> Status {
     violation(Code::ResourceExhausted, field, message)
 }
@@ -27,16 +26,16 @@ fn violation(code: Code, field: &str, message: &str) -> Status {
     Status::with_error_details(code, format!("{field}: {message}"), details)
 }
 
-/// `UNAVAILABLE` for a watch that has reached its maximum duration. The reason is typed, so a client recognizes it and
-/// opens another watch silently.
-pub fn watch_lasted() -> Status {
+/// Creates an `UNAVAILABLE` status for a watch that has reached its maximum duration. Clients recognize its reason and
+/// open another watch.
+pub fn watch_expired() -> Status {
     let details = ErrorDetails::with_error_info(WATCH_LASTED, EXECUTOR_DOMAIN, HashMap::new());
     let message = "the watch has reached its maximum duration; open another";
     Status::with_error_details(Code::Unavailable, message, details)
 }
 
 /// Whether a watch ended because it reached its maximum duration.
-pub fn is_watch_lasted(status: &Status) -> bool {
+pub fn is_watch_expired(status: &Status) -> bool {
     let info = status.get_details_error_info();
     info.is_some_and(|info| info.domain == EXECUTOR_DOMAIN && info.reason == WATCH_LASTED)
 }

@@ -1,6 +1,6 @@
 //! Fuzz targets: Kubernetes objects, as callers send them and as API servers encode them.
 
-use everynode_proto::facts::{DaemonSet, Node, Pod, Unread, protobuf, unread};
+use everynode_proto::facts::{DaemonSet, Node, Pod, RawStruct, protobuf, raw_struct};
 use fastrand::Rng;
 use prost::Message;
 use prost::bytes::Bytes;
@@ -11,15 +11,15 @@ use crate::mutate::mutated;
 use crate::seeds;
 
 fn decode_object(input: &Input) -> bool {
-    let Ok(object) = Unread::decode(input[0].as_slice()) else {
+    let Ok(object) = RawStruct::decode(input[0].as_slice()) else {
         return false;
     };
     assert_eq!(
-        Unread::decode(object.encode_to_vec().as_slice()).as_ref(),
+        RawStruct::decode(object.encode_to_vec().as_slice()).as_ref(),
         Ok(&object)
     );
     let mut decoded = false;
-    for (index, item) in unread::expand(vec![object]).iter().enumerate() {
+    for (index, item) in raw_struct::expand(vec![object]).iter().enumerate() {
         item.name(index);
         decoded |= item.read::<Value>(item.kind().unwrap_or_default()).is_ok();
         let _ = item.read::<Node>("Node").map(Node::into_facts);
@@ -50,12 +50,12 @@ fn no_object_in_kubernetes_protobuf_panics() {
     let make = move |random: &mut Rng| vec![mutated(random, &valid)];
     fuzz("objects in protobuf", 20_000, make, |input| {
         let object = Bytes::from(input[0].clone());
-        let node = protobuf::node(object.clone()).map(Node::into_facts);
-        let pod = protobuf::pod(object.clone()).map(|pod| pod.facts());
-        let bookmark = protobuf::bookmark(object.clone());
-        let status = protobuf::status(object.clone());
-        let event = protobuf::watch_event(object.clone());
-        let (page, unwrapped) = (protobuf::page(&object), protobuf::unwrapped(&object));
+        let node = protobuf::decode_node(object.clone()).map(Node::into_facts);
+        let pod = protobuf::decode_pod(object.clone()).map(|pod| pod.facts());
+        let bookmark = protobuf::decode_bookmark(object.clone());
+        let status = protobuf::decode_status(object.clone());
+        let event = protobuf::decode_watch_event(object.clone());
+        let (page, unwrapped) = (protobuf::decode_page(&object), protobuf::unwrap_object(&object));
         let object = node.is_ok() || pod.is_ok() || bookmark.is_ok() || status.is_ok();
         object || event.is_ok() || page.is_ok() || unwrapped.is_ok()
     });

@@ -4,7 +4,7 @@ use std::fmt::Debug;
 
 use everynode_planner::session::{self, Session};
 use everynode_planner::unary;
-use everynode_proto::facts::{Unread, unread};
+use everynode_proto::facts::{RawStruct, raw_struct};
 use everynode_proto::planner::v1::{
     ExplainRequest, PlanRequest, SessionRequest, SessionResponse, action::Action,
     session_response::Message as ResponseMessage,
@@ -131,7 +131,7 @@ fn no_plan_or_explain_request_panics() {
             decoded |= same(&answers, input[0].len(), 1);
         }
         if let Ok(request) = ExplainRequest::decode(input[0].as_slice()) {
-            let items = |objects: &[Unread]| unread::expand(objects.to_vec()).len();
+            let items = |objects: &[RawStruct]| raw_struct::expand(objects.to_vec()).len();
             let pairs = items(&request.daemon_sets) * items(&request.nodes);
             let answers = [
                 unary::explain(request.clone(), &work),

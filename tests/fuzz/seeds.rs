@@ -1,6 +1,6 @@
 //! Valid inputs, from which others are made by mutation.
 
-use everynode_proto::facts::Unread;
+use everynode_proto::facts::RawStruct;
 use everynode_proto::planner::v1::{
     Action, CreatePod, DaemonSetCondition, DaemonSetStatus, DeletePod, Plan, Problem, SessionResponse,
     SyncAccepted, Toleration, Welcome, action::Action as Kind, session_response::Message as ResponseMessage,
@@ -86,17 +86,17 @@ fn list(items: &[Value]) -> Value {
 }
 
 /// `DaemonSet`s, nodes and pods in the form that requests carry.
-pub(crate) fn requests() -> (Vec<Unread>, Vec<Unread>, Vec<Unread>) {
-    let unread = |object: &Value| Unread::from(object.as_object().unwrap());
+pub(crate) fn requests() -> (Vec<RawStruct>, Vec<RawStruct>, Vec<RawStruct>) {
+    let raw_struct = |object: &Value| RawStruct::from(object.as_object().unwrap());
     let nodes = [
         list(&[node(), json!({"metadata": {"name": "n2"}}), json!({})]),
         node(),
     ];
     let pods = [list(&[pod(), json!(null)]), pod()];
     (
-        daemon_sets().iter().map(unread).collect(),
-        nodes.iter().map(unread).collect(),
-        pods.iter().map(unread).collect(),
+        daemon_sets().iter().map(raw_struct).collect(),
+        nodes.iter().map(raw_struct).collect(),
+        pods.iter().map(raw_struct).collect(),
     )
 }
 

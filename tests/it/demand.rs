@@ -1,6 +1,6 @@
 //! Compares the planner's calculation of pods' demand with the scheduler's own functions.
 
-use everynode_proto::facts::Unread;
+use everynode_proto::facts::RawStruct;
 use everynode_proto::planner::v1::planner_service_client::PlannerServiceClient;
 use everynode_proto::planner::v1::{DaemonSetDemand, NodeTemplate, SimulateNodesRequest};
 use everynode_tests::judge::{HostPort, pod_demands};
@@ -35,12 +35,12 @@ fn distinct(mut ports: Vec<HostPort>) -> Vec<HostPort> {
     ports
 }
 
-fn daemon_set(template: &Value) -> Unread {
+fn daemon_set(template: &Value) -> RawStruct {
     let object = json!({
         "apiVersion": "apps/v1", "kind": "DaemonSet", "metadata": {"name": "agent"},
         "spec": {"selector": {"matchLabels": {"app": "agent"}}, "template": template},
     });
-    Unread::from(object.as_object().unwrap())
+    RawStruct::from(object.as_object().unwrap())
 }
 
 #[tokio::test]

@@ -9,7 +9,7 @@ use std::{
     time::Duration,
 };
 
-use everynode_proto::facts::Unread;
+use everynode_proto::facts::RawStruct;
 use everynode_proto::planner::v1::fact::Fact;
 use everynode_proto::planner::v1::planner_service_client::PlannerServiceClient;
 use everynode_proto::planner::v1::session_response::Message;
@@ -42,16 +42,16 @@ const NODES: usize = 1_000;
 /// Annotations make up most of a node, as in a real cluster, and no decision depends on them.
 const ANNOTATION_BYTES: usize = 24 * 1024;
 
-fn unread(object: Value) -> Unread {
+fn raw_struct(object: Value) -> RawStruct {
     let Value::Object(object) = object else {
         panic!("not an object")
     };
-    Unread::from(&object)
+    RawStruct::from(&object)
 }
 
-fn node(index: usize) -> Unread {
+fn node(index: usize) -> RawStruct {
     let taints = json!([{"key": "dedicated", "value": "db", "effect": "NoSchedule"}]);
-    unread(json!({
+    raw_struct(json!({
         "kind": "Node",
         "metadata": {
             "name": format!("node-{index:04}"),
@@ -62,10 +62,10 @@ fn node(index: usize) -> Unread {
     }))
 }
 
-fn daemon_set(index: usize) -> Unread {
+fn daemon_set(index: usize) -> RawStruct {
     let zone = json!({"zone": format!("zone-{}", index % 3)});
     let labels = json!({"app": "agent"});
-    unread(json!({
+    raw_struct(json!({
         "kind": "DaemonSet",
         "metadata": {"name": format!("agent-{index:02}"), "namespace": "default", "uid": format!("uid-{index}")},
         "spec": {

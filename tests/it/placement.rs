@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 use std::path::PathBuf;
 
-use everynode_proto::facts::Unread;
+use everynode_proto::facts::RawStruct;
 use everynode_proto::planner::v1::planner_service_client::PlannerServiceClient;
 use everynode_proto::planner::v1::{ExplainRequest, NodeVerdict, Verdict};
 use everynode_tests::judge::{Verdicts, placement_verdicts};
@@ -23,7 +23,7 @@ async fn explain(client: &mut PlannerServiceClient<Channel>, case: &PlacementCas
     let structs = |objects: &[Value]| {
         let each = objects
             .iter()
-            .map(|object| Unread::from(object.as_object().unwrap()));
+            .map(|object| RawStruct::from(object.as_object().unwrap()));
         each.collect()
     };
     let request = ExplainRequest {

@@ -1,5 +1,5 @@
-//! The supply chain of the programs: their bills of materials list all crates that they are built from, and the images
-//! in which they are built are pinned.
+//! The supply chain of the programs: their bills of materials list all crates that they are built from, the images in
+//! which they are built are pinned, and a client needs only the wire crate.
 
 use std::collections::BTreeSet;
 use std::process::Command;
@@ -119,6 +119,31 @@ fn bill_of_materials_lists_all_linked_crates_and_no_test_dependencies() {
             "the bill of {program} contains the path of the workspace"
         );
         check_bill(&serde_json::from_str(&text).unwrap(), program, package);
+    }
+}
+
+#[test]
+fn client_of_the_wire_crate_alone_is_built_without_what_only_the_programs_need() {
+    let built_from = |package: &str| -> BTreeSet<String> {
+        let crates = crates(package, "normal").into_iter();
+        let name = |line: String| line.split(' ').next().unwrap().to_owned();
+        crates.map(name).collect()
+    };
+    let client = built_from("everynode-proto");
+    assert!(client.contains("tonic"), "{client:?}");
+    let programs: BTreeSet<_> = PROGRAMS
+        .into_iter()
+        .flat_map(|(_, package)| built_from(package))
+        .collect();
+    for name in [
+        "axum",
+        "clap",
+        "prometheus-client",
+        "tracing-subscriber",
+        "x509-parser",
+    ] {
+        assert!(programs.contains(name), "no program needs {name} any more");
+        assert!(!client.contains(name), "{name} is in {client:?}");
     }
 }
 

@@ -6,7 +6,7 @@ use clap::{
     Args, Parser, Subcommand, ValueEnum,
     builder::{PossibleValuesParser, TypedValueParser},
 };
-use everynode_render::Format;
+use everynode_render::OutputFormat;
 
 /// The program's name. When it is on the PATH, kubectl has the command `everynode`.
 pub const PROGRAM: &str = "kubectl-everynode";
@@ -158,9 +158,9 @@ pub struct Output {
         long,
         value_name = "FORMAT",
         default_value = "table",
-        value_parser = PossibleValuesParser::new(Format::NAMES).try_map(|name| name.parse::<Format>())
+        value_parser = PossibleValuesParser::new(OutputFormat::NAMES).try_map(|name| name.parse::<OutputFormat>())
     )]
-    pub output: Format,
+    pub output: OutputFormat,
 }
 
 /// Flags of `explain`.

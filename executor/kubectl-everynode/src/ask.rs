@@ -4,7 +4,7 @@ use everynode_proto::{
     executor::v1::{ExplainRequest, GetNodeOverheadRequest, ListDaemonSetsRequest, ListDaemonSetsResponse},
     planner::v1::Problem,
 };
-use everynode_render::{Format, View, live, words};
+use everynode_render::{OutputFormat, TableStyle, live, values};
 use everynode_serving::program::exit::Exit;
 
 use super::{
@@ -68,10 +68,10 @@ impl Asker {
         let mut connection = self.connector.any().await?;
         let answer = connection.client.explain(request(question)).await?.into_inner();
         tell(&answer.problems);
-        print(&answer, args.output.output, |view| {
-            live::explain(&answer, args.all, view)
+        print(&answer, args.output.output, |style| {
+            live::explain(&answer, args.all, style)
         })?;
-        Ok(Exit::for_state(live::is_explained_as_wished(&answer)))
+        Ok(Exit::for_state(live::is_explain_as_desired(&answer)))
     }
 
     /// Runs `status` and returns the exit code.
@@ -88,7 +88,7 @@ impl Asker {
             tell(&daemon_set.problems);
         }
         let format = args.output.output;
-        let is_for_people = matches!(format, Format::Table | Format::Wide);
+        let is_for_people = matches!(format, OutputFormat::Table | OutputFormat::Wide);
         if answer.daemon_sets.is_empty() && is_for_people {
             say(&match filter.namespace.as_str() {
                 "" => "there are no DaemonSets".to_owned(),
@@ -96,8 +96,8 @@ impl Asker {
             });
             return Ok(Exit::Success);
         }
-        print(&answer, format, |view| live::daemon_sets(&answer, view))?;
-        Ok(Exit::for_state(live::are_as_wished(&answer)))
+        print(&answer, format, |style| live::daemon_sets(&answer, style))?;
+        Ok(Exit::for_state(live::are_daemon_sets_as_desired(&answer)))
     }
 
     /// Lists DaemonSets. Only the leader knows the plans, so when another executor answers first, a second connection
@@ -138,8 +138,10 @@ impl Asker {
         let question = request(GetNodeOverheadRequest { node });
         let answer = connection.client.get_node_overhead(question).await?.into_inner();
         tell(&answer.problems);
-        print(&answer, args.output.output, |view| live::overhead(&answer, view))?;
-        Ok(Exit::for_state(live::is_overhead_as_wished(&answer)))
+        print(&answer, args.output.output, |style| {
+            live::overhead(&answer, style)
+        })?;
+        Ok(Exit::for_state(live::is_overhead_as_desired(&answer)))
     }
 
     /// Runs `version` and returns the exit code.
@@ -148,12 +150,12 @@ impl Asker {
     /// The request fails, or the answer can't be printed.
     pub async fn version(&self, args: &VersionArgs) -> Result<Exit, Error> {
         let format = args.output.output;
-        if args.client || matches!(format, Format::Table | Format::Wide) {
+        if args.client || matches!(format, OutputFormat::Table | OutputFormat::Wide) {
             everynode_render::print(&format!("{PROGRAM} {}\n", env!("CARGO_PKG_VERSION")))?;
         }
         if !args.client {
             let info = self.connector.any().await?.info;
-            print(&info, format, |view| live::info(&info, view))?;
+            print(&info, format, |style| live::info(&info, style))?;
         }
         Ok(Exit::Success)
     }
@@ -199,11 +201,15 @@ impl std::fmt::Display for Filter {
 
 fn tell(problems: &[Problem]) {
     for problem in problems {
-        say(&words::problem(problem));
+        say(&values::problem(problem));
     }
 }
 
-fn print(answer: &impl prost::Name, format: Format, table: impl FnOnce(View) -> String) -> Result<(), Error> {
+fn print(
+    answer: &impl prost::Name,
+    format: OutputFormat,
+    table: impl FnOnce(TableStyle) -> String,
+) -> Result<(), Error> {
     everynode_render::print(&everynode_render::render(answer, format, table)?)?;
     Ok(())
 }

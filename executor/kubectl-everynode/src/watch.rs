@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use everynode_proto::executor::v1::{WatchPlansRequest, WatchPlansResponse, watch_plans_response::Event};
-use everynode_proto::status::is_watch_lasted;
-use everynode_render::{Format, View, live, message};
+use everynode_proto::status::is_watch_expired;
+use everynode_render::{OutputFormat, TableStyle, live, message};
 use everynode_serving::backoff::Backoff;
 use everynode_serving::program::exit::Exit;
 use tonic::{Code, Request, Status};
@@ -108,14 +108,14 @@ async fn follow(
 fn ended(status: Status) -> Result<End, Error> {
     match status.code() {
         Code::Unauthenticated | Code::PermissionDenied => Err(status.into()),
-        _ if is_watch_lasted(&status) => Ok(End::Lasted),
+        _ if is_watch_expired(&status) => Ok(End::Lasted),
         _ => Ok(End::Lost(status.into())),
     }
 }
 
 /// Prints events in one format.
 struct Printer {
-    format: Format,
+    format: OutputFormat,
     /// Whether this watch continues an earlier one that has reached its maximum duration.
     goes_on: bool,
 }
@@ -125,7 +125,7 @@ impl Printer {
     /// watch that continues another is skipped. Programs get it, because they may have to catch up.
     fn print(&mut self, event: &WatchPlansResponse) -> Result<bool, Error> {
         let begins = matches!(event.event, Some(Event::Began(_)));
-        let is_for_people = matches!(self.format, Format::Table | Format::Wide);
+        let is_for_people = matches!(self.format, OutputFormat::Table | OutputFormat::Wide);
         if begins && is_for_people && std::mem::take(&mut self.goes_on) {
             return Ok(true);
         }
@@ -133,22 +133,24 @@ impl Printer {
     }
 }
 
-fn text(event: &WatchPlansResponse, format: Format) -> Result<String, Error> {
+fn text(event: &WatchPlansResponse, format: OutputFormat) -> Result<String, Error> {
     Ok(match format {
-        Format::Table | Format::Wide => live::events::line(event, View::of_stdout(format)),
-        Format::Json => message::json_line(event)?,
-        Format::Yaml => format!("---\n{}", message::yaml(event)?),
+        OutputFormat::Table | OutputFormat::Wide => {
+            live::events::event_line(event, TableStyle::for_stdout(format))
+        }
+        OutputFormat::Json => message::json_line(event)?,
+        OutputFormat::Yaml => format!("---\n{}", message::yaml(event)?),
     })
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use everynode_proto::status::watch_lasted;
+    use everynode_proto::status::watch_expired;
 
     #[test]
     fn watch_goes_on_after_its_time_and_ends_for_those_who_may_not_watch() {
-        assert!(matches!(ended(watch_lasted()), Ok(End::Lasted)));
+        assert!(matches!(ended(watch_expired()), Ok(End::Lasted)));
         let stopping = Status::unavailable("the executor is shutting down");
         assert!(matches!(ended(stopping), Ok(End::Lost(_))));
         for status in [

@@ -98,7 +98,7 @@ impl Watched for facts::Node {
     const ACCEPT: &'static str = PROTOBUF_OR_JSON;
 
     fn from_protobuf(object: Bytes) -> Result<Self, Unreadable> {
-        Ok(protobuf::node(object)?)
+        Ok(protobuf::decode_node(object)?)
     }
 
     fn version(&self) -> &str {
@@ -112,7 +112,7 @@ impl Watched for facts::Pod {
     const ACCEPT: &'static str = PROTOBUF_OR_JSON;
 
     fn from_protobuf(object: Bytes) -> Result<Self, Unreadable> {
-        Ok(protobuf::pod(object)?)
+        Ok(protobuf::decode_pod(object)?)
     }
 
     fn version(&self) -> &str {
@@ -188,7 +188,7 @@ pub fn event<T: Watched>(frame: Bytes, encoding: Encoding) -> Result<Heard<T>, U
             json_event(r#type, object.get())
         }
         Encoding::Protobuf => {
-            let (kind, object) = protobuf::watch_event(frame)?;
+            let (kind, object) = protobuf::decode_watch_event(frame)?;
             protobuf_event(kind, object)
         }
     }
@@ -212,10 +212,10 @@ fn protobuf_event<T: Watched>(kind: String, object: Bytes) -> Result<Heard<T>, U
         "ADDED" | "MODIFIED" => Heard::Changed(T::from_protobuf(object)?),
         "DELETED" => Heard::Gone(T::from_protobuf(object)?),
         "BOOKMARK" => {
-            let (version, annotations) = protobuf::bookmark(object)?;
+            let (version, annotations) = protobuf::decode_bookmark(object)?;
             bookmark(version, &annotations)
         }
-        "ERROR" => Heard::Error(serde_json::from_value(protobuf::status(object)?)?),
+        "ERROR" => Heard::Error(serde_json::from_value(protobuf::decode_status(object)?)?),
         _ => return Err(Unreadable::EventType(kind)),
     })
 }
@@ -256,7 +256,7 @@ pub fn page<T: Watched>(body: &Bytes, encoding: Encoding) -> Result<Page<T>, Unr
     match encoding {
         Encoding::Json => Ok(serde_json::from_slice(body)?),
         Encoding::Protobuf => {
-            let page = protobuf::page(body)?;
+            let page = protobuf::decode_page(body)?;
             let items: Result<_, _> = page.items.into_iter().map(T::from_protobuf).collect();
             Ok(Page {
                 metadata: PageMeta {
@@ -276,7 +276,7 @@ pub fn page<T: Watched>(body: &Bytes, encoding: Encoding) -> Result<Page<T>, Unr
 pub fn object<T: Watched>(body: &Bytes, encoding: Encoding) -> Result<T, Unreadable> {
     match encoding {
         Encoding::Json => Ok(serde_json::from_slice(body)?),
-        Encoding::Protobuf => T::from_protobuf(protobuf::unwrapped(body)?),
+        Encoding::Protobuf => T::from_protobuf(protobuf::unwrap_object(body)?),
     }
 }
 
@@ -285,8 +285,8 @@ pub fn status(body: &Bytes, encoding: Encoding) -> Option<Status> {
     match encoding {
         Encoding::Json => serde_json::from_slice(body).ok(),
         Encoding::Protobuf => {
-            let object = protobuf::unwrapped(body).ok()?;
-            serde_json::from_value(protobuf::status(object).ok()?).ok()
+            let object = protobuf::unwrap_object(body).ok()?;
+            serde_json::from_value(protobuf::decode_status(object).ok()?).ok()
         }
     }
 }

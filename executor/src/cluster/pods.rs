@@ -10,7 +10,7 @@ use std::{
 };
 
 use everynode_proto::{
-    facts::{self, Identity, object::StringMap, pool::Pool},
+    facts::{self, Identity, object::StringMap, shared_values::SharedValues},
     planner::v1::{PodFacts, PodPhase},
 };
 use indexmap::IndexSet;
@@ -121,9 +121,9 @@ struct Known {
 #[derive(Debug, Default)]
 pub struct Pods {
     by_uid: HashMap<Text, Known>,
-    texts: Pool<str>,
-    labels: Pool<StringMap>,
-    owners: Pool<Owner>,
+    texts: SharedValues<str>,
+    labels: SharedValues<StringMap>,
+    owners: SharedValues<Owner>,
     by_owner: HashMap<Arc<Owner>, IndexSet<Text>>,
     orphans: HashSet<Text>,
     on_node: OnNode,

@@ -264,7 +264,7 @@ impl ManagedDaemonSet {
         let problem = || {
             self.problems().first().map(|problem| Obstacle {
                 reason: reason(problem),
-                message: everynode_render::words::problem(problem),
+                message: everynode_render::values::problem(problem),
             })
         };
         let competitor = || {

@@ -1,7 +1,7 @@
 //! Writes the conditions of a `DaemonSet`'s status, with their messages.
 
 use everynode_proto::planner::v1::DaemonSetCondition;
-use everynode_render::words;
+use everynode_render::values;
 
 use super::to_wire::status;
 use crate::model::{Progress, RolloutStatus};
@@ -24,7 +24,7 @@ fn available(rollout: &RolloutStatus) -> DaemonSetCondition {
         "MinimumReplicasUnavailable"
     };
     let message = match desired {
-        0 => words::NOWHERE.to_owned(),
+        0 => values::NOWHERE.to_owned(),
         1 => format!("{available} of 1 node has an available pod"),
         _ => format!("{available} of {desired} nodes have an available pod, and at least {fewest} must"),
     };
@@ -32,7 +32,7 @@ fn available(rollout: &RolloutStatus) -> DaemonSetCondition {
 }
 
 fn progressing(rollout: &RolloutStatus) -> DaemonSetCondition {
-    let counted = words::progress(&status(rollout.status));
+    let counted = values::progress(&status(rollout.status));
     match rollout.progress {
         Progress::Complete => condition("Progressing", true, "NewRevisionAvailable", counted),
         Progress::InProgress => condition("Progressing", true, "RolloutInProgress", counted),

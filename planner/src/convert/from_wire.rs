@@ -1,6 +1,6 @@
 //! Converts facts from the wire to the model.
 
-use everynode_proto::{facts::unread::ReadError, planner::v1 as wire};
+use everynode_proto::{facts::raw_struct::ReadError, planner::v1 as wire};
 
 use crate::{
     decide,

@@ -255,10 +255,7 @@ pub fn simulation(simulation: &Simulation, template: &Text, keys: &[String]) -> 
     let undecided = |undecided: &Undecided| wire::Undecided {
         daemon_set: key(&undecided.daemon_set),
         unknown_labels: undecided.labels.iter().map(text).collect(),
-        message: format!(
-            "it runs there if the node has {}, and not otherwise",
-            undecided.condition
-        ),
+        message: format!("runs if and only if the node has {}", undecided.condition),
     };
     let conflict = |conflict: &Conflict| wire::HostPortConflict {
         host_port: Some(host_port(&conflict.host_port)),

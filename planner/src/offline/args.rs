@@ -6,7 +6,7 @@ use clap::{
     Args,
     builder::{PossibleValuesParser, TypedValueParser},
 };
-use everynode_render::Format;
+use everynode_render::OutputFormat;
 use jiff::Timestamp;
 
 /// Where the objects come from, and how the answer is printed.
@@ -26,9 +26,9 @@ pub struct Input {
         long,
         value_name = "FORMAT",
         default_value = "table",
-        value_parser = PossibleValuesParser::new(Format::NAMES).try_map(|name| name.parse::<Format>())
+        value_parser = PossibleValuesParser::new(OutputFormat::NAMES).try_map(|name| name.parse::<OutputFormat>())
     )]
-    pub output: Format,
+    pub output: OutputFormat,
 }
 
 /// Flags of `explain`.

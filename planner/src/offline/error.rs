@@ -2,7 +2,7 @@
 
 use std::io;
 
-use everynode_proto::facts::unread::ReadError;
+use everynode_proto::facts::raw_struct::ReadError;
 use everynode_render::PrintError;
 use everynode_serving::program::exit::Exit;
 use thiserror::Error;

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use everynode_proto::{
-    facts::{self, Unread, unread},
+    facts::{self, RawStruct, raw_struct},
     planner::v1::{ExplainRequest, NodeTemplate, PlanRequest, SimulateNodesRequest},
 };
 use everynode_render::simulate::Resources;
@@ -38,8 +38,8 @@ pub fn plan(objects: &Objects, args: &PlanArgs) -> Result<PlanRequest, Error> {
     let daemon_set = choose(objects.of(Kind::DaemonSet), args.daemon_set.as_deref())?;
     Ok(PlanRequest {
         daemon_set: Some(daemon_set.into()),
-        nodes: unread_all(objects, Kind::Node),
-        pods: unread_all(objects, Kind::Pod),
+        nodes: raw_structs(objects, Kind::Node),
+        pods: raw_structs(objects, Kind::Pod),
         update_revision: args.update_revision.clone(),
         now: args.now.map(|now| prost_types::Timestamp {
             seconds: now.as_second(),
@@ -59,7 +59,7 @@ pub fn simulate(
     let mut request = SimulateNodesRequest {
         daemon_sets: some(objects, Kind::DaemonSet, GET_DAEMON_SETS)?,
         nodes: some(objects, Kind::Node, GET_NODES)?,
-        runtime_classes: unread_all(objects, Kind::RuntimeClass),
+        runtime_classes: raw_structs(objects, Kind::RuntimeClass),
         ..SimulateNodesRequest::default()
     };
     let nodes = objects.of(Kind::Node);
@@ -73,12 +73,12 @@ pub fn simulate(
     Ok((request, capacities.collect()))
 }
 
-fn unread_all(objects: &Objects, kind: Kind) -> Vec<Unread> {
-    objects.of(kind).iter().map(Unread::from).collect()
+fn raw_structs(objects: &Objects, kind: Kind) -> Vec<RawStruct> {
+    objects.of(kind).iter().map(RawStruct::from).collect()
 }
 
-fn some(objects: &Objects, kind: Kind, remedy: &'static str) -> Result<Vec<Unread>, Error> {
-    let found = unread_all(objects, kind);
+fn some(objects: &Objects, kind: Kind, remedy: &'static str) -> Result<Vec<RawStruct>, Error> {
+    let found = raw_structs(objects, kind);
     if found.is_empty() {
         return Err(Error::Missing { kind, remedy });
     }
@@ -127,7 +127,7 @@ fn key(object: &Object) -> String {
 }
 
 fn template(node: &Object, unknown_labels: &[String]) -> Result<NodeTemplate, Error> {
-    let items = unread::expand(vec![node.into()]);
+    let items = raw_struct::expand(vec![node.into()]);
     let facts = items.first().map(|item| item.read::<facts::Node>("Node"));
     let facts = facts
         .transpose()

@@ -3,7 +3,7 @@
 use everynode_proto::{
     facts::{
         self, Identity,
-        unread::{self, Item},
+        raw_struct::{self, Item},
     },
     planner::v1 as wire,
 };
@@ -30,7 +30,7 @@ use crate::{
 pub fn plan(request: wire::PlanRequest, work: &Work) -> Result<wire::PlanResponse, Status> {
     let invalid = |error: FieldError| limits::invalid(&error.within("daemon_set"));
     let mut reader = Reader::new(work);
-    let given = unread::expand_at_most(request.daemon_set.into_iter().collect(), 1);
+    let given = raw_struct::expand_at_most(request.daemon_set.into_iter().collect(), 1);
     let object = match given.as_ref().map(Vec::as_slice) {
         Ok([object]) => object,
         other => {

@@ -2,8 +2,8 @@
 
 use everynode_proto::{
     facts::{
-        self, Unread,
-        unread::{self, Item},
+        self, RawStruct,
+        raw_struct::{self, Item},
     },
     planner::v1 as wire,
 };
@@ -127,7 +127,7 @@ impl Reader {
 
     /// Reads an object as type `T`, within the memory that the call may take.
     pub(super) fn read<T: DeserializeOwned>(&self, object: &Item, kind: &str) -> Result<T, FieldError> {
-        Ok(object.read_within(kind, self.work.read_allowance())?)
+        Ok(object.read_with_budget(kind, self.work.read_allowance())?)
     }
 
     pub(super) fn node(&mut self, object: &Item) -> Result<Box<Node>, FieldError> {
@@ -169,8 +169,8 @@ pub(super) fn in_metadata(error: FieldError) -> FieldError {
 }
 
 /// Returns the objects in a field of a request. Each list is replaced by its items.
-pub(super) fn expand(field: &str, objects: Vec<Unread>, limit: usize) -> Result<Vec<Item>, Status> {
-    match unread::expand_at_most(objects, limit) {
+pub(super) fn expand(field: &str, objects: Vec<RawStruct>, limit: usize) -> Result<Vec<Item>, Status> {
+    match raw_struct::expand_at_most(objects, limit) {
         Ok(objects) => Ok(objects),
         Err(count) => Err(limits::too_many(field, count, limit)),
     }

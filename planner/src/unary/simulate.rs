@@ -6,7 +6,7 @@ use everynode_proto::{
     facts::{
         self,
         object::demand::{NodeCapacity, RuntimeClass, SchedulingTemplate},
-        unread::Item,
+        raw_struct::Item,
     },
     planner::v1 as wire,
 };

@@ -1,7 +1,7 @@
 //! Calls end when the caller no longer waits for the answer.
 
 use everynode_proto::{
-    facts::Unread,
+    facts::RawStruct,
     planner::v1::{ExplainRequest, NodeTemplate, PlanRequest, SimulateNodesRequest},
 };
 use everynode_serving::serve::{Work, run_in_background};
@@ -14,12 +14,12 @@ use tonic::{Code, Request, Status};
 /// Far longer than stopping takes.
 const PATIENCE: Duration = Duration::from_mins(1);
 
-fn unread(object: &Value) -> Unread {
+fn raw_struct(object: &Value) -> RawStruct {
     object.as_object().unwrap().into()
 }
 
 /// A `DaemonSet` that takes long to match against a node, because only the last of its terms matches.
-fn daemon_set(terms: usize) -> Unread {
+fn daemon_set(terms: usize) -> RawStruct {
     let term =
         |operator: &str, key: String| json!({"matchExpressions": [{"key": key, "operator": operator}]});
     let mut terms: Vec<_> = (0..terms)
@@ -28,15 +28,15 @@ fn daemon_set(terms: usize) -> Unread {
     terms.push(term("DoesNotExist", "absent".to_owned()));
     let required = json!({"requiredDuringSchedulingIgnoredDuringExecution": {"nodeSelectorTerms": terms}});
     let spec = json!({"affinity": {"nodeAffinity": required}});
-    unread(&json!({
+    raw_struct(&json!({
         "kind": "DaemonSet",
         "metadata": {"name": "agent", "namespace": "default"},
         "spec": {"selector": {"matchLabels": {"a": "b"}}, "template": {"spec": spec}},
     }))
 }
 
-fn nodes(count: usize) -> Vec<Unread> {
-    let node = |number| unread(&json!({"kind": "Node", "metadata": {"name": format!("node-{number}")}}));
+fn nodes(count: usize) -> Vec<RawStruct> {
+    let node = |number| raw_struct(&json!({"kind": "Node", "metadata": {"name": format!("node-{number}")}}));
     (0..count).map(node).collect()
 }
 

@@ -8,14 +8,14 @@ use serde_json::{Value, json};
 
 use super::{
     Server,
-    objects::{daemon_set, list, node, unread},
+    objects::{daemon_set, list, node, raw_struct},
     soon,
 };
 
 pub(crate) fn explain_request(daemon_sets: &[Value], nodes: &[Value]) -> ExplainRequest {
     ExplainRequest {
-        daemon_sets: daemon_sets.iter().map(unread).collect(),
-        nodes: nodes.iter().map(unread).collect(),
+        daemon_sets: daemon_sets.iter().map(raw_struct).collect(),
+        nodes: nodes.iter().map(raw_struct).collect(),
     }
 }
 

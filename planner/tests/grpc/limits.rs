@@ -115,7 +115,9 @@ async fn too_many_facts_end_the_session_and_name_the_field() {
     let refused = executor.responses.message().await.unwrap_err();
     assert_eq!(refused.code(), Code::ResourceExhausted, "{refused}");
     assert!(
-        refused.message().starts_with("facts: holds 1001, at most 1000"),
+        refused
+            .message()
+            .starts_with("facts: has 1001 items, but at most 1000"),
         "{refused}"
     );
 }

@@ -11,7 +11,7 @@ use everynode_proto::{
         session_response::Message as SessionMessage,
         update_strategy::{RollingUpdate, Strategy},
     },
-    testing::{from_newer, newer},
+    testing::{encode_as_newer_peer, receive_from_newer_peer},
 };
 use http::uri::PathAndQuery;
 use prost::{
@@ -28,7 +28,7 @@ use tonic_prost::ProstCodec;
 
 use super::{
     Server,
-    objects::{daemon_set, list, node, pod, unread},
+    objects::{daemon_set, list, node, pod, raw_struct},
     soon,
 };
 
@@ -155,7 +155,7 @@ fn seconds(seconds: i64) -> Timestamp {
 }
 
 fn from_newer_executor(request: &SessionRequest) -> Vec<u8> {
-    newer("everynode.planner.v1.SessionRequest", request)
+    encode_as_newer_peer("everynode.planner.v1.SessionRequest", request)
 }
 
 /// A `DaemonSet` that contains a message of each kind that facts hold.
@@ -309,16 +309,16 @@ async fn unknown_fields_of_a_newer_caller_do_not_change_the_answer() {
     let nodes = list([node("a", &json!([])), node("b", &json!([]))]);
     let pods = [pod("agent", "agent-a", "a", "1", "2026-01-02T03:06:00Z")];
     let plan = PlanRequest {
-        daemon_set: Some(unread(&daemon_set("agent"))),
-        nodes: vec![unread(&nodes)],
-        pods: pods.iter().map(unread).collect(),
+        daemon_set: Some(raw_struct(&daemon_set("agent"))),
+        nodes: vec![raw_struct(&nodes)],
+        pods: pods.iter().map(raw_struct).collect(),
         update_revision: Some("new".to_owned()),
         now: Some(seconds(1_800_000_000)),
     };
     let known: PlanResponse = call(&server, "Plan", plan.encode_to_vec()).await;
     assert_eq!(known.problems, []);
     assert_eq!((known.verdicts.len(), known.actions.len()), (2, 1));
-    let newer_request = newer("everynode.planner.v1.PlanRequest", &plan);
+    let newer_request = encode_as_newer_peer("everynode.planner.v1.PlanRequest", &plan);
     assert!(
         newer_request.len() > plan.encoded_len() * 2,
         "every value has more fields"
@@ -326,12 +326,12 @@ async fn unknown_fields_of_a_newer_caller_do_not_change_the_answer() {
     assert_eq!(call::<PlanResponse>(&server, "Plan", newer_request).await, known);
 
     let explain = ExplainRequest {
-        daemon_sets: vec![unread(&daemon_set("agent"))],
-        nodes: vec![unread(&nodes)],
+        daemon_sets: vec![raw_struct(&daemon_set("agent"))],
+        nodes: vec![raw_struct(&nodes)],
     };
     let known: ExplainResponse = call(&server, "Explain", explain.encode_to_vec()).await;
     assert_eq!((known.verdicts.len(), known.problems.len()), (2, 0));
-    let newer_request = newer("everynode.planner.v1.ExplainRequest", &explain);
+    let newer_request = encode_as_newer_peer("everynode.planner.v1.ExplainRequest", &explain);
     assert_eq!(
         call::<ExplainResponse>(&server, "Explain", newer_request).await,
         known
@@ -346,7 +346,7 @@ fn unknown_fields_and_values_of_a_newer_planner_are_tolerated() {
     answer.verdicts[0].verdict = UNKNOWN_VALUE;
     answer.verdicts[0].reasons.resize_with(1, Default::default);
     answer.verdicts[0].reasons[0].code = UNKNOWN_VALUE;
-    let read = from_newer("everynode.planner.v1.ExplainResponse", &answer);
+    let read = receive_from_newer_peer("everynode.planner.v1.ExplainResponse", &answer);
     assert_eq!(read, answer);
     assert_eq!(read.verdicts[0].verdict(), Verdict::Unspecified);
 }

@@ -1,9 +1,9 @@
 //! Objects as `kubectl get -o json` prints them, and their conversion for requests.
 
-use everynode_proto::facts::Unread;
+use everynode_proto::facts::RawStruct;
 use serde_json::{Value, json};
 
-pub(crate) fn unread(value: &Value) -> Unread {
+pub(crate) fn raw_struct(value: &Value) -> RawStruct {
     value.as_object().expect("an object").into()
 }
 

@@ -5,7 +5,7 @@ use everynode_proto::planner::v1::{ExplainRequest, Verdict};
 use serde::Deserialize;
 use serde_json::Value;
 
-use super::{Server, objects::unread, soon};
+use super::{Server, objects::raw_struct, soon};
 
 const SAMPLE: &str = include_str!("../data/placement.jsonl");
 
@@ -35,8 +35,8 @@ async fn p1_p2_p3_p4_p5_explain_agrees_with_kube_controller_manager() {
     for line in SAMPLE.lines() {
         let case: Case = serde_json::from_str(line).unwrap();
         let request = ExplainRequest {
-            daemon_sets: case.daemon_sets.iter().map(unread).collect(),
-            nodes: case.nodes.iter().map(unread).collect(),
+            daemon_sets: case.daemon_sets.iter().map(raw_struct).collect(),
+            nodes: case.nodes.iter().map(raw_struct).collect(),
         };
         let answer = soon(client.explain(request)).await.unwrap().into_inner();
         let mut answers = answer.verdicts.iter();

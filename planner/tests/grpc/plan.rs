@@ -9,15 +9,15 @@ use serde_json::{Value, json};
 use super::{
     Server,
     explain::verdicts,
-    objects::{daemon_set, list, node, pod, unread},
+    objects::{daemon_set, list, node, pod, raw_struct},
     soon,
 };
 
 pub(crate) fn plan_request(daemon_set: &Value, nodes: &[Value], pods: &[Value]) -> PlanRequest {
     PlanRequest {
-        daemon_set: Some(unread(daemon_set)),
-        nodes: nodes.iter().map(unread).collect(),
-        pods: pods.iter().map(unread).collect(),
+        daemon_set: Some(raw_struct(daemon_set)),
+        nodes: nodes.iter().map(raw_struct).collect(),
+        pods: pods.iter().map(raw_struct).collect(),
         update_revision: None,
         now: None,
     }
@@ -111,7 +111,7 @@ async fn plan_takes_the_time_and_the_revision_of_the_request() {
         (2, None)
     );
 
-    request.daemon_set = Some(unread(&{
+    request.daemon_set = Some(raw_struct(&{
         let mut bare = daemon_set("agent");
         bare["metadata"]["annotations"] = Value::Null;
         bare

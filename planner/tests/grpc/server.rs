@@ -7,7 +7,7 @@ use tonic_health::pb::{
 };
 use tonic_reflection::pb::{v1, v1alpha};
 
-use super::{Server, objects::daemon_set, objects::unread, soon};
+use super::{Server, objects::daemon_set, objects::raw_struct, soon};
 
 #[tokio::test]
 async fn health_is_serving_once_the_planner_is_ready() {
@@ -147,7 +147,7 @@ async fn oversized_message_is_resource_exhausted() {
     let status = soon(client.plan(request)).await.unwrap_err();
     assert_eq!(status.code(), Code::ResourceExhausted, "{status}");
     let mut small = PlanRequest {
-        daemon_set: Some(unread(&daemon_set("agent"))),
+        daemon_set: Some(raw_struct(&daemon_set("agent"))),
         ..PlanRequest::default()
     };
     small.update_revision = Some("x".repeat(8 * 1024 * 1024));

@@ -11,7 +11,7 @@ use tonic::{Code, Status};
 
 use super::{
     Server,
-    objects::{daemon_set, list, unread},
+    objects::{daemon_set, list, raw_struct},
     soon, violation,
 };
 
@@ -83,7 +83,7 @@ async fn simulation_lists_fitting_daemon_sets_their_requests_and_the_remaining_c
         ..template("g5.xlarge")
     };
     let response = simulate(SimulateNodesRequest {
-        daemon_sets: vec![unread(&list([agent, gpu, zonal]))],
+        daemon_sets: vec![raw_struct(&list([agent, gpu, zonal]))],
         node_templates: vec![ordinary, with_gpu],
         ..SimulateNodesRequest::default()
     })
@@ -122,7 +122,7 @@ async fn simulation_lists_fitting_daemon_sets_their_requests_and_the_remaining_c
     assert_eq!(ordinary.undecided[0].unknown_labels, ["zone"]);
     assert_eq!(
         ordinary.undecided[0].message,
-        "it runs there if the node has zone=a, and not otherwise"
+        "runs if and only if the node has zone=a"
     );
     assert_eq!(
         *with_gpu,
@@ -151,8 +151,8 @@ async fn nodes_become_templates_with_their_allocatable_resources() {
         json!({"kind": "Pod"}),
     ]);
     let response = simulate(SimulateNodesRequest {
-        daemon_sets: vec![unread(&plain("agent"))],
-        nodes: vec![unread(&nodes)],
+        daemon_sets: vec![raw_struct(&plain("agent"))],
+        nodes: vec![raw_struct(&nodes)],
         ..SimulateNodesRequest::default()
     })
     .await
@@ -195,12 +195,12 @@ async fn overhead_is_that_of_the_runtime_class_and_a_missing_class_is_a_problem(
         "overhead": {"podFixed": {"memory": "120Mi", "cpu": "250m"}},
     });
     let request = SimulateNodesRequest {
-        daemon_sets: vec![unread(&kata("agent"))],
+        daemon_sets: vec![raw_struct(&kata("agent"))],
         node_templates: vec![template("t")],
         ..SimulateNodesRequest::default()
     };
     let with_class = SimulateNodesRequest {
-        runtime_classes: vec![unread(&class)],
+        runtime_classes: vec![raw_struct(&class)],
         ..request.clone()
     };
     let response = simulate(with_class).await.unwrap();
@@ -222,7 +222,7 @@ async fn malformed_daemon_set_is_a_problem_and_the_others_are_simulated() {
         json!({"containers": [{"resources": {"requests": {"cpu": "-1"}}}]}),
     );
     let response = simulate(SimulateNodesRequest {
-        daemon_sets: vec![unread(&odd), unread(&plain("agent"))],
+        daemon_sets: vec![raw_struct(&odd), raw_struct(&plain("agent"))],
         node_templates: vec![template("t")],
         ..SimulateNodesRequest::default()
     })
@@ -239,7 +239,7 @@ async fn malformed_daemon_set_is_a_problem_and_the_others_are_simulated() {
 
 #[tokio::test]
 async fn invalid_request_names_the_field() {
-    let sets = || vec![unread(&plain("agent"))];
+    let sets = || vec![raw_struct(&plain("agent"))];
     let quantity = NodeTemplate {
         capacity: strings(&[("cpu", "two")]),
         ..template("t")

@@ -1,4 +1,4 @@
-//! Errors with their causes, for logs and messages.
+//! Displays errors with their causes, for logs and messages.
 
 use std::{error::Error, fmt};
 

@@ -1,36 +1,38 @@
-//! Tables for the planner's answer to `Explain`: where each `DaemonSet` runs, and why it doesn't run elsewhere.
+//! Tables for the planner's answer to `Explain`: the nodes on which each `DaemonSet` runs, and why it doesn't run on
+//! the others.
 
 use everynode_proto::planner::v1::{ExplainResponse, NodeVerdict, Verdict, VerdictSummary};
 
 use super::{
-    View,
+    TableStyle,
     table::{Cell, Table},
-    words,
+    values,
 };
 
-/// The number of pairs up to which a table shows all of them. If there are more pairs, it shows only those that don't
-/// run, and at most this many.
-pub const FEW_PAIRS: usize = 20;
+/// Up to this number of pairs, a table shows all of them. If there are more, it shows at most this number, and only
+/// those that don't run.
+pub(super) const MAX_SHOWN_PAIRS: usize = 20;
 
-/// Renders the verdicts as lines. The summary comes last, because people read the end of the output first.
+/// Renders the verdicts, a row for each reason. The summary comes last, because people read the end of the output
+/// first.
 ///
 /// If there are many pairs, the table shows only some of those that don't run, unless `all` is set.
-pub fn table(answer: &ExplainResponse, all: bool, view: View) -> String {
+pub fn table(answer: &ExplainResponse, all: bool, style: TableStyle) -> String {
     let verdicts = &answer.verdicts;
-    let mut text = if all || verdicts.len() <= FEW_PAIRS {
-        lines(verdicts.iter(), view)
+    let mut text = if all || verdicts.len() <= MAX_SHOWN_PAIRS {
+        verdict_table(verdicts.iter(), style)
     } else {
-        let away = verdicts.iter().filter(|verdict| !runs(verdict));
-        lines(away.take(FEW_PAIRS), view)
+        let not_running = verdicts.iter().filter(|verdict| !runs(verdict));
+        verdict_table(not_running.take(MAX_SHOWN_PAIRS), style)
     };
     let hidden = verdicts.iter().filter(|verdict| !runs(verdict)).count();
-    if !all && verdicts.len() > FEW_PAIRS && hidden > FEW_PAIRS {
-        let more = words::count((hidden - FEW_PAIRS) as u64, "more pair");
+    if !all && verdicts.len() > MAX_SHOWN_PAIRS && hidden > MAX_SHOWN_PAIRS {
+        let more = values::count((hidden - MAX_SHOWN_PAIRS) as u64, "more pair");
         let note = format!("({more} not running; --all shows every pair)\n");
         text.push_str(&note);
     }
     if verdicts.len() > 1 {
-        let summary = summary(&answer.summaries, view);
+        let summary = summary(&answer.summaries, style);
         if !text.is_empty() && !summary.is_empty() {
             text.push('\n');
         }
@@ -40,7 +42,7 @@ pub fn table(answer: &ExplainResponse, all: bool, view: View) -> String {
 }
 
 /// Whether every pair runs and no object has a problem.
-pub fn is_as_wished(answer: &ExplainResponse) -> bool {
+pub fn is_as_desired(answer: &ExplainResponse) -> bool {
     answer.problems.is_empty() && answer.verdicts.iter().all(runs)
 }
 
@@ -48,49 +50,49 @@ fn runs(verdict: &NodeVerdict) -> bool {
     verdict.verdict() == Verdict::Run
 }
 
-fn lines<'a>(verdicts: impl Iterator<Item = &'a NodeVerdict>, view: View) -> String {
+fn verdict_table<'a>(verdicts: impl Iterator<Item = &'a NodeVerdict>, style: TableStyle) -> String {
     let mut table = Table::new(["DAEMONSET", "NODE", "VERDICT", "REASON"]);
     for verdict in verdicts {
         for reason in &verdict.reasons {
-            let [daemon_set, node, word] = head(verdict);
-            table.row([daemon_set, node, word, reason.message.as_str().into()]);
+            let [daemon_set, node, verdict_cell] = leading_cells(verdict);
+            table.add_row([daemon_set, node, verdict_cell, reason.message.as_str().into()]);
         }
         if verdict.reasons.is_empty() {
-            table.row(head(verdict));
+            table.add_row(leading_cells(verdict));
         }
     }
     if table.is_empty() {
         return String::new();
     }
-    table.render(view)
+    table.render(style)
 }
 
-/// Returns the cells that come before a verdict's reasons.
-pub(super) fn head(verdict: &NodeVerdict) -> [Cell; 3] {
+/// Returns the cells before a verdict's reason.
+pub(super) fn leading_cells(verdict: &NodeVerdict) -> [Cell; 3] {
     [
         verdict.daemon_set.as_str().into(),
         verdict.node.as_str().into(),
-        words::verdict(verdict.verdict()),
+        values::verdict(verdict.verdict()),
     ]
 }
 
-/// Renders the number of nodes with each verdict, and the number of nodes that each condition keeps pods away from.
-pub fn summary(summaries: &[VerdictSummary], view: View) -> String {
+/// Renders the number of nodes with each verdict, and the number of nodes that don't meet each condition.
+pub(super) fn summary(summaries: &[VerdictSummary], style: TableStyle) -> String {
     let mut counts = Table::new(["DAEMONSET", "RUN", "KEEP", "EXCLUDE"]);
-    let mut conditions = Table::new(["DAEMONSET", "VERDICT", "NODES", "CONDITION THAT ISN'T MET"]);
+    let mut conditions = Table::new(["DAEMONSET", "VERDICT", "NODES", "UNMET CONDITION"]);
     for summary in summaries {
         let daemon_set = || Cell::from(summary.daemon_set.as_str());
         let number = |number: u32| Cell::from(number.to_string());
-        counts.row([
+        counts.add_row([
             daemon_set(),
             number(summary.run_nodes),
             number(summary.keep_nodes),
             number(summary.exclude_nodes),
         ]);
         for reason in &summary.reasons {
-            conditions.row([
+            conditions.add_row([
                 daemon_set(),
-                words::verdict(reason.verdict()),
+                values::verdict(reason.verdict()),
                 number(reason.nodes),
                 reason.condition.as_str().into(),
             ]);
@@ -98,11 +100,11 @@ pub fn summary(summaries: &[VerdictSummary], view: View) -> String {
     }
     let mut text = String::new();
     if !conditions.is_empty() {
-        text.push_str(&conditions.render(view));
+        text.push_str(&conditions.render(style));
         text.push('\n');
     }
     if !counts.is_empty() {
-        text.push_str(&counts.render(view));
+        text.push_str(&counts.render(style));
     }
     text
 }

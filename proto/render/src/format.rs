@@ -1,4 +1,4 @@
-//! The output formats of `-o`, and the capabilities of the terminal.
+//! The output formats of `-o`, and the style of tables.
 
 use std::{
     env,
@@ -9,24 +9,24 @@ use std::{
 
 /// How an answer is printed.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub enum Format {
+pub enum OutputFormat {
     /// Columns for people.
     #[default]
     Table,
-    /// A table with more columns.
+    /// Columns for people, with more details.
     Wide,
-    /// JSON, in protobuf's mapping.
+    /// Protobuf's JSON mapping.
     Json,
-    /// YAML, in protobuf's JSON mapping.
+    /// Protobuf's JSON mapping, as YAML.
     Yaml,
 }
 
-impl Format {
-    /// The names that `-o` accepts, in the order in which help lists them.
+impl OutputFormat {
+    /// The names that `-o` accepts, in the order of the help.
     pub const NAMES: [&'static str; 4] = ["table", "wide", "json", "yaml"];
 }
 
-impl FromStr for Format {
+impl FromStr for OutputFormat {
     type Err = String;
 
     fn from_str(name: &str) -> Result<Self, String> {
@@ -40,45 +40,45 @@ impl FromStr for Format {
     }
 }
 
-/// How tables are displayed: columns, colours and width. The default is for a file or a pipe.
+/// The style of tables: columns, colours and width. The default is for a file or a pipe.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct View {
-    /// Whether the user asked for more columns.
-    pub wide: bool,
-    /// Whether the output supports colours and the user wants them.
-    pub colours: bool,
-    /// The number of characters that fit into a line. With `None`, lines may have any length.
+pub struct TableStyle {
+    /// Whether tables have more columns.
+    pub is_wide: bool,
+    /// Whether tables have colours.
+    pub has_colours: bool,
+    /// The number of characters that fit into a line. `None` means no limit.
     pub width: Option<usize>,
 }
 
-impl View {
-    /// Returns the view for standard output, according to what it can show.
-    pub fn of_stdout(format: Format) -> Self {
-        let wide = format == Format::Wide;
+impl TableStyle {
+    /// Returns the style for standard output. Only a terminal gets colours and a limited width.
+    pub fn for_stdout(format: OutputFormat) -> Self {
+        let is_wide = format == OutputFormat::Wide;
         if !io::stdout().is_terminal() {
             return Self {
-                wide,
+                is_wide,
                 ..Self::default()
             };
         }
         Self {
-            wide,
-            colours: colours_are_wanted(&io::stdout()),
+            is_wide,
+            has_colours: supports_colours(&io::stdout()),
             width: terminal_size::terminal_size().map(|(width, _)| width.0.into()),
         }
     }
 }
 
-/// Whether the stream supports colours and the user wants them: it is a terminal, and neither `NO_COLOR` (see
+/// Whether output to the stream should have colours: it is a terminal, and neither `NO_COLOR` (see
 /// <https://no-color.org>) nor `TERM=dumb` turns them off.
-pub fn colours_are_wanted(stream: &impl IsTerminal) -> bool {
+pub fn supports_colours(stream: &impl IsTerminal) -> bool {
     stream.is_terminal() && environment_allows_colours(|variable| env::var_os(variable))
 }
 
 fn environment_allows_colours(variable: impl Fn(&str) -> Option<OsString>) -> bool {
-    let is_refused = variable("NO_COLOR").is_some_and(|value| !value.is_empty());
+    let is_disabled = variable("NO_COLOR").is_some_and(|value| !value.is_empty());
     let is_dumb = variable("TERM").is_some_and(|terminal| terminal == "dumb");
-    !is_refused && !is_dumb
+    !is_disabled && !is_dumb
 }
 
 #[cfg(test)]
@@ -86,9 +86,9 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_a_terminal_gets_colours_and_only_where_the_environment_allows_them() {
+    fn only_a_terminal_gets_colours_and_only_if_the_environment_allows_them() {
         let file = std::fs::File::open("/dev/null").unwrap();
-        assert!(!colours_are_wanted(&file));
+        assert!(!supports_colours(&file));
         for (set, allowed) in [
             (None, true),
             (Some(("NO_COLOR", "1")), false),
@@ -102,11 +102,11 @@ mod tests {
     }
 
     #[test]
-    fn every_name_is_a_format_and_others_are_refused_with_the_choice() {
-        for name in Format::NAMES {
-            assert!(name.parse::<Format>().is_ok(), "{name}");
+    fn every_listed_name_is_a_format_and_other_names_are_errors() {
+        for name in OutputFormat::NAMES {
+            assert!(name.parse::<OutputFormat>().is_ok(), "{name}");
         }
-        let error = "xml".parse::<Format>().unwrap_err();
+        let error = "xml".parse::<OutputFormat>().unwrap_err();
         assert_eq!(error, "must be one of table, wide, json, yaml");
     }
 }

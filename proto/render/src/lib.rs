@@ -1,12 +1,13 @@
 //! Prints the answers of both services: as tables for people, and as JSON or YAML for programs.
 //!
-//! The planner's commands and the kubectl plugin both print through this crate, so an answer looks the same in both.
+//! The planner's commands and the kubectl plugin both use this crate, so an answer looks the same in both.
 //!
-//! - [`mod@format`]: the output format that `-o` selects, and the abilities of the terminal.
-//! - [`message`]: any message in protobuf's JSON mapping.
-//! - [`table`]: columns as kubectl prints them.
-//! - [`explain`], [`plan`], [`simulate`], [`live`]: the tables of each answer. [`words`]: the parts that they share.
-//! - [`ErrorChain`]: an error with its causes; [`text`]: makes text from elsewhere safe to print for people.
+//! - [`mod@format`]: the output formats of `-o`, and the style of tables.
+//! - [`message`]: prints any message in protobuf's JSON mapping.
+//! - [`table`]: aligned columns, as kubectl prints them.
+//! - [`explain`], [`plan`], [`simulate`], [`live`]: the tables of each answer. [`values`]: formats the values that they
+//!   have in common.
+//! - [`ErrorChain`]: displays an error with its causes; [`text`]: makes untrusted text safe to print.
 
 mod error_chain;
 pub mod explain;
@@ -15,36 +16,35 @@ pub mod live;
 pub mod message;
 pub mod plan;
 pub mod simulate;
-pub mod table;
+mod table;
 pub mod text;
-pub mod words;
+pub mod values;
 
 use std::io::{self, Write};
 
 use prost::Name;
 
 pub use error_chain::ErrorChain;
-pub use format::{Format, View};
+pub use format::{OutputFormat, TableStyle};
 pub use message::PrintError;
 
-/// Renders an answer in the requested format. `table` makes the tables.
+/// Renders an answer in the requested format. `table` renders it as tables.
 ///
 /// # Errors
-/// The program was built wrongly, so that it can't print the message.
+/// The message can't be converted, which is a bug of the program.
 pub fn render(
     answer: &impl Name,
-    format: Format,
-    table: impl FnOnce(View) -> String,
+    format: OutputFormat,
+    table: impl FnOnce(TableStyle) -> String,
 ) -> Result<String, PrintError> {
     match format {
-        Format::Table | Format::Wide => Ok(table(View::of_stdout(format))),
-        Format::Json => message::json(answer),
-        Format::Yaml => message::yaml(answer),
+        OutputFormat::Table | OutputFormat::Wide => Ok(table(TableStyle::for_stdout(format))),
+        OutputFormat::Json => message::json(answer),
+        OutputFormat::Yaml => message::yaml(answer),
     }
 }
 
-/// Writes to standard output, and returns whether there still is a reader. A reader that has gone, as with `| head`,
-/// isn't an error.
+/// Writes to standard output. Returns false when the reader has closed it, as `| head` does.
 ///
 /// # Errors
 /// Standard output can't be written to.

@@ -13,51 +13,50 @@ use everynode_proto::{
 };
 
 use super::{
-    View, explain,
-    explain::FEW_PAIRS,
+    TableStyle, explain,
+    explain::MAX_SHOWN_PAIRS,
     simulate,
-    table::{Cell, Table, Tone},
-    words,
+    table::{Cell, Severity, Table},
+    values,
 };
 
 /// Renders the executor's name, the leader, and the planner if there is one.
-pub fn info(answer: &GetInfoResponse, view: View) -> String {
+pub fn info(answer: &GetInfoResponse, style: TableStyle) -> String {
     let mut table = Table::new(["EXECUTOR", "VERSION", "LEADER", "CLUSTER", "PLANNER"]);
     let leader = match answer.leader.as_str() {
-        "" => Cell::toned("nobody", Tone::Doubtful),
+        "" => Cell::with_severity("none", Severity::Warning),
         leader if leader == answer.identity => "itself".into(),
         leader => leader.into(),
     };
     let cluster = if answer.cluster_is_listed {
-        Cell::toned("known", Tone::Good)
+        Cell::with_severity("synced", Severity::Ok)
     } else {
-        Cell::toned("being read", Tone::Doubtful)
+        Cell::with_severity("syncing", Severity::Warning)
     };
     let (identity, version) = (answer.identity.as_str(), answer.version.as_str());
     let planner = planner(answer.planner.as_ref()).into();
-    table.row([identity.into(), version.into(), leader, cluster, planner]);
-    table.render(view)
+    table.add_row([identity.into(), version.into(), leader, cluster, planner]);
+    table.render(style)
 }
 
-/// Describes a planner in words.
+/// Describes a planner by its versions.
 fn planner(planner: Option<&PlannerInfo>) -> String {
     let Some(planner) = planner else {
         return "none".to_owned();
     };
-    let synced = if planner.is_synced {
-        ""
-    } else {
-        ", not told everything yet"
-    };
-    format!("{} (rules {}{synced})", planner.version, planner.rules_version)
+    let sync_state = if planner.is_synced { "" } else { ", syncing" };
+    format!(
+        "{} (rules {}{sync_state})",
+        planner.version, planner.rules_version
+    )
 }
 
-/// Renders `DaemonSet`s with their status, their rollout and the first thing that they wait for. For a single
-/// `DaemonSet`, adds everything that it waits for.
-pub fn daemon_sets(answer: &ListDaemonSetsResponse, view: View) -> String {
+/// Renders `DaemonSet`s with their status, their rollout and their first wait. For a single `DaemonSet`, adds all its
+/// waits.
+pub fn daemon_sets(answer: &ListDaemonSetsResponse, style: TableStyle) -> String {
     let mut headings = vec!["DAEMONSET"];
-    headings.extend(words::STATUS_HEADINGS);
-    if view.wide {
+    headings.extend(values::STATUS_HEADINGS);
+    if style.is_wide {
         headings.push("REVISION");
     }
     headings.extend(["ROLLOUT", "WAITS FOR"]);
@@ -68,20 +67,20 @@ pub fn daemon_sets(answer: &ListDaemonSetsResponse, view: View) -> String {
             .as_ref()
             .map(|rollout| rollout.update_revision.clone());
         let cells = iter::once(name(daemon_set).into())
-            .chain(words::status(daemon_set.status.as_ref()))
-            .chain(view.wide.then(|| revision.unwrap_or_default().into()))
+            .chain(values::status(daemon_set.status.as_ref()))
+            .chain(style.is_wide.then(|| revision.unwrap_or_default().into()))
             .chain([rollout(daemon_set), first_wait(daemon_set).into()]);
-        table.row(cells);
+        table.add_row(cells);
     }
-    let mut text = table.render(view);
+    let mut text = table.render(style);
     if let [daemon_set] = answer.daemon_sets.as_slice() {
         text.push_str(&details(daemon_set));
     }
     text
 }
 
-/// Whether every `DaemonSet` has all its pods, waits for nothing and has no problem.
-pub fn are_as_wished(answer: &ListDaemonSetsResponse) -> bool {
+/// Whether every `DaemonSet` is rolled out, waits for nothing and has no problem.
+pub fn are_daemon_sets_as_desired(answer: &ListDaemonSetsResponse) -> bool {
     answer.daemon_sets.iter().all(|daemon_set| {
         let state = daemon_set.rollout.as_ref().map(Rollout::state);
         state == Some(RolloutState::Complete) && daemon_set.waits.is_empty() && daemon_set.problems.is_empty()
@@ -96,10 +95,10 @@ fn rollout(daemon_set: &DaemonSet) -> Cell {
     let state = daemon_set.rollout.as_ref().map(Rollout::state);
     match state.unwrap_or_default() {
         RolloutState::Unspecified => "-".into(),
-        RolloutState::Complete => Cell::toned("complete", Tone::Good),
-        RolloutState::Progressing => Cell::toned("progressing", Tone::Doubtful),
-        RolloutState::WaitingForDeletion => Cell::toned("waiting for deletion", Tone::Doubtful),
-        RolloutState::Blocked => Cell::toned("blocked", Tone::Bad),
+        RolloutState::Complete => Cell::with_severity("complete", Severity::Ok),
+        RolloutState::Progressing => Cell::with_severity("progressing", Severity::Warning),
+        RolloutState::WaitingForDeletion => Cell::with_severity("waiting for deletion", Severity::Warning),
+        RolloutState::Blocked => Cell::with_severity("blocked", Severity::Error),
     }
 }
 
@@ -113,13 +112,13 @@ fn first_wait(daemon_set: &DaemonSet) -> String {
 
 fn details(daemon_set: &DaemonSet) -> String {
     let rollout = daemon_set.rollout.as_ref().map_or("", |rollout| &rollout.message);
-    let rollout = (!rollout.is_empty()).then(|| words::line(&format!("Rollout: {rollout}")));
+    let rollout = (!rollout.is_empty()).then(|| values::line(&format!("Rollout: {rollout}")));
     let waits = daemon_set.waits.iter().map(|wait| {
         let nodes = match wait.nodes {
             0 => String::new(),
-            nodes => format!(" ({})", words::count(nodes, "node")),
+            nodes => format!(" ({})", values::count(nodes, "node")),
         };
-        words::line(&format!("Waits: {}{nodes}", wait.message))
+        values::line(&format!("Waits: {}{nodes}", wait.message))
     });
     let lines: String = rollout.into_iter().chain(waits).collect();
     if lines.is_empty() {
@@ -129,32 +128,32 @@ fn details(daemon_set: &DaemonSet) -> String {
     }
 }
 
-/// Renders the verdicts with the pods that exist, and below them the summary. If there are many pairs, the table shows
+/// Renders the verdicts with the existing pods, and the summary below them. If there are many pairs, the table shows
 /// only some of those that aren't running or that wait for something, unless `all` is set.
-pub fn explain(answer: &ExplainResponse, all: bool, view: View) -> String {
+pub fn explain(answer: &ExplainResponse, all: bool, style: TableStyle) -> String {
     let placements = &answer.placements;
-    let few = all || placements.len() <= FEW_PAIRS;
-    let is_shown = |placement: &&Placement| few || !is_settled(placement);
-    let limit = if few { usize::MAX } else { FEW_PAIRS };
+    let shows_all = all || placements.len() <= MAX_SHOWN_PAIRS;
+    let is_shown = |placement: &&Placement| shows_all || !runs_without_waiting(placement);
+    let limit = if shows_all { usize::MAX } else { MAX_SHOWN_PAIRS };
     let mut table = Table::new(["DAEMONSET", "NODE", "VERDICT", "POD", "REASON"]);
     for placement in placements.iter().filter(is_shown).take(limit) {
-        for row in rows(placement, view) {
-            table.row(row);
+        for row in rows(placement, style) {
+            table.add_row(row);
         }
     }
     let mut text = if table.is_empty() {
         String::new()
     } else {
-        table.render(view)
+        table.render(style)
     };
     let hidden = placements.iter().filter(is_shown).count().saturating_sub(limit);
     if hidden > 0 {
-        let more = words::count(hidden as u64, "more pair");
-        let note = format!("({more} not running or waiting; --all shows every pair)\n");
+        let more = values::count(hidden as u64, "more pair");
+        let note = format!("({more} not running or still waiting; --all shows every pair)\n");
         text.push_str(&note);
     }
     if placements.len() > 1 {
-        let summary = explain::summary(&answer.summaries, view);
+        let summary = explain::summary(&answer.summaries, style);
         if !text.is_empty() && !summary.is_empty() {
             text.push('\n');
         }
@@ -164,21 +163,21 @@ pub fn explain(answer: &ExplainResponse, all: bool, view: View) -> String {
 }
 
 /// Whether every pair runs and waits for nothing, and no object has a problem.
-pub fn is_explained_as_wished(answer: &ExplainResponse) -> bool {
-    answer.problems.is_empty() && answer.placements.iter().all(is_settled)
+pub fn is_explain_as_desired(answer: &ExplainResponse) -> bool {
+    answer.problems.is_empty() && answer.placements.iter().all(runs_without_waiting)
 }
 
-fn is_settled(placement: &Placement) -> bool {
+fn runs_without_waiting(placement: &Placement) -> bool {
     let verdict = placement.verdict.as_ref().map(NodeVerdict::verdict);
     verdict == Some(Verdict::Run) && placement.waits.is_empty()
 }
 
 /// Returns a row for each reason and for each wait.
-fn rows(placement: &Placement, view: View) -> Vec<[Cell; 5]> {
+fn rows(placement: &Placement, style: TableStyle) -> Vec<[Cell; 5]> {
     let Some(verdict) = &placement.verdict else {
         return Vec::new();
     };
-    let pods: Vec<_> = placement.pods.iter().map(|pod| pod_text(pod, view)).collect();
+    let pods: Vec<_> = placement.pods.iter().map(|pod| pod_text(pod, style)).collect();
     let pods = if pods.is_empty() {
         "-".to_owned()
     } else {
@@ -194,14 +193,20 @@ fn rows(placement: &Placement, view: View) -> Vec<[Cell; 5]> {
         reasons.push(String::new());
     }
     let row = |reason: String| {
-        let [daemon_set, node, word] = explain::head(verdict);
-        [daemon_set, node, word, pods.as_str().into(), reason.into()]
+        let [daemon_set, node, verdict_cell] = explain::leading_cells(verdict);
+        [
+            daemon_set,
+            node,
+            verdict_cell,
+            pods.as_str().into(),
+            reason.into(),
+        ]
     };
     reasons.into_iter().map(row).collect()
 }
 
 /// Describes a pod with its state, such as `agent-7bd5c (Running, ready)`.
-fn pod_text(pod: &Pod, view: View) -> String {
+fn pod_text(pod: &Pod, style: TableStyle) -> String {
     let state = match pod {
         Pod {
             is_deleting: true, ..
@@ -210,7 +215,7 @@ fn pod_text(pod: &Pod, view: View) -> String {
         Pod { is_ready: true, .. } => "ready",
         Pod { is_ready: false, .. } => "not ready",
     };
-    let revision = if view.wide && !pod.revision.is_empty() {
+    let revision = if style.is_wide && !pod.revision.is_empty() {
         format!(", revision {}", pod.revision)
     } else {
         String::new()
@@ -219,16 +224,16 @@ fn pod_text(pod: &Pod, view: View) -> String {
 }
 
 /// Renders the resources that `DaemonSet`s take on a node.
-pub fn overhead(answer: &GetNodeOverheadResponse, view: View) -> String {
+pub fn overhead(answer: &GetNodeOverheadResponse, style: TableStyle) -> String {
     let Some(node) = &answer.node else {
         return String::new();
     };
-    let table = simulate::node_table(node, &answer.daemon_sets, &answer.allocatable, view);
-    words::line(&format!("Node {}", node.node_template)) + &table
+    let table = simulate::node_table(node, &answer.daemon_sets, &answer.allocatable, style);
+    values::line(&format!("Node {}", node.node_template)) + &table
 }
 
 /// Whether everything fits on the node and no object has a problem.
-pub fn is_overhead_as_wished(answer: &GetNodeOverheadResponse) -> bool {
+pub fn is_overhead_as_desired(answer: &GetNodeOverheadResponse) -> bool {
     answer.problems.is_empty() && answer.node.as_ref().is_some_and(simulate::fits)
 }
 

@@ -1,5 +1,5 @@
 //! Prints any message of the services in protobuf's JSON mapping, as grpcurl does: fields in the order of their
-//! declaration, unset fields left out, maps sorted, enums by name, 64-bit integers as text.
+//! declaration, no unset fields, sorted maps, enum values by name, and 64-bit integers as text.
 
 use std::{collections::BTreeMap, sync::LazyLock};
 
@@ -16,7 +16,7 @@ use thiserror::Error;
 
 use crate::text::{printable_json, printable_json_as_yaml, printable_lines};
 
-/// Why a message can't be printed. Every variant is a mistake in the program, not in the message.
+/// The reason why a message can't be printed. Every variant is a bug of the program, not a fault of the message.
 #[derive(Debug, Error)]
 pub enum PrintError {
     /// The descriptors can't be read.
@@ -24,7 +24,7 @@ pub enum PrintError {
     Descriptors(#[source] &'static DescriptorError),
     /// The descriptors don't define the message.
     #[error("the descriptors have no message {0}")]
-    Unknown(String),
+    UnknownMessage(String),
     /// The message doesn't match its descriptor.
     #[error("the message isn't encoded as its descriptor says")]
     Decode(#[from] DecodeError),
@@ -42,59 +42,61 @@ static DESCRIPTORS: LazyLock<Result<DescriptorPool, DescriptorError>> =
 /// Returns the message as JSON over several lines, with a newline at its end.
 ///
 /// # Errors
-/// The program was built incorrectly.
+/// The message can't be converted, which is a bug of the program.
 pub fn json(message: &impl Name) -> Result<String, PrintError> {
-    let text = serde_json::to_string_pretty(&Mapped(&dynamic(message)?))?;
+    let text = serde_json::to_string_pretty(&JsonMessage(&to_dynamic(message)?))?;
     Ok(printable_json(&text).into_owned() + "\n")
 }
 
 /// Returns the message as JSON in one line, with a newline at its end, for a stream of messages.
 ///
 /// # Errors
-/// The program was built incorrectly.
+/// The message can't be converted, which is a bug of the program.
 pub fn json_line(message: &impl Name) -> Result<String, PrintError> {
-    let text = serde_json::to_string(&Mapped(&dynamic(message)?))?;
+    let text = serde_json::to_string(&JsonMessage(&to_dynamic(message)?))?;
     Ok(printable_json(&text).into_owned() + "\n")
 }
 
 /// Returns the message as a YAML document, with a newline at its end.
 ///
 /// # Errors
-/// The program was built incorrectly.
+/// The message can't be converted, which is a bug of the program.
 pub fn yaml(message: &impl Name) -> Result<String, PrintError> {
     let options = serde_saphyr::ser_options! {
         prefer_block_scalars: false,
     };
-    let message = dynamic(message)?;
-    let text = serde_saphyr::to_string_with_options(&Mapped(&message), options)?;
+    let message = to_dynamic(message)?;
+    let text = serde_saphyr::to_string_with_options(&JsonMessage(&message), options)?;
     if printable_lines(&text) == text {
         return Ok(text);
     }
     // The YAML writer leaves invisible characters as they are. YAML parsers read JSON, in which every character can be
     // escaped.
-    let json = serde_json::to_string_pretty(&Mapped(&message))?;
+    let json = serde_json::to_string_pretty(&JsonMessage(&message))?;
     Ok(printable_json_as_yaml(&json).into_owned() + "\n")
 }
 
-fn dynamic<M: Name>(message: &M) -> Result<DynamicMessage, PrintError> {
+fn to_dynamic<M: Name>(message: &M) -> Result<DynamicMessage, PrintError> {
     let pool = DESCRIPTORS.as_ref().map_err(PrintError::Descriptors)?;
     let name = M::full_name();
-    let descriptor = pool.get_message_by_name(&name).ok_or(PrintError::Unknown(name))?;
+    let descriptor = pool
+        .get_message_by_name(&name)
+        .ok_or(PrintError::UnknownMessage(name))?;
     Ok(DynamicMessage::decode(
         descriptor,
         message.encode_to_vec().as_slice(),
     )?)
 }
 
-/// A message that serializes in the mapping. prost-reflect keeps maps in hash tables and prints them in an order that
-/// changes from run to run.
-struct Mapped<'a>(&'a DynamicMessage);
+/// Serializes a message in the JSON mapping. prost-reflect could do it, but prints maps in an order that changes from
+/// run to run.
+struct JsonMessage<'a>(&'a DynamicMessage);
 
-impl Serialize for Mapped<'_> {
+impl Serialize for JsonMessage<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let descriptor = self.0.descriptor();
         if descriptor.package_name() == "google.protobuf" {
-            // Times and durations are text.
+            // The messages of this package have mappings of their own: times and durations are text.
             return self
                 .0
                 .serialize_with_options(serializer, &SerializeOptions::new());
@@ -107,7 +109,7 @@ impl Serialize for Mapped<'_> {
                 field.kind()
             };
             let value = self.0.get_field(&field);
-            map.serialize_entry(field.json_name(), &MappedValue(&value, &kind))?;
+            map.serialize_entry(field.json_name(), &JsonValue(&value, &kind))?;
         }
         map.end()
     }
@@ -121,9 +123,9 @@ fn value_kind(entry: &Kind) -> Kind {
     }
 }
 
-struct MappedValue<'a>(&'a Value, &'a Kind);
+struct JsonValue<'a>(&'a Value, &'a Kind);
 
-impl Serialize for MappedValue<'_> {
+impl Serialize for JsonValue<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let Self(value, kind) = self;
         match value {
@@ -140,24 +142,22 @@ impl Serialize for MappedValue<'_> {
                 Kind::Enum(descriptor) => enum_value(descriptor, *number, serializer),
                 _ => serializer.serialize_i32(*number),
             },
-            Value::Message(message) => Mapped(message).serialize(serializer),
-            Value::List(values) => {
-                serializer.collect_seq(values.iter().map(|value| MappedValue(value, kind)))
-            }
+            Value::Message(message) => JsonMessage(message).serialize(serializer),
+            Value::List(values) => serializer.collect_seq(values.iter().map(|value| JsonValue(value, kind))),
             Value::Map(values) => {
                 let sorted: BTreeMap<_, _> =
                     values.iter().map(|(key, value)| (key_text(key), value)).collect();
                 serializer.collect_map(
                     sorted
                         .into_iter()
-                        .map(|(key, value)| (key, MappedValue(value, kind))),
+                        .map(|(key, value)| (key, JsonValue(value, kind))),
                 )
             }
         }
     }
 }
 
-/// Writes an enum value by its name. A value that a newer service knows and this program doesn't stays a number.
+/// Writes an enum value by its name. A value that only a newer service knows stays a number.
 fn enum_value<S: Serializer>(
     descriptor: &EnumDescriptor,
     number: i32,

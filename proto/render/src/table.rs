@@ -1,82 +1,82 @@
-//! Columns as kubectl prints them: headings in capitals, each column as wide as its widest cell, three spaces between
-//! columns.
+//! Aligned columns, as kubectl prints them: headings in capitals, each column as wide as its widest cell, and three
+//! spaces between columns.
 //!
-//! When the width of lines is limited, the last column wraps within itself. The others hold names, which are only
-//! useful in one piece.
+//! If the width of lines is limited, the text of the last column wraps within the column. The other columns hold names,
+//! which aren't broken.
 
 use std::iter;
 
-use super::View;
+use super::TableStyle;
 use crate::text::printable;
 
-const GAP: usize = 3;
-/// A last column that would be narrower than this is not wrapped: the terminal's own wrapping is easier to read then.
-const NARROWEST: usize = 24;
+const COLUMN_GAP: usize = 3;
+/// The minimum width of a last column that wraps. In a narrower one, the terminal's own wrapping is easier to read.
+const MIN_WRAP_WIDTH: usize = 24;
 
-/// Whether a word is good or bad news. Only its colour shows it.
+/// The severity of a state. It selects the colour of the text.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub enum Tone {
-    /// Neutral.
+pub(crate) enum Severity {
+    /// Not a state, or neither good nor bad.
     #[default]
-    Plain,
+    Neutral,
     /// The desired state.
-    Good,
-    /// Not yet the desired state, or not quite.
-    Doubtful,
+    Ok,
+    /// Not yet the desired state, or unknown.
+    Warning,
     /// Not the desired state.
-    Bad,
+    Error,
 }
 
-impl Tone {
-    /// Returns the text in this tone's colour if the view has colours.
-    pub fn paint(self, text: &str, view: View) -> String {
+impl Severity {
+    /// Returns the text in the colour of this severity, if the style has colours.
+    pub(crate) fn paint(self, text: &str, style: TableStyle) -> String {
         let code = match self {
-            Self::Good => 32,
-            Self::Doubtful => 33,
-            Self::Bad => 31,
-            Self::Plain => return text.to_owned(),
+            Self::Ok => 32,
+            Self::Warning => 33,
+            Self::Error => 31,
+            Self::Neutral => return text.to_owned(),
         };
-        if !view.colours || text.is_empty() {
+        if !style.has_colours || text.is_empty() {
             return text.to_owned();
         }
         format!("\u{1b}[{code}m{text}\u{1b}[0m")
     }
 }
 
-/// One cell. Its text is made printable when the cell is made, so widths are measured on the text that is printed.
+/// One cell. Its text is escaped when the cell is created, so widths are those of the printed text.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Cell {
+pub(crate) struct Cell {
     text: String,
-    tone: Tone,
+    severity: Severity,
 }
 
 impl Cell {
-    /// Creates a cell with a tone.
-    pub fn toned(text: impl Into<String>, tone: Tone) -> Self {
+    /// Creates a cell with a severity.
+    pub(crate) fn with_severity(text: impl Into<String>, severity: Severity) -> Self {
         let text = text.into();
         Self {
             text: printable(&text).into_owned(),
-            tone,
+            severity,
         }
     }
 }
 
 impl<T: Into<String>> From<T> for Cell {
     fn from(text: T) -> Self {
-        Self::toned(text, Tone::Plain)
+        Self::with_severity(text, Severity::Neutral)
     }
 }
 
-/// Rows under headings.
+/// Rows below headings.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Table {
+pub(crate) struct Table {
     headings: Vec<Cell>,
     rows: Vec<Vec<Cell>>,
 }
 
 impl Table {
     /// Creates a table without rows.
-    pub fn new<T: Into<String>>(headings: impl IntoIterator<Item = T>) -> Self {
+    pub(crate) fn new<T: Into<String>>(headings: impl IntoIterator<Item = T>) -> Self {
         Self {
             headings: headings.into_iter().map(Cell::from).collect(),
             rows: Vec::new(),
@@ -84,17 +84,17 @@ impl Table {
     }
 
     /// Adds a row.
-    pub fn row(&mut self, cells: impl IntoIterator<Item = Cell>) {
+    pub(crate) fn add_row(&mut self, cells: impl IntoIterator<Item = Cell>) {
         self.rows.push(cells.into_iter().collect());
     }
 
     /// Whether the table has no rows.
-    pub fn is_empty(&self) -> bool {
+    pub(crate) fn is_empty(&self) -> bool {
         self.rows.is_empty()
     }
 
     /// Returns the table's lines, each with a newline at its end.
-    pub fn render(&self, view: View) -> String {
+    pub(crate) fn render(&self, style: TableStyle) -> String {
         let rows: Vec<&Vec<Cell>> = iter::once(&self.headings).chain(&self.rows).collect();
         let mut widths = vec![0; self.headings.len()];
         for row in &rows {
@@ -102,59 +102,59 @@ impl Table {
                 *width = (*width).max(length(&cell.text));
             }
         }
-        let before_last: usize = widths.iter().rev().skip(1).map(|width| width + GAP).sum();
-        let room = view.width.and_then(|width| width.checked_sub(before_last));
-        let room = room.filter(|room| *room >= NARROWEST);
+        let before_last: usize = widths.iter().rev().skip(1).map(|width| width + COLUMN_GAP).sum();
+        let available = style.width.and_then(|width| width.checked_sub(before_last));
+        let available = available.filter(|available| *available >= MIN_WRAP_WIDTH);
         let mut text = String::new();
         for row in rows {
-            line(&mut text, row, &widths, room, view);
+            write_row(&mut text, row, &widths, available, style);
         }
         text
     }
 }
 
-fn line(text: &mut String, row: &[Cell], widths: &[usize], room: Option<usize>, view: View) {
+fn write_row(text: &mut String, row: &[Cell], widths: &[usize], available: Option<usize>, style: TableStyle) {
     let mut line = String::new();
-    // The spaces before the next text. They are written only if some text follows.
-    let mut due = 0;
+    // The spaces before the next text. They are written only when text follows.
+    let mut pending_spaces = 0;
     let mut column = 0;
     let last = widths.len().saturating_sub(1);
     for (index, (cell, width)) in row.iter().zip(widths).enumerate() {
-        let pieces = match room {
-            Some(room) if index == last => wrap(&cell.text, room),
+        let pieces = match available {
+            Some(width) if index == last => wrap(&cell.text, width),
             _ => vec![cell.text.as_str()],
         };
         for (number, piece) in pieces.iter().enumerate() {
             if number > 0 {
                 line.push('\n');
-                due = column;
+                pending_spaces = column;
             }
             if !piece.is_empty() {
-                line.extend(iter::repeat_n(' ', due));
-                due = 0;
-                line.push_str(&cell.tone.paint(piece, view));
+                line.extend(iter::repeat_n(' ', pending_spaces));
+                pending_spaces = 0;
+                line.push_str(&cell.severity.paint(piece, style));
             }
         }
-        due += width.saturating_sub(pieces.last().map_or(0, |piece| length(piece))) + GAP;
-        column += width + GAP;
+        pending_spaces += width.saturating_sub(pieces.last().map_or(0, |piece| length(piece))) + COLUMN_GAP;
+        column += width + COLUMN_GAP;
     }
     text.push_str(&line);
     text.push('\n');
 }
 
-/// Returns the width in characters. Names are ASCII; for messages, this is close enough.
+/// Returns the width in characters. This is exact for ASCII, such as names, and close enough for messages.
 fn length(text: &str) -> usize {
     text.chars().count()
 }
 
-/// Breaks a text between words into pieces of at most `room` characters. A longer word stays in one piece.
-fn wrap(text: &str, room: usize) -> Vec<&str> {
+/// Breaks a text between words into pieces of at most `width` characters. A longer word stays in one piece.
+fn wrap(text: &str, width: usize) -> Vec<&str> {
     let mut pieces = Vec::new();
     let mut rest = text;
-    while length(rest) > room {
+    while length(rest) > width {
         let limit = rest
             .char_indices()
-            .nth(room)
+            .nth(width)
             .map_or(rest.len(), |(index, _)| index);
         let (fitting, beyond) = rest.split_at(limit);
         let end = if beyond.starts_with(' ') {

@@ -1,4 +1,4 @@
-//! Helpers for the tests of several tables.
+//! Test helpers for several tables.
 
 use everynode_proto::planner::v1::{NodeVerdict, Reason, ReasonCode, ReasonCount, Verdict, VerdictSummary};
 
@@ -15,7 +15,7 @@ pub(super) fn verdict(node: &str, verdict: Verdict, reasons: &[&str]) -> NodeVer
     }
 }
 
-/// A summary with one condition for the verdict keep and one for exclude.
+/// Returns a summary with one condition for the verdict keep and one for exclude.
 pub(super) fn summary(run_nodes: u32, keep_nodes: u32, exclude_nodes: u32) -> VerdictSummary {
     let reason = |code: ReasonCode, condition: &str, verdict: Verdict, nodes| ReasonCount {
         code: code.into(),

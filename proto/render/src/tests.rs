@@ -1,4 +1,4 @@
-//! Prints answers in which every text field holds text that an attacker would like to have printed.
+//! Prints answers in which every text field holds hostile text.
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -11,19 +11,19 @@ use prost_reflect::{
 use super::*;
 use crate::text::{is_printable, printable};
 
-/// Clears the screen, sets the title, overwrites and forges a line, and hides and reverses the text that follows.
+/// Text that clears the screen, sets the title, overwrites and forges a line, and hides and reverses what follows.
 const HOSTILE: &str =
     "a\u{1b}[2J\u{1b}]0;t\u{7}b\rc\nNAME\td\u{9b}8me\u{7f}f\u{202e}g\u{2066}h\u{200b}i\u{2028}j\u{feff}";
 
-/// Builds messages with every field set: texts to `text`, lists to `items` equal items, and in each oneof the field at
-/// index `choice` modulo the number of its fields.
-struct Filling<'a> {
+/// Builds messages with every field set: texts to `text`, and lists to `items` equal items. In each oneof, it sets the
+/// field at index `choice` modulo the number of fields.
+struct MessageBuilder<'a> {
     text: &'a str,
     items: usize,
     choice: usize,
 }
 
-impl Filling<'_> {
+impl MessageBuilder<'_> {
     fn message<M: Name + Default>(&self) -> M {
         let pool = DescriptorPool::decode(everynode_proto::FILE_DESCRIPTOR_SET).unwrap();
         let descriptor = pool.get_message_by_name(&M::full_name()).unwrap();
@@ -71,20 +71,26 @@ impl Filling<'_> {
     }
 }
 
-/// Checks that a hostile answer prints the same as one whose author had written the escapes out.
-fn check<M: Name + Default>(table: impl Fn(&M, View) -> String) {
+/// Checks that an answer with hostile text prints the same as one with the escapes written out.
+fn check<M: Name + Default>(table: impl Fn(&M, TableStyle) -> String) {
     let safe = printable(HOSTILE).into_owned();
     for (items, choice) in [(1, 0), (2, 1), (2, 2), (1, 3), (1, 4)] {
-        let filled = |text: &str| Filling { text, items, choice }.message::<M>();
+        let filled = |text: &str| MessageBuilder { text, items, choice }.message::<M>();
         let hostile = filled(HOSTILE);
-        for (colours, width, wide) in [(false, None, false), (true, None, true), (true, Some(80), false)] {
-            let view = View { wide, colours, width };
+        for (has_colours, width, is_wide) in
+            [(false, None, false), (true, None, true), (true, Some(80), false)]
+        {
+            let style = TableStyle {
+                is_wide,
+                has_colours,
+                width,
+            };
             // Headings are capitalized, including escapes that the author has written out, so the comparison ignores
             // case.
-            let wanted = table(&filled(&safe), view).to_lowercase();
-            assert_eq!(table(&hostile, view).to_lowercase(), wanted);
+            let wanted = table(&filled(&safe), style).to_lowercase();
+            assert_eq!(table(&hostile, style).to_lowercase(), wanted);
         }
-        let text = table(&hostile, View::default());
+        let text = table(&hostile, TableStyle::default());
         assert!(
             text.chars()
                 .all(|character| character == '\n' || is_printable(character)),
@@ -107,19 +113,19 @@ fn check<M: Name + Default>(table: impl Fn(&M, View) -> String) {
 }
 
 #[test]
-fn whatever_an_answer_of_the_planner_says_only_printable_text_is_printed_of_it() {
-    check(|answer: &planner::ExplainResponse, view| explain::table(answer, true, view));
-    check(|answer: &planner::PlanResponse, view| plan::table(answer, view));
-    check(|answer: &planner::SimulateNodesResponse, view| {
-        simulate::table(answer, &BTreeMap::default(), view)
+fn answers_of_the_planner_print_only_printable_text() {
+    check(|answer: &planner::ExplainResponse, style| explain::table(answer, true, style));
+    check(|answer: &planner::PlanResponse, style| plan::table(answer, style));
+    check(|answer: &planner::SimulateNodesResponse, style| {
+        simulate::table(answer, &BTreeMap::default(), style)
     });
 }
 
 #[test]
-fn whatever_an_answer_of_the_executor_says_only_printable_text_is_printed_of_it() {
-    check(|answer: &executor::GetInfoResponse, view| live::info(answer, view));
-    check(|answer: &executor::ListDaemonSetsResponse, view| live::daemon_sets(answer, view));
-    check(|answer: &executor::ExplainResponse, view| live::explain(answer, true, view));
-    check(|answer: &executor::GetNodeOverheadResponse, view| live::overhead(answer, view));
-    check(|answer: &executor::WatchPlansResponse, view| live::events::line(answer, view));
+fn answers_of_the_executor_print_only_printable_text() {
+    check(|answer: &executor::GetInfoResponse, style| live::info(answer, style));
+    check(|answer: &executor::ListDaemonSetsResponse, style| live::daemon_sets(answer, style));
+    check(|answer: &executor::ExplainResponse, style| live::explain(answer, true, style));
+    check(|answer: &executor::GetNodeOverheadResponse, style| live::overhead(answer, style));
+    check(|answer: &executor::WatchPlansResponse, style| live::events::event_line(answer, style));
 }

@@ -1,32 +1,32 @@
-//! Makes text from elsewhere safe to print for people.
+//! Makes untrusted text safe to print for people.
 //!
-//! Names, labels and messages come from callers, clusters, files and servers. When such text is printed as it is, an
-//! escape sequence can recolour a terminal, rewrite lines that are already there or set its title. A line break can
-//! forge a log line, and an invisible character can make one name look like another. So every place that prints for
-//! people passes such text through [`printable`]. It shows each of those characters as an escape, such as `\x1b`, and
-//! leaves everything else alone, including letters of any script.
+//! Names, labels and messages come from callers, clusters, files and servers. In such text, an escape sequence can
+//! recolour a terminal, overwrite earlier lines or set the title. A line break can forge a log line, and an invisible
+//! character can make one name look like another. So all code that prints for people passes such text through
+//! [`printable`], which shows each of these characters as an escape, such as `\x1b`. All other characters stay as they
+//! are, including letters of any script.
 
 use std::{
     borrow::Cow,
     fmt::{self, Write},
 };
 
-/// Returns the text as one line. Escapes every character that a terminal could act on or that can't be seen.
+/// Returns the text as one line. Escapes every control character and every invisible character.
 pub fn printable(text: &str) -> Cow<'_, str> {
-    escaped(text, |character| !is_printable(character), write_escape)
+    escape_where(text, |character| !is_printable(character), write_escape)
 }
 
-/// Like [`printable`], for text that may have several lines: line breaks stay.
+/// Like [`printable`], but keeps line breaks.
 pub fn printable_lines(text: &str) -> Cow<'_, str> {
     let is_unsafe = |character| character != '\n' && !is_printable(character);
-    escaped(text, is_unsafe, write_escape)
+    escape_where(text, is_unsafe, write_escape)
 }
 
 /// Returns JSON with the same meaning and only printable characters. JSON writers escape only the ASCII control
-/// characters. They leave the eight-bit control characters, which terminals obey too.
+/// characters, but terminals also obey the eight-bit ones.
 pub fn printable_json(json: &str) -> Cow<'_, str> {
-    // JSON has no such characters outside of strings.
-    escaped(json, is_kept_by_json, |character, out| {
+    // Valid JSON has no such characters outside of strings.
+    escape_where(json, is_left_raw_by_json, |character, out| {
         let mut units = [0; 2];
         character
             .encode_utf16(&mut units)
@@ -35,10 +35,10 @@ pub fn printable_json(json: &str) -> Cow<'_, str> {
     })
 }
 
-/// Returns YAML with the same meaning as the JSON and only printable characters. YAML parsers read JSON, except for
+/// Returns YAML with the same meaning as the JSON and only printable characters. YAML parsers accept JSON, except for
 /// surrogate pairs.
 pub fn printable_json_as_yaml(json: &str) -> Cow<'_, str> {
-    escaped(json, is_kept_by_json, |character, out| {
+    escape_where(json, is_left_raw_by_json, |character, out| {
         match u32::from(character) {
             code @ 0..=0xFFFF => write!(out, "\\u{code:04x}"),
             code => write!(out, "\\U{code:08x}"),
@@ -46,12 +46,12 @@ pub fn printable_json_as_yaml(json: &str) -> Cow<'_, str> {
     })
 }
 
-/// Whether an unprintable character is one that JSON writers don't escape.
-fn is_kept_by_json(character: char) -> bool {
+/// Whether the character is unprintable, and JSON writers don't escape it.
+fn is_left_raw_by_json(character: char) -> bool {
     character >= ' ' && !is_printable(character)
 }
 
-/// Whether a character can be printed as it is: it isn't a control character, doesn't break the line, and is visible.
+/// Whether the character can be printed as it is: it isn't a control character, doesn't break the line, and is visible.
 pub fn is_printable(character: char) -> bool {
     let is_invisible = matches!(character,
         // Line and paragraph separators, and annotation marks.
@@ -66,15 +66,15 @@ pub fn is_printable(character: char) -> bool {
 
 /// Escapes the text written through it, as [`printable`] does.
 #[derive(Debug)]
-pub struct Printable<'a, W>(pub &'a mut W);
+pub struct EscapingWriter<'a, W>(pub &'a mut W);
 
-impl<W: Write> Write for Printable<'_, W> {
+impl<W: Write> Write for EscapingWriter<'_, W> {
     fn write_str(&mut self, text: &str) -> fmt::Result {
         self.0.write_str(&printable(text))
     }
 }
 
-fn escaped(
+fn escape_where(
     text: &str,
     is_unsafe: impl Fn(char) -> bool,
     escape: impl Fn(char, &mut String) -> fmt::Result,

@@ -1,4 +1,4 @@
-//! Identities of objects, and the `DaemonSet` that controls an object.
+//! Identifies objects, and the `DaemonSet` that controls an object.
 
 use super::Meta;
 

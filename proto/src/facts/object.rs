@@ -1,7 +1,7 @@
-//! Slim Kubernetes types that hold only the fields that decisions and actions read, under their Kubernetes names.
+//! Slim Kubernetes types with only the fields that decisions and actions read, under their Kubernetes names.
 //!
-//! Every field is optional, and unknown operators and phases are kept as text, so that one odd object doesn't prevent
-//! reading the others.
+//! Every field is optional, and unknown operators and phases are kept as text, so that one unusual object doesn't keep
+//! the others from being read.
 
 mod conditions;
 pub mod demand;
@@ -15,7 +15,7 @@ use serde::{
 };
 
 /// Reads an explicit `null` as the default, as Go's decoder does.
-fn nullable<'de, D: Deserializer<'de>, T: Deserialize<'de> + Default>(
+fn null_as_default<'de, D: Deserializer<'de>, T: Deserialize<'de> + Default>(
     deserializer: D,
 ) -> Result<T, D::Error> {
     Option::deserialize(deserializer).map(Option::unwrap_or_default)
@@ -43,13 +43,13 @@ pub struct Meta<A = IgnoredAny> {
     /// metadata.generation.
     pub generation: i64,
     /// metadata.labels.
-    #[serde(deserialize_with = "nullable")]
+    #[serde(deserialize_with = "null_as_default")]
     pub labels: StringMap,
     /// metadata.annotations.
-    #[serde(deserialize_with = "nullable")]
+    #[serde(deserialize_with = "null_as_default")]
     pub annotations: A,
     /// metadata.ownerReferences.
-    #[serde(deserialize_with = "nullable")]
+    #[serde(deserialize_with = "null_as_default")]
     pub owner_references: Vec<OwnerReference>,
     /// metadata.creationTimestamp.
     pub creation_timestamp: Option<Timestamp>,
@@ -77,7 +77,7 @@ pub struct OwnerReference {
     /// The owner's uid.
     pub uid: String,
     /// Whether the owner manages the object.
-    #[serde(deserialize_with = "nullable")]
+    #[serde(deserialize_with = "null_as_default")]
     pub controller: bool,
 }
 
@@ -95,7 +95,7 @@ pub struct Node {
     /// metadata.
     pub metadata: Meta,
     /// spec.
-    #[serde(deserialize_with = "nullable")]
+    #[serde(deserialize_with = "null_as_default")]
     pub spec: NodeSpec,
 }
 
@@ -104,7 +104,7 @@ pub struct Node {
 #[serde(default)]
 pub struct NodeSpec {
     /// spec.taints.
-    #[serde(deserialize_with = "nullable")]
+    #[serde(deserialize_with = "null_as_default")]
     pub taints: Vec<Taint>,
 }
 
@@ -113,13 +113,13 @@ pub struct NodeSpec {
 #[serde(default)]
 pub struct Taint {
     /// The taint's key.
-    #[serde(deserialize_with = "nullable")]
+    #[serde(deserialize_with = "null_as_default")]
     pub key: String,
     /// The taint's value.
-    #[serde(deserialize_with = "nullable")]
+    #[serde(deserialize_with = "null_as_default")]
     pub value: String,
     /// `NoSchedule`, `PreferNoSchedule` or `NoExecute`.
-    #[serde(deserialize_with = "nullable")]
+    #[serde(deserialize_with = "null_as_default")]
     pub effect: String,
 }
 
@@ -130,10 +130,10 @@ pub struct Pod {
     /// metadata.
     pub metadata: Meta,
     /// spec.
-    #[serde(deserialize_with = "nullable")]
+    #[serde(deserialize_with = "null_as_default")]
     pub spec: PodSpec,
     /// status.
-    #[serde(deserialize_with = "nullable")]
+    #[serde(deserialize_with = "null_as_default")]
     pub status: PodStatus,
 }
 
@@ -142,7 +142,7 @@ pub struct Pod {
 #[serde(rename_all = "camelCase", default)]
 pub struct PodSpec {
     /// spec.nodeName; empty while the pod isn't bound.
-    #[serde(deserialize_with = "nullable")]
+    #[serde(deserialize_with = "null_as_default")]
     pub node_name: String,
     /// spec.affinity.
     pub affinity: Option<Affinity>,
@@ -153,7 +153,7 @@ pub struct PodSpec {
 #[serde(default)]
 pub struct PodStatus {
     /// status.phase.
-    #[serde(deserialize_with = "nullable")]
+    #[serde(deserialize_with = "null_as_default")]
     pub phase: String,
     /// Only the Ready condition of status.conditions, if present; no decision reads the others.
     #[serde(deserialize_with = "conditions::ready_only")]
@@ -203,7 +203,7 @@ pub struct NodeAffinity {
 #[serde(rename_all = "camelCase", default)]
 pub struct NodeSelector {
     /// nodeSelectorTerms.
-    #[serde(deserialize_with = "nullable")]
+    #[serde(deserialize_with = "null_as_default")]
     pub node_selector_terms: Vec<NodeSelectorTerm>,
 }
 
@@ -212,10 +212,10 @@ pub struct NodeSelector {
 #[serde(rename_all = "camelCase", default)]
 pub struct NodeSelectorTerm {
     /// Requirements on labels.
-    #[serde(deserialize_with = "nullable")]
+    #[serde(deserialize_with = "null_as_default")]
     pub match_expressions: Vec<Requirement>,
     /// Requirements on fields.
-    #[serde(deserialize_with = "nullable")]
+    #[serde(deserialize_with = "null_as_default")]
     pub match_fields: Vec<Requirement>,
 }
 
@@ -224,13 +224,13 @@ pub struct NodeSelectorTerm {
 #[serde(default)]
 pub struct Requirement {
     /// The label's or field's key.
-    #[serde(deserialize_with = "nullable")]
+    #[serde(deserialize_with = "null_as_default")]
     pub key: String,
     /// In, `NotIn`, Exists, `DoesNotExist`, Gt or Lt.
-    #[serde(deserialize_with = "nullable")]
+    #[serde(deserialize_with = "null_as_default")]
     pub operator: String,
     /// The operator's values.
-    #[serde(deserialize_with = "nullable")]
+    #[serde(deserialize_with = "null_as_default")]
     pub values: Vec<String>,
 }
 
@@ -239,16 +239,16 @@ pub struct Requirement {
 #[serde(default)]
 pub struct Toleration {
     /// The taint key to match. Empty with operator Exists matches every key.
-    #[serde(deserialize_with = "nullable")]
+    #[serde(deserialize_with = "null_as_default")]
     pub key: String,
     /// Equal (the default when empty) or Exists.
-    #[serde(deserialize_with = "nullable")]
+    #[serde(deserialize_with = "null_as_default")]
     pub operator: String,
     /// The taint value to match with Equal.
-    #[serde(deserialize_with = "nullable")]
+    #[serde(deserialize_with = "null_as_default")]
     pub value: String,
     /// The taint effect to match. Empty matches every effect.
-    #[serde(deserialize_with = "nullable")]
+    #[serde(deserialize_with = "null_as_default")]
     pub effect: String,
 }
 
@@ -257,7 +257,7 @@ pub struct Toleration {
 #[serde(default)]
 pub struct PodTemplate {
     /// template.spec.
-    #[serde(deserialize_with = "nullable")]
+    #[serde(deserialize_with = "null_as_default")]
     pub spec: PodTemplateSpec,
 }
 
@@ -266,18 +266,18 @@ pub struct PodTemplate {
 #[serde(rename_all = "camelCase", default)]
 pub struct PodTemplateSpec {
     /// spec.nodeName.
-    #[serde(deserialize_with = "nullable")]
+    #[serde(deserialize_with = "null_as_default")]
     pub node_name: String,
     /// spec.nodeSelector.
-    #[serde(deserialize_with = "nullable")]
+    #[serde(deserialize_with = "null_as_default")]
     pub node_selector: StringMap,
     /// spec.affinity.
     pub affinity: Option<Affinity>,
     /// spec.tolerations.
-    #[serde(deserialize_with = "nullable")]
+    #[serde(deserialize_with = "null_as_default")]
     pub tolerations: Vec<Toleration>,
     /// spec.hostNetwork.
-    #[serde(deserialize_with = "nullable")]
+    #[serde(deserialize_with = "null_as_default")]
     pub host_network: bool,
 }
 
@@ -291,7 +291,7 @@ pub struct DaemonSet<T = PodTemplate> {
     /// spec.
     pub spec: DaemonSetSpec<T>,
     /// status.
-    #[serde(deserialize_with = "nullable")]
+    #[serde(deserialize_with = "null_as_default")]
     pub status: DaemonSetStatus,
 }
 
@@ -311,15 +311,15 @@ impl<T> DaemonSet<T> {
 )]
 pub struct DaemonSetSpec<T> {
     /// spec.selector.
-    #[serde(deserialize_with = "nullable")]
+    #[serde(deserialize_with = "null_as_default")]
     pub selector: LabelSelector,
     /// spec.template.
     pub template: T,
     /// spec.updateStrategy.
-    #[serde(deserialize_with = "nullable")]
+    #[serde(deserialize_with = "null_as_default")]
     pub update_strategy: UpdateStrategy,
     /// spec.minReadySeconds.
-    #[serde(deserialize_with = "nullable")]
+    #[serde(deserialize_with = "null_as_default")]
     pub min_ready_seconds: i32,
     /// spec.revisionHistoryLimit.
     pub revision_history_limit: Option<i32>,
@@ -330,10 +330,10 @@ pub struct DaemonSetSpec<T> {
 #[serde(rename_all = "camelCase", default)]
 pub struct LabelSelector {
     /// matchLabels.
-    #[serde(deserialize_with = "nullable")]
+    #[serde(deserialize_with = "null_as_default")]
     pub match_labels: StringMap,
     /// matchExpressions.
-    #[serde(deserialize_with = "nullable")]
+    #[serde(deserialize_with = "null_as_default")]
     pub match_expressions: Vec<Requirement>,
 }
 
@@ -349,7 +349,7 @@ impl LabelSelector {
 #[serde(rename_all = "camelCase", default)]
 pub struct UpdateStrategy {
     /// `RollingUpdate` (the default when empty) or `OnDelete`.
-    #[serde(deserialize_with = "nullable")]
+    #[serde(deserialize_with = "null_as_default")]
     pub r#type: String,
     /// updateStrategy.rollingUpdate.
     pub rolling_update: Option<RollingUpdate>,
@@ -392,7 +392,7 @@ pub struct DaemonSetStatus {
     pub number_available: i32,
     pub number_unavailable: i32,
     pub collision_count: Option<i32>,
-    #[serde(deserialize_with = "nullable")]
+    #[serde(deserialize_with = "null_as_default")]
     pub conditions: Vec<DaemonSetCondition>,
 }
 

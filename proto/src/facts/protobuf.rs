@@ -1,7 +1,7 @@
-//! Decodes nodes and pods, which clusters have by the thousand, from Kubernetes' protobuf encoding. Protobuf costs the
-//! API server and the client a fraction of what JSON costs, and decodes to the same slim types.
+//! Decodes nodes and pods from Kubernetes' protobuf encoding. Clusters have thousands of them, and protobuf costs the
+//! API server and the client a fraction of what JSON costs. The result is the same slim types.
 //!
-//! Fields that the messages here don't name are skipped without being decoded.
+//! Fields that the messages in this module don't name are skipped without being decoded.
 
 mod messages;
 
@@ -22,23 +22,23 @@ pub const CONTENT_TYPE: &str = "application/vnd.kubernetes.protobuf";
 /// The prefix of an encoded object.
 const MAGIC: &[u8] = b"k8s\0";
 
-/// Unwraps an object. The API server wraps every object that it returns.
+/// Unwraps an encoded object. The API server wraps every object that it returns.
 ///
 /// # Errors
 /// The body isn't a wrapped object.
-pub fn unwrapped(body: &Bytes) -> Result<Bytes, DecodeError> {
+pub fn unwrap_object(body: &Bytes) -> Result<Bytes, DecodeError> {
     let start = if body.starts_with(MAGIC) { MAGIC.len() } else { 0 };
     Unknown::decode(body.slice(start..)).map(|unknown| unknown.raw)
 }
 
-/// A watch event's type and its object. The type has the same values as in JSON.
+/// Decodes a watch event. Returns its type, which has the same values as in JSON, and its encoded object.
 ///
 /// # Errors
 /// The frame isn't a watch event.
-pub fn watch_event(frame: Bytes) -> Result<(String, Bytes), DecodeError> {
+pub fn decode_watch_event(frame: Bytes) -> Result<(String, Bytes), DecodeError> {
     let event = WatchEvent::decode(frame)?;
     let object = event.object.map(|object| object.raw).unwrap_or_default();
-    Ok((event.r#type, unwrapped(&object)?))
+    Ok((event.r#type, unwrap_object(&object)?))
 }
 
 /// One page of a list.
@@ -56,8 +56,8 @@ pub struct Page {
 ///
 /// # Errors
 /// The body isn't a list.
-pub fn page(body: &Bytes) -> Result<Page, DecodeError> {
-    let list = List::decode(unwrapped(body)?)?;
+pub fn decode_page(body: &Bytes) -> Result<Page, DecodeError> {
+    let list = List::decode(unwrap_object(body)?)?;
     let metadata = list.metadata.unwrap_or_default();
     Ok(Page {
         resource_version: metadata.resource_version,
@@ -70,7 +70,7 @@ pub fn page(body: &Bytes) -> Result<Page, DecodeError> {
 ///
 /// # Errors
 /// The bookmark has no readable metadata.
-pub fn bookmark(object: Bytes) -> Result<(String, HashMap<String, String>), DecodeError> {
+pub fn decode_bookmark(object: Bytes) -> Result<(String, HashMap<String, String>), DecodeError> {
     let metadata = Bookmark::decode(object)?.metadata.unwrap_or_default();
     Ok((metadata.resource_version, metadata.annotations))
 }
@@ -79,7 +79,7 @@ pub fn bookmark(object: Bytes) -> Result<(String, HashMap<String, String>), Deco
 ///
 /// # Errors
 /// The object isn't a Status.
-pub fn status(object: Bytes) -> Result<serde_json::Value, DecodeError> {
+pub fn decode_status(object: Bytes) -> Result<serde_json::Value, DecodeError> {
     let status = Status::decode(object)?;
     let details = status.details.unwrap_or_default();
     let causes: Vec<_> = details
@@ -107,7 +107,7 @@ pub fn status(object: Bytes) -> Result<serde_json::Value, DecodeError> {
 ///
 /// # Errors
 /// The object isn't a node.
-pub fn node(object: Bytes) -> Result<object::Node, DecodeError> {
+pub fn decode_node(object: Bytes) -> Result<object::Node, DecodeError> {
     let Node { metadata, spec } = Node::decode(object)?;
     let taints = spec.unwrap_or_default().taints;
     let taint = |Taint { key, value, effect }| object::Taint { key, value, effect };
@@ -123,7 +123,7 @@ pub fn node(object: Bytes) -> Result<object::Node, DecodeError> {
 ///
 /// # Errors
 /// The object isn't a pod.
-pub fn pod(object: Bytes) -> Result<object::Pod, DecodeError> {
+pub fn decode_pod(object: Bytes) -> Result<object::Pod, DecodeError> {
     let Pod {
         metadata,
         spec,

@@ -21,7 +21,7 @@ pub fn timestamp(time: jiff::Timestamp) -> WireTimestamp {
 }
 
 impl Node {
-    /// The node's facts.
+    /// Converts the node to its facts.
     pub fn into_facts(self) -> NodeFacts {
         let taint = |object::Taint { key, value, effect }| Taint { key, value, effect };
         NodeFacts {
@@ -33,7 +33,7 @@ impl Node {
 }
 
 impl Pod {
-    /// The pod's facts, if a `DaemonSet` controls it.
+    /// Returns the pod's facts if a `DaemonSet` controls it.
     pub fn facts(&self) -> Option<PodFacts> {
         let owner = self.metadata.controller().filter(|owner| owner.is_daemon_set())?;
         let label = |key| self.metadata.labels.get(key).cloned().unwrap_or_default();
@@ -52,8 +52,8 @@ impl Pod {
         })
     }
 
-    /// The node that the pod is for: the node that it is bound to, or else the node that its required affinity names
-    /// with the field metadata.name. Mirrors `GetTargetNodeName`.
+    /// Returns the node that the pod is for: the node that it is bound to, or else the node that its required affinity
+    /// names with the field metadata.name. Mirrors `GetTargetNodeName`.
     pub fn target_node(&self) -> Option<&str> {
         if !self.spec.node_name.is_empty() {
             return Some(&self.spec.node_name);
@@ -69,8 +69,8 @@ impl Pod {
         }
     }
 
-    /// When the pod became ready; `None` if it isn't ready. If the condition has no time, the pod's creation time is
-    /// used.
+    /// Returns the time when the pod became ready, or `None` if it isn't ready. If the condition has no time, returns
+    /// the pod's creation time.
     pub fn ready_since(&self) -> Option<jiff::Timestamp> {
         let ready = self
             .status
@@ -98,8 +98,8 @@ fn phase(phase: &str) -> PodPhase {
 }
 
 impl<T> DaemonSet<T> {
-    /// The `DaemonSet`'s facts and the problems found in it. `template` is its template and `update_revision` the
-    /// controller-revision-hash of that template.
+    /// Returns the `DaemonSet`'s facts and the problems found in it. `update_revision` is the controller-revision-hash
+    /// of the template.
     pub fn facts(&self, template: &PodTemplate, update_revision: &str) -> (DaemonSetFacts, Vec<Problem>) {
         let mut problems = Vec::new();
         let mut problem = |field: &str, message: String| {
@@ -128,7 +128,7 @@ impl<T> DaemonSet<T> {
 }
 
 impl PodTemplate {
-    /// The parts of the template that placement reads.
+    /// Returns the parts of the template that placement reads.
     pub fn facts(&self) -> PodTemplateFacts {
         let spec = &self.spec;
         let toleration = |toleration: &object::Toleration| Toleration {
@@ -195,9 +195,8 @@ fn int_or_percent(value: object::IntOrString) -> Result<IntOrPercent, String> {
         object::IntOrString::Int(count) => int_or_percent::Value::Count(count),
         object::IntOrString::String(text) => {
             let percent = text.strip_suffix('%').and_then(|number| number.parse().ok());
-            let error = || {
-                format!("{text:?} is neither a number nor a percentage such as \"10%\"; it counts as not set")
-            };
+            let error =
+                || format!("{text:?} is neither a number nor a percentage such as \"10%\"; it is ignored");
             int_or_percent::Value::Percent(percent.ok_or_else(error)?)
         }
     };

@@ -5,7 +5,7 @@ use prost::bytes::Bytes;
 use super::*;
 use crate::{
     executor::v1 as executor,
-    facts::Unread,
+    facts::RawStruct,
     planner::v1::{
         DaemonSetFacts, ExplainRequest, Fact, FailedRequirement, NodeFacts, NodeSelectorTerm, NodeTemplate,
         NodeVerdict, Plan, PlanRequest, PodFacts, PodTemplateFacts, Reason, SessionRequest,
@@ -13,14 +13,14 @@ use crate::{
     },
 };
 
-fn size_of_kind(name: &str) -> usize {
-    WEIGHTS.kinds[WEIGHTS.by_name[name]].size
+fn struct_size_of(name: &str) -> usize {
+    LAYOUTS.layouts[LAYOUTS.by_name[name]].size
 }
 
 #[test]
-fn structs_are_never_taken_for_smaller_than_they_are() {
+fn weighed_struct_sizes_are_at_least_the_real_ones() {
     fn check<M: Name>() {
-        let (weighed, real) = (size_of_kind(&M::full_name()), mem::size_of::<M>());
+        let (weighed, real) = (struct_size_of(&M::full_name()), mem::size_of::<M>());
         assert!(
             real <= weighed && weighed <= 3 * real,
             "{} has {real} bytes, {weighed} are weighed",
@@ -46,7 +46,7 @@ fn structs_are_never_taken_for_smaller_than_they_are() {
     check::<Toleration>();
     check::<executor::ExplainRequest>();
     check::<executor::Placement>();
-    assert!(size_of_kind("google.protobuf.Struct") >= mem::size_of::<Unread>());
+    assert!(struct_size_of("google.protobuf.Struct") >= mem::size_of::<RawStruct>());
     assert!(BYTES_HANDLE_BYTES >= mem::size_of::<Bytes>());
     assert!(HANDLE_BYTES >= Layout::new::<BTreeMap<String, String>>().size());
 }
@@ -59,7 +59,7 @@ fn repeated(number: u8, content: &[u8], times: usize) -> Vec<u8> {
 }
 
 #[test]
-fn elements_count_at_every_depth() {
+fn list_elements_count_at_every_depth() {
     let plain = decoded_bytes(&SessionRequest::default());
     let tolerations = |count: usize| SessionRequest {
         facts: vec![Fact {
@@ -82,19 +82,19 @@ fn elements_count_at_every_depth() {
 }
 
 #[test]
-fn objects_that_are_not_read_count_with_their_outermost_fields() {
-    let kind = MessageType::named("everynode.planner.v1.PlanRequest").unwrap();
+fn raw_structs_count_with_their_outermost_fields() {
+    let kind = MessageType::from_full_name("everynode.planner.v1.PlanRequest").unwrap();
     let object = repeated(1, &[], 40);
     let (one, many) = (
         kind.weigh(repeated(2, &[], 100).as_slice()),
         kind.weigh(repeated(2, &object, 100).as_slice()),
     );
-    assert!(one >= 100 * mem::size_of::<Unread>(), "{one}");
+    assert!(one >= 100 * mem::size_of::<RawStruct>(), "{one}");
     assert!(many - one >= 100 * 40 * mem::size_of::<Bytes>(), "{one}, {many}");
 }
 
 #[test]
-fn a_map_with_one_entry_weighs_as_much_as_the_node_that_holds_it() {
+fn map_with_one_entry_weighs_as_much_as_a_whole_map_node() {
     let node = |labels: usize| NodeFacts {
         labels: (0..labels)
             .map(|label| (label.to_string(), String::new()))
@@ -108,7 +108,7 @@ fn a_map_with_one_entry_weighs_as_much_as_the_node_that_holds_it() {
 }
 
 #[test]
-fn text_weighs_what_it_holds() {
+fn weight_of_text_is_its_length() {
     let length = 100_000;
     let request = PlanRequest {
         update_revision: Some("x".repeat(length)),
@@ -119,8 +119,8 @@ fn text_weighs_what_it_holds() {
 }
 
 #[test]
-fn a_malformed_message_is_weighed_up_to_where_decoding_stops() {
-    let kind = MessageType::named("everynode.planner.v1.NodeFacts").unwrap();
+fn malformed_message_is_weighed_up_to_where_decoding_stops() {
+    let kind = MessageType::from_full_name("everynode.planner.v1.NodeFacts").unwrap();
     let whole = NodeFacts {
         name: "n".to_owned(),
         labels: [("a".to_owned(), "b".to_owned())].into(),
@@ -138,5 +138,5 @@ fn a_malformed_message_is_weighed_up_to_where_decoding_stops() {
     ] {
         kind.weigh(broken);
     }
-    assert_eq!(MessageType::named("everynode.planner.v1.Unheard"), None);
+    assert_eq!(MessageType::from_full_name("everynode.planner.v1.Unknown"), None);
 }

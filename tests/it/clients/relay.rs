@@ -36,7 +36,7 @@ pub(super) fn busy(delay: Duration) -> Status {
 
 /// The status for a request that is too large.
 pub(super) fn too_large() -> Status {
-    let words = "holds 1001, at most 1000 are taken at once; split the request";
+    let words = "has 1001 items, but at most 1000 are allowed; split the request";
     let details = ErrorDetails::with_bad_request_violation("daemon_sets", words);
     Status::with_error_details(Code::ResourceExhausted, format!("daemon_sets: {words}"), details)
 }

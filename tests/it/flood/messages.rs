@@ -7,7 +7,7 @@ use std::{
 };
 
 use everynode_proto::FILE_DESCRIPTOR_SET;
-use everynode_proto::facts::Unread;
+use everynode_proto::facts::RawStruct;
 use everynode_tests::programs::{Profile, Programs};
 use everynode_tests::raw_codec::RawCodec;
 use everynode_tests::service::{Planner, ServiceOptions};
@@ -209,7 +209,10 @@ fn nested_in(mut content: Vec<u8>, levels: &[u32]) -> Vec<u8> {
 /// An object with a name, encoded in a field of a request.
 fn named(number: u32, kind: &str) -> Vec<u8> {
     let object = json!({"kind": kind, "metadata": {"name": "a", "namespace": "b"}});
-    field(number, &Unread::from(object.as_object().unwrap()).encode_to_vec())
+    field(
+        number,
+        &RawStruct::from(object.as_object().unwrap()).encode_to_vec(),
+    )
 }
 
 /// The other fields that a request needs. Without them the planner would never read the objects in this field.

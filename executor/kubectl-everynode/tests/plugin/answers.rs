@@ -205,7 +205,7 @@ async fn overhead_that_doesnt_fit_ends_with_1() {
     let run = ask(&fake, &["overhead", "node/worker-3"]).await;
     assert_eq!(
         run.out,
-        "Node worker-3\nNo DaemonSet would run there.\nexceeded: memory\n"
+        "Node worker-3\nNo DaemonSet would run on this node.\nexceeded: memory\n"
     );
     assert_eq!(run.code, 1);
     assert_eq!(fake.asked(), ["GetNodeOverheadRequest { node: \"worker-3\" }"]);
@@ -222,7 +222,7 @@ async fn version_names_this_program_and_the_executor() {
             "\
 kubectl-everynode {version}
 EXECUTOR     VERSION   LEADER   CLUSTER   PLANNER
-executor-a   0.1.0     itself   known     0.1.0 (rules 3)
+executor-a   0.1.0     itself   synced    0.1.0 (rules 3)
 "
         )
     );

@@ -1,6 +1,6 @@
 //! Plans of a planner that is newer or older than this executor.
 
-use everynode_proto::testing::from_newer;
+use everynode_proto::testing::receive_from_newer_peer;
 
 use super::*;
 
@@ -8,7 +8,7 @@ use super::*;
 const UNKNOWN_VALUE: i32 = 99;
 
 fn newer(plan: &Plan) -> Plan {
-    from_newer("everynode.planner.v1.Plan", plan)
+    receive_from_newer_peer("everynode.planner.v1.Plan", plan)
 }
 
 /// An action of a kind that this executor doesn't know.

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use everynode_proto::{
     facts::{
-        Unread,
+        RawStruct,
         object::{IntOrString, LabelSelector, Requirement},
     },
     planner::v1::{NodeFacts, Taint},
@@ -24,7 +24,7 @@ fn object(value: Value) -> Object {
 }
 
 /// Builds a `DaemonSet` that contains its template unchanged. `template` is the parsed template.
-pub(super) fn daemon_set(daemon_set: &DaemonSet, template: &Value) -> Unread {
+pub(super) fn daemon_set(daemon_set: &DaemonSet, template: &Value) -> RawStruct {
     let (metadata, spec) = (&daemon_set.metadata, &daemon_set.spec);
     let budget = |budget: &IntOrString| match budget {
         IntOrString::Int(count) => json!(count),
@@ -53,7 +53,7 @@ pub(super) fn daemon_set(daemon_set: &DaemonSet, template: &Value) -> Unread {
             "minReadySeconds": spec.min_ready_seconds,
         },
     });
-    Unread::from(&object(value))
+    RawStruct::from(&object(value))
 }
 
 fn selector(selector: &LabelSelector) -> Value {
@@ -83,7 +83,7 @@ pub(super) fn runtime_class(template: &Value) -> Option<&str> {
 }
 
 /// Builds a node with the fields that placement uses.
-pub(super) fn node(facts: &NodeFacts) -> Unread {
+pub(super) fn node(facts: &NodeFacts) -> RawStruct {
     let taint = |taint: &Taint| json!({"key": taint.key, "value": taint.value, "effect": taint.effect});
     let taints: Vec<_> = facts.taints.iter().map(taint).collect();
     let value = json!({
@@ -92,11 +92,11 @@ pub(super) fn node(facts: &NodeFacts) -> Unread {
         "metadata": {"name": facts.name, "labels": facts.labels},
         "spec": {"taints": taints},
     });
-    Unread::from(&object(value))
+    RawStruct::from(&object(value))
 }
 
 /// Builds a node with the fields that a simulation reads, from the API server's object.
-pub(super) fn simulated(node: &Object, allocatable: &BTreeMap<String, String>) -> Unread {
+pub(super) fn simulated(node: &Object, allocatable: &BTreeMap<String, String>) -> RawStruct {
     let at = |section: &str, field: &str| node.get(section).and_then(|section| section.get(field));
     let value = json!({
         "apiVersion": "v1",
@@ -105,7 +105,7 @@ pub(super) fn simulated(node: &Object, allocatable: &BTreeMap<String, String>) -
         "spec": {"taints": at("spec", "taints")},
         "status": {"allocatable": allocatable},
     });
-    Unread::from(&object(value))
+    RawStruct::from(&object(value))
 }
 
 /// Reads a node's status.allocatable.

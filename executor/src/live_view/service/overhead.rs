@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 
 use everynode_proto::{
     executor::v1::{GetNodeOverheadRequest, GetNodeOverheadResponse},
-    facts::Unread,
+    facts::RawStruct,
     planner::v1::{NodeSimulation, SimulateNodesRequest},
 };
 use tonic::Status;
@@ -77,11 +77,11 @@ pub(super) async fn node_overhead(
 
 /// Reads the `RuntimeClass`es with these names. One that doesn't exist, or that this executor may not read, is left
 /// out, and the planner reports its overhead as unknown.
-async fn look_up(executor: &Executor, names: BTreeSet<String>) -> Result<Vec<Unread>, Status> {
+async fn look_up(executor: &Executor, names: BTreeSet<String>) -> Result<Vec<RawStruct>, Status> {
     let mut found = Vec::new();
     for name in names.iter().filter(|name| is_name(name)) {
         match executor.api.get_runtime_class(name).await {
-            Ok(object) => found.push(Unread::from(&object)),
+            Ok(object) => found.push(RawStruct::from(&object)),
             Err(error) if error.is_final() => {}
             Err(error) => return Err(status::api(&format!("the RuntimeClass {name}"), &error)),
         }

@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use everynode_proto::{
-    facts::Unread,
+    facts::RawStruct,
     planner::v1::{
         ExplainRequest, ExplainResponse, SimulateNodesRequest, SimulateNodesResponse, VerdictSummary,
         planner_service_client::PlannerServiceClient,
@@ -46,8 +46,8 @@ impl Planner {
     /// `UNAVAILABLE` when no planner answers; otherwise the planner's error, translated for the caller.
     pub async fn explain(
         &self,
-        daemon_sets: Vec<Unread>,
-        nodes: Vec<Unread>,
+        daemon_sets: Vec<RawStruct>,
+        nodes: Vec<RawStruct>,
     ) -> Result<ExplainResponse, Status> {
         let mut whole = ExplainResponse::default();
         let nodes = pieces(nodes, NODES_AT_ONCE);
@@ -123,8 +123,8 @@ fn explained(status: Status) -> Status {
 }
 
 /// Splits objects into pieces that each fit into one call.
-fn pieces(objects: Vec<Unread>, most: usize) -> Vec<Vec<Unread>> {
-    let mut pieces: Vec<Vec<Unread>> = Vec::new();
+fn pieces(objects: Vec<RawStruct>, most: usize) -> Vec<Vec<RawStruct>> {
+    let mut pieces: Vec<Vec<RawStruct>> = Vec::new();
     let mut bytes = 0;
     for object in objects {
         let size = object.encoded_len();

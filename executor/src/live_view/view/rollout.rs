@@ -4,7 +4,7 @@ use everynode_proto::{
     executor::v1::{Rollout, RolloutState, Wait, WaitCode},
     planner::v1::DaemonSetStatus,
 };
-use everynode_render::words;
+use everynode_render::values;
 
 use super::{Sketch, Upkeep};
 use crate::status::is_rolled_out;
@@ -40,7 +40,7 @@ fn state(sketch: &Sketch, status: &DaemonSetStatus, waits: &[Wait]) -> RolloutSt
 
 fn message(sketch: &Sketch, status: &DaemonSetStatus) -> String {
     if is_counted(sketch, status) {
-        words::progress(status)
+        values::progress(status)
     } else {
         "the current spec has not been planned for yet".to_owned()
     }

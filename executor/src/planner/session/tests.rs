@@ -14,7 +14,7 @@ use everynode_proto::{
         SimulateNodesRequest, SimulateNodesResponse,
         planner_service_server::{PlannerService, PlannerServiceServer},
     },
-    testing::from_newer,
+    testing::receive_from_newer_peer,
 };
 use hyper_util::rt::TokioIo;
 use tokio::task::JoinHandle;
@@ -262,7 +262,7 @@ async fn plans_and_problems_are_passed_on_and_what_is_unknown_is_passed_over() {
 #[tokio::test(start_paused = true)]
 async fn a_newer_planner_is_understood_as_far_as_this_executor_goes() {
     let newer = |message| {
-        Ok(from_newer(
+        Ok(receive_from_newer_peer(
             "everynode.planner.v1.SessionResponse",
             &SessionResponse { message },
         ))

@@ -20,7 +20,7 @@ fn many(running: usize, excluded: usize) -> ExplainResponse {
 }
 
 #[test]
-fn a_few_pairs_are_all_shown_every_reason_in_its_line_and_the_summary_comes_last() {
+fn few_pairs_are_all_shown_with_a_row_for_each_reason_and_the_summary_last() {
     let answer = ExplainResponse {
         verdicts: vec![
             verdict("worker-1", Verdict::Run, &[FITS]),
@@ -35,7 +35,7 @@ fn a_few_pairs_are_all_shown_every_reason_in_its_line_and_the_summary_comes_last
         summaries: vec![summary(1, 1, 1)],
     };
     assert_eq!(
-        table(&answer, false, View::default()),
+        table(&answer, false, TableStyle::default()),
         "\
 DAEMONSET       NODE       VERDICT   REASON
 default/agent   worker-1   RUN       the node fits
@@ -43,7 +43,7 @@ default/agent   worker-2   EXCLUDE   wants disk=ssd
 default/agent   worker-2   EXCLUDE   taint a is not tolerated
 default/agent   worker-3   KEEP      taint b is not tolerated
 
-DAEMONSET       VERDICT   NODES   CONDITION THAT ISN'T MET
+DAEMONSET       VERDICT   NODES   UNMET CONDITION
 default/agent   EXCLUDE   1       nodeSelector disk=ssd
 default/agent   KEEP      1       taint dedicated=db:NoSchedule
 
@@ -51,44 +51,44 @@ DAEMONSET       RUN   KEEP   EXCLUDE
 default/agent   1     1      1
 "
     );
-    assert!(!is_as_wished(&answer));
+    assert!(!is_as_desired(&answer));
 }
 
 #[test]
-fn one_pair_needs_no_summary() {
+fn single_pair_has_no_summary() {
     let mut answer = many(1, 0);
     assert_eq!(
-        table(&answer, false, View::default()),
+        table(&answer, false, TableStyle::default()),
         "DAEMONSET       NODE    VERDICT   REASON\ndefault/agent   a-000   RUN       the node fits\n"
     );
-    assert!(is_as_wished(&answer));
+    assert!(is_as_desired(&answer));
     answer.problems.push(Problem::default());
-    assert!(!is_as_wished(&answer));
+    assert!(!is_as_desired(&answer));
 }
 
 #[test]
-fn of_many_pairs_that_all_run_the_summary_says_it_all() {
+fn many_running_pairs_are_only_summarized() {
     assert_eq!(
-        table(&many(100, 0), false, View::default()),
+        table(&many(100, 0), false, TableStyle::default()),
         "DAEMONSET       RUN   KEEP   EXCLUDE\ndefault/agent   100   0      0\n"
     );
 }
 
 #[test]
-fn of_many_pairs_those_that_dont_run_are_shown_up_to_a_number_and_the_rest_is_counted() {
-    let text = table(&many(100, 22), false, View::default());
+fn many_pairs_that_dont_run_are_shown_up_to_a_limit_and_the_rest_is_counted() {
+    let text = table(&many(100, 22), false, TableStyle::default());
     let lines: Vec<_> = text.lines().collect();
-    assert_eq!(lines.len(), 1 + FEW_PAIRS + 1 + 6);
+    assert_eq!(lines.len(), 1 + MAX_SHOWN_PAIRS + 1 + 6);
     assert_eq!(lines[1], "default/agent   b-000   EXCLUDE   no");
     assert_eq!(lines[21], "(2 more pairs not running; --all shows every pair)");
     assert_eq!(lines[27], "default/agent   100   0      22");
-    let text = table(&many(100, 20), false, View::default());
+    let text = table(&many(100, 20), false, TableStyle::default());
     assert!(!text.contains("more pair"), "{text}");
 }
 
 #[test]
 fn every_pair_is_shown_on_request() {
-    let text = table(&many(100, 22), true, View::default());
+    let text = table(&many(100, 22), true, TableStyle::default());
     assert_eq!(
         text.lines().filter(|line| line.contains("EXCLUDE   no")).count(),
         22

@@ -5,71 +5,78 @@ use everynode_proto::{
     planner::v1::{ActionOutcome, DaemonSetStatus, Plan, action},
 };
 
-use crate::{View, table::Tone, words};
+use crate::{TableStyle, table::Severity, values};
 
-/// The width of the column for an event's word, which fits the longest.
-const WORD_WIDTH: usize = 7;
+/// The width of the column for an event's label, which fits the longest label.
+const LABEL_WIDTH: usize = 7;
 
-/// Formats an event as one line with its time, which ends with a newline.
-pub fn line(response: &WatchPlansResponse, view: View) -> String {
-    let time = words::time(response.time.as_ref());
-    let (word, tone, text) = match &response.event {
+/// Formats an event as one line with its time and a newline.
+pub fn event_line(response: &WatchPlansResponse, style: TableStyle) -> String {
+    let time = values::time(response.time.as_ref());
+    let (label, severity, text) = match &response.event {
         None => (
             "unknown",
-            Tone::Doubtful,
-            "this program is older than the executor".to_owned(),
+            Severity::Warning,
+            "this event is of a kind that only newer versions of this program know".to_owned(),
         ),
         Some(Event::Began(began)) => {
             let planner = super::planner(began.planner.as_ref());
             let text = format!("executor {}, planner {planner}", began.identity);
-            ("began", Tone::Plain, text)
+            ("began", Severity::Neutral, text)
         }
-        Some(Event::Plan(plan)) => ("plan", Tone::Plain, plan_text(plan)),
+        Some(Event::Plan(plan)) => ("plan", Severity::Neutral, plan_text(plan)),
         Some(Event::ActionEnded(ended)) => action_ended(ended),
         Some(Event::PlannerChanged(changed)) => match &changed.planner {
             None => (
                 "planner",
-                Tone::Bad,
-                "none: nothing is created or deleted".to_owned(),
+                Severity::Error,
+                "none; no pods are created or deleted".to_owned(),
             ),
-            found => ("planner", Tone::Good, super::planner(found.as_ref())),
+            planner => ("planner", Severity::Ok, super::planner(planner.as_ref())),
         },
         Some(Event::EventsLost(lost)) => {
-            let text = format!("{}: read too slowly", words::count(lost.count, "event"));
-            ("lost", Tone::Bad, text)
+            let text = format!(
+                "{}, because this program read too slowly",
+                values::count(lost.count, "event")
+            );
+            ("lost", Severity::Error, text)
         }
     };
-    // The word is padded before it is painted, because colour codes take up no space on the screen.
-    let word = tone.paint(&format!("{word:WORD_WIDTH$}"), view);
-    format!("{time}   {word}   {}", words::line(&text))
+    // The label is padded before it is coloured, because colour codes have no width on the screen.
+    let label = severity.paint(&format!("{label:LABEL_WIDTH$}"), style);
+    format!("{time}   {label}   {}", values::line(&text))
 }
 
-fn action_ended(ended: &ActionEnded) -> (&'static str, Tone, String) {
-    let (word, tone) = match ended.outcome() {
-        ActionOutcome::Done => ("done", Tone::Good),
-        ActionOutcome::Failed => ("failed", Tone::Bad),
-        ActionOutcome::Skipped => ("skipped", Tone::Plain),
-        ActionOutcome::Unspecified => ("ended", Tone::Doubtful),
+fn action_ended(ended: &ActionEnded) -> (&'static str, Severity, String) {
+    let (label, severity) = match ended.outcome() {
+        ActionOutcome::Done => ("done", Severity::Ok),
+        ActionOutcome::Failed => ("failed", Severity::Error),
+        ActionOutcome::Skipped => ("skipped", Severity::Neutral),
+        ActionOutcome::Unspecified => ("ended", Severity::Warning),
     };
-    (word, tone, format!("{}: {}", ended.daemon_set, ended.message))
+    (
+        label,
+        severity,
+        format!("{}: {}", ended.daemon_set, ended.message),
+    )
 }
 
 fn plan_text(plan: &Plan) -> String {
-    let number = |wanted: fn(&action::Action) -> bool| {
+    let count_of = |is_counted: fn(&action::Action) -> bool| {
         let actions = plan.actions.iter().filter_map(|action| action.action.as_ref());
-        actions.filter(|action| wanted(action)).count() as u64
+        actions.filter(|action| is_counted(action)).count() as u64
     };
-    let created = number(|action| matches!(action, action::Action::Create(_)));
-    let deleted = number(|action| matches!(action, action::Action::Delete(_)));
+    let created = count_of(|action| matches!(action, action::Action::Create(_)));
+    let deleted = count_of(|action| matches!(action, action::Action::Delete(_)));
     let mut parts = Vec::new();
     if created > 0 {
-        parts.push(format!("create {}", words::count(created, "pod")));
+        parts.push(format!("create {}", values::count(created, "pod")));
     }
     if deleted > 0 {
-        parts.push(format!("delete {}", words::count(deleted, "pod")));
+        parts.push(format!("delete {}", values::count(deleted, "pod")));
     }
     parts.extend(plan.status.as_ref().map(status_text));
-    parts.extend(plan.problems.iter().map(words::problem));
+    parts.extend(plan.problems.iter().map(values::problem));
     format!("{}: {}", plan.daemon_set, parts.join("; "))
 }
 

@@ -51,7 +51,7 @@ fn planner_info() -> PlannerInfo {
 }
 
 #[test]
-fn an_executor_says_who_it_is_and_what_it_knows() {
+fn info_shows_the_executor_its_leader_and_its_planner() {
     let mut answer = GetInfoResponse {
         version: "0.1.0".to_owned(),
         identity: "executor-a".to_owned(),
@@ -60,26 +60,26 @@ fn an_executor_says_who_it_is_and_what_it_knows() {
         planner: Some(planner_info()),
     };
     assert_eq!(
-        info(&answer, View::default()),
+        info(&answer, TableStyle::default()),
         "\
 EXECUTOR     VERSION   LEADER   CLUSTER   PLANNER
-executor-a   0.1.0     itself   known     0.1.0 (rules 3)
+executor-a   0.1.0     itself   synced    0.1.0 (rules 3)
 "
     );
     answer.leader.clear();
     answer.cluster_is_listed = false;
     answer.planner = None;
     assert_eq!(
-        info(&answer, View::default()),
+        info(&answer, TableStyle::default()),
         "\
-EXECUTOR     VERSION   LEADER   CLUSTER      PLANNER
-executor-a   0.1.0     nobody   being read   none
+EXECUTOR     VERSION   LEADER   CLUSTER   PLANNER
+executor-a   0.1.0     none     syncing   none
 "
     );
 }
 
 #[test]
-fn a_list_of_daemonsets_says_what_each_waits_for_first() {
+fn list_of_daemonsets_shows_the_first_wait_of_each() {
     let waits = vec![wait("a pod isn't ready", 1), wait("a pod isn't available", 1)];
     let answer = ListDaemonSetsResponse {
         daemon_sets: vec![
@@ -89,28 +89,28 @@ fn a_list_of_daemonsets_says_what_each_waits_for_first() {
         ask_leader: String::new(),
     };
     assert_eq!(
-        daemon_sets(&answer, View::default()),
+        daemon_sets(&answer, TableStyle::default()),
         "\
 DAEMONSET   DESIRED   CURRENT   READY   UP-TO-DATE   AVAILABLE   MISSCHEDULED   ROLLOUT    WAITS FOR
 default/a   3         3         2       3            2           0              complete
 default/b   3         3         2       3            2           0              blocked    a pod isn't ready (and 1 more)
 "
     );
-    assert!(!are_as_wished(&answer));
+    assert!(!are_daemon_sets_as_desired(&answer));
 }
 
 #[test]
-fn a_single_daemonset_says_everything() {
+fn single_daemonset_is_shown_with_all_its_waits() {
     let waits = vec![wait("a pod isn't ready", 1), wait("the quota is used up", 0)];
     let mut answer = ListDaemonSetsResponse {
         daemon_sets: vec![daemon_set("a", RolloutState::Progressing, waits)],
         ask_leader: String::new(),
     };
-    let view = View {
-        wide: true,
-        ..View::default()
+    let style = TableStyle {
+        is_wide: true,
+        ..TableStyle::default()
     };
-    let text = daemon_sets(&answer, view);
+    let text = daemon_sets(&answer, style);
     let (table, details) = text.split_once("\n\n").unwrap();
     assert!(table.contains("   REVISION   ROLLOUT"), "{table}");
     assert_eq!(
@@ -122,9 +122,9 @@ Waits: the quota is used up
 "
     );
     answer.daemon_sets = vec![daemon_set("a", RolloutState::Complete, Vec::new())];
-    assert!(are_as_wished(&answer));
+    assert!(are_daemon_sets_as_desired(&answer));
     answer.daemon_sets[0].problems.push(Problem::default());
-    assert!(!are_as_wished(&answer));
+    assert!(!are_daemon_sets_as_desired(&answer));
 }
 
 fn pod(name: &str) -> Pod {
@@ -139,7 +139,7 @@ fn pod(name: &str) -> Pod {
 }
 
 #[test]
-fn a_pair_has_its_pods_its_reasons_and_what_is_waited_for() {
+fn pair_is_shown_with_its_pods_its_reasons_and_its_waits() {
     let deleting = Pod {
         is_deleting: true,
         ..pod("agent-x2")
@@ -161,25 +161,25 @@ fn a_pair_has_its_pods_its_reasons_and_what_is_waited_for() {
         problems: Vec::new(),
     };
     assert_eq!(
-        explain(&answer, false, View::default()),
+        explain(&answer, false, TableStyle::default()),
         "\
 DAEMONSET       NODE       VERDICT   POD                                 REASON
 default/agent   worker-1   RUN       agent-x1 (Running, ready)           the node fits
 default/agent   worker-2   EXCLUDE   agent-x2 (Running, being deleted)   wants disk=ssd
 default/agent   worker-2   EXCLUDE   agent-x2 (Running, being deleted)   waits: the pod is terminating
 
-DAEMONSET       VERDICT   NODES   CONDITION THAT ISN'T MET
+DAEMONSET       VERDICT   NODES   UNMET CONDITION
 default/agent   EXCLUDE   1       nodeSelector disk=ssd
 
 DAEMONSET       RUN   KEEP   EXCLUDE
 default/agent   1     0      1
 "
     );
-    assert!(!is_explained_as_wished(&answer));
+    assert!(!is_explain_as_desired(&answer));
 }
 
 #[test]
-fn of_many_pairs_those_that_run_and_wait_for_nothing_are_not_shown() {
+fn many_pairs_are_shown_only_if_they_dont_run_or_are_waiting() {
     let placement = |number: usize| Placement {
         verdict: Some(verdict(&format!("n-{number:02}"), Verdict::Run, &[])),
         pods: Vec::new(),
@@ -193,18 +193,21 @@ fn of_many_pairs_those_that_run_and_wait_for_nothing_are_not_shown() {
         placements: (0..30).map(placement).collect(),
         ..ExplainResponse::default()
     };
-    let text = explain(&answer, false, View::default());
-    assert_eq!(text.lines().count(), 1 + FEW_PAIRS + 1);
+    let text = explain(&answer, false, TableStyle::default());
+    assert_eq!(text.lines().count(), 1 + MAX_SHOWN_PAIRS + 1);
     assert!(
-        text.ends_with("(2 more pairs not running or waiting; --all shows every pair)\n"),
+        text.ends_with("(2 more pairs not running or still waiting; --all shows every pair)\n"),
         "{text}"
     );
-    assert_eq!(explain(&answer, true, View::default()).lines().count(), 1 + 30);
-    assert!(!is_explained_as_wished(&answer));
+    assert_eq!(
+        explain(&answer, true, TableStyle::default()).lines().count(),
+        1 + 30
+    );
+    assert!(!is_explain_as_desired(&answer));
 }
 
 #[test]
-fn a_pod_is_described_by_what_is_most_important_about_it() {
+fn pod_is_described_by_its_most_important_state() {
     let unbound = Pod {
         is_bound: false,
         is_ready: false,
@@ -215,17 +218,23 @@ fn a_pod_is_described_by_what_is_most_important_about_it() {
         is_ready: false,
         ..pod("b")
     };
-    assert_eq!(pod_text(&unbound, View::default()), "a (Pending, not bound)");
-    assert_eq!(pod_text(&unready, View::default()), "b (Running, not ready)");
-    let wide = View {
-        wide: true,
-        ..View::default()
+    assert_eq!(
+        pod_text(&unbound, TableStyle::default()),
+        "a (Pending, not bound)"
+    );
+    assert_eq!(
+        pod_text(&unready, TableStyle::default()),
+        "b (Running, not ready)"
+    );
+    let wide = TableStyle {
+        is_wide: true,
+        ..TableStyle::default()
     };
     assert_eq!(pod_text(&pod("c"), wide), "c (Running, ready, revision 7bd5c)");
 }
 
 #[test]
-fn overhead_is_shown_against_what_the_node_has() {
+fn overhead_is_compared_with_the_nodes_capacity() {
     let answer = GetNodeOverheadResponse {
         node: Some(NodeSimulation {
             node_template: "worker-1".to_owned(),
@@ -243,7 +252,7 @@ fn overhead_is_shown_against_what_the_node_has() {
         allocatable: resources([("cpu", "2"), ("pods", "110")]),
     };
     assert_eq!(
-        overhead(&answer, View::default()),
+        overhead(&answer, TableStyle::default()),
         "\
 Node worker-1
 DAEMONSET       CPU     MEMORY   PODS   HOST PORTS
@@ -253,7 +262,7 @@ capacity        2       -        110
 left            1900m   -        109
 "
     );
-    assert!(is_overhead_as_wished(&answer));
+    assert!(is_overhead_as_desired(&answer));
 }
 
 #[test]
@@ -295,7 +304,7 @@ fn each_event_is_one_line_with_its_time() {
             }),
             event: Some(event),
         };
-        events::line(&response, View::default())
+        events::event_line(&response, TableStyle::default())
     };
     assert_eq!(
         events.map(line).concat(),
@@ -304,8 +313,8 @@ fn each_event_is_one_line_with_its_time() {
 2023-11-14T22:13:20Z   plan      default/agent: create 1 pod; 3 desired, 2 ready, 3 up to date, 2 available
 2023-11-14T22:13:20Z   done      default/agent: Created pod: agent-7bd5c on node worker-3
 2023-11-14T22:13:20Z   failed    default/agent: exceeded quota
-2023-11-14T22:13:20Z   planner   none: nothing is created or deleted
-2023-11-14T22:13:20Z   lost      3 events: read too slowly
+2023-11-14T22:13:20Z   planner   none; no pods are created or deleted
+2023-11-14T22:13:20Z   lost      3 events, because this program read too slowly
 "
     );
 }

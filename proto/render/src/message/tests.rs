@@ -93,7 +93,7 @@ fn json_is_protobufs_mapping_as_grpcurl_prints_it() {
 }
 
 #[test]
-fn yaml_says_the_same() {
+fn yaml_has_the_same_content_as_json() {
     let text = yaml(&answer()).unwrap();
     let read: serde_json::Value = serde_saphyr::from_str(&text).unwrap();
     let wanted: serde_json::Value = serde_json::from_str(&json(&answer()).unwrap()).unwrap();
@@ -102,7 +102,7 @@ fn yaml_says_the_same() {
 }
 
 #[test]
-fn text_that_yaml_could_take_for_something_else_comes_back_as_text() {
+fn text_that_looks_like_other_yaml_stays_text() {
     for odd in [
         "true",
         "1e3",
@@ -145,7 +145,7 @@ fn maps_are_sorted_and_an_empty_message_is_an_empty_object() {
 }
 
 #[test]
-fn the_executors_messages_are_printed_too_with_their_times() {
+fn messages_of_the_executor_are_printed_with_their_times() {
     let event = WatchPlansResponse {
         time: Some(Timestamp {
             seconds: 1_700_000_000,
@@ -163,7 +163,7 @@ fn the_executors_messages_are_printed_too_with_their_times() {
 }
 
 #[test]
-fn a_value_that_only_a_newer_service_knows_stays_a_number() {
+fn enum_value_of_a_newer_service_stays_a_number() {
     let verdict = NodeVerdict {
         verdict: 99,
         ..NodeVerdict::default()

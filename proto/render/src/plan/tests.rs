@@ -37,51 +37,51 @@ fn answer() -> PlanResponse {
 }
 
 #[test]
-fn actions_status_summary_and_the_time_of_the_next_look_are_shown() {
+fn actions_status_summary_and_the_time_of_the_next_plan_are_shown() {
     assert_eq!(
-        table(&answer(), View::default()),
+        table(&answer(), TableStyle::default()),
         "\
 ACTION   NODE       POD        REASON
-create   worker-3   -          a pod belongs on the node
-delete   worker-1   agent-x2   it has failed
+create   worker-3   -          the node should run a pod
+delete   worker-1   agent-x2   the pod has failed
 
 DESIRED   CURRENT   READY   UP-TO-DATE   AVAILABLE   MISSCHEDULED
 2         1         0       0            0           0
 
-DAEMONSET       VERDICT   NODES   CONDITION THAT ISN'T MET
+DAEMONSET       VERDICT   NODES   UNMET CONDITION
 default/agent   EXCLUDE   1       nodeSelector disk=ssd
 
 DAEMONSET       RUN   KEEP   EXCLUDE
 default/agent   2     0      1
 
-Look again in 30 s, though nothing changes.
+Plan again in 30 s, even if nothing changes.
 "
     );
-    assert!(!is_as_wished(&answer()));
+    assert!(!is_as_desired(&answer()));
 }
 
 #[test]
-fn a_wide_table_has_revisions_and_uids() {
-    let view = View {
-        wide: true,
-        ..View::default()
+fn wide_table_has_revisions_and_uids() {
+    let style = TableStyle {
+        is_wide: true,
+        ..TableStyle::default()
     };
-    let text = table(&answer(), view);
+    let text = table(&answer(), style);
     assert_eq!(
         text.lines().take(3).collect::<Vec<_>>(),
         [
             "ACTION   NODE       POD        REVISION   UID   REASON",
-            "create   worker-3   -          7bd5c      -     a pod belongs on the node",
-            "delete   worker-1   agent-x2   -          u1    it has failed",
+            "create   worker-3   -          7bd5c      -     the node should run a pod",
+            "delete   worker-1   agent-x2   -          u1    the pod has failed",
         ]
     );
 }
 
 #[test]
-fn nothing_to_do_is_said_in_words() {
+fn answer_without_actions_says_that_there_is_nothing_to_do() {
     let mut answer = PlanResponse::default();
-    assert_eq!(table(&answer, View::default()), "Nothing to do.\n");
-    assert!(is_as_wished(&answer));
+    assert_eq!(table(&answer, TableStyle::default()), "Nothing to do.\n");
+    assert!(is_as_desired(&answer));
     answer.problems.push(Problem::default());
-    assert!(!is_as_wished(&answer));
+    assert!(!is_as_desired(&answer));
 }

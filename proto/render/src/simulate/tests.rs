@@ -37,7 +37,7 @@ fn answer() -> SimulateNodesResponse {
             undecided: vec![Undecided {
                 daemon_set: "default/c".to_owned(),
                 unknown_labels: vec!["zone".to_owned()],
-                message: "runs if zone is a".to_owned(),
+                message: "runs if and only if the node has zone=a".to_owned(),
             }],
         }],
         problems: Vec::new(),
@@ -55,9 +55,9 @@ fn capacities() -> BTreeMap<String, Resources> {
 }
 
 #[test]
-fn a_template_has_a_table_with_sums_and_below_it_what_is_wrong() {
+fn template_has_a_table_with_sums_and_its_faults_below() {
     assert_eq!(
-        table(&answer(), &capacities(), View::default()),
+        table(&answer(), &capacities(), TableStyle::default()),
         "\
 Node template small
 DAEMONSET   CPU     MEMORY   PODS   HOST PORTS
@@ -67,20 +67,20 @@ requested   1100m   4Gi      2
 capacity    2       3Gi      110
 left        900m    -1Gi     108
 exceeded: memory
-conflict: host port 9100/TCP is wanted by default/a, default/b
-undecided: default/c: runs if zone is a
+conflict: host port 9100/TCP is requested by default/a, default/b
+undecided: default/c: runs if and only if the node has zone=a
 "
     );
-    assert!(!is_as_wished(&answer()));
+    assert!(!is_as_desired(&answer()));
 }
 
 #[test]
-fn a_wide_table_has_every_resource_of_the_node() {
-    let view = View {
-        wide: true,
-        ..View::default()
+fn wide_table_has_every_resource_of_the_node() {
+    let style = TableStyle {
+        is_wide: true,
+        ..TableStyle::default()
     };
-    let text = table(&answer(), &capacities(), view);
+    let text = table(&answer(), &capacities(), style);
     let lines: Vec<_> = text.lines().collect();
     assert_eq!(
         lines[1],
@@ -90,7 +90,7 @@ fn a_wide_table_has_every_resource_of_the_node() {
 }
 
 #[test]
-fn without_a_capacity_nothing_is_said_of_what_is_left() {
+fn template_without_capacity_has_no_row_for_what_is_left() {
     let mut answer = answer();
     answer.nodes[0].left.clear();
     answer.nodes[0].exceeded.clear();
@@ -101,7 +101,7 @@ fn without_a_capacity_nothing_is_said_of_what_is_left() {
         ..NodeSimulation::default()
     });
     assert_eq!(
-        table(&answer, &BTreeMap::new(), View::default()),
+        table(&answer, &BTreeMap::new(), TableStyle::default()),
         "\
 Node template small
 DAEMONSET   CPU     MEMORY   PODS   HOST PORTS
@@ -110,8 +110,8 @@ default/b   1       3Gi      1      9100/TCP
 requested   1100m   4Gi      2
 
 Node template empty
-No DaemonSet would run there.
+No DaemonSet would run on this node.
 "
     );
-    assert!(is_as_wished(&answer));
+    assert!(is_as_desired(&answer));
 }

@@ -2,24 +2,24 @@ use super::*;
 
 fn table() -> Table {
     let mut table = Table::new(["NAME", "VERDICT", "REASON"]);
-    table.row([
+    table.add_row([
         "worker-1".into(),
-        Cell::toned("RUN", Tone::Good),
+        Cell::with_severity("RUN", Severity::Ok),
         "the node fits".into(),
     ]);
-    table.row([
+    table.add_row([
         "worker-1000".into(),
-        Cell::toned("EXCLUDE", Tone::Bad),
+        Cell::with_severity("EXCLUDE", Severity::Error),
         "nodeSelector wants disk=ssd, the node has no label disk".into(),
     ]);
-    table.row(["w".into(), "KEEP".into(), "".into()]);
+    table.add_row(["w".into(), "KEEP".into(), "".into()]);
     table
 }
 
 #[test]
-fn columns_are_as_wide_as_their_widest_cell_and_lines_end_with_their_text() {
+fn columns_are_as_wide_as_their_widest_cell_and_lines_have_no_trailing_spaces() {
     assert_eq!(
-        table().render(View::default()),
+        table().render(TableStyle::default()),
         "\
 NAME          VERDICT   REASON
 worker-1      RUN       the node fits
@@ -30,13 +30,13 @@ w             KEEP
 }
 
 #[test]
-fn on_a_terminal_the_last_column_is_wrapped_within_itself() {
-    let view = View {
+fn last_column_wraps_within_itself_on_a_terminal() {
+    let style = TableStyle {
         width: Some(54),
-        ..View::default()
+        ..TableStyle::default()
     };
     assert_eq!(
-        table().render(view),
+        table().render(style),
         "\
 NAME          VERDICT   REASON
 worker-1      RUN       the node fits
@@ -48,23 +48,27 @@ w             KEEP
 }
 
 #[test]
-fn on_a_terminal_too_narrow_for_that_nothing_is_wrapped() {
+fn nothing_wraps_on_a_narrow_terminal() {
     for width in [0, 20, 47] {
-        let view = View {
+        let style = TableStyle {
             width: Some(width),
-            ..View::default()
+            ..TableStyle::default()
         };
-        assert_eq!(table().render(view), table().render(View::default()), "{width}");
+        assert_eq!(
+            table().render(style),
+            table().render(TableStyle::default()),
+            "{width}"
+        );
     }
 }
 
 #[test]
-fn colours_take_no_room() {
-    let view = View {
-        colours: true,
-        ..View::default()
+fn colours_take_no_width() {
+    let style = TableStyle {
+        has_colours: true,
+        ..TableStyle::default()
     };
-    let coloured = table().render(view);
+    let coloured = table().render(style);
     assert!(
         coloured.contains("\u{1b}[31mEXCLUDE\u{1b}[0m   node"),
         "{coloured:?}"
@@ -73,11 +77,11 @@ fn colours_take_no_room() {
         .replace("\u{1b}[31m", "")
         .replace("\u{1b}[32m", "")
         .replace("\u{1b}[0m", "");
-    assert_eq!(plain, table().render(View::default()));
+    assert_eq!(plain, table().render(TableStyle::default()));
 }
 
 #[test]
-fn words_that_are_longer_than_the_room_stay_in_one_piece() {
+fn words_longer_than_the_width_stay_in_one_piece() {
     assert_eq!(wrap("a bc d", 2), ["a", "bc", "d"]);
     assert_eq!(wrap("a-long-word b", 4), ["a-long-word", "b"]);
     assert_eq!(wrap("a a-long-word", 4), ["a", "a-long-word"]);
@@ -86,11 +90,14 @@ fn words_that_are_longer_than_the_room_stay_in_one_piece() {
 }
 
 #[test]
-fn cells_and_headings_show_control_characters_by_escapes_that_take_room() {
+fn control_characters_in_cells_and_headings_are_escaped_and_count_towards_the_width() {
     let mut table = Table::new(["NAME\u{1b}[1m", "REASON"]);
-    table.row(["a\u{1b}[2J\nb".into(), Cell::toned("c\rd", Tone::Bad)]);
+    table.add_row([
+        "a\u{1b}[2J\nb".into(),
+        Cell::with_severity("c\rd", Severity::Error),
+    ]);
     assert_eq!(
-        table.render(View::default()),
+        table.render(TableStyle::default()),
         "\
 NAME\\x1b[1m   REASON
 a\\x1b[2J\\nb   c\\rd

@@ -1,7 +1,7 @@
 use super::*;
 
 #[test]
-fn what_a_terminal_obeys_is_shown_as_an_escape() {
+fn control_characters_are_escaped() {
     for (text, wanted) in [
         ("\u{1b}[31mred", "\\x1b[31mred"),
         ("\u{9b}31mred", "\\u{9b}31mred"),
@@ -15,7 +15,7 @@ fn what_a_terminal_obeys_is_shown_as_an_escape() {
 }
 
 #[test]
-fn what_cant_be_seen_is_shown_as_an_escape() {
+fn invisible_characters_are_escaped() {
     for (text, wanted) in [
         ("agent\u{202e}gnp.exe", "agent\\u{202e}gnp.exe"),
         ("\u{2066}a\u{2069}", "\\u{2066}a\\u{2069}"),
@@ -30,7 +30,7 @@ fn what_cant_be_seen_is_shown_as_an_escape() {
 }
 
 #[test]
-fn everything_else_stays_and_is_not_copied() {
+fn all_other_text_stays_and_is_not_copied() {
     for text in [
         "",
         "kube-system/agent",
@@ -55,12 +55,12 @@ fn no_control_character_is_printable() {
 }
 
 #[test]
-fn text_of_several_lines_keeps_its_line_breaks_and_nothing_else() {
+fn printable_lines_keep_only_line_breaks() {
     assert_eq!(printable_lines("a\r\nb\u{1b}[2J\n"), "a\\r\nb\\x1b[2J\n");
 }
 
 #[test]
-fn json_and_yaml_made_of_it_mean_the_same() {
+fn escaped_json_and_yaml_have_the_same_meaning() {
     let value = "\u{1b}[1m\u{7f}\u{9b}31m \u{202e}\u{feff}\u{e0041} \n ż🦀";
     let json = serde_json::to_string_pretty(&[value]).unwrap();
     let safe = printable_json(&json);
@@ -81,9 +81,9 @@ fn json_and_yaml_made_of_it_mean_the_same() {
 }
 
 #[test]
-fn what_is_written_piece_by_piece_is_escaped_too() {
+fn escaping_writer_escapes_every_piece() {
     let mut out = String::new();
     let (shown, quoted) = ("a\u{1b}b", "c\u{1b}d");
-    write!(Printable(&mut out), "{shown} and {quoted:?}").unwrap();
+    write!(EscapingWriter(&mut out), "{shown} and {quoted:?}").unwrap();
     assert_eq!(out, "a\\x1bb and \"c\\u{1b}d\"");
 }

@@ -16,7 +16,7 @@ use self::{fields::PrintableFields, json::PrintableJson};
 #[cfg(feature = "otlp")]
 use super::otlp::{self, Exporter, OtlpArgs};
 use crate::serve::trace::EXPORT_TARGET;
-use everynode_render::format::colours_are_wanted;
+use everynode_render::format::supports_colours;
 
 /// Logging and tracing.
 #[derive(Debug, Clone, Args)]
@@ -119,7 +119,7 @@ impl LogArgs {
             .map_err(unusable)?;
         let logs = self
             .log_format
-            .layer(io::stderr, colours_are_wanted(&io::stderr()))
+            .layer(io::stderr, supports_colours(&io::stderr()))
             .with_filter(filter);
         let mut layers: Vec<Box<dyn Layer<Registry> + Send + Sync>> = vec![logs.boxed()];
         #[cfg(feature = "otlp")]

@@ -5,7 +5,7 @@ use std::sync::{
     atomic::{AtomicBool, Ordering},
 };
 
-use everynode_proto::allowance::Allowance;
+use everynode_proto::memory_budget::MemoryBudget;
 use prost::Message;
 use tokio_util::task::AbortOnDropHandle;
 use tonic::{Request, Response, Status};
@@ -23,8 +23,8 @@ pub struct Work(Arc<State>);
 #[derive(Debug)]
 struct State {
     is_abandoned: AtomicBool,
-    read_allowance: Allowance,
-    answer_allowance: Allowance,
+    read_allowance: MemoryBudget,
+    answer_allowance: MemoryBudget,
     slot: Option<Slot>,
 }
 
@@ -40,16 +40,16 @@ impl Work {
             is_abandoned: AtomicBool::new(false),
             read_allowance: slot
                 .as_ref()
-                .map_or_else(Allowance::unlimited, Slot::read_allowance),
+                .map_or_else(MemoryBudget::unlimited, Slot::read_allowance),
             answer_allowance: slot
                 .as_ref()
-                .map_or_else(Allowance::unlimited, Slot::answer_allowance),
+                .map_or_else(MemoryBudget::unlimited, Slot::answer_allowance),
             slot,
         }))
     }
 
     /// The memory for objects that are read from the request.
-    pub fn read_allowance(&self) -> &Allowance {
+    pub fn read_allowance(&self) -> &MemoryBudget {
         &self.0.read_allowance
     }
 

@@ -9,17 +9,17 @@ use serde::{
     de::{self, Visitor},
 };
 
-use super::{Meta, nullable};
+use super::{Meta, null_as_default};
 
-/// A quantity as written. A bare number is kept as its digits, because hand-written YAML often omits the quotes.
+/// A quantity as written. A number is accepted too, because hand-written YAML often omits the quotes.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Quantity(pub String);
 
 impl<'de> Deserialize<'de> for Quantity {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Written;
+        struct QuantityVisitor;
 
-        impl Visitor<'_> for Written {
+        impl Visitor<'_> for QuantityVisitor {
             type Value = Quantity;
 
             fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -43,7 +43,7 @@ impl<'de> Deserialize<'de> for Quantity {
             }
         }
 
-        deserializer.deserialize_any(Written)
+        deserializer.deserialize_any(QuantityVisitor)
     }
 }
 
@@ -55,7 +55,7 @@ pub type Quantities = BTreeMap<String, Quantity>;
 #[serde(default)]
 pub struct SchedulingTemplate {
     /// template.spec.
-    #[serde(deserialize_with = "nullable")]
+    #[serde(deserialize_with = "null_as_default")]
     pub spec: SchedulingSpec,
 }
 
@@ -64,21 +64,21 @@ pub struct SchedulingTemplate {
 #[serde(rename_all = "camelCase", default)]
 pub struct SchedulingSpec {
     /// spec.initContainers.
-    #[serde(deserialize_with = "nullable")]
+    #[serde(deserialize_with = "null_as_default")]
     pub init_containers: Vec<Container>,
     /// spec.containers.
-    #[serde(deserialize_with = "nullable")]
+    #[serde(deserialize_with = "null_as_default")]
     pub containers: Vec<Container>,
     /// spec.resources: the resources of the pod as a whole.
-    #[serde(deserialize_with = "nullable")]
+    #[serde(deserialize_with = "null_as_default")]
     pub resources: ResourceRequirements,
     /// spec.overhead.
     pub overhead: Option<Quantities>,
     /// spec.runtimeClassName.
-    #[serde(deserialize_with = "nullable")]
+    #[serde(deserialize_with = "null_as_default")]
     pub runtime_class_name: String,
     /// spec.hostNetwork.
-    #[serde(deserialize_with = "nullable")]
+    #[serde(deserialize_with = "null_as_default")]
     pub host_network: bool,
 }
 
@@ -87,13 +87,13 @@ pub struct SchedulingSpec {
 #[serde(rename_all = "camelCase", default)]
 pub struct Container {
     /// The container's restartPolicy. Always makes an init container a sidecar.
-    #[serde(deserialize_with = "nullable")]
+    #[serde(deserialize_with = "null_as_default")]
     pub restart_policy: String,
     /// The container's ports.
-    #[serde(deserialize_with = "nullable")]
+    #[serde(deserialize_with = "null_as_default")]
     pub ports: Vec<ContainerPort>,
     /// The container's resources.
-    #[serde(deserialize_with = "nullable")]
+    #[serde(deserialize_with = "null_as_default")]
     pub resources: ResourceRequirements,
 }
 
@@ -102,16 +102,16 @@ pub struct Container {
 #[serde(rename_all = "camelCase", default)]
 pub struct ContainerPort {
     /// hostPort; 0 if unset.
-    #[serde(deserialize_with = "nullable")]
+    #[serde(deserialize_with = "null_as_default")]
     pub host_port: u16,
     /// containerPort.
-    #[serde(deserialize_with = "nullable")]
+    #[serde(deserialize_with = "null_as_default")]
     pub container_port: u16,
     /// hostIP.
-    #[serde(rename = "hostIP", deserialize_with = "nullable")]
+    #[serde(rename = "hostIP", deserialize_with = "null_as_default")]
     pub host_ip: String,
     /// protocol: TCP (the default when empty), UDP or SCTP.
-    #[serde(deserialize_with = "nullable")]
+    #[serde(deserialize_with = "null_as_default")]
     pub protocol: String,
 }
 
@@ -120,10 +120,10 @@ pub struct ContainerPort {
 #[serde(default)]
 pub struct ResourceRequirements {
     /// requests.
-    #[serde(deserialize_with = "nullable")]
+    #[serde(deserialize_with = "null_as_default")]
     pub requests: Quantities,
     /// limits.
-    #[serde(deserialize_with = "nullable")]
+    #[serde(deserialize_with = "null_as_default")]
     pub limits: Quantities,
 }
 
@@ -132,7 +132,7 @@ pub struct ResourceRequirements {
 #[serde(default)]
 pub struct NodeCapacity {
     /// status.
-    #[serde(deserialize_with = "nullable")]
+    #[serde(deserialize_with = "null_as_default")]
     pub status: NodeStatus,
 }
 
@@ -141,10 +141,10 @@ pub struct NodeCapacity {
 #[serde(default)]
 pub struct NodeStatus {
     /// status.allocatable.
-    #[serde(deserialize_with = "nullable")]
+    #[serde(deserialize_with = "null_as_default")]
     pub allocatable: Quantities,
     /// status.capacity.
-    #[serde(deserialize_with = "nullable")]
+    #[serde(deserialize_with = "null_as_default")]
     pub capacity: Quantities,
 }
 
@@ -155,7 +155,7 @@ pub struct RuntimeClass {
     /// metadata.
     pub metadata: Meta,
     /// overhead.
-    #[serde(deserialize_with = "nullable")]
+    #[serde(deserialize_with = "null_as_default")]
     pub overhead: Overhead,
 }
 
@@ -164,6 +164,6 @@ pub struct RuntimeClass {
 #[serde(rename_all = "camelCase", default)]
 pub struct Overhead {
     /// overhead.podFixed.
-    #[serde(deserialize_with = "nullable")]
+    #[serde(deserialize_with = "null_as_default")]
     pub pod_fixed: Quantities,
 }

@@ -51,7 +51,7 @@ fn meta_json() -> serde_json::Value {
 }
 
 #[test]
-fn a_pod_is_read_as_from_json() {
+fn pod_is_the_same_as_from_json() {
     let requirement = Requirement {
         key: "metadata.name".to_owned(),
         operator: "In".to_owned(),
@@ -92,13 +92,13 @@ fn a_pod_is_read_as_from_json() {
             {"type": "Ready", "status": "True", "lastTransitionTime": "2026-01-01T00:00:01Z"},
         ]},
     });
-    let read = pod(unwrapped(&wrapped(&message)).unwrap()).unwrap();
+    let read = decode_pod(unwrap_object(&wrapped(&message)).unwrap()).unwrap();
     let expected: object::Pod = serde_json::from_value(json).unwrap();
     assert_eq!(format!("{read:?}"), format!("{expected:?}"));
 }
 
 #[test]
-fn a_node_is_read_as_from_json() {
+fn node_is_the_same_as_from_json() {
     let message = Node {
         metadata: Some(meta_message()),
         spec: Some(NodeSpec {
@@ -112,13 +112,13 @@ fn a_node_is_read_as_from_json() {
     let json = json!({
         "metadata": meta_json(), "spec": {"taints": [{"key": "k", "value": "v", "effect": "NoSchedule"}]},
     });
-    let read = node(unwrapped(&wrapped(&message)).unwrap()).unwrap();
+    let read = decode_node(unwrap_object(&wrapped(&message)).unwrap()).unwrap();
     let expected: object::Node = serde_json::from_value(json).unwrap();
     assert_eq!(format!("{read:?}"), format!("{expected:?}"));
 }
 
 #[test]
-fn a_time_that_nobody_has_set_is_none() {
+fn unset_time_is_none() {
     assert_eq!(time(None), None);
     assert_eq!(time(Some(Time::default())), None);
     // Go's zero time, January 1 of year 1.
@@ -132,7 +132,7 @@ fn a_time_that_nobody_has_set_is_none() {
 }
 
 #[test]
-fn a_watch_event_has_its_type_and_its_object() {
+fn watch_event_is_decoded_to_its_type_and_its_object() {
     let event = WatchEvent {
         r#type: "BOOKMARK".to_owned(),
         object: Some(RawExtension {
@@ -144,14 +144,14 @@ fn a_watch_event_has_its_type_and_its_object() {
             }),
         }),
     };
-    let (kind, object) = watch_event(event.encode_to_vec().into()).unwrap();
-    let (version, annotations) = bookmark(object).unwrap();
+    let (kind, object) = decode_watch_event(event.encode_to_vec().into()).unwrap();
+    let (version, annotations) = decode_bookmark(object).unwrap();
     assert_eq!((kind.as_str(), version.as_str()), ("BOOKMARK", "9"));
     assert_eq!(annotations.get("k8s.io/initial-events-end").unwrap(), "true");
 }
 
 #[test]
-fn a_page_has_its_items_and_where_to_go_on() {
+fn page_is_decoded_to_its_items_and_its_continue_token() {
     let list = List {
         metadata: Some(ListMeta {
             resource_version: "12".to_owned(),
@@ -166,16 +166,19 @@ fn a_page_has_its_items_and_where_to_go_on() {
             .into(),
         ],
     };
-    let page = page(&wrapped(&list)).unwrap();
+    let page = decode_page(&wrapped(&list)).unwrap();
     assert_eq!(
         (page.resource_version.as_str(), page.r#continue.as_str()),
         ("12", "next")
     );
-    assert_eq!(node(page.items[0].clone()).unwrap().metadata.name, "agent-1");
+    assert_eq!(
+        decode_node(page.items[0].clone()).unwrap().metadata.name,
+        "agent-1"
+    );
 }
 
 #[test]
-fn a_status_is_as_json_has_it() {
+fn status_is_the_same_as_in_json() {
     let message = Status {
         outcome: "Failure".to_owned(),
         message: "being terminated".to_owned(),
@@ -190,7 +193,7 @@ fn a_status_is_as_json_has_it() {
         }),
         code: 403,
     };
-    let read = status(unwrapped(&wrapped(&message)).unwrap()).unwrap();
+    let read = decode_status(unwrap_object(&wrapped(&message)).unwrap()).unwrap();
     assert_eq!(
         (&read["code"], &read["reason"]),
         (&json!(403), &json!("Forbidden"))
@@ -200,8 +203,8 @@ fn a_status_is_as_json_has_it() {
 }
 
 #[test]
-fn what_is_no_object_is_an_error() {
-    assert!(unwrapped(&Bytes::from_static(b"<html>")).is_err());
-    assert!(watch_event(Bytes::from_static(b"\xff\xff")).is_err());
-    assert!(pod(Bytes::from_static(b"\x0a\x7f")).is_err());
+fn malformed_objects_are_errors() {
+    assert!(unwrap_object(&Bytes::from_static(b"<html>")).is_err());
+    assert!(decode_watch_event(Bytes::from_static(b"\xff\xff")).is_err());
+    assert!(decode_pod(Bytes::from_static(b"\x0a\x7f")).is_err());
 }

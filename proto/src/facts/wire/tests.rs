@@ -1,10 +1,10 @@
 use serde_json::{Value, json};
 
 use super::*;
-use crate::facts::unread::{Unread, expand};
+use crate::facts::raw_struct::{RawStruct, expand};
 
 fn read<T: serde::de::DeserializeOwned>(kind: &str, object: &Value) -> Result<T, String> {
-    let items = expand(vec![Unread::from(object.as_object().unwrap())]);
+    let items = expand(vec![RawStruct::from(object.as_object().unwrap())]);
     items[0].read(kind).map_err(|error| error.message)
 }
 
@@ -19,7 +19,7 @@ fn bound_to(field: &Value) -> Value {
 }
 
 #[test]
-fn n1_a_pod_is_for_the_node_it_is_bound_to_else_for_the_one_its_affinity_names() {
+fn n1_pod_belongs_to_its_bound_node_or_the_node_in_its_affinity() {
     let by_name = bound_to(&json!({"key": "metadata.name", "operator": "In", "values": ["b"]}));
     let several = bound_to(&json!({"key": "metadata.name", "operator": "In", "values": ["b", "c"]}));
     let other = bound_to(&json!({"key": "metadata.name", "operator": "NotIn", "values": ["b"]}));
@@ -35,7 +35,7 @@ fn n1_a_pod_is_for_the_node_it_is_bound_to_else_for_the_one_its_affinity_names()
 }
 
 #[test]
-fn only_pods_that_a_daemon_set_controls_have_facts() {
+fn only_pods_controlled_by_a_daemon_set_have_facts() {
     for (owner, expected) in [
         (
             json!({"kind": "DaemonSet", "apiVersion": "apps/v1", "uid": "u", "controller": true}),
@@ -60,7 +60,7 @@ fn only_pods_that_a_daemon_set_controls_have_facts() {
 }
 
 #[test]
-fn readiness_has_the_time_of_its_condition() {
+fn pod_is_ready_since_the_time_of_its_ready_condition() {
     let conditions = |status: &str| {
         json!({"status": {"conditions": [
             {"type": "Ready", "status": status, "lastTransitionTime": "2026-01-02T03:04:05Z"},
@@ -75,7 +75,7 @@ fn readiness_has_the_time_of_its_condition() {
 }
 
 #[test]
-fn budgets_are_numbers_or_percentages_and_anything_else_is_a_problem() {
+fn budgets_are_numbers_or_percentages_and_other_values_are_problems() {
     let object = json!({
         "metadata": {"namespace": "n", "name": "d", "annotations": {"deprecated.daemonset.template.generation": "3"}},
         "spec": {"updateStrategy": {"rollingUpdate": {"maxUnavailable": "10%", "maxSurge": "many"}}},
@@ -84,7 +84,7 @@ fn budgets_are_numbers_or_percentages_and_anything_else_is_a_problem() {
     let (facts, problems) = daemon_set.facts(&daemon_set.spec.template, "r");
     let Some(update_strategy::Strategy::RollingUpdate(rolling)) = facts.update_strategy.unwrap().strategy
     else {
-        panic!("a rolling update was asked for");
+        panic!("the strategy isn't RollingUpdate");
     };
     assert_eq!(
         rolling.max_unavailable.unwrap().value,

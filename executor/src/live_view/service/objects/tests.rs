@@ -1,11 +1,11 @@
-use everynode_proto::facts::{self, unread};
+use everynode_proto::facts::{self, raw_struct};
 use serde::de::DeserializeOwned;
 
 use super::*;
 use crate::testing::agent_with;
 
-fn read<T: DeserializeOwned>(object: Unread, kind: &str) -> T {
-    unread::expand(vec![object])[0].read(kind).unwrap()
+fn read<T: DeserializeOwned>(object: RawStruct, kind: &str) -> T {
+    raw_struct::expand(vec![object])[0].read(kind).unwrap()
 }
 
 #[test]
@@ -21,8 +21,8 @@ fn a_daemonset_goes_with_its_template_as_it_is() {
     }));
     let template = template(&object);
     assert_eq!(runtime_class(&template), Some("gvisor"));
-    let unread = daemon_set(&object, &template);
-    let told: facts::DaemonSet<Value> = read(unread.clone(), "DaemonSet");
+    let raw_struct = daemon_set(&object, &template);
+    let told: facts::DaemonSet<Value> = read(raw_struct.clone(), "DaemonSet");
     assert_eq!(
         told.spec.template["spec"]["unheardOf"]["deep"][0].as_f64(),
         Some(1.0)
@@ -37,7 +37,7 @@ fn a_daemonset_goes_with_its_template_as_it_is() {
         ("ds-1", 7)
     );
     // The planner derives the same facts from it as a session would have sent.
-    let told: facts::DaemonSet = read(unread, "DaemonSet");
+    let told: facts::DaemonSet = read(raw_struct, "DaemonSet");
     let typed = serde_json::from_value(template).unwrap();
     assert_eq!(told.facts(&told.spec.template, ""), object.facts(&typed, ""));
     assert_eq!(told.spec.selector, object.spec.selector);

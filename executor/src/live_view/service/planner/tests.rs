@@ -4,12 +4,12 @@ use tonic_types::{ErrorDetails, StatusExt};
 
 use super::*;
 
-fn object(bytes: usize) -> Unread {
+fn object(bytes: usize) -> RawStruct {
     let value = json!({"text": "x".repeat(bytes)});
-    Unread::from(value.as_object().unwrap())
+    RawStruct::from(value.as_object().unwrap())
 }
 
-fn sizes(objects: Vec<Unread>, most: usize) -> Vec<usize> {
+fn sizes(objects: Vec<RawStruct>, most: usize) -> Vec<usize> {
     pieces(objects, most).iter().map(Vec::len).collect()
 }
 

@@ -2,7 +2,7 @@
 
 use std::time::SystemTime;
 
-use everynode_proto::status::is_watch_lasted;
+use everynode_proto::status::is_watch_expired;
 use everynode_serving::serve::{Identity, Peer};
 use futures::StreamExt;
 use tokio::time::Instant;
@@ -45,7 +45,7 @@ async fn watch_ends_after_its_time_and_another_may_be_opened() {
                 "the watch has reached its maximum duration; open another"
             )
         );
-        assert!(is_watch_lasted(&end), "programs know it without the words");
+        assert!(is_watch_expired(&end), "programs know it without the words");
         assert!(minutes.contains(&after), "after {after} s");
     }
 }
@@ -54,7 +54,7 @@ async fn watch_ends_after_its_time_and_another_may_be_opened() {
 async fn watch_with_a_token_goes_on_while_its_owner_may_watch_and_ends_after_its_time() {
     let guarded = Guarded::new(&["n1"], &["watch daemonsets"]).await;
     let (end, after) = end(watch(&guarded).await).await;
-    assert!(is_watch_lasted(&end), "{end}");
+    assert!(is_watch_expired(&end), "{end}");
     assert!((27 * 60..=33 * 60).contains(&after), "after {after} s");
     let asked = guarded.cluster.asked().len() as u64;
     let minutes = after / 60;
@@ -93,7 +93,7 @@ async fn watch_outlasts_an_api_server_that_is_gone_for_a_moment_and_no_longer() 
     guarded.cluster.set_busy(true);
     let (end, after) = end(events).await;
     assert_eq!(end.code(), Code::Unavailable);
-    assert!(!is_watch_lasted(&end), "{end}");
+    assert!(!is_watch_expired(&end), "{end}");
     assert_eq!(after, 180);
 
     guarded.cluster.set_busy(false);

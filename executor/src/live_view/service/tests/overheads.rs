@@ -1,6 +1,6 @@
 //! The overhead of `DaemonSet`s on a node.
 
-use everynode_proto::facts::{self, unread};
+use everynode_proto::facts::{self, raw_struct};
 
 use super::*;
 
@@ -71,7 +71,7 @@ async fn the_node_and_the_runtime_classes_are_read_when_they_are_asked_for() {
 
     let request = view.planner.simulated();
     assert_eq!(request.daemon_sets.len(), 5);
-    let read = |objects| unread::expand(objects)[0].clone();
+    let read = |objects| raw_struct::expand(objects)[0].clone();
     let node: Value = read(request.nodes).read("Node").unwrap();
     assert_eq!(node["status"]["allocatable"], json!({"cpu": "4", "pods": "110"}));
     let node: facts::Node = serde_json::from_value(node).unwrap();

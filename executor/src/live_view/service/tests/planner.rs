@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use everynode_proto::{
-    facts::{self, unread},
+    facts::{self, raw_struct},
     planner::v1 as wire,
 };
 use parking_lot::Mutex;
@@ -53,15 +53,15 @@ impl FakePlanner {
     }
 }
 
-fn daemon_sets(objects: Vec<facts::Unread>) -> Vec<String> {
-    let objects = unread::expand(objects);
-    let read = |object: &unread::Item| object.read::<facts::DaemonSet>("DaemonSet").unwrap().key();
+fn daemon_sets(objects: Vec<facts::RawStruct>) -> Vec<String> {
+    let objects = raw_struct::expand(objects);
+    let read = |object: &raw_struct::Item| object.read::<facts::DaemonSet>("DaemonSet").unwrap().key();
     objects.iter().map(read).collect()
 }
 
-fn nodes(objects: Vec<facts::Unread>) -> Vec<String> {
-    let objects = unread::expand(objects);
-    let read = |object: &unread::Item| object.read::<facts::Node>("Node").unwrap().metadata.name;
+fn nodes(objects: Vec<facts::RawStruct>) -> Vec<String> {
+    let objects = raw_struct::expand(objects);
+    let read = |object: &raw_struct::Item| object.read::<facts::Node>("Node").unwrap().metadata.name;
     objects.iter().map(read).collect()
 }
 

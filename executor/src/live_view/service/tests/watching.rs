@@ -1,7 +1,7 @@
 //! Watches of plans.
 
 use everynode_proto::planner::v1::{DaemonSetCondition, Plan};
-use everynode_proto::status::is_watch_lasted;
+use everynode_proto::status::is_watch_expired;
 use tonic::Streaming;
 
 use super::*;
@@ -135,7 +135,7 @@ async fn watch_that_nobody_reads_is_cut_off_after_its_time() {
             break end;
         }
     };
-    assert!(!is_watch_lasted(&end), "it is not the end of a watch: {end}");
+    assert!(!is_watch_expired(&end), "it is not the end of a watch: {end}");
     // The next watch gets a new connection.
     view.watch("", "").await.unwrap().next().await;
 }

@@ -62,7 +62,7 @@ impl Lifetime {
         let lasts = jittered(executor.max_watch_duration, fastrand::f64());
         let (lasts, with) = match left {
             Some(left) if left < lasts => (left, status::certificate_expired()),
-            _ => (lasts, everynode_proto::status::watch_lasted()),
+            _ => (lasts, everynode_proto::status::watch_expired()),
         };
         let tokens = executor.tokens.clone();
         let authorization = match (tokens, &caller) {

@@ -12,7 +12,7 @@ use tracing_subscriber::{
     fmt::{FormatFields, format::Writer},
 };
 
-use everynode_render::text::Printable;
+use everynode_render::text::EscapingWriter;
 
 /// Writes `name=value` pairs as tracing-subscriber does, with printable values.
 #[derive(Debug, Clone, Copy)]
@@ -49,7 +49,7 @@ impl FieldVisitor<'_> {
                 write!(self.writer, "{name}=")?;
             }
         }
-        write!(Printable(&mut self.writer), "{value:?}")
+        write!(EscapingWriter(&mut self.writer), "{value:?}")
     }
 }
 

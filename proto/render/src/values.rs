@@ -1,18 +1,18 @@
-//! Wording that the answers share.
+//! Formats the values that several answers have in common.
 
 use everynode_proto::planner::v1::{DaemonSetStatus, HostPort, Problem, Verdict};
 use jiff::Timestamp;
 
-use super::table::{Cell, Tone};
+use super::table::{Cell, Severity};
 use crate::text::printable;
 
-/// Returns a verdict as a cell.
-pub fn verdict(verdict: Verdict) -> Cell {
+/// Formats a verdict as a cell.
+pub(crate) fn verdict(verdict: Verdict) -> Cell {
     match verdict {
-        Verdict::Run => Cell::toned("RUN", Tone::Good),
-        Verdict::Keep => Cell::toned("KEEP", Tone::Doubtful),
-        Verdict::Exclude => Cell::toned("EXCLUDE", Tone::Bad),
-        Verdict::Unspecified => Cell::toned("?", Tone::Doubtful),
+        Verdict::Run => Cell::with_severity("RUN", Severity::Ok),
+        Verdict::Keep => Cell::with_severity("KEEP", Severity::Warning),
+        Verdict::Exclude => Cell::with_severity("EXCLUDE", Severity::Error),
+        Verdict::Unspecified => Cell::with_severity("?", Severity::Warning),
     }
 }
 
@@ -38,7 +38,7 @@ pub fn progress(status: &DaemonSetStatus) -> String {
     }
 }
 
-/// Returns a problem as a sentence with its object and its field.
+/// Formats a problem with its object and its field.
 pub fn problem(problem: &Problem) -> String {
     let Problem {
         object,
@@ -53,27 +53,27 @@ pub fn problem(problem: &Problem) -> String {
     }
 }
 
-/// Returns a printable line outside of a table, with a newline at its end.
-pub fn line(text: &str) -> String {
+/// Escapes a line of text that isn't in a table, and adds a newline.
+pub(crate) fn line(text: &str) -> String {
     printable(text).into_owned() + "\n"
 }
 
-/// Returns a number of things in words, such as "1 node" or "3 nodes".
-pub fn count(number: impl Into<u64>, thing: &str) -> String {
+/// Formats a count with its noun, such as "1 node" or "3 nodes".
+pub(crate) fn count(number: impl Into<u64>, noun: &str) -> String {
     match number.into() {
-        1 => format!("1 {thing}"),
-        number => format!("{number} {thing}s"),
+        1 => format!("1 {noun}"),
+        number => format!("{number} {noun}s"),
     }
 }
 
-/// Returns a time in RFC 3339, in UTC and whole seconds; empty when there is none.
-pub fn time(time: Option<&prost_types::Timestamp>) -> String {
+/// Formats a time in RFC 3339, in UTC and whole seconds. Returns an empty text for `None`.
+pub(crate) fn time(time: Option<&prost_types::Timestamp>) -> String {
     let time = time.and_then(|time| Timestamp::from_second(time.seconds).ok());
     time.map_or_else(String::new, |time| time.to_string())
 }
 
-/// Returns a duration in seconds, such as "1.5 s".
-pub fn duration(duration: &prost_types::Duration) -> String {
+/// Formats a duration in seconds, such as "1.5 s".
+pub(crate) fn duration(duration: &prost_types::Duration) -> String {
     let milliseconds = duration.nanos.unsigned_abs() / 1_000_000;
     let fraction = format!("{milliseconds:03}");
     match fraction.trim_end_matches('0') {
@@ -82,8 +82,8 @@ pub fn duration(duration: &prost_types::Duration) -> String {
     }
 }
 
-/// Returns a host port as text, such as 9100/TCP or 10.0.0.1:9100/TCP.
-pub fn host_port(HostPort { ip, protocol, port }: &HostPort) -> String {
+/// Formats a host port, such as 9100/TCP or 10.0.0.1:9100/TCP.
+pub(crate) fn host_port(HostPort { ip, protocol, port }: &HostPort) -> String {
     match ip.as_str() {
         "" => format!("{port}/{protocol}"),
         ip if ip.contains(':') => format!("[{ip}]:{port}/{protocol}"),
@@ -92,7 +92,7 @@ pub fn host_port(HostPort { ip, protocol, port }: &HostPort) -> String {
 }
 
 /// The headings of [`status`], named as in `kubectl get daemonsets`.
-pub const STATUS_HEADINGS: [&str; 6] = [
+pub(crate) const STATUS_HEADINGS: [&str; 6] = [
     "DESIRED",
     "CURRENT",
     "READY",
@@ -101,8 +101,8 @@ pub const STATUS_HEADINGS: [&str; 6] = [
     "MISSCHEDULED",
 ];
 
-/// Returns the counters of a status as cells; "-" in each when there is no status.
-pub fn status(status: Option<&DaemonSetStatus>) -> [Cell; 6] {
+/// Formats the counters of a status as cells, which hold "-" if there is no status.
+pub(crate) fn status(status: Option<&DaemonSetStatus>) -> [Cell; 6] {
     let counter = |read: fn(&DaemonSetStatus) -> i32| -> Cell {
         status
             .map_or_else(|| "-".to_owned(), |status| read(status).to_string())
@@ -123,7 +123,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_problem_names_its_object_and_its_field_if_it_has_one() {
+    fn problem_has_its_object_and_its_field_if_there_is_one() {
         let mut whole = Problem {
             object: "node worker-1".to_owned(),
             message: "expected a Node, found a Pod".to_owned(),
@@ -138,7 +138,7 @@ mod tests {
     }
 
     #[test]
-    fn times_and_spans_are_written_without_needless_digits() {
+    fn times_and_durations_have_no_unnecessary_digits() {
         let at = prost_types::Timestamp {
             seconds: 1_700_000_000,
             nanos: 999,
@@ -155,7 +155,7 @@ mod tests {
     }
 
     #[test]
-    fn a_host_port_says_its_address_if_it_has_one() {
+    fn host_port_has_its_address_if_there_is_one() {
         for (ip, text) in [
             ("", "80/TCP"),
             ("10.0.0.1", "10.0.0.1:80/TCP"),

@@ -6,30 +6,30 @@ use serde::{
     forward_to_deserialize_any,
 };
 
-use super::{Error, Fields, Inner, Kind, MAX_DEPTH, Names, Raw, next_element, text};
+use super::{Content, Error, FieldNames, Fields, MAX_DEPTH, RawValue, TypedValue, decode_text, next_element};
 
-impl<'de> Deserializer<'de> for Raw<'de> {
+impl<'de> Deserializer<'de> for RawValue<'de> {
     type Error = Error;
 
     fn deserialize_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Error> {
         if self.depth >= MAX_DEPTH {
-            return Err(Error::custom(format!("it lies deeper than {MAX_DEPTH} levels")));
+            return Err(Error::custom(format!("nested deeper than {MAX_DEPTH} levels")));
         }
-        match self.kind()? {
-            Kind::Null => visitor.visit_unit(),
-            Kind::Number(number) => visit_number(number, visitor),
-            Kind::Text(bytes) => {
-                self.charge(|account| account.text(bytes.len()))?;
-                visitor.visit_borrowed_str(text(bytes)?)
+        match self.typed()? {
+            TypedValue::Null => visitor.visit_unit(),
+            TypedValue::Number(number) => visit_number(number, visitor),
+            TypedValue::Text(bytes) => {
+                self.charge(|meter| meter.charge_text(bytes.len()))?;
+                visitor.visit_borrowed_str(decode_text(bytes)?)
             }
-            Kind::Bool(value) => visitor.visit_bool(value),
-            Kind::Object(fields) => visitor.visit_map(Entries {
+            TypedValue::Bool(value) => visitor.visit_bool(value),
+            TypedValue::Object(fields) => visitor.visit_map(Entries {
                 fields,
                 value: None,
-                map: Map::None,
+                map: MapState::NoKey,
                 parent: self,
             }),
-            Kind::List(encoded) => visitor.visit_seq(Elements {
+            TypedValue::List(encoded) => visitor.visit_seq(Elements {
                 encoded,
                 parent: self,
             }),
@@ -37,10 +37,10 @@ impl<'de> Deserializer<'de> for Raw<'de> {
     }
 
     fn deserialize_option<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Error> {
-        match self.kind()? {
-            Kind::Null => visitor.visit_none(),
-            kind => visitor.visit_some(Self {
-                inner: Inner::Known(kind),
+        match self.typed()? {
+            TypedValue::Null => visitor.visit_none(),
+            value => visitor.visit_some(Self {
+                content: Content::Decoded(value),
                 ..self
             }),
         }
@@ -64,9 +64,9 @@ impl<'de> Deserializer<'de> for Raw<'de> {
     }
 }
 
-/// Turns whole numbers back into integers, which a Struct can't hold.
+/// Passes whole numbers as integers. A Struct holds all numbers as floats.
 fn visit_number<'de, V: Visitor<'de>>(number: f64, visitor: V) -> Result<V::Value, Error> {
-    // Beyond 2^53, floats don't distinguish neighbouring integers, so larger numbers stay floats.
+    // Beyond 2^53, a float can't represent every integer, so larger numbers stay floats.
     const EXACT: f64 = 9_007_199_254_740_992.0;
     if number.fract() == 0.0 && number.abs() <= EXACT {
         #[expect(
@@ -81,19 +81,19 @@ fn visit_number<'de, V: Visitor<'de>>(number: f64, visitor: V) -> Result<V::Valu
 struct Entries<'de> {
     fields: Fields<'de>,
     value: Option<&'de [u8]>,
-    map: Map,
-    parent: Raw<'de>,
+    map: MapState,
+    parent: RawValue<'de>,
 }
 
-/// Whether an object is read into a map, whose keys are kept, or into a struct.
+/// Whether an object is read into a map, which keeps its keys, or into a struct.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Map {
-    /// It is a struct, or no key has been read yet.
-    None,
+enum MapState {
+    /// The object is read into a struct, or no key has been read yet.
+    NoKey,
     /// The first key of a map has been read. A key takes this many bytes in memory.
-    Begun(usize),
+    FirstEntry(usize),
     /// A later key has been read. A key takes this many bytes in memory.
-    GoesOn(usize),
+    LaterEntry(usize),
 }
 
 impl<'de> MapAccess<'de> for Entries<'de> {
@@ -106,13 +106,13 @@ impl<'de> MapAccess<'de> for Entries<'de> {
         let (key, value) = field?;
         self.value = Some(value);
         let names = self.parent.names;
-        // The names of a struct's fields are read into a small type that isn't kept.
+        // The field names of a struct are read into a small type that isn't kept.
         let size = size_of::<K::Value>();
         if size >= size_of::<String>() {
-            self.parent.charge(|account| account.text(key.len()))?;
+            self.parent.charge(|meter| meter.charge_text(key.len()))?;
             self.map = match self.map {
-                Map::None => Map::Begun(size),
-                Map::Begun(_) | Map::GoesOn(_) => Map::GoesOn(size),
+                MapState::NoKey => MapState::FirstEntry(size),
+                MapState::FirstEntry(_) | MapState::LaterEntry(_) => MapState::LaterEntry(size),
             };
         }
         seed.deserialize(Key { key, names }).map(Some)
@@ -120,32 +120,32 @@ impl<'de> MapAccess<'de> for Entries<'de> {
 
     fn next_value_seed<S: DeserializeSeed<'de>>(&mut self, seed: S) -> Result<S::Value, Error> {
         let value = self.value.take().unwrap_or_default();
-        if let Map::Begun(key) | Map::GoesOn(key) = self.map {
+        if let MapState::FirstEntry(key) | MapState::LaterEntry(key) = self.map {
             let size = key + size_of::<S::Value>();
-            let is_first = matches!(self.map, Map::Begun(_));
-            self.parent.charge(|account| account.entry(size, is_first))?;
+            let is_first = matches!(self.map, MapState::FirstEntry(_));
+            self.parent.charge(|meter| meter.charge_entry(size, is_first))?;
         }
-        seed.deserialize(self.parent.within(value))
+        seed.deserialize(self.parent.child(value))
     }
 }
 
 /// The key of an object's field.
 struct Key<'de> {
     key: &'de [u8],
-    names: Names,
+    names: FieldNames,
 }
 
 impl<'de> Deserializer<'de> for Key<'de> {
     type Error = Error;
 
     fn deserialize_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Error> {
-        visitor.visit_borrowed_str(text(self.key)?)
+        visitor.visit_borrowed_str(decode_text(self.key)?)
     }
 
     fn deserialize_identifier<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Error> {
         match self.names {
-            Names::AsEncoded => visitor.visit_borrowed_bytes(self.key),
-            Names::AsText => self.deserialize_any(visitor),
+            FieldNames::Encoded => visitor.visit_borrowed_bytes(self.key),
+            FieldNames::Text => self.deserialize_any(visitor),
         }
     }
 
@@ -165,7 +165,7 @@ impl<'de> Deserializer<'de> for Key<'de> {
 
 struct Elements<'de> {
     encoded: &'de [u8],
-    parent: Raw<'de>,
+    parent: RawValue<'de>,
 }
 
 impl<'de> SeqAccess<'de> for Elements<'de> {
@@ -175,8 +175,8 @@ impl<'de> SeqAccess<'de> for Elements<'de> {
         match next_element(&mut self.encoded) {
             Some(element) => {
                 self.parent
-                    .charge(|account| account.element(size_of::<S::Value>()))?;
-                seed.deserialize(self.parent.within(element?)).map(Some)
+                    .charge(|meter| meter.charge_element(size_of::<S::Value>()))?;
+                seed.deserialize(self.parent.child(element?)).map(Some)
             }
             None => Ok(None),
         }

@@ -4,12 +4,12 @@ use serde_json::json;
 use super::*;
 use crate::facts::Node;
 
-fn unread(value: &Value) -> Unread {
+fn raw_struct(value: &Value) -> RawStruct {
     value.as_object().unwrap().into()
 }
 
 fn item(value: &Value) -> Item {
-    expand(vec![unread(value)]).pop().unwrap()
+    expand(vec![raw_struct(value)]).pop().unwrap()
 }
 
 /// Returns a `google.protobuf.Value` of `depth` lists nested in one another.
@@ -18,7 +18,7 @@ fn nested(depth: usize) -> Value {
 }
 
 #[test]
-fn what_is_read_is_what_was_given() {
+fn object_is_read_as_it_was_written() {
     let object = json!({
         "a": 8080, "b": 0.5, "c": [null, true, "x", {"y": [], "z": {}}], "d": -3, "e": "", "f": {"g": "ü"},
     });
@@ -26,16 +26,16 @@ fn what_is_read_is_what_was_given() {
 }
 
 #[test]
-fn an_object_comes_back_from_the_wire_as_it_went() {
-    let object = unread(&json!({"kind": "Node", "metadata": {"name": "a"}}));
-    let there = Unread::decode(Bytes::from(object.encode_to_vec())).unwrap();
-    assert_eq!(there, object);
-    let here = Struct::decode(Bytes::from(there.encode_to_vec())).unwrap();
-    assert_eq!(here.fields.len(), 2);
+fn raw_struct_is_encoded_as_a_struct_and_decoded_unchanged() {
+    let object = raw_struct(&json!({"kind": "Node", "metadata": {"name": "a"}}));
+    let decoded = RawStruct::decode(Bytes::from(object.encode_to_vec())).unwrap();
+    assert_eq!(decoded, object);
+    let decoded = Struct::decode(Bytes::from(decoded.encode_to_vec())).unwrap();
+    assert_eq!(decoded.fields.len(), 2);
 }
 
 #[test]
-fn numbers_that_no_float_tells_apart_stay_floats() {
+fn numbers_beyond_exact_integers_stay_floats() {
     let object = json!({"a": 9_007_199_254_740_993_u64, "b": 1e300});
     let read: Value = item(&object).read("Any").unwrap();
     assert_eq!(read["a"], json!(9_007_199_254_740_992_i64));
@@ -46,28 +46,28 @@ fn numbers_that_no_float_tells_apart_stay_floats() {
 fn lists_are_replaced_by_their_items() {
     let list =
         json!({"kind": "List", "items": [{"kind": "Node", "metadata": {"name": "a"}}, {"kind": "Node"}]});
-    let items = expand(vec![unread(&list), unread(&json!({"kind": "Node"}))]);
+    let items = expand(vec![raw_struct(&list), raw_struct(&json!({"kind": "Node"}))]);
     assert_eq!(items.len(), 3);
     let node: Node = items[0].read("Node").unwrap();
     assert_eq!(node.metadata.name, "a");
 }
 
 #[test]
-fn a_list_without_a_kind_is_a_list_and_a_node_with_items_is_none() {
-    assert_eq!(expand(vec![unread(&json!({"items": [{}, {}]}))]).len(), 2);
+fn list_needs_no_kind_but_a_node_with_items_is_no_list() {
+    assert_eq!(expand(vec![raw_struct(&json!({"items": [{}, {}]}))]).len(), 2);
     assert_eq!(
-        expand(vec![unread(&json!({"kind": "Node", "items": [{}, {}]}))]).len(),
+        expand(vec![raw_struct(&json!({"kind": "Node", "items": [{}, {}]}))]).len(),
         1
     );
     assert_eq!(
-        expand(vec![unread(&json!({"kind": "NodeList", "items": 7}))]).len(),
+        expand(vec![raw_struct(&json!({"kind": "NodeList", "items": 7}))]).len(),
         1
     );
 }
 
 #[test]
-fn what_is_no_object_in_a_list_is_an_error_of_its_own() {
-    let items = expand(vec![unread(
+fn list_item_that_is_no_object_is_an_error_of_its_own() {
+    let items = expand(vec![raw_struct(
         &json!({"kind": "List", "items": ["a", {"kind": "Node"}]}),
     )]);
     let error = items[0].read::<Node>("Node").unwrap_err();
@@ -80,7 +80,7 @@ fn what_is_no_object_in_a_list_is_an_error_of_its_own() {
 }
 
 #[test]
-fn an_error_names_the_field() {
+fn error_names_the_field() {
     let object = json!({"kind": "Node", "spec": {"taints": [{"key": "a"}, {"key": 7}]}});
     let error = item(&object).read::<Node>("Node").unwrap_err();
     assert_eq!(error.field, "spec.taints[1].key");
@@ -88,14 +88,14 @@ fn an_error_names_the_field() {
 }
 
 #[test]
-fn another_kind_is_refused() {
+fn object_of_another_kind_is_an_error() {
     let error = item(&json!({"kind": "Pod"})).read::<Node>("Node").unwrap_err();
     assert_eq!(error.field, "kind");
     assert_eq!(error.message, "expected a Node, found a Pod");
 }
 
 #[test]
-fn an_object_is_called_by_its_name_or_by_its_place() {
+fn object_is_named_by_its_metadata_or_by_its_index() {
     for (metadata, name) in [
         (json!({"namespace": "a", "name": "b"}), "a/b"),
         (json!({"name": "b"}), "b"),
@@ -129,7 +129,7 @@ fn requirements_may_be_null_in_every_field() {
 }
 
 #[test]
-fn what_lies_too_deep_is_an_error_and_no_overflow() {
+fn deeply_nested_value_is_an_error_and_no_stack_overflow() {
     assert!(item(&json!({"a": nested(90)})).read::<Value>("Any").is_ok());
     let error = item(&json!({"a": nested(2_000)}))
         .read::<Value>("Any")
@@ -138,7 +138,7 @@ fn what_lies_too_deep_is_an_error_and_no_overflow() {
 }
 
 #[test]
-fn what_is_not_encoded_as_a_value_is_an_error() {
+fn invalid_encoding_is_an_error() {
     for field in [
         // An entry whose length exceeds the data.
         &[0x0A, 0x7F, b'a'][..],
@@ -147,12 +147,12 @@ fn what_is_not_encoded_as_a_value_is_an_error() {
         // A key that isn't valid text.
         &[0x0A, 0x01, 0xFF],
     ] {
-        let object = Unread {
+        let object = RawStruct {
             fields: vec![Bytes::copy_from_slice(field)],
         };
         let error = expand(vec![object])[0].read::<Value>("Any").unwrap_err();
         assert!(
-            error.message.contains("not encoded") || error.message.contains("UTF-8"),
+            error.message.contains("invalid encoding") || error.message.contains("UTF-8"),
             "{}",
             error.message
         );
@@ -160,16 +160,16 @@ fn what_is_not_encoded_as_a_value_is_an_error() {
 }
 
 #[test]
-fn fields_that_a_struct_does_not_have_are_passed_over() {
-    let mut encoded = unread(&json!({"kind": "Node"})).encode_to_vec();
+fn unknown_fields_of_a_struct_are_skipped() {
+    let mut encoded = raw_struct(&json!({"kind": "Node"})).encode_to_vec();
     encode_key(9, WireType::Varint, &mut encoded);
     encoded.push(1);
-    let object = Unread::decode(Bytes::from(encoded)).unwrap();
+    let object = RawStruct::decode(Bytes::from(encoded)).unwrap();
     assert_eq!(expand(vec![object])[0].kind(), Some("Node"));
 }
 
 #[test]
-fn a_value_of_a_newer_caller_is_what_is_known_of_it() {
+fn unknown_fields_of_a_value_are_skipped() {
     let mut value = prost_types::Value {
         kind: Some(Kind::StringValue("a".to_owned())),
     }
@@ -178,12 +178,12 @@ fn a_value_of_a_newer_caller_is_what_is_known_of_it() {
     value.push(1);
     encode_key(10, WireType::StartGroup, &mut value);
     encode_key(10, WireType::EndGroup, &mut value);
-    let item = Item(Inner::Listed(Bytes::from(value)));
+    let item = Item(ItemSource::ListItem(Bytes::from(value)));
     assert_eq!(item.read::<String>("Any").unwrap(), "a");
 }
 
 #[test]
-fn nothing_is_looked_for_after_what_can_not_be_read() {
+fn reading_stops_at_an_invalid_encoding() {
     // A varint that is longer than any valid one. The decoder doesn't consume it when it can't read it.
     let endless = [0xFF; 11];
     // As an object and as a list.
@@ -192,93 +192,97 @@ fn nothing_is_looked_for_after_what_can_not_be_read() {
         encode_key(tag, WireType::LengthDelimited, &mut value);
         value.push(11);
         value.extend(endless);
-        let item = Item(Inner::Listed(Bytes::from(value)));
+        let item = Item(ItemSource::ListItem(Bytes::from(value)));
         assert_eq!((item.kind(), item.name(1).as_str()), (None, "#1"));
         assert!(item.read::<Value>("Any").is_err());
     }
-    let item = Item(Inner::Listed(Bytes::copy_from_slice(&endless)));
+    let item = Item(ItemSource::ListItem(Bytes::copy_from_slice(&endless)));
     assert_eq!(item.kind(), None);
     assert!(item.read::<Node>("Node").is_err());
 }
 
-/// Returns how much memory reading a node takes, in bytes.
-fn taken(object: &Value) -> usize {
+/// Returns the bytes of memory that reading a node takes.
+fn bytes_taken(object: &Value) -> usize {
     use std::sync::{
         Arc,
         atomic::{AtomicUsize, Ordering},
     };
     let granted = Arc::new(AtomicUsize::new(0));
     let counter = granted.clone();
-    let allowance = Allowance::granted_by(move |bytes| {
+    let budget = MemoryBudget::with_grant(move |bytes| {
         counter.fetch_add(bytes, Ordering::Relaxed);
         true
     });
-    let _: Node = item(object).read_within("Node", &allowance).unwrap();
+    let _: Node = item(object).read_with_budget("Node", &budget).unwrap();
     granted.load(Ordering::Relaxed)
 }
 
 #[test]
-fn what_is_read_counts_by_its_own_size_and_what_is_not_read_counts_for_nothing() {
+fn read_values_count_by_their_size_and_skipped_ones_count_nothing() {
     let many = 20_000;
-    let taints = taken(&json!({"spec": {"taints": vec![json!({}); many]}}));
+    let taints = bytes_taken(&json!({"spec": {"taints": vec![json!({}); many]}}));
     assert!(
         taints >= many * size_of::<crate::facts::object::Taint>(),
         "{taints}"
     );
     let labels: Map<_, _> = (0..many).map(|key| (key.to_string(), json!(""))).collect();
-    let labels = taken(&json!({"metadata": {"labels": labels}}));
+    let labels = bytes_taken(&json!({"metadata": {"labels": labels}}));
     assert!(labels >= many * 2 * size_of::<String>(), "{labels}");
-    let unread = taken(&json!({"status": {"images": vec![json!({"names": vec!["x"; 10]}); many]}}));
-    assert!(unread < 100_000, "{unread}");
-    let text = taken(&json!({"metadata": {"name": "x".repeat(many)}}));
+    let skipped = bytes_taken(&json!({"status": {"images": vec![json!({"names": vec!["x"; 10]}); many]}}));
+    assert!(skipped < 100_000, "{skipped}");
+    let text = bytes_taken(&json!({"metadata": {"name": "x".repeat(many)}}));
     assert!((many / 2..many + 100_000).contains(&text), "{text}");
 }
 
 #[test]
-fn nothing_is_read_beyond_the_allowance() {
-    let most = 1_000_000;
-    let left = std::sync::atomic::AtomicUsize::new(most);
-    let allowance = Allowance::granted_by(move |bytes| {
+fn reading_stops_when_the_budget_is_exhausted() {
+    let limit = 1_000_000;
+    let left = std::sync::atomic::AtomicUsize::new(limit);
+    let budget = MemoryBudget::with_grant(move |bytes| {
         use std::sync::atomic::Ordering::Relaxed;
         left.fetch_update(Relaxed, Relaxed, |left| left.checked_sub(bytes))
             .is_ok()
     });
     let small = item(&json!({"metadata": {"name": "small"}}));
-    let large = item(&json!({"spec": {"taints": vec![json!({}); most / 10]}}));
+    let large = item(&json!({"spec": {"taints": vec![json!({}); limit / 10]}}));
     for _ in 0..1_000 {
-        small.read_within::<Node>("Node", &allowance).unwrap();
+        small.read_with_budget::<Node>("Node", &budget).unwrap();
     }
-    assert!(!allowance.is_exhausted());
-    let refused = large.read_within::<Node>("Node", &allowance).unwrap_err();
+    assert!(!budget.is_exhausted());
+    let refused = large.read_with_budget::<Node>("Node", &budget).unwrap_err();
     assert!(refused.message.contains("memory"), "{refused:?}");
-    assert!(allowance.is_exhausted());
+    assert!(budget.is_exhausted());
 }
 
 /// Returns a list of `count` nodes among `count` other fields.
-fn list_among_fields(count: usize) -> Unread {
+fn list_among_fields(count: usize) -> RawStruct {
     let mut object = Map::new();
     for number in 0..count {
         object.insert(format!("field-{number}"), Value::Null);
     }
     object.insert("kind".to_owned(), "List".into());
     object.insert("items".to_owned(), vec![json!({"kind": "Node"}); count].into());
-    Unread::from(&object)
+    RawStruct::from(&object)
 }
 
 #[test]
-fn many_items_among_many_fields_take_time_in_proportion_to_their_number() {
+fn expanding_a_list_takes_time_proportional_to_its_length() {
     let list = list_among_fields(100_000);
-    let begun = std::time::Instant::now();
+    let started = std::time::Instant::now();
     let items = expand(vec![list]);
     // Searching every field for every item would take minutes.
-    assert!(begun.elapsed().as_secs() < 20, "it took {:?}", begun.elapsed());
+    assert!(
+        started.elapsed().as_secs() < 20,
+        "it took {:?}",
+        started.elapsed()
+    );
     assert_eq!(items.len(), 100_000);
     assert_eq!(items[99_999].kind(), Some("Node"));
 }
 
 #[test]
-fn more_items_than_are_wanted_are_counted_and_not_kept() {
-    let objects = || vec![list_among_fields(5), unread(&json!({"kind": "Node"}))];
+fn items_beyond_the_limit_are_counted_and_not_stored() {
+    let objects = || vec![list_among_fields(5), raw_struct(&json!({"kind": "Node"}))];
     assert_eq!(expand_at_most(objects(), 6).unwrap().len(), 6);
     assert_eq!(expand_at_most(objects(), 5).unwrap_err(), 6);
 }

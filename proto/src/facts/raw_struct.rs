@@ -1,10 +1,9 @@
 //! Reads the Kubernetes objects of a call, which arrive as `google.protobuf.Struct`.
 //!
-//! A call may hold tens of thousands of objects, and most of their fields decide nothing. So objects stay encoded and
-//! are read straight from the encoding: the reader skips every field that nobody asks for, and builds nothing in
-//! between.
+//! A call may hold tens of thousands of objects, and decisions need few of their fields. So objects stay encoded and
+//! are deserialized straight from the encoding, which skips all other fields and builds nothing in between.
 
-mod account;
+mod meter;
 mod value;
 
 use prost::{
@@ -17,22 +16,22 @@ use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 
 use self::{
-    account::Account,
-    value::{Fields, List, Raw},
+    meter::MemoryMeter,
+    value::{Fields, List, RawValue},
 };
-use crate::allowance::Allowance;
+use crate::memory_budget::MemoryBudget;
 
 /// The number of the only field of `google.protobuf.Struct`.
 const FIELDS: u32 = 1;
 
-/// A `google.protobuf.Struct` that has not been read: a Kubernetes object, or a list of them.
+/// An undecoded `google.protobuf.Struct`: a Kubernetes object, or a list of them.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Unread {
-    /// The object's fields as encoded, each with its key and its value.
+pub struct RawStruct {
+    /// The encoded fields of the object, each with its key and its value.
     fields: Vec<Bytes>,
 }
 
-impl Message for Unread {
+impl Message for RawStruct {
     fn encode_raw(&self, buffer: &mut impl BufMut) {
         encoding::bytes::encode_repeated(FIELDS, &self.fields, buffer);
     }
@@ -59,7 +58,7 @@ impl Message for Unread {
     }
 }
 
-impl From<&Map<String, Value>> for Unread {
+impl From<&Map<String, Value>> for RawStruct {
     fn from(object: &Map<String, Value>) -> Self {
         // Encoding can't fail, and the result is an encoded Struct.
         Self::decode(Bytes::from(to_struct(object).encode_to_vec())).unwrap_or_default()
@@ -87,53 +86,53 @@ fn to_value(value: &Value) -> prost_types::Value {
     prost_types::Value { kind: Some(kind) }
 }
 
-/// Why an object could not be read.
+/// The reason why an object can't be read.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ReadError {
-    /// The path of the field, such as `spec.taints[0].key`; empty for the object itself.
+    /// The path of the field, such as `spec.taints[0].key`. Empty for the object itself.
     pub field: String,
     /// The description of the problem.
     pub message: String,
 }
 
-/// One object of a call, or some other value in an object's place.
+/// One object of a call, or another value in place of an object.
 #[derive(Debug, Clone)]
-pub struct Item(Inner);
+pub struct Item(ItemSource);
 
 #[derive(Debug, Clone)]
-enum Inner {
-    Object(Unread),
-    /// An item of a list, as an encoded `google.protobuf.Value`.
-    Listed(Bytes),
+enum ItemSource {
+    Object(RawStruct),
+    /// An item of a list: an encoded `google.protobuf.Value`.
+    ListItem(Bytes),
 }
 
 /// Replaces each list (the output of `kubectl get -o json` for several objects) with its items.
-pub fn expand(objects: Vec<Unread>) -> Vec<Item> {
+pub fn expand(objects: Vec<RawStruct>) -> Vec<Item> {
     expand_at_most(objects, usize::MAX).unwrap_or_default()
 }
 
-/// Like [`expand`], with a limit on the number of objects. An empty item has two bytes in a list and about forty in
-/// memory, so the items are counted before any of them is kept.
+/// Like [`expand`], with a limit on the number of objects. An empty list item takes two bytes on the wire and about
+/// forty in memory, so the items are counted before any of them is stored.
 ///
 /// # Errors
-/// There are more than `most` objects. The error is their number.
-pub fn expand_at_most(objects: Vec<Unread>, most: usize) -> Result<Vec<Item>, usize> {
-    let count = |object: &Unread| object.list().map_or(1, |list| list.elements().count());
+/// The number of objects, if there are more than `limit`.
+pub fn expand_at_most(objects: Vec<RawStruct>, limit: usize) -> Result<Vec<Item>, usize> {
+    let count = |object: &RawStruct| object.list().map_or(1, |list| list.elements().count());
     let count = objects.iter().map(count).sum();
-    if count > most {
+    if count > limit {
         return Err(count);
     }
     let mut items = Vec::with_capacity(count);
     for object in objects {
         match object.items() {
-            Some(listed) => items.extend(listed),
-            None => items.push(Item(Inner::Object(object))),
+            Some(list_items) => items.extend(list_items),
+            None => items.push(Item(ItemSource::Object(object))),
         }
     }
     Ok(items)
 }
 
-impl Unread {
+impl RawStruct {
     /// Returns the list of items if this object is a list.
     fn list(&self) -> Option<List<'_>> {
         let list = self.raw().get("items")?.list()?;
@@ -144,26 +143,26 @@ impl Unread {
     /// Returns the items if this object is a list.
     fn items(&self) -> Option<Vec<Item>> {
         let list = self.list()?;
-        // The whole list lies within one of the fields, so each item shares that field's memory.
-        let holds = |field: &&Bytes| field.as_ptr_range().contains(&list.encoded().as_ptr());
-        let field = self.fields.iter().find(holds);
+        // The whole list is in one of the fields, so the items share that field's memory.
+        let contains_list = |field: &&Bytes| field.as_ptr_range().contains(&list.encoded().as_ptr());
+        let field = self.fields.iter().find(contains_list);
         let shared = |slice: &[u8]| {
             field.map_or_else(|| Bytes::copy_from_slice(slice), |field| field.slice_ref(slice))
         };
-        let listed = |encoded: &[u8]| Item(Inner::Listed(shared(encoded)));
-        Some(list.elements().map(listed).collect())
+        let item = |encoded: &[u8]| Item(ItemSource::ListItem(shared(encoded)));
+        Some(list.elements().map(item).collect())
     }
 
-    fn raw(&self) -> Raw<'_> {
-        Raw::object(Fields::Apart(self.fields.iter()))
+    fn raw(&self) -> RawValue<'_> {
+        RawValue::object(Fields::Separate(self.fields.iter()))
     }
 }
 
 impl Item {
-    fn raw(&self) -> Raw<'_> {
+    fn raw(&self) -> RawValue<'_> {
         match &self.0 {
-            Inner::Object(object) => object.raw(),
-            Inner::Listed(encoded) => Raw::value(encoded),
+            ItemSource::Object(object) => object.raw(),
+            ItemSource::ListItem(encoded) => RawValue::value(encoded),
         }
     }
 
@@ -172,7 +171,8 @@ impl Item {
         self.raw().text("kind")
     }
 
-    /// Returns a name for messages, even if the object can't be read: its own name, or its place in the request.
+    /// Returns a name for messages, even if the object can't be read: the object's own name, or its index in the
+    /// request.
     pub fn name(&self, index: usize) -> String {
         let metadata = self.raw().get("metadata");
         let text = |key| {
@@ -191,18 +191,17 @@ impl Item {
     /// # Errors
     /// The object's kind isn't `kind`, or one of its fields has the wrong type.
     pub fn read<T: DeserializeOwned>(&self, kind: &str) -> Result<T, ReadError> {
-        self.read_within(kind, &Allowance::unlimited())
+        self.read_with_budget(kind, &MemoryBudget::unlimited())
     }
 
-    /// Reads the object, and takes the memory for it from an allowance.
+    /// Reads the object, and takes the memory for it from a budget.
     ///
     /// # Errors
-    /// Like [`Item::read`]. Reading also fails when the allowance is exhausted; the allowance then reports that itself
-    /// too.
-    pub fn read_within<T: DeserializeOwned>(
+    /// As for [`Item::read`]. Reading also fails when the budget is exhausted, which the budget then reports too.
+    pub fn read_with_budget<T: DeserializeOwned>(
         &self,
         kind: &str,
-        allowance: &Allowance,
+        budget: &MemoryBudget,
     ) -> Result<T, ReadError> {
         if let Some(actual) = self.kind().filter(|actual| *actual != kind) {
             return Err(ReadError {
@@ -210,26 +209,26 @@ impl Item {
                 message: format!("expected a {kind}, found a {actual}"),
             });
         }
-        let account = Account::with(allowance);
-        T::deserialize(self.raw().charged_to(&account)).map_err(|error| {
-            if allowance.is_exhausted() {
+        let meter = MemoryMeter::new(budget);
+        T::deserialize(self.raw().with_meter(&meter)).map_err(|error| {
+            if budget.is_exhausted() {
                 return ReadError {
                     field: String::new(),
                     message: error.to_string(),
                 };
             }
-            self.fault::<T>(&account)
+            self.locate_error::<T>(&meter)
         })
     }
 
-    /// Finds out why the object can't be read. Tracking the path of the current field takes several times as long as
-    /// reading, so only objects that have failed are read this way.
-    fn fault<T: DeserializeOwned>(&self, account: &Account<'_>) -> ReadError {
-        let raw = self.raw().with_names().charged_to(account);
+    /// Reads the object again to find the field that can't be read. Tracking the path of the current field takes
+    /// several times as long as reading, so only objects that have failed are read this way.
+    fn locate_error<T: DeserializeOwned>(&self, meter: &MemoryMeter<'_>) -> ReadError {
+        let raw = self.raw().with_names().with_meter(meter);
         match serde_path_to_error::deserialize::<_, T>(raw) {
             Ok(_) => ReadError {
                 field: String::new(),
-                message: "it can't be read".to_owned(),
+                message: "can't be read".to_owned(),
             },
             Err(error) => {
                 let path = error.path().to_string();
