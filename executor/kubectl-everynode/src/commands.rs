@@ -4,7 +4,7 @@ use everynode_proto::{
     executor::v1::{ExplainRequest, GetNodeOverheadRequest, ListDaemonSetsRequest, ListDaemonSetsResponse},
     planner::v1::Problem,
 };
-use everynode_render::{Format, View, live, words};
+use everynode_render::{ErrorChain, Format, View, live, words};
 use everynode_serving::program::exit::Exit;
 
 use super::{
@@ -114,7 +114,7 @@ impl CommandRunner {
         } else {
             match self.connector.connect_named(&answer.ask_leader).await {
                 Ok(mut leader) => return list(&mut leader).await,
-                Err(error) => error.to_string(),
+                Err(error) => ErrorChain(&error).to_string(),
             }
         };
         let leader = &answer.ask_leader;

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use everynode_proto::executor::v1::{WatchPlansRequest, WatchPlansResponse, watch_plans_response::Event};
 use everynode_proto::status::is_watch_lasted;
-use everynode_render::{Format, View, live, message};
+use everynode_render::{ErrorChain, Format, View, live, message};
 use everynode_serving::backoff::Backoff;
 use everynode_serving::program::exit::Exit;
 use tonic::{Code, Request, Status};
@@ -41,12 +41,12 @@ pub(crate) async fn watch(runner: &CommandRunner, args: &WatchArgs) -> Result<Ex
     let format = args.output.output;
     let mut backoff = Backoff::between(MIN_BACKOFF, MAX_BACKOFF);
     let mut has_begun = false;
-    let mut continues = false;
+    let mut is_continuation = false;
     let mut last_reported = None;
     loop {
         let end = match runner.connector().connect_leader().await {
             Ok(mut connection) => {
-                let mut printer = Printer { format, continues };
+                let mut printer = Printer { format, is_continuation };
                 print_events(&mut connection, &filter, &mut printer, &mut has_begun, || {
                     backoff.reset();
                     last_reported = None;
@@ -59,9 +59,9 @@ pub(crate) async fn watch(runner: &CommandRunner, args: &WatchArgs) -> Result<Ex
             WatchEnd::OutputClosed => return Ok(Exit::Success),
             WatchEnd::Expired => None,
             WatchEnd::ConnectionLost(error) if !has_begun => return Err(error),
-            WatchEnd::ConnectionLost(error) => Some(error.to_string()),
+            WatchEnd::ConnectionLost(error) => Some(ErrorChain(&error).to_string()),
         };
-        continues = error.is_none();
+        is_continuation = error.is_none();
         // Print the same error only once until an event arrives.
         if let Some(error) = error.filter(|error| last_reported.as_ref() != Some(error)) {
             print_message(&format!("connection lost; reconnecting: {error}"));
@@ -117,7 +117,7 @@ fn watch_end(status: Status) -> Result<WatchEnd, Error> {
 struct Printer {
     format: Format,
     /// Whether this watch continues one that reached its maximum duration.
-    continues: bool,
+    is_continuation: bool,
 }
 
 impl Printer {
@@ -126,7 +126,7 @@ impl Printer {
     fn print(&mut self, event: &WatchPlansResponse) -> Result<bool, Error> {
         let is_begin = matches!(event.event, Some(Event::Began(_)));
         let is_for_people = matches!(self.format, Format::Table | Format::Wide);
-        if is_begin && is_for_people && std::mem::take(&mut self.continues) {
+        if is_begin && is_for_people && std::mem::take(&mut self.is_continuation) {
             return Ok(true);
         }
         Ok(everynode_render::print(&format_event(event, self.format)?)?)
