@@ -18,29 +18,30 @@ use super::otlp::{self, Exporter, OtlpArgs};
 use crate::serve::trace::EXPORTED;
 use everynode_render::format::colours_are_wanted;
 
-/// What is logged, and how.
+/// The log flags.
 #[derive(Debug, Clone, Args)]
+#[command(next_help_heading = "Logging")]
 pub struct LogArgs {
-    /// How log lines are written.
-    #[arg(long, env = "EVERYNODE_LOG_FORMAT", value_enum, default_value_t = LogFormat::Text)]
+    /// Format of log lines, which go to standard error.
+    #[arg(long, env = "EVERYNODE_LOG_FORMAT", value_name = "FORMAT", value_enum, default_value_t = LogFormat::Text)]
     pub log_format: LogFormat,
 
-    /// What is logged, such as info, debug or everynode=debug,warn.
+    /// Log filter: a level (error, warn, info, debug or trace), or levels by module, such as everynode=debug,warn.
     #[arg(long, env = "RUST_LOG", value_name = "FILTER", default_value = "info")]
     pub log: String,
 
-    /// Where spans go.
+    /// The flags for exporting spans.
     #[cfg(feature = "otlp")]
     #[command(flatten)]
     pub otlp: OtlpArgs,
 }
 
-/// How log lines are written.
+/// Format of log lines.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum LogFormat {
-    /// For people.
+    /// Lines for people, with colors on a terminal.
     Text,
-    /// One JSON object a line.
+    /// One JSON object per line.
     Json,
 }
 

@@ -6,13 +6,13 @@ use clap::{Args, builder::BoolishValueParser};
 
 use crate::tls::{Credentials, Error, Files};
 
-/// How connections are secured. One of the two ways has to be chosen.
+/// The flags that choose between TLS and plain text. One of the two must be chosen.
 #[derive(Debug, Clone, Args)]
 #[command(next_help_heading = "TLS")]
 pub struct TlsArgs {
-    /// This program's certificate, with which it serves and connects, in PEM. With the key and the authorities it is read
-    /// again when it changes; open connections go on. One that has expired or isn't valid yet doesn't replace one that is
-    /// valid.
+    /// File with the program's own certificate, for serving and for connecting, in PEM. Requires --tls-key and
+    /// --tls-ca. The three files are reloaded when they change; open connections continue. An expired certificate, or
+    /// one that isn't valid yet, doesn't replace a valid one.
     #[arg(
         long,
         env = "EVERYNODE_TLS_CERT",
@@ -21,7 +21,7 @@ pub struct TlsArgs {
     )]
     pub tls_cert: Option<PathBuf>,
 
-    /// The key of the certificate.
+    /// File with the private key of the certificate, in PEM.
     #[arg(
         long,
         env = "EVERYNODE_TLS_KEY",
@@ -30,8 +30,8 @@ pub struct TlsArgs {
     )]
     pub tls_key: Option<PathBuf>,
 
-    /// The authorities that the other side's certificates have to come from. While they are replaced: the old ones and the
-    /// new ones together.
+    /// File with the certificate authorities that peers' certificates must come from, in PEM. To rotate the
+    /// authorities, put the old and the new ones into the file together.
     #[arg(
         long,
         env = "EVERYNODE_TLS_CA",
@@ -40,7 +40,7 @@ pub struct TlsArgs {
     )]
     pub tls_ca: Option<PathBuf>,
 
-    /// No TLS: everything is sent in plain text, and whoever reaches the port may ask for everything.
+    /// Serve and connect without TLS. Traffic is unencrypted, and everybody who can reach the port can make every call.
     #[arg(long, env = "EVERYNODE_PLAINTEXT", value_parser = BoolishValueParser::new())]
     pub plaintext: bool,
 }
@@ -50,12 +50,12 @@ pub struct TlsArgs {
 pub enum TlsError {
     /// Neither TLS nor plain text is chosen.
     #[error(
-        "neither TLS nor plain text is chosen: give --tls-cert, --tls-key and --tls-ca, or --plaintext where everybody who \
-         reaches the port may be trusted"
+        "TLS or plain text must be chosen: set --tls-cert, --tls-key and --tls-ca, or set --plaintext if everybody who \
+         can reach the port is trusted"
     )]
     NotChosen,
     /// Both TLS and plain text are chosen. clap's own conflict check would also reject `EVERYNODE_PLAINTEXT=false`.
-    #[error("--plaintext can't be used with --tls-cert, --tls-key and --tls-ca: choose one of the two")]
+    #[error("--plaintext can't be used with --tls-cert, --tls-key and --tls-ca")]
     Both,
     /// A certificate file can't be used.
     #[error("the certificates can't be used: {0}")]
