@@ -46,7 +46,10 @@ pub(crate) async fn watch(runner: &CommandRunner, args: &WatchArgs) -> Result<Ex
     loop {
         let end = match runner.connector().connect_leader().await {
             Ok(mut connection) => {
-                let mut printer = Printer { format, is_continuation };
+                let mut printer = Printer {
+                    format,
+                    is_continuation,
+                };
                 print_events(&mut connection, &filter, &mut printer, &mut has_begun, || {
                     backoff.reset();
                     last_reported = None;
