@@ -1,4 +1,4 @@
-//! The program: its flags ([`args`]), its tasks ([`run`]) and its admin port ([`admin`]).
+//! The program: flags ([`args`]), tasks ([`run`]) and the admin port ([`admin`]).
 
 pub mod admin;
 pub mod args;

@@ -26,32 +26,32 @@ fn run(flags: &[&str]) -> Output {
 /// Checks that the exit code is that of unusable flags, and returns what the program printed to stderr.
 fn refused(flags: &[&str]) -> String {
     let output = run(flags);
-    let words = String::from_utf8(output.stderr).unwrap();
-    assert_eq!(output.status.code(), Some(EX_USAGE), "{flags:?}: {words}");
+    let stderr = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(EX_USAGE), "{flags:?}: {stderr}");
     assert!(output.stdout.is_empty(), "{flags:?}");
-    words
+    stderr
 }
 
 #[test]
-fn an_unknown_flag_is_named() {
-    let words = refused(&[
+fn unknown_flag_is_named() {
+    let stderr = refused(&[
         "--plaintext",
         "--planner",
         "http://p:1",
         "--plannner-timeout",
         "3",
     ]);
-    assert!(words.contains("--plannner-timeout"), "{words}");
+    assert!(stderr.contains("--plannner-timeout"), "{stderr}");
 }
 
 #[test]
-fn the_planner_has_to_be_given() {
-    let words = refused(&[]);
-    assert!(words.contains("--planner <URL>"), "{words}");
+fn planner_is_required() {
+    let stderr = refused(&[]);
+    assert!(stderr.contains("--planner <URL>"), "{stderr}");
 }
 
 #[test]
-fn a_planner_that_is_no_url_is_named() {
+fn invalid_planner_url_is_named() {
     for planner in [
         "",
         "planner:50051",
@@ -60,36 +60,36 @@ fn a_planner_that_is_no_url_is_named() {
         "http://",
         "http://a b",
     ] {
-        let words = refused(&["--plaintext", "--planner", planner]);
-        assert!(words.contains("--planner"), "{planner:?}: {words}");
+        let stderr = refused(&["--plaintext", "--planner", planner]);
+        assert!(stderr.contains("--planner"), "{planner:?}: {stderr}");
     }
 }
 
 #[test]
-fn a_kubeconfig_that_is_not_there_is_named() {
-    let words = refused(&[
+fn missing_kubeconfig_is_named() {
+    let stderr = refused(&[
         "--plaintext",
         "--planner",
         "http://p:1",
         "--kubeconfig",
         "/nonexistent/config",
     ]);
-    assert!(words.contains("--kubeconfig /nonexistent/config"), "{words}");
+    assert!(stderr.contains("--kubeconfig /nonexistent/config"), "{stderr}");
 }
 
 #[test]
-fn a_kubeconfig_that_is_none_is_named() {
+fn invalid_kubeconfig_is_named() {
     let path: PathBuf = [env!("CARGO_TARGET_TMPDIR"), "no-kubeconfig"].iter().collect();
     fs::write(&path, "clusters: 7\n").unwrap();
     let path = path.to_str().unwrap();
-    let words = refused(&["--plaintext", "--planner", "http://p:1", "--kubeconfig", path]);
-    assert!(words.contains(&format!("--kubeconfig {path}")), "{words}");
+    let stderr = refused(&["--plaintext", "--planner", "http://p:1", "--kubeconfig", path]);
+    assert!(stderr.contains(&format!("--kubeconfig {path}")), "{stderr}");
 }
 
 #[test]
-fn a_context_that_is_not_there_is_named() {
-    let words = refused(&["--plaintext", "--planner", "http://p:1", "--context", "nowhere"]);
-    assert!(words.contains("--context"), "{words}");
+fn missing_context_is_named() {
+    let stderr = refused(&["--plaintext", "--planner", "http://p:1", "--context", "nowhere"]);
+    assert!(stderr.contains("--context"), "{stderr}");
     let path: PathBuf = [env!("CARGO_TARGET_TMPDIR"), "empty-kubeconfig"].iter().collect();
     fs::write(
         &path,
@@ -97,7 +97,7 @@ fn a_context_that_is_not_there_is_named() {
     )
     .unwrap();
     let path = path.to_str().unwrap();
-    let words = refused(&[
+    let stderr = refused(&[
         "--plaintext",
         "--planner",
         "http://p:1",
@@ -106,20 +106,20 @@ fn a_context_that_is_not_there_is_named() {
         "--context",
         "nowhere",
     ]);
-    assert!(words.contains("nowhere"), "{words}");
+    assert!(stderr.contains("nowhere"), "{stderr}");
 }
 
 #[test]
-fn without_any_cluster_the_ways_to_name_one_are_said() {
-    let words = refused(&["--plaintext", "--planner", "http://p:1"]);
+fn missing_cluster_is_reported_with_the_ways_to_set_one() {
+    let stderr = refused(&["--plaintext", "--planner", "http://p:1"]);
     assert!(
-        words.contains("--kubeconfig") && words.contains("KUBECONFIG"),
-        "{words}"
+        stderr.contains("--kubeconfig") && stderr.contains("KUBECONFIG"),
+        "{stderr}"
     );
 }
 
 #[test]
-fn values_that_can_not_be_read_are_named_with_their_flag() {
+fn invalid_values_are_named_with_their_flag() {
     let flags = [
         ["--listen", "localhost"],
         ["--admin-listen", "nowhere"],
@@ -128,13 +128,13 @@ fn values_that_can_not_be_read_are_named_with_their_flag() {
         ["--local-listen", "0.0.0.0:50053"],
     ];
     for [flag, value] in flags {
-        let words = refused(&["--plaintext", "--planner", "http://p:1", flag, value]);
-        assert!(words.contains(flag) && words.contains(value), "{words}");
+        let stderr = refused(&["--plaintext", "--planner", "http://p:1", flag, value]);
+        assert!(stderr.contains(flag) && stderr.contains(value), "{stderr}");
     }
 }
 
 #[test]
-fn a_port_that_is_taken_is_named_before_anything_starts() {
+fn port_in_use_is_named_before_anything_starts() {
     let path: PathBuf = [env!("CARGO_TARGET_TMPDIR"), "unreachable-kubeconfig"]
         .iter()
         .collect();
@@ -149,7 +149,7 @@ fn a_port_that_is_taken_is_named_before_anything_starts() {
     let taken = listener.local_addr().unwrap().to_string();
     let free = "127.0.0.1:0";
     for (listen, admin_listen, flag) in [(&*taken, free, "--listen"), (free, &*taken, "--admin-listen")] {
-        let words = refused(&[
+        let stderr = refused(&[
             "--plaintext",
             "--planner",
             "http://p:1",
@@ -161,38 +161,38 @@ fn a_port_that_is_taken_is_named_before_anything_starts() {
             admin_listen,
         ]);
         assert!(
-            words.contains(&format!("can't listen on {flag} {taken}")),
-            "{words}"
+            stderr.contains(&format!("can't listen on {flag} {taken}")),
+            "{stderr}"
         );
-        assert!(!words.contains("executor starts"), "{words}");
+        assert!(!stderr.contains("executor starting"), "{stderr}");
     }
 }
 
 #[test]
-fn how_connections_are_secured_has_to_be_chosen() {
+fn tls_or_plain_text_must_be_chosen() {
     let planner = ["--planner", "https://p:1"];
     let files = ["--tls-cert=a", "--tls-key=b", "--tls-ca=c"];
     let neither = refused(&planner);
     let both = refused(&[&planner[..], &["--plaintext"], &files].concat());
-    for words in [neither, both] {
+    for stderr in [neither, both] {
         assert!(
-            words.contains("--tls-cert") && words.contains("--plaintext"),
-            "{words}"
+            stderr.contains("--tls-cert") && stderr.contains("--plaintext"),
+            "{stderr}"
         );
     }
-    let words = refused(&[&planner[..], &files].concat());
-    assert!(words.contains("a: can't be read"), "{words}");
-    let words = refused(&[&planner[..], &["--plaintext"]].concat());
+    let stderr = refused(&[&planner[..], &files].concat());
+    assert!(stderr.contains("a: can't be read"), "{stderr}");
+    let stderr = refused(&[&planner[..], &["--plaintext"]].concat());
     assert!(
-        words.contains("--planner") && words.contains("http://"),
-        "{words}"
+        stderr.contains("--planner") && stderr.contains("http://"),
+        "{stderr}"
     );
-    let words = refused(&[&planner[..], &["--plaintext", "--callers=tokens"]].concat());
-    assert!(words.contains("--callers"), "{words}");
+    let stderr = refused(&[&planner[..], &["--plaintext", "--callers=tokens"]].concat());
+    assert!(stderr.contains("--callers"), "{stderr}");
 }
 
 #[test]
-fn help_and_version_are_no_failures() {
+fn help_and_version_exit_with_0() {
     let help = run(&["--help"]);
     assert_eq!(help.status.code(), Some(0));
     assert!(
@@ -202,6 +202,6 @@ fn help_and_version_are_no_failures() {
     );
     let version = run(&["--version"]);
     assert_eq!(version.status.code(), Some(0));
-    let wanted = format!("everynode-executor {}\n", env!("CARGO_PKG_VERSION"));
-    assert_eq!(String::from_utf8(version.stdout).unwrap(), wanted);
+    let expected = format!("everynode-executor {}\n", env!("CARGO_PKG_VERSION"));
+    assert_eq!(String::from_utf8(version.stdout).unwrap(), expected);
 }

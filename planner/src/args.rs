@@ -16,11 +16,11 @@ use crate::{
     offline::args::{ExplainArgs, PlanArgs, SimulateArgs},
 };
 
-/// Decides which nodes get a DaemonSet's pods, over gRPC and without access to any cluster.
+/// Decides on which nodes the pods of DaemonSets belong. It has no access to any cluster.
 ///
-/// Without a command it serves: executors connect to it; autoscalers, drain controllers and people ask it (Plan, Explain,
-/// SimulateNodes, GetInfo; health and reflection are on the same port). It keeps no state beyond a session, so any number of
-/// planners can run side by side. The commands answer the same questions from files, without a server.
+/// Without a command, it serves gRPC: sessions for executors, and the calls Plan, Explain, SimulateNodes and GetInfo
+/// for everybody else, with health and reflection. It keeps no state beyond a session, so any number of planners can
+/// run side by side. The commands explain, plan and simulate answer from files, without a server.
 #[derive(Debug, Clone, Parser)]
 #[command(
     name = "everynode-planner",
@@ -29,58 +29,59 @@ use crate::{
     after_long_help = HELP
 )]
 pub struct Cli {
-    /// What to do; to serve when not given.
+    /// The command. Without one, the program serves.
     #[command(subcommand)]
     pub command: Option<Command>,
 
-    /// How to serve without a command.
+    /// The flags for serving without a command.
     #[command(flatten)]
     pub serve: Args,
 }
 
 const HELP: &str = "\
 Examples:
-  # Serve executors and everybody else who has a certificate of that authority
+  # Serve clients whose certificates come from this authority
   everynode-planner --tls-cert tls.crt --tls-key tls.key --tls-ca ca.crt
 
-  # Ask it
-  grpcurl -cacert ca.crt -cert tls.crt -key tls.key HOST:50051 everynode.planner.v1.PlannerService/GetInfo
+  # Call the planner
+  grpcurl -cacert ca.crt -cert tls.crt -key tls.key HOST:50051 \\
+    everynode.planner.v1.PlannerService/GetInfo
 
-  # Serve everybody who reaches the port, in plain text
+  # Serve everybody who can reach the port, in plain text
   everynode-planner --plaintext
 
   # On which nodes would this DaemonSet run, and why not on the others?
   kubectl get nodes -o json | everynode-planner explain -f ds.yaml -f -
 
-Exit codes of a server:
-  0   it was told to stop, and has stopped
-  1   it can't go on
-  64  the flags can't be used, or a port is taken
+Exit codes of the server:
+  0   success: stopped by SIGTERM or Ctrl-C
+  1   the server failed
+  64  usage: a flag or a certificate is invalid, or a port is in use
 
-Those of a command are in its own --help.";
+The --help of each command lists its exit codes.";
 
-/// What to do.
+/// The commands.
 #[derive(Debug, Clone, Subcommand)]
 pub enum Command {
-    /// Serve gRPC, as without a command.
+    /// Serve gRPC. This is the default.
     Serve(Args),
-    /// Say which DaemonSets run on which nodes, and why not elsewhere.
+    /// Show on which nodes DaemonSets run and why, from files.
     Explain(ExplainArgs),
-    /// Say what is to be done for a DaemonSet.
+    /// Show which pods of a DaemonSet would be created and deleted now, from files.
     Plan(PlanArgs),
-    /// Say what DaemonSets would take of nodes that needn't exist yet.
+    /// Calculate what DaemonSets request on nodes that may not exist yet, from files.
     Simulate(SimulateArgs),
-    /// Print a script that completes the flags in a shell.
+    /// Print a completion script for a shell.
     Completions {
-        /// The shell. `source <(everynode-planner completions bash)` uses the script at once.
+        /// Shell that uses the script. `source <(everynode-planner completions bash)` loads it.
         shell: Shell,
     },
 }
 
-/// How to serve.
+/// The flags for serving.
 #[derive(Debug, Clone, clap::Args)]
 pub struct Args {
-    /// Where to serve gRPC.
+    /// Address of the gRPC server.
     #[arg(
         long,
         env = "EVERYNODE_LISTEN",
@@ -89,7 +90,7 @@ pub struct Args {
     )]
     pub listen: SocketAddr,
 
-    /// Where to serve /livez, /readyz and /metrics over HTTP.
+    /// Address of /livez, /readyz and /metrics, over HTTP.
     #[arg(
         long,
         env = "EVERYNODE_ADMIN_LISTEN",
@@ -98,31 +99,32 @@ pub struct Args {
     )]
     pub admin_listen: SocketAddr,
 
-    /// How many calls, without sessions, are worked on at the same time. One more waits for its turn for a second, and
-    /// is then refused with RESOURCE_EXHAUSTED and the time after which to try again.
+    /// Maximum number of calls in progress, without sessions. A call beyond it waits for up to a second, then fails
+    /// with RESOURCE_EXHAUSTED and the delay before a retry.
     #[arg(
         long,
         env = "EVERYNODE_MAX_CONCURRENT_CALLS",
         value_name = "COUNT",
         default_value_t = serve::DEFAULT_MAX_CONCURRENT_CALLS,
-        value_parser = value_parser!(u32).range(1..=MOST),
+        value_parser = value_parser!(u32).range(1..=MAX_COUNT),
         allow_negative_numbers = true
     )]
     pub max_concurrent_calls: u32,
 
-    /// How many sessions are open at the same time. One more waits and is refused as a call is.
+    /// Maximum number of open sessions. A session beyond it waits for up to a second, then fails with
+    /// RESOURCE_EXHAUSTED and the delay before a retry.
     #[arg(
         long,
         env = "EVERYNODE_MAX_SESSIONS",
         value_name = "COUNT",
         default_value_t = serve::DEFAULT_MAX_STREAMS,
-        value_parser = value_parser!(u32).range(1..=MOST),
+        value_parser = value_parser!(u32).range(1..=MAX_COUNT),
         allow_negative_numbers = true
     )]
     pub max_sessions: u32,
 
-    /// How much memory the facts of all sessions may take together, as an estimate: in bytes, or with Ki, Mi or Gi, such
-    /// as 512Mi. A session that would take more ends with RESOURCE_EXHAUSTED, and its executor connects again.
+    /// Maximum memory for the facts of all sessions together, estimated, in bytes or with the unit Ki, Mi or Gi; at
+    /// least 1Mi. A session that exceeds it ends with RESOURCE_EXHAUSTED, and its executor reconnects.
     #[arg(
         long,
         env = "EVERYNODE_MAX_SESSION_MEMORY",
@@ -133,8 +135,9 @@ pub struct Args {
     )]
     pub max_session_memory: usize,
 
-    /// The longest that a call may take, such as 30s or 1m 30s, or a number of seconds. It ends with DEADLINE_EXCEEDED
-    /// then, or before when its caller sets a shorter deadline. A session has to begin within it, and may then last.
+    /// Maximum duration of a call, in seconds or with units, such as 1m 30s; at most 24h. The call then fails with
+    /// DEADLINE_EXCEEDED. A caller can set a shorter deadline. A session must begin within it, and has no maximum
+    /// duration.
     #[arg(
         long,
         env = "EVERYNODE_CALL_DEADLINE",
@@ -145,13 +148,13 @@ pub struct Args {
     )]
     pub call_deadline: Duration,
 
-    /// How connections are secured.
+    /// The TLS flags.
     #[command(flatten)]
     pub tls: TlsArgs,
 
-    /// The names of which a client's certificate has to bear one to open sessions, as executors do. DNS names and URIs
-    /// count; the common name counts only in a certificate without subject alternative names. * stands for every
-    /// certificate of the authorities.
+    /// Certificate names that may open sessions, as executors do; any one must match. DNS names and URIs count. The
+    /// common name counts only if the certificate has no subject alternative names. * accepts every certificate from
+    /// the authorities.
     #[arg(
         long,
         env = "EVERYNODE_SESSION_CLIENTS",
@@ -163,8 +166,8 @@ pub struct Args {
     )]
     pub session_clients: Vec<String>,
 
-    /// The names of which a client's certificate has to bear one for all other calls. They are compared as those of
-    /// --session-clients are.
+    /// Certificate names that may make all other calls; any one must match. They match in the same way as the names of
+    /// --session-clients.
     #[arg(
         long,
         env = "EVERYNODE_CALL_CLIENTS",
@@ -176,18 +179,18 @@ pub struct Args {
     )]
     pub call_clients: Vec<String>,
 
-    /// What is logged, and how.
+    /// The log flags.
     #[command(flatten)]
     pub logs: LogArgs,
 }
 
-/// The highest count that a flag accepts. A higher one is a mistake.
-const MOST: i64 = 10_000;
+/// The highest count that a flag accepts. A higher one must be a mistake.
+const MAX_COUNT: i64 = 10_000;
 /// [`SessionMemory::DEFAULT_LIMIT`] as text.
 const DEFAULT_SESSION_MEMORY: &str = "512Mi";
-/// The lowest memory limit that is accepted. Less isn't enough for any cluster, so it is a mistake, such as a
-/// forgotten unit.
-const LEAST_SESSION_MEMORY: usize = 1024 * 1024;
+/// The lowest memory limit that is accepted. Less isn't enough for any cluster, so it must be a mistake, such as a
+/// missing unit.
+const MIN_SESSION_MEMORY_BYTES: usize = 1024 * 1024;
 
 /// Parses `--max-session-memory`.
 fn session_memory(text: &str) -> Result<usize, String> {
@@ -197,12 +200,12 @@ fn session_memory(text: &str) -> Result<usize, String> {
         "Ki" | "KiB" => 1024,
         "Mi" | "MiB" => 1024 * 1024,
         "Gi" | "GiB" => 1024 * 1024 * 1024,
-        unit => return Err(format!("{unit} is no unit; use Ki, Mi or Gi, such as 512Mi")),
+        unit => return Err(format!("unknown unit {unit}: use Ki, Mi or Gi, such as 512Mi")),
     };
     let number: Option<usize> = digits.parse().ok();
     match number.and_then(|number| number.checked_mul(unit)) {
         None => Err("must be a number of bytes, such as 536870912 or 512Mi".to_owned()),
-        Some(..LEAST_SESSION_MEMORY) => Err("must be at least 1Mi".to_owned()),
+        Some(..MIN_SESSION_MEMORY_BYTES) => Err("must be at least 1Mi".to_owned()),
         Some(bytes) => Ok(bytes),
     }
 }
@@ -241,12 +244,12 @@ mod tests {
     use crate::session::SessionMemory;
 
     #[test]
-    fn the_flags_are_consistent() {
+    fn flags_are_consistent() {
         Cli::command().debug_assert();
     }
 
     #[test]
-    fn serving_can_be_asked_for_by_name_and_takes_the_same_flags() {
+    fn serve_command_accepts_the_same_flags_as_no_command() {
         let cli = Cli::try_parse_from(["planner", "serve", "--listen=127.0.0.1:1"]).unwrap();
         let Some(Command::Serve(args)) = cli.command else {
             panic!("{cli:?}");
@@ -257,7 +260,7 @@ mod tests {
     }
 
     #[test]
-    fn every_flag_is_read() {
+    fn every_flag_is_parsed() {
         let flags = [
             "--listen=127.0.0.1:1",
             "--admin-listen=[::1]:2",
@@ -302,7 +305,7 @@ mod tests {
     }
 
     #[test]
-    fn flags_that_cant_be_used_are_refused_and_named() {
+    fn invalid_flags_are_refused_and_named() {
         for (flag, kind) in [
             ("--unheard", ErrorKind::UnknownArgument),
             ("--listen=localhost", ErrorKind::ValueValidation),

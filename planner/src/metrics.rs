@@ -20,7 +20,7 @@ use prometheus_client::{
 
 use crate::{decide::RULES_VERSION, fleet::Size, session::Outcome};
 
-/// The calls of the service.
+/// A call of the service.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, EncodeLabelValue)]
 #[allow(
     missing_docs,
@@ -82,7 +82,7 @@ pub struct Metrics {
     fleets: Fleets,
 }
 
-/// The facts that all open sessions hold together.
+/// Gauges of the facts of all open sessions together.
 #[derive(Debug, Default)]
 struct Fleets {
     nodes: Gauge,
@@ -95,21 +95,21 @@ struct Fleets {
 impl Fleets {
     fn register(&self, registry: &mut Registry) {
         for (name, help, gauge) in [
-            ("nodes", "Nodes that open sessions have told of", &self.nodes),
+            ("nodes", "Nodes in the facts of all open sessions", &self.nodes),
             (
                 "daemon_sets",
-                "DaemonSets that open sessions have told of",
+                "DaemonSets in the facts of all open sessions",
                 &self.daemon_sets,
             ),
-            ("pods", "Pods that open sessions have told of", &self.pods),
+            ("pods", "Pods in the facts of all open sessions", &self.pods),
             (
                 "cells",
-                "Pairs of a DaemonSet and a node that open sessions keep",
+                "Pairs of a DaemonSet and a node in all open sessions",
                 &self.cells,
             ),
             (
                 "session_memory_bytes",
-                "Estimated memory of what open sessions have told; --max-session-memory limits it",
+                "Estimated memory of the facts of all open sessions; --max-session-memory limits it",
                 &self.bytes,
             ),
         ] {
@@ -118,7 +118,7 @@ impl Fleets {
     }
 
     /// Updates the sums when one session's size changes.
-    fn change(&self, from: Size, to: Size) {
+    fn update(&self, from: Size, to: Size) {
         let change = |gauge: &Gauge, from: usize, to: usize| {
             let signed = |size: usize| i64::try_from(size).unwrap_or(i64::MAX);
             gauge.inc_by(signed(to) - signed(from));
@@ -155,29 +155,33 @@ impl Default for Metrics {
         let labels = [("rules_version", RULES_VERSION)];
         let version = env!("CARGO_PKG_VERSION");
         let registry = program::metrics::registry("everynode_planner", version, &labels, |registry| {
-            registry.register("calls", "gRPC calls begun", calls.clone());
+            registry.register("calls", "gRPC calls started", calls.clone());
             registry.register(
                 "calls_in_progress",
-                "gRPC calls that are worked on, without sessions",
+                "gRPC calls in progress, without sessions",
                 calls_in_progress.clone(),
             );
             registry.register(
                 "refused_calls",
-                "gRPC calls and connections that were refused or given up, because of a limit or of who made them",
+                "gRPC calls and connections that were refused or aborted, because of a limit or of their caller",
                 refused_calls.clone(),
             );
-            registry.register("sessions", "Sessions open", sessions.clone());
-            registry.register("facts", "Facts taken in sessions", facts.clone());
+            registry.register("sessions", "Open sessions", sessions.clone());
+            registry.register("facts", "Facts received in sessions", facts.clone());
             registry.register(
                 "full_syncs",
-                "Sessions that have told everything once",
+                "Full syncs completed in sessions",
                 full_syncs.clone(),
             );
             registry.register("plans", "Plans sent in sessions", plans.clone());
-            registry.register("actions", "Actions in those plans", actions.clone());
+            registry.register(
+                "actions",
+                "Actions in the plans sent in sessions",
+                actions.clone(),
+            );
             registry.register(
                 "session_request_seconds",
-                "From a session's request to the plans that follow from it",
+                "Time from a session's request to the plans that follow from it",
                 request_seconds.clone(),
             );
             certificates.register(registry);
@@ -201,8 +205,8 @@ impl Default for Metrics {
 }
 
 impl Metrics {
-    /// Counts a call that began.
-    pub fn call(&self, method: Method) {
+    /// Counts a call that started.
+    pub fn count_call(&self, method: Method) {
         self.calls.get_or_create(&MethodLabel { method }).inc();
     }
 
@@ -212,7 +216,7 @@ impl Metrics {
     }
 
     /// Counts an open session. Dropping the returned value ends the count.
-    pub fn session_open(self: &Arc<Self>) -> OpenSession {
+    pub fn open_session(self: &Arc<Self>) -> OpenSession {
         self.sessions.inc();
         OpenSession {
             metrics: self.clone(),
@@ -249,12 +253,12 @@ impl serve::Observer for Metrics {
 #[derive(Debug)]
 pub struct OpenSession {
     metrics: Arc<Metrics>,
-    /// The size of the facts that it has received so far.
+    /// The size of the session's facts.
     size: Size,
 }
 
 impl OpenSession {
-    /// Counts a request that has been answered.
+    /// Counts an answered request.
     pub fn observe(&mut self, outcome: &Outcome, took: Duration) {
         let count = |number: usize| u64::try_from(number).unwrap_or(u64::MAX);
         let actions = |kind, number| {
@@ -268,13 +272,13 @@ impl OpenSession {
         self.metrics.plans.inc_by(count(outcome.plans));
         self.metrics.request_seconds.observe(took.as_secs_f64());
         let before = std::mem::replace(&mut self.size, outcome.size);
-        self.metrics.fleets.change(before, outcome.size);
+        self.metrics.fleets.update(before, outcome.size);
     }
 }
 
 impl Drop for OpenSession {
     fn drop(&mut self) {
         self.metrics.sessions.dec();
-        self.metrics.fleets.change(self.size, Size::default());
+        self.metrics.fleets.update(self.size, Size::default());
     }
 }

@@ -1,19 +1,19 @@
-//! The offline commands: they answer as the unary calls do, but from objects in files and without a server.
+//! The offline commands. They give the same answers as the unary calls, from objects in files and without a server.
 //!
 //! Data flows one way: files → [`documents`] → [`objects`] (sorted by kind) → [`requests`] → [`crate::unary`], which
 //! also answers the service's calls → everynode-render, which prints.
 //!
 //! - [`args`]: the flags.
 //! - [`kind`], [`place`]: the kinds that the commands know, and the places of objects in the input.
-//! - [`error`]: why a command can't be answered, and the exit codes for that.
+//! - [`error`]: why a command fails, and the exit codes.
 
 pub mod args;
 pub mod documents;
 pub mod error;
-pub mod kind;
-pub mod objects;
-pub mod place;
-pub mod requests;
+pub(crate) mod kind;
+pub(crate) mod objects;
+pub(crate) mod place;
+pub(crate) mod requests;
 
 use everynode_proto::planner::v1::Problem;
 use everynode_render::{ErrorChain, explain, plan, simulate, values};
@@ -30,26 +30,26 @@ use self::{
 };
 use crate::unary;
 
-/// Prints which `DaemonSet`s run where; returns the exit code.
+/// Prints on which nodes `DaemonSet`s run, and returns the exit code.
 pub fn explain(args: &ExplainArgs) -> Exit {
     finish(try_explain(args))
 }
 
-/// Prints the actions that a `DaemonSet` needs; returns the exit code.
+/// Prints the actions that a `DaemonSet` needs, and returns the exit code.
 pub fn plan(args: &PlanArgs) -> Exit {
     finish(try_plan(args))
 }
 
-/// Prints the resources that `DaemonSet`s would take on nodes; returns the exit code.
+/// Prints the resources that `DaemonSet`s request on nodes, and returns the exit code.
 pub fn simulate(args: &SimulateArgs) -> Exit {
     finish(try_simulate(args))
 }
 
 fn try_explain(args: &ExplainArgs) -> Result<Exit, Error> {
-    let objects = read(&args.input.files, &[Kind::DaemonSet, Kind::Node])?;
+    let objects = read(&args.io.files, &[Kind::DaemonSet, Kind::Node])?;
     let answer = unary::explain(requests::explain(&objects)?, &Work::unbounded())?;
-    tell(&answer.problems);
-    let text = everynode_render::render(&answer, args.input.output, |style| {
+    print_problems(&answer.problems);
+    let text = everynode_render::render(&answer, args.io.output, |style| {
         explain::table(&answer, args.all, style)
     })?;
     everynode_render::print(&text)?;
@@ -57,65 +57,61 @@ fn try_explain(args: &ExplainArgs) -> Result<Exit, Error> {
 }
 
 fn try_plan(args: &PlanArgs) -> Result<Exit, Error> {
-    let objects = read(&args.input.files, &[Kind::DaemonSet, Kind::Node, Kind::Pod])?;
+    let objects = read(&args.io.files, &[Kind::DaemonSet, Kind::Node, Kind::Pod])?;
     for (kind, consequence) in [
-        (Kind::Node, "every pod waits for a node that is gone"),
+        (Kind::Node, "the node of every pod counts as deleted"),
         (Kind::Pod, "every node lacks a pod"),
     ] {
         if objects.of(kind).is_empty() {
-            note(&format!("there are no {kind}s in the input, so {consequence}"));
+            print_note(&format!("there are no {kind}s in the input, so {consequence}"));
         }
     }
     let answer = unary::plan(requests::plan(&objects, args)?, &Work::unbounded())?;
-    tell(&answer.problems);
-    let text = everynode_render::render(&answer, args.input.output, |style| plan::table(&answer, style))?;
+    print_problems(&answer.problems);
+    let text = everynode_render::render(&answer, args.io.output, |style| plan::table(&answer, style))?;
     everynode_render::print(&text)?;
     Ok(Exit::for_state(plan::is_as_desired(&answer)))
 }
 
 fn try_simulate(args: &SimulateArgs) -> Result<Exit, Error> {
-    let objects = read(
-        &args.input.files,
-        &[Kind::DaemonSet, Kind::Node, Kind::RuntimeClass],
-    )?;
+    let objects = read(&args.io.files, &[Kind::DaemonSet, Kind::Node, Kind::RuntimeClass])?;
     let (request, capacities) = requests::simulate(&objects, &args.unknown_labels)?;
     let answer = unary::simulate_nodes(request, &Work::unbounded())?;
-    tell(&answer.problems);
-    let text = everynode_render::render(&answer, args.input.output, |style| {
+    print_problems(&answer.problems);
+    let text = everynode_render::render(&answer, args.io.output, |style| {
         simulate::table(&answer, &capacities, style)
     })?;
     everynode_render::print(&text)?;
     Ok(Exit::for_state(simulate::is_as_desired(&answer)))
 }
 
-/// Reads the files, and notes which of their objects it ignores.
+/// Reads the files, and prints a note about objects that the command doesn't use.
 fn read(files: &[String], kinds: &[Kind]) -> Result<Objects, Error> {
     let objects = Objects::read(files)?;
-    if let Some(others) = objects.beside(kinds) {
-        note(&format!("passed over, because they play no part here: {others}"));
+    if let Some(others) = objects.count_others(kinds) {
+        print_note(&format!("ignored objects: {others}"));
     }
     Ok(objects)
 }
 
-fn tell(problems: &[Problem]) {
+fn print_problems(problems: &[Problem]) {
     for problem in problems {
-        say(&values::problem(problem));
+        print_message(&values::problem(problem));
     }
 }
 
-fn note(text: &str) {
-    say(&format!("note: {text}"));
+fn print_note(text: &str) {
+    print_message(&format!("note: {text}"));
 }
 
-/// Writes to standard error. Only the answer goes to standard output.
-fn say(text: &str) {
+/// Prints a message on standard error. Only the answer goes to standard output.
+fn print_message(text: &str) {
     program::print_message(env!("CARGO_PKG_NAME"), text);
 }
 
-fn finish(answer: Result<Exit, Error>) -> Exit {
-    answer.unwrap_or_else(|error| {
-        let exit = error.exit();
-        say(&ErrorChain(&error).to_string());
-        exit
+fn finish(result: Result<Exit, Error>) -> Exit {
+    result.unwrap_or_else(|error| {
+        print_message(&ErrorChain(&error).to_string());
+        error.exit()
     })
 }

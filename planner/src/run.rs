@@ -1,4 +1,4 @@
-//! Wiring: flags, logs, ports, readiness, drain.
+//! Starts and stops the program: flags, logs, ports, readiness, drain.
 
 use std::{future, sync::Arc, time::Duration};
 
@@ -24,7 +24,7 @@ use crate::{
     session::SessionMemory,
 };
 
-/// How long calls in progress may take to finish on shutdown.
+/// How long calls in progress may take to finish during shutdown.
 const DRAIN_DEADLINE: Duration = Duration::from_secs(10);
 
 /// Runs the program, and returns how it ends.
@@ -39,7 +39,7 @@ pub fn main() -> Exit {
         Some(Command::Explain(args)) => offline::explain(&args),
         Some(Command::Plan(args)) => offline::plan(&args),
         Some(Command::Simulate(args)) => offline::simulate(&args),
-        Some(Command::Completions { shell }) => complete(shell),
+        Some(Command::Completions { shell }) => print_completions(shell),
     }
 }
 
@@ -55,7 +55,7 @@ fn start(args: &Args) -> Exit {
     };
     let runtime = match tokio::runtime::Runtime::new() {
         Ok(runtime) => runtime,
-        Err(error) => return fail(Exit::Failure, &format!("can't start: {error}")),
+        Err(error) => return fail(Exit::Failure, &format!("can't start the async runtime: {error}")),
     };
     runtime.block_on(async {
         let ports = match Ports::bind(args).await {
@@ -73,13 +73,15 @@ fn fail(exit: Exit, message: &str) -> Exit {
     program::fail(env!("CARGO_PKG_NAME"), exit, message)
 }
 
-/// Prints the completion script for a shell.
-fn complete(shell: Shell) -> Exit {
+fn print_completions(shell: Shell) -> Exit {
     let mut script = Vec::new();
     clap_complete::generate(shell, &mut Cli::command(), env!("CARGO_PKG_NAME"), &mut script);
     match everynode_render::print(&String::from_utf8_lossy(&script)) {
         Ok(_) => Exit::Success,
-        Err(error) => fail(Exit::Software, &format!("the script can't be written: {error}")),
+        Err(error) => fail(
+            Exit::Software,
+            &format!("can't print the completion script: {error}"),
+        ),
     }
 }
 
@@ -104,7 +106,7 @@ impl Ports {
 }
 
 async fn serve(ports: Ports, args: &Args, credentials: Option<Credentials>) -> anyhow::Result<()> {
-    let told_to_stop = program::stop_signal().context("signals can't be listened for")?;
+    let stop_signal = program::stop_signal().context("can't install signal handlers")?;
     let (listen, admin_listen) = (ports.grpc.local_addr()?, ports.admin.local_addr()?);
     let metrics = Arc::new(Metrics::default());
     let shutdown = CancellationToken::new();
@@ -121,22 +123,22 @@ async fn serve(ports: Ports, args: &Args, credentials: Option<Credentials>) -> a
 
     health.set_serving(true).await;
     ready.send_replace(true);
-    info!(%listen, %admin_listen, tls = credentials.is_some(), version = env!("CARGO_PKG_VERSION"), "planner serves");
+    info!(%listen, %admin_listen, tls = credentials.is_some(), version = env!("CARGO_PKG_VERSION"), "planner started");
 
     let stopping = async {
-        told_to_stop.await;
-        info!("planner stops");
+        stop_signal.await;
+        info!("planner stopping");
         ready.send_replace(false);
         health.set_serving(false).await;
         shutdown.cancel();
         tokio::time::sleep(DRAIN_DEADLINE).await;
         warn!(
-            "calls in progress were cut off after {} s",
-            DRAIN_DEADLINE.as_secs()
+            deadline_seconds = DRAIN_DEADLINE.as_secs(),
+            "drain deadline passed; calls in progress were aborted"
         );
         anyhow::Ok(())
     };
-    let renewing = async {
+    let certificate_reload = async {
         match credentials {
             Some(credentials) => {
                 credentials
@@ -150,11 +152,11 @@ async fn serve(ports: Ports, args: &Args, credentials: Option<Credentials>) -> a
         end = grpc => end.context("the gRPC server failed"),
         never = admin => match never {},
         end = stopping => end,
-        never = renewing => match never {},
+        never = certificate_reload => match never {},
     }
 }
 
-/// The whole gRPC server: the planner, health (not serving yet) and reflection.
+/// Creates the gRPC server: the planner, health (not serving yet) and reflection.
 ///
 /// # Errors
 /// The descriptors can't be read. This never happens in a correct build.
@@ -166,10 +168,10 @@ pub async fn server(
     server_with(metrics, limits, SessionMemory::default(), shutdown).await
 }
 
-/// As [`server`], with this limit for the memory of all sessions.
+/// Creates the gRPC server like [`server`], with a limit for the memory of all sessions.
 ///
 /// # Errors
-/// As [`server`].
+/// The same as those of [`server`].
 pub async fn server_with(
     metrics: Arc<Metrics>,
     limits: Limits,

@@ -60,7 +60,7 @@ impl PlannerService for Planner {
     type SessionStream = Pin<Box<dyn Stream<Item = Result<SessionResponse, Status>> + Send>>;
 
     async fn get_info(&self, _: Request<GetInfoRequest>) -> Result<Response<GetInfoResponse>, Status> {
-        self.metrics.call(Method::GetInfo);
+        self.metrics.count_call(Method::GetInfo);
         Ok(Response::new(GetInfoResponse {
             version: env!("CARGO_PKG_VERSION").to_owned(),
             rules_version: RULES_VERSION.to_owned(),
@@ -72,12 +72,12 @@ impl PlannerService for Planner {
     }
 
     async fn plan(&self, request: Request<PlanRequest>) -> Result<Response<PlanResponse>, Status> {
-        self.metrics.call(Method::Plan);
+        self.metrics.count_call(Method::Plan);
         run_in_background(request, unary::plan).await
     }
 
     async fn explain(&self, request: Request<ExplainRequest>) -> Result<Response<ExplainResponse>, Status> {
-        self.metrics.call(Method::Explain);
+        self.metrics.count_call(Method::Explain);
         run_in_background(request, unary::explain).await
     }
 
@@ -85,7 +85,7 @@ impl PlannerService for Planner {
         &self,
         request: Request<SimulateNodesRequest>,
     ) -> Result<Response<SimulateNodesResponse>, Status> {
-        self.metrics.call(Method::SimulateNodes);
+        self.metrics.count_call(Method::SimulateNodes);
         run_in_background(request, unary::simulate_nodes).await
     }
 
@@ -93,7 +93,7 @@ impl PlannerService for Planner {
         &self,
         mut request: Request<Streaming<SessionRequest>>,
     ) -> Result<Response<Self::SessionStream>, Status> {
-        self.metrics.call(Method::Session);
+        self.metrics.count_call(Method::Session);
         let permit = Permit::take_from(&mut request);
         let mut requests = request.into_inner();
         let first = requests.message().await?;
@@ -113,7 +113,7 @@ impl PlannerService for Planner {
         let task = SessionTask {
             requests,
             responses,
-            open: self.metrics.session_open(),
+            open: self.metrics.open_session(),
             session,
             _permit: permit,
         };

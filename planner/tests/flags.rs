@@ -26,14 +26,14 @@ fn refused(flags: &[&str]) -> String {
         planner.env_remove(variable);
     }
     let output = planner.args(flags).output().unwrap();
-    let said = String::from_utf8(output.stderr).unwrap();
-    assert_eq!(output.status.code(), Some(64), "{flags:?}: {said}");
-    said
+    let stderr = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(64), "{flags:?}: {stderr}");
+    stderr
 }
 
 #[test]
-fn flags_that_cant_be_used_end_it_with_64_and_are_named() {
-    for (flags, named) in [
+fn invalid_flags_are_named_and_exit_with_64() {
+    for (flags, expected) in [
         (&["--no-such-flag"][..], "--no-such-flag"),
         (&["--listen", "everywhere"], "--listen"),
         (&["--listen", "127.0.0.1"], "--listen"),
@@ -50,18 +50,21 @@ fn flags_that_cant_be_used_end_it_with_64_and_are_named() {
         (&["--log", "everynode_planner=loud"], "--log"),
         (&["surplus"], "surplus"),
     ] {
-        let said = refused(flags);
-        assert!(said.contains(named), "{flags:?}: {said}");
+        let stderr = refused(flags);
+        assert!(stderr.contains(expected), "{flags:?}: {stderr}");
     }
 }
 
 #[test]
-fn a_port_that_is_taken_is_named_with_its_flag() {
+fn port_in_use_is_named_with_its_flag() {
     let taken = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = taken.local_addr().unwrap().to_string();
-    let said = refused(&["--plaintext", "--listen", &address]);
-    assert!(said.contains("--listen") && said.contains(&address), "{said}");
-    let said = refused(&[
+    let stderr = refused(&["--plaintext", "--listen", &address]);
+    assert!(
+        stderr.contains("--listen") && stderr.contains(&address),
+        "{stderr}"
+    );
+    let stderr = refused(&[
         "--plaintext",
         "--listen",
         "127.0.0.1:0",
@@ -69,33 +72,33 @@ fn a_port_that_is_taken_is_named_with_its_flag() {
         &address,
     ]);
     assert!(
-        said.contains("--admin-listen") && said.contains(&address),
-        "{said}"
+        stderr.contains("--admin-listen") && stderr.contains(&address),
+        "{stderr}"
     );
 }
 
 #[test]
-fn how_connections_are_secured_has_to_be_chosen() {
+fn tls_or_plain_text_must_be_chosen() {
     let neither = refused(&[]);
     let files = ["--tls-cert=a", "--tls-key=b", "--tls-ca=c"];
     let both = refused(&[&["--plaintext"][..], &files].concat());
-    for said in [neither, both] {
+    for stderr in [neither, both] {
         assert!(
-            said.contains("--tls-cert") && said.contains("--plaintext"),
-            "{said}"
+            stderr.contains("--tls-cert") && stderr.contains("--plaintext"),
+            "{stderr}"
         );
     }
-    let said = refused(&["--plaintext", "--session-clients=a"]);
+    let stderr = refused(&["--plaintext", "--session-clients=a"]);
     assert!(
-        said.contains("--session-clients") && said.contains("--tls-cert"),
-        "{said}"
+        stderr.contains("--session-clients") && stderr.contains("--tls-cert"),
+        "{stderr}"
     );
-    let said = refused(&files);
-    assert!(said.contains("a: can't be read"), "{said}");
+    let stderr = refused(&files);
+    assert!(stderr.contains("a: can't be read"), "{stderr}");
 }
 
 #[test]
-fn help_and_version_are_no_errors() {
+fn help_and_version_exit_with_0() {
     for flag in ["--help", "--version"] {
         let output = Command::new(env!("CARGO_BIN_EXE_everynode-planner"))
             .arg(flag)

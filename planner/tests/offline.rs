@@ -67,7 +67,7 @@ fn folder(test: &str) -> PathBuf {
 }
 
 #[test]
-fn explain_says_every_reason_and_ends_with_1_when_a_pair_doesnt_run() {
+fn explain_shows_every_reason_and_exits_with_1_when_a_pair_doesnt_run() {
     let folder = folder("explain");
     let run = run(&folder, &["explain", "-f", "ds.yaml", "-f", "nodes.json"], "");
     assert_eq!(
@@ -90,10 +90,10 @@ default/agent   1     1      1
 }
 
 #[test]
-fn explain_ends_with_0_when_every_pair_runs_wherever_the_objects_come_from() {
+fn explain_exits_with_0_when_every_pair_runs_for_any_order_of_inputs() {
     let folder = folder("runs");
     let node = "kind: Node\nmetadata: {name: a, labels: {disk: ssd}}\n";
-    let wanted = "\
+    let expected = "\
 DAEMONSET       NODE   VERDICT   REASON
 default/agent   a      RUN       the node fits the nodeSelector and the required node affinity, and every taint is tolerated
 ";
@@ -106,14 +106,14 @@ default/agent   a      RUN       the node fits the nodeSelector and the required
         let run = run(&folder, args, &stdin);
         assert_eq!(
             (run.out.as_str(), run.err.as_str(), run.code),
-            (wanted, "", 0),
+            (expected, "", 0),
             "{args:?}"
         );
     }
 }
 
 #[test]
-fn json_and_yaml_are_the_services_own_answer() {
+fn json_and_yaml_are_the_services_response() {
     let folder = folder("formats");
     let node = "kind: Node\nmetadata: {name: a, labels: {disk: hdd}}\n";
     let json = run(
@@ -137,7 +137,7 @@ fn json_and_yaml_are_the_services_own_answer() {
 }
 
 #[test]
-fn what_plays_no_part_is_noted_and_what_is_wrong_is_said_beside_the_answer() {
+fn ignored_objects_and_problems_are_reported_beside_the_answer() {
     let folder = folder("notes");
     let stdin = "
 {kind: Service, apiVersion: v1}
@@ -149,10 +149,7 @@ fn what_plays_no_part_is_noted_and_what_is_wrong_is_said_beside_the_answer() {
     let run = run(&folder, &["explain", "-f", "ds.yaml", "-f", "-"], stdin);
     assert!(run.out.contains("default/agent   a      RUN"), "{run:?}");
     let lines: Vec<_> = run.err.lines().collect();
-    assert_eq!(
-        lines[0],
-        "everynode-planner: note: passed over, because they play no part here: Service (1)"
-    );
+    assert_eq!(lines[0], "everynode-planner: note: ignored objects: Service (1)");
     assert!(
         lines[1].starts_with("everynode-planner: node b: metadata.labels.disk: "),
         "{run:?}"
@@ -161,7 +158,7 @@ fn what_plays_no_part_is_noted_and_what_is_wrong_is_said_beside_the_answer() {
 }
 
 #[test]
-fn plan_says_what_is_to_be_done_and_ends_with_1_when_there_is_something() {
+fn plan_shows_actions_and_exits_with_1_when_there_are_some() {
     let folder = folder("plan");
     let run = run(&folder, &["plan", "-f", "ds.yaml", "-f", "nodes.json"], "");
     assert_eq!(
@@ -204,7 +201,7 @@ status:
 ";
 
 #[test]
-fn plan_ends_with_0_when_nothing_is_to_be_done() {
+fn plan_exits_with_0_when_there_is_nothing_to_do() {
     let folder = folder("settled");
     let args = ["plan", "-f", "ds.yaml", "-f", "nodes.json", "-f", "-"];
     let run = run(&folder, &args, POD);
@@ -213,7 +210,7 @@ fn plan_ends_with_0_when_nothing_is_to_be_done() {
 }
 
 #[test]
-fn plan_decides_for_the_revision_and_the_time_that_are_given() {
+fn plan_uses_the_revision_and_the_time_of_the_flags() {
     let folder = folder("time");
     let daemon_set = DAEMON_SET.replace("spec:\n  selector", "spec:\n  minReadySeconds: 60\n  selector");
     fs::write(folder.join("ds.yaml"), daemon_set).unwrap();
@@ -256,7 +253,7 @@ fn plan_decides_for_the_revision_and_the_time_that_are_given() {
 }
 
 #[test]
-fn plan_wants_one_of_several_daemonsets_named() {
+fn plan_requires_a_name_if_there_are_several_daemonsets() {
     let folder = folder("several");
     let other = DAEMON_SET.replace("name: agent", "name: other");
     let args = ["plan", "-f", "ds.yaml", "-f", "-", "-f", "nodes.json"];
@@ -308,7 +305,7 @@ status: {allocatable: {cpu: 2, memory: 3Gi, pods: 110}}
 ";
 
 #[test]
-fn simulate_says_what_is_taken_and_what_is_wrong_with_that() {
+fn simulate_shows_requests_and_conflicts() {
     let folder = folder("simulate");
     fs::write(folder.join("demanding.yaml"), DEMANDING).unwrap();
     let run = run(
@@ -334,7 +331,7 @@ conflict: host port 9100/TCP is requested by default/a, default/b
 }
 
 #[test]
-fn simulate_says_what_depends_on_labels_that_nobody_knows_yet() {
+fn simulate_shows_what_depends_on_unknown_labels() {
     let folder = folder("unknown");
     fs::write(folder.join("demanding.yaml"), DEMANDING).unwrap();
     let args = [
@@ -363,7 +360,7 @@ undecided: default/b: runs if and only if the node has zone=z1
 }
 
 #[test]
-fn simulate_ends_with_0_when_everything_fits_and_is_decided() {
+fn simulate_exits_with_0_when_everything_fits_and_is_decided() {
     let folder = folder("fits");
     fs::write(folder.join("demanding.yaml"), DEMANDING).unwrap();
     let larger = TEMPLATE.replace("zone: z1", "zone: z2");
@@ -372,7 +369,7 @@ fn simulate_ends_with_0_when_everything_fits_and_is_decided() {
 }
 
 #[test]
-fn input_that_cant_be_used_is_named_with_its_place_and_its_own_exit_code() {
+fn invalid_input_is_named_with_its_place_and_has_its_exit_code() {
     let folder = folder("input");
     fs::write(
         folder.join("broken.yaml"),
@@ -380,7 +377,7 @@ fn input_that_cant_be_used_is_named_with_its_place_and_its_own_exit_code() {
     )
     .unwrap();
     fs::write(folder.join("binary"), [0xff, 0xfe, 0xff]).unwrap();
-    for (file, code, words) in [
+    for (file, code, message) in [
         (
             "missing.yaml",
             66,
@@ -389,12 +386,15 @@ fn input_that_cant_be_used_is_named_with_its_place_and_its_own_exit_code() {
         (
             ".",
             65,
-            "everynode-planner: .: can't be read: Is a directory (os error 21)\n",
+            "everynode-planner: can't read .: Is a directory (os error 21)\n",
         ),
-        ("binary", 65, "everynode-planner: binary: isn't text in UTF-8\n"),
+        ("binary", 65, "everynode-planner: binary: not valid UTF-8\n"),
     ] {
         let run = run(&folder, &["explain", "-f", "ds.yaml", "-f", file], "");
-        assert_eq!((run.out.as_str(), run.err.as_str(), run.code), ("", words, code));
+        assert_eq!(
+            (run.out.as_str(), run.err.as_str(), run.code),
+            ("", message, code)
+        );
     }
     let broken = run(&folder, &["explain", "-f", "broken.yaml"], "");
     assert!(
@@ -408,7 +408,7 @@ fn input_that_cant_be_used_is_named_with_its_place_and_its_own_exit_code() {
     let empty = run(&folder, &["explain", "-f", "ds.yaml", "-f", "-"], "");
     assert_eq!(
         empty.err,
-        "everynode-planner: there is no Node in the input; kubectl get nodes -o json prints those of a cluster\n"
+        "everynode-planner: the input has no Node; `kubectl get nodes -o json` prints those of a cluster\n"
     );
     assert_eq!(empty.code, 65);
     let stdin = run(&folder, &["explain", "-f", "-"], "kind: 7");
@@ -419,9 +419,9 @@ fn input_that_cant_be_used_is_named_with_its_place_and_its_own_exit_code() {
 }
 
 #[test]
-fn flags_that_cant_be_used_end_it_with_64_and_are_named() {
+fn invalid_flags_are_named_and_exit_with_64() {
     let folder = folder("flags");
-    for (args, named) in [
+    for (args, expected) in [
         (&["explain"][..], "--filename"),
         (&["explain", "-f", "ds.yaml", "-o", "xml"], "--output"),
         (&["explain", "-f", "ds.yaml", "--some"], "--some"),
@@ -437,7 +437,7 @@ fn flags_that_cant_be_used_end_it_with_64_and_are_named() {
         ),
     ] {
         let run = run(&folder, args, "");
-        assert!(run.err.contains(named), "{args:?}: {run:?}");
+        assert!(run.err.contains(expected), "{args:?}: {run:?}");
         assert_eq!((run.out.as_str(), run.code), ("", 64), "{args:?}");
     }
 }
@@ -456,7 +456,7 @@ fn every_command_has_help_with_examples_and_exit_codes() {
 }
 
 #[test]
-fn shells_get_their_completions() {
+fn completions_are_printed_for_every_shell() {
     let folder = folder("completions");
     for shell in ["bash", "zsh", "fish"] {
         let run = run(&folder, &["completions", shell], "");
@@ -482,7 +482,7 @@ fn assert_is_printable(run: &Run) {
 }
 
 #[test]
-fn objects_whose_names_and_labels_are_escape_sequences_are_shown_by_escapes() {
+fn control_characters_in_objects_are_escaped() {
     let folder = folder("hostile");
     let objects = serde_json::json!({"kind": "List", "items": [
         {"apiVersion": "apps/v1", "kind": "DaemonSet", "metadata": {"name": HOSTILE, "namespace": HOSTILE, "uid": "u1"},
@@ -508,7 +508,7 @@ fn objects_whose_names_and_labels_are_escape_sequences_are_shown_by_escapes() {
 }
 
 #[test]
-fn errors_show_hostile_files_arguments_and_syntax_by_escapes() {
+fn control_characters_in_errors_are_escaped() {
     let folder = folder("hostile-errors");
     let several = format!(
         "{DAEMON_SET}---\n{}",

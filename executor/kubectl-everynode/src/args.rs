@@ -9,20 +9,19 @@ use clap::{
 use everynode_render::OutputFormat;
 
 /// The program's name. When it is on the PATH, kubectl has the command `everynode`.
-pub const PROGRAM: &str = "kubectl-everynode";
+pub(crate) const PROGRAM: &str = "kubectl-everynode";
 
-/// Asks a cluster's Everynode what its DaemonSets are up to: what runs where and why not, what they wait for, what is being
-/// done. Nothing can be changed through it.
+/// Shows where the DaemonSets of a cluster run and why, what their rollouts wait for, and what Everynode is doing.
+///
+/// All commands are read-only.
 #[derive(Debug, Clone, Parser)]
 #[command(name = "kubectl everynode", bin_name = "kubectl everynode", version, after_long_help = HELP)]
-pub struct Cli {
-    /// Which cluster.
+pub(crate) struct Cli {
     #[command(flatten)]
-    pub cluster: Cluster,
+    pub(crate) cluster: ClusterArgs,
 
-    /// What to ask.
     #[command(subcommand)]
-    pub command: Command,
+    pub(crate) command: Command,
 }
 
 const HELP: &str = "\
@@ -30,129 +29,132 @@ Examples:
   # What does the DaemonSet agent wait for?
   kubectl everynode status ds/agent
 
-  # Why is there no pod of it on worker-3?
+  # Why does worker-3 have no pod of agent?
   kubectl everynode explain ds/agent node/worker-3
 
-  # What is being done right now, in all namespaces?
+  # What is Everynode doing now, in all namespaces?
   kubectl everynode watch -A
 
-The executor's pods are found by their label app.kubernetes.io/name=everynode-executor, and reached through kubectl \
-port-forward, for which the right to create pods/portforward is needed there. KUBECTL_PATH names another kubectl than \
-that on the PATH.
+Connection:
+  Without --server, the plugin finds the executor's pods by the label app.kubernetes.io/name=everynode-executor and \
+connects through kubectl port-forward. This needs the right to create pods/portforward in the executor's namespace.
+
+Environment:
+  KUBECTL_PATH  the kubectl to run; by default the one on the PATH
 
 Exit codes:
-  0    all is as one wishes; each command's --help says what that means
-  1    it isn't
-  64   the flags or names can't be used
-  66   there is no such DaemonSet or node
-  69   no executor can be reached, or it has no answer now
-  70   the program or the executor is at fault
-  130  ended by Ctrl-C";
+  0    success: everything is as desired; see the --help of each command
+  1    differences found; see the --help of each command
+  64   usage: a flag or a name is invalid
+  66   the DaemonSet or the node doesn't exist
+  69   no executor can be reached, or it can't answer now
+  70   internal error of the plugin or the executor
+  130  stopped by Ctrl-C (143: by SIGTERM)";
 
-/// Which cluster, and the way to its executor. The flags that kubectl has too mean what they mean there.
+/// Flags that select the cluster and the way to its executor. A flag that kubectl has too means the same as in kubectl.
 #[derive(Debug, Clone, Default, Args)]
-pub struct Cluster {
-    /// The executor's gRPC port, when it can be reached without kubectl.
+pub(crate) struct ClusterArgs {
+    /// Address of the executor's gRPC port, to connect without kubectl. By default, the plugin connects through kubectl
+    /// port-forward.
     #[arg(long, global = true, value_name = "HOST:PORT")]
-    pub server: Option<String>,
+    pub(crate) server: Option<String>,
 
-    /// With --server: speaks TLS, with executors whose certificates come from these authorities. Without it: plain text.
+    /// File with the certificate authorities that the executor's certificate must come from, in PEM. Without this
+    /// flag, the connection to --server is plain text.
     #[arg(long, global = true, value_name = "FILE")]
-    pub tls_ca: Option<PathBuf>,
+    pub(crate) tls_ca: Option<PathBuf>,
 
-    /// With --tls-ca: one's own certificate, in PEM, for executors that ask for one.
+    /// File with the client certificate, in PEM, for an executor that requires one. Requires --tls-ca and --tls-key.
     #[arg(long, global = true, value_name = "FILE")]
-    pub tls_cert: Option<PathBuf>,
+    pub(crate) tls_cert: Option<PathBuf>,
 
-    /// The key of one's own certificate.
+    /// File with the private key of the client certificate, in PEM. Requires --tls-ca and --tls-cert.
     #[arg(long, global = true, value_name = "FILE")]
-    pub tls_key: Option<PathBuf>,
+    pub(crate) tls_key: Option<PathBuf>,
 
-    /// With --tls-ca: a token of the cluster, for executors that ask for one (kubectl create token prints one).
+    /// Token for an executor that requires one (`kubectl create token` prints one). Requires --tls-ca.
     #[arg(long, global = true, value_name = "TOKEN")]
-    pub token: Option<String>,
+    pub(crate) token: Option<String>,
 
-    /// The kubeconfig file.
+    /// Kubeconfig file; by default the one that kubectl uses.
     #[arg(long, global = true, value_name = "FILE")]
-    pub kubeconfig: Option<PathBuf>,
+    pub(crate) kubeconfig: Option<PathBuf>,
 
-    /// The context of the kubeconfig.
+    /// Context in the kubeconfig; by default the current context.
     #[arg(long, global = true, value_name = "NAME")]
-    pub context: Option<String>,
+    pub(crate) context: Option<String>,
 
-    /// The namespace of DaemonSets that are named without one; by default the context's.
+    /// Namespace of DaemonSets that are named without one; by default the context's namespace.
     #[arg(short, long, global = true, value_name = "NAME")]
-    pub namespace: Option<String>,
+    pub(crate) namespace: Option<String>,
 
-    /// DaemonSets of all namespaces.
+    /// Select the DaemonSets of all namespaces.
     #[arg(short = 'A', long, global = true, conflicts_with = "namespace")]
-    pub all_namespaces: bool,
+    pub(crate) all_namespaces: bool,
 
-    /// The namespace that Everynode runs in.
+    /// Namespace that Everynode runs in.
     #[arg(long, global = true, value_name = "NAME", default_value = "everynode-system")]
-    pub everynode_namespace: String,
+    pub(crate) everynode_namespace: String,
 
-    /// The gRPC port of the executor's pods, by number or by name; it has to be in plain text. When not given: that with the
-    /// name local, which executors have beside TLS, or else 50052.
+    /// Port of the executor's pods for kubectl port-forward, as a number or a name. It must be plain text. By default
+    /// the port named local, which executors may have beside TLS, or else 50052.
     #[arg(long, global = true, value_name = "PORT")]
-    pub everynode_port: Option<String>,
+    pub(crate) everynode_port: Option<String>,
 }
 
-/// What to ask.
 #[derive(Debug, Clone, Subcommand)]
-pub enum Command {
-    /// Say whether a DaemonSet's pod belongs on a node, why, and which pods are there.
+pub(crate) enum Command {
+    /// Show on which nodes a DaemonSet should run a pod and why, and the pods that are there.
     Explain(ExplainArgs),
-    /// Say how far DaemonSets are, and what they wait for.
+    /// Show the progress of DaemonSets and what they wait for.
     Status(StatusArgs),
-    /// Print what is being done as it happens, a line for each event, until Ctrl-C.
+    /// Print actions as they happen, one line for each event, until Ctrl-C.
     Watch(WatchArgs),
-    /// Say what DaemonSets take of a node.
+    /// Show the resources that DaemonSet pods request on a node.
     Overhead(OverheadArgs),
-    /// Print the versions of this program, of the executor, and of its planner.
+    /// Print the versions of this plugin, the executor, and the executor's planner.
     Version(VersionArgs),
-    /// Print a script that completes commands, flags and names in a shell.
+    /// Print a completion script for a shell.
     #[command(after_long_help = COMPLETIONS_HELP)]
     Completions {
-        /// Whose completion.
-        shell: Completer,
+        /// Shell, or kubectl, that uses the script.
+        shell: CompletionTarget,
     },
-    /// Print what the last word may become, as kubectl asks for it.
+    /// Print completions of the last word, in kubectl's format.
     #[command(hide = true)]
     Complete {
-        /// The words after `kubectl everynode`.
+        /// Words after `kubectl everynode`.
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         words: Vec<String>,
     },
 }
 
-/// Who completes.
+/// The program that runs a completion script.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum Completer {
-    /// kubectl itself, and with it every shell that it serves: completes `kubectl everynode`, names too.
+pub(crate) enum CompletionTarget {
+    /// Completes `kubectl everynode`, including names of objects, in every shell in which kubectl completes.
     Kubectl,
-    /// Completes kubectl-everynode in bash.
+    /// Completes the word kubectl-everynode in bash.
     Bash,
-    /// Completes kubectl-everynode in zsh.
+    /// Completes the word kubectl-everynode in zsh.
     Zsh,
-    /// Completes kubectl-everynode in fish.
+    /// Completes the word kubectl-everynode in fish.
     Fish,
 }
 
 const COMPLETIONS_HELP: &str = "\
 Examples:
-  # kubectl completes `kubectl everynode` by this executable, if it is on the PATH
+  # Complete `kubectl everynode`: kubectl runs this executable, which must be on the PATH
   kubectl everynode completions kubectl > ~/.local/bin/kubectl_complete-everynode
   chmod +x ~/.local/bin/kubectl_complete-everynode
 
-  # kubectl-everynode, typed as one word
+  # Complete `kubectl-everynode`, typed as one word
   source <(kubectl everynode completions bash)";
 
-/// How an answer is printed.
 #[derive(Debug, Clone, Default, Args)]
-pub struct Output {
-    /// How the answer is printed: columns for people (wide: more of them, where there are more), or JSON or YAML exactly as
-    /// grpcurl has it.
+pub(crate) struct OutputArgs {
+    /// Output format. table and wide are for people; wide adds columns to some tables. json and yaml print the
+    /// executor's response as grpcurl does.
     #[arg(
         short,
         long,
@@ -160,139 +162,131 @@ pub struct Output {
         default_value = "table",
         value_parser = PossibleValuesParser::new(OutputFormat::NAMES).try_map(|name| name.parse::<OutputFormat>())
     )]
-    pub output: OutputFormat,
+    pub(crate) output: OutputFormat,
 }
 
-/// Flags of `explain`.
 #[derive(Debug, Clone, Args)]
 #[command(after_long_help = EXPLAIN_HELP)]
-pub struct ExplainArgs {
-    /// A DaemonSet (ds/NAME, NAMESPACE/NAME or NAME), a node (node/NAME), or both.
+pub(crate) struct ExplainArgs {
+    /// DaemonSet (ds/NAME, NAMESPACE/NAME or NAME), node (node/NAME), or both.
     #[arg(value_name = "DAEMONSET|NODE", required = true, num_args = 1..=2)]
-    pub names: Vec<String>,
+    pub(crate) names: Vec<String>,
 
-    /// Show every pair of DaemonSet and node in the table, however many there are.
+    /// Show every pair of DaemonSet and node in the table, instead of at most 20.
     #[arg(long)]
-    pub all: bool,
+    pub(crate) all: bool,
 
-    /// The output.
     #[command(flatten)]
-    pub output: Output,
+    pub(crate) output: OutputArgs,
 }
 
 const EXPLAIN_HELP: &str = "\
-Without a node: every node. With a node alone: every DaemonSet, of all namespaces. Up to 20 pairs are all shown; of more \
-pairs only those that don't run or wait for something, the first 20 of them, unless --all is given. JSON and YAML hold \
-every pair.
+A DaemonSet without a node selects all nodes. A node without a DaemonSet selects the DaemonSets of all namespaces. \
+The table shows up to 20 pairs of DaemonSet and node in full. If there are more, it shows only pairs that don't run or \
+that wait for something, at most 20 of them, unless --all is set. JSON and YAML contain every pair.
 
 Verdicts:
-  RUN       a pod should run there
-  KEEP      none is created there, one that is there stays
-  EXCLUDE   none is created there, one that is there goes
+  RUN       a pod should run on the node
+  KEEP      no pod is created on the node; an existing one stays
+  EXCLUDE   no pod is created on the node; an existing one is deleted
 
 Examples:
-  # Why is there no pod of agent on worker-3?
+  # Why does worker-3 have no pod of agent?
   kubectl everynode explain ds/agent node/worker-3
 
-  # On which nodes does it run, and why not on the others?
+  # On which nodes does agent run, and why not on the others?
   kubectl everynode explain kube-system/agent
 
   # Which DaemonSets run on worker-3?
   kubectl everynode explain node/worker-3
 
 Exit codes:
-  0   every pair runs, and its pod is as it should be
-  1   a pair doesn't run or waits for something, or a DaemonSet has a problem (named on standard error)
-  For what is from 64 on, see kubectl everynode --help.";
+  0   success: every pair runs, and its pod is as it should be
+  1   differences found: a pair doesn't run or waits, or a DaemonSet has a problem (on stderr)
+  64  usage; `kubectl everynode --help` lists the codes from 64 on";
 
-/// Flags of `status`.
 #[derive(Debug, Clone, Args)]
 #[command(after_long_help = STATUS_HELP)]
-pub struct StatusArgs {
-    /// The DaemonSet (ds/NAME, NAMESPACE/NAME or NAME); all of the namespace when not given.
+pub(crate) struct StatusArgs {
+    /// DaemonSet (ds/NAME, NAMESPACE/NAME or NAME); by default all DaemonSets of the namespace.
     #[arg(value_name = "DAEMONSET")]
-    pub daemon_set: Option<String>,
+    pub(crate) daemon_set: Option<String>,
 
-    /// The output.
     #[command(flatten)]
-    pub output: Output,
+    pub(crate) output: OutputArgs,
 }
 
 const STATUS_HELP: &str = "\
 Examples:
-  # Everything that agent waits for
+  # What does agent wait for?
   kubectl everynode status ds/agent
 
   # All DaemonSets of the cluster
   kubectl everynode status -A
 
 Exit codes:
-  0   every pod is there, of the current template, and available
-  1   a DaemonSet waits for something or has a problem (named on standard error)
-  For what is from 64 on, see kubectl everynode --help.";
+  0   success: every pod exists, has the current template, and is available
+  1   differences found: a DaemonSet waits for something or has a problem (on stderr)
+  64  usage; `kubectl everynode --help` lists the codes from 64 on";
 
-/// Flags of `watch`.
 #[derive(Debug, Clone, Args)]
 #[command(after_long_help = WATCH_HELP)]
-pub struct WatchArgs {
-    /// The DaemonSet (ds/NAME, NAMESPACE/NAME or NAME); all of the namespace when not given.
+pub(crate) struct WatchArgs {
+    /// DaemonSet (ds/NAME, NAMESPACE/NAME or NAME); by default all DaemonSets of the namespace.
     #[arg(value_name = "DAEMONSET")]
-    pub daemon_set: Option<String>,
+    pub(crate) daemon_set: Option<String>,
 
-    /// The output.
     #[command(flatten)]
-    pub output: Output,
+    pub(crate) output: OutputArgs,
 }
 
 const WATCH_HELP: &str = "\
-Each event is one line with its time, in UTC; with -o json one JSON object in a line, with -o yaml one document. When the \
-connection is lost, standard error says so, and another one is made; what happened in between is not told.
+Each event is one line with its time in UTC. With -o json, it is one JSON object on a line; with -o yaml, it is one \
+document. If the connection is lost, the plugin prints a message on stderr and reconnects. Events in between \
+are lost.
 
 Examples:
-  # What happens to agent from now on
+  # Events of agent
   kubectl everynode watch ds/agent
 
-  # What could not be done, of all DaemonSets
+  # Failed actions of all DaemonSets
   kubectl everynode watch -A | grep ' failed '
 
 Exit codes:
-  130  ended by Ctrl-C
-  For what is from 64 on, see kubectl everynode --help.";
+  0    success: the output was closed, as by head
+  64   usage; `kubectl everynode --help` lists the codes from 64 on
+  130  stopped by Ctrl-C";
 
-/// Flags of `overhead`.
 #[derive(Debug, Clone, Args)]
 #[command(after_long_help = OVERHEAD_HELP)]
-pub struct OverheadArgs {
-    /// The node (node/NAME or NAME).
+pub(crate) struct OverheadArgs {
+    /// Node (node/NAME or NAME).
     #[arg(value_name = "NODE")]
-    pub node: String,
+    pub(crate) node: String,
 
-    /// The output.
     #[command(flatten)]
-    pub output: Output,
+    pub(crate) output: OutputArgs,
 }
 
 const OVERHEAD_HELP: &str = "\
-Counts what the templates of the DaemonSets request that belong on the node, whether or not their pods are there yet.
+Counts the requests in the pod templates of all DaemonSets that should run on the node, whether or not their pods exist.
 
 Example:
   kubectl everynode overhead node/worker-3
 
 Exit codes:
-  0   everything fits
-  1   something doesn't fit, or a DaemonSet has a problem (named on standard error)
-  For what is from 64 on, see kubectl everynode --help.";
+  0   success: everything fits
+  1   differences found: something doesn't fit, or a DaemonSet has a problem (on stderr)
+  64  usage; `kubectl everynode --help` lists the codes from 64 on";
 
-/// Flags of `version`.
 #[derive(Debug, Clone, Args)]
-pub struct VersionArgs {
-    /// Print this program's version only, and connect to nothing.
+pub(crate) struct VersionArgs {
+    /// Print only the plugin's version, without a connection to an executor.
     #[arg(long)]
-    pub client: bool,
+    pub(crate) client: bool,
 
-    /// The output.
     #[command(flatten)]
-    pub output: Output,
+    pub(crate) output: OutputArgs,
 }
 
 #[cfg(test)]
@@ -302,12 +296,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_flags_are_consistent() {
+    fn flags_are_consistent() {
         Cli::command().debug_assert();
     }
 
     #[test]
-    fn kubectls_own_flags_may_stand_before_and_after_the_command() {
+    fn kubectl_flags_are_accepted_before_and_after_the_command() {
         for flags in [
             ["-n", "a", "--context=b", "status", "ds/x"],
             ["status", "ds/x", "--namespace", "a", "--context=b"],

@@ -8,46 +8,50 @@ use clap::{ArgMatches, CommandFactory, FromArgMatches};
 use everynode_render::text::printable;
 
 use super::{
-    args::{Cli, Cluster},
+    args::{Cli, ClusterArgs},
     kubectl::Kubectl,
 };
 
-/// The executable. It passes kubectl's arguments on to the hidden command of this module.
-pub const SCRIPT: &str = "#!/bin/sh\nexec kubectl-everynode complete -- \"$@\"\n";
+/// The executable, which passes kubectl's arguments on to the hidden command of this module.
+pub(crate) const SCRIPT: &str = "#!/bin/sh\nexec kubectl-everynode complete -- \"$@\"\n";
 
 /// Tells the shell to offer these words and no files (cobra's `ShellCompDirectiveNoFileComp`).
 const NO_FILES: &str = ":4\n";
 
-/// Returns completions of the last word, in kubectl's format. Whatever can't be found out is left out.
-pub async fn complete(words: &[String]) -> String {
+/// Returns completions of the last word, in kubectl's format. Names that can't be listed are left out.
+pub(crate) async fn complete(words: &[String]) -> String {
     let (last, before) = words
         .split_last()
         .map_or(("", [].as_slice()), |(last, before)| (last.as_str(), before));
-    let before = Before::read(before);
-    let mut found = if last.starts_with('-') {
-        before.flags()
+    let line = CommandLine::parse(before);
+    let mut completions = if last.starts_with('-') {
+        line.flags()
     } else {
-        match before.command.as_str() {
+        match line.command.as_str() {
             "" => commands(),
-            command => names(&before.cluster, command, last).await,
+            command => names(&line.cluster, command, last).await,
         }
     };
     // A name that isn't printable can't be completed: its escapes would name another object.
-    found.retain(|word| word.starts_with(last) && printable(word) == *word);
-    found.sort();
-    found.into_iter().map(|word| word + "\n").collect::<String>() + NO_FILES
+    completions.retain(|word| word.starts_with(last) && printable(word) == *word);
+    completions.sort();
+    completions
+        .into_iter()
+        .map(|word| word + "\n")
+        .collect::<String>()
+        + NO_FILES
 }
 
-/// The words before the one that is completed.
-struct Before {
-    cluster: Cluster,
+/// The command line before the word that is completed.
+struct CommandLine {
+    cluster: ClusterArgs,
     /// Empty when there is none yet.
     command: String,
 }
 
-impl Before {
+impl CommandLine {
     /// Parses as much as it can, because the line isn't finished.
-    fn read(words: &[String]) -> Self {
+    fn parse(words: &[String]) -> Self {
         let line = ["kubectl-everynode"]
             .into_iter()
             .chain(words.iter().map(String::as_str));
@@ -55,15 +59,15 @@ impl Before {
         let matches = parsed.unwrap_or_else(|_| ArgMatches::default());
         let (command, flags) = matches.subcommand().unwrap_or(("", &matches));
         Self {
-            cluster: Cluster::from_arg_matches(flags).unwrap_or_default(),
+            cluster: ClusterArgs::from_arg_matches(flags).unwrap_or_default(),
             command: command.to_owned(),
         }
     }
 
-    /// The long flags that are allowed here.
+    /// Returns the long flags that are allowed here.
     fn flags(&self) -> Vec<String> {
         let mut root = Cli::command();
-        // Global flags reach the commands only after this.
+        // This copies the global flags to the commands.
         root.build();
         let command = root.find_subcommand(&self.command).unwrap_or(&root);
         let flags = command.get_arguments().filter_map(clap::Arg::get_long);
@@ -77,8 +81,8 @@ fn commands() -> Vec<String> {
     commands.map(|command| command.get_name().to_owned()).collect()
 }
 
-/// Names of objects of the kinds that the command takes. They come from kubectl, without a port-forward.
-async fn names(cluster: &Cluster, command: &str, last: &str) -> Vec<String> {
+/// Returns the names of objects that the command accepts. They come from kubectl, without a port-forward.
+async fn names(cluster: &ClusterArgs, command: &str, last: &str) -> Vec<String> {
     let kubectl = Kubectl::new(cluster);
     let (daemon_sets, nodes) = match command {
         "explain" => (true, true),
@@ -86,18 +90,18 @@ async fn names(cluster: &Cluster, command: &str, last: &str) -> Vec<String> {
         "overhead" => (false, true),
         _ => (false, false),
     };
-    let mut found = Vec::new();
+    let mut names = Vec::new();
     if daemon_sets && !last.starts_with("node/") {
-        found.extend(
+        names.extend(
             kubectl
                 .names("daemonsets", "ds/", cluster.namespace.as_deref())
                 .await,
         );
     }
     if nodes && !last.starts_with("ds/") {
-        found.extend(kubectl.names("nodes", "node/", None).await);
+        names.extend(kubectl.names("nodes", "node/", None).await);
     }
-    found
+    names
 }
 
 #[cfg(test)]
@@ -109,7 +113,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn commands_come_first() {
+    async fn first_word_is_completed_to_a_command() {
         let all = "completions\nexplain\noverhead\nstatus\nversion\nwatch\n:4\n";
         assert_eq!(completed(&[""]).await, all);
         assert_eq!(completed(&[]).await, all);
@@ -117,7 +121,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn flags_are_those_of_the_command() {
+    async fn flags_of_the_command_are_completed() {
         assert_eq!(
             completed(&["explain", "--al"]).await,
             "--all\n--all-namespaces\n:4\n"
@@ -128,11 +132,11 @@ mod tests {
     }
 
     #[test]
-    fn an_unfinished_line_says_which_cluster_is_meant() {
+    fn unfinished_line_selects_the_cluster() {
         let words = ["explain", "ds/a", "--context", "c", "-n", "b"].map(str::to_owned);
-        let before = Before::read(&words);
-        assert_eq!(before.command, "explain");
-        assert_eq!(before.cluster.context.as_deref(), Some("c"));
-        assert_eq!(before.cluster.namespace.as_deref(), Some("b"));
+        let line = CommandLine::parse(&words);
+        assert_eq!(line.command, "explain");
+        assert_eq!(line.cluster.context.as_deref(), Some("c"));
+        assert_eq!(line.cluster.namespace.as_deref(), Some("b"));
     }
 }

@@ -7,48 +7,43 @@ use everynode_proto::executor::v1::{
 };
 use everynode_render::ErrorChain;
 use tonic::{
-    Request, Status,
+    Request,
     service::interceptor::InterceptedService,
     transport::{self, Channel, Endpoint},
 };
 
 use super::{
-    args::Cluster,
-    error::Error,
-    forward::Forward,
+    args::ClusterArgs,
+    error::{ConnectError, Error, PodError},
+    forward::PortForward,
     kubectl::{ExecutorPod, Kubectl, LABEL},
-    secure::{Bearer, Security},
+    security::{BearerToken, Security},
 };
 
-/// Default gRPC port of the executor.
-const USUAL_PORT: &str = "50052";
-/// Timeout for connecting.
-const CONNECT_DEADLINE: Duration = Duration::from_secs(10);
-/// Timeout for an answer.
-const ANSWER_DEADLINE: Duration = Duration::from_mins(1);
+const DEFAULT_PORT: &str = "50052";
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+const RESPONSE_TIMEOUT: Duration = Duration::from_mins(1);
 /// A watch may be silent for hours, so pings detect a lost executor.
 const PING_INTERVAL: Duration = Duration::from_secs(10);
-const PING_DEADLINE: Duration = Duration::from_secs(10);
-/// Maximum size of an answer: every DaemonSet on every node of a large cluster.
+const PING_TIMEOUT: Duration = Duration::from_secs(10);
+/// Maximum size of a response: every DaemonSet on every node of a large cluster.
 const MAX_MESSAGE_BYTES: usize = 256 * 1024 * 1024;
 
-/// Client for calls to an executor.
-pub type Client = ExecutorServiceClient<InterceptedService<Channel, Bearer>>;
+pub(crate) type Client = ExecutorServiceClient<InterceptedService<Channel, BearerToken>>;
 
 /// A connection to an executor that has answered.
 #[derive(Debug)]
-pub struct Connection {
-    /// Client for calls to this executor.
-    pub client: Client,
+pub(crate) struct Connection {
+    pub(crate) client: Client,
     /// The executor's answer to `GetInfo`.
-    pub info: GetInfoResponse,
+    pub(crate) info: GetInfoResponse,
     /// The port-forward under this connection, if there is one. Dropping it closes the connection.
-    _forward: Option<Forward>,
+    _forward: Option<PortForward>,
 }
 
 impl Connection {
     /// Returns the leader's name if the leader is known and is another executor.
-    pub fn other_leader(&self) -> Option<&str> {
+    fn other_leader(&self) -> Option<&str> {
         let leader = self.info.leader.as_str();
         (!leader.is_empty() && leader != self.info.identity).then_some(leader)
     }
@@ -56,27 +51,24 @@ impl Connection {
 
 /// Connects to the executors of a cluster.
 #[derive(Debug)]
-pub struct Connector {
-    cluster: Cluster,
+pub(crate) struct Connector {
+    cluster: ClusterArgs,
     kubectl: Kubectl,
 }
 
 impl Connector {
-    /// Creates a connector for the cluster that the flags select.
-    pub fn new(cluster: Cluster) -> Self {
+    pub(crate) fn new(cluster: ClusterArgs) -> Self {
         Self {
             kubectl: Kubectl::new(&cluster),
             cluster,
         }
     }
 
-    /// The flags that select the cluster.
-    pub fn cluster(&self) -> &Cluster {
+    pub(crate) fn cluster(&self) -> &ClusterArgs {
         &self.cluster
     }
 
-    /// kubectl for the same cluster.
-    pub fn kubectl(&self) -> &Kubectl {
+    pub(crate) fn kubectl(&self) -> &Kubectl {
         &self.kubectl
     }
 
@@ -84,126 +76,136 @@ impl Connector {
     ///
     /// # Errors
     /// No executor runs, or none can be reached.
-    pub async fn any(&self) -> Result<Connection, Error> {
+    pub(crate) async fn connect_any(&self) -> Result<Connection, Error> {
         if let Some(server) = &self.cluster.server {
-            return self.server(server).await;
+            return self.connect_to_server(server).await;
         }
         let namespace = &self.cluster.everynode_namespace;
-        let pods = self.pods().await?;
-        let mut tried = Vec::new();
+        let pods = self.executor_pods().await?;
+        let mut attempts = Vec::new();
         for pod in &pods {
-            match self.pod(pod).await {
+            match self.connect_to_pod(pod).await {
                 Ok(connection) => return Ok(connection),
-                Err(error) => tried.push(format!("pod {namespace}/{}: {error}", pod.name)),
+                Err(error) => {
+                    attempts.push(format!("pod {namespace}/{}: {}", pod.name, ErrorChain(&error)));
+                }
             }
         }
-        Err(if tried.is_empty() {
+        Err(if attempts.is_empty() {
             Error::NoExecutor {
                 namespace: namespace.clone(),
                 label: LABEL,
             }
         } else {
-            Error::Unreachable(tried)
+            Error::Unreachable(attempts)
         })
     }
 
-    /// Connects to the leader. Connects to any executor when no leader is known, or when `--server` gives an address.
+    /// Connects to the leader. Connects to any executor when no leader is known, or when `--server` sets an address.
     ///
     /// # Errors
     /// No executor runs, or the executor can't be reached.
-    pub async fn leader(&self) -> Result<Connection, Error> {
-        let any = self.any().await?;
+    pub(crate) async fn connect_leader(&self) -> Result<Connection, Error> {
+        let any = self.connect_any().await?;
         match any.other_leader() {
-            Some(leader) if self.cluster.server.is_none() => self.named(leader).await,
+            Some(leader) if self.cluster.server.is_none() => self.connect_named(leader).await,
             _ => Ok(any),
         }
     }
 
-    /// Connects to the executor with this name. An executor has its pod's name unless it was given another one.
+    /// Connects to the executor with this identity. By default, an executor's identity is its pod's name.
     ///
     /// # Errors
     /// The executor doesn't run, or can't be reached.
-    pub async fn named(&self, name: &str) -> Result<Connection, Error> {
-        let mut pods = self.pods().await?;
-        if pods.iter().any(|pod| pod.name == name) {
-            pods.retain(|pod| pod.name == name);
+    pub(crate) async fn connect_named(&self, identity: &str) -> Result<Connection, Error> {
+        let mut pods = self.executor_pods().await?;
+        if pods.iter().any(|pod| pod.name == identity) {
+            pods.retain(|pod| pod.name == identity);
         }
-        let mut tried = Vec::new();
+        let mut attempts = Vec::new();
         for pod in &pods {
-            match self.pod(pod).await {
-                Ok(connection) if connection.info.identity == name => return Ok(connection),
-                Ok(connection) => tried.push(format!("pod {} is {}", pod.name, connection.info.identity)),
-                Err(error) => tried.push(error.to_string()),
+            match self.connect_to_pod(pod).await {
+                Ok(connection) if connection.info.identity == identity => return Ok(connection),
+                Ok(connection) => attempts.push(format!(
+                    "pod {} is the executor {}",
+                    pod.name, connection.info.identity
+                )),
+                Err(error) => attempts.push(format!("pod {}: {}", pod.name, ErrorChain(&error))),
             }
         }
-        Err(Error::NoLeader {
-            name: name.to_owned(),
-            tried,
+        Err(Error::LeaderUnreachable {
+            name: identity.to_owned(),
+            attempts,
         })
     }
 
-    async fn pods(&self) -> Result<Vec<ExecutorPod>, Error> {
+    async fn executor_pods(&self) -> Result<Vec<ExecutorPod>, Error> {
         let namespace = &self.cluster.everynode_namespace;
-        let pods = self.kubectl.executors(namespace).await;
-        pods.map_err(|error| Error::not_found(namespace, error))
+        let pods = self.kubectl.executor_pods(namespace).await;
+        pods.map_err(|error| Error::list_pods(namespace, error))
     }
 
-    async fn server(&self, server: &str) -> Result<Connection, Error> {
+    async fn connect_to_server(&self, server: &str) -> Result<Connection, Error> {
         let usage = || Error::Usage(format!("--server {server}: expected HOST:PORT"));
-        let Security { connector, bearer } = Security::of(&self.cluster)?;
+        let Security { connector, token } = Security::from_flags(&self.cluster)?;
         let scheme = if connector.is_some() { "https" } else { "http" };
         let endpoint = Endpoint::from_shared(format!("{scheme}://{server}")).map_err(|_| usage())?;
         if endpoint.uri().port().is_none() {
             return Err(usage());
         }
-        let failed = |words: String| Error::Connect {
-            server: server.to_owned(),
-            words,
-        };
         let channel = match connector {
-            Some(connector) => prepared(endpoint).connect_with_connector(connector).await,
-            None => prepared(endpoint).connect().await,
+            Some(connector) => configure(endpoint).connect_with_connector(connector).await,
+            None => configure(endpoint).connect().await,
         };
-        greet(channel, bearer, None).await.map_err(failed)
+        get_info(channel, token, None)
+            .await
+            .map_err(|error| Error::Connect {
+                server: server.to_owned(),
+                error,
+            })
     }
 
-    async fn pod(&self, pod: &ExecutorPod) -> Result<Connection, Error> {
+    async fn connect_to_pod(&self, pod: &ExecutorPod) -> Result<Connection, PodError> {
         let namespace = &self.cluster.everynode_namespace;
-        let named = self.cluster.everynode_port.as_deref();
-        let port = named.or(pod.local_port).unwrap_or(USUAL_PORT);
-        let pod = pod.name.as_str();
-        let forward = Forward::begin(&self.kubectl, namespace, pod, port).await?;
-        let unreachable =
-            |words| Error::Unreachable(vec![format!("port {port} of pod {namespace}/{pod}: {words}")]);
-        let endpoint = Endpoint::from_shared(format!("http://127.0.0.1:{}", forward.port))
-            .map_err(|error| unreachable(error.to_string()))?;
-        let channel = prepared(endpoint).connect().await;
-        greet(channel, Bearer::default(), Some(forward))
+        let port_flag = self.cluster.everynode_port.as_deref();
+        let port = port_flag.or(pod.local_port).unwrap_or(DEFAULT_PORT);
+        let forward = PortForward::start(&self.kubectl, namespace, &pod.name, port).await?;
+        let connect_error = |error| PodError::Connect {
+            port: port.to_owned(),
+            error,
+        };
+        let channel = match Endpoint::from_shared(format!("http://127.0.0.1:{}", forward.port)) {
+            Ok(endpoint) => configure(endpoint).connect().await,
+            Err(error) => Err(error),
+        };
+        get_info(channel, BearerToken::default(), Some(forward))
             .await
-            .map_err(unreachable)
+            .map_err(connect_error)
     }
 }
 
-fn prepared(endpoint: Endpoint) -> Endpoint {
+fn configure(endpoint: Endpoint) -> Endpoint {
     endpoint
-        .connect_timeout(CONNECT_DEADLINE)
+        .connect_timeout(CONNECT_TIMEOUT)
         .http2_keep_alive_interval(PING_INTERVAL)
-        .keep_alive_timeout(PING_DEADLINE)
+        .keep_alive_timeout(PING_TIMEOUT)
         .keep_alive_while_idle(true)
 }
 
 /// Calls `GetInfo` to find out whether an executor listens: a port-forward accepts connections even when nothing
 /// listens behind it.
-async fn greet(
+async fn get_info(
     channel: Result<Channel, transport::Error>,
-    bearer: Bearer,
-    forward: Option<Forward>,
-) -> Result<Connection, String> {
-    let channel = channel.map_err(|error| ErrorChain(&error).to_string())?;
+    token: BearerToken,
+    forward: Option<PortForward>,
+) -> Result<Connection, ConnectError> {
+    let channel = channel.map_err(ConnectError::Transport)?;
     let mut client =
-        ExecutorServiceClient::with_interceptor(channel, bearer).max_decoding_message_size(MAX_MESSAGE_BYTES);
-    let info = client.get_info(request(GetInfoRequest {})).await;
-    let info = info.map_err(|status| nobody(&status))?.into_inner();
+        ExecutorServiceClient::with_interceptor(channel, token).max_decoding_message_size(MAX_MESSAGE_BYTES);
+    let info = client
+        .get_info(with_timeout(GetInfoRequest {}))
+        .await?
+        .into_inner();
     Ok(Connection {
         client,
         info,
@@ -211,16 +213,9 @@ async fn greet(
     })
 }
 
-fn nobody(status: &Status) -> String {
-    match status.code() {
-        tonic::Code::Unimplemented => "what answers there is no executor".to_owned(),
-        _ => ErrorChain(status).to_string(),
-    }
-}
-
-/// Wraps a message in a request with the timeout for answers.
-pub(super) fn request<T>(message: T) -> Request<T> {
+/// Wraps a message in a request with the timeout for responses.
+pub(crate) fn with_timeout<T>(message: T) -> Request<T> {
     let mut request = Request::new(message);
-    request.set_timeout(ANSWER_DEADLINE);
+    request.set_timeout(RESPONSE_TIMEOUT);
     request
 }

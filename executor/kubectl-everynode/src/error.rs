@@ -2,90 +2,95 @@
 
 use std::io;
 
-use everynode_render::PrintError;
+use everynode_render::{ErrorChain, PrintError};
 use everynode_serving::program::exit::Exit;
 use thiserror::Error;
-use tonic::{Code, Status};
+use tonic::{Code, Status, transport};
 
 use super::kubectl::KubectlError;
 
-/// An error of the plugin.
+/// An error of the plugin. Its exit code is [`Error::exit`].
 #[derive(Debug, Error)]
-pub enum Error {
-    /// The flags or names are invalid.
+pub(crate) enum Error {
+    /// A flag or a name is invalid.
     #[error("{0}")]
     Usage(String),
-    /// The DaemonSet doesn't exist.
     #[error("there is no DaemonSet {0}")]
     NoDaemonSet(String),
-    /// kubectl is missing or failed.
     #[error(transparent)]
     Kubectl(#[from] KubectlError),
-    /// The executor pods can't be listed.
     #[error(
-        "no executor can be reached: its pods in namespace {namespace} can't be found: {error}; --server names an executor's address"
+        "no executor can be reached (--server sets an executor's address): can't list executor pods in namespace \
+         {namespace}"
     )]
-    NotFound {
-        /// The namespace that was searched.
+    ListPods {
         namespace: String,
-        /// The error from kubectl.
+        #[source]
         error: KubectlError,
     },
-    /// No executor pod is running.
     #[error(
-        "no executor can be reached: in namespace {namespace} no pod with the label {label} runs; \
-         --everynode-namespace names another namespace, --server an executor's address"
+        "no executor can be reached: namespace {namespace} has no running pod with the label {label}; \
+         --everynode-namespace sets another namespace, --server an executor's address"
     )]
-    NoExecutor {
-        /// The namespace that was searched.
-        namespace: String,
-        /// The label of executor pods.
-        label: &'static str,
-    },
-    /// None of the executors can be reached.
+    NoExecutor { namespace: String, label: &'static str },
+    /// All executor pods were tried. Each entry names a pod and the reason why it can't be reached.
     #[error(
-        "no executor can be reached: {}; --everynode-port names another port, --server an executor's address",
+        "no executor can be reached: {}; --everynode-port sets another port, --server an executor's address",
         .0.join("; ")
     )]
     Unreachable(Vec<String>),
-    /// The leader can't be reached.
-    #[error("{name}, which leads, can't be reached: {}", .tried.join("; "))]
-    NoLeader {
-        /// The leader's name.
+    #[error("the leader {name} can't be reached: {}", .attempts.join("; "))]
+    LeaderUnreachable {
         name: String,
         /// One reason for each pod that was tried.
-        tried: Vec<String>,
+        attempts: Vec<String>,
     },
-    /// The executor at `--server` can't be reached.
-    #[error("no executor can be reached at --server {server}: {words}")]
+    #[error("no executor can be reached at --server {server}")]
     Connect {
-        /// The address as it was given.
         server: String,
-        /// The reason.
-        words: String,
+        #[source]
+        error: ConnectError,
     },
-    /// The call failed: the executor has refused it, or is gone.
-    #[error("{}", words(.0))]
+    /// The executor refused the call, or the connection was lost.
+    #[error("{}", call_message(.0))]
     Call(Box<Status>),
-    /// The answer can't be printed.
-    #[error("the answer can't be printed")]
+    #[error("can't print the answer")]
     Print(#[from] PrintError),
-    /// An operating system call failed.
-    #[error("the operating system refuses")]
+    #[error("an operating system call failed")]
     System(#[from] io::Error),
+}
+
+/// Why the server at an address can't be used.
+#[derive(Debug, Error)]
+pub(crate) enum ConnectError {
+    #[error("{}", ErrorChain(.0))]
+    Transport(transport::Error),
+    #[error("the server at this address is not an Everynode executor")]
+    NotAnExecutor,
+    #[error("{}", ErrorChain(&**.0))]
+    Call(Box<Status>),
+}
+
+/// Why an executor's pod can't be reached.
+#[derive(Debug, Error)]
+pub(crate) enum PodError {
+    #[error(transparent)]
+    Kubectl(#[from] KubectlError),
+    #[error("port {port}: {error}")]
+    Connect { port: String, error: ConnectError },
 }
 
 impl Error {
     /// How the program ends.
-    pub fn exit(&self) -> Exit {
+    pub(crate) fn exit(&self) -> Exit {
         match self {
             Self::Usage(_) => Exit::Usage,
             Self::NoDaemonSet(_) => Exit::NoInput,
             Self::Kubectl(_)
-            | Self::NotFound { .. }
+            | Self::ListPods { .. }
             | Self::NoExecutor { .. }
             | Self::Unreachable(_)
-            | Self::NoLeader { .. }
+            | Self::LeaderUnreachable { .. }
             | Self::Connect { .. } => Exit::Unavailable,
             Self::Call(status) => match status.code() {
                 Code::InvalidArgument => Exit::Usage,
@@ -103,15 +108,13 @@ impl Error {
             Self::Print(_) | Self::System(_) => Exit::Software,
         }
     }
-}
 
-impl Error {
-    /// The error that executor pods can't be listed. When kubectl can't be run, that error is returned as it is,
-    /// because its own message names the remedy.
-    pub(super) fn not_found(namespace: &str, error: KubectlError) -> Self {
+    /// The error when kubectl can't list executor pods. [`KubectlError::Run`] stays as it is, because its message
+    /// already says what to do.
+    pub(crate) fn list_pods(namespace: &str, error: KubectlError) -> Self {
         match error {
             KubectlError::Run { .. } => Self::Kubectl(error),
-            KubectlError::Failed { .. } => Self::NotFound {
+            KubectlError::Failed { .. } => Self::ListPods {
                 namespace: namespace.to_owned(),
                 error,
             },
@@ -125,10 +128,19 @@ impl From<Status> for Error {
     }
 }
 
-fn words(status: &Status) -> String {
+impl From<Status> for ConnectError {
+    fn from(status: Status) -> Self {
+        match status.code() {
+            Code::Unimplemented => Self::NotAnExecutor,
+            _ => Self::Call(Box::new(status)),
+        }
+    }
+}
+
+fn call_message(status: &Status) -> String {
     match (status.code(), status.message()) {
         (Code::Unimplemented, _) => {
-            "the executor can't answer this: it is older than this program".to_owned()
+            "the executor is older than this plugin and doesn't support this command".to_owned()
         }
         (code, "") => code.to_string(),
         (_, message) => message.to_owned(),

@@ -5,13 +5,13 @@ use std::{env, ffi::OsString, io, process::Stdio};
 use thiserror::Error;
 use tokio::process::Command;
 
-use super::args::Cluster;
+use super::args::ClusterArgs;
 
 /// Environment variable with the path of another kubectl than the one on the PATH.
 const PATH_VARIABLE: &str = "KUBECTL_PATH";
 
 /// Label of executor pods.
-pub const LABEL: &str = "app.kubernetes.io/name=everynode-executor";
+pub(crate) const LABEL: &str = "app.kubernetes.io/name=everynode-executor";
 
 /// Path of the context's namespace in the output of `kubectl config view --minify`.
 const CONTEXT_NAMESPACE: &str = "jsonpath={.contexts[0].context.namespace}";
@@ -25,40 +25,37 @@ const NAMES: &str = "jsonpath={.items[*].metadata.name}";
 
 /// An error from kubectl.
 #[derive(Debug, Error)]
-pub enum KubectlError {
-    /// kubectl can't be run.
+pub(crate) enum KubectlError {
     #[error(
-        "{} can't be run: {error}; install kubectl, or name it with {PATH_VARIABLE}, or an executor's address with --server",
+        "can't run {} (install kubectl, set {PATH_VARIABLE} to its path, or set an executor's address with --server)",
         .program.to_string_lossy()
     )]
     Run {
-        /// The program that was run.
         program: OsString,
-        /// The operating system's error.
+        #[source]
         error: io::Error,
     },
-    /// kubectl has exited with an error.
-    #[error("kubectl {command}: {words}")]
+    /// kubectl exited with an error.
+    #[error("kubectl {command} failed: {message}")]
     Failed {
         /// The kubectl command, such as `get pods`.
         command: String,
-        /// kubectl's own message.
-        words: String,
+        /// kubectl's error output, in one line.
+        message: String,
     },
 }
 
 /// An executor's pod.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ExecutorPod {
-    /// Pod name.
-    pub name: String,
+pub(crate) struct ExecutorPod {
+    pub(crate) name: String,
     /// Name of the plain-text port, if the pod has one beside the TLS port.
-    pub local_port: Option<&'static str>,
+    pub(crate) local_port: Option<&'static str>,
 }
 
 impl ExecutorPod {
     /// Parses a line with the pod's name and the names of its ports.
-    fn read(line: &str) -> Option<Self> {
+    fn parse(line: &str) -> Option<Self> {
         let mut names = line.split_whitespace();
         Some(Self {
             name: names.next()?.to_owned(),
@@ -69,15 +66,15 @@ impl ExecutorPod {
 
 /// kubectl with the flags that select the cluster.
 #[derive(Debug, Clone)]
-pub struct Kubectl {
+pub(crate) struct Kubectl {
     program: OsString,
     flags: Vec<OsString>,
 }
 
 impl Kubectl {
     /// Creates a kubectl for a cluster. It runs the program named by `KUBECTL_PATH`, or else the kubectl on the PATH.
-    pub fn new(cluster: &Cluster) -> Self {
-        let named = env::var_os(PATH_VARIABLE).filter(|path| !path.is_empty());
+    pub(crate) fn new(cluster: &ClusterArgs) -> Self {
+        let path = env::var_os(PATH_VARIABLE).filter(|path| !path.is_empty());
         let mut flags = Vec::new();
         let kubeconfig = cluster.kubeconfig.clone().map(OsString::from);
         let context = cluster.context.clone().map(OsString::from);
@@ -85,13 +82,13 @@ impl Kubectl {
             flags.extend(value.into_iter().flat_map(|value| [flag.into(), value]));
         }
         Self {
-            program: named.unwrap_or_else(|| "kubectl".into()),
+            program: path.unwrap_or_else(|| "kubectl".into()),
             flags,
         }
     }
 
     /// Creates a command. Dropping its child process kills it.
-    pub(super) fn command(&self, args: &[&str]) -> Command {
+    pub(crate) fn command(&self, args: &[&str]) -> Command {
         let mut command = Command::new(&self.program);
         command
             .args(args)
@@ -103,7 +100,7 @@ impl Kubectl {
         command
     }
 
-    pub(super) fn cant_run(&self, error: io::Error) -> KubectlError {
+    pub(crate) fn run_error(&self, error: io::Error) -> KubectlError {
         KubectlError::Run {
             program: self.program.clone(),
             error,
@@ -112,11 +109,11 @@ impl Kubectl {
 
     async fn output(&self, args: &[&str]) -> Result<String, KubectlError> {
         let output = self.command(args).output().await;
-        let output = output.map_err(|error| self.cant_run(error))?;
+        let output = output.map_err(|error| self.run_error(error))?;
         if !output.status.success() {
             return Err(KubectlError::Failed {
                 command: args.iter().take(2).copied().collect::<Vec<_>>().join(" "),
-                words: words(&output.stderr),
+                message: format_stderr(&output.stderr),
             });
         }
         Ok(String::from_utf8_lossy(&output.stdout).into_owned())
@@ -127,7 +124,7 @@ impl Kubectl {
     ///
     /// # Errors
     /// kubectl fails, for example because the given context doesn't exist.
-    pub async fn namespace(&self) -> Result<String, KubectlError> {
+    pub(crate) async fn namespace(&self) -> Result<String, KubectlError> {
         let args = ["config", "view", "--minify", "-o", CONTEXT_NAMESPACE];
         let namespace = match self.output(&args).await {
             Err(_) if self.flags.is_empty() => String::new(),
@@ -139,15 +136,14 @@ impl Kubectl {
         })
     }
 
-    /// Returns the names of all objects of a kind, each with the prefix `before`. Returns none when they can't be
-    /// listed.
-    pub(super) async fn names(&self, kind: &str, before: &str, namespace: Option<&str>) -> Vec<String> {
+    /// Returns the names of all objects of a kind, each with this prefix. Returns none when they can't be listed.
+    pub(crate) async fn names(&self, kind: &str, prefix: &str, namespace: Option<&str>) -> Vec<String> {
         let mut args = vec!["get", kind, "-o", NAMES];
         args.extend(namespace.into_iter().flat_map(|namespace| ["-n", namespace]));
         let names = self.output(&args).await.unwrap_or_default();
         names
             .split_whitespace()
-            .map(|name| format!("{before}{name}"))
+            .map(|name| format!("{prefix}{name}"))
             .collect()
     }
 
@@ -155,28 +151,28 @@ impl Kubectl {
     ///
     /// # Errors
     /// kubectl fails, for example because the user may not list pods in this namespace.
-    pub async fn executors(&self, namespace: &str) -> Result<Vec<ExecutorPod>, KubectlError> {
+    pub(crate) async fn executor_pods(&self, namespace: &str) -> Result<Vec<ExecutorPod>, KubectlError> {
         let running = "--field-selector=status.phase=Running";
         let args = ["get", "pods", "-n", namespace, "-l", LABEL, running, "-o", PODS];
         let pods = self.output(&args).await?;
-        Ok(pods.lines().filter_map(ExecutorPod::read).collect())
+        Ok(pods.lines().filter_map(ExecutorPod::parse).collect())
     }
 }
 
 /// Returns kubectl's error output in one line. Log lines are left out unless there is nothing else.
-pub(super) fn words(stderr: &[u8]) -> String {
+pub(crate) fn format_stderr(stderr: &[u8]) -> String {
     let text = String::from_utf8_lossy(stderr);
     let lines = text.lines().map(str::trim).filter(|line| !line.is_empty());
-    let (logged, said): (Vec<_>, Vec<_>) = lines.partition(|line| is_logged(line));
-    match (said.as_slice(), logged.as_slice()) {
-        ([], []) => "it has failed without a word".to_owned(),
-        ([], logged) => logged.join("; "),
-        (said, _) => said.join("; "),
+    let (log_lines, messages): (Vec<_>, Vec<_>) = lines.partition(|line| is_log_line(line));
+    match (messages.as_slice(), log_lines.as_slice()) {
+        ([], []) => "no error output".to_owned(),
+        ([], log_lines) => log_lines.join("; "),
+        (messages, _) => messages.join("; "),
     }
 }
 
 /// Whether this is a log line, such as `E1125 00:57:36.569793 28593 memcache.go:265] …`.
-fn is_logged(line: &str) -> bool {
+fn is_log_line(line: &str) -> bool {
     let rest = line.strip_prefix(['I', 'W', 'E', 'F']).unwrap_or_default();
     let digits = rest.bytes().take_while(u8::is_ascii_digit).count();
     digits == 4 && rest.contains("] ")
@@ -187,23 +183,26 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_flags_that_say_which_cluster_are_handed_on() {
-        let cluster = Cluster {
+    fn cluster_flags_are_passed_to_kubectl() {
+        let cluster = ClusterArgs {
             kubeconfig: Some("a file".into()),
             context: Some("b".to_owned()),
-            ..Cluster::default()
+            ..ClusterArgs::default()
         };
         let kubectl = Kubectl::new(&cluster);
         assert_eq!(kubectl.flags, ["--kubeconfig", "a file", "--context", "b"]);
-        assert!(Kubectl::new(&Cluster::default()).flags.is_empty());
+        assert!(Kubectl::new(&ClusterArgs::default()).flags.is_empty());
     }
 
     #[test]
-    fn kubectls_words_are_put_in_one_line() {
-        assert_eq!(words(b"error: a\n\n  b\n"), "error: a; b");
-        let logged = "E1125 00:57:36.569793   28593 memcache.go:265] \"Unhandled Error\"";
-        assert_eq!(words(format!("{logged}\nrefused\n").as_bytes()), "refused");
-        assert_eq!(words(logged.as_bytes()), logged);
-        assert_eq!(words(b""), "it has failed without a word");
+    fn error_output_of_kubectl_becomes_one_line() {
+        assert_eq!(format_stderr(b"error: a\n\n  b\n"), "error: a; b");
+        let log_line = "E1125 00:57:36.569793   28593 memcache.go:265] \"Unhandled Error\"";
+        assert_eq!(
+            format_stderr(format!("{log_line}\nrefused\n").as_bytes()),
+            "refused"
+        );
+        assert_eq!(format_stderr(log_line.as_bytes()), log_line);
+        assert_eq!(format_stderr(b""), "no error output");
     }
 }

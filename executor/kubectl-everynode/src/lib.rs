@@ -1,27 +1,27 @@
 //! The kubectl plugin: `kubectl everynode` asks a cluster's executor about its DaemonSets.
 //!
-//! The plugin needs no access to the cluster of its own. kubectl, which knows the user's configuration and login,
-//! forwards a port to an executor's pod, and the questions go through that port.
+//! The plugin itself has no access to the cluster. kubectl, which knows the user's configuration and login, forwards a
+//! port to an executor's pod, and the plugin sends its requests through that port.
 //!
 //! - [`args`]: the flags; [`names`]: the meaning of `ds/agent` and `node/worker-1`.
 //! - [`kubectl`]: kubectl as a child process; [`forward`]: its port-forward.
-//! - [`connection`]: the connection to an executor, and to the leader.
-//! - [`ask`]: one question, one answer; [`watch`]: events as they happen.
+//! - [`connection`]: the connection to an executor, and to the leader; [`security`]: TLS and tokens.
+//! - [`commands`]: the commands with one request; [`watch`]: the command that prints events.
 //! - [`complete`]: completion of the command line.
-//! - [`error`]: why there is no answer, and the exit codes for each reason.
+//! - [`error`]: the errors, and their exit codes.
 
 #![expect(clippy::doc_markdown, reason = "DaemonSets are the users' word here")]
 
-pub mod args;
-pub mod ask;
-pub mod complete;
-pub mod connection;
-pub mod error;
-pub mod forward;
-pub mod kubectl;
-pub mod names;
-pub mod secure;
-pub mod watch;
+mod args;
+mod commands;
+mod complete;
+mod connection;
+mod error;
+mod forward;
+mod kubectl;
+mod names;
+mod security;
+mod watch;
 
 use clap::CommandFactory;
 use clap_complete::Shell;
@@ -30,8 +30,8 @@ use everynode_serving::program::{self, exit::Exit};
 use tokio::signal::unix::{SignalKind, signal};
 
 use self::{
-    args::{Cli, Command, Completer},
-    ask::Asker,
+    args::{Cli, Command, CompletionTarget},
+    commands::CommandRunner,
     error::Error,
 };
 
@@ -48,23 +48,23 @@ pub fn main() -> Exit {
         Ok(runtime) => runtime,
         Err(error) => return finish(Err(error.into())),
     };
-    // However this ends, dropping the runtime drops everything that was begun, including the port-forward.
+    // Dropping the runtime ends everything that was started, including the port-forward.
     finish(runtime.block_on(async {
         tokio::select! {
             exit = run(cli) => exit,
-            exit = interrupted() => exit,
+            exit = stop_signal() => exit,
         }
     }))
 }
 
 async fn run(cli: Cli) -> Result<Exit, Error> {
-    let asker = Asker::new(cli.cluster);
+    let runner = CommandRunner::new(cli.cluster);
     match cli.command {
-        Command::Explain(args) => asker.explain(&args).await,
-        Command::Status(args) => asker.status(&args).await,
-        Command::Watch(args) => watch::watch(&asker, &args).await,
-        Command::Overhead(args) => asker.overhead(&args).await,
-        Command::Version(args) => asker.version(&args).await,
+        Command::Explain(args) => runner.explain(&args).await,
+        Command::Status(args) => runner.status(&args).await,
+        Command::Watch(args) => watch::watch(&runner, &args).await,
+        Command::Overhead(args) => runner.overhead(&args).await,
+        Command::Version(args) => runner.version(&args).await,
         Command::Completions { shell } => print_completions(shell),
         Command::Complete { words } => {
             everynode_render::print(&complete::complete(&words).await)?;
@@ -73,12 +73,12 @@ async fn run(cli: Cli) -> Result<Exit, Error> {
     }
 }
 
-fn print_completions(completer: Completer) -> Result<Exit, Error> {
-    let shell = match completer {
-        Completer::Kubectl => None,
-        Completer::Bash => Some(Shell::Bash),
-        Completer::Zsh => Some(Shell::Zsh),
-        Completer::Fish => Some(Shell::Fish),
+fn print_completions(target: CompletionTarget) -> Result<Exit, Error> {
+    let shell = match target {
+        CompletionTarget::Kubectl => None,
+        CompletionTarget::Bash => Some(Shell::Bash),
+        CompletionTarget::Zsh => Some(Shell::Zsh),
+        CompletionTarget::Fish => Some(Shell::Fish),
     };
     let script = shell.map(|shell| {
         let mut script = Vec::new();
@@ -89,7 +89,8 @@ fn print_completions(completer: Completer) -> Result<Exit, Error> {
     Ok(Exit::Success)
 }
 
-async fn interrupted() -> Result<Exit, Error> {
+/// Waits for Ctrl-C or SIGTERM, and returns the exit code for it.
+async fn stop_signal() -> Result<Exit, Error> {
     let mut interrupt = signal(SignalKind::interrupt())?;
     let mut terminate = signal(SignalKind::terminate())?;
     let signal = tokio::select! {
@@ -101,15 +102,14 @@ async fn interrupted() -> Result<Exit, Error> {
     ))
 }
 
-fn finish(answer: Result<Exit, Error>) -> Exit {
-    answer.unwrap_or_else(|error| {
-        let exit = error.exit();
-        say(&ErrorChain(&error).to_string());
-        exit
+fn finish(result: Result<Exit, Error>) -> Exit {
+    result.unwrap_or_else(|error| {
+        print_message(&ErrorChain(&error).to_string());
+        error.exit()
     })
 }
 
-/// Prints an answer. Only answers go to standard output.
-fn say(text: &str) {
+/// Prints a message on standard error. Only answers go to standard output.
+fn print_message(text: &str) {
     program::print_message("kubectl everynode", text);
 }

@@ -2,49 +2,42 @@
 
 use super::error::Error;
 
-/// A name as it was given, with the kind that it states.
+/// A name from the command line, with its kind if it has one.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Name {
+pub(crate) enum Name {
     /// `ds/NAME` or `NAMESPACE/NAME`.
-    DaemonSet {
-        /// The namespace, if the name includes it.
-        namespace: Option<String>,
-        /// The DaemonSet's name, without the namespace.
-        name: String,
-    },
+    DaemonSet { namespace: Option<String>, name: String },
     /// `node/NAME`.
     Node(String),
     /// `NAME`, without a kind.
     Bare(String),
 }
 
-/// A DaemonSet's name. If it has no namespace, the flags or the context give it.
+/// A DaemonSet's name. Without a namespace here, the flags or the context determine it.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct DaemonSetName {
-    /// The namespace, if the name includes it.
-    pub namespace: Option<String>,
-    /// The DaemonSet's name, without the namespace.
-    pub name: String,
+pub(crate) struct DaemonSetName {
+    pub(crate) namespace: Option<String>,
+    pub(crate) name: String,
 }
 
-/// The DaemonSet and the node that `explain` is asked about.
+/// The DaemonSet and the node that `explain` is about.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Pair {
+pub(crate) struct Pair {
     /// The DaemonSet; `None` means every DaemonSet.
-    pub daemon_set: Option<DaemonSetName>,
+    pub(crate) daemon_set: Option<DaemonSetName>,
     /// The node; `None` means every node.
-    pub node: Option<String>,
+    pub(crate) node: Option<String>,
 }
 
 impl Name {
-    /// Parses a name.
+    /// Parses a name of either kind.
     ///
     /// # Errors
     /// A part of the name is empty, or the name isn't of one of the supported forms.
-    pub fn parse(text: &str) -> Result<Self, Error> {
+    pub(crate) fn parse(text: &str) -> Result<Self, Error> {
         let parts: Vec<_> = text.split('/').collect();
         if parts.contains(&"") {
-            return Err(refused(text, "a part of the name is empty"));
+            return Err(usage(text, "a part of the name is empty"));
         }
         let daemon_set = |namespace: Option<&str>, name: &str| Self::DaemonSet {
             namespace: namespace.map(str::to_owned),
@@ -56,36 +49,33 @@ impl Name {
             [kind, name] if is_daemon_set(kind) => Ok(daemon_set(None, name)),
             [kind, namespace, name] if is_daemon_set(kind) => Ok(daemon_set(Some(namespace), name)),
             [namespace, name] => Ok(daemon_set(Some(namespace), name)),
-            _ => Err(refused(
-                text,
-                "expected ds/NAME, NAMESPACE/NAME, node/NAME or NAME",
-            )),
+            _ => Err(usage(text, "expected ds/NAME, NAMESPACE/NAME, node/NAME or NAME")),
         }
     }
 
-    /// Parses a name where only a DaemonSet can be meant.
+    /// Parses the name of a DaemonSet, with or without its kind.
     ///
     /// # Errors
     /// The name is invalid, or names a node.
-    pub fn daemon_set(text: &str) -> Result<DaemonSetName, Error> {
+    pub(crate) fn daemon_set(text: &str) -> Result<DaemonSetName, Error> {
         match Self::parse(text)? {
             Self::DaemonSet { namespace, name } => Ok(DaemonSetName { namespace, name }),
             Self::Bare(name) => Ok(DaemonSetName {
                 namespace: None,
                 name,
             }),
-            Self::Node(_) => Err(refused(text, "expected a DaemonSet, found a node")),
+            Self::Node(_) => Err(usage(text, "expected a DaemonSet, found a node")),
         }
     }
 
-    /// Parses a name where only a node can be meant.
+    /// Parses the name of a node, with or without its kind.
     ///
     /// # Errors
     /// The name is invalid, or names a DaemonSet.
-    pub fn node(text: &str) -> Result<String, Error> {
+    pub(crate) fn node(text: &str) -> Result<String, Error> {
         match Self::parse(text)? {
             Self::Node(name) | Self::Bare(name) => Ok(name),
-            Self::DaemonSet { .. } => Err(refused(text, "expected a node, found a DaemonSet")),
+            Self::DaemonSet { .. } => Err(usage(text, "expected a node, found a DaemonSet")),
         }
     }
 }
@@ -95,7 +85,7 @@ impl Pair {
     ///
     /// # Errors
     /// A name is invalid, or both are of the same kind.
-    pub fn parse(names: &[String]) -> Result<Self, Error> {
+    pub(crate) fn parse(names: &[String]) -> Result<Self, Error> {
         let mut pair = Self::default();
         let mut bare = Vec::new();
         for text in names {
@@ -105,8 +95,8 @@ impl Pair {
                 Name::DaemonSet { namespace, name } if pair.daemon_set.is_none() => {
                     pair.daemon_set = Some(DaemonSetName { namespace, name });
                 }
-                Name::Node(_) => return Err(refused(text, "expected a DaemonSet beside the node")),
-                Name::DaemonSet { .. } => return Err(refused(text, "expected a node beside the DaemonSet")),
+                Name::Node(_) => return Err(usage(text, "expected a DaemonSet beside the node")),
+                Name::DaemonSet { .. } => return Err(usage(text, "expected a node beside the DaemonSet")),
             }
         }
         for name in bare {
@@ -134,7 +124,7 @@ fn is_daemon_set(kind: &str) -> bool {
     ["ds", "daemonset", "daemonsets"].contains(&kind) && ["apps", "v1.apps"].contains(&group)
 }
 
-fn refused(name: &str, message: &str) -> Error {
+fn usage(name: &str, message: &str) -> Error {
     Error::Usage(format!("{name}: {message}"))
 }
 

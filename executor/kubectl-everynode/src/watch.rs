@@ -1,139 +1,142 @@
-//! The `watch` command: prints events as they happen until the user stops it.
+//! The `watch` command: prints events as they happen, until the user stops it.
 
 use std::time::Duration;
 
 use everynode_proto::executor::v1::{WatchPlansRequest, WatchPlansResponse, watch_plans_response::Event};
 use everynode_proto::status::is_watch_expired;
-use everynode_render::{OutputFormat, TableStyle, live, message};
+use everynode_render::{ErrorChain, OutputFormat, TableStyle, live, message};
 use everynode_serving::backoff::Backoff;
 use everynode_serving::program::exit::Exit;
 use tonic::{Code, Request, Status};
 
 use super::{
     args::WatchArgs,
-    ask::{Asker, Filter},
+    commands::{CommandRunner, Filter},
     connection::Connection,
     error::Error,
-    say,
+    print_message,
 };
 
-/// Backoff between attempts to reconnect.
-const FIRST_WAIT: Duration = Duration::from_millis(200);
-const LONGEST_WAIT: Duration = Duration::from_secs(10);
+/// Bounds of the backoff between attempts to reconnect.
+const MIN_BACKOFF: Duration = Duration::from_millis(200);
+const MAX_BACKOFF: Duration = Duration::from_secs(10);
 
-/// The reason why a watch has ended.
-enum End {
-    /// The connection is lost, and later events with it.
-    Lost(Error),
-    /// The watch has reached its maximum duration. A new watch continues it.
-    Lasted,
+/// Why a watch ended.
+enum WatchEnd {
+    /// The connection was lost, and later events with it.
+    ConnectionLost(Error),
+    /// The watch reached its maximum duration. A new watch continues it.
+    Expired,
     /// Nobody reads the output any more.
-    Unread,
+    OutputClosed,
 }
 
 /// Runs `watch` and returns the exit code. Usually the user ends it with a signal instead.
 ///
 /// # Errors
 /// The first watch can't be opened, or the user doesn't have, or no longer has, the right to watch. Once a watch has
-/// begun, a lost connection isn't an error: the program reconnects.
-pub async fn watch(asker: &Asker, args: &WatchArgs) -> Result<Exit, Error> {
-    let filter = asker.filter(args.daemon_set.as_deref()).await?;
+/// begun, the program reconnects when it loses the connection.
+pub(crate) async fn watch(runner: &CommandRunner, args: &WatchArgs) -> Result<Exit, Error> {
+    let filter = runner.filter(args.daemon_set.as_deref()).await?;
     let format = args.output.output;
-    let mut backoff = Backoff::between(FIRST_WAIT, LONGEST_WAIT);
+    let mut backoff = Backoff::between(MIN_BACKOFF, MAX_BACKOFF);
     let mut has_begun = false;
-    let mut goes_on = false;
-    let mut noticed = None;
+    let mut is_continuation = false;
+    let mut last_reported = None;
     loop {
-        let end = match asker.connector().leader().await {
+        let end = match runner.connector().connect_leader().await {
             Ok(mut connection) => {
-                let mut printer = Printer { format, goes_on };
-                follow(&mut connection, &filter, &mut printer, &mut has_begun, || {
+                let mut printer = Printer {
+                    format,
+                    is_continuation,
+                };
+                print_events(&mut connection, &filter, &mut printer, &mut has_begun, || {
                     backoff.reset();
-                    noticed = None;
+                    last_reported = None;
                 })
                 .await?
             }
-            Err(error) => End::Lost(error),
+            Err(error) => WatchEnd::ConnectionLost(error),
         };
-        let lost = match end {
-            End::Unread => return Ok(Exit::Success),
-            End::Lasted => None,
-            End::Lost(error) if !has_begun => return Err(error),
-            End::Lost(error) => Some(error.to_string()),
+        let error = match end {
+            WatchEnd::OutputClosed => return Ok(Exit::Success),
+            WatchEnd::Expired => None,
+            WatchEnd::ConnectionLost(error) if !has_begun => return Err(error),
+            WatchEnd::ConnectionLost(error) => Some(ErrorChain(&error).to_string()),
         };
-        goes_on = lost.is_none();
-        // Print the same reason only once until an event arrives.
-        if let Some(lost) = lost.filter(|lost| noticed.as_ref() != Some(lost)) {
-            say(&format!("the connection is lost, and made again: {lost}"));
-            noticed = Some(lost);
+        is_continuation = error.is_none();
+        // Print the same error only once until an event arrives.
+        if let Some(error) = error.filter(|error| last_reported.as_ref() != Some(error)) {
+            print_message(&format!("connection lost; reconnecting: {error}"));
+            last_reported = Some(error);
         }
         tokio::time::sleep(backoff.next_wait()).await;
     }
 }
 
-/// Prints events until the watch ends. Calls `first` whenever an event arrives.
-async fn follow(
+/// Prints events until the watch ends. Calls `on_event` for each event.
+async fn print_events(
     connection: &mut Connection,
     filter: &Filter,
     printer: &mut Printer,
     has_begun: &mut bool,
-    mut first: impl FnMut(),
-) -> Result<End, Error> {
+    mut on_event: impl FnMut(),
+) -> Result<WatchEnd, Error> {
     let Filter { namespace, name } = filter.clone();
-    let question = Request::new(WatchPlansRequest { namespace, name });
-    let mut events = match connection.client.watch_plans(question).await {
+    let request = Request::new(WatchPlansRequest { namespace, name });
+    let mut events = match connection.client.watch_plans(request).await {
         Ok(response) => response.into_inner(),
-        Err(status) => return ended(status),
+        Err(status) => return watch_end(status),
     };
     loop {
         match events.message().await {
             Ok(Some(event)) => {
-                first();
+                on_event();
                 *has_begun = true;
                 if !printer.print(&event)? {
-                    return Ok(End::Unread);
+                    return Ok(WatchEnd::OutputClosed);
                 }
             }
             Ok(None) => {
-                let status = tonic::Status::unavailable("the executor has ended the watch");
-                return Ok(End::Lost(status.into()));
+                let status = tonic::Status::unavailable("the executor ended the watch");
+                return Ok(WatchEnd::ConnectionLost(status.into()));
             }
-            Err(status) => return ended(status),
+            Err(status) => return watch_end(status),
         }
     }
 }
 
-/// Interprets the status that a watch ended with. It is an error when the user may not watch, since a new watch would
-/// be refused too.
-fn ended(status: Status) -> Result<End, Error> {
+/// Returns why a watch ended, from its status. It is an error when the user may not watch, since a new watch would be
+/// refused too.
+fn watch_end(status: Status) -> Result<WatchEnd, Error> {
     match status.code() {
         Code::Unauthenticated | Code::PermissionDenied => Err(status.into()),
-        _ if is_watch_expired(&status) => Ok(End::Lasted),
-        _ => Ok(End::Lost(status.into())),
+        _ if is_watch_expired(&status) => Ok(WatchEnd::Expired),
+        _ => Ok(WatchEnd::ConnectionLost(status.into())),
     }
 }
 
 /// Prints events in one format.
 struct Printer {
     format: OutputFormat,
-    /// Whether this watch continues an earlier one that has reached its maximum duration.
-    goes_on: bool,
+    /// Whether this watch continues one that reached its maximum duration.
+    is_continuation: bool,
 }
 
 impl Printer {
-    /// Prints an event and returns whether anybody reads the output. In the formats for people, the first event of a
-    /// watch that continues another is skipped. Programs get it, because they may have to catch up.
+    /// Prints an event and returns whether anybody reads the output. In the formats for people, it skips the first
+    /// event of a watch that continues another. Programs get that event, because they may have to catch up.
     fn print(&mut self, event: &WatchPlansResponse) -> Result<bool, Error> {
-        let begins = matches!(event.event, Some(Event::Began(_)));
+        let is_begin = matches!(event.event, Some(Event::Began(_)));
         let is_for_people = matches!(self.format, OutputFormat::Table | OutputFormat::Wide);
-        if begins && is_for_people && std::mem::take(&mut self.goes_on) {
+        if is_begin && is_for_people && std::mem::take(&mut self.is_continuation) {
             return Ok(true);
         }
-        Ok(everynode_render::print(&text(event, self.format)?)?)
+        Ok(everynode_render::print(&format_event(event, self.format)?)?)
     }
 }
 
-fn text(event: &WatchPlansResponse, format: OutputFormat) -> Result<String, Error> {
+fn format_event(event: &WatchPlansResponse, format: OutputFormat) -> Result<String, Error> {
     Ok(match format {
         OutputFormat::Table | OutputFormat::Wide => {
             live::events::event_line(event, TableStyle::for_stdout(format))
@@ -149,15 +152,15 @@ mod tests {
     use everynode_proto::status::watch_expired;
 
     #[test]
-    fn watch_goes_on_after_its_time_and_ends_for_those_who_may_not_watch() {
-        assert!(matches!(ended(watch_expired()), Ok(End::Lasted)));
+    fn watch_continues_after_its_maximum_duration_and_ends_when_access_is_denied() {
+        assert!(matches!(watch_end(watch_expired()), Ok(WatchEnd::Expired)));
         let stopping = Status::unavailable("the executor is shutting down");
-        assert!(matches!(ended(stopping), Ok(End::Lost(_))));
+        assert!(matches!(watch_end(stopping), Ok(WatchEnd::ConnectionLost(_))));
         for status in [
             Status::unauthenticated("no token"),
             Status::permission_denied("no right"),
         ] {
-            assert!(matches!(ended(status), Err(Error::Call(_))));
+            assert!(matches!(watch_end(status), Err(Error::Call(_))));
         }
     }
 }

@@ -11,11 +11,11 @@ use everynode_serving::{program, serve};
 
 use crate::telemetry::{health::Health, metrics::Metrics};
 
-/// The routes of the admin port. Its gRPC health reports the same as the live view's port.
+/// The routes of the admin port. Its gRPC health is the same as on the live view's port.
 pub fn router(metrics: Arc<Metrics>, health: Arc<Health>, served: &serve::Health) -> Router {
-    let alive = health.clone();
+    let liveness = health.clone();
     let livez = move || async move {
-        if alive.is_alive() {
+        if liveness.is_alive() {
             (StatusCode::OK, "ok\n".to_owned())
         } else {
             (

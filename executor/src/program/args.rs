@@ -17,28 +17,28 @@ use self::{access::AccessArgs, leader_elect::LeaderElectArgs};
 
 use crate::live_view::service::server::MAX_REQUEST_BYTES;
 
-/// Watches a cluster, asks the planner what its DaemonSets need, and carries it out.
+/// Runs the DaemonSets of a cluster: creates and deletes pods as a planner decides, and writes statuses.
 ///
-/// It takes the place of the DaemonSet controller in kube-controller-manager, which has to be switched off there with
-/// --controllers=*,-daemonset. While no planner can be reached it changes nothing.
+/// It replaces the DaemonSet controller of kube-controller-manager, which must be switched off with
+/// --controllers=*,-daemonset. Without a planner, it changes nothing.
 #[derive(Debug, Clone, Parser)]
 #[command(name = "everynode-executor", version, args_override_self = true, after_long_help = HELP)]
 pub struct Args {
-    /// Where the planner serves gRPC, such as https://everynode-planner:50051; http:// with --plaintext.
+    /// URL of the planner's gRPC server, such as https://everynode-planner:50051. With --plaintext, it begins with
+    /// http://.
     #[arg(long, env = "EVERYNODE_PLANNER", value_name = "URL")]
     pub planner: String,
 
-    /// The kubeconfig file. Without it: what KUBECONFIG names, else ~/.kube/config, else the service account of the pod
-    /// that this runs in.
+    /// Kubeconfig file; by default the file in KUBECONFIG, then ~/.kube/config, then the pod's ServiceAccount.
     #[arg(long, value_name = "FILE")]
     pub kubeconfig: Option<PathBuf>,
 
-    /// The context of the kubeconfig; its current one when not given.
+    /// Context in the kubeconfig; by default the current context.
     #[arg(long, value_name = "NAME")]
     pub context: Option<String>,
 
-    /// Where to serve gRPC: what DaemonSets are up to, for people and programs in the cluster (everynode.executor.v1, with
-    /// health and reflection).
+    /// Address of the gRPC server. It answers questions about DaemonSets (everynode.executor.v1), with health and
+    /// reflection.
     #[arg(
         long,
         env = "EVERYNODE_EXECUTOR_LISTEN",
@@ -47,7 +47,7 @@ pub struct Args {
     )]
     pub listen: SocketAddr,
 
-    /// Where to serve /livez, /readyz and /metrics over HTTP.
+    /// Address of /livez, /readyz and /metrics, over HTTP.
     #[arg(
         long,
         env = "EVERYNODE_ADMIN_LISTEN",
@@ -56,20 +56,12 @@ pub struct Args {
     )]
     pub admin_listen: SocketAddr,
 
-    /// The name by which this executor is known in events and to the planner; the host's name when not given.
+    /// Name of this executor in events and for the planner; by default the host name.
     #[arg(long, env = "EVERYNODE_IDENTITY", value_name = "NAME")]
     pub identity: Option<String>,
 
-    /// How connections are secured, and who may ask.
-    #[command(flatten)]
-    pub access: AccessArgs,
-
-    /// How one of several executors is chosen to lead.
-    #[command(flatten)]
-    pub leader_elect: LeaderElectArgs,
-
-    /// Whether the status of a DaemonSet gets the conditions Available, Progressing and Degraded, as a Deployment's does.
-    /// With false, those that are there are removed.
+    /// Write the conditions Available, Progressing and Degraded into the status of DaemonSets. With false, the executor
+    /// removes conditions of these types.
     #[arg(
         long,
         env = "EVERYNODE_STATUS_CONDITIONS",
@@ -82,8 +74,7 @@ pub struct Args {
     )]
     pub status_conditions: bool,
 
-    /// Whether /metrics has gauges of each DaemonSet: nodes that should run it and do, ready, updated and available pods, and
-    /// whether a rollout is in progress. That is eight series for each.
+    /// Export eight gauges for each DaemonSet, with its counters and whether its rollout is in progress.
     #[arg(
         long,
         env = "EVERYNODE_PER_DAEMON_SET_METRICS",
@@ -96,31 +87,32 @@ pub struct Args {
     )]
     pub per_daemon_set_metrics: bool,
 
-    /// How many calls, without watches, are worked on at the same time. One more waits for its turn for a second, and is
-    /// then refused with RESOURCE_EXHAUSTED and the time after which to try again.
+    /// Maximum number of calls in progress, without watches. A call beyond it waits for up to a second, then fails with
+    /// RESOURCE_EXHAUSTED and the delay before a retry.
     #[arg(
         long,
         env = "EVERYNODE_EXECUTOR_MAX_CONCURRENT_CALLS",
         value_name = "COUNT",
         default_value_t = serve::DEFAULT_MAX_CONCURRENT_CALLS,
-        value_parser = value_parser!(u32).range(1..=MOST),
+        value_parser = value_parser!(u32).range(1..=MAX_COUNT),
         allow_negative_numbers = true
     )]
     pub max_concurrent_calls: u32,
 
-    /// How many watches of plans are open at the same time. One more waits and is refused as a call is.
+    /// Maximum number of open watches (WatchPlans). A watch beyond it waits for up to a second, then fails with
+    /// RESOURCE_EXHAUSTED and the delay before a retry.
     #[arg(
         long,
         env = "EVERYNODE_EXECUTOR_MAX_WATCHES",
         value_name = "COUNT",
         default_value_t = serve::DEFAULT_MAX_STREAMS,
-        value_parser = value_parser!(u32).range(1..=MOST),
+        value_parser = value_parser!(u32).range(1..=MAX_COUNT),
         allow_negative_numbers = true
     )]
     pub max_watches: u32,
 
-    /// The longest that a watch of plans may last, such as 30m or 1h 30m, or a number of seconds, give or take a tenth, so
-    /// that not all end together. It then ends with UNAVAILABLE, and its caller opens another one.
+    /// Maximum duration of a watch, in seconds or with units, such as 1h 30m; at most 24h. It varies by up to 10%, so
+    /// that watches don't all end together. The watch ends with UNAVAILABLE, and its caller opens another one.
     #[arg(
         long,
         env = "EVERYNODE_EXECUTOR_MAX_WATCH_DURATION",
@@ -131,8 +123,8 @@ pub struct Args {
     )]
     pub max_watch_duration: Duration,
 
-    /// The longest that a call may take, such as 30s or 1m 30s, or a number of seconds. It ends with DEADLINE_EXCEEDED
-    /// then, or before when its caller sets a shorter deadline. A watch has to begin within it, and may then last.
+    /// Maximum duration of a call, in seconds or with units, such as 1m 30s; at most 24h. The call then fails with
+    /// DEADLINE_EXCEEDED. A caller can set a shorter deadline. A watch must begin within it.
     #[arg(
         long,
         env = "EVERYNODE_EXECUTOR_CALL_DEADLINE",
@@ -143,29 +135,47 @@ pub struct Args {
     )]
     pub call_deadline: Duration,
 
-    /// What is logged, and how.
+    // A help heading applies to all flags after it, so the groups with a heading come last.
+    /// The flags for TLS and for callers.
+    #[command(flatten)]
+    pub access: AccessArgs,
+
+    /// The flags for leader election.
+    #[command(flatten)]
+    pub leader_elect: LeaderElectArgs,
+
+    /// The log flags.
     #[command(flatten)]
     pub logs: LogArgs,
 }
 
 const HELP: &str = "\
 Examples:
-  # With certificates, which cert-manager issues and renews
-  everynode-executor --planner https://everynode-planner:50051 --tls-cert tls.crt --tls-key tls.key --tls-ca ca.crt
+  # With TLS; renewed certificate files are reloaded
+  everynode-executor --planner https://everynode-planner:50051 \\
+    --tls-cert tls.crt --tls-key tls.key --tls-ca ca.crt
 
-  # Ask it with a certificate, or with --callers=tokens by a token of the cluster
-  grpcurl -cacert ca.crt -cert tls.crt -key tls.key HOST:50052 everynode.executor.v1.ExecutorService/GetInfo
-  grpcurl -cacert ca.crt -H \"authorization: Bearer $(kubectl create token NAME)\" HOST:50052 \
+  # Call the executor with a client certificate
+  grpcurl -cacert ca.crt -cert tls.crt -key tls.key HOST:50052 \\
     everynode.executor.v1.ExecutorService/GetInfo
 
-  # In plain text, where everybody who reaches the ports may be trusted
-  everynode-executor --planner http://127.0.0.1:50051 --plaintext";
+  # Call an executor that runs with --callers=tokens
+  grpcurl -cacert ca.crt -H \"authorization: Bearer $(kubectl create token NAME)\" HOST:50052 \\
+    everynode.executor.v1.ExecutorService/GetInfo
 
-/// The highest count that a flag accepts. A higher one is a mistake.
-const MOST: i64 = 10_000;
+  # In plain text, if everybody who can reach the ports is trusted
+  everynode-executor --planner http://127.0.0.1:50051 --plaintext
+
+Exit codes:
+  0   success: stopped by SIGTERM or Ctrl-C
+  1   the executor failed
+  64  usage: a flag, a certificate or the kubeconfig is invalid, or a port is in use";
+
+/// The highest count that a flag accepts. A higher one must be a mistake.
+const MAX_COUNT: i64 = 10_000;
 
 impl Args {
-    /// The limits on serving: how many calls at the same time, and for how long.
+    /// The limits on concurrent calls and watches, and the call deadline.
     pub fn limits(&self) -> Limits {
         Limits {
             max_concurrent_calls: self.max_concurrent_calls,

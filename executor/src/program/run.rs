@@ -1,14 +1,9 @@
-//! Reads the configuration, makes the clients, and runs the tasks. The program ends when one of them does.
+//! Creates the clients, and runs the tasks. The program ends when one of them ends.
 
-mod view;
+mod config;
+mod live_view_server;
 
-use std::{
-    convert::Infallible,
-    fs, future,
-    net::{SocketAddr, TcpListener},
-    sync::Arc,
-    time::Duration,
-};
+use std::{convert::Infallible, future, sync::Arc, time::Duration};
 
 use anyhow::Context;
 use backon::Retryable;
@@ -20,15 +15,15 @@ use everynode_serving::{
     serve,
     tls::Credentials,
 };
-use kube::{
-    Client, Config,
-    config::{KubeConfigOptions, Kubeconfig},
-};
+use kube::Client;
 use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
-use self::view::View;
+use self::{
+    config::{ResolvedConfig, resolve},
+    live_view_server::LiveViewServer,
+};
 use crate::{
     apiserver::{
         api::Api,
@@ -43,7 +38,7 @@ use crate::{
     },
     live_view::{
         questions::{Asker, Question},
-        service::{callers::Callers, server::Door},
+        service::server::Door,
     },
     planner::{
         link::Link,
@@ -54,50 +49,11 @@ use crate::{
 };
 
 /// Maximum number of changes queued for the main loop. A full queue makes the watches wait.
-const CHANGES_AHEAD: usize = 4_096;
+const CHANGE_QUEUE_CAPACITY: usize = 4_096;
 /// Maximum number of planner messages queued for the main loop.
-const SESSION_EVENTS_AHEAD: usize = 64;
-/// How long calls in progress may take to finish on shutdown.
-const STOP_DEADLINE: Duration = Duration::from_secs(10);
-
-/// Flags and configuration after validation.
-struct Resolved {
-    planner: Link,
-    credentials: Option<Credentials>,
-    callers: Callers,
-    config: Config,
-    identity: String,
-    election: Option<lease::Settings>,
-    ports: Ports,
-    args: Args,
-}
-
-/// The listeners for the ports given by the flags.
-struct Ports {
-    grpc: TcpListener,
-    local: Option<TcpListener>,
-    admin: TcpListener,
-}
-
-impl Ports {
-    fn bind(args: &Args) -> anyhow::Result<Self> {
-        let bind = |flag: &str, address: SocketAddr| {
-            let listener =
-                TcpListener::bind(address).with_context(|| format!("can't listen on {flag} {address}"))?;
-            listener.set_nonblocking(true)?;
-            anyhow::Ok(listener)
-        };
-        Ok(Self {
-            grpc: bind("--listen", args.listen)?,
-            local: args
-                .access
-                .local_listen
-                .map(|address| bind("--local-listen", address))
-                .transpose()?,
-            admin: bind("--admin-listen", args.admin_listen)?,
-        })
-    }
-}
+const SESSION_EVENT_QUEUE_CAPACITY: usize = 64;
+/// How long calls in progress may take to finish during shutdown.
+const DRAIN_DEADLINE: Duration = Duration::from_secs(10);
 
 /// Clients of the same cluster, each with its own connection.
 struct Clients {
@@ -107,9 +63,9 @@ struct Clients {
     lease: Client,
 }
 
-/// This executor's part in leader election.
+/// What this executor needs to take part in leader election.
 struct Candidate {
-    /// The name that people see.
+    /// This executor's name.
     executor: String,
     /// Settings of the leader election. Without them, this executor is the only one.
     election: Option<lease::Settings>,
@@ -117,12 +73,12 @@ struct Candidate {
     leads: watch::Sender<Leadership>,
 }
 
-/// The program's telemetry: metrics, health and status conditions.
+/// What the program reports about itself and about `DaemonSet`s.
 #[derive(Clone)]
-struct Signs {
+struct Telemetry {
     metrics: Arc<Metrics>,
     health: Arc<Health>,
-    /// Whether `DaemonSet` statuses get conditions too.
+    /// Whether the executor writes conditions into `DaemonSet` statuses.
     status_conditions: bool,
 }
 
@@ -138,13 +94,13 @@ pub fn main() -> Exit {
     };
     let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
         Ok(runtime) => runtime,
-        Err(error) => return fail(Exit::Failure, &format!("can't start: {error}")),
+        Err(error) => return fail(Exit::Failure, &format!("can't start the async runtime: {error}")),
     };
-    let resolved = match runtime.block_on(resolve(args)) {
-        Ok(resolved) => resolved,
+    let config = match runtime.block_on(resolve(args)) {
+        Ok(config) => config,
         Err(error) => return fail(Exit::Usage, &format!("{error:#}")),
     };
-    match runtime.block_on(execute(resolved)) {
+    match runtime.block_on(execute(config)) {
         Ok(()) => Exit::Success,
         Err(error) => fail(Exit::Failure, &format!("{error:#}")),
     }
@@ -154,102 +110,48 @@ fn fail(exit: Exit, message: &str) -> Exit {
     program::fail(env!("CARGO_PKG_NAME"), exit, message)
 }
 
-async fn resolve(args: Args) -> anyhow::Result<Resolved> {
-    let access = &args.access;
-    let credentials = access.tls.credentials()?;
-    let callers = access.callers(credentials.clone()).map_err(anyhow::Error::msg)?;
-    let server_name = access.planner_server_name.as_deref();
-    let planner = Link::new(&args.planner, credentials.clone(), server_name)?;
-    let config = cluster_config(&args).await?;
-    let host = || std::env::var("HOSTNAME").ok().filter(|name| !name.is_empty());
-    let identity = args
-        .identity
-        .clone()
-        .or_else(host)
-        .unwrap_or_else(|| "everynode-executor".to_owned());
-    let election = args.leader_elect.settings(own_namespace())?;
-    let ports = Ports::bind(&args)?;
-    Ok(Resolved {
+async fn execute(config: ResolvedConfig) -> anyhow::Result<()> {
+    let ResolvedConfig {
         planner,
         credentials,
         callers,
-        config,
+        cluster,
         identity,
         election,
         ports,
         args,
-    })
-}
-
-/// Returns the namespace of the pod that this program runs in. Returns `None` outside a pod.
-fn own_namespace() -> Option<String> {
-    let namespace = fs::read_to_string("/var/run/secrets/kubernetes.io/serviceaccount/namespace").ok()?;
-    Some(namespace.trim().to_owned()).filter(|namespace| !namespace.is_empty())
-}
-
-async fn cluster_config(args: &Args) -> anyhow::Result<Config> {
-    let options = KubeConfigOptions {
-        context: args.context.clone(),
-        ..KubeConfigOptions::default()
-    };
-    match &args.kubeconfig {
-        Some(path) => {
-            let unusable = || format!("--kubeconfig {} can't be used", path.display());
-            let kubeconfig = Kubeconfig::read_from(path).with_context(unusable)?;
-            Config::from_custom_kubeconfig(kubeconfig, &options).await.with_context(unusable)
-        }
-        None if args.context.is_some() => {
-            Config::from_kubeconfig(&options).await.context("--context can't be used with the kubeconfig found")
-        }
-        None => Config::infer().await.context(
-            "no cluster: --kubeconfig is not given, KUBECONFIG and ~/.kube/config can't be used, and this is no pod \
-             with a service account",
-        ),
-    }
-}
-
-async fn execute(resolved: Resolved) -> anyhow::Result<()> {
-    let Resolved {
-        planner,
-        credentials,
-        callers,
-        config,
-        identity,
-        election,
-        ports,
-        args,
-    } = resolved;
-    let told_to_stop = program::stop_signal().context("signals can't be listened for")?;
+    } = config;
+    let stop_signal = program::stop_signal().context("can't install signal handlers")?;
     let (listen, admin_listen) = (ports.grpc.local_addr()?, ports.admin.local_addr()?);
-    let cluster_url = config.cluster_url.to_string();
+    let cluster_url = cluster.cluster_url.to_string();
     let (claim, leadership) = match &election {
         Some(settings) => (Claim::none(settings.margin()), Leadership::default()),
         None => (Claim::forever(), Leadership::ours(&identity)),
     };
     // The watches have a connection of their own, so that reading a long list doesn't delay a call.
-    let unusable = "can't make a client for the cluster";
+    let unusable = "can't create a client for the cluster";
     let clients = Clients {
-        watches: client::connect(&config).context(unusable)?,
-        calls: client::connect_with(&config, claim.clone()).context(unusable)?,
-        lease: client::connect(&config).context(unusable)?,
+        watches: client::connect(&cluster).context(unusable)?,
+        calls: client::connect_with(&cluster, claim.clone()).context(unusable)?,
+        lease: client::connect(&cluster).context(unusable)?,
     };
     info!(cluster = cluster_url, planner = args.planner, %listen, %admin_listen, tls = credentials.is_some(),
-        version = env!("CARGO_PKG_VERSION"), "executor starts");
+        version = env!("CARGO_PKG_VERSION"), "executor starting");
 
-    let signs = Signs {
+    let telemetry = Telemetry {
         metrics: Arc::new(Metrics::new(args.per_daemon_set_metrics)),
         health: Arc::default(),
         status_conditions: args.status_conditions,
     };
     let admin_listener = tokio::net::TcpListener::from_std(ports.admin)?;
     let health = serve::Health::new(SERVICE_NAME).await;
-    let admin = admin::router(signs.metrics.clone(), signs.health.clone(), &health);
+    let admin = admin::router(telemetry.metrics.clone(), telemetry.health.clone(), &health);
     let admin = program::admin::serve(admin_listener, admin);
-    let renewing = reload_certificates(credentials, signs.metrics.clone());
+    let certificate_reload = reload_certificates(credentials, telemetry.metrics.clone());
     let shutdown = CancellationToken::new();
     let (asker, questions) = Asker::new();
     let (leads, leadership) = watch::channel(leadership);
-    let view = View {
+    let live_view = LiveViewServer {
         door: Door {
             listener: ports.grpc,
             local: ports.local,
@@ -258,30 +160,37 @@ async fn execute(resolved: Resolved) -> anyhow::Result<()> {
         },
         limits: args.limits(),
         max_watch_duration: args.max_watch_duration,
-        config,
+        cluster,
         planner: planner.clone(),
         identity: identity.clone(),
         leadership,
         asker,
-        signs: signs.clone(),
+        telemetry: telemetry.clone(),
     };
-    let view = view.start(shutdown.clone())?;
+    let live_view = live_view.start(shutdown.clone())?;
     let candidate = Candidate {
         executor: identity,
         election,
         claim,
         leads,
     };
-    let work = work(clients, planner, candidate, questions, signs, shutdown.clone());
-    let view = async { view.await.context("the gRPC server's thread has ended")? };
-    let work = async { tokio::try_join!(work, view) };
+    let control_loop = run_controller(
+        clients,
+        planner,
+        candidate,
+        questions,
+        telemetry,
+        shutdown.clone(),
+    );
+    let live_view = async { live_view.await.context("the thread of the gRPC server ended")? };
+    let work = async { tokio::try_join!(control_loop, live_view) };
     let stopping = async {
-        told_to_stop.await;
+        stop_signal.await;
         shutdown.cancel();
-        tokio::time::sleep(STOP_DEADLINE).await;
+        tokio::time::sleep(DRAIN_DEADLINE).await;
         warn!(
-            "calls in progress were cut off after {} s",
-            STOP_DEADLINE.as_secs()
+            deadline_seconds = DRAIN_DEADLINE.as_secs(),
+            "drain deadline passed; calls in progress were aborted"
         );
         anyhow::Ok(())
     };
@@ -289,11 +198,11 @@ async fn execute(resolved: Resolved) -> anyhow::Result<()> {
         end = work => end.map(|((), ())| ()),
         never = admin => match never {},
         end = stopping => end,
-        never = renewing => match never {},
+        never = certificate_reload => match never {},
     }
 }
 
-/// Renews the certificates while the program runs.
+/// Reloads the certificate files while the program runs.
 async fn reload_certificates(credentials: Option<Credentials>, metrics: Arc<Metrics>) -> Infallible {
     match credentials {
         Some(credentials) => {
@@ -305,7 +214,8 @@ async fn reload_certificates(credentials: Option<Credentials>, metrics: Arc<Metr
     }
 }
 
-async fn work(
+/// Runs the controller, the watches and the leader election until `shutdown`.
+async fn run_controller(
     Clients {
         watches,
         calls,
@@ -314,7 +224,7 @@ async fn work(
     planner: Link,
     candidate: Candidate,
     questions: mpsc::Receiver<Question>,
-    signs: Signs,
+    telemetry: Telemetry,
     shutdown: CancellationToken,
 ) -> anyhow::Result<()> {
     let api = Api::new(calls.clone());
@@ -328,15 +238,15 @@ async fn work(
         claim,
         leads,
     } = candidate;
-    let Signs {
+    let Telemetry {
         metrics,
         health,
         status_conditions,
-    } = signs;
-    let (changes, seen) = mpsc::channel(CHANGES_AHEAD);
+    } = telemetry;
+    let (changes, received_changes) = mpsc::channel(CHANGE_QUEUE_CAPACITY);
     let events = Events::new(calls, executor.clone(), metrics.clone());
     let identity = executor.clone();
-    let opener = Opener::new(SESSION_EVENTS_AHEAD, move |epoch, sessions| {
+    let opener = Opener::new(SESSION_EVENT_QUEUE_CAPACITY, move |epoch, sessions| {
         let identity = Identity {
             cluster: cluster.clone(),
             executor: identity.clone(),
@@ -354,7 +264,7 @@ async fn work(
         events,
         health,
         metrics: metrics.clone(),
-        changes: seen,
+        changes: received_changes,
         leadership: leads.subscribe(),
         opener,
         status_conditions,
@@ -370,13 +280,13 @@ async fn work(
     let stop = CancellationToken::new();
     let (wins, won) = watch::channel(Leadership::default());
     let election = Election::new(lease, settings, executor, claim, wins).run(stop.clone());
-    let telling = leadership::once_fresh(won, leads, async || freshness.reached().await);
+    let publishing = leadership::once_fresh(won, leads, async || freshness.reached().await);
     let controller = async {
         let ended = controller.await;
         stop.cancel();
         ended
     };
-    Ok(tokio::join!(controller, election, telling).0?)
+    Ok(tokio::join!(controller, election, publishing).0?)
 }
 
 /// Returns the cluster's identity: the uid of its kube-system namespace, which lives as long as the cluster.
@@ -386,7 +296,7 @@ async fn cluster_uid(api: &Api) -> anyhow::Result<String> {
     let namespace = read
         .retry(backoff)
         .sleep(tokio::time::sleep)
-        .notify(|error, _| warn!(error = %ErrorChain(error), "the cluster can't be reached yet"))
+        .notify(|error, _| warn!(error = %ErrorChain(error), "can't reach the cluster; retrying"))
         .await?;
     let uid = namespace
         .get("metadata")

@@ -9,18 +9,18 @@ use clap::{
 use everynode_render::OutputFormat;
 use jiff::Timestamp;
 
-/// Where the objects come from, and how the answer is printed.
+/// The flags for input and output.
 #[derive(Debug, Clone, Args)]
-pub struct Input {
-    /// A file with Kubernetes objects, or - for standard input; may be repeated.
+pub struct InputOutputArgs {
+    /// File with Kubernetes objects in JSON or YAML, or - for standard input. Can be repeated.
     ///
-    /// JSON (which is read many times as fast) or YAML; several documents, lists and lists of lists are fine, in any order.
-    /// Objects that play no part are passed over, and named on standard error.
+    /// A file can contain several documents, lists, and lists of lists, in any order. Objects that the command
+    /// doesn't use are ignored, with a note on standard error. JSON is read many times faster than YAML.
     #[arg(short = 'f', long = "filename", value_name = "FILE", required = true)]
     pub files: Vec<String>,
 
-    /// How the answer is printed: columns for people (wide: more of them, where there are more), or JSON or YAML exactly as
-    /// grpcurl has it.
+    /// Output format. table and wide are for people; wide adds columns to some tables. json and yaml print the
+    /// planner's response as grpcurl does.
     #[arg(
         short,
         long,
@@ -35,26 +35,27 @@ pub struct Input {
 #[derive(Debug, Clone, Args)]
 #[command(after_long_help = EXPLAIN_HELP)]
 pub struct ExplainArgs {
-    /// The input and the output.
+    /// The flags for input and output.
     #[command(flatten)]
-    pub input: Input,
+    pub io: InputOutputArgs,
 
-    /// Show every pair of DaemonSet and node in the table, however many there are.
+    /// Show every pair of DaemonSet and node in the table, instead of at most 20.
     #[arg(long)]
     pub all: bool,
 }
 
 const EXPLAIN_HELP: &str = "\
 Verdicts:
-  RUN       a pod should run there
-  KEEP      none is created there, one that is there stays
-  EXCLUDE   none is created there, one that is there goes
+  RUN       a pod should run on the node
+  KEEP      no pod is created on the node; an existing one stays
+  EXCLUDE   no pod is created on the node; an existing one is deleted
 
-The table has a line for each reason, and the summary below it. Up to 20 pairs of DaemonSet and node are all shown; of \
-more pairs only those that don't run, the first 20 of them, unless --all is given. JSON and YAML hold every pair.
+The table has one line for each reason, and a summary below. It shows up to 20 pairs of DaemonSet and node in full. \
+If there are more, it shows only pairs that don't run, at most 20 of them, unless --all is set. JSON and YAML contain \
+every pair.
 
 Examples:
-  # Why is there no pod of agent on worker-3?
+  # Why does worker-3 have no pod of agent?
   kubectl get ds agent -o json > ds.json
   kubectl get node worker-3 -o json \\
     | everynode-planner explain -f ds.json -f -
@@ -62,89 +63,90 @@ Examples:
   # On which nodes would this DaemonSet run, before it is created?
   kubectl get nodes -o json | everynode-planner explain -f ds.yaml -f -
 
-  # Everything at once
+  # All DaemonSets on all nodes
   kubectl get ds,nodes -A -o json | everynode-planner explain --all -f -
 
 Exit codes:
-  0   every pair runs
-  1   a pair doesn't run, or an object has a problem (named on standard error)
-  64  the flags can't be used
-  65  the input can't be read or used
-  66  a file isn't there
-  70  the program is at fault";
+  0   success: every pair runs
+  1   differences found: a pair doesn't run, or an object has a problem (on stderr)
+  64  usage: a flag is invalid
+  65  the input is unreadable or invalid
+  66  a file doesn't exist
+  70  internal error";
 
 /// Flags of `plan`.
 #[derive(Debug, Clone, Args)]
 #[command(after_long_help = PLAN_HELP)]
 pub struct PlanArgs {
-    /// The input and the output.
+    /// The flags for input and output.
     #[command(flatten)]
-    pub input: Input,
+    pub io: InputOutputArgs,
 
-    /// Which DaemonSet, as NAME or NAMESPACE/NAME. Needed when the input holds several.
+    /// DaemonSet to plan for, as NAME or NAMESPACE/NAME. Required if the input contains several.
     #[arg(long, value_name = "NAME")]
     pub daemon_set: Option<String>,
 
-    /// The controller-revision-hash of the current template. Pods with another one are old.
+    /// Value of the label controller-revision-hash for the current template. A pod with another value is old.
     ///
-    /// Without it, pods are told apart by the annotation deprecated.daemonset.template.generation; without that too, every pod
-    /// counts as current.
+    /// Without this flag, the annotation deprecated.daemonset.template.generation tells which pods are old. Without the
+    /// annotation, every pod is current.
     #[arg(long, value_name = "HASH")]
     pub update_revision: Option<String>,
 
-    /// The time to decide for, in RFC 3339, such as 2026-01-31T12:00:00Z; by default the latest that the objects mention.
+    /// Time to plan for, in RFC 3339, such as 2026-01-31T12:00:00Z; by default the latest time in the objects.
     #[arg(long, value_name = "TIME")]
     pub now: Option<Timestamp>,
 }
 
 const PLAN_HELP: &str = "\
-Says which pods would be created and deleted now for one DaemonSet, what its status would be, and when to look again. \
-Nothing is changed anywhere. Pods of other owners are passed over.
+Shows which pods of a DaemonSet would be created and deleted now, what its status would be, and when to plan again. \
+The command changes nothing. It ignores pods with another owner.
 
 Examples:
-  # What is to be done for agent now?
+  # Which pods of agent would be created and deleted now?
   kubectl get ds agent -o json > ds.json
   kubectl get nodes,pods -A -o json \\
     | everynode-planner plan -f ds.json -f -
 
-  # Out of everything in the cluster
+  # From all objects of the cluster
   kubectl get ds,nodes,pods -A -o json \\
     | everynode-planner plan --daemon-set kube-system/agent -f -
 
 Exit codes:
-  0   nothing is to be done
-  1   something is to be done, or an object has a problem (named on standard error)
-  64  the flags can't be used
-  65  the input can't be read or used
-  66  a file isn't there
-  70  the program is at fault";
+  0   success: there is nothing to do
+  1   differences found: there is something to do, or an object has a problem (on stderr)
+  64  usage: a flag is invalid
+  65  the input is unreadable or invalid
+  66  a file doesn't exist
+  70  internal error";
 
 /// Flags of `simulate`.
 #[derive(Debug, Clone, Args)]
 #[command(after_long_help = SIMULATE_HELP)]
 pub struct SimulateArgs {
-    /// The input and the output.
+    /// The flags for input and output.
     #[command(flatten)]
-    pub input: Input,
+    pub io: InputOutputArgs,
 
-    /// The key of a label that nodes of this kind may have, with a value that nobody knows yet, such as
-    /// topology.kubernetes.io/zone; may be repeated. What the Nodes in the input have there counts for nothing.
+    /// Key of a label whose value isn't known yet, such as topology.kubernetes.io/zone. Can be repeated. The values
+    /// in the Nodes of the input are ignored.
     #[arg(long = "unknown-label", value_name = "KEY")]
     pub unknown_labels: Vec<String>,
 }
 
 const SIMULATE_HELP: &str = "\
-Each Node in the input is a template: its labels and taints decide what runs there, its status.allocatable (or \
-status.capacity) what is left. It needn't exist. RuntimeClasses in the input tell the overhead of pods that name one.
+Each Node in the input is a template for a node, which doesn't have to exist. Its labels and taints decide which pods \
+run there, and its status.allocatable (or status.capacity) how much is left. RuntimeClasses in the input set the \
+overhead of the pods that name them.
 
 Examples:
-  # What do DaemonSets take of a node like worker-3, in a zone that isn't known yet?
+  # What do DaemonSets request on a node like worker-3, in a zone that isn't known yet?
   kubectl get ds,runtimeclasses -A -o json > cluster.json
   kubectl get node worker-3 -o json \\
     | everynode-planner simulate -f cluster.json -f - \\
         --unknown-label topology.kubernetes.io/zone
 
-  # What would they take of a kind of node that doesn't exist yet?
+  # What would they request on a kind of node that doesn't exist yet?
   everynode-planner simulate -f cluster.json -f - <<END
   kind: Node
   metadata: {name: gpu-large, labels: {accelerator: nvidia}}
@@ -153,9 +155,9 @@ Examples:
   END
 
 Exit codes:
-  0   everything fits and is decided
-  1   something doesn't fit, isn't decided, or an object has a problem (named on standard error)
-  64  the flags can't be used
-  65  the input can't be read or used
-  66  a file isn't there
-  70  the program is at fault";
+  0   success: everything fits and is decided
+  1   differences found: something doesn't fit, is undecided, or has a problem (on stderr)
+  64  usage: a flag is invalid
+  65  the input is unreadable or invalid
+  66  a file doesn't exist
+  70  internal error";

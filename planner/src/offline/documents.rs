@@ -26,7 +26,7 @@ pub struct Document {
 /// Reads a file, or standard input for `-`.
 ///
 /// # Errors
-/// The file isn't there, can't be read, or is neither JSON nor YAML.
+/// The file doesn't exist, can't be read, or is neither JSON nor YAML.
 pub fn read(file: &str) -> Result<Vec<Document>, Error> {
     let bytes = if file == STDIN {
         let mut bytes = Vec::new();
@@ -94,7 +94,7 @@ impl<'a> Parser<'a> {
         });
     }
 
-    fn broken(&self, message: String) -> Error {
+    fn syntax_error(&self, message: String) -> Error {
         Error::Syntax {
             file: self.file.to_string(),
             document: self.documents.len() + 1,
@@ -115,10 +115,10 @@ impl<'a> Parser<'a> {
             Some(Err(error)) => {
                 let line = self.lines_before + error.line() as u64;
                 // The error's own text ends with a line number that counts from the beginning of the document.
-                let words = error.to_string();
+                let text = error.to_string();
                 let place = format!(" at line {} column {}", error.line(), error.column());
-                let words = words.strip_suffix(&place).unwrap_or(&words);
-                Err(self.broken(format!("{words} at line {line}, column {}", error.column())))
+                let text = text.strip_suffix(&place).unwrap_or(&text);
+                Err(self.syntax_error(format!("{text} at line {line}, column {}", error.column())))
             }
             None => Ok(()),
         }
@@ -131,12 +131,12 @@ impl<'a> Parser<'a> {
         let mut bytes = self.rest.as_bytes();
         for document in serde_saphyr::read_with_options::<_, Spanned<Value>>(&mut bytes, options) {
             let document = document.map_err(|error| {
-                let words = error.render_with_options(serde_saphyr::render_options! {
+                let text = error.render_with_options(serde_saphyr::render_options! {
                     formatter: &UserMessageFormatter,
                     snippets: SnippetMode::Off,
                     line_offset: self.lines_before,
                 });
-                self.broken(words)
+                self.syntax_error(text)
             })?;
             let line = self.lines_before + document.referenced.line();
             self.add(document.value, line);

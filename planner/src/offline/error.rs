@@ -10,7 +10,7 @@ use tonic::{Code, Status};
 
 use super::{kind::Kind, place::Place};
 
-/// The reason why a command has no answer.
+/// Why a command failed.
 #[derive(Debug, Error)]
 pub enum Error {
     /// A file doesn't exist.
@@ -20,7 +20,7 @@ pub enum Error {
         file: String,
     },
     /// A file can't be read.
-    #[error("{file}: can't be read")]
+    #[error("can't read {file}")]
     Unreadable {
         /// The file, as it was given.
         file: String,
@@ -29,7 +29,7 @@ pub enum Error {
         error: io::Error,
     },
     /// A file isn't text in UTF-8.
-    #[error("{file}: isn't text in UTF-8")]
+    #[error("{file}: not valid UTF-8")]
     NotText {
         /// The file, as it was given.
         file: String,
@@ -46,33 +46,33 @@ pub enum Error {
     },
     /// A document holds something that isn't a Kubernetes object.
     #[error("{place}: {message}")]
-    NoObject {
+    InvalidObject {
         /// The place where the document begins.
         place: Place,
         /// Describes what is wrong, with its path within the document.
         message: String,
     },
     /// The input has no object of a kind that the command needs.
-    #[error("there is no {kind} in the input; {remedy}")]
+    #[error("the input has no {kind}; {remedy}")]
     Missing {
         /// The missing kind.
         kind: Kind,
-        /// Says how to get such objects.
+        /// How to get such objects.
         remedy: &'static str,
     },
     /// The input has several `DaemonSet`s, and the caller must choose one.
-    #[error("there are several DaemonSets in the input; choose one with --daemon-set: {}", .0.join(", "))]
-    Several(Vec<String>),
+    #[error("the input has several DaemonSets; choose one with --daemon-set: {}", .0.join(", "))]
+    Ambiguous(Vec<String>),
     /// The chosen `DaemonSet` isn't in the input.
-    #[error("--daemon-set {wanted}: there is no such DaemonSet in the input, but {}", .found.join(", "))]
-    NotAmong {
-        /// The `DaemonSet` that the caller asked for.
-        wanted: String,
+    #[error("--daemon-set {name}: the input has no such DaemonSet, only {}", .found.join(", "))]
+    UnknownDaemonSet {
+        /// The name that the flag sets.
+        name: String,
         /// The `DaemonSet`s in the input.
         found: Vec<String>,
     },
     /// A node template can't be read.
-    #[error("node {name}: {}{message}", prefix(.field))]
+    #[error("node {name}: {}{message}", field_prefix(.field))]
     Template {
         /// The template's name.
         name: String,
@@ -85,10 +85,10 @@ pub enum Error {
     #[error("{}", .0.message())]
     Refused(Status),
     /// The answer can't be printed.
-    #[error("the answer can't be printed")]
+    #[error("can't print the answer")]
     Print(#[from] PrintError),
     /// Standard output can't be written to.
-    #[error("the answer can't be written")]
+    #[error("can't write the answer")]
     Write(#[from] io::Error),
 }
 
@@ -100,10 +100,10 @@ impl Error {
             Self::Unreadable { .. }
             | Self::NotText { .. }
             | Self::Syntax { .. }
-            | Self::NoObject { .. }
+            | Self::InvalidObject { .. }
             | Self::Missing { .. }
-            | Self::Several(_)
-            | Self::NotAmong { .. }
+            | Self::Ambiguous(_)
+            | Self::UnknownDaemonSet { .. }
             | Self::Template { .. } => Exit::Data,
             Self::Refused(status) => match status.code() {
                 Code::InvalidArgument | Code::ResourceExhausted => Exit::Data,
@@ -128,7 +128,7 @@ impl From<Status> for Error {
     }
 }
 
-fn prefix(field: &str) -> String {
+fn field_prefix(field: &str) -> String {
     if field.is_empty() {
         String::new()
     } else {

@@ -1,5 +1,5 @@
-//! Splits documents into objects and sorts the objects by kind. The order of objects and the number of lists that hold
-//! them don't matter.
+//! Splits documents into objects and sorts the objects by kind. The order of the objects, and the lists around them,
+//! don't matter.
 
 use std::collections::BTreeMap;
 
@@ -13,11 +13,11 @@ use super::{
 };
 
 /// A Kubernetes object.
-pub type Object = Map<String, Value>;
+pub(crate) type Object = Map<String, Value>;
 
 /// Objects by kind. The objects of a kind are in input order.
 #[derive(Debug, Default)]
-pub struct Objects {
+pub(crate) struct Objects {
     known: BTreeMap<Kind, Vec<Object>>,
     /// The number of objects of each other kind.
     others: BTreeMap<String, usize>,
@@ -28,7 +28,7 @@ impl Objects {
     ///
     /// # Errors
     /// A file doesn't exist, can't be read, or holds something that isn't an object.
-    pub fn read(files: &[String]) -> Result<Self, Error> {
+    pub(crate) fn read(files: &[String]) -> Result<Self, Error> {
         let mut objects = Self::default();
         for file in files {
             objects.add_all(documents::read(file)?)?;
@@ -43,51 +43,44 @@ impl Objects {
     }
 
     /// Returns the objects of a kind.
-    pub fn of(&self, kind: Kind) -> &[Object] {
+    pub(crate) fn of(&self, kind: Kind) -> &[Object] {
         self.known.get(&kind).map_or(&[], Vec::as_slice)
     }
 
     /// Names the objects of all other kinds, such as `ConfigMap (2), Pod (1)`. Returns `None` when there are none.
-    pub fn beside(&self, kinds: &[Kind]) -> Option<String> {
+    pub(crate) fn count_others(&self, kinds: &[Kind]) -> Option<String> {
         let known = self.known.iter().filter(|(kind, _)| !kinds.contains(kind));
         let mut counts = self.others.clone();
         counts.extend(known.map(|(kind, objects)| (kind.to_string(), objects.len())));
-        let words: Vec<_> = counts
+        let kinds: Vec<_> = counts
             .iter()
             .map(|(kind, count)| format!("{kind} ({count})"))
             .collect();
-        (!words.is_empty()).then(|| words.join(", "))
+        (!kinds.is_empty()).then(|| kinds.join(", "))
     }
 
     /// Adds an object, or the items of a list. In a list of one kind, as the API server returns it, the items don't
     /// name their own kind.
-    fn add(
-        &mut self,
-        value: Value,
-        place: &Place,
-        path: &str,
-        listed_as: Option<&Listed>,
-    ) -> Result<(), Error> {
-        let refuse = |message: &str| {
+    fn add(&mut self, value: Value, place: &Place, path: &str, list: Option<&ListType>) -> Result<(), Error> {
+        let invalid = |message: &str| {
             let separator = if path.is_empty() { "" } else { ": " };
-            Error::NoObject {
+            Error::InvalidObject {
                 place: place.clone(),
                 message: format!("{path}{separator}{message}"),
             }
         };
         let Value::Object(mut object) = value else {
-            return Err(refuse("is no Kubernetes object"));
+            return Err(invalid("isn't a Kubernetes object"));
         };
         let text = |key: &str| object.get(key).and_then(Value::as_str).map(str::to_owned);
-        let kind = text("kind").or_else(|| listed_as.map(|listed| listed.kind.clone()));
-        let api_version =
-            text("apiVersion").or_else(|| listed_as.and_then(|listed| listed.api_version.clone()));
+        let kind = text("kind").or_else(|| list.map(|list| list.kind.clone()));
+        let api_version = text("apiVersion").or_else(|| list.and_then(|list| list.api_version.clone()));
         let list_of = kind.as_deref().map_or(Some(""), |kind| kind.strip_suffix("List"));
         if let Some(item_kind) = list_of
             && let Some(Value::Array(_)) = object.get("items")
             && let Some(Value::Array(items)) = object.remove("items")
         {
-            let listed = (!item_kind.is_empty()).then(|| Listed {
+            let list = (!item_kind.is_empty()).then(|| ListType {
                 kind: item_kind.to_owned(),
                 api_version,
             });
@@ -97,10 +90,10 @@ impl Objects {
                 } else {
                     format!("{path}.items[{index}]")
                 };
-                self.add(item, place, &path, listed.as_ref())
+                self.add(item, place, &path, list.as_ref())
             });
         }
-        let kind = kind.ok_or_else(|| refuse("has no kind"))?;
+        let kind = kind.ok_or_else(|| invalid("has no kind"))?;
         if let Some(known) = Kind::of(&kind, api_version.as_deref()) {
             self.known.entry(known).or_default().push(object);
         } else {
@@ -113,7 +106,7 @@ impl Objects {
 }
 
 /// The kind and API version of a list's items.
-struct Listed {
+struct ListType {
     kind: String,
     api_version: Option<String>,
 }

@@ -16,17 +16,17 @@ use super::{
     objects::{Object, Objects},
 };
 
-const GET_DAEMON_SETS: &str = "kubectl get daemonsets -A -o json prints those of a cluster";
-const GET_NODES: &str = "kubectl get nodes -o json prints those of a cluster";
+const GET_DAEMON_SETS: &str = "`kubectl get daemonsets -A -o json` prints those of a cluster";
+const GET_NODES: &str = "`kubectl get nodes -o json` prints those of a cluster";
 
 /// Builds the request for `Explain`.
 ///
 /// # Errors
 /// The input has no `DaemonSet`, or no node.
-pub fn explain(objects: &Objects) -> Result<ExplainRequest, Error> {
+pub(crate) fn explain(objects: &Objects) -> Result<ExplainRequest, Error> {
     Ok(ExplainRequest {
-        daemon_sets: some(objects, Kind::DaemonSet, GET_DAEMON_SETS)?,
-        nodes: some(objects, Kind::Node, GET_NODES)?,
+        daemon_sets: require(objects, Kind::DaemonSet, GET_DAEMON_SETS)?,
+        nodes: require(objects, Kind::Node, GET_NODES)?,
     })
 }
 
@@ -34,7 +34,7 @@ pub fn explain(objects: &Objects) -> Result<ExplainRequest, Error> {
 ///
 /// # Errors
 /// The input has no `DaemonSet`, it lacks the chosen one, or it has several and the choice isn't unique.
-pub fn plan(objects: &Objects, args: &PlanArgs) -> Result<PlanRequest, Error> {
+pub(crate) fn plan(objects: &Objects, args: &PlanArgs) -> Result<PlanRequest, Error> {
     let daemon_set = choose(objects.of(Kind::DaemonSet), args.daemon_set.as_deref())?;
     Ok(PlanRequest {
         daemon_set: Some(daemon_set.into()),
@@ -52,19 +52,19 @@ pub fn plan(objects: &Objects, args: &PlanArgs) -> Result<PlanRequest, Error> {
 ///
 /// # Errors
 /// The input has no `DaemonSet` or no node, or a node can't be read. Nodes are read only if there are unknown labels.
-pub fn simulate(
+pub(crate) fn simulate(
     objects: &Objects,
     unknown_labels: &[String],
 ) -> Result<(SimulateNodesRequest, BTreeMap<String, Resources>), Error> {
     let mut request = SimulateNodesRequest {
-        daemon_sets: some(objects, Kind::DaemonSet, GET_DAEMON_SETS)?,
-        nodes: some(objects, Kind::Node, GET_NODES)?,
+        daemon_sets: require(objects, Kind::DaemonSet, GET_DAEMON_SETS)?,
+        nodes: require(objects, Kind::Node, GET_NODES)?,
         runtime_classes: raw_structs(objects, Kind::RuntimeClass),
         ..SimulateNodesRequest::default()
     };
     let nodes = objects.of(Kind::Node);
     if !unknown_labels.is_empty() {
-        // A template can say which of its labels nobody knows yet. A Node can't.
+        // A template can list labels with unknown values. A Node can't.
         request.nodes.clear();
         let templates = nodes.iter().map(|node| template(node, unknown_labels));
         request.node_templates = templates.collect::<Result<_, _>>()?;
@@ -77,7 +77,7 @@ fn raw_structs(objects: &Objects, kind: Kind) -> Vec<RawStruct> {
     objects.of(kind).iter().map(RawStruct::from).collect()
 }
 
-fn some(objects: &Objects, kind: Kind, remedy: &'static str) -> Result<Vec<RawStruct>, Error> {
+fn require(objects: &Objects, kind: Kind, remedy: &'static str) -> Result<Vec<RawStruct>, Error> {
     let found = raw_structs(objects, kind);
     if found.is_empty() {
         return Err(Error::Missing { kind, remedy });
@@ -85,26 +85,26 @@ fn some(objects: &Objects, kind: Kind, remedy: &'static str) -> Result<Vec<RawSt
     Ok(found)
 }
 
-/// Returns the `DaemonSet` called `wanted` (NAME or NAMESPACE/NAME). Without a name, returns the only one.
-fn choose<'a>(daemon_sets: &'a [Object], wanted: Option<&str>) -> Result<&'a Object, Error> {
+/// Returns the `DaemonSet` called `requested` (NAME or NAMESPACE/NAME). Without a name, returns the only one.
+fn choose<'a>(daemon_sets: &'a [Object], requested: Option<&str>) -> Result<&'a Object, Error> {
     let found = || daemon_sets.iter().map(key).collect();
-    let is_wanted = |object: &&Object| match wanted {
+    let matches = |object: &&Object| match requested {
         None => true,
-        Some(wanted) if wanted.contains('/') => key(object) == wanted,
-        Some(wanted) => name(object) == wanted,
+        Some(requested) if requested.contains('/') => key(object) == requested,
+        Some(requested) => name(object) == requested,
     };
-    let chosen: Vec<_> = daemon_sets.iter().filter(is_wanted).collect();
-    match (chosen.as_slice(), wanted) {
+    let chosen: Vec<_> = daemon_sets.iter().filter(matches).collect();
+    match (chosen.as_slice(), requested) {
         ([chosen], _) => Ok(chosen),
-        ([], Some(wanted)) if !daemon_sets.is_empty() => Err(Error::NotAmong {
-            wanted: wanted.to_owned(),
+        ([], Some(requested)) if !daemon_sets.is_empty() => Err(Error::UnknownDaemonSet {
+            name: requested.to_owned(),
             found: found(),
         }),
         ([], _) => Err(Error::Missing {
             kind: Kind::DaemonSet,
             remedy: GET_DAEMON_SETS,
         }),
-        _ => Err(Error::Several(found())),
+        _ => Err(Error::Ambiguous(found())),
     }
 }
 
@@ -133,7 +133,7 @@ fn template(node: &Object, unknown_labels: &[String]) -> Result<NodeTemplate, Er
         .transpose()
         .map_err(|error| Error::template(name(node), error))?;
     let mut facts = facts.unwrap_or_default().into_facts();
-    // This node's values of these labels say nothing about the next node of its kind.
+    // The next node of this kind may have other values.
     facts.labels.retain(|key, _| !unknown_labels.contains(key));
     Ok(NodeTemplate {
         name: facts.name,

@@ -5,7 +5,7 @@ use std::net::TcpStream;
 use super::{Running, get};
 
 #[test]
-fn two_hundred_silent_connections_to_the_admin_port_leave_livez_answering() {
+fn livez_answers_during_two_hundred_silent_connections_to_the_admin_port() {
     // There are fewer file descriptors than connections. Without a connection limit of its own, the program would run
     // out of them and accept no more connections.
     let mut planner = Running::start("ulimit -n 160", "2>/dev/null", &[]);

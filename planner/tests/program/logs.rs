@@ -1,4 +1,4 @@
-//! Logs that can't be written, and logs of sessions whose executors choose odd names.
+//! Logs that can't be written, and logs of sessions of executors with hostile names.
 
 use std::io::Read as _;
 
@@ -11,7 +11,7 @@ use everynode_render::text::printable_lines;
 use super::Running;
 
 #[test]
-fn a_log_that_cant_be_written_stops_nothing() {
+fn program_continues_when_the_log_cant_be_written() {
     for redirection in ["2>/dev/full", "2>&-"] {
         for format in ["--log-format=text", "--log-format=json"] {
             let mut planner = Running::start("", redirection, &["--log=debug", format]);
@@ -61,7 +61,7 @@ fn log(format: &str) -> String {
 }
 
 #[test]
-fn an_executor_that_names_itself_by_invisible_characters_has_them_shown_in_the_log() {
+fn invisible_characters_in_an_executors_name_are_escaped_in_the_log() {
     let log = log("--log-format=text");
     assert_eq!(printable_lines(&log), log, "{log:?}");
     let shown = r"executor=a\u{202e}b\u{2066}c\u{200b}d\u{feff} epoch=1}";
@@ -73,7 +73,7 @@ fn an_executor_that_names_itself_by_invisible_characters_has_them_shown_in_the_l
 }
 
 #[test]
-fn in_json_the_same_name_is_escaped_and_means_the_same() {
+fn json_log_escapes_the_name_without_changing_it() {
     let log = log("--log-format=json");
     assert_eq!(printable_lines(&log), log, "{log:?}");
     let lines = log

@@ -1,4 +1,4 @@
-//! Tests of the planner's program while it serves.
+//! Tests of the planner as a program that serves.
 
 #![expect(clippy::unwrap_used, reason = "what helps a test may fail it")]
 
@@ -44,7 +44,7 @@ impl Running {
             .spawn()
             .unwrap();
         let running = Self { child, grpc, admin };
-        until("it serves", || {
+        wait_until("the program serves", || {
             get(admin, "/readyz").filter(|status| status.contains(" 200 "))
         });
         running
@@ -53,7 +53,7 @@ impl Running {
     /// Sends SIGTERM and returns the exit code.
     fn stop(&mut self) -> Option<i32> {
         kill_process(Pid::from_child(&self.child), Signal::TERM).unwrap();
-        until("it ends", || self.child.try_wait().unwrap()).code()
+        wait_until("the program exits", || self.child.try_wait().unwrap()).code()
     }
 }
 
@@ -80,13 +80,13 @@ fn get(admin: SocketAddr, page: &str) -> Option<String> {
     Some(answer.lines().next()?.to_owned())
 }
 
-fn until<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> T {
-    let begun = Instant::now();
+fn wait_until<T>(description: &str, mut check: impl FnMut() -> Option<T>) -> T {
+    let start = Instant::now();
     loop {
-        if let Some(found) = look() {
-            return found;
+        if let Some(result) = check() {
+            return result;
         }
-        assert!(begun.elapsed() < DEADLINE, "{what}");
+        assert!(start.elapsed() < DEADLINE, "{description}");
         thread::sleep(Duration::from_millis(10));
     }
 }

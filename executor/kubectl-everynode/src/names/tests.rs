@@ -5,7 +5,7 @@ fn pair(names: &[&str]) -> Result<Pair, String> {
     Pair::parse(&names).map_err(|error| error.to_string())
 }
 
-fn about(daemon_set: Option<(Option<&str>, &str)>, node: Option<&str>) -> Pair {
+fn expected_pair(daemon_set: Option<(Option<&str>, &str)>, node: Option<&str>) -> Pair {
     Pair {
         daemon_set: daemon_set.map(|(namespace, name)| DaemonSetName {
             namespace: namespace.map(str::to_owned),
@@ -16,7 +16,7 @@ fn about(daemon_set: Option<(Option<&str>, &str)>, node: Option<&str>) -> Pair {
 }
 
 #[test]
-fn a_daemonset_may_be_written_in_every_way_that_kubectl_takes() {
+fn daemonset_names_are_accepted_in_every_form_that_kubectl_accepts() {
     for text in [
         "ds/agent",
         "daemonset/agent",
@@ -25,17 +25,21 @@ fn a_daemonset_may_be_written_in_every_way_that_kubectl_takes() {
         "daemonsets.v1.apps/agent",
         "agent",
     ] {
-        assert_eq!(pair(&[text]), Ok(about(Some((None, "agent")), None)), "{text}");
+        assert_eq!(
+            pair(&[text]),
+            Ok(expected_pair(Some((None, "agent")), None)),
+            "{text}"
+        );
     }
     for text in ["kube-system/agent", "ds/kube-system/agent"] {
-        let wanted = about(Some((Some("kube-system"), "agent")), None);
-        assert_eq!(pair(&[text]), Ok(wanted), "{text}");
+        let expected = expected_pair(Some((Some("kube-system"), "agent")), None);
+        assert_eq!(pair(&[text]), Ok(expected), "{text}");
     }
 }
 
 #[test]
-fn a_pair_may_come_in_any_order_and_a_bare_name_is_what_is_missing() {
-    let wanted = about(Some((None, "agent")), Some("worker-3"));
+fn pair_is_accepted_in_any_order_and_a_bare_name_is_the_missing_kind() {
+    let expected = expected_pair(Some((None, "agent")), Some("worker-3"));
     for names in [
         ["ds/agent", "node/worker-3"],
         ["node/worker-3", "ds/agent"],
@@ -45,14 +49,17 @@ fn a_pair_may_come_in_any_order_and_a_bare_name_is_what_is_missing() {
         ["no/worker-3", "agent"],
         ["agent", "worker-3"],
     ] {
-        assert_eq!(pair(&names), Ok(wanted.clone()), "{names:?}");
+        assert_eq!(pair(&names), Ok(expected.clone()), "{names:?}");
     }
-    assert_eq!(pair(&["node/worker-3"]), Ok(about(None, Some("worker-3"))));
+    assert_eq!(
+        pair(&["node/worker-3"]),
+        Ok(expected_pair(None, Some("worker-3")))
+    );
 }
 
 #[test]
-fn names_that_cant_be_understood_are_refused_and_named() {
-    for (names, words) in [
+fn invalid_names_are_refused_and_named() {
+    for (names, message) in [
         (
             &["a/b/c/d"][..],
             "a/b/c/d: expected ds/NAME, NAMESPACE/NAME, node/NAME or NAME",
@@ -69,7 +76,7 @@ fn names_that_cant_be_understood_are_refused_and_named() {
         ),
         (&["ds/a", "ds/b"], "ds/b: expected a node beside the DaemonSet"),
     ] {
-        assert_eq!(pair(names), Err(words.to_owned()));
+        assert_eq!(pair(names), Err(message.to_owned()));
     }
     let error = Name::daemon_set("node/a").unwrap_err().to_string();
     assert_eq!(error, "node/a: expected a DaemonSet, found a node");

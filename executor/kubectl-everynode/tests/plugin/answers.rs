@@ -1,4 +1,4 @@
-//! Tests of plugin commands that ask an executor whose address is given.
+//! Tests of commands with `--server`.
 
 use everynode_proto::{
     executor::v1::{
@@ -9,7 +9,7 @@ use everynode_proto::{
 };
 
 use crate::{
-    fake::{Answers, Fake},
+    fake::{Answers, FakeExecutor},
     program::{Run, run},
 };
 
@@ -83,14 +83,14 @@ fn daemon_set() -> DaemonSet {
 }
 
 /// Runs the plugin with the executor's address.
-async fn ask(fake: &Fake, args: &[&str]) -> Run {
+async fn run_with_server(fake: &FakeExecutor, args: &[&str]) -> Run {
     run(&[args, &["--server", &fake.address()]].concat()).await
 }
 
 #[tokio::test]
-async fn explain_asks_for_the_pair_and_shows_verdict_pods_and_reasons() {
-    let fake = Fake::start(answers()).await;
-    let wanted = "\
+async fn explain_requests_the_pair_and_shows_verdict_pods_and_reasons() {
+    let fake = FakeExecutor::start(answers()).await;
+    let expected = "\
 DAEMONSET       NODE       VERDICT   POD                         REASON
 default/agent   worker-3   RUN       agent-x1 (Running, ready)   the node fits
 ";
@@ -108,45 +108,45 @@ default/agent   worker-3   RUN       agent-x1 (Running, ready)   the node fits
             "worker-3",
         ),
     ] {
-        let Run { out, err, code } = ask(&fake, args).await;
-        assert_eq!((out.as_str(), err.as_str(), code), (wanted, "", 0), "{args:?}");
-        let question = format!("ExplainRequest {{ daemon_set: {daemon_set:?}, node: {node:?} }}");
-        assert_eq!(fake.asked().pop().unwrap(), question);
+        let Run { out, err, code } = run_with_server(&fake, args).await;
+        assert_eq!((out.as_str(), err.as_str(), code), (expected, "", 0), "{args:?}");
+        let request = format!("ExplainRequest {{ daemon_set: {daemon_set:?}, node: {node:?} }}");
+        assert_eq!(fake.requests().pop().unwrap(), request);
     }
 }
 
 #[tokio::test]
-async fn json_and_yaml_are_the_executors_own_answer() {
-    let fake = Fake::start(answers()).await;
-    let json = ask(&fake, &["explain", "ds/agent", "-o", "json"]).await;
+async fn json_and_yaml_are_the_executors_response() {
+    let fake = FakeExecutor::start(answers()).await;
+    let json = run_with_server(&fake, &["explain", "ds/agent", "-o", "json"]).await;
     assert!(json.out.contains("\"verdict\": \"VERDICT_RUN\""), "{json:?}");
-    let yaml = ask(&fake, &["explain", "ds/agent", "-o", "yaml"]).await;
+    let yaml = run_with_server(&fake, &["explain", "ds/agent", "-o", "yaml"]).await;
     assert!(yaml.out.contains("verdict: VERDICT_RUN\n"), "{yaml:?}");
-    let json = ask(&fake, &["version", "-o", "json"]).await;
+    let json = run_with_server(&fake, &["version", "-o", "json"]).await;
     assert!(json.out.starts_with("{\n  \"version\": \"0.1.0\""), "{json:?}");
 }
 
 #[tokio::test]
-async fn what_isnt_there_is_said_in_the_executors_words_and_ends_with_66() {
+async fn missing_object_is_reported_with_the_executors_message_and_exit_code_66() {
     let mut absent = answers();
     absent.explain = None;
     absent.daemon_sets.daemon_sets.clear();
-    let fake = Fake::start(absent).await;
-    let run = ask(&fake, &["explain", "ds/agent", "node/worker-9"]).await;
-    let words = "kubectl everynode: there is no node worker-9; there is worker-3\n";
-    assert_eq!((run.out.as_str(), run.err.as_str(), run.code), ("", words, 66));
-    let run = ask(&fake, &["status", "ds/agent"]).await;
-    let words = "kubectl everynode: there is no DaemonSet default/agent\n";
-    assert_eq!((run.out.as_str(), run.err.as_str(), run.code), ("", words, 66));
-    let run = ask(&fake, &["status"]).await;
-    let words = "kubectl everynode: there are no DaemonSets in namespace default\n";
-    assert_eq!((run.out.as_str(), run.err.as_str(), run.code), ("", words, 0));
+    let fake = FakeExecutor::start(absent).await;
+    let run = run_with_server(&fake, &["explain", "ds/agent", "node/worker-9"]).await;
+    let message = "kubectl everynode: there is no node worker-9; there is worker-3\n";
+    assert_eq!((run.out.as_str(), run.err.as_str(), run.code), ("", message, 66));
+    let run = run_with_server(&fake, &["status", "ds/agent"]).await;
+    let message = "kubectl everynode: there is no DaemonSet default/agent\n";
+    assert_eq!((run.out.as_str(), run.err.as_str(), run.code), ("", message, 66));
+    let run = run_with_server(&fake, &["status"]).await;
+    let message = "kubectl everynode: there are no DaemonSets in namespace default\n";
+    assert_eq!((run.out.as_str(), run.err.as_str(), run.code), ("", message, 0));
 }
 
 #[tokio::test]
-async fn status_ends_with_0_when_all_is_there_and_with_1_when_something_is_waited_for() {
-    let fake = Fake::start(answers()).await;
-    let complete = ask(&fake, &["status", "-A"]).await;
+async fn status_exits_with_0_when_everything_is_done_and_with_1_when_something_waits() {
+    let fake = FakeExecutor::start(answers()).await;
+    let complete = run_with_server(&fake, &["status", "-A"]).await;
     assert_eq!(
         complete.out,
         "\
@@ -156,10 +156,10 @@ default/agent   1         0         0       0            0           0          
     );
     assert_eq!((complete.err.as_str(), complete.code), ("", 0));
     assert_eq!(
-        fake.asked(),
+        fake.requests(),
         ["ListDaemonSetsRequest { namespace: \"\", name: \"\" }"]
     );
-    fake.change(|answers| {
+    fake.change_answers(|answers| {
         let daemon_set = &mut answers.daemon_sets.daemon_sets[0];
         daemon_set.waits.push(Wait {
             message: "a pod isn't ready".to_owned(),
@@ -173,7 +173,7 @@ default/agent   1         0         0       0            0           0          
             ..Problem::default()
         });
     });
-    let waiting = ask(&fake, &["status", "daemonset/agent"]).await;
+    let waiting = run_with_server(&fake, &["status", "daemonset/agent"]).await;
     assert!(
         waiting.out.ends_with("\nWaits: a pod isn't ready (1 node)\n"),
         "{waiting:?}"
@@ -186,35 +186,35 @@ default/agent   1         0         0       0            0           0          
 }
 
 #[tokio::test]
-async fn an_executor_that_doesnt_lead_is_noted_when_it_is_the_one_that_was_named() {
+async fn note_is_printed_when_server_is_not_the_leader() {
     let mut follower = answers();
     follower.daemon_sets.ask_leader = "executor-b".to_owned();
-    let fake = Fake::start(follower).await;
-    let run = ask(&fake, &["status"]).await;
+    let fake = FakeExecutor::start(follower).await;
+    let run = run_with_server(&fake, &["status"]).await;
     assert!(run.out.contains("default/agent"), "{run:?}");
     assert_eq!(
         run.err,
-        "kubectl everynode: note: what follows from plans is missing, because only executor-b knows them: \
-         it isn't the one that --server names\n"
+        "kubectl everynode: note: waits and problems that follow from plans are missing; only the leader \
+         executor-b knows them: --server is the address of another executor\n"
     );
 }
 
 #[tokio::test]
-async fn overhead_that_doesnt_fit_ends_with_1() {
-    let fake = Fake::start(answers()).await;
-    let run = ask(&fake, &["overhead", "node/worker-3"]).await;
+async fn overhead_that_doesnt_fit_exits_with_1() {
+    let fake = FakeExecutor::start(answers()).await;
+    let run = run_with_server(&fake, &["overhead", "node/worker-3"]).await;
     assert_eq!(
         run.out,
         "Node worker-3\nNo DaemonSet would run on this node.\nexceeded: memory\n"
     );
     assert_eq!(run.code, 1);
-    assert_eq!(fake.asked(), ["GetNodeOverheadRequest { node: \"worker-3\" }"]);
+    assert_eq!(fake.requests(), ["GetNodeOverheadRequest { node: \"worker-3\" }"]);
 }
 
 #[tokio::test]
-async fn version_names_this_program_and_the_executor() {
-    let fake = Fake::start(answers()).await;
-    let run = ask(&fake, &["version"]).await;
+async fn version_prints_the_versions_of_plugin_and_executor() {
+    let fake = FakeExecutor::start(answers()).await;
+    let run = run_with_server(&fake, &["version"]).await;
     let version = env!("CARGO_PKG_VERSION");
     assert_eq!(
         run.out,

@@ -1,4 +1,4 @@
-//! A fake executor that answers as the test says.
+//! A fake executor, with answers set by the test.
 
 use std::{
     collections::VecDeque,
@@ -21,7 +21,7 @@ use tonic::{
 };
 
 /// The messages that one watch sends before its stream ends.
-pub(crate) type Told = Vec<Result<WatchPlansResponse, Status>>;
+pub(crate) type WatchMessages = Vec<Result<WatchPlansResponse, Status>>;
 
 /// The answers to give.
 #[derive(Debug, Clone, Default)]
@@ -32,33 +32,33 @@ pub(crate) struct Answers {
     pub(crate) explain: Option<ExplainResponse>,
     pub(crate) overhead: GetNodeOverheadResponse,
     /// One entry per watch, in order. A watch after the last entry sends nothing and stays open.
-    pub(crate) watches: VecDeque<Told>,
+    pub(crate) watches: VecDeque<WatchMessages>,
 }
 
 /// The fake executor.
 #[derive(Debug, Clone)]
-pub(crate) struct Fake {
+pub(crate) struct FakeExecutor {
     pub(crate) port: u16,
     answers: Arc<Mutex<Answers>>,
-    asked: Arc<Mutex<Vec<String>>>,
+    requests: Arc<Mutex<Vec<String>>>,
     server: Arc<JoinHandle<()>>,
 }
 
 #[derive(Debug, Clone)]
 struct Service {
     answers: Arc<Mutex<Answers>>,
-    asked: Arc<Mutex<Vec<String>>>,
+    requests: Arc<Mutex<Vec<String>>>,
 }
 
-impl Fake {
+impl FakeExecutor {
     /// Serves on a port of its own.
     pub(crate) async fn start(answers: Answers) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let port = listener.local_addr().unwrap().port();
-        let (answers, asked) = (Arc::new(Mutex::new(answers)), Arc::default());
+        let (answers, requests) = (Arc::new(Mutex::new(answers)), Arc::default());
         let service = Service {
             answers: Arc::clone(&answers),
-            asked: Arc::clone(&asked),
+            requests: Arc::clone(&requests),
         };
         let router = Server::builder()
             .add_service(ExecutorServiceServer::new(service))
@@ -67,7 +67,7 @@ impl Fake {
         Self {
             port,
             answers,
-            asked,
+            requests,
             server: Arc::new(server),
         }
     }
@@ -77,16 +77,16 @@ impl Fake {
     }
 
     /// The requests so far, except those of `GetInfo`.
-    pub(crate) fn asked(&self) -> Vec<String> {
-        self.asked.lock().unwrap().clone()
+    pub(crate) fn requests(&self) -> Vec<String> {
+        self.requests.lock().unwrap().clone()
     }
 
-    pub(crate) fn change(&self, change: impl FnOnce(&mut Answers)) {
+    pub(crate) fn change_answers(&self, change: impl FnOnce(&mut Answers)) {
         change(&mut self.answers.lock().unwrap());
     }
 }
 
-impl Drop for Fake {
+impl Drop for FakeExecutor {
     fn drop(&mut self) {
         if Arc::strong_count(&self.server) == 1 {
             self.server.abort();
@@ -95,8 +95,8 @@ impl Drop for Fake {
 }
 
 impl Service {
-    fn answer<T>(&self, question: &impl Debug, read: impl FnOnce(&mut Answers) -> T) -> T {
-        self.asked.lock().unwrap().push(format!("{question:?}"));
+    fn answer<T>(&self, request: &impl Debug, read: impl FnOnce(&mut Answers) -> T) -> T {
+        self.requests.lock().unwrap().push(format!("{request:?}"));
         read(&mut self.answers.lock().unwrap())
     }
 }
@@ -135,9 +135,9 @@ impl ExecutorService for Service {
         &self,
         request: Request<WatchPlansRequest>,
     ) -> Result<Response<Self::WatchPlansStream>, Status> {
-        let told = self.answer(request.get_ref(), |answers| answers.watches.pop_front());
-        Ok(Response::new(match told {
-            Some(told) => Box::pin(stream::iter(told)),
+        let messages = self.answer(request.get_ref(), |answers| answers.watches.pop_front());
+        Ok(Response::new(match messages {
+            Some(messages) => Box::pin(stream::iter(messages)),
             None => Box::pin(stream::pending().fuse()),
         }))
     }

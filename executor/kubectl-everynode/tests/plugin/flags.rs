@@ -1,12 +1,12 @@
-//! Tests of what the plugin prints without an executor.
+//! Tests of output that needs no executor.
 
 use tokio::net::TcpListener;
 
 use crate::program::run;
 
 #[tokio::test]
-async fn flags_and_names_that_cant_be_used_end_it_with_64_and_are_named() {
-    for (args, named) in [
+async fn invalid_flags_and_names_are_named_and_exit_with_64() {
+    for (args, expected) in [
         (&[][..], "Usage: kubectl everynode"),
         (&["explain"], "DAEMONSET|NODE"),
         (&["explain", "a/b/c/d"], "a/b/c/d"),
@@ -23,25 +23,25 @@ async fn flags_and_names_that_cant_be_used_end_it_with_64_and_are_named() {
         (&["unheard"], "unheard"),
     ] {
         let run = run(args).await;
-        assert!(run.err.contains(named), "{args:?}: {run:?}");
+        assert!(run.err.contains(expected), "{args:?}: {run:?}");
         assert_eq!((run.out.as_str(), run.code), ("", 64), "{args:?}");
     }
 }
 
 #[tokio::test]
-async fn an_address_that_nobody_listens_at_ends_it_with_69() {
+async fn address_without_a_listener_exits_with_69() {
     let free = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = free.local_addr().unwrap().to_string();
     drop(free);
     let run = run(&["status", "-A", "--server", &address]).await;
-    let words = format!("kubectl everynode: no executor can be reached at --server {address}: ");
-    assert!(run.err.starts_with(&words), "{run:?}");
+    let message = format!("kubectl everynode: no executor can be reached at --server {address}: ");
+    assert!(run.err.starts_with(&message), "{run:?}");
     assert!(run.err.contains("refused"), "{run:?}");
     assert_eq!((run.out.as_str(), run.code), ("", 69));
 }
 
 #[tokio::test]
-async fn a_server_that_is_no_executor_is_found_out() {
+async fn server_that_closes_every_connection_exits_with_69() {
     let server = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = server.local_addr().unwrap().to_string();
     tokio::spawn(async move {
@@ -59,7 +59,7 @@ async fn a_server_that_is_no_executor_is_found_out() {
 }
 
 #[tokio::test]
-async fn every_command_has_help_and_the_versions_of_this_program_need_no_executor() {
+async fn every_command_has_help_and_the_plugins_version_needs_no_executor() {
     for command in ["explain", "status", "watch", "overhead"] {
         let run = run(&[command, "--help"]).await;
         assert!(run.out.contains("kubectl everynode"), "{run:?}");
@@ -73,7 +73,7 @@ async fn every_command_has_help_and_the_versions_of_this_program_need_no_executo
 }
 
 #[tokio::test]
-async fn shells_get_their_completions() {
+async fn completions_are_printed_for_every_shell() {
     for shell in ["bash", "zsh", "fish"] {
         let run = run(&["completions", shell]).await;
         assert!(run.out.contains("kubectl-everynode"), "{shell}");

@@ -1,4 +1,4 @@
-//! Tests of the way through kubectl. A shell script replaces kubectl here.
+//! Tests of connections through kubectl, which is a shell script here.
 
 use std::{
     fs,
@@ -10,14 +10,14 @@ use everynode_proto::executor::v1::{GetInfoResponse, ListDaemonSetsResponse, Wat
 use rustix::process::{Pid, Signal, kill_process};
 
 use crate::{
-    fake::{Answers, Fake},
-    program::{Run, content, finish, folder, gone, plugin},
+    fake::{Answers, FakeExecutor},
+    program::{Run, finish, folder, plugin, wait_for_content, wait_until_exited},
 };
 
 /// Logs its arguments, lists the pods in the file `pods`, and forwards to each pod that has a file with a port.
 const SCRIPT: &str = r#"#!/bin/sh
 cd "${0%/*}" || exit 9
-printf '%s\n' "$*" >> asked
+printf '%s\n' "$*" >> invocations
 case "$1" in
 config)
     if [ -f refuse ]; then echo 'error: context "nowhere" does not exist' >&2; exit 1; fi
@@ -54,7 +54,7 @@ impl Kubectl {
     }
 
     /// Lets the script forward a pod's port to an executor.
-    fn forward(&self, pod: &str, fake: &Fake) {
+    fn forward(&self, pod: &str, fake: &FakeExecutor) {
         fs::write(self.file(&format!("port-{pod}")), fake.port.to_string()).unwrap();
     }
 
@@ -62,9 +62,9 @@ impl Kubectl {
         self.folder.join(name)
     }
 
-    fn asked(&self) -> Vec<String> {
-        let asked = fs::read_to_string(self.file("asked")).unwrap();
-        asked.lines().map(str::to_owned).collect()
+    fn invocations(&self) -> Vec<String> {
+        let invocations = fs::read_to_string(self.file("invocations")).unwrap();
+        invocations.lines().map(str::to_owned).collect()
     }
 
     fn command(&self, args: &[&str]) -> tokio::process::Command {
@@ -96,10 +96,10 @@ fn executor(identity: &str, leader: &str) -> Answers {
 }
 
 #[tokio::test]
-async fn an_executors_pod_is_found_and_its_port_forwarded_and_given_up_again() {
+async fn port_of_an_executor_pod_is_forwarded_and_released() {
     let kubectl = Kubectl::new("found", &["executor-a"]);
     fs::write(kubectl.file("namespace"), "team-a").unwrap();
-    let fake = Fake::start(executor("executor-a", "executor-a")).await;
+    let fake = FakeExecutor::start(executor("executor-a", "executor-a")).await;
     kubectl.forward("executor-a", &fake);
     let run = kubectl
         .run(&["status", "--kubeconfig", "a file", "--context", "c"])
@@ -111,7 +111,7 @@ async fn an_executors_pod_is_found_and_its_port_forwarded_and_given_up_again() {
     assert_eq!(run.code, 0, "{run:?}");
     let flags = "--kubeconfig a file --context c";
     assert_eq!(
-        kubectl.asked(),
+        kubectl.invocations(),
         [
             format!("config view --minify -o jsonpath={{.contexts[0].context.namespace}} {flags}"),
             format!(
@@ -122,13 +122,13 @@ async fn an_executors_pod_is_found_and_its_port_forwarded_and_given_up_again() {
             format!("port-forward -n everynode-system --address 127.0.0.1 pod/executor-a :50052 {flags}"),
         ]
     );
-    gone(content(&kubectl.file("pid")).await.trim()).await;
+    wait_until_exited(wait_for_content(&kubectl.file("pid")).await.trim()).await;
 }
 
 #[tokio::test]
-async fn another_kubectl_another_namespace_and_another_port_can_be_named() {
+async fn flags_and_environment_set_kubectl_namespace_and_port() {
     let kubectl = Kubectl::new("named", &["executor-a"]);
-    let fake = Fake::start(executor("executor-a", "executor-a")).await;
+    let fake = FakeExecutor::start(executor("executor-a", "executor-a")).await;
     kubectl.forward("executor-a", &fake);
     let args = [
         "status",
@@ -144,29 +144,32 @@ async fn another_kubectl_another_namespace_and_another_port_can_be_named() {
     command.env("PATH", "/usr/bin:/bin");
     let run = finish(command.spawn().unwrap()).await;
     assert_eq!(run.code, 0, "{run:?}");
-    let asked = kubectl.asked();
-    assert!(asked[0].starts_with("get pods -n daemons "), "{asked:?}");
+    let invocations = kubectl.invocations();
+    assert!(
+        invocations[0].starts_with("get pods -n daemons "),
+        "{invocations:?}"
+    );
     assert_eq!(
-        asked[1],
+        invocations[1],
         "port-forward -n daemons --address 127.0.0.1 pod/executor-a :grpc"
     );
 }
 
 #[tokio::test]
-async fn the_port_in_plain_text_beside_tls_is_found_by_its_name() {
+async fn plain_text_port_beside_tls_is_found_by_its_name() {
     let kubectl = Kubectl::new("local", &["executor-a grpc local admin"]);
-    let fake = Fake::start(executor("executor-a", "executor-a")).await;
+    let fake = FakeExecutor::start(executor("executor-a", "executor-a")).await;
     kubectl.forward("executor-a", &fake);
     let run = kubectl.run(&["status", "-A"]).await;
     assert_eq!(run.code, 0, "{run:?}");
     let forwarded = "port-forward -n everynode-system --address 127.0.0.1 pod/executor-a :local";
-    assert_eq!(kubectl.asked().last().unwrap(), forwarded);
+    assert_eq!(kubectl.invocations().last().unwrap(), forwarded);
 }
 
 #[tokio::test]
-async fn a_pod_that_cant_be_reached_is_passed_over_for_the_next() {
+async fn next_pod_is_tried_when_one_cant_be_reached() {
     let kubectl = Kubectl::new("next", &["executor-a", "executor-b"]);
-    let fake = Fake::start(executor("executor-b", "executor-b")).await;
+    let fake = FakeExecutor::start(executor("executor-b", "executor-b")).await;
     kubectl.forward("executor-b", &fake);
     let run = kubectl.run(&["status", "-A"]).await;
     assert_eq!(run.err, "kubectl everynode: there are no DaemonSets\n");
@@ -174,31 +177,31 @@ async fn a_pod_that_cant_be_reached_is_passed_over_for_the_next() {
 }
 
 #[tokio::test]
-async fn when_none_can_be_reached_it_is_said_what_was_tried_in_kubectls_words() {
+async fn error_lists_the_attempts_when_no_executor_can_be_reached() {
     let kubectl = Kubectl::new("none", &["executor-a"]);
     let run = kubectl.run(&["status", "-A"]).await;
     assert_eq!(
         run.err,
         "kubectl everynode: no executor can be reached: pod everynode-system/executor-a: kubectl port-forward \
-         pod/executor-a: error: unable to forward port because pod is not running.; Current status=Failed; \
-         --everynode-port names another port, --server an executor's address\n"
+         pod/executor-a failed: error: unable to forward port because pod is not running.; Current status=Failed; \
+         --everynode-port sets another port, --server an executor's address\n"
     );
     assert_eq!(run.code, 69);
     let kubectl = Kubectl::new("nobody", &[]);
     let run = kubectl.run(&["status", "-A"]).await;
     assert_eq!(
         run.err,
-        "kubectl everynode: no executor can be reached: in namespace everynode-system no pod with the label \
-         app.kubernetes.io/name=everynode-executor runs; --everynode-namespace names another namespace, --server an \
+        "kubectl everynode: no executor can be reached: namespace everynode-system has no running pod with the label \
+         app.kubernetes.io/name=everynode-executor; --everynode-namespace sets another namespace, --server an \
          executor's address\n"
     );
     assert_eq!(run.code, 69);
 }
 
 #[tokio::test]
-async fn names_are_completed_by_what_kubectl_knows() {
+async fn names_are_completed_from_kubectl_output() {
     let kubectl = Kubectl::new("complete", &["a", "b"]);
-    for (words, wanted) in [
+    for (words, expected) in [
         (&["explain", ""][..], "ds/a\nds/b\nnode/a\nnode/b\n:4\n"),
         (&["explain", "ds/a", "node/"], "node/a\nnode/b\n:4\n"),
         (&["status", "-n", "x", "ds/b"], "ds/b\n:4\n"),
@@ -207,17 +210,17 @@ async fn names_are_completed_by_what_kubectl_knows() {
         let run = kubectl.run(&[&["complete", "--"], words].concat()).await;
         assert_eq!(
             (run.out.as_str(), run.err.as_str(), run.code),
-            (wanted, "", 0),
+            (expected, "", 0),
             "{words:?}"
         );
     }
-    let asked = kubectl.asked();
-    let wanted = "get daemonsets -o jsonpath={.items[*].metadata.name} -n x".to_owned();
-    assert!(asked.contains(&wanted), "{asked:?}");
+    let invocations = kubectl.invocations();
+    let expected = "get daemonsets -o jsonpath={.items[*].metadata.name} -n x".to_owned();
+    assert!(invocations.contains(&expected), "{invocations:?}");
 }
 
 #[tokio::test]
-async fn without_kubectl_the_remedies_are_said() {
+async fn missing_kubectl_is_reported_with_remedies() {
     let run = finish(
         plugin(&["status", "-A"])
             .env("PATH", "/nonexistent")
@@ -226,7 +229,8 @@ async fn without_kubectl_the_remedies_are_said() {
     )
     .await;
     assert!(
-        run.err.starts_with("kubectl everynode: kubectl can't be run: ")
+        run.err
+            .starts_with("kubectl everynode: can't run kubectl (install kubectl, ")
             && run.err.contains("KUBECTL_PATH")
             && run.err.contains("--server"),
         "{run:?}"
@@ -235,26 +239,26 @@ async fn without_kubectl_the_remedies_are_said() {
 }
 
 #[tokio::test]
-async fn what_kubectl_refuses_is_said_in_its_own_words() {
+async fn errors_of_kubectl_are_shown() {
     let kubectl = Kubectl::new("context", &[]);
     fs::write(kubectl.file("refuse"), "").unwrap();
     let run = kubectl.run(&["status", "--context", "nowhere"]).await;
     assert_eq!(
         run.err,
-        "kubectl everynode: kubectl config view: error: context \"nowhere\" does not exist\n"
+        "kubectl everynode: kubectl config view failed: error: context \"nowhere\" does not exist\n"
     );
     assert_eq!(run.code, 69);
     let run = kubectl.run(&["status", "-A"]).await;
     assert_eq!(
         run.err,
-        "kubectl everynode: no executor can be reached: its pods in namespace everynode-system can't be found: kubectl get \
-         pods: error: you must be logged in; --server names an executor's address\n"
+        "kubectl everynode: no executor can be reached (--server sets an executor's address): can't list executor pods \
+         in namespace everynode-system: kubectl get pods failed: error: you must be logged in\n"
     );
     assert_eq!(run.code, 69);
 }
 
 #[tokio::test]
-async fn what_only_the_leader_knows_is_asked_of_the_leader() {
+async fn leader_is_queried_for_what_only_it_knows() {
     let kubectl = Kubectl::new("leader", &["executor-a", "executor-b"]);
     let mut follower = executor("executor-a", "executor-b");
     follower.daemon_sets = ListDaemonSetsResponse {
@@ -262,16 +266,16 @@ async fn what_only_the_leader_knows_is_asked_of_the_leader() {
         ..ListDaemonSetsResponse::default()
     };
     let (follower, leader) = (
-        Fake::start(follower).await,
-        Fake::start(executor("executor-b", "executor-b")).await,
+        FakeExecutor::start(follower).await,
+        FakeExecutor::start(executor("executor-b", "executor-b")).await,
     );
     kubectl.forward("executor-a", &follower);
     kubectl.forward("executor-b", &leader);
     let run = kubectl.run(&["status", "-A"]).await;
     assert_eq!(run.code, 0, "{run:?}");
-    assert_eq!((follower.asked().len(), leader.asked().len()), (1, 1));
+    assert_eq!((follower.requests().len(), leader.requests().len()), (1, 1));
 
-    leader.change(|answers| answers.watches = [vec![Ok(WatchPlansResponse::default())]].into());
+    leader.change_answers(|answers| answers.watches = [vec![Ok(WatchPlansResponse::default())]].into());
     let mut watch = kubectl.command(&["watch", "-A"]).spawn().unwrap();
     let mut out = tokio::io::BufReader::new(watch.stdout.take().unwrap());
     let mut line = String::new();
@@ -279,52 +283,55 @@ async fn what_only_the_leader_knows_is_asked_of_the_leader() {
         .await
         .unwrap();
     assert!(line.contains("unknown"), "{line}");
-    assert_eq!(follower.asked().len(), 1);
+    assert_eq!(follower.requests().len(), 1);
 }
 
 #[tokio::test]
-async fn a_leader_may_have_another_name_than_its_pod() {
+async fn leader_is_found_when_its_name_differs_from_its_pods() {
     let kubectl = Kubectl::new("alias", &["pod-a", "pod-b"]);
     let mut follower = executor("a", "b");
     follower.daemon_sets.ask_leader = "b".to_owned();
-    let (follower, leader) = (Fake::start(follower).await, Fake::start(executor("b", "b")).await);
+    let (follower, leader) = (
+        FakeExecutor::start(follower).await,
+        FakeExecutor::start(executor("b", "b")).await,
+    );
     kubectl.forward("pod-a", &follower);
     kubectl.forward("pod-b", &leader);
     let run = kubectl.run(&["status", "-A"]).await;
     assert_eq!(run.err, "kubectl everynode: there are no DaemonSets\n");
-    assert_eq!(leader.asked().len(), 1);
+    assert_eq!(leader.requests().len(), 1);
 }
 
 #[tokio::test]
-async fn a_leader_that_cant_be_reached_leaves_the_rest_of_the_answer() {
+async fn answer_is_printed_without_plans_when_the_leader_cant_be_reached() {
     let kubectl = Kubectl::new("lost-leader", &["executor-a"]);
     let mut follower = executor("executor-a", "executor-b");
     follower.daemon_sets.ask_leader = "executor-b".to_owned();
-    let follower = Fake::start(follower).await;
+    let follower = FakeExecutor::start(follower).await;
     kubectl.forward("executor-a", &follower);
     let run = kubectl.run(&["status", "-A"]).await;
-    let note = "kubectl everynode: note: what follows from plans is missing, because only executor-b knows them: \
-                executor-b, which leads, can't be reached: ";
-    let words = format!("{note}pod executor-a is executor-a\n");
-    assert!(run.err.starts_with(&words), "{run:?}");
+    let note = "kubectl everynode: note: waits and problems that follow from plans are missing; only the leader \
+                executor-b knows them: the leader executor-b can't be reached: ";
+    let expected = format!("{note}pod executor-a is the executor executor-a\n");
+    assert!(run.err.starts_with(&expected), "{run:?}");
     fs::write(kubectl.file("pods"), "executor-a\nexecutor-b").unwrap();
     let run = kubectl.run(&["status", "-A"]).await;
-    let words = format!("{note}kubectl port-forward pod/executor-b: error: unable");
-    assert!(run.err.starts_with(&words), "{run:?}");
+    let expected = format!("{note}pod executor-b: kubectl port-forward pod/executor-b failed: error: unable");
+    assert!(run.err.starts_with(&expected), "{run:?}");
     assert_eq!(run.code, 0);
 }
 
 #[tokio::test]
-async fn the_port_forward_ends_with_the_plugin_when_it_is_told_to_stop() {
+async fn port_forward_ends_when_a_signal_stops_the_plugin() {
     for (signal, code) in [(Signal::INT, 130), (Signal::TERM, 143)] {
         let kubectl = Kubectl::new(&format!("signal-{code}"), &["executor-a"]);
-        let fake = Fake::start(executor("executor-a", "executor-a")).await;
+        let fake = FakeExecutor::start(executor("executor-a", "executor-a")).await;
         kubectl.forward("executor-a", &fake);
         let watch = kubectl.command(&["watch", "-A"]).spawn().unwrap();
-        let forward = content(&kubectl.file("pid")).await;
+        let forward = wait_for_content(&kubectl.file("pid")).await;
         let plugin = Pid::from_raw(watch.id().unwrap().try_into().unwrap()).unwrap();
         kill_process(plugin, signal).unwrap();
         assert_eq!(finish(watch).await.code, code);
-        gone(forward.trim()).await;
+        wait_until_exited(forward.trim()).await;
     }
 }

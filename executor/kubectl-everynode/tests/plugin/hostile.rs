@@ -1,4 +1,4 @@
-//! Executors, kubectls and arguments that try to make a terminal do something.
+//! Output of executors and of kubectl, and arguments, with terminal control sequences.
 
 use std::{fs, os::unix::fs::PermissionsExt as _, path::PathBuf};
 
@@ -14,13 +14,13 @@ use everynode_render::text::printable_lines;
 use tonic::Status;
 
 use crate::{
-    fake::{Answers, Fake},
+    fake::{Answers, FakeExecutor},
     program::{Run, finish, folder, plugin, run},
 };
 
 /// Clears the screen, sets the title, overwrites and forges a line, recolours and reverses what follows.
 const HOSTILE: &str = "a\u{1b}[2J\u{1b}]0;t\u{7}b\rc\nd\u{9b}31me\u{7f}f\u{202e}g";
-/// The same text as it has to be shown.
+/// The same text with escapes, as the plugin must show it.
 const SHOWN: &str = r"a\x1b[2J\x1b]0;t\x07b\rc\nd\u{9b}31me\x7ff\u{202e}g";
 
 fn assert_is_printable(run: &Run) {
@@ -111,31 +111,31 @@ fn answers() -> Answers {
 }
 
 #[tokio::test]
-async fn whatever_an_executor_answers_is_shown_by_escapes() {
-    let fake = Fake::start(answers()).await;
+async fn control_characters_in_responses_are_escaped() {
+    let fake = FakeExecutor::start(answers()).await;
     for format in ["table", "wide", "json", "yaml"] {
-        for question in [
+        for command in [
             &["status", "-A"][..],
             &["explain", "a/b"],
             &["overhead", "a"],
             &["version"],
         ] {
             let flags = ["--server", &fake.address(), "-o", format];
-            let run = run(&[question, &flags].concat()).await;
+            let run = run(&[command, &flags].concat()).await;
             assert_is_printable(&run);
             assert!(
                 run.out.contains(if format == "table" { SHOWN } else { "[2J" }),
                 "{run:?}"
             );
-            let has_problems = question[0] != "version";
+            let has_problems = command[0] != "version";
             assert_eq!(run.err.contains(SHOWN), has_problems, "{run:?}");
         }
     }
 }
 
 #[tokio::test]
-async fn events_and_refusals_of_a_watch_are_shown_by_escapes() {
-    let fake = Fake::start(answers()).await;
+async fn control_characters_in_watch_events_and_errors_are_escaped() {
+    let fake = FakeExecutor::start(answers()).await;
     let mut watch = plugin(&["watch", "-A", "--server", &fake.address()])
         .spawn()
         .unwrap();
@@ -146,13 +146,13 @@ async fn events_and_refusals_of_a_watch_are_shown_by_escapes() {
         .unwrap();
     assert_eq!(line.trim_end(), format!("   ended     {SHOWN}: {SHOWN}"));
 
-    fake.change(|answers| answers.watches = [vec![Err(Status::failed_precondition(HOSTILE))]].into());
+    fake.change_answers(|answers| answers.watches = [vec![Err(Status::failed_precondition(HOSTILE))]].into());
     let refused = run(&["watch", "-A", "--server", &fake.address()]).await;
     assert_eq!(refused.err, format!("kubectl everynode: {SHOWN}\n"));
 }
 
 #[tokio::test]
-async fn arguments_are_shown_by_escapes() {
+async fn control_characters_in_arguments_are_escaped() {
     for args in [
         &["explain", HOSTILE, HOSTILE, HOSTILE][..],
         &[HOSTILE],
@@ -183,9 +183,9 @@ async fn run_with(kubectl: PathBuf, args: &[&str]) -> Run {
 }
 
 #[tokio::test]
-async fn kubectls_words_are_shown_by_escapes() {
+async fn control_characters_in_kubectl_errors_are_escaped() {
     let script = r"printf 'error: \033[2J\033]0;t\007 a\rb \302\23331m\n' >&2; exit 1";
-    let run = run_with(kubectl("hostile-words", script), &["status", "-A"]).await;
+    let run = run_with(kubectl("hostile-errors", script), &["status", "-A"]).await;
     assert_is_printable(&run);
     assert!(
         run.err.contains(r"error: \x1b[2J\x1b]0;t\x07 a\rb \u{9b}31m"),
@@ -195,7 +195,7 @@ async fn kubectls_words_are_shown_by_escapes() {
 }
 
 #[tokio::test]
-async fn names_that_cant_be_printed_are_not_completed() {
+async fn unprintable_names_are_not_completed() {
     let kubectl = kubectl(
         "hostile-names",
         r"printf 'good \033[2Jbad worse\302\233 ba\302\255d'",

@@ -64,7 +64,7 @@ pub(crate) fn folder(test: &str) -> PathBuf {
 }
 
 /// Waits until a file has a complete line, and returns its content.
-pub(crate) async fn content(file: &Path) -> String {
+pub(crate) async fn wait_for_content(file: &Path) -> String {
     let wait = async {
         loop {
             match std::fs::read_to_string(file) {
@@ -77,7 +77,7 @@ pub(crate) async fn content(file: &Path) -> String {
 }
 
 /// Waits until a process is gone, or is a zombie that its parent hasn't noticed yet.
-pub(crate) async fn gone(pid: &str) {
+pub(crate) async fn wait_until_exited(pid: &str) {
     let is_there = || {
         let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
         let (_, state) = stat.rsplit_once(") ")?;

@@ -11,7 +11,7 @@ use tokio::{
 use tonic::Status;
 
 use crate::{
-    fake::{Answers, Fake},
+    fake::{Answers, FakeExecutor},
     program::{DEADLINE, finish, plugin, run},
 };
 
@@ -50,7 +50,7 @@ async fn next(lines: &mut Lines<BufReader<impl AsyncRead + Unpin>>) -> String {
 }
 
 #[tokio::test]
-async fn each_event_is_a_line_and_a_lost_connection_is_made_again_with_a_notice() {
+async fn each_event_is_a_line_and_a_lost_connection_is_reported_and_reopened() {
     let answers = Answers {
         watches: [
             vec![
@@ -63,37 +63,37 @@ async fn each_event_is_a_line_and_a_lost_connection_is_made_again_with_a_notice(
         .into(),
         ..Answers::default()
     };
-    let fake = Fake::start(answers).await;
+    let fake = FakeExecutor::start(answers).await;
     let mut watch = plugin(&["watch", "ds/agent", "--server", &fake.address()])
         .spawn()
         .unwrap();
     let mut out = BufReader::new(watch.stdout.take().unwrap()).lines();
     let mut err = BufReader::new(watch.stderr.take().unwrap()).lines();
-    for wanted in [
+    for expected in [
         "2023-11-14T22:13:20Z   began     executor executor-a, planner none",
         "2023-11-14T22:13:20Z   done      default/agent: first",
         "2023-11-14T22:13:20Z   began     executor executor-a, planner none",
         "2023-11-14T22:13:20Z   done      default/agent: second",
     ] {
-        assert_eq!(next(&mut out).await, wanted);
+        assert_eq!(next(&mut out).await, expected);
     }
     assert_eq!(
         next(&mut err).await,
-        "kubectl everynode: the connection is lost, and made again: the executor is shutting down"
+        "kubectl everynode: connection lost; reconnecting: the executor is shutting down"
     );
     assert_eq!(
         next(&mut err).await,
-        "kubectl everynode: the connection is lost, and made again: the executor has ended the watch"
+        "kubectl everynode: connection lost; reconnecting: the executor ended the watch"
     );
     assert_eq!(
-        fake.asked()[0],
+        fake.requests()[0],
         "WatchPlansRequest { namespace: \"default\", name: \"agent\" }"
     );
 }
 
 #[tokio::test]
-async fn events_are_printed_for_programs_one_by_one() {
-    for (format, wanted) in [
+async fn json_and_yaml_events_are_printed_one_by_one() {
+    for (format, expected) in [
         (
             "json",
             &[r#"{"time":"2023-11-14T22:13:20Z","began":{"identity":"executor-a"}}"#][..],
@@ -112,25 +112,25 @@ async fn events_are_printed_for_programs_one_by_one() {
             watches: [vec![Ok(began())]].into(),
             ..Answers::default()
         };
-        let fake = Fake::start(answers).await;
+        let fake = FakeExecutor::start(answers).await;
         let mut watch = plugin(&["watch", "-A", "-o", format, "--server", &fake.address()])
             .spawn()
             .unwrap();
         let mut out = BufReader::new(watch.stdout.take().unwrap()).lines();
-        for line in wanted {
+        for line in expected {
             assert_eq!(next(&mut out).await, *line);
         }
     }
 }
 
 #[tokio::test]
-async fn a_watch_that_is_refused_from_the_start_is_not_begun_again_and_again() {
+async fn watch_that_is_refused_at_the_start_is_not_retried() {
     let refusal = Status::failed_precondition("this executor doesn't lead; executor-b does");
     let answers = Answers {
         watches: [vec![Err(refusal)]].into(),
         ..Answers::default()
     };
-    let fake = Fake::start(answers).await;
+    let fake = FakeExecutor::start(answers).await;
     let run = run(&["watch", "-A", "--server", &fake.address()]).await;
     assert_eq!(
         run.err,
@@ -140,13 +140,13 @@ async fn a_watch_that_is_refused_from_the_start_is_not_begun_again_and_again() {
 }
 
 #[tokio::test]
-async fn a_watch_that_nobody_reads_ends() {
+async fn watch_ends_when_its_output_is_closed() {
     let many = std::iter::once(began()).chain((0..10_000).map(|_| ended("once more")));
     let answers = Answers {
         watches: [many.map(Ok).collect()].into(),
         ..Answers::default()
     };
-    let fake = Fake::start(answers).await;
+    let fake = FakeExecutor::start(answers).await;
     let mut watch = plugin(&["watch", "-A", "--server", &fake.address()])
         .spawn()
         .unwrap();

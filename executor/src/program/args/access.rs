@@ -1,4 +1,4 @@
-//! Flags for who may ask the executor, and for how the executor identifies itself to planners.
+//! Flags for TLS, and for the callers that the executor accepts.
 
 use std::net::SocketAddr;
 
@@ -7,15 +7,15 @@ use everynode_serving::{program::tls::TlsArgs, tls::Credentials};
 
 use crate::live_view::service::callers::Callers;
 
-/// The flags of TLS, and of those who ask.
+/// The flags for TLS and for callers.
 #[derive(Debug, Clone, clap::Args)]
 #[command(next_help_heading = "TLS")]
 pub struct AccessArgs {
-    /// How connections are secured.
+    /// The TLS flags.
     #[command(flatten)]
     pub tls: TlsArgs,
 
-    /// The name that the planners' certificates have to bear, if it isn't the host of --planner.
+    /// Name that the planner's certificate must have; by default the host of --planner.
     #[arg(
         long,
         env = "EVERYNODE_PLANNER_SERVER_NAME",
@@ -24,7 +24,7 @@ pub struct AccessArgs {
     )]
     pub planner_server_name: Option<String>,
 
-    /// How those who ask show who they are.
+    /// How callers authenticate.
     #[arg(
         long,
         env = "EVERYNODE_CALLERS",
@@ -34,9 +34,9 @@ pub struct AccessArgs {
     )]
     pub callers: CallersArg,
 
-    /// The names of which a caller's certificate has to bear one. DNS names and URIs count; the common name counts only in a
-    /// certificate without subject alternative names. * stands for every certificate of the authorities, and is meant when
-    /// this isn't given.
+    /// Accepted certificate names (any one must match); by default *, which accepts every certificate from the
+    /// authorities. DNS names and URIs count. The common name counts only if the certificate has no subject
+    /// alternative names. Only with --callers=certificates.
     #[arg(
         long,
         env = "EVERYNODE_CALLER_NAMES",
@@ -46,8 +46,9 @@ pub struct AccessArgs {
     )]
     pub caller_names: Vec<String>,
 
-    /// Where to serve gRPC to whoever is on this machine or in this pod, in plain text besides TLS: by kubectl port-forward, which
-    /// kubectl-everynode uses. It has to be an address of loopback, such as 127.0.0.1:50053.
+    /// Loopback address of an additional gRPC server in plain text, such as 127.0.0.1:50053, for kubectl
+    /// port-forward, which kubectl everynode uses. Everybody on this machine or in this pod can connect to it. By
+    /// default there is none.
     #[arg(
         long,
         env = "EVERYNODE_LOCAL_LISTEN",
@@ -57,21 +58,20 @@ pub struct AccessArgs {
     pub local_listen: Option<SocketAddr>,
 }
 
-/// How callers show who they are.
+/// How callers authenticate.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum CallersArg {
-    /// By certificates of the authorities.
+    /// Client certificates from the authorities.
     Certificates,
-    /// By tokens that the cluster's API server knows. Callers see the DaemonSets and nodes that they may list, get and watch
-    /// there.
+    /// Tokens of the cluster. Callers see the DaemonSets and nodes that they may get, list and watch in the cluster.
     Tokens,
 }
 
 impl AccessArgs {
-    /// Who may ask, according to the flags. Without `credentials`, which means plain text, anybody may.
+    /// The accepted callers. Without `credentials`, which means plain text, everybody is accepted.
     ///
     /// # Errors
-    /// The flags contradict each other. The error is a sentence for users.
+    /// The flags contradict each other. The error is a message for users.
     pub fn callers(&self, credentials: Option<Credentials>) -> Result<Callers, String> {
         let Some(credentials) = credentials else {
             return Ok(Callers::Anybody);
@@ -86,7 +86,7 @@ impl AccessArgs {
             }
             CallersArg::Tokens if self.caller_names.is_empty() => Ok(Callers::WithTokens { credentials }),
             CallersArg::Tokens => Err(
-                "--caller-names can't be used with --callers=tokens: those are names in certificates"
+                "--caller-names can't be used with --callers=tokens, because it sets names of certificates"
                     .to_owned(),
             ),
         }
@@ -100,7 +100,10 @@ fn loopback(text: &str) -> Result<SocketAddr, String> {
     if address.ip().is_loopback() {
         Ok(address)
     } else {
-        Err("must be an address of loopback, such as 127.0.0.1:50053: it is served in plain text".to_owned())
+        Err(
+            "must be a loopback address, such as 127.0.0.1:50053, because it is served in plain text"
+                .to_owned(),
+        )
     }
 }
 
@@ -109,7 +112,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn plain_text_beside_tls_is_for_loopback_only() {
+    fn local_listen_accepts_only_loopback_addresses() {
         for address in ["127.0.0.1:50053", "127.1.2.3:1", "[::1]:50053"] {
             assert!(loopback(address).is_ok(), "{address}");
         }

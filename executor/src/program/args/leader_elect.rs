@@ -1,4 +1,4 @@
-//! Flags for the leader election among executors. They are the flags of Kubernetes' own controllers.
+//! Flags for leader election, the same as those of Kubernetes' own controllers.
 
 use std::time::Duration;
 
@@ -10,12 +10,12 @@ use crate::{
     election::lease::{InvalidSettings, Settings},
 };
 
-/// The flags of leader election.
+/// The flags for leader election.
 #[derive(Debug, Clone, clap::Args)]
 #[command(next_help_heading = "Leader election")]
 pub struct LeaderElectArgs {
-    /// Whether only the executor that holds a Lease acts, while others stand by with warm caches. Without it there must never
-    /// be more than one executor in a cluster.
+    /// Elect a leader by a Lease. Only the leader acts; the other executors stand by with warm caches. With false, a
+    /// cluster must never have more than one executor.
     #[arg(
         long,
         env = "EVERYNODE_LEADER_ELECT",
@@ -28,7 +28,7 @@ pub struct LeaderElectArgs {
     )]
     pub leader_elect: bool,
 
-    /// After how long without a sign of the leader another executor takes over, in whole seconds.
+    /// Time without a renewal of the Lease until another executor takes over, in whole seconds or with units.
     #[arg(
         long,
         env = "EVERYNODE_LEADER_ELECT_LEASE_DURATION",
@@ -39,7 +39,8 @@ pub struct LeaderElectArgs {
     )]
     pub leader_elect_lease_duration: Duration,
 
-    /// How long the leader goes on when it can't renew the Lease. After that it writes nothing until it leads again.
+    /// Time for which the leader continues when it can't renew the Lease, in seconds or with units. After that, it
+    /// writes nothing until it leads again.
     #[arg(
         long,
         env = "EVERYNODE_LEADER_ELECT_RENEW_DEADLINE",
@@ -50,7 +51,7 @@ pub struct LeaderElectArgs {
     )]
     pub leader_elect_renew_deadline: Duration,
 
-    /// How often the Lease is renewed.
+    /// Interval between renewals of the Lease, in seconds or with units.
     #[arg(
         long,
         env = "EVERYNODE_LEADER_ELECT_RETRY_PERIOD",
@@ -61,7 +62,7 @@ pub struct LeaderElectArgs {
     )]
     pub leader_elect_retry_period: Duration,
 
-    /// The name of the Lease.
+    /// Name of the Lease.
     #[arg(
         long,
         env = "EVERYNODE_LEADER_ELECT_RESOURCE_NAME",
@@ -70,7 +71,7 @@ pub struct LeaderElectArgs {
     )]
     pub leader_elect_resource_name: String,
 
-    /// The namespace of the Lease; when not given, that of the pod that this runs in, or else kube-system.
+    /// Namespace of the Lease; by default the pod's namespace, or kube-system outside a pod.
     #[arg(
         long,
         env = "EVERYNODE_LEADER_ELECT_RESOURCE_NAMESPACE",
@@ -96,8 +97,8 @@ pub enum LeaderElectError {
 }
 
 impl LeaderElectArgs {
-    /// The election's settings; `None` if there is no election. `own_namespace` is the namespace of the pod that this
-    /// runs in.
+    /// The election's settings; `None` if there is no election. `own_namespace` is the namespace of the executor's
+    /// pod.
     ///
     /// # Errors
     /// The durations contradict each other, or a name can't be part of a URL.
@@ -144,17 +145,17 @@ mod tests {
     }
 
     #[test]
-    fn there_is_an_election_in_the_own_namespace_unless_something_else_is_said() {
-        let usual = settings(&[]).unwrap().unwrap();
+    fn election_is_enabled_in_the_own_namespace_by_default() {
+        let default = settings(&[]).unwrap().unwrap();
         assert_eq!(
-            (usual.namespace.as_str(), usual.name.as_str()),
+            (default.namespace.as_str(), default.name.as_str()),
             ("own", "everynode-executor")
         );
         assert_eq!(
-            [usual.duration, usual.renew_deadline, usual.retry_period].map(|time| time.as_secs()),
+            [default.duration, default.renew_deadline, default.retry_period].map(|time| time.as_secs()),
             [15, 10, 2]
         );
-        assert_eq!(settings(&["--leader-elect"]).unwrap(), Some(usual));
+        assert_eq!(settings(&["--leader-elect"]).unwrap(), Some(default));
         assert_eq!(settings(&["--leader-elect=false"]).unwrap(), None);
         let elsewhere = settings(&["--leader-elect-resource-namespace=elsewhere"])
             .unwrap()
@@ -163,7 +164,7 @@ mod tests {
     }
 
     #[test]
-    fn names_that_cant_be_in_a_url_are_refused() {
+    fn invalid_names_are_refused() {
         for (flag, value) in [
             ("--leader-elect-resource-name", "a/b"),
             ("--leader-elect-resource-namespace", "../x"),
@@ -174,8 +175,8 @@ mod tests {
     }
 
     #[test]
-    fn times_that_dont_go_together_are_named() {
-        for (flag, named) in [
+    fn inconsistent_durations_are_named() {
+        for (flag, expected) in [
             (
                 "--leader-elect-lease-duration=10s",
                 "--leader-elect-lease-duration",
@@ -187,7 +188,7 @@ mod tests {
             ),
         ] {
             let error = settings(&[flag]).unwrap_err().to_string();
-            assert!(error.contains(named), "{flag}: {error}");
+            assert!(error.contains(expected), "{flag}: {error}");
         }
     }
 }

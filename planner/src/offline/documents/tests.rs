@@ -19,7 +19,7 @@ fn error(text: &str) -> String {
 }
 
 #[test]
-fn json_objects_may_follow_one_another_and_yaml_may_follow_them() {
+fn json_objects_can_be_followed_by_more_json_and_by_yaml() {
     let text = "{\"a\": 1}\n\n{\"b\":\n 2} {\"c\": 3}\n---\nd: 4\n---\n{\"e\": 5}\n";
     assert_eq!(
         documents(text),
@@ -43,7 +43,7 @@ fn braces_without_quotes_are_yaml() {
 }
 
 #[test]
-fn documents_without_content_are_passed_over() {
+fn empty_documents_are_skipped() {
     assert_eq!(documents(""), []);
     assert_eq!(documents("\n# nothing\n---\n---\n"), []);
     assert_eq!(
@@ -53,27 +53,27 @@ fn documents_without_content_are_passed_over() {
 }
 
 #[test]
-fn a_byte_order_mark_is_passed_over() {
+fn byte_order_mark_is_skipped() {
     assert_eq!(documents("\u{feff}{\"a\": 1}"), [(json!({"a": 1}), 1)]);
     assert_eq!(documents("\u{feff}a: 1"), [(json!({"a": 1}), 1)]);
 }
 
 #[test]
-fn anchors_and_merged_keys_are_understood() {
+fn anchors_and_merge_keys_are_supported() {
     let text = "a: &x {b: 1}\nc: *x\nd:\n  <<: *x\n  e: 2\n";
-    let wanted = json!({"a": {"b": 1}, "c": {"b": 1}, "d": {"b": 1, "e": 2}});
-    assert_eq!(documents(text), [(wanted, 1)]);
+    let expected = json!({"a": {"b": 1}, "c": {"b": 1}, "d": {"b": 1, "e": 2}});
+    assert_eq!(documents(text), [(expected, 1)]);
 }
 
 #[test]
-fn quoted_text_stays_text() {
+fn quoted_scalars_stay_strings() {
     let text = "a: \"true\"\nb: '1'\nc: \"\"\nd: 2026-01-31T12:00:00Z\n";
-    let wanted = json!({"a": "true", "b": "1", "c": "", "d": "2026-01-31T12:00:00Z"});
-    assert_eq!(documents(text), [(wanted, 1)]);
+    let expected = json!({"a": "true", "b": "1", "c": "", "d": "2026-01-31T12:00:00Z"});
+    assert_eq!(documents(text), [(expected, 1)]);
 }
 
 #[test]
-fn what_cant_be_read_is_named_with_its_document_and_its_line() {
+fn syntax_errors_name_the_document_and_the_line() {
     assert_eq!(
         error("{\"a\": 1}\n{\"b\":\n  oops}"),
         "file, document 2: expected value at line 3, column 3"
@@ -93,7 +93,7 @@ fn what_cant_be_read_is_named_with_its_document_and_its_line() {
 }
 
 #[test]
-fn what_lies_too_deep_is_an_error_and_no_overflow() {
+fn deep_nesting_is_an_error_and_no_overflow() {
     for (open, close) in [("[", "]"), ("{a: ", "}"), ("{\"a\":", "}")] {
         let text = format!("x: {}1{}", open.repeat(50_000), close.repeat(50_000));
         assert!(parse("file", &text).is_err(), "{open}");

@@ -15,7 +15,7 @@ fn names(objects: &Objects, kind: Kind) -> Vec<&str> {
 }
 
 #[test]
-fn objects_are_sorted_by_kind_in_whatever_lists_they_come() {
+fn objects_are_sorted_by_kind_from_any_nesting_of_lists() {
     let found = objects(
         "
 apiVersion: v1
@@ -38,11 +38,11 @@ items:
     assert_eq!(names(&found, Kind::DaemonSet), ["x"]);
     assert_eq!(names(&found, Kind::Pod), ["p"]);
     assert_eq!(names(&found, Kind::RuntimeClass), ["r"]);
-    assert_eq!(found.beside(&Kind::ALL), None);
+    assert_eq!(found.count_others(&Kind::ALL), None);
 }
 
 #[test]
-fn items_of_a_list_of_one_kind_neednt_say_it() {
+fn items_of_a_typed_list_need_no_kind() {
     let found = objects(
         "
 {apiVersion: v1, kind: NodeList, items: [{metadata: {name: a}}]}
@@ -56,7 +56,7 @@ fn items_of_a_list_of_one_kind_neednt_say_it() {
 }
 
 #[test]
-fn kinds_that_play_no_part_are_counted() {
+fn other_kinds_are_counted() {
     let found = objects(
         "
 {kind: ConfigMap, apiVersion: v1}
@@ -72,25 +72,28 @@ fn kinds_that_play_no_part_are_counted() {
     )
     .unwrap();
     assert_eq!(
-        found.beside(&[Kind::Node]).unwrap(),
+        found.count_others(&[Kind::Node]).unwrap(),
         "ConfigMap (2), Deployment of apps/v1 (1), Pod (1)"
     );
 }
 
 #[test]
-fn another_groups_kind_of_the_same_name_is_another_kind() {
+fn kind_of_another_group_is_another_kind() {
     let found = objects("{kind: DaemonSet, apiVersion: apps.kruise.io/v1beta1}").unwrap();
     assert!(found.of(Kind::DaemonSet).is_empty());
     assert_eq!(
-        found.beside(&[]).unwrap(),
+        found.count_others(&[]).unwrap(),
         "DaemonSet of apps.kruise.io/v1beta1 (1)"
     );
 }
 
 #[test]
-fn what_is_no_object_is_refused_with_its_place() {
-    for (text, words) in [
-        ("just text", "file, document 1 (line 1): is no Kubernetes object"),
+fn invalid_objects_are_refused_with_their_place() {
+    for (text, message) in [
+        (
+            "just text",
+            "file, document 1 (line 1): isn't a Kubernetes object",
+        ),
         ("a: {}\n", "file, document 1 (line 1): has no kind"),
         (
             "---\nkind: Node\n---\nkind: 7\n",
@@ -98,9 +101,9 @@ fn what_is_no_object_is_refused_with_its_place() {
         ),
         (
             "kind: List\nitems:\n- kind: Node\n- kind: List\n  items: [{kind: Node}, 7]\n",
-            "file, document 1 (line 1): items[1].items[1]: is no Kubernetes object",
+            "file, document 1 (line 1): items[1].items[1]: isn't a Kubernetes object",
         ),
     ] {
-        assert_eq!(objects(text).unwrap_err().to_string(), words);
+        assert_eq!(objects(text).unwrap_err().to_string(), message);
     }
 }

@@ -15,36 +15,33 @@ fn daemon_sets(names: &[(&str, &str)]) -> Vec<Object> {
 }
 
 #[test]
-fn of_several_daemonsets_one_is_chosen_by_name() {
+fn one_of_several_daemonsets_is_chosen_by_name() {
     let several = daemon_sets(&[("a", "x"), ("b", "x"), ("b", "y")]);
     assert_eq!(key(choose(&several, Some("y")).unwrap()), "b/y");
     assert_eq!(key(choose(&several, Some("b/x")).unwrap()), "b/x");
-    let words = |wanted| choose(&several, wanted).unwrap_err().to_string();
+    let message = |name| choose(&several, name).unwrap_err().to_string();
     assert_eq!(
-        words(None),
-        "there are several DaemonSets in the input; choose one with --daemon-set: a/x, b/x, b/y"
+        message(None),
+        "the input has several DaemonSets; choose one with --daemon-set: a/x, b/x, b/y"
     );
-    assert_eq!(words(Some("x")), words(None));
+    assert_eq!(message(Some("x")), message(None));
     assert_eq!(
-        words(Some("z")),
-        "--daemon-set z: there is no such DaemonSet in the input, but a/x, b/x, b/y"
+        message(Some("z")),
+        "--daemon-set z: the input has no such DaemonSet, only a/x, b/x, b/y"
     );
 }
 
 #[test]
-fn a_single_daemonset_neednt_be_chosen_and_its_namespace_neednt_be_said() {
+fn single_daemonset_needs_no_name_and_no_namespace() {
     let one = daemon_sets(&[("", "x")]);
     assert_eq!(key(choose(&one, None).unwrap()), "default/x");
     assert!(choose(&one, Some("default/x")).is_ok());
-    let words = choose(&[], None).unwrap_err().to_string();
-    assert!(
-        words.starts_with("there is no DaemonSet in the input; "),
-        "{words}"
-    );
+    let message = choose(&[], None).unwrap_err().to_string();
+    assert!(message.starts_with("the input has no DaemonSet; "), "{message}");
 }
 
 #[test]
-fn with_unknown_labels_nodes_become_templates_without_those() {
+fn nodes_become_templates_without_the_unknown_labels() {
     let node = object(&json!({
         "kind": "Node",
         "metadata": {"name": "a", "labels": {"zone": "z1", "disk": "ssd"}},
@@ -56,26 +53,26 @@ fn with_unknown_labels_nodes_become_templates_without_those() {
     assert_eq!(template.labels, [("disk".to_owned(), "ssd".to_owned())].into());
     assert_eq!(template.taints.len(), 1);
     assert_eq!(template.unknown_labels, ["zone"]);
-    let wanted = [("cpu", "2"), ("pods", "110")].map(|(key, value)| (key.to_owned(), value.to_owned()));
-    assert_eq!(template.capacity, wanted.into());
+    let expected = [("cpu", "2"), ("pods", "110")].map(|(key, value)| (key.to_owned(), value.to_owned()));
+    assert_eq!(template.capacity, expected.into());
 }
 
 #[test]
-fn a_template_that_cant_be_read_is_named_with_its_field() {
+fn invalid_template_is_named_with_its_field() {
     let node = object(&json!({"kind": "Node", "metadata": {"name": "a", "labels": {"zone": 7}}}));
-    let words = template(&node, &["disk".to_owned()]).unwrap_err().to_string();
-    assert!(words.starts_with("node a: metadata.labels.zone: "), "{words}");
+    let message = template(&node, &["disk".to_owned()]).unwrap_err().to_string();
+    assert!(message.starts_with("node a: metadata.labels.zone: "), "{message}");
 }
 
 #[test]
-fn the_capacity_is_what_is_allocatable_or_else_the_whole() {
+fn capacity_is_allocatable_or_else_the_whole_capacity() {
     let node = object(&json!({"status": {"capacity": {"cpu": 4}}}));
     assert_eq!(capacity(&node), [("cpu".to_owned(), "4".to_owned())].into());
     assert!(capacity(&object(&json!({}))).is_empty());
 }
 
 #[test]
-fn what_a_question_cant_do_without_is_missed_with_a_remedy() {
+fn missing_objects_are_reported_with_a_remedy() {
     let mut objects = Objects::default();
     assert!(
         explain(&objects)
@@ -87,6 +84,6 @@ fn what_a_question_cant_do_without_is_missed_with_a_remedy() {
     objects.add_all(documents).unwrap();
     assert_eq!(
         explain(&objects).unwrap_err().to_string(),
-        "there is no Node in the input; kubectl get nodes -o json prints those of a cluster"
+        "the input has no Node; `kubectl get nodes -o json` prints those of a cluster"
     );
 }

@@ -18,18 +18,19 @@ use super::otlp::{self, Exporter, OtlpArgs};
 use crate::serve::trace::EXPORT_TARGET;
 use everynode_render::format::supports_colours;
 
-/// Logging and tracing.
+/// The log flags.
 #[derive(Debug, Clone, Args)]
+#[command(next_help_heading = "Logging")]
 pub struct LogArgs {
-    /// Format of log lines.
-    #[arg(long, env = "EVERYNODE_LOG_FORMAT", value_enum, default_value_t = LogFormat::Text)]
+    /// Format of log lines, which go to standard error.
+    #[arg(long, env = "EVERYNODE_LOG_FORMAT", value_name = "FORMAT", value_enum, default_value_t = LogFormat::Text)]
     pub log_format: LogFormat,
 
-    /// Log filter, such as debug or everynode=debug,warn.
+    /// Log filter: a level (error, warn, info, debug or trace), or levels by module, such as everynode=debug,warn.
     #[arg(long, env = "RUST_LOG", value_name = "FILTER", default_value = "info")]
     pub log: String,
 
-    /// Export of spans.
+    /// The flags for exporting spans.
     #[cfg(feature = "otlp")]
     #[command(flatten)]
     pub otlp: OtlpArgs,
@@ -38,7 +39,7 @@ pub struct LogArgs {
 /// Format of log lines.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum LogFormat {
-    /// Readable text.
+    /// Lines for people, with colors on a terminal.
     Text,
     /// One JSON object per line.
     Json,

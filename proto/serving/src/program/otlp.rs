@@ -34,12 +34,14 @@ const FLUSH_DEADLINE: Duration = Duration::from_secs(2);
 /// Minimum time between two warnings that spans can't be exported.
 const WARN_INTERVAL: Duration = Duration::from_mins(5);
 
-/// Export of spans.
+/// The flags for exporting spans.
 #[derive(Debug, Clone, Default, Args)]
+#[command(next_help_heading = "Tracing")]
 #[expect(clippy::doc_markdown, reason = "the comments are what --help prints")]
 pub struct OtlpArgs {
-    /// URL of the OTLP collector (gRPC) for spans, such as http://collector:4317 or https://collector:4317 (verified by
-    /// the system's authorities). Without it, no spans are exported.
+    /// URL of the collector to which spans are exported, by OTLP over gRPC, such as http://collector:4317. With
+    /// https://, the collector's certificate must come from an authority that the system trusts. By default, no spans
+    /// are exported.
     #[arg(long, env = "EVERYNODE_OTLP_ENDPOINT", value_name = "URL")]
     pub otlp_endpoint: Option<String>,
 }

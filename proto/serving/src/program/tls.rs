@@ -6,13 +6,13 @@ use clap::{Args, builder::BoolishValueParser};
 
 use crate::tls::{Credentials, Error, Files};
 
-/// TLS or plain text; one of them must be chosen.
+/// The flags that choose between TLS and plain text. One of the two must be chosen.
 #[derive(Debug, Clone, Args)]
 #[command(next_help_heading = "TLS")]
 pub struct TlsArgs {
-    /// File with this program's certificate and its intermediate certificates, in PEM; used for serving and for
-    /// connecting. All TLS files are reloaded when they change; open connections continue. Files that can't be used or
-    /// aren't valid yet or any more don't replace valid ones.
+    /// File with the program's own certificate, for serving and for connecting, in PEM. Requires --tls-key and
+    /// --tls-ca. The three files are reloaded when they change; open connections continue. An expired certificate, or
+    /// one that isn't valid yet, doesn't replace a valid one.
     #[arg(
         long,
         env = "EVERYNODE_TLS_CERT",
@@ -21,7 +21,7 @@ pub struct TlsArgs {
     )]
     pub tls_cert: Option<PathBuf>,
 
-    /// File with the key of the certificate, in PEM.
+    /// File with the private key of the certificate, in PEM.
     #[arg(
         long,
         env = "EVERYNODE_TLS_KEY",
@@ -30,8 +30,8 @@ pub struct TlsArgs {
     )]
     pub tls_key: Option<PathBuf>,
 
-    /// File with the authorities that must have issued the peers' certificates, in PEM. To replace an authority, list
-    /// the old one and the new one together for a while.
+    /// File with the certificate authorities that peers' certificates must come from, in PEM. To rotate the
+    /// authorities, put the old and the new ones into the file together.
     #[arg(
         long,
         env = "EVERYNODE_TLS_CA",
@@ -40,7 +40,7 @@ pub struct TlsArgs {
     )]
     pub tls_ca: Option<PathBuf>,
 
-    /// Use plain text instead of TLS: everybody who can reach the port can make every call.
+    /// Serve and connect without TLS. Traffic is unencrypted, and everybody who can reach the port can make every call.
     #[arg(long, env = "EVERYNODE_PLAINTEXT", value_parser = BoolishValueParser::new())]
     pub plaintext: bool,
 }
@@ -50,12 +50,12 @@ pub struct TlsArgs {
 pub enum TlsError {
     /// Neither TLS nor plain text is chosen.
     #[error(
-        "neither TLS nor plain text is chosen: set --tls-cert, --tls-key and --tls-ca, or --plaintext if everybody who \
+        "TLS or plain text must be chosen: set --tls-cert, --tls-key and --tls-ca, or set --plaintext if everybody who \
          can reach the port is trusted"
     )]
     NotChosen,
     /// Both TLS and plain text are chosen. clap's own conflict check would also reject `EVERYNODE_PLAINTEXT=false`.
-    #[error("--plaintext can't be used with --tls-cert, --tls-key and --tls-ca: choose one of the two")]
+    #[error("--plaintext can't be used with --tls-cert, --tls-key and --tls-ca")]
     Both,
     /// A certificate file can't be used.
     #[error(transparent)]

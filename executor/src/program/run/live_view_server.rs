@@ -8,7 +8,7 @@ use kube::Config;
 use tokio::sync::{oneshot, watch};
 use tokio_util::sync::CancellationToken;
 
-use super::Signs;
+use super::Telemetry;
 use crate::{
     apiserver::{api::Api, client},
     election::leadership::Leadership,
@@ -22,20 +22,20 @@ use crate::{
     planner::link::Link,
 };
 
-/// Everything that the live view's thread needs.
-pub(super) struct View {
+/// The live view's gRPC server, with everything that its thread needs.
+pub(super) struct LiveViewServer {
     pub(super) door: Door,
     pub(super) limits: Limits,
     pub(super) max_watch_duration: Duration,
-    pub(super) config: Config,
+    pub(super) cluster: Config,
     pub(super) planner: Link,
     pub(super) identity: String,
     pub(super) leadership: watch::Receiver<Leadership>,
     pub(super) asker: Asker,
-    pub(super) signs: Signs,
+    pub(super) telemetry: Telemetry,
 }
 
-impl View {
+impl LiveViewServer {
     /// Serves until `shutdown`. The returned channel delivers the result.
     pub(super) fn start(
         self,
@@ -50,13 +50,13 @@ impl View {
             // If the receiver is gone, the program has already ended.
             let _ = ended.send(served);
         };
-        thread::Builder::new().name("view".to_owned()).spawn(serve)?;
+        thread::Builder::new().name("live-view".to_owned()).spawn(serve)?;
         Ok(end)
     }
 
     async fn serve(self, shutdown: CancellationToken) -> anyhow::Result<()> {
-        // The client is made here because a connection belongs to the thread that made it.
-        let client = client::connect(&self.config).context("can't make a client for the cluster")?;
+        // The client is created here because a connection belongs to the thread that created it.
+        let client = client::connect(&self.cluster).context("can't create a client for the cluster")?;
         let api = Api::new(client);
         let tokens = matches!(self.door.callers, Callers::WithTokens { .. });
         let executor = Executor {
@@ -64,10 +64,10 @@ impl View {
             leadership: self.leadership,
             asker: self.asker,
             planner: Planner::new(self.planner.connect_lazy()),
-            tokens: tokens.then(|| Arc::new(Tokens::new(api.clone(), self.signs.metrics.clone()))),
+            tokens: tokens.then(|| Arc::new(Tokens::new(api.clone(), self.telemetry.metrics.clone()))),
             api,
-            health: self.signs.health,
-            metrics: self.signs.metrics,
+            health: self.telemetry.health,
+            metrics: self.telemetry.metrics,
             max_watch_duration: self.max_watch_duration,
             shutdown: CancellationToken::new(),
         };

@@ -7,22 +7,21 @@ use tonic::{
     service::Interceptor,
 };
 
-use super::{args::Cluster, error::Error};
+use super::{args::ClusterArgs, error::Error};
 
-/// The security that the flags ask for.
+/// How the connection is secured.
 #[derive(Debug)]
-pub(super) struct Security {
-    /// Makes TLS connections. Without it, connections are plain text.
-    pub(super) connector: Option<tls::Connector>,
-    /// The token to send.
-    pub(super) bearer: Bearer,
+pub(crate) struct Security {
+    /// Makes TLS connections. If `None`, connections are plain text.
+    pub(crate) connector: Option<tls::Connector>,
+    pub(crate) token: BearerToken,
 }
 
 /// Adds the token to each request, if there is one.
 #[derive(Debug, Clone, Default)]
-pub struct Bearer(Option<MetadataValue<Ascii>>);
+pub(crate) struct BearerToken(Option<MetadataValue<Ascii>>);
 
-impl Interceptor for Bearer {
+impl Interceptor for BearerToken {
     fn call(&mut self, mut request: Request<()>) -> Result<Request<()>, Status> {
         if let Some(token) = &self.0 {
             request.metadata_mut().insert("authorization", token.clone());
@@ -36,21 +35,21 @@ impl Security {
     ///
     /// # Errors
     /// The flags contradict each other, or a file can't be used.
-    pub(super) fn of(cluster: &Cluster) -> Result<Self, Error> {
-        let Cluster {
+    pub(crate) fn from_flags(cluster: &ClusterArgs) -> Result<Self, Error> {
+        let ClusterArgs {
             tls_ca,
             tls_cert,
             tls_key,
             token,
             ..
         } = cluster;
-        let usage = |words: &str| Error::Usage(words.to_owned());
-        let unusable = |error: tls::Error| Error::Usage(error.to_string());
+        let usage = |message: &str| Error::Usage(message.to_owned());
+        let unusable_file = |error: tls::Error| Error::Usage(error.to_string());
         let connector = match (tls_ca, tls_cert, tls_key) {
             (None, None, None) if token.is_none() => None,
-            (None, ..) => return Err(usage("--tls-cert, --tls-key and --token need --tls-ca")),
+            (None, ..) => return Err(usage("--tls-cert, --tls-key and --token require --tls-ca")),
             (Some(authorities), None, None) => {
-                Some(tls::Connector::without_certificate(authorities).map_err(unusable)?)
+                Some(tls::Connector::without_certificate(authorities).map_err(unusable_file)?)
             }
             (Some(authorities), Some(certificate), Some(key)) => {
                 let credentials = Credentials::load(Files {
@@ -58,21 +57,21 @@ impl Security {
                     key: key.clone(),
                     authorities: authorities.clone(),
                 });
-                let connector = tls::Connector::new(credentials.map_err(unusable)?, None);
+                let connector = tls::Connector::new(credentials.map_err(unusable_file)?, None);
                 Some(connector.map_err(|error| Error::Usage(error.to_string()))?)
             }
-            (Some(_), ..) => return Err(usage("--tls-cert and --tls-key need one another")),
+            (Some(_), ..) => return Err(usage("--tls-cert and --tls-key must be set together")),
         };
-        let bearer = token.as_ref().map(|token| {
+        let token = token.as_ref().map(|token| {
             let mut value: MetadataValue<Ascii> = format!("Bearer {token}")
                 .parse()
-                .map_err(|_| usage("--token holds what no token can"))?;
+                .map_err(|_| usage("--token contains characters that a token can't have"))?;
             value.set_sensitive(true);
             Ok::<_, Error>(value)
         });
         Ok(Self {
             connector,
-            bearer: Bearer(bearer.transpose()?),
+            token: BearerToken(token.transpose()?),
         })
     }
 }
@@ -82,35 +81,40 @@ mod tests {
     use super::*;
 
     #[test]
-    fn flags_that_dont_go_together_are_named() {
+    fn inconsistent_flags_are_named() {
         let file = || Some("/nonexistent".into());
-        for (cluster, words) in [
+        for (cluster, message) in [
             (
-                Cluster {
+                ClusterArgs {
                     token: Some("t".to_owned()),
-                    ..Cluster::default()
+                    ..ClusterArgs::default()
                 },
-                "need --tls-ca",
+                "require --tls-ca",
             ),
             (
-                Cluster {
+                ClusterArgs {
                     tls_ca: file(),
                     tls_cert: file(),
-                    ..Cluster::default()
+                    ..ClusterArgs::default()
                 },
-                "need one another",
+                "must be set together",
             ),
             (
-                Cluster {
+                ClusterArgs {
                     tls_ca: file(),
-                    ..Cluster::default()
+                    ..ClusterArgs::default()
                 },
                 "/nonexistent: can't be read",
             ),
         ] {
-            let error = Security::of(&cluster).unwrap_err().to_string();
-            assert!(error.contains(words), "{error}");
+            let error = Security::from_flags(&cluster).unwrap_err().to_string();
+            assert!(error.contains(message), "{error}");
         }
-        assert!(Security::of(&Cluster::default()).unwrap().connector.is_none());
+        assert!(
+            Security::from_flags(&ClusterArgs::default())
+                .unwrap()
+                .connector
+                .is_none()
+        );
     }
 }

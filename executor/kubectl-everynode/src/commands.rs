@@ -1,45 +1,41 @@
-//! The commands that send one request and print the answer.
+//! The commands that send one request and print the response.
 
 use everynode_proto::{
     executor::v1::{ExplainRequest, GetNodeOverheadRequest, ListDaemonSetsRequest, ListDaemonSetsResponse},
     planner::v1::Problem,
 };
-use everynode_render::{OutputFormat, TableStyle, live, values};
+use everynode_render::{ErrorChain, OutputFormat, TableStyle, live, values};
 use everynode_serving::program::exit::Exit;
 
 use super::{
-    args::{Cluster, ExplainArgs, OverheadArgs, PROGRAM, StatusArgs, VersionArgs},
-    connection::{Connection, Connector, request},
+    args::{ClusterArgs, ExplainArgs, OverheadArgs, PROGRAM, StatusArgs, VersionArgs},
+    connection::{Connection, Connector, with_timeout},
     error::Error,
     names::{DaemonSetName, Name, Pair},
-    say,
+    print_message,
 };
 
-/// Sends requests to the executor of a cluster.
+/// Runs commands against the executors of a cluster.
 #[derive(Debug)]
-pub struct Asker {
+pub(crate) struct CommandRunner {
     connector: Connector,
 }
 
 /// Selects the DaemonSets that a request is about. An empty field matches all.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Filter {
-    /// Namespace.
-    pub namespace: String,
-    /// DaemonSet name.
-    pub name: String,
+pub(crate) struct Filter {
+    pub(crate) namespace: String,
+    pub(crate) name: String,
 }
 
-impl Asker {
-    /// Creates an asker for the cluster that the flags select.
-    pub fn new(cluster: Cluster) -> Self {
+impl CommandRunner {
+    pub(crate) fn new(cluster: ClusterArgs) -> Self {
         Self {
             connector: Connector::new(cluster),
         }
     }
 
-    /// The connector to the cluster's executors.
-    pub fn connector(&self) -> &Connector {
+    pub(crate) fn connector(&self) -> &Connector {
         &self.connector
     }
 
@@ -47,7 +43,7 @@ impl Asker {
     ///
     /// # Errors
     /// The arguments are invalid, the request fails, or the answer can't be printed.
-    pub async fn explain(&self, args: &ExplainArgs) -> Result<Exit, Error> {
+    pub(crate) async fn explain(&self, args: &ExplainArgs) -> Result<Exit, Error> {
         let Pair { daemon_set, node } = Pair::parse(&args.names)?;
         let daemon_set = match daemon_set {
             None => String::new(),
@@ -55,19 +51,19 @@ impl Asker {
                 let namespace = self.namespace(name.namespace.as_deref()).await?;
                 if namespace.is_empty() {
                     return Err(Error::Usage(
-                        "-A: a DaemonSet that is explained is in one namespace".to_owned(),
+                        "-A: explain needs the namespace of the DaemonSet, as NAMESPACE/NAME".to_owned(),
                     ));
                 }
                 format!("{namespace}/{}", name.name)
             }
         };
-        let question = ExplainRequest {
+        let request = with_timeout(ExplainRequest {
             daemon_set,
             node: node.unwrap_or_default(),
-        };
-        let mut connection = self.connector.any().await?;
-        let answer = connection.client.explain(request(question)).await?.into_inner();
-        tell(&answer.problems);
+        });
+        let mut connection = self.connector.connect_any().await?;
+        let answer = connection.client.explain(request).await?.into_inner();
+        print_problems(&answer.problems);
         print(&answer, args.output.output, |style| {
             live::explain(&answer, args.all, style)
         })?;
@@ -78,19 +74,19 @@ impl Asker {
     ///
     /// # Errors
     /// The arguments are invalid, the request fails, or the answer can't be printed.
-    pub async fn status(&self, args: &StatusArgs) -> Result<Exit, Error> {
+    pub(crate) async fn status(&self, args: &StatusArgs) -> Result<Exit, Error> {
         let filter = self.filter(args.daemon_set.as_deref()).await?;
         let answer = self.list(&filter).await?;
         if answer.daemon_sets.is_empty() && !filter.name.is_empty() {
             return Err(Error::NoDaemonSet(filter.to_string()));
         }
         for daemon_set in &answer.daemon_sets {
-            tell(&daemon_set.problems);
+            print_problems(&daemon_set.problems);
         }
         let format = args.output.output;
         let is_for_people = matches!(format, OutputFormat::Table | OutputFormat::Wide);
         if answer.daemon_sets.is_empty() && is_for_people {
-            say(&match filter.namespace.as_str() {
+            print_message(&match filter.namespace.as_str() {
                 "" => "there are no DaemonSets".to_owned(),
                 namespace => format!("there are no DaemonSets in namespace {namespace}"),
             });
@@ -101,29 +97,29 @@ impl Asker {
     }
 
     /// Lists DaemonSets. Only the leader knows the plans, so when another executor answers first, a second connection
-    /// asks the leader. If the leader can't be reached, or isn't the executor at `--server`, the first answer is used,
-    /// without what follows from plans.
+    /// asks the leader. If the leader can't be reached, or isn't the executor at `--server`, the first answer is
+    /// used; it lacks the waits and problems that follow from plans.
     async fn list(&self, filter: &Filter) -> Result<ListDaemonSetsResponse, Error> {
-        let ask = async |connection: &mut Connection| -> Result<ListDaemonSetsResponse, Error> {
+        let list = async |connection: &mut Connection| -> Result<ListDaemonSetsResponse, Error> {
             let Filter { namespace, name } = filter.clone();
-            let question = request(ListDaemonSetsRequest { namespace, name });
-            Ok(connection.client.list_daemon_sets(question).await?.into_inner())
+            let request = with_timeout(ListDaemonSetsRequest { namespace, name });
+            Ok(connection.client.list_daemon_sets(request).await?.into_inner())
         };
-        let answer = ask(&mut self.connector.any().await?).await?;
+        let answer = list(&mut self.connector.connect_any().await?).await?;
         if answer.ask_leader.is_empty() {
             return Ok(answer);
         }
-        let missing = if self.connector.cluster().server.is_some() {
-            "it isn't the one that --server names".to_owned()
+        let reason = if self.connector.cluster().server.is_some() {
+            "--server is the address of another executor".to_owned()
         } else {
-            match self.connector.named(&answer.ask_leader).await {
-                Ok(mut leader) => return ask(&mut leader).await,
-                Err(error) => error.to_string(),
+            match self.connector.connect_named(&answer.ask_leader).await {
+                Ok(mut leader) => return list(&mut leader).await,
+                Err(error) => ErrorChain(&error).to_string(),
             }
         };
         let leader = &answer.ask_leader;
-        say(&format!(
-            "note: what follows from plans is missing, because only {leader} knows them: {missing}"
+        print_message(&format!(
+            "note: waits and problems that follow from plans are missing; only the leader {leader} knows them: {reason}"
         ));
         Ok(answer)
     }
@@ -132,12 +128,12 @@ impl Asker {
     ///
     /// # Errors
     /// The arguments are invalid, the request fails, or the answer can't be printed.
-    pub async fn overhead(&self, args: &OverheadArgs) -> Result<Exit, Error> {
+    pub(crate) async fn overhead(&self, args: &OverheadArgs) -> Result<Exit, Error> {
         let node = Name::node(&args.node)?;
-        let mut connection = self.connector.any().await?;
-        let question = request(GetNodeOverheadRequest { node });
-        let answer = connection.client.get_node_overhead(question).await?.into_inner();
-        tell(&answer.problems);
+        let mut connection = self.connector.connect_any().await?;
+        let request = with_timeout(GetNodeOverheadRequest { node });
+        let answer = connection.client.get_node_overhead(request).await?.into_inner();
+        print_problems(&answer.problems);
         print(&answer, args.output.output, |style| {
             live::overhead(&answer, style)
         })?;
@@ -148,13 +144,13 @@ impl Asker {
     ///
     /// # Errors
     /// The request fails, or the answer can't be printed.
-    pub async fn version(&self, args: &VersionArgs) -> Result<Exit, Error> {
+    pub(crate) async fn version(&self, args: &VersionArgs) -> Result<Exit, Error> {
         let format = args.output.output;
         if args.client || matches!(format, OutputFormat::Table | OutputFormat::Wide) {
             everynode_render::print(&format!("{PROGRAM} {}\n", env!("CARGO_PKG_VERSION")))?;
         }
         if !args.client {
-            let info = self.connector.any().await?.info;
+            let info = self.connector.connect_any().await?.info;
             print(&info, format, |style| live::info(&info, style))?;
         }
         Ok(Exit::Success)
@@ -163,8 +159,8 @@ impl Asker {
     /// Returns the filter for a DaemonSet name. Without a name, it matches every DaemonSet of the namespace.
     ///
     /// # Errors
-    /// The name is invalid, or kubectl can't tell the context's namespace.
-    pub async fn filter(&self, daemon_set: Option<&str>) -> Result<Filter, Error> {
+    /// The name is invalid, or kubectl can't read the context's namespace.
+    pub(crate) async fn filter(&self, daemon_set: Option<&str>) -> Result<Filter, Error> {
         let daemon_set = daemon_set.map(Name::daemon_set).transpose()?;
         let (namespace, name) = match daemon_set {
             None => (None, String::new()),
@@ -177,11 +173,11 @@ impl Asker {
     }
 
     /// Returns the namespace from the name, or else from the flags, or else from the context. It is empty with `-A`.
-    async fn namespace(&self, named: Option<&str>) -> Result<String, Error> {
+    async fn namespace(&self, from_name: Option<&str>) -> Result<String, Error> {
         let cluster = self.connector.cluster();
-        match (named, cluster.namespace.as_deref()) {
-            (Some(named), Some(flag)) if named != flag => Err(Error::Usage(format!(
-                "--namespace {flag}: the name says namespace {named}"
+        match (from_name, cluster.namespace.as_deref()) {
+            (Some(namespace), Some(flag)) if namespace != flag => Err(Error::Usage(format!(
+                "--namespace {flag} contradicts the namespace {namespace} in the name"
             ))),
             (Some(namespace), _) | (None, Some(namespace)) => Ok(namespace.to_owned()),
             (None, None) if cluster.all_namespaces => Ok(String::new()),
@@ -199,9 +195,9 @@ impl std::fmt::Display for Filter {
     }
 }
 
-fn tell(problems: &[Problem]) {
+fn print_problems(problems: &[Problem]) {
     for problem in problems {
-        say(&values::problem(problem));
+        print_message(&values::problem(problem));
     }
 }
 
