@@ -17,14 +17,15 @@ import (
 	"k8s.io/kubernetes/pkg/scheduler/util"
 )
 
-// question is one JSON value of judge's input: every DaemonSet is judged on every node, or every pod template is weighed.
+// question is one JSON value of judge's input. It asks for a verdict on every DaemonSet and node, or for the demand of
+// every pod template.
 type question struct {
 	DaemonSets []apps.DaemonSet       `json:"daemonSets"`
 	Nodes      []core.Node            `json:"nodes"`
 	Templates  []core.PodTemplateSpec `json:"templates"`
 }
 
-// demand is what the scheduler takes a pod of a template to need.
+// demand is what a pod of a template needs, according to the scheduler.
 type demand struct {
 	Requests  map[core.ResourceName]string `json:"requests"`
 	HostPorts []hostPort                   `json:"hostPorts"`
@@ -36,9 +37,10 @@ type hostPort struct {
 	Port     int32         `json:"port"`
 }
 
-// judge says what kube-controller-manager's own DaemonSet controller would: for each question on standard input a line with a list
-// for each DaemonSet, in which each node has its verdict: "RUN" (it should run a pod), "KEEP" (a pod that is there may stay) or
-// "EXCLUDE". For a question of templates the line is a list with the demand of each.
+// judge reports what kube-controller-manager's own DaemonSet controller would decide. For each question on standard
+// input it writes one line: a list for each DaemonSet, with a verdict for each node. The verdict is "RUN" (the node
+// should run a pod), "KEEP" (an existing pod may stay) or "EXCLUDE". For a question about templates, the line is a list
+// with the demand of each template.
 func judge() {
 	if err := judgeAll(os.Stdin, os.Stdout); err != nil {
 		fmt.Fprintln(os.Stderr, err)
@@ -91,13 +93,14 @@ func verdict(set *apps.DaemonSet, node *core.Node) string {
 	}
 }
 
-// weigh makes a pod of the template, as the API server defaults it, and asks the scheduler's own functions about it.
+// weigh makes a pod from the template, applies the API server's defaults, and computes its demand with the scheduler's
+// own functions.
 func weigh(template *core.PodTemplateSpec) demand {
 	pod := core.Pod{Spec: template.Spec}
 	defaults.SetObjectDefaults_Pod(&pod)
 	found := demand{Requests: map[core.ResourceName]string{}, HostPorts: []hostPort{}}
 	for name, quantity := range helpers.PodRequests(&pod, helpers.PodResourcesOptions{}) {
-		// A quantity that was only parsed prints as it was written; adding nothing makes it forget that.
+		// A quantity that was only parsed prints as it was written. Adding zero makes it print in canonical form.
 		quantity.Add(resource.Quantity{})
 		found.Requests[name] = quantity.String()
 	}

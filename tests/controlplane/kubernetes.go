@@ -30,8 +30,8 @@ func scheduler() {
 }
 
 func kubectl() {
-	// As in kubectl's own main: the verbosity has to be known before the command is built, which is when plugins and
-	// .kuberc are handled.
+	// As in kubectl's own main: the verbosity must be set before the command is built, because building it already
+	// handles plugins and .kuberc.
 	_, _ = logs.GlogSetter(cmd.GetLogVerbosity(os.Args))
 	if err := cli.RunNoErrOutput(cmd.NewDefaultKubectlCommand()); err != nil {
 		util.CheckErr(err)

@@ -12,11 +12,12 @@ import (
 )
 
 func kwok() {
-	// component-base, which the other components bring along, has put a "version" flag into the global set, and cobra would
-	// refuse kwok's own.
+	// component-base, a dependency of the other components, has added a "version" flag to the global set, and cobra
+	// would refuse kwok's own flag of that name.
 	pflag.CommandLine = pflag.NewFlagSet(os.Args[0], pflag.ExitOnError)
 
-	// kwok reads --config before its command exists, so the command's flags are unknown here and no reason to fail.
+	// kwok reads --config before its command exists. The command's flags are still unknown then and must not be an
+	// error.
 	flags := pflag.NewFlagSet("global", pflag.ContinueOnError)
 	flags.ParseErrorsAllowlist.UnknownFlags = true
 	flags.Usage = func() {}

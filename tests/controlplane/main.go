@@ -1,7 +1,7 @@
-// Command controlplane is a whole Kubernetes control plane in one program: it is the component whose name it is started as,
-// so a folder of symbolic links to one binary stands for etcd, kube-apiserver, kube-controller-manager, kube-scheduler,
-// kubectl, kwok, or the judge of placement. The components share nearly all of their code; as so many binaries they would take
-// as many times as long to link, and as much more disk.
+// Command controlplane is a whole Kubernetes control plane in one program. The name that it is started as selects the
+// component, so a folder of symbolic links to one binary provides etcd, kube-apiserver, kube-controller-manager,
+// kube-scheduler, kubectl, kwok, and the judge of placement. The components share nearly all of their code. With a
+// binary for each of them, the link time and the disk space would be needed once per component.
 package main
 
 import (
@@ -12,7 +12,7 @@ import (
 	"strings"
 )
 
-// components maps the name that the program is started as to the component's own main function.
+// components maps the name that the program is started as to the component's main function.
 var components = map[string]func(){
 	"etcd":                    etcd,
 	"kube-apiserver":          apiserver,

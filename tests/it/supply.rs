@@ -231,3 +231,42 @@ fn build_image_has_the_pinned_toolchain() {
     assert_eq!(images.len(), 1, "{images:?}");
     assert!(images[0].starts_with(&format!("rust:{channel}-")), "{images:?}");
 }
+
+/// The files that pin ready-made programs, each with the file that names the version to compile instead, and the text
+/// before that version.
+const READY_MADE: [(&str, &str, &str); 2] = [
+    (".ci/requirements.txt", ".ci/run", "deny_version="),
+    (
+        "tests/buf/requirements.txt",
+        "tests/buf/go.mod",
+        "github.com/bufbuild/buf v",
+    ),
+];
+
+/// The packages that a file of requirements pins, as name, version and hashes.
+fn pinned(requirements: &str) -> Vec<(String, String, Vec<String>)> {
+    let lines = requirements.lines().filter(|line| !line.starts_with('#'));
+    let lines = lines.collect::<Vec<_>>().join("\n").replace("\\\n", " ");
+    let packages = lines.lines().map(|line| {
+        let mut words = line.split_whitespace();
+        let (name, version) = words.next().unwrap().split_once("==").unwrap();
+        let hashes = words.map(|word| word.strip_prefix("--hash=sha256:").unwrap().to_owned());
+        (name.to_owned(), version.to_owned(), hashes.collect())
+    });
+    packages.collect()
+}
+
+#[test]
+fn ready_made_programs_are_pinned_by_hash_and_of_the_version_that_would_be_compiled() {
+    let read = |file: &str| std::fs::read_to_string(workspace().join(file)).unwrap();
+    for (requirements, compiled, before) in READY_MADE {
+        let packages = pinned(&read(requirements));
+        assert_eq!(packages.len(), 1, "{requirements}");
+        let (name, version, hashes) = &packages[0];
+        assert!(!hashes.is_empty(), "{name}");
+        assert!(hashes.iter().all(|hash| is_digest(hash)), "{name}: {hashes:?}");
+        let text = read(compiled);
+        let rest = text.split_once(before).unwrap().1;
+        assert_eq!(rest.split_whitespace().next(), Some(version.as_str()), "{name}");
+    }
+}

@@ -1,6 +1,6 @@
-// Command node is what a node runs beside its container runtime, in one program: it is the component whose name it is started as, so
-// a folder of symbolic links to one binary stands for kubelet, kube-proxy and CoreDNS. They come apart from the control plane, because
-// only the real node needs them.
+// Command node bundles the components that a node runs beside its container runtime. It runs the component whose name
+// it is started as, so a folder of symbolic links to one binary provides kubelet, kube-proxy and CoreDNS. They are
+// built apart from the control plane, because only the real node needs them.
 package main
 
 import (
@@ -24,7 +24,7 @@ import (
 	kubeletapp "k8s.io/kubernetes/cmd/kubelet/app"
 )
 
-// components maps the name that the program is started as to the component's own main function.
+// components maps the name that the program is started as to that component's main function.
 var components = map[string]func(){
 	"kubelet":    func() { os.Exit(cli.Run(kubeletapp.NewKubeletCommand(context.Background()))) },
 	"kube-proxy": func() { os.Exit(cli.Run(kubeproxyapp.NewProxyCommand())) },

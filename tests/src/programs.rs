@@ -68,14 +68,14 @@ impl Programs {
         Self::built_with(&args)
     }
 
-    /// Builds the programs for container images: optimised, and linked statically against musl. Blocks the thread, the
-    /// first time for some minutes.
+    /// Builds the programs for container images, linked statically against musl. They are built as for the tests, because
+    /// optimising them would take minutes. Blocks the thread, the first time for some minutes.
     ///
     /// # Errors
     /// When the target isn't installed, or the build fails. Cargo's own messages are on standard error then.
     pub fn build_static() -> Result<Self> {
         let target = format!("{}-unknown-linux-musl", std::env::consts::ARCH);
-        let mut args = vec!["--release", "--target", &target];
+        let mut args = vec!["--target", &target];
         args.extend([
             "--package",
             "everynode-planner",

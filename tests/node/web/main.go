@@ -1,6 +1,7 @@
-// Command web is the workload of the DaemonSet on a real node: a web server that says who it is, and calls out.
+// Command web is the workload of the DaemonSet on a real node: a web server that identifies itself and calls other
+// servers.
 //
-// Started with the argument "pause" it does nothing until it is told to end, which is all that a pod's own container has to do.
+// Started with the argument "pause", it only waits for a signal to end. A pod's own container needs to do no more.
 package main
 
 import (
@@ -27,14 +28,14 @@ func main() {
 	<-ended
 }
 
-// self is what callers are told: the version that the template names, and which pod this is on which node.
+// self identifies this pod to callers: the version from the template, the pod's name and its node.
 func self() string {
 	return fmt.Sprintf("version=%s pod=%s node=%s\n", os.Getenv("VERSION"), os.Getenv("POD_NAME"), os.Getenv("NODE_NAME"))
 }
 
 func serve() {
 	handler := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		// What a name resolves to and answers in the cluster is asked for from inside, by its DNS.
+		// Lets a test query a URL from inside the cluster, where the cluster's DNS resolves the name.
 		if url := r.URL.Query().Get("ask"); url != "" {
 			ask(w, url)
 			return
@@ -55,7 +56,7 @@ func ask(w http.ResponseWriter, url string) {
 	_, _ = io.Copy(w, answer.Body)
 }
 
-// push tells the URL of this pod every second, until it was told once.
+// push posts this pod's identity to a URL, once a second until one attempt succeeds.
 func push(url string) {
 	client := http.Client{Timeout: 5 * time.Second}
 	for {

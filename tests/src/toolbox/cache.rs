@@ -7,7 +7,9 @@ use std::time::SystemTime;
 use anyhow::{Context as _, Result, bail};
 use sha2::{Digest as _, Sha256};
 
-use super::build::{self, Product};
+use super::build::Product;
+use super::compile;
+use super::ready_made::REQUIREMENTS;
 
 /// How many builds of each product are kept. With two, switching between two branches doesn't rebuild each time.
 const KEPT: usize = 2;
@@ -59,7 +61,7 @@ pub(super) fn kept(
     match lock.try_lock() {
         Ok(()) => {}
         Err(TryLockError::WouldBlock) => {
-            build::say("Another build is running: waiting for it.");
+            compile::say("Another build is running: waiting for it.");
             lock.lock()
                 .with_context(|| format!("locking {}", path.display()))?;
         }
@@ -85,7 +87,7 @@ pub(super) fn kept(
 /// A hash of everything that the build depends on: the product, its build settings and its sources.
 fn hash(sources: &Path, product: Product) -> Result<String> {
     let mut files = Vec::new();
-    for name in ["go.mod", "go.sum"] {
+    for name in ["go.mod", "go.sum", REQUIREMENTS] {
         let path = sources.join(name);
         if path.exists() {
             files.push((name.to_owned(), path));
@@ -151,6 +153,8 @@ fn prune(cache: &Path, name: &str) {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
+
     use super::*;
 
     #[test]
@@ -158,30 +162,55 @@ mod tests {
         let sources = tempfile::tempdir().unwrap();
         let write = |name: &str, text: &str| fs::write(sources.path().join(name), text).unwrap();
         let hashes = || {
-            [Product::ControlPlane, Product::Conformance, Product::Buf]
-                .map(|product| hash(sources.path(), product).unwrap())
+            [
+                Product::ControlPlane,
+                Product::Conformance,
+                Product::Node,
+                Product::Buf,
+            ]
+            .map(|product| hash(sources.path(), product).unwrap())
         };
-        fs::create_dir(sources.path().join("conformance")).unwrap();
-        write("main.go", "package main");
+        for folder in ["controlplane/conformance", "node"] {
+            fs::create_dir_all(sources.path().join(folder)).unwrap();
+        }
+        write("controlplane/main.go", "package main");
         write("go.mod", "module m");
         let first = hashes();
-        assert_eq!(first.each_ref().map(String::len), [16, 16, 16]);
-        assert!(first[0] != first[1] && first[0] != first[2]);
+        assert_eq!(first.each_ref().map(String::len), [16; 4]);
+        assert_eq!(BTreeSet::from(first).len(), 4);
         for (name, text, changed) in [
-            ("README.md", "words", [false, false, false]),
-            ("conformance/README.md", "words", [false, false, false]),
-            ("go.mod", "module n", [true, true, true]),
-            ("go.sum", "", [true, true, true]),
-            ("kwok.go", "package main", [true, false, true]),
-            ("main.go", "package other", [true, false, true]),
-            ("conformance/a_test.go", "package a", [false, true, false]),
-            ("conformance/a_test.go", "package b", [false, true, false]),
+            ("README.md", "words", [false, false, false, false]),
+            ("controlplane/README.md", "words", [false, false, false, false]),
+            ("go.mod", "module n", [true, true, true, true]),
+            ("go.sum", "", [true, true, true, true]),
+            ("requirements.txt", "a==1", [true, true, true, true]),
+            (
+                "controlplane/kwok.go",
+                "package main",
+                [true, false, false, false],
+            ),
+            (
+                "controlplane/main.go",
+                "package other",
+                [true, false, false, false],
+            ),
+            (
+                "controlplane/conformance/a_test.go",
+                "package a",
+                [false, true, false, false],
+            ),
+            (
+                "controlplane/conformance/a_test.go",
+                "package b",
+                [false, true, false, false],
+            ),
+            ("node/main.go", "package main", [false, false, true, false]),
         ] {
             let before = hashes();
             write(name, text);
             let after = hashes();
             assert_eq!(
-                [0, 1, 2].map(|product| before[product] != after[product]),
+                [0, 1, 2, 3].map(|product| before[product] != after[product]),
                 changed,
                 "{name}"
             );

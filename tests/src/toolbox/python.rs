@@ -6,7 +6,8 @@ use std::process::{Command, Stdio};
 
 use anyhow::{Context as _, Result, bail};
 
-use super::{build, cache};
+use super::{cache, compile};
+use crate::process;
 
 /// The name of its folders in the cache, without the hash.
 const NAME: &str = "python";
@@ -21,7 +22,7 @@ pub(super) fn ensure(cache: &Path, requirements: &Path, commands: &[String]) -> 
     let mut parts = vec![which()?, wanted];
     parts.extend(commands.iter().map(|command| command.clone().into_bytes()));
     cache::kept(cache, NAME, &cache::hash_of(&parts), |target| {
-        build::say("Installing Python packages for the client in Python.");
+        compile::say("Installing Python packages for the client in Python.");
         let copy = target.join(requirements.file_name().unwrap_or_default());
         fs::copy(requirements, &copy).with_context(|| format!("making {}", copy.display()))?;
         for command in commands {
@@ -49,19 +50,10 @@ fn which() -> Result<Vec<u8>> {
 }
 
 fn run(command: &str, folder: &Path) -> Result<()> {
-    let output = Command::new("sh")
+    let mut shell = Command::new("sh");
+    shell
         .args(["-c", command])
         .current_dir(folder)
-        .env("PIP_DISABLE_PIP_VERSION_CHECK", "1")
-        .stdin(Stdio::null())
-        .output()
-        .context("starting a shell")?;
-    if output.status.success() {
-        return Ok(());
-    }
-    let said = [output.stdout, output.stderr].concat();
-    bail!(
-        "`{command}` failed: {}\n{REMEDY}, or look why packages can't be installed",
-        String::from_utf8_lossy(&said).trim()
-    )
+        .env("PIP_DISABLE_PIP_VERSION_CHECK", "1");
+    process::run(&mut shell).with_context(|| format!("{REMEDY}, or look why packages can't be installed"))
 }

@@ -23,8 +23,8 @@ pub struct Work(Arc<State>);
 #[derive(Debug)]
 struct State {
     is_abandoned: AtomicBool,
-    read_allowance: MemoryBudget,
-    answer_allowance: MemoryBudget,
+    read_budget: MemoryBudget,
+    answer_budget: MemoryBudget,
     slot: Option<Slot>,
 }
 
@@ -38,19 +38,19 @@ impl Work {
     fn new(slot: Option<Slot>) -> Self {
         Self(Arc::new(State {
             is_abandoned: AtomicBool::new(false),
-            read_allowance: slot
+            read_budget: slot
                 .as_ref()
-                .map_or_else(MemoryBudget::unlimited, Slot::read_allowance),
-            answer_allowance: slot
+                .map_or_else(MemoryBudget::unlimited, Slot::read_budget),
+            answer_budget: slot
                 .as_ref()
-                .map_or_else(MemoryBudget::unlimited, Slot::answer_allowance),
+                .map_or_else(MemoryBudget::unlimited, Slot::answer_budget),
             slot,
         }))
     }
 
     /// The memory for objects that are read from the request.
-    pub fn read_allowance(&self) -> &MemoryBudget {
-        &self.0.read_allowance
+    pub fn read_budget(&self) -> &MemoryBudget {
+        &self.0.read_budget
     }
 
     /// Takes memory for a part of the answer.
@@ -58,7 +58,7 @@ impl Work {
     /// # Errors
     /// As [`Work::check`].
     pub fn allocate_answer(&self, bytes: usize) -> Result<(), Status> {
-        self.0.answer_allowance.take(bytes);
+        self.0.answer_budget.take(bytes);
         self.check()
     }
 
@@ -74,10 +74,10 @@ impl Work {
         }
         // Without a slot there is no limit, so the memory is never exhausted.
         if let Some(slot) = &state.slot {
-            if state.read_allowance.is_exhausted() {
+            if state.read_budget.is_exhausted() {
                 return Err(slot.read_memory_exhausted());
             }
-            if state.answer_allowance.is_exhausted() {
+            if state.answer_budget.is_exhausted() {
                 return Err(slot.answer_memory_exhausted());
             }
         }

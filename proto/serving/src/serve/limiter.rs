@@ -4,7 +4,7 @@ mod memory;
 
 use std::{sync::Arc, thread};
 
-use everynode_proto::allowance::Allowance;
+use everynode_proto::memory_budget::MemoryBudget;
 use parking_lot::Mutex;
 use tokio::{
     runtime::Handle,
@@ -189,11 +189,11 @@ impl Slot {
         Ok(())
     }
 
-    /// Memory for what the call reads from its request. Dropping the allowance returns it.
-    pub(super) fn read_allowance(&self) -> Allowance {
+    /// Memory for what the call reads from its request. Dropping the budget returns it.
+    pub(super) fn read_budget(&self) -> MemoryBudget {
         let (limiter, permits) = (self.0.limiter.clone(), Mutex::new(Vec::new()));
         let runtime = Handle::current();
-        Allowance::granted_by(move |bytes| {
+        MemoryBudget::with_grant(move |bytes| {
             let budget = &limiter.budgets.read_objects;
             let permit = runtime.block_on(budget.acquire(None, units(bytes), ACQUIRE_TIMEOUT));
             permit.map(|permit| permits.lock().push(permit)).is_ok()
@@ -201,9 +201,9 @@ impl Slot {
     }
 
     /// Memory for the answer while it is made.
-    pub(super) fn answer_allowance(&self) -> Allowance {
+    pub(super) fn answer_budget(&self) -> MemoryBudget {
         let (slot, runtime) = (self.0.clone(), Handle::current());
-        Allowance::granted_by(move |bytes| {
+        MemoryBudget::with_grant(move |bytes| {
             let budget = &slot.limiter.budgets.answers;
             let permit = runtime.block_on(budget.acquire(None, units(bytes), ACQUIRE_TIMEOUT));
             permit
