@@ -6,7 +6,8 @@
 //! - [`placement`] decides whether a pod belongs on a node, with [`affinity`], [`labels`] and [`taints`];
 //! - [`node`] decides what one node needs;
 //! - [`rollout`] decides which old pods are replaced;
-//! - [`status`] counts, and [`standing`] derives the conditions from the counters.
+//! - [`status`] counts, and [`standing`] derives the conditions from the counters;
+//! - [`availability`] lists the pods that wait for minReadySeconds.
 //!
 //! For nodes that needn't exist, [`demand`] computes what a pod takes of its node, and [`simulate`] how all
 //! daemon pods together fit on a node. [`summary`] counts verdicts for people.
@@ -15,6 +16,7 @@
 //! shares of all cells with their sums, and recomputes only those of cells that were touched.
 
 pub mod affinity;
+pub mod availability;
 pub mod cell;
 pub mod demand;
 pub mod labels;
@@ -31,6 +33,7 @@ pub mod summary;
 pub mod taints;
 
 use self::{
+    availability::{Availability, Change},
     cell::{Cell, CellIndex, Cells, PodRecord},
     ledger::Ledger,
     node::Settled,
@@ -99,6 +102,13 @@ impl<'d> Rules<'d> {
         }
     }
 
+    /// When a ready pod that still waits for minReadySeconds becomes available. `None` for all other pods, and for
+    /// pods that are being deleted.
+    pub fn waits_until(&self, pod: &PodRecord) -> Option<Millis> {
+        self.available_at(pod)
+            .filter(|at| !pod.deleting && *at > self.now)
+    }
+
     /// Whether an update must wait for the pod's turn. This is so if the pod is available, or if it became
     /// ready at a time that is still in the future. In the latter case a clock was set back or is wrong, and
     /// the pod may have been available for long (S3).
@@ -134,14 +144,26 @@ pub struct Decision {
     pub status: Option<Status>,
     /// When to decide again even if nothing changes.
     pub reconsider_at: Option<Millis>,
+    /// The pods that have begun or ceased to wait for minReadySeconds, ordered by uid. Empty when nobody tracks them.
+    pub availability: Vec<Change>,
 }
 
-/// Decides for a `DaemonSet`, after updating the ledger for the cells that were touched.
-pub fn decide<C: Cells>(rules: &Rules<'_>, ledger: &mut Ledger, cells: &C) -> Decision {
+/// Decides for a `DaemonSet`, after updating the ledger for the cells that were touched. `availability` tracks the pods
+/// that wait for minReadySeconds, if anybody wants to know them.
+pub fn decide<C: Cells>(
+    rules: &Rules<'_>,
+    ledger: &mut Ledger,
+    availability: Option<&mut Availability>,
+    cells: &C,
+) -> Decision {
     if rules.daemon_set.selects_everything {
-        return Decision::default();
+        return Decision {
+            availability: availability.map(Availability::clear).unwrap_or_default(),
+            ..Decision::default()
+        };
     }
-    ledger.look(rules, cells);
+    let recomputed = ledger.look(rules, cells);
+    let availability = availability.map(|availability| availability.update(rules, cells, recomputed));
     let tally = ledger.tally();
     let mut actions = Vec::new();
     let (mut settled, mut pods) = (Settled::default(), Vec::new());
@@ -165,6 +187,7 @@ pub fn decide<C: Cells>(rules: &Rules<'_>, ledger: &mut Ledger, cells: &C) -> De
         actions,
         status: Some(status::status(tally, rules.daemon_set.generation)),
         reconsider_at: ledger.reconsider_at(),
+        availability: availability.unwrap_or_default(),
     }
 }
 

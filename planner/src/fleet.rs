@@ -27,7 +27,7 @@ use self::{
     rows::Rows,
 };
 use crate::{
-    decide::{Decision, cell::PodRecord, standing::standing},
+    decide::{Decision, availability::Change, cell::PodRecord, standing::standing},
     intern::Pool,
     model::{Action, DaemonSet, Millis, Node, Pod, Stamp, Standing, Text, Toleration, Uid},
 };
@@ -37,6 +37,8 @@ pub type ActionId = u64;
 
 /// The most actions in one plan. The rest comes in further plans.
 const MAX_ACTIONS: usize = 1_000;
+/// The most changes of pods' availability in one plan. The rest comes in further plans.
+const MAX_CHANGES: usize = 1_000;
 
 /// Everything that a session has received and still holds.
 #[derive(Debug, Default)]
@@ -54,8 +56,10 @@ pub struct Fleet {
     last_action: ActionId,
     /// Estimated bytes of the nodes, `DaemonSet`s and pods in the fleet.
     told_bytes: usize,
-    /// Number of entries that cells keep about pods that are gone, as of the last plan.
+    /// Number of entries that cells keep about pods that are gone or that wait for minReadySeconds, as of the last plan.
     remembered: usize,
+    /// Whether plans have the pods that wait for minReadySeconds.
+    tracks_availability: bool,
 }
 
 /// The plan for one `DaemonSet`: actions to take, and its state.
@@ -73,6 +77,9 @@ pub struct RowPlan {
     pub standing: Option<Standing>,
     /// The tolerations that created pods get in addition to the template's.
     pub added_tolerations: Arc<[Toleration]>,
+    /// The pods that have begun or ceased to wait for minReadySeconds since the last plan. Empty unless the fleet tracks
+    /// them.
+    pub availability: Vec<Change>,
 }
 
 impl Fleet {
@@ -82,6 +89,11 @@ impl Fleet {
         fleet.nodes.reserve(nodes);
         fleet.pods.reserve(pods);
         fleet
+    }
+
+    /// Makes plans have the pods that wait for minReadySeconds. Must be called before the first plan.
+    pub fn track_availability(&mut self) {
+        self.tracks_availability = true;
     }
 
     /// Adds a node or replaces its earlier state.
@@ -300,7 +312,8 @@ impl Fleet {
     /// Decides for one `DaemonSet` as [`Fleet::plan`] does, but puts nothing in flight. For callers that only ask.
     pub fn decide(&mut self, uid: &str, now: Millis) -> Option<Decision> {
         let index = self.rows.find(uid)?;
-        self.rows.get_mut(index)?.decide(&self.nodes, &self.pods, now)
+        let row = self.rows.get_mut(index)?;
+        row.decide(&self.nodes, &self.pods, now, false)
     }
 
     /// Decides for one `DaemonSet`, and puts its actions in flight.
@@ -308,7 +321,7 @@ impl Fleet {
         let Some(row) = self.rows.get_mut(index) else {
             return;
         };
-        let Some(decision) = row.decide(&self.nodes, &self.pods, now) else {
+        let Some(decision) = row.decide(&self.nodes, &self.pods, now, self.tracks_availability) else {
             return;
         };
         let Some(known) = row.known() else { return };
@@ -325,7 +338,7 @@ impl Fleet {
                 self.due.insert((at, row.uid.clone()));
             }
         }
-        if said == row.said && decision.actions.is_empty() {
+        if said == row.said && decision.actions.is_empty() && decision.availability.is_empty() {
             return;
         }
         let empty = RowPlan {
@@ -335,10 +348,12 @@ impl Fleet {
             said: said.clone(),
             standing: said.status.map(|status| standing(&known.daemon_set, status)),
             added_tolerations: known.added_tolerations.clone(),
+            availability: Vec::new(),
         };
         row.said = said;
         self.in_flight.reserve(decision.actions.len());
         let mut rest = decision.actions.into_iter();
+        let mut changes = decision.availability.into_iter();
         loop {
             let mut plan = empty.clone();
             plan.actions.reserve_exact(rest.len().min(MAX_ACTIONS));
@@ -346,8 +361,9 @@ impl Fleet {
                 plan.actions
                     .push((self.launch(index, cell, &action, now), action));
             }
+            plan.availability = changes.by_ref().take(MAX_CHANGES).collect();
             plans.push(plan);
-            if rest.len() == 0 {
+            if rest.len() == 0 && changes.len() == 0 {
                 return;
             }
         }

@@ -2,12 +2,13 @@
 
 use everynode_proto::facts::Unread;
 use everynode_proto::planner::v1::{
-    Action, CreatePod, DaemonSetCondition, DaemonSetStatus, DeletePod, Plan, Problem, SessionResponse,
-    SyncAccepted, Toleration, Welcome, action::Action as Kind, session_response::Message as Said,
+    Action, CreatePod, DaemonSetCondition, DaemonSetStatus, DeletePod, Plan, PodAvailability, Problem,
+    SessionResponse, SyncAccepted, Toleration, Welcome, action::Action as Kind,
+    session_response::Message as Said,
 };
 use prost::Message;
 use prost::encoding::{WireType, encode_key, encode_varint};
-use prost_types::Duration;
+use prost_types::{Duration, Timestamp};
 use serde_json::{Value, json};
 
 fn node() -> Value {
@@ -272,6 +273,13 @@ pub(crate) fn responses() -> Vec<Vec<u8>> {
         reason: "MinimumReplicasAvailable".to_owned(),
         message: "1 of 1 node has an available pod".to_owned(),
     };
+    let availability = PodAvailability {
+        uid: "p1".to_owned(),
+        available_at: Some(Timestamp {
+            seconds: 1_000_030,
+            nanos: 0,
+        }),
+    };
     let plan = Plan {
         id: 1,
         daemon_set: "default/agent".to_owned(),
@@ -295,6 +303,9 @@ pub(crate) fn responses() -> Vec<Vec<u8>> {
         }),
         added_tolerations: tolerations(),
         conditions: vec![condition],
+        progress: 2,
+        progress_message: "0 of 1 pod is of the current template, 1 available".to_owned(),
+        pod_availability: vec![availability],
     };
     let welcome = Welcome {
         max_facts_per_request: 1_000,

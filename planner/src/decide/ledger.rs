@@ -41,6 +41,15 @@ pub struct Ledger {
     looked_at: Option<Millis>,
 }
 
+/// The cells whose shares an update has recomputed.
+#[derive(Debug)]
+pub enum Recomputed {
+    /// Every cell.
+    All,
+    /// These cells, in no particular order, some perhaps twice.
+    Some(Vec<CellIndex>),
+}
+
 impl Ledger {
     /// Records that something in a cell has changed.
     pub fn touch(&mut self, index: CellIndex) {
@@ -74,8 +83,8 @@ impl Ledger {
             .unwrap_or_default()
     }
 
-    /// Updates the shares of the cells that may have changed since the last update.
-    pub fn look<C: Cells>(&mut self, rules: &Rules<'_>, cells: &C) {
+    /// Updates the shares of the cells that may have changed since the last update. Returns these cells.
+    pub fn look<C: Cells>(&mut self, rules: &Rules<'_>, cells: &C) -> Recomputed {
         let (mut settled, mut pods) = (Settled::default(), Vec::new());
         // If the clock was set back, changes that time has caused no longer hold.
         let all = self.looked_at.is_none_or(|at| at > rules.now);
@@ -100,6 +109,11 @@ impl Ledger {
                 None => (Share::default(), None),
             };
             self.put(*index, share, due);
+        }
+        if all {
+            Recomputed::All
+        } else {
+            Recomputed::Some(touched)
         }
     }
 

@@ -25,7 +25,7 @@ const STAMP: usize = 640;
 const CELL: usize = 16;
 /// Bytes of an action in flight.
 const ACTION: usize = 192;
-/// Bytes of an entry that a cell keeps about a pod that is gone.
+/// Bytes of an entry that a cell keeps about a pod that is gone or that waits for minReadySeconds.
 const MEMORY: usize = 96;
 /// Bytes of a toleration, in the template and in its parsed form.
 const TOLERATION: usize = 256;
@@ -105,7 +105,7 @@ impl Fleet {
         self.told_bytes.saturating_add(counted)
     }
 
-    /// Counts the entries that cells keep about pods that are gone.
+    /// Counts the entries that cells keep about pods that are gone or that wait for minReadySeconds.
     pub(super) fn count_remembered(&mut self) {
         self.remembered = self.rows.iter_mut().map(|(_, row)| row.remembered()).sum();
     }

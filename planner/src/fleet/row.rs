@@ -11,6 +11,7 @@ use super::{
 use crate::{
     decide::{
         self, Decision, Rules,
+        availability::Availability,
         cell::{self, CellIndex, Cells, PodRecord, by_age},
         ledger::Ledger,
         placement::Placement,
@@ -40,6 +41,8 @@ pub struct Row {
     /// cell holds a younger pod.
     last: HashMap<NodeIndex, (Millis, Uid)>,
     ledger: Ledger,
+    /// The pods that wait for minReadySeconds, as plans have told so far.
+    availability: Availability,
     /// The content of the last plan for the `DaemonSet`, without its actions.
     pub said: Said,
 }
@@ -151,9 +154,9 @@ impl Row {
         self.known.is_none() && self.pods == 0
     }
 
-    /// Number of entries that the row keeps about pods that are gone.
+    /// Number of entries that the row keeps about pods that are gone, and about pods that wait for minReadySeconds.
     pub fn remembered(&self) -> usize {
-        self.last.len() + self.failures.len()
+        self.last.len() + self.failures.len() + self.availability.waiting_cells()
     }
 
     /// Sets the `DaemonSet`. Returns whether anything changed.
@@ -187,6 +190,7 @@ impl Row {
         self.said = Said::default();
         self.failures.clear();
         self.ledger = Ledger::default();
+        self.availability = Availability::default();
     }
 
     /// Recomputes the verdict on a node. Returns whether it changed.
@@ -294,14 +298,22 @@ impl Row {
         self.touch(index);
     }
 
-    /// Decides. Returns `None` until the `DaemonSet` has been received.
-    pub fn decide(&mut self, nodes: &Nodes, pods: &Pods, now: Millis) -> Option<Decision> {
+    /// Decides. Returns `None` until the `DaemonSet` has been received. With `tracks_availability`, the decision has the
+    /// pods that have begun or ceased to wait for minReadySeconds since the last such decision.
+    pub fn decide(
+        &mut self,
+        nodes: &Nodes,
+        pods: &Pods,
+        now: Millis,
+        tracks_availability: bool,
+    ) -> Option<Decision> {
         let Self {
             known,
             cells,
             failures,
             last,
             ledger,
+            availability,
             ..
         } = self;
         let rules = Rules::new(&known.as_ref()?.daemon_set, now);
@@ -312,7 +324,8 @@ impl Row {
             nodes,
             pods,
         };
-        Some(decide::decide(&rules, ledger, &view))
+        let availability = tracks_availability.then_some(availability);
+        Some(decide::decide(&rules, ledger, availability, &view))
     }
 }
 

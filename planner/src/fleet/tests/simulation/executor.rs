@@ -111,8 +111,10 @@ impl Simulation {
         self.pending.clear();
         self.outcomes.clear();
         self.said.clear();
+        self.waiting.clear();
         self.settle_watches();
         self.fleet = Fleet::default();
+        self.fleet.track_availability();
         for daemon_set in self.told.daemon_sets.values() {
             self.fleet.daemon_set_changed(daemon_set.clone());
         }
