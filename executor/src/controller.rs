@@ -210,6 +210,7 @@ impl Controller {
                 requests,
                 limits,
                 accepts_syncs,
+                has_availability,
                 planner_version,
                 rules_version,
                 end,
@@ -218,6 +219,7 @@ impl Controller {
                     requests,
                     limits,
                     end,
+                    has_availability,
                     version: planner_version,
                     rules_version,
                     told: None,
@@ -225,6 +227,9 @@ impl Controller {
                 });
                 self.parts.metrics.planner_found();
                 self.parts.health.planner_found();
+                for managed in self.managed.values_mut() {
+                    managed.available_at = None;
+                }
                 self.outbox.restart(session::HELLO_SEQUENCE);
                 self.cluster.touch_all();
                 self.latency.forget();

@@ -3,7 +3,8 @@
 use everynode_executor::apply::{Applier, Ended, Lane};
 use everynode_executor::objects::{self, DaemonSet, Encoding, Heard, Revision, Watched};
 use everynode_executor::pod::{self, Recipe};
-use everynode_executor::{history, session, status, template};
+use everynode_executor::status::{self, RolloutProgress};
+use everynode_executor::{history, session, template};
 use everynode_proto::facts::{Node, Pod, object};
 use everynode_proto::planner::v1::{Plan, SessionResponse, session_response::Message as Said};
 use fastrand::Rng;
@@ -76,11 +77,12 @@ fn nothing_that_an_api_server_says_panics() {
 }
 
 /// Carries out a plan that no planner would make.
-fn carry_out(plan: Plan) {
+fn carry_out(mut plan: Plan) {
     if let Some(wanted) = &plan.status {
         status::differs(wanted, &object::DaemonSetStatus::default());
-        status::is_settled(wanted);
+        RolloutProgress::from_counters(wanted, true);
     }
+    RolloutProgress::of(&mut plan);
     plan.reconsider_after.and_then(session::wait);
     let mut waiting: Vec<_> = plan.actions.iter().map(|action| action.id).collect();
     let mut applier = Applier::default();

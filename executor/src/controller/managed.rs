@@ -1,12 +1,15 @@
 //! State that the loop keeps for one `DaemonSet`, besides the object itself.
 
-use std::{sync::Arc, time::Duration};
+use std::{collections::HashMap, sync::Arc, time::Duration};
 
 use everynode_proto::{
     answers,
     facts::PodTemplate,
-    planner::v1::{DaemonSetCondition, DaemonSetFacts, DaemonSetStatus, Problem, Toleration},
+    planner::v1::{
+        DaemonSetCondition, DaemonSetFacts, DaemonSetStatus, PodAvailability, Problem, Toleration,
+    },
 };
+use prost_types::Timestamp;
 use tokio::time::Instant;
 use tokio_util::{sync::CancellationToken, time::delay_queue};
 
@@ -18,14 +21,15 @@ use super::{
 use crate::{
     adopt,
     apply::{Applier, Lane},
+    cluster::{Cluster, Owner, Text},
     conditions::{Trouble, degraded, from_counters},
     events::shortened,
     guard::Outstanding,
     objects::DaemonSet,
     outbox::Announcement,
     pod::Recipe,
-    status::{Wanted, counters},
-    view::words,
+    status::{RolloutProgress, Wanted, counters},
+    view::{is_on_delete, words},
 };
 
 /// How long a refusal still holds after its lane has opened again: the planner is about to ask anew.
@@ -48,6 +52,9 @@ pub(super) struct Managed {
     pub(super) refusals: Refusals,
     pub(super) upkeep: Upkeep,
     pub(super) status: Status,
+    /// When pods that wait for minReadySeconds become available, by the pods' uids. `None` as long as the planner of the
+    /// session hasn't reported it.
+    pub(super) available_at: Option<HashMap<Text, Timestamp>>,
     /// Timer for when the planner wants to be told that time has passed.
     pub(super) reconsider: Option<delay_queue::Key>,
     /// Why it can't be sent to the planner, if it is too large.
@@ -150,6 +157,8 @@ pub(super) struct Upkeep {
 pub(super) struct Status {
     /// The counters of the last plan.
     pub(super) wanted: Option<DaemonSetStatus>,
+    /// The rollout progress according to that plan.
+    pub(super) progress: Option<RolloutProgress>,
     /// The conditions that follow from the counters, as that plan gives them.
     pub(super) conditions: Vec<DaemonSetCondition>,
     /// The counters written, from the last write that the server has confirmed on: a write without an answer may
@@ -213,6 +222,36 @@ impl Managed {
             conditions.push(degraded(self.trouble(Instant::now())));
         }
         Some(Wanted { counters, conditions })
+    }
+
+    /// Its rollout progress according to the last plan. Without a plan, the written status tells.
+    pub(super) fn progress(&self, object: &DaemonSet) -> RolloutProgress {
+        let written = || RolloutProgress::from_counters(&counters(&object.status), is_on_delete(object));
+        self.status.progress.clone().unwrap_or_else(written)
+    }
+
+    /// Applies changes of its pods' availability. They have to be about its own pods.
+    pub(super) fn apply_availability(
+        &mut self,
+        changes: Vec<PodAvailability>,
+        cluster: &Cluster,
+        owner: &Owner,
+    ) {
+        let available_at = self.available_at.get_or_insert_default();
+        for PodAvailability {
+            uid,
+            available_at: at,
+        } in changes
+        {
+            match at {
+                Some(at) => drop(available_at.insert(uid.as_str().into(), at)),
+                None => drop(available_at.remove(uid.as_str())),
+            }
+        }
+        let pods = cluster.pods();
+        if available_at.len() > pods.count(owner) {
+            available_at.retain(|uid, _| pods.get(uid).is_some_and(|pod| pod.owner() == Some(owner)));
+        }
     }
 
     /// The status to write, if the object's status differs from it.

@@ -29,6 +29,8 @@ pub(super) struct Planner {
     /// Ends the session.
     pub(super) end: CancellationToken,
     pub(super) limits: RequestLimits,
+    /// Whether its plans report the availability of pods.
+    pub(super) has_availability: bool,
     pub(super) version: String,
     pub(super) rules_version: String,
     /// When it was last sent something.

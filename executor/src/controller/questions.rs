@@ -7,7 +7,6 @@ use everynode_proto::{
     executor::v1::{PlannerChanged, PlannerInfo, watch_plans_response::Event},
     planner::v1::{NodeFacts, PodFacts, Problem},
 };
-use prost_types::Timestamp;
 use tokio::{
     sync::{broadcast, mpsc, oneshot},
     time::Instant,
@@ -17,7 +16,7 @@ pub use super::news::Happened;
 use super::{Controller, managed::Managed};
 use crate::{
     apply,
-    cluster::{Entry, Pod},
+    cluster::{Entry, Pod, Text},
     objects::DaemonSet,
     view,
 };
@@ -56,8 +55,8 @@ pub enum Which {
     All,
     /// The pods on a node, or meant for it.
     OnNode(String),
-    /// The pods with more to report than that they run: pods that are not ready, that became ready within
-    /// `minReadySeconds`, or that are being deleted; under `OnDelete` also pods of an older template.
+    /// The pods with more to report than that they run: pods that are not ready, that wait for `minReadySeconds`, or
+    /// that are being deleted; under `OnDelete` also pods of an older template.
     Remarkable,
 }
 
@@ -66,7 +65,8 @@ pub enum Which {
 pub struct Known {
     /// Everything but its pods.
     sketch: view::Sketch,
-    pods: Vec<Pod>,
+    /// The pods with their uids.
+    pods: Vec<(Text, Pod)>,
 }
 
 /// A subscription to all events from now on.
@@ -145,8 +145,8 @@ impl Asker {
 
 impl Known {
     fn sketch(self) -> view::Sketch {
-        // No answer names a pod by its uid.
-        let facts: Vec<PodFacts> = self.pods.iter().filter_map(|pod| pod.facts("")).collect();
+        let pods = self.pods.iter();
+        let facts: Vec<PodFacts> = pods.filter_map(|(uid, pod)| pod.facts(uid)).collect();
         view::Sketch {
             pods: facts,
             ..self.sketch
@@ -200,19 +200,27 @@ impl Controller {
     fn known(&self, uid: &str, which: &Which) -> Option<Known> {
         let entry = self.cluster.daemon_set(uid)?;
         // A standby knows which objects exist, but not what is being done about them.
-        let sketch = match self.managed.get(uid) {
-            Some(managed) => sketch(entry, managed),
-            None => sketch(entry, &Managed::default()),
-        };
-        let pods = self.cluster.pods().of(entry.owner()).map(|(_, pod)| pod);
-        let pods = match which {
-            Which::All => pods.cloned().collect(),
-            Which::OnNode(node) => pods.filter(|pod| pod.node() == Some(node)).cloned().collect(),
+        let unmanaged = Managed::default();
+        let managed = self.managed.get(uid).unwrap_or(&unmanaged);
+        let mut sketch = sketch(entry, managed);
+        let available_at = managed.available_at.as_ref();
+        let is_remarkable = remarkable(&sketch);
+        let is_asked_for = |uid: &Text, pod: &Pod| match which {
+            Which::All => true,
+            Which::OnNode(node) => pod.node() == Some(node),
             Which::Remarkable => {
-                let is_remarkable = remarkable(&sketch, Timestamp::from(std::time::SystemTime::now()));
-                pods.filter(|pod| is_remarkable(pod)).cloned().collect()
+                is_remarkable(pod) || available_at.is_some_and(|waiting| waiting.contains_key(uid))
             }
         };
+        let pods = self.cluster.pods().of(entry.owner());
+        let pods: Vec<_> = pods
+            .filter(|(uid, pod)| is_asked_for(uid, pod))
+            .map(|(uid, pod)| (uid.clone(), pod.clone()))
+            .collect();
+        sketch.available_at = available_at.map(|waiting| {
+            let asked_for = pods.iter().filter_map(|(uid, _)| waiting.get_key_value(uid));
+            asked_for.map(|(uid, at)| (uid.clone(), *at)).collect()
+        });
         Some(Known { sketch, pods })
     }
 }
@@ -235,6 +243,8 @@ fn sketch(entry: &Entry, managed: &Managed) -> view::Sketch {
         object: entry.object.clone(),
         revision: current.map(|announced| announced.revision.clone()),
         counted: managed.status.wanted,
+        progress: managed.progress(&entry.object),
+        available_at: None,
         problems: too_large
             .into_iter()
             .chain(managed.problems().iter().cloned())
@@ -261,22 +271,18 @@ fn lane(managed: &Managed, lane: apply::Lane) -> view::Lane {
     }
 }
 
-/// Whether there is more to report of a pod than that it runs.
-fn remarkable(sketch: &view::Sketch, now: Timestamp) -> impl Fn(&Pod) -> bool {
-    let youngest = now
-        .seconds
-        .saturating_sub(i64::from(sketch.object.spec.min_ready_seconds));
+/// Whether there is more to report of a pod than that it runs, even if it doesn't wait for `minReadySeconds`.
+fn remarkable(sketch: &view::Sketch) -> impl Fn(&Pod) -> bool + use<> {
     let revision = sketch
         .revision
         .clone()
         .filter(|_| view::is_on_delete(&sketch.object));
     move |pod| {
-        let is_young = |since: Timestamp| since.seconds >= youngest;
         let is_old = || {
             revision
                 .as_ref()
                 .is_some_and(|revision| pod.revision() != revision)
         };
-        pod.settled_since().is_none_or(is_young) || is_old()
+        !pod.is_settled() || is_old()
     }
 }

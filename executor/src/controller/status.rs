@@ -8,13 +8,7 @@ use tokio::time::Instant;
 use tracing::{debug, warn};
 
 use super::{Answer, Controller, Timer};
-use crate::{
-    cluster::Text,
-    conditions::is_degraded,
-    failure::ApiError,
-    objects::DaemonSet,
-    status::{is_settled, write},
-};
+use crate::{cluster::Text, conditions::is_degraded, failure::ApiError, objects::DaemonSet, status::write};
 
 /// The shortest rest between two writes of the same status: faster than anyone reads, slower than a burst of creations.
 const REST: Duration = Duration::from_millis(100);
@@ -123,11 +117,12 @@ impl Controller {
         };
         let has_come_to_rest = managed.status.moves && !managed.applier.is_busy();
         let due = managed.due(&entry.object, self.parts.status_conditions);
+        let is_complete = managed.progress(&entry.object).is_complete();
         let status = &mut managed.status;
         status.rests_left = status.rests_left.saturating_sub(1);
         match due {
             None if status.rests_left == 0 => status.is_resting = false,
-            Some(wanted) if status.rests_left == 0 || is_settled(&wanted.counters) || has_come_to_rest => {
+            Some(_) if status.rests_left == 0 || is_complete || has_come_to_rest => {
                 self.put_status(uid);
             }
             None | Some(_) => {

@@ -7,7 +7,7 @@ use tracing::warn;
 use super::Controller;
 use crate::{
     apply::{Lane, Ready},
-    cluster::Text,
+    cluster::{Entry, Text},
     guard::{self, Verdict, Violation},
 };
 
@@ -29,6 +29,9 @@ impl Controller {
     /// Removes everything from a plan, apart from its actions, that the plan may not contain.
     pub(super) fn confine(&mut self, uid: &Text, plan: &mut Plan) {
         guard::problems(&mut plan.problems);
+        guard::message(&mut plan.progress_message);
+        let owner = self.cluster.daemon_set(uid).map(Entry::owner);
+        guard::availability(&self.cluster, owner, &mut plan.pod_availability);
         if guard::conditions(&mut plan.conditions) > 0 {
             self.note_violation(uid, Violation::Condition);
         }

@@ -9,7 +9,7 @@ mod judge;
 
 use std::collections::BTreeMap;
 
-use everynode_proto::planner::v1::DaemonSetCondition;
+use everynode_proto::planner::v1::{DaemonSetCondition, PodAvailability};
 use fastrand::Rng;
 
 use self::judge::{Judge, Known, Seen};
@@ -117,6 +117,13 @@ fn any_plan(random: &mut Rng, pods: &BTreeMap<String, Known>, last_id: &mut u64)
         field: text(random),
         message: text(random),
     };
+    let availability = |random: &mut Rng| PodAvailability {
+        uid: text(random),
+        available_at: random.bool().then(|| prost_types::Timestamp {
+            seconds: random.i64(..),
+            nanos: random.i32(..),
+        }),
+    };
     Plan {
         actions,
         status: random.bool().then(|| DaemonSetStatus {
@@ -130,6 +137,9 @@ fn any_plan(random: &mut Rng, pods: &BTreeMap<String, Known>, last_id: &mut u64)
             seconds: random.i64(-10..100),
             nanos: 0,
         }),
+        progress: random.i32(0..6),
+        progress_message: text(random),
+        pod_availability: (0..random.usize(..4)).map(|_| availability(random)).collect(),
         ..Plan::default()
     }
 }
