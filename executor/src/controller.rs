@@ -225,6 +225,7 @@ impl Controller {
                 requests,
                 limits,
                 accepts_syncs,
+                has_availability,
                 planner_version,
                 rules_version,
                 end,
@@ -233,6 +234,7 @@ impl Controller {
                     requests,
                     limits,
                     end,
+                    has_availability,
                     version: planner_version,
                     rules_version,
                     last_sent: None,
@@ -240,6 +242,9 @@ impl Controller {
                 });
                 self.config.metrics.planner_found();
                 self.config.health.planner_found();
+                for managed in self.managed.values_mut() {
+                    managed.available_at = None;
+                }
                 self.outbox.restart(session::HELLO_SEQUENCE);
                 self.cluster.touch_all();
                 self.latency.reset();

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use everynode_proto::{
     facts::object,
-    planner::v1::{DaemonSetCondition, DaemonSetStatus},
+    planner::v1::{DaemonSetCondition, DaemonSetStatus, Plan, Progress},
 };
 use k8s_openapi::jiff::Timestamp;
 use serde_json::{Value, json};
@@ -60,10 +60,50 @@ pub fn counters_differ(wanted: &DaemonSetStatus, written: &object::DaemonSetStat
         || counters.iter().any(|(wanted, written)| wanted != written)
 }
 
-/// Whether every pod that should exist is updated and available, so that no further change is expected.
-pub fn is_rolled_out(wanted: &DaemonSetStatus) -> bool {
-    let desired = wanted.desired_number_scheduled;
-    wanted.updated_number_scheduled == desired && wanted.number_available == desired
+/// The rollout progress of a `DaemonSet`'s current template, in the planner's judgement and words.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RolloutProgress {
+    /// How far the rollout is.
+    pub progress: Progress,
+    /// The same as a sentence.
+    pub message: String,
+}
+
+impl RolloutProgress {
+    /// Takes the progress out of a plan. Returns `None` if the planner reports none that this executor knows.
+    pub fn of(plan: &mut Plan) -> Option<Self> {
+        let message = std::mem::take(&mut plan.progress_message);
+        match plan.progress() {
+            Progress::Unspecified => None,
+            progress => Some(Self { progress, message }),
+        }
+    }
+
+    /// Derives the progress from counters, for compatibility only: when the planner is of a release that doesn't report
+    /// the progress, and on a standby, which knows nothing but the written status.
+    pub fn from_counters(counters: &DaemonSetStatus, is_on_delete: bool) -> Self {
+        let DaemonSetStatus {
+            desired_number_scheduled: desired,
+            current_number_scheduled: current,
+            updated_number_scheduled: updated,
+            number_available: available,
+            ..
+        } = *counters;
+        let has_all = current == desired && available == desired;
+        Self {
+            progress: match (has_all, updated == desired) {
+                (true, true) => Progress::Complete,
+                (true, false) if is_on_delete => Progress::WaitingForDeletion,
+                _ => Progress::InProgress,
+            },
+            message: format!("{updated} of {desired} pods updated, {available} available"),
+        }
+    }
+
+    /// Whether every pod that should exist is updated and available, so that no further change is expected.
+    pub fn is_complete(&self) -> bool {
+        self.progress == Progress::Complete
+    }
 }
 
 fn body(daemon_set: &DaemonSet, wanted: &DesiredStatus) -> Value {

@@ -6,7 +6,8 @@
 //! - [`placement`] decides whether a pod belongs on a node, with `affinity`, `labels` and `taints`;
 //! - `node` decides what one node needs;
 //! - `rollout` decides which old pods are replaced;
-//! - `status` counts, and `rollout_status` derives availability and progress from the counters.
+//! - `status` counts, and `rollout_status` derives availability and progress from the counters;
+//! - [`availability`] lists the pods that wait for minReadySeconds.
 //!
 //! Simulations of nodes that may not exist use [`demand`] for the resources of one pod and [`simulate`] for all
 //! daemon pods of a node. [`summary`] counts verdicts for people.
@@ -18,7 +19,8 @@
 //! counts, and recomputes only the cells that were touched.
 
 mod affinity;
-pub(crate) mod cell;
+pub(crate) mod availability;
+pub mod cell;
 pub mod demand;
 mod labels;
 pub(crate) mod ledger;
@@ -34,6 +36,7 @@ pub mod summary;
 pub(crate) mod taints;
 
 use self::{
+    availability::{Availability, Change},
     cell::{Cell, CellIndex, Cells, PodRecord},
     ledger::Ledger,
     marks::Mark,
@@ -111,6 +114,13 @@ impl<'d> Rules<'d> {
         }
     }
 
+    /// When a ready pod that still waits for minReadySeconds becomes available. `None` for all other pods, and for
+    /// pods that are being deleted.
+    pub fn waits_until(&self, pod: &PodRecord) -> Option<Millis> {
+        self.available_at(pod)
+            .filter(|at| !pod.deleting && *at > self.now)
+    }
+
     /// Whether replacing this pod uses the budget of a rolling update (contract R4, R5). Other old pods are replaced
     /// at once. A pod needs the budget if it is available, or if its ready time is in the future: then a clock was
     /// set back or is wrong, and the pod may have been available for long (S3).
@@ -151,17 +161,29 @@ pub struct Decision {
     /// When to decide again even if no fact changes: the end of the next backoff (N3) or minReadySeconds (S3).
     /// `None` if only facts can change the decision.
     pub reconsider_at: Option<Millis>,
+    /// The pods that have begun or ceased to wait for minReadySeconds, ordered by uid. Empty when nobody tracks them.
+    pub availability: Vec<Change>,
 }
 
 /// Decides for one `DaemonSet` (contract N, R and S1). Updates the ledger first, for the cells that were touched or
 /// are due. `cells` must be those that the ledger was used with before.
 ///
-/// Deciding can't fail. A `DaemonSet` that selects every pod gets an empty decision (P6).
-pub(crate) fn decide<C: Cells>(rules: &Rules<'_>, ledger: &mut Ledger, cells: &C) -> Decision {
+/// Deciding can't fail. A `DaemonSet` that selects every pod gets an empty decision (P6). `availability` tracks the pods
+/// that wait for minReadySeconds, if anybody wants to know them.
+pub(crate) fn decide<C: Cells>(
+    rules: &Rules<'_>,
+    ledger: &mut Ledger,
+    availability: Option<&mut Availability>,
+    cells: &C,
+) -> Decision {
     if rules.daemon_set.selects_everything {
-        return Decision::default();
+        return Decision {
+            availability: availability.map(Availability::clear).unwrap_or_default(),
+            ..Decision::default()
+        };
     }
-    ledger.update(rules, cells);
+    let recomputed = ledger.update(rules, cells);
+    let availability = availability.map(|availability| availability.update(rules, cells, recomputed));
     let tally = ledger.tally();
     let mut actions = Vec::new();
     let (mut decision, mut pods) = (NodeDecision::default(), Vec::new());
@@ -185,6 +207,7 @@ pub(crate) fn decide<C: Cells>(rules: &Rules<'_>, ledger: &mut Ledger, cells: &C
         actions,
         status: Some(status::status(tally, rules.daemon_set.generation)),
         reconsider_at: ledger.reconsider_at(),
+        availability: availability.unwrap_or_default(),
     }
 }
 

@@ -26,7 +26,7 @@ use self::{
 };
 pub use self::{row::RowReport, size::Size};
 use crate::{
-    decide::{Decision, cell::PodRecord, rollout_status::rollout_status},
+    decide::{Decision, availability::Change, cell::PodRecord, rollout_status::rollout_status},
     intern::SharedValues,
     model::{Action, DaemonSet, Millis, Node, Pod, RolloutStatus, TemplateId, Text, Toleration, Uid},
 };
@@ -36,6 +36,8 @@ pub type ActionId = u64;
 
 /// The maximum number of actions in one plan. Further actions are in further plans.
 const MAX_ACTIONS: usize = 1_000;
+/// The most changes of pods' availability in one plan. The rest comes in further plans.
+const MAX_CHANGES: usize = 1_000;
 
 /// Everything that a session has received and still holds.
 #[derive(Debug, Default)]
@@ -53,8 +55,10 @@ pub struct Fleet {
     last_action: ActionId,
     /// Estimated bytes of the nodes, `DaemonSet`s and pods in the fleet.
     fact_bytes: usize,
-    /// Number of entries that cells keep about pods that are gone, as of the last plan.
+    /// Number of entries that cells keep about pods that are gone or that wait for minReadySeconds, as of the last plan.
     history_entries: usize,
+    /// Whether plans have the pods that wait for minReadySeconds.
+    tracks_availability: bool,
 }
 
 /// The plan for one `DaemonSet`: actions to take, and its state.
@@ -72,6 +76,9 @@ pub struct RowPlan {
     pub rollout_status: Option<RolloutStatus>,
     /// The tolerations that created pods get in addition to the template's.
     pub added_tolerations: Arc<[Toleration]>,
+    /// The pods that have begun or ceased to wait for minReadySeconds since the last plan. Empty unless the fleet tracks
+    /// them.
+    pub availability: Vec<Change>,
 }
 
 impl Fleet {
@@ -81,6 +88,11 @@ impl Fleet {
         fleet.nodes.reserve(nodes);
         fleet.pods.reserve(pods);
         fleet
+    }
+
+    /// Makes plans have the pods that wait for minReadySeconds. Must be called before the first plan.
+    pub fn track_availability(&mut self) {
+        self.tracks_availability = true;
     }
 
     /// Adds a node or replaces its earlier state.
@@ -304,7 +316,8 @@ impl Fleet {
     /// has been received.
     pub fn decide(&mut self, uid: &str, now: Millis) -> Option<Decision> {
         let index = self.rows.find(uid)?;
-        self.rows.get_mut(index)?.decide(&self.nodes, &self.pods, now)
+        let row = self.rows.get_mut(index)?;
+        row.decide(&self.nodes, &self.pods, now, false)
     }
 
     /// Decides for one `DaemonSet`, and puts its actions in flight.
@@ -312,7 +325,7 @@ impl Fleet {
         let Some(row) = self.rows.get_mut(index) else {
             return;
         };
-        let Some(decision) = row.decide(&self.nodes, &self.pods, now) else {
+        let Some(decision) = row.decide(&self.nodes, &self.pods, now, self.tracks_availability) else {
             return;
         };
         let Some(prepared) = row.prepared() else { return };
@@ -329,7 +342,7 @@ impl Fleet {
                 self.due.insert((at, row.uid.clone()));
             }
         }
-        if report == row.last_report && decision.actions.is_empty() {
+        if report == row.last_report && decision.actions.is_empty() && decision.availability.is_empty() {
             return;
         }
         let empty = RowPlan {
@@ -341,10 +354,12 @@ impl Fleet {
                 .status
                 .map(|status| rollout_status(&prepared.daemon_set, status)),
             added_tolerations: prepared.added_tolerations.clone(),
+            availability: Vec::new(),
         };
         row.last_report = report;
         self.in_flight.reserve(decision.actions.len());
         let mut rest = decision.actions.into_iter();
+        let mut changes = decision.availability.into_iter();
         loop {
             let mut plan = empty.clone();
             plan.actions.reserve_exact(rest.len().min(MAX_ACTIONS));
@@ -352,8 +367,9 @@ impl Fleet {
                 plan.actions
                     .push((self.start_action(index, cell, &action, now), action));
             }
+            plan.availability = changes.by_ref().take(MAX_CHANGES).collect();
             plans.push(plan);
-            if rest.len() == 0 {
+            if rest.len() == 0 && changes.len() == 0 {
                 return;
             }
         }

@@ -32,10 +32,12 @@ use crate::{
 /// The version of the session's protocol.
 pub const PROTOCOL: u32 = 1;
 /// Capabilities of this planner, in addition to the protocol's version.
-const CAPABILITIES: [&str; 1] = ["sync_accepted"];
+const CAPABILITIES: [&str; 2] = ["sync_accepted", POD_AVAILABILITY];
 
 /// Capability of executors that keep to [`MAX_SESSION_REQUEST_BYTES`].
 const MAX_REQUEST_BYTES: &str = "max_request_bytes";
+/// Capability of executors that read [`wire::Plan::pod_availability`], and of planners that fill it.
+const POD_AVAILABILITY: &str = "pod_availability";
 /// The maximum number of facts per request for executors of earlier releases. They limit only the number of facts, and
 /// a thousand nodes with hundreds of labels exceed the byte limit of a request.
 const LEGACY_MAX_FACTS: usize = 100;
@@ -95,6 +97,9 @@ impl Session {
             ..Outcome::default()
         };
         if let Some(hello) = &request.hello {
+            if has_capability(hello, POD_AVAILABILITY) {
+                self.fleet.track_availability();
+            }
             outcome.responses.push(respond(Message::Welcome(welcome(hello))));
         }
         if request.facts.is_empty() {
@@ -220,8 +225,12 @@ fn respond(message: Message) -> SessionResponse {
     }
 }
 
+fn has_capability(hello: &wire::Hello, capability: &str) -> bool {
+    hello.capabilities.iter().any(|name| name == capability)
+}
+
 fn welcome(hello: &wire::Hello) -> wire::Welcome {
-    let keeps_to_bytes = hello.capabilities.iter().any(|name| name == MAX_REQUEST_BYTES);
+    let keeps_to_bytes = has_capability(hello, MAX_REQUEST_BYTES);
     let max_facts = if keeps_to_bytes {
         MAX_FACTS
     } else {

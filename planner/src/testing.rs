@@ -5,8 +5,9 @@ use std::fmt;
 use crate::{
     decide::{
         self, Rules,
+        availability::Availability,
         cell::{Cell, CellIndex, Cells, PodRecord, by_age},
-        ledger::Ledger,
+        ledger::{Ledger, Recomputed},
         rolling_update,
     },
     model::{
@@ -331,12 +332,32 @@ pub(crate) struct Decision {
 /// Decides for a `DaemonSet`. The time is in seconds.
 pub(crate) fn decide(daemon_set: &DaemonSet, at_seconds: i64, cells: &[TestCell]) -> Decision {
     let rules = Rules::new(daemon_set, seconds(at_seconds));
-    let decision = decide::decide(&rules, &mut Ledger::default(), &TestCells::new(cells));
+    let decision = decide::decide(&rules, &mut Ledger::default(), None, &TestCells::new(cells));
     Decision {
         actions: decision.actions.into_iter().map(|(_, action)| action).collect(),
         status: decision.status,
         reconsider_at: decision.reconsider_at,
     }
+}
+
+/// Updates the pods that wait for minReadySeconds from some of the squares, or from all of them. Returns the changes, as
+/// the pods' uids with the times at which they become available. Times are in seconds.
+pub(crate) fn availability(
+    kept: &mut Availability,
+    daemon_set: &DaemonSet,
+    at_seconds: i64,
+    squares: &[Square],
+    touched: Option<&[CellIndex]>,
+) -> Vec<(String, Option<i64>)> {
+    let rules = Rules::new(daemon_set, seconds(at_seconds));
+    let recomputed = touched.map_or(Recomputed::All, |touched| Recomputed::Some(touched.to_vec()));
+    let changes = kept.update(&rules, &Board::new(squares), recomputed).into_iter();
+    changes
+        .map(|change| {
+            let at = change.available_at.map(|Millis(millis)| millis / 1_000);
+            (change.pod.text().to_string(), at)
+        })
+        .collect()
 }
 
 /// Formats an action in short: `create NODE` or `delete POD: Reason`.

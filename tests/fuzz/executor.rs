@@ -3,7 +3,8 @@
 use everynode_executor::actions::queue::{ActionQueue, CallOutcome, Lane};
 use everynode_executor::apiserver::objects::{self, DaemonSet, Encoding, Heard, Revision, Watched};
 use everynode_executor::pods::pod::{self, PodBuilder};
-use everynode_executor::{ownership::history, planner::session, pods::template, status};
+use everynode_executor::status::{self, RolloutProgress};
+use everynode_executor::{ownership::history, planner::session, pods::template};
 use everynode_proto::facts::{Node, Pod, object};
 use everynode_proto::planner::v1::{Plan, SessionResponse, session_response::Message as ResponseMessage};
 use fastrand::Rng;
@@ -76,11 +77,12 @@ fn no_api_server_response_panics() {
 }
 
 /// Applies a plan, which needn't be one that a planner would make.
-fn apply_plan(plan: Plan) {
+fn apply_plan(mut plan: Plan) {
     if let Some(wanted) = &plan.status {
         status::counters_differ(wanted, &object::DaemonSetStatus::default());
-        status::is_rolled_out(wanted);
+        RolloutProgress::from_counters(wanted, true);
     }
+    RolloutProgress::of(&mut plan);
     plan.reconsider_after.and_then(session::wait);
     let mut waiting: Vec<_> = plan.actions.iter().map(|action| action.id).collect();
     let mut queue = ActionQueue::default();

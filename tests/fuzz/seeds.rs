@@ -2,12 +2,13 @@
 
 use everynode_proto::facts::RawStruct;
 use everynode_proto::planner::v1::{
-    Action, CreatePod, DaemonSetCondition, DaemonSetStatus, DeletePod, Plan, Problem, SessionResponse,
-    SyncAccepted, Toleration, Welcome, action::Action as Kind, session_response::Message as ResponseMessage,
+    Action, CreatePod, DaemonSetCondition, DaemonSetStatus, DeletePod, Plan, PodAvailability, Problem,
+    SessionResponse, SyncAccepted, Toleration, Welcome, action::Action as Kind,
+    session_response::Message as ResponseMessage,
 };
 use prost::Message;
 use prost::encoding::{WireType, encode_key, encode_varint};
-use prost_types::Duration;
+use prost_types::{Duration, Timestamp};
 use serde_json::{Value, json};
 
 fn node() -> Value {
@@ -269,6 +270,13 @@ pub(crate) fn responses() -> Vec<Vec<u8>> {
         reason: "MinimumReplicasAvailable".to_owned(),
         message: "1 of 1 node has an available pod".to_owned(),
     };
+    let availability = PodAvailability {
+        uid: "p1".to_owned(),
+        available_at: Some(Timestamp {
+            seconds: 1_000_030,
+            nanos: 0,
+        }),
+    };
     let plan = Plan {
         id: 1,
         daemon_set: "default/agent".to_owned(),
@@ -292,6 +300,9 @@ pub(crate) fn responses() -> Vec<Vec<u8>> {
         }),
         added_tolerations: tolerations(),
         conditions: vec![condition],
+        progress: 2,
+        progress_message: "0 of 1 pod is of the current template, 1 available".to_owned(),
+        pod_availability: vec![availability],
     };
     let welcome = Welcome {
         max_facts_per_request: 1_000,

@@ -54,6 +54,14 @@ async fn both_programs_work_with_a_peer_of_the_last_release() {
     let answer = grpcurl(&mut world, &executor, &explain, Some(question)).await;
     assert!(answer.contains("VERDICT_RUN"), "{answer}");
 
+    // The older planner couldn't report the progress, so the executor goes by the counters.
+    let question = json!({"namespace": world.namespace, "name": "agent"});
+    let list = ["everynode.executor.v1.ExecutorService/ListDaemonSets"];
+    let answer = grpcurl(&mut world, &executor, &list, Some(question)).await;
+    for expected in ["ROLLOUT_STATE_COMPLETE", "4 of 4 pods updated, 4 available"] {
+        assert!(answer.contains(expected), "{answer}");
+    }
+
     // The older planner couldn't report the newer conditions, so the status must not claim them.
     let sets: Api<DaemonSet> = Api::namespaced(world.client.clone(), &world.namespace);
     let status = sets.get("agent").await.unwrap().status.unwrap();

@@ -79,11 +79,13 @@ impl Pod {
         !self.deleting && !self.told.as_ref().is_some_and(is_over)
     }
 
-    /// The time since which the pod has been running and ready on its node; `None` if it isn't, or is being deleted.
-    pub fn settled_since(&self) -> Option<Timestamp> {
-        let told = self.told.as_ref()?;
-        let settled = told.bound && !self.deleting && told.phase == PodPhase::Running as i32;
-        Option::from(told.ready_since).filter(|_| settled)
+    /// Whether the pod is running and ready on its node, and isn't being deleted.
+    pub fn is_settled(&self) -> bool {
+        let is_settled = |told: &Told| {
+            let is_ready = Option::<Timestamp>::from(told.ready_since).is_some();
+            told.bound && is_ready && told.phase == PodPhase::Running as i32
+        };
+        !self.deleting && self.told.as_ref().is_some_and(is_settled)
     }
 
     /// The pod's controller-revision-hash; empty if it has none.

@@ -1,11 +1,14 @@
 //! State of one `DaemonSet` in the loop, besides the object itself.
 
-use std::{sync::Arc, time::Duration};
+use std::{collections::HashMap, sync::Arc, time::Duration};
 
 use everynode_proto::{
     facts::PodTemplate,
-    planner::v1::{DaemonSetCondition, DaemonSetFacts, DaemonSetStatus, Problem, Toleration},
+    planner::v1::{
+        DaemonSetCondition, DaemonSetFacts, DaemonSetStatus, PodAvailability, Problem, Toleration,
+    },
 };
+use prost_types::Timestamp;
 use tokio::time::Instant;
 use tokio_util::{sync::CancellationToken, time::delay_queue};
 
@@ -17,12 +20,13 @@ use super::{
 use crate::{
     actions::queue::{ActionQueue, Lane},
     apiserver::{events::shortened, objects::DaemonSet},
-    live_view::view::words,
+    cluster::{Cluster, Owner, Text},
+    live_view::view::{is_on_delete, words},
     ownership::adopt,
     planner::{guard::Outstanding, outbox::Announcement},
     pods::pod::PodBuilder,
     status::{
-        DesiredStatus,
+        DesiredStatus, RolloutProgress,
         conditions::{Obstacle, degraded, from_counters},
         counters,
     },
@@ -48,6 +52,9 @@ pub(super) struct ManagedDaemonSet {
     pub(super) refusals: LaneRefusals,
     pub(super) upkeep: UpkeepState,
     pub(super) status: StatusState,
+    /// When pods that wait for minReadySeconds become available, by the pods' uids. `None` as long as the planner of the
+    /// session hasn't reported it.
+    pub(super) available_at: Option<HashMap<Text, Timestamp>>,
     /// Timer for telling the planner that time has passed.
     pub(super) reconsider: Option<delay_queue::Key>,
     /// Why it is too large to be sent to the planner, if it is.
@@ -150,6 +157,8 @@ pub(super) struct UpkeepState {
 pub(super) struct StatusState {
     /// The counters of the last plan.
     pub(super) counters: Option<DaemonSetStatus>,
+    /// The rollout progress according to that plan.
+    pub(super) progress: Option<RolloutProgress>,
     /// The conditions that follow from the counters, as that plan gives them.
     pub(super) conditions: Vec<DaemonSetCondition>,
     /// The counters written, from the last write that the server has confirmed on: a write without an answer may
@@ -214,6 +223,36 @@ impl ManagedDaemonSet {
             conditions.push(degraded(self.obstacle(Instant::now())));
         }
         Some(DesiredStatus { counters, conditions })
+    }
+
+    /// Its rollout progress according to the last plan. Without a plan, the written status tells.
+    pub(super) fn progress(&self, object: &DaemonSet) -> RolloutProgress {
+        let written = || RolloutProgress::from_counters(&counters(&object.status), is_on_delete(object));
+        self.status.progress.clone().unwrap_or_else(written)
+    }
+
+    /// Applies changes of its pods' availability. They have to be about its own pods.
+    pub(super) fn apply_availability(
+        &mut self,
+        changes: Vec<PodAvailability>,
+        cluster: &Cluster,
+        owner: &Owner,
+    ) {
+        let available_at = self.available_at.get_or_insert_default();
+        for PodAvailability {
+            uid,
+            available_at: at,
+        } in changes
+        {
+            match at {
+                Some(at) => drop(available_at.insert(uid.as_str().into(), at)),
+                None => drop(available_at.remove(uid.as_str())),
+            }
+        }
+        let pods = cluster.pods();
+        if available_at.len() > pods.count(owner) {
+            available_at.retain(|uid, _| pods.get(uid).is_some_and(|pod| pod.owner() == Some(owner)));
+        }
     }
 
     /// The status to write, if the object's status differs from it.

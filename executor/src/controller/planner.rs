@@ -28,6 +28,8 @@ pub(super) struct PlannerSession {
     /// Ends the session.
     pub(super) end: CancellationToken,
     pub(super) limits: RequestLimits,
+    /// Whether its plans report the availability of pods.
+    pub(super) has_availability: bool,
     pub(super) version: String,
     pub(super) rules_version: String,
     /// When the last request was sent.

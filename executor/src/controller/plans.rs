@@ -4,7 +4,9 @@ use std::sync::Arc;
 
 use everynode_proto::{
     executor::v1::watch_plans_response::Event,
-    planner::v1::{ActionOutcome, DeletePod, DeleteReason, Plan, Problem, ProblemCode, action::Action},
+    planner::v1::{
+        ActionOutcome, DeletePod, DeleteReason, Plan, Problem, ProblemCode, Progress, action::Action,
+    },
 };
 use tracing::warn;
 
@@ -17,12 +19,13 @@ use crate::{
     actions::queue::Lane,
     apiserver::events::Kind,
     cluster::Text,
+    live_view::view::is_on_delete,
     planner::{
         guard::{self, Verdict},
         session,
     },
     pods::pod::PodBuilder,
-    status::conditions,
+    status::RolloutProgress,
 };
 
 impl Controller {
@@ -52,15 +55,30 @@ impl Controller {
         self.emit_deletion_events(&uid, &plan);
         self.update_pod_builder(&uid, &plan);
         let span = spans::plan(&plan);
+        let entry = self.cluster.daemon_set(&uid);
+        let progress = RolloutProgress::of(&mut plan);
+        let availability = std::mem::take(&mut plan.pod_availability);
+        let has_availability = self
+            .planner
+            .as_ref()
+            .is_some_and(|planner| planner.has_availability);
         if let Some(managed) = self.managed.get_mut(&uid) {
+            if let Some(entry) = entry.filter(|_| has_availability) {
+                managed.apply_availability(availability, &self.cluster, entry.owner());
+            }
             if let Some(status) = plan.status {
+                let progress = progress.unwrap_or_else(|| {
+                    let is_on_delete = entry.is_some_and(|entry| is_on_delete(&entry.object));
+                    RolloutProgress::from_counters(&status, is_on_delete)
+                });
                 if let Some(announced) = &managed.announced {
-                    let rolls_out = conditions::rolls_out(&plan.conditions);
+                    let rolls_out = progress.progress == Progress::InProgress;
                     self.config
                         .metrics
                         .daemon_set(announced.names(), &status, rolls_out);
                 }
                 managed.status.counters = Some(status);
+                managed.status.progress = Some(progress);
                 managed.status.conditions = std::mem::take(&mut plan.conditions);
             }
             let pause = managed.actions.push(plan, event_read, &span);

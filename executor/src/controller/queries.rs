@@ -4,13 +4,12 @@ use everynode_proto::{
     executor::v1::{PlannerChanged, PlannerInfo, watch_plans_response::Event},
     planner::v1::Problem,
 };
-use prost_types::Timestamp;
 use tokio::time::Instant;
 
 use super::{Controller, managed::ManagedDaemonSet};
 use crate::{
     actions::queue,
-    cluster::{Entry, Pod},
+    cluster::{Entry, Pod, Text},
     live_view::{
         questions::{Known, Overview, Question, Watch, Which},
         view,
@@ -63,19 +62,27 @@ impl Controller {
     fn known(&self, uid: &str, which: &Which) -> Option<Known> {
         let entry = self.cluster.daemon_set(uid)?;
         // A standby knows which objects exist, but not what is being done about them.
-        let sketch = match self.managed.get(uid) {
-            Some(managed) => sketch(entry, managed),
-            None => sketch(entry, &ManagedDaemonSet::default()),
-        };
-        let pods = self.cluster.pods().of(entry.owner()).map(|(_, pod)| pod);
-        let pods = match which {
-            Which::All => pods.cloned().collect(),
-            Which::OnNode(node) => pods.filter(|pod| pod.node() == Some(node)).cloned().collect(),
+        let unmanaged = ManagedDaemonSet::default();
+        let managed = self.managed.get(uid).unwrap_or(&unmanaged);
+        let mut sketch = sketch(entry, managed);
+        let available_at = managed.available_at.as_ref();
+        let is_remarkable = remarkable(&sketch);
+        let is_requested = |uid: &Text, pod: &Pod| match which {
+            Which::All => true,
+            Which::OnNode(node) => pod.node() == Some(node),
             Which::Remarkable => {
-                let is_remarkable = remarkable(&sketch, Timestamp::from(std::time::SystemTime::now()));
-                pods.filter(|pod| is_remarkable(pod)).cloned().collect()
+                is_remarkable(pod) || available_at.is_some_and(|waiting| waiting.contains_key(uid))
             }
         };
+        let pods = self.cluster.pods().of(entry.owner());
+        let pods: Vec<_> = pods
+            .filter(|(uid, pod)| is_requested(uid, pod))
+            .map(|(uid, pod)| (uid.clone(), pod.clone()))
+            .collect();
+        sketch.available_at = available_at.map(|waiting| {
+            let requested = pods.iter().filter_map(|(uid, _)| waiting.get_key_value(uid));
+            requested.map(|(uid, at)| (uid.clone(), *at)).collect()
+        });
         Some(Known { sketch, pods })
     }
 }
@@ -98,6 +105,8 @@ fn sketch(entry: &Entry, managed: &ManagedDaemonSet) -> view::Sketch {
         object: entry.object.clone(),
         revision: current.map(|announced| announced.revision.clone()),
         counted: managed.status.counters,
+        progress: managed.progress(&entry.object),
+        available_at: None,
         problems: too_large
             .into_iter()
             .chain(managed.problems().iter().cloned())
@@ -124,22 +133,18 @@ fn lane(managed: &ManagedDaemonSet, lane: queue::Lane) -> view::Lane {
     }
 }
 
-/// Whether there is more to report of a pod than that it runs.
-fn remarkable(sketch: &view::Sketch, now: Timestamp) -> impl Fn(&Pod) -> bool {
-    let youngest = now
-        .seconds
-        .saturating_sub(i64::from(sketch.object.spec.min_ready_seconds));
+/// Whether there is more to report of a pod than that it runs, even if it doesn't wait for `minReadySeconds`.
+fn remarkable(sketch: &view::Sketch) -> impl Fn(&Pod) -> bool + use<> {
     let revision = sketch
         .revision
         .clone()
         .filter(|_| view::is_on_delete(&sketch.object));
     move |pod| {
-        let is_young = |since: Timestamp| since.seconds >= youngest;
         let is_old = || {
             revision
                 .as_ref()
                 .is_some_and(|revision| pod.revision() != revision)
         };
-        pod.settled_since().is_none_or(is_young) || is_old()
+        !pod.is_settled() || is_old()
     }
 }

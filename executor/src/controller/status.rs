@@ -11,7 +11,7 @@ use super::{CallResult, Controller, Timer};
 use crate::{
     apiserver::{failure::ApiError, objects::DaemonSet},
     cluster::Text,
-    status::{conditions::is_degraded, is_rolled_out, write},
+    status::{conditions::is_degraded, write},
 };
 
 /// Minimum pause between two writes of the same status: shorter than anyone notices, longer than a burst of creations.
@@ -123,13 +123,12 @@ impl Controller {
         };
         let has_become_idle = managed.status.was_busy && !managed.actions.is_busy();
         let due = managed.status_to_write(&entry.object, self.config.status_conditions);
+        let is_complete = managed.progress(&entry.object).is_complete();
         let status = &mut managed.status;
         status.pause_units_left = status.pause_units_left.saturating_sub(1);
         match due {
             None if status.pause_units_left == 0 => status.is_paused = false,
-            Some(wanted)
-                if status.pause_units_left == 0 || is_rolled_out(&wanted.counters) || has_become_idle =>
-            {
+            Some(_) if status.pause_units_left == 0 || is_complete || has_become_idle => {
                 self.put_status(uid);
             }
             None | Some(_) => {

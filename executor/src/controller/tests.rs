@@ -1,5 +1,6 @@
 mod actions;
 mod adversary;
+mod availability;
 mod competing;
 mod conditions;
 mod facts;
@@ -172,16 +173,17 @@ impl Rig {
         self.open_with(limits, true).await
     }
 
-    /// Opens a session with these limits. `accepts_syncs` says whether the planner confirms that it has accepted the
-    /// full sync.
-    async fn open_with(&self, limits: RequestLimits, accepts_syncs: bool) -> FakePlannerSession {
+    /// Opens a session with these limits. A planner that isn't current is of a release that doesn't confirm that it has
+    /// accepted the full sync and doesn't report the availability of pods.
+    async fn open_with(&self, limits: RequestLimits, is_current: bool) -> FakePlannerSession {
         let (requests, receiver) = mpsc::channel(1);
         let (sessions, end) = (self.sessions().await, CancellationToken::new());
         sessions
             .send(session::Event::Opened {
                 requests,
                 limits,
-                accepts_syncs,
+                accepts_syncs: is_current,
+                has_availability: is_current,
                 planner_version: "0.1.0".to_owned(),
                 rules_version: "1".to_owned(),
                 end: end.clone(),
@@ -193,7 +195,7 @@ impl Rig {
             sessions,
             end,
             plans: 0,
-            accepts_syncs,
+            accepts_syncs: is_current,
         }
     }
 

@@ -7,7 +7,7 @@ use tracing::warn;
 use super::Controller;
 use crate::{
     actions::queue::{Lane, ReadyAction},
-    cluster::Text,
+    cluster::{Entry, Text},
     planner::guard::{self, Verdict, Violation},
 };
 
@@ -30,6 +30,9 @@ impl Controller {
     /// Removes problems, conditions and tolerations that a plan may not contain.
     pub(super) fn sanitize_plan(&mut self, uid: &Text, plan: &mut Plan) {
         guard::problems(&mut plan.problems);
+        guard::message(&mut plan.progress_message);
+        let owner = self.cluster.daemon_set(uid).map(Entry::owner);
+        guard::availability(&self.cluster, owner, &mut plan.pod_availability);
         if guard::conditions(&mut plan.conditions) > 0 {
             self.record_violation(uid, Violation::Condition);
         }

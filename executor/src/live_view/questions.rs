@@ -10,7 +10,10 @@ use everynode_proto::{
 use tokio::sync::{broadcast, mpsc, oneshot};
 
 use super::{event_bus::SharedEvent, view};
-use crate::{apiserver::objects::DaemonSet, cluster::Pod};
+use crate::{
+    apiserver::objects::DaemonSet,
+    cluster::{Pod, Text},
+};
 
 /// How many queries may wait for the loop.
 const QUESTIONS_AHEAD: usize = 16;
@@ -46,8 +49,8 @@ pub enum Which {
     All,
     /// The pods on a node, or meant for it.
     OnNode(String),
-    /// The pods with more to report than that they run: pods that are not ready, that became ready within
-    /// `minReadySeconds`, or that are being deleted; under `OnDelete` also pods of an older template.
+    /// The pods with more to report than that they run: pods that are not ready, that wait for `minReadySeconds`, or
+    /// that are being deleted; under `OnDelete` also pods of an older template.
     Remarkable,
 }
 
@@ -56,7 +59,8 @@ pub enum Which {
 pub struct Known {
     /// Everything but its pods.
     pub(crate) sketch: view::Sketch,
-    pub(crate) pods: Vec<Pod>,
+    /// The pods with their uids.
+    pub(crate) pods: Vec<(Text, Pod)>,
 }
 
 /// A subscription to all events from now on.
@@ -135,8 +139,8 @@ impl Asker {
 
 impl Known {
     fn sketch(self) -> view::Sketch {
-        // No answer names a pod by its uid.
-        let facts: Vec<PodFacts> = self.pods.iter().filter_map(|pod| pod.facts("")).collect();
+        let pods = self.pods.iter();
+        let facts: Vec<PodFacts> = pods.filter_map(|(uid, pod)| pod.facts(uid)).collect();
         view::Sketch {
             pods: facts,
             ..self.sketch

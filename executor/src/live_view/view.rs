@@ -14,14 +14,18 @@ pub mod rollout;
 pub mod waits;
 pub mod words;
 
-use std::{sync::Arc, time::Duration};
+use std::{collections::HashMap, sync::Arc, time::Duration};
 
 use everynode_proto::{
     executor::v1 as wire,
     planner::v1::{DaemonSetStatus, PodFacts, PodPhase, Problem},
 };
 
-use crate::{apiserver::objects::DaemonSet, election::leadership::Leadership};
+use prost_types::Timestamp;
+
+use crate::{
+    apiserver::objects::DaemonSet, cluster::Text, election::leadership::Leadership, status::RolloutProgress,
+};
 
 /// The state of a `DaemonSet` at one moment.
 #[derive(Debug, Clone)]
@@ -32,6 +36,10 @@ pub struct Sketch {
     pub revision: Option<String>,
     /// The counters of the last plan.
     pub counted: Option<DaemonSetStatus>,
+    /// The rollout progress of the current template.
+    pub progress: RolloutProgress,
+    /// When those of the pods that wait for minReadySeconds become available, by uid. `None` when nobody has told.
+    pub available_at: Option<HashMap<Text, Timestamp>>,
     /// Problems of the `DaemonSet`.
     pub problems: Vec<Problem>,
     /// Whether its history and its pods' ownership are in order.

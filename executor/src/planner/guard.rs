@@ -15,7 +15,10 @@ use std::{
 
 use everynode_proto::{
     facts::object::IntOrString,
-    planner::v1::{Action, DaemonSetCondition, DeletePod, Plan, Problem, Toleration, action::Action as Kind},
+    planner::v1::{
+        Action, DaemonSetCondition, DeletePod, Plan, PodAvailability, Problem, Toleration,
+        action::Action as Kind,
+    },
 };
 use tokio::time::Instant;
 
@@ -262,7 +265,7 @@ pub fn conditions(conditions: &mut Vec<DaemonSetCondition>) -> usize {
             return false;
         };
         left.swap_remove(place);
-        cut(&mut condition.message, MAX_MESSAGE);
+        message(&mut condition.message);
         true
     });
     before - conditions.len()
@@ -278,6 +281,11 @@ fn is_reason(text: &str) -> bool {
         && bytes
             .iter()
             .all(|byte| is_word(byte) || matches!(byte, b',' | b':'))
+}
+
+/// Cuts a sentence about a status to the length that a condition can carry.
+pub fn message(text: &mut String) {
+    cut(text, MAX_MESSAGE);
 }
 
 fn cut(text: &mut String, longest: usize) {
@@ -301,6 +309,17 @@ pub fn tolerations(added: &mut Vec<Toleration>) -> usize {
     });
     added.truncate(MAX_TOLERATIONS);
     before - added.len()
+}
+
+/// Keeps only what a plan says about the availability of the `DaemonSet`'s own pods, at most once for each of them. A pod
+/// that is gone needs no entry, and without an `owner` there are no pods.
+pub fn availability(cluster: &Cluster, owner: Option<&Owner>, changes: &mut Vec<PodAvailability>) {
+    let pods = cluster.pods();
+    changes.retain(|change| {
+        let pod = pods.get(&change.uid);
+        owner.is_some() && pod.is_some_and(|pod| pod.owner() == owner)
+    });
+    changes.truncate(owner.map_or(0, |owner| pods.count(owner)));
 }
 
 /// Cuts a plan's problems to the number and length that events can carry.

@@ -33,6 +33,8 @@ const LONGEST_WAIT: Duration = Duration::from_secs(5);
 const SYNC_ACCEPTED: &str = "sync_accepted";
 /// Capability of executors that obey the maximum request size that the planner tells, in bytes.
 const MAX_REQUEST_BYTES: &str = "max_request_bytes";
+/// Capability of executors that read [`Plan::pod_availability`], and of planners that fill it.
+const POD_AVAILABILITY: &str = "pod_availability";
 /// Deadline for connecting, and for the planner's answer to hello.
 const OPEN_DEADLINE: Duration = Duration::from_secs(5);
 /// Pings detect a planner that hangs.
@@ -68,6 +70,8 @@ pub enum Event {
         limits: RequestLimits,
         /// Whether the planner confirms that it has accepted a full sync. Planners of earlier releases don't.
         accepts_syncs: bool,
+        /// Whether the planner's plans report the availability of pods. Planners of earlier releases don't.
+        has_availability: bool,
         /// The planner's version.
         planner_version: String,
         /// The version of its decision rules.
@@ -208,7 +212,9 @@ async fn hello(channel: Channel, identity: &Identity) -> Result<Open, Status> {
         identity: identity.executor.clone(),
         epoch: identity.epoch,
         protocol: PROTOCOL,
-        capabilities: [SYNC_ACCEPTED, MAX_REQUEST_BYTES].map(str::to_owned).to_vec(),
+        capabilities: [SYNC_ACCEPTED, MAX_REQUEST_BYTES, POD_AVAILABILITY]
+            .map(str::to_owned)
+            .to_vec(),
     };
     let first = SessionRequest {
         sequence: HELLO_SEQUENCE,
@@ -254,12 +260,14 @@ impl Open {
             max_request_bytes,
         } = self.welcome;
         info!(%planner_version, %rules_version, "planner session opened");
+        let has = |capability| capabilities.iter().any(|name| name == capability);
         let end = CancellationToken::new();
         if events
             .send(Event::Opened {
                 requests: self.requests,
                 limits: RequestLimits::told(max_facts_per_request, max_request_bytes),
-                accepts_syncs: capabilities.iter().any(|capability| capability == SYNC_ACCEPTED),
+                accepts_syncs: has(SYNC_ACCEPTED),
+                has_availability: has(POD_AVAILABILITY),
                 planner_version,
                 rules_version,
                 end: end.clone(),

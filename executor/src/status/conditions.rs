@@ -52,12 +52,6 @@ pub(crate) fn is_degraded(written: &object::DaemonSetStatus) -> bool {
     find(written, "Degraded").is_some_and(|condition| condition.status == status_text(true))
 }
 
-/// Whether pods of the current template are still to come, according to the planner's conditions.
-pub fn rolls_out(said: &[DaemonSetCondition]) -> bool {
-    said.iter()
-        .any(|condition| condition.reason == "RolloutInProgress")
-}
-
 /// Whether the written conditions differ from the wanted ones by more than a message.
 pub(crate) fn differ(wanted: &[DaemonSetCondition], written: &object::DaemonSetStatus) -> bool {
     OURS.iter().any(|kind| {

@@ -140,3 +140,40 @@ async fn failed_status_write_is_an_error() {
     lines.push(refuse("PATCH", AGENT_STATUS, conflict()));
     assert!(write_against(lines).await.unwrap_err().is_conflict());
 }
+
+#[test]
+fn counters_tell_the_progress_only_where_no_plan_does() {
+    let of = |[desired, current, updated, available]: [i32; 4], is_on_delete| {
+        let counters = DaemonSetStatus {
+            desired_number_scheduled: desired,
+            current_number_scheduled: current,
+            updated_number_scheduled: updated,
+            number_available: available,
+            ..DaemonSetStatus::default()
+        };
+        RolloutProgress::from_counters(&counters, is_on_delete).progress
+    };
+    for is_on_delete in [false, true] {
+        assert_eq!(of([0, 0, 0, 0], is_on_delete), Progress::Complete);
+        assert_eq!(of([3, 3, 3, 3], is_on_delete), Progress::Complete);
+        assert_eq!(of([3, 3, 3, 2], is_on_delete), Progress::InProgress);
+        assert_eq!(of([3, 2, 2, 2], is_on_delete), Progress::InProgress);
+    }
+    assert_eq!(of([3, 3, 1, 3], false), Progress::InProgress);
+    assert_eq!(of([3, 3, 1, 3], true), Progress::WaitingForDeletion);
+    let counters = RolloutProgress::from_counters(&wanted(), false);
+    assert_eq!(counters.message, "3 of 5 pods updated, 2 available");
+
+    let mut plan = Plan {
+        progress: Progress::Complete.into(),
+        progress_message: "done".to_owned(),
+        ..Plan::default()
+    };
+    let told = RolloutProgress::of(&mut plan).unwrap();
+    assert!(told.is_complete() && told.message == "done");
+    // A newer planner may report a progress that this executor doesn't know.
+    for progress in [0, 99] {
+        plan.progress = progress;
+        assert_eq!(RolloutProgress::of(&mut plan), None);
+    }
+}

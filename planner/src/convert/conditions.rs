@@ -1,10 +1,11 @@
 //! Writes the conditions of a `DaemonSet`'s status, with their messages.
 
 use everynode_proto::planner::v1::DaemonSetCondition;
-use everynode_render::values;
 
-use super::to_wire::status;
-use crate::model::{Progress, RolloutStatus};
+use crate::model::{Progress, RolloutStatus, Status};
+
+/// The message for when no pod belongs on any node.
+const NOWHERE: &str = "no node should run a pod";
 
 /// The conditions of a `DaemonSet` with this rollout status.
 pub(super) fn conditions(rollout: &RolloutStatus) -> Vec<DaemonSetCondition> {
@@ -24,7 +25,7 @@ fn available(rollout: &RolloutStatus) -> DaemonSetCondition {
         "MinimumReplicasUnavailable"
     };
     let message = match desired {
-        0 => values::NOWHERE.to_owned(),
+        0 => NOWHERE.to_owned(),
         1 => format!("{available} of 1 node has an available pod"),
         _ => format!("{available} of {desired} nodes have an available pod, and at least {fewest} must"),
     };
@@ -32,7 +33,7 @@ fn available(rollout: &RolloutStatus) -> DaemonSetCondition {
 }
 
 fn progressing(rollout: &RolloutStatus) -> DaemonSetCondition {
-    let counted = values::progress(&status(rollout.status));
+    let counted = progress_message(&rollout.status);
     match rollout.progress {
         Progress::Complete => condition("Progressing", true, "NewRevisionAvailable", counted),
         Progress::InProgress => condition("Progressing", true, "RolloutInProgress", counted),
@@ -40,6 +41,25 @@ fn progressing(rollout: &RolloutStatus) -> DaemonSetCondition {
             let message =
                 format!("{counted}; the others stay until somebody deletes them (strategy OnDelete)");
             condition("Progressing", false, "WaitingForDeletion", message)
+        }
+    }
+}
+
+/// Describes the rollout progress of the current template, from the counters.
+pub(super) fn progress_message(status: &Status) -> String {
+    let Status {
+        desired_number_scheduled: desired,
+        updated_number_scheduled: updated,
+        number_available: available,
+        ..
+    } = *status;
+    match (desired, updated == desired && available == desired) {
+        (0, _) => NOWHERE.to_owned(),
+        (1, true) => "the pod is of the current template and available".to_owned(),
+        (_, true) => format!("all {desired} pods are of the current template and available"),
+        (1, false) => format!("{updated} of 1 pod is of the current template, {available} available"),
+        (_, false) => {
+            format!("{updated} of {desired} pods are of the current template, {available} available")
         }
     }
 }

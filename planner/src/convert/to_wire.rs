@@ -4,15 +4,16 @@ use std::collections::BTreeMap;
 
 use everynode_proto::planner::v1 as wire;
 
-use super::conditions::conditions;
+use super::conditions::{conditions, progress_message};
 use crate::{
     decide::{
+        availability::Change,
         simulate::{Conflict, Simulation, Undecided},
         summary::{ConditionCount, Summary},
     },
     fleet::RowPlan,
     model::{
-        Action, DeleteReason, Demand, HostPort, Millis, Problem, ProblemCode, Reason, ReasonCode,
+        Action, DeleteReason, Demand, HostPort, Millis, Problem, ProblemCode, Progress, Reason, ReasonCode,
         ReasonDetail, Resources, Status, Text, Toleration, Verdict,
     },
 };
@@ -26,6 +27,7 @@ pub fn plan(plan: RowPlan, id: u64, based_on: u64, now: Millis) -> wire::Plan {
         report,
         rollout_status,
         added_tolerations,
+        availability,
     } = plan;
     let creates = actions
         .iter()
@@ -49,6 +51,15 @@ pub fn plan(plan: RowPlan, id: u64, based_on: u64, now: Millis) -> wire::Plan {
             .map(toleration)
             .collect(),
         conditions: rollout_status.as_ref().map(conditions).unwrap_or_default(),
+        progress: standing
+            .map_or(wire::Progress::Unspecified, |standing| {
+                progress(standing.progress)
+            })
+            .into(),
+        progress_message: standing
+            .map(|standing| progress_message(&standing.status))
+            .unwrap_or_default(),
+        pod_availability: availability.iter().map(pod_availability).collect(),
         daemon_set,
     }
 }
@@ -61,6 +72,29 @@ pub fn reconsider_after(at: Option<Millis>, now: Millis) -> Option<prost_types::
         seconds: millis / 1_000,
         nanos,
     })
+}
+
+fn progress(progress: Progress) -> wire::Progress {
+    match progress {
+        Progress::Complete => wire::Progress::Complete,
+        Progress::InProgress => wire::Progress::InProgress,
+        Progress::WaitsForDeletion => wire::Progress::WaitingForDeletion,
+    }
+}
+
+fn pod_availability(change: &Change) -> wire::PodAvailability {
+    wire::PodAvailability {
+        uid: text(&change.pod.text()),
+        available_at: change.available_at.map(timestamp),
+    }
+}
+
+fn timestamp(Millis(millis): Millis) -> prost_types::Timestamp {
+    let nanos = i32::try_from(millis.rem_euclid(1_000) * 1_000_000).unwrap_or_default();
+    prost_types::Timestamp {
+        seconds: millis.div_euclid(1_000),
+        nanos,
+    }
 }
 
 fn text(text: &Text) -> String {

@@ -41,6 +41,15 @@ pub(crate) struct Ledger {
     updated_at: Option<Millis>,
 }
 
+/// The cells whose shares an update has recomputed.
+#[derive(Debug)]
+pub enum Recomputed {
+    /// Every cell.
+    All,
+    /// These cells, in no particular order, some perhaps twice.
+    Some(Vec<CellIndex>),
+}
+
 impl Ledger {
     /// Records that something in a cell has changed.
     pub(crate) fn touch(&mut self, index: CellIndex) {
@@ -74,8 +83,8 @@ impl Ledger {
             .unwrap_or_default()
     }
 
-    /// Updates the marks of the cells that may have changed since the last update.
-    pub(crate) fn update<C: Cells>(&mut self, rules: &Rules<'_>, cells: &C) {
+    /// Updates the marks of the cells that may have changed since the last update. Returns these cells.
+    pub(crate) fn update<C: Cells>(&mut self, rules: &Rules<'_>, cells: &C) -> Recomputed {
         let (mut decision, mut pods) = (NodeDecision::default(), Vec::new());
         // If the clock was set back, changes that were caused by time no longer hold.
         let all = self.updated_at.is_none_or(|at| at > rules.now);
@@ -100,6 +109,11 @@ impl Ledger {
                 None => (Marks::default(), None),
             };
             self.set(*index, marks, due);
+        }
+        if all {
+            Recomputed::All
+        } else {
+            Recomputed::Some(touched)
         }
     }
 

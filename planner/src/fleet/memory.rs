@@ -24,7 +24,7 @@ const TEMPLATE_ID_BYTES: usize = 640;
 const CELL_BYTES: usize = 16;
 /// Bytes of an action in flight.
 const ACTION_BYTES: usize = 192;
-/// Bytes of an entry that a cell keeps about a pod that is gone.
+/// Bytes of an entry that a cell keeps about a pod that is gone or that waits for minReadySeconds.
 const HISTORY_ENTRY_BYTES: usize = 96;
 /// Bytes of a toleration, in the template and in its parsed form.
 const TOLERATION_BYTES: usize = 256;
@@ -104,7 +104,7 @@ impl Fleet {
         self.fact_bytes.saturating_add(counted)
     }
 
-    /// Counts the entries that cells keep about pods that are gone.
+    /// Counts the entries that cells keep about pods that are gone or that wait for minReadySeconds.
     pub(super) fn count_history_entries(&mut self) {
         self.history_entries = self.rows.iter_mut().map(|(_, row)| row.history_entries()).sum();
     }

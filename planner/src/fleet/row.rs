@@ -11,6 +11,7 @@ use super::{
 use crate::{
     decide::{
         self, Decision, Rules,
+        availability::Availability,
         cell::{self, CellIndex, Cells, PodRecord, by_age},
         ledger::Ledger,
         placement::Placement,
@@ -40,6 +41,8 @@ pub(crate) struct Row {
     /// cell holds a younger pod.
     youngest_gone: HashMap<NodeIndex, (Millis, Uid)>,
     ledger: Ledger,
+    /// The pods that wait for minReadySeconds, as plans have told so far.
+    availability: Availability,
     /// The content of the last plan for the `DaemonSet`, without its actions.
     pub(crate) last_report: RowReport,
 }
@@ -151,9 +154,9 @@ impl Row {
         self.daemon_set.is_none() && self.pods == 0
     }
 
-    /// Number of entries that the row keeps about pods that are gone.
+    /// Number of entries that the row keeps about pods that are gone, and about pods that wait for minReadySeconds.
     pub(crate) fn history_entries(&self) -> usize {
-        self.youngest_gone.len() + self.backoffs.len()
+        self.youngest_gone.len() + self.backoffs.len() + self.availability.waiting_cells()
     }
 
     /// Sets the `DaemonSet`. Returns whether anything changed.
@@ -187,6 +190,7 @@ impl Row {
         self.last_report = RowReport::default();
         self.backoffs.clear();
         self.ledger = Ledger::default();
+        self.availability = Availability::default();
     }
 
     /// Recomputes the verdict on a node. Returns whether it changed.
@@ -296,14 +300,22 @@ impl Row {
         self.touch(index);
     }
 
-    /// Decides. Returns `None` until the `DaemonSet` has been received.
-    pub(crate) fn decide(&mut self, nodes: &Nodes, pods: &Pods, now: Millis) -> Option<Decision> {
+    /// Decides. Returns `None` until the `DaemonSet` has been received. With `tracks_availability`, the decision has the
+    /// pods that have begun or ceased to wait for minReadySeconds since the last such decision.
+    pub(crate) fn decide(
+        &mut self,
+        nodes: &Nodes,
+        pods: &Pods,
+        now: Millis,
+        tracks_availability: bool,
+    ) -> Option<Decision> {
         let Self {
             daemon_set,
             cells,
             backoffs,
             youngest_gone,
             ledger,
+            availability,
             ..
         } = self;
         let rules = Rules::new(&daemon_set.as_ref()?.daemon_set, now);
@@ -314,7 +326,8 @@ impl Row {
             nodes,
             pods,
         };
-        Some(decide::decide(&rules, ledger, &row_cells))
+        let availability = tracks_availability.then_some(availability);
+        Some(decide::decide(&rules, ledger, availability, &row_cells))
     }
 }
 

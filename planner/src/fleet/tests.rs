@@ -1,3 +1,4 @@
+mod availability;
 mod invariants;
 mod properties;
 mod rest;
@@ -7,7 +8,9 @@ mod simulation;
 use super::*;
 use crate::{
     model::{DaemonSet, Pod, Status},
-    testing::{NOW, PodVariants, brief, daemon_set, max_unavailable, node, pod, seconds, with_strategy},
+    testing::{
+        NOW, PodVariants, brief, daemon_set, max_surge, max_unavailable, node, pod, seconds, with_strategy,
+    },
 };
 
 const UID: &str = "agent-uid";

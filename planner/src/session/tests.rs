@@ -1,3 +1,4 @@
+mod availability;
 mod memory;
 mod problems;
 mod replay;
@@ -250,7 +251,7 @@ fn hello_is_answered_with_welcome() {
     assert_eq!(welcome.planner_version, env!("CARGO_PKG_VERSION"));
     assert_eq!(welcome.rules_version, RULES_VERSION);
     assert_eq!(welcome.max_facts_per_request, 1_000);
-    assert_eq!(welcome.capabilities, ["sync_accepted"]);
+    assert_eq!(welcome.capabilities, ["sync_accepted", "pod_availability"]);
     assert_eq!(welcome.max_request_bytes, 4 * 1024 * 1024);
     assert!(session.take(request(2, Vec::new())).unwrap().responses.is_empty());
 }

@@ -99,7 +99,9 @@ impl Session {
                 identity: "executor-0".to_owned(),
                 epoch: 1,
                 protocol: 1,
-                ..Hello::default()
+                capabilities: ["something_newer", "pod_availability"]
+                    .map(str::to_owned)
+                    .to_vec(),
             }),
             facts: Vec::new(),
         };
@@ -192,6 +194,7 @@ fn rich_daemon_set() -> DaemonSetFacts {
         update_strategy: Some(UpdateStrategy {
             strategy: Some(Strategy::RollingUpdate(rolling)),
         }),
+        min_ready_seconds: 30,
         update_revision: "new".to_owned(),
         ..DaemonSetFacts::default()
     }
@@ -251,7 +254,13 @@ async fn unknown_fields_and_values_of_a_newer_executor_are_tolerated() {
         "{plan:?}"
     );
     let status = plan.status.unwrap();
-    assert_eq!((status.desired_number_scheduled, status.number_available), (2, 1));
+    assert_eq!((status.desired_number_scheduled, status.number_available), (2, 0));
+    let waiting: Vec<_> = plan.pod_availability.iter().map(|pod| &pod.uid).collect();
+    assert_eq!(
+        waiting,
+        ["pod-uid"],
+        "a capability that isn't known changes nothing"
+    );
 
     // An action with an unknown outcome has still ended, so the planner requests it again if it is still needed.
     session.send([Some(Fact::ActionDone(ActionDone {

@@ -16,28 +16,6 @@ pub(crate) fn verdict(verdict: Verdict) -> Cell {
     }
 }
 
-/// The message for when no pod belongs on any node.
-pub const NOWHERE: &str = "no node should run a pod";
-
-/// Describes how far the rollout of the current template is, from the counters of the status.
-pub fn progress(status: &DaemonSetStatus) -> String {
-    let DaemonSetStatus {
-        desired_number_scheduled: desired,
-        updated_number_scheduled: updated,
-        number_available: available,
-        ..
-    } = *status;
-    match (desired, updated == desired && available == desired) {
-        (0, _) => NOWHERE.to_owned(),
-        (1, true) => "the pod is of the current template and available".to_owned(),
-        (_, true) => format!("all {desired} pods are of the current template and available"),
-        (1, false) => format!("{updated} of 1 pod is of the current template, {available} available"),
-        (_, false) => {
-            format!("{updated} of {desired} pods are of the current template, {available} available")
-        }
-    }
-}
-
 /// Formats a problem with its object and its field.
 pub fn problem(problem: &Problem) -> String {
     let Problem {

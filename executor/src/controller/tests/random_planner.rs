@@ -8,7 +8,7 @@ mod checking_server;
 
 use std::collections::BTreeMap;
 
-use everynode_proto::planner::v1::DaemonSetCondition;
+use everynode_proto::planner::v1::{DaemonSetCondition, PodAvailability};
 use fastrand::Rng;
 
 use self::checking_server::{CheckingServer, Counts, FakePod};
@@ -116,6 +116,13 @@ fn any_plan(random: &mut Rng, pods: &BTreeMap<String, FakePod>, last_id: &mut u6
         field: text(random),
         message: text(random),
     };
+    let availability = |random: &mut Rng| PodAvailability {
+        uid: text(random),
+        available_at: random.bool().then(|| prost_types::Timestamp {
+            seconds: random.i64(..),
+            nanos: random.i32(..),
+        }),
+    };
     Plan {
         actions,
         status: random.bool().then(|| DaemonSetStatus {
@@ -129,6 +136,9 @@ fn any_plan(random: &mut Rng, pods: &BTreeMap<String, FakePod>, last_id: &mut u6
             seconds: random.i64(-10..100),
             nanos: 0,
         }),
+        progress: random.i32(0..6),
+        progress_message: text(random),
+        pod_availability: (0..random.usize(..4)).map(|_| availability(random)).collect(),
         ..Plan::default()
     }
 }

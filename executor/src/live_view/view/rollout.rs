@@ -1,13 +1,12 @@
-//! Describes the progress of the current template, from the counters.
+//! Describes the progress of the current template, as the planner judges it.
 
 use everynode_proto::{
     executor::v1::{Rollout, RolloutState, Wait, WaitCode},
-    planner::v1::DaemonSetStatus,
+    planner::v1::{DaemonSetStatus, Progress},
 };
 use everynode_render::values;
 
 use super::{Sketch, Upkeep};
-use crate::status::is_rolled_out;
 
 /// Returns the rollout of a `DaemonSet` with these counters and waits.
 pub fn of(sketch: &Sketch, status: &DaemonSetStatus, waits: &[Wait]) -> Rollout {
@@ -24,23 +23,25 @@ fn is_counted(sketch: &Sketch, status: &DaemonSetStatus) -> bool {
 
 fn state(sketch: &Sketch, status: &DaemonSetStatus, waits: &[Wait]) -> RolloutState {
     let waits_for = |code| waits.iter().any(|wait| wait.code() == code);
-    if is_counted(sketch, status) && is_rolled_out(status) {
-        RolloutState::Complete
-    } else if waits_for(WaitCode::Planner)
+    let is_blocked = waits_for(WaitCode::Planner)
         || waits_for(WaitCode::Refused)
-        || (sketch.revision.is_none() && matches!(sketch.upkeep, Upkeep::Failing(_)))
-    {
-        RolloutState::Blocked
-    } else if waits_for(WaitCode::UserDeletion) {
-        RolloutState::WaitingForDeletion
+        || (sketch.revision.is_none() && matches!(sketch.upkeep, Upkeep::Failing(_)));
+    let progress = if is_counted(sketch, status) {
+        sketch.progress.progress
     } else {
-        RolloutState::Progressing
+        Progress::Unspecified
+    };
+    match progress {
+        Progress::Complete => RolloutState::Complete,
+        _ if is_blocked => RolloutState::Blocked,
+        Progress::WaitingForDeletion => RolloutState::WaitingForDeletion,
+        Progress::InProgress | Progress::Unspecified => RolloutState::Progressing,
     }
 }
 
 fn message(sketch: &Sketch, status: &DaemonSetStatus) -> String {
     if is_counted(sketch, status) {
-        values::progress(status)
+        sketch.progress.message.clone()
     } else {
         "the current spec has not been planned for yet".to_owned()
     }

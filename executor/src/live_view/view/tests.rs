@@ -4,9 +4,8 @@ mod waiting;
 
 use everynode_proto::{
     executor::v1::{PlannerInfo, RolloutState, Wait, WaitCode},
-    planner::v1::{NodeVerdict, Verdict},
+    planner::v1::{NodeVerdict, Progress, Verdict},
 };
-use prost_types::Timestamp;
 use serde_json::{Value, json};
 
 use super::{pod as pod_shown, *};
@@ -14,7 +13,8 @@ use crate::testing::{agent, agent_with};
 
 const NOW: i64 = 1_000;
 
-/// The agent with these counters (desired, current, updated, available) from a synced planner, and nothing wrong.
+/// The agent with these counters (desired, current, updated, available) from a synced planner, in the middle of a
+/// rollout, and nothing wrong.
 fn sketch(counted: [i32; 4]) -> Sketch {
     let [desired, current, updated, available] = counted;
     Sketch {
@@ -30,6 +30,11 @@ fn sketch(counted: [i32; 4]) -> Sketch {
             number_unavailable: desired - available,
             ..DaemonSetStatus::default()
         }),
+        progress: RolloutProgress {
+            progress: Progress::InProgress,
+            message: "the planner's words".to_owned(),
+        },
+        available_at: Some(HashMap::new()),
         problems: Vec::new(),
         upkeep: Upkeep::Done,
         creations: Lane::default(),
@@ -48,6 +53,7 @@ fn of_spec(spec: &Value, sketch: Sketch) -> Sketch {
 /// A pod that has been ready for a long time.
 fn pod(name: &str, node: &str) -> PodFacts {
     PodFacts {
+        uid: format!("uid of {name}"),
         name: name.to_owned(),
         node: node.to_owned(),
         bound: true,

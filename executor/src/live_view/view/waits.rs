@@ -31,7 +31,7 @@ pub fn of_daemon_set(sketch: &Sketch, circumstances: &Circumstances) -> Vec<Wait
     waits.extend(upkeep(sketch).filter(|_| sketch.revision.is_some()));
     waits.extend(creation(&sketch.creations));
     waits.extend(deletion(&sketch.deletions, &pods));
-    waits.extend(availability(&pods, sketch, circumstances));
+    waits.extend(availability(&pods, sketch, circumstances).or_else(|| unnamed_availability(sketch)));
     waits.extend(user_deletion(&pods, sketch));
     waits
 }
@@ -149,14 +149,35 @@ fn stuck(pods: &[&PodFacts]) -> Vec<Wait> {
     .collect()
 }
 
-/// Pods that have been ready for less than minReadySeconds.
+/// Pods that wait for minReadySeconds, according to the planner.
 fn availability(pods: &[&PodFacts], sketch: &Sketch, circumstances: &Circumstances) -> Option<Wait> {
-    let seconds = i64::from(sketch.object.spec.min_ready_seconds);
-    let is_young = |since: prost_types::Timestamp| since.seconds.saturating_add(seconds) > circumstances.now;
-    let young = filtered(pods, |pod| !pod.deleting && pod.ready_since.is_some_and(is_young));
+    let available_at = sketch.available_at.as_ref()?;
+    let waits = |pod: &PodFacts| {
+        let at = available_at.get(pod.uid.as_str());
+        !pod.deleting && at.is_some_and(|at| at.seconds > circumstances.now)
+    };
+    let young = filtered(pods, waits);
+    let seconds = sketch.object.spec.min_ready_seconds;
     let one = format!("is ready, and not yet for {seconds} s");
     let many = format!("are ready, and not yet for {seconds} s");
     about(WaitCode::Availability, &young, (&one, &many), words::on_node)
+}
+
+/// Pods that are ready but not available, when nobody has told which ones: planners of earlier releases report only how
+/// many there are.
+fn unnamed_availability(sketch: &Sketch) -> Option<Wait> {
+    if sketch.available_at.is_some() {
+        return None;
+    }
+    let status = status(sketch);
+    let count = status.number_ready.saturating_sub(status.number_available);
+    let count = usize::try_from(count).ok().filter(|count| *count > 0)?;
+    let message = words::pods(
+        count,
+        "is ready, but not available yet",
+        "are ready, but not available yet",
+    );
+    Some(wait(WaitCode::Availability, message, words::number(count)))
 }
 
 /// Pods of an old template that somebody has to delete. The counters tell whether there are any; the labels tell which.

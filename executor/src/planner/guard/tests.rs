@@ -289,6 +289,38 @@ fn condition(kind: &str, reason: &str, message: &str) -> DaemonSetCondition {
 }
 
 #[test]
+fn a_plan_tells_the_availability_of_the_daemon_sets_own_pods_and_each_once() {
+    let foreign = with(
+        pod_json("p2", 3),
+        json!({"metadata": {"ownerReferences": owned_by("ds-2")}}),
+    );
+    let cluster = cluster(&[
+        pod_json("p1", 3),
+        foreign,
+        orphan_json("p3", 3),
+        pod_json("p4", 3),
+    ]);
+    let change = |pod: &str| PodAvailability {
+        uid: format!("uid of {pod}"),
+        available_at: None,
+    };
+    let owner = cluster.daemon_set("ds-1").unwrap().owner();
+    let mut changes = vec![
+        change("p1"),
+        change("p2"),
+        change("p3"),
+        change("gone"),
+        change("p4"),
+    ];
+    changes.extend((0..1_000).map(|_| change("p1")));
+    let mut given = changes.clone();
+    availability(&cluster, Some(owner), &mut given);
+    assert_eq!(given, [change("p1"), change("p4")]);
+    availability(&cluster, None, &mut changes);
+    assert_eq!(changes, []);
+}
+
+#[test]
 fn a_plan_sets_only_its_own_conditions_and_each_once() {
     let mut given = vec![
         condition("Available", "First", ""),

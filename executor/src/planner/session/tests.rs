@@ -191,7 +191,9 @@ async fn hello_is_first_and_says_who_opens() {
         identity: "me".to_owned(),
         epoch: 4,
         protocol: PROTOCOL,
-        capabilities: vec!["sync_accepted".to_owned(), "max_request_bytes".to_owned()],
+        capabilities: ["sync_accepted", "max_request_bytes", "pod_availability"]
+            .map(str::to_owned)
+            .to_vec(),
     };
     assert_eq!(request.hello, Some(hello));
 }

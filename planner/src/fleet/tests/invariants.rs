@@ -57,6 +57,18 @@ impl<'s> DaemonSetView<'s> {
         !pod.is_terminal() && pod.ready_since.is_some_and(long_enough)
     }
 
+    /// The pods that are ready but not available, with the times at which they become available.
+    fn waiting(&self) -> BTreeMap<Text, Millis> {
+        let nodes: BTreeSet<_> = self.nodes().map(|(node, _)| node).collect();
+        let pods = self.pods.iter();
+        let pods = pods.filter(|pod| nodes.contains(&pod.node) && !pod.deleting && !pod.is_terminal());
+        let waiting = pods.filter(|pod| !self.pod_is_available(pod)).filter_map(|pod| {
+            let at = pod.ready_since?.plus(self.daemon_set.min_ready_millis);
+            Some((pod.uid.clone(), at))
+        });
+        waiting.collect()
+    }
+
     fn is_available(&self, node: &Text) -> bool {
         self.live(node).any(|pod| self.pod_is_available(pod))
     }
@@ -71,6 +83,18 @@ impl<'s> DaemonSetView<'s> {
         self.nodes()
             .filter(|(_, verdict)| *verdict == Verdict::Run)
             .map(|(node, _)| node)
+    }
+}
+
+/// Applies a plan's changes to the pods that wait for minReadySeconds. A pod that begins to wait didn't wait for the same
+/// time before, and one that ceases to wait did wait.
+fn apply_changes(waiting: &mut BTreeMap<Text, Millis>, changes: Vec<Change>) {
+    for Change { pod, available_at } in changes {
+        let before = match available_at {
+            Some(at) => waiting.insert(pod.text(), at),
+            None => waiting.remove(&pod.text()),
+        };
+        assert_ne!(before, available_at, "{pod:?} has not changed");
     }
 }
 
@@ -96,8 +120,11 @@ impl Simulation {
                 count += 1;
                 self.pending.insert(id, (plan.uid.clone(), action));
             }
+            let waiting = self.waiting.entry(plan.uid.clone()).or_default();
+            apply_changes(waiting, plan.availability);
             self.reports.insert(plan.uid, plan.report);
         }
+        self.check_waiting();
         self.check_received_pod_counts();
         self.check_ledgers();
         if self.plans_twice {
@@ -112,6 +139,14 @@ impl Simulation {
         for (_, action) in &plan.actions {
             self.check_not_in_flight(&plan.uid, action);
             check_reason(&view, plan, action);
+        }
+    }
+
+    /// R3: the changes of all plans so far add up to the pods that wait for minReadySeconds now.
+    fn check_waiting(&self) {
+        for uid in self.told.daemon_sets.keys() {
+            let found = self.waiting.get(uid).cloned().unwrap_or_default();
+            assert_eq!(found, self.view(uid).waiting(), "{uid}");
         }
     }
 
@@ -134,6 +169,7 @@ impl Simulation {
         }
         for plan in self.fleet.plan(seconds(self.now)) {
             assert_eq!(plan.actions, [], "nothing has changed");
+            assert_eq!(plan.availability, [], "nothing has changed");
             // A wait for a backoff may have ended, because an update doesn't wait for it.
             let report = self.reports.insert(plan.uid, plan.report.clone()).unwrap();
             assert_eq!(

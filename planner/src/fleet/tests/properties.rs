@@ -31,6 +31,7 @@ fn fresh_fleet(cluster: &Cluster, seed: u64) -> Fleet {
         Pod(Text, Pod),
     }
     let mut fleet = Fleet::default();
+    fleet.track_availability();
     let nodes = cluster.nodes.values().cloned().map(Fact::Node);
     let daemon_sets = cluster.daemon_sets.values().cloned().map(Fact::DaemonSet);
     let pods = cluster

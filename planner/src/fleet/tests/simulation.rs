@@ -41,6 +41,9 @@ pub(super) struct Simulation {
     pub(super) now: i64,
     /// The planner's last report on each `DaemonSet`.
     pub(super) reports: BTreeMap<Text, RowReport>,
+    /// The pods that wait for minReadySeconds according to all plans so far, by their `DaemonSet`: when they become
+    /// available.
+    pub(super) waiting: BTreeMap<Text, BTreeMap<Text, Millis>>,
     watches: [VecDeque<Event>; 3],
     /// The latest version of each pod that the executor has received. It skips older events.
     versions_received: HashMap<Text, u64>,
@@ -60,10 +63,12 @@ pub(super) struct Simulation {
 
 impl Simulation {
     pub(super) fn new() -> Self {
-        Self {
+        let mut simulation = Self {
             now: crate::testing::NOW,
             ..Self::default()
-        }
+        };
+        simulation.fleet.track_availability();
+        simulation
     }
 
     /// A cluster in which every `DaemonSet` has its pods. Some of the `DaemonSet`s surge.
@@ -169,6 +174,7 @@ impl Simulation {
             }
             Event::DaemonSet(uid, None) => {
                 self.received.daemon_sets.remove(&uid);
+                self.waiting.remove(&uid);
                 self.fleet.daemon_set_gone(&uid);
             }
             Event::Pod(uid, version, pod) => {

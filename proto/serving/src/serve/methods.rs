@@ -36,7 +36,9 @@ impl Methods {
                         } else {
                             CallKind::Unary
                         },
-                        request_type: MessageType::from_full_name(method.input_type().trim_start_matches('.')),
+                        request_type: MessageType::from_full_name(
+                            method.input_type().trim_start_matches('.'),
+                        ),
                     };
                     methods.insert(path, method);
                 }

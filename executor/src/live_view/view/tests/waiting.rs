@@ -115,10 +115,19 @@ fn each_pod_is_said_of_once() {
         change("unbound", &|pod| pod.bound = false),
         change("failed", &|pod| pod.phase = PodPhase::Failed.into()),
         change("leaving", &|pod| pod.deleting = true),
-        change("young", &|pod| pod.ready_since = Some(at(NOW - 29))),
-        change("grown", &|pod| pod.ready_since = Some(at(NOW - 30))),
+        change("young", &|pod| pod.ready_since = Some(at(NOW))),
+        change("grown", &|pod| pod.ready_since = Some(at(NOW))),
+        change("available", &|pod| pod.ready_since = Some(at(NOW))),
         change("crashing", &|pod| pod.phase = PodPhase::Running.into()),
     ];
+    let waiting = [
+        ("leaving", NOW + 1),
+        ("young", NOW + 1),
+        ("grown", NOW),
+        ("other", NOW + 1),
+    ];
+    let waiting = waiting.map(|(name, until)| (format!("uid of {name}").into(), at(until)));
+    sketch.available_at = Some(waiting.into());
     let failed = "1 pod has failed, and is left alone for a while before it is replaced: failed on failed";
     assert_eq!(
         short(&waits(&sketch)),
@@ -142,6 +151,22 @@ fn each_pod_is_said_of_once() {
             ),
         ]
     );
+}
+
+#[test]
+fn when_nobody_tells_which_pods_wait_to_be_available_the_counters_tell_how_many() {
+    let mut sketch = of_spec(&json!({"minReadySeconds": 30}), sketch([5, 5, 5, 3]));
+    sketch.counted.as_mut().unwrap().number_ready = 5;
+    sketch.pods = vec![PodFacts {
+        ready_since: Some(at(NOW)),
+        ..pod("agent-a", "n1")
+    }];
+    assert_eq!(waits(&sketch), [], "the planner tells, and no pod waits");
+    sketch.available_at = None;
+    let message = "2 pods are ready, but not available yet";
+    assert_eq!(short(&waits(&sketch)), [(WaitCode::Availability, message, 2)]);
+    sketch.counted.as_mut().unwrap().number_available = 5;
+    assert_eq!(waits(&sketch), []);
 }
 
 #[test]

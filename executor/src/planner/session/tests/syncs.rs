@@ -5,12 +5,14 @@ use everynode_proto::planner::v1::SyncAccepted;
 use super::*;
 
 #[tokio::test(start_paused = true)]
-async fn a_planner_tells_its_limit_and_that_it_accepts_full_syncs() {
+async fn a_planner_tells_its_limit_and_its_capabilities() {
     let mut rig = rig();
     let stream = rig.stream().await;
     let welcome = Welcome {
         max_facts_per_request: 500,
-        capabilities: vec!["something_newer".to_owned(), "sync_accepted".to_owned()],
+        capabilities: ["something_newer", "sync_accepted", "pod_availability"]
+            .map(str::to_owned)
+            .to_vec(),
         max_request_bytes: 4_000_000,
         ..Welcome::default()
     };
@@ -21,29 +23,32 @@ async fn a_planner_tells_its_limit_and_that_it_accepts_full_syncs() {
     let Event::Opened {
         limits,
         accepts_syncs,
+        has_availability,
         ..
     } = rig.event().await
     else {
         panic!("not opened")
     };
     assert_eq!(
-        (limits.facts, limits.bytes, accepts_syncs),
-        (500, 4_000_000, true)
+        (limits.facts, limits.bytes, accepts_syncs, has_availability),
+        (500, 4_000_000, true, true)
     );
     assert!(matches!(rig.event().await, Event::SyncAccepted(7)));
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_earlier_planner_tells_neither() {
+async fn an_earlier_planner_tells_none_of_it() {
     let mut rig = rig();
     rig.stream().await.say(welcome(500)).await;
     let Event::Opened {
         limits,
         accepts_syncs,
+        has_availability,
         ..
     } = rig.event().await
     else {
         panic!("not opened")
     };
-    assert_eq!((limits, accepts_syncs), (RequestLimits::told(500, 0), false));
+    assert_eq!(limits, RequestLimits::told(500, 0));
+    assert!(!accepts_syncs && !has_availability);
 }

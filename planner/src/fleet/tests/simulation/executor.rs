@@ -111,8 +111,10 @@ impl Simulation {
         self.pending.clear();
         self.outcomes.clear();
         self.reports.clear();
+        self.waiting.clear();
         self.deliver_all();
         self.fleet = Fleet::default();
+        self.fleet.track_availability();
         for daemon_set in self.received.daemon_sets.values() {
             self.fleet.daemon_set_changed(daemon_set.clone());
         }

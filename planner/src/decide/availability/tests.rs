@@ -1,0 +1,106 @@
+use super::*;
+use crate::{
+    model::{DaemonSet, Pod},
+    testing::{NOW, Square, Tweak, availability, daemon_set, exclude, gone, keep, pod, run},
+};
+
+/// A `DaemonSet` whose pods have to be ready for 30 s.
+fn waiting() -> DaemonSet {
+    DaemonSet {
+        min_ready_millis: 30_000,
+        ..daemon_set()
+    }
+}
+
+/// The pods that wait, found anew from all squares.
+fn all(daemon_set: &DaemonSet, squares: &[Square]) -> Vec<(String, Option<i64>)> {
+    availability(&mut Availability::default(), daemon_set, NOW, squares, None)
+}
+
+#[test]
+fn r3_ready_pods_wait_until_min_ready_seconds_have_passed() {
+    let squares = [
+        run("a", [pod("young", "a").ready_since(NOW - 29)]),
+        run("b", [pod("grown", "b").ready_since(NOW - 30)]),
+        run("c", [pod("ahead", "c").ready_since(NOW + 5)]),
+        keep("d", [pod("kept", "d").old().ready_since(NOW)]),
+    ];
+    let expected = [
+        ("ahead-uid".to_owned(), Some(NOW + 35)),
+        ("kept-uid".to_owned(), Some(NOW + 30)),
+        ("young-uid".to_owned(), Some(NOW + 1)),
+    ];
+    assert_eq!(all(&waiting(), &squares), expected);
+    assert_eq!(
+        all(&daemon_set(), &squares),
+        [],
+        "without minReadySeconds, ready is available"
+    );
+}
+
+#[test]
+fn pods_that_can_not_become_available_do_not_wait() {
+    let squares = [
+        run("a", [pod("unready", "a").unready()]),
+        run("b", [pod("deleting", "b").ready_since(NOW).deleting()]),
+        run("c", [pod("failed", "c").failed().ready_since(NOW)]),
+        run("d", [pod("succeeded", "d").succeeded().ready_since(NOW)]),
+        exclude("e", [pod("excluded", "e").ready_since(NOW)]),
+        gone("f", [pod("stranded", "f").ready_since(NOW)]),
+    ];
+    assert_eq!(all(&waiting(), &squares), []);
+}
+
+#[test]
+fn only_what_has_changed_is_reported() {
+    let (mut kept, daemon_set) = (Availability::default(), waiting());
+    let mut squares = [
+        run("a", [pod("p", "a").ready_since(NOW)]),
+        run("b", [pod("q", "b").ready_since(NOW)]),
+    ];
+    let begun = availability(&mut kept, &daemon_set, NOW, &squares, None);
+    let waits = |name: &str, since: i64| (format!("{name}-uid"), Some(since + 30));
+    assert_eq!(begun, [waits("p", NOW), waits("q", NOW)]);
+    assert_eq!(kept.waiting_cells(), 2);
+    let same = availability(&mut kept, &daemon_set, NOW + 1, &squares, Some(&[0, 1, 0]));
+    assert_eq!(same, [], "a second look at the same cells");
+    assert_eq!(availability(&mut kept, &daemon_set, NOW + 1, &squares, None), []);
+
+    squares[0] = run("a", [pod("p", "a").unready()]);
+    squares[1] = run("b", [pod("q", "b").ready_since(NOW + 2)]);
+    let untouched = availability(&mut kept, &daemon_set, NOW + 2, &squares, Some(&[]));
+    assert_eq!(untouched, []);
+    let changed = availability(&mut kept, &daemon_set, NOW + 2, &squares, Some(&[1, 0, 1]));
+    assert_eq!(changed, [("p-uid".to_owned(), None), waits("q", NOW + 2)]);
+    let passed = availability(&mut kept, &daemon_set, NOW + 32, &squares, Some(&[1]));
+    assert_eq!(passed, [("q-uid".to_owned(), None)]);
+    assert_eq!(kept.waiting_cells(), 0);
+}
+
+#[test]
+fn a_pod_that_moves_to_another_node_goes_on_waiting() {
+    let (mut kept, daemon_set) = (Availability::default(), waiting());
+    let squares = |first: Vec<Pod>, second: Vec<Pod>| [run("a", first), run("b", second)];
+    let pod = |node| pod("p", node).ready_since(NOW);
+    let there = squares(vec![pod("a")], Vec::new());
+    assert_eq!(availability(&mut kept, &daemon_set, NOW, &there, None).len(), 1);
+    let moved = squares(Vec::new(), vec![pod("b")]);
+    let touched: &[_] = &[1, 0];
+    assert_eq!(
+        availability(&mut kept, &daemon_set, NOW, &moved, Some(touched)),
+        []
+    );
+    let gone = squares(Vec::new(), Vec::new());
+    let changed = availability(&mut kept, &daemon_set, NOW, &gone, Some(touched));
+    assert_eq!(changed, [("p-uid".to_owned(), None)]);
+}
+
+#[test]
+fn without_min_ready_seconds_nothing_waits_any_more() {
+    let mut kept = Availability::default();
+    let squares = [run("a", [pod("p", "a").ready_since(NOW)])];
+    assert_eq!(availability(&mut kept, &waiting(), NOW, &squares, None).len(), 1);
+    let changed = availability(&mut kept, &daemon_set(), NOW, &squares, None);
+    assert_eq!(changed, [("p-uid".to_owned(), None)]);
+    assert_eq!(kept.clear(), []);
+}
