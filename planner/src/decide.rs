@@ -116,7 +116,7 @@ impl<'d> Rules<'d> {
 
     /// When a ready pod that still waits for minReadySeconds becomes available. `None` for all other pods, and for
     /// pods that are being deleted.
-    pub fn waits_until(&self, pod: &PodRecord) -> Option<Millis> {
+    pub(crate) fn waits_until(&self, pod: &PodRecord) -> Option<Millis> {
         self.available_at(pod)
             .filter(|at| !pod.deleting && *at > self.now)
     }

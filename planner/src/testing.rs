@@ -340,18 +340,20 @@ pub(crate) fn decide(daemon_set: &DaemonSet, at_seconds: i64, cells: &[TestCell]
     }
 }
 
-/// Updates the pods that wait for minReadySeconds from some of the squares, or from all of them. Returns the changes, as
+/// Updates the pods that wait for minReadySeconds from some of the cells, or from all of them. Returns the changes, as
 /// the pods' uids with the times at which they become available. Times are in seconds.
 pub(crate) fn availability(
     kept: &mut Availability,
     daemon_set: &DaemonSet,
     at_seconds: i64,
-    squares: &[Square],
+    cells: &[TestCell],
     touched: Option<&[CellIndex]>,
 ) -> Vec<(String, Option<i64>)> {
     let rules = Rules::new(daemon_set, seconds(at_seconds));
     let recomputed = touched.map_or(Recomputed::All, |touched| Recomputed::Some(touched.to_vec()));
-    let changes = kept.update(&rules, &Board::new(squares), recomputed).into_iter();
+    let changes = kept
+        .update(&rules, &TestCells::new(cells), recomputed)
+        .into_iter();
     changes
         .map(|change| {
             let at = change.available_at.map(|Millis(millis)| millis / 1_000);

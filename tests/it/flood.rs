@@ -123,7 +123,7 @@ impl SampleCalls {
                 assert!(
                     answer.into_inner() == self.explained,
                     "not the same answer as without load"
-                )
+                );
             })
         } else {
             let answer = client.plan(self.plan.clone()).await;
@@ -131,7 +131,7 @@ impl SampleCalls {
                 assert!(
                     answer.into_inner() == self.planned,
                     "not the same plan as without load"
-                )
+                );
             })
         };
         let Err(status) = refused else { return true };

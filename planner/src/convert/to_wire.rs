@@ -51,13 +51,13 @@ pub fn plan(plan: RowPlan, id: u64, based_on: u64, now: Millis) -> wire::Plan {
             .map(toleration)
             .collect(),
         conditions: rollout_status.as_ref().map(conditions).unwrap_or_default(),
-        progress: standing
-            .map_or(wire::Progress::Unspecified, |standing| {
-                progress(standing.progress)
-            })
+        progress: rollout_status
+            .as_ref()
+            .map_or(wire::Progress::Unspecified, |rollout| progress(rollout.progress))
             .into(),
-        progress_message: standing
-            .map(|standing| progress_message(&standing.status))
+        progress_message: rollout_status
+            .as_ref()
+            .map(|rollout| progress_message(&rollout.status))
             .unwrap_or_default(),
         pod_availability: availability.iter().map(pod_availability).collect(),
         daemon_set,

@@ -25,19 +25,24 @@ pub struct Change {
 
 /// The pods of a `DaemonSet` that wait, as of the last update.
 #[derive(Debug, Default)]
-pub struct Availability {
+pub(crate) struct Availability {
     /// The waiting pods of each cell that has any, with the times at which they become available.
     cells: HashMap<CellIndex, Vec<(Uid, Millis)>>,
 }
 
 impl Availability {
     /// The number of cells with a pod that waits.
-    pub fn waiting_cells(&self) -> usize {
+    pub(crate) fn waiting_cells(&self) -> usize {
         self.cells.len()
     }
 
     /// Updates the cells that a ledger has just recomputed. Returns what has changed, ordered by uid.
-    pub fn update<C: Cells>(&mut self, rules: &Rules<'_>, cells: &C, recomputed: Recomputed) -> Vec<Change> {
+    pub(crate) fn update<C: Cells>(
+        &mut self,
+        rules: &Rules<'_>,
+        cells: &C,
+        recomputed: Recomputed,
+    ) -> Vec<Change> {
         if rules.daemon_set.min_ready_millis == 0 {
             return self.clear();
         }
@@ -77,7 +82,7 @@ impl Availability {
     }
 
     /// Forgets all pods. Returns that none of them waits any more, ordered by uid.
-    pub fn clear(&mut self) -> Vec<Change> {
+    pub(crate) fn clear(&mut self) -> Vec<Change> {
         let pods = self.cells.drain().flat_map(|(_, pods)| pods);
         in_order(pods.map(|(pod, _)| (pod, None)).collect())
     }

@@ -43,7 +43,7 @@ pub(crate) struct Ledger {
 
 /// The cells whose shares an update has recomputed.
 #[derive(Debug)]
-pub enum Recomputed {
+pub(crate) enum Recomputed {
     /// Every cell.
     All,
     /// These cells, in no particular order, some perhaps twice.

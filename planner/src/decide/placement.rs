@@ -20,7 +20,7 @@ pub enum PartialVerdict {
     /// `Exclude`, but no pod is created in either case.
     Decided(Verdict),
     /// A pod belongs there only if the unknown labels meet a condition.
-    Open {
+    Undecided {
         /// The unknown labels that the verdict depends on, sorted.
         labels: Vec<Text>,
         /// The condition, for people.

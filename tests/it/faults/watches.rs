@@ -37,9 +37,9 @@ async fn delayed_or_repeated_watch_events_create_no_second_pod() {
     for (version, delivery) in (2..).zip([late, WatchDelivery::Duplicated]) {
         scene.gateway.set_watch_delivery(delivery);
         scene.add_work().await;
-        scene.wait_converged(&format!("{speech:?}")).await;
+        scene.wait_converged(&format!("{delivery:?}")).await;
         scene.change_template(version).await;
-        scene.wait_converged(&format!("a rollout, {speech:?}")).await;
+        scene.wait_converged(&format!("a rollout, {delivery:?}")).await;
     }
 }
 

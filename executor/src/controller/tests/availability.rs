@@ -4,11 +4,14 @@ use everynode_proto::planner::v1::{PodAvailability, Progress};
 use prost_types::Timestamp;
 
 use super::{
-    super::questions::Which,
-    questions::{names, ready_json},
+    queries::{names, ready_json},
     *,
 };
-use crate::{status::RolloutProgress, testing::owned_by, view::Sketch};
+use crate::{
+    live_view::{questions::Which, view::Sketch},
+    status::RolloutProgress,
+    testing::owned_by,
+};
 
 fn at(seconds: i64) -> Timestamp {
     Timestamp { seconds, nanos: 0 }
@@ -58,7 +61,7 @@ async fn progress_and_availability_are_those_of_the_plans_of_the_session() {
         "there is no plan yet"
     );
     planner
-        .plan_as(reporting(vec![change("p1", Some(7)), change("p2", Some(8))]))
+        .send_plan(reporting(vec![change("p1", Some(7)), change("p2", Some(8))]))
         .await;
     let sketch = rig.sketch(Which::All).await;
     let progress = RolloutProgress {
@@ -69,13 +72,13 @@ async fn progress_and_availability_are_those_of_the_plans_of_the_session() {
     assert_eq!(waiting(&sketch), Some(named(&[("p1", 7), ("p2", 8)])));
 
     planner
-        .plan_as(reporting(vec![change("p1", None), change("p2", Some(9))]))
+        .send_plan(reporting(vec![change("p1", None), change("p2", Some(9))]))
         .await;
     let sketch = rig.sketch(Which::Remarkable).await;
     assert_eq!(waiting(&sketch), Some(named(&[("p2", 9)])));
     assert_eq!(names(&sketch), ["p2"], "pods that wait are remarkable");
 
-    rig.lose(planner).await;
+    rig.lose_planner(planner).await;
     let sketch = rig.sketch(Which::All).await;
     assert_eq!(
         waiting(&sketch),
@@ -86,7 +89,7 @@ async fn progress_and_availability_are_those_of_the_plans_of_the_session() {
     let mut planner = rig.open(100).await;
     planner.until("sync").await;
     assert_eq!(waiting(&rig.sketch(Which::All).await), None);
-    planner.plan_as(reporting(vec![change("p1", Some(5))])).await;
+    planner.send_plan(reporting(vec![change("p1", Some(5))])).await;
     let expected = Some(named(&[("p1", 5)]));
     assert_eq!(waiting(&rig.sketch(Which::All).await), expected);
 }
@@ -105,12 +108,12 @@ async fn only_pods_of_the_daemon_set_that_are_there_are_remembered_to_wait() {
         change("p1", Some(7)),
     ];
     changes.extend((0..100).map(|seconds| change("p2", Some(seconds))));
-    planner.plan_as(reporting(changes)).await;
+    planner.send_plan(reporting(changes)).await;
     let sketch = rig.sketch(Which::All).await;
     // As many changes count as the DaemonSet has pods.
     assert_eq!(waiting(&sketch), Some(named(&[("p1", 7), ("p2", 0)])));
-    rig.lost_pod(&ready_json("p1", "r1")).await;
-    planner.plan_as(reporting(Vec::new())).await;
+    rig.report_pod_gone(&ready_json("p1", "r1")).await;
+    planner.send_plan(reporting(Vec::new())).await;
     let sketch = rig.sketch(Which::All).await;
     assert_eq!(waiting(&sketch), Some(named(&[("p2", 0)])));
 }
@@ -123,7 +126,7 @@ async fn with_an_earlier_planner_the_counters_tell_the_progress() {
     let mut planner = rig.open_with(RequestLimits::told(100, 0), false).await;
     planner.until("sync").await;
     planner
-        .plan_as(Plan {
+        .send_plan(Plan {
             progress: Progress::Unspecified.into(),
             ..reporting(vec![change("p1", Some(7))])
         })

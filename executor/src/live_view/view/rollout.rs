@@ -4,7 +4,6 @@ use everynode_proto::{
     executor::v1::{Rollout, RolloutState, Wait, WaitCode},
     planner::v1::{DaemonSetStatus, Progress},
 };
-use everynode_render::values;
 
 use super::{Sketch, Upkeep};
 

@@ -1,7 +1,7 @@
 use super::*;
 use crate::{
     model::{DaemonSet, Pod},
-    testing::{NOW, Square, Tweak, availability, daemon_set, exclude, gone, keep, pod, run},
+    testing::{NOW, PodVariants, TestCell, availability, daemon_set, exclude, gone, keep, pod, run},
 };
 
 /// A `DaemonSet` whose pods have to be ready for 30 s.
@@ -12,14 +12,14 @@ fn waiting() -> DaemonSet {
     }
 }
 
-/// The pods that wait, found anew from all squares.
-fn all(daemon_set: &DaemonSet, squares: &[Square]) -> Vec<(String, Option<i64>)> {
-    availability(&mut Availability::default(), daemon_set, NOW, squares, None)
+/// The pods that wait, found anew from all cells.
+fn all(daemon_set: &DaemonSet, cells: &[TestCell]) -> Vec<(String, Option<i64>)> {
+    availability(&mut Availability::default(), daemon_set, NOW, cells, None)
 }
 
 #[test]
 fn r3_ready_pods_wait_until_min_ready_seconds_have_passed() {
-    let squares = [
+    let cells = [
         run("a", [pod("young", "a").ready_since(NOW - 29)]),
         run("b", [pod("grown", "b").ready_since(NOW - 30)]),
         run("c", [pod("ahead", "c").ready_since(NOW + 5)]),
@@ -30,9 +30,9 @@ fn r3_ready_pods_wait_until_min_ready_seconds_have_passed() {
         ("kept-uid".to_owned(), Some(NOW + 30)),
         ("young-uid".to_owned(), Some(NOW + 1)),
     ];
-    assert_eq!(all(&waiting(), &squares), expected);
+    assert_eq!(all(&waiting(), &cells), expected);
     assert_eq!(
-        all(&daemon_set(), &squares),
+        all(&daemon_set(), &cells),
         [],
         "without minReadySeconds, ready is available"
     );
@@ -40,7 +40,7 @@ fn r3_ready_pods_wait_until_min_ready_seconds_have_passed() {
 
 #[test]
 fn pods_that_can_not_become_available_do_not_wait() {
-    let squares = [
+    let cells = [
         run("a", [pod("unready", "a").unready()]),
         run("b", [pod("deleting", "b").ready_since(NOW).deleting()]),
         run("c", [pod("failed", "c").failed().ready_since(NOW)]),
@@ -48,31 +48,31 @@ fn pods_that_can_not_become_available_do_not_wait() {
         exclude("e", [pod("excluded", "e").ready_since(NOW)]),
         gone("f", [pod("stranded", "f").ready_since(NOW)]),
     ];
-    assert_eq!(all(&waiting(), &squares), []);
+    assert_eq!(all(&waiting(), &cells), []);
 }
 
 #[test]
 fn only_what_has_changed_is_reported() {
     let (mut kept, daemon_set) = (Availability::default(), waiting());
-    let mut squares = [
+    let mut cells = [
         run("a", [pod("p", "a").ready_since(NOW)]),
         run("b", [pod("q", "b").ready_since(NOW)]),
     ];
-    let begun = availability(&mut kept, &daemon_set, NOW, &squares, None);
+    let begun = availability(&mut kept, &daemon_set, NOW, &cells, None);
     let waits = |name: &str, since: i64| (format!("{name}-uid"), Some(since + 30));
     assert_eq!(begun, [waits("p", NOW), waits("q", NOW)]);
     assert_eq!(kept.waiting_cells(), 2);
-    let same = availability(&mut kept, &daemon_set, NOW + 1, &squares, Some(&[0, 1, 0]));
+    let same = availability(&mut kept, &daemon_set, NOW + 1, &cells, Some(&[0, 1, 0]));
     assert_eq!(same, [], "a second look at the same cells");
-    assert_eq!(availability(&mut kept, &daemon_set, NOW + 1, &squares, None), []);
+    assert_eq!(availability(&mut kept, &daemon_set, NOW + 1, &cells, None), []);
 
-    squares[0] = run("a", [pod("p", "a").unready()]);
-    squares[1] = run("b", [pod("q", "b").ready_since(NOW + 2)]);
-    let untouched = availability(&mut kept, &daemon_set, NOW + 2, &squares, Some(&[]));
+    cells[0] = run("a", [pod("p", "a").unready()]);
+    cells[1] = run("b", [pod("q", "b").ready_since(NOW + 2)]);
+    let untouched = availability(&mut kept, &daemon_set, NOW + 2, &cells, Some(&[]));
     assert_eq!(untouched, []);
-    let changed = availability(&mut kept, &daemon_set, NOW + 2, &squares, Some(&[1, 0, 1]));
+    let changed = availability(&mut kept, &daemon_set, NOW + 2, &cells, Some(&[1, 0, 1]));
     assert_eq!(changed, [("p-uid".to_owned(), None), waits("q", NOW + 2)]);
-    let passed = availability(&mut kept, &daemon_set, NOW + 32, &squares, Some(&[1]));
+    let passed = availability(&mut kept, &daemon_set, NOW + 32, &cells, Some(&[1]));
     assert_eq!(passed, [("q-uid".to_owned(), None)]);
     assert_eq!(kept.waiting_cells(), 0);
 }
@@ -80,17 +80,17 @@ fn only_what_has_changed_is_reported() {
 #[test]
 fn a_pod_that_moves_to_another_node_goes_on_waiting() {
     let (mut kept, daemon_set) = (Availability::default(), waiting());
-    let squares = |first: Vec<Pod>, second: Vec<Pod>| [run("a", first), run("b", second)];
+    let cells = |first: Vec<Pod>, second: Vec<Pod>| [run("a", first), run("b", second)];
     let pod = |node| pod("p", node).ready_since(NOW);
-    let there = squares(vec![pod("a")], Vec::new());
+    let there = cells(vec![pod("a")], Vec::new());
     assert_eq!(availability(&mut kept, &daemon_set, NOW, &there, None).len(), 1);
-    let moved = squares(Vec::new(), vec![pod("b")]);
+    let moved = cells(Vec::new(), vec![pod("b")]);
     let touched: &[_] = &[1, 0];
     assert_eq!(
         availability(&mut kept, &daemon_set, NOW, &moved, Some(touched)),
         []
     );
-    let gone = squares(Vec::new(), Vec::new());
+    let gone = cells(Vec::new(), Vec::new());
     let changed = availability(&mut kept, &daemon_set, NOW, &gone, Some(touched));
     assert_eq!(changed, [("p-uid".to_owned(), None)]);
 }
@@ -98,9 +98,9 @@ fn a_pod_that_moves_to_another_node_goes_on_waiting() {
 #[test]
 fn without_min_ready_seconds_nothing_waits_any_more() {
     let mut kept = Availability::default();
-    let squares = [run("a", [pod("p", "a").ready_since(NOW)])];
-    assert_eq!(availability(&mut kept, &waiting(), NOW, &squares, None).len(), 1);
-    let changed = availability(&mut kept, &daemon_set(), NOW, &squares, None);
+    let cells = [run("a", [pod("p", "a").ready_since(NOW)])];
+    assert_eq!(availability(&mut kept, &waiting(), NOW, &cells, None).len(), 1);
+    let changed = availability(&mut kept, &daemon_set(), NOW, &cells, None);
     assert_eq!(changed, [("p-uid".to_owned(), None)]);
     assert_eq!(kept.clear(), []);
 }

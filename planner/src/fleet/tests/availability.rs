@@ -38,13 +38,13 @@ fn no_longer(name: &str) -> (String, Option<i64>) {
 #[test]
 fn r3_plans_tell_each_change_of_availability_once() {
     let mut fleet = tracking(&["a", "b"]);
-    tell(&mut fleet, pod("p", "a").ready_since(NOW));
-    tell(&mut fleet, pod("q", "b"));
+    send_pod(&mut fleet, pod("p", "a").ready_since(NOW));
+    send_pod(&mut fleet, pod("q", "b"));
     assert_eq!(changes(&mut fleet, NOW), [[waits("p", NOW + 30)]]);
     assert_eq!(changes(&mut fleet, NOW), [[]; 0], "nothing has changed");
-    tell(&mut fleet, pod("q", "b").unready());
+    send_pod(&mut fleet, pod("q", "b").unready());
     assert_eq!(changes(&mut fleet, NOW + 1), [[]], "only the status has changed");
-    tell(&mut fleet, pod("q", "b").ready_since(NOW + 2));
+    send_pod(&mut fleet, pod("q", "b").ready_since(NOW + 2));
     assert_eq!(changes(&mut fleet, NOW + 2), [[waits("q", NOW + 32)]]);
     assert_eq!(changes(&mut fleet, NOW + 30), [[no_longer("p")]]);
     fleet.pod_gone("q-uid");
@@ -60,11 +60,11 @@ fn a_change_of_availability_alone_is_worth_a_plan() {
         strategy: max_surge(1),
         ..waiting()
     });
-    tell(&mut fleet, first.old());
-    tell(&mut fleet, second.clone().unready());
+    send_pod(&mut fleet, first.old());
+    send_pod(&mut fleet, second.clone().unready());
     assert_eq!(changes(&mut fleet, NOW), [[waits("p", NOW + 30)]]);
     // The counters are those of the older pod, and its time comes first.
-    tell(&mut fleet, second.ready_since(NOW + 1));
+    send_pod(&mut fleet, second.ready_since(NOW + 1));
     assert_eq!(changes(&mut fleet, NOW + 1), [[waits("q", NOW + 31)]]);
 }
 
@@ -73,7 +73,7 @@ fn many_changes_come_in_several_plans() {
     let names: Vec<_> = (0..2_500).map(|number| format!("n{number:04}")).collect();
     let mut fleet = tracking(&names.iter().map(String::as_str).collect::<Vec<_>>());
     for name in &names {
-        tell(&mut fleet, pod(name, name).ready_since(NOW));
+        send_pod(&mut fleet, pod(name, name).ready_since(NOW));
     }
     let plans = changes(&mut fleet, NOW);
     let sizes: Vec<_> = plans.iter().map(Vec::len).collect();
@@ -85,7 +85,7 @@ fn many_changes_come_in_several_plans() {
 #[test]
 fn a_daemon_set_that_comes_back_has_all_its_waiting_pods_told_again() {
     let mut fleet = tracking(&["a"]);
-    tell(&mut fleet, pod("p", "a").ready_since(NOW));
+    send_pod(&mut fleet, pod("p", "a").ready_since(NOW));
     assert_eq!(changes(&mut fleet, NOW), [[waits("p", NOW + 30)]]);
     fleet.daemon_set_gone(UID);
     assert_eq!(changes(&mut fleet, NOW + 1), [[]; 0]);
@@ -96,7 +96,7 @@ fn a_daemon_set_that_comes_back_has_all_its_waiting_pods_told_again() {
 #[test]
 fn a_daemon_set_that_selects_everything_has_no_waiting_pods() {
     let mut fleet = tracking(&["a"]);
-    tell(&mut fleet, pod("p", "a").ready_since(NOW));
+    send_pod(&mut fleet, pod("p", "a").ready_since(NOW));
     assert_eq!(changes(&mut fleet, NOW), [[waits("p", NOW + 30)]]);
     fleet.daemon_set_changed(DaemonSet {
         selects_everything: true,
@@ -108,21 +108,21 @@ fn a_daemon_set_that_selects_everything_has_no_waiting_pods() {
 #[test]
 fn a_clock_that_is_set_back_makes_a_pod_wait_again() {
     let mut fleet = tracking(&["a"]);
-    tell(&mut fleet, pod("p", "a").ready_since(NOW));
+    send_pod(&mut fleet, pod("p", "a").ready_since(NOW));
     assert_eq!(changes(&mut fleet, NOW + 30), [[]]);
-    tell(&mut fleet, pod("p", "a").created_at(1).ready_since(NOW));
+    send_pod(&mut fleet, pod("p", "a").created_at(1).ready_since(NOW));
     assert_eq!(changes(&mut fleet, NOW + 10), [[waits("p", NOW + 30)]]);
 }
 
 #[test]
 fn a_fleet_that_tracks_no_availability_keeps_and_tells_none() {
     let mut fleet = fleet(waiting(), &["a"]);
-    tell(&mut fleet, pod("p", "a").ready_since(NOW));
+    send_pod(&mut fleet, pod("p", "a").ready_since(NOW));
     let without = fleet.bytes();
     assert_eq!(changes(&mut fleet, NOW), [[]]);
     assert_eq!(fleet.bytes(), without);
     let mut fleet = tracking(&["a"]);
-    tell(&mut fleet, pod("p", "a").ready_since(NOW));
+    send_pod(&mut fleet, pod("p", "a").ready_since(NOW));
     changes(&mut fleet, NOW);
     assert!(fleet.bytes() > without, "what is kept counts");
 }

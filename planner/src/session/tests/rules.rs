@@ -22,7 +22,7 @@ fn recording_path() -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/data/rules.txt")
 }
 
-/// A sequence of numbers that depends on the seed alone (SplitMix64).
+/// A sequence of numbers that depends on the seed alone (`SplitMix64`).
 struct Numbers(u64);
 
 impl Numbers {
@@ -62,7 +62,7 @@ impl Cluster {
         for number in 0..6 {
             cluster.change_node(number);
         }
-        cluster.daemon_sets = (0..4).map(|number| cluster.new_daemon_set(number)).collect();
+        cluster.daemon_sets = (0..4).map(Self::new_daemon_set).collect();
         let daemon_sets = cluster.daemon_sets.iter().cloned();
         cluster.facts.extend(daemon_sets.map(Fact::DaemonSetChanged));
         cluster.facts.push(synced());
@@ -93,7 +93,7 @@ impl Cluster {
         }));
     }
 
-    fn new_daemon_set(&mut self, number: u64) -> DaemonSetFacts {
+    fn new_daemon_set(number: u64) -> DaemonSetFacts {
         let count = |count| IntOrPercent {
             value: Some(int_or_percent::Value::Count(count)),
         };

@@ -213,7 +213,7 @@ async fn the_api_server_judges_the_tokens_owner_by_all_that_it_has_said_of_them(
     });
     let (api, server) = scenario(vec![
         known(),
-        may(&json!({"allowed": true})).sent(asked),
+        may(&json!({"allowed": true})).with_body(asked),
         known(),
         may(&json!({"allowed": false, "reason": "it is night"})),
         may(&json!({"allowed": false})),
