@@ -109,7 +109,7 @@ impl Controller {
                 let failures = managed.upkeep.failures;
                 managed.upkeep.failures = failures.saturating_add(1);
                 managed.upkeep.last_error = Some(ErrorChain(&error).to_string());
-                warn!(daemon_set = object.key(), %error, "upkeep failed; retrying");
+                warn!(daemon_set = object.key(), error = %ErrorChain(&error), "upkeep failed; retrying");
                 let is_refusal = matches!(&error.source, ApiError::Refused(_)) && !error.source.is_conflict();
                 if is_refusal && !error.source.is_namespace_terminating() {
                     self.config.events.say(
@@ -163,7 +163,7 @@ impl Controller {
             .last()
             .map(|refusal| ErrorChain(&refusal.error).to_string());
         for Refusal { error, .. } in refused {
-            warn!(daemon_set = object.key(), %error, "adoption or release refused; retrying in 60 s");
+            warn!(daemon_set = object.key(), error = %ErrorChain(&error), "adoption or release refused; retrying in 60 s");
             // The server reports invalid owners when somebody else's adoption or release was faster.
             if !error.source.is_invalid() {
                 self.config.events.say(

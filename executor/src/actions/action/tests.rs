@@ -227,7 +227,10 @@ async fn call_without_an_answer_is_retried() {
     let ActionResult::Refused(error) = &report.result else {
         panic!("{report:?}")
     };
-    assert!(error.to_string().contains("no answer within 20 s"), "{error}");
+    assert!(
+        error.to_string().contains("no clear answer within 20 s"),
+        "{error}"
+    );
 }
 
 #[tokio::test]

@@ -3,6 +3,7 @@ mod ownership;
 
 use std::sync::Arc;
 
+use everynode_render::ErrorChain;
 use serde_json::{Value, json};
 
 use super::*;
@@ -53,6 +54,11 @@ async fn executed(lines: Vec<ExpectedCall>, work: Work) -> (WrittenObjects, Resu
     let done = execute(api, Arc::new(agent()), work).await;
     server.await.unwrap();
     done
+}
+
+/// An error as users see it, with its causes.
+fn shown(error: &UpkeepError) -> String {
+    ErrorChain(error).to_string()
 }
 
 fn names(written: &WrittenObjects) -> (Vec<&str>, Vec<&str>) {

@@ -258,7 +258,7 @@ async fn h1_deleting_revision_of_the_same_name_is_waited_for() {
         refuse("POST", REVISIONS, already_exists()),
         on("GET", path(&name), deleting),
     ];
-    let error = executed(lines, record()).await.1.unwrap_err().to_string();
+    let error = shown(&executed(lines, record()).await.1.unwrap_err());
     assert!(error.contains("is being deleted"), "{error}");
 }
 
@@ -371,7 +371,7 @@ async fn h3_deletion_of_revisions_tolerates_missing_ones_and_returns_the_deleted
     ];
     let (written, result) = executed(lines, Work::DeleteRevisions(revisions)).await;
     assert_eq!(
-        result.unwrap_err().to_string(),
+        shown(&result.unwrap_err()),
         "can't delete ControllerRevision d: no"
     );
     assert_eq!(

@@ -112,7 +112,7 @@ async fn a1_daemon_set_that_is_gone_deleting_or_replaced_adopts_nothing() {
 async fn a1_failed_read_of_the_daemon_set_prevents_adoption() {
     let read = refuse("GET", AGENT, (500, refusal(500, "InternalError", "oops")));
     let (written, result) = executed(vec![read], Work::Adopt(orphans(&["a"], &[]))).await;
-    let message = result.unwrap_err().to_string();
+    let message = shown(&result.unwrap_err());
     assert!(
         message.starts_with("can't read the DaemonSet before adopting: ") && message.contains("oops"),
         "{message}"
@@ -142,7 +142,7 @@ async fn a1_orphan_that_is_gone_or_refused_does_not_block_the_others() {
     let refused: Vec<_> = written
         .refused
         .iter()
-        .map(|refusal| (&*refusal.uid, refusal.error.to_string()))
+        .map(|refusal| (&*refusal.uid, shown(&refusal.error)))
         .collect();
     assert_eq!(
         refused,
@@ -162,7 +162,7 @@ async fn a1_conflict_or_unauthorized_is_retried_and_not_recorded_as_refusal() {
             on("PATCH", path("b"), pod_json("b", 21)),
         ];
         let (written, result) = executed(lines, Work::Adopt(orphans(&["a", "b"], &[]))).await;
-        assert!(result.unwrap_err().to_string().starts_with("can't adopt pod a: "));
+        assert!(shown(&result.unwrap_err()).starts_with("can't adopt pod a: "));
         assert_eq!(names(&written).0, ["b"], "earlier writes are returned");
         assert!(written.refused.is_empty());
     }
