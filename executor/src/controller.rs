@@ -47,7 +47,7 @@ use crate::{
     apiserver::{api::Api, events::Events, failure::ApiError, watch::Read},
     cluster::{Cluster, Text, Touched},
     election::leadership::Leadership,
-    live_view::{event_bus::EventBus, questions::Question},
+    live_view::{event_bus::EventBus, queries::Query},
     planner::{
         outbox::Outbox,
         session::{self, Opener},
@@ -83,7 +83,7 @@ pub(crate) struct ControllerConfig {
     /// Whether statuses get conditions. If not, existing ones are removed.
     pub(crate) status_conditions: bool,
     /// Queries about the state of the loop.
-    pub(crate) queries: mpsc::Receiver<Question>,
+    pub(crate) queries: mpsc::Receiver<Query>,
 }
 
 /// Why the loop ended before its shutdown was requested.
@@ -186,7 +186,7 @@ impl Controller {
                 changed = self.config.leadership.changed() => changed.map_err(|_| ControllerError::ElectionEnded)?,
                 event = next_session_event(&mut self.term) => self.on_session_event(event.ok_or(ControllerError::SessionsEnded)?),
                 Some(result) = self.calls.join_next() => self.on_call_finished(result.map_err(ControllerError::Call)?),
-                Some(question) = self.config.queries.recv() => self.answer(question),
+                Some(query) = self.config.queries.recv() => self.answer(query),
                 Some(timer) = self.timers.next() => self.on_timer(timer.into_inner()),
                 Some(permit) = reserve(requests, earliest_send), if is_due => self.send_facts(permit, may_complete),
                 _ = heartbeat.tick() => self.on_heartbeat(),

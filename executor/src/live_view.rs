@@ -1,10 +1,10 @@
 //! Answers about what this executor knows and does.
 //!
-//! - [`questions`]: queries to the controller's loop; [`event_bus`]: events for watchers.
-//! - [`view`]: builds the answers from a snapshot of what is known.
-//! - [`service`]: the gRPC service `everynode.executor.v1`, which gives them.
+//! - `queries`: queries to the controller's loop; `event_bus`: events for watchers.
+//! - `view`: builds the answers from snapshots of the controller's state.
+//! - [`service`]: the gRPC service `everynode.executor.v1`, which returns the answers.
 
-pub mod event_bus;
-pub mod questions;
+pub(crate) mod event_bus;
+pub(crate) mod queries;
 pub mod service;
-pub mod view;
+pub(crate) mod view;

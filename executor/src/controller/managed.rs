@@ -21,7 +21,7 @@ use crate::{
     actions::queue::{ActionQueue, Lane},
     apiserver::{events::shortened, objects::DaemonSet},
     cluster::{Cluster, Owner, Text},
-    live_view::view::{is_on_delete, words},
+    live_view::view::{is_on_delete, phrases},
     ownership::adopt,
     planner::{guard::Outstanding, outbox::Announcement},
     pods::pod::PodBuilder,
@@ -285,7 +285,7 @@ impl ManagedDaemonSet {
             let refusal = &self.refusal(lane, now)?.message;
             Some(Obstacle {
                 reason,
-                message: words::refused(what, refusal),
+                message: phrases::refused(what, refusal),
             })
         };
         let has_bad_template = self.pod_builder_inputs.is_some() && self.pod_builder.is_none();
@@ -297,7 +297,7 @@ impl ManagedDaemonSet {
         let upkeep = || {
             self.upkeep.last_error.as_deref().map(|error| Obstacle {
                 reason: "UpkeepFailing",
-                message: words::upkeep_fails(error),
+                message: phrases::upkeep_fails(error),
             })
         };
         let problem = || {

@@ -11,7 +11,7 @@ use super::Controller;
 use crate::{
     apiserver::events::Kind as EventKind,
     cluster::{Cluster, Text},
-    live_view::view::words,
+    live_view::view::phrases,
     planner::outbox::{Announcement, Object, RequestLimits, TooLarge},
 };
 
@@ -225,7 +225,7 @@ impl Controller {
             else {
                 continue;
             };
-            let message = words::too_large(bytes, limit);
+            let message = phrases::too_large(bytes, limit);
             managed.too_large = Some(message.clone());
             if is_new {
                 let object = entry.object.clone();

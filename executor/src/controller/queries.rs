@@ -1,4 +1,4 @@
-//! Answers queries to the loop.
+//! Answers queries to the controller's loop.
 
 use everynode_proto::{
     executor::v1::{PlannerChanged, PlannerInfo, watch_plans_response::Event},
@@ -11,30 +11,30 @@ use crate::{
     actions::queue,
     cluster::{Entry, Pod, Text},
     live_view::{
-        questions::{Known, Overview, Question, Watch, Which},
+        queries::{DaemonSetSnapshot, EventSubscription, Overview, PodFilter, Query},
         view,
     },
 };
 
 impl Controller {
     /// Answers a query. The caller may be gone by now.
-    pub(super) fn answer(&self, question: Question) {
-        match question {
-            Question::Overview(reply) => {
+    pub(super) fn answer(&self, query: Query) {
+        match query {
+            Query::Overview(reply) => {
                 let daemon_sets = self.cluster.daemon_sets();
                 let _ = reply.send(Overview {
                     planner: self.planner_info(),
                     daemon_sets: daemon_sets.map(|entry| entry.object.clone()).collect(),
                 });
             }
-            Question::Nodes(reply) => {
+            Query::Nodes(reply) => {
                 let _ = reply.send(self.cluster.nodes().cloned().collect());
             }
-            Question::DaemonSet(uid, which, reply) => {
-                let _ = reply.send(self.known(&uid, &which));
+            Query::DaemonSet(uid, filter, reply) => {
+                let _ = reply.send(self.daemon_set_snapshot(&uid, &filter));
             }
-            Question::Watch(reply) => {
-                let _ = reply.send(Watch {
+            Query::Subscribe(reply) => {
+                let _ = reply.send(EventSubscription {
                     planner: self.planner_info(),
                     events: self.event_bus.subscribe(),
                 });
@@ -59,18 +59,18 @@ impl Controller {
         });
     }
 
-    fn known(&self, uid: &str, which: &Which) -> Option<Known> {
+    fn daemon_set_snapshot(&self, uid: &str, filter: &PodFilter) -> Option<DaemonSetSnapshot> {
         let entry = self.cluster.daemon_set(uid)?;
         // A standby knows which objects exist, but not what is being done about them.
         let unmanaged = ManagedDaemonSet::default();
         let managed = self.managed.get(uid).unwrap_or(&unmanaged);
-        let mut sketch = sketch(entry, managed);
+        let mut snapshot = snapshot(entry, managed);
         let available_at = managed.available_at.as_ref();
-        let is_remarkable = remarkable(&sketch);
-        let is_requested = |uid: &Text, pod: &Pod| match which {
-            Which::All => true,
-            Which::OnNode(node) => pod.node() == Some(node),
-            Which::Remarkable => {
+        let is_remarkable = remarkable(&snapshot);
+        let is_requested = |uid: &Text, pod: &Pod| match filter {
+            PodFilter::All => true,
+            PodFilter::OnNode(node) => pod.node() == Some(node),
+            PodFilter::Remarkable => {
                 is_remarkable(pod) || available_at.is_some_and(|waiting| waiting.contains_key(uid))
             }
         };
@@ -79,15 +79,15 @@ impl Controller {
             .filter(|(uid, pod)| is_requested(uid, pod))
             .map(|(uid, pod)| (uid.clone(), pod.clone()))
             .collect();
-        sketch.available_at = available_at.map(|waiting| {
+        snapshot.available_at = available_at.map(|waiting| {
             let requested = pods.iter().filter_map(|(uid, _)| waiting.get_key_value(uid));
             requested.map(|(uid, at)| (uid.clone(), *at)).collect()
         });
-        Some(Known { sketch, pods })
+        Some(DaemonSetSnapshot { snapshot, pods })
     }
 }
 
-fn sketch(entry: &Entry, managed: &ManagedDaemonSet) -> view::Sketch {
+fn snapshot(entry: &Entry, managed: &ManagedDaemonSet) -> view::Snapshot {
     let announced = managed.announced.as_ref();
     let current = announced
         .filter(|announced| announced.object.metadata.generation == entry.object.metadata.generation);
@@ -101,10 +101,10 @@ fn sketch(entry: &Entry, managed: &ManagedDaemonSet) -> view::Sketch {
         message: message.clone(),
         ..Problem::default()
     });
-    view::Sketch {
+    view::Snapshot {
         object: entry.object.clone(),
         revision: current.map(|announced| announced.revision.clone()),
-        counted: managed.status.counters,
+        counters: managed.status.counters,
         progress: managed.progress(&entry.object),
         available_at: None,
         problems: too_large
@@ -112,33 +112,33 @@ fn sketch(entry: &Entry, managed: &ManagedDaemonSet) -> view::Sketch {
             .chain(managed.problems().iter().cloned())
             .collect(),
         upkeep,
-        creations: lane(managed, queue::Lane::Create),
-        deletions: lane(managed, queue::Lane::Delete),
+        creations: requested_actions(managed, queue::Lane::Create),
+        deletions: requested_actions(managed, queue::Lane::Delete),
         pods: Vec::new(),
     }
 }
 
-fn lane(managed: &ManagedDaemonSet, lane: queue::Lane) -> view::Lane {
+fn requested_actions(managed: &ManagedDaemonSet, lane: queue::Lane) -> view::RequestedActions {
     let load = managed.actions.load(lane);
     let now = Instant::now();
     let refusal = managed.refusal(lane, now);
-    view::Lane {
+    view::RequestedActions {
         queued: load.waiting,
         in_progress: load.in_progress,
         refused: load.held,
         refusal: refusal.map(|refused| view::Refusal {
-            words: refused.message.clone(),
-            again: refused.until.saturating_duration_since(now),
+            message: refused.message.clone(),
+            retry_after: refused.until.saturating_duration_since(now),
         }),
     }
 }
 
-/// Whether there is more to report of a pod than that it runs, even if it doesn't wait for `minReadySeconds`.
-fn remarkable(sketch: &view::Sketch) -> impl Fn(&Pod) -> bool + use<> {
-    let revision = sketch
+/// Whether a pod may explain a wait, apart from waiting for `minReadySeconds`.
+fn remarkable(snapshot: &view::Snapshot) -> impl Fn(&Pod) -> bool + use<> {
+    let revision = snapshot
         .revision
         .clone()
-        .filter(|_| view::is_on_delete(&sketch.object));
+        .filter(|_| view::is_on_delete(&snapshot.object));
     move |pod| {
         let is_old = || {
             revision

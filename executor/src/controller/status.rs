@@ -107,7 +107,7 @@ impl Controller {
                 if error.is_not_found() {
                     debug!(%uid, "DaemonSet was deleted before its status was written");
                 } else {
-                    warn!(%uid, %error, "status write failed; retrying");
+                    warn!(%uid, error = %ErrorChain(&error), "status write failed; retrying");
                 }
                 error.wait(failures, PAUSE, MAX_RETRY_WAIT)
             }

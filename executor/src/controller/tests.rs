@@ -25,7 +25,7 @@ use crate::{
         objects::DaemonSet,
         watch::{self, Change, Read},
     },
-    live_view::questions::Asker,
+    live_view::queries::QueryClient,
     planner::outbox::RequestLimits,
     testing::{
         AGENT, AGENT_STATUS, Call, PODS, REVISIONS, Server, agent, agent_json, agent_with, already_exists,
@@ -48,7 +48,7 @@ pub(crate) struct Rig {
     written: mpsc::UnboundedReceiver<String>,
     pub(crate) health: Arc<Health>,
     pub(crate) metrics: Arc<Metrics>,
-    pub(crate) asker: Asker,
+    pub(crate) query_client: QueryClient,
     shutdown: CancellationToken,
     run: JoinHandle<Result<(), ControllerError>>,
 }
@@ -65,7 +65,7 @@ pub(crate) fn rig_with(status_conditions: bool) -> Rig {
     let (events_client, events_server) = server();
     let (written, receiver) = mpsc::unbounded_channel();
     tokio::spawn(record_events(events_server, written));
-    let (asker, questions) = Asker::new();
+    let (query_client, queries) = QueryClient::new();
     let (leads, leadership) = state::channel(Leadership::ours("me"));
     let (begins, begun) = state::channel(None);
     let opener = Opener::new(64, move |term, sessions| {
@@ -81,7 +81,7 @@ pub(crate) fn rig_with(status_conditions: bool) -> Rig {
         leadership,
         opener,
         status_conditions,
-        queries: questions,
+        queries,
     };
     let shutdown = CancellationToken::new();
     let run = tokio::spawn(Controller::new(config).run(shutdown.clone()));
@@ -93,7 +93,7 @@ pub(crate) fn rig_with(status_conditions: bool) -> Rig {
         written: receiver,
         health,
         metrics,
-        asker,
+        query_client,
         shutdown,
         run,
     }

@@ -5,12 +5,12 @@ use std::{sync::Arc, time::SystemTime};
 use everynode_proto::executor::v1::{WatchPlansResponse, watch_plans_response::Event};
 use tokio::sync::broadcast;
 
-/// How many events a slow watcher may lag behind before it loses some. A burst of ending actions makes hundreds of
-/// events a second.
-const EVENTS_AHEAD: usize = 1_024;
+/// Maximum number of events that a slow watcher may lag behind before it loses some. A burst of finished actions
+/// causes hundreds of events per second.
+const EVENT_BUFFER_CAPACITY: usize = 1_024;
 
 /// An event, shared by all subscribers.
-pub type SharedEvent = Arc<WatchPlansResponse>;
+pub(crate) type SharedEvent = Arc<WatchPlansResponse>;
 
 /// The channel on which events are published.
 #[derive(Debug)]
@@ -20,7 +20,7 @@ pub(crate) struct EventBus {
 
 impl Default for EventBus {
     fn default() -> Self {
-        let (subscribers, _) = broadcast::channel(EVENTS_AHEAD);
+        let (subscribers, _) = broadcast::channel(EVENT_BUFFER_CAPACITY);
         Self { subscribers }
     }
 }
@@ -40,7 +40,7 @@ impl EventBus {
             time: Some(SystemTime::now().into()),
             event: Some(event()),
         };
-        // The last subscriber may just have left.
+        // The last subscriber may just have unsubscribed.
         let _ = self.subscribers.send(Arc::new(event));
     }
 }

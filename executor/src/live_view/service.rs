@@ -1,21 +1,21 @@
-//! The live view over gRPC. It answers requests from the main loop's state and the planner's verdicts. It decides
-//! nothing itself, and nothing can be changed through it.
+//! The live view over gRPC. It answers requests with the main loop's state and the planner's verdicts. It makes no
+//! decisions and is read-only.
 //!
 //! It runs on its own thread, so that a long answer takes no time from the main loop.
 //!
 //! - [`callers`]: authenticates and authorizes callers.
 //! - `request`: validates requests; `status`: builds the errors.
-//! - [`planner`]: calls the planner's unary methods; `objects`: builds the objects in these calls.
+//! - `planner`: calls the planner's unary methods; `objects`: builds the objects in these calls.
 //! - `explain`, `overhead`, `watch`: the longer handlers.
-//! - [`server`]: serves the service with health and reflection on a port.
+//! - `server`: serves the service with health and reflection on its ports.
 
 pub mod callers;
 mod explain;
 mod objects;
 mod overhead;
-pub mod planner;
+pub(crate) mod planner;
 mod request;
-pub mod server;
+pub(crate) mod server;
 pub(crate) mod status;
 mod watch;
 
@@ -37,15 +37,15 @@ use tokio_util::sync::CancellationToken;
 use tonic::{Request, Response, Status};
 
 use self::{
-    callers::{Caller, Tokens, access::Access},
-    planner::Planner,
+    callers::{Caller, TokenAuthenticator, access::AccessRequest},
+    planner::PlannerClient,
     request::Filter,
 };
 use crate::{
     apiserver::{api::Api, objects::DaemonSet},
     election::leadership::Leadership,
-    live_view::questions::{Asker, Overview, Which},
-    live_view::view::{self, Circumstances, Sketch},
+    live_view::queries::{Overview, PodFilter, QueryClient},
+    live_view::view::{self, Context, Snapshot},
     telemetry::{
         health::Health,
         metrics::{Method, Metrics},
@@ -54,28 +54,23 @@ use crate::{
 
 /// Implements the executor's service.
 #[derive(Debug)]
-pub struct Executor {
-    /// This executor's name.
-    pub identity: String,
-    /// The current leader.
-    pub leadership: state::Receiver<Leadership>,
-    /// Asks the main loop.
-    pub asker: Asker,
-    /// Calls the planner's unary methods.
-    pub planner: Planner,
+pub(crate) struct Executor {
+    pub(crate) identity: String,
+    pub(crate) leadership: state::Receiver<Leadership>,
+    pub(crate) query_client: QueryClient,
+    pub(crate) planner: PlannerClient,
     /// Reads objects that aren't watched from the API server.
-    pub api: Api,
+    pub(crate) api: Api,
     /// Authenticates and authorizes callers by their tokens; `None` when callers need no token. `server::server` also
-    /// registers it with the gate, which authenticates each call.
-    pub tokens: Option<Arc<Tokens>>,
-    /// Tells whether the watches have listed the cluster.
-    pub health: Arc<Health>,
-    /// Counts calls.
-    pub metrics: Arc<Metrics>,
+    /// registers it with the gRPC server, which authenticates each call.
+    pub(crate) tokens: Option<Arc<TokenAuthenticator>>,
+    /// Knows whether the watches have listed the cluster.
+    pub(crate) health: Arc<Health>,
+    pub(crate) metrics: Arc<Metrics>,
     /// Maximum duration of a watch. The limit of each watch varies randomly by up to a tenth.
-    pub max_watch_duration: Duration,
-    /// Cancelling it ends the watches.
-    pub shutdown: CancellationToken,
+    pub(crate) max_watch_duration: Duration,
+    /// Ends the watches when it is cancelled.
+    pub(crate) shutdown: CancellationToken,
 }
 
 #[tonic::async_trait]
@@ -108,21 +103,22 @@ impl ExecutorService for Executor {
         self.metrics.view_call(Method::ListDaemonSets);
         let caller = self.caller(&request)?;
         let ListDaemonSetsRequest { namespace, name } = request.into_inner();
-        let access = Access::daemon_sets(&namespace, &name);
+        let access = AccessRequest::daemon_sets(&namespace, &name);
         let filter = Filter::new(namespace, name)?;
         self.authorize(&caller, &access).await?;
         let overview = self.overview().await?;
-        let circumstances = self.circumstances(&overview);
-        let is_wanted = |object: &DaemonSet| filter.fits(&object.metadata.namespace, &object.metadata.name);
+        let context = self.context(&overview);
+        let is_wanted =
+            |object: &DaemonSet| filter.matches(&object.metadata.namespace, &object.metadata.name);
         let mut daemon_sets = Vec::new();
         for object in sorted(&overview).into_iter().filter(|object| is_wanted(object)) {
-            if let Some(sketch) = self.sketch(object, Which::Remarkable).await? {
-                daemon_sets.push(view::daemon_set(&sketch, &circumstances));
+            if let Some(snapshot) = self.snapshot(object, PodFilter::Remarkable).await? {
+                daemon_sets.push(view::daemon_set(&snapshot, &context));
             }
         }
         Ok(Response::new(ListDaemonSetsResponse {
             daemon_sets,
-            ask_leader: circumstances.leadership.other().to_owned(),
+            ask_leader: context.leadership.other().to_owned(),
         }))
     }
 
@@ -158,7 +154,7 @@ impl ExecutorService for Executor {
 }
 
 impl Executor {
-    /// Returns the caller that the gate has authenticated.
+    /// Returns the caller that the gRPC server has authenticated.
     fn caller<T>(&self, request: &Request<T>) -> Result<Caller, Status> {
         if self.tokens.is_none() {
             return Ok(Caller::Unrestricted);
@@ -172,15 +168,15 @@ impl Executor {
 
     /// Checks that a caller may see something. Handlers check this before they look anything up, so that the kind of
     /// refusal doesn't reveal what exists.
-    async fn authorize(&self, caller: &Caller, access: &Access) -> Result<(), Status> {
+    async fn authorize(&self, caller: &Caller, access: &AccessRequest) -> Result<(), Status> {
         match &self.tokens {
             Some(tokens) => tokens.authorize(caller, access).await,
             None => Ok(()),
         }
     }
 
-    /// Whether a caller may see something. Returns false also when the API server can't tell.
-    async fn may_see(&self, caller: &Caller, access: &Access) -> bool {
+    /// Whether a caller may see something. If the API server doesn't answer, the result is false.
+    async fn may_see(&self, caller: &Caller, access: &AccessRequest) -> bool {
         self.authorize(caller, access).await.is_ok()
     }
 
@@ -191,17 +187,20 @@ impl Executor {
                 "the cluster has not been listed yet; try again in a moment",
             ));
         }
-        self.asker.overview().await.map_err(status::silent)
+        self.query_client
+            .overview()
+            .await
+            .map_err(status::loop_unavailable)
     }
 
-    async fn sketch(&self, object: &DaemonSet, which: Which) -> Result<Option<Sketch>, Status> {
-        let known = self.asker.daemon_set(&object.metadata.uid, which).await;
-        known.map_err(status::silent)
+    async fn snapshot(&self, object: &DaemonSet, filter: PodFilter) -> Result<Option<Snapshot>, Status> {
+        let found = self.query_client.daemon_set(&object.metadata.uid, filter).await;
+        found.map_err(status::loop_unavailable)
     }
 
-    fn circumstances(&self, overview: &Overview) -> Circumstances {
+    fn context(&self, overview: &Overview) -> Context {
         let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-        Circumstances {
+        Context {
             leadership: self.leadership.borrow().clone(),
             planner: overview.planner.clone(),
             now: i64::try_from(now.as_secs()).unwrap_or(i64::MAX),

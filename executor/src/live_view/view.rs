@@ -1,18 +1,18 @@
-//! Describes a `DaemonSet` in words: the progress of its rollout, and what it waits for.
+//! Describes a `DaemonSet` for readers: the progress of its rollout, and what it waits for.
 //!
-//! The functions are pure and take plain data. They describe counters, pods and calls in progress; conclusions from
-//! those are left to the planner. Their input is a [`Sketch`].
+//! The functions are pure and take plain data: a [`Snapshot`] and its [`Context`]. They describe counters, pods and
+//! actions in progress. Conclusions from those, such as verdicts and progress, come from the planner.
 //!
 //! - [`rollout`]: the progress of the current template.
 //! - [`waits`]: the reasons why a `DaemonSet` isn't in its desired state.
 //! - [`placement`]: the same for one node, with the planner's verdict.
-//! - [`words`]: describes pods in sentences; [`near`]: suggests similar names.
+//! - [`phrases`]: phrases about pods and actions; [`suggestions`]: similar names.
 
-pub mod near;
-pub mod placement;
-pub mod rollout;
-pub mod waits;
-pub mod words;
+pub(crate) mod phrases;
+pub(crate) mod placement;
+pub(crate) mod rollout;
+pub(crate) mod suggestions;
+pub(crate) mod waits;
 
 use std::{collections::HashMap, sync::Arc, time::Duration};
 
@@ -29,32 +29,31 @@ use crate::{
 
 /// The state of a `DaemonSet` at one moment.
 #[derive(Debug, Clone)]
-pub struct Sketch {
-    /// The object.
-    pub object: Arc<DaemonSet>,
+pub(crate) struct Snapshot {
+    pub(crate) object: Arc<DaemonSet>,
     /// The controller-revision-hash of its template, once it is known.
-    pub revision: Option<String>,
+    pub(crate) revision: Option<String>,
     /// The counters of the last plan.
-    pub counted: Option<DaemonSetStatus>,
+    pub(crate) counters: Option<DaemonSetStatus>,
     /// The rollout progress of the current template.
-    pub progress: RolloutProgress,
-    /// When those of the pods that wait for minReadySeconds become available, by uid. `None` when nobody has told.
-    pub available_at: Option<HashMap<Text, Timestamp>>,
-    /// Problems of the `DaemonSet`.
-    pub problems: Vec<Problem>,
-    /// Whether its history and its pods' ownership are in order.
-    pub upkeep: Upkeep,
+    pub(crate) progress: RolloutProgress,
+    /// For each of the pods that waits for minReadySeconds, by uid: when it becomes available. `None` when the planner
+    /// hasn't reported it.
+    pub(crate) available_at: Option<HashMap<Text, Timestamp>>,
+    pub(crate) problems: Vec<Problem>,
+    /// The state of its revision history and of the ownership of its pods.
+    pub(crate) upkeep: Upkeep,
     /// Creations that the planner has requested.
-    pub creations: Lane,
+    pub(crate) creations: RequestedActions,
     /// Deletions that the planner has requested.
-    pub deletions: Lane,
-    /// The pods that were asked for.
-    pub pods: Vec<PodFacts>,
+    pub(crate) deletions: RequestedActions,
+    /// The pods that the query selected.
+    pub(crate) pods: Vec<PodFacts>,
 }
 
 /// The state of upkeep.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Upkeep {
+pub(crate) enum Upkeep {
     /// The planner isn't waiting for any upkeep.
     Done,
     /// Upkeep is in progress.
@@ -65,75 +64,74 @@ pub enum Upkeep {
 
 /// The requested actions of one kind.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Lane {
-    /// Number of actions waiting for their turn.
-    pub queued: usize,
+pub(crate) struct RequestedActions {
+    /// Number of actions that wait for a slot.
+    pub(crate) queued: usize,
     /// Number of actions in progress.
-    pub in_progress: usize,
+    pub(crate) in_progress: usize,
     /// Number of refused actions waiting for a retry.
-    pub refused: usize,
+    pub(crate) refused: usize,
     /// The last refusal, until an action succeeds.
-    pub refusal: Option<Refusal>,
+    pub(crate) refusal: Option<Refusal>,
 }
 
 /// Why an action was refused, and when it is retried.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Refusal {
+pub(crate) struct Refusal {
     /// The reason, such as the API server's message.
-    pub words: String,
+    pub(crate) message: String,
     /// Time until the next retry; zero during the retry.
-    pub again: Duration,
+    pub(crate) retry_after: Duration,
 }
 
-impl Lane {
+impl RequestedActions {
     /// Number of requested actions.
-    pub fn len(&self) -> usize {
+    pub(crate) fn len(&self) -> usize {
         self.queued + self.in_progress + self.refused
     }
 
     /// Whether no action is requested.
-    pub fn is_empty(&self) -> bool {
+    pub(crate) fn is_empty(&self) -> bool {
         self.len() == 0
     }
 }
 
-/// Facts that apply to all `DaemonSet`s at that moment.
+/// What applies to all `DaemonSet`s at that moment.
 #[derive(Debug, Clone)]
-pub struct Circumstances {
-    /// The current leader.
-    pub leadership: Leadership,
+pub(crate) struct Context {
+    pub(crate) leadership: Leadership,
     /// The planner of the open session.
-    pub planner: Option<wire::PlannerInfo>,
+    pub(crate) planner: Option<wire::PlannerInfo>,
     /// The executor's time, in seconds since 1970.
-    pub now: i64,
+    pub(crate) now: i64,
 }
 
-/// Describes a `DaemonSet` completely.
-pub fn daemon_set(sketch: &Sketch, circumstances: &Circumstances) -> wire::DaemonSet {
-    let metadata = &sketch.object.metadata;
-    let status = status(sketch);
-    let waits = waits::of_daemon_set(sketch, circumstances);
+/// Describes a `DaemonSet` with its rollout, its waits and its problems.
+pub(crate) fn daemon_set(snapshot: &Snapshot, context: &Context) -> wire::DaemonSet {
+    let metadata = &snapshot.object.metadata;
+    let status = status(snapshot);
+    let waits = waits::of_daemon_set(snapshot, context);
     wire::DaemonSet {
         namespace: metadata.namespace.clone(),
         name: metadata.name.clone(),
         uid: metadata.uid.clone(),
         generation: metadata.generation,
         status: Some(status),
-        rollout: Some(rollout::of(sketch, &status, &waits)),
+        rollout: Some(rollout::of(snapshot, &status, &waits)),
         waits,
-        problems: sketch.problems.clone(),
+        problems: snapshot.problems.clone(),
     }
 }
 
 /// Returns the counters of the last plan, or else those last written to the status.
-pub fn status(sketch: &Sketch) -> DaemonSetStatus {
-    sketch
-        .counted
-        .unwrap_or_else(|| crate::status::counters(&sketch.object.status))
+pub(crate) fn status(snapshot: &Snapshot) -> DaemonSetStatus {
+    snapshot
+        .counters
+        .unwrap_or_else(|| crate::status::counters(&snapshot.object.status))
 }
 
 /// Returns a pod as the live view shows it.
-pub fn pod(facts: &PodFacts) -> wire::Pod {
+pub(crate) fn pod(facts: &PodFacts) -> wire::Pod {
     wire::Pod {
         name: facts.name.clone(),
         phase: phase(facts).to_owned(),
@@ -146,7 +144,7 @@ pub fn pod(facts: &PodFacts) -> wire::Pod {
 }
 
 /// Returns status.phase, as Kubernetes spells it.
-pub fn phase(facts: &PodFacts) -> &'static str {
+pub(crate) fn phase(facts: &PodFacts) -> &'static str {
     match facts.phase() {
         PodPhase::Pending => "Pending",
         PodPhase::Running => "Running",
@@ -157,7 +155,7 @@ pub fn phase(facts: &PodFacts) -> &'static str {
 }
 
 /// Whether the update strategy is `OnDelete`.
-pub fn is_on_delete(object: &DaemonSet) -> bool {
+pub(crate) fn is_on_delete(object: &DaemonSet) -> bool {
     object.spec.update_strategy.r#type == "OnDelete"
 }
 

@@ -37,8 +37,8 @@ use crate::{
         lease::{self, Claim, Election},
     },
     live_view::{
-        questions::{Asker, Question},
-        service::server::Door,
+        queries::{Query, QueryClient},
+        service::server::Listeners,
     },
     planner::{
         link::Link,
@@ -149,10 +149,10 @@ async fn execute(config: ResolvedConfig) -> anyhow::Result<()> {
     let admin = program::admin::serve(admin_listener, admin);
     let certificate_reload = reload_certificates(credentials, telemetry.metrics.clone());
     let shutdown = CancellationToken::new();
-    let (asker, questions) = Asker::new();
+    let (query_client, queries) = QueryClient::new();
     let (leads, leadership) = watch::channel(leadership);
     let live_view = LiveViewServer {
-        door: Door {
+        listeners: Listeners {
             listener: ports.grpc,
             local: ports.local,
             callers,
@@ -164,7 +164,7 @@ async fn execute(config: ResolvedConfig) -> anyhow::Result<()> {
         planner: planner.clone(),
         identity: identity.clone(),
         leadership,
-        asker,
+        query_client,
         telemetry: telemetry.clone(),
     };
     let live_view = live_view.start(shutdown.clone())?;
@@ -174,14 +174,7 @@ async fn execute(config: ResolvedConfig) -> anyhow::Result<()> {
         claim,
         leads,
     };
-    let control_loop = run_controller(
-        clients,
-        planner,
-        candidate,
-        questions,
-        telemetry,
-        shutdown.clone(),
-    );
+    let control_loop = run_controller(clients, planner, candidate, queries, telemetry, shutdown.clone());
     let live_view = async { live_view.await.context("the thread of the gRPC server ended")? };
     let work = async { tokio::try_join!(control_loop, live_view) };
     let stopping = async {
@@ -223,7 +216,7 @@ async fn run_controller(
     }: Clients,
     planner: Link,
     candidate: Candidate,
-    questions: mpsc::Receiver<Question>,
+    queries: mpsc::Receiver<Query>,
     telemetry: Telemetry,
     shutdown: CancellationToken,
 ) -> anyhow::Result<()> {
@@ -268,7 +261,7 @@ async fn run_controller(
         leadership: leads.subscribe(),
         opener,
         status_conditions,
-        queries: questions,
+        queries,
     };
     let (mut freshness, proofs) = freshness(KINDS);
     tokio::spawn(watch_all(watches, changes, metrics, proofs));

@@ -133,7 +133,7 @@ async fn missing_object_is_reported_with_the_executors_message_and_exit_code_66(
     absent.daemon_sets.daemon_sets.clear();
     let fake = FakeExecutor::start(absent).await;
     let run = run_with_server(&fake, &["explain", "ds/agent", "node/worker-9"]).await;
-    let message = "kubectl everynode: there is no node worker-9; there is worker-3\n";
+    let message = "kubectl everynode: there is no node worker-9; did you mean worker-3?\n";
     assert_eq!((run.out.as_str(), run.err.as_str(), run.code), ("", message, 66));
     let run = run_with_server(&fake, &["status", "ds/agent"]).await;
     let message = "kubectl everynode: there is no DaemonSet default/agent\n";

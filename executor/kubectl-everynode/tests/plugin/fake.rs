@@ -119,7 +119,7 @@ impl ExecutorService for Service {
 
     async fn explain(&self, request: Request<ExplainRequest>) -> Result<Response<ExplainResponse>, Status> {
         let answer = self.answer(request.get_ref(), |answers| answers.explain.clone());
-        let missing = || Status::not_found("there is no node worker-9; there is worker-3");
+        let missing = || Status::not_found("there is no node worker-9; did you mean worker-3?");
         answer.map(Response::new).ok_or_else(missing)
     }
 

@@ -125,7 +125,7 @@ async fn json_and_yaml_events_are_printed_one_by_one() {
 
 #[tokio::test]
 async fn watch_that_is_refused_at_the_start_is_not_retried() {
-    let refusal = Status::failed_precondition("this executor doesn't lead; executor-b does");
+    let refusal = Status::failed_precondition("this executor isn't the leader; ask executor-b");
     let answers = Answers {
         watches: [vec![Err(refusal)]].into(),
         ..Answers::default()
@@ -134,7 +134,7 @@ async fn watch_that_is_refused_at_the_start_is_not_retried() {
     let run = run(&["watch", "-A", "--server", &fake.address()]).await;
     assert_eq!(
         run.err,
-        "kubectl everynode: this executor doesn't lead; executor-b does\n"
+        "kubectl everynode: this executor isn't the leader; ask executor-b\n"
     );
     assert_eq!((run.out.as_str(), run.code), ("", 69));
 }

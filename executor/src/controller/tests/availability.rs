@@ -8,7 +8,7 @@ use super::{
     *,
 };
 use crate::{
-    live_view::{questions::Which, view::Sketch},
+    live_view::{queries::PodFilter, view::Snapshot},
     status::RolloutProgress,
     testing::owned_by,
 };
@@ -40,8 +40,8 @@ fn reporting(changes: Vec<PodAvailability>) -> Plan {
 }
 
 /// The pods that wait and the seconds at which they become available, if that is known.
-fn waiting(sketch: &Sketch) -> Option<Vec<(String, i64)>> {
-    let pods = sketch.available_at.as_ref()?.iter();
+fn waiting(snapshot: &Snapshot) -> Option<Vec<(String, i64)>> {
+    let pods = snapshot.available_at.as_ref()?.iter();
     let mut pods: Vec<_> = pods.map(|(uid, at)| (uid.to_string(), at.seconds)).collect();
     pods.sort();
     Some(pods)
@@ -56,42 +56,42 @@ fn named(pods: &[(&str, i64)]) -> Vec<(String, i64)> {
 async fn progress_and_availability_are_those_of_the_plans_of_the_session() {
     let (rig, mut planner) = Rig::synced(&["n1"], &["p1", "p2"].map(|name| ready_json(name, "r1"))).await;
     assert_eq!(
-        waiting(&rig.sketch(Which::All).await),
+        waiting(&rig.snapshot(PodFilter::All).await),
         None,
         "there is no plan yet"
     );
     planner
         .send_plan(reporting(vec![change("p1", Some(7)), change("p2", Some(8))]))
         .await;
-    let sketch = rig.sketch(Which::All).await;
+    let snapshot = rig.snapshot(PodFilter::All).await;
     let progress = RolloutProgress {
         progress: Progress::InProgress,
         message: "half of it".to_owned(),
     };
-    assert_eq!(sketch.progress, progress);
-    assert_eq!(waiting(&sketch), Some(named(&[("p1", 7), ("p2", 8)])));
+    assert_eq!(snapshot.progress, progress);
+    assert_eq!(waiting(&snapshot), Some(named(&[("p1", 7), ("p2", 8)])));
 
     planner
         .send_plan(reporting(vec![change("p1", None), change("p2", Some(9))]))
         .await;
-    let sketch = rig.sketch(Which::Remarkable).await;
-    assert_eq!(waiting(&sketch), Some(named(&[("p2", 9)])));
-    assert_eq!(names(&sketch), ["p2"], "pods that wait are remarkable");
+    let snapshot = rig.snapshot(PodFilter::Remarkable).await;
+    assert_eq!(waiting(&snapshot), Some(named(&[("p2", 9)])));
+    assert_eq!(names(&snapshot), ["p2"], "pods that wait are remarkable");
 
     rig.lose_planner(planner).await;
-    let sketch = rig.sketch(Which::All).await;
+    let snapshot = rig.snapshot(PodFilter::All).await;
     assert_eq!(
-        waiting(&sketch),
+        waiting(&snapshot),
         Some(named(&[("p2", 9)])),
         "the last plan still counts"
     );
-    assert_eq!(sketch.progress, progress);
+    assert_eq!(snapshot.progress, progress);
     let mut planner = rig.open(100).await;
     planner.until("sync").await;
-    assert_eq!(waiting(&rig.sketch(Which::All).await), None);
+    assert_eq!(waiting(&rig.snapshot(PodFilter::All).await), None);
     planner.send_plan(reporting(vec![change("p1", Some(5))])).await;
     let expected = Some(named(&[("p1", 5)]));
-    assert_eq!(waiting(&rig.sketch(Which::All).await), expected);
+    assert_eq!(waiting(&rig.snapshot(PodFilter::All).await), expected);
 }
 
 #[tokio::test(start_paused = true)]
@@ -109,13 +109,13 @@ async fn only_pods_of_the_daemon_set_that_are_there_are_remembered_to_wait() {
     ];
     changes.extend((0..100).map(|seconds| change("p2", Some(seconds))));
     planner.send_plan(reporting(changes)).await;
-    let sketch = rig.sketch(Which::All).await;
+    let snapshot = rig.snapshot(PodFilter::All).await;
     // As many changes count as the DaemonSet has pods.
-    assert_eq!(waiting(&sketch), Some(named(&[("p1", 7), ("p2", 0)])));
+    assert_eq!(waiting(&snapshot), Some(named(&[("p1", 7), ("p2", 0)])));
     rig.report_pod_gone(&ready_json("p1", "r1")).await;
     planner.send_plan(reporting(Vec::new())).await;
-    let sketch = rig.sketch(Which::All).await;
-    assert_eq!(waiting(&sketch), Some(named(&[("p2", 0)])));
+    let snapshot = rig.snapshot(PodFilter::All).await;
+    assert_eq!(waiting(&snapshot), Some(named(&[("p2", 0)])));
 }
 
 #[tokio::test(start_paused = true)]
@@ -131,11 +131,11 @@ async fn with_an_earlier_planner_the_counters_tell_the_progress() {
             ..reporting(vec![change("p1", Some(7))])
         })
         .await;
-    let sketch = rig.sketch(Which::All).await;
+    let snapshot = rig.snapshot(PodFilter::All).await;
     let progress = RolloutProgress {
         progress: Progress::Complete,
         message: "0 of 0 pods updated, 0 available".to_owned(),
     };
-    assert_eq!(sketch.progress, progress);
-    assert_eq!(waiting(&sketch), None, "it has no capability to report it");
+    assert_eq!(snapshot.progress, progress);
+    assert_eq!(waiting(&snapshot), None, "it has no capability to report it");
 }

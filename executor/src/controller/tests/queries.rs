@@ -9,19 +9,23 @@ use everynode_proto::{
 
 use super::*;
 use crate::live_view::{
-    questions::{Overview, Watch, Which},
-    view::{Lane, Refusal, Sketch, Upkeep},
+    queries::{EventSubscription, Overview, PodFilter},
+    view::{Refusal, RequestedActions, Snapshot, Upkeep},
 };
 
 impl Rig {
     /// The state of the agent once all pending work has run.
-    pub(super) async fn sketch(&self, which: Which) -> Sketch {
+    pub(super) async fn snapshot(&self, filter: PodFilter) -> Snapshot {
         tokio::time::sleep(Duration::from_millis(1)).await;
-        self.asker.daemon_set("ds-1", which).await.unwrap().unwrap()
+        self.query_client
+            .daemon_set("ds-1", filter)
+            .await
+            .unwrap()
+            .unwrap()
     }
 
-    async fn watch(&self) -> Watch {
-        self.asker.watch().await.unwrap()
+    async fn watch(&self) -> EventSubscription {
+        self.query_client.subscribe().await.unwrap()
     }
 }
 
@@ -33,8 +37,8 @@ pub(super) fn ready_json(name: &str, revision: &str) -> Value {
     )
 }
 
-pub(super) fn names(sketch: &Sketch) -> Vec<&str> {
-    let mut names: Vec<_> = sketch.pods.iter().map(|pod| pod.name.as_str()).collect();
+pub(super) fn names(snapshot: &Snapshot) -> Vec<&str> {
+    let mut names: Vec<_> = snapshot.pods.iter().map(|pod| pod.name.as_str()).collect();
     names.sort_unstable();
     names
 }
@@ -48,7 +52,7 @@ fn info(is_synced: bool) -> PlannerInfo {
 }
 
 /// The events received so far, in short form.
-fn received_events(watch: &mut Watch) -> Vec<String> {
+fn received_events(watch: &mut EventSubscription) -> Vec<String> {
     let mut events = Vec::new();
     while let Ok(received) = watch.events.try_recv() {
         assert!(received.time.is_some());
@@ -73,23 +77,29 @@ fn received_events(watch: &mut Watch) -> Vec<String> {
 #[tokio::test(start_paused = true)]
 async fn overview_returns_the_planner_and_all_daemon_sets() {
     let rig = rig();
-    let Overview { planner, daemon_sets } = rig.asker.overview().await.unwrap();
+    let Overview { planner, daemon_sets } = rig.query_client.overview().await.unwrap();
     assert_eq!((planner, daemon_sets.len()), (None, 0));
     rig.list(agent(), &["n2", "n1"], &[], &[revision_json("r1", 1)])
         .await;
     let mut planner = rig.open(100).await;
     tokio::time::sleep(Duration::from_millis(1)).await;
     planner.until("sync").await;
-    let overview = rig.asker.overview().await.unwrap();
+    let overview = rig.query_client.overview().await.unwrap();
     assert_eq!(overview.planner, Some(info(true)));
     assert_eq!(overview.daemon_sets[0].key(), "default/agent");
-    let nodes: Vec<Arc<NodeFacts>> = rig.asker.nodes().await.unwrap();
+    let nodes: Vec<Arc<NodeFacts>> = rig.query_client.nodes().await.unwrap();
     let nodes: Vec<_> = nodes.iter().map(|node| node.name.as_str()).collect();
     assert_eq!(nodes, ["n1", "n2"]);
-    assert!(rig.asker.daemon_set("ds-2", Which::All).await.unwrap().is_none());
+    assert!(
+        rig.query_client
+            .daemon_set("ds-2", PodFilter::All)
+            .await
+            .unwrap()
+            .is_none()
+    );
     rig.lose_planner(planner).await;
     tokio::time::sleep(Duration::from_millis(1)).await;
-    assert_eq!(rig.asker.overview().await.unwrap().planner, None);
+    assert_eq!(rig.query_client.overview().await.unwrap().planner, None);
 }
 
 #[tokio::test(start_paused = true)]
@@ -105,13 +115,13 @@ async fn query_returns_only_the_pods_that_match_its_filter() {
     ];
     let (rig, _planner) = Rig::synced(&["n1", "n2"], &pods).await;
     let all = ["elsewhere", "leaving", "ready", "unready"];
-    assert_eq!(names(&rig.sketch(Which::All).await), all);
+    assert_eq!(names(&rig.snapshot(PodFilter::All).await), all);
     assert_eq!(
-        names(&rig.sketch(Which::Remarkable).await),
+        names(&rig.snapshot(PodFilter::Remarkable).await),
         ["leaving", "unready"]
     );
-    let there = Which::OnNode("n2".to_owned());
-    assert_eq!(names(&rig.sketch(there).await), ["elsewhere"]);
+    let there = PodFilter::OnNode("n2".to_owned());
+    assert_eq!(names(&rig.snapshot(there).await), ["elsewhere"]);
 }
 
 #[tokio::test(start_paused = true)]
@@ -121,14 +131,14 @@ async fn old_pods_are_remarkable_under_on_delete() {
     let rig = rig();
     rig.list(agent_with(spec), &["n1"], &pods, &[revision_json("r1", 1)])
         .await;
-    assert_eq!(names(&rig.sketch(Which::Remarkable).await), ["old"]);
+    assert_eq!(names(&rig.snapshot(PodFilter::Remarkable).await), ["old"]);
 }
 
 #[tokio::test(start_paused = true)]
 async fn query_returns_counters_problems_and_revision_of_the_last_plan() {
     let (rig, mut planner) = Rig::synced(&["n1"], &[]).await;
-    let before = rig.sketch(Which::All).await;
-    assert_eq!((before.counted, before.revision.as_deref()), (None, Some("r1")));
+    let before = rig.snapshot(PodFilter::All).await;
+    assert_eq!((before.counters, before.revision.as_deref()), (None, Some("r1")));
     assert_eq!(before.upkeep, Upkeep::Done);
     let status = Some(DaemonSetStatus {
         desired_number_scheduled: 7,
@@ -145,23 +155,23 @@ async fn query_returns_counters_problems_and_revision_of_the_last_plan() {
             ..Plan::default()
         })
         .await;
-    let after = rig.sketch(Which::All).await;
-    assert_eq!((after.counted, after.problems), (status, problems));
+    let after = rig.snapshot(PodFilter::All).await;
+    assert_eq!((after.counters, after.problems), (status, problems));
 }
 
 #[tokio::test(start_paused = true)]
 async fn upkeep_is_in_progress_then_failing_when_the_revision_is_refused() {
     let mut rig = rig();
     rig.list(agent(), &["n1"], &[], &[]).await;
-    let sketch = rig.sketch(Which::All).await;
-    assert_eq!((sketch.revision, sketch.upkeep), (None, Upkeep::InProgress));
+    let snapshot = rig.snapshot(PodFilter::All).await;
+    assert_eq!((snapshot.revision, snapshot.upkeep), (None, Upkeep::InProgress));
     let (code, body) = forbidden("no revisions for you");
     rig.api.expect("POST", REVISIONS).await.answer_with(code, &body);
-    let sketch = rig.sketch(Which::All).await;
-    let Upkeep::Failing(words) = sketch.upkeep else {
-        panic!("{sketch:?}")
+    let snapshot = rig.snapshot(PodFilter::All).await;
+    let Upkeep::Failing(error) = snapshot.upkeep else {
+        panic!("{snapshot:?}")
     };
-    assert!(words.contains("no revisions for you"), "{words}");
+    assert!(error.contains("no revisions for you"), "{error}");
     let call = rig.api.expect("POST", REVISIONS).await;
     let name = call.body["metadata"]["name"].as_str().unwrap().to_owned();
     let made = with(
@@ -169,9 +179,9 @@ async fn upkeep_is_in_progress_then_failing_when_the_revision_is_refused() {
         json!({"metadata": {"uid": "made", "resourceVersion": "9"}}),
     );
     call.answer(&made);
-    let sketch = rig.sketch(Which::All).await;
-    assert_eq!(sketch.upkeep, Upkeep::Done);
-    assert!(name.ends_with(&sketch.revision.unwrap()), "{name}");
+    let snapshot = rig.snapshot(PodFilter::All).await;
+    assert_eq!(snapshot.upkeep, Upkeep::Done);
+    assert!(name.ends_with(&snapshot.revision.unwrap()), "{name}");
 }
 
 #[tokio::test(start_paused = true)]
@@ -179,26 +189,29 @@ async fn refusal_is_reported_until_an_action_succeeds() {
     let (mut rig, mut planner) = Rig::synced(&["n1", "n2"], &[]).await;
     planner.send_actions(vec![create(1, "n1"), create(2, "n2")]).await;
     let call = rig.api.expect("POST", PODS).await;
-    let begun = rig.sketch(Which::All).await.creations;
-    let in_progress = Lane {
+    let begun = rig.snapshot(PodFilter::All).await.creations;
+    let in_progress = RequestedActions {
         queued: 1,
         in_progress: 1,
-        ..Lane::default()
+        ..RequestedActions::default()
     };
     assert_eq!(begun, in_progress);
     let (code, body) = forbidden("exceeded quota: few");
     call.answer_with(code, &body);
-    let closed = rig.sketch(Which::All).await.creations;
+    let closed = rig.snapshot(PodFilter::All).await.creations;
     assert_eq!((closed.queued, closed.in_progress, closed.refused), (1, 0, 1));
-    let Refusal { words, again } = closed.refusal.unwrap();
-    assert_eq!(words, "the API server refuses: exceeded quota: few");
-    assert!(again > Duration::from_millis(700), "{again:?}");
+    let Refusal { message, retry_after } = closed.refusal.unwrap();
+    assert_eq!(message, "the API server refuses: exceeded quota: few");
+    assert!(retry_after > Duration::from_millis(700), "{retry_after:?}");
     // The next attempt is in progress.
     let call = rig.api.expect("POST", PODS).await;
-    let trying = rig.sketch(Which::All).await.creations;
-    assert_eq!(trying.refusal.unwrap().again, Duration::ZERO);
+    let trying = rig.snapshot(PodFilter::All).await.creations;
+    assert_eq!(trying.refusal.unwrap().retry_after, Duration::ZERO);
     accept(call, 20);
-    assert_eq!(rig.sketch(Which::All).await.creations, Lane::default());
+    assert_eq!(
+        rig.snapshot(PodFilter::All).await.creations,
+        RequestedActions::default()
+    );
 }
 
 #[tokio::test(start_paused = true)]
@@ -213,9 +226,9 @@ async fn success_of_an_action_started_before_a_refusal_does_not_clear_it() {
     );
     let (code, body) = forbidden("exceeded quota: few");
     third.answer_with(code, &body);
-    assert!(rig.sketch(Which::All).await.creations.refusal.is_some());
+    assert!(rig.snapshot(PodFilter::All).await.creations.refusal.is_some());
     accept(second, 21);
-    let after = rig.sketch(Which::All).await.creations;
+    let after = rig.snapshot(PodFilter::All).await.creations;
     assert_eq!((after.refused, after.refusal.is_some()), (1, true));
 }
 
@@ -225,19 +238,25 @@ async fn refusal_lapses_when_no_action_is_requested_or_the_planner_is_lost() {
     planner.send_actions(vec![create(1, "n1")]).await;
     let (code, body) = forbidden("no");
     rig.api.expect("POST", PODS).await.answer_with(code, &body);
-    assert!(rig.sketch(Which::All).await.creations.refusal.is_some());
+    assert!(rig.snapshot(PodFilter::All).await.creations.refusal.is_some());
     planner.until("done 1 Failed").await;
     assert!(
-        rig.sketch(Which::All).await.creations.refusal.is_some(),
+        rig.snapshot(PodFilter::All).await.creations.refusal.is_some(),
         "the planner may request it again immediately"
     );
     tokio::time::sleep(Duration::from_secs(3)).await;
-    assert_eq!(rig.sketch(Which::All).await.creations, Lane::default());
+    assert_eq!(
+        rig.snapshot(PodFilter::All).await.creations,
+        RequestedActions::default()
+    );
     planner.send_actions(vec![create(2, "n1")]).await;
     rig.api.expect("POST", PODS).await.answer_with(code, &body);
-    assert!(rig.sketch(Which::All).await.creations.refusal.is_some());
+    assert!(rig.snapshot(PodFilter::All).await.creations.refusal.is_some());
     rig.lose_planner(planner).await;
-    assert_eq!(rig.sketch(Which::All).await.creations, Lane::default());
+    assert_eq!(
+        rig.snapshot(PodFilter::All).await.creations,
+        RequestedActions::default()
+    );
 }
 
 #[tokio::test(start_paused = true)]
@@ -291,5 +310,5 @@ async fn query_fails_after_the_loop_has_ended() {
     let (rig, _planner) = Rig::synced(&["n1"], &[]).await;
     rig.shutdown.cancel();
     rig.run.await.unwrap().unwrap();
-    assert!(rig.asker.overview().await.is_err());
+    assert!(rig.query_client.overview().await.is_err());
 }

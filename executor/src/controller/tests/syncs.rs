@@ -116,7 +116,7 @@ async fn too_large_daemon_set_is_reported_and_others_are_synced() {
     assert!(
         events
             .iter()
-            .any(|event| event.starts_with("ObjectTooLarge: what the planner has to know of it takes 9")),
+            .any(|event| event.starts_with("ObjectTooLarge: the facts about this DaemonSet take 9")),
         "{events:?}"
     );
     let call = rig.api.expect("PATCH", AGENT_STATUS).await;

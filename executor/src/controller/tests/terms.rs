@@ -15,13 +15,16 @@ async fn standby_keeps_its_caches_warm_and_makes_no_calls_until_it_leads() {
     rig.health.listed().await;
     assert!(rig.is_idle().await);
     assert_eq!(rig.health.unready(), None, "a standby with warm caches is ready");
-    let (overview, known) = (
-        rig.asker.overview().await.unwrap(),
-        rig.asker
-            .daemon_set("ds-1", crate::live_view::questions::Which::All)
+    let (overview, snapshot) = (
+        rig.query_client.overview().await.unwrap(),
+        rig.query_client
+            .daemon_set("ds-1", crate::live_view::queries::PodFilter::All)
             .await,
     );
-    assert_eq!((overview.daemon_sets.len(), known.unwrap().is_some()), (1, true));
+    assert_eq!(
+        (overview.daemon_sets.len(), snapshot.unwrap().is_some()),
+        (1, true)
+    );
 
     rig.leads.send_replace(Leadership::ours_in("me", 7));
     let begun = rig

@@ -1,15 +1,15 @@
-//! Authenticates and authorizes callers. Before a call gets a permit, the gate checks the caller's certificate, or has
-//! [`Tokens`] authenticate the caller's token. The rights of a caller with a token depend on the request, so the
+//! Authenticates and authorizes callers. Before a call gets a permit, the server checks the caller's certificate, or
+//! `TokenAuthenticator` checks the caller's token. The rights of a caller with a token depend on the request, so the
 //! service asks the API server whether the caller may see the requested objects.
 //!
-//! - [`tokens`]: authenticates callers, by `TokenReviews`.
-//! - [`access`]: authorizes callers, by `SubjectAccessReviews`.
-//! - `cache`, `rate`: keep down the number of reviews.
+//! - `tokens`: authenticates callers, by `TokenReviews`.
+//! - `access`: authorizes callers, by `SubjectAccessReviews`.
+//! - `cache`, `rate`: limit the number of reviews.
 
-pub mod access;
+pub(crate) mod access;
 mod cache;
 mod rate;
-pub mod tokens;
+pub(crate) mod tokens;
 
 use everynode_render::ErrorChain;
 use std::{fmt, net::IpAddr, sync::Arc, time::Duration};
@@ -18,11 +18,11 @@ use everynode_serving::tls::Credentials;
 use k8s_openapi::api::authentication::v1::UserInfo;
 use tonic::Status;
 
-pub use self::tokens::Tokens;
+pub(crate) use self::tokens::TokenAuthenticator;
 use crate::apiserver::failure::ApiError;
 
-/// How long an answer of the API server about a caller is cached. A revoked token is accepted for that long.
-const ANSWER_HOLDS: Duration = Duration::from_secs(10);
+/// How long the API server's answer about a caller is cached. A revoked token is accepted for at most that long.
+const ANSWER_TTL: Duration = Duration::from_secs(10);
 
 /// The callers that the service accepts.
 #[derive(Debug, Clone)]
@@ -52,7 +52,7 @@ pub(super) enum Caller {
     User(Arc<User>),
 }
 
-/// The user whose token a caller has shown.
+/// The owner of a caller's token.
 pub(super) struct User {
     /// Used to authenticate the user again during a watch.
     token: String,
@@ -68,7 +68,7 @@ impl User {
     }
 }
 
-/// Leaves out the token.
+/// Omits the token.
 impl fmt::Debug for User {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter
@@ -80,14 +80,14 @@ impl fmt::Debug for User {
 
 /// Builds the error for a review that the API server didn't answer.
 #[expect(clippy::needless_pass_by_value, reason = "maps an error")]
-fn unanswered(error: ApiError) -> Status {
+fn review_failed(error: ApiError) -> Status {
     match error {
         ApiError::Refused(_) => Status::internal(format!(
-            "the executor may not ask the API server about callers, for which it needs the right to create \
-             tokenreviews and subjectaccessreviews: {error}"
+            "the executor isn't allowed to create tokenreviews or subjectaccessreviews, which it needs to authenticate \
+             and authorize callers: {error}"
         )),
         _ => Status::unavailable(format!(
-            "the API server can't be asked about callers now; try again in a moment: {}",
+            "the API server can't authenticate or authorize callers now; try again in a moment: {}",
             ErrorChain(&error)
         )),
     }

@@ -1,4 +1,4 @@
-//! Handles `Explain`: whether pods belong on nodes, and why they are there or not.
+//! Handles `Explain`: the planner's verdicts, with the pods on the nodes and what they wait for.
 
 use std::{collections::HashMap, sync::Arc};
 
@@ -10,15 +10,15 @@ use tonic::Status;
 
 use super::{
     Executor,
-    callers::{Caller, access::Access},
+    callers::{Caller, access::AccessRequest},
     objects,
-    request::Pair,
+    request::ExplainTarget,
     sorted, status,
 };
 use crate::{
     apiserver::objects::DaemonSet,
-    live_view::questions::{Overview, Which},
-    live_view::view::{Circumstances, Sketch, near, placement},
+    live_view::queries::{Overview, PodFilter},
+    live_view::view::{Context, Snapshot, placement, suggestions},
 };
 
 pub(super) async fn explain(
@@ -26,34 +26,34 @@ pub(super) async fn explain(
     caller: &Caller,
     request: ExplainRequest,
 ) -> Result<ExplainResponse, Status> {
-    let pair = Pair::new(request.daemon_set, request.node)?;
-    let key = pair.daemon_set.as_deref();
-    let access = Access::daemon_set(key.unwrap_or_default());
+    let target = ExplainTarget::new(request.daemon_set, request.node)?;
+    let key = target.daemon_set.as_deref();
+    let access = AccessRequest::daemon_set(key.unwrap_or_default());
     executor.authorize(caller, &access).await?;
     // Verdicts contain the names, labels and taints of nodes.
-    let access = Access::nodes(pair.node.as_deref());
+    let access = AccessRequest::nodes(target.node.as_deref());
     executor.authorize(caller, &access).await?;
     let overview = executor.overview().await?;
     let daemon_sets = daemon_sets(executor, caller, &overview, key).await?;
-    let nodes = nodes(executor, caller, pair.node.as_deref()).await?;
-    let mut scenes = HashMap::new();
-    let mut asked = Vec::new();
+    let nodes = nodes(executor, caller, target.node.as_deref()).await?;
+    let mut snapshots = HashMap::new();
+    let mut requested = Vec::new();
     for object in daemon_sets {
-        let which = pair.node.clone().map_or(Which::All, Which::OnNode);
+        let filter = target.node.clone().map_or(PodFilter::All, PodFilter::OnNode);
         // A `DaemonSet` that was deleted after the overview is left out.
-        if let Some(sketch) = executor.sketch(object, which).await? {
-            asked.push(objects::daemon_set(object, &objects::template(object)));
-            scenes.insert(object.key(), sketch);
+        if let Some(snapshot) = executor.snapshot(object, filter).await? {
+            requested.push(objects::daemon_set(object, &objects::template(object)));
+            snapshots.insert(object.key(), snapshot);
         }
     }
-    if asked.is_empty() || nodes.is_empty() {
+    if requested.is_empty() || nodes.is_empty() {
         return Ok(ExplainResponse::default());
     }
-    let circumstances = executor.circumstances(&overview);
+    let context = executor.context(&overview);
     let nodes = nodes.iter().map(|facts| objects::node(facts)).collect();
-    let answer = executor.planner.explain(asked, nodes).await?;
+    let answer = executor.planner.explain(requested, nodes).await?;
     Ok(ExplainResponse {
-        placements: placements(answer.verdicts, &scenes, &circumstances),
+        placements: placements(answer.verdicts, &snapshots, &context),
         summaries: answer.summaries,
         problems: answer.problems,
     })
@@ -61,12 +61,12 @@ pub(super) async fn explain(
 
 fn placements(
     verdicts: Vec<NodeVerdict>,
-    scenes: &HashMap<String, Sketch>,
-    circumstances: &Circumstances,
+    snapshots: &HashMap<String, Snapshot>,
+    context: &Context,
 ) -> Vec<everynode_proto::executor::v1::Placement> {
     let mut pods: HashMap<(&str, &str), Vec<&PodFacts>> = HashMap::new();
-    for (key, sketch) in scenes {
-        for pod in &sketch.pods {
+    for (key, snapshot) in snapshots {
+        for pod in &snapshot.pods {
             pods.entry((key, &pod.node)).or_default().push(pod);
         }
     }
@@ -74,10 +74,10 @@ fn placements(
         pods.sort_by(|a, b| a.name.cmp(&b.name));
     }
     let joined = verdicts.into_iter().filter_map(|verdict| {
-        let sketch = scenes.get(&verdict.daemon_set)?;
+        let snapshot = snapshots.get(&verdict.daemon_set)?;
         let key = (verdict.daemon_set.as_str(), verdict.node.as_str());
         let pods = pods.get(&key).cloned().unwrap_or_default();
-        Some(placement::of(verdict, &pods, sketch, circumstances))
+        Some(placement::of(verdict, &pods, snapshot, context))
     });
     joined.collect()
 }
@@ -95,17 +95,22 @@ async fn daemon_sets<'o>(
     if let Some(object) = all.iter().find(|object| object.key() == key) {
         return Ok(vec![object]);
     }
-    let keys = listed(executor, caller, &all, key).await;
+    let keys = listable_keys(executor, caller, &all, key).await;
     let names = keys.iter().map(String::as_str);
-    Err(Status::not_found(near::missing("DaemonSet", key, names)))
+    Err(Status::not_found(suggestions::missing("DaemonSet", key, names)))
 }
 
-/// Returns the keys of the `DaemonSet`s that the caller may list: all of them, or those in the namespace that the
-/// caller has asked about, or none.
-async fn listed(executor: &Executor, caller: &Caller, all: &[&DaemonSet], asked: &str) -> Vec<String> {
-    let (namespace, _) = asked.split_once('/').unwrap_or_default();
+/// Returns the keys of the `DaemonSet`s that the caller may list: all of them, those in the requested namespace, or
+/// none.
+async fn listable_keys(
+    executor: &Executor,
+    caller: &Caller,
+    all: &[&DaemonSet],
+    requested: &str,
+) -> Vec<String> {
+    let (namespace, _) = requested.split_once('/').unwrap_or_default();
     let may_list = async |namespace| {
-        let access = Access::daemon_sets(namespace, "");
+        let access = AccessRequest::daemon_sets(namespace, "");
         executor.may_see(caller, &access).await
     };
     let everywhere = may_list("").await;
@@ -113,8 +118,8 @@ async fn listed(executor: &Executor, caller: &Caller, all: &[&DaemonSet], asked:
         return Vec::new();
     }
     let objects = all.iter();
-    let seen = objects.filter(|object| everywhere || object.metadata.namespace == namespace);
-    seen.map(|object| object.key()).collect()
+    let listable = objects.filter(|object| everywhere || object.metadata.namespace == namespace);
+    listable.map(|object| object.key()).collect()
 }
 
 async fn nodes(
@@ -122,24 +127,28 @@ async fn nodes(
     caller: &Caller,
     name: Option<&str>,
 ) -> Result<Vec<Arc<NodeFacts>>, Status> {
-    let all = executor.asker.nodes().await.map_err(status::silent)?;
+    let all = executor
+        .query_client
+        .nodes()
+        .await
+        .map_err(status::loop_unavailable)?;
     let Some(name) = name else {
         return Ok(all);
     };
     match all.iter().find(|node| node.name == name) {
         Some(node) => Ok(vec![node.clone()]),
-        None => Err(no_node(executor, caller, name, &all).await),
+        None => Err(node_not_found(executor, caller, name, &all).await),
     }
 }
 
 /// Builds the error for a missing node. It suggests other nodes only to callers who may list nodes.
-pub(super) async fn no_node(
+pub(super) async fn node_not_found(
     executor: &Executor,
     caller: &Caller,
     name: &str,
     all: &[Arc<NodeFacts>],
 ) -> Status {
-    let may_list = executor.may_see(caller, &Access::nodes(None)).await;
+    let may_list = executor.may_see(caller, &AccessRequest::nodes(None)).await;
     let names = all.iter().filter(|_| may_list).map(|node| node.name.as_str());
-    Status::not_found(near::missing("node", name, names))
+    Status::not_found(suggestions::missing("node", name, names))
 }

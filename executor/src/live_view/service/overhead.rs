@@ -12,7 +12,7 @@ use tonic::Status;
 
 use super::{
     Executor,
-    callers::{Caller, access::Access},
+    callers::{Caller, access::AccessRequest},
     explain, objects, request, sorted, status,
 };
 use crate::apiserver::names::is_name;
@@ -23,16 +23,20 @@ pub(super) async fn node_overhead(
     request: GetNodeOverheadRequest,
 ) -> Result<GetNodeOverheadResponse, Status> {
     let name = request::node(request.node)?;
-    let access = Access::daemon_sets("", "");
+    let access = AccessRequest::daemon_sets("", "");
     executor.authorize(caller, &access).await?;
-    let access = Access::nodes(Some(&name));
+    let access = AccessRequest::nodes(Some(&name));
     executor.authorize(caller, &access).await?;
     let overview = executor.overview().await?;
     let node = match executor.api.get_node(&name).await {
         Ok(node) => node,
         Err(error) if error.is_not_found() => {
-            let nodes = executor.asker.nodes().await.map_err(status::silent)?;
-            return Err(explain::no_node(executor, caller, &name, &nodes).await);
+            let nodes = executor
+                .query_client
+                .nodes()
+                .await
+                .map_err(status::loop_unavailable)?;
+            return Err(explain::node_not_found(executor, caller, &name, &nodes).await);
         }
         Err(error) => return Err(status::api(&format!("the node {name}"), &error)),
     };
@@ -45,13 +49,13 @@ pub(super) async fn node_overhead(
         daemon_sets.push(objects::daemon_set(object, &template));
     }
     if daemon_sets.is_empty() {
-        let untouched = NodeSimulation {
+        let empty = NodeSimulation {
             node_template: name,
             left: allocatable.clone(),
             ..NodeSimulation::default()
         };
         return Ok(GetNodeOverheadResponse {
-            node: Some(untouched),
+            node: Some(empty),
             allocatable,
             ..GetNodeOverheadResponse::default()
         });
@@ -60,7 +64,7 @@ pub(super) async fn node_overhead(
         daemon_sets,
         node_templates: Vec::new(),
         nodes: vec![objects::simulated(&node, &allocatable)],
-        runtime_classes: look_up(executor, runtime_classes).await?,
+        runtime_classes: read_runtime_classes(executor, runtime_classes).await?,
     };
     let answer = executor.planner.simulate(request).await?;
     let node = answer.nodes.into_iter().next();
@@ -75,9 +79,12 @@ pub(super) async fn node_overhead(
     })
 }
 
-/// Reads the `RuntimeClass`es with these names. One that doesn't exist, or that this executor may not read, is left
-/// out, and the planner reports its overhead as unknown.
-async fn look_up(executor: &Executor, names: BTreeSet<String>) -> Result<Vec<RawStruct>, Status> {
+/// Reads the `RuntimeClass`es with these names. It skips those that don't exist or that this executor may not read; the
+/// planner reports their overhead as unknown.
+async fn read_runtime_classes(
+    executor: &Executor,
+    names: BTreeSet<String>,
+) -> Result<Vec<RawStruct>, Status> {
     let mut found = Vec::new();
     for name in names.iter().filter(|name| is_name(name)) {
         match executor.api.get_runtime_class(name).await {

@@ -1,5 +1,5 @@
 //! Calls the planner's unary methods. The calls use their own connection, which is opened when needed: the session's
-//! connection belongs to the main loop, and any planner may give a verdict.
+//! connection belongs to the main loop, and every planner can give verdicts.
 
 use std::time::Duration;
 
@@ -15,25 +15,25 @@ use prost::Message;
 use tonic::{Code, Request, Response, Status, transport::Channel};
 
 /// Timeout for a call.
-const DEADLINE: Duration = Duration::from_secs(10);
+const CALL_TIMEOUT: Duration = Duration::from_secs(10);
 /// Maximum size of a message in either direction, equal to the planner's limit.
 const MAX_MESSAGE_BYTES: usize = 64 * 1024 * 1024;
 
 /// Maximum size of one `Explain` call. It stays below the planner's limits, such as 100,000 pairs of node and
 /// `DaemonSet`, and is small enough that answering one call takes negligible time.
-const NODES_AT_ONCE: usize = 2_000;
-const DAEMON_SETS_AT_ONCE: usize = 50;
-const BYTES_AT_ONCE: usize = 16 * 1024 * 1024;
+const MAX_NODES_PER_CALL: usize = 2_000;
+const MAX_DAEMON_SETS_PER_CALL: usize = 50;
+const MAX_BYTES_PER_CALL: usize = 16 * 1024 * 1024;
 
-/// Client for the planners' unary methods.
+/// Client of the planner's unary methods.
 #[derive(Debug, Clone)]
-pub struct Planner {
+pub(crate) struct PlannerClient {
     client: PlannerServiceClient<Channel>,
 }
 
-impl Planner {
-    /// Creates a client for the planners at the other end of a channel.
-    pub fn new(channel: Channel) -> Self {
+impl PlannerClient {
+    /// Creates a client that sends its calls through this channel.
+    pub(crate) fn new(channel: Channel) -> Self {
         let client = PlannerServiceClient::new(channel)
             .max_decoding_message_size(MAX_MESSAGE_BYTES)
             .max_encoding_message_size(MAX_MESSAGE_BYTES);
@@ -44,123 +44,130 @@ impl Planner {
     ///
     /// # Errors
     /// `UNAVAILABLE` when no planner answers; otherwise the planner's error, translated for the caller.
-    pub async fn explain(
+    pub(crate) async fn explain(
         &self,
         daemon_sets: Vec<RawStruct>,
         nodes: Vec<RawStruct>,
     ) -> Result<ExplainResponse, Status> {
-        let mut whole = ExplainResponse::default();
-        let nodes = pieces(nodes, NODES_AT_ONCE);
-        for daemon_sets in pieces(daemon_sets, DAEMON_SETS_AT_ONCE) {
+        let mut merged = ExplainResponse::default();
+        let nodes = chunks(nodes, MAX_NODES_PER_CALL);
+        for daemon_sets in chunks(daemon_sets, MAX_DAEMON_SETS_PER_CALL) {
             for nodes in &nodes {
                 let request = ExplainRequest {
                     daemon_sets: daemon_sets.clone(),
                     nodes: nodes.clone(),
                 };
                 let mut client = self.client.clone();
-                add(
-                    &mut whole,
-                    asked(async |request| client.explain(request).await, request).await?,
+                merge(
+                    &mut merged,
+                    call(async |request| client.explain(request).await, request).await?,
                 );
             }
         }
-        for summary in &mut whole.summaries {
+        for summary in &mut merged.summaries {
             summary
                 .reasons
                 .sort_by_key(|reason| std::cmp::Reverse(reason.nodes));
         }
-        Ok(whole)
+        Ok(merged)
     }
 
     /// Simulates nodes with their `DaemonSet`s.
     ///
     /// # Errors
     /// `UNAVAILABLE` when no planner answers; otherwise the planner's error, translated for the caller.
-    pub async fn simulate(&self, request: SimulateNodesRequest) -> Result<SimulateNodesResponse, Status> {
+    pub(crate) async fn simulate(
+        &self,
+        request: SimulateNodesRequest,
+    ) -> Result<SimulateNodesResponse, Status> {
         let mut client = self.client.clone();
-        asked(async |request| client.simulate_nodes(request).await, request).await
+        call(async |request| client.simulate_nodes(request).await, request).await
     }
 }
 
-async fn asked<Q, A>(
-    call: impl AsyncFnOnce(Request<Q>) -> Result<Response<A>, Status>,
+/// Sends one call with a deadline.
+async fn call<Q, A>(
+    send: impl AsyncFnOnce(Request<Q>) -> Result<Response<A>, Status>,
     request: Q,
 ) -> Result<A, Status> {
     let mut request = Request::new(request);
     // The deadline also lets the planner give up.
-    request.set_timeout(DEADLINE);
+    request.set_timeout(CALL_TIMEOUT);
     trace::inject(&mut request);
-    match tokio::time::timeout(DEADLINE, call(request)).await {
-        Ok(answer) => answer.map(Response::into_inner).map_err(explained),
-        Err(_) => Err(unavailable(&format!("no answer within {} s", DEADLINE.as_secs()))),
+    match tokio::time::timeout(CALL_TIMEOUT, send(request)).await {
+        Ok(answer) => answer.map(Response::into_inner).map_err(translate),
+        Err(_) => Err(unavailable(&format!(
+            "no answer within {} s",
+            CALL_TIMEOUT.as_secs()
+        ))),
     }
 }
 
-fn unavailable(words: &str) -> Status {
+fn unavailable(reason: &str) -> Status {
     Status::unavailable(format!(
-        "no planner answers, and verdicts are the planner's to give: {words}"
+        "no planner answers, and only a planner can give verdicts: {reason}"
     ))
 }
 
 /// Translates a planner's error for the caller.
 #[expect(clippy::needless_pass_by_value, reason = "maps an error")]
-fn explained(status: Status) -> Status {
-    let words = status.message();
+fn translate(status: Status) -> Status {
+    let message = status.message();
     match status.code() {
-        Code::Unavailable | Code::DeadlineExceeded | Code::Cancelled | Code::Unknown => unavailable(words),
-        Code::Unimplemented => Status::unimplemented(format!("the planner can't do this yet: {words}")),
+        Code::Unavailable | Code::DeadlineExceeded | Code::Cancelled | Code::Unknown => unavailable(message),
+        Code::Unimplemented => {
+            Status::unimplemented(format!("the planner doesn't support this call: {message}"))
+        }
         // The planner's details say when to retry.
         Code::ResourceExhausted => Status::with_details_and_metadata(
             Code::ResourceExhausted,
-            format!("the planner has refused: {words}"),
+            format!("the planner refused the call: {message}"),
             status.details().to_vec().into(),
             status.metadata().clone(),
         ),
-        code => Status::internal(format!(
-            "the planner has refused what it was asked: {words} ({code:?})"
-        )),
+        code => Status::internal(format!("the planner rejected the request: {message} ({code:?})")),
     }
 }
 
-/// Splits objects into pieces that each fit into one call.
-fn pieces(objects: Vec<RawStruct>, most: usize) -> Vec<Vec<RawStruct>> {
-    let mut pieces: Vec<Vec<RawStruct>> = Vec::new();
+/// Splits objects into chunks that each fit into one call.
+fn chunks(objects: Vec<RawStruct>, max_count: usize) -> Vec<Vec<RawStruct>> {
+    let mut chunks: Vec<Vec<RawStruct>> = Vec::new();
     let mut bytes = 0;
     for object in objects {
         let size = object.encoded_len();
-        match pieces.last_mut() {
-            Some(piece) if piece.len() < most && bytes + size <= BYTES_AT_ONCE => {
+        match chunks.last_mut() {
+            Some(chunk) if chunk.len() < max_count && bytes + size <= MAX_BYTES_PER_CALL => {
                 bytes += size;
-                piece.push(object);
+                chunk.push(object);
             }
             _ => {
                 bytes = size;
-                pieces.push(vec![object]);
+                chunks.push(vec![object]);
             }
         }
     }
-    pieces
+    chunks
 }
 
-/// Merges the answer to one piece into the whole.
-fn add(whole: &mut ExplainResponse, piece: ExplainResponse) {
-    whole.verdicts.extend(piece.verdicts);
-    for problem in piece.problems {
+/// Merges the answer to one piece into the merged.
+fn merge(merged: &mut ExplainResponse, chunk: ExplainResponse) {
+    merged.verdicts.extend(chunk.verdicts);
+    for problem in chunk.problems {
         // Each answer repeats the problems of its `DaemonSet`s.
-        if !whole.problems.contains(&problem) {
-            whole.problems.push(problem);
+        if !merged.problems.contains(&problem) {
+            merged.problems.push(problem);
         }
     }
-    for summary in piece.summaries {
-        let of_same = |before: &&mut VerdictSummary| before.daemon_set == summary.daemon_set;
-        match whole.summaries.iter_mut().find(of_same) {
-            Some(before) => sum(before, summary),
-            None => whole.summaries.push(summary),
+    for summary in chunk.summaries {
+        let is_same = |before: &&mut VerdictSummary| before.daemon_set == summary.daemon_set;
+        match merged.summaries.iter_mut().find(is_same) {
+            Some(before) => merge_summary(before, summary),
+            None => merged.summaries.push(summary),
         }
     }
 }
 
-fn sum(before: &mut VerdictSummary, summary: VerdictSummary) {
+fn merge_summary(before: &mut VerdictSummary, summary: VerdictSummary) {
     before.run_nodes += summary.run_nodes;
     before.keep_nodes += summary.keep_nodes;
     before.exclude_nodes += summary.exclude_nodes;

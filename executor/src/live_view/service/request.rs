@@ -7,12 +7,12 @@ use super::status::invalid;
 use crate::apiserver::names::is_name;
 
 /// Returns the violation if a text isn't a valid name.
-fn fault(field: &str, text: &str) -> Option<FieldViolation> {
-    let words = || format!("{text:?} can't be a name: those are of a-z, 0-9, - and . only");
-    (!is_name(text)).then(|| FieldViolation::new(field, words()))
+fn name_violation(field: &str, text: &str) -> Option<FieldViolation> {
+    let message = || format!("{text:?} isn't a valid name: names consist of a-z, 0-9, - and . only");
+    (!is_name(text)).then(|| FieldViolation::new(field, message()))
 }
 
-/// Selects the `DaemonSet`s that a request asks for.
+/// Selects `DaemonSet`s by namespace and name.
 #[derive(Debug)]
 pub(super) struct Filter {
     namespace: String,
@@ -25,9 +25,11 @@ impl Filter {
     /// # Errors
     /// `INVALID_ARGUMENT` when a field isn't a valid name.
     pub(super) fn new(namespace: String, name: String) -> Result<Self, Status> {
-        let given = [("namespace", &namespace), ("name", &name)];
-        let given = given.into_iter().filter(|(_, text)| !text.is_empty());
-        let violations: Vec<_> = given.filter_map(|(field, text)| fault(field, text)).collect();
+        let fields = [("namespace", &namespace), ("name", &name)];
+        let fields = fields.into_iter().filter(|(_, text)| !text.is_empty());
+        let violations: Vec<_> = fields
+            .filter_map(|(field, text)| name_violation(field, text))
+            .collect();
         if violations.is_empty() {
             Ok(Self { namespace, name })
         } else {
@@ -36,46 +38,45 @@ impl Filter {
     }
 
     /// Whether the filter selects a `DaemonSet`.
-    pub(super) fn fits(&self, namespace: &str, name: &str) -> bool {
+    pub(super) fn matches(&self, namespace: &str, name: &str) -> bool {
         (self.namespace.is_empty() || self.namespace == namespace)
             && (self.name.is_empty() || self.name == name)
     }
 
     /// Whether the filter selects the `DaemonSet` with the key `namespace/name`.
-    pub(super) fn fits_key(&self, key: &str) -> bool {
+    pub(super) fn matches_key(&self, key: &str) -> bool {
         let (namespace, name) = key.split_once('/').unwrap_or_default();
-        self.fits(namespace, name)
+        self.matches(namespace, name)
     }
 }
 
-/// A `DaemonSet` and a node. One of them may be missing.
+/// A `DaemonSet`, a node or both.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) struct Pair {
+pub(super) struct ExplainTarget {
     /// The key, `namespace/name`.
     pub(super) daemon_set: Option<String>,
-    /// The node's name.
     pub(super) node: Option<String>,
 }
 
-impl Pair {
-    /// Validates a pair. An empty name is left out.
+impl ExplainTarget {
+    /// Validates the names. An empty one means all `DaemonSet`s, or all nodes.
     ///
     /// # Errors
     /// `INVALID_ARGUMENT` when both are empty, or one is invalid.
     pub(super) fn new(daemon_set: String, node: String) -> Result<Self, Status> {
-        let (daemon_set, node) = (given(daemon_set), given(node));
+        let (daemon_set, node) = (non_empty(daemon_set), non_empty(node));
         let mut violations = Vec::new();
         if let Some(key) = &daemon_set {
             let is_key = key
                 .split_once('/')
                 .is_some_and(|(namespace, name)| is_name(namespace) && is_name(name));
-            let words = format!("{key:?} is not namespace/name");
-            violations.extend((!is_key).then(|| FieldViolation::new("daemon_set", words)));
+            let message = format!("{key:?} doesn't have the form namespace/name");
+            violations.extend((!is_key).then(|| FieldViolation::new("daemon_set", message)));
         }
-        violations.extend(node.as_ref().and_then(|node| fault("node", node)));
+        violations.extend(node.as_ref().and_then(|node| name_violation("node", node)));
         if daemon_set.is_none() && node.is_none() {
-            let words = "a DaemonSet, a node or both have to be given";
-            violations.extend(["daemon_set", "node"].map(|field| FieldViolation::new(field, words)));
+            let message = "a DaemonSet, a node or both are required";
+            violations.extend(["daemon_set", "node"].map(|field| FieldViolation::new(field, message)));
         }
         if violations.is_empty() {
             Ok(Self { daemon_set, node })
@@ -85,7 +86,7 @@ impl Pair {
     }
 }
 
-fn given(text: String) -> Option<String> {
+fn non_empty(text: String) -> Option<String> {
     (!text.is_empty()).then_some(text)
 }
 
@@ -94,10 +95,10 @@ fn given(text: String) -> Option<String> {
 /// # Errors
 /// `INVALID_ARGUMENT` when the name is missing or invalid.
 pub(super) fn node(name: String) -> Result<String, Status> {
-    let missing = || FieldViolation::new("node", "has to be given");
+    let missing = || FieldViolation::new("node", "is required");
     let violation = match name.as_str() {
         "" => Some(missing()),
-        name => fault("node", name),
+        name => name_violation("node", name),
     };
     violation.map_or(Ok(name), |violation| Err(invalid(vec![violation])))
 }

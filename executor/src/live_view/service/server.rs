@@ -11,14 +11,14 @@ use super::{Executor, callers::Callers};
 use crate::telemetry::health::Health;
 
 /// Maximum size of a request, which holds only a few names.
-pub const MAX_REQUEST_BYTES: usize = 64 * 1024;
+pub(crate) const MAX_REQUEST_BYTES: usize = 64 * 1024;
 
 /// Creates the gRPC server with the executor's service, health (not serving yet) and reflection. It shuts down when the
 /// executor's `shutdown` token is cancelled.
 ///
 /// # Errors
-/// The descriptors can't be read, which would be a fault of the build.
-pub async fn server(executor: Executor, limits: Limits) -> Result<Server, serve::Error> {
+/// The descriptors can't be read, which would be a bug of the build.
+pub(crate) async fn server(executor: Executor, limits: Limits) -> Result<Server, serve::Error> {
     let (metrics, shutdown) = (executor.metrics.clone(), executor.shutdown.clone());
     let tokens = executor.tokens.clone();
     let service = ExecutorServiceServer::new(executor).max_decoding_message_size(limits.max_message_bytes);
@@ -30,8 +30,8 @@ pub async fn server(executor: Executor, limits: Limits) -> Result<Server, serve:
     })
 }
 
-/// Reports the executor as serving from the time that the cluster is listed until `shutdown`.
-pub async fn follow(health: serve::Health, state: Arc<Health>, shutdown: CancellationToken) {
+/// Reports the executor as serving once the cluster is listed, and as not serving after `shutdown`.
+pub(crate) async fn track_health(health: serve::Health, state: Arc<Health>, shutdown: CancellationToken) {
     tokio::select! {
         () = state.listed() => health.set_serving(true).await,
         () = shutdown.cancelled() => {}
@@ -42,19 +42,17 @@ pub async fn follow(health: serve::Health, state: Arc<Health>, shutdown: Cancell
 
 /// The ports of the service, and the callers that it accepts.
 #[derive(Debug)]
-pub struct Door {
-    /// The main port.
-    pub listener: net::TcpListener,
+pub(crate) struct Listeners {
+    pub(crate) listener: net::TcpListener,
     /// An additional plain-text port that only this machine can reach.
-    pub local: Option<net::TcpListener>,
-    /// The accepted callers.
-    pub callers: Callers,
+    pub(crate) local: Option<net::TcpListener>,
+    pub(crate) callers: Callers,
     /// Reports whether the executor serves.
-    pub health: serve::Health,
+    pub(crate) health: serve::Health,
 }
 
-/// Configures how the server identifies its callers.
-fn guarded(server: Server, callers: Callers) -> Server {
+/// Configures TLS and which callers the server accepts.
+fn accept_callers(server: Server, callers: Callers) -> Server {
     match callers {
         Callers::Anybody => server,
         Callers::Certified { credentials, names } => {
@@ -70,9 +68,9 @@ fn guarded(server: Server, callers: Callers) -> Server {
     }
 }
 
-/// Why the service ended before it was told to.
+/// Why the service ended before `shutdown`.
 #[derive(Debug, thiserror::Error)]
-pub enum ServeError {
+pub(crate) enum ServeError {
     /// A listener can't be used.
     #[error("the listener of the gRPC server can't be used")]
     Listener(#[from] io::Error),
@@ -88,34 +86,34 @@ pub enum ServeError {
 ///
 /// # Errors
 /// The server fails.
-pub async fn serve(
-    door: Door,
+pub(crate) async fn serve(
+    listeners: Listeners,
     executor: Executor,
     limits: Limits,
     shutdown: CancellationToken,
 ) -> Result<(), ServeError> {
-    let Door {
+    let Listeners {
         listener,
         local,
         callers,
         health,
-    } = door;
+    } = listeners;
     listener.set_nonblocking(true)?;
     let listener = TcpListener::from_std(listener)?;
     let (state, calls_end) = (executor.health.clone(), executor.shutdown.clone());
     let server = server(executor, limits).await?.with_health(health.clone());
-    let mut server = guarded(server, callers);
+    let mut server = accept_callers(server, callers);
     if let Some(local) = local {
         local.set_nonblocking(true)?;
         server = server.with_local_port(TcpListener::from_std(local)?);
     }
-    let following = async {
-        follow(health, state, shutdown).await;
+    let health_tracker = async {
+        track_health(health, state, shutdown).await;
         calls_end.cancel();
         std::future::pending().await
     };
     tokio::select! {
         end = server.serve_tcp(listener) => Ok(end?),
-        never = following => never,
+        never = health_tracker => never,
     }
 }

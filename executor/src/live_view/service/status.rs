@@ -4,29 +4,31 @@ use everynode_render::ErrorChain;
 use tonic::{Code, Status};
 use tonic_types::{ErrorDetails, FieldViolation, StatusExt};
 
-use crate::{apiserver::failure::ApiError, election::leadership::Leadership, live_view::questions::Silent};
+use crate::{
+    apiserver::failure::ApiError, election::leadership::Leadership, live_view::queries::LoopUnavailable,
+};
 
-/// The main loop doesn't answer.
+/// The main loop doesn't answer: `UNAVAILABLE`.
 #[expect(clippy::needless_pass_by_value, reason = "maps an error")]
-pub(super) fn silent(error: Silent) -> Status {
+pub(super) fn loop_unavailable(error: LoopUnavailable) -> Status {
     Status::unavailable(error.to_string())
 }
 
 /// Fields of the request are invalid: `INVALID_ARGUMENT` with a violation for each.
 pub(super) fn invalid(violations: Vec<FieldViolation>) -> Status {
-    let words: Vec<_> = violations
+    let messages: Vec<_> = violations
         .iter()
         .map(|violation| format!("{}: {}", violation.field, violation.description))
         .collect();
     let details = ErrorDetails::with_bad_request(violations);
-    Status::with_error_details(Code::InvalidArgument, words.join("; "), details)
+    Status::with_error_details(Code::InvalidArgument, messages.join("; "), details)
 }
 
-/// This executor doesn't lead, and only the leader can answer.
+/// This executor isn't the leader, and only the leader can answer.
 pub(super) fn not_leading(leadership: &Leadership) -> Status {
     Status::failed_precondition(match leadership.leader.as_str() {
-        "" => "this executor doesn't lead, and none is known to; try again in a moment".to_owned(),
-        leader => format!("this executor doesn't lead; ask {leader}"),
+        "" => "this executor isn't the leader, and no leader is known; try again in a moment".to_owned(),
+        leader => format!("this executor isn't the leader; ask {leader}"),
     })
 }
 

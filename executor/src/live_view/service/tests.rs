@@ -1,6 +1,6 @@
 //! The whole service over in-memory connections. The main loop is real; the planner and the API servers are fakes.
 
-mod asked;
+mod daemon_sets;
 mod lifetimes;
 mod overheads;
 mod planner;
@@ -40,7 +40,7 @@ use crate::{
 const DEADLINE: Duration = Duration::from_mins(1);
 
 /// The service on top of a rig.
-struct View {
+struct LiveViewRig {
     rig: Rig,
     /// The API server that answers reads on demand.
     api: Server,
@@ -52,8 +52,8 @@ struct View {
     client: ExecutorServiceClient<Channel>,
 }
 
-impl View {
-    async fn of(rig: Rig) -> Self {
+impl LiveViewRig {
+    async fn new(rig: Rig) -> Self {
         let (leads, leadership) = state::channel(Leadership::ours("me"));
         let planner = FakePlanner::default();
         let (client, api) = server();
@@ -63,13 +63,13 @@ impl View {
             ..executor(&rig, &planner, leadership, Api::new(client))
         };
         let limits = Args::parse_from(["executor", "--planner=http://planner"]).limits();
-        let whole = server::server(executor, limits).await.unwrap();
-        let health = whole.health();
+        let server = server::server(executor, limits).await.unwrap();
+        let health = server.health();
         let (channel, incoming) = in_memory();
-        tokio::spawn(whole.serve(incoming));
-        let follow = server::follow(health, rig.health.clone(), stop.clone());
+        tokio::spawn(server.serve(incoming));
+        let health_tracker = server::track_health(health, rig.health.clone(), stop.clone());
         let served = tokio::spawn(async move {
-            follow.await;
+            health_tracker.await;
             calls_end.cancel();
             Ok(())
         });
@@ -88,11 +88,11 @@ impl View {
     /// Serves the agent with its revision r1 on these nodes, with a synced planner.
     async fn synced(nodes: &[&str], pods: &[Value]) -> (Self, FakePlannerSession) {
         let (rig, planned) = Rig::synced(nodes, pods).await;
-        (Self::of(rig).await, planned)
+        (Self::new(rig).await, planned)
     }
 
     /// Makes another executor the leader.
-    fn follow(&self, leader: &str) {
+    fn set_leader(&self, leader: &str) {
         self.leads.send_replace(Leadership::of(leader));
     }
 
@@ -129,8 +129,8 @@ fn executor(rig: &Rig, planner: &FakePlanner, leadership: state::Receiver<Leader
     Executor {
         identity: "me".to_owned(),
         leadership,
-        asker: rig.asker.clone(),
-        planner: Planner::new(served_in_memory(planner.router())),
+        query_client: rig.query_client.clone(),
+        planner: PlannerClient::new(served_in_memory(planner.router())),
         api,
         tokens: None,
         health: rig.health.clone(),

@@ -19,13 +19,13 @@ use tonic::Status;
 use self::lifetime::Lifetime;
 use super::{
     Executor,
-    callers::{Caller, access::Access},
+    callers::{Caller, access::AccessRequest},
     request::Filter,
     status,
 };
 use crate::{
     election::leadership::{self, Leadership},
-    live_view::{event_bus::SharedEvent, questions::Watch},
+    live_view::{event_bus::SharedEvent, queries::EventSubscription},
 };
 
 /// Begins a watch for a caller at the other end of the connection `peer`. The watch ends with `UNAVAILABLE` when the
@@ -37,7 +37,7 @@ pub(super) async fn watch(
     peer: Option<Peer>,
     request: WatchPlansRequest,
 ) -> Result<impl Stream<Item = Result<WatchPlansResponse, Status>> + Send + use<>, Status> {
-    let access = Access::watch(&request.namespace, &request.name);
+    let access = AccessRequest::watch(&request.namespace, &request.name);
     let filter = Filter::new(request.namespace, request.name)?;
     executor.authorize(&caller, &access).await?;
     let lifetime = Lifetime::new(executor, caller, access, peer);
@@ -47,22 +47,26 @@ pub(super) async fn watch(
     if !now.is_us {
         return Err(status::not_leading(&now));
     }
-    let Watch { planner, events } = executor.asker.watch().await.map_err(status::silent)?;
+    let EventSubscription { planner, events } = executor
+        .query_client
+        .subscribe()
+        .await
+        .map_err(status::loop_unavailable)?;
     let began = response(Event::Began(WatchBegan {
         identity: executor.identity.clone(),
         planner,
     }));
-    let listener = Listener {
+    let stream = EventStream {
         events,
         filter,
         leadership,
         lifetime,
         shutdown: executor.shutdown.clone(),
     };
-    let rest = stream::unfold(Some(listener), |listener| async {
-        let mut listener = listener?;
-        match listener.next().await {
-            Ok(event) => Some((Ok(event), Some(listener))),
+    let rest = stream::unfold(Some(stream), |stream| async {
+        let mut stream = stream?;
+        match stream.next().await {
+            Ok(event) => Some((Ok(event), Some(stream))),
             Err(end) => Some((Err(end), None)),
         }
     });
@@ -76,9 +80,9 @@ fn response(event: Event) -> WatchPlansResponse {
     }
 }
 
-/// The executor's end of a watch. It reads nothing ahead: while the transport has no room, events wait for as long as
-/// the loop keeps them.
-struct Listener {
+/// The events of one watch. It doesn't read ahead: while the transport is full, events stay in the event bus, which
+/// drops the oldest ones when its buffer is full.
+struct EventStream {
     events: broadcast::Receiver<SharedEvent>,
     filter: Filter,
     leadership: state::Receiver<Leadership>,
@@ -86,20 +90,20 @@ struct Listener {
     shutdown: CancellationToken,
 }
 
-impl Listener {
-    /// Returns the next event that was asked for, or why the watch ends.
+impl EventStream {
+    /// Returns the next event that the filter selects, or why the watch ends.
     async fn next(&mut self) -> Result<WatchPlansResponse, Status> {
         loop {
-            // Reasons to end are checked first, so that a watch with many events ends in time, too.
+            // The reasons to end come first, so that many events don't delay the end.
             let event = tokio::select! {
                 biased;
                 () = self.shutdown.cancelled() => return Err(status::stopping()),
                 now = leadership::lost(&mut self.leadership) => return Err(status::not_leading(&now)),
-                end = self.lifetime.end() => return Err(end),
+                end = self.lifetime.ended() => return Err(end),
                 event = self.events.recv() => event,
             };
             match event {
-                Ok(happened) if self.is_wanted(&happened) => return Ok(Arc::unwrap_or_clone(happened)),
+                Ok(event) if self.is_wanted(&event) => return Ok(Arc::unwrap_or_clone(event)),
                 Ok(_) => {}
                 Err(RecvError::Lagged(count)) => {
                     return Ok(response(Event::EventsLost(EventsLost { count })));
@@ -109,10 +113,10 @@ impl Listener {
         }
     }
 
-    fn is_wanted(&self, happened: &WatchPlansResponse) -> bool {
-        match &happened.event {
-            Some(Event::Plan(plan)) => self.filter.fits_key(&plan.daemon_set),
-            Some(Event::ActionEnded(ended)) => self.filter.fits_key(&ended.daemon_set),
+    fn is_wanted(&self, response: &WatchPlansResponse) -> bool {
+        match &response.event {
+            Some(Event::Plan(plan)) => self.filter.matches_key(&plan.daemon_set),
+            Some(Event::ActionEnded(ended)) => self.filter.matches_key(&ended.daemon_set),
             Some(Event::Began(_) | Event::PlannerChanged(_) | Event::EventsLost(_)) | None => true,
         }
     }

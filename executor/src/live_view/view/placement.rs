@@ -7,41 +7,40 @@ use everynode_proto::{
 };
 
 use super::{
-    Circumstances, Lane, Refusal, Sketch, pod,
-    waits::{of_pods, standstill, wait},
-    words,
+    Context, Refusal, RequestedActions, Snapshot, phrases, pod,
+    waits::{blocker, of_pods, wait},
 };
 
 /// Combines a verdict with the pods that run on the node or are assigned to it.
-pub fn of(
+pub(crate) fn of(
     verdict: NodeVerdict,
     pods: &[&PodFacts],
-    sketch: &Sketch,
-    circumstances: &Circumstances,
+    snapshot: &Snapshot,
+    context: &Context,
 ) -> Placement {
     let is_there = |pod: &PodFacts| !matches!(pod.phase(), PodPhase::Failed | PodPhase::Succeeded);
     let stays = |pod: &&&PodFacts| !pod.deleting && is_there(pod);
     let waits = match verdict.verdict() {
-        Verdict::Run if pods.iter().any(|pod| stays(&pod)) => of_pods(pods, sketch, circumstances),
+        Verdict::Run if pods.iter().any(|pod| stays(&pod)) => of_pods(pods, snapshot, context),
         Verdict::Run => {
-            let mut waits = of_pods(pods, sketch, circumstances);
-            let lane = (WaitCode::Creation, &sketch.creations);
-            if let Some(cause) = cause("there is no pod", lane, !waits.is_empty(), sketch, circumstances) {
+            let mut waits = of_pods(pods, snapshot, context);
+            let requested = (WaitCode::Creation, &snapshot.creations);
+            if let Some(cause) = cause("there is no pod", requested, !waits.is_empty(), snapshot, context) {
                 waits.insert(0, cause);
             }
             waits
         }
         Verdict::Exclude if pods.iter().any(|pod| !pod.deleting) => {
-            let lane = (WaitCode::Deletion, &sketch.deletions);
-            let what = match pods {
+            let requested = (WaitCode::Deletion, &snapshot.deletions);
+            let mismatch = match pods {
                 [_] => "the pod is still there",
                 _ => "pods are still there",
             };
-            cause(what, lane, false, sketch, circumstances)
+            cause(mismatch, requested, false, snapshot, context)
                 .into_iter()
                 .collect()
         }
-        Verdict::Exclude => of_pods(pods, sketch, circumstances),
+        Verdict::Exclude => of_pods(pods, snapshot, context),
         // Any pod there may stay.
         Verdict::Keep | Verdict::Unspecified => Vec::new(),
     };
@@ -52,43 +51,46 @@ pub fn of(
     }
 }
 
-/// Explains why the verdict hasn't been carried out yet. When the pods already explain it (`is_explained`), this adds
-/// only a standstill or a refusal.
+/// Explains why the node doesn't match the verdict yet. If waits of its pods already explain it (`is_explained`), this
+/// adds only what blocks the `DaemonSet`, or a refusal.
 fn cause(
-    what: &str,
-    (code, lane): (WaitCode, &Lane),
+    mismatch: &str,
+    (code, actions): (WaitCode, &RequestedActions),
     is_explained: bool,
-    sketch: &Sketch,
-    circumstances: &Circumstances,
+    snapshot: &Snapshot,
+    context: &Context,
 ) -> Option<Wait> {
-    if let Some(standstill) = standstill(sketch, circumstances) {
-        let message = format!("{what}: {}", standstill.message);
-        return Some(wait(standstill.code(), message, 1));
+    if let Some(blocker) = blocker(snapshot, context) {
+        let message = format!("{mismatch}: {}", blocker.message);
+        return Some(wait(blocker.code(), message, 1));
     }
-    if let Some(Refusal { words, again }) = &lane.refusal {
-        let message = format!("{what}, because {words}; {}", words::Again(*again));
+    if let Some(Refusal { message, retry_after }) = &actions.refusal {
+        let message = format!(
+            "{mismatch}, because {message}; {}",
+            phrases::RetryIn(*retry_after)
+        );
         return Some(wait(WaitCode::Refused, message, 1));
     }
     if is_explained {
         return None;
     }
-    let leadership = &circumstances.leadership;
+    let leadership = &context.leadership;
     let message = if !leadership.is_us {
         format!(
-            "{what}; what is being done about it, {} knows, which leads",
+            "{mismatch}; only the leader, {}, knows the actions in progress",
             leadership.leader
         )
-    } else if lane.is_empty() {
-        format!("{what}, and nothing has been asked for yet")
+    } else if actions.is_empty() {
+        format!("{mismatch}, and the planner has not requested an action yet")
     } else {
         let doing = match code {
             WaitCode::Deletion => "deleted",
             _ => "created",
         };
-        let pods = words::pods(lane.in_progress, "is", "are");
+        let pods = phrases::pods(actions.in_progress, "is", "are");
         format!(
-            "{what}; of this DaemonSet {pods} being {doing}, and {} wait for their turn",
-            lane.queued
+            "{mismatch}; for this DaemonSet, {pods} being {doing}, {} queued",
+            actions.queued
         )
     };
     Some(wait(code, message, 1))

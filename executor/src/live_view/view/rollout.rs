@@ -1,32 +1,33 @@
-//! Describes the progress of the current template, as the planner judges it.
+//! Describes the rollout of the current template, with the progress that the planner reports.
 
 use everynode_proto::{
     executor::v1::{Rollout, RolloutState, Wait, WaitCode},
     planner::v1::{DaemonSetStatus, Progress},
 };
 
-use super::{Sketch, Upkeep};
+use super::{Snapshot, Upkeep};
 
 /// Returns the rollout of a `DaemonSet` with these counters and waits.
-pub fn of(sketch: &Sketch, status: &DaemonSetStatus, waits: &[Wait]) -> Rollout {
+pub(crate) fn of(snapshot: &Snapshot, status: &DaemonSetStatus, waits: &[Wait]) -> Rollout {
     Rollout {
-        state: state(sketch, status, waits).into(),
-        update_revision: sketch.revision.clone().unwrap_or_default(),
-        message: message(sketch, status),
+        state: state(snapshot, status, waits).into(),
+        update_revision: snapshot.revision.clone().unwrap_or_default(),
+        message: message(snapshot, status),
     }
 }
 
-fn is_counted(sketch: &Sketch, status: &DaemonSetStatus) -> bool {
-    status.observed_generation >= sketch.object.metadata.generation
+/// Whether the counters are for the current spec.
+fn has_current_counters(snapshot: &Snapshot, status: &DaemonSetStatus) -> bool {
+    status.observed_generation >= snapshot.object.metadata.generation
 }
 
-fn state(sketch: &Sketch, status: &DaemonSetStatus, waits: &[Wait]) -> RolloutState {
+fn state(snapshot: &Snapshot, status: &DaemonSetStatus, waits: &[Wait]) -> RolloutState {
     let waits_for = |code| waits.iter().any(|wait| wait.code() == code);
     let is_blocked = waits_for(WaitCode::Planner)
         || waits_for(WaitCode::Refused)
-        || (sketch.revision.is_none() && matches!(sketch.upkeep, Upkeep::Failing(_)));
-    let progress = if is_counted(sketch, status) {
-        sketch.progress.progress
+        || (snapshot.revision.is_none() && matches!(snapshot.upkeep, Upkeep::Failing(_)));
+    let progress = if has_current_counters(snapshot, status) {
+        snapshot.progress.progress
     } else {
         Progress::Unspecified
     };
@@ -38,10 +39,10 @@ fn state(sketch: &Sketch, status: &DaemonSetStatus, waits: &[Wait]) -> RolloutSt
     }
 }
 
-fn message(sketch: &Sketch, status: &DaemonSetStatus) -> String {
-    if is_counted(sketch, status) {
-        sketch.progress.message.clone()
+fn message(snapshot: &Snapshot, status: &DaemonSetStatus) -> String {
+    if has_current_counters(snapshot, status) {
+        snapshot.progress.message.clone()
     } else {
-        "the current spec has not been planned for yet".to_owned()
+        "the current spec has not been planned yet".to_owned()
     }
 }

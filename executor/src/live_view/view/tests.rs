@@ -15,12 +15,12 @@ const NOW: i64 = 1_000;
 
 /// The agent with these counters (desired, current, updated, available) from a synced planner, in the middle of a
 /// rollout, and nothing wrong.
-fn sketch(counted: [i32; 4]) -> Sketch {
-    let [desired, current, updated, available] = counted;
-    Sketch {
+fn snapshot(counters: [i32; 4]) -> Snapshot {
+    let [desired, current, updated, available] = counters;
+    Snapshot {
         object: Arc::new(agent()),
         revision: Some("r1".to_owned()),
-        counted: Some(DaemonSetStatus {
+        counters: Some(DaemonSetStatus {
             observed_generation: 1,
             desired_number_scheduled: desired,
             current_number_scheduled: current,
@@ -32,21 +32,21 @@ fn sketch(counted: [i32; 4]) -> Sketch {
         }),
         progress: RolloutProgress {
             progress: Progress::InProgress,
-            message: "the planner's words".to_owned(),
+            message: "the planner's message".to_owned(),
         },
         available_at: Some(HashMap::new()),
         problems: Vec::new(),
         upkeep: Upkeep::Done,
-        creations: Lane::default(),
-        deletions: Lane::default(),
+        creations: RequestedActions::default(),
+        deletions: RequestedActions::default(),
         pods: Vec::new(),
     }
 }
 
-fn of_spec(spec: &Value, sketch: Sketch) -> Sketch {
-    Sketch {
+fn of_spec(spec: &Value, snapshot: Snapshot) -> Snapshot {
+    Snapshot {
         object: Arc::new(agent_with(json!({"spec": spec}))),
-        ..sketch
+        ..snapshot
     }
 }
 
@@ -76,16 +76,16 @@ fn at(seconds: i64) -> Timestamp {
     Timestamp { seconds, nanos: 0 }
 }
 
-fn refusal(words: &str, seconds: u64) -> Refusal {
+fn refusal(message: &str, seconds: u64) -> Refusal {
     Refusal {
-        words: words.to_owned(),
-        again: Duration::from_secs(seconds),
+        message: message.to_owned(),
+        retry_after: Duration::from_secs(seconds),
     }
 }
 
 /// This executor leads and has a synced planner.
-fn leading() -> Circumstances {
-    Circumstances {
+fn leading() -> Context {
+    Context {
         leadership: Leadership::ours("me"),
         planner: Some(PlannerInfo {
             is_synced: true,
@@ -96,8 +96,8 @@ fn leading() -> Circumstances {
 }
 
 /// Another executor leads.
-fn following(leader: &str) -> Circumstances {
-    Circumstances {
+fn following(leader: &str) -> Context {
+    Context {
         leadership: Leadership::of(leader),
         planner: None,
         now: NOW,
@@ -113,31 +113,31 @@ fn short(waits: &[Wait]) -> Vec<(WaitCode, &str, u32)> {
 }
 
 #[test]
-fn what_the_last_plan_counted_goes_before_what_was_written() {
-    let mut sketch = sketch([3, 3, 3, 2]);
+fn counters_of_the_last_plan_precede_those_in_the_status() {
+    let mut snapshot = snapshot([3, 3, 3, 2]);
     let written = json!({"status": {"desiredNumberScheduled": 7, "numberReady": 5, "observedGeneration": 1}});
-    sketch.object = Arc::new(agent_with(written));
-    assert_eq!(status(&sketch).desired_number_scheduled, 3);
-    sketch.counted = None;
-    let status = status(&sketch);
+    snapshot.object = Arc::new(agent_with(written));
+    assert_eq!(status(&snapshot).desired_number_scheduled, 3);
+    snapshot.counters = None;
+    let status = status(&snapshot);
     assert_eq!((status.desired_number_scheduled, status.number_ready), (7, 5));
 }
 
 #[test]
-fn a_daemonset_is_shown_with_all_that_is_said_of_it() {
-    let mut sketch = sketch([2, 2, 2, 1]);
-    sketch.pods = vec![pending("agent-a", "n1")];
-    sketch.problems = vec![Problem {
+fn daemon_set_has_status_rollout_waits_and_problems() {
+    let mut snapshot = snapshot([2, 2, 2, 1]);
+    snapshot.pods = vec![pending("agent-a", "n1")];
+    snapshot.problems = vec![Problem {
         message: "odd".to_owned(),
         ..Problem::default()
     }];
-    let shown = daemon_set(&sketch, &leading());
+    let shown = daemon_set(&snapshot, &leading());
     assert_eq!(
         (shown.namespace.as_str(), shown.name.as_str()),
         ("default", "agent")
     );
     assert_eq!((shown.uid.as_str(), shown.generation), ("ds-1", 1));
-    assert_eq!(shown.status, sketch.counted);
+    assert_eq!(shown.status, snapshot.counters);
     let rollout = shown.rollout.unwrap();
     assert_eq!(rollout.state(), RolloutState::Progressing);
     assert_eq!(rollout.update_revision, "r1");
@@ -147,11 +147,11 @@ fn a_daemonset_is_shown_with_all_that_is_said_of_it() {
         1,
     );
     assert_eq!(short(&shown.waits), [wait]);
-    assert_eq!(shown.problems, sketch.problems);
+    assert_eq!(shown.problems, snapshot.problems);
 }
 
 #[test]
-fn a_pod_is_shown_as_kubernetes_words_it() {
+fn pod_is_shown_with_the_phase_of_kubernetes() {
     let facts = PodFacts {
         created: Some(at(7)),
         ..pending("agent-a", "n1")
@@ -168,7 +168,7 @@ fn a_pod_is_shown_as_kubernetes_words_it() {
 }
 
 #[test]
-fn near_names_are_proposed_and_far_ones_are_not() {
+fn only_similar_names_are_suggested() {
     let names = [
         "default/agent",
         "kube-system/proxy",
@@ -176,15 +176,15 @@ fn near_names_are_proposed_and_far_ones_are_not() {
         "default/agents",
     ];
     assert_eq!(
-        near::near("default/agnet", names),
+        suggestions::similar("default/agnet", names),
         ["default/agent", "default/agents"]
     );
     assert_eq!(
-        near::missing("DaemonSet", "monitoring/proxy", names),
+        suggestions::missing("DaemonSet", "monitoring/proxy", names),
         "there is no DaemonSet monitoring/proxy; did you mean kube-system/proxy?"
     );
     assert_eq!(
-        near::missing("node", "worker-1", ["db-7"]),
+        suggestions::missing("node", "worker-1", ["db-7"]),
         "there is no node worker-1"
     );
 }

@@ -1,14 +1,14 @@
 //! Explains why a `DaemonSet` isn't in its desired state yet.
 //!
-//! The order is: first anything that blocks all progress (no planner, upkeep, refusals by the API server), then pods
-//! that are stuck, then work that only takes its time.
+//! The most important waits come first: what blocks all progress (no planner, upkeep, refusals by the API server), then
+//! stuck pods, then work in progress.
 
 use everynode_proto::{
     executor::v1::{Wait, WaitCode},
     planner::v1::{PodFacts, PodPhase},
 };
 
-use super::{Circumstances, Lane, Refusal, Sketch, Upkeep, is_on_delete, phase, status, words};
+use super::{Context, Refusal, RequestedActions, Snapshot, Upkeep, is_on_delete, phase, phrases, status};
 
 /// Creates a wait.
 pub(super) fn wait(code: WaitCode, message: String, nodes: u32) -> Wait {
@@ -20,84 +20,95 @@ pub(super) fn wait(code: WaitCode, message: String, nodes: u32) -> Wait {
 }
 
 /// Returns the waits of a `DaemonSet`, most important first.
-pub fn of_daemon_set(sketch: &Sketch, circumstances: &Circumstances) -> Vec<Wait> {
-    let pods: Vec<_> = sketch.pods.iter().collect();
-    let mut waits: Vec<_> = standstill(sketch, circumstances).into_iter().collect();
-    for (lane, what) in [(&sketch.creations, "created"), (&sketch.deletions, "deleted")] {
-        waits.extend(lane.refusal.as_ref().map(|refusal| refused(lane, refusal, what)));
+pub(crate) fn of_daemon_set(snapshot: &Snapshot, context: &Context) -> Vec<Wait> {
+    let pods: Vec<_> = snapshot.pods.iter().collect();
+    let mut waits: Vec<_> = blocker(snapshot, context).into_iter().collect();
+    for (actions, what) in [(&snapshot.creations, "created"), (&snapshot.deletions, "deleted")] {
+        waits.extend(
+            actions
+                .refusal
+                .as_ref()
+                .map(|refusal| refused(actions, refusal, what)),
+        );
     }
     waits.extend(stuck(&pods));
-    // The server refuses to let it adopt or release something. Everything else continues.
-    waits.extend(upkeep(sketch).filter(|_| sketch.revision.is_some()));
-    waits.extend(creation(&sketch.creations));
-    waits.extend(deletion(&sketch.deletions, &pods));
-    waits.extend(availability(&pods, sketch, circumstances).or_else(|| unnamed_availability(sketch)));
-    waits.extend(user_deletion(&pods, sketch));
+    // The API server refuses an adoption or a release. Everything else continues.
+    waits.extend(upkeep(snapshot).filter(|_| snapshot.revision.is_some()));
+    waits.extend(creation(&snapshot.creations));
+    waits.extend(deletion(&snapshot.deletions, &pods));
+    waits.extend(availability(&pods, snapshot, context).or_else(|| counted_availability(snapshot)));
+    waits.extend(user_deletion(&pods, snapshot));
     waits
 }
 
 /// Returns the waits of some of the `DaemonSet`'s pods.
-pub(super) fn of_pods(pods: &[&PodFacts], sketch: &Sketch, circumstances: &Circumstances) -> Vec<Wait> {
+pub(super) fn of_pods(pods: &[&PodFacts], snapshot: &Snapshot, context: &Context) -> Vec<Wait> {
     let mut waits = stuck(pods);
     waits.extend(terminating(pods));
-    waits.extend(availability(pods, sketch, circumstances));
+    waits.extend(availability(pods, snapshot, context));
     waits
 }
 
-/// Returns the reason if nothing at all is done for the `DaemonSet`.
-pub(super) fn standstill(sketch: &Sketch, circumstances: &Circumstances) -> Option<Wait> {
+/// Returns what blocks every action for the `DaemonSet`, if anything does.
+pub(super) fn blocker(snapshot: &Snapshot, context: &Context) -> Option<Wait> {
     let planner = |message: &str| Some(wait(WaitCode::Planner, message.to_owned(), 0));
-    if !circumstances.leadership.is_us {
+    if !context.leadership.is_us {
         // Only the leader knows the actions in progress.
-        return match circumstances.leadership.leader.as_str() {
+        return match context.leadership.leader.as_str() {
             "" => planner("no executor leads, so nothing is created or deleted"),
             _ => None,
         };
     }
-    match &circumstances.planner {
+    match &context.planner {
         None => planner("there is no planner, so nothing is created or deleted"),
         Some(info) if !info.is_synced => {
-            planner("the planner has not been told everything yet, so nothing is created or deleted")
+            planner("the planner is not synced yet, so nothing is created or deleted")
         }
-        // The planner hears of a template only once it has a revision.
-        Some(_) => upkeep(sketch).filter(|_| sketch.revision.is_none()),
+        // A template is sent to the planner only once it has a revision.
+        Some(_) => upkeep(snapshot).filter(|_| snapshot.revision.is_none()),
     }
 }
 
-fn upkeep(sketch: &Sketch) -> Option<Wait> {
-    let message = match &sketch.upkeep {
+fn upkeep(snapshot: &Snapshot) -> Option<Wait> {
+    let message = match &snapshot.upkeep {
         Upkeep::Done => return None,
-        Upkeep::InProgress => "its history and the ownership of its pods are being put in order".to_owned(),
-        Upkeep::Failing(words) => words::upkeep_fails(words),
+        Upkeep::InProgress => {
+            "the revision history and the ownership of pods are being reconciled".to_owned()
+        }
+        Upkeep::Failing(error) => phrases::upkeep_fails(error),
     };
     Some(wait(WaitCode::Upkeep, message, 0))
 }
 
-fn refused(lane: &Lane, refusal: &Refusal, what: &str) -> Wait {
-    let Refusal { words, again } = refusal;
-    let message = format!("{}; {}", words::refused(what, words), words::Again(*again));
-    wait(WaitCode::Refused, message, words::number(lane.len()))
+fn refused(actions: &RequestedActions, refusal: &Refusal, what: &str) -> Wait {
+    let Refusal { message, retry_after } = refusal;
+    let message = format!(
+        "{}; {}",
+        phrases::refused(what, message),
+        phrases::RetryIn(*retry_after)
+    );
+    wait(WaitCode::Refused, message, phrases::count(actions.len()))
 }
 
-fn creation(lane: &Lane) -> Option<Wait> {
-    if lane.refusal.is_some() || lane.is_empty() {
+fn creation(actions: &RequestedActions) -> Option<Wait> {
+    if actions.refusal.is_some() || actions.is_empty() {
         return None;
     }
-    let mut message = words::pods(lane.in_progress, "is being created", "are being created");
-    if lane.queued > 0 {
-        message = format!("{message}, {} wait for their turn", lane.queued);
+    let mut message = phrases::pods(actions.in_progress, "is being created", "are being created");
+    if actions.queued > 0 {
+        message = format!("{message}, {} queued", actions.queued);
     }
-    Some(wait(WaitCode::Creation, message, words::number(lane.len())))
+    Some(wait(WaitCode::Creation, message, phrases::count(actions.len())))
 }
 
 /// Combines terminating pods and requested deletions into one wait.
-fn deletion(lane: &Lane, pods: &[&PodFacts]) -> Option<Wait> {
+fn deletion(actions: &RequestedActions, pods: &[&PodFacts]) -> Option<Wait> {
     let terminating = terminating(pods);
-    if lane.refusal.is_some() || lane.is_empty() {
+    if actions.refusal.is_some() || actions.is_empty() {
         return terminating;
     }
-    let mut message = words::pods(lane.len(), "is to be deleted", "are to be deleted");
-    let mut nodes = words::number(lane.len());
+    let mut message = phrases::pods(actions.len(), "is to be deleted", "are to be deleted");
+    let mut nodes = phrases::count(actions.len());
     if let Some(terminating) = terminating {
         message = format!("{message}, {}", terminating.message);
         nodes = nodes.saturating_add(terminating.nodes);
@@ -107,42 +118,42 @@ fn deletion(lane: &Lane, pods: &[&PodFacts]) -> Option<Wait> {
 
 fn terminating(pods: &[&PodFacts]) -> Option<Wait> {
     let terminating = filtered(pods, |pod| pod.deleting);
-    about(
+    pods_wait(
         WaitCode::Deletion,
         &terminating,
         ("is terminating", "are terminating"),
-        words::on_node,
+        phrases::on_node,
     )
 }
 
 /// Pods that aren't ready, for any reason.
 fn stuck(pods: &[&PodFacts]) -> Vec<Wait> {
-    let there = filtered(pods, |pod| !pod.deleting);
+    let remaining = filtered(pods, |pod| !pod.deleting);
     let has_failed = |pod: &PodFacts| pod.phase() == PodPhase::Failed;
-    let failed = filtered(&there, has_failed);
-    let unbound = filtered(&there, |pod| !has_failed(pod) && !pod.bound);
-    let unready = filtered(&there, |pod| {
+    let failed = filtered(&remaining, has_failed);
+    let unbound = filtered(&remaining, |pod| !has_failed(pod) && !pod.bound);
+    let unready = filtered(&remaining, |pod| {
         !has_failed(pod) && pod.bound && pod.ready_since.is_none()
     });
     let for_node = |pod: &PodFacts| match pod.node.as_str() {
         "" => pod.name.clone(),
         node => format!("{} for {node}", pod.name),
     };
-    let with_phase = |pod: &PodFacts| format!("{} ({})", words::on_node(pod), phase(pod));
-    let failed_words = (
-        "has failed, and is left alone for a while before it is replaced",
-        "have failed, and are left alone for a while before they are replaced",
+    let with_phase = |pod: &PodFacts| format!("{} ({})", phrases::on_node(pod), phase(pod));
+    let failed_text = (
+        "has failed and is replaced after its back-off",
+        "have failed and are replaced after their back-off",
     );
-    let unbound_words = ("isn't bound to its node yet", "aren't bound to their nodes yet");
+    let unbound_text = ("isn't bound to its node yet", "aren't bound to their nodes yet");
     [
-        about(WaitCode::Scheduling, &unbound, unbound_words, for_node),
-        about(
+        pods_wait(WaitCode::Scheduling, &unbound, unbound_text, for_node),
+        pods_wait(
             WaitCode::Readiness,
             &unready,
             ("isn't ready", "aren't ready"),
             with_phase,
         ),
-        about(WaitCode::FailedPods, &failed, failed_words, words::on_node),
+        pods_wait(WaitCode::FailedPods, &failed, failed_text, phrases::on_node),
     ]
     .into_iter()
     .flatten()
@@ -150,72 +161,73 @@ fn stuck(pods: &[&PodFacts]) -> Vec<Wait> {
 }
 
 /// Pods that wait for minReadySeconds, according to the planner.
-fn availability(pods: &[&PodFacts], sketch: &Sketch, circumstances: &Circumstances) -> Option<Wait> {
-    let available_at = sketch.available_at.as_ref()?;
-    let waits = |pod: &PodFacts| {
+fn availability(pods: &[&PodFacts], snapshot: &Snapshot, context: &Context) -> Option<Wait> {
+    let available_at = snapshot.available_at.as_ref()?;
+    let is_waiting = |pod: &PodFacts| {
         let at = available_at.get(pod.uid.as_str());
-        !pod.deleting && at.is_some_and(|at| at.seconds > circumstances.now)
+        !pod.deleting && at.is_some_and(|at| at.seconds > context.now)
     };
-    let young = filtered(pods, waits);
-    let seconds = sketch.object.spec.min_ready_seconds;
-    let one = format!("is ready, and not yet for {seconds} s");
-    let many = format!("are ready, and not yet for {seconds} s");
-    about(WaitCode::Availability, &young, (&one, &many), words::on_node)
+    let waiting = filtered(pods, is_waiting);
+    let seconds = snapshot.object.spec.min_ready_seconds;
+    let one = format!("has been ready for less than {seconds} s");
+    let many = format!("have been ready for less than {seconds} s");
+    pods_wait(WaitCode::Availability, &waiting, (&one, &many), phrases::on_node)
 }
 
-/// Pods that are ready but not available, when nobody has told which ones: planners of earlier releases report only how
-/// many there are.
-fn unnamed_availability(sketch: &Sketch) -> Option<Wait> {
-    if sketch.available_at.is_some() {
+/// Pods that are ready but not available, by the counters. Planners of earlier releases don't report which pods these
+/// are.
+fn counted_availability(snapshot: &Snapshot) -> Option<Wait> {
+    if snapshot.available_at.is_some() {
         return None;
     }
-    let status = status(sketch);
+    let status = status(snapshot);
     let count = status.number_ready.saturating_sub(status.number_available);
     let count = usize::try_from(count).ok().filter(|count| *count > 0)?;
-    let message = words::pods(
+    let message = phrases::pods(
         count,
         "is ready, but not available yet",
         "are ready, but not available yet",
     );
-    Some(wait(WaitCode::Availability, message, words::number(count)))
+    Some(wait(WaitCode::Availability, message, phrases::count(count)))
 }
 
-/// Pods of an old template that somebody has to delete. The counters tell whether there are any; the labels tell which.
-fn user_deletion(pods: &[&PodFacts], sketch: &Sketch) -> Option<Wait> {
-    let status = status(sketch);
-    let revision = sketch
+/// Pods of an old template that a user has to delete. The counters determine whether there are any, and the labels
+/// determine which.
+fn user_deletion(pods: &[&PodFacts], snapshot: &Snapshot) -> Option<Wait> {
+    let status = status(snapshot);
+    let revision = snapshot
         .revision
         .as_deref()
         .filter(|revision| !revision.is_empty())?;
-    if !is_on_delete(&sketch.object) || status.updated_number_scheduled >= status.current_number_scheduled {
+    if !is_on_delete(&snapshot.object) || status.updated_number_scheduled >= status.current_number_scheduled {
         return None;
     }
     let old = filtered(pods, |pod| !pod.deleting && pod.revision != revision);
-    let words = (
+    let text = (
         "of an old template stays until somebody deletes it (strategy OnDelete)",
         "of an old template stay until somebody deletes them (strategy OnDelete)",
     );
-    about(WaitCode::UserDeletion, &old, words, words::on_node)
+    pods_wait(WaitCode::UserDeletion, &old, text, phrases::on_node)
 }
 
-fn filtered<'p>(pods: &[&'p PodFacts], is_meant: impl Fn(&PodFacts) -> bool) -> Vec<&'p PodFacts> {
-    pods.iter().copied().filter(|pod| is_meant(pod)).collect()
+fn filtered<'p>(pods: &[&'p PodFacts], matches: impl Fn(&PodFacts) -> bool) -> Vec<&'p PodFacts> {
+    pods.iter().copied().filter(|pod| matches(pod)).collect()
 }
 
-/// Describes these pods, if there are any.
-fn about(
+/// Creates a wait for these pods, if there are any.
+fn pods_wait(
     code: WaitCode,
     pods: &[&PodFacts],
     (one, many): (&str, &str),
-    name: impl Fn(&PodFacts) -> String,
+    describe: impl Fn(&PodFacts) -> String,
 ) -> Option<Wait> {
     if pods.is_empty() {
         return None;
     }
     let message = format!(
         "{}: {}",
-        words::pods(pods.len(), one, many),
-        words::named(pods, name)
+        phrases::pods(pods.len(), one, many),
+        phrases::list(pods, describe)
     );
-    Some(wait(code, message, words::nodes(pods)))
+    Some(wait(code, message, phrases::node_count(pods)))
 }

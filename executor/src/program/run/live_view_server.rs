@@ -12,26 +12,26 @@ use super::Telemetry;
 use crate::{
     apiserver::{api::Api, client},
     election::leadership::Leadership,
-    live_view::questions::Asker,
+    live_view::queries::QueryClient,
     live_view::service::{
         Executor,
-        callers::{Callers, Tokens},
-        planner::Planner,
-        server::{self, Door},
+        callers::{Callers, TokenAuthenticator},
+        planner::PlannerClient,
+        server::{self, Listeners},
     },
     planner::link::Link,
 };
 
 /// The live view's gRPC server, with everything that its thread needs.
 pub(super) struct LiveViewServer {
-    pub(super) door: Door,
+    pub(super) listeners: Listeners,
     pub(super) limits: Limits,
     pub(super) max_watch_duration: Duration,
     pub(super) cluster: Config,
     pub(super) planner: Link,
     pub(super) identity: String,
     pub(super) leadership: watch::Receiver<Leadership>,
-    pub(super) asker: Asker,
+    pub(super) query_client: QueryClient,
     pub(super) telemetry: Telemetry,
 }
 
@@ -58,19 +58,24 @@ impl LiveViewServer {
         // The client is created here because a connection belongs to the thread that created it.
         let client = client::connect(&self.cluster).context("can't create a client for the cluster")?;
         let api = Api::new(client);
-        let tokens = matches!(self.door.callers, Callers::WithTokens { .. });
+        let tokens = matches!(self.listeners.callers, Callers::WithTokens { .. });
         let executor = Executor {
             identity: self.identity,
             leadership: self.leadership,
-            asker: self.asker,
-            planner: Planner::new(self.planner.connect_lazy()),
-            tokens: tokens.then(|| Arc::new(Tokens::new(api.clone(), self.telemetry.metrics.clone()))),
+            query_client: self.query_client,
+            planner: PlannerClient::new(self.planner.connect_lazy()),
+            tokens: tokens.then(|| {
+                Arc::new(TokenAuthenticator::new(
+                    api.clone(),
+                    self.telemetry.metrics.clone(),
+                ))
+            }),
             api,
             health: self.telemetry.health,
             metrics: self.telemetry.metrics,
             max_watch_duration: self.max_watch_duration,
             shutdown: CancellationToken::new(),
         };
-        Ok(server::serve(self.door, executor, self.limits, shutdown).await?)
+        Ok(server::serve(self.listeners, executor, self.limits, shutdown).await?)
     }
 }

@@ -10,10 +10,10 @@ use tonic::{Code, Status};
 use everynode_serving::serve::refusal;
 
 use super::{
-    ANSWER_HOLDS, Caller, Tokens, User,
+    ANSWER_TTL, Caller, TokenAuthenticator, User,
     cache::Cache,
     rate::{Buckets, Rate},
-    unanswered,
+    review_failed,
 };
 use crate::{
     apiserver::api::Api,
@@ -21,16 +21,16 @@ use crate::{
 };
 
 /// Maximum number of cached answers.
-const MOST_ANSWERS: usize = 4_096;
-/// Rate limit for reviews of one user: a burst of reviews of different objects, then a low steady rate.
-const QUESTIONS_OF_USER: Rate = Rate {
+const MAX_CACHED_ANSWERS: usize = 4_096;
+/// Rate limit for the reviews of one user: a burst, such as for different objects, then a low steady rate.
+const REVIEWS_PER_USER: Rate = Rate {
     per_second: 20.0,
     burst: 100.0,
 };
 
-/// Objects in the cluster, and the right needed to see them.
+/// The objects that a caller wants to see, and the right that this needs.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub(in super::super) struct Access {
+pub(in super::super) struct AccessRequest {
     /// The verb of the right, as the API server spells it.
     pub(super) verb: &'static str,
     pub(super) kind: Kind,
@@ -63,7 +63,7 @@ impl Kind {
     }
 }
 
-impl Access {
+impl AccessRequest {
     /// The right to see one `DaemonSet`, or several if the namespace or name is empty.
     pub(in super::super) fn daemon_sets(namespace: &str, name: &str) -> Self {
         let verb = if namespace.is_empty() || name.is_empty() {
@@ -136,114 +136,119 @@ impl Access {
     }
 }
 
-/// Asks the API server what users may see, and caches the answers for `ANSWER_HOLDS`.
-pub(super) struct Reviews {
+/// Asks the API server what users may see, and caches the answers for `ANSWER_TTL`.
+pub(super) struct AccessReviewer {
     api: Api,
     metrics: Arc<Metrics>,
-    known: Mutex<Known>,
+    state: Mutex<State>,
 }
 
 /// Cached answers, and the rate limits of users.
-struct Known {
+struct State {
     /// By the token's hash and the access: whether the token's owner has the right, and if not, why.
-    answers: Cache<([u8; 32], Access), Result<(), Status>>,
-    questions: Buckets<String>,
+    answers: Cache<([u8; 32], AccessRequest), Result<(), Status>>,
+    limits: Buckets<String>,
 }
 
-impl Reviews {
+impl AccessReviewer {
     pub(super) fn new(api: Api, metrics: Arc<Metrics>) -> Self {
-        let known = Known {
-            answers: Cache::new(MOST_ANSWERS),
-            questions: Buckets::new(QUESTIONS_OF_USER),
+        let state = State {
+            answers: Cache::new(MAX_CACHED_ANSWERS),
+            limits: Buckets::new(REVIEWS_PER_USER),
         };
         Self {
             api,
             metrics,
-            known: Mutex::new(known),
+            state: Mutex::new(state),
         }
     }
 
-    async fn authorize(&self, user: &User, access: &Access) -> Result<(), Status> {
+    async fn authorize(&self, user: &User, access: &AccessRequest) -> Result<(), Status> {
         let count = |outcome| self.metrics.caller_review(Review::Access, outcome);
         let key = (user.hash, access.clone());
         {
             let now = Instant::now();
-            let mut known = self.known.lock();
-            if let Some(answer) = known.answers.get(&key, now) {
+            let mut state = self.state.lock();
+            if let Some(answer) = state.answers.get(&key, now) {
                 count(ReviewOutcome::Cached);
                 return answer;
             }
             let name = user.name().to_owned();
-            if !known.questions.has_one(&name, now) {
+            if !state.limits.has_token(&name, now) {
                 count(ReviewOutcome::Refused);
                 return Err(refusal::exhausted(&format!(
-                    "the API server has to be asked too often what {name:?} may see"
+                    "too many access reviews are needed for {name:?}"
                 )));
             }
-            known.questions.take(name, now);
+            state.limits.take(name, now);
         }
         count(ReviewOutcome::Made);
         let review = self.api.review_access(spec(user, access)).await;
-        let review = review.map_err(unanswered)?;
+        let review = review.map_err(review_failed)?;
         let answer = if review.allowed {
             Ok(())
         } else {
             Err(access.forbidden(user.name(), review.reason.as_deref()))
         };
-        let until = Instant::now() + ANSWER_HOLDS;
-        self.known.lock().answers.insert(key, answer.clone(), until);
+        let until = Instant::now() + ANSWER_TTL;
+        self.state.lock().answers.insert(key, answer.clone(), until);
         answer
     }
 }
 
-fn spec(user: &User, access: &Access) -> SubjectAccessReviewSpec {
+fn spec(user: &User, access: &AccessRequest) -> SubjectAccessReviewSpec {
     let info = user.info.as_ref().clone();
-    let given = |text: &str| (!text.is_empty()).then(|| text.to_owned());
+    let non_empty = |text: &str| (!text.is_empty()).then(|| text.to_owned());
     SubjectAccessReviewSpec {
         extra: info.extra,
         groups: info.groups,
         uid: info.uid,
         user: info.username,
         resource_attributes: Some(ResourceAttributes {
-            group: given(access.kind.group()),
+            group: non_empty(access.kind.group()),
             resource: Some(access.kind.resource().to_owned()),
             verb: Some(access.verb.to_owned()),
-            namespace: given(&access.namespace),
-            name: given(&access.name),
+            namespace: non_empty(&access.namespace),
+            name: non_empty(&access.name),
             ..ResourceAttributes::default()
         }),
         ..SubjectAccessReviewSpec::default()
     }
 }
 
-impl Tokens {
+impl TokenAuthenticator {
     /// Checks that a caller may see something.
     ///
     /// # Errors
     /// `PERMISSION_DENIED` when the caller may not see it. `RESOURCE_EXHAUSTED` when the caller needs too many reviews.
-    /// Other codes when the API server can't tell.
-    pub(in super::super) async fn authorize(&self, caller: &Caller, access: &Access) -> Result<(), Status> {
+    /// Other codes when the API server doesn't answer.
+    pub(in super::super) async fn authorize(
+        &self,
+        caller: &Caller,
+        access: &AccessRequest,
+    ) -> Result<(), Status> {
         match caller {
             Caller::Unrestricted => Ok(()),
-            Caller::User(user) => self.reviews.authorize(user, access).await,
+            Caller::User(user) => self.access_reviewer.authorize(user, access).await,
         }
     }
 
     /// Checks that a watch may continue: that the caller's token is still valid and the caller still has the right.
     ///
     /// # Errors
-    /// The reason why the watch must end, or why the API server can't tell.
-    pub(in super::super) async fn authorize_again(
+    /// Why the watch must end, or why the API server doesn't answer.
+    pub(in super::super) async fn reauthorize(
         &self,
         caller: &Caller,
-        access: &Access,
+        access: &AccessRequest,
     ) -> Result<(), Status> {
         let caller = self.reauthenticate(caller).await?;
         self.authorize(&caller, access).await
     }
 }
 
-/// Whether an error means that the caller has no valid token or no right, rather than that the API server can't tell.
+/// Whether an error means that the caller has no valid token or no right. Other errors mean that the API server didn't
+/// answer.
 pub(in super::super) fn is_verdict(status: &Status) -> bool {
     matches!(status.code(), Code::Unauthenticated | Code::PermissionDenied)
 }

@@ -66,20 +66,20 @@ mod tests {
     use super::*;
 
     #[test]
-    fn answer_holds_until_its_time() {
+    fn answer_expires_at_its_time() {
         let mut cache = Cache::new(2);
         let now = Instant::now();
         let (before, until) = (now + Duration::from_secs(9), now + Duration::from_secs(10));
         cache.insert("a", 1, until);
         assert_eq!(cache.get(&"a", before), Some(1));
         assert_eq!(cache.get(&"a", until), None);
-        assert!(cache.contains(&"a"), "it is still known to have been there");
+        assert!(cache.contains(&"a"), "an expired answer is still in the cache");
         cache.remove(&"a");
         assert!(!cache.contains(&"a"));
     }
 
     #[test]
-    fn least_recently_used_answer_makes_room() {
+    fn full_cache_evicts_the_least_recently_used_answer() {
         let mut cache = Cache::new(2);
         let now = Instant::now();
         let until = now + Duration::from_secs(10);

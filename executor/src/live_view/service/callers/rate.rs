@@ -5,7 +5,7 @@ use std::{collections::HashMap, hash::Hash};
 use tokio::time::Instant;
 
 /// Maximum number of buckets. At the limit, full buckets are dropped, because a new bucket starts full too.
-const MOST_BUCKETS: usize = 1_024;
+const MAX_BUCKETS: usize = 1_024;
 
 /// A steady rate, and the burst allowed after a quiet time.
 #[derive(Debug, Clone, Copy)]
@@ -37,7 +37,7 @@ impl Bucket {
     }
 
     /// Whether the bucket holds at least one token now.
-    pub(super) fn has_one(&self, now: Instant) -> bool {
+    pub(super) fn has_token(&self, now: Instant) -> bool {
         self.level_at(now) >= 1.0
     }
 
@@ -67,20 +67,18 @@ impl<K: Eq + Hash> Buckets<K> {
         }
     }
 
-    /// Whether this key's bucket holds at least one token now. False for a new key when there is no room for another
-    /// bucket.
-    pub(super) fn has_one(&self, key: &K, now: Instant) -> bool {
+    /// Whether this key's bucket holds at least one token now. False for a new key when there are too many
+    /// buckets and none of them is full.
+    pub(super) fn has_token(&self, key: &K, now: Instant) -> bool {
         match self.by_key.get(key) {
-            Some(bucket) => bucket.has_one(now),
-            None => {
-                self.by_key.len() < MOST_BUCKETS || self.by_key.values().any(|bucket| bucket.is_full(now))
-            }
+            Some(bucket) => bucket.has_token(now),
+            None => self.by_key.len() < MAX_BUCKETS || self.by_key.values().any(|bucket| bucket.is_full(now)),
         }
     }
 
     /// Takes one token of this key.
     pub(super) fn take(&mut self, key: K, now: Instant) {
-        if self.by_key.len() >= MOST_BUCKETS {
+        if self.by_key.len() >= MAX_BUCKETS {
             self.by_key.retain(|_, bucket| !bucket.is_full(now));
         }
         let rate = self.rate;
@@ -103,7 +101,7 @@ mod tests {
     /// Takes tokens until the bucket is empty, and returns how many there were.
     fn drained(buckets: &mut Buckets<u32>, key: u32, now: Instant) -> u32 {
         let mut count = 0;
-        while buckets.has_one(&key, now) {
+        while buckets.has_token(&key, now) {
             buckets.take(key, now);
             count += 1;
         }
@@ -111,7 +109,7 @@ mod tests {
     }
 
     #[test]
-    fn burst_is_followed_by_the_steady_rate_for_each_key_alone() {
+    fn each_key_has_a_burst_then_the_steady_rate() {
         let (mut buckets, now) = (Buckets::new(RATE), Instant::now());
         assert_eq!(drained(&mut buckets, 1, now), 3);
         assert_eq!(drained(&mut buckets, 2, now), 3);
@@ -121,14 +119,14 @@ mod tests {
     }
 
     #[test]
-    fn buckets_are_bounded_and_full_ones_make_room() {
+    fn number_of_buckets_is_bounded_and_full_ones_are_dropped() {
         let (mut buckets, now) = (Buckets::new(RATE), Instant::now());
         for key in 0..1_024 {
             buckets.take(key, now);
         }
-        assert!(!buckets.has_one(&5_000, now));
+        assert!(!buckets.has_token(&5_000, now));
         let later = now + Duration::from_secs(1);
-        assert!(buckets.has_one(&5_000, later));
+        assert!(buckets.has_token(&5_000, later));
         buckets.take(5_000, later);
         assert_eq!(buckets.by_key.len(), 1);
     }

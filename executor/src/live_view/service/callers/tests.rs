@@ -7,7 +7,7 @@ use http::{HeaderMap, header::AUTHORIZATION};
 use serde_json::{Value, json};
 use tonic::{Code, Status};
 
-use super::{access::Access, *};
+use super::{access::AccessRequest, *};
 use crate::{
     apiserver::api::Api,
     telemetry::metrics::Metrics,
@@ -19,7 +19,7 @@ const ACCESS: &str = "/apis/authorization.k8s.io/v1/subjectaccessreviews";
 
 /// A fake API server that knows ann's token `t` and her rights.
 #[derive(Debug, Clone)]
-pub(in super::super) struct Cluster(Arc<parking_lot::Mutex<State>>);
+pub(in super::super) struct FakeApiServer(Arc<parking_lot::Mutex<State>>);
 
 #[derive(Debug)]
 struct State {
@@ -27,22 +27,22 @@ struct State {
     /// Rights such as `get daemonsets default/agent` or `list nodes`.
     rights: BTreeSet<String>,
     is_busy: bool,
-    asked: Vec<String>,
+    reviews: Vec<String>,
 }
 
-impl Cluster {
+impl FakeApiServer {
     pub(in super::super) fn start(rights: &[&str]) -> (Self, Api) {
         let cluster = Self(Arc::new(parking_lot::Mutex::new(State {
             tokens: ["t".to_owned()].into(),
             rights: rights.iter().map(|right| (*right).to_owned()).collect(),
             is_busy: false,
-            asked: Vec::new(),
+            reviews: Vec::new(),
         })));
         let (client, mut server) = server();
-        let judge = cluster.clone();
+        let fake = cluster.clone();
         tokio::spawn(async move {
             while let Some(call) = server.any_call().await {
-                judge.answer(call);
+                fake.answer(call);
             }
         });
         (cluster, Api::new(client))
@@ -56,7 +56,7 @@ impl Cluster {
             let (code, body) = crate::testing::not_found();
             return call.answer_with(code, &body);
         }
-        let (asked, status) = if call.path == TOKENS {
+        let (review, status) = if call.path == TOKENS {
             let token = text(&spec["token"]);
             let user = json!({"username": "ann"});
             let authenticated = state.tokens.contains(&token);
@@ -76,7 +76,7 @@ impl Cluster {
             let allowed = state.rights.contains(&right);
             (right, json!({"allowed": allowed}))
         };
-        state.asked.push(asked);
+        state.reviews.push(review);
         if state.is_busy {
             let (code, body) = busy();
             return call.answer_with(code, &body);
@@ -85,8 +85,8 @@ impl Cluster {
     }
 
     /// The reviews that were requested, in order.
-    pub(in super::super) fn asked(&self) -> Vec<String> {
-        self.0.lock().asked.clone()
+    pub(in super::super) fn reviews(&self) -> Vec<String> {
+        self.0.lock().reviews.clone()
     }
 
     pub(in super::super) fn revoke_token(&self) {
@@ -106,17 +106,17 @@ fn headers(authorization: &str) -> HeaderMap {
     HeaderMap::from_iter([(AUTHORIZATION, authorization.parse().unwrap())])
 }
 
-fn tokens(api: Api) -> Tokens {
-    Tokens::new(api, Arc::new(Metrics::default()))
+fn tokens(api: Api) -> TokenAuthenticator {
+    TokenAuthenticator::new(api, Arc::new(Metrics::default()))
 }
 
-fn known() -> ExpectedCall {
+fn valid_token() -> ExpectedCall {
     let user = json!({"username": "ann", "uid": "u", "groups": ["devs"], "extra": {"scopes": ["a"]}});
     let status = json!({"authenticated": true, "user": user});
     on("POST", TOKENS, json!({"spec": {"token": "t"}, "status": status}))
 }
 
-fn may(answer: &Value) -> ExpectedCall {
+fn access_review(answer: &Value) -> ExpectedCall {
     on("POST", ACCESS, json!({"spec": {}, "status": answer}))
 }
 
@@ -124,13 +124,17 @@ fn busy() -> (u16, Value) {
     (503, refusal(503, "ServiceUnavailable", "not now"))
 }
 
-async fn authenticate(tokens: &Tokens, token: &str, peer: Option<&Peer>) -> Result<Caller, Status> {
+async fn authenticate(
+    tokens: &TokenAuthenticator,
+    token: &str,
+    peer: Option<&Peer>,
+) -> Result<Caller, Status> {
     let headers = headers(&format!("Bearer {token}"));
     let authenticated = tokens.authenticate(&headers, peer).await?;
     Ok(authenticated.caller::<Caller>().unwrap().clone())
 }
 
-async fn admit(tokens: &Tokens, access: Option<&Access>) -> Result<(), Status> {
+async fn admit(tokens: &TokenAuthenticator, access: Option<&AccessRequest>) -> Result<(), Status> {
     let caller = authenticate(tokens, "t", None).await?;
     match access {
         Some(access) => tokens.authorize(&caller, access).await,
@@ -139,29 +143,29 @@ async fn admit(tokens: &Tokens, access: Option<&Access>) -> Result<(), Status> {
 }
 
 #[test]
-fn an_access_is_what_the_api_server_calls_it() {
+fn access_request_has_the_verb_of_kubernetes() {
     for (key, verb, namespace, name) in [
         ("", "list", "", ""),
         ("default/agent", "get", "default", "agent"),
         ("odd", "list", "", ""),
     ] {
-        let access = Access::daemon_set(key);
+        let access = AccessRequest::daemon_set(key);
         assert_eq!(
             (access.verb, access.namespace.as_str(), access.name.as_str()),
             (verb, namespace, name),
             "{key}"
         );
     }
-    assert_eq!(Access::daemon_sets("default", "").verb, "list");
+    assert_eq!(AccessRequest::daemon_sets("default", "").verb, "list");
     // Without a namespace, a name is searched for among all `DaemonSet`s.
-    assert_eq!(Access::daemon_sets("", "agent").verb, "list");
-    assert_eq!(Access::watch("default", "agent").verb, "watch");
-    assert_eq!(Access::nodes(Some("n1")).verb, "get");
-    assert_eq!(Access::nodes(None).verb, "list");
+    assert_eq!(AccessRequest::daemon_sets("", "agent").verb, "list");
+    assert_eq!(AccessRequest::watch("default", "agent").verb, "watch");
+    assert_eq!(AccessRequest::nodes(Some("n1")).verb, "get");
+    assert_eq!(AccessRequest::nodes(None).verb, "list");
 }
 
 #[tokio::test]
-async fn without_a_token_it_is_said_how_to_show_one() {
+async fn call_without_a_token_is_refused_with_instructions() {
     let (api, server) = scenario(Vec::new());
     let tokens = tokens(api);
     for headers in [
@@ -182,7 +186,7 @@ async fn without_a_token_it_is_said_how_to_show_one() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn callers_on_the_local_port_need_no_token_and_others_do() {
+async fn only_callers_on_the_local_port_need_no_token() {
     let (api, server) = scenario(Vec::new());
     let tokens = tokens(api);
     let local = Peer::new(Identity::Plaintext, None);
@@ -192,7 +196,10 @@ async fn callers_on_the_local_port_need_no_token_and_others_do() {
         .unwrap();
     assert_eq!(authenticated.key(), "local");
     let caller = authenticated.caller::<Caller>().unwrap();
-    tokens.authorize(caller, &Access::nodes(None)).await.unwrap();
+    tokens
+        .authorize(caller, &AccessRequest::nodes(None))
+        .await
+        .unwrap();
     let remote = Peer::new(Identity::Anonymous, None);
     let refused = tokens.authenticate(&HeaderMap::new(), Some(&remote)).await;
     assert_eq!(refused.unwrap_err().code(), Code::Unauthenticated);
@@ -201,8 +208,8 @@ async fn callers_on_the_local_port_need_no_token_and_others_do() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_api_server_judges_the_tokens_owner_by_all_that_it_has_said_of_them() {
-    let asked = json!({
+async fn access_review_contains_all_attributes_of_the_user() {
+    let expected = json!({
         "apiVersion": "authorization.k8s.io/v1", "kind": "SubjectAccessReview", "metadata": {},
         "spec": {
             "user": "ann", "uid": "u", "groups": ["devs"], "extra": {"scopes": ["a"]},
@@ -212,14 +219,14 @@ async fn the_api_server_judges_the_tokens_owner_by_all_that_it_has_said_of_them(
         },
     });
     let (api, server) = scenario(vec![
-        known(),
-        may(&json!({"allowed": true})).with_body(asked),
-        known(),
-        may(&json!({"allowed": false, "reason": "it is night"})),
-        may(&json!({"allowed": false})),
+        valid_token(),
+        access_review(&json!({"allowed": true})).with_body(expected),
+        valid_token(),
+        access_review(&json!({"allowed": false, "reason": "it is night"})),
+        access_review(&json!({"allowed": false})),
     ]);
     let tokens = tokens(api);
-    let see = Access::daemon_sets("default", "agent");
+    let see = AccessRequest::daemon_sets("default", "agent");
     admit(&tokens, Some(&see)).await.unwrap();
     tokio::time::advance(Duration::from_secs(11)).await;
     let refused = admit(&tokens, Some(&see)).await.unwrap_err();
@@ -229,7 +236,9 @@ async fn the_api_server_judges_the_tokens_owner_by_all_that_it_has_said_of_them(
         "daemonsets.apps \"agent\" is forbidden: User \"ann\" cannot get resource \"daemonsets\" in API group \"apps\" \
          in the namespace \"default\": it is night"
     );
-    let refused = admit(&tokens, Some(&Access::watch("", ""))).await.unwrap_err();
+    let refused = admit(&tokens, Some(&AccessRequest::watch("", "")))
+        .await
+        .unwrap_err();
     assert!(
         refused
             .message()
@@ -240,10 +249,10 @@ async fn the_api_server_judges_the_tokens_owner_by_all_that_it_has_said_of_them(
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_is_known_of_a_token_holds_for_ten_seconds() {
+async fn token_reviews_are_cached_for_ten_seconds() {
     let error = json!({"authenticated": false, "error": "it has expired"});
     let unknown = on("POST", TOKENS, json!({"spec": {"token": "t"}, "status": error}));
-    let (api, server) = scenario(vec![known(), unknown, known()]);
+    let (api, server) = scenario(vec![valid_token(), unknown, valid_token()]);
     let tokens = tokens(api);
     for _ in 0..3 {
         admit(&tokens, None).await.unwrap();
@@ -261,11 +270,11 @@ async fn what_is_known_of_a_token_holds_for_ten_seconds() {
 }
 
 #[tokio::test]
-async fn an_api_server_that_doesnt_answer_lets_nobody_in() {
+async fn callers_are_refused_while_the_api_server_does_not_answer() {
     let (api, server) = scenario(vec![
         refuse("POST", TOKENS, busy()),
         refuse("POST", TOKENS, forbidden("not you")),
-        known(),
+        valid_token(),
         refuse("POST", ACCESS, busy()),
     ]);
     let tokens = tokens(api);
@@ -274,7 +283,7 @@ async fn an_api_server_that_doesnt_answer_lets_nobody_in() {
     let refused = admit(&tokens, None).await.unwrap_err();
     assert_eq!(refused.code(), Code::Internal, "{refused}");
     assert!(refused.message().contains("create tokenreviews"), "{refused}");
-    let refused = admit(&tokens, Some(&Access::daemon_sets("", "")))
+    let refused = admit(&tokens, Some(&AccessRequest::daemon_sets("", "")))
         .await
         .unwrap_err();
     assert_eq!(refused.code(), Code::Unavailable, "{refused}");

@@ -1,9 +1,9 @@
-//! Authenticates callers by their tokens. The API server says whose a token is, in a `TokenReview`.
+//! Authenticates callers by their tokens. The API server returns a token's owner in a `TokenReview`.
 //!
-//! Anybody who reaches the port can show a token, so reviews are limited. Answers are cached for a moment. Those
-//! about invalid tokens are cached apart from those about valid ones, so that junk evicts no good one. A token has at
-//! most one review in progress. Reviews of tokens that have not been valid lately are rate-limited, in all and for
-//! each address.
+//! Anybody who reaches the port can send tokens, so reviews are limited. Answers are cached for `ANSWER_TTL`. Answers
+//! about invalid tokens have a cache of their own, so that invalid tokens don't evict valid ones. A token has at most
+//! one review in progress. Reviews of tokens that have not been valid recently are rate-limited, in total and for each
+//! address.
 
 use std::{collections::HashMap, fmt, net::IpAddr, sync::Arc};
 
@@ -20,11 +20,11 @@ use tokio::time::Instant;
 use tonic::Status;
 
 use super::{
-    ANSWER_HOLDS, Caller, User,
-    access::Reviews,
+    ANSWER_TTL, Caller, User,
+    access::AccessReviewer,
     cache::Cache,
     rate::{Bucket, Buckets, Rate},
-    unanswered,
+    review_failed,
 };
 use crate::{
     apiserver::api::Api,
@@ -32,38 +32,38 @@ use crate::{
 };
 
 /// Maximum number of cached answers about tokens, for valid and for invalid ones each.
-const MOST_TOKENS: usize = 1_024;
+const MAX_CACHED_TOKENS: usize = 1_024;
 /// Maximum length of a token that is reviewed, in bytes. Tokens of service accounts have about 1 KiB.
 const MAX_TOKEN_BYTES: usize = 16 * 1024;
-/// Rate limit for reviews of tokens that have not been valid lately.
+/// Rate limit for reviews of tokens that have not been valid recently.
 const UNKNOWN_TOKENS: Rate = Rate {
     per_second: 20.0,
     burst: 40.0,
 };
 /// The part of that limit that one address may use.
-const UNKNOWN_TOKENS_OF_ADDRESS: Rate = Rate {
+const UNKNOWN_TOKENS_PER_ADDRESS: Rate = Rate {
     per_second: UNKNOWN_TOKENS.per_second / 4.0,
     burst: UNKNOWN_TOKENS.burst / 4.0,
 };
 
 /// The key of callers on the local port.
-const LOCAL: &str = "local";
+const LOCAL_KEY: &str = "local";
 
-/// Asks the API server about callers.
-pub struct Tokens {
+/// Authenticates callers by their tokens, and authorizes them.
+pub(crate) struct TokenAuthenticator {
     api: Api,
     metrics: Arc<Metrics>,
-    known: Arc<Mutex<Known>>,
-    pub(super) reviews: Reviews,
+    state: Arc<Mutex<State>>,
+    pub(super) access_reviewer: AccessReviewer,
 }
 
 /// A review that has not been answered yet.
 type Pending = BoxFuture<'static, Result<Arc<UserInfo>, Status>>;
-/// An answer shared by all callers who show the same token.
+/// An answer shared by all callers who send the same token.
 type Answer = Shared<Pending>;
 
-/// Cached and pending answers about tokens, by their hashes, and the limits on reviews.
-struct Known {
+/// Cached and pending answers about tokens, by the tokens' hashes, and the rate limits for reviews.
+struct State {
     valid: Cache<[u8; 32], Arc<UserInfo>>,
     invalid: Cache<[u8; 32], Status>,
     pending: HashMap<[u8; 32], WeakShared<Pending>>,
@@ -71,21 +71,21 @@ struct Known {
     unknown_by_address: Buckets<Option<IpAddr>>,
 }
 
-impl Tokens {
+impl TokenAuthenticator {
     /// Creates an authenticator that sends its reviews through `api`.
-    pub fn new(api: Api, metrics: Arc<Metrics>) -> Self {
-        let known = Known {
-            valid: Cache::new(MOST_TOKENS),
-            invalid: Cache::new(MOST_TOKENS),
+    pub(crate) fn new(api: Api, metrics: Arc<Metrics>) -> Self {
+        let state = State {
+            valid: Cache::new(MAX_CACHED_TOKENS),
+            invalid: Cache::new(MAX_CACHED_TOKENS),
             pending: HashMap::new(),
             unknown: Bucket::full(UNKNOWN_TOKENS, Instant::now()),
-            unknown_by_address: Buckets::new(UNKNOWN_TOKENS_OF_ADDRESS),
+            unknown_by_address: Buckets::new(UNKNOWN_TOKENS_PER_ADDRESS),
         };
         Self {
-            reviews: Reviews::new(api.clone(), metrics.clone()),
+            access_reviewer: AccessReviewer::new(api.clone(), metrics.clone()),
             api,
             metrics,
-            known: Arc::new(Mutex::new(known)),
+            state: Arc::new(Mutex::new(state)),
         }
     }
 
@@ -117,84 +117,82 @@ impl Tokens {
     fn answer(&self, token: &str, hash: [u8; 32], address: Option<IpAddr>) -> Result<Answer, Status> {
         let now = Instant::now();
         let count = |outcome| self.metrics.caller_review(Review::Token, outcome);
-        let mut known = self.known.lock();
-        if let Some(user) = known.valid.get(&hash, now) {
+        let mut state = self.state.lock();
+        if let Some(user) = state.valid.get(&hash, now) {
             count(ReviewOutcome::Cached);
             return Ok(futures::future::ready(Ok(user)).boxed().shared());
         }
-        if let Some(refused) = known.invalid.get(&hash, now) {
+        if let Some(refused) = state.invalid.get(&hash, now) {
             count(ReviewOutcome::Cached);
             return Err(refused);
         }
-        if let Some(answer) = known.pending.get(&hash).and_then(WeakShared::upgrade) {
+        if let Some(answer) = state.pending.get(&hash).and_then(WeakShared::upgrade) {
             count(ReviewOutcome::Cached);
             return Ok(answer);
         }
-        if !known.admits(&hash, address, now) {
+        if !state.try_admit(&hash, address, now) {
             count(ReviewOutcome::Refused);
-            return Err(refusal::exhausted(
-                "too many tokens that aren't known have to be looked at",
-            ));
+            return Err(refusal::exhausted("too many unknown tokens need a review"));
         }
         count(ReviewOutcome::Made);
-        let answer = review(self.api.clone(), self.known.clone(), token.to_owned(), hash)
+        let answer = review(self.api.clone(), self.state.clone(), token.to_owned(), hash)
             .boxed()
             .shared();
-        // Callers that have gone leave entries behind.
-        known.pending.retain(|_, answer| answer.upgrade().is_some());
+        // Entries whose callers are gone can't be upgraded any more.
+        state.pending.retain(|_, answer| answer.upgrade().is_some());
         if let Some(pending) = answer.downgrade() {
-            known.pending.insert(hash, pending);
+            state.pending.insert(hash, pending);
         }
         Ok(answer)
     }
 }
 
-impl Known {
-    /// Whether a token may be reviewed now. A token that was valid before always may: there is only a limited number
-    /// of those.
-    fn admits(&mut self, hash: &[u8; 32], address: Option<IpAddr>, now: Instant) -> bool {
+impl State {
+    /// Takes what a review needs from the rate limits, and returns whether the token may be reviewed now. A token that
+    /// was valid before always may, because the number of those is limited.
+    fn try_admit(&mut self, hash: &[u8; 32], address: Option<IpAddr>, now: Instant) -> bool {
         if self.valid.contains(hash) {
             return true;
         }
-        let admits = self.unknown.has_one(now) && self.unknown_by_address.has_one(&address, now);
-        if admits {
+        let is_admitted = self.unknown.has_token(now) && self.unknown_by_address.has_token(&address, now);
+        if is_admitted {
             self.unknown.take(now);
             self.unknown_by_address.take(address, now);
         }
-        admits
+        is_admitted
     }
 }
 
-/// Asks the API server whose a token is, and caches the answer.
+/// Requests a review of a token, and caches the answer.
 async fn review(
     api: Api,
-    known: Arc<Mutex<Known>>,
+    state: Arc<Mutex<State>>,
     token: String,
     hash: [u8; 32],
 ) -> Result<Arc<UserInfo>, Status> {
-    let review = api.review_token(&token).await.map_err(unanswered)?;
-    let until = Instant::now() + ANSWER_HOLDS;
-    let mut known = known.lock();
+    let review = api.review_token(&token).await.map_err(review_failed)?;
+    let until = Instant::now() + ANSWER_TTL;
+    let mut state = state.lock();
     if let (Some(true), Some(user)) = (review.authenticated, review.user) {
         let user = Arc::new(user);
-        known.invalid.remove(&hash);
-        known.valid.insert(hash, user.clone(), until);
+        state.invalid.remove(&hash);
+        state.valid.insert(hash, user.clone(), until);
         return Ok(user);
     }
     let reason = review.error;
     let reason = reason.unwrap_or_else(|| "the API server doesn't know it".to_owned());
     let refused = Status::unauthenticated(format!("the token isn't valid: {reason}"));
-    known.valid.remove(&hash);
-    known.invalid.insert(hash, refused.clone(), until);
+    state.valid.remove(&hash);
+    state.invalid.insert(hash, refused.clone(), until);
     Err(refused)
 }
 
 #[tonic::async_trait]
-impl Authenticator for Tokens {
+impl Authenticator for TokenAuthenticator {
     /// Callers on the local port need no token.
     async fn authenticate(&self, headers: &HeaderMap, peer: Option<&Peer>) -> Result<Authenticated, Status> {
         if peer.is_some_and(|peer| *peer.identity() == Identity::Plaintext) {
-            return Ok(Authenticated::new(LOCAL, Caller::Unrestricted));
+            return Ok(Authenticated::new(LOCAL_KEY, Caller::Unrestricted));
         }
         let user = self.user(token(headers)?, peer.and_then(Peer::network)).await?;
         let key = format!("user:{}", user.name());
@@ -202,23 +200,26 @@ impl Authenticator for Tokens {
     }
 }
 
-/// Shows no tokens.
-impl fmt::Debug for Tokens {
+/// Omits all tokens.
+impl fmt::Debug for TokenAuthenticator {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.debug_struct("Tokens").finish_non_exhaustive()
+        formatter
+            .debug_struct("TokenAuthenticator")
+            .finish_non_exhaustive()
     }
 }
 
-/// Returns the token that a request shows.
+/// Returns the token in a request's headers.
 fn token(headers: &HeaderMap) -> Result<&str, Status> {
-    let given = headers.get(AUTHORIZATION).and_then(|value| value.to_str().ok());
-    let bearer = given.and_then(|value| {
+    let header = headers.get(AUTHORIZATION).and_then(|value| value.to_str().ok());
+    let bearer = header.and_then(|value| {
         let (scheme, token) = value.split_once(' ')?;
         scheme.eq_ignore_ascii_case("bearer").then(|| token.trim())
     });
     bearer.filter(|token| !token.is_empty()).ok_or_else(|| {
         Status::unauthenticated(
-            "a token of the cluster is needed, in the metadata `authorization: Bearer TOKEN`; kubectl create token prints one",
+            "a token of the cluster is required in the metadata `authorization: Bearer TOKEN`; `kubectl create token` \
+             prints one",
         )
     })
 }

@@ -9,7 +9,7 @@ fn read<T: DeserializeOwned>(object: RawStruct, kind: &str) -> T {
 }
 
 #[test]
-fn a_daemonset_goes_with_its_template_as_it_is() {
+fn daemon_set_contains_its_template_unchanged() {
     let object = agent_with(json!({
         "metadata": {"generation": 7},
         "spec": {
@@ -22,37 +22,37 @@ fn a_daemonset_goes_with_its_template_as_it_is() {
     let template = template(&object);
     assert_eq!(runtime_class(&template), Some("gvisor"));
     let raw_struct = daemon_set(&object, &template);
-    let told: facts::DaemonSet<Value> = read(raw_struct.clone(), "DaemonSet");
+    let parsed: facts::DaemonSet<Value> = read(raw_struct.clone(), "DaemonSet");
     assert_eq!(
-        told.spec.template["spec"]["unheardOf"]["deep"][0].as_f64(),
+        parsed.spec.template["spec"]["unheardOf"]["deep"][0].as_f64(),
         Some(1.0)
     );
     assert_eq!(
-        told.spec.template["spec"]["containers"],
+        parsed.spec.template["spec"]["containers"],
         template["spec"]["containers"]
     );
-    assert_eq!(told.key(), "default/agent");
+    assert_eq!(parsed.key(), "default/agent");
     assert_eq!(
-        (told.metadata.uid.as_str(), told.metadata.generation),
+        (parsed.metadata.uid.as_str(), parsed.metadata.generation),
         ("ds-1", 7)
     );
     // The planner derives the same facts from it as a session would have sent.
-    let told: facts::DaemonSet = read(raw_struct, "DaemonSet");
+    let parsed: facts::DaemonSet = read(raw_struct, "DaemonSet");
     let typed = serde_json::from_value(template).unwrap();
-    assert_eq!(told.facts(&told.spec.template, ""), object.facts(&typed, ""));
-    assert_eq!(told.spec.selector, object.spec.selector);
+    assert_eq!(parsed.facts(&parsed.spec.template, ""), object.facts(&typed, ""));
+    assert_eq!(parsed.spec.selector, object.spec.selector);
 }
 
 #[test]
-fn a_daemonset_that_selects_everything_still_does() {
+fn empty_selector_stays_empty() {
     let mut object = agent_with(json!({}));
     object.spec.selector = LabelSelector::default();
-    let told: facts::DaemonSet = read(daemon_set(&object, &json!({})), "DaemonSet");
-    assert!(told.spec.selector.is_empty());
+    let parsed: facts::DaemonSet = read(daemon_set(&object, &json!({})), "DaemonSet");
+    assert!(parsed.spec.selector.is_empty());
 }
 
 #[test]
-fn a_node_goes_with_what_placement_sees() {
+fn node_has_the_fields_that_placement_uses() {
     let taint = Taint {
         key: "dedicated".to_owned(),
         value: "db".to_owned(),
@@ -63,12 +63,12 @@ fn a_node_goes_with_what_placement_sees() {
         labels: [("zone".to_owned(), "a".to_owned())].into(),
         taints: vec![taint],
     };
-    let told: facts::Node = read(node(&facts), "Node");
-    assert_eq!(told.into_facts(), facts);
+    let parsed: facts::Node = read(node(&facts), "Node");
+    assert_eq!(parsed.into_facts(), facts);
 }
 
 #[test]
-fn a_node_as_the_server_has_it_goes_with_its_room_only() {
+fn simulated_node_has_only_the_fields_that_a_simulation_reads() {
     let found = object(json!({
         "metadata": {"name": "n1", "labels": {"zone": "a"}, "managedFields": [{"manager": "kubelet"}]},
         "spec": {"taints": [{"key": "dedicated", "effect": "NoSchedule"}]},
@@ -76,11 +76,11 @@ fn a_node_as_the_server_has_it_goes_with_its_room_only() {
     }));
     let allocatable = allocatable(&found);
     assert_eq!(allocatable["cpu"], "4");
-    let told: Value = read(simulated(&found, &allocatable), "Node");
+    let parsed: Value = read(simulated(&found, &allocatable), "Node");
     assert_eq!(
-        told["status"],
+        parsed["status"],
         json!({"allocatable": {"cpu": "4", "memory": "16Gi"}})
     );
-    assert_eq!(told["metadata"], json!({"name": "n1", "labels": {"zone": "a"}}));
-    assert_eq!(told["spec"], found["spec"]);
+    assert_eq!(parsed["metadata"], json!({"name": "n1", "labels": {"zone": "a"}}));
+    assert_eq!(parsed["spec"], found["spec"]);
 }

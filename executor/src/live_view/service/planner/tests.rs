@@ -9,18 +9,18 @@ fn object(bytes: usize) -> RawStruct {
     RawStruct::from(value.as_object().unwrap())
 }
 
-fn sizes(objects: Vec<RawStruct>, most: usize) -> Vec<usize> {
-    pieces(objects, most).iter().map(Vec::len).collect()
+fn sizes(objects: Vec<RawStruct>, max_count: usize) -> Vec<usize> {
+    chunks(objects, max_count).iter().map(Vec::len).collect()
 }
 
 #[test]
-fn what_is_too_much_for_one_call_is_cut_by_number_and_by_size() {
+fn objects_are_split_by_number_and_by_size() {
     assert_eq!(sizes(Vec::new(), 2), [0; 0]);
     assert_eq!(sizes(vec![object(1); 5], 2), [2, 2, 1]);
     assert_eq!(sizes(vec![object(6 * 1024 * 1024); 5], 100), [2, 2, 1]);
-    // An object that is too large by itself gets its own piece, and the planner refuses it.
+    // An object that is too large by itself gets its own chunk, and the planner refuses it.
     assert_eq!(sizes(vec![object(17 * 1024 * 1024), object(1)], 100), [1, 1]);
-    const { assert!(NODES_AT_ONCE * DAEMON_SETS_AT_ONCE <= 100_000) };
+    const { assert!(MAX_NODES_PER_CALL * MAX_DAEMON_SETS_PER_CALL <= 100_000) };
 }
 
 fn verdict(node: &str) -> NodeVerdict {
@@ -41,7 +41,7 @@ fn reason(condition: &str, nodes: u32) -> ReasonCount {
 }
 
 #[test]
-fn answers_to_the_pieces_add_up_to_one() {
+fn answers_to_chunks_are_merged() {
     let summary = |run_nodes, reasons: &[ReasonCount]| VerdictSummary {
         daemon_set: "default/agent".to_owned(),
         run_nodes,
@@ -53,13 +53,13 @@ fn answers_to_the_pieces_add_up_to_one() {
         message: "odd".to_owned(),
         ..Problem::default()
     };
-    let mut whole = ExplainResponse::default();
+    let mut merged = ExplainResponse::default();
     for (node, summary) in [
         ("n1", summary(3, &[reason("a", 2)])),
         ("n2", summary(4, &[reason("b", 1), reason("a", 1)])),
     ] {
-        add(
-            &mut whole,
+        merge(
+            &mut merged,
             ExplainResponse {
                 verdicts: vec![verdict(node)],
                 problems: vec![problem.clone()],
@@ -67,10 +67,10 @@ fn answers_to_the_pieces_add_up_to_one() {
             },
         );
     }
-    assert_eq!(whole.verdicts, [verdict("n1"), verdict("n2")]);
-    assert_eq!(whole.problems, [problem]);
-    let [summary] = whole.summaries.as_slice() else {
-        panic!("{:?}", whole.summaries)
+    assert_eq!(merged.verdicts, [verdict("n1"), verdict("n2")]);
+    assert_eq!(merged.problems, [problem]);
+    let [summary] = merged.summaries.as_slice() else {
+        panic!("{:?}", merged.summaries)
     };
     let counts = (summary.run_nodes, summary.keep_nodes, summary.exclude_nodes);
     assert_eq!(counts, (7, 2, 4));
@@ -78,23 +78,23 @@ fn answers_to_the_pieces_add_up_to_one() {
 }
 
 #[test]
-fn what_a_planner_refuses_is_said_as_what_it_means_here() {
+fn planner_errors_are_translated_for_the_caller() {
     for code in [
         Code::Unavailable,
         Code::DeadlineExceeded,
         Code::Cancelled,
         Code::Unknown,
     ] {
-        let status = explained(Status::new(code, "gone"));
+        let status = translate(Status::new(code, "gone"));
         assert_eq!(status.code(), Code::Unavailable);
-        let words = "no planner answers, and verdicts are the planner's to give: gone";
-        assert_eq!(status.message(), words);
+        let message = "no planner answers, and only a planner can give verdicts: gone";
+        assert_eq!(status.message(), message);
     }
-    assert_eq!(explained(Status::unimplemented("")).code(), Code::Unimplemented);
+    assert_eq!(translate(Status::unimplemented("")).code(), Code::Unimplemented);
     // An invalid argument is our bug.
-    assert_eq!(explained(Status::invalid_argument("no")).code(), Code::Internal);
+    assert_eq!(translate(Status::invalid_argument("no")).code(), Code::Internal);
     let details = ErrorDetails::with_retry_info(Some(Duration::from_secs(2)));
-    let status = explained(Status::with_error_details(
+    let status = translate(Status::with_error_details(
         Code::ResourceExhausted,
         "busy",
         details,
@@ -104,6 +104,6 @@ fn what_a_planner_refuses_is_said_as_what_it_means_here() {
     assert_eq!(
         retry,
         Some(Duration::from_secs(2)),
-        "the time to try again comes through"
+        "the retry delay is passed on"
     );
 }

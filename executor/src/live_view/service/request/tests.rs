@@ -16,7 +16,7 @@ fn fields(refusal: &Status) -> Vec<String> {
 }
 
 #[test]
-fn a_name_is_a_dns_subdomain() {
+fn name_is_a_dns_subdomain() {
     for name in ["a", "node-1", "ip-10-0-0-1.eu-west-1.compute.internal", "0"] {
         assert!(is_name(name), "{name}");
     }
@@ -29,40 +29,47 @@ fn a_name_is_a_dns_subdomain() {
 }
 
 #[test]
-fn a_filter_takes_what_is_left_empty_for_all() {
+fn empty_field_of_a_filter_matches_all() {
     let filter = |namespace: &str, name: &str| Filter::new(namespace.to_owned(), name.to_owned()).unwrap();
-    assert!(filter("", "").fits("any", "thing"));
-    assert!(filter("default", "").fits("default", "agent") && !filter("default", "").fits("other", "agent"));
-    assert!(filter("", "agent").fits_key("other/agent") && !filter("", "agent").fits_key("other/proxy"));
+    assert!(filter("", "").matches("any", "thing"));
+    assert!(
+        filter("default", "").matches("default", "agent") && !filter("default", "").matches("other", "agent")
+    );
+    assert!(
+        filter("", "agent").matches_key("other/agent") && !filter("", "agent").matches_key("other/proxy")
+    );
     let refusal = Filter::new("De fault".to_owned(), "default/agent".to_owned()).unwrap_err();
     assert_eq!(fields(&refusal), ["namespace", "name"]);
     assert!(
-        refusal.message().contains("\"default/agent\" can't be a name"),
+        refusal.message().contains("\"default/agent\" isn't a valid name"),
         "{refusal}"
     );
 }
 
 #[test]
-fn a_pair_needs_one_of_its_halves() {
-    let pair = |daemon_set: &str, node: &str| Pair::new(daemon_set.to_owned(), node.to_owned());
-    let given = pair("default/agent", "n1").unwrap();
+fn explain_target_needs_a_daemon_set_or_a_node() {
+    let target = |daemon_set: &str, node: &str| ExplainTarget::new(daemon_set.to_owned(), node.to_owned());
+    let given = target("default/agent", "n1").unwrap();
     assert_eq!(given.daemon_set.as_deref(), Some("default/agent"));
     assert_eq!(given.node.as_deref(), Some("n1"));
-    assert_eq!(pair("default/agent", "").unwrap().node, None);
-    assert_eq!(pair("", "n1").unwrap().daemon_set, None);
-    assert_eq!(fields(&pair("", "").unwrap_err()), ["daemon_set", "node"]);
+    assert_eq!(target("default/agent", "").unwrap().node, None);
+    assert_eq!(target("", "n1").unwrap().daemon_set, None);
+    assert_eq!(fields(&target("", "").unwrap_err()), ["daemon_set", "node"]);
     for daemon_set in ["agent", "/agent", "default/", "a/b/c", "default/Agent"] {
         assert_eq!(
-            fields(&pair(daemon_set, "").unwrap_err()),
+            fields(&target(daemon_set, "").unwrap_err()),
             ["daemon_set"],
             "{daemon_set}"
         );
     }
-    assert_eq!(fields(&pair("agent", "N 1").unwrap_err()), ["daemon_set", "node"]);
+    assert_eq!(
+        fields(&target("agent", "N 1").unwrap_err()),
+        ["daemon_set", "node"]
+    );
 }
 
 #[test]
-fn a_node_has_to_be_named() {
+fn node_name_is_required() {
     assert_eq!(node("n1".to_owned()).unwrap(), "n1");
     assert_eq!(fields(&node(String::new()).unwrap_err()), ["node"]);
     assert_eq!(fields(&node("n/1".to_owned()).unwrap_err()), ["node"]);

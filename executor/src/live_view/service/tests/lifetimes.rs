@@ -7,7 +7,7 @@ use everynode_serving::serve::{Identity, Peer};
 use futures::StreamExt;
 use tokio::time::Instant;
 
-use super::{rights::Guarded, *};
+use super::{rights::TokenRig, *};
 
 type Events = <Executor as ExecutorService>::WatchPlansStream;
 
@@ -25,18 +25,18 @@ async fn end(mut events: Events) -> (Status, u64) {
     (end, began.elapsed().as_secs())
 }
 
-async fn watch(guarded: &Guarded) -> Events {
-    let request = guarded.request(WatchPlansRequest::default()).await;
-    guarded.executor.watch_plans(request).await.unwrap().into_inner()
+async fn watch(rig: &TokenRig) -> Events {
+    let request = rig.request(WatchPlansRequest::default()).await;
+    rig.executor.watch_plans(request).await.unwrap().into_inner()
 }
 
 #[tokio::test(start_paused = true)]
-async fn watch_ends_after_its_time_and_another_may_be_opened() {
-    let (mut guarded, minutes) = (Guarded::new(&["n1"], &[]).await, 27 * 60..=33 * 60);
-    guarded.executor.tokens = None;
+async fn watch_ends_after_its_maximum_duration_and_another_may_be_opened() {
+    let (mut rig, minutes) = (TokenRig::new(&["n1"], &[]).await, 27 * 60..=33 * 60);
+    rig.executor.tokens = None;
     for _ in 0..3 {
         let request = Request::new(WatchPlansRequest::default());
-        let events = guarded.executor.watch_plans(request).await.unwrap().into_inner();
+        let events = rig.executor.watch_plans(request).await.unwrap().into_inner();
         let (end, after) = end(events).await;
         assert_eq!(
             (end.code(), end.message()),
@@ -45,30 +45,30 @@ async fn watch_ends_after_its_time_and_another_may_be_opened() {
                 "the watch has reached its maximum duration; open another"
             )
         );
-        assert!(is_watch_expired(&end), "programs know it without the words");
+        assert!(is_watch_expired(&end), "programs recognize it without its text");
         assert!(minutes.contains(&after), "after {after} s");
     }
 }
 
 #[tokio::test(start_paused = true)]
-async fn watch_with_a_token_goes_on_while_its_owner_may_watch_and_ends_after_its_time() {
-    let guarded = Guarded::new(&["n1"], &["watch daemonsets"]).await;
-    let (end, after) = end(watch(&guarded).await).await;
+async fn watch_with_a_token_lasts_its_maximum_duration_while_its_owner_may_watch() {
+    let rig = TokenRig::new(&["n1"], &["watch daemonsets"]).await;
+    let (end, after) = end(watch(&rig).await).await;
     assert!(is_watch_expired(&end), "{end}");
     assert!((27 * 60..=33 * 60).contains(&after), "after {after} s");
-    let asked = guarded.cluster.asked().len() as u64;
+    let reviews = rig.cluster.reviews().len() as u64;
     let minutes = after / 60;
     assert!(
-        (2 * minutes..=2 * minutes + 2).contains(&asked),
-        "{asked} in {minutes} min"
+        (2 * minutes..=2 * minutes + 2).contains(&reviews),
+        "{reviews} in {minutes} min"
     );
 }
 
 #[tokio::test(start_paused = true)]
 async fn watch_ends_within_a_minute_when_its_token_is_revoked() {
-    let guarded = Guarded::new(&["n1"], &["watch daemonsets"]).await;
-    let events = watch(&guarded).await;
-    guarded.cluster.revoke_token();
+    let rig = TokenRig::new(&["n1"], &["watch daemonsets"]).await;
+    let events = watch(&rig).await;
+    rig.cluster.revoke_token();
     let (end, after) = end(events).await;
     assert_eq!(end.code(), Code::Unauthenticated, "{end}");
     assert_eq!(after, 60);
@@ -76,36 +76,36 @@ async fn watch_ends_within_a_minute_when_its_token_is_revoked() {
 
 #[tokio::test(start_paused = true)]
 async fn watch_ends_within_a_minute_when_the_right_is_revoked() {
-    let guarded = Guarded::new(&["n1"], &["watch daemonsets"]).await;
-    let events = watch(&guarded).await;
-    guarded.cluster.revoke("watch daemonsets");
+    let rig = TokenRig::new(&["n1"], &["watch daemonsets"]).await;
+    let events = watch(&rig).await;
+    rig.cluster.revoke("watch daemonsets");
     let (end, after) = end(events).await;
     assert_eq!(end.code(), Code::PermissionDenied);
-    let words = "daemonsets.apps is forbidden: User \"ann\" cannot watch resource \"daemonsets\"";
-    assert!(end.message().starts_with(words), "{end}");
+    let message = "daemonsets.apps is forbidden: User \"ann\" cannot watch resource \"daemonsets\"";
+    assert!(end.message().starts_with(message), "{end}");
     assert_eq!(after, 60);
 }
 
 #[tokio::test(start_paused = true)]
-async fn watch_outlasts_an_api_server_that_is_gone_for_a_moment_and_no_longer() {
-    let guarded = Guarded::new(&["n1"], &["watch daemonsets"]).await;
-    let events = watch(&guarded).await;
-    guarded.cluster.set_busy(true);
+async fn watch_survives_a_short_outage_of_the_api_server_but_not_a_long_one() {
+    let rig = TokenRig::new(&["n1"], &["watch daemonsets"]).await;
+    let events = watch(&rig).await;
+    rig.cluster.set_busy(true);
     let (end, after) = end(events).await;
     assert_eq!(end.code(), Code::Unavailable);
     assert!(!is_watch_expired(&end), "{end}");
     assert_eq!(after, 180);
 
-    guarded.cluster.set_busy(false);
-    let mut events = watch(&guarded).await;
+    rig.cluster.set_busy(false);
+    let mut events = watch(&rig).await;
     events.next().await.unwrap().unwrap();
-    guarded.cluster.set_busy(true);
+    rig.cluster.set_busy(true);
     assert!(
         tokio::time::timeout(Duration::from_secs(150), events.next())
             .await
             .is_err()
     );
-    guarded.cluster.set_busy(false);
+    rig.cluster.set_busy(false);
     assert!(
         tokio::time::timeout(Duration::from_mins(10), events.next())
             .await
@@ -115,13 +115,13 @@ async fn watch_outlasts_an_api_server_that_is_gone_for_a_moment_and_no_longer() 
 
 #[tokio::test(start_paused = true)]
 async fn watch_ends_when_the_clients_certificate_expires() {
-    let mut guarded = Guarded::new(&["n1"], &[]).await;
-    guarded.executor.tokens = None;
+    let mut rig = TokenRig::new(&["n1"], &[]).await;
+    rig.executor.tokens = None;
     let mut request = Request::new(WatchPlansRequest::default());
     let identity = Identity::Certificate(["somebody".to_owned()].into());
     let peer = Peer::new(identity, None).with_not_after(SystemTime::now() + Duration::from_mins(5));
     request.extensions_mut().insert(peer);
-    let events = guarded.executor.watch_plans(request).await.unwrap().into_inner();
+    let events = rig.executor.watch_plans(request).await.unwrap().into_inner();
     let (end, after) = end(events).await;
     assert_eq!(end.code(), Code::Unauthenticated);
     assert!(end.message().contains("certificate has expired"), "{end}");

@@ -16,7 +16,7 @@ fn node_json() -> Value {
 }
 
 /// Two `DaemonSet`s with the same `RuntimeClass`, one whose class is missing, and one whose class may not be read.
-async fn with_classes() -> View {
+async fn with_classes() -> LiveViewRig {
     let class = |name: &str, uid: &str, class: &str| {
         let spec = json!({"template": {"spec": {"runtimeClassName": class}}});
         let change = json!({"metadata": {"name": name, "uid": uid}, "spec": spec});
@@ -34,17 +34,17 @@ async fn with_classes() -> View {
         rig.report_daemon_set(daemon_set).await;
     }
     tokio::time::sleep(Duration::from_millis(1)).await;
-    View::of(rig).await
+    LiveViewRig::new(rig).await
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_node_and_the_runtime_classes_are_read_when_they_are_asked_for() {
+async fn node_and_runtime_classes_are_read_on_request() {
     let mut view = with_classes().await;
     let mut client = view.client.clone();
     let request = GetNodeOverheadRequest {
         node: "n1".to_owned(),
     };
-    let asked = tokio::spawn(async move { client.get_node_overhead(request).await });
+    let pending = tokio::spawn(async move { client.get_node_overhead(request).await });
     view.api.expect("GET", NODE).await.answer(&node_json());
     let gvisor = json!({"metadata": {"name": "gvisor"}, "overhead": {"podFixed": {"cpu": "250m"}}});
     view.api
@@ -55,7 +55,7 @@ async fn the_node_and_the_runtime_classes_are_read_when_they_are_asked_for() {
         let call = view.api.expect("GET", &format!("{CLASSES}/{name}")).await;
         call.answer_with(code, &body);
     }
-    let answer = soon(asked).await.unwrap().unwrap().into_inner();
+    let answer = soon(pending).await.unwrap().unwrap().into_inner();
     let node = answer.node.unwrap();
     assert_eq!(
         (node.node_template.as_str(), node.daemon_sets.as_slice()),
@@ -66,7 +66,7 @@ async fn the_node_and_the_runtime_classes_are_read_when_they_are_asked_for() {
         .iter()
         .map(|demand| demand.daemon_set.as_str())
         .collect();
-    assert_eq!(demands, ["default/agent"], "only of those that run there");
+    assert_eq!(demands, ["default/agent"], "only of DaemonSets that run there");
     assert_eq!(answer.allocatable["cpu"], "4");
 
     let request = view.planner.simulated();
@@ -82,9 +82,9 @@ async fn the_node_and_the_runtime_classes_are_read_when_they_are_asked_for() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_node_that_is_not_there_is_named_with_near_ones() {
-    let (mut view, _planned) = View::synced(&["worker-1"], &[]).await;
-    for (answer, code, words) in [
+async fn missing_node_is_not_found_with_similar_names() {
+    let (mut view, _planned) = LiveViewRig::synced(&["worker-1"], &[]).await;
+    for (answer, code, message) in [
         (
             not_found(),
             Code::NotFound,
@@ -100,14 +100,14 @@ async fn a_node_that_is_not_there_is_named_with_near_ones() {
         let request = GetNodeOverheadRequest {
             node: "worker-2".to_owned(),
         };
-        let asked = tokio::spawn(async move { client.get_node_overhead(request).await });
+        let pending = tokio::spawn(async move { client.get_node_overhead(request).await });
         let (status, body) = answer;
         view.api
             .expect("GET", "/api/v1/nodes/worker-2")
             .await
             .answer_with(status, &body);
-        let refusal = soon(asked).await.unwrap().unwrap_err();
-        assert_eq!((refusal.code(), refusal.message()), (code, words));
+        let refusal = soon(pending).await.unwrap().unwrap_err();
+        assert_eq!((refusal.code(), refusal.message()), (code, message));
     }
     assert_eq!(view.overhead("").await.unwrap_err().code(), Code::InvalidArgument);
 }

@@ -46,7 +46,7 @@ impl FakePlanner {
         self.0.lock().simulated.take().unwrap()
     }
 
-    fn asked(&self) -> Result<(), Status> {
+    fn record_call(&self) -> Result<(), Status> {
         let mut state = self.0.lock();
         state.calls += 1;
         state.refusal.clone().map_or(Ok(()), Err)
@@ -81,18 +81,18 @@ impl PlannerService for FakePlanner {
         &self,
         _: Request<wire::GetInfoRequest>,
     ) -> Result<Response<wire::GetInfoResponse>, Status> {
-        Err(Status::unimplemented("not asked for"))
+        Err(Status::unimplemented("not used"))
     }
 
     async fn plan(&self, _: Request<wire::PlanRequest>) -> Result<Response<wire::PlanResponse>, Status> {
-        Err(Status::unimplemented("not asked for"))
+        Err(Status::unimplemented("not used"))
     }
 
     async fn explain(
         &self,
         request: Request<wire::ExplainRequest>,
     ) -> Result<Response<wire::ExplainResponse>, Status> {
-        self.asked()?;
+        self.record_call()?;
         let request = request.into_inner();
         let (daemon_sets, nodes) = (daemon_sets(request.daemon_sets), nodes(request.nodes));
         assert!(daemon_sets.len() * nodes.len() <= 100_000);
@@ -125,7 +125,7 @@ impl PlannerService for FakePlanner {
         &self,
         request: Request<wire::SimulateNodesRequest>,
     ) -> Result<Response<wire::SimulateNodesResponse>, Status> {
-        self.asked()?;
+        self.record_call()?;
         let request = request.into_inner();
         self.0.lock().simulated = Some(request.clone());
         let requests: BTreeMap<_, _> = [("pods".to_owned(), "1".to_owned())].into();
@@ -154,6 +154,6 @@ impl PlannerService for FakePlanner {
         &self,
         _: Request<Streaming<wire::SessionRequest>>,
     ) -> Result<Response<Self::SessionStream>, Status> {
-        Err(Status::unimplemented("not asked for"))
+        Err(Status::unimplemented("not used"))
     }
 }

@@ -2,40 +2,40 @@
 
 use everynode_proto::executor::v1::executor_service_server::SERVICE_NAME;
 use tonic_health::pb::{
-    HealthCheckRequest, health_check_response::ServingStatus as Served, health_client::HealthClient,
+    HealthCheckRequest, health_check_response::ServingStatus, health_client::HealthClient,
 };
 use tonic_reflection::pb::{v1, v1alpha};
 
 use super::*;
 
 #[tokio::test(start_paused = true)]
-async fn health_says_serving_from_when_the_cluster_is_listed_until_the_end() {
-    let view = View::of(rig()).await;
+async fn health_is_serving_from_the_first_listing_until_shutdown() {
+    let view = LiveViewRig::new(rig()).await;
     let mut health = HealthClient::new(view.channel.clone());
     for service in ["", SERVICE_NAME] {
         let request = HealthCheckRequest {
             service: service.to_owned(),
         };
         let answer = soon(health.check(request)).await.unwrap().into_inner();
-        assert_eq!(answer.status(), Served::NotServing, "{service}");
+        assert_eq!(answer.status(), ServingStatus::NotServing, "{service}");
     }
     let request = HealthCheckRequest {
         service: SERVICE_NAME.to_owned(),
     };
     let mut watch = soon(health.watch(request)).await.unwrap().into_inner();
     let mut next = async || soon(watch.message()).await.unwrap().unwrap().status();
-    assert_eq!(next().await, Served::NotServing);
+    assert_eq!(next().await, ServingStatus::NotServing);
     view.rig
         .list(agent(), &["n1"], &[], &[revision_json("r1", 1)])
         .await;
-    assert_eq!(next().await, Served::Serving);
+    assert_eq!(next().await, ServingStatus::Serving);
     view.stop.cancel();
-    assert_eq!(next().await, Served::NotServing);
+    assert_eq!(next().await, ServingStatus::NotServing);
 }
 
 #[tokio::test(start_paused = true)]
-async fn reflection_lists_the_service_for_new_and_for_older_clients() {
-    let view = View::of(rig()).await;
+async fn reflection_serves_v1_and_v1alpha_clients() {
+    let view = LiveViewRig::new(rig()).await;
     let request = v1::ServerReflectionRequest {
         host: String::new(),
         message_request: Some(

@@ -25,7 +25,7 @@ fn long_plan() -> Plan {
 
 struct Watching(Streaming<WatchPlansResponse>);
 
-impl View {
+impl LiveViewRig {
     async fn watch(&mut self, namespace: &str, name: &str) -> Result<Watching, Status> {
         let (namespace, name) = (namespace.to_owned(), name.to_owned());
         let request = WatchPlansRequest { namespace, name };
@@ -47,17 +47,17 @@ impl Watching {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_watch_begins_with_the_planner_and_tells_of_a_plan_and_its_outcome() {
-    let (mut view, mut planned) = View::synced(&["n1"], &[]).await;
+async fn watch_reports_the_planner_then_a_plan_and_its_outcome() {
+    let (mut view, mut planned) = LiveViewRig::synced(&["n1"], &[]).await;
     let mut all = view.watch("", "").await.unwrap();
     let Event::Began(began) = all.next().await else {
-        panic!("a watch begins with its beginning")
+        panic!("the first event is Began")
     };
     assert_eq!(began.identity, "me");
     assert!(began.planner.unwrap().is_synced);
     planned.send_actions(vec![create(1, "n1")]).await;
     let Event::Plan(plan) = all.next().await else {
-        panic!("then the plan")
+        panic!("expected the plan")
     };
     assert_eq!(
         (plan.daemon_set.as_str(), plan.actions.len()),
@@ -65,7 +65,7 @@ async fn a_watch_begins_with_the_planner_and_tells_of_a_plan_and_its_outcome() {
     );
     accept(view.rig.api.expect("POST", PODS).await, 20);
     let Event::ActionEnded(ended) = all.next().await else {
-        panic!("then its outcome")
+        panic!("expected its outcome")
     };
     assert_eq!((ended.daemon_set.as_str(), ended.action_id), ("default/agent", 1));
     assert!(
@@ -76,8 +76,8 @@ async fn a_watch_begins_with_the_planner_and_tells_of_a_plan_and_its_outcome() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_filter_leaves_out_other_daemonsets_but_not_the_planner() {
-    let (mut view, mut planned) = View::synced(&["n1"], &[]).await;
+async fn filter_excludes_other_daemon_sets_but_not_planner_changes() {
+    let (mut view, mut planned) = LiveViewRig::synced(&["n1"], &[]).await;
     let mut ours = view.watch("default", "agent").await.unwrap();
     let mut others = view.watch("other", "").await.unwrap();
     ours.next().await;
@@ -87,7 +87,7 @@ async fn a_filter_leaves_out_other_daemonsets_but_not_the_planner() {
     view.rig.lose_planner(planned).await;
     for watching in [&mut ours, &mut others] {
         let Event::PlannerChanged(changed) = watching.next().await else {
-            panic!("everybody hears of the planner")
+            panic!("every watch gets planner changes")
         };
         assert_eq!(changed.planner, None);
     }
@@ -96,8 +96,8 @@ async fn a_filter_leaves_out_other_daemonsets_but_not_the_planner() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_slow_reader_is_told_how_many_events_it_lost_and_goes_on() {
-    let (mut view, mut planned) = View::synced(&["n1"], &[]).await;
+async fn slow_reader_gets_the_number_of_lost_events_and_later_events() {
+    let (mut view, mut planned) = LiveViewRig::synced(&["n1"], &[]).await;
     let mut watching = view.watch("", "").await.unwrap();
     watching.next().await;
     // This is far more than the transport and the loop keep.
@@ -120,8 +120,8 @@ async fn a_slow_reader_is_told_how_many_events_it_lost_and_goes_on() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn watch_that_nobody_reads_is_cut_off_after_its_time() {
-    let (mut view, mut planned) = View::synced(&["n1"], &[]).await;
+async fn unread_watch_is_closed_after_its_maximum_duration() {
+    let (mut view, mut planned) = LiveViewRig::synced(&["n1"], &[]).await;
     let mut watching = view.watch("", "").await.unwrap();
     watching.next().await;
     // This is far more than the transport takes.
@@ -135,35 +135,41 @@ async fn watch_that_nobody_reads_is_cut_off_after_its_time() {
             break end;
         }
     };
-    assert!(!is_watch_expired(&end), "it is not the end of a watch: {end}");
+    assert!(
+        !is_watch_expired(&end),
+        "the connection ended, not the watch: {end}"
+    );
     // The next watch gets a new connection.
     view.watch("", "").await.unwrap().next().await;
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_follower_refuses_watches_and_names_the_leader() {
-    let (mut view, _planned) = View::synced(&["n1"], &[]).await;
+async fn standby_refuses_watches_and_names_the_leader() {
+    let (mut view, _planned) = LiveViewRig::synced(&["n1"], &[]).await;
     let mut watching = view.watch("", "").await.unwrap();
     watching.next().await;
-    view.follow("other");
+    view.set_leader("other");
     let end = watching.end().await;
     assert_eq!(
         (end.code(), end.message()),
-        (Code::FailedPrecondition, "this executor doesn't lead; ask other")
+        (
+            Code::FailedPrecondition,
+            "this executor isn't the leader; ask other"
+        )
     );
     let refusal = view.watch("", "").await.err().unwrap();
     assert_eq!(refusal.message(), end.message());
-    view.follow("");
+    view.set_leader("");
     let refusal = view.watch("", "").await.err().unwrap();
     assert_eq!(refusal.code(), Code::FailedPrecondition);
-    assert!(refusal.message().contains("none is known to"), "{refusal}");
+    assert!(refusal.message().contains("no leader is known"), "{refusal}");
     view.leads.send_replace(Leadership::ours("me"));
     view.watch("", "").await.unwrap();
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_watch_ends_with_the_executor() {
-    let (mut view, _planned) = View::synced(&["n1"], &[]).await;
+async fn watch_ends_when_the_executor_shuts_down() {
+    let (mut view, _planned) = LiveViewRig::synced(&["n1"], &[]).await;
     let mut watching = view.watch("", "").await.unwrap();
     watching.next().await;
     view.stop.cancel();

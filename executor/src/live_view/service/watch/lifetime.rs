@@ -14,60 +14,65 @@ use tonic::Status;
 use super::super::{
     Executor,
     callers::{
-        Caller, Tokens,
-        access::{Access, is_verdict},
+        Caller, TokenAuthenticator,
+        access::{AccessRequest, is_verdict},
     },
     status,
 };
 
 /// How often a caller's token and access are checked again.
-const AUTHORIZE_EVERY: Duration = Duration::from_mins(1);
-/// Number of checks in a row that may fail to tell whether a caller may still watch, before the watch ends.
-const MOST_UNANSWERED: u32 = 3;
+const AUTHORIZATION_INTERVAL: Duration = Duration::from_mins(1);
+/// Maximum number of consecutive checks that the API server doesn't answer, before the watch ends.
+const MAX_FAILED_CHECKS: u32 = 3;
 /// Fraction of the maximum time by which a watch may last longer or shorter, so that not all watches end together.
 const JITTER: f64 = 0.1;
-/// How long a client may leave the end of its watch unread before its connection is cut.
+/// How long a client may take to read the end of its watch before its connection is closed.
 const UNREAD_GRACE: Duration = Duration::from_mins(1);
 
-type Checked = Pin<Box<dyn Future<Output = Result<(), Status>> + Send>>;
+type PendingCheck = Pin<Box<dyn Future<Output = Result<(), Status>> + Send>>;
 
 /// The lifetime of a watch.
 pub(super) struct Lifetime {
-    /// When it ends in any case.
+    /// The latest end.
     end: Pin<Box<Sleep>>,
-    /// The status that it ends with then.
-    with: Status,
-    /// Whether its caller may go on watching; `None` for callers without a token.
+    /// The status at the latest end.
+    end_status: Status,
+    /// The periodic checks of the caller; `None` for callers without a token.
     authorization: Option<Authorization>,
-    /// Cuts the connection of a client that doesn't read the end.
+    /// Closes the connection of a client that doesn't read the end of its watch.
     _watchdog: Option<AbortOnDropHandle<()>>,
 }
 
 /// The authorization of a caller, which is checked periodically.
 struct Authorization {
-    tokens: Arc<Tokens>,
+    tokens: Arc<TokenAuthenticator>,
     caller: Caller,
-    access: Access,
+    access: AccessRequest,
     due: Interval,
-    pending: Option<Checked>,
-    unanswered: u32,
+    pending: Option<PendingCheck>,
+    failed_checks: u32,
 }
 
 impl Lifetime {
     /// Creates the lifetime of a watch that begins now.
-    pub(super) fn new(executor: &Executor, caller: Caller, access: Access, peer: Option<Peer>) -> Self {
+    pub(super) fn new(
+        executor: &Executor,
+        caller: Caller,
+        access: AccessRequest,
+        peer: Option<Peer>,
+    ) -> Self {
         let now = Instant::now();
         let not_after = peer.as_ref().and_then(Peer::not_after);
-        let left = not_after.map(|end| end.duration_since(SystemTime::now()).unwrap_or_default());
-        let lasts = jittered(executor.max_watch_duration, fastrand::f64());
-        let (lasts, with) = match left {
-            Some(left) if left < lasts => (left, status::certificate_expired()),
-            _ => (lasts, everynode_proto::status::watch_expired()),
+        let remaining = not_after.map(|end| end.duration_since(SystemTime::now()).unwrap_or_default());
+        let duration = jittered(executor.max_watch_duration, fastrand::f64());
+        let (duration, end_status) = match remaining {
+            Some(remaining) if remaining < duration => (remaining, status::certificate_expired()),
+            _ => (duration, everynode_proto::status::watch_expired()),
         };
         let tokens = executor.tokens.clone();
         let authorization = match (tokens, &caller) {
             (Some(tokens), Caller::User(_)) => {
-                let mut due = interval_at(now + AUTHORIZE_EVERY, AUTHORIZE_EVERY);
+                let mut due = interval_at(now + AUTHORIZATION_INTERVAL, AUTHORIZATION_INTERVAL);
                 due.set_missed_tick_behavior(MissedTickBehavior::Delay);
                 Some(Authorization {
                     tokens,
@@ -75,12 +80,12 @@ impl Lifetime {
                     access,
                     due,
                     pending: None,
-                    unanswered: 0,
+                    failed_checks: 0,
                 })
             }
             _ => None,
         };
-        let end = now + lasts;
+        let end = now + duration;
         let watchdog = peer.map(|peer| {
             AbortOnDropHandle::new(tokio::spawn(async move {
                 sleep_until(end + UNREAD_GRACE).await;
@@ -89,14 +94,14 @@ impl Lifetime {
         });
         Self {
             end: Box::pin(sleep_until(end)),
-            with,
+            end_status,
             authorization,
             _watchdog: watchdog,
         }
     }
 
-    /// Waits until the watch has to end, and returns why. A dropped wait loses nothing: the next call continues it.
-    pub(super) async fn end(&mut self) -> Status {
+    /// Waits until the watch has to end, and returns why. This is cancel-safe: the next call continues the wait.
+    pub(super) async fn ended(&mut self) -> Status {
         let authorization = self.authorization.as_mut();
         let revoked = async {
             match authorization {
@@ -106,7 +111,7 @@ impl Lifetime {
         };
         tokio::select! {
             biased;
-            () = self.end.as_mut() => self.with.clone(),
+            () = self.end.as_mut() => self.end_status.clone(),
             end = revoked => end,
         }
     }
@@ -125,11 +130,11 @@ impl Authorization {
             let checked = pending.await;
             self.pending = None;
             match checked {
-                Ok(()) => self.unanswered = 0,
+                Ok(()) => self.failed_checks = 0,
                 Err(status) if is_verdict(&status) => return status,
                 Err(status) => {
-                    self.unanswered = self.unanswered.saturating_add(1);
-                    if self.unanswered >= MOST_UNANSWERED {
+                    self.failed_checks = self.failed_checks.saturating_add(1);
+                    if self.failed_checks >= MAX_FAILED_CHECKS {
                         return status;
                     }
                 }
@@ -137,15 +142,15 @@ impl Authorization {
         }
     }
 
-    fn check(&self) -> Checked {
+    fn check(&self) -> PendingCheck {
         let (tokens, caller, access) = (self.tokens.clone(), self.caller.clone(), self.access.clone());
-        Box::pin(async move { tokens.authorize_again(&caller, &access).await })
+        Box::pin(async move { tokens.reauthorize(&caller, &access).await })
     }
 }
 
-/// Makes a time longer or shorter at random; `chance` is from 0 to 1.
-fn jittered(time: Duration, chance: f64) -> Duration {
-    time.mul_f64(1.0 - JITTER + 2.0 * JITTER * chance)
+/// Makes a duration longer or shorter at random; `chance` is from 0 to 1.
+fn jittered(duration: Duration, chance: f64) -> Duration {
+    duration.mul_f64(1.0 - JITTER + 2.0 * JITTER * chance)
 }
 
 #[cfg(test)]
@@ -153,7 +158,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn watch_lasts_its_time_give_or_take_a_tenth() {
+    fn watch_duration_varies_by_up_to_a_tenth() {
         let time = Duration::from_mins(30);
         for (chance, minutes) in [(0.0, 27), (0.5, 30), (1.0, 33)] {
             let lasts = jittered(time, chance).as_secs_f64() / 60.0;

@@ -2,30 +2,30 @@
 
 use super::*;
 
-fn placed(verdict: Verdict, pods: &[PodFacts], sketch: &Sketch, circumstances: &Circumstances) -> Vec<Wait> {
+fn placed(verdict: Verdict, pods: &[PodFacts], snapshot: &Snapshot, context: &Context) -> Vec<Wait> {
     let verdict = NodeVerdict {
         verdict: verdict.into(),
         ..NodeVerdict::default()
     };
     let pods: Vec<_> = pods.iter().collect();
-    let placement = placement::of(verdict.clone(), &pods, sketch, circumstances);
+    let placement = placement::of(verdict.clone(), &pods, snapshot, context);
     assert_eq!(placement.verdict, Some(verdict));
     assert_eq!(placement.pods.len(), pods.len());
     placement.waits
 }
 
 #[test]
-fn run_with_a_ready_pod_and_exclude_without_any_wait_for_nothing() {
-    let (sketch, here) = (sketch([1, 1, 1, 1]), [pod("agent-a", "n1")]);
+fn nodes_that_match_their_verdict_have_no_waits() {
+    let (snapshot, here) = (snapshot([1, 1, 1, 1]), [pod("agent-a", "n1")]);
     for (verdict, pods) in [
         (Verdict::Run, &here[..]),
         (Verdict::Keep, &here[..]),
         (Verdict::Keep, &[][..]),
         (Verdict::Exclude, &[][..]),
     ] {
-        assert_eq!(placed(verdict, pods, &sketch, &leading()), [], "{verdict:?}");
+        assert_eq!(placed(verdict, pods, &snapshot, &leading()), [], "{verdict:?}");
         assert_eq!(
-            placed(verdict, pods, &sketch, &following("other")),
+            placed(verdict, pods, &snapshot, &following("other")),
             [],
             "{verdict:?}"
         );
@@ -33,22 +33,22 @@ fn run_with_a_ready_pod_and_exclude_without_any_wait_for_nothing() {
 }
 
 #[test]
-fn run_without_a_pod_names_what_stands_in_the_way() {
-    let refused = |words: &str| {
-        let mut sketch = sketch([1, 0, 0, 0]);
-        sketch.creations.refusal = Some(refusal(words, 2));
-        sketch
+fn missing_pod_is_explained_by_its_cause() {
+    let refused = |message: &str| {
+        let mut snapshot = snapshot([1, 0, 0, 0]);
+        snapshot.creations.refusal = Some(refusal(message, 2));
+        snapshot
     };
     let cases = [
         (
             refused("the API server refuses: exceeded quota: few"),
             leading(),
             WaitCode::Refused,
-            "there is no pod, because the API server refuses: exceeded quota: few; the next try is in 2 s",
+            "there is no pod, because the API server refuses: exceeded quota: few; next retry in 2 s",
         ),
         (
             refused("whatever"),
-            Circumstances {
+            Context {
                 planner: None,
                 ..leading()
             },
@@ -56,49 +56,49 @@ fn run_without_a_pod_names_what_stands_in_the_way() {
             "there is no pod: there is no planner, so nothing is created or deleted",
         ),
         (
-            Sketch {
+            Snapshot {
                 revision: None,
                 upkeep: Upkeep::InProgress,
-                ..sketch([1, 0, 0, 0])
+                ..snapshot([1, 0, 0, 0])
             },
             leading(),
             WaitCode::Upkeep,
-            "there is no pod: its history and the ownership of its pods are being put in order",
+            "there is no pod: the revision history and the ownership of pods are being reconciled",
         ),
         (
-            Sketch {
-                creations: Lane {
+            Snapshot {
+                creations: RequestedActions {
                     queued: 3,
                     in_progress: 2,
-                    ..Lane::default()
+                    ..RequestedActions::default()
                 },
-                ..sketch([1, 0, 0, 0])
+                ..snapshot([1, 0, 0, 0])
             },
             leading(),
             WaitCode::Creation,
-            "there is no pod; of this DaemonSet 2 pods are being created, and 3 wait for their turn",
+            "there is no pod; for this DaemonSet, 2 pods are being created, 3 queued",
         ),
         (
-            sketch([1, 0, 0, 0]),
+            snapshot([1, 0, 0, 0]),
             leading(),
             WaitCode::Creation,
-            "there is no pod, and nothing has been asked for yet",
+            "there is no pod, and the planner has not requested an action yet",
         ),
         (
-            sketch([1, 0, 0, 0]),
+            snapshot([1, 0, 0, 0]),
             following("other"),
             WaitCode::Creation,
-            "there is no pod; what is being done about it, other knows, which leads",
+            "there is no pod; only the leader, other, knows the actions in progress",
         ),
     ];
-    for (sketch, circumstances, code, message) in cases {
-        let waits = placed(Verdict::Run, &[], &sketch, &circumstances);
+    for (snapshot, context, code, message) in cases {
+        let waits = placed(Verdict::Run, &[], &snapshot, &context);
         assert_eq!(short(&waits), [(code, message, 1)]);
     }
 }
 
 #[test]
-fn a_pod_that_stands_in_the_way_of_the_next_is_named() {
+fn pod_that_delays_its_replacement_is_named() {
     let leaving = PodFacts {
         deleting: true,
         ..pod("agent-a", "n1")
@@ -110,10 +110,10 @@ fn a_pod_that_stands_in_the_way_of_the_next_is_named() {
     let waits = placed(
         Verdict::Run,
         &[leaving, failed],
-        &sketch([1, 1, 1, 0]),
+        &snapshot([1, 1, 1, 0]),
         &leading(),
     );
-    let has_failed = "1 pod has failed, and is left alone for a while before it is replaced: agent-b on n1";
+    let has_failed = "1 pod has failed and is replaced after its back-off: agent-b on n1";
     assert_eq!(
         short(&waits),
         [
@@ -124,11 +124,11 @@ fn a_pod_that_stands_in_the_way_of_the_next_is_named() {
 }
 
 #[test]
-fn a_pod_that_is_not_ready_is_named() {
+fn unready_pod_is_named() {
     let waits = placed(
         Verdict::Run,
         &[pending("agent-a", "n1")],
-        &sketch([1, 1, 1, 0]),
+        &snapshot([1, 1, 1, 0]),
         &leading(),
     );
     let message = "1 pod isn't ready: agent-a on n1 (Pending)";
@@ -136,22 +136,22 @@ fn a_pod_that_is_not_ready_is_named() {
 }
 
 #[test]
-fn exclude_with_a_pod_says_why_it_is_still_there() {
+fn exclude_with_a_pod_explains_why_the_pod_still_exists() {
     let here = [pod("agent-a", "n1")];
-    let mut sketch = sketch([0, 0, 0, 0]);
-    sketch.deletions.in_progress = 1;
-    let waits = placed(Verdict::Exclude, &here, &sketch, &leading());
-    let going = "the pod is still there; of this DaemonSet 1 pod is being deleted, and 0 wait for their turn";
+    let mut snapshot = snapshot([0, 0, 0, 0]);
+    snapshot.deletions.in_progress = 1;
+    let waits = placed(Verdict::Exclude, &here, &snapshot, &leading());
+    let going = "the pod is still there; for this DaemonSet, 1 pod is being deleted, 0 queued";
     assert_eq!(short(&waits), [(WaitCode::Deletion, going, 1)]);
-    sketch.deletions.refusal = Some(refusal("the API server refuses: not today", 1));
-    let waits = placed(Verdict::Exclude, &here, &sketch, &leading());
-    let refused = "the pod is still there, because the API server refuses: not today; the next try is in 1 s";
+    snapshot.deletions.refusal = Some(refusal("the API server refuses: not today", 1));
+    let waits = placed(Verdict::Exclude, &here, &snapshot, &leading());
+    let refused = "the pod is still there, because the API server refuses: not today; next retry in 1 s";
     assert_eq!(short(&waits), [(WaitCode::Refused, refused, 1)]);
     let leaving = [PodFacts {
         deleting: true,
         ..pod("agent-a", "n1")
     }];
-    let waits = placed(Verdict::Exclude, &leaving, &sketch, &leading());
+    let waits = placed(Verdict::Exclude, &leaving, &snapshot, &leading());
     let terminating = "1 pod is terminating: agent-a on n1";
     assert_eq!(short(&waits), [(WaitCode::Deletion, terminating, 1)]);
 }

@@ -2,44 +2,47 @@
 
 use super::*;
 
-fn rollout(sketch: &Sketch, circumstances: &Circumstances) -> (RolloutState, String) {
-    let rollout = daemon_set(sketch, circumstances).rollout.unwrap();
+fn rollout(snapshot: &Snapshot, context: &Context) -> (RolloutState, String) {
+    let rollout = daemon_set(snapshot, context).rollout.unwrap();
     (rollout.state(), rollout.message)
 }
 
 #[test]
-fn progress_is_the_planners_whatever_the_counters_are() {
+fn progress_is_that_of_the_planner_whatever_the_counters_are() {
     for (progress, state) in [
         (Progress::Complete, RolloutState::Complete),
         (Progress::InProgress, RolloutState::Progressing),
         (Progress::WaitingForDeletion, RolloutState::WaitingForDeletion),
         (Progress::Unspecified, RolloutState::Progressing),
     ] {
-        for counted in [[9, 9, 9, 9], [9, 9, 3, 8]] {
-            let mut sketch = sketch(counted);
-            sketch.progress.progress = progress;
-            let found = rollout(&sketch, &leading());
-            assert_eq!(found, (state, "the planner's words".to_owned()), "{counted:?}");
+        for counters in [[9, 9, 9, 9], [9, 9, 3, 8]] {
+            let mut snapshot = snapshot(counters);
+            snapshot.progress.progress = progress;
+            let found = rollout(&snapshot, &leading());
+            assert_eq!(found, (state, "the planner's message".to_owned()), "{counters:?}");
         }
     }
 }
 
 #[test]
-fn counters_of_an_older_spec_say_nothing_of_the_current_one() {
-    let mut sketch = sketch([3, 3, 3, 3]);
-    sketch.progress.progress = Progress::Complete;
-    sketch.counted.as_mut().unwrap().observed_generation = 0;
-    let message = "the current spec has not been planned for yet".to_owned();
-    assert_eq!(rollout(&sketch, &leading()), (RolloutState::Progressing, message));
+fn counters_of_an_older_spec_are_ignored() {
+    let mut snapshot = snapshot([3, 3, 3, 3]);
+    snapshot.progress.progress = Progress::Complete;
+    snapshot.counters.as_mut().unwrap().observed_generation = 0;
+    let message = "the current spec has not been planned yet".to_owned();
+    assert_eq!(
+        rollout(&snapshot, &leading()),
+        (RolloutState::Progressing, message)
+    );
 }
 
 #[test]
-fn a_rollout_is_blocked_by_what_nothing_goes_on_without() {
-    let blocked = |sketch: &Sketch, circumstances: &Circumstances| {
-        assert_eq!(rollout(sketch, circumstances).0, RolloutState::Blocked);
+fn rollout_is_blocked_without_planner_leader_or_revision_and_by_refusals() {
+    let blocked = |snapshot: &Snapshot, context: &Context| {
+        assert_eq!(rollout(snapshot, context).0, RolloutState::Blocked);
     };
-    let open = sketch([3, 3, 1, 3]);
-    let no_planner = Circumstances {
+    let open = snapshot([3, 3, 1, 3]);
+    let no_planner = Context {
         planner: None,
         ..leading()
     };

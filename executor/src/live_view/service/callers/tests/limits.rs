@@ -1,4 +1,4 @@
-//! Limits on the reviews that the API server is asked for, however many callers there are.
+//! Limits on the number of reviews, however many callers there are.
 
 use futures::future::join_all;
 use tonic_types::StatusExt;
@@ -10,7 +10,7 @@ fn from(address: &str) -> Peer {
 }
 
 /// Shows `count` different invalid tokens, and returns how many of them were reviewed.
-async fn junk(tokens: &Tokens, peer: &Peer, prefix: &str, count: u32) -> usize {
+async fn junk(tokens: &TokenAuthenticator, peer: &Peer, prefix: &str, count: u32) -> usize {
     let mut reviewed = 0;
     for number in 0..count {
         let refused = authenticate(tokens, &format!("{prefix}-{number}"), Some(peer)).await;
@@ -28,12 +28,12 @@ async fn junk(tokens: &Tokens, peer: &Peer, prefix: &str, count: u32) -> usize {
 }
 
 #[tokio::test(start_paused = true)]
-async fn junk_from_one_address_makes_few_reviews_and_keeps_no_other_out() {
-    let (cluster, api) = Cluster::start(&[]);
+async fn invalid_tokens_from_one_address_cause_few_reviews_and_block_no_other_address() {
+    let (cluster, api) = FakeApiServer::start(&[]);
     let tokens = tokens(api);
     let attacker = from("10.0.0.1");
     assert_eq!(junk(&tokens, &attacker, "junk", 1_000).await, 10);
-    assert_eq!(cluster.asked().len(), 10);
+    assert_eq!(cluster.reviews().len(), 10);
     // A new token from another address is still reviewed.
     authenticate(&tokens, "t", Some(&from("10.0.0.2"))).await.unwrap();
     tokio::time::advance(Duration::from_secs(1)).await;
@@ -43,8 +43,8 @@ async fn junk_from_one_address_makes_few_reviews_and_keeps_no_other_out() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn junk_from_everywhere_makes_few_reviews_and_known_tokens_stay_valid() {
-    let (cluster, api) = Cluster::start(&[]);
+async fn invalid_tokens_from_many_addresses_cause_few_reviews_and_known_tokens_stay_valid() {
+    let (cluster, api) = FakeApiServer::start(&[]);
     let tokens = tokens(api);
     authenticate(&tokens, "t", Some(&from("10.0.0.1"))).await.unwrap();
     for second in 0..120 {
@@ -62,13 +62,17 @@ async fn junk_from_everywhere_makes_few_reviews_and_known_tokens_stay_valid() {
         authenticate(&tokens, "t", Some(&from("10.1.0.1"))).await.unwrap();
         tokio::time::advance(Duration::from_secs(1)).await;
     }
-    let valid = cluster.asked().iter().filter(|asked| *asked == "token t").count();
+    let valid = cluster
+        .reviews()
+        .iter()
+        .filter(|review| *review == "token t")
+        .count();
     assert!((10..=13).contains(&valid), "{valid} reviews of a token in 120 s");
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_same_token_is_reviewed_once_at_a_time() {
-    let (cluster, api) = Cluster::start(&[]);
+async fn token_has_at_most_one_review_in_progress() {
+    let (cluster, api) = FakeApiServer::start(&[]);
     let tokens = tokens(api);
     let peer = from("10.0.0.1");
     for outcome in join_all((0..50).map(|_| authenticate(&tokens, "t", Some(&peer)))).await {
@@ -77,23 +81,23 @@ async fn the_same_token_is_reviewed_once_at_a_time() {
     for outcome in join_all((0..50).map(|_| authenticate(&tokens, "junk", Some(&peer)))).await {
         assert_eq!(outcome.unwrap_err().code(), Code::Unauthenticated);
     }
-    assert_eq!(cluster.asked(), ["token t", "token junk"]);
+    assert_eq!(cluster.reviews(), ["token t", "token junk"]);
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_review_whose_callers_have_gone_is_made_again() {
-    let (cluster, api) = Cluster::start(&[]);
+async fn review_is_repeated_when_its_callers_are_gone() {
+    let (cluster, api) = FakeApiServer::start(&[]);
     let tokens = tokens(api);
     {
         let mut gone = std::pin::pin!(authenticate(&tokens, "t", None));
         assert!(futures::poll!(gone.as_mut()).is_pending());
     }
     authenticate(&tokens, "t", None).await.unwrap();
-    assert!(cluster.asked().len() <= 2);
+    assert!(cluster.reviews().len() <= 2);
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_token_that_is_too_long_is_refused_without_a_review() {
+async fn oversized_token_is_refused_without_a_review() {
     let (api, server) = scenario(Vec::new());
     let tokens = tokens(api);
     let refused = authenticate(&tokens, &"x".repeat(16 * 1024 + 1), None).await;
@@ -105,39 +109,41 @@ async fn a_token_that_is_too_long_is_refused_without_a_review() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_a_caller_may_see_is_asked_once_in_ten_seconds_and_only_so_often() {
-    let (cluster, api) = Cluster::start(&["list daemonsets"]);
+async fn access_reviews_are_cached_for_ten_seconds_and_rate_limited() {
+    let (cluster, api) = FakeApiServer::start(&["list daemonsets"]);
     let tokens = tokens(api);
     let caller = authenticate(&tokens, "t", None).await.unwrap();
     for _ in 0..100 {
-        let all = Access::daemon_sets("", "");
+        let all = AccessRequest::daemon_sets("", "");
         tokens.authorize(&caller, &all).await.unwrap();
-        let node = Access::nodes(Some("n1"));
+        let node = AccessRequest::nodes(Some("n1"));
         let refused = tokens.authorize(&caller, &node).await.unwrap_err();
         assert_eq!(refused.code(), Code::PermissionDenied);
     }
-    assert_eq!(cluster.asked(), ["token t", "list daemonsets", "get nodes n1"]);
+    assert_eq!(cluster.reviews(), ["token t", "list daemonsets", "get nodes n1"]);
     tokio::time::advance(Duration::from_secs(11)).await;
     cluster.revoke("list daemonsets");
-    let refused = tokens.authorize(&caller, &Access::daemon_sets("", "")).await;
+    let refused = tokens
+        .authorize(&caller, &AccessRequest::daemon_sets("", ""))
+        .await;
     assert_eq!(refused.unwrap_err().code(), Code::PermissionDenied);
 
     // A caller who keeps asking about other objects runs into the rate limit.
     let mut exhausted = 0;
     for number in 0..1_000 {
-        let node = Access::nodes(Some(&format!("n{number}")));
+        let node = AccessRequest::nodes(Some(&format!("n{number}")));
         let refused = tokens.authorize(&caller, &node).await.unwrap_err();
         exhausted += usize::from(refused.code() == Code::ResourceExhausted);
     }
     assert!(exhausted >= 900, "{exhausted}");
-    assert!(cluster.asked().len() <= 110);
+    assert!(cluster.reviews().len() <= 110);
 }
 
 #[tokio::test(start_paused = true)]
 async fn reviews_are_counted() {
-    let (_cluster, api) = Cluster::start(&[]);
+    let (_cluster, api) = FakeApiServer::start(&[]);
     let metrics = Arc::new(Metrics::default());
-    let tokens = Tokens::new(api, metrics.clone());
+    let tokens = TokenAuthenticator::new(api, metrics.clone());
     junk(&tokens, &from("10.0.0.1"), "junk", 15).await;
     for _ in 0..3 {
         authenticate(&tokens, "junk-0", Some(&from("10.0.0.1")))
@@ -149,6 +155,6 @@ async fn reviews_are_counted() {
         let line = format!(
             "everynode_executor_caller_reviews_total{{review=\"Token\",outcome=\"{outcome}\"}} {count}"
         );
-        assert!(page.lines().any(|said| said == line), "{line}: {page}");
+        assert!(page.lines().any(|found| found == line), "{line}: {page}");
     }
 }

@@ -9,8 +9,8 @@ fn messages(waits: &[Wait]) -> Vec<&str> {
 }
 
 #[tokio::test(start_paused = true)]
-async fn before_the_cluster_is_listed_only_info_is_given() {
-    let mut view = View::of(rig()).await;
+async fn only_info_is_available_before_the_cluster_is_listed() {
+    let mut view = LiveViewRig::new(rig()).await;
     let info = view.info().await;
     assert_eq!((info.identity.as_str(), info.leader.as_str()), ("me", "me"));
     assert_eq!(info.version, env!("CARGO_PKG_VERSION"));
@@ -31,7 +31,7 @@ async fn before_the_cluster_is_listed_only_info_is_given() {
 
 #[tokio::test(start_paused = true)]
 async fn info_names_the_planner_and_the_leader() {
-    let (mut view, _planned) = View::synced(&["n1"], &[]).await;
+    let (mut view, _planned) = LiveViewRig::synced(&["n1"], &[]).await;
     let planner = PlannerInfo {
         version: "0.1.0".to_owned(),
         rules_version: "1".to_owned(),
@@ -40,13 +40,13 @@ async fn info_names_the_planner_and_the_leader() {
     let info = view.info().await;
     assert!(info.cluster_is_listed);
     assert_eq!(info.planner, Some(planner));
-    view.follow("other");
+    view.set_leader("other");
     assert_eq!(view.info().await.leader, "other");
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_daemonset_is_listed_with_what_it_waits_for() {
-    let (mut view, _planned) = View::synced(&["n1"], &[pod_json("p1", 3)]).await;
+async fn daemon_set_is_listed_with_its_waits() {
+    let (mut view, _planned) = LiveViewRig::synced(&["n1"], &[pod_json("p1", 3)]).await;
     let answer = view.list("", "").await.unwrap();
     assert_eq!(answer.ask_leader, "");
     let [listed] = answer.daemon_sets.as_slice() else {
@@ -66,10 +66,10 @@ async fn a_daemonset_is_listed_with_what_it_waits_for() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_follower_lists_too_and_names_the_leader() {
-    let (mut view, planned) = View::synced(&["n1"], &[]).await;
+async fn standby_lists_daemon_sets_and_names_the_leader() {
+    let (mut view, planned) = LiveViewRig::synced(&["n1"], &[]).await;
     view.rig.lose_planner(planned).await;
-    view.follow("other");
+    view.set_leader("other");
     let answer = view.list("", "").await.unwrap();
     assert_eq!(answer.ask_leader, "other");
     assert_eq!(answer.daemon_sets[0].waits, []);
@@ -77,18 +77,18 @@ async fn a_follower_lists_too_and_names_the_leader() {
     let waits = messages(&answer.placements[0].waits);
     assert_eq!(
         waits,
-        ["there is no pod; what is being done about it, other knows, which leads"]
+        ["there is no pod; only the leader, other, knows the actions in progress"]
     );
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_daemonset_is_explained_on_every_node_with_its_pods() {
+async fn daemon_set_is_explained_on_every_node_with_its_pods() {
     let pods = [
         pod_json("p1", 3),
         with(pod_json("p2", 4), json!({"spec": {"nodeName": "k1"}})),
         with(pod_json("p0", 5), json!({"spec": {"nodeName": "k1"}})),
     ];
-    let (mut view, _planned) = View::synced(&["x1", "n1", "k1"], &pods).await;
+    let (mut view, _planned) = LiveViewRig::synced(&["x1", "n1", "k1"], &pods).await;
     let answer = view.explain("default/agent", "").await.unwrap();
     let placed: Vec<_> = answer
         .placements
@@ -113,8 +113,8 @@ async fn a_daemonset_is_explained_on_every_node_with_its_pods() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn every_daemonset_is_explained_on_a_node() {
-    let (mut view, _planned) = View::synced(&["n1", "n2"], &[]).await;
+async fn every_daemon_set_is_explained_on_a_node() {
+    let (mut view, _planned) = LiveViewRig::synced(&["n1", "n2"], &[]).await;
     let answer = view.explain("", "n2").await.unwrap();
     let [placement] = answer.placements.as_slice() else {
         panic!("{answer:?}")
@@ -127,8 +127,8 @@ async fn every_daemonset_is_explained_on_a_node() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn run_without_a_pod_is_explained_by_the_servers_refusal() {
-    let (mut view, mut planned) = View::synced(&["n1"], &[]).await;
+async fn missing_pod_is_explained_by_the_servers_refusal() {
+    let (mut view, mut planned) = LiveViewRig::synced(&["n1"], &[]).await;
     planned.send_actions(vec![create(1, "n1")]).await;
     let (code, body) = forbidden("exceeded quota: few");
     view.rig.api.expect("POST", PODS).await.answer_with(code, &body);
@@ -137,17 +137,17 @@ async fn run_without_a_pod_is_explained_by_the_servers_refusal() {
         panic!("{answer:?}")
     };
     assert_eq!(wait.code(), WaitCode::Refused);
-    let words = "there is no pod, because the API server refuses: exceeded quota: few; the next try is in ";
-    assert!(wait.message.starts_with(words), "{}", wait.message);
+    let message = "there is no pod, because the API server refuses: exceeded quota: few; next retry in ";
+    assert!(wait.message.starts_with(message), "{}", wait.message);
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_is_not_there_is_named_with_what_may_have_been_meant() {
-    let (mut view, _planned) = View::synced(&["worker-1", "worker-2"], &[]).await;
+async fn missing_objects_are_not_found_with_similar_names() {
+    let (mut view, _planned) = LiveViewRig::synced(&["worker-1", "worker-2"], &[]).await;
     let refusal = view.explain("default/agnt", "").await.unwrap_err();
     assert_eq!(refusal.code(), Code::NotFound);
-    let words = "there is no DaemonSet default/agnt; did you mean default/agent?";
-    assert_eq!(refusal.message(), words);
+    let message = "there is no DaemonSet default/agnt; did you mean default/agent?";
+    assert_eq!(refusal.message(), message);
     let refusal = view.explain("", "worker-3").await.unwrap_err();
     assert_eq!(refusal.code(), Code::NotFound);
     assert_eq!(
@@ -162,13 +162,13 @@ async fn what_is_not_there_is_named_with_what_may_have_been_meant() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn many_nodes_are_asked_for_in_several_calls() {
+async fn many_nodes_are_explained_in_several_calls() {
     let names: Vec<_> = (0..2_500).map(|number| format!("n{number:04}")).collect();
     let nodes: Vec<_> = names.iter().map(String::as_str).collect();
     let rig = rig();
     rig.list(agent(), &nodes, &[], &[revision_json("r1", 1)]).await;
     tokio::time::sleep(Duration::from_millis(1)).await;
-    let mut view = View::of(rig).await;
+    let mut view = LiveViewRig::new(rig).await;
     let answer = view.explain("default/agent", "").await.unwrap();
     assert_eq!(view.planner.calls(), 2);
     let found = answer
@@ -181,14 +181,14 @@ async fn many_nodes_are_asked_for_in_several_calls() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn without_a_planner_to_ask_the_list_is_given_and_verdicts_are_not() {
-    let (mut view, _planned) = View::synced(&["n1"], &[]).await;
+async fn list_works_and_explain_fails_without_a_planner() {
+    let (mut view, _planned) = LiveViewRig::synced(&["n1"], &[]).await;
     view.planner.refuse(Status::unavailable("connection refused"));
     view.list("", "").await.unwrap();
     let refusal = view.explain("default/agent", "n1").await.unwrap_err();
     assert_eq!(refusal.code(), Code::Unavailable);
-    let words = "no planner answers, and verdicts are the planner's to give: connection refused";
-    assert_eq!(refusal.message(), words);
+    let message = "no planner answers, and only a planner can give verdicts: connection refused";
+    assert_eq!(refusal.message(), message);
     assert_eq!(
         view.overhead("N1").await.unwrap_err().code(),
         Code::InvalidArgument
@@ -196,8 +196,8 @@ async fn without_a_planner_to_ask_the_list_is_given_and_verdicts_are_not() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_loop_that_has_ended_is_unavailable() {
-    let (mut view, planned) = View::synced(&["n1"], &[]).await;
+async fn calls_fail_as_unavailable_after_the_loop_has_ended() {
+    let (mut view, planned) = LiveViewRig::synced(&["n1"], &[]).await;
     drop(planned);
     view.rig.stop().await;
     let refusal = view.list("", "").await.unwrap_err();
