@@ -4,6 +4,7 @@
 
 use std::time::Duration;
 
+use everynode_render::ErrorChain;
 use tokio::time::Instant;
 use tracing::{debug, warn};
 

@@ -47,7 +47,7 @@ struct LiveViewRig {
     planner: FakePlanner,
     leads: state::Sender<Leadership>,
     stop: CancellationToken,
-    served: JoinHandle<anyhow::Result<()>>,
+    task: JoinHandle<anyhow::Result<()>>,
     channel: Channel,
     client: ExecutorServiceClient<Channel>,
 }
@@ -68,7 +68,7 @@ impl LiveViewRig {
         let (channel, incoming) = in_memory();
         tokio::spawn(server.serve(incoming));
         let health_tracker = server::track_health(health, rig.health.clone(), stop.clone());
-        let served = tokio::spawn(async move {
+        let task = tokio::spawn(async move {
             health_tracker.await;
             calls_end.cancel();
             Ok(())
@@ -79,7 +79,7 @@ impl LiveViewRig {
             planner,
             leads,
             stop,
-            served,
+            task,
             client: ExecutorServiceClient::new(channel.clone()),
             channel,
         }

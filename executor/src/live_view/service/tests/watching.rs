@@ -178,5 +178,5 @@ async fn watch_ends_when_the_executor_shuts_down() {
         (end.code(), end.message()),
         (Code::Unavailable, "the executor is shutting down")
     );
-    view.served.await.unwrap().unwrap();
+    view.task.await.unwrap().unwrap();
 }
