@@ -1,6 +1,6 @@
-//! The executor's caches of the cluster, fed by watches and by the answers to its own writes.
+//! The executor's caches of the cluster, fed by watches and by the responses to its own writes.
 //!
-//! Every change is recorded in [`Touched`], from which the outbox learns what to send. There is no IO here.
+//! Every change is recorded in [`Touched`], which the outbox reads to find what to send. There is no IO here.
 
 mod cache;
 mod daemon_sets;
@@ -22,7 +22,7 @@ use everynode_proto::{
 
 use self::cache::Cache;
 pub use self::{
-    entry::{Entry, Known},
+    entry::{CachedRevision, Entry},
     owner::Owner,
     pods::{Pod, Pods},
     touched::Touched,
@@ -37,7 +37,7 @@ use crate::{
 };
 
 /// A shared string: a uid or a name.
-pub type Text = Arc<str>;
+pub type SharedStr = Arc<str>;
 
 /// The caches.
 #[derive(Debug)]
@@ -45,7 +45,7 @@ pub struct Cluster {
     nodes: Cache<Arc<NodeFacts>>,
     pods: Pods,
     daemon_sets: Cache<Entry>,
-    revisions: Cache<Known>,
+    revisions: Cache<CachedRevision>,
     /// The watched kinds of which no list is complete yet.
     unlisted: HashSet<&'static str>,
     /// Changes that have not been processed yet.
@@ -83,47 +83,48 @@ impl Cluster {
 
     fn apply_pod_event(&mut self, event: Event<facts::Pod>) {
         match &event {
-            Event::Changed(pod) => self.look_at_origin(pod),
+            Event::Changed(pod) => self.record_rival_pod(pod),
             Event::ListEnds => drop(self.unlisted.remove(facts::Pod::KIND)),
             Event::ListBegins | Event::Gone(_) => {}
         }
-        for uid in self.pods.event(event) {
+        for uid in self.pods.apply_event(event) {
             self.touch_pod(uid);
         }
     }
 
-    /// Notes a pod that a known `DaemonSet` owns from the start, and whose name isn't one that this program gives.
-    /// Pods that existed before this program don't count: they may be from before a takeover.
-    fn look_at_origin(&mut self, pod: &facts::Pod) {
+    /// Records a new pod whose controller is a known `DaemonSet`, but whose name isn't one that this program generates:
+    /// another controller has created it. Pods of the first list don't count, because they may be from before a
+    /// migration.
+    fn record_rival_pod(&mut self, pod: &facts::Pod) {
         let metadata = &pod.metadata;
         let is_listed = !self.unlisted.contains(facts::Pod::KIND);
         let is_new = is_listed && self.pods.get(&metadata.uid).is_none();
         let owner = metadata.controlling_daemon_set().filter(|_| is_new);
-        let stranger = owner.filter(|owner| !pod::is_derived(&metadata.name, owner.name));
-        let entry = stranger.and_then(|owner| self.owning(&owner.into()));
-        let stranger = entry.map(|entry| (entry.owner().uid.clone(), metadata.name.clone()));
-        self.touched.strangers.extend(stranger);
+        let rival = owner.filter(|owner| !pod::is_derived(&metadata.name, owner.name));
+        let entry = rival.and_then(|owner| self.daemon_set_of(&owner.into()));
+        let rival = entry.map(|entry| (entry.owner().uid.clone(), metadata.name.clone()));
+        self.touched.rival_pods.extend(rival);
     }
 
-    /// Applies a pod from the answer to a write. The answer can be older than what the watch has reported since.
-    pub fn wrote_pod(&mut self, pod: &facts::Pod) {
-        if let Some(uid) = self.pods.wrote(pod) {
+    /// Applies a pod from the response to a write. The response can be older than the watch's latest event.
+    pub fn apply_written_pod(&mut self, pod: &facts::Pod) {
+        if let Some(uid) = self.pods.apply_written(pod) {
             self.touch_pod(uid);
         }
     }
 
-    /// Notes that a pod's deletion has begun, or that the pod is gone.
-    pub fn deleted_pod(&mut self, uid: &str, gone: bool) {
-        if let Some(uid) = self.pods.deleted(uid, gone) {
+    /// Records that a pod's deletion has begun, or that the pod is gone.
+    pub fn apply_pod_deletion(&mut self, uid: &str, gone: bool) {
+        if let Some(uid) = self.pods.apply_deletion(uid, gone) {
             self.touch_pod(uid);
         }
     }
 
-    fn touch_pod(&mut self, uid: Text) {
+    fn touch_pod(&mut self, uid: SharedStr) {
         if let Some(pod) = self.pods.get(&uid) {
             if let Some(owner) = pod.owner() {
                 let is_misfit = |entry: &Entry| entry.has_selector() && !entry.selects(&pod.labels);
-                let misfit = self.owning(owner).is_some_and(is_misfit);
+                let misfit = self.daemon_set_of(owner).is_some_and(is_misfit);
                 self.touched.upkeep.extend(misfit.then(|| owner.uid.clone()));
             } else {
                 let adopters: Vec<_> = self.adopters(pod).collect();
@@ -133,7 +134,7 @@ impl Cluster {
         self.touched.pods.insert(uid);
     }
 
-    fn adopters<'a>(&'a self, pod: &'a Pod) -> impl Iterator<Item = Text> + 'a {
+    fn adopters<'a>(&'a self, pod: &'a Pod) -> impl Iterator<Item = SharedStr> + 'a {
         let fits =
             |entry: &Entry| *entry.object.metadata.namespace == *pod.namespace && entry.selects(&pod.labels);
         self.daemon_sets
@@ -152,24 +153,24 @@ impl Cluster {
         &mut self.pods
     }
 
-    /// The facts that the planner has to know about a pod, if a known `DaemonSet` controls the pod. The planner
-    /// identifies `DaemonSet`s by their uids alone, so it must not hear of a pod that merely carries one.
+    /// The facts of a pod to send to the planner, if a known `DaemonSet` controls the pod. The planner identifies
+    /// `DaemonSet`s by their uids alone, so it must not receive a pod that merely carries the uid of one.
     pub fn pod_facts(&self, uid: &str) -> Option<PodFacts> {
         let pod = self.pods.get(uid)?;
-        self.owning(pod.owner()?)?;
+        self.daemon_set_of(pod.owner()?)?;
         pod.facts(uid)
     }
 
-    /// Marks everything as changed, for a planner that knows nothing yet.
+    /// Marks everything as changed, for a new planner session.
     pub fn touch_all(&mut self) {
         self.touched.nodes.extend(self.nodes.keys().cloned());
-        self.pods.withdraw_all();
+        self.pods.clear_announced();
         self.touched.pods.extend(self.pods.uids().cloned());
         self.touched.daemon_sets.extend(self.daemon_sets.keys().cloned());
     }
 
-    /// Marks every `DaemonSet` as changed and as needing upkeep, no matter who has managed it until now.
-    pub fn look_after_all(&mut self) {
+    /// Marks every `DaemonSet` as changed and as needing upkeep, when this executor begins to lead.
+    pub fn touch_all_for_upkeep(&mut self) {
         self.touched.daemon_sets.extend(self.daemon_sets.keys().cloned());
         self.touched.upkeep.extend(self.daemon_sets.keys().cloned());
     }

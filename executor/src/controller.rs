@@ -44,8 +44,8 @@ use self::{
 };
 use crate::{
     actions::queue::Lane,
-    apiserver::{api::Api, events::Events, failure::ApiError, watch::Read},
-    cluster::{Cluster, Text, Touched},
+    apiserver::{api::Api, events::Events, failure::ApiError, watch::ReceivedChange},
+    cluster::{Cluster, SharedStr, Touched},
     election::leadership::Leadership,
     live_view::{event_bus::EventBus, queries::Query},
     planner::{
@@ -75,7 +75,7 @@ pub(crate) struct ControllerConfig {
     /// The metrics of the executor.
     pub(crate) metrics: Arc<Metrics>,
     /// Changes that the watches have read.
-    pub(crate) changes: mpsc::Receiver<Read>,
+    pub(crate) changes: mpsc::Receiver<ReceivedChange>,
     /// The current leader. This executor has a session and writes only while it leads.
     pub(crate) leadership: watch::Receiver<Leadership>,
     /// Opens the sessions of a term.
@@ -113,7 +113,7 @@ pub(crate) struct Controller {
     planner: Option<PlannerSession>,
     /// Number of sessions that have ended. An action belongs to the session whose plan requested it.
     session: u64,
-    managed: HashMap<Text, ManagedDaemonSet>,
+    managed: HashMap<SharedStr, ManagedDaemonSet>,
     calls: JoinSet<CallResult>,
     timers: DelayQueue<Timer>,
     event_bus: EventBus,
@@ -129,24 +129,24 @@ enum CallResult {
     Upkeep(Box<FinishedUpkeep>),
     Status(Box<FinishedStatusWrite>),
     /// The lookup of a pod that the watch should have reported.
-    PodLookup(Text, Box<Result<everynode_proto::facts::Pod, ApiError>>),
+    PodLookup(SharedStr, Box<Result<everynode_proto::facts::Pod, ApiError>>),
 }
 
 /// What to do when a timer fires.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 enum Timer {
     /// Tell the planner that time has passed.
-    Reconsider(Text),
+    Reconsider(SharedStr),
     /// Open a lane of a `DaemonSet`'s actions again.
-    OpenLane(Text, Lane),
+    OpenLane(SharedStr, Lane),
     /// Report actions of unknown kinds as failed.
-    FailUnknownActions(Text),
+    FailUnknownActions(SharedStr),
     /// Retry upkeep that failed.
-    RetryUpkeep(Text),
+    RetryUpkeep(SharedStr),
     /// Retry adoptions and releases that the server refused.
-    RetryRefused(Text),
+    RetryRefused(SharedStr),
     /// Write a status whose pause is over.
-    WriteStatus(Text),
+    WriteStatus(SharedStr),
 }
 
 impl Controller {
@@ -203,7 +203,7 @@ impl Controller {
         Ok(())
     }
 
-    fn apply_changes(&mut self, first: Read) {
+    fn apply_changes(&mut self, first: ReceivedChange) {
         self.latency.on_applied(first.at);
         self.cluster.apply(first.change);
         self.apply_pending_changes(CHANGES_PER_TURN - 1);
@@ -240,8 +240,8 @@ impl Controller {
                     last_sent: None,
                     sync: FullSync::new(accepts_syncs),
                 });
-                self.config.metrics.planner_found();
-                self.config.health.planner_found();
+                self.config.metrics.on_session_opened();
+                self.config.health.on_session_opened();
                 for managed in self.managed.values_mut() {
                     managed.available_at = None;
                 }
@@ -270,8 +270,8 @@ impl Controller {
         };
         planner.end.cancel();
         self.session += 1;
-        self.config.metrics.planner_lost();
-        self.config.health.planner_lost();
+        self.config.metrics.on_session_ended();
+        self.config.health.on_session_ended();
         self.drop_plans();
         self.publish_planner_change();
     }
@@ -284,7 +284,7 @@ impl Controller {
             CallResult::PodLookup(uid, lookup) => match *lookup {
                 Ok(pod) if pod.metadata.uid == *uid => self.cluster.pods_mut().confirm(&uid),
                 Err(error) if !error.is_not_found() => {}
-                Ok(_) | Err(_) => self.cluster.deleted_pod(&uid, true),
+                Ok(_) | Err(_) => self.cluster.apply_pod_deletion(&uid, true),
             },
         }
     }
@@ -294,7 +294,7 @@ impl Controller {
             Timer::Reconsider(uid) => {
                 if let Some(managed) = self.managed.get_mut(&uid) {
                     managed.reconsider = None;
-                    self.outbox.add_time();
+                    self.outbox.add_time_update();
                 }
             }
             Timer::OpenLane(uid, lane) => self.open_lane(&uid, lane),
@@ -311,7 +311,7 @@ impl Controller {
             self.latency.reset();
             return;
         }
-        self.config.health.watches_synced();
+        self.config.health.on_watches_synced();
         if self.term.is_none() {
             // At the start of a term everything is processed, so earlier changes can be dropped.
             self.cluster.touched = Touched::default();
@@ -335,8 +335,8 @@ impl Controller {
             self.check_status_writer(uid);
             self.write_status(uid);
         }
-        let strangers = std::mem::take(&mut self.cluster.touched.strangers);
-        for (uid, pod) in &strangers {
+        let rival_pods = std::mem::take(&mut self.cluster.touched.rival_pods);
+        for (uid, pod) in &rival_pods {
             self.report_competitor(uid, CompetitorTrace::Pod(pod));
         }
         let due = std::mem::take(&mut self.cluster.touched.upkeep);
@@ -345,14 +345,14 @@ impl Controller {
         self.outbox.add(&mut self.cluster.touched);
     }
 
-    fn managed_mut(&mut self, uid: &Text) -> &mut ManagedDaemonSet {
+    fn managed_mut(&mut self, uid: &SharedStr) -> &mut ManagedDaemonSet {
         let stop = &self.stop;
         self.managed
             .entry(uid.clone())
             .or_insert_with(|| ManagedDaemonSet::new(stop.child_token()))
     }
 
-    fn forget_daemon_set(&mut self, uid: &Text) {
+    fn forget_daemon_set(&mut self, uid: &SharedStr) {
         if let Some(managed) = self.managed.remove(uid) {
             if let Some(announced) = &managed.announced {
                 self.config.metrics.forget_daemon_set(announced.names());
@@ -368,10 +368,10 @@ impl Controller {
 
     /// Does periodic work.
     fn on_heartbeat(&mut self) {
-        self.config.health.beat();
-        self.config.metrics.waiting(&self.queue_lengths());
+        self.config.health.on_heartbeat();
+        self.config.metrics.set_queue_lengths(&self.queue_lengths());
         // Timers and plans use different clocks. Even if the clocks drift apart, this bounds how late a plan can be.
-        self.outbox.add_time();
+        self.outbox.add_time_update();
         self.on_sync_answer(SyncAnswer::None);
         self.recheck_blocked_cleanups();
         self.recheck_degraded();

@@ -1,7 +1,7 @@
-//! The election: of several executors of a cluster, one leads.
+//! Leader election among the executors of a cluster.
 //!
 //! - [`lease`]: takes, renews and releases the Lease, and the claim that every write needs.
-//! - [`leadership`]: who leads, as the rest of the executor sees it.
+//! - [`leadership`]: the current leader, for the rest of the executor.
 
 pub mod leadership;
 pub mod lease;

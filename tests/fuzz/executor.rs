@@ -1,7 +1,7 @@
 //! Fuzz targets: the messages that the API server and the planner send to the executor.
 
 use everynode_executor::actions::queue::{ActionQueue, CallOutcome, Lane};
-use everynode_executor::apiserver::objects::{self, DaemonSet, Encoding, Heard, Revision, Watched};
+use everynode_executor::apiserver::objects::{self, DaemonSet, Encoding, Revision, WatchEvent, Watched};
 use everynode_executor::pods::pod::{self, PodBuilder};
 use everynode_executor::status::{self, RolloutProgress};
 use everynode_executor::{ownership::history, planner::session, pods::template};
@@ -21,7 +21,9 @@ use crate::seeds;
 fn read<T: Watched>(bytes: &Bytes) -> Vec<T> {
     let mut found = Vec::new();
     for encoding in [Encoding::Json, Encoding::Protobuf] {
-        if let Ok(Heard::Changed(object) | Heard::Gone(object)) = objects::event(bytes.clone(), encoding) {
+        if let Ok(WatchEvent::Changed(object) | WatchEvent::Gone(object)) =
+            objects::event(bytes.clone(), encoding)
+        {
             found.push(object);
         }
         found.extend(
@@ -83,7 +85,7 @@ fn apply_plan(mut plan: Plan) {
         RolloutProgress::from_counters(wanted, true);
     }
     RolloutProgress::of(&mut plan);
-    plan.reconsider_after.and_then(session::wait);
+    plan.reconsider_after.and_then(session::to_std_duration);
     let mut waiting: Vec<_> = plan.actions.iter().map(|action| action.id).collect();
     let mut queue = ActionQueue::default();
     queue.push(plan, None, &Span::none());

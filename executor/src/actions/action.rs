@@ -59,7 +59,7 @@ async fn retry<T, F: Future<Output = Result<T, ApiError>>>(
     loop {
         let answer = call().await;
         let retry_after = match &answer {
-            Err(error) if error.is_passing() => error.retry_after(),
+            Err(error) if error.is_transient() => error.retry_after(),
             Ok(_) | Err(_) => return Some(answer),
         };
         if begun.elapsed() >= RETRY_DEADLINE {

@@ -27,7 +27,7 @@ use crate::apiserver::{
     objects::{self, DaemonSet, Encoding, PROTOBUF_OR_JSON, Revision, Watched},
 };
 
-/// Deadline of one call. The API server's own limit is a minute, but a call that takes this long is better repeated.
+/// Deadline of one call. The API server's own limit is a minute, but retrying sooner is faster.
 const CALL_DEADLINE: Duration = Duration::from_secs(20);
 
 /// How the server merges a patch.
@@ -51,44 +51,44 @@ impl std::fmt::Debug for Api {
     }
 }
 
-type Built = Result<http::Request<Vec<u8>>, ApiError>;
+type BuiltRequest = Result<http::Request<Vec<u8>>, ApiError>;
 /// A builder of requests for the objects of a kind.
-type Objects = Result<Request, InvalidName>;
+type ResourceRequests = Result<Request, InvalidName>;
 
-fn namespaced(group: &str, namespace: &str, kind: &str) -> Objects {
+fn namespaced(group: &str, namespace: &str, kind: &str) -> ResourceRequests {
     let namespace = path_element("namespace", namespace)?;
     Ok(Request::new(format!("{group}/namespaces/{namespace}/{kind}")))
 }
 
-fn pods(namespace: &str) -> Objects {
+fn pods(namespace: &str) -> ResourceRequests {
     namespaced("/api/v1", namespace, "pods")
 }
 
-fn daemon_sets(namespace: &str) -> Objects {
+fn daemon_sets(namespace: &str) -> ResourceRequests {
     namespaced("/apis/apps/v1", namespace, "daemonsets")
 }
 
-fn revisions(namespace: &str) -> Objects {
+fn revisions(namespace: &str) -> ResourceRequests {
     namespaced("/apis/apps/v1", namespace, "controllerrevisions")
 }
 
-fn get(objects: Objects, name: &str) -> Built {
-    Ok(objects?.get(path_element("name", name)?, &GetParams::default())?)
+fn get(requests: ResourceRequests, name: &str) -> BuiltRequest {
+    Ok(requests?.get(path_element("name", name)?, &GetParams::default())?)
 }
 
-fn delete(objects: Objects, name: &str, uid: &str) -> Built {
-    Ok(objects?.delete(path_element("name", name)?, &delete_params(uid))?)
+fn delete(requests: ResourceRequests, name: &str, uid: &str) -> BuiltRequest {
+    Ok(requests?.delete(path_element("name", name)?, &delete_params(uid))?)
 }
 
-fn patch(objects: Objects, name: &str, kind: PatchKind, body: &Value) -> Built {
+fn patch(requests: ResourceRequests, name: &str, kind: PatchKind, body: &Value) -> BuiltRequest {
     let (params, name) = (PatchParams::default(), path_element("name", name)?);
     Ok(match kind {
-        PatchKind::Merge => objects?.patch(name, &params, &Patch::Merge(body)),
-        PatchKind::Strategic => objects?.patch(name, &params, &Patch::Strategic(body)),
+        PatchKind::Merge => requests?.patch(name, &params, &Patch::Merge(body)),
+        PatchKind::Strategic => requests?.patch(name, &params, &Patch::Strategic(body)),
     }?)
 }
 
-/// The uid precondition makes the server delete only this object. Without it, the server would delete whatever has
+/// The uid precondition makes the server delete only this object. Without it, the server would delete any object with
 /// the name.
 fn delete_params(uid: &str) -> DeleteParams {
     let preconditions = Preconditions {
@@ -101,30 +101,33 @@ fn delete_params(uid: &str) -> DeleteParams {
     }
 }
 
-#[allow(clippy::missing_errors_doc, reason = "every call fails as ApiError says")]
-#[allow(missing_docs, reason = "every call does what its name says")]
+#[allow(
+    clippy::missing_errors_doc,
+    reason = "ApiError documents the failures of every call"
+)]
+#[allow(missing_docs, reason = "the names of the calls describe them")]
 impl Api {
     pub fn new(client: Client) -> Self {
         Self { client }
     }
 
-    async fn send(&self, request: Built) -> Result<(Encoding, Bytes), ApiError> {
-        match tokio::time::timeout(CALL_DEADLINE, self.answer(request?)).await {
-            Ok(answer) => answer,
+    async fn send(&self, request: BuiltRequest) -> Result<(Encoding, Bytes), ApiError> {
+        match tokio::time::timeout(CALL_DEADLINE, self.execute(request?)).await {
+            Ok(response) => response,
             Err(_) => Err(ApiError::Timeout(CALL_DEADLINE)),
         }
     }
 
-    async fn answer(&self, request: http::Request<Vec<u8>>) -> Result<(Encoding, Bytes), ApiError> {
+    async fn execute(&self, request: http::Request<Vec<u8>>) -> Result<(Encoding, Bytes), ApiError> {
         let (head, body) = self.client.send(request.map(Body::from)).await?.into_parts();
         let body = body.collect_bytes().await?;
         if head.status.is_success() {
             return Ok((Encoding::of(&head.headers), body));
         }
-        Err(ApiError::from_answer(&head, &body))
+        Err(ApiError::from_response(&head, &body))
     }
 
-    async fn object<T: Watched>(&self, request: Built) -> Result<T, ApiError> {
+    async fn object<T: Watched>(&self, request: BuiltRequest) -> Result<T, ApiError> {
         let mut request = request?;
         request
             .headers_mut()
@@ -134,13 +137,13 @@ impl Api {
     }
 
     /// Returns an object that has no type here, unchanged.
-    async fn any(&self, request: Built) -> Result<Map<String, Value>, ApiError> {
+    async fn raw_object(&self, request: BuiltRequest) -> Result<Map<String, Value>, ApiError> {
         let (_, body) = self.send(request).await?;
         serde_json::from_slice(&body).map_err(|error| ApiError::Decode(error.into()))
     }
 
-    /// Deletes a single object. The request asks for a short answer.
-    async fn delete(&self, request: Built) -> Result<(), ApiError> {
+    /// Deletes a single object. The request accepts protobuf, so that the response is short.
+    async fn delete(&self, request: BuiltRequest) -> Result<(), ApiError> {
         let mut request = request?;
         request
             .headers_mut()
@@ -149,16 +152,18 @@ impl Api {
     }
 
     pub async fn get_node(&self, name: &str) -> Result<Map<String, Value>, ApiError> {
-        self.any(get(Ok(Request::new("/api/v1/nodes")), name)).await
+        self.raw_object(get(Ok(Request::new("/api/v1/nodes")), name))
+            .await
     }
 
     pub async fn get_namespace(&self, name: &str) -> Result<Map<String, Value>, ApiError> {
-        self.any(get(Ok(Request::new("/api/v1/namespaces")), name)).await
+        self.raw_object(get(Ok(Request::new("/api/v1/namespaces")), name))
+            .await
     }
 
     pub async fn get_runtime_class(&self, name: &str) -> Result<Map<String, Value>, ApiError> {
         let classes = Request::new("/apis/node.k8s.io/v1/runtimeclasses");
-        self.any(get(Ok(classes), name)).await
+        self.raw_object(get(Ok(classes), name)).await
     }
 
     pub async fn review_token(&self, token: &str) -> Result<TokenReviewStatus, ApiError> {
@@ -189,7 +194,7 @@ impl Api {
         Ok(review.status.unwrap_or_default())
     }
 
-    /// Has the API server judge something. Nothing is stored.
+    /// Creates a review, which the API server answers at once and doesn't store.
     async fn review<T: Serialize + DeserializeOwned>(&self, path: &str, review: &T) -> Result<T, ApiError> {
         let body = serde_json::to_vec(review).map_err(request::Error::SerializeBody)?;
         let request = Request::new(path).create(&PostParams::default(), body)?;

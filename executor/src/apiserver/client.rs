@@ -17,21 +17,22 @@ use tower::{BoxError, ServiceBuilder, timeout::TimeoutLayer};
 use crate::election::lease::{
     Claim,
     connection::Connector,
-    gate::{Claimed, GateLayer},
+    gate::{ClaimedBody, GateLayer},
 };
 
 /// How long connecting to the API server may take.
 const CONNECT_DEADLINE: Duration = Duration::from_secs(10);
-/// How long any answer may take to begin. This is above the API server's own limit for requests that it can't finish.
-const ANSWER_DEADLINE: Duration = Duration::from_secs(70);
-/// After how much silence the server is pinged, and how long it may take to answer. Together they are as long as a call
-/// may take. Until a silently dead connection is given up, the executor learns nothing of what happens in the cluster.
+/// How long the server may take to begin a response. This is above the API server's own limit for requests that it
+/// can't finish.
+const RESPONSE_DEADLINE: Duration = Duration::from_secs(70);
+/// The idle time before a ping, and how long the server may take to answer it. Together they are as long as a call may
+/// take. Until the client closes a silently dead connection, the executor sees no changes in the cluster.
 const PING_AFTER: Duration = Duration::from_secs(10);
 const PING_DEADLINE: Duration = Duration::from_secs(10);
-/// How much of one answer may be in flight. Lists are long, and with the usual 64 KiB the server would wait for every
+/// How much of one response may be in flight. Lists are long, and with the usual 64 KiB the server would wait for every
 /// acknowledgement.
 const STREAM_WINDOW_BYTES: u32 = 1 << 20;
-/// How much of all answers on one connection may be in flight.
+/// How much of all responses on one connection may be in flight.
 const CONNECTION_WINDOW_BYTES: u32 = 4 << 20;
 
 /// Why a client can't be made from a configuration.
@@ -41,7 +42,7 @@ pub enum ClientError {
     #[error("a proxy for the API server (proxy-url in the kubeconfig, or HTTPS_PROXY) isn't supported")]
     Proxy,
     /// `tls-server-name` isn't a host name or an IP address.
-    #[error("tls-server-name {name:?} isn't a server's name")]
+    #[error("tls-server-name {name:?} isn't a valid server name")]
     ServerName {
         /// The name in the configuration.
         name: String,
@@ -91,7 +92,7 @@ pub fn connect_with(config: &Config, claim: Claim) -> Result<Client, ClientError
             })?;
         https = https.with_server_name_resolver(FixedServerNameResolver::new(name));
     }
-    let client: legacy::Client<_, Claimed> = legacy::Builder::new(TokioExecutor::new())
+    let client: legacy::Client<_, ClaimedBody> = legacy::Builder::new(TokioExecutor::new())
         .timer(TokioTimer::new())
         .pool_timer(TokioTimer::new())
         .http2_initial_stream_window_size(STREAM_WINDOW_BYTES)
@@ -101,7 +102,7 @@ pub fn connect_with(config: &Config, claim: Claim) -> Result<Client, ClientError
         .http2_keep_alive_while_idle(true)
         .build(https.enable_all_versions().wrap_connector(connector));
     let service = ServiceBuilder::new()
-        .layer(TimeoutLayer::new(ANSWER_DEADLINE))
+        .layer(TimeoutLayer::new(RESPONSE_DEADLINE))
         .layer(config.base_uri_layer())
         .option_layer(config.auth_layer()?)
         .layer(config.extra_headers_layer()?)
@@ -120,10 +121,10 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_configuration_that_cant_be_used_is_named() {
+    async fn error_names_the_unusable_setting() {
         assert!(connect(&config()).is_ok());
         let mut config = config();
-        config.tls_server_name = Some("no server's name".to_owned());
+        config.tls_server_name = Some("not a server name".to_owned());
         let error = connect(&config).err().unwrap();
         assert!(error.to_string().contains("tls-server-name"), "{error:#}");
         config.proxy_url = Some("http://127.0.0.1:2".parse().unwrap());

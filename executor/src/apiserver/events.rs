@@ -1,6 +1,6 @@
-//! Events on `DaemonSet`s (contract C5): what was done and what went wrong, in the server's words.
+//! Events on `DaemonSet`s (contract C5): what was done and what failed, with the server's message.
 //!
-//! Events are news, not state. They are rate-limited per `DaemonSet`, and dropped rather than waited for.
+//! Events are best effort. They are rate-limited per `DaemonSet`, and dropped when the queue is full.
 
 use std::{
     collections::HashMap,
@@ -10,9 +10,10 @@ use std::{
 
 use indexmap::IndexMap;
 use k8s_openapi::api::core::v1::ObjectReference;
+pub(crate) use kube::runtime::events::EventType;
 use kube::{
     Client,
-    runtime::events::{Event, EventType, Recorder, Reporter},
+    runtime::events::{Event, Recorder, Reporter},
 };
 use tokio::sync::mpsc;
 use tracing::debug;
@@ -23,29 +24,20 @@ use crate::{
 };
 
 /// Maximum number of events that wait to be written.
-const WAITING: usize = 1_000;
+const QUEUE_CAPACITY: usize = 1_000;
 /// Maximum burst of events about one `DaemonSet`, as in client-go's spam filter.
 const BURST: f64 = 25.0;
 /// Time until a `DaemonSet` may have another event after that burst.
 const REFILL: Duration = Duration::from_secs(10);
-/// Number of notes that are remembered, so that a repetition is counted and not written anew.
-const NOTES: usize = 512;
-/// The longest note that the API takes, in bytes.
-const MAX_NOTE: usize = 1_024;
-
-/// Whether an event is good or bad news.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Kind {
-    /// Something was done.
-    Normal,
-    /// Something is wrong.
-    Warning,
-}
+/// Maximum number of recorders, one for each note. A repeated note is counted and not written again.
+const MAX_RECORDERS: usize = 512;
+/// The longest note that the API accepts, in bytes.
+const MAX_NOTE_BYTES: usize = 1_024;
 
 /// Writes events in the background.
 #[derive(Debug)]
-pub struct Events {
-    waiting: mpsc::Sender<(Event, ObjectReference)>,
+pub(crate) struct Events {
+    queue: mpsc::Sender<(Event, ObjectReference)>,
     buckets: HashMap<String, Bucket>,
     metrics: Arc<Metrics>,
 }
@@ -56,8 +48,8 @@ struct Bucket {
     filled: Instant,
 }
 
-/// Recorders, one for each note. A recorder counts events with the same reason as one and keeps only the first one's
-/// note. Here the note is the news (which pod, which of the server's words), so each note needs its own recorder.
+/// Recorders, one for each note. A recorder merges events with the same reason and keeps only the first note. Here the
+/// notes differ (by pod and by the server's message), so each note needs its own recorder.
 struct Recorders {
     client: Client,
     reporter: Reporter,
@@ -66,7 +58,7 @@ struct Recorders {
 
 impl Recorders {
     fn of(&mut self, note: &str) -> &Recorder {
-        if self.by_note.len() >= NOTES && !self.by_note.contains_key(note) {
+        if self.by_note.len() >= MAX_RECORDERS && !self.by_note.contains_key(note) {
             self.by_note.shift_remove_index(0);
         }
         let new = || Recorder::new(self.client.clone(), self.reporter.clone());
@@ -76,8 +68,8 @@ impl Recorders {
 
 impl Events {
     /// Starts to write events in the background. Dropping the `Events` ends that.
-    pub fn new(client: Client, instance: String, metrics: Arc<Metrics>) -> Self {
-        let (waiting, mut events) = mpsc::channel::<(Event, ObjectReference)>(WAITING);
+    pub(crate) fn new(client: Client, instance: String, metrics: Arc<Metrics>) -> Self {
+        let (queue, mut events) = mpsc::channel::<(Event, ObjectReference)>(QUEUE_CAPACITY);
         let reporter = Reporter {
             controller: "everynode-executor".to_owned(),
             instance: Some(instance),
@@ -91,33 +83,37 @@ impl Events {
             while let Some((event, about)) = events.recv().await {
                 let recorder = recorders.of(event.note.as_deref().unwrap_or_default());
                 if let Err(error) = recorder.publish(&event, &about).await {
-                    debug!(%error, reason = event.reason, "an event could not be written");
+                    debug!(%error, reason = event.reason, "writing an event failed");
                 }
             }
         });
         Self {
-            waiting,
+            queue,
             buckets: HashMap::new(),
             metrics,
         }
     }
 
-    /// Writes an event about a `DaemonSet`. `action` is what was being done, and `reason` is why the event is
-    /// written; both are single words.
-    pub fn say(&mut self, daemon_set: &DaemonSet, kind: Kind, reason: &str, action: &str, note: String) {
+    /// Queues an event about a `DaemonSet`. `action` is what the executor was doing, and `reason` is why it records the
+    /// event; both are single words.
+    pub(crate) fn record(
+        &mut self,
+        daemon_set: &DaemonSet,
+        kind: EventType,
+        reason: &str,
+        action: &str,
+        note: String,
+    ) {
         let metadata = &daemon_set.metadata;
         // The namespace goes into the URL that the event is posted to.
-        if !is_name(&metadata.namespace) || !self.may_say(&metadata.uid, Instant::now()) {
+        if !is_name(&metadata.namespace) || !self.take_token(&metadata.uid, Instant::now()) {
             self.metrics.event_dropped();
             return;
         }
         let event = Event {
-            type_: match kind {
-                Kind::Normal => EventType::Normal,
-                Kind::Warning => EventType::Warning,
-            },
+            type_: kind,
             reason: reason.to_owned(),
-            note: Some(shortened(note)),
+            note: Some(truncate_note(note)),
             action: action.to_owned(),
             secondary: None,
         };
@@ -130,12 +126,12 @@ impl Events {
             resource_version: Some(metadata.resource_version.clone()),
             field_path: None,
         };
-        if self.waiting.try_send((event, about)).is_err() {
+        if self.queue.try_send((event, about)).is_err() {
             self.metrics.event_dropped();
         }
     }
 
-    fn may_say(&mut self, uid: &str, now: Instant) -> bool {
+    fn take_token(&mut self, uid: &str, now: Instant) -> bool {
         let bucket = self.buckets.entry(uid.to_owned()).or_insert(Bucket {
             tokens: BURST,
             filled: now,
@@ -151,20 +147,20 @@ impl Events {
     }
 
     /// Forgets all `DaemonSet`s, because another executor manages them now.
-    pub fn forget_all(&mut self) {
+    pub(crate) fn forget_all(&mut self) {
         self.buckets.clear();
     }
 
     /// Forgets a `DaemonSet` that is gone.
-    pub fn forget(&mut self, uid: &str) {
+    pub(crate) fn forget(&mut self, uid: &str) {
         self.buckets.remove(uid);
     }
 }
 
 /// Cuts a note to the length that the API accepts.
-pub(crate) fn shortened(mut note: String) -> String {
-    if note.len() > MAX_NOTE {
-        let end = (0..=MAX_NOTE - '…'.len_utf8())
+pub(crate) fn truncate_note(mut note: String) -> String {
+    if note.len() > MAX_NOTE_BYTES {
+        let end = (0..=MAX_NOTE_BYTES - '…'.len_utf8())
             .rev()
             .find(|end| note.is_char_boundary(*end))
             .unwrap_or(0);

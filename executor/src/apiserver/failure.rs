@@ -9,15 +9,14 @@ use tower::BoxError;
 
 use crate::apiserver::{
     names::InvalidName,
-    objects::{self, Encoding, Unreadable},
+    objects::{self, Encoding, ObjectDecodeError},
 };
 
-/// The longest wait after a call without a clear answer: the server may be back at any time.
-const LONGEST_WAIT_FOR_AN_ANSWER: Duration = Duration::from_secs(5);
+/// The longest wait after a call without a clear answer. The server may recover at any time.
+const MAX_TRANSIENT_WAIT: Duration = Duration::from_secs(5);
 
-/// The longest time that a server is left alone because it asks for it. A proxy in front of the server may ask for
-/// any time.
-const LONGEST_RETRY_AFTER: Duration = Duration::from_mins(1);
+/// The longest wait that a server can request. A proxy in front of the server may request any time.
+const MAX_RETRY_AFTER: Duration = Duration::from_mins(1);
 
 /// Why a call failed.
 #[derive(Debug, thiserror::Error)]
@@ -28,9 +27,9 @@ pub enum ApiError {
     /// The server is overloaded and has not carried out the call.
     #[error("the API server is busy: {message}")]
     Busy {
-        /// The server's words.
+        /// The server's message.
         message: String,
-        /// How long the server wants to be left alone.
+        /// The wait that the server requests.
         retry_after: Option<Duration>,
     },
     /// The server has failed (5xx), or the call's credentials or time have run out there (401, 408). The call may have
@@ -39,18 +38,18 @@ pub enum ApiError {
     Server {
         /// The HTTP status code.
         code: u16,
-        /// The server's words.
+        /// The server's message.
         message: String,
     },
-    /// No answer came in time. The call may have been carried out.
+    /// No response arrived in time. The call may have been carried out.
     #[error("the API server gave no clear answer within {} s", .0.as_secs())]
     Timeout(Duration),
     /// The connection failed. The call may have been carried out.
     #[error("the API server gave no clear answer")]
     Transport(#[source] BoxError),
-    /// The answer can't be decoded. The call may have been carried out.
-    #[error("the API server's answer can't be read")]
-    Decode(#[source] Unreadable),
+    /// The response can't be decoded. The call may have been carried out.
+    #[error("the API server's response can't be decoded")]
+    Decode(#[source] ObjectDecodeError),
     /// The object that has the name is being deleted. Its name is free once it is gone.
     #[error("{0} is being deleted")]
     Terminating(String),
@@ -63,13 +62,13 @@ pub enum ApiError {
 }
 
 impl ApiError {
-    /// Whether the same call would fail again. A conflict doesn't count: somebody else was merely faster.
+    /// Whether the same call would fail again. A conflict isn't final: another client was faster.
     pub fn is_final(&self) -> bool {
-        !self.is_passing() && !self.is_conflict()
+        !self.is_transient() && !self.is_conflict()
     }
 
-    /// Whether the same call may succeed without any change: the server is busy, or its answer isn't known.
-    pub fn is_passing(&self) -> bool {
+    /// Whether the same call may succeed without any change: the server is busy, or the outcome of the call is unknown.
+    pub fn is_transient(&self) -> bool {
         match self {
             Self::Busy { .. }
             | Self::Server { .. }
@@ -82,11 +81,11 @@ impl ApiError {
     }
 
     /// How long to wait before a retry. The wait starts at `first`, doubles with each earlier failure, and is never
-    /// shorter than the server asks for. Only refusals back off up to `longest`, because somebody has to change
-    /// something first.
+    /// shorter than the server requests. Only refusals back off up to `longest`, because they last until something
+    /// changes.
     pub fn wait(&self, failures: u32, first: Duration, longest: Duration) -> Duration {
-        let longest = if self.is_passing() {
-            longest.min(LONGEST_WAIT_FOR_AN_ANSWER)
+        let longest = if self.is_transient() {
+            longest.min(MAX_TRANSIENT_WAIT)
         } else {
             longest
         };
@@ -94,10 +93,10 @@ impl ApiError {
         wait.max(self.retry_after().unwrap_or_default())
     }
 
-    /// How long the server asks to be left alone, but no longer than a minute.
+    /// The wait that the server requests, but no longer than a minute.
     pub fn retry_after(&self) -> Option<Duration> {
         match self {
-            Self::Busy { retry_after, .. } => retry_after.map(|after| after.min(LONGEST_RETRY_AFTER)),
+            Self::Busy { retry_after, .. } => retry_after.map(|after| after.min(MAX_RETRY_AFTER)),
             _ => None,
         }
     }
@@ -112,7 +111,7 @@ impl ApiError {
         matches!(self, Self::Refused(status) if status.is_not_found())
     }
 
-    /// Whether somebody else has changed the object, or the name now belongs to another object.
+    /// Whether another client has changed the object, or the name now belongs to another object.
     pub fn is_conflict(&self) -> bool {
         matches!(self, Self::Refused(status) if status.is_conflict() && !status.is_already_exists())
     }
@@ -145,9 +144,9 @@ impl From<kube::Error> for ApiError {
 }
 
 impl ApiError {
-    /// Classifies an answer that reports a failure. Not every answer comes from the API server itself, so the body
+    /// Classifies a response that reports a failure. Not every response comes from the API server itself, so the body
     /// may be any text.
-    pub(crate) fn from_answer(head: &http::response::Parts, body: &Bytes) -> Self {
+    pub(crate) fn from_response(head: &http::response::Parts, body: &Bytes) -> Self {
         let code = head.status.as_u16();
         let seconds = head
             .headers
@@ -174,7 +173,7 @@ impl ApiError {
                 message: status.message,
                 retry_after,
             },
-            // Neither expired credentials (401) nor a request timeout (408) say anything about the call itself.
+            // Expired credentials (401) and a request timeout (408) don't mean that the call itself is refused.
             400 | 402..=407 | 409..500 => Self::Refused(Box::new(status)),
             _ => Self::Server {
                 code,
@@ -184,8 +183,8 @@ impl ApiError {
     }
 }
 
-impl From<Unreadable> for ApiError {
-    fn from(error: Unreadable) -> Self {
+impl From<ObjectDecodeError> for ApiError {
+    fn from(error: ObjectDecodeError) -> Self {
         Self::Decode(error)
     }
 }
@@ -203,16 +202,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_refusals_are_waited_out_for_long_and_never_less_than_the_server_asks_for() {
+    fn only_refusals_back_off_for_long_and_retry_after_is_the_minimum() {
         let (first, minute) = (Duration::from_millis(200), Duration::from_mins(1));
         let error = |code| ApiError::of(Status::failure("no", "Reason").with_code(code), None);
         assert_eq!(error(403).wait(0, first, minute), first);
         assert_eq!(error(403).wait(1_000, first, minute), minute);
         for passing in [429, 500, 503, 408] {
-            assert_eq!(
-                error(passing).wait(1_000, first, minute),
-                LONGEST_WAIT_FOR_AN_ANSWER
-            );
+            assert_eq!(error(passing).wait(1_000, first, minute), MAX_TRANSIENT_WAIT);
             assert_eq!(error(passing).wait(1_000, first, first), first);
         }
         let busy = |seconds| {
@@ -220,20 +216,20 @@ mod tests {
             ApiError::of(status, Some(Duration::from_secs(seconds)))
         };
         assert_eq!(busy(7).wait(0, first, minute), Duration::from_secs(7));
-        assert_eq!(busy(86_400).wait(0, first, minute), LONGEST_RETRY_AFTER);
+        assert_eq!(busy(86_400).wait(0, first, minute), MAX_RETRY_AFTER);
     }
 
     #[test]
     fn request_that_cannot_be_encoded_is_not_retried_and_not_blamed_on_the_server() {
         let broken = serde_json::from_str::<u8>("x").unwrap_err();
         let error = ApiError::from(request::Error::SerializeBody(broken));
-        assert!(error.is_final() && !error.is_passing());
+        assert!(error.is_final() && !error.is_transient());
         let shown = ErrorChain(&error).to_string();
         assert!(shown.starts_with("the request can't be encoded: "), "{shown}");
         let error = ApiError::from(kube::Error::SerdeError(
             serde_json::from_str::<u8>("y").unwrap_err(),
         ));
-        assert!(error.is_passing(), "the call may have been carried out");
+        assert!(error.is_transient(), "the call may have been carried out");
     }
 
     #[test]

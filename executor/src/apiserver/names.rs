@@ -1,9 +1,9 @@
 //! Names of Kubernetes objects, as requests and URLs may contain them.
 
 /// The longest name that Kubernetes accepts, in bytes.
-const LONGEST_NAME: usize = 253;
+const MAX_NAME_BYTES: usize = 253;
 /// Number of characters of an invalid name that an error shows.
-const SHOWN: usize = 64;
+const MAX_SHOWN_CHARS: usize = 64;
 
 /// Whether the text is a valid name: a DNS subdomain.
 pub fn is_name(text: &str) -> bool {
@@ -14,13 +14,13 @@ pub fn is_name(text: &str) -> bool {
             && bytes.last().copied().is_some_and(is_alphanumeric)
             && bytes.iter().all(|byte| is_alphanumeric(*byte) || *byte == b'-')
     };
-    text.len() <= LONGEST_NAME && text.split('.').all(is_part)
+    text.len() <= MAX_NAME_BYTES && text.split('.').all(is_part)
 }
 
 /// A name or a namespace that no Kubernetes object can have.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "the {field} {name:?} is not valid: a name has only a-z, 0-9, - and . in it, and at most 253 of them"
+    "the {field} {name:?} is not valid: a name has at most 253 characters, which are a-z, 0-9, '-' and '.'"
 )]
 pub struct InvalidName {
     field: &'static str,
@@ -31,14 +31,14 @@ pub struct InvalidName {
 /// Returns a name as an element of a URL's path. Any other text could end the path, leave it, or add a query to it.
 ///
 /// # Errors
-/// The text isn't a valid name. `field` tells the error which name it was meant to be.
+/// The text isn't a valid name. `field` says in the error which name it is.
 pub fn path_element<'n>(field: &'static str, name: &'n str) -> Result<&'n str, InvalidName> {
     if is_name(name) {
         return Ok(name);
     }
     Err(InvalidName {
         field,
-        name: name.chars().take(SHOWN).collect(),
+        name: name.chars().take(MAX_SHOWN_CHARS).collect(),
     })
 }
 

@@ -28,21 +28,21 @@ pub struct Revision {
 /// The annotation of the bookmark that ends a streamed list.
 const INITIAL_EVENTS_END: &str = "k8s.io/initial-events-end";
 
-/// Why something can't be read.
+/// Why an object, list or event can't be decoded.
 #[derive(Debug, thiserror::Error)]
-pub enum Unreadable {
+pub enum ObjectDecodeError {
     /// The JSON isn't what was expected.
-    #[error("unexpected JSON: {0}")]
+    #[error("unexpected JSON")]
     Json(#[from] serde_json::Error),
     /// The protobuf message isn't what was expected.
-    #[error("unexpected protobuf: {0}")]
+    #[error("unexpected protobuf")]
     Protobuf(#[from] DecodeError),
     /// The server chose an encoding that it wasn't offered.
-    #[error("protobuf wasn't asked for")]
-    NotOffered,
+    #[error("protobuf was not requested")]
+    UnexpectedProtobuf,
     /// The type of the event is unknown.
-    #[error("{0:?} is no type of event")]
-    EventType(String),
+    #[error("unknown event type {0:?}")]
+    UnknownEventType(String),
 }
 
 /// How objects are encoded.
@@ -83,9 +83,9 @@ pub trait Watched: DeserializeOwned + fmt::Debug + Send + 'static {
     /// Reads an object from protobuf.
     ///
     /// # Errors
-    /// The object can't be read, or the encoding wasn't offered for the kind.
-    fn from_protobuf(_object: Bytes) -> Result<Self, Unreadable> {
-        Err(Unreadable::NotOffered)
+    /// The object can't be decoded, or the encoding wasn't offered for the kind.
+    fn from_protobuf(_object: Bytes) -> Result<Self, ObjectDecodeError> {
+        Err(ObjectDecodeError::UnexpectedProtobuf)
     }
 
     /// The object's metadata.resourceVersion.
@@ -97,7 +97,7 @@ impl Watched for facts::Node {
     const PATH: &'static str = "/api/v1/nodes";
     const ACCEPT: &'static str = PROTOBUF_OR_JSON;
 
-    fn from_protobuf(object: Bytes) -> Result<Self, Unreadable> {
+    fn from_protobuf(object: Bytes) -> Result<Self, ObjectDecodeError> {
         Ok(protobuf::decode_node(object)?)
     }
 
@@ -111,7 +111,7 @@ impl Watched for facts::Pod {
     const PATH: &'static str = "/api/v1/pods";
     const ACCEPT: &'static str = PROTOBUF_OR_JSON;
 
-    fn from_protobuf(object: Bytes) -> Result<Self, Unreadable> {
+    fn from_protobuf(object: Bytes) -> Result<Self, ObjectDecodeError> {
         Ok(protobuf::decode_pod(object)?)
     }
 
@@ -142,7 +142,7 @@ impl Watched for Revision {
 
 /// One event of a watch.
 #[derive(Debug)]
-pub enum Heard<T> {
+pub enum WatchEvent<T> {
     /// The object was added or changed.
     Changed(T),
     /// The object is gone; this is its last state.
@@ -180,8 +180,8 @@ struct JsonBookmarkMeta {
 /// Reads one event of a watch.
 ///
 /// # Errors
-/// The event or its object can't be read.
-pub fn event<T: Watched>(frame: Bytes, encoding: Encoding) -> Result<Heard<T>, Unreadable> {
+/// The event or its object can't be decoded.
+pub fn event<T: Watched>(frame: Bytes, encoding: Encoding) -> Result<WatchEvent<T>, ObjectDecodeError> {
     match encoding {
         Encoding::Json => {
             let JsonEvent { r#type, object } = serde_json::from_slice(&frame)?;
@@ -194,37 +194,37 @@ pub fn event<T: Watched>(frame: Bytes, encoding: Encoding) -> Result<Heard<T>, U
     }
 }
 
-fn json_event<T: Watched>(kind: String, object: &str) -> Result<Heard<T>, Unreadable> {
+fn json_event<T: Watched>(kind: String, object: &str) -> Result<WatchEvent<T>, ObjectDecodeError> {
     Ok(match kind.as_str() {
-        "ADDED" | "MODIFIED" => Heard::Changed(serde_json::from_str(object)?),
-        "DELETED" => Heard::Gone(serde_json::from_str(object)?),
+        "ADDED" | "MODIFIED" => WatchEvent::Changed(serde_json::from_str(object)?),
+        "DELETED" => WatchEvent::Gone(serde_json::from_str(object)?),
         "BOOKMARK" => {
             let JsonBookmark { metadata } = serde_json::from_str(object)?;
             bookmark(metadata.resource_version, &metadata.annotations)
         }
-        "ERROR" => Heard::Error(serde_json::from_str(object)?),
-        _ => return Err(Unreadable::EventType(kind)),
+        "ERROR" => WatchEvent::Error(serde_json::from_str(object)?),
+        _ => return Err(ObjectDecodeError::UnknownEventType(kind)),
     })
 }
 
-fn protobuf_event<T: Watched>(kind: String, object: Bytes) -> Result<Heard<T>, Unreadable> {
+fn protobuf_event<T: Watched>(kind: String, object: Bytes) -> Result<WatchEvent<T>, ObjectDecodeError> {
     Ok(match kind.as_str() {
-        "ADDED" | "MODIFIED" => Heard::Changed(T::from_protobuf(object)?),
-        "DELETED" => Heard::Gone(T::from_protobuf(object)?),
+        "ADDED" | "MODIFIED" => WatchEvent::Changed(T::from_protobuf(object)?),
+        "DELETED" => WatchEvent::Gone(T::from_protobuf(object)?),
         "BOOKMARK" => {
             let (version, annotations) = protobuf::decode_bookmark(object)?;
             bookmark(version, &annotations)
         }
-        "ERROR" => Heard::Error(serde_json::from_value(protobuf::decode_status(object)?)?),
-        _ => return Err(Unreadable::EventType(kind)),
+        "ERROR" => WatchEvent::Error(serde_json::from_value(protobuf::decode_status(object)?)?),
+        _ => return Err(ObjectDecodeError::UnknownEventType(kind)),
     })
 }
 
-fn bookmark<T>(version: String, annotations: &HashMap<String, String>) -> Heard<T> {
+fn bookmark<T>(version: String, annotations: &HashMap<String, String>) -> WatchEvent<T> {
     let ends_list = annotations
         .get(INITIAL_EVENTS_END)
         .is_some_and(|value| value == "true");
-    Heard::Bookmark { version, ends_list }
+    WatchEvent::Bookmark { version, ends_list }
 }
 
 /// A page of a list.
@@ -251,8 +251,8 @@ pub struct PageMeta {
 /// Reads a page of a list.
 ///
 /// # Errors
-/// The page or an object in it can't be read.
-pub fn page<T: Watched>(body: &Bytes, encoding: Encoding) -> Result<Page<T>, Unreadable> {
+/// The page or an object in it can't be decoded.
+pub fn page<T: Watched>(body: &Bytes, encoding: Encoding) -> Result<Page<T>, ObjectDecodeError> {
     match encoding {
         Encoding::Json => Ok(serde_json::from_slice(body)?),
         Encoding::Protobuf => {
@@ -272,8 +272,8 @@ pub fn page<T: Watched>(body: &Bytes, encoding: Encoding) -> Result<Page<T>, Unr
 /// Reads a single object.
 ///
 /// # Errors
-/// The object can't be read.
-pub fn object<T: Watched>(body: &Bytes, encoding: Encoding) -> Result<T, Unreadable> {
+/// The object can't be decoded.
+pub fn object<T: Watched>(body: &Bytes, encoding: Encoding) -> Result<T, ObjectDecodeError> {
     match encoding {
         Encoding::Json => Ok(serde_json::from_slice(body)?),
         Encoding::Protobuf => T::from_protobuf(protobuf::unwrap_object(body)?),

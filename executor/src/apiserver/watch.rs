@@ -71,16 +71,16 @@ impl From<Event<Revision>> for Change {
     }
 }
 
-/// An event of one of the watches, and when it was read.
+/// An event of one of the watches, and when it was received.
 #[derive(Debug)]
-pub struct Read {
+pub struct ReceivedChange {
     /// The event.
     pub change: Change,
-    /// When it was read.
+    /// When it was received.
     pub at: Instant,
 }
 
-impl From<Change> for Read {
+impl From<Change> for ReceivedChange {
     /// Stamps the event with the current time.
     fn from(change: Change) -> Self {
         let at = Instant::now();
@@ -88,79 +88,86 @@ impl From<Change> for Read {
     }
 }
 
-/// Tells when the watches have delivered everything that had happened in the cluster up to a given moment.
+/// Waits until the watches have delivered everything that had happened in the cluster up to a given moment.
 #[derive(Debug)]
-pub struct Freshness {
-    asked: watch::Sender<u64>,
-    proofs: Vec<watch::Receiver<u64>>,
+pub struct FreshnessProbe {
+    /// The number of checks requested so far.
+    requested: watch::Sender<u64>,
+    /// The number of the latest check that each watch has passed.
+    passed: Vec<watch::Receiver<u64>>,
 }
 
-/// The watches' side of [`Freshness`].
+/// The watches' side of [`FreshnessProbe`].
 #[derive(Debug)]
-pub struct Proofs {
-    asked: watch::Receiver<u64>,
-    proofs: Vec<(Kind, watch::Sender<u64>)>,
+pub struct FreshnessResponders {
+    requested: watch::Receiver<u64>,
+    passed: Vec<(Kind, watch::Sender<u64>)>,
 }
 
-/// Creates a freshness check of the watches of these kinds, and the handles with which the watches answer it.
-pub fn freshness(kinds: &[Kind]) -> (Freshness, Proofs) {
-    let (questions, asked) = watch::channel(0);
+/// Creates a probe of the watches of these kinds, and the handles with which the watches respond to it.
+pub fn freshness_probe(kinds: &[Kind]) -> (FreshnessProbe, FreshnessResponders) {
+    let (requests, requested) = watch::channel(0);
     let senders: Vec<_> = kinds
         .iter()
         .map(|kind| (*kind, watch::Sender::default()))
         .collect();
-    let freshness = Freshness {
-        asked: questions,
-        proofs: senders.iter().map(|(_, proof)| proof.subscribe()).collect(),
+    let probe = FreshnessProbe {
+        requested: requests,
+        passed: senders.iter().map(|(_, passed)| passed.subscribe()).collect(),
     };
-    let proofs = Proofs {
-        asked,
-        proofs: senders,
+    let responders = FreshnessResponders {
+        requested,
+        passed: senders,
     };
-    (freshness, proofs)
+    (probe, responders)
 }
 
-impl Freshness {
+impl FreshnessProbe {
     /// Waits until every watch has delivered everything that had happened when this was called. A watch that
     /// is interrupted, or whose connection is dead, delays this until it recovers.
-    pub async fn reached(&mut self) {
-        self.asked.send_modify(|asked| *asked += 1);
-        let now = *self.asked.borrow();
-        for proof in &mut self.proofs {
-            if proof.wait_for(|proved| *proved >= now).await.is_err() {
-                // The watch has ended, so nothing will ever answer.
+    pub async fn wait(&mut self) {
+        self.requested.send_modify(|requested| *requested += 1);
+        let check = *self.requested.borrow();
+        for passed in &mut self.passed {
+            if passed.wait_for(|passed| *passed >= check).await.is_err() {
+                // The watch has ended and will never pass the check.
                 std::future::pending::<()>().await;
             }
         }
     }
 }
 
-/// Watches the kinds that `proofs` was created for until the receiver of the changes is dropped.
-pub async fn watch_all(client: Client, changes: mpsc::Sender<Read>, metrics: Arc<Metrics>, proofs: Proofs) {
+/// Watches the kinds that `responders` was created for until the receiver of the changes is dropped.
+pub async fn watch_all(
+    client: Client,
+    changes: mpsc::Sender<ReceivedChange>,
+    metrics: Arc<Metrics>,
+    responders: FreshnessResponders,
+) {
     let streaming = has_streaming_lists(&client).await;
-    info!(streaming, "watches begin");
-    let Proofs { asked, proofs } = proofs;
+    info!(streaming, "watches started");
+    let FreshnessResponders { requested, passed } = responders;
     let shared = Shared {
         client,
         streaming,
         changes,
         metrics,
-        asked,
+        checks_requested: requested,
     };
-    join_all(proofs.into_iter().map(|(kind, proof)| kind.run(&shared, proof))).await;
+    join_all(passed.into_iter().map(|(kind, passed)| kind.run(&shared, passed))).await;
 }
 
 /// The parts that all watches share.
 struct Shared {
     client: Client,
     streaming: bool,
-    changes: mpsc::Sender<Read>,
+    changes: mpsc::Sender<ReceivedChange>,
     metrics: Arc<Metrics>,
-    asked: watch::Receiver<u64>,
+    checks_requested: watch::Receiver<u64>,
 }
 
 impl Shared {
-    fn watch<T: Watched>(&self, presence: Presence, proof: watch::Sender<u64>) -> Watch<'_, T>
+    fn watch<T: Watched>(&self, presence: Presence, checks_passed: watch::Sender<u64>) -> Watch<'_, T>
     where
         Change: From<Event<T>>,
     {
@@ -171,8 +178,8 @@ impl Shared {
             changes: &self.changes,
             metrics: &self.metrics,
             wrap: Change::from,
-            asked: self.asked.clone(),
-            proof,
+            checks_requested: self.checks_requested.clone(),
+            checks_passed,
         }
     }
 }
@@ -191,7 +198,7 @@ async fn has_streaming_lists(client: &Client) -> bool {
             version.major == "1" && minor(&version.minor).is_some_and(|minor| minor >= SINCE_MINOR)
         }
         Err(error) => {
-            debug!(%error, "the API server doesn't tell its version; lists are paged");
+            debug!(%error, "API server version unknown; listing in pages");
             false
         }
     }

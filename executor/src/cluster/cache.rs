@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use super::{Cluster, Text, Version, listing::Listing};
+use super::{Cluster, SharedStr, Version, listing::Listing};
 use crate::apiserver::{objects::Watched, watch::Event};
 
 /// A watched kind with a [`Cache`]: everything in which the kinds differ.
@@ -22,10 +22,10 @@ pub(super) trait Cached: Watched {
     fn cache(cluster: &mut Cluster) -> &mut Cache<Self::Value>;
 
     /// Caches the object at this version, and records what has changed.
-    fn set(self, cluster: &mut Cluster, key: Text, version: Version);
+    fn set(self, cluster: &mut Cluster, key: SharedStr, version: Version);
 
     /// Forgets an object that is gone, and records what has changed.
-    fn forget(cluster: &mut Cluster, key: &Text);
+    fn forget(cluster: &mut Cluster, key: &SharedStr);
 }
 
 /// The cached data of an object, and the version at which it is known.
@@ -38,7 +38,7 @@ pub(super) struct Versioned<V> {
 /// The objects of one kind by key, and the state of their watch.
 #[derive(Debug)]
 pub(super) struct Cache<V> {
-    objects: HashMap<Text, Versioned<V>>,
+    objects: HashMap<SharedStr, Versioned<V>>,
     /// The state of the watch and its lists.
     pub(super) listing: Listing,
 }
@@ -66,7 +66,7 @@ impl<V> Cache<V> {
         self.objects.get(key).map(|known| &known.version)
     }
 
-    pub(super) fn insert(&mut self, key: Text, value: V, version: Version) {
+    pub(super) fn insert(&mut self, key: SharedStr, value: V, version: Version) {
         self.objects.insert(key, Versioned { value, version });
     }
 
@@ -78,7 +78,7 @@ impl<V> Cache<V> {
         self.objects.len()
     }
 
-    pub(super) fn keys(&self) -> impl Iterator<Item = &Text> {
+    pub(super) fn keys(&self) -> impl Iterator<Item = &SharedStr> {
         self.objects.keys()
     }
 
@@ -87,28 +87,28 @@ impl<V> Cache<V> {
     }
 
     /// All objects with their keys, in no order.
-    pub(super) fn iter(&self) -> impl Iterator<Item = (&Text, &V)> {
+    pub(super) fn iter(&self) -> impl Iterator<Item = (&SharedStr, &V)> {
         self.objects.iter().map(|(key, known)| (key, &known.value))
     }
 
-    /// Records that the watch has reported an object. Returns whether the report counts.
-    fn on_changed(&mut self, key: &Text, version: &Version) -> bool {
+    /// Records that the watch has reported an object. Returns whether to apply the report.
+    fn on_changed(&mut self, key: &SharedStr, version: &Version) -> bool {
         let known = self.objects.get(key).map(|known| &known.version);
-        self.listing.shows(key, version, known)
+        self.listing.on_changed(key, version, known)
     }
 
-    /// Records that the watch has reported an object as gone. Returns whether the report counts.
-    fn on_gone(&mut self, key: &Text, version: Version, reuses_keys: bool) -> bool {
-        // With a reused key, a newer object may be known already. Otherwise this is the last event about the key,
-        // whatever is known.
+    /// Records that the watch has reported an object as gone. Returns whether to apply the report.
+    fn on_gone(&mut self, key: &SharedStr, version: Version, reuses_keys: bool) -> bool {
+        // With a reused key, a newer object may be known already. Otherwise this is the last event of the key, whatever
+        // version is known.
         let known = self.objects.get(key).filter(|_| reuses_keys);
         self.listing
-            .loses(key, version, known.map(|known| &known.version))
+            .on_gone(key, version, known.map(|known| &known.version))
     }
 
     /// Records that the list is complete. Returns the keys of the objects that are not in it.
-    fn on_list_end(&mut self) -> Vec<Text> {
-        self.listing.end(self.objects.keys())
+    fn on_list_end(&mut self) -> Vec<SharedStr> {
+        self.listing.finish(self.objects.keys())
     }
 }
 
@@ -118,15 +118,15 @@ impl Cluster {
         match event {
             Event::ListBegins => T::cache(self).listing.begin(),
             Event::Changed(object) => {
-                let key: Text = object.cache_key().into();
-                let version = Version::of(object.version());
+                let key: SharedStr = object.cache_key().into();
+                let version = Version::parse(object.version());
                 if T::cache(self).on_changed(&key, &version) {
                     object.set(self, key, version);
                 }
             }
             Event::Gone(object) => {
-                let key: Text = object.cache_key().into();
-                let version = Version::of(object.version());
+                let key: SharedStr = object.cache_key().into();
+                let version = Version::parse(object.version());
                 if T::cache(self).on_gone(&key, version, T::REUSES_KEYS) {
                     T::forget(self, &key);
                 }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::{
-    Cluster, Entry, Owner, Text, Version,
+    Cluster, Entry, Owner, SharedStr, Version,
     cache::{Cache, Cached},
 };
 use crate::apiserver::objects::DaemonSet;
@@ -21,7 +21,7 @@ impl Cached for DaemonSet {
         &mut cluster.daemon_sets
     }
 
-    fn set(self, cluster: &mut Cluster, uid: Text, version: Version) {
+    fn set(self, cluster: &mut Cluster, uid: SharedStr, version: Version) {
         if let Some(known) = cluster.daemon_sets.get_mut(&uid) {
             let before = &known.value.object;
             // Status writes are frequent, so everything that follows from the spec is computed only when the spec
@@ -42,15 +42,14 @@ impl Cached for DaemonSet {
         if self.metadata.deletion_timestamp.is_some() {
             // From here on, its pods belong to the garbage collector (A4), even if the next event shows an earlier
             // version.
-            cluster.daemon_sets.listing.bury(uid.clone(), version);
+            cluster.daemon_sets.listing.add_tombstone(uid.clone(), version);
             Self::forget(cluster, &uid);
             return;
         }
         let entry = Entry::new(self);
         if cluster.daemon_set(&uid).is_none() {
-            // Until now its pods belonged to no known DaemonSet. The planner has to hear of them before it hears of
-            // the DaemonSet.
-            let pods = cluster.pods.of(entry.owner()).map(|(uid, _)| uid.clone());
+            // Until now its pods belonged to no known DaemonSet. The planner must receive them before the DaemonSet.
+            let pods = cluster.pods.owned_by(entry.owner()).map(|(uid, _)| uid.clone());
             cluster.touched.pods.extend(pods);
         }
         cluster.daemon_sets.insert(uid.clone(), entry, version);
@@ -58,7 +57,7 @@ impl Cached for DaemonSet {
         cluster.touched.upkeep.insert(uid);
     }
 
-    fn forget(cluster: &mut Cluster, uid: &Text) {
+    fn forget(cluster: &mut Cluster, uid: &SharedStr) {
         if cluster.daemon_sets.remove(uid).is_some() {
             cluster.touched.daemon_sets.insert(uid.clone());
         }
@@ -66,11 +65,11 @@ impl Cached for DaemonSet {
 }
 
 impl Cluster {
-    /// Applies a `DaemonSet` from the answer to a read or a write, unless a newer version is known. If the
+    /// Applies a `DaemonSet` from the response to a read or a write, unless a newer version is known. If the
     /// `DaemonSet` isn't known, it has been deleted in the meantime.
-    pub fn wrote_daemon_set(&mut self, object: DaemonSet) {
-        let uid: Text = object.metadata.uid.as_str().into();
-        let version = Version::of(&object.metadata.resource_version);
+    pub fn apply_written_daemon_set(&mut self, object: DaemonSet) {
+        let uid: SharedStr = object.metadata.uid.as_str().into();
+        let version = Version::parse(&object.metadata.resource_version);
         let known = self.daemon_sets.version(&uid);
         if known.is_some_and(|known| version >= *known) {
             object.set(self, uid, version);
@@ -84,7 +83,7 @@ impl Cluster {
 
     /// The `DaemonSet` that a controller reference names, if it is known and not being deleted. A `DaemonSet` that
     /// shares only the uid with the reference is a different one.
-    pub fn owning(&self, owner: &Owner) -> Option<&Entry> {
+    pub fn daemon_set_of(&self, owner: &Owner) -> Option<&Entry> {
         self.daemon_sets
             .get(&owner.uid)
             .filter(|entry| entry.owner() == owner)

@@ -9,7 +9,7 @@ use everynode_proto::facts::{
 use k8s_openapi::apimachinery::pkg::apis::meta::v1 as meta;
 use kube::core::{Selector, SelectorExt};
 
-use super::{Owner, Text};
+use super::{Owner, SharedStr};
 use crate::{
     apiserver::objects::DaemonSet,
     pods::{hash::Fingerprint, template},
@@ -38,12 +38,12 @@ impl Entry {
         }
     }
 
-    /// The identity that the controller references of its pods and revisions have to name.
+    /// The identity that the controller references of its pods and revisions must match.
     pub fn owner(&self) -> &Owner {
         &self.owner
     }
 
-    /// Whether there is a usable selector: one that is empty or can't be read says nothing about any pod.
+    /// Whether there is a usable selector. An empty or invalid selector neither selects nor releases pods.
     pub fn has_selector(&self) -> bool {
         self.selector.is_some()
     }
@@ -69,19 +69,19 @@ fn selector(selector: &LabelSelector) -> Option<Selector> {
         match_labels: Some(selector.match_labels.clone()),
         match_expressions: Some(selector.match_expressions.iter().map(expression).collect()),
     };
-    // The API server accepts no selector that can't be parsed. If there is one nevertheless, it selects nothing.
+    // The API server rejects selectors that can't be parsed. If there is one nevertheless, it selects nothing.
     selector.try_into().ok()
 }
 
 /// A `ControllerRevision`, without its data.
 #[derive(Debug, Clone)]
-pub struct Known {
+pub struct CachedRevision {
     /// metadata.name.
     pub name: String,
     /// metadata.namespace.
     pub namespace: String,
     /// metadata.uid.
-    pub uid: Text,
+    pub uid: SharedStr,
     /// Its place in the history.
     pub revision: i64,
     /// Fingerprint of the meaning of the template in its data.
@@ -92,7 +92,7 @@ pub struct Known {
     pub owner: Option<Owner>,
 }
 
-impl Known {
+impl CachedRevision {
     /// The controller-revision-hash of this revision's pods, if it has one.
     pub fn hash(&self) -> Option<&str> {
         self.labels.get(REVISION_LABEL).map(String::as_str)

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use everynode_proto::{facts::Node, planner::v1::NodeFacts};
 
 use super::{
-    Cluster, Text, Version,
+    Cluster, SharedStr, Version,
     cache::{Cache, Cached},
 };
 
@@ -23,7 +23,7 @@ impl Cached for Node {
         &mut cluster.nodes
     }
 
-    fn set(self, cluster: &mut Cluster, name: Text, version: Version) {
+    fn set(self, cluster: &mut Cluster, name: SharedStr, version: Version) {
         let facts = self.into_facts();
         match cluster.nodes.get_mut(&name) {
             Some(known) if *known.value == facts => known.version = version,
@@ -34,7 +34,7 @@ impl Cached for Node {
         }
     }
 
-    fn forget(cluster: &mut Cluster, name: &Text) {
+    fn forget(cluster: &mut Cluster, name: &SharedStr) {
         if cluster.nodes.remove(name).is_some() {
             cluster.touched.nodes.insert(name.clone());
         }

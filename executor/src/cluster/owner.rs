@@ -2,20 +2,20 @@
 
 use everynode_proto::facts::Identity;
 
-use super::Text;
+use super::SharedStr;
 
 /// The identity of a `DaemonSet`, as a controller reference gives it.
 ///
-/// All of it has to match: anybody who may create pods in some namespace can put the uid of a `DaemonSet` from
-/// another namespace into a controller reference.
+/// All fields must match: a user who may create pods in some namespace can put the uid of a `DaemonSet` from another
+/// namespace into a controller reference.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Owner {
     /// metadata.namespace.
-    pub namespace: Text,
+    pub namespace: SharedStr,
     /// metadata.name.
-    pub name: Text,
+    pub name: SharedStr,
     /// metadata.uid.
-    pub uid: Text,
+    pub uid: SharedStr,
 }
 
 impl Owner {

@@ -1,7 +1,7 @@
 //! Pods that `DaemonSet`s control, and pods that nothing controls and that might be adopted.
 
-mod moment;
-mod on_node;
+mod by_node;
+mod optional_time;
 
 use std::{
     collections::{HashMap, HashSet},
@@ -17,8 +17,8 @@ use indexmap::IndexSet;
 use prost_types::Timestamp;
 use tokio::time::Instant;
 
-use self::{moment::Moment, on_node::OnNode};
-use super::{Owner, Text, Version, listing::Listing};
+use self::{by_node::PodsByNode, optional_time::OptionalTime};
+use super::{Owner, SharedStr, Version, listing::Listing};
 use crate::apiserver::watch::Event;
 
 /// How long a pod may be known only from the answer to a write, or from an out-of-order watch event. After that, the
@@ -32,30 +32,30 @@ const CONFIRM_AFTER: Duration = Duration::from_secs(10);
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Pod {
     /// metadata.namespace.
-    pub namespace: Text,
+    pub namespace: SharedStr,
     /// metadata.name.
     pub name: Box<str>,
     /// metadata.labels.
     pub labels: Arc<StringMap>,
     /// Whether it is being deleted.
     pub deleting: bool,
-    /// Whether the planner of this session has been sent the pod, and not yet that it is gone.
+    /// Whether the current planner session has been sent the pod, and not its deletion.
     is_announced: bool,
     owner: Option<Arc<Owner>>,
-    /// The other facts that the planner is sent, if a `DaemonSet` controls the pod.
-    told: Option<Told>,
+    /// The other facts to send to the planner, if a `DaemonSet` controls the pod.
+    planner_facts: Option<PlannerFacts>,
 }
 
 /// The facts of a pod that `Pod` itself doesn't hold.
 #[derive(Debug, Clone, PartialEq, Eq)]
-struct Told {
-    node: Text,
-    revision: Text,
-    template_generation: Text,
+struct PlannerFacts {
+    node: SharedStr,
+    revision: SharedStr,
+    template_generation: SharedStr,
     bound: bool,
     phase: i32,
-    ready_since: Moment,
-    created: Moment,
+    ready_since: OptionalTime,
+    created: OptionalTime,
 }
 
 impl Pod {
@@ -66,55 +66,56 @@ impl Pod {
 
     /// The node that the pod is for, if a `DaemonSet` controls the pod and its node is known.
     pub fn node(&self) -> Option<&str> {
-        self.told
+        self.planner_facts
             .as_ref()
-            .map(|told| &*told.node)
+            .map(|facts| &*facts.node)
             .filter(|node| !node.is_empty())
     }
 
     /// Whether the pod takes the place of another pod on its node: it has neither ended nor is it being deleted.
     pub fn is_live(&self) -> bool {
-        let is_over =
-            |told: &Told| told.phase == PodPhase::Succeeded as i32 || told.phase == PodPhase::Failed as i32;
-        !self.deleting && !self.told.as_ref().is_some_and(is_over)
+        let is_over = |facts: &PlannerFacts| {
+            facts.phase == PodPhase::Succeeded as i32 || facts.phase == PodPhase::Failed as i32
+        };
+        !self.deleting && !self.planner_facts.as_ref().is_some_and(is_over)
     }
 
     /// Whether the pod is running and ready on its node, and isn't being deleted.
-    pub fn is_settled(&self) -> bool {
-        let is_settled = |told: &Told| {
-            let is_ready = Option::<Timestamp>::from(told.ready_since).is_some();
-            told.bound && is_ready && told.phase == PodPhase::Running as i32
+    pub fn is_running_and_ready(&self) -> bool {
+        let is_running_and_ready = |facts: &PlannerFacts| {
+            let is_ready = Option::<Timestamp>::from(facts.ready_since).is_some();
+            facts.bound && is_ready && facts.phase == PodPhase::Running as i32
         };
-        !self.deleting && self.told.as_ref().is_some_and(is_settled)
+        !self.deleting && self.planner_facts.as_ref().is_some_and(is_running_and_ready)
     }
 
     /// The pod's controller-revision-hash; empty if it has none.
     pub fn revision(&self) -> &str {
-        self.told.as_ref().map_or("", |told| &told.revision)
+        self.planner_facts.as_ref().map_or("", |facts| &facts.revision)
     }
 
-    /// The facts that the planner is sent about the pod, if a `DaemonSet` controls it. `uid` is the pod's uid.
+    /// The facts of the pod to send to the planner, if a `DaemonSet` controls it. `uid` is the pod's uid.
     pub fn facts(&self, uid: &str) -> Option<PodFacts> {
-        let (told, owner) = (self.told.as_ref()?, self.owner.as_ref()?);
+        let (facts, owner) = (self.planner_facts.as_ref()?, self.owner.as_ref()?);
         Some(PodFacts {
             uid: uid.to_owned(),
             name: self.name.to_string(),
             daemon_set_uid: owner.uid.to_string(),
-            node: told.node.to_string(),
-            bound: told.bound,
-            phase: told.phase,
-            ready_since: told.ready_since.into(),
-            created: told.created.into(),
+            node: facts.node.to_string(),
+            bound: facts.bound,
+            phase: facts.phase,
+            ready_since: facts.ready_since.into(),
+            created: facts.created.into(),
             deleting: self.deleting,
-            revision: told.revision.to_string(),
-            template_generation: told.template_generation.to_string(),
+            revision: facts.revision.to_string(),
+            template_generation: facts.template_generation.to_string(),
         })
     }
 }
 
 /// A pod, and the version at which it is known.
 #[derive(Debug)]
-struct Known {
+struct CachedPod {
     pod: Pod,
     version: Version,
 }
@@ -122,36 +123,36 @@ struct Known {
 /// All pods that a `DaemonSet` controls or that nothing controls, by uid.
 #[derive(Debug, Default)]
 pub struct Pods {
-    by_uid: HashMap<Text, Known>,
-    texts: SharedValues<str>,
+    by_uid: HashMap<SharedStr, CachedPod>,
+    strings: SharedValues<str>,
     labels: SharedValues<StringMap>,
     owners: SharedValues<Owner>,
-    by_owner: HashMap<Arc<Owner>, IndexSet<Text>>,
-    orphans: HashSet<Text>,
-    on_node: OnNode,
-    /// Former owners of pods that have changed owner since the planner was sent them. They are kept until the pods
+    by_owner: HashMap<Arc<Owner>, IndexSet<SharedStr>>,
+    orphans: HashSet<SharedStr>,
+    by_node: PodsByNode,
+    /// Former owners of pods that have changed owner since they were sent to the planner. They are kept until the pods
     /// are gone.
-    former_owners: HashMap<Text, Arc<Owner>>,
+    former_owners: HashMap<SharedStr, Arc<Owner>>,
     listing: Listing,
     /// Pods known so far only from the answer to a write, or from an out-of-order watch event, and since when.
-    unconfirmed: HashMap<Text, Instant>,
+    unconfirmed: HashMap<SharedStr, Instant>,
 }
 
 impl Pods {
     /// Applies a watch event. Returns the uids of the pods that changed.
-    pub fn event(&mut self, event: Event<facts::Pod>) -> Vec<Text> {
+    pub fn apply_event(&mut self, event: Event<facts::Pod>) -> Vec<SharedStr> {
         match event {
             Event::ListBegins => self.listing.begin(),
             Event::Changed(pod) => {
-                let uid: Text = pod.metadata.uid.as_str().into();
-                let version = Version::of(&pod.metadata.resource_version);
+                let uid: SharedStr = pod.metadata.uid.as_str().into();
+                let version = Version::parse(&pod.metadata.resource_version);
                 let known = self.by_uid.get(&uid).map(|known| &known.version);
                 let is_known = known.is_some();
                 // Outside a list, versions rise. An out-of-order event confirms nothing: a pod that isn't known may
                 // be gone already.
-                let is_late = version < *self.listing.watched();
-                let counts = self.listing.shows(&uid, &version, known);
-                if !is_late || self.listing.is_under_way() {
+                let is_late = version < *self.listing.latest_version();
+                let counts = self.listing.on_changed(&uid, &version, known);
+                if !is_late || self.listing.is_in_progress() {
                     self.unconfirmed.remove(&uid);
                 } else if !is_known {
                     self.unconfirmed.insert(uid.clone(), Instant::now());
@@ -159,11 +160,12 @@ impl Pods {
                 return counts.then(|| self.set(pod, uid)).flatten().into_iter().collect();
             }
             Event::Gone(pod) => {
-                self.listing.told(&Version::of(&pod.metadata.resource_version));
+                self.listing
+                    .record_version(&Version::parse(&pod.metadata.resource_version));
                 return self.remove(&pod.metadata.uid).into_iter().collect();
             }
             Event::ListEnds => {
-                let gone = self.listing.end(self.by_uid.keys());
+                let gone = self.listing.finish(self.by_uid.keys());
                 // A pod that is known only from a write may be newer than the list. The executor looks it up later.
                 let gone = gone
                     .iter()
@@ -179,15 +181,15 @@ impl Pods {
         Vec::new()
     }
 
-    /// Applies a pod from the answer to a write. If the watch is past that version, it has already reported
-    /// everything, perhaps even that the pod is gone again. A list in progress names pods in no order, so the watch
-    /// is past a version only when the list has ended.
-    pub fn wrote(&mut self, pod: &facts::Pod) -> Option<Text> {
-        let version = Version::of(&pod.metadata.resource_version);
-        if version <= *self.listing.watched() && !self.listing.awaits(&pod.metadata.uid) {
+    /// Applies a pod from the response to a write. A watch past that version has already reported the pod, and perhaps
+    /// its deletion, so the response is ignored. A list in progress names pods in no order, so the watch counts as past
+    /// a version only when the list has ended.
+    pub fn apply_written(&mut self, pod: &facts::Pod) -> Option<SharedStr> {
+        let version = Version::parse(&pod.metadata.resource_version);
+        if version <= *self.listing.latest_version() && !self.listing.may_still_list(&pod.metadata.uid) {
             return None;
         }
-        let uid: Text = pod.metadata.uid.as_str().into();
+        let uid: SharedStr = pod.metadata.uid.as_str().into();
         match self.by_uid.get(&uid) {
             Some(known) if known.version > version => return None,
             Some(_) => {}
@@ -196,8 +198,8 @@ impl Pods {
         self.set(pod.clone(), uid)
     }
 
-    /// Notes that a pod's deletion has begun, or that the pod is gone. Neither is ever undone.
-    pub fn deleted(&mut self, uid: &str, gone: bool) -> Option<Text> {
+    /// Records that a pod's deletion has begun, or that the pod is gone. Neither is ever undone.
+    pub fn apply_deletion(&mut self, uid: &str, gone: bool) -> Option<SharedStr> {
         if gone {
             return self.remove(uid);
         }
@@ -208,7 +210,7 @@ impl Pods {
         (!was_deleting).then_some(uid)
     }
 
-    fn set(&mut self, object: facts::Pod, uid: Text) -> Option<Text> {
+    fn set(&mut self, object: facts::Pod, uid: SharedStr) -> Option<SharedStr> {
         let facts = object.facts();
         let metadata = object.metadata;
         let owner = metadata
@@ -217,25 +219,25 @@ impl Pods {
         if owner.is_none() && metadata.controller().is_some() {
             return self.remove(&uid);
         }
-        let told = facts.map(|facts| Told {
-            node: self.texts.share(facts.node.as_str()),
-            revision: self.texts.share(facts.revision.as_str()),
-            template_generation: self.texts.share(facts.template_generation.as_str()),
+        let planner_facts = facts.map(|facts| PlannerFacts {
+            node: self.strings.share(facts.node.as_str()),
+            revision: self.strings.share(facts.revision.as_str()),
+            template_generation: self.strings.share(facts.template_generation.as_str()),
             bound: facts.bound,
             phase: facts.phase,
             ready_since: facts.ready_since.into(),
             created: facts.created.into(),
         });
         let mut pod = Pod {
-            namespace: self.texts.share(metadata.namespace.as_str()),
+            namespace: self.strings.share(metadata.namespace.as_str()),
             name: metadata.name.as_str().into(),
             labels: self.labels.share(metadata.labels),
             deleting: metadata.deletion_timestamp.is_some(),
             is_announced: false,
             owner,
-            told,
+            planner_facts,
         };
-        let version = Version::of(&metadata.resource_version);
+        let version = Version::parse(&metadata.resource_version);
         if let Some(before) = self.by_uid.get_mut(&uid) {
             before.version = version.clone();
             // The executor may know that a deletion has begun before the watch reports it.
@@ -250,8 +252,8 @@ impl Pods {
             }
             self.unlink(&uid);
         }
-        if let Some(told) = &pod.told {
-            self.on_node.insert(&told.node, &uid);
+        if let Some(facts) = &pod.planner_facts {
+            self.by_node.insert(&facts.node, &uid);
         }
         match &pod.owner {
             Some(owner) => drop(
@@ -262,7 +264,7 @@ impl Pods {
             ),
             None => drop(self.orphans.insert(uid.clone())),
         }
-        self.by_uid.insert(uid.clone(), Known { pod, version });
+        self.by_uid.insert(uid.clone(), CachedPod { pod, version });
         Some(uid)
     }
 
@@ -275,7 +277,7 @@ impl Pods {
         }
     }
 
-    fn remove(&mut self, uid: &str) -> Option<Text> {
+    fn remove(&mut self, uid: &str) -> Option<SharedStr> {
         self.unlink(uid);
         self.unconfirmed.remove(uid);
         self.former_owners.remove(uid);
@@ -284,8 +286,12 @@ impl Pods {
 
     fn unlink(&mut self, uid: &str) {
         self.orphans.remove(uid);
-        if let Some(told) = self.by_uid.get(uid).and_then(|known| known.pod.told.as_ref()) {
-            self.on_node.remove(&told.node, uid);
+        if let Some(facts) = self
+            .by_uid
+            .get(uid)
+            .and_then(|known| known.pod.planner_facts.as_ref())
+        {
+            self.by_node.remove(&facts.node, uid);
         }
         let Some(owner) = self.by_uid.get(uid).and_then(|known| known.pod.owner.as_ref()) else {
             return;
@@ -299,8 +305,8 @@ impl Pods {
         }
     }
 
-    /// The pods that have to be looked up, because the watch should have reported them long ago.
-    pub fn overdue(&self, now: Instant) -> Vec<Text> {
+    /// The pods to look up, because the watch should have reported them by now.
+    pub fn overdue(&self, now: Instant) -> Vec<SharedStr> {
         let overdue = self
             .unconfirmed
             .iter()
@@ -308,7 +314,7 @@ impl Pods {
         overdue.map(|(uid, _)| uid.clone()).collect()
     }
 
-    /// Notes that a pod has been looked up and exists.
+    /// Records that a pod has been looked up and exists.
     pub fn confirm(&mut self, uid: &str) {
         self.unconfirmed.remove(uid);
     }
@@ -318,64 +324,64 @@ impl Pods {
         self.by_uid.get(uid).map(|known| &known.pod)
     }
 
-    /// Whether the planner knows a pod.
+    /// Whether the current planner session has been sent a pod.
     pub fn is_announced(&self, uid: &str) -> bool {
         self.by_uid.get(uid).is_some_and(|known| known.pod.is_announced)
     }
 
-    /// Sets whether the planner knows a pod.
-    pub fn announce(&mut self, uid: &str, is_announced: bool) {
+    /// Sets whether the current planner session has been sent a pod.
+    pub fn set_announced(&mut self, uid: &str, is_announced: bool) {
         if let Some(known) = self.by_uid.get_mut(uid) {
             known.pod.is_announced = is_announced;
         }
     }
 
-    /// Notes that the planner knows no pod, because it is a new planner.
-    pub(super) fn withdraw_all(&mut self) {
+    /// Records that no pod has been sent, because a new planner session begins.
+    pub(super) fn clear_announced(&mut self) {
         self.by_uid
             .values_mut()
             .for_each(|known| known.pod.is_announced = false);
         self.former_owners.clear();
     }
 
-    /// Whether the planner may still believe that the pod belongs to this `DaemonSet`, its former owner.
-    pub fn was_of(&self, uid: &str, owner: &Owner) -> bool {
+    /// Whether the planner may still have this `DaemonSet` as the pod's owner, although the owner has changed.
+    pub fn is_former_owner(&self, uid: &str, owner: &Owner) -> bool {
         self.former_owners
             .get(uid)
             .is_some_and(|former| **former == *owner)
     }
 
     /// Number of pods that a `DaemonSet` controls.
-    pub fn count(&self, owner: &Owner) -> usize {
+    pub fn owned_count(&self, owner: &Owner) -> usize {
         self.by_owner.get(owner).map_or(0, IndexSet::len)
     }
 
     /// Number of live pods of a `DaemonSet` that are on a node or meant for it.
     pub fn live_on(&self, node: &str, owner: &Owner) -> usize {
-        let pods = self.on_node.get(node).iter();
+        let pods = self.by_node.get(node).iter();
         let pods = pods.filter_map(|uid| self.by_uid.get(uid));
         pods.filter(|known| known.pod.is_live() && known.pod.owner() == Some(owner))
             .count()
     }
 
     /// The pods that a `DaemonSet` controls.
-    pub fn of<'a>(&'a self, owner: &Owner) -> impl Iterator<Item = (&'a Text, &'a Pod)> + use<'a> {
+    pub fn owned_by<'a>(&'a self, owner: &Owner) -> impl Iterator<Item = (&'a SharedStr, &'a Pod)> + use<'a> {
         let uids = self.by_owner.get(owner).into_iter().flatten();
         uids.filter_map(|uid| self.entry(uid))
     }
 
     /// The pods that nothing controls.
-    pub fn orphans(&self) -> impl Iterator<Item = (&Text, &Pod)> {
+    pub fn orphans(&self) -> impl Iterator<Item = (&SharedStr, &Pod)> {
         self.orphans.iter().filter_map(|uid| self.entry(uid))
     }
 
-    fn entry(&self, uid: &str) -> Option<(&Text, &Pod)> {
+    fn entry(&self, uid: &str) -> Option<(&SharedStr, &Pod)> {
         let (uid, known) = self.by_uid.get_key_value(uid)?;
         Some((uid, &known.pod))
     }
 
     /// The uids of all pods.
-    pub fn uids(&self) -> impl Iterator<Item = &Text> {
+    pub fn uids(&self) -> impl Iterator<Item = &SharedStr> {
         self.by_uid.keys()
     }
 

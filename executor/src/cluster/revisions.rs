@@ -1,13 +1,13 @@
 //! The cache of `ControllerRevision`s that a `DaemonSet` controls or that nothing controls. Its keys are uids.
 
 use super::{
-    Cluster, Known, Owner, Text, Version,
+    CachedRevision, Cluster, Owner, SharedStr, Version,
     cache::{Cache, Cached},
 };
 use crate::{apiserver::objects::Revision, pods::template};
 
 impl Cached for Revision {
-    type Value = Known;
+    type Value = CachedRevision;
 
     const REUSES_KEYS: bool = false;
 
@@ -19,29 +19,29 @@ impl Cached for Revision {
         &mut cluster.revisions
     }
 
-    fn set(self, cluster: &mut Cluster, uid: Text, version: Version) {
+    fn set(self, cluster: &mut Cluster, uid: SharedStr, version: Version) {
         cluster.set_revision(&self, uid, version);
     }
 
-    fn forget(cluster: &mut Cluster, uid: &Text) {
+    fn forget(cluster: &mut Cluster, uid: &SharedStr) {
         cluster.forget_revision(uid);
     }
 }
 
 impl Cluster {
-    /// Applies a `ControllerRevision` from the answer to a read or a write. If the watch is past that version, it has
-    /// already reported everything, perhaps even that the revision is gone again.
-    pub fn wrote_revision(&mut self, object: &Revision) {
-        let version = Version::of(&object.metadata.resource_version);
+    /// Applies a `ControllerRevision` from the response to a read or a write. A watch past that version has already
+    /// reported the revision, and perhaps its deletion, so the response is ignored.
+    pub fn apply_written_revision(&mut self, object: &Revision) {
+        let version = Version::parse(&object.metadata.resource_version);
         let known = self.revisions.version(&object.metadata.uid);
         let is_newer = known.is_none_or(|known| version >= *known);
         let listing = &self.revisions.listing;
-        if is_newer && (version > *listing.watched() || listing.awaits(&object.metadata.uid)) {
+        if is_newer && (version > *listing.latest_version() || listing.may_still_list(&object.metadata.uid)) {
             self.set_revision(object, object.metadata.uid.as_str().into(), version);
         }
     }
 
-    fn set_revision(&mut self, object: &Revision, uid: Text, version: Version) {
+    fn set_revision(&mut self, object: &Revision, uid: SharedStr, version: Version) {
         let metadata = &object.metadata;
         let owner = metadata.controlling_daemon_set().map(Owner::from);
         if owner.is_none() && metadata.controller().is_some() {
@@ -50,7 +50,7 @@ impl Cluster {
         if metadata.deletion_timestamp.is_some() {
             return self.forget_revision(&uid);
         }
-        let known = Known {
+        let known = CachedRevision {
             name: metadata.name.clone(),
             namespace: metadata.namespace.clone(),
             uid: uid.clone(),
@@ -61,8 +61,8 @@ impl Cluster {
         };
         let before = self.revisions.get(&uid);
         // The creator of a revision for a `DaemonSet` may still be working with it. As in kube-controller-manager
-        // (mirrors addHistory), the new revision alone starts no upkeep: it is put in order when something else
-        // happens. So a duplicate isn't deleted before its creator can read it.
+        // (mirrors addHistory), the new revision alone starts no upkeep; the next change does. So a duplicate isn't
+        // deleted before its creator can read it.
         if before.is_some() || known.owner.is_none() {
             self.touch_owners(&known);
         }
@@ -76,7 +76,7 @@ impl Cluster {
         }
     }
 
-    fn touch_owners(&mut self, revision: &Known) {
+    fn touch_owners(&mut self, revision: &CachedRevision) {
         let Some(owner) = &revision.owner else {
             let adopters = self.daemon_sets.iter().filter(|(_, entry)| {
                 entry.object.metadata.namespace == revision.namespace && entry.selects(&revision.labels)
@@ -84,13 +84,13 @@ impl Cluster {
             self.touched.upkeep.extend(adopters.map(|(uid, _)| uid.clone()));
             return;
         };
-        if self.owning(owner).is_some() {
+        if self.daemon_set_of(owner).is_some() {
             self.touched.upkeep.insert(owner.uid.clone());
         }
     }
 
     /// The `ControllerRevision`s in a namespace that a `DaemonSet` controls, or that nothing controls.
-    pub fn revisions(&self, namespace: &str) -> impl Iterator<Item = &Known> {
+    pub fn revisions(&self, namespace: &str) -> impl Iterator<Item = &CachedRevision> {
         self.revisions
             .values()
             .filter(move |revision| revision.namespace == namespace)

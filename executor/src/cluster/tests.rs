@@ -1,6 +1,6 @@
+mod event_order;
 mod ownership;
 mod pods;
-mod turns;
 
 use everynode_proto::facts::Node;
 use indexmap::IndexSet;
@@ -27,12 +27,12 @@ fn with_agent() -> Cluster {
     cluster
 }
 
-fn touched(set: &IndexSet<Text>) -> Vec<&str> {
+fn touched(set: &IndexSet<SharedStr>) -> Vec<&str> {
     set.iter().map(|text| &**text).collect()
 }
 
 #[test]
-fn the_cluster_is_known_when_every_list_is_complete() {
+fn cluster_is_synced_when_every_list_is_complete() {
     let mut cluster = Cluster::default();
     let ends = [
         Change::Node(Event::ListEnds),
@@ -46,14 +46,11 @@ fn the_cluster_is_known_when_every_list_is_complete() {
     }
     assert!(cluster.is_synced());
     cluster.apply(Change::Pod(Event::ListBegins));
-    assert!(
-        cluster.is_synced(),
-        "what is known stays known while a list comes in again"
-    );
+    assert!(cluster.is_synced(), "the cluster stays synced during a new list");
 }
 
 #[test]
-fn a_node_is_touched_only_when_a_fact_changes() {
+fn node_is_touched_only_when_a_fact_changes() {
     let mut cluster = Cluster::default();
     cluster.apply(Change::Node(Event::Changed(node("n1"))));
     assert_eq!(touched(&cluster.touched.nodes), ["n1"]);
@@ -71,7 +68,7 @@ fn a_node_is_touched_only_when_a_fact_changes() {
 }
 
 #[test]
-fn what_a_list_leaves_out_is_gone_when_the_list_is_complete() {
+fn objects_missing_from_a_list_are_gone_when_the_list_is_complete() {
     let mut cluster = with_agent();
     for name in ["n1", "n2"] {
         cluster.apply(Change::Node(Event::Changed(node(name))));
@@ -90,7 +87,7 @@ fn what_a_list_leaves_out_is_gone_when_the_list_is_complete() {
 }
 
 #[test]
-fn a4_a_daemon_set_that_is_being_deleted_is_gone() {
+fn a4_daemon_set_that_is_being_deleted_is_removed_from_the_cache() {
     let mut cluster = with_agent();
     let deleting =
         json!({"metadata": {"resourceVersion": "11", "deletionTimestamp": "2026-01-01T00:00:00Z"}});
@@ -101,20 +98,20 @@ fn a4_a_daemon_set_that_is_being_deleted_is_gone() {
 }
 
 #[test]
-fn the_answer_to_a_write_does_not_bring_a_deleted_daemon_set_back() {
+fn response_to_a_write_does_not_restore_a_deleted_daemon_set() {
     let mut cluster = with_agent();
     cluster.apply(Change::DaemonSet(Event::Gone(agent())));
     cluster.touched = Touched::default();
-    cluster.wrote_daemon_set(agent_with(json!({"metadata": {"resourceVersion": "99"}})));
+    cluster.apply_written_daemon_set(agent_with(json!({"metadata": {"resourceVersion": "99"}})));
     assert!(cluster.daemon_set("ds-1").is_none());
     assert!(cluster.touched.daemon_sets.is_empty());
 }
 
 #[test]
-fn an_older_daemon_set_changes_nothing() {
+fn older_daemon_set_changes_nothing() {
     let mut cluster = with_agent();
     let newer = json!({"metadata": {"resourceVersion": "12", "generation": 2}});
-    cluster.wrote_daemon_set(agent_with(newer));
+    cluster.apply_written_daemon_set(agent_with(newer));
     cluster.touched = Touched::default();
     changed(
         &mut cluster,
@@ -125,7 +122,7 @@ fn an_older_daemon_set_changes_nothing() {
 }
 
 #[test]
-fn a_new_status_is_known_without_touching_the_daemon_set_unless_its_collisions_count_more() {
+fn new_status_does_not_touch_the_daemon_set_unless_its_collision_count_rises() {
     let mut cluster = with_agent();
     let status = json!({"metadata": {"resourceVersion": "11"}, "status": {"numberReady": 3}});
     changed(&mut cluster, agent_with(status));
@@ -137,35 +134,39 @@ fn a_new_status_is_known_without_touching_the_daemon_set_unless_its_collisions_c
 }
 
 #[test]
-fn revisions_mark_their_daemon_set_for_upkeep_but_not_when_they_come_with_an_owner() {
+fn revision_change_marks_its_daemon_set_for_upkeep_unless_created_with_an_owner() {
     let mut cluster = with_agent();
-    let saw = |cluster: &mut Cluster, json: &serde_json::Value| {
+    let apply_revision = |cluster: &mut Cluster, json: &serde_json::Value| {
         cluster.apply(Change::Revision(Event::Changed(revision(json))));
         touched(&std::mem::take(&mut cluster.touched).upkeep).join(" ")
     };
     let owned = revision_json("r1", 1);
-    assert_eq!(saw(&mut cluster, &owned), "", "its maker may not be done with it");
+    assert_eq!(
+        apply_revision(&mut cluster, &owned),
+        "",
+        "its creator may still be using it"
+    );
     let changed = with(
         owned.clone(),
         json!({"metadata": {"resourceVersion": "6", "labels": {"a": "b"}}}),
     );
-    assert_eq!(saw(&mut cluster, &changed), "ds-1");
+    assert_eq!(apply_revision(&mut cluster, &changed), "ds-1");
     let orphan = with(
         revision_json("r2", 1),
         json!({"metadata": {"ownerReferences": []}}),
     );
-    assert_eq!(saw(&mut cluster, &orphan), "ds-1");
+    assert_eq!(apply_revision(&mut cluster, &orphan), "ds-1");
     let other = with(
         revision_json("r9", 1),
         json!({"metadata": {"ownerReferences": owned_by("ds-9")}}),
     );
-    assert_eq!(saw(&mut cluster, &other), "");
+    assert_eq!(apply_revision(&mut cluster, &other), "");
     cluster.apply(Change::Revision(Event::Gone(revision(&owned))));
     assert_eq!(touched(&cluster.touched.upkeep), ["ds-1"]);
 }
 
 #[test]
-fn a_revision_of_another_controller_or_in_deletion_is_not_there() {
+fn revision_of_another_controller_or_in_deletion_is_not_cached() {
     let mut cluster = with_agent();
     let stateful = json!([{"apiVersion": "apps/v1", "kind": "StatefulSet", "uid": "s", "controller": true}]);
     let foreign = with(
@@ -180,25 +181,25 @@ fn a_revision_of_another_controller_or_in_deletion_is_not_there() {
 }
 
 #[test]
-fn the_answer_to_a_write_does_not_bring_a_deleted_revision_back() {
+fn response_to_a_write_does_not_restore_a_deleted_revision() {
     let mut cluster = with_agent();
     let mut written = revision_json("r1", 1);
-    cluster.wrote_revision(&revision(&written));
+    cluster.apply_written_revision(&revision(&written));
     assert_eq!(cluster.revisions("default").count(), 1);
     written["metadata"]["resourceVersion"] = json!("9");
     cluster.apply(Change::Revision(Event::Gone(revision(&written))));
-    cluster.wrote_revision(&revision(&revision_json("r1", 2)));
+    cluster.apply_written_revision(&revision(&revision_json("r1", 2)));
     assert_eq!(cluster.revisions("default").count(), 0);
 }
 
 #[test]
-fn an_older_revision_changes_nothing() {
+fn older_revision_changes_nothing() {
     let mut cluster = with_agent();
     let newer = with(
         old_revision_json("r1", 4),
         json!({"metadata": {"resourceVersion": "8"}}),
     );
-    cluster.wrote_revision(&revision(&newer));
+    cluster.apply_written_revision(&revision(&newer));
     cluster.apply(Change::Revision(Event::Changed(revision(&old_revision_json(
         "r1", 1,
     )))));
@@ -210,7 +211,7 @@ fn an_older_revision_changes_nothing() {
 }
 
 #[test]
-fn a_new_planner_is_to_be_told_everything() {
+fn new_planner_gets_everything() {
     let mut cluster = with_agent();
     cluster.apply(Change::Node(Event::Changed(node("n1"))));
     cluster.apply(Change::Pod(Event::Changed(pod("p1", 3))));
@@ -221,12 +222,12 @@ fn a_new_planner_is_to_be_told_everything() {
         pods,
         daemon_sets,
         statuses,
-        strangers,
+        rival_pods,
         upkeep,
     } = &cluster.touched;
     assert_eq!(
         (touched(nodes), touched(pods), touched(daemon_sets)),
         (vec!["n1"], vec!["uid of p1"], vec!["ds-1"])
     );
-    assert!(upkeep.is_empty() && statuses.is_empty() && strangers.is_empty());
+    assert!(upkeep.is_empty() && statuses.is_empty() && rival_pods.is_empty());
 }

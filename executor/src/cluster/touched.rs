@@ -2,23 +2,23 @@
 
 use indexmap::IndexSet;
 
-use super::Text;
+use super::SharedStr;
 
 /// Changes since the controller last processed them.
 #[derive(Debug, Default)]
 pub struct Touched {
     /// Nodes, by name.
-    pub nodes: IndexSet<Text>,
+    pub nodes: IndexSet<SharedStr>,
     /// Pods, by uid.
-    pub pods: IndexSet<Text>,
+    pub pods: IndexSet<SharedStr>,
     /// `DaemonSet`s, by uid.
-    pub daemon_sets: IndexSet<Text>,
+    pub daemon_sets: IndexSet<SharedStr>,
     /// `DaemonSet`s, by uid, whose status has been written, no matter by whom.
-    pub statuses: IndexSet<Text>,
+    pub statuses: IndexSet<SharedStr>,
     /// Pods that another controller has made for a `DaemonSet`: the `DaemonSet`'s uid and the pod's name.
-    pub strangers: Vec<(Text, String)>,
-    /// `DaemonSet`s, by uid, whose pods or revisions may need to be adopted, released or put in order.
-    pub upkeep: IndexSet<Text>,
+    pub rival_pods: Vec<(SharedStr, String)>,
+    /// `DaemonSet`s, by uid, whose pods or revisions may need to be adopted, released or relabelled.
+    pub upkeep: IndexSet<SharedStr>,
 }
 
 impl Touched {

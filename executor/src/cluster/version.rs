@@ -14,7 +14,7 @@ pub enum Version {
 
 impl Version {
     /// Parses a version.
-    pub fn of(text: &str) -> Self {
+    pub fn parse(text: &str) -> Self {
         let is_number = text.bytes().all(|byte| byte.is_ascii_digit()) && !text.starts_with('0');
         if text.is_empty() || !is_number {
             return Self::default();
@@ -52,7 +52,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn versions_are_numbers_of_any_length_and_what_is_none_is_the_oldest() {
+    fn versions_are_numbers_of_any_length_and_other_text_is_the_oldest() {
         let rising = [
             "1",
             "9",
@@ -64,10 +64,10 @@ mod tests {
             "100000000000000000001",
         ];
         for pair in rising.windows(2) {
-            assert!(Version::of(pair[0]) < Version::of(pair[1]), "{pair:?}");
+            assert!(Version::parse(pair[0]) < Version::parse(pair[1]), "{pair:?}");
         }
         for odd in ["", "0", "01", "-1", "+1", "1.5", "x", "99999999999999999999x"] {
-            assert_eq!(Version::of(odd), Version::default(), "{odd:?}");
+            assert_eq!(Version::parse(odd), Version::default(), "{odd:?}");
         }
         assert_eq!(size_of::<Version>(), 16, "there is one for each pod");
     }

@@ -16,8 +16,8 @@ use crate::{
         action::{self, ActionReport, ActionResult},
         queue::{CallOutcome, Lane, ReadyAction},
     },
-    apiserver::{events::Kind, failure::ApiError, objects::DaemonSet},
-    cluster::Text,
+    apiserver::{events::EventType, failure::ApiError, objects::DaemonSet},
+    cluster::SharedStr,
     live_view::event_bus::EventBus,
     planner::guard::Verdict,
     pods::pod::PodBuilder,
@@ -30,7 +30,7 @@ const NOT_NEEDED: &str = "No longer needed";
 /// An action that has ended.
 #[derive(Debug)]
 pub(super) struct FinishedAction {
-    daemon_set: Text,
+    daemon_set: SharedStr,
     /// The object that the action was for; it may be gone by now.
     object: Arc<DaemonSet>,
     lane: Lane,
@@ -48,7 +48,7 @@ pub(super) struct FinishedAction {
 
 impl Controller {
     /// Starts all actions that may start now.
-    pub(super) fn start_actions(&mut self, uid: &Text) {
+    pub(super) fn start_actions(&mut self, uid: &SharedStr) {
         while let Some(ready) = self
             .managed
             .get_mut(uid)
@@ -57,7 +57,7 @@ impl Controller {
             match self.pod_builder_for(uid, &ready.action) {
                 Some((object, pod_builder)) => match self.judge_creation(uid, &ready.action) {
                     Verdict::Allowed => self.start_create(uid, object, pod_builder, ready),
-                    Verdict::Needless => self.skip_action(uid, Lane::Create, ready.id, &ready.action.node),
+                    Verdict::Obsolete => self.skip_action(uid, Lane::Create, ready.id, &ready.action.node),
                     Verdict::Violation(violation) => {
                         self.reject_action(uid, Lane::Create, &ready, &ready.action.node, violation);
                     }
@@ -79,7 +79,7 @@ impl Controller {
                 (_, Verdict::Violation(violation)) => {
                     self.reject_action(uid, Lane::Delete, &ready, &ready.action.node, violation);
                 }
-                (None, _) | (_, Verdict::Needless) => {
+                (None, _) | (_, Verdict::Obsolete) => {
                     self.skip_action(uid, Lane::Delete, ready.id, &ready.action.node);
                 }
             }
@@ -112,7 +112,7 @@ impl Controller {
 
     /// Ends an action that can't be carried out as if the server had refused it, so that the planner doesn't request it
     /// again immediately.
-    pub(super) fn refuse_action(&mut self, uid: &Text, lane: Lane, id: u64, node: &str) {
+    pub(super) fn refuse_action(&mut self, uid: &SharedStr, lane: Lane, id: u64, node: &str) {
         self.config.metrics.action(metric_kind(lane), Outcome::Refused);
         self.publish_end(uid, id, ActionOutcome::Failed, |managed| {
             let message = managed.refusals.get(lane).map(|refused| refused.message.as_str());
@@ -126,7 +126,7 @@ impl Controller {
         self.write_status(uid);
     }
 
-    fn update_lane(&mut self, uid: &Text, lane: Lane, id: Option<u64>, outcome: CallOutcome) {
+    fn update_lane(&mut self, uid: &SharedStr, lane: Lane, id: Option<u64>, outcome: CallOutcome) {
         let Some(managed) = self.managed.get_mut(uid) else {
             return;
         };
@@ -149,7 +149,7 @@ impl Controller {
         }
     }
 
-    fn skip_action(&mut self, uid: &Text, lane: Lane, id: u64, node: &str) {
+    fn skip_action(&mut self, uid: &SharedStr, lane: Lane, id: u64, node: &str) {
         if let Some(managed) = self.managed.get_mut(uid) {
             managed.actions.on_finished(lane, Some(id), CallOutcome::Skipped);
         }
@@ -177,7 +177,7 @@ impl Controller {
 
     fn start_create(
         &mut self,
-        uid: &Text,
+        uid: &SharedStr,
         object: Arc<DaemonSet>,
         pod_builder: Arc<PodBuilder>,
         ready: ReadyAction<CreatePod>,
@@ -187,7 +187,7 @@ impl Controller {
         };
         let (api, stop, uid) = (self.config.api.clone(), managed.stop.clone(), uid.clone());
         let (session, node) = (self.session, ready.action.node.clone());
-        managed.outstanding.creation_begins(&node);
+        managed.outstanding.on_creation_started(&node);
         let span = spans::create(&ready);
         self.calls.spawn(async move {
             let report = action::create(api, object.clone(), pod_builder, ready.action, stop)
@@ -209,7 +209,7 @@ impl Controller {
         });
     }
 
-    fn start_delete(&mut self, uid: &Text, object: Arc<DaemonSet>, ready: ReadyAction<DeletePod>) {
+    fn start_delete(&mut self, uid: &SharedStr, object: Arc<DaemonSet>, ready: ReadyAction<DeletePod>) {
         let Some(managed) = self.managed.get(uid) else {
             return;
         };
@@ -263,7 +263,7 @@ impl Controller {
         };
         let (call_outcome, outcome) = match report.result {
             ActionResult::Created(created) => {
-                self.cluster.wrote_pod(&created);
+                self.cluster.apply_written_pod(&created);
                 let note = format!("Created pod: {}", created.metadata.name);
                 publish(
                     &self.event_bus,
@@ -272,22 +272,26 @@ impl Controller {
                 );
                 self.config
                     .events
-                    .say(&object, Kind::Normal, "SuccessfulCreate", "CreatePod", note);
+                    .record(&object, EventType::Normal, "SuccessfulCreate", "CreatePod", note);
                 (succeeded, Outcome::Done)
             }
             ActionResult::Deleting | ActionResult::Gone => {
                 if let Some(pod) = pod {
                     self.cluster
-                        .deleted_pod(&pod.uid, matches!(report.result, ActionResult::Gone));
+                        .apply_pod_deletion(&pod.uid, matches!(report.result, ActionResult::Gone));
                     let note = format!("Deleted pod: {}", pod.pod);
                     publish(
                         &self.event_bus,
                         ActionOutcome::Done,
                         &format_args!("{note} on node {node}"),
                     );
-                    self.config
-                        .events
-                        .say(&object, Kind::Normal, "SuccessfulDelete", "DeletePod", note);
+                    self.config.events.record(
+                        &object,
+                        EventType::Normal,
+                        "SuccessfulDelete",
+                        "DeletePod",
+                        note,
+                    );
                 }
                 (succeeded, Outcome::Done)
             }
@@ -314,7 +318,7 @@ impl Controller {
             }
         };
         if let (Lane::Create, Some(managed)) = (lane, self.managed.get_mut(&uid)) {
-            managed.outstanding.creation_ended(&node);
+            managed.outstanding.on_creation_ended(&node);
         }
         self.config.metrics.action(metric_kind(lane), outcome);
         if let (Some(read), Outcome::Done) = (event_read, outcome) {
@@ -351,11 +355,11 @@ impl Controller {
         };
         self.config
             .events
-            .say(object, Kind::Warning, reason, action, note);
+            .record(object, EventType::Warning, reason, action, note);
     }
 
     /// Opens a lane again.
-    pub(super) fn open_lane(&mut self, uid: &Text, lane: Lane) {
+    pub(super) fn open_lane(&mut self, uid: &SharedStr, lane: Lane) {
         let Some(managed) = self.managed.get_mut(uid) else {
             return;
         };
@@ -366,7 +370,7 @@ impl Controller {
     }
 
     /// Reports actions of unknown kinds to the planner as failed, as if the server had refused them.
-    pub(super) fn fail_unknown_actions(&mut self, uid: &Text) {
+    pub(super) fn fail_unknown_actions(&mut self, uid: &SharedStr) {
         let Some(managed) = self.managed.get_mut(uid) else {
             return;
         };

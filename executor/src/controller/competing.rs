@@ -10,7 +10,9 @@ use tokio::time::Instant;
 use tracing::warn;
 
 use super::Controller;
-use crate::{apiserver::events::Kind, cluster::Text, status::counters_differ, telemetry::metrics::RivalWork};
+use crate::{
+    apiserver::events::EventType, cluster::SharedStr, status::counters_differ, telemetry::metrics::RivalWork,
+};
 
 /// After this long without a trace of another controller, the next one is reported again. API servers keep events for
 /// as long.
@@ -34,7 +36,7 @@ pub(super) enum CompetitorTrace<'t> {
 
 impl Controller {
     /// Checks whether a new status was written by somebody else: its counters match none that were written here.
-    pub(super) fn check_status_writer(&mut self, uid: &Text) {
+    pub(super) fn check_status_writer(&mut self, uid: &SharedStr) {
         let (Some(managed), Some(entry)) = (self.managed.get(uid), self.cluster.daemon_set(uid)) else {
             return;
         };
@@ -46,7 +48,7 @@ impl Controller {
     }
 
     /// Reports that another controller works on a `DaemonSet`, unless that has been reported already.
-    pub(super) fn report_competitor(&mut self, uid: &Text, trace: CompetitorTrace<'_>) {
+    pub(super) fn report_competitor(&mut self, uid: &SharedStr, trace: CompetitorTrace<'_>) {
         let (Some(managed), Some(entry)) = (self.managed.get_mut(uid), self.cluster.daemon_set(uid)) else {
             return;
         };
@@ -65,7 +67,7 @@ impl Controller {
         let daemon_set = format!("{}/{}", object.metadata.namespace, object.metadata.name);
         warn!(daemon_set, note, "another controller manages this DaemonSet");
         let events = &mut self.config.events;
-        events.say(&object, Kind::Warning, COMPETING_CONTROLLER, "Watch", note);
+        events.record(&object, EventType::Warning, COMPETING_CONTROLLER, "Watch", note);
         self.write_status(uid);
     }
 }

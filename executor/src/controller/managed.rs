@@ -19,8 +19,8 @@ use super::{
 };
 use crate::{
     actions::queue::{ActionQueue, Lane},
-    apiserver::{events::shortened, objects::DaemonSet},
-    cluster::{Cluster, Owner, Text},
+    apiserver::{events::truncate_note, objects::DaemonSet},
+    cluster::{Cluster, Owner, SharedStr},
     live_view::view::{is_on_delete, phrases},
     ownership::adopt,
     planner::{guard::Outstanding, outbox::Announcement},
@@ -54,7 +54,7 @@ pub(super) struct ManagedDaemonSet {
     pub(super) status: StatusState,
     /// When pods that wait for minReadySeconds become available, by the pods' uids. `None` as long as the planner of the
     /// session hasn't reported it.
-    pub(super) available_at: Option<HashMap<Text, Timestamp>>,
+    pub(super) available_at: Option<HashMap<SharedStr, Timestamp>>,
     /// Timer for telling the planner that time has passed.
     pub(super) reconsider: Option<delay_queue::Key>,
     /// Why it is too large to be sent to the planner, if it is.
@@ -130,7 +130,7 @@ impl LaneRefusals {
     pub(super) fn record(&mut self, lane: Lane, message: String) {
         let refused = self.get_mut(lane);
         let until = refused.as_ref().map_or_else(Instant::now, |before| before.until);
-        let message = shortened(message);
+        let message = truncate_note(message);
         *refused = Some(LaneRefusal { message, until });
     }
 }

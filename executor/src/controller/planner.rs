@@ -9,8 +9,8 @@ use tracing::{info, warn};
 
 use super::Controller;
 use crate::{
-    apiserver::events::Kind as EventKind,
-    cluster::{Cluster, Text},
+    apiserver::events::EventType,
+    cluster::{Cluster, SharedStr},
     live_view::view::phrases,
     planner::outbox::{Announcement, Object, RequestLimits, TooLarge},
 };
@@ -134,7 +134,8 @@ impl Controller {
         let Some(planner) = &mut self.planner else { return };
         planner.last_sent = Some(Instant::now());
         let managed = &self.managed;
-        let announce = |cluster: &Cluster, uid: &Text| match (cluster.daemon_set(uid), managed.get(uid)) {
+        let announce = |cluster: &Cluster, uid: &SharedStr| match (cluster.daemon_set(uid), managed.get(uid))
+        {
             (None, _) => Announcement::Gone,
             (Some(_), Some(managed)) => managed.announcement(),
             (Some(_), None) => Announcement::NotYet,
@@ -175,14 +176,14 @@ impl Controller {
             return;
         }
         planner.sync.is_accepted = true;
-        self.config.health.planner_synced();
+        self.config.health.on_sync_accepted();
         self.config.metrics.full_sync();
         info!("planner accepted the full sync");
         self.publish_planner_change();
     }
 
     /// Returns the `DaemonSet`s among these facts that were too large before.
-    fn clear_too_large(&mut self, facts: &[Fact]) -> Vec<Text> {
+    fn clear_too_large(&mut self, facts: &[Fact]) -> Vec<SharedStr> {
         let mut changed = Vec::new();
         for fact in facts {
             let Some(Kind::DaemonSetChanged(facts)) = &fact.fact else {
@@ -197,7 +198,7 @@ impl Controller {
     }
 
     /// Reports objects that are too large to be sent to the planner. Returns the `DaemonSet`s among them.
-    fn report_too_large(&mut self, too_large: Vec<TooLarge>) -> Vec<Text> {
+    fn report_too_large(&mut self, too_large: Vec<TooLarge>) -> Vec<SharedStr> {
         let mut daemon_sets = Vec::new();
         for TooLarge {
             object,
@@ -235,7 +236,7 @@ impl Controller {
                 );
                 self.config
                     .events
-                    .say(&object, EventKind::Warning, TOO_LARGE, "Plan", message);
+                    .record(&object, EventType::Warning, TOO_LARGE, "Plan", message);
             }
             daemon_sets.push(uid);
         }

@@ -17,8 +17,8 @@ use super::{
 };
 use crate::{
     actions::queue::Lane,
-    apiserver::events::Kind,
-    cluster::Text,
+    apiserver::events::EventType,
+    cluster::SharedStr,
     live_view::view::is_on_delete,
     planner::{
         guard::{self, Verdict},
@@ -30,7 +30,7 @@ use crate::{
 
 impl Controller {
     pub(super) fn accept_plan(&mut self, mut plan: Plan) {
-        let uid: Text = plan.daemon_set_uid.as_str().into();
+        let uid: SharedStr = plan.daemon_set_uid.as_str().into();
         if !self.is_within_bounds(&uid, &plan) {
             self.close_session();
             return;
@@ -47,7 +47,7 @@ impl Controller {
             // The `DaemonSet` was deleted while the plan was on its way.
             plan.actions
                 .iter()
-                .for_each(|action| self.outbox.add_done(action.id, ActionOutcome::Skipped));
+                .for_each(|action| self.outbox.add_outcome(action.id, ActionOutcome::Skipped));
             return;
         }
         self.report_problems(&uid, &plan.problems);
@@ -103,14 +103,18 @@ impl Controller {
             daemon_set = object.key(),
             note, "plan requests an unsupported action"
         );
-        self.config
-            .events
-            .say(&object, Kind::Warning, "UnknownAction", "Plan", note.to_owned());
+        self.config.events.record(
+            &object,
+            EventType::Warning,
+            "UnknownAction",
+            "Plan",
+            note.to_owned(),
+        );
     }
 
     /// Prepares the builder for the plan's pods. If no pod can be built from the template, there is no builder, and
     /// every creation fails with the reason in an event.
-    fn update_pod_builder(&mut self, uid: &Text, plan: &Plan) {
+    fn update_pod_builder(&mut self, uid: &SharedStr, plan: &Plan) {
         let creates = plan
             .actions
             .iter()
@@ -145,19 +149,19 @@ impl Controller {
                 managed.refusals.record(Lane::Create, message);
                 self.config
                     .events
-                    .say(&object, Kind::Warning, "FailedCreate", "CreatePod", note);
+                    .record(&object, EventType::Warning, "FailedCreate", "CreatePod", note);
             }
         }
     }
 
-    fn set_reconsider_timer(&mut self, uid: &Text, after: Option<prost_types::Duration>) {
+    fn set_reconsider_timer(&mut self, uid: &SharedStr, after: Option<prost_types::Duration>) {
         let Some(managed) = self.managed.get_mut(uid) else {
             return;
         };
         if let Some(key) = managed.reconsider.take() {
             self.timers.try_remove(&key);
         }
-        if let Some(after) = after.and_then(session::wait) {
+        if let Some(after) = after.and_then(session::to_std_duration) {
             let key = self.set_timer(Timer::Reconsider(uid.clone()), after);
             if let Some(managed) = self.managed.get_mut(uid) {
                 managed.reconsider = Some(key);
@@ -182,12 +186,12 @@ impl Controller {
             let DeletePod { pod, node, .. } = delete;
             let (kind, reason, note) = match delete.reason() {
                 DeleteReason::Failed => (
-                    Kind::Warning,
+                    EventType::Warning,
                     "FailedDaemonPod",
                     format!("Found failed daemon pod {namespace}/{pod} on node {node}, will try to kill it"),
                 ),
                 DeleteReason::Succeeded => (
-                    Kind::Normal,
+                    EventType::Normal,
                     "SucceededDaemonPod",
                     format!(
                         "Found succeeded daemon pod {namespace}/{pod} on node {node}, will try to delete it"
@@ -199,7 +203,9 @@ impl Controller {
                 | DeleteReason::Update
                 | DeleteReason::NodeGone => continue,
             };
-            self.config.events.say(&object, kind, reason, "DeletePod", note);
+            self.config
+                .events
+                .record(&object, kind, reason, "DeletePod", note);
         }
     }
 
@@ -223,14 +229,14 @@ impl Controller {
             );
             self.config
                 .events
-                .say(&object, Kind::Warning, reason, "Plan", note);
+                .record(&object, EventType::Warning, reason, "Plan", note);
         }
     }
 
     /// Logs an object that the planner could not use at all.
     #[expect(clippy::unused_self, reason = "a handler of session events, like the others")]
     pub(super) fn log_problem(&self, mut problem: Problem) {
-        guard::problem(&mut problem);
+        guard::truncate_problem(&mut problem);
         let Problem {
             object,
             field,

@@ -9,7 +9,7 @@ use tokio::time::Instant;
 use super::{Controller, managed::ManagedDaemonSet};
 use crate::{
     actions::queue,
-    cluster::{Entry, Pod, Text},
+    cluster::{Entry, Pod, SharedStr},
     live_view::{
         queries::{DaemonSetSnapshot, EventSubscription, Overview, PodFilter, Query},
         view,
@@ -67,14 +67,14 @@ impl Controller {
         let mut snapshot = snapshot(entry, managed);
         let available_at = managed.available_at.as_ref();
         let is_remarkable = remarkable(&snapshot);
-        let is_requested = |uid: &Text, pod: &Pod| match filter {
+        let is_requested = |uid: &SharedStr, pod: &Pod| match filter {
             PodFilter::All => true,
             PodFilter::OnNode(node) => pod.node() == Some(node),
             PodFilter::Remarkable => {
                 is_remarkable(pod) || available_at.is_some_and(|waiting| waiting.contains_key(uid))
             }
         };
-        let pods = self.cluster.pods().of(entry.owner());
+        let pods = self.cluster.pods().owned_by(entry.owner());
         let pods: Vec<_> = pods
             .filter(|(uid, pod)| is_requested(uid, pod))
             .map(|(uid, pod)| (uid.clone(), pod.clone()))
@@ -145,6 +145,6 @@ fn remarkable(snapshot: &view::Snapshot) -> impl Fn(&Pod) -> bool + use<> {
                 .as_ref()
                 .is_some_and(|revision| pod.revision() != revision)
         };
-        !pod.is_settled() || is_old()
+        !pod.is_running_and_ready() || is_old()
     }
 }

@@ -3,14 +3,14 @@
 use super::Controller;
 use crate::{
     actions::queue::Lane,
-    telemetry::metrics::{Actions, Waiting},
+    telemetry::metrics::{ActionCounts, QueueLengths},
 };
 
 impl Controller {
     /// The current queue lengths.
-    pub(super) fn queue_lengths(&self) -> Waiting {
+    pub(super) fn queue_lengths(&self) -> QueueLengths {
         let actions = |lane| {
-            let mut all = Actions::default();
+            let mut all = ActionCounts::default();
             for load in self.managed.values().map(|managed| managed.actions.load(lane)) {
                 all.waiting += load.waiting;
                 all.in_progress += load.in_progress;
@@ -18,7 +18,7 @@ impl Controller {
             }
             all
         };
-        Waiting {
+        QueueLengths {
             changes: self.config.changes.len(),
             facts: self.outbox.len(),
             creates: actions(Lane::Create),

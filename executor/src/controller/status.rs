@@ -11,7 +11,7 @@ use tracing::{debug, warn};
 use super::{CallResult, Controller, Timer};
 use crate::{
     apiserver::{failure::ApiError, objects::DaemonSet},
-    cluster::Text,
+    cluster::SharedStr,
     status::{conditions::is_degraded, write},
 };
 
@@ -29,14 +29,14 @@ const MAX_RETRY_WAIT: Duration = Duration::from_secs(30);
 /// A status write that has ended.
 #[derive(Debug)]
 pub(super) struct FinishedStatusWrite {
-    daemon_set: Text,
+    daemon_set: SharedStr,
     result: Result<DaemonSet, ApiError>,
 }
 
 impl Controller {
     /// Writes a `DaemonSet`'s status if it differs and no write or pause is in progress. While actions of the
     /// `DaemonSet` are in progress, it pauses briefly first, because the current status is about to be outdated.
-    pub(super) fn write_status(&mut self, uid: &Text) {
+    pub(super) fn write_status(&mut self, uid: &SharedStr) {
         let (Some(managed), Some(entry)) = (self.managed.get_mut(uid), self.cluster.daemon_set(uid)) else {
             return;
         };
@@ -54,7 +54,7 @@ impl Controller {
         }
     }
 
-    fn put_status(&mut self, uid: &Text) {
+    fn put_status(&mut self, uid: &SharedStr) {
         let (Some(managed), Some(entry)) = (self.managed.get_mut(uid), self.cluster.daemon_set(uid)) else {
             return;
         };
@@ -98,7 +98,7 @@ impl Controller {
                 let written = &mut managed.status.written;
                 written.drain(..written.len().saturating_sub(1));
                 managed.status.pause_units_left = managed.status.pause_units;
-                self.cluster.wrote_daemon_set(object);
+                self.cluster.apply_written_daemon_set(object);
                 PAUSE
             }
             Err(error) => {
@@ -118,7 +118,7 @@ impl Controller {
 
     /// Handles the end of a pause unit. While the status keeps changing, the pause goes on until its last unit. A
     /// status that has stopped changing for now is written immediately, because someone may be waiting for it.
-    pub(super) fn on_status_timer(&mut self, uid: &Text) {
+    pub(super) fn on_status_timer(&mut self, uid: &SharedStr) {
         let (Some(managed), Some(entry)) = (self.managed.get_mut(uid), self.cluster.daemon_set(uid)) else {
             return;
         };

@@ -36,8 +36,8 @@ impl Controller {
         let sessions = self.config.opener.open(number);
         self.term = Some(Term { number, sessions });
         self.config.metrics.leading(true);
-        self.config.health.leads();
-        self.cluster.look_after_all();
+        self.config.health.on_elected();
+        self.cluster.touch_all_for_upkeep();
     }
 
     /// Ends the term. Nothing more is started, and all requested actions are dropped.
@@ -46,7 +46,7 @@ impl Controller {
         self.term = None;
         if let Some(planner) = self.planner.take() {
             planner.end.cancel();
-            self.config.metrics.planner_lost();
+            self.config.metrics.on_session_ended();
         }
         self.session += 1;
         self.stop.cancel();
@@ -56,7 +56,7 @@ impl Controller {
         self.config.events.forget_all();
         self.config.metrics.leading(false);
         self.config.metrics.forget_daemon_sets();
-        self.config.health.stands_by();
+        self.config.health.on_standby();
         self.publish_planner_change();
     }
 }

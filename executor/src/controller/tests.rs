@@ -23,7 +23,7 @@ use super::*;
 use crate::{
     apiserver::{
         objects::DaemonSet,
-        watch::{self, Change, Read},
+        watch::{self, Change, ReceivedChange},
     },
     live_view::queries::QueryClient,
     planner::outbox::RequestLimits,
@@ -40,7 +40,7 @@ const PATIENCE: Duration = Duration::from_mins(10);
 /// A controller with a fake API server, fake watches and a fake planner.
 pub(crate) struct Rig {
     pub(crate) api: Server,
-    changes: mpsc::Sender<Read>,
+    changes: mpsc::Sender<ReceivedChange>,
     pub(crate) leads: state::Sender<Leadership>,
     /// The last term that has begun, and where to send the events of its sessions.
     begun: state::Receiver<Option<(u64, mpsc::Sender<session::Event>)>>,
@@ -168,7 +168,7 @@ impl Rig {
     pub(crate) async fn open(&self, facts: usize) -> FakePlannerSession {
         let limits = RequestLimits {
             facts,
-            ..RequestLimits::told(1, 0)
+            ..RequestLimits::from_welcome(1, 0)
         };
         self.open_with(limits, true).await
     }

@@ -8,8 +8,8 @@ use tracing::{debug, warn};
 use super::{CallResult, Controller, Timer, managed::AnnouncedDaemonSet};
 use crate::{
     actions::queue::Lane,
-    apiserver::{events::Kind, failure::ApiError, objects::DaemonSet},
-    cluster::Text,
+    apiserver::{events::EventType, failure::ApiError, objects::DaemonSet},
+    cluster::SharedStr,
     ownership::upkeep::{Refusal, UpkeepError, WrittenObjects, execute, next},
 };
 
@@ -22,7 +22,7 @@ const REFUSAL_BACKOFF: Duration = Duration::from_mins(1);
 /// A piece of upkeep that has ended.
 #[derive(Debug)]
 pub(super) struct FinishedUpkeep {
-    daemon_set: Text,
+    daemon_set: SharedStr,
     object: Arc<DaemonSet>,
     failure_reason: &'static str,
     written: WrittenObjects,
@@ -31,7 +31,7 @@ pub(super) struct FinishedUpkeep {
 
 impl Controller {
     /// Checks whether a `DaemonSet` needs upkeep, and starts the first piece of work if so.
-    pub(super) fn reconcile_ownership(&mut self, uid: &Text) {
+    pub(super) fn reconcile_ownership(&mut self, uid: &SharedStr) {
         let (Some(entry), Some(managed)) = (self.cluster.daemon_set(uid), self.managed.get_mut(uid)) else {
             return;
         };
@@ -62,7 +62,7 @@ impl Controller {
         }
     }
 
-    fn announce(&mut self, uid: &Text, object: Arc<DaemonSet>, revision: String) {
+    fn announce(&mut self, uid: &SharedStr, object: Arc<DaemonSet>, revision: String) {
         let Some(managed) = self.managed.get_mut(uid) else {
             return;
         };
@@ -112,9 +112,9 @@ impl Controller {
                 warn!(daemon_set = object.key(), error = %ErrorChain(&error), "upkeep failed; retrying");
                 let is_refusal = matches!(&error.source, ApiError::Refused(_)) && !error.source.is_conflict();
                 if is_refusal && !error.source.is_namespace_terminating() {
-                    self.config.events.say(
+                    self.config.events.record(
                         &object,
-                        Kind::Warning,
+                        EventType::Warning,
                         failure_reason,
                         "Upkeep",
                         ErrorChain(&error).to_string(),
@@ -133,17 +133,20 @@ impl Controller {
     /// Applies the server's answers immediately, before the watch reports the same objects.
     fn apply_writes(&mut self, written: WrittenObjects) {
         if let Some(object) = written.daemon_set {
-            self.cluster.wrote_daemon_set(object);
+            self.cluster.apply_written_daemon_set(object);
         }
-        written.pods.iter().for_each(|pod| self.cluster.wrote_pod(pod));
+        written
+            .pods
+            .iter()
+            .for_each(|pod| self.cluster.apply_written_pod(pod));
         written
             .gone_pods
             .iter()
-            .for_each(|pod| self.cluster.deleted_pod(pod, true));
+            .for_each(|pod| self.cluster.apply_pod_deletion(pod, true));
         written
             .revisions
             .iter()
-            .for_each(|revision| self.cluster.wrote_revision(revision));
+            .for_each(|revision| self.cluster.apply_written_revision(revision));
         written
             .deleted_revisions
             .iter()
@@ -151,7 +154,7 @@ impl Controller {
     }
 
     /// Skips refused objects for a while, so that they don't block the rest.
-    fn back_off_refused(&mut self, uid: &Text, object: &DaemonSet, reason: &str, refused: Vec<Refusal>) {
+    fn back_off_refused(&mut self, uid: &SharedStr, object: &DaemonSet, reason: &str, refused: Vec<Refusal>) {
         let Some(managed) = self.managed.get_mut(uid).filter(|_| !refused.is_empty()) else {
             return;
         };
@@ -166,9 +169,9 @@ impl Controller {
             warn!(daemon_set = object.key(), error = %ErrorChain(&error), "adoption or release refused; retrying in 60 s");
             // The server reports invalid owners when somebody else's adoption or release was faster.
             if !error.source.is_invalid() {
-                self.config.events.say(
+                self.config.events.record(
                     object,
-                    Kind::Warning,
+                    EventType::Warning,
                     reason,
                     "Upkeep",
                     ErrorChain(&error).to_string(),
@@ -180,7 +183,7 @@ impl Controller {
     }
 
     /// Retries refused adoptions and releases.
-    pub(super) fn retry_refused(&mut self, uid: &Text) {
+    pub(super) fn retry_refused(&mut self, uid: &SharedStr) {
         if let Some(managed) = self.managed.get_mut(uid) {
             managed.upkeep.refused.clear();
             managed.upkeep.last_error = None;
@@ -201,7 +204,7 @@ impl Controller {
     }
 
     /// Retries upkeep after its backoff.
-    pub(super) fn retry_upkeep(&mut self, uid: &Text) {
+    pub(super) fn retry_upkeep(&mut self, uid: &SharedStr) {
         if let Some(managed) = self.managed.get_mut(uid) {
             managed.upkeep.is_backing_off = false;
             self.reconcile_ownership(uid);

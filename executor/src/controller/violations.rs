@@ -7,19 +7,19 @@ use tracing::warn;
 use super::Controller;
 use crate::{
     actions::queue::{Lane, ReadyAction},
-    cluster::{Entry, Text},
+    cluster::{Entry, SharedStr},
     planner::guard::{self, Verdict, Violation},
 };
 
 impl Controller {
     /// Whether a plan, together with what is already outstanding, requests no more than a sane planner would.
-    pub(super) fn is_within_bounds(&mut self, uid: &Text, plan: &Plan) -> bool {
+    pub(super) fn is_within_bounds(&mut self, uid: &SharedStr, plan: &Plan) -> bool {
         let cluster = &self.cluster;
         let result = match self.managed.get_mut(uid).zip(cluster.daemon_set(uid)) {
-            Some((managed, entry)) => managed.outstanding.take(cluster, entry, plan),
+            Some((managed, entry)) => managed.outstanding.add_plan(cluster, entry, plan),
             None => Ok(()),
         };
-        let result = result.and_then(|()| guard::unread(cluster, plan, self.outbox.outcomes()));
+        let result = result.and_then(|()| guard::check_size(cluster, plan, self.outbox.pending_outcomes()));
         let Err(violation) = result else {
             return true;
         };
@@ -28,37 +28,37 @@ impl Controller {
     }
 
     /// Removes problems, conditions and tolerations that a plan may not contain.
-    pub(super) fn sanitize_plan(&mut self, uid: &Text, plan: &mut Plan) {
-        guard::problems(&mut plan.problems);
-        guard::message(&mut plan.progress_message);
+    pub(super) fn sanitize_plan(&mut self, uid: &SharedStr, plan: &mut Plan) {
+        guard::truncate_problems(&mut plan.problems);
+        guard::truncate_message(&mut plan.progress_message);
         let owner = self.cluster.daemon_set(uid).map(Entry::owner);
-        guard::availability(&self.cluster, owner, &mut plan.pod_availability);
-        if guard::conditions(&mut plan.conditions) > 0 {
+        guard::retain_own_availability(&self.cluster, owner, &mut plan.pod_availability);
+        if guard::remove_invalid_conditions(&mut plan.conditions) > 0 {
             self.record_violation(uid, Violation::Condition);
         }
-        if guard::tolerations(&mut plan.added_tolerations) > 0 {
+        if guard::remove_invalid_tolerations(&mut plan.added_tolerations) > 0 {
             self.record_violation(uid, Violation::Toleration);
         }
     }
 
     /// Judges a creation that could start now.
-    pub(super) fn judge_creation(&mut self, uid: &Text, action: &CreatePod) -> Verdict {
+    pub(super) fn judge_creation(&mut self, uid: &SharedStr, action: &CreatePod) -> Verdict {
         let (Some(managed), Some(entry)) = (self.managed.get_mut(uid), self.cluster.daemon_set(uid)) else {
-            return Verdict::Needless;
+            return Verdict::Obsolete;
         };
         let Some(announced) = &managed.announced else {
-            return Verdict::Needless;
+            return Verdict::Obsolete;
         };
         managed
             .outstanding
-            .creation(&self.cluster, entry.owner(), &announced.object, &action.node)
+            .judge_creation(&self.cluster, entry.owner(), &announced.object, &action.node)
     }
 
     /// Judges a deletion.
     pub(super) fn judge_deletion(&self, uid: &str, action: &DeletePod) -> Verdict {
         match self.cluster.daemon_set(uid) {
-            Some(entry) => guard::deletion(&self.cluster, entry.owner(), action),
-            None => Verdict::Needless,
+            Some(entry) => guard::judge_deletion(&self.cluster, entry.owner(), action),
+            None => Verdict::Obsolete,
         }
     }
 
@@ -66,7 +66,7 @@ impl Controller {
     /// again immediately.
     pub(super) fn reject_action<T>(
         &mut self,
-        uid: &Text,
+        uid: &SharedStr,
         lane: Lane,
         ready: &ReadyAction<T>,
         node: &str,
@@ -82,23 +82,23 @@ impl Controller {
     }
 
     /// Counts a violation. Logs it unless another violation for the same `DaemonSet` was logged recently.
-    fn record_violation(&mut self, uid: &Text, violation: Violation) {
+    fn record_violation(&mut self, uid: &SharedStr, violation: Violation) {
         self.config.metrics.plan_violation(violation.into());
         let (Some(managed), Some(entry)) = (self.managed.get_mut(uid), self.cluster.daemon_set(uid)) else {
-            warn!(daemon_set_uid = %uid, %violation, "plan exceeds what a plan may ask for");
+            warn!(daemon_set_uid = %uid, %violation, "plan exceeds limits");
             return;
         };
-        if let Some(suppressed) = managed.outstanding.note(Instant::now()) {
+        if let Some(suppressed) = managed.outstanding.record_violation(Instant::now()) {
             let daemon_set = entry.object.key();
-            warn!(daemon_set, %violation, suppressed, "plan exceeds what a plan may ask for");
+            warn!(daemon_set, %violation, suppressed, "plan exceeds limits");
         }
     }
 
     /// Ends an action of this session, and queues the outcome for the planner.
-    pub(super) fn end_action(&mut self, uid: &Text, id: u64, outcome: ActionOutcome) {
+    pub(super) fn end_action(&mut self, uid: &SharedStr, id: u64, outcome: ActionOutcome) {
         if let Some(managed) = self.managed.get_mut(uid) {
-            managed.outstanding.ended(id);
+            managed.outstanding.on_action_ended(id);
         }
-        self.outbox.add_done(id, outcome);
+        self.outbox.add_outcome(id, outcome);
     }
 }

@@ -1,8 +1,8 @@
-//! Leadership: of several executors of a cluster, the leader has a session with the planner and carries out its plans.
+//! Leadership: the leader among a cluster's executors has a session with the planner and carries out its plans.
 
 use tokio::sync::watch;
 
-/// Who leads, as far as this executor knows.
+/// The current leader, as far as this executor knows.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Leadership {
     /// The name of the leading executor; empty when none is known.
@@ -36,39 +36,39 @@ impl Leadership {
         }
     }
 
-    /// The executor to ask for what only the leader knows; empty when this one leads.
+    /// The leading executor's name, for callers that need the leader; empty when this executor leads.
     pub fn other(&self) -> &str {
         if self.is_us { "" } else { &self.leader }
     }
 }
 
-/// Passes on the election's results. When this executor has won, it first waits for `fresh`: until the watches show
-/// what the previous leader has done. Returns when the election ends.
-pub async fn once_fresh(
-    mut won: watch::Receiver<Leadership>,
-    leads: watch::Sender<Leadership>,
+/// Publishes the results of the election. When this executor has been elected, it first waits for `fresh`, so that the
+/// watches show what the previous leader has done. Returns when the election ends.
+pub async fn publish_when_fresh(
+    mut elected: watch::Receiver<Leadership>,
+    published: watch::Sender<Leadership>,
     mut fresh: impl AsyncFnMut(),
 ) {
     loop {
-        let now = won.borrow_and_update().clone();
+        let now = elected.borrow_and_update().clone();
         if now.is_us {
             tokio::select! {
                 () = fresh() => {}
-                changed = won.changed() => match changed {
+                changed = elected.changed() => match changed {
                     Ok(()) => continue,
                     Err(_) => return,
                 },
             }
         }
-        leads.send_replace(now);
-        if won.changed().await.is_err() {
+        published.send_replace(now);
+        if elected.changed().await.is_err() {
             return;
         }
     }
 }
 
-/// Waits until this executor no longer leads, and returns who does.
-pub async fn lost(leadership: &mut watch::Receiver<Leadership>) -> Leadership {
+/// Waits until this executor no longer leads, and returns the new leader.
+pub async fn until_lost(leadership: &mut watch::Receiver<Leadership>) -> Leadership {
     let now = leadership.wait_for(|now| !now.is_us).await;
     let now = now.map(|now| now.clone()).ok();
     match now {
@@ -83,16 +83,22 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn who_wins_leads_when_the_watches_are_fresh_and_who_loses_stops_at_once() {
+    async fn elected_executor_leads_when_watches_are_fresh_and_stops_at_once_when_it_loses() {
         let (wins, won) = watch::channel(Leadership::default());
-        let (leads, mut seen) = watch::channel(Leadership::of("other"));
-        let telling = tokio::spawn(once_fresh(won, leads, async || std::future::pending().await));
+        let (leads, mut published) = watch::channel(Leadership::of("other"));
+        let publishing = tokio::spawn(publish_when_fresh(won, leads, async || {
+            std::future::pending().await
+        }));
         wins.send_replace(Leadership::ours_in("me", 7));
         // The watches never report that they are fresh, so winning has no effect.
         wins.send_replace(Leadership::of("third"));
-        let now = seen.wait_for(|now| now.leader == "third").await.unwrap().clone();
+        let now = published
+            .wait_for(|now| now.leader == "third")
+            .await
+            .unwrap()
+            .clone();
         assert!(!now.is_us);
         drop(wins);
-        telling.await.unwrap();
+        publishing.await.unwrap();
     }
 }

@@ -1,9 +1,9 @@
 //! Leader election: of several executors, the one that holds a Lease leads.
 //!
 //! The rules are those of client-go's leader election, so that `kubectl get lease` and other tools read the Lease as
-//! usual. The holder renews the Lease periodically. Another executor takes it over when it has not seen the Lease
-//! change for as long as the Lease says. Times in the Lease are for people; each executor goes by when it has seen
-//! the Lease change itself.
+//! usual. The holder renews the Lease periodically. Another executor takes it over when it hasn't seen the Lease change
+//! for the Lease's duration. Times in the Lease are for people: each executor counts from the moment at which it
+//! observed the last change.
 //!
 //! Two things differ. First, a standby watches the Lease instead of polling it, so that it takes over when the time
 //! is up, not up to a period later. Second, the holder writes nothing that its [`Claim`] doesn't cover, and a claim
@@ -39,11 +39,11 @@ use tokio_util::sync::CancellationToken;
 use tracing::{debug, info, warn};
 
 pub use self::claim::{Claim, Moment};
-use self::record::{Seen, holder, shown};
+use self::record::{ObservedLease, holder, shown};
 use super::leadership::Leadership;
 
-/// Fraction of its period that a standby may wait longer, at random, so that not all ask at once (client-go's factor
-/// is 1.2).
+/// Maximum random extension of a standby's retry period, as a fraction of it, so that standbys don't all retry at once
+/// (client-go's factor is 1.2).
 const JITTER: f64 = 0.2;
 
 /// Which Lease to use, and the times of the election.
@@ -53,9 +53,9 @@ pub struct Settings {
     pub name: String,
     /// Its namespace.
     pub namespace: String,
-    /// How long a standby has to see no sign of the holder before it takes over.
+    /// How long a standby must see no renewal before it takes over.
     pub duration: Duration,
-    /// How long the holder acts without having renewed the Lease.
+    /// How long the holder keeps acting without a successful renewal.
     pub renew_deadline: Duration,
     /// How often the holder renews the Lease.
     pub retry_period: Duration,
@@ -104,17 +104,17 @@ pub struct Election {
     leases: Api<Lease>,
     settings: Settings,
     identity: String,
-    /// The holder as the Lease names it. It is unique to this process. Otherwise a restarted process would take
-    /// itself for its predecessor.
+    /// The holder as the Lease names it. It is unique to this process, so that a restarted process doesn't mistake the
+    /// Lease of its predecessor for its own.
     holder: String,
     claim: Claim,
     leads: watch::Sender<Leadership>,
-    /// The last problem, so that it is logged as a warning only once.
-    trouble: Option<String>,
+    /// The last error, so that it is logged as a warning only once.
+    last_error: Option<String>,
 }
 
 /// The Lease as this executor holds it.
-struct Held {
+struct AcquiredLease {
     lease: Lease,
     since: Moment,
 }
@@ -135,7 +135,7 @@ impl Election {
             identity,
             claim,
             leads,
-            trouble: None,
+            last_error: None,
         }
     }
 
@@ -144,46 +144,46 @@ impl Election {
     pub async fn run(mut self, stop: CancellationToken) {
         loop {
             let held = tokio::select! {
-                held = self.win() => held,
+                held = self.acquire() => held,
                 () = stop.cancelled() => return,
             };
             let mut lease = held.lease.clone();
             let reason = tokio::select! {
-                reason = self.hold(held, &mut lease) => reason,
+                reason = self.renew_until_lost(held, &mut lease) => reason,
                 () = stop.cancelled() => return self.release(lease).await,
             };
             self.claim.give_up();
-            warn!(%reason, "this executor doesn't lead any more, and writes nothing");
+            warn!(%reason, "leadership lost; nothing is written");
             self.leads.send_replace(Leadership::default());
         }
     }
 
-    /// Waits until the Lease is free, and takes it.
-    async fn win(&mut self) -> Held {
-        let mut seen = Seen::default();
+    /// Waits until the Lease is free, and acquires it.
+    async fn acquire(&mut self) -> AcquiredLease {
+        let mut observed = ObservedLease::default();
         let mut changes = pin!(self.changes());
         let mut next_try = Instant::now();
         loop {
-            let free = seen.free_at(&self.holder);
+            let free = observed.free_at(&self.holder);
             tokio::select! {
-                // Changes that have been seen are processed before anything that is due.
+                // Process received changes before attempting to acquire the Lease.
                 biased;
                 change = changes.next() => match change {
-                    Some(Ok(lease)) => self.look(&mut seen, lease),
-                    Some(Err(error)) => self.complain_of_watch(&error),
+                    Some(Ok(lease)) => self.observe(&mut observed, lease),
+                    Some(Err(error)) => self.report_watch_error(&error),
                     // The stream never ends. If it did, a new one would start where this one started.
                     None => changes.set(self.changes()),
                 },
-                () = at(free.map(|free| free.max(next_try))) => {
-                    match self.take(&seen).await {
+                () = sleep_until_or_forever(free.map(|free| free.max(next_try))) => {
+                    match self.try_acquire(&observed).await {
                         Ok(held) => return held,
-                        Err(error) => self.complain("the Lease can't be had", &error),
+                        Err(error) => self.report_error("acquiring the Lease failed; retrying", &error),
                     }
-                    next_try = Instant::now() + self.pause();
-                    // Somebody else was faster, or the watch lags behind.
+                    next_try = Instant::now() + self.retry_delay();
+                    // Another executor was faster, or the watch lags behind.
                     match self.leases.get_opt(&self.settings.name).await {
-                        Ok(lease) => self.look(&mut seen, lease),
-                        Err(error) => self.complain("the Lease can't be read", &error),
+                        Ok(lease) => self.observe(&mut observed, lease),
+                        Err(error) => self.report_error("reading the Lease failed; retrying", &error),
                     }
                 }
             }
@@ -196,47 +196,51 @@ impl Election {
         watch_object(self.leases.clone(), &self.settings.name).backoff(waits)
     }
 
-    /// Records what the Lease is now.
-    fn look(&mut self, seen: &mut Seen, lease: Option<Lease>) {
+    /// Records the current Lease.
+    fn observe(&mut self, observed: &mut ObservedLease, lease: Option<Lease>) {
         let leader = lease.as_ref().map_or("", |lease| shown(holder(lease)));
         self.leads.send_if_modified(|now| {
-            let is_news = now.leader != leader;
-            if is_news {
-                info!(leader, "another executor leads, if any");
+            let has_changed = now.leader != leader;
+            if has_changed {
+                if leader.is_empty() {
+                    info!("no current leader");
+                } else {
+                    info!(leader, "leader changed");
+                }
                 *now = Leadership::of(leader);
             }
-            is_news
+            has_changed
         });
-        seen.look(lease);
+        observed.observe(lease);
     }
 
-    /// Tries to take the Lease as it was last seen. If it has changed since, the server refuses.
-    async fn take(&self, seen: &Seen) -> Result<Held, kube::Error> {
+    /// Tries to acquire the Lease as last observed. The server refuses if the Lease has changed since.
+    async fn try_acquire(&self, observed: &ObservedLease) -> Result<AcquiredLease, kube::Error> {
         let since = Moment::now();
-        let lease = match seen.lease() {
+        let lease = match observed.lease() {
             None => {
                 let new = record::new(&self.settings, &self.holder);
                 self.leases.create(&PostParams::default(), &new).await?
             }
             Some(lease) => {
                 let taken = record::taken(lease, &self.settings, &self.holder);
-                self.put(&taken).await?
+                self.replace(&taken).await?
             }
         };
-        Ok(Held { lease, since })
+        Ok(AcquiredLease { lease, since })
     }
 
     /// Renews the Lease until it is lost, and returns why it was lost. `lease` is the Lease as it was last written.
-    async fn hold(&mut self, held: Held, lease: &mut Lease) -> String {
+    async fn renew_until_lost(&mut self, held: AcquiredLease, lease: &mut Lease) -> String {
         self.claim.hold(held.since, self.settings.renew_deadline);
         let term = record::term(&held.lease);
         info!(
             lease = self.settings.name,
             namespace = self.settings.namespace,
             term,
-            "this executor leads"
+            "leadership acquired"
         );
-        self.trouble = None;
+        self.last_error = None;
         self.leads.send_replace(Leadership::ours_in(&self.identity, term));
         let mut renewed = held.since;
         loop {
@@ -247,7 +251,7 @@ impl Election {
             // An executor that was frozen until now doesn't even try.
             if !self.claim.is_current() || now.monotonic >= deadline {
                 return format!(
-                    "the Lease could not be renewed within {} s",
+                    "Lease not renewed within {} s",
                     self.settings.renew_deadline.as_secs_f64()
                 );
             }
@@ -255,33 +259,35 @@ impl Election {
                 Ok(Ok(())) => {
                     renewed = now;
                     self.claim.hold(renewed, self.settings.renew_deadline);
-                    self.trouble = None;
+                    self.last_error = None;
                 }
-                Ok(Err(Lost::To(leader))) => return format!("{leader:?} holds the Lease"),
-                Ok(Err(Lost::Gone)) => return "the Lease is gone".to_owned(),
-                Ok(Err(Lost::Unclear(error))) => self.complain("the Lease can't be renewed", &error),
+                Ok(Err(RenewError::HeldBy(leader))) => return format!("Lease held by {leader:?}"),
+                Ok(Err(RenewError::Deleted)) => return "Lease deleted".to_owned(),
+                Ok(Err(RenewError::Api(error))) => {
+                    self.report_error("renewing the Lease failed; retrying", &error);
+                }
                 Err(_) => {}
             }
         }
     }
 
-    /// Changes the Lease that this executor holds. Retries at once when somebody else has changed something in it.
-    async fn change(&self, lease: &mut Lease, change: fn(&Lease) -> Lease) -> Result<(), Lost> {
+    /// Changes the Lease that this executor holds. Retries at once if another client has changed it.
+    async fn change(&self, lease: &mut Lease, change: fn(&Lease) -> Lease) -> Result<(), RenewError> {
         loop {
-            match self.put(&change(lease)).await {
+            match self.replace(&change(lease)).await {
                 Ok(changed) => {
                     *lease = changed;
                     return Ok(());
                 }
                 Err(error) if is_conflict(&error) => {}
-                Err(kube::Error::Api(status)) if status.is_not_found() => return Err(Lost::Gone),
-                Err(error) => return Err(Lost::Unclear(error)),
+                Err(kube::Error::Api(status)) if status.is_not_found() => return Err(RenewError::Deleted),
+                Err(error) => return Err(RenewError::Api(error)),
             }
             let now = self.leases.get_opt(&self.settings.name).await;
-            match now.map_err(Lost::Unclear)? {
+            match now.map_err(RenewError::Api)? {
                 Some(now) if holder(&now) == self.holder => *lease = now,
-                Some(now) => return Err(Lost::To(shown(holder(&now)).to_owned())),
-                None => return Err(Lost::Gone),
+                Some(now) => return Err(RenewError::HeldBy(shown(holder(&now)).to_owned())),
+                None => return Err(RenewError::Deleted),
             }
         }
     }
@@ -292,45 +298,45 @@ impl Election {
         self.leads.send_replace(Leadership::default());
         let released = self.change(&mut lease, record::released);
         match tokio::time::timeout(self.settings.retry_period, released).await {
-            Ok(Ok(())) => info!("the Lease is free"),
-            Ok(Err(Lost::To(_) | Lost::Gone)) => {}
-            Ok(Err(Lost::Unclear(error))) => {
-                warn!(error = %ErrorChain(&error), "the Lease could not be released, and runs out");
+            Ok(Ok(())) => info!("Lease released"),
+            Ok(Err(RenewError::HeldBy(_) | RenewError::Deleted)) => {}
+            Ok(Err(RenewError::Api(error))) => {
+                warn!(error = %ErrorChain(&error), "releasing the Lease failed; it will expire");
             }
-            Err(_) => warn!("the Lease could not be released in time, and runs out"),
+            Err(_) => warn!("releasing the Lease timed out; it will expire"),
         }
     }
 
-    async fn put(&self, lease: &Lease) -> Result<Lease, kube::Error> {
+    async fn replace(&self, lease: &Lease) -> Result<Lease, kube::Error> {
         self.leases
             .replace(&self.settings.name, &PostParams::default(), lease)
             .await
     }
 
-    fn pause(&self) -> Duration {
+    fn retry_delay(&self) -> Duration {
         self.settings.retry_period.mul_f64(1.0 + JITTER * fastrand::f64())
     }
 
-    fn complain_of_watch(&mut self, error: &watcher::Error) {
+    fn report_watch_error(&mut self, error: &watcher::Error) {
         let error = ErrorChain(error).to_string();
-        self.say("the Lease can't be watched", error);
+        self.log_error("watch of the Lease failed; retrying", error);
     }
 
-    fn complain(&mut self, what: &'static str, error: &kube::Error) {
-        // On a conflict, somebody else was merely faster.
+    fn report_error(&mut self, message: &'static str, error: &kube::Error) {
+        // On a conflict, another client was faster, which is no error.
         if !is_conflict(error) {
-            self.say(what, ErrorChain(error).to_string());
+            self.log_error(message, ErrorChain(error).to_string());
         }
     }
 
     /// Logs a problem as a warning once, and at debug while it persists.
-    fn say(&mut self, what: &'static str, error: String) {
+    fn log_error(&mut self, message: &'static str, error: String) {
         let Settings { name, namespace, .. } = &self.settings;
-        if self.trouble.as_ref() == Some(&error) {
-            debug!(error, lease = name, namespace, "{what}");
+        if self.last_error.as_ref() == Some(&error) {
+            debug!(error, lease = name, namespace, "{message}");
         } else {
-            warn!(error, lease = name, namespace, "{what}");
-            self.trouble = Some(error);
+            warn!(error, lease = name, namespace, "{message}");
+            self.last_error = Some(error);
         }
     }
 }
@@ -345,20 +351,22 @@ impl std::fmt::Debug for Election {
     }
 }
 
-/// Why a Lease could not be renewed.
-enum Lost {
-    To(String),
-    Gone,
-    Unclear(kube::Error),
+/// Why a Lease could not be changed by its holder.
+enum RenewError {
+    /// Another executor holds it.
+    HeldBy(String),
+    Deleted,
+    /// The call failed, so the holder isn't known.
+    Api(kube::Error),
 }
 
-/// Whether somebody else has changed or created the Lease in the meantime.
+/// Whether another client has changed or created the Lease in the meantime.
 fn is_conflict(error: &kube::Error) -> bool {
     matches!(error, kube::Error::Api(status) if status.code == 409)
 }
 
 /// Waits until this time; forever, if there is none.
-async fn at(time: Option<Instant>) {
+async fn sleep_until_or_forever(time: Option<Instant>) {
     match time {
         Some(time) => sleep_until(time).await,
         None => std::future::pending().await,

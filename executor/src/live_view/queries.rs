@@ -12,7 +12,7 @@ use tokio::sync::{broadcast, mpsc, oneshot};
 use super::{event_bus::SharedEvent, view};
 use crate::{
     apiserver::objects::DaemonSet,
-    cluster::{Pod, Text},
+    cluster::{Pod, SharedStr},
 };
 
 /// Maximum number of queries queued for the loop.
@@ -59,7 +59,7 @@ pub(crate) struct DaemonSetSnapshot {
     /// Everything except its pods.
     pub(crate) snapshot: view::Snapshot,
     /// The pods with their uids.
-    pub(crate) pods: Vec<(Text, Pod)>,
+    pub(crate) pods: Vec<(SharedStr, Pod)>,
 }
 
 /// A subscription to all events from now on.

@@ -24,7 +24,8 @@ use everynode_proto::{
 use prost_types::Timestamp;
 
 use crate::{
-    apiserver::objects::DaemonSet, cluster::Text, election::leadership::Leadership, status::RolloutProgress,
+    apiserver::objects::DaemonSet, cluster::SharedStr, election::leadership::Leadership,
+    status::RolloutProgress,
 };
 
 /// The state of a `DaemonSet` at one moment.
@@ -39,7 +40,7 @@ pub(crate) struct Snapshot {
     pub(crate) progress: RolloutProgress,
     /// For each of the pods that waits for minReadySeconds, by uid: when it becomes available. `None` when the planner
     /// hasn't reported it.
-    pub(crate) available_at: Option<HashMap<Text, Timestamp>>,
+    pub(crate) available_at: Option<HashMap<SharedStr, Timestamp>>,
     pub(crate) problems: Vec<Problem>,
     /// The state of its revision history and of the ownership of its pods.
     pub(crate) upkeep: Upkeep,

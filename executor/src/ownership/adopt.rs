@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use crate::{
     apiserver::objects::DaemonSet,
-    cluster::{Cluster, Entry, Text},
+    cluster::{Cluster, Entry, SharedStr},
     pods::pod::owner_reference,
 };
 
@@ -15,11 +15,11 @@ use crate::{
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Target {
     pub(crate) name: String,
-    pub(crate) uid: Text,
+    pub(crate) uid: SharedStr,
 }
 
 /// The uids of objects that the server refused to let a `DaemonSet` adopt or release.
-pub(crate) type RefusedUids = HashSet<Text>;
+pub(crate) type RefusedUids = HashSet<SharedStr>;
 
 /// The objects that a `DaemonSet` should adopt.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -70,7 +70,7 @@ pub(crate) fn unselected_pods(cluster: &Cluster, entry: &Entry, refused: &Refuse
     if !entry.has_selector() {
         return Vec::new();
     }
-    let pods = cluster.pods().of(entry.owner());
+    let pods = cluster.pods().owned_by(entry.owner());
     let unselected = pods.filter(|(uid, pod)| !entry.selects(&pod.labels) && !refused.contains(*uid));
     unselected
         .map(|(uid, pod)| Target {

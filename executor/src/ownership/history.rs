@@ -6,7 +6,7 @@ use serde_json::{Map, Value, json, value::RawValue};
 
 use crate::{
     apiserver::objects::DaemonSet,
-    cluster::Known,
+    cluster::CachedRevision,
     pods::{
         hash::{self, Fingerprint},
         pod::owner_reference,
@@ -80,18 +80,18 @@ fn template_labels(daemon_set: &DaemonSet) -> Map<String, Value> {
 #[derive(Debug, Clone)]
 pub(crate) enum Step {
     /// Label this revision. It has no hash yet, so its name becomes the hash.
-    Label(Known),
+    Label(CachedRevision),
     /// Record the template under this number. It has no revision yet.
     Record(i64),
     /// Merge revisions with the same template. One stays, and the pods of the others become its own.
     Merge {
         /// The revision that stays.
-        keep: Known,
+        keep: CachedRevision,
         /// The revisions to delete.
-        duplicates: Vec<Known>,
+        duplicates: Vec<CachedRevision>,
     },
     /// Give this revision the number. The template was rolled back to the one that this revision records.
-    Renumber(Known, i64),
+    Renumber(CachedRevision, i64),
 }
 
 /// A history that is in order, or the next step that it needs.
@@ -102,14 +102,14 @@ pub(crate) enum State {
         /// The controller-revision-hash of the current template.
         hash: String,
         /// The revisions of older templates.
-        old: Vec<Known>,
+        old: Vec<CachedRevision>,
     },
     /// The first step that the history needs.
     Needs(Step),
 }
 
 /// Assesses a `DaemonSet`'s revisions (H1).
-pub(crate) fn assess(template: Fingerprint, revisions: impl Iterator<Item = Known>) -> State {
+pub(crate) fn assess(template: Fingerprint, revisions: impl Iterator<Item = CachedRevision>) -> State {
     let (mut current, old): (Vec<_>, Vec<_>) = revisions.partition(|revision| revision.template == template);
     if let Some(unlabelled) = current
         .iter()
@@ -143,13 +143,17 @@ pub(crate) fn assess(template: Fingerprint, revisions: impl Iterator<Item = Know
 }
 
 /// Returns how many of the old revisions exceed the limit (H3).
-pub(crate) fn excess(limit: Option<i32>, old: &[Known]) -> usize {
+pub(crate) fn excess(limit: Option<i32>, old: &[CachedRevision]) -> usize {
     let limit = limit.map_or(DEFAULT_LIMIT, |limit| usize::try_from(limit).unwrap_or(0));
     old.len().saturating_sub(limit)
 }
 
 /// Returns the oldest of the old revisions that no pod uses, at most `excess` of them (H3).
-pub(crate) fn removable(excess: usize, mut old: Vec<Known>, is_in_use: impl Fn(&str) -> bool) -> Vec<Known> {
+pub(crate) fn removable(
+    excess: usize,
+    mut old: Vec<CachedRevision>,
+    is_in_use: impl Fn(&str) -> bool,
+) -> Vec<CachedRevision> {
     if excess == 0 {
         return Vec::new();
     }

@@ -12,7 +12,7 @@ use everynode_proto::facts::{REVISION_LABEL, object::StringMap};
 
 pub(crate) use self::execute::{Refusal, UpkeepError, WrittenObjects, execute};
 use crate::{
-    cluster::{Cluster, Entry, Known, Owner},
+    cluster::{CachedRevision, Cluster, Entry, Owner},
     ownership::{
         adopt::{self, Orphans, RefusedUids, Target},
         history::{self, State, Step},
@@ -29,7 +29,7 @@ pub(crate) enum Work {
     /// Take a step that the history needs. The pods are those to relabel.
     FixHistory(Step, Vec<Target>),
     /// Delete revisions beyond the history limit.
-    DeleteRevisions(Vec<Known>),
+    DeleteRevisions(Vec<CachedRevision>),
 }
 
 impl Work {
@@ -80,7 +80,7 @@ pub(crate) fn next(cluster: &Cluster, entry: &Entry, refused: &RefusedUids) -> N
         };
     }
     let metadata = &entry.object.metadata;
-    let owned = |revision: &&Known| revision.owner.as_ref() == Some(entry.owner());
+    let owned = |revision: &&CachedRevision| revision.owner.as_ref() == Some(entry.owner());
     match history::assess(
         entry.template,
         cluster.revisions(&metadata.namespace).filter(owned).cloned(),
@@ -94,7 +94,7 @@ pub(crate) fn next(cluster: &Cluster, entry: &Entry, refused: &RefusedUids) -> N
         }
         State::InOrder { hash, old } => {
             let is_in_use = |hash: &str| {
-                let mut pods = cluster.pods().of(entry.owner());
+                let mut pods = cluster.pods().owned_by(entry.owner());
                 pods.any(|(_, pod)| pod.labels.get(REVISION_LABEL).is_some_and(|label| label == hash))
             };
             let excess = history::excess(entry.object.spec.revision_history_limit, &old);
@@ -115,8 +115,8 @@ fn pods_to_relabel(cluster: &Cluster, daemon_set: &Owner, step: &Step) -> Vec<Ta
     let Step::Merge { duplicates, .. } = step else {
         return Vec::new();
     };
-    let hashes: HashSet<_> = duplicates.iter().filter_map(Known::hash).collect();
-    let pods = cluster.pods().of(daemon_set);
+    let hashes: HashSet<_> = duplicates.iter().filter_map(CachedRevision::hash).collect();
+    let pods = cluster.pods().owned_by(daemon_set);
     let has_merged_hash = |labels: &StringMap| {
         labels
             .get(REVISION_LABEL)

@@ -1,12 +1,12 @@
 //! Limits on what a plan may cause.
 //!
-//! The planner decides, but the executor doesn't trust it blindly: an attacker who has taken the planner over can do
-//! no more than a rollout of the very `DaemonSet`s that it plans for. The executor judges each action here just
-//! before it starts the action. The verdict rests on the caches alone, and on nothing that the plan says about
-//! itself. These are limits, not rules: within them, the planner alone decides what to do. An honest plan exceeds
-//! none of them, unless something has overtaken it.
+//! The planner decides, but the executor doesn't trust it blindly: an attacker who has taken the planner over can do no
+//! more than a rollout of the very `DaemonSet`s that it plans for. The executor judges each action here just before it
+//! starts the action. The verdict depends on the caches alone, not on the plan's own claims. These are limits, not
+//! rules: within them, the planner alone decides what to do. A correct plan exceeds none of them, unless the cluster
+//! has changed since the plan was made.
 //!
-//! Any further restriction on what plans may cause belongs here, so that there is one place to read.
+//! Every restriction on plans belongs here, so that there is one place to read.
 
 use std::{
     collections::{HashMap, HashSet},
@@ -23,26 +23,26 @@ use everynode_proto::{
 use tokio::time::Instant;
 
 use crate::{
-    apiserver::{events::shortened, objects::DaemonSet},
+    apiserver::{events::truncate_note, objects::DaemonSet},
     cluster::{Cluster, Entry, Owner},
     telemetry::metrics::PlanViolation,
 };
 
-/// Number of outstanding actions allowed beyond those that the cluster can have a use for, because something may have
-/// overtaken a plan.
+/// Number of outstanding actions allowed beyond the useful ones, because the cluster may have changed since the plan
+/// was made.
 const SPARE_ACTIONS: usize = 1_000;
-/// Maximum number of outcomes that may wait for a planner that doesn't read.
+/// Maximum number of outcomes that may wait for a planner that doesn't read its stream.
 const MAX_UNREAD_OUTCOMES: usize = 1_000_000;
 /// Maximum length of a name, uid or hash in an action, in bytes.
-const MAX_TEXT: usize = 253;
+const MAX_TEXT_BYTES: usize = 253;
 /// Maximum number of tolerations that a plan may add.
 const MAX_TOLERATIONS: usize = 16;
 /// Maximum number of a plan's problems that are kept.
 const MAX_PROBLEMS: usize = 16;
 /// Maximum length of a condition's reason, in bytes.
-const MAX_REASON: usize = 1_024;
+const MAX_REASON_BYTES: usize = 1_024;
 /// Maximum length of a condition's message, in bytes.
-const MAX_MESSAGE: usize = 32_768;
+const MAX_MESSAGE_BYTES: usize = 32_768;
 /// Condition types that the planner may set.
 const CONDITIONS: [&str; 2] = ["Available", "Progressing"];
 /// Prefix of the taints of node conditions.
@@ -52,23 +52,21 @@ const LOG_INTERVAL: Duration = Duration::from_mins(1);
 
 /// A limit that a plan exceeds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub enum Violation {
+pub(crate) enum Violation {
     /// The deletion of a pod that doesn't belong to the `DaemonSet`, or that has another name.
-    #[error("it asks for the deletion of a pod that isn't the DaemonSet's")]
+    #[error("deletion of a pod that doesn't belong to the DaemonSet")]
     ForeignPod,
     /// More pods on a node than the `DaemonSet` may have there.
-    #[error("it asks for more pods on a node than the DaemonSet may have there")]
+    #[error("more pods on a node than the DaemonSet may have there")]
     TooManyPods,
     /// A condition that the planner may not set, or that isn't a valid condition.
-    #[error("it has a condition that isn't the planner's to set")]
+    #[error("a condition that the planner may not set")]
     Condition,
     /// A toleration that no taint of a node condition needs.
-    #[error("it adds a toleration that no taint of a node condition needs")]
+    #[error("a toleration that no taint of a node condition needs")]
     Toleration,
-    /// A plan larger than any plan has to be, or two actions with the same id.
-    #[error(
-        "it asks for more actions than the cluster has a use for, for two by one id, or in texts that are too long"
-    )]
+    /// A plan with more actions or longer names than any correct plan, or two actions with the same id.
+    #[error("too many actions, a duplicate action id, or an overlong name")]
     Bounds,
 }
 
@@ -86,19 +84,19 @@ impl From<Violation> for PlanViolation {
 
 /// The verdict on an action.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Verdict {
+pub(crate) enum Verdict {
     /// The action may be carried out.
     Allowed,
-    /// Something has overtaken the action, so it is no longer needed.
-    Needless,
-    /// The action must not be carried out. No sane planner asks for it.
+    /// The cluster has changed since the plan was made, so the action is no longer needed.
+    Obsolete,
+    /// The action must not be carried out. A correct planner never requests it.
     Violation(Violation),
 }
 
 /// Judges a deletion for a `DaemonSet`.
-pub fn deletion(cluster: &Cluster, owner: &Owner, action: &DeletePod) -> Verdict {
+pub(crate) fn judge_deletion(cluster: &Cluster, owner: &Owner, action: &DeletePod) -> Verdict {
     let Some(pod) = cluster.pods().get(&action.uid) else {
-        return Verdict::Needless;
+        return Verdict::Obsolete;
     };
     if pod.owner() == Some(owner) {
         // A pod's name never changes, so a mismatch is not due to an outdated plan.
@@ -108,14 +106,14 @@ pub fn deletion(cluster: &Cluster, owner: &Owner, action: &DeletePod) -> Verdict
             Verdict::Violation(Violation::ForeignPod)
         };
     }
-    if cluster.pods().was_of(&action.uid, owner) {
-        return Verdict::Needless;
+    if cluster.pods().is_former_owner(&action.uid, owner) {
+        return Verdict::Obsolete;
     }
     Verdict::Violation(Violation::ForeignPod)
 }
 
 /// Maximum number of live pods that a `DaemonSet` has on a node: one, and with surge its successor.
-fn most_pods(daemon_set: &DaemonSet) -> usize {
+fn max_pods_per_node(daemon_set: &DaemonSet) -> usize {
     let rolling = daemon_set.spec.update_strategy.rolling_update.as_ref();
     let surge = rolling.and_then(|rolling| rolling.max_surge.as_ref());
     let is_zero = match surge {
@@ -126,16 +124,17 @@ fn most_pods(daemon_set: &DaemonSet) -> usize {
     if is_zero { 1 } else { 2 }
 }
 
-/// Outstanding work of one `DaemonSet`'s plans, as far as the limits depend on it.
+/// Outstanding actions of one `DaemonSet`'s plans, which count against the limits.
 #[derive(Debug, Default)]
-pub struct Outstanding {
-    /// Ids of the actions whose end the planner waits for.
+pub(crate) struct Outstanding {
+    /// Ids of the actions whose outcome the planner waits for.
     ids: HashSet<u64>,
     /// Number of creations in progress on each node.
     creations: HashMap<String, usize>,
-    /// Nodes on which a pod has overtaken a creation. The planner learns of that pod and doesn't ask again.
+    /// Nodes on which a pod appeared before a requested creation. The planner receives that pod and must not request
+    /// the creation again.
     overtaken: HashSet<String>,
-    /// Highest number of actions that the cluster has had a use for in this session.
+    /// Highest number of actions that were useful at some time in this session.
     most: usize,
     logged: Option<Instant>,
     unlogged: u64,
@@ -145,10 +144,14 @@ impl Outstanding {
     /// Adds a plan's actions.
     ///
     /// # Errors
-    /// The actions are more than the cluster can have a use for, a text is longer than any name, or two actions have
-    /// the same id.
-    pub fn take(&mut self, cluster: &Cluster, entry: &Entry, plan: &Plan) -> Result<(), Violation> {
-        let current = useful_actions(cluster) + cluster.pods().count(entry.owner());
+    /// There are more actions than are useful, a text is longer than any name, or two actions have the same id.
+    pub(crate) fn add_plan(
+        &mut self,
+        cluster: &Cluster,
+        entry: &Entry,
+        plan: &Plan,
+    ) -> Result<(), Violation> {
+        let current = useful_actions(cluster) + cluster.pods().owned_count(entry.owner());
         // The outstanding actions may date from a time when there were more nodes and pods.
         self.most = self.most.max(current);
         if self.ids.len() + plan.actions.len() > self.most + SPARE_ACTIONS {
@@ -162,12 +165,12 @@ impl Outstanding {
     }
 
     /// Forgets an action when its outcome goes to the planner.
-    pub fn ended(&mut self, id: u64) {
+    pub(crate) fn on_action_ended(&mut self, id: u64) {
         self.ids.remove(&id);
     }
 
-    /// Judges a creation on a node. `daemon_set` is the version that the planner knows.
-    pub fn creation(
+    /// Judges a creation on a node. `daemon_set` is the version that was sent to the planner.
+    pub(crate) fn judge_creation(
         &mut self,
         cluster: &Cluster,
         owner: &Owner,
@@ -176,26 +179,26 @@ impl Outstanding {
     ) -> Verdict {
         let in_progress = self.creations.get(node).copied().unwrap_or_default();
         let live = cluster.pods().live_on(node, owner);
-        let most = most_pods(daemon_set);
+        let most = max_pods_per_node(daemon_set);
         if in_progress + live < most {
             self.overtaken.remove(node);
             return Verdict::Allowed;
         }
-        // Either the planner didn't know of a pod, or the strategy has changed. It hears of either before it hears of
-        // the action's end.
+        // Either the planner didn't know of a pod, or the strategy has changed. It receives either fact before the
+        // action's outcome.
         if in_progress == 0 && self.overtaken.insert(node.to_owned()) {
-            return Verdict::Needless;
+            return Verdict::Obsolete;
         }
         Verdict::Violation(Violation::TooManyPods)
     }
 
     /// Counts a creation that begins on a node.
-    pub fn creation_begins(&mut self, node: &str) {
+    pub(crate) fn on_creation_started(&mut self, node: &str) {
         *self.creations.entry(node.to_owned()).or_default() += 1;
     }
 
     /// Counts down a creation that has ended on a node. Its pod, if there is one, is in the caches by now.
-    pub fn creation_ended(&mut self, node: &str) {
+    pub(crate) fn on_creation_ended(&mut self, node: &str) {
         if let Some(count) = self.creations.get_mut(node) {
             *count = count.saturating_sub(1);
             if *count == 0 {
@@ -204,15 +207,15 @@ impl Outstanding {
         }
     }
 
-    /// Forgets what the planner waits for, because the planner is gone. Creations in progress continue.
-    pub fn forget_planner(&mut self) {
+    /// Forgets the actions of a planner whose session has ended. Creations in progress continue.
+    pub(crate) fn forget_planner(&mut self) {
         self.ids.clear();
         self.overtaken.clear();
         self.most = 0;
     }
 
-    /// Records a violation. If this one has to be logged, returns how many have gone unlogged since the last one.
-    pub fn note(&mut self, now: Instant) -> Option<u64> {
+    /// Records a violation. If it has to be logged, returns the number of violations since the last logged one.
+    pub(crate) fn record_violation(&mut self, now: Instant) -> Option<u64> {
         let is_due = self
             .logged
             .is_none_or(|logged| now.duration_since(logged) >= LOG_INTERVAL);
@@ -226,7 +229,7 @@ impl Outstanding {
 }
 
 fn is_short(action: &Action) -> bool {
-    let are_short = |texts: &[&String]| texts.iter().all(|text| text.len() <= MAX_TEXT);
+    let are_short = |texts: &[&String]| texts.iter().all(|text| text.len() <= MAX_TEXT_BYTES);
     match &action.action {
         None => true,
         Some(Kind::Create(create)) => are_short(&[&create.node, &create.revision, &create.succeeds_uid]),
@@ -239,16 +242,16 @@ fn useful_actions(cluster: &Cluster) -> usize {
     cluster.node_count().saturating_mul(2)
 }
 
-/// Checks that a plan is no longer than any plan for a `DaemonSet` of the cluster can be, and that the planner has
-/// not left more outcomes unread than any planner may. Works for unknown `DaemonSet`s, too.
+/// Checks that a plan has no more actions than any plan for a `DaemonSet` of this cluster can have, and that not too
+/// many outcomes wait for the planner. Works for unknown `DaemonSet`s, too.
 ///
 /// # Errors
-/// The plan is too long, or too many outcomes are unread.
-pub fn unread(cluster: &Cluster, plan: &Plan, outcomes: usize) -> Result<(), Violation> {
+/// The plan is too large, or too many outcomes are unread.
+pub(crate) fn check_size(cluster: &Cluster, plan: &Plan, outcomes: usize) -> Result<(), Violation> {
     let most = useful_actions(cluster) + cluster.pods().total() + SPARE_ACTIONS;
     let is_named = [&plan.daemon_set, &plan.daemon_set_uid]
         .iter()
-        .all(|text| text.len() <= 2 * MAX_TEXT);
+        .all(|text| text.len() <= 2 * MAX_TEXT_BYTES);
     if !is_named || plan.actions.len() > most || outcomes > MAX_UNREAD_OUTCOMES {
         return Err(Violation::Bounds);
     }
@@ -256,16 +259,16 @@ pub fn unread(cluster: &Cluster, plan: &Plan, outcomes: usize) -> Result<(), Vio
 }
 
 /// Removes the conditions that the planner may not set from a plan's conditions. Returns how many it removed.
-pub fn conditions(conditions: &mut Vec<DaemonSetCondition>) -> usize {
+pub(crate) fn remove_invalid_conditions(conditions: &mut Vec<DaemonSetCondition>) -> usize {
     let before = conditions.len();
     let mut left = CONDITIONS.to_vec();
     conditions.retain_mut(|condition| {
-        let place = left.iter().position(|kind| *kind == condition.r#type);
-        let Some(place) = place.filter(|_| is_reason(&condition.reason)) else {
+        let index = left.iter().position(|kind| *kind == condition.r#type);
+        let Some(index) = index.filter(|_| is_reason(&condition.reason)) else {
             return false;
         };
-        left.swap_remove(place);
-        message(&mut condition.message);
+        left.swap_remove(index);
+        truncate_message(&mut condition.message);
         true
     });
     before - conditions.len()
@@ -275,7 +278,7 @@ pub fn conditions(conditions: &mut Vec<DaemonSetCondition>) -> usize {
 fn is_reason(text: &str) -> bool {
     let bytes = text.as_bytes();
     let is_word = |byte: &u8| byte.is_ascii_alphanumeric() || *byte == b'_';
-    bytes.len() <= MAX_REASON
+    bytes.len() <= MAX_REASON_BYTES
         && bytes.first().is_some_and(u8::is_ascii_alphabetic)
         && bytes.last().is_some_and(is_word)
         && bytes
@@ -283,9 +286,9 @@ fn is_reason(text: &str) -> bool {
             .all(|byte| is_word(byte) || matches!(byte, b',' | b':'))
 }
 
-/// Cuts a sentence about a status to the length that a condition can carry.
-pub fn message(text: &mut String) {
-    cut(text, MAX_MESSAGE);
+/// Cuts a status message to the length that a condition can carry.
+pub(crate) fn truncate_message(text: &mut String) {
+    cut(text, MAX_MESSAGE_BYTES);
 }
 
 fn cut(text: &mut String, longest: usize) {
@@ -298,11 +301,11 @@ fn cut(text: &mut String, longest: usize) {
 
 /// Keeps only those of a plan's added tolerations that a taint of a node condition needs. Others would spread pods
 /// over nodes that are reserved for something else. Returns how many it removed.
-pub fn tolerations(added: &mut Vec<Toleration>) -> usize {
+pub(crate) fn remove_invalid_tolerations(added: &mut Vec<Toleration>) -> usize {
     let before = added.len();
     added.retain(|toleration| {
         let condition = toleration.key.strip_prefix(CONDITION_TAINTS);
-        condition.is_some_and(|condition| !condition.is_empty() && condition.len() <= MAX_TEXT)
+        condition.is_some_and(|condition| !condition.is_empty() && condition.len() <= MAX_TEXT_BYTES)
             && toleration.operator == "Exists"
             && toleration.value.is_empty()
             && ["NoSchedule", "NoExecute"].contains(&toleration.effect.as_str())
@@ -311,27 +314,31 @@ pub fn tolerations(added: &mut Vec<Toleration>) -> usize {
     before - added.len()
 }
 
-/// Keeps only what a plan says about the availability of the `DaemonSet`'s own pods, at most once for each of them. A pod
-/// that is gone needs no entry, and without an `owner` there are no pods.
-pub fn availability(cluster: &Cluster, owner: Option<&Owner>, changes: &mut Vec<PodAvailability>) {
+/// Keeps only entries about the availability of the `DaemonSet`'s own pods, at most one for each pod. A pod that is
+/// gone needs no entry, and without an `owner` there are no pods.
+pub(crate) fn retain_own_availability(
+    cluster: &Cluster,
+    owner: Option<&Owner>,
+    changes: &mut Vec<PodAvailability>,
+) {
     let pods = cluster.pods();
     changes.retain(|change| {
         let pod = pods.get(&change.uid);
         owner.is_some() && pod.is_some_and(|pod| pod.owner() == owner)
     });
-    changes.truncate(owner.map_or(0, |owner| pods.count(owner)));
+    changes.truncate(owner.map_or(0, |owner| pods.owned_count(owner)));
 }
 
 /// Cuts a plan's problems to the number and length that events can carry.
-pub fn problems(problems: &mut Vec<Problem>) {
+pub(crate) fn truncate_problems(problems: &mut Vec<Problem>) {
     problems.truncate(MAX_PROBLEMS);
-    problems.iter_mut().for_each(problem);
+    problems.iter_mut().for_each(truncate_problem);
 }
 
 /// Cuts a problem's texts to the length that an event can carry.
-pub fn problem(problem: &mut Problem) {
+pub(crate) fn truncate_problem(problem: &mut Problem) {
     for text in [&mut problem.object, &mut problem.field, &mut problem.message] {
-        *text = shortened(std::mem::take(text));
+        *text = truncate_note(std::mem::take(text));
     }
 }
 

@@ -9,18 +9,18 @@ use crate::planner::session;
 
 /// How to connect to planners.
 #[derive(Debug, Clone)]
-pub struct Link {
+pub(crate) struct Link {
     endpoint: Endpoint,
     secure: Option<Connector>,
 }
 
 /// Planners can't be connected to as configured.
 #[derive(Debug, thiserror::Error)]
-pub enum LinkError {
+pub(crate) enum LinkError {
     /// The address isn't valid.
     #[error("--planner {url:?} can't be used: {}", ErrorChain(.error))]
     Url {
-        /// The URL that was given.
+        /// The URL in the flag.
         url: String,
         /// What is wrong with it.
         error: Error,
@@ -46,7 +46,7 @@ impl Link {
     ///
     /// # Errors
     /// The URL or the name can't be used.
-    pub fn new(
+    pub(crate) fn new(
         url: &str,
         credentials: Option<Credentials>,
         server_name: Option<&str>,
@@ -74,7 +74,7 @@ impl Link {
     ///
     /// # Errors
     /// No planner can be reached, or planner and executor don't accept each other.
-    pub async fn connect(&self) -> Result<Channel, Error> {
+    pub(crate) async fn connect(&self) -> Result<Channel, Error> {
         match &self.secure {
             Some(connector) => self.endpoint.connect_with_connector(connector.clone()).await,
             None => self.endpoint.connect().await,
@@ -82,7 +82,7 @@ impl Link {
     }
 
     /// A channel that connects when it is needed.
-    pub fn connect_lazy(&self) -> Channel {
+    pub(crate) fn connect_lazy(&self) -> Channel {
         match &self.secure {
             Some(connector) => self.endpoint.connect_with_connector_lazy(connector.clone()),
             None => self.endpoint.connect_lazy(),

@@ -1,10 +1,10 @@
 //! Facts that the planner has yet to be sent.
 //!
-//! The outbox keeps only the names of what has changed. It reads the facts from the caches when there is room to send
-//! them. So a slow planner costs no memory, and of many changes to one object it hears only the last.
+//! The outbox keeps only the names of changed objects. It reads the facts from the caches when it builds a request. So
+//! a slow planner costs no memory, and receives only the last of several changes to an object.
 //!
 //! Requests are limited by their number of facts and by their bytes. An object that is too large for any request is
-//! left out, and all others are still sent: one tenant's object must not cut the planner off from everybody else's.
+//! skipped, and all others are still sent: one tenant's object must not block the others'.
 
 mod size;
 
@@ -16,19 +16,19 @@ use everynode_proto::planner::v1::{
 };
 use indexmap::IndexSet;
 
-use self::size::Filling;
-pub use self::size::{RequestLimits, TooLarge};
-use crate::cluster::{Cluster, Text, Touched};
+use self::size::RequestBuilder;
+pub(crate) use self::size::{RequestLimits, TooLarge};
+use crate::cluster::{Cluster, SharedStr, Touched};
 
 /// The facts that are due.
 #[derive(Debug, Default)]
-pub struct Outbox {
-    nodes: IndexSet<Text>,
-    pods: IndexSet<Text>,
-    daemon_sets: IndexSet<Text>,
+pub(crate) struct Outbox {
+    nodes: IndexSet<SharedStr>,
+    pods: IndexSet<SharedStr>,
+    daemon_sets: IndexSet<SharedStr>,
     done: Vec<ActionDone>,
     sync: Sync,
-    time_has_passed: bool,
+    is_time_due: bool,
     sequence: u64,
     /// Objects that are too large to be sent.
     too_large: HashSet<Object>,
@@ -36,22 +36,22 @@ pub struct Outbox {
 
 /// An object of the cluster.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub enum Object {
+pub(crate) enum Object {
     /// The node with this name.
-    Node(Text),
+    Node(SharedStr),
     /// The pod with this uid.
-    Pod(Text),
+    Pod(SharedStr),
     /// The `DaemonSet` with this uid.
-    DaemonSet(Text),
+    DaemonSet(SharedStr),
 }
 
-/// The next request, and the objects left out of it.
+/// The next request, and the objects that were skipped.
 #[derive(Debug, Default)]
-pub struct Next {
+pub(crate) struct NextRequest {
     /// The next request; `None` when there is nothing to send.
-    pub request: Option<SessionRequest>,
-    /// Objects that are left out of it because they fit into no request.
-    pub too_large: Vec<TooLarge>,
+    pub(crate) request: Option<SessionRequest>,
+    /// Objects that were skipped because they fit into no request.
+    pub(crate) too_large: Vec<TooLarge>,
 }
 
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
@@ -59,15 +59,15 @@ enum Sync {
     #[default]
     NotDue,
     Due,
-    Said,
+    Sent,
 }
 
 /// The state in which the outbox finds a `DaemonSet`.
 #[derive(Debug)]
-pub enum Announcement {
+pub(crate) enum Announcement {
     /// It can be sent.
     Facts(Box<DaemonSetFacts>),
-    /// Something still has to be put in order. Until then, what the planner was told before stays true.
+    /// Upkeep isn't finished yet. Until then, the facts that were sent before stay valid.
     NotYet,
     /// It is gone, or being deleted.
     Gone,
@@ -75,7 +75,7 @@ pub enum Announcement {
 
 impl Outbox {
     /// Starts over for a new session whose first request had this sequence: everything has to be sent again.
-    pub fn restart(&mut self, sequence: u64) {
+    pub(crate) fn restart(&mut self, sequence: u64) {
         *self = Self {
             sequence,
             sync: Sync::Due,
@@ -84,58 +84,58 @@ impl Outbox {
     }
 
     /// Queues what has changed.
-    pub fn add(&mut self, touched: &mut Touched) {
+    pub(crate) fn add(&mut self, touched: &mut Touched) {
         self.nodes.append(&mut touched.nodes);
         self.pods.append(&mut touched.pods);
         self.daemon_sets.append(&mut touched.daemon_sets);
     }
 
     /// Queues a `DaemonSet` that can be sent, for the first time or again.
-    pub fn add_daemon_set(&mut self, uid: Text) {
+    pub(crate) fn add_daemon_set(&mut self, uid: SharedStr) {
         self.daemon_sets.insert(uid);
     }
 
-    /// Queues the end of an action.
-    pub fn add_done(&mut self, action_id: u64, outcome: ActionOutcome) {
+    /// Queues the outcome of an action.
+    pub(crate) fn add_outcome(&mut self, action_id: u64, outcome: ActionOutcome) {
         self.done.push(ActionDone {
             action_id,
             outcome: outcome.into(),
         });
     }
 
-    /// Makes a request with the time due, even without facts. The planner asked to be told when this much time has
-    /// passed.
-    pub fn add_time(&mut self) {
-        self.time_has_passed = true;
+    /// Makes a request due even without facts, because every request carries the current time. The planner needs one
+    /// when it waits for a time to pass.
+    pub(crate) fn add_time_update(&mut self) {
+        self.is_time_due = true;
     }
 
-    /// Number of ends of actions that the planner has yet to read.
-    pub fn outcomes(&self) -> usize {
+    /// Number of outcomes of actions that have yet to be sent.
+    pub(crate) fn pending_outcomes(&self) -> usize {
         self.done.len()
     }
 
     /// Number of facts that are due.
-    pub fn len(&self) -> usize {
+    pub(crate) fn len(&self) -> usize {
         self.nodes.len() + self.pods.len() + self.daemon_sets.len() + self.done.len()
     }
 
     /// Whether no fact is due.
-    pub fn is_empty(&self) -> bool {
+    pub(crate) fn is_empty(&self) -> bool {
         self.len() == 0
     }
 
     /// Whether everything has been sent to the planner at least once.
-    pub fn is_synced(&self) -> bool {
-        self.sync == Sync::Said
+    pub(crate) fn is_synced(&self) -> bool {
+        self.sync == Sync::Sent
     }
 
     /// Whether there is something to send.
-    pub fn is_due(&self, may_complete: bool) -> bool {
-        !self.is_empty() || self.time_has_passed || (self.sync == Sync::Due && may_complete)
+    pub(crate) fn is_due(&self, may_complete: bool) -> bool {
+        !self.is_empty() || self.is_time_due || (self.sync == Sync::Due && may_complete)
     }
 
     /// Number of existing objects that are too large to be sent: nodes, pods and `DaemonSet`s.
-    pub fn count_too_large(&self) -> [usize; 3] {
+    pub(crate) fn count_too_large(&self) -> [usize; 3] {
         let mut counts = [0; 3];
         let [nodes, pods, daemon_sets] = &mut counts;
         for object in &self.too_large {
@@ -151,17 +151,17 @@ impl Outbox {
     /// Builds the next request within these limits. A full sync completes only when `may_complete`.
     ///
     /// Pods go before `DaemonSet`s, so that the planner never decides on a `DaemonSet` while it is missing some of
-    /// its pods. The ends of actions go last, after what the actions changed. For a pod that no known `DaemonSet`
-    /// controls, the planner hears only that the pod is gone, and only if it knows the pod.
-    pub fn next_request(
+    /// its pods. The outcomes of actions go last, after the objects that the actions changed. For a pod that no known
+    /// `DaemonSet` controls, the planner is sent only that the pod is gone, and only if it was sent the pod.
+    pub(crate) fn next_request(
         &mut self,
         cluster: &mut Cluster,
-        announce: impl Fn(&Cluster, &Text) -> Announcement,
+        announce: impl Fn(&Cluster, &SharedStr) -> Announcement,
         limits: RequestLimits,
         may_complete: bool,
-    ) -> Next {
-        let mut filling = Filling::new(limits, &mut self.too_large);
-        filling.take(&mut self.nodes, Object::Node, |name| {
+    ) -> NextRequest {
+        let mut builder = RequestBuilder::new(limits, &mut self.too_large);
+        builder.take(&mut self.nodes, Object::Node, |name| {
             Some(match cluster.node(name) {
                 Some(node) => Kind::NodeChanged(node.clone()),
                 None => Kind::NodeGone(NodeGone {
@@ -170,34 +170,34 @@ impl Outbox {
             })
         });
         let known = &*cluster;
-        let pods = filling.take(&mut self.pods, Object::Pod, |uid| match known.pod_facts(uid) {
+        let pods = builder.take(&mut self.pods, Object::Pod, |uid| match known.pod_facts(uid) {
             Some(pod) => Some(Kind::PodChanged(pod)),
             None if known.pods().get(uid).is_some() && !known.pods().is_announced(uid) => None,
             None => Some(Kind::PodGone(PodGone { uid: uid.to_string() })),
         });
-        filling.take(&mut self.daemon_sets, Object::DaemonSet, |uid| {
+        builder.take(&mut self.daemon_sets, Object::DaemonSet, |uid| {
             match announce(known, uid) {
                 Announcement::Facts(daemon_set) => Some(Kind::DaemonSetChanged(*daemon_set)),
                 Announcement::Gone => Some(Kind::DaemonSetGone(DaemonSetGone { uid: uid.to_string() })),
                 Announcement::NotYet => None,
             }
         });
-        filling.take_done(&mut self.done);
-        if self.sync == Sync::Due && may_complete && filling.complete() {
-            self.sync = Sync::Said;
+        builder.take_outcomes(&mut self.done);
+        if self.sync == Sync::Due && may_complete && builder.complete() {
+            self.sync = Sync::Sent;
         }
-        let Filling { facts, too_large, .. } = filling;
+        let RequestBuilder { facts, too_large, .. } = builder;
         for uid in &pods {
-            let is_told = cluster.pod_facts(uid).is_some();
-            cluster.pods_mut().announce(uid, is_told);
+            let is_known = cluster.pod_facts(uid).is_some();
+            cluster.pods_mut().set_announced(uid, is_known);
         }
-        if facts.is_empty() && !std::mem::take(&mut self.time_has_passed) {
-            return Next {
+        if facts.is_empty() && !std::mem::take(&mut self.is_time_due) {
+            return NextRequest {
                 request: None,
                 too_large,
             };
         }
-        self.time_has_passed = false;
+        self.is_time_due = false;
         self.sequence += 1;
         let request = SessionRequest {
             sequence: self.sequence,
@@ -205,7 +205,7 @@ impl Outbox {
             hello: None,
             facts,
         };
-        Next {
+        NextRequest {
             request: Some(request),
             too_large,
         }

@@ -1,4 +1,4 @@
-//! The stream to a planner: connects, opens a session, passes messages on, and connects again when the session ends.
+//! The stream to a planner: connects, opens a session, forwards messages, and reconnects when the session ends.
 
 use std::{
     fmt,
@@ -23,15 +23,15 @@ use crate::planner::outbox::RequestLimits;
 
 /// Version of the session's protocol.
 const PROTOCOL: u32 = 1;
-/// Sequence of the first request, which says hello.
-pub const HELLO_SEQUENCE: u64 = 1;
+/// Sequence of the first request, which carries the hello.
+pub(crate) const HELLO_SEQUENCE: u64 = 1;
 
 /// Waits between attempts to connect: the first one, and the longest.
 const FIRST_WAIT: Duration = Duration::from_millis(50);
 const LONGEST_WAIT: Duration = Duration::from_secs(5);
 /// Capability of planners that answer a full sync with `SyncAccepted`.
 const SYNC_ACCEPTED: &str = "sync_accepted";
-/// Capability of executors that obey the maximum request size that the planner tells, in bytes.
+/// Capability of executors that respect the maximum request size that the planner announces, in bytes.
 const MAX_REQUEST_BYTES: &str = "max_request_bytes";
 /// Capability of executors that read [`Plan::pod_availability`], and of planners that fill it.
 const POD_AVAILABILITY: &str = "pod_availability";
@@ -40,8 +40,8 @@ const OPEN_DEADLINE: Duration = Duration::from_secs(5);
 /// Pings detect a planner that hangs.
 const PING_INTERVAL: Duration = Duration::from_secs(10);
 const PING_DEADLINE: Duration = Duration::from_secs(5);
-/// Number of requests that may wait for the transport. Facts wait in the outbox, where newer ones can still overtake
-/// them.
+/// Number of requests that may wait for the transport. All other facts wait in the outbox, where newer facts can still
+/// replace them.
 const REQUESTS_AHEAD: usize = 2;
 /// Maximum size of a message from the planner. A plan of a thousand actions has some 200 KiB.
 const MAX_MESSAGE_BYTES: usize = 16 * 1024 * 1024;
@@ -50,19 +50,19 @@ const WINDOW_BYTES: u32 = 4 * 1024 * 1024;
 
 /// The cluster and the executor that open sessions.
 #[derive(Debug, Clone)]
-pub struct Identity {
+pub(crate) struct Identity {
     /// The uid of the cluster's kube-system namespace.
-    pub cluster: String,
+    pub(crate) cluster: String,
     /// This executor's own name.
-    pub executor: String,
+    pub(crate) executor: String,
     /// The term of leadership.
-    pub epoch: u64,
+    pub(crate) epoch: u64,
 }
 
 /// An event of a session.
 #[derive(Debug)]
-pub enum Event {
-    /// A session is open; the planner knows nothing yet.
+pub(crate) enum Event {
+    /// A session is open. The planner has no facts yet.
     Opened {
         /// Where to send requests, from sequence 2 on.
         requests: mpsc::Sender<SessionRequest>,
@@ -76,7 +76,7 @@ pub enum Event {
         planner_version: String,
         /// The version of its decision rules.
         rules_version: String,
-        /// Cancelling it ends the session, whatever the planner does.
+        /// Cancelling it ends the session, even if the planner doesn't respond.
         end: CancellationToken,
     },
     /// The planner has accepted the full sync up to the request of this sequence.
@@ -85,31 +85,31 @@ pub enum Event {
     Plan(Box<Plan>),
     /// An object that the planner could not use.
     Problem(Problem),
-    /// The session has ended. Whatever it asked for that has not begun is void.
+    /// The session has ended. Its actions that haven't started are void.
     Lost,
 }
 
 /// The sessions of one term of leadership, one after the other. Dropping this ends them.
 #[derive(Debug)]
-pub struct Sessions {
+pub(crate) struct Sessions {
     events: mpsc::Receiver<Event>,
     _task: AbortOnDropHandle<()>,
 }
 
 impl Sessions {
     /// Returns the next event; `None` when the task that keeps the sessions open has ended, which it never should.
-    pub async fn next(&mut self) -> Option<Event> {
+    pub(crate) async fn next(&mut self) -> Option<Event> {
         self.events.recv().await
     }
 }
 
 /// Starts the sessions of a term.
-pub struct Opener(Box<dyn FnMut(u64) -> Sessions + Send>);
+pub(crate) struct Opener(Box<dyn FnMut(u64) -> Sessions + Send>);
 
 impl Opener {
     /// Creates an opener. For each term, it spawns `task`, which keeps sessions open and sends their events; `ahead`
     /// events may wait.
-    pub fn new<F: Future<Output = ()> + Send + 'static>(
+    pub(crate) fn new<F: Future<Output = ()> + Send + 'static>(
         ahead: usize,
         mut task: impl FnMut(u64, mpsc::Sender<Event>) -> F + Send + 'static,
     ) -> Self {
@@ -123,7 +123,7 @@ impl Opener {
     }
 
     /// Starts the sessions of this term.
-    pub fn open(&mut self, term: u64) -> Sessions {
+    pub(crate) fn open(&mut self, term: u64) -> Sessions {
         (self.0)(term)
     }
 }
@@ -134,10 +134,10 @@ impl fmt::Debug for Opener {
     }
 }
 
-/// How long the planner wants the executor to wait; `None` for an impossible wait, such as a negative one. prost's
-/// own conversion computes the absolute value of any number, and the smallest number has none.
-pub fn wait(wanted: prost_types::Duration) -> Option<Duration> {
-    let (seconds, nanos) = (wanted.seconds.try_into().ok()?, wanted.nanos.try_into().ok()?);
+/// Converts a wait that the planner requests; `None` if it is invalid, such as a negative one. prost's own conversion
+/// computes the absolute value, which overflows for the smallest number.
+pub fn to_std_duration(duration: prost_types::Duration) -> Option<Duration> {
+    let (seconds, nanos) = (duration.seconds.try_into().ok()?, duration.nanos.try_into().ok()?);
     Some(Duration::new(seconds, nanos))
 }
 
@@ -145,7 +145,7 @@ pub fn wait(wanted: prost_types::Duration) -> Option<Duration> {
 ///
 /// # Errors
 /// The address isn't a URL that can be connected to.
-pub fn endpoint(url: &str) -> Result<Endpoint, tonic::transport::Error> {
+pub(crate) fn endpoint(url: &str) -> Result<Endpoint, tonic::transport::Error> {
     let endpoint = Endpoint::from_shared(url.to_owned())?
         .connect_timeout(OPEN_DEADLINE)
         .http2_keep_alive_interval(PING_INTERVAL)
@@ -157,9 +157,9 @@ pub fn endpoint(url: &str) -> Result<Endpoint, tonic::transport::Error> {
     Ok(endpoint)
 }
 
-/// Keeps a session open until nobody receives its events any more. `connect` makes a new connection each time. That
+/// Keeps a session open until the receiver of its events is dropped. `connect` makes a new connection each time. That
 /// resolves the address again, so another planner behind it can be found.
-pub async fn run<E: std::error::Error, F: Future<Output = Result<Channel, E>>>(
+pub(crate) async fn run<E: std::error::Error, F: Future<Output = Result<Channel, E>>>(
     connect: impl Fn() -> F,
     identity: Identity,
     events: mpsc::Sender<Event>,
@@ -169,23 +169,24 @@ pub async fn run<E: std::error::Error, F: Future<Output = Result<Channel, E>>>(
         match open(&connect, &identity).await {
             Ok(session) => {
                 let opened = Instant::now();
-                let reason = session.pass_on(&events).await;
-                // A planner that ends every session at once must not be sent everything over and over.
+                let reason = session.forward(&events).await;
+                // Without this condition, a planner that ends every session at once would receive every fact over and
+                // over.
                 if opened.elapsed() >= LONGEST_WAIT {
                     backoff.reset();
                 }
-                warn!(%reason, "planner session ended; nothing is created or deleted until there is another");
+                warn!(%reason, "planner session ended; actions stop until the next session");
                 if events.send(Event::Lost).await.is_err() {
                     return;
                 }
             }
-            Err(reason) => warn!(%reason, "no planner session"),
+            Err(reason) => warn!(%reason, "opening a planner session failed; retrying"),
         }
         tokio::time::sleep(backoff.next_wait()).await;
     }
 }
 
-struct Open {
+struct OpenSession {
     requests: mpsc::Sender<SessionRequest>,
     responses: Streaming<SessionResponse>,
     welcome: Welcome,
@@ -194,18 +195,22 @@ struct Open {
 async fn open<E: std::error::Error, F: Future<Output = Result<Channel, E>>>(
     connect: &impl Fn() -> F,
     identity: &Identity,
-) -> Result<Open, String> {
+) -> Result<OpenSession, String> {
     let opening = async {
         let channel = connect()
             .await
             .map_err(|error| everynode_render::ErrorChain(&error).to_string())?;
-        hello(channel, identity).await.map_err(|status| words(&status))
+        hello(channel, identity)
+            .await
+            .map_err(|status| status_text(&status))
     };
-    let late = |_| format!("the planner did not answer within {} s", OPEN_DEADLINE.as_secs());
-    tokio::time::timeout(OPEN_DEADLINE, opening).await.map_err(late)?
+    let timed_out = |_| format!("the planner did not answer within {} s", OPEN_DEADLINE.as_secs());
+    tokio::time::timeout(OPEN_DEADLINE, opening)
+        .await
+        .map_err(timed_out)?
 }
 
-async fn hello(channel: Channel, identity: &Identity) -> Result<Open, Status> {
+async fn hello(channel: Channel, identity: &Identity) -> Result<OpenSession, Status> {
     let (requests, receiver) = mpsc::channel(REQUESTS_AHEAD);
     let hello = Hello {
         cluster: identity.cluster.clone(),
@@ -228,11 +233,11 @@ async fn hello(channel: Channel, identity: &Identity) -> Result<Open, Status> {
         .map_err(|_| Status::cancelled("the request stream is closed"))?;
     let mut client = PlannerServiceClient::new(channel).max_decoding_message_size(MAX_MESSAGE_BYTES);
     let mut responses = client.session(ReceiverStream::new(receiver)).await?.into_inner();
-    // A message that this executor doesn't know yet asks for nothing, before the welcome as after it.
+    // Messages that this executor doesn't know are ignored, before the welcome and after it.
     while let Some(response) = responses.message().await? {
         match response.message {
             Some(Message::Welcome(welcome)) => {
-                return Ok(Open {
+                return Ok(OpenSession {
                     requests,
                     responses,
                     welcome,
@@ -242,16 +247,16 @@ async fn hello(channel: Channel, identity: &Identity) -> Result<Open, Status> {
             None => {}
         }
     }
-    Err(Status::internal("the planner did not say welcome first"))
+    Err(Status::internal("the planner's first message was not a welcome"))
 }
 
-fn words(status: &Status) -> String {
+fn status_text(status: &Status) -> String {
     format!("{} ({:?})", status.message(), status.code())
 }
 
-impl Open {
-    /// Passes the planner's messages on until the session ends, and returns why it ended.
-    async fn pass_on(mut self, events: &mpsc::Sender<Event>) -> String {
+impl OpenSession {
+    /// Forwards the planner's messages until the session ends, and returns why it ended.
+    async fn forward(mut self, events: &mpsc::Sender<Event>) -> String {
         let Welcome {
             planner_version,
             rules_version,
@@ -265,7 +270,7 @@ impl Open {
         if events
             .send(Event::Opened {
                 requests: self.requests,
-                limits: RequestLimits::told(max_facts_per_request, max_request_bytes),
+                limits: RequestLimits::from_welcome(max_facts_per_request, max_request_bytes),
                 accepts_syncs: has(SYNC_ACCEPTED),
                 has_availability: has(POD_AVAILABILITY),
                 planner_version,
@@ -275,11 +280,11 @@ impl Open {
             .await
             .is_err()
         {
-            return "the executor stops".to_owned();
+            return "the executor is stopping".to_owned();
         }
         loop {
             let message = tokio::select! {
-                () = end.cancelled() => return "the executor has left the planner".to_owned(),
+                () = end.cancelled() => return "the executor ended the session".to_owned(),
                 message = self.responses.message() => message,
             };
             let event = match message {
@@ -292,13 +297,13 @@ impl Open {
                 Ok(Some(SessionResponse {
                     message: Some(Message::SyncAccepted(accepted)),
                 })) => Event::SyncAccepted(accepted.sequence),
-                // A second welcome, or a message that this executor doesn't know yet, asks for nothing.
+                // A second welcome, or a message that this executor doesn't know, is ignored.
                 Ok(Some(_)) => continue,
                 Ok(None) => return "the planner ended the stream".to_owned(),
-                Err(status) => return words(&status),
+                Err(status) => return status_text(&status),
             };
             if events.send(event).await.is_err() {
-                return "the executor stops".to_owned();
+                return "the executor is stopping".to_owned();
             }
         }
     }

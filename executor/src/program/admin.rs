@@ -25,7 +25,7 @@ pub fn router(metrics: Arc<Metrics>, health: Arc<Health>, served: &serve::Health
         }
     };
     let readyz = move || async move {
-        match health.unready() {
+        match health.unready_reason() {
             None => (StatusCode::OK, "ok\n".to_owned()),
             Some(reason) => (StatusCode::SERVICE_UNAVAILABLE, format!("not ready: {reason}\n")),
         }

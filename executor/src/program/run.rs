@@ -29,7 +29,7 @@ use crate::{
         api::Api,
         client,
         events::Events,
-        watch::{KINDS, freshness, watch_all},
+        watch::{KINDS, freshness_probe, watch_all},
     },
     controller::{Controller, ControllerConfig},
     election::{
@@ -263,8 +263,8 @@ async fn run_controller(
         status_conditions,
         queries,
     };
-    let (mut freshness, proofs) = freshness(KINDS);
-    tokio::spawn(watch_all(watches, changes, metrics, proofs));
+    let (mut probe, responders) = freshness_probe(KINDS);
+    tokio::spawn(watch_all(watches, changes, metrics, responders));
     let controller = Controller::new(config).run(shutdown);
     let Some(settings) = election else {
         return Ok(controller.await?);
@@ -273,7 +273,7 @@ async fn run_controller(
     let stop = CancellationToken::new();
     let (wins, won) = watch::channel(Leadership::default());
     let election = Election::new(lease, settings, executor, claim, wins).run(stop.clone());
-    let publishing = leadership::once_fresh(won, leads, async || freshness.reached().await);
+    let publishing = leadership::publish_when_fresh(won, leads, async || probe.wait().await);
     let controller = async {
         let ended = controller.await;
         stop.cancel();

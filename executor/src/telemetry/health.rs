@@ -21,17 +21,17 @@ pub struct Health {
 
 #[derive(Debug)]
 struct State {
-    planner: Planner,
-    session: Session,
+    planner: PlannerState,
+    session: SessionState,
     /// When the loop last showed that it runs. `None` until it begins, which requires that the API server is there. A
     /// restarted program would have to wait for the API server just as long.
     heartbeat: Option<Instant>,
 }
 
 #[derive(Debug, Clone, Copy)]
-enum Planner {
+enum PlannerState {
     /// No planner is needed: another executor leads, or none does yet.
-    NotOurs,
+    NotNeeded,
     NeverSynced,
     Synced,
     LostAt(Instant),
@@ -39,7 +39,7 @@ enum Planner {
 
 /// The session with the planner, as far as it explains why there is no planner.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Session {
+enum SessionState {
     /// No session is open.
     Closed,
     /// A session is open, and the planner has not accepted the full sync yet.
@@ -51,8 +51,8 @@ enum Session {
 impl Default for Health {
     fn default() -> Self {
         let state = State {
-            planner: Planner::NotOurs,
-            session: Session::Closed,
+            planner: PlannerState::NotNeeded,
+            session: SessionState::Closed,
             heartbeat: None,
         };
         Self {
@@ -64,12 +64,12 @@ impl Default for Health {
 
 impl Health {
     /// Records that the loop runs.
-    pub fn beat(&self) {
+    pub fn on_heartbeat(&self) {
         self.state.lock().heartbeat = Some(Instant::now());
     }
 
     /// Records that every watch has listed everything.
-    pub fn watches_synced(&self) {
+    pub fn on_watches_synced(&self) {
         self.listed
             .send_if_modified(|listed| !std::mem::replace(listed, true));
     }
@@ -86,68 +86,72 @@ impl Health {
     }
 
     /// This executor leads from now on, and needs a planner.
-    pub fn leads(&self) {
+    pub fn on_elected(&self) {
         let mut state = self.state.lock();
         // An executor that takes over from another one stays ready for the moment that it takes to find the planner.
         state.planner = match state.planner {
-            Planner::NotOurs if self.is_listed() => Planner::LostAt(Instant::now()),
-            Planner::NotOurs | Planner::NeverSynced => Planner::NeverSynced,
-            Planner::Synced | Planner::LostAt(_) => state.planner,
+            PlannerState::NotNeeded if self.is_listed() => PlannerState::LostAt(Instant::now()),
+            PlannerState::NotNeeded | PlannerState::NeverSynced => PlannerState::NeverSynced,
+            PlannerState::Synced | PlannerState::LostAt(_) => state.planner,
         };
     }
 
     /// This executor no longer leads, and needs no planner.
-    pub fn stands_by(&self) {
+    pub fn on_standby(&self) {
         let mut state = self.state.lock();
-        (state.planner, state.session) = (Planner::NotOurs, Session::Closed);
+        (state.planner, state.session) = (PlannerState::NotNeeded, SessionState::Closed);
     }
 
     /// A session with a planner is open.
-    pub fn planner_found(&self) {
+    pub fn on_session_opened(&self) {
         let mut state = self.state.lock();
         // With a planner that refuses every sync, one session opens after another. The state stays `Refused`
         // meanwhile.
-        if state.session == Session::Closed {
-            state.session = Session::Syncing;
+        if state.session == SessionState::Closed {
+            state.session = SessionState::Syncing;
         }
     }
 
     /// The planner has accepted the full sync.
-    pub fn planner_synced(&self) {
+    pub fn on_sync_accepted(&self) {
         let mut state = self.state.lock();
-        (state.planner, state.session) = (Planner::Synced, Session::Closed);
+        (state.planner, state.session) = (PlannerState::Synced, SessionState::Closed);
     }
 
     /// The planner is lost.
-    pub fn planner_lost(&self) {
+    pub fn on_session_ended(&self) {
         let mut state = self.state.lock();
-        if state.session == Session::Syncing {
-            state.session = Session::Refused;
+        if state.session == SessionState::Syncing {
+            state.session = SessionState::Refused;
         }
-        if matches!(state.planner, Planner::Synced) {
-            state.planner = Planner::LostAt(Instant::now());
+        if matches!(state.planner, PlannerState::Synced) {
+            state.planner = PlannerState::LostAt(Instant::now());
         }
     }
 
     /// Returns why the executor isn't ready; `None` if it is.
-    pub fn unready(&self) -> Option<&'static str> {
+    pub fn unready_reason(&self) -> Option<&'static str> {
         let state = self.state.lock();
         if !self.is_listed() {
             return Some("the cluster has not been listed yet");
         }
         match state.planner {
-            Planner::NotOurs | Planner::Synced => None,
-            Planner::LostAt(since) if since.elapsed() < PLANNER_GRACE => None,
-            Planner::LostAt(_) | Planner::NeverSynced => Some(match (state.session, state.planner) {
-                (Session::Refused, _) => {
-                    "the planner ends each session before it has accepted the full sync; nothing is created or deleted \
+            PlannerState::NotNeeded | PlannerState::Synced => None,
+            PlannerState::LostAt(since) if since.elapsed() < PLANNER_GRACE => None,
+            PlannerState::LostAt(_) | PlannerState::NeverSynced => {
+                Some(match (state.session, state.planner) {
+                    (SessionState::Refused, _) => {
+                        "the planner ends each session before it has accepted the full sync; nothing is created or deleted \
                      until it does"
-                }
-                (Session::Closed, Planner::LostAt(_)) => {
-                    "the planner is lost; nothing is created or deleted until there is one"
-                }
-                (Session::Closed | Session::Syncing, _) => "the planner has not accepted the full sync yet",
-            }),
+                    }
+                    (SessionState::Closed, PlannerState::LostAt(_)) => {
+                        "the planner is lost; nothing is created or deleted until there is one"
+                    }
+                    (SessionState::Closed | SessionState::Syncing, _) => {
+                        "the planner has not accepted the full sync yet"
+                    }
+                })
+            }
         }
     }
 
@@ -165,73 +169,77 @@ mod tests {
     /// The health of a leader that has synced its watches and found a planner.
     fn leading() -> Health {
         let health = Health::default();
-        health.leads();
-        health.watches_synced();
-        health.planner_found();
+        health.on_elected();
+        health.on_watches_synced();
+        health.on_session_opened();
         health
     }
 
     #[tokio::test(start_paused = true)]
-    async fn the_executor_is_alive_while_it_waits_for_the_api_server_and_then_while_its_loop_runs() {
+    async fn executor_is_alive_while_it_waits_for_the_api_server_and_while_its_loop_runs() {
         let health = Health::default();
         tokio::time::advance(Duration::from_hours(1)).await;
         assert!(health.is_alive(), "the loop has not begun");
-        assert!(health.unready().is_some());
-        health.beat();
+        assert!(health.unready_reason().is_some());
+        health.on_heartbeat();
         tokio::time::advance(HEARTBEAT_GRACE / 2).await;
         assert!(health.is_alive());
         tokio::time::advance(HEARTBEAT_GRACE / 2).await;
         assert!(!health.is_alive(), "the loop hangs");
-        health.beat();
+        health.on_heartbeat();
         assert!(health.is_alive());
     }
 
     #[tokio::test(start_paused = true)]
-    async fn the_executor_is_ready_only_once_the_planner_has_accepted_the_full_sync() {
+    async fn executor_is_ready_only_after_the_planner_has_accepted_the_full_sync() {
         let health = leading();
-        let says = |words: &str| health.unready().is_some_and(|reason| reason.contains(words));
+        let reports = |text: &str| {
+            health
+                .unready_reason()
+                .is_some_and(|reason| reason.contains(text))
+        };
         assert!(
-            says("has not accepted the full sync yet"),
+            reports("has not accepted the full sync yet"),
             "{:?}",
-            health.unready()
+            health.unready_reason()
         );
-        health.planner_synced();
-        assert_eq!(health.unready(), None);
+        health.on_sync_accepted();
+        assert_eq!(health.unready_reason(), None);
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_planner_that_keeps_refusing_the_sync_makes_the_executor_unready_after_the_grace() {
+    async fn executor_is_unready_after_the_grace_when_the_planner_keeps_refusing_the_sync() {
         let health = leading();
-        health.planner_synced();
-        health.planner_lost();
+        health.on_sync_accepted();
+        health.on_session_ended();
         for _ in 0..10 {
-            assert_eq!(health.unready(), None, "the grace is not over");
-            health.planner_found();
+            assert_eq!(health.unready_reason(), None, "the grace is not over");
+            health.on_session_opened();
             tokio::time::advance(PLANNER_GRACE / 10).await;
-            health.planner_lost();
+            health.on_session_ended();
         }
-        let reason = health.unready().unwrap();
+        let reason = health.unready_reason().unwrap();
         assert!(
             reason.contains("before it has accepted the full sync"),
             "{reason}"
         );
-        health.planner_found();
+        health.on_session_opened();
         assert_eq!(
-            health.unready(),
+            health.unready_reason(),
             Some(reason),
             "another try alone changes nothing"
         );
-        health.planner_synced();
-        assert_eq!(health.unready(), None);
+        health.on_sync_accepted();
+        assert_eq!(health.unready_reason(), None);
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_lost_planner_is_told_from_one_that_refuses_the_sync() {
+    async fn unready_reason_distinguishes_a_lost_planner_from_refused_syncs() {
         let health = leading();
-        health.planner_synced();
-        health.planner_lost();
+        health.on_sync_accepted();
+        health.on_session_ended();
         tokio::time::advance(PLANNER_GRACE).await;
-        let reason = health.unready().unwrap();
+        let reason = health.unready_reason().unwrap();
         assert!(reason.contains("the planner is lost"), "{reason}");
     }
 }

@@ -29,7 +29,7 @@ use self::{
 };
 pub use self::{
     labels::{ActionKind, Method, Outcome, PlanViolation, Review, ReviewOutcome, RivalWork},
-    queues::{Actions, Waiting},
+    queues::{ActionCounts, QueueLengths},
 };
 
 /// All metrics of the executor.
@@ -142,29 +142,21 @@ impl Metrics {
             ("plans", "Plans received", &self.plans),
             (
                 "actions_planned",
-                "Actions that planners have asked for",
+                "Actions in the received plans",
                 &self.actions_planned,
             ),
             ("facts", "Facts sent to planners", &self.facts),
             (
                 "planner_sessions",
-                "Planner sessions that were opened",
+                "Planner sessions opened",
                 &self.planner_sessions,
             ),
-            (
-                "planner_losses",
-                "Planner sessions that ended",
-                &self.planner_losses,
-            ),
-            (
-                "full_syncs",
-                "Full syncs that a planner has accepted",
-                &self.full_syncs,
-            ),
+            ("planner_losses", "Planner sessions ended", &self.planner_losses),
+            ("full_syncs", "Full syncs accepted by a planner", &self.full_syncs),
             ("status_writes", "DaemonSet statuses written", &self.status_writes),
             (
                 "events_dropped",
-                "Events not written, to spare the API server",
+                "Kubernetes events dropped by the rate limit, a full queue or an invalid namespace",
                 &self.events_dropped,
             ),
         ] {
@@ -173,58 +165,66 @@ impl Metrics {
         for (name, help, family) in [
             (
                 "watch_errors",
-                "Interruptions of watches, and events that can't be read",
+                "Watch failures and unreadable watch events",
                 &self.watch_errors,
             ),
             (
                 "watches_begun",
-                "Watches that were begun: one of each kind, and one more whenever one has to begin again",
+                "Watches started, including restarts",
                 &self.watches,
             ),
-            (
-                "lists",
-                "Lists of all objects of a kind that were read",
-                &self.lists,
-            ),
+            ("lists", "Complete lists of a kind received", &self.lists),
         ] {
             registry.register(name, help, family.clone());
         }
-        registry.register("actions", "Actions ended", self.actions.clone());
+        registry.register(
+            "actions",
+            "Actions ended, by kind and outcome",
+            self.actions.clone(),
+        );
         registry.register(
             "event_to_plan_seconds",
-            "From the first event of a watch that the planner is told of to each plan that follows",
+            "Time from receiving a watch event to receiving a plan that includes its effect",
             self.event_to_plan.clone(),
         );
         registry.register(
             "event_to_action_seconds",
-            "From there to the API server's answer to each action of these plans",
+            "Time from receiving a watch event to the API server's response to an action that follows from it",
             self.event_to_action.clone(),
         );
-        registry.register("leader", "Whether this executor leads", self.leader.clone());
+        registry.register(
+            "leader",
+            "Whether this executor leads (1) or not (0)",
+            self.leader.clone(),
+        );
         registry.register(
             "planner_connected",
-            "Whether a planner session is open",
+            "Whether a planner session is open (1) or not (0)",
             self.planner_connected.clone(),
         );
         registry.register(
             "competing_controller",
-            "Traces of another controller at work on the same DaemonSets",
+            "Pods created and statuses written by another controller for DaemonSets of this executor",
             self.rivals.clone(),
         );
         registry.register(
             "plan_violations",
-            "Requests in plans that no plan may contain and that were not carried out",
+            "Parts of plans that exceeded the executor's limits and were not carried out",
             self.plan_violations.clone(),
         );
-        registry.register("view_calls", "Calls to the live view", self.view_calls.clone());
+        registry.register(
+            "view_calls",
+            "Calls to the live view, by method",
+            self.view_calls.clone(),
+        );
         registry.register(
             "view_refused_calls",
-            "Calls and connections to the live view that were refused or given up, because of a limit or of who made them",
+            "Calls and connections to the live view that were refused or aborted, by reason",
             self.view_refused_calls.clone(),
         );
         registry.register(
             "caller_reviews",
-            "Questions about callers of the live view: TokenReviews and SubjectAccessReviews made, answered from the cache, or refused by a limit",
+            "TokenReviews and SubjectAccessReviews for callers of the live view: made, answered from the cache, or refused by a limit",
             self.caller_reviews.clone(),
         );
         self.certificates.register(registry);
@@ -239,7 +239,7 @@ impl Metrics {
         self.rivals.get_or_create(&RivalLabel { work }).inc();
     }
 
-    /// Counts a plan that asks for what no plan may ask for.
+    /// Counts a part of a plan that exceeds a limit.
     pub fn plan_violation(&self, kind: PlanViolation) {
         self.plan_violations.get_or_create(&ViolationLabel { kind }).inc();
     }
@@ -249,7 +249,7 @@ impl Metrics {
         self.view_calls.get_or_create(&MethodLabel { method }).inc();
     }
 
-    /// Counts a question about a caller of the live view, by how it was handled.
+    /// Counts a review of a caller of the live view, by how it was handled.
     pub fn caller_review(&self, review: Review, outcome: ReviewOutcome) {
         self.caller_reviews
             .get_or_create(&ReviewLabels { review, outcome })
@@ -263,19 +263,19 @@ impl Metrics {
             .inc();
     }
 
-    /// Counts a plan and the actions that it asks for.
+    /// Counts a plan and its actions.
     pub fn plan(&self, actions: usize) {
         self.plans.inc();
         self.actions_planned
             .inc_by(u64::try_from(actions).unwrap_or(u64::MAX));
     }
 
-    /// Records the time from reading an event until a plan arrives that follows from it.
+    /// Records the time from receiving an event to receiving a plan that follows from it.
     pub fn event_to_plan(&self, took: Duration) {
         self.event_to_plan.observe(took.as_secs_f64());
     }
 
-    /// Records the time from reading an event until the API server answers an action that follows from it.
+    /// Records the time from receiving an event to the API server's response to an action that follows from it.
     pub fn event_to_action(&self, took: Duration) {
         self.event_to_action.observe(took.as_secs_f64());
     }
@@ -291,13 +291,13 @@ impl Metrics {
     }
 
     /// Counts a planner session that has opened.
-    pub fn planner_found(&self) {
+    pub fn on_session_opened(&self) {
         self.planner_connected.set(1);
         self.planner_sessions.inc();
     }
 
     /// Counts a planner session that has ended.
-    pub fn planner_lost(&self) {
+    pub fn on_session_ended(&self) {
         self.planner_connected.set(0);
         self.planner_losses.inc();
     }
@@ -321,7 +321,7 @@ impl Metrics {
         }
     }
 
-    /// Counts an interruption of a watch.
+    /// Counts a failure of a watch, or an unreadable event.
     pub fn watch_error(&self, kind: &'static str) {
         self.watch_errors.get_or_create(&KindLabel { kind }).inc();
     }
@@ -342,7 +342,7 @@ impl Metrics {
     }
 
     /// Sets the current queue lengths.
-    pub fn waiting(&self, now: &Waiting) {
+    pub fn set_queue_lengths(&self, now: &QueueLengths) {
         self.queues.set(now);
     }
 

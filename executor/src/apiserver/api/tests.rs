@@ -4,7 +4,7 @@ use super::*;
 use crate::testing::server;
 
 #[tokio::test]
-async fn a_name_that_is_none_is_an_error_and_no_call() {
+async fn invalid_name_is_an_error_and_sends_no_call() {
     let (client, mut server) = server();
     let api = Api::new(client);
     let empty = json!({});

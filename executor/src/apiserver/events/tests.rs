@@ -10,28 +10,28 @@ fn events() -> (Events, crate::testing::Server) {
 }
 
 #[tokio::test]
-async fn c5_events_are_limited_for_each_daemon_set() {
+async fn c5_events_are_rate_limited_per_daemon_set() {
     let (mut events, _server) = events();
     let begun = Instant::now();
-    let said = (0..100).filter(|_| events.may_say("ds-1", begun)).count();
-    assert_eq!(said, 25, "so many at once");
-    assert!(events.may_say("ds-2", begun), "another one has its own");
-    assert!(!events.may_say("ds-1", begun + REFILL / 2));
+    let recorded = (0..100).filter(|_| events.take_token("ds-1", begun)).count();
+    assert_eq!(recorded, 25, "the burst");
+    assert!(events.take_token("ds-2", begun), "another one has its own");
+    assert!(!events.take_token("ds-1", begun + REFILL / 2));
     let later = begun + REFILL * 2;
-    let said = (0..100).filter(|_| events.may_say("ds-1", later)).count();
-    assert_eq!(said, 2, "one more every ten seconds");
+    let recorded = (0..100).filter(|_| events.take_token("ds-1", later)).count();
+    assert_eq!(recorded, 2, "one more every ten seconds");
     events.forget("ds-1");
-    assert!(events.may_say("ds-1", later), "it is another one now");
+    assert!(events.take_token("ds-1", later), "it is another one now");
 }
 
 #[tokio::test]
-async fn c5_an_event_beyond_the_limit_is_counted_and_not_written() {
+async fn c5_event_beyond_the_limit_is_counted_and_not_written() {
     let (client, mut server) = server();
     let metrics = Arc::new(Metrics::default());
     let mut events = Events::new(client, "me".to_owned(), metrics.clone());
     for number in 0..30 {
         let note = format!("Created pod: agent-{number}");
-        events.say(&agent(), Kind::Normal, "SuccessfulCreate", "CreatePod", note);
+        events.record(&agent(), EventType::Normal, "SuccessfulCreate", "CreatePod", note);
     }
     let page = metrics.encode();
     assert!(
@@ -47,18 +47,18 @@ async fn c5_an_event_beyond_the_limit_is_counted_and_not_written() {
 }
 
 #[tokio::test]
-async fn c5_the_same_words_again_are_counted_and_other_words_are_an_event_of_their_own() {
+async fn c5_repeated_note_is_counted_and_a_different_note_is_a_new_event() {
     let (mut events, mut server) = events();
-    let mut say = |note: &str| {
-        events.say(
+    let mut record = |note: &str| {
+        events.record(
             &agent(),
-            Kind::Warning,
+            EventType::Warning,
             "FailedCreate",
             "CreatePod",
             note.to_owned(),
         );
     };
-    ["quota", "quota", "webhook"].into_iter().for_each(&mut say);
+    ["quota", "quota", "webhook"].into_iter().for_each(&mut record);
     let mut calls = Vec::new();
     for _ in 0..3 {
         let call = server.call().await.unwrap();
@@ -79,12 +79,12 @@ async fn c5_the_same_words_again_are_counted_and_other_words_are_an_event_of_the
 }
 
 #[tokio::test]
-async fn c5_an_event_is_about_the_daemon_set_and_names_who_reports_it() {
+async fn c5_event_is_about_the_daemon_set_and_names_its_reporter() {
     let (mut events, mut server) = events();
     let set = agent_with(serde_json::json!({"metadata": {"uid": "ds-9"}}));
-    events.say(
+    events.record(
         &set,
-        Kind::Normal,
+        EventType::Normal,
         "SuccessfulDelete",
         "DeletePod",
         "Deleted pod: p".to_owned(),
@@ -103,12 +103,12 @@ async fn c5_an_event_is_about_the_daemon_set_and_names_who_reports_it() {
 }
 
 #[test]
-fn c5_a_note_that_is_too_long_for_the_api_is_cut_between_characters() {
-    let short = "é".repeat(MAX_NOTE / 2);
-    assert_eq!(shortened(short.clone()), short);
-    let cut = shortened("é".repeat(MAX_NOTE));
+fn c5_note_too_long_for_the_api_is_cut_between_characters() {
+    let short = "é".repeat(MAX_NOTE_BYTES / 2);
+    assert_eq!(truncate_note(short.clone()), short);
+    let cut = truncate_note("é".repeat(MAX_NOTE_BYTES));
     assert!(
-        cut.len() <= MAX_NOTE && cut.ends_with("é…"),
+        cut.len() <= MAX_NOTE_BYTES && cut.ends_with("é…"),
         "{} bytes",
         cut.len()
     );

@@ -51,16 +51,20 @@ impl Kind {
     }
 
     /// Watches the kind until the receiver of the changes is dropped.
-    pub(super) async fn run(self, shared: &Shared, proof: watch::Sender<u64>) {
-        (self.run)(shared, self.presence, proof).await;
+    pub(super) async fn run(self, shared: &Shared, checks_passed: watch::Sender<u64>) {
+        (self.run)(shared, self.presence, checks_passed).await;
     }
 }
 
-fn run<T: Watched>(shared: &Shared, presence: Presence, proof: watch::Sender<u64>) -> BoxFuture<'_, ()>
+fn run<T: Watched>(
+    shared: &Shared,
+    presence: Presence,
+    checks_passed: watch::Sender<u64>,
+) -> BoxFuture<'_, ()>
 where
     Change: From<Event<T>>,
 {
-    shared.watch::<T>(presence, proof).run().boxed()
+    shared.watch::<T>(presence, checks_passed).run().boxed()
 }
 
 impl fmt::Debug for Kind {

@@ -16,7 +16,7 @@ const VERSION: &str = r#"{"major": "1", "minor": "36", "gitVersion": "v1.36.3", 
     "buildDate": "", "goVersion": "", "compiler": "", "platform": ""}"#;
 const DAEMON_SETS: &str = "/apis/apps/v1/daemonsets";
 
-/// A client of an API server that answers `/version` itself, and anything else as the test says. A request
+/// A client of an API server that answers `/version` itself, and other requests as the test defines. A request
 /// without an answer hangs, like a watch on which nothing happens.
 fn client(answer: fn(&http::Uri) -> Option<(u16, String)>) -> Client {
     let service = tower::service_fn(move |request: Request<Body>| async move {
@@ -38,10 +38,15 @@ fn client(answer: fn(&http::Uri) -> Option<(u16, String)>) -> Client {
 /// Collects all changes until every kind has been listed.
 async fn listed(client: Client) -> Vec<Change> {
     let (sender, mut receiver) = mpsc::channel(100);
-    let watches = tokio::spawn(watch_all(client, sender, Arc::default(), freshness(KINDS).1));
+    let watches = tokio::spawn(watch_all(
+        client,
+        sender,
+        Arc::default(),
+        freshness_probe(KINDS).1,
+    ));
     let (mut changes, mut ends) = (Vec::new(), 0);
     while ends < KINDS.len() {
-        let Read { change, .. } = receiver.recv().await.unwrap();
+        let ReceivedChange { change, .. } = receiver.recv().await.unwrap();
         let is_end = matches!(
             change,
             Change::Node(Event::ListEnds)
@@ -65,7 +70,7 @@ fn daemon_sets(changes: Vec<Change>) -> Vec<DaemonSet> {
 }
 
 /// The agent with template fields that no library used here knows.
-fn from_the_future() -> Value {
+fn agent_with_unknown_fields() -> Value {
     let template = json!({
         "spec": {"futureField": {"levels": [1, {"deep": null}], "big": 9_007_199_254_740_993_u64}},
         "metadata": {"annotations": {"a": "b"}},
@@ -74,7 +79,7 @@ fn from_the_future() -> Value {
 }
 
 #[tokio::test(start_paused = true)]
-async fn c4_a_field_that_no_library_knows_comes_from_the_watch_to_the_pod() {
+async fn c4_unknown_template_field_is_copied_from_the_watch_to_the_pod() {
     let client = client(|uri| {
         if !uri.query().unwrap_or_default().contains("sendInitialEvents=true") {
             return None;
@@ -82,13 +87,13 @@ async fn c4_a_field_that_no_library_knows_comes_from_the_watch_to_the_pod() {
         let end = json!({"type": "BOOKMARK", "object": {"kind": "X", "apiVersion": "v1", "metadata": {
             "resourceVersion": "20", "annotations": {"k8s.io/initial-events-end": "true"},
         }}});
-        let added = json!({"type": "ADDED", "object": from_the_future()});
+        let added = json!({"type": "ADDED", "object": agent_with_unknown_fields()});
         let lines = if uri.path() == DAEMON_SETS {
             format!("{added}\n{end}\n")
         } else {
             format!("{end}\n")
         };
-        // serde_json sorts keys, so "object" came first. The API server writes the type first.
+        // serde_json sorts keys, so "object" is first. The API server writes the type first.
         Some((200, lines.lines().map(type_first).collect()))
     });
     let daemon_sets = daemon_sets(listed(client).await);
@@ -98,7 +103,7 @@ async fn c4_a_field_that_no_library_knows_comes_from_the_watch_to_the_pod() {
     let pod: Value = serde_json::from_slice(&pod).unwrap();
     assert_eq!(
         pod["spec"]["futureField"],
-        from_the_future()["spec"]["template"]["spec"]["futureField"]
+        agent_with_unknown_fields()["spec"]["template"]["spec"]["futureField"]
     );
 }
 
@@ -108,7 +113,7 @@ fn type_first(line: &str) -> String {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_server_that_refuses_to_stream_lists_is_asked_for_pages() {
+async fn lists_are_paged_when_the_server_refuses_to_stream_them() {
     let client = client(|uri| {
         let query = uri.query().unwrap_or_default();
         if query.contains("sendInitialEvents=true") {

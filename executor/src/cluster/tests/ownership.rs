@@ -34,12 +34,12 @@ fn disguises(of: &serde_json::Value) -> [serde_json::Value; 3] {
     ]
 }
 
-fn saw(cluster: &mut Cluster, pod: Pod) {
+fn apply_pod(cluster: &mut Cluster, pod: Pod) {
     cluster.apply(Change::Pod(Event::Changed(pod)));
 }
 
 #[test]
-fn a1_an_orphan_marks_the_daemon_sets_that_select_it() {
+fn a1_orphan_marks_the_daemon_sets_that_select_it() {
     let mut cluster = with_agent();
     changed(
         &mut cluster,
@@ -52,17 +52,17 @@ fn a1_an_orphan_marks_the_daemon_sets_that_select_it() {
         agent_with(json!({"metadata": {"namespace": "elsewhere", "uid": "ds-3"}})),
     );
     cluster.touched = Touched::default();
-    saw(&mut cluster, orphan("p1", 3));
+    apply_pod(&mut cluster, orphan("p1", 3));
     assert_eq!(touched(&cluster.touched.upkeep), ["ds-1"]);
     assert_eq!(cluster.pods().orphans().count(), 1);
 }
 
 #[test]
-fn a2_a_pod_that_is_not_selected_any_more_marks_its_daemon_set() {
+fn a2_pod_that_is_no_longer_selected_marks_its_daemon_set() {
     let mut cluster = with_agent();
-    saw(&mut cluster, pod("p1", 3));
+    apply_pod(&mut cluster, pod("p1", 3));
     assert!(cluster.touched.upkeep.is_empty());
-    saw(
+    apply_pod(
         &mut cluster,
         read(&with(
             pod_json("p1", 4),
@@ -73,7 +73,7 @@ fn a2_a_pod_that_is_not_selected_any_more_marks_its_daemon_set() {
 }
 
 #[test]
-fn a3_pods_of_other_controllers_are_not_there() {
+fn a3_pods_of_other_controllers_are_not_cached() {
     let mut cluster = with_agent();
     let replica_set =
         json!([{"apiVersion": "apps/v1", "kind": "ReplicaSet", "uid": "rs", "controller": true}]);
@@ -81,12 +81,12 @@ fn a3_pods_of_other_controllers_are_not_there() {
         pod_json("p1", 4),
         json!({"metadata": {"ownerReferences": replica_set}}),
     );
-    saw(&mut cluster, read(&foreign));
+    apply_pod(&mut cluster, read(&foreign));
     assert!(cluster.touched.pods.is_empty() && cluster.touched.upkeep.is_empty());
     assert!(cluster.pods().get("uid of p1").is_none());
     let imposter =
         json!([{"apiVersion": "example.com/v1", "kind": "DaemonSet", "uid": "ds-1", "controller": true}]);
-    saw(
+    apply_pod(
         &mut cluster,
         read(&with(
             pod_json("p2", 4),
@@ -97,13 +97,13 @@ fn a3_pods_of_other_controllers_are_not_there() {
 }
 
 #[test]
-fn a3_a_pod_that_another_controller_has_taken_is_gone_for_the_planner() {
+fn a3_pod_adopted_by_another_controller_is_gone_for_the_planner() {
     let mut cluster = with_agent();
-    saw(&mut cluster, orphan("p1", 3));
+    apply_pod(&mut cluster, orphan("p1", 3));
     cluster.touched = Touched::default();
     let replica_set =
         json!([{"apiVersion": "apps/v1", "kind": "ReplicaSet", "uid": "rs", "controller": true}]);
-    saw(
+    apply_pod(
         &mut cluster,
         read(&with(
             orphan_json("p1", 4),
@@ -116,9 +116,9 @@ fn a3_a_pod_that_another_controller_has_taken_is_gone_for_the_planner() {
 }
 
 #[test]
-fn a_pod_moves_from_orphan_to_its_owner_and_on() {
+fn pod_moves_from_orphan_to_owner_to_next_owner() {
     let mut cluster = with_agent();
-    saw(&mut cluster, orphan("p1", 3));
+    apply_pod(&mut cluster, orphan("p1", 3));
     assert!(
         cluster
             .pods()
@@ -127,11 +127,11 @@ fn a_pod_moves_from_orphan_to_its_owner_and_on() {
             .facts("uid of p1")
             .is_none()
     );
-    saw(&mut cluster, pod("p1", 4));
+    apply_pod(&mut cluster, pod("p1", 4));
     assert_eq!(
         (
             cluster.pods().orphans().count(),
-            cluster.pods().of(&owner("ds-1")).count()
+            cluster.pods().owned_by(&owner("ds-1")).count()
         ),
         (0, 1)
     );
@@ -139,18 +139,18 @@ fn a_pod_moves_from_orphan_to_its_owner_and_on() {
         pod_json("p1", 5),
         json!({"metadata": {"ownerReferences": owned_by("ds-2")}}),
     );
-    saw(&mut cluster, read(&moved));
+    apply_pod(&mut cluster, read(&moved));
     assert_eq!(
         (
-            cluster.pods().of(&owner("ds-1")).count(),
-            cluster.pods().of(&owner("ds-2")).count()
+            cluster.pods().owned_by(&owner("ds-1")).count(),
+            cluster.pods().owned_by(&owner("ds-2")).count()
         ),
         (0, 1)
     );
 }
 
 #[test]
-fn selectors_match_as_kubernetes_matches() {
+fn selectors_match_as_in_kubernetes() {
     let selects = |expressions: serde_json::Value, labels: &[(&str, &str)]| {
         let selector = json!({"spec": {"selector": {"matchLabels": null, "matchExpressions": expressions}}});
         let labels = labels
@@ -168,15 +168,15 @@ fn selectors_match_as_kubernetes_matches() {
 }
 
 #[test]
-fn p6_a_selector_that_is_empty_or_unreadable_selects_and_releases_nothing() {
+fn p6_empty_or_invalid_selector_selects_and_releases_nothing() {
     let empty = json!({"spec": {"selector": {"matchLabels": null}}});
     let unreadable = json!({"spec": {"selector": {"matchExpressions": [{"key": "a", "operator": "Near"}]}}});
     for selector in [empty, unreadable] {
         let mut cluster = Cluster::default();
         changed(&mut cluster, agent_with(selector));
         cluster.touched = Touched::default();
-        saw(&mut cluster, pod("p1", 3));
-        saw(&mut cluster, orphan("p2", 3));
+        apply_pod(&mut cluster, pod("p1", 3));
+        apply_pod(&mut cluster, orphan("p2", 3));
         assert!(cluster.touched.upkeep.is_empty());
         let entry = cluster.daemon_set("ds-1").unwrap();
         assert!(crate::ownership::adopt::orphans(&cluster, entry, &HashSet::new()).is_empty());
@@ -185,7 +185,7 @@ fn p6_a_selector_that_is_empty_or_unreadable_selects_and_releases_nothing() {
 }
 
 #[test]
-fn a3_a_pod_that_carries_only_the_uid_of_a_daemon_set_is_not_its_pod() {
+fn a3_pod_that_matches_only_the_uid_of_a_daemon_set_is_not_its_pod() {
     let mut cluster = with_agent();
     cluster.apply(Change::Pod(Event::ListEnds));
     let json = with(
@@ -193,12 +193,12 @@ fn a3_a_pod_that_carries_only_the_uid_of_a_daemon_set_is_not_its_pod() {
         json!({"metadata": {"labels": {"app": "else"}}}),
     );
     for disguise in disguises(&json) {
-        saw(&mut cluster, read(&disguise));
-        assert_eq!(cluster.pods().of(&owner("ds-1")).count(), 0, "{disguise}");
+        apply_pod(&mut cluster, read(&disguise));
+        assert_eq!(cluster.pods().owned_by(&owner("ds-1")).count(), 0, "{disguise}");
         assert_eq!(cluster.pods().orphans().count(), 0, "{disguise}");
         assert!(cluster.pod_facts("uid of p1").is_none(), "{disguise}");
         assert!(
-            cluster.touched.strangers.is_empty(),
+            cluster.touched.rival_pods.is_empty(),
             "it is no trace of another controller: {disguise}"
         );
         assert!(
@@ -207,13 +207,13 @@ fn a3_a_pod_that_carries_only_the_uid_of_a_daemon_set_is_not_its_pod() {
         );
         cluster.apply(Change::Pod(Event::Gone(read(&disguise))));
     }
-    saw(&mut cluster, pod("p2", 5));
+    apply_pod(&mut cluster, pod("p2", 5));
     assert!(cluster.pod_facts("uid of p2").is_some());
-    assert_eq!(cluster.touched.strangers.len(), 1);
+    assert_eq!(cluster.touched.rival_pods.len(), 1);
 }
 
 #[test]
-fn a3_a_revision_that_carries_only_the_uid_of_a_daemon_set_is_not_its_revision() {
+fn a3_revision_that_matches_only_the_uid_of_a_daemon_set_is_not_its_revision() {
     let mut cluster = with_agent();
     for disguise in disguises(&revision_json("r1", 1)) {
         for version in ["6", "7"] {
@@ -233,10 +233,10 @@ fn a3_a_revision_that_carries_only_the_uid_of_a_daemon_set_is_not_its_revision()
 }
 
 #[test]
-fn pods_that_were_there_before_their_daemon_set_are_touched_when_it_becomes_known() {
+fn pods_are_touched_when_their_daemon_set_becomes_known() {
     let mut cluster = Cluster::default();
-    saw(&mut cluster, pod("p1", 3));
-    saw(
+    apply_pod(&mut cluster, pod("p1", 3));
+    apply_pod(
         &mut cluster,
         read(&with(
             pod_json("p2", 4),

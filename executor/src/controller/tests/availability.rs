@@ -123,7 +123,7 @@ async fn with_an_earlier_planner_the_counters_tell_the_progress() {
     let rig = rig();
     let pods = [ready_json("p1", "r1")];
     rig.list(agent(), &["n1"], &pods, &[revision_json("r1", 1)]).await;
-    let mut planner = rig.open_with(RequestLimits::told(100, 0), false).await;
+    let mut planner = rig.open_with(RequestLimits::from_welcome(100, 0), false).await;
     planner.until("sync").await;
     planner
         .send_plan(Plan {

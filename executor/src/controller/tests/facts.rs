@@ -13,7 +13,7 @@ async fn full_sync_sends_all_facts_in_order_and_starts_no_action() {
         ["node n1", "pod p1", "ds ds-1", "sync"]
     );
     assert!(rig.is_idle().await);
-    assert_eq!(rig.health.unready(), None);
+    assert_eq!(rig.health.unready_reason(), None);
 }
 
 #[tokio::test(start_paused = true)]
@@ -44,7 +44,7 @@ async fn no_facts_are_sent_before_every_list_is_complete() {
     rig.report(Change::Pod(watch::Event::ListEnds)).await;
     rig.report(Change::DaemonSet(watch::Event::ListEnds)).await;
     assert!(planner.sends_nothing(Duration::from_secs(30)).await);
-    assert!(rig.health.unready().is_some());
+    assert!(rig.health.unready_reason().is_some());
     rig.report(Change::Revision(watch::Event::ListEnds)).await;
     assert_eq!(planner.until("sync").await, ["node n1", "sync"]);
 }

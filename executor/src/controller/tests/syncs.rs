@@ -10,7 +10,9 @@ const REFUSING: &str = "the planner ends each session before it has accepted the
 async fn sent(accepts_syncs: bool) -> (Rig, FakePlannerSession) {
     let rig = rig();
     rig.list(agent(), &["n1"], &[], &[revision_json("r1", 1)]).await;
-    let mut planner = rig.open_with(RequestLimits::told(100, 0), accepts_syncs).await;
+    let mut planner = rig
+        .open_with(RequestLimits::from_welcome(100, 0), accepts_syncs)
+        .await;
     assert_eq!(
         describe_facts(&planner.next_request().await),
         ["node n1", "ds ds-1", "sync"]
@@ -22,16 +24,20 @@ async fn sent(accepts_syncs: bool) -> (Rig, FakePlannerSession) {
 async fn executor_is_ready_only_after_the_planner_accepted_the_full_sync() {
     let (rig, planner) = sent(true).await;
     tokio::time::sleep(Duration::from_mins(5)).await;
-    assert_eq!(rig.health.unready(), Some(SYNCING));
+    assert_eq!(rig.health.unready_reason(), Some(SYNCING));
     assert!(
         rig.metrics
             .encode()
             .contains("everynode_executor_full_syncs_total 0")
     );
     planner.accept(1).await;
-    assert_eq!(rig.health.unready(), Some(SYNCING), "sequence 1 is the hello");
+    assert_eq!(
+        rig.health.unready_reason(),
+        Some(SYNCING),
+        "sequence 1 is the hello"
+    );
     planner.accept(2).await;
-    assert_eq!(rig.health.unready(), None);
+    assert_eq!(rig.health.unready_reason(), None);
     assert!(
         rig.metrics
             .encode()
@@ -51,33 +57,33 @@ async fn executor_is_unready_when_the_planner_refuses_every_full_sync() {
     }
     rig.lose_planner(planner).await;
     tokio::time::sleep(Duration::from_millis(1)).await;
-    assert_eq!(rig.health.unready(), Some(REFUSING));
+    assert_eq!(rig.health.unready_reason(), Some(REFUSING));
     let mut planner = rig.open(100).await;
     planner.until("sync").await;
-    assert_eq!(rig.health.unready(), None);
+    assert_eq!(rig.health.unready_reason(), None);
 }
 
 #[tokio::test(start_paused = true)]
 async fn first_plan_of_an_old_planner_confirms_the_full_sync() {
     let (rig, mut planner) = sent(false).await;
     tokio::time::sleep(Duration::from_secs(1)).await;
-    assert_eq!(rig.health.unready(), Some(SYNCING));
+    assert_eq!(rig.health.unready_reason(), Some(SYNCING));
     let plan = Plan {
         based_on: 2,
         ..Plan::default()
     };
     planner.send_plan(plan).await;
     tokio::time::sleep(Duration::from_millis(1)).await;
-    assert_eq!(rig.health.unready(), None);
+    assert_eq!(rig.health.unready_reason(), None);
 }
 
 #[tokio::test(start_paused = true)]
 async fn old_planner_without_plans_accepts_the_sync_when_the_session_survives() {
     let (rig, _planner) = sent(false).await;
     tokio::time::sleep(Duration::from_secs(9)).await;
-    assert_eq!(rig.health.unready(), Some(SYNCING));
+    assert_eq!(rig.health.unready_reason(), Some(SYNCING));
     tokio::time::sleep(Duration::from_secs(7)).await;
-    assert_eq!(rig.health.unready(), None);
+    assert_eq!(rig.health.unready_reason(), None);
 }
 
 /// The agent with a nodeSelector that takes this many bytes.
@@ -111,7 +117,7 @@ async fn too_large_daemon_set_is_reported_and_others_are_synced() {
     let facts = planner.until("sync").await;
     assert!(facts.contains(&"ds ds-2".to_owned()), "{facts:?}");
     assert!(facts.contains(&"ds ds-1 gone".to_owned()), "{facts:?}");
-    assert_eq!(rig.health.unready(), None);
+    assert_eq!(rig.health.unready_reason(), None);
     let events = rig.events().await;
     assert!(
         events

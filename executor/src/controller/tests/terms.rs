@@ -14,7 +14,11 @@ async fn standby_keeps_its_caches_warm_and_makes_no_calls_until_it_leads() {
     rig.list(agent(), &["a"], &[], &[]).await;
     rig.health.listed().await;
     assert!(rig.is_idle().await);
-    assert_eq!(rig.health.unready(), None, "a standby with warm caches is ready");
+    assert_eq!(
+        rig.health.unready_reason(),
+        None,
+        "a standby with warm caches is ready"
+    );
     let (overview, snapshot) = (
         rig.query_client.overview().await.unwrap(),
         rig.query_client
@@ -47,7 +51,7 @@ async fn lost_leadership_stops_new_actions_and_closes_the_session() {
 
     rig.leads.send_replace(Leadership::of("other"));
     assert!(planner.requests.recv().await.is_none(), "the session is left");
-    assert_eq!(rig.health.unready(), None);
+    assert_eq!(rig.health.unready_reason(), None);
     // A new term waits for calls that started before it.
     rig.leads.send_replace(Leadership::ours_in("me", 9));
     assert!(rig.is_idle().await);

@@ -8,8 +8,8 @@ use tokio::{
     time::{Duration, Instant},
 };
 
-/// The claim to lead. It expires unless it is renewed. A process that was frozen finds its claim expired when it wakes
-/// up, before anybody has told it.
+/// The claim to lead. It expires unless it is renewed. A process that was frozen finds its claim expired as soon as it
+/// resumes, without any communication.
 #[derive(Debug, Clone)]
 pub struct Claim(Arc<Inner>);
 
@@ -54,7 +54,7 @@ impl Claim {
         Self::new(Until::Never, Some(margin))
     }
 
-    /// A claim that never ends, for use where no other executor has to be expected.
+    /// A claim that never ends, for use where there is no other executor.
     pub fn forever() -> Self {
         Self::new(Until::Always, None)
     }

@@ -1,6 +1,6 @@
 //! Connections that end with the claim. A request that has passed the gate may still be on its way out of this machine
 //! when the claim ends: in a buffer of this process, or in one of the kernel's, which retransmits it while the network
-//! is broken. It must not arrive when somebody else leads.
+//! is broken. It must not arrive when another executor leads.
 
 use std::{
     io::{self, IoSlice},
@@ -39,7 +39,7 @@ impl Connector {
 }
 
 impl Service<Uri> for Connector {
-    type Response = TokioIo<Claimed<TcpStream>>;
+    type Response = TokioIo<ClaimedStream<TcpStream>>;
     type Error = BoxError;
     type Future = Pending<Result<Self::Response, BoxError>>;
 
@@ -53,13 +53,13 @@ impl Service<Uri> for Connector {
             let stream = connecting.await?.into_inner();
             // However this process closes the connection, the kernel then discards data that hasn't been sent.
             stream.set_zero_linger()?;
-            Ok(TokioIo::new(Claimed::new(stream, claim)))
+            Ok(TokioIo::new(ClaimedStream::new(stream, claim)))
         })
     }
 }
 
 /// A connection that ends when the claim under which something was written has ended.
-pub struct Claimed<S> {
+pub struct ClaimedStream<S> {
     stream: S,
     claim: Claim,
     given_up: Pending<()>,
@@ -67,7 +67,7 @@ pub struct Claimed<S> {
     is_used: bool,
 }
 
-impl<S> Claimed<S> {
+impl<S> ClaimedStream<S> {
     pub(super) fn new(stream: S, claim: Claim) -> Self {
         Self {
             stream,
@@ -81,18 +81,18 @@ impl<S> Claimed<S> {
     fn check(&mut self) -> io::Result<()> {
         let is_current = self.claim.is_current();
         if self.is_used && !is_current {
-            return Err(over());
+            return Err(claim_ended());
         }
         self.is_used = is_current;
         Ok(())
     }
 }
 
-fn over() -> io::Error {
+fn claim_ended() -> io::Error {
     io::Error::new(io::ErrorKind::ConnectionAborted, NotLeading)
 }
 
-impl<S: AsyncRead + Unpin> AsyncRead for Claimed<S> {
+impl<S: AsyncRead + Unpin> AsyncRead for ClaimedStream<S> {
     fn poll_read(
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
@@ -101,7 +101,7 @@ impl<S: AsyncRead + Unpin> AsyncRead for Claimed<S> {
         // Connections are read from all the time, so a read notices the claim's end even while nothing is written.
         if self.given_up.poll_unpin(context).is_ready() {
             if self.is_used {
-                return Poll::Ready(Err(over()));
+                return Poll::Ready(Err(claim_ended()));
             }
             self.given_up = Box::pin(self.claim.given_up());
             context.waker().wake_by_ref();
@@ -110,7 +110,7 @@ impl<S: AsyncRead + Unpin> AsyncRead for Claimed<S> {
     }
 }
 
-impl<S: AsyncWrite + Unpin> AsyncWrite for Claimed<S> {
+impl<S: AsyncWrite + Unpin> AsyncWrite for ClaimedStream<S> {
     fn poll_write(
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
@@ -142,16 +142,16 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Claimed<S> {
     }
 }
 
-impl<S: Connection> Connection for Claimed<S> {
+impl<S: Connection> Connection for ClaimedStream<S> {
     fn connected(&self) -> Connected {
         self.stream.connected()
     }
 }
 
-impl<S: std::fmt::Debug> std::fmt::Debug for Claimed<S> {
+impl<S: std::fmt::Debug> std::fmt::Debug for ClaimedStream<S> {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         formatter
-            .debug_struct("Claimed")
+            .debug_struct("ClaimedStream")
             .field("stream", &self.stream)
             .field("claim", &self.claim)
             .finish_non_exhaustive()

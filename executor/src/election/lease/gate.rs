@@ -16,7 +16,7 @@ use super::Claim;
 
 /// This executor's claim to lead has ended.
 #[derive(Debug, thiserror::Error)]
-#[error("not sent: this executor doesn't lead any more")]
+#[error("not sent: this executor no longer leads")]
 pub struct NotLeading;
 
 /// The layer that puts the gate in front of a connection.
@@ -50,7 +50,7 @@ pub struct Gate<S> {
 
 impl<S> Service<Request<Body>> for Gate<S>
 where
-    S: Service<Request<Claimed>, Error: Into<BoxError>, Future: Send + 'static>,
+    S: Service<Request<ClaimedBody>, Error: Into<BoxError>, Future: Send + 'static>,
 {
     type Response = S::Response;
     type Error = BoxError;
@@ -68,7 +68,7 @@ where
         if !claim.is_current() {
             return Box::pin(async { Err(NotLeading.into()) });
         }
-        let answer = self.inner.call(request.map(|body| Claimed { body, claim }));
+        let answer = self.inner.call(request.map(|body| ClaimedBody { body, claim }));
         Box::pin(async move { answer.await.map_err(Into::into) })
     }
 }
@@ -77,12 +77,12 @@ where
 /// the process may be frozen meanwhile. So the claim is checked again when the body is read. Without the body, the
 /// server carries out nothing.
 #[derive(Debug)]
-pub struct Claimed {
+pub struct ClaimedBody {
     body: Body,
     claim: Claim,
 }
 
-impl http_body::Body for Claimed {
+impl http_body::Body for ClaimedBody {
     type Data = Bytes;
     type Error = BoxError;
 

@@ -106,46 +106,46 @@ fn now() -> MicroTime {
     MicroTime(Timestamp::now())
 }
 
-/// What a standby has seen of the Lease, and since when.
+/// The Lease as a standby last observed it, and since when it is unchanged.
 #[derive(Debug, Default)]
-pub(super) struct Seen(Option<Look>);
+pub(super) struct ObservedLease(Option<Observation>);
 
 #[derive(Debug)]
-struct Look {
+struct Observation {
     lease: Option<Lease>,
     since: Instant,
 }
 
-impl Seen {
-    /// Records the Lease's current content. Only a change that its holder writes counts as a sign of the holder.
-    pub(super) fn look(&mut self, lease: Option<Lease>) {
-        let same = self.0.as_ref().filter(|seen| match (&seen.lease, &lease) {
-            (Some(seen), Some(lease)) => seen.metadata.uid == lease.metadata.uid && seen.spec == lease.spec,
+impl ObservedLease {
+    /// Records the Lease's current content. Only a change to its spec counts as a renewal by its holder.
+    pub(super) fn observe(&mut self, lease: Option<Lease>) {
+        let same = self.0.as_ref().filter(|last| match (&last.lease, &lease) {
+            (Some(last), Some(lease)) => last.metadata.uid == lease.metadata.uid && last.spec == lease.spec,
             (None, None) => true,
             (Some(_), None) | (None, Some(_)) => false,
         });
-        let since = same.map_or_else(Instant::now, |seen| seen.since);
-        self.0 = Some(Look { lease, since });
+        let since = same.map_or_else(Instant::now, |last| last.since);
+        self.0 = Some(Observation { lease, since });
     }
 
-    /// The Lease as last seen.
+    /// The Lease as last observed.
     pub(super) fn lease(&self) -> Option<&Lease> {
-        self.0.as_ref().and_then(|seen| seen.lease.as_ref())
+        self.0.as_ref().and_then(|last| last.lease.as_ref())
     }
 
-    /// When the Lease becomes free if it doesn't change; `None` while it hasn't been seen.
+    /// When the Lease becomes free if it doesn't change; `None` until it has been observed.
     pub(super) fn free_at(&self, us: &str) -> Option<Instant> {
-        let seen = self.0.as_ref()?;
-        let Some(lease) = &seen.lease else {
-            return Some(seen.since);
+        let last = self.0.as_ref()?;
+        let Some(lease) = &last.lease else {
+            return Some(last.since);
         };
         if ["", us].contains(&holder(lease)) {
-            return Some(seen.since);
+            return Some(last.since);
         }
         let seconds = lease.spec.as_ref().and_then(|spec| spec.lease_duration_seconds);
         let seconds = seconds
             .and_then(|seconds| seconds.try_into().ok())
             .unwrap_or_default();
-        Some(seen.since + Duration::from_secs(seconds))
+        Some(last.since + Duration::from_secs(seconds))
     }
 }

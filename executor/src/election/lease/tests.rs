@@ -52,7 +52,7 @@ impl Candidate {
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_lease_is_written_as_client_go_writes_it() {
+async fn lease_is_written_as_client_go_writes_it() {
     let server = Server::default();
     let mut candidate = Candidate::start(server.client(), "pod-1");
     let term = candidate.leads().await;
@@ -78,7 +78,7 @@ async fn the_lease_is_written_as_client_go_writes_it() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn when_the_leader_is_killed_another_one_leads_as_soon_as_the_lease_has_run_out() {
+async fn standby_leads_as_soon_as_the_lease_of_a_killed_leader_expires() {
     let server = Server::default();
     let mut first = Candidate::start(server.client(), "first");
     let earlier = first.leads().await;
@@ -98,7 +98,7 @@ async fn when_the_leader_is_killed_another_one_leads_as_soon_as_the_lease_has_ru
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_claim_of_a_frozen_leader_is_over_before_another_one_leads() {
+async fn claim_of_a_frozen_leader_expires_before_another_leads() {
     let server = Server::default();
     let mut frozen = Candidate::start(server.client(), "frozen");
     frozen.leads().await;
@@ -111,7 +111,7 @@ async fn the_claim_of_a_frozen_leader_is_over_before_another_one_leads() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_leader_that_cant_renew_stops_before_another_one_leads_and_stands_by() {
+async fn leader_that_cannot_renew_stops_before_another_leads_and_becomes_a_standby() {
     let server = Server::default();
     let (client, switch) = server.client_with_switch();
     let mut cut_off = Candidate::start(client, "cut-off");
@@ -134,7 +134,7 @@ async fn a_leader_that_cant_renew_stops_before_another_one_leads_and_stands_by()
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_leader_that_stops_in_order_lets_another_one_lead_at_once() {
+async fn stopping_leader_releases_the_lease_so_another_leads_at_once() {
     let server = Server::default();
     let mut first = Candidate::start(server.client(), "first");
     first.leads().await;
@@ -149,7 +149,7 @@ async fn a_leader_that_stops_in_order_lets_another_one_lead_at_once() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_lease_that_is_deleted_is_made_anew_and_the_term_is_a_later_one() {
+async fn deleted_lease_is_recreated_with_a_later_term() {
     let server = Server::default();
     let mut candidate = Candidate::start(server.client(), "me");
     let earlier = candidate.leads().await;
@@ -160,7 +160,7 @@ async fn a_lease_that_is_deleted_is_made_anew_and_the_term_is_a_later_one() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_lease_in_other_hands_is_given_up() {
+async fn leader_stops_when_another_holds_the_lease() {
     let server = Server::default();
     let mut candidate = Candidate::start(server.client(), "me");
     candidate.leads().await;
@@ -175,7 +175,7 @@ async fn a_lease_in_other_hands_is_given_up() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_others_write_beside_the_record_neither_ends_a_term_nor_prolongs_it() {
+async fn metadata_change_of_the_lease_neither_ends_nor_extends_a_term() {
     let server = Server::default();
     let annotate = || {
         server.edit(|lease| {
@@ -203,7 +203,7 @@ async fn what_others_write_beside_the_record_neither_ends_a_term_nor_prolongs_it
 }
 
 #[tokio::test(start_paused = true)]
-async fn of_many_that_want_the_lease_one_has_it() {
+async fn only_one_of_several_candidates_holds_the_lease() {
     let server = Server::default();
     let candidates: Vec<_> = (0..5)
         .map(|number| Candidate::start(server.client(), &format!("pod-{number}")))
@@ -225,7 +225,7 @@ mod gate {
     use tower::{BoxError, Layer};
 
     use super::*;
-    use crate::election::lease::gate::{Claimed, GateLayer};
+    use crate::election::lease::gate::{ClaimedBody, GateLayer};
 
     fn request(method: Method) -> Request<Body> {
         let request = Request::builder().method(method);
@@ -238,7 +238,7 @@ mod gate {
         method: Method,
         meanwhile: impl Fn() + Clone + Send + 'static,
     ) -> Result<String, BoxError> {
-        let server = service_fn(move |request: Request<Claimed>| {
+        let server = service_fn(move |request: Request<ClaimedBody>| {
             let meanwhile = meanwhile.clone();
             async move {
                 meanwhile();
@@ -251,11 +251,11 @@ mod gate {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn nothing_is_written_without_a_claim_and_everything_can_be_read() {
+    async fn writes_need_a_claim_and_reads_do_not() {
         let claim = Claim::none(Duration::from_secs(5));
         for method in [Method::POST, Method::PUT, Method::PATCH, Method::DELETE] {
             let error = send(&claim, method, || {}).await.unwrap_err();
-            assert!(error.to_string().contains("doesn't lead"), "{error}");
+            assert!(error.to_string().contains("no longer leads"), "{error}");
         }
         assert_eq!(send(&claim, Method::GET, || {}).await.unwrap(), "body");
         claim.hold(Moment::now(), Duration::from_secs(1));
@@ -265,13 +265,13 @@ mod gate {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_request_that_waited_until_the_claim_was_over_loses_its_body() {
+    async fn queued_request_loses_its_body_when_the_claim_ends() {
         let claim = Claim::none(Duration::from_secs(5));
         claim.hold(Moment::now(), Duration::from_secs(1));
         let ends = claim.clone();
         let error = send(&claim, Method::POST, move || ends.give_up())
             .await
             .unwrap_err();
-        assert!(error.to_string().contains("doesn't lead"), "{error}");
+        assert!(error.to_string().contains("no longer leads"), "{error}");
     }
 }

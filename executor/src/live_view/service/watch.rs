@@ -98,7 +98,7 @@ impl EventStream {
             let event = tokio::select! {
                 biased;
                 () = self.shutdown.cancelled() => return Err(status::stopping()),
-                now = leadership::lost(&mut self.leadership) => return Err(status::not_leading(&now)),
+                now = leadership::until_lost(&mut self.leadership) => return Err(status::not_leading(&now)),
                 end = self.lifetime.ended() => return Err(end),
                 event = self.events.recv() => event,
             };

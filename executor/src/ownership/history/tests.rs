@@ -1,13 +1,13 @@
 use serde_json::json;
 
 use super::*;
-use crate::{cluster::Text, testing::agent_with};
+use crate::{cluster::SharedStr, testing::agent_with};
 
-fn known(name: &str, number: i64, template: Fingerprint) -> Known {
-    Known {
+fn known(name: &str, number: i64, template: Fingerprint) -> CachedRevision {
+    CachedRevision {
         name: name.to_owned(),
         namespace: "default".to_owned(),
-        uid: Text::from(format!("uid of {name}")),
+        uid: SharedStr::from(format!("uid of {name}")),
         revision: number,
         template,
         labels: [(REVISION_LABEL.to_owned(), name.to_owned())].into(),
@@ -20,7 +20,7 @@ fn templates() -> (Fingerprint, Fingerprint) {
     (hash::fingerprint(b"current"), hash::fingerprint(b"other"))
 }
 
-fn names(revisions: &[Known]) -> Vec<&str> {
+fn names(revisions: &[CachedRevision]) -> Vec<&str> {
     revisions.iter().map(|revision| revision.name.as_str()).collect()
 }
 

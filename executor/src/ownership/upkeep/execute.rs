@@ -14,7 +14,7 @@ use crate::{
         failure::ApiError,
         objects::{DaemonSet, Revision},
     },
-    cluster::{Known, Text},
+    cluster::{CachedRevision, SharedStr},
     ownership::{
         adopt::{self, Orphans, Target},
         history::{self, Step},
@@ -32,11 +32,11 @@ pub(crate) struct WrittenObjects {
     pub(crate) daemon_set: Option<DaemonSet>,
     pub(crate) pods: Vec<facts::Pod>,
     /// Uids of pods that turned out to be gone.
-    pub(crate) gone_pods: Vec<Text>,
+    pub(crate) gone_pods: Vec<SharedStr>,
     /// Revisions that were created, patched or found.
     pub(crate) revisions: Vec<Revision>,
     /// Uids of revisions that are gone.
-    pub(crate) deleted_revisions: Vec<Text>,
+    pub(crate) deleted_revisions: Vec<SharedStr>,
     /// Objects that the server would not let the `DaemonSet` adopt or release.
     pub(crate) refused: Vec<Refusal>,
     /// Whether the `DaemonSet` is gone, so that there is nothing left to do for it.
@@ -46,7 +46,7 @@ pub(crate) struct WrittenObjects {
 /// An object that the server would not let a `DaemonSet` adopt or release.
 #[derive(Debug)]
 pub(crate) struct Refusal {
-    pub(crate) uid: Text,
+    pub(crate) uid: SharedStr,
     pub(crate) error: UpkeepError,
 }
 
@@ -243,7 +243,7 @@ impl Execution<'_> {
 
     async fn patch_revision(
         &mut self,
-        revision: &Known,
+        revision: &CachedRevision,
         body: &Value,
         verb: &str,
     ) -> Result<(), UpkeepError> {
@@ -261,7 +261,7 @@ impl Execution<'_> {
         Ok(())
     }
 
-    async fn delete_revisions(self, revisions: &[Known]) -> Result<(), UpkeepError> {
+    async fn delete_revisions(self, revisions: &[CachedRevision]) -> Result<(), UpkeepError> {
         for revision in revisions {
             match self
                 .api

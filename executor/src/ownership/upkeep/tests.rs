@@ -43,7 +43,7 @@ fn target(name: &str) -> Target {
     }
 }
 
-fn known(revision: &Value) -> Known {
+fn known(revision: &Value) -> CachedRevision {
     let cluster = cluster(agent(), &[], std::slice::from_ref(revision));
     cluster.revisions("default").next().unwrap().clone()
 }

@@ -10,17 +10,17 @@ use indexmap::IndexSet;
 use prost::{Message, encoding::encoded_len_varint};
 
 use super::Object;
-use crate::cluster::Text;
+use crate::cluster::SharedStr;
 
 /// Requests stay below this size, so that the planner's memory stays flat however large the cluster is. A fact that
 /// is larger goes alone.
 const TARGET_BYTES: usize = 1024 * 1024;
-/// Limit assumed for planners that don't tell theirs: half of the largest message that they accept.
-const UNTOLD_BYTES: usize = 32 * 1024 * 1024;
+/// Limit assumed for planners that don't announce theirs: half of the largest message that they accept.
+const DEFAULT_MAX_BYTES: usize = 32 * 1024 * 1024;
 /// Maximum memory that one request may take in the planner once it is decoded. Planners accept 48 MiB. No object
 /// reaches that if it passes an API server with default settings.
 const DECODED_BYTES: usize = 40 * 1024 * 1024;
-/// Facts smaller than this stay far below that limit, whatever they hold.
+/// Facts smaller than this stay far below that limit, whatever their content is.
 const SMALL_BYTES: usize = 64 * 1024;
 /// Size of a request without its facts: sequence and time, at their longest.
 const ENVELOPE_BYTES: usize = 64;
@@ -29,18 +29,18 @@ const TAG_BYTES: usize = 1;
 
 /// Limits on what the planner accepts in one request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct RequestLimits {
+pub(crate) struct RequestLimits {
     /// Maximum number of facts.
-    pub facts: usize,
+    pub(crate) facts: usize,
     /// Maximum size in bytes, as encoded.
-    pub bytes: usize,
+    pub(crate) bytes: usize,
 }
 
 impl RequestLimits {
-    /// The limits that a planner tells. `bytes` is 0 if the planner tells no limit.
-    pub fn told(facts: u32, bytes: u64) -> Self {
+    /// The limits in a planner's welcome. `bytes` is 0 if it announces no limit.
+    pub(crate) fn from_welcome(facts: u32, bytes: u64) -> Self {
         let bytes = match bytes {
-            0 => UNTOLD_BYTES,
+            0 => DEFAULT_MAX_BYTES,
             bytes => usize::try_from(bytes).unwrap_or(usize::MAX),
         };
         Self {
@@ -52,19 +52,19 @@ impl RequestLimits {
 
 /// An object that fits into no request.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct TooLarge {
+pub(crate) struct TooLarge {
     /// The object.
-    pub object: Object,
+    pub(crate) object: Object,
     /// Bytes that it would take: encoded, or decoded if that is the limit that it exceeds.
-    pub bytes: usize,
+    pub(crate) bytes: usize,
     /// Limit that it exceeds, in bytes.
-    pub limit: usize,
+    pub(crate) limit: usize,
     /// Whether this is new: until now, the object fitted or didn't exist.
-    pub is_new: bool,
+    pub(crate) is_new: bool,
 }
 
 /// A request that is being filled.
-pub(super) struct Filling<'o> {
+pub(super) struct RequestBuilder<'o> {
     limits: RequestLimits,
     bytes: usize,
     is_full: bool,
@@ -73,7 +73,7 @@ pub(super) struct Filling<'o> {
     pub(super) too_large: Vec<TooLarge>,
 }
 
-impl<'o> Filling<'o> {
+impl<'o> RequestBuilder<'o> {
     /// Creates an empty request. `known` holds the objects that are already known to be too large.
     pub(super) fn new(limits: RequestLimits, known: &'o mut HashSet<Object>) -> Self {
         Self {
@@ -86,14 +86,14 @@ impl<'o> Filling<'o> {
         }
     }
 
-    /// Takes due objects while there is room, and returns those that it took. The first object that finds no room
-    /// stays due, and so does everything behind it: a later kind must not overtake.
+    /// Takes due objects while there is room, and returns those that it took. The first object without room stays due,
+    /// and so do all later ones: a later kind must not overtake.
     pub(super) fn take(
         &mut self,
-        due: &mut IndexSet<Text>,
-        object: impl Fn(Text) -> Object,
-        fact: impl Fn(&Text) -> Option<Kind>,
-    ) -> Vec<Text> {
+        due: &mut IndexSet<SharedStr>,
+        object: impl Fn(SharedStr) -> Object,
+        fact: impl Fn(&SharedStr) -> Option<Kind>,
+    ) -> Vec<SharedStr> {
         let mut taken = 0;
         for name in due.iter() {
             if self.is_full || self.facts.len() >= self.limits.facts {
@@ -110,8 +110,8 @@ impl<'o> Filling<'o> {
         due.drain(..taken).collect()
     }
 
-    /// Takes ends of actions while there is room.
-    pub(super) fn take_done(&mut self, done: &mut Vec<ActionDone>) {
+    /// Takes outcomes of actions while there is room.
+    pub(super) fn take_outcomes(&mut self, done: &mut Vec<ActionDone>) {
         let room = self.limits.facts.saturating_sub(self.facts.len());
         let mut taken = 0;
         for done in done.iter().take(if self.is_full { 0 } else { room }) {
@@ -131,8 +131,7 @@ impl<'o> Filling<'o> {
             && self.push(Kind::SyncComplete(SyncComplete {}))
     }
 
-    /// Adds an object's fact. Returns whether the object has been dealt with: it is in the request, or too large for
-    /// any.
+    /// Adds an object's fact. Returns whether the object is done: it is in the request, or too large for any request.
     fn offer(&mut self, kind: Kind, object: impl FnOnce() -> Object) -> bool {
         let fact = Fact { fact: Some(kind) };
         let Excess { bytes, limit } = match measure(&fact, self.limits) {
@@ -140,13 +139,13 @@ impl<'o> Filling<'o> {
                 if !self.known.is_empty() {
                     self.known.remove(&object());
                 }
-                return self.put(fact, bytes);
+                return self.try_append(fact, bytes);
             }
             Err(excess) => excess,
         };
         let object = object();
-        // Otherwise the planner would go on with what it was told before, which the object no longer says. It would
-        // act on a node or pod that is reported gone, so for those it keeps what it knows.
+        // Otherwise the planner would continue with outdated facts of the DaemonSet. A node or pod isn't reported as
+        // gone, because the planner would act on that. For those, it keeps the facts that it has.
         if let Object::DaemonSet(uid) = &object
             && !self.push(Kind::DaemonSetGone(DaemonSetGone { uid: uid.to_string() }))
         {
@@ -165,11 +164,11 @@ impl<'o> Filling<'o> {
     fn push(&mut self, kind: Kind) -> bool {
         let fact = Fact { fact: Some(kind) };
         let bytes = bytes_in_request(&fact);
-        self.put(fact, bytes)
+        self.try_append(fact, bytes)
     }
 
     /// Adds a fact, unless it would make the request too large.
-    fn put(&mut self, fact: Fact, bytes: usize) -> bool {
+    fn try_append(&mut self, fact: Fact, bytes: usize) -> bool {
         let target = TARGET_BYTES.min(self.limits.bytes);
         if !self.facts.is_empty() && self.bytes + bytes > target {
             self.is_full = true;

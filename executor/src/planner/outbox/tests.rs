@@ -6,18 +6,18 @@ use crate::{
     testing::{self, agent, node, owned_by, pod, pod_json, read, with},
 };
 
-fn said(request: Option<&SessionRequest>) -> Vec<String> {
+fn sent(request: Option<&SessionRequest>) -> Vec<String> {
     request.map(testing::describe_facts).unwrap_or_default()
 }
 
 fn at_most(facts: usize) -> RequestLimits {
     RequestLimits {
         facts,
-        ..RequestLimits::told(1, 0)
+        ..RequestLimits::from_welcome(1, 0)
     }
 }
 
-fn facts_of(_: &Cluster, uid: &Text) -> Announcement {
+fn facts_of(_: &Cluster, uid: &SharedStr) -> Announcement {
     Announcement::Facts(Box::new(DaemonSetFacts {
         uid: uid.to_string(),
         ..DaemonSetFacts::default()
@@ -41,14 +41,14 @@ fn cluster() -> (Cluster, Outbox) {
 }
 
 #[test]
-fn a_full_sync_says_nodes_then_pods_then_daemon_sets_then_ends_then_that_it_is_complete() {
+fn full_sync_sends_nodes_then_pods_then_daemon_sets_then_outcomes_then_completion() {
     let (mut cluster, mut outbox) = cluster();
-    outbox.add_done(7, ActionOutcome::Done);
+    outbox.add_outcome(7, ActionOutcome::Done);
     let request = outbox
         .next_request(&mut cluster, facts_of, at_most(100), true)
         .request;
     assert_eq!(
-        said(request.as_ref()),
+        sent(request.as_ref()),
         [
             "node n1",
             "node n2",
@@ -70,15 +70,15 @@ fn a_full_sync_says_nodes_then_pods_then_daemon_sets_then_ends_then_that_it_is_c
 }
 
 #[test]
-fn a_request_holds_no_more_facts_than_the_planner_takes() {
+fn request_has_at_most_the_planners_number_of_facts() {
     let (mut cluster, mut outbox) = cluster();
-    outbox.add_done(7, ActionOutcome::Done);
+    outbox.add_outcome(7, ActionOutcome::Done);
     let mut requests = Vec::new();
     while let Some(request) = outbox
         .next_request(&mut cluster, facts_of, at_most(3), true)
         .request
     {
-        requests.push((request.sequence, said(Some(&request))));
+        requests.push((request.sequence, sent(Some(&request))));
     }
     let wanted = [
         (2, vec!["node n1", "node n2", "pod p1"]),
@@ -93,17 +93,17 @@ fn a_request_holds_no_more_facts_than_the_planner_takes() {
 }
 
 #[test]
-fn a_sync_is_not_complete_before_it_may_be() {
+fn sync_completes_only_when_allowed() {
     let (mut cluster, mut outbox) = cluster();
     let request = outbox
         .next_request(&mut cluster, facts_of, at_most(100), false)
         .request;
-    assert!(!said(request.as_ref()).contains(&"sync".to_owned()));
+    assert!(!sent(request.as_ref()).contains(&"sync".to_owned()));
     assert!(!outbox.is_due(false));
     assert!(!outbox.is_synced());
     assert!(outbox.is_due(true));
     assert_eq!(
-        said(
+        sent(
             outbox
                 .next_request(&mut cluster, facts_of, at_most(100), true)
                 .request
@@ -114,7 +114,7 @@ fn a_sync_is_not_complete_before_it_may_be() {
 }
 
 #[test]
-fn of_many_changes_to_one_object_only_the_last_is_said() {
+fn only_the_last_of_several_changes_is_sent() {
     let (mut cluster, mut outbox) = cluster();
     outbox.next_request(&mut cluster, facts_of, at_most(100), true);
     for version in 6..9 {
@@ -130,7 +130,7 @@ fn of_many_changes_to_one_object_only_the_last_is_said() {
         .next_request(&mut cluster, facts_of, at_most(100), true)
         .request
         .unwrap();
-    assert_eq!(said(Some(&request)), ["pod p1"]);
+    assert_eq!(sent(Some(&request)), ["pod p1"]);
     let Some(Kind::PodChanged(facts)) = &request.facts[0].fact else {
         panic!()
     };
@@ -138,7 +138,7 @@ fn of_many_changes_to_one_object_only_the_last_is_said() {
 }
 
 #[test]
-fn what_is_not_there_any_more_is_said_to_be_gone() {
+fn deleted_objects_are_sent_as_gone() {
     let (mut cluster, mut outbox) = cluster();
     outbox.next_request(&mut cluster, facts_of, at_most(100), true);
     cluster.apply(Change::Node(Event::Gone(node("n1"))));
@@ -149,13 +149,13 @@ fn what_is_not_there_any_more_is_said_to_be_gone() {
         .next_request(&mut cluster, |_, _| Announcement::Gone, at_most(100), true)
         .request;
     assert_eq!(
-        said(request.as_ref()),
+        sent(request.as_ref()),
         ["node n1 gone", "pod uid of p1 gone", "ds ds-1 gone"]
     );
 }
 
 #[test]
-fn the_planner_hears_of_no_pod_that_carries_only_the_uid_of_a_daemon_set() {
+fn pod_that_matches_only_the_uid_of_a_daemon_set_is_not_sent() {
     let (mut cluster, mut outbox) = cluster();
     let fake = with(pod_json("fake", 6), json!({"metadata": {"namespace": "tenant"}}));
     let mut ownerless = owned_by("ds-1");
@@ -164,20 +164,20 @@ fn the_planner_hears_of_no_pod_that_carries_only_the_uid_of_a_daemon_set() {
         pod_json("renamed", 7),
         json!({"metadata": {"ownerReferences": ownerless}}),
     );
-    let saw = |cluster: &mut Cluster, pod: &serde_json::Value| {
+    let apply_pod = |cluster: &mut Cluster, pod: &serde_json::Value| {
         cluster.apply(Change::Pod(Event::Changed(read(pod))));
     };
-    saw(&mut cluster, &fake);
-    saw(&mut cluster, &renamed);
+    apply_pod(&mut cluster, &fake);
+    apply_pod(&mut cluster, &renamed);
     outbox.add(&mut cluster.touched);
     let request = outbox
         .next_request(&mut cluster, facts_of, at_most(100), true)
         .request;
     assert_eq!(
-        said(request.as_ref()),
+        sent(request.as_ref()),
         ["node n1", "node n2", "pod p1", "pod p2", "ds ds-1", "sync"]
     );
-    saw(
+    apply_pod(
         &mut cluster,
         &with(
             fake,
@@ -189,14 +189,14 @@ fn the_planner_hears_of_no_pod_that_carries_only_the_uid_of_a_daemon_set() {
         .next_request(&mut cluster, facts_of, at_most(100), true)
         .request;
     assert_eq!(
-        said(request.as_ref()),
+        sent(request.as_ref()),
         Vec::<String>::new(),
         "what the planner never knew isn't gone either"
     );
 }
 
 #[test]
-fn a_pod_that_leaves_its_daemon_set_is_told_as_gone_once() {
+fn pod_that_leaves_its_daemon_set_is_sent_as_gone_once() {
     let (mut cluster, mut outbox) = cluster();
     outbox.next_request(&mut cluster, facts_of, at_most(100), true);
     for version in [6, 7] {
@@ -216,12 +216,12 @@ fn a_pod_that_leaves_its_daemon_set_is_told_as_gone_once() {
         } else {
             &[]
         };
-        assert_eq!(said(request.as_ref()), wanted);
+        assert_eq!(sent(request.as_ref()), wanted);
     }
 }
 
 #[test]
-fn the_pods_of_a_daemon_set_that_becomes_known_are_told_before_it() {
+fn pods_of_a_new_daemon_set_are_sent_before_it() {
     let mut cluster = Cluster::default();
     let mut outbox = Outbox::default();
     outbox.restart(1);
@@ -230,29 +230,29 @@ fn the_pods_of_a_daemon_set_that_becomes_known_are_told_before_it() {
     let request = outbox
         .next_request(&mut cluster, facts_of, at_most(100), true)
         .request;
-    assert_eq!(said(request.as_ref()), ["sync"], "its owner isn't known");
+    assert_eq!(sent(request.as_ref()), ["sync"], "its owner isn't known");
     cluster.apply(Change::DaemonSet(Event::Changed(agent())));
     outbox.add(&mut cluster.touched);
     let request = outbox
         .next_request(&mut cluster, facts_of, at_most(100), true)
         .request;
-    assert_eq!(said(request.as_ref()), ["pod p1", "ds ds-1"]);
+    assert_eq!(sent(request.as_ref()), ["pod p1", "ds ds-1"]);
 }
 
 #[test]
-fn a_daemon_set_that_is_not_in_order_is_told_when_it_is() {
+fn daemon_set_is_sent_after_its_upkeep_is_done() {
     let (mut cluster, mut outbox) = cluster();
     let request = outbox
         .next_request(&mut cluster, |_, _| Announcement::NotYet, at_most(100), true)
         .request;
     assert_eq!(
-        said(request.as_ref()),
+        sent(request.as_ref()),
         ["node n1", "node n2", "pod p1", "pod p2", "sync"]
     );
     assert!(!outbox.is_due(true));
     outbox.add_daemon_set("ds-1".into());
     assert_eq!(
-        said(
+        sent(
             outbox
                 .next_request(&mut cluster, facts_of, at_most(100), true)
                 .request
@@ -263,20 +263,20 @@ fn a_daemon_set_that_is_not_in_order_is_told_when_it_is() {
 }
 
 #[test]
-fn time_that_has_passed_is_said_once_with_or_without_facts() {
+fn time_update_is_sent_once_with_or_without_facts() {
     let (mut cluster, mut outbox) = cluster();
     outbox.next_request(&mut cluster, facts_of, at_most(100), true);
-    outbox.add_time();
+    outbox.add_time_update();
     assert!(outbox.is_due(true));
     let request = outbox
         .next_request(&mut cluster, facts_of, at_most(100), true)
         .request
         .unwrap();
     assert!(request.facts.is_empty() && request.now.is_some());
-    outbox.add_time();
-    outbox.add_done(1, ActionOutcome::Done);
+    outbox.add_time_update();
+    outbox.add_outcome(1, ActionOutcome::Done);
     assert_eq!(
-        said(
+        sent(
             outbox
                 .next_request(&mut cluster, facts_of, at_most(100), true)
                 .request
@@ -288,9 +288,9 @@ fn time_that_has_passed_is_said_once_with_or_without_facts() {
 }
 
 #[test]
-fn a_new_stream_begins_with_nothing_of_the_old_one() {
+fn new_stream_starts_without_facts_of_the_old_one() {
     let (mut cluster, mut outbox) = cluster();
-    outbox.add_done(7, ActionOutcome::Done);
+    outbox.add_outcome(7, ActionOutcome::Done);
     outbox.next_request(&mut cluster, facts_of, at_most(2), true);
     outbox.restart(1);
     let request = outbox
@@ -298,7 +298,7 @@ fn a_new_stream_begins_with_nothing_of_the_old_one() {
         .request
         .unwrap();
     assert_eq!(
-        (request.sequence, said(Some(&request))),
+        (request.sequence, sent(Some(&request))),
         (2, vec!["sync".to_owned()])
     );
 }

@@ -128,7 +128,7 @@ impl Rig {
     async fn open(&mut self) -> (Stream, mpsc::Sender<SessionRequest>) {
         let mut stream = self.stream().await;
         stream.request().await;
-        stream.say(welcome(500)).await;
+        stream.send(welcome(500)).await;
         let Event::Opened { requests, .. } = self.event().await else {
             panic!("not opened")
         };
@@ -145,7 +145,7 @@ impl Stream {
             .expect("the stream has ended")
     }
 
-    async fn say(&self, message: Message) {
+    async fn send(&self, message: Message) {
         self.answers
             .send(Ok(SessionResponse {
                 message: Some(message),
@@ -170,8 +170,8 @@ fn plan(id: u64) -> Message {
 }
 
 #[test]
-fn a_time_to_wait_may_be_any_and_a_negative_one_is_none() {
-    let wanted = |seconds, nanos| wait(prost_types::Duration { seconds, nanos });
+fn negative_duration_converts_to_none() {
+    let wanted = |seconds, nanos| to_std_duration(prost_types::Duration { seconds, nanos });
     assert_eq!(wanted(3, 5), Some(Duration::new(3, 5)));
     let longest = Duration::new(i64::MAX.unsigned_abs() + 2, 147_483_647);
     assert_eq!(wanted(i64::MAX, i32::MAX), Some(longest));
@@ -181,7 +181,7 @@ fn a_time_to_wait_may_be_any_and_a_negative_one_is_none() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn hello_is_first_and_says_who_opens() {
+async fn first_request_is_hello_with_the_executors_identity() {
     let mut rig = rig();
     let request = rig.stream().await.request().await;
     assert_eq!(request.sequence, HELLO_SEQUENCE);
@@ -199,13 +199,13 @@ async fn hello_is_first_and_says_who_opens() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_session_is_open_when_the_planner_says_welcome() {
+async fn session_opens_when_the_planner_sends_welcome() {
     let mut rig = rig();
     let mut stream = rig.stream().await;
     stream.request().await;
     let early = tokio::time::timeout(OPEN_DEADLINE / 2, rig.events.recv()).await;
     assert!(early.is_err(), "{early:?}");
-    stream.say(welcome(500)).await;
+    stream.send(welcome(500)).await;
     let Event::Opened { limits, .. } = rig.event().await else {
         panic!("not opened")
     };
@@ -213,9 +213,9 @@ async fn a_session_is_open_when_the_planner_says_welcome() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_limit_of_nothing_is_one_fact_at_a_time() {
+async fn limit_of_zero_facts_means_one_fact_per_request() {
     let mut rig = rig();
-    rig.stream().await.say(welcome(0)).await;
+    rig.stream().await.send(welcome(0)).await;
     let Event::Opened { limits, .. } = rig.event().await else {
         panic!("not opened")
     };
@@ -239,30 +239,30 @@ async fn requests_reach_the_planner_in_order() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn plans_and_problems_are_passed_on_and_what_is_unknown_is_passed_over() {
+async fn plans_and_problems_are_forwarded_and_unknown_messages_ignored() {
     let mut rig = rig();
     let (stream, _requests) = rig.open().await;
-    stream.say(plan(1)).await;
-    stream.say(welcome(1)).await;
+    stream.send(plan(1)).await;
+    stream.send(welcome(1)).await;
     stream
         .answers
         .send(Ok(SessionResponse { message: None }))
         .await
         .unwrap();
     stream
-        .say(Message::Problem(Problem {
+        .send(Message::Problem(Problem {
             field: "x".to_owned(),
             ..Problem::default()
         }))
         .await;
-    stream.say(plan(2)).await;
+    stream.send(plan(2)).await;
     assert!(matches!(rig.event().await, Event::Plan(plan) if plan.id == 1));
     assert!(matches!(rig.event().await, Event::Problem(problem) if problem.field == "x"));
     assert!(matches!(rig.event().await, Event::Plan(plan) if plan.id == 2));
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_newer_planner_is_understood_as_far_as_this_executor_goes() {
+async fn unknown_messages_of_a_newer_planner_are_ignored() {
     let newer = |message| {
         Ok(receive_from_newer_peer(
             "everynode.planner.v1.SessionResponse",
@@ -294,18 +294,18 @@ async fn a_newer_planner_is_understood_as_far_as_this_executor_goes() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_session_that_ends_is_lost_and_another_is_opened() {
+async fn ended_session_is_reported_and_another_is_opened() {
     let mut rig = rig();
     for end in [None, Some(Status::unavailable("the planner drains"))] {
         let (stream, _requests) = rig.open().await;
-        stream.say(plan(1)).await;
+        stream.send(plan(1)).await;
         if let Some(status) = end {
             stream.answers.send(Err(status)).await.unwrap();
         }
         drop(stream);
         assert!(
             matches!(rig.event().await, Event::Plan(_)),
-            "what was said before is heard"
+            "earlier messages are delivered"
         );
         assert!(matches!(rig.event().await, Event::Lost));
     }
@@ -313,7 +313,7 @@ async fn a_session_that_ends_is_lost_and_another_is_opened() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_planner_that_does_not_answer_hello_in_time_is_left() {
+async fn session_is_abandoned_when_hello_is_not_answered_in_time() {
     let mut rig = rig();
     let begun = Instant::now();
     let silent = rig.stream().await;
@@ -327,9 +327,9 @@ async fn a_planner_that_does_not_answer_hello_in_time_is_left() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_planner_that_does_not_say_welcome_first_is_left() {
+async fn session_is_abandoned_when_the_first_message_is_not_welcome() {
     let mut rig = rig();
-    rig.stream().await.say(plan(1)).await;
+    rig.stream().await.send(plan(1)).await;
     rig.stream()
         .await
         .answers
@@ -341,7 +341,7 @@ async fn a_planner_that_does_not_say_welcome_first_is_left() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_planner_that_can_not_be_reached_is_tried_again() {
+async fn unreachable_planner_is_retried() {
     let (sender, mut streams) = mpsc::unbounded_channel();
     let (events, _receiver) = mpsc::channel(8);
     let identity = Identity {
@@ -368,7 +368,7 @@ async fn a_planner_that_can_not_be_reached_is_tried_again() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn sessions_that_end_at_once_are_opened_again_more_and_more_slowly() {
+async fn sessions_that_end_at_once_are_reopened_with_backoff() {
     let mut rig = rig();
     let mut gaps = Vec::new();
     for _ in 0..12 {
@@ -393,11 +393,11 @@ async fn sessions_that_end_at_once_are_opened_again_more_and_more_slowly() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_session_that_the_executor_leaves_ends_whatever_the_planner_does_and_another_is_opened() {
+async fn session_cancelled_by_the_executor_ends_and_another_is_opened() {
     let mut rig = rig();
     let mut stream = rig.stream().await;
     stream.request().await;
-    stream.say(welcome(500)).await;
+    stream.send(welcome(500)).await;
     let Event::Opened { end, requests, .. } = rig.event().await else {
         panic!("not opened")
     };
@@ -408,13 +408,13 @@ async fn a_session_that_the_executor_leaves_ends_whatever_the_planner_does_and_a
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_task_ends_when_nobody_listens() {
+async fn task_ends_when_the_receiver_is_dropped() {
     let mut rig = rig();
     let (stream, _requests) = rig.open().await;
     drop(rig.events);
-    stream.say(plan(1)).await;
+    stream.send(plan(1)).await;
     tokio::time::timeout(LONGEST_WAIT * 3, rig.task)
         .await
-        .expect("it goes on")
+        .expect("the task doesn't end")
         .unwrap();
 }

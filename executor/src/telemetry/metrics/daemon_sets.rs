@@ -35,31 +35,39 @@ impl DaemonSets {
                 "Nodes that should run a pod of the DaemonSet",
                 &self.desired,
             ),
-            ("current", "Nodes that should and do", &self.current),
-            ("ready", "Nodes that should, with a ready pod", &self.ready),
+            (
+                "current",
+                "Nodes that should run a pod of the DaemonSet and do",
+                &self.current,
+            ),
+            (
+                "ready",
+                "Nodes that should run a pod of the DaemonSet and have a ready one",
+                &self.ready,
+            ),
             (
                 "updated",
-                "Nodes that should, with a pod of the current template",
+                "Nodes that should run a pod of the DaemonSet and have one of the current template",
                 &self.updated,
             ),
             (
                 "available",
-                "Nodes that should, with an available pod",
+                "Nodes that should run a pod of the DaemonSet and have an available one",
                 &self.available,
             ),
             (
                 "misscheduled",
-                "Nodes that run a pod and should not",
+                "Nodes that run a pod of the DaemonSet and should not",
                 &self.misscheduled,
             ),
             (
                 "unavailable",
-                "Nodes that should, without an available pod",
+                "Nodes that should run a pod of the DaemonSet and have no available one",
                 &self.unavailable,
             ),
             (
                 "rollout_in_progress",
-                "Whether pods of the current template are still to come or to become available",
+                "Whether a rollout of the DaemonSet is in progress (1) or not (0)",
                 &self.rollout,
             ),
         ]

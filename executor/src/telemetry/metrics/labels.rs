@@ -24,7 +24,7 @@ pub enum Outcome {
     Done,
     /// Refused by the API server.
     Refused,
-    /// Not needed any more.
+    /// No longer needed.
     Skipped,
 }
 
@@ -48,15 +48,15 @@ impl RivalWork {
 /// Limits that plans can exceed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, EncodeLabelValue)]
 pub enum PlanViolation {
-    /// The deletion of a pod that isn't the `DaemonSet`'s.
+    /// The deletion of a pod that doesn't belong to the `DaemonSet`.
     ForeignPod,
     /// More pods on a node than the `DaemonSet` may have there.
     TooManyPods,
-    /// A condition that isn't the planner's to set.
+    /// A condition that the planner may not set.
     Condition,
     /// A toleration that no taint of a node condition needs.
     Toleration,
-    /// More actions than the cluster has a use for.
+    /// Too many actions, a duplicate action id, or an overlong name.
     Bounds,
 }
 
@@ -94,7 +94,7 @@ impl Method {
     ];
 }
 
-/// Questions about callers of the live view that the API server is asked.
+/// The reviews of callers of the live view that the API server makes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, EncodeLabelValue)]
 pub enum Review {
     /// The owner of a token.
@@ -107,14 +107,14 @@ impl Review {
     pub(super) const ALL: [Self; 2] = [Self::Token, Self::Access];
 }
 
-/// How a question about a caller was handled.
+/// How a review of a caller was handled.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, EncodeLabelValue)]
 pub enum ReviewOutcome {
-    /// The API server is asked.
+    /// The API server made it.
     Made,
-    /// The answer is known, or already being waited for.
+    /// Its result is cached, or the same review is already in progress.
     Cached,
-    /// Too many questions are being asked, so the caller has to retry later.
+    /// Too many reviews are in progress, so the caller has to retry later.
     Refused,
 }
 

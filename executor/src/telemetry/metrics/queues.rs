@@ -7,20 +7,20 @@ use prometheus_client::{
 
 use super::labels::{ActionKind, ActionLabel, KindLabel};
 
-/// The kinds of objects in [`Waiting::too_large`].
+/// The kinds of objects in [`QueueLengths::too_large`].
 const KINDS: [&str; 3] = ["Node", "Pod", "DaemonSet"];
 
 /// Queue lengths at some time.
 #[derive(Debug, Clone, Copy, Default)]
-pub struct Waiting {
+pub struct QueueLengths {
     /// Watch events that the loop has not processed.
     pub changes: usize,
     /// Facts that have not been sent to the planner.
     pub facts: usize,
     /// Creations.
-    pub creates: Actions,
+    pub creates: ActionCounts,
     /// Deletions.
-    pub deletes: Actions,
+    pub deletes: ActionCounts,
     /// Calls to the API server, of any kind, that have not been answered.
     pub calls: usize,
     /// Nodes, pods and `DaemonSet`s that are too large to be sent to the planner.
@@ -29,8 +29,8 @@ pub struct Waiting {
 
 /// Actions that have not ended.
 #[derive(Debug, Clone, Copy, Default)]
-pub struct Actions {
-    /// Actions that wait for their turn.
+pub struct ActionCounts {
+    /// Actions that wait to be started.
     pub waiting: usize,
     /// Actions that are being carried out.
     pub in_progress: usize,
@@ -51,21 +51,21 @@ pub(super) struct Queues {
 
 impl Queues {
     pub(super) fn register(&self, registry: &mut Registry) {
-        self.set(&Waiting::default());
+        self.set(&QueueLengths::default());
         for (name, help, gauge) in [
             (
                 "changes_waiting",
-                "What watches have said and is not taken in yet",
+                "Watch events that the executor has not processed yet",
                 &self.changes,
             ),
             (
                 "facts_waiting",
-                "Facts that the planner has not been told yet",
+                "Facts that have not been sent to the planner yet",
                 &self.facts,
             ),
             (
                 "calls_in_progress",
-                "Calls to the API server that have not ended",
+                "Calls to the API server in progress",
                 &self.calls,
             ),
         ] {
@@ -73,23 +73,19 @@ impl Queues {
         }
         registry.register(
             "objects_too_large",
-            "Objects that are left out of what the planner is told, because one of them alone is beyond its limit",
+            "Objects that are not sent to the planner because each exceeds the request size limit",
             self.too_large.clone(),
         );
         for (name, help, family) in [
             (
                 "actions_waiting",
-                "Actions that wait for their turn",
+                "Actions that wait to be started",
                 &self.waiting,
             ),
-            (
-                "actions_in_progress",
-                "Actions that are being carried out",
-                &self.in_progress,
-            ),
+            ("actions_in_progress", "Actions in progress", &self.in_progress),
             (
                 "paused_daemon_sets",
-                "DaemonSets of which nothing of the sort is begun for a while, because the API server has refused one",
+                "DaemonSets whose creations or deletions are paused after the API server refused one",
                 &self.paused,
             ),
         ] {
@@ -97,7 +93,7 @@ impl Queues {
         }
     }
 
-    pub(super) fn set(&self, now: &Waiting) {
+    pub(super) fn set(&self, now: &QueueLengths) {
         let set = |gauge: &Gauge, count: usize| gauge.set(i64::try_from(count).unwrap_or(i64::MAX));
         set(&self.changes, now.changes);
         set(&self.facts, now.facts);

@@ -3,7 +3,7 @@ use super::*;
 const AGENT: (&str, &str) = ("ns", "agent");
 
 #[test]
-fn a_daemon_set_has_series_from_its_first_status_until_it_is_gone() {
+fn daemon_set_has_series_from_its_first_status_until_it_is_gone() {
     let metrics = Metrics::new(true);
     let series = || {
         let page = metrics.encode();
@@ -16,13 +16,13 @@ fn a_daemon_set_has_series_from_its_first_status_until_it_is_gone() {
         ..DaemonSetStatus::default()
     };
     metrics.daemon_set(AGENT, &status, true);
-    let said = series();
-    assert_eq!(said.len(), 8, "{said:?}");
+    let lines = series();
+    assert_eq!(lines.len(), 8, "{lines:?}");
     for line in [
         "everynode_executor_daemonset_desired{namespace=\"ns\",daemonset=\"agent\"} 5",
         "everynode_executor_daemonset_rollout_in_progress{namespace=\"ns\",daemonset=\"agent\"} 1",
     ] {
-        assert!(said.iter().any(|said| said == line), "{line}: {said:?}");
+        assert!(lines.iter().any(|found| found == line), "{line}: {lines:?}");
     }
     metrics.forget_daemon_set(AGENT);
     assert_eq!(series(), [""; 0]);
@@ -32,14 +32,14 @@ fn a_daemon_set_has_series_from_its_first_status_until_it_is_gone() {
 }
 
 #[test]
-fn nothing_is_kept_of_a_daemon_set_where_that_is_not_wanted() {
+fn per_daemon_set_series_are_optional() {
     let metrics = Metrics::default();
     metrics.daemon_set(AGENT, &DaemonSetStatus::default(), true);
     assert!(!metrics.encode().contains("daemonset_"));
 }
 
 #[test]
-fn series_of_closed_sets_are_there_from_the_start() {
+fn series_of_closed_label_sets_exist_from_the_start() {
     let page = Metrics::default().encode();
     for series in [
         "everynode_executor_actions_total{action=\"Delete\",outcome=\"Refused\"} 0",

@@ -52,7 +52,7 @@ fn events_are_split_correctly_however_the_body_is_chunked() {
 
 #[test]
 fn executor_decodes_the_expired_event_in_both_encodings() {
-    use everynode_executor::apiserver::objects::{self, Encoding, Heard};
+    use everynode_executor::apiserver::objects::{self, Encoding, WatchEvent};
     use everynode_proto::facts::Pod;
 
     for kind in [
@@ -66,7 +66,7 @@ fn executor_decodes_the_expired_event_in_both_encodings() {
             Encoding::Json => framed,
             Encoding::Protobuf => framed.slice(4..),
         };
-        let Heard::Error(status) = objects::event::<Pod>(frame, encoding).unwrap() else {
+        let WatchEvent::Error(status) = objects::event::<Pod>(frame, encoding).unwrap() else {
             panic!("{kind}: no error");
         };
         assert_eq!((status.code, status.reason.as_str()), (410, "Expired"));

@@ -5,40 +5,40 @@ use std::time::Duration;
 use everynode_serving::backoff::Backoff;
 use tracing::info;
 
-use super::{Ended, FIRST_WAIT, Watch};
+use super::{MIN_BACKOFF, Watch, WatchEnd};
 use crate::apiserver::{objects::Watched, watch::Event};
 
-/// The longest wait between two requests for a kind that the API server doesn't serve. So the objects of a kind are
-/// known within 30 s of the installation of its custom resource definition.
-pub(super) const LONGEST_ABSENCE_WAIT: Duration = Duration::from_secs(30);
+/// The longest wait between two requests for a kind that the API server doesn't serve. The executor lists a kind within
+/// 30 s of the installation of its custom resource definition.
+pub(super) const MAX_ABSENCE_BACKOFF: Duration = Duration::from_secs(30);
 
 impl<T: Watched> Watch<'_, T> {
-    /// Reports the kind as listed and empty, unless `absence` shows that it has been reported before. Passes the
-    /// freshness checks that were `asked` for before the API server's answer: there was nothing to deliver. Then waits
-    /// until the kind has to be requested again, which is at once when another check is requested.
+    /// Reports the kind as listed and empty, unless `absence` shows that this has been reported before. Passes the
+    /// first `checks_requested` freshness checks, which were requested before the API server's response: there was
+    /// nothing to deliver. Then waits until it is time to request the kind again. A new freshness check ends that wait.
     pub(super) async fn while_not_served(
         &self,
         absence: &mut Option<Backoff>,
-        asked: u64,
-    ) -> Result<(), Ended> {
+        checks_requested: u64,
+    ) -> Result<(), WatchEnd> {
         if absence.is_none() {
             info!(
                 kind = T::KIND,
-                "the API server doesn't serve this optional kind; it counts as empty"
+                "API server doesn't serve this optional kind; treating it as empty"
             );
-            self.say(Event::ListBegins).await?;
-            self.say(Event::ListEnds).await?;
+            self.send(Event::ListBegins).await?;
+            self.send(Event::ListEnds).await?;
         }
-        let backoff = absence.get_or_insert_with(|| Backoff::between(FIRST_WAIT, LONGEST_ABSENCE_WAIT));
-        self.proof.send_if_modified(|proved| {
-            let is_later = asked > *proved;
-            *proved = asked.max(*proved);
+        let backoff = absence.get_or_insert_with(|| Backoff::between(MIN_BACKOFF, MAX_ABSENCE_BACKOFF));
+        self.checks_passed.send_if_modified(|passed| {
+            let is_later = checks_requested > *passed;
+            *passed = checks_requested.max(*passed);
             is_later
         });
         tokio::select! {
             () = tokio::time::sleep(backoff.next_wait()) => Ok(()),
-            question = self.question() => question.map(drop),
-            () = self.changes.closed() => Err(Ended::Unwanted),
+            check = self.next_check() => check.map(drop),
+            () = self.changes.closed() => Err(WatchEnd::ReceiverClosed),
         }
     }
 }

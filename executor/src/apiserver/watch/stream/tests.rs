@@ -17,16 +17,16 @@ type Answer = (u16, &'static str, Vec<u8>);
 
 /// A watch of nodes whose requests are answered from a script, and a record of these requests. After the
 /// script's last answer, requests hang.
-struct Scene {
-    changes: mpsc::Receiver<Read>,
-    asked: Arc<Mutex<Vec<String>>>,
+struct TestWatch {
+    changes: mpsc::Receiver<ReceivedChange>,
+    requests: Arc<Mutex<Vec<String>>>,
     metrics: Arc<Metrics>,
-    asks: watch::Sender<u64>,
-    proof: watch::Receiver<u64>,
-    watch: tokio::task::JoinHandle<()>,
+    checks_requested: watch::Sender<u64>,
+    checks_passed: watch::Receiver<u64>,
+    task: tokio::task::JoinHandle<()>,
 }
 
-impl Scene {
+impl TestWatch {
     fn new(streaming: bool, answers: Vec<Answer>) -> Self {
         Self::answering(streaming, answers, axum::body::Body::from)
     }
@@ -50,11 +50,11 @@ impl Scene {
         answers: Vec<Answer>,
         body_of: fn(Vec<u8>) -> axum::body::Body,
     ) -> Self {
-        let asked: Arc<Mutex<Vec<String>>> = Arc::default();
+        let requests: Arc<Mutex<Vec<String>>> = Arc::default();
         let script = Arc::new(Mutex::new(VecDeque::from(answers)));
-        let heard = asked.clone();
+        let recorded = requests.clone();
         let service = tower::service_fn(move |request: Request<Body>| {
-            heard.lock().unwrap().push(request.uri().to_string());
+            recorded.lock().unwrap().push(request.uri().to_string());
             let answer = script.lock().unwrap().pop_front();
             async move {
                 let Some((status, content_type, body)) = answer else {
@@ -71,9 +71,9 @@ impl Scene {
         let metrics: Arc<Metrics> = Arc::default();
         let (sender, changes) = mpsc::channel(100);
         let counted = metrics.clone();
-        let (asks, asked_for) = watch::channel(0);
-        let (proof, proved) = watch::channel(0);
-        let watch = tokio::spawn(async move {
+        let (checks_requested, requested) = watch::channel(0);
+        let (passed, checks_passed) = watch::channel(0);
+        let task = tokio::spawn(async move {
             let watch = Watch {
                 client: &client,
                 presence,
@@ -81,47 +81,47 @@ impl Scene {
                 changes: &sender,
                 metrics: &counted,
                 wrap: Change::Node,
-                asked: asked_for,
-                proof,
+                checks_requested: requested,
+                checks_passed: passed,
             };
             watch.run().await;
         });
         Self {
             changes,
-            asked,
+            requests,
             metrics,
-            asks,
-            proof: proved,
-            watch,
+            checks_requested,
+            checks_passed,
+            task,
         }
     }
 
     /// The next changes in short form: `[` and `]` around a list, `+name`, `-name`.
-    async fn hear(&mut self, count: usize) -> String {
-        let mut heard = Vec::new();
+    async fn receive(&mut self, count: usize) -> String {
+        let mut received = Vec::new();
         for _ in 0..count {
-            let Some(Read {
+            let Some(ReceivedChange {
                 change: Change::Node(event),
                 ..
             }) = self.changes.recv().await
             else {
-                panic!("nothing more after {heard:?}");
+                panic!("nothing more after {received:?}");
             };
-            heard.push(match event {
+            received.push(match event {
                 Event::ListBegins => "[".to_owned(),
                 Event::Changed(node) => format!("+{}", node.metadata.name),
                 Event::Gone(node) => format!("-{}", node.metadata.name),
                 Event::ListEnds => "]".to_owned(),
             });
         }
-        heard.join(" ")
+        received.join(" ")
     }
 
     /// The queries of the requests so far, without the parameters that are always the same.
     async fn queries(&self, count: usize) -> Vec<String> {
         loop {
-            let asked = self.asked.lock().unwrap().clone();
-            if asked.len() >= count {
+            let requests = self.requests.lock().unwrap().clone();
+            if requests.len() >= count {
                 let query = |uri: &String| {
                     let query = uri.split_once('?').unwrap().1;
                     let parts = query.split('&').filter(|part| {
@@ -130,7 +130,7 @@ impl Scene {
                     });
                     parts.collect::<Vec<_>>().join("&")
                 };
-                return asked.iter().map(query).collect();
+                return requests.iter().map(query).collect();
             }
             tokio::time::sleep(Duration::from_secs(1)).await;
         }
@@ -171,7 +171,7 @@ fn gone() -> Value {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_watch_that_the_server_ends_goes_on_where_it_was() {
+async fn watch_that_the_server_ends_resumes_at_its_version() {
     let first = [
         event("ADDED", &node("a", "1")),
         end_of_list("5"),
@@ -179,42 +179,42 @@ async fn a_watch_that_the_server_ends_goes_on_where_it_was() {
     ];
     let bookmark = event("BOOKMARK", &json!({"metadata": {"resourceVersion": "9"}}));
     let second = [event("DELETED", &node("a", "8")), bookmark];
-    let mut scene = Scene::new(true, vec![lines(&first), lines(&second)]);
-    assert_eq!(scene.hear(5).await, "[ +a ] +a -a");
+    let mut watch = TestWatch::new(true, vec![lines(&first), lines(&second)]);
+    assert_eq!(watch.receive(5).await, "[ +a ] +a -a");
     assert_eq!(
-        scene.queries(3).await,
+        watch.queries(3).await,
         [STREAMED, "resourceVersion=7", "resourceVersion=9"]
     );
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_watch_is_fresh_when_the_server_has_answered_and_not_while_it_is_interrupted() {
+async fn watch_passes_a_freshness_check_after_the_response_and_not_while_interrupted() {
     let first = [event("ADDED", &node("a", "1")), end_of_list("5")];
     let second = [event("MODIFIED", &node("a", "7"))];
     let refusal = (503, JSON, gone().to_string().into_bytes());
     let answers = vec![lines(&first), refusal, lines(&second), page()];
-    let mut scene = Scene::falling_silent(answers);
-    assert_eq!(scene.hear(3).await, "[ +a ]");
-    scene.asks.send_replace(1);
+    let mut watch = TestWatch::falling_silent(answers);
+    assert_eq!(watch.receive(3).await, "[ +a ]");
+    watch.checks_requested.send_replace(1);
     // The first freshness request is refused, so the watch resumes where it was. It becomes fresh when a
     // later request succeeds.
-    assert_eq!(scene.hear(1).await, "+a");
-    assert_eq!(*scene.proof.borrow(), 0);
+    assert_eq!(watch.receive(1).await, "+a");
+    assert_eq!(*watch.checks_passed.borrow(), 0);
     assert_eq!(
-        scene.queries(4).await,
+        watch.queries(4).await,
         [STREAMED, "limit=1", "resourceVersion=5", "limit=1"]
     );
-    assert!(scene.proof.has_changed().is_ok_and(|changed| !changed));
+    assert!(watch.checks_passed.has_changed().is_ok_and(|changed| !changed));
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_watch_says_that_it_is_fresh_after_what_was_there_before() {
+async fn watch_delivers_earlier_events_before_it_passes_a_freshness_check() {
     let first = [
         event("ADDED", &node("a", "1")),
         end_of_list("5"),
         event("MODIFIED", &node("a", "7")),
     ];
-    let mut scene = Scene::answering(true, vec![lines(&first), page()], |body| {
+    let mut watch = TestWatch::answering(true, vec![lines(&first), page()], |body| {
         let is_page = body.starts_with(b"{\"items");
         let pieces = futures::stream::iter([Ok::<_, Infallible>(body)]);
         if is_page {
@@ -223,72 +223,72 @@ async fn a_watch_says_that_it_is_fresh_after_what_was_there_before() {
             axum::body::Body::from_stream(pieces.chain(futures::stream::pending()))
         }
     });
-    scene.asks.send_replace(1);
-    scene.proof.wait_for(|proved| *proved == 1).await.unwrap();
-    assert_eq!(scene.changes.len(), 4, "all of it was said before");
-    assert_eq!(scene.hear(4).await, "[ +a ] +a");
+    watch.checks_requested.send_replace(1);
+    watch.checks_passed.wait_for(|passed| *passed == 1).await.unwrap();
+    assert_eq!(watch.changes.len(), 4, "earlier events were delivered first");
+    assert_eq!(watch.receive(4).await, "[ +a ] +a");
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_watch_that_falls_silent_is_given_up_soon_after_its_time_and_goes_on_where_it_was() {
+async fn silent_watch_times_out_and_resumes_at_its_version() {
     let first = [event("ADDED", &node("a", "1")), end_of_list("5")];
     let second = [event("MODIFIED", &node("a", "7"))];
-    let mut scene = Scene::falling_silent(vec![lines(&first), lines(&second)]);
-    assert_eq!(scene.hear(3).await, "[ +a ]");
+    let mut watch = TestWatch::falling_silent(vec![lines(&first), lines(&second)]);
+    assert_eq!(watch.receive(3).await, "[ +a ]");
     let begun = Instant::now();
-    assert_eq!(scene.hear(1).await, "+a");
-    let asked_for = Duration::from_secs(SHORTEST_WATCH_SECONDS.into());
+    assert_eq!(watch.receive(1).await, "+a");
+    let timeout = Duration::from_secs(MIN_WATCH_SECONDS.into());
     let silence = begun.elapsed();
-    assert!(silence >= asked_for, "{silence:?}");
-    assert!(silence <= 2 * (asked_for + FIRST_WAIT) + OVERTIME, "{silence:?}");
-    assert_eq!(scene.queries(2).await, [STREAMED, "resourceVersion=5"]);
+    assert!(silence >= timeout, "{silence:?}");
+    assert!(
+        silence <= 2 * (timeout + MIN_BACKOFF) + TIMEOUT_GRACE,
+        "{silence:?}"
+    );
+    assert_eq!(watch.queries(2).await, [STREAMED, "resourceVersion=5"]);
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_the_server_has_forgotten_is_listed_anew() {
+async fn expired_watch_lists_again() {
     let first = [end_of_list("5"), event("ERROR", &gone())];
     let second = [event("ADDED", &node("b", "20")), end_of_list("21")];
     let refused = (410, JSON, gone().to_string().into_bytes());
     let third = [end_of_list("30")];
     let script = vec![lines(&first), lines(&second), refused, lines(&third)];
-    let mut scene = Scene::new(true, script);
-    assert_eq!(scene.hear(2).await, "[ ]");
+    let mut watch = TestWatch::new(true, script);
+    assert_eq!(watch.receive(2).await, "[ ]");
     let begun = Instant::now();
-    assert_eq!(scene.hear(3).await, "[ +b ]");
-    assert!(
-        begun.elapsed() < FIRST_WAIT,
-        "a watch that only was too old waited"
-    );
-    assert_eq!(scene.hear(2).await, "[ ]");
+    assert_eq!(watch.receive(3).await, "[ +b ]");
+    assert!(begun.elapsed() < MIN_BACKOFF, "an expired watch must not wait");
+    assert_eq!(watch.receive(2).await, "[ ]");
     assert_eq!(
-        scene.queries(4).await,
+        watch.queries(4).await,
         [STREAMED, STREAMED, "resourceVersion=21", STREAMED]
     );
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_streamed_list_that_breaks_off_begins_anew() {
+async fn interrupted_streamed_list_starts_over() {
     let first = [event("ADDED", &node("a", "1"))];
     let second = [event("ADDED", &node("b", "2")), end_of_list("3")];
-    let mut scene = Scene::new(true, vec![lines(&first), lines(&second)]);
-    assert_eq!(scene.hear(5).await, "[ +a [ +b ]");
-    assert_eq!(scene.queries(2).await, [STREAMED, STREAMED]);
+    let mut watch = TestWatch::new(true, vec![lines(&first), lines(&second)]);
+    assert_eq!(watch.receive(5).await, "[ +a [ +b ]");
+    assert_eq!(watch.queries(2).await, [STREAMED, STREAMED]);
 }
 
 #[tokio::test(start_paused = true)]
-async fn failures_are_waited_out_and_counted() {
+async fn failures_are_counted_and_retried_with_backoff() {
     let busy = json!({"kind": "Status", "code": 429, "message": "busy", "details": {"retryAfterSeconds": 7}});
     let busy = (429, JSON, busy.to_string().into_bytes());
     let broken = (500, "text/plain", b"<html>".to_vec());
-    let mut scene = Scene::new(true, vec![busy, broken, lines(&[end_of_list("3")])]);
+    let mut watch = TestWatch::new(true, vec![busy, broken, lines(&[end_of_list("3")])]);
     let begun = Instant::now();
-    assert_eq!(scene.hear(2).await, "[ ]");
+    assert_eq!(watch.receive(2).await, "[ ]");
     let waited = begun.elapsed();
     assert!(
-        waited >= Duration::from_secs(7) + 2 * FIRST_WAIT,
-        "it was asked again after {waited:?}"
+        waited >= Duration::from_secs(7) + 2 * MIN_BACKOFF,
+        "retried after {waited:?}"
     );
-    let page = scene.metrics.encode();
+    let page = watch.metrics.encode();
     assert!(
         page.contains("everynode_executor_watch_errors_total{kind=\"Node\"} 2"),
         "{page}"
@@ -296,38 +296,34 @@ async fn failures_are_waited_out_and_counted() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn waits_are_cut_short_while_it_is_asked_whether_everything_has_been_said() {
+async fn pending_freshness_check_shortens_the_backoff() {
     let broken = || (500, "text/plain", b"<html>".to_vec());
-    let scene = Scene::new(true, (0..30).map(|_| broken()).collect());
-    scene.queries(10).await;
+    let watch = TestWatch::new(true, (0..30).map(|_| broken()).collect());
+    watch.queries(10).await;
     let begun = Instant::now();
-    scene.queries(12).await;
-    assert!(begun.elapsed() >= LONGEST_WAIT / 2, "{:?}", begun.elapsed());
+    watch.queries(12).await;
+    assert!(begun.elapsed() >= MAX_BACKOFF / 2, "{:?}", begun.elapsed());
     // In the middle of a backoff, and for as long as no answer arrives.
-    scene.asks.send_replace(1);
+    watch.checks_requested.send_replace(1);
     let begun = Instant::now();
-    scene.queries(16).await;
-    assert!(
-        begun.elapsed() <= 5 * LONGEST_URGENT_WAIT,
-        "{:?}",
-        begun.elapsed()
-    );
+    watch.queries(16).await;
+    assert!(begun.elapsed() <= 5 * MAX_URGENT_BACKOFF, "{:?}", begun.elapsed());
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_event_that_cant_be_read_is_left_out() {
+async fn unreadable_event_is_skipped() {
     let script = [
         end_of_list("3"),
         "{\"type\":\"ADDED\",\"object\":{\"metadata\":7}}\n".to_owned(),
         "no JSON\n".to_owned(),
         event("ADDED", &node("a", "4")),
     ];
-    let mut scene = Scene::new(true, vec![lines(&script)]);
-    assert_eq!(scene.hear(3).await, "[ ] +a");
+    let mut watch = TestWatch::new(true, vec![lines(&script)]);
+    assert_eq!(watch.receive(3).await, "[ ] +a");
 }
 
 #[tokio::test(start_paused = true)]
-async fn lists_are_paged_where_they_arent_streamed() {
+async fn lists_are_paged_when_the_server_doesnt_stream_them() {
     let list = |name: &str, next: &str| {
         let items = json!([node(name, "1")]);
         let list = json!({"metadata": {"resourceVersion": "20", "continue": next}, "items": items});
@@ -340,10 +336,10 @@ async fn lists_are_paged_where_they_arent_streamed() {
         list("b", ""),
         lines(&[event("DELETED", &node("a", "21"))]),
     ];
-    let mut scene = Scene::new(true, script);
-    assert_eq!(scene.hear(5).await, "[ +a +b ] -a");
+    let mut watch = TestWatch::new(true, script);
+    assert_eq!(watch.receive(5).await, "[ +a +b ] -a");
     assert_eq!(
-        scene.queries(4).await,
+        watch.queries(4).await,
         [STREAMED, "", "continue=to%2Fken%3D", "resourceVersion=20"]
     );
 }
@@ -351,7 +347,7 @@ async fn lists_are_paged_where_they_arent_streamed() {
 /// A length-delimited protobuf field: its number and content.
 fn field(number: u8, content: &[u8]) -> Vec<u8> {
     let length = u8::try_from(content.len()).unwrap();
-    assert!(length < 128, "a longer one takes another length");
+    assert!(length < 128, "a longer field has a longer length prefix");
     [&[number << 3 | 2, length], content].concat()
 }
 
@@ -364,7 +360,7 @@ fn protobuf_event(kind: &str, metadata: &[u8]) -> Vec<u8> {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_server_that_chooses_protobuf_is_understood() {
+async fn protobuf_events_are_decoded() {
     let meta = |name: &[u8], version: &[u8]| [field(1, name), field(6, version)].concat();
     let annotation = [field(1, b"k8s.io/initial-events-end"), field(2, b"true")].concat();
     let end = [field(6, b"3"), field(12, &annotation)].concat();
@@ -375,22 +371,22 @@ async fn a_server_that_chooses_protobuf_is_understood() {
     ]
     .concat();
     let answer = (200, "application/vnd.kubernetes.protobuf;stream=watch", body);
-    let mut scene = Scene::new(true, vec![answer]);
-    assert_eq!(scene.hear(4).await, "[ +a ] -a");
-    assert_eq!(scene.queries(2).await, [STREAMED, "resourceVersion=4"]);
+    let mut watch = TestWatch::new(true, vec![answer]);
+    assert_eq!(watch.receive(4).await, "[ +a ] -a");
+    assert_eq!(watch.queries(2).await, [STREAMED, "resourceVersion=4"]);
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_watch_that_nobody_listens_to_ends() {
+async fn watch_ends_when_the_receiver_is_dropped() {
     let script = [end_of_list("3"), event("ADDED", &node("a", "4"))];
-    let Scene { changes, watch, .. } = Scene::new(true, vec![lines(&script)]);
+    let TestWatch { changes, task, .. } = TestWatch::new(true, vec![lines(&script)]);
     drop(changes);
-    watch.await.unwrap();
+    task.await.unwrap();
 }
 
 #[test]
-fn only_kinds_that_offer_it_take_protobuf() {
+fn protobuf_is_decoded_only_for_kinds_that_offer_it() {
     assert!(Node::from_protobuf(Bytes::new()).is_ok());
     let error = crate::apiserver::objects::DaemonSet::from_protobuf(Bytes::new()).unwrap_err();
-    assert_eq!(error.to_string(), "protobuf wasn't asked for");
+    assert_eq!(error.to_string(), "protobuf was not requested");
 }

@@ -1,4 +1,4 @@
-//! An optional kind comes and goes: what the cluster's cache holds, and who leads meanwhile.
+//! An optional kind is installed and removed: the content of the cache, and leadership meanwhile.
 
 use std::time::Duration;
 
@@ -7,7 +7,7 @@ use futures::{StreamExt, stream};
 use super::*;
 use crate::{
     cluster::Cluster,
-    election::leadership::{Leadership, once_fresh},
+    election::leadership::{Leadership, publish_when_fresh},
     testing::revision_json,
 };
 
@@ -69,7 +69,7 @@ fn kinds() -> Vec<Kind> {
 
 struct Executor {
     cluster: Cluster,
-    changes: mpsc::Receiver<Read>,
+    changes: mpsc::Receiver<ReceivedChange>,
     wins: watch::Sender<Leadership>,
     leadership: watch::Receiver<Leadership>,
     term: u64,
@@ -78,12 +78,12 @@ struct Executor {
 impl Executor {
     /// An executor whose watches run, and which waits to be elected.
     fn new(client: Client) -> Self {
-        let (mut freshness, proofs) = freshness(&kinds());
+        let (mut probe, responders) = freshness_probe(&kinds());
         let (sender, changes) = mpsc::channel(100);
-        tokio::spawn(watch_all(client, sender, Arc::default(), proofs));
+        tokio::spawn(watch_all(client, sender, Arc::default(), responders));
         let (wins, won) = watch::channel(Leadership::default());
         let (leads, leadership) = watch::channel(Leadership::default());
-        tokio::spawn(once_fresh(won, leads, async move || freshness.reached().await));
+        tokio::spawn(publish_when_fresh(won, leads, async move || probe.wait().await));
         Self {
             cluster: Cluster::default(),
             changes,
@@ -98,7 +98,7 @@ impl Executor {
     }
 
     async fn apply_next(&mut self) {
-        let Read { change, .. } = self.changes.recv().await.unwrap();
+        let ReceivedChange { change, .. } = self.changes.recv().await.unwrap();
         self.cluster.apply(change);
     }
 
@@ -124,7 +124,7 @@ impl Executor {
 }
 
 #[tokio::test(start_paused = true)]
-async fn optional_kind_comes_and_goes_without_holding_up_readiness_or_leading() {
+async fn optional_kind_comes_and_goes_without_delaying_readiness_or_leadership() {
     let (installs, is_served) = watch::channel(false);
     let mut executor = Executor::new(client(is_served));
     while !executor.cluster.is_synced() {
@@ -149,11 +149,11 @@ async fn optional_kind_comes_and_goes_without_holding_up_readiness_or_leading() 
 }
 
 #[tokio::test(start_paused = true)]
-async fn every_kind_is_required_unless_the_list_says_otherwise() {
+async fn kinds_are_required_unless_declared_optional() {
     let (installs, is_served) = watch::channel(false);
     let (sender, mut changes) = mpsc::channel(100);
-    let (_freshness, proofs) = freshness(KINDS);
-    let watches = tokio::spawn(watch_all(client(is_served), sender, Arc::default(), proofs));
+    let (_probe, responders) = freshness_probe(KINDS);
+    let watches = tokio::spawn(watch_all(client(is_served), sender, Arc::default(), responders));
     let mut cluster = Cluster::default();
     // The three other kinds are listed and have no objects.
     for _ in 0..6 {

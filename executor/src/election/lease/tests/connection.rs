@@ -11,11 +11,11 @@ use tower::ServiceExt;
 
 use crate::election::lease::{
     Claim, Moment,
-    connection::{Claimed, Connector},
+    connection::{ClaimedStream, Connector},
 };
 
 /// A connection under the claim, and its peer.
-async fn connection(claim: &Claim) -> (Claimed<TcpStream>, TcpStream) {
+async fn connection(claim: &Claim) -> (ClaimedStream<TcpStream>, TcpStream) {
     let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
     let address = listener.local_addr().unwrap();
     let connector = Connector::new(HttpConnector::new(), claim.clone());
@@ -29,7 +29,7 @@ fn claim() -> Claim {
 }
 
 #[tokio::test]
-async fn a_connection_that_was_written_to_under_a_claim_ends_when_it_is_given_up() {
+async fn connection_used_under_a_claim_ends_with_the_claim() {
     let claim = claim();
     claim.hold(Moment::now(), Duration::from_mins(1));
     let (mut ours, mut theirs) = connection(&claim).await;
@@ -49,11 +49,11 @@ async fn a_connection_that_was_written_to_under_a_claim_ends_when_it_is_given_up
 }
 
 #[tokio::test(start_paused = true)]
-async fn nothing_more_is_written_when_a_claim_has_ended_by_itself() {
+async fn nothing_is_written_after_the_claim_expires() {
     let claim = claim();
     claim.hold(Moment::now(), Duration::from_secs(1));
     let (ours, _theirs) = tokio::io::duplex(64);
-    let mut ours = Claimed::new(ours, claim.clone());
+    let mut ours = ClaimedStream::new(ours, claim.clone());
     ours.write_all(b"create").await.unwrap();
     advance(Duration::from_secs(1)).await;
     assert!(ours.write_all(b"delete").await.is_err());
@@ -64,7 +64,7 @@ async fn nothing_more_is_written_when_a_claim_has_ended_by_itself() {
 }
 
 #[tokio::test]
-async fn who_only_asks_keeps_the_connection() {
+async fn connection_used_only_for_reads_outlives_the_claim() {
     let claim = claim();
     let (mut ours, mut theirs) = connection(&claim).await;
     for _ in 0..2 {

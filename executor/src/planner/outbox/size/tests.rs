@@ -11,7 +11,7 @@ use crate::{
 };
 
 /// Facts of about this size.
-fn of_size(uid: &Text, bytes: usize) -> Announcement {
+fn of_size(uid: &SharedStr, bytes: usize) -> Announcement {
     let template = PodTemplateFacts {
         node_name: "n".repeat(bytes),
         ..PodTemplateFacts::default()
@@ -48,7 +48,7 @@ fn drain(
     outbox: &mut Outbox,
     cluster: &mut Cluster,
     limits: RequestLimits,
-    bytes: impl Fn(&Text) -> usize,
+    bytes: impl Fn(&SharedStr) -> usize,
 ) -> (Vec<SessionRequest>, Vec<TooLarge>) {
     let (mut requests, mut too_large) = (Vec::new(), Vec::new());
     loop {
@@ -61,7 +61,7 @@ fn drain(
     }
 }
 
-fn told(requests: &[SessionRequest]) -> Vec<String> {
+fn sent(requests: &[SessionRequest]) -> Vec<String> {
     requests
         .iter()
         .map(|request| testing::describe_facts(request).join(", "))
@@ -69,13 +69,13 @@ fn told(requests: &[SessionRequest]) -> Vec<String> {
 }
 
 #[test]
-fn many_large_objects_go_in_requests_of_a_mebibyte_and_one_that_is_larger_goes_alone() {
+fn requests_stay_below_a_mebibyte_except_for_a_single_larger_object() {
     let (mut cluster, mut outbox) = outbox(4);
-    outbox.add_done(7, ActionOutcome::Done);
-    let bytes = |uid: &Text| if uid.ends_with('3') { 1_370_000 } else { 400_000 };
+    outbox.add_outcome(7, ActionOutcome::Done);
+    let bytes = |uid: &SharedStr| if uid.ends_with('3') { 1_370_000 } else { 400_000 };
     let (requests, too_large) = drain(&mut outbox, &mut cluster, limits(4 << 20), bytes);
     assert_eq!(
-        told(&requests),
+        sent(&requests),
         [
             "node n1, pod p1, ds ds-0, ds ds-1",
             "ds ds-2",
@@ -95,7 +95,7 @@ fn many_large_objects_go_in_requests_of_a_mebibyte_and_one_that_is_larger_goes_a
 }
 
 #[test]
-fn no_request_is_larger_than_its_planner_takes() {
+fn no_request_exceeds_the_planners_size_limit() {
     for limit in [1_000, 5_000, 2 << 20] {
         let (mut cluster, mut outbox) = outbox(40);
         let (requests, too_large) = drain(&mut outbox, &mut cluster, limits(limit), |_| limit / 3);
@@ -115,12 +115,12 @@ fn no_request_is_larger_than_its_planner_takes() {
 }
 
 #[test]
-fn an_object_that_no_request_has_room_for_is_left_out_and_the_others_are_told() {
+fn too_large_object_is_skipped_and_others_are_sent() {
     let (mut cluster, mut outbox) = outbox(3);
-    let bytes = |uid: &Text| if uid.ends_with('1') { 5 << 20 } else { 10 };
+    let bytes = |uid: &SharedStr| if uid.ends_with('1') { 5 << 20 } else { 10 };
     let (requests, too_large) = drain(&mut outbox, &mut cluster, limits(4 << 20), bytes);
     assert_eq!(
-        told(&requests),
+        sent(&requests),
         ["node n1, pod p1, ds ds-0, ds ds-1 gone, ds ds-2, sync"]
     );
     let [found] = too_large.as_slice() else {
@@ -140,16 +140,16 @@ fn an_object_that_no_request_has_room_for_is_left_out_and_the_others_are_told() 
     // Once it is smaller, it is sent.
     outbox.add_daemon_set("ds-1".into());
     let (requests, too_large) = drain(&mut outbox, &mut cluster, limits(4 << 20), |_| 10);
-    assert_eq!((told(&requests), too_large), (vec!["ds ds-1".to_owned()], vec![]));
+    assert_eq!((sent(&requests), too_large), (vec!["ds ds-1".to_owned()], vec![]));
     assert_eq!(outbox.count_too_large(), [0; 3]);
 }
 
 #[test]
-fn a_node_or_a_pod_that_is_too_large_is_not_said_to_be_gone() {
+fn too_large_node_or_pod_is_not_reported_as_gone() {
     let (mut cluster, mut outbox) = outbox(0);
     // The node has only a name; the pod is larger.
     let (requests, too_large) = drain(&mut outbox, &mut cluster, limits(ENVELOPE_BYTES + 20), |_| 0);
-    assert_eq!(told(&requests), ["node n1, sync"]);
+    assert_eq!(sent(&requests), ["node n1, sync"]);
     assert!(
         matches!(&too_large[..], [TooLarge { object: Object::Pod(uid), .. }] if uid.as_ref() == "uid of p1")
     );
@@ -157,19 +157,22 @@ fn a_node_or_a_pod_that_is_too_large_is_not_said_to_be_gone() {
 }
 
 #[test]
-fn a_planner_that_tells_no_limit_takes_32_mebibytes() {
+fn limit_defaults_to_32_mebibytes() {
     assert_eq!(
-        RequestLimits::told(7, 0),
+        RequestLimits::from_welcome(7, 0),
         RequestLimits {
             facts: 7,
             bytes: 32 << 20
         }
     );
-    assert_eq!(RequestLimits::told(0, 9), RequestLimits { facts: 1, bytes: 9 });
+    assert_eq!(
+        RequestLimits::from_welcome(0, 9),
+        RequestLimits { facts: 1, bytes: 9 }
+    );
 }
 
 #[test]
-fn an_object_of_many_small_parts_is_too_large_by_what_it_takes_when_it_is_decoded() {
+fn object_with_many_small_parts_is_too_large_once_decoded() {
     let fact = |tolerations: usize| Fact {
         fact: Some(Kind::DaemonSetChanged(DaemonSetFacts {
             template: Some(PodTemplateFacts {

@@ -5,7 +5,7 @@ use everynode_proto::planner::v1::SyncAccepted;
 use super::*;
 
 #[tokio::test(start_paused = true)]
-async fn a_planner_tells_its_limit_and_its_capabilities() {
+async fn welcome_announces_limits_and_capabilities() {
     let mut rig = rig();
     let stream = rig.stream().await;
     let welcome = Welcome {
@@ -16,9 +16,9 @@ async fn a_planner_tells_its_limit_and_its_capabilities() {
         max_request_bytes: 4_000_000,
         ..Welcome::default()
     };
-    stream.say(Message::Welcome(welcome)).await;
+    stream.send(Message::Welcome(welcome)).await;
     stream
-        .say(Message::SyncAccepted(SyncAccepted { sequence: 7 }))
+        .send(Message::SyncAccepted(SyncAccepted { sequence: 7 }))
         .await;
     let Event::Opened {
         limits,
@@ -37,9 +37,9 @@ async fn a_planner_tells_its_limit_and_its_capabilities() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_earlier_planner_tells_none_of_it() {
+async fn welcome_of_an_earlier_planner_announces_no_capabilities() {
     let mut rig = rig();
-    rig.stream().await.say(welcome(500)).await;
+    rig.stream().await.send(welcome(500)).await;
     let Event::Opened {
         limits,
         accepts_syncs,
@@ -49,6 +49,6 @@ async fn an_earlier_planner_tells_none_of_it() {
     else {
         panic!("not opened")
     };
-    assert_eq!(limits, RequestLimits::told(500, 0));
+    assert_eq!(limits, RequestLimits::from_welcome(500, 0));
     assert!(!accepts_syncs && !has_availability);
 }

@@ -7,12 +7,12 @@ const MISSING: i32 = i32::MIN;
 
 /// A time that may be missing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Moment {
+pub(super) struct OptionalTime {
     seconds: i64,
     nanos: i32,
 }
 
-impl From<Option<Timestamp>> for Moment {
+impl From<Option<Timestamp>> for OptionalTime {
     fn from(time: Option<Timestamp>) -> Self {
         let Timestamp { seconds, nanos } = time.unwrap_or(Timestamp {
             seconds: 0,
@@ -22,8 +22,8 @@ impl From<Option<Timestamp>> for Moment {
     }
 }
 
-impl From<Moment> for Option<Timestamp> {
-    fn from(Moment { seconds, nanos }: Moment) -> Self {
+impl From<OptionalTime> for Option<Timestamp> {
+    fn from(OptionalTime { seconds, nanos }: OptionalTime) -> Self {
         (nanos != MISSING).then_some(Timestamp { seconds, nanos })
     }
 }
@@ -33,7 +33,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_moment_is_the_time_that_it_was_made_of() {
+    fn optional_time_converts_back_to_its_source() {
         for time in [
             None,
             Some(Timestamp::default()),
@@ -42,8 +42,8 @@ mod tests {
                 nanos: 999_999_999,
             }),
         ] {
-            assert_eq!(Option::<Timestamp>::from(Moment::from(time)), time);
+            assert_eq!(Option::<Timestamp>::from(OptionalTime::from(time)), time);
         }
-        assert_eq!(size_of::<Moment>(), 16, "there are two for each pod");
+        assert_eq!(size_of::<OptionalTime>(), 16, "there are two for each pod");
     }
 }

@@ -11,11 +11,11 @@ fn tainted(name: &str, version: &str, taint: &str) -> Node {
     }))
 }
 
-fn saw_node(cluster: &mut Cluster, version: &str, taint: &str) {
+fn apply_node(cluster: &mut Cluster, version: &str, taint: &str) {
     cluster.apply(Change::Node(Event::Changed(tainted("n1", version, taint))));
 }
 
-fn lost_node(cluster: &mut Cluster, version: &str) {
+fn apply_node_gone(cluster: &mut Cluster, version: &str) {
     cluster.apply(Change::Node(Event::Gone(tainted("n1", version, "any"))));
 }
 
@@ -24,7 +24,7 @@ fn taint(cluster: &Cluster) -> Option<&str> {
     cluster.node("n1").map(|node| node.taints[0].key.as_str())
 }
 
-fn saw_agent(cluster: &mut Cluster, version: &str, generation: u32) {
+fn apply_agent(cluster: &mut Cluster, version: &str, generation: u32) {
     let metadata = json!({"resourceVersion": version, "generation": generation});
     changed(cluster, agent_with(json!({"metadata": metadata})));
 }
@@ -34,83 +34,87 @@ fn generation(cluster: &Cluster) -> Option<i64> {
 }
 
 #[test]
-fn an_older_event_of_a_node_changes_nothing_and_one_that_comes_twice_neither() {
+fn older_or_duplicate_event_of_a_node_changes_nothing() {
     let mut cluster = Cluster::default();
-    saw_node(&mut cluster, "99999999999999999999", "a");
-    saw_node(&mut cluster, "100000000000000000000", "b");
+    apply_node(&mut cluster, "99999999999999999999", "a");
+    apply_node(&mut cluster, "100000000000000000000", "b");
     cluster.touched = Touched::default();
-    saw_node(&mut cluster, "99999999999999999999", "a");
-    saw_node(&mut cluster, "7", "c");
-    saw_node(&mut cluster, "100000000000000000000", "b");
+    apply_node(&mut cluster, "99999999999999999999", "a");
+    apply_node(&mut cluster, "7", "c");
+    apply_node(&mut cluster, "100000000000000000000", "b");
     assert_eq!(taint(&cluster), Some("b"));
     assert!(cluster.touched.nodes.is_empty());
 }
 
 #[test]
-fn a_node_that_is_gone_is_not_brought_back_by_what_was_before() {
+fn deleted_node_is_not_restored_by_an_older_event() {
     let mut cluster = Cluster::default();
-    saw_node(&mut cluster, "5", "a");
-    lost_node(&mut cluster, "9");
+    apply_node(&mut cluster, "5", "a");
+    apply_node_gone(&mut cluster, "9");
     cluster.touched = Touched::default();
-    saw_node(&mut cluster, "8", "b");
-    lost_node(&mut cluster, "9");
+    apply_node(&mut cluster, "8", "b");
+    apply_node_gone(&mut cluster, "9");
     assert_eq!(taint(&cluster), None);
     assert!(cluster.touched.nodes.is_empty());
-    saw_node(&mut cluster, "10", "c");
-    assert_eq!(taint(&cluster), Some("c"), "it has been made anew");
+    apply_node(&mut cluster, "10", "c");
+    assert_eq!(taint(&cluster), Some("c"), "it has been recreated");
 }
 
 #[test]
-fn a_node_that_was_made_anew_does_not_go_with_the_one_before() {
+fn recreated_node_is_not_removed_with_its_predecessor() {
     let mut cluster = Cluster::default();
-    saw_node(&mut cluster, "5", "a");
-    saw_node(&mut cluster, "10", "b");
-    lost_node(&mut cluster, "9");
+    apply_node(&mut cluster, "5", "a");
+    apply_node(&mut cluster, "10", "b");
+    apply_node_gone(&mut cluster, "9");
     assert_eq!(taint(&cluster), Some("b"));
 }
 
 #[test]
-fn a_daemon_set_that_is_gone_is_not_brought_back_by_what_was_before() {
+fn deleted_daemon_set_is_not_restored_by_an_older_event() {
     let mut cluster = with_agent();
     let deleting =
         json!({"metadata": {"resourceVersion": "15", "deletionTimestamp": "2026-01-01T00:00:00Z"}});
     changed(&mut cluster, agent_with(deleting));
-    saw_agent(&mut cluster, "14", 2);
+    apply_agent(&mut cluster, "14", 2);
     assert_eq!(generation(&cluster), None, "its deletion has begun");
     cluster.apply(Change::DaemonSet(Event::Gone(agent_with(
         json!({"metadata": {"resourceVersion": "17"}}),
     ))));
-    saw_agent(&mut cluster, "16", 3);
+    apply_agent(&mut cluster, "16", 3);
     assert_eq!(generation(&cluster), None);
 }
 
 #[test]
-fn a_daemon_set_whose_deletion_an_answer_has_told_of_is_not_brought_back_by_the_watch() {
+fn daemon_set_deleted_according_to_a_response_is_not_restored_by_the_watch() {
     let mut cluster = with_agent();
     let deleting =
         json!({"metadata": {"resourceVersion": "15", "deletionTimestamp": "2026-01-01T00:00:00Z"}});
-    cluster.wrote_daemon_set(agent_with(deleting));
-    saw_agent(&mut cluster, "14", 2);
+    cluster.apply_written_daemon_set(agent_with(deleting));
+    apply_agent(&mut cluster, "14", 2);
     assert_eq!(generation(&cluster), None);
 }
 
 #[test]
-fn a_list_counts_whatever_its_versions_are() {
+fn list_is_applied_even_if_its_versions_are_lower() {
     let mut cluster = with_agent();
-    saw_node(&mut cluster, "50", "a");
-    saw_agent(&mut cluster, "60", 6);
+    apply_node(&mut cluster, "50", "a");
+    apply_agent(&mut cluster, "60", 6);
     cluster.apply(Change::Pod(Event::Changed(pod("p1", 70))));
-    lost_node(&mut cluster, "80");
+    apply_node_gone(&mut cluster, "80");
     cluster.touched = Touched::default();
 
     cluster.apply(Change::Node(Event::ListBegins));
-    saw_node(&mut cluster, "3", "b");
-    saw_node(&mut cluster, "2", "c");
+    apply_node(&mut cluster, "3", "b");
+    apply_node(&mut cluster, "2", "c");
     cluster.apply(Change::Node(Event::ListEnds));
-    assert_eq!(taint(&cluster), Some("b"), "but out of turn within the list");
+    assert_eq!(
+        taint(&cluster),
+        Some("b"),
+        "but not an older version within the list"
+    );
 
     cluster.apply(Change::DaemonSet(Event::ListBegins));
-    saw_agent(&mut cluster, "4", 4);
+    apply_agent(&mut cluster, "4", 4);
     cluster.apply(Change::DaemonSet(Event::ListEnds));
     assert_eq!(generation(&cluster), Some(4));
 
@@ -122,24 +126,24 @@ fn a_list_counts_whatever_its_versions_are() {
 }
 
 #[test]
-fn a_list_does_not_take_back_what_an_answer_has_told_of() {
+fn list_does_not_revert_a_newer_response() {
     let mut cluster = with_agent();
     let written = json!({"metadata": {"resourceVersion": "20"}, "status": {"numberReady": 3}});
-    cluster.wrote_daemon_set(agent_with(written));
+    cluster.apply_written_daemon_set(agent_with(written));
     cluster.apply(Change::DaemonSet(Event::ListBegins));
-    saw_agent(&mut cluster, "19", 1);
+    apply_agent(&mut cluster, "19", 1);
     cluster.apply(Change::DaemonSet(Event::ListEnds));
     assert_eq!(cluster.daemon_set("ds-1").unwrap().object.status.number_ready, 3);
 }
 
 #[test]
-fn only_those_that_went_last_are_remembered() {
+fn only_recently_deleted_objects_are_remembered() {
     let mut cluster = Cluster::default();
-    lost_node(&mut cluster, "9");
+    apply_node_gone(&mut cluster, "9");
     for number in 0..1_000 {
         let other = tainted(&format!("other-{number}"), "10", "any");
         cluster.apply(Change::Node(Event::Gone(other)));
     }
-    saw_node(&mut cluster, "8", "a");
+    apply_node(&mut cluster, "8", "a");
     assert_eq!(taint(&cluster), Some("a"));
 }

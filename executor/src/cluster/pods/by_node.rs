@@ -2,14 +2,14 @@
 
 use std::collections::HashMap;
 
-use super::Text;
+use super::SharedStr;
 
 /// The uids of the pods that are on each node or meant for it. Few pods share a node, so they are a plain list.
 #[derive(Debug, Default)]
-pub(super) struct OnNode(HashMap<Text, Vec<Text>>);
+pub(super) struct PodsByNode(HashMap<SharedStr, Vec<SharedStr>>);
 
-impl OnNode {
-    pub(super) fn insert(&mut self, node: &Text, uid: &Text) {
+impl PodsByNode {
+    pub(super) fn insert(&mut self, node: &SharedStr, uid: &SharedStr) {
         if node.is_empty() {
             return;
         }
@@ -19,17 +19,17 @@ impl OnNode {
         }
     }
 
-    pub(super) fn remove(&mut self, node: &Text, uid: &str) {
+    pub(super) fn remove(&mut self, node: &SharedStr, uid: &str) {
         let Some(pods) = self.0.get_mut(node) else { return };
-        if let Some(place) = pods.iter().position(|pod| **pod == *uid) {
-            pods.swap_remove(place);
+        if let Some(index) = pods.iter().position(|pod| **pod == *uid) {
+            pods.swap_remove(index);
         }
         if pods.is_empty() {
             self.0.remove(node);
         }
     }
 
-    pub(super) fn get(&self, node: &str) -> &[Text] {
+    pub(super) fn get(&self, node: &str) -> &[SharedStr] {
         self.0.get(node).map_or(&[], Vec::as_slice)
     }
 }
