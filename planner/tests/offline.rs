@@ -230,7 +230,7 @@ fn plan_uses_the_revision_and_the_time_of_the_flags() {
         &[&args[..], &["--now", "2026-01-31T12:01:00Z"]].concat(),
         POD,
     );
-    assert!(!later.out.contains("Look again"), "{later:?}");
+    assert!(!later.out.contains("Plan again"), "{later:?}");
     let newer = [
         &args[..],
         &["--now", "2026-01-31T12:01:00Z", "--update-revision", "def"],
@@ -246,7 +246,7 @@ fn plan_uses_the_revision_and_the_time_of_the_flags() {
     assert!(
         newer
             .out
-            .contains("delete   worker-1   agent-1   it is of an old template"),
+            .contains("delete   worker-1   agent-1   the pod has an old template"),
         "{newer:?}"
     );
     assert_eq!(newer.code, 1);

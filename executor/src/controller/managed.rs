@@ -250,7 +250,7 @@ impl ManagedDaemonSet {
             }
         }
         let pods = cluster.pods();
-        if available_at.len() > pods.count(owner) {
+        if available_at.len() > pods.owned_count(owner) {
             available_at.retain(|uid, _| pods.get(uid).is_some_and(|pod| pod.owner() == Some(owner)));
         }
     }
