@@ -87,7 +87,7 @@ mod tests {
         let (wins, won) = watch::channel(Leadership::default());
         let (leads, mut published) = watch::channel(Leadership::of("other"));
         let publishing = tokio::spawn(publish_when_fresh(won, leads, async || {
-            std::future::pending().await;
+            std::future::pending::<()>().await;
         }));
         wins.send_replace(Leadership::ours_in("me", 7));
         // The watches never report that they are fresh, so winning has no effect.
