@@ -2,5 +2,5 @@
 //!
 //! - [`queue`]: decides which actions of a plan may start now; [`action`]: carries out one action.
 
-pub mod action;
+pub(crate) mod action;
 pub mod queue;

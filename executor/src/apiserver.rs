@@ -5,10 +5,10 @@
 //! - [`events`]: Kubernetes events about `DaemonSet`s.
 //! - [`failure`]: why a call failed, and when to retry it.
 
-pub mod api;
+pub(crate) mod api;
 pub mod client;
-pub mod events;
-pub mod failure;
-pub mod names;
+pub(crate) mod events;
+pub(crate) mod failure;
+pub(crate) mod names;
 pub mod objects;
-pub mod watch;
+pub(crate) mod watch;

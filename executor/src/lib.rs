@@ -23,15 +23,15 @@
 
 pub mod actions;
 pub mod apiserver;
-pub mod cluster;
-pub mod controller;
-pub mod election;
+pub(crate) mod cluster;
+pub(crate) mod controller;
+pub(crate) mod election;
 pub mod live_view;
 pub mod ownership;
 pub mod planner;
 pub mod pods;
 pub mod program;
 pub mod status;
-pub mod telemetry;
+pub(crate) mod telemetry;
 #[cfg(test)]
 mod testing;

@@ -4,6 +4,6 @@
 //!   and delete.
 //! - [`upkeep`]: carries out both.
 
-pub mod adopt;
+pub(crate) mod adopt;
 pub mod history;
-pub mod upkeep;
+pub(crate) mod upkeep;

@@ -140,7 +140,7 @@ pub fn run_until_interrupted(work: impl AsyncFnOnce(&mut Terminal) -> Result<()>
             }
         }
     });
-    // An interrupted build continues in a thread that nobody should wait for. Its compiler is on a leash and ends too.
+    // An interrupted build continues in a thread that nobody should wait for. Its compiler is a supervised child and ends too.
     runtime.shutdown_background();
     code
 }
@@ -150,7 +150,7 @@ async fn interrupted() -> ExitCode {
     let (Ok(mut interrupt), Ok(mut terminate)) =
         (signal(SignalKind::interrupt()), signal(SignalKind::terminate()))
     else {
-        // Without handlers, the signals end this process, and the leashes end everything else.
+        // Without handlers, the signals end this process, and the supervisors of the child processes end everything else.
         return std::future::pending().await;
     };
     let code = tokio::select! {

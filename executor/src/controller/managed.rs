@@ -15,7 +15,6 @@ use tokio_util::{sync::CancellationToken, time::delay_queue};
 use super::{
     competing::{COMPETING_CONTROLLER, QUIET_PERIOD, REMEDY},
     planner::TOO_LARGE,
-    plans::reason,
 };
 use crate::{
     actions::queue::{ActionQueue, Lane},
@@ -27,7 +26,7 @@ use crate::{
     pods::pod::PodBuilder,
     status::{
         DesiredStatus, RolloutProgress,
-        conditions::{Obstacle, degraded, from_counters},
+        conditions::{Obstacle, degraded, from_counters, problem_reason},
         counters,
     },
 };
@@ -302,7 +301,7 @@ impl ManagedDaemonSet {
         };
         let problem = || {
             self.problems().first().map(|problem| Obstacle {
-                reason: reason(problem),
+                reason: problem_reason(problem),
                 message: everynode_render::values::problem(problem),
             })
         };

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use everynode_proto::{
     executor::v1::watch_plans_response::Event,
     planner::v1::{
-        ActionOutcome, DeletePod, DeleteReason, Plan, Problem, ProblemCode, Progress, action::Action,
+        ActionOutcome, DeletePod, DeleteReason, Plan, Problem, Progress, action::Action,
     },
 };
 use tracing::warn;
@@ -25,7 +25,7 @@ use crate::{
         session,
     },
     pods::pod::PodBuilder,
-    status::RolloutProgress,
+    status::{RolloutProgress, conditions},
 };
 
 impl Controller {
@@ -221,7 +221,7 @@ impl Controller {
         let object = announced.object.clone();
         let before = std::mem::replace(&mut managed.reported, problems.clone());
         for problem in problems.iter().filter(|problem| !before.contains(problem)) {
-            let reason = reason(problem);
+            let reason = conditions::problem_reason(problem);
             let note = format!("{}: {}", problem.field, problem.message);
             warn!(
                 object = problem.object,
@@ -255,18 +255,6 @@ impl Controller {
             if let Some(key) = managed.reconsider.take() {
                 self.timers.try_remove(&key);
             }
-        }
-    }
-}
-
-/// The reason with which events and conditions report a problem.
-pub(super) fn reason(problem: &Problem) -> &'static str {
-    match problem.code() {
-        ProblemCode::SelectsEverything => "SelectingAll",
-        ProblemCode::MalformedTerm => "MalformedNodeAffinity",
-        ProblemCode::Malformed => "MalformedField",
-        ProblemCode::UnknownRevision | ProblemCode::UnknownOverhead | ProblemCode::Unspecified => {
-            "PlannerProblem"
         }
     }
 }

@@ -4,7 +4,10 @@
 //! A changed status or reason causes a write. A changed message alone waits for the next write: the server's words
 //! may name another pod at each attempt, and must not cause a write each time.
 
-use everynode_proto::{facts::object, planner::v1::DaemonSetCondition};
+use everynode_proto::{
+    facts::object,
+    planner::v1::{DaemonSetCondition, Problem, ProblemCode},
+};
 use serde_json::{Value, json};
 
 /// The condition types that this program writes and removes.
@@ -96,6 +99,18 @@ fn find<'s>(written: &'s object::DaemonSetStatus, kind: &str) -> Option<&'s obje
         .conditions
         .iter()
         .find(|condition| condition.r#type == kind)
+}
+
+/// The reason with which events and conditions report a problem.
+pub(crate) fn problem_reason(problem: &Problem) -> &'static str {
+    match problem.code() {
+        ProblemCode::SelectsEverything => "SelectingAll",
+        ProblemCode::MalformedTerm => "MalformedNodeAffinity",
+        ProblemCode::Malformed => "MalformedField",
+        ProblemCode::UnknownRevision | ProblemCode::UnknownOverhead | ProblemCode::Unspecified => {
+            "PlannerProblem"
+        }
+    }
 }
 
 /// A condition's status, as Kubernetes spells it.

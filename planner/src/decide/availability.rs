@@ -1,4 +1,4 @@
-//! Tracks which ready pods wait for minReadySeconds (contract R3), and reports what has changed.
+//! Tracks which ready pods wait for minReadySeconds (contract S3), and reports what has changed.
 //!
 //! A `DaemonSet` may have thousands of such pods at once. So a plan lists only those that have begun or ceased to wait
 //! since the plan before.

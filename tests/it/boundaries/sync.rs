@@ -54,7 +54,7 @@ async fn large_daemon_sets_of_one_tenant_block_no_others() {
     let (status, body) = world.executor.get("/readyz").await.unwrap();
     assert_eq!(status, 200, "{body}");
     let log = std::fs::read_to_string(world.executor.log()).unwrap();
-    assert!(log.contains("planner has accepted the full sync"), "{log}");
+    assert!(log.contains("planner accepted the full sync"), "{log}");
     world.create(DaemonSetBuilder::new("agent")).await;
     world.wait_placed("agent").await;
     let losses = world

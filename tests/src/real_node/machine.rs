@@ -34,9 +34,9 @@ const SOON: Duration = Duration::from_secs(20);
 /// The machine. It and everything in it end when this value is dropped or this process ends.
 #[derive(Debug)]
 pub(super) struct Machine {
-    leash: ChildProcess,
+    process: ChildProcess,
     init: Pid,
-    /// Dropped after the leash: cgroups can be removed only when nothing is in them.
+    /// Dropped after `process`: cgroups can be removed only when nothing is in them.
     _cgroups: Cgroups,
     home: WorkDir,
     /// Allows one machine at a time, because the addresses and the cable's name are fixed.
@@ -67,7 +67,7 @@ impl Machine {
         let mut args: Vec<String> = unshare.map(str::to_owned).into();
         args.push(script.display().to_string());
         args.push(home.path().display().to_string());
-        let mut leash = ChildProcess::start(&ProcessOptions {
+        let mut process = ChildProcess::start(&ProcessOptions {
             name: "the machine".to_owned(),
             program: "unshare".into(),
             args,
@@ -80,16 +80,16 @@ impl Machine {
         let log = home.file("machine.log");
         let ready = eventually(SOON, "namespaces of its own for the node", async || {
             let said = tail(&log, 20);
-            if leash.exit_status().is_some() {
+            if process.exit_status().is_some() {
                 return Err(GiveUp::because(format!("unshare has failed: {said}")));
             }
             ensure!(said.lines().any(|line| line == "ready"), "{said}");
             Ok(())
         });
         ready.await?;
-        let init = child_of(leash.pid())?.context("unshare has a child")?;
+        let init = child_of(process.pid())?.context("unshare has a child")?;
         let this = Self {
-            leash,
+            process,
             init,
             _cgroups: Cgroups,
             home,
@@ -140,7 +140,7 @@ impl Machine {
         let mut all = self.way_in();
         all.push(program.display().to_string());
         all.extend(args);
-        let leash = ChildProcess::start(&ProcessOptions {
+        let process = ChildProcess::start(&ProcessOptions {
             name: name.to_string(),
             program: "nsenter".into(),
             args: all,
@@ -149,7 +149,7 @@ impl Machine {
             log: self.home.log(&name)?,
             grace: Duration::ZERO,
         })?;
-        Ok(Resident { leash })
+        Ok(Resident { process })
     }
 
     fn way_in(&self) -> Vec<String> {
@@ -166,7 +166,7 @@ impl Machine {
 
     /// Stops the machine, and waits until its network is gone.
     pub(super) async fn stop(mut self) -> Result<()> {
-        self.leash.stop().await?;
+        self.process.stop().await?;
         // The cable disappears with the last process inside, a moment after the first one has ended.
         let cable = PathBuf::from("/sys/class/net").join(CABLE);
         eventually(SOON, "the machine's network to be gone", async || {
@@ -180,19 +180,19 @@ impl Machine {
 /// A program that runs in the machine. If it is dropped without being stopped, it ends with the machine.
 #[derive(Debug)]
 pub(super) struct Resident {
-    leash: ChildProcess,
+    process: ChildProcess,
 }
 
 impl Resident {
     /// Asks the program to end, and waits for it.
     pub(super) async fn stop(mut self) -> Result<()> {
         // nsenter forwards no signals, and ends when its child does. So the signal goes to the child.
-        if let Some(program) = child_of(self.leash.pid())? {
+        if let Some(program) = child_of(self.process.pid())? {
             let _ = kill_process(program, Signal::TERM);
         }
-        let what = format!("the end of {}", self.leash.name());
+        let what = format!("the end of {}", self.process.name());
         eventually(SOON, what, async || {
-            ensure!(self.leash.exit_status().is_some(), "it is still running");
+            ensure!(self.process.exit_status().is_some(), "it is still running");
             Ok(())
         })
         .await
@@ -200,8 +200,8 @@ impl Resident {
 
     /// Fails when the program has ended by itself.
     pub(super) fn ensure_running(&mut self) -> Result<()> {
-        if self.leash.exit_status().is_some() {
-            let (name, log) = (self.leash.name(), self.leash.tail(20));
+        if self.process.exit_status().is_some() {
+            let (name, log) = (self.process.name(), self.process.tail(20));
             return Err(GiveUp::because(format!(
                 "{name} has ended; the last lines of its log:\n{log}"
             )));
@@ -211,7 +211,7 @@ impl Resident {
 
     /// The last lines of the program's output.
     pub(super) fn tail(&self, lines: usize) -> String {
-        self.leash.tail(lines)
+        self.process.tail(lines)
     }
 }
 

@@ -142,7 +142,7 @@ impl Simulation {
         }
     }
 
-    /// R3: the changes of all plans so far add up to the pods that wait for minReadySeconds now.
+    /// S3: the changes of all plans so far add up to the pods that wait for minReadySeconds now.
     fn check_waiting(&self) {
         for uid in self.received.daemon_sets.keys() {
             let found = self.waiting.get(uid).cloned().unwrap_or_default();
