@@ -21,7 +21,7 @@ use everynode_proto::{
 };
 
 use self::cache::Cache;
-pub use self::{
+pub(crate) use self::{
     entry::{CachedRevision, Entry},
     owner::Owner,
     pods::{Pod, Pods},
@@ -37,11 +37,11 @@ use crate::{
 };
 
 /// A shared string: a uid or a name.
-pub type SharedStr = Arc<str>;
+pub(crate) type SharedStr = Arc<str>;
 
 /// The caches.
 #[derive(Debug)]
-pub struct Cluster {
+pub(crate) struct Cluster {
     nodes: Cache<Arc<NodeFacts>>,
     pods: Pods,
     daemon_sets: Cache<Entry>,
@@ -67,12 +67,12 @@ impl Default for Cluster {
 
 impl Cluster {
     /// Whether every watched kind has been listed at least once.
-    pub fn is_synced(&self) -> bool {
+    pub(crate) fn is_synced(&self) -> bool {
         self.unlisted.is_empty()
     }
 
     /// Applies a watch event.
-    pub fn apply(&mut self, change: Change) {
+    pub(crate) fn apply(&mut self, change: Change) {
         match change {
             Change::Node(event) => self.apply_event(event),
             Change::Pod(event) => self.apply_pod_event(event),
@@ -107,14 +107,14 @@ impl Cluster {
     }
 
     /// Applies a pod from the response to a write. The response can be older than the watch's latest event.
-    pub fn apply_written_pod(&mut self, pod: &facts::Pod) {
+    pub(crate) fn apply_written_pod(&mut self, pod: &facts::Pod) {
         if let Some(uid) = self.pods.apply_written(pod) {
             self.touch_pod(uid);
         }
     }
 
     /// Records that a pod's deletion has begun, or that the pod is gone.
-    pub fn apply_pod_deletion(&mut self, uid: &str, gone: bool) {
+    pub(crate) fn apply_pod_deletion(&mut self, uid: &str, gone: bool) {
         if let Some(uid) = self.pods.apply_deletion(uid, gone) {
             self.touch_pod(uid);
         }
@@ -143,26 +143,25 @@ impl Cluster {
             .map(|(uid, _)| uid.clone())
     }
 
-    /// The pods.
-    pub fn pods(&self) -> &Pods {
+    pub(crate) fn pods(&self) -> &Pods {
         &self.pods
     }
 
     /// The pods, to confirm or remove those that only a write has reported.
-    pub fn pods_mut(&mut self) -> &mut Pods {
+    pub(crate) fn pods_mut(&mut self) -> &mut Pods {
         &mut self.pods
     }
 
     /// The facts of a pod to send to the planner, if a known `DaemonSet` controls the pod. The planner identifies
     /// `DaemonSet`s by their uids alone, so it must not receive a pod that merely carries the uid of one.
-    pub fn pod_facts(&self, uid: &str) -> Option<PodFacts> {
+    pub(crate) fn pod_facts(&self, uid: &str) -> Option<PodFacts> {
         let pod = self.pods.get(uid)?;
         self.daemon_set_of(pod.owner()?)?;
         pod.facts(uid)
     }
 
     /// Marks everything as changed, for a new planner session.
-    pub fn touch_all(&mut self) {
+    pub(crate) fn touch_all(&mut self) {
         self.touched.nodes.extend(self.nodes.keys().cloned());
         self.pods.clear_announced();
         self.touched.pods.extend(self.pods.uids().cloned());
@@ -170,7 +169,7 @@ impl Cluster {
     }
 
     /// Marks every `DaemonSet` as changed and as needing upkeep, when this executor begins to lead.
-    pub fn touch_all_for_upkeep(&mut self) {
+    pub(crate) fn touch_all_for_upkeep(&mut self) {
         self.touched.daemon_sets.extend(self.daemon_sets.keys().cloned());
         self.touched.upkeep.extend(self.daemon_sets.keys().cloned());
     }

@@ -3,5 +3,5 @@
 //! - [`lease`]: takes, renews and releases the Lease, and the claim that every write needs.
 //! - [`leadership`]: the current leader, for the rest of the executor.
 
-pub mod leadership;
-pub mod lease;
+pub(crate) mod leadership;
+pub(crate) mod lease;

@@ -1,4 +1,4 @@
 //! What the executor reports about itself: [`health`] for probes, and [`metrics`] for Prometheus.
 
-pub mod health;
-pub mod metrics;
+pub(crate) mod health;
+pub(crate) mod metrics;

@@ -116,7 +116,6 @@ impl Scene {
         self.nodes * self.daemon_sets
     }
 
-    /// The name of a node.
     pub(crate) fn node_name(node: usize) -> String {
         format!(
             "ip-10-{:02}-{:03}.eu-west-1.compute.internal",

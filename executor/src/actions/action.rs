@@ -24,7 +24,6 @@ const RETRY_DEADLINE: Duration = Duration::from_secs(15);
 /// Maximum number of names that are tried when other pods have taken them.
 const MAX_NAMES: u32 = 16;
 
-/// The result of an action.
 #[derive(Debug)]
 pub(crate) enum ActionResult {
     /// The pod exists.

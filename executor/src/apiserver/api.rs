@@ -32,7 +32,7 @@ const CALL_DEADLINE: Duration = Duration::from_secs(20);
 
 /// How the server merges a patch.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum PatchKind {
+pub(crate) enum PatchKind {
     /// Lists are replaced.
     Merge,
     /// Lists are merged by their keys.
@@ -41,7 +41,7 @@ pub enum PatchKind {
 
 /// The API server.
 #[derive(Clone)]
-pub struct Api {
+pub(crate) struct Api {
     client: Client,
 }
 
@@ -107,7 +107,7 @@ fn delete_params(uid: &str) -> DeleteParams {
 )]
 #[allow(missing_docs, reason = "the names of the calls describe them")]
 impl Api {
-    pub fn new(client: Client) -> Self {
+    pub(crate) fn new(client: Client) -> Self {
         Self { client }
     }
 
@@ -151,22 +151,22 @@ impl Api {
         self.send(Ok(request)).await.map(drop)
     }
 
-    pub async fn get_node(&self, name: &str) -> Result<Map<String, Value>, ApiError> {
+    pub(crate) async fn get_node(&self, name: &str) -> Result<Map<String, Value>, ApiError> {
         self.raw_object(get(Ok(Request::new("/api/v1/nodes")), name))
             .await
     }
 
-    pub async fn get_namespace(&self, name: &str) -> Result<Map<String, Value>, ApiError> {
+    pub(crate) async fn get_namespace(&self, name: &str) -> Result<Map<String, Value>, ApiError> {
         self.raw_object(get(Ok(Request::new("/api/v1/namespaces")), name))
             .await
     }
 
-    pub async fn get_runtime_class(&self, name: &str) -> Result<Map<String, Value>, ApiError> {
+    pub(crate) async fn get_runtime_class(&self, name: &str) -> Result<Map<String, Value>, ApiError> {
         let classes = Request::new("/apis/node.k8s.io/v1/runtimeclasses");
         self.raw_object(get(Ok(classes), name)).await
     }
 
-    pub async fn review_token(&self, token: &str) -> Result<TokenReviewStatus, ApiError> {
+    pub(crate) async fn review_token(&self, token: &str) -> Result<TokenReviewStatus, ApiError> {
         let review = TokenReview {
             spec: TokenReviewSpec {
                 token: token.to_owned(),
@@ -180,7 +180,7 @@ impl Api {
         Ok(review.status.unwrap_or_default())
     }
 
-    pub async fn review_access(
+    pub(crate) async fn review_access(
         &self,
         spec: SubjectAccessReviewSpec,
     ) -> Result<SubjectAccessReviewStatus, ApiError> {
@@ -202,7 +202,7 @@ impl Api {
         serde_json::from_slice(&body).map_err(|error| ApiError::Decode(error.into()))
     }
 
-    pub async fn create_pod(&self, namespace: &str, body: Vec<u8>) -> Result<Pod, ApiError> {
+    pub(crate) async fn create_pod(&self, namespace: &str, body: Vec<u8>) -> Result<Pod, ApiError> {
         // The server validated the template when the DaemonSet was written, so it need not look for unknown fields in
         // every pod.
         let path = pods(namespace)?.url_path;
@@ -213,11 +213,11 @@ impl Api {
         self.object(Ok(request)).await
     }
 
-    pub async fn get_pod(&self, namespace: &str, name: &str) -> Result<Pod, ApiError> {
+    pub(crate) async fn get_pod(&self, namespace: &str, name: &str) -> Result<Pod, ApiError> {
         self.object(get(pods(namespace), name)).await
     }
 
-    pub async fn patch_pod(
+    pub(crate) async fn patch_pod(
         &self,
         namespace: &str,
         name: &str,
@@ -227,15 +227,15 @@ impl Api {
         self.object(patch(pods(namespace), name, kind, body)).await
     }
 
-    pub async fn delete_pod(&self, namespace: &str, name: &str, uid: &str) -> Result<(), ApiError> {
+    pub(crate) async fn delete_pod(&self, namespace: &str, name: &str, uid: &str) -> Result<(), ApiError> {
         self.delete(delete(pods(namespace), name, uid)).await
     }
 
-    pub async fn get_daemon_set(&self, namespace: &str, name: &str) -> Result<DaemonSet, ApiError> {
+    pub(crate) async fn get_daemon_set(&self, namespace: &str, name: &str) -> Result<DaemonSet, ApiError> {
         self.object(get(daemon_sets(namespace), name)).await
     }
 
-    pub async fn patch_daemon_set_status(
+    pub(crate) async fn patch_daemon_set_status(
         &self,
         namespace: &str,
         name: &str,
@@ -247,16 +247,16 @@ impl Api {
         self.object(Ok(request)).await
     }
 
-    pub async fn create_revision(&self, namespace: &str, body: Vec<u8>) -> Result<Revision, ApiError> {
+    pub(crate) async fn create_revision(&self, namespace: &str, body: Vec<u8>) -> Result<Revision, ApiError> {
         let request = revisions(namespace)?.create(&PostParams::default(), body)?;
         self.object(Ok(request)).await
     }
 
-    pub async fn get_revision(&self, namespace: &str, name: &str) -> Result<Revision, ApiError> {
+    pub(crate) async fn get_revision(&self, namespace: &str, name: &str) -> Result<Revision, ApiError> {
         self.object(get(revisions(namespace), name)).await
     }
 
-    pub async fn patch_revision(
+    pub(crate) async fn patch_revision(
         &self,
         namespace: &str,
         name: &str,
@@ -266,7 +266,7 @@ impl Api {
         self.object(patch(revisions(namespace), name, kind, body)).await
     }
 
-    pub async fn delete_revision(&self, namespace: &str, name: &str, uid: &str) -> Result<(), ApiError> {
+    pub(crate) async fn delete_revision(&self, namespace: &str, name: &str, uid: &str) -> Result<(), ApiError> {
         self.delete(delete(revisions(namespace), name, uid)).await
     }
 }

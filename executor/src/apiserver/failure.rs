@@ -20,7 +20,7 @@ const MAX_RETRY_AFTER: Duration = Duration::from_mins(1);
 
 /// Why a call failed.
 #[derive(Debug, thiserror::Error)]
-pub enum ApiError {
+pub(crate) enum ApiError {
     /// The server has refused the call for good: the same call will be refused again until something changes.
     #[error("{}", .0.message)]
     Refused(Box<Status>),
@@ -63,12 +63,12 @@ pub enum ApiError {
 
 impl ApiError {
     /// Whether the same call would fail again. A conflict isn't final: another client was faster.
-    pub fn is_final(&self) -> bool {
+    pub(crate) fn is_final(&self) -> bool {
         !self.is_transient() && !self.is_conflict()
     }
 
     /// Whether the same call may succeed without any change: the server is busy, or the outcome of the call is unknown.
-    pub fn is_transient(&self) -> bool {
+    pub(crate) fn is_transient(&self) -> bool {
         match self {
             Self::Busy { .. }
             | Self::Server { .. }
@@ -83,7 +83,7 @@ impl ApiError {
     /// How long to wait before a retry. The wait starts at `first`, doubles with each earlier failure, and is never
     /// shorter than the server requests. Only refusals back off up to `longest`, because they last until something
     /// changes.
-    pub fn wait(&self, failures: u32, first: Duration, longest: Duration) -> Duration {
+    pub(crate) fn wait(&self, failures: u32, first: Duration, longest: Duration) -> Duration {
         let longest = if self.is_transient() {
             longest.min(MAX_TRANSIENT_WAIT)
         } else {
@@ -94,7 +94,7 @@ impl ApiError {
     }
 
     /// The wait that the server requests, but no longer than a minute.
-    pub fn retry_after(&self) -> Option<Duration> {
+    pub(crate) fn retry_after(&self) -> Option<Duration> {
         match self {
             Self::Busy { retry_after, .. } => retry_after.map(|after| after.min(MAX_RETRY_AFTER)),
             _ => None,
@@ -102,27 +102,27 @@ impl ApiError {
     }
 
     /// Whether the server rejects the object as invalid.
-    pub fn is_invalid(&self) -> bool {
+    pub(crate) fn is_invalid(&self) -> bool {
         matches!(self, Self::Refused(status) if status.code == 422)
     }
 
     /// Whether the object doesn't exist.
-    pub fn is_not_found(&self) -> bool {
+    pub(crate) fn is_not_found(&self) -> bool {
         matches!(self, Self::Refused(status) if status.is_not_found())
     }
 
     /// Whether another client has changed the object, or the name now belongs to another object.
-    pub fn is_conflict(&self) -> bool {
+    pub(crate) fn is_conflict(&self) -> bool {
         matches!(self, Self::Refused(status) if status.is_conflict() && !status.is_already_exists())
     }
 
     /// Whether an object with that name exists already.
-    pub fn is_already_exists(&self) -> bool {
+    pub(crate) fn is_already_exists(&self) -> bool {
         matches!(self, Self::Refused(status) if status.is_already_exists())
     }
 
     /// Whether the namespace is being deleted, so that nothing can be created in it.
-    pub fn is_namespace_terminating(&self) -> bool {
+    pub(crate) fn is_namespace_terminating(&self) -> bool {
         let Self::Refused(status) = self else { return false };
         let causes = status.details.iter().flat_map(|details| &details.causes);
         causes

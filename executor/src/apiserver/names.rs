@@ -6,7 +6,7 @@ const MAX_NAME_BYTES: usize = 253;
 const MAX_SHOWN_CHARS: usize = 64;
 
 /// Whether the text is a valid name: a DNS subdomain.
-pub fn is_name(text: &str) -> bool {
+pub(crate) fn is_name(text: &str) -> bool {
     let is_alphanumeric = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit();
     let is_part = |part: &str| {
         let bytes = part.as_bytes();
@@ -22,7 +22,7 @@ pub fn is_name(text: &str) -> bool {
 #[error(
     "the {field} {name:?} is not valid: a name has at most 253 characters, which are a-z, 0-9, '-' and '.'"
 )]
-pub struct InvalidName {
+pub(crate) struct InvalidName {
     field: &'static str,
     /// The beginning of the name.
     name: String,
@@ -32,7 +32,7 @@ pub struct InvalidName {
 ///
 /// # Errors
 /// The text isn't a valid name. `field` says in the error which name it is.
-pub fn path_element<'n>(field: &'static str, name: &'n str) -> Result<&'n str, InvalidName> {
+pub(crate) fn path_element<'n>(field: &'static str, name: &'n str) -> Result<&'n str, InvalidName> {
     if is_name(name) {
         return Ok(name);
     }

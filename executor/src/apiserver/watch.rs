@@ -14,7 +14,7 @@ use tokio::{
 };
 use tracing::{debug, info};
 
-pub use self::kinds::{KINDS, Kind, Presence};
+pub(crate) use self::kinds::{KINDS, Kind, Presence};
 use self::stream::Watch;
 use crate::{
     apiserver::objects::{DaemonSet, Revision, Watched},
@@ -23,7 +23,7 @@ use crate::{
 
 /// An event of a watch.
 #[derive(Debug)]
-pub enum Event<T> {
+pub(crate) enum Event<T> {
     /// A list begins. Objects that it doesn't contain are gone.
     ListBegins,
     /// The object has appeared or changed; this is its current state.
@@ -36,7 +36,7 @@ pub enum Event<T> {
 
 /// An event of one of the watches.
 #[derive(Debug)]
-pub enum Change {
+pub(crate) enum Change {
     /// From the watch of nodes.
     Node(Event<facts::Node>),
     /// From the watch of pods.
@@ -73,7 +73,7 @@ impl From<Event<Revision>> for Change {
 
 /// An event of one of the watches, and when it was received.
 #[derive(Debug)]
-pub struct ReceivedChange {
+pub(crate) struct ReceivedChange {
     /// The event.
     pub change: Change,
     /// When it was received.
@@ -90,7 +90,7 @@ impl From<Change> for ReceivedChange {
 
 /// Waits until the watches have delivered everything that had happened in the cluster up to a given moment.
 #[derive(Debug)]
-pub struct FreshnessProbe {
+pub(crate) struct FreshnessProbe {
     /// The number of checks requested so far.
     requested: watch::Sender<u64>,
     /// The number of the latest check that each watch has passed.
@@ -99,13 +99,13 @@ pub struct FreshnessProbe {
 
 /// The watches' side of [`FreshnessProbe`].
 #[derive(Debug)]
-pub struct FreshnessResponders {
+pub(crate) struct FreshnessResponders {
     requested: watch::Receiver<u64>,
     passed: Vec<(Kind, watch::Sender<u64>)>,
 }
 
 /// Creates a probe of the watches of these kinds, and the handles with which the watches respond to it.
-pub fn freshness_probe(kinds: &[Kind]) -> (FreshnessProbe, FreshnessResponders) {
+pub(crate) fn freshness_probe(kinds: &[Kind]) -> (FreshnessProbe, FreshnessResponders) {
     let (requests, requested) = watch::channel(0);
     let senders: Vec<_> = kinds
         .iter()
@@ -125,7 +125,7 @@ pub fn freshness_probe(kinds: &[Kind]) -> (FreshnessProbe, FreshnessResponders) 
 impl FreshnessProbe {
     /// Waits until every watch has delivered everything that had happened when this was called. A watch that
     /// is interrupted, or whose connection is dead, delays this until it recovers.
-    pub async fn wait(&mut self) {
+    pub(crate) async fn wait(&mut self) {
         self.requested.send_modify(|requested| *requested += 1);
         let check = *self.requested.borrow();
         for passed in &mut self.passed {
@@ -138,7 +138,7 @@ impl FreshnessProbe {
 }
 
 /// Watches the kinds that `responders` was created for until the receiver of the changes is dropped.
-pub async fn watch_all(
+pub(crate) async fn watch_all(
     client: Client,
     changes: mpsc::Sender<ReceivedChange>,
     metrics: Arc<Metrics>,

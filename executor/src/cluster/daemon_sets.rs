@@ -67,7 +67,7 @@ impl Cached for DaemonSet {
 impl Cluster {
     /// Applies a `DaemonSet` from the response to a read or a write, unless a newer version is known. If the
     /// `DaemonSet` isn't known, it has been deleted in the meantime.
-    pub fn apply_written_daemon_set(&mut self, object: DaemonSet) {
+    pub(crate) fn apply_written_daemon_set(&mut self, object: DaemonSet) {
         let uid: SharedStr = object.metadata.uid.as_str().into();
         let version = Version::parse(&object.metadata.resource_version);
         let known = self.daemon_sets.version(&uid);
@@ -77,20 +77,20 @@ impl Cluster {
     }
 
     /// A `DaemonSet` that is not being deleted.
-    pub fn daemon_set(&self, uid: &str) -> Option<&Entry> {
+    pub(crate) fn daemon_set(&self, uid: &str) -> Option<&Entry> {
         self.daemon_sets.get(uid)
     }
 
     /// The `DaemonSet` that a controller reference names, if it is known and not being deleted. A `DaemonSet` that
     /// shares only the uid with the reference is a different one.
-    pub fn daemon_set_of(&self, owner: &Owner) -> Option<&Entry> {
+    pub(crate) fn daemon_set_of(&self, owner: &Owner) -> Option<&Entry> {
         self.daemon_sets
             .get(&owner.uid)
             .filter(|entry| entry.owner() == owner)
     }
 
     /// All `DaemonSet`s that are not being deleted, in no order.
-    pub fn daemon_sets(&self) -> impl Iterator<Item = &Entry> {
+    pub(crate) fn daemon_sets(&self) -> impl Iterator<Item = &Entry> {
         self.daemon_sets.values()
     }
 }

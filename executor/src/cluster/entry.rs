@@ -17,7 +17,7 @@ use crate::{
 
 /// A `DaemonSet`, and everything that follows from it alone.
 #[derive(Debug, Clone)]
-pub struct Entry {
+pub(crate) struct Entry {
     /// The object.
     pub object: Arc<DaemonSet>,
     /// Fingerprint of its template's meaning.
@@ -39,17 +39,17 @@ impl Entry {
     }
 
     /// The identity that the controller references of its pods and revisions must match.
-    pub fn owner(&self) -> &Owner {
+    pub(crate) fn owner(&self) -> &Owner {
         &self.owner
     }
 
     /// Whether there is a usable selector. An empty or invalid selector neither selects nor releases pods.
-    pub fn has_selector(&self) -> bool {
+    pub(crate) fn has_selector(&self) -> bool {
         self.selector.is_some()
     }
 
     /// Whether the `DaemonSet` selects something with these labels. An empty selector selects nothing (P6).
-    pub fn selects(&self, labels: &StringMap) -> bool {
+    pub(crate) fn selects(&self, labels: &StringMap) -> bool {
         self.selector
             .as_ref()
             .is_some_and(|selector| selector.matches(labels))
@@ -75,7 +75,7 @@ fn selector(selector: &LabelSelector) -> Option<Selector> {
 
 /// A `ControllerRevision`, without its data.
 #[derive(Debug, Clone)]
-pub struct CachedRevision {
+pub(crate) struct CachedRevision {
     /// metadata.name.
     pub name: String,
     /// metadata.namespace.
@@ -94,7 +94,7 @@ pub struct CachedRevision {
 
 impl CachedRevision {
     /// The controller-revision-hash of this revision's pods, if it has one.
-    pub fn hash(&self) -> Option<&str> {
+    pub(crate) fn hash(&self) -> Option<&str> {
         self.labels.get(REVISION_LABEL).map(String::as_str)
     }
 }

@@ -43,17 +43,17 @@ impl Cached for Node {
 
 impl Cluster {
     /// A node's facts.
-    pub fn node(&self, name: &str) -> Option<&NodeFacts> {
+    pub(crate) fn node(&self, name: &str) -> Option<&NodeFacts> {
         self.nodes.get(name).map(|facts| &**facts)
     }
 
     /// Number of nodes.
-    pub fn node_count(&self) -> usize {
+    pub(crate) fn node_count(&self) -> usize {
         self.nodes.len()
     }
 
     /// All nodes' facts, in no order.
-    pub fn nodes(&self) -> impl Iterator<Item = &Arc<NodeFacts>> {
+    pub(crate) fn nodes(&self) -> impl Iterator<Item = &Arc<NodeFacts>> {
         self.nodes.values()
     }
 }

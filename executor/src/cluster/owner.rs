@@ -9,7 +9,7 @@ use super::SharedStr;
 /// All fields must match: a user who may create pods in some namespace can put the uid of a `DaemonSet` from another
 /// namespace into a controller reference.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub struct Owner {
+pub(crate) struct Owner {
     /// metadata.namespace.
     pub namespace: SharedStr,
     /// metadata.name.
@@ -20,7 +20,7 @@ pub struct Owner {
 
 impl Owner {
     /// The same identity, borrowed.
-    pub fn identity(&self) -> Identity<'_> {
+    pub(crate) fn identity(&self) -> Identity<'_> {
         Identity {
             namespace: &self.namespace,
             name: &self.name,

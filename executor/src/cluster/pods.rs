@@ -30,7 +30,7 @@ const CONFIRM_AFTER: Duration = Duration::from_secs(10);
 /// There are as many pods as nodes times `DaemonSet`s, so data that the pods of a `DaemonSet` or of a node share is
 /// kept once.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Pod {
+pub(crate) struct Pod {
     /// metadata.namespace.
     pub namespace: SharedStr,
     /// metadata.name.
@@ -60,12 +60,12 @@ struct PlannerFacts {
 
 impl Pod {
     /// The `DaemonSet` that controls the pod, whether it is known or not; `None` when nothing controls it.
-    pub fn owner(&self) -> Option<&Owner> {
+    pub(crate) fn owner(&self) -> Option<&Owner> {
         self.owner.as_deref()
     }
 
     /// The node that the pod is for, if a `DaemonSet` controls the pod and its node is known.
-    pub fn node(&self) -> Option<&str> {
+    pub(crate) fn node(&self) -> Option<&str> {
         self.planner_facts
             .as_ref()
             .map(|facts| &*facts.node)
@@ -73,7 +73,7 @@ impl Pod {
     }
 
     /// Whether the pod takes the place of another pod on its node: it has neither ended nor is it being deleted.
-    pub fn is_live(&self) -> bool {
+    pub(crate) fn is_live(&self) -> bool {
         let is_over = |facts: &PlannerFacts| {
             facts.phase == PodPhase::Succeeded as i32 || facts.phase == PodPhase::Failed as i32
         };
@@ -81,7 +81,7 @@ impl Pod {
     }
 
     /// Whether the pod is running and ready on its node, and isn't being deleted.
-    pub fn is_running_and_ready(&self) -> bool {
+    pub(crate) fn is_running_and_ready(&self) -> bool {
         let is_running_and_ready = |facts: &PlannerFacts| {
             let is_ready = Option::<Timestamp>::from(facts.ready_since).is_some();
             facts.bound && is_ready && facts.phase == PodPhase::Running as i32
@@ -90,12 +90,12 @@ impl Pod {
     }
 
     /// The pod's controller-revision-hash; empty if it has none.
-    pub fn revision(&self) -> &str {
+    pub(crate) fn revision(&self) -> &str {
         self.planner_facts.as_ref().map_or("", |facts| &facts.revision)
     }
 
     /// The facts of the pod to send to the planner, if a `DaemonSet` controls it. `uid` is the pod's uid.
-    pub fn facts(&self, uid: &str) -> Option<PodFacts> {
+    pub(crate) fn facts(&self, uid: &str) -> Option<PodFacts> {
         let (facts, owner) = (self.planner_facts.as_ref()?, self.owner.as_ref()?);
         Some(PodFacts {
             uid: uid.to_owned(),
@@ -122,7 +122,7 @@ struct CachedPod {
 
 /// All pods that a `DaemonSet` controls or that nothing controls, by uid.
 #[derive(Debug, Default)]
-pub struct Pods {
+pub(crate) struct Pods {
     by_uid: HashMap<SharedStr, CachedPod>,
     strings: SharedValues<str>,
     labels: SharedValues<StringMap>,
@@ -140,7 +140,7 @@ pub struct Pods {
 
 impl Pods {
     /// Applies a watch event. Returns the uids of the pods that changed.
-    pub fn apply_event(&mut self, event: Event<facts::Pod>) -> Vec<SharedStr> {
+    pub(crate) fn apply_event(&mut self, event: Event<facts::Pod>) -> Vec<SharedStr> {
         match event {
             Event::ListBegins => self.listing.begin(),
             Event::Changed(pod) => {
@@ -184,7 +184,7 @@ impl Pods {
     /// Applies a pod from the response to a write. A watch past that version has already reported the pod, and perhaps
     /// its deletion, so the response is ignored. A list in progress names pods in no order, so the watch counts as past
     /// a version only when the list has ended.
-    pub fn apply_written(&mut self, pod: &facts::Pod) -> Option<SharedStr> {
+    pub(crate) fn apply_written(&mut self, pod: &facts::Pod) -> Option<SharedStr> {
         let version = Version::parse(&pod.metadata.resource_version);
         if version <= *self.listing.latest_version() && !self.listing.may_still_list(&pod.metadata.uid) {
             return None;
@@ -199,7 +199,7 @@ impl Pods {
     }
 
     /// Records that a pod's deletion has begun, or that the pod is gone. Neither is ever undone.
-    pub fn apply_deletion(&mut self, uid: &str, gone: bool) -> Option<SharedStr> {
+    pub(crate) fn apply_deletion(&mut self, uid: &str, gone: bool) -> Option<SharedStr> {
         if gone {
             return self.remove(uid);
         }
@@ -306,7 +306,7 @@ impl Pods {
     }
 
     /// The pods to look up, because the watch should have reported them by now.
-    pub fn overdue(&self, now: Instant) -> Vec<SharedStr> {
+    pub(crate) fn overdue(&self, now: Instant) -> Vec<SharedStr> {
         let overdue = self
             .unconfirmed
             .iter()
@@ -315,22 +315,22 @@ impl Pods {
     }
 
     /// Records that a pod has been looked up and exists.
-    pub fn confirm(&mut self, uid: &str) {
+    pub(crate) fn confirm(&mut self, uid: &str) {
         self.unconfirmed.remove(uid);
     }
 
     /// The pod with this uid.
-    pub fn get(&self, uid: &str) -> Option<&Pod> {
+    pub(crate) fn get(&self, uid: &str) -> Option<&Pod> {
         self.by_uid.get(uid).map(|known| &known.pod)
     }
 
     /// Whether the current planner session has been sent a pod.
-    pub fn is_announced(&self, uid: &str) -> bool {
+    pub(crate) fn is_announced(&self, uid: &str) -> bool {
         self.by_uid.get(uid).is_some_and(|known| known.pod.is_announced)
     }
 
     /// Sets whether the current planner session has been sent a pod.
-    pub fn set_announced(&mut self, uid: &str, is_announced: bool) {
+    pub(crate) fn set_announced(&mut self, uid: &str, is_announced: bool) {
         if let Some(known) = self.by_uid.get_mut(uid) {
             known.pod.is_announced = is_announced;
         }
@@ -345,19 +345,19 @@ impl Pods {
     }
 
     /// Whether the planner may still have this `DaemonSet` as the pod's owner, although the owner has changed.
-    pub fn is_former_owner(&self, uid: &str, owner: &Owner) -> bool {
+    pub(crate) fn is_former_owner(&self, uid: &str, owner: &Owner) -> bool {
         self.former_owners
             .get(uid)
             .is_some_and(|former| **former == *owner)
     }
 
     /// Number of pods that a `DaemonSet` controls.
-    pub fn owned_count(&self, owner: &Owner) -> usize {
+    pub(crate) fn owned_count(&self, owner: &Owner) -> usize {
         self.by_owner.get(owner).map_or(0, IndexSet::len)
     }
 
     /// Number of live pods of a `DaemonSet` that are on a node or meant for it.
-    pub fn live_on(&self, node: &str, owner: &Owner) -> usize {
+    pub(crate) fn live_on(&self, node: &str, owner: &Owner) -> usize {
         let pods = self.by_node.get(node).iter();
         let pods = pods.filter_map(|uid| self.by_uid.get(uid));
         pods.filter(|known| known.pod.is_live() && known.pod.owner() == Some(owner))
@@ -365,13 +365,13 @@ impl Pods {
     }
 
     /// The pods that a `DaemonSet` controls.
-    pub fn owned_by<'a>(&'a self, owner: &Owner) -> impl Iterator<Item = (&'a SharedStr, &'a Pod)> + use<'a> {
+    pub(crate) fn owned_by<'a>(&'a self, owner: &Owner) -> impl Iterator<Item = (&'a SharedStr, &'a Pod)> + use<'a> {
         let uids = self.by_owner.get(owner).into_iter().flatten();
         uids.filter_map(|uid| self.entry(uid))
     }
 
     /// The pods that nothing controls.
-    pub fn orphans(&self) -> impl Iterator<Item = (&SharedStr, &Pod)> {
+    pub(crate) fn orphans(&self) -> impl Iterator<Item = (&SharedStr, &Pod)> {
         self.orphans.iter().filter_map(|uid| self.entry(uid))
     }
 
@@ -381,12 +381,12 @@ impl Pods {
     }
 
     /// The uids of all pods.
-    pub fn uids(&self) -> impl Iterator<Item = &SharedStr> {
+    pub(crate) fn uids(&self) -> impl Iterator<Item = &SharedStr> {
         self.by_uid.keys()
     }
 
     /// Number of pods.
-    pub fn total(&self) -> usize {
+    pub(crate) fn total(&self) -> usize {
         self.by_uid.len()
     }
 }

@@ -31,7 +31,7 @@ impl Cached for Revision {
 impl Cluster {
     /// Applies a `ControllerRevision` from the response to a read or a write. A watch past that version has already
     /// reported the revision, and perhaps its deletion, so the response is ignored.
-    pub fn apply_written_revision(&mut self, object: &Revision) {
+    pub(crate) fn apply_written_revision(&mut self, object: &Revision) {
         let version = Version::parse(&object.metadata.resource_version);
         let known = self.revisions.version(&object.metadata.uid);
         let is_newer = known.is_none_or(|known| version >= *known);
@@ -70,7 +70,7 @@ impl Cluster {
     }
 
     /// Removes a `ControllerRevision` that is gone.
-    pub fn forget_revision(&mut self, uid: &str) {
+    pub(crate) fn forget_revision(&mut self, uid: &str) {
         if let Some(known) = self.revisions.remove(uid) {
             self.touch_owners(&known);
         }
@@ -90,7 +90,7 @@ impl Cluster {
     }
 
     /// The `ControllerRevision`s in a namespace that a `DaemonSet` controls, or that nothing controls.
-    pub fn revisions(&self, namespace: &str) -> impl Iterator<Item = &CachedRevision> {
+    pub(crate) fn revisions(&self, namespace: &str) -> impl Iterator<Item = &CachedRevision> {
         self.revisions
             .values()
             .filter(move |revision| revision.namespace == namespace)

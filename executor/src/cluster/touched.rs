@@ -6,7 +6,7 @@ use super::SharedStr;
 
 /// Changes since the controller last processed them.
 #[derive(Debug, Default)]
-pub struct Touched {
+pub(crate) struct Touched {
     /// Nodes, by name.
     pub nodes: IndexSet<SharedStr>,
     /// Pods, by uid.
@@ -23,7 +23,7 @@ pub struct Touched {
 
 impl Touched {
     /// Whether there is anything to send to the planner.
-    pub fn has_facts(&self) -> bool {
+    pub(crate) fn has_facts(&self) -> bool {
         !(self.nodes.is_empty() && self.pods.is_empty() && self.daemon_sets.is_empty())
     }
 }

@@ -5,7 +5,7 @@ use std::cmp::Ordering;
 /// A resourceVersion: a number of any length (mirrors `CompareResourceVersion`). Text that isn't a number counts as the
 /// oldest version.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Version {
+pub(crate) enum Version {
     /// A version that fits into 64 bits, as all do today.
     Short(u64),
     /// The digits of a longer version.
@@ -14,7 +14,7 @@ pub enum Version {
 
 impl Version {
     /// Parses a version.
-    pub fn parse(text: &str) -> Self {
+    pub(crate) fn parse(text: &str) -> Self {
         let is_number = text.bytes().all(|byte| byte.is_ascii_digit()) && !text.starts_with('0');
         if text.is_empty() || !is_number {
             return Self::default();

@@ -7,7 +7,6 @@ use crate::{
 };
 
 impl Controller {
-    /// The current queue lengths.
     pub(super) fn queue_lengths(&self) -> QueueLengths {
         let actions = |lane| {
             let mut all = ActionCounts::default();

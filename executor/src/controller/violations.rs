@@ -54,7 +54,6 @@ impl Controller {
             .judge_creation(&self.cluster, entry.owner(), &announced.object, &action.node)
     }
 
-    /// Judges a deletion.
     pub(super) fn judge_deletion(&self, uid: &str, action: &DeletePod) -> Verdict {
         match self.cluster.daemon_set(uid) {
             Some(entry) => guard::judge_deletion(&self.cluster, entry.owner(), action),

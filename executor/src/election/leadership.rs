@@ -4,7 +4,7 @@ use tokio::sync::watch;
 
 /// The current leader, as far as this executor knows.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Leadership {
+pub(crate) struct Leadership {
     /// The name of the leading executor; empty when none is known.
     pub leader: String,
     /// Whether this executor is the leader.
@@ -15,12 +15,12 @@ pub struct Leadership {
 
 impl Leadership {
     /// This executor leads under this name, in the only term there is.
-    pub fn ours(identity: &str) -> Self {
+    pub(crate) fn ours(identity: &str) -> Self {
         Self::ours_in(identity, 0)
     }
 
     /// This executor leads under this name, in this term.
-    pub fn ours_in(identity: &str, term: u64) -> Self {
+    pub(crate) fn ours_in(identity: &str, term: u64) -> Self {
         Self {
             leader: identity.to_owned(),
             is_us: true,
@@ -29,7 +29,7 @@ impl Leadership {
     }
 
     /// Another executor leads. An empty name means that no leader is known.
-    pub fn of(leader: &str) -> Self {
+    pub(crate) fn of(leader: &str) -> Self {
         Self {
             leader: leader.to_owned(),
             ..Self::default()
@@ -37,14 +37,14 @@ impl Leadership {
     }
 
     /// The leading executor's name, for callers that need the leader; empty when this executor leads.
-    pub fn other(&self) -> &str {
+    pub(crate) fn other(&self) -> &str {
         if self.is_us { "" } else { &self.leader }
     }
 }
 
 /// Publishes the results of the election. When this executor has been elected, it first waits for `fresh`, so that the
 /// watches show what the previous leader has done. Returns when the election ends.
-pub async fn publish_when_fresh(
+pub(crate) async fn publish_when_fresh(
     mut elected: watch::Receiver<Leadership>,
     published: watch::Sender<Leadership>,
     mut fresh: impl AsyncFnMut(),
@@ -68,7 +68,7 @@ pub async fn publish_when_fresh(
 }
 
 /// Waits until this executor no longer leads, and returns the new leader.
-pub async fn until_lost(leadership: &mut watch::Receiver<Leadership>) -> Leadership {
+pub(crate) async fn until_lost(leadership: &mut watch::Receiver<Leadership>) -> Leadership {
     let now = leadership.wait_for(|now| !now.is_us).await;
     let now = now.map(|now| now.clone()).ok();
     match now {

@@ -14,8 +14,8 @@
 //! number of transitions, it still does so when the Lease is deleted and recreated.
 
 mod claim;
-pub mod connection;
-pub mod gate;
+pub(crate) mod connection;
+pub(crate) mod gate;
 mod record;
 
 use std::{pin::pin, time::Duration};
@@ -38,7 +38,7 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, info, warn};
 
-pub use self::claim::{Claim, Moment};
+pub(crate) use self::claim::{Claim, Moment};
 use self::record::{ObservedLease, holder, shown};
 use super::leadership::Leadership;
 
@@ -100,7 +100,7 @@ pub enum InvalidSettings {
 }
 
 /// One executor's participation in the election.
-pub struct Election {
+pub(crate) struct Election {
     leases: Api<Lease>,
     settings: Settings,
     identity: String,
@@ -121,7 +121,7 @@ struct AcquiredLease {
 
 impl Election {
     /// Creates a participant with this name. `claim` and `leads` follow the outcome.
-    pub fn new(
+    pub(crate) fn new(
         client: Client,
         settings: Settings,
         identity: String,
@@ -141,7 +141,7 @@ impl Election {
 
     /// Takes part until `stop` is cancelled. Then it releases the Lease, so that another executor can take it at
     /// once.
-    pub async fn run(mut self, stop: CancellationToken) {
+    pub(crate) async fn run(mut self, stop: CancellationToken) {
         loop {
             let held = tokio::select! {
                 held = self.acquire() => held,

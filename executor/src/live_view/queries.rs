@@ -67,7 +67,6 @@ pub(crate) struct DaemonSetSnapshot {
 pub(crate) struct EventSubscription {
     /// The planner of the session that is open now, if there is one.
     pub(crate) planner: Option<PlannerInfo>,
-    /// The events.
     pub(crate) events: broadcast::Receiver<SharedEvent>,
 }
 

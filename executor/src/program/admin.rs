@@ -12,7 +12,7 @@ use everynode_serving::{program, serve};
 use crate::telemetry::{health::Health, metrics::Metrics};
 
 /// The routes of the admin port. Its gRPC health is the same as on the live view's port.
-pub fn router(metrics: Arc<Metrics>, health: Arc<Health>, served: &serve::Health) -> Router {
+pub(crate) fn router(metrics: Arc<Metrics>, health: Arc<Health>, served: &serve::Health) -> Router {
     let liveness = health.clone();
     let livez = move || async move {
         if liveness.is_alive() {

@@ -8,13 +8,13 @@ use tokio::{sync::watch, time::Instant};
 /// How long the executor stays ready without a planner.
 const PLANNER_GRACE: Duration = Duration::from_secs(10);
 /// Interval at which the loop shows that it runs.
-pub const HEARTBEAT: Duration = Duration::from_secs(5);
+pub(crate) const HEARTBEAT: Duration = Duration::from_secs(5);
 /// How long the loop may go without showing that it runs.
 const HEARTBEAT_GRACE: Duration = Duration::from_mins(1);
 
 /// The executor's health, as the admin port reports it.
 #[derive(Debug)]
-pub struct Health {
+pub(crate) struct Health {
     state: Mutex<State>,
     listed: watch::Sender<bool>,
 }
@@ -64,29 +64,29 @@ impl Default for Health {
 
 impl Health {
     /// Records that the loop runs.
-    pub fn on_heartbeat(&self) {
+    pub(crate) fn on_heartbeat(&self) {
         self.state.lock().heartbeat = Some(Instant::now());
     }
 
     /// Records that every watch has listed everything.
-    pub fn on_watches_synced(&self) {
+    pub(crate) fn on_watches_synced(&self) {
         self.listed
             .send_if_modified(|listed| !std::mem::replace(listed, true));
     }
 
     /// Whether every watch has listed everything.
-    pub fn is_listed(&self) -> bool {
+    pub(crate) fn is_listed(&self) -> bool {
         *self.listed.borrow()
     }
 
     /// Waits until every watch has listed everything.
-    pub async fn listed(&self) {
+    pub(crate) async fn listed(&self) {
         // This can't fail: the sender lives as long as `self`.
         let _ = self.listed.subscribe().wait_for(|listed| *listed).await;
     }
 
     /// This executor leads from now on, and needs a planner.
-    pub fn on_elected(&self) {
+    pub(crate) fn on_elected(&self) {
         let mut state = self.state.lock();
         // An executor that takes over from another one stays ready for the moment that it takes to find the planner.
         state.planner = match state.planner {
@@ -97,13 +97,13 @@ impl Health {
     }
 
     /// This executor no longer leads, and needs no planner.
-    pub fn on_standby(&self) {
+    pub(crate) fn on_standby(&self) {
         let mut state = self.state.lock();
         (state.planner, state.session) = (PlannerState::NotNeeded, SessionState::Closed);
     }
 
     /// A session with a planner is open.
-    pub fn on_session_opened(&self) {
+    pub(crate) fn on_session_opened(&self) {
         let mut state = self.state.lock();
         // With a planner that refuses every sync, one session opens after another. The state stays `Refused`
         // meanwhile.
@@ -113,13 +113,13 @@ impl Health {
     }
 
     /// The planner has accepted the full sync.
-    pub fn on_sync_accepted(&self) {
+    pub(crate) fn on_sync_accepted(&self) {
         let mut state = self.state.lock();
         (state.planner, state.session) = (PlannerState::Synced, SessionState::Closed);
     }
 
     /// The planner is lost.
-    pub fn on_session_ended(&self) {
+    pub(crate) fn on_session_ended(&self) {
         let mut state = self.state.lock();
         if state.session == SessionState::Syncing {
             state.session = SessionState::Refused;
@@ -130,7 +130,7 @@ impl Health {
     }
 
     /// Returns why the executor isn't ready; `None` if it is.
-    pub fn unready_reason(&self) -> Option<&'static str> {
+    pub(crate) fn unready_reason(&self) -> Option<&'static str> {
         let state = self.state.lock();
         if !self.is_listed() {
             return Some("the cluster has not been listed yet");
@@ -156,7 +156,7 @@ impl Health {
     }
 
     /// Whether the loop still runs or has yet to begin.
-    pub fn is_alive(&self) -> bool {
+    pub(crate) fn is_alive(&self) -> bool {
         let heartbeat = self.state.lock().heartbeat;
         heartbeat.is_none_or(|heartbeat| heartbeat.elapsed() < HEARTBEAT_GRACE)
     }

@@ -27,14 +27,14 @@ use self::{
     labels::{ActionLabels, KindLabel, MethodLabel, ReasonLabel, ReviewLabels, RivalLabel, ViolationLabel},
     queues::Queues,
 };
-pub use self::{
+pub(crate) use self::{
     labels::{ActionKind, Method, Outcome, PlanViolation, Review, ReviewOutcome, RivalWork},
     queues::{ActionCounts, QueueLengths},
 };
 
 /// All metrics of the executor.
 #[derive(Debug)]
-pub struct Metrics {
+pub(crate) struct Metrics {
     registry: Registry,
     actions: Family<ActionLabels, Counter>,
     plans: Counter,
@@ -70,7 +70,7 @@ impl Default for Metrics {
 
 impl Metrics {
     /// Creates all metrics at zero, with or without gauges for each `DaemonSet`.
-    pub fn new(per_daemon_set: bool) -> Self {
+    pub(crate) fn new(per_daemon_set: bool) -> Self {
         // From a millisecond to a minute.
         let latency = || Histogram::new(exponential_buckets(0.001, 2.0, 17));
         let mut metrics = Self {
@@ -235,85 +235,85 @@ impl Metrics {
     }
 
     /// Counts work of another controller.
-    pub fn rival(&self, work: RivalWork) {
+    pub(crate) fn rival(&self, work: RivalWork) {
         self.rivals.get_or_create(&RivalLabel { work }).inc();
     }
 
     /// Counts a part of a plan that exceeds a limit.
-    pub fn plan_violation(&self, kind: PlanViolation) {
+    pub(crate) fn plan_violation(&self, kind: PlanViolation) {
         self.plan_violations.get_or_create(&ViolationLabel { kind }).inc();
     }
 
     /// Counts a call to the live view.
-    pub fn view_call(&self, method: Method) {
+    pub(crate) fn view_call(&self, method: Method) {
         self.view_calls.get_or_create(&MethodLabel { method }).inc();
     }
 
     /// Counts a review of a caller of the live view, by how it was handled.
-    pub fn caller_review(&self, review: Review, outcome: ReviewOutcome) {
+    pub(crate) fn caller_review(&self, review: Review, outcome: ReviewOutcome) {
         self.caller_reviews
             .get_or_create(&ReviewLabels { review, outcome })
             .inc();
     }
 
     /// Counts an action that has ended.
-    pub fn action(&self, action: ActionKind, outcome: Outcome) {
+    pub(crate) fn action(&self, action: ActionKind, outcome: Outcome) {
         self.actions
             .get_or_create(&ActionLabels { action, outcome })
             .inc();
     }
 
     /// Counts a plan and its actions.
-    pub fn plan(&self, actions: usize) {
+    pub(crate) fn plan(&self, actions: usize) {
         self.plans.inc();
         self.actions_planned
             .inc_by(u64::try_from(actions).unwrap_or(u64::MAX));
     }
 
     /// Records the time from receiving an event to receiving a plan that follows from it.
-    pub fn event_to_plan(&self, took: Duration) {
+    pub(crate) fn event_to_plan(&self, took: Duration) {
         self.event_to_plan.observe(took.as_secs_f64());
     }
 
     /// Records the time from receiving an event to the API server's response to an action that follows from it.
-    pub fn event_to_action(&self, took: Duration) {
+    pub(crate) fn event_to_action(&self, took: Duration) {
         self.event_to_action.observe(took.as_secs_f64());
     }
 
     /// Counts facts that have been sent.
-    pub fn facts(&self, count: usize) {
+    pub(crate) fn facts(&self, count: usize) {
         self.facts.inc_by(u64::try_from(count).unwrap_or(u64::MAX));
     }
 
     /// Sets whether this executor leads.
-    pub fn leading(&self, leads: bool) {
+    pub(crate) fn leading(&self, leads: bool) {
         self.leader.set(i64::from(leads));
     }
 
     /// Counts a planner session that has opened.
-    pub fn on_session_opened(&self) {
+    pub(crate) fn on_session_opened(&self) {
         self.planner_connected.set(1);
         self.planner_sessions.inc();
     }
 
     /// Counts a planner session that has ended.
-    pub fn on_session_ended(&self) {
+    pub(crate) fn on_session_ended(&self) {
         self.planner_connected.set(0);
         self.planner_losses.inc();
     }
 
     /// Counts a full sync that the planner has accepted.
-    pub fn full_sync(&self) {
+    pub(crate) fn full_sync(&self) {
         self.full_syncs.inc();
     }
 
     /// Counts a status write.
-    pub fn status_write(&self) {
+    pub(crate) fn status_write(&self) {
         self.status_writes.inc();
     }
 
     /// Counts the start of a watch, for the first time or again.
-    pub fn watch_begins(&self, kind: &'static str) {
+    pub(crate) fn watch_begins(&self, kind: &'static str) {
         let label = KindLabel { kind };
         self.watches.get_or_create(&label).inc();
         for family in [&self.watch_errors, &self.lists] {
@@ -322,53 +322,52 @@ impl Metrics {
     }
 
     /// Counts a failure of a watch, or an unreadable event.
-    pub fn watch_error(&self, kind: &'static str) {
+    pub(crate) fn watch_error(&self, kind: &'static str) {
         self.watch_errors.get_or_create(&KindLabel { kind }).inc();
     }
 
     /// Counts a complete list of the objects of a kind.
-    pub fn list(&self, kind: &'static str) {
+    pub(crate) fn list(&self, kind: &'static str) {
         self.lists.get_or_create(&KindLabel { kind }).inc();
     }
 
     /// Counts an event that was not written.
-    pub fn event_dropped(&self) {
+    pub(crate) fn event_dropped(&self) {
         self.events_dropped.inc();
     }
 
     /// Sets the condition of the certificates.
-    pub fn certificates(&self, status: CertificateStatus) {
+    pub(crate) fn certificates(&self, status: CertificateStatus) {
         self.certificates.set(status);
     }
 
-    /// Sets the current queue lengths.
-    pub fn set_queue_lengths(&self, now: &QueueLengths) {
+    pub(crate) fn set_queue_lengths(&self, now: &QueueLengths) {
         self.queues.set(now);
     }
 
     /// Sets a `DaemonSet`'s current counters, and whether a rollout is in progress. `key` is its namespace and name.
-    pub fn daemon_set(&self, key: (&str, &str), status: &DaemonSetStatus, rolls_out: bool) {
+    pub(crate) fn daemon_set(&self, key: (&str, &str), status: &DaemonSetStatus, rolls_out: bool) {
         if let Some(daemon_sets) = &self.daemon_sets {
             daemon_sets.set(key, status, rolls_out);
         }
     }
 
     /// Removes the series of a `DaemonSet` that is gone.
-    pub fn forget_daemon_set(&self, key: (&str, &str)) {
+    pub(crate) fn forget_daemon_set(&self, key: (&str, &str)) {
         if let Some(daemon_sets) = &self.daemon_sets {
             daemon_sets.forget(key);
         }
     }
 
     /// Removes the series of all `DaemonSet`s, because another executor counts them now.
-    pub fn forget_daemon_sets(&self) {
+    pub(crate) fn forget_daemon_sets(&self) {
         if let Some(daemon_sets) = &self.daemon_sets {
             daemon_sets.forget_all();
         }
     }
 
     /// Renders all metrics in Prometheus' text format.
-    pub fn encode(&self) -> String {
+    pub(crate) fn encode(&self) -> String {
         program::metrics::page(&self.registry)
     }
 }

@@ -65,7 +65,6 @@ pub(crate) struct PreparedDaemonSet {
     pub(crate) daemon_set: DaemonSet,
     /// The conditions that it sets on nodes.
     pub(crate) placement: Placement,
-    /// Its problems.
     pub(crate) problems: Arc<[Problem]>,
     /// The tolerations that its pods get in addition to the template's.
     pub(crate) added_tolerations: Arc<[Toleration]>,

@@ -83,7 +83,6 @@ impl Table {
         }
     }
 
-    /// Adds a row.
     pub(crate) fn add_row(&mut self, cells: impl IntoIterator<Item = Cell>) {
         self.rows.push(cells.into_iter().collect());
     }

@@ -36,7 +36,6 @@ rules:
 
 /// A running control plane, and the contender's connection to it.
 pub(crate) struct BenchCluster {
-    /// The control plane.
     pub(crate) control_plane: ControlPlane,
     /// The benchmark's own client.
     pub(crate) client: Client,

@@ -35,7 +35,6 @@ pub(crate) struct Answers {
     pub(crate) watches: VecDeque<WatchMessages>,
 }
 
-/// The fake executor.
 #[derive(Debug, Clone)]
 pub(crate) struct FakeExecutor {
     pub(crate) port: u16,

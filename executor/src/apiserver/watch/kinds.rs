@@ -11,7 +11,7 @@ use crate::apiserver::objects::{DaemonSet, Revision, Watched};
 
 /// The watched kinds. A new kind is an entry here, a variant of [`Change`], and a cache in
 /// [`Cluster`](crate::cluster::Cluster).
-pub const KINDS: &[Kind] = &[
+pub(crate) const KINDS: &[Kind] = &[
     Kind::of::<facts::Node>(Presence::Required),
     Kind::of::<facts::Pod>(Presence::Required),
     Kind::of::<DaemonSet>(Presence::Required),
@@ -20,7 +20,7 @@ pub const KINDS: &[Kind] = &[
 
 /// Whether every API server serves a kind.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Presence {
+pub(crate) enum Presence {
     /// Every API server serves the kind. If one answers 404, the watch has failed and is retried.
     Required,
     /// The kind exists only where its custom resource definition is installed. While the API server answers 404, the
@@ -30,7 +30,7 @@ pub enum Presence {
 
 /// A watched kind.
 #[derive(Clone, Copy)]
-pub struct Kind {
+pub(crate) struct Kind {
     /// The kind's name.
     pub name: &'static str,
     /// Whether every API server serves the kind.

@@ -33,14 +33,14 @@ enum Until {
 
 /// A moment on both clocks.
 #[derive(Debug, Clone, Copy)]
-pub struct Moment {
+pub(crate) struct Moment {
     pub(super) monotonic: Instant,
     wall: SystemTime,
 }
 
 impl Moment {
     /// The current moment.
-    pub fn now() -> Self {
+    pub(crate) fn now() -> Self {
         Self {
             monotonic: Instant::now(),
             wall: SystemTime::now(),

@@ -26,14 +26,14 @@ type Pending<T> = Pin<Box<dyn Future<Output = T> + Send>>;
 
 /// Makes connections that end with the claim.
 #[derive(Debug, Clone)]
-pub struct Connector {
+pub(crate) struct Connector {
     inner: HttpConnector,
     claim: Claim,
 }
 
 impl Connector {
     /// Makes connections with this connector, under this claim.
-    pub fn new(inner: HttpConnector, claim: Claim) -> Self {
+    pub(crate) fn new(inner: HttpConnector, claim: Claim) -> Self {
         Self { inner, claim }
     }
 }
@@ -59,7 +59,7 @@ impl Service<Uri> for Connector {
 }
 
 /// A connection that ends when the claim under which something was written has ended.
-pub struct ClaimedStream<S> {
+pub(crate) struct ClaimedStream<S> {
     stream: S,
     claim: Claim,
     given_up: Pending<()>,

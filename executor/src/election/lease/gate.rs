@@ -17,15 +17,15 @@ use super::Claim;
 /// This executor's claim to lead has ended.
 #[derive(Debug, thiserror::Error)]
 #[error("not sent: this executor no longer leads")]
-pub struct NotLeading;
+pub(crate) struct NotLeading;
 
 /// The layer that puts the gate in front of a connection.
 #[derive(Debug, Clone)]
-pub struct GateLayer(Claim);
+pub(crate) struct GateLayer(Claim);
 
 impl GateLayer {
     /// Lets requests that write pass only while the claim is current.
-    pub fn new(claim: Claim) -> Self {
+    pub(crate) fn new(claim: Claim) -> Self {
         Self(claim)
     }
 }
@@ -43,7 +43,7 @@ impl<S> Layer<S> for GateLayer {
 
 /// A connection behind the gate.
 #[derive(Debug, Clone)]
-pub struct Gate<S> {
+pub(crate) struct Gate<S> {
     inner: S,
     claim: Claim,
 }
@@ -77,7 +77,7 @@ where
 /// the process may be frozen meanwhile. So the claim is checked again when the body is read. Without the body, the
 /// server carries out nothing.
 #[derive(Debug)]
-pub struct ClaimedBody {
+pub(crate) struct ClaimedBody {
     body: Body,
     claim: Claim,
 }

@@ -53,7 +53,6 @@ impl RequestLimits {
 /// An object that fits into no request.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct TooLarge {
-    /// The object.
     pub(crate) object: Object,
     /// Bytes that it would take: encoded, or decoded if that is the limit that it exceeds.
     pub(crate) bytes: usize,

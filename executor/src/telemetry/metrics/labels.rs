@@ -8,7 +8,7 @@ use prometheus_client::encoding::{EncodeLabelSet, EncodeLabelValue};
     missing_docs,
     reason = "the variants are the planner's actions, by their names there"
 )]
-pub enum ActionKind {
+pub(crate) enum ActionKind {
     Create,
     Delete,
 }
@@ -19,7 +19,7 @@ impl ActionKind {
 
 /// How actions end.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, EncodeLabelValue)]
-pub enum Outcome {
+pub(crate) enum Outcome {
     /// Carried out.
     Done,
     /// Refused by the API server.
@@ -34,7 +34,7 @@ impl Outcome {
 
 /// Work that another controller has done on a `DaemonSet` of this executor.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, EncodeLabelValue)]
-pub enum RivalWork {
+pub(crate) enum RivalWork {
     /// Created a pod.
     Pod,
     /// Written the status.
@@ -47,7 +47,7 @@ impl RivalWork {
 
 /// Limits that plans can exceed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, EncodeLabelValue)]
-pub enum PlanViolation {
+pub(crate) enum PlanViolation {
     /// The deletion of a pod that doesn't belong to the `DaemonSet`.
     ForeignPod,
     /// More pods on a node than the `DaemonSet` may have there.
@@ -76,7 +76,7 @@ impl PlanViolation {
     missing_docs,
     reason = "the variants are the service's methods, by their names there"
 )]
-pub enum Method {
+pub(crate) enum Method {
     GetInfo,
     ListDaemonSets,
     Explain,
@@ -96,7 +96,7 @@ impl Method {
 
 /// The reviews of callers of the live view that the API server makes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, EncodeLabelValue)]
-pub enum Review {
+pub(crate) enum Review {
     /// The owner of a token.
     Token,
     /// The access that the token's owner has.
@@ -109,7 +109,7 @@ impl Review {
 
 /// How a review of a caller was handled.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, EncodeLabelValue)]
-pub enum ReviewOutcome {
+pub(crate) enum ReviewOutcome {
     /// The API server made it.
     Made,
     /// Its result is cached, or the same review is already in progress.

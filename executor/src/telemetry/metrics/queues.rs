@@ -12,7 +12,7 @@ const KINDS: [&str; 3] = ["Node", "Pod", "DaemonSet"];
 
 /// Queue lengths at some time.
 #[derive(Debug, Clone, Copy, Default)]
-pub struct QueueLengths {
+pub(crate) struct QueueLengths {
     /// Watch events that the loop has not processed.
     pub changes: usize,
     /// Facts that have not been sent to the planner.
@@ -29,7 +29,7 @@ pub struct QueueLengths {
 
 /// Actions that have not ended.
 #[derive(Debug, Clone, Copy, Default)]
-pub struct ActionCounts {
+pub(crate) struct ActionCounts {
     /// Actions that wait to be started.
     pub waiting: usize,
     /// Actions that are being carried out.

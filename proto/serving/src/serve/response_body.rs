@@ -30,7 +30,6 @@ use super::{
 /// small chunks, it accepts at most one more than the window allows.
 const CHUNK_BYTES: usize = 64 * 1024;
 
-/// The body of a response.
 pub(super) struct ResponseBody {
     body: Body,
     /// Bytes that the body has produced and that haven't been sent.

@@ -19,7 +19,6 @@ tokio::task_local! {
     static CURRENT: TraceContext;
 }
 
-/// A traced call.
 #[derive(Debug)]
 pub(super) struct TracedCall {
     context: TraceContext,

@@ -63,7 +63,6 @@ impl Connections {
     }
 }
 
-/// One connection.
 #[derive(Debug)]
 pub(super) struct Connection {
     id: u64,
