@@ -1,0 +1,102 @@
+//! Invalid input and flags, help, and completions.
+
+use std::fs;
+
+use super::{folder, run};
+
+#[test]
+fn invalid_input_is_named_with_its_place_and_has_its_exit_code() {
+    let folder = folder("input");
+    fs::write(
+        folder.join("broken.yaml"),
+        "kind: Node\n---\nkind: Node\n  a: b\n",
+    )
+    .unwrap();
+    fs::write(folder.join("binary"), [0xff, 0xfe, 0xff]).unwrap();
+    for (file, code, message) in [
+        (
+            "missing.yaml",
+            66,
+            "everynode-planner: missing.yaml: no such file\n",
+        ),
+        (
+            ".",
+            65,
+            "everynode-planner: can't read .: Is a directory (os error 21)\n",
+        ),
+        ("binary", 65, "everynode-planner: binary: not valid UTF-8\n"),
+    ] {
+        let run = run(&folder, &["explain", "-f", "ds.yaml", "-f", file], "");
+        assert_eq!(
+            (run.out.as_str(), run.err.as_str(), run.code),
+            ("", message, code)
+        );
+    }
+    let broken = run(&folder, &["explain", "-f", "broken.yaml"], "");
+    assert!(
+        broken
+            .err
+            .starts_with("everynode-planner: broken.yaml, document 2: ")
+            && broken.err.contains("line 4"),
+        "{broken:?}"
+    );
+    assert_eq!(broken.code, 65);
+    let empty = run(&folder, &["explain", "-f", "ds.yaml", "-f", "-"], "");
+    assert_eq!(
+        empty.err,
+        "everynode-planner: the input has no Node; `kubectl get nodes -o json` prints those of a cluster\n"
+    );
+    assert_eq!(empty.code, 65);
+    let stdin = run(&folder, &["explain", "-f", "-"], "kind: 7");
+    assert_eq!(
+        stdin.err,
+        "everynode-planner: standard input, document 1 (line 1): has no kind\n"
+    );
+}
+
+#[test]
+fn invalid_flags_are_named_and_exit_with_64() {
+    let folder = folder("flags");
+    for (args, expected) in [
+        (&["explain"][..], "--filename"),
+        (&["explain", "-f", "ds.yaml", "-o", "xml"], "--output"),
+        (&["explain", "-f", "ds.yaml", "--some"], "--some"),
+        (&["plan", "-f", "ds.yaml", "--now", "noon"], "--now"),
+        (
+            &["simulate", "-f", "ds.yaml", "--unknown-label"],
+            "--unknown-label",
+        ),
+        (&["completions", "tcsh"], "tcsh"),
+        (
+            &["--listen", "127.0.0.1:1", "explain", "-f", "ds.yaml"],
+            "--listen",
+        ),
+    ] {
+        let run = run(&folder, args, "");
+        assert!(run.err.contains(expected), "{args:?}: {run:?}");
+        assert_eq!((run.out.as_str(), run.code), ("", 64), "{args:?}");
+    }
+}
+
+#[test]
+fn every_command_has_help_with_examples_and_exit_codes() {
+    let folder = folder("help");
+    for command in ["explain", "plan", "simulate"] {
+        let run = run(&folder, &[command, "--help"], "");
+        assert!(
+            run.out.contains("Examples:") && run.out.contains("Exit codes:"),
+            "{run:?}"
+        );
+        assert_eq!(run.code, 0);
+    }
+}
+
+#[test]
+fn completions_are_printed_for_every_shell() {
+    let folder = folder("completions");
+    for shell in ["bash", "zsh", "fish"] {
+        let run = run(&folder, &["completions", shell], "");
+        assert!(run.out.contains("unknown-label"), "{shell}");
+        assert_eq!((run.err.as_str(), run.code), ("", 0));
+    }
+}
