@@ -123,9 +123,9 @@ impl Cluster {
     fn touch_pod(&mut self, uid: SharedStr) {
         if let Some(pod) = self.pods.get(&uid) {
             if let Some(owner) = pod.owner() {
-                let is_misfit = |entry: &Entry| entry.has_selector() && !entry.selects(&pod.labels);
-                let misfit = self.daemon_set_of(owner).is_some_and(is_misfit);
-                self.touched.upkeep.extend(misfit.then(|| owner.uid.clone()));
+                let is_unselected = |entry: &Entry| entry.has_selector() && !entry.selects(&pod.labels);
+                let unselected = self.daemon_set_of(owner).is_some_and(is_unselected);
+                self.touched.upkeep.extend(unselected.then(|| owner.uid.clone()));
             } else {
                 let adopters: Vec<_> = self.adopters(pod).collect();
                 self.touched.upkeep.extend(adopters);

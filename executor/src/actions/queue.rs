@@ -205,7 +205,7 @@ impl ActionQueue {
     }
 
     /// Records that an action has ended. `id` is `None` when the planner no longer waits for the action. If this closes
-    /// the lane, returns for outcome long; call `open` after that.
+    /// the lane, returns for how long; call `open` after that.
     pub fn on_finished(&mut self, lane: Lane, id: Option<u64>, outcome: CallOutcome) -> Option<Duration> {
         match lane {
             Lane::Create => self.creates.on_finished(id, outcome),

@@ -31,7 +31,7 @@ pub(crate) struct InvalidName {
 /// Returns a name as an element of a URL's path. Any other text could end the path, leave it, or add a query to it.
 ///
 /// # Errors
-/// The text isn't a valid name. `field` says in the error which name it is.
+/// The text isn't a valid name. The error calls it `field`.
 pub(crate) fn path_element<'n>(field: &'static str, name: &'n str) -> Result<&'n str, InvalidName> {
     if is_name(name) {
         return Ok(name);

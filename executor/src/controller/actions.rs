@@ -1,12 +1,12 @@
 //! Starts actions and handles their results.
 
-use everynode_render::ErrorChain;
 use std::{fmt, sync::Arc};
 
 use everynode_proto::{
     executor::v1::{self as wire, watch_plans_response::Event},
     planner::v1::{ActionOutcome, CreatePod, DeletePod},
 };
+use everynode_render::ErrorChain;
 use tokio::time::Instant;
 use tracing::{Instrument, debug, info};
 
@@ -344,7 +344,7 @@ impl Controller {
 
     fn report_refusal(&mut self, object: &DaemonSet, lane: Lane, error: &ApiError, note: String) {
         let key = object.key();
-        info!(daemon_set = key, ?lane, %error, "action refused by the API server");
+        info!(daemon_set = key, ?lane, error = %ErrorChain(error), "action refused by the API server");
         if error.is_namespace_terminating() {
             // Nothing can be written to the namespace any more, not even an event.
             return;

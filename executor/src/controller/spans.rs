@@ -3,6 +3,7 @@
 //! A plan's span lasts until the last of its actions has ended. If spans aren't exported, none are created.
 
 use everynode_proto::planner::v1::{CreatePod, DeletePod, Plan, action::Action};
+use everynode_render::ErrorChain;
 use everynode_serving::serve::trace::EXPORT_TARGET;
 use tracing::{Span, field::Empty, info_span};
 
@@ -75,7 +76,10 @@ pub(super) fn record_result(span: &Span, report: &ActionReport) {
         }
         ActionResult::Refused(error) => {
             span.record("otel.status_code", "ERROR");
-            span.record("otel.status_description", tracing::field::display(error));
+            span.record(
+                "otel.status_description",
+                tracing::field::display(ErrorChain(error)),
+            );
         }
         ActionResult::Deleting | ActionResult::Gone | ActionResult::Cancelled => {}
     }

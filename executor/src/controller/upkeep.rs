@@ -1,8 +1,8 @@
 //! Starts upkeep and handles its results. A `DaemonSet` is sent to the planner once its upkeep is done.
 
-use everynode_render::ErrorChain;
 use std::{sync::Arc, time::Duration};
 
+use everynode_render::ErrorChain;
 use tracing::{debug, warn};
 
 use super::{CallResult, Controller, Timer, managed::AnnouncedDaemonSet};

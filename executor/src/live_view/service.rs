@@ -44,8 +44,10 @@ use self::{
 use crate::{
     apiserver::{api::Api, objects::DaemonSet},
     election::leadership::Leadership,
-    live_view::queries::{Overview, PodFilter, QueryClient},
-    live_view::view::{self, Context, Snapshot},
+    live_view::{
+        queries::{Overview, PodFilter, QueryClient},
+        view::{self, Context, Snapshot},
+    },
     telemetry::{
         health::Health,
         metrics::{Method, Metrics},

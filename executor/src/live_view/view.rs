@@ -20,7 +20,6 @@ use everynode_proto::{
     executor::v1 as wire,
     planner::v1::{DaemonSetStatus, PodFacts, PodPhase, Problem},
 };
-
 use prost_types::Timestamp;
 
 use crate::{

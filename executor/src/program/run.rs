@@ -9,8 +9,8 @@ use anyhow::Context;
 use backon::Retryable;
 use everynode_proto::executor::v1::executor_service_server::SERVICE_NAME;
 use everynode_render::ErrorChain;
-use everynode_serving::backoff;
 use everynode_serving::{
+    backoff,
     program::{self, exit::Exit},
     serve,
     tls::Credentials,

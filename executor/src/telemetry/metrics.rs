@@ -336,7 +336,7 @@ impl Metrics {
         self.events_dropped.inc();
     }
 
-    /// Sets the condition of the certificates.
+    /// Sets the status of the certificates.
     pub(crate) fn certificates(&self, status: CertificateStatus) {
         self.certificates.set(status);
     }

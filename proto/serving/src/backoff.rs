@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use backon::{BackoffBuilder, ExponentialBackoff, ExponentialBuilder};
 
-/// Waits that double from the first to the longest, without end. Jitter up to doubles each wait, but no wait exceeds
-/// the longest.
+/// Waits that double from the first to the longest, without end. Jitter makes each wait up to twice as long, but never
+/// longer than the longest.
 pub fn between(first: Duration, longest: Duration) -> ExponentialBuilder {
     ExponentialBuilder::default()
         .with_min_delay(first)

@@ -11,9 +11,9 @@ mod cache;
 mod rate;
 pub(crate) mod tokens;
 
-use everynode_render::ErrorChain;
 use std::{fmt, net::IpAddr, sync::Arc, time::Duration};
 
+use everynode_render::ErrorChain;
 use everynode_serving::tls::Credentials;
 use k8s_openapi::api::authentication::v1::UserInfo;
 use tonic::Status;
@@ -85,6 +85,10 @@ fn review_failed(error: ApiError) -> Status {
         ApiError::Refused(_) => Status::internal(format!(
             "the executor isn't allowed to create tokenreviews or subjectaccessreviews, which it needs to authenticate \
              and authorize callers: {error}"
+        )),
+        ApiError::Encode(_) => Status::internal(format!(
+            "the executor can't request a review of the caller: {}",
+            ErrorChain(&error)
         )),
         _ => Status::unavailable(format!(
             "the API server can't authenticate or authorize callers now; try again in a moment: {}",

@@ -17,8 +17,10 @@ use super::{
 };
 use crate::{
     apiserver::objects::DaemonSet,
-    live_view::queries::{Overview, PodFilter},
-    live_view::view::{Context, Snapshot, placement, suggestions},
+    live_view::{
+        queries::{Overview, PodFilter},
+        view::{Context, Snapshot, placement, suggestions},
+    },
 };
 
 pub(super) async fn explain(

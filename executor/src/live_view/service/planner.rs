@@ -1,7 +1,7 @@
 //! Calls the planner's unary methods. The calls use their own connection, which is opened when needed: the session's
 //! connection belongs to the main loop, and every planner can give verdicts.
 
-use std::time::Duration;
+use std::{error::Error as _, time::Duration};
 
 use everynode_proto::{
     facts::RawStruct,
@@ -10,7 +10,8 @@ use everynode_proto::{
         planner_service_client::PlannerServiceClient,
     },
 };
-use everynode_serving::serve::trace;
+use everynode_render::ErrorChain;
+use everynode_serving::{serve::trace, tls::ConnectError};
 use prost::Message;
 use tonic::{Code, Request, Response, Status, transport::Channel};
 
@@ -112,9 +113,13 @@ fn unavailable(reason: &str) -> Status {
 /// Translates a planner's error for the caller.
 #[expect(clippy::needless_pass_by_value, reason = "maps an error")]
 fn translate(status: Status) -> Status {
-    let message = status.message();
+    // The status of a failed connection has the message of the error, but not its cause.
+    let message = match connect_error(&status) {
+        Some(error) => ErrorChain(error).to_string(),
+        None => status.message().to_owned(),
+    };
     match status.code() {
-        Code::Unavailable | Code::DeadlineExceeded | Code::Cancelled | Code::Unknown => unavailable(message),
+        Code::Unavailable | Code::DeadlineExceeded | Code::Cancelled | Code::Unknown => unavailable(&message),
         Code::Unimplemented => {
             Status::unimplemented(format!("the planner doesn't support this call: {message}"))
         }
@@ -127,6 +132,18 @@ fn translate(status: Status) -> Status {
         ),
         code => Status::internal(format!("the planner rejected the request: {message} ({code:?})")),
     }
+}
+
+/// Returns why the connection failed, if that is why the call failed.
+fn connect_error(status: &Status) -> Option<&ConnectError> {
+    let mut source = status.source();
+    while let Some(error) = source {
+        if let Some(error) = error.downcast_ref() {
+            return Some(error);
+        }
+        source = error.source();
+    }
+    None
 }
 
 /// Splits objects into chunks that each fit into one call.
@@ -149,7 +166,7 @@ fn chunks(objects: Vec<RawStruct>, max_count: usize) -> Vec<Vec<RawStruct>> {
     chunks
 }
 
-/// Merges the answer to one piece into the merged.
+/// Adds the answer to one chunk to the merged answer.
 fn merge(merged: &mut ExplainResponse, chunk: ExplainResponse) {
     merged.verdicts.extend(chunk.verdicts);
     for problem in chunk.problems {

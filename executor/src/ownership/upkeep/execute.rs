@@ -1,10 +1,10 @@
 //! Executes upkeep through the API server, and returns the written objects.
 
-use kube::core::request;
 use std::sync::Arc;
 
 use everynode_proto::facts::{self, REVISION_LABEL};
 use futures::{FutureExt, StreamExt, stream};
+use kube::core::request;
 use serde_json::{Value, json};
 
 use super::Work;

@@ -12,12 +12,14 @@ use super::Telemetry;
 use crate::{
     apiserver::{api::Api, client},
     election::leadership::Leadership,
-    live_view::queries::QueryClient,
-    live_view::service::{
-        Executor,
-        callers::{Callers, TokenAuthenticator},
-        planner::PlannerClient,
-        server::{self, Listeners},
+    live_view::{
+        queries::QueryClient,
+        service::{
+            Executor,
+            callers::{Callers, TokenAuthenticator},
+            planner::PlannerClient,
+            server::{self, Listeners},
+        },
     },
     planner::link::Link,
 };

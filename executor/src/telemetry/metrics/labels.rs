@@ -110,11 +110,11 @@ impl Review {
 /// How a review of a caller was handled.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, EncodeLabelValue)]
 pub(crate) enum ReviewOutcome {
-    /// The API server made it.
+    /// It was sent to the API server.
     Made,
     /// Its result is cached, or the same review is already in progress.
     Cached,
-    /// Too many reviews are in progress, so the caller has to retry later.
+    /// A rate limit is exceeded, so the caller has to retry later.
     Refused,
 }
 

@@ -34,7 +34,7 @@ pub(crate) struct ActionCounts {
     pub waiting: usize,
     /// Actions that are being carried out.
     pub in_progress: usize,
-    /// Number of `DaemonSet`s for which no such action starts for a while, after a refusal.
+    /// Number of `DaemonSet`s whose actions of this kind are paused after a refusal.
     pub paused: usize,
 }
 

@@ -113,7 +113,7 @@ impl LogArgs {
             filter: self.log.clone(),
             reason,
         };
-        // Spans that are only for export don't belong into log lines.
+        // Spans that are only for export don't belong in log lines.
         let hide_exported = format!("{EXPORT_TARGET}=off");
         let filter = EnvFilter::try_new(&self.log)
             .and_then(|filter| Ok(filter.add_directive(hide_exported.parse()?)))

@@ -107,3 +107,16 @@ fn planner_errors_are_translated_for_the_caller() {
         "the retry delay is passed on"
     );
 }
+
+#[test]
+fn failed_connection_is_reported_with_its_cause() {
+    let error = ConnectError::Tcp {
+        address: "planner:1".to_owned(),
+        source: std::io::ErrorKind::ConnectionRefused.into(),
+    };
+    let status = translate(Status::from_error(tonic::ConnectError(error.into()).into()));
+    assert_eq!(status.code(), Code::Unavailable);
+    let message = "no planner answers, and only a planner can give verdicts: connecting to planner:1 failed: \
+                   connection refused";
+    assert_eq!(status.message(), message);
+}

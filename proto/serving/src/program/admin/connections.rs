@@ -51,7 +51,7 @@ impl Connections {
         Some(connection)
     }
 
-    /// Whether no connection is registry.
+    /// Whether no connection is open.
     #[cfg(test)]
     pub(super) fn is_empty(&self) -> bool {
         self.0.lock().by_id.is_empty()
