@@ -13,14 +13,14 @@ use everynode_tests::terminal::{Terminal, run_until_interrupted};
 
 /// The long help text.
 const ABOUT: &str = "\
-Starts a Kubernetes control plane and a real node on this machine: kubelet, kube-proxy, containerd and CoreDNS in namespaces of \
-their own. Builds Everynode's images, brings planner and executor up as pods, and goes through a DaemonSet's life with a web \
-server that is reached by its pod's IP, the node's port, its Services and the cluster's DNS.
+Starts a Kubernetes control plane and a real node on this machine: kubelet, kube-proxy, containerd and CoreDNS, in \
+namespaces of their own. Then it builds Everynode's images, runs the planner and the executor as pods, and tests a \
+DaemonSet of web servers, which it reaches by pod IP, node port, Service and DNS name.
 
-It takes root on Debian, Go, and a C compiler. What is missing of Debian's packages is installed; nothing else stays behind.
+It needs root on Debian, Go and a C compiler. It installs missing Debian packages and leaves nothing else behind.
 
-Exits with 0 when every step had the outcome that it should have, with 1 and the reason otherwise, with 69 where this machine \
-can't run a real node, and with 130 after Ctrl-C, which stops everything at any time.";
+Exit codes: 0 success, 1 a step failed or a program is missing, 2 usage, 69 this machine can't be a node, 130 interrupted \
+with Ctrl-C.";
 
 #[derive(Parser)]
 #[command(
@@ -30,7 +30,7 @@ can't run a real node, and with 130 after Ctrl-C, which stops everything at any 
     long_about = ABOUT
 )]
 struct Args {
-    /// Install nothing; say what is missing instead.
+    /// Install nothing; fail and name the missing packages
     #[arg(long)]
     no_install: bool,
 }

@@ -7,6 +7,7 @@
 use std::fs::File;
 use std::net::Ipv4Addr;
 use std::path::{Path, PathBuf};
+use std::process::Stdio;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail, ensure};
@@ -79,11 +80,11 @@ impl Machine {
         })?;
         let log = home.file("machine.log");
         let ready = eventually(SOON, "namespaces of its own for the node", async || {
-            let said = tail(&log, 20);
+            let output = tail(&log, 20);
             if process.exit_status().is_some() {
-                return Err(GiveUp::because(format!("unshare has failed: {said}")));
+                return Err(GiveUp::because(format!("unshare has failed: {output}")));
             }
-            ensure!(said.lines().any(|line| line == "ready"), "{said}");
+            ensure!(output.lines().any(|line| line == "ready"), "{output}");
             Ok(())
         });
         ready.await?;
@@ -219,6 +220,9 @@ impl Resident {
 pub(super) async fn run<A: AsRef<std::ffi::OsStr>>(program: &str, args: &[A]) -> Result<String> {
     let output = Command::new(program)
         .args(args)
+        // Messages in English, because `ground` recognises some of them.
+        .env("LC_ALL", "C")
+        .stdin(Stdio::null())
         .kill_on_drop(true)
         .output()
         .await
