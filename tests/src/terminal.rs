@@ -55,8 +55,8 @@ impl Terminal {
         self.line(&format!("\n{heading}"));
     }
 
-    /// Writes an explanation.
-    pub fn say(&mut self, text: &str) {
+    /// Prints indented text.
+    pub fn print(&mut self, text: &str) {
         for line in text.lines() {
             self.line(format!("   {line}").trim_end());
         }

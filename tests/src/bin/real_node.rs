@@ -7,8 +7,8 @@ use anyhow::Result;
 use clap::Parser;
 use everynode_serving::program::exit::Exit;
 use everynode_tests::real_node::RealNode;
-use everynode_tests::real_node::ground::{self, Install, Unfit};
-use everynode_tests::real_node::walk::Walk;
+use everynode_tests::real_node::preflight::{self, Install, Unfit};
+use everynode_tests::real_node::walkthrough::Walkthrough;
 use everynode_tests::terminal::{Terminal, run_until_interrupted};
 
 /// The long help text.
@@ -44,7 +44,7 @@ fn main() -> ExitCode {
     };
     let mut unfit = false;
     let code = run_until_interrupted(async |terminal| {
-        let prepared = ground::prepare(install).await;
+        let prepared = preflight::prepare(install).await;
         unfit = prepared.as_ref().is_err_and(anyhow::Error::is::<Unfit>);
         prepared?;
         real_node(terminal).await
@@ -55,9 +55,9 @@ fn main() -> ExitCode {
 async fn real_node(terminal: &mut Terminal) -> Result<()> {
     terminal.step("Start a cluster with a real node");
     let node = RealNode::start(terminal).await?;
-    if let Err(error) = Walk::new(&node, terminal).await?.run().await {
+    if let Err(error) = Walkthrough::new(&node, terminal).await?.run().await {
         for (name, log) in node.log_tails(25).await {
-            terminal.say(&format!("\nThe last lines of {name}'s log:"));
+            terminal.print(&format!("\nThe last lines of {name}'s log:"));
             terminal.output(&log);
         }
         return Err(error);
