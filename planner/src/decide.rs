@@ -161,15 +161,16 @@ pub struct Decision {
     /// When to decide again even if no fact changes: the end of the next backoff (N3) or minReadySeconds (S3).
     /// `None` if only facts can change the decision.
     pub reconsider_at: Option<Millis>,
-    /// The pods that have begun or ceased to wait for minReadySeconds, ordered by uid. Empty when nobody tracks them.
+    /// The pods that have begun or ceased to wait for minReadySeconds, ordered by uid. Empty unless the fleet tracks
+    /// them.
     pub availability: Vec<Change>,
 }
 
 /// Decides for one `DaemonSet` (contract N, R and S1). Updates the ledger first, for the cells that were touched or
 /// are due. `cells` must be those that the ledger was used with before.
 ///
-/// Deciding can't fail. A `DaemonSet` that selects every pod gets an empty decision (P6). `availability` tracks the pods
-/// that wait for minReadySeconds, if anybody wants to know them.
+/// Deciding can't fail. A `DaemonSet` that selects every pod gets an empty decision (P6). `availability` tracks the
+/// pods that wait for minReadySeconds, if the fleet tracks them.
 pub(crate) fn decide<C: Cells>(
     rules: &Rules<'_>,
     ledger: &mut Ledger,

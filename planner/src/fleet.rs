@@ -36,7 +36,7 @@ pub type ActionId = u64;
 
 /// The maximum number of actions in one plan. Further actions are in further plans.
 const MAX_ACTIONS: usize = 1_000;
-/// The most changes of pods' availability in one plan. The rest comes in further plans.
+/// The maximum number of changes of pods' availability in one plan. Further changes are in further plans.
 const MAX_CHANGES: usize = 1_000;
 
 /// Everything that a session has received and still holds.
@@ -55,9 +55,10 @@ pub struct Fleet {
     last_action: ActionId,
     /// Estimated bytes of the nodes, `DaemonSet`s and pods in the fleet.
     fact_bytes: usize,
-    /// Number of entries that cells keep about pods that are gone or that wait for minReadySeconds, as of the last plan.
+    /// Number of entries that cells keep about pods that are gone or that wait for minReadySeconds, as of the last
+    /// plan.
     history_entries: usize,
-    /// Whether plans have the pods that wait for minReadySeconds.
+    /// Whether plans list the pods that wait for minReadySeconds.
     tracks_availability: bool,
 }
 
@@ -76,8 +77,8 @@ pub struct RowPlan {
     pub rollout_status: Option<RolloutStatus>,
     /// The tolerations that created pods get in addition to the template's.
     pub added_tolerations: Arc<[Toleration]>,
-    /// The pods that have begun or ceased to wait for minReadySeconds since the last plan. Empty unless the fleet tracks
-    /// them.
+    /// The pods that have begun or ceased to wait for minReadySeconds since the last plan. Empty unless the fleet
+    /// tracks them.
     pub availability: Vec<Change>,
 }
 
@@ -90,7 +91,7 @@ impl Fleet {
         fleet
     }
 
-    /// Makes plans have the pods that wait for minReadySeconds. Must be called before the first plan.
+    /// Makes plans list the pods that wait for minReadySeconds. Must be called before the first plan.
     pub fn track_availability(&mut self) {
         self.tracks_availability = true;
     }

@@ -28,9 +28,9 @@ pub(crate) fn install(packages: &[&str]) -> Result<()> {
 /// Unpacks a package into a folder, without installing it. Blocks the thread.
 pub(crate) fn unpack(package: &str, folder: &Path) -> Result<()> {
     ensure!(is_here(), "this isn't Debian");
-    // Without an index, or with an old one, the package isn't found. Only root can update the index.
-    if apt_get(folder, &["download", package]).is_err() {
-        apt_get(folder, &["update"])?;
+    // Without an index, or with an old one, apt doesn't find the package. Only root can update the index.
+    if let Err(error) = apt_get(folder, &["download", package]) {
+        apt_get(folder, &["update"]).with_context(|| format!("{error:#}"))?;
         apt_get(folder, &["download", package])?;
     }
     let entries = fs::read_dir(folder).with_context(|| format!("reading {}", folder.display()))?;
@@ -38,7 +38,12 @@ pub(crate) fn unpack(package: &str, folder: &Path) -> Result<()> {
         .flatten()
         .map(|entry| entry.path())
         .find(|path| path.extension().is_some_and(|extension| extension == "deb"))
-        .context("apt-get downloaded no package")?;
+        .with_context(|| {
+            format!(
+                "`apt-get download {package}` left no package in {}",
+                folder.display()
+            )
+        })?;
     let mut dpkg = Command::new("dpkg-deb");
     dpkg.arg("--extract").arg(&archive).arg(folder);
     run(&mut dpkg)?;

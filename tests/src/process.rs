@@ -6,9 +6,9 @@ use anyhow::{Context as _, Result, bail};
 
 /// Runs a command to its end. Blocks the thread. The error holds everything that the command printed.
 pub(crate) fn run(command: &mut Command) -> Result<()> {
-    let words = std::iter::once(command.get_program()).chain(command.get_args());
-    let words: Vec<_> = words.map(|word| word.to_string_lossy().into_owned()).collect();
-    let line = words.join(" ");
+    let parts = std::iter::once(command.get_program()).chain(command.get_args());
+    let parts: Vec<_> = parts.map(|part| part.to_string_lossy().into_owned()).collect();
+    let line = parts.join(" ");
     let output = command
         .stdin(Stdio::null())
         .output()
@@ -17,5 +17,9 @@ pub(crate) fn run(command: &mut Command) -> Result<()> {
         return Ok(());
     }
     let printed = [output.stdout, output.stderr].concat();
-    bail!("`{line}` failed: {}", String::from_utf8_lossy(&printed).trim())
+    bail!(
+        "`{line}` failed ({}): {}",
+        output.status,
+        String::from_utf8_lossy(&printed).trim()
+    )
 }

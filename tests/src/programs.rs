@@ -68,8 +68,8 @@ impl Programs {
         Self::built_with(&args)
     }
 
-    /// Builds the programs for container images, linked statically against musl. They are built as for the tests, because
-    /// optimising them would take minutes. Blocks the thread, the first time for some minutes.
+    /// Builds the programs for container images, linked statically against musl. They are built as for the tests,
+    /// because optimising them would take minutes. Blocks the thread, the first time for some minutes.
     ///
     /// # Errors
     /// When the target isn't installed, or the build fails. Cargo's own messages are on standard error then.
@@ -86,7 +86,7 @@ impl Programs {
             "--bins",
         ]);
         Self::built_with(&args).with_context(|| {
-            format!("images hold programs for {target}: `rustup target add {target}` installs what they take")
+            format!("building the programs of the images; `rustup target add {target}` installs their target")
         })
     }
 

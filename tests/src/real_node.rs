@@ -1,19 +1,19 @@
 //! A real node: kubelet, kube-proxy, containerd and the cluster's DNS on this machine, with pods that run.
 //!
-//! kwok's nodes show what Everynode asks of the API server. Here the images start, kubelet runs the probes, and the
-//! tests reach a `DaemonSet`'s pods in every way that Kubernetes offers. A real node needs root. It leaves nothing
-//! behind but installed packages, because it is a machine of its own, made of namespaces.
+//! Tests on kwok's nodes cover what Everynode does at the API server. Here the images start, kubelet runs the probes,
+//! and the tests reach a `DaemonSet`'s pods in every way that Kubernetes offers. A real node needs root. It leaves
+//! nothing behind but installed packages, because it is a machine of its own, made of namespaces.
 //!
-//! Reading order: [`mod@ground`] checks whether this machine is suitable, `machine` makes the namespaces, `cgroups`
+//! Reading order: [`preflight`] checks whether this machine is suitable, `machine` makes the namespaces, `cgroups`
 //! cleans up the one thing that outlasts them, `config` holds the programs' configuration, `images` builds images
-//! without a registry, and [`mod@walk`] checks the expected behaviour.
+//! without a registry, and [`walkthrough`] checks the expected behaviour.
 
 mod cgroups;
 mod config;
-pub mod ground;
 mod images;
 mod machine;
-pub mod walk;
+pub mod preflight;
+pub mod walkthrough;
 
 use std::path::Path;
 use std::time::{Duration, Instant};
@@ -21,7 +21,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context as _, Result};
 
 use self::images::Image;
-use self::machine::{HOST, Machine, Resident};
+use self::machine::{HOST, Machine, NodeProgram};
 use crate::control_plane::{Component, ControlPlane, Options};
 use crate::nodes;
 use crate::programs::Programs;
@@ -47,10 +47,10 @@ const READY: Duration = Duration::from_mins(1);
 /// A cluster of one real node.
 #[derive(Debug)]
 pub struct RealNode {
-    dns: Resident,
-    proxy: Resident,
-    kubelet: Resident,
-    containerd: Resident,
+    dns: NodeProgram,
+    proxy: NodeProgram,
+    kubelet: NodeProgram,
+    containerd: NodeProgram,
     machine: Machine,
     control_plane: ControlPlane,
     programs: Programs,
@@ -67,7 +67,7 @@ impl RealNode {
         let programs = programs.await.context("building Everynode")??;
         let (tools, web) = (Toolbox::node().await?, Toolbox::web().await?);
         terminal.done(
-            "Built what runs on a node, and Everynode linked statically",
+            "Built the programs of a node, and Everynode linked statically",
             start.elapsed(),
         );
 
@@ -169,7 +169,7 @@ impl RealNode {
                 "docker.io/library/everynode-{target}:{}",
                 env!("CARGO_PKG_VERSION")
             );
-            let context = program.parent().context("a program lies in a folder")?;
+            let context = program.parent().context("the program has no folder")?;
             let image = Image {
                 name: &name,
                 dockerfile: IMAGES,
@@ -206,8 +206,8 @@ impl RealNode {
     /// # Errors
     /// When a part doesn't end.
     pub async fn stop(self) -> Result<()> {
-        for resident in [self.kubelet, self.proxy, self.dns, self.containerd] {
-            resident.stop().await?;
+        for program in [self.kubelet, self.proxy, self.dns, self.containerd] {
+            program.stop().await?;
         }
         self.machine.stop().await?;
         self.control_plane.stop().await

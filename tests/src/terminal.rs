@@ -55,8 +55,8 @@ impl Terminal {
         self.line(&format!("\n{heading}"));
     }
 
-    /// Writes an explanation.
-    pub fn say(&mut self, text: &str) {
+    /// Prints indented text.
+    pub fn print(&mut self, text: &str) {
         for line in text.lines() {
             self.line(format!("   {line}").trim_end());
         }
@@ -140,7 +140,8 @@ pub fn run_until_interrupted(work: impl AsyncFnOnce(&mut Terminal) -> Result<()>
             }
         }
     });
-    // An interrupted build continues in a thread that nobody should wait for. Its compiler is a supervised child and ends too.
+    // An interrupted build continues in a thread that nobody should wait for. Its compiler is a supervised child and
+    // ends too.
     runtime.shutdown_background();
     code
 }
@@ -150,7 +151,8 @@ async fn interrupted() -> ExitCode {
     let (Ok(mut interrupt), Ok(mut terminate)) =
         (signal(SignalKind::interrupt()), signal(SignalKind::terminate()))
     else {
-        // Without handlers, the signals end this process, and the supervisors of the child processes end everything else.
+        // Without handlers, the signals end this process, and the supervisors of the child processes end everything
+        // else.
         return std::future::pending().await;
     };
     let code = tokio::select! {
@@ -198,7 +200,7 @@ mod tests {
     }
 
     #[test]
-    fn a_step_reads_as_a_story_and_is_plain_where_nobody_looks() {
+    fn steps_are_plain_text_without_a_terminal() {
         let paper = Paper::default();
         let mut terminal = Terminal::plain(paper.clone());
         terminal.step("Delete a pod");

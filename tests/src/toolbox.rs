@@ -149,8 +149,8 @@ impl Toolbox {
         self.find(&folder, CONFORMANCE)
     }
 
-    /// The path of buf, which checks .proto files. If it is missing, it is installed from `PyPI`, or built where that is
-    /// impossible, which takes about two minutes. Doesn't block the runtime.
+    /// The path of buf, which checks .proto files. If it is missing, it is installed from `PyPI`, or built where that
+    /// is impossible, which takes about two minutes. Doesn't block the runtime.
     ///
     /// # Errors
     /// As [`Toolbox::ensure`], and when `KUBEBUILDER_ASSETS` names a folder without it.
@@ -232,7 +232,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_missing_program_is_named_together_with_the_variable() {
+    fn error_names_the_missing_program_and_the_variable() {
         let folder = tempfile::tempdir().unwrap();
         std::fs::write(folder.path().join("etcd"), "").unwrap();
         let toolbox = Toolbox {

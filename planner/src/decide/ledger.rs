@@ -41,7 +41,7 @@ pub(crate) struct Ledger {
     updated_at: Option<Millis>,
 }
 
-/// The cells whose shares an update has recomputed.
+/// The cells whose marks an update has recomputed.
 #[derive(Debug)]
 pub(crate) enum Recomputed {
     /// Every cell.

@@ -41,7 +41,7 @@ pub(crate) struct Row {
     /// cell holds a younger pod.
     youngest_gone: HashMap<NodeIndex, (Millis, Uid)>,
     ledger: Ledger,
-    /// The pods that wait for minReadySeconds, as plans have told so far.
+    /// The pods that wait for minReadySeconds, as reported by the plans so far.
     availability: Availability,
     /// The content of the last plan for the `DaemonSet`, without its actions.
     pub(crate) last_report: RowReport,
@@ -299,8 +299,8 @@ impl Row {
         self.touch(index);
     }
 
-    /// Decides. Returns `None` until the `DaemonSet` has been received. With `tracks_availability`, the decision has the
-    /// pods that have begun or ceased to wait for minReadySeconds since the last such decision.
+    /// Decides. Returns `None` until the `DaemonSet` has been received. With `tracks_availability`, the decision has
+    /// the pods that have begun or ceased to wait for minReadySeconds since the last such decision.
     pub(crate) fn decide(
         &mut self,
         nodes: &Nodes,

@@ -136,10 +136,10 @@ async fn junk_tokens_cause_few_token_reviews_and_take_no_slot() {
     scene.audit.read().unwrap();
 
     let began = Instant::now();
-    let mut crowd = Vec::new();
+    let mut callers = Vec::new();
     for caller in 0..20 {
         let mut client = scene.client().await;
-        crowd.push(async move {
+        callers.push(async move {
             let mut refused = Vec::new();
             for number in 0..50 {
                 let junk = format!("junk-{caller}-{number}");
@@ -161,9 +161,9 @@ async fn junk_tokens_cause_few_token_reviews_and_take_no_slot() {
             reader.list_daemon_sets(list()).await.unwrap();
         }
     };
-    let (crowd, ()) = tokio::join!(join_all(crowd), reading);
+    let (callers, ()) = tokio::join!(join_all(callers), reading);
     let elapsed = began.elapsed();
-    let refused: Vec<Status> = crowd.into_iter().flatten().collect();
+    let refused: Vec<Status> = callers.into_iter().flatten().collect();
     assert_eq!(refused.len(), 3_000);
     let count_of = |code| refused.iter().filter(|status| status.code() == code).count();
     assert_eq!(

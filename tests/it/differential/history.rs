@@ -67,13 +67,13 @@ pub(super) async fn h1_duplicate(lockstep: &mut Lockstep) -> Result<()> {
     begin(lockstep, 2, &agent()).await?;
     update(lockstep, 2, &[1, 2]).await?;
     let add = async |side: &Side| {
-        let mut twin = revision(side, 2).await?;
-        twin.metadata.name = Some(format!("{}-twin", twin.name_any()));
-        twin.metadata.resource_version = None;
-        twin.metadata.uid = None;
-        twin.revision = Some(3);
+        let mut duplicate = revision(side, 2).await?;
+        duplicate.metadata.name = Some(format!("{}-twin", duplicate.name_any()));
+        duplicate.metadata.resource_version = None;
+        duplicate.metadata.uid = None;
+        duplicate.revision = Some(3);
         let api: Api<ControllerRevision> = side.api();
-        api.create(&PostParams::default(), &twin).await?;
+        api.create(&PostParams::default(), &duplicate).await?;
         side.trigger_reconcile("agent").await
     };
     // The contract doesn't say which of the two is kept, only that one is, with the highest number.

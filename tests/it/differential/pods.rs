@@ -82,13 +82,13 @@ pub(super) async fn n3_pod_always_fails(lockstep: &mut Lockstep) -> Result<()> {
             state.check_event("agent", "FailedDaemonPod")
         })
         .await?;
-    let mend = async |side: &Side| {
+    let stop_failures = async |side: &Side| {
         let annotations = json!({"everynode.test/phase": null});
         side.patch_template("agent", &json!({"metadata": {"annotations": annotations}}))
             .await
     };
     lockstep
-        .step("stop the failures", mend, |state| {
+        .step("stop the failures", stop_failures, |state| {
             state.check_rolled_out("agent", 2)
         })
         .await

@@ -153,7 +153,7 @@ fn main() -> ExitCode {
         let reports = bench::run(&args.settings(), terminal).await?;
         terminal.step("Results");
         for report in &reports {
-            terminal.say(&format!("\n{report}"));
+            terminal.print(&format!("\n{report}"));
         }
         write(&args, &reports)
     })

@@ -59,14 +59,14 @@ async fn demo(args: &Args, terminal: &mut Terminal) -> Result<()> {
                 ("planner", stage.planner.log_tail(25)),
                 ("executor", stage.executor.log_tail(25)),
             ] {
-                terminal.say(&format!("\nThe last lines of the {name}'s log:"));
+                terminal.print(&format!("\nThe last lines of the {name}'s log:"));
                 terminal.output(&log);
             }
             return Err(error);
         }
     };
     terminal.step("That was it");
-    terminal.say(&format!(
+    terminal.print(&format!(
         "A deleted pod's successor was created after {}, the pod of a new node after {},\n\
          and a rolling update over four nodes took {}.",
         Took(findings.successor),
@@ -123,7 +123,7 @@ fn explain(stage: &Stage, terminal: &mut Terminal) -> Result<()> {
     let toolbox = stage.control_plane.toolbox();
     let (kubectl, grpcurl) = (toolbox.path(Tool::Kubectl)?, toolbox.path(Tool::Grpcurl)?);
     terminal.step("Now it is yours, until Ctrl-C");
-    terminal.say("In another terminal, with kubectl:");
+    terminal.print("In another terminal, with kubectl:");
     terminal.command(&format!(
         "export KUBECONFIG={}",
         stage.control_plane.kubeconfig().display()
@@ -133,14 +133,14 @@ fn explain(stage: &Stage, terminal: &mut Terminal) -> Result<()> {
         kubectl.display()
     ));
     terminal.command(&format!("{} get ds,po,nodes -owide", kubectl.display()));
-    terminal.say("The planner, with grpcurl:");
+    terminal.print("The planner, with grpcurl:");
     let address = stage.planner.address();
     terminal.command(&format!("{} -plaintext {address} list", grpcurl.display()));
     terminal.command(&format!(
         "{} -plaintext {address} describe everynode.planner.v1.PlannerService",
         grpcurl.display()
     ));
-    terminal.say(&format!(
+    terminal.print(&format!(
         "Metrics and probes:\n  planner   http://{}/metrics\n  executor  http://{}/metrics\n\
          Logs:\n  planner   {}\n  executor  {}\n  the rest  {}",
         stage.planner.admin_address(),

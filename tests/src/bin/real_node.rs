@@ -7,20 +7,20 @@ use anyhow::Result;
 use clap::Parser;
 use everynode_serving::program::exit::Exit;
 use everynode_tests::real_node::RealNode;
-use everynode_tests::real_node::ground::{self, Install, Unfit};
-use everynode_tests::real_node::walk::Walk;
+use everynode_tests::real_node::preflight::{self, Install, Unfit};
+use everynode_tests::real_node::walkthrough::Walkthrough;
 use everynode_tests::terminal::{Terminal, run_until_interrupted};
 
 /// The long help text.
 const ABOUT: &str = "\
-Starts a Kubernetes control plane and a real node on this machine: kubelet, kube-proxy, containerd and CoreDNS in namespaces of \
-their own. Builds Everynode's images, brings planner and executor up as pods, and goes through a DaemonSet's life with a web \
-server that is reached by its pod's IP, the node's port, its Services and the cluster's DNS.
+Starts a Kubernetes control plane and a real node on this machine: kubelet, kube-proxy, containerd and CoreDNS, in \
+namespaces of their own. Then it builds Everynode's images, runs the planner and the executor as pods, and tests a \
+DaemonSet of web servers, which it reaches by pod IP, node port, Service and DNS name.
 
-It takes root on Debian, Go, and a C compiler. What is missing of Debian's packages is installed; nothing else stays behind.
+It needs root on Debian, Go and a C compiler. It installs missing Debian packages and leaves nothing else behind.
 
-Exits with 0 when every step had the outcome that it should have, with 1 and the reason otherwise, with 69 where this machine \
-can't run a real node, and with 130 after Ctrl-C, which stops everything at any time.";
+Exit codes: 0 success, 1 a step failed or a program is missing, 2 usage, 69 this machine can't be a node, 130 interrupted \
+with Ctrl-C.";
 
 #[derive(Parser)]
 #[command(
@@ -30,7 +30,7 @@ can't run a real node, and with 130 after Ctrl-C, which stops everything at any 
     long_about = ABOUT
 )]
 struct Args {
-    /// Install nothing; say what is missing instead.
+    /// Install nothing; fail and name the missing packages
     #[arg(long)]
     no_install: bool,
 }
@@ -44,7 +44,7 @@ fn main() -> ExitCode {
     };
     let mut unfit = false;
     let code = run_until_interrupted(async |terminal| {
-        let prepared = ground::prepare(install).await;
+        let prepared = preflight::prepare(install).await;
         unfit = prepared.as_ref().is_err_and(anyhow::Error::is::<Unfit>);
         prepared?;
         real_node(terminal).await
@@ -55,9 +55,9 @@ fn main() -> ExitCode {
 async fn real_node(terminal: &mut Terminal) -> Result<()> {
     terminal.step("Start a cluster with a real node");
     let node = RealNode::start(terminal).await?;
-    if let Err(error) = Walk::new(&node, terminal).await?.run().await {
+    if let Err(error) = Walkthrough::new(&node, terminal).await?.run().await {
         for (name, log) in node.log_tails(25).await {
-            terminal.say(&format!("\nThe last lines of {name}'s log:"));
+            terminal.print(&format!("\nThe last lines of {name}'s log:"));
             terminal.output(&log);
         }
         return Err(error);

@@ -56,10 +56,10 @@ async fn run(args: &Args, terminal: &mut Terminal) -> Result<()> {
         minutes: args.minutes,
         seed: args.seed.unwrap_or_else(|| fastrand::u64(..)),
     };
-    terminal.say(&format!("seed {}", settings.seed));
-    let report = soak::run(&settings, |text| terminal.say(&text)).await?;
+    terminal.print(&format!("seed {}", settings.seed));
+    let report = soak::run(&settings, |text| terminal.print(&text)).await?;
     let page = report.markdown(&settings);
-    terminal.say(&page);
+    terminal.print(&page);
     if let Some(file) = &args.report {
         std::fs::write(file, &page).with_context(|| format!("writing {}", file.display()))?;
     }

@@ -7,6 +7,7 @@
 use std::fs::File;
 use std::net::Ipv4Addr;
 use std::path::{Path, PathBuf};
+use std::process::Stdio;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail, ensure};
@@ -79,15 +80,15 @@ impl Machine {
         })?;
         let log = home.file("machine.log");
         let ready = eventually(SOON, "namespaces of its own for the node", async || {
-            let said = tail(&log, 20);
+            let output = tail(&log, 20);
             if process.exit_status().is_some() {
-                return Err(GiveUp::because(format!("unshare has failed: {said}")));
+                return Err(GiveUp::because(format!("unshare has failed: {output}")));
             }
-            ensure!(said.lines().any(|line| line == "ready"), "{said}");
+            ensure!(output.lines().any(|line| line == "ready"), "{output}");
             Ok(())
         });
         ready.await?;
-        let init = child_of(process.pid())?.context("unshare has a child")?;
+        let init = child_of(process.pid())?.context("unshare has no child")?;
         let this = Self {
             process,
             init,
@@ -125,19 +126,19 @@ impl Machine {
 
     /// Runs a program in the machine until it ends, and returns its standard output.
     pub(super) async fn run(&self, program: &str, args: &[&str]) -> Result<String> {
-        let mut all = self.way_in();
+        let mut all = self.nsenter_args();
         all.push(program.to_owned());
         all.extend(args.iter().map(|&arg| arg.to_owned()));
         run("nsenter", &all).await
     }
 
     /// Starts a program in the machine.
-    pub(super) fn launch(&self, program: &Path, args: Vec<String>) -> Result<Resident> {
+    pub(super) fn launch(&self, program: &Path, args: Vec<String>) -> Result<NodeProgram> {
         let name = program
             .file_name()
-            .context("a program has a name")?
+            .context("the program has no name")?
             .to_string_lossy();
-        let mut all = self.way_in();
+        let mut all = self.nsenter_args();
         all.push(program.display().to_string());
         all.extend(args);
         let process = ChildProcess::start(&ProcessOptions {
@@ -149,10 +150,10 @@ impl Machine {
             log: self.home.log(&name)?,
             grace: Duration::ZERO,
         })?;
-        Ok(Resident { process })
+        Ok(NodeProgram { process })
     }
 
-    fn way_in(&self) -> Vec<String> {
+    fn nsenter_args(&self) -> Vec<String> {
         let target = format!("--target={}", self.init.as_raw_nonzero());
         let mut args = vec![target];
         args.extend(["--net", "--mount", "--pid", "--"].map(str::to_owned));
@@ -170,7 +171,7 @@ impl Machine {
         // The cable disappears with the last process inside, a moment after the first one has ended.
         let cable = PathBuf::from("/sys/class/net").join(CABLE);
         eventually(SOON, "the machine's network to be gone", async || {
-            ensure!(!cable.exists(), "{} is there", cable.display());
+            ensure!(!cable.exists(), "{} still exists", cable.display());
             Ok(())
         })
         .await
@@ -179,11 +180,11 @@ impl Machine {
 
 /// A program that runs in the machine. If it is dropped without being stopped, it ends with the machine.
 #[derive(Debug)]
-pub(super) struct Resident {
+pub(super) struct NodeProgram {
     process: ChildProcess,
 }
 
-impl Resident {
+impl NodeProgram {
     /// Asks the program to end, and waits for it.
     pub(super) async fn stop(mut self) -> Result<()> {
         // nsenter forwards no signals, and ends when its child does. So the signal goes to the child.
@@ -219,6 +220,9 @@ impl Resident {
 pub(super) async fn run<A: AsRef<std::ffi::OsStr>>(program: &str, args: &[A]) -> Result<String> {
     let output = Command::new(program)
         .args(args)
+        // Messages in English, because `preflight` recognises some of them.
+        .env("LC_ALL", "C")
+        .stdin(Stdio::null())
         .kill_on_drop(true)
         .output()
         .await

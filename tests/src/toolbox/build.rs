@@ -5,7 +5,7 @@ use std::path::Path;
 
 use anyhow::{Context as _, Result};
 
-use super::compile::{BUILD, COMPILER_FLAGS, Compilation, STRIPPED, TEST, require_go, say};
+use super::compile::{BUILD, COMPILER_FLAGS, Compilation, STRIPPED, TEST, print_message, require_go};
 use super::ready_made::{Package, REQUIREMENTS};
 use super::{BUF, CONFORMANCE, NODE, NODE_PROGRAMS, PROMTOOL, Tool, WEB};
 
@@ -17,7 +17,7 @@ const GRPCURL: &str = "github.com/fullstorydev/grpcurl/cmd/grpcurl";
 const BUF_PACKAGE: &str = "github.com/bufbuild/buf/cmd/buf";
 const PROMTOOL_PACKAGE: &str = "github.com/prometheus/prometheus/cmd/promtool";
 /// The oldest promtool that understands the alerts and their tests.
-const LEAST_PROMTOOL: (u32, u32) = (2, 42);
+const MIN_PROMTOOL: (u32, u32) = (2, 42);
 
 /// Programs that are built together, into one folder of the cache.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -90,8 +90,8 @@ impl Product {
         if let Some(package) = self.package() {
             match package.install(&sources.join(REQUIREMENTS), target) {
                 Ok(()) => return Ok(()),
-                Err(error) => say(&format!(
-                    "{} is compiled, because its ready-made program can't be installed: {error:#}",
+                Err(error) => print_message(&format!(
+                    "Compiling {}, because the ready-made program can't be installed: {error:#}",
                     self.name()
                 )),
             }
@@ -113,7 +113,7 @@ impl Product {
             Self::Promtool => Some(Package::Debian {
                 package: "prometheus",
                 program: PROMTOOL,
-                least: LEAST_PROMTOOL,
+                min_version: MIN_PROMTOOL,
             }),
             Self::ControlPlane | Self::Conformance | Self::Node | Self::Web => None,
         }
@@ -168,7 +168,8 @@ impl Product {
             }],
             Self::Promtool => vec![Compilation {
                 what: "promtool, which checks metrics and alerts",
-                // Without the clients of the clouds in which Prometheus finds its targets, half of it needn't be built.
+                // The clients of the clouds in which Prometheus finds its targets are half of it, and promtool's checks
+                // of metrics and alerts don't need them.
                 tags: "remove_all_sd",
                 package: PROMTOOL_PACKAGE,
                 ..program

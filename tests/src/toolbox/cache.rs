@@ -29,7 +29,7 @@ pub(super) fn folder() -> Result<PathBuf> {
     match (set("XDG_CACHE_HOME"), set("HOME")) {
         (Some(cache), _) => Ok(cache.join("everynode")),
         (None, Some(home)) => Ok(home.join(".cache").join("everynode")),
-        (None, None) => bail!("neither XDG_CACHE_HOME nor HOME says where to keep what is built"),
+        (None, None) => bail!("can't find a cache folder: set XDG_CACHE_HOME or HOME"),
     }
 }
 
@@ -61,7 +61,7 @@ pub(super) fn kept(
     match lock.try_lock() {
         Ok(()) => {}
         Err(TryLockError::WouldBlock) => {
-            compile::say("Another build is running: waiting for it.");
+            compile::print_message("Waiting for another build.");
             lock.lock()
                 .with_context(|| format!("locking {}", path.display()))?;
         }
@@ -125,7 +125,7 @@ pub(super) fn hash_of(parts: &[Vec<u8>]) -> String {
     text
 }
 
-/// Removes all but the newest builds of a product, and what interrupted builds have left behind. The caller holds the
+/// Removes all but the newest builds of a product, and the remains of interrupted builds. The caller holds the
 /// lock. Failures don't matter, because the next build tries again.
 fn prune(cache: &Path, name: &str) {
     let prefix = format!("{name}-");
@@ -158,7 +158,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn each_product_s_hash_changes_with_every_file_of_its_build_and_with_no_other() {
+    fn hash_of_a_product_changes_with_exactly_the_files_of_its_build() {
         let sources = tempfile::tempdir().unwrap();
         let write = |name: &str, text: &str| fs::write(sources.path().join(name), text).unwrap();
         let hashes = || {
@@ -218,7 +218,7 @@ mod tests {
     }
 
     #[test]
-    fn the_two_newest_builds_of_the_product_are_kept_and_everything_else() {
+    fn pruning_keeps_the_two_newest_builds_of_a_product_and_everything_else() {
         let cache = tempfile::tempdir().unwrap();
         for (age, name) in [
             (3, "controlplane-c"),

@@ -23,7 +23,7 @@ pub(super) const COMPILER_FLAGS: &str = "all=-dwarf=false";
 /// One call of the Go compiler.
 #[derive(Debug, Clone)]
 pub(super) struct Compilation {
-    /// What people call the program.
+    /// The name of the program for people.
     pub(super) what: &'static str,
     /// The Go subcommand.
     pub(super) command: &'static [&'static str],
@@ -37,12 +37,12 @@ pub(super) struct Compilation {
     pub(super) package: &'static str,
 }
 
-/// How many packages a build compiled.
+/// The number of packages that a build compiled.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Packages {
-    /// How many Go's build cache lacked before the build.
+    /// The number of packages that Go's build cache lacked before the build.
     pub(super) planned: usize,
-    /// How many the build named, if it names them.
+    /// The number of packages that the build named. 0 if its subcommand names none.
     pub(super) compiled: usize,
 }
 
@@ -64,19 +64,19 @@ impl Compilation {
         let at = self.command.len();
         args.splice(at..at, ["-o".to_owned(), path.to_string_lossy().into_owned()]);
 
-        // With -n, Go prints the commands that it would run. It downloads missing modules for that.
+        // With -n, Go prints the commands that it would run. It downloads missing modules first.
         let mut planning = args.clone();
         planning.insert(at, "-n".to_owned());
         let text = self.go(planning, sources, &log, |_, seconds| {
             format!("{}: downloading and listing packages, {seconds} s", self.output)
         })?;
         let planned = text.lines().filter(|line| compiles(line)).count();
-        say(&format!("Building {}: {planned} packages to compile.", self.what));
+        print_message(&format!("Building {}: {planned} packages to compile.", self.what));
 
         let text = self.go(args, sources, &log, |text, seconds| {
             progress(self.output, compiled(text), planned, seconds)
         })?;
-        say(&format!(
+        print_message(&format!(
             "Built {} in {} s.",
             self.what,
             start.elapsed().as_secs()
@@ -97,7 +97,7 @@ impl Compilation {
         describe: impl Fn(&str, u64) -> String,
     ) -> Result<String> {
         fs::write(log, "").with_context(|| format!("making {}", log.display()))?;
-        // A supervised child, so that the build doesn't run on for minutes after its harness was interrupted.
+        // A supervised child, so that the build ends when its harness is interrupted.
         let mut go = ChildProcess::start(&ProcessOptions {
             name: format!("go {} of {}", self.command.join(" "), self.output),
             program: "go".into(),
@@ -143,7 +143,7 @@ fn compiled(text: &str) -> usize {
     text.lines().filter(|line| !line.starts_with("go: ")).count()
 }
 
-/// The line that shows how far a build is.
+/// The line that shows the progress of a build.
 fn progress(output: &str, compiled: usize, planned: usize, seconds: u64) -> String {
     match (compiled * 100).checked_div(planned) {
         Some(share) if compiled > 0 => {
@@ -164,8 +164,7 @@ struct Display {
 impl Display {
     fn new() -> Self {
         let terminal = stderr().is_terminal();
-        // In a log file, the first line comes only after a while, because a build from Go's own cache is over before
-        // that.
+        // In a log file, the first line appears only after 15 s. A build from Go's own cache has ended by then.
         let next = Instant::now() + Duration::from_secs(if terminal { 0 } else { 15 });
         Self {
             start: Instant::now(),
@@ -185,7 +184,7 @@ impl Display {
             self.width = line.len();
             self.next = Instant::now() + Duration::from_millis(200);
         } else {
-            say(&line);
+            print_message(&line);
             self.next = Instant::now() + Duration::from_secs(30);
         }
     }
@@ -207,15 +206,15 @@ pub(super) fn require_go() -> Result<()> {
             String::from_utf8_lossy(&output.stderr).trim()
         ),
         Err(error) => bail!(
-            "the control plane that the tests run against, and what else they need, is built with Go 1.26 or newer, and `go` \
-             can't be started: {error}; install Go, or set KUBEBUILDER_ASSETS to a folder with the programs"
+            "can't start `go`: {error}; the tests build their control plane and tools with it: install Go 1.26 or newer, or set \
+             KUBEBUILDER_ASSETS to a folder with the programs"
         ),
     }
 }
 
 /// Writes a line to standard error, even in a test. There, `eprintln!` would be captured by the test harness and shown
 /// too late to be of use.
-pub(super) fn say(line: &str) {
+pub(super) fn print_message(line: &str) {
     let _ = writeln!(stderr(), "{line}");
 }
 
@@ -224,7 +223,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_build_names_as_many_packages_as_were_planned() {
+    fn build_names_as_many_packages_as_planned() {
         let folder = tempfile::tempdir().unwrap();
         let (sources, target) = (folder.path().join("sources"), folder.path().join("target"));
         for new in [sources.join("a"), sources.join("b"), target.clone()] {

@@ -22,7 +22,7 @@ pub(super) fn ensure(cache: &Path, requirements: &Path, commands: &[String]) -> 
     let mut parts = vec![which()?, wanted];
     parts.extend(commands.iter().map(|command| command.clone().into_bytes()));
     cache::kept(cache, NAME, &cache::hash_of(&parts), |target| {
-        compile::say("Installing Python packages for the client in Python.");
+        compile::print_message("Installing Python packages for the client in Python.");
         let copy = target.join(requirements.file_name().unwrap_or_default());
         fs::copy(requirements, &copy).with_context(|| format!("making {}", copy.display()))?;
         for command in commands {
@@ -40,11 +40,11 @@ fn which() -> Result<Vec<u8>> {
     match python {
         Ok(output) if output.status.success() => Ok(output.stdout),
         Ok(output) => bail!(
-            "`python3` fails: {}; {REMEDY}",
+            "`python3` failed: {}; {REMEDY}",
             String::from_utf8_lossy(&output.stderr).trim()
         ),
         Err(error) => {
-            bail!("the client in Python is tested too, and `python3` can't be started: {error}; {REMEDY}")
+            bail!("can't start `python3`, which the tests of the Python client need: {error}; {REMEDY}")
         }
     }
 }
@@ -55,5 +55,6 @@ fn run(command: &str, folder: &Path) -> Result<()> {
         .args(["-c", command])
         .current_dir(folder)
         .env("PIP_DISABLE_PIP_VERSION_CHECK", "1");
-    process::run(&mut shell).with_context(|| format!("{REMEDY}, or look why packages can't be installed"))
+    process::run(&mut shell)
+        .with_context(|| format!("can't install the Python packages; fix the cause below, or {REMEDY}"))
 }

@@ -25,15 +25,15 @@ pub(super) enum Package {
         package: &'static str,
         /// The program's file name.
         program: &'static str,
-        /// The oldest version of the program that will do.
-        least: (u32, u32),
+        /// The oldest version of the program that is accepted.
+        min_version: (u32, u32),
     },
 }
 
 impl Package {
     /// Puts the program into the folder `target`. Blocks the thread.
     pub(super) fn install(self, requirements: &Path, target: &Path) -> Result<()> {
-        // Removed at the end: packages contain more than the program.
+        // A temporary folder, because packages contain more than the program.
         let unpacked = tempfile::Builder::new()
             .prefix("package-")
             .tempdir_in(target)
@@ -43,15 +43,16 @@ impl Package {
             Self::Debian {
                 package,
                 program,
-                least,
+                min_version,
             } => {
                 debian::unpack(package, unpacked.path())?;
                 let path = unpacked.path().join("usr/bin").join(program);
-                check_version(&path, least)?;
+                check_version(&path, min_version)?;
                 (path, program)
             }
         };
-        fs::rename(&path, target.join(program)).with_context(|| format!("taking {}", path.display()))
+        fs::rename(&path, target.join(program))
+            .with_context(|| format!("moving {} to {}", path.display(), target.display()))
     }
 }
 
@@ -68,27 +69,30 @@ fn from_pypi(requirements: &Path, folder: &Path, program: &str) -> Result<PathBu
     Ok(folder.join("bin").join(program))
 }
 
-fn check_version(program: &Path, least: (u32, u32)) -> Result<()> {
+fn check_version(program: &Path, min_version: (u32, u32)) -> Result<()> {
     let output = Command::new(program)
         .arg("--version")
         .output()
         .with_context(|| format!("starting {}", program.display()))?;
-    let words = String::from_utf8_lossy(&output.stdout);
-    let version = version_in(&words).with_context(|| format!("no version in what it prints: {words}"))?;
+    // Some versions print it on standard error.
+    let text = [output.stdout, output.stderr].concat();
+    let text = String::from_utf8_lossy(&text);
+    let version =
+        version_in(&text).with_context(|| format!("{} printed no version: {text}", program.display()))?;
     ensure!(
-        version >= least,
-        "Debian has version {}.{}, and {}.{} is needed",
+        version >= min_version,
+        "Debian has version {}.{}, but at least {}.{} is required",
         version.0,
         version.1,
-        least.0,
-        least.1
+        min_version.0,
+        min_version.1
     );
     Ok(())
 }
 
-/// The major and minor version in what a program prints, such as `promtool, version 2.42.0+ds (branch: …)`.
-fn version_in(words: &str) -> Option<(u32, u32)> {
-    let version = words
+/// The major and minor version in a program's output, such as `promtool, version 2.42.0+ds (branch: …)`.
+fn version_in(text: &str) -> Option<(u32, u32)> {
+    let version = text
         .split_whitespace()
         .skip_while(|word| *word != "version")
         .nth(1)?;
@@ -101,8 +105,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn versions_are_read_from_what_promtool_prints() {
-        for (words, version) in [
+    fn version_is_read_from_the_output_of_promtool() {
+        for (text, version) in [
             (
                 "promtool, version 2.42.0+ds (branch: debian/sid)\n  go version: go1.19",
                 Some((2, 42)),
@@ -112,7 +116,7 @@ mod tests {
             ("promtool", None),
             ("", None),
         ] {
-            assert_eq!(version_in(words), version, "{words}");
+            assert_eq!(version_in(text), version, "{text}");
         }
         assert!((2, 42) < (3, 1) && (2, 5) < (2, 42));
     }

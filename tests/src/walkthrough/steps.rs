@@ -47,7 +47,7 @@ impl Walkthrough<'_> {
     pub(super) async fn create(&mut self) -> Result<()> {
         self.terminal.step("Create a DaemonSet: one pod on every node");
         self.terminal
-            .say("The example tolerates the master's taint, so the master gets a pod too.");
+            .print("The example tolerates the master's taint, so the master gets a pod too.");
         let start = Instant::now();
         self.kubectl(&["create", "-f", MANIFEST]).await?;
         self.wait_placed(&initial_nodes()).await?;
@@ -83,7 +83,7 @@ impl Walkthrough<'_> {
         ensure!(replacement.uid() != uid, "{name} wasn't replaced");
         self.report_done(start, format!("{} runs on worker-2", replacement.name_any()));
         let latency = Took(self.measurements.successor);
-        self.terminal.say(&format!(
+        self.terminal.print(&format!(
             "The new pod was created {latency} after the old one was gone."
         ));
         Ok(())
@@ -104,7 +104,7 @@ impl Walkthrough<'_> {
         self.wait_counts(5).await?;
         self.report_done(start, "worker-4 runs a pod, and the DaemonSet counts five");
         let latency = Took(self.measurements.pod_of_new_node);
-        self.terminal.say(&format!(
+        self.terminal.print(&format!(
             "The pod was created {latency} after the start of the kubectl that created the node."
         ));
         self.kubectl(&["get", "ds"]).await?;
@@ -119,7 +119,7 @@ impl Walkthrough<'_> {
         self.wait_counts(4).await?;
         self.report_done(start, "The DaemonSet counts four again");
         self.kubectl(&["get", "ds"]).await?;
-        self.terminal.say(
+        self.terminal.print(
             "Kubernetes' pod garbage collector deletes the pod of a missing node. It waits for 40 s, because the node might\n\
              return, so this takes up to a minute.",
         );
@@ -161,7 +161,7 @@ impl Walkthrough<'_> {
         const IMAGE: &str = "nginx:1.29-alpine";
         self.terminal
             .step("Change the image: a rolling update, one node at a time");
-        self.terminal.say("minReadySeconds is 1, so each new pod must be ready for a second before the next old one is deleted.");
+        self.terminal.print("minReadySeconds is 1, so each new pod must be ready for a second before the next old one is deleted.");
         self.kubectl(&["patch", "ds", NAME, "-p", r#"{"spec":{"minReadySeconds":1}}"#])
             .await?;
         // Waits, because a rolling update replaces all unavailable pods at once.

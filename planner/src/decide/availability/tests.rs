@@ -4,7 +4,7 @@ use crate::{
     testing::{NOW, PodVariants, TestCell, availability, daemon_set, exclude, gone, keep, pod, run},
 };
 
-/// A `DaemonSet` whose pods have to be ready for 30 s.
+/// A `DaemonSet` whose pods must be ready for 30 s.
 fn waiting() -> DaemonSet {
     DaemonSet {
         min_ready_millis: 30_000,
@@ -12,13 +12,13 @@ fn waiting() -> DaemonSet {
     }
 }
 
-/// The pods that wait, found anew from all cells.
+/// The pods that wait, computed from all cells without earlier state.
 fn all(daemon_set: &DaemonSet, cells: &[TestCell]) -> Vec<(String, Option<i64>)> {
     availability(&mut Availability::default(), daemon_set, NOW, cells, None)
 }
 
 #[test]
-fn r3_ready_pods_wait_until_min_ready_seconds_have_passed() {
+fn s3_ready_pods_wait_until_min_ready_seconds_have_passed() {
     let cells = [
         run("a", [pod("young", "a").ready_since(NOW - 29)]),
         run("b", [pod("grown", "b").ready_since(NOW - 30)]),
@@ -52,7 +52,7 @@ fn pods_that_can_not_become_available_do_not_wait() {
 }
 
 #[test]
-fn only_what_has_changed_is_reported() {
+fn only_changes_are_reported() {
     let (mut kept, daemon_set) = (Availability::default(), waiting());
     let mut cells = [
         run("a", [pod("p", "a").ready_since(NOW)]),
@@ -63,7 +63,7 @@ fn only_what_has_changed_is_reported() {
     assert_eq!(begun, [waits("p", NOW), waits("q", NOW)]);
     assert_eq!(kept.waiting_cells(), 2);
     let same = availability(&mut kept, &daemon_set, NOW + 1, &cells, Some(&[0, 1, 0]));
-    assert_eq!(same, [], "a second look at the same cells");
+    assert_eq!(same, [], "updating the same cells again changes nothing");
     assert_eq!(availability(&mut kept, &daemon_set, NOW + 1, &cells, None), []);
 
     cells[0] = run("a", [pod("p", "a").unready()]);
@@ -78,7 +78,7 @@ fn only_what_has_changed_is_reported() {
 }
 
 #[test]
-fn a_pod_that_moves_to_another_node_goes_on_waiting() {
+fn pod_that_moves_to_another_node_keeps_waiting() {
     let (mut kept, daemon_set) = (Availability::default(), waiting());
     let cells = |first: Vec<Pod>, second: Vec<Pod>| [run("a", first), run("b", second)];
     let pod = |node| pod("p", node).ready_since(NOW);
@@ -96,7 +96,7 @@ fn a_pod_that_moves_to_another_node_goes_on_waiting() {
 }
 
 #[test]
-fn without_min_ready_seconds_nothing_waits_any_more() {
+fn pods_stop_waiting_when_min_ready_seconds_is_removed() {
     let mut kept = Availability::default();
     let cells = [run("a", [pod("p", "a").ready_since(NOW)])];
     assert_eq!(availability(&mut kept, &waiting(), NOW, &cells, None).len(), 1);

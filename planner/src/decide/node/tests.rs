@@ -302,14 +302,14 @@ fn n4_oldest_pod_stays() {
 
 #[test]
 fn n4_age_is_a_total_order() {
-    let twin = |uid: &str| {
+    let namesake = |uid: &str| {
         record(&Pod {
             uid: uid.into(),
             ..pod("p", "a")
         })
     };
     assert!(
-        by_age(&twin("1"), &twin("2")).is_lt(),
+        by_age(&namesake("1"), &namesake("2")).is_lt(),
         "two pods of the same name"
     );
     let in_order = [

@@ -127,8 +127,8 @@ fn port_on_all_addresses_conflicts_with_each_address() {
         everywhere("", &[port(80, "")]),
     ];
     let found = simulate(&sets, &template(&[], &[], &[], "")).conflicts;
-    let rivals: Vec<_> = found.into_iter().map(|conflict| conflict.daemon_sets).collect();
-    assert_eq!(rivals, [vec![0, 2], vec![1, 2], vec![0, 1, 2]]);
+    let conflicting: Vec<_> = found.into_iter().map(|conflict| conflict.daemon_sets).collect();
+    assert_eq!(conflicting, [vec![0, 2], vec![1, 2], vec![0, 1, 2]]);
 }
 
 #[test]
@@ -200,8 +200,8 @@ fn pairwise(wanted: &[(&HostPort, usize)]) -> Vec<Conflict> {
             continue;
         }
         addresses.push(&port.ip);
-        let rivals = wanted.iter().filter(|(other, _)| ports_conflict(port, other));
-        let mut daemon_sets: Vec<_> = rivals.map(|(_, index)| *index).collect();
+        let conflicting = wanted.iter().filter(|(other, _)| ports_conflict(port, other));
+        let mut daemon_sets: Vec<_> = conflicting.map(|(_, index)| *index).collect();
         daemon_sets.dedup();
         if daemon_sets.len() > 1 && found.iter().all(|known| known.daemon_sets != daemon_sets) {
             found.push(Conflict {

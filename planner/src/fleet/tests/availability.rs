@@ -1,4 +1,4 @@
-//! Plans that have the pods that wait for minReadySeconds.
+//! Tests the pods that wait for minReadySeconds in plans.
 
 use super::*;
 
@@ -36,7 +36,7 @@ fn no_longer(name: &str) -> (String, Option<i64>) {
 }
 
 #[test]
-fn r3_plans_tell_each_change_of_availability_once() {
+fn s3_plans_report_each_change_of_availability_once() {
     let mut fleet = tracking(&["a", "b"]);
     send_pod(&mut fleet, pod("p", "a").ready_since(NOW));
     send_pod(&mut fleet, pod("q", "b"));
@@ -52,7 +52,7 @@ fn r3_plans_tell_each_change_of_availability_once() {
 }
 
 #[test]
-fn a_change_of_availability_alone_is_worth_a_plan() {
+fn change_of_availability_alone_leads_to_a_plan() {
     let mut fleet = tracking(&["a"]);
     let first = pod("p", "a").created_at(1).ready_since(NOW);
     let second = pod("q", "a").created_at(2).ready_since(NOW);
@@ -69,7 +69,7 @@ fn a_change_of_availability_alone_is_worth_a_plan() {
 }
 
 #[test]
-fn many_changes_come_in_several_plans() {
+fn changes_beyond_the_plan_limit_are_in_further_plans() {
     let names: Vec<_> = (0..2_500).map(|number| format!("n{number:04}")).collect();
     let mut fleet = tracking(&names.iter().map(String::as_str).collect::<Vec<_>>());
     for name in &names {
@@ -83,7 +83,7 @@ fn many_changes_come_in_several_plans() {
 }
 
 #[test]
-fn a_daemon_set_that_comes_back_has_all_its_waiting_pods_told_again() {
+fn returning_daemon_set_has_all_waiting_pods_reported_again() {
     let mut fleet = tracking(&["a"]);
     send_pod(&mut fleet, pod("p", "a").ready_since(NOW));
     assert_eq!(changes(&mut fleet, NOW), [[waits("p", NOW + 30)]]);
@@ -94,7 +94,7 @@ fn a_daemon_set_that_comes_back_has_all_its_waiting_pods_told_again() {
 }
 
 #[test]
-fn a_daemon_set_that_selects_everything_has_no_waiting_pods() {
+fn daemon_set_that_selects_everything_has_no_waiting_pods() {
     let mut fleet = tracking(&["a"]);
     send_pod(&mut fleet, pod("p", "a").ready_since(NOW));
     assert_eq!(changes(&mut fleet, NOW), [[waits("p", NOW + 30)]]);
@@ -106,7 +106,7 @@ fn a_daemon_set_that_selects_everything_has_no_waiting_pods() {
 }
 
 #[test]
-fn a_clock_that_is_set_back_makes_a_pod_wait_again() {
+fn clock_set_back_makes_a_pod_wait_again() {
     let mut fleet = tracking(&["a"]);
     send_pod(&mut fleet, pod("p", "a").ready_since(NOW));
     assert_eq!(changes(&mut fleet, NOW + 30), [[]]);
@@ -115,7 +115,7 @@ fn a_clock_that_is_set_back_makes_a_pod_wait_again() {
 }
 
 #[test]
-fn a_fleet_that_tracks_no_availability_keeps_and_tells_none() {
+fn fleet_that_tracks_no_availability_keeps_and_reports_none() {
     let mut fleet = fleet(waiting(), &["a"]);
     send_pod(&mut fleet, pod("p", "a").ready_since(NOW));
     let without = fleet.bytes();
@@ -124,5 +124,5 @@ fn a_fleet_that_tracks_no_availability_keeps_and_tells_none() {
     let mut fleet = tracking(&["a"]);
     send_pod(&mut fleet, pod("p", "a").ready_since(NOW));
     changes(&mut fleet, NOW);
-    assert!(fleet.bytes() > without, "what is kept counts");
+    assert!(fleet.bytes() > without, "tracked pods use memory");
 }

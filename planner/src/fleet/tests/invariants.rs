@@ -40,7 +40,7 @@ impl<'s> DaemonSetView<'s> {
             .filter(|pod| !pod.deleting && !pod.is_terminal())
     }
 
-    /// Those of the standing pods whose deletion hasn't been requested.
+    /// The node's nonterminating pods whose deletion hasn't been requested.
     fn live(&self, node: &Text) -> impl Iterator<Item = &'s Pod> {
         self.nonterminating(node)
             .filter(|pod| !self.leaving.contains(&pod.uid))
@@ -86,8 +86,8 @@ impl<'s> DaemonSetView<'s> {
     }
 }
 
-/// Applies a plan's changes to the pods that wait for minReadySeconds. A pod that begins to wait didn't wait for the same
-/// time before, and one that ceases to wait did wait.
+/// Applies a plan's changes to the pods that wait for minReadySeconds. A pod that begins to wait didn't wait for the
+/// same time before, and one that ceases to wait did wait.
 fn apply_changes(waiting: &mut BTreeMap<Text, Millis>, changes: Vec<Change>) {
     for Change { pod, available_at } in changes {
         let before = match available_at {

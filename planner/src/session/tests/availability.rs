@@ -4,8 +4,8 @@ use everynode_proto::planner::v1::{PodAvailability, Progress};
 
 use super::*;
 
-/// A session of an executor with these capabilities, with a pod on `a` that waits for minReadySeconds and one on `b` that
-/// is available. Returns the session and its first plan.
+/// A session of an executor with these capabilities, with a pod on `a` that waits for minReadySeconds and one on `b`
+/// that is available. Returns the session and its first plan.
 fn begin(capabilities: &[&str]) -> (Session, Plan) {
     let mut first = request(1, vec![node("a"), node("b")]);
     first.hello.as_mut().unwrap().capabilities = capabilities.iter().map(|name| (*name).to_owned()).collect();
@@ -36,7 +36,7 @@ fn begin(capabilities: &[&str]) -> (Session, Plan) {
 }
 
 #[test]
-fn plans_tell_when_waiting_pods_become_available() {
+fn plans_report_when_waiting_pods_become_available() {
     let (mut session, plan) = begin(&["something_newer", "pod_availability"]);
     let waits = PodAvailability {
         uid: "p-uid".to_owned(),
@@ -73,13 +73,13 @@ fn plans_tell_when_waiting_pods_become_available() {
 }
 
 #[test]
-fn an_executor_that_does_not_read_the_availability_of_pods_is_not_sent_it() {
+fn availability_is_sent_only_to_executors_that_read_it() {
     let (_, plan) = begin(&["max_request_bytes", "sync_accepted"]);
     assert_eq!(plan.pod_availability, []);
     assert_eq!(
         plan.progress(),
         Progress::InProgress,
-        "the progress costs nothing"
+        "progress is sent without the capability"
     );
     let (_, known) = begin(&["pod_availability"]);
     assert_eq!(
@@ -92,7 +92,7 @@ fn an_executor_that_does_not_read_the_availability_of_pods_is_not_sent_it() {
 }
 
 #[test]
-fn progress_is_told_with_the_status_and_without_status_there_is_none() {
+fn progress_is_sent_only_with_a_status() {
     let mut session = Session::default();
     let mut of = |facts: DaemonSetFacts, sequence| {
         let facts = vec![node("a"), Fact::DaemonSetChanged(facts), synced()];

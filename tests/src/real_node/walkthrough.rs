@@ -1,4 +1,4 @@
-//! Checks what must hold on a real node, step by step, as a person with kubectl would.
+//! Checks the expected behaviour on a real node, step by step, with kubectl.
 
 mod mailbox;
 mod steps;
@@ -26,8 +26,8 @@ const OVERLAY: &str = "deploy/overlays/single";
 /// How long each outcome may take: containers have to start, and probes run every few seconds.
 const SOON: Duration = Duration::from_mins(1);
 
-/// A walk over a cluster of one real node.
-pub struct Walk<'a> {
+/// The steps on a cluster of one real node.
+pub struct Walkthrough<'a> {
     node: &'a RealNode,
     terminal: &'a mut Terminal,
     kubectl: Kubectl,
@@ -35,8 +35,8 @@ pub struct Walk<'a> {
     mailbox: Mailbox,
 }
 
-impl<'a> Walk<'a> {
-    /// Prepares a walk.
+impl<'a> Walkthrough<'a> {
+    /// Prepares the steps.
     ///
     /// # Errors
     /// When the cluster can't be reached, or the mailbox for the pods' messages can't listen.
@@ -45,7 +45,7 @@ impl<'a> Walk<'a> {
             .programs
             .plugin
             .parent()
-            .context("the plugin lies in a folder")?;
+            .context("the plugin has no folder")?;
         Ok(Self {
             node,
             terminal,
@@ -55,17 +55,15 @@ impl<'a> Walk<'a> {
         })
     }
 
-    /// Goes through all steps. At the end no pod is left.
+    /// Runs all steps. At the end no pod is left.
     ///
     /// # Errors
-    /// The first step whose outcome doesn't come: what it waited for, and what it saw instead.
+    /// When a step fails. The error states what was awaited, and the last result instead.
     pub async fn run(mut self) -> Result<()> {
-        self.deploy().await.context("bringing Everynode up")?;
+        self.deploy().await.context("deploying Everynode")?;
         self.create().await.context("creating the DaemonSet")?;
-        self.ask_the_plugin()
-            .await
-            .context("asking by kubectl everynode")?;
-        self.delete_a_pod().await.context("deleting a pod")?;
+        self.run_plugin().await.context("running kubectl everynode")?;
+        self.delete_pod().await.context("deleting a pod")?;
         self.update().await.context("updating the DaemonSet")?;
         for program in ["planner", "executor"] {
             let kill = self.kill(program).await;
@@ -86,7 +84,7 @@ impl<'a> Walk<'a> {
     async fn pod(&self) -> Result<Pod> {
         let pods = daemonsets::wait_placed(&self.client, NAMESPACE, WEB, &[NAME], SOON).await;
         match pods {
-            Ok(pods) => pods.into_iter().next().context("the node has a pod"),
+            Ok(pods) => pods.into_iter().next().context("the node has no pod"),
             Err(error) => {
                 // The events say why a container doesn't start.
                 let events = self.kubectl.run(["get", "events", "--all-namespaces"]).await;
@@ -95,7 +93,7 @@ impl<'a> Walk<'a> {
         }
     }
 
-    /// As [`Walk::pod`], but waits until it is another pod than `old`.
+    /// As [`Walkthrough::pod`], but waits until it is another pod than `old`.
     async fn successor(&self, old: &Pod) -> Result<Pod> {
         eventually(SOON, "another pod", async || {
             let pod = self.pod().await?;
@@ -110,9 +108,9 @@ impl<'a> Walk<'a> {
     }
 }
 
-impl fmt::Debug for Walk<'_> {
+impl fmt::Debug for Walkthrough<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Walk")
+        f.debug_struct("Walkthrough")
             .field("node", &self.node)
             .finish_non_exhaustive()
     }

@@ -1,4 +1,4 @@
-//! The steps of the walk.
+//! The steps of the walkthrough.
 
 use std::net::{Ipv4Addr, SocketAddrV4};
 use std::path::Path;
@@ -12,7 +12,7 @@ use rustix::process::{Pid, Signal, kill_process};
 
 use super::super::WEB as IMAGE;
 use super::super::machine::NODE;
-use super::{EVERYNODE, NAME, NAMESPACE, OVERLAY, SOON, WEB, Walk};
+use super::{EVERYNODE, NAME, NAMESPACE, OVERLAY, SOON, WEB, Walkthrough};
 use crate::http_client;
 use crate::wait::eventually;
 
@@ -62,14 +62,14 @@ spec:
     )
 }
 
-impl Walk<'_> {
+impl Walkthrough<'_> {
     pub(super) async fn deploy(&mut self) -> Result<()> {
-        self.terminal.step("Bring Everynode up, as pods");
+        self.terminal.step("Deploy Everynode, as pods");
         let start = Instant::now();
         self.node.install_everynode().await?;
         self.done(
             start,
-            "Built both images without a network, and gave them to containerd",
+            "Built both images without a network, and imported them into containerd",
         );
         let start = Instant::now();
         self.kubectl(&["apply", "-k", OVERLAY]).await?;
@@ -80,14 +80,14 @@ impl Walk<'_> {
                 return Err(error.context(events.unwrap_or_default()));
             }
         }
-        self.done(start, "kubelet's probes find planner and executor ready");
+        self.done(start, "The planner and the executor pass kubelet's probes");
         self.kubectl(&["get", "pods", "-n", EVERYNODE, "-owide"]).await?;
         Ok(())
     }
 
     pub(super) async fn create(&mut self) -> Result<()> {
         self.terminal
-            .step("Create a DaemonSet: its pod serves in every way");
+            .step("Create a DaemonSet, and reach its pod in every way");
         let manifest = manifest(&self.mailbox.url());
         let start = Instant::now();
         self.terminal.command("kubectl apply -f web.yaml");
@@ -99,31 +99,31 @@ impl Walk<'_> {
         let pod = self.pod().await?;
         self.done(
             start,
-            format!("{} is ready, by its own HTTP probe", pod.name_any()),
+            format!("{} is ready, according to its HTTP probe", pod.name_any()),
         );
         self.kubectl(&["get", "ds,po", "-owide"]).await?;
-        self.answers(&pod, "version=1").await
+        self.check_answers(&pod, "version=1").await
     }
 
-    pub(super) async fn ask_the_plugin(&mut self) -> Result<()> {
+    pub(super) async fn run_plugin(&mut self) -> Result<()> {
         self.terminal
-            .step("Ask the executor with kubectl's plugin, through kubelet's port-forward");
+            .step("Query the executor with kubectl's plugin, through kubelet's port-forward");
         let start = Instant::now();
         let shown = self.kubectl(&["everynode", "status", "ds/web"]).await?;
         ensure!(shown.contains(WEB), "{WEB} isn't shown: {shown}");
-        self.done(start, "The executor has answered, and nothing is left to do");
+        self.done(start, "The executor answered, and nothing is left to do");
         Ok(())
     }
 
-    pub(super) async fn delete_a_pod(&mut self) -> Result<()> {
-        self.terminal.step("Delete the pod: it comes back");
+    pub(super) async fn delete_pod(&mut self) -> Result<()> {
+        self.terminal.step("Delete the pod: it is recreated");
         let pod = self.pod().await?;
         let start = Instant::now();
         self.kubectl(&["delete", "pod", &pod.name_any(), "--wait=false"])
             .await?;
         let successor = self.successor(&pod).await?;
         self.done(start, format!("{} is ready", successor.name_any()));
-        self.answers(&successor, "version=1").await
+        self.check_answers(&successor, "version=1").await
     }
 
     pub(super) async fn update(&mut self) -> Result<()> {
@@ -135,19 +135,20 @@ impl Walk<'_> {
             .await?;
         let successor = self.successor(&pod).await?;
         self.done(start, format!("{} is ready", successor.name_any()));
-        self.answers(&successor, "version=2").await
+        self.check_answers(&successor, "version=2").await
     }
 
     pub(super) async fn kill(&mut self, program: &str) -> Result<()> {
         self.terminal.step(&format!(
-            "Kill the {program}: it starts again, and the work goes on"
+            "Kill the {program}: it restarts, and the work continues"
         ));
         let name = format!("everynode-{program}");
         let before = restarts(&self.everynode(&name).await?);
         let pod = self.pod().await?;
         let start = Instant::now();
         self.terminal.command(&format!("kill -9 $(pidof {name})"));
-        kill_process(process_of(&Path::new("/").join(&name))?, Signal::KILL).context("killing it")?;
+        kill_process(process_of(&Path::new("/").join(&name))?, Signal::KILL)
+            .context("killing the program")?;
         self.kubectl(&["delete", "pod", &pod.name_any(), "--wait=false"])
             .await?;
         let again = eventually(SOON, format!("{name} to run again"), async || {
@@ -157,25 +158,22 @@ impl Walk<'_> {
             Ok(())
         });
         again.await?;
-        self.done(
-            start,
-            format!("kubelet has started the {program} again, and it is ready"),
-        );
+        self.done(start, format!("kubelet restarted the {program}, and it is ready"));
         let successor = self.successor(&pod).await?;
         self.done(
             start,
             format!(
-                "{} has come for the pod that was deleted meanwhile",
+                "{} replaces the pod that was deleted meanwhile",
                 successor.name_any()
             ),
         );
-        self.answers(&successor, "version=2").await
+        self.check_answers(&successor, "version=2").await
     }
 
     pub(super) async fn delete(&mut self) -> Result<()> {
         self.terminal.step("Delete everything");
         let start = Instant::now();
-        self.kubectl(&["delete", "ds,svc", WEB]).await?;
+        self.kubectl(&["delete", "ds,svc", WEB, "--timeout=60s"]).await?;
         let pods: Api<Pod> = Api::all(self.client.clone());
         let gone = async |what: &str, selector: &str| {
             let list = ListParams::default().labels(selector);
@@ -196,19 +194,19 @@ impl Walk<'_> {
     }
 
     /// Sends requests to the pod in each way, from outside the node and from inside, and checks the answers.
-    async fn answers(&mut self, pod: &Pod, version: &str) -> Result<()> {
+    async fn check_answers(&mut self, pod: &Pod, version: &str) -> Result<()> {
         let start = Instant::now();
         let ip: Ipv4Addr = pod
             .status
             .as_ref()
             .and_then(|status| status.pod_ip.as_deref())
-            .context("a running pod has an address")?
+            .context("the running pod has no address")?
             .parse()
-            .context("the pod's address")?;
+            .context("parsing the pod's address")?;
         let services: Api<Service> = Api::namespaced(self.client.clone(), NAMESPACE);
         let service = services.get(WEB).await.context("getting the Service")?;
         let cluster_ip = service.spec.and_then(|spec| spec.cluster_ip);
-        let cluster_ip = cluster_ip.context("the Service has an address")?;
+        let cluster_ip = cluster_ip.context("the Service has no address")?;
         let direct = SocketAddrV4::new(ip, PORT);
         let inside = |url: &str| (direct, format!("/?ask={url}"));
         let headless = format!("http://{WEB}-headless.{NAMESPACE}.svc.cluster.local:{PORT}/");
@@ -225,7 +223,7 @@ impl Walk<'_> {
         let name = pod.name_any();
         let wanted = format!("{version} pod={name} node={NAME}");
         for (way, (address, path)) in &ways {
-            // The endpoints, and what kube-proxy and CoreDNS make of them, lag slightly behind the pod's readiness.
+            // The endpoints, and so kube-proxy and CoreDNS, lag slightly behind the pod's readiness.
             let answered = eventually(SOON, format!("an answer by {way}"), async || {
                 let (status, body) = http_client::get(*address, path).await?;
                 ensure!(
@@ -243,7 +241,7 @@ impl Walk<'_> {
         self.done(
             start,
             format!(
-                "It answers by {}, and has reached out of the cluster",
+                "The pod answers by {}, and reached a server outside of the cluster",
                 ways.join(", ")
             ),
         );
@@ -257,7 +255,7 @@ impl Walk<'_> {
         let pods = pods.list(&list).await.context("listing pods")?.items;
         let count = pods.len();
         ensure!(count == 1, "there are {count} pods of {name}");
-        pods.into_iter().next().context("there is one")
+        pods.into_iter().next().context("there is no pod")
     }
 }
 

@@ -27,8 +27,10 @@ impl Mailbox {
     pub(super) async fn open() -> Result<Self> {
         let listener = TcpListener::bind((HOST, 0))
             .await
-            .context("listening for what pods send")?;
-        let address = listener.local_addr().context("the address that pods send to")?;
+            .context("listening for messages from pods")?;
+        let address = listener
+            .local_addr()
+            .context("getting the address of the mailbox")?;
         let (sender, messages) = mpsc::unbounded_channel();
         let mut server = JoinSet::new();
         server.spawn(async move {
@@ -51,19 +53,19 @@ impl Mailbox {
         format!("http://{}/", self.address)
     }
 
-    /// Waits for a message that contains these words.
-    pub(super) async fn receive(&mut self, words: &str, deadline: Duration) -> Result<String> {
+    /// Waits for a message that contains this text.
+    pub(super) async fn receive(&mut self, text: &str, deadline: Duration) -> Result<String> {
         let receive = async {
             loop {
-                let message = self.messages.recv().await.context("the mailbox is open")?;
-                if message.contains(words) {
+                let message = self.messages.recv().await.context("the mailbox is closed")?;
+                if message.contains(text) {
                     return Ok(message);
                 }
             }
         };
         timeout(deadline, receive)
             .await
-            .with_context(|| format!("no pod has sent {words:?} within {} s", deadline.as_secs()))?
+            .with_context(|| format!("no pod sent {text:?} within {} s", deadline.as_secs()))?
     }
 }
 

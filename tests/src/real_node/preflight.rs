@@ -1,8 +1,7 @@
 //! What a real node requires of the machine it runs on.
 //!
-//! What a machine lacks for good makes it [`Unfit`]: nothing on it could be changed by this program, and nothing is
-//! wrong with Everynode. Everything else that stands in the way, such as a program that can't be installed, is an
-//! ordinary error.
+//! A machine is [`Unfit`] if it lacks something that can't be installed. Then nothing is wrong with Everynode. Every
+//! other obstacle, such as a program that can't be installed, is an ordinary error.
 
 use std::fmt;
 use std::fs;
@@ -46,7 +45,7 @@ const FEATURES: [(&str, &str); 5] = [
     ("network bridges", "ip link add test-c type bridge"),
     (
         "address translation (iptables' table nat)",
-        "iptables --wait --table nat --list-rules",
+        "iptables --wait 10 --table nat --list-rules",
     ),
     (
         "file systems in layers (overlayfs)",
@@ -94,34 +93,36 @@ pub enum Install {
 /// An [`Unfit`] with every reason when the machine can't be a node. Another error when it could be one, but programs
 /// are missing and can't be installed, or a check fails for any other reason.
 pub async fn prepare(install: Install) -> Result<()> {
-    judge(Facts::gather()?.lacking())?;
+    check_fit(Facts::gather()?.lacking())?;
     let missing = missing(Path::new("/"));
     // Before anything is installed on a machine that can't be a node anyway.
     if !missing.contains(&"util-linux") {
-        judge(lacking_features(&FEATURES[..1]).await?)?;
+        check_fit(lacking_features(&FEATURES[..1]).await?)?;
     }
     if !missing.is_empty() {
         let names = missing.join(" ");
         if install == Install::Forbidden {
-            bail!("Debian packages are missing, and none may be installed: {names}");
+            bail!("Debian packages are missing, and --no-install forbids installing them: {names}");
         }
         if !debian::is_here() {
-            bail!("these have to be installed, which is only known how to do on Debian: {names}");
+            bail!(
+                "programs are missing, and only Debian packages can be installed automatically; install these first: {names}"
+            );
         }
         let installed = tokio::task::spawn_blocking(move || debian::install(&missing));
         installed.await.context("installing what a node needs")??;
     }
-    judge(lacking_features(&FEATURES).await?)
+    check_fit(lacking_features(&FEATURES).await?)
 }
 
-fn judge(lacking: Vec<String>) -> Result<()> {
+fn check_fit(lacking: Vec<String>) -> Result<()> {
     if lacking.is_empty() {
         return Ok(());
     }
     Err(Unfit(lacking).into())
 }
 
-/// What the kernel says about this process and the machine.
+/// The state of this process and of the machine, as the kernel reports it.
 #[derive(Debug, Clone)]
 struct Facts {
     linux: bool,
@@ -153,13 +154,16 @@ impl Facts {
             lacking.push("it doesn't run Linux".to_owned());
         }
         if !self.root {
-            lacking.push("this isn't root, which makes namespaces, mounts and cgroups".to_owned());
+            lacking.push(
+                "this process isn't root, which a real node needs for namespaces, mounts and cgroups"
+                    .to_owned(),
+            );
         }
         for (name, bit) in CAPABILITIES {
             // Nobody but root has any.
             if self.root && self.capabilities & (1 << bit) == 0 {
                 lacking.push(format!(
-                    "this root lacks the capability {name}, as in a container"
+                    "this process lacks the capability {name}, as root does in most containers"
                 ));
             }
         }
@@ -193,7 +197,7 @@ impl Facts {
     }
 }
 
-/// The features that the kernel lacks. The error is about one whose command failed for another reason.
+/// Returns the features that the kernel lacks. Fails if the command of a feature failed for another reason.
 async fn lacking_features(features: &[(&str, &str)]) -> Result<Vec<String>> {
     let mut lacking = Vec::new();
     for (feature, command) in features {
@@ -203,12 +207,12 @@ async fn lacking_features(features: &[(&str, &str)]) -> Result<Vec<String>> {
     Ok(lacking)
 }
 
-/// The reason if the kernel refused a feature. An error if using it failed for another reason.
+/// Returns the reason if the kernel refused a feature. Fails if using it failed for another reason.
 fn refused(feature: &str, used: Result<String>) -> Result<Option<String>> {
     let Err(error) = used else { return Ok(None) };
-    let words = format!("{error:#}");
-    if REFUSALS.iter().any(|refusal| words.contains(refusal)) {
-        Ok(Some(format!("the kernel doesn't allow {feature}: {words}")))
+    let text = format!("{error:#}");
+    if REFUSALS.iter().any(|refusal| text.contains(refusal)) {
+        Ok(Some(format!("the kernel doesn't allow {feature}: {text}")))
     } else {
         Err(error.context(format!("checking that the kernel has {feature}")))
     }
@@ -230,7 +234,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_package_is_missing_when_its_file_is() {
+    fn package_is_missing_when_its_file_is() {
         let root = tempfile::tempdir().unwrap();
         assert_eq!(missing(root.path()).len(), PACKAGES.len());
         std::fs::create_dir_all(root.path().join("usr/sbin")).unwrap();
@@ -274,7 +278,7 @@ mod tests {
     }
 
     #[test]
-    fn each_thing_that_a_machine_lacks_is_a_reason() {
+    fn everything_that_a_machine_lacks_is_a_reason() {
         let (fit, one) = (fit(), fit_with_one_hierarchy());
         let cases = [
             (
@@ -348,14 +352,14 @@ mod tests {
             for (found, reason) in lacking.iter().zip(reasons) {
                 assert!(found.contains(reason), "{found}");
             }
-            let unfit = judge(lacking).unwrap_err();
+            let unfit = check_fit(lacking).unwrap_err();
             assert!(unfit.is::<Unfit>());
             assert!(
                 reasons.iter().all(|reason| unfit.to_string().contains(reason)),
                 "{unfit}"
             );
         }
-        judge(Vec::new()).unwrap();
+        check_fit(Vec::new()).unwrap();
     }
 
     #[test]
