@@ -266,7 +266,12 @@ impl Api {
         self.object(patch(revisions(namespace), name, kind, body)).await
     }
 
-    pub(crate) async fn delete_revision(&self, namespace: &str, name: &str, uid: &str) -> Result<(), ApiError> {
+    pub(crate) async fn delete_revision(
+        &self,
+        namespace: &str,
+        name: &str,
+        uid: &str,
+    ) -> Result<(), ApiError> {
         self.delete(delete(revisions(namespace), name, uid)).await
     }
 }

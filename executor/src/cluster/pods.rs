@@ -365,7 +365,10 @@ impl Pods {
     }
 
     /// The pods that a `DaemonSet` controls.
-    pub(crate) fn owned_by<'a>(&'a self, owner: &Owner) -> impl Iterator<Item = (&'a SharedStr, &'a Pod)> + use<'a> {
+    pub(crate) fn owned_by<'a>(
+        &'a self,
+        owner: &Owner,
+    ) -> impl Iterator<Item = (&'a SharedStr, &'a Pod)> + use<'a> {
         let uids = self.by_owner.get(owner).into_iter().flatten();
         uids.filter_map(|uid| self.entry(uid))
     }

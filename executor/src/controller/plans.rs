@@ -4,9 +4,7 @@ use std::sync::Arc;
 
 use everynode_proto::{
     executor::v1::watch_plans_response::Event,
-    planner::v1::{
-        ActionOutcome, DeletePod, DeleteReason, Plan, Problem, Progress, action::Action,
-    },
+    planner::v1::{ActionOutcome, DeletePod, DeleteReason, Plan, Problem, Progress, action::Action},
 };
 use tracing::warn;
 
