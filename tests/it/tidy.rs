@@ -244,7 +244,7 @@ fn every_test_named_in_documents_exists() {
 }
 
 /// The files beside Cargo.toml that state the version, with the text before it and the number of times.
-const VERSION_PLACES: [(&str, &str, usize); 9] = [
+const VERSION_PLACES: [(&str, &str, usize); 11] = [
     ("deploy/base/kustomization.yaml", "newTag: ", 2),
     (
         "deploy/overlays/control-plane/executor.yaml",
@@ -261,6 +261,12 @@ const VERSION_PLACES: [(&str, &str, usize); 9] = [
     ("docs/switching.md", "everynode-executor:", 1),
     ("docs/api.md", "\"version\": \"", 4),
     ("proto/everynode/planner/v1/planner.proto", "version, such as ", 1),
+    ("proto/everynode/planner/v1/session.proto", "version, such as ", 1),
+    (
+        "proto/everynode/executor/v1/executor.proto",
+        "version, such as ",
+        1,
+    ),
     ("CHANGELOG.md", "## [", 1),
 ];
 
