@@ -1,4 +1,4 @@
-//! The program: flags ([`args`]), tasks ([`run`]) and the admin port ([`admin`]).
+//! The program: flags ([`args`]), tasks ([`run`]) and the admin port (`admin`).
 
 pub(crate) mod admin;
 pub mod args;

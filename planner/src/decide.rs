@@ -7,7 +7,7 @@
 //! - `node` decides what one node needs;
 //! - `rollout` decides which old pods are replaced;
 //! - `status` counts, and `rollout_status` derives availability and progress from the counters;
-//! - [`availability`] lists the pods that wait for minReadySeconds.
+//! - `availability` lists the pods that wait for minReadySeconds.
 //!
 //! Simulations of nodes that may not exist use [`demand`] for the resources of one pod and [`simulate`] for all
 //! daemon pods of a node. [`summary`] counts verdicts for people.

@@ -1,10 +1,10 @@
 //! The offline commands. They give the same answers as the unary calls, from objects in files and without a server.
 //!
-//! Data flows one way: files → [`documents`] → [`objects`] (sorted by kind) → [`requests`] → [`crate::unary`], which
+//! Data flows one way: files → [`documents`] → `objects` (sorted by kind) → `requests` → [`crate::unary`], which
 //! also answers the service's calls → everynode-render, which prints.
 //!
 //! - [`args`]: the flags.
-//! - [`kind`], [`place`]: the kinds that the commands know, and the places of objects in the input.
+//! - `kind`, `place`: the kinds that the commands know, and the places of objects in the input.
 //! - [`error`]: why a command fails, and the exit codes.
 
 pub mod args;

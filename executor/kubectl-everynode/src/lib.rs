@@ -3,12 +3,12 @@
 //! The plugin itself has no access to the cluster. kubectl, which knows the user's configuration and login, forwards a
 //! port to an executor's pod, and the plugin sends its requests through that port.
 //!
-//! - [`args`]: the flags; [`names`]: the meaning of `ds/agent` and `node/worker-1`.
-//! - [`kubectl`]: kubectl as a child process; [`forward`]: its port-forward.
-//! - [`connection`]: the connection to an executor, and to the leader; [`security`]: TLS and tokens.
-//! - [`commands`]: the commands with one request; [`watch`]: the command that prints events.
-//! - [`complete`]: completion of the command line.
-//! - [`error`]: the errors, and their exit codes.
+//! - `args`: the flags; `names`: the meaning of `ds/agent` and `node/worker-1`.
+//! - `kubectl`: kubectl as a child process; `forward`: its port-forward.
+//! - `connection`: the connection to an executor, and to the leader; `security`: TLS and tokens.
+//! - `commands`: the commands with one request; `watch`: the command that prints events.
+//! - `complete`: completion of the command line.
+//! - `error`: the errors, and their exit codes.
 
 #![expect(clippy::doc_markdown, reason = "DaemonSets are the users' word here")]
 

@@ -4,7 +4,7 @@
 //!
 //! - [`mod@format`]: the output formats of `-o`, and the style of tables.
 //! - [`message`]: prints any message in protobuf's JSON mapping.
-//! - [`table`]: aligned columns, as kubectl prints them.
+//! - `table`: aligned columns, as kubectl prints them.
 //! - [`explain`], [`plan`], [`simulate`], [`live`]: the tables of each answer. [`values`]: formats the values that they
 //!   have in common.
 //! - [`ErrorChain`]: displays an error with its causes; [`text`]: makes untrusted text safe to print.
