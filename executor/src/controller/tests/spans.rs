@@ -44,6 +44,9 @@ impl<S: Subscriber + for<'span> LookupSpan<'span>> Layer<S> for SpanLog {
 async fn span_of_a_plan_lasts_as_long_as_its_actions() {
     let log = SpanLog::default();
     let _guard = tracing::subscriber::set_default(tracing_subscriber::registry().with(log.clone()));
+    // While there is only one subscriber, tracing asks the subscriber of the thread that first reaches a span whether
+    // anybody wants it. That thread may run another test, without a subscriber. With two, tracing asks both.
+    let _second = tracing::Dispatch::new(tracing_subscriber::registry());
     let (mut rig, mut planner) = Rig::synced(&["n1", "n2"], &[]).await;
     planner.send_actions(Vec::new()).await;
     planner.send_actions(vec![create(1, "n1"), create(2, "n2")]).await;
