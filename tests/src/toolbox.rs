@@ -92,8 +92,8 @@ pub struct Toolbox {
 }
 
 impl Toolbox {
-    /// Finds the programs, and builds them if they are missing. A first build takes about ten minutes on two cores. It
-    /// blocks for that long and shows its progress on standard error.
+    /// Finds the programs, and builds them if they are missing. A first build took four to eight minutes on two cores.
+    /// It blocks for that long and shows its progress on standard error.
     ///
     /// # Errors
     /// When the cache can't be written, Go isn't installed, or the build fails.

@@ -14,16 +14,16 @@ use everynode_tests::walkthrough::{Measurements, Walkthrough};
 
 /// The long help text.
 const ABOUT: &str = "\
-Starts a Kubernetes control plane on this machine with one tainted control-plane node and three workers, runs Everynode's \
-planner and executor on it, and walks through the life of the DaemonSet in deploy/examples/ds-nginx.yaml: pods come, come \
-back, follow nodes and selectors, are updated and go.
+Starts a Kubernetes control plane on this machine, with one tainted control-plane node and three workers. Runs the planner \
+and the executor on it, and walks through the life of the DaemonSet \
+in deploy/examples/ds-nginx.yaml: its pods are created, replaced and deleted as pods, nodes, selectors and the template change.
 
-Neither root nor a container engine is needed. The control plane is the real one, built from source with Go on the first \
-run (about ten minutes on two cores) and kept in the user's cache; the nodes are played by kwok. Set \
-KUBEBUILDER_ASSETS to a folder with the programs to use those instead.
+The demo needs neither root nor a container engine. The first run builds a real control plane from source with Go (four to \
+eight minutes on two cores) and keeps it in the user's cache. kwok simulates the nodes. To use existing programs instead, set \
+KUBEBUILDER_ASSETS to the folder that contains them.
 
-Exits with 0 when every step had the outcome that it should have, with 1 and the reason otherwise, and with 130 after \
-Ctrl-C, which stops everything at any time.";
+Exit codes: 0 every step had the expected outcome, 1 a step failed (the reason is printed), 130 after Ctrl-C, which stops \
+everything at any time.";
 
 #[derive(Parser)]
 #[command(
