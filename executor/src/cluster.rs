@@ -46,7 +46,7 @@ pub(crate) struct Cluster {
     pods: Pods,
     daemon_sets: Cache<Entry>,
     revisions: Cache<CachedRevision>,
-    /// The watched kinds of which no list is complete yet.
+    /// The watched kinds that haven't been listed completely yet.
     unlisted: HashSet<&'static str>,
     /// Changes that have not been processed yet.
     pub touched: Touched,
@@ -83,7 +83,7 @@ impl Cluster {
 
     fn apply_pod_event(&mut self, event: Event<facts::Pod>) {
         match &event {
-            Event::Changed(pod) => self.record_rival_pod(pod),
+            Event::Changed(pod) => self.record_competitor_pod(pod),
             Event::ListEnds => drop(self.unlisted.remove(facts::Pod::KIND)),
             Event::ListBegins | Event::Gone(_) => {}
         }
@@ -95,15 +95,15 @@ impl Cluster {
     /// Records a new pod whose controller is a known `DaemonSet`, but whose name isn't one that this program generates:
     /// another controller has created it. Pods of the first list don't count, because they may be from before a
     /// migration.
-    fn record_rival_pod(&mut self, pod: &facts::Pod) {
+    fn record_competitor_pod(&mut self, pod: &facts::Pod) {
         let metadata = &pod.metadata;
         let is_listed = !self.unlisted.contains(facts::Pod::KIND);
         let is_new = is_listed && self.pods.get(&metadata.uid).is_none();
         let owner = metadata.controlling_daemon_set().filter(|_| is_new);
-        let rival = owner.filter(|owner| !pod::is_derived(&metadata.name, owner.name));
-        let entry = rival.and_then(|owner| self.daemon_set_of(&owner.into()));
-        let rival = entry.map(|entry| (entry.owner().uid.clone(), metadata.name.clone()));
-        self.touched.rival_pods.extend(rival);
+        let foreign = owner.filter(|owner| !pod::is_derived(&metadata.name, owner.name));
+        let entry = foreign.and_then(|owner| self.daemon_set_of(&owner.into()));
+        let foreign = entry.map(|entry| (entry.owner().uid.clone(), metadata.name.clone()));
+        self.touched.competitor_pods.extend(foreign);
     }
 
     /// Applies a pod from the response to a write. The response can be older than the watch's latest event.
@@ -153,7 +153,8 @@ impl Cluster {
     }
 
     /// The facts of a pod to send to the planner, if a known `DaemonSet` controls the pod. The planner identifies
-    /// `DaemonSet`s by their uids alone, so it must not receive a pod that merely carries the uid of one.
+    /// `DaemonSet`s by their uids alone, so it must not receive a pod whose controller reference matches a `DaemonSet`
+    /// only by uid.
     pub(crate) fn pod_facts(&self, uid: &str) -> Option<PodFacts> {
         let pod = self.pods.get(uid)?;
         self.daemon_set_of(pod.owner()?)?;
@@ -168,7 +169,7 @@ impl Cluster {
         self.touched.daemon_sets.extend(self.daemon_sets.keys().cloned());
     }
 
-    /// Marks every `DaemonSet` as changed and as needing upkeep, when this executor begins to lead.
+    /// Marks every `DaemonSet` as changed and as needing upkeep. Called when this executor becomes the leader.
     pub(crate) fn touch_all_for_upkeep(&mut self) {
         self.touched.daemon_sets.extend(self.daemon_sets.keys().cloned());
         self.touched.upkeep.extend(self.daemon_sets.keys().cloned());

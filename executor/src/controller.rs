@@ -335,8 +335,8 @@ impl Controller {
             self.check_status_writer(uid);
             self.write_status(uid);
         }
-        let rival_pods = std::mem::take(&mut self.cluster.touched.rival_pods);
-        for (uid, pod) in &rival_pods {
+        let competitor_pods = std::mem::take(&mut self.cluster.touched.competitor_pods);
+        for (uid, pod) in &competitor_pods {
             self.report_competitor(uid, CompetitorTrace::Pod(pod));
         }
         let due = std::mem::take(&mut self.cluster.touched.upkeep);

@@ -1,6 +1,6 @@
 //! Everynode's planner: decides which nodes get a `DaemonSet`'s pods, and how its pods are replaced.
 //!
-//! It is not a controller. It has no access to any cluster, and keeps nothing that it couldn't receive again.
+//! It is not a controller. It has no access to any cluster, and keeps no state that executors can't send again.
 //! The same input gives the same plan, byte for byte; the time is part of the input.
 //!
 //! Data flows one way: wire facts → [`convert`] → [`model`] → [`fleet`] (the facts of a session) → [`decide`]
@@ -16,7 +16,7 @@
 //! - [`unary`]: the calls that are answered from one request.
 //! - [`session`]: the stream that serves an executor.
 //! - [`service`], [`limits`]: gRPC.
-//! - [`offline`]: the same answers as commands, from files and without a server.
+//! - [`offline`]: commands that give the same answers, from files and without a server.
 //! - [`args`], [`run`], [`admin`], [`metrics`]: the program.
 
 pub mod admin;

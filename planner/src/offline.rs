@@ -4,7 +4,7 @@
 //! also answers the service's calls → everynode-render, which prints.
 //!
 //! - [`args`]: the flags.
-//! - `kind`, `place`: the kinds that the commands know, and the places of objects in the input.
+//! - `kind`, `place`: the kinds that the commands read, and the locations of objects in the input.
 //! - [`error`]: why a command fails, and the exit codes.
 
 pub mod args;

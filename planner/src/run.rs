@@ -1,6 +1,6 @@
 //! Starts and stops the program: flags, logs, ports, readiness, drain.
 
-use std::{future, sync::Arc, time::Duration};
+use std::sync::Arc;
 
 use anyhow::Context;
 use clap::CommandFactory;
@@ -9,11 +9,11 @@ use everynode_proto::planner::v1::planner_service_server::PlannerServiceServer;
 use everynode_serving::{
     program::{self, exit::Exit},
     serve::{self, Limits, Server},
-    tls::Credentials,
+    tls::{self, Credentials},
 };
 use tokio::{net::TcpListener, sync::watch};
 use tokio_util::sync::CancellationToken;
-use tracing::{info, warn};
+use tracing::info;
 
 use crate::{
     admin,
@@ -24,10 +24,7 @@ use crate::{
     session::SessionMemory,
 };
 
-/// How long calls in progress may take to finish during shutdown.
-const DRAIN_DEADLINE: Duration = Duration::from_secs(10);
-
-/// Runs the program, and returns how it ends.
+/// Runs the program, and returns its exit code.
 pub fn main() -> Exit {
     let cli: Cli = match program::parse() {
         Ok(cli) => cli,
@@ -131,23 +128,10 @@ async fn serve(ports: Ports, args: &Args, credentials: Option<Credentials>) -> a
         ready.send_replace(false);
         health.set_serving(false).await;
         shutdown.cancel();
-        tokio::time::sleep(DRAIN_DEADLINE).await;
-        warn!(
-            deadline_seconds = DRAIN_DEADLINE.as_secs(),
-            "drain deadline passed; calls in progress were aborted"
-        );
+        program::drain().await;
         anyhow::Ok(())
     };
-    let certificate_reload = async {
-        match credentials {
-            Some(credentials) => {
-                credentials
-                    .reload_periodically(|status| metrics.certificates(status))
-                    .await
-            }
-            None => future::pending().await,
-        }
-    };
+    let certificate_reload = tls::reload_certificates(credentials, |status| metrics.certificates(status));
     tokio::select! {
         end = grpc => end.context("the gRPC server failed"),
         never = admin => match never {},

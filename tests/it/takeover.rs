@@ -232,7 +232,7 @@ async fn create_with_nulls(world: &World, set: DaemonSetBuilder) {
 }
 
 #[tokio::test]
-async fn h2_revision_written_by_an_older_release_is_recognised_by_its_meaning() {
+async fn h2_revision_written_by_an_older_release_is_recognized_by_its_meaning() {
     let (world, before) = World::with_agent(2).await;
     let kubectl = world.claim.kubectl().unwrap();
     kubectl

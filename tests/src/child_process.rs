@@ -3,7 +3,7 @@
 //! Even if a test panics, a demo is interrupted, or a harness is killed with `SIGKILL`, no API server may keep running.
 //! So each child runs under a small shell that holds the read end of a pipe. This process holds the only write end.
 //! When the write end closes, because the [`ChildProcess`] is dropped or because this process has ended, the shell ends
-//! the child. That needs no code of this process to run.
+//! the child. This works even if this process can't run any more code.
 
 mod work_dir;
 
@@ -26,7 +26,7 @@ use crate::wait::eventually;
 /// The shell prints the child's process id on its standard output, and nothing after that. Its subshell blocks in
 /// `read`, which returns when the pipe closes. The subshell then sends the child SIGTERM and, if the child is still
 /// running after GRACE tenths of a second, SIGKILL. When the child ends by itself, the subshell is no longer needed.
-/// The shell kills it with -KILL, because a subshell that is waiting for `sleep` would handle SIGTERM only afterwards.
+/// The shell kills it with SIGKILL, which ends it immediately, even while it waits for `sleep`.
 const SCRIPT: &str = r#"
 log=$1 grace=$2
 shift 2
@@ -63,7 +63,7 @@ pub struct ProcessOptions {
     pub args: Vec<String>,
     /// Environment variables in addition to the inherited ones.
     pub env: Vec<(String, String)>,
-    /// The working directory; ours if not given.
+    /// The working directory. By default, this process's own.
     pub directory: Option<PathBuf>,
     /// The log file for its output. The output is appended, so the log of a restarted process holds both runs.
     pub log: PathBuf,
@@ -71,7 +71,8 @@ pub struct ProcessOptions {
     pub grace: Duration,
 }
 
-/// A running child process. It is stopped when this value is dropped or when this process ends, however that happens.
+/// A running child process. It is stopped when this value is dropped or when this process ends, even if this process is
+/// killed.
 pub struct ChildProcess {
     name: String,
     log: PathBuf,
@@ -84,10 +85,10 @@ pub struct ChildProcess {
 }
 
 impl ChildProcess {
-    /// Starts a program under a shell that ends it with this value.
+    /// Starts a program under a shell, which ends the program when the returned value is dropped.
     ///
     /// # Errors
-    /// When the shell can't be started or the log can't be written. A program that doesn't exist is no error here: it
+    /// When the shell can't be started or the log can't be written. A missing program isn't an error here. It
     /// counts as a process that ended at once with status 127, and the log holds the shell's message.
     pub fn start(options: &ProcessOptions) -> Result<Self> {
         let name = &options.name;
@@ -168,7 +169,7 @@ impl ChildProcess {
         self.stop_pipe = None;
     }
 
-    /// Kills the program with `SIGKILL`, as a crash would end it, and waits until it is gone.
+    /// Kills the program with `SIGKILL` to simulate a crash, and waits until it is gone.
     ///
     /// # Errors
     /// When it is still running after ten seconds.
@@ -209,8 +210,8 @@ impl ChildProcess {
 impl Drop for ChildProcess {
     fn drop(&mut self) {
         self.request_stop();
-        // Dropping blocks until the child is gone, because only then are its ports and files free for the next process.
-        // It waits at most five seconds longer than the grace period.
+        // Dropping blocks until the child is gone, because the next process may need its ports and files. It waits at
+        // most five seconds longer than the grace period.
         let deadline = Instant::now() + self.grace + Duration::from_secs(5);
         while self.exit_status().is_none() && Instant::now() < deadline {
             std::thread::sleep(Duration::from_millis(5));

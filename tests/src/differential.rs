@@ -65,7 +65,7 @@ impl Lockstep {
         })
     }
 
-    /// Creates nodes on both sides, each labelled for the scenario, and waits until they are ready.
+    /// Creates nodes on both sides, each labeled for the scenario, and waits until they are ready.
     ///
     /// # Errors
     /// When an API server rejects a request, or the nodes don't become ready.

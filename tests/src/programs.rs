@@ -69,7 +69,7 @@ impl Programs {
     }
 
     /// Builds the programs for container images, linked statically against musl. They are built as for the tests,
-    /// because optimising them would take minutes. Blocks the thread, the first time for some minutes.
+    /// because optimizing them would take minutes. Blocks the thread, the first time for some minutes.
     ///
     /// # Errors
     /// When the target isn't installed, or the build fails. Cargo's own messages are on standard error then.

@@ -6,7 +6,7 @@
 //!
 //! Reading order: [`preflight`] checks whether this machine is suitable, `machine` makes the namespaces, `cgroups`
 //! cleans up the one thing that outlasts them, `config` holds the programs' configuration, `images` builds images
-//! without a registry, and [`walkthrough`] checks the expected behaviour.
+//! without a registry, and [`walkthrough`] checks the expected behavior.
 
 mod cgroups;
 mod config;

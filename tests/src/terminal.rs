@@ -9,11 +9,11 @@ use std::time::Duration;
 use anyhow::Result;
 use tokio::signal::unix::{SignalKind, signal};
 
-/// Prints the progress of the demo or the benchmark. It uses colours only on a terminal, and never if `NO_COLOR` is set
+/// Prints the progress of the demo or the benchmark. It uses colors only on a terminal, and never if `NO_COLOR` is set
 /// and nonempty.
 pub struct Terminal {
     out: Box<dyn Write + Send>,
-    colours: bool,
+    colors: bool,
     steps: u32,
 }
 
@@ -30,11 +30,11 @@ enum Style {
 impl Terminal {
     /// Writes to standard output.
     pub fn stdout() -> Self {
-        let colours =
+        let colors =
             io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
         Self {
             out: Box::new(io::stdout()),
-            colours,
+            colors,
             steps: 0,
         }
     }
@@ -43,7 +43,7 @@ impl Terminal {
     pub fn plain(out: impl Write + Send + 'static) -> Self {
         Self {
             out: Box::new(out),
-            colours: false,
+            colors: false,
             steps: 0,
         }
     }
@@ -92,7 +92,7 @@ impl Terminal {
     }
 
     fn paint(&self, style: Style, text: &str) -> String {
-        if self.colours && !text.is_empty() {
+        if self.colors && !text.is_empty() {
             format!("\x1b[{}m{text}\x1b[0m", style as u8)
         } else {
             text.to_owned()
@@ -109,7 +109,7 @@ impl Terminal {
 impl fmt::Debug for Terminal {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Terminal")
-            .field("colours", &self.colours)
+            .field("colors", &self.colors)
             .field("steps", &self.steps)
             .finish_non_exhaustive()
     }

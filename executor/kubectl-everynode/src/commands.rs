@@ -172,7 +172,8 @@ impl CommandRunner {
         })
     }
 
-    /// Returns the namespace from the name, or else from the flags, or else from the context. It is empty with `-A`.
+    /// Returns the namespace from the name, or else from the flags, or else from the context. With `-A`, it is empty
+    /// unless the name has a namespace.
     async fn namespace(&self, from_name: Option<&str>) -> Result<String, Error> {
         let cluster = self.connector.cluster();
         match (from_name, cluster.namespace.as_deref()) {

@@ -32,7 +32,7 @@ pub(crate) async fn complete(words: &[String]) -> String {
             command => names(&line.cluster, command, last).await,
         }
     };
-    // A name that isn't printable can't be completed: its escapes would name another object.
+    // A name that isn't printable can't be completed: its escaped form would be the name of another object.
     completions.retain(|word| word.starts_with(last) && printable(word) == *word);
     completions.sort();
     completions
@@ -45,7 +45,7 @@ pub(crate) async fn complete(words: &[String]) -> String {
 /// The command line before the word that is completed.
 struct CommandLine {
     cluster: ClusterArgs,
-    /// Empty when there is none yet.
+    /// Empty when the line has no command yet.
     command: String,
 }
 

@@ -23,10 +23,10 @@ use super::{
 const DEFAULT_PORT: &str = "50052";
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 const RESPONSE_TIMEOUT: Duration = Duration::from_mins(1);
-/// A watch may be silent for hours, so pings detect a lost executor.
+/// Interval of the pings that detect a lost executor: a watch may be silent for hours.
 const PING_INTERVAL: Duration = Duration::from_secs(10);
 const PING_TIMEOUT: Duration = Duration::from_secs(10);
-/// Maximum size of a response: every DaemonSet on every node of a large cluster.
+/// Maximum size of a response. It is enough for every DaemonSet on every node of a large cluster.
 const MAX_MESSAGE_BYTES: usize = 256 * 1024 * 1024;
 
 pub(crate) type Client = ExecutorServiceClient<InterceptedService<Channel, BearerToken>>;

@@ -81,7 +81,7 @@ pub(crate) enum PodError {
 }
 
 impl Error {
-    /// How the program ends.
+    /// The exit code for this error.
     pub(crate) fn exit(&self) -> Exit {
         match self {
             Self::Usage(_) => Exit::Usage,

@@ -55,7 +55,7 @@ impl PortForward {
         };
         match timeout(START_TIMEOUT, wait_until_listening(&mut child)).await {
             Ok(Some((port, mut lines))) => {
-                // kubectl would block once a pipe that nobody reads is full.
+                // Drain both pipes, because kubectl blocks when its output fills one.
                 tokio::spawn(async move { while let Ok(Some(_)) = lines.next_line().await {} });
                 drain_stderr(&mut child);
                 Ok(Self { port, _child: child })

@@ -7,7 +7,7 @@ use tokio::process::Command;
 
 use super::args::ClusterArgs;
 
-/// Environment variable with the path of another kubectl than the one on the PATH.
+/// Environment variable with the path of the kubectl to run instead of the one on the PATH.
 const PATH_VARIABLE: &str = "KUBECTL_PATH";
 
 /// Label of executor pods.
@@ -18,7 +18,8 @@ const CONTEXT_NAMESPACE: &str = "jsonpath={.contexts[0].context.namespace}";
 /// Output format with one line for each pod: its name and the names of its ports.
 const PODS: &str =
     r#"jsonpath={range .items[*]}{.metadata.name} {.spec.containers[*].ports[*].name}{"\n"}{end}"#;
-/// Name of the plain-text port for `kubectl port-forward`. Executors that serve TLS may have one beside the TLS port.
+/// Name of the plain-text port for `kubectl port-forward`. Executors that serve TLS may have one in addition to the TLS
+/// port.
 const LOCAL_PORT: &str = "local";
 /// Path of the object names in the output of `kubectl get`.
 const NAMES: &str = "jsonpath={.items[*].metadata.name}";
@@ -40,7 +41,7 @@ pub(crate) enum KubectlError {
     Failed {
         /// The kubectl command, such as `get pods`.
         command: String,
-        /// kubectl's error output, in one line.
+        /// kubectl's error output, as one line.
         message: String,
     },
 }
@@ -49,7 +50,7 @@ pub(crate) enum KubectlError {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct ExecutorPod {
     pub(crate) name: String,
-    /// Name of the plain-text port, if the pod has one beside the TLS port.
+    /// Name of the plain-text port, if the pod has one in addition to the TLS port.
     pub(crate) local_port: Option<&'static str>,
 }
 
@@ -159,7 +160,7 @@ impl Kubectl {
     }
 }
 
-/// Returns kubectl's error output in one line. Log lines are left out unless there is nothing else.
+/// Returns kubectl's error output as one line. Omits log lines unless there is nothing else.
 pub(crate) fn format_stderr(stderr: &[u8]) -> String {
     let text = String::from_utf8_lossy(stderr);
     let lines = text.lines().map(str::trim).filter(|line| !line.is_empty());

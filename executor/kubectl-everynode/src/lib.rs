@@ -35,7 +35,7 @@ use self::{
     error::Error,
 };
 
-/// Runs the program, and returns how it ends.
+/// Runs the program, and returns its exit code.
 pub fn main() -> Exit {
     let cli: Cli = match program::parse() {
         Ok(cli) => cli,

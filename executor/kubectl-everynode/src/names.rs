@@ -33,7 +33,7 @@ impl Name {
     /// Parses a name of either kind.
     ///
     /// # Errors
-    /// A part of the name is empty, or the name isn't of one of the supported forms.
+    /// A part of the name is empty, or the name has none of the supported forms.
     pub(crate) fn parse(text: &str) -> Result<Self, Error> {
         let parts: Vec<_> = text.split('/').collect();
         if parts.contains(&"") {

@@ -23,7 +23,7 @@ const MAX_BACKOFF: Duration = Duration::from_secs(10);
 
 /// Why a watch ended.
 enum WatchEnd {
-    /// The connection was lost, and later events with it.
+    /// The connection was lost. Events may be missed until a new watch begins.
     ConnectionLost(Error),
     /// The watch reached its maximum duration. A new watch continues it.
     Expired,
@@ -34,8 +34,8 @@ enum WatchEnd {
 /// Runs `watch` and returns the exit code. Usually the user ends it with a signal instead.
 ///
 /// # Errors
-/// The first watch can't be opened, or the user doesn't have, or no longer has, the right to watch. Once a watch has
-/// begun, the program reconnects when it loses the connection.
+/// The first watch can't be opened, or the user has no right to watch or loses it. Once a watch has begun, a lost
+/// connection is not an error: the program reconnects.
 pub(crate) async fn watch(runner: &CommandRunner, args: &WatchArgs) -> Result<Exit, Error> {
     let filter = runner.filter(args.daemon_set.as_deref()).await?;
     let format = args.output.output;
@@ -106,8 +106,8 @@ async fn print_events(
     }
 }
 
-/// Returns why a watch ended, from its status. It is an error when the user may not watch, since a new watch would be
-/// refused too.
+/// Returns why a watch ended, from its status. Returns an error if the user isn't allowed to watch, because a new watch
+/// would be refused too.
 fn watch_end(status: Status) -> Result<WatchEnd, Error> {
     match status.code() {
         Code::Unauthenticated | Code::PermissionDenied => Err(status.into()),

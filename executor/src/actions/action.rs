@@ -21,7 +21,7 @@ const FIRST_WAIT: Duration = Duration::from_millis(100);
 const LONGEST_WAIT: Duration = Duration::from_secs(5);
 /// An answer that is still unclear after this long counts as a refusal. The planner may request the action again.
 const RETRY_DEADLINE: Duration = Duration::from_secs(15);
-/// Maximum number of names that are tried when other pods have taken them.
+/// Maximum number of names to try when other pods have taken them.
 const MAX_NAMES: u32 = 16;
 
 #[derive(Debug)]
@@ -46,8 +46,8 @@ pub(crate) struct ActionReport {
     pub(crate) was_retried: bool,
 }
 
-/// Repeats a call until the answer is clear, `stop` is cancelled, or `RETRY_DEADLINE` passes. Without that deadline, a
-/// call that one bad webhook can't answer would block everything behind it.
+/// Repeats a call until the answer is clear, `stop` is cancelled, or `RETRY_DEADLINE` passes. Without that deadline,
+/// one broken webhook would block all actions behind the call.
 async fn retry<T, F: Future<Output = Result<T, ApiError>>>(
     stop: &CancellationToken,
     was_retried: &mut bool,
@@ -73,8 +73,8 @@ async fn retry<T, F: Future<Output = Result<T, ApiError>>>(
     }
 }
 
-/// Creates a pod. If exactly the wanted pod has taken the name, the pod exists already. If another pod has taken it,
-/// the next name of the sequence is tried.
+/// Creates a pod. If the wanted pod itself already has the name, the action has succeeded. If another pod has it, tries
+/// the next name of the sequence.
 pub(crate) async fn create(
     api: Api,
     daemon_set: Arc<DaemonSet>,
@@ -118,7 +118,7 @@ async fn try_names(
                 return ActionResult::Created(Box::new(pod));
             }
             Some(Ok(_)) => taken = Some(refusal),
-            // The pod has just gone, so its successor gets the next name.
+            // The pod that had the name has just been deleted, so its successor gets the next name.
             Some(Err(error)) if error.is_not_found() => taken = Some(refusal),
             Some(Err(error)) => return ActionResult::Refused(error),
         }
@@ -136,7 +136,7 @@ fn is_wanted_pod(pod: &Pod, daemon_set: &DaemonSet, action: &CreatePod) -> bool 
     owned && revision && pod.target_node() == Some(&action.node)
 }
 
-/// Deletes a pod if it still has the uid.
+/// Deletes a pod if it still has the action's uid.
 pub(crate) async fn delete(
     api: Api,
     namespace: String,

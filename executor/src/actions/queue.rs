@@ -1,8 +1,9 @@
 //! Decides which actions of a `DaemonSet`'s plans may start now: adaptive concurrency, without IO and without a clock.
 //!
-//! Creations and deletions have a lane each. A lane starts with one action at a time, and its limit doubles while
-//! actions succeed. A failure halves the limit. If the server refused for good, the lane also closes for a while. So a
-//! full quota or a webhook that denies costs one call at a time, and costs other `DaemonSet`s nothing.
+//! Creations and deletions have a lane each. A lane starts with one action at a time. Each round of successes doubles
+//! its limit. An action that had to be retried, or that the server refused, halves the limit. A refusal also closes the
+//! lane for a while. So a full quota or a webhook that denies requests costs one call at a time, and doesn't delay
+//! other `DaemonSet`s.
 
 use std::{collections::VecDeque, time::Duration};
 
@@ -12,12 +13,12 @@ use tracing::Span;
 
 /// Maximum number of calls in progress in one lane of one `DaemonSet`. More would only queue in the API server.
 const MAX_WINDOW: usize = 32;
-/// How long the first refusal in a row closes a lane.
+/// How long the first of several consecutive refusals closes a lane.
 const FIRST_PAUSE: Duration = Duration::from_secs(1);
-/// Maximum time that a lane is closed.
+/// The longest time for which a refusal closes a lane.
 const LONGEST_PAUSE: Duration = Duration::from_secs(30);
 /// How long actions of an unknown kind are held before they are reported as failed. They aren't reported immediately,
-/// because the planner may request them again.
+/// because the planner might then request them again immediately.
 const UNKNOWN_PAUSE: Duration = LONGEST_PAUSE;
 
 /// A lane of actions.
@@ -49,7 +50,7 @@ pub struct ReadyAction<T> {
     pub id: u64,
     /// The action.
     pub action: T,
-    /// When the event that led to the action was read, if an event did.
+    /// When the executor read the event that led to the action. `None` if no event led to it.
     pub event_read: Option<Instant>,
     /// The span of the action's plan. It lasts as long as the plan's actions.
     pub plan_span: Span,
@@ -182,7 +183,7 @@ impl ActionQueue {
                     event_read,
                     plan_span: span.clone(),
                 }),
-                // A newer planner sent it. It must not stay in flight, or nothing else would be done in its place.
+                // A newer planner sent this action. While it is in flight, the planner requests nothing in its place.
                 None => self.unknown.push(id),
             }
         }

@@ -27,7 +27,7 @@ use crate::apiserver::{
     objects::{self, DaemonSet, Encoding, PROTOBUF_OR_JSON, Revision, Watched},
 };
 
-/// Deadline of one call. The API server's own limit is a minute, but retrying sooner is faster.
+/// Deadline of one call. The API server's own limit is a minute. A shorter deadline lets the executor retry sooner.
 const CALL_DEADLINE: Duration = Duration::from_secs(20);
 
 /// How the server merges a patch.
@@ -136,7 +136,7 @@ impl Api {
         Ok(objects::object(&body, encoding)?)
     }
 
-    /// Returns an object that has no type here, unchanged.
+    /// Returns an object as the JSON that the API server sent.
     async fn raw_object(&self, request: BuiltRequest) -> Result<Map<String, Value>, ApiError> {
         let (_, body) = self.send(request).await?;
         serde_json::from_slice(&body).map_err(|error| ApiError::Decode(error.into()))
@@ -203,8 +203,8 @@ impl Api {
     }
 
     pub(crate) async fn create_pod(&self, namespace: &str, body: Vec<u8>) -> Result<Pod, ApiError> {
-        // The server validated the template when the DaemonSet was written, so it need not look for unknown fields in
-        // every pod.
+        // The server validated the template when the DaemonSet was written, so it doesn't need to check every pod for
+        // unknown fields.
         let path = pods(namespace)?.url_path;
         let request = http::Request::post(format!("{path}?fieldValidation=Ignore"))
             .header(CONTENT_TYPE, "application/json")

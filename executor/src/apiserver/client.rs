@@ -35,7 +35,7 @@ const STREAM_WINDOW_BYTES: u32 = 1 << 20;
 /// How much of all responses on one connection may be in flight.
 const CONNECTION_WINDOW_BYTES: u32 = 4 << 20;
 
-/// Why a client can't be made from a configuration.
+/// Why a client can't be created from a configuration.
 #[derive(Debug, thiserror::Error)]
 pub enum ClientError {
     /// The configuration has a proxy.
@@ -62,17 +62,17 @@ pub fn connect(config: &Config) -> Result<Client, ClientError> {
     connect_with(config, Claim::forever())
 }
 
-/// Like [`connect`], but nothing is written without a current claim to lead, and nothing written earlier arrives once
-/// the claim has ended.
+/// Like [`connect`], but the client writes only while the claim to lead is current. Writes that it sent earlier don't
+/// arrive after the claim has ended.
 ///
 /// # Errors
-/// As [`connect`].
+/// The same as those of [`connect`].
 pub fn connect_with(config: &Config, claim: Claim) -> Result<Client, ClientError> {
     if config.proxy_url.is_some() {
         return Err(ClientError::Proxy);
     }
     let mut connector = HttpConnector::new();
-    // The TLS connector decides what is encrypted.
+    // Accept https URLs too: the TLS connector, which wraps this one, adds the encryption.
     connector.enforce_http(false);
     connector.set_nodelay(true);
     connector.set_connect_timeout(Some(CONNECT_DEADLINE));

@@ -1,8 +1,8 @@
-//! Names of Kubernetes objects, as requests and URLs may contain them.
+//! Validates the names of Kubernetes objects in requests and URLs.
 
 /// The longest name that Kubernetes accepts, in bytes.
 const MAX_NAME_BYTES: usize = 253;
-/// Number of characters of an invalid name that an error shows.
+/// Maximum number of characters of an invalid name that an error shows.
 const MAX_SHOWN_CHARS: usize = 64;
 
 /// Whether the text is a valid name: a DNS subdomain.

@@ -10,7 +10,7 @@ use prost::{DecodeError, bytes::Bytes};
 use serde::{Deserialize, de::DeserializeOwned};
 use serde_json::value::RawValue;
 
-/// A `DaemonSet` whose template is kept as the API server gave it.
+/// A `DaemonSet` whose template is kept as the API server sent it.
 pub type DaemonSet = facts::DaemonSet<Option<Box<RawValue>>>;
 
 /// A `ControllerRevision`.
@@ -19,7 +19,7 @@ pub type DaemonSet = facts::DaemonSet<Option<Box<RawValue>>>;
 pub struct Revision {
     /// metadata.
     pub metadata: Meta,
-    /// Its place in the history: higher is newer.
+    /// Its revision number: higher is newer.
     pub revision: i64,
     /// The patch that restores the template, as stored.
     pub data: Option<Box<RawValue>>,
@@ -37,7 +37,7 @@ pub enum ObjectDecodeError {
     /// The protobuf message isn't what was expected.
     #[error("unexpected protobuf")]
     Protobuf(#[from] DecodeError),
-    /// The server chose an encoding that it wasn't offered.
+    /// The server sent protobuf, which the request didn't accept.
     #[error("protobuf was not requested")]
     UnexpectedProtobuf,
     /// The type of the event is unknown.
@@ -75,7 +75,7 @@ pub const PROTOBUF_OR_JSON: &str = "application/vnd.kubernetes.protobuf,applicat
 pub trait Watched: DeserializeOwned + fmt::Debug + Send + 'static {
     /// The kind's name.
     const KIND: &'static str;
-    /// The path under which all its objects are found.
+    /// The path that lists all its objects.
     const PATH: &'static str;
     /// The encodings that the server may choose from.
     const ACCEPT: &'static str = "application/json";
@@ -83,7 +83,7 @@ pub trait Watched: DeserializeOwned + fmt::Debug + Send + 'static {
     /// Reads an object from protobuf.
     ///
     /// # Errors
-    /// The object can't be decoded, or the encoding wasn't offered for the kind.
+    /// The object can't be decoded, or requests for the kind don't accept protobuf.
     fn from_protobuf(_object: Bytes) -> Result<Self, ObjectDecodeError> {
         Err(ObjectDecodeError::UnexpectedProtobuf)
     }
@@ -120,7 +120,8 @@ impl Watched for facts::Pod {
     }
 }
 
-// A template must reach the pods unchanged, with fields that no definition here has, so these kinds stay text.
+// These kinds are read as JSON, because a template must reach the pods unchanged, including fields that this crate
+// doesn't define.
 
 impl Watched for DaemonSet {
     const KIND: &'static str = "DaemonSet";
@@ -147,7 +148,7 @@ pub enum WatchEvent<T> {
     Changed(T),
     /// The object is gone; this is its last state.
     Gone(T),
-    /// Nothing else happened up to this version.
+    /// The watch has reported all changes up to this version.
     Bookmark {
         /// The version.
         version: String,

@@ -5,12 +5,12 @@ use std::collections::HashMap;
 use super::{Cluster, SharedStr, Version, listing::Listing};
 use crate::apiserver::{objects::Watched, watch::Event};
 
-/// A watched kind with a [`Cache`]: everything in which the kinds differ.
+/// A watched kind with a [`Cache`]. The trait contains everything that differs between these kinds.
 ///
-/// Pods have a cache of their own: there are so many of them that it shares their data, and it may hold pods that
-/// their watch hasn't reported yet.
+/// Pods have a cache of their own. It keeps one copy of data that many pods share, and it may hold pods that their
+/// watch hasn't reported yet.
 pub(super) trait Cached: Watched {
-    /// The data that is kept of an object.
+    /// The data that is cached for an object.
     type Value;
     /// Whether a later object may have the same key. Names are reused; uids never are.
     const REUSES_KEYS: bool;
@@ -28,7 +28,7 @@ pub(super) trait Cached: Watched {
     fn forget(cluster: &mut Cluster, key: &SharedStr);
 }
 
-/// The cached data of an object, and the version at which it is known.
+/// The cached data of an object, and the object's version.
 #[derive(Debug)]
 pub(super) struct Versioned<V> {
     pub(super) value: V,
@@ -61,7 +61,7 @@ impl<V> Cache<V> {
         self.objects.get_mut(key)
     }
 
-    /// The version at which an object is known, if it is known.
+    /// The version of an object, if it is cached.
     pub(super) fn version(&self, key: &str) -> Option<&Version> {
         self.objects.get(key).map(|known| &known.version)
     }
@@ -86,7 +86,7 @@ impl<V> Cache<V> {
         self.objects.values().map(|known| &known.value)
     }
 
-    /// All objects with their keys, in no order.
+    /// All objects with their keys, in no particular order.
     pub(super) fn iter(&self) -> impl Iterator<Item = (&SharedStr, &V)> {
         self.objects.iter().map(|(key, known)| (key, &known.value))
     }
@@ -99,8 +99,8 @@ impl<V> Cache<V> {
 
     /// Records that the watch has reported an object as gone. Returns whether to apply the report.
     fn on_gone(&mut self, key: &SharedStr, version: Version, reuses_keys: bool) -> bool {
-        // With a reused key, a newer object may be known already. Otherwise this is the last event of the key, whatever
-        // version is known.
+        // If keys are reused, a newer object may already be cached under this key. If not, this is the key's last
+        // event, whatever version is cached.
         let known = self.objects.get(key).filter(|_| reuses_keys);
         self.listing
             .on_gone(key, version, known.map(|known| &known.version))

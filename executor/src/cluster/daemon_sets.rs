@@ -24,8 +24,7 @@ impl Cached for DaemonSet {
     fn set(self, cluster: &mut Cluster, uid: SharedStr, version: Version) {
         if let Some(known) = cluster.daemon_sets.get_mut(&uid) {
             let before = &known.value.object;
-            // Status writes are frequent, so everything that follows from the spec is computed only when the spec
-            // changes.
+            // Status writes are frequent, so the entry is recomputed only when a field that it depends on changes.
             if before.metadata.generation == self.metadata.generation
                 && before.metadata.deletion_timestamp == self.metadata.deletion_timestamp
                 && before.metadata.annotations == self.metadata.annotations
@@ -40,7 +39,7 @@ impl Cached for DaemonSet {
             }
         }
         if self.metadata.deletion_timestamp.is_some() {
-            // From here on, its pods belong to the garbage collector (A4), even if the next event shows an earlier
+            // From now on, its pods are left to the garbage collector (A4), even if the next event shows an earlier
             // version.
             cluster.daemon_sets.listing.add_tombstone(uid.clone(), version);
             Self::forget(cluster, &uid);
@@ -65,8 +64,8 @@ impl Cached for DaemonSet {
 }
 
 impl Cluster {
-    /// Applies a `DaemonSet` from the response to a read or a write, unless a newer version is known. If the
-    /// `DaemonSet` isn't known, it has been deleted in the meantime.
+    /// Applies a `DaemonSet` from the response to a read or a write, unless a newer version is cached. Ignores a
+    /// `DaemonSet` that isn't cached, because it has been deleted in the meantime.
     pub(crate) fn apply_written_daemon_set(&mut self, object: DaemonSet) {
         let uid: SharedStr = object.metadata.uid.as_str().into();
         let version = Version::parse(&object.metadata.resource_version);
@@ -89,7 +88,7 @@ impl Cluster {
             .filter(|entry| entry.owner() == owner)
     }
 
-    /// All `DaemonSet`s that are not being deleted, in no order.
+    /// All `DaemonSet`s that are not being deleted, in no particular order.
     pub(crate) fn daemon_sets(&self) -> impl Iterator<Item = &Entry> {
         self.daemon_sets.values()
     }

@@ -15,12 +15,12 @@ use crate::{
     pods::{hash::Fingerprint, template},
 };
 
-/// A `DaemonSet`, and everything that follows from it alone.
+/// A `DaemonSet`, and the data that is computed from it alone.
 #[derive(Debug, Clone)]
 pub(crate) struct Entry {
     /// The object.
     pub object: Arc<DaemonSet>,
-    /// Fingerprint of its template's meaning.
+    /// Fingerprint of its template. Templates with the same meaning have the same fingerprint.
     pub template: Fingerprint,
     owner: Owner,
     selector: Option<Selector>,
@@ -38,7 +38,7 @@ impl Entry {
         }
     }
 
-    /// The identity that the controller references of its pods and revisions must match.
+    /// The identity that must match the controller references of its pods and revisions.
     pub(crate) fn owner(&self) -> &Owner {
         &self.owner
     }
@@ -69,7 +69,7 @@ fn selector(selector: &LabelSelector) -> Option<Selector> {
         match_labels: Some(selector.match_labels.clone()),
         match_expressions: Some(selector.match_expressions.iter().map(expression).collect()),
     };
-    // The API server rejects selectors that can't be parsed. If there is one nevertheless, it selects nothing.
+    // The API server rejects selectors that can't be parsed. If one is stored nevertheless, it selects nothing.
     selector.try_into().ok()
 }
 
@@ -82,9 +82,9 @@ pub(crate) struct CachedRevision {
     pub namespace: String,
     /// metadata.uid.
     pub uid: SharedStr,
-    /// Its place in the history.
+    /// Its revision number: higher is newer.
     pub revision: i64,
-    /// Fingerprint of the meaning of the template in its data.
+    /// Fingerprint of the template in its data.
     pub template: Fingerprint,
     /// Its own labels.
     pub labels: StringMap,

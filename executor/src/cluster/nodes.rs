@@ -52,7 +52,7 @@ impl Cluster {
         self.nodes.len()
     }
 
-    /// All nodes' facts, in no order.
+    /// The facts of all nodes, in no particular order.
     pub(crate) fn nodes(&self) -> impl Iterator<Item = &Arc<NodeFacts>> {
         self.nodes.values()
     }

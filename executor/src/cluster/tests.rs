@@ -19,7 +19,7 @@ fn changed(cluster: &mut Cluster, object: DaemonSet) {
     cluster.apply(Change::DaemonSet(Event::Changed(object)));
 }
 
-/// A cluster that has listed only the agent, with nothing touched.
+/// A cluster with only the agent in its caches, and no recorded changes.
 fn with_agent() -> Cluster {
     let mut cluster = Cluster::default();
     changed(&mut cluster, agent());
@@ -222,12 +222,12 @@ fn new_planner_gets_everything() {
         pods,
         daemon_sets,
         statuses,
-        rival_pods,
+        competitor_pods,
         upkeep,
     } = &cluster.touched;
     assert_eq!(
         (touched(nodes), touched(pods), touched(daemon_sets)),
         (vec!["n1"], vec!["uid of p1"], vec!["ds-1"])
     );
-    assert!(upkeep.is_empty() && statuses.is_empty() && rival_pods.is_empty());
+    assert!(upkeep.is_empty() && statuses.is_empty() && competitor_pods.is_empty());
 }

@@ -15,9 +15,9 @@ pub(crate) struct Touched {
     pub daemon_sets: IndexSet<SharedStr>,
     /// `DaemonSet`s, by uid, whose status has been written, no matter by whom.
     pub statuses: IndexSet<SharedStr>,
-    /// Pods that another controller has made for a `DaemonSet`: the `DaemonSet`'s uid and the pod's name.
-    pub rival_pods: Vec<(SharedStr, String)>,
-    /// `DaemonSet`s, by uid, whose pods or revisions may need to be adopted, released or relabelled.
+    /// Pods that another controller has created for a `DaemonSet`: the `DaemonSet`'s uid and the pod's name.
+    pub competitor_pods: Vec<(SharedStr, String)>,
+    /// `DaemonSet`s, by uid, whose pods or revisions may need to be adopted, released or relabeled.
     pub upkeep: IndexSet<SharedStr>,
 }
 

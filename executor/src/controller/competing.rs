@@ -11,7 +11,8 @@ use tracing::warn;
 
 use super::Controller;
 use crate::{
-    apiserver::events::EventType, cluster::SharedStr, status::counters_differ, telemetry::metrics::RivalWork,
+    apiserver::events::EventType, cluster::SharedStr, status::counters_differ,
+    telemetry::metrics::CompetitorWork,
 };
 
 /// After this long without a trace of another controller, the next one is reported again. API servers keep events for
@@ -55,10 +56,10 @@ impl Controller {
         let now = Instant::now();
         let before = managed.competitor_seen.replace(now);
         let (work, what) = match trace {
-            CompetitorTrace::Pod(name) => (RivalWork::Pod, format!("the pod {name} was created")),
-            CompetitorTrace::Status => (RivalWork::Status, "the status was overwritten".to_owned()),
+            CompetitorTrace::Pod(name) => (CompetitorWork::Pod, format!("the pod {name} was created")),
+            CompetitorTrace::Status => (CompetitorWork::Status, "the status was overwritten".to_owned()),
         };
-        self.config.metrics.rival(work);
+        self.config.metrics.competitor_seen(work);
         if before.is_some_and(|before| now.duration_since(before) < QUIET_PERIOD) {
             return;
         }

@@ -111,12 +111,12 @@ pub(crate) enum State {
 /// Assesses a `DaemonSet`'s revisions (H1).
 pub(crate) fn assess(template: Fingerprint, revisions: impl Iterator<Item = CachedRevision>) -> State {
     let (mut current, old): (Vec<_>, Vec<_>) = revisions.partition(|revision| revision.template == template);
-    if let Some(unlabelled) = current
+    if let Some(unlabeled) = current
         .iter()
         .chain(&old)
         .find(|revision| revision.hash().is_none())
     {
-        return State::Needs(Step::Label(unlabelled.clone()));
+        return State::Needs(Step::Label(unlabeled.clone()));
     }
     let next = old
         .iter()

@@ -3,7 +3,7 @@
 mod config;
 mod live_view_server;
 
-use std::{convert::Infallible, future, sync::Arc, time::Duration};
+use std::{sync::Arc, time::Duration};
 
 use anyhow::Context;
 use backon::Retryable;
@@ -12,8 +12,7 @@ use everynode_render::ErrorChain;
 use everynode_serving::{
     backoff,
     program::{self, exit::Exit},
-    serve,
-    tls::Credentials,
+    serve, tls,
 };
 use kube::Client;
 use tokio::sync::{mpsc, watch};
@@ -52,8 +51,6 @@ use crate::{
 const CHANGE_QUEUE_CAPACITY: usize = 4_096;
 /// Maximum number of planner messages queued for the main loop.
 const SESSION_EVENT_QUEUE_CAPACITY: usize = 64;
-/// How long calls in progress may take to finish during shutdown.
-const DRAIN_DEADLINE: Duration = Duration::from_secs(10);
 
 /// Clients of the same cluster, each with its own connection.
 struct Clients {
@@ -147,7 +144,8 @@ async fn execute(config: ResolvedConfig) -> anyhow::Result<()> {
     let health = serve::Health::new(SERVICE_NAME).await;
     let admin = admin::router(telemetry.metrics.clone(), telemetry.health.clone(), &health);
     let admin = program::admin::serve(admin_listener, admin);
-    let certificate_reload = reload_certificates(credentials, telemetry.metrics.clone());
+    let metrics = telemetry.metrics.clone();
+    let certificate_reload = tls::reload_certificates(credentials, |status| metrics.certificates(status));
     let shutdown = CancellationToken::new();
     let (query_client, queries) = QueryClient::new();
     let (leads, leadership) = watch::channel(leadership);
@@ -180,11 +178,7 @@ async fn execute(config: ResolvedConfig) -> anyhow::Result<()> {
     let stopping = async {
         stop_signal.await;
         shutdown.cancel();
-        tokio::time::sleep(DRAIN_DEADLINE).await;
-        warn!(
-            deadline_seconds = DRAIN_DEADLINE.as_secs(),
-            "drain deadline passed; calls in progress were aborted"
-        );
+        program::drain().await;
         anyhow::Ok(())
     };
     tokio::select! {
@@ -192,18 +186,6 @@ async fn execute(config: ResolvedConfig) -> anyhow::Result<()> {
         never = admin => match never {},
         end = stopping => end,
         never = certificate_reload => match never {},
-    }
-}
-
-/// Reloads the certificate files while the program runs.
-async fn reload_certificates(credentials: Option<Credentials>, metrics: Arc<Metrics>) -> Infallible {
-    match credentials {
-        Some(credentials) => {
-            credentials
-                .reload_periodically(|status| metrics.certificates(status))
-                .await
-        }
-        None => future::pending().await,
     }
 }
 

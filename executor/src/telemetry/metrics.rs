@@ -24,11 +24,13 @@ use prometheus_client::{
 
 use self::{
     daemon_sets::DaemonSets,
-    labels::{ActionLabels, KindLabel, MethodLabel, ReasonLabel, ReviewLabels, RivalLabel, ViolationLabel},
+    labels::{
+        ActionLabels, CompetitorLabel, KindLabel, MethodLabel, ReasonLabel, ReviewLabels, ViolationLabel,
+    },
     queues::Queues,
 };
 pub(crate) use self::{
-    labels::{ActionKind, Method, Outcome, PlanViolation, Review, ReviewOutcome, RivalWork},
+    labels::{ActionKind, CompetitorWork, Method, Outcome, PlanViolation, Review, ReviewOutcome},
     queues::{ActionCounts, QueueLengths},
 };
 
@@ -52,7 +54,7 @@ pub(crate) struct Metrics {
     watches: Family<KindLabel, Counter>,
     lists: Family<KindLabel, Counter>,
     events_dropped: Counter,
-    rivals: Family<RivalLabel, Counter>,
+    competitors: Family<CompetitorLabel, Counter>,
     plan_violations: Family<ViolationLabel, Counter>,
     view_calls: Family<MethodLabel, Counter>,
     view_refused_calls: Family<ReasonLabel, Counter>,
@@ -91,7 +93,7 @@ impl Metrics {
             watches: Family::default(),
             lists: Family::default(),
             events_dropped: Counter::default(),
-            rivals: Family::default(),
+            competitors: Family::default(),
             plan_violations: Family::default(),
             view_calls: Family::default(),
             view_refused_calls: Family::default(),
@@ -115,8 +117,8 @@ impl Metrics {
                 let _ = self.actions.get_or_create(&ActionLabels { action, outcome });
             }
         }
-        for work in RivalWork::ALL {
-            let _ = self.rivals.get_or_create(&RivalLabel { work });
+        for work in CompetitorWork::ALL {
+            let _ = self.competitors.get_or_create(&CompetitorLabel { work });
         }
         for kind in PlanViolation::ALL {
             let _ = self.plan_violations.get_or_create(&ViolationLabel { kind });
@@ -205,7 +207,7 @@ impl Metrics {
         registry.register(
             "competing_controller",
             "Pods created and statuses written by another controller for DaemonSets of this executor",
-            self.rivals.clone(),
+            self.competitors.clone(),
         );
         registry.register(
             "plan_violations",
@@ -235,8 +237,8 @@ impl Metrics {
     }
 
     /// Counts work of another controller.
-    pub(crate) fn rival(&self, work: RivalWork) {
-        self.rivals.get_or_create(&RivalLabel { work }).inc();
+    pub(crate) fn competitor_seen(&self, work: CompetitorWork) {
+        self.competitors.get_or_create(&CompetitorLabel { work }).inc();
     }
 
     /// Counts a part of a plan that exceeds a limit.

@@ -2,7 +2,7 @@
 
 use super::{DAEMON_SET, Run, folder, run};
 
-/// A text that clears the screen, sets the title, overwrites and forges a line, and recolours and reverses what
+/// A text that clears the screen, sets the title, overwrites and forges a line, and recolors and reverses what
 /// follows.
 const HOSTILE: &str = "a\u{1b}[2J\u{1b}]0;t\u{7}b\rc\u{9b}31md\u{7f}e\u{202e}f";
 /// The same text, as it must be shown.

@@ -9,8 +9,8 @@ use super::{
     values,
 };
 
-/// Up to this number of pairs, a table shows all of them. If there are more, it shows at most this number, and only
-/// those that don't run.
+/// A table with at most this number of pairs shows all of them. If there are more pairs, the table shows only pairs
+/// that don't run, at most this number.
 pub(super) const MAX_SHOWN_PAIRS: usize = 20;
 
 /// Renders the verdicts, a row for each reason. The summary comes last, because people read the end of the output

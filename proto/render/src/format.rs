@@ -40,19 +40,19 @@ impl FromStr for OutputFormat {
     }
 }
 
-/// The style of tables: columns, colours and width. The default is for a file or a pipe.
+/// The style of tables: columns, colors and width. The default is for a file or a pipe.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct TableStyle {
     /// Whether tables have more columns.
     pub is_wide: bool,
-    /// Whether tables have colours.
-    pub has_colours: bool,
+    /// Whether tables have colors.
+    pub has_colors: bool,
     /// The number of characters that fit into a line. `None` means no limit.
     pub width: Option<usize>,
 }
 
 impl TableStyle {
-    /// Returns the style for standard output. Only a terminal gets colours and a limited width.
+    /// Returns the style for standard output. Only a terminal gets colors and a limited width.
     pub fn for_stdout(format: OutputFormat) -> Self {
         let is_wide = format == OutputFormat::Wide;
         if !io::stdout().is_terminal() {
@@ -63,19 +63,19 @@ impl TableStyle {
         }
         Self {
             is_wide,
-            has_colours: supports_colours(&io::stdout()),
+            has_colors: supports_colors(&io::stdout()),
             width: terminal_size::terminal_size().map(|(width, _)| width.0.into()),
         }
     }
 }
 
-/// Whether output to the stream should have colours: it is a terminal, and neither `NO_COLOR` (see
+/// Whether output to the stream should have colors: it is a terminal, and neither `NO_COLOR` (see
 /// <https://no-color.org>) nor `TERM=dumb` turns them off.
-pub fn supports_colours(stream: &impl IsTerminal) -> bool {
-    stream.is_terminal() && environment_allows_colours(|variable| env::var_os(variable))
+pub fn supports_colors(stream: &impl IsTerminal) -> bool {
+    stream.is_terminal() && environment_allows_colors(|variable| env::var_os(variable))
 }
 
-fn environment_allows_colours(variable: impl Fn(&str) -> Option<OsString>) -> bool {
+fn environment_allows_colors(variable: impl Fn(&str) -> Option<OsString>) -> bool {
     let is_disabled = variable("NO_COLOR").is_some_and(|value| !value.is_empty());
     let is_dumb = variable("TERM").is_some_and(|terminal| terminal == "dumb");
     !is_disabled && !is_dumb
@@ -86,9 +86,9 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_a_terminal_gets_colours_and_only_if_the_environment_allows_them() {
+    fn only_a_terminal_gets_colors_and_only_if_the_environment_allows_them() {
         let file = std::fs::File::open("/dev/null").unwrap();
-        assert!(!supports_colours(&file));
+        assert!(!supports_colors(&file));
         for (set, allowed) in [
             (None, true),
             (Some(("NO_COLOR", "1")), false),
@@ -97,7 +97,7 @@ mod tests {
             (Some(("TERM", "xterm")), true),
         ] {
             let variable = |name: &str| set.filter(|(set, _)| *set == name).map(|(_, value)| value.into());
-            assert_eq!(environment_allows_colours(variable), allowed, "{set:?}");
+            assert_eq!(environment_allows_colors(variable), allowed, "{set:?}");
         }
     }
 

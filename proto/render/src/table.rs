@@ -13,7 +13,7 @@ const COLUMN_GAP: usize = 3;
 /// The minimum width of a last column that wraps. In a narrower one, the terminal's own wrapping is easier to read.
 const MIN_WRAP_WIDTH: usize = 24;
 
-/// The severity of a state. It selects the colour of the text.
+/// The severity of a state. It selects the color of the text.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) enum Severity {
     /// Not a state, or neither good nor bad.
@@ -28,7 +28,7 @@ pub(crate) enum Severity {
 }
 
 impl Severity {
-    /// Returns the text in the colour of this severity, if the style has colours.
+    /// Returns the text in the color of this severity, if the style has colors.
     pub(crate) fn paint(self, text: &str, style: TableStyle) -> String {
         let code = match self {
             Self::Ok => 32,
@@ -36,7 +36,7 @@ impl Severity {
             Self::Error => 31,
             Self::Neutral => return text.to_owned(),
         };
-        if !style.has_colours || text.is_empty() {
+        if !style.has_colors || text.is_empty() {
             return text.to_owned();
         }
         format!("\u{1b}[{code}m{text}\u{1b}[0m")

@@ -77,12 +77,12 @@ fn check<M: Name + Default>(table: impl Fn(&M, TableStyle) -> String) {
     for (items, choice) in [(1, 0), (2, 1), (2, 2), (1, 3), (1, 4)] {
         let filled = |text: &str| MessageBuilder { text, items, choice }.message::<M>();
         let hostile = filled(HOSTILE);
-        for (has_colours, width, is_wide) in
+        for (has_colors, width, is_wide) in
             [(false, None, false), (true, None, true), (true, Some(80), false)]
         {
             let style = TableStyle {
                 is_wide,
-                has_colours,
+                has_colors,
                 width,
             };
             // Headings are capitalized, including escapes that the author has written out, so the comparison ignores

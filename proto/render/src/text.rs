@@ -1,7 +1,7 @@
 //! Makes untrusted text safe to print for people.
 //!
 //! Names, labels and messages come from callers, clusters, files and servers. In such text, an escape sequence can
-//! recolour a terminal, overwrite earlier lines or set the title. A line break can forge a log line, and an invisible
+//! recolor a terminal, overwrite earlier lines or set the title. A line break can forge a log line, and an invisible
 //! character can make one name look like another. So all code that prints for people passes such text through
 //! [`printable`], which shows each of these characters as an escape, such as `\x1b`. All other characters stay as they
 //! are, including letters of any script.

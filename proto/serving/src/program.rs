@@ -1,6 +1,6 @@
 //! Program parts that both programs share: flags, logs, metrics, the admin port, and exit.
 //!
-//! - [`parse`], [`print_message`], [`fail`], [`stop_signal`]: startup and exit.
+//! - [`parse`], [`print_message`], [`fail`], [`stop_signal`], [`drain`]: startup and exit.
 //! - [`exit`]: the exit codes; [`duration`]: durations on the command line.
 //! - [`admin`]: serves an admin port.
 //! - [`logs`]: logging, and its flags.
@@ -17,13 +17,19 @@ pub mod metrics;
 pub mod otlp;
 pub mod tls;
 
-use std::io::{self, Write as _};
+use std::{
+    io::{self, Write as _},
+    time::Duration,
+};
 
 use clap::{Parser, builder::Styles, error::ContextValue};
 use everynode_render::text::{printable, printable_lines};
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::program::exit::Exit;
+
+/// How long calls in progress may take to finish during shutdown.
+const DRAIN_DEADLINE: Duration = Duration::from_secs(10);
 
 /// Parses the command line. If it is invalid or asks for help, prints the message.
 ///
@@ -41,8 +47,8 @@ pub fn parse<P: Parser>() -> Result<P, Exit> {
     })
 }
 
-/// Prints clap's message in its colours. The message quotes arguments and environment variables unchanged. If one of
-/// them holds characters that aren't printable, they are escaped, and the message has no colours.
+/// Prints clap's message in its colors. The message quotes arguments and environment variables unchanged. If one of
+/// them holds characters that aren't printable, they are escaped, and the message has no colors.
 fn print_safely<P: Parser>(error: &clap::Error) -> io::Result<()> {
     // Without clap's styles, every escape sequence comes from an argument or a variable.
     let plain = P::command().styles(Styles::plain()).try_get_matches();
@@ -104,4 +110,13 @@ pub fn stop_signal() -> io::Result<impl Future<Output = ()>> {
             _ = interrupt.recv() => {}
         }
     })
+}
+
+/// Waits as long as calls in progress may take to finish during shutdown, then logs that the remaining ones are aborted.
+pub async fn drain() {
+    tokio::time::sleep(DRAIN_DEADLINE).await;
+    tracing::warn!(
+        deadline_seconds = DRAIN_DEADLINE.as_secs(),
+        "drain deadline passed; calls in progress were aborted"
+    );
 }

@@ -19,7 +19,7 @@ mod validity;
 
 use std::{
     convert::Infallible,
-    fmt,
+    fmt, future,
     path::PathBuf,
     sync::Arc,
     time::{Duration, SystemTime},
@@ -179,6 +179,18 @@ impl Credentials {
             is_usable: is_usable && is_valid,
             not_after: current.not_after(),
         }
+    }
+}
+
+/// Reloads the files of the credentials periodically, if there are any, and reports their status each time. Never
+/// returns.
+pub async fn reload_certificates(
+    credentials: Option<Credentials>,
+    report: impl Fn(CertificateStatus),
+) -> Infallible {
+    match credentials {
+        Some(credentials) => credentials.reload_periodically(report).await,
+        None => future::pending().await,
     }
 }
 

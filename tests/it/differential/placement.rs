@@ -76,8 +76,8 @@ pub(super) async fn p2_node_name(lockstep: &mut Lockstep) -> Result<()> {
 
 pub(super) async fn p3_node_selector(lockstep: &mut Lockstep) -> Result<()> {
     let node = |lockstep: &Lockstep, number| NodeBuilder::new(&lockstep.node(number));
-    let labelled = [1, 2].map(|number| node(lockstep, number).label("disk", "ssd"));
-    lockstep.nodes(labelled).await?;
+    let labeled = [1, 2].map(|number| node(lockstep, number).label("disk", "ssd"));
+    lockstep.nodes(labeled).await?;
     lockstep.nodes([node(lockstep, 3).label("disk", "")]).await?;
     let create = async |side: &Side| side.create(agent().node_selector("disk", "ssd")).await;
     lockstep

@@ -7,7 +7,7 @@ use plotters::prelude::*;
 use super::report::{Outcome, Report};
 
 const SIZE: (u32, u32) = (900, 780);
-const COLOURS: [RGBColor; 3] = [
+const COLORS: [RGBColor; 3] = [
     RGBColor(200, 80, 40),
     RGBColor(30, 110, 180),
     RGBColor(120, 120, 120),
@@ -59,7 +59,7 @@ fn memory(outcome: &Outcome) -> Line {
         .collect()
 }
 
-/// Draws the charts of all scenarios below one another, as SVG.
+/// Draws the charts of all scenarios one below the other, as SVG.
 ///
 /// # Errors
 /// When a chart can't be drawn.
@@ -103,14 +103,14 @@ fn draw(
             .light_line_style(TRANSPARENT)
             .x_desc("seconds")
             .draw()?;
-        for ((name, line), colour) in lines.into_iter().zip(COLOURS) {
+        for ((name, line), color) in lines.into_iter().zip(COLORS) {
             if line.is_empty() {
                 continue;
             }
             chart
-                .draw_series(LineSeries::new(line, colour.stroke_width(2)))?
+                .draw_series(LineSeries::new(line, color.stroke_width(2)))?
                 .label(name)
-                .legend(move |(x, y)| PathElement::new([(x, y), (x + 18, y)], colour.stroke_width(2)));
+                .legend(move |(x, y)| PathElement::new([(x, y), (x + 18, y)], color.stroke_width(2)));
         }
         chart
             .configure_series_labels()

@@ -25,7 +25,7 @@ Exit codes: 0 no violations, 1 violations found or the soak failed, 2 usage, 130
 #[command(
     bin_name = "cargo soak",
     version,
-    about = "Check Everynode's behaviour under random faults",
+    about = "Check Everynode's behavior under random faults",
     long_about = ABOUT
 )]
 struct Args {

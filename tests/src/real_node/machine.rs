@@ -220,7 +220,7 @@ impl NodeProgram {
 pub(super) async fn run<A: AsRef<std::ffi::OsStr>>(program: &str, args: &[A]) -> Result<String> {
     let output = Command::new(program)
         .args(args)
-        // Messages in English, because `preflight` recognises some of them.
+        // Messages in English, because `preflight` recognizes some of them.
         .env("LC_ALL", "C")
         .stdin(Stdio::null())
         .kill_on_drop(true)

@@ -1,4 +1,4 @@
-//! Checks the expected behaviour on a real node, step by step, with kubectl.
+//! Checks the expected behavior on a real node, step by step, with kubectl.
 
 mod mailbox;
 mod steps;

@@ -20,10 +20,10 @@ pub(super) const STRIPPED: &str = "-s -w";
 /// entry for each combination. The linker would drop DWARF anyway.
 pub(super) const COMPILER_FLAGS: &str = "all=-dwarf=false";
 
-/// One call of the Go compiler.
+/// A program to build with Go.
 #[derive(Debug, Clone)]
 pub(super) struct Compilation {
-    /// The name of the program for people.
+    /// The program's name in messages.
     pub(super) what: &'static str,
     /// The Go subcommand.
     pub(super) command: &'static [&'static str],
@@ -47,7 +47,7 @@ pub(super) struct Packages {
 }
 
 impl Compilation {
-    /// The arguments of `go`, apart from the path of the program.
+    /// The arguments of `go`, without the output path.
     pub(super) fn args(&self) -> Vec<String> {
         let mut args = self.command.to_vec();
         args.extend(["-tags", self.tags, "-gcflags", COMPILER_FLAGS]);
@@ -87,8 +87,8 @@ impl Compilation {
         })
     }
 
-    /// Runs `go` to its end and returns its output. `describe` makes the line that shows the progress, of the output so
-    /// far and the seconds that have passed.
+    /// Runs `go` to its end and returns its output. `describe` formats the progress line from the output so far and the
+    /// elapsed seconds.
     fn go(
         &self,
         args: Vec<String>,
@@ -132,7 +132,7 @@ impl Compilation {
     }
 }
 
-/// Whether this line of `go build -n` calls the compiler, which it does once for each package.
+/// Whether this line in the output of `go build -n` calls the compiler. There is one such line for each package.
 fn compiles(line: &str) -> bool {
     let program = line.split(' ').next().unwrap_or_default();
     program.ends_with("/compile") && line.contains(" -p ")
@@ -153,7 +153,8 @@ fn progress(output: &str, compiled: usize, planned: usize, seconds: u64) -> Stri
     }
 }
 
-/// A line on the terminal that is replaced by the next one. In a log file, a line now and then.
+/// Shows the progress of a build. On a terminal, each line replaces the previous one. In a log file, a line appears
+/// every 30 s.
 struct Display {
     start: Instant,
     terminal: bool,
@@ -196,7 +197,7 @@ impl Display {
     }
 }
 
-/// Fails when there is no Go.
+/// Fails if Go isn't installed.
 pub(super) fn require_go() -> Result<()> {
     let go = Command::new("go").arg("version").stdin(Stdio::null()).output();
     match go {

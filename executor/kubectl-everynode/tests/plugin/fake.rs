@@ -50,7 +50,7 @@ struct Service {
 }
 
 impl FakeExecutor {
-    /// Serves on a port of its own.
+    /// Starts the server on a free port.
     pub(crate) async fn start(answers: Answers) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let port = listener.local_addr().unwrap().port();

@@ -45,7 +45,7 @@ async fn server_that_closes_every_connection_exits_with_69() {
     let server = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = server.local_addr().unwrap().to_string();
     tokio::spawn(async move {
-        // Close every connection at once.
+        // Close every connection immediately.
         while let Ok((connection, _)) = server.accept().await {
             drop(connection);
         }

@@ -18,7 +18,7 @@ use crate::{
     program::{Run, finish, folder, plugin, run},
 };
 
-/// Clears the screen, sets the title, overwrites and forges a line, recolours and reverses what follows.
+/// Clears the screen, sets the title, overwrites and forges a line, recolors and reverses what follows.
 const HOSTILE: &str = "a\u{1b}[2J\u{1b}]0;t\u{7}b\rc\nd\u{9b}31me\u{7f}f\u{202e}g";
 /// The same text with escapes, as the plugin must show it.
 const SHOWN: &str = r"a\x1b[2J\x1b]0;t\x07b\rc\nd\u{9b}31me\x7ff\u{202e}g";

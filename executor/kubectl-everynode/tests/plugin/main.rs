@@ -1,5 +1,4 @@
-//! Tests of the kubectl plugin's binary, against a fake executor over TCP and a script in place
-//! of kubectl.
+//! Tests of the kubectl plugin's binary, against a fake executor over TCP and a script in place of kubectl.
 
 #![expect(clippy::unwrap_used, reason = "what helps a test may fail it")]
 

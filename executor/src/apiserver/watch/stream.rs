@@ -1,8 +1,8 @@
 //! Watches one kind of object forever: lists it, follows the changes, and lists it again when the resource version is
 //! too old for the server.
 //!
-//! kube has such a watcher too, but it speaks JSON only, which costs the API server and this program several
-//! times as much per pod. The rules are client-go's (mirrors Reflector).
+//! kube's own watcher supports only JSON, which costs the API server and this program several times as much per pod.
+//! The rules are those of client-go (mirrors Reflector).
 
 mod absence;
 
@@ -47,14 +47,14 @@ const HEALTHY_AFTER: Duration = Duration::from_secs(10);
 /// The shortest watch timeout to request, in seconds. Each watch picks a value between this and twice this,
 /// so that not all watches end together (client-go's values).
 const MIN_WATCH_SECONDS: u32 = 300;
-/// How long a watch may outlive its requested timeout. A watch that lives longer is dead, although nothing
-/// has reported it.
+/// How long a watch may outlive its requested timeout. A watch that lives longer is dead, even if its connection has
+/// reported no error.
 const TIMEOUT_GRACE: Duration = Duration::from_secs(30);
-/// Deadline for reading the rest of a response body other than a watch's.
+/// Deadline for reading a response body other than a watch's.
 const BODY_DEADLINE: Duration = Duration::from_mins(1);
 /// Deadline for the response that shows that a watch's connection is alive.
 const CHECK_DEADLINE: Duration = Duration::from_secs(5);
-/// How long an event that has happened may take to reach a watch.
+/// Time allowed for an event to reach a watch after it has happened.
 const DELIVERY_DELAY: Duration = Duration::from_millis(50);
 /// The number of objects per page of a list.
 const PAGE_SIZE: u32 = 500;
@@ -219,9 +219,9 @@ impl<T: Watched> Watch<'_, T> {
         let mut listing = version.is_none();
         let from = match version {
             Some(version) => format!("resourceVersion={}", encode_query_value(version)),
-            // Without a version, the list reflects the current state. With `resourceVersion=0`, as some
-            // clients request, it may be of any age. An executor that starts from an old list doesn't see
-            // what the previous executor has just done, and does it again.
+            // Without a version, the list reflects the current state. With `resourceVersion=0`, which some clients
+            // request, it may be arbitrarily old. An executor that starts from an old list doesn't see what the
+            // previous executor has just done, and does it again.
             None => "sendInitialEvents=true&resourceVersionMatch=NotOlderThan".to_owned(),
         };
         let path = format!(
@@ -337,7 +337,7 @@ impl<T: Watched> Watch<'_, T> {
         Err(match (head.status.as_u16(), path.contains("sendInitialEvents")) {
             (404, _) if self.presence == Presence::Optional => WatchEnd::NotServed,
             (410, _) => WatchEnd::Expired(error.to_string()),
-            // The response of a server that doesn't know the parameter, or has the feature switched off.
+            // A server that doesn't know the parameter, or has the feature disabled, responds like this.
             (400 | 422, true) => WatchEnd::StreamingUnsupported(error.to_string()),
             _ => error.into(),
         })
@@ -362,7 +362,7 @@ fn record_version<T: Watched>(version: &mut Option<String>, object: &T, listing:
     }
 }
 
-/// Encodes a value for a URL's query.
+/// Encodes a value for the query of a URL.
 fn encode_query_value(text: &str) -> String {
     form_urlencoded::byte_serialize(text.as_bytes()).collect()
 }

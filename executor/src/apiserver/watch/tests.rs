@@ -16,8 +16,8 @@ const VERSION: &str = r#"{"major": "1", "minor": "36", "gitVersion": "v1.36.3", 
     "buildDate": "", "goVersion": "", "compiler": "", "platform": ""}"#;
 const DAEMON_SETS: &str = "/apis/apps/v1/daemonsets";
 
-/// A client of an API server that answers `/version` itself, and other requests as the test defines. A request
-/// without an answer hangs, like a watch on which nothing happens.
+/// A client of an API server that answers `/version` with `VERSION`, and other requests with `answer`. A request
+/// without an answer hangs, like a watch without events.
 fn client(answer: fn(&http::Uri) -> Option<(u16, String)>) -> Client {
     let service = tower::service_fn(move |request: Request<Body>| async move {
         let answer = if request.uri().path() == "/version" {
@@ -69,7 +69,7 @@ fn daemon_sets(changes: Vec<Change>) -> Vec<DaemonSet> {
     changes.into_iter().filter_map(daemon_set).collect()
 }
 
-/// The agent with template fields that no library used here knows.
+/// The agent with template fields that no library of this project defines.
 fn agent_with_unknown_fields() -> Value {
     let template = json!({
         "spec": {"futureField": {"levels": [1, {"deep": null}], "big": 9_007_199_254_740_993_u64}},

@@ -20,7 +20,7 @@ fn owner(uid: &str) -> Owner {
     }
 }
 
-/// Pods and revisions with a controller reference that carries the agent's uid but means another object.
+/// Variants of a pod or a revision whose controller reference has the agent's uid, but refers to another object.
 fn disguises(of: &serde_json::Value) -> [serde_json::Value; 3] {
     let named = |change: serde_json::Value| {
         let mut reference = owned_by("ds-1")[0].take();
@@ -198,7 +198,7 @@ fn a3_pod_that_matches_only_the_uid_of_a_daemon_set_is_not_its_pod() {
         assert_eq!(cluster.pods().orphans().count(), 0, "{disguise}");
         assert!(cluster.pod_facts("uid of p1").is_none(), "{disguise}");
         assert!(
-            cluster.touched.rival_pods.is_empty(),
+            cluster.touched.competitor_pods.is_empty(),
             "it is no trace of another controller: {disguise}"
         );
         assert!(
@@ -209,7 +209,7 @@ fn a3_pod_that_matches_only_the_uid_of_a_daemon_set_is_not_its_pod() {
     }
     apply_pod(&mut cluster, pod("p2", 5));
     assert!(cluster.pod_facts("uid of p2").is_some());
-    assert_eq!(cluster.touched.rival_pods.len(), 1);
+    assert_eq!(cluster.touched.competitor_pods.len(), 1);
 }
 
 #[test]

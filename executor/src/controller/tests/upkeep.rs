@@ -135,11 +135,11 @@ async fn h1_duplicate_revision_stays_until_another_event() {
         .await;
     tokio::time::sleep(Duration::from_mins(1)).await;
     assert!(rig.is_idle().await);
-    let labelled = with(
+    let labeled = with(
         duplicate,
         json!({"metadata": {"resourceVersion": "21", "labels": {"a": "b"}}}),
     );
-    rig.report(Change::Revision(watch::Event::Changed(read(&labelled))))
+    rig.report(Change::Revision(watch::Event::Changed(read(&labeled))))
         .await;
     let call = rig.api.expect("DELETE", &format!("{REVISIONS}/r1")).await;
     call.answer(&json!({}));

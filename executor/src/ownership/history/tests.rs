@@ -127,11 +127,11 @@ fn h1_highest_of_duplicate_revisions_stays() {
 }
 
 #[test]
-fn h1_revision_without_a_hash_is_labelled_first() {
+fn h1_revision_without_a_hash_is_labeled_first() {
     let (current, other) = templates();
-    let mut unlabelled = known("old", 1, other);
-    unlabelled.labels.clear();
-    let revisions = [known("now", 2, current), unlabelled];
+    let mut unlabeled = known("old", 1, other);
+    unlabeled.labels.clear();
+    let revisions = [known("now", 2, current), unlabeled];
     let State::Needs(Step::Label(revision)) = assess(current, revisions.into_iter()) else {
         panic!()
     };

@@ -34,14 +34,14 @@ impl Outcome {
 
 /// Work that another controller has done on a `DaemonSet` of this executor.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, EncodeLabelValue)]
-pub(crate) enum RivalWork {
+pub(crate) enum CompetitorWork {
     /// Created a pod.
     Pod,
     /// Written the status.
     Status,
 }
 
-impl RivalWork {
+impl CompetitorWork {
     pub(super) const ALL: [Self; 2] = [Self::Pod, Self::Status];
 }
 
@@ -139,8 +139,8 @@ pub(super) struct MethodLabel {
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
-pub(super) struct RivalLabel {
-    pub(super) work: RivalWork,
+pub(super) struct CompetitorLabel {
+    pub(super) work: CompetitorWork,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]

@@ -133,20 +133,20 @@ fn p3_one_matching_term_of_the_affinity_is_enough() {
     };
     let exists = |key| term(&[requirement(key, "Exists", &[])]);
     let malformed = term(&[requirement("a", "Near", &[])]);
-    let labelled = node("n", &["b="], &[]);
-    check(&with(None), &labelled, Verdict::Run);
-    check(&with(Some(&[])), &labelled, Verdict::Exclude);
-    check(&with(Some(&[Term::default()])), &labelled, Verdict::Exclude);
-    check(&with(Some(&[exists("a")])), &labelled, Verdict::Exclude);
-    check(&with(Some(&[exists("a"), exists("b")])), &labelled, Verdict::Run);
+    let labeled = node("n", &["b="], &[]);
+    check(&with(None), &labeled, Verdict::Run);
+    check(&with(Some(&[])), &labeled, Verdict::Exclude);
+    check(&with(Some(&[Term::default()])), &labeled, Verdict::Exclude);
+    check(&with(Some(&[exists("a")])), &labeled, Verdict::Exclude);
+    check(&with(Some(&[exists("a"), exists("b")])), &labeled, Verdict::Run);
     check(
         &with(Some(std::slice::from_ref(&malformed))),
-        &labelled,
+        &labeled,
         Verdict::Exclude,
     );
     check(
         &with(Some(&[malformed, Term::default(), exists("b")])),
-        &labelled,
+        &labeled,
         Verdict::Run,
     );
 }

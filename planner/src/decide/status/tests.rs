@@ -153,20 +153,20 @@ fn r1_pod_is_current_by_revision_or_by_template_generation() {
         template_generation: generation.map(Text::from),
         ..daemon_set()
     };
-    let labelled = |generation: &str| Pod {
+    let labeled = |generation: &str| Pod {
         template_generation: generation.into(),
         ..pod("p", "a").old()
     };
     for (daemon_set, pod, updated) in [
         (by_generation("new", None), pod("p", "a"), 1),
         (by_generation("new", None), pod("p", "a").old(), 0),
-        (by_generation("new", Some("3")), labelled("3"), 1),
-        (by_generation("new", Some("3")), labelled("2"), 0),
-        (by_generation("new", Some("3")), labelled(""), 0),
-        (by_generation("new", None), labelled("3"), 0),
-        (by_generation("", Some("3")), labelled("3"), 1),
+        (by_generation("new", Some("3")), labeled("3"), 1),
+        (by_generation("new", Some("3")), labeled("2"), 0),
+        (by_generation("new", Some("3")), labeled(""), 0),
+        (by_generation("new", None), labeled("3"), 0),
+        (by_generation("", Some("3")), labeled("3"), 1),
         (by_generation("", Some("3")), pod("p", "a"), 0),
-        (by_generation("", None), labelled("2"), 1),
+        (by_generation("", None), labeled("2"), 1),
     ] {
         let status = decide(&daemon_set, NOW, &[run("a", [pod.clone()])])
             .status

@@ -55,12 +55,12 @@ fn session_that_exceeds_its_memory_limit_is_ended() {
     let pods = (0..20_000).map(|number| pod(&format!("pod-{number}"), "a"));
     check_refused(send(&mut session(MEGABYTES), pods));
     let labels = (0..40_000).map(|number| (format!("key-{number}"), "value".to_owned()));
-    let labelled = NodeFacts {
+    let labeled = NodeFacts {
         name: "a".into(),
         labels: labels.collect(),
         ..NodeFacts::default()
     };
-    check_refused(send(&mut session(MEGABYTES), [Fact::NodeChanged(labelled)]));
+    check_refused(send(&mut session(MEGABYTES), [Fact::NodeChanged(labeled)]));
     let tolerant = DaemonSetFacts {
         template: Some(PodTemplateFacts {
             tolerations: vec![Toleration::default(); 40_000],

@@ -42,7 +42,7 @@ pub fn event_line(response: &WatchPlansResponse, style: TableStyle) -> String {
             ("lost", Severity::Error, text)
         }
     };
-    // The label is padded before it is coloured, because colour codes have no width on the screen.
+    // The label is padded before it is colored, because color codes have no width on the screen.
     let label = severity.paint(&format!("{label:LABEL_WIDTH$}"), style);
     format!("{time}   {label}   {}", values::line(&text))
 }

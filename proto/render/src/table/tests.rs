@@ -63,17 +63,17 @@ fn nothing_wraps_on_a_narrow_terminal() {
 }
 
 #[test]
-fn colours_take_no_width() {
+fn colors_take_no_width() {
     let style = TableStyle {
-        has_colours: true,
+        has_colors: true,
         ..TableStyle::default()
     };
-    let coloured = table().render(style);
+    let colored = table().render(style);
     assert!(
-        coloured.contains("\u{1b}[31mEXCLUDE\u{1b}[0m   node"),
-        "{coloured:?}"
+        colored.contains("\u{1b}[31mEXCLUDE\u{1b}[0m   node"),
+        "{colored:?}"
     );
-    let plain = coloured
+    let plain = colored
         .replace("\u{1b}[31m", "")
         .replace("\u{1b}[32m", "")
         .replace("\u{1b}[0m", "");

@@ -16,7 +16,7 @@ use self::{fields::PrintableFields, json::PrintableJson};
 #[cfg(feature = "otlp")]
 use super::otlp::{self, Exporter, OtlpArgs};
 use crate::serve::trace::EXPORT_TARGET;
-use everynode_render::format::supports_colours;
+use everynode_render::format::supports_colors;
 
 /// The log flags.
 #[derive(Debug, Clone, Args)]
@@ -47,8 +47,8 @@ pub enum LogFormat {
 
 impl LogFormat {
     /// Returns a layer that writes log lines in this format. They hold only printable characters, and escape sequences
-    /// for `colours`.
-    fn layer<W>(self, writer: W, colours: bool) -> Box<dyn Layer<Registry> + Send + Sync>
+    /// for `colors`.
+    fn layer<W>(self, writer: W, colors: bool) -> Box<dyn Layer<Registry> + Send + Sync>
     where
         W: for<'a> MakeWriter<'a> + Send + Sync + 'static,
     {
@@ -57,7 +57,7 @@ impl LogFormat {
         match self {
             Self::Text => logs
                 .fmt_fields(PrintableFields)
-                .with_ansi(colours)
+                .with_ansi(colors)
                 .with_writer(writer)
                 .boxed(),
             Self::Json => logs
@@ -120,7 +120,7 @@ impl LogArgs {
             .map_err(unusable)?;
         let logs = self
             .log_format
-            .layer(io::stderr, supports_colours(&io::stderr()))
+            .layer(io::stderr, supports_colors(&io::stderr()))
             .with_filter(filter);
         let mut layers: Vec<Box<dyn Layer<Registry> + Send + Sync>> = vec![logs.boxed()];
         #[cfg(feature = "otlp")]
@@ -163,10 +163,10 @@ mod tests {
     }
 
     /// Logs hostile text everywhere that a line can hold text from elsewhere, and returns the line.
-    fn logged(format: LogFormat, colours: bool) -> String {
+    fn logged(format: LogFormat, colors: bool) -> String {
         let written = SharedBuffer::default();
         let writer = written.clone();
-        let layer = format.layer(move || writer.clone(), colours);
+        let layer = format.layer(move || writer.clone(), colors);
         with_default(tracing_subscriber::registry().with(layer), || {
             let span = info_span!("session", executor = %HOSTILE, later = tracing::field::Empty);
             span.record("later", HOSTILE);

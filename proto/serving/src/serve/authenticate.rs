@@ -12,10 +12,10 @@ use super::{
     refusal,
 };
 
-/// Limit of concurrent authentications. It is enough for a burst of new tokens, and it limits the memory and the time
+/// Limit on concurrent authentications. It is enough for a burst of new tokens, and it limits the memory and the time
 /// that callers can take before they are authenticated.
 const MAX_CONCURRENT: usize = 64;
-/// Limit of concurrent authentications from one address, so that one address doesn't block the others.
+/// Limit on concurrent authentications from one address, so that one address doesn't block the others.
 const MAX_CONCURRENT_PER_ADDRESS: usize = MAX_CONCURRENT / 4;
 
 /// Authenticates callers by the headers and the connection of a request. The server calls it for the service's own
@@ -68,7 +68,7 @@ impl fmt::Debug for Authenticated {
     }
 }
 
-/// An authenticator with a limit of concurrent authentications.
+/// An authenticator with a limit on concurrent authentications.
 #[derive(Debug)]
 pub(super) struct LimitedAuthenticator {
     authenticator: Arc<dyn Authenticator>,

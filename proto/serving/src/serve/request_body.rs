@@ -1,6 +1,6 @@
-//! Request bodies that wait for memory. tonic collects each message completely before a handler sees it, and
-//! decodes it at once. This module acquires the memory for both: for the encoded bytes while the message
-//! arrives, and for the decoded size when all of it has arrived. Then it forwards the message.
+//! Request bodies that wait for memory. tonic buffers each message completely and then decodes it, before a handler
+//! sees it. This module acquires memory for both steps: for the encoded bytes as they arrive, and for the decoded
+//! message once all bytes have arrived. Then it forwards the message to tonic.
 
 use std::{
     collections::VecDeque,
@@ -16,11 +16,12 @@ use tonic::{Status, body::Body};
 
 use super::{Refusal, limiter::MessageMemory, refusal};
 
-/// Length of the prefix of a message: one byte for the compression, and four bytes for the length.
+/// Length of the prefix of a message: one byte for the compression flag, and four bytes for the length.
 const PREFIX_BYTES: usize = 5;
-/// Step in which memory is acquired while a message arrives.
+/// While a message arrives, memory is acquired in steps of this size.
 const RECEIVE_STEP_BYTES: usize = 256 * 1024;
-/// Step in which the decoded size counts beyond the encoded size. Smaller differences aren't worth counting.
+/// The amount by which the decoded size exceeds the encoded size is rounded down to a multiple of this. Smaller amounts
+/// aren't worth counting.
 const DECODE_STEP_BYTES: usize = 1024;
 
 /// How many messages a body may hold.
@@ -28,12 +29,12 @@ const DECODE_STEP_BYTES: usize = 1024;
 pub(super) enum MessageCount {
     /// One: the message of a unary call.
     One,
-    /// Any number, one after the other. When the next message is requested, the memory of the previous one is
-    /// returned.
+    /// Any number, one after the other. When tonic requests the next message, the body releases the memory of the
+    /// previous one.
     Many,
 }
 
-/// A request body that waits for its memory.
+/// A request body that waits for memory before it forwards messages.
 pub(super) struct RequestBody {
     body: Body,
     memory: MessageMemory,
@@ -63,7 +64,7 @@ enum State {
     AwaitingDecodeMemory { acquire: AcquireMemory, length: usize },
     /// The message has arrived. `remaining` bytes of it are still to be forwarded.
     Forwarding { remaining: usize },
-    /// The body has ended in the middle of a message. The reader reports the error.
+    /// The body has ended in the middle of a message. tonic reports the error.
     Truncated,
     /// The only message has been forwarded.
     Done,
@@ -72,7 +73,7 @@ enum State {
 type AcquireMemory = Pin<Box<dyn Future<Output = Result<(), Status>> + Send>>;
 
 impl RequestBody {
-    /// If the type of its messages isn't known, they count with their encoded size.
+    /// Creates a body. If `message_type` is `None`, only the encoded size of a message counts.
     pub(super) fn new(
         body: Body,
         memory: MessageMemory,
@@ -146,8 +147,8 @@ impl RequestBody {
         Some(bytes)
     }
 
-    /// Waits for memory for the decoded message. The overhead of the outermost message itself isn't worth
-    /// counting.
+    /// Returns a future that acquires memory for the decoded message. Less than `DECODE_STEP_BYTES` beyond the encoded
+    /// size, such as the overhead of the outermost message, doesn't count.
     fn acquire_decode_memory(&self, length: usize) -> AcquireMemory {
         let mut encoded = self.buffered_bytes();
         encoded.advance(PREFIX_BYTES);

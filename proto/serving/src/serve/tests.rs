@@ -1,4 +1,5 @@
-//! Tests of admission in front of a service that waits for a signal. There is no transport, and time is paused.
+//! Tests of admission in front of a service that waits for a signal. There is no transport. Tests that depend on time
+//! pause it.
 
 mod authentication;
 mod bodies;

@@ -21,11 +21,11 @@ use crate::bench::report::{Figure, Outcome, Unit};
 use crate::bench::trial::Trial;
 use crate::nodes;
 
-/// Out of a hundred events, how many change a node's label and a node's taint. The rest change pods.
+/// Percentages of the events that change a node's label and a node's taint. All other events change a pod.
 const LABELS: usize = 8;
 const TAINTS: usize = 2;
 
-/// How many changes are in flight at most. All changes of one object go to the same worker, so they are made in the
+/// Maximum number of changes in flight. All changes of one object go to the same worker, so they are made in the
 /// order in which they are drawn.
 const WORKERS: usize = 32;
 
@@ -110,10 +110,11 @@ async fn apply(client: Client, event: Event) -> Result<()> {
     }
 }
 
-/// Measures what a contender uses while events arrive at a fixed rate, and until the statuses reflect the last of them.
+/// Measures the resources that a contender uses while events arrive at a fixed rate, and then until the statuses
+/// reflect the last event.
 ///
 /// # Errors
-/// When a status is wrong in the end.
+/// When a status is still wrong at the deadline.
 pub async fn run(settings: &Settings, contender: Contender, store: &Path) -> Result<Outcome> {
     let cluster = BenchCluster::start(&[], Some(store)).await?;
     let client = cluster.client.clone();

@@ -17,8 +17,8 @@ use crate::wait::eventually_every;
 /// Limits how long the benchmark waits. It isn't a performance target.
 const DEADLINE: Duration = Duration::from_mins(5);
 
-/// Measures, for each node, the time from the response to its creation until the API server receives the request for
-/// its last pod, and until it answers that request.
+/// Measures two times for each node. Both begin when the API server answers the request to create the node. The first
+/// ends when the API server has received all requests to create the node's pods, the second when it has answered them.
 ///
 /// # Errors
 /// When a node doesn't get its pods.

@@ -14,8 +14,9 @@ pub(super) const MAX_ABSENCE_BACKOFF: Duration = Duration::from_secs(30);
 
 impl<T: Watched> Watch<'_, T> {
     /// Reports the kind as listed and empty, unless `absence` shows that this has been reported before. Passes the
-    /// first `checks_requested` freshness checks, which were requested before the API server's response: there was
-    /// nothing to deliver. Then waits until it is time to request the kind again. A new freshness check ends that wait.
+    /// freshness checks up to number `checks_requested`, because the API server's response, which came after them,
+    /// shows that there is nothing to deliver. Then waits until it is time to request the kind again. A new freshness
+    /// check ends that wait.
     pub(super) async fn while_not_served(
         &self,
         absence: &mut Option<Backoff>,

@@ -117,7 +117,8 @@ impl TestWatch {
         received.join(" ")
     }
 
-    /// The queries of the requests so far, without the parameters that are always the same.
+    /// Waits until the watch has sent `count` requests. Returns the queries of all requests so far, without the
+    /// parameters that are always the same.
     async fn queries(&self, count: usize) -> Vec<String> {
         loop {
             let requests = self.requests.lock().unwrap().clone();
@@ -196,8 +197,8 @@ async fn watch_passes_a_freshness_check_after_the_response_and_not_while_interru
     let mut watch = TestWatch::falling_silent(answers);
     assert_eq!(watch.receive(3).await, "[ +a ]");
     watch.checks_requested.send_replace(1);
-    // The first freshness request is refused, so the watch resumes where it was. It becomes fresh when a
-    // later request succeeds.
+    // The first freshness request fails, so the watch resumes at its version and sends a second one. The response to
+    // that one doesn't end, so the watch doesn't pass the check.
     assert_eq!(watch.receive(1).await, "+a");
     assert_eq!(*watch.checks_passed.borrow(), 0);
     assert_eq!(
@@ -303,7 +304,7 @@ async fn pending_freshness_check_shortens_the_backoff() {
     let begun = Instant::now();
     watch.queries(12).await;
     assert!(begun.elapsed() >= MAX_BACKOFF / 2, "{:?}", begun.elapsed());
-    // In the middle of a backoff, and for as long as no answer arrives.
+    // The check is requested in the middle of a backoff. It shortens every backoff until the watch passes it.
     watch.checks_requested.send_replace(1);
     let begun = Instant::now();
     watch.queries(16).await;

@@ -1,4 +1,4 @@
-//! An optional kind is installed and removed: the content of the cache, and leadership meanwhile.
+//! Tests of the cache and of leadership while an optional kind is installed and removed.
 
 use std::time::Duration;
 
@@ -11,8 +11,8 @@ use crate::{
     testing::revision_json,
 };
 
-/// A client of an API server that serves `ControllerRevision`s only while `is_served`, and then has one of them. It has
-/// no other objects.
+/// A client of an API server that serves `ControllerRevision`s only while `is_served` is true. Its only object is one
+/// `ControllerRevision`.
 fn client(is_served: watch::Receiver<bool>) -> Client {
     let service = tower::service_fn(move |request: Request<Body>| {
         let mut is_served = is_served.clone();
@@ -76,7 +76,7 @@ struct Executor {
 }
 
 impl Executor {
-    /// An executor whose watches run, and which waits to be elected.
+    /// Creates an executor that runs its watches and waits to be elected.
     fn new(client: Client) -> Self {
         let (mut probe, responders) = freshness_probe(&kinds());
         let (sender, changes) = mpsc::channel(100);
@@ -155,7 +155,7 @@ async fn kinds_are_required_unless_declared_optional() {
     let (_probe, responders) = freshness_probe(KINDS);
     let watches = tokio::spawn(watch_all(client(is_served), sender, Arc::default(), responders));
     let mut cluster = Cluster::default();
-    // The three other kinds are listed and have no objects.
+    // Each of the three other kinds reports the beginning and the end of an empty list.
     for _ in 0..6 {
         cluster.apply(changes.recv().await.unwrap().change);
     }

@@ -1,4 +1,5 @@
-//! Limits on how long a watch lasts: a maximum time, and only while its caller may watch.
+//! Ends a watch after its maximum duration, when the caller's certificate expires, or when the caller may no longer
+//! watch.
 
 use std::{
     pin::Pin,
@@ -22,9 +23,10 @@ use super::super::{
 
 /// How often a caller's token and access are checked again.
 const AUTHORIZATION_INTERVAL: Duration = Duration::from_mins(1);
-/// Maximum number of consecutive checks that the API server doesn't answer, before the watch ends.
+/// The watch ends after this number of consecutive checks that the API server doesn't answer.
 const MAX_FAILED_CHECKS: u32 = 3;
-/// Fraction of the maximum time by which a watch may last longer or shorter, so that not all watches end together.
+/// Maximum fraction of the maximum duration by which a watch lasts longer or shorter, so that not all watches end
+/// together.
 const JITTER: f64 = 0.1;
 /// How long a client may take to read the end of its watch before its connection is closed.
 const UNREAD_GRACE: Duration = Duration::from_mins(1);
@@ -33,9 +35,9 @@ type PendingCheck = Pin<Box<dyn Future<Output = Result<(), Status>> + Send>>;
 
 /// The lifetime of a watch.
 pub(super) struct Lifetime {
-    /// The latest end.
+    /// Completes when the watch must end at the latest.
     end: Pin<Box<Sleep>>,
-    /// The status at the latest end.
+    /// The status with which the watch ends then.
     end_status: Status,
     /// The periodic checks of the caller; `None` for callers without a token.
     authorization: Option<Authorization>,
@@ -148,7 +150,7 @@ impl Authorization {
     }
 }
 
-/// Makes a duration longer or shorter at random; `chance` is from 0 to 1.
+/// Lengthens or shortens a duration by up to `JITTER`. `chance` is a random number from 0 to 1.
 fn jittered(duration: Duration, chance: f64) -> Duration {
     duration.mul_f64(1.0 - JITTER + 2.0 * JITTER * chance)
 }

@@ -52,7 +52,7 @@ fn h1_revisions_of_other_owners_are_ignored() {
 }
 
 #[test]
-fn h1_only_pods_of_duplicate_revisions_are_relabelled() {
+fn h1_only_pods_of_duplicate_revisions_are_relabeled() {
     let pod_with_hash = |name: &str, hash: &str| {
         with(
             pod_json(name, 1),

@@ -1,8 +1,8 @@
-//! Makes the fields of log lines in text safe to print.
+//! Makes the fields of text log lines safe to print.
 //!
 //! tracing-subscriber's own formatter escapes some control characters in messages and none in fields recorded with
-//! `%`. It doesn't escape line breaks at all. So an executor could forge log lines of the planner by the name that it
-//! chooses.
+//! `%`. It doesn't escape line breaks at all. So an executor could forge log lines of the planner by choosing a name
+//! that contains line breaks.
 
 use std::fmt::{self, Debug, Write as _};
 
@@ -55,7 +55,7 @@ impl FieldVisitor<'_> {
 
 impl Visit for FieldVisitor<'_> {
     fn record_debug(&mut self, field: &Field, value: &dyn Debug) {
-        // Records of the crate log carry their metadata as fields. The line already has it.
+        // Records of the `log` crate carry their metadata as fields. The line already shows it.
         if self.result.is_ok() && !field.name().starts_with("log.") {
             self.result = self.write(field.name(), value);
         }

@@ -1,4 +1,4 @@
-//! Optional kinds, which the API server may not serve.
+//! Tests of optional kinds, which not every API server serves.
 
 use super::*;
 use crate::apiserver::watch::stream::absence::MAX_ABSENCE_BACKOFF;
@@ -8,7 +8,7 @@ fn not_served() -> Answer {
     (404, "text/plain", b"404 page not found\n".to_vec())
 }
 
-/// A watch of an optional kind. The bodies of its watch requests don't end.
+/// A watch of an optional kind. The response bodies of its watch requests don't end.
 fn optional(streaming: bool, answers: Vec<Answer>) -> TestWatch {
     TestWatch::watching(Presence::Optional, streaming, answers, |body| {
         let is_watch = body.starts_with(b"{\"object");
@@ -21,7 +21,7 @@ fn optional(streaming: bool, answers: Vec<Answer>) -> TestWatch {
     })
 }
 
-/// A watch of an optional kind. The bodies of its watch requests end at once.
+/// A watch of an optional kind. The response bodies of its watch requests end immediately.
 fn optional_and_ending(answers: Vec<Answer>) -> TestWatch {
     TestWatch::watching(Presence::Optional, true, answers, axum::body::Body::from)
 }
