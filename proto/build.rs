@@ -17,7 +17,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let descriptors = protox::compile(PROTOS, ["."])?;
     fs::write(out_dir.join("descriptors.bin"), descriptors.encode_to_vec())?;
     let mut config = prost_build::Config::new();
-    // Answers are printed by their descriptors, which are looked up by message name.
+    // The code that prints an answer looks up its descriptor by message name.
     config.enable_type_names();
     tonic_prost_build::configure()
         .btree_map(".")

@@ -76,7 +76,7 @@ pub(crate) struct ControllerConfig {
     pub(crate) metrics: Arc<Metrics>,
     /// Changes that the watches have read.
     pub(crate) changes: mpsc::Receiver<ReceivedChange>,
-    /// The current leader. This executor has a session and writes only while it leads.
+    /// The current leader. This executor opens sessions and writes only while it is the leader.
     pub(crate) leadership: watch::Receiver<Leadership>,
     /// Opens the sessions of a term.
     pub(crate) opener: Opener,

@@ -1,7 +1,8 @@
 //! Everynode's executor: watches a cluster, tells the planner what it sees, and carries out the planner's plans.
 //!
 //! It decides nothing about placement, rollouts or counters: it turns objects into facts, and actions into API calls.
-//! It owns three things: how a pod is made from a template, the history of templates, and which pods belong to whom.
+//! It owns three things: how a pod is made from a template, the history of templates, and which pods belong to which
+//! `DaemonSet`.
 //!
 //! Data flows in a circle: watches → `cluster` (the cache) → [`planner::outbox`] (facts that changed) → the planner,
 //! through [`planner::session`] → plans → [`actions::queue`] (what may start now) → `apiserver::api` → the cluster.

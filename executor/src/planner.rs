@@ -1,8 +1,8 @@
-//! The planner's side: sessions with a planner, facts out and plans in.
+//! Sessions with a planner: the executor sends facts and receives plans.
 //!
-//! - [`link`]: connects to a planner; [`session`]: one session after another, as long as this executor leads.
-//! - [`outbox`]: the facts that the planner has yet to receive.
-//! - [`guard`]: what a plan must satisfy before the executor acts on it.
+//! - [`link`]: connects to a planner; [`session`]: opens one session after another while this executor leads.
+//! - [`outbox`]: holds the facts that have yet to be sent to the planner.
+//! - [`guard`]: limits what a plan may cause.
 
 pub mod guard;
 pub mod link;

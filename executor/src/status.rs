@@ -1,4 +1,4 @@
-//! Writes a `DaemonSet`'s status as the planner counts it (contract S2), with its conditions.
+//! Writes a `DaemonSet`'s status: the planner's counters (contract S2) and the conditions.
 
 pub mod conditions;
 
@@ -25,7 +25,7 @@ pub(crate) struct DesiredStatus {
 }
 
 impl DesiredStatus {
-    /// Whether it differs from this written status.
+    /// Whether the written status differs from the desired one.
     pub(crate) fn differs_from(&self, written: &object::DaemonSetStatus) -> bool {
         counters_differ(&self.counters, written) || conditions::differ(&self.conditions, written)
     }
@@ -45,7 +45,8 @@ pub(crate) fn counters(written: &object::DaemonSetStatus) -> DaemonSetStatus {
     }
 }
 
-/// Whether the written counters differ from the wanted ones. observedGeneration only ever rises.
+/// Whether the written counters differ from the wanted ones. A higher written observedGeneration is no difference,
+/// because a write never lowers it.
 pub fn counters_differ(wanted: &DaemonSetStatus, written: &object::DaemonSetStatus) -> bool {
     let counters = [
         (wanted.desired_number_scheduled, written.desired_number_scheduled),
@@ -60,17 +61,17 @@ pub fn counters_differ(wanted: &DaemonSetStatus, written: &object::DaemonSetStat
         || counters.iter().any(|(wanted, written)| wanted != written)
 }
 
-/// The rollout progress of a `DaemonSet`'s current template, in the planner's judgement and words.
+/// The rollout progress of a `DaemonSet`'s current template.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RolloutProgress {
     /// How far the rollout is.
     pub progress: Progress,
-    /// The same as a sentence.
+    /// The progress as a sentence.
     pub message: String,
 }
 
 impl RolloutProgress {
-    /// Takes the progress out of a plan. Returns `None` if the planner reports none that this executor knows.
+    /// Takes the progress out of a plan. Returns `None` if the plan has no progress that this executor knows.
     pub fn of(plan: &mut Plan) -> Option<Self> {
         let message = std::mem::take(&mut plan.progress_message);
         match plan.progress() {
@@ -79,8 +80,8 @@ impl RolloutProgress {
         }
     }
 
-    /// Derives the progress from counters, for compatibility only: when the planner is of a release that doesn't report
-    /// the progress, and on a standby, which knows nothing but the written status.
+    /// Derives the progress from counters. Needed when no plan reports the progress: the planner's release is older, or
+    /// there is no plan, as on a standby.
     pub fn from_counters(counters: &DaemonSetStatus, is_on_delete: bool) -> Self {
         let DaemonSetStatus {
             desired_number_scheduled: desired,
@@ -134,11 +135,11 @@ fn body(daemon_set: &DaemonSet, wanted: &DesiredStatus) -> Value {
     body
 }
 
-/// Writes a status. On a conflict, reads the `DaemonSet` again and retries. Returns the `DaemonSet` as it is then.
+/// Writes a status, and returns the resulting `DaemonSet`. On a conflict, reads the `DaemonSet` again and retries. If
+/// another `DaemonSet` has taken the name, writes nothing and returns that one.
 ///
 /// # Errors
-/// The server refused, or gave no clear answer. If the `DaemonSet` is gone and another one has its name, nothing is
-/// written and the other one is returned.
+/// The server refused a call or gave no clear answer.
 pub(crate) async fn write(
     api: Api,
     daemon_set: Arc<DaemonSet>,

@@ -18,7 +18,7 @@ use crate::apiserver::{
     objects::{DaemonSet, Revision},
 };
 
-/// Far longer than any test takes. With a paused clock, it elapses at once when no task has anything left to do.
+/// Far longer than any test takes. With a paused clock, the timeout elapses at once when every task is idle.
 const TIMEOUT: Duration = Duration::from_mins(10);
 
 pub(crate) const PODS: &str = "/api/v1/namespaces/default/pods";
@@ -171,7 +171,7 @@ pub(crate) fn forbidden(message: &str) -> (u16, Value) {
     (403, refusal(403, "Forbidden", message))
 }
 
-/// A fake API server whose answers the test scripts.
+/// A fake API server. The test provides its answers.
 #[derive(Debug)]
 pub(crate) struct Server(Handle<Request<Body>, Response<Body>>);
 
@@ -234,9 +234,9 @@ impl Server {
         call
     }
 
-    /// Whether no call is waiting. It is only meaningful once every task that could call has had its turn.
+    /// Whether no call is waiting. Needs a paused clock.
     pub(crate) async fn is_idle(&mut self) -> bool {
-        // With the paused clock, this times out only when every task is waiting.
+        // With a paused clock, this times out only when every task is idle.
         tokio::time::timeout(Duration::from_millis(1), self.0.next_request())
             .await
             .is_err()

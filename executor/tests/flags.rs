@@ -14,7 +14,7 @@ const EX_USAGE: i32 = 64;
 
 fn run(flags: &[&str]) -> Output {
     let mut program = Command::new(env!("CARGO_BIN_EXE_everynode-executor"));
-    // The run must not find anything of the machine that the test runs on.
+    // The environment is empty, so that the program finds no configuration of this machine.
     program
         .env_clear()
         .env("HOME", "/nonexistent")

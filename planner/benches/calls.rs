@@ -1,5 +1,5 @@
-//! Measures whole calls over TCP on this machine, with objects as `kubectl get -o json` prints them, and the
-//! planner's own time for many node templates.
+//! Measures calls over loopback, with objects as `kubectl get -o json` prints them, and the planner's own time for
+//! some of these calls.
 
 #![allow(
     clippy::indexing_slicing,

@@ -1,4 +1,4 @@
-//! Drives a session as over the wire: requests and responses are bytes.
+//! Drives a session with encoded requests, and encodes its responses, as on the wire.
 
 #![allow(dead_code, reason = "each benchmark uses its part of it")]
 #![allow(
@@ -22,7 +22,7 @@ use prost::Message as _;
 
 use crate::scene::{FIRST_REVISION, Scene, request};
 
-/// A session, and a miniature executor on its other side.
+/// A session, and a minimal executor that drives it.
 #[derive(Debug)]
 pub(crate) struct Driver {
     session: Session,
@@ -40,7 +40,7 @@ pub(crate) struct Driver {
     finished: usize,
 }
 
-/// Feeds encoded requests to a new session. Returns the session with its last answer.
+/// Feeds encoded requests to a new session. Returns the session with its last responses.
 pub(crate) fn sync(requests: &[Vec<u8>]) -> (Session, Vec<SessionResponse>) {
     let mut session = Session::default();
     let mut last = Vec::new();
@@ -88,7 +88,7 @@ impl Driver {
         usize::try_from(self.random >> 33).unwrap() % end
     }
 
-    /// Sends facts, and measures the time from the request's bytes to the answer's bytes.
+    /// Sends facts. Returns the plans, and the time from the request's bytes to the responses' bytes.
     pub(crate) fn send(&mut self, facts: Vec<Kind>) -> (Duration, Vec<wire::Plan>) {
         self.sequence += 1;
         let bytes = request(self.sequence, facts).encode_to_vec();
@@ -125,7 +125,7 @@ impl Driver {
         let node = self.pick(self.scene.nodes);
         let (there, plans) = self.send(vec![Kind::NodeChanged(other(node))]);
         assert_eq!(plans.len(), self.scene.daemon_sets);
-        // Give up the requested deletions, so that the pods are there again.
+        // The results report the requested deletions as skipped, so that the pods remain.
         let given_up = plans.iter().flat_map(|plan| &plan.actions).map(|action| {
             Kind::ActionDone(ActionDone {
                 action_id: action.id,
@@ -162,7 +162,7 @@ impl Driver {
         }
     }
 
-    /// Sends the next pod event of rolling updates of all `DaemonSet`s: pods go, then their successors appear
+    /// Sends the next pod event of a rolling update of all `DaemonSet`s: pods disappear, then their successors appear
     /// and become ready. Returns the time from the event to the plan.
     pub(crate) fn advance_rollout(&mut self) -> Duration {
         if self.due.is_empty() {

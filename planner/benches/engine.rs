@@ -1,4 +1,4 @@
-//! Measures the mean time of plans: once from facts, event by event in a session, and after a full sync.
+//! Measures mean times: of a single plan from facts, of each event in a session, and of a full sync.
 
 mod driver;
 mod scene;

@@ -1,5 +1,5 @@
-//! Measures the memory of a full sync, both the peak and what remains, with a counting allocator and with the
-//! kernel's count.
+//! Measures the memory of a full sync (the peak, and what remains) and of a rolling update. A counting allocator and
+//! the kernel provide the figures.
 
 #![allow(clippy::print_stdout, reason = "what is printed is the result")]
 

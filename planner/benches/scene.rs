@@ -16,7 +16,7 @@ use prost_types::Timestamp;
 /// The start of a scene, in seconds since the Unix epoch. All pods became ready long before.
 pub(crate) const BEGIN_SECONDS: i64 = 1_700_000_000;
 
-/// The revision of all pods and `DaemonSet`s at first.
+/// The initial revision of all pods and `DaemonSet`s.
 pub(crate) const FIRST_REVISION: &str = "5d8c7b9f46";
 
 /// The size of a cluster. All its `DaemonSet`s run on all its nodes.
@@ -47,7 +47,7 @@ pub(crate) fn uid(number: u64) -> String {
     )
 }
 
-/// The time that many milliseconds after the start of the scene.
+/// The time `millis` milliseconds after the start of the scene.
 pub(crate) fn time(millis: i64) -> Timestamp {
     Timestamp {
         seconds: BEGIN_SECONDS + millis / 1_000,
@@ -248,7 +248,7 @@ impl Scene {
         })
     }
 
-    /// A full sync: all facts in full requests of 1,000 facts, in the executor's order.
+    /// A full sync: all facts in the executor's order, in requests of up to 1,000 facts.
     pub(crate) fn sync(&self) -> impl Iterator<Item = SessionRequest> {
         let scene = *self;
         let nodes = (0..self.nodes).map(|node| Kind::NodeChanged(Self::node(node)));

@@ -186,7 +186,7 @@ pub struct Args {
 
 /// The highest count that a flag accepts. A higher one must be a mistake.
 const MAX_COUNT: i64 = 10_000;
-/// [`SessionMemory::DEFAULT_LIMIT`] as text.
+/// [`SessionMemory::DEFAULT_LIMIT`](crate::session::SessionMemory::DEFAULT_LIMIT) as text.
 const DEFAULT_SESSION_MEMORY: &str = "512Mi";
 /// The lowest memory limit that is accepted. Less isn't enough for any cluster, so it must be a mistake, such as a
 /// missing unit.

@@ -122,8 +122,8 @@ impl<'d> Rules<'d> {
     }
 
     /// Whether replacing this pod uses the budget of a rolling update (contract R4, R5). Other old pods are replaced
-    /// at once. A pod needs the budget if it is available, or if its ready time is in the future: then a clock was
-    /// set back or is wrong, and the pod may have been available for long (S3).
+    /// at once. A pod needs the budget if it is available, or if minReadySeconds is set and its ready time is in the
+    /// future: then a clock was set back or is wrong, and the pod may have been available for a long time (S3).
     pub(crate) fn needs_budget(&self, pod: &PodRecord) -> bool {
         self.is_available(pod) || self.is_ready_in_future(pod)
     }
@@ -158,16 +158,16 @@ pub struct Decision {
     /// The counters of the status (S1). `None` for a `DaemonSet` that selects every pod, whose status stays as it is
     /// (P6).
     pub status: Option<Status>,
-    /// When to decide again even if no fact changes: the end of the next backoff (N3) or minReadySeconds (S3).
+    /// When to decide again even if no fact changes, such as at the end of a backoff (N3) or of minReadySeconds (S3).
     /// `None` if only facts can change the decision.
     pub reconsider_at: Option<Millis>,
-    /// The pods that have begun or ceased to wait for minReadySeconds, ordered by uid. Empty unless the fleet tracks
-    /// them.
+    /// The pods whose wait for minReadySeconds has begun, changed or ended, ordered by uid. Empty unless the fleet
+    /// tracks them.
     pub availability: Vec<Change>,
 }
 
 /// Decides for one `DaemonSet` (contract N, R and S1). Updates the ledger first, for the cells that were touched or
-/// are due. `cells` must be those that the ledger was used with before.
+/// are due. A ledger must always be used with the same `DaemonSet`'s cells.
 ///
 /// Deciding can't fail. A `DaemonSet` that selects every pod gets an empty decision (P6). `availability` tracks the
 /// pods that wait for minReadySeconds, if the fleet tracks them.
@@ -256,8 +256,8 @@ fn delete(cell: &Cell<'_, '_>, pod: &PodRecord, reason: DeleteReason) -> Action 
     }
 }
 
-/// All problems of a `DaemonSet`: those of its placement (P3, P6), and a revision that is unknown (R1). A problem
-/// never fails a decision.
+/// All problems of a `DaemonSet`: those of its placement (P3, P6), and an unknown revision (R1). A problem never fails
+/// a decision.
 pub(crate) fn problems(daemon_set: &DaemonSet, placement: &Placement) -> Vec<Problem> {
     let mut problems = placement.problems();
     if daemon_set.update_revision.is_empty() && daemon_set.template_generation.is_none() {

@@ -1,8 +1,9 @@
 //! A session's picture of a cluster: nodes, `DaemonSet`s, their pods, and the actions in flight.
 //!
-//! Each fact updates the cells that it may change. [`Fleet::plan`] then decides only for the `DaemonSet`s of those
-//! cells, and reads no other cell. A pod event costs one cell, a node event one cell for each `DaemonSet`. The one-shot
-//! `Plan` call goes through a fleet too, so it can't differ from a session that receives deltas.
+//! Each fact touches the cells that it may change. [`Fleet::plan`] then decides only for the `DaemonSet`s of those
+//! cells, and recomputes the marks of no other cells. A pod event touches one cell, a node event one cell of each
+//! `DaemonSet`. The one-shot `Plan` call goes through a fleet too, so it can't differ from a session that receives
+//! deltas.
 //!
 //! Hash tables serve look-ups only. No output depends on their order, which differs between processes.
 
@@ -77,7 +78,7 @@ pub struct RowPlan {
     pub rollout_status: Option<RolloutStatus>,
     /// The tolerations that created pods get in addition to the template's.
     pub added_tolerations: Arc<[Toleration]>,
-    /// The pods that have begun or ceased to wait for minReadySeconds since the last plan. Empty unless the fleet
+    /// The pods whose wait for minReadySeconds has begun, changed or ended since the last plan. Empty unless the fleet
     /// tracks them.
     pub availability: Vec<Change>,
 }
@@ -208,7 +209,7 @@ impl Fleet {
         self.dirty.insert(row);
     }
 
-    /// Updates a pod in place. Returns `false` when it can't, because the pod now has another node or `DaemonSet`.
+    /// Updates a pod in place. Returns `false` if the pod now has another node or `DaemonSet`.
     fn change_pod(
         &mut self,
         index: PodIndex,
@@ -282,8 +283,8 @@ impl Fleet {
         self.plan_while(now, |_| true)
     }
 
-    /// Plans as [`Fleet::plan`] does, but stops when `should_continue` returns false. It is called after each
-    /// `DaemonSet` with the bytes that the fleet takes, because each plan may put an action in flight for every node.
+    /// Plans as [`Fleet::plan`] does, but stops when `should_continue` returns false. After each `DaemonSet`, the
+    /// function receives the bytes that the fleet takes, because each plan may put an action in flight for every node.
     pub fn plan_while(
         &mut self,
         now: Millis,

@@ -78,8 +78,8 @@ pub fn check_pairs(field: &str, daemon_sets: usize, nodes: usize) -> Result<(), 
     Err(status::too_many(field, &message))
 }
 
-/// The size of an answer so far. Work on an answer stops as soon as it exceeds the largest message, because the
-/// complete answer to a request with many taints and terms could be a hundred times as large.
+/// The size of an answer so far. Work on an answer stops as soon as the answer exceeds [`MAX_MESSAGE_BYTES`], because
+/// the complete answer to a request with many taints and terms could be a hundred times as large.
 #[derive(Debug)]
 pub struct AnswerSize<'a> {
     /// Atomic, because several threads may make parts of one answer.

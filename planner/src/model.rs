@@ -162,7 +162,7 @@ pub enum Budget {
 }
 
 impl Budget {
-    /// Returns the number of pods that the budget allows when `desired` pods are wanted. It is never negative.
+    /// Returns the number of pods that the budget allows when `desired` pods are wanted. A negative budget allows 0.
     pub fn of(self, desired: usize) -> usize {
         match self {
             Self::Count(count) => usize::try_from(count).unwrap_or(0),
@@ -177,7 +177,7 @@ impl Budget {
 /// A pod's phase.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Phase {
-    /// Pending, running or unknown: the pod can be ready or become so.
+    /// Pending, running or unknown: the pod is ready or can become ready.
     #[default]
     Active,
     /// All containers ended successfully.

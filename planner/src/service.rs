@@ -129,8 +129,8 @@ struct SessionTask {
     responses: mpsc::Sender<Result<SessionResponse, Status>>,
     open: OpenSession,
     session: Session,
-    /// The session's permit. It is held until the session has ended here, because its memory is in use until then, even
-    /// if the executor has already seen the end.
+    /// The session's permit. The task holds it until the session has ended here, because the session uses memory until
+    /// then, even if the executor has already seen the end.
     _permit: Option<Permit>,
 }
 

@@ -110,7 +110,8 @@ impl Session {
             if let Err(problem) = self.apply_fact(fact.fact, index) {
                 outcome.responses.push(respond(Message::Problem(problem)));
             }
-            // A new row takes a cell for each node, and a new node takes one for each row.
+            // A single fact can take much memory: a new row takes a cell for each node, and a new node takes one for
+            // each row.
             self.memory.resize(self.fleet.bytes())?;
         }
         outcome.has_synced = self.is_synced && !was_synced;
@@ -126,7 +127,7 @@ impl Session {
         Ok(outcome)
     }
 
-    /// Checks that the request as such can be used as the next of the session. Returns its time.
+    /// Checks that a request can be the next one of the session, whatever the content of its facts. Returns its time.
     ///
     /// # Errors
     /// As [`Session::take`].

@@ -215,7 +215,7 @@ pub(crate) struct TestCell {
     /// Names of pods whose deletion is in flight.
     pub(crate) delete_in_flight: Vec<&'static str>,
     pub(crate) create_in_flight: bool,
-    /// The creation time in seconds and the uid of the youngest known pod.
+    /// The creation time in seconds and the uid of the youngest known pod that was there and is gone.
     pub(crate) youngest_gone: Option<(i64, Text)>,
     pub(crate) backoff_until: Option<Millis>,
 }

@@ -15,7 +15,7 @@ use everynode_planner::{
     },
 };
 
-/// A generous limit for work that takes well below a second.
+/// A generous limit for work that takes well under a second.
 const SOON: Duration = Duration::from_secs(20);
 const MANY: usize = 100_000;
 

@@ -18,7 +18,7 @@ use crate::{planner::v1::SessionRequest, status};
 
 /// The limit of facts in one `SessionRequest`.
 pub const MAX_FACTS: usize = 1_000;
-/// The limit of bytes in one encoded `SessionRequest`.
+/// The limit of bytes in one encoded `SessionRequest`. The planner announces it, and executors keep to it.
 pub const MAX_SESSION_REQUEST_BYTES: usize = 4 * 1024 * 1024;
 /// The field number of `SessionRequest.facts`.
 const FACTS_FIELD: u32 = 4;
@@ -62,7 +62,8 @@ impl<U: Message + Name + Default> Decoder for FactLimitDecoder<U> {
 
     fn decode(&mut self, message: &mut DecodeBuf<'_>) -> Result<Option<U>, Status> {
         if U::full_name() == SessionRequest::full_name() {
-            // prost refuses a malformed message below. The buffer holds the whole message in one piece.
+            // The facts of a malformed message count as none, because prost refuses the message below. The buffer holds
+            // the whole message in one piece.
             let facts = count_field(FACTS_FIELD, message.chunk()).unwrap_or_default();
             check_fact_count(facts)?;
         }

@@ -4,8 +4,8 @@
 //! fields) → [`NodeFacts`](crate::planner::v1::NodeFacts) and the like.
 //!
 //! - [`object`]: the slim types; [`identity`]: identifies an object and the `DaemonSet` that controls it.
-//! - [`raw_struct`]: holds each `google.protobuf.Struct` of a call as encoded, splits lists into single objects, and
-//!   reads them, with errors that name the field.
+//! - [`raw_struct`]: keeps each `google.protobuf.Struct` of a call encoded, splits lists into single objects, and reads
+//!   the objects. Its errors name the field.
 //! - [`protobuf`]: reads nodes and pods in Kubernetes' own protobuf encoding.
 //! - [`shared_values`]: keeps one copy of values that many facts have in common.
 //! - [`wire`]: converts slim types to facts.
@@ -21,10 +21,11 @@ pub use identity::Identity;
 pub use object::{DaemonSet, Meta, Node, Pod, PodTemplate};
 pub use raw_struct::RawStruct;
 
-/// The label that names the `ControllerRevision` a pod was made from.
+/// The label that identifies the `ControllerRevision` that a pod was made from.
 pub const REVISION_LABEL: &str = "controller-revision-hash";
 
-/// The label with the generation of the template that a pod was made from. It is older than revisions.
+/// The label with the generation of the template that a pod was made from. Kubernetes used it before it had
+/// `ControllerRevision`s.
 pub const TEMPLATE_GENERATION_LABEL: &str = "pod-template-generation";
 
 /// The annotation of a `DaemonSet` that counts the generations of its template.

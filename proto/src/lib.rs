@@ -1,4 +1,4 @@
-//! The wire between Everynode's planner, executor and their callers.
+//! The wire protocol of Everynode's planner and executor.
 //!
 //! - [`planner`], [`executor`]: the messages, clients and servers of `everynode.planner.v1` and
 //!   `everynode.executor.v1`, generated from the .proto files.

@@ -33,12 +33,12 @@ impl MemoryBudget {
         }
     }
 
-    /// Creates a budget without a limit, for work whose memory nothing else needs.
+    /// Creates a budget without a limit, for work outside a server.
     pub fn unlimited() -> Self {
         Self::with_grant(|_| true)
     }
 
-    /// Whether a request for memory has been refused. The budget grants nothing more after that.
+    /// Whether a request for memory has been refused. After that, the budget no longer grows.
     pub fn is_exhausted(&self) -> bool {
         self.is_exhausted.load(Ordering::Relaxed)
     }

@@ -30,7 +30,7 @@ pub fn encode_as_newer_peer(name: &str, message: &impl Message) -> Vec<u8> {
 /// Encodes a message with [`encode_as_newer_peer`], and decodes the result with this version.
 ///
 /// # Panics
-/// There is no message with this name, or it can't be decoded with the unknown fields.
+/// There is no message with this name, or the result can't be decoded.
 #[expect(clippy::expect_used, reason = "a test helper may panic")]
 pub fn receive_from_newer_peer<M: Message + Default>(name: &str, message: &M) -> M {
     M::decode(encode_as_newer_peer(name, message).as_slice()).expect("unknown fields are ignored")

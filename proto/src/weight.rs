@@ -1,12 +1,13 @@
 //! The memory that a message takes once it is decoded, computed from its encoding.
 //!
 //! An empty list element takes two bytes on the wire and up to a few hundred in memory. So a message within the size
-//! limit can grow to gigabytes when it is decoded. A server therefore weighs a message first: it walks the encoding by
-//! the descriptors and counts the elements of every list and map at every depth, without decoding anything.
+//! limit can grow to gigabytes when it is decoded. A server therefore weighs a message first: it uses the descriptors
+//! to walk the encoding and counts the elements of every list and map at every depth, without decoding anything.
 //!
 //! The weight is an upper bound of what prost allocates: a growing list reserves up to twice its length, and every
 //! allocation has the allocator's overhead. A [`RawStruct`](crate::facts::RawStruct) counts only with its outermost
-//! fields, because decoding builds nothing else. Code that reads such an object must account for that memory itself.
+//! fields, because decoding builds nothing else. Code that reads such an object must account for the memory of the
+//! values that it reads.
 
 use std::{collections::HashMap, sync::LazyLock};
 

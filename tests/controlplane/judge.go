@@ -17,8 +17,8 @@ import (
 	"k8s.io/kubernetes/pkg/scheduler/util"
 )
 
-// question is one JSON value of judge's input. It asks for a verdict on every DaemonSet and node, or for the demand of
-// every pod template.
+// question is one JSON value of judge's input. It asks for a verdict on every pair of DaemonSet and node, or for the
+// demand of every pod template.
 type question struct {
 	DaemonSets []apps.DaemonSet       `json:"daemonSets"`
 	Nodes      []core.Node            `json:"nodes"`
@@ -37,10 +37,10 @@ type hostPort struct {
 	Port     int32         `json:"port"`
 }
 
-// judge reports what kube-controller-manager's own DaemonSet controller would decide. For each question on standard
-// input it writes one line: a list for each DaemonSet, with a verdict for each node. The verdict is "RUN" (the node
-// should run a pod), "KEEP" (an existing pod may stay) or "EXCLUDE". For a question about templates, the line is a list
-// with the demand of each template.
+// judge answers questions with Kubernetes' own code. It reads questions from standard input and writes one line for
+// each. For a question about DaemonSets, the line has a list for each DaemonSet, with the verdict of
+// kube-controller-manager's DaemonSet controller on each node: "RUN" (the node should run a pod), "KEEP" (an existing
+// pod may stay) or "EXCLUDE". For a question about templates, the line is a list with the demand of each template.
 func judge() {
 	if err := judgeAll(os.Stdin, os.Stdout); err != nil {
 		fmt.Fprintln(os.Stderr, err)

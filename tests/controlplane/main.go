@@ -1,7 +1,7 @@
 // Command controlplane is a whole Kubernetes control plane in one program. The name that it is started as selects the
 // component, so a folder of symbolic links to one binary provides etcd, kube-apiserver, kube-controller-manager,
-// kube-scheduler, kubectl, kwok, and the judge of placement. The components share nearly all of their code. With a
-// binary for each of them, the link time and the disk space would be needed once per component.
+// kube-scheduler, kubectl, kwok, and the judge of placement. The components share nearly all of their code, so separate
+// binaries would multiply the link time and the disk space.
 package main
 
 import (

@@ -11,9 +11,9 @@ use fastrand::Rng;
 
 use crate::ALLOCATED;
 
-/// The variable with the number of inputs for each target.
+/// The environment variable with the number of inputs for each target.
 const INPUTS: &str = "EVERYNODE_FUZZ_INPUTS";
-/// The variable with the seed of the first input.
+/// The environment variable with the seed of the first input.
 const SEED: &str = "EVERYNODE_FUZZ_SEED";
 /// The difference between the seeds of two successive inputs.
 const STEP: u64 = 0x9E37_79B9_7F4A_7C15;

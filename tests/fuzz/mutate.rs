@@ -20,7 +20,7 @@ const EXTREMES: [u64; 16] = [
     0x8000_0000,
     0xFFFF_FFFF,
     0xFFFF_FFFF_8000_0000,
-    // The limits of a protobuf timestamp, and of a time in milliseconds.
+    // Just beyond the limits of a protobuf timestamp, and the limits of a time in milliseconds.
     253_402_300_800,
     (-62_135_596_801_i64).cast_unsigned(),
     i64::MAX.cast_unsigned(),
@@ -36,7 +36,7 @@ pub(crate) fn extreme(random: &mut Rng) -> u64 {
 /// A random seed with a few changes.
 pub(crate) fn mutated(random: &mut Rng, seeds: &[Vec<u8>]) -> Vec<u8> {
     let mut input = seeds[random.usize(..seeds.len())].clone();
-    // Mostly one or two changes, because an input with more of them is refused at its first byte.
+    // Mostly one or two changes, because most decoders refuse an input with more changes early.
     let changes = 1 + random.u32(..64).trailing_zeros().min(5);
     for _ in 0..changes {
         input = if random.u8(..3) == 0 {

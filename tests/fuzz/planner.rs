@@ -19,7 +19,8 @@ use crate::driver::{Input, fuzz};
 use crate::mutate::mutated;
 use crate::{requests, seeds};
 
-/// Size limit of the response to one fact or one pair, in bytes, in addition to the content of the request.
+/// Size limit of the response to one fact, or to one pair of `DaemonSet` and node, in bytes. The content of the request
+/// is allowed in addition.
 const MAX_BYTES_PER_ITEM: usize = 4 * 1024;
 
 /// Runs a session twice, up to the request that ends it. Returns whether a request after the first one was accepted.

@@ -15,7 +15,7 @@ use prost_types::Timestamp;
 
 use crate::mutate::extreme;
 
-/// The time around which all generated times lie.
+/// The time around which most generated times lie.
 const NOW: i64 = 1_767_225_600;
 
 /// The requests of a session.

@@ -69,7 +69,7 @@ fn api_page_documents_every_call() {
         for method in &service.method {
             let call = format!("{package}.{}/{}", service.name(), method.name());
             let shown = commands.iter().any(|command| command.contains(&call));
-            // `Session` is between executor and planner and nothing that a user types.
+            // Only the executor calls `Session`; users don't.
             assert!(shown || method.name() == "Session", "{call}");
         }
     }

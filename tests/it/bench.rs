@@ -1,4 +1,4 @@
-//! A short run of the benchmark that checks whether it measures what it claims, not the results.
+//! Short runs of the benchmark. They check that it measures what it claims to measure, not how good the results are.
 
 use everynode_tests::bench::contender::Contender;
 use everynode_tests::bench::report::{Outcome, Report};

@@ -36,7 +36,7 @@ EVERYNODE_BLESS=1 cargo test -p everynode-tests --test it -- clauses
 ```
 ";
 
-/// The tests of each clause, as (file, names).
+/// The names of the tests of each clause, by file.
 fn tests_by_clause() -> BTreeMap<String, BTreeMap<String, Vec<String>>> {
     let mut found: BTreeMap<String, BTreeMap<String, Vec<String>>> = BTreeMap::new();
     for member in ["proto", "planner", "executor", "tests"] {

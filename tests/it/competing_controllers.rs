@@ -1,4 +1,4 @@
-//! Everynode and kube-controller-manager's own controller at the same time, as after an incomplete switch.
+//! Runs Everynode and kube-controller-manager's own controller at the same time, as after an incomplete switch.
 
 use std::time::Duration;
 
@@ -49,7 +49,7 @@ async fn competing_controllers_converge_and_everynode_reports_the_remedy_once() 
         }
     }
 
-    // Without a planner Everynode creates nothing, so the other controller certainly does.
+    // Without a planner, Everynode creates nothing, so the other controller creates the replacements.
     world.planner.stop().await.unwrap();
     for name in ["agent", "surge"] {
         let pods = daemonsets::pods(&world.client, &world.namespace, name)

@@ -63,7 +63,7 @@ async fn next_claim_finds_nothing_left_by_the_previous_test() {
 
 #[tokio::test]
 async fn control_plane_with_kubernetes_own_controller_runs_beside_the_shared_one() {
-    // The shared control plane is idle meanwhile, but it runs on other ports.
+    // The shared control plane is idle but still runs, on other ports.
     let mut claim = ControlPlaneClaim::new().await.unwrap();
     let options = Options {
         daemonset_controller: true,

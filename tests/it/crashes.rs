@@ -1,4 +1,4 @@
-//! Kills either process at random moments.
+//! Kills the executor or the planner at random moments.
 
 use std::time::Duration;
 
@@ -13,7 +13,7 @@ use crate::world::World;
 
 /// The number of crashes.
 const CRASHES: usize = 20;
-/// The work of a round makes about this many pod events. The crash comes after some of them.
+/// The work of a round causes about this many pod events. The crash comes after some of them.
 const EVENTS: usize = 30;
 
 #[tokio::test]
@@ -34,7 +34,7 @@ async fn twenty_random_crashes_cause_no_second_live_pod_and_no_missing_pod() {
 
     for round in 1..=CRASHES {
         start_random_work(&mut world, &mut random, round).await;
-        // If the round's work makes fewer events, the crash comes after 500 ms.
+        // If the round's work causes fewer events, the crash comes after 500 ms.
         monitor
             .wait_events(random.usize(0..EVENTS), Duration::from_millis(500))
             .await;

@@ -13,8 +13,8 @@ use serde_json::{Value, json};
 /// The limit of `DaemonSet`s in one call.
 const MAX_PER_CALL: usize = 1_000;
 
-/// The planner's host ports in the scheduler's form. The planner writes the address that means all addresses as an
-/// empty one.
+/// The planner's host ports in the scheduler's form. The planner writes 0.0.0.0, which means all addresses, as an empty
+/// address.
 fn host_ports(demand: &DaemonSetDemand) -> Vec<HostPort> {
     let port = |port: &everynode_proto::planner::v1::HostPort| HostPort {
         port: port.port,

@@ -1,10 +1,11 @@
 //! Differential tests: Everynode and kube-controller-manager's own `DaemonSet` controller run the same steps on two
 //! control planes, and the tests compare the settled states.
 //!
-//! Where the two differ on purpose, the scenario names the clause:
-//! - `ignore_node_order` stands for R6. kube-controller-manager serves nodes in the order of a hash map.
-//! - `trigger_reconcile` stands for N7, and once for S3. kube-controller-manager doesn't reconcile a `DaemonSet` by
-//!   itself when a node is deleted, or when a node with a pod gets a taint that the pod may stay with.
+//! Where the two differ on purpose, a scenario calls one of these methods:
+//! - `ignore_node_order`, for R6. kube-controller-manager processes nodes in the random order of a Go map.
+//! - `trigger_reconcile`, mostly for N7. kube-controller-manager doesn't reconcile a `DaemonSet` by itself when a node
+//!   is deleted, or when a node with a pod gets a taint that the pod may stay with. `r5_min_ready` calls it for S3, and
+//!   `h1_duplicate` because kube-controller-manager doesn't reconcile when somebody adds a revision.
 
 mod history;
 mod nodes;
@@ -25,9 +26,9 @@ use everynode_tests::shared::ControlPlaneClaim;
 use futures::future::LocalBoxFuture;
 use futures::{FutureExt as _, StreamExt as _, stream};
 
-/// Number of scenarios that run at a time. Most of each is waiting.
+/// Number of scenarios that run at a time. A scenario spends most of its time waiting.
 const CONCURRENT_SCENARIOS: usize = 10;
-/// Runs only the scenarios whose names contain this variable's value, to debug one of them.
+/// If this environment variable is set, only the scenarios whose names contain its value run, such as `r4-image`.
 const SCENARIO_FILTER: &str = "EVERYNODE_SCENARIO";
 
 type Run = for<'l> fn(&'l mut Lockstep) -> LocalBoxFuture<'l, Result<()>>;
@@ -97,7 +98,7 @@ async fn everynode_leaves_same_state_as_kube_controller_manager() {
         .await;
     let mut differences = Vec::new();
     for outcome in outcomes {
-        // A scenario that settled early had all the time until now to change again.
+        // The state of a scenario that settled early may have changed since then.
         let outcome = match outcome {
             Ok(lockstep) => lockstep.check().await,
             Err(error) => Err(error),

@@ -13,7 +13,7 @@ use crate::world::World;
 
 const DEADLINE: Duration = Duration::from_secs(30);
 
-/// Lists all objects of a kind, in the encoding that the server chooses.
+/// Lists all objects of a kind, in the encoding that the server chooses from `accept`.
 async fn list<T: Watched>(world: &World, accept: &str) -> (Encoding, Page<T>) {
     let request = http::Request::get(T::PATH)
         .header("accept", accept)

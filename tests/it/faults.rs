@@ -94,7 +94,8 @@ impl Scene {
         self.world.set_image(&format!("example/daemon:{version}")).await;
     }
 
-    /// Waits for one pod of the current template on each node and a status that says so. Then checks the three things.
+    /// Waits for one pod of the current template on each node and a status that says so. Then checks that no node ever
+    /// had more than one live pod, and that no pod to keep was replaced.
     async fn wait_converged(&mut self, after: &str) {
         self.world.wait_rolled_out_after(after).await;
         let pods = self.world.wait_placed("agent").await;
@@ -133,7 +134,7 @@ impl Scene {
             .unwrap_or_else(|error| panic!("{error:#}\n{}", self.world.logs()));
     }
 
-    /// Waits until the executor has a session with the planner. Without a session there is none to lose.
+    /// Waits until the executor has a session with the planner, so that a fault has a session to end.
     async fn wait_session(&self) {
         let opened = eventually(DEADLINE, "a session with the planner", async || {
             anyhow::ensure!(
@@ -159,8 +160,8 @@ impl Scene {
             .unwrap_or_else(|error| panic!("{error:#}\n{}", self.world.logs()));
     }
 
-    /// Checks that nothing happened to any pod. Nothing may happen while no one decides, or while no action can be
-    /// carried out.
+    /// Checks that every pod to keep still exists, and that there is at most one other pod: the pod that `add_work`
+    /// deleted may still be terminating. Call this while Everynode can't act, or must not.
     async fn check_pods_untouched(&self) {
         let pods = daemonsets::pods(&self.world.client, &self.world.namespace, "agent")
             .await

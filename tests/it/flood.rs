@@ -30,10 +30,10 @@ use tonic::{Code, Status};
 
 use crate::world::DEADLINE;
 
-/// Bound of the planner's memory, in MiB. It covers the requests that the planner holds at the same time (256 MiB), the
-/// working memory of those that it processes (one for each processor), and responses in flight.
+/// Bound on the planner's memory, in MiB. It covers the requests that the planner holds at the same time (256 MiB), the
+/// working memory of the requests that it processes (one for each processor), and responses in flight.
 const BOUND_MIB: u64 = 768;
-/// Connections, and callers on each. Together they send more requests than fit into the bound.
+/// Number of connections, and of callers on each. Together the callers send more requests than fit into the bound.
 const CONNECTIONS: usize = 8;
 const CALLERS: usize = 6;
 /// How often each caller calls.
@@ -115,7 +115,7 @@ impl SampleCalls {
         }
     }
 
-    /// Returns whether the call was answered. Checks the response, or that the refusal is as it should be.
+    /// Makes a call and checks the response or the refusal. Returns whether the planner answered the call.
     async fn call(&self, client: &mut Client, explain: bool) -> bool {
         let refused = if explain {
             let answer = client.explain(self.explain.clone()).await;
@@ -151,7 +151,8 @@ fn assert_refusal(status: &Status) {
     );
 }
 
-/// Keeps adding nodes in a session, each of which must get its plan. Returns how many did.
+/// Adds nodes in a session, one at a time, until `until` is set. Each node must get a plan before the next is added.
+/// Returns the number of nodes.
 async fn session(mut client: Client, until: Arc<AtomicBool>) -> usize {
     let (requests, outgoing) = mpsc::unbounded();
     let send = |sequence, hello, facts: Vec<Fact>| {
@@ -295,7 +296,7 @@ async fn open_health_watch_does_not_delay_planner_shutdown() {
     let began = std::time::Instant::now();
     planner.stop().await.unwrap();
     let took = began.elapsed();
-    // The planner cuts off calls after ten seconds.
+    // A planner that shuts down cuts off open calls after ten seconds.
     assert!(took < Duration::from_secs(8), "it took {took:?}");
     assert!(
         !planner.log_tail(20).contains("drain deadline passed"),

@@ -156,7 +156,7 @@ async fn node_can_stay_unready() {
         .create(&client)
         .await
         .unwrap();
-    // node-3 was created later and is ready, so kwok has passed node-2 over.
+    // node-3 was created later and is already ready, so kwok has skipped node-2.
     nodes::create_ready(&client, vec![NodeBuilder::new("node-3")])
         .await
         .unwrap();

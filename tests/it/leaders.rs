@@ -20,7 +20,7 @@ use serde_json::json;
 
 use crate::world::{DEADLINE, World};
 
-/// Lease duration unless a flag changes it. Another executor takes over when the leader hasn't renewed for this long.
+/// Default lease duration. Another executor takes over when the leader hasn't renewed the lease for this long.
 const LEASE_DURATION: Duration = Duration::from_secs(15);
 
 /// Flags for an executor in an election that only this test uses.
@@ -135,7 +135,7 @@ async fn standby_takes_over_at_once_when_leader_stops_during_a_rollout() {
     drop(standby);
 }
 
-/// Audits every request of the executor that has its own user.
+/// Audits every request of the user `contender`, whose kubeconfig only the frozen executor uses.
 const POLICY: &str = r"apiVersion: audit.k8s.io/v1
 kind: Policy
 omitStages: [RequestReceived]
@@ -217,7 +217,7 @@ async fn frozen_leader_writes_nothing_after_it_resumes() {
     })
     .await
     .unwrap();
-    // There is work again, and only one of the two does it.
+    // There is work again. Only the new leader may do it.
     rolled_out("example/daemon:3").await;
     placed().await.unwrap();
     let writes: Vec<_> = audit.read().unwrap().into_iter().filter(is_write).collect();

@@ -104,7 +104,7 @@ async fn changes_around_an_api_server_restart_are_reconciled() {
     world.claim.control_plane().stop_apiserver().await.unwrap();
     world.claim.control_plane().start_apiserver().await.unwrap();
     world.client = world.claim.client().await.unwrap();
-    // Scheduler and kubelets recover in their own time. Everynode only has to ensure that the pods exist.
+    // The scheduler and the kubelets can take longer to recover. Everynode only has to ensure that the pods exist.
     let pods = world.wait_one_pod_per_node("agent").await;
 
     let api: Api<Pod> = Api::namespaced(world.client.clone(), &world.namespace);
@@ -168,8 +168,8 @@ async fn two_concurrent_executors_create_one_pod_per_node() {
     world.create(DaemonSetBuilder::new("agent")).await;
     for round in 0..3 {
         let mut pods = world.wait_placed("agent").await;
-        // An executor that lags by a pod's whole lifetime would create that pod again under the same name. Only a lease
-        // can prevent that.
+        // Both executors must catch up first. An executor that lags by a pod's whole lifetime would create that pod
+        // again under the same name. Only a lease can prevent that.
         for executor in [&world.executor, &second] {
             wait_idle(executor).await;
         }

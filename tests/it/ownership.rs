@@ -96,8 +96,8 @@ async fn a2_pod_that_no_longer_matches_is_released_and_its_node_gets_another() {
         .unwrap_or_else(|error| panic!("{error:#}\n{}", world.logs()));
     assert_eq!(released.uid(), before[0].uid(), "the released pod keeps running");
 
-    // N4: when the pod is selected again, there is one pod too many, and the older of the two stays. Timestamps have
-    // whole seconds, and names decide within a second.
+    // N4: when the pod is selected again, there is one pod too many, and the older of the two stays. Creation
+    // timestamps have whole seconds. If they are equal, the names decide.
     let node = target_node(&before[0]).unwrap();
     let successor = after.iter().find(|pod| target_node(pod) == Some(node)).unwrap();
     let age = |pod: &&Pod| (pod.creation_timestamp(), pod.name_any());

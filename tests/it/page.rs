@@ -1,10 +1,10 @@
 //! Runs the commands on documentation pages. A block with the tag `sh` holds commands after `$ `, each followed by its
 //! output.
 //!
-//! A command continues on the next line after a `\`, or up to `EOF` when its input follows it. A command that ends in
-//! ` &` is a watch: it keeps running while the commands below it run, and the JSON below those commands is the watch's
-//! output. The test waits for as many messages as the page shows, so a new watch starts with as many `{}` as it should
-//! print.
+//! A command continues on the next line after a `\`. After `<<EOF`, it continues up to the line `EOF`. A command that
+//! ends in ` &` is a watch: it keeps running while the commands below it run, and the JSON below those commands is the
+//! watch's output. The test waits for as many messages as the page shows. To add a watch to a page, write one `{}` for
+//! each message that it should print.
 //!
 //! With `EVERYNODE_BLESS=1`, the test rewrites outdated output. It keeps output that differs only in what varies from
 //! run to run (see [`same`]).

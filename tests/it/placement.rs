@@ -44,7 +44,7 @@ struct Comparison {
     keep: usize,
     exclude: usize,
     differences: usize,
-    /// Differences that are expected, for the reason given at `mistakes_a_field`.
+    /// Differences that are expected, for the reason given at `has_unknown_field_matching_all`.
     excused: usize,
     shown: String,
 }

@@ -1,9 +1,9 @@
-//! Checks that the README's commands on files print what it shows.
+//! Checks that the README's `everynode-planner` commands print the output that the README shows.
 
 use everynode_tests::programs::{Profile, Programs, workspace};
 use tokio::process::Command;
 
-/// The commands on files that a page shows, each with its output.
+/// The arguments of the `everynode-planner` commands on a page, each with the output that the page shows.
 fn documented_commands(page: &str) -> Vec<(String, String)> {
     let blocks = page.split("```").skip(1).step_by(2);
     let commands = blocks.filter_map(|block| {

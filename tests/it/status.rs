@@ -41,7 +41,8 @@ async fn s2_rollout_is_never_reported_complete_too_early() {
     for number in 2..8 {
         let image = format!("example/daemon:{number}");
         world.set_image(&image).await;
-        // kubectl goes by observedGeneration and the counters. It would return at once if one were ahead of the other.
+        // kubectl relies on observedGeneration and the counters. If a status had the new generation but old counters,
+        // kubectl would return at once.
         kubectl
             .run(["rollout", "status", "ds/agent", "--timeout=30s"])
             .await
@@ -108,7 +109,8 @@ async fn n3_finished_pods_are_replaced_with_an_event() {
         successor
             .await
             .unwrap_or_else(|error| panic!("{error:#}\n{}", world.logs()));
-        // A kubelet would have removed it. kwok sometimes misses a pod that ends and is deleted at the same moment.
+        // A kubelet would have removed the finished pod. kwok sometimes misses a pod that ends and is deleted at the
+        // same moment.
         let _ = pods
             .delete(&finished.name_any(), &DeleteParams::default().grace_period(0))
             .await;

@@ -1,5 +1,5 @@
-//! The supply chain of the programs: their bills of materials list all crates that they are built from, the images in
-//! which they are built are pinned, and a client needs only the wire crate.
+//! The supply chain of the programs: bills of materials list all linked crates, base images and ready-made programs are
+//! pinned, and a client needs only the wire crate.
 
 use std::collections::BTreeSet;
 use std::process::Command;

@@ -27,8 +27,8 @@ enum Controller {
 /// State that a switch of the controller must not change: every pod, and every revision with its number and its data.
 type ClusterState = BTreeMap<&'static str, (Vec<(String, String)>, Vec<(String, i64, String)>)>;
 
-/// Switches the cluster to the other controller and waits until it has acted on every `DaemonSet`. To see that, the
-/// test makes a spec change that requires no work.
+/// Switches the cluster to a controller and waits until that controller has acted on every `DaemonSet`. To observe
+/// this, the test makes a spec change that requires no work.
 async fn switch_controller(world: &mut World, to: Controller, limit: u32) {
     world.executor.stop().await.unwrap();
     let control_plane = world.claim.control_plane();
@@ -250,7 +250,7 @@ async fn h2_revision_written_by_an_older_release_is_recognized_by_its_meaning() 
         Ok(revision)
     });
     let mut older = released.await.unwrap();
-    // Older releases wrote the zero time of the template's metadata, as null.
+    // Older Kubernetes releases wrote the unset creationTimestamp of the template's metadata as null.
     revisions
         .delete(&older.name_any(), &DeleteParams::default())
         .await

@@ -7,7 +7,7 @@ use std::process::Command;
 use everynode_tests::programs::workspace;
 use serde_json::Value;
 
-/// The names of all crates that a workspace member is built from, including itself, but without those of its tests.
+/// The names of a workspace member and of all its normal dependencies, direct and indirect.
 fn built_from(member: &str) -> BTreeSet<String> {
     let output = Command::new(env!("CARGO"))
         .args(["metadata", "--format-version=1", "--locked"])
@@ -243,7 +243,8 @@ fn every_test_named_in_documents_exists() {
     }
 }
 
-/// The files beside Cargo.toml that state the version, with the text before it and the number of times.
+/// The places other than Cargo.toml that state the version: the file, the text before the version, and how many of the
+/// file's statements to check.
 const VERSION_PLACES: [(&str, &str, usize); 11] = [
     ("deploy/base/kustomization.yaml", "newTag: ", 2),
     (
@@ -295,7 +296,7 @@ fn every_place_that_states_the_version_states_that_of_the_workspace() {
             .filter(|stated| !stated.is_empty())
             .collect();
         assert!(stated.len() >= count, "{file}: {before}: {stated:?}");
-        // A changelog names earlier versions too, after the current one.
+        // The changelog also names earlier versions, after the current one.
         let current = stated.get(..count).unwrap();
         assert!(
             current.iter().all(|stated| *stated == version),

@@ -154,7 +154,7 @@ async fn certificates_and_authority_are_rotated_during_a_rollout_without_losing_
 async fn executor_with_a_wrong_certificate_gets_no_session_and_logs_why() {
     let certificates = Certificates::new();
     let mut world = certificates.world(1, &[]).await;
-    // First the executor has another client's certificate, then one from an authority that no one trusts.
+    // The executor first has another client's certificate, then one from an authority that the planner doesn't trust.
     let foreign = Authority::new("foreign").unwrap();
     for (own, text) in [
         (certificates.authority.issue("somebody"), "--session-clients"),

@@ -1,4 +1,4 @@
-//! The README's examples with grpcurl and kubectl.
+//! grpcurl as a client: it finds the services by reflection and sends objects as kubectl prints them.
 
 use std::process::Stdio;
 

@@ -54,7 +54,7 @@ async fn both_programs_work_with_a_peer_of_the_last_release() {
     let answer = grpcurl(&mut world, &executor, &explain, Some(question)).await;
     assert!(answer.contains("VERDICT_RUN"), "{answer}");
 
-    // The older planner couldn't report the progress, so the executor goes by the counters.
+    // The older planner doesn't report the progress, so the executor derives it from the counters.
     let question = json!({"namespace": world.namespace, "name": "agent"});
     let list = ["everynode.executor.v1.ExecutorService/ListDaemonSets"];
     let answer = grpcurl(&mut world, &executor, &list, Some(question)).await;
@@ -62,7 +62,7 @@ async fn both_programs_work_with_a_peer_of_the_last_release() {
         assert!(answer.contains(expected), "{answer}");
     }
 
-    // The older planner couldn't report the newer conditions, so the status must not claim them.
+    // The older planner doesn't report the newer conditions, so the status must not contain them.
     let sets: Api<DaemonSet> = Api::namespaced(world.client.clone(), &world.namespace);
     let status = sets.get("agent").await.unwrap().status.unwrap();
     let conditions = status.conditions.unwrap_or_default();
@@ -77,7 +77,7 @@ async fn both_programs_work_with_a_peer_of_the_last_release() {
 struct Upgrade {
     world: World,
     monitors: Vec<Monitor>,
-    /// How many templates were rolled out so far.
+    /// How many templates have been rolled out so far.
     templates: usize,
 }
 
@@ -174,7 +174,7 @@ async fn rolling_upgrade_and_rollback_during_rollouts_cause_no_wrong_action() {
     let to_newer = async |world: &mut World| {
         to_planner.set_server(newer_planner.address().parse().unwrap());
         world.planner.stop().await.unwrap();
-        // The proxy for the older programs would otherwise keep its connection to the stopped planner.
+        // Without the cut, the older executor's proxy would keep its connection to the stopped planner.
         to_planner.cut();
     };
     upgrade

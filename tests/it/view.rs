@@ -50,7 +50,7 @@ impl LiveViewClient {
         Ok(daemon_set.clone())
     }
 
-    /// Waits until `agent` is listed in this state, with a wait of this kind, or with no waits if none is given.
+    /// Waits until `agent` is listed with this rollout state and a wait with this code; `None` expects no waits at all.
     async fn shows(&mut self, world: &World, state: RolloutState, wait: Option<WaitCode>) -> DaemonSet {
         let shown = eventually(DEADLINE, format!("{state:?} with {wait:?}"), async || {
             let listed = self.listed(world).await?;

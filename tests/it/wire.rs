@@ -1,10 +1,10 @@
-//! Checks the wire with buf: it follows buf's rules and is compatible with the last release.
+//! Uses buf to check that the wire follows buf's rules and is compatible with the last release.
 //!
-//! `proto/released` holds one file, `VERSION.binpb`: the descriptor set of the last release. Peers of that release must
-//! be understood, so an incompatible change fails here. For a release, first raise the workspace's version, then run
-//! `EVERYNODE_RELEASE=VERSION cargo test -p everynode-tests --test it -- wire`. That replaces the file with the current
-//! wire. It refuses a version that isn't newer, and a wire that breaks the previous release. The next change of the
-//! wire then needs a newer version.
+//! `proto/released` holds one file, `VERSION.binpb`: the descriptor set of the last release. The programs must work
+//! with peers of that release, so an incompatible change fails here. For a release, first raise the workspace's
+//! version, then run `EVERYNODE_RELEASE=VERSION cargo test -p everynode-tests --test it -- wire`. The test then
+//! replaces the file with the current wire. It fails if the version isn't newer or if the wire breaks the previous
+//! release. The next change of the wire needs a newer version.
 
 use std::path::{Path, PathBuf};
 
@@ -13,9 +13,9 @@ use everynode_tests::proxy::last_release;
 use everynode_tests::toolbox::Toolbox;
 use tokio::process::Command;
 
-/// When set to the workspace's version, the test stores the current wire as that of this release.
+/// When set to the workspace's version, the test stores the current wire as the wire of that release.
 const RELEASE: &str = "EVERYNODE_RELEASE";
-/// A proxy address where no server listens: buf must use what is on this machine.
+/// A proxy address where no server listens, so that buf can't use the network.
 const NOWHERE: &str = "http://127.0.0.1:9";
 
 fn proto() -> PathBuf {

@@ -114,7 +114,7 @@ impl World {
         daemon_set.create(&self.client, &self.namespace).await.unwrap()
     }
 
-    /// Limits the namespace to this many pods, by the quota `few`.
+    /// Limits the namespace to this many pods with the quota `few`.
     pub(crate) async fn create_quota(&self, pods: u32) -> Api<ResourceQuota> {
         let quotas: Api<ResourceQuota> = Api::namespaced(self.client.clone(), &self.namespace);
         let hard = json!({"pods": pods.to_string()});
@@ -147,7 +147,7 @@ impl World {
             .unwrap();
     }
 
-    /// Waits until the status is about the current generation and is as wanted.
+    /// Waits until the status covers the current generation and `wanted` accepts it.
     pub(crate) async fn wait_status(
         &self,
         name: &str,
@@ -164,7 +164,7 @@ impl World {
         self.wait_rolled_out_after("a change").await;
     }
 
-    /// Like `wait_rolled_out`. The failure message names the change that it followed.
+    /// Like `wait_rolled_out`. The failure message names `what`, the change before the rollout.
     pub(crate) async fn wait_rolled_out_after(&self, what: &str) {
         let nodes = i32::try_from(self.nodes.len()).unwrap();
         self.wait_status("agent", &format!("rolled out after {what}"), |status| {

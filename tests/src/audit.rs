@@ -37,7 +37,7 @@ impl AuditLog {
         let flags = [
             format!("--audit-policy-file={}", self.policy.display()),
             format!("--audit-log-path={}", self.path().display()),
-            // In MB, and high: the log must stay one file.
+            // In megabytes. The limit is so high that the log is never rotated.
             "--audit-log-maxsize=100000".to_owned(),
         ];
         flags.map(|flag| (Component::ApiServer, flag)).into()
@@ -72,9 +72,9 @@ pub struct Request {
     pub is_unauthorized: bool,
     /// The HTTP status.
     pub code: u16,
-    /// When the API server began to read it.
+    /// When the API server received the request.
     pub received: Timestamp,
-    /// When it was answered.
+    /// When the API server had answered the request or, for a watch, began to answer it.
     pub answered: Timestamp,
 }
 

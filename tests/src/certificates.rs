@@ -135,7 +135,7 @@ pub struct CertificateMount {
 }
 
 impl CertificateMount {
-    /// Creates a folder that holds only the links of the files. The files themselves don't exist yet.
+    /// Creates a folder that holds only links to the files. The files themselves don't exist yet.
     ///
     /// # Errors
     /// When the folder or a link can't be created.

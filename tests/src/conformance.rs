@@ -19,7 +19,7 @@ use crate::wait::eventually;
 /// Time after which Ginkgo ends the specs that are still running, and reports them. Otherwise a single failing spec
 /// would wait for five minutes.
 const TIMEOUT: Duration = Duration::from_mins(4);
-/// How long a spec may take to clean up after Ginkgo has ended it.
+/// How long a spec may take to clean up after Ginkgo has interrupted it.
 const GRACE: Duration = Duration::from_secs(20);
 
 /// Specs that run one after the other, chosen by regular expressions on their names.
@@ -33,9 +33,9 @@ struct Group {
 /// don't have to wait for the surge spec, which takes longer than all of them together.
 ///
 /// The specs of the first step label nodes, and every spec removes such labels from all nodes when it begins and when
-/// it ends. So nothing may run beside the first step. The groups of the second step affect each other in one spec only:
-/// it counts the `DaemonSet`s with a certain label in all namespaces. The surge spec's `DaemonSet` doesn't have that
-/// label.
+/// it ends. So nothing may run beside the first step. The groups of the second step don't affect each other. Only one
+/// of their specs looks at all namespaces: it counts the `DaemonSet`s with a certain label, which the surge spec's
+/// `DaemonSet` doesn't have.
 const STEPS: [&[Group]; 2] = [
     &[Group {
         name: "labels",
@@ -58,7 +58,7 @@ const STEPS: [&[Group]; 2] = [
 
 /// The script that the specs run as `kubectl`. kwok's pods have no containers, so nothing can be executed in them. The
 /// specs execute one command in a pod: it makes the readiness probe of an old pod fail in the middle of a surge. The
-/// script sets the annotation that has the same effect instead.
+/// script sets an annotation instead, which makes kwok mark the pod as not ready.
 const KUBECTL: &str = r#"#!/bin/sh
 flags=
 while [ $# -gt 0 ] && [ "$1" != exec ]; do
@@ -154,7 +154,7 @@ impl Runner {
     }
 }
 
-/// The part of Ginkgo's report that is used here. Lists without items are null in it.
+/// The part of Ginkgo's report that is used here. Ginkgo writes an empty list as null.
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase")]
 struct Suite {
@@ -174,8 +174,8 @@ struct Spec {
     additional_failures: Option<Vec<AdditionalFailure>>,
 }
 
-/// A failure that a spec reported after Ginkgo had ended it. For a spec that timed out, it names the place where the
-/// spec hung.
+/// A failure that a spec reported after Ginkgo had interrupted it. For a spec that timed out, this failure names the
+/// place where the spec hung.
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase")]
 struct AdditionalFailure {

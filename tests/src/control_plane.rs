@@ -29,12 +29,12 @@ const STORE: &str = "etcd";
 #[derive(Debug, Clone)]
 pub struct Options {
     /// The address of this machine that the API server listens on. Loopback by default; pods on a real node need
-    /// another one to reach the API server.
+    /// another address to reach the API server.
     pub address: Ipv4Addr,
     /// Whether kube-controller-manager's own `DaemonSet` controller runs. Off by default, because Everynode takes its
     /// place.
     pub daemonset_controller: bool,
-    /// Components that aren't started at first. They can be started later.
+    /// Components to leave out.
     pub without: Vec<Component>,
     /// Extra flags, as `--name=value`. They override the usual ones.
     pub flags: Vec<(Component, String)>,
@@ -80,8 +80,8 @@ pub struct ControlPlane {
 }
 
 impl ControlPlane {
-    /// Starts a control plane and waits until it is usable: the API server is ready, and the default namespace has its
-    /// service account. Without the account, the API server would reject pods.
+    /// Starts a control plane and waits until it is usable: its components are ready, and kube-controller-manager has
+    /// created the default service account. Without the account, the API server would reject pods.
     ///
     /// # Errors
     /// When the programs can't be built, or a component doesn't become ready. The error then holds the last lines of
@@ -236,7 +236,7 @@ impl ControlPlane {
 impl Drop for ControlPlane {
     fn drop(&mut self) {
         // Stops the components in reverse order of starting. The clients of the API server can all end at once. The API
-        // server and etcd are stopped one after the other, because an API server without etcd takes long to end.
+        // server and etcd stop one after the other, because an API server without etcd takes a long time to end.
         for (component, process) in &mut self.running {
             if let Some(process) = process
                 && !matches!(component, Component::Etcd | Component::ApiServer)

@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 
 use crate::wait::eventually;
 
-/// Builds a `DaemonSet` whose pods have the label `app` with its name as the value.
+/// Builds a `DaemonSet` whose pods have the label `app=NAME`, with the name of the `DaemonSet`.
 #[derive(Debug, Clone)]
 pub struct DaemonSetBuilder {
     object: Value,

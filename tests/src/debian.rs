@@ -9,7 +9,7 @@ use anyhow::{Context as _, Result, ensure};
 
 use crate::process::run;
 
-/// The options of every call: a mirror that doesn't answer fails soon.
+/// The options of every apt-get call. With them, apt-get fails soon if a mirror doesn't answer.
 const OPTIONS: [&str; 4] = ["-o", "Acquire::Retries=1", "-o", "Acquire::http::Timeout=30"];
 
 /// Whether this is Debian, or derived from it.

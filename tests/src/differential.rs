@@ -95,13 +95,13 @@ impl Lockstep {
         node_name(&self.name, number)
     }
 
-    /// From here on, compares only how many nodes there are of each kind, because kube-controller-manager doesn't
+    /// From here on, compares the pods without the nodes that they are on, because kube-controller-manager doesn't
     /// define which nodes come first in a rollout (contract R6).
     pub fn ignore_node_order(&mut self) {
         self.normalizer.any_node = true;
     }
 
-    /// From here on, compares every node with its counterpart again.
+    /// From here on, compares the pods of each node again.
     pub fn compare_node_order(&mut self) {
         self.normalizer.any_node = false;
     }

@@ -47,7 +47,7 @@ pub async fn placement_verdicts(toolbox: &Toolbox, cases: &[PlacementCase]) -> R
     lines.iter().map(|line| parse_verdicts(line)).collect()
 }
 
-/// Returns what the scheduler finds that pods of these templates need, in the order of the templates.
+/// Returns what pods of these templates need according to the scheduler, in the order of the templates.
 ///
 /// # Errors
 /// When the reference program is missing or fails. The error holds its standard error.

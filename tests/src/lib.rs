@@ -1,11 +1,11 @@
 //! The harness of Everynode's integration tests, demo and benchmark. It runs a real Kubernetes control plane on this
 //! machine, without containers and without root, and the two programs under test as processes.
 //!
-//! kwok simulates the nodes and their kubelets. All other components are the real ones, built from source. No process
-//! outlives the one that started it, however that one ends.
+//! kwok simulates the nodes and their kubelets. All other components are the real ones, built from source. The control
+//! plane, the planner and the executor can't outlive the process that started them, even if that process is killed.
 //!
 //! In reading order:
-//! - [`toolbox`] finds or builds the programs of the control plane, [`programs`] builds the two under test;
+//! - [`toolbox`] finds or builds the programs of the control plane, [`programs`] builds those under test;
 //! - [`child_process`] starts processes that can't outlive this one, and [`ports`] reserves ports for them;
 //! - [`control_plane`] starts a cluster, [`kubectl`] runs kubectl on it, and [`audit`] reads its requests from the
 //!   audit log;

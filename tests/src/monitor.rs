@@ -27,7 +27,7 @@ pub struct Monitor {
 struct Observations {
     events: usize,
     violations: Violations,
-    /// The number of pods that have ever existed.
+    /// The number of pods seen so far, including deleted ones.
     pods: usize,
     /// The lowest number of live pods that were ready at the same time.
     fewest_ready: usize,
@@ -111,8 +111,8 @@ impl Monitor {
         observations.check_watch()
     }
 
-    /// Checks that no node ever had more than one live pod of each of two revisions, and that no node lost a ready pod
-    /// to a deletion while it had no other ready pod.
+    /// Checks that no node ever had more than two live pods or two live pods of the same revision, and that no node
+    /// lost its only ready pod to a deletion.
     ///
     /// # Errors
     /// As [`Monitor::check_one_pod_per_node`].
@@ -127,7 +127,7 @@ impl Monitor {
         observations.check_watch()
     }
 
-    /// The number of pods that have ever existed.
+    /// The number of pods seen so far, including deleted ones.
     pub fn pods_seen(&self) -> usize {
         self.observations.borrow().pods
     }
@@ -205,7 +205,7 @@ impl PodWatcher {
 #[derive(Debug, Default)]
 struct LivePods {
     nodes: BTreeMap<Arc<str>, BTreeMap<String, LivePod>>,
-    /// The uids of all pods that have ever existed.
+    /// The uids of all pods seen so far, including deleted ones.
     known: BTreeSet<String>,
     violations: Violations,
 }

@@ -164,7 +164,7 @@ fn internal_ip(name: &str) -> String {
 /// When the API server rejects a node, or the nodes don't become ready.
 pub async fn create_ready(client: &Client, nodes: Vec<NodeBuilder>) -> Result<()> {
     let names: Vec<String> = nodes.iter().map(|builder| builder.node.name_any()).collect();
-    // Each node also takes kwok and the controllers several requests.
+    // For each node, kwok and the controllers also send several requests.
     let deadline =
         Duration::from_secs(30) + Duration::from_millis(50) * u32::try_from(names.len()).unwrap_or(u32::MAX);
     let created = stream::iter(nodes)

@@ -2,14 +2,14 @@
 //! same cases, which shows whether both follow the same rules. The same seed generates the same cases.
 //!
 //! An API server would accept most of the objects. About one in three is odd: it also contains values that validation
-//! rejects. Both sides define them anyway, because an older server may have accepted them, or because the object comes
-//! from a file that no server has validated:
+//! rejects. Both sides define results for them anyway, because an older server may have accepted them, or because the
+//! object comes from a file that no server has validated:
 //! - nulls, which a server would have left out;
 //! - operators and effects that don't exist;
 //! - requirements with too many or too few values, on unknown fields, or with keys and values that no label can have;
 //! - a required node affinity without terms;
-//! - tolerations without a key, or with a value where there must be none; seconds where the effect allows none;
-//!   comparisons, which are behind a feature gate that is off;
+//! - tolerations without a key, or with a value where there must be none; `tolerationSeconds` where the effect allows
+//!   none; the operators `Gt` and `Lt`, whose feature gate is off;
 //! - labels that no node can have, and duplicate taints.
 //!
 //! There are few keys and values, so that requirements often match.
@@ -28,7 +28,7 @@ const KEYS: [&str; 3] = ["disk", "zone", "example.com/zone"];
 const VALUES: [&str; 4] = ["a", "a", "b", ""];
 /// The label key that most Gt and Lt requirements use.
 const NUMBER: &str = "size";
-/// Its values: integers, strings that only look like integers, and both sides of the 64-bit limit.
+/// The values of this label: integers, strings that only look like integers, and both sides of the 64-bit limit.
 const NUMBERS: [&str; 14] = [
     "0",
     "1",
@@ -54,7 +54,7 @@ const ODD_NUMBERS: [&str; 6] = [
     "-9223372036854775808",
     "-9223372036854775809",
 ];
-/// Keys that no label can have, although a node in a file may. [`keys`] adds the longest possible ones.
+/// Keys that no label can have, although a node in a file may. [`keys`] adds keys that are one character too long.
 const ODD_KEYS: [&str; 10] = [
     "",
     "-",
@@ -90,7 +90,7 @@ pub fn many() -> Vec<PlacementCase> {
 }
 
 /// The cases that the planner's own tests store together with the reference's verdicts. The sample is small, so
-/// nearly all of its objects are odd, and its seed was chosen so that they cover every corner case.
+/// nearly all of its objects are odd, and its seed was chosen so that they cover nearly every corner case.
 pub fn sample() -> Vec<PlacementCase> {
     let mut sample = generate(Generator::new(56, 90), 10, 24, 10);
     for case in &mut sample {
@@ -102,7 +102,8 @@ pub fn sample() -> Vec<PlacementCase> {
 
 /// Whether the required node affinity uses a nonexistent field in a way that matches every node. No API server has ever
 /// accepted that. kube-controller-manager, which gets objects only from API servers, treats such a field as an empty
-/// one. Explain also handles files, where such a field is a typo: it reports that, and the term matches nothing (P3).
+/// one. Explain also reads files, in which such a field is a typo. Explain reports the typo, and the term matches
+/// nothing (P3).
 pub fn has_unknown_field_matching_all(daemon_set: &Value) -> bool {
     let required = "/spec/template/spec/affinity/nodeAffinity/requiredDuringSchedulingIgnoredDuringExecution";
     let terms = daemon_set

@@ -1,10 +1,10 @@
-//! Runs programs to their end.
+//! Runs programs to completion.
 
 use std::process::{Command, Stdio};
 
 use anyhow::{Context as _, Result, bail};
 
-/// Runs a command to its end. Blocks the thread. The error holds everything that the command printed.
+/// Runs a command to completion. Blocks the thread. The error holds everything that the command printed.
 pub(crate) fn run(command: &mut Command) -> Result<()> {
     let parts = std::iter::once(command.get_program()).chain(command.get_args());
     let parts: Vec<_> = parts.map(|part| part.to_string_lossy().into_owned()).collect();

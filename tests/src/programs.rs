@@ -60,7 +60,7 @@ impl Programs {
     }
 
     fn compile(profile: Profile) -> Result<Self> {
-        // Builds the whole workspace: for a part of it, cargo would recompile shared dependencies.
+        // Build the whole workspace. For a part of it, cargo would recompile shared dependencies.
         let mut args = vec!["--workspace", "--bins"];
         if profile == Profile::Release {
             args.push("--release");
@@ -68,8 +68,8 @@ impl Programs {
         Self::built_with(&args)
     }
 
-    /// Builds the programs for container images, linked statically against musl. They are built as for the tests,
-    /// because optimizing them would take minutes. Blocks the thread, the first time for some minutes.
+    /// Builds the programs for container images, linked statically against musl. Uses the `dev` profile, because an
+    /// optimized build takes minutes longer. Blocks the thread, the first time for some minutes.
     ///
     /// # Errors
     /// When the target isn't installed, or the build fails. Cargo's own messages are on standard error then.

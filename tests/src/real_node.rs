@@ -1,12 +1,12 @@
 //! A real node: kubelet, kube-proxy, containerd and the cluster's DNS on this machine, with pods that run.
 //!
 //! Tests on kwok's nodes cover what Everynode does at the API server. Here the images start, kubelet runs the probes,
-//! and the tests reach a `DaemonSet`'s pods in every way that Kubernetes offers. A real node needs root. It leaves
-//! nothing behind but installed packages, because it is a machine of its own, made of namespaces.
+//! and the tests reach a `DaemonSet`'s pods in every way that Kubernetes offers. A real node needs root. It runs in its
+//! own namespaces, so it leaves nothing behind but installed packages.
 //!
-//! Reading order: [`preflight`] checks whether this machine is suitable, `machine` makes the namespaces, `cgroups`
-//! cleans up the one thing that outlasts them, `config` holds the programs' configuration, `images` builds images
-//! without a registry, and [`walkthrough`] checks the expected behavior.
+//! Reading order: [`preflight`] checks whether this machine is suitable, `machine` creates the namespaces, `cgroups`
+//! removes the cgroups that outlive them, `config` holds the programs' configuration, `images` builds images without a
+//! registry, and [`walkthrough`] checks the expected behavior.
 
 mod cgroups;
 mod config;
@@ -77,7 +77,7 @@ impl RealNode {
             address: HOST,
             without: vec![Component::Kwok],
             flags: [
-                // The Service `kubernetes` leads pods to the API server.
+                // Pods reach the API server through the Service `kubernetes`, which needs endpoints.
                 "--endpoint-reconciler-type=lease",
                 // No DNS resolves the node's name.
                 "--kubelet-preferred-address-types=InternalIP",
@@ -200,8 +200,8 @@ impl RealNode {
         tails
     }
 
-    /// Stops everything in order. Delete anything that prevents a clean stop first. Dropping it ends everything at once
-    /// instead.
+    /// Stops everything in order. Delete all pods first; otherwise, their containers are killed. Dropping a `RealNode`
+    /// kills everything at once.
     ///
     /// # Errors
     /// When a part doesn't end.

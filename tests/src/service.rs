@@ -17,8 +17,8 @@ use crate::wait::{GiveUp, eventually};
 
 /// How long a program may take to report that it is ready.
 const READY: Duration = Duration::from_secs(30);
-/// How long a program may take to drain. It is much more than planner and executor need, so that a test of draining
-/// notices a hang.
+/// How long a program may take to drain. The planner and the executor need much less, so a test of draining notices a
+/// hang.
 const GRACE: Duration = Duration::from_secs(20);
 
 /// The planner, as a process.
@@ -42,7 +42,7 @@ pub trait Role: fmt::Debug {
     /// The name of the program and of its log.
     const NAME: &str;
 
-    /// Its own flags, without the admin port's.
+    /// The flags that depend on the role, without those of the admin port.
     fn flags(&self) -> Vec<String>;
 
     /// The port that it serves gRPC on.
@@ -106,8 +106,8 @@ pub struct Service<R: Role> {
     _work_dir: WorkDir,
 }
 
-/// Starts a planner and an executor that manages this cluster with it, and waits until both are ready. Drop the
-/// executor first.
+/// Starts a planner, and an executor that uses it to manage this cluster. Waits until both are ready. Drop the executor
+/// first.
 ///
 /// # Errors
 /// When one doesn't become ready. The error contains the last lines of its log.

@@ -1,7 +1,7 @@
 //! Three control planes that all tests of a process share. Only one test at a time uses each of them.
 //!
-//! Starting a control plane takes seconds and half a gigabyte; cleaning one up takes milliseconds. There are three
-//! because tests wait most of the time, which is why many of them run at once (`.cargo/config.toml`). A test may also
+//! Starting a control plane takes seconds and half a gigabyte; cleaning one up takes milliseconds. Tests wait most of
+//! the time, so three of them run at once (`.cargo/config.toml`), each on its own control plane. A test may also
 //! disturb its control plane, for instance by stopping the API server. The next test then gets a new one.
 
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -134,8 +134,8 @@ pub async fn fresh_namespace(client: &Client) -> Result<String> {
     Ok(name)
 }
 
-/// Removes what a test may have left behind and what would disturb the next one. Namespaces disappear by themselves,
-/// which takes seconds, so it doesn't wait for them.
+/// Removes what a test may have left behind and what would disturb the next one. Doesn't wait for namespaces, because
+/// they take seconds to disappear.
 async fn clean(client: &Client) -> Result<()> {
     // First delete what could prevent other deletions, then what would create new pods.
     delete_all::<ValidatingWebhookConfiguration>(client).await?;
@@ -158,7 +158,7 @@ async fn clean(client: &Client) -> Result<()> {
         .map(ResourceExt::name_any)
     {
         if namespace.starts_with("test-") {
-            // It may be terminating already.
+            // The namespace may be terminating already.
             let _ = namespaces.delete(&namespace, &DeleteParams::default()).await;
         }
     }

@@ -55,7 +55,7 @@ const CHECK_INTERVAL: Duration = Duration::from_millis(250);
 const LOG_LINES: usize = 500;
 /// How many of Everynode's last requests for pods are kept.
 const RECENT_REQUESTS: usize = 2_000;
-/// The API server is restarted in one of this many fault phases.
+/// The API server is restarted once in this many fault phases.
 const RESTART_EVERY: u64 = 6;
 
 /// Runs a soak until its time is up or the checker finds a violation, and returns the results. `print` receives
@@ -144,7 +144,7 @@ struct PendingDeletion {
     /// The name of the deleted pod.
     name: String,
     since: Instant,
-    /// Why it seemed wrong the first time.
+    /// Why the deletion seemed wrong when it was first judged.
     suspicion: Option<Suspicion>,
 }
 

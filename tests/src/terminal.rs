@@ -1,5 +1,5 @@
-//! The terminal output of the demo and the benchmark: steps, commands, their output, and how long each outcome took. It
-//! also decides how these programs end.
+//! The terminal output of the demo and the benchmark: steps, commands, their output, and how long each outcome took.
+//! [`run_until_interrupted`] also sets the exit codes of these programs.
 
 use std::fmt;
 use std::io::{self, IsTerminal as _, Write};
@@ -76,7 +76,7 @@ impl Terminal {
         }
     }
 
-    /// Reports that the expected outcome came, and how long that took.
+    /// Reports that the expected outcome occurred, and how long that took.
     pub fn done(&mut self, text: &str, took: Duration) {
         let (mark, took) = (
             self.paint(Style::Good, "✓"),
@@ -99,7 +99,8 @@ impl Terminal {
         }
     }
 
-    /// Ignores a reader that has gone away (`| head`): the walk is worth finishing for its exit code alone.
+    /// Ignores write errors, such as those after the reader has ended (`| head`). The program continues, because its
+    /// exit code still matters.
     fn line(&mut self, line: &str) {
         let _ = writeln!(self.out, "{line}");
         let _ = self.out.flush();
@@ -140,8 +141,8 @@ pub fn run_until_interrupted(work: impl AsyncFnOnce(&mut Terminal) -> Result<()>
             }
         }
     });
-    // An interrupted build continues in a thread that nobody should wait for. Its compiler is a supervised child and
-    // ends too.
+    // Don't wait for the thread of an interrupted build. The Go compiler that it started is a supervised child and ends
+    // with this process.
     runtime.shutdown_background();
     code
 }
@@ -163,7 +164,7 @@ async fn interrupted() -> ExitCode {
     ExitCode::from(code)
 }
 
-/// A duration for people: in milliseconds below a second, in tenths of a second from there on.
+/// A duration for people: in milliseconds below a second, otherwise in seconds with one decimal.
 #[derive(Debug, Clone, Copy)]
 pub struct Took(pub Duration);
 

@@ -1,6 +1,6 @@
 //! The external programs that the tests use: a Kubernetes control plane, Kubernetes' own specs, buf, promtool, and
-//! Python with packages. They come from `KUBEBUILDER_ASSETS` if that is set. Otherwise they are installed from package
-//! registries, or built from source, once, and kept in the user's cache.
+//! Python with packages. All except Python come from `KUBEBUILDER_ASSETS` if that is set. Otherwise they are installed
+//! from package registries, or built from source, once, and kept in the user's cache.
 
 mod build;
 mod cache;
@@ -52,7 +52,8 @@ pub enum Tool {
     Kwok,
     /// A command line client for any gRPC service.
     Grpcurl,
-    /// The placement rules of kube-controller-manager's `DaemonSet` controller, applied to objects from standard input.
+    /// Kubernetes' own placement rules and its computation of pods' resources and ports, applied to objects from
+    /// standard input.
     Judge,
 }
 

@@ -1,4 +1,4 @@
-//! Waits for a condition until a deadline. This is the only way in which the harness waits.
+//! Waits for a condition until a deadline.
 
 use std::fmt;
 use std::time::Duration;
@@ -31,7 +31,8 @@ impl fmt::Display for GiveUp {
 impl std::error::Error for GiveUp {}
 
 /// Calls the closure repeatedly until it returns `Ok`. The closure's error states what it found instead ("3 of 4 pods
-/// are ready"). When the deadline passes, the caller gets the last one. The deadline also interrupts a call that hangs.
+/// are ready"). When the deadline passes, the caller gets the last such error. The deadline also interrupts a call that
+/// hangs.
 ///
 /// # Errors
 /// When the deadline passes; the error states what was awaited, for how long, and the closure's last error. At once if

@@ -30,7 +30,7 @@ const MASTER: &str = "master-1";
 const WORKERS: [&str; 3] = ["worker-1", "worker-2", "worker-3"];
 /// The node that is added and removed.
 const NEW_NODE: &str = "worker-4";
-/// How long each step may take to have its result. In a healthy cluster it takes a fraction of that.
+/// How long each wait for an expected result may take. In a healthy cluster, it takes a fraction of that.
 const DEADLINE: Duration = Duration::from_secs(30);
 
 /// The durations that the walkthrough measured.
@@ -38,7 +38,8 @@ const DEADLINE: Duration = Duration::from_secs(30);
 pub struct Measurements {
     /// The time from a pod's removal to the creation of its replacement, as a watch reported both.
     pub successor: Duration,
-    /// The time from the start of the kubectl that created a node to the creation of its pod, as a watch reported it.
+    /// The time from the start of the kubectl command that created a node to the creation of the node's pod, as a watch
+    /// reported it.
     pub pod_of_new_node: Duration,
     /// The duration of the whole rolling update.
     pub rollout: Duration,
@@ -93,7 +94,7 @@ impl<'a> Walkthrough<'a> {
     /// Runs all steps, on the nodes of [`Walkthrough::create_nodes`].
     ///
     /// # Errors
-    /// When a step doesn't have its result in time. The error states the step, the expected result, and the actual one.
+    /// When an expected result doesn't occur in time. The error states the step and the expected and actual results.
     pub async fn run(mut self) -> Result<Measurements> {
         self.create().await.context("creating the DaemonSet")?;
         self.delete_a_pod().await.context("deleting a pod")?;

@@ -29,7 +29,7 @@ const QUEUE_CAPACITY: usize = 1_000;
 const BURST: f64 = 25.0;
 /// Time until a `DaemonSet` may have another event after that burst.
 const REFILL: Duration = Duration::from_secs(10);
-/// Maximum number of recorders, one for each note. A repeated note is counted and not written again.
+/// Maximum number of recorders, one for each note. A recorder counts a repeated event instead of creating a new one.
 const MAX_RECORDERS: usize = 512;
 /// The longest note that the API accepts, in bytes.
 const MAX_NOTE_BYTES: usize = 1_024;

@@ -15,7 +15,7 @@ use crate::apiserver::{
 /// The longest wait after a call without a clear answer. The server may recover at any time.
 const MAX_TRANSIENT_WAIT: Duration = Duration::from_secs(5);
 
-/// The longest wait that a server can request. A proxy in front of the server may request any time.
+/// The longest wait that the executor accepts from a server. A proxy in front of the server may request any wait.
 const MAX_RETRY_AFTER: Duration = Duration::from_mins(1);
 
 /// Why a call failed.
@@ -32,8 +32,8 @@ pub(crate) enum ApiError {
         /// The wait that the server requests.
         retry_after: Option<Duration>,
     },
-    /// The server has failed (5xx), or the call's credentials or time have run out there (401, 408). The call may have
-    /// been carried out.
+    /// The server failed (5xx), or reported expired credentials (401) or a timeout (408). The call may have been
+    /// carried out.
     #[error("the API server gave no clear answer: {message} ({code})")]
     Server {
         /// The HTTP status code.
@@ -50,7 +50,7 @@ pub(crate) enum ApiError {
     /// The response can't be decoded. The call may have been carried out.
     #[error("the API server's response can't be decoded")]
     Decode(#[source] ObjectDecodeError),
-    /// The object that has the name is being deleted. Its name is free once it is gone.
+    /// An object with this name is being deleted. The name is free once the object is gone.
     #[error("{0} is being deleted")]
     Terminating(String),
     /// The call was not made, because its request can't be encoded. This is a fault of this program.

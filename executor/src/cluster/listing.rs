@@ -7,7 +7,7 @@ use indexmap::IndexMap;
 
 use super::{SharedStr, version::Version};
 
-/// Maximum number of tombstones. The oldest are dropped first, because events arrive moments late, not hours.
+/// Maximum number of tombstones. The oldest are dropped first, because events arrive at most moments late.
 const MAX_TOMBSTONES: usize = 1_000;
 
 /// One watch and its lists.
@@ -37,9 +37,9 @@ impl Listing {
             .listed
             .as_mut()
             .is_some_and(|listed| listed.insert(key.clone()));
-        // A listed object is applied even if its version is lower than before, as in a cluster that was restored from a
-        // backup. Only a version that is known from a response alone, and that the watch hasn't reported, may be newer
-        // than the list.
+        // A listed object is applied even if its version is lower than the known one, as in a cluster that was restored
+        // from a backup. The exception is a known version that a response has reported and the watch hasn't: it may be
+        // newer than the list.
         let known = known.filter(|known| !is_listed || **known > self.latest_version);
         known
             .max(self.tombstones.get(key))

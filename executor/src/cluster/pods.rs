@@ -39,7 +39,7 @@ pub(crate) struct Pod {
     pub labels: Arc<StringMap>,
     /// Whether it is being deleted.
     pub deleting: bool,
-    /// Whether the current planner session has been sent the pod, and not its deletion.
+    /// Whether the planner has been sent the pod in the current session, and has not been sent its deletion.
     is_announced: bool,
     owner: Option<Arc<Owner>>,
     /// The other facts to send to the planner, if a `DaemonSet` controls the pod.
@@ -59,7 +59,8 @@ struct PlannerFacts {
 }
 
 impl Pod {
-    /// The `DaemonSet` that controls the pod, whether it is known or not; `None` when nothing controls it.
+    /// The `DaemonSet` that controls the pod, even if the cache doesn't contain that `DaemonSet`. `None` if nothing
+    /// controls the pod.
     pub(crate) fn owner(&self) -> Option<&Owner> {
         self.owner.as_deref()
     }
@@ -72,7 +73,7 @@ impl Pod {
             .filter(|node| !node.is_empty())
     }
 
-    /// Whether the pod takes the place of another pod on its node: it has neither ended nor is it being deleted.
+    /// Whether the pod counts as the `DaemonSet`'s pod on its node: it hasn't ended, and it isn't being deleted.
     pub(crate) fn is_live(&self) -> bool {
         let is_over = |facts: &PlannerFacts| {
             facts.phase == PodPhase::Succeeded as i32 || facts.phase == PodPhase::Failed as i32
@@ -131,7 +132,7 @@ pub(crate) struct Pods {
     orphans: HashSet<SharedStr>,
     by_node: PodsByNode,
     /// Former owners of pods that have changed owner since they were sent to the planner. They are kept until the pods
-    /// are gone.
+    /// are gone or a new session begins.
     former_owners: HashMap<SharedStr, Arc<Owner>>,
     listing: Listing,
     /// Pods known so far only from the answer to a write, or from an out-of-order watch event, and since when.
@@ -166,7 +167,7 @@ impl Pods {
             }
             Event::ListEnds => {
                 let gone = self.listing.finish(self.by_uid.keys());
-                // A pod that is known only from a write may be newer than the list. The executor looks it up later.
+                // A pod that the watch hasn't confirmed may be newer than the list. The executor looks it up later.
                 let gone = gone
                     .iter()
                     .filter(|uid| !self.unconfirmed.contains_key(*uid))
@@ -182,8 +183,8 @@ impl Pods {
     }
 
     /// Applies a pod from the response to a write. A watch past that version has already reported the pod, and perhaps
-    /// its deletion, so the response is ignored. A list in progress names pods in no order, so the watch counts as past
-    /// a version only when the list has ended.
+    /// its deletion, so the response is ignored. A list in progress names pods in no order, so the response is applied
+    /// unless the list has already named the pod.
     pub(crate) fn apply_written(&mut self, pod: &facts::Pod) -> Option<SharedStr> {
         let version = Version::parse(&pod.metadata.resource_version);
         if version <= *self.listing.latest_version() && !self.listing.may_still_list(&pod.metadata.uid) {
@@ -324,12 +325,12 @@ impl Pods {
         self.by_uid.get(uid).map(|known| &known.pod)
     }
 
-    /// Whether the current planner session has been sent a pod.
+    /// Whether the planner has been sent a pod in the current session.
     pub(crate) fn is_announced(&self, uid: &str) -> bool {
         self.by_uid.get(uid).is_some_and(|known| known.pod.is_announced)
     }
 
-    /// Sets whether the current planner session has been sent a pod.
+    /// Sets whether the planner has been sent a pod in the current session.
     pub(crate) fn set_announced(&mut self, uid: &str, is_announced: bool) {
         if let Some(known) = self.by_uid.get_mut(uid) {
             known.pod.is_announced = is_announced;

@@ -35,7 +35,7 @@ pub(super) struct FinishedAction {
     object: Arc<DaemonSet>,
     lane: Lane,
     id: u64,
-    /// The session whose plan requested it. It shows whether the planner is still the same.
+    /// The session whose plan requested the action. A later session isn't told the result.
     session: u64,
     /// The node that the action concerns.
     node: String,
@@ -103,15 +103,15 @@ impl Controller {
         Some((announced.object.clone(), pod_builder.clone()))
     }
 
-    /// Whether no pod can be built from the template, as found with the last plan that creates pods.
+    /// Whether no pod can be built from the template, as found when the last plan with creations arrived.
     fn has_bad_template(&self, uid: &str) -> bool {
         self.managed
             .get(uid)
             .is_some_and(|managed| managed.pod_builder.is_none())
     }
 
-    /// Ends an action that can't be carried out as if the server had refused it, so that the planner doesn't request it
-    /// again immediately.
+    /// Ends an action that can't be carried out. The action counts as refused by the server, so that the planner
+    /// doesn't request it again immediately.
     pub(super) fn refuse_action(&mut self, uid: &SharedStr, lane: Lane, id: u64, node: &str) {
         self.config.metrics.action(metric_kind(lane), Outcome::Refused);
         self.publish_end(uid, id, ActionOutcome::Failed, |managed| {
@@ -392,7 +392,7 @@ fn error_note(lane: Lane, error: &ApiError) -> String {
     format!("{}: {}", error_prefix(lane), ErrorChain(error))
 }
 
-/// Describes the same error as the reason why a pod is missing or still there.
+/// Describes a refusal as the reason why a pod is missing or still exists.
 fn refusal_message(error: &ApiError) -> String {
     match error {
         ApiError::Refused(_) => format!("the API server refuses: {error}"),

@@ -1,8 +1,9 @@
 //! Detects another controller that manages the same `DaemonSet`s.
 //!
-//! Both converge to the same pods, but on the way each undoes duplicate work of the other. It is nearly always a
-//! kube-controller-manager that still runs its own controller. The executor reports it together with the remedy, once
-//! for each `DaemonSet` until an hour (`QUIET_PERIOD`) has passed without a trace.
+//! Both controllers converge to the same pods, but on the way each undoes duplicate work of the other. The other
+//! controller is nearly always a kube-controller-manager that still runs its own `DaemonSet` controller. The executor
+//! reports it together with the remedy, once for each `DaemonSet` until an hour (`QUIET_PERIOD`) has passed without a
+//! trace.
 
 use std::time::Duration;
 
@@ -15,8 +16,8 @@ use crate::{
     telemetry::metrics::CompetitorWork,
 };
 
-/// After this long without a trace of another controller, the next one is reported again. API servers keep events for
-/// as long.
+/// After this long without a trace of another controller, the next trace is reported again. API servers keep events for
+/// the same time by default.
 pub(super) const QUIET_PERIOD: Duration = Duration::from_hours(1);
 
 /// The reason in events and conditions.
@@ -36,7 +37,7 @@ pub(super) enum CompetitorTrace<'t> {
 }
 
 impl Controller {
-    /// Checks whether a new status was written by somebody else: its counters match none that were written here.
+    /// Checks whether another controller has written a status: its counters match none that this executor wrote.
     pub(super) fn check_status_writer(&mut self, uid: &SharedStr) {
         let (Some(managed), Some(entry)) = (self.managed.get(uid), self.cluster.daemon_set(uid)) else {
             return;

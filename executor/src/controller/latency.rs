@@ -1,4 +1,4 @@
-//! Measures the time from when a watch reads an event to what follows from it.
+//! Measures the time from when a watch reads an event to the plan and the actions that follow from it.
 //!
 //! One request reports many events to the planner, so the time counts from the first of them. Nothing is stored per
 //! object.
@@ -13,16 +13,16 @@ const MAX_REQUESTS: usize = 256;
 /// When events were read.
 #[derive(Debug, Default)]
 pub(super) struct Latency {
-    /// When the first event was read that has been applied but not processed.
+    /// Read time of the first event that has been applied but not processed.
     applied: Option<Instant>,
-    /// When the first event was read that has not been sent to the planner yet.
+    /// Read time of the first event that has not been sent to the planner yet.
     unsent: Option<Instant>,
-    /// When the first event of each request was read, by the request's sequence.
+    /// Read time of the first event of each request, with the request's sequence.
     sent: VecDeque<(u64, Instant)>,
 }
 
 impl Latency {
-    /// Records that an event was applied that was read at this time.
+    /// Records that an event has been applied. `read` is when it was read.
     pub(super) fn on_applied(&mut self, read: Instant) {
         self.applied.get_or_insert(read);
     }
@@ -43,7 +43,7 @@ impl Latency {
         }
     }
 
-    /// Returns when the first event was read that led to a plan, given the sequence that the plan is based on.
+    /// Returns the read time of the first event that led to a plan, given the sequence that the plan is based on.
     pub(super) fn event_read(&mut self, based_on: u64) -> Option<Instant> {
         while self
             .sent

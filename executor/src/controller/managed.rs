@@ -37,32 +37,32 @@ const REFUSAL_GRACE: Duration = Duration::from_secs(2);
 /// The loop's state of one `DaemonSet`.
 #[derive(Debug, Default)]
 pub(super) struct ManagedDaemonSet {
-    /// Its facts as sent to the planner, once its upkeep is done.
+    /// The `DaemonSet` as sent to the planner; `None` until its upkeep is done.
     pub(super) announced: Option<AnnouncedDaemonSet>,
     /// The actions that plans have requested.
     pub(super) actions: ActionQueue,
     /// State for the limits on those actions.
     pub(super) outstanding: Outstanding,
-    /// Builds its pods, as the last plan with creations wants them.
+    /// Builds pods as the last plan with creations requires; `None` if that isn't possible.
     pub(super) pod_builder: Option<Arc<PodBuilder>>,
-    /// The inputs of the builder, or those from which no builder could be made.
+    /// The inputs of the builder, including inputs from which no builder could be made.
     pub(super) pod_builder_inputs: Option<PodBuilderInputs>,
-    /// Why its creations and deletions were last refused.
+    /// Why creations and deletions were last refused.
     pub(super) refusals: LaneRefusals,
     pub(super) upkeep: UpkeepState,
     pub(super) status: StatusState,
-    /// When pods that wait for minReadySeconds become available, by the pods' uids. `None` as long as the planner of the
-    /// session hasn't reported it.
+    /// When pods that wait for minReadySeconds become available, by the pods' uids. `None` until the session's planner
+    /// reports it.
     pub(super) available_at: Option<HashMap<SharedStr, Timestamp>>,
     /// Timer for telling the planner that time has passed.
     pub(super) reconsider: Option<delay_queue::Key>,
-    /// Why it is too large to be sent to the planner, if it is.
+    /// Why the `DaemonSet` is too large to be sent to the planner, if it is.
     pub(super) too_large: Option<String>,
     /// Problems already reported in events, so that later plans don't report them again.
     pub(super) reported: Vec<Problem>,
     /// When a trace of another controller was last seen.
     pub(super) competitor_seen: Option<Instant>,
-    /// Cancels its calls when it is gone.
+    /// Cancels calls for the `DaemonSet` when it is gone.
     pub(super) stop: CancellationToken,
 }
 
@@ -104,7 +104,7 @@ pub(super) struct LaneRefusals {
 /// A refused action.
 #[derive(Debug)]
 pub(super) struct LaneRefusal {
-    /// Why it was refused, in the server's words.
+    /// Why the action was refused.
     pub(super) message: String,
     /// When the lane opens again.
     pub(super) until: Instant,
@@ -139,7 +139,7 @@ impl LaneRefusals {
 pub(super) struct UpkeepState {
     /// Whether a piece of work is in progress.
     pub(super) is_running: bool,
-    /// Whether it waits for a retry.
+    /// Whether upkeep waits for a retry.
     pub(super) is_backing_off: bool,
     /// Number of failures in a row.
     pub(super) failures: u32,
@@ -158,20 +158,20 @@ pub(super) struct StatusState {
     pub(super) counters: Option<DaemonSetStatus>,
     /// The rollout progress according to that plan.
     pub(super) progress: Option<RolloutProgress>,
-    /// The conditions that follow from the counters, as that plan gives them.
+    /// The conditions in that plan, which follow from the counters.
     pub(super) conditions: Vec<DaemonSetCondition>,
-    /// The counters written, from the last write that the server has confirmed on: a write without an answer may
-    /// still take effect.
+    /// The counters of the last write that the server has confirmed and of all later writes. A write without an answer
+    /// may still take effect.
     pub(super) written: Vec<DaemonSetStatus>,
     /// Whether a write is in progress, or the pause before the next write isn't over.
     pub(super) is_paused: bool,
-    /// When it was last written, or a write was attempted.
+    /// When the last write began.
     pub(super) last_write: Option<Instant>,
     /// Whether actions were in progress at the last write.
     pub(super) was_busy: bool,
     /// Length of the current pause between writes, in units of `PAUSE`.
     pub(super) pause_units: u32,
-    /// Units of the pause after the last write that are left.
+    /// Number of units left of the current pause.
     pub(super) pause_units_left: u32,
     /// Number of failed writes in a row.
     pub(super) failures: u32,
@@ -181,7 +181,7 @@ impl AnnouncedDaemonSet {
     /// Builds the facts of a `DaemonSet` with the revision of its template.
     pub(super) fn new(object: Arc<DaemonSet>, revision: String) -> Self {
         let raw = object.spec.template.as_ref().map_or("{}", |raw| raw.get());
-        // The API server has validated the template. One that can't be read would be placed like an empty one.
+        // The API server has validated the template. A template that can't be read counts as empty.
         let template: PodTemplate = serde_json::from_str(raw).unwrap_or_default();
         let (facts, problems) = object.facts(&template, &revision);
         Self {
@@ -192,7 +192,7 @@ impl AnnouncedDaemonSet {
         }
     }
 
-    /// Its namespace and its name.
+    /// Namespace and name.
     pub(super) fn names(&self) -> (&str, &str) {
         let metadata = &self.object.metadata;
         (&metadata.namespace, &metadata.name)
@@ -208,8 +208,8 @@ impl ManagedDaemonSet {
         }
     }
 
-    /// The status that it should have, if the last plan has counted anything. A `DaemonSet` that is too large to be
-    /// sent to the planner gets no plan, so it keeps its current counters.
+    /// The status that the `DaemonSet` should have, if a plan has contained counters. A `DaemonSet` that is too large
+    /// to be sent to the planner gets no plan, so it keeps its current counters.
     fn desired_status(&self, object: &DaemonSet, with_conditions: bool) -> Option<DesiredStatus> {
         let kept = || self.too_large.as_ref().map(|_| counters(&object.status));
         let counters = self.status.counters.or_else(kept)?;
@@ -224,13 +224,13 @@ impl ManagedDaemonSet {
         Some(DesiredStatus { counters, conditions })
     }
 
-    /// Its rollout progress according to the last plan. Without a plan, the written status tells.
+    /// The rollout progress according to the last plan. Without a plan, it is derived from the object's status.
     pub(super) fn progress(&self, object: &DaemonSet) -> RolloutProgress {
         let written = || RolloutProgress::from_counters(&counters(&object.status), is_on_delete(object));
         self.status.progress.clone().unwrap_or_else(written)
     }
 
-    /// Applies changes of its pods' availability. They have to be about its own pods.
+    /// Applies changes of pods' availability. All of the pods must belong to the `DaemonSet`.
     pub(super) fn apply_availability(
         &mut self,
         changes: Vec<PodAvailability>,
@@ -260,8 +260,8 @@ impl ManagedDaemonSet {
             .filter(|wanted| wanted.differs_from(&object.status))
     }
 
-    /// Why a lane's last action was refused, while that still counts. It lapses when plans no longer request what was
-    /// refused.
+    /// The last refusal in a lane, while it still counts. A refusal lapses when plans no longer request actions in the
+    /// lane.
     pub(super) fn refusal(&self, lane: Lane, now: Instant) -> Option<&LaneRefusal> {
         let load = self.actions.load(lane);
         let is_requested = load.is_closed || load.waiting + load.in_progress > 0;
@@ -270,7 +270,7 @@ impl ManagedDaemonSet {
             .filter(|refused| is_requested || now < refused.until + REFUSAL_GRACE)
     }
 
-    /// The problems that have been reported for it, or else those found in the object itself.
+    /// The problems last reported for the `DaemonSet`. If there are none, those found in the object itself.
     pub(super) fn problems(&self) -> &[Problem] {
         match (self.reported.as_slice(), &self.announced) {
             ([], Some(announced)) => &announced.problems,
@@ -278,7 +278,7 @@ impl ManagedDaemonSet {
         }
     }
 
-    /// The most important problem that keeps it from its desired state.
+    /// The most important problem that keeps the `DaemonSet` from its desired state.
     fn obstacle(&self, now: Instant) -> Option<Obstacle> {
         let refused = |lane, reason, what| {
             let refusal = &self.refusal(lane, now)?.message;

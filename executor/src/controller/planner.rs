@@ -1,4 +1,4 @@
-//! The open session with the planner, and when facts are sent.
+//! Sends facts in the open session with the planner, and tracks the full sync.
 
 use std::time::Duration;
 
@@ -28,24 +28,25 @@ pub(super) struct PlannerSession {
     /// Ends the session.
     pub(super) end: CancellationToken,
     pub(super) limits: RequestLimits,
-    /// Whether its plans report the availability of pods.
+    /// Whether the planner's plans report the availability of pods.
     pub(super) has_availability: bool,
     pub(super) version: String,
     pub(super) rules_version: String,
     /// When the last request was sent.
     pub(super) last_sent: Option<Instant>,
-    /// State of its full sync.
+    /// State of the session's full sync.
     pub(super) sync: FullSync,
 }
 
 /// How long a session must last after the full sync was sent before the sync counts as accepted. This applies to
-/// planners of releases that don't confirm it. A planner that refuses a request ends the session within a round trip.
+/// planners of releases that don't confirm the sync. A planner that refuses a request ends the session within a round
+/// trip.
 const MIN_SESSION_AFTER_SYNC: Duration = Duration::from_secs(10);
 
 /// A session's full sync, from the first fact until the planner has accepted it.
 #[derive(Debug)]
 pub(super) struct FullSync {
-    /// Whether the planner confirms it.
+    /// Whether the planner confirms the sync.
     has_confirmation: bool,
     /// Whether a `DaemonSet` has been sent. The planner answers each with a plan.
     has_daemon_set: bool,
@@ -95,9 +96,10 @@ impl FullSync {
 
     /// Whether this answer means that the planner has accepted the full sync.
     ///
-    /// Planners of earlier releases don't confirm it. They make a plan for each `DaemonSet` once the sync is
-    /// complete, so their first plan means the same. Without a `DaemonSet`, or when the planner could use none, it is
-    /// enough that the session survives the sync: a refusal would have ended it.
+    /// Planners of earlier releases don't confirm the sync. They make a plan for each `DaemonSet` once the sync is
+    /// complete, so their first plan means the same. A sync without a `DaemonSet` counts as accepted when it is sent.
+    /// If the planner makes no plan because it can't use any `DaemonSet`, the sync counts as accepted after
+    /// `MIN_SESSION_AFTER_SYNC`: a refusal would have ended the session.
     fn is_accepted_by(&self, answer: SyncAnswer) -> bool {
         let Some((complete, sent)) = self.sent.filter(|_| !self.is_accepted) else {
             return false;
@@ -113,8 +115,8 @@ impl FullSync {
 }
 
 impl Controller {
-    /// Whether a full sync may complete: only when every action that earlier plans started has ended and its result is
-    /// among the facts. Otherwise the new planner would request again what is already in progress.
+    /// Whether a full sync may complete: only when every action that an earlier plan started has ended and its result
+    /// is among the facts. Otherwise, the new planner would request actions that are already in progress.
     pub(super) fn may_complete_sync(&self) -> bool {
         self.managed.values().all(|managed| !managed.actions.is_busy())
     }
@@ -168,8 +170,7 @@ impl Controller {
         self.on_sync_answer(SyncAnswer::None);
     }
 
-    /// Handles the planner's answer since the full sync was sent. This executor becomes ready when the planner has
-    /// accepted the sync.
+    /// Handles a possible answer to the full sync. This executor becomes ready when the planner has accepted the sync.
     pub(super) fn on_sync_answer(&mut self, answer: SyncAnswer) {
         let Some(planner) = &mut self.planner else { return };
         if !planner.sync.is_accepted_by(answer) {
@@ -182,7 +183,7 @@ impl Controller {
         self.publish_planner_change();
     }
 
-    /// Returns the `DaemonSet`s among these facts that were too large before.
+    /// Records that the `DaemonSet`s among these facts are not too large. Returns those that were too large before.
     fn clear_too_large(&mut self, facts: &[Fact]) -> Vec<SharedStr> {
         let mut changed = Vec::new();
         for fact in facts {
@@ -244,8 +245,8 @@ impl Controller {
     }
 }
 
-/// Waits until the next request may be sent and the channel has capacity for it. Returns `None` when there is no
-/// session, or it has ended.
+/// Waits until the next request may be sent and the channel has capacity for it. Returns `None` if there is no session
+/// or the session has ended.
 pub(super) async fn reserve<T>(
     sender: Option<mpsc::Sender<T>>,
     earliest: Option<Instant>,

@@ -123,7 +123,7 @@ impl Controller {
         let Some(announced) = &managed.announced else {
             return;
         };
-        // Nearly all plans use the same template as the one before.
+        // Nearly all plans use the same template as the plan before them.
         let pod_builder_inputs = PodBuilderInputs {
             object: announced.object.clone(),
             revision: announced.revision.clone(),
@@ -207,7 +207,7 @@ impl Controller {
         }
     }
 
-    /// Reports the problems of a `DaemonSet`, each one once for as long as it lasts.
+    /// Reports the problems of a `DaemonSet`. A problem that persists is reported only once.
     fn report_problems(&mut self, uid: &str, from_planner: &[Problem]) {
         let Some(managed) = self.managed.get_mut(uid) else {
             return;

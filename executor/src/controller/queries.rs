@@ -17,7 +17,7 @@ use crate::{
 };
 
 impl Controller {
-    /// Answers a query. The caller may be gone by now.
+    /// Answers a query. If the caller is gone by now, the answer is dropped.
     pub(super) fn answer(&self, query: Query) {
         match query {
             Query::Overview(reply) => {
@@ -133,7 +133,7 @@ fn requested_actions(managed: &ManagedDaemonSet, lane: queue::Lane) -> view::Req
     }
 }
 
-/// Whether a pod may explain a wait, apart from waiting for `minReadySeconds`.
+/// Returns a filter for pods that may explain a wait. It doesn't select pods that only wait for `minReadySeconds`.
 fn remarkable(snapshot: &view::Snapshot) -> impl Fn(&Pod) -> bool + use<> {
     let revision = snapshot
         .revision

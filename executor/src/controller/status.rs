@@ -34,8 +34,9 @@ pub(super) struct FinishedStatusWrite {
 }
 
 impl Controller {
-    /// Writes a `DaemonSet`'s status if it differs and no write or pause is in progress. While actions of the
-    /// `DaemonSet` are in progress, it pauses briefly first, because the current status is about to be outdated.
+    /// Writes a `DaemonSet`'s status if it differs from the desired status and no write or pause is in progress. While
+    /// actions of the `DaemonSet` are in progress, a brief pause comes first, because the status is about to be
+    /// outdated.
     pub(super) fn write_status(&mut self, uid: &SharedStr) {
         let (Some(managed), Some(entry)) = (self.managed.get_mut(uid), self.cluster.daemon_set(uid)) else {
             return;

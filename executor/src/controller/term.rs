@@ -23,7 +23,7 @@ impl Controller {
         if self.term.as_ref().is_some_and(|term| ours != Some(term.number)) {
             self.end_term();
         }
-        // Calls from an earlier term must have ended, or the planner would request the same again.
+        // Calls from an earlier term must have ended, or the planner would request the same actions again.
         if let (Some(number), None, true) = (ours, &self.term, self.calls.is_empty()) {
             self.begin_term(number);
         }
@@ -31,7 +31,7 @@ impl Controller {
 
     /// Begins a term. The caches stay; all other state starts empty.
     fn begin_term(&mut self, number: u64) {
-        // The previous leader may have caused the changes that the watches have read by now.
+        // Apply the changes that the watches have already read, because the previous leader may have caused them.
         self.apply_pending_changes(self.config.changes.len());
         let sessions = self.config.opener.open(number);
         self.term = Some(Term { number, sessions });

@@ -173,8 +173,8 @@ impl Rig {
         self.open_with(limits, true).await
     }
 
-    /// Opens a session with these limits. A planner that isn't current is of a release that doesn't confirm that it has
-    /// accepted the full sync and doesn't report the availability of pods.
+    /// Opens a session with these limits. A planner that isn't current is of an earlier release: it neither confirms
+    /// the full sync nor reports the availability of pods.
     async fn open_with(&self, limits: RequestLimits, is_current: bool) -> FakePlannerSession {
         let (requests, receiver) = mpsc::channel(1);
         let (sessions, end) = (self.sessions().await, CancellationToken::new());
@@ -223,7 +223,7 @@ impl Rig {
         self.sessions().await.send(session::Event::Lost).await.unwrap();
     }
 
-    /// Returns the Kubernetes events written so far, once every task has had its turn.
+    /// Returns the Kubernetes events written so far, once all pending work has run.
     async fn events(&mut self) -> Vec<String> {
         tokio::time::sleep(Duration::from_millis(1)).await;
         std::iter::from_fn(|| self.written.try_recv().ok()).collect()
@@ -288,8 +288,8 @@ impl FakePlannerSession {
             .is_err()
     }
 
-    /// Returns when requests with only the time are sent in the next minute, in seconds from now. Leaves out the
-    /// regular heartbeats.
+    /// Returns the times at which requests with only the time are sent in the next minute, in seconds from now. Leaves
+    /// out the regular heartbeats.
     async fn time_requests(&mut self) -> Vec<f64> {
         let begun = Instant::now();
         let mut times = Vec::new();

@@ -27,7 +27,8 @@ impl Controller {
         false
     }
 
-    /// Removes problems, conditions and tolerations that a plan may not contain.
+    /// Cuts problems and messages to their limits, and removes availability, conditions and tolerations that a plan may
+    /// not contain.
     pub(super) fn sanitize_plan(&mut self, uid: &SharedStr, plan: &mut Plan) {
         guard::truncate_problems(&mut plan.problems);
         guard::truncate_message(&mut plan.progress_message);
@@ -61,8 +62,8 @@ impl Controller {
         }
     }
 
-    /// Ends an action that no plan may request as if the server had refused it, so that the planner doesn't request it
-    /// again immediately.
+    /// Ends an action that no plan may request. The action counts as refused by the server, so that the planner doesn't
+    /// request it again immediately.
     pub(super) fn reject_action<T>(
         &mut self,
         uid: &SharedStr,

@@ -36,7 +36,8 @@ impl Leadership {
         }
     }
 
-    /// The leading executor's name, for callers that need the leader; empty when this executor leads.
+    /// The leading executor's name, for callers that need the leader; empty when this executor leads or no leader is
+    /// known.
     pub(crate) fn other(&self) -> &str {
         if self.is_us { "" } else { &self.leader }
     }

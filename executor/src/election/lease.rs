@@ -10,8 +10,8 @@
 //! expires by itself: see [`gate`]. Nothing that was written under a claim arrives after the claim has ended, either:
 //! see [`connection`].
 //!
-//! A term is named by the Lease's resourceVersion at its beginning. That version rises with every term. Unlike the
-//! number of transitions, it still does so when the Lease is deleted and recreated.
+//! A term's number is the Lease's resourceVersion at the beginning of the term. It rises with every term. Unlike the
+//! number of transitions, it also rises when the Lease is deleted and recreated.
 
 mod claim;
 pub(crate) mod connection;
@@ -62,8 +62,8 @@ pub struct Settings {
 }
 
 impl Settings {
-    /// Checks that the times fit together: the holder stops before another executor begins, and can try several times
-    /// until then.
+    /// Checks that the times fit together: the holder stops before another executor begins, and has time to try at
+    /// least one renewal until then.
     ///
     /// # Errors
     /// A setting is invalid. The error names the flags.
@@ -91,7 +91,7 @@ pub enum InvalidSettings {
     /// Another executor would take over while the holder still acts.
     #[error("--leader-elect-lease-duration must be longer than --leader-elect-renew-deadline")]
     DurationTooShort,
-    /// The holder couldn't try twice to renew the Lease.
+    /// The holder might have to stop before it can try to renew the Lease.
     #[error("--leader-elect-renew-deadline must be more than 1.2 times --leader-elect-retry-period")]
     RenewDeadlineTooShort,
     /// A Lease holds its duration in whole seconds.
@@ -104,7 +104,7 @@ pub(crate) struct Election {
     leases: Api<Lease>,
     settings: Settings,
     identity: String,
-    /// The holder as the Lease names it. It is unique to this process, so that a restarted process doesn't mistake the
+    /// This executor's name in the Lease. It is unique to this process, so that a restarted process doesn't mistake the
     /// Lease of its predecessor for its own.
     holder: String,
     claim: Claim,
@@ -171,7 +171,7 @@ impl Election {
                 change = changes.next() => match change {
                     Some(Ok(lease)) => self.observe(&mut observed, lease),
                     Some(Err(error)) => self.report_watch_error(&error),
-                    // The stream never ends. If it did, a new one would start where this one started.
+                    // The stream should never end. If it does, start it again.
                     None => changes.set(self.changes()),
                 },
                 () = sleep_until_or_forever(free.map(|free| free.max(next_try))) => {
@@ -190,7 +190,7 @@ impl Election {
         }
     }
 
-    /// Yields the Lease as it is, and again with every change.
+    /// Yields the current Lease, and again after every change.
     fn changes(&self) -> impl Stream<Item = watcher::Result<Option<Lease>>> + Send + use<> {
         let waits = watcher::DefaultBackoff::default();
         watch_object(self.leases.clone(), &self.settings.name).backoff(waits)
@@ -351,9 +351,9 @@ impl std::fmt::Debug for Election {
     }
 }
 
-/// Why a Lease could not be changed by its holder.
+/// Why the holder couldn't change the Lease.
 enum RenewError {
-    /// Another executor holds it.
+    /// Another executor holds the Lease.
     HeldBy(String),
     Deleted,
     /// The call failed, so the holder isn't known.

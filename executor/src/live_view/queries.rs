@@ -1,5 +1,5 @@
-//! Queries to the controller's loop, and their answers. The loop copies out what it has and goes on; the caller
-//! processes the copy elsewhere.
+//! Queries to the controller's loop, and their answers. The loop only copies the requested state. The caller processes
+//! the copy, so the loop doesn't wait for it.
 
 use std::{sync::Arc, time::Duration};
 

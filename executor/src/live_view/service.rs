@@ -71,7 +71,7 @@ pub(crate) struct Executor {
     pub(crate) metrics: Arc<Metrics>,
     /// Maximum duration of a watch. The limit of each watch varies randomly by up to a tenth.
     pub(crate) max_watch_duration: Duration,
-    /// Ends the watches when it is cancelled.
+    /// When it is cancelled, the watches end and the gRPC server shuts down.
     pub(crate) shutdown: CancellationToken,
 }
 

@@ -1,7 +1,7 @@
 //! Describes a `DaemonSet` for readers: the progress of its rollout, and what it waits for.
 //!
 //! The functions are pure and take plain data: a [`Snapshot`] and its [`Context`]. They describe counters, pods and
-//! actions in progress. Conclusions from those, such as verdicts and progress, come from the planner.
+//! actions in progress. Conclusions, such as verdicts and progress, come from the planner.
 //!
 //! - [`rollout`]: the progress of the current template.
 //! - [`waits`]: the reasons why a `DaemonSet` isn't in its desired state.
@@ -37,8 +37,8 @@ pub(crate) struct Snapshot {
     pub(crate) counters: Option<DaemonSetStatus>,
     /// The rollout progress of the current template.
     pub(crate) progress: RolloutProgress,
-    /// For each of the pods that waits for minReadySeconds, by uid: when it becomes available. `None` when the planner
-    /// hasn't reported it.
+    /// When each pod that waits for minReadySeconds becomes available, by the pod's uid. `None` when the planner hasn't
+    /// reported these times.
     pub(crate) available_at: Option<HashMap<SharedStr, Timestamp>>,
     pub(crate) problems: Vec<Problem>,
     /// The state of its revision history and of the ownership of its pods.
@@ -96,7 +96,7 @@ impl RequestedActions {
     }
 }
 
-/// What applies to all `DaemonSet`s at that moment.
+/// What applies to all `DaemonSet`s at the moment of their snapshots.
 #[derive(Debug, Clone)]
 pub(crate) struct Context {
     pub(crate) leadership: Leadership,
@@ -123,7 +123,7 @@ pub(crate) fn daemon_set(snapshot: &Snapshot, context: &Context) -> wire::Daemon
     }
 }
 
-/// Returns the counters of the last plan, or else those last written to the status.
+/// Returns the counters of the last plan. If there is no plan, returns the counters in the object's status.
 pub(crate) fn status(snapshot: &Snapshot) -> DaemonSetStatus {
     snapshot
         .counters

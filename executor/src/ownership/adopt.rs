@@ -34,8 +34,8 @@ impl Orphans {
     }
 }
 
-/// Finds everything in the `DaemonSet`'s namespace that it selects and that nothing controls (A1). Skips objects that
-/// the server refused to let it adopt, and objects that are being deleted.
+/// Finds the pods and revisions in the `DaemonSet`'s namespace that it selects and that nothing controls (A1). Skips
+/// objects that the server refused to let it adopt, and objects that are being deleted.
 pub(crate) fn orphans(cluster: &Cluster, entry: &Entry, refused: &RefusedUids) -> Orphans {
     let namespace = &entry.object.metadata.namespace;
     let pods = cluster.pods().orphans().filter(|(uid, pod)| {

@@ -81,9 +81,9 @@ fn template_labels(daemon_set: &DaemonSet) -> Map<String, Value> {
 pub(crate) enum Step {
     /// Label this revision. It has no hash yet, so its name becomes the hash.
     Label(CachedRevision),
-    /// Record the template under this number. It has no revision yet.
+    /// Record the template, which has no revision yet, under this number.
     Record(i64),
-    /// Merge revisions with the same template. One stays, and the pods of the others become its own.
+    /// Merge revisions with the same template. One stays, and the pods of the others get its label.
     Merge {
         /// The revision that stays.
         keep: CachedRevision,

@@ -58,8 +58,8 @@ pub(crate) struct NextWork {
 /// or release.
 pub(crate) fn next(cluster: &Cluster, entry: &Entry, refused: &RefusedUids) -> NextWork {
     if entry.object.spec.selector.is_empty() {
-        // An empty selector would select everything, so it gets nothing (P6), not even a history. The planner reports
-        // the problem.
+        // An empty selector would select everything, so the `DaemonSet` gets nothing (P6), not even a history. The
+        // planner reports the problem.
         return NextWork {
             revision: Some(String::new()),
             ..NextWork::default()

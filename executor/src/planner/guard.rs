@@ -1,12 +1,12 @@
 //! Limits on what a plan may cause.
 //!
-//! The planner decides, but the executor doesn't trust it blindly: an attacker who has taken the planner over can do no
-//! more than a rollout of the very `DaemonSet`s that it plans for. The executor judges each action here just before it
-//! starts the action. The verdict depends on the caches alone, not on the plan's own claims. These are limits, not
-//! rules: within them, the planner alone decides what to do. A correct plan exceeds none of them, unless the cluster
-//! has changed since the plan was made.
+//! The planner decides, but the executor doesn't trust it blindly: an attacker who has taken over the planner can do no
+//! more than a rollout of the planned `DaemonSet`s could do. The executor judges each action here just before it starts
+//! the action. The verdict depends on the caches alone, not on the plan's own claims. Within these limits, the planner
+//! alone decides what to do. A correct plan exceeds none of them, unless the cluster has changed since the plan was
+//! made.
 //!
-//! Every restriction on plans belongs here, so that there is one place to read.
+//! This module holds every restriction on plans.
 
 use std::{
     collections::{HashMap, HashSet},
@@ -62,7 +62,7 @@ pub(crate) enum Violation {
     /// A condition that the planner may not set, or that isn't a valid condition.
     #[error("a condition that the planner may not set")]
     Condition,
-    /// A toleration that no taint of a node condition needs.
+    /// A toleration of something other than the taint of a node condition.
     #[error("a toleration that no taint of a node condition needs")]
     Toleration,
     /// A plan with more actions or longer names than any correct plan, or two actions with the same id.
@@ -112,7 +112,7 @@ pub(crate) fn judge_deletion(cluster: &Cluster, owner: &Owner, action: &DeletePo
     Verdict::Violation(Violation::ForeignPod)
 }
 
-/// Maximum number of live pods that a `DaemonSet` has on a node: one, and with surge its successor.
+/// Maximum number of live pods that a `DaemonSet` may have on a node: one pod, and with surge also its successor.
 fn max_pods_per_node(daemon_set: &DaemonSet) -> usize {
     let rolling = daemon_set.spec.update_strategy.rolling_update.as_ref();
     let surge = rolling.and_then(|rolling| rolling.max_surge.as_ref());
@@ -184,8 +184,8 @@ impl Outstanding {
             self.overtaken.remove(node);
             return Verdict::Allowed;
         }
-        // Either the planner didn't know of a pod, or the strategy has changed. It receives either fact before the
-        // action's outcome.
+        // Either the planner didn't know of a pod, or the strategy has changed. The planner receives that fact before
+        // the action's outcome.
         if in_progress == 0 && self.overtaken.insert(node.to_owned()) {
             return Verdict::Obsolete;
         }
@@ -197,7 +197,7 @@ impl Outstanding {
         *self.creations.entry(node.to_owned()).or_default() += 1;
     }
 
-    /// Counts down a creation that has ended on a node. Its pod, if there is one, is in the caches by now.
+    /// Stops counting a creation that has ended on a node. Its pod, if there is one, is in the caches by now.
     pub(crate) fn on_creation_ended(&mut self, node: &str) {
         if let Some(count) = self.creations.get_mut(node) {
             *count = count.saturating_sub(1);
@@ -214,7 +214,7 @@ impl Outstanding {
         self.most = 0;
     }
 
-    /// Records a violation. If it has to be logged, returns the number of violations since the last logged one.
+    /// Records a violation. If it must be logged, returns the number of unlogged violations since the last logged one.
     pub(crate) fn record_violation(&mut self, now: Instant) -> Option<u64> {
         let is_due = self
             .logged
@@ -237,13 +237,13 @@ fn is_short(action: &Action) -> bool {
     }
 }
 
-/// Number of actions that the nodes justify for one `DaemonSet`: a deletion and a creation each.
+/// Number of actions that the nodes justify for one `DaemonSet`: a deletion and a creation for each node.
 fn useful_actions(cluster: &Cluster) -> usize {
     cluster.node_count().saturating_mul(2)
 }
 
-/// Checks that a plan has no more actions than any plan for a `DaemonSet` of this cluster can have, and that not too
-/// many outcomes wait for the planner. Works for unknown `DaemonSet`s, too.
+/// Checks that a plan has no more actions than a correct plan for any `DaemonSet` of this cluster, that it has no
+/// overlong names, and that not too many outcomes wait for the planner. Works for unknown `DaemonSet`s, too.
 ///
 /// # Errors
 /// The plan is too large, or too many outcomes are unread.
@@ -258,7 +258,8 @@ pub(crate) fn check_size(cluster: &Cluster, plan: &Plan, outcomes: usize) -> Res
     Ok(())
 }
 
-/// Removes the conditions that the planner may not set from a plan's conditions. Returns how many it removed.
+/// Removes conditions that are invalid, repeated, or of a type that the planner may not set. Truncates the messages of
+/// the others. Returns how many conditions it removed.
 pub(crate) fn remove_invalid_conditions(conditions: &mut Vec<DaemonSetCondition>) -> usize {
     let before = conditions.len();
     let mut left = CONDITIONS.to_vec();
@@ -299,8 +300,8 @@ fn cut(text: &mut String, longest: usize) {
     text.truncate(end);
 }
 
-/// Keeps only those of a plan's added tolerations that a taint of a node condition needs. Others would spread pods
-/// over nodes that are reserved for something else. Returns how many it removed.
+/// Keeps only the added tolerations for taints of node conditions. Others would put pods on nodes that are reserved for
+/// something else. Returns how many tolerations it removed.
 pub(crate) fn remove_invalid_tolerations(added: &mut Vec<Toleration>) -> usize {
     let before = added.len();
     added.retain(|toleration| {
@@ -314,8 +315,8 @@ pub(crate) fn remove_invalid_tolerations(added: &mut Vec<Toleration>) -> usize {
     before - added.len()
 }
 
-/// Keeps only entries about the availability of the `DaemonSet`'s own pods, at most one for each pod. A pod that is
-/// gone needs no entry, and without an `owner` there are no pods.
+/// Keeps only entries about the availability of the `DaemonSet`'s own pods, and at most as many as it has pods. A pod
+/// that is gone needs no entry, and without an `owner` there are no pods.
 pub(crate) fn retain_own_availability(
     cluster: &Cluster,
     owner: Option<&Owner>,

@@ -14,7 +14,7 @@ pub(crate) struct Link {
     secure: Option<Connector>,
 }
 
-/// Planners can't be connected to as configured.
+/// Why the flags for connections to planners can't be used.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum LinkError {
     /// The address isn't valid.
@@ -41,8 +41,8 @@ pub(crate) enum LinkError {
 }
 
 impl Link {
-    /// Sets up connections to the planners at a URL; without credentials they are in plain text. The planners'
-    /// certificates must be valid for the URL's host or for `server_name`.
+    /// Sets up connections to the planners at a URL. Without credentials, connections are in plain text. The planners'
+    /// certificates must be valid for `server_name`, by default the URL's host.
     ///
     /// # Errors
     /// The URL or the name can't be used.

@@ -1,7 +1,7 @@
-//! Facts that the planner has yet to be sent.
+//! Facts that have yet to be sent to the planner.
 //!
 //! The outbox keeps only the names of changed objects. It reads the facts from the caches when it builds a request. So
-//! a slow planner costs no memory, and receives only the last of several changes to an object.
+//! a slow planner costs little memory, and receives only the last of several changes to an object.
 //!
 //! Requests are limited by their number of facts and by their bytes. An object that is too large for any request is
 //! skipped, and all others are still sent: one tenant's object must not block the others'.
@@ -62,14 +62,14 @@ enum Sync {
     Sent,
 }
 
-/// The state in which the outbox finds a `DaemonSet`.
+/// What the outbox can send about a `DaemonSet`.
 #[derive(Debug)]
 pub(crate) enum Announcement {
-    /// It can be sent.
+    /// Its facts.
     Facts(Box<DaemonSetFacts>),
-    /// Upkeep isn't finished yet. Until then, the facts that were sent before stay valid.
+    /// Nothing, because upkeep isn't finished yet. Until then, the facts that were sent before stay valid.
     NotYet,
-    /// It is gone, or being deleted.
+    /// That it is gone, because it doesn't exist or is being deleted.
     Gone,
 }
 
@@ -103,8 +103,8 @@ impl Outbox {
         });
     }
 
-    /// Makes a request due even without facts, because every request carries the current time. The planner needs one
-    /// when it waits for a time to pass.
+    /// Makes a request due even without facts. Every request carries the current time, which the planner needs when it
+    /// waits for a time to pass.
     pub(crate) fn add_time_update(&mut self) {
         self.is_time_due = true;
     }
@@ -150,9 +150,9 @@ impl Outbox {
 
     /// Builds the next request within these limits. A full sync completes only when `may_complete`.
     ///
-    /// Pods go before `DaemonSet`s, so that the planner never decides on a `DaemonSet` while it is missing some of
-    /// its pods. The outcomes of actions go last, after the objects that the actions changed. For a pod that no known
-    /// `DaemonSet` controls, the planner is sent only that the pod is gone, and only if it was sent the pod.
+    /// Pods go before `DaemonSet`s, so that the planner never decides on a `DaemonSet` without knowing all of its pods.
+    /// The outcomes of actions go last, after the objects that the actions changed. A pod that no known `DaemonSet`
+    /// controls is reported as gone if the planner was sent the pod before, and is otherwise left out.
     pub(crate) fn next_request(
         &mut self,
         cluster: &mut Cluster,

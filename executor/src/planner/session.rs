@@ -35,7 +35,7 @@ const SYNC_ACCEPTED: &str = "sync_accepted";
 const MAX_REQUEST_BYTES: &str = "max_request_bytes";
 /// Capability of executors that read [`Plan::pod_availability`], and of planners that fill it.
 const POD_AVAILABILITY: &str = "pod_availability";
-/// Deadline for connecting, and for the planner's answer to hello.
+/// Deadline for connecting to a planner and receiving its welcome.
 const OPEN_DEADLINE: Duration = Duration::from_secs(5);
 /// Pings detect a planner that hangs.
 const PING_INTERVAL: Duration = Duration::from_secs(10);
@@ -48,7 +48,7 @@ const MAX_MESSAGE_BYTES: usize = 16 * 1024 * 1024;
 /// Flow-control window, large enough that a burst of plans doesn't wait for window updates.
 const WINDOW_BYTES: u32 = 4 * 1024 * 1024;
 
-/// The cluster and the executor that open sessions.
+/// The identity that the executor sends in its hello.
 #[derive(Debug, Clone)]
 pub(crate) struct Identity {
     /// The uid of the cluster's kube-system namespace.
@@ -76,7 +76,7 @@ pub(crate) enum Event {
         planner_version: String,
         /// The version of its decision rules.
         rules_version: String,
-        /// Cancelling it ends the session, even if the planner doesn't respond.
+        /// Ends the session when it is cancelled, even if the planner doesn't respond.
         end: CancellationToken,
     },
     /// The planner has accepted the full sync up to the request of this sequence.
@@ -170,8 +170,8 @@ pub(crate) async fn run<E: std::error::Error, F: Future<Output = Result<Channel,
             Ok(session) => {
                 let opened = Instant::now();
                 let reason = session.forward(&events).await;
-                // Without this condition, a planner that ends every session at once would receive every fact over and
-                // over.
+                // Without this condition, the executor would send every fact again and again to a planner that ends
+                // every session at once.
                 if opened.elapsed() >= LONGEST_WAIT {
                     backoff.reset();
                 }

@@ -142,7 +142,7 @@ fn take(map: &mut Map<String, Value>, key: &str) -> Value {
     map.remove(key).unwrap_or_default()
 }
 
-/// Returns the fields of an object. Null is an empty object.
+/// Returns the fields of an object. Null counts as an empty object.
 fn object(value: Value, path: &str) -> Result<Map<String, Value>, String> {
     match value {
         Value::Object(map) => Ok(map),
@@ -222,7 +222,8 @@ fn add_tolerations(spec: &mut Map<String, Value>, added: &[Toleration]) -> Resul
                 && text("value") == value
                 && text("effect") == effect
         };
-        // Remove every equal toleration: one left over, for example with a tolerationSeconds, would still apply.
+        // Remove every toleration with the same four fields. One with a tolerationSeconds, for example, would still
+        // apply.
         let place = tolerations.iter().position(same).unwrap_or(tolerations.len());
         tolerations.retain(|other| !same(other));
         tolerations.insert(place, fields.into());

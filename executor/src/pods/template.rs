@@ -54,8 +54,8 @@ fn drop_nulls(value: &mut Value) {
     }
 }
 
-/// Rounds integers as kube-controller-manager does. It reads every number as a float before it writes it to a revision,
-/// and prints too few digits of a large one to restore it.
+/// Rounds integers as kube-controller-manager does. That program reads every number as a float before it writes a
+/// revision, so a large integer loses its last digits.
 fn round_numbers(value: &mut Value) {
     const EXACT: u64 = 1 << 53;
     match value {

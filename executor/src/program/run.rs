@@ -1,4 +1,4 @@
-//! Creates the clients, and runs the tasks. The program ends when one of them ends.
+//! Creates the clients, and runs the tasks. The program ends when a task fails or a stop signal arrives.
 
 mod config;
 mod live_view_server;
@@ -56,7 +56,7 @@ const SESSION_EVENT_QUEUE_CAPACITY: usize = 64;
 struct Clients {
     watches: Client,
     calls: Client,
-    /// Has its own connection because a Lease renewal must not wait for anything.
+    /// Has its own connection because a Lease renewal must not wait for other calls.
     lease: Client,
 }
 

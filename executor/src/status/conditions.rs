@@ -1,8 +1,8 @@
-//! The conditions of a `DaemonSet`'s status. Some follow from its counters and come from the planner. `Degraded` says
-//! whether a problem keeps the `DaemonSet` from its desired state.
+//! The conditions of a `DaemonSet`'s status. `Available` and `Progressing` come from the planner, which derives them
+//! from the counters. `Degraded` says whether a problem keeps the `DaemonSet` from its desired state.
 //!
-//! A changed status or reason causes a write. A changed message alone waits for the next write: the server's words
-//! may name another pod at each attempt, and must not cause a write each time.
+//! A changed status or reason causes a write. A changed message alone waits for the next write: the server's message
+//! may name a different pod at each attempt, which must not cause a write each time.
 
 use everynode_proto::{
     facts::object,
@@ -37,7 +37,7 @@ pub(crate) fn degraded(obstacle: Option<Obstacle>) -> DaemonSetCondition {
     }
 }
 
-/// Returns the conditions of a written status that follow from the counters.
+/// Returns the written conditions that follow from the counters: `Available` and `Progressing`.
 pub(crate) fn from_counters(written: &object::DaemonSetStatus) -> Vec<DaemonSetCondition> {
     let ours = ["Available", "Progressing"].into_iter();
     let kept = ours.filter_map(|kind| find(written, kind));
@@ -65,8 +65,8 @@ pub(crate) fn differ(wanted: &[DaemonSetCondition], written: &object::DaemonSetS
     })
 }
 
-/// Returns the conditions as a strategic merge patch, which keeps conditions of other types. Conditions that the patch
-/// turns to true or false get the time `now`, in RFC 3339.
+/// Returns the conditions as a strategic merge patch, which keeps conditions of other types. A condition whose status
+/// changes gets the transition time `now`, in RFC 3339.
 pub(crate) fn patch(
     wanted: &[DaemonSetCondition],
     written: &object::DaemonSetStatus,

@@ -7,9 +7,9 @@ use tokio::{sync::watch, time::Instant};
 
 /// How long the executor stays ready without a planner.
 const PLANNER_GRACE: Duration = Duration::from_secs(10);
-/// Interval at which the loop shows that it runs.
+/// Interval of the main loop's heartbeats.
 pub(crate) const HEARTBEAT: Duration = Duration::from_secs(5);
-/// How long the loop may go without showing that it runs.
+/// How long the executor counts as alive after a heartbeat.
 const HEARTBEAT_GRACE: Duration = Duration::from_mins(1);
 
 /// The executor's health, as the admin port reports it.
@@ -23,8 +23,8 @@ pub(crate) struct Health {
 struct State {
     planner: PlannerState,
     session: SessionState,
-    /// When the loop last showed that it runs. `None` until it begins, which requires that the API server is there. A
-    /// restarted program would have to wait for the API server just as long.
+    /// Time of the main loop's last heartbeat. `None` until the loop begins, which requires the API server. Until then
+    /// the executor counts as alive, because a restarted one would have to wait for the API server too.
     heartbeat: Option<Instant>,
 }
 
@@ -37,10 +37,10 @@ enum PlannerState {
     LostAt(Instant),
 }
 
-/// The session with the planner, as far as it explains why there is no planner.
+/// The planner session until the planner accepts the full sync. It explains why the executor isn't ready.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum SessionState {
-    /// No session is open.
+    /// No session is open, or the planner has accepted the full sync of the open one.
     Closed,
     /// A session is open, and the planner has not accepted the full sync yet.
     Syncing,
@@ -88,7 +88,7 @@ impl Health {
     /// This executor leads from now on, and needs a planner.
     pub(crate) fn on_elected(&self) {
         let mut state = self.state.lock();
-        // An executor that takes over from another one stays ready for the moment that it takes to find the planner.
+        // An executor that takes over from another one stays ready for the grace period, to connect to the planner.
         state.planner = match state.planner {
             PlannerState::NotNeeded if self.is_listed() => PlannerState::LostAt(Instant::now()),
             PlannerState::NotNeeded | PlannerState::NeverSynced => PlannerState::NeverSynced,
@@ -118,7 +118,7 @@ impl Health {
         (state.planner, state.session) = (PlannerState::Synced, SessionState::Closed);
     }
 
-    /// The planner is lost.
+    /// The planner session has ended.
     pub(crate) fn on_session_ended(&self) {
         let mut state = self.state.lock();
         if state.session == SessionState::Syncing {
@@ -166,7 +166,7 @@ impl Health {
 mod tests {
     use super::*;
 
-    /// The health of a leader that has synced its watches and found a planner.
+    /// The health of a leader that has synced its watches and opened a planner session.
     fn leading() -> Health {
         let health = Health::default();
         health.on_elected();

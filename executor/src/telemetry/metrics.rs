@@ -110,7 +110,7 @@ impl Metrics {
         metrics
     }
 
-    /// Creates the series of closed label sets. A series that exists from the start shows its first increase.
+    /// Creates the series of closed label sets, at zero. Otherwise Prometheus would miss the first increase of each.
     fn begin(&self) {
         for action in ActionKind::ALL {
             for outcome in Outcome::ALL {
@@ -361,7 +361,7 @@ impl Metrics {
         }
     }
 
-    /// Removes the series of all `DaemonSet`s, because another executor counts them now.
+    /// Removes the series of all `DaemonSet`s, because another executor exports them now.
     pub(crate) fn forget_daemon_sets(&self) {
         if let Some(daemon_sets) = &self.daemon_sets {
             daemon_sets.forget_all();

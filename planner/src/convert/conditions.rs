@@ -1,10 +1,10 @@
-//! Writes the conditions of a `DaemonSet`'s status, with their messages.
+//! Builds the conditions of a `DaemonSet`'s status, with their messages.
 
 use everynode_proto::planner::v1::DaemonSetCondition;
 
 use crate::model::{Progress, RolloutStatus, Status};
 
-/// The message for when no pod belongs on any node.
+/// The message when no node should run a pod.
 const NOWHERE: &str = "no node should run a pod";
 
 /// The conditions of a `DaemonSet` with this rollout status.

@@ -16,7 +16,7 @@ use crate::{
 /// overhead of that class, unless it has an overhead of its own.
 ///
 /// # Errors
-/// A quantity can't be read; the field's path begins in the template's spec.
+/// A quantity can't be read or is negative. The field's path is relative to the template's spec.
 pub fn workload(
     spec: &object::SchedulingSpec,
     class_overhead: Option<&Resources>,
@@ -96,7 +96,7 @@ fn requirements(
 /// Reads amounts by resource.
 ///
 /// # Errors
-/// A quantity can't be read or is negative; the field's path begins with `field`.
+/// A quantity can't be read or is negative. The field's path begins with `field`.
 pub fn resources(
     field: &str,
     quantities: &Quantities,
@@ -130,7 +130,7 @@ fn amounts<'q>(
 /// An existing node as a template.
 ///
 /// # Errors
-/// A quantity can't be read.
+/// A quantity can't be read or is negative.
 pub fn node_as_template(
     node: Node,
     status: &object::NodeStatus,
@@ -151,7 +151,7 @@ pub fn node_as_template(
 /// A node that may not exist yet, from its wire template.
 ///
 /// # Errors
-/// The name is empty, or a quantity can't be read.
+/// The name is empty or too long, or a quantity can't be read or is negative.
 pub fn node_template(
     template: wire::NodeTemplate,
     strings: &mut Interner,

@@ -31,7 +31,7 @@ impl FieldError {
         }
     }
 
-    /// The same error, with `parent` in front of the field: its path in the enclosing message.
+    /// The same error for the enclosing message: its field's path begins with `parent`.
     #[must_use]
     pub fn within(self, parent: &str) -> Self {
         Self {
@@ -58,7 +58,7 @@ fn required<'a>(field: &str, value: &'a str) -> Result<&'a str, FieldError> {
 /// Checks a name that may be empty.
 ///
 /// # Errors
-/// The name is longer than [`MAX_NAME_BYTES`], the longest of any name in Kubernetes.
+/// The name is longer than [`MAX_NAME_BYTES`], the longest name that Kubernetes allows.
 pub fn check_length<'a>(field: &str, value: &'a str) -> Result<&'a str, FieldError> {
     match value.len() {
         ..=MAX_NAME_BYTES => Ok(value),
@@ -105,7 +105,7 @@ pub fn node(facts: &wire::NodeFacts, strings: &mut Interner) -> Result<Box<Node>
 /// The uid, the name or the `DaemonSet`'s uid is empty, or one of the names is too long.
 pub fn pod(facts: &wire::PodFacts, strings: &mut Interner) -> Result<(Text, Pod), FieldError> {
     let daemon_set = strings.text(required("daemon_set_uid", &facts.daemon_set_uid)?);
-    // A uid or a name belongs to one pod only, so sharing it would only cost a look-up.
+    // A pod's uid and name are unique, so sharing them would only cost a look-up.
     let pod = Pod {
         uid: required("uid", &facts.uid)?.into(),
         name: required("name", &facts.name)?.into(),

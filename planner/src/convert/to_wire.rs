@@ -64,7 +64,7 @@ pub fn plan(plan: RowPlan, id: u64, based_on: u64, now: Millis) -> wire::Plan {
     }
 }
 
-/// The time left until `at`. It is at least a millisecond, so that a plan never requests another one at once.
+/// The time left until `at`. It is at least a millisecond, so that a plan never requests another plan at once.
 pub fn reconsider_after(at: Option<Millis>, now: Millis) -> Option<prost_types::Duration> {
     let millis = at?.since(now).max(1);
     let nanos = i32::try_from(millis % 1_000 * 1_000_000).unwrap_or_default();

@@ -43,7 +43,7 @@ pub(crate) struct Mismatch {
     pub(crate) condition: String,
     /// That condition, and what the node has instead.
     pub(crate) message: String,
-    /// The requirement, and the value that the node has. `None` when the term as such matches nothing.
+    /// The requirement, and the value that the node has. `None` if the term matches no node at all.
     pub(crate) requirement: Option<(Requirement, Option<Text>)>,
 }
 
@@ -86,7 +86,7 @@ impl Subject {
 /// The maximum number of a node's values that [`Terms`] looks up beforehand.
 const CACHED_VALUES: usize = 8;
 
-/// All terms of a node affinity. They tend to use the same few labels, so each of these is looked up once per node.
+/// All terms of a node affinity. They tend to use the same few labels, so each label is looked up once per node.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Terms {
     terms: Vec<ParsedTerm>,
@@ -105,7 +105,7 @@ impl Terms {
         for check in all.flatten() {
             let index = subjects.iter().position(|subject| *subject == check.subject);
             check.value_index = index.unwrap_or(subjects.len());
-            // The array has no room for more values, and searching a longer list would take time.
+            // The array of values in `match_node` has no room for more, and searching a longer list would take time.
             if index.is_none() && subjects.len() < CACHED_VALUES {
                 subjects.push(check.subject.clone());
             }
@@ -183,8 +183,8 @@ impl ParsedTerm {
         }
     }
 
-    /// Whether the term matches a node whose `unknown` labels have unknown values. `None` if that depends on these
-    /// labels.
+    /// Whether the term matches a node whose `unknown` labels have unknown values. `None` if the result depends on
+    /// these labels.
     pub(crate) fn may_match(&self, node: &Node, unknown: &HashSet<Text>) -> Option<bool> {
         let Self::All(checks) = self else {
             return Some(false);
@@ -245,7 +245,7 @@ impl SyntaxError {
 }
 
 impl Predicate {
-    /// The operator and its values, as written.
+    /// The operator and its values. Numbers are normalized: `007` becomes `7`.
     fn operator_and_values(&self) -> (&'static str, Vec<Text>) {
         let number = |bound: &i64| vec![bound.to_string().into()];
         match self {

@@ -1,7 +1,7 @@
 //! Tracks which ready pods wait for minReadySeconds (contract S3), and reports what has changed.
 //!
-//! A `DaemonSet` may have thousands of such pods at once. So a plan lists only those that have begun or ceased to wait
-//! since the plan before.
+//! A `DaemonSet` may have thousands of such pods at once, so a plan lists only those whose wait has begun, changed or
+//! ended since the previous plan.
 
 use std::collections::BTreeMap;
 
@@ -14,7 +14,7 @@ use super::{
 };
 use crate::model::{Millis, Uid, Verdict};
 
-/// A pod that has begun or ceased to wait.
+/// A pod whose wait has begun, changed or ended.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Change {
     /// The pod's uid.
@@ -81,7 +81,7 @@ impl Availability {
         in_order(changes)
     }
 
-    /// Forgets all pods. Returns that none of them waits any more, ordered by uid.
+    /// Forgets all pods. Returns a change that ends the wait of each pod, ordered by uid.
     pub(crate) fn clear(&mut self) -> Vec<Change> {
         let pods = self.cells.drain().flat_map(|(_, pods)| pods);
         in_order(pods.map(|(pod, _)| (pod, None)).collect())

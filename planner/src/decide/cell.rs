@@ -105,7 +105,7 @@ impl<'a> Cell<'_, 'a> {
 
 /// Gives a decision access to its `DaemonSet`'s cells.
 pub(crate) trait Cells {
-    /// An upper bound of the indices: each is less than this.
+    /// An upper bound: every index is less than it.
     fn capacity(&self) -> usize;
 
     /// The indices in use, in the order of their nodes' names.

@@ -35,8 +35,8 @@ fn container_requests(workload: &Workload) -> Resources {
             together.add(&own);
             sidecars.add(&own);
         }
-        // A resource that this container doesn't name can't reach a new maximum here: it takes no more now than when
-        // the last container that names it started.
+        // Only the resources that this container names can reach a new maximum here. The pod takes no more of any other
+        // resource than when the last container that names that resource started.
         for (name, amount) in own.iter() {
             let beside = sidecars.get(name).unwrap_or(Quantity::ZERO);
             let now = if container.is_sidecar {
@@ -54,16 +54,16 @@ fn container_requests(workload: &Workload) -> Resources {
     together
 }
 
-/// The requests of a container. Where there is no request, the limit is the request.
+/// The requests of a container. If a resource has no request, its limit is the request.
 fn effective(resources: &Requirements) -> Resources {
     let mut requests = resources.requests.clone();
     requests.fill_from(&resources.limits);
     requests
 }
 
-/// Applies the pod-level resources. They replace the sum of the containers' requests, for the resources that
-/// a pod can request. A limit of the pod counts as its request where the containers request nothing, and always for
-/// huge pages, which can't be overcommitted.
+/// Applies the pod-level resources. They replace the sum of the containers' requests, for the resources that a pod can
+/// request. Without a pod-level request, the pod-level limit counts as the request if no container requests the
+/// resource, and always for huge pages, which can't be overcommitted.
 fn apply_pod_resources(requests: &mut Resources, pod: &Requirements) {
     let is_huge = |name: &str| name.starts_with("hugepages-");
     let is_of_pods = |name: &str| matches!(name, "cpu" | "memory") || is_huge(name);
@@ -93,9 +93,9 @@ fn host_ports(workload: &Workload) -> Vec<HostPort> {
     ports
 }
 
-/// Whether two pods with these ports can't share a node: the ports have the same number and protocol, and the same
-/// address, or one of them uses all addresses. Mirrors `HostPortInfo.CheckConflict`. Simulations group ports by this
-/// rule, and don't compare each pair.
+/// Whether two pods with these ports can't share a node. Ports conflict if they have the same number and protocol, and
+/// either have the same address or one of them uses all addresses. Mirrors `HostPortInfo.CheckConflict`. Simulations
+/// group ports by this rule, and don't compare each pair.
 pub fn ports_conflict(one: &HostPort, other: &HostPort) -> bool {
     one.port == other.port
         && one.protocol == other.protocol

@@ -2,7 +2,7 @@
 //! changed.
 //!
 //! A ledger is a cache without rules of its own. It applies the rules to cells that were touched or are due. It
-//! keeps the counts of all marks, and the sets of cells that a plan takes from. It always equals a new ledger that
+//! keeps the counts of all marks, and the sets of cells that may need actions. It always equals a new ledger that
 //! is computed from the same cells at the same time.
 
 use std::collections::BTreeSet;
@@ -20,7 +20,7 @@ use super::{
 };
 use crate::model::{Millis, Verdict};
 
-/// The first of the marks whose cells a plan takes from. It comes first in [`Ledger::sets`].
+/// The first mark that has a set of cells in [`Ledger::sets`]. All later marks have one too.
 const FIRST_LISTED: usize = Mark::NeedsActions as usize;
 const LISTED: usize = MARK_COUNT - FIRST_LISTED;
 
@@ -31,8 +31,8 @@ pub(crate) struct Ledger {
     tally: Tally,
     /// For each mark from [`Mark::NeedsActions`] on, the cells that have it.
     sets: [CellSet; LISTED],
-    /// When each cell's marks can next change without a new event, ordered by time; `due_by_cell` has the
-    /// same by cell.
+    /// When each cell's marks can next change without a new event, ordered by time. `due_by_cell` has the same times
+    /// by cell.
     due: BTreeSet<(Millis, CellIndex)>,
     due_by_cell: HashMap<CellIndex, Millis>,
     /// The cells that were touched since the last update.
@@ -46,7 +46,7 @@ pub(crate) struct Ledger {
 pub(crate) enum Recomputed {
     /// Every cell.
     All,
-    /// These cells, in no particular order, some perhaps twice.
+    /// These cells, in no particular order and possibly with duplicates.
     Some(Vec<CellIndex>),
 }
 
@@ -69,7 +69,7 @@ impl Ledger {
         &self.tally
     }
 
-    /// When a cell's marks can first change without a new event.
+    /// The earliest time at which the marks of any cell can change without a new event.
     pub(crate) fn reconsider_at(&self) -> Option<Millis> {
         self.due.first().map(|(at, _)| *at)
     }

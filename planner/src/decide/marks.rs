@@ -26,11 +26,11 @@ pub(crate) enum Mark {
     NeedsActions,
     /// R5: a new pod is created beside the old one, whatever the budget is.
     SurgeAtOnce,
-    /// R5: a new pod is created beside the old one when the budget reaches the node.
+    /// R5: a new pod is created beside the old one if the budget allows it.
     SurgeWithinBudget,
     /// R4, R5: the old pod is deleted, whatever the budget is.
     DeleteAtOnce,
-    /// R4, R5: the old pod is deleted when the budget reaches the node.
+    /// R4, R5: the old pod is deleted if the budget allows it.
     DeleteWithinBudget,
 }
 

@@ -36,8 +36,7 @@ impl<'a> NodeDecision<'a> {
             .copied()
             .filter(|pod| !pod.is_deletion_requested());
         match cell.verdict {
-            // The pod garbage collector deletes the bound pods of a node that is gone. It doesn't see unbound
-            // ones (N6).
+            // The pod garbage collector deletes the bound pods of a node that is gone, but not the unbound ones (N6).
             None => self.delete_all(staying.filter(|pod| !pod.bound), DeleteReason::NodeGone),
             Some(Verdict::Exclude) => self.delete_all(staying, DeleteReason::Excluded),
             Some(verdict @ (Verdict::Run | Verdict::Keep)) => {
@@ -82,8 +81,8 @@ impl<'a> NodeDecision<'a> {
         );
     }
 
-    /// N5: with surge, the oldest current pod and the oldest old one stay, until one of them makes the other
-    /// unnecessary.
+    /// N5: with surge, the oldest current pod and the oldest old one stay. The old one is deleted when it isn't ready,
+    /// or when the current one is available.
     fn keep_oldest_of_each_revision(&mut self, rules: &Rules<'_>) {
         if self.live.len() < 2 {
             return;
@@ -107,9 +106,9 @@ impl<'a> NodeDecision<'a> {
             .retain(|pod| !deleted.iter().any(|(gone, _)| gone.uid == pod.uid));
     }
 
-    /// N1: whether the node lacks a pod. Without surge, a terminating pod still counts as present unless it
-    /// has finished. With surge, only a pod that stays counts. If two pods are being deleted, one of them must be
-    /// known to be terminating first; otherwise the node might have three (N5).
+    /// N1: whether the node lacks a pod. Without surge, every pod counts as present until it is terminating and has
+    /// finished. With surge, only a pod that stays counts. If two pods are being deleted, one of them must be known
+    /// to be terminating first; otherwise the node might have three (N5).
     fn lacks_pod(&self, rules: &Rules<'_>, cell: &Cell<'_, '_>) -> bool {
         if rules.allows_surge() {
             return self.live.is_empty() && self.waiting.is_empty() && cell.nonterminating() < 2;

@@ -16,8 +16,8 @@ const TERMS_FIELD: &str = "spec.template.spec.affinity.nodeAffinity.requiredDuri
 /// The verdict on a node whose labels are only partly known.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum PartialVerdict {
-    /// The verdict doesn't depend on the unknown labels. If it isn't `Run`, they may decide between `Keep` and
-    /// `Exclude`, but no pod is created in either case.
+    /// The unknown labels don't decide whether a pod is created. If the verdict isn't `Run`, they may still decide
+    /// between `Keep` and `Exclude`, but no pod is created in either case.
     Decided(Verdict),
     /// A pod belongs there only if the unknown labels meet a condition.
     Undecided {
@@ -113,10 +113,9 @@ impl Placement {
         self.node_selector.iter().all(|label| has(node, label))
     }
 
-    /// Whether a pod would belong on the node if the labels with these keys are unknown. Follows the rules of
-    /// [`Placement::verdict`].
+    /// The verdict on a node whose labels with these keys are unknown. Follows the rules of [`Placement::verdict`].
     pub fn partial_verdict(&self, node: &Node, unknown: &HashSet<Text>) -> PartialVerdict {
-        // Most DaemonSets don't depend on any of them.
+        // Most DaemonSets don't depend on any unknown label.
         if !self.depends_on(unknown) {
             return PartialVerdict::Decided(self.verdict(node));
         }

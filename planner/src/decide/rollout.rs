@@ -27,8 +27,8 @@ pub(crate) fn mark(rules: &Rules<'_>, cell: &Cell<'_, '_>, decision: &NodeDecisi
     }
 }
 
-/// R4: an old pod is deleted first, and its successor is created when it is gone. An old pod that isn't available is
-/// deleted whatever the budget is. A pod whose ready time is in the future is an exception: after a clock was set
+/// R4: an old pod is deleted first. Its successor is created when the old pod is gone. An old pod that isn't available
+/// is deleted whatever the budget is. A pod whose ready time is in the future is an exception: after a clock was set
 /// back, no pod counts as available, and all would be deleted at once.
 fn mark_replace(
     rules: &Rules<'_>,

@@ -31,14 +31,14 @@ pub struct Simulation {
     pub conflicts: Vec<Conflict>,
     /// The capacity that is left. Empty when the capacity is unknown.
     pub left: Resources,
-    /// Resources that are exceeded: the pods request more than there is.
+    /// The resources of which the pods request more than the node has. Empty when the capacity is unknown.
     pub exceeded: Vec<Text>,
 }
 
 /// A `DaemonSet` whose verdict depends on labels with unknown values.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Undecided {
-    /// Its index among the candidates.
+    /// The `DaemonSet`'s index among the candidates.
     pub daemon_set: usize,
     /// The unknown labels, sorted.
     pub labels: Vec<Text>,
@@ -49,9 +49,9 @@ pub struct Undecided {
 /// A host port that several `DaemonSet`s want.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Conflict {
-    /// The port as the first of them wants it.
+    /// The port as the first of the `DaemonSet`s wants it.
     pub host_port: HostPort,
-    /// Their indices among the candidates, at least two.
+    /// The `DaemonSet`s' indices among the candidates, at least two.
     pub daemon_sets: Vec<usize>,
 }
 

@@ -7,7 +7,7 @@ use super::{
 };
 use crate::model::{Status, Verdict};
 
-/// Marks the counters in which a cell counts. A node that is gone counts in none (N7).
+/// Marks the counters that include the cell. No counter includes a node that is gone (N7).
 pub(crate) fn mark(rules: &Rules<'_>, cell: &Cell<'_, '_>, marks: &mut Marks) {
     let Some(verdict) = cell.verdict else { return };
     let oldest = cell.pods.iter().find(|pod| !(pod.is_terminal() && pod.deleting));

@@ -1,4 +1,4 @@
-//! Counts verdicts by condition. Even on thousands of nodes, there are only a handful of conditions.
+//! Counts verdicts by condition. Even thousands of nodes usually fail only a few different conditions.
 
 use hashbrown::HashMap;
 
@@ -15,8 +15,8 @@ pub struct Summary {
     pub exclude: u32,
     nodes: u32,
     counts: Vec<ConditionCount>,
-    /// The node for which each condition was last counted. Two taints of a node may give the same condition,
-    /// which then counts once.
+    /// The number of the node for which each condition was last counted. Two taints of a node may give the same
+    /// condition, which then counts once.
     counted_for: Vec<u32>,
     /// The index of each condition in `counts`.
     indices: HashMap<(ReasonCode, Verdict), HashMap<String, usize>>,

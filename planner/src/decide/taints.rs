@@ -1,4 +1,5 @@
-//! Taints and tolerations (contract P1, P4). Kubernetes documents those of daemon pods under [Taints and tolerations].
+//! Taints and tolerations (contract P1, P4). Kubernetes documents the tolerations of daemon pods under
+//! [Taints and tolerations].
 //!
 //! [Taints and tolerations]: https://kubernetes.io/docs/concepts/workloads/controllers/daemonset/#taints-and-tolerations
 
@@ -17,7 +18,7 @@ const DAEMON_TAINTS: [(&str, &str); 6] = [
     ("node.kubernetes.io/unschedulable", "NoSchedule"),
 ];
 
-/// A pod on the host's network doesn't use the network for pods, so it tolerates a node without one.
+/// A pod on the host's network doesn't use the pod network, so it tolerates a node whose pod network is unavailable.
 const HOST_NETWORK_TAINT: (&str, &str) = ("node.kubernetes.io/network-unavailable", "NoSchedule");
 
 /// The tolerations that every pod of the template gets in addition to its own. Mirrors
@@ -43,7 +44,7 @@ pub(crate) enum Effect {
 }
 
 impl Effect {
-    /// The taint's effect, if it counts. `PreferNoSchedule` and unknown effects don't.
+    /// The taint's effect on a daemon pod. `None` for `PreferNoSchedule` and unknown effects, which are ignored.
     pub(crate) fn of(taint: &Taint) -> Option<Self> {
         match taint.effect.as_ref() {
             "NoSchedule" => Some(Self::NoSchedule),
@@ -83,7 +84,7 @@ struct IndexKey {
     value: Option<Text>,
 }
 
-/// A set of the effects that count.
+/// A set of effects.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 struct Effects {
     no_schedule: bool,
@@ -149,7 +150,7 @@ impl Tolerations {
         })
     }
 
-    /// The taints that count and that no toleration matches, with their effects.
+    /// The taints that have an effect on daemon pods and that no toleration matches, with their effects.
     pub(crate) fn untolerated<'a>(
         &'a self,
         taints: &'a [Taint],

@@ -62,7 +62,7 @@ impl Fleet {
         Some(entry.row)
     }
 
-    /// Ends an action's time in flight. The facts that it changed have already been received.
+    /// Records that an action is no longer in flight. The fleet has already received the facts that the action caused.
     pub fn action_done(&mut self, id: ActionId) {
         let Some(InFlight { row, target }) = self.in_flight.remove(&id) else {
             return;

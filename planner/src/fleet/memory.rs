@@ -1,6 +1,6 @@
 //! Estimates how much memory a fleet takes.
 //!
-//! The facts that an executor sends decide how large the fleet becomes. The estimates follow what grows: the texts of
+//! The facts that an executor sends determine the fleet's size. The estimates cover what grows with them: the texts of
 //! each object, and the data kept for each node, `DaemonSet`, pod, cell and action. A string that several objects share
 //! is counted for each of them.
 

@@ -88,7 +88,7 @@ impl Nodes {
         }
     }
 
-    /// The index of a name, if it is in use.
+    /// The index of the node with this name, if the node has one.
     pub(crate) fn find(&self, name: &str) -> Option<NodeIndex> {
         let is_it = |index: &NodeIndex| self.name(*index).is_some_and(|known| known.as_ref() == name);
         self.by_name.find(self.hasher.hash_one(name), is_it).copied()
@@ -123,7 +123,8 @@ impl Nodes {
         Some(index)
     }
 
-    /// Adds a reference to a name, and returns its index. The index stays in use until it is released.
+    /// Adds a reference to a name, and returns its index. The index stays in use at least until the reference is
+    /// released.
     pub(crate) fn acquire(&mut self, name: &Text) -> NodeIndex {
         let index = self.entry(name).unwrap_or_else(|index| {
             self.put_in_order(index, name);
@@ -150,7 +151,8 @@ impl Nodes {
         }
     }
 
-    /// Frees the index for another node if nothing refers to it any more. Returns whether it did.
+    /// Frees the index for another node if its node isn't in the cluster and nothing refers to it. Returns whether the
+    /// index was freed.
     pub(crate) fn reclaim(&mut self, index: NodeIndex) -> bool {
         let Some(Slot {
             state: SlotState::Reserved(name),
@@ -173,7 +175,7 @@ impl Nodes {
         true
     }
 
-    /// The index of a name: `Ok` if it had one, `Err` if it was just assigned.
+    /// The index of a name: `Ok` if the name had an index, `Err` if the index was just assigned.
     fn entry(&mut self, name: &Text) -> Result<NodeIndex, NodeIndex> {
         let (slots, hasher) = (&self.slots, &self.hasher);
         let hash = |name: &Text| hasher.hash_one(name.as_ref());
@@ -204,7 +206,7 @@ impl Nodes {
         self.order.insert(position, index);
     }
 
-    /// A name's position in the order: `Ok` if it is there, `Err` for where it would be inserted.
+    /// A name's position in the order: `Ok` if the name is there, `Err` with its insertion position otherwise.
     fn position(&self, name: &Text) -> Result<usize, usize> {
         self.order
             .binary_search_by(|candidate| self.name(*candidate).cmp(&Some(name)))

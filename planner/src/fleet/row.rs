@@ -24,7 +24,7 @@ use crate::{
 const FIRST_BACKOFF_MILLIS: i64 = 1_000;
 /// The longest such wait, in milliseconds.
 const LONGEST_BACKOFF_MILLIS: i64 = 15 * 60 * 1_000;
-/// After this many milliseconds without a failure, the next one counts as the first.
+/// After this many milliseconds without a failure, the next failure counts as the first.
 const QUIET_MILLIS: i64 = 2 * LONGEST_BACKOFF_MILLIS;
 
 /// A row of cells.
@@ -37,8 +37,8 @@ pub(crate) struct Row {
     /// Number of pods in the cells.
     pods: usize,
     backoffs: HashMap<NodeIndex, Backoff>,
-    /// The creation time and the uid of the youngest pod that was in a cell and is gone. There is no entry when the
-    /// cell holds a younger pod.
+    /// The creation time and the uid of the youngest pod that was in a cell and is gone. A younger pod that is added to
+    /// the cell removes the entry.
     youngest_gone: HashMap<NodeIndex, (Millis, Uid)>,
     ledger: Ledger,
     /// The pods that wait for minReadySeconds, as reported by the plans so far.
@@ -211,12 +211,11 @@ impl Row {
         if index >= self.cells.len() {
             self.cells.resize(index + 1, Cell::default());
         }
-        // The resize above made room for the index.
         #[expect(clippy::indexing_slicing, reason = "the row was just made long enough")]
         &mut self.cells[index]
     }
 
-    /// Clears the cell of a node whose index another node will get.
+    /// Clears a cell whose index is free for another node.
     pub(crate) fn clear_cell(&mut self, index: NodeIndex) {
         if let Some(cell) = self.cells.get_mut(index as usize) {
             *cell = Cell::default();
@@ -241,8 +240,8 @@ impl Row {
         std::mem::replace(&mut self.cell_mut(node).first_pod, index)
     }
 
-    /// Removes a pod from a node's cell, after it was removed from `pods`. The cell remembers the pod's creation time
-    /// and uid for its successor.
+    /// Removes a pod from a node's cell. `pods` no longer holds the pod. The cell remembers the pod's creation time and
+    /// uid for the pod's successor.
     pub(crate) fn unlink(
         &mut self,
         index: PodIndex,
@@ -279,8 +278,8 @@ impl Row {
         self.touch(index);
     }
 
-    /// Records that a failed pod is deleted, so that the next one on the node waits longer (contract N3). Several
-    /// failed pods that are deleted at the same time count as one failure.
+    /// Records that a failed pod is deleted, so that the next failed pod on the node waits longer (contract N3).
+    /// Several failed pods that are deleted at the same time count as one failure.
     pub(crate) fn record_failure(&mut self, index: NodeIndex, now: Millis) {
         let delay_millis = match self.backoffs.get(&index) {
             Some(last) if last.at == now => return,
@@ -299,8 +298,8 @@ impl Row {
         self.touch(index);
     }
 
-    /// Decides. Returns `None` until the `DaemonSet` has been received. With `tracks_availability`, the decision has
-    /// the pods that have begun or ceased to wait for minReadySeconds since the last such decision.
+    /// Decides. Returns `None` until the `DaemonSet` has been received. With `tracks_availability`, the decision lists
+    /// the pods whose wait for minReadySeconds has begun, changed or ended since the last such decision.
     pub(crate) fn decide(
         &mut self,
         nodes: &Nodes,

@@ -16,7 +16,7 @@ impl Resources {
         self.0.get(name).copied()
     }
 
-    /// Returns a mutable amount of a resource, and inserts zero if the resource isn't listed.
+    /// Returns a mutable reference to the amount of a resource. Inserts zero if the resource isn't listed.
     pub fn entry(&mut self, name: &Text) -> &mut Quantity {
         self.0.entry(name.clone()).or_insert(Quantity::ZERO)
     }
@@ -28,7 +28,7 @@ impl Resources {
         }
     }
 
-    /// Raises each amount to that of another list where the other is higher.
+    /// Raises each amount to that of another list if the other is higher. Adds resources that aren't listed here.
     pub fn raise_to(&mut self, other: &Self) {
         for (name, amount) in other.iter() {
             let own = self.entry(name);

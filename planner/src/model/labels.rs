@@ -47,7 +47,7 @@ fn digest(key: &str) -> u32 {
     })
 }
 
-/// Above this many labels, a binary search by key is faster than the digests. No node has half as many.
+/// Above this many labels, a binary search by key is faster than the digests. Nodes have far fewer.
 const MAX_SCANNED: usize = 128;
 
 impl Labels {

@@ -219,7 +219,7 @@ fn scaled(digits: &str, power: i64, factor: i128) -> i128 {
         return 1;
     };
     let Some(product) = value.checked_mul(factor) else {
-        // The product is so large that its fraction doesn't matter.
+        // The product would overflow, so the division comes first and drops the fraction.
         return (value / scale).saturating_mul(factor).min(MAX);
     };
     let rest = product % scale != 0 || cut.bytes().any(|digit| digit != b'0');
@@ -258,7 +258,7 @@ impl fmt::Display for Quantity {
 /// `thousands` plus the number of stripped groups.
 fn shortened(number: i128, mut thousands: usize) -> (i128, usize) {
     let most = DECIMAL.len() - 1;
-    // Nearly all numbers are small, and dividing 64-bit numbers is many times as fast.
+    // Nearly all numbers are small, and dividing 64-bit numbers is many times faster.
     if let Ok(mut small) = i64::try_from(number) {
         while thousands < most && small % 1_000 == 0 {
             small /= 1_000;

@@ -61,7 +61,7 @@ fn digit(value: u8) -> u8 {
     DIGITS.get(usize::from(value)).copied().unwrap_or_default()
 }
 
-/// The value of each character as a hexadecimal digit. It is more than 15 if the character isn't one.
+/// The value of each lower-case hexadecimal digit, and 0xFF for every other character.
 const VALUES: [u8; 256] = {
     let mut values = [0xFF; 256];
     let mut value = 0;

@@ -102,7 +102,7 @@ impl<'a> Parser<'a> {
         }
     }
 
-    /// Parses one JSON object. A YAML parser would accept it too, but the JSON parser is many times as fast.
+    /// Parses one JSON object. A YAML parser would accept it too, but the JSON parser is many times faster.
     fn json(&mut self) -> Result<(), Error> {
         let mut stream = serde_json::Deserializer::from_str(self.rest).into_iter();
         match stream.next() {
@@ -126,7 +126,7 @@ impl<'a> Parser<'a> {
 
     /// Parses the rest as YAML.
     fn yaml(&mut self) -> Result<(), Error> {
-        // There is no budget, because the files are the caller's own and as large as their cluster.
+        // There is no budget, because the files are the caller's own and grow with the cluster.
         let options = serde_saphyr::options! { budget: None };
         let mut bytes = self.rest.as_bytes();
         for document in serde_saphyr::read_with_options::<_, Spanned<Value>>(&mut bytes, options) {
@@ -145,7 +145,8 @@ impl<'a> Parser<'a> {
     }
 }
 
-/// Whether a text begins with a JSON object. Its keys have quotes, and no YAML writer begins a document like that.
+/// Whether a text begins with a JSON object: a brace, and then a quoted key or the closing brace. YAML writers don't
+/// begin a document with a brace and a quoted key.
 fn is_json(text: &str) -> bool {
     let inner = text.strip_prefix('{').map(str::trim_start);
     inner.is_some_and(|inner| inner.starts_with(['"', '}']))

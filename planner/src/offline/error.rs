@@ -93,7 +93,7 @@ pub enum Error {
 }
 
 impl Error {
-    /// How the program ends.
+    /// The program's exit code for this error.
     pub fn exit(&self) -> Exit {
         match self {
             Self::NotFound { .. } => Exit::NoInput,

@@ -37,7 +37,7 @@ impl Kind {
         }
     }
 
-    /// Returns the kind of that name, unless it belongs to another API group.
+    /// Returns the kind of that name, or `None` if there is none or if `api_version` has another API group.
     pub(super) fn of(name: &str, api_version: Option<&str>) -> Option<Self> {
         let kind = Self::ALL.into_iter().find(|kind| kind.name() == name)?;
         let group = |version: &str| version.split_once('/').map_or("", |(group, _)| group).to_owned();

@@ -47,7 +47,8 @@ impl Objects {
         self.known.get(&kind).map_or(&[], Vec::as_slice)
     }
 
-    /// Names the objects of all other kinds, such as `ConfigMap (2), Pod (1)`. Returns `None` when there are none.
+    /// Lists the kinds in the input that aren't in `kinds`, with the number of their objects, such as
+    /// `ConfigMap (2), Pod (1)`. Returns `None` when there are none.
     pub(crate) fn count_others(&self, kinds: &[Kind]) -> Option<String> {
         let known = self.known.iter().filter(|(kind, _)| !kinds.contains(kind));
         let mut counts = self.others.clone();

@@ -43,7 +43,7 @@ struct Cluster {
 enum Term {
     /// The number of open sessions of the term.
     Open(usize),
-    /// No session is open any more, and the term counts until this time.
+    /// No session is open anymore, and the term counts until this time.
     ExpiresAt(Instant),
 }
 

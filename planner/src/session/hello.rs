@@ -57,7 +57,7 @@ pub fn read_hello(request: &SessionRequest) -> Result<&Hello, Status> {
     Ok(hello)
 }
 
-/// Returns what is wrong with a name, without repeating it, or `None` if it is valid.
+/// Returns what is wrong with a name, or `None` if the name is valid. The text doesn't repeat the name.
 fn name_error(name: &str) -> Option<String> {
     let bytes = name.len();
     if bytes > MAX_NAME_BYTES {

@@ -79,7 +79,7 @@ pub fn plan(request: wire::PlanRequest, work: &Work) -> Result<wire::PlanRespons
     let now = request.now.map_or(latest, convert::millis);
     let mut response = build_response(&mut fleet, &uid, now, reader, work)?;
     if being_deleted {
-        // The garbage collector deletes its pods (contract A4), so the answer has no actions and no status.
+        // The garbage collector deletes the DaemonSet's pods (contract A4), so the answer has no actions and no status.
         response = wire::PlanResponse {
             verdicts: response.verdicts,
             summary: response.summary,
@@ -124,8 +124,8 @@ impl RequestPods {
 }
 
 /// Whether the pod's controller reference names this `DaemonSet`. The uid alone proves nothing, because anybody who may
-/// create pods anywhere can write it there. A pod without a namespace counts as one in the namespace of a `DaemonSet`
-/// without one.
+/// create pods anywhere can write it there. A pod without a namespace counts as one in the default namespace, as a
+/// `DaemonSet` without a namespace does.
 fn is_controlled_by(pod: &facts::Pod, owner: Identity<'_>) -> bool {
     pod.metadata.controlling_daemon_set().is_some_and(|named| {
         let namespace = if named.namespace.is_empty() {

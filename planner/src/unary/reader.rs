@@ -160,7 +160,7 @@ impl Reader {
     }
 }
 
-/// Replaces the field of a fact's error by the path of that field in the object.
+/// Replaces the field of a fact's error with the path of that field in the object.
 pub(super) fn in_metadata(error: FieldError) -> FieldError {
     match error.field.as_str() {
         "min_ready_seconds" => FieldError::new("spec.minReadySeconds", error.message),

@@ -1,4 +1,4 @@
-//! Tests of the whole gRPC server over in-memory connections, without ports and sleeps.
+//! Tests of the whole gRPC server over in-memory connections, without ports or real sleeps.
 
 #![expect(
     clippy::unwrap_used,

@@ -177,7 +177,7 @@ fn rich_daemon_set() -> DaemonSetFacts {
         match_fields: Vec::new(),
     }];
     let rolling = RollingUpdate {
-        // A budget of an unknown kind counts as none.
+        // A budget of an unknown kind counts as 0.
         max_unavailable: Some(IntOrPercent::default()),
         max_surge: None,
     };

@@ -55,8 +55,9 @@ async fn plan_decides_from_what_kubectl_prints() {
     ]);
     let response = plan(plan_request(&daemon_set("agent"), &[nodes], &[pods])).await;
     assert_eq!(response.problems, []);
-    // Half of three nodes, rounded up, may be unavailable, and two are: a has no pod, and c's pod became ready at the
-    // latest time that the objects mention, so it has been ready for no time. That spends the budget.
+    // Half of three nodes, rounded up, may be unavailable, which is two. Two are unavailable, so the budget is spent:
+    // node a has no pod, and the pod on node c became ready only at the latest time in the objects, which is the time
+    // of the plan.
     let expected = ["create a after \"\"", "delete agent-d: DELETE_REASON_EXCLUDED"];
     assert_eq!(brief(&response.actions), expected);
     assert!(response.actions.iter().all(|action| action.id == 0));

@@ -1,9 +1,8 @@
-//! Control characters in objects, flags and errors, on their way to a terminal.
+//! Control characters in objects, flags and errors are escaped in all output.
 
 use super::{DAEMON_SET, Run, folder, run};
 
-/// A text that clears the screen, sets the title, overwrites and forges a line, and recolors and reverses what
-/// follows.
+/// A text that clears the screen, sets the title, overwrites its own line, and recolors and reverses what follows.
 const HOSTILE: &str = "a\u{1b}[2J\u{1b}]0;t\u{7}b\rc\u{9b}31md\u{7f}e\u{202e}f";
 /// The same text, as it must be shown.
 const SHOWN: &str = r"a\x1b[2J\x1b]0;t\x07b\rc\u{9b}31md\x7fe\u{202e}f";

@@ -6,8 +6,8 @@ use super::{Running, get};
 
 #[test]
 fn livez_answers_during_two_hundred_silent_connections_to_the_admin_port() {
-    // There are fewer file descriptors than connections. Without a connection limit of its own, the program would run
-    // out of them and accept no more connections.
+    // There are fewer file descriptors than connections. Without a connection limit of its own, the program would use
+    // up its file descriptors and accept no more connections.
     let mut planner = Running::start("ulimit -n 160", "2>/dev/null", &[]);
     let silent: Vec<_> = (0..200)
         .map(|_| TcpStream::connect(planner.admin).unwrap())

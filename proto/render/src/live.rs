@@ -51,8 +51,8 @@ fn planner(planner: Option<&PlannerInfo>) -> String {
     )
 }
 
-/// Renders `DaemonSet`s with their status, their rollout and their first wait. For a single `DaemonSet`, adds all its
-/// waits.
+/// Renders `DaemonSet`s with their status, their rollout and their first wait. For a single `DaemonSet`, adds its
+/// rollout message and all its waits.
 pub fn daemon_sets(answer: &ListDaemonSetsResponse, style: TableStyle) -> String {
     let mut headings = vec!["DAEMONSET"];
     headings.extend(values::STATUS_HEADINGS);
@@ -129,7 +129,7 @@ fn details(daemon_set: &DaemonSet) -> String {
 }
 
 /// Renders the verdicts with the existing pods, and the summary below them. If there are many pairs, the table shows
-/// only some of those that aren't running or that wait for something, unless `all` is set.
+/// only pairs that don't run or still wait for something, up to a limit. If `all` is set, it shows every pair.
 pub fn explain(answer: &ExplainResponse, all: bool, style: TableStyle) -> String {
     let placements = &answer.placements;
     let shows_all = all || placements.len() <= MAX_SHOWN_PAIRS;

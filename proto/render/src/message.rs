@@ -88,7 +88,7 @@ fn to_dynamic<M: Name>(message: &M) -> Result<DynamicMessage, PrintError> {
     )?)
 }
 
-/// Serializes a message in the JSON mapping. prost-reflect could do it, but prints maps in an order that changes from
+/// Serializes a message in the JSON mapping. prost-reflect's own serializer writes maps in an order that changes from
 /// run to run.
 struct JsonMessage<'a>(&'a DynamicMessage);
 

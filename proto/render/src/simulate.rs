@@ -17,8 +17,7 @@ pub type Resources = BTreeMap<String, String>;
 const ALWAYS_SHOWN: [&str; 2] = ["cpu", "memory"];
 const PODS: &str = "pods";
 
-/// Renders a table for each node template. `capacities` holds the capacities in the request, by the name of the
-/// template.
+/// Renders a table for each node template. `capacities` holds the capacities from the request, by template name.
 pub fn table(
     answer: &SimulateNodesResponse,
     capacities: &BTreeMap<String, Resources>,
@@ -33,18 +32,18 @@ pub fn table(
     tables.collect::<Vec<_>>().join("\n")
 }
 
-/// Whether all pods fit, every `DaemonSet` is decided for every template, and no object has a problem.
+/// Whether all pods fit, no `DaemonSet` is undecided for any template, and no object has a problem.
 pub fn is_as_desired(answer: &SimulateNodesResponse) -> bool {
     answer.problems.is_empty() && answer.nodes.iter().all(fits)
 }
 
-/// Whether all pods fit on a node, and every `DaemonSet` is decided for it.
+/// Whether all pods fit on a node, and no `DaemonSet` is undecided for it.
 pub(super) fn fits(node: &NodeSimulation) -> bool {
     node.exceeded.is_empty() && node.conflicts.is_empty() && node.undecided.is_empty()
 }
 
-/// Renders the resources that `DaemonSet`s take on one node, for each and in total. Below the table are the exceeded
-/// resources, the conflicts and the undecided `DaemonSet`s.
+/// Renders the resources that `DaemonSet`s take on one node, for each `DaemonSet` and in total. Below the table are the
+/// exceeded resources, the conflicts and the undecided `DaemonSet`s.
 pub(super) fn node_table(
     node: &NodeSimulation,
     demands: &[DaemonSetDemand],
@@ -134,8 +133,8 @@ fn amount(resource: &str, quantities: &Resources, exceeded: &[String]) -> Cell {
     )
 }
 
-/// Returns the requested resources: those that are always shown first, and pods last. A wide table adds the resources
-/// that only the node has.
+/// Returns the resources to show: first [`ALWAYS_SHOWN`], then the requested ones, and pods last. A wide table also has
+/// resources that the node offers but no pod requests.
 fn resource_columns<'a>(
     node: &'a NodeSimulation,
     capacity: &'a Resources,

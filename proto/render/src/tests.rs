@@ -85,8 +85,7 @@ fn check<M: Name + Default>(table: impl Fn(&M, TableStyle) -> String) {
                 has_colors,
                 width,
             };
-            // Headings are capitalized, including escapes that the author has written out, so the comparison ignores
-            // case.
+            // Headings are in upper case, and so are written-out escapes in headings. So the comparison ignores case.
             let wanted = table(&filled(&safe), style).to_lowercase();
             assert_eq!(table(&hostile, style).to_lowercase(), wanted);
         }

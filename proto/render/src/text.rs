@@ -22,8 +22,8 @@ pub fn printable_lines(text: &str) -> Cow<'_, str> {
     escape_where(text, is_unsafe, write_escape)
 }
 
-/// Returns JSON with the same meaning and only printable characters. JSON writers escape only the ASCII control
-/// characters, but terminals also obey the eight-bit ones.
+/// Returns JSON with the same meaning and only printable characters. JSON writers escape only the control characters
+/// below U+0020, but terminals also obey others, such as U+009B.
 pub fn printable_json(json: &str) -> Cow<'_, str> {
     // Valid JSON has no such characters outside of strings.
     escape_where(json, is_left_raw_by_json, |character, out| {

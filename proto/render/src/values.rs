@@ -44,7 +44,7 @@ pub(crate) fn count(number: impl Into<u64>, noun: &str) -> String {
     }
 }
 
-/// Formats a time in RFC 3339, in UTC and whole seconds. Returns an empty text for `None`.
+/// Formats a time in RFC 3339, in UTC and whole seconds. Returns an empty string for `None`.
 pub(crate) fn time(time: Option<&prost_types::Timestamp>) -> String {
     let time = time.and_then(|time| Timestamp::from_second(time.seconds).ok());
     time.map_or_else(String::new, |time| time.to_string())

@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use backon::{BackoffBuilder, ExponentialBackoff, ExponentialBuilder};
 
-/// Waits that double from the first to the longest, without end. Jitter makes each wait up to twice as long, but never
-/// longer than the longest.
+/// Returns an endless sequence of waits that double, starting with `first`. Jitter makes each wait up to twice as long,
+/// but never longer than `longest`.
 pub fn between(first: Duration, longest: Duration) -> ExponentialBuilder {
     ExponentialBuilder::default()
         .with_min_delay(first)
@@ -14,7 +14,7 @@ pub fn between(first: Duration, longest: Duration) -> ExponentialBuilder {
         .without_max_times()
 }
 
-/// The same waits, for a loop that asks for each one and starts over after a success.
+/// The waits of [`between`], for a loop that requests each wait and starts over after a success.
 #[derive(Debug)]
 pub struct Backoff {
     builder: ExponentialBuilder,
@@ -23,7 +23,7 @@ pub struct Backoff {
 }
 
 impl Backoff {
-    /// Waits from the first to the longest.
+    /// Creates a backoff that starts with `first` and never exceeds `longest`.
     pub fn between(first: Duration, longest: Duration) -> Self {
         let builder = between(first, longest);
         Self {

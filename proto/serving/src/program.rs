@@ -31,7 +31,7 @@ use crate::program::exit::Exit;
 /// How long calls in progress may take to finish during shutdown.
 const DRAIN_DEADLINE: Duration = Duration::from_secs(10);
 
-/// Parses the command line. If it is invalid or asks for help, prints the message.
+/// Parses the command line. If it is invalid, or asks for help or the version, prints the message.
 ///
 /// # Errors
 /// The exit of the program, if it must end.
@@ -97,7 +97,7 @@ pub fn fail(program: &str, exit: Exit, message: &str) -> Exit {
 }
 
 /// Installs handlers for SIGTERM and SIGINT. Returns a future that completes when one of them arrives. Call this before
-/// the program reports that it runs: until then, a signal ends it at once.
+/// the program reports that it runs, because a signal that arrives before this call ends the program at once.
 ///
 /// # Errors
 /// The signal handlers can't be installed.
@@ -112,7 +112,8 @@ pub fn stop_signal() -> io::Result<impl Future<Output = ()>> {
     })
 }
 
-/// Waits as long as calls in progress may take to finish during shutdown, then logs that the remaining ones are aborted.
+/// Waits as long as calls in progress may take to finish during shutdown. Then logs that the remaining calls are
+/// aborted.
 pub async fn drain() {
     tokio::time::sleep(DRAIN_DEADLINE).await;
     tracing::warn!(

@@ -1,9 +1,9 @@
 //! The gRPC server of both programs: limits, TLS, authentication and shutdown, for any service.
 //!
-//! A [`Server`] serves one service, health and reflection on a port. It decides by the path of a request how to
-//! limit it:
+//! A [`Server`] serves one service, health and reflection on a port. The path of a request decides which limits
+//! apply:
 //! - Unary calls and streams each have a limit of open calls. One caller may hold at most half of it. A call
-//!   over the limit waits for a moment, then the server refuses it and says when to retry.
+//!   over the limit waits for a moment. Then the server refuses the call and says when to retry.
 //! - A unary call has a deadline: the server's, or the caller's if that is shorter.
 //! - Messages share memory budgets, because tonic collects each message completely before a handler sees it. A
 //!   message counts with its decoded size ([`weight`](everynode_proto::weight)). The objects that

@@ -35,8 +35,8 @@ pub use self::{
     validity::not_after,
 };
 
-/// How often the files are reloaded. A certificate is renewed days before the old one expires, but an operator who
-/// replaces one by hand waits for the effect.
+/// How often the files are reloaded. Automatic renewal happens days before expiry, but an operator who replaces a
+/// certificate by hand waits for the effect.
 const RELOAD_INTERVAL: Duration = Duration::from_secs(2);
 
 /// The three certificate files.
@@ -63,9 +63,9 @@ pub struct Error {
 /// The status of the certificate files.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct CertificateStatus {
-    /// Whether the current files are usable and valid. If not, the previous contents stay in use, if there are any.
+    /// Whether the current files are usable and valid. If not, the contents that were loaded last stay in use.
     pub is_usable: bool,
-    /// When the first certificate of the chain in use expires.
+    /// The earliest expiry among the certificates of the chain in use.
     pub not_after: SystemTime,
 }
 
@@ -78,7 +78,7 @@ pub enum ClientCertificates {
     None,
 }
 
-/// The certificates that were last usable.
+/// The certificate files, and the contents that were loaded last.
 #[derive(Clone)]
 pub struct Credentials {
     files: Arc<Files>,

@@ -1,5 +1,5 @@
 //! Decodes nodes and pods from Kubernetes' protobuf encoding. Clusters have thousands of them, and protobuf costs the
-//! API server and the client a fraction of what JSON costs. The result is the same slim types.
+//! API server and the client a fraction of what JSON costs. The results have the same slim types as with JSON.
 //!
 //! Fields that the messages in this module don't name are skipped without being decoded.
 
@@ -22,7 +22,8 @@ pub const CONTENT_TYPE: &str = "application/vnd.kubernetes.protobuf";
 /// The prefix of an encoded object.
 const MAGIC: &[u8] = b"k8s\0";
 
-/// Unwraps an encoded object. The API server wraps every object that it returns.
+/// Unwraps an encoded object. The API server wraps the object of a response or of a watch event, but not the items of a
+/// list.
 ///
 /// # Errors
 /// The body isn't a wrapped object.
@@ -48,7 +49,7 @@ pub struct Page {
     pub resource_version: String,
     /// metadata.continue: the token to request the next page with. Empty on the last page.
     pub r#continue: String,
-    /// The objects, already unwrapped.
+    /// The encoded objects, without wrappers.
     pub items: Vec<Bytes>,
 }
 
@@ -69,7 +70,7 @@ pub fn decode_page(body: &Bytes) -> Result<Page, DecodeError> {
 /// Decodes a bookmark's resourceVersion and annotations.
 ///
 /// # Errors
-/// The bookmark has no readable metadata.
+/// The object isn't a bookmark.
 pub fn decode_bookmark(object: Bytes) -> Result<(String, HashMap<String, String>), DecodeError> {
     let metadata = Bookmark::decode(object)?.metadata.unwrap_or_default();
     Ok((metadata.resource_version, metadata.annotations))

@@ -95,7 +95,7 @@ pub struct ReadError {
     pub message: String,
 }
 
-/// One object of a call, or another value in place of an object.
+/// One object of a call, or another value where an object is expected.
 #[derive(Debug, Clone)]
 pub struct Item(ItemSource);
 
@@ -197,7 +197,8 @@ impl Item {
     /// Reads the object, and takes the memory for it from a budget.
     ///
     /// # Errors
-    /// As for [`Item::read`]. Reading also fails when the budget is exhausted, which the budget then reports too.
+    /// Those of [`Item::read`]. Reading also fails when the budget is exhausted; [`MemoryBudget::is_exhausted`] then
+    /// returns true.
     pub fn read_with_budget<T: DeserializeOwned>(
         &self,
         kind: &str,

@@ -177,8 +177,8 @@ async fn junk_tokens_cause_few_token_reviews_and_take_no_slot() {
 
     let logged = scene.audit.read().unwrap();
     let reviews = logged.iter().filter(|request| request.resource == "tokenreviews");
-    // All callers share one address, which is allowed 10 reviews at once and then 5 per second. The reader's own
-    // reviews are added.
+    // All callers share one address, which is allowed 10 reviews at once and then 5 per second. The rest are the
+    // reader's own reviews.
     let max_reviews = 10 + 5 * (elapsed.as_secs() + 1) + elapsed.as_secs() / 10 + 2;
     let count = reviews.count() as u64;
     assert!(count <= max_reviews, "{count} token reviews in {elapsed:?}");

@@ -9,7 +9,7 @@ use serde_json::json;
 
 use crate::world::{DEADLINE, World};
 
-/// Number of large `DaemonSet`s. Together they exceed the largest message that a planner takes.
+/// Number of large `DaemonSet`s. Together they exceed the largest message that a planner accepts.
 const LARGE: usize = 55;
 /// Deadline for serving the last of them.
 const LARGE_DEADLINE: Duration = Duration::from_mins(3);
@@ -33,7 +33,7 @@ async fn large_daemon_sets_of_one_tenant_block_no_others() {
             .await
             .unwrap();
     }
-    // The large ones are served as well: the executor writes the history and the counters of each.
+    // Everynode also serves the large ones: the executor writes the history and the counters of each.
     let last = format!("large-{}", LARGE - 1);
     let sets = kube::Api::<k8s_openapi::api::apps::v1::DaemonSet>::namespaced(world.client.clone(), &tenant);
     let served = eventually(
@@ -49,7 +49,7 @@ async fn large_daemon_sets_of_one_tenant_block_no_others() {
         .await
         .unwrap_or_else(|error| panic!("{error:#}\n{}", world.logs()));
 
-    // The next executor sends all of them at once.
+    // The next executor sends all of them in its full sync.
     world.replace_executor(&[]).await;
     let (status, body) = world.executor.get("/readyz").await.unwrap();
     assert_eq!(status, 200, "{body}");

@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 
 use crate::world::World;
 
-/// A controller reference that carries the uid of the `DaemonSet` agent, under any name.
+/// A controller reference to a `DaemonSet` with this name and this uid, which needn't belong together.
 fn reference(name: &str, uid: &str) -> Value {
     json!([{"apiVersion": "apps/v1", "kind": "DaemonSet", "name": name, "uid": uid, "controller": true}])
 }
@@ -61,7 +61,7 @@ async fn a3_pod_with_only_the_uid_of_a_daemon_set_is_neither_counted_nor_touched
     let world = World::new(2).await;
     let client = &world.client;
     let tenant = fresh_namespace(client).await.unwrap();
-    // The `DaemonSet` fits no node until the fakes are there, so none of its own pods can come first.
+    // The `DaemonSet` fits no node until the fakes exist, so none of its own pods is created before them.
     let later = DaemonSetBuilder::new("agent").node_selector("example.com/later", "true");
     let uid = world.create(later).await.uid().unwrap();
     let tenants: Api<Pod> = Api::namespaced(client.clone(), &tenant);

@@ -36,8 +36,8 @@ rules:
 - level: None
 ";
 
-/// Starts an API server that differs from the usual one in two ways. It also checks who may block the deletion of an
-/// owner. And it has no streaming lists, so the executor must list what it otherwise only watches.
+/// Starts a control plane whose API server differs from the usual one in two ways. It also checks who may block the
+/// deletion of an owner. And it has no streaming lists, so the executor must list what it otherwise only watches.
 async fn control_plane(audit: &AuditLog) -> ControlPlane {
     let mut flags = audit.flags();
     let more = [

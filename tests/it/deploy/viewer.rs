@@ -29,7 +29,8 @@ async fn plugin_stderr(kubectl: &Kubectl, kubeconfig: &Path) -> String {
     String::from_utf8_lossy(&output.stderr).into_owned()
 }
 
-/// With the role, the plugin gets as far as the kubelet, which doesn't exist here. Without the role it doesn't.
+/// Checks that the API server refuses the plugin's requests without the role. With the role, the plugin gets as far as
+/// the kubelet, which doesn't exist here.
 pub(super) async fn check(control_plane: &ControlPlane) {
     let kubectl = control_plane.kubectl().unwrap();
     kubectl

@@ -1,4 +1,4 @@
-//! Work that uses every right that the executor has, in addition to the work of the walk.
+//! Work that uses the executor's rights that the walkthrough doesn't use.
 
 use everynode_executor::{apiserver::objects, pods::pod};
 use everynode_proto::executor::v1::GetNodeOverheadRequest;
@@ -19,7 +19,7 @@ use super::manifests::NAMESPACE;
 use crate::tls::connect;
 use crate::world::DEADLINE;
 
-/// The walk's worker nodes, on which all pods run.
+/// The walkthrough's worker nodes, on which all pods run.
 const NODES: [&str; 3] = ["worker-1", "worker-2", "worker-3"];
 
 const RUNTIME_CLASS: &str =
@@ -169,7 +169,7 @@ impl Work<'_> {
         self.run_kubectl(&["delete", "pod", &before[0].name_any()]).await;
     }
 
-    /// Makes the same error happen twice. The second one only increases the count of the first one's event.
+    /// Makes the same error happen twice. The second error only increases the count of the first one's event.
     async fn repeat_event(&mut self) {
         self.run_kubectl(&["create", "quota", "few", "--hard=pods=3"])
             .await;

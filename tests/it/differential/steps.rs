@@ -15,8 +15,8 @@ pub(super) const BROKEN: &str = "example/non-existent:1";
 pub(super) async fn begin(lockstep: &mut Lockstep, nodes: usize, set: &DaemonSetBuilder) -> Result<()> {
     lockstep.plain_nodes(nodes).await?;
     let create = async |side: &Side| side.create(set.clone()).await;
-    // Controllers compare pod ages in whole seconds. Of two pods from the same second, kube-controller-manager treats
-    // either as the older one, by chance.
+    // Controllers compare creation times in whole seconds. Among pods from the same second, kube-controller-manager
+    // goes by their names, which are random.
     lockstep
         .step("create", create, |state| {
             ensure!(

@@ -53,7 +53,7 @@ pub(super) async fn r5_min_ready(lockstep: &mut Lockstep) -> Result<()> {
             }
             // kube-controller-manager keeps only the earliest time at which to reconcile a DaemonSet again, so it may
             // not reconcile when a pod becomes available (S3). A revision stores the annotations that the DaemonSet has
-            // when the revision is created, so the test nudges only after the revision exists.
+            // when the revision is created, so the test triggers a reconcile only after the revision exists.
             if new > 0 {
                 side.trigger_reconcile("agent").await?;
             }

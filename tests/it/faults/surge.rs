@@ -5,8 +5,8 @@ use everynode_tests::daemonsets::DaemonSetBuilder;
 use super::Scene;
 use crate::world::DEADLINE;
 
-/// How often both connections are cut during a rollout, and after how many events each time. Together these are fewer
-/// events than a rollout has.
+/// How often both connections are cut during a rollout, and after how many events each time. A rollout has more than
+/// `CUTS` × `EVENTS_BETWEEN` events, so every cut happens during the rollout.
 const CUTS: usize = 5;
 const EVENTS_BETWEEN: usize = 3;
 

@@ -45,8 +45,8 @@ async fn delayed_or_repeated_watch_events_create_no_second_pod() {
 
 #[tokio::test]
 async fn state_converges_after_watch_events_out_of_order() {
-    // All pods at once: the executor looks up an object ten seconds after its event came out of order, and a rollout in
-    // several steps would wait that long in each step.
+    // The rollout replaces all pods at once. The executor looks up a pod ten seconds after an event for it arrived out
+    // of order, so a rollout in several steps would wait that long in each step.
     let agent = DaemonSetBuilder::new("agent").rolling_update("100%", 0);
     let mut scene = Scene::with_agent(agent).await;
     scene.gateway.set_watch_delivery(WatchDelivery::Reversed);

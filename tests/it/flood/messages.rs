@@ -1,5 +1,5 @@
-//! Fills every list and map of every message with as many of the smallest elements as the size limits admit. In the
-//! planner's memory a message is many times larger than its encoding, so the planner must count it before it builds it.
+//! Fills every list and map of every message with as many of the smallest elements as the size limits admit. A decoded
+//! message can take many times the memory of its encoding, so the planner must count that memory before it decodes.
 
 use std::{
     collections::{BTreeSet, HashMap},
@@ -74,8 +74,8 @@ const POD_PATHS: [&str; 5] = [
 ];
 const RUNTIME_CLASS_PATHS: [&str; 2] = ["items", "overhead.podFixed.*"];
 
-/// The paths that the planner reads in the objects of a request field. `Explain` reads the same as `Plan`, so only the
-/// paths of `Plan` are listed.
+/// The paths that the planner reads in the objects of a request field. The fields of `Explain` aren't listed, because
+/// `Explain` reads the same paths as `Plan`.
 fn paths_in(field: &str) -> &'static [&'static str] {
     match field {
         "Plan.daemon_set" | "SimulateNodes.daemon_sets" => &DAEMON_SET_PATHS,
@@ -292,7 +292,7 @@ async fn no_list_in_any_message_exceeds_the_planners_memory_bound() {
     let descriptors = FileDescriptorSet::decode(FILE_DESCRIPTOR_SET).unwrap();
     let types = message_types(&descriptors);
     let programs = Programs::built(Profile::Dev).await.unwrap();
-    // Calls queue behind each other. The long deadline keeps this wait out of the test.
+    // Calls queue behind each other. The long deadline keeps them from timing out in the queue.
     let flags = vec!["--call-deadline=5m".to_owned()];
     let options = ServiceOptions {
         flags,

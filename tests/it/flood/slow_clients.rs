@@ -26,7 +26,7 @@ use tower::{Service as _, ServiceExt as _};
 use crate::tls::{self, Certificates};
 use crate::world::DEADLINE;
 
-/// Memory that slow clients may make a planner hold, in MiB, beyond what their requests are allowed.
+/// Memory in MiB that slow clients may make a planner hold beyond the memory budget for their messages.
 const MAX_EXTRA_MIB: u64 = 64;
 /// The source address of the slow clients. `OTHER_CLIENT` is that of all other clients.
 const SLOW_CLIENT: Ipv4Addr = Ipv4Addr::new(127, 0, 0, 66);

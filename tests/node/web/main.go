@@ -1,7 +1,7 @@
 // Command web is the workload of the DaemonSet on a real node: a web server that identifies itself and calls other
 // servers.
 //
-// Started with the argument "pause", it only waits for a signal to end. A pod's own container needs to do no more.
+// With the argument "pause", it only waits for a signal to end. The pause container of a pod needs to do no more.
 package main
 
 import (

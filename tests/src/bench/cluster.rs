@@ -105,9 +105,9 @@ impl BenchCluster {
     }
 }
 
-/// Prepares the store of a cluster where every `DaemonSet` has a ready pod on every node. Both contenders start from it
-/// in scenarios about a cluster at rest. Everynode creates the revisions and writes the statuses; the benchmark itself
-/// creates the pods.
+/// Prepares the store of a cluster where every `DaemonSet` has a ready pod on every node. In scenarios that start at
+/// rest, both contenders start from a copy of this store. Everynode creates the revisions and writes the statuses; the
+/// benchmark itself creates the pods.
 ///
 /// # Errors
 /// When the cluster doesn't reach that state.

@@ -119,7 +119,7 @@ impl RunningContender {
         })
     }
 
-    /// The last lines of its log.
+    /// The last lines of each process's log.
     pub fn log_tail(&self, lines: usize) -> String {
         match self {
             Self::Peer { process, .. } => process.tail(lines),

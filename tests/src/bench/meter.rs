@@ -74,7 +74,7 @@ impl Meter {
                     cpu_seconds: 0.0,
                     rss_bytes: 0,
                 };
-                // Skip a process that has ended. The trial that waits for its work notices that it is gone.
+                // Skip a process that has ended. The trial notices the end when it reads the usage itself.
                 for usage in pids.iter().filter_map(|pid| usage(*pid).ok()) {
                     sample.cpu_seconds += usage.cpu_seconds;
                     sample.rss_bytes += usage.rss_bytes;

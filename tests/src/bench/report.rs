@@ -117,8 +117,8 @@ impl Outcome {
     }
 }
 
-/// The value that this share of all values doesn't exceed; zero if there are no values. When two values are in the
-/// middle, the greater one.
+/// The value that this share of all values doesn't exceed; zero if there are no values. The median of an even number of
+/// values is the greater of the two in the middle.
 pub fn percentile(values: &[f64], share: f64) -> f64 {
     let mut values = values.to_owned();
     values.sort_by(f64::total_cmp);
@@ -168,7 +168,7 @@ impl Report {
             .find(|outcome| outcome.contender == contender.name())
     }
 
-    /// Everynode's figure divided by the peer's; `None` if one of them lacks the figure.
+    /// Everynode's figure divided by the peer's; `None` if one of them lacks the figure or the peer's is zero.
     pub fn ratio(&self, figure: &str) -> Option<f64> {
         let value = |contender| Some(self.outcome(contender)?.figure(figure)?.value);
         let (peer, everynode) = (value(Contender::Peer)?, value(Contender::Everynode)?);

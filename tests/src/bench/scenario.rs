@@ -58,10 +58,11 @@ impl fmt::Display for Scenario {
     }
 }
 
-/// Runs a scenario once under a contender. Each run has its own control plane, which starts from a copy of the store.
+/// Runs a scenario once under a contender. Each run has its own control plane. In scenarios that start at rest, the
+/// control plane starts from a copy of `store`.
 ///
 /// # Errors
-/// When the contender doesn't do the work.
+/// When the contender doesn't do the work, or the scenario needs a store and there is none.
 pub async fn run(
     settings: &Settings,
     scenario: Scenario,

@@ -24,7 +24,7 @@ use crate::wait::{GiveUp, eventually_every};
 const DEADLINE: Duration = Duration::from_mins(10);
 /// How often statuses are checked. Each check costs the API server some work.
 const INTERVAL: Duration = Duration::from_millis(50);
-/// The label of the node for the warm-up's `DaemonSet`.
+/// The label of the only node that the warm-up's `DaemonSet` selects.
 const PROBE: &str = "bench/probe";
 
 /// A running contender on its cluster.
@@ -109,7 +109,7 @@ impl Trial {
     /// Lets the contender place one pod, which shows that it is ready, and then waits until it is idle.
     ///
     /// # Errors
-    /// When the contender doesn't get there.
+    /// When the contender creates no pod or doesn't become idle.
     pub(crate) async fn warm_up(&self) -> Result<()> {
         let client = &self.cluster.client;
         crate::nodes::label(client, &population::node_name(0), PROBE, Some("here")).await?;
@@ -154,10 +154,11 @@ impl Trial {
         .await
     }
 
-    /// Waits until the contender has done something. It checks as often as statuses are checked.
+    /// Waits until `check` succeeds, and returns its result.
     ///
     /// # Errors
-    /// When the contender doesn't do it. The error holds the last lines of its log.
+    /// When a process of the contender has ended, or `check` doesn't succeed by the deadline. The error holds the last
+    /// lines of the contender's log.
     pub(crate) async fn wait_until<T>(
         &self,
         what: &str,
@@ -199,7 +200,7 @@ impl Trial {
         Ok(())
     }
 
-    /// The API server's requests since the last call.
+    /// The requests in the audit log since it was last read.
     ///
     /// # Errors
     /// When the audit log can't be read.
@@ -207,11 +208,11 @@ impl Trial {
         self.audit.read()
     }
 
-    /// Waits until the contender requests a pod, and returns when the API server received that request. All requests
-    /// read meanwhile are added to `requests`.
+    /// Waits until the contender has created a pod, and returns the time at which the API server received that request.
+    /// Adds all requests that it reads meanwhile to `requests`.
     ///
     /// # Errors
-    /// When the contender doesn't request a pod.
+    /// When the contender doesn't create a pod.
     pub(crate) async fn wait_created_pod(&mut self, requests: &mut Vec<Request>) -> Result<Timestamp> {
         eventually_every(INTERVAL, DEADLINE, "a pod to be created", async || {
             self.usages().map_err(GiveUp::because)?;

@@ -38,7 +38,7 @@ struct Args {
     keep: bool,
 }
 
-/// What the walk needs, in the order in which it should be dropped.
+/// The processes that the walk needs, in the order in which they should be dropped.
 struct Stage {
     executor: Executor,
     planner: Planner,

@@ -71,7 +71,7 @@ async fn child_that_ends_by_itself_reports_its_exit_status() {
     .unwrap();
     assert_eq!(status.code(), Some(7));
     assert_eq!(process.tail(5), "last words");
-    // A signal sent now must not reach another process that has got the same process id.
+    // A signal sent now must not reach another process that has reused the process id.
     process.signal(Signal::KILL);
 }
 
@@ -110,10 +110,10 @@ async fn work_dir_is_removed_when_it_is_dropped() {
 }
 
 /// Environment variable of the harness process that the test below kills. It names the file into which the harness
-/// writes its child's process id and its folder.
+/// writes its child's process id and the path of its work directory.
 const PARENT: &str = "EVERYNODE_TEST_PARENT_PROCESS";
 
-/// This isn't a test. The test below runs it as the harness that it kills.
+/// This isn't a test. The test below runs this function in another process, as the harness to kill.
 #[test]
 fn parent_process() {
     let Some(file) = std::env::var_os(PARENT) else {

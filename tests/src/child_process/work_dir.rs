@@ -7,7 +7,8 @@ use std::process::{ChildStdin, Command, Stdio};
 
 use anyhow::{Context as _, Result};
 
-/// A folder for the files of running processes. It is removed once those processes and this one have ended.
+/// A folder for the files of running processes. It is removed after this value is dropped or this process ends, once
+/// those processes have ended.
 ///
 /// It isn't a `TempDir`, because the code that removes a `TempDir` doesn't run when this process is killed, and a test
 /// binary never drops the values in its statics. Instead, a separate shell waits on a pipe until this value is dropped

@@ -52,7 +52,7 @@ impl Component {
     /// How long it may take to shut down gracefully.
     pub(super) fn grace(self) -> Duration {
         match self {
-            // It would wait up to a minute for its clients to disconnect, which they never do.
+            // The API server would wait up to a minute for its clients to disconnect, which they never do.
             Self::ApiServer => Duration::from_secs(1),
             _ => Duration::from_secs(10),
         }
@@ -134,8 +134,8 @@ fn api_server(work_dir: &Path, ports: &Ports, identity: &Identity, options: &Opt
         ),
         "--service-cluster-ip-range=10.96.0.0/16".to_owned(),
         "--allow-privileged=true".to_owned(),
-        // In the benchmark, thousands of nodes come and go, and their pods with them. The API server's limits must not
-        // hold back the controllers, which are what the benchmark measures.
+        // The benchmark creates thousands of nodes and pods. The API server's limits must not hold back the controllers
+        // that the benchmark measures.
         "--max-requests-inflight=2000".to_owned(),
         "--max-mutating-requests-inflight=1000".to_owned(),
         "--profiling=false".to_owned(),

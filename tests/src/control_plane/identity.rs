@@ -1,4 +1,4 @@
-//! The identities of the cluster: certificates, keys, the tokens of users, and the kubeconfig that combines them.
+//! The identities of the cluster: certificates, keys, the tokens of users, and the kubeconfigs that combine them.
 
 use std::net::SocketAddrV4;
 use std::path::{Path, PathBuf};
@@ -17,7 +17,8 @@ pub(super) const TOKEN: &str = "everynode-tests";
 /// The address of the Service `kubernetes`, through which pods reach the API server.
 const SERVICE: &str = "10.96.0.1";
 
-/// The user of the program that is being measured. It tells the program's requests apart from all others.
+/// The user of the program that is being measured or tested. In the audit log, this user tells the program's requests
+/// apart from all others.
 pub const CONTENDER: &str = "contender";
 const CONTENDER_TOKEN: &str = "everynode-contender";
 

@@ -147,7 +147,8 @@ impl ControlPlane {
 
     pub(super) async fn wait_ready(&mut self, component: Component) -> Result<()> {
         let client = match component {
-            // The readiness of these two shows only in their effects: kwok's in nodes that become ready.
+            // These two need no check: the API server isn't ready without etcd, and tests wait for the nodes that kwok
+            // makes ready.
             Component::Etcd | Component::Kwok => return Ok(()),
             Component::Scheduler => {
                 let mut config = self.config().await?;
@@ -160,7 +161,7 @@ impl ControlPlane {
         };
         let what = format!("{} to be ready", component.name());
         let ready = eventually(READY, what, async || {
-            // On the first start, the API server waits for etcd for a long time. So this checks that etcd hasn't ended.
+            // On the first start, the API server waits a long time for etcd. So this wait ends early if etcd has ended.
             for needed in [Component::Etcd, component] {
                 if !self.is_running(needed) {
                     return Err(GiveUp::because(format!("{} has ended", needed.name())));

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use super::state::{Revision, State, at, text};
 
 const HASH: &str = "/labels/controller-revision-hash";
-/// Annotation with the time at which kubectl restarted a rollout.
+/// Annotation with the time of the last `kubectl rollout restart`.
 const RESTARTED: &str = "kubectl.kubernetes.io/restartedAt";
 /// Prefix of the volume with a pod's token. The API server generates the rest of the name.
 const TOKEN_VOLUME: &str = "kube-api-access-";

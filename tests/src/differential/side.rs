@@ -226,7 +226,7 @@ impl Side {
         Ok(())
     }
 
-    /// Deletes a `DaemonSet`. The garbage collector handles its pods.
+    /// Deletes a `DaemonSet`. The garbage collector handles its pods as `how` says.
     ///
     /// # Errors
     /// When the API server rejects the request.

@@ -1,4 +1,4 @@
-//! Everything that can be seen of a scenario on one side.
+//! The objects of a scenario under one of the two controllers.
 
 use std::collections::BTreeSet;
 

@@ -12,7 +12,7 @@ const NAME_FIELD: &str = "metadata.name";
 /// A template's affinity, if it has one.
 pub(super) fn affinity(generator: &mut Generator, names: &[String]) -> Option<Value> {
     generator.optional(50, |generator| {
-        // A preference doesn't count for placement, so it requires something that no node has.
+        // Placement ignores preferences. If one side took this one for a requirement, it would match no node.
         let preference = json!({"matchExpressions": [{"key": "nowhere", "operator": "Exists"}]});
         let preferred = generator.optional(15, |_| json!([{"weight": 1, "preference": preference}]));
         let required = generator.optional(85, |generator| {

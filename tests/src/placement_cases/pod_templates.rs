@@ -1,4 +1,4 @@
-//! Random pod templates: only what their pods need of a node.
+//! Random pod templates that set only the resources and ports that a pod needs.
 
 use serde_json::{Map, Value, json};
 
@@ -27,7 +27,7 @@ const QUANTITIES: [&str; 15] = [
 const PROTOCOLS: [&str; 3] = ["TCP", "UDP", "SCTP"];
 const ADDRESSES: [&str; 4] = ["", "0.0.0.0", "10.0.0.1", "10.0.0.2"];
 
-/// Random pod templates. The same seed gives the same ones.
+/// Random pod templates. The same seed generates the same templates.
 pub fn pod_templates(seed: u64, count: usize) -> Vec<Value> {
     let mut generator = Generator::new(seed, 0);
     (0..count).map(|_| template(&mut generator)).collect()

@@ -22,7 +22,7 @@ const KEYS: [&str; 12] = [
     "node.kubernetes.io/network-unavailable",
 ];
 const VALUES: [&str; 4] = ["", "a", "1", "5"];
-/// Most are `NoSchedule`, which lets existing pods stay. Otherwise that outcome would be rare.
+/// Most are `NoSchedule`. It keeps new pods away but lets existing ones stay, a result that would otherwise be rare.
 const EFFECTS: [&str; 5] = [
     "NoSchedule",
     "NoSchedule",
@@ -30,7 +30,8 @@ const EFFECTS: [&str; 5] = [
     "NoExecute",
     "PreferNoSchedule",
 ];
-/// Tolerations that the reference adds to every pod. In a template they change nothing.
+/// Tolerations that the reference adds itself, the last one only to pods on the host's network. Where the reference
+/// adds one, the same toleration in the template changes nothing.
 const DEFAULTS: [(&str, &str); 3] = [
     ("node.kubernetes.io/not-ready", "NoExecute"),
     ("node.kubernetes.io/unschedulable", "NoSchedule"),

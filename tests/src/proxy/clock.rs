@@ -1,5 +1,5 @@
-//! A proxy of a planner's sessions that changes the time in them. The planner has no clock except for the executor's,
-//! so to the planner this looks as if somebody had set the clock.
+//! A proxy of a planner's sessions that changes the time in them. The planner has no clock of its own and uses the time
+//! that the executor sends. So to the planner, this looks as if somebody had set the executor's clock.
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::pin::Pin;

@@ -1,5 +1,5 @@
-//! A proxy that makes a planner behave like the last release on the wire: it removes everything that is newer, in both
-//! directions. To an executor, the planner looks older; to the planner, the executor does.
+//! A proxy that makes a planner behave like the last release on the wire: it rejects newer methods and removes newer
+//! fields, in both directions. So the planner and the executor each see a peer of the last release.
 
 use std::future::ready;
 use std::net::{Ipv4Addr, SocketAddr};

@@ -37,7 +37,7 @@ pub enum Traffic {
     Stalled,
     /// Random bytes arrive instead, as many as were sent.
     Corrupted,
-    /// New connections are refused. Current connections aren't affected.
+    /// The proxy closes new connections as soon as it has accepted them. Current connections aren't affected.
     Refused,
 }
 
@@ -106,7 +106,7 @@ impl TcpProxy {
     }
 
     /// Fails connections whose bytes were held back for longer than this, as TCP fails a connection when nothing is
-    /// acknowledged within its user timeout.
+    /// acknowledged within its user timeout. The proxy checks this only when the stall ends.
     pub fn set_user_timeout(&self, user_timeout: Duration) {
         self.state
             .send_modify(|state| state.user_timeout = Some(user_timeout));

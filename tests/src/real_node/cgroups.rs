@@ -4,15 +4,15 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-/// Where the kernel's cgroup hierarchies are mounted: either one, or one per controller.
+/// Where the kernel's cgroup hierarchies are mounted: either one for all controllers, or one per controller.
 const ROOT: &str = "/sys/fs/cgroup";
 /// The folder that containerd puts the containers into.
 const PARENT: &str = "k8s.io";
-/// How long the kernel may take to end the processes in them.
+/// How long the kernel may take to end the processes in the cgroups.
 const DEADLINE: Duration = Duration::from_secs(2);
 
-/// Dropping it removes the containers' cgroups that are empty. The kernel keeps cgroups that hold somebody else's
-/// processes.
+/// Dropping it removes the containers' cgroups that are empty. The kernel keeps cgroups that hold processes of somebody
+/// else.
 #[derive(Debug)]
 pub(super) struct Cgroups;
 

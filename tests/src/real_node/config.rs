@@ -38,7 +38,7 @@ conf_dir = "{network}"
     )
 }
 
-/// The pods' network: a bridge, plus node ports that lead to pods (hostPort).
+/// The pods' network: a bridge, and port mappings for `hostPort`.
 pub(super) fn network() -> Value {
     let addresses = json!({
         "type": "host-local",
@@ -96,7 +96,7 @@ pub(super) fn proxy_flags(kubeconfig: &Path) -> Vec<String> {
         format!("--hostname-override={NAME}"),
         format!("--cluster-cidr={PODS}"),
     ];
-    // The kernel as a whole sets how many connections are tracked, so kube-proxy must not.
+    // The limit on tracked connections applies to the whole kernel, so kube-proxy must not change conntrack's settings.
     flags.extend(
         [
             "--conntrack-max-per-core=0",
@@ -118,7 +118,7 @@ pub(super) fn corefile(kubeconfig: &Path) -> String {
     )
 }
 
-/// The Service of the cluster's DNS and its endpoints. `CoreDNS` is a program of the node, not a pod.
+/// The Service of the cluster's DNS and its endpoints. `CoreDNS` runs as a process on the node, not in a pod.
 pub(super) fn dns() -> String {
     format!(
         "apiVersion: v1

@@ -46,7 +46,7 @@ impl Image<'_> {
             let mut all: Vec<String> = ["root", "runroot"]
                 .map(|folder| format!("--{folder}={}", home.join("buildah").join(folder).display()))
                 .into();
-            // vfs is the storage driver that needs no file system features.
+            // The storage driver vfs works on any file system.
             all.push("--storage-driver=vfs".to_owned());
             all.extend(args.iter().map(|&arg| arg.to_owned()));
             all

@@ -1,8 +1,9 @@
-//! A machine for the node: its own mount, process and network namespaces, and a cable (a veth pair) to it.
+//! A machine for the node: its own mount, process and network namespaces, and a cable (a veth pair) between the machine
+//! and the host.
 //!
 //! Everything that kubelet, containerd and kube-proxy mount, start or set stays inside. When the first process inside
-//! ends, for whatever reason, the kernel removes all of it. The API server and everyone else who talks to pods stay
-//! outside, as on another machine.
+//! ends, for whatever reason, the kernel removes all of it. The API server and the pods' clients run outside, as if on
+//! another machine.
 
 use std::fs::File;
 use std::net::Ipv4Addr;
@@ -29,7 +30,7 @@ pub(super) const PODS: &str = "10.244.0.0/24";
 /// The name of the host's end.
 const CABLE: &str = "everynode-node";
 
-/// How long the machine may take to start or stop, and a program in it to end.
+/// How long the machine may take to start or stop, and how long a program in it may take to end.
 const SOON: Duration = Duration::from_secs(20);
 
 /// The machine. It and everything in it end when this value is dropped or this process ends.

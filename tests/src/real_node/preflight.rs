@@ -1,6 +1,6 @@
 //! What a real node requires of the machine it runs on.
 //!
-//! A machine is [`Unfit`] if it lacks something that can't be installed. Then nothing is wrong with Everynode. Every
+//! A machine is [`Unfit`] if it lacks something that no package provides. That says nothing about Everynode. Every
 //! other obstacle, such as a program that can't be installed, is an ordinary error.
 
 use std::fmt;
@@ -32,7 +32,7 @@ const CONTROLLERS: [&str; 3] = ["cpu", "cpuset", "memory"];
 /// The capabilities that a node needs, each with its bit in the kernel's sets.
 const CAPABILITIES: [(&str, u32); 2] = [("CAP_NET_ADMIN", 12), ("CAP_SYS_ADMIN", 21)];
 
-/// The command that makes namespaces like the node's and runs the rest of the line in them.
+/// The flags with which `unshare` runs a command in namespaces like the node's.
 const NAMESPACES: [&str; 5] = ["--net", "--mount", "--pid", "--fork", "--mount-proc"];
 
 /// What the kernel must be able to do, each with a shell command that does it in namespaces of its own.
@@ -95,7 +95,7 @@ pub enum Install {
 pub async fn prepare(install: Install) -> Result<()> {
     check_fit(Facts::gather()?.lacking())?;
     let missing = missing(Path::new("/"));
-    // Before anything is installed on a machine that can't be a node anyway.
+    // Check this first, so that nothing is installed on a machine that can't be a node anyway.
     if !missing.contains(&"util-linux") {
         check_fit(lacking_features(&FEATURES[..1]).await?)?;
     }
@@ -131,7 +131,7 @@ struct Facts {
     capabilities: u64,
     /// The mounted file systems, as /proc/self/mounts lists them.
     mounts: String,
-    /// The controllers of the cgroups, where all are in one hierarchy (version 2).
+    /// The cgroup controllers, if they all share one hierarchy (version 2).
     controllers: Option<String>,
 }
 
@@ -147,7 +147,7 @@ impl Facts {
         })
     }
 
-    /// What the machine lacks for good.
+    /// What the machine lacks that no package provides.
     fn lacking(&self) -> Vec<String> {
         let mut lacking = Vec::new();
         if !self.linux {
@@ -160,7 +160,7 @@ impl Facts {
             );
         }
         for (name, bit) in CAPABILITIES {
-            // Nobody but root has any.
+            // Without root, the reason above is enough.
             if self.root && self.capabilities & (1 << bit) == 0 {
                 lacking.push(format!(
                     "this process lacks the capability {name}, as root does in most containers"

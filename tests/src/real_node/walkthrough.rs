@@ -58,7 +58,7 @@ impl<'a> Walkthrough<'a> {
     /// Runs all steps. At the end no pod is left.
     ///
     /// # Errors
-    /// When a step fails. The error states what was awaited, and the last result instead.
+    /// When a step fails. The error states the expected result and the last actual one.
     pub async fn run(mut self) -> Result<()> {
         self.deploy().await.context("deploying Everynode")?;
         self.create().await.context("creating the DaemonSet")?;
@@ -80,7 +80,7 @@ impl<'a> Walkthrough<'a> {
         Ok(output)
     }
 
-    /// The `DaemonSet`'s pod, once it is ready and the only one.
+    /// Waits until the `DaemonSet` has exactly one pod and that pod is ready, and returns the pod.
     async fn pod(&self) -> Result<Pod> {
         let pods = daemonsets::wait_placed(&self.client, NAMESPACE, WEB, &[NAME], SOON).await;
         match pods {

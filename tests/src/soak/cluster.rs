@@ -51,13 +51,13 @@ const ELECTION_FLAGS: [&str; 5] = [
 /// that as its TCP timeout. Its TCP connections end at the proxies, so the proxies must apply the timeout instead.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// How long nodes may take to become ready again after an outage of the API server, and how many such waits are
-/// allowed.
+/// How long nodes may take to become ready again after an outage of the API server, before the harness changes them.
 const RECOVERY: Duration = Duration::from_secs(20);
+/// After this many such waits, the soak fails.
 const MAX_RECOVERIES: u32 = 9;
 /// The number of planners, and also of executors.
 pub(super) const REPLICAS: usize = 2;
-/// The index of the planner and the executor that are never killed or stopped, so that leaks show there.
+/// The index of the planner and the executor that are never killed or stopped, so that their memory shows leaks.
 pub(super) const NEVER_RESTARTED: usize = 1;
 
 /// An executor and its connections to its planner and to the API server.

@@ -119,8 +119,8 @@ impl FaultInjector {
                 self.schedule_repair(Repair::Planner(index));
             }
             5..9 => {
-                // Like a name that resolves to several planners, this leads to another one now and then. In the middle
-                // of an upgrade, that one may be of another release.
+                // Sometimes switch to another planner, as happens with a name that resolves to several planners. During
+                // an upgrade, the other planner may be of another release.
                 let next = self.random.usize(..REPLICAS);
                 let planner = if self.random.bool() {
                     self.count(LAST_RELEASE);

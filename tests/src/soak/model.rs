@@ -99,10 +99,10 @@ pub(super) struct ClusterModel {
     pub(super) pods: HashMap<String, PodView>,
     history: HashMap<String, SetHistory>,
     cells: HashMap<(String, String), CellHistory>,
-    /// Deleted pods by name as they were before their deletion, and when the checker saw it.
+    /// Deleted pods by name: each as it was before its deletion, and when the checker saw the deletion.
     deleted_pods: HashMap<String, (PodView, Instant)>,
-    /// Nodes with two live pods of a `DaemonSet` that doesn't surge as far as the checker knows, each with the time at
-    /// which it saw that.
+    /// Nodes with two live pods of a `DaemonSet` that doesn't surge as far as the checker knows: the time at which the
+    /// checker saw the second pod, the `DaemonSet`'s uid, and the message of the violation.
     duplicates: Vec<(Instant, String, String)>,
     /// The last time at which pods were relisted. The checker may never have seen pods that were created and deleted
     /// before that.
@@ -160,8 +160,8 @@ impl ClusterModel {
         self.record_budgets();
     }
 
-    /// Records the answer to a change of a `DaemonSet`. It arrives before the watch's event, and Everynode may be
-    /// faster than the checker's watch.
+    /// Records the API server's answer to a change of a `DaemonSet`. It arrives before the watch's event, and Everynode
+    /// may act on the change before the checker's watch delivers that event.
     pub(super) fn on_set_changed(&mut self, set: &DaemonSet) {
         let uid = set.uid().unwrap_or_default();
         let known = self.sets.get(&uid).map(|known| known.generation);
@@ -263,7 +263,7 @@ impl ClusterModel {
         }
     }
 
-    /// Whether a `DaemonSet` could recently have two pods on a node.
+    /// Whether a `DaemonSet` surges or recently did, so that it may have two pods on a node.
     fn surges(&self, set: &str, now: Instant) -> bool {
         let recently = self
             .history
@@ -287,7 +287,7 @@ impl ClusterModel {
         }
     }
 
-    /// Whether duplicates haven't been judged yet.
+    /// Whether there are duplicates that haven't been judged yet.
     pub(super) fn has_pending_duplicates(&self) -> bool {
         !self.duplicates.is_empty()
     }
@@ -309,7 +309,7 @@ impl ClusterModel {
         self.listed.is_within(time, Instant::now())
     }
 
-    /// Applies a new list of pods: a pod that isn't on it is gone.
+    /// Applies a new list of pods. Pods that aren't in the list are gone.
     pub(super) fn on_pods_listed(&mut self, pods: &[Pod]) {
         let now = Instant::now();
         self.listed.set(now);

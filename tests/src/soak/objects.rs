@@ -69,7 +69,7 @@ impl PodView {
         })
     }
 
-    /// Whether it counts as existing: neither being deleted nor over.
+    /// Whether the pod counts as live: it is neither being deleted nor finished.
     pub(super) fn is_live(&self) -> bool {
         !self.deleting && self.state != State::Over
     }

@@ -1,5 +1,5 @@
-//! Decides where a `DaemonSet`'s pods belong. The checker reads that from the template itself: it knows only the rules
-//! that the soak's own `DaemonSet`s use, and it shares no code with Everynode.
+//! Decides where a `DaemonSet`'s pods belong. The checker derives that from the template itself. It knows only the
+//! rules that the soak's own `DaemonSet`s use, and it shares no code with Everynode.
 
 use std::collections::BTreeMap;
 

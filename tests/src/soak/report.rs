@@ -22,20 +22,20 @@ pub struct Report {
     pub actions: BTreeMap<String, u64>,
     /// Everynode's deletions of pods, by the reason that the checker found.
     pub deletions: BTreeMap<&'static str, u64>,
-    /// One entry for each time that the undisturbed cluster converged: how many seconds that took.
+    /// For each time that the undisturbed cluster converged, how many seconds that took.
     pub rests: Vec<f64>,
     /// The number of leadership terms.
     pub terms: u64,
     /// The violations found. The soak ends with the first.
     pub violations: Vec<String>,
     /// Resident memory of the planner that was never restarted, in MiB: the median and the maximum of each part of the
-    /// time.
+    /// soak.
     pub planner_memory: Vec<Memory>,
     /// Resident memory of the executor that was never restarted, in the same form.
     pub executor_memory: Vec<Memory>,
 }
 
-/// Resident memory during one part of the time, in MiB.
+/// Resident memory during one part of the soak, in MiB.
 #[derive(Debug, Clone, Copy, Serialize)]
 pub struct Memory {
     /// The median of all samples.
@@ -44,10 +44,10 @@ pub struct Memory {
     pub most: f64,
 }
 
-/// The number of parts into which the time is divided for memory.
+/// The number of parts into which the memory samples are divided.
 const PARTS: usize = 6;
 
-/// The median and the maximum of each part of the time. The samples are in bytes and in order of time.
+/// The median and the maximum of each part of the soak. The samples are in bytes, the oldest first.
 pub(super) fn by_part(samples: &[u64]) -> Vec<Memory> {
     let part = samples.len().div_ceil(PARTS).max(1);
     let parts = samples.chunks(part).map(|part| {

@@ -46,7 +46,7 @@ fn problems_of(model: &ClusterModel, uid: &str, set: &SetView) -> Vec<String> {
             counts.misscheduled += i32::from(!pods.is_empty());
         }
     }
-    // Pods that are bound to a missing node are the pod garbage collector's, which deletes them later.
+    // Ignore pods that are bound to a missing node, because the pod garbage collector deletes them later.
     let orphaned = model
         .pods
         .values()

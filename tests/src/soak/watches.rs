@@ -28,7 +28,7 @@ impl SharedModel {
     }
 }
 
-/// Watches everything in the namespace. Dropping it stops the watches.
+/// Watches the namespace's pods and `DaemonSet`s, and all nodes. Dropping it stops the watches.
 #[derive(Debug)]
 pub(super) struct Watches {
     _watches: JoinSet<()>,

@@ -23,8 +23,8 @@ const MAX_SETS: usize = 6;
 const MIN_SETS: usize = 2;
 const MAX_NODES: usize = 14;
 const MIN_NODES: usize = 5;
-/// How often pods of a `DaemonSet` are made to fail on one node. The back-off doubles with each failure, and the
-/// cluster must converge in time.
+/// How often the workload may make pods of a `DaemonSet` fail on one node. The back-off doubles with each failure, and
+/// the cluster must converge in time.
 const MAX_FAILURES: u32 = 2;
 /// The annotations that put pods into a final phase or make them unready.
 const PHASE: &str = "everynode.test/phase";
@@ -42,8 +42,8 @@ pub(super) struct Workload {
     failures: HashMap<(String, String), u32>,
     /// How often each kind of change was made.
     pub(super) counts: BTreeMap<&'static str, u64>,
-    /// The last changes to `DaemonSet`s and nodes, with time and outcome. The outcome for a `DaemonSet` is its new
-    /// generation.
+    /// The last changes to `DaemonSet`s and nodes, each with its time. Changes other than deletions also have an
+    /// outcome, which for a `DaemonSet` is its new generation. Added and cordoned nodes aren't recorded.
     recent_changes: VecDeque<String>,
 }
 
@@ -245,7 +245,8 @@ impl Workload {
         self.apply_template("template changed", &name).await
     }
 
-    /// Goes back to the template before the last one, as `kubectl rollout undo` does.
+    /// Goes back to the template before the newest one, as a first `kubectl rollout undo` does. A second call changes
+    /// nothing.
     async fn roll_back(&mut self, sets: &[String]) -> Result<()> {
         let name = self.pick(sets);
         let templates = self.templates.entry(name.clone()).or_default();
@@ -362,7 +363,7 @@ impl Workload {
         nodes::patch(&self.client, &name, &patch).await.map(drop)
     }
 
-    /// Makes the pods ready again that were made unready, because they don't become ready by themselves.
+    /// Makes the pods ready again that the workload made unready, because they don't become ready by themselves.
     pub(super) async fn end_disturbances(&mut self) -> Result<()> {
         let api = self.pods();
         for pod in api.list(&kube::api::ListParams::default()).await?.items {

@@ -85,7 +85,7 @@ impl Product {
         recipe
     }
 
-    /// Builds it from `sources` into `target`.
+    /// Installs the product's package into `target`, or builds the product there from `sources`.
     pub(super) fn build(self, sources: &Path, target: &Path) -> Result<()> {
         if let Some(package) = self.package() {
             match package.install(&sources.join(REQUIREMENTS), target) {
@@ -119,7 +119,7 @@ impl Product {
         }
     }
 
-    /// The calls of the Go compiler that make it.
+    /// The Go compilations that build the product.
     fn compilations(self) -> Vec<Compilation> {
         let program = Compilation {
             what: "",
@@ -168,8 +168,8 @@ impl Product {
             }],
             Self::Promtool => vec![Compilation {
                 what: "promtool, which checks metrics and alerts",
-                // The clients of the clouds in which Prometheus finds its targets are half of it, and promtool's checks
-                // of metrics and alerts don't need them.
+                // Leave out service discovery. Its cloud clients are half of the program, and promtool's checks of
+                // metrics and alerts don't need them.
                 tags: "remove_all_sd",
                 package: PROMTOOL_PACKAGE,
                 ..program

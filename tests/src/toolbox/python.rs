@@ -9,14 +9,14 @@ use anyhow::{Context as _, Result, bail};
 use super::{cache, compile};
 use crate::process;
 
-/// The name of its folders in the cache, without the hash.
+/// The name of the environments' folders in the cache, without the hash.
 const NAME: &str = "python";
-/// A script that identifies the Python. An environment works only with the Python that it was made for.
+/// A script that identifies the installed Python. An environment works only with the Python that it was made for.
 const WHICH: &str = "import sys; print(sys.version, sys.base_prefix)";
 /// What to do if Python is missing.
 const REMEDY: &str = "install Python 3.10 or newer, with pip and venv (Debian: python3 and python3-venv)";
 
-/// The folder in which the commands ran, next to a copy of `requirements`.
+/// The folder in which the commands ran. It also holds a copy of `requirements`.
 pub(super) fn ensure(cache: &Path, requirements: &Path, commands: &[String]) -> Result<PathBuf> {
     let wanted = fs::read(requirements).with_context(|| format!("reading {}", requirements.display()))?;
     let mut parts = vec![which()?, wanted];

@@ -13,7 +13,7 @@ use tokio::time::timeout;
 use crate::daemonsets::target_node;
 
 /// A watch that starts before the events of interest. It reads events even while nobody waits for them, for instance
-/// while kubectl runs. So the recorded times are those of the events.
+/// while kubectl runs. So it records when each event arrived, not when a caller waited for it.
 pub(super) struct PodWatch {
     events: UnboundedReceiver<(Instant, kube::Result<WatchEvent<Pod>>)>,
 }

@@ -78,8 +78,8 @@ func main() {
 	fmt.Printf("a pod with %s fits on %s\n", list(wanted), cheapest)
 }
 
-// Calls the planner, and retries after the delay in RetryInfo if the planner is busy. Without RetryInfo the request
-// itself is too large, so a retry wouldn't help.
+// simulate calls the planner, and retries after the delay in RetryInfo if the planner is busy. Without RetryInfo, the
+// request itself is too large, so a retry wouldn't help.
 func simulate(client planner.PlannerServiceClient, request *planner.SimulateNodesRequest) (*planner.SimulateNodesResponse, error) {
 	for attempt := 1; ; attempt++ {
 		ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
@@ -105,8 +105,8 @@ func retryInfo(err error) *errdetails.RetryInfo {
 	return nil
 }
 
-// Reports whether the wanted resources fit. Undecided DaemonSets count as running: a node that is too large is better
-// than a pod that stays pending.
+// fits reports whether the wanted resources fit. Undecided DaemonSets count as running: a node that is too large is
+// better than a pod that stays pending.
 func fits(node *planner.NodeSimulation, demands map[string]map[string]string, wanted map[string]string) bool {
 	for name, quantity := range wanted {
 		left := number(node.Left[name])
@@ -120,7 +120,7 @@ func fits(node *planner.NodeSimulation, demands map[string]map[string]string, wa
 	return true
 }
 
-// Parses a Kubernetes quantity, such as -100m or 2Gi.
+// number parses a Kubernetes quantity, such as -100m or 2Gi.
 func number(quantity string) float64 {
 	if quantity == "" {
 		return 0

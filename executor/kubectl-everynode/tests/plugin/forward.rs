@@ -14,7 +14,8 @@ use crate::{
     program::{Run, finish, folder, plugin, wait_for_content, wait_until_exited},
 };
 
-/// Logs its arguments, lists the pods in the file `pods`, and forwards to each pod that has a file with a port.
+/// A kubectl that logs its arguments, lists the pods in the file `pods`, and forwards to each pod for which there is a
+/// file `port-POD`.
 const SCRIPT: &str = r#"#!/bin/sh
 cd "${0%/*}" || exit 9
 printf '%s\n' "$*" >> invocations

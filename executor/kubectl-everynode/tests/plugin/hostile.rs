@@ -1,4 +1,4 @@
-//! Output of executors and of kubectl, and arguments, with terminal control sequences.
+//! Terminal control sequences in responses, in kubectl's output, and in arguments.
 
 use std::{fs, os::unix::fs::PermissionsExt as _, path::PathBuf};
 

@@ -22,8 +22,8 @@ pub(crate) struct Run {
     pub(crate) code: i32,
 }
 
-/// The plugin with an empty environment and no home directory, so that it finds nothing of the machine that
-/// the test runs on.
+/// The plugin with an empty environment and no home directory, so that it doesn't use the configuration of the machine
+/// that the test runs on.
 pub(crate) fn plugin(args: &[&str]) -> Command {
     let mut plugin = Command::new(env!("CARGO_BIN_EXE_kubectl-everynode"));
     plugin

@@ -21,7 +21,7 @@ fn name(attempt: u32) -> String {
     pod::name(&agent(), "n1", "r1", "", attempt)
 }
 
-/// The wanted pod, under its nth name.
+/// The wanted pod, with the name that this attempt uses.
 fn made(attempt: u32) -> Value {
     pod_json(&name(attempt), 7)
 }

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use super::SharedStr;
 
-/// The uids of the pods that are on each node or meant for it. Few pods share a node, so they are a plain list.
+/// The uids of the pods that are on each node or meant for it. A node has few pods, so a plain list is enough.
 #[derive(Debug, Default)]
 pub(super) struct PodsByNode(HashMap<SharedStr, Vec<SharedStr>>);
 

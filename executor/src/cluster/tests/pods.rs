@@ -15,7 +15,7 @@ fn apply_gone(cluster: &mut Cluster, name: &str, version: u64) {
     cluster.apply(Change::Pod(Event::Gone(pod(name, version))));
 }
 
-/// A pod that has its own version as its revision, which shows which version is known.
+/// A pod whose revision is its resourceVersion, so that tests can tell which version the cache holds.
 fn marked(name: &str, version: u64) -> Pod {
     let labels = json!({"controller-revision-hash": version.to_string()});
     read(&with(

@@ -1,4 +1,4 @@
-//! The progress and the availability of pods that plans report, and what is known of planners that report neither.
+//! Rollout progress and pod availability: as plans report them, and with a planner that reports neither.
 
 use everynode_proto::planner::v1::{PodAvailability, Progress};
 use prost_types::Timestamp;
@@ -39,7 +39,7 @@ fn reporting(changes: Vec<PodAvailability>) -> Plan {
     }
 }
 
-/// The pods that wait and the seconds at which they become available, if that is known.
+/// The waiting pods and the second at which each becomes available, if a plan has reported it.
 fn waiting(snapshot: &Snapshot) -> Option<Vec<(String, i64)>> {
     let pods = snapshot.available_at.as_ref()?.iter();
     let mut pods: Vec<_> = pods.map(|(uid, at)| (uid.to_string(), at.seconds)).collect();
@@ -110,7 +110,7 @@ async fn only_pods_of_the_daemon_set_that_are_there_are_remembered_to_wait() {
     changes.extend((0..100).map(|seconds| change("p2", Some(seconds))));
     planner.send_plan(reporting(changes)).await;
     let snapshot = rig.snapshot(PodFilter::All).await;
-    // As many changes count as the DaemonSet has pods.
+    // The DaemonSet has two pods, so only the first two changes to its pods count.
     assert_eq!(waiting(&snapshot), Some(named(&[("p1", 7), ("p2", 0)])));
     rig.report_pod_gone(&ready_json("p1", "r1")).await;
     planner.send_plan(reporting(Vec::new())).await;

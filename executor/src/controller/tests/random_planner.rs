@@ -1,8 +1,8 @@
-//! A planner that sends random plans. The calls that follow do no more than a rollout of its `DaemonSet` could.
+//! Checks that the calls caused by random plans do no more than a rollout of the `DaemonSet` could.
 //!
-//! The checks state the limits independently, from the state of the fake API server, and share no code with the limits
-//! themselves. The plans are derived from a seed, which is shown when a run fails. `EVERYNODE_FUZZ_INPUTS` sets the
-//! number of runs, and `EVERYNODE_FUZZ_SEED` sets the first seed.
+//! The checks derive the limits from the state of the fake API server, and share no code with the executor's own
+//! limits. The plans are derived from a seed, which is shown when a run fails. `EVERYNODE_FUZZ_INPUTS` sets the number
+//! of runs, and `EVERYNODE_FUZZ_SEED` sets the first seed.
 
 mod checking_server;
 
@@ -18,7 +18,7 @@ use super::*;
 const RUNS: u64 = 40;
 /// Number of plans in a run.
 const PLANS: usize = 40;
-/// Maximum number of rounds of calls after one plan, including calls left from earlier plans.
+/// Maximum number of calls that are answered in a row, including calls left from earlier plans.
 const MOST_CALLS: usize = 2_000;
 const NODES: [&str; 3] = ["n1", "n2", "n3"];
 const ODD: [&str; 8] = [

@@ -1,4 +1,4 @@
-//! Terms of leadership: a standby does nothing, and a new leader does everything.
+//! Terms of leadership: a standby makes no calls, and a new term starts all work from the beginning.
 
 use super::*;
 

@@ -51,14 +51,14 @@ impl Service<Uri> for Connector {
         let (connecting, claim) = (self.inner.call(uri), self.claim.clone());
         Box::pin(async move {
             let stream = connecting.await?.into_inner();
-            // However this process closes the connection, the kernel then discards data that hasn't been sent.
+            // Whenever this process closes the connection, the kernel discards data that hasn't been sent.
             stream.set_zero_linger()?;
             Ok(TokioIo::new(ClaimedStream::new(stream, claim)))
         })
     }
 }
 
-/// A connection that ends when the claim under which something was written has ended.
+/// A connection that ends when the claim ends, if something was written under the claim.
 pub(crate) struct ClaimedStream<S> {
     stream: S,
     claim: Claim,

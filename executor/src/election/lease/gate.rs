@@ -1,5 +1,5 @@
-//! The gate in front of the connection: nothing is written without a current claim. It is the last thing that a request
-//! passes on its way to the connection.
+//! The gate in front of the connection: without a current claim, it refuses every request that writes. The gate is the
+//! last layer that a request passes on its way to the connection.
 
 use std::{
     pin::Pin,

@@ -106,7 +106,7 @@ fn now() -> MicroTime {
     MicroTime(Timestamp::now())
 }
 
-/// The Lease as a standby last observed it, and since when it is unchanged.
+/// The Lease as a standby last observed it, and the time of its last change.
 #[derive(Debug, Default)]
 pub(super) struct ObservedLease(Option<Observation>);
 
@@ -117,7 +117,7 @@ struct Observation {
 }
 
 impl ObservedLease {
-    /// Records the Lease's current content. Only a change to its spec counts as a renewal by its holder.
+    /// Records the Lease's current content. Only a new Lease or a change to its spec counts as a renewal by its holder.
     pub(super) fn observe(&mut self, lease: Option<Lease>) {
         let same = self.0.as_ref().filter(|last| match (&last.lease, &lease) {
             (Some(last), Some(lease)) => last.metadata.uid == lease.metadata.uid && last.spec == lease.spec,

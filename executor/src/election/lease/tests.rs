@@ -103,7 +103,7 @@ async fn claim_of_a_frozen_leader_expires_before_another_leads() {
     let mut frozen = Candidate::start(server.client(), "frozen");
     frozen.leads().await;
     let mut other = Candidate::start(server.client(), "other");
-    // Its tasks no longer run, but it would still find its claim when it wakes up.
+    // The leader's tasks no longer run, but its claim is still current.
     frozen.run.abort();
     assert!(frozen.claim.is_current());
     other.leads().await;

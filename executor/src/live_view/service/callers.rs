@@ -21,7 +21,7 @@ use tonic::Status;
 pub(crate) use self::tokens::TokenAuthenticator;
 use crate::apiserver::failure::ApiError;
 
-/// How long the API server's answer about a caller is cached. A revoked token is accepted for at most that long.
+/// How long the API server's answer about a caller is cached. New calls accept a revoked token for at most that long.
 const ANSWER_TTL: Duration = Duration::from_secs(10);
 
 /// The callers that the service accepts.
@@ -78,7 +78,7 @@ impl fmt::Debug for User {
     }
 }
 
-/// Builds the error for a review that the API server didn't answer.
+/// Builds the error for a failed review.
 #[expect(clippy::needless_pass_by_value, reason = "maps an error")]
 fn review_failed(error: ApiError) -> Status {
     match error {

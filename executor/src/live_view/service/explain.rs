@@ -1,4 +1,4 @@
-//! Handles `Explain`: the planner's verdicts, with the pods on the nodes and what they wait for.
+//! Handles `Explain`: the planner's verdicts, with the pods and waits on each node.
 
 use std::{collections::HashMap, sync::Arc};
 

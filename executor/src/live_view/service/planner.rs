@@ -20,10 +20,11 @@ const CALL_TIMEOUT: Duration = Duration::from_secs(10);
 /// Maximum size of a message in either direction, equal to the planner's limit.
 const MAX_MESSAGE_BYTES: usize = 64 * 1024 * 1024;
 
-/// Maximum size of one `Explain` call. It stays below the planner's limits, such as 100,000 pairs of node and
-/// `DaemonSet`, and is small enough that answering one call takes negligible time.
+/// Maximum numbers of objects in one `Explain` call. They don't exceed the planner's limits, such as 100,000 pairs of
+/// node and `DaemonSet`, and are small enough that answering one call takes negligible time.
 const MAX_NODES_PER_CALL: usize = 2_000;
 const MAX_DAEMON_SETS_PER_CALL: usize = 50;
+/// Maximum size of the nodes in one `Explain` call, in bytes, and also of its `DaemonSet`s.
 const MAX_BYTES_PER_CALL: usize = 16 * 1024 * 1024;
 
 /// Client of the planner's unary methods.
@@ -41,7 +42,7 @@ impl PlannerClient {
         Self { client }
     }
 
-    /// Returns the verdict on each pair. Requests that are too large for one call are split into several.
+    /// Returns the verdict on each pair of `DaemonSet` and node. Splits large requests into several calls.
     ///
     /// # Errors
     /// `UNAVAILABLE` when no planner answers; otherwise the planner's error, translated for the caller.
@@ -166,7 +167,7 @@ fn chunks(objects: Vec<RawStruct>, max_count: usize) -> Vec<Vec<RawStruct>> {
     chunks
 }
 
-/// Adds the answer to one chunk to the merged answer.
+/// Merges the answer to one chunk into the answers so far.
 fn merge(merged: &mut ExplainResponse, chunk: ExplainResponse) {
     merged.verdicts.extend(chunk.verdicts);
     for problem in chunk.problems {

@@ -59,7 +59,7 @@ pub(super) struct ExplainTarget {
 }
 
 impl ExplainTarget {
-    /// Validates the names. An empty one means all `DaemonSet`s, or all nodes.
+    /// Validates the names. An empty name means all `DaemonSet`s or all nodes.
     ///
     /// # Errors
     /// `INVALID_ARGUMENT` when both are empty, or one is invalid.

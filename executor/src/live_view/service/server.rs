@@ -17,7 +17,7 @@ pub(crate) const MAX_REQUEST_BYTES: usize = 64 * 1024;
 /// executor's `shutdown` token is cancelled.
 ///
 /// # Errors
-/// The descriptors can't be read, which would be a bug of the build.
+/// The descriptors can't be read, which would be a bug in the build.
 pub(crate) async fn server(executor: Executor, limits: Limits) -> Result<Server, serve::Error> {
     let (metrics, shutdown) = (executor.metrics.clone(), executor.shutdown.clone());
     let tokens = executor.tokens.clone();

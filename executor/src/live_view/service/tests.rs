@@ -36,13 +36,13 @@ use crate::{
     },
 };
 
-/// Anything that takes longer than this in memory hangs.
+/// A call in memory that takes longer than this hangs.
 const DEADLINE: Duration = Duration::from_mins(1);
 
 /// The service on top of a rig.
 struct LiveViewRig {
     rig: Rig,
-    /// The API server that answers reads on demand.
+    /// The API server for the reads of the service. The rig has its own.
     api: Server,
     planner: FakePlanner,
     leads: state::Sender<Leadership>,

@@ -28,9 +28,11 @@ use crate::{
     live_view::{event_bus::SharedEvent, queries::EventSubscription},
 };
 
-/// Begins a watch for a caller at the other end of the connection `peer`. The watch ends with `UNAVAILABLE` when the
-/// executor stops or the watch has lasted its maximum time. It ends with `FAILED_PRECONDITION` when the executor no
-/// longer leads, and with `UNAUTHENTICATED` or `PERMISSION_DENIED` when the caller may no longer watch.
+/// Begins a watch for a caller. `peer` is the caller's end of the connection.
+///
+/// The watch ends with `UNAVAILABLE` when the executor stops or the watch reaches its maximum duration, and with
+/// `FAILED_PRECONDITION` when the executor no longer leads. It ends with `UNAUTHENTICATED` or `PERMISSION_DENIED` when
+/// the caller may no longer watch, and with the error of the last check when checking the caller fails repeatedly.
 pub(super) async fn watch(
     executor: &Executor,
     caller: Caller,
@@ -80,8 +82,8 @@ fn response(event: Event) -> WatchPlansResponse {
     }
 }
 
-/// The events of one watch. It doesn't read ahead: while the transport is full, events stay in the event bus, which
-/// drops the oldest ones when its buffer is full.
+/// The stream of one watch's events. The stream doesn't read ahead: while the transport is full, events stay in the
+/// event bus, which drops the oldest ones when its buffer is full.
 struct EventStream {
     events: broadcast::Receiver<SharedEvent>,
     filter: Filter,

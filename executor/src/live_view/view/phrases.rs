@@ -15,7 +15,7 @@ pub(crate) fn pods(count: usize, one: &str, many: &str) -> String {
     }
 }
 
-/// Describes refused actions; `what` is what can't be done to pods, such as "created".
+/// Describes refused actions. `what` is the participle of the action, such as "created".
 pub(crate) fn refused(what: &str, reason: &str) -> String {
     format!("pods can't be {what}: {reason}")
 }

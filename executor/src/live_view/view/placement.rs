@@ -51,8 +51,8 @@ pub(crate) fn of(
     }
 }
 
-/// Explains why the node doesn't match the verdict yet. If waits of its pods already explain it (`is_explained`), this
-/// adds only what blocks the `DaemonSet`, or a refusal.
+/// Explains why the node doesn't match the verdict yet. If waits of the node's pods already explain the mismatch
+/// (`is_explained`), returns only a blocker of the `DaemonSet` or a refusal, if there is one.
 fn cause(
     mismatch: &str,
     (code, actions): (WaitCode, &RequestedActions),

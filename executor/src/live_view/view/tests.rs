@@ -13,8 +13,8 @@ use crate::testing::{agent, agent_with};
 
 const NOW: i64 = 1_000;
 
-/// The agent with these counters (desired, current, updated, available) from a synced planner, in the middle of a
-/// rollout, and nothing wrong.
+/// The agent in the middle of a rollout that has no problems. A synced planner has reported these counters: desired,
+/// current, updated, available.
 fn snapshot(counters: [i32; 4]) -> Snapshot {
     let [desired, current, updated, available] = counters;
     Snapshot {
@@ -83,7 +83,7 @@ fn refusal(message: &str, seconds: u64) -> Refusal {
     }
 }
 
-/// This executor leads and has a synced planner.
+/// The context of an executor that leads and has a synced planner.
 fn leading() -> Context {
     Context {
         leadership: Leadership::ours("me"),
@@ -95,7 +95,7 @@ fn leading() -> Context {
     }
 }
 
-/// Another executor leads.
+/// The context of a standby. `leader` is empty if no executor leads.
 fn following(leader: &str) -> Context {
     Context {
         leadership: Leadership::of(leader),

@@ -32,7 +32,8 @@ pub(crate) fn of_daemon_set(snapshot: &Snapshot, context: &Context) -> Vec<Wait>
         );
     }
     waits.extend(stuck(&pods));
-    // The API server refuses an adoption or a release. Everything else continues.
+    // The template has a revision, so failing upkeep blocks nothing else. An example is an adoption that the API server
+    // refuses.
     waits.extend(upkeep(snapshot).filter(|_| snapshot.revision.is_some()));
     waits.extend(creation(&snapshot.creations));
     waits.extend(deletion(&snapshot.deletions, &pods));
@@ -174,8 +175,8 @@ fn availability(pods: &[&PodFacts], snapshot: &Snapshot, context: &Context) -> O
     pods_wait(WaitCode::Availability, &waiting, (&one, &many), phrases::on_node)
 }
 
-/// Pods that are ready but not available, by the counters. Planners of earlier releases don't report which pods these
-/// are.
+/// Pods that are ready but not available, according to the counters. Planners of earlier releases don't report which
+/// pods these are.
 fn counted_availability(snapshot: &Snapshot) -> Option<Wait> {
     if snapshot.available_at.is_some() {
         return None;

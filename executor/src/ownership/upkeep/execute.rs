@@ -39,7 +39,7 @@ pub(crate) struct WrittenObjects {
     pub(crate) deleted_revisions: Vec<SharedStr>,
     /// Objects that the server would not let the `DaemonSet` adopt or release.
     pub(crate) refused: Vec<Refusal>,
-    /// Whether the `DaemonSet` is gone, so that there is nothing left to do for it.
+    /// Whether the `DaemonSet` is gone or being deleted, so that there is nothing left to do for it.
     pub(crate) is_gone: bool,
 }
 
@@ -277,8 +277,8 @@ impl Execution<'_> {
         Ok(())
     }
 
-    /// Records the template as a revision. If another template's revision has taken the name, this raises the
-    /// `DaemonSet`'s collisionCount, which is part of the name.
+    /// Records the template as a revision. If a revision of another template or owner has taken the name, raises the
+    /// `DaemonSet`'s collisionCount, which changes the name.
     async fn record_template(mut self, number: i64) -> Result<(), UpkeepError> {
         let operation = "record the template as a ControllerRevision";
         let (name, body) = history::new_revision(self.daemon_set, number)

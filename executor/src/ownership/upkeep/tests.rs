@@ -48,7 +48,7 @@ fn known(revision: &Value) -> CachedRevision {
     cluster.revisions("default").next().unwrap().clone()
 }
 
-/// Carries out work for the agent against these calls.
+/// Executes work for the agent against a server that expects exactly these calls.
 async fn executed(lines: Vec<ExpectedCall>, work: Work) -> (WrittenObjects, Result<(), UpkeepError>) {
     let (api, server) = scenario(lines);
     let done = execute(api, Arc::new(agent()), work).await;

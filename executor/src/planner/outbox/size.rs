@@ -12,8 +12,8 @@ use prost::{Message, encoding::encoded_len_varint};
 use super::Object;
 use crate::cluster::SharedStr;
 
-/// Requests stay below this size, so that the planner's memory stays flat however large the cluster is. A fact that
-/// is larger goes alone.
+/// Requests stay below this size, so that the planner's memory for them doesn't grow with the cluster. A larger fact is
+/// sent alone.
 const TARGET_BYTES: usize = 1024 * 1024;
 /// Limit assumed for planners that don't announce theirs: half of the largest message that they accept.
 const DEFAULT_MAX_BYTES: usize = 32 * 1024 * 1024;
@@ -54,11 +54,11 @@ impl RequestLimits {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct TooLarge {
     pub(crate) object: Object,
-    /// Bytes that it would take: encoded, or decoded if that is the limit that it exceeds.
+    /// Size of its fact in bytes: decoded if it exceeds the limit on decoded facts, otherwise encoded.
     pub(crate) bytes: usize,
-    /// Limit that it exceeds, in bytes.
+    /// The exceeded limit, in bytes.
     pub(crate) limit: usize,
-    /// Whether this is new: until now, the object fitted or didn't exist.
+    /// Whether this is new: until now, the object was small enough or didn't exist.
     pub(crate) is_new: bool,
 }
 
@@ -85,8 +85,8 @@ impl<'o> RequestBuilder<'o> {
         }
     }
 
-    /// Takes due objects while there is room, and returns those that it took. The first object without room stays due,
-    /// and so do all later ones: a later kind must not overtake.
+    /// Takes due objects while there is room, and returns those that it took. The first object that doesn't fit stays
+    /// due, and so do all later ones, so that no later kind is sent before it.
     pub(super) fn take(
         &mut self,
         due: &mut IndexSet<SharedStr>,
@@ -143,8 +143,8 @@ impl<'o> RequestBuilder<'o> {
             Err(excess) => excess,
         };
         let object = object();
-        // Otherwise the planner would continue with outdated facts of the DaemonSet. A node or pod isn't reported as
-        // gone, because the planner would act on that. For those, it keeps the facts that it has.
+        // A DaemonSet is reported as gone, because the planner would otherwise continue with its outdated facts. A node
+        // or pod isn't reported as gone, because the planner would act on that. It keeps the old facts instead.
         if let Object::DaemonSet(uid) = &object
             && !self.push(Kind::DaemonSetGone(DaemonSetGone { uid: uid.to_string() }))
         {

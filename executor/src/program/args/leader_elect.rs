@@ -80,7 +80,7 @@ pub struct LeaderElectArgs {
     pub leader_elect_resource_namespace: Option<String>,
 }
 
-/// Why the flags of leader election can't be used.
+/// Why the leader election flags are invalid.
 #[derive(Debug, thiserror::Error)]
 pub enum LeaderElectError {
     /// The durations contradict each other.

@@ -38,7 +38,7 @@ pub(super) struct LiveViewServer {
 }
 
 impl LiveViewServer {
-    /// Serves until `shutdown`. The returned channel delivers the result.
+    /// Starts the thread. It serves until `shutdown`, then sends its result to the returned channel.
     pub(super) fn start(
         self,
         shutdown: CancellationToken,
@@ -57,7 +57,7 @@ impl LiveViewServer {
     }
 
     async fn serve(self, shutdown: CancellationToken) -> anyhow::Result<()> {
-        // The client is created here because a connection belongs to the thread that created it.
+        // The client must be created on this thread, so that its connection runs on this thread's runtime.
         let client = client::connect(&self.cluster).context("can't create a client for the cluster")?;
         let api = Api::new(client);
         let tokens = matches!(self.listeners.callers, Callers::WithTokens { .. });

@@ -45,7 +45,7 @@ impl CompetitorWork {
     pub(super) const ALL: [Self; 2] = [Self::Pod, Self::Status];
 }
 
-/// Limits that plans can exceed.
+/// How a plan can violate the executor's limits.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, EncodeLabelValue)]
 pub(crate) enum PlanViolation {
     /// The deletion of a pod that doesn't belong to the `DaemonSet`.
@@ -94,12 +94,12 @@ impl Method {
     ];
 }
 
-/// The reviews of callers of the live view that the API server makes.
+/// The API server's reviews of the live view's callers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, EncodeLabelValue)]
 pub(crate) enum Review {
-    /// The owner of a token.
+    /// A `TokenReview`: who owns the caller's token.
     Token,
-    /// The access that the token's owner has.
+    /// A `SubjectAccessReview`: what the token's owner may do.
     Access,
 }
 

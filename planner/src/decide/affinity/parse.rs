@@ -1,4 +1,4 @@
-//! Parses requirements. Mirrors `nodeSelectorRequirementsAsSelector` and its field counterpart.
+//! Parses requirements. Mirrors `nodeSelectorRequirementsAsSelector` and `nodeSelectorRequirementsAsFieldSelector`.
 
 use super::{NAME_FIELD, ParsedRequirement, Predicate, Subject, SyntaxError, Values};
 use crate::{

@@ -160,7 +160,7 @@ fn p3_malformed_term_matches_nothing_and_names_its_field() {
         for value in ["x", "", "1.5", "9223372036854775808"] {
             check(&one("a", operator, &[value]), &["matchExpressions[0].values[0]"]);
         }
-        // A label value can't begin with a minus, so upstream can't parse it either.
+        // A label value can't begin with a minus, so Kubernetes can't parse it either.
         check(&one("a", operator, &["-1"]), &["matchExpressions[0].values[0]"]);
     }
     for key in [

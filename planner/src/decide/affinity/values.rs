@@ -26,7 +26,7 @@ impl Values {
         Self { list, index }
     }
 
-    /// Whether `value` is one of them.
+    /// Whether `value` is one of the values.
     pub(super) fn contains(&self, value: &Text) -> bool {
         if self.index.is_empty() {
             self.list.iter().any(|candidate| same_text(candidate, value))

@@ -158,7 +158,7 @@ fn ports_conflict_on_the_same_address_or_on_all_addresses() {
     }
 }
 
-/// The requests of the containers by the formula as written: it adds up everything that runs at each start.
+/// The requests of the containers, computed naively: adds up everything that runs whenever a container starts.
 fn step_by_step(workload: &Workload) -> Resources {
     let [mut together, mut sidecars, mut starting] = <[Resources; 3]>::default();
     let add = |sum: &mut Resources, container: &Container| sum.add(&effective(&container.resources));

@@ -58,7 +58,7 @@ fn p1_node_with_condition_taints_runs_its_pod() {
             Verdict::Keep,
             Verdict::Run,
         ),
-        // A toleration applies to a certain effect.
+        // Each added toleration applies to one effect only.
         (
             "node.kubernetes.io/not-ready:NoSchedule",
             Verdict::Keep,

@@ -73,7 +73,7 @@ fn r3_update_deletes_as_many_old_pods_as_the_budget_allows() {
         (Budget::Count(9), 7),
         (Budget::Percent(15), 2),
         (Budget::Percent(100), 7),
-        // Both budgets 0 mean that one may be unavailable.
+        // If both budgets are 0, one node may be unavailable.
         (Budget::Count(0), 1),
         (Budget::Percent(0), 1),
     ] {

@@ -51,7 +51,7 @@ fn template(labels: &[&str], taints: &[&str], unknown: &[&str], capacity: &str) 
     }
 }
 
-/// The outcome for one `DaemonSet`: whether it runs, or the labels and the condition on which that depends.
+/// The outcome for one `DaemonSet`: whether it runs, or the unknown labels and the condition that its verdict needs.
 fn outcome(of: PodTemplate, on: &NodeTemplate) -> Result<bool, (Vec<String>, String)> {
     let simulation = simulate(&[candidate(of, "", &[])], on);
     match simulation.undecided.as_slice() {
@@ -175,7 +175,7 @@ fn known_labels_decide_when_they_suffice() {
     let zone = || requirement("zone", "In", &["a"]);
     let hdd = requirement("disk", "In", &["hdd"]);
     let ssd = requirement("disk", "In", &["ssd"]);
-    // A term fails when one known requirement fails. The terms match when one of them holds.
+    // A term fails when one known requirement fails. The affinity matches when one term matches.
     assert_eq!(outcome(requiring(&[term(&[zone(), hdd])]), &on), Ok(false));
     assert_eq!(
         outcome(requiring(&[term(&[zone()]), term(&[ssd])]), &on),

@@ -26,7 +26,7 @@ fn p4_toleration_matches_a_taint_by_key_value_and_effect() {
     check(["a", "", "", ""], "a:NoSchedule", true);
     check(["a", "", "", ""], "a=1:NoSchedule", false);
     check(["", "Equal", "1", ""], "a=1:NoSchedule", true);
-    // Comparisons are behind a feature gate that is off. Any other text is not an operator.
+    // Comparison operators are behind a feature gate that is off by default. Any other text isn't an operator.
     check(["a", "Gt", "0", ""], "a=1:NoSchedule", false);
     check(["a", "exists", "", ""], "a=1:NoSchedule", false);
 }

@@ -1,5 +1,5 @@
-//! Checks the invariants that must hold after every plan of a simulation. The only rules used here are those
-//! of placement.
+//! Checks the invariants that must hold after every plan of a simulation. Of the planner's rules, the checks use
+//! only those of placement.
 
 mod budgets;
 mod crowded_nodes;
@@ -34,7 +34,7 @@ impl<'s> DaemonSetView<'s> {
         self.pods.iter().copied().filter(move |pod| pod.node == *node)
     }
 
-    /// The pods of a node that have neither finished nor are known to be terminating.
+    /// The pods of a node that haven't finished and aren't known to be terminating.
     fn nonterminating(&self, node: &Text) -> impl Iterator<Item = &'s Pod> {
         self.pods_on(node)
             .filter(|pod| !pod.deleting && !pod.is_terminal())
@@ -86,8 +86,8 @@ impl<'s> DaemonSetView<'s> {
     }
 }
 
-/// Applies a plan's changes to the pods that wait for minReadySeconds. A pod that begins to wait didn't wait for the
-/// same time before, and one that ceases to wait did wait.
+/// Applies a plan's changes to the pods that wait for minReadySeconds. Asserts that each change differs from what was
+/// known before it.
 fn apply_changes(waiting: &mut BTreeMap<Text, Millis>, changes: Vec<Change>) {
     for Change { pod, available_at } in changes {
         let before = match available_at {
@@ -170,7 +170,8 @@ impl Simulation {
         for plan in self.fleet.plan(seconds(self.now)) {
             assert_eq!(plan.actions, [], "nothing has changed");
             assert_eq!(plan.availability, [], "nothing has changed");
-            // A wait for a backoff may have ended, because an update doesn't wait for it.
+            // The times to reconsider may differ: a failed old pod waited for its backoff until the first plan
+            // deleted it for an update.
             let report = self.reports.insert(plan.uid, plan.report.clone()).unwrap();
             assert_eq!(
                 (plan.report.status, plan.report.problems),
@@ -225,7 +226,7 @@ impl Simulation {
     }
 }
 
-/// Every action has its reason (N1 to N6, R2), and nothing else deletes or creates a pod.
+/// Checks that an action has a reason (N1 to N6, R2). No pod is created or deleted without one.
 fn check_reason(view: &DaemonSetView<'_>, plan: &RowPlan, action: &Action) {
     let (uid, node, reason) = match action {
         Action::Create { node, revision, .. } => {

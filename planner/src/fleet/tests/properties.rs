@@ -13,7 +13,7 @@ use super::{
 };
 use crate::testing::{brief, seconds};
 
-/// Uses the same sequences in every run, so that a failure is caused by a change.
+/// Uses the same sequences in every run, so that only a change of the code can cause a new failure.
 fn config(cases: u32) -> ProptestConfig {
     ProptestConfig {
         failure_persistence: None,

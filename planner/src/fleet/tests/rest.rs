@@ -1,4 +1,4 @@
-//! Checks where a simulation ends up when nothing disturbs it any more.
+//! Checks the state that a simulation reaches when nothing disturbs it anymore.
 
 use std::collections::BTreeSet;
 
@@ -13,9 +13,9 @@ use crate::{
     model::{Phase, Status, Strategy as Update, Verdict},
 };
 
-/// The most rounds until nothing is planned any more. A round is a plan and everything that follows from it.
-/// A node takes two rounds at most, because its old pod goes in one and is succeeded in the next. What was in
-/// flight and failed before takes a few more.
+/// The maximum number of rounds until nothing is planned anymore. A round is a plan and everything that follows
+/// from it. A node takes at most two rounds: one deletes its old pod, and the next creates the successor. Earlier
+/// failures and actions in flight take a few more.
 const MOST_ROUNDS: usize = 20;
 
 /// Runs rounds until nothing is planned. All events arrive, every pod becomes ready and every action
@@ -37,7 +37,8 @@ pub(super) fn run_to_rest(simulation: &mut Simulation) {
     panic!("no rest: {simulation:#?}");
 }
 
-/// The current pods that are alone on nodes that may keep one, and that nothing is about to end.
+/// The current pods that must stay: active pods that aren't being deleted and are alone on nodes that may only
+/// keep a pod and have no actions in flight.
 fn kept_pods(simulation: &mut Simulation) -> Vec<Text> {
     simulation.deliver_all();
     let Cluster {
@@ -103,7 +104,7 @@ pub(super) fn check_at_rest(simulation: &Simulation) -> Result<(), TestCaseError
                 Verdict::Keep => there.len() <= 1,
                 Verdict::Exclude => there.is_empty(),
             };
-            // If no node should run a pod, the budget may be 0 for ever, and an old pod stays.
+            // If no node should run a pod, the budget may be 0 forever, and an old pod stays.
             let rolled_out = on_delete || current == there.len() || desired == 0;
             prop_assert!(
                 fits && live && rolled_out,

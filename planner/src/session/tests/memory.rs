@@ -28,7 +28,7 @@ fn named(number: usize) -> Fact {
         name: format!("agent-{number}"),
         uid: format!("uid-{number}"),
         template: Some(PodTemplateFacts {
-            // It fits no node, so no plan has a thousand actions.
+            // The template fits no node, so the plans have no actions, which would also use memory.
             node_name: "none".into(),
             ..PodTemplateFacts::default()
         }),
@@ -120,7 +120,7 @@ fn replaced_and_removed_facts_release_their_memory() {
         Fact::DaemonSetGone(DaemonSetGone { uid })
     });
     send(&mut session, gone).unwrap();
-    // Node indices are reused, and unused stamps are swept later.
+    // The slots of removed nodes stay for reuse, and unused template ids are dropped only later.
     let left = held(&session) - empty;
     assert!(left < 1_001 * 320 + 64 * 640, "{left} bytes are left");
 }

@@ -1,8 +1,10 @@
-//! Holds [`RULES_VERSION`] to the rules: recorded sessions must get the decisions that were recorded.
+//! Checks that decisions change only with [`RULES_VERSION`]: replayed sessions must get the decisions that were
+//! recorded.
 //!
 //! The recording is `tests/data/rules.txt`. It has one line for each request (`>`, encoded, in hexadecimal) and one for
 //! each plan (`<`, in words). When rules change on purpose, raise [`RULES_VERSION`] and run this test with
-//! `EVERYNODE_BLESS=1`: it records new sessions under the new version. It refuses to record over the same version.
+//! `EVERYNODE_BLESS=1`: it records new sessions under the new version. It never overwrites a recording of the same
+//! version.
 
 use std::{collections::BTreeMap, fmt::Write as _, fs, path::PathBuf};
 
@@ -39,7 +41,7 @@ impl Numbers {
     }
 }
 
-/// A small cluster that changes at random and carries out every plan.
+/// A small cluster that changes at random and carries out plans. Some actions fail.
 struct Cluster {
     numbers: Numbers,
     now: i64,
@@ -176,7 +178,7 @@ impl Cluster {
         }
     }
 
-    /// A pod that no plan has asked for, on a node that may have one already.
+    /// Adds a pod that no plan has requested, on a node that may have one already.
     fn adopt_pod(&mut self) {
         let create = CreatePod {
             node: format!("n{}", self.numbers.below(6)),
@@ -259,7 +261,7 @@ impl Cluster {
     }
 }
 
-/// The decisions of a plan, in words. New fields of the wire don't change them.
+/// The decisions of a plan, in words. New wire fields don't change this text.
 fn decisions(plan: &Plan) -> String {
     let mut text = format!("{}:", plan.daemon_set);
     for action in &plan.actions {
@@ -346,7 +348,7 @@ fn record() -> String {
     text
 }
 
-/// Replays the requests of a recording, and returns the recording with the decisions of today's rules.
+/// Replays the requests of a recording, and returns the recording with the decisions of the current rules.
 fn replay(recording: &str) -> String {
     let mut text = String::new();
     let mut session = Session::default();

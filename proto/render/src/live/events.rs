@@ -1,4 +1,4 @@
-//! Prints the events of a watch of plans, one line for each event.
+//! Formats the events of a watch of plans, one line for each event.
 
 use everynode_proto::{
     executor::v1::{ActionEnded, WatchPlansResponse, watch_plans_response::Event},

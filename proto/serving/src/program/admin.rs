@@ -1,6 +1,6 @@
-//! Serves an admin port. Anyone in the cluster's network may be able to connect to it without a certificate, and
-//! nobody may block the kubelet's probes. So everything here is limited: the number of connections, the time of each
-//! phase of a connection, and the memory of each connection.
+//! Serves an admin port. Anyone who can reach the port can connect without a certificate, but nobody must be able to
+//! block the kubelet's probes. So everything here is limited: the number of connections, the time of each phase of a
+//! connection, and the memory of each connection.
 //!
 //! - [`serve`]: accepts connections.
 //! - `connections`: tracks the open connections, their deadlines and their eviction.
@@ -51,7 +51,7 @@ const STREAM_WINDOW_BYTES: u32 = 16 * 1024;
 const CONNECTION_WINDOW_BYTES: u32 = 65_535;
 /// How many unsent bytes of a response HTTP/2 buffers.
 const SEND_BUFFER_BYTES: usize = 16 * 1024;
-/// Nothing may happen on a watch for hours. Pings detect lost callers.
+/// Interval of HTTP/2 pings. A watch can be silent for hours, so only pings detect a lost caller.
 const PING_INTERVAL: Duration = Duration::from_secs(20);
 const PING_TIMEOUT: Duration = Duration::from_secs(10);
 

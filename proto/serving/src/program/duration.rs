@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-/// Longest accepted duration: one day. A longer one is most likely a typing error.
+/// Longest accepted duration: one day. A longer one is most likely a typo.
 const MAX_DURATION: Duration = Duration::from_hours(24);
 
 /// Parses a duration from the command line: `30s`, `1m 30s`, or a number of seconds.

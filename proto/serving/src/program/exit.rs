@@ -1,15 +1,15 @@
-//! Exit codes. With 0 and 1, a command has an answer. The codes from 64 on are those of sysexits and mean that it has
-//! none.
+//! Exit codes. A command exits with 0 or 1 if it has an answer. Otherwise, it exits with a code from sysexits (64 to
+//! 78), or with the code of a signal.
 
 use std::process::{ExitCode, Termination};
 
 /// How a program ends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Exit {
-    /// 0: the program did its work. A command reports the desired state: every pair runs, nothing is to be done, or
+    /// 0: the program did its work. A command reports the desired state: every pair runs, there is nothing to do, or
     /// everything fits.
     Success,
-    /// 1: a command reports another state than the desired one.
+    /// 1: a command reports a state other than the desired one.
     Findings,
     /// 1: a service failed while it ran.
     Failure,
@@ -23,7 +23,7 @@ pub enum Exit {
     Unavailable,
     /// 70: the program itself is at fault (`EX_SOFTWARE`).
     Software,
-    /// 128 and the number of the signal that ended the program, as shells report it.
+    /// 128 plus the number of the signal that ended the program, as shells report it.
     Signal(u8),
 }
 

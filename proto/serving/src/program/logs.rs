@@ -46,13 +46,13 @@ pub enum LogFormat {
 }
 
 impl LogFormat {
-    /// Returns a layer that writes log lines in this format. They hold only printable characters, and escape sequences
-    /// for `colors`.
+    /// Returns a layer that writes log lines in this format. They hold only printable characters, plus escape sequences
+    /// if `colors` is set.
     fn layer<W>(self, writer: W, colors: bool) -> Box<dyn Layer<Registry> + Send + Sync>
     where
         W: for<'a> MakeWriter<'a> + Send + Sync + 'static,
     {
-        // Otherwise the layer reports failed writes on standard error, and panics if writing to standard error fails.
+        // By default, the layer reports failed writes on standard error, and panics if that fails too.
         let logs = fmt::layer().log_internal_errors(false);
         match self {
             Self::Text => logs
@@ -162,7 +162,7 @@ mod tests {
         }
     }
 
-    /// Logs hostile text everywhere that a line can hold text from elsewhere, and returns the line.
+    /// Logs hostile text in every part of a line that can hold text from outside, and returns the line.
     fn logged(format: LogFormat, colors: bool) -> String {
         let written = SharedBuffer::default();
         let writer = written.clone();

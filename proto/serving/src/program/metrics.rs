@@ -45,8 +45,9 @@ pub fn registry(
     registry
 }
 
-/// Encodes all registered metrics in Prometheus' text format. The encoder writes `OpenMetrics`. To convert it to the
-/// older format, HELP and TYPE of a counter get the name of its series (with `_total`), and the end marker is removed.
+/// Encodes all registered metrics in Prometheus' text format. The encoder writes `OpenMetrics`. To convert this to the
+/// older format, the function adds `_total` to the names in the HELP and TYPE lines of counters, and removes the end
+/// marker.
 pub fn page(registry: &Registry) -> String {
     let mut encoded = String::new();
     // Writing to a String can't fail.

@@ -161,7 +161,7 @@ impl Drop for Exporter {
     }
 }
 
-/// Exports spans, and logs a warning now and then while that fails.
+/// Exports spans. While exports fail, logs a warning at most once per [`WARN_INTERVAL`].
 #[derive(Debug)]
 struct WarningExporter<E> {
     exporter: E,
@@ -178,7 +178,7 @@ impl<E> WarningExporter<E> {
         }
     }
 
-    /// Whether a warning is due. If so, the next one is due after an interval.
+    /// Whether a warning is due. If so, the next one is due after [`WARN_INTERVAL`].
     fn should_warn(&self) -> bool {
         let now = Instant::now();
         let mut last_warning = self.last_warning.lock();

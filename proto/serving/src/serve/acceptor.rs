@@ -194,9 +194,9 @@ impl TlsSettings {
                 };
                 return Some(AcceptedConnection::Tls(Box::new(stream), identity, not_after));
             }
-            // A client only checked whether the port is open.
+            // Most likely, the client only checked whether the port is open.
             Ok(Err(error)) if error.kind() == io::ErrorKind::UnexpectedEof => return None,
-            // A newer handshake has evicted this one, which was counted then.
+            // A newer handshake has evicted this one. The observer received a report of the eviction.
             Ok(Err(_)) if handle.is_closed() => return None,
             Ok(Err(error)) => failure_reason(&error),
             Err(_) => format!("timed out after {} s", HANDSHAKE_TIMEOUT.as_secs()),

@@ -1,4 +1,5 @@
-//! Admission of requests: a tower layer in front of all services of a server. It decides by a request's path.
+//! Admission of requests: a tower layer in front of all services of a server. A request's path decides which limits
+//! apply.
 
 use std::{
     convert::Infallible,
@@ -32,7 +33,7 @@ use super::{
 
 /// Prefix of the paths of reflection, in both of its versions.
 const REFLECTION_PREFIX: &str = "/grpc.reflection.";
-/// How long after its deadline a call may still send its answer before its connection is closed.
+/// If the answer to a unary call hasn't been sent this long after the server's deadline, the connection closes.
 const CLOSE_GRACE: Duration = Duration::from_secs(1);
 
 /// Puts admission in front of a service.

@@ -94,7 +94,7 @@ impl Drop for AbandonOnDrop {
     }
 }
 
-/// Answers a request by work that takes a while. The work runs on a blocking thread, so it doesn't delay
+/// Answers a request with work that takes a while. The work runs on a blocking thread, so it doesn't delay
 /// streams. At most one such thread for each processor runs at the same time.
 ///
 /// The call counts against its limit until the work has ended, even if its caller has disconnected or its
@@ -102,8 +102,8 @@ impl Drop for AbandonOnDrop {
 /// [`Work::check`] that it should stop.
 ///
 /// # Errors
-/// Those of the work; `RESOURCE_EXHAUSTED` when the answer is larger than a message may be; `INTERNAL` when
-/// the work panics.
+/// Those of the work; `RESOURCE_EXHAUSTED` when the answer is larger than a message may be, or when there is no
+/// memory for it; `INTERNAL` when the work panics.
 pub async fn run_in_background<Q, A>(
     mut request: Request<Q>,
     work: impl FnOnce(Q, &Work) -> Result<A, Status> + Send + 'static,
@@ -123,8 +123,8 @@ where
     let _abandon = AbandonOnDrop(handle.clone());
     let work = tokio::task::spawn_blocking(move || {
         let answer = work(request, &handle);
-        // The memory of the message is returned together with the request. The slot is kept until the answer
-        // has been sent.
+        // The work has consumed the request, so this frees the memory of its message. The call keeps its slot
+        // until the answer has been sent.
         (answer, permit.map(Permit::into_slot), processor)
     });
     let (answer, slot, processor) = AbortOnDropHandle::new(work)

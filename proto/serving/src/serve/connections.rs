@@ -26,7 +26,7 @@ use super::{Observer, Refusal, fair_semaphore::Caller};
 
 /// How long a connection may be open before its first request.
 const FIRST_REQUEST_TIMEOUT: Duration = Duration::from_secs(30);
-/// How long a connection may then be open without a request. A client that needs one later opens another.
+/// How long a connection may be open without a request after that. A client can open a new connection later.
 const IDLE_TIMEOUT: Duration = Duration::from_mins(15);
 
 /// A connection of a server. It closes when its handle closes it, or when it has been idle for too long.
@@ -114,7 +114,7 @@ impl Handle {
         *self.0.idle_since.lock()
     }
 
-    /// When the connection will have been idle for too long. `None` if it already has.
+    /// When the connection will have been idle for too long. `None` if it already has been.
     fn idle_deadline(&self) -> Option<Instant> {
         let (now, is_open) = (Instant::now(), self.0.open_calls.load(Ordering::Relaxed) > 0);
         let limit = if self.is_used() {
@@ -185,7 +185,7 @@ impl ConnectionSlots {
     }
 
     /// Takes a slot for a connection. Returns `None` if busy connections hold all slots that the connection
-    /// could take. The caller then closes the connection, so that its client tries another server or retries
+    /// could take. The acceptor then closes the connection, so that the client tries another server or retries
     /// later instead of hanging.
     pub(super) fn acquire(
         self: &Arc<Self>,

@@ -1,4 +1,4 @@
-//! A semaphore of which no single caller can hold all permits.
+//! A semaphore that also limits the permits of each caller.
 
 use std::{
     collections::HashMap,
@@ -50,7 +50,7 @@ impl Caller {
     }
 }
 
-/// A semaphore with a limit of permits for each caller, besides the limit for all.
+/// A semaphore with a limit of permits for each caller, in addition to the limit for all callers together.
 #[derive(Debug)]
 pub(super) struct FairSemaphore {
     total: Arc<Semaphore>,
@@ -121,8 +121,8 @@ impl FairSemaphore {
         let _waiting = WaitingGuard::new(&self.waiting)?;
         let own = caller.map(|caller| self.caller_semaphore(caller));
         let acquired = async {
-            // The caller's own permits come first. While it waits for those, it must not hold permits that
-            // others could use.
+            // The caller's own permits come first. While a request waits for those, it must not hold permits that
+            // other callers could use.
             let of_caller = match own {
                 Some(own) => Some((own.clone(), own.acquire_many_owned(count).await.ok()?)),
                 None => None,

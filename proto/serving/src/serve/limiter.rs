@@ -74,7 +74,8 @@ impl Limiter {
         }
     }
 
-    /// A limiter for another port of the server. It has permits of its own and shares the memory budgets.
+    /// A limiter for another port of the server. It has permits of its own, but shares the memory budgets and the
+    /// processors.
     pub(super) fn with_shared_memory(&self, limits: Limits) -> Self {
         Self {
             budgets: self.budgets.clone(),
@@ -175,8 +176,8 @@ impl Slot {
         &self.0.limiter.limits
     }
 
-    /// Waits for memory to send an answer of this size, and holds it as long as the call holds its slot. It
-    /// replaces the memory that the answer took while it was made.
+    /// Waits for memory to send an answer of this size, and holds it as long as the call holds its slot. This
+    /// memory replaces the memory that the answer took while it was made.
     ///
     /// # Errors
     /// `RESOURCE_EXHAUSTED` when other calls still hold too much after the wait.

@@ -15,14 +15,15 @@ pub(super) const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(1);
 /// How long a refused caller should wait before it retries.
 pub(super) const RETRY_DELAY: Duration = ACQUIRE_TIMEOUT;
 
-/// The memory budget for requests, in requests of the largest size.
+/// How many requests of the largest size fit into the memory budget for requests.
 const BUDGET_REQUESTS: u64 = 4;
-/// The memory budget for what calls read from their requests, in requests of the largest size.
+/// How many times the largest size of a request fits into the memory budget for what calls read from their
+/// requests.
 const BUDGET_READ_REQUESTS: u64 = 2;
-/// The memory budget for stream messages, in messages of the largest decoded size.
+/// How many messages of the largest size fit into the memory budget for stream messages.
 const BUDGET_STREAM_MESSAGES: u64 = 4;
-/// Largest message of a stream, in bytes. Executors send far smaller messages; those of the last release sent
-/// up to a thousand objects in one.
+/// Largest message of a stream, in bytes. Executors send far smaller messages. Those of earlier releases may
+/// send a thousand objects in one message.
 const MAX_STREAM_MESSAGE_BYTES: usize = 16 * 1024 * 1024;
 /// Connections for unary calls, in addition to the connections for streams.
 pub(super) const CONNECTIONS_FOR_CALLS: u32 = 64;
@@ -46,8 +47,8 @@ pub struct Limits {
     /// Name of the service's streams in messages, and in the flag that limits them: `sessions` means
     /// `--max-sessions`.
     pub streams: &'static str,
-    /// How long a unary call may take, from its first byte to the last byte of its answer, and how long a
-    /// stream may take to begin.
+    /// How long a unary call may take until its answer begins, and how long a stream may take to begin. If the
+    /// caller reads the answer too slowly, the server closes the connection soon after this time.
     pub call_deadline: Duration,
     /// Largest message, in bytes. The generated server must be configured with the same limit.
     pub max_message_bytes: usize,

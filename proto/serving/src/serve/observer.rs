@@ -9,7 +9,7 @@ use super::Refusal;
 pub enum CallKind {
     /// A unary call: one request, one answer.
     Unary,
-    /// A stream: a call of any other method.
+    /// A stream: a call with a stream of requests, of answers, or of both.
     Stream,
 }
 

@@ -26,7 +26,7 @@ pub enum Refusal {
     Deadline,
     /// A TLS handshake has failed.
     Handshake,
-    /// No name in the client's certificate is allowed to make the request.
+    /// The client has no certificate, or no name in its certificate is allowed to make the request.
     Forbidden,
     /// The caller can't be authenticated.
     Unauthenticated,
@@ -124,7 +124,7 @@ pub(super) fn too_many_authentications(max: usize, callers: &str) -> Status {
     ))
 }
 
-/// `RESOURCE_EXHAUSTED` with `RetryInfo`, for a limit that a later retry may stay within.
+/// `RESOURCE_EXHAUSTED` with `RetryInfo`, for a limit that a later retry may not exceed.
 pub fn exhausted(reason: &str) -> Status {
     retryable(Code::ResourceExhausted, reason)
 }

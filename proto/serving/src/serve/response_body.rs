@@ -26,8 +26,8 @@ use super::{
 };
 
 /// Largest chunk passed to HTTP/2 at once. HTTP/2 accepts any amount of data even while the caller's window is
-/// full. If it accepted a whole answer, the body would end while all of the answer is still in memory. Of
-/// small chunks, it accepts at most one more than the window allows.
+/// full. If it accepted a whole answer, the body would end while all of the answer is still in memory. With
+/// small chunks, it accepts at most one chunk more than the window allows.
 const CHUNK_BYTES: usize = 64 * 1024;
 
 pub(super) struct ResponseBody {
@@ -42,7 +42,7 @@ pub(super) struct ResponseBody {
     _watchdog: Option<AbortOnDropHandle<()>>,
     /// For health and reflection: their permit.
     _auxiliary_permit: Option<FairPermit>,
-    /// For reflection: the time at which the stream ends, and its timeout for the error.
+    /// For reflection: the timer that ends the stream, and the timeout that the error reports.
     end: Option<(Pin<Box<Sleep>>, Duration)>,
 }
 
@@ -93,7 +93,7 @@ impl ResponseBody {
         }
     }
 
-    /// The answers of health or reflection. The stream ends after `timeout`.
+    /// The answers of health or reflection. The stream ends after `timeout`, if there is one.
     pub(super) fn auxiliary(
         body: Body,
         limiter: Arc<Limiter>,

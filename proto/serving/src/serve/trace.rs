@@ -1,8 +1,8 @@
 //! W3C trace context, which links the work that several programs do for one call.
 //!
-//! A call with a `traceparent` gets a span with its ids. All log lines of the call show these ids, and [`inject`] adds
-//! the trace to the calls made for it. When spans are exported, a call without a `traceparent` starts a new trace, and
-//! the logs show the ids of the exported spans.
+//! A call with a `traceparent` gets a span in the caller's trace. All log lines of the call show the ids of the trace
+//! and the span, and [`inject`] adds them to the calls that the handler makes. When spans are exported, a call without
+//! a `traceparent` starts a new trace, and the logs show the ids of the exported spans.
 
 use std::{convert::Infallible, fmt};
 

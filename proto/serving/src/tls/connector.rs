@@ -26,8 +26,8 @@ use tower::Service;
 
 use super::{Credentials, Error, load::client_without_certificate};
 
-/// How long to wait for the server's first bytes. Our servers send at once. The connection to a server that waits for
-/// its client to send first is used after this time.
+/// How long to wait for the server's first bytes. Everynode's servers send at once. If a server waits for its client to
+/// send first, the handshake succeeds after this time.
 const FIRST_BYTES_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// Why a connection failed.
@@ -54,7 +54,7 @@ pub enum ConnectError {
     },
 }
 
-/// The most likely reason of an error whose text doesn't explain it.
+/// The most likely reason for an error whose text doesn't explain it.
 fn hint(error: &io::Error) -> &'static str {
     let inner = error.get_ref().and_then(|inner| inner.downcast_ref());
     match inner {
@@ -71,8 +71,8 @@ fn hint(error: &io::Error) -> &'static str {
 }
 
 /// Performs the TLS handshake. In TLS 1.3, the client finishes before the server has verified the client's certificate.
-/// So this also waits for the server's first bytes. Otherwise the user of the connection would see it close without a
-/// reason.
+/// So this function also waits for the server's first bytes. Otherwise, a connection whose certificate the server
+/// refuses would succeed and then close without a reason.
 ///
 /// # Errors
 /// The handshake fails, for example because the client or the server refuses the other's certificate.
@@ -102,7 +102,7 @@ enum ClientIdentity {
     Anonymous(Arc<ClientConfig>),
 }
 
-/// Connects to servers. Each connection uses the credentials that are current at that time.
+/// Connects to servers. A new connection uses the current contents of the certificate files.
 #[derive(Debug, Clone)]
 pub struct Connector {
     identity: ClientIdentity,
@@ -111,7 +111,7 @@ pub struct Connector {
 }
 
 impl Connector {
-    /// Connects with these credentials. A server's certificate must be for the host in its address, or for
+    /// Creates a connector with these credentials. A server's certificate must be for the host in its address, or for
     /// `server_name` if that is set.
     ///
     /// # Errors
@@ -126,7 +126,8 @@ impl Connector {
         })
     }
 
-    /// Connects without a client certificate to servers whose certificates come from the authorities in the file.
+    /// Creates a connector without a client certificate. A server's certificate must come from the authorities in the
+    /// file.
     ///
     /// # Errors
     /// The file can't be used.
@@ -141,7 +142,7 @@ impl Connector {
         let Some(host) = uri.host() else {
             return Err(ConnectError::Host(uri));
         };
-        // A URI has an IPv6 address in brackets.
+        // In a URI, an IPv6 address is in brackets.
         let host = host.trim_start_matches('[').trim_end_matches(']');
         let Ok(name) = self
             .server_name

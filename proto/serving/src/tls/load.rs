@@ -15,7 +15,7 @@ use super::{Error, Files, validity::Validity};
 
 /// gRPC uses HTTP/2.
 const PROTOCOL: &[u8] = b"h2";
-/// How many more times files are read that change while they are read.
+/// The maximum number of times that the files are reread.
 const MAX_REREADS: usize = 5;
 
 fn read_file(file: &Path) -> Result<Vec<u8>, Error> {
@@ -44,7 +44,8 @@ pub(super) struct LoadedCertificates {
     authorities: Vec<Validity>,
 }
 
-/// Reads all files in a consistent state, since a certificate can't be used with the key of its predecessor.
+/// Reads all files, and rereads them until they don't change between two reads. A new certificate can't be used with
+/// the key of the previous one.
 pub(super) fn read_files(files: &Files) -> Result<FileContents, Error> {
     let mut contents = read_once(files)?;
     for _ in 0..MAX_REREADS {
@@ -109,14 +110,14 @@ impl LoadedCertificates {
         })
     }
 
-    /// When the first certificate of the chain expires.
+    /// The earliest expiry among the certificates of the chain.
     pub(super) fn not_after(&self) -> SystemTime {
         let ends = self.chain.iter().map(|validity| validity.not_after);
         ends.min().unwrap_or(SystemTime::UNIX_EPOCH)
     }
 
     /// Checks that the whole chain and at least one authority are valid at this time. Other authorities may have
-    /// expired, because the file still holds the old ones while authorities are replaced.
+    /// expired, because the file holds old and new ones while authorities are replaced.
     ///
     /// # Errors
     /// The certificate that isn't valid, with the time when it expired or becomes valid.

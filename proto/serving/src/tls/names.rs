@@ -5,12 +5,12 @@ use x509_parser::{
     oid_registry::OID_X509_EXT_SUBJECT_ALT_NAME, parse_x509_certificate,
 };
 
-/// The names in a certificate without duplicates: the DNS names and URIs of its subject alternative names. Only a
-/// certificate without this extension is named by its common name, if it has exactly one. Empty if the certificate
-/// can't be read.
+/// The names in a certificate, without duplicates: the DNS names and URIs of its subject alternative names. If the
+/// certificate lacks this extension and has exactly one common name, the result is the common name. Empty if the
+/// certificate can't be read.
 ///
-/// The common name is ignored otherwise, because authorities verify the subject alternative names that they sign, but
-/// many copy the subject from the request without verification.
+/// A certificate's common name is ignored if it has the extension. Authorities verify the subject alternative names
+/// that they sign, but many copy the subject from the request without verification.
 pub fn names(certificate: &[u8]) -> Vec<String> {
     let Ok((_, certificate)) = parse_x509_certificate(certificate) else {
         return Vec::new();

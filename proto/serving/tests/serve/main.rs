@@ -1,4 +1,4 @@
-//! A service on a server, as in a program. These tests cover what needs real connections.
+//! Tests of a server that runs as in a program: what only clients with connections can observe.
 
 #![expect(clippy::unwrap_used, reason = "what helps a test may fail it")]
 
@@ -175,8 +175,8 @@ async fn unread_answer_closes_the_connection_at_the_deadline() {
     assert_unread_answer_closes_connection(server.connect().await, server.connect().await).await;
 }
 
-/// Requests a large answer on one channel and doesn't read it. Asserts, by calls on another channel, that the server
-/// closes the connection.
+/// Requests a large answer on one channel and doesn't read it. Asserts that the server closes the connection at the
+/// deadline, and that a call on the other channel can then have the permit.
 async fn assert_unread_answer_closes_connection(mut channel: Channel, other: Channel) {
     let empty_message = Body::new(Full::new(Bytes::from_static(&[0; 5])));
     let request = http::Request::post("http://executor/everynode.executor.v1.ExecutorService/Explain")
@@ -211,7 +211,7 @@ async fn connection_over_the_limit_evicts_the_one_that_has_been_idle_for_longest
     }
     let mut new_client = server.client().await;
     new_client.get_info(GetInfoRequest {}).await.unwrap();
-    // The first channel has lost its connection. Its next call opens another one, and that takes the second
+    // The first channel has lost its connection. Its next call opens another one, which takes the second
     // channel's slot.
     for channel in open.into_iter().take(2) {
         let mut client = ExecutorServiceClient::new(channel);
@@ -219,7 +219,7 @@ async fn connection_over_the_limit_evicts_the_one_that_has_been_idle_for_longest
             tokio::task::yield_now().await;
         }
     }
-    // The watch is older than all of them and stays open.
+    // The watch's connection is the oldest, but it isn't idle and stays open.
     let mut watch = watch.into_inner();
     let more = tokio::time::timeout(Duration::from_millis(10), watch.message()).await;
     assert!(more.is_err(), "the watch has ended: {more:?}");

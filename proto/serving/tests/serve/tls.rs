@@ -79,7 +79,7 @@ impl Observer for RecordedRefusals {
     }
 }
 
-/// A server with a certificate of an authority, and clients with certificates of the same one.
+/// A server, and the authority that issues the certificates of the server and its clients.
 struct Scene {
     authority: Authority,
     server: Party,

@@ -6,7 +6,7 @@ use serde::{Deserialize, Deserializer, de};
 
 use super::{Condition, null_as_default};
 
-/// Deserializes the Ready condition, and skips the others without storing their texts and times.
+/// Deserializes the Ready condition, and drops the others without parsing their times.
 pub(super) fn ready_only<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<Condition>, D::Error> {
     #[derive(Default, Deserialize)]
     #[serde(rename_all = "camelCase", default)]

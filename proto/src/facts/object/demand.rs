@@ -1,4 +1,4 @@
-//! The parts of pod templates and nodes that the scheduler uses for resources.
+//! The parts of pod templates and nodes from which the scheduler computes resources and host ports.
 //!
 //! Only simulations read these types; watches don't.
 

@@ -1,5 +1,5 @@
-//! Kubernetes' protobuf messages, reduced to the fields that are read and numbered as in Kubernetes' generated.proto
-//! files.
+//! Kubernetes' protobuf messages, reduced to the fields that Everynode reads. The field numbers are those in
+//! Kubernetes' generated.proto files.
 
 use std::collections::HashMap;
 

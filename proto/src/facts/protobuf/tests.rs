@@ -8,7 +8,8 @@ use super::{
     *,
 };
 
-/// Wraps an object as the API server does. Sets a field that is never read, because real objects have many such fields.
+/// Wraps an object as the API server does. Also sets a field that Everynode doesn't read, because real objects have
+/// many such fields.
 fn wrapped(object: &impl Message) -> Bytes {
     let unknown = Unknown {
         raw: object.encode_to_vec().into(),

@@ -7,13 +7,13 @@ use crate::memory_budget::{ALLOCATION_BYTES, GROWTH, MAP_NODE_CAPACITY, MemoryBu
 
 /// Bytes taken from the budget at once, so that not every element accesses the counter shared by all threads.
 const STEP_BYTES: usize = 4 * 1024;
-/// Up to this size, an object is charged half of what is read, because half of it is kept. Beyond this size, everything
-/// is charged three times: a large object exists in three copies while it is converted to facts, and the facts to the
+/// Up to this size, half of the bytes that are read are charged, because half of them are kept. Bytes beyond this size
+/// are charged three times: a large object exists in three copies while it is converted to facts, and the facts to the
 /// planner's own types.
 const USUAL_OBJECT_BYTES: usize = 64 * 1024;
 const COPIES_OF_LARGE_OBJECTS: usize = 3;
 
-/// The memory that one object takes, on one thread.
+/// Charges the memory of one object to a budget, on one thread.
 #[derive(Debug)]
 pub(super) struct MemoryMeter<'a> {
     budget: &'a MemoryBudget,
@@ -39,7 +39,7 @@ impl<'a> MemoryMeter<'a> {
         self.take(GROWTH * size)
     }
 
-    /// Charges for a map entry of `size` bytes. The first entry is charged a whole node of the map.
+    /// Charges for a map entry of `size` bytes. The first entry is charged as a whole node of the map.
     pub(super) fn charge_entry(&self, size: usize, is_first: bool) -> Result<(), Exhausted> {
         let entries = if is_first { MAP_NODE_CAPACITY } else { GROWTH };
         self.take(entries * size + ALLOCATION_BYTES)

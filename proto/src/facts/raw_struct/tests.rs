@@ -12,7 +12,7 @@ fn item(value: &Value) -> Item {
     expand(vec![raw_struct(value)]).pop().unwrap()
 }
 
-/// Returns a `google.protobuf.Value` of `depth` lists nested in one another.
+/// Returns a JSON value of `depth` lists nested in one another.
 fn nested(depth: usize) -> Value {
     (0..depth).fold(Value::Null, |inner, _| json!([inner]))
 }
@@ -184,9 +184,9 @@ fn unknown_fields_of_a_value_are_skipped() {
 
 #[test]
 fn reading_stops_at_an_invalid_encoding() {
-    // A varint that is longer than any valid one. The decoder doesn't consume it when it can't read it.
+    // A varint that is longer than any valid one. The decoder fails without consuming it.
     let endless = [0xFF; 11];
-    // As an object and as a list.
+    // As the content of an object and of a list.
     for tag in [5, 6] {
         let mut value = Vec::new();
         encode_key(tag, WireType::LengthDelimited, &mut value);

@@ -12,7 +12,7 @@ use serde::de;
 
 use super::meter::{Exhausted, MemoryMeter};
 
-/// The limit on the nesting of values. No Kubernetes object is nested as deeply, and the stack is large enough for it.
+/// The limit on the nesting of values. No Kubernetes object is nested as deeply, and the stack suffices for this depth.
 const MAX_DEPTH: u8 = 100;
 
 /// The field numbers.

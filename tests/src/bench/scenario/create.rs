@@ -17,7 +17,7 @@ use crate::bench::trial::Trial;
 use crate::control_plane::Component;
 use crate::daemonsets;
 
-/// How many requests for one `DaemonSet` the executor has in flight at most. The bare client sends as many.
+/// Maximum number of requests that the executor has in flight for one `DaemonSet`. The bare client has the same limit.
 const MAX_IN_FLIGHT: usize = 32;
 
 /// Measures from the creation of the first `DaemonSet` until every status is right.
@@ -57,7 +57,7 @@ pub async fn run(settings: &Settings, contender: Contender) -> Result<Outcome> {
     Ok(measurement.outcome(figures))
 }
 
-/// Measures a client that only creates the same pods, with as many requests in flight as the executor has at most.
+/// Measures a client that only creates the same pods, with the executor's maximum number of requests in flight.
 ///
 /// # Errors
 /// When the API server refuses a pod.
@@ -69,7 +69,7 @@ pub async fn run_bare_client(settings: &Settings) -> Result<Outcome> {
             bodies.push(pod(&daemon_set, "9bd8f6f5c", &node_name(node), false)?);
         }
     }
-    // Connect as the contenders do, through everything that counts their requests.
+    // Connect through the relay and as the audited user, as the contenders do.
     let client = crate::control_plane::client_from_kubeconfig(&cluster.kubeconfig).await?;
     let api_server = || -> Result<f64> {
         let pid = cluster.control_plane.pid(Component::ApiServer);

@@ -21,7 +21,7 @@ use crate::bench::trial::{Trial, seconds_between};
 /// When the pod isn't created.
 pub async fn run(settings: &Settings, contender: Contender, store: &Path) -> Result<Outcome> {
     let cluster = BenchCluster::start(&[], Some(store)).await?;
-    // Once the API server has answered this, it has read all pods from its store.
+    // Once the API server has answered this list, it has read all pods from its store.
     let names = pod_names(&cluster.client).await?;
     let middle = names.get(names.len() / 2).context("there are no pods")?;
     let pods: Api<Pod> = Api::namespaced(cluster.client.clone(), NAMESPACE);

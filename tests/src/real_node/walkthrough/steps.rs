@@ -16,8 +16,9 @@ use super::{EVERYNODE, NAME, NAMESPACE, OVERLAY, SOON, WEB, Walkthrough};
 use crate::http_client;
 use crate::wait::eventually;
 
-/// The web server's own port, and the node's port that leads to it.
+/// The web server's port.
 const PORT: u16 = 8080;
+/// The node's port that is mapped to the web server's port.
 const HOST_PORT: u16 = 18080;
 
 fn manifest(push_to: &str) -> String {

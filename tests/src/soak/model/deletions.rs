@@ -26,8 +26,8 @@ impl Suspicion {
 }
 
 impl ClusterModel {
-    /// Judges one of Everynode's deletions, or judges it again if there was a suspicion. Returns why it was valid, or
-    /// `None` if the checker hasn't seen the pod yet.
+    /// Judges one of Everynode's deletions, or judges it again if there was a suspicion. Returns why the deletion was
+    /// valid or why it seems wrong, or `None` if the checker hasn't seen the pod yet.
     pub(in crate::soak) fn judge_deletion(
         &mut self,
         name: &str,
@@ -42,7 +42,7 @@ impl ClusterModel {
             return Some(if self.budget(set) >= missing.count() {
                 Ok("old, within the budget (R4)")
             } else if self.may_have_missed_pod(LAG) {
-                // The checker can't know which nodes had an available pod again by then.
+                // The checker can't know which nodes had an available pod again at the time of the deletion.
                 Ok("old, while the checker's own watch was interrupted")
             } else {
                 Err(suspicion.clone())
@@ -63,7 +63,7 @@ impl ClusterModel {
         }))
     }
 
-    /// The largest number of pods of a `DaemonSet` that could recently be unavailable.
+    /// A `DaemonSet`'s largest recent budget: the number of its pods that may be unavailable.
     fn budget(&self, set: &str) -> usize {
         let budgets = self.history.get(set).map(|history| history.budgets.iter());
         budgets
@@ -71,8 +71,8 @@ impl ClusterModel {
             .unwrap_or(1)
     }
 
-    /// Whether a node without a pod counts as missing one. It doesn't if no pod is wanted there, or recently wasn't
-    /// (R3).
+    /// Whether a node without a pod counts as missing one. The node doesn't count if no pod is wanted there, or if none
+    /// was wanted recently (R3).
     fn counts_as_missing(&self, set: &str, node: &str, grace: Duration) -> bool {
         let cell = self.cells.get(&(set.to_owned(), node.to_owned()));
         let was_unwanted = cell.is_some_and(|cell| cell.unwanted.is_within(grace, Instant::now()));
@@ -152,7 +152,7 @@ impl ClusterModel {
             let mut nodes = history.removed_by_updates.clone();
             nodes.retain(|node| self.counts_as_missing(&pod.set, node, SHORT_GRACE));
             if nodes.len() > budget && !surging {
-                // Don't blame the next deletion for this one, however it is judged in the end.
+                // Don't count this deletion against the next one, whatever its final verdict is.
                 if let Some(history) = self.history.get_mut(&pod.set) {
                     history.removed_by_updates.remove(&pod.node);
                 }

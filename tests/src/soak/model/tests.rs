@@ -120,7 +120,7 @@ fn deletion_of_the_only_current_pod_has_no_valid_reason() {
     assert!(judged(&mut model, "on-a").is_err());
     assert_eq!(model.judge_deletion("never-seen", None), None);
     assert!(!model.may_have_missed_pod(LAG));
-    // That is also so if the pod is gone when the checker judges its deletion.
+    // The same holds if the pod is gone when the checker judges its deletion.
     model.on_pod_applied(&terminating(pod("on-a", "a", "1")));
     model.on_pod_deleted(&pod("on-a", "a", "1"));
     assert!(judged(&mut model, "on-a").is_err());
@@ -193,7 +193,7 @@ fn pod_deleted_by_an_update_does_not_count_while_its_node_is_tainted() {
     cell.unwanted = LastTime::default();
     let suspicion = model.judge_deletion("on-c", None).unwrap().unwrap_err();
     assert!(model.judge_deletion("on-c", Some(&suspicion)).unwrap().is_err());
-    // The deletion is valid if the node has got another taint whose event was late.
+    // The deletion is valid if the node got another taint whose event was late.
     model.on_node_applied(&node("a", &taints));
     assert!(model.judge_deletion("on-c", Some(&suspicion)).unwrap().is_ok());
 }

@@ -125,7 +125,7 @@ impl CheckingServer<'_> {
         self.counts.creations += 1;
     }
 
-    /// Answers one of the calls, in any way. Returns the pod that the watch reports, if it reports one.
+    /// Gives a random answer to a random call. Returns the pod that the watch has to report, if there is one.
     pub(super) fn answer(&mut self) -> Option<Value> {
         let call = self.open.swap_remove(self.random.usize(..self.open.len()));
         let name = call.path.rsplit('/').next().unwrap_or_default().to_owned();
@@ -191,7 +191,7 @@ impl CheckingServer<'_> {
         let (name, node) = (name_of(&call.body).to_owned(), node_of(&call).to_owned());
         let mut pod = with(pod_json(&name, version), json!({"spec": {"nodeName": node}}));
         pod["metadata"]["labels"] = call.body["metadata"]["labels"].clone();
-        // The next pod with this name is a different one.
+        // A later pod with this name must have a different uid.
         pod["metadata"]["uid"] = json!(format!("uid {version} of {name}"));
         if is_clear {
             call.answer(&pod);

@@ -57,7 +57,7 @@ async fn nothing_is_written_after_the_claim_expires() {
     ours.write_all(b"create").await.unwrap();
     advance(Duration::from_secs(1)).await;
     assert!(ours.write_all(b"delete").await.is_err());
-    // The claim may become current again, but data that has waited here since must not be sent.
+    // The claim becomes current again and is given up. The connection then ends, so data in its buffers isn't sent.
     claim.hold(Moment::now(), Duration::from_secs(1));
     claim.give_up();
     assert!(ours.read_u8().await.is_err());

@@ -28,7 +28,7 @@ const REVIEWS_PER_USER: Rate = Rate {
     burst: 100.0,
 };
 
-/// The objects that a caller wants to see, and the right that this needs.
+/// The objects that a caller wants to see, and the right that the caller needs for them.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(in super::super) struct AccessRequest {
     /// The verb of the right, as the API server spells it.
@@ -93,7 +93,7 @@ impl AccessRequest {
         }
     }
 
-    /// The right to see one node, or all nodes without a name.
+    /// The right to see the node with this name, or all nodes if there is no name.
     pub(in super::super) fn nodes(name: Option<&str>) -> Self {
         Self {
             verb: if name.is_some() { "get" } else { "list" },
@@ -145,7 +145,7 @@ pub(super) struct AccessReviewer {
 
 /// Cached answers, and the rate limits of users.
 struct State {
-    /// By the token's hash and the access: whether the token's owner has the right, and if not, why.
+    /// By the token's hash and the access request: whether the token's owner has the right, and if not, why.
     answers: Cache<([u8; 32], AccessRequest), Result<(), Status>>,
     limits: Buckets<String>,
 }
@@ -221,7 +221,7 @@ impl TokenAuthenticator {
     ///
     /// # Errors
     /// `PERMISSION_DENIED` when the caller may not see it. `RESOURCE_EXHAUSTED` when the caller needs too many reviews.
-    /// Other codes when the API server doesn't answer.
+    /// Other codes when the review fails.
     pub(in super::super) async fn authorize(
         &self,
         caller: &Caller,
@@ -236,7 +236,7 @@ impl TokenAuthenticator {
     /// Checks that a watch may continue: that the caller's token is still valid and the caller still has the right.
     ///
     /// # Errors
-    /// Why the watch must end, or why the API server doesn't answer.
+    /// Why the watch must end, or why the check failed.
     pub(in super::super) async fn reauthorize(
         &self,
         caller: &Caller,
@@ -247,8 +247,8 @@ impl TokenAuthenticator {
     }
 }
 
-/// Whether an error means that the caller has no valid token or no right. Other errors mean that the API server didn't
-/// answer.
+/// Whether an error means that the caller has no valid token or no right. Other errors mean that the check failed, for
+/// example because the API server didn't answer.
 pub(in super::super) fn is_verdict(status: &Status) -> bool {
     matches!(status.code(), Code::Unauthenticated | Code::PermissionDenied)
 }

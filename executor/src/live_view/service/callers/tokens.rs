@@ -31,7 +31,7 @@ use crate::{
     telemetry::metrics::{Metrics, Review, ReviewOutcome},
 };
 
-/// Maximum number of cached answers about tokens, for valid and for invalid ones each.
+/// Maximum number of cached answers about valid tokens, and also of those about invalid tokens.
 const MAX_CACHED_TOKENS: usize = 1_024;
 /// Maximum length of a token that is reviewed, in bytes. Tokens of service accounts have about 1 KiB.
 const MAX_TOKEN_BYTES: usize = 16 * 1024;
@@ -40,7 +40,7 @@ const UNKNOWN_TOKENS: Rate = Rate {
     per_second: 20.0,
     burst: 40.0,
 };
-/// The part of that limit that one address may use.
+/// The share of `UNKNOWN_TOKENS` that one address may use.
 const UNKNOWN_TOKENS_PER_ADDRESS: Rate = Rate {
     per_second: UNKNOWN_TOKENS.per_second / 4.0,
     burst: UNKNOWN_TOKENS.burst / 4.0,
@@ -113,7 +113,7 @@ impl TokenAuthenticator {
         }))
     }
 
-    /// Returns the answer about a token: a cached one, one that is already being waited for, or a new one.
+    /// Returns the answer about a token: a cached answer, that of a pending review, or that of a new review.
     fn answer(&self, token: &str, hash: [u8; 32], address: Option<IpAddr>) -> Result<Answer, Status> {
         let now = Instant::now();
         let count = |outcome| self.metrics.caller_review(Review::Token, outcome);
@@ -148,8 +148,8 @@ impl TokenAuthenticator {
 }
 
 impl State {
-    /// Takes what a review needs from the rate limits, and returns whether the token may be reviewed now. A token that
-    /// was valid before always may, because the number of those is limited.
+    /// Returns whether a token may be reviewed now, and if so, counts the review against the rate limits. A token whose
+    /// last answer was valid is always admitted and not counted, because the cache limits the number of such tokens.
     fn try_admit(&mut self, hash: &[u8; 32], address: Option<IpAddr>, now: Instant) -> bool {
         if self.valid.contains(hash) {
             return true;

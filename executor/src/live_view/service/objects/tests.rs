@@ -36,7 +36,7 @@ fn daemon_set_contains_its_template_unchanged() {
         (parsed.metadata.uid.as_str(), parsed.metadata.generation),
         ("ds-1", 7)
     );
-    // The planner derives the same facts from it as a session would have sent.
+    // The planner derives the same facts from this object as a session would have sent.
     let parsed: facts::DaemonSet = read(raw_struct, "DaemonSet");
     let typed = serde_json::from_value(template).unwrap();
     assert_eq!(parsed.facts(&parsed.spec.template, ""), object.facts(&typed, ""));

@@ -11,14 +11,14 @@ use super::{rights::TokenRig, *};
 
 type Events = <Executor as ExecutorService>::WatchPlansStream;
 
-/// Returns the end of a watch in which nothing happens, and after how many seconds it came.
+/// Returns the status with which a watch without events ends, and how many seconds the watch lasted.
 async fn end(mut events: Events) -> (Status, u64) {
     let began = Instant::now();
     assert!(matches!(
         events.next().await.unwrap().unwrap().event,
         Some(Event::Began(_))
     ));
-    // With the paused clock, the timeout expires only when nothing else would happen.
+    // The clock is paused, so even a watch that never ends takes no real time here.
     let end = tokio::time::timeout(Duration::from_hours(2), events.next()).await;
     let end = end.expect("the watch doesn't end").unwrap().unwrap_err();
     assert!(events.next().await.is_none());

@@ -15,7 +15,8 @@ fn node_json() -> Value {
     })
 }
 
-/// Two `DaemonSet`s with the same `RuntimeClass`, one whose class is missing, and one whose class may not be read.
+/// The agent without a `RuntimeClass`, two `DaemonSet`s with the same one, one whose class is missing, and one whose
+/// class the executor isn't allowed to read.
 async fn with_classes() -> LiveViewRig {
     let class = |name: &str, uid: &str, class: &str| {
         let spec = json!({"template": {"spec": {"runtimeClassName": class}}});

@@ -9,7 +9,7 @@ use super::*;
 /// Number of plans that are sent; a slow reader misses some of them.
 const PLANS: u64 = 3_000;
 
-/// A plan of a few kilobytes, which are all passed on to watches.
+/// A plan of a few kilobytes. Watches receive all of it.
 fn long_plan() -> Plan {
     let condition = DaemonSetCondition {
         r#type: "Available".to_owned(),
@@ -100,7 +100,7 @@ async fn slow_reader_gets_the_number_of_lost_events_and_later_events() {
     let (mut view, mut planned) = LiveViewRig::synced(&["n1"], &[]).await;
     let mut watching = view.watch("", "").await.unwrap();
     watching.next().await;
-    // This is far more than the transport and the loop keep.
+    // This is far more than the transport and the event bus can buffer.
     let plan = long_plan();
     for _ in 0..PLANS {
         planned.send_plan(plan.clone()).await;
@@ -124,7 +124,7 @@ async fn unread_watch_is_closed_after_its_maximum_duration() {
     let (mut view, mut planned) = LiveViewRig::synced(&["n1"], &[]).await;
     let mut watching = view.watch("", "").await.unwrap();
     watching.next().await;
-    // This is far more than the transport takes.
+    // This is far more than the transport can buffer.
     let plan = long_plan();
     for _ in 0..PLANS {
         planned.send_plan(plan.clone()).await;

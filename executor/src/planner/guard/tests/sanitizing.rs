@@ -1,4 +1,4 @@
-//! Conditions, tolerations and problems: what plans may not contain is removed or truncated.
+//! Removal and truncation of what plans may not contain: availability, conditions, tolerations and problems.
 
 use super::*;
 

@@ -27,7 +27,7 @@ fn limits(bytes: usize) -> RequestLimits {
     RequestLimits { facts: 100, bytes }
 }
 
-/// An outbox with a node, a pod and these `DaemonSet`s.
+/// An outbox with a node, a pod and this number of `DaemonSet`s.
 fn outbox(daemon_sets: usize) -> (Cluster, Outbox) {
     let mut cluster = Cluster::default();
     cluster.apply(Change::Node(Event::Changed(node("n1"))));

@@ -1,4 +1,4 @@
-//! Events about full syncs that a session passes on.
+//! The planner's limits and capabilities, and its confirmation of full syncs.
 
 use everynode_proto::planner::v1::SyncAccepted;
 

@@ -1,4 +1,4 @@
-//! Tests of rollouts when a clock was changed, or when it runs ahead of or behind the kubelets' clocks.
+//! Tests of rollouts when the clock was changed, or differs from the kubelets' clocks.
 
 use super::{NODES, old_on};
 use crate::{
@@ -18,7 +18,7 @@ fn waiting(strategy: Strategy) -> DaemonSet {
     }
 }
 
-/// Nodes whose old pods became ready long before the clock was set back by an hour.
+/// Nodes whose old pods became ready a minute before the clock was set back by an hour.
 fn ready_ahead(nodes: &[&str]) -> Vec<TestCell> {
     let old = |node: &&str| run(node, [pod(node, node).old().ready_since(NOW + HOUR - 60)]);
     nodes.iter().map(old).collect()

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use super::{DaemonSetView, RowPlan, Simulation, Text, Update, Verdict, created, deletions, surges};
 use crate::model::Budget;
 
-/// R3, written differently from the rule: the least number that isn't less than the percentage.
+/// R3, written differently from the rule: the smallest number that is at least the percentage of `desired`.
 fn number(budget: Budget, desired: usize) -> usize {
     match budget {
         Budget::Count(count) => usize::try_from(count).unwrap(),
@@ -37,7 +37,7 @@ impl Simulation {
     }
 
     /// R4, without surge: when an update deletes an available pod, no more nodes than the budget allows are
-    /// left without an available pod. A node that may only keep a pod counts when its pod is taken.
+    /// left without an available pod. A node that may only keep a pod counts if the update deletes that pod.
     fn check_unavailability(&self, mut view: DaemonSetView<'_>, plan: &RowPlan, excused: &BTreeSet<&Text>) {
         let daemon_set = view.daemon_set;
         let Update::RollingUpdate { max_unavailable, .. } = daemon_set.strategy else {
@@ -74,8 +74,8 @@ impl Simulation {
 }
 
 /// R5: when a plan creates a pod beside an available old one, at most `max_surge` nodes have an available old
-/// pod that stays and, beside it, one that isn't available (yet). The latter may be requested, there, or not
-/// yet known to be terminating.
+/// pod that stays and a second pod that isn't available. The second pod may exist or only be requested. It also
+/// counts while its deletion is in flight.
 fn check_surge(mut view: DaemonSetView<'_>, plan: &RowPlan, excused: &BTreeSet<&Text>) {
     let daemon_set = view.daemon_set;
     let Update::RollingUpdate { max_surge, .. } = daemon_set.strategy else {

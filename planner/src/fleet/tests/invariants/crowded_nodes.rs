@@ -5,20 +5,21 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::{Simulation, Verdict, created, surges};
 use crate::{fleet::Text, model::Pod};
 
-/// Nodes that may have more pods than their `DaemonSet`'s strategy creates. Each entry is the `DaemonSet`'s uid and
+/// Nodes that may have more pods than their `DaemonSet`'s strategy allows. Each entry is the `DaemonSet`'s uid and
 /// the node.
 #[derive(Debug, Default)]
 pub(in super::super) struct CrowdedNodes {
-    /// Nodes where the `DaemonSet` gained a pod that it hadn't created.
+    /// Nodes where the `DaemonSet` gained a pod that somebody else created.
     pub(in super::super) adopted: BTreeSet<(Text, Text)>,
-    /// Nodes that had two pods when the strategy changed.
+    /// Nodes that had more than one pod while the strategy allowed surge, until the extra pods are gone.
     surged: BTreeSet<(Text, Text)>,
 }
 
 impl Simulation {
     /// Without surge, two pods of a `DaemonSet` never run on a node at the same time, terminating ones
-    /// included. With surge, there are never three that aren't terminating. A change of strategy may leave
-    /// two, and others may add some; such nodes are excused until the extra pods are gone.
+    /// included. With surge, there are never three that aren't terminating. A node may still have two after a
+    /// change of strategy, or more if somebody else created pods. Such nodes are excused until the extra pods are
+    /// gone.
     pub(in super::super) fn check_pod_counts(&mut self) {
         let creating: BTreeSet<_> = self
             .pending

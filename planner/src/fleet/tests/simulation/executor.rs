@@ -1,4 +1,4 @@
-//! The executor: what it does to the cluster, and what it reports of it.
+//! The simulated executor: what it changes in the cluster, and what it reports to the planner.
 
 use super::{Event, Simulation};
 use crate::{
@@ -100,8 +100,8 @@ impl Simulation {
         self.watches[2].push_back(Event::Pod(uid.clone(), self.versions, pod));
     }
 
-    /// Begins a new session when the calls of the last one have ended. The new session receives all that is
-    /// known, and forgets the rest.
+    /// Begins a new session when the calls of the last one have ended. The new session receives all current facts,
+    /// and keeps no other state of the last one.
     pub(super) fn restart(&mut self) -> bool {
         for id in std::mem::take(&mut self.unreported) {
             if self.pending.contains_key(&id) {

@@ -4,7 +4,7 @@ use proptest::prelude::*;
 
 use super::{DAEMON_SETS, NODES, outside};
 
-/// One step. Its numbers pick among what exists, modulo the count.
+/// One step. `MovePod`, `Execute` and `Repeat` pick from what exists, with their first number modulo the count.
 #[derive(Debug, Clone)]
 pub(crate) enum Step {
     /// A node joins, or changes to one of a few shapes.

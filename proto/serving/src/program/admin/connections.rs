@@ -1,4 +1,4 @@
-//! Tracks the connections of an admin port and their requests. At the limit of connections, a new one evicts an idle
+//! Tracks the connections of an admin port and their requests. At the connection limit, a new connection evicts an idle
 //! one.
 
 use std::{
@@ -76,7 +76,7 @@ struct State {
     requests: BTreeMap<u64, Instant>,
     watches: usize,
     next_request: u64,
-    /// When the last request ended. Until then, when the connection was opened.
+    /// When the last request ended, or when the connection was opened if no request has ended yet.
     last_request_ended: Instant,
     /// When the first byte after `last_request_ended` arrived.
     first_byte_received: Option<Instant>,
@@ -102,7 +102,7 @@ impl State {
         is_idle.then_some(self.last_request_ended)
     }
 
-    /// When the connection will be closed unless something happens first.
+    /// The deadline of the connection in its current state. `None` while the only open requests are watches.
     fn deadline(&self) -> Option<Instant> {
         if let Some((_, oldest)) = self.requests.first_key_value() {
             return Some(*oldest + REQUEST_TIMEOUT);

@@ -30,7 +30,7 @@ const MAX_ENCODERS: usize = 2;
 /// The limit of metrics pages that are produced or sent at once. Each page stays in memory until its caller has read
 /// it.
 const MAX_PAGES: usize = 8;
-/// Responses are passed to HTTP in chunks of this size. A chunk that has been passed on no longer counts as unsent.
+/// Responses are passed to HTTP in chunks of this size. A request is in progress until HTTP has taken the last chunk.
 const CHUNK_BYTES: usize = 16 * 1024;
 
 const METRICS: &str = "/metrics";

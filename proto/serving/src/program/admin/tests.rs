@@ -19,7 +19,7 @@ use super::*;
 use crate::serve::Health;
 
 const PROBE: &[u8] = b"GET /livez HTTP/1.1\r\nHost: a\r\n\r\n";
-/// A local operation that takes longer than this hangs.
+/// A local operation that takes longer than this is stuck.
 const HANG_TIMEOUT: Duration = Duration::from_secs(20);
 
 async fn pages() -> Router {
@@ -195,7 +195,7 @@ async fn connection_over_the_limit_evicts_the_one_that_is_idle_for_longest() {
     let mut first = connect(&port);
     let mut second = connect(&port);
     tokio::time::sleep(Duration::from_secs(1)).await;
-    // The first connection now has a later request than the second one.
+    // After this request, the second connection has been idle for longer than the first one.
     probe(&mut first).await;
     let _others: Vec<_> = (2..MAX_CONNECTIONS).map(|_| connect(&port)).collect();
     let mut new_connection = connect(&port);

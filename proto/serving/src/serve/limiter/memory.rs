@@ -15,8 +15,8 @@ use super::{
     Limiter,
 };
 
-/// Memory is counted in units of this size, because a semaphore counts at most about four billion permits at
-/// once.
+/// Memory is counted in units of this size, because at most `u32::MAX` permits of a semaphore can be acquired
+/// at once.
 const UNIT_BYTES: usize = 1024;
 
 /// The memory budgets that all ports of a server share, in units.
@@ -28,15 +28,15 @@ pub(super) struct MemoryBudgets {
     streams: FairSemaphore,
     /// Objects that the calls in progress read from their messages.
     pub(super) read_objects: FairSemaphore,
-    /// The answers to unary calls, from the start of their making until they have been sent.
+    /// The answers to unary calls, while they are made and until they have been sent.
     pub(super) answers: FairSemaphore,
 }
 
 impl MemoryBudgets {
     pub(super) fn new(limits: &Limits) -> Self {
         let units = |bytes: u64| usize::try_from(bytes).unwrap_or(usize::MAX).div_ceil(UNIT_BYTES);
-        // One caller may hold three quarters of a budget. The largest possible request fits into that, and a
-        // quarter remains for other callers.
+        // One caller may hold three quarters of a budget. A message of the largest encoded size fits into that,
+        // and a quarter remains for other callers.
         let budget = |bytes: u64| FairSemaphore::new(units(bytes), units(bytes.saturating_mul(3) / 4));
         Self {
             requests: budget(limits.max_request_bytes()),
@@ -111,7 +111,7 @@ impl MessageMemory {
                 "requests",
                 limits.max_request_bytes(),
             ),
-            // A session can wait: an error that says to retry would end it.
+            // A stream can wait longer, and an error that says to retry would end it.
             MessageBudget::Streams => (
                 &budgets.streams,
                 self.message_timeout(),

@@ -7,8 +7,8 @@ use tonic::metadata::MetadataValue;
 
 use super::*;
 
-/// Accepts every caller whose `authorization` header has a name. The authentication of the caller `slow` waits for a
-/// permit of the test.
+/// Accepts every caller whose `authorization` header has a name. The authentication of the caller `slow` waits until
+/// the test adds a permit.
 #[derive(Debug)]
 struct ByName {
     calls: Semaphore,

@@ -22,7 +22,7 @@ async fn evicted_handshake_is_counted_once() {
     }
     let mut rest = Vec::new();
     stalled[0].read_to_end(&mut rest).await.unwrap();
-    // After one more complete call, the server has finished its work for the ended handshake.
+    // When another call is complete, the server has also finished its work for the evicted handshake.
     drop(stalled);
     scene
         .get_info(scene.client(CLIENT).credentials.client())
@@ -35,7 +35,7 @@ async fn evicted_handshake_is_counted_once() {
 async fn stalled_handshakes_block_no_clients_and_time_out() {
     let scene = Scene::new().await;
     let mut stalled = Vec::new();
-    // More than the limits of connections and of handshakes allow.
+    // More connections than the limits on connections and handshakes allow.
     for _ in 0..2 * LIMITS.max_connections() {
         let (client, server) = tokio::io::duplex(64 * 1024);
         scene.running.connections.send(Ok(server)).unwrap();

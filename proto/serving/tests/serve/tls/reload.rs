@@ -23,8 +23,8 @@ async fn certificates_and_authorities_are_reloaded_under_an_open_stream() {
     let mut open = ExecutorServiceClient::new(channel);
     let plans = open.watch_plans(WatchPlansRequest::default()).await.unwrap();
 
-    // First, all sides trust both authorities. Then the client and the server in turn switch to certificates
-    // of the new one.
+    // First, the server trusts both authorities. Then a new client and the server in turn use certificates of
+    // the new authority.
     let next = Authority::new("next").unwrap();
     let both = [&scene.authority, &next];
     let (server, mount) = (&scene.server.credentials, &scene.server.mount);
@@ -143,7 +143,7 @@ async fn renewed_certificate_that_isnt_valid_now_doesnt_replace_a_valid_one() {
     mount.write(&good, &[&expired, &scene.authority]).unwrap();
     assert!(credentials.reload().unwrap(), "one valid authority is enough");
 
-    // The server accepts it once its validity begins.
+    // The new certificate is accepted once its validity begins.
     mount.write(&issue(2090, 2100), &[&scene.authority]).unwrap();
     credentials.reload().unwrap_err();
     let later = UNIX_EPOCH + Duration::from_hours(24 * 365 * 125);

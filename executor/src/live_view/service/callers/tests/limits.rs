@@ -9,7 +9,7 @@ fn from(address: &str) -> Peer {
     Peer::new(Identity::Anonymous, Some(address.parse().unwrap()))
 }
 
-/// Shows `count` different invalid tokens, and returns how many of them were reviewed.
+/// Sends `count` different invalid tokens, and returns how many of them were reviewed.
 async fn junk(tokens: &TokenAuthenticator, peer: &Peer, prefix: &str, count: u32) -> usize {
     let mut reviewed = 0;
     for number in 0..count {
@@ -57,8 +57,8 @@ async fn invalid_tokens_from_many_addresses_cause_few_reviews_and_known_tokens_s
             reviewed <= if second == 0 { 39 } else { 20 },
             "{reviewed} in second {second}"
         );
-        // The cached answer about the valid token expires again and again, while the invalid ones fill every limit and
-        // cache.
+        // The cached answer about the valid token expires repeatedly, while invalid tokens exhaust the rate limits and
+        // fill their cache.
         authenticate(&tokens, "t", Some(&from("10.1.0.1"))).await.unwrap();
         tokio::time::advance(Duration::from_secs(1)).await;
     }
