@@ -14,7 +14,7 @@ use serde_json::{Value, json};
 use crate::apiserver::{api::Api, failure::ApiError, objects::DaemonSet};
 
 /// Maximum number of attempts to write a status that somebody else keeps changing.
-const MAX_CONFLICTS: usize = 5;
+const MAX_ATTEMPTS: usize = 5;
 
 /// The status that a `DaemonSet` should have.
 #[derive(Debug, Clone, PartialEq)]
@@ -150,7 +150,7 @@ pub(crate) async fn write(
     let mut answer = api
         .patch_daemon_set_status(namespace, name, &body(&daemon_set, &wanted))
         .await;
-    for _ in 1..MAX_CONFLICTS {
+    for _ in 1..MAX_ATTEMPTS {
         match &answer {
             Err(error) if error.is_conflict() => {}
             Ok(_) | Err(_) => break,

@@ -1,7 +1,7 @@
 //! Tests of the executor's messages and exit codes for unusable flags. Every run ends before it connects to
 //! anything.
 
-#![expect(clippy::unwrap_used, reason = "what helps a test may fail it")]
+#![expect(clippy::unwrap_used, reason = "test helpers may panic")]
 
 use std::{
     fs,

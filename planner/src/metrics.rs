@@ -163,7 +163,7 @@ impl Default for Metrics {
             );
             registry.register(
                 "refused_calls",
-                "gRPC calls and connections that were refused or aborted, because of a limit or of their caller",
+                "gRPC calls and connections that were refused or aborted, by reason",
                 refused_calls.clone(),
             );
             registry.register("sessions", "Open sessions", sessions.clone());

@@ -6,6 +6,7 @@ use anyhow::Context;
 use clap::CommandFactory;
 use clap_complete::Shell;
 use everynode_proto::planner::v1::planner_service_server::PlannerServiceServer;
+use everynode_render::ErrorChain;
 use everynode_serving::{
     program::{self, exit::Exit},
     serve::{self, Limits, Server},
@@ -44,7 +45,7 @@ pub fn main() -> Exit {
 fn start(args: &Args) -> Exit {
     let _logging = match args.logs.start(env!("CARGO_PKG_NAME")) {
         Ok(logging) => logging,
-        Err(error) => return fail(Exit::Usage, &error.to_string()),
+        Err(error) => return fail(Exit::Usage, &ErrorChain(&error).to_string()),
     };
     let credentials = match args.tls.credentials() {
         Ok(credentials) => credentials,

@@ -1,6 +1,6 @@
 //! Tests the flags by running the program itself.
 
-#![expect(clippy::unwrap_used, reason = "what helps a test may fail it")]
+#![expect(clippy::unwrap_used, reason = "test helpers may panic")]
 
 use std::{net::TcpListener, process::Command};
 
@@ -13,6 +13,7 @@ fn refused(flags: &[&str]) -> String {
         "EVERYNODE_ADMIN_LISTEN",
         "EVERYNODE_MAX_CONCURRENT_CALLS",
         "EVERYNODE_MAX_SESSIONS",
+        "EVERYNODE_MAX_SESSION_MEMORY",
         "EVERYNODE_CALL_DEADLINE",
         "EVERYNODE_TLS_CERT",
         "EVERYNODE_TLS_KEY",

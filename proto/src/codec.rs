@@ -62,13 +62,18 @@ impl<U: Message + Name + Default> Decoder for FactLimitDecoder<U> {
 
     fn decode(&mut self, message: &mut DecodeBuf<'_>) -> Result<Option<U>, Status> {
         if U::full_name() == SessionRequest::full_name() {
-            // The facts of a malformed message count as none, because prost refuses the message below. The buffer holds
-            // the whole message in one piece.
-            let facts = count_field(FACTS_FIELD, message.chunk()).unwrap_or_default();
-            check_fact_count(facts)?;
+            // The buffer holds the whole message in one piece.
+            check_encoded_facts(message.chunk())?;
         }
         self.0.decode(message)
     }
+}
+
+/// Checks the number of facts in an encoded `SessionRequest`. A malformed message is refused here with prost's error,
+/// because prost would decode all facts in front of the error.
+fn check_encoded_facts(message: &[u8]) -> Result<(), Status> {
+    let facts = count_field(FACTS_FIELD, message).map_err(|error| Status::internal(error.to_string()))?;
+    check_fact_count(facts)
 }
 
 /// Checks the number of facts in one `SessionRequest`.
@@ -98,6 +103,8 @@ fn count_field(field: u32, mut message: &[u8]) -> Result<usize, DecodeError> {
 
 #[cfg(test)]
 mod tests {
+    use tonic::Code;
+
     use super::*;
     use crate::planner::v1::Fact;
 
@@ -112,7 +119,16 @@ mod tests {
             assert_eq!(count_field(FACTS_FIELD, &request.encode_to_vec()).unwrap(), facts);
             assert_eq!(check_fact_count(facts).is_ok(), facts <= MAX_FACTS);
         }
-        // A length beyond the end of the message.
-        assert!(count_field(FACTS_FIELD, &[0x22, 0x7F]).is_err());
+    }
+
+    #[test]
+    fn malformed_message_is_refused_however_many_facts_it_begins_with() {
+        for facts in [0, 1, 1_000_000] {
+            let mut message = [0x22_u8, 0].repeat(facts);
+            // A fact whose length is beyond the end of the message.
+            message.extend([0x22, 0x7F]);
+            let refused = check_encoded_facts(&message).unwrap_err();
+            assert_eq!(refused.code(), Code::Internal, "{facts}: {refused}");
+        }
     }
 }

@@ -59,7 +59,7 @@ func judgeAll(input io.Reader, output io.Writer) error {
 		if asked.Templates != nil {
 			demands := make([]demand, 0, len(asked.Templates))
 			for i := range asked.Templates {
-				demands = append(demands, weigh(&asked.Templates[i]))
+				demands = append(demands, demandOf(&asked.Templates[i]))
 			}
 			if err := encoder.Encode(demands); err != nil {
 				return fmt.Errorf("answer %d: %w", number, err)
@@ -93,9 +93,9 @@ func verdict(set *apps.DaemonSet, node *core.Node) string {
 	}
 }
 
-// weigh makes a pod from the template, applies the API server's defaults, and computes its demand with the scheduler's
-// own functions.
-func weigh(template *core.PodTemplateSpec) demand {
+// demandOf makes a pod from the template, applies the API server's defaults, and computes its demand with the
+// scheduler's own functions.
+func demandOf(template *core.PodTemplateSpec) demand {
 	pod := core.Pod{Spec: template.Spec}
 	defaults.SetObjectDefaults_Pod(&pod)
 	found := demand{Requests: map[core.ResourceName]string{}, HostPorts: []hostPort{}}

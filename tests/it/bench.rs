@@ -51,7 +51,7 @@ fn check_count(outcome: &Outcome, figure: &str, expected: f64) {
 fn check_figures(report: &Report, figures: &[&str]) {
     for contender in [Contender::Peer, Contender::Everynode] {
         let outcome = report.outcome(contender).unwrap();
-        let all = ["peak RSS", "RSS in the end", "read from the API server"];
+        let all = ["peak RSS", "RSS at the end", "read from the API server"];
         for figure in all.iter().chain(figures) {
             assert!(value(outcome, figure) > 0.0, "{} {figure}", outcome.contender);
         }

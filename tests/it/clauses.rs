@@ -21,8 +21,9 @@ const HEADER: &str = "\
 # The DaemonSet contract
 
 The contract states what users, kubectl and Kubernetes' conformance suite expect of a DaemonSet controller. Each clause
-is listed with the tests that hold it. Where Everynode differs from kube-controller-manager on purpose is in
-[ARCHITECTURE.md](../ARCHITECTURE.md#differences-from-kube-controller-manager).
+is listed with the tests that check it.
+[ARCHITECTURE.md](../ARCHITECTURE.md#differences-from-kube-controller-manager) lists where Everynode differs from
+kube-controller-manager on purpose.
 
 The name of a test begins with the clauses that it tests: `n3_…` tests N3, `p1_p2_…` tests P1 and P2. Tests in
 `tests/it/differential` are scenarios. They run under kube-controller-manager's own controller and under Everynode, and

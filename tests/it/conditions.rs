@@ -59,7 +59,7 @@ async fn kubectl_waits_for_conditions_and_rollout_keeps_their_transition_times()
 }
 
 #[tokio::test]
-async fn full_quota_sets_degraded_with_the_servers_message_until_raised() {
+async fn full_quota_sets_degraded_with_the_servers_message_until_the_quota_is_raised() {
     let world = World::new(3).await;
     let quotas = world.create_quota(1).await;
     world.create(DaemonSetBuilder::new("agent")).await;

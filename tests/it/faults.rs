@@ -20,7 +20,7 @@ use k8s_openapi::api::core::v1::Pod;
 use kube::api::DeleteParams;
 use kube::{Api, ResourceExt};
 
-use crate::world::{DEADLINE, World};
+use crate::world::{DEADLINE, World, identities};
 
 /// A world whose executor reaches everything through proxies. The `DaemonSet` `agent` has a pod on every node.
 struct Scene {
@@ -160,18 +160,18 @@ impl Scene {
             .unwrap_or_else(|error| panic!("{error:#}\n{}", self.world.logs()));
     }
 
-    /// Checks that every pod to keep still exists, and that there is at most one other pod: the pod that `add_work`
-    /// deleted may still be terminating. Call this while Everynode can't act, or must not.
+    /// Checks that the pods to keep are the only pods, except for terminating ones: the pod that `add_work` deleted may
+    /// still be there. Call this while Everynode can't act, or must not.
     async fn check_pods_untouched(&self) {
-        let pods = daemonsets::pods(&self.world.client, &self.world.namespace, "agent")
+        let mut pods = daemonsets::pods(&self.world.client, &self.world.namespace, "agent")
             .await
             .unwrap();
-        let is_there = |kept: &Pod| {
-            let mut same = pods.iter().filter(|pod| pod.uid() == kept.uid());
-            same.any(|pod| pod.metadata.deletion_timestamp.is_none())
-        };
-        let all = self.pods_to_keep.iter().all(is_there);
-        assert!(all, "a pod was deleted\n{}", self.world.logs());
-        assert!(pods.len() <= self.pods_to_keep.len() + 1, "a pod was created");
+        pods.retain(|pod| pod.metadata.deletion_timestamp.is_none());
+        assert_eq!(
+            identities(&pods),
+            identities(&self.pods_to_keep),
+            "a pod was created or deleted\n{}",
+            self.world.logs()
+        );
     }
 }

@@ -57,11 +57,11 @@ async fn wait_phase(pods: &Api<Pod>, name: &str, phase: &str, ready: bool) -> Po
             let found_phase = status.phase.unwrap_or_default();
             ensure!(
                 found_phase == phase && found == ready,
-                "it is {found_phase}, ready: {found}"
+                "{name} is {found_phase}, ready: {found}"
             );
             ensure!(
                 containers.iter().all(|container| container.ready == ready),
-                "its containers don't agree"
+                "the containers of {name} don't agree"
             );
             Ok(pod)
         },
@@ -143,7 +143,10 @@ async fn deleted_pods_disappear_at_once_unless_annotated_to_stay() {
     };
     gone("plain").await;
     let stays = pods.get("stays").await.unwrap();
-    assert!(stays.metadata.deletion_timestamp.is_some(), "it is terminating");
+    assert!(
+        stays.metadata.deletion_timestamp.is_some(),
+        "stays isn't terminating"
+    );
     annotate(&pods, "stays", "everynode.test/terminate", None).await;
     gone("stays").await;
 }

@@ -129,18 +129,23 @@ fn decisions_use_no_clock_io_randomness_or_wire_types() {
     }
 }
 
-#[test]
-fn every_crate_has_the_workspace_lints_which_forbid_unsafe_code() {
-    let read = |file: &str| std::fs::read_to_string(workspace().join(file)).unwrap();
-    let root = read("Cargo.toml");
+/// The folders of the workspace's members, from Cargo.toml.
+fn members() -> Vec<String> {
+    let root = std::fs::read_to_string(workspace().join("Cargo.toml")).unwrap();
     let members = root.lines().find_map(|line| line.strip_prefix("members = "));
     let members: Vec<String> = serde_json::from_str(members.unwrap()).unwrap();
     assert!(members.len() >= 4, "{members:?}");
-    for member in members {
+    members
+}
+
+#[test]
+fn every_crate_has_the_workspace_lints_which_forbid_unsafe_code() {
+    let read = |file: &str| std::fs::read_to_string(workspace().join(file)).unwrap();
+    for member in members() {
         let manifest = read(&format!("{member}/Cargo.toml"));
         assert!(manifest.contains("\n[lints]\nworkspace = true\n"), "{member}");
     }
-    assert!(root.contains("\nunsafe_code = \"forbid\"\n"));
+    assert!(read("Cargo.toml").contains("\nunsafe_code = \"forbid\"\n"));
 }
 
 #[test]
@@ -161,16 +166,7 @@ fn toolchain_is_pinned_to_the_manifests_rust_version() {
 
 #[test]
 fn every_source_file_is_part_of_a_crate() {
-    let members = [
-        "proto",
-        "proto/render",
-        "proto/serving",
-        "planner",
-        "executor",
-        "executor/kubectl-everynode",
-        "tests",
-    ];
-    for member in members {
+    for member in members() {
         let root = workspace().join(member).join("src");
         let files = sources(&root);
         let declared: BTreeSet<_> = files
@@ -218,6 +214,22 @@ fn tests_named_in(document: &str) -> BTreeSet<String> {
     quoted.filter(is_test).map(str::to_owned).collect()
 }
 
+/// The names of the tests in a source text: of the functions with a test attribute.
+fn tests_in(source: &str) -> BTreeSet<&str> {
+    let mut names: BTreeSet<&str> = BTreeSet::new();
+    let mut is_test = false;
+    for line in source.lines().map(str::trim_start) {
+        if line.starts_with("#[test]") || line.starts_with("#[tokio::test") {
+            is_test = true;
+        } else if let Some((_, rest)) = line.split_once("fn ") {
+            let name = rest.split_once('(').map(|(name, _)| name);
+            names.extend(name.filter(|_| is_test));
+            is_test = false;
+        }
+    }
+    names
+}
+
 #[test]
 fn every_test_named_in_documents_exists() {
     let folders = ["proto", "planner", "executor", "tests"];
@@ -225,12 +237,7 @@ fn every_test_named_in_documents_exists() {
         .iter()
         .flat_map(|folder| sources(&workspace().join(folder)));
     let code: String = files.map(|file| std::fs::read_to_string(file).unwrap()).collect();
-    let names: BTreeSet<_> = code
-        .split("fn ")
-        .skip(1)
-        .filter_map(|after| after.split_once('('))
-        .map(|(name, _)| name)
-        .collect();
+    let names = tests_in(&code);
     for document in ["ARCHITECTURE.md", "SECURITY.md", "docs/failure-modes.md"] {
         let tests = tests_named_in(document);
         assert!(tests.len() > 20, "{document}: {tests:?}");

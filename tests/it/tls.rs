@@ -84,14 +84,14 @@ async fn wait_renewed<R: Role>(service: &Service<R>, times: usize) {
         async || {
             let log = fs::read_to_string(service.log())?;
             let seen = log.matches(RENEWED).count();
-            anyhow::ensure!(seen == times, "{seen} times");
+            anyhow::ensure!(seen == times, "reloaded {seen} of {times} times");
             Ok(())
         },
     );
     renewed.await.unwrap();
 }
 
-async fn is_serving(admin_address: String) {
+async fn assert_serving(admin_address: String) {
     let endpoint = Endpoint::from_shared(format!("http://{admin_address}")).unwrap();
     let mut health = HealthClient::new(endpoint.connect().await.unwrap());
     let answer = health.check(HealthCheckRequest::default()).await.unwrap();
@@ -102,8 +102,8 @@ async fn is_serving(admin_address: String) {
 async fn certificates_and_authority_are_rotated_during_a_rollout_without_losing_a_session() {
     let certificates = Certificates::new();
     let mut world = certificates.world(4, &[]).await;
-    is_serving(world.planner.admin_address()).await;
-    is_serving(world.executor.admin_address()).await;
+    assert_serving(world.planner.admin_address()).await;
+    assert_serving(world.executor.admin_address()).await;
     world.create(DaemonSetBuilder::new("agent")).await;
     world.wait_placed("agent").await;
     world.set_image("agent:2").await;
@@ -175,6 +175,10 @@ async fn executor_with_a_wrong_certificate_gets_no_session_and_logs_why() {
             Ok(())
         });
         logged.await.unwrap();
+        let (_, metrics) = world.executor.get("/metrics").await.unwrap();
+        let mut metrics = metrics.lines();
+        let is_disconnected = metrics.any(|line| line == "everynode_executor_planner_connected 0");
+        assert!(is_disconnected, "the executor has a session");
     }
     let log = world.planner.log_tail(20);
     assert!(log.contains("TLS handshake failed"), "{log}");

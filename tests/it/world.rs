@@ -17,7 +17,7 @@ use kube::{Api, Client, ResourceExt};
 use serde_json::json;
 
 /// Deadline for anything that normally takes a moment.
-pub(crate) const DEADLINE: Duration = Duration::from_secs(30);
+pub(crate) const DEADLINE: Duration = Duration::from_mins(1);
 
 /// A cluster with nodes `node-01`, `node-02`, …, and a planner and an executor.
 pub(crate) struct World {

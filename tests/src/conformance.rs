@@ -107,7 +107,7 @@ impl Runner {
         let work_dir = WorkDir::new("conformance")?;
         let kubectl = work_dir.write("kubectl", KUBECTL)?;
         fs::set_permissions(&kubectl, fs::Permissions::from_mode(0o755))
-            .with_context(|| format!("making {} a program", kubectl.display()))?;
+            .with_context(|| format!("making {} executable", kubectl.display()))?;
         let args = vec![
             "--provider=skeleton".to_owned(),
             format!("--kubeconfig={}", control_plane.kubeconfig().display()),

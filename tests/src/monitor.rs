@@ -63,6 +63,7 @@ impl Monitor {
         let (sender, observations) = watch::channel(Observations {
             pods: live.known.len(),
             fewest_ready: live.ready(),
+            violations: live.violations.clone(),
             ..Observations::default()
         });
         let mut watcher = PodWatcher {

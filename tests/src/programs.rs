@@ -113,7 +113,7 @@ impl Programs {
             .with_context(|| format!("starting {}", cargo.display()))?;
         ensure!(
             output.status.success(),
-            "`cargo build` of the planner and the executor failed"
+            "`cargo build` of the planner, the executor and the plugin failed"
         );
         let executables: Vec<PathBuf> = String::from_utf8_lossy(&output.stdout)
             .lines()

@@ -90,7 +90,7 @@ pub async fn run(settings: &Settings, mut print: impl FnMut(String)) -> Result<R
         actions: BTreeMap::new(),
         deletions: BTreeMap::new(),
         memory: (Vec::new(), Vec::new()),
-        rests: Vec::new(),
+        convergence_seconds: Vec::new(),
     };
     soak.workload.create_initial_objects().await?;
     let start = Instant::now();
@@ -103,7 +103,7 @@ pub async fn run(settings: &Settings, mut print: impl FnMut(String)) -> Result<R
         print(format!(
             "{:>5.1} min: fault phase {phases}, converged after {:.1} s; {} faults, {} operations, {} deletions checked",
             start.elapsed().as_secs_f64() / 60.0,
-            soak.rests.last().copied().unwrap_or_default(),
+            soak.convergence_seconds.last().copied().unwrap_or_default(),
             soak.faults.counts.values().sum::<u64>(),
             soak.workload.counts.values().sum::<u64>(),
             soak.deletions.values().sum::<u64>(),
@@ -136,7 +136,7 @@ struct Soak {
     actions: BTreeMap<String, u64>,
     deletions: BTreeMap<&'static str, u64>,
     memory: (Vec<u64>, Vec<u64>),
-    rests: Vec<f64>,
+    convergence_seconds: Vec<f64>,
 }
 
 /// A deletion by Everynode that hasn't been judged yet.
@@ -191,13 +191,14 @@ impl Soak {
             let problems = steady_state::problems(&self.model.lock());
             let is_all_judged = self.pending.is_empty() && !self.model.lock().has_pending_duplicates();
             if problems.is_empty() && is_all_judged {
-                self.rests.push(start.elapsed().as_secs_f64());
+                self.convergence_seconds.push(start.elapsed().as_secs_f64());
                 return Ok(Vec::new());
             }
             if !problems.is_empty() && start.elapsed() >= CONVERGENCE_TIMEOUT {
+                let seconds = CONVERGENCE_TIMEOUT.as_secs();
                 return Ok(problems
                     .into_iter()
-                    .map(|problem| format!("not converged after 30 s: {problem}"))
+                    .map(|problem| format!("not converged after {seconds} s: {problem}"))
                     .collect());
             }
             sleep(CHECK_INTERVAL).await;
@@ -307,7 +308,7 @@ impl Soak {
             operations: self.workload.counts,
             actions: self.actions,
             deletions: self.deletions,
-            rests: self.rests,
+            convergence_seconds: self.convergence_seconds,
             terms: transitions.map_or(0, |transitions| {
                 u64::try_from(transitions).unwrap_or_default() + 1
             }),

@@ -102,7 +102,7 @@ impl<'a> Walkthrough<'a> {
         self.remove_a_node().await.context("removing a node")?;
         self.restrict_nodes()
             .await
-            .context("restricting it with a nodeSelector")?;
+            .context("restricting the DaemonSet with a nodeSelector")?;
         self.change_the_image().await.context("changing the image")?;
         self.connect()
             .await
@@ -148,7 +148,7 @@ impl<'a> Walkthrough<'a> {
     /// misscheduled.
     async fn wait_counts(&self, count: usize) -> Result<()> {
         let count = i32::try_from(count).context("too many nodes")?;
-        let what = format!("all counters {count}");
+        let what = format!("all counters to be {count}");
         daemonsets::wait_status(&self.client, &self.namespace, NAME, DEADLINE, &what, |status| {
             status.desired_number_scheduled == count
                 && status.current_number_scheduled == count

@@ -10,7 +10,10 @@
 //! - `complete`: completion of the command line.
 //! - `error`: the errors, and their exit codes.
 
-#![expect(clippy::doc_markdown, reason = "DaemonSets are the users' word here")]
+#![expect(
+    clippy::doc_markdown,
+    reason = "help and messages write DaemonSet without backticks"
+)]
 
 mod args;
 mod commands;

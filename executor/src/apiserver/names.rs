@@ -4,6 +4,9 @@
 const MAX_NAME_BYTES: usize = 253;
 /// Maximum number of characters of an invalid name that an error shows.
 const MAX_SHOWN_CHARS: usize = 64;
+/// The rule for names, as errors state it.
+pub(crate) const NAME_RULE: &str = "a name has at most 253 characters, which are a-z, 0-9, '-' and '.', and each part \
+     between dots begins and ends with a letter or a digit";
 
 /// Whether the text is a valid name: a DNS subdomain.
 pub(crate) fn is_name(text: &str) -> bool {
@@ -19,9 +22,7 @@ pub(crate) fn is_name(text: &str) -> bool {
 
 /// A name or a namespace that no Kubernetes object can have.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error(
-    "the {field} {name:?} is not valid: a name has at most 253 characters, which are a-z, 0-9, '-' and '.'"
-)]
+#[error("the {field} {name:?} is not valid: {}", self::NAME_RULE)]
 pub(crate) struct InvalidName {
     field: &'static str,
     /// The beginning of the name.
@@ -73,6 +74,10 @@ mod tests {
         let error = path_element("pod name", "p1?x=0").unwrap_err().to_string();
         assert!(
             error.starts_with("the pod name \"p1?x=0\" is not valid"),
+            "{error}"
+        );
+        assert!(
+            error.ends_with("begins and ends with a letter or a digit"),
             "{error}"
         );
     }

@@ -141,7 +141,8 @@ impl Controller {
         if let Some(pause) = managed.actions.on_finished(lane, id, outcome) {
             // Lanes of many DaemonSets that closed together should not open together.
             let pause = pause.mul_f64(0.8 + 0.4 * fastrand::f64());
-            debug!(%uid, ?lane, ?pause, "lane closed after a refusal");
+            let daemon_set = self.cluster.daemon_set(uid).map(|entry| entry.object.key());
+            debug!(daemon_set, ?lane, ?pause, "lane closed after a refusal");
             if let Some(refused) = managed.refusals.get_mut(lane) {
                 refused.until = Instant::now() + pause;
             }
@@ -325,26 +326,24 @@ impl Controller {
             self.config.metrics.event_to_action(read.elapsed());
         }
         if !self.managed.contains_key(&uid) {
+            // The event about the action has created a rate limit for a `DaemonSet` that is already forgotten.
+            self.config.events.forget(&uid);
             return;
         }
         self.update_lane(&uid, lane, is_current.then_some(id), call_outcome);
-        if is_current && outcome == Outcome::Refused {
-            self.write_status(&uid);
-        }
         if is_current {
             match outcome {
                 Outcome::Done => self.end_action(&uid, id, ActionOutcome::Done),
                 Outcome::Skipped => self.end_action(&uid, id, ActionOutcome::Skipped),
-                // This is reported to the planner when the lane opens again.
-                Outcome::Refused => {}
+                // The planner learns of it when the lane opens again.
+                Outcome::Refused => self.write_status(&uid),
             }
         }
         self.start_actions(&uid);
     }
 
     fn report_refusal(&mut self, object: &DaemonSet, lane: Lane, error: &ApiError, note: String) {
-        let key = object.key();
-        info!(daemon_set = key, ?lane, error = %ErrorChain(error), "action refused by the API server");
+        info!(daemon_set = object.key(), ?lane, error = %ErrorChain(error), "action refused by the API server");
         if error.is_namespace_terminating() {
             // Nothing can be written to the namespace any more, not even an event.
             return;

@@ -2,7 +2,7 @@
 //! while the status keeps changing. So only some of a rollout's many changes are written, but the last one is always
 //! written soon.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use everynode_render::ErrorChain;
 use tokio::time::Instant;
@@ -30,6 +30,8 @@ const MAX_RETRY_WAIT: Duration = Duration::from_secs(30);
 #[derive(Debug)]
 pub(super) struct FinishedStatusWrite {
     daemon_set: SharedStr,
+    /// The object whose status was written; it may be gone by now.
+    object: Arc<DaemonSet>,
     result: Result<DaemonSet, ApiError>,
 }
 
@@ -80,26 +82,31 @@ impl Controller {
         self.config.metrics.status_write();
         let (api, object, daemon_set) = (self.config.api.clone(), entry.object.clone(), uid.clone());
         self.calls.spawn(async move {
-            let result = write(api, object, wanted).await;
-            CallResult::Status(Box::new(FinishedStatusWrite { daemon_set, result }))
+            let result = write(api, object.clone(), wanted).await;
+            CallResult::Status(Box::new(FinishedStatusWrite {
+                daemon_set,
+                object,
+                result,
+            }))
         });
     }
 
     pub(super) fn on_status_written(&mut self, written: FinishedStatusWrite) {
         let FinishedStatusWrite {
             daemon_set: uid,
+            object,
             result,
         } = written;
         let Some(managed) = self.managed.get_mut(&uid) else {
             return;
         };
         let pause = match result {
-            Ok(object) => {
+            Ok(current) => {
                 managed.status.failures = 0;
                 let written = &mut managed.status.written;
                 written.drain(..written.len().saturating_sub(1));
                 managed.status.pause_units_left = managed.status.pause_units;
-                self.cluster.apply_written_daemon_set(object);
+                self.cluster.apply_written_daemon_set(current);
                 PAUSE
             }
             Err(error) => {
@@ -107,9 +114,12 @@ impl Controller {
                 managed.status.failures = failures.saturating_add(1);
                 managed.status.pause_units_left = 1;
                 if error.is_not_found() {
-                    debug!(%uid, "DaemonSet was deleted before its status was written");
+                    debug!(
+                        daemon_set = object.key(),
+                        "DaemonSet was deleted before its status was written"
+                    );
                 } else {
-                    warn!(%uid, error = %ErrorChain(&error), "status write failed; retrying");
+                    warn!(daemon_set = object.key(), error = %ErrorChain(&error), "status write failed; retrying");
                 }
                 error.wait(failures, PAUSE, MAX_RETRY_WAIT)
             }

@@ -81,24 +81,42 @@ pub(crate) async fn until_lost(leadership: &mut watch::Receiver<Leadership>) -> 
 
 #[cfg(test)]
 mod tests {
+    use std::{sync::Arc, time::Duration};
+
+    use tokio::{sync::Notify, time::timeout};
+
     use super::*;
 
-    #[tokio::test]
+    /// Waits until this is the published leadership.
+    async fn until(published: &mut watch::Receiver<Leadership>, wanted: &Leadership) {
+        let found = timeout(Duration::from_secs(1), published.wait_for(|now| now == wanted)).await;
+        found.expect("it is not published").unwrap();
+    }
+
+    #[tokio::test(start_paused = true)]
     async fn elected_executor_leads_when_watches_are_fresh_and_stops_at_once_when_it_loses() {
         let (wins, won) = watch::channel(Leadership::default());
         let (leads, mut published) = watch::channel(Leadership::of("other"));
-        let publishing = tokio::spawn(publish_when_fresh(won, leads, async || {
-            std::future::pending::<()>().await;
+        let (check_begun, watches_fresh) = (Arc::new(Notify::new()), Arc::new(Notify::new()));
+        let (begun, fresh) = (check_begun.clone(), watches_fresh.clone());
+        let publishing = tokio::spawn(publish_when_fresh(won, leads, async move || {
+            begun.notify_one();
+            fresh.notified().await;
         }));
+
         wins.send_replace(Leadership::ours_in("me", 7));
-        // The watches never report that they are fresh, so winning has no effect.
+        check_begun.notified().await;
+        assert!(!published.borrow().is_us, "the watches aren't fresh yet");
+        watches_fresh.notify_one();
+        until(&mut published, &Leadership::ours_in("me", 7)).await;
+        wins.send_replace(Leadership::of("second"));
+        until(&mut published, &Leadership::of("second")).await;
+
+        // It loses while it waits for the watches, which never become fresh this time.
+        wins.send_replace(Leadership::ours_in("me", 8));
+        check_begun.notified().await;
         wins.send_replace(Leadership::of("third"));
-        let now = published
-            .wait_for(|now| now.leader == "third")
-            .await
-            .unwrap()
-            .clone();
-        assert!(!now.is_us);
+        until(&mut published, &Leadership::of("third")).await;
         drop(wins);
         publishing.await.unwrap();
     }

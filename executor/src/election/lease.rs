@@ -95,7 +95,7 @@ pub enum InvalidSettings {
     #[error("--leader-elect-renew-deadline must be more than 1.2 times --leader-elect-retry-period")]
     RenewDeadlineTooShort,
     /// A Lease holds its duration in whole seconds.
-    #[error("--leader-elect-lease-duration must be whole seconds: a Lease has no others")]
+    #[error("--leader-elect-lease-duration must be whole seconds: a Lease stores whole seconds")]
     FractionalDuration,
 }
 

@@ -63,7 +63,7 @@ pub(crate) enum Violation {
     #[error("a condition that the planner may not set")]
     Condition,
     /// A toleration of something other than the taint of a node condition.
-    #[error("a toleration that no taint of a node condition needs")]
+    #[error("a toleration that isn't for the taint of a node condition")]
     Toleration,
     /// A plan with more actions or longer names than any correct plan, or two actions with the same id.
     #[error("too many actions, a duplicate action id, or an overlong name")]
@@ -315,19 +315,20 @@ pub(crate) fn remove_invalid_tolerations(added: &mut Vec<Toleration>) -> usize {
     before - added.len()
 }
 
-/// Keeps only entries about the availability of the `DaemonSet`'s own pods, and at most as many as it has pods. A pod
-/// that is gone needs no entry, and without an `owner` there are no pods.
+/// Keeps only entries about the availability of the `DaemonSet`'s own pods, and of several entries about a pod only the
+/// first. A pod that is gone needs no entry, and without an `owner` there are no pods.
 pub(crate) fn retain_own_availability(
     cluster: &Cluster,
     owner: Option<&Owner>,
     changes: &mut Vec<PodAvailability>,
 ) {
     let pods = cluster.pods();
+    let mut seen = HashSet::new();
     changes.retain(|change| {
         let pod = pods.get(&change.uid);
-        owner.is_some() && pod.is_some_and(|pod| pod.owner() == owner)
+        let is_own = owner.is_some() && pod.is_some_and(|pod| pod.owner() == owner);
+        is_own && seen.insert(change.uid.clone())
     });
-    changes.truncate(owner.map_or(0, |owner| pods.owned_count(owner)));
 }
 
 /// Cuts a plan's problems to the number and length that events can carry.

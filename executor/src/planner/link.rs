@@ -1,7 +1,6 @@
 //! Connections to planners: an address, and how connections to it are secured. Every new connection resolves the
 //! address again, and uses the certificates of that moment.
 
-use everynode_render::ErrorChain;
 use everynode_serving::tls::{Connector, Credentials, NameError};
 use tonic::transport::{Channel, Endpoint, Error};
 
@@ -18,12 +17,12 @@ pub(crate) struct Link {
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum LinkError {
     /// The address isn't valid.
-    #[error("--planner {url:?} can't be used: {}", ErrorChain(.error))]
+    #[error("--planner {url:?} can't be used")]
     Url {
         /// The URL in the flag.
         url: String,
         /// What is wrong with it.
-        error: Error,
+        source: Error,
     },
     /// The address's scheme doesn't match how connections are secured.
     #[error("--planner {url:?} can't be used: {because}it must be like {like}")]
@@ -36,7 +35,7 @@ pub(crate) enum LinkError {
         like: &'static str,
     },
     /// The name isn't a valid server name.
-    #[error("--planner-server-name can't be used: {0}")]
+    #[error("--planner-server-name can't be used")]
     Name(#[from] NameError),
 }
 
@@ -51,9 +50,9 @@ impl Link {
         credentials: Option<Credentials>,
         server_name: Option<&str>,
     ) -> Result<Self, LinkError> {
-        let endpoint = session::endpoint(url).map_err(|error| LinkError::Url {
+        let endpoint = session::endpoint(url).map_err(|source| LinkError::Url {
             url: url.to_owned(),
-            error,
+            source,
         })?;
         let (scheme, because, like) = match credentials {
             Some(_) => ("https", "with --tls-cert ", "https://HOST:PORT"),

@@ -87,7 +87,7 @@ pub fn main() -> Exit {
     };
     let _logging = match args.logs.start(env!("CARGO_PKG_NAME")) {
         Ok(logging) => logging,
-        Err(error) => return fail(Exit::Usage, &error.to_string()),
+        Err(error) => return fail(Exit::Usage, &ErrorChain(&error).to_string()),
     };
     let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
         Ok(runtime) => runtime,

@@ -136,13 +136,13 @@ async fn failed_status_write_is_an_error() {
             on("GET", AGENT, agent_json()),
         ]
     };
-    let mut lines: Vec<_> = (1..MAX_CONFLICTS).flat_map(|_| again()).collect();
+    let mut lines: Vec<_> = (1..MAX_ATTEMPTS).flat_map(|_| again()).collect();
     lines.push(refuse("PATCH", AGENT_STATUS, conflict()));
     assert!(write_against(lines).await.unwrap_err().is_conflict());
 }
 
 #[test]
-fn counters_tell_the_progress_only_where_no_plan_does() {
+fn progress_comes_from_a_plan_or_is_derived_from_counters() {
     let of = |[desired, current, updated, available]: [i32; 4], is_on_delete| {
         let counters = DaemonSetStatus {
             desired_number_scheduled: desired,

@@ -95,8 +95,9 @@ fn host_ports(workload: &Workload) -> Vec<HostPort> {
 
 /// Whether two pods with these ports can't share a node. Ports conflict if they have the same number and protocol, and
 /// either have the same address or one of them uses all addresses. Mirrors `HostPortInfo.CheckConflict`. Simulations
-/// group ports by this rule, and don't compare each pair.
-pub fn ports_conflict(one: &HostPort, other: &HostPort) -> bool {
+/// group ports by this rule. Only tests compare each pair.
+#[cfg(test)]
+pub(crate) fn ports_conflict(one: &HostPort, other: &HostPort) -> bool {
     one.port == other.port
         && one.protocol == other.protocol
         && (one.ip == other.ip || one.ip.is_empty() || other.ip.is_empty())

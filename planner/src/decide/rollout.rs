@@ -10,7 +10,7 @@ use super::{
     marks::{Mark, Marks, Tally},
     node::NodeDecision,
 };
-use crate::model::{Strategy, Verdict};
+use crate::model::{Budget, Strategy, Verdict};
 
 /// No limit: all nodes that have a mark.
 const ALL: usize = usize::MAX;
@@ -101,10 +101,11 @@ pub(crate) fn allowed(rules: &Rules<'_>, tally: &Tally) -> [(Mark, usize); 4] {
             let spare = tally.count(Mark::HasAvailable).saturating_sub(desired);
             (ALL, surge, spare)
         }
-        Strategy::RollingUpdate { max_unavailable, .. } => {
-            // With both budgets 0 an update would never progress, so one node may be unavailable (R3). If no pod
-            // should run anywhere, no progress is needed.
-            let most = max_unavailable.of(desired).max(usize::from(desired > 0));
+        Strategy::RollingUpdate {
+            max_unavailable,
+            max_surge,
+        } => {
+            let most = unavailable_budget(max_unavailable, max_surge, desired);
             (ALL, 0, most.saturating_sub(tally.count(Mark::Unavailable)))
         }
     };
@@ -114,6 +115,13 @@ pub(crate) fn allowed(rules: &Rules<'_>, tally: &Tally) -> [(Mark, usize); 4] {
         (Mark::DeleteAtOnce, at_once),
         (Mark::DeleteWithinBudget, delete_within_budget),
     ]
+}
+
+/// How many of the desired nodes a rolling update may leave without an available pod. With both budgets 0 an update
+/// would never progress, so one node may be unavailable (R3). If no pod should run anywhere, no progress is needed.
+pub(crate) fn unavailable_budget(max_unavailable: Budget, max_surge: Budget, desired: usize) -> usize {
+    let needs_progress = desired > 0 && max_surge.of(1) == 0;
+    max_unavailable.of(desired).max(usize::from(needs_progress))
 }
 
 #[cfg(test)]

@@ -3,6 +3,7 @@
 //! [Deployment's conditions](https://kubernetes.io/docs/concepts/workloads/controllers/deployment/#deployment-status),
 //! as far as they fit.
 
+use super::rollout;
 use crate::model::{DaemonSet, Progress, RolloutStatus, Status, Strategy};
 
 /// The rollout status of a `DaemonSet` with these counters.
@@ -20,7 +21,10 @@ fn min_available(daemon_set: &DaemonSet, desired: i32) -> i32 {
     let count = usize::try_from(desired).unwrap_or(0);
     let may_be_unavailable = match daemon_set.strategy {
         Strategy::OnDelete => 0,
-        Strategy::RollingUpdate { max_unavailable, .. } => max_unavailable.of(count),
+        Strategy::RollingUpdate {
+            max_unavailable,
+            max_surge,
+        } => rollout::unavailable_budget(max_unavailable, max_surge, count),
     };
     let min_available = count
         .saturating_sub(may_be_unavailable)

@@ -231,6 +231,7 @@ fn removed_node_keeps_its_index_while_pods_or_actions_refer_to_it() {
     let ids = check(&mut fleet, NOW, &["create a"]);
     fleet.node_gone("a");
     fleet.node_changed(node("b", &[], &[]));
+    assert_eq!([fleet.nodes.find("a"), fleet.nodes.find("b")], [Some(0), Some(1)]);
     check(&mut fleet, NOW, &["create b"]);
     fleet.node_changed(node("a", &[], &[]));
     check(&mut fleet, NOW, &[]);
@@ -238,6 +239,7 @@ fn removed_node_keeps_its_index_while_pods_or_actions_refer_to_it() {
     fleet.action_done(ids[0]);
     fleet.node_gone("a");
     fleet.node_changed(node("c", &[], &[]));
+    assert_eq!([fleet.nodes.find("a"), fleet.nodes.find("c")], [Some(0), Some(2)]);
     check(&mut fleet, NOW, &["delete p: NodeGone", "create c"]);
 }
 

@@ -1,15 +1,12 @@
 //! Kubernetes quantities, such as `100m`, `1.5Gi` and `2e3`.
 
-use std::{fmt, ops::AddAssign, str::FromStr};
+use std::{fmt, iter, ops::AddAssign, str::FromStr};
 
 /// The number of smallest parts in one unit. The smallest part of a quantity is a billionth. Anything finer is rounded
 /// up, as in Kubernetes.
 const NANOS: i128 = 1_000_000_000;
-/// The largest quantity of Kubernetes. Larger quantities are capped at it.
+/// The largest quantity. Larger quantities are capped at it. Kubernetes caps only those with a binary suffix.
 const MAX: i128 = i64::MAX as i128 * NANOS;
-/// The number of digits that are parsed. The largest quantity has fewer, even with its fraction, so parsing more would
-/// change nothing.
-const MAX_DIGITS: usize = 30;
 
 /// The notation of a quantity.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -157,7 +154,7 @@ fn parse(text: &str) -> Option<Quantity> {
     let behind_point = i64::try_from(fraction.len()).ok()?;
     let nanos = match power {
         Power::OfTen(power) => scaled(digits, power.checked_sub(behind_point)?, 1),
-        Power::OfTwo(power) => scaled(digits, 9_i64.checked_sub(behind_point)?, 1_i128 << power),
+        Power::OfTwo(power) => scaled(digits, 9_i64.checked_sub(behind_point)?, 1_u64 << power),
     };
     Some(Quantity {
         nanos: if negative { -nanos } else { nanos },
@@ -189,41 +186,34 @@ fn suffix_of(suffix: &str) -> Option<(Notation, Power)> {
     Some((Notation::Exponent, Power::OfTen(i64::from(exponent) + 9)))
 }
 
-/// Returns `digits` × `factor` × 10^`power`, rounded up and capped at [`MAX`].
-fn scaled(digits: &str, power: i64, factor: i128) -> i128 {
-    if digits.is_empty() {
-        return 0;
-    }
-    let len = i64::try_from(digits.len()).unwrap_or(i64::MAX);
-    if len.saturating_add(power) > i64::try_from(MAX_DIGITS).unwrap_or(i64::MAX) {
-        return MAX;
-    }
-    if len.saturating_add(power) < -20 {
-        // The result is less than a billionth even with the largest factor.
-        return 1;
-    }
-    let (kept, cut) = digits.split_at(digits.len().min(MAX_DIGITS));
-    let lost = i64::try_from(cut.len()).unwrap_or(i64::MAX);
-    let value: i128 = kept.parse().unwrap_or(MAX);
-    let power = power.saturating_add(lost);
-    let ten = |power: i64| {
-        u32::try_from(power)
-            .ok()
-            .and_then(|power| 10_i128.checked_pow(power))
+/// Returns `digits` × `factor` × 10^`power`, rounded up and capped at [`MAX`]. The digits don't begin with 0.
+fn scaled(digits: &str, power: i64, factor: u64) -> i128 {
+    // A negative power puts the point in front of this many digits.
+    let behind_point = usize::try_from(power.min(0).unsigned_abs()).unwrap_or(usize::MAX);
+    let (whole, fraction) = digits.split_at(digits.len().saturating_sub(behind_point));
+    let product = || {
+        let scale = 10_i128.checked_pow(u32::try_from(power.max(0)).ok()?)?;
+        let value: i128 = whole.parse().ok()?;
+        value.checked_mul(scale)?.checked_mul(factor.into())
     };
-    if power >= 0 {
-        let product = ten(power).and_then(|scale| value.checked_mul(scale)?.checked_mul(factor));
-        return product.map_or(MAX, |nanos| nanos.min(MAX));
+    let product = if whole.is_empty() { Some(0) } else { product() };
+    let rest = scaled_fraction(fraction, behind_point.saturating_sub(fraction.len()), factor);
+    product.map_or(MAX, |product| product.saturating_add(rest.into()).min(MAX))
+}
+
+/// Returns 0.`digits` × `factor`, rounded up, where `zeros` more zeros follow the point. The factor is at most 2^60, so
+/// no digit's product overflows.
+fn scaled_fraction(digits: &str, zeros: usize, factor: u64) -> u64 {
+    // The carry has at most 19 digits, so it is 0 after 19 zeros.
+    let zeros = iter::repeat_n(b'0', zeros.min(19));
+    let mut carry = 0_u64;
+    let mut is_inexact = false;
+    for digit in digits.bytes().rev().chain(zeros) {
+        let product = u64::from(digit - b'0') * factor + carry;
+        is_inexact |= !product.is_multiple_of(10);
+        carry = product / 10;
     }
-    let Some(scale) = ten(power.saturating_neg()) else {
-        return 1;
-    };
-    let Some(product) = value.checked_mul(factor) else {
-        // The product would overflow, so the division comes first and drops the fraction.
-        return (value / scale).saturating_mul(factor).min(MAX);
-    };
-    let rest = product % scale != 0 || cut.bytes().any(|digit| digit != b'0');
-    (product / scale + i128::from(rest)).min(MAX)
+    carry + u64::from(is_inexact)
 }
 
 impl fmt::Display for Quantity {

@@ -57,7 +57,9 @@ async fn check_stops<Q: Send + 'static, A: Message + 'static>(
     has_begun.await.unwrap();
     call.abort();
     let ended = tokio::time::timeout(PATIENCE, has_ended).await;
-    let ended = ended.expect("the work goes on for nobody").unwrap();
+    let ended = ended
+        .expect("the work should end when its caller is gone")
+        .unwrap();
     assert_eq!(ended, Err(Code::Cancelled));
 }
 

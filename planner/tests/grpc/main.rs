@@ -4,7 +4,7 @@
     clippy::unwrap_used,
     clippy::panic,
     clippy::indexing_slicing,
-    reason = "what helps a test may fail it"
+    reason = "test helpers may panic"
 )]
 
 mod explain;

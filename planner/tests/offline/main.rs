@@ -1,6 +1,6 @@
 //! The offline commands of the real program: whole outputs and exit codes.
 
-#![expect(clippy::unwrap_used, reason = "what helps a test may fail it")]
+#![expect(clippy::unwrap_used, reason = "test helpers may panic")]
 
 mod explain;
 mod hostile;

@@ -100,7 +100,11 @@ undecided: default/b: runs if and only if the node has zone=z1
 fn simulate_exits_with_0_when_everything_fits_and_is_decided() {
     let folder = folder("fits");
     fs::write(folder.join("demanding.yaml"), DEMANDING).unwrap();
-    let larger = TEMPLATE.replace("zone: z1", "zone: z2");
-    let run = run(&folder, &["simulate", "-f", "demanding.yaml", "-f", "-"], &larger);
+    let other_zone = TEMPLATE.replace("zone: z1", "zone: z2");
+    let run = run(
+        &folder,
+        &["simulate", "-f", "demanding.yaml", "-f", "-"],
+        &other_zone,
+    );
     assert_eq!((run.err.as_str(), run.code), ("", 0), "{run:?}");
 }

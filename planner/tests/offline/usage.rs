@@ -94,7 +94,7 @@ fn every_command_has_help_with_examples_and_exit_codes() {
 #[test]
 fn completions_are_printed_for_every_shell() {
     let folder = folder("completions");
-    for shell in ["bash", "zsh", "fish"] {
+    for shell in ["bash", "elvish", "fish", "powershell", "zsh"] {
         let run = run(&folder, &["completions", shell], "");
         assert!(run.out.contains("unknown-label"), "{shell}");
         assert_eq!((run.err.as_str(), run.code), ("", 0));

@@ -1,6 +1,6 @@
 //! Tests of the planner as a program that serves.
 
-#![expect(clippy::unwrap_used, reason = "what helps a test may fail it")]
+#![expect(clippy::unwrap_used, reason = "test helpers may panic")]
 
 mod admin;
 mod logs;
@@ -86,7 +86,10 @@ fn wait_until<T>(description: &str, mut check: impl FnMut() -> Option<T>) -> T {
         if let Some(result) = check() {
             return result;
         }
-        assert!(start.elapsed() < DEADLINE, "{description}");
+        assert!(
+            start.elapsed() < DEADLINE,
+            "timed out waiting until {description}"
+        );
         thread::sleep(Duration::from_millis(10));
     }
 }

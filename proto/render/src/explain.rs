@@ -25,9 +25,9 @@ pub fn table(answer: &ExplainResponse, all: bool, style: TableStyle) -> String {
         let not_running = verdicts.iter().filter(|verdict| !runs(verdict));
         verdict_table(not_running.take(MAX_SHOWN_PAIRS), style)
     };
-    let hidden = verdicts.iter().filter(|verdict| !runs(verdict)).count();
-    if !all && verdicts.len() > MAX_SHOWN_PAIRS && hidden > MAX_SHOWN_PAIRS {
-        let more = values::count((hidden - MAX_SHOWN_PAIRS) as u64, "more pair");
+    let not_running = verdicts.iter().filter(|verdict| !runs(verdict)).count();
+    if !all && verdicts.len() > MAX_SHOWN_PAIRS && not_running > MAX_SHOWN_PAIRS {
+        let more = values::count((not_running - MAX_SHOWN_PAIRS) as u64, "more pair");
         let note = format!("({more} not running; --all shows every pair)\n");
         text.push_str(&note);
     }

@@ -118,6 +118,6 @@ pub async fn drain() {
     tokio::time::sleep(DRAIN_DEADLINE).await;
     tracing::warn!(
         deadline_seconds = DRAIN_DEADLINE.as_secs(),
-        "drain deadline passed; calls in progress were aborted"
+        "drain deadline passed; aborting calls in progress"
     );
 }

@@ -69,8 +69,8 @@ pub(super) const CONTRACT: [Group; 7] = [
             ),
             (
                 "N5",
-                "With surge, the oldest current pod and the oldest old pod stay until one of them makes the other \
-                 unnecessary.",
+                "With surge, the oldest current pod and the oldest old pod stay. The old pod is deleted when it isn't \
+                 ready, or when the current pod is available.",
             ),
             (
                 "N6",
@@ -119,7 +119,8 @@ pub(super) const CONTRACT: [Group; 7] = [
         clauses: &[
             (
                 "R1",
-                "A pod is current by its controller-revision-hash, or by its pod-template-generation.",
+                "A pod is current if its controller-revision-hash or its pod-template-generation matches the \
+                 template's.",
             ),
             ("R2", "OnDelete: no pod is replaced until somebody deletes it."),
             (
@@ -183,7 +184,7 @@ pub(super) const CONTRACT: [Group; 7] = [
         name: "Status (planner counts, executor writes)",
         about: "What the status reports.",
         clauses: &[
-            ("S1", "Each counter goes by the oldest pod of each node."),
+            ("S1", "Each counter considers the oldest pod of each node."),
             (
                 "S2",
                 "observedGeneration advances only to a generation that has been acted on. collisionCount is kept. The \

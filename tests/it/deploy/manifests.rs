@@ -11,6 +11,9 @@ pub(super) const NAMESPACE: &str = "everynode-system";
 /// The base of all overlays.
 pub(super) const BASE: &str = "deploy/base";
 
+/// The overlay whose pods use the host network.
+pub(super) const HOST_NETWORK_OVERLAY: &str = "deploy/overlays/control-plane";
+
 /// Kinds of other projects that some manifests use. The definitions here accept any content, because checking it is the
 /// job of those projects' own servers.
 const FOREIGN_KINDS: [(&str, &str, &str); 4] = [

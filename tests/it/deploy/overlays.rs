@@ -9,12 +9,9 @@ use k8s_openapi::api::core::v1::Pod;
 use kube::api::ListParams;
 use kube::{Api, Client, ResourceExt as _};
 
-use super::manifests::{BASE, NAMESPACE, apply, define_foreign_kinds, overlays};
+use super::manifests::{BASE, HOST_NETWORK_OVERLAY, NAMESPACE, apply, define_foreign_kinds, overlays};
 use super::viewer;
 use crate::world::DEADLINE;
-
-/// The overlay whose pods use the host network.
-const HOST_NETWORK_OVERLAY: &str = "deploy/overlays/control-plane";
 
 fn nodes() -> Vec<NodeBuilder> {
     let zone = "topology.kubernetes.io/zone";
@@ -38,7 +35,9 @@ fn nodes() -> Vec<NodeBuilder> {
 async fn wait_deployments_ready(client: &Client, folder: &str) {
     let deployments: Api<Deployment> = Api::namespaced(client.clone(), NAMESPACE);
     let ready = eventually(DEADLINE, format!("the pods of {folder}"), async || {
-        for deployment in deployments.list(&ListParams::default()).await? {
+        let found = deployments.list(&ListParams::default()).await?.items;
+        anyhow::ensure!(!found.is_empty(), "there are no Deployments");
+        for deployment in found {
             let wanted = deployment.spec.replicas;
             let status = deployment.status.clone().unwrap_or_default();
             anyhow::ensure!(
@@ -65,7 +64,9 @@ fn has_token(pod: &Pod) -> bool {
 
 async fn check_pods(client: &Client, kubectl: &Kubectl, folder: &str) {
     let pods: Api<Pod> = Api::namespaced(client.clone(), NAMESPACE);
-    for pod in pods.list(&ListParams::default()).await.unwrap() {
+    let pods = pods.list(&ListParams::default()).await.unwrap().items;
+    assert!(!pods.is_empty(), "{folder} has no pods");
+    for pod in pods {
         let name = pod.name_any();
         let is_executor = name.starts_with("everynode-executor-");
         assert!(is_executor || name.starts_with("everynode-planner-"), "{name}");

@@ -15,9 +15,11 @@ async fn interrupted_or_expired_watches_resume_without_losing_events() {
         Interruption::Truncated,
         Interruption::Expired,
     ] {
+        let ended = scene.gateway.watches_ended();
         scene.gateway.end_watches(how);
         scene.add_work().await;
         scene.wait_converged(&format!("{how:?}")).await;
+        assert!(scene.gateway.watches_ended() > ended, "{how:?} ended no watch");
     }
     let gone = CallFault::Refused {
         code: 410,

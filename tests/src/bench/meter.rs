@@ -109,7 +109,13 @@ mod tests {
 
     #[test]
     fn usage_of_this_process_is_measured() {
-        let usage = usage(std::process::id().cast_signed()).unwrap();
-        assert!(usage.rss_bytes > 0 && usage.peak_rss_bytes >= usage.rss_bytes);
+        let measure = || usage(std::process::id().cast_signed()).unwrap();
+        let before = measure();
+        assert!(before.rss_bytes > 0 && before.peak_rss_bytes >= before.rss_bytes);
+        // Measuring takes processor time itself.
+        let deadline = Instant::now() + Duration::from_secs(10);
+        while measure().cpu_seconds <= before.cpu_seconds {
+            assert!(Instant::now() < deadline, "no processor time was measured");
+        }
     }
 }

@@ -44,19 +44,13 @@ impl Figure {
     }
 
     /// A number of bytes.
-    #[expect(
-        clippy::cast_precision_loss,
-        reason = "what is measured here is far below 2^53"
-    )]
+    #[expect(clippy::cast_precision_loss, reason = "measured values are far below 2^53")]
     pub fn bytes(name: &str, bytes: u64) -> Self {
         Self::new(name, Unit::Bytes, bytes as f64)
     }
 
     /// A number of things.
-    #[expect(
-        clippy::cast_precision_loss,
-        reason = "what is measured here is far below 2^53"
-    )]
+    #[expect(clippy::cast_precision_loss, reason = "measured values are far below 2^53")]
     pub fn count(name: &str, count: u64) -> Self {
         Self::new(name, Unit::Count, count as f64)
     }

@@ -250,7 +250,7 @@ impl Trial {
         let mut figures = vec![
             Figure::new("CPU", Unit::Seconds, cpu.iter().sum()),
             Figure::bytes("peak RSS", peak.iter().sum()),
-            Figure::bytes("RSS in the end", usages.iter().map(|usage| usage.rss_bytes).sum()),
+            Figure::bytes("RSS at the end", usages.iter().map(|usage| usage.rss_bytes).sum()),
             Figure::bytes("read from the API server", received),
         ];
         let control_plane_cpu = self
@@ -268,7 +268,7 @@ impl Trial {
             for ((name, cpu), usage) in names.iter().zip(&cpu).zip(&usages) {
                 figures.push(Figure::new(&format!("CPU, {name}"), Unit::Seconds, *cpu));
                 figures.push(Figure::bytes(&format!("peak RSS, {name}"), usage.peak_rss_bytes));
-                figures.push(Figure::bytes(&format!("RSS in the end, {name}"), usage.rss_bytes));
+                figures.push(Figure::bytes(&format!("RSS at the end, {name}"), usage.rss_bytes));
             }
         }
         let counts = by_verb(&requests, CONTENDER);

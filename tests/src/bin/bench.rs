@@ -84,7 +84,7 @@ struct Args {
     #[arg(long, value_name = "FILE")]
     json: Option<PathBuf>,
 
-    /// Plot both over time to this file, as SVG
+    /// Plot the resource usage of each contender over time to this file, as SVG
     #[arg(long, value_name = "FILE.svg")]
     plot: Option<PathBuf>,
 }

@@ -14,16 +14,15 @@ use everynode_tests::walkthrough::{Measurements, Walkthrough};
 
 /// The long help text.
 const ABOUT: &str = "\
-Starts a Kubernetes control plane on this machine, with one tainted control-plane node and three workers. Runs the planner \
-and the executor on it, and walks through the life of the DaemonSet \
-in deploy/examples/ds-nginx.yaml: its pods are created, replaced and deleted as pods, nodes, selectors and the template change.
+Starts a Kubernetes control plane on this machine, with one tainted control-plane node and three workers. Runs the \
+planner and the executor on it, and walks through the life of the DaemonSet in deploy/examples/ds-nginx.yaml: its pods \
+are created, replaced and deleted as pods, nodes, selectors and the template change.
 
-The demo needs neither root nor a container engine. The first run builds a real control plane from source with Go (four to \
-eight minutes on two cores) and keeps it in the user's cache. kwok simulates the nodes. To use existing programs instead, set \
-KUBEBUILDER_ASSETS to the folder that contains them.
+The demo needs neither root nor a container engine. The first run builds a real control plane from source with Go \
+(four to eight minutes on two cores) and keeps it in the user's cache. kwok simulates the nodes. To use existing \
+programs instead, set KUBEBUILDER_ASSETS to the folder that contains them. Ctrl-C stops everything.
 
-Exit codes: 0 every step had the expected outcome, 1 a step failed (the reason is printed), 130 after Ctrl-C, which stops \
-everything at any time.";
+Exit codes: 0 success, 1 a step failed, 2 usage, 130 interrupted with Ctrl-C.";
 
 #[derive(Parser)]
 #[command(

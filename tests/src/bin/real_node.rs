@@ -19,8 +19,8 @@ DaemonSet of web servers, which it reaches by pod IP, node port, Service and DNS
 
 It needs root on Debian, Go and a C compiler. It installs missing Debian packages and leaves nothing else behind.
 
-Exit codes: 0 success, 1 a step failed or a program is missing, 2 usage, 69 this machine can't be a node, 130 interrupted \
-with Ctrl-C.";
+Exit codes: 0 success, 1 a step failed or a program is missing, 2 usage, 69 this machine can't be a node, 130 \
+interrupted with Ctrl-C.";
 
 #[derive(Parser)]
 #[command(

@@ -10,14 +10,14 @@ use everynode_tests::terminal::{Terminal, run_until_interrupted};
 
 /// The long help text.
 const ABOUT: &str = "\
-Runs two planners and two executors on a real control plane, and changes DaemonSets, nodes and pods at random. Meanwhile \
-it injects faults: it kills, stops and freezes the programs; cuts, delays, corrupts and stalls their connections; \
-connects executors to planners of the last release; and restarts the API server.
+Runs two planners and two executors on a real control plane, and changes DaemonSets, nodes and pods at random. \
+Meanwhile it injects faults: it kills, stops and freezes the programs; cuts, delays, corrupts and stalls their \
+connections; connects executors to planners of the last release; and restarts the API server.
 
 A checker that shares no code with Everynode watches the cluster and reads the API server's audit log. The soak ends \
 with the first violation, for example: a node has two live pods of a DaemonSet that may have one; a pod is deleted \
-without a valid reason; an update makes too many pods unavailable; the cluster isn't in its desired state 30 s after the \
-last fault.
+without a valid reason; an update makes too many pods unavailable; the cluster isn't in its desired state 30 s after \
+the last fault.
 
 Exit codes: 0 no violations, 1 violations found or the soak failed, 2 usage, 130 interrupted with Ctrl-C.";
 

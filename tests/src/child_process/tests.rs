@@ -30,6 +30,25 @@ async fn wait_exit(pid: i32) {
     .unwrap();
 }
 
+/// Waits for the end of a child, and returns its exit status.
+async fn wait_status(process: &mut ChildProcess) -> ExitStatus {
+    eventually(DEADLINE, "the end", async || {
+        process.exit_status().context("still running")
+    })
+    .await
+    .unwrap()
+}
+
+/// Waits until a child has set its trap and printed `ready`.
+async fn wait_trap(process: &ChildProcess) {
+    eventually(DEADLINE, "the trap", async || {
+        ensure!(process.tail(1) == "ready", "not set");
+        Ok(())
+    })
+    .await
+    .unwrap();
+}
+
 #[tokio::test]
 async fn dropped_child_has_ended_when_drop_returns() {
     let work_dir = WorkDir::new("child-process").unwrap();
@@ -48,12 +67,7 @@ async fn child_that_ignores_sigterm_is_killed_after_its_grace_period() {
         "trap '' TERM; echo ready; while :; do sleep 0.1; done",
         Duration::from_millis(300),
     );
-    eventually(DEADLINE, "the trap", async || {
-        ensure!(process.tail(1) == "ready", "not set");
-        Ok(())
-    })
-    .await
-    .unwrap();
+    wait_trap(&process).await;
     let start = Instant::now();
     process.stop().await.unwrap();
     assert!(start.elapsed() >= Duration::from_millis(300), "no grace period");
@@ -64,27 +78,32 @@ async fn child_that_ignores_sigterm_is_killed_after_its_grace_period() {
 async fn child_that_ends_by_itself_reports_its_exit_status() {
     let work_dir = WorkDir::new("child-process").unwrap();
     let mut process = launch(&work_dir, "echo last words; exit 7", DEADLINE);
-    let status = eventually(DEADLINE, "the end", async || {
-        process.exit_status().context("still running")
-    })
-    .await
-    .unwrap();
-    assert_eq!(status.code(), Some(7));
+    assert_eq!(wait_status(&mut process).await.code(), Some(7));
     assert_eq!(process.tail(5), "last words");
-    // A signal sent now must not reach another process that has reused the process id.
-    process.signal(Signal::KILL);
+}
+
+#[tokio::test]
+async fn signal_to_an_ended_child_reaches_no_process_that_reuses_its_id() {
+    let work_dir = WorkDir::new("child-process").unwrap();
+    let mut ended = launch(&work_dir, "exit 0", DEADLINE);
+    wait_status(&mut ended).await;
+    let mut other = launch(
+        &work_dir,
+        "trap 'exit 3' TERM; echo ready; while :; do sleep 0.1; done",
+        DEADLINE,
+    );
+    wait_trap(&other).await;
+    ended.pid = other.pid;
+    ended.signal(Signal::KILL);
+    other.signal(Signal::TERM);
+    assert_eq!(wait_status(&mut other).await.code(), Some(3));
 }
 
 #[tokio::test]
 async fn missing_program_is_a_child_with_status_127() {
     let work_dir = WorkDir::new("child-process").unwrap();
     let mut process = launch(&work_dir, "exec /nowhere/at-all", DEADLINE);
-    let status = eventually(DEADLINE, "the end", async || {
-        process.exit_status().context("still running")
-    })
-    .await
-    .unwrap();
-    assert_eq!(status.code(), Some(127));
+    assert_eq!(wait_status(&mut process).await.code(), Some(127));
     assert!(process.tail(5).contains("/nowhere/at-all"), "{}", process.tail(5));
 }
 

@@ -154,7 +154,7 @@ impl ControlPlane {
                 let mut config = self.config().await?;
                 config.cluster_url = format!("https://{}", self.ports.scheduler.address())
                     .parse()
-                    .context("a URL")?;
+                    .context("parsing the scheduler's URL")?;
                 Client::try_from(config).context("creating a client of the scheduler")?
             }
             Component::ApiServer | Component::ControllerManager => self.client().await?,
@@ -172,7 +172,7 @@ impl ControlPlane {
                 accounts
                     .get("default")
                     .await
-                    .context("the default service account")?;
+                    .context("getting the default service account")?;
             } else {
                 let request = http::Request::get("/readyz").body(Vec::new())?;
                 client.request_text(request).await?;

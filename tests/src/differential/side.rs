@@ -138,7 +138,7 @@ impl Side {
     /// When the API server rejects the request.
     pub async fn trigger_reconcile(&self, name: &str) -> Result<()> {
         for value in [Some("yes"), None] {
-            let annotations = json!({"metadata": {"annotations": {"nudged": value}}});
+            let annotations = json!({"metadata": {"annotations": {"reconcile-trigger": value}}});
             self.patch(name, &annotations).await?;
         }
         Ok(())

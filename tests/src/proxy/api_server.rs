@@ -6,6 +6,7 @@ mod events;
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::Path;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use anyhow::{Context as _, Result};
@@ -84,6 +85,8 @@ struct Shared {
     rules: Mutex<Vec<Rule>>,
     delivery: watch::Sender<WatchDelivery>,
     interruptions: watch::Sender<(u64, Interruption)>,
+    /// How many watches the interruptions have ended.
+    watches_ended: AtomicUsize,
 }
 
 #[derive(Clone)]
@@ -101,11 +104,7 @@ impl ApiServerProxy {
         let mut config = control_plane.config().await?;
         // Each caller authenticates itself, so the proxy adds no credentials.
         config.auth_info = AuthInfo::default();
-        let shared = Arc::new(Shared {
-            rules: Mutex::default(),
-            delivery: watch::Sender::default(),
-            interruptions: watch::Sender::new((0, Interruption::Closed)),
-        });
+        let shared = Arc::new(Shared::new());
         let proxy = ProxyState {
             server: everynode_executor::apiserver::client::connect(&config)?,
             shared: shared.clone(),
@@ -153,6 +152,11 @@ impl ApiServerProxy {
             .interruptions
             .send_modify(|(count, last)| (*count, *last) = (*count + 1, how));
     }
+
+    /// How many watches [`ApiServerProxy::end_watches`] has ended so far, over all calls.
+    pub fn watches_ended(&self) -> usize {
+        self.shared.watches_ended.load(Ordering::Relaxed)
+    }
 }
 
 impl Drop for ApiServerProxy {
@@ -162,6 +166,15 @@ impl Drop for ApiServerProxy {
 }
 
 impl Shared {
+    fn new() -> Self {
+        Self {
+            rules: Mutex::default(),
+            delivery: watch::Sender::default(),
+            interruptions: watch::Sender::new((0, Interruption::Closed)),
+            watches_ended: AtomicUsize::new(0),
+        }
+    }
+
     fn rules(&self) -> std::sync::MutexGuard<'_, Vec<Rule>> {
         self.rules.lock().unwrap_or_else(PoisonError::into_inner)
     }

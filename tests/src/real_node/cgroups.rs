@@ -19,14 +19,14 @@ pub(super) struct Cgroups;
 impl Drop for Cgroups {
     fn drop(&mut self) {
         let end = Instant::now() + DEADLINE;
-        while !removed(Path::new(ROOT)) && Instant::now() < end {
+        while !remove_all(Path::new(ROOT)) && Instant::now() < end {
             std::thread::sleep(Duration::from_millis(20));
         }
     }
 }
 
 /// Removes the cgroups that can be removed, and returns whether none is left.
-fn removed(root: &Path) -> bool {
+fn remove_all(root: &Path) -> bool {
     let mut all = true;
     for hierarchy in folders(root).into_iter().chain([root.to_owned()]) {
         let parent = hierarchy.join(PARENT);
@@ -58,11 +58,11 @@ mod tests {
         }
         // A nonempty folder represents a cgroup in use.
         fs::write(path("memory/k8s.io/b/used"), "").unwrap();
-        assert!(!removed(root.path()));
+        assert!(!remove_all(root.path()));
         let there =
             ["pids/k8s.io", "memory/k8s.io/b", "k8s.io", "pids/other"].map(|name| path(name).exists());
         assert_eq!(there, [false, true, false, true]);
         fs::remove_file(path("memory/k8s.io/b/used")).unwrap();
-        assert!(removed(root.path()));
+        assert!(remove_all(root.path()));
     }
 }

@@ -19,13 +19,13 @@ pub(super) fn containerd(home: &Path) -> String {
         r#"version = 2
 root = "{root}"
 state = "/run/containerd"
-# It would make a folder in /opt.
+# This plugin would create a folder in /opt.
 disabled_plugins = ["io.containerd.internal.v1.opt"]
 [grpc]
 address = "{SOCKET}"
 [plugins."io.containerd.grpc.v1.cri"]
 sandbox_image = "{PAUSE}"
-# Where CAP_SYS_RESOURCE is missing, no process may be made less likely to be killed than containerd is.
+# Without CAP_SYS_RESOURCE, a process's OOM score can't go below containerd's.
 restrict_oom_score_adj = true
 [plugins."io.containerd.grpc.v1.cri".containerd.runtimes.runc]
 runtime_type = "io.containerd.runc.v2"

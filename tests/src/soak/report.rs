@@ -23,7 +23,7 @@ pub struct Report {
     /// Everynode's deletions of pods, by the reason that the checker found.
     pub deletions: BTreeMap<&'static str, u64>,
     /// For each time that the undisturbed cluster converged, how many seconds that took.
-    pub rests: Vec<f64>,
+    pub convergence_seconds: Vec<f64>,
     /// The number of leadership terms.
     pub terms: u64,
     /// The violations found. The soak ends with the first.
@@ -81,9 +81,9 @@ impl Report {
             self.seconds % 60,
             self.violations.len(),
             self.terms,
-            self.rests.len(),
-            median(&self.rests),
-            self.rests.iter().copied().fold(0.0, f64::max),
+            self.convergence_seconds.len(),
+            median(&self.convergence_seconds),
+            self.convergence_seconds.iter().copied().fold(0.0, f64::max),
         ));
         for violation in &self.violations {
             line(format!("- violation: {violation}"));

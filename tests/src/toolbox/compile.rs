@@ -97,11 +97,13 @@ impl Compilation {
         describe: impl Fn(&str, u64) -> String,
     ) -> Result<String> {
         fs::write(log, "").with_context(|| format!("making {}", log.display()))?;
-        // A supervised child, so that the build ends when its harness is interrupted.
+        // A supervised child, so that the build ends when its harness is interrupted. Tests run beside it, so it has a
+        // lower priority than their control plane.
+        let priority = ["-n", "10", "go"].map(str::to_owned);
         let mut go = ChildProcess::start(&ProcessOptions {
             name: format!("go {} of {}", self.command.join(" "), self.output),
-            program: "go".into(),
-            args,
+            program: "nice".into(),
+            args: priority.into_iter().chain(args).collect(),
             env: vec![("CGO_ENABLED".to_owned(), "0".to_owned())],
             directory: Some(sources.to_owned()),
             log: log.to_owned(),
@@ -207,8 +209,8 @@ pub(super) fn require_go() -> Result<()> {
             String::from_utf8_lossy(&output.stderr).trim()
         ),
         Err(error) => bail!(
-            "can't start `go`: {error}; the tests build their control plane and tools with it: install Go 1.26 or newer, or set \
-             KUBEBUILDER_ASSETS to a folder with the programs"
+            "can't start `go`: {error}; the tests build their control plane and tools with it: install Go 1.26 or \
+             newer, or set KUBEBUILDER_ASSETS to a folder with the programs"
         ),
     }
 }

@@ -8,6 +8,7 @@ use k8s_openapi::api::core::v1::Pod;
 use k8s_openapi::api::discovery::v1::EndpointSlice;
 use kube::api::ListParams;
 use kube::{Api, ResourceExt};
+use serde_json::json;
 
 use super::pod_watch::PodWatch;
 use super::{DEADLINE, MANIFEST, MASTER, NAME, NEW_NODE, WORKERS, Walkthrough};
@@ -121,8 +122,8 @@ impl Walkthrough<'_> {
         self.report_done(start, "The DaemonSet counts four again");
         self.kubectl(&["get", "ds"]).await?;
         self.terminal.print(
-            "Kubernetes' pod garbage collector deletes the pod of a missing node. It waits for 40 s, because the node might\n\
-             return, so this takes up to a minute.",
+            "Kubernetes' pod garbage collector deletes the pod of a missing node. It waits for 40 s, because the\n\
+             node might return, so this takes up to a minute.",
         );
         daemonsets::wait_placed(
             &self.client,
@@ -162,7 +163,10 @@ impl Walkthrough<'_> {
         const IMAGE: &str = "nginx:1.29-alpine";
         self.terminal
             .step("Change the image: a rolling update, one node at a time");
-        self.terminal.print("minReadySeconds is 1, so each new pod must be ready for a second before the next old one is deleted.");
+        self.terminal.print(
+            "minReadySeconds is 1, so each new pod must be ready for a second before the next old one is \
+             deleted.",
+        );
         self.kubectl(&["patch", "ds", NAME, "-p", r#"{"spec":{"minReadySeconds":1}}"#])
             .await?;
         // Wait until all pods are available, because a rolling update replaces all unavailable pods at once.
@@ -193,8 +197,10 @@ impl Walkthrough<'_> {
         self.terminal
             .step("Reach the pods through a hostPort, a Service and a headless Service");
         let start = Instant::now();
-        let ports = r#"{"spec":{"template":{"spec":{"containers":[{"name":"nginx","ports":[{"containerPort":80,"hostPort":8080}]}]}}}}"#;
-        self.kubectl(&["patch", "ds", NAME, "-p", ports]).await?;
+        let ports = json!([{"containerPort": 80, "hostPort": 8080}]);
+        let containers = json!([{"name": "nginx", "ports": ports}]);
+        let patch = json!({"spec": {"template": {"spec": {"containers": containers}}}}).to_string();
+        self.kubectl(&["patch", "ds", NAME, "-p", &patch]).await?;
         self.follow(&["rollout", "status", "ds", NAME, "--timeout=60s"])
             .await?;
         let pods = self.wait_placed(&initial_nodes()).await?;

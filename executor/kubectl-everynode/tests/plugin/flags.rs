@@ -5,7 +5,7 @@ use tokio::net::TcpListener;
 use crate::program::run;
 
 #[tokio::test]
-async fn invalid_flags_and_names_are_named_and_exit_with_64() {
+async fn invalid_flags_and_names_are_reported_and_exit_with_64() {
     for (args, expected) in [
         (&[][..], "Usage: kubectl everynode"),
         (&["explain"], "DAEMONSET|NODE"),

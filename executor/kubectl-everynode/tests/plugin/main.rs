@@ -1,6 +1,6 @@
 //! Tests of the kubectl plugin's binary, against a fake executor over TCP and a script in place of kubectl.
 
-#![expect(clippy::unwrap_used, reason = "what helps a test may fail it")]
+#![expect(clippy::unwrap_used, reason = "test helpers may panic")]
 
 mod answers;
 mod fake;

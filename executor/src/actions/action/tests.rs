@@ -211,7 +211,7 @@ async fn unclear_answer_becomes_a_refusal_after_the_deadline() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn call_without_an_answer_is_retried() {
+async fn call_without_an_answer_is_refused_after_its_timeout() {
     let (client, mut server) = crate::testing::server();
     let builder = Arc::new(PodBuilder::new(&agent(), "r1", &[]).unwrap());
     let call = tokio::spawn(create(
@@ -230,6 +230,10 @@ async fn call_without_an_answer_is_retried() {
     assert!(
         error.to_string().contains("no clear answer within 20 s"),
         "{error}"
+    );
+    assert!(
+        !report.was_retried,
+        "the timeout is longer than the retry deadline"
     );
 }
 

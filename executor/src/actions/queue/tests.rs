@@ -191,7 +191,7 @@ fn actions_of_unknown_kinds_block_nothing_and_are_returned_after_a_pause() {
     assert_eq!(
         queue.push(plan(vec![unknown(4)]), None, &Span::none()),
         None,
-        "the pause has begun"
+        "the pause has already begun"
     );
     assert_eq!(queue.take_unknown(), [1, 3, 4]);
     assert_eq!(

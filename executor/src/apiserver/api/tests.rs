@@ -35,7 +35,7 @@ async fn invalid_name_is_an_error_and_sends_no_call() {
         for failure in failures {
             let failure = failure.unwrap();
             assert!(matches!(failure, ApiError::Name(_)), "{bad:?}: {failure}");
-            assert!(failure.is_final(), "{bad:?}: it would be tried again");
+            assert!(failure.is_final(), "{bad:?}: it would be retried");
         }
     }
     drop(api);

@@ -15,13 +15,19 @@ async fn c5_events_are_rate_limited_per_daemon_set() {
     let begun = Instant::now();
     let recorded = (0..100).filter(|_| events.take_token("ds-1", begun)).count();
     assert_eq!(recorded, 25, "the burst");
-    assert!(events.take_token("ds-2", begun), "another one has its own");
+    assert!(
+        events.take_token("ds-2", begun),
+        "another DaemonSet has its own limit"
+    );
     assert!(!events.take_token("ds-1", begun + REFILL / 2));
     let later = begun + REFILL * 2;
     let recorded = (0..100).filter(|_| events.take_token("ds-1", later)).count();
     assert_eq!(recorded, 2, "one more every ten seconds");
     events.forget("ds-1");
-    assert!(events.take_token("ds-1", later), "it is another one now");
+    assert!(
+        events.take_token("ds-1", later),
+        "a forgotten DaemonSet starts with a full burst"
+    );
 }
 
 #[tokio::test]

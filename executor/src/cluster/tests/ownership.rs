@@ -21,7 +21,7 @@ fn owner(uid: &str) -> Owner {
 }
 
 /// Variants of a pod or a revision whose controller reference has the agent's uid, but refers to another object.
-fn disguises(of: &serde_json::Value) -> [serde_json::Value; 3] {
+fn same_uid_variants(of: &serde_json::Value) -> [serde_json::Value; 3] {
     let named = |change: serde_json::Value| {
         let mut reference = owned_by("ds-1")[0].take();
         reference = with(reference, change);
@@ -192,20 +192,20 @@ fn a3_pod_that_matches_only_the_uid_of_a_daemon_set_is_not_its_pod() {
         pod_json("p1", 4),
         json!({"metadata": {"labels": {"app": "else"}}}),
     );
-    for disguise in disguises(&json) {
-        apply_pod(&mut cluster, read(&disguise));
-        assert_eq!(cluster.pods().owned_by(&owner("ds-1")).count(), 0, "{disguise}");
-        assert_eq!(cluster.pods().orphans().count(), 0, "{disguise}");
-        assert!(cluster.pod_facts("uid of p1").is_none(), "{disguise}");
+    for variant in same_uid_variants(&json) {
+        apply_pod(&mut cluster, read(&variant));
+        assert_eq!(cluster.pods().owned_by(&owner("ds-1")).count(), 0, "{variant}");
+        assert_eq!(cluster.pods().orphans().count(), 0, "{variant}");
+        assert!(cluster.pod_facts("uid of p1").is_none(), "{variant}");
         assert!(
             cluster.touched.competitor_pods.is_empty(),
-            "it is no trace of another controller: {disguise}"
+            "the pod doesn't indicate another controller: {variant}"
         );
         assert!(
             cluster.touched.upkeep.is_empty(),
-            "there is nothing to release: {disguise}"
+            "there is nothing to release: {variant}"
         );
-        cluster.apply(Change::Pod(Event::Gone(read(&disguise))));
+        cluster.apply(Change::Pod(Event::Gone(read(&variant))));
     }
     apply_pod(&mut cluster, pod("p2", 5));
     assert!(cluster.pod_facts("uid of p2").is_some());
@@ -215,20 +215,17 @@ fn a3_pod_that_matches_only_the_uid_of_a_daemon_set_is_not_its_pod() {
 #[test]
 fn a3_revision_that_matches_only_the_uid_of_a_daemon_set_is_not_its_revision() {
     let mut cluster = with_agent();
-    for disguise in disguises(&revision_json("r1", 1)) {
+    for variant in same_uid_variants(&revision_json("r1", 1)) {
         for version in ["6", "7"] {
-            let changed = with(
-                disguise.clone(),
-                json!({"metadata": {"resourceVersion": version}}),
-            );
+            let changed = with(variant.clone(), json!({"metadata": {"resourceVersion": version}}));
             cluster.apply(Change::Revision(Event::Changed(revision(&changed))));
         }
-        assert!(cluster.touched.upkeep.is_empty(), "{disguise}");
+        assert!(cluster.touched.upkeep.is_empty(), "{variant}");
         let entry = cluster.daemon_set("ds-1").unwrap();
         let revisions = cluster.revisions("default").chain(cluster.revisions("tenant"));
         let owned = revisions.filter(|revision| revision.owner.as_ref() == Some(entry.owner()));
-        assert_eq!(owned.count(), 0, "{disguise}");
-        cluster.apply(Change::Revision(Event::Gone(revision(&disguise))));
+        assert_eq!(owned.count(), 0, "{variant}");
+        cluster.apply(Change::Revision(Event::Gone(revision(&variant))));
     }
 }
 

@@ -95,7 +95,7 @@ async fn progress_and_availability_are_those_of_the_plans_of_the_session() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn only_pods_of_the_daemon_set_that_are_there_are_remembered_to_wait() {
+async fn only_existing_pods_of_the_daemon_set_are_tracked_as_waiting() {
     let foreign = with(
         ready_json("p3", "r1"),
         json!({"metadata": {"ownerReferences": owned_by("ds-2")}}),
@@ -110,7 +110,7 @@ async fn only_pods_of_the_daemon_set_that_are_there_are_remembered_to_wait() {
     changes.extend((0..100).map(|seconds| change("p2", Some(seconds))));
     planner.send_plan(reporting(changes)).await;
     let snapshot = rig.snapshot(PodFilter::All).await;
-    // The DaemonSet has two pods, so only the first two changes to its pods count.
+    // Of several changes to a pod, only the first counts.
     assert_eq!(waiting(&snapshot), Some(named(&[("p1", 7), ("p2", 0)])));
     rig.report_pod_gone(&ready_json("p1", "r1")).await;
     planner.send_plan(reporting(Vec::new())).await;
@@ -119,7 +119,7 @@ async fn only_pods_of_the_daemon_set_that_are_there_are_remembered_to_wait() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn with_an_earlier_planner_the_counters_tell_the_progress() {
+async fn progress_with_an_earlier_planner_comes_from_the_counters() {
     let rig = rig();
     let pods = [ready_json("p1", "r1")];
     rig.list(agent(), &["n1"], &pods, &[revision_json("r1", 1)]).await;
@@ -137,5 +137,5 @@ async fn with_an_earlier_planner_the_counters_tell_the_progress() {
         message: "0 of 0 pods updated, 0 available".to_owned(),
     };
     assert_eq!(snapshot.progress, progress);
-    assert_eq!(waiting(&snapshot), None, "it has no capability to report it");
+    assert_eq!(waiting(&snapshot), None, "this planner can't report availability");
 }

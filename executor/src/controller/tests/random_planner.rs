@@ -19,7 +19,7 @@ const RUNS: u64 = 40;
 /// Number of plans in a run.
 const PLANS: usize = 40;
 /// Maximum number of calls that are answered in a row, including calls left from earlier plans.
-const MOST_CALLS: usize = 2_000;
+const MAX_CALLS: usize = 2_000;
 const NODES: [&str; 3] = ["n1", "n2", "n3"];
 const ODD: [&str; 8] = [
     "",
@@ -151,7 +151,7 @@ async fn answer_calls(
     until_idle: bool,
 ) {
     for calls in 0.. {
-        assert!(calls < MOST_CALLS, "the calls don't end");
+        assert!(calls < MAX_CALLS, "the calls don't end");
         while let Ok(call) = tokio::time::timeout(Duration::from_millis(1), rig.api.any_call()).await {
             let call = call.unwrap();
             server.check(&call);
@@ -261,7 +261,7 @@ async fn run(seed: u64, all: &mut Counts) {
             answer_calls(&mut rig, &mut planner, &mut server, true).await;
         }
         if planner.end.is_cancelled() {
-            server.counts.left += 1;
+            server.counts.sessions_closed += 1;
             answer_calls(&mut rig, &mut planner, &mut server, true).await;
             rig.lose_planner(planner).await;
             planner = rig.open(100).await;
@@ -298,11 +298,11 @@ fn random_plans_cause_no_more_calls_than_a_rollout_could() {
         creations,
         deletions,
         statuses,
-        left,
+        sessions_closed,
     } = counts;
     let least = usize::try_from(runs).unwrap() / 10;
     assert!(
-        [creations, deletions, statuses, left]
+        [creations, deletions, statuses, sessions_closed]
             .iter()
             .all(|count| *count >= least),
         "{counts:?}"

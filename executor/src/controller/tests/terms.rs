@@ -50,7 +50,7 @@ async fn lost_leadership_stops_new_actions_and_closes_the_session() {
     let begun = rig.api.expect("POST", PODS).await;
 
     rig.leads.send_replace(Leadership::of("other"));
-    assert!(planner.requests.recv().await.is_none(), "the session is left");
+    assert!(planner.requests.recv().await.is_none(), "the session is closed");
     assert_eq!(rig.health.unready_reason(), None);
     // A new term waits for calls that started before it.
     rig.leads.send_replace(Leadership::ours_in("me", 9));

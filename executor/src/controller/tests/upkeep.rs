@@ -100,7 +100,7 @@ async fn a4_read_before_an_adoption_does_not_restore_a_deleted_daemon_set() {
         .answer(&pod_json("p1", 16));
     assert!(
         planner.sends_nothing(Duration::from_mins(1)).await,
-        "the pod of a DaemonSet that is gone is the garbage collector's"
+        "the garbage collector deletes the pods of a deleted DaemonSet"
     );
     assert!(rig.is_idle().await);
 }

@@ -4,11 +4,11 @@ use tonic::Status;
 use tonic_types::FieldViolation;
 
 use super::status::invalid;
-use crate::apiserver::names::is_name;
+use crate::apiserver::names::{NAME_RULE, is_name};
 
 /// Returns the violation if a text isn't a valid name.
 fn name_violation(field: &str, text: &str) -> Option<FieldViolation> {
-    let message = || format!("{text:?} isn't a valid name: names consist of a-z, 0-9, - and . only");
+    let message = || format!("{text:?} isn't a valid name: {NAME_RULE}");
     (!is_name(text)).then(|| FieldViolation::new(field, message()))
 }
 

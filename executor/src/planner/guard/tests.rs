@@ -78,7 +78,7 @@ fn deletion_of_a_pod_that_has_just_left_its_daemon_set_is_obsolete() {
     assert_eq!(
         deletion_verdict(&cluster, "p1", "uid of p1"),
         FOREIGN,
-        "a new planner never knew it as the DaemonSet's"
+        "the new planner was never sent the pod"
     );
 }
 
@@ -183,7 +183,7 @@ fn creation_for_an_occupied_node_is_obsolete_once_and_then_a_violation() {
     assert_eq!(
         creation_verdict(&mut outstanding, &cluster, &agent()),
         Verdict::Obsolete,
-        "it is another pod's turn"
+        "another pod occupies the node"
     );
 }
 

@@ -54,7 +54,7 @@ pub(crate) enum PlanViolation {
     TooManyPods,
     /// A condition that the planner may not set.
     Condition,
-    /// A toleration that no taint of a node condition needs.
+    /// A toleration that isn't for the taint of a node condition.
     Toleration,
     /// Too many actions, a duplicate action id, or an overlong name.
     Bounds,

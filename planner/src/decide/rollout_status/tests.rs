@@ -1,5 +1,6 @@
 use super::*;
 use crate::{
+    decide::rolling_update,
     model::Budget,
     testing::{daemon_set, max_surge, max_unavailable, with_strategy},
 };
@@ -32,6 +33,10 @@ fn min_available_is_what_a_rollout_leaves_and_at_least_one() {
         max_surge: Budget::Count(0),
     };
     assert_eq!(fewest(percent, 10), 7);
+    let both_zero = rolling_update(None, None);
+    assert_eq!(fewest(both_zero, 8), 7);
+    assert_eq!(fewest(both_zero, 1), 1);
+    assert_eq!(fewest(both_zero, 0), 0);
 }
 
 #[test]

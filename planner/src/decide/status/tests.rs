@@ -202,7 +202,7 @@ fn s3_ready_pod_becomes_available_after_min_ready_seconds() {
     assert_eq!(
         decide(&waiting(30), NOW, &ready_for(30)).reconsider_at,
         None,
-        "no time matters any more"
+        "only a fact can change the decision"
     );
 }
 
@@ -237,7 +237,7 @@ fn s3_clock_behind_the_kubelets_delays_availability_only_by_the_skew() {
         &waiting(30),
         &from_the_future,
         [1, 1, 0, 1, 1, 0, 1],
-        "with minReadySeconds it takes the skew longer",
+        "with minReadySeconds, the skew delays availability",
     );
     assert_eq!(
         decide(&waiting(30), NOW, &from_the_future).reconsider_at,

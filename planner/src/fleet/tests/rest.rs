@@ -16,13 +16,13 @@ use crate::{
 /// The maximum number of rounds until nothing is planned anymore. A round is a plan and everything that follows
 /// from it. A node takes at most two rounds: one deletes its old pod, and the next creates the successor. Earlier
 /// failures and actions in flight take a few more.
-const MOST_ROUNDS: usize = 20;
+const MAX_ROUNDS: usize = 20;
 
 /// Runs rounds until nothing is planned. All events arrive, every pod becomes ready and every action
 /// succeeds. A round takes longer than any backoff.
 pub(super) fn run_to_rest(simulation: &mut Simulation) {
     let kept = kept_pods(simulation);
-    for _ in 0..MOST_ROUNDS {
+    for _ in 0..MAX_ROUNDS {
         let planned = simulation.run_quiet_round();
         simulation.now += 1_000;
         if planned == 0 && simulation.plan() == 0 {

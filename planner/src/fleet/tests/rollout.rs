@@ -154,6 +154,16 @@ fn r3_nodes_that_join_and_leave_change_what_a_percentage_allows() {
 }
 
 #[test]
+fn r6_old_pods_are_replaced_in_the_order_of_node_names_not_of_arrival() {
+    for nodes in [["a", "b", "c", "d"], ["d", "c", "b", "a"], ["c", "a", "d", "b"]] {
+        let mut fleet = old_fleet(max_unavailable(2), &nodes);
+        check(&mut fleet, NOW, &["delete a: Update", "delete b: Update"]);
+        let mut fleet = old_fleet(max_surge(2), &nodes);
+        check(&mut fleet, NOW, &["create a", "create b"]);
+    }
+}
+
+#[test]
 fn r5_removed_node_releases_its_surge() {
     let mut fleet = old_fleet(max_surge(1), &["a", "b"]);
     let ids = check(&mut fleet, NOW, &["create a"]);

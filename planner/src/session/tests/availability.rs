@@ -100,9 +100,6 @@ fn progress_is_sent_only_with_a_status() {
         let plan = (*plans(&outcome).last().unwrap()).clone();
         (plan.progress(), plan.progress_message)
     };
-    let on_delete = UpdateStrategy {
-        strategy: Some(update_strategy::Strategy::OnDelete(update_strategy::OnDelete {})),
-    };
     let message = "0 of 1 pod is of the current template, 0 available".to_owned();
     assert_eq!(of(daemon_set_facts(), 1), (Progress::InProgress, message));
     let everything = DaemonSetFacts {
@@ -110,7 +107,13 @@ fn progress_is_sent_only_with_a_status() {
         ..daemon_set_facts()
     };
     assert_eq!(of(everything, 2), (Progress::Unspecified, String::new()));
-    let mut session = Session::default();
+}
+
+#[test]
+fn rollout_on_delete_waits_for_deletion_of_available_old_pods() {
+    let on_delete = UpdateStrategy {
+        strategy: Some(update_strategy::Strategy::OnDelete(update_strategy::OnDelete {})),
+    };
     let old = PodFacts {
         revision: "old".into(),
         ..pod_facts("p", "a")
@@ -125,7 +128,7 @@ fn progress_is_sent_only_with_a_status() {
         Fact::PodChanged(old),
         synced(),
     ];
-    let outcome = session.take(request(1, facts)).unwrap();
+    let outcome = Session::default().take(request(1, facts)).unwrap();
     let plan = plans(&outcome)[0];
     assert_eq!(plan.progress(), Progress::WaitingForDeletion);
     let message = "0 of 1 pod is of the current template, 1 available";

@@ -399,8 +399,9 @@ fn recorded_sessions_get_same_decisions_until_rules_version_rises() {
     );
 }
 
+/// The recording has no pod that succeeded, no problem, and no rollout that waits for deletions.
 #[test]
-fn recording_exercises_every_kind_of_decision() {
+fn recording_exercises_the_most_common_kinds_of_decisions() {
     let recording = fs::read_to_string(recording_path()).unwrap();
     for kind in [
         "create ",
@@ -414,6 +415,7 @@ fn recording_exercises_every_kind_of_decision() {
         "reconsider after",
         "Progressing=true",
         "Available=false",
+        "Available=true",
     ] {
         assert!(recording.contains(kind), "no decision has {kind:?}");
     }

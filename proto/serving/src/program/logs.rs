@@ -73,12 +73,12 @@ impl LogFormat {
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
     /// The filter can't be used.
-    #[error("--log (or RUST_LOG) {filter:?} can't be used: {reason}")]
+    #[error("--log (or RUST_LOG) {filter:?} can't be used")]
     Filter {
         /// The filter as given.
         filter: String,
         /// The reason why it can't be parsed.
-        reason: ParseError,
+        source: ParseError,
     },
     /// Spans can't be exported.
     #[cfg(feature = "otlp")]
@@ -109,9 +109,9 @@ impl LogArgs {
         )
     )]
     pub fn start(&self, program: &'static str) -> Result<Logging, StartError> {
-        let unusable = |reason| StartError::Filter {
+        let unusable = |source| StartError::Filter {
             filter: self.log.clone(),
-            reason,
+            source,
         };
         // Spans that are only for export don't belong in log lines.
         let hide_exported = format!("{EXPORT_TARGET}=off");

@@ -58,15 +58,15 @@ pub enum Error {
         url: String,
     },
     /// No exporter can be built for this address.
-    #[error("--otlp-endpoint {url:?} can't be used: {error}")]
+    #[error("--otlp-endpoint {url:?} can't be used")]
     Build {
         /// The address.
         url: String,
         /// The cause.
-        error: ExporterBuildError,
+        source: ExporterBuildError,
     },
     /// The exporter's thread can't be started.
-    #[error("starting the span exporter failed: {0}")]
+    #[error("starting the span exporter failed")]
     Thread(#[from] io::Error),
 }
 
@@ -111,9 +111,9 @@ impl Exporter {
         if is_secure {
             builder = builder.with_tls_config(ClientTlsConfig::new().with_enabled_roots());
         }
-        let exporter = builder.build().map_err(|error| Error::Build {
+        let exporter = builder.build().map_err(|source| Error::Build {
             url: url.to_owned(),
-            error,
+            source,
         })?;
         let resource = Resource::builder()
             .with_service_name(program)

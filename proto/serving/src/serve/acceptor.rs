@@ -165,7 +165,7 @@ impl Acceptor {
     /// Reports that no slot is free for a connection.
     fn refuse<T>(&self, address: &str) -> Option<T> {
         self.failures.observer.on_refused(Refusal::Connections);
-        tracing::debug!(address, "connection refused; all others are in use");
+        tracing::debug!(address, "connection refused; no slot is free");
         None
     }
 }

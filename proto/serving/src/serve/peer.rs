@@ -125,7 +125,7 @@ impl AllowedClients {
             return Ok(());
         }
         Err(Status::permission_denied(format!(
-            "the client certificate with {} is not allowed to {action}; allowed are the names in {} {}",
+            "the client certificate with {} is not allowed to {action}; {} allows {}",
             described(names),
             allowed.flag,
             allowed.names.join(",")
@@ -187,8 +187,8 @@ mod tests {
             .check(CallKind::Stream, Some(&named(&["a", "b"])))
             .unwrap_err();
         assert_eq!(refused.code(), tonic::Code::PermissionDenied);
-        let message = "the client certificate with the names \"a\", \"b\" is not allowed to open streams; allowed are \
-                     the names in --session-clients executor,spiffe://a/executor";
+        let message = "the client certificate with the names \"a\", \"b\" is not allowed to open streams; \
+                     --session-clients allows executor,spiffe://a/executor";
         assert_eq!(refused.message(), message);
     }
 

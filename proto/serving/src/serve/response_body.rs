@@ -29,6 +29,9 @@ use super::{
 /// full. If it accepted a whole answer, the body would end while all of the answer is still in memory. With
 /// small chunks, it accepts at most one chunk more than the window allows.
 const CHUNK_BYTES: usize = 64 * 1024;
+/// How many frames are still sent once a stream must end, if the service has them ready. Without this limit, a service
+/// that always has a message ready would keep the stream open.
+const MAX_FRAMES_AFTER_END: u32 = 64;
 
 pub(super) struct ResponseBody {
     body: Body,
@@ -44,6 +47,8 @@ pub(super) struct ResponseBody {
     _auxiliary_permit: Option<FairPermit>,
     /// For reflection: the timer that ends the stream, and the timeout that the error reports.
     end: Option<(Pin<Box<Sleep>>, Duration)>,
+    /// How many more frames may be sent once the stream must end.
+    frames_after_end: u32,
 }
 
 impl ResponseBody {
@@ -71,6 +76,7 @@ impl ResponseBody {
             _watchdog: watchdog,
             _auxiliary_permit: None,
             end: None,
+            frames_after_end: MAX_FRAMES_AFTER_END,
         }
     }
 
@@ -90,6 +96,7 @@ impl ResponseBody {
             _watchdog: None,
             _auxiliary_permit: None,
             end: None,
+            frames_after_end: MAX_FRAMES_AFTER_END,
         }
     }
 
@@ -108,7 +115,7 @@ impl ResponseBody {
         }
     }
 
-    /// The status that ends the stream now, even if the service would send more later.
+    /// The status that ends the stream once the service has no message ready, even if it would send more later.
     fn poll_end(&mut self, context: &mut Context<'_>) -> Option<Status> {
         let shutdown = self.shutdown.as_mut();
         if shutdown.is_some_and(|shutdown| shutdown.as_mut().poll(context).is_ready()) {
@@ -136,7 +143,14 @@ impl http_body::Body for ResponseBody {
         if !this.buffered.is_empty() {
             return Poll::Ready(Some(Ok(this.next_chunk())));
         }
-        match Pin::new(&mut this.body).poll_frame(context) {
+        let end = this.poll_end(context);
+        let frame = if end.is_some() && this.frames_after_end == 0 {
+            Poll::Pending
+        } else {
+            this.frames_after_end -= u32::from(end.is_some());
+            Pin::new(&mut this.body).poll_frame(context)
+        };
+        match frame {
             Poll::Ready(Some(Ok(frame))) => {
                 let frame = match frame.into_data() {
                     Ok(bytes) => {
@@ -154,7 +168,7 @@ impl http_body::Body for ResponseBody {
                 };
                 Poll::Ready(Some(Ok(frame)))
             }
-            Poll::Pending => match this.poll_end(context) {
+            Poll::Pending => match end {
                 Some(status) => {
                     this.shutdown = None;
                     this.end = None;

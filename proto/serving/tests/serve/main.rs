@@ -1,6 +1,6 @@
 //! Tests of a server that runs as in a program: what only clients with connections can observe.
 
-#![expect(clippy::unwrap_used, reason = "what helps a test may fail it")]
+#![expect(clippy::unwrap_used, reason = "test helpers may panic")]
 
 // The integration tests of the programs use the same certificates.
 #[expect(
@@ -12,7 +12,11 @@
 mod certificates;
 mod tls;
 
-use std::{io, time::Duration};
+use std::{
+    io,
+    sync::{Arc, Mutex},
+    time::Duration,
+};
 
 use everynode_proto::executor::v1::{
     ExplainRequest, ExplainResponse, GetInfoRequest, GetInfoResponse, GetNodeOverheadRequest,
@@ -21,7 +25,7 @@ use everynode_proto::executor::v1::{
     executor_service_client::ExecutorServiceClient,
     executor_service_server::{ExecutorService, ExecutorServiceServer, SERVICE_NAME},
 };
-use everynode_serving::serve::{Health, Limits, Server, run_in_background};
+use everynode_serving::serve::{CallKind, Health, Limits, Observer, Refusal, Server, run_in_background};
 use http_body_util::{BodyExt, Full};
 use hyper_util::rt::TokioIo;
 use prost::bytes::Bytes;
@@ -42,6 +46,7 @@ use tonic::{
 use tonic_health::pb::{
     HealthCheckRequest, health_check_response::ServingStatus, health_client::HealthClient,
 };
+use tonic_reflection::pb::v1::{ServerReflectionRequest, server_reflection_client::ServerReflectionClient};
 use tower::{Service, ServiceExt};
 
 const LIMITS: Limits = Limits {
@@ -92,6 +97,18 @@ impl ExecutorService for Fake {
         _: Request<WatchPlansRequest>,
     ) -> Result<Response<Self::WatchPlansStream>, Status> {
         Ok(Response::new(tokio_stream::pending()))
+    }
+}
+
+/// Records all refusals.
+#[derive(Debug, Default)]
+struct RecordedRefusals(Mutex<Vec<Refusal>>);
+
+impl Observer for RecordedRefusals {
+    fn on_call_started(&self, _: CallKind) {}
+    fn on_call_ended(&self, _: CallKind) {}
+    fn on_refused(&self, reason: Refusal) {
+        self.0.lock().unwrap().push(reason);
     }
 }
 
@@ -197,7 +214,9 @@ async fn assert_unread_answer_closes_connection(mut channel: Channel, other: Cha
 
 #[tokio::test]
 async fn connection_over_the_limit_evicts_the_one_that_has_been_idle_for_longest() {
-    let server = RunningServer::start().await;
+    let refusals = Arc::new(RecordedRefusals::default());
+    let observer = refusals.clone();
+    let server = RunningServer::start_with(|server| server.with_observer(observer)).await;
     let mut watching = server.client().await;
     let watch = watching.watch_plans(WatchPlansRequest::default()).await.unwrap();
     let mut open = Vec::new();
@@ -211,14 +230,16 @@ async fn connection_over_the_limit_evicts_the_one_that_has_been_idle_for_longest
     }
     let mut new_client = server.client().await;
     new_client.get_info(GetInfoRequest {}).await.unwrap();
+    assert_eq!(*refusals.0.lock().unwrap(), [Refusal::Connections]);
     // The first channel has lost its connection. Its next call opens another one, which takes the second
-    // channel's slot.
+    // channel's slot. The second channel's next call evicts the third.
     for channel in open.into_iter().take(2) {
         let mut client = ExecutorServiceClient::new(channel);
         while client.get_info(GetInfoRequest {}).await.is_err() {
             tokio::task::yield_now().await;
         }
     }
+    assert_eq!(*refusals.0.lock().unwrap(), [Refusal::Connections; 3]);
     // The watch's connection is the oldest, but it isn't idle and stays open.
     let mut watch = watch.into_inner();
     let more = tokio::time::timeout(Duration::from_millis(10), watch.message()).await;
@@ -262,18 +283,23 @@ async fn local_port_has_permits_of_its_own() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn health_and_reflection_have_few_permits_and_small_messages() {
+async fn health_and_reflection_share_few_permits_and_health_messages_are_small() {
     let server = RunningServer::start().await;
     let mut watches = Vec::new();
-    let refused = loop {
-        let mut health = HealthClient::new(server.connect().await);
+    let (refused, channel) = loop {
+        let channel = server.connect().await;
+        let mut health = HealthClient::new(channel.clone());
         match health.watch(HealthCheckRequest::default()).await {
             Ok(watch) => watches.push((watch, health)),
-            Err(refused) => break refused,
+            Err(refused) => break (refused, channel),
         }
     };
     assert_eq!(refused.code(), Code::ResourceExhausted, "{refused}");
     assert_eq!(watches.len(), 64);
+    let requests = tokio_stream::pending::<ServerReflectionRequest>();
+    let mut reflection = ServerReflectionClient::new(channel);
+    let refused = reflection.server_reflection_info(requests).await.unwrap_err();
+    assert_eq!(refused.code(), Code::ResourceExhausted, "{refused}");
     watches.clear();
     let mut health = HealthClient::new(server.connect().await);
     let large = HealthCheckRequest {
@@ -295,9 +321,6 @@ async fn health_and_reflection_have_few_permits_and_small_messages() {
 
 #[tokio::test(start_paused = true)]
 async fn reflection_ends_after_a_minute() {
-    use tonic_reflection::pb::v1::{
-        ServerReflectionRequest, server_reflection_client::ServerReflectionClient,
-    };
     let server = RunningServer::start().await;
     let mut client = ServerReflectionClient::new(server.connect().await);
     let began = Instant::now();
@@ -316,9 +339,13 @@ async fn reflection_ends_after_a_minute() {
 async fn too_large_headers_are_refused() {
     let server = RunningServer::start().await;
     let mut client = server.client().await;
-    let mut request = Request::new(GetInfoRequest {});
-    let large = "x".repeat(20 * 1024).parse().unwrap();
-    request.metadata_mut().insert("large", large);
-    client.get_info(request).await.unwrap_err();
-    client.get_info(GetInfoRequest {}).await.unwrap();
+    let request = |header_bytes: usize| {
+        let mut request = Request::new(GetInfoRequest {});
+        let header = "x".repeat(header_bytes).parse().unwrap();
+        request.metadata_mut().insert("header", header);
+        request
+    };
+    client.get_info(request(12 * 1024)).await.unwrap();
+    client.get_info(request(20 * 1024)).await.unwrap_err();
+    client.get_info(request(12 * 1024)).await.unwrap();
 }

@@ -3,13 +3,10 @@
 mod handshakes;
 mod reload;
 
-use std::{
-    sync::{Arc, Mutex},
-    time::{SystemTime, UNIX_EPOCH},
-};
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use everynode_serving::{
-    serve::{AllowedClients, AllowedNames, Authenticated, Authenticator, CallKind, Observer, Peer, Refusal},
+    serve::{AllowedClients, AllowedNames, Authenticated, Authenticator, Peer},
     tls::{Connector, Credentials, Files, handshake},
 };
 use http::HeaderMap;
@@ -64,18 +61,6 @@ fn clients() -> AllowedClients {
     AllowedClients {
         calls: allowed("--call-clients", "*"),
         streams: allowed("--session-clients", CLIENT),
-    }
-}
-
-/// Records all refusals.
-#[derive(Debug, Default)]
-struct RecordedRefusals(Mutex<Vec<Refusal>>);
-
-impl Observer for RecordedRefusals {
-    fn on_call_started(&self, _: CallKind) {}
-    fn on_call_ended(&self, _: CallKind) {}
-    fn on_refused(&self, reason: Refusal) {
-        self.0.lock().unwrap().push(reason);
     }
 }
 
@@ -249,7 +234,7 @@ async fn streams_need_an_allowed_name_and_health_needs_any_certificate() {
     assert_eq!(
         refused.message(),
         "the client certificate with the names \"other.test\", \"localhost\", \"spiffe://everynode/other.test\" is not \
-         allowed to open streams; allowed are the names in --session-clients client.test"
+         allowed to open streams; --session-clients allows client.test"
     );
     assert_eq!(*scene.refusals.0.lock().unwrap(), [Refusal::Forbidden]);
 }

@@ -185,22 +185,39 @@ fn status_is_the_same_as_in_json() {
         message: "being terminated".to_owned(),
         reason: "Forbidden".to_owned(),
         details: Some(StatusDetails {
+            name: "agent".to_owned(),
+            group: "apps".to_owned(),
+            kind: "daemonsets".to_owned(),
             causes: vec![StatusCause {
                 reason: "NamespaceTerminating".to_owned(),
-                ..StatusCause::default()
+                message: "namespace default is being terminated".to_owned(),
+                field: "metadata.namespace".to_owned(),
             }],
             retry_after_seconds: 3,
-            ..StatusDetails::default()
+            uid: "ds-1".to_owned(),
         }),
         code: 403,
     };
+    let json = json!({
+        "status": "Failure",
+        "message": "being terminated",
+        "reason": "Forbidden",
+        "details": {
+            "name": "agent",
+            "group": "apps",
+            "kind": "daemonsets",
+            "uid": "ds-1",
+            "causes": [{
+                "reason": "NamespaceTerminating",
+                "message": "namespace default is being terminated",
+                "field": "metadata.namespace",
+            }],
+            "retryAfterSeconds": 3,
+        },
+        "code": 403,
+    });
     let read = decode_status(unwrap_object(&wrapped(&message)).unwrap()).unwrap();
-    assert_eq!(
-        (&read["code"], &read["reason"]),
-        (&json!(403), &json!("Forbidden"))
-    );
-    assert_eq!(read["details"]["causes"][0]["reason"], "NamespaceTerminating");
-    assert_eq!(read["details"]["retryAfterSeconds"], 3);
+    assert_eq!(read, json);
 }
 
 #[test]

@@ -35,7 +35,7 @@ fn raw_struct_is_encoded_as_a_struct_and_decoded_unchanged() {
 }
 
 #[test]
-fn numbers_beyond_exact_integers_stay_floats() {
+fn numbers_beyond_exact_integers_are_rounded() {
     let object = json!({"a": 9_007_199_254_740_993_u64, "b": 1e300});
     let read: Value = item(&object).read("Any").unwrap();
     assert_eq!(read["a"], json!(9_007_199_254_740_992_i64));

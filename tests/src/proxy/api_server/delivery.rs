@@ -1,6 +1,7 @@
 //! How watches deliver their events, and how they end.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use axum::body::{Body, Bytes};
@@ -47,10 +48,9 @@ pub(super) fn relay_watch(response: Response<Body>, shared: &Arc<Shared>) -> Res
     let relay = WatchRelay {
         events: Events::of(&head.headers),
         delivery: shared.delivery.subscribe(),
-        interruptions: shared.interruptions.subscribe(),
         sender,
     };
-    tokio::spawn(relay.run(body));
+    tokio::spawn(relay.run(body, shared.clone(), shared.interruptions.subscribe()));
     let pieces = stream::unfold(pieces, async |mut pieces| Some((pieces.recv().await?, pieces)));
     Response::from_parts(head, Body::from_stream(pieces))
 }
@@ -60,13 +60,29 @@ type Piece = Result<Bytes, std::io::Error>;
 struct WatchRelay {
     events: Events,
     delivery: watch::Receiver<WatchDelivery>,
-    interruptions: watch::Receiver<(u64, Interruption)>,
     sender: mpsc::Sender<Piece>,
 }
 
 impl WatchRelay {
-    /// Relays the server's events until the watch ends on either side.
-    async fn run(mut self, body: Body) {
+    /// Relays the server's events until the watch ends on either side or is interrupted.
+    async fn run(
+        mut self,
+        body: Body,
+        shared: Arc<Shared>,
+        mut interruptions: watch::Receiver<(u64, Interruption)>,
+    ) {
+        let sender = self.sender.clone();
+        let how = tokio::select! {
+            () = self.relay(body) => return,
+            Ok(()) = interruptions.changed() => interruptions.borrow_and_update().1,
+            () = sender.closed() => return,
+        };
+        shared.watches_ended.fetch_add(1, Ordering::Relaxed);
+        self.interrupt(how).await;
+    }
+
+    /// Relays the server's events until the server ends the watch or the client is gone.
+    async fn relay(&mut self, body: Body) {
         let mut pieces = body.into_data_stream();
         let mut buffered = Vec::new();
         let mut until = None;
@@ -86,11 +102,6 @@ impl WatchRelay {
                     until = None;
                     self.send_reversed(&mut buffered).await
                 }
-                Ok(()) = self.interruptions.changed() => {
-                    let (_, how) = *self.interruptions.borrow_and_update();
-                    return self.interrupt(how).await;
-                }
-                () = self.sender.closed() => None,
             };
             if sent.is_none() {
                 return;

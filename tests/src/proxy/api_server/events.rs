@@ -73,7 +73,7 @@ pub(super) fn is_bookmark(event: &[u8]) -> bool {
 }
 
 /// Encodes a length-delimited protobuf field. `content` must be shorter than 16 KiB.
-fn field(number: u8, content: &[u8]) -> Vec<u8> {
+pub(super) fn field(number: u8, content: &[u8]) -> Vec<u8> {
     let [high, low] = u16::try_from(content.len()).unwrap_or_default().to_be_bytes();
     let length = if content.len() < 128 {
         vec![low]

@@ -80,6 +80,8 @@ async fn corrupted_bytes_are_as_many_as_were_sent() {
     let mut ends = connected().await;
     ends.proxy.set_traffic(Traffic::Corrupted);
     assert_ne!(&arrives(&mut ends.client, &mut ends.server).await, b"question");
+    drop(ends.client);
+    assert_eq!(ends.server.read(&mut [0]).await.unwrap(), 0, "more bytes arrived");
 }
 
 #[tokio::test]

@@ -174,7 +174,8 @@ impl Walkthrough<'_> {
     pub(super) async fn delete(&mut self) -> Result<()> {
         self.terminal.step("Delete everything");
         let start = Instant::now();
-        self.kubectl(&["delete", "ds,svc", WEB, "--timeout=60s"]).await?;
+        self.kubectl(&["delete", "ds/web", "svc/web", "svc/web-headless", "--timeout=60s"])
+            .await?;
         let pods: Api<Pod> = Api::all(self.client.clone());
         let gone = async |what: &str, selector: &str| {
             let list = ListParams::default().labels(selector);

@@ -124,7 +124,7 @@ impl Executor {
 }
 
 #[tokio::test(start_paused = true)]
-async fn optional_kind_comes_and_goes_without_delaying_readiness_or_leadership() {
+async fn installing_or_removing_an_optional_kind_does_not_delay_readiness_or_leadership() {
     let (installs, is_served) = watch::channel(false);
     let mut executor = Executor::new(client(is_served));
     while !executor.cluster.is_synced() {
@@ -160,7 +160,7 @@ async fn kinds_are_required_unless_declared_optional() {
         cluster.apply(changes.recv().await.unwrap().change);
     }
     assert!(!cluster.is_synced());
-    assert!(changes.is_empty(), "nothing is reported of the kind that fails");
+    assert!(changes.is_empty(), "the failing kind reports nothing");
     installs.send_replace(true);
     while !cluster.is_synced() {
         cluster.apply(changes.recv().await.unwrap().change);

@@ -38,7 +38,7 @@ pub(super) struct Counts {
     pub(super) creations: usize,
     pub(super) deletions: usize,
     pub(super) statuses: usize,
-    pub(super) left: usize,
+    pub(super) sessions_closed: usize,
 }
 
 /// A fake API server that checks every call.

@@ -189,10 +189,6 @@ async fn list_works_and_explain_fails_without_a_planner() {
     assert_eq!(refusal.code(), Code::Unavailable);
     let message = "no planner answers, and only a planner can give verdicts: connection refused";
     assert_eq!(refusal.message(), message);
-    assert_eq!(
-        view.overhead("N1").await.unwrap_err().code(),
-        Code::InvalidArgument
-    );
 }
 
 #[tokio::test(start_paused = true)]

@@ -32,7 +32,7 @@ async fn watch(rig: &TokenRig) -> Events {
 
 #[tokio::test(start_paused = true)]
 async fn watch_ends_after_its_maximum_duration_and_another_may_be_opened() {
-    let (mut rig, minutes) = (TokenRig::new(&["n1"], &[]).await, 27 * 60..=33 * 60);
+    let (mut rig, seconds) = (TokenRig::new(&["n1"], &[]).await, 27 * 60..=33 * 60);
     rig.executor.tokens = None;
     for _ in 0..3 {
         let request = Request::new(WatchPlansRequest::default());
@@ -46,7 +46,7 @@ async fn watch_ends_after_its_maximum_duration_and_another_may_be_opened() {
             )
         );
         assert!(is_watch_expired(&end), "programs recognize it without its text");
-        assert!(minutes.contains(&after), "after {after} s");
+        assert!(seconds.contains(&after), "after {after} s");
     }
 }
 

@@ -119,28 +119,44 @@ async fn overhead_needs_the_rights_to_the_node_and_to_daemon_sets() {
 #[tokio::test(start_paused = true)]
 async fn refusals_are_the_same_whether_or_not_something_is_there() {
     let rig = TokenRig::new(&["n1"], &["get daemonsets other/mine"]).await;
-    for (daemon_set, node) in [
-        ("default/agent", "n1"),
-        ("default/missing", "n1"),
-        ("other/mine", "n1"),
-        ("other/mine", "missing"),
-        ("default/agent", "missing"),
+    let daemon_set = |verb: &str, name: &str| {
+        format!(
+            "daemonsets.apps {name:?} is forbidden: User \"ann\" cannot {verb} resource \"daemonsets\" in API group \
+             \"apps\" in the namespace \"default\""
+        )
+    };
+    let node = |name: &str| {
+        format!(
+            "nodes {name:?} is forbidden: User \"ann\" cannot get resource \"nodes\" in API group \"\" at the cluster \
+             scope"
+        )
+    };
+    let check = |refused: &Status, message: &str| {
+        assert_eq!(
+            (refused.code(), refused.message()),
+            (Code::PermissionDenied, message)
+        );
+    };
+    for (key, node_name, message) in [
+        ("default/agent", "n1", daemon_set("get", "agent")),
+        ("default/missing", "n1", daemon_set("get", "missing")),
+        ("default/agent", "missing", daemon_set("get", "agent")),
+        ("other/mine", "n1", node("n1")),
+        ("other/mine", "missing", node("missing")),
     ] {
-        let refused = rig.explain(daemon_set, node).await.unwrap_err();
-        assert_eq!(refused.code(), Code::PermissionDenied, "{daemon_set} {node}");
+        check(&rig.explain(key, node_name).await.unwrap_err(), &message);
     }
     for name in ["agent", "missing"] {
+        let (get, watch) = (daemon_set("get", name), daemon_set("watch", name));
         let (namespace, name) = ("default".to_owned(), name.to_owned());
         let list = ListDaemonSetsRequest {
             namespace: namespace.clone(),
             name: name.clone(),
         };
         let request = rig.request(list).await;
-        let refused = rig.executor.list_daemon_sets(request).await.unwrap_err();
-        assert_eq!(refused.code(), Code::PermissionDenied);
+        check(&rig.executor.list_daemon_sets(request).await.unwrap_err(), &get);
         let request = rig.request(WatchPlansRequest { namespace, name }).await;
-        let refused = rig.executor.watch_plans(request).await.err().unwrap();
-        assert_eq!(refused.code(), Code::PermissionDenied);
+        check(&rig.executor.watch_plans(request).await.err().unwrap(), &watch);
     }
 }
 
@@ -176,7 +192,11 @@ async fn suggestions_are_names_that_the_caller_may_list() {
     let rig = TokenRig::new(&["n1"], &rights).await;
     let refused = rig.explain("default/agnt", "n1").await.unwrap_err();
     let message = "there is no DaemonSet default/agnt; did you mean default/agent?";
-    assert_eq!(refused.message(), message, "those of the namespace");
+    assert_eq!(
+        refused.message(),
+        message,
+        "only names in that namespace are suggested"
+    );
 }
 
 #[tokio::test(start_paused = true)]

@@ -8,7 +8,7 @@ fn rollout(snapshot: &Snapshot, context: &Context) -> (RolloutState, String) {
 }
 
 #[test]
-fn progress_is_that_of_the_planner_whatever_the_counters_are() {
+fn progress_comes_from_the_planner_regardless_of_the_counters() {
     for (progress, state) in [
         (Progress::Complete, RolloutState::Complete),
         (Progress::InProgress, RolloutState::Progressing),

@@ -119,14 +119,14 @@ fn h3_revision_of_a_terminating_pod_stays_until_the_pod_is_gone() {
 }
 
 /// Controller references that carry the agent's uid but mean another object.
-fn disguises() -> [Value; 2] {
+fn same_uid_references() -> [Value; 2] {
     [json!({"name": "other"}), json!({"kind": "ReplicaSet"})]
         .map(|change| json!([with(owned_by("ds-1")[0].take(), change)]))
 }
 
 #[test]
 fn h1_revision_that_matches_only_the_owner_uid_is_not_in_the_history() {
-    for reference in disguises() {
+    for reference in same_uid_references() {
         let fake = with(
             revision_json("r9", 9),
             json!({"metadata": {"ownerReferences": reference}}),
@@ -142,7 +142,7 @@ fn h1_revision_that_matches_only_the_owner_uid_is_not_in_the_history() {
 #[test]
 fn pod_that_matches_only_the_owner_uid_is_ignored() {
     let fakes = |labels: &Value| {
-        let mut fakes: Vec<_> = disguises()
+        let mut fakes: Vec<_> = same_uid_references()
             .into_iter()
             .map(|reference| {
                 let metadata = json!({"ownerReferences": reference, "labels": labels});
@@ -175,7 +175,7 @@ fn pod_that_matches_only_the_owner_uid_is_ignored() {
 #[tokio::test]
 async fn h1_name_taken_by_a_revision_that_matches_only_the_owner_uid_counts_a_collision() {
     let (name, _) = recorded(4);
-    for reference in disguises() {
+    for reference in same_uid_references() {
         let fake = with(
             revision_json(&name, 1),
             json!({"metadata": {"ownerReferences": reference}}),

@@ -30,6 +30,7 @@ fn availability_is_kept_only_for_pods_of_the_daemon_set_and_once_for_each() {
     let owner = cluster.daemon_set("ds-1").unwrap().owner();
     let mut changes = vec![
         change("p1"),
+        change("p1"),
         change("p2"),
         change("p3"),
         change("gone"),

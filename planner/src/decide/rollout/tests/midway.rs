@@ -165,7 +165,7 @@ fn r4_rollout_with_surge_continues_without_surge() {
         &one,
         &[landing, run("b", [pod("b", "b").old()])],
         &["delete a: Update"],
-        "a creation is in flight, and its node may be the unavailable one",
+        "a creation is in flight, and its node counts as unavailable",
     );
 }
 

@@ -228,13 +228,13 @@ fn otlp_call_with_a_traceparent_is_one_trace_through_both_programs() {
     assert_eq!(executors.kind(), SpanKind::Server);
     let failed = of("executor", "GetInfo");
     assert_ne!(failed.trace_id, trace);
-    assert!(failed.parent_span_id.is_empty(), "a trace begins with it");
+    assert!(failed.parent_span_id.is_empty(), "the span has no parent");
     assert_eq!(failed.status.as_ref().unwrap().code(), StatusCode::Error);
     assert_eq!(spans.len(), 3, "{spans:?}");
 }
 
 #[test]
-fn otlp_missing_or_silent_collector_delays_nothing() {
+fn otlp_missing_or_silent_collector_fails_no_call_and_the_program_ends_in_time() {
     let (gone, address) = listen();
     drop(gone);
     // The kernel accepts connections to this address, but nothing ever answers.

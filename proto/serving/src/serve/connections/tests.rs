@@ -56,13 +56,13 @@ async fn caller_at_its_limit_evicts_its_own_connection() {
     let _busy = (handles[2].mark_busy(), handles[3].mark_busy());
     assert!(
         slots.acquire(Some(caller(2)), &handles[4]).is_none(),
-        "both of its own are busy"
+        "both connections of the caller are busy"
     );
     assert!(slots.acquire(Some(caller(3)), &handles[4]).is_some());
 }
 
 #[tokio::test(start_paused = true)]
-async fn connection_without_calls_closes() {
+async fn idle_deadline_passes_unless_a_call_is_open() {
     let handle = Handle::default();
     tokio::time::advance(FIRST_REQUEST_TIMEOUT / 2).await;
     assert!(handle.idle_deadline().is_some());

@@ -75,7 +75,7 @@ async fn body_is_not_read_before_its_call_has_a_permit() {
     let scene = Scene::new(LIMITS);
     let first = scene.call();
     scene.wait_for_start().await;
-    let body = frames(stream::poll_fn(|_| panic!("it was read")));
+    let body = frames(stream::poll_fn(|_| panic!("the body was read")));
     let refused = outcome(&scene, "ListDaemonSets", body).await.unwrap_err();
     assert_retryable(&refused, Code::ResourceExhausted, "--max-concurrent-calls");
     first.abort();
@@ -116,6 +116,13 @@ async fn truncated_request_is_an_error_and_returns_the_permit() {
         let failed = outcome(&scene, "ListDaemonSets", body).await.unwrap_err();
         assert_eq!(failed.code(), Code::Internal, "cut after {cut}: {failed}");
     }
+    scene.client().list_daemon_sets(list("7")).await.unwrap();
+}
+
+#[tokio::test]
+async fn second_message_is_invalid_argument_and_returns_the_permit() {
+    let scene = Scene::new(LIMITS);
+    let message = encoded(&list("7"));
     let twice = frames(stream::iter([message.clone(), message]));
     let refused = outcome(&scene, "ListDaemonSets", twice).await.unwrap_err();
     assert_eq!(refused.code(), Code::InvalidArgument, "{refused}");

@@ -1,6 +1,26 @@
+use http_body::Frame;
+use http_body_util::{BodyExt, StreamBody};
+use prost::bytes::Bytes;
+use tonic::body::Body;
 use tonic_health::pb::{HealthCheckRequest, health_client::HealthClient};
 
 use super::*;
+use crate::serve::response_body::ResponseBody;
+
+/// A body that always has a frame ready, and that ends without a status after far more frames than may follow the end
+/// of a stream.
+fn ready_frames() -> Body {
+    let frame = || Ok::<_, Status>(Frame::data(Bytes::from_static(b"message")));
+    Body::new(StreamBody::new(stream::iter(
+        std::iter::repeat_with(frame).take(10_000),
+    )))
+}
+
+/// Reads the whole body and returns the code of its status.
+async fn end_of(body: ResponseBody) -> Code {
+    let trailers = body.collect().await.unwrap().trailers().cloned();
+    Status::from_header_map(&trailers.unwrap()).unwrap().code()
+}
 
 #[tokio::test(start_paused = true)]
 async fn stream_over_the_limit_is_refused_until_another_has_ended() {
@@ -62,6 +82,27 @@ async fn on_shutdown_streams_end_with_unavailable_and_unary_calls_are_answered()
     assert_eq!(end.code(), Code::Unavailable, "{end}");
     scene.fake.go.add_permits(1);
     call.await.unwrap().unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn stream_that_always_has_a_message_ready_ends_on_shutdown_and_at_its_timeout() {
+    let shutdown = CancellationToken::new();
+    let observer = Arc::new(RecordingObserver::default());
+    let limiter = Arc::new(Limiter::new(LIMITS, observer, shutdown.clone()));
+    let (permit, _memory) = limiter.try_acquire_auxiliary(None).unwrap();
+    let timeout = Duration::from_mins(1);
+    let reflection = ResponseBody::auxiliary(
+        ready_frames(),
+        limiter.clone(),
+        permit,
+        shutdown.clone(),
+        Some(timeout),
+    );
+    let watch = ResponseBody::stream(ready_frames(), limiter, None, shutdown.clone());
+    tokio::time::advance(timeout * 2).await;
+    assert_eq!(end_of(reflection).await, Code::DeadlineExceeded);
+    shutdown.cancel();
+    assert_eq!(end_of(watch).await, Code::Unavailable);
 }
 
 #[tokio::test(start_paused = true)]

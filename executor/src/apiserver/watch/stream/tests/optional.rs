@@ -136,7 +136,7 @@ async fn optional_kind_that_is_removed_is_reported_as_empty_and_listed_when_it_i
 }
 
 #[tokio::test(start_paused = true)]
-async fn optional_kind_whose_removal_only_a_freshness_check_shows_is_reported_as_empty_first() {
+async fn removal_found_only_by_a_freshness_check_is_reported_before_the_check_passes() {
     let first = [event("ADDED", &node("a", "1")), end_of_list("5")];
     let mut watch = optional(true, vec![lines(&first), not_served(), not_served()]);
     assert_eq!(watch.receive(3).await, "[ +a ]");

@@ -86,14 +86,20 @@ async fn token_has_at_most_one_review_in_progress() {
 
 #[tokio::test(start_paused = true)]
 async fn review_is_repeated_when_its_callers_are_gone() {
-    let (cluster, api) = FakeApiServer::start(&[]);
-    let tokens = tokens(api);
-    {
-        let mut gone = std::pin::pin!(authenticate(&tokens, "t", None));
-        assert!(futures::poll!(gone.as_mut()).is_pending());
-    }
-    authenticate(&tokens, "t", None).await.unwrap();
-    assert!(cluster.reviews().len() <= 2);
+    let (client, mut server) = server();
+    let tokens = tokens(Api::new(client));
+    let unanswered = tokio::select! {
+        answer = authenticate(&tokens, "t", None) => panic!("{answer:?}"),
+        review = server.expect("POST", TOKENS) => review,
+    };
+    let repeated = async {
+        let status = json!({"authenticated": true, "user": {"username": "ann"}});
+        let review = server.expect("POST", TOKENS).await;
+        review.answer(&json!({"spec": {"token": "t"}, "status": status}));
+    };
+    let (caller, ()) = tokio::join!(authenticate(&tokens, "t", None), repeated);
+    caller.unwrap();
+    drop(unanswered);
 }
 
 #[tokio::test(start_paused = true)]
