@@ -90,7 +90,7 @@ pub struct Args {
     )]
     pub listen: SocketAddr,
 
-    /// Address of /livez, /readyz and /metrics, over HTTP.
+    /// Address of /livez, /readyz and /metrics over HTTP, and of gRPC health.
     #[arg(
         long,
         env = "EVERYNODE_ADMIN_LISTEN",
