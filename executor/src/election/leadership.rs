@@ -90,7 +90,7 @@ mod tests {
     /// Waits until this is the published leadership.
     async fn until(published: &mut watch::Receiver<Leadership>, wanted: &Leadership) {
         let found = timeout(Duration::from_secs(1), published.wait_for(|now| now == wanted)).await;
-        found.expect("it is not published").unwrap();
+        found.expect("the leadership isn't published").unwrap();
     }
 
     #[tokio::test(start_paused = true)]

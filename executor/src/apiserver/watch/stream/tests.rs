@@ -33,24 +33,12 @@ impl TestWatch {
 
     /// Like `new`, but no response body ends: the connection falls silent.
     fn falling_silent(answers: Vec<Answer>) -> Self {
-        Self::answering(true, answers, |body| {
-            let pieces = futures::stream::iter([Ok::<_, Infallible>(body)]);
-            let silence = pieces.chain(futures::stream::pending());
-            axum::body::Body::from_stream(silence)
-        })
+        Self::answering(true, answers, silent)
     }
 
     /// Like `new`, but no watch ends. Pages and errors do.
     fn with_endless_watches(answers: Vec<Answer>) -> Self {
-        Self::answering(true, answers, |body| {
-            let is_watch = body.starts_with(b"{\"object");
-            let pieces = futures::stream::iter([Ok::<_, Infallible>(body)]);
-            if is_watch {
-                axum::body::Body::from_stream(pieces.chain(futures::stream::pending()))
-            } else {
-                axum::body::Body::from_stream(pieces)
-            }
-        })
+        Self::answering(true, answers, silent_if_watch)
     }
 
     fn answering(streaming: bool, answers: Vec<Answer>, body_of: fn(Vec<u8>) -> axum::body::Body) -> Self {
@@ -148,6 +136,21 @@ impl TestWatch {
             }
             tokio::time::sleep(Duration::from_secs(1)).await;
         }
+    }
+}
+
+/// A response body that doesn't end.
+fn silent(body: Vec<u8>) -> axum::body::Body {
+    let pieces = futures::stream::iter([Ok::<_, Infallible>(body)]);
+    axum::body::Body::from_stream(pieces.chain(futures::stream::pending()))
+}
+
+/// A response body that ends unless it is a watch's.
+fn silent_if_watch(body: Vec<u8>) -> axum::body::Body {
+    if body.starts_with(b"{\"object") {
+        silent(body)
+    } else {
+        body.into()
     }
 }
 

@@ -10,15 +10,7 @@ fn not_served() -> Answer {
 
 /// A watch of an optional kind. The response bodies of its watch requests don't end.
 fn optional(streaming: bool, answers: Vec<Answer>) -> TestWatch {
-    TestWatch::watching(Presence::Optional, streaming, answers, |body| {
-        let is_watch = body.starts_with(b"{\"object");
-        let pieces = futures::stream::iter([Ok::<_, Infallible>(body)]);
-        if is_watch {
-            axum::body::Body::from_stream(pieces.chain(futures::stream::pending()))
-        } else {
-            axum::body::Body::from_stream(pieces)
-        }
-    })
+    TestWatch::watching(Presence::Optional, streaming, answers, silent_if_watch)
 }
 
 /// A watch of an optional kind. The response bodies of its watch requests end immediately.
