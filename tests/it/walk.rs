@@ -20,8 +20,14 @@ async fn every_demo_step_has_its_expected_outcome() {
         .await
         .unwrap();
     if let Err(error) = walk.run().await {
+        let nodes = claim
+            .kubectl()
+            .unwrap()
+            .run(["get", "nodes,pods", "-Aowide"])
+            .await;
         panic!(
-            "{error:#}\nthe executor's log:\n{}\nthe planner's log:\n{}",
+            "{error:#}\nnodes and pods: {}\nthe executor's log:\n{}\nthe planner's log:\n{}",
+            nodes.unwrap_or_else(|error| format!("{error:#}")),
             executor.log_tail(30),
             planner.log_tail(30)
         );

@@ -163,6 +163,10 @@ fn controller_manager(identity: &Identity, options: &Options) -> Vec<String> {
         "--secure-port=0".to_owned(),
         "--kube-api-qps=2000".to_owned(),
         "--kube-api-burst=4000".to_owned(),
+        // kwok renews the nodes' leases every 10 s. On a busy machine, renewals may come late, and the default grace
+        // period of 50 s would taint the nodes of a test in its middle. Tests that need a node that isn't ready patch
+        // its status.
+        "--node-monitor-grace-period=10m".to_owned(),
         "--profiling=false".to_owned(),
     ]
 }
