@@ -16,6 +16,15 @@ pub fn invalid(field: &str, message: &str) -> Status {
     violation(Code::InvalidArgument, field, message)
 }
 
+/// Creates an `INVALID_ARGUMENT` status for a field of an object. `path` is the field's path in the request, for
+/// programs. The message is for people: it names the object, and the field by its path in the object.
+pub fn invalid_object(path: &str, object: &str, field: &str, message: &str) -> Status {
+    let details = ErrorDetails::with_bad_request_violation(path, message);
+    let separator = if field.is_empty() { "" } else { ": " };
+    let text = format!("{object}: {field}{separator}{message}");
+    Status::with_error_details(Code::InvalidArgument, text, details)
+}
+
 /// Creates a `RESOURCE_EXHAUSTED` status for a field that exceeds a limit, given by its path in the request.
 pub fn too_many(field: &str, message: &str) -> Status {
     violation(Code::ResourceExhausted, field, message)

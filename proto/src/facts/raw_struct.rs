@@ -12,13 +12,14 @@ use prost::{
     encoding::{self, DecodeContext, WireType},
 };
 use prost_types::{ListValue, Struct, value::Kind};
-use serde::de::DeserializeOwned;
+use serde::de::{DeserializeOwned, DeserializeSeed};
 use serde_json::{Map, Value};
 
 use self::{
     meter::MemoryMeter,
     value::{Fields, List, RawValue},
 };
+use super::field_path;
 use crate::memory_budget::MemoryBudget;
 
 /// The number of the only field of `google.protobuf.Struct`.
@@ -106,13 +107,14 @@ enum ItemSource {
     ListItem(Bytes),
 }
 
-/// Replaces each list (the output of `kubectl get -o json` for several objects) with its items.
+/// Replaces each list (the output of `kubectl get -o json` for several objects) with its items. As in kubectl, items
+/// that are null are skipped.
 pub fn expand(objects: Vec<RawStruct>) -> Vec<Item> {
     expand_at_most(objects, usize::MAX).unwrap_or_default()
 }
 
-/// Like [`expand`], with a limit on the number of objects. An empty list item takes two bytes on the wire and about
-/// forty in memory, so the items are counted before any of them is stored.
+/// Like [`expand`], with a limit on the number of objects. An empty object in a list takes four bytes on the wire and
+/// about forty in memory, so the items are counted before any of them is stored.
 ///
 /// # Errors
 /// The number of objects, if there are more than `limit`.
@@ -135,9 +137,13 @@ pub fn expand_at_most(objects: Vec<RawStruct>, limit: usize) -> Result<Vec<Item>
 impl RawStruct {
     /// Returns the list of items if this object is a list.
     fn list(&self) -> Option<List<'_>> {
-        let list = self.raw().get("items")?.list()?;
+        let items = self.raw().get("items")?;
         let kind = self.raw().text("kind").unwrap_or_default();
-        (kind.is_empty() || kind.ends_with("List")).then_some(list)
+        let is_list_kind = kind.ends_with("List");
+        if is_list_kind && items.is_null() {
+            return Some(List::default());
+        }
+        items.list().filter(|_| is_list_kind || kind.is_empty())
     }
 
     /// Returns the items if this object is a list.
@@ -166,24 +172,30 @@ impl Item {
         }
     }
 
-    /// Returns the object's `kind` if it has one.
+    /// Returns the object's `kind`. `None` if it is missing or empty.
     pub fn kind(&self) -> Option<&str> {
-        self.raw().text("kind")
+        self.raw().text("kind").filter(|kind| !kind.is_empty())
     }
 
-    /// Returns a name for messages, even if the object can't be read: the object's own name, or its index in the
-    /// request.
-    pub fn name(&self, index: usize) -> String {
+    /// Returns the object's name for messages, with its namespace if it has one, even if the object can't be read.
+    /// `None` if the object has no name.
+    pub fn name(&self) -> Option<String> {
         let metadata = self.raw().get("metadata");
         let text = |key| {
             let text = metadata.as_ref().and_then(|metadata| metadata.text(key));
             text.filter(|text| !text.is_empty())
         };
         match (text("namespace"), text("name")) {
-            (Some(namespace), Some(name)) => format!("{namespace}/{name}"),
-            (None, Some(name)) => name.to_owned(),
-            (_, None) => format!("#{index}"),
+            (Some(namespace), Some(name)) => Some(format!("{namespace}/{name}")),
+            (None, Some(name)) => Some(name.to_owned()),
+            (_, None) => None,
         }
+    }
+
+    /// Passes the object to a seed that examines its fields. The seed must not keep much of them, because no memory is
+    /// charged. Returns `None` if the encoding is invalid or nested too deeply.
+    pub fn inspect<T>(&self, seed: impl for<'de> DeserializeSeed<'de, Value = T>) -> Option<T> {
+        seed.deserialize(self.raw()).ok()
     }
 
     /// Reads the object without a limit on memory.
@@ -231,13 +243,10 @@ impl Item {
                 field: String::new(),
                 message: "can't be read".to_owned(),
             },
-            Err(error) => {
-                let path = error.path().to_string();
-                ReadError {
-                    field: if path == "." { String::new() } else { path },
-                    message: error.into_inner().to_string(),
-                }
-            }
+            Err(error) => ReadError {
+                field: field_path::of_error(error.path()),
+                message: error.into_inner().to_string(),
+            },
         }
     }
 }

@@ -104,7 +104,7 @@ impl<T> DaemonSet<T> {
         let mut problems = Vec::new();
         let mut problem = |field: &str, message: String| {
             problems.push(Problem {
-                code: ProblemCode::Malformed.into(),
+                code: ProblemCode::Invalid.into(),
                 object: format!("daemonset {}", self.key()),
                 field: field.to_owned(),
                 message,
@@ -122,6 +122,7 @@ impl<T> DaemonSet<T> {
             min_ready_seconds: self.spec.min_ready_seconds,
             update_revision: update_revision.to_owned(),
             template_generation: generation.and_then(|text| text.parse().ok()),
+            equal_revisions: Vec::new(),
         };
         (facts, problems)
     }

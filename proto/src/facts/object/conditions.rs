@@ -1,35 +1,58 @@
-//! Deserializes a pod's conditions.
+//! Deserializes a pod's Ready condition.
 
 use std::borrow::Cow;
 
-use serde::{Deserialize, Deserializer, de};
+use jiff::Timestamp;
+use serde::{Deserialize, Deserializer, de::Error as _};
 
-use super::{Condition, null_as_default};
+use super::{
+    Condition,
+    fields::{TIME, borrowed_string, list},
+};
+use crate::facts::words::quoted;
 
 /// Deserializes the Ready condition, and drops the others without parsing their times.
 pub(super) fn ready_only<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<Condition>, D::Error> {
-    #[derive(Default, Deserialize)]
-    #[serde(rename_all = "camelCase", default)]
-    struct RawCondition<'a> {
-        #[serde(borrow)]
-        r#type: Cow<'a, str>,
-        #[serde(borrow)]
-        status: Cow<'a, str>,
-        #[serde(borrow)]
-        last_transition_time: Option<Cow<'a, str>>,
-    }
-
-    let conditions: Vec<RawCondition<'de>> = null_as_default(deserializer)?;
-    let ready = conditions
+    let conditions: Vec<IfReady> = list(deserializer)?;
+    Ok(conditions
         .into_iter()
-        .filter(|condition| condition.r#type == "Ready");
-    let convert = |condition: RawCondition<'de>| {
-        let time = condition.last_transition_time.map(|time| time.parse());
-        Ok(Condition {
-            r#type: condition.r#type.into_owned(),
-            status: condition.status.into_owned(),
-            last_transition_time: time.transpose().map_err(de::Error::custom)?,
-        })
-    };
-    ready.map(convert).collect()
+        .filter_map(|IfReady(ready)| ready)
+        .collect())
+}
+
+/// A condition, or nothing if its type isn't Ready.
+#[derive(Default)]
+struct IfReady(Option<Condition>);
+
+impl<'de> Deserialize<'de> for IfReady {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let raw = RawCondition::deserialize(deserializer)?;
+        let Some(kind) = raw.r#type.filter(|kind| kind == "Ready") else {
+            return Ok(Self(None));
+        };
+        let parse = |text: Cow<'_, str>| {
+            text.parse::<Timestamp>().map_err(|_| {
+                D::Error::custom(format!(
+                    "lastTransitionTime must be {TIME}, found {}",
+                    quoted(&text)
+                ))
+            })
+        };
+        Ok(Self(Some(Condition {
+            r#type: kind.into_owned(),
+            status: raw.status.unwrap_or_default().into_owned(),
+            last_transition_time: raw.last_transition_time.map(parse).transpose()?,
+        })))
+    }
+}
+
+#[derive(Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+struct RawCondition<'a> {
+    #[serde(borrow, deserialize_with = "borrowed_string")]
+    r#type: Option<Cow<'a, str>>,
+    #[serde(borrow, deserialize_with = "borrowed_string")]
+    status: Option<Cow<'a, str>>,
+    #[serde(borrow, deserialize_with = "borrowed_string")]
+    last_transition_time: Option<Cow<'a, str>>,
 }

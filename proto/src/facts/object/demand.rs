@@ -1,6 +1,6 @@
-//! The parts of pod templates and nodes from which the scheduler computes resources and host ports.
+//! The parts of pod templates, nodes and `RuntimeClass`es from which the scheduler computes resources and host ports.
 //!
-//! Only simulations read these types; watches don't.
+//! Only unary calls read these types. Watches don't.
 
 use std::{collections::BTreeMap, fmt};
 
@@ -9,10 +9,14 @@ use serde::{
     de::{self, Visitor},
 };
 
-use super::{Meta, null_as_default};
+use super::{
+    Meta, StringMap, Toleration,
+    fields::{list, null_as_default, port, string_map},
+};
 
-/// A quantity as written. A number is accepted too, because hand-written YAML often omits the quotes.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+/// A quantity as written. As in Kubernetes, it may be a number, because hand-written YAML often omits the quotes, and
+/// null is 0.
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Quantity(pub String);
 
 impl<'de> Deserialize<'de> for Quantity {
@@ -23,11 +27,15 @@ impl<'de> Deserialize<'de> for Quantity {
             type Value = Quantity;
 
             fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-                formatter.write_str("a quantity such as \"100m\" or \"1Gi\"")
+                formatter.write_str("a quantity such as 100m or 1Gi")
             }
 
             fn visit_str<E: de::Error>(self, text: &str) -> Result<Quantity, E> {
                 Ok(Quantity(text.to_owned()))
+            }
+
+            fn visit_unit<E: de::Error>(self) -> Result<Quantity, E> {
+                Ok(Quantity("0".to_owned()))
             }
 
             fn visit_i64<E: de::Error>(self, number: i64) -> Result<Quantity, E> {
@@ -64,10 +72,10 @@ pub struct SchedulingTemplate {
 #[serde(rename_all = "camelCase", default)]
 pub struct SchedulingSpec {
     /// spec.initContainers.
-    #[serde(deserialize_with = "null_as_default")]
+    #[serde(deserialize_with = "list")]
     pub init_containers: Vec<Container>,
     /// spec.containers.
-    #[serde(deserialize_with = "null_as_default")]
+    #[serde(deserialize_with = "list")]
     pub containers: Vec<Container>,
     /// spec.resources: the resources of the pod as a whole.
     #[serde(deserialize_with = "null_as_default")]
@@ -90,7 +98,7 @@ pub struct Container {
     #[serde(deserialize_with = "null_as_default")]
     pub restart_policy: String,
     /// The container's ports.
-    #[serde(deserialize_with = "null_as_default")]
+    #[serde(deserialize_with = "list")]
     pub ports: Vec<ContainerPort>,
     /// The container's resources.
     #[serde(deserialize_with = "null_as_default")]
@@ -102,10 +110,10 @@ pub struct Container {
 #[serde(rename_all = "camelCase", default)]
 pub struct ContainerPort {
     /// hostPort; 0 if unset.
-    #[serde(deserialize_with = "null_as_default")]
+    #[serde(deserialize_with = "port")]
     pub host_port: u16,
     /// containerPort.
-    #[serde(deserialize_with = "null_as_default")]
+    #[serde(deserialize_with = "port")]
     pub container_port: u16,
     /// hostIP.
     #[serde(rename = "hostIP", deserialize_with = "null_as_default")]
@@ -153,10 +161,26 @@ pub struct NodeStatus {
 #[serde(default)]
 pub struct RuntimeClass {
     /// metadata.
+    #[serde(deserialize_with = "null_as_default")]
     pub metadata: Meta,
     /// overhead.
     #[serde(deserialize_with = "null_as_default")]
     pub overhead: Overhead,
+    /// scheduling.
+    #[serde(deserialize_with = "null_as_default")]
+    pub scheduling: Scheduling,
+}
+
+/// The nodes that can run the pods of a `RuntimeClass`.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct Scheduling {
+    /// scheduling.nodeSelector.
+    #[serde(deserialize_with = "string_map")]
+    pub node_selector: StringMap,
+    /// scheduling.tolerations.
+    #[serde(deserialize_with = "list")]
+    pub tolerations: Vec<Toleration>,
 }
 
 /// The resources that a pod needs in addition to those of its containers.

@@ -119,6 +119,26 @@ fn node_is_the_same_as_from_json() {
 }
 
 #[test]
+fn controller_reference_identifies_the_daemon_set_whatever_its_api_version() {
+    for api_version in ["apps/v1", "apps/v1beta2", "extensions/v1beta1", ""] {
+        let mut metadata = meta_message();
+        metadata.owner_references[0].api_version = api_version.to_owned();
+        let message = Pod {
+            metadata: Some(metadata),
+            spec: None,
+            status: None,
+        };
+        let pod = decode_pod(message.encode_to_vec().into()).unwrap();
+        let owner = pod.metadata.controlling_daemon_set().unwrap();
+        assert_eq!(
+            (owner.namespace, owner.name, owner.uid),
+            ("default", "agent", "ds-1")
+        );
+        assert_eq!(pod.facts().unwrap().daemon_set_uid, "ds-1");
+    }
+}
+
+#[test]
 fn unset_time_is_none() {
     assert_eq!(time(None), None);
     assert_eq!(time(Some(Time::default())), None);

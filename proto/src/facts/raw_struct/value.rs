@@ -8,9 +8,10 @@ use prost::{
     bytes::{Buf, Bytes},
     encoding::{DecodeContext, WireType, decode_key, decode_varint, skip_field},
 };
-use serde::de;
+use serde::de::{self, Expected, Unexpected};
 
 use super::meter::{Exhausted, MemoryMeter};
+use crate::facts::words;
 
 /// The limit on the nesting of values. No Kubernetes object is nested as deeply, and the stack suffices for this depth.
 const MAX_DEPTH: u8 = 100;
@@ -58,6 +59,18 @@ impl std::error::Error for Error {}
 impl de::Error for Error {
     fn custom<T: fmt::Display>(message: T) -> Self {
         Self(message.to_string())
+    }
+
+    fn invalid_type(found: Unexpected<'_>, expected: &dyn Expected) -> Self {
+        Self(words::mismatch(found, expected))
+    }
+
+    fn invalid_value(found: Unexpected<'_>, expected: &dyn Expected) -> Self {
+        Self(words::mismatch(found, expected))
+    }
+
+    fn duplicate_field(field: &'static str) -> Self {
+        Self(format!("has the field {field} twice"))
     }
 }
 
@@ -182,7 +195,7 @@ pub(super) struct RawValue<'a> {
 }
 
 /// An encoded list.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, Default)]
 pub(super) struct List<'a>(&'a [u8]);
 
 impl<'a> List<'a> {
@@ -190,10 +203,11 @@ impl<'a> List<'a> {
         self.0
     }
 
-    /// Returns the encoded elements, up to the first that can't be read.
+    /// Returns the encoded elements that aren't null, up to the first that can't be read.
     pub(super) fn elements(&self) -> impl Iterator<Item = &'a [u8]> + use<'a> {
         let mut encoded = self.0;
-        std::iter::from_fn(move || next_element(&mut encoded)?.ok())
+        let elements = std::iter::from_fn(move || next_element(&mut encoded)?.ok());
+        elements.filter(|element| !RawValue::value(element).is_null())
     }
 }
 
@@ -318,6 +332,11 @@ impl<'a> RawValue<'a> {
             Ok(TypedValue::List(encoded)) => Some(List(encoded)),
             Ok(_) | Err(_) => None,
         }
+    }
+
+    /// Whether the value is null.
+    pub(super) fn is_null(&self) -> bool {
+        matches!(self.typed(), Ok(TypedValue::Null))
     }
 
     fn child(&self, encoded: &'a [u8]) -> Self {

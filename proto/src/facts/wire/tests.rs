@@ -46,7 +46,12 @@ fn only_pods_controlled_by_a_daemon_set_have_facts() {
             false,
         ),
         (
-            json!({"kind": "DaemonSet", "apiVersion": "apps.example.com/v1", "uid": "u", "controller": true}),
+            json!({"kind": "DaemonSet", "apiVersion": "extensions/v1beta1", "uid": "u", "controller": true}),
+            true,
+        ),
+        (json!({"kind": "DaemonSet", "uid": "u", "controller": true}), true),
+        (
+            json!({"kind": "DaemonSet", "uid": "u", "controller": null}),
             false,
         ),
         (

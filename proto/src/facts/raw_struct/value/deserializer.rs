@@ -2,7 +2,7 @@
 
 use serde::{
     Deserializer,
-    de::{DeserializeSeed, Error as _, MapAccess, SeqAccess, Visitor},
+    de::{DeserializeSeed, Error as _, MapAccess, SeqAccess, Unexpected, Visitor},
     forward_to_deserialize_any,
 };
 
@@ -12,27 +12,20 @@ impl<'de> Deserializer<'de> for RawValue<'de> {
     type Error = Error;
 
     fn deserialize_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Error> {
-        if self.depth >= MAX_DEPTH {
-            return Err(Error::custom(format!("nested deeper than {MAX_DEPTH} levels")));
-        }
+        let value = self.typed()?;
+        self.visit(value, visitor)
+    }
+
+    /// Refuses a list: serde would read its elements as the values of the struct's fields, in their order.
+    fn deserialize_struct<V: Visitor<'de>>(
+        self,
+        _name: &'static str,
+        _fields: &'static [&'static str],
+        visitor: V,
+    ) -> Result<V::Value, Error> {
         match self.typed()? {
-            TypedValue::Null => visitor.visit_unit(),
-            TypedValue::Number(number) => visit_number(number, visitor),
-            TypedValue::Text(bytes) => {
-                self.charge(|meter| meter.charge_text(bytes.len()))?;
-                visitor.visit_borrowed_str(decode_text(bytes)?)
-            }
-            TypedValue::Bool(value) => visitor.visit_bool(value),
-            TypedValue::Object(fields) => visitor.visit_map(Entries {
-                fields,
-                value: None,
-                map: MapState::NoKey,
-                parent: self,
-            }),
-            TypedValue::List(encoded) => visitor.visit_seq(Elements {
-                encoded,
-                parent: self,
-            }),
+            TypedValue::List(_) => Err(Error::invalid_type(Unexpected::Seq, &visitor)),
+            value => self.visit(value, visitor),
         }
     }
 
@@ -60,18 +53,46 @@ impl<'de> Deserializer<'de> for RawValue<'de> {
 
     forward_to_deserialize_any! {
         bool i8 i16 i32 i64 i128 u8 u16 u32 u64 u128 f32 f64 char str string bytes byte_buf unit unit_struct seq tuple
-        tuple_struct map struct enum identifier
+        tuple_struct map enum identifier
     }
 }
 
-/// Passes whole numbers as integers. A Struct holds all numbers as floats.
+impl<'de> RawValue<'de> {
+    /// Passes the value, whose type is already decoded, to a visitor.
+    fn visit<V: Visitor<'de>>(self, value: TypedValue<'de>, visitor: V) -> Result<V::Value, Error> {
+        if self.depth >= MAX_DEPTH {
+            return Err(Error::custom(format!("nested deeper than {MAX_DEPTH} levels")));
+        }
+        match value {
+            TypedValue::Null => visitor.visit_unit(),
+            TypedValue::Number(number) => visit_number(number, visitor),
+            TypedValue::Text(bytes) => {
+                self.charge(|meter| meter.charge_text(bytes.len()))?;
+                visitor.visit_borrowed_str(decode_text(bytes)?)
+            }
+            TypedValue::Bool(value) => visitor.visit_bool(value),
+            TypedValue::Object(fields) => visitor.visit_map(Entries {
+                fields,
+                value: None,
+                map: MapState::NoKey,
+                parent: self,
+            }),
+            TypedValue::List(encoded) => visitor.visit_seq(Elements {
+                encoded,
+                parent: self,
+            }),
+        }
+    }
+}
+
+/// Passes whole numbers as integers, because a Struct holds all numbers as floats. Those that don't fit into 64 bits
+/// stay floats.
 fn visit_number<'de, V: Visitor<'de>>(number: f64, visitor: V) -> Result<V::Value, Error> {
-    // Beyond 2^53, a float can't represent every integer, so larger numbers stay floats.
-    const EXACT: f64 = 9_007_199_254_740_992.0;
-    if number.fract() == 0.0 && number.abs() <= EXACT {
+    const TWO_TO_63: f64 = 9_223_372_036_854_775_808.0;
+    if number.fract() == 0.0 && (-TWO_TO_63..TWO_TO_63).contains(&number) {
         #[expect(
             clippy::cast_possible_truncation,
-            reason = "the number is whole and within the exact range"
+            reason = "the number is whole and within the range of the type"
         )]
         return visitor.visit_i64(number as i64);
     }
