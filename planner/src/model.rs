@@ -4,14 +4,16 @@
 
 mod demand;
 mod labels;
+mod problem;
 mod quantity;
 mod uid;
 
 use std::sync::Arc;
 
 pub use self::{
-    demand::{Container, Demand, HostPort, NodeTemplate, Requirements, Resources, Workload},
+    demand::{Container, Demand, HostPort, NodeTemplate, Requirements, Resources, RuntimeClass, Workload},
     labels::{LabelKey, Labels, same_text},
+    problem::{Problem, ProblemCode},
     quantity::{Quantity, QuantityError},
     uid::Uid,
 };
@@ -82,8 +84,13 @@ pub struct DaemonSet {
     pub uid: Text,
     /// metadata.generation.
     pub generation: i64,
-    /// Whether spec.selector is `{}`.
+    /// Whether spec.selector is `{}` or missing.
     pub selects_everything: bool,
+    /// Whether spec.selector is missing. Always false in a session, because the API server refuses a missing selector.
+    pub lacks_selector: bool,
+    /// Whether the `DaemonSet` is being deleted. Always false in a session, whose executor reports such a `DaemonSet` as
+    /// gone.
+    pub deleting: bool,
     /// The parts of spec.template that placement reads.
     pub template: PodTemplate,
     /// spec.updateStrategy.
@@ -94,6 +101,8 @@ pub struct DaemonSet {
     pub update_revision: Text,
     /// The template's generation from the `DaemonSet`'s annotation, in decimal.
     pub template_generation: Option<Text>,
+    /// Other controller-revision-hashes of the current template, until its duplicate revisions are merged.
+    pub equal_revisions: Vec<Text>,
 }
 
 impl DaemonSet {
@@ -251,8 +260,12 @@ pub enum ReasonCode {
     NodeAffinity,
     /// A taint of the node isn't tolerated.
     UntoleratedTaint,
-    /// The `DaemonSet`'s selector is empty.
+    /// The `DaemonSet`'s selector is empty or missing.
     SelectsEverything,
+    /// The `DaemonSet` is being deleted.
+    BeingDeleted,
+    /// The node lacks a label that the pod's `RuntimeClass` wants. The pod stays pending there.
+    RuntimeClass,
 }
 
 /// One reason for a verdict.
@@ -368,26 +381,4 @@ pub enum Progress {
     InProgress,
     /// Only old pods are left to replace, and they stay until somebody deletes them.
     WaitsForDeletion,
-}
-
-/// The kinds of problems.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum ProblemCode {
-    /// A node affinity term can't be parsed.
-    MalformedTerm,
-    /// The `DaemonSet`'s selector is empty.
-    SelectsEverything,
-    /// The planner can't distinguish current pods from old ones.
-    UnknownRevision,
-}
-
-/// A problem with a `DaemonSet`.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Problem {
-    /// The kind of problem.
-    pub code: ProblemCode,
-    /// The path of the field.
-    pub field: String,
-    /// Describes the problem and a correct value.
-    pub message: String,
 }

@@ -31,11 +31,14 @@ pub(crate) fn daemon_set() -> DaemonSet {
         uid: "agent-uid".into(),
         generation: 1,
         selects_everything: false,
+        lacks_selector: false,
+        deleting: false,
         template: PodTemplate::default(),
         strategy: max_unavailable(1),
         min_ready_millis: 0,
         update_revision: "new".into(),
         template_generation: None,
+        equal_revisions: Vec::new(),
     }
 }
 

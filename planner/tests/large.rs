@@ -1,17 +1,22 @@
 //! Inputs of the largest size that a call may hold take time in proportion to their size. Each of these inputs would
 //! take minutes if all its parts were compared with each other.
 
-use std::time::{Duration, Instant};
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use everynode_planner::{
     decide::{
         demand::demand,
         placement::Placement,
+        runtime_class::ClassConditions,
         simulate::{Candidate, simulate},
     },
     model::{
         Container, DaemonSet, Demand, HostPort, Labels, Millis, Node, NodeTemplate, PodTemplate, Quantity,
-        Requirement, Requirements, Resources, Strategy, Taint, Term, Text, Toleration, Verdict, Workload,
+        Requirement, Requirements, Resources, RuntimeClass, Strategy, Taint, Term, Text, Toleration, Verdict,
+        Workload,
     },
 };
 
@@ -30,11 +35,14 @@ fn daemon_set(template: PodTemplate) -> DaemonSet {
         uid: "uid".into(),
         generation: 1,
         selects_everything: false,
+        lacks_selector: false,
+        deleting: false,
         template,
         strategy: Strategy::OnDelete,
         min_ready_millis: Millis::default().0,
         update_revision: "r1".into(),
         template_generation: None,
+        equal_revisions: Vec::new(),
     }
 }
 
@@ -82,6 +90,33 @@ fn many_tolerations_are_looked_up_for_many_taints() {
         placement.explain(&tainted)
     });
     assert_eq!(reasons.len(), 1, "all but one of the taints are tolerated");
+}
+
+#[test]
+fn many_tolerations_of_a_runtime_class_are_looked_up_for_many_taints() {
+    let toleration = |number| Toleration {
+        key: text("taint-", number),
+        operator: "Exists".into(),
+        value: Text::default(),
+        effect: "NoExecute".into(),
+    };
+    let class = RuntimeClass {
+        name: "kata".into(),
+        overhead: Resources::default(),
+        node_selector: Labels::default(),
+        tolerations: (1..MANY).map(toleration).collect(),
+    };
+    let (placement, tainted) = (Placement::new(&daemon_set(PodTemplate::default())), node(0, MANY));
+    let reasons = check_soon(|| {
+        let mut reasons = placement.explain(&tainted);
+        let class = ClassConditions::new(&class).unwrap();
+        class.explain(&tainted, Verdict::Exclude, &mut reasons);
+        reasons
+    });
+    let tolerated = reasons
+        .iter()
+        .filter(|reason| reason.message.contains("RuntimeClass"));
+    assert_eq!(tolerated.count(), MANY - 1);
 }
 
 #[test]
@@ -136,10 +171,11 @@ fn many_unknown_labels_are_looked_up_for_many_requirements() {
     let candidate = Candidate {
         placement: Placement::new(&daemon_set(template)),
         demand: Demand::default(),
+        class: None,
     };
     let template = NodeTemplate {
         node: node(0, 0),
-        unknown_labels: (0..MANY).map(|number| text("unknown-", number)).collect(),
+        unknown_labels: Arc::new((0..MANY).map(|number| text("unknown-", number)).collect()),
         capacity: Resources::default(),
     };
     let simulation = check_soon(|| simulate(&[candidate], &template));
@@ -159,10 +195,11 @@ fn many_addresses_of_one_port_are_grouped() {
             requests: Resources::default(),
             host_ports: ports,
         },
+        class: None,
     };
     let template = NodeTemplate {
         node: node(0, 0),
-        unknown_labels: [].into_iter().collect(),
+        unknown_labels: Arc::default(),
         capacity: Resources::default(),
     };
     let candidates = [

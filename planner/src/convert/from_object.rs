@@ -1,15 +1,27 @@
 //! Converts the parts of Kubernetes objects that simulations read to the model. Sessions don't use these
 //! parts, so the wire doesn't carry them.
 
+use std::sync::Arc;
+
 use everynode_proto::{
-    facts::object::demand::{self as object, Quantities},
+    facts::{
+        field_path,
+        object::{
+            self as facts,
+            demand::{self as object, Quantities},
+        },
+    },
     planner::v1 as wire,
 };
+use hashbrown::HashSet;
 
 use super::{FieldError, from_wire};
 use crate::{
     intern::Interner,
-    model::{Container, HostPort, Node, NodeTemplate, Quantity, Requirements, Resources, Workload},
+    model::{
+        Container, HostPort, Labels, Node, NodeTemplate, Quantity, Requirements, Resources, RuntimeClass,
+        Text, Workload,
+    },
 };
 
 /// Reads the parts of a template that the scheduler uses. A template that names a `RuntimeClass` gets the
@@ -97,11 +109,7 @@ fn requirements(
 ///
 /// # Errors
 /// A quantity can't be read or is negative. The field's path begins with `field`.
-pub fn resources(
-    field: &str,
-    quantities: &Quantities,
-    strings: &mut Interner,
-) -> Result<Resources, FieldError> {
+fn resources(field: &str, quantities: &Quantities, strings: &mut Interner) -> Result<Resources, FieldError> {
     let written = quantities
         .iter()
         .map(|(name, quantity)| (name, quantity.0.as_str()));
@@ -114,7 +122,7 @@ fn amounts<'q>(
     strings: &mut Interner,
 ) -> Result<Resources, FieldError> {
     let amount = |(name, text): (&String, &str)| {
-        let error = |message: String| FieldError::new(format!("{field}.{name}"), message);
+        let error = |message: String| FieldError::new(field_path::with_key(field, name), message);
         let amount: Quantity = text
             .parse()
             .map_err(|invalid: crate::model::QuantityError| error(invalid.to_string()))?;
@@ -127,12 +135,40 @@ fn amounts<'q>(
     written.map(amount).collect()
 }
 
-/// An existing node as a template.
+/// Converts a `RuntimeClass`.
+///
+/// # Errors
+/// The name is empty or too long, or a quantity can't be read or is negative.
+pub fn runtime_class(
+    class: &object::RuntimeClass,
+    strings: &mut Interner,
+) -> Result<RuntimeClass, FieldError> {
+    let tolerations = class.scheduling.tolerations.iter();
+    let tolerations = tolerations.map(|toleration| {
+        let facts::Toleration {
+            key,
+            operator,
+            value,
+            effect,
+        } = toleration;
+        from_wire::toleration([key, operator, value, effect], strings)
+    });
+    Ok(RuntimeClass {
+        tolerations: tolerations.collect(),
+        name: strings.text(from_wire::required("metadata.name", &class.metadata.name)?),
+        overhead: resources("overhead.podFixed", &class.overhead.pod_fixed, strings)?,
+        node_selector: from_wire::labels(&class.scheduling.node_selector, strings),
+    })
+}
+
+/// An existing node as a template. The values of its labels with `unknown` keys don't count, because the next node of
+/// this kind may have other values.
 ///
 /// # Errors
 /// A quantity can't be read or is negative.
 pub fn node_as_template(
     node: Node,
+    unknown: &Arc<HashSet<Text>>,
     status: &object::NodeStatus,
     strings: &mut Interner,
 ) -> Result<NodeTemplate, FieldError> {
@@ -142,10 +178,21 @@ pub fn node_as_template(
         resources("status.allocatable", &status.allocatable, strings)
     };
     Ok(NodeTemplate {
-        node,
-        unknown_labels: hashbrown::HashSet::new(),
+        node: Node {
+            labels: without(node.labels, unknown),
+            ..node
+        },
+        unknown_labels: unknown.clone(),
         capacity: capacity?,
     })
+}
+
+fn without(labels: Labels, keys: &HashSet<Text>) -> Labels {
+    if keys.is_empty() || !labels.iter().any(|(key, _)| keys.contains(key)) {
+        return labels;
+    }
+    let rest = labels.iter().filter(|(key, _)| !keys.contains(*key));
+    rest.map(|(key, value)| (key.clone(), value.clone())).collect()
 }
 
 /// A node that may not exist yet, from its wire template.
@@ -157,7 +204,7 @@ pub fn node_template(
     strings: &mut Interner,
 ) -> Result<NodeTemplate, FieldError> {
     let unknown = template.unknown_labels.iter();
-    let unknown_labels = unknown.map(|key| strings.text(key)).collect();
+    let unknown_labels = unknown.map(|key| strings.text(key)).collect::<HashSet<_>>();
     let written = template.capacity.iter();
     let written = written.map(|(name, quantity)| (name, quantity.as_str()));
     let capacity = amounts("capacity", written, strings)?;
@@ -171,7 +218,7 @@ pub fn node_template(
     )?;
     Ok(NodeTemplate {
         node: *node,
-        unknown_labels,
+        unknown_labels: unknown_labels.into(),
         capacity,
     })
 }

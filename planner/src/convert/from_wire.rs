@@ -47,7 +47,7 @@ impl From<ReadError> for FieldError {
     }
 }
 
-fn required<'a>(field: &str, value: &'a str) -> Result<&'a str, FieldError> {
+pub(super) fn required<'a>(field: &str, value: &'a str) -> Result<&'a str, FieldError> {
     if value.is_empty() {
         Err(FieldError::new(field, "must not be empty"))
     } else {
@@ -75,7 +75,7 @@ pub fn millis(time: prost_types::Timestamp) -> Millis {
     Millis(millis.saturating_add(i64::from(time.nanos) / 1_000_000))
 }
 
-fn labels(map: &std::collections::BTreeMap<String, String>, strings: &mut Interner) -> Labels {
+pub(super) fn labels(map: &std::collections::BTreeMap<String, String>, strings: &mut Interner) -> Labels {
     map.iter()
         .map(|(key, value)| (strings.text(key), strings.text(value)))
         .collect()
@@ -143,28 +143,40 @@ pub fn daemon_set(facts: &wire::DaemonSetFacts, strings: &mut Interner) -> Resul
     let template_generation = facts
         .template_generation
         .map(|generation| strings.text(&generation.to_string()));
+    let equal_revisions = facts
+        .equal_revisions
+        .iter()
+        .map(|revision| Ok(strings.text(check_length("equal_revisions", revision)?)));
+    let equal_revisions = equal_revisions.collect::<Result<_, FieldError>>()?;
     Ok(DaemonSet {
         namespace: strings.text(required("namespace", &facts.namespace)?),
         name: strings.text(required("name", &facts.name)?),
         uid: strings.text(required("uid", &facts.uid)?),
         generation: facts.generation,
         selects_everything: facts.selects_everything,
+        lacks_selector: false,
+        deleting: false,
         template: template.unwrap_or_default(),
         strategy: strategy(facts.update_strategy.as_ref()),
         min_ready_millis: i64::from(facts.min_ready_seconds) * 1_000,
         update_revision: strings.text(&facts.update_revision),
         template_generation,
+        equal_revisions,
     })
 }
 
 fn pod_template(facts: &wire::PodTemplateFacts, strings: &mut Interner) -> PodTemplate {
     let node_name = (!facts.node_name.is_empty()).then(|| strings.text(&facts.node_name));
     let node_selector = labels(&facts.node_selector, strings);
-    let tolerations = facts.tolerations.iter().map(|toleration| Toleration {
-        key: strings.text(&toleration.key),
-        operator: strings.text(&toleration.operator),
-        value: strings.text(&toleration.value),
-        effect: strings.text(&toleration.effect),
+    let tolerations = facts.tolerations.iter();
+    let tolerations = tolerations.map(|toleration| {
+        let wire::Toleration {
+            key,
+            operator,
+            value,
+            effect,
+        } = toleration;
+        self::toleration([key, operator, value, effect], strings)
     });
     PodTemplate {
         node_name,
@@ -178,6 +190,16 @@ fn pod_template(facts: &wire::PodTemplateFacts, strings: &mut Interner) -> PodTe
             selector.terms.iter().map(term).collect()
         }),
         host_network: facts.host_network,
+    }
+}
+
+/// Converts the key, operator, value and effect of a toleration.
+pub(super) fn toleration([key, operator, value, effect]: [&str; 4], strings: &mut Interner) -> Toleration {
+    Toleration {
+        key: strings.text(key),
+        operator: strings.text(operator),
+        value: strings.text(value),
+        effect: strings.text(effect),
     }
 }
 

@@ -8,7 +8,7 @@ use super::conditions::{conditions, progress_message};
 use crate::{
     decide::{
         availability::Change,
-        simulate::{Conflict, Simulation, Undecided},
+        simulate::{Conflict, Simulation, Unbound, Undecided},
         summary::{ConditionCount, Summary},
     },
     fleet::RowPlan,
@@ -171,6 +171,7 @@ pub fn problem(problem: &Problem, object: &str) -> wire::Problem {
         ProblemCode::MalformedTerm => wire::ProblemCode::MalformedTerm,
         ProblemCode::SelectsEverything => wire::ProblemCode::SelectsEverything,
         ProblemCode::UnknownRevision => wire::ProblemCode::UnknownRevision,
+        ProblemCode::Invalid => wire::ProblemCode::Invalid,
     };
     wire::Problem {
         code: code.into(),
@@ -206,6 +207,8 @@ fn reason_code(code: ReasonCode) -> wire::ReasonCode {
         ReasonCode::NodeAffinity => wire::ReasonCode::NodeAffinity,
         ReasonCode::UntoleratedTaint => wire::ReasonCode::UntoleratedTaint,
         ReasonCode::SelectsEverything => wire::ReasonCode::SelectsEverything,
+        ReasonCode::BeingDeleted => wire::ReasonCode::BeingDeleted,
+        ReasonCode::RuntimeClass => wire::ReasonCode::RuntimeClass,
     }
 }
 
@@ -291,6 +294,11 @@ pub fn simulation(simulation: &Simulation, template: &Text, keys: &[String]) -> 
         unknown_labels: undecided.labels.iter().map(text).collect(),
         message: format!("runs if and only if the node has {}", undecided.condition),
     };
+    let unbound = |unbound: &Unbound| wire::Unbound {
+        daemon_set: key(&unbound.daemon_set),
+        runtime_class: text(&unbound.class),
+        message: unbound.message.clone(),
+    };
     let conflict = |conflict: &Conflict| wire::HostPortConflict {
         host_port: Some(host_port(&conflict.host_port)),
         daemon_sets: conflict.daemon_sets.iter().map(key).collect(),
@@ -304,5 +312,6 @@ pub fn simulation(simulation: &Simulation, template: &Text, keys: &[String]) -> 
         left: quantities(&simulation.left),
         exceeded: simulation.exceeded.iter().map(text).collect(),
         undecided: simulation.undecided.iter().map(undecided).collect(),
+        unbound: simulation.unbound.iter().map(unbound).collect(),
     }
 }

@@ -1,5 +1,7 @@
 //! Whether a `DaemonSet`'s pod belongs on a node (contract P1 to P6). Mirrors `NodeShouldRunDaemonPod`.
 
+mod problems;
+
 use hashbrown::HashSet;
 
 use super::{
@@ -7,11 +9,9 @@ use super::{
     taints::{Effect, Tolerations, added_tolerations},
 };
 use crate::model::{
-    DaemonSet, LabelKey, Node, Problem, ProblemCode, Reason, ReasonCode, ReasonDetail, Requirement, Taint,
-    Text, Toleration, Verdict, same_text,
+    DaemonSet, LabelKey, Node, Reason, ReasonCode, ReasonDetail, Requirement, Taint, Text, Toleration,
+    Verdict, same_text,
 };
-
-const TERMS_FIELD: &str = "spec.template.spec.affinity.nodeAffinity.requiredDuringSchedulingIgnoredDuringExecution.nodeSelectorTerms";
 
 /// The verdict on a node whose labels are only partly known.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -32,6 +32,8 @@ pub enum PartialVerdict {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Placement {
     selects_everything: bool,
+    lacks_selector: bool,
+    deleting: bool,
     node_name: Option<Text>,
     node_selector: Vec<(LabelKey, Text)>,
     required_terms: Option<Terms>,
@@ -46,6 +48,8 @@ impl Placement {
         tolerations.extend(added_tolerations(template));
         Self {
             selects_everything: daemon_set.selects_everything,
+            lacks_selector: daemon_set.lacks_selector,
+            deleting: daemon_set.deleting,
             node_name: template.node_name.clone(),
             node_selector: template
                 .node_selector
@@ -57,42 +61,20 @@ impl Placement {
         }
     }
 
-    /// The problems of the conditions (P3, P6).
-    pub fn problems(&self) -> Vec<Problem> {
-        let mut problems = Vec::new();
-        if self.selects_everything {
-            problems.push(Problem {
-                code: ProblemCode::SelectsEverything,
-                field: "spec.selector".to_owned(),
-                message: "the selector is empty and would select every pod, so no pod is created; give it labels that \
-                          the template has"
-                    .to_owned(),
-            });
-        }
-        for (index, term) in self.terms().enumerate() {
-            if let ParsedTerm::Malformed(errors) = term {
-                problems.extend(errors.iter().map(|error| Problem {
-                    code: ProblemCode::MalformedTerm,
-                    field: format!("{TERMS_FIELD}[{index}].{}", error.field),
-                    message: format!("{}; the term matches no node", error.message),
-                }));
-            }
-        }
-        problems
-    }
-
-    /// Whether a pod belongs on the node (contract P1 to P6). Kubernetes documents the rules under
+    /// Whether a pod belongs on the node (contract P1 to P6, A4). Kubernetes documents the rules under
     /// [node affinity](https://kubernetes.io/docs/concepts/scheduling-eviction/assign-pod-node/) and
     /// [taints and tolerations](https://kubernetes.io/docs/concepts/scheduling-eviction/taint-and-toleration/).
     pub fn verdict(&self, node: &Node) -> Verdict {
-        if self.selects_everything
-            || !self.fits_name(node)
-            || !self.fits_selector(node)
-            || !self.fits_terms(node)
+        if self.gets_no_pods() || !self.fits_name(node) || !self.fits_selector(node) || !self.fits_terms(node)
         {
             return Verdict::Exclude;
         }
         self.by_taints(node)
+    }
+
+    /// Whether the `DaemonSet` gets no pods on any node (P6, A4).
+    fn gets_no_pods(&self) -> bool {
+        self.selects_everything || self.deleting
     }
 
     fn by_taints(&self, node: &Node) -> Verdict {
@@ -121,10 +103,7 @@ impl Placement {
         }
         let is_unknown = |key: &LabelKey| unknown.contains(key.text());
         let (open, known): (Vec<_>, Vec<_>) = self.node_selector.iter().partition(|(key, _)| is_unknown(key));
-        if self.selects_everything
-            || !self.fits_name(node)
-            || !known.into_iter().all(|label| has(node, label))
-        {
+        if self.gets_no_pods() || !self.fits_name(node) || !known.into_iter().all(|label| has(node, label)) {
             return PartialVerdict::Decided(Verdict::Exclude);
         }
         let Some(open_terms) = self.open_terms(node, unknown) else {
@@ -203,11 +182,25 @@ impl Placement {
     /// All reasons against a pod on the node, or the one reason `Fits`. They agree with [`Placement::verdict`].
     pub fn explain(&self, node: &Node) -> Vec<Reason> {
         let mut reasons = Vec::new();
+        if self.deleting {
+            reasons.push(Reason {
+                code: ReasonCode::BeingDeleted,
+                message: "the DaemonSet is being deleted, so it gets no pods; the garbage collector deletes or orphans \
+                          those that it has"
+                    .to_owned(),
+                condition: "a DaemonSet that isn't being deleted".to_owned(),
+                detail: None,
+            });
+        }
         if self.selects_everything {
+            let message = if self.lacks_selector {
+                "spec.selector is missing, so the DaemonSet gets no pods"
+            } else {
+                "spec.selector is empty and would select every pod, so the DaemonSet gets none"
+            };
             reasons.push(Reason {
                 code: ReasonCode::SelectsEverything,
-                message: "spec.selector is empty and would select every pod, so the DaemonSet gets none"
-                    .to_owned(),
+                message: message.to_owned(),
                 condition: "a selector that isn't empty".to_owned(),
                 detail: None,
             });
@@ -231,8 +224,9 @@ impl Placement {
         if !self.fits_terms(node) {
             reasons.extend(self.term_reasons(node));
         }
+        let verdict = self.verdict(node);
         let taints = self.tolerations.untolerated(&node.taints);
-        reasons.extend(taints.map(|(taint, effect)| taint_reason(taint, effect)));
+        reasons.extend(taints.map(|(taint, effect)| taint_reason(taint, effect, verdict)));
         if reasons.is_empty() {
             reasons.push(Reason {
                 code: ReasonCode::Fits,
@@ -307,7 +301,7 @@ fn selector_reason(node: &Node, key: &LabelKey, value: &Text) -> Option<Reason> 
     })
 }
 
-fn taint_reason(taint: &Taint, effect: Effect) -> Reason {
+fn taint_reason(taint: &Taint, effect: Effect, verdict: Verdict) -> Reason {
     let Taint {
         key,
         value,
@@ -318,9 +312,11 @@ fn taint_reason(taint: &Taint, effect: Effect) -> Reason {
     } else {
         format!("taint {key}={value}:{name}")
     };
-    let consequence = match effect {
-        Effect::NoSchedule => "an existing pod stays, none is created",
-        Effect::NoExecute => "an existing pod is deleted, none is created",
+    let consequence = match (effect, verdict) {
+        // Another reason has an existing pod deleted.
+        (Effect::NoSchedule, Verdict::Exclude) => "no pod is created",
+        (Effect::NoSchedule, _) => "an existing pod stays, none is created",
+        (Effect::NoExecute, _) => "an existing pod is deleted, none is created",
     };
     let admitted_by = Toleration {
         key: key.clone(),

@@ -4,7 +4,10 @@ use std::collections::BTreeMap;
 
 use hashbrown::{HashMap, HashSet};
 
-use super::placement::{PartialVerdict, Placement};
+use super::{
+    placement::{PartialVerdict, Placement},
+    runtime_class::{Binding, ClassConditions},
+};
 use crate::model::{Demand, HostPort, NodeTemplate, Resources, Text, Verdict};
 
 /// A `DaemonSet`, reduced to the parts that simulations need.
@@ -14,6 +17,8 @@ pub struct Candidate {
     pub placement: Placement,
     /// The resources and host ports that one pod takes.
     pub demand: Demand,
+    /// The conditions of the pod's `RuntimeClass`, if it sets any.
+    pub class: Option<ClassConditions>,
 }
 
 /// The outcome for one node. It names `DaemonSet`s by their index among the candidates.
@@ -23,6 +28,8 @@ pub struct Simulation {
     pub runs: Vec<usize>,
     /// The `DaemonSet`s whose verdict depends on unknown labels.
     pub undecided: Vec<Undecided>,
+    /// The `DaemonSet`s whose pods would stay pending.
+    pub unbound: Vec<Unbound>,
     /// The sum of the pods' requests.
     pub requests: Resources,
     /// The host ports that the pods take, sorted.
@@ -44,6 +51,17 @@ pub struct Undecided {
     pub labels: Vec<Text>,
     /// The condition under which a pod would run.
     pub condition: String,
+}
+
+/// A `DaemonSet` whose pod would stay pending because of its `RuntimeClass`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Unbound {
+    /// The `DaemonSet`'s index among the candidates.
+    pub daemon_set: usize,
+    /// The name of the `RuntimeClass`.
+    pub class: Text,
+    /// The reason, for people.
+    pub message: String,
 }
 
 /// A host port that several `DaemonSet`s want.
@@ -89,23 +107,58 @@ impl<'a> Simulator<'a> {
     pub fn add(&mut self, candidate: &'a Candidate) {
         let (index, template) = (self.index, self.template);
         self.index += 1;
-        let Candidate { placement, demand } = candidate;
-        match placement.partial_verdict(&template.node, &template.unknown_labels) {
-            PartialVerdict::Decided(Verdict::Run) => {
-                self.simulation.runs.push(index);
-                self.simulation.requests.add(&demand.requests);
-                for port in &demand.host_ports {
-                    let number = (port.port, port.protocol.clone());
-                    self.ports.entry(number).or_default().push((port, index));
-                }
-            }
-            PartialVerdict::Decided(Verdict::Keep | Verdict::Exclude) => {}
-            PartialVerdict::Undecided { labels, condition } => self.simulation.undecided.push(Undecided {
-                daemon_set: index,
-                labels,
-                condition,
-            }),
+        let (node, unknown) = (&template.node, &template.unknown_labels);
+        let verdict = candidate.placement.partial_verdict(node, unknown);
+        if matches!(verdict, PartialVerdict::Decided(Verdict::Keep | Verdict::Exclude)) {
+            return;
         }
+        let class = candidate.class.as_ref();
+        let binding = class.map_or(Binding::Possible, |class| class.binding(node, unknown));
+        match (verdict, binding) {
+            (_, Binding::Impossible(message)) => self.simulation.unbound.push(Unbound {
+                daemon_set: index,
+                class: class.map(|class| class.name().clone()).unwrap_or_default(),
+                message,
+            }),
+            (PartialVerdict::Decided(_), Binding::Possible) => self.run(index, &candidate.demand),
+            (PartialVerdict::Undecided { labels, condition }, Binding::Possible)
+            | (PartialVerdict::Decided(_), Binding::Depends { labels, condition }) => {
+                self.leave_undecided(index, labels, condition);
+            }
+            (
+                PartialVerdict::Undecided {
+                    mut labels,
+                    condition,
+                },
+                Binding::Depends {
+                    labels: others,
+                    condition: other,
+                },
+            ) => {
+                labels.extend(others);
+                self.leave_undecided(index, labels, format!("{condition}; {other}"));
+            }
+        }
+    }
+
+    /// Counts a pod that runs.
+    fn run(&mut self, index: usize, demand: &'a Demand) {
+        self.simulation.runs.push(index);
+        self.simulation.requests.add(&demand.requests);
+        for port in &demand.host_ports {
+            let number = (port.port, port.protocol.clone());
+            self.ports.entry(number).or_default().push((port, index));
+        }
+    }
+
+    fn leave_undecided(&mut self, daemon_set: usize, mut labels: Vec<Text>, condition: String) {
+        labels.sort();
+        labels.dedup();
+        self.simulation.undecided.push(Undecided {
+            daemon_set,
+            labels,
+            condition,
+        });
     }
 
     /// Completes the simulation.

@@ -40,14 +40,12 @@ impl Summary {
     pub fn add(&mut self, verdict: Verdict, reasons: &[Reason]) {
         self.nodes += 1;
         match verdict {
-            Verdict::Run => {
-                self.run += 1;
-                return;
-            }
+            Verdict::Run => self.run += 1,
             Verdict::Keep => self.keep += 1,
             Verdict::Exclude => self.exclude += 1,
         }
-        for reason in reasons {
+        // A node that should run a pod meets all conditions, except those of the pod's RuntimeClass.
+        for reason in reasons.iter().filter(|reason| reason.code != ReasonCode::Fits) {
             self.count(verdict, reason);
         }
     }

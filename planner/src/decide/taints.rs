@@ -132,6 +132,16 @@ impl Tolerations {
         Self { list, index }
     }
 
+    /// The tolerations, in the order in which they were given.
+    pub(crate) fn list(&self) -> &[Toleration] {
+        &self.list
+    }
+
+    /// Whether one of the tolerations matches the taint. False for a taint without an effect on daemon pods.
+    pub(crate) fn tolerate(&self, taint: &Taint) -> bool {
+        Effect::of(taint).is_some_and(|effect| self.is_tolerated(taint, effect))
+    }
+
     /// Whether one of the tolerations matches a taint with this effect. The result equals that of calling [`tolerates`]
     /// for each.
     fn is_tolerated(&self, taint: &Taint, effect: Effect) -> bool {

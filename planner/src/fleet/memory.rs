@@ -54,7 +54,8 @@ pub(super) fn of_daemon_set(daemon_set: &DaemonSet) -> usize {
         &daemon_set.name,
         &daemon_set.update_revision,
     ];
-    names.into_iter().map(text).sum::<usize>() + of_template(&daemon_set.template)
+    let names = names.into_iter().chain(&daemon_set.equal_revisions);
+    names.map(text).sum::<usize>() + of_template(&daemon_set.template)
 }
 
 fn of_template(template: &PodTemplate) -> usize {

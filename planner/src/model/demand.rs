@@ -1,10 +1,10 @@
 //! The resources and ports that pods take on their node, and templates of nodes that needn't exist.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, sync::Arc};
 
 use hashbrown::HashSet;
 
-use super::{Node, Quantity, Text};
+use super::{Labels, Node, Quantity, Text, Toleration};
 
 /// Amounts by resource, sorted by resource name.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -119,13 +119,26 @@ pub struct Demand {
     pub host_ports: Vec<HostPort>,
 }
 
+/// A `RuntimeClass`: what it adds to the pods that name it when they are created.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RuntimeClass {
+    /// metadata.name.
+    pub name: Text,
+    /// overhead.podFixed.
+    pub overhead: Resources,
+    /// scheduling.nodeSelector.
+    pub node_selector: Labels,
+    /// scheduling.tolerations.
+    pub tolerations: Vec<Toleration>,
+}
+
 /// A hypothetical node.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NodeTemplate {
     /// The known properties of the node.
     pub node: Node,
     /// Keys of labels whose values are unknown.
-    pub unknown_labels: HashSet<Text>,
+    pub unknown_labels: Arc<HashSet<Text>>,
     /// The amounts that pods may request of the node. Empty when unknown.
     pub capacity: Resources,
 }

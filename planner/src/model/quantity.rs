@@ -129,8 +129,16 @@ impl FromStr for Quantity {
     type Err = QuantityError;
 
     fn from_str(text: &str) -> Result<Self, QuantityError> {
-        parse(text).ok_or_else(|| QuantityError(text.chars().take(64).collect()))
+        parse(text.trim_matches(is_blank)).ok_or_else(|| QuantityError(text.chars().take(64).collect()))
     }
+}
+
+/// Whether Kubernetes ignores the character around a quantity. It trims the text of the JSON (mirrors
+/// `Quantity.UnmarshalJSON`), in which control characters and line separators are escaped, so they aren't trimmed.
+fn is_blank(character: char) -> bool {
+    character.is_whitespace()
+        && !character.is_ascii_control()
+        && !matches!(character, '\u{2028}' | '\u{2029}')
 }
 
 fn parse(text: &str) -> Option<Quantity> {
@@ -145,7 +153,8 @@ fn parse(text: &str) -> Option<Quantity> {
             .unwrap_or(unsigned.len()),
     );
     let (whole, fraction) = number.split_once('.').unwrap_or((number, ""));
-    if (whole.is_empty() && fraction.is_empty()) || fraction.contains('.') {
+    // Kubernetes reads a quantity without digits, such as `m`, as 0.
+    if text.is_empty() || fraction.contains('.') {
         return None;
     }
     let (notation, power) = suffix_of(suffix)?;

@@ -7,7 +7,7 @@ use tonic::Status;
 use super::reader::{Reader, expand, require};
 use crate::{
     convert,
-    decide::{placement::Placement, summary::Summary},
+    decide::{placement::Placement, runtime_class::ClassConditions, summary::Summary},
     limits::{self, AnswerSize, MAX_DAEMON_SETS, MAX_NODES},
     model::Node,
 };
@@ -19,13 +19,15 @@ pub(super) struct Verdicts {
 }
 
 impl Verdicts {
-    /// Computes the verdict on each node.
+    /// Computes the verdict on each node. `class` has the conditions of the pods' `RuntimeClass`, which add reasons but
+    /// change no verdict.
     ///
     /// # Errors
     /// `RESOURCE_EXHAUSTED` when the answer would be too large, `CANCELLED` when the caller no longer waits for it.
     pub(super) fn compute<'n>(
         key: &str,
         placement: &Placement,
+        class: Option<&ClassConditions>,
         nodes: impl IntoIterator<Item = &'n Node>,
         size: &AnswerSize<'_>,
         work: &Work,
@@ -33,7 +35,10 @@ impl Verdicts {
         let mut summary = Summary::default();
         let verdict = |node: &Node| {
             work.check()?;
-            let (verdict, reasons) = (placement.verdict(node), placement.explain(node));
+            let (verdict, mut reasons) = (placement.verdict(node), placement.explain(node));
+            if let Some(class) = class {
+                class.explain(node, verdict, &mut reasons);
+            }
             summary.add(verdict, &reasons);
             let verdict = convert::verdict(key, &node.name, verdict, reasons);
             size.add(&verdict)?;
@@ -54,30 +59,35 @@ impl Verdicts {
 /// is no memory for them, or when the answer would be too large. `CANCELLED` when the caller no longer waits for the
 /// answer.
 pub fn explain(request: wire::ExplainRequest, work: &Work) -> Result<wire::ExplainResponse, Status> {
-    let daemon_sets = expand("daemon_sets", request.daemon_sets, MAX_DAEMON_SETS)?;
-    let nodes = expand("nodes", request.nodes, MAX_NODES)?;
+    let daemon_sets = expand("daemon_sets", request.daemon_sets, MAX_DAEMON_SETS, work)?;
+    let nodes = expand("nodes", request.nodes, MAX_NODES, work)?;
+    let classes = expand("runtime_classes", request.runtime_classes, MAX_DAEMON_SETS, work)?;
     require("daemon_sets", daemon_sets.len())?;
     require("nodes", nodes.len())?;
-    limits::check_pairs("nodes", daemon_sets.len(), nodes.len())?;
+    limits::check_pairs("nodes", daemon_sets.len(), nodes.len(), work)?;
 
     let mut reader = Reader::new(work);
+    let nodes = reader.last_of_each_name("Node", nodes);
+    let daemon_sets = reader.last_of_each_name("DaemonSet", daemon_sets);
     let mut nodes = reader.nodes(&nodes)?;
     nodes.sort_by(|a, b| a.name.cmp(&b.name));
+    let classes = reader.classes(classes)?;
     let (mut response, size) = (wire::ExplainResponse::default(), AnswerSize::new(work));
-    let verdicts = reader.read_each("daemonset", &daemon_sets, |reader, object| {
+    let verdicts = reader.read_each("DaemonSet", &daemon_sets, |reader, object| {
         // Placement doesn't depend on the revision.
-        let daemon_set = reader.daemon_set(reader.read(object, "DaemonSet")?, "")?;
-        let placement = Placement::new(&daemon_set);
-        let key = daemon_set.key();
-        reader.report_problems(&key, &placement.problems());
+        let read = reader.daemon_set(object, "")?;
+        let placement = Placement::new(&read.daemon_set);
+        let key = read.daemon_set.key();
+        let class = classes.conditions(&read.runtime_class);
+        reader.report_placement(&read, &placement, class);
         let nodes = nodes.iter().map(AsRef::as_ref);
-        Ok(Verdicts::compute(&key, &placement, nodes, &size, work))
+        Ok(Verdicts::compute(&key, &placement, class, nodes, &size, work))
     })?;
     for verdicts in verdicts {
         let Verdicts { verdicts, summary } = verdicts?;
         response.verdicts.extend(verdicts);
         response.summaries.push(summary);
     }
-    response.problems = reader.problems;
+    response.problems = reader.into_problems();
     Ok(response)
 }

@@ -1,24 +1,31 @@
 //! `Plan`.
 
+mod claim;
+mod pods;
+mod revisions;
+mod template;
+
 use everynode_proto::{
-    facts::{
-        self, Identity,
-        raw_struct::{self, Item},
-    },
-    planner::v1 as wire,
+    facts::raw_struct::{self, Item},
+    planner::v1::{self as wire, action},
 };
 use everynode_serving::serve::Work;
 use tonic::Status;
 
+use self::{
+    claim::Claim,
+    pods::RequestPods,
+    revisions::{CurrentRevision, NEW_TEMPLATE},
+};
 use super::{
     explain::Verdicts,
-    reader::{DEFAULT_NAMESPACE, Reader, expand, in_metadata},
+    reader::{ReadDaemonSet, Reader, expand},
 };
 use crate::{
     convert::{self, FieldError},
     fleet::Fleet,
-    limits::{self, AnswerSize, MAX_NODES, MAX_PODS},
-    model::{Millis, Pod, Text},
+    limits::{self, AnswerSize, MAX_NODES, MAX_PODS, MAX_REVISIONS},
+    model::Millis,
 };
 
 /// Decides once for one `DaemonSet`.
@@ -26,9 +33,8 @@ use crate::{
 /// # Errors
 /// `INVALID_ARGUMENT` when the `DaemonSet` is missing or can't be read. `RESOURCE_EXHAUSTED` when there are too many
 /// objects, when there is no memory for them, or when the answer would be too large. `CANCELLED` when the caller no
-/// longer waits for the answer. Nodes and pods that can't be read are problems in the answer.
+/// longer waits for the answer. Nodes, pods and `ControllerRevision`s that can't be read are problems in the answer.
 pub fn plan(request: wire::PlanRequest, work: &Work) -> Result<wire::PlanResponse, Status> {
-    let invalid = |error: FieldError| limits::invalid(&error.within("daemon_set"));
     let mut reader = Reader::new(work);
     let given = raw_struct::expand_at_most(request.daemon_set.into_iter().collect(), 1);
     let object = match given.as_ref().map(Vec::as_slice) {
@@ -39,102 +45,93 @@ pub fn plan(request: wire::PlanRequest, work: &Work) -> Result<wire::PlanRespons
             return Err(limits::invalid(&FieldError::new("daemon_set", message)));
         }
     };
-    let object: facts::DaemonSet = match reader.read(object, "DaemonSet") {
-        Ok(object) => object,
+    let given_revision = request.update_revision.unwrap_or_default();
+    let mut read = match reader.daemon_set(object, &given_revision) {
+        Ok(read) => read,
         Err(error) => {
             work.check()?;
-            return Err(invalid(error));
+            let name = object.name();
+            let name = name.map_or_else(|| "the DaemonSet".to_owned(), |name| format!("daemonset {name}"));
+            return Err(limits::invalid_object("daemon_set", &name, &error));
         }
     };
-    let created = object.metadata.creation_timestamp;
-    let being_deleted = object.metadata.deletion_timestamp.is_some();
-    let revision = request.update_revision.unwrap_or_default();
-    let daemon_set = reader.daemon_set(object, &revision).map_err(invalid)?;
+    let nodes = expand("nodes", request.nodes, MAX_NODES, work)?;
+    let pods = expand("pods", request.pods, MAX_PODS, work)?;
+    let revisions = request.controller_revisions;
+    let revisions = expand("controller_revisions", revisions, MAX_REVISIONS, work)?;
+    let nodes = reader.last_of_each_name("Node", nodes);
+    let mut assumptions = Vec::new();
+    let claim = Claim::new(&read);
+    if given_revision.is_empty()
+        && let Some(current) = reader.current_revision(object, &revisions, &claim)?
+    {
+        assumptions.extend(apply_revision(&mut read, current));
+    }
 
-    let nodes = expand("nodes", request.nodes, MAX_NODES)?;
-    let pods = expand("pods", request.pods, MAX_PODS)?;
-    let [namespace, name, uid] = [&daemon_set.namespace, &daemon_set.name, &daemon_set.uid].map(Text::clone);
-    let owner = Identity {
-        namespace: &namespace,
-        name: &name,
-        uid: &uid,
-    };
+    let uid = read.daemon_set.uid.clone();
     let mut fleet = Fleet::with_capacity(nodes.len(), pods.len());
     let (nodes, request_pods) =
-        rayon::join(|| reader.nodes(&nodes), || RequestPods::read(&pods, owner, work));
+        rayon::join(|| reader.nodes(&nodes), || RequestPods::read(&pods, &claim, work));
     let request_pods = request_pods?;
+    assumptions.extend(request_pods.assumptions(&claim));
     // Nodes are added one by one, after the DaemonSet, so that the work can stop after each of them.
-    fleet.daemon_set_changed(daemon_set);
+    let (created, being_deleted) = (read.created, read.daemon_set.deleting);
+    fleet.daemon_set_changed(read.daemon_set);
     for node in nodes? {
         work.check()?;
         fleet.node_changed(node);
     }
-    for (owner, pod) in request_pods.pods {
+    for pod in request_pods.pods {
         work.check()?;
-        fleet.pod_changed(&owner, pod);
+        fleet.pod_changed(&uid, pod);
     }
-    reader.problems.extend(request_pods.problems);
-    let created = created.map_or_else(Millis::default, |time| Millis(time.as_millisecond()));
+    reader.extend(request_pods.problems);
     let latest = created.max(request_pods.latest);
     let now = request.now.map_or(latest, convert::millis);
     let mut response = build_response(&mut fleet, &uid, now, reader, work)?;
+    response.adopt = request_pods.adopt;
+    response.release = request_pods.release;
+    response.notes = assumptions;
     if being_deleted {
         // The garbage collector deletes the DaemonSet's pods (contract A4), so the answer has no actions and no status.
         response = wire::PlanResponse {
             verdicts: response.verdicts,
             summary: response.summary,
             problems: response.problems,
+            notes: vec![
+                "the DaemonSet is being deleted, so there is nothing to plan: the garbage collector deletes or orphans \
+                 its pods"
+                    .to_owned(),
+            ],
             ..Default::default()
         };
     }
     Ok(response)
 }
 
-/// The pods of a request.
-struct RequestPods {
-    /// The pods of the `DaemonSet`, each with the `DaemonSet`'s uid.
-    pods: Vec<(Text, Pod)>,
-    /// The latest time that any pod mentions, including pods of other owners.
-    latest: Millis,
-    problems: Vec<wire::Problem>,
-}
-
-impl RequestPods {
-    fn read(objects: &[Item], owner: Identity<'_>, work: &Work) -> Result<Self, Status> {
-        let mut reader = Reader::new(work);
-        let pods = reader.read_in_parallel("pod", objects, |reader, object| {
-            let pod: facts::Pod = reader.read(object, "Pod")?;
-            let Some(facts) = pod.facts() else {
-                return Ok((Millis::default(), None));
-            };
-            let mentioned = [facts.created, facts.ready_since].into_iter().flatten();
-            let latest = mentioned.map(convert::millis).max().unwrap_or_default();
-            if !is_controlled_by(&pod, owner) {
-                return Ok((latest, None));
-            }
-            let pod = convert::pod(&facts, &mut reader.strings).map_err(in_metadata)?;
-            Ok((latest, Some(pod)))
-        })?;
-        Ok(Self {
-            latest: pods.iter().map(|(latest, _)| *latest).max().unwrap_or_default(),
-            pods: pods.into_iter().filter_map(|(_, pod)| pod).collect(),
-            problems: reader.problems,
-        })
+/// Sets the update revision to the current revision. Returns a note if the template is new.
+///
+/// The generation in the `DaemonSet`'s annotation counts only if the newest revision holds the template. Otherwise the
+/// template has changed since the annotation was written: the API server raises the generation when it stores the change.
+fn apply_revision(read: &mut ReadDaemonSet, current: CurrentRevision) -> Option<String> {
+    let daemon_set = &mut read.daemon_set;
+    match current {
+        CurrentRevision::Newest(hash) => daemon_set.update_revision = hash,
+        CurrentRevision::Older(hash) => {
+            daemon_set.update_revision = hash;
+            daemon_set.template_generation = None;
+        }
+        CurrentRevision::New => {
+            daemon_set.update_revision = NEW_TEMPLATE.into();
+            daemon_set.template_generation = None;
+            return Some(
+                "none of the DaemonSet's ControllerRevisions contains its template, so the template is new, and every \
+                 existing pod has an old one"
+                    .to_owned(),
+            );
+        }
     }
-}
-
-/// Whether the pod's controller reference names this `DaemonSet`. The uid alone proves nothing, because anybody who may
-/// create pods anywhere can write it there. A pod without a namespace counts as one in the default namespace, as a
-/// `DaemonSet` without a namespace does.
-fn is_controlled_by(pod: &facts::Pod, owner: Identity<'_>) -> bool {
-    pod.metadata.controlling_daemon_set().is_some_and(|named| {
-        let namespace = if named.namespace.is_empty() {
-            DEFAULT_NAMESPACE
-        } else {
-            named.namespace
-        };
-        owner == Identity { namespace, ..named }
-    })
+    None
 }
 
 fn build_response(
@@ -147,7 +144,12 @@ fn build_response(
     let (mut response, size) = (wire::PlanResponse::default(), AnswerSize::new(work));
     if let Some(decision) = fleet.decide(uid, now) {
         let action = |(_, action): &_| {
-            let action = convert::action(0, action);
+            let mut action = convert::action(0, action);
+            if let Some(action::Action::Create(create)) = &mut action.action
+                && create.revision == NEW_TEMPLATE
+            {
+                create.revision.clear();
+            }
             size.add(&action)?;
             Ok(action)
         };
@@ -158,11 +160,11 @@ fn build_response(
     }
     if let Some(prepared) = fleet.daemon_set(uid) {
         let key = prepared.daemon_set.key();
-        reader.report_problems(&key, &prepared.problems);
-        let verdicts = Verdicts::compute(&key, &prepared.placement, fleet.nodes(), &size, work)?;
+        reader.report(&format!("daemonset {key}"), prepared.problems.iter().cloned());
+        let verdicts = Verdicts::compute(&key, &prepared.placement, None, fleet.nodes(), &size, work)?;
         response.verdicts = verdicts.verdicts;
         response.summary = Some(verdicts.summary);
     }
-    response.problems = reader.problems;
+    response.problems = reader.into_problems();
     Ok(response)
 }

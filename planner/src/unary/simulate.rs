@@ -1,20 +1,20 @@
 //! `SimulateNodes`.
 
-use std::collections::HashMap;
+use std::sync::Arc;
 
 use everynode_proto::{
-    facts::{
-        self,
-        object::demand::{NodeCapacity, RuntimeClass, SchedulingTemplate},
-        raw_struct::Item,
-    },
+    facts::{self, object::demand::SchedulingTemplate, raw_struct::Item},
     planner::v1 as wire,
 };
 use everynode_serving::serve::Work;
+use hashbrown::HashSet;
 use rayon::prelude::*;
 use tonic::Status;
 
-use super::reader::{Reader, expand, require};
+use super::{
+    classes::Classes,
+    reader::{Reader, expand, object_name, require},
+};
 use crate::{
     convert::{self, FieldError},
     decide::{
@@ -23,7 +23,7 @@ use crate::{
         simulate::{Candidate, Simulator},
     },
     limits::{self, AnswerSize, MAX_DAEMON_SETS, MAX_NODE_TEMPLATES},
-    model::{Demand, NodeTemplate, Resources},
+    model::{Demand, NodeTemplate},
 };
 
 /// The path of the template's spec in a `DaemonSet`.
@@ -41,27 +41,27 @@ pub fn simulate_nodes(
     request: wire::SimulateNodesRequest,
     work: &Work,
 ) -> Result<wire::SimulateNodesResponse, Status> {
-    let daemon_sets = expand("daemon_sets", request.daemon_sets, MAX_DAEMON_SETS)?;
-    let nodes = expand("nodes", request.nodes, MAX_NODE_TEMPLATES)?;
-    let classes = expand("runtime_classes", request.runtime_classes, MAX_DAEMON_SETS)?;
+    let daemon_sets = expand("daemon_sets", request.daemon_sets, MAX_DAEMON_SETS, work)?;
+    let nodes = expand("nodes", request.nodes, MAX_NODE_TEMPLATES, work)?;
+    let classes = expand("runtime_classes", request.runtime_classes, MAX_DAEMON_SETS, work)?;
     let count = request.node_templates.len().saturating_add(nodes.len());
     require("daemon_sets", daemon_sets.len())?;
     require("node_templates", count)?;
-    limits::check("node_templates", count, MAX_NODE_TEMPLATES)?;
-    limits::check_pairs("node_templates", daemon_sets.len(), count)?;
+    limits::check("node_templates", count, MAX_NODE_TEMPLATES, work)?;
+    limits::check_pairs("node_templates", daemon_sets.len(), count, work)?;
 
     let mut reader = Reader::new(work);
     let mut templates = Vec::with_capacity(count);
     for (index, template) in request.node_templates.into_iter().enumerate() {
-        let template = convert::node_template(template, &mut reader.strings)
-            .map_err(|error| limits::invalid(&error.within(&format!("node_templates[{index}]"))))?;
-        templates.push(template);
+        templates.push(reader.node_template(index, template)?);
     }
-    templates.extend(reader.read_in_parallel("node", &nodes, Reader::template)?);
-    let overheads = reader.read_each("runtimeclass", &classes, Reader::overhead)?;
-    let overheads: HashMap<_, _> = overheads.into_iter().collect();
-    let candidates = reader.read_each("daemonset", &daemon_sets, |reader, object| {
-        reader.candidate(object, &overheads)
+    let unknown = request.unknown_labels.iter();
+    let unknown: HashSet<_> = unknown.map(|key| reader.strings.text(key)).collect();
+    templates.extend(reader.templates(&nodes, &Arc::new(unknown))?);
+    let classes = reader.classes(classes)?;
+    let daemon_sets = reader.last_of_each_name("DaemonSet", daemon_sets);
+    let candidates = reader.read_each("DaemonSet", &daemon_sets, |reader, object| {
+        reader.candidate(object, &classes)
     })?;
     let (keys, candidates): (Vec<_>, Vec<_>) = candidates.into_iter().unzip();
 
@@ -84,59 +84,49 @@ pub fn simulate_nodes(
         daemon_sets: demands
             .map(|(key, candidate)| convert::demand(key, &candidate.demand))
             .collect(),
-        problems: reader.problems,
+        problems: reader.into_problems(),
     })
 }
 
 impl Reader {
-    /// Reads a node as a template.
-    fn template(&mut self, object: &Item) -> Result<NodeTemplate, FieldError> {
-        let node = self.node(object)?;
-        let capacity: NodeCapacity = self.read(object, "Node")?;
-        convert::node_as_template(*node, &capacity.status, &mut self.strings)
-    }
-
-    /// Reads the name of a `RuntimeClass`, and the overhead of running a pod of this class.
-    fn overhead(&mut self, object: &Item) -> Result<(String, Resources), FieldError> {
-        let class: RuntimeClass = self.read(object, "RuntimeClass")?;
-        let overhead = convert::resources("overhead.podFixed", &class.overhead.pod_fixed, &mut self.strings)?;
-        Ok((class.metadata.name, overhead))
+    /// Reads a template that isn't a Kubernetes object.
+    fn node_template(&mut self, index: usize, template: wire::NodeTemplate) -> Result<NodeTemplate, Status> {
+        const KIND: &str = "node template";
+        let name = Some(template.name.as_str()).filter(|name| !name.is_empty());
+        let object = object_name(KIND, name, index);
+        let template = convert::node_template(template, &mut self.strings)
+            .map_err(|error| limits::invalid_object(&format!("node_templates[{index}]"), &object, &error))?;
+        self.check_node_template(&object, &template.node);
+        Ok(template)
     }
 
     /// Reads a `DaemonSet`. Returns it with its key.
-    fn candidate(
-        &mut self,
-        object: &Item,
-        overheads: &HashMap<String, Resources>,
-    ) -> Result<(String, Candidate), FieldError> {
+    fn candidate(&mut self, object: &Item, classes: &Classes) -> Result<(String, Candidate), FieldError> {
         // Simulations don't depend on the revision.
-        let daemon_set = self.daemon_set(self.read(object, "DaemonSet")?, "")?;
-        let key = daemon_set.key();
-        let placement = Placement::new(&daemon_set);
-        let demand = self.demand(&key, object, overheads)?;
-        self.report_problems(&key, &placement.problems());
-        Ok((key, Candidate { placement, demand }))
+        let read = self.daemon_set(object, "")?;
+        let key = read.daemon_set.key();
+        let placement = Placement::new(&read.daemon_set);
+        let demand = self.demand(&key, object, classes)?;
+        let class = classes.conditions(&read.runtime_class);
+        self.report_placement(&read, &placement, class);
+        let class = class.cloned();
+        Ok((
+            key,
+            Candidate {
+                placement,
+                demand,
+                class,
+            },
+        ))
     }
 
-    fn demand(
-        &mut self,
-        daemon_set: &str,
-        object: &Item,
-        overheads: &HashMap<String, Resources>,
-    ) -> Result<Demand, FieldError> {
+    fn demand(&mut self, daemon_set: &str, object: &Item, classes: &Classes) -> Result<Demand, FieldError> {
         let read: facts::DaemonSet<SchedulingTemplate> = self.read(object, "DaemonSet")?;
         let spec = read.spec.template.spec;
         let class = &spec.runtime_class_name;
-        let overhead = overheads.get(class);
+        let overhead = classes.overhead(class);
         if spec.overhead.is_none() && overhead.is_none() && !class.is_empty() {
-            self.problems.push(wire::Problem {
-                code: wire::ProblemCode::UnknownOverhead.into(),
-                object: format!("daemonset {daemon_set}"),
-                field: format!("{SPEC}.runtimeClassName"),
-                message: format!(
-                    "the RuntimeClass {class} is not among runtime_classes, so its overhead counts as none"
-                ),
-            });
+            self.report_unknown_class(daemon_set, class);
         }
         let workload =
             convert::workload(&spec, overhead, &mut self.strings).map_err(|error| error.within(SPEC))?;

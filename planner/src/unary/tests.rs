@@ -1,4 +1,10 @@
-//! Calls end when the caller no longer waits for the answer.
+//! Calls end when the caller no longer waits for the answer. The modules below test the answers.
+
+mod nulls;
+mod objects;
+mod plan;
+mod problems;
+mod runtime_classes;
 
 use everynode_proto::{
     facts::RawStruct,
@@ -68,6 +74,7 @@ async fn explain_stops_when_its_caller_disconnects() {
     let request = ExplainRequest {
         daemon_sets: vec![daemon_set(5_000)],
         nodes: nodes(20_000),
+        ..ExplainRequest::default()
     };
     check_stops(request, super::explain).await;
 }

@@ -16,6 +16,7 @@ pub(crate) fn explain_request(daemon_sets: &[Value], nodes: &[Value]) -> Explain
     ExplainRequest {
         daemon_sets: daemon_sets.iter().map(raw_struct).collect(),
         nodes: nodes.iter().map(raw_struct).collect(),
+        ..ExplainRequest::default()
     }
 }
 
@@ -185,7 +186,7 @@ async fn explain_answers_for_a_manifest_that_was_never_applied() {
         .iter()
         .map(|problem| (problem.object.as_str(), problem.field.as_str()))
         .collect();
-    assert_eq!(problems, [("daemonset #1", "metadata.name")]);
+    assert_eq!(problems, [("the 2nd DaemonSet", "metadata.name")]);
 }
 
 pub(crate) fn verdicts(verdicts: &[NodeVerdict]) -> Vec<(&str, &str, Verdict)> {

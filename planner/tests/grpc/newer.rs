@@ -323,6 +323,7 @@ async fn unknown_fields_of_a_newer_caller_do_not_change_the_answer() {
         pods: pods.iter().map(raw_struct).collect(),
         update_revision: Some("new".to_owned()),
         now: Some(seconds(1_800_000_000)),
+        ..PlanRequest::default()
     };
     let known: PlanResponse = call(&server, "Plan", plan.encode_to_vec()).await;
     assert_eq!(known.problems, []);
@@ -337,6 +338,7 @@ async fn unknown_fields_of_a_newer_caller_do_not_change_the_answer() {
     let explain = ExplainRequest {
         daemon_sets: vec![raw_struct(&daemon_set("agent"))],
         nodes: vec![raw_struct(&nodes)],
+        ..ExplainRequest::default()
     };
     let known: ExplainResponse = call(&server, "Explain", explain.encode_to_vec()).await;
     assert_eq!((known.verdicts.len(), known.problems.len()), (2, 0));

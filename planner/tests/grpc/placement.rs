@@ -37,6 +37,7 @@ async fn p1_p2_p3_p4_p5_explain_agrees_with_kube_controller_manager() {
         let request = ExplainRequest {
             daemon_sets: case.daemon_sets.iter().map(raw_struct).collect(),
             nodes: case.nodes.iter().map(raw_struct).collect(),
+            ..ExplainRequest::default()
         };
         let answer = soon(client.explain(request)).await.unwrap().into_inner();
         let mut answers = answer.verdicts.iter();

@@ -18,8 +18,7 @@ pub(crate) fn plan_request(daemon_set: &Value, nodes: &[Value], pods: &[Value]) 
         daemon_set: Some(raw_struct(daemon_set)),
         nodes: nodes.iter().map(raw_struct).collect(),
         pods: pods.iter().map(raw_struct).collect(),
-        update_revision: None,
-        now: None,
+        ..PlanRequest::default()
     }
 }
 
@@ -141,7 +140,6 @@ async fn plan_counts_only_pods_whose_controller_reference_names_the_daemon_set()
         ("/namespace", "tenant"),
         ("/ownerReferences/0/name", "other"),
         ("/ownerReferences/0/kind", "ReplicaSet"),
-        ("/ownerReferences/0/apiVersion", "example.com/v1"),
         ("/ownerReferences/0/uid", "other"),
     ] {
         let request = plan_request(&set, &[node("a", &json!([]))], &[fake(path, value)]);
@@ -157,16 +155,11 @@ async fn plan_counts_only_pods_whose_controller_reference_names_the_daemon_set()
             "{path}: {value}"
         );
     }
-    let request = plan_request(
-        &set,
-        &[node("a", &json!([]))],
-        &[fake("/ownerReferences/0/apiVersion", "apps/v1beta2")],
-    );
-    assert_eq!(
-        brief(&plan(request).await.actions),
-        Vec::<String>::new(),
-        "the version of the group doesn't matter"
-    );
+    for version in ["apps/v1beta2", "extensions/v1beta1"] {
+        let pods = [fake("/ownerReferences/0/apiVersion", version)];
+        let response = plan(plan_request(&set, &[node("a", &json!([]))], &pods)).await;
+        assert_eq!(brief(&response.actions), Vec::<String>::new(), "{version}");
+    }
 }
 
 #[tokio::test]
@@ -199,11 +192,11 @@ async fn plan_reports_malformed_objects() {
                 "daemonset monitoring/agent",
                 "spec.updateStrategy.rollingUpdate.maxUnavailable"
             ),
-            ("node #2", "metadata.name"),
-            ("node #3", "kind"),
             ("node z", "spec.taints[1].key"),
             ("pod monitoring/agent-a", "status.conditions"),
             ("pod monitoring/agent-b", "metadata.uid"),
+            ("the 3rd Node", "metadata.name"),
+            ("the 4th Node", "kind"),
         ]
     );
     assert_eq!(brief(&response.actions), ["create a after \"\""]);
@@ -231,7 +224,7 @@ async fn p6_daemon_set_that_selects_everything_gets_no_plan() {
 }
 
 #[tokio::test]
-async fn malformed_objects_are_named_by_index_in_input_order() {
+async fn malformed_objects_without_a_name_are_named_by_position_in_input_order() {
     const COUNT: usize = 2_000;
     let broken = |index: usize| matches!(index, 0 | 255 | 256 | 1_999);
     let nodes = (0..COUNT).map(|index| {
@@ -266,10 +259,10 @@ async fn malformed_objects_are_named_by_index_in_input_order() {
     assert_eq!(
         objects,
         [
-            "node #0",
-            "node #255",
-            "node #256",
-            "node #1999",
+            "the 1st Node",
+            "the 256th Node",
+            "the 257th Node",
+            "the 2000th Node",
             "pod monitoring/agent-0000",
             "pod monitoring/agent-0255",
             "pod monitoring/agent-0256",

@@ -32,7 +32,7 @@ fn with_spec(name: &str, spec: Value) -> Value {
 
 /// A `DaemonSet` that runs everywhere and requests nothing.
 fn plain(name: &str) -> Value {
-    with_spec(name, json!({"containers": []}))
+    with_spec(name, json!({"containers": [{"name": "agent"}]}))
 }
 
 fn template(name: &str) -> NodeTemplate {
@@ -67,7 +67,10 @@ async fn simulation_lists_fitting_daemon_sets_their_requests_and_the_remaining_c
             "containers": [{"name": "driver", "resources": {"requests": {"memory": "1Gi"}}}],
         }),
     );
-    let zonal = with_spec("zonal", json!({"nodeSelector": {"zone": "a"}, "containers": []}));
+    let zonal = with_spec(
+        "zonal",
+        json!({"nodeSelector": {"zone": "a"}, "containers": [{"name": "agent"}]}),
+    );
     let ordinary = NodeTemplate {
         capacity: strings(&[("cpu", "1930m"), ("memory", "7Gi"), ("pods", "29")]),
         unknown_labels: vec!["zone".to_owned()],
@@ -182,14 +185,19 @@ async fn nodes_become_templates_with_their_allocatable_resources() {
                 "status.allocatable.cpu",
                 "\"much\" is not a quantity such as 100m, 1.5, 2e3 or 512Mi"
             ),
-            ("node #3", "kind", "expected a Node, found a Pod"),
+            ("the 4th Node", "kind", "expected a Node, found a Pod"),
         ]
     );
 }
 
 #[tokio::test]
 async fn overhead_is_that_of_the_runtime_class_and_a_missing_class_is_a_problem() {
-    let kata = |name: &str| with_spec(name, json!({"runtimeClassName": "kata", "containers": []}));
+    let kata = |name: &str| {
+        with_spec(
+            name,
+            json!({"runtimeClassName": "kata", "containers": [{"name": "agent"}]}),
+        )
+    };
     let class = json!({
         "apiVersion": "node.k8s.io/v1", "kind": "RuntimeClass", "metadata": {"name": "kata"}, "handler": "kata",
         "overhead": {"podFixed": {"memory": "120Mi", "cpu": "250m"}},
@@ -235,6 +243,30 @@ async fn malformed_daemon_set_is_a_problem_and_the_others_are_simulated() {
         "spec.template.spec.containers[0].resources.requests.cpu"
     );
     assert_eq!(response.problems[0].message, "must not be negative, found -1");
+}
+
+#[tokio::test]
+async fn null_means_an_absent_value() {
+    let spec = json!({
+        "nodeSelector": {"node-role.kubernetes.io/worker": null},
+        "tolerations": null,
+        "containers": [{"name": "agent", "resources": {"requests": {"cpu": null, "memory": "64Mi"}}}],
+    });
+    let mut agent = with_spec("agent", spec);
+    agent["metadata"]["namespace"] = Value::Null;
+    let node =
+        json!({"metadata": {"name": "n", "labels": {"node-role.kubernetes.io/worker": null}}, "spec": null});
+    let response = simulate(SimulateNodesRequest {
+        daemon_sets: vec![raw_struct(&agent)],
+        nodes: vec![raw_struct(&node)],
+        ..SimulateNodesRequest::default()
+    })
+    .await
+    .unwrap();
+    assert_eq!(response.problems, []);
+    assert_eq!(response.nodes[0].daemon_sets, ["default/agent"]);
+    let requests = strings(&[("cpu", "0"), ("memory", "64Mi"), ("pods", "1")]);
+    assert_eq!(response.nodes[0].requests, requests);
 }
 
 #[tokio::test]

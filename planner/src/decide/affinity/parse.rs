@@ -2,22 +2,24 @@
 
 use super::{NAME_FIELD, ParsedRequirement, Predicate, Subject, SyntaxError, Values};
 use crate::{
-    decide::labels,
+    decide::{
+        labels::{invalid_key, invalid_value},
+        suggestion::closest,
+    },
     model::{LabelKey, Requirement},
 };
 
+/// The operators of requirements on labels.
+const OPERATORS: [&str; 6] = ["In", "NotIn", "Exists", "DoesNotExist", "Gt", "Lt"];
+
 /// Parses a requirement on a label.
 pub(super) fn expression(requirement: &Requirement) -> Result<ParsedRequirement, SyntaxError> {
-    if let Some(error) = labels::key_error(&requirement.key) {
-        return Err(SyntaxError::new(
-            "key",
-            format!("{:?} is not a valid label key: {error}", requirement.key),
-        ));
+    if let Some(message) = invalid_key(&requirement.key) {
+        return Err(SyntaxError::new("key", message));
     }
     let values = &requirement.values;
     for (index, value) in values.iter().enumerate() {
-        if let Some(error) = labels::value_error(value) {
-            let message = format!("{value:?} is not a valid label value: {error}");
+        if let Some(message) = invalid_value(value) {
             return Err(SyntaxError::new(&format!("values[{index}]"), message));
         }
     }
@@ -57,7 +59,11 @@ pub(super) fn expression(requirement: &Requirement) -> Result<ParsedRequirement,
         "Gt" => integer(Predicate::Gt)?,
         "Lt" => integer(Predicate::Lt)?,
         other => {
-            let message = format!("{other:?} must be one of In, NotIn, Exists, DoesNotExist, Gt, Lt");
+            let hint = match closest(other, OPERATORS) {
+                Some(operator) => format!("; did you mean {operator}?"),
+                None => String::new(),
+            };
+            let message = format!("{other:?} must be one of {}{hint}", OPERATORS.join(", "));
             return Err(SyntaxError::new("operator", message));
         }
     };

@@ -2,7 +2,7 @@ mod agreement;
 
 use super::*;
 use crate::{
-    model::{PodTemplate, Term},
+    model::{PodTemplate, ProblemCode, Term},
     testing::{daemon_set, node, requirement, term, toleration, with_template},
 };
 
@@ -243,6 +243,18 @@ fn p6_empty_selector_gets_no_pods_and_is_a_problem() {
 }
 
 #[test]
+fn a4_daemon_set_that_is_being_deleted_runs_nowhere() {
+    let placement = Placement::new(&DaemonSet {
+        deleting: true,
+        ..daemon_set()
+    });
+    let anywhere = node("n", &[], &[]);
+    assert_eq!(placement.verdict(&anywhere), Verdict::Exclude);
+    assert_eq!(codes(&placement, &anywhere), [ReasonCode::BeingDeleted]);
+    assert_eq!(placement.problems(), []);
+}
+
+#[test]
 fn every_unmet_condition_is_a_reason() {
     use ReasonCode::{NodeAffinity, NodeName, NodeSelector, UntoleratedTaint};
     let template = PodTemplate {
@@ -303,7 +315,7 @@ fn every_unmet_condition_is_a_reason() {
             ),
             (
                 UntoleratedTaint,
-                "taint t=1:NoSchedule is not tolerated (an existing pod stays, none is created); a toleration {key: t, \
+                "taint t=1:NoSchedule is not tolerated (no pod is created); a toleration {key: t, \
              operator: Exists, effect: NoSchedule} would admit it"
             ),
             (

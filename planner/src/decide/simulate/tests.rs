@@ -3,7 +3,7 @@ use proptest::prelude::*;
 use super::*;
 use crate::{
     decide::demand::ports_conflict,
-    model::{PodTemplate, Term},
+    model::{DaemonSet, PodTemplate, RuntimeClass, Term},
     testing::{node, requirement, resources, term, with_template},
 };
 
@@ -22,6 +22,7 @@ fn candidate(template: PodTemplate, requests: &str, host_ports: &[HostPort]) -> 
             requests: resources(requests),
             host_ports: host_ports.to_vec(),
         },
+        class: None,
     }
 }
 
@@ -46,7 +47,11 @@ fn requiring(terms: &[Term]) -> PodTemplate {
 fn template(labels: &[&str], taints: &[&str], unknown: &[&str], capacity: &str) -> NodeTemplate {
     NodeTemplate {
         node: node("template", labels, taints),
-        unknown_labels: unknown.iter().map(|key| Text::from(*key)).collect(),
+        unknown_labels: unknown
+            .iter()
+            .map(|key| Text::from(*key))
+            .collect::<HashSet<_>>()
+            .into(),
         capacity: resources(capacity),
     }
 }
@@ -189,6 +194,87 @@ fn untolerated_taint_excludes_the_pod_whatever_the_labels_are() {
     for taint in ["dedicated=db:NoSchedule", "dedicated=db:NoExecute"] {
         let on = template(&[], &[taint], &["zone"], "");
         assert_eq!(outcome(selecting(&["zone=a"]), &on), Ok(false), "{taint}");
+    }
+}
+
+/// A candidate whose `RuntimeClass` wants these labels.
+fn with_class(template: PodTemplate, labels: &[&str]) -> Candidate {
+    Candidate {
+        class: ClassConditions::new(&RuntimeClass {
+            name: "kata".into(),
+            overhead: Resources::default(),
+            node_selector: node("any", labels, &[]).labels,
+            tolerations: Vec::new(),
+        }),
+        ..candidate(template, "cpu=1", &[port(80, "")])
+    }
+}
+
+#[test]
+fn pod_that_its_runtime_class_keeps_pending_takes_nothing() {
+    let plain = with_class(PodTemplate::default(), &["runtime=kata"]);
+    let elsewhere = with_class(selecting(&["disk=ssd"]), &["runtime=kata"]);
+    let candidates = [plain, elsewhere];
+    let simulation = simulate(&candidates, &template(&[], &[], &[], "cpu=4"));
+    let message =
+        "the pod stays pending: its RuntimeClass kata wants runtime=kata, the node has no label runtime";
+    assert_eq!(
+        simulation.unbound,
+        [Unbound {
+            daemon_set: 0,
+            class: "kata".into(),
+            message: message.to_owned()
+        }]
+    );
+    assert_eq!((simulation.runs.len(), simulation.host_ports.len()), (0, 0));
+    assert_eq!(simulation.left, resources("cpu=4"));
+    let simulation = simulate(&candidates, &template(&["runtime=kata"], &[], &[], "cpu=4"));
+    assert_eq!((simulation.runs, simulation.unbound), (vec![0], Vec::new()));
+}
+
+#[test]
+fn unknown_label_that_a_runtime_class_wants_leaves_the_pod_undecided() {
+    let both = with_class(selecting(&["zone=a"]), &["runtime=kata"]);
+    let undecided = |unknown: &[&str], labels: &[&str]| {
+        let simulation = simulate(std::slice::from_ref(&both), &template(labels, &[], unknown, ""));
+        let text = |undecided: &Undecided| (undecided.labels.join(" "), undecided.condition.clone());
+        simulation.undecided.iter().map(text).next()
+    };
+    let text = str::to_owned;
+    assert_eq!(
+        undecided(&["runtime"], &["zone=a"]),
+        Some((text("runtime"), text("runtime=kata")))
+    );
+    assert_eq!(
+        undecided(&["zone"], &["runtime=kata"]),
+        Some((text("zone"), text("zone=a")))
+    );
+    assert_eq!(
+        undecided(&["zone", "runtime"], &[]),
+        Some((text("runtime zone"), text("zone=a; runtime=kata")))
+    );
+    assert_eq!(
+        undecided(&["zone"], &[]),
+        None,
+        "the pod stays pending in any case"
+    );
+}
+
+#[test]
+fn a4_daemon_set_that_is_being_deleted_takes_nothing() {
+    let deleting = DaemonSet {
+        deleting: true,
+        ..with_template(selecting(&["zone=a"]))
+    };
+    let candidate = Candidate {
+        placement: Placement::new(&deleting),
+        ..everywhere("cpu=1", &[])
+    };
+    for unknown in [&[][..], &["zone"]] {
+        let on = template(&["zone=a"], &[], unknown, "cpu=4");
+        let simulation = simulate(std::slice::from_ref(&candidate), &on);
+        assert_eq!(simulation.left, resources("cpu=4"));
+        assert_eq!((simulation.runs.len(), simulation.undecided.len()), (0, 0));
     }
 }
 

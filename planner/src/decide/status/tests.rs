@@ -179,6 +179,30 @@ fn r1_pod_is_current_by_revision_or_by_template_generation() {
 }
 
 #[test]
+fn h1_pod_of_a_duplicate_revision_is_current_while_the_revisions_are_merged() {
+    let old = pod("p", "a").old();
+    let merging = |equal: &[&str]| DaemonSet {
+        equal_revisions: equal.iter().copied().map(Text::from).collect(),
+        ..daemon_set()
+    };
+    let of_old = old.revision.to_string();
+    for (daemon_set, updated) in [
+        (merging(&[]), 0),
+        (merging(&["another"]), 0),
+        (merging(&["another", &of_old]), 1),
+    ] {
+        let decision = decide(&daemon_set, NOW, &[run("a", [old.clone()])]);
+        let status = decision.status.unwrap();
+        assert_eq!(status.updated_number_scheduled, updated, "{daemon_set:?}");
+        assert_eq!(
+            decision.actions.len(),
+            usize::from(updated == 0),
+            "{daemon_set:?}"
+        );
+    }
+}
+
+#[test]
 fn n7_pods_of_a_node_that_is_gone_are_not_counted() {
     check(
         &daemon_set(),

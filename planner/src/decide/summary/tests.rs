@@ -42,6 +42,30 @@ fn verdicts_and_unmet_conditions_are_counted() {
 }
 
 #[test]
+fn condition_of_a_runtime_class_is_counted_for_nodes_that_run_a_pod() {
+    let fits = Placement::new(&with_template(PodTemplate::default())).explain(&node("a", &[], &[]));
+    let pending = Reason {
+        code: ReasonCode::RuntimeClass,
+        message: String::new(),
+        condition: "RuntimeClass kata: runtime=kata".to_owned(),
+        detail: None,
+    };
+    let mut summary = Summary::default();
+    summary.add(Verdict::Run, &fits);
+    summary.add(
+        Verdict::Run,
+        &[&fits[..], std::slice::from_ref(&pending)].concat(),
+    );
+    assert_eq!(summary.run, 2);
+    let counts = summary.into_counts();
+    let counts: Vec<_> = counts
+        .iter()
+        .map(|count| (count.code, count.verdict, count.nodes))
+        .collect();
+    assert_eq!(counts, [(ReasonCode::RuntimeClass, Verdict::Run, 1)]);
+}
+
+#[test]
 fn node_counts_once_for_each_condition() {
     let nodes = [node("a", &[], &["x=1:NoSchedule", "x=1:NoSchedule"])];
     let (_, counts) = summary(PodTemplate::default(), &nodes);

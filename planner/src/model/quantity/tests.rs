@@ -70,7 +70,7 @@ fn decimal_quantity_over_the_maximum_is_capped() {
 fn invalid_quantity_is_an_error_that_quotes_it() {
     for text in [
         "",
-        "m",
+        "..",
         "1 Gi",
         "1.2.3",
         "1gi",
@@ -81,11 +81,38 @@ fn invalid_quantity_is_an_error_that_quotes_it() {
         "one",
         "1mi",
         "0x10",
-        "e3",
+        "e",
+        " ",
+        "- 1",
+        "1 m",
+        "100m\n",
+        "\t100m",
+        "100m\u{2028}",
     ] {
         let error = text.parse::<Quantity>().unwrap_err();
         let quoted = format!("{text:?} is not a quantity");
         assert!(error.to_string().starts_with(&quoted), "{text}: {error}");
+    }
+}
+
+#[test]
+fn quantity_without_digits_is_zero() {
+    for text in ["m", "Ki", "e3", ".", "-", "+", ".m"] {
+        assert_eq!(quantity(text), Quantity::ZERO, "{text}");
+    }
+}
+
+/// Kubernetes trims a quantity in its JSON form, so it keeps characters that JSON escapes.
+#[test]
+fn blanks_around_a_quantity_are_ignored() {
+    for (text, written) in [
+        ("100m ", "100m"),
+        (" 64Mi", "64Mi"),
+        ("  1.5  ", "1500m"),
+        ("\u{a0}2\u{3000}", "2"),
+        ("\u{85}2", "2"),
+    ] {
+        assert_eq!(quantity(text).to_string(), written, "{text:?}");
     }
 }
 

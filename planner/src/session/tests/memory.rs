@@ -180,6 +180,10 @@ fn overlong_names_are_problems() {
             ..daemon_set_facts()
         }),
         Fact::DaemonSetChanged(DaemonSetFacts {
+            equal_revisions: vec![long()],
+            ..daemon_set_facts()
+        }),
+        Fact::DaemonSetChanged(DaemonSetFacts {
             namespace: "x".repeat(600),
             ..daemon_set_facts()
         }),
@@ -202,5 +206,8 @@ fn overlong_names_are_problems() {
         "revision",
         "template_generation",
     ];
-    assert_eq!(found, [&fields[..], &["update_revision", "namespace"]].concat());
+    assert_eq!(
+        found,
+        [&fields[..], &["update_revision", "equal_revisions", "namespace"]].concat()
+    );
 }

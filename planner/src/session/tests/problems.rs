@@ -1,6 +1,6 @@
 use everynode_proto::planner::v1::{
     DaemonSetFacts, DaemonSetGone, Fact as Facts, NodeGone, NodeSelector, NodeSelectorRequirement,
-    NodeSelectorTerm, PodFacts, PodGone, PodTemplateFacts, Problem,
+    NodeSelectorTerm, PodFacts, PodGone, PodTemplateFacts, Problem, Toleration,
 };
 
 use super::*;
@@ -174,6 +174,41 @@ fn p3_malformed_term_is_a_problem_of_the_plan() {
         .take(request(2, vec![facts(vec![term("DoesNotExist")])]))
         .unwrap();
     assert_eq!(plans(&outcome)[0].problems, [], "the term was corrected");
+}
+
+#[test]
+fn p4_unknown_operator_of_a_toleration_is_a_problem_of_the_plan() {
+    let toleration = |operator: &str| Toleration {
+        key: "example.com/sla".into(),
+        operator: operator.into(),
+        value: "900".into(),
+        effect: "NoSchedule".into(),
+    };
+    let facts = |operator| {
+        let template = PodTemplateFacts {
+            tolerations: vec![toleration(operator)],
+            ..PodTemplateFacts::default()
+        };
+        Fact::DaemonSetChanged(DaemonSetFacts {
+            template: Some(template),
+            ..daemon_set_facts()
+        })
+    };
+    let mut session = Session::default();
+    let outcome = session
+        .take(request(1, vec![node("a"), facts("Gt"), synced()]))
+        .unwrap();
+    let plan = plans(&outcome)[0];
+    assert_eq!(actions(&outcome).len(), 1);
+    assert_eq!(plan.problems.len(), 1);
+    assert_eq!(plan.problems[0].code(), ProblemCode::Invalid);
+    assert_eq!(plan.problems[0].object, "daemonset default/agent");
+    assert_eq!(
+        plan.problems[0].field,
+        "spec.template.spec.tolerations[0].operator"
+    );
+    let outcome = session.take(request(2, vec![facts("Equal")])).unwrap();
+    assert_eq!(plans(&outcome)[0].problems, [], "the operator was corrected");
 }
 
 #[test]

@@ -1,0 +1,210 @@
+use everynode_proto::facts::{RawStruct, raw_struct};
+use serde_json::{Value, json};
+
+use super::{
+    super::known_fields::{DAEMON_SET, NODE, RUNTIME_CLASS},
+    *,
+};
+
+/// Each problem as `field; hint`.
+fn hints(kind: &Kind, object: &Value) -> Vec<String> {
+    let object = RawStruct::from(object.as_object().unwrap());
+    let items = raw_struct::expand(vec![object]);
+    let text = |problem: Problem| {
+        let hint = problem
+            .message
+            .strip_prefix("there is no such field here, so it is ignored; ");
+        format!("{}; {}", problem.field, hint.unwrap())
+    };
+    unknown_fields(&items[0], kind).into_iter().map(text).collect()
+}
+
+#[track_caller]
+fn check(kind: &Kind, object: &Value, expected: &[&str]) {
+    assert_eq!(hints(kind, object), expected, "{object}");
+}
+
+fn with_pod_spec(spec: &Value) -> Value {
+    json!({"metadata": {"name": "a"}, "spec": {"template": {"spec": spec}}})
+}
+
+#[test]
+fn misspelled_fields_have_a_suggestion() {
+    for (name, known) in [
+        ("nodeselector", "nodeSelector"),
+        ("node_selector", "nodeSelector"),
+        ("NodeSelector", "nodeSelector"),
+        ("nodeSelectors", "nodeSelector"),
+        ("toleration", "tolerations"),
+        ("hostnetwork", "hostNetwork"),
+        ("runtimeClass", ""),
+    ] {
+        let expected = format!("spec.template.spec.{name}; did you mean {known}?");
+        let expected = [expected.as_str()];
+        let expected = if known.is_empty() { &[][..] } else { &expected };
+        check(&DAEMON_SET, &with_pod_spec(&json!({name: "x"})), expected);
+    }
+    check(
+        &DAEMON_SET,
+        &json!({
+            "Metadata": {},
+            "spec": {"strategy": {}, "updateStategy": {}, "selector": {"matchLabel": {}}, "minreadyseconds": 1},
+        }),
+        &[
+            "spec.selector.matchLabel; did you mean matchLabels?",
+            "spec.minreadyseconds; did you mean minReadySeconds?",
+            "spec.strategy; did you mean updateStrategy?",
+            "spec.updateStategy; did you mean updateStrategy?",
+            "Metadata; did you mean metadata?",
+        ],
+    );
+}
+
+#[test]
+fn fields_in_lists_are_named_with_their_index() {
+    let spec = json!({
+        "containers": [{"name": "a"}, {"resource": {"requests": {"cpu": "1"}}}, {"resources": {"request": {}}}],
+        "tolerations": [{"Key": "a", "operator": "Exists"}],
+        "affinity": {"nodeAffinity": {"requiredDuringSchedulingIgnoredDuringExecution": {"nodeSelectorTerms": [
+            {"matchExpression": []}, {"matchExpressions": [{"key": "a", "operater": "Exists"}]},
+        ]}}},
+    });
+    let terms = "spec.template.spec.affinity.nodeAffinity.requiredDuringSchedulingIgnoredDuringExecution.nodeSelectorTerms";
+    check(
+        &DAEMON_SET,
+        &with_pod_spec(&spec),
+        &[
+            &format!("{terms}[0].matchExpression; did you mean matchExpressions?"),
+            &format!("{terms}[1].matchExpressions[0].operater; did you mean operator?"),
+            "spec.template.spec.containers[1].resource; did you mean resources?",
+            "spec.template.spec.containers[2].resources.request; did you mean requests?",
+            "spec.template.spec.tolerations[0].Key; did you mean key?",
+        ],
+    );
+}
+
+#[test]
+fn misplaced_fields_are_sent_to_their_place() {
+    let pod = "spec.template.spec";
+    check(
+        &DAEMON_SET,
+        &with_pod_spec(&json!({
+            "nodeAffinity": {},
+            "containers": [{"nodeSelector": {}, "requests": {}}],
+            "affinity": {"nodeselectorterms": []},
+        })),
+        &[
+            &format!(
+                "{pod}.affinity.nodeselectorterms; nodeSelectorTerms belongs in \
+                 {pod}.affinity.nodeAffinity.requiredDuringSchedulingIgnoredDuringExecution"
+            ),
+            &format!("{pod}.containers[0].nodeSelector; nodeSelector belongs in {pod}"),
+            &format!("{pod}.containers[0].requests; requests belongs in {pod}.containers[0].resources"),
+            &format!("{pod}.nodeAffinity; nodeAffinity belongs in {pod}.affinity"),
+        ],
+    );
+    check(
+        &DAEMON_SET,
+        &json!({"labels": {}, "spec": {"maxUnavailable": 1, "tolerations": [], "template": {"labels": {}}}}),
+        &[
+            "spec.template.labels; labels belongs in spec.template.metadata",
+            "spec.maxUnavailable; maxUnavailable belongs in spec.updateStrategy.rollingUpdate",
+            "spec.tolerations; tolerations belongs in spec.template.spec",
+            "labels; labels belongs in metadata",
+        ],
+    );
+    check(
+        &NODE,
+        &json!({"taints": [], "spec": {"labels": {}, "capacity": {}, "taint": []}, "allocatable": {}}),
+        &[
+            "spec.capacity; capacity belongs in status",
+            "spec.labels; labels belongs in metadata",
+            "spec.taint; did you mean taints?",
+            "allocatable; allocatable belongs in status",
+            "taints; taints belongs in spec",
+        ],
+    );
+    check(
+        &DAEMON_SET,
+        &with_pod_spec(&json!({"containers": [{}, {"hostPort": 80}]})),
+        &[&format!(
+            "{pod}.containers[1].hostPort; hostPort belongs in {pod}.containers[1].ports[]"
+        )],
+    );
+    check(
+        &RUNTIME_CLASS,
+        &json!({"nodeSelector": {}, "Handler": "kata", "overhead": {"podfixed": {}}, "podFixed": {}}),
+        &[
+            "overhead.podfixed; did you mean podFixed?",
+            "Handler; did you mean handler?",
+            "nodeSelector; nodeSelector belongs in scheduling",
+            "podFixed; podFixed belongs in overhead",
+        ],
+    );
+}
+
+#[test]
+fn fields_of_other_kinds_have_a_hint() {
+    check(
+        &DAEMON_SET,
+        &json!({"spec": {"replicas": 3}}),
+        &["spec.replicas; a DaemonSet runs one pod on each node that fits"],
+    );
+    let required = json!({"nodeSelectorTerms": [{"matchLabels": {"disk": "ssd"}}]});
+    let affinity = json!({"nodeAffinity": {"requiredDuringSchedulingIgnoredDuringExecution": required}});
+    let terms = "spec.template.spec.affinity.nodeAffinity.requiredDuringSchedulingIgnoredDuringExecution.nodeSelectorTerms";
+    check(
+        &DAEMON_SET,
+        &with_pod_spec(&json!({"affinity": affinity})),
+        &[&format!("{terms}[0].matchLabels; did you mean matchExpressions?")],
+    );
+}
+
+#[test]
+fn fields_of_later_versions_are_no_problems() {
+    check(
+        &DAEMON_SET,
+        &json!({
+            "spec": {"podManagementPolicy": "Parallel", "template": {"spec": {
+                "podGroup": "a",
+                "hostPIDs": true,
+                "hostPID": true,
+                "containers": [{"imageVolume": {}, "gpu": 1, "fooBar": null}],
+                "tolerations": [{"key": "a", "matchPolicy": "All"}],
+            }}},
+            "metadata": {"annotations": {"nodeselector": "x"}, "labels": {"Spec": "x"}},
+            "status": {"Conditions": []},
+        }),
+        &[],
+    );
+    check(
+        &NODE,
+        &json!({"spec": {"maintenance": true}, "status": {"swap": {}, "images": [{"Names": []}]}}),
+        &[],
+    );
+}
+
+#[test]
+fn odd_values_and_many_fields_are_walked_through() {
+    for odd in [
+        json!(null),
+        json!(1),
+        json!(1.5),
+        json!("x"),
+        json!(true),
+        json!([[]]),
+        json!({}),
+    ] {
+        check(&DAEMON_SET, &json!({"spec": odd, "metadata": [odd]}), &[]);
+        check(
+            &DAEMON_SET,
+            &with_pod_spec(&json!({"containers": odd, "affinity": odd})),
+            &[],
+        );
+    }
+    let many: serde_json::Map<_, _> = (0..1_000)
+        .map(|number| (format!("nodeselector{}", "_".repeat(number)), json!(1)))
+        .collect();
+    let found = hints(&DAEMON_SET, &with_pod_spec(&json!(many)));
+    assert!((1..=MAX_UNKNOWN).contains(&found.len()), "{}", found.len());
+}
