@@ -61,6 +61,7 @@ fn explain_request() -> ExplainRequest {
     ExplainRequest {
         daemon_sets: vec![raw_struct(&daemon_set("agent"))],
         nodes: vec![raw_struct(&nodes(5_000))],
+        ..ExplainRequest::default()
     }
 }
 

@@ -10,7 +10,10 @@
 //! - `availability` lists the pods that wait for minReadySeconds.
 //!
 //! Simulations of nodes that may not exist use [`demand`] for the resources of one pod and [`simulate`] for all
-//! daemon pods of a node. [`summary`] counts verdicts for people.
+//! daemon pods of a node. [`runtime_class`] finds pods that stay pending because of their `RuntimeClass`. [`summary`]
+//! counts verdicts for people.
+//!
+//! `validation` finds values that the API server refuses, and `suggestion` the value that was probably meant.
 //!
 //! Each rule names its source. A clause such as P3 or R5 is in `docs/contract.md`, with its tests. "Mirrors"
 //! names the function of Kubernetes that has the same rule.
@@ -22,18 +25,21 @@ mod affinity;
 pub(crate) mod availability;
 pub mod cell;
 pub mod demand;
-mod labels;
+pub(crate) mod labels;
 pub(crate) mod ledger;
 mod marks;
 mod node;
 pub mod placement;
 mod rollout;
 pub(crate) mod rollout_status;
+pub mod runtime_class;
 mod set;
 pub mod simulate;
 mod status;
+pub(crate) mod suggestion;
 pub mod summary;
 pub(crate) mod taints;
+pub(crate) mod validation;
 
 use self::{
     availability::{Availability, Change},
@@ -82,16 +88,19 @@ impl<'d> Rules<'d> {
         }
     }
 
-    /// Whether the pod has the current template (contract R1): its controller-revision-hash is the update revision,
-    /// or its pod-template-generation is the `DaemonSet`'s. If the `DaemonSet` has neither, every pod counts as
-    /// current. Mirrors `IsPodUpdated` of `pkg/controller/daemon/util`.
+    /// Whether the pod has the current template (contract R1): its controller-revision-hash is the update revision or
+    /// one that is being merged into it, or its pod-template-generation is the `DaemonSet`'s. If the `DaemonSet` has
+    /// neither, every pod counts as current. Mirrors `IsPodUpdated` of `pkg/controller/daemon/util`.
     pub(crate) fn is_current(&self, pod: &PodRecord) -> bool {
         let DaemonSet {
             update_revision,
             template_generation,
+            equal_revisions,
             ..
         } = self.daemon_set;
-        let by_revision = !update_revision.is_empty() && pod.template_id.revision == *update_revision;
+        let revision = &pod.template_id.revision;
+        let by_revision = !update_revision.is_empty()
+            && (revision == update_revision || equal_revisions.contains(revision));
         let by_generation = template_generation
             .as_ref()
             .is_some_and(|generation| pod.template_id.template_generation == *generation);

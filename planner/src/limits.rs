@@ -17,6 +17,8 @@ pub const MAX_DAEMON_SETS: usize = 1_000;
 pub const MAX_NODES: usize = 20_000;
 /// Pods in one unary call.
 pub const MAX_PODS: usize = 200_000;
+/// `ControllerRevision`s in one unary call.
+pub const MAX_REVISIONS: usize = MAX_NODES;
 /// Node templates in one unary call.
 pub const MAX_NODE_TEMPLATES: usize = 10_000;
 /// Pairs of `DaemonSet` and node, or node template, in one unary call.
@@ -46,12 +48,17 @@ pub fn number(limit: usize) -> u32 {
     u32::try_from(limit).unwrap_or(u32::MAX)
 }
 
+/// A limit on the objects of a call. Limits protect servers, so work outside a server has none.
+pub fn limit_for(work: &Work, limit: usize) -> usize {
+    if work.is_unbounded() { usize::MAX } else { limit }
+}
+
 /// Checks that a field holds at most `limit` objects.
 ///
 /// # Errors
 /// `RESOURCE_EXHAUSTED`, naming the field.
-pub fn check(field: &str, count: usize, limit: usize) -> Result<(), Status> {
-    if count <= limit {
+pub fn check(field: &str, count: usize, limit: usize, work: &Work) -> Result<(), Status> {
+    if count <= limit_for(work, limit) {
         return Ok(());
     }
     Err(too_many(field, count, limit))
@@ -67,9 +74,9 @@ pub fn too_many(field: &str, count: usize, limit: usize) -> Status {
 ///
 /// # Errors
 /// `RESOURCE_EXHAUSTED`, naming the nodes' field.
-pub fn check_pairs(field: &str, daemon_sets: usize, nodes: usize) -> Result<(), Status> {
+pub fn check_pairs(field: &str, daemon_sets: usize, nodes: usize, work: &Work) -> Result<(), Status> {
     let pairs = daemon_sets.saturating_mul(nodes);
-    if pairs <= MAX_PAIRS {
+    if pairs <= limit_for(work, MAX_PAIRS) {
         return Ok(());
     }
     let message = format!(
@@ -88,7 +95,7 @@ pub struct AnswerSize<'a> {
 }
 
 /// A part of an answer takes up to this many times its encoded size in memory.
-const MEMORY_OF_ANSWERS: usize = 3;
+pub const MEMORY_OF_ANSWERS: usize = 3;
 
 impl<'a> AnswerSize<'a> {
     /// The size of an empty answer. Its memory counts against the limits of `work`.
@@ -105,6 +112,9 @@ impl<'a> AnswerSize<'a> {
     /// `RESOURCE_EXHAUSTED` when the answer has become too large or there is no memory for it, `CANCELLED` when the
     /// caller no longer waits for it.
     pub fn add(&self, part: &impl Message) -> Result<(), Status> {
+        if self.work.is_unbounded() {
+            return Ok(());
+        }
         let bytes = part.encoded_len();
         let before = self.bytes.fetch_add(bytes, Ordering::Relaxed);
         if before.saturating_add(bytes) > MAX_MESSAGE_BYTES {
@@ -117,4 +127,50 @@ impl<'a> AnswerSize<'a> {
 /// `INVALID_ARGUMENT`, naming the field.
 pub fn invalid(error: &FieldError) -> Status {
     status::invalid(&error.field, &error.message)
+}
+
+/// `INVALID_ARGUMENT` for a field of an object. `path` is the path of the object in the request, for programs. The
+/// message names the object, and the field by its path in the object.
+pub fn invalid_object(path: &str, object: &str, error: &FieldError) -> Status {
+    let FieldError { field, message } = error;
+    let separator = if field.is_empty() { "" } else { "." };
+    status::invalid_object(&format!("{path}{separator}{field}"), object, field, message)
+}
+
+#[cfg(test)]
+mod tests {
+    use everynode_proto::planner::v1::NodeVerdict;
+    use everynode_serving::serve::run_in_background;
+    use tonic::{Code, Request};
+
+    use super::*;
+
+    #[test]
+    fn limits_do_not_apply_outside_a_server() {
+        let work = Work::unbounded();
+        check("nodes", usize::MAX, 1, &work).unwrap();
+        check_pairs("nodes", MAX_PAIRS, 2, &work).unwrap();
+        let size = AnswerSize::new(&work);
+        let verdict = NodeVerdict {
+            node: "x".repeat(MAX_MESSAGE_BYTES),
+            ..NodeVerdict::default()
+        };
+        for _ in 0..2 {
+            size.add(&verdict).unwrap();
+        }
+    }
+
+    #[tokio::test]
+    async fn limits_apply_to_calls() {
+        let call = run_in_background(Request::new(()), |(), work| {
+            let codes = [
+                check("nodes", 2, 1, work).unwrap_err().code(),
+                check_pairs("nodes", MAX_PAIRS, 2, work).unwrap_err().code(),
+            ];
+            assert_eq!(codes, [Code::ResourceExhausted; 2]);
+            check_pairs("nodes", MAX_PAIRS, 1, work)?;
+            Ok(NodeVerdict::default())
+        });
+        call.await.unwrap();
+    }
 }

@@ -2,13 +2,15 @@
 
 use std::io;
 
-use everynode_proto::facts::raw_struct::ReadError;
 use everynode_render::PrintError;
 use everynode_serving::program::exit::Exit;
 use thiserror::Error;
 use tonic::{Code, Status};
 
-use super::{kind::Kind, place::Place};
+use super::{kind::Kind, listing::listed, place::Place};
+
+/// The number of names that a message lists.
+const MAX_LISTED: usize = 10;
 
 /// Why a command failed.
 #[derive(Debug, Error)]
@@ -28,28 +30,30 @@ pub enum Error {
         #[source]
         error: io::Error,
     },
-    /// A file isn't text in UTF-8.
-    #[error("{file}: not valid UTF-8")]
-    NotText {
-        /// The file, as it was given.
-        file: String,
+    /// A folder has no file of Kubernetes objects.
+    #[error("{folder}: the folder has no .json, .yaml or .yml file{}", subfolders(*.is_recursive))]
+    EmptyFolder {
+        /// The folder, as it was given.
+        folder: String,
+        /// Whether its subfolders were read too.
+        is_recursive: bool,
     },
     /// A document is neither JSON nor YAML.
-    #[error("{file}, document {document}: {message}")]
+    #[error("{file}:{line}: {message}")]
     Syntax {
         /// The file, as it was given.
         file: String,
-        /// The document, counted from 1. Documents without content don't count.
-        document: usize,
-        /// Describes the error, with the line and the column.
+        /// The line, counted from 1.
+        line: u64,
+        /// Describes the error.
         message: String,
     },
-    /// A document holds something that isn't a Kubernetes object.
+    /// Something isn't a Kubernetes object, or it is one that the command can't do without and that can't be read.
     #[error("{place}: {message}")]
     InvalidObject {
-        /// The place where the document begins.
+        /// The place of the object.
         place: Place,
-        /// Describes what is wrong, with its path within the document.
+        /// Describes what is wrong.
         message: String,
     },
     /// The input has no object of a kind that the command needs.
@@ -60,27 +64,39 @@ pub enum Error {
         /// How to get such objects.
         remedy: &'static str,
     },
-    /// The input has several `DaemonSet`s, and the caller must choose one.
-    #[error("the input has several DaemonSets; choose one with --daemon-set: {}", .0.join(", "))]
-    Ambiguous(Vec<String>),
-    /// The chosen `DaemonSet` isn't in the input.
-    #[error("--daemon-set {name}: the input has no such DaemonSet, only {}", .found.join(", "))]
+    /// API servers refuse the kind or the apiVersion of every object of a kind that the command needs.
+    #[error("the input has no {0} that API servers accept")]
+    NoneAccepted(Kind),
+    /// The input has several `DaemonSet`s of a name, and the caller must choose one.
+    #[error(
+        "--daemon-set {name}: the input has several DaemonSets of this name; choose one of {}",
+        .candidates.join(", ")
+    )]
+    Ambiguous {
+        /// The name that the flag sets.
+        name: String,
+        /// The `DaemonSet`s of that name.
+        candidates: Vec<String>,
+    },
+    /// A chosen `DaemonSet` isn't in the input.
+    #[error("--daemon-set {name}: the input has no such DaemonSet, only {}", listed(.found, MAX_LISTED))]
     UnknownDaemonSet {
         /// The name that the flag sets.
         name: String,
         /// The `DaemonSet`s in the input.
         found: Vec<String>,
     },
-    /// A node template can't be read.
-    #[error("node {name}: {}{message}", field_prefix(.field))]
-    Template {
-        /// The template's name.
+    /// A chosen node isn't in the input.
+    #[error("--node {name}: the input has no such node, only {}", listed(.found, MAX_LISTED))]
+    UnknownNode {
+        /// The name that the flag sets.
         name: String,
-        /// The path of the field. Empty for the object itself.
-        field: String,
-        /// Describes what is wrong with the field.
-        message: String,
+        /// The nodes in the input.
+        found: Vec<String>,
     },
+    /// No `DaemonSet` in the input matches these flags.
+    #[error("no DaemonSet in the input matches {0}")]
+    NothingSelected(String),
     /// The planner refused the request.
     #[error("{}", .0.message())]
     Refused(Status),
@@ -96,28 +112,22 @@ impl Error {
     /// The program's exit code for this error.
     pub fn exit(&self) -> Exit {
         match self {
-            Self::NotFound { .. } => Exit::NoInput,
+            Self::NotFound { .. }
+            | Self::UnknownDaemonSet { .. }
+            | Self::UnknownNode { .. }
+            | Self::NothingSelected(_) => Exit::NoInput,
             Self::Unreadable { .. }
-            | Self::NotText { .. }
+            | Self::EmptyFolder { .. }
             | Self::Syntax { .. }
             | Self::InvalidObject { .. }
             | Self::Missing { .. }
-            | Self::Ambiguous(_)
-            | Self::UnknownDaemonSet { .. }
-            | Self::Template { .. } => Exit::Data,
+            | Self::NoneAccepted(_)
+            | Self::Ambiguous { .. } => Exit::Data,
             Self::Refused(status) => match status.code() {
                 Code::InvalidArgument | Code::ResourceExhausted => Exit::Data,
                 _ => Exit::Software,
             },
             Self::Print(_) | Self::Write(_) => Exit::Software,
-        }
-    }
-
-    pub(super) fn template(name: &str, error: ReadError) -> Self {
-        Self::Template {
-            name: name.to_owned(),
-            field: error.field,
-            message: error.message,
         }
     }
 }
@@ -128,10 +138,10 @@ impl From<Status> for Error {
     }
 }
 
-fn field_prefix(field: &str) -> String {
-    if field.is_empty() {
-        String::new()
+fn subfolders(is_recursive: bool) -> &'static str {
+    if is_recursive {
+        " in it or in its subfolders"
     } else {
-        format!("{field}: ")
+        "; -R also reads its subfolders"
     }
 }

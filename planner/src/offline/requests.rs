@@ -1,12 +1,10 @@
 //! Builds the requests that the service would get from the objects in the input.
 
-use std::collections::BTreeMap;
-
 use everynode_proto::{
-    facts::{self, RawStruct, raw_struct},
-    planner::v1::{ExplainRequest, NodeTemplate, PlanRequest, SimulateNodesRequest},
+    facts::RawStruct,
+    planner::v1::{ExplainRequest, PlanRequest, SimulateNodesRequest},
 };
-use everynode_render::simulate::Resources;
+use everynode_render::simulate::{Capacities, Resources};
 use serde_json::Value;
 
 use super::{
@@ -27,17 +25,21 @@ pub(crate) fn explain(objects: &Objects) -> Result<ExplainRequest, Error> {
     Ok(ExplainRequest {
         daemon_sets: require(objects, Kind::DaemonSet, GET_DAEMON_SETS)?,
         nodes: require(objects, Kind::Node, GET_NODES)?,
+        runtime_classes: raw_structs(objects, Kind::RuntimeClass),
     })
 }
 
-/// Builds the request for `Plan`.
+/// Builds the requests for `Plan`, one for each `DaemonSet`.
 ///
 /// # Errors
-/// The input has no `DaemonSet`, it lacks the chosen one, or it has several and the choice isn't unique.
-pub(crate) fn plan(objects: &Objects, args: &PlanArgs) -> Result<PlanRequest, Error> {
-    let daemon_set = choose(objects.of(Kind::DaemonSet), args.daemon_set.as_deref())?;
-    Ok(PlanRequest {
-        daemon_set: Some(daemon_set.into()),
+/// The input has no `DaemonSet`.
+pub(crate) fn plans(
+    objects: &Objects,
+    args: &PlanArgs,
+) -> Result<impl Iterator<Item = PlanRequest> + use<>, Error> {
+    let daemon_sets = require(objects, Kind::DaemonSet, GET_DAEMON_SETS)?;
+    let request = PlanRequest {
+        daemon_set: None,
         nodes: raw_structs(objects, Kind::Node),
         pods: raw_structs(objects, Kind::Pod),
         update_revision: args.update_revision.clone(),
@@ -45,112 +47,67 @@ pub(crate) fn plan(objects: &Objects, args: &PlanArgs) -> Result<PlanRequest, Er
             seconds: now.as_second(),
             nanos: now.subsec_nanosecond(),
         }),
-    })
+        controller_revisions: raw_structs(objects, Kind::ControllerRevision),
+    };
+    // Each request holds a copy of the cluster, so it is made when it is needed.
+    Ok(daemon_sets.into_iter().map(move |daemon_set| PlanRequest {
+        daemon_set: Some(daemon_set),
+        ..request.clone()
+    }))
 }
 
-/// Builds the request for `SimulateNodes`. Returns it with the capacity of each template by the template's name.
+/// Builds the request for `SimulateNodes`. Returns it with the name and the capacity of each template.
 ///
 /// # Errors
-/// The input has no `DaemonSet` or no node, or a node can't be read. Nodes are read only if there are unknown labels.
+/// The input has no `DaemonSet` or no node.
 pub(crate) fn simulate(
     objects: &Objects,
     unknown_labels: &[String],
-) -> Result<(SimulateNodesRequest, BTreeMap<String, Resources>), Error> {
-    let mut request = SimulateNodesRequest {
+) -> Result<(SimulateNodesRequest, Capacities), Error> {
+    let request = SimulateNodesRequest {
         daemon_sets: require(objects, Kind::DaemonSet, GET_DAEMON_SETS)?,
         nodes: require(objects, Kind::Node, GET_NODES)?,
         runtime_classes: raw_structs(objects, Kind::RuntimeClass),
+        unknown_labels: unknown_labels.to_vec(),
         ..SimulateNodesRequest::default()
     };
-    let nodes = objects.of(Kind::Node);
-    if !unknown_labels.is_empty() {
-        // A template can list labels with unknown values. A Node can't.
-        request.nodes.clear();
-        let templates = nodes.iter().map(|node| template(node, unknown_labels));
-        request.node_templates = templates.collect::<Result<_, _>>()?;
-    }
-    let capacities = nodes.iter().map(|node| (name(node).to_owned(), capacity(node)));
+    let nodes = objects.of(Kind::Node).iter();
+    let capacities = nodes.map(|node| (node.name().to_owned(), capacity(node)));
     Ok((request, capacities.collect()))
 }
 
 fn raw_structs(objects: &Objects, kind: Kind) -> Vec<RawStruct> {
-    objects.of(kind).iter().map(RawStruct::from).collect()
+    objects
+        .of(kind)
+        .iter()
+        .map(|object| RawStruct::from(&object.fields))
+        .collect()
 }
 
 fn require(objects: &Objects, kind: Kind, remedy: &'static str) -> Result<Vec<RawStruct>, Error> {
     let found = raw_structs(objects, kind);
-    if found.is_empty() {
-        return Err(Error::Missing { kind, remedy });
+    if !found.is_empty() {
+        return Ok(found);
     }
-    Ok(found)
-}
-
-/// Returns the `DaemonSet` called `requested` (NAME or NAMESPACE/NAME). Without a name, returns the only one.
-fn choose<'a>(daemon_sets: &'a [Object], requested: Option<&str>) -> Result<&'a Object, Error> {
-    let found = || daemon_sets.iter().map(key).collect();
-    let matches = |object: &&Object| match requested {
-        None => true,
-        Some(requested) if requested.contains('/') => key(object) == requested,
-        Some(requested) => name(object) == requested,
-    };
-    let chosen: Vec<_> = daemon_sets.iter().filter(matches).collect();
-    match (chosen.as_slice(), requested) {
-        ([chosen], _) => Ok(chosen),
-        ([], Some(requested)) if !daemon_sets.is_empty() => Err(Error::UnknownDaemonSet {
-            name: requested.to_owned(),
-            found: found(),
-        }),
-        ([], _) => Err(Error::Missing {
-            kind: Kind::DaemonSet,
-            remedy: GET_DAEMON_SETS,
-        }),
-        _ => Err(Error::Ambiguous(found())),
-    }
-}
-
-fn metadata<'a>(object: &'a Object, key: &str) -> &'a str {
-    let metadata = object.get("metadata").and_then(|metadata| metadata.get(key));
-    metadata.and_then(Value::as_str).unwrap_or_default()
-}
-
-fn name(object: &Object) -> &str {
-    metadata(object, "name")
-}
-
-/// Returns namespace/name, as the answers print it.
-fn key(object: &Object) -> String {
-    let namespace = match metadata(object, "namespace") {
-        "" => "default",
-        namespace => namespace,
-    };
-    format!("{namespace}/{}", name(object))
-}
-
-fn template(node: &Object, unknown_labels: &[String]) -> Result<NodeTemplate, Error> {
-    let items = raw_struct::expand(vec![node.into()]);
-    let facts = items.first().map(|item| item.read::<facts::Node>("Node"));
-    let facts = facts
-        .transpose()
-        .map_err(|error| Error::template(name(node), error))?;
-    let mut facts = facts.unwrap_or_default().into_facts();
-    // The next node of this kind may have other values.
-    facts.labels.retain(|key, _| !unknown_labels.contains(key));
-    Ok(NodeTemplate {
-        name: facts.name,
-        labels: facts.labels,
-        taints: facts.taints,
-        capacity: capacity(node),
-        unknown_labels: unknown_labels.to_vec(),
+    Err(match objects.of_any_version(kind).next() {
+        Some(_) => Error::NoneAccepted(kind),
+        None => Error::Missing { kind, remedy },
     })
 }
 
-/// Returns the amounts that pods may request, from the node's status.
+/// Returns the amounts that pods may request, from the node's status. As in the answer, that is the whole capacity if
+/// nothing is allocatable.
 fn capacity(node: &Object) -> Resources {
-    let status = |key: &str| node.get("status")?.get(key)?.as_object();
+    let status = |key: &str| {
+        let quantities = node.fields.get("status")?.get(key)?.as_object();
+        quantities.filter(|quantities| !quantities.is_empty())
+    };
     let quantities = status("allocatable").or_else(|| status("capacity"));
     let text = |(resource, quantity): (&String, &Value)| {
         let quantity = match quantity {
-            Value::String(text) => text.clone(),
+            // Like Kubernetes, blanks around a quantity don't count, and null is 0.
+            Value::String(text) => text.trim().to_owned(),
+            Value::Null => "0".to_owned(),
             other => other.to_string(),
         };
         (resource.clone(), quantity)

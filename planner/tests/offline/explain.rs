@@ -87,8 +87,153 @@ fn ignored_objects_and_problems_are_reported_beside_the_answer() {
     let lines: Vec<_> = run.err.lines().collect();
     assert_eq!(lines[0], "everynode-planner: note: ignored objects: Service (1)");
     assert!(
-        lines[1].starts_with("everynode-planner: node b: metadata.labels.disk: "),
+        lines[1].starts_with("everynode-planner: standard input:6: node b: metadata.labels.disk: "),
         "{run:?}"
     );
     assert_eq!(run.code, 1);
+}
+
+#[test]
+fn filters_select_daemonsets_nodes_and_verdicts() {
+    let folder = folder("filters");
+    let args = [
+        "explain",
+        "-f",
+        "ds.yaml",
+        "-f",
+        "-",
+        "-f",
+        "nodes.json",
+        "-o",
+        "csv",
+    ];
+    let other = DAEMON_SET
+        .replace("name: agent,", "name: other, namespace: a, labels: {tier: test},")
+        .replace("disk: ssd", "disk: none");
+    for (flags, rows) in [
+        (&[][..], 6),
+        (&["-A"], 6),
+        (&["-n", "a"], 3),
+        (&["--daemon-set", "agent"], 3),
+        (&["--daemon-set", "agent", "--daemon-set", "a/other"], 6),
+        (&["-l", "tier=test"], 3),
+        (&["-l", "!tier"], 3),
+        (&["--node", "worker-1"], 2),
+        (&["--node", "*-1", "--node", "*-2"], 4),
+        (&["--verdict", "run"], 1),
+        (&["--verdict", "KEEP", "--verdict", "exclude"], 5),
+        (&["-n", "a", "--node", "worker-3", "--verdict", "exclude"], 1),
+    ] {
+        let run = run(&folder, &[&args[..], flags].concat(), &other);
+        assert_eq!(run.out.lines().count(), 1 + rows, "{flags:?}: {run:?}");
+        assert_eq!((run.err.as_str(), run.code), ("", 1), "{flags:?}: {run:?}");
+    }
+    for flags in [&["-n", "b"][..], &["-l", "tier=prod"], &["--node", "gpu"]] {
+        let run = run(&folder, &[&args[..], flags].concat(), &other);
+        assert_eq!((run.out.as_str(), run.code), ("", 66), "{flags:?}: {run:?}");
+    }
+}
+
+#[test]
+fn json_has_only_pairs_with_the_chosen_verdict() {
+    let folder = folder("verdict-json");
+    let args = [
+        "explain",
+        "-f",
+        "ds.yaml",
+        "-f",
+        "nodes.json",
+        "-o",
+        "json",
+        "--verdict",
+        "keep",
+    ];
+    let run = run(&folder, &args, "");
+    let json: serde_json::Value = serde_json::from_str(&run.out).unwrap();
+    let nodes: Vec<_> = json["verdicts"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|verdict| verdict["node"].clone())
+        .collect();
+    assert_eq!(nodes, ["worker-3"]);
+    assert_eq!(json["summaries"][0]["runNodes"], 1);
+    assert_eq!(run.code, 1);
+}
+
+#[test]
+fn quiet_command_has_only_an_exit_code_and_problems() {
+    let folder = folder("quiet");
+    let stdin = "
+{kind: Service, apiVersion: v1}
+---
+{kind: Node, metadata: {name: a, labels: {disk: ssd}}}
+";
+    let args = ["explain", "-f", "ds.yaml", "-f", "-", "-q"];
+    let quiet = run(&folder, &args, stdin);
+    assert_eq!((quiet.out.as_str(), quiet.err.as_str(), quiet.code), ("", "", 0));
+    let broken = "{kind: Node, metadata: {name: a, labels: {disk: ssd}}}\n---\n{kind: Node, metadata: {name: b, labels: 7}}";
+    for (flags, code) in [(&["-o", "json"][..], 1), (&["--detailed-exit-code"], 3)] {
+        let run = run(&folder, &[&args[..], flags].concat(), broken);
+        assert_eq!((run.out.as_str(), run.code), ("", code), "{run:?}");
+        assert!(
+            run.err
+                .starts_with("everynode-planner: standard input:3: node b: metadata.labels: "),
+            "{run:?}"
+        );
+    }
+}
+
+#[test]
+fn problems_name_the_file_and_the_line_of_the_field() {
+    let folder = folder("places");
+    let tolerations = "{disk: ssd},\n      tolerations: [\n      {key: dedicated,\n      operator: exists}]";
+    let daemon_set = DAEMON_SET.replace("{disk: ssd}", tolerations);
+    let node = "kind: Node\nmetadata: {name: a, labels: {disk: ssd}}\n";
+    std::fs::write(folder.join("typo.yaml"), format!("{node}---{daemon_set}")).unwrap();
+    let run = run(&folder, &["explain", "-f", "typo.yaml"], "");
+    assert!(run.out.contains("default/agent   a      RUN"), "{run:?}");
+    let expected = "everynode-planner: typo.yaml:14: daemonset default/agent: spec.template.spec.tolerations[0].operator: ";
+    assert!(run.err.starts_with(expected), "{run:?}");
+    assert_eq!(run.code, 1);
+}
+
+#[test]
+fn daemonsets_of_other_api_versions_are_problems() {
+    let folder = folder("versions");
+    let old = |api_version: &str| {
+        DAEMON_SET
+            .replace("apps/v1", api_version)
+            .replace("name: agent", "name: old")
+    };
+    let node = "---\nkind: Node\nmetadata: {name: a, labels: {disk: ssd}}\n";
+    let message = |api_version: &str| {
+        format!(
+            "everynode-planner: standard input:2: daemonset default/old: apiVersion: API servers don't serve the kind \
+             DaemonSet in {api_version}; change apiVersion to apps/v1\n"
+        )
+    };
+    let input = format!("{}{node}", old("extensions/v1beta1"));
+    let alone = run(&folder, &["explain", "-f", "-"], &input);
+    let no_daemon_set = "everynode-planner: the input has no DaemonSet that API servers accept\n";
+    assert_eq!(alone.err, message("extensions/v1beta1") + no_daemon_set);
+    assert_eq!((alone.out.as_str(), alone.code), ("", 65));
+    for (api_version, rows, code) in [("extensions/v1beta1", 1, 3), ("apps/v1beta2", 2, 2)] {
+        let input = format!("{}{node}", old(api_version));
+        for command in ["explain", "plan", "simulate"] {
+            let args = [command, "-f", "ds.yaml", "-f", "-"];
+            let beside = run(&folder, &[&args[..], &["-q"]].concat(), &input);
+            assert_eq!(beside.err, message(api_version), "{command}");
+            assert_eq!(beside.code, 1, "{command}");
+            let detailed = run(&folder, &[&args[..], &["--detailed-exit-code"]].concat(), &input);
+            assert_eq!(detailed.code, code, "{command}: {detailed:?}");
+        }
+        let args = ["explain", "-f", "ds.yaml", "-f", "-", "-o", "json"];
+        let json = run(&folder, &args, &input);
+        let json: serde_json::Value = serde_json::from_str(&json.out).unwrap();
+        assert_eq!(json["verdicts"].as_array().unwrap().len(), rows);
+        assert_eq!(json["problems"][0]["field"], "apiVersion");
+        let other = run(&folder, &[&args[..], &["--daemon-set", "agent"]].concat(), &input);
+        assert_eq!((other.err.as_str(), other.code), ("", 0), "{other:?}");
+    }
 }

@@ -31,7 +31,7 @@ fn control_characters_in_objects_are_escaped() {
         {"kind": HOSTILE, "metadata": {"name": HOSTILE}},
     ]});
     for command in ["explain", "plan", "simulate"] {
-        for format in ["table", "wide", "json", "yaml"] {
+        for format in ["table", "wide", "json", "yaml", "csv"] {
             let run = run(&folder, &[command, "-o", format, "-f", "-"], &objects.to_string());
             assert_is_printable(&run);
             assert!(run.err.contains(SHOWN), "{run:?}");
@@ -66,8 +66,19 @@ fn control_characters_in_errors_are_escaped() {
         (
             &["plan", "--daemon-set", HOSTILE, "-f", "-", "-f", "nodes.json"],
             &several,
-            65,
+            66,
         ),
+        (
+            &["explain", "--node", HOSTILE, "-f", "ds.yaml", "-f", "nodes.json"],
+            "",
+            66,
+        ),
+        (
+            &["explain", "-n", HOSTILE, "-f", "ds.yaml", "-f", "nodes.json"],
+            "",
+            66,
+        ),
+        (&["explain", "-f", "ds.yaml", "-l", HOSTILE], "", 64),
         (&["explain", "-f", "ds.yaml", "-o", HOSTILE], "", 64),
         (&["plan", "-f", "ds.yaml", "--now", HOSTILE], "", 64),
         (&["explain", HOSTILE], "", 64),

@@ -23,7 +23,7 @@ spec:
   selector: {matchLabels: {app: agent}}
   template:
     metadata: {labels: {app: agent}}
-    spec: {nodeSelector: {disk: ssd}}
+    spec: {nodeSelector: {disk: ssd}, containers: [{name: agent}]}
 ";
 
 const NODES: &str = r#"{"kind": "List", "items": [

@@ -39,7 +39,7 @@ metadata:
   name: agent-1
   uid: p1
   creationTimestamp: '2026-01-31T11:59:00Z'
-  labels: {controller-revision-hash: abc, pod-template-generation: '1'}
+  labels: {app: agent, controller-revision-hash: abc, pod-template-generation: '1'}
   ownerReferences: [{apiVersion: apps/v1, kind: DaemonSet, name: agent, uid: u1, controller: true}]
 spec: {nodeName: worker-1}
 status:
@@ -100,16 +100,127 @@ fn plan_uses_the_revision_and_the_time_of_the_flags() {
 }
 
 #[test]
-fn plan_requires_a_name_if_there_are_several_daemonsets() {
+fn every_daemonset_of_the_input_is_planned_unless_flags_choose() {
     let folder = folder("several");
-    let other = DAEMON_SET.replace("name: agent", "name: other");
+    let other = DAEMON_SET.replace("{name: agent,", "{name: other,");
     let args = ["plan", "-f", "ds.yaml", "-f", "-", "-f", "nodes.json"];
-    let none = run(&folder, &args, &other);
-    assert_eq!(none.code, 65);
+    let all = run(&folder, &args, &other);
     assert!(
-        none.err.contains("--daemon-set: default/agent, default/other"),
-        "{none:?}"
+        all.out.starts_with("DaemonSet default/agent\nACTION   NODE")
+            && all.out.contains("\n\nDaemonSet default/other\nACTION   NODE"),
+        "{all:?}"
     );
+    assert_eq!(all.code, 1);
     let chosen = run(&folder, &[&args[..], &["--daemon-set", "other"]].concat(), &other);
-    assert!(chosen.out.contains("create   worker-1"), "{chosen:?}");
+    assert!(chosen.out.starts_with("ACTION   NODE"), "{chosen:?}");
+    let json = run(&folder, &[&args[..], &["-o", "json"]].concat(), &other);
+    let documents = serde_json::Deserializer::from_str(&json.out).into_iter::<serde_json::Value>();
+    let names: Vec<_> = documents
+        .map(|document| document.unwrap()["summary"]["daemonSet"].clone())
+        .collect();
+    assert_eq!(names, ["default/agent", "default/other"]);
+    let csv = run(&folder, &[&args[..], &["-o", "csv"]].concat(), &other);
+    assert_eq!(
+        csv.out,
+        "\
+DAEMONSET,ACTION,NODE,POD,REVISION,UID,REASON
+default/agent,create,worker-1,,,,the node should run a pod
+default/other,create,worker-1,,,,the node should run a pod
+"
+    );
+}
+
+#[test]
+fn only_the_candidates_of_an_ambiguous_name_are_listed() {
+    let folder = folder("ambiguous");
+    let elsewhere = DAEMON_SET.replace("{name: agent,", "{namespace: a, name: agent,");
+    let other = DAEMON_SET.replace("{name: agent,", "{name: other,");
+    let args = [
+        "plan",
+        "-f",
+        "ds.yaml",
+        "-f",
+        "-",
+        "-f",
+        "nodes.json",
+        "--daemon-set",
+        "agent",
+        "-q",
+    ];
+    let input = format!("{elsewhere}---{other}");
+    let ambiguous = run(&folder, &args, &input);
+    assert_eq!(
+        ambiguous.err,
+        "everynode-planner: --daemon-set agent: the input has several DaemonSets of this name; choose one of a/agent, \
+         default/agent\n"
+    );
+    assert_eq!((ambiguous.out.as_str(), ambiguous.code), ("", 65));
+    let within = run(&folder, &[&args[..], &["-n", "a"]].concat(), &input);
+    assert_eq!((within.err.as_str(), within.code), ("", 1), "{within:?}");
+}
+
+#[test]
+fn broken_daemonset_beside_others_is_a_problem() {
+    let folder = folder("broken");
+    let broken = "{kind: DaemonSet, apiVersion: apps/v1, metadata: {name: broken, labels: 7}}";
+    let args = ["plan", "-f", "ds.yaml", "-f", "-", "-f", "nodes.json"];
+    let run_with = |flags: &[&str]| run(&folder, &[&args[..], flags].concat(), broken);
+    let found = run_with(&[]);
+    assert!(
+        found.err.starts_with(
+            "everynode-planner: note: there are no Pods in the input, so every node lacks a pod\n"
+        ),
+        "{found:?}"
+    );
+    assert!(
+        found
+            .err
+            .contains("\neverynode-planner: standard input:1: daemonset default/broken: metadata.labels: "),
+        "{found:?}"
+    );
+    assert!(
+        found.out.contains("DaemonSet default/agent") || found.out.starts_with("ACTION"),
+        "{found:?}"
+    );
+    assert_eq!(found.code, 1);
+    assert_eq!(run_with(&["--detailed-exit-code"]).code, 3);
+    let alone = run_with(&["--daemon-set", "broken", "-q"]);
+    let expected = "everynode-planner: standard input:1: daemonset broken: metadata.labels: ";
+    assert!(alone.err.starts_with(expected), "{alone:?}");
+    assert_eq!(alone.code, 65);
+}
+
+#[test]
+fn node_flag_shows_the_actions_on_some_nodes_of_the_whole_plan() {
+    let folder = folder("node-flag");
+    let args = ["plan", "-f", "ds.yaml", "-f", "nodes.json", "-q"];
+    assert_eq!(
+        run(&folder, &[&args[..], &["--node", "worker-1"]].concat(), "").code,
+        1
+    );
+    assert_eq!(
+        run(&folder, &[&args[..], &["--node", "*-2"]].concat(), "").code,
+        0
+    );
+    assert_eq!(
+        run(&folder, &[&args[..], &["--node", "gpu-*"]].concat(), "").code,
+        66
+    );
+}
+
+#[test]
+fn verdict_selects_the_actions_that_are_printed() {
+    let folder = folder("plan-verdict");
+    let args = ["plan", "-f", "ds.yaml", "-f", "nodes.json", "--verdict"];
+    let run_with = |verdict: &str| run(&folder, &[&args[..], &[verdict]].concat(), "");
+    let selected = run_with("run");
+    assert!(selected.out.contains("create   worker-1"), "{selected:?}");
+    assert_eq!(selected.code, 1);
+    let others = run_with("exclude");
+    assert!(others.out.starts_with("Nothing to do.\n"), "{others:?}");
+    assert!(
+        others.out.ends_with("default/agent   1     1      1\n"),
+        "{others:?}"
+    );
+    assert_eq!(others.code, 0);
 }

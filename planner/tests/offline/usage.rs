@@ -5,7 +5,7 @@ use std::fs;
 use super::{folder, run};
 
 #[test]
-fn invalid_input_is_named_with_its_place_and_has_its_exit_code() {
+fn invalid_input_is_named_with_its_place_and_has_its_own_exit_code() {
     let folder = folder("input");
     fs::write(
         folder.join("broken.yaml"),
@@ -20,11 +20,10 @@ fn invalid_input_is_named_with_its_place_and_has_its_exit_code() {
             "everynode-planner: missing.yaml: no such file\n",
         ),
         (
-            ".",
+            "binary",
             65,
-            "everynode-planner: can't read .: Is a directory (os error 21)\n",
+            "everynode-planner: binary:1: not a Kubernetes object, which has the fields apiVersion, kind and metadata\n",
         ),
-        ("binary", 65, "everynode-planner: binary: not valid UTF-8\n"),
     ] {
         let run = run(&folder, &["explain", "-f", "ds.yaml", "-f", file], "");
         assert_eq!(
@@ -34,10 +33,7 @@ fn invalid_input_is_named_with_its_place_and_has_its_exit_code() {
     }
     let broken = run(&folder, &["explain", "-f", "broken.yaml"], "");
     assert!(
-        broken
-            .err
-            .starts_with("everynode-planner: broken.yaml, document 2: ")
-            && broken.err.contains("line 4"),
+        broken.err.starts_with("everynode-planner: broken.yaml:4: "),
         "{broken:?}"
     );
     assert_eq!(broken.code, 65);
@@ -50,7 +46,7 @@ fn invalid_input_is_named_with_its_place_and_has_its_exit_code() {
     let stdin = run(&folder, &["explain", "-f", "-"], "kind: 7");
     assert_eq!(
         stdin.err,
-        "everynode-planner: standard input, document 1 (line 1): has no kind\n"
+        "everynode-planner: standard input:1: the object has no kind; kind must be text\n"
     );
 }
 
@@ -60,6 +56,14 @@ fn invalid_flags_are_named_and_exit_with_64() {
     for (args, expected) in [
         (&["explain"][..], "--filename"),
         (&["explain", "-f", "ds.yaml", "-o", "xml"], "--output"),
+        (&["explain", "-f", ""], "use -f - to read standard input"),
+        (&["plan", "-f", "https://example.com/ds.yaml"], "curl"),
+        (&["explain", "-f", "ds.yaml", "-l", "a in (b"], "--selector"),
+        (&["explain", "-f", "ds.yaml", "-n", ""], "--namespace"),
+        (&["explain", "-f", "ds.yaml", "-A", "-n", "a"], "--namespace"),
+        (&["explain", "-f", "ds.yaml", "--verdict", "stay"], "--verdict"),
+        (&["explain", "-f", "ds.yaml", "--all", "--summary"], "--summary"),
+        (&["simulate", "-f", "ds.yaml", "--sort", "age"], "--sort"),
         (&["explain", "-f", "ds.yaml", "--some"], "--some"),
         (&["plan", "-f", "ds.yaml", "--now", "noon"], "--now"),
         (
@@ -87,6 +91,11 @@ fn every_command_has_help_with_examples_and_exit_codes() {
             run.out.contains("Examples:") && run.out.contains("Exit codes:"),
             "{run:?}"
         );
+        for code in [
+            "  0   ", "  1   ", "  2   ", "  3   ", "  64  ", "  65  ", "  66  ", "  70  ",
+        ] {
+            assert!(run.out.contains(code), "{code}: {run:?}");
+        }
         assert_eq!(run.code, 0);
     }
 }

@@ -3,87 +3,82 @@ use serde_json::json;
 use super::*;
 use crate::offline::documents;
 
+fn objects(values: &Value) -> Objects {
+    let mut objects = Objects::default();
+    let contents = documents::parse("file", values.to_string().as_bytes()).unwrap();
+    objects.add_all(contents).unwrap();
+    objects
+}
+
 fn object(value: &Value) -> Object {
-    value.as_object().unwrap().clone()
+    let mut value = value.clone();
+    value["kind"] = "Node".into();
+    objects(&value).of(Kind::Node)[0].clone()
 }
 
-fn daemon_sets(names: &[(&str, &str)]) -> Vec<Object> {
-    let daemon_set = |(namespace, name): &(&str, &str)| {
-        object(&json!({"kind": "DaemonSet", "metadata": {"namespace": namespace, "name": name}}))
+#[test]
+fn every_daemonset_is_planned_with_all_nodes_and_pods() {
+    let objects = objects(&json!([
+        {"kind": "DaemonSet", "metadata": {"name": "x"}},
+        {"kind": "DaemonSet", "metadata": {"name": "z"}},
+        {"kind": "Node", "metadata": {"name": "a"}},
+        {"kind": "Pod", "metadata": {"name": "p"}},
+    ]));
+    let args = PlanArgs {
+        update_revision: Some("r1".to_owned()),
+        ..plan_args()
     };
-    names.iter().map(daemon_set).collect()
-}
-
-#[test]
-fn one_of_several_daemonsets_is_chosen_by_name() {
-    let several = daemon_sets(&[("a", "x"), ("b", "x"), ("b", "y")]);
-    assert_eq!(key(choose(&several, Some("y")).unwrap()), "b/y");
-    assert_eq!(key(choose(&several, Some("b/x")).unwrap()), "b/x");
-    let message = |name| choose(&several, name).unwrap_err().to_string();
-    assert_eq!(
-        message(None),
-        "the input has several DaemonSets; choose one with --daemon-set: a/x, b/x, b/y"
-    );
-    assert_eq!(message(Some("x")), message(None));
-    assert_eq!(
-        message(Some("z")),
-        "--daemon-set z: the input has no such DaemonSet, only a/x, b/x, b/y"
+    let requests: Vec<_> = plans(&objects, &args).unwrap().collect();
+    assert_eq!(requests.len(), 2);
+    for request in requests {
+        assert_eq!((request.nodes.len(), request.pods.len()), (1, 1));
+        assert_eq!(request.update_revision.as_deref(), Some("r1"));
+    }
+    let error = plans(&Objects::default(), &args).err().unwrap();
+    assert!(
+        error.to_string().starts_with("the input has no DaemonSet; "),
+        "{error}"
     );
 }
 
-#[test]
-fn single_daemonset_needs_no_name_and_no_namespace() {
-    let one = daemon_sets(&[("", "x")]);
-    assert_eq!(key(choose(&one, None).unwrap()), "default/x");
-    assert!(choose(&one, Some("default/x")).is_ok());
-    let message = choose(&[], None).unwrap_err().to_string();
-    assert!(message.starts_with("the input has no DaemonSet; "), "{message}");
-}
+fn plan_args() -> PlanArgs {
+    #[derive(clap::Parser)]
+    struct Command {
+        #[command(flatten)]
+        args: PlanArgs,
+    }
 
-#[test]
-fn nodes_become_templates_without_the_unknown_labels() {
-    let node = object(&json!({
-        "kind": "Node",
-        "metadata": {"name": "a", "labels": {"zone": "z1", "disk": "ssd"}},
-        "spec": {"taints": [{"key": "t", "effect": "NoSchedule"}]},
-        "status": {"allocatable": {"cpu": "2", "pods": 110}, "capacity": {"cpu": "4"}},
-    }));
-    let template = template(&node, &["zone".to_owned()]).unwrap();
-    assert_eq!(template.name, "a");
-    assert_eq!(template.labels, [("disk".to_owned(), "ssd".to_owned())].into());
-    assert_eq!(template.taints.len(), 1);
-    assert_eq!(template.unknown_labels, ["zone"]);
-    let expected = [("cpu", "2"), ("pods", "110")].map(|(key, value)| (key.to_owned(), value.to_owned()));
-    assert_eq!(template.capacity, expected.into());
-}
-
-#[test]
-fn invalid_template_is_named_with_its_field() {
-    let node = object(&json!({"kind": "Node", "metadata": {"name": "a", "labels": {"zone": 7}}}));
-    let message = template(&node, &["disk".to_owned()]).unwrap_err().to_string();
-    assert!(message.starts_with("node a: metadata.labels.zone: "), "{message}");
+    let command: Command = clap::Parser::parse_from(["plan", "-f", "-"]);
+    command.args
 }
 
 #[test]
 fn capacity_is_allocatable_or_else_the_whole_capacity() {
+    let four = [("cpu".to_owned(), "4".to_owned())].into();
     let node = object(&json!({"status": {"capacity": {"cpu": 4}}}));
-    assert_eq!(capacity(&node), [("cpu".to_owned(), "4".to_owned())].into());
+    assert_eq!(capacity(&node), four);
+    let node = object(&json!({"status": {"allocatable": {"cpu": "4"}, "capacity": {"cpu": "8"}}}));
+    assert_eq!(capacity(&node), four);
+    let node = object(&json!({"status": {"allocatable": {}, "capacity": {"cpu": "4"}}}));
+    assert_eq!(capacity(&node), four);
     assert!(capacity(&object(&json!({}))).is_empty());
+    let node = object(&json!({"status": {"allocatable": {}, "capacity": {"cpu": " 50m\n"}}}));
+    assert_eq!(capacity(&node), [("cpu".to_owned(), "50m".to_owned())].into());
+    let node = object(&json!({"status": {"allocatable": {"cpu": null}}}));
+    assert_eq!(capacity(&node), [("cpu".to_owned(), "0".to_owned())].into());
 }
 
 #[test]
 fn missing_objects_are_reported_with_a_remedy() {
-    let mut objects = Objects::default();
-    assert!(
-        explain(&objects)
-            .unwrap_err()
-            .to_string()
-            .contains("no DaemonSet")
-    );
-    let documents = documents::parse("file", "{kind: DaemonSet}").unwrap();
-    objects.add_all(documents).unwrap();
+    let message = |objects: &Value| explain(&self::objects(objects)).unwrap_err().to_string();
+    assert!(message(&json!([])).contains("no DaemonSet"));
     assert_eq!(
-        explain(&objects).unwrap_err().to_string(),
+        message(&json!([{"kind": "DaemonSet"}])),
         "the input has no Node; `kubectl get nodes -o json` prints those of a cluster"
+    );
+    let old = json!([{"kind": "DaemonSet", "apiVersion": "extensions/v1beta1", "metadata": {"name": "a"}}]);
+    assert_eq!(
+        message(&old),
+        "the input has no DaemonSet that API servers accept"
     );
 }
